@@ -1,0 +1,202 @@
+package schemas
+
+// Action is what a decision asks for.
+type Action string
+
+// The actions of a decision.
+const (
+	ActionStart       Action = "start"
+	ActionAdvance     Action = "advance"
+	ActionPromote     Action = "promote"
+	ActionRollback    Action = "rollback"
+	ActionHold        Action = "hold"
+	ActionFreeze      Action = "freeze"
+	ActionResume      Action = "resume"
+	ActionRetry       Action = "retry"
+	ActionSupersede   Action = "supersede"
+	ActionRollForward Action = "roll-forward"
+)
+
+// Phase is a step of a decision that several must agree to.
+type Phase string
+
+// The phases: of a start, prepare comes before commit.
+const (
+	PhasePrepare Phase = "prepare"
+	PhaseCommit  Phase = "commit"
+	PhaseAbort   Phase = "abort"
+)
+
+// Severity says how loud a decision is.
+type Severity string
+
+// The severities.
+const (
+	Info     Severity = "info"
+	Warning  Severity = "warning"
+	Critical Severity = "critical"
+)
+
+// A Decision is an immutable, numbered statement of what traffic must do: the `data` of the CloudEvent
+// that is published (see CONTRACTS of the project: docs in schemas/). Within a model, (Epoch, Seq) only grows.
+type Decision struct {
+	Schema         string            `json:"schema"`
+	ID             string            `json:"id"`
+	Epoch          int64             `json:"epoch"`
+	Seq            int64             `json:"seq"`
+	Prev           *Prev             `json:"prev,omitempty"`
+	Model          string            `json:"model"`
+	Rollout        string            `json:"rollout"`
+	Stage          int               `json:"stage"`
+	Labels         map[string]string `json:"labels,omitempty"`
+	Mode           Mode              `json:"mode"`
+	Action         Action            `json:"action"`
+	Phase          Phase             `json:"phase,omitempty"`
+	Severity       Severity          `json:"severity"`
+	Routes         []Route           `json:"routes,omitempty"`
+	PreviousRoutes []Route           `json:"previous_routes,omitempty"`
+	Unit           string            `json:"unit,omitempty"`
+	Salt           string            `json:"salt,omitempty"`
+	Reason         Reason            `json:"reason"`
+	Evidence       Evidence          `json:"evidence"`
+	EventTime      Time              `json:"event_time"`
+	IssuedAt       Time              `json:"issued_at,omitzero"`
+	ExpiresAt      Time              `json:"expires_at,omitzero"`
+	Deadline       Time              `json:"deadline,omitzero"`
+	Acks           []string          `json:"acks,omitempty"` // who must answer; "any": one of the routers
+	Supersedes     string            `json:"supersedes,omitempty"`
+	Actor          Actor             `json:"actor"`
+	Links          map[string]string `json:"links,omitempty"`
+}
+
+// Prev chains a decision to the model's previous one.
+type Prev struct {
+	ID     string `json:"id"`
+	Sha256 string `json:"sha256"` // of the previous body, lower-case hex
+}
+
+// A Route is one version's share of the traffic; the weights of all routes sum to 10000.
+type Route struct {
+	Version  string `json:"version"`
+	WeightBP int    `json:"weight_bp"`
+	MirrorBP int    `json:"mirror_bp,omitempty"`
+}
+
+// Reason says why, for people and for machines.
+type Reason struct {
+	Code       string            `json:"code"`     // e.g. guardrail_failed, all_passed, canary_missing
+	Sentence   string            `json:"sentence"` // one plain sentence
+	Guardrails []GuardrailStatus `json:"guardrails,omitempty"`
+	Health     []Finding         `json:"health,omitempty"`
+}
+
+// Finding is one health finding.
+type Finding struct {
+	Code        string  `json:"code"` // canary_missing, baseline_missing, split_mismatch, no_data, join_overflow, unequal_sampling, both_arms, input_gap
+	Sentence    string  `json:"sentence"`
+	LogEvidence float64 `json:"log_evidence,omitempty"`
+	Threshold   float64 `json:"threshold,omitempty"`
+	Since       Time    `json:"since,omitzero"`
+}
+
+// State of a guardrail.
+type State string
+
+// The states of a guardrail.
+const (
+	StateInsufficient State = "insufficient"
+	StateContinue     State = "continue"
+	StateSuspect      State = "suspect"
+	StateFailed       State = "failed"
+	StatePassed       State = "passed"
+)
+
+// GuardrailStatus is what is known of one guardrail at one time. Estimate, Lower and Upper are in Unit:
+// "share" (difference of shares), "ratio" (canary over baseline) or "ms"; nil where unknown or unbounded.
+type GuardrailStatus struct {
+	Name          string    `json:"name"`
+	Segment       string    `json:"segment,omitempty"`
+	State         State     `json:"state"`
+	Why           string    `json:"why,omitempty"` // of insufficient: no_data, unequal_sampling, …
+	On            On        `json:"on"`
+	Unit          string    `json:"unit"`
+	Margin        string    `json:"margin"`
+	Estimate      *float64  `json:"estimate"`
+	Lower         *float64  `json:"lower"`
+	Upper         *float64  `json:"upper"`
+	SinceHarm     *float64  `json:"estimate_since_harm,omitempty"`
+	Ratio         *Interval `json:"ratio,omitempty"` // of rates: ratio of the rates, where the main estimate is their difference
+	LogEvidence   float64   `json:"log_evidence"`    // running maximum of the fail evidence that Threshold is held against
+	LogAny        float64   `json:"log_evidence_any"`
+	LogPass       float64   `json:"log_evidence_pass"`
+	Threshold     float64   `json:"threshold"`
+	PassThreshold float64   `json:"threshold_pass"`
+	Phi           float64   `json:"phi,omitempty"`
+	Baseline      ArmCount  `json:"baseline"`
+	Canary        ArmCount  `json:"canary"`
+	HarmBegan     Time      `json:"harm_began,omitzero"`
+	FirstWindow   Time      `json:"first_window,omitzero"`
+	LastWindow    Time      `json:"last_window,omitzero"`
+}
+
+// Interval is an estimate with its bounds; nil where unknown or unbounded.
+type Interval struct {
+	Estimate *float64 `json:"estimate"`
+	Lower    *float64 `json:"lower"`
+	Upper    *float64 `json:"upper"`
+}
+
+// ArmCount is n and events of one arm, and the arm's own value (rate, or quantile in ms) where it has one.
+type ArmCount struct {
+	N      int64    `json:"n"`
+	Events int64    `json:"events"`
+	Value  *float64 `json:"value,omitempty"`
+}
+
+// Evidence says what a decision stands on.
+type Evidence struct {
+	Inputs        []Input `json:"inputs,omitempty"`
+	Watermark     Time    `json:"watermark,omitzero"`
+	RolloutSha256 string  `json:"rollout_sha256"`
+	Program       string  `json:"program,omitempty"`
+}
+
+// Input is a range of offsets of one partition of the window journal.
+type Input struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	From      int64  `json:"from"`
+	To        int64  `json:"to"` // the last one, inclusive
+}
+
+// Actor is who decided: the engine, or a person with a comment.
+type Actor struct {
+	Kind    string `json:"kind"` // engine | person
+	Name    string `json:"name,omitempty"`
+	Comment string `json:"comment,omitempty"`
+}
+
+// AckStatus is a subscriber's answer.
+type AckStatus string
+
+// What a subscriber can answer.
+const (
+	AckReceived AckStatus = "received"
+	AckPrepared AckStatus = "prepared"
+	AckApplied  AckStatus = "applied"
+	AckRejected AckStatus = "rejected"
+	AckFailed   AckStatus = "failed"
+)
+
+// An Ack is a subscriber's answer to a decision.
+type Ack struct {
+	Decision string    `json:"decision"`
+	Epoch    int64     `json:"epoch"`
+	Seq      int64     `json:"seq"`
+	Consumer string    `json:"consumer"`
+	Instance string    `json:"instance,omitempty"`
+	Status   AckStatus `json:"status"`
+	Why      string    `json:"why,omitempty"` // of a rejection: stale-epoch, incompatible-state, capacity, policy
+	Snapshot string    `json:"snapshot,omitempty"`
+	At       Time      `json:"at"`
+}

@@ -1,0 +1,143 @@
+package schemas
+
+import "time"
+
+// A Rollout is a rollout file after parsing: every default filled in, every margin in numbers.
+// ParseRollout makes one; the zero value is not usable.
+type Rollout struct {
+	Name        string
+	Labels      map[string]string
+	Annotations map[string]string
+	Model       string
+	Baseline    string // version
+	Canary      string // version
+	Mode        Mode
+	Risk        Risk
+	Window      time.Duration
+	Lateness    time.Duration
+	Warmup      time.Duration
+	Patience    time.Duration // Never where suspicion alone is never a rollback
+	Phi         float64
+	Outcomes    []OutcomeSpec // ascending Name
+	Guardrails  []Guardrail   // in the file's order
+	Health      Health
+	Stages      []Stage // one, for now
+	Acks        Acks
+	DrainWithin time.Duration
+	// DefaultGuardrails is true when the file has no guardrails list, so that the defaults stand:
+	// such a guardrail is required only once it has had data.
+	DefaultGuardrails bool
+	// Sha256 is of the file's bytes as they were parsed, in lower-case hex.
+	Sha256 string
+}
+
+// Never is the patience of a rollout in which "suspect" never becomes a rollback.
+const Never = time.Duration(1<<63 - 1)
+
+// Mode says whether subscribers must act on decisions.
+type Mode string
+
+// The modes of a rollout.
+const (
+	Enforce Mode = "enforce"
+	Advise  Mode = "advise"
+)
+
+// Risk is what the user accepts for one epoch: probabilities.
+type Risk struct{ FalseRollback, FalsePromote float64 }
+
+// OutcomeSpec says how long after its prediction an outcome counts.
+type OutcomeSpec struct {
+	Name   string
+	Within time.Duration
+}
+
+// GuardrailKind is the quantity that a guardrail watches.
+type GuardrailKind string
+
+// The kinds of guardrails that are tested now.
+const (
+	RateGuardrail     GuardrailKind = "rate"     // Of: error, timeout, cache_miss, or an outcome's name
+	QuantileGuardrail GuardrailKind = "quantile" // Of: latency, or the name of one of `values`
+	GaugeGuardrail    GuardrailKind = "sample"   // Of: the sample's name; share of samples above Limit
+)
+
+// Direction says which way is harm, and against what.
+type Direction string
+
+// The directions of harm. Increase and Decrease contrast the canary with the baseline; Above and Below hold
+// the canary against a fixed limit (and the baseline too: both beyond it is no regression).
+const (
+	Increase Direction = "increase"
+	Decrease Direction = "decrease"
+	Above    Direction = "above"
+	Below    Direction = "below"
+)
+
+// On says what a failed guardrail does.
+type On string
+
+// What a failed guardrail does.
+const (
+	OnRollback On = "rollback"
+	OnHold     On = "hold"
+	OnWarn     On = "warn"
+)
+
+// Prove says what a contrast must prove to fail.
+type Prove string
+
+// ProveBeyond: harm beyond the margin. ProveAny: any harm, while the estimate is beyond the margin.
+const (
+	ProveBeyond Prove = "beyond"
+	ProveAny    Prove = "any"
+)
+
+// A Guardrail is a metric, a direction of harm, and a margin that the canary may not cross.
+type Guardrail struct {
+	Name      string
+	Kind      GuardrailKind
+	Of        string
+	Quantile  float64 // of a quantile guardrail, in (0,1), at most six decimals
+	Limit     float64 // of a gauge: the reading above which a sample counts
+	Direction Direction
+	Margin    Margin
+	On        On
+	Prove     Prove
+	Required  bool
+	Weight    float64 // > 0; its share of the budget is Weight / sum of weights
+	Line      int     // in the file; 0 for a default
+}
+
+// A Margin is how far the canary may be from the baseline (Increase, Decrease), or the limit itself (Above, Below).
+// Relative margins are factors of the baseline; absolute ones are in the metric's unit: a share of 1 for rates and gauges,
+// milliseconds for latencies. `any` is the zero margin.
+type Margin struct {
+	Text     string // as written
+	Relative bool
+	Value    float64 // >= 0
+}
+
+// Health is how the input itself is watched.
+type Health struct {
+	Silent    time.Duration
+	Unmatched float64
+	SelfTest  On
+	Traffic   On
+	NoData    time.Duration
+}
+
+// A Stage is a share of traffic and what ends it.
+type Stage struct {
+	WeightBP int           // planned canary weight in basis points; 0: whatever is observed
+	Bake     time.Duration // at least this long before a promotion
+	Pass     []string      // guardrails that must pass; nil: every required one
+	Max      time.Duration // at most this long
+	Then     On            // hold: what happens at Max
+}
+
+// Acks says which subscribers must acknowledge, and how soon.
+type Acks struct {
+	Routers []string // nil: any one
+	Within  time.Duration
+}

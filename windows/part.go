@@ -1,0 +1,105 @@
+package windows
+
+// Arm is a version within a rollout.
+type Arm int8
+
+// The two arms of a rollout, in the order in which every per-arm array has them.
+const (
+	Baseline Arm = 0
+	Canary   Arm = 1
+	Arms         = 2
+)
+
+// PartKind is one of the three parts of a window, which seal separately.
+type PartKind uint8
+
+// The parts of a window.
+const (
+	Serving   PartKind = iota + 1 // predictions
+	Resources                     // samples
+	Outcomes                      // outcomes joined to the window's predictions
+)
+
+// String returns the part's name in the journal: "serving", "resources" or "outcomes".
+func (k PartKind) String() string {
+	switch k {
+	case Serving:
+		return "serving"
+	case Resources:
+		return "resources"
+	case Outcomes:
+		return "outcomes"
+	}
+	return "unknown"
+}
+
+// Stream names a sequence of sealed parts that seal together: one part kind, and for outcomes the
+// outcome's name. Parts of one stream arrive in window order.
+type Stream struct {
+	Kind PartKind
+	Name string // the outcome's name; empty otherwise
+}
+
+// A Partition is one source partition: of a Kafka topic, or a log file.
+type Partition struct {
+	Topic  string
+	Number int32
+}
+
+// Slices is the number of parts into which the baseline is cut by a hash of the unit (else of the id)
+// for calibration. Their shares of the baseline are 1/2, 1/4, … 1/128, 1/128 (SliceShare), so that the first
+// slices from the end add up to any 2^-j: a shard of about the canary's size.
+const Slices = 8
+
+// SliceCount is what one metric counted in one calibration slice of the baseline.
+type SliceCount struct{ N, K int64 }
+
+// Bucket is one bucket of an exponential histogram of scale 6 (upper edge inclusive; see BucketOf).
+type Bucket struct {
+	Index int32
+	Count uint32
+}
+
+// A Cell is what one metric makes of one arm's rows in one window: N events looked at, K of them "hits",
+// and, where the metric keeps one, a histogram of their values (ascending Index, Count > 0, counts add up to N).
+// Slices is filled only for the baseline, by metrics that ask for calibration.
+type Cell struct {
+	N, K   int64
+	Hist   []Bucket
+	Slices [Slices]SliceCount
+}
+
+// Traffic is what a serving part knows of one arm beside its metrics. Every count is of predictions.
+type Traffic struct {
+	Events                 int64         // counted in this window, shadow copies included
+	Served                 int64         // of these, not shadow
+	Late                   int64         // late ones, read while this window was the oldest open one of their partition
+	SampledMin, SampledMax float64       // of `sampled_by`; 0 without events
+	Slices                 [Slices]int64 // served ones per calibration slice; baseline only
+	Units                  []UnitSight   // routing units first seen in this window; ascending Unit
+	Hosts                  []HostCount   // ascending Host; bounded by MaxHosts, the rest under ""
+}
+
+// UnitSight is the first sight of a routing unit: Unit is a hash of it; Pick orders the sights of one unit in one window,
+// so that which arm counts doesn't depend on the order of arrival (the smallest Pick does).
+type UnitSight struct{ Unit, Pick uint64 }
+
+// HostCount counts one host's predictions: on time and late.
+type HostCount struct {
+	Host         string
+	Events, Late int64
+}
+
+// MaxHosts bounds the hosts told apart in one part and arm.
+const MaxHosts = 256
+
+// A Part is one sealed part of one window: of one source partition, or merged over all of them. It never changes.
+// Cells are in the order of the plan's metrics of that stream; a part with no events is a mark: it only says
+// that every window up to its own is sealed.
+type Part struct {
+	Stream
+	StartMs  int64 // the window's start, event time
+	Cells    [Arms][]Cell
+	Traffic  [Arms]Traffic // serving parts only
+	Overflow bool          // a bound of the join was reached: outcomes of this window may be missing
+}
