@@ -18,14 +18,16 @@ type Rollout struct {
 	Warmup      time.Duration
 	Patience    time.Duration // Never where suspicion alone is never a rollback
 	Phi         float64
-	Outcomes    []OutcomeSpec // ascending Name
-	Guardrails  []Guardrail   // in the file's order
-	Health      Health
-	Stages      []Stage // one, for now
-	Acks        Acks
-	DrainWithin time.Duration
-	// DefaultGuardrails is true when the file has no guardrails list, so that the defaults stand:
-	// such a guardrail is required only once it has had data.
+	Outcomes    []OutcomeSpec // those that a guardrail names; ascending Name
+	// UnusedOutcomes are declared in the file, but no guardrail names them: their events are not looked at.
+	UnusedOutcomes []OutcomeSpec
+	Guardrails     []Guardrail // in the file's order
+	Health         Health
+	Stages         []Stage // one, for now
+	Acks           Acks
+	DrainWithin    time.Duration
+	// DefaultGuardrails is true when the default guardrails stand, because the file has no list or has exactly
+	// that one: such a guardrail is required only once it has had data.
 	DefaultGuardrails bool
 	// Sha256 is of the file's bytes as they were parsed, in lower-case hex.
 	Sha256 string

@@ -1,0 +1,336 @@
+package schemas
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A checker holds a document against a form: unknown keys, duplicates, types, bounds, and what isn't supported yet.
+type checker struct {
+	*problems
+	root *form
+}
+
+// check reports what is wrong at n, whose full path is path, and inside it.
+func (c checker) check(n *yaml.Node, f *form, path string) {
+	f = f.pick(n)
+	switch {
+	case n.Kind == yaml.AliasNode: // told already
+	case isNull(n):
+		c.addAt(n, path, "has no value: write %s, or remove the key", f.wants())
+	case f.kind == mappingForm && n.Kind == yaml.MappingNode:
+		c.checkMapping(n, f, path)
+	case f.kind == namesForm && n.Kind == yaml.MappingNode:
+		c.checkNames(n, f, path)
+	case f.kind == listForm && n.Kind == yaml.SequenceNode:
+		c.checkList(n, f, path)
+	case n.Kind != yaml.ScalarNode:
+		c.addAt(n, path, "%s stands where %s is wanted", nodeKind(n), f.wants())
+	default:
+		if wrong := f.scalar(n); wrong != "" {
+			c.addAt(n, path, "%s", wrong)
+		}
+	}
+}
+
+func (c checker) addAt(n *yaml.Node, path, format string, args ...any) {
+	c.add(n.Line, n.Column, path, format, args...)
+}
+
+// pick returns the form that fits the kind of node, or f itself if none does.
+func (f *form) pick(n *yaml.Node) *form {
+	for alternative := f; alternative != nil; alternative = alternative.or {
+		if alternative.nodeKind() == n.Kind {
+			return alternative
+		}
+	}
+	return f
+}
+
+func (f *form) nodeKind() yaml.Kind {
+	switch f.kind {
+	case mappingForm, namesForm:
+		return yaml.MappingNode
+	case listForm:
+		return yaml.SequenceNode
+	}
+	return yaml.ScalarNode
+}
+
+func nodeKind(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	return strconv.Quote(n.Value)
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+func (c checker) checkMapping(n *yaml.Node, f *form, path string) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := join(path, key.Value)
+		known := f.find(key.Value)
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			c.addAt(key, path, "a key must be a word")
+			continue
+		case c.repeated(n, i, at):
+			continue
+		case known == nil:
+			c.addAt(key, at, "unknown key: %s", c.advice(key.Value, f))
+			continue
+		}
+		before := len(c.list)
+		c.check(value, &known.form, at)
+		if len(c.list) == before || known.need == later {
+			c.checkSupport(key, value, known, at)
+		}
+	}
+	for i := range f.fields {
+		if missing := &f.fields[i]; missing.need == required && child(n, missing.key) == nil {
+			c.addAt(n, join(path, missing.key), "missing: write %s", missing.example)
+		}
+	}
+}
+
+// repeated reports the key at n.Content[i] if it stands earlier, too.
+func (c checker) repeated(n *yaml.Node, i int, path string) bool {
+	for j := 0; j < i; j += 2 {
+		if first := n.Content[j]; first.Value == n.Content[i].Value && first.Kind == yaml.ScalarNode {
+			c.addAt(n.Content[i], path, "given twice, first in line %d: remove one", first.Line)
+			return true
+		}
+	}
+	return false
+}
+
+func (c checker) checkSupport(key, value *yaml.Node, f *field, path string) {
+	switch {
+	case f.need == later:
+		c.addAt(key, path, "not supported yet: remove it")
+	case (f.need == notYet || f.need == laterElse) && !sameValue(value, f):
+		c.addAt(value, path, "%s is not supported yet: write %s, or remove the key", nodeText(value), f.def)
+	}
+}
+
+// sameValue says whether a value that has been checked is its field's default.
+func sameValue(n *yaml.Node, f *field) bool {
+	if n.Kind != yaml.ScalarNode {
+		return len(n.Content) == 0
+	}
+	if f.form.kind == durationForm {
+		given, err := ParseDuration(n.Value)
+		standing, _ := ParseDuration(f.def)
+		return err == nil && given == standing
+	}
+	if a, wrong := plainNumber(strings.TrimSuffix(n.Value, "%")); wrong == "" {
+		b, wrong := plainNumber(strings.TrimSuffix(f.def, "%"))
+		return wrong == "" && a == b
+	}
+	return n.Value == f.def
+}
+
+func nodeText(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode {
+		return n.Value
+	}
+	return nodeKind(n)
+}
+
+func (c checker) checkNames(n *yaml.Node, f *form, path string) {
+	if count := len(n.Content) / 2; count > int(f.high) {
+		c.addAt(n, path, "%d entries, %d are allowed", count, int(f.high))
+		return
+	}
+	nameForm := text(MaxNameBytes)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := join(path, key.Value)
+		if key.Kind != yaml.ScalarNode {
+			c.addAt(key, path, "a name must be text")
+		} else if wrong := nameForm.scalar(key); wrong != "" {
+			c.addAt(key, at, "%s", wrong)
+		} else if !c.repeated(n, i, at) {
+			c.check(value, f.item, at)
+		}
+	}
+}
+
+func (c checker) checkList(n *yaml.Node, f *form, path string) {
+	switch count := len(n.Content); {
+	case count > int(f.high):
+		c.addAt(n, path, "%d entries, %d are allowed", count, int(f.high))
+		return
+	case count < int(f.low):
+		c.addAt(n, path, "the list is empty: write at least %d, or remove the key", int(f.low))
+	}
+	for i, item := range n.Content {
+		c.check(item, f.item, fmt.Sprintf("%s[%d]", path, i))
+	}
+}
+
+// advice says what may have been meant by an unknown key.
+func (c checker) advice(key string, f *form) string {
+	keys := make([]string, len(f.fields))
+	for i := range f.fields {
+		keys[i] = f.fields[i].key
+	}
+	elsewhere := c.root.homes(key, "", nil)
+	switch near := nearest(key, keys); {
+	case near != "":
+		return fmt.Sprintf("did you mean %s?", near)
+	case len(elsewhere) > 0:
+		return fmt.Sprintf("it belongs to %s", orList(elsewhere))
+	}
+	slices.Sort(keys)
+	return "known here: " + strings.Join(keys, ", ")
+}
+
+// homesShown bounds how many places of a key are told.
+const homesShown = 3
+
+// homes appends the paths of the mappings that know a key.
+func (f *form) homes(key, path string, found []string) []string {
+	for ; f != nil; f = f.or {
+		if f.find(key) != nil && path != "" && len(found) < homesShown {
+			found = append(found, path)
+		}
+		for i := range f.fields {
+			found = f.fields[i].form.homes(key, join(path, f.fields[i].key), found)
+		}
+		if f.item != nil {
+			found = f.item.homes(key, path+"[]", found)
+		}
+	}
+	return found
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// child returns the value of a key, or nil.
+func child(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Kind == yaml.ScalarNode && n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// scalar says what is wrong with a scalar and what to write, or returns "".
+func (f *form) scalar(n *yaml.Node) string {
+	if slices.Contains(f.words, n.Value) {
+		return ""
+	}
+	switch f.kind {
+	case textForm:
+		return f.checkText(n)
+	case wordForm:
+		if near := nearest(n.Value, f.words); near != "" {
+			return fmt.Sprintf("%q is not known: did you mean %s?", n.Value, near)
+		}
+	case numberForm, integerForm:
+		return f.checkNumber(n)
+	case durationForm:
+		return f.checkDuration(n)
+	case marginForm: // its guardrail says what is allowed
+		return ""
+	case percentForm:
+		if share, wrong := plainNumber(strings.TrimSuffix(n.Value, "%")); wrong == "" && strings.HasSuffix(n.Value, "%") && share <= 100 {
+			return ""
+		}
+	case boolForm:
+		if n.ShortTag() == "!!bool" {
+			return ""
+		}
+	}
+	return fmt.Sprintf("%q stands where %s is wanted", n.Value, f.wants())
+}
+
+func (f *form) checkText(n *yaml.Node) string {
+	switch n.ShortTag() {
+	case "!!str", "!!timestamp":
+	case "!!bool":
+		return fmt.Sprintf("%s is a truth value here: write \"%s\", in quotes", n.Value, n.Value)
+	default:
+		return fmt.Sprintf("%s is a number here: write \"%s\", in quotes", n.Value, n.Value)
+	}
+	switch {
+	case strings.TrimSpace(n.Value) == "":
+		return "is empty: write a name, or remove the key"
+	case len(n.Value) > int(f.high):
+		return fmt.Sprintf("is %d bytes long, %d are allowed", len(n.Value), int(f.high))
+	case strings.ContainsFunc(n.Value, unicode.IsControl):
+		return fmt.Sprintf("%q has control characters: remove them", n.Value)
+	}
+	return ""
+}
+
+func (f *form) checkNumber(n *yaml.Node) string {
+	value, wrong := plainNumber(n.Value)
+	switch {
+	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && wrong == "":
+		return fmt.Sprintf("%q is text here: write it without quotes", n.Value)
+	case wrong != "":
+		return wrong
+	case f.kind == integerForm && value != float64(int64(value)):
+		return n.Value + " is not a whole number"
+	case value < f.low, value > f.high, f.open && value == f.low:
+		return fmt.Sprintf("%s is out of bounds: write a number %s, at most %s", n.Value, f.least(), shortNumber(f.high))
+	}
+	return ""
+}
+
+func (f *form) least() string {
+	if f.open {
+		return "above " + shortNumber(f.low)
+	}
+	return "from " + shortNumber(f.low)
+}
+
+func shortNumber(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+
+// plainNumber reads a decimal number without sign; the second result says what is wrong with it, or is "".
+func plainNumber(text string) (float64, string) {
+	mantissa, exponent, scientific := strings.Cut(strings.ToLower(text), "e")
+	octal := len(mantissa) > 1 && mantissa[0] == '0' && mantissa[1] != '.'
+	if !isDecimal(mantissa) || octal || scientific && !allDigits(strings.TrimLeft(exponent, "+-")) {
+		return 0, fmt.Sprintf("%q stands where a number is wanted: write it in decimal digits, without a sign", text)
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, fmt.Sprintf("%s is too great for a number", text)
+	}
+	return value, ""
+}
+
+func (f *form) checkDuration(n *yaml.Node) string {
+	d, err := ParseDuration(n.Value)
+	low, high := fromMillis(f.low), fromMillis(f.high)
+	switch {
+	case err != nil:
+		return err.Error()
+	case d%1e6 != 0:
+		return n.Value + " is finer than a millisecond: round it"
+	case d < low, d > high:
+		return fmt.Sprintf("%s is out of bounds: write a duration from %s to %s", n.Value, FormatDuration(low), FormatDuration(high))
+	}
+	return ""
+}

@@ -1,0 +1,188 @@
+package schemas
+
+import "time"
+
+// APIVersion is that of every file that a person writes.
+const APIVersion = "streamcanary.dev/v1"
+
+const (
+	neverWord    = "never"
+	anyWord      = "any"
+	allWord      = "all"
+	externalWord = "external"
+	noneWord     = "none"
+)
+
+// Bounds of a rollout file.
+const (
+	MaxGuardrails = 64
+	MaxOutcomes   = 16
+	MaxRouters    = 64
+	maxStages     = 32
+	maxLabels     = 64
+	maxLabelBytes = 1024
+	maxListed     = 256
+)
+
+// rolloutForm is all that a rollout file may hold, in the order in which Explain prints it, with its defaults.
+// A default stands here and nowhere else; those of a guardrail's required, prove and weight depend on its other keys
+// (guardrail_read.go).
+var rolloutForm = mapping(
+	field{key: "apiVersion", form: word(APIVersion), def: APIVersion, about: "version of this file's shape"},
+	field{key: "kind", form: word("Rollout"), def: "Rollout", about: "what this file is"},
+	field{key: "metadata", need: required, example: "metadata: {name: ranker-42}", about: "what the rollout is called",
+		form: mapping(
+			field{key: "name", form: text(MaxNameBytes), need: required, example: "name: ranker-42", about: "names the rollout in decisions, keys and commands"},
+			field{key: "labels", form: names(maxLabels, text(maxLabelBytes)), about: "go along with every decision"},
+			field{key: "annotations", form: names(maxLabels, text(maxLabelBytes)), about: "for people: owner, runbook"},
+		)},
+	field{key: "spec", need: required, example: "spec: with model, baseline and canary", about: "what is compared, and what happens then",
+		form: specForm},
+)
+
+var specForm = mapping(
+	field{key: "model", form: text(MaxNameBytes), need: required, example: "model: ranker", about: "the model, as in the events"},
+	field{key: "baseline", form: armForm, need: required, example: `baseline: {version: "41"}`, about: "the version that serves now"},
+	field{key: "canary", form: armForm, need: required, example: `canary: {version: "42"}`, about: "the version under test"},
+	field{key: "mode", form: word(string(Enforce), string(Advise)), def: string(Enforce), about: "enforce, or advise: decide and tell, but nobody acts on it"},
+	field{key: "risk", about: "what is accepted for one epoch", form: mapping(
+		field{key: "falseRollback", form: number(0, 0.5).above(), def: "0.01", about: "probability that a canary that does no harm is rolled back"},
+		field{key: "falsePromote", form: number(0, 0.5).above(), def: "0.05", about: "probability that a canary beyond a margin is promoted"},
+	)},
+	field{key: "window", form: duration(100*time.Millisecond, time.Hour), def: "1s", about: "event time that is judged at once"},
+	field{key: "lateness", form: duration(0, day), def: "2s", about: "how much later than its successors an event may come"},
+	field{key: "warmup", form: duration(0, day), def: "0s", about: "the canary's first time, which counts for errors, not for latency"},
+	field{key: "patience", form: duration(0, 365*day).orWord(neverWord), def: "30m", about: "how long \"suspect\" may last before it is a rollback, or never"},
+	field{key: "phi", form: number(1, 100), def: "1.5", about: "over-dispersion assumed until it is measured"},
+	field{key: "latencyGranularity", form: duration(0, time.Hour), need: laterElse, def: "0ms", about: "what producers round latencies to"},
+	field{key: "outcomes", form: names(MaxOutcomes, outcomeForm), def: "{click: {within: 10m}, purchase: {within: 24h}}",
+		about: "how long after its prediction an outcome still counts"},
+	field{key: "guardrails", form: list(1, MaxGuardrails, guardrailForm), def: defaultGuardrails, about: "what the canary may not do"},
+	field{key: "segments", need: later, about: "watches parts of the traffic, too", form: mapping(
+		field{key: "watch", form: text(MaxNameBytes), about: "the event field that names the segment"},
+		field{key: "top", form: integer(1, 200), about: "how many"},
+		field{key: "list", form: list(1, 200, text(MaxNameBytes)), about: "which ones"},
+	)},
+	field{key: "stratify", form: text(MaxNameBytes), need: later, about: "contrasts within segments, too"},
+	field{key: "health", form: healthForm, about: "how the input itself is watched"},
+	field{key: "stages", form: list(1, maxStages, stageForm).orForm(word(externalWord)), def: "[{}]", about: "shares of the traffic, and what ends each"},
+	field{key: "acks", about: "who must answer a decision", form: mapping(
+		field{key: "routers", form: list(1, MaxRouters, text(MaxNameBytes)).orForm(word(anyWord)), def: anyWord, about: "any, or names: all of them must answer"},
+		field{key: "within", form: duration(100*time.Millisecond, time.Hour), def: "10s", about: "how soon"},
+	)},
+	field{key: "state", form: stateForm.orForm(word(noneWord, "namespaced")), about: "what else must go back with the traffic"},
+	field{key: "cache", form: cacheForm, need: later, about: "how the cache of the version that takes over is warmed"},
+	field{key: "rollback", about: "how a rollback is carried out", form: mapping(
+		field{key: "ifIncompatible", form: word("freeze"), need: later, about: "what happens if the state can't go back"},
+		field{key: "drainWithin", form: duration(time.Second, day), def: "60s", about: "how soon the canary must be gone from the stream"},
+	)},
+	field{key: "pillars", form: pillarsForm, need: later, about: "what must fit before a rollout starts"},
+	field{key: "training", need: later, about: "for training/serving skew", form: mapping(
+		field{key: "scores", form: text(maxLabelBytes), about: "file of offline scores"},
+	)},
+	field{key: "chronic", need: later, about: "when rolling back again is no answer", form: mapping(
+		field{key: "rollbacks", form: integer(1, 1000), about: "this many"},
+		field{key: "within", form: duration(time.Minute, 365*day), about: "in this time"},
+	)},
+	field{key: "hotfix", form: text(maxLabelBytes), need: later, about: "what rolling forward would mean"},
+	field{key: "sinks", need: later, about: "who else hears of it", form: list(0, maxListed, mapping(
+		field{key: "mlflow", about: "a model registry", form: mapping(field{key: "alias", form: text(MaxNameBytes), about: "the alias to move"})},
+		field{key: "webhook", form: text(MaxNameBytes), about: "a sink of the configuration"},
+	))},
+)
+
+var armForm = mapping(
+	field{key: "version", form: text(MaxNameBytes), need: required, example: `version: "42"`, about: "as in the events"},
+	field{key: "where", form: names(maxLabels, text(MaxNameBytes)), need: later, about: "picks a part of the version"},
+)
+
+var outcomeForm = mapping(
+	field{key: "within", form: duration(time.Millisecond, 90*day), about: "this long after the prediction"},
+	field{key: "value", form: word("sum"), need: later, about: "adds the values up"},
+	field{key: "cap", form: number(0, 1e15).above(), need: later, about: "values above it count as it"},
+)
+
+const defaultGuardrails = `
+- {name: errors,   rate: error,   increase: 0.5pp, weight: 3}
+- {name: outage,   rate: error,   above: 5%, weight: 1}
+- {name: timeouts, rate: timeout, increase: 0.2pp, weight: 1}
+- {name: hang,     rate: timeout, above: 5%, weight: 1}
+- {name: p99,      quantile: 0.99, of: latency, increase: 20%, weight: 3}
+- {name: crawl,    quantile: 0.9,  of: latency, increase: 100%, weight: 1}
+- {name: cpu,      sample: cpu,    limit: 0.9, increase: 5pp, on: hold}
+- {name: memory,   sample: memory, limit: 0.9, increase: 5pp, on: hold}
+- {name: ctr,      rate: click,    decrease: 2%, prove: any, required: false, weight: 1}
+- {name: sales,    rate: purchase, decrease: any, required: false, weight: 1}
+`
+
+var guardrailForm = mapping(
+	field{key: "name", form: text(MaxNameBytes), need: required, example: "name: errors", about: "names it in decisions and in pass"},
+	field{key: "rate", form: text(MaxNameBytes), about: "share of predictions with: error, timeout, cache_miss or an outcome"},
+	field{key: "quantile", form: number(0, 1).above(), about: "this quantile of what `of` names, e.g. 0.99"},
+	field{key: "sample", form: text(MaxNameBytes), about: "share of this resource's samples above `limit`"},
+	field{key: "mean", form: text(MaxNameBytes), need: later, about: "mean of an outcome's values"},
+	field{key: "distribution", form: text(MaxNameBytes), need: later, about: "the whole distribution"},
+	field{key: "test", form: word("ks", "mann-whitney"), need: later, about: "how distributions are compared"},
+	field{key: "of", form: text(MaxNameBytes), def: ofLatency, about: "of a quantile: latency, or the name of one of `values`"},
+	field{key: "limit", form: number(0, 1e15), about: "of a sample: the reading above which it counts"},
+	field{key: "increase", form: form{kind: marginForm}, about: "harm is more than this above the baseline"},
+	field{key: "decrease", form: form{kind: marginForm}, about: "harm is more than this below the baseline"},
+	field{key: "above", form: form{kind: marginForm}, about: "harm is above this fixed limit"},
+	field{key: "below", form: form{kind: marginForm}, about: "harm is below this fixed limit"},
+	field{key: "on", form: word(string(OnRollback), string(OnHold), string(OnWarn)), def: string(OnRollback), about: "what a failure does"},
+	field{key: "prove", form: word(string(ProveBeyond), string(ProveAny)), about: "harm beyond the margin, or any harm while the estimate is beyond it"},
+	field{key: "required", form: form{kind: boolForm}, about: "must pass before a promotion; default: true unless on: warn"},
+	field{key: "weight", form: number(0, 1000).above(), about: "share of the risk; default: 3 for the error rate and latency increases, else 1"},
+)
+
+const ofLatency = "latency"
+
+var healthForm = mapping(
+	field{key: "silent", form: duration(100*time.Millisecond, day), def: "5s", about: "the least silence of one arm that can count as missing"},
+	field{key: "unmatched", form: form{kind: percentForm}, need: notYet, def: "5%", about: "margin for the share of outcomes without a prediction"},
+	field{key: "selfTest", form: word(string(OnHold), string(OnWarn)), need: notYet, def: string(OnHold), about: "what happens if the baseline differs from itself"},
+	field{key: "traffic", form: word(string(OnHold), string(OnWarn)), def: string(OnHold), need: laterElse, about: "what happens if the split isn't the planned one"},
+	field{key: "noData", form: duration(time.Second, 30*day), def: "60s", about: "silence of both arms that holds the rollout"},
+)
+
+var stageForm = mapping(
+	field{key: "weight", form: number(0, 100), about: "the canary's planned percent of the traffic; default: whatever is observed"},
+	field{key: "bake", form: duration(0, 90*day), def: "10m", about: "no promotion before"},
+	field{key: "pass", form: list(1, MaxGuardrails, text(MaxNameBytes)).orForm(word(allWord)), def: allWord, about: "guardrails that must pass; all: every required one"},
+	field{key: "max", form: duration(time.Second, 365*day), def: "24h", about: "no longer than this"},
+	field{key: "then", form: word(string(OnHold)), def: string(OnHold), about: "what happens at max"},
+	field{key: "approve", form: form{kind: boolForm}, need: later, about: "waits for a person"},
+	field{key: "watch", form: duration(0, 365*day), need: later, about: "goes on watching after a promotion"},
+	field{key: "holdback", form: number(0, 100), need: later, about: "keeps this percent at the baseline"},
+)
+
+var stateForm = mapping(
+	field{key: "mode", form: word(noneWord, "namespaced", "shared"), need: laterElse, def: noneWord, about: "none: the model has no state"},
+	field{key: "stores", form: list(1, maxListed, text(MaxNameBytes)), need: later, about: "who holds it"},
+	field{key: "ackWithin", form: duration(100*time.Millisecond, day), need: later, about: "how soon they must answer"},
+	field{key: "compatible", form: form{kind: boolForm}, need: later, about: "the baseline can read what the canary wrote"},
+)
+
+var cacheForm = mapping(
+	field{key: "namespace", form: text(maxLabelBytes), about: "the cache's name, with {model} and {version}"},
+	field{key: "warm", form: list(1, maxStages, number(0, 100).above()), about: "percents in which traffic returns"},
+	field{key: "until", about: "what ends a step", form: mapping(
+		field{key: "hitRate", form: number(0, 1), about: "this share of hits"},
+		field{key: "max", form: duration(0, day), about: "or this long"},
+	)},
+	field{key: "mute", form: list(1, MaxGuardrails, text(MaxNameBytes)), about: "guardrails that are muted while it warms"},
+)
+
+var pillarsForm = mapping(
+	field{key: "registry", about: "both versions exist and are ready", form: mapping(
+		field{key: "mlflow", about: "in MLflow", form: mapping(field{key: "name", form: text(MaxNameBytes), about: "the registered model"})},
+	)},
+	field{key: "input", form: pairForm, about: "JSON Schemas of requests"},
+	field{key: "output", form: pairForm, about: "JSON Schemas of answers"},
+	field{key: "features", form: pairForm, about: "lists of features"},
+)
+
+var pairForm = mapping(
+	field{key: "baseline", form: text(maxLabelBytes), about: "of the baseline"},
+	field{key: "canary", form: text(maxLabelBytes), about: "of the canary"},
+)

@@ -1,0 +1,268 @@
+package schemas
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// ParseRollout reads a rollout file, strictly, and fills in every default. name is what the file is called in
+// messages. The error is a *FileError with all that is wrong, by line: unknown keys, wrong types, values out of
+// bounds, what can't work, and what isn't supported yet.
+func ParseRollout(name string, data []byte) (*Rollout, error) {
+	found := &problems{file: name}
+	root := found.readDocument(data)
+	if root == nil {
+		return nil, found.err()
+	}
+	checker{found, &rolloutForm}.check(root, &rolloutForm, "")
+	r := readRollout(section{found, root, &rolloutForm, ""})
+	if err := found.err(); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	r.Sha256 = hex.EncodeToString(sum[:])
+	return r, nil
+}
+
+// A rolloutReader turns a checked file into a rollout, and refuses what no single key shows.
+type rolloutReader struct {
+	spec     section
+	outcomes map[string]OutcomeSpec // all that are known
+	rollout  *Rollout
+}
+
+func readRollout(root section) *Rollout {
+	meta, spec := root.under("metadata"), root.under("spec")
+	risk, acks := spec.under("risk"), spec.under("acks")
+	r := &Rollout{
+		Name: meta.text("name"), Labels: meta.pairs("labels"), Annotations: meta.pairs("annotations"),
+		Model: spec.text("model"), Baseline: spec.under("baseline").text("version"), Canary: spec.under("canary").text("version"),
+		Mode:   Mode(spec.text("mode")),
+		Risk:   Risk{risk.number("falseRollback"), risk.number("falsePromote")},
+		Window: spec.duration("window"), Lateness: spec.duration("lateness"),
+		Warmup: spec.duration("warmup"), Patience: spec.duration("patience"), Phi: spec.number("phi"),
+		Health: readHealth(spec.under("health")), Acks: Acks{acks.texts("routers"), acks.duration("within")},
+		DrainWithin: spec.under("rollback").duration("drainWithin"),
+	}
+	rr := rolloutReader{spec: spec, rollout: r}
+	rr.checkArms()
+	rr.checkState()
+	if twice := repeatedText(r.Acks.Routers); twice != "" {
+		acks.refuse("routers", "%s is named twice: remove one", twice)
+	}
+	rr.readOutcomes()
+	rr.readGuardrails()
+	rr.keepOutcomes()
+	rr.readStages()
+	return r
+}
+
+func readHealth(s section) Health {
+	return Health{
+		Silent: s.duration("silent"), Unmatched: s.number("unmatched") / 100, SelfTest: On(s.text("selfTest")),
+		Traffic: On(s.text("traffic")), NoData: s.duration("noData"),
+	}
+}
+
+func (rr rolloutReader) checkArms() {
+	if r := rr.rollout; r.Canary != "" && r.Canary == r.Baseline {
+		rr.spec.under("canary").refuse("version", "%q is the baseline's version, too: a version can't be compared with itself: name another one", r.Canary)
+	}
+}
+
+func (rr rolloutReader) checkState() {
+	if n := child(rr.spec.node, "state"); n != nil && n.Value == "namespaced" {
+		rr.spec.refuse("state", "namespaced is not supported yet: write {mode: none}, or remove the key")
+	}
+}
+
+// reservedRates are the rates that come with predictions; no outcome may have their names.
+var reservedRates = []string{"error", "timeout", "cache_miss"}
+
+// readOutcomes fills in what is known of outcomes: the defaults, and over them what the file says.
+func (rr *rolloutReader) readOutcomes() {
+	defaults := defaultNode(specForm.find("outcomes").def)
+	rr.outcomes = map[string]OutcomeSpec{}
+	rr.addOutcomes(section{rr.spec.problems, defaults, &specForm.find("outcomes").form, "spec.outcomes"})
+	if n := child(rr.spec.node, "outcomes"); n != nil && n.Kind == yaml.MappingNode {
+		rr.addOutcomes(section{rr.spec.problems, n, &specForm.find("outcomes").form, "spec.outcomes"})
+	}
+}
+
+func (rr *rolloutReader) addOutcomes(s section) {
+	for i := 0; i+1 < len(s.node.Content); i += 2 {
+		name := s.node.Content[i].Value
+		one := section{s.problems, s.node.Content[i+1], s.form.item, join(s.path, name)}
+		known, isKnown := rr.outcomes[name]
+		switch {
+		case slices.Contains(reservedRates, name):
+			s.refuse(name, "every prediction says %s itself: call the outcome something else", name)
+		case one.given("within"):
+			rr.outcomes[name] = OutcomeSpec{name, one.duration("within")}
+		case isKnown:
+			rr.outcomes[name] = known
+		case one.sound():
+			one.refuse("within", "missing: write how long after its prediction a %s still counts, e.g. within: 10m", name)
+			rr.outcomes[name] = OutcomeSpec{Name: name}
+		}
+	}
+}
+
+// keepOutcomes parts the outcomes that guardrails name from those that were only declared.
+func (rr *rolloutReader) keepOutcomes() {
+	declared := child(rr.spec.node, "outcomes")
+	for _, name := range slices.Sorted(maps.Keys(rr.outcomes)) {
+		named := slices.ContainsFunc(rr.rollout.Guardrails, func(g Guardrail) bool { return g.Kind == RateGuardrail && g.Of == name })
+		switch {
+		case named:
+			rr.rollout.Outcomes = append(rr.rollout.Outcomes, rr.outcomes[name])
+		case child(declared, name) != nil:
+			rr.rollout.UnusedOutcomes = append(rr.rollout.UnusedOutcomes, rr.outcomes[name])
+		}
+	}
+}
+
+func (rr *rolloutReader) readStages() {
+	if n := child(rr.spec.node, "stages"); n != nil && n.Value == externalWord {
+		rr.spec.refuse("stages", "external is not supported yet: remove the key, so that the share observed is the plan")
+	}
+	for i, s := range rr.spec.items("stages") {
+		if i > 0 {
+			s.problems.add(s.node.Line, s.node.Column, s.path, "a second stage is not supported yet: leave one")
+			continue
+		}
+		rr.rollout.Stages = append(rr.rollout.Stages, rr.readStage(s))
+	}
+}
+
+func (rr *rolloutReader) readStage(s section) Stage {
+	weight := s.number("weight") * 100
+	stage := Stage{
+		WeightBP: int(math.Round(weight)), Bake: s.duration("bake"), Pass: s.texts("pass"),
+		Max: s.duration("max"), Then: On(s.text("then")),
+	}
+	if !rr.spec.given("stages") {
+		s = section{s.problems, rr.spec.node, s.form, s.path}
+	}
+	if !s.sound() {
+		return stage
+	}
+	switch {
+	case !s.given("weight"):
+	case weight == 0:
+		s.refuse("weight", "0, a mirrored canary, is not supported yet: write at least 0.01, or remove the key")
+	case math.Abs(weight-math.Round(weight)) > 1e-6:
+		s.refuse("weight", "%s percent is finer than 0.01: round it", s.text("weight"))
+	case weight >= 10000:
+		s.refuse("weight", "100 leaves no baseline to compare with, and watching after a promotion is not supported yet: write less than 100")
+	}
+	rr.checkPass(s, stage)
+	rr.checkMax(s, stage)
+	return stage
+}
+
+// checkPass refuses names that no guardrail has, and a stage that nothing has to pass.
+func (rr *rolloutReader) checkPass(s section, stage Stage) {
+	if !rr.guardrailsSound() {
+		return
+	}
+	var known []string
+	someRequired := false
+	for _, g := range rr.rollout.Guardrails {
+		known = append(known, g.Name)
+		someRequired = someRequired || g.Required
+	}
+	for _, name := range stage.Pass {
+		if !slices.Contains(known, name) {
+			s.refuse("pass", "no guardrail is called %q: %s", name, suggest(name, known))
+		}
+	}
+	if twice := repeatedText(stage.Pass); twice != "" {
+		s.refuse("pass", "%s is named twice: remove one", twice)
+	}
+	if stage.Pass == nil && !someRequired {
+		s.refuse("pass", "no guardrail is required, so nothing would have to pass: name some here, or make one required")
+	}
+}
+
+// checkMax refuses a stage that ends before what must pass can have passed.
+func (rr *rolloutReader) checkMax(s section, stage Stage) {
+	if !rr.guardrailsSound() {
+		return
+	}
+	least, why := stage.Bake, "bake "+FormatDuration(stage.Bake)
+	for _, g := range rr.rollout.Guardrails {
+		mustPass := slices.Contains(stage.Pass, g.Name) || stage.Pass == nil && g.Required
+		o, isOutcome := rr.outcomes[g.Of]
+		if !mustPass || g.Kind != RateGuardrail || !isOutcome || o.Within <= least-stage.Bake {
+			continue
+		}
+		least = stage.Bake + o.Within
+		why = "bake " + FormatDuration(stage.Bake) + " plus the " + FormatDuration(o.Within) + " within which a " + o.Name + " of guardrail " + g.Name + " counts"
+	}
+	if stage.Max < least {
+		s.refuse("max", "%s is shorter than %s: write max: %s or more, or let pass name only what can be ready by then",
+			FormatDuration(stage.Max), why, FormatDuration(max(least, time.Second)))
+	}
+}
+
+func (rr *rolloutReader) guardrailsSound() bool {
+	return !rr.spec.problems.under("spec.guardrails") && !rr.spec.problems.under("spec.outcomes")
+}
+
+// suggest says what may have been meant, or what there is.
+func suggest(name string, known []string) string {
+	if near := nearest(name, known); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return "there are " + orList(known)
+}
+
+func repeatedText(words []string) string {
+	for i, w := range words {
+		if slices.Contains(words[:i], w) {
+			return w
+		}
+	}
+	return ""
+}
+
+// Problems returns what is wrong with a file by err, or nil if err is something else.
+func Problems(err error) []Problem {
+	var file *FileError
+	if errors.As(err, &file) {
+		return file.Problems
+	}
+	return nil
+}
+
+// RollbackWeight returns what the weights of all that can roll back add up to: the guardrails with on: rollback, and
+// the missing canary. A guardrail's share of risk.falseRollback is its own weight over this.
+func (r *Rollout) RollbackWeight() float64 {
+	sum := MissingCanaryWeight
+	for _, g := range r.Guardrails {
+		if g.On == OnRollback {
+			sum += g.Weight
+		}
+	}
+	return sum
+}
+
+// MissingCanaryWeight is the weight of the health check that rolls back a canary of which nothing is heard.
+const MissingCanaryWeight = 1.0
+
+// Guardrail returns the guardrail of a name, and whether there is one.
+func (r *Rollout) Guardrail(name string) (Guardrail, bool) {
+	i := slices.IndexFunc(r.Guardrails, func(g Guardrail) bool { return g.Name == name })
+	if i < 0 {
+		return Guardrail{}, false
+	}
+	return r.Guardrails[i], true
+}

@@ -1,0 +1,119 @@
+package schemas
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Bounds of a file that a person wrote; what is beyond them is refused.
+const (
+	MaxFileBytes = 256 << 10
+	maxFileDepth = 32
+)
+
+// readDocument returns the root of the one YAML document in data, or nil after telling why there is none.
+// Anchors, aliases and tags are refused: what a file says stands where it says it.
+func (ps *problems) readDocument(data []byte) *yaml.Node {
+	if len(data) > MaxFileBytes {
+		ps.add(1, 1, "", "the file has %d bytes, %d are allowed", len(data), MaxFileBytes)
+		return nil
+	}
+	if line, column, ok := invalidUTF8(data); ok {
+		ps.add(line, column, "", "the file isn't UTF-8 text here: save it as UTF-8")
+		return nil
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, next yaml.Node
+	if err := decoder.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
+		ps.addSyntax(err)
+		return nil
+	}
+	if len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null" {
+		ps.add(1, 1, "", "the file is empty")
+		return nil
+	}
+	switch err := decoder.Decode(&next); {
+	case err == nil && len(next.Content) > 0 && next.Content[0].ShortTag() != "!!null":
+		ps.add(next.Content[0].Line, next.Content[0].Column, "", "a second YAML document begins here: one file holds one")
+	case err != nil && !errors.Is(err, io.EOF):
+		ps.addSyntax(err)
+	}
+	ps.checkPlain(doc.Content[0], 1)
+	return doc.Content[0]
+}
+
+func invalidUTF8(data []byte) (line, column int, found bool) {
+	if utf8.Valid(data) {
+		return 0, 0, false
+	}
+	line, column = 1, 1
+	for len(data) > 0 {
+		r, size := utf8.DecodeRune(data)
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		column++
+		if r == '\n' {
+			line, column = line+1, 1
+		}
+		data = data[size:]
+	}
+	return line, column, true
+}
+
+var yamlLine = regexp.MustCompile(`line (\d+): `)
+
+// addSyntax tells of a file that isn't YAML, with what the parser knows of the place.
+func (ps *problems) addSyntax(err error) {
+	message, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
+	if found := yamlLine.FindStringSubmatch(message); found != nil {
+		line, _ = strconv.Atoi(found[1])
+		message = strings.Replace(message, found[0], "", 1)
+	}
+	if strings.Contains(message, "cannot start any token") {
+		message += ": indent with spaces, not tabs, and put text that begins with % @ or ` in quotes"
+	}
+	ps.add(line, 1, "", "this isn't YAML: %s", message)
+}
+
+func (ps *problems) checkPlain(n *yaml.Node, depth int) {
+	switch {
+	case depth > maxFileDepth:
+		ps.add(n.Line, n.Column, "", "nested deeper than %d", maxFileDepth)
+		return
+	case n.Kind == yaml.AliasNode:
+		ps.add(n.Line, n.Column, "", "alias *%s: aliases aren't read here: write the value out", n.Value)
+		return
+	case n.Anchor != "":
+		ps.add(n.Line, n.Column, "", "anchor &%s: anchors aren't read here: remove it", n.Anchor)
+	case n.Style&yaml.TaggedStyle != 0:
+		ps.add(n.Line, n.Column, "", "tag %s: tags aren't read here: remove it, and put text in quotes", n.Tag)
+	}
+	for _, child := range n.Content {
+		ps.checkPlain(child, depth+1)
+	}
+}
+
+// defaultNode parses a default of a table of keys. Its nodes have line 0: they stand in no file.
+func defaultNode(text string) *yaml.Node {
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil || len(doc.Content) != 1 {
+		panic("default " + strconv.Quote(text) + " is no YAML")
+	}
+	var clear func(n *yaml.Node)
+	clear = func(n *yaml.Node) {
+		n.Line, n.Column = 0, 0
+		for _, child := range n.Content {
+			clear(child)
+		}
+	}
+	clear(doc.Content[0])
+	return doc.Content[0]
+}
