@@ -1,0 +1,125 @@
+package decisions
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"streamcanary/schemas"
+)
+
+// Bounds of what the machine writes.
+const (
+	// MaxBodyBytes bounds a decision's body. A decision that would be longer keeps only the guardrails that failed or are
+	// suspect, at most MaxShort of them, and then none: a decision is never lost to the size of its reason.
+	MaxBodyBytes = 64 << 10
+	MaxShort     = 8
+	// MaxSentence bounds a sentence, MaxWhy a subscriber's reason, in bytes; the rest is cut.
+	MaxSentence = 1024
+	MaxWhy      = 256
+)
+
+// draft is what differs between decisions.
+type draft struct {
+	action     schemas.Action
+	phase      schemas.Phase
+	severity   schemas.Severity
+	routes     []schemas.Route
+	reason     schemas.Reason
+	evidence   schemas.Evidence
+	actor      schemas.Actor
+	supersedes string
+	await      schemas.AckStatus // wait for this ack; "": don't
+	asks       bool              // ask for acks although nothing waits here (a saga does)
+}
+
+// decide takes the next decision of the epoch.
+func (t *turn) decide(d draft) *schemas.Decision {
+	s := &t.s
+	s.Seq++
+	decision := &schemas.Decision{
+		Schema: decisionSchema, ID: decisionID(s.Terms.Rollout, s.Epoch, s.Seq),
+		Epoch: s.Epoch, Seq: s.Seq, Prev: s.Prev,
+		Model: s.Terms.Model, Rollout: s.Terms.Rollout, Labels: maps.Clone(s.Terms.Labels), Mode: s.Terms.Mode,
+		Action: d.action, Phase: d.phase, Severity: d.severity,
+		Routes: d.routes, PreviousRoutes: s.Routes,
+		Reason: d.reason, Evidence: d.evidence,
+		EventTime: schemas.Time(s.EventMs), IssuedAt: schemas.Time(t.in.WallMs),
+		Supersedes: d.supersedes, Actor: d.actor,
+	}
+	decision.Reason.Sentence = clip(decision.Reason.Sentence, MaxSentence)
+	decision.Evidence.RolloutSha256 = s.Terms.Sha256
+	decision.Evidence.Program = cmp.Or(decision.Evidence.Program, s.Terms.Program)
+	if (d.await != "" || d.asks) && s.Terms.awaited() {
+		decision.Acks = s.Terms.askedFor()
+		decision.Deadline = schemas.Time(t.in.WallMs + s.Terms.AckWithinMs)
+	}
+	body := fit(decision)
+	if d.await != "" && s.Terms.awaited() {
+		s.Wait = &Wait{
+			Decision: decision.ID, Seq: s.Seq, Want: d.await, Names: slices.Clone(s.Terms.Routers),
+			DeadlineMs: t.in.WallMs + s.Terms.AckWithinMs,
+		}
+	}
+	t.record(decision, body)
+	effective := s.Terms.Mode == schemas.Enforce && len(d.routes) > 0
+	t.out = append(t.out, Effect{Decision: &Decided{Decision: *decision, Body: body, Routes: effective}})
+	return decision
+}
+
+// record notes a decision in the state.
+func (t *turn) record(d *schemas.Decision, body []byte) {
+	sum := sha256.Sum256(body)
+	t.s.Prev = &schemas.Prev{ID: d.ID, Sha256: hex.EncodeToString(sum[:])}
+	if len(d.Routes) > 0 && d.Mode == schemas.Enforce {
+		t.s.Routes = slices.Clone(d.Routes)
+	}
+	if d.Action != schemas.ActionStart {
+		t.s.Why = &schemas.Reason{Code: d.Reason.Code, Sentence: d.Reason.Sentence}
+	}
+}
+
+// fit encodes a decision, shortening its reason until it is within MaxBodyBytes.
+func fit(d *schemas.Decision) []byte {
+	body, err := encodeDecision(d)
+	if err == nil && len(body) <= MaxBodyBytes {
+		return body
+	}
+	d.Reason.Guardrails = slices.DeleteFunc(slices.Clone(d.Reason.Guardrails), func(g schemas.GuardrailStatus) bool {
+		return g.State != schemas.StateFailed && g.State != schemas.StateSuspect
+	})
+	d.Reason.Guardrails = d.Reason.Guardrails[:min(len(d.Reason.Guardrails), MaxShort)]
+	d.Reason.Health = d.Reason.Health[:min(len(d.Reason.Health), MaxShort)]
+	if body, err = encodeDecision(d); err == nil && len(body) <= MaxBodyBytes {
+		return body
+	}
+	d.Reason.Guardrails, d.Reason.Health, d.Evidence.Inputs, d.Labels = nil, nil, nil, nil
+	if body, err = encodeDecision(d); err != nil || len(body) > MaxBodyBytes {
+		panic(fmt.Sprintf("decision %s is %d bytes without its reason (at most %d): %v", d.ID, len(body), MaxBodyBytes, err))
+	}
+	return body
+}
+
+// listed joins names for a sentence.
+func listed(names []string) string {
+	if len(names) == 1 && names[0] == anyRouter {
+		return "any router"
+	}
+	return strings.Join(names, ", ")
+}
+
+// clip cuts a text at a bound of bytes, between runes.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "")
+}
+
+func orUnknown(why string) string { return cmp.Or(clip(why, MaxWhy), "no reason given") }
+
+func compare(a, b string) int { return strings.Compare(a, b) }

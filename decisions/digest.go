@@ -1,0 +1,109 @@
+package decisions
+
+import (
+	"encoding/binary"
+	"math"
+
+	"streamcanary/schemas"
+)
+
+// AppendDigest appends a decision's canonical bytes for the digest: its action, phase, stage, rollout, model, epoch, seq, routes,
+// reason and event time, and nothing else (no wall time, program, offset, key or hash). Texts and lists carry their length, integers
+// are zigzag varints, and real numbers are rounded to 1e-9 (an absent one differs from 0).
+func AppendDigest(dst []byte, d *schemas.Decision) []byte {
+	w := digest{dst}
+	w.text(string(d.Action))
+	w.text(string(d.Phase))
+	w.number(int64(d.Stage))
+	w.text(d.Rollout)
+	w.text(d.Model)
+	w.number(d.Epoch)
+	w.number(d.Seq)
+	w.number(int64(len(d.Routes)))
+	for _, r := range d.Routes {
+		w.text(r.Version)
+		w.number(int64(r.WeightBP))
+		w.number(int64(r.MirrorBP))
+	}
+	w.reason(&d.Reason)
+	w.number(int64(d.EventTime))
+	return w.b
+}
+
+// digest writes canonical bytes.
+type digest struct{ b []byte }
+
+func (w *digest) number(n int64) { w.b = binary.AppendVarint(w.b, n) }
+
+func (w *digest) text(s string) {
+	w.b = binary.AppendUvarint(w.b, uint64(len(s)))
+	w.b = append(w.b, s...)
+}
+
+// real writes a number rounded to 1e-9; one too large for that, or not finite, by its bits.
+func (w *digest) real(x float64) {
+	if math.Abs(x) < 1<<32 {
+		w.b = append(w.b, 'r')
+		w.number(int64(math.RoundToEven(x * 1e9)))
+		return
+	}
+	w.b = append(w.b, 'b')
+	w.b = binary.BigEndian.AppendUint64(w.b, math.Float64bits(x))
+}
+
+func (w *digest) maybe(x *float64) {
+	if x == nil {
+		w.b = append(w.b, 'n')
+		return
+	}
+	w.real(*x)
+}
+
+func (w *digest) reason(r *schemas.Reason) {
+	w.text(r.Code)
+	w.text(r.Sentence)
+	w.number(int64(len(r.Guardrails)))
+	for i := range r.Guardrails {
+		w.guardrail(&r.Guardrails[i])
+	}
+	w.number(int64(len(r.Health)))
+	for _, f := range r.Health {
+		w.text(f.Code)
+		w.text(f.Sentence)
+		w.real(f.LogEvidence)
+		w.real(f.Threshold)
+		w.number(int64(f.Since))
+	}
+}
+
+func (w *digest) guardrail(g *schemas.GuardrailStatus) {
+	for _, s := range []string{g.Name, g.Segment, string(g.State), g.Why, string(g.On), g.Unit, g.Margin} {
+		w.text(s)
+	}
+	for _, x := range []*float64{g.Estimate, g.Lower, g.Upper, g.SinceHarm} {
+		w.maybe(x)
+	}
+	w.interval(g.Ratio)
+	for _, x := range []float64{g.LogEvidence, g.LogAny, g.LogPass, g.Threshold, g.PassThreshold, g.Phi} {
+		w.real(x)
+	}
+	for _, a := range []*schemas.ArmCount{&g.Baseline, &g.Canary} {
+		w.number(a.N)
+		w.number(a.Events)
+		w.maybe(a.Value)
+	}
+	for _, at := range []schemas.Time{g.HarmBegan, g.FirstWindow, g.LastWindow} {
+		w.number(int64(at))
+	}
+}
+
+func (w *digest) interval(r *schemas.Interval) {
+	if r == nil {
+		w.b = append(w.b, 'n')
+		return
+	}
+	w.b = append(w.b, 'i')
+	w.maybe(r.Estimate)
+	w.maybe(r.Lower)
+	w.maybe(r.Upper)
+}

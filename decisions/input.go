@@ -1,0 +1,162 @@
+package decisions
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"streamcanary/schemas"
+)
+
+// InputKind says what an Input is.
+type InputKind string
+
+// The kinds of inputs. All but InputVerdict and InputTraffic come from outside and are journaled (EncodeInput);
+// those two follow from the sealed parts.
+const (
+	InputApplied InputKind = "applied"
+	InputAck     InputKind = "ack"
+	InputExpired InputKind = "expired"
+	InputCommand InputKind = "command"
+	InputRuling  InputKind = "ruling"
+	InputVerdict InputKind = "verdict"
+	InputTraffic InputKind = "traffic"
+)
+
+// An Input is one thing that happened to a rollout, with its times as data. Exactly the field that its Kind names is set.
+type Input struct {
+	Kind InputKind `json:"kind"`
+	// EventMs is the event time that had been reached when the input took effect, Unix ms; 0: what was reached before.
+	EventMs int64 `json:"event_ms,omitempty"`
+	// WallMs is the wall time at which it took effect, Unix ms; 0 in a replay, and then decisions carry none.
+	WallMs int64 `json:"wall_ms,omitempty"`
+
+	Applied *Applied     `json:"applied,omitempty"`
+	Ack     *schemas.Ack `json:"ack,omitempty"`
+	Expired *Expired     `json:"expired,omitempty"`
+	Command *Command     `json:"command,omitempty"`
+	Ruling  *Ruling      `json:"ruling,omitempty"`
+	Verdict *Verdict     `json:"verdict,omitempty"`
+	Traffic *Traffic     `json:"traffic,omitempty"`
+}
+
+// Applied starts a new epoch of a rollout.
+type Applied struct {
+	Terms Terms `json:"terms"`
+	// Epoch is above every earlier one of the model.
+	Epoch int64 `json:"epoch"`
+	// Prev is the model's previous decision, of whatever rollout; nil for the first.
+	Prev *schemas.Prev `json:"prev,omitempty"`
+	// Routes are those of the model's last effective decision; nil where there is none.
+	Routes []schemas.Route `json:"routes,omitempty"`
+	Actor  schemas.Actor   `json:"actor"`
+}
+
+// Expired says that a deadline of State.Deadlines has passed on the waiting side's clock.
+type Expired struct {
+	Deadline string `json:"deadline"` // Deadline.ID
+}
+
+// CommandKind is what a person asks for.
+type CommandKind string
+
+// The commands. CommandDelete ends the rollout; while a rollback is not yet carried out it needs Force.
+// CommandResume ends a hold that only a person may end (a ruling's).
+const (
+	CommandDelete CommandKind = "delete"
+	CommandResume CommandKind = "resume"
+)
+
+// Command is what a person asked for.
+type Command struct {
+	Do    CommandKind   `json:"do"`
+	Actor schemas.Actor `json:"actor"`
+	Force bool          `json:"force,omitempty"`
+}
+
+// RulingKind is a ruling from outside on the input.
+type RulingKind string
+
+// The rulings. RulingGap: input is gone (retention, data loss); the rollout holds until a person resumes it. RulingRelease: a
+// stream or partition that stood still was no longer waited for; it only leaves its mark in the journal.
+const (
+	RulingGap     RulingKind = "input_gap"
+	RulingRelease RulingKind = "release"
+)
+
+// Ruling is a ruling from outside on the input, journaled where it took effect.
+type Ruling struct {
+	Kind     RulingKind `json:"kind"`
+	Sentence string     `json:"sentence,omitempty"`
+	Stream   string     `json:"stream,omitempty"`    // of a release: the part's kind, and its name after a slash
+	Topic    string     `json:"topic,omitempty"`     // of an idle partition's release
+	Number   int32      `json:"partition,omitempty"` // likewise
+	UpToMs   int64      `json:"up_to_ms,omitempty"`  // of a release: event time
+	Idle     bool       `json:"idle,omitempty"`      // the partition stopped (true) or began again (false) to count
+}
+
+// VerdictAction is what the evidence says.
+type VerdictAction string
+
+// The verdicts.
+const (
+	VerdictContinue VerdictAction = "continue"
+	VerdictHold     VerdictAction = "hold"
+	VerdictPromote  VerdictAction = "promote"
+	VerdictRollback VerdictAction = "rollback"
+)
+
+// Verdict is what the analysis says after a sealed part.
+type Verdict struct {
+	Action VerdictAction  `json:"action"`
+	Reason schemas.Reason `json:"reason"`
+	// HarmBeganMs is when the harm began, estimated, event time; 0: unknown, or no harm.
+	HarmBeganMs int64            `json:"harm_began_ms,omitempty"`
+	Evidence    schemas.Evidence `json:"evidence"`
+}
+
+// Traffic is what each arm served in one sealed window. Windows come in order.
+type Traffic struct {
+	StartMs  int64 `json:"start_ms"`
+	EndMs    int64 `json:"end_ms"`
+	Baseline int64 `json:"baseline"` // predictions served
+	Canary   int64 `json:"canary"`
+}
+
+// EncodeInput returns the journal's bytes of an input: one JSON object.
+func EncodeInput(in Input) ([]byte, error) {
+	if err := in.check(); err != nil {
+		return nil, fmt.Errorf("encode input: %w", err)
+	}
+	return json.Marshal(in)
+}
+
+// DecodeInput reads what EncodeInput wrote. Unknown fields are ignored; anything malformed is an error.
+func DecodeInput(b []byte) (Input, error) {
+	var in Input
+	if err := json.Unmarshal(b, &in); err != nil {
+		return Input{}, fmt.Errorf("decode input: %w", err)
+	}
+	if err := in.check(); err != nil {
+		return Input{}, fmt.Errorf("decode input: %w", err)
+	}
+	return in, nil
+}
+
+// check holds an input to "exactly the field that its kind names".
+func (in *Input) check() error {
+	set := map[InputKind]bool{
+		InputApplied: in.Applied != nil, InputAck: in.Ack != nil, InputExpired: in.Expired != nil,
+		InputCommand: in.Command != nil, InputRuling: in.Ruling != nil,
+		InputVerdict: in.Verdict != nil, InputTraffic: in.Traffic != nil,
+	}
+	count := 0
+	for _, is := range set {
+		if is {
+			count++
+		}
+	}
+	if own, known := set[in.Kind]; !known || !own || count != 1 {
+		return fmt.Errorf("kind %q: want exactly its own field set, got %d fields", in.Kind, count)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package decisions
+
+import (
+	"fmt"
+	"slices"
+
+	"streamcanary/schemas"
+)
+
+// applied begins a new epoch: its first decision is the prepare. An epoch that isn't above the state's own is ignored.
+func (t *turn) applied(a *Applied) {
+	if a.Epoch <= t.s.Epoch {
+		return
+	}
+	t.s = State{
+		Terms: a.Terms, Epoch: a.Epoch, Status: StatusPreparing, Prev: a.Prev, Routes: slices.Clone(a.Routes),
+		EventMs: t.in.EventMs,
+	}
+	t.s = t.s.clone()
+	var routes []schemas.Route
+	if a.Terms.WeightBP > 0 {
+		routes = a.Terms.baselineRoutes()
+	}
+	t.decide(draft{
+		action: schemas.ActionStart, phase: schemas.PhasePrepare, severity: schemas.Info, routes: routes,
+		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins: canary %s against baseline %s of model %s.",
+			a.Terms.Rollout, a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)},
+		actor: a.Actor, await: schemas.AckPrepared,
+	})
+	if t.s.Wait == nil {
+		t.commit("Nobody has to prepare.")
+	}
+}
+
+// commit ends the preparation: from its event time on the arms are compared.
+func (t *turn) commit(sentence string) {
+	t.s.Status = StatusRunning
+	t.s.FromMs = t.s.EventMs
+	t.decide(draft{
+		action: schemas.ActionStart, phase: schemas.PhaseCommit, severity: schemas.Info, routes: t.s.Terms.stageRoutes(),
+		reason: schemas.Reason{Code: "prepared", Sentence: sentence},
+		actor:  engine, await: schemas.AckApplied,
+	})
+}
+
+// acked takes a subscriber's answer. Answers to another epoch are ignored; one to a decision that nobody waits for is kept for show.
+// Acks may come twice and in any order: what counts for a wait is a set, and only news of a refusal is told.
+func (t *turn) acked(a *schemas.Ack) {
+	if a.Epoch != t.s.Epoch || a.Seq < 1 || a.Seq > t.s.Seq {
+		return
+	}
+	news := t.s.remember(a, t.in.WallMs)
+	if a.Status == schemas.AckRejected || a.Status == schemas.AckFailed {
+		if news {
+			t.refused(a)
+		}
+		return
+	}
+	if t.s.Saga != nil {
+		t.sagaAcked(a)
+	}
+	if w := t.s.Wait; w != nil && w.satisfies(a) && w.take(a.Consumer) {
+		t.s.Wait = nil
+		if t.s.Status == StatusPreparing {
+			t.commit(fmt.Sprintf("Prepared by %s.", listed(w.Got)))
+		}
+	}
+}
+
+// refused tells people that a subscriber will not, or could not, obey a decision that is waited for.
+func (t *turn) refused(a *schemas.Ack) {
+	awaited := t.s.Wait != nil && t.s.Wait.Decision == a.Decision
+	if t.s.Saga != nil {
+		awaited = t.s.Saga.refused(a) || awaited
+	}
+	if !awaited {
+		return
+	}
+	t.notice(Notice{
+		Kind: NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer},
+		Sentence: fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(a.Why)),
+	})
+}
+
+// remember keeps the newest ack of each consumer, and reports whether this one is news: a repetition, one that is overtaken by a
+// newer answer, and one of a consumer beyond MaxAnswers is none.
+func (s *State) remember(a *schemas.Ack, wallMs int64) bool {
+	answer := Answer{Consumer: a.Consumer, Seq: a.Seq, Status: a.Status, Why: clip(a.Why, MaxWhy), AtMs: wallMs}
+	at, found := slices.BinarySearchFunc(s.Answers, a.Consumer, func(x Answer, name string) int { return compare(x.Consumer, name) })
+	if !found {
+		if len(s.Answers) == MaxAnswers {
+			return false
+		}
+		s.Answers = slices.Insert(s.Answers, at, answer)
+		return true
+	}
+	old := s.Answers[at]
+	if old.Seq > a.Seq || old.Seq == a.Seq && rank(old.Status) >= rank(a.Status) {
+		return false
+	}
+	s.Answers[at] = answer
+	return true
+}
+
+// rank orders the answers to one decision, so that acks that arrive in another order than they were given leave the same state.
+func rank(status schemas.AckStatus) int {
+	switch status {
+	case schemas.AckReceived:
+		return 1
+	case schemas.AckFailed, schemas.AckRejected:
+		return 2
+	case schemas.AckPrepared:
+		return 3
+	case schemas.AckApplied:
+		return 4
+	}
+	return 0
+}
+
+// expired takes a deadline that has passed; one that was met meanwhile, or moved, is ignored.
+func (t *turn) expired(id string) {
+	armed := slices.ContainsFunc(t.s.Deadlines(), func(d Deadline) bool { return d.ID == id && d.AtMs <= t.in.WallMs })
+	if !armed {
+		return
+	}
+	if w := t.s.Wait; w != nil && id == deadlineID(w.Decision, waitDeadline) {
+		t.overdue(w)
+		return
+	}
+	t.sagaExpired(id)
+}
+
+// overdue escalates a wait and starts it again with twice the time.
+func (t *turn) overdue(w *Wait) {
+	w.Attempt++
+	w.DeadlineMs = t.in.WallMs + backoff(t.s.Terms.AckWithinMs, w.Attempt)
+	t.notice(Notice{
+		Kind: NoticeAcksOverdue, Severity: schemas.Warning, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(),
+		Sentence: fmt.Sprintf("Decision %s is not answered with %q by %s (deadline passed %d times).",
+			w.Decision, w.Want, listed(w.missing()), w.Attempt),
+	})
+	t.out = append(t.out, Effect{Again: w.Decision})
+}
+
+// backoff is how long the next attempt may take: the first deadline doubled each time, at most 32 times it.
+func backoff(withinMs int64, attempt int) int64 { return withinMs << min(attempt, 5) }

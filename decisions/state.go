@@ -1,0 +1,175 @@
+package decisions
+
+import (
+	"maps"
+	"slices"
+
+	"streamcanary/schemas"
+)
+
+// Status is where a rollout stands.
+type Status string
+
+// The statuses. RolledBack, Promoted and Deleted end the epoch's judging: no verdict changes them.
+const (
+	StatusPreparing  Status = "preparing" // waits for routers to acknowledge the prepare
+	StatusRunning    Status = "running"
+	StatusHolding    Status = "holding"
+	StatusRolledBack Status = "rolled-back"
+	StatusPromoted   Status = "promoted"
+	StatusDeleted    Status = "deleted"
+)
+
+// Ended reports whether verdicts no longer matter to a rollout of this status.
+func (s Status) Ended() bool {
+	return s == StatusRolledBack || s == StatusPromoted || s == StatusDeleted
+}
+
+// State is all that the machine knows of one epoch of one rollout. It is a value: Step never changes the one it was given.
+// The zero value is a rollout that was never applied.
+type State struct {
+	Terms  Terms  `json:"terms"`
+	Epoch  int64  `json:"epoch"`
+	Seq    int64  `json:"seq"` // of the last decision of this epoch; 0: none yet
+	Status Status `json:"status"`
+	// Prev is the model's last decision.
+	Prev *schemas.Prev `json:"prev,omitempty"`
+	// Routes are those in force; nil: routers keep their own.
+	Routes []schemas.Route `json:"routes,omitempty"`
+	// EventMs is the highest event time that an input carried.
+	EventMs int64 `json:"event_ms"`
+	// FromMs is the event time of the commit: windows are judged from there on. 0 before it.
+	FromMs int64 `json:"from_ms,omitempty"`
+	// Why is the reason of the last decision but start: what a person asks for first.
+	Why     *schemas.Reason `json:"why,omitempty"`
+	Hold    *Hold           `json:"hold,omitempty"`
+	Wait    *Wait           `json:"wait,omitempty"` // for acks of a start or a promotion
+	Saga    *Saga           `json:"saga,omitempty"`
+	Answers []Answer        `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
+	Notices int64           `json:"notices"`        // made so far in this epoch
+}
+
+// Hold is why a rollout holds.
+type Hold struct {
+	Decision string `json:"decision"`
+	Code     string `json:"code"`
+	Sticky   bool   `json:"sticky,omitempty"` // only a person ends it
+}
+
+// Wait is a decision that waits for acks.
+type Wait struct {
+	Decision   string            `json:"decision"`
+	Seq        int64             `json:"seq"`
+	Want       schemas.AckStatus `json:"want"`            // prepared or applied
+	Names      []string          `json:"names,omitempty"` // who must answer, ascending; none: any one
+	Got        []string          `json:"got,omitempty"`   // who of them has, ascending
+	DeadlineMs int64             `json:"deadline_ms"`     // wall time
+	Attempt    int               `json:"attempt,omitempty"`
+}
+
+// Answer is the newest ack of one consumer.
+type Answer struct {
+	Consumer string            `json:"consumer"`
+	Seq      int64             `json:"seq"`
+	Status   schemas.AckStatus `json:"status"`
+	Why      string            `json:"why,omitempty"`
+	AtMs     int64             `json:"at_ms"` // wall time of the intake
+}
+
+// MaxAnswers bounds the consumers whose newest ack is kept. Beyond it a new consumer's ack still counts for the decision
+// that waits, but is not kept for show.
+const MaxAnswers = 64
+
+// Deadline is a point of wall time that somebody must watch: when it has passed, give Step an Expired.
+type Deadline struct {
+	ID   string
+	AtMs int64
+}
+
+// Deadlines are those to be watched now, in a fixed order: at most one per wait and saga step.
+func (s *State) Deadlines() []Deadline {
+	var out []Deadline
+	if s.Wait != nil {
+		out = append(out, Deadline{ID: deadlineID(s.Wait.Decision, waitDeadline), AtMs: s.Wait.DeadlineMs})
+	}
+	if s.Saga == nil {
+		return out
+	}
+	for i := range s.Saga.Steps {
+		if step := &s.Saga.Steps[i]; step.open() && step.DeadlineMs > 0 {
+			out = append(out, Deadline{ID: deadlineID(s.Saga.Decision, string(step.Name)), AtMs: step.DeadlineMs})
+		}
+	}
+	return out
+}
+
+// waitDeadline names the deadline of State.Wait.
+const waitDeadline = "acks"
+
+func deadlineID(decision, what string) string { return decision + "/" + what }
+
+// clone returns a state that shares no memory with s which Step could change.
+func (s *State) clone() State {
+	c := *s
+	c.Terms.Labels = maps.Clone(s.Terms.Labels)
+	c.Terms.Routers = slices.Clone(s.Terms.Routers)
+	c.Routes = slices.Clone(s.Routes)
+	c.Answers = slices.Clone(s.Answers)
+	c.Wait = s.Wait.clone()
+	if s.Hold != nil {
+		hold := *s.Hold
+		c.Hold = &hold
+	}
+	if s.Saga != nil {
+		saga := *s.Saga
+		saga.Steps = slices.Clone(s.Saga.Steps)
+		for i := range saga.Steps {
+			saga.Steps[i].Wait = saga.Steps[i].Wait.clone()
+		}
+		c.Saga = &saga
+	}
+	return c
+}
+
+func (w *Wait) clone() *Wait {
+	if w == nil {
+		return nil
+	}
+	c := *w
+	c.Names = slices.Clone(w.Names)
+	c.Got = slices.Clone(w.Got)
+	return &c
+}
+
+// missing are the names that have not answered; {"any"} where one of any name is awaited.
+func (w *Wait) missing() []string {
+	if len(w.Names) == 0 && len(w.Got) == 0 {
+		return []string{anyRouter}
+	}
+	var out []string
+	for _, name := range w.Names {
+		if !slices.Contains(w.Got, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// take counts an ack, and reports whether nobody is missing any more.
+func (w *Wait) take(consumer string) bool {
+	if len(w.Names) > 0 && !slices.Contains(w.Names, consumer) {
+		return false
+	}
+	if at, found := slices.BinarySearch(w.Got, consumer); !found {
+		w.Got = slices.Insert(w.Got, at, consumer)
+	}
+	return len(w.missing()) == 0
+}
+
+// satisfies reports whether an ack is an answer of the kind that is waited for. To have applied a prepare is to be prepared.
+func (w *Wait) satisfies(a *schemas.Ack) bool {
+	if a.Decision != w.Decision || a.Seq != w.Seq {
+		return false
+	}
+	return a.Status == w.Want || a.Status == schemas.AckApplied
+}

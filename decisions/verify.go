@@ -1,0 +1,82 @@
+package decisions
+
+import (
+	"fmt"
+
+	"streamcanary/schemas"
+)
+
+// The proof that a canary has drained: its share is below 1/drainShare in each of at least drainWindows consecutive
+// non-empty windows that together hold drainPredictions; or, where traffic is thin, none of it for drainQuietMs of event
+// time with traffic.
+const (
+	drainShare       = 1000
+	drainWindows     = 3
+	drainPredictions = 3000
+	drainQuietMs     = 60_000
+)
+
+// Drain is what the prediction stream has shown of the canary since the rollback was decided.
+type Drain struct {
+	FromMs      int64 `json:"from_ms"`       // event time of the rollback: earlier windows don't count
+	Windows     int   `json:"windows"`       // consecutive non-empty ones with a canary share below the limit
+	Predictions int64 `json:"predictions"`   // in them
+	CleanFromMs int64 `json:"clean_from_ms"` // event time since which no canary prediction was seen
+	CleanSeen   int64 `json:"clean_seen"`    // predictions since then
+	Seen        int64 `json:"seen"`          // predictions since FromMs
+	LastCanary  int64 `json:"last_canary"`   // canary predictions in the newest non-empty window
+	LastAll     int64 `json:"last_all"`      // predictions in it
+}
+
+// take adds a window, and reports whether the canary has drained. Windows without predictions say nothing.
+func (d *Drain) take(w *Traffic) bool {
+	all := w.Baseline + w.Canary
+	if w.StartMs < d.FromMs || all == 0 {
+		return false
+	}
+	d.Seen += all
+	d.LastCanary, d.LastAll = w.Canary, all
+	if w.Canary > 0 {
+		d.CleanFromMs, d.CleanSeen = w.EndMs, 0
+	} else {
+		d.CleanSeen += all
+	}
+	if w.Canary*drainShare < all {
+		d.Windows++
+		d.Predictions += all
+	} else {
+		d.Windows, d.Predictions = 0, 0
+	}
+	byShare := d.Windows >= drainWindows && d.Predictions >= drainPredictions
+	byQuiet := d.CleanSeen > 0 && w.EndMs-d.CleanFromMs >= drainQuietMs
+	return byShare || byQuiet
+}
+
+// traffic looks at a sealed window for the verify step.
+func (t *turn) traffic(w *Traffic) {
+	t.s.EventMs = max(t.s.EventMs, w.EndMs)
+	if t.s.Saga == nil {
+		return
+	}
+	step := t.s.Saga.step(StepVerify)
+	if step == nil || !step.open() || !t.s.Saga.Drain.take(w) {
+		return
+	}
+	t.settle(step, w.EndMs)
+}
+
+// drainExpired ends verify without a proof where there was no traffic at all; else it escalates.
+func (t *turn) drainExpired(step *SagaStep) {
+	drain := &t.s.Saga.Drain
+	if drain.Seen == 0 {
+		t.s.Saga.Unproven = true
+		t.settle(step, 0)
+		return
+	}
+	t.retry(step, t.s.Terms.DrainWithinMs)
+	t.notice(Notice{
+		Kind: NoticeDrainOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
+		Sentence: fmt.Sprintf("It is not proven that %s has drained: %d of the %d predictions of the newest window were its own (deadline passed %d times).",
+			t.s.Terms.Canary, drain.LastCanary, drain.LastAll, step.Attempt),
+	})
+}
