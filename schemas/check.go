@@ -39,7 +39,7 @@ func (c checker) check(n *yaml.Node, f *form, path string) {
 }
 
 func (c checker) addAt(n *yaml.Node, path, format string, args ...any) {
-	c.add(n.Line, n.Column, path, format, args...)
+	c.add(spotOf(n), path, format, args...)
 }
 
 // pick returns the form that fits the kind of node, or f itself if none does.

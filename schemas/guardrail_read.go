@@ -81,7 +81,7 @@ func (s section) one(keys []string, what string) string {
 	}
 	switch len(given) {
 	case 0:
-		s.problems.add(s.node.Line, s.node.Column, s.path, "has no %s: say %s", orList(keys), what)
+		s.problems.add(spotOf(s.node), s.path, "has no %s: say %s", orList(keys), what)
 	case 1:
 		return given[0]
 	default:

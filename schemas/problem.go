@@ -55,11 +55,14 @@ type problems struct {
 	list []Problem
 }
 
-func (ps *problems) add(line, column int, key, format string, args ...any) {
+// A spot is a place in a file, from line 1 and column 1; what stands in no file is told at its beginning.
+type spot struct{ line, column int }
+
+func (ps *problems) add(at spot, key, format string, args ...any) {
 	if len(ps.list) >= problemsKept {
 		return
 	}
-	p := Problem{ps.file, max(line, 1), max(column, 1), key, fmt.Sprintf(format, args...)}
+	p := Problem{ps.file, max(at.line, 1), max(at.column, 1), key, fmt.Sprintf(format, args...)}
 	if !slices.Contains(ps.list, p) {
 		ps.list = append(ps.list, p)
 	}

@@ -135,7 +135,7 @@ func (rr *rolloutReader) readStages() {
 	}
 	for i, s := range rr.spec.items("stages") {
 		if i > 0 {
-			s.problems.add(s.node.Line, s.node.Column, s.path, "a second stage is not supported yet: leave one")
+			s.problems.add(spotOf(s.node), s.path, "a second stage is not supported yet: leave one")
 			continue
 		}
 		rr.rollout.Stages = append(rr.rollout.Stages, rr.readStage(s))

@@ -120,11 +120,11 @@ func (s section) refuse(key, format string, args ...any) {
 	if n := child(s.node, key); n != nil {
 		at = n
 	}
-	line, column := 1, 1
+	where := fileStart
 	if at != nil {
-		line, column = at.Line, at.Column
+		where = spotOf(at)
 	}
-	s.problems.add(line, column, join(s.path, key), format, args...)
+	s.problems.add(where, join(s.path, key), format, args...)
 }
 
 // sound says whether nothing has been found wrong in this mapping.

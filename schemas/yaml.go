@@ -18,15 +18,19 @@ const (
 	maxFileDepth = 32
 )
 
+var fileStart = spot{1, 1}
+
+func spotOf(n *yaml.Node) spot { return spot{n.Line, n.Column} }
+
 // readDocument returns the root of the one YAML document in data, or nil after telling why there is none.
 // Anchors, aliases and tags are refused: what a file says stands where it says it.
 func (ps *problems) readDocument(data []byte) *yaml.Node {
 	if len(data) > MaxFileBytes {
-		ps.add(1, 1, "", "the file has %d bytes, %d are allowed", len(data), MaxFileBytes)
+		ps.add(fileStart, "", "the file has %d bytes, %d are allowed", len(data), MaxFileBytes)
 		return nil
 	}
 	if line, column, ok := invalidUTF8(data); ok {
-		ps.add(line, column, "", "the file isn't UTF-8 text here: save it as UTF-8")
+		ps.add(spot{line, column}, "", "the file isn't UTF-8 text here: save it as UTF-8")
 		return nil
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -36,12 +40,12 @@ func (ps *problems) readDocument(data []byte) *yaml.Node {
 		return nil
 	}
 	if len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null" {
-		ps.add(1, 1, "", "the file is empty")
+		ps.add(fileStart, "", "the file is empty")
 		return nil
 	}
 	switch err := decoder.Decode(&next); {
 	case err == nil && len(next.Content) > 0 && next.Content[0].ShortTag() != "!!null":
-		ps.add(next.Content[0].Line, next.Content[0].Column, "", "a second YAML document begins here: one file holds one")
+		ps.add(spotOf(next.Content[0]), "", "a second YAML document begins here: one file holds one")
 	case err != nil && !errors.Is(err, io.EOF):
 		ps.addSyntax(err)
 	}
@@ -80,21 +84,21 @@ func (ps *problems) addSyntax(err error) {
 	if strings.Contains(message, "cannot start any token") {
 		message += ": indent with spaces, not tabs, and put text that begins with % @ or ` in quotes"
 	}
-	ps.add(line, 1, "", "this isn't YAML: %s", message)
+	ps.add(spot{line, 1}, "", "this isn't YAML: %s", message)
 }
 
 func (ps *problems) checkPlain(n *yaml.Node, depth int) {
 	switch {
 	case depth > maxFileDepth:
-		ps.add(n.Line, n.Column, "", "nested deeper than %d", maxFileDepth)
+		ps.add(spotOf(n), "", "nested deeper than %d", maxFileDepth)
 		return
 	case n.Kind == yaml.AliasNode:
-		ps.add(n.Line, n.Column, "", "alias *%s: aliases aren't read here: write the value out", n.Value)
+		ps.add(spotOf(n), "", "alias *%s: aliases aren't read here: write the value out", n.Value)
 		return
 	case n.Anchor != "":
-		ps.add(n.Line, n.Column, "", "anchor &%s: anchors aren't read here: remove it", n.Anchor)
+		ps.add(spotOf(n), "", "anchor &%s: anchors aren't read here: remove it", n.Anchor)
 	case n.Style&yaml.TaggedStyle != 0:
-		ps.add(n.Line, n.Column, "", "tag %s: tags aren't read here: remove it, and put text in quotes", n.Tag)
+		ps.add(spotOf(n), "", "tag %s: tags aren't read here: remove it, and put text in quotes", n.Tag)
 	}
 	for _, child := range n.Content {
 		ps.checkPlain(child, depth+1)
