@@ -1,0 +1,138 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+)
+
+// The rule for how long a prior dispersion holds, and how the measured one is bounded.
+const (
+	dispersionEvents  = 200   // expected events in the shard before a measured phi stands alone
+	dispersionWindows = 50    // windows before it does
+	dispersionBatches = 10    // batches of a size before that size has a say
+	dispersionZ       = 1.645 // standard errors above the point: a one-sided 95 % limit
+)
+
+// dispersionSizes are the batches, in windows, whose largest limit counts: noise that lasts longer than a window shows
+// only in longer batches.
+var dispersionSizes = [...]int{1, 5, 25, 125}
+
+// Dispersion measures by how much the variance of a rate exceeds that of independent events, from a split of the baseline
+// by routing unit into a shard (1) of about the canary's size and the rest (2).
+//
+// For each batch U = (k1/n1 - k2/n2)² and V = p(1-p)(1/n1 + 1/n2), p the pooled rate: phi = sum U / sum V,
+// se = sqrt(m/(m-1) sum (U - phi V)²) / sum V, limit phi + 1.645 se. The largest limit over batches of 1, 5, 25 and 125 windows,
+// each from 10 batches on, is the measured phi; never below 1. (Not the mean of U/V: that is biased low at rare rates.)
+//
+// It is calibrated by simulation, not exact. It can't see noise that belongs to the canary's own pods, and holds for the
+// shard's size: start a new one when the canary's share changes much. Windows with an empty side are left out. State is a dozen
+// sums for each size; deterministic: sums are taken in the order of the windows. Use either Add or AddSizes on one Dispersion.
+// The zero value is not ready; see NewDispersion.
+type Dispersion struct {
+	batches  [len(dispersionSizes)]batch
+	windows  int64
+	expected float64 // expected events in the shard, at the pooled rate
+}
+
+// batch is one size's open batch and what the closed ones add up to.
+type batch struct {
+	open             [4]float64 // n1, k1, n2, k2
+	held             int        // windows in open
+	m                float64    // closed batches
+	u, v, uu, uv, vv float64
+}
+
+// NewDispersion returns one that has seen nothing.
+func NewDispersion() *Dispersion { return &Dispersion{} }
+
+// Add takes one window: n exposures and k events of the shard (1) and of the rest (2). k may not exceed n.
+func (d *Dispersion) Add(n1, k1, n2, k2 float64) {
+	if !(k1 >= 0 && k1 <= n1 && k2 >= 0 && k2 <= n2) {
+		panic(fmt.Sprintf("stats: dispersion of %v of %v and %v of %v", k1, n1, k2, n2))
+	}
+	if n1 == 0 || n2 == 0 {
+		return
+	}
+	d.add([4]float64{n1, k1, n2, k2}, rateContrast)
+	d.expected += n1 * (k1 + k2) / (n1 + n2)
+}
+
+// AddSizes takes one window's event counts themselves: n1 in the shard, n2 in the rest, where the shard has the known
+// share (in (0, 1)) of the units. What it measures is the dispersion of sizes: U = (n1 - share N)², V = share (1-share) N.
+func (d *Dispersion) AddSizes(n1, n2, share float64) {
+	if !(n1 >= 0 && n2 >= 0 && share > 0 && share < 1) {
+		panic(fmt.Sprintf("stats: dispersion of sizes %v and %v at share %v", n1, n2, share))
+	}
+	if n1+n2 == 0 {
+		return
+	}
+	n := n1 + n2
+	d.add([4]float64{n1 - share*n, share * (1 - share) * n, 0, 0}, sizeContrast)
+	d.expected += share * n
+}
+
+func (d *Dispersion) add(window [4]float64, contrast func([4]float64) (u, v float64)) {
+	d.windows++
+	for i := range d.batches {
+		b := &d.batches[i]
+		for j, x := range window {
+			b.open[j] += x
+		}
+		if b.held++; b.held == dispersionSizes[i] {
+			b.close(contrast(b.open))
+		}
+	}
+}
+
+func rateContrast(b [4]float64) (u, v float64) {
+	n1, k1, n2, k2 := b[0], b[1], b[2], b[3]
+	p := (k1 + k2) / (n1 + n2)
+	diff := k1/n1 - k2/n2
+	return diff * diff, p * (1 - p) * (1/n1 + 1/n2)
+}
+
+func sizeContrast(b [4]float64) (u, v float64) { return b[0] * b[0], b[1] }
+
+func (b *batch) close(u, v float64) {
+	b.open, b.held = [4]float64{}, 0
+	b.m++
+	b.u += u
+	b.v += v
+	b.uu += u * u
+	b.uv += u * v
+	b.vv += v * v
+}
+
+// estimate is the point and its standard error; zeros when there was nothing to measure (no variance, or one batch).
+func (b *batch) estimate() (phi, se float64) {
+	if b.v == 0 || b.m < 2 {
+		return 0, 0
+	}
+	phi = b.u / b.v
+	squares := max(0, b.uu-2*phi*b.uv+phi*phi*b.vv)
+	return phi, math.Sqrt(b.m/(b.m-1)*squares) / b.v
+}
+
+// Point is the estimate from single windows and its standard error; zeros before two windows.
+func (d *Dispersion) Point() (phi, se float64) { return d.batches[0].estimate() }
+
+// Limit is the largest upper limit over the batch sizes that have 10 batches or more; 1 when none has, and never less.
+func (d *Dispersion) Limit() float64 {
+	limit := 1.0
+	for i := range d.batches {
+		if b := &d.batches[i]; b.m >= dispersionBatches {
+			phi, se := b.estimate()
+			limit = max(limit, phi+dispersionZ*se)
+		}
+	}
+	return limit
+}
+
+// Phi is the dispersion factor to test with: once the shard has had 200 expected events in 50 windows the Limit (measured is true), before that
+// the prior or the Limit so far, whichever is greater. Never below 1.
+func (d *Dispersion) Phi(prior float64) (phi float64, measured bool) {
+	if d.expected >= dispersionEvents && d.windows >= dispersionWindows {
+		return d.Limit(), true
+	}
+	return max(1, prior, d.Limit()), false
+}

@@ -1,0 +1,90 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+)
+
+// Counts is what one block holds of a rate: exposures (predictions, or a real amount such as replica-seconds) and
+// events of the canary and of the baseline.
+type Counts struct{ Nc, Kc, Nb, Kb float64 }
+
+// check panics on counts that no block can hold: they come from our own reducers, so one is a bug.
+func (c Counts) check() {
+	for _, x := range [...]float64{c.Nc, c.Kc, c.Nb, c.Kb} {
+		if !(x >= 0) || math.IsInf(x, 1) {
+			panic(fmt.Sprintf("stats: counts of a block are %+v", c))
+		}
+	}
+}
+
+// Linear is the linear e-process for a rate's margin (R1), with dispersion factors (R4).
+//
+// Claim. Let p_c, p_b be the block's mean rates. Side +1 tests p_c <= Rho0 p_b + Delta (evidence of more than
+// that), side -1 tests p_c >= Rho0 p_b + Delta. For each grid point the expectation of e^increment, given the past and the
+// exposures, is at most 1 under that hypothesis, whatever p_b is and however it drifts; so products over blocks,
+// and mixtures of them, are e-processes. It also holds for the average: a product bounds the bet-weighted mean excess.
+//
+// When. Given the past and the exposures: independent events with any probabilities; Poisson counts (equality);
+// counts over-dispersed as a negative binomial with variance at most phi times the mean (equality at phi). Clumps
+// and beta-binomial noise of that variance are near it by simulation, not exact.
+//
+// With s = Rho0 Nc/Nb, g = e^(Side x) for a grid point x, and per-arm phi,
+//
+//	lambda    = (g - 1) / (phiC + g s phiB)
+//	increment = Kc h(lambda; phiC) + Kb h(-s lambda; phiB) - Delta lambda Nc
+//	h(a; phi) = log1p(-expm1(-(phi-1) a) / (phi-1)),   log1p(a) at phi = 1
+//
+// This lambda is R4's for phiC = phiB, is always inside both factors' domains (lambda > -1/phiC, s lambda < 1/phiB, and
+// log(phi)/(phi-1) >= 1/phi), and is the growth-optimal bet for small effects at unequal phi.
+//
+// Cost: two logarithms (phi = 1), else four elementary functions, for each point. The logarithms are log1p only; an
+// increment is never -Inf. Above rates of 10 % the test stays valid and loses power (it takes the variance as p, not p(1-p)).
+//
+// Sources: derived in the project's notes from block e-values (Turner, Ly, Grünwald, arXiv 2106.02693; linear null:
+// arXiv 2203.09785) by weighted AM-GM; at Delta = 0 and phi = 1 the likelihood ratio of Binomial(Kc+Kb) splits.
+type Linear struct {
+	Rho0, Delta float64   // the margin: p_c against Rho0 p_b + Delta; both at least 0, not both 0
+	Side        int       // +1: evidence of more than the margin; -1: of less
+	Grid        []float64 // positive log ratios; read only
+}
+
+// Increments writes to dst, one for each grid point, the block's log e-values, and reports true. It reports false and
+// leaves dst alone when the block says nothing: no exposure of the canary, or none of the baseline while Rho0 > 0.
+// phiC and phiB are the arms' dispersion factors; below 1 counts as 1.
+func (l Linear) Increments(dst []float64, c Counts, phiC, phiB float64) bool {
+	c.check()
+	if l.Side != 1 && l.Side != -1 || !(l.Rho0 >= 0 && l.Delta >= 0 && l.Rho0+l.Delta > 0) {
+		panic(fmt.Sprintf("stats: linear test of rho0 %v, delta %v, side %d", l.Rho0, l.Delta, l.Side))
+	}
+	if c.Nc == 0 || l.Rho0 > 0 && c.Nb == 0 {
+		return false
+	}
+	s := 0.0
+	if l.Rho0 > 0 {
+		s = l.Rho0 * c.Nc / c.Nb
+	}
+	phiC, phiB = max(1, phiC), max(1, phiB)
+	for j, x := range l.Grid {
+		lambda := linearBet(float64(l.Side)*x, s, phiC, phiB)
+		dst[j] = factor(c.Kc, lambda, phiC) + factor(c.Kb, -s*lambda, phiB) - l.Delta*lambda*c.Nc
+	}
+	return true
+}
+
+// linearBet is lambda for the log ratio x (negative on side -1). Written with expm1 so that a small x keeps its digits.
+func linearBet(x, s, phiC, phiB float64) float64 {
+	return math.Expm1(x) / (phiC + math.Exp(x)*s*phiB)
+}
+
+// factor is k h(a; phi): the log of what k events pay to a bet whose mean payment for an expected count m is e^(a m).
+func factor(k, a, phi float64) float64 {
+	if k == 0 {
+		return 0
+	}
+	u := phi - 1
+	if u < 1e-9 {
+		return k * math.Log1p(a)
+	}
+	return k * math.Log1p(-math.Expm1(-u*a)/u)
+}

@@ -1,0 +1,167 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+
+	"streamcanary/windows"
+)
+
+// The shifts of QuantileRatio: a half to four times, in steps of 4.4 %.
+const (
+	ratioShifts    = 49
+	ratioShiftLow  = -64
+	ratioShiftStep = 4
+	ratioOdds      = 8
+)
+
+// QuantileRatio is a confidence sequence for the factor by which the canary's tail is slower than the baseline's, with a point estimate:
+// TopK, fail and pass, for shifts from a half to four times (section 1.5).
+//
+// Claim. If one factor moves the canary's tail in all blocks, all intervals that Interval ever returns for one alpha contain it,
+// with probability at least 1 - alpha. Otherwise the lower bound says "not in all blocks at most that much slower", the upper one the mirror of it.
+//
+// Histograms are only read. Cost: a walk down both for each shift, and small sums. No allocation but the trail of the estimate, which grows with the
+// logarithm of the number of blocks. Owned by one goroutine. The zero value is not ready; see NewQuantileRatio.
+type QuantileRatio struct {
+	ppm        int64
+	fail, pass [ratioShifts]startedOdds
+	cash       float64
+	score      scores // per shift, summed: the canary's count in the pooled tail less its expectation
+	trail      Trail[scores]
+}
+
+type scores [ratioShifts]float64
+
+// startedOdds is one shift's evidence in one direction: R_j for each odds ratio, and the largest log evidence so far.
+type startedOdds struct {
+	log    [ratioOdds]float64
+	logMax float64
+}
+
+var failLogs, passLogs = func() (fail, pass [ratioOdds]float64) {
+	for j := range ratioOdds {
+		fail[j], pass[j] = math.Log(FailOdds[j]), math.Log(PassOdds[j])
+	}
+	return fail, pass
+}()
+
+// NewQuantileRatio returns the sequence, before any block, for the tail of ppm parts per million (10,000: p99).
+func NewQuantileRatio(ppm int64) *QuantileRatio {
+	if ppm <= 0 || ppm >= 1_000_000 {
+		panic(fmt.Sprintf("stats: quantile ratio for a tail of %d ppm", ppm))
+	}
+	q := &QuantileRatio{ppm: ppm, cash: 1}
+	for i := range ratioShifts {
+		for j := range ratioOdds {
+			q.fail[i].log[j], q.pass[i].log[j] = math.Inf(-1), math.Inf(-1)
+		}
+	}
+	return q
+}
+
+// Add takes one block; weight of each test's stake starts with it (see Mixture), and at labels it for EstimateSince. It reports
+// false, and takes nothing, when an arm is empty or the tail rounds to no request.
+func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64, at int64) bool {
+	n, m := total(canary), total(baseline)
+	tail := tailCount(n+m, q.ppm)
+	if n == 0 || m == 0 || tail == 0 {
+		return false
+	}
+	weight = min(weight, q.cash)
+	q.cash -= weight
+	start := stake{math.Log(weight), math.Log(q.cash)}
+	q.trail.Mark(at, q.score)
+	var failWhole, passWhole [ratioOdds]float64
+	pool := urn{n + m, n, tail}
+	pool.logPGF(failWhole[:], FailOdds, failLogs[:])
+	pool.logPGF(passWhole[:], PassOdds, passLogs[:])
+	expected := float64(tail) * float64(n) / float64(n+m)
+	for i := range ratioShifts {
+		by := ratioShiftLow + i*ratioShiftStep
+		slower := cutAt(canary, baseline, shift{by, false}, tail)
+		faster := cutAt(canary, baseline, shift{by, true}, tail)
+		q.fail[i].step(slower, FailOdds, &failLogs, &failWhole, start)
+		q.pass[i].step(faster, PassOdds, &passLogs, &passWhole, start)
+		q.score[i] += slower.score() - expected
+	}
+	return true
+}
+
+// A stake is what a block starts with and what has not started after it, as logarithms.
+type stake struct{ log, cash float64 }
+
+func (s *startedOdds) step(c cut, odds []float64, logs, whole *[ratioOdds]float64, start stake) {
+	var inc [ratioOdds]float64
+	c.ties().logPGF(inc[:], odds, logs[:])
+	for j := range inc {
+		gain := float64(c.canaryAbove)*logs[j] + inc[j] - whole[j]
+		s.log[j] = logAddExp(s.log[j], start.log) + gain
+	}
+	s.logMax = max(s.logMax, logAddExp(logSumExp(s.log[:])-math.Log(ratioOdds), start.cash))
+}
+
+// Interval returns the bounds of the factor at confidence 1 - alpha, from the largest evidence so far, so that they never widen: lower 0 or upper +Inf
+// where that side is not bounded (by 1/2, by 4). lower > upper is possible: it proves that no one factor fits all blocks.
+func (q *QuantileRatio) Interval(alpha float64) (lower, upper float64) {
+	target := math.Log(2 / alpha)
+	upper = math.Inf(1)
+	for i := range ratioShifts {
+		ratio := ShiftRatio(float64(ratioShiftLow + i*ratioShiftStep))
+		if q.fail[i].logMax >= target {
+			lower = ratio
+		}
+		if q.pass[i].logMax >= target {
+			upper = min(upper, ratio)
+		}
+	}
+	return lower, upper
+}
+
+// Estimate is the factor at which the canary has just its share of the pooled tails of all blocks, interpolated between shifts;
+// at least 1/2 and at most 4; NaN before the first block.
+func (q *QuantileRatio) Estimate() float64 {
+	if q.trail.marks == 0 {
+		return math.NaN()
+	}
+	return q.score.crossing()
+}
+
+// EstimateSince is Estimate from the first remembered block labelled at or later, whose label it returns: nothing
+// before at is in it, and about an eighth of the time since may be missing (see Trail). ok is false when there is no such block.
+func (q *QuantileRatio) EstimateSince(at int64) (ratio float64, from int64, ok bool) {
+	start, from, ok := q.trail.Since(at)
+	if !ok {
+		return math.NaN(), 0, false
+	}
+	for i := range start {
+		start[i] = q.score[i] - start[i]
+	}
+	return start.crossing(), from, true
+}
+
+// crossing interpolates where the scores, which fall with the shift, cross 0 (a stretch of zeros by its neighbours); an end of the
+// range when they don't; NaN when all are 0.
+func (s *scores) crossing() float64 {
+	const exact = 1e-9 // scores are sums of counts and of shares of counts: smaller ones are rounding
+	last, next := -1, ratioShifts
+	for i, x := range s {
+		if x > exact {
+			last = i
+		}
+		if x < -exact && next == ratioShifts {
+			next = i
+		}
+	}
+	at := 0.0
+	switch {
+	case last < 0 && next == ratioShifts:
+		return math.NaN()
+	case last < 0:
+	case next == ratioShifts:
+		at = ratioShifts - 1
+	default:
+		at = float64(last) + s[last]/(s[last]-s[next])*float64(next-last)
+	}
+	return ShiftRatio(ratioShiftLow + ratioShiftStep*at)
+}

@@ -1,0 +1,139 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+)
+
+// SplitChange tests whether the canary's share of the routing units stays what it is, when nobody planned it: the null is "one
+// constant share, unknown".
+//
+// Testing later blocks against the share of the first one, as if that were known, alarms falsely: the estimate is off by its
+// own error, and enough later units prove that. Here the share is a nuisance, handled by universal inference (Wasserman,
+// Ramdas, Balakrishnan, PNAS 2020): the alternative is a distribution over the sequence of arms that uses only the past,
+// the null gets its largest likelihood over all units so far:
+//
+//	E = q(arms) / max over p of p^k (1-p)^(n-k)
+//
+// Claim. At the true share p, E <= q(arms)/p(arms), a nonnegative martingale that starts at 1; so the chance that LogMax ever reaches
+// log(1/alpha) is at most alpha, for units assigned independently with one share, at any stopping time. (E itself is no martingale.)
+//
+// q is the mean of two alternatives. Both take the share before the change as unknown (Jeffreys' prior Beta(1/2, 1/2)).
+//   - The reference period has one share, what follows has another, with the same prior: for changes early on. The
+//     reference is closed by counts alone: at the first block at whose end each arm has had 1,000 units, or 100 blocks
+//     with units have passed.
+//   - From some block on the odds are off by one of SplitTilts factors from the estimate of all units before that block: for changes
+//     later on, against all that was seen, not against a reference that has long been outgrown. The block has the weight that the caller
+//     gives (the start mixture).
+//
+// The unknown share costs about log(n)/2 nats. Cost: two logarithms for each tilt. State is two Mixtures' worth of floats.
+// The zero value is not ready; see NewSplitChange. Owned by one goroutine.
+type SplitChange struct {
+	n, k       float64 // all units, and the canary's
+	refN, refK float64 // the same, of the reference once it is closed
+	blocks     int
+	closed     bool
+	whole      float64 // log probability of all arms under Jeffreys' prior
+	tilts      *Mixture
+	inc        [SplitTilts]float64
+	logE       float64
+	logMax     float64
+}
+
+// When the reference period of SplitChange closes: at 1,000 units the share is known to 3 % of itself, so that what can be
+// proven against the reference is what matters; 100 blocks keep a tiny canary from never closing it.
+const (
+	splitReferenceUnits  = 1000
+	splitReferenceBlocks = 100
+)
+
+// NewSplitChange returns the test before any unit, at evidence 1.
+func NewSplitChange() *SplitChange { return &SplitChange{tilts: NewMixture(SplitTilts)} }
+
+// Add takes one block: n units first seen in it, k of them on the canary; weight of the stake on a late change starts with
+// it, and at labels it (see Mixture.Step). A block without units only moves the weight.
+func (s *SplitChange) Add(n, k, weight float64, at int64) {
+	if !(k >= 0 && k <= n) || math.IsInf(n, 1) {
+		panic(fmt.Sprintf("stats: split of %v units, %v on the canary", n, k))
+	}
+	// The probability of this block's arms given the past, under Jeffreys' prior.
+	given := logRise(s.k+0.5, k) + logRise(s.n-s.k+0.5, n-k) - logRise(s.n+1, n)
+	share := (s.k + 0.5) / (s.n + 1)
+	for j, d := range splitGrid {
+		s.inc[j] = k*d - n*math.Log1p(share*math.Expm1(d)) + k*math.Log(share) + (n-k)*math.Log1p(-share) - given
+	}
+	s.tilts.Step(s.inc[:], weight, at)
+	s.whole += given
+	s.n += n
+	s.k += k
+	s.settle(n)
+	late := s.whole + s.tilts.LogE()
+	early := s.whole
+	if s.closed {
+		early = logJeffreys(s.refN, s.refK) + logJeffreys(s.n-s.refN, s.k-s.refK)
+	}
+	s.logE = logAddExp(early, late) - math.Ln2 - maxLikelihood(s.n, s.k)
+	s.logMax = max(s.logMax, s.logE)
+}
+
+// settle closes the reference period at the end of a block, from counts alone.
+func (s *SplitChange) settle(n float64) {
+	if n > 0 {
+		s.blocks++
+	}
+	if !s.closed && (min(s.k, s.n-s.k) >= splitReferenceUnits || s.blocks >= splitReferenceBlocks) {
+		s.closed, s.refN, s.refK = true, s.n, s.k
+	}
+}
+
+// LogE is the log evidence now: 0 before the first block.
+func (s *SplitChange) LogE() float64 { return s.logE }
+
+// LogMax is the largest LogE so far, never below 0.
+func (s *SplitChange) LogMax() float64 { return s.logMax }
+
+// Share is the canary's share of all units; NaN before the first.
+func (s *SplitChange) Share() float64 { return s.k / s.n }
+
+// Began estimates the label of the block at which the share changed; see Mixture.Began.
+func (s *SplitChange) Began() int64 { return s.tilts.Began() }
+
+// maxLikelihood is the log of the largest p^k (1-p)^(n-k).
+func maxLikelihood(n, k float64) float64 { return entropyTerm(k, n) + entropyTerm(n-k, n) }
+
+func entropyTerm(k, n float64) float64 {
+	if k == 0 {
+		return 0
+	}
+	return k * math.Log(k/n)
+}
+
+// logJeffreys is the log probability of a sequence of n arms, k of them the canary, whose share has the prior Beta(1/2, 1/2).
+func logJeffreys(n, k float64) float64 {
+	return logRise(0.5, k) + logRise(0.5, n-k) - logRise(1, n)
+}
+
+// logRise is log Gamma(x+n) - log Gamma(x) for x > 0, n >= 0, without subtracting large numbers: the terms up to x = 16 one by one, and
+// from there Stirling's series, whose rest is below 1e-16.
+func logRise(x, n float64) float64 {
+	sum := 0.0
+	for ; x < 16 && n >= 1; n-- {
+		sum += math.Log(x)
+		x++
+	}
+	if n == 0 {
+		return sum
+	}
+	if x < 16 { // a part of a step is left: counts are whole, so this is for other callers' sake
+		high, _ := math.Lgamma(x + n)
+		low, _ := math.Lgamma(x)
+		return sum + high - low
+	}
+	return sum + (x-0.5)*math.Log1p(n/x) + n*math.Log(x+n) - n + stirling(x+n) - stirling(x)
+}
+
+// stirling is what log Gamma(x) has beyond (x-1/2) log x - x + log(2 pi)/2, for x >= 16.
+func stirling(x float64) float64 {
+	y := 1 / (x * x)
+	return (1.0/12 - y*(1.0/360-y*(1.0/1260-y*(1.0/1680-y*(1.0/1188))))) / x
+}

@@ -1,0 +1,143 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+
+	"streamcanary/windows"
+)
+
+// The odds ratios of the rank tests' bets: how much likelier a request of the tail is the canary's than its share says. Shared:
+// callers only read them.
+var (
+	FailOdds = []float64{1.15, 1.3, 1.5, 2, 3, 5, 10, 30}
+	PassOdds = []float64{1 / 1.15, 1 / 1.3, 1 / 1.5, 1. / 2, 1. / 3, 1. / 5, 1. / 10, 1. / 30}
+)
+
+// TopK is the stratified pooled top-K rank e-process for a quantile with a relative margin (section 1.1).
+//
+// Claim. Move the canary's values down by Shift buckets, pool the block's requests, take the K largest (K is the tail PPM of the
+// pool), ties at random, and let X be how many of them are the canary's. With Grid above 1 (fail), e^increment has mean
+// at most 1 given the past if the moved canary is stochastically not larger than the baseline in this block; with Grid below 1 (pass), if it is
+// not smaller. Exact in finite samples with any ties: the increment is the log of the mean, over the ties, of w^X / E[w^X], X hypergeometric
+// under exchangeability.
+//
+// When. Either each request's arm is drawn at random within the block with one probability and its latency on the canary would be at most
+// (fail; at least, for pass) the margin times the baseline's; or both arms are independent samples with such laws. Latencies may drift
+// and be autocorrelated. It is dominance near the quantile, not the quantile alone, that is tested.
+//
+// Buckets at the ends. Values in windows.ZeroBucket stay there. windows.TopBucket holds all that is too large to tell apart,
+// so a moved canary value never lands above it, and for pass a canary value in it stays in it: it may be any amount larger.
+// (Moving it down by a positive shift would make the canary's timeouts look faster than the baseline's.) For fail it moves.
+//
+// Cost: one walk down both histograms to the K-th request, and two sums of about 20 standard deviations of X for each odds ratio. No allocation.
+//
+// Sources: the derivation is the project's; ingredients: anytime-valid logrank test with ties (ter Schure, Perez-Ortiz, Ly, Grünwald, NEJSDS 2024), sequential e-values
+// under exchangeability (Koning, arXiv 2310.01153).
+type TopK struct {
+	PPM   int64     // the tail in parts per million: 10,000 for p99
+	Shift int       // the margin in buckets: FailShift or PassShift
+	Grid  []float64 // odds ratios w, all above 1 (FailOdds) or all below (PassOdds); read only
+}
+
+// Increments writes to dst the block's log e-values, one for each odds ratio, and reports true; it reports false and leaves dst alone
+// when an arm is empty or the tail rounds to no request. Histograms are ascending by index; they are only read.
+func (k TopK) Increments(dst []float64, canary, baseline []windows.Bucket) bool {
+	n, m := total(canary), total(baseline)
+	tail := tailCount(n+m, k.PPM)
+	if n == 0 || m == 0 || tail == 0 {
+		return false
+	}
+	cut := cutAt(canary, baseline, shift{k.Shift, k.Grid[0] < 1}, tail)
+	var logs, whole [maxOdds]float64
+	if len(k.Grid) > maxOdds {
+		panic(fmt.Sprintf("stats: top-K test with %d odds ratios", len(k.Grid)))
+	}
+	for j, w := range k.Grid {
+		logs[j] = math.Log(w)
+	}
+	count := len(k.Grid)
+	urn{n + m, n, tail}.logPGF(whole[:count], k.Grid, logs[:count])
+	cut.ties().logPGF(dst[:count], k.Grid, logs[:count])
+	for j := range count {
+		dst[j] += float64(cut.canaryAbove)*logs[j] - whole[j]
+	}
+	return true
+}
+
+// maxOdds bounds the odds ratios of one test.
+const maxOdds = 16
+
+// tailCount is the number of requests in the tail of n: ppm millionths, rounded half up.
+func tailCount(n, ppm int64) int64 { return (n*ppm + 500_000) / 1_000_000 }
+
+func total(hist []windows.Bucket) int64 {
+	n := int64(0)
+	for _, b := range hist {
+		n += int64(b.Count)
+	}
+	return n
+}
+
+// A shift moves the canary's values down by buckets (up, when negative).
+type shift struct {
+	buckets int
+	pass    bool
+}
+
+// of is the bucket to which a canary value of bucket i is moved.
+func (s shift) of(i int32) int {
+	at := int(i)
+	switch {
+	case i == zeroBucket, i == topBucket && (s.pass || s.buckets < 0):
+		return at
+	case s.buckets < 0 || s.pass:
+		return min(max(at-s.buckets, int(zeroBucket)), int(topBucket))
+	}
+	return at - s.buckets
+}
+
+// A cut is where the walk from the top reaches the K-th request.
+type cut struct {
+	above, canaryAbove   int64 // requests in higher buckets, and the canary's among them
+	inside, canaryInside int64 // requests in the bucket of the K-th, and the canary's among them
+	drawn                int64 // how many of these belong to the top K
+}
+
+// ties is the urn of the cut's bucket: which of its requests belong to the top K is drawn at random.
+func (c cut) ties() urn { return urn{c.inside, c.canaryInside, c.drawn} }
+
+// score is how many of the top K are the canary's, on average over the ties.
+func (c cut) score() float64 {
+	return float64(c.canaryAbove) + float64(c.drawn)*float64(c.canaryInside)/float64(c.inside)
+}
+
+// cutAt walks from the top to the K-th of the pooled requests, 1 <= K <= their number.
+func cutAt(canary, baseline []windows.Bucket, s shift, k int64) cut {
+	var c cut
+	i, j := len(canary)-1, len(baseline)-1
+	for i >= 0 || j >= 0 {
+		at := math.MinInt
+		if i >= 0 {
+			at = s.of(canary[i].Index)
+		}
+		if j >= 0 {
+			at = max(at, int(baseline[j].Index))
+		}
+		mine, theirs := int64(0), int64(0)
+		for ; i >= 0 && s.of(canary[i].Index) == at; i-- {
+			mine += int64(canary[i].Count)
+		}
+		if j >= 0 && int(baseline[j].Index) == at {
+			theirs = int64(baseline[j].Count)
+			j--
+		}
+		if c.above+mine+theirs >= k {
+			c.inside, c.canaryInside, c.drawn = mine+theirs, mine, k-c.above
+			return c
+		}
+		c.above += mine + theirs
+		c.canaryAbove += mine
+	}
+	panic(fmt.Sprintf("stats: top %d of %d requests", k, c.above))
+}
