@@ -77,7 +77,8 @@ type Traffic struct {
 	SampledMin, SampledMax float64       // of `sampled_by`; 0 without events
 	Slices                 [Slices]int64 // served ones per calibration slice; baseline only
 	Units                  []UnitSight   // routing units first seen in this window; ascending Unit
-	Hosts                  []HostCount   // ascending Host; bounded by MaxHosts, the rest under ""
+	Hosts                  []HostCount   // ascending Host, events without one left out; bounded by MaxHosts, the rest under ""
+	UnitsFull              bool          // MaxUnits was reached: Units is empty from here on (merged parts only)
 }
 
 // UnitSight is the first sight of a routing unit: Unit is a hash of it; Pick orders the sights of one unit in one window,
@@ -93,13 +94,44 @@ type HostCount struct {
 // MaxHosts bounds the hosts told apart in one part and arm.
 const MaxHosts = 256
 
+// MaxUnits bounds the routing units that a Merger remembers of one epoch.
+const MaxUnits = 1 << 20
+
 // A Part is one sealed part of one window: of one source partition, or merged over all of them. It never changes.
-// Cells are in the order of the plan's metrics of that stream; a part with no events is a mark: it only says
-// that every window up to its own is sealed.
+// Cells are in the order of the plan's metrics of that stream (an outcome stream has one cell, of its outcome);
+// a part with no events is a mark: it only says that every window up to its own is sealed.
 type Part struct {
 	Stream
-	StartMs  int64 // the window's start, event time
+	StartMs  int64    // the window's start, event time
+	Metrics  []string // what the cells count: the metrics' keys, or the outcome's name; shared, never written
 	Cells    [Arms][]Cell
 	Traffic  [Arms]Traffic // serving parts only
-	Overflow bool          // a bound of the join was reached: outcomes of this window may be missing
+	Overflow bool          // a bound of the join was reached: outcomes of this window may be missing, duplicates counted
+}
+
+// IsMark says that the part holds nothing: no event, on time or late, and no overflow.
+func (p *Part) IsMark() bool {
+	if p.Overflow {
+		return false
+	}
+	for arm := range Arms {
+		t := &p.Traffic[arm]
+		if t.Events != 0 || t.Late != 0 || len(t.Units) != 0 || len(t.Hosts) != 0 {
+			return false
+		}
+		for i := range p.Cells[arm] {
+			if p.Cells[arm][i].N != 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// SliceShare returns the share of the baseline that calibration slice i holds: 1/2, 1/4, … 1/128, 1/128.
+func SliceShare(i int) float64 {
+	if i >= Slices-1 {
+		i = Slices - 2
+	}
+	return 1 / float64(int64(2)<<i)
 }

@@ -1,0 +1,36 @@
+package windows
+
+// Limits are the bounds of a Stage, and what its rulings on clocks need. A zero field stands for its default.
+type Limits struct {
+	PendingPredictions int   // remembered predictions (16 bytes of identity and time each, in a table of 24-byte slots); default 20,000,000
+	PendingOutcomes    int   // outcomes that wait for their prediction, and as many remembered ids of outcomes; default 2,000,000
+	MaxAheadMs         int64 // rule 6: how far an event may be ahead of its broker's append time; default 1,000
+	MaxJumpMs          int64 // rule 6: how far one may be ahead of its partition without append time; default 3,600,000
+}
+
+// Bounds that are part of the format, not settings.
+const (
+	MaxTimeMs  = 1<<46 - 1       // of an event's time, on either side of 1970: more than 2,000 years
+	MaxSpanMs  = 1 << 36         // of a window's width, a lateness or a `within`: more than two years
+	MaxHeld    = 20              // events held aside per partition until they confirm each other
+	MaxSources = 1<<16 - 1       // source partitions of a stage
+	MaxPlans   = 1<<16 - 2       // plans of a stage
+	MaxRows    = 1 << 16         // rows of one arm in one open window before they are reduced
+	NoTime     = int64(-1 << 63) // a time that nothing has set: before every other
+)
+
+func (l Limits) withDefaults() Limits {
+	if l.PendingPredictions == 0 {
+		l.PendingPredictions = 20_000_000
+	}
+	if l.PendingOutcomes == 0 {
+		l.PendingOutcomes = 2_000_000
+	}
+	if l.MaxAheadMs == 0 {
+		l.MaxAheadMs = 1_000
+	}
+	if l.MaxJumpMs == 0 {
+		l.MaxJumpMs = 3_600_000
+	}
+	return l
+}
