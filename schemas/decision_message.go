@@ -189,4 +189,3 @@ func checkAck(a *Ack) error {
 	}
 	return f.err
 }
-

@@ -18,8 +18,8 @@ func (t Time) String() string {
 
 // MarshalJSON writes the time as a JSON string. It fails outside of the years 0 to 9999, which RFC 3339 can't write.
 func (t Time) MarshalJSON() ([]byte, error) {
-	if year := time.UnixMilli(int64(t)).UTC().Year(); year < 0 || year > 9999 {
-		return nil, fmt.Errorf("time %d ms is in the year %d, which RFC 3339 can't write", int64(t), year)
+	if !t.writable() {
+		return nil, fmt.Errorf("time %d ms is outside of the years that RFC 3339 can write", int64(t))
 	}
 	return []byte(`"` + t.String() + `"`), nil
 }
@@ -37,6 +37,13 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("time %q is not RFC 3339: write e.g. 2026-01-31T12:00:00.000Z", text)
 	}
-	*t = Time(at.UnixMilli())
+	if *t = Time(at.UnixMilli()); !t.writable() {
+		return fmt.Errorf("time %q is outside of the years 0 to 9999 in UTC", text)
+	}
 	return nil
+}
+
+func (t Time) writable() bool {
+	year := time.UnixMilli(int64(t)).UTC().Year()
+	return 0 <= year && year <= 9999
 }
