@@ -1,0 +1,106 @@
+package analysis
+
+import (
+	"time"
+
+	"streamcanary/analysis/stats"
+	"streamcanary/windows"
+)
+
+// Sizes of a block. They depend on counts of exposures only, never on results.
+const (
+	blockExposures = 8         // predictions or samples that each arm must have
+	blockPPM       = 4_000_000 // of a quantile: 4 expected exceedances, in millionths
+	blockMaxMs     = int64(time.Hour / time.Millisecond)
+)
+
+// clock counts the windows of an epoch.
+type clock struct {
+	startMs int64 // of the epoch's first window
+	widthMs int64
+	horizon int64 // planned life, in windows
+}
+
+// window is the number of the window that starts at startMs; the epoch's first is 0.
+func (c clock) window(startMs int64) int64 { return (startMs - c.startMs) / c.widthMs }
+
+// startWeights hands out the start mixture's weights: each window's once, in order. Windows that no block holds
+// (left out, skipped, or without any event) go with the next block that is tested.
+type startWeights struct{ next int64 }
+
+// through is the sum of the weights of all windows up to and with the given one that were not handed out yet.
+func (s *startWeights) through(window, horizon int64) float64 {
+	if window < s.next {
+		return 0
+	}
+	sum := stats.StartSum(s.next, window+1, horizon)
+	s.next = window + 1
+	return sum
+}
+
+// block is consecutive windows that one test takes together, added up. Its memory is used again.
+type block struct {
+	fromMs, toMs int64 // start of the first window, end of the last; toMs 0: no window yet
+	n, k         [windows.Arms]int64
+	hist         [windows.Arms]histogram
+}
+
+func (b *block) empty() bool { return b.toMs == 0 }
+
+// fits reports whether a window that ends at endMs still belongs to this block: no block is longer than an hour
+// of event time.
+func (b *block) fits(endMs int64) bool { return b.empty() || endMs-b.fromMs <= blockMaxMs }
+
+// add takes one window in.
+func (b *block) add(w *window) {
+	if b.empty() {
+		b.fromMs = w.startMs
+	}
+	b.toMs = w.endMs
+	for arm := range windows.Arms {
+		b.n[arm] += w.n[arm]
+		b.k[arm] += w.k[arm]
+		b.hist[arm].add(w.hist[arm])
+	}
+}
+
+func (b *block) clear() {
+	b.fromMs, b.toMs = 0, 0
+	for arm := range windows.Arms {
+		b.n[arm], b.k[arm] = 0, 0
+		b.hist[arm].clear()
+	}
+}
+
+// window is what one guardrail sees of one part: counts of both arms, and their histograms where it tests one
+// (these alias the part).
+type window struct {
+	startMs, endMs int64
+	n, k           [windows.Arms]int64
+	hist           [windows.Arms][]windows.Bucket
+}
+
+// histogram adds up sorted buckets. Adding allocates only while the number of distinct buckets grows.
+type histogram struct{ buckets, spare []windows.Bucket }
+
+func (h *histogram) add(more []windows.Bucket) {
+	if len(more) == 0 {
+		return
+	}
+	out, mine := h.spare[:0], h.buckets
+	for len(mine) > 0 && len(more) > 0 {
+		switch a, b := mine[0], more[0]; {
+		case a.Index < b.Index:
+			out, mine = append(out, a), mine[1:]
+		case a.Index > b.Index:
+			out, more = append(out, b), more[1:]
+		default:
+			a.Count += b.Count
+			out, mine, more = append(out, a), mine[1:], more[1:]
+		}
+	}
+	out = append(append(out, mine...), more...)
+	h.buckets, h.spare = out, h.buckets
+}
+
+func (h *histogram) clear() { h.buckets = h.buckets[:0] }

@@ -1,0 +1,112 @@
+package analysis
+
+import (
+	"streamcanary/analysis/stats"
+	"streamcanary/windows"
+)
+
+// shard says for which arm's size over-dispersion is wanted: noise attached to an arm grows with it.
+type shard uint8
+
+const (
+	canarySized   shard = iota // a shard of the baseline about as large as the canary
+	baselineSized              // the largest that the baseline's own split has
+)
+
+// shards is the number of shard sizes: 1/128, 1/64, … 1/2 of the baseline.
+const shards = windows.Slices - 1
+
+// dispersion measures the over-dispersion phi of one metric on the baseline's calibration slices, for every
+// size of a shard at once, so that a ramp finds the figure for its new size ready.
+type dispersion struct {
+	known  float64 // > 0: given, not measured
+	prior  float64 // assumed until it is measured
+	sizes  [shards]*stats.Dispersion
+	traced *traffic // of the stream: says how large the canary is
+}
+
+func newDispersion(o Options, prior float64, t *traffic) *dispersion {
+	d := &dispersion{known: o.Phi, prior: prior, traced: t}
+	for i := range d.sizes {
+		d.sizes[i] = stats.NewDispersion()
+	}
+	return d
+}
+
+// add takes one window's slices. A window in which a shard or the rest of the baseline had nothing tells nothing.
+func (d *dispersion) add(slices *[windows.Slices]windows.SliceCount) {
+	if d.known > 0 {
+		return
+	}
+	var all windows.SliceCount
+	for _, s := range slices {
+		all.N += s.N
+		all.K += s.K
+	}
+	part := slices[windows.Slices-1]
+	for i := range d.sizes {
+		if part.N > 0 && part.N < all.N {
+			d.sizes[i].Add(float64(part.N), float64(part.K), float64(all.N-part.N), float64(all.K-part.K))
+		}
+		next := slices[windows.Slices-2-i]
+		part.N, part.K = part.N+next.N, part.K+next.K
+	}
+}
+
+// addSizes takes one window's counts of served predictions themselves: of a dispersion of sizes. Use either add or addSizes.
+func (d *dispersion) addSizes(served *[windows.Slices]int64) {
+	if d.known > 0 {
+		return
+	}
+	all := int64(0)
+	for _, n := range served {
+		all += n
+	}
+	part, share := served[windows.Slices-1], 1.0/(1<<shards)
+	for i := range d.sizes {
+		d.sizes[i].AddSizes(float64(part), float64(all-part), share)
+		part += served[windows.Slices-2-i]
+		share *= 2
+	}
+}
+
+// of is phi for the next block: at least 1.
+func (d *dispersion) of(s shard) float64 {
+	if d.known > 0 {
+		return d.known
+	}
+	size := shards - 1
+	if s == canarySized {
+		size = shardSize(d.traced.ratio)
+	}
+	phi, _ := d.sizes[size].Phi(d.prior)
+	return max(1, phi)
+}
+
+// shardSize is the index of the smallest shard that is not smaller than the canary, whose size is given as a multiple
+// of the baseline's; half of the baseline is the largest there is.
+func shardSize(ratio float64) int {
+	share := 1.0 / (1 << shards)
+	for i := range shards - 1 {
+		if share >= ratio {
+			return i
+		}
+		share *= 2
+	}
+	return shards - 1
+}
+
+// traffic is what a stream knows of the arms' sizes.
+type traffic struct {
+	watch shareWatch
+	ratio float64 // canary / baseline since the share last changed (or before that, while nothing is known since)
+}
+
+// step takes one window's sizes, and reports a change of the share: see shareWatch.
+func (t *traffic) step(canary, baseline int64) bool {
+	changed := t.watch.step(canary, baseline)
+	if t.watch.baseline > 0 && t.watch.canary > 0 {
+		t.ratio = t.watch.canary / t.watch.baseline
+	}
+	return changed
+}

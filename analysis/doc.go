@@ -1,0 +1,15 @@
+// Package analysis turns merged, sealed windows into evidence per guardrail, and evidence into a verdict.
+//
+// Metrics says what a rollout's guardrails need of each window; a Judge, one per epoch, folds the merged
+// parts into a Verdict. Both are pure: no clock, no random source, no map order. The same parts in the same
+// order give the same evidence bit for bit (on one build and architecture), whatever batch they came in.
+//
+// Names to know first: Metrics, NewJudge, Judge.Step, Judge.Status.
+//
+// Order to read: metric.go and the metric_*.go files (what a window keeps); share.go and block.go (which
+// windows one test takes together); kernel_*.go (a block becomes increments of log evidence); onset.go (since
+// when); guard.go (the three e-processes of one guardrail, and its states); missing.go and split.go (the
+// input's health); budget.go (what counts as proven); judge.go (the fold), verdict.go, sentence.go, status.go.
+//
+// Limits: one stage; contrasts of quantiles take relative margins only; segments are not told apart.
+package analysis

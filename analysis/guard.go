@@ -1,0 +1,199 @@
+package analysis
+
+import (
+	"math"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// Why a guardrail is insufficient.
+const (
+	whyNoData          = "no_data"          // an arm had nothing that it measures
+	whyFewEvents       = "too_few"          // there is data, but not a block's worth
+	whyUnequalSampling = "unequal_sampling" // the arms' events are sampled differently
+)
+
+// halfway is the part of a threshold below which current evidence says that nothing is going on: a pass stands again,
+// and a suspicion ends.
+const halfway = .5
+
+// A guard is one guardrail: where its numbers come from, its evidence, and its state.
+type guard struct {
+	spec     *schemas.Guardrail
+	cell     int // of the stream's metrics
+	histCell int // where its histogram is; cell, unless an exact counter is tested
+	canary   *trial
+	baseline *trial // of an absolute limit: the same test on the baseline; else nil
+
+	family *family
+	member int
+
+	state        schemas.State
+	why          string
+	seen         [windows.Arms]bool // the arm had data
+	unequal      bool
+	passed       bool  // latched
+	patienceOut  bool  // failed by patience, not by proof
+	bothArms     bool  // proven of the baseline too
+	suspectSince int64 // event time; 0: not suspect
+	window       window
+}
+
+// isContrast reports whether the guardrail holds the canary against the baseline.
+func (g *guard) isContrast() bool { return g.baseline == nil }
+
+// needed reports whether a promotion needs it to pass: a default one only once it had data.
+func (g *guard) needed(r *schemas.Rollout) bool {
+	if !g.spec.Required {
+		return false
+	}
+	return !r.DefaultGuardrails || g.seen[windows.Canary] || g.seen[windows.Baseline]
+}
+
+// see makes the guard's window of a part; false when neither arm has anything for it.
+func (g *guard) see(p *windows.Part, widthMs int64) bool {
+	w := &g.window
+	w.startMs, w.endMs = p.StartMs, p.StartMs+widthMs
+	for arm := range windows.Arms {
+		w.n[arm], w.k[arm], w.hist[arm] = 0, 0, nil
+		if g.cell >= len(p.Cells[arm]) {
+			continue
+		}
+		c := &p.Cells[arm][g.cell]
+		w.n[arm], w.k[arm], w.hist[arm] = c.N, c.K, p.Cells[arm][g.histCell].Hist
+		g.seen[arm] = g.seen[arm] || c.N > 0
+	}
+	return w.n[windows.Baseline]+w.n[windows.Canary] > 0
+}
+
+// take tests the window that see made.
+func (g *guard) take(c clock) {
+	g.canary.take(&g.window, c)
+	if g.baseline != nil {
+		g.baseline.take(&g.window, c)
+	}
+}
+
+// raise puts the evidence on the ladders.
+func (g *guard) raise() {
+	g.family.any.raise(g.member, g.canary.any.LogMax())
+	g.family.beyond.raise(g.member, g.canary.beyond.LogMax())
+}
+
+// judge makes the state of what is proven, at the event time nowMs.
+//
+// Failed is latched. Suspicion stands on the estimate since the harm began, not since the start: after twelve
+// healthy hours the latter would hide a regression for as long again. An estimate since the onset is biased
+// upward while it is young, since its start was chosen by the evidence; so suspicion needs, beside the proof of any
+// harm, that this evidence is still there (at least half of its threshold now), and patience asks for all of it without a
+// break. The onset is that of any harm, not of harm beyond the margin: with a true harm within the margin,
+// the latter is chosen again and again from stretches that happen to lie beyond it.
+func (g *guard) judge(nowMs, patienceMs int64, passAt float64) {
+	if g.canary.pass != nil && g.canary.pass.LogE() >= passAt {
+		g.passed = true
+	}
+	if g.state == schemas.StateFailed {
+		return
+	}
+	g.state, g.why = g.stateNow(), ""
+	switch g.state {
+	case schemas.StateInsufficient:
+		g.why, g.suspectSince = g.whyInsufficient(), 0
+	case schemas.StateSuspect:
+		if g.suspectSince == 0 {
+			g.suspectSince = nowMs
+		}
+		if nowMs-g.suspectSince >= patienceMs {
+			g.state, g.patienceOut = schemas.StateFailed, true
+		}
+	default:
+		g.suspectSince = 0
+	}
+}
+
+func (g *guard) stateNow() schemas.State {
+	if g.unequal || g.canary.tested == 0 {
+		return schemas.StateInsufficient
+	}
+	any, beyond := g.family.any.proven[g.member], g.family.beyond.proven[g.member]
+	g.bothArms = !g.isContrast() && any && g.baselineBeyond()
+	switch {
+	case any && beyond && g.spec.Prove != schemas.ProveAny && !g.bothArms:
+		return schemas.StateFailed
+	case any && g.isContrast() && g.spec.Prove == schemas.ProveAny && g.estimateBeyond():
+		return schemas.StateFailed
+	case any && g.isContrast() && g.stillThere() && g.estimateBeyond():
+		return schemas.StateSuspect
+	case g.passed && !g.failing():
+		return schemas.StatePassed
+	}
+	return schemas.StateContinue
+}
+
+// failing reports whether the evidence that withdraws a pass is there now.
+func (g *guard) failing() bool {
+	logE := g.canary.beyond.LogE()
+	if g.spec.Prove == schemas.ProveAny {
+		logE = g.canary.any.LogE()
+	}
+	return logE >= halfway*g.ladder().thresholds[g.member]
+}
+
+// stillThere reports whether the evidence of any harm is there now, not only at some time before.
+func (g *guard) stillThere() bool {
+	return g.canary.any.LogE() >= halfway*g.family.any.thresholds[g.member]
+}
+
+// baselineBeyond reports whether the baseline is beyond an absolute limit, too: by proof, or, in the same stretch as the
+// canary, by its estimate. Without the latter a canary of half the traffic would be rolled back every second time that
+// both arms go bad together, because its proof happened to come first.
+func (g *guard) baselineBeyond() bool {
+	if g.baseline.any.LogMax() >= g.family.any.thresholds[g.member] {
+		return true
+	}
+	since, _ := g.canary.began()
+	return beyondLimit(g.spec, g.canary.account.estimate(since)[windows.Baseline].value)
+}
+
+// estimateBeyond reports whether the estimate since the harm began is beyond the margin.
+func (g *guard) estimateBeyond() bool {
+	since, ok := g.canary.began()
+	return ok && beyondMargin(g.spec, g.canary.account.estimate(since))
+}
+
+// beyondMargin reports whether a contrast's estimate is beyond its margin; never when it is unknown.
+func beyondMargin(s *schemas.Guardrail, e estimate) bool {
+	c, b := e[windows.Canary].value, e[windows.Baseline].value
+	edge := b + s.Margin.Value
+	switch {
+	case s.Direction == schemas.Decrease && s.Margin.Relative:
+		return c < b*(1-s.Margin.Value)
+	case s.Direction == schemas.Decrease:
+		return c < b-s.Margin.Value
+	case s.Margin.Relative:
+		edge = b * (1 + s.Margin.Value)
+	}
+	return c > edge
+}
+
+// beyondLimit reports whether one arm's value is beyond an absolute limit; never when it is unknown.
+func beyondLimit(s *schemas.Guardrail, value float64) bool {
+	if s.Direction == schemas.Below {
+		return value < s.Margin.Value
+	}
+	return value > s.Margin.Value
+}
+
+func (g *guard) whyInsufficient() string {
+	switch {
+	case g.unequal:
+		return whyUnequalSampling
+	case !g.seen[windows.Canary], g.isContrast() && !g.seen[windows.Baseline]:
+		return whyNoData
+	}
+	return whyFewEvents
+}
+
+// passThreshold is what pass evidence is held against.
+func passThreshold(r *schemas.Rollout) float64 { return math.Log(1 / r.Risk.FalsePromote) }

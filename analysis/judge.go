@@ -1,0 +1,349 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"streamcanary/analysis/stats"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// Options change how a Judge works, not what it may prove.
+type Options struct {
+	// Phi, where positive, is the over-dispersion of every rate and of the sizes, known beforehand: nothing is measured.
+	Phi float64
+	// NoIntervals leaves out the intervals of Status, which cost more than the tests: for simulations.
+	NoIntervals bool
+}
+
+// A Judge folds the merged parts of one epoch into evidence, states and a verdict. It is a pure function of the
+// rollout and the parts in their order. A Step that closes no block allocates nothing. Owned by one goroutine.
+type Judge struct {
+	rollout *schemas.Rollout
+	options Options
+	clock   clock
+	begun   bool
+	nowMs   int64 // the latest ready time of a part
+	firstMs int64 // start of the first window with a canary's prediction; 0: none yet
+
+	streams  []*stream
+	guards   []*guard  // in the rollout's order
+	families []*family // in order of first use
+	rollback *family   // the family of rollback guardrails; its last member is the missing canary
+
+	sizes    *dispersion // of the arms' event counts
+	missing  [windows.Arms]*missing
+	silence  [windows.Arms]float64 // log threshold of each
+	split    *split
+	sampling sampling
+	overflow bool // outcomes of the latest windows may be missing
+
+	ailing  [ailments]bool
+	verdict Verdict
+}
+
+// stream is one sequence of parts: its guardrails, and what they share.
+type stream struct {
+	windows.Stream
+	withinMs    int64
+	traffic     traffic
+	guards      []*guard
+	dispersions []*dispersion // by cell; nil where no guardrail needs one
+}
+
+// NewJudge starts an epoch of a rollout, whose memory it shares. It panics on a guardrail that schemas.ParseRollout
+// would have refused.
+func NewJudge(r *schemas.Rollout, o Options) *Judge {
+	j := &Judge{rollout: r, options: o, guards: make([]*guard, len(r.Guardrails))}
+	j.clock = clock{widthMs: r.Window.Milliseconds(), horizon: horizon(r)}
+	for _, m := range Metrics(r) {
+		j.stream(m.Stream())
+	}
+	for i := range r.Guardrails {
+		g := &r.Guardrails[i]
+		s := j.stream(streamOf(g))
+		j.guards[i] = j.newGuard(s, g)
+		s.guards = append(s.guards, j.guards[i])
+	}
+	j.newHealth()
+	j.shareBudgets()
+	j.verdict = Verdict{Action: VerdictContinue, Code: codeNotBegun, Sentence: j.sentenceNotBegun()}
+	return j
+}
+
+// horizon is the planned life in windows.
+func horizon(r *schemas.Rollout) int64 {
+	planned := time.Duration(0)
+	for _, s := range r.Stages {
+		planned += s.Max
+	}
+	return max(1, int64(planned/r.Window))
+}
+
+func plannedShare(r *schemas.Rollout) float64 {
+	if len(r.Stages) == 0 {
+		return 0
+	}
+	return float64(r.Stages[0].WeightBP) / 10000
+}
+
+// stream finds or adds a stream.
+func (j *Judge) stream(name windows.Stream) *stream {
+	for _, s := range j.streams {
+		if s.Stream == name {
+			return s
+		}
+	}
+	s := &stream{Stream: name}
+	for _, o := range j.rollout.Outcomes {
+		if name.Kind == windows.Outcomes && o.Name == name.Name {
+			s.withinMs = o.Within.Milliseconds()
+		}
+	}
+	j.streams = append(j.streams, s)
+	return s
+}
+
+// dispersion finds or adds what measures one cell's over-dispersion.
+func (j *Judge) dispersion(s *stream, cell int) *dispersion {
+	for len(s.dispersions) <= cell {
+		s.dispersions = append(s.dispersions, nil)
+	}
+	if s.dispersions[cell] == nil {
+		s.dispersions[cell] = newDispersion(j.options, j.rollout.Phi, &s.traffic)
+	}
+	return s.dispersions[cell]
+}
+
+func (j *Judge) newHealth() {
+	serving := j.stream(windows.Stream{Kind: windows.Serving})
+	j.sizes = newDispersion(j.options, j.rollout.Phi, &serving.traffic)
+	share, silent := plannedShare(j.rollout), j.rollout.Health.Silent
+	j.missing[windows.Canary] = newMissing(windows.Canary, share, silent, j.sizes)
+	baselineShare := 0.0
+	if share > 0 {
+		baselineShare = 1 - share
+	}
+	j.missing[windows.Baseline] = newMissing(windows.Baseline, baselineShare, silent, j.sizes)
+	j.split = newSplit(share)
+}
+
+// shareBudgets puts the guardrails into families by what a failure of them does: each has falseRollback of its own.
+func (j *Judge) shareBudgets() {
+	alpha := j.rollout.Risk.FalseRollback
+	for _, on := range []schemas.On{schemas.OnRollback, schemas.OnHold, schemas.OnWarn} {
+		var weights []float64
+		var members []*guard
+		for _, g := range j.guards {
+			if g.spec.On == on {
+				g.member, members, weights = len(members), append(members, g), append(weights, g.spec.Weight)
+			}
+		}
+		if on == schemas.OnRollback {
+			weights = append(weights, schemas.MissingCanaryWeight)
+		}
+		f := newFamily(alpha, weights)
+		for _, g := range members {
+			g.family = f
+		}
+		j.families = append(j.families, f)
+	}
+	j.rollback = j.families[0]
+	j.silence[windows.Baseline] = math.Log(1 / alpha)
+}
+
+// Step takes the next merged part and returns what follows from all parts so far. The verdict's slices belong to the
+// Judge and are valid until the next Step.
+func (j *Judge) Step(p *windows.Part) Verdict {
+	s := j.find(p.Stream)
+	j.nowMs = max(j.nowMs, p.StartMs+j.clock.widthMs+j.settle(p))
+	if s == nil || !j.begin(p) {
+		return j.verdict
+	}
+	if p.Kind == windows.Serving {
+		j.serve(s, p)
+	} else {
+		j.collect(s, p)
+	}
+	j.decide()
+	return j.verdict
+}
+
+func (j *Judge) find(name windows.Stream) *stream {
+	for _, s := range j.streams {
+		if s.Stream == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// settleMs is how long after its window's end a part of samples is ready, and one of outcomes after its `within`.
+const settleMs = 30_000
+
+// settle is how long after its window's end a part is ready, in ms: see windows.Merger.
+func (j *Judge) settle(p *windows.Part) int64 {
+	switch p.Kind {
+	case windows.Resources:
+		return settleMs
+	case windows.Outcomes:
+		if s := j.find(p.Stream); s != nil {
+			return s.withinMs + settleMs
+		}
+	}
+	return 0
+}
+
+// begin reports whether the part belongs to the epoch. The epoch begins with the first serving window in which both
+// arms have counted predictions; what lies before it is ignored.
+func (j *Judge) begin(p *windows.Part) bool {
+	if j.begun {
+		return p.StartMs >= j.clock.startMs
+	}
+	if p.Kind != windows.Serving {
+		return false
+	}
+	canary, baseline := &p.Traffic[windows.Canary], &p.Traffic[windows.Baseline]
+	if canary.Events > 0 && j.firstMs == 0 {
+		j.firstMs = p.StartMs
+	}
+	if canary.Events == 0 || baseline.Events == 0 {
+		return false
+	}
+	j.begun, j.clock.startMs = true, p.StartMs
+	j.verdict.StartMs = p.StartMs
+	return true
+}
+
+// serve takes a serving part.
+func (j *Judge) serve(s *stream, p *windows.Part) {
+	canary, baseline := &p.Traffic[windows.Canary], &p.Traffic[windows.Baseline]
+	unequal := j.sampling.see(p, j.clock.widthMs)
+	cut := !unequal && s.traffic.step(canary.Events, baseline.Events)
+	warming := p.StartMs < j.firstMs+j.rollout.Warmup.Milliseconds()
+	for _, g := range s.guards {
+		j.feed(g, p, feeding{unequal: unequal, cut: cut, leave: warming && g.spec.Kind == schemas.QuantileGuardrail})
+	}
+	j.calibrate(s, p) // after the tests: the factor of a block is known before the block
+	for _, m := range j.missing {
+		m.step(p, j.clock, cut)
+	}
+	j.sizes.addSizes(&baseline.Slices)
+	j.split.step(p, j.clock)
+}
+
+// feeding says how a window enters a guardrail.
+type feeding struct {
+	unequal bool // sampling differs between the arms: the window is left out, and the guardrail says so
+	cut     bool // the share changed: the open block ends before this window, which is left out
+	leave   bool // left out, in silence
+}
+
+// feed gives one window to one guardrail.
+func (j *Judge) feed(g *guard, p *windows.Part, f feeding) {
+	if !g.see(p, j.clock.widthMs) {
+		return
+	}
+	g.unequal = f.unequal
+	switch {
+	case f.unequal || f.leave:
+	case f.cut && g.isContrast():
+		g.canary.cut(j.clock)
+	default:
+		g.take(j.clock)
+	}
+}
+
+// calibrate measures over-dispersion on the baseline's slices.
+func (j *Judge) calibrate(s *stream, p *windows.Part) {
+	cells := p.Cells[windows.Baseline]
+	for i, d := range s.dispersions {
+		if d != nil && i < len(cells) {
+			d.add(&cells[i].Slices)
+		}
+	}
+}
+
+// collect takes a part of samples or outcomes.
+func (j *Judge) collect(s *stream, p *windows.Part) {
+	var n [windows.Arms]int64
+	for arm := range windows.Arms {
+		for i := range p.Cells[arm] {
+			n[arm] += p.Cells[arm][i].N
+		}
+	}
+	if p.Kind == windows.Outcomes && n[windows.Canary]+n[windows.Baseline] > 0 {
+		j.overflow = p.Overflow
+	}
+	unequal := p.Kind == windows.Outcomes && j.sampling.was(p.StartMs)
+	leave := p.Overflow
+	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline])
+	for _, g := range s.guards {
+		j.feed(g, p, feeding{unequal: unequal, cut: cut, leave: leave})
+	}
+	j.calibrate(s, p)
+}
+
+// newGuard makes the tests of one guardrail.
+func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
+	g := &guard{spec: spec, state: schemas.StateInsufficient, why: whyNoData}
+	g.cell, g.histCell = cellsOf(j.rollout, spec)
+	contrast := spec.Direction == schemas.Increase || spec.Direction == schemas.Decrease
+	switch quantile := spec.Kind == schemas.QuantileGuardrail; {
+	case contrast && quantile:
+		if !spec.Margin.Relative && spec.Margin.Value > 0 {
+			panic(fmt.Sprintf("analysis: guardrail %s: a contrast of quantiles with the absolute margin %v", spec.Name, spec.Margin.Value))
+		}
+		g.canary = newTrial(newQuantileContrast(spec), newQuantileAccount(spec.Quantile, !j.options.NoIntervals), contrastShape(spec, len(stats.FailOdds)))
+	case contrast:
+		grid := gridOf(spec)
+		g.canary = newTrial(newRateContrast(spec, grid), newRateAccount(!j.options.NoIntervals), contrastShape(spec, len(grid)))
+		g.canary.phi = j.dispersion(s, g.cell)
+	case quantile:
+		g.canary, g.baseline = newQuantileLimitTrial(spec, windows.Canary), newQuantileLimitTrial(spec, windows.Baseline)
+	default:
+		g.canary, g.baseline = newRateLimitTrial(spec, windows.Canary), newRateLimitTrial(spec, windows.Baseline)
+		g.canary.phi, g.baseline.phi = j.dispersion(s, g.cell), j.dispersion(s, g.cell)
+		g.baseline.shard = baselineSized
+	}
+	return g
+}
+
+// gridOf is the grid of bets for what a rate guardrail watches.
+func gridOf(g *schemas.Guardrail) []float64 {
+	if streamOf(g).Kind == windows.Outcomes {
+		return stats.EngagementGrid
+	}
+	return stats.IncidentGrid
+}
+
+func contrastShape(g *schemas.Guardrail, components int) shape {
+	return shape{components: components, one: g.Margin.Value == 0, passes: g.Margin.Value > 0}
+}
+
+func newRateLimitTrial(g *schemas.Guardrail, arm windows.Arm) *trial {
+	grid := gridOf(g)
+	return newTrial(newRateLimit(g, arm, grid), &rateLimitAccount{arm: arm}, shape{components: len(grid), one: true, passes: true})
+}
+
+func newQuantileLimitTrial(g *schemas.Guardrail, arm windows.Arm) *trial {
+	account := &quantileLimitAccount{arm: arm, q: g.Quantile}
+	return newTrial(newQuantileLimit(g, arm), account, shape{components: len(stats.FailOdds), one: true, passes: true})
+}
+
+// Evidence appends every number that the tests stand on, in a fixed order: per guardrail the log evidence of any harm, of
+// harm beyond the margin and of keeping it (0 where it can't pass), then of the missing arms and the split.
+func (j *Judge) Evidence(dst []float64) []float64 {
+	for _, g := range j.guards {
+		dst = append(dst, g.canary.any.LogE(), g.canary.beyond.LogE(), g.canary.passLogE())
+		if g.baseline != nil {
+			dst = append(dst, g.baseline.any.LogE())
+		}
+	}
+	for _, m := range j.missing {
+		dst = append(dst, m.mixture.LogE())
+	}
+	return append(dst, j.split.logE())
+}

@@ -1,0 +1,115 @@
+package analysis
+
+import (
+	"math"
+	"time"
+
+	"streamcanary/analysis/stats"
+	"streamcanary/windows"
+)
+
+// Bounds of the test of a missing arm.
+const (
+	missingEvents = 20 // of the other arm within the silence
+	// An arm must have spoken this often before its share counts as observed, where the plan doesn't say.
+	observedEvents = 8
+)
+
+// missing tests whether an arm has fallen silent while the other one speaks: R4 on counts of events per planned
+// share. A crash sends nothing, so nothing else would see it.
+//
+// Where the rollout plans no share, the share observed is the plan: from the epoch's second window (the first one was
+// chosen for having both arms) up to the arm's last event, and of that the lower limit at three
+// standard deviations, so that a share known from a few events doesn't accuse a healthy arm. A change of the share in
+// which the arm still speaks begins a new plan; one in which it doesn't is what is being tested.
+type missing struct {
+	arm     windows.Arm
+	planned float64 // share of the traffic; 0: observed
+	silent  int64   // ms: the least silence that counts
+
+	mine, all float64 // observed up to the arm's last event
+	pending   float64 // events of the other arm since
+	lastMs    int64   // end of the last window in which the arm spoke, on time or late
+	others    int64   // the other arm's events since
+	silenced  bool    // the silence is long enough to count
+	weights   startWeights
+	mixture   *stats.Mixture
+	phi       *dispersion // of sizes
+	inc       [1]float64
+}
+
+func newMissing(arm windows.Arm, planned float64, silent time.Duration, phi *dispersion) *missing {
+	return &missing{arm: arm, planned: planned, silent: silent.Milliseconds(), mixture: stats.NewMixture(1), phi: phi}
+}
+
+// step takes one serving window; changed: the share of this window is another than before. Windows
+// that had no event at all only spend their start weights.
+func (m *missing) step(p *windows.Part, c clock, changed bool) {
+	mine, other := &p.Traffic[m.arm], &p.Traffic[1-m.arm]
+	k, others := mine.Events+mine.Late, other.Events+other.Late
+	window := c.window(p.StartMs)
+	m.bet(float64(k), float64(others), window, c)
+	m.observe(float64(k), float64(others), window == 0, changed)
+	end := p.StartMs + c.widthMs
+	if k > 0 || m.lastMs == 0 {
+		m.lastMs, m.others, m.silenced = end, 0, false
+		return
+	}
+	m.others += other.Events
+	m.silenced = end-m.lastMs >= m.silent && m.others >= missingEvents
+}
+
+// bet adds a window's evidence at the share known before it.
+func (m *missing) bet(mine, other float64, window int64, c clock) {
+	share := m.share()
+	if share <= 0 || share >= 1 || mine+other == 0 {
+		return
+	}
+	counts := stats.Counts{Nc: share, Kc: mine, Nb: 1 - share, Kb: other}
+	m.inc[0] = stats.MissingIncrement(counts, m.phi.of(canarySized))
+	m.mixture.Step(m.inc[:], m.weights.through(window, c.horizon), c.startMs+window*c.widthMs)
+}
+
+// observe learns the share from a window.
+func (m *missing) observe(mine, other float64, first, changed bool) {
+	if changed && mine > 0 {
+		m.mine, m.all, m.pending = 0, 0, 0
+		return
+	}
+	m.pending += other
+	if mine == 0 || first {
+		if first {
+			m.pending = 0
+		}
+		return
+	}
+	m.mine += mine
+	m.all += mine + m.pending
+	m.pending = 0
+}
+
+// share is the plan: the rollout's, or the lower limit of the observed one; 0 while unknown.
+func (m *missing) share() float64 {
+	if m.planned > 0 {
+		return m.planned
+	}
+	if m.mine < observedEvents {
+		return 0
+	}
+	z := 3 * math.Sqrt(m.phi.of(canarySized))
+	return max(0, m.mine+z*z/2-z*math.Sqrt(m.mine+z*z/4)) / m.all
+}
+
+// due is how many events of the arm the silence should have held.
+func (m *missing) due() float64 {
+	share := m.planned
+	if share == 0 && m.all > 0 {
+		share = m.mine / m.all
+	}
+	return float64(m.others) * share / (1 - share)
+}
+
+// proven reports a silence that is long enough and whose evidence reaches the threshold now.
+func (m *missing) proven(threshold float64) bool {
+	return m.silenced && m.mixture.LogE() >= threshold
+}

@@ -1,0 +1,322 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// displayAlpha is one minus the confidence of every interval that a person sees.
+const displayAlpha = .05
+
+// sentence says a verdict to the engineer on call.
+func (j *Judge) sentence(action VerdictAction, code string, g *guard) string {
+	switch {
+	case g != nil:
+		return j.guardSentence(g)
+	case action == VerdictPromote:
+		return fmt.Sprintf("%s keeps every margin that it was held to against %s (%s), after %s of traffic.",
+			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.names(schemas.StatePassed), durationText(j.nowMs-j.clock.startMs))
+	case code == codeInconclusive:
+		return fmt.Sprintf("The stage's %s are over and %s is neither proven worse than %s nor proven within the margins of %s: a person must decide.",
+			durationText(j.stage().Max.Milliseconds()), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames())
+	case action == VerdictContinue:
+		return fmt.Sprintf("Nothing is proven yet of %s against %s.", j.arm(windows.Canary), j.arm(windows.Baseline))
+	}
+	for a, c := range ailmentCodes {
+		if c == code {
+			return j.ailmentSentence(ailment(a))
+		}
+	}
+	return code
+}
+
+func (j *Judge) sentenceNotBegun() string {
+	return fmt.Sprintf("There is no window yet in which both %s and %s answered.", j.arm(windows.Canary), j.arm(windows.Baseline))
+}
+
+// arm names an arm and its version.
+func (j *Judge) arm(a windows.Arm) string {
+	if a == windows.Canary {
+		return "canary " + j.rollout.Canary
+	}
+	return "baseline " + j.rollout.Baseline
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// names lists the guardrails in a state.
+func (j *Judge) names(state schemas.State) string {
+	return j.list(func(g *guard) bool { return g.state == state })
+}
+
+// openNames lists the guardrails that a promotion still needs.
+func (j *Judge) openNames() string {
+	return j.list(func(g *guard) bool { return g.needed(j.rollout) && g.state != schemas.StatePassed })
+}
+
+func (j *Judge) list(holds func(*guard) bool) string {
+	var names []string
+	for _, g := range j.guards {
+		if holds(g) {
+			names = append(names, g.spec.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// guardSentence says why a guardrail failed, in numbers that a person can use: both arms' values since the harm began,
+// the difference, what it is at least, and the margin.
+func (j *Judge) guardSentence(g *guard) string {
+	since, _ := g.canary.began()
+	e := g.canary.account.estimate(since)
+	at := timeText(since, j.nowMs)
+	if !g.isContrast() {
+		return fmt.Sprintf("%s %s: %s since %s (%s), where the limit is %s; %s has %s%s.",
+			capital(j.arm(windows.Canary)), g.limitText(), g.valueText(e[windows.Canary].value), at, g.countText(e[windows.Canary]),
+			g.spec.Margin.Text, j.arm(windows.Baseline), g.valueText(e[windows.Baseline].value), j.also(g))
+	}
+	margin := "margin " + g.spec.Margin.Text
+	if g.spec.Margin.Value == 0 {
+		margin = "no margin"
+	}
+	patience := ""
+	if g.patienceOut {
+		patience = fmt.Sprintf(", beyond it without a break for %s", durationText(j.rollout.Patience.Milliseconds()))
+	}
+	return fmt.Sprintf("%s %s %s: %s against %s since %s (%s%s; %s%s)%s.",
+		capital(j.arm(windows.Canary)), g.harmText(), j.arm(windows.Baseline), g.valueText(e[windows.Canary].value),
+		g.valueText(e[windows.Baseline].value), at, g.effectText(e), g.boundText(since), margin, patience, j.also(g))
+}
+
+// also names the other guardrails that failed the same way.
+func (j *Judge) also(g *guard) string {
+	others := j.list(func(o *guard) bool { return o != g && o.spec.On == g.spec.On && o.state == schemas.StateFailed })
+	if others == "none" {
+		return ""
+	}
+	return "; also failed: " + others
+}
+
+// harmText is what the canary does worse, up to the baseline's name.
+func (g *guard) harmText() string {
+	s := g.spec
+	more := map[schemas.Direction]string{schemas.Increase: "more", schemas.Decrease: "fewer"}[s.Direction]
+	switch {
+	case s.Kind == schemas.GaugeGuardrail:
+		return fmt.Sprintf("has %s %s samples above %s than", more, s.Of, numberText(s.Limit))
+	case s.Kind == schemas.QuantileGuardrail && s.Of == ofLatency && s.Direction == schemas.Increase:
+		return fmt.Sprintf("is slower (%s) than", quantileName(s.Quantile))
+	case s.Kind == schemas.QuantileGuardrail && s.Of == ofLatency:
+		return fmt.Sprintf("is faster (%s) than", quantileName(s.Quantile))
+	case s.Kind == schemas.QuantileGuardrail && s.Direction == schemas.Increase:
+		return fmt.Sprintf("has a higher %s of %s than", quantileName(s.Quantile), s.Of)
+	case s.Kind == schemas.QuantileGuardrail:
+		return fmt.Sprintf("has a lower %s of %s than", quantileName(s.Quantile), s.Of)
+	case s.Of == "error":
+		return fmt.Sprintf("answers with %s errors than", more)
+	case s.Of == "timeout":
+		return fmt.Sprintf("has %s timeouts than", more)
+	case s.Of == "cache_miss":
+		return fmt.Sprintf("has %s cache misses than", more)
+	}
+	return fmt.Sprintf("gets %s predictions with a %s than", more, s.Of)
+}
+
+// limitText is what the canary does that a fixed limit forbids.
+func (g *guard) limitText() string {
+	s := g.spec
+	side := string(s.Direction)
+	switch s.Kind {
+	case schemas.GaugeGuardrail:
+		return fmt.Sprintf("has too many %s samples above %s", s.Of, numberText(s.Limit))
+	case schemas.QuantileGuardrail:
+		return fmt.Sprintf("has its %s of %s %s the limit", quantileName(s.Quantile), s.Of, side)
+	}
+	return fmt.Sprintf("has its rate of %s %s the limit", s.Of, side)
+}
+
+// valueText is a share or a quantile.
+func (g *guard) valueText(x float64) string {
+	switch {
+	case g.spec.Kind != schemas.QuantileGuardrail:
+		return percentText(x)
+	case g.spec.Of == ofLatency:
+		return latencyText(x)
+	}
+	return numberText(x)
+}
+
+func (g *guard) countText(t armTally) string {
+	return fmt.Sprintf("%s of %s", countText(t.events), countText(t.n))
+}
+
+// effectText is the difference of two shares, or the ratio of two quantiles.
+func (g *guard) effectText(e estimate) string {
+	c, b := e[windows.Canary].value, e[windows.Baseline].value
+	if g.spec.Kind == schemas.QuantileGuardrail || g.spec.Margin.Relative && b > 0 {
+		return ratioText(c / b)
+	}
+	return pointsText(c - b)
+}
+
+// boundText is what the effect is at least, with 95 % confidence at all times at once: of the whole epoch, so it is said
+// only where the harm began with it, and says more than "some".
+func (g *guard) boundText(since int64) string {
+	if since > g.canary.firstMs {
+		return ""
+	}
+	difference, ratio := g.canary.account.intervals(displayAlpha)
+	up := g.spec.Direction == schemas.Increase
+	relative := g.spec.Kind == schemas.QuantileGuardrail || g.spec.Margin.Relative
+	switch {
+	case relative && up && ratio.lower > 1:
+		return ", at least " + ratioText(ratio.lower)
+	case relative && !up && ratio.upper < 1:
+		return ", at most " + ratioText(ratio.upper)
+	case !relative && up && difference.lower > 0:
+		return ", at least " + pointsText(difference.lower)
+	case !relative && !up && difference.upper < 0:
+		return ", at least " + pointsText(difference.upper)
+	}
+	return ""
+}
+
+// ailmentSentence says what is wrong with the input, and what it means.
+func (j *Judge) ailmentSentence(a ailment) string {
+	canary, baseline := j.arm(windows.Canary), j.arm(windows.Baseline)
+	switch a {
+	case ailCanaryMissing, ailBaselineMissing:
+		arm := windows.Canary
+		if a == ailBaselineMissing {
+			arm = windows.Baseline
+		}
+		m := j.missing[arm]
+		return fmt.Sprintf("Nothing was heard of %s since %s, while %s sent %s predictions; about %s of the former were due.",
+			j.arm(arm), timeText(m.lastMs, j.nowMs), j.arm(1-arm), countText(m.others), countText(int64(math.Round(m.due()))))
+	case ailSplitMismatch:
+		what, plan := "predictions", "what it was at first"
+		if j.split.units {
+			what = "routing units"
+		}
+		if j.split.planned > 0 {
+			plan = "the planned " + percentText(j.split.planned)
+		}
+		return fmt.Sprintf("Traffic is not split as it should be: %s has %s of %s %s (%s), not %s; the comparison may be of unlike users.",
+			canary, countText(j.split.canary), countText(j.split.all), what, percentText(float64(j.split.canary)/float64(j.split.all)), plan)
+	case ailSplitUnwatched:
+		return "There are more routing units than are remembered, so the traffic's split is no longer checked."
+	case ailUnequalSampling:
+		return fmt.Sprintf("Events of %s and %s are sampled at different or changing rates, so their windows are left out.", canary, baseline)
+	case ailBothArms:
+		names := j.list(func(g *guard) bool { return g.bothArms })
+		return fmt.Sprintf("Both %s and %s are beyond the limit of %s: rolling back would not help.", canary, baseline, names)
+	case ailJoinOverflow:
+		return "More predictions wait for outcomes than are remembered, so outcomes may be missing; their windows are left out."
+	}
+	return ailmentCodes[a]
+}
+
+// percentText is a share of 1 in percent: two digits that count below 10 %, three above.
+func percentText(share float64) string {
+	if math.IsNaN(share) {
+		return "unknown"
+	}
+	return digits(100*share) + " %"
+}
+
+// pointsText is a difference of shares in percentage points, with its sign.
+func pointsText(difference float64) string {
+	if math.IsNaN(difference) {
+		return "difference unknown"
+	}
+	return signed(100*difference) + " pp"
+}
+
+func signed(x float64) string {
+	if x < 0 {
+		return "-" + digits(-x)
+	}
+	return "+" + digits(x)
+}
+
+// digits rounds to two digits below 10, else to three.
+func digits(x float64) string {
+	precision := 2
+	if math.Abs(x) >= 10 {
+		precision = 3
+	}
+	return strconv.FormatFloat(rounded(x, precision), 'f', -1, 64)
+}
+
+// rounded keeps the given number of significant digits.
+func rounded(x float64, precision int) float64 {
+	r, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'g', precision, 64), 64)
+	return r
+}
+
+// ratioText is a factor.
+func ratioText(r float64) string {
+	if math.IsNaN(r) || math.IsInf(r, 0) {
+		return "ratio unknown"
+	}
+	return "x" + strconv.FormatFloat(rounded(r, 3), 'f', -1, 64)
+}
+
+// latencyText is milliseconds in a unit that reads well; the top bucket's edge is no number.
+func latencyText(ms float64) string {
+	switch {
+	case math.IsNaN(ms):
+		return "unknown"
+	case math.IsInf(ms, 1):
+		return "no answer"
+	case ms >= 1000:
+		return strconv.FormatFloat(rounded(ms/1000, 3), 'f', -1, 64) + " s"
+	}
+	return strconv.FormatFloat(rounded(ms, 3), 'f', -1, 64) + " ms"
+}
+
+func numberText(x float64) string { return strconv.FormatFloat(rounded(x, 4), 'f', -1, 64) }
+
+// countText groups thousands.
+func countText(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// timeText is the time of day in UTC, with the date when it isn't the day of now.
+func timeText(ms, nowMs int64) string {
+	t, now := time.UnixMilli(ms).UTC(), time.UnixMilli(nowMs).UTC()
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return t.Format("15:04:05")
+	}
+	return t.Format("2 Jan 15:04:05")
+}
+
+// durationText drops what is zero: "24h", "5m", "1m30s".
+func durationText(ms int64) string {
+	s := (time.Duration(ms) * time.Millisecond).Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// quantileName is p99 for 0.99.
+func quantileName(q float64) string {
+	return "p" + strconv.FormatFloat(math.Round(q*1e8)/1e6, 'f', -1, 64)
+}

@@ -1,0 +1,91 @@
+package analysis
+
+import (
+	"math"
+
+	"streamcanary/analysis/stats"
+	"streamcanary/windows"
+)
+
+// splitAlpha is how often the split's test may err in an epoch.
+const splitAlpha = .001
+
+// split tests whether the traffic is split as planned (R6), or, where no share is planned, whether it stays as it began.
+// Units count, each at its first sight, where events name them, else served predictions: which of both is
+// fixed by the first window that has any.
+type split struct {
+	planned float64 // canary's share; 0: unknown
+	units   bool
+	chosen  bool
+	full    bool // the set of units is full: the test has stopped
+	weights startWeights
+	mixture *stats.Mixture     // with a planned share
+	change  *stats.SplitChange // without
+	inc     [stats.SplitTilts]float64
+	canary  int64 // counted so far
+	all     int64
+}
+
+func newSplit(planned float64) *split {
+	s := &split{planned: planned}
+	if planned > 0 {
+		s.mixture = stats.NewMixture(stats.SplitTilts)
+	} else {
+		s.change = stats.NewSplitChange()
+	}
+	return s
+}
+
+// step takes one serving window.
+func (s *split) step(p *windows.Part, c clock) {
+	canary, baseline := &p.Traffic[windows.Canary], &p.Traffic[windows.Baseline]
+	if canary.Served+baseline.Served == 0 {
+		return
+	}
+	if !s.chosen {
+		s.chosen, s.units = true, len(canary.Units)+len(baseline.Units) > 0
+	}
+	if s.units && (canary.UnitsFull || baseline.UnitsFull) {
+		s.full = true
+	}
+	if s.full {
+		return
+	}
+	k, n := canary.Served, canary.Served+baseline.Served
+	if s.units {
+		k, n = int64(len(canary.Units)), int64(len(canary.Units)+len(baseline.Units))
+	}
+	if n == 0 {
+		return
+	}
+	s.canary, s.all = s.canary+k, s.all+n
+	window := c.window(p.StartMs)
+	weight := s.weights.through(window, c.horizon)
+	if s.change != nil {
+		s.change.Add(float64(n), float64(k), weight, p.StartMs)
+		return
+	}
+	stats.SplitIncrements(s.inc[:], float64(n), float64(k), s.planned)
+	s.mixture.Step(s.inc[:], weight, p.StartMs)
+}
+
+// logMax is the greatest log evidence so far.
+func (s *split) logMax() float64 {
+	if s.change != nil {
+		return s.change.LogMax()
+	}
+	return s.mixture.LogMax()
+}
+
+// logE is the log evidence now.
+func (s *split) logE() float64 {
+	if s.change != nil {
+		return s.change.LogE()
+	}
+	return s.mixture.LogE()
+}
+
+func (s *split) mismatch() bool { return s.logMax() >= splitThreshold }
+
+// splitThreshold is what the split's evidence is held against.
+var splitThreshold = math.Log(1 / splitAlpha)

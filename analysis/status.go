@@ -1,0 +1,113 @@
+package analysis
+
+import (
+	"math"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// Units of a guardrail's estimate.
+const (
+	unitShare  = "share"
+	unitRatio  = "ratio"
+	unitMillis = "ms"
+	unitNumber = "number"
+)
+
+// Status tells everything that is known of every guardrail, in the rollout's order. It computes intervals: call it when
+// somebody asks, not after every part. The memory is the caller's.
+func (j *Judge) Status() []schemas.GuardrailStatus {
+	all := make([]schemas.GuardrailStatus, len(j.guards))
+	for i, g := range j.guards {
+		all[i] = j.status(g)
+	}
+	return all
+}
+
+func (j *Judge) status(g *guard) schemas.GuardrailStatus {
+	ladder := g.ladder()
+	s := schemas.GuardrailStatus{
+		Name: g.spec.Name, State: g.state, Why: g.why, On: g.spec.On, Unit: g.unit(), Margin: g.spec.Margin.Text,
+		LogEvidence: ladder.max[g.member], LogAny: g.family.any.max[g.member], LogPass: g.canary.passLogE(),
+		Threshold: ladder.thresholds[g.member], PassThreshold: passThreshold(j.rollout),
+	}
+	if g.canary.phi != nil {
+		s.Phi = g.canary.phi.of(g.canary.shard)
+	}
+	if g.canary.tested == 0 {
+		return s
+	}
+	s.FirstWindow = schemas.Time(g.canary.firstMs)
+	s.LastWindow = schemas.Time(g.canary.lastMs - j.clock.widthMs)
+	g.describe(&s)
+	return s
+}
+
+// ladder is the one that a failure must be proven on.
+func (g *guard) ladder() *ladder {
+	if g.spec.Prove == schemas.ProveAny {
+		return g.family.any
+	}
+	return g.family.beyond
+}
+
+// unit is what the estimate is in: for a contrast with a relative margin the ratio, with another one the difference of
+// shares; for a limit the canary's own value.
+func (g *guard) unit() string {
+	quantile := g.spec.Kind == schemas.QuantileGuardrail
+	switch {
+	case g.isContrast() && (quantile || g.spec.Margin.Relative):
+		return unitRatio
+	case !quantile:
+		return unitShare
+	case g.spec.Of == ofLatency:
+		return unitMillis
+	}
+	return unitNumber
+}
+
+// describe fills in estimates, intervals and counts.
+func (g *guard) describe(s *schemas.GuardrailStatus) {
+	whole := g.canary.account.estimate(0)
+	s.Baseline, s.Canary = armCount(whole[windows.Baseline]), armCount(whole[windows.Canary])
+	difference, ratio := g.canary.account.intervals(displayAlpha)
+	bounds := difference
+	if s.Unit == unitRatio {
+		bounds = ratio
+	}
+	s.Estimate, s.Lower, s.Upper = finite(g.effect(whole, s.Unit)), finite(bounds.lower), finite(bounds.upper)
+	if g.isContrast() && s.Unit == unitShare {
+		s.Ratio = &schemas.Interval{
+			Estimate: finite(g.effect(whole, unitRatio)), Lower: finite(ratio.lower), Upper: finite(ratio.upper),
+		}
+	}
+	if since, ok := g.canary.began(); ok && g.stillThere() {
+		s.HarmBegan = schemas.Time(since)
+		s.SinceHarm = finite(g.effect(g.canary.account.estimate(since), s.Unit))
+	}
+}
+
+// effect is the estimate in a unit.
+func (g *guard) effect(e estimate, unit string) float64 {
+	c, b := e[windows.Canary].value, e[windows.Baseline].value
+	switch {
+	case !g.isContrast():
+		return c
+	case unit == unitRatio:
+		return c / b
+	}
+	return c - b
+}
+
+func armCount(t armTally) schemas.ArmCount {
+	return schemas.ArmCount{N: t.n, Events: t.events, Value: finite(t.value)}
+}
+
+// finite is nil for what is unknown or unbounded.
+func finite(x float64) *float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return &x
+}

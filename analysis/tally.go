@@ -1,0 +1,170 @@
+package analysis
+
+import (
+	"math"
+
+	"streamcanary/windows"
+)
+
+// armTally is what one arm did over a stretch: exposures and events, and what share or quantile that makes.
+type armTally struct {
+	n, events int64
+	value     float64 // share of events, or the quantile in the metric's unit; NaN where unknown
+}
+
+// estimate holds both arms side by side. The baseline's value is standardized: each block of it is weighted
+// by the canary's exposures in that block, so that both values are of the same times of day and the same steps
+// of a ramp; a plain pool would compare a canary of the evening with a baseline of the whole day.
+type estimate [windows.Arms]armTally
+
+// interval is a pair of bounds that hold at all times at once; ±Inf or NaN where there is none.
+type interval struct{ lower, upper float64 }
+
+// rateTally adds up blocks of a rate.
+type rateTally struct {
+	n, k     [windows.Arms]int64
+	expected float64 // events the canary would have had at the baseline's rate of each block
+}
+
+func (t *rateTally) add(o rateTally) {
+	for arm := range windows.Arms {
+		t.n[arm] += o.n[arm]
+		t.k[arm] += o.k[arm]
+	}
+	t.expected += o.expected
+}
+
+func rateOf(b *block) rateTally {
+	t := rateTally{n: b.n, k: b.k}
+	if b.n[windows.Baseline] > 0 {
+		t.expected = float64(b.n[windows.Canary]) * float64(b.k[windows.Baseline]) / float64(b.n[windows.Baseline])
+	}
+	return t
+}
+
+func (t *rateTally) estimate() estimate {
+	n := float64(t.n[windows.Canary])
+	return estimate{
+		windows.Baseline: {t.n[windows.Baseline], t.k[windows.Baseline], t.expected / n},
+		windows.Canary:   {t.n[windows.Canary], t.k[windows.Canary], float64(t.k[windows.Canary]) / n},
+	}
+}
+
+// alone is the same without standardizing: each arm's own share.
+func (t *rateTally) alone() estimate {
+	e := t.estimate()
+	e[windows.Baseline].value = float64(t.k[windows.Baseline]) / float64(t.n[windows.Baseline])
+	return e
+}
+
+// mass is one bucket with a real weight.
+type mass struct {
+	index  int32
+	weight float64
+}
+
+// distTally adds up blocks of a distribution; k counts the events of an exact counter, where there is one.
+type distTally struct {
+	n, k [windows.Arms]int64
+	hist [windows.Arms][]mass // the baseline's weighted by the canary's exposures per baseline exposure of its block
+}
+
+func (t *distTally) add(o distTally) {
+	for arm := range windows.Arms {
+		t.n[arm] += o.n[arm]
+		t.k[arm] += o.k[arm]
+		t.hist[arm] = mergeMass(t.hist[arm], o.hist[arm])
+	}
+}
+
+// distOf copies what it keeps of the block.
+func distOf(b *block, standardize bool) distTally {
+	t := distTally{n: b.n, k: b.k}
+	weight := [windows.Arms]float64{1, 1}
+	if standardize && b.n[windows.Baseline] > 0 {
+		weight[windows.Baseline] = float64(b.n[windows.Canary]) / float64(b.n[windows.Baseline])
+	}
+	for arm := range windows.Arms {
+		hist := make([]mass, len(b.hist[arm].buckets))
+		for i, bucket := range b.hist[arm].buckets {
+			hist[i] = mass{bucket.Index, float64(bucket.Count) * weight[arm]}
+		}
+		t.hist[arm] = hist
+	}
+	return t
+}
+
+// estimate reads the quantile q of both arms; an arm's events are its values above the bucket of the baseline's quantile.
+func (t *distTally) estimate(q float64) estimate {
+	var e estimate
+	edge, known := int32(0), len(t.hist[windows.Baseline]) > 0
+	if known {
+		edge = massQuantile(t.hist[windows.Baseline], q)
+	}
+	for arm := range windows.Arms {
+		e[arm] = armTally{n: t.n[arm], value: math.NaN()}
+		if len(t.hist[arm]) > 0 {
+			e[arm].value = bucketMiddle(massQuantile(t.hist[arm], q))
+		}
+		if known {
+			e[arm].events = massAbove(t.hist[arm], edge, t.n[arm])
+		}
+	}
+	return e
+}
+
+// mergeMass is the sum of two sorted lists in new memory.
+func mergeMass(a, b []mass) []mass {
+	out := make([]mass, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch x, y := a[0], b[0]; {
+		case x.index < y.index:
+			out, a = append(out, x), a[1:]
+		case x.index > y.index:
+			out, b = append(out, y), b[1:]
+		default:
+			x.weight += y.weight
+			out, a, b = append(out, x), a[1:], b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
+
+// massQuantile is the bucket that holds the quantile q of a list that isn't empty.
+func massQuantile(hist []mass, q float64) int32 {
+	total := 0.0
+	for _, m := range hist {
+		total += m.weight
+	}
+	below := 0.0
+	for _, m := range hist {
+		below += m.weight
+		if below >= q*total {
+			return m.index
+		}
+	}
+	return hist[len(hist)-1].index
+}
+
+// bucketMiddle is the value that stands for a bucket: its geometric middle, within 0.55 % of each value in it.
+func bucketMiddle(index int32) float64 {
+	if index <= windows.ZeroBucket || index >= windows.TopBucket {
+		return windows.BucketUpper(index)
+	}
+	return math.Sqrt(windows.BucketUpper(index-1) * windows.BucketUpper(index))
+}
+
+// massAbove counts the values in buckets above one, of n in all.
+func massAbove(hist []mass, index int32, n int64) int64 {
+	above, total := 0.0, 0.0
+	for _, m := range hist {
+		total += m.weight
+		if m.index > index {
+			above += m.weight
+		}
+	}
+	if total == 0 {
+		return 0
+	}
+	return int64(math.Round(above / total * float64(n)))
+}
