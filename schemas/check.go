@@ -269,8 +269,10 @@ func (f *form) checkText(n *yaml.Node) string {
 	case "!!str", "!!timestamp":
 	case "!!bool":
 		return fmt.Sprintf("%s is a truth value here: write \"%s\", in quotes", n.Value, n.Value)
-	default:
+	case "!!int", "!!float":
 		return fmt.Sprintf("%s is a number here: write \"%s\", in quotes", n.Value, n.Value)
+	default:
+		return fmt.Sprintf("%q is no text here: write it in quotes", n.Value)
 	}
 	switch {
 	case strings.TrimSpace(n.Value) == "":

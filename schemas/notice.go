@@ -5,43 +5,57 @@ import "fmt"
 // NoticeKind says what a notice is about; it is the last token of its subject.
 type NoticeKind string
 
-// The kinds of notices. A reader passes over kinds that it doesn't know.
+// The kinds of notices. All but NoticeRollbackCompleted and NoticeCommandRefused are escalations: a step of a decision
+// failed or is overdue. A reader passes over kinds that it doesn't know.
 const (
-	NoticeRollbackCompleted NoticeKind = "rollback-completed" // Times are set
-	NoticeEscalation        NoticeKind = "escalation"         // a step failed or expired: Step, Consumer and Deadline say which
+	NoticeAcksOverdue       NoticeKind = "acks-overdue"       // Waiting says for whom
+	NoticeAckRefused        NoticeKind = "ack-refused"        // Waiting says by whom
+	NoticeDrainOverdue      NoticeKind = "drain-overdue"      // the canary is still in the stream
+	NoticeRollbackCompleted NoticeKind = "rollback-completed" // Times and Outcome are set
+	NoticeCommandRefused    NoticeKind = "command-refused"
+)
+
+// NoticeOutcome says how a rollback was completed.
+type NoticeOutcome string
+
+// How a rollback was completed.
+const (
+	OutcomeDone         NoticeOutcome = "done"
+	OutcomeDoneUnproven NoticeOutcome = "done_unproven" // no traffic came that could prove the drain
 )
 
 // NoticeSchema is the `schema` of a notice.
 const NoticeSchema = "streamcanary.event.v1"
 
-// A Notice tells people and machines what became of a decision. Nobody has to act on it: only decisions are obeyed.
+// A Notice tells people and machines what became of a decision (streamcanary.event.<model>.<kind>). It is published at
+// least once under a deterministic ID. Nobody has to act on it: only decisions are obeyed.
 type Notice struct {
-	Schema   string         `json:"schema"`
-	ID       string         `json:"id"`
-	Kind     NoticeKind     `json:"kind"`
-	Model    string         `json:"model"`
-	Rollout  string         `json:"rollout"`
-	Epoch    int64          `json:"epoch"`
-	Seq      int64          `json:"seq,omitempty"`      // of the decision
-	Decision string         `json:"decision,omitempty"` // its id
-	Severity Severity       `json:"severity"`
-	Sentence string         `json:"sentence"` // one plain sentence: what, and what to do
-	At       Time           `json:"at"`
-	Step     string         `json:"step,omitempty"`     // route, verify, …
-	Consumer string         `json:"consumer,omitempty"` // who did not answer, or refused
-	Why      string         `json:"why,omitempty"`
-	Deadline Time           `json:"deadline,omitzero"`
-	Times    *RollbackTimes `json:"times,omitempty"`
+	Schema    string         `json:"schema"`
+	ID        string         `json:"id"`
+	Kind      NoticeKind     `json:"kind"`
+	Severity  Severity       `json:"severity"`
+	Model     string         `json:"model"`
+	Rollout   string         `json:"rollout"`
+	Epoch     int64          `json:"epoch"`
+	Decision  string         `json:"decision,omitempty"` // the id of the one that it is about
+	Sentence  string         `json:"sentence"`           // one plain sentence: what happened, and what to do
+	Attempt   int            `json:"attempt,omitempty"`  // deadlines passed so far
+	Waiting   []string       `json:"waiting,omitempty"`
+	Outcome   NoticeOutcome  `json:"outcome,omitempty"`
+	Times     *RollbackTimes `json:"times,omitempty"`
+	EventTime Time           `json:"event_time,omitzero"`
+	At        Time           `json:"at,omitzero"` // wall time
 }
 
-// RollbackTimes is how long a rollback took, from the harm to the last of the canary's traffic. HarmBegan and
-// Detected are event time, the others wall time; zero where unknown.
+// RollbackTimes is how long a rollback took, from the harm to the last of the canary's traffic. HarmBegan (estimated),
+// Detected (the end of the window that tipped it) and Drained (the end of the window that proved it) are event time,
+// Decided and Acked wall time. Zero is unknown.
 type RollbackTimes struct {
-	HarmBegan Time `json:"harm_began,omitzero"` // estimated
-	Detected  Time `json:"detected,omitzero"`   // end of the window that tipped it
+	HarmBegan Time `json:"harm_began,omitzero"`
+	Detected  Time `json:"detected,omitzero"`
 	Decided   Time `json:"decided,omitzero"`
 	Acked     Time `json:"acked,omitzero"`
-	Drained   Time `json:"drained,omitzero"` // zero: not proven
+	Drained   Time `json:"drained,omitzero"`
 }
 
 // EncodeNotice writes a notice; it fails on what DecodeNotice would refuse. An empty n.Schema is filled in.
@@ -80,7 +94,6 @@ func checkNotice(n *Notice) error {
 	f.name("model", n.Model)
 	f.name("rollout", n.Rollout)
 	f.number("epoch", n.Epoch)
-	f.unless(n.Seq >= 0, "seq is %d", n.Seq)
 	oneOf(f, "severity", n.Severity, Info, Warning, Critical)
 	f.unless(n.Sentence != "", "sentence is missing")
 	f.unless(n.Kind != NoticeRollbackCompleted || n.Times != nil, "times are missing")

@@ -180,8 +180,11 @@ func (rr *rolloutReader) checkPass(s section, stage Stage) {
 		someRequired = someRequired || g.Required
 	}
 	for _, name := range stage.Pass {
-		if !slices.Contains(known, name) {
+		g, found := rr.rollout.Guardrail(name)
+		if !found {
 			s.refuse("pass", "no guardrail is called %q: %s", name, suggest(name, known))
+		} else if !g.CanPass() {
+			s.refuse("pass", "guardrail %s has no margin that harm could be proven to keep, so it never passes: give it one, or don't name it", name)
 		}
 	}
 	if twice := repeatedText(stage.Pass); twice != "" {
@@ -257,6 +260,9 @@ func (r *Rollout) RollbackWeight() float64 {
 
 // MissingCanaryWeight is the weight of the health check that rolls back a canary of which nothing is heard.
 const MissingCanaryWeight = 1.0
+
+// CanPass says whether there is anything to prove: without a margin (`any`), it never is that harm is within it.
+func (g Guardrail) CanPass() bool { return g.Margin.Value > 0 }
 
 // Guardrail returns the guardrail of a name, and whether there is one.
 func (r *Rollout) Guardrail(name string) (Guardrail, bool) {

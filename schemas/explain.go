@@ -1,0 +1,235 @@
+package schemas
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Explain returns the whole rollout as a file that parses to the same rollout again (but for Sha256 and the lines):
+// every default is written out, with what each key means, what each guardrail's share of the risk is, and what is
+// not there yet.
+func Explain(r *Rollout) []byte {
+	e := &explainer{rollout: r, values: explainedValues(r)}
+	e.section(&rolloutForm, "", "")
+	e.say("", "not yet, so that the file can't have them: "+strings.Join(e.missing, ", "))
+	return []byte(e.out.String())
+}
+
+// An explainer writes a rollout along the table of its keys.
+type explainer struct {
+	rollout *Rollout
+	values  map[string]string // by path, as YAML
+	missing []string          // keys whose machinery comes later
+	out     strings.Builder
+}
+
+// explainedValues is the rollout by the paths of its keys, as YAML text; what the file need not have, and hasn't, is
+// not in it.
+func explainedValues(r *Rollout) map[string]string {
+	values := map[string]string{
+		"apiVersion": APIVersion, "kind": "Rollout", "metadata.name": quoted(r.Name),
+		"metadata.labels": flowPairs(r.Labels), "metadata.annotations": flowPairs(r.Annotations),
+		"spec.model": quoted(r.Model), "spec.baseline.version": quoted(r.Baseline), "spec.canary.version": quoted(r.Canary),
+		"spec.mode": string(r.Mode), "spec.risk.falseRollback": shortNumber(r.Risk.FalseRollback),
+		"spec.risk.falsePromote": shortNumber(r.Risk.FalsePromote),
+		"spec.window":            FormatDuration(r.Window), "spec.lateness": FormatDuration(r.Lateness),
+		"spec.warmup": FormatDuration(r.Warmup), "spec.patience": FormatDuration(r.Patience), "spec.phi": shortNumber(r.Phi),
+		"spec.health.silent":    FormatDuration(r.Health.Silent),
+		"spec.health.unmatched": shortNumber(r.Health.Unmatched*100) + "%",
+		"spec.health.selfTest":  string(r.Health.SelfTest), "spec.health.traffic": string(r.Health.Traffic),
+		"spec.health.noData": FormatDuration(r.Health.NoData),
+		"spec.acks.routers":  anyWord, "spec.acks.within": FormatDuration(r.Acks.Within),
+		"spec.rollback.drainWithin": FormatDuration(r.DrainWithin),
+	}
+	if r.Acks.Routers != nil {
+		values["spec.acks.routers"] = flowList(r.Acks.Routers)
+	}
+	for _, key := range []string{"latencyGranularity", "state"} {
+		f := specForm.find(key)
+		if f.def != "" {
+			values["spec."+key] = f.def
+		}
+	}
+	values["spec.state.mode"] = stateForm.find("mode").def
+	return values
+}
+
+// explainColumn is where comments stand, if what is before them is shorter.
+const explainColumn = 36
+
+func (e *explainer) line(text, comment string) {
+	fmt.Fprintf(&e.out, "%-*s  # %s\n", explainColumn, text, comment)
+}
+
+func (e *explainer) say(indent, comment string) {
+	fmt.Fprintf(&e.out, "%s# %s\n", indent, comment)
+}
+
+func (e *explainer) section(f *form, path, indent string) {
+	for i := range f.fields {
+		one := &f.fields[i]
+		at := join(path, one.key)
+		value, written := e.values[at]
+		switch {
+		case one.need == later:
+			e.missing = append(e.missing, at)
+		case at == "spec.outcomes":
+			e.outcomes(one, indent)
+		case at == "spec.guardrails":
+			e.guardrails(one, indent)
+		case at == "spec.stages":
+			e.stages(one, indent)
+		case one.form.kind == mappingForm:
+			e.line(indent+one.key+":", one.about)
+			e.section(&one.form, at, indent+"  ")
+		case written && value != "":
+			e.line(indent+one.key+": "+value, remark(one, value))
+		}
+	}
+}
+
+// remark says what a key means, whether its value is the default, and what of it is not there yet.
+func remark(f *field, value string) string {
+	var marks string
+	if sameValue(defaultNode(value), f) {
+		marks = "default"
+	}
+	switch f.need {
+	case notYet:
+		marks = "not yet: nothing looks at it"
+	case laterElse:
+		marks += ", others not yet"
+	}
+	if marks == "" {
+		return f.about
+	}
+	return f.about + " (" + marks + ")"
+}
+
+func (e *explainer) outcomes(f *field, indent string) {
+	r := e.rollout
+	if len(r.Outcomes)+len(r.UnusedOutcomes) == 0 {
+		e.line(indent+f.key+": {}", "no guardrail names one")
+		return
+	}
+	e.line(indent+f.key+":", f.about)
+	for _, o := range r.Outcomes {
+		fmt.Fprintf(&e.out, "%s  %s: {within: %s}\n", indent, quoted(o.Name), FormatDuration(o.Within))
+	}
+	for _, o := range r.UnusedOutcomes {
+		e.line(fmt.Sprintf("%s  %s: {within: %s}", indent, quoted(o.Name), FormatDuration(o.Within)), "no guardrail names it: its events are not looked at")
+	}
+}
+
+func (e *explainer) guardrails(f *field, indent string) {
+	r, whole := e.rollout, e.rollout.RollbackWeight()
+	e.line(indent+f.key+":", f.about)
+	if r.DefaultGuardrails {
+		e.say(indent+"  ", "the default list: as long as it stands as it is, each is required only once it has had data;")
+		e.say(indent+"  ", "in a list of your own every required one needs data, so leave out those that nothing feeds")
+	}
+	for _, g := range r.Guardrails {
+		e.line(indent+"  - {"+guardrailText(g)+"}", e.share(g, whole))
+	}
+	e.say(indent+"  ", fmt.Sprintf("the missing canary: %s", riskShare(MissingCanaryWeight, whole, r.Risk.FalseRollback)))
+}
+
+// share says what a guardrail may cost, and what is odd about it.
+func (e *explainer) share(g Guardrail, whole float64) string {
+	text := riskShare(g.Weight, whole, e.rollout.Risk.FalseRollback)
+	switch g.On {
+	case OnHold:
+		text = "holds: no share of falseRollback, a budget of its own"
+	case OnWarn:
+		text = "warns: no share of falseRollback, a budget of its own"
+	}
+	if !g.CanPass() && g.Required {
+		text += "; without a margin it never passes, and it is required: so nothing is promoted"
+	}
+	return text
+}
+
+func riskShare(weight, whole, risk float64) string {
+	return fmt.Sprintf("risk %.3g: %s of %s shares of falseRollback", weight/whole*risk, shortNumber(weight), shortNumber(whole))
+}
+
+func guardrailText(g Guardrail) string {
+	parts := []string{"name: " + quoted(g.Name)}
+	switch g.Kind {
+	case QuantileGuardrail:
+		parts = append(parts, "quantile: "+shortNumber(g.Quantile), "of: "+quoted(g.Of))
+	case GaugeGuardrail:
+		parts = append(parts, "sample: "+quoted(g.Of), "limit: "+shortNumber(g.Limit))
+	default:
+		parts = append(parts, string(g.Kind)+": "+quoted(g.Of))
+	}
+	parts = append(parts, string(g.Direction)+": "+g.Margin.Text, "on: "+string(g.On), "prove: "+string(g.Prove),
+		"required: "+strconv.FormatBool(g.Required), "weight: "+shortNumber(g.Weight))
+	return strings.Join(parts, ", ")
+}
+
+func (e *explainer) stages(f *field, indent string) {
+	e.line(indent+f.key+":", f.about)
+	for _, s := range e.rollout.Stages {
+		var parts []string
+		share := "at the share observed"
+		if s.WeightBP > 0 {
+			percent := shortNumber(float64(s.WeightBP) / 100)
+			parts, share = append(parts, "weight: "+percent), "at "+percent+" percent"
+		}
+		pass, what := allWord, "every required guardrail"
+		if s.Pass != nil {
+			pass, what = flowList(s.Pass), strings.Join(s.Pass, ", ")
+		}
+		parts = append(parts, "bake: "+FormatDuration(s.Bake), "pass: "+pass, "max: "+FormatDuration(s.Max), "then: "+string(s.Then))
+		e.line(indent+"  - {"+strings.Join(parts, ", ")+"}", fmt.Sprintf("%s, until %s passed, at least %s, at most %s: then %s",
+			share, strings.Map(printable, what), FormatDuration(s.Bake), FormatDuration(s.Max), s.Then))
+	}
+	e.say(indent+"  ", "more than one stage: not yet")
+}
+
+// printable keeps a comment on its line.
+func printable(r rune) rune {
+	if strconv.IsPrint(r) {
+		return r
+	}
+	return '?'
+}
+
+var (
+	plainText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./-]*$`)
+	// yamlWords are read as something else than text by one or another reader of YAML.
+	yamlWords = []string{"true", "false", "yes", "no", "on", "off", "y", "n", "null"}
+)
+
+// quoted writes text so that every reader of YAML reads just that text.
+func quoted(text string) string {
+	if plainText.MatchString(text) && !slices.Contains(yamlWords, strings.ToLower(text)) {
+		return text
+	}
+	return strconv.Quote(text)
+}
+
+func flowList(words []string) string {
+	parts := make([]string, len(words))
+	for i, w := range words {
+		parts[i] = quoted(w)
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}
+
+// flowPairs returns "" for none.
+func flowPairs(pairs map[string]string) string {
+	if len(pairs) == 0 {
+		return ""
+	}
+	parts := make([]string, 0, len(pairs))
+	for _, key := range slices.Sorted(maps.Keys(pairs)) {
+		parts = append(parts, quoted(key)+": "+quoted(pairs[key]))
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}

@@ -1,0 +1,223 @@
+package schemas
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The schemas of the files that people write are made from the tables of keys, which the parser reads by, too.
+// go test ./schemas -update writes them.
+var update = flag.Bool("update", false, "write golden files and schemas anew")
+
+// golden holds got against a file, or writes the file.
+func golden(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs (go test ./schemas -update writes it; read the difference):\n%s", path, got)
+	}
+}
+
+func TestSchemasOfFilesAreMadeFromTheTables(t *testing.T) {
+	files := []struct {
+		name, about string
+		form        *form
+	}{
+		{"rollout", "A rollout: one canary under test, and what happens then.", &rolloutForm},
+		{"config", "The configuration of streamcanary serve.", &configForm},
+	}
+	for _, f := range files {
+		schema := schemaOf(f.form)
+		schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+		schema["$id"] = "https://streamcanary.dev/schemas/" + f.name + ".schema.json"
+		schema["title"], schema["description"] = "streamcanary "+f.name, f.about
+		var out bytes.Buffer
+		encoder := json.NewEncoder(&out)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(schema); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, f.name+schemaSuffix, out.Bytes())
+	}
+}
+
+type object = map[string]any
+
+func schemaOf(f *form) object {
+	schema := plainSchema(f)
+	if len(f.words) > 0 && f.kind != wordForm {
+		schema = object{"anyOf": []any{schema, object{"enum": f.words}}}
+	}
+	if f.or != nil {
+		schema = object{"anyOf": []any{schema, schemaOf(f.or)}}
+	}
+	return schema
+}
+
+func plainSchema(f *form) object {
+	switch f.kind {
+	case mappingForm:
+		return mappingSchema(f)
+	case namesForm:
+		return object{"type": "object", "maxProperties": f.high, "propertyNames": textSchema(MaxNameBytes), "additionalProperties": schemaOf(f.item)}
+	case listForm:
+		schema := object{"type": "array", "maxItems": f.high, "items": schemaOf(f.item)}
+		if f.low > 0 {
+			schema["minItems"] = f.low
+		}
+		return schema
+	case textForm:
+		return textSchema(int(f.high))
+	case wordForm:
+		return object{"enum": f.words}
+	case numberForm, integerForm:
+		least := "minimum"
+		if f.open {
+			least = "exclusiveMinimum"
+		}
+		return object{"type": map[bool]string{true: "integer", false: "number"}[f.kind == integerForm], least: f.low, "maximum": f.high}
+	case durationForm:
+		return object{"type": "string", "pattern": durationPattern}
+	case percentForm:
+		return object{"type": "string", "pattern": `^[0-9]+(\.[0-9]+)?%$`}
+	case boolForm:
+		return object{"type": "boolean"}
+	case marginForm:
+		return object{"type": []string{"string", "number"}}
+	}
+	panic(fmt.Sprintf("form of kind %d", f.kind))
+}
+
+func textSchema(most int) object {
+	return object{"type": "string", "minLength": 1, "maxLength": most, "pattern": `\S`}
+}
+
+func mappingSchema(f *form) object {
+	properties, needed := object{}, []string{}
+	for i := range f.fields {
+		one := &f.fields[i]
+		properties[one.key] = fieldSchema(one)
+		if one.need == required {
+			needed = append(needed, one.key)
+		}
+	}
+	schema := object{"type": "object", "additionalProperties": false, "properties": properties}
+	if len(needed) > 0 {
+		schema["required"] = needed
+	}
+	if f.find("quantile") != nil {
+		guardrailRules(schema)
+	}
+	return schema
+}
+
+func fieldSchema(f *field) object {
+	if f.need == later {
+		return object{"description": f.about + " (not supported yet)", "not": object{}}
+	}
+	schema := schemaOf(&f.form)
+	if f.def != "" {
+		schema["default"] = jsonOf(f.def)
+	}
+	if f.need == notYet || f.need == laterElse {
+		schema = object{"default": jsonOf(f.def), "const": jsonOf(f.def)}
+		if f.form.kind == durationForm {
+			schema = object{"default": jsonOf(f.def), "type": "string", "pattern": `^(0+(\.0+)?(d|h|ms|m|s|us|µs|ns))+$`}
+		}
+	}
+	schema["description"] = f.about
+	switch {
+	case f.need == notYet:
+		schema["description"] = f.about + " (not yet: nothing looks at it)"
+	case f.need == laterElse:
+		schema["description"] = f.about + " (other values are not supported yet)"
+	case f.key == "state":
+		schema["description"] = f.about + " (only mode none is supported yet)"
+		schema["not"] = object{"const": "namespaced"}
+	case f.key == "stages":
+		schema["description"] = f.about + " (one, for now)"
+		schema["not"] = object{"anyOf": []any{object{"const": "external"}, object{"type": "array", "minItems": 2}}}
+	}
+	return schema
+}
+
+// jsonOf returns a default as a value of JSON.
+func jsonOf(text string) any {
+	var value any
+	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// guardrailRules adds what no single key of a guardrail shows: what it watches, which way is harm, in which unit.
+func guardrailRules(schema object) {
+	schema["dependentRequired"] = object{"of": []string{"quantile"}, "limit": []string{"sample"}, "sample": []string{"limit"}}
+	rules := []any{object{"oneOf": needs(guardrailKinds)}, object{"oneOf": needs(guardrailDirections)}}
+	for _, kind := range guardrailKinds {
+		rules = append(rules, unitRule(object{"required": []string{kind}}, GuardrailKind(kind), ofLatency))
+	}
+	value := object{"required": []string{"quantile", "of"}, "properties": object{"of": object{"not": object{"const": ofLatency}}}}
+	rules[3] = unitRule(object{"required": []string{"quantile"}, "properties": object{"of": object{"const": ofLatency}}}, QuantileGuardrail, ofLatency)
+	rules = append(rules, unitRule(value, QuantileGuardrail, "tokens"))
+	rules = append(rules, object{"properties": object{"of": object{"not": object{"const": "score"}}}})
+	schema["allOf"] = rules
+}
+
+func needs(keys []string) []any {
+	var each []any
+	for _, key := range keys {
+		each = append(each, object{"required": []string{key}})
+	}
+	return each
+}
+
+func unitRule(when object, kind GuardrailKind, of string) object {
+	margins := object{}
+	for _, d := range guardrailDirections {
+		margins[d] = marginSchema(ruleOf(kind, of, Direction(d)), Direction(d))
+	}
+	return object{"if": when, "then": object{"properties": margins}}
+}
+
+func marginSchema(rule marginRule, d Direction) object {
+	const decimal, share = `[0-9]+(\.[0-9]+)?`, `[0-9]{1,2}(\.[0-9]+)?`
+	var ways []string
+	add := func(unit marginUnits, way string) {
+		if rule.units&unit != 0 {
+			ways = append(ways, way)
+		}
+	}
+	add(unitAny, anyWord)
+	if d == Decrease {
+		add(unitFactor, share+"%")
+	} else {
+		add(unitFactor, decimal+"%")
+	}
+	add(unitPoints, share+"pp")
+	add(unitShare, share+"%")
+	add(unitTime, decimal+"(d|h|ms|m|s|us|µs|ns)")
+	add(unitNumber, decimal)
+	schema := object{"type": "string", "pattern": "^(" + strings.Join(ways, "|") + ")$", "description": "write e.g. " + rule.write}
+	if rule.units&unitNumber != 0 {
+		schema["type"] = []string{"string", "number"}
+		schema["exclusiveMinimum"] = 0
+	}
+	return schema
+}
