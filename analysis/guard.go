@@ -37,6 +37,8 @@ type guard struct {
 	patienceOut  bool  // failed by patience, not by proof
 	bothArms     bool  // proven of the baseline too
 	suspectSince int64 // event time; 0: not suspect
+	estimated    int64 // blocks tested when beyond was found
+	beyond       bool
 	window       window
 }
 
@@ -116,14 +118,16 @@ func (g *guard) stateNow() schemas.State {
 	if g.unequal || g.canary.tested == 0 {
 		return schemas.StateInsufficient
 	}
-	any, beyond := g.family.any.proven[g.member], g.family.beyond.proven[g.member]
+	any := g.family.any.proven[g.member]
+	both := any && g.family.beyond.proven[g.member]
 	g.bothArms = !g.isContrast() && any && g.baselineBeyond()
 	switch {
-	case any && beyond && g.spec.Prove != schemas.ProveAny && !g.bothArms:
-		return schemas.StateFailed
-	case any && g.isContrast() && g.spec.Prove == schemas.ProveAny && g.estimateBeyond():
+	case both && g.spec.Prove != schemas.ProveAny && !g.bothArms:
 		return schemas.StateFailed
 	case any && g.isContrast() && g.stillThere() && g.estimateBeyond():
+		if g.spec.Prove == schemas.ProveAny {
+			return schemas.StateFailed
+		}
 		return schemas.StateSuspect
 	case g.passed && !g.failing():
 		return schemas.StatePassed
@@ -149,17 +153,27 @@ func (g *guard) stillThere() bool {
 // canary, by its estimate. Without the latter a canary of half the traffic would be rolled back every second time that
 // both arms go bad together, because its proof happened to come first.
 func (g *guard) baselineBeyond() bool {
-	if g.baseline.any.LogMax() >= g.family.any.thresholds[g.member] {
-		return true
-	}
-	since, _ := g.canary.began()
-	return beyondLimit(g.spec, g.canary.account.estimate(since)[windows.Baseline].value)
+	return g.baseline.any.LogMax() >= g.family.any.thresholds[g.member] || g.estimateBeyond()
 }
 
-// estimateBeyond reports whether the estimate since the harm began is beyond the margin.
+// estimateBeyond reports whether the estimate since the harm began is beyond: of a contrast beyond the margin, of a
+// limit the baseline's beyond the limit. It changes with each block only.
 func (g *guard) estimateBeyond() bool {
+	if g.estimated == g.canary.tested {
+		return g.beyond
+	}
+	g.estimated, g.beyond = g.canary.tested, false
 	since, ok := g.canary.began()
-	return ok && beyondMargin(g.spec, g.canary.account.estimate(since))
+	if !ok {
+		return false
+	}
+	e := g.canary.account.estimate(since)
+	if g.isContrast() {
+		g.beyond = beyondMargin(g.spec, e)
+	} else {
+		g.beyond = beyondLimit(g.spec, e[windows.Baseline].value)
+	}
+	return g.beyond
 }
 
 // beyondMargin reports whether a contrast's estimate is beyond its margin; never when it is unknown.

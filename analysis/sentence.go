@@ -82,9 +82,9 @@ func (j *Judge) guardSentence(g *guard) string {
 	if !g.isContrast() {
 		return fmt.Sprintf("%s %s: %s since %s (%s), where the limit is %s; %s has %s%s.",
 			capital(j.arm(windows.Canary)), g.limitText(), g.valueText(e[windows.Canary].value), at, g.countText(e[windows.Canary]),
-			g.spec.Margin.Text, j.arm(windows.Baseline), g.valueText(e[windows.Baseline].value), j.also(g))
+			marginText(g.spec.Margin.Text), j.arm(windows.Baseline), g.valueText(e[windows.Baseline].value), j.also(g))
 	}
-	margin := "margin " + g.spec.Margin.Text
+	margin := "margin " + marginText(g.spec.Margin.Text)
 	if g.spec.Margin.Value == 0 {
 		margin = "no margin"
 	}
@@ -94,7 +94,7 @@ func (j *Judge) guardSentence(g *guard) string {
 	}
 	return fmt.Sprintf("%s %s %s: %s against %s since %s (%s%s; %s%s)%s.",
 		capital(j.arm(windows.Canary)), g.harmText(), j.arm(windows.Baseline), g.valueText(e[windows.Canary].value),
-		g.valueText(e[windows.Baseline].value), at, g.effectText(e), g.boundText(since), margin, patience, j.also(g))
+		g.valueText(e[windows.Baseline].value), at, g.effectText(e), g.boundText(since, j.nowMs), margin, patience, j.also(g))
 }
 
 // also names the other guardrails that failed the same way.
@@ -168,26 +168,27 @@ func (g *guard) effectText(e estimate) string {
 	return pointsText(c - b)
 }
 
-// boundText is what the effect is at least, with 95 % confidence at all times at once: of the whole epoch, so it is said
-// only where the harm began with it, and says more than "some".
-func (g *guard) boundText(since int64) string {
-	if since > g.canary.firstMs {
-		return ""
-	}
+// boundText is what the effect is at least, with 95 % confidence at all times at once; empty while that is nothing. The
+// bound is of the whole epoch, which is said where the harm began later.
+func (g *guard) boundText(since, nowMs int64) string {
 	difference, ratio := g.canary.account.intervals(displayAlpha)
 	up := g.spec.Direction == schemas.Increase
 	relative := g.spec.Kind == schemas.QuantileGuardrail || g.spec.Margin.Relative
+	bound := ""
 	switch {
 	case relative && up && ratio.lower > 1:
-		return ", at least " + ratioText(ratio.lower)
+		bound = ", at least " + ratioText(ratio.lower)
 	case relative && !up && ratio.upper < 1:
-		return ", at most " + ratioText(ratio.upper)
+		bound = ", at most " + ratioText(ratio.upper)
 	case !relative && up && difference.lower > 0:
-		return ", at least " + pointsText(difference.lower)
+		bound = ", at least " + pointsText(difference.lower)
 	case !relative && !up && difference.upper < 0:
-		return ", at least " + pointsText(difference.upper)
+		bound = ", at least " + pointsText(difference.upper)
 	}
-	return ""
+	if bound != "" && since > g.canary.firstMs {
+		bound += " on average since " + timeText(g.canary.firstMs, nowMs)
+	}
+	return bound
 }
 
 // ailmentSentence says what is wrong with the input, and what it means.
@@ -223,6 +224,15 @@ func (j *Judge) ailmentSentence(a ailment) string {
 		return "More predictions wait for outcomes than are remembered, so outcomes may be missing; their windows are left out."
 	}
 	return ailmentCodes[a]
+}
+
+// marginText sets a margin's unit apart: "0.5 pp" of "0.5pp".
+func marginText(margin string) string {
+	at := strings.IndexFunc(margin, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
+	if at <= 0 {
+		return margin
+	}
+	return margin[:at] + " " + margin[at:]
 }
 
 // percentText is a share of 1 in percent: two digits that count below 10 %, three above.

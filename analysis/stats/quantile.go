@@ -28,9 +28,9 @@ func Quantile(hist []windows.Bucket, ppm int64) float64 {
 // bucketValue is the value that stands for a bucket: bucket i holds (2^(i/64), 2^((i+1)/64)].
 func bucketValue(i int32) float64 {
 	switch i {
-	case zeroBucket:
+	case windows.ZeroBucket:
 		return 0
-	case topBucket:
+	case windows.TopBucket:
 		return math.Exp2(float64(i) / bucketsPerDoubling)
 	}
 	return math.Exp2((float64(i) + 0.5) / bucketsPerDoubling)

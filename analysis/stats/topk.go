@@ -89,10 +89,10 @@ type shift struct {
 func (s shift) of(i int32) int {
 	at := int(i)
 	switch {
-	case i == zeroBucket, i == topBucket && (s.pass || s.buckets < 0):
+	case i == windows.ZeroBucket, i == windows.TopBucket && (s.pass || s.buckets < 0):
 		return at
 	case s.buckets < 0 || s.pass:
-		return min(max(at-s.buckets, int(zeroBucket)), int(topBucket))
+		return min(max(at-s.buckets, int(windows.ZeroBucket)), int(windows.TopBucket))
 	}
 	return at - s.buckets
 }
