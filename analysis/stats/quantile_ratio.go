@@ -79,11 +79,10 @@ func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64, a
 	expected := float64(tail) * float64(n) / float64(n+m)
 	for i := range ratioShifts {
 		by := ratioShiftLow + i*ratioShiftStep
-		slower := cutAt(canary, baseline, shift{by, false}, tail)
-		faster := cutAt(canary, baseline, shift{by, true}, tail)
-		q.fail[i].step(slower, FailOdds, &failLogs, &failWhole, start)
-		q.pass[i].step(faster, PassOdds, &passLogs, &passWhole, start)
-		q.score[i] += slower.score() - expected
+		at := cutAt(canary, baseline, by, tail)
+		q.fail[i].step(at, FailOdds, &failLogs, &failWhole, start)
+		q.pass[i].step(at, PassOdds, &passLogs, &passWhole, start)
+		q.score[i] += at.score() - expected
 	}
 	return true
 }

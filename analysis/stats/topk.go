@@ -26,9 +26,9 @@ var (
 // (fail; at least, for pass) the margin times the baseline's; or both arms are independent samples with such laws. Latencies may drift
 // and be autocorrelated. It is dominance near the quantile, not the quantile alone, that is tested.
 //
-// Buckets at the ends. Values in windows.ZeroBucket stay there. windows.TopBucket holds all that is too large to tell apart,
-// so a moved canary value never lands above it, and for pass a canary value in it stays in it: it may be any amount larger.
-// (Moving it down by a positive shift would make the canary's timeouts look faster than the baseline's.) For fail it moves.
+// The buckets at the ends stay where they are: windows.ZeroBucket (nothing, times any margin) and windows.TopBucket, whose values are
+// taken as infinite, equally slow in both arms. (Were they finite values cut off at a limit, a pass test that moved
+// the canary's would find them faster than the baseline's.)
 //
 // Cost: one walk down both histograms to the K-th request, and two sums of about 20 standard deviations of X for each odds ratio. No allocation.
 //
@@ -48,7 +48,7 @@ func (k TopK) Increments(dst []float64, canary, baseline []windows.Bucket) bool 
 	if n == 0 || m == 0 || tail == 0 {
 		return false
 	}
-	cut := cutAt(canary, baseline, shift{k.Shift, k.Grid[0] < 1}, tail)
+	cut := cutAt(canary, baseline, k.Shift, tail)
 	var logs, whole [maxOdds]float64
 	if len(k.Grid) > maxOdds {
 		panic(fmt.Sprintf("stats: top-K test with %d odds ratios", len(k.Grid)))
@@ -79,22 +79,12 @@ func total(hist []windows.Bucket) int64 {
 	return n
 }
 
-// A shift moves the canary's values down by buckets (up, when negative).
-type shift struct {
-	buckets int
-	pass    bool
-}
-
-// of is the bucket to which a canary value of bucket i is moved.
-func (s shift) of(i int32) int {
-	at := int(i)
-	switch {
-	case i == windows.ZeroBucket, i == windows.TopBucket && (s.pass || s.buckets < 0):
-		return at
-	case s.buckets < 0 || s.pass:
-		return min(max(at-s.buckets, int(windows.ZeroBucket)), int(windows.TopBucket))
+// moved is the bucket to which a canary value of bucket i goes when values move down by shift buckets.
+func moved(i int32, shift int) int {
+	if i == windows.ZeroBucket || i == windows.TopBucket {
+		return int(i)
 	}
-	return at - s.buckets
+	return int(i) - shift
 }
 
 // A cut is where the walk from the top reaches the K-th request.
@@ -113,19 +103,19 @@ func (c cut) score() float64 {
 }
 
 // cutAt walks from the top to the K-th of the pooled requests, 1 <= K <= their number.
-func cutAt(canary, baseline []windows.Bucket, s shift, k int64) cut {
+func cutAt(canary, baseline []windows.Bucket, shift int, k int64) cut {
 	var c cut
 	i, j := len(canary)-1, len(baseline)-1
 	for i >= 0 || j >= 0 {
 		at := math.MinInt
 		if i >= 0 {
-			at = s.of(canary[i].Index)
+			at = moved(canary[i].Index, shift)
 		}
 		if j >= 0 {
 			at = max(at, int(baseline[j].Index))
 		}
 		mine, theirs := int64(0), int64(0)
-		for ; i >= 0 && s.of(canary[i].Index) == at; i-- {
+		for ; i >= 0 && moved(canary[i].Index, shift) == at; i-- {
 			mine += int64(canary[i].Count)
 		}
 		if j >= 0 && int(baseline[j].Index) == at {
