@@ -20,6 +20,7 @@ const (
 	HeaderMessageID   = "Nats-Msg-Id"         // the decision's id
 	HeaderKeyID       = "Sc-Key-Id"           // which key signed
 	HeaderSignature   = "Sc-Signature"        // base64 of the Ed25519 signature over the exact body
+	HeaderPublicKey   = "Sc-Public-Key"       // base64 of the key; only subscribers that trust on first use look at it
 	hexDigits         = "0123456789ABCDEF"
 	encodedByteLength = 3
 )
