@@ -42,23 +42,24 @@ func (t *turn) decide(d draft) *schemas.Decision {
 	s := &t.s
 	s.Seq++
 	decision := &schemas.Decision{
-		Schema: decisionSchema, ID: decisionID(s.Terms.Rollout, s.Epoch, s.Seq),
+		Schema: schemas.DecisionSchema, ID: idOf(&s.Terms, s.Epoch, s.Seq),
 		Epoch: s.Epoch, Seq: s.Seq, Prev: s.Prev,
 		Model: s.Terms.Model, Rollout: s.Terms.Rollout, Labels: maps.Clone(s.Terms.Labels), Mode: s.Terms.Mode,
 		Action: d.action, Phase: d.phase, Severity: d.severity,
-		Routes: d.routes, PreviousRoutes: s.Routes,
+		Routes: d.routes, PreviousRoutes: s.previous(),
 		Reason: d.reason, Evidence: d.evidence,
 		EventTime: schemas.Time(s.EventMs), IssuedAt: schemas.Time(t.in.WallMs),
 		Supersedes: d.supersedes, Actor: d.actor,
 	}
-	decision.Reason.Sentence = clip(decision.Reason.Sentence, MaxSentence)
+	decision.Reason.Code = cmp.Or(d.reason.Code, string(d.action))
+	decision.Reason.Sentence = clip(cmp.Or(d.reason.Sentence, fmt.Sprintf("Rollout %s: %s.", s.Terms.Rollout, d.action)), MaxSentence)
 	decision.Evidence.RolloutSha256 = s.Terms.Sha256
 	decision.Evidence.Program = cmp.Or(decision.Evidence.Program, s.Terms.Program)
 	if (d.await != "" || d.asks) && s.Terms.awaited() {
 		decision.Acks = s.Terms.askedFor()
 		decision.Deadline = schemas.Time(t.in.WallMs + s.Terms.AckWithinMs)
 	}
-	body := fit(decision)
+	body := fit(&s.Terms, decision)
 	if d.await != "" && s.Terms.awaited() {
 		s.Wait = &Wait{
 			Decision: decision.ID, Seq: s.Seq, Want: d.await, Names: slices.Clone(s.Terms.Routers),
@@ -71,6 +72,14 @@ func (t *turn) decide(d draft) *schemas.Decision {
 	return decision
 }
 
+// previous are the routes in force before a decision, as far as they are known.
+func (s *State) previous() []schemas.Route {
+	if s.Routes != nil {
+		return s.Routes
+	}
+	return s.Before
+}
+
 // record notes a decision in the state.
 func (t *turn) record(d *schemas.Decision, body []byte) {
 	sum := sha256.Sum256(body)
@@ -81,27 +90,6 @@ func (t *turn) record(d *schemas.Decision, body []byte) {
 	if d.Action != schemas.ActionStart {
 		t.s.Why = &schemas.Reason{Code: d.Reason.Code, Sentence: d.Reason.Sentence}
 	}
-}
-
-// fit encodes a decision, shortening its reason until it is within MaxBodyBytes.
-func fit(d *schemas.Decision) []byte {
-	body, err := encodeDecision(d)
-	if err == nil && len(body) <= MaxBodyBytes {
-		return body
-	}
-	d.Reason.Guardrails = slices.DeleteFunc(slices.Clone(d.Reason.Guardrails), func(g schemas.GuardrailStatus) bool {
-		return g.State != schemas.StateFailed && g.State != schemas.StateSuspect
-	})
-	d.Reason.Guardrails = d.Reason.Guardrails[:min(len(d.Reason.Guardrails), MaxShort)]
-	d.Reason.Health = d.Reason.Health[:min(len(d.Reason.Health), MaxShort)]
-	if body, err = encodeDecision(d); err == nil && len(body) <= MaxBodyBytes {
-		return body
-	}
-	d.Reason.Guardrails, d.Reason.Health, d.Evidence.Inputs, d.Labels = nil, nil, nil, nil
-	if body, err = encodeDecision(d); err != nil || len(body) > MaxBodyBytes {
-		panic(fmt.Sprintf("decision %s is %d bytes without its reason (at most %d): %v", d.ID, len(body), MaxBodyBytes, err))
-	}
-	return body
 }
 
 // listed joins names for a sentence.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"streamcanary/schemas"
 )
 
 // HeadVersion is the version of the encoded head. A head of another version is refused.
@@ -35,6 +37,8 @@ type Head struct {
 	SubjectSeq uint64 `json:"subject_seq"`
 	// StatsSha256 is the hash of the statistics (their canonical bytes) at Offsets; "" where none was taken.
 	StatsSha256 string `json:"stats_sha256,omitempty"`
+	// Writer is the instance that wrote the record: it makes the bytes of two instances differ, so that one of them loses.
+	Writer string `json:"writer,omitempty"`
 }
 
 // Offset is a place in one partition of the window journal.
@@ -51,6 +55,9 @@ func NewHead(subjectSeq uint64) Head { return Head{Version: HeadVersion, Subject
 func (h Head) Take(in Input) (Head, []Effect, error) {
 	if len(h.Outbox)+maxStepOutput > MaxOutbox {
 		return h, nil, fmt.Errorf("take input %s of rollout %s: %w", in.Kind, h.State.Terms.Rollout, ErrOutboxFull)
+	}
+	if err := in.check(); err != nil {
+		return h, nil, fmt.Errorf("take input of rollout %s: %w", h.State.Terms.Rollout, err)
 	}
 	state, effects := Step(h.State, in)
 	if len(effects) > maxStepOutput {
@@ -73,7 +80,7 @@ func entryOf(e Effect) (Entry, error) {
 	case e.Decision != nil:
 		return Entry{Kind: EntryDecision, ID: e.Decision.Decision.ID, Body: e.Decision.Body, Routes: e.Decision.Routes}, nil
 	case e.Notice != nil:
-		body, err := EncodeNotice(e.Notice)
+		body, err := schemas.EncodeNotice(e.Notice)
 		if err != nil {
 			return Entry{}, fmt.Errorf("encode event %s: %w", e.Notice.ID, err)
 		}

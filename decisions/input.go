@@ -158,5 +158,11 @@ func (in *Input) check() error {
 	if own, known := set[in.Kind]; !known || !own || count != 1 {
 		return fmt.Errorf("kind %q: want exactly its own field set, got %d fields", in.Kind, count)
 	}
+	switch {
+	case in.Applied != nil:
+		return in.Applied.check()
+	case in.Command != nil && in.Command.Actor.Kind != "person" && in.Command.Actor.Kind != engine.Kind:
+		return fmt.Errorf("command %s: its actor is %q, neither a person nor the engine", in.Command.Do, in.Command.Actor.Kind)
+	}
 	return nil
 }

@@ -136,8 +136,8 @@ func (t *turn) remove(c *Command) {
 }
 
 func (t *turn) deny(c *Command, why string) {
-	t.notice(Notice{
-		Kind: NoticeCommandRefused, Severity: schemas.Warning,
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeCommandRefused, Severity: schemas.Warning,
 		Sentence: fmt.Sprintf("Command %s of rollout %s is refused: %s.", c.Do, t.s.Terms.Rollout, why),
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"streamcanary/schemas"
 )
 
 // ErrFenced: another decided for this model. The one that gets it must stop deciding for the rollout, and look at the decision log.
@@ -35,9 +37,9 @@ type Entry struct {
 	Kind EntryKind `json:"kind"`
 	ID   string    `json:"id"` // of the decision or notice
 	// Notice is the notice's kind.
-	Notice NoticeKind `json:"notice,omitempty"`
-	Body   []byte     `json:"body,omitempty"` // the exact bytes
-	Routes bool       `json:"routes,omitempty"`
+	Notice schemas.NoticeKind `json:"notice,omitempty"`
+	Body   []byte             `json:"body,omitempty"` // the exact bytes
+	Routes bool               `json:"routes,omitempty"`
 	// Published is true of a decision that is on the stream, and whose route is still to be written.
 	Published bool `json:"published,omitempty"`
 }
@@ -58,7 +60,7 @@ type Delivery struct {
 	Do     Do
 	Model  string
 	ID     string
-	Notice NoticeKind
+	Notice schemas.NoticeKind
 	Body   []byte // belongs to the head: don't change it
 	Expect uint64 // of DoPublish: the subject's last stream sequence
 }

@@ -34,10 +34,10 @@ const (
 
 // Saga is a rollback that is being carried out.
 type Saga struct {
-	Decision string     `json:"decision"`
-	Steps    []SagaStep `json:"steps"`
-	Drain    Drain      `json:"drain"`
-	Times    Times      `json:"times"`
+	Decision string                `json:"decision"`
+	Steps    []SagaStep            `json:"steps"`
+	Drain    Drain                 `json:"drain"`
+	Times    schemas.RollbackTimes `json:"times"`
 	// Unproven is true when no traffic was there that could show that the canary had drained.
 	Unproven bool `json:"unproven,omitempty"`
 }
@@ -80,7 +80,7 @@ func newSaga(s *State, d *schemas.Decision, harmBeganMs, wallMs int64) *Saga {
 	saga := &Saga{
 		Decision: d.ID,
 		Drain:    Drain{FromMs: int64(d.EventTime), CleanFromMs: int64(d.EventTime)},
-		Times: Times{
+		Times: schemas.RollbackTimes{
 			HarmBegan: schemas.Time(harmBeganMs), Detected: d.EventTime, Decided: d.IssuedAt,
 		},
 	}
@@ -120,7 +120,7 @@ func (s *Saga) refused(a *schemas.Ack) bool {
 	return false
 }
 
-// settle ends a step at a time (wall time of an ack, event time of a proof); the last one completes the rollback.
+// settle ends a step at a time (wall time of an ack, event time of a proof; 0: without one); the last one completes the rollback.
 func (t *turn) settle(step *SagaStep, atMs int64) {
 	step.State, step.Why = StepAcked, ""
 	switch step.Name {
@@ -140,14 +140,14 @@ func (t *turn) completed() {
 	times := saga.Times
 	sentence := fmt.Sprintf("Rollback of %s is carried out: %s serves all traffic and %s has drained.",
 		t.s.Terms.Rollout, t.s.Terms.Baseline, t.s.Terms.Canary)
-	outcome := OutcomeDone
+	outcome := schemas.OutcomeDone
 	if saga.Unproven {
-		outcome = OutcomeDoneUnproven
+		outcome = schemas.OutcomeDoneUnproven
 		sentence = fmt.Sprintf("Rollback of %s is acknowledged; no traffic came that could show that %s has drained.",
 			t.s.Terms.Rollout, t.s.Terms.Canary)
 	}
-	t.notice(Notice{
-		Kind: NoticeRollbackCompleted, Severity: schemas.Info, Decision: saga.Decision,
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeRollbackCompleted, Severity: schemas.Info, Decision: saga.Decision,
 		Sentence: sentence, Outcome: outcome, Times: &times,
 	})
 }
@@ -170,16 +170,16 @@ func (t *turn) sagaExpired(id string) {
 
 func (t *turn) routeExpired(step *SagaStep) {
 	t.retry(step, t.s.Terms.AckWithinMs)
-	t.notice(Notice{
-		Kind: NoticeAcksOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
 		Waiting: step.Wait.missing(),
-		Sentence: fmt.Sprintf("Rollback %s is not acknowledged by %s (deadline passed %d times): traffic may still reach %s.",
-			t.s.Saga.Decision, listed(step.Wait.missing()), step.Attempt, t.s.Terms.Canary),
+		Sentence: fmt.Sprintf("Rollback %s is not acknowledged by %s (deadline passed %s): traffic may still reach %s. Move it by hand if it does.",
+			t.s.Saga.Decision, listed(step.Wait.missing()), times(step.Attempt), t.s.Terms.Canary),
 	})
 	t.out = append(t.out, Effect{Again: t.s.Saga.Decision})
 }
 
-// retry marks a step as expired and sets its next deadline. A step that failed keeps saying so.
+// retry marks a step as expired, and sets its next deadline. A step that failed keeps saying so.
 func (t *turn) retry(step *SagaStep, withinMs int64) {
 	step.Attempt++
 	if step.State != StepFailed {

@@ -13,7 +13,7 @@ func (t *turn) applied(a *Applied) {
 		return
 	}
 	t.s = State{
-		Terms: a.Terms, Epoch: a.Epoch, Status: StatusPreparing, Prev: a.Prev, Routes: slices.Clone(a.Routes),
+		Terms: a.Terms, Epoch: a.Epoch, Status: StatusPreparing, Prev: a.Prev, Before: a.Routes,
 		EventMs: t.in.EventMs,
 	}
 	t.s = t.s.clone()
@@ -76,8 +76,8 @@ func (t *turn) refused(a *schemas.Ack) {
 	if !awaited {
 		return
 	}
-	t.notice(Notice{
-		Kind: NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer},
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer},
 		Sentence: fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(a.Why)),
 	})
 }
@@ -134,10 +134,10 @@ func (t *turn) expired(id string) {
 func (t *turn) overdue(w *Wait) {
 	w.Attempt++
 	w.DeadlineMs = t.in.WallMs + backoff(t.s.Terms.AckWithinMs, w.Attempt)
-	t.notice(Notice{
-		Kind: NoticeAcksOverdue, Severity: schemas.Warning, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(),
-		Sentence: fmt.Sprintf("Decision %s is not answered with %q by %s (deadline passed %d times).",
-			w.Decision, w.Want, listed(w.missing()), w.Attempt),
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Warning, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(),
+		Sentence: fmt.Sprintf("Decision %s is not answered with %q by %s (deadline passed %s). Does it run, and is it allowed to acknowledge?",
+			w.Decision, w.Want, listed(w.missing()), times(w.Attempt)),
 	})
 	t.out = append(t.out, Effect{Again: w.Decision})
 }

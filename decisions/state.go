@@ -34,8 +34,10 @@ type State struct {
 	Status Status `json:"status"`
 	// Prev is the model's last decision.
 	Prev *schemas.Prev `json:"prev,omitempty"`
-	// Routes are those in force; nil: routers keep their own.
+	// Routes are those that this epoch has set; nil: none yet, and routers keep their own.
 	Routes []schemas.Route `json:"routes,omitempty"`
+	// Before are the routes of the model's last effective decision before this epoch; nil: none.
+	Before []schemas.Route `json:"before,omitempty"`
 	// EventMs is the highest event time that an input carried.
 	EventMs int64 `json:"event_ms"`
 	// FromMs is the event time of the commit: windows are judged from there on. 0 before it.
@@ -114,6 +116,7 @@ func (s *State) clone() State {
 	c.Terms.Labels = maps.Clone(s.Terms.Labels)
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
 	c.Routes = slices.Clone(s.Routes)
+	c.Before = slices.Clone(s.Before)
 	c.Answers = slices.Clone(s.Answers)
 	c.Wait = s.Wait.clone()
 	if s.Hold != nil {

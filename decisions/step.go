@@ -5,7 +5,7 @@ import "streamcanary/schemas"
 // An Effect is one thing that must follow from an input. Exactly one field is set.
 type Effect struct {
 	Decision *Decided
-	Notice   *Notice
+	Notice   *schemas.Notice
 	// Again is the id of a decision whose route is to be written again, so that routers look at it again.
 	Again string
 }
@@ -24,7 +24,7 @@ type Decided struct {
 func Step(s State, in Input) (State, []Effect) {
 	t := turn{s: s.clone(), in: in}
 	if in.check() != nil {
-		return s, nil
+		return s, nil // Head.Take refuses it aloud
 	}
 	if in.Kind == InputApplied {
 		t.applied(in.Applied)

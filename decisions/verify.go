@@ -74,9 +74,9 @@ func (t *turn) drainExpired(step *SagaStep) {
 		return
 	}
 	t.retry(step, t.s.Terms.DrainWithinMs)
-	t.notice(Notice{
-		Kind: NoticeDrainOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
-		Sentence: fmt.Sprintf("It is not proven that %s has drained: %d of the %d predictions of the newest window were its own (deadline passed %d times).",
-			t.s.Terms.Canary, drain.LastCanary, drain.LastAll, step.Attempt),
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeDrainOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
+		Sentence: fmt.Sprintf("It is not proven that %s has drained: it served %d of the %d predictions of the newest window (deadline passed %s).",
+			t.s.Terms.Canary, drain.LastCanary, drain.LastAll, times(step.Attempt)),
 	})
 }

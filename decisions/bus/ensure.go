@@ -1,0 +1,142 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/schemas"
+)
+
+// Settings of the stream and the buckets.
+const (
+	duplicatesWindow = 10 * time.Minute
+	keepFor          = 400 * 24 * time.Hour
+	// keepPerSubject is how many decisions of a model (acks of a consumer, events of a kind, heartbeats) are kept: beyond it the
+	// oldest of that subject goes.
+	keepPerSubject = 10000
+	maxMessage     = 1 << 20
+	routeHistory   = 16
+)
+
+func (b *Bus) streamConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: schemas.StreamName, Description: "decisions, acks, events and heartbeats of streamcanary",
+		Subjects: []string{schemas.AllDecisions, schemas.AllAcks, schemas.AllNotices, schemas.HeartbeatSubject},
+		Storage:  jetstream.FileStorage, Replicas: b.o.Replicas, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
+		MaxAge: keepFor, MaxMsgsPerSubject: keepPerSubject, MaxMsgSize: maxMessage, Duplicates: duplicatesWindow,
+		DenyDelete: true, DenyPurge: true, AllowDirect: true, Compression: jetstream.S2Compression,
+	}
+}
+
+func (b *Bus) bucketConfigs() []jetstream.KeyValueConfig {
+	return []jetstream.KeyValueConfig{
+		{Bucket: schemas.RoutesBucket, Description: "the last effective decision of each model", History: routeHistory,
+			Storage: jetstream.FileStorage, Replicas: b.o.Replicas},
+		{Bucket: schemas.RolloutsBucket, Description: "each rollout's file and record", History: 1,
+			Storage: jetstream.FileStorage, Replicas: b.o.Replicas},
+	}
+}
+
+// Ensure makes the stream and the buckets where they are absent, and checks them where they are not (ErrMismatch): a stream whose
+// messages can be deleted, or that isn't on disk, breaks what the decision log promises. It never changes an existing one.
+func (b *Bus) Ensure(ctx context.Context) error {
+	if err := b.ensureStream(ctx); err != nil {
+		return fmt.Errorf("stream %s at %s: %w", schemas.StreamName, b.where(), noJetStream(err))
+	}
+	for _, config := range b.bucketConfigs() {
+		if err := b.ensureBucket(ctx, config); err != nil {
+			return fmt.Errorf("bucket %s at %s: %w", config.Bucket, b.where(), noJetStream(err))
+		}
+	}
+	return nil
+}
+
+func noJetStream(err error) error {
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+		return fmt.Errorf("%w: start the server with -js, and allow it for this account", err)
+	}
+	return err
+}
+
+func (b *Bus) ensureStream(ctx context.Context) error {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	want := b.streamConfig()
+	stream, err := b.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		stream, err = b.js.CreateStream(ctx, want)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another instance was faster
+			stream, err = b.js.Stream(ctx, want.Name)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return checkStream(stream.CachedInfo().Config, want)
+}
+
+// checkStream compares what promises stand on; how long and how often messages are kept is the operator's to change.
+func checkStream(have, want jetstream.StreamConfig) error {
+	subjects := slices.Sorted(slices.Values(have.Subjects))
+	switch {
+	case !slices.Equal(subjects, slices.Sorted(slices.Values(want.Subjects))):
+		return mismatch("subjects", have.Subjects, want.Subjects)
+	case have.Storage != want.Storage:
+		return mismatch("storage", have.Storage, want.Storage)
+	case have.Retention != want.Retention:
+		return mismatch("retention", have.Retention, want.Retention)
+	case have.Discard != want.Discard:
+		return mismatch("discard", have.Discard, want.Discard)
+	case !have.DenyDelete || !have.DenyPurge:
+		return mismatch("deny_delete and deny_purge", []bool{have.DenyDelete, have.DenyPurge}, []bool{true, true})
+	case have.Duplicates < want.Duplicates:
+		return mismatch("duplicate_window", have.Duplicates, want.Duplicates)
+	case have.DiscardNewPerSubject:
+		return mismatch("discard_new_per_subject", true, false)
+	}
+	return nil
+}
+
+func mismatch(setting string, have, want any) error {
+	return fmt.Errorf("%w: %s is %v, want %v: change it there, or let streamcanary use an account of its own", ErrMismatch, setting, have, want)
+}
+
+func (b *Bus) ensureBucket(ctx context.Context, want jetstream.KeyValueConfig) error {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	bucket, err := b.js.KeyValue(ctx, want.Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		bucket, err = b.js.CreateKeyValue(ctx, want)
+		if errors.Is(err, jetstream.ErrBucketExists) { // another instance was faster
+			bucket, err = b.js.KeyValue(ctx, want.Bucket)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	status, err := bucket.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if status.TTL() != 0 {
+		return mismatch("ttl", status.TTL(), "none")
+	}
+	if own, ok := status.(*jetstream.KeyValueBucketStatus); ok && own.StreamInfo().Config.Storage != want.Storage {
+		return mismatch("storage", own.StreamInfo().Config.Storage, want.Storage)
+	}
+	return nil
+}
+
+// bucket opens a bucket that Ensure made.
+func (b *Bus) bucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
+	bucket, err := b.js.KeyValue(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s at %s: %w", name, b.where(), noJetStream(err))
+	}
+	return bucket, nil
+}

@@ -1,0 +1,50 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/schemas"
+)
+
+// PublishNotice publishes an event about a model. The same id again within ten minutes is one event.
+func (b *Bus) PublishNotice(ctx context.Context, model string, kind schemas.NoticeKind, id string, body []byte) error {
+	subject, err := schemas.NoticeSubject(model, kind)
+	if err != nil {
+		return fmt.Errorf("publish event %s: %w", id, err)
+	}
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	if _, err := b.js.Publish(ctx, subject, body, jetstream.WithMsgID(id)); err != nil {
+		return fmt.Errorf("publish event %s on %s at %s: %w", id, subject, b.where(), err)
+	}
+	return nil
+}
+
+// Notices calls fn with every event of all models from the beginning of the log on, until the context ends (nil) or fn fails. Events that
+// can't be read, of another version perhaps, are passed over.
+func (b *Bus) Notices(ctx context.Context, fn func(*schemas.Notice) error) error {
+	return b.each(ctx, schemas.AllNotices, func(body []byte) error {
+		notice, err := schemas.DecodeNotice(body)
+		if err != nil {
+			return nil
+		}
+		return fn(notice)
+	})
+}
+
+// Heartbeat publishes that the judge is alive. Its error is news of the decision log, too: a full disk, a lost quorum.
+func (b *Bus) Heartbeat(ctx context.Context, h *schemas.Heartbeat) error {
+	body, err := schemas.EncodeHeartbeat(h)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	if _, err := b.js.Publish(ctx, schemas.HeartbeatSubject, body); err != nil {
+		return fmt.Errorf("publish heartbeat at %s: %w", b.where(), err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package bus
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// LoadHead reads a rollout's record and its revision; ErrNotFound where there is none.
+func (b *Bus) LoadHead(ctx context.Context, rollout string) (decisions.Head, uint64, error) {
+	key, err := schemas.StateKey(rollout)
+	if err != nil {
+		return decisions.Head{}, 0, fmt.Errorf("read record of rollout %s: %w", rollout, err)
+	}
+	entry, err := b.get(ctx, schemas.RolloutsBucket, key)
+	if err != nil {
+		return decisions.Head{}, 0, fmt.Errorf("read record of rollout %s: %w", rollout, err)
+	}
+	head, err := decisions.DecodeHead(entry.Value())
+	if err != nil {
+		return decisions.Head{}, 0, fmt.Errorf("read record of rollout %s: %w", rollout, err)
+	}
+	return head, entry.Revision(), nil
+}
+
+// SaveHead writes a rollout's record over the revision that was read or written last (0: there is none), and returns the new one. ErrLost:
+// another instance wrote it meanwhile. A write whose ack was lost is found again: saving the same bytes once more succeeds.
+func (b *Bus) SaveHead(ctx context.Context, h decisions.Head, revision uint64) (uint64, error) {
+	rollout := h.State.Terms.Rollout
+	key, err := schemas.StateKey(rollout)
+	if err != nil {
+		return 0, fmt.Errorf("write record of rollout %s: %w", rollout, err)
+	}
+	value, err := decisions.EncodeHead(h)
+	if err != nil {
+		return 0, err
+	}
+	next, err := b.cas(ctx, change{schemas.RolloutsBucket, key, value, revision})
+	switch {
+	case errors.Is(err, errStale):
+		return 0, fmt.Errorf("write record of rollout %s over revision %d: %w", rollout, revision, ErrLost)
+	case err != nil:
+		return 0, fmt.Errorf("write record of rollout %s at %s: %w", rollout, b.where(), err)
+	}
+	b.after("record")
+	return next, nil
+}
+
+// DeleteHead removes a rollout's record of this revision; ErrLost if it was written meanwhile.
+func (b *Bus) DeleteHead(ctx context.Context, rollout string, revision uint64) error {
+	key, err := schemas.StateKey(rollout)
+	if err != nil {
+		return fmt.Errorf("delete record of rollout %s: %w", rollout, err)
+	}
+	if err := b.remove(ctx, key, revision); err != nil {
+		if errors.Is(err, errStale) {
+			err = ErrLost
+		}
+		return fmt.Errorf("delete record of rollout %s: %w", rollout, err)
+	}
+	return nil
+}
+
+// errStale: a compare-and-set met another revision.
+var errStale = errors.New("another revision is there")
+
+// cas writes by compare-and-set; where another revision is there, it succeeds if that holds the very bytes.
+func (b *Bus) cas(ctx context.Context, c change) (uint64, error) {
+	revision, err := b.set(ctx, c)
+	if err == nil {
+		return revision, nil
+	}
+	if !wrongLast(err) && !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return 0, err
+	}
+	entry, err := b.get(ctx, c.bucket, c.key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return 0, errStale
+	case err != nil:
+		return 0, err
+	case bytes.Equal(entry.Value(), c.value):
+		return entry.Revision(), nil
+	}
+	return 0, errStale
+}
+
+// remove deletes a key of RolloutsBucket if its revision is the expected one.
+func (b *Bus) remove(ctx context.Context, key string, revision uint64) error {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	kv, err := b.bucket(ctx, schemas.RolloutsBucket)
+	if err != nil {
+		return err
+	}
+	err = kv.Delete(ctx, key, jetstream.LastRevision(revision))
+	if wrongLast(err) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return errStale
+	}
+	return err
+}

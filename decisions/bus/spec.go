@@ -1,0 +1,143 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/schemas"
+)
+
+// Spec is a rollout's file as `apply` wrote it.
+type Spec struct {
+	Rollout  string
+	Body     []byte
+	Revision uint64
+	Deleted  bool // of a change: the file is gone
+	// Synced, of a change, marks that all there was when the watch began has been seen. Nothing else is set then.
+	Synced bool
+}
+
+// PutSpec writes a rollout's file over a revision (0: there is none); ErrConflict if another is there. Writing the same bytes
+// again succeeds.
+func (b *Bus) PutSpec(ctx context.Context, s Spec) (uint64, error) {
+	key, err := schemas.SpecKey(s.Rollout)
+	if err != nil {
+		return 0, fmt.Errorf("write rollout %s: %w", s.Rollout, err)
+	}
+	revision, err := b.cas(ctx, change{schemas.RolloutsBucket, key, s.Body, s.Revision})
+	if errors.Is(err, errStale) {
+		err = ErrConflict
+	}
+	if err != nil {
+		return 0, fmt.Errorf("write rollout %s at %s: %w", s.Rollout, b.where(), err)
+	}
+	return revision, nil
+}
+
+// Spec reads a rollout's file; ErrNotFound where there is none.
+func (b *Bus) Spec(ctx context.Context, rollout string) (Spec, error) {
+	key, err := schemas.SpecKey(rollout)
+	if err != nil {
+		return Spec{}, fmt.Errorf("read rollout %s: %w", rollout, err)
+	}
+	entry, err := b.get(ctx, schemas.RolloutsBucket, key)
+	if err != nil {
+		return Spec{}, fmt.Errorf("read rollout %s: %w", rollout, err)
+	}
+	return Spec{Rollout: rollout, Body: entry.Value(), Revision: entry.Revision()}, nil
+}
+
+// DeleteSpec removes a rollout's file of this revision; ErrConflict if it was written meanwhile.
+func (b *Bus) DeleteSpec(ctx context.Context, rollout string, revision uint64) error {
+	key, err := schemas.SpecKey(rollout)
+	if err != nil {
+		return fmt.Errorf("delete rollout %s: %w", rollout, err)
+	}
+	if err := b.remove(ctx, key, revision); err != nil {
+		if errors.Is(err, errStale) {
+			err = ErrConflict
+		}
+		return fmt.Errorf("delete rollout %s: %w", rollout, err)
+	}
+	return nil
+}
+
+// WatchSpecs calls fn with every rollout file there is, then once with Synced, then with every change, until the context ends
+// (nil) or fn fails (its error). Across a lost connection it goes on by itself; a file may then come again.
+func (b *Bus) WatchSpecs(ctx context.Context, fn func(Spec) error) error {
+	kv, err := b.bucket(ctx, schemas.RolloutsBucket)
+	if err != nil {
+		return err
+	}
+	watcher, err := kv.Watch(ctx, "*"+specSuffix)
+	if err != nil {
+		return fmt.Errorf("watch rollouts at %s: %w", b.where(), err)
+	}
+	defer func() { _ = watcher.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case entry, open := <-watcher.Updates():
+			if !open {
+				return b.ended(ctx, "watch rollouts")
+			}
+			spec, err := specOf(entry)
+			if err != nil {
+				return err
+			}
+			if err := fn(spec); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+const specSuffix = ".spec"
+
+func specOf(entry jetstream.KeyValueEntry) (Spec, error) {
+	if entry == nil {
+		return Spec{Synced: true}, nil
+	}
+	rollout, err := schemas.DecodeName(strings.TrimSuffix(entry.Key(), specSuffix))
+	if err != nil {
+		return Spec{}, fmt.Errorf("bucket %s: %w", schemas.RolloutsBucket, err)
+	}
+	return Spec{
+		Rollout: rollout, Body: entry.Value(), Revision: entry.Revision(),
+		Deleted: entry.Operation() != jetstream.KeyValuePut,
+	}, nil
+}
+
+// Specs are all rollout files, in the order of their encoded names' bytes.
+func (b *Bus) Specs(ctx context.Context) ([]Spec, error) {
+	within, cancel := b.within(ctx)
+	defer cancel()
+	found := map[string]Spec{}
+	done := errors.New("done")
+	err := b.WatchSpecs(within, func(s Spec) error {
+		if s.Synced {
+			return done
+		}
+		if !s.Deleted {
+			found[s.Rollout] = s
+		}
+		return nil
+	})
+	if !errors.Is(err, done) {
+		return nil, errors.Join(err, b.ended(within, "list rollouts"))
+	}
+	return sorted(found), nil
+}
+
+// ended says why a watch is over before it was told to be.
+func (b *Bus) ended(ctx context.Context, what string) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("%s at %s: the connection is closed", what, b.where())
+}
