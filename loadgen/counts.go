@@ -51,22 +51,30 @@ type Counts struct {
 	hist    map[int32]uint32
 }
 
-// NewCounts returns the counts of a scenario's windows of the given width from a time after its start on. Bucket maps a latency in
-// milliseconds to its bucket; a timeout without a latency is +Inf. Seed 0 takes the scenario's own. Scenarios with
-// phi above 1 and widths below a millisecond are errors: such counts would need the requests.
-func NewCounts(s *Scenario, seed uint64, from, width time.Duration, bucket func(latencyMs float64) int32) (*Counts, error) {
+// CountsOptions says which windows to count, and how.
+type CountsOptions struct {
+	Seed  uint64        // 0 takes the scenario's own
+	From  time.Duration // after the scenario's start
+	Width time.Duration // of a window; at least 1ms
+	// Bucket maps a latency in milliseconds to its bucket; a timeout without a latency is +Inf.
+	Bucket func(latencyMs float64) int32
+}
+
+// NewCounts returns the counts of a scenario's windows. A scenario with phi above 1 is an error: its counts would need the
+// requests.
+func NewCounts(s *Scenario, o CountsOptions) (*Counts, error) {
 	if s.Units.Phi > 1 {
 		return nil, fmt.Errorf("count windows of scenario %s: it has phi %g, and counts alone can't", s.Name, s.Units.Phi)
 	}
-	if width < time.Millisecond {
-		return nil, fmt.Errorf("count windows of scenario %s: a width of %s is below 1ms", s.Name, width)
+	if o.Width < time.Millisecond {
+		return nil, fmt.Errorf("count windows of scenario %s: a width of %s is below 1ms", s.Name, o.Width)
 	}
-	if seed == 0 {
-		seed = s.Seed
+	if o.Seed == 0 {
+		o.Seed = s.Seed
 	}
 	c := &Counts{
-		s: s, dice: newDice(seed, 5), marks: newCursor(s), bucket: bucket, hist: map[int32]uint32{},
-		width: float64(width) / float64(time.Millisecond), at: float64(from) / float64(time.Millisecond),
+		s: s, dice: newDice(o.Seed, 5), marks: newCursor(s), bucket: o.Bucket, hist: map[int32]uint32{},
+		width: float64(o.Width) / float64(time.Millisecond), at: float64(o.From) / float64(time.Millisecond),
 	}
 	for i := range c.answers {
 		c.answers[i] = s.answerLaw(i)

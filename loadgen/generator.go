@@ -114,8 +114,8 @@ func NewFrom(s *Scenario, seed uint64, from time.Duration) *Generator {
 }
 
 // SetSplit sets the canary's share of the requests from now on, instead of the scenario's split: a router's hand on the
-// traffic. A share outside 0..1 is cut to it, and NaN is 0. It may be called from any goroutine. Requests up to the arrival of the last record, and one more, keep
-// their arm.
+// traffic. A share outside 0..1 is cut to it, and NaN is 0. It may be called from any goroutine. Requests up to the arrival of
+// the last record, and one more, keep their arm.
 func (g *Generator) SetSplit(share float64) {
 	if math.IsNaN(share) {
 		share = 0

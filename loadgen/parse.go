@@ -5,6 +5,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -206,12 +207,15 @@ func parseFor(p *parser, l *line) error {
 }
 
 func parseSeed(p *parser, l *line) error {
-	x, err := l.between("seed", 1, 1<<53)
-	if err == nil && x != math.Trunc(x) {
-		return l.fail("seed %g is no whole number", x)
+	word, err := l.word("a seed")
+	if err != nil {
+		return err
 	}
-	p.s.Seed = uint64(x)
-	return err
+	p.s.Seed, err = strconv.ParseUint(word, 10, 64)
+	if err != nil || p.s.Seed == 0 {
+		return l.fail("%q is no seed: want a whole number from 1 to %d", word, uint64(math.MaxUint64))
+	}
+	return nil
 }
 
 func parseRate(p *parser, l *line) error {
@@ -234,7 +238,9 @@ func parseSplit(p *parser, l *line) error {
 		return err
 	}
 	step := Step{Share: share}
-	if l.takes("at") {
+	if at, err := l.option("at"); err != nil {
+		return err
+	} else if at != "" {
 		if step.AtMs, err = l.span("time", 0); err != nil {
 			return err
 		}
@@ -293,6 +299,9 @@ func parseSessions(p *parser, l *line) error {
 	}
 	if u.SessionGap, err = l.span("gap", time.Millisecond); err != nil {
 		return err
+	}
+	if u.SessionOf*u.SessionGap > float64(MaxSession/time.Millisecond) {
+		return l.fail("such sessions last longer than %s on average", MaxSession)
 	}
 	u.Sticky = l.takes("sticky")
 	if l.takes("phi") {

@@ -97,21 +97,18 @@ func (s *Scenario) faultEdges() []float64 {
 
 // movingSpans are the times at which numbers have to be looked at every tick.
 func (s *Scenario) movingSpans() []span {
-	moves := s.Rate.Drift.moves()
+	stands := s.Rate.Drift.stands()
 	for i := range s.Arms {
 		a := &s.Arms[i]
-		moves = moves || a.Errors.Drift.moves() || a.Timeouts.Drift.moves() || a.LatencyFactor.moves()
+		stands = max(stands, a.Errors.Drift.stands(), a.Timeouts.Drift.stands(), a.LatencyFactor.stands())
 		for _, o := range a.Outcomes {
-			moves = moves || o.Rate.Drift.moves()
+			stands = max(stands, o.Rate.Drift.stands())
 		}
 		for _, g := range a.Samples {
-			moves = moves || g.Level.Drift.moves()
+			stands = max(stands, g.Level.Drift.stands())
 		}
 	}
-	if moves {
-		return []span{{math.Inf(-1), math.Inf(1)}}
-	}
-	var spans []span
+	spans := []span{{math.Inf(-1), stands}}
 	for _, f := range s.Faults {
 		if f.OverMs > 0 {
 			spans = append(spans, span{f.FromMs, min(f.FromMs+f.OverMs, f.UntilMs)})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sort"
@@ -32,6 +33,9 @@ const (
 	MaxRate     = 1e7  // requests per second
 	MaxUsers    = 1e12 // distinct users
 )
+
+// MaxSession bounds a session's mean length: so much of them has to be made before the first event.
+const MaxSession = 10 * time.Minute
 
 // MaxDuration bounds how long a scenario lasts, and every span of time in it.
 const MaxDuration = 400 * 24 * time.Hour
@@ -213,9 +217,15 @@ func (d Drift) at(t float64) float64 {
 	return f
 }
 
-// moves says whether the factor changes with time.
-func (d Drift) moves() bool {
-	return d.PeriodMs > 0 && d.Amplitude != 0 || d.TrendMs > 0 && d.Trend != 0
+// stands says from when on the factor no longer changes; -Inf if it never does.
+func (d Drift) stands() float64 {
+	switch {
+	case d.PeriodMs > 0 && d.Amplitude != 0:
+		return math.Inf(1)
+	case d.TrendMs > 0 && d.Trend != 0:
+		return d.TrendMs
+	}
+	return math.Inf(-1)
 }
 
 // at returns the level t milliseconds after the start.

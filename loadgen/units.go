@@ -49,11 +49,14 @@ type source struct {
 	begun    uint64    // sessions so far
 }
 
+// sessionsBefore is how many mean lengths of a session before the first event sessions begin: e^-10 of them last longer.
+const sessionsBefore = 10
+
 // newSource returns the requests from a time on. Sessions begin earlier, so that there are as many under way as ever.
 func newSource(s *Scenario, seed uint64, from float64) *source {
 	q := &source{s: s, seed: seed, dice: newDice(seed, 1), rates: newCursor(s), next: from}
 	if s.Units.SessionOf > 0 {
-		q.next -= 20 * s.Units.SessionOf * s.Units.SessionGap
+		q.next -= sessionsBefore * s.Units.SessionOf * s.Units.SessionGap
 	}
 	q.advance()
 	return q

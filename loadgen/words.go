@@ -173,9 +173,10 @@ func duration(word string) (time.Duration, bool) {
 			return 0, false
 		}
 		whole = time.Duration(x * 24 * float64(time.Hour))
-		if word = rest; rest == "" {
-			return whole, true
+		if rest == "" || signed(rest) {
+			return whole, rest == ""
 		}
+		word = rest
 	}
 	d, err := time.ParseDuration(word)
 	return whole + d, err == nil
