@@ -1,0 +1,183 @@
+package subscribe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/schemas"
+)
+
+const (
+	// inboxSize bounds the messages that wait for a handler; beyond it the readers wait.
+	inboxSize = 16
+	// Pauses before a handler that failed is called again: doubled each time.
+	retryFirst = time.Second
+	retryMost  = 30 * time.Second
+	// ackRetry is the pause before acks that could not be sent are tried again.
+	ackRetry = time.Second
+)
+
+// message is one decision as it arrived.
+type message struct {
+	signed schemas.Signed
+	public []byte // the key that a log message brings along; nil in a route document
+	route  bool   // from the route document
+}
+
+// follower follows one model. Its run goroutine owns everything but the inbox.
+type follower struct {
+	o      *Options
+	js     jetstream.JetStream
+	model  string
+	handle Handler
+	inbox  chan message
+	// routesRead is closed once the route document was read: the log is read after it.
+	routesRead chan struct{}
+
+	trust    schemas.Trust // learned; Options.Trust comes first
+	position Position
+	seen     Version // the highest verified one
+	// routeSeen is the one that the route document last held; aside is a route document that came before any key was learned.
+	routeSeen Version
+	aside     *message
+	restored  bool // the routes in force were handed over in this run
+	pending   *Delivery
+	retryAt   time.Time // of pending
+	unsent    []schemas.Ack
+}
+
+// run handles messages and retries until the context ends.
+func (f *follower) run(ctx context.Context) {
+	f.seen = f.position.Applied
+	tick := time.NewTimer(0)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-f.inbox:
+			f.consider(ctx, m)
+		case <-tick.C:
+			f.retry(ctx)
+		}
+		tick.Reset(f.next())
+	}
+}
+
+// next is how long until something is to be tried again.
+func (f *follower) next() time.Duration {
+	wait := time.Hour
+	if f.pending != nil {
+		wait = min(wait, max(0, time.Until(f.retryAt)))
+	}
+	if len(f.unsent) > 0 {
+		wait = min(wait, ackRetry)
+	}
+	return wait
+}
+
+func (f *follower) retry(ctx context.Context) {
+	f.sendAcks(ctx)
+	if f.pending != nil && !time.Now().Before(f.retryAt) {
+		f.carryOut(ctx, *f.pending)
+	}
+}
+
+// consider decides what a message is worth: nothing, an answer, or a call of the handler.
+func (f *follower) consider(ctx context.Context, m message) {
+	if m.route && f.o.TrustOnFirstUse && len(f.trust.IDs()) == 0 {
+		f.aside = &m // a route document brings no key along: the log's next message does
+		return
+	}
+	decision, err := f.verified(m)
+	if err != nil {
+		f.o.OnError(fmt.Errorf("model %s: a decision is not obeyed: %w", f.model, err))
+		return
+	}
+	if aside := f.aside; aside != nil {
+		f.aside = nil
+		f.consider(ctx, *aside)
+	}
+	v := versionOf(decision)
+	again := m.route && v == f.routeSeen
+	if m.route {
+		f.routeSeen = v
+	}
+	switch f.fence(decision, again) {
+	case fenceStale:
+		if !m.route && v.Epoch < f.position.Applied.Epoch {
+			f.answer(ctx, decision, answer{schemas.AckRejected, schemas.WhyStaleEpoch})
+		}
+	case fenceDone:
+		f.answer(ctx, decision, done(decision))
+	case fenceRestore:
+		f.restored = true
+		f.carryOut(ctx, Delivery{Decision: *decision, Signed: m.signed, Restored: true})
+	case fenceNew:
+		f.seen = v
+		f.obey(ctx, decision, m.signed)
+	}
+}
+
+// obey answers that a decision was received, and carries it out.
+func (f *follower) obey(ctx context.Context, d *schemas.Decision, signed schemas.Signed) {
+	if expired(d) {
+		f.pending = nil
+		f.answer(ctx, d, answer{schemas.AckRejected, schemas.WhyPolicy})
+		return
+	}
+	f.answer(ctx, d, answer{schemas.AckReceived, ""})
+	f.carryOut(ctx, Delivery{Decision: *d, Signed: signed, Advise: d.Mode != schemas.Enforce})
+}
+
+// expired reports whether a decision says that it is too old to be carried out. A rollback never is.
+func expired(d *schemas.Decision) bool {
+	return d.ExpiresAt != 0 && d.Action != schemas.ActionRollback && time.Now().UnixMilli() > int64(d.ExpiresAt)
+}
+
+// carryOut calls the handler and answers by what came of it.
+func (f *follower) carryOut(ctx context.Context, d Delivery) {
+	if f.pending != nil && versionOf(&f.pending.Decision) == versionOf(&d.Decision) {
+		d.Attempt = f.pending.Attempt
+	}
+	d.Attempt++
+	f.pending = nil
+	err := f.handle(ctx, d)
+	if err == nil {
+		err = f.store(&d)
+	}
+	var rejection *Rejection
+	switch {
+	case err == nil:
+		f.answer(ctx, &d.Decision, done(&d.Decision))
+	case ctx.Err() != nil: // stopped, not failed
+	case errors.As(err, &rejection):
+		f.answer(ctx, &d.Decision, answer{schemas.AckRejected, rejection.Why})
+	default:
+		f.pending, f.retryAt = &d, time.Now().Add(min(retryFirst<<min(d.Attempt-1, 10), retryMost))
+		f.o.OnError(fmt.Errorf("model %s: decision %s (attempt %d): %w", f.model, d.Decision.ID, d.Attempt, err))
+		f.answer(ctx, &d.Decision, answer{schemas.AckFailed, err.Error()})
+	}
+}
+
+// store notes that a decision is carried out, before it is answered for.
+func (f *follower) store(d *Delivery) error {
+	if d.Restored {
+		return nil
+	}
+	next := f.position
+	next.Applied = versionOf(&d.Decision)
+	if len(d.Decision.Routes) > 0 && !d.Advise {
+		next.Routes = next.Applied
+	}
+	if err := f.o.Store.Save(f.model, next); err != nil {
+		return fmt.Errorf("store the position: %w", err)
+	}
+	f.position = next
+	f.restored = f.restored || next.Routes == next.Applied
+	return nil
+}
