@@ -274,7 +274,7 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 			n[arm] += p.Cells[arm][i].N
 		}
 	}
-	if p.Kind == windows.Outcomes && n[windows.Canary]+n[windows.Baseline] > 0 {
+	if p.Kind == windows.Outcomes && (p.Overflow || n[windows.Canary]+n[windows.Baseline] > 0) {
 		j.overflow = p.Overflow
 	}
 	unequal := p.Kind == windows.Outcomes && j.sampling.was(p.StartMs)

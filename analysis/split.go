@@ -12,12 +12,14 @@ const splitAlpha = .001
 
 // split tests whether the traffic is split as planned (R6), or, where no share is planned, whether it stays as it began.
 // Units count, each at its first sight, where events name them, else served predictions: which of both is
-// fixed by the first window that has any.
+// fixed by the first window that has any. A mismatch stands while its evidence does: predictions are dated by their
+// answers, so an arm that stalls for a moment is short of them first and makes up for it later.
 type split struct {
 	planned float64 // canary's share; 0: unknown
 	units   bool
 	chosen  bool
 	full    bool // the set of units is full: the test has stopped
+	off     bool // the evidence has reached its threshold, and is still above half of it
 	weights startWeights
 	mixture *stats.Mixture     // with a planned share
 	change  *stats.SplitChange // without
@@ -59,22 +61,14 @@ func (s *split) step(p *windows.Part, c clock) {
 		return
 	}
 	s.canary, s.all = s.canary+k, s.all+n
-	window := c.window(p.StartMs)
-	weight := s.weights.through(window, c.horizon)
+	weight := s.weights.through(c.window(p.StartMs), c.horizon)
 	if s.change != nil {
 		s.change.Add(float64(n), float64(k), weight, p.StartMs)
-		return
+	} else {
+		stats.SplitIncrements(s.inc[:], float64(n), float64(k), s.planned)
+		s.mixture.Step(s.inc[:], weight, p.StartMs)
 	}
-	stats.SplitIncrements(s.inc[:], float64(n), float64(k), s.planned)
-	s.mixture.Step(s.inc[:], weight, p.StartMs)
-}
-
-// logMax is the greatest log evidence so far.
-func (s *split) logMax() float64 {
-	if s.change != nil {
-		return s.change.LogMax()
-	}
-	return s.mixture.LogMax()
+	s.off = s.logE() >= splitThreshold || s.off && s.logE() >= halfway*splitThreshold
 }
 
 // logE is the log evidence now.
@@ -84,8 +78,6 @@ func (s *split) logE() float64 {
 	}
 	return s.mixture.LogE()
 }
-
-func (s *split) mismatch() bool { return s.logMax() >= splitThreshold }
 
 // splitThreshold is what the split's evidence is held against.
 var splitThreshold = math.Log(1 / splitAlpha)

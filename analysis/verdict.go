@@ -205,7 +205,7 @@ func (j *Judge) holds(a ailment) bool {
 func (j *Judge) ails() (ails [ailments]bool) {
 	ails[ailCanaryMissing] = j.missing[windows.Canary].proven(j.silence[windows.Canary])
 	ails[ailBaselineMissing] = j.missing[windows.Baseline].proven(j.silence[windows.Baseline])
-	ails[ailSplitMismatch] = j.split.mismatch()
+	ails[ailSplitMismatch] = j.split.off
 	ails[ailSplitUnwatched] = j.split.full
 	ails[ailUnequalSampling] = j.sampling.unequal
 	ails[ailJoinOverflow] = j.overflow
@@ -232,7 +232,7 @@ func (j *Judge) findings(ails *[ailments]bool) []schemas.Finding {
 			m := j.missing[arm]
 			f.LogEvidence, f.Threshold, f.Since = m.mixture.LogE(), j.silence[arm], schemas.Time(m.lastMs)
 		case ailSplitMismatch:
-			f.LogEvidence, f.Threshold = j.split.logMax(), splitThreshold
+			f.LogEvidence, f.Threshold = j.split.logE(), splitThreshold
 		}
 		found = append(found, f)
 	}

@@ -1,0 +1,70 @@
+package analysis
+
+import (
+	"math"
+	"reflect"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+func TestLadder(t *testing.T) {
+	// Weights 3, 1, 1 at alpha .05: thresholds log(5/(3*.05)) = 3.51, log 100 = 4.61.
+	l := newLadder(.05, []float64{3, 1, 1})
+	near := func(want ...float64) {
+		t.Helper()
+		for i, w := range want {
+			if math.Abs(l.thresholds[i]-w) > 1e-12 {
+				t.Fatalf("threshold %d is %.6f, want %.6f", i, l.thresholds[i], w)
+			}
+		}
+	}
+	near(math.Log(5/.15), math.Log(100), math.Log(100))
+	l.raise(1, 4.5)
+	l.raise(1, 4.4) // maxima don't fall
+	if want := []bool{false, false, false}; !reflect.DeepEqual(l.proven, want) || l.max[1] != 4.5 {
+		t.Fatalf("proven %v, max %v", l.proven, l.max)
+	}
+	// The first one's proof frees its share: the second one's evidence is enough then, though it didn't move.
+	l.raise(0, 3.6)
+	if want := []bool{true, true, false}; !reflect.DeepEqual(l.proven, want) {
+		t.Fatalf("proven %v, want %v", l.proven, want)
+	}
+	near(math.Log(5/.15), math.Log(100), math.Log(20))
+	l.raise(2, 2.9)
+	l.raise(2, 3.0)
+	if want := []bool{true, true, true}; !reflect.DeepEqual(l.proven, want) {
+		t.Fatalf("proven %v, want %v", l.proven, want)
+	}
+}
+
+// TestFamilies holds who shares a budget with whom, and that the missing canary has a share of the rollback budget.
+func TestFamilies(t *testing.T) {
+	r := rolloutOf(
+		guardrail("errors: rate error increase 0.5pp weight=3"),
+		guardrail("p99: quantile 0.99 latency increase 20% on=hold weight=2"),
+		guardrail("timeouts: rate timeout increase 0.2pp"),
+		guardrail("cpu: sample cpu 0.9 increase 5pp on=warn"),
+	)
+	j := NewJudge(r, Options{})
+	type share struct {
+		on        schemas.On
+		threshold float64
+	}
+	want := []share{
+		{schemas.OnRollback, math.Log(5 / (3 * .05))}, // 3 + 1 + 1 of the missing canary
+		{schemas.OnHold, math.Log(1 / .05)},
+		{schemas.OnRollback, math.Log(5 / .05)},
+		{schemas.OnWarn, math.Log(1 / .05)},
+	}
+	for i, g := range j.guards {
+		for _, l := range []*ladder{g.family.any, g.family.beyond} {
+			if got := (share{g.spec.On, l.thresholds[g.member]}); got.on != want[i].on || math.Abs(got.threshold-want[i].threshold) > 1e-12 {
+				t.Errorf("%s: %v, want %v", g.spec.Name, got, want[i])
+			}
+		}
+	}
+	if got, want := j.rollback.any.weights[2], 1./5; got != want {
+		t.Errorf("the missing canary's share is %v, want %v", got, want)
+	}
+}

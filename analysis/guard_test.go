@@ -1,0 +1,370 @@
+package analysis
+
+import (
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+const (
+	insufficient = schemas.StateInsufficient
+	continues    = schemas.StateContinue
+	suspect      = schemas.StateSuspect
+	failed       = schemas.StateFailed
+	passed       = schemas.StatePassed
+)
+
+var errors05 = guardrail("errors: rate error increase 0.5pp")
+
+func TestInsufficient(t *testing.T) {
+	tests := []struct {
+		name  string
+		guard schemas.Guardrail
+		play  func(s *script)
+		state schemas.State
+		why   string
+	}{
+		{"no canary", errors05, func(s *script) { s.play(1, side{n: 100}, side{}) }, insufficient, whyNoData},
+		{"no baseline", errors05, func(s *script) { s.play(1, side{}, side{n: 100}) }, insufficient, whyNoData},
+		{"seven of the canary", errors05, func(s *script) { s.play(7, side{n: 100}, side{n: 1}) }, insufficient, whyFewEvents},
+		{"eight of the canary", errors05, func(s *script) { s.play(8, side{n: 100}, side{n: 1}) }, continues, ""},
+		{"predictions without latency", guardrail("p99: quantile 0.99 latency increase 20%"),
+			func(s *script) { s.play(9, side{n: 100}, side{n: 100}) }, insufficient, whyNoData},
+		{"no samples", guardrail("cpu: sample cpu 0.9 increase 5pp"),
+			func(s *script) { s.play(9, side{n: 100}, side{n: 100}) }, insufficient, whyNoData},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScript(t, rolloutOf(tt.guard), Options{})
+			tt.play(s)
+			if g := s.guard(tt.guard.Name); g.state != tt.state || g.why != tt.why {
+				t.Errorf("state %s %s, want %s %s", g.state, g.why, tt.state, tt.why)
+			}
+		})
+	}
+}
+
+// TestStates walks a guardrail through every state and back.
+func TestStates(t *testing.T) {
+	s := newScript(t, rolloutOf(errors05), Options{Phi: 1})
+	healthy, bad := side{n: 100, errors: 0}, side{n: 100, errors: 1}
+	s.play(1, side{n: 900}, healthy)
+	s.wantState("errors", continues)
+	s.play(15, side{n: 900}, healthy)
+	s.wantState("errors", passed)
+	s.want(VerdictContinue, codeUndecided) // the bake isn't over
+	s.play(60, side{n: 900}, healthy)
+	s.want(VerdictPromote, codeAllPassed)
+	// Harm of 0.2 pp stays within the margin: proven harm, but neither suspect nor failed, and the pass stands.
+	for range 60 {
+		s.play(4, side{n: 900}, healthy)
+		s.play(1, side{n: 900}, bad)
+	}
+	if any := s.guard("errors").family.any.proven[0]; !any {
+		t.Fatal("harm of 0.2 pp is not proven after 300 windows")
+	}
+	s.wantState("errors", passed)
+	s.want(VerdictPromote, codeAllPassed)
+}
+
+// TestPassWithdrawn holds that a pass is withdrawn while current fail evidence is at half its threshold, and stands again afterwards.
+func TestPassWithdrawn(t *testing.T) {
+	s := newScript(t, rolloutOf(errors05), Options{Phi: 1})
+	s.play(80, side{n: 900}, side{n: 100})
+	s.wantState("errors", passed)
+	s.want(VerdictPromote, codeAllPassed)
+	g := s.guard("errors")
+	// Errors of both arms, so that harm beyond the margin shows without any harm being proven.
+	for range 200 {
+		s.play(1, side{n: 900, errors: 90}, side{n: 100, errors: 18})
+		if g.failing() {
+			break
+		}
+	}
+	if g.state == passed || !g.passed {
+		t.Fatalf("state %s with evidence %.2f of %.2f, passed %v", g.state, g.canary.beyond.LogE(), g.ladder().thresholds[0], g.passed)
+	}
+	s.want(VerdictContinue, codeUndecided)
+	s.play(600, side{n: 900, errors: 9}, side{n: 100, errors: 1})
+	s.wantState("errors", passed)
+	s.want(VerdictPromote, codeAllPassed)
+}
+
+func TestFailed(t *testing.T) {
+	healthy := side{n: 900, latencyMs: 100, slow: 9, slowMs: 150}
+	tests := []struct {
+		name   string
+		guard  schemas.Guardrail
+		canary side
+		action VerdictAction
+		code   string
+	}{
+		{"rollback", errors05, side{n: 100, errors: 20}, VerdictRollback, codeGuardrailFailed},
+		{"hold", guardrail("errors: rate error increase 0.5pp on=hold"), side{n: 100, errors: 20}, VerdictHold, codeGuardrailFailed},
+		{"warn", guardrail("errors: rate error increase 0.5pp on=warn optional"), side{n: 100, errors: 20}, VerdictContinue, codeUndecided},
+		{"a margin of nothing", guardrail("errors: rate error increase any"), side{n: 100, errors: 20}, VerdictRollback, codeGuardrailFailed},
+		{"a relative margin", guardrail("errors: rate timeout increase 50%"), side{n: 100, timeouts: 20}, VerdictRollback, codeGuardrailFailed},
+		{"a quantile", guardrail("errors: quantile 0.99 latency increase 20%"), side{n: 100, latencyMs: 100, slow: 50, slowMs: 300}, VerdictRollback, codeGuardrailFailed},
+		{"a quantile that falls", guardrail("errors: quantile 0.5 latency decrease 20%"), side{n: 100, latencyMs: 50}, VerdictRollback, codeGuardrailFailed},
+		{"a limit on a rate", guardrail("errors: rate error above 5%"), side{n: 100, errors: 30}, VerdictRollback, codeGuardrailFailed},
+		{"a limit on a quantile", guardrail("errors: quantile 0.99 latency above 200ms"), side{n: 100, latencyMs: 100, slow: 20, slowMs: 300}, VerdictRollback, codeGuardrailFailed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScript(t, rolloutOf(tt.guard), Options{Phi: 1})
+			s.play(20, healthy, tt.canary)
+			s.wantState("errors", failed)
+			s.want(tt.action, tt.code)
+			first := s.verdict
+			s.play(200, healthy, side{n: 100, latencyMs: 100})
+			s.wantState("errors", failed) // latched
+			if s.verdict.EventMs != first.EventMs || s.verdict.Action != first.Action && tt.action != VerdictContinue {
+				t.Errorf("verdict went from %+v to %+v", first, s.verdict)
+			}
+		})
+	}
+}
+
+func TestDecrease(t *testing.T) {
+	ctr := guardrail("ctr: rate click decrease 5pp")
+	r := rolloutOf(ctr)
+	r.Outcomes = []schemas.OutcomeSpec{{Name: "click", Within: time.Minute}}
+	s := newScript(t, r, Options{Phi: 1})
+	for range 60 {
+		at := s.atMs
+		s.play(1, side{n: 900}, side{n: 100})
+		s.outcomes("click", at, side{n: 900, clicks: 270}, side{n: 100, clicks: 15})
+	}
+	s.wantState("ctr", failed)
+	s.want(VerdictRollback, codeGuardrailFailed)
+}
+
+// TestSuspect holds patience: harm is proven and the estimate is beyond the margin, but not yet proven beyond.
+func TestSuspect(t *testing.T) {
+	const patience = 30 * time.Second
+	slightly := func(s *script) { // 0.6 pp against 0.5 pp
+		s.play(3, side{n: 900}, side{n: 100, errors: 1})
+		s.play(2, side{n: 900}, side{n: 100})
+	}
+	start := func(t *testing.T, g schemas.Guardrail, patience time.Duration) *script {
+		r := rolloutOf(g)
+		r.Patience = patience
+		s := newScript(t, r, Options{Phi: 1})
+		for range 100 {
+			if slightly(s); s.state(g.Name) == suspect {
+				return s
+			}
+		}
+		t.Fatal("never suspect")
+		return nil
+	}
+	t.Run("held for as long as patience", func(t *testing.T) {
+		s := start(t, errors05, patience)
+		since := s.guard("errors").suspectSince
+		for s.state("errors") == suspect {
+			s.want(VerdictContinue, codeUndecided)
+			slightly(s)
+		}
+		s.want(VerdictRollback, codePatience)
+		if took := s.verdict.EventMs - since; took != patience.Milliseconds() {
+			t.Errorf("rolled back after %d ms of suspicion, want %d", took, patience.Milliseconds())
+		}
+	})
+	t.Run("a break starts it anew", func(t *testing.T) {
+		s := start(t, errors05, patience)
+		since := s.guard("errors").suspectSince
+		for s.state("errors") == suspect {
+			s.play(1, side{n: 900}, side{n: 100})
+		}
+		if s.state("errors") == failed {
+			t.Fatal("failed before a break")
+		}
+		for s.state("errors") != suspect {
+			s.play(1, side{n: 900}, side{n: 100, errors: 1})
+		}
+		if again := s.guard("errors").suspectSince; again <= since {
+			t.Errorf("suspect since %d after a break, before it since %d", again, since)
+		}
+	})
+	t.Run("never", func(t *testing.T) {
+		s := start(t, errors05, schemas.Never)
+		for range 100 {
+			slightly(s)
+		}
+		if s.state("errors") == failed && s.guard("errors").patienceOut {
+			t.Error("failed by patience")
+		}
+	})
+	t.Run("prove any fails at once", func(t *testing.T) {
+		r := rolloutOf(guardrail("errors: rate error increase 0.5pp prove=any"))
+		s := newScript(t, r, Options{Phi: 1})
+		for range 100 {
+			if slightly(s); s.state("errors") == suspect {
+				t.Fatal("suspect, want failed at once")
+			}
+		}
+		s.wantState("errors", failed)
+		s.want(VerdictRollback, codeGuardrailFailed)
+	})
+	t.Run("a suspect keeps the others from promoting", func(t *testing.T) {
+		g := errors05
+		g.Required = false
+		r := rolloutOf(g, guardrail("timeouts: rate timeout increase 5pp"))
+		s := newScript(t, r, Options{Phi: 1})
+		for range 100 {
+			slightly(s)
+			if s.state("errors") == suspect {
+				break
+			}
+		}
+		s.wantState("timeouts", passed)
+		s.pause(2 * time.Minute)
+		slightly(s)
+		if s.state("errors") != suspect {
+			t.Fatal("no longer suspect")
+		}
+		s.want(VerdictContinue, codeUndecided)
+	})
+}
+
+// TestLateHarm holds that a regression after a long healthy stretch is suspected: the estimate is since the harm began.
+func TestLateHarm(t *testing.T) {
+	r := rolloutOf(errors05)
+	r.Stages[0].Max = 24 * time.Hour
+	s := newScript(t, r, Options{Phi: 1})
+	s.play(4*3600, side{n: 900, errors: 1}, side{n: 100})
+	onset := s.atMs
+	for s.state("errors") != suspect && s.state("errors") != failed {
+		s.play(1, side{n: 900, errors: 1}, side{n: 100, errors: 1})
+		if s.atMs-onset > 120_000 {
+			t.Fatalf("not suspected within 2 minutes: %s", s.state("errors"))
+		}
+	}
+	since, _ := s.guard("errors").canary.began()
+	if off := since - onset; off < -2000 || off > 2000 {
+		t.Errorf("harm began %d ms from its onset", off)
+	}
+}
+
+func TestBothArms(t *testing.T) {
+	outage := guardrail("outage: rate error above 5%")
+	t.Run("both beyond: hold", func(t *testing.T) {
+		s := newScript(t, rolloutOf(outage), Options{Phi: 1})
+		s.play(60, side{n: 100, errors: 30}, side{n: 100, errors: 30})
+		s.want(VerdictHold, codeBothArms)
+		s.wantState("outage", continues)
+		if len(s.verdict.Health) != 1 || s.verdict.Health[0].Code != codeBothArms {
+			t.Errorf("health %+v", s.verdict.Health)
+		}
+	})
+	t.Run("the canary's proof first, the baseline's estimate beyond: hold all the same", func(t *testing.T) {
+		s := newScript(t, rolloutOf(outage), Options{Phi: 1})
+		s.play(60, side{n: 9, errors: 1}, side{n: 1000, errors: 300})
+		s.want(VerdictHold, codeBothArms)
+	})
+	t.Run("the canary alone: rollback", func(t *testing.T) {
+		s := newScript(t, rolloutOf(outage), Options{Phi: 1})
+		s.play(60, side{n: 100, errors: 1}, side{n: 100, errors: 30})
+		s.want(VerdictRollback, codeGuardrailFailed)
+	})
+	t.Run("the baseline alone: it goes on", func(t *testing.T) {
+		s := newScript(t, rolloutOf(outage), Options{Phi: 1})
+		s.play(59, side{n: 100, errors: 30}, side{n: 100})
+		s.want(VerdictContinue, codeUndecided)
+		s.wantState("outage", passed)
+	})
+}
+
+func TestWarmup(t *testing.T) {
+	r := rolloutOf(errors05, guardrail("p99: quantile 0.99 latency increase 20%"))
+	r.Warmup = 30 * time.Second
+	s := newScript(t, r, Options{Phi: 1})
+	cold := side{n: 400, latencyMs: 900}
+	s.play(5, side{}, side{n: 5}) // the warm-up runs from the canary's first event, before the epoch
+	s.play(25, side{n: 400, latencyMs: 100}, cold)
+	s.wantState("p99", insufficient)
+	s.wantState("errors", passed)
+	s.play(3, side{n: 400, latencyMs: 100}, cold)
+	s.wantState("p99", failed)
+	if got, want := s.guard("p99").canary.firstMs, int64(startMs+30_000); got != want {
+		t.Errorf("first window tested %s, want %s", schemas.Time(got), schemas.Time(want))
+	}
+}
+
+func TestEpochStart(t *testing.T) {
+	r := rolloutOf(errors05, guardrail("ctr: rate click decrease 2%"), guardrail("cpu: sample cpu 0.9 increase 5pp"))
+	r.Outcomes = []schemas.OutcomeSpec{{Name: "click", Within: time.Minute}}
+	s := newScript(t, r, Options{})
+	s.play(10, side{n: 100}, side{})
+	s.want(VerdictContinue, codeNotBegun)
+	s.play(5, side{}, side{n: 100})
+	s.samples(side{cpu: 50}, side{cpu: 50})
+	s.want(VerdictContinue, codeNotBegun)
+	begin := s.atMs
+	s.play(1, side{n: 100}, side{n: 100})
+	s.want(VerdictContinue, codeUndecided)
+	if s.verdict.StartMs != begin {
+		t.Fatalf("epoch starts at %d, want %d", s.verdict.StartMs, begin)
+	}
+	// What lies before the start is ignored in the other streams too, though its parts come later.
+	s.outcomes("click", begin-1000, side{n: 100, clicks: 5}, side{n: 100, clicks: 5})
+	s.wantState("ctr", insufficient)
+	s.outcomes("click", begin, side{n: 100, clicks: 5}, side{n: 100, clicks: 5})
+	s.wantState("ctr", continues)
+	s.atMs = begin - 5000
+	s.samples(side{cpu: 50}, side{cpu: 50})
+	s.wantState("cpu", insufficient)
+	s.atMs = begin
+	s.samples(side{cpu: 50}, side{cpu: 50})
+	s.wantState("cpu", continues)
+}
+
+func TestStageEnd(t *testing.T) {
+	t.Run("inconclusive at max", func(t *testing.T) {
+		s := newScript(t, rolloutOf(errors05), Options{Phi: 1})
+		s.play(1, side{n: 100}, side{n: 10})
+		s.pause(time.Hour - 2*time.Second)
+		s.play(1, side{n: 100}, side{n: 10})
+		s.want(VerdictHold, codeInconclusive)
+	})
+	t.Run("a default guardrail without data is not needed", func(t *testing.T) {
+		r := rolloutOf(errors05, guardrail("cpu: sample cpu 0.9 increase 5pp on=hold"))
+		r.DefaultGuardrails = true
+		s := newScript(t, r, Options{Phi: 1})
+		s.play(90, side{n: 900}, side{n: 100})
+		s.want(VerdictPromote, codeAllPassed)
+	})
+	t.Run("a named one is", func(t *testing.T) {
+		s := newScript(t, rolloutOf(errors05, guardrail("cpu: sample cpu 0.9 increase 5pp on=hold")), Options{Phi: 1})
+		s.play(90, side{n: 900}, side{n: 100})
+		s.want(VerdictContinue, codeUndecided)
+	})
+	t.Run("the stage's list says which are needed", func(t *testing.T) {
+		r := rolloutOf(errors05, guardrail("cpu: sample cpu 0.9 increase 5pp on=hold"))
+		r.Stages[0].Pass = []string{"errors"}
+		s := newScript(t, r, Options{Phi: 1})
+		s.play(90, side{n: 900}, side{n: 100})
+		s.want(VerdictPromote, codeAllPassed)
+	})
+	t.Run("nothing required is no promotion", func(t *testing.T) {
+		s := newScript(t, rolloutOf(guardrail("errors: rate error increase 0.5pp optional")), Options{Phi: 1})
+		s.play(90, side{n: 900}, side{n: 100})
+		s.want(VerdictContinue, codeUndecided)
+	})
+}
+
+// TestRampWithDrift holds that a change of the split together with drift of the error rate proves nothing: blocks end where the share changes.
+func TestRampWithDrift(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("errors: rate error increase any")), Options{Phi: 1})
+	s.play(300, side{n: 9900, errors: 99}, side{n: 100, errors: 1})
+	s.play(300, side{n: 5000, errors: 500}, side{n: 5000, errors: 500}) // ten times the errors, for both
+	if e := s.guard("errors").canary.any.LogMax(); e > .1 {
+		t.Errorf("log evidence %.2f of equal arms", e)
+	}
+	whole := s.guard("errors").canary.account.estimate(0)
+	if d := whole[windows.Canary].value - whole[windows.Baseline].value; d < -.002 || d > .002 {
+		t.Errorf("estimate of the difference %.4f", d)
+	}
+}
