@@ -89,6 +89,10 @@ func (c checker) checkMapping(n *yaml.Node, f *form, path string) {
 			c.addAt(key, at, "unknown key: %s", c.advice(key.Value, f))
 			continue
 		}
+		if isNull(value) && known.need == required {
+			c.addAt(value, at, "has no value: write %s", known.example)
+			continue
+		}
 		before := len(c.list)
 		c.check(value, &known.form, at)
 		if len(c.list) == before || known.need == later {

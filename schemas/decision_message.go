@@ -102,7 +102,9 @@ func checkDecision(f *fault, d *Decision) {
 	oneOf(f, "mode", d.Mode, Enforce, Advise)
 	oneOf(f, "action", d.Action, ActionStart, ActionAdvance, ActionPromote, ActionRollback, ActionHold, ActionFreeze,
 		ActionResume, ActionRetry, ActionSupersede, ActionRollForward)
-	oneOf(f, "phase", d.Phase, "", PhasePrepare, PhaseCommit, PhaseAbort)
+	if d.Phase != "" {
+		oneOf(f, "phase", d.Phase, PhasePrepare, PhaseCommit, PhaseAbort)
+	}
 	oneOf(f, "severity", d.Severity, Info, Warning, Critical)
 	oneOf(f, "actor.kind", d.Actor.Kind, "engine", "person")
 	f.unless(d.Reason.Code != "", "reason.code is missing")

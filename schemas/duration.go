@@ -31,7 +31,7 @@ func ParseDuration(text string) (time.Duration, error) {
 		letters := len(after) - len(strings.TrimLeft(after, "dhmsunµ"))
 		unit, known := durationUnits[after[:letters]]
 		switch {
-		case letters == 0 && after == "" && isDecimal(number):
+		case number == text && isDecimal(number):
 			return 0, fmt.Errorf("%q has no unit: write e.g. %ss, or %sm", text, number, number)
 		case !known || !isDecimal(number):
 			return 0, fmt.Errorf("%q is no duration: write e.g. 250ms, 30s, 10m, 24h or 14d", text)

@@ -103,7 +103,7 @@ func (rr *rolloutReader) readRate(s section, g *Guardrail) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	s.refuse("rate", "no outcome is called %q: %s; an outcome of your own is declared as spec.outcomes: {%s: {within: 10m}}",
+	s.refuse("rate", "no outcome is called %q: %s (an outcome of your own needs spec.outcomes: {%s: {within: 10m}})",
 		g.Of, suggest(g.Of, names), g.Of)
 }
 
@@ -117,8 +117,6 @@ func (rr *rolloutReader) readQuantile(s section, g *Guardrail) {
 	switch {
 	case g.Of == "score":
 		s.refuse("of", "score is not supported yet: name latency, or one of values")
-	case g.Quantile >= 1:
-		s.refuse("quantile", "%s is no quantile: write a number between 0 and 1, e.g. 0.99", written)
 	case len(strings.TrimRight(decimals, "0")) > quantileDecimals, strings.ContainsAny(written, "eE"):
 		s.refuse("quantile", "%s: write at most %d decimals", written, quantileDecimals)
 	}

@@ -1,7 +1,9 @@
 package schemas
 
-// nearest returns the known word that is likest to a misspelt one, or "" if none is near. Of two that are equally
-// near, the first in order of known wins.
+import "strings"
+
+// nearest returns the known word that is likest to a misspelt one, else one that begins with it, or "" if none is
+// near. Of two that are equally near, the first in order of known wins.
 func nearest(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range known {
@@ -9,8 +11,16 @@ func nearest(word string, known []string) string {
 			best, least = k, d
 		}
 	}
+	for _, k := range known {
+		if best == "" && len(word) >= beginning && strings.HasPrefix(strings.ToLower(k), strings.ToLower(word)) {
+			best = k
+		}
+	}
 	return best
 }
+
+// beginning is how many letters say what a word will be.
+const beginning = 3
 
 // wordsCompared bounds the length of words that are compared: longer ones are near nothing.
 const wordsCompared = 128

@@ -118,7 +118,7 @@ const defaultGuardrails = `
 var guardrailForm = mapping(
 	field{key: "name", form: text(MaxNameBytes), need: required, example: "name: errors", about: "names it in decisions and in pass"},
 	field{key: "rate", form: text(MaxNameBytes), about: "share of predictions with: error, timeout, cache_miss or an outcome"},
-	field{key: "quantile", form: number(0, 1).above(), about: "this quantile of what `of` names, e.g. 0.99"},
+	field{key: "quantile", form: number(0, 0.999999).above(), about: "this quantile of what `of` names, e.g. 0.99"},
 	field{key: "sample", form: text(MaxNameBytes), about: "share of this resource's samples above `limit`"},
 	field{key: "mean", form: text(MaxNameBytes), need: later, about: "mean of an outcome's values"},
 	field{key: "distribution", form: text(MaxNameBytes), need: later, about: "the whole distribution"},

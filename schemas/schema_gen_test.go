@@ -169,15 +169,16 @@ func jsonOf(text string) any {
 // guardrailRules adds what no single key of a guardrail shows: what it watches, which way is harm, in which unit.
 func guardrailRules(schema object) {
 	schema["dependentRequired"] = object{"of": []string{"quantile"}, "limit": []string{"sample"}, "sample": []string{"limit"}}
-	rules := []any{object{"oneOf": needs(guardrailKinds)}, object{"oneOf": needs(guardrailDirections)}}
-	for _, kind := range guardrailKinds {
-		rules = append(rules, unitRule(object{"required": []string{kind}}, GuardrailKind(kind), ofLatency))
-	}
+	latency := object{"required": []string{"quantile"}, "properties": object{"of": object{"const": ofLatency}}}
 	value := object{"required": []string{"quantile", "of"}, "properties": object{"of": object{"not": object{"const": ofLatency}}}}
-	rules[3] = unitRule(object{"required": []string{"quantile"}, "properties": object{"of": object{"const": ofLatency}}}, QuantileGuardrail, ofLatency)
-	rules = append(rules, unitRule(value, QuantileGuardrail, "tokens"))
-	rules = append(rules, object{"properties": object{"of": object{"not": object{"const": "score"}}}})
-	schema["allOf"] = rules
+	schema["allOf"] = []any{
+		object{"oneOf": needs(guardrailKinds)}, object{"oneOf": needs(guardrailDirections)},
+		object{"properties": object{"of": object{"not": object{"const": "score"}}}},
+		unitRule(object{"required": []string{"rate"}}, RateGuardrail, "error"),
+		unitRule(object{"required": []string{"sample"}}, GaugeGuardrail, "cpu"),
+		unitRule(latency, QuantileGuardrail, ofLatency),
+		unitRule(value, QuantileGuardrail, "values"),
+	}
 }
 
 func needs(keys []string) []any {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -74,12 +75,21 @@ func invalidUTF8(data []byte) (line, column int, found bool) {
 
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 
+// countedFromZero are the messages of the YAML parser with a line that counts from 0; the scanner's count from 1.
+var countedFromZero = []string{
+	"did not find expected ',' or '}'", "did not find expected ',' or ']'", "did not find expected node content",
+	"did not find expected key", "did not find expected '-' indicator", "did not find expected <document start>",
+}
+
 // addSyntax tells of a file that isn't YAML, with what the parser knows of the place.
 func (ps *problems) addSyntax(err error) {
 	message, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
 	if found := yamlLine.FindStringSubmatch(message); found != nil {
 		line, _ = strconv.Atoi(found[1])
 		message = strings.Replace(message, found[0], "", 1)
+		if slices.Contains(countedFromZero, message) {
+			line++
+		}
 	}
 	if strings.Contains(message, "cannot start any token") {
 		message += ": indent with spaces, not tabs, and put text that begins with % @ or ` in quotes"
