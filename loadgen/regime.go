@@ -70,20 +70,14 @@ func (c *cursor) end(t float64) float64 {
 	return until
 }
 
-// edges are the times at which a split or a fault begins or ends.
+// edges are the times within the scenario at which the split changes, and a fault begins, is at its full size, or ends.
 func (s *Scenario) edges() []float64 {
 	var edges []float64
 	for _, step := range s.Split {
-		edges = append(edges, step.AtMs)
+		if step.AtMs < s.durationMs() {
+			edges = append(edges, step.AtMs)
+		}
 	}
-	edges = append(edges, s.faultEdges()...)
-	slices.Sort(edges)
-	return slices.Compact(edges)
-}
-
-// faultEdges are the times within the scenario at which a fault begins, is at its full size, or ends.
-func (s *Scenario) faultEdges() []float64 {
-	var edges []float64
 	for i := range s.Faults {
 		f := &s.Faults[i]
 		for _, at := range []float64{f.FromMs, min(f.FromMs+f.OverMs, f.UntilMs), f.UntilMs} {
@@ -92,7 +86,8 @@ func (s *Scenario) faultEdges() []float64 {
 			}
 		}
 	}
-	return edges
+	slices.Sort(edges)
+	return slices.Compact(edges)
 }
 
 // movingSpans are the times at which numbers have to be looked at every tick.

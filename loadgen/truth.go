@@ -21,7 +21,7 @@ type Truth struct {
 	Onset    schemas.Time `json:"onset,omitzero"` // when the first fault of the canary begins, harmful or not; none: no time
 	Expect
 	Faults []FaultTruth `json:"faults"`
-	Phases []Phase      `json:"phases"` // the run, cut where a fault begins, is at its full size, or ends
+	Phases []Phase      `json:"phases"` // the run, cut where the split changes, and where a fault begins, is at its full size, or ends
 }
 
 // FaultTruth is one fault, as written and when.
@@ -32,7 +32,7 @@ type FaultTruth struct {
 }
 
 // A Phase is a stretch of event time, From inclusive, with each arm's true numbers: averages over its predictions
-// where they move within it.
+// where they move within it. The split stands still in it, so these averages compare like with like.
 type Phase struct {
 	From     schemas.Time `json:"from"`
 	Until    schemas.Time `json:"until"`
@@ -87,7 +87,7 @@ func (s *Scenario) Truth(seed uint64) Truth {
 		f := &s.Faults[i]
 		t.Faults = append(t.Faults, FaultTruth{f.Text, s.time(f.FromMs), s.time(min(f.UntilMs, s.durationMs()))})
 	}
-	cuts := append(s.faultEdges(), 0, s.durationMs())
+	cuts := append(s.edges(), 0, s.durationMs())
 	slices.Sort(cuts)
 	cuts = slices.Compact(cuts)
 	for i := 1; i < len(cuts); i++ {
@@ -132,14 +132,9 @@ type piece struct {
 // piecesMax bounds into how many pieces a moving phase is cut.
 const piecesMax = 2048
 
-// pieces cuts a stretch at every split, and where something moves into many more.
+// pieces cuts a phase where something moves.
 func (s *Scenario) pieces(from, until float64) []piece {
 	cuts := []float64{from, until}
-	for _, e := range s.edges() {
-		if e > from && e < until {
-			cuts = append(cuts, e)
-		}
-	}
 	for _, m := range s.movingSpans() {
 		lo, hi := max(from, m.from), min(until, m.until)
 		n := math.Min(math.Ceil((hi-lo)/tickMs), piecesMax)
