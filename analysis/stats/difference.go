@@ -12,21 +12,25 @@ import "math"
 // Sums of disjoint blocks add in any order. Cost of Add: 80 logarithms (phi = 1), else 160 elementary functions.
 // The zero value is not ready; see NewDifference. Owned by one goroutine.
 type Difference struct {
-	grid         []float64
 	above, below linearSums // bets that the difference is above, below a value
 	effect       Effect
 }
 
 // linearSums are, for each grid point, the sums A_j and |B_j| of its log evidence A_j - d B_j against the value d. B_j is
 // negative for the bets on less: for these the same falling function is one of -d.
-type linearSums struct{ a, b []float64 }
+type linearSums struct {
+	bets []bet
+	a, b []float64
+}
 
 // NewDifference returns the sequence before any block: every difference is possible.
 func NewDifference() *Difference { return newDifference(IntervalGrid) }
 
 func newDifference(grid []float64) *Difference {
-	sums := func() linearSums { return linearSums{make([]float64, len(grid)), make([]float64, len(grid))} }
-	return &Difference{grid: grid, above: sums(), below: sums()}
+	sums := func(side float64) linearSums {
+		return linearSums{betsAt(grid, side), make([]float64, len(grid)), make([]float64, len(grid))}
+	}
+	return &Difference{above: sums(1), below: sums(-1)}
 }
 
 // Add takes one block, with the arms' dispersion factors (below 1 counts as 1). A block without exposures in both arms says
@@ -36,23 +40,24 @@ func (d *Difference) Add(c Counts, phiC, phiB float64) {
 	if c.Nc == 0 || c.Nb == 0 {
 		return
 	}
-	s := c.Nc / c.Nb
 	phiC, phiB = max(1, phiC), max(1, phiB)
-	for j, x := range d.grid {
-		d.above.add(j, linearBet(x, s, phiC, phiB), s, c, phiC, phiB)
-		d.below.add(j, linearBet(-x, s, phiC, phiB), s, c, phiC, phiB)
-	}
+	d.above.add(c, phiC, phiB)
+	d.below.add(c, phiC, phiB)
 	d.effect.Add(c)
 }
 
-func (l linearSums) add(j int, lambda, s float64, c Counts, phiC, phiB float64) {
-	l.a[j] += factor(c.Kc, lambda, phiC) + factor(c.Kb, -s*lambda, phiB)
-	l.b[j] += math.Abs(lambda) * c.Nc
+func (l linearSums) add(c Counts, phiC, phiB float64) {
+	s := c.Nc / c.Nb
+	for j, b := range l.bets {
+		lambda := b.on(s, phiC, phiB)
+		l.a[j] += factor(c.Kc, lambda, phiC) + factor(c.Kb, -s*lambda, phiB)
+		l.b[j] += math.Abs(lambda) * c.Nc
+	}
 }
 
 // Interval returns the present bounds of p_c - p_b at confidence 1 - alpha, within [-1, 1]; -1 and 1 where there is no evidence yet.
 func (d *Difference) Interval(alpha float64) (lower, upper float64) {
-	target := math.Log(2/alpha) + math.Log(float64(len(d.grid)))
+	target := math.Log(2/alpha) + math.Log(float64(len(d.above.bets)))
 	lower = d.above.crossing(target)
 	upper = -d.below.crossing(target)
 	return lower, upper

@@ -66,16 +66,29 @@ func (l Linear) Increments(dst []float64, c Counts, phiC, phiB float64) bool {
 	}
 	phiC, phiB = max(1, phiC), max(1, phiB)
 	for j, x := range l.Grid {
-		lambda := linearBet(float64(l.Side)*x, s, phiC, phiB)
+		lambda := betAt(float64(l.Side)*x).on(s, phiC, phiB)
 		dst[j] = factor(c.Kc, lambda, phiC) + factor(c.Kb, -s*lambda, phiB) - l.Delta*lambda*c.Nc
 	}
 	return true
 }
 
-// linearBet is lambda for the log ratio x (negative on side -1). Written with expm1 so that a small x keeps its digits.
-func linearBet(x, s, phiC, phiB float64) float64 {
-	return math.Expm1(x) / (phiC + math.Exp(x)*s*phiB)
+// A bet is best for rates of the ratio g = e^x: gain is g - 1, by expm1, so that a small x keeps its digits.
+type bet struct{ odds, gain float64 }
+
+// betAt is the bet for the log ratio x, negative on side -1.
+func betAt(x float64) bet { return bet{math.Exp(x), math.Expm1(x)} }
+
+// betsAt are the bets for the log ratios of a grid on one side.
+func betsAt(grid []float64, side float64) []bet {
+	bets := make([]bet, len(grid))
+	for j, x := range grid {
+		bets[j] = betAt(side * x)
+	}
+	return bets
 }
+
+// on is lambda where a canary's exposure is s times the baseline's.
+func (b bet) on(s, phiC, phiB float64) float64 { return b.gain / (phiC + b.odds*s*phiB) }
 
 // factor is k h(a; phi): the log of what k events pay to a bet whose mean payment for an expected count m is e^(a m).
 func factor(k, a, phi float64) float64 {

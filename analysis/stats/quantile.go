@@ -11,7 +11,7 @@ import (
 //
 // Conventions. The K-th largest value, K = ppm millionths of the count rounded half up but at least 1 (the K of TopK), so of one value each quantile is that
 // value and p100 is the largest. Of its bucket the geometric middle is returned, which is within 0.55 % of every value in it; 0 for
-// windows.ZeroBucket; the lower edge for windows.TopBucket ("this or more"); NaN for an empty histogram.
+// windows.ZeroBucket; +Inf for windows.TopBucket; NaN for an empty histogram.
 // Cost: one pass. The histogram is ascending by index and only read.
 func Quantile(hist []windows.Bucket, ppm int64) float64 {
 	n := total(hist)
@@ -31,7 +31,7 @@ func bucketValue(i int32) float64 {
 	case windows.ZeroBucket:
 		return 0
 	case windows.TopBucket:
-		return math.Exp2(float64(i) / bucketsPerDoubling)
+		return math.Inf(1)
 	}
 	return math.Exp2((float64(i) + 0.5) / bucketsPerDoubling)
 }
