@@ -131,7 +131,7 @@ func (t *turn) remove(c *Command) {
 	t.decide(draft{
 		action: schemas.ActionStart, phase: schemas.PhaseAbort, severity: schemas.Warning, routes: routes,
 		reason: schemas.Reason{Code: "deleted", Sentence: "The rollout was deleted before it ended."},
-		actor:  c.Actor, supersedes: superseded, asks: routes != nil,
+		actor:  c.Actor, supersedes: superseded,
 	})
 }
 

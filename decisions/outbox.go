@@ -109,7 +109,7 @@ func (h Head) Delivered(r Receipt) (Head, error) {
 	h.Outbox = slices.Clone(h.Outbox)
 	h.State = h.State.clone()
 	if d.Do != DoPublish {
-		h.Outbox = h.Outbox[1:]
+		h.Outbox = remaining(h.Outbox[1:])
 		return h, nil
 	}
 	last := 0
@@ -129,8 +129,16 @@ func (h Head) Delivered(r Receipt) (Head, error) {
 			h.State.published(h.Outbox[i].ID)
 		}
 	}
-	h.Outbox = slices.DeleteFunc(h.Outbox, func(e Entry) bool { return e.Published && !e.Routes })
+	h.Outbox = remaining(slices.DeleteFunc(h.Outbox, func(e Entry) bool { return e.Published && !e.Routes }))
 	return h, nil
+}
+
+// remaining is nil where nothing remains, as a record that is read has it.
+func remaining(entries []Entry) []Entry {
+	if len(entries) == 0 {
+		return nil
+	}
+	return entries
 }
 
 // own is the index of the outbox's decision that is the subject's last message; -1: it is none of them.

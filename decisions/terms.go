@@ -24,6 +24,7 @@ type Terms struct {
 	DrainWithinMs int64    `json:"drain_within_ms"`
 	Sha256        string   `json:"sha256"` // of the rollout
 	Program       string   `json:"program,omitempty"`
+	Application   string   `json:"application,omitempty"` // id of the request that started the epoch
 	// Source is the CloudEvents source of the decisions: who speaks; "streamcanary" where it is empty.
 	Source string `json:"source,omitempty"`
 	// Unattended is true in a replay: nobody acknowledges, so nothing waits for an ack or for the canary to drain.

@@ -1,0 +1,160 @@
+package decisions
+
+import (
+	"reflect"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// rolledBack is a rollout that was rolled back at second 5.
+func rolledBack(t Terms) []Input { return after(running(t), verdictOf(5, VerdictRollback)) }
+
+// windows are n of them from second `from` on, each with the same traffic.
+func windowsOf(from int64, n int, baseline, canary int64) []Input {
+	var in []Input
+	for i := range n {
+		in = append(in, traffic(from+int64(i), baseline, canary))
+	}
+	return in
+}
+
+func TestSaga(t *testing.T) {
+	begun := []string{"#1 start prepare", "#2 start commit", "#3 rollback 41:10000 42:0 (route)"}
+	ok := ack(6, 3, "eu", schemas.AckApplied)
+	proof := windowsOf(6, 3, 1000, 0)
+	tests := []struct {
+		name          string
+		in            []Input
+		want          []string
+		route, verify StepState
+	}{
+		{"waits", nil, nil, StepPending, StepPending},
+		{"acked, then drained", append([]Input{ok}, proof...), []string{"!rollback-completed  done"}, StepAcked, StepAcked},
+		{"drained, then acked", append(proof[:3:3], ok), []string{"!rollback-completed  done"}, StepAcked, StepAcked},
+		{"an ack of another decision", []Input{ack(6, 2, "eu", schemas.AckApplied)}, nil, StepPending, StepPending},
+		{"received is no ack", []Input{ack(6, 3, "eu", schemas.AckReceived)}, nil, StepPending, StepPending},
+		{"completed once", append(append([]Input{ok}, proof...), ok, proof[0]), []string{"!rollback-completed  done"}, StepAcked, StepAcked},
+		{"failed, then applied", []Input{ack(6, 3, "eu", schemas.AckFailed), ok}, []string{"!ack-refused eu"}, StepAcked, StepPending},
+		{"failed", []Input{ack(6, 3, "eu", schemas.AckFailed)}, []string{"!ack-refused eu"}, StepFailed, StepPending},
+		{"nobody in time", []Input{expire(15, id(1, 3)+"/route")}, []string{"!acks-overdue any", "again " + id(1, 3)}, StepExpired, StepPending},
+		{"twice", []Input{expire(15, id(1, 3)+"/route"), expire(34, id(1, 3)+"/route"), expire(35, id(1, 3)+"/route")},
+			[]string{"!acks-overdue any", "again " + id(1, 3), "!acks-overdue any", "again " + id(1, 3)}, StepExpired, StepPending},
+		{"late, but answered", []Input{expire(15, id(1, 3)+"/route"), ok}, []string{"!acks-overdue any", "again " + id(1, 3)}, StepAcked, StepPending},
+		{"not drained in time", append(windowsOf(6, 5, 1000, 10), expire(65, id(1, 3)+"/verify")), []string{"!drain-overdue"}, StepPending, StepExpired},
+		{"and then drained", append(append(windowsOf(6, 5, 1000, 10), expire(65, id(1, 3)+"/verify"), ok), windowsOf(66, 3, 1000, 0)...),
+			[]string{"!drain-overdue", "!rollback-completed  done"}, StepAcked, StepAcked},
+		{"no traffic at all", []Input{ok, expire(65, id(1, 3)+"/verify")}, []string{"!rollback-completed  done_unproven"}, StepAcked, StepAcked},
+		{"no traffic, no ack yet", []Input{expire(65, id(1, 3)+"/verify")}, nil, StepPending, StepAcked},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, words := fold(t, after(rolledBack(terms()), test.in...)...)
+			expect(t, words, append(begun[:3:3], test.want...)...)
+			if have := s.Saga.step(StepRoute).State; have != test.route {
+				t.Errorf("route is %s, want %s", have, test.route)
+			}
+			if have := s.Saga.step(StepVerify).State; have != test.verify {
+				t.Errorf("verify is %s, want %s", have, test.verify)
+			}
+		})
+	}
+}
+
+// TestNamedSaga: every named router must have applied the rollback.
+func TestNamedSaga(t *testing.T) {
+	in := after(rolledBack(terms(named)), windowsOf(6, 3, 1000, 0)...)
+	in = append(in, ack(6, 3, "us", schemas.AckApplied))
+	s, words := fold(t, in...)
+	if s.Saga.Done() {
+		t.Fatal("done with one of two")
+	}
+	_, words = fold(t, append(in, expire(15, id(1, 3)+"/route"), ack(16, 3, "eu", schemas.AckApplied))...)
+	expect(t, words[3:], "!acks-overdue eu", "again "+id(1, 3), "!rollback-completed  done")
+}
+
+// TestTimes: the five times, each on its clock.
+func TestTimes(t *testing.T) {
+	s, _ := fold(t, after(rolledBack(terms()), traffic(6, 2000, 0), traffic(7, 2000, 0))...)
+	s, _ = Step(s, Input{Kind: InputAck, WallMs: 9_999, Ack: ack(0, 3, "eu", schemas.AckApplied).Ack})
+	_, effects := Step(s, traffic(8, 2000, 0))
+	if len(effects) != 1 || effects[0].Notice == nil {
+		t.Fatalf("effects %+v", effects)
+	}
+	want := schemas.RollbackTimes{HarmBegan: 2000, Detected: 5000, Decided: 5000, Acked: 9999, Drained: 9000}
+	if have := *effects[0].Notice.Times; have != want {
+		t.Errorf("times %+v, want %+v", have, want)
+	}
+	if _, err := schemas.EncodeNotice(effects[0].Notice); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnattended: in a replay, and where the rollout only advises, nothing is followed.
+func TestUnattended(t *testing.T) {
+	for name, change := range map[string]func(*Terms){"advise": advise, "replay": unattended} {
+		t.Run(name, func(t *testing.T) {
+			s, words := fold(t, after(running(terms(change)), append([]Input{verdictOf(5, VerdictRollback)}, windowsOf(6, 4, 1000, 0)...)...)...)
+			if len(words) != 3 || s.Saga != nil || s.Wait != nil || s.Deadlines() != nil {
+				t.Errorf("effects %v, state %+v", words, s)
+			}
+		})
+	}
+}
+
+func TestDrain(t *testing.T) {
+	type window struct{ start, baseline, canary int64 }
+	tests := []struct {
+		name string
+		in   []window
+		want int // the window with which it is proven; -1: never
+	}{
+		{"three windows, 3,000 predictions", []window{{10, 1000, 0}, {11, 1000, 0}, {12, 1000, 0}}, 2},
+		{"one prediction less", []window{{10, 1000, 0}, {11, 1000, 0}, {12, 999, 0}, {13, 1, 0}}, 3},
+		{"two large ones are too few", []window{{10, 9000, 0}, {11, 9000, 0}}, -1},
+		{"exactly 0.1 % is too much", []window{{10, 999, 1}, {11, 2000, 0}, {12, 2000, 0}}, -1},
+		{"just below it isn't", []window{{10, 1000, 1}, {11, 1000, 0}, {12, 1000, 0}}, 2},
+		{"a relapse begins again", []window{{10, 2000, 0}, {11, 2000, 0}, {12, 2000, 50}, {13, 2000, 0}, {14, 2000, 0}, {15, 2000, 0}}, 5},
+		{"empty windows don't count, and don't break a row", []window{{10, 2000, 0}, {11, 0, 0}, {12, 2000, 0}, {13, 2000, 0}}, 3},
+		{"windows from before the rollback don't count", []window{{8, 2000, 0}, {9, 2000, 0}, {10, 2000, 0}}, -1},
+		{"thin traffic: none of it in 60 s", []window{{10, 1, 1}, {30, 1, 0}, {70, 1, 0}, {71, 1, 0}}, 2},
+		{"59 s are too few", []window{{10, 1, 1}, {69, 1, 0}}, -1},
+		{"silence is no proof", []window{{10, 0, 0}, {200, 0, 0}}, -1},
+		{"quiet from the rollback on", []window{{10, 1, 0}, {69, 1, 0}}, 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := Drain{FromMs: 10_000, CleanFromMs: 10_000}
+			have := -1
+			for i, w := range test.in {
+				if d.take(&Traffic{StartMs: w.start * 1000, EndMs: w.start*1000 + 1000, Baseline: w.baseline, Canary: w.canary}) {
+					have = i
+					break
+				}
+			}
+			if have != test.want {
+				t.Errorf("proven with window %d, want %d (%+v)", have, test.want, d)
+			}
+		})
+	}
+}
+
+// TestDeadlines: what is to be watched at each point, and the growing pauses.
+func TestDeadlines(t *testing.T) {
+	s, _ := fold(t, rolledBack(terms())...)
+	want := []Deadline{{id(1, 3) + "/route", 15_000}, {id(1, 3) + "/verify", 65_000}}
+	if have := s.Deadlines(); !reflect.DeepEqual(have, want) {
+		t.Errorf("deadlines %v, want %v", have, want)
+	}
+	var pauses []int64
+	at := int64(15)
+	for range 8 {
+		s, _ = Step(s, expire(at, id(1, 3)+"/route"))
+		next := s.Deadlines()[0].AtMs / 1000
+		pauses = append(pauses, next-at)
+		at = next
+	}
+	if have := pauses; !reflect.DeepEqual(have, []int64{20, 40, 80, 160, 320, 320, 320, 320}) {
+		t.Errorf("pauses %v", have)
+	}
+}

@@ -1,0 +1,312 @@
+package decisions
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+func TestStart(t *testing.T) {
+	tests := []struct {
+		name   string
+		in     []Input
+		want   []string
+		status Status
+	}{
+		{"waits for a router", []Input{applied(1, terms())}, []string{"#1 start prepare"}, StatusPreparing},
+		{"received is no answer", []Input{applied(1, terms()), ack(2, 1, "eu", schemas.AckReceived)},
+			[]string{"#1 start prepare"}, StatusPreparing},
+		{"any router starts it", []Input{applied(1, terms()), ack(2, 1, "eu", schemas.AckPrepared)},
+			[]string{"#1 start prepare", "#2 start commit"}, StatusRunning},
+		{"applied is prepared, too", []Input{applied(1, terms()), ack(2, 1, "eu", schemas.AckApplied)},
+			[]string{"#1 start prepare", "#2 start commit"}, StatusRunning},
+		{"a weight puts routes into both", []Input{applied(1, terms(weight)), ack(2, 1, "eu", schemas.AckPrepared)},
+			[]string{"#1 start prepare 41:10000 42:0 (route)", "#2 start commit 41:9000 42:1000 (route)"}, StatusRunning},
+		{"all that are named", []Input{applied(1, terms(named)), ack(2, 1, "us", schemas.AckPrepared), ack(2, 1, "us", schemas.AckPrepared)},
+			[]string{"#1 start prepare"}, StatusPreparing},
+		{"in any order", []Input{applied(1, terms(named)), ack(2, 1, "us", schemas.AckPrepared), ack(3, 1, "eu", schemas.AckPrepared)},
+			[]string{"#1 start prepare", "#2 start commit"}, StatusRunning},
+		{"a stranger doesn't count", []Input{applied(1, terms(named)), ack(2, 1, "us", schemas.AckPrepared), ack(3, 1, "asia", schemas.AckPrepared)},
+			[]string{"#1 start prepare"}, StatusPreparing},
+		{"advise needs no router", []Input{applied(1, terms(advise))}, []string{"#1 start prepare", "#2 start commit"}, StatusRunning},
+		{"advise moves no traffic", []Input{applied(1, terms(advise, weight))},
+			[]string{"#1 start prepare 41:10000 42:0", "#2 start commit 41:9000 42:1000"}, StatusRunning},
+		{"a replay needs no router", []Input{applied(1, terms(unattended))}, []string{"#1 start prepare", "#2 start commit"}, StatusRunning},
+		{"nobody in time: told, and waited for again", []Input{applied(1, terms()), expire(11, id(1, 1)+"/acks"), ack(12, 1, "eu", schemas.AckPrepared)},
+			[]string{"#1 start prepare", "!acks-overdue any", "again " + id(1, 1), "#2 start commit"}, StatusRunning},
+		{"a deadline that has not passed", []Input{applied(1, terms()), expire(10, id(1, 1)+"/acks")}, []string{"#1 start prepare"}, StatusPreparing},
+		{"a deadline that was met", []Input{applied(1, terms()), ack(2, 1, "eu", schemas.AckPrepared), expire(99, id(1, 1)+"/acks")},
+			[]string{"#1 start prepare", "#2 start commit"}, StatusRunning},
+		{"a refusal is told once", []Input{applied(1, terms()), ack(2, 1, "eu", schemas.AckRejected), ack(3, 1, "eu", schemas.AckRejected), ack(4, 1, "us", schemas.AckPrepared)},
+			[]string{"#1 start prepare", "!ack-refused eu", "#2 start commit"}, StatusRunning},
+		{"verdicts before the commit", []Input{applied(1, terms()), verdictOf(2, VerdictRollback)}, []string{"#1 start prepare"}, StatusPreparing},
+		{"an epoch that is no new one", []Input{applied(1, terms()), applied(2, terms())}, []string{"#1 start prepare"}, StatusPreparing},
+		{"nothing before it was applied", []Input{verdictOf(2, VerdictRollback), gap(2)}, nil, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, words := fold(t, test.in...)
+			expect(t, words, test.want...)
+			if s.Status != test.status {
+				t.Errorf("status %q, want %q", s.Status, test.status)
+			}
+		})
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	start := running(terms())
+	begun := []string{"#1 start prepare", "#2 start commit"}
+	rollback := "#3 rollback 41:10000 42:0 (route)"
+	tests := []struct {
+		name   string
+		in     []Input
+		want   []string
+		status Status
+	}{
+		{"go on", []Input{verdictOf(5, VerdictContinue)}, nil, StatusRunning},
+		{"hold once", []Input{verdictOf(5, VerdictHold), verdictOf(6, VerdictHold)}, []string{"#3 hold"}, StatusHolding},
+		{"resume", []Input{verdictOf(5, VerdictHold), verdictOf(6, VerdictContinue)}, []string{"#3 hold", "#4 resume over " + id(1, 3)}, StatusRunning},
+		{"rollback", []Input{verdictOf(5, VerdictRollback)}, []string{rollback}, StatusRolledBack},
+		{"rollback is latched", []Input{verdictOf(5, VerdictRollback), verdictOf(6, VerdictPromote), verdictOf(7, VerdictContinue), verdictOf(8, VerdictRollback)},
+			[]string{rollback}, StatusRolledBack},
+		{"rollback out of a hold", []Input{verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback)},
+			[]string{"#3 hold", "#4 rollback 41:10000 42:0 over " + id(1, 3) + " (route)"}, StatusRolledBack},
+		{"promote", []Input{verdictOf(5, VerdictPromote), verdictOf(6, VerdictRollback)}, []string{"#3 promote 41:0 42:10000 (route)"}, StatusPromoted},
+		{"promote out of a hold", []Input{verdictOf(5, VerdictHold), verdictOf(6, VerdictPromote)},
+			[]string{"#3 hold", "#4 promote 41:0 42:10000 over " + id(1, 3) + " (route)"}, StatusPromoted},
+		{"a gap holds until a person resumes", []Input{gap(5), verdictOf(6, VerdictContinue), verdictOf(7, VerdictPromote), command(8, CommandResume, false)},
+			[]string{"#3 hold", "#4 resume over " + id(1, 3)}, StatusRunning},
+		{"a gap makes a hold last", []Input{verdictOf(5, VerdictHold), gap(5), verdictOf(6, VerdictContinue)}, []string{"#3 hold"}, StatusHolding},
+		{"a gap doesn't stop a rollback", []Input{gap(5), verdictOf(6, VerdictRollback)},
+			[]string{"#3 hold", "#4 rollback 41:10000 42:0 over " + id(1, 3) + " (route)"}, StatusRolledBack},
+		{"resume what doesn't hold", []Input{command(8, CommandResume, false)}, []string{"!command-refused"}, StatusRunning},
+		{"delete", []Input{command(8, CommandDelete, false), verdictOf(9, VerdictRollback)}, []string{"#3 start abort"}, StatusDeleted},
+		{"delete twice", []Input{command(8, CommandDelete, false), command(9, CommandDelete, false)}, []string{"#3 start abort", "!command-refused"}, StatusDeleted},
+		{"delete in the midst of a rollback", []Input{verdictOf(5, VerdictRollback), command(6, CommandDelete, false)},
+			[]string{rollback, "!command-refused"}, StatusRolledBack},
+		{"by force", []Input{verdictOf(5, VerdictRollback), command(6, CommandDelete, true)}, []string{rollback}, StatusDeleted},
+		{"delete after the end", []Input{verdictOf(5, VerdictPromote), command(6, CommandDelete, false)},
+			[]string{"#3 promote 41:0 42:10000 (route)"}, StatusDeleted},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, words := fold(t, after(start, test.in...)...)
+			expect(t, words, append(begun, test.want...)...)
+			if s.Status != test.status {
+				t.Errorf("status %q, want %q", s.Status, test.status)
+			}
+		})
+	}
+}
+
+// TestRoutes: what was set by this epoch is carried on by each of its decisions; what another epoch had set is not.
+func TestRoutes(t *testing.T) {
+	t.Run("with a weight", func(t *testing.T) {
+		_, words := fold(t, after(running(terms(weight)), verdictOf(5, VerdictHold), command(6, CommandDelete, false))...)
+		expect(t, words, "#1 start prepare 41:10000 42:0 (route)", "#2 start commit 41:9000 42:1000 (route)",
+			"#3 hold 41:9000 42:1000 (route)", "#4 start abort 41:10000 42:0 over "+id(1, 3)+" (route)")
+	})
+	t.Run("of an earlier epoch", func(t *testing.T) {
+		in := applied(1, terms())
+		in.Applied.Routes = []schemas.Route{{Version: "41", WeightBP: 10000}}
+		s, words := fold(t, in, ack(2, 1, "eu", schemas.AckPrepared), verdictOf(5, VerdictHold))
+		expect(t, words, "#1 start prepare", "#2 start commit", "#3 hold")
+		_, effects := Step(s, verdictOf(6, VerdictRollback))
+		if have := effects[0].Decision.Decision.PreviousRoutes; !reflect.DeepEqual(have, in.Applied.Routes) {
+			t.Errorf("previous routes %v, want %v", have, in.Applied.Routes)
+		}
+	})
+}
+
+// TestRollbackDecision holds the whole decision, and the bytes that are signed.
+func TestRollbackDecision(t *testing.T) {
+	s, _ := fold(t, running(terms())...)
+	prev := *s.Prev
+	_, effects := Step(s, verdictOf(5, VerdictRollback))
+	have := effects[0].Decision
+	want := schemas.Decision{
+		Schema: schemas.DecisionSchema, ID: id(1, 3), Epoch: 1, Seq: 3, Prev: &prev, Model: "ranker", Rollout: "ranker-42",
+		Mode: schemas.Enforce, Action: schemas.ActionRollback, Severity: schemas.Critical,
+		Routes:   []schemas.Route{{Version: "41", WeightBP: 10000}, {Version: "42"}},
+		Reason:   schemas.Reason{Code: "code-rollback", Sentence: "Because."},
+		Evidence: schemas.Evidence{RolloutSha256: strings.Repeat("a", 64)}, EventTime: 5000, IssuedAt: 5000, Deadline: 15000,
+		Acks: []string{"any"}, Actor: schemas.Actor{Kind: "engine"},
+	}
+	if !reflect.DeepEqual(have.Decision, want) {
+		t.Errorf("decision\n%+v\nwant\n%+v", have.Decision, want)
+	}
+	decoded, err := schemas.DecodeDecision(have.Body)
+	if err != nil || !reflect.DeepEqual(*decoded, want) {
+		t.Errorf("the body holds\n%+v (%v)\nwant\n%+v", decoded, err, want)
+	}
+	if prev.ID != id(1, 2) {
+		t.Errorf("it follows %s, want the commit", prev.ID)
+	}
+}
+
+// TestChain: each decision names the hash of the one before it.
+func TestChain(t *testing.T) {
+	var s State
+	last := ""
+	for _, in := range after(running(terms()), verdictOf(5, VerdictHold), verdictOf(6, VerdictContinue), verdictOf(7, VerdictRollback)) {
+		var effects []Effect
+		s, effects = Step(s, in)
+		for _, e := range effects {
+			if e.Decision == nil {
+				continue
+			}
+			if prev := e.Decision.Decision.Prev; prev == nil != (last == "") || prev != nil && prev.Sha256 != last {
+				t.Errorf("decision %s follows %+v, want hash %q", e.Decision.Decision.ID, prev, last)
+			}
+			last = BodySha256(e.Decision.Body)
+		}
+	}
+	if s.Seq != 5 {
+		t.Errorf("%d decisions, want 5", s.Seq)
+	}
+}
+
+// TestReorderedAcks: whatever order acks come in, and however often, the state is the same.
+func TestReorderedAcks(t *testing.T) {
+	acks := []Input{ack(2, 1, "eu", schemas.AckReceived), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 1, "us", schemas.AckReceived), ack(2, 1, "us", schemas.AckPrepared)}
+	var want string
+	orders := permutations(len(acks))
+	for _, order := range orders {
+		in := []Input{applied(1, terms(named))}
+		for _, i := range order {
+			in = append(in, acks[i], acks[i])
+		}
+		s, _ := fold(t, in...)
+		have := fmt.Sprintf("%+v %+v", s.Answers, s.Status)
+		if want == "" {
+			want = have
+		}
+		if have != want {
+			t.Errorf("order %v: %s\nwant %s", order, have, want)
+		}
+	}
+	t.Logf("%d orders", len(orders))
+}
+
+func permutations(n int) [][]int {
+	if n == 0 {
+		return [][]int{nil}
+	}
+	var out [][]int
+	for _, p := range permutations(n - 1) {
+		for at := range n {
+			q := append(append(append([]int{}, p[:at]...), n-1), p[at:]...)
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// TestBoundedBody: a reason that is too long is shortened, never the decision lost; what JSON can't carry is replaced.
+func TestBoundedBody(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	v := verdictOf(5, VerdictRollback)
+	for i := range 2000 {
+		g := schemas.GuardrailStatus{Name: fmt.Sprintf("g%04d", i), State: schemas.StateContinue, Estimate: &nan, Upper: &inf, LogEvidence: math.Inf(-1)}
+		if i == 1234 {
+			g.State = schemas.StateFailed
+		}
+		v.Verdict.Reason.Guardrails = append(v.Verdict.Reason.Guardrails, g)
+	}
+	v.Verdict.Reason.Sentence = strings.Repeat("é", MaxSentence)
+	_, words := fold(t, after(running(terms()), v)...)
+	expect(t, words, "#1 start prepare", "#2 start commit", "#3 rollback 41:10000 42:0 (route)")
+	s, _ := fold(t, running(terms())...)
+	_, effects := Step(s, v)
+	d := effects[0].Decision
+	if len(d.Body) > MaxBodyBytes || len(d.Decision.Reason.Guardrails) != 1 || d.Decision.Reason.Guardrails[0].Name != "g1234" {
+		t.Errorf("%d bytes, %d guardrails", len(d.Body), len(d.Decision.Reason.Guardrails))
+	}
+	if g := d.Decision.Reason.Guardrails[0]; g.Estimate != nil || g.Upper != nil || g.LogEvidence != -math.MaxFloat64 {
+		t.Errorf("guardrail %+v holds what JSON can't", g)
+	}
+	if len(d.Decision.Reason.Sentence) > MaxSentence || !strings.HasPrefix(v.Verdict.Reason.Sentence, d.Decision.Reason.Sentence) {
+		t.Errorf("sentence of %d bytes", len(d.Decision.Reason.Sentence))
+	}
+	if !math.IsNaN(*v.Verdict.Reason.Guardrails[0].Estimate) {
+		t.Error("the verdict that was given was changed")
+	}
+}
+
+func TestInputCodec(t *testing.T) {
+	for _, in := range []Input{applied(1, terms(named, weight)), ack(2, 1, "eu", schemas.AckPrepared), expire(3, "x/acks"),
+		command(4, CommandDelete, true), gap(5), verdictOf(6, VerdictHold), traffic(7, 8, 9)} {
+		b, err := EncodeInput(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		have, err := DecodeInput(b)
+		if err != nil || !reflect.DeepEqual(have, in) {
+			t.Errorf("%s: read back %+v (%v)", b, have, err)
+		}
+		for cut := range len(b) {
+			if _, err := DecodeInput(b[:cut]); err == nil {
+				t.Errorf("%s is accepted", b[:cut])
+			}
+		}
+	}
+	for _, bad := range []string{`{}`, `{"kind":"ack"}`, `{"kind":"pause","command":{}}`, `{"kind":"command","command":{"do":"delete"}}`,
+		`{"kind":"ack","ack":{},"expired":{}}`, `{"kind":"applied","applied":{"epoch":1}}`, `[]`, ``} {
+		if _, err := DecodeInput([]byte(bad)); err == nil {
+			t.Errorf("%s is accepted", bad)
+		}
+	}
+}
+
+// TestApplyRefuses what no decision could be written of, before it is an epoch.
+func TestApplyRefuses(t *testing.T) {
+	for name, change := range map[string]func(*Applied){
+		"no rollout":     func(a *Applied) { a.Terms.Rollout = "" },
+		"no model":       func(a *Applied) { a.Terms.Model = "" },
+		"no mode":        func(a *Applied) { a.Terms.Mode = "" },
+		"equal versions": func(a *Applied) { a.Terms.Canary = a.Terms.Baseline },
+		"no epoch":       func(a *Applied) { a.Epoch = 0 },
+		"no actor":       func(a *Applied) { a.Actor = schemas.Actor{} },
+		"weight":         func(a *Applied) { a.Terms.WeightBP = 10001 },
+		"bad chain":      func(a *Applied) { a.Prev = &schemas.Prev{ID: "x", Sha256: "y"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := applied(1, terms())
+			change(in.Applied)
+			if _, _, err := NewHead(0).Take(in); err == nil {
+				t.Error("it is taken")
+			}
+		})
+	}
+}
+
+// TestDeterministic: the same inputs give the same bytes.
+func TestDeterministic(t *testing.T) {
+	in := after(running(terms(func(t *Terms) { t.Labels = map[string]string{"a": "1", "b": "2", "c": "3"} })), verdictOf(5, VerdictRollback))
+	bodies := func() []byte {
+		var all bytes.Buffer
+		var s State
+		for _, i := range in {
+			var effects []Effect
+			s, effects = Step(s, i)
+			for _, e := range effects {
+				if e.Decision != nil {
+					all.Write(e.Decision.Body)
+				}
+			}
+		}
+		return all.Bytes()
+	}
+	want := bodies()
+	for range 20 {
+		if !bytes.Equal(bodies(), want) {
+			t.Fatal("two folds of the same inputs differ")
+		}
+	}
+}
