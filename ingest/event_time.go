@@ -14,14 +14,14 @@ func milliseconds(n *jsonNumber, text []byte) (int64, bool) {
 		return ms, true
 	}
 	x, ok := n.float(text)
-	if !ok || x < 0 || x > timeMax {
+	if !ok || x < 0 || x >= timeMax+1 {
 		return 0, false
 	}
 	return int64(math.Floor(x)), true
 }
 
-// parseRFC3339 returns the Unix milliseconds of a time as RFC 3339 writes it, rounded down, as time.Time's
-// UnmarshalText reads it: capital T and Z, two digits for each part, no leap second.
+// parseRFC3339 returns the Unix milliseconds of a time as RFC 3339 writes it, rounded down: capital T and Z, two digits for
+// each part, a point before the fraction. A leap second (:60) is refused, as by package time.
 func parseRFC3339(text []byte) (int64, bool) {
 	if len(text) < len("2006-01-02T15:04:05Z") || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' ||
 		text[16] != ':' {

@@ -96,7 +96,11 @@ func (d *jsonDecoder) needed(f field) bool {
 	if d.has(f) != nil {
 		return true
 	}
-	d.scan.bad = Invalidf(ReasonMissing, "a %s needs %q", d.event.Kind, f)
+	article := "a"
+	if d.event.Kind == schemas.KindOutcome {
+		article = "an"
+	}
+	d.scan.bad = Invalidf(ReasonMissing, "%s %s needs %q", article, d.event.Kind, f)
 	return false
 }
 

@@ -83,7 +83,7 @@ func (c *Connection) options() ([]kgo.Opt, error) {
 	}
 	options := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...), kgo.ClientID(id), kgo.Dialer(dial), kgo.DisableClientMetrics(),
-		kgo.RetryTimeout(requestWithin), kgo.MetadataMinAge(250 * time.Millisecond),
+		kgo.RetryTimeout(requestWithin), kgo.MetadataMinAge(time.Second),
 	}
 	if c.SASL != nil {
 		mechanism, err := c.SASL.mechanism()

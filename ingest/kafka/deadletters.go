@@ -55,7 +55,7 @@ func (d *DeadLetters) Write(ctx context.Context, l *ingest.DeadLetter) error {
 	d.pending.Add(1)
 	d.log.AppendAsync(ctx, e, func(e Entry, err error) {
 		if errors.Is(err, ErrTooBig) {
-			go d.withoutValue(ctx, e)
+			go d.withoutValue(ctx, e) // appending may wait for room, which this callback must not; Flush waits for both
 			return
 		}
 		d.settle(err)

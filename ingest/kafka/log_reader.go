@@ -59,7 +59,7 @@ func (l *Log) ReadFrom(ctx context.Context, offsets map[int32]int64) (*Reader, e
 // Next waits for the next entry. Its memory is the caller's. A *Gap is final: entries are missing. Other errors are the
 // context's, or a refusal of the broker, after which Next may be called again.
 func (r *Reader) Next(ctx context.Context) (Entry, error) {
-	for r.fault == nil {
+	for {
 		for len(r.ready) > 0 {
 			record := r.ready[0]
 			r.ready = r.ready[1:]
@@ -71,11 +71,13 @@ func (r *Reader) Next(ctx context.Context) (Entry, error) {
 				return entry(record), nil
 			}
 		}
+		if r.fault != nil {
+			return Entry{}, r.fault
+		}
 		if err := r.poll(ctx); err != nil {
 			return Entry{}, err
 		}
 	}
-	return Entry{}, r.fault
 }
 
 // entry is a record in our form.
@@ -97,16 +99,19 @@ func (r *Reader) poll(ctx context.Context) error {
 	}
 	var first error
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if r.fault != nil {
+			return // what comes after a gap isn't handed over
+		}
 		r.ready = append(r.ready, f.Records...)
 		if f.Err != nil && first == nil {
 			first = r.trouble(ctx, f.Partition, f.Err)
 		}
 	})
-	if ctx.Err() != nil && len(r.ready) == 0 {
+	switch {
+	case len(r.ready) > 0:
+		return nil // first what was read; an error comes again at the next fetch
+	case ctx.Err() != nil:
 		return ctx.Err()
-	}
-	if first != nil && len(r.ready) > 0 && r.fault == nil {
-		return nil // it comes again at the next fetch; first what was read
 	}
 	return first
 }
