@@ -64,6 +64,19 @@ func (b *block) add(w *window) {
 	}
 }
 
+// join takes in a later block.
+func (b *block) join(o *block) {
+	if b.empty() {
+		b.fromMs = o.fromMs
+	}
+	b.toMs = o.toMs
+	for arm := range windows.Arms {
+		b.n[arm] += o.n[arm]
+		b.k[arm] += o.k[arm]
+		b.hist[arm].add(o.hist[arm].buckets)
+	}
+}
+
 func (b *block) clear() {
 	b.fromMs, b.toMs = 0, 0
 	for arm := range windows.Arms {

@@ -88,7 +88,7 @@ func TestBlocks(t *testing.T) {
 			trial := newTrial(r, r, shape{components: 1, one: true})
 			for _, w := range tt.in {
 				if w.cut {
-					trial.cut(c)
+					trial.part(c)
 					continue
 				}
 				start := c.startMs + w.window*c.widthMs
@@ -167,5 +167,35 @@ func TestHorizon(t *testing.T) {
 	r := &schemas.Rollout{Window: time.Second, Stages: []schemas.Stage{{Max: 24 * time.Hour}}}
 	if got := horizon(r); got != 86400 {
 		t.Errorf("planned life is %d windows, want 86400", got)
+	}
+}
+
+// TestBatch holds what the intervals take together: no more than a sixteenth of the blocks so far, at most 8, never over a change of the share.
+func TestBatch(t *testing.T) {
+	var sizes []int64
+	var weight float64
+	var b batch
+	enter := func(b *batch) {
+		sizes = append(sizes, b.blocks)
+		weight += b.weight
+		if n := b.block.n[windows.Canary]; n != b.blocks || b.phi != 2 {
+			t.Errorf("batch of %d blocks holds %d events, phi %v", b.blocks, n, b.phi)
+		}
+	}
+	one := block{fromMs: 1, toMs: 2, n: [windows.Arms]int64{1, 1}}
+	for i := range 300 {
+		b.take(&one, closing{weight: 1, phi: 2, fresh: i == 203}, enter)
+	}
+	total := int64(0)
+	for i, n := range sizes {
+		if total += n; n > min(batchBlocks, 1+total/batchPart) {
+			t.Errorf("batch %d has %d blocks of %d", i, n, total)
+		}
+		if total > 203 && total-n < 203 {
+			t.Errorf("batch %d goes over the change of the share", i)
+		}
+	}
+	if weight != float64(total) || total < 300-batchBlocks {
+		t.Errorf("%d blocks with weight %v", total, weight)
 	}
 }

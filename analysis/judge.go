@@ -250,7 +250,7 @@ func (j *Judge) feed(g *guard, p *windows.Part, f feeding) {
 	switch {
 	case f.unequal || f.leave:
 	case f.cut && g.isContrast():
-		g.canary.cut(j.clock)
+		g.canary.part(j.clock)
 	default:
 		g.take(j.clock)
 	}

@@ -58,6 +58,7 @@ func (q *quantileContrast) increments(inc *increments, b *block, _ float64) bool
 type quantileAccount struct {
 	q       float64
 	history history[distTally, *distTally]
+	batch   batch
 	ratio   *stats.QuantileRatio // nil: no intervals
 }
 
@@ -72,8 +73,12 @@ func newQuantileAccount(q float64, intervals bool) *quantileAccount {
 func (a *quantileAccount) keep(b *block, c closing) {
 	a.history.add(distOf(b, true), b.fromMs, c.onset)
 	if a.ratio != nil {
-		a.ratio.Add(b.hist[windows.Canary].buckets, b.hist[windows.Baseline].buckets, c.weight, b.fromMs)
+		a.batch.take(b, c, a.enter)
 	}
+}
+
+func (a *quantileAccount) enter(b *batch) {
+	a.ratio.Add(b.block.hist[windows.Canary].buckets, b.block.hist[windows.Baseline].buckets, b.weight, b.block.fromMs)
 }
 
 func (a *quantileAccount) estimate(sinceMs int64) estimate {

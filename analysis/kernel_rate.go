@@ -64,6 +64,7 @@ func countsOf(b *block) stats.Counts {
 // rateAccount keeps a rate's blocks: R5 for the difference, R13 for the ratio.
 type rateAccount struct {
 	history    history[rateTally, *rateTally]
+	batch      batch
 	difference *stats.Difference // nil: no intervals
 	ratio      *stats.Ratio
 }
@@ -78,12 +79,15 @@ func newRateAccount(intervals bool) *rateAccount {
 
 func (a *rateAccount) keep(b *block, c closing) {
 	a.history.add(rateOf(b), b.fromMs, c.onset)
-	if a.difference == nil {
-		return
+	if a.difference != nil {
+		a.batch.take(b, c, a.enter)
 	}
-	counts := countsOf(b)
-	a.difference.Add(counts, c.phi, c.phi)
-	a.ratio.Add(counts, c.phi, c.phi)
+}
+
+func (a *rateAccount) enter(b *batch) {
+	counts := countsOf(&b.block)
+	a.difference.Add(counts, b.phi, b.phi)
+	a.ratio.Add(counts, b.phi, b.phi)
 }
 
 func (a *rateAccount) estimate(sinceMs int64) estimate {
@@ -168,11 +172,14 @@ func (a *rateLimitAccount) intervals(alpha float64) (value, ratio interval) {
 	return interval{lower, upper}, unknown
 }
 
+// rateLeast is the least share that bisect tells from 0.
+const rateLeast = 1e-9
+
 // bisect is the least x of [0, 1] at which a rising condition holds; 1 where it never does.
 func bisect(holds func(x float64) bool) float64 {
-	lo, hi := 0.0, 1.0
+	lo, hi := rateLeast, 1.0
 	if holds(lo) {
-		return lo
+		return 0
 	}
 	for range 50 {
 		if mid := (lo + hi) / 2; holds(mid) {

@@ -92,9 +92,22 @@ func (j *Judge) guardSentence(g *guard) string {
 	if g.patienceOut {
 		patience = fmt.Sprintf(", beyond it without a break for %s", durationText(j.rollout.Patience.Milliseconds()))
 	}
-	return fmt.Sprintf("%s %s %s: %s against %s since %s (%s%s; %s%s)%s.",
+	return fmt.Sprintf("%s %s %s: %s against %s since %s (%s%s%s)%s.",
 		capital(j.arm(windows.Canary)), g.harmText(), j.arm(windows.Baseline), g.valueText(e[windows.Canary].value),
-		g.valueText(e[windows.Baseline].value), at, g.effectText(e), g.boundText(since, j.nowMs), margin, patience, j.also(g))
+		g.valueText(e[windows.Baseline].value), at, g.sizeText(e, g.boundText(since, j.nowMs)), margin, patience, j.also(g))
+}
+
+// sizeText is the effect and its bound, as far as they are known, with a semicolon after them.
+func (g *guard) sizeText(e estimate, bound string) string {
+	text := g.effectText(e)
+	if text != "" && bound != "" {
+		text += ", "
+	}
+	text += bound
+	if text != "" {
+		text += "; "
+	}
+	return text
 }
 
 // also names the other guardrails that failed the same way.
@@ -177,18 +190,21 @@ func (g *guard) boundText(since, nowMs int64) string {
 	bound := ""
 	switch {
 	case relative && up && ratio.lower > 1:
-		bound = ", at least " + ratioText(ratio.lower)
+		bound = "at least " + ratioText(ratio.lower)
 	case relative && !up && ratio.upper < 1:
-		bound = ", at most " + ratioText(ratio.upper)
+		bound = "at most " + ratioText(ratio.upper)
 	case !relative && up && difference.lower > 0:
-		bound = ", at least " + pointsText(difference.lower)
+		bound = "at least " + pointsText(difference.lower)
 	case !relative && !up && difference.upper < 0:
-		bound = ", at least " + pointsText(difference.upper)
+		bound = "at least " + pointsText(difference.upper)
 	}
-	if bound != "" && since > g.canary.firstMs {
-		bound += " on average since " + timeText(g.canary.firstMs, nowMs)
+	switch {
+	case bound == "" || since <= g.canary.firstMs:
+		return bound
+	case g.spec.Kind == schemas.QuantileGuardrail: // its bound is no average: not all blocks are below it
+		return bound + " at times"
 	}
-	return bound
+	return bound + " on average since " + timeText(g.canary.firstMs, nowMs)
 }
 
 // ailmentSentence says what is wrong with the input, and what it means.
@@ -243,10 +259,10 @@ func percentText(share float64) string {
 	return digits(100*share) + " %"
 }
 
-// pointsText is a difference of shares in percentage points, with its sign.
+// pointsText is a difference of shares in percentage points, with its sign; empty when it is unknown.
 func pointsText(difference float64) string {
 	if math.IsNaN(difference) {
-		return "difference unknown"
+		return ""
 	}
 	return signed(100*difference) + " pp"
 }
@@ -273,10 +289,10 @@ func rounded(x float64, precision int) float64 {
 	return r
 }
 
-// ratioText is a factor.
+// ratioText is a factor; empty when it is unknown.
 func ratioText(r float64) string {
 	if math.IsNaN(r) || math.IsInf(r, 0) {
-		return "ratio unknown"
+		return ""
 	}
 	return "x" + strconv.FormatFloat(rounded(r, 3), 'f', -1, 64)
 }

@@ -130,20 +130,22 @@ func mergeMass(a, b []mass) []mass {
 	return append(append(out, a...), b...)
 }
 
-// massQuantile is the bucket that holds the quantile q of a list that isn't empty.
+// massQuantile is the bucket that holds the quantile q of a list that isn't empty: that of the K-th largest value, K the
+// tail's share of all, as the rank test counts it.
 func massQuantile(hist []mass, q float64) int32 {
+	const rounding = 1e-9 // of sums of weights
 	total := 0.0
 	for _, m := range hist {
 		total += m.weight
 	}
-	below := 0.0
-	for _, m := range hist {
-		below += m.weight
-		if below >= q*total {
-			return m.index
+	tail, above := (float64(tailPPM(q))/1e6-rounding)*total, 0.0
+	for i := len(hist) - 1; i > 0; i-- {
+		above += hist[i].weight
+		if above >= tail {
+			return hist[i].index
 		}
 	}
-	return hist[len(hist)-1].index
+	return hist[0].index
 }
 
 // bucketMiddle is the value that stands for a bucket: its geometric middle, within 0.55 % of each value in it.

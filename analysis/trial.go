@@ -28,6 +28,7 @@ type closing struct {
 	weight float64 // of the start mixture
 	phi    float64
 	onset  *onset
+	fresh  bool // the share has changed since the block tested before
 }
 
 // increments are one block's, per component of the grid.
@@ -47,6 +48,7 @@ type trial struct {
 
 	block   block
 	phiNow  float64 // of the open block: it changes only between blocks
+	fresh   bool    // the share has changed since the last tested block
 	weights startWeights
 	inc     increments
 	any     *stats.Mixture
@@ -92,6 +94,12 @@ func (t *trial) take(w *window, c clock) {
 	}
 }
 
+// part ends the open block at a change of the share.
+func (t *trial) part(c clock) {
+	t.cut(c)
+	t.fresh = true
+}
+
 // cut closes the open block: it is tested with what it has, or skipped where an arm is empty. A skipped block's
 // start weights go to the next one.
 func (t *trial) cut(c clock) {
@@ -112,7 +120,8 @@ func (t *trial) cut(c clock) {
 		t.pass.Step(t.inc.pass, passWeight(t.tested), b.fromMs)
 	}
 	t.onset.step(t.inc.any, b.fromMs)
-	t.account.keep(b, closing{weight: weight, phi: t.phiNow, onset: &t.onset})
+	t.account.keep(b, closing{weight: weight, phi: t.phiNow, onset: &t.onset, fresh: t.fresh})
+	t.fresh = false
 	if t.tested == 0 {
 		t.firstMs = b.fromMs
 	}

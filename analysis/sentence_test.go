@@ -1,0 +1,94 @@
+package analysis
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// TestSentences has every sentence that a person may wake up to.
+func TestSentences(t *testing.T) {
+	healthy := side{n: 900, errors: 3, latencyMs: 100, slow: 9, slowMs: 150}
+	well := side{n: 100, latencyMs: 100, slow: 1, slowMs: 150}
+	after := func(bad side, times int) func(s *script) {
+		return func(s *script) { s.play(53, healthy, well); s.play(times, healthy, bad) }
+	}
+	tests := []struct {
+		name  string
+		guard string
+		plan  func(r *schemas.Rollout)
+		play  func(s *script)
+		want  string
+	}{
+		{"not begun", "errors: rate error increase 0.5pp", nil, func(*script) {},
+			"There is no window yet in which both canary 42 and baseline 41 answered."},
+		{"undecided", "errors: rate error increase 0.5pp", nil, after(well, 1),
+			"Nothing is proven yet of canary 42 against baseline 41."},
+		{"errors", "errors: rate error increase 0.5pp", nil, after(side{n: 100, errors: 4}, 20),
+			"Canary 42 answers with more errors than baseline 41: 4 % against 0.33 % since 09:00:53 (+3.7 pp; margin 0.5 pp)."},
+		{"errors from the start", "errors: rate error increase 0.5pp", nil, func(s *script) { s.play(90, healthy, side{n: 100, errors: 4}) },
+			"Canary 42 answers with more errors than baseline 41: 4 % against 0.33 % since 09:00:00 (+3.7 pp, at least +0.57 pp; margin 0.5 pp)."},
+		{"relative", "errors: rate error increase 50%", nil, func(s *script) { s.play(90, healthy, side{n: 100, errors: 4}) },
+			"Canary 42 answers with more errors than baseline 41: 4 % against 0.33 % since 09:00:00 (x12, at least x1.6; margin 50 %)."},
+		{"p99", "p99: quantile 0.99 latency increase 20%", nil, after(side{n: 100, latencyMs: 100, slow: 20, slowMs: 1900}, 20),
+			"Canary 42 is slower (p99) than baseline 41: 1.91 s against 150 ms since 09:00:53 (x12.7, at least x4 at times; margin 20 %)."},
+		{"timeouts on top", "p99: quantile 0.99 latency increase 20%", nil, after(side{n: 100, latencyMs: 100, slow: 20, slowMs: math.Inf(1)}, 20),
+			"Canary 42 is slower (p99) than baseline 41: no answer against 150 ms since 09:00:53 (at least x4 at times; margin 20 %)."},
+		{"a limit", "outage: rate error above 5%", nil, after(side{n: 100, errors: 40}, 20),
+			"Canary 42 has its rate of error above the limit: 40 % since 09:00:53 (40 of 100), where the limit is 5 %; baseline 41 has 0.33 %."},
+		{"both arms", "outage: rate error above 5%", nil, func(s *script) { s.play(20, side{n: 900, errors: 300}, side{n: 100, errors: 30}) },
+			"Both canary 42 and baseline 41 are beyond the limit of outage: rolling back would not help."},
+		{"patience", "errors: rate error increase 0.5pp weight=0.1", func(r *schemas.Rollout) { r.Patience = 10 * time.Second },
+			func(s *script) { s.play(700, side{n: 900}, side{n: 200, errors: 2}) },
+			"Canary 42 answers with more errors than baseline 41: 1 % against 0 % since 09:00:00 (+1 pp, at least +0.39 pp; margin 0.5 pp, beyond it without a break for 10s)."},
+		{"missing", "errors: rate error increase 0.5pp", func(r *schemas.Rollout) { r.Stages[0].WeightBP = 1000 },
+			func(s *script) { s.play(53, healthy, well); s.play(9, side{n: 900}, side{}) },
+			"Nothing was heard of canary 42 since 09:00:53, while baseline 41 sent 4,500 predictions; about 500 of the former were due."},
+		{"passed", "errors: rate error increase 0.5pp", nil, func(s *script) { s.play(90, side{n: 900}, side{n: 100}) },
+			"Canary 42 keeps every margin that it was held to against baseline 41 (errors), after 1m of traffic."},
+		{"inconclusive", "errors: rate error increase 0.5pp", nil, func(s *script) { s.play(2, healthy, well); s.pause(time.Hour); s.play(1, healthy, well) },
+			"The stage's 1h are over and canary 42 is neither proven worse than baseline 41 nor proven within the margins of errors: a person must decide."},
+		{"another day", "errors: rate error increase 0.5pp", func(r *schemas.Rollout) { r.Stages[0].Max = 48 * time.Hour },
+			func(s *script) {
+				s.play(1, healthy, well)
+				s.pause(15*time.Hour - 2*time.Second)
+				s.play(60, healthy, side{n: 100, errors: 9})
+			},
+			"Canary 42 answers with more errors than baseline 41: 9 % against 0.33 % since 9 Oct 23:59:59 (+8.7 pp, at least +1.2 pp on average since 9 Oct 09:00:00; margin 0.5 pp)."},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := rolloutOf(guardrail(tt.guard))
+			if tt.plan != nil {
+				tt.plan(r)
+			}
+			s := newScript(t, r, Options{Phi: 1.5})
+			s.verdict = s.judge.verdict
+			tt.play(s)
+			if s.verdict.Sentence != tt.want {
+				t.Errorf("sentence\n got %s\nwant %s", s.verdict.Sentence, tt.want)
+			}
+		})
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	tests := []struct{ got, want string }{
+		{percentText(0), "0 %"}, {percentText(.00012), "0.012 %"}, {percentText(.0041), "0.41 %"}, {percentText(.4567), "45.7 %"}, {percentText(1), "100 %"},
+		{percentText(math.NaN()), "unknown"},
+		{pointsText(.038), "+3.8 pp"}, {pointsText(-.0002), "-0.02 pp"},
+		{latencyText(.5), "0.5 ms"}, {latencyText(189.6), "190 ms"}, {latencyText(2659), "2.66 s"}, {latencyText(math.Inf(1)), "no answer"},
+		{ratioText(1.2567), "x1.26"}, {ratioText(math.Inf(1)), ""}, {pointsText(math.NaN()), ""},
+		{countText(0), "0"}, {countText(999), "999"}, {countText(1000), "1,000"}, {countText(6930123), "6,930,123"},
+		{marginText("0.5pp"), "0.5 pp"}, {marginText("20%"), "20 %"}, {marginText("any"), "any"}, {marginText("50ms"), "50 ms"},
+		{quantileName(.99), "p99"}, {quantileName(.999), "p99.9"}, {quantileName(.5), "p50"},
+		{durationText(90_000), "1m30s"}, {durationText(300_000), "5m"}, {durationText(86_400_000), "24h"}, {durationText(10_000), "10s"},
+	}
+	for _, tt := range tests {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package analysis
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// TestStatus compares a whole status with what the script says, and checks what a table can't: bounds around estimates.
+func TestStatus(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("errors: rate error increase 0.5pp weight=3")), Options{Phi: 1})
+	s.play(300, side{n: 900, errors: 9}, side{n: 100, errors: 1})
+	s.play(20, side{n: 900, errors: 9}, side{n: 100, errors: 11})
+	got := s.judge.Status()[0]
+	if !(got.LogEvidence > got.Threshold && got.LogAny >= got.LogEvidence && *got.Lower < *got.Estimate && *got.Estimate < *got.Upper) {
+		t.Errorf("evidence %.2f of %.2f, any %.2f; %v < %v < %v", got.LogEvidence, got.Threshold, got.LogAny, *got.Lower, *got.Estimate, *got.Upper)
+	}
+	if r := got.Ratio; !(*r.Lower < *r.Estimate && *r.Estimate < *r.Upper && math.Abs(*r.Estimate-(520./32000)/.01) < 1e-9) {
+		t.Errorf("ratio %v < %v < %v", *r.Lower, *r.Estimate, *r.Upper)
+	}
+	want := got // what the test has checked already, and the rest by value
+	share := func(x float64) *float64 { return &x }
+	want.Name, want.State, want.On, want.Unit, want.Margin = "errors", schemas.StateFailed, schemas.OnRollback, "share", "0.5pp"
+	want.Estimate, want.SinceHarm = share(520./32000-.01), share(.1)
+	want.Threshold, want.PassThreshold, want.Phi = math.Log(4/.15), math.Log(20), 1
+	want.Baseline = schemas.ArmCount{N: 320 * 900, Events: 320 * 9, Value: share(.01)}
+	want.Canary = schemas.ArmCount{N: 32000, Events: 520, Value: share(520. / 32000)}
+	want.HarmBegan = schemas.Time(startMs + 300_000)
+	want.FirstWindow, want.LastWindow = schemas.Time(startMs), schemas.Time(startMs+319_000)
+	g, w := text(t, got), text(t, want)
+	if g != w {
+		t.Errorf("status\n got %s\nwant %s", g, w)
+	}
+}
+
+// text is JSON with numbers to nine digits.
+func text(t *testing.T, s schemas.GuardrailStatus) string {
+	t.Helper()
+	for _, x := range []*float64{s.Estimate, s.SinceHarm, s.Baseline.Value, s.Canary.Value, &s.Threshold} {
+		if x != nil {
+			*x = math.Round(*x*1e9) / 1e9
+		}
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestStatusOfEveryKind holds that every sort of guardrail can be written as JSON at any time, with units that fit.
+func TestStatusOfEveryKind(t *testing.T) {
+	tests := []struct {
+		guard string
+		unit  string
+	}{
+		{"a: rate error increase 0.5pp", "share"}, {"b: rate error increase 20%", "ratio"}, {"c: rate error above 5%", "share"},
+		{"d: quantile 0.99 latency increase 20%", "ratio"}, {"e: quantile 0.99 latency above 200ms", "ms"},
+		{"f: quantile 0.5 tokens above 3", "number"}, {"g: sample cpu 0.9 increase 5pp", "share"}, {"h: rate click decrease 2%", "ratio"},
+	}
+	var guards []schemas.Guardrail
+	for _, tt := range tests {
+		guards = append(guards, guardrail(tt.guard))
+	}
+	r := rolloutOf(guards...)
+	r.Outcomes = []schemas.OutcomeSpec{{Name: "click", Within: time.Minute}}
+	s := newScript(t, r, Options{})
+	hold := func() {
+		t.Helper()
+		for i, st := range s.judge.Status() {
+			if st.Unit != tests[i].unit {
+				t.Errorf("%s: unit %s, want %s", tests[i].guard, st.Unit, tests[i].unit)
+			}
+			if _, err := json.Marshal(st); err != nil {
+				t.Errorf("%s: %v", tests[i].guard, err)
+			}
+		}
+	}
+	hold()
+	for range 40 {
+		at := s.atMs
+		// A tenth of the canary's requests time out: its p99 has no number.
+		s.play(1, side{n: 900, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 100, errors: 30, latencyMs: 100, slow: 10, slowMs: math.Inf(1)})
+		s.outcomes("click", at, side{n: 900, clicks: 90}, side{n: 100, clicks: 9})
+		s.atMs = at
+		s.samples(side{cpu: 20, high: 1}, side{cpu: 20, high: 2})
+	}
+	hold()
+	byName := map[string]schemas.GuardrailStatus{}
+	for _, st := range s.judge.Status() {
+		byName[st.Name] = st
+	}
+	if slo := byName["e"]; slo.State != failed || slo.Estimate != nil || *slo.Lower < 100 {
+		t.Errorf("p99 without a number: %s", text(t, slo))
+	}
+	if outage := byName["c"]; !(*outage.Lower < .3 && .3 < *outage.Upper && *outage.Lower > .05 && math.Abs(*outage.Estimate-.3) < 1e-9) {
+		t.Errorf("rate above a limit: %s", text(t, outage))
+	}
+}
+
+// TestLimitIntervals holds that a limit's interval contains the truth and closes in on it.
+func TestLimitIntervals(t *testing.T) {
+	r := rolloutOf(guardrail("slo: quantile 0.9 latency above 120ms"), guardrail("outage: rate error above 20%"))
+	s := newScript(t, r, Options{Phi: 1})
+	width := math.Inf(1)
+	for range 5 {
+		s.play(40, side{n: 10}, side{n: 100, errors: 7, latencyMs: 100, slow: 15, slowMs: 150})
+		st := s.judge.Status()
+		if !(*st[0].Lower >= 99 && *st[0].Lower <= 150 && (st[0].Upper == nil || *st[0].Upper >= 149)) {
+			t.Errorf("p90: %v to %v, true 150", *st[0].Lower, st[0].Upper)
+		}
+		if !(*st[1].Lower < .07 && *st[1].Upper > .07 && *st[1].Upper-*st[1].Lower < width) {
+			t.Errorf("rate: %v to %v, true .07, width before %v", *st[1].Lower, *st[1].Upper, width)
+		}
+		width = *st[1].Upper - *st[1].Lower
+	}
+}
+
+// TestStandardized holds that estimates compare like with like under a ramp and drift.
+func TestStandardized(t *testing.T) {
+	r := rolloutOf(guardrail("p50: quantile 0.5 latency increase 20%"), guardrail("errors: rate error increase 1pp"))
+	s := newScript(t, r, Options{Phi: 1})
+	s.play(100, side{n: 9900, latencyMs: 50, errors: 99}, side{n: 100, latencyMs: 50, errors: 1})
+	s.play(101, side{n: 5000, latencyMs: 200, errors: 500}, side{n: 5000, latencyMs: 200, errors: 500})
+	for _, st := range s.judge.Status() {
+		want := 1.
+		if st.Unit == "share" {
+			want = 0
+		}
+		if got := *st.Estimate; math.Abs(got-want) > .01 {
+			t.Errorf("%s: estimate %v of equal arms, want %v", st.Name, got, want)
+		}
+	}
+	whole := s.guard("errors").canary.account.estimate(0)
+	pooled := float64(whole[windows.Baseline].events) / float64(whole[windows.Baseline].n)
+	if pooled > .05 {
+		t.Fatalf("the plain pool gives the baseline %.3f: the test shows nothing", pooled)
+	}
+}
+
+// TestDeterminism holds that the same parts give the same evidence, bit for bit, whoever holds their memory.
+func TestDeterminism(t *testing.T) {
+	run := func(scribble bool) ([]float64, Verdict) {
+		r := rolloutOf(errors05, guardrail("p99: quantile 0.99 latency increase 20%"), guardrail("outage: rate error above 5%"))
+		s := newScript(t, r, Options{})
+		var evidence []float64
+		for i := range int64(400) {
+			p := s.serving(side{n: 200 + i%37, errors: i % 3, latencyMs: 100, slow: i % 5, slowMs: 130}, side{n: 20 + i%7, errors: i % 2, latencyMs: 100, slow: i % 3, slowMs: 140})
+			s.verdict = s.judge.Step(p)
+			s.atMs += 1000
+			evidence = s.judge.Evidence(evidence)
+			if scribble { // the merger uses a part's memory again
+				for arm := range windows.Arms {
+					for c := range p.Cells[arm] {
+						clear(p.Cells[arm][c].Hist)
+					}
+				}
+				*p = windows.Part{}
+			}
+		}
+		return evidence, s.verdict
+	}
+	first, v1 := run(false)
+	second, v2 := run(true)
+	if !slices.Equal(first, second) || v1.Sentence != v2.Sentence || v1.EventMs != v2.EventMs {
+		t.Error("two runs over the same parts differ")
+	}
+	if len(first) != 400*(3+3+4+2+1) {
+		t.Errorf("%d numbers of evidence", len(first))
+	}
+}
+
+// TestStepAllocations holds that a Step that closes no block and changes nothing allocates nothing.
+func TestStepAllocations(t *testing.T) {
+	s := benchScript(t)
+	parts := make([]*windows.Part, 0, 200)
+	for range 200 {
+		parts = append(parts, s.serving(side{n: 5, latencyMs: 100}, side{}))
+		s.atMs += 1000
+	}
+	for _, p := range parts[:100] {
+		s.judge.Step(p)
+	}
+	before, i := s.judge.guards[0].canary.tested, 100
+	if allocs := testing.AllocsPerRun(90, func() { s.judge.Step(parts[i]); i++ }); allocs != 0 {
+		t.Errorf("%v allocations a step", allocs)
+	}
+	if after := s.judge.guards[0].canary.tested; after != before {
+		t.Fatalf("%d blocks were tested: the test shows nothing", after-before)
+	}
+}
+
+// benchScript is a judge with the default guardrails, warmed up.
+func benchScript(t testing.TB) *script {
+	r := rolloutOf(
+		guardrail("errors: rate error increase 0.5pp weight=3"), guardrail("outage: rate error above 5%"),
+		guardrail("timeouts: rate timeout increase 0.2pp"), guardrail("hang: rate timeout above 5%"),
+		guardrail("p99: quantile 0.99 latency increase 20% weight=3"), guardrail("crawl: quantile 0.9 latency increase 100%"),
+	)
+	r.Stages[0].Max = 24 * time.Hour
+	s := &script{rollout: r, judge: NewJudge(r, Options{}), keys: Metrics(r), atMs: startMs}
+	s.play(100, side{n: 900, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 100, latencyMs: 100, slow: 1, slowMs: 150})
+	return s
+}
+
+func BenchmarkStep(b *testing.B) {
+	for _, bench := range []struct {
+		name             string
+		baseline, canary side
+		options          Options
+	}{
+		{"open", side{n: 5, latencyMs: 100}, side{}, Options{}},
+		{"block", side{n: 990, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 10, latencyMs: 100}, Options{}},
+		{"block/intervals=no", side{n: 990, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 10, latencyMs: 100}, Options{NoIntervals: true}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			s := benchScript(b)
+			s.judge = NewJudge(s.rollout, bench.options)
+			s.play(100, side{n: 990, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 10, latencyMs: 100})
+			p := s.serving(bench.baseline, bench.canary)
+			b.ReportAllocs()
+			for b.Loop() {
+				p.StartMs += 1000
+				s.judge.Step(p)
+			}
+		})
+	}
+}
