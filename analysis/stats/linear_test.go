@@ -40,7 +40,7 @@ func (l law) pays(f func(k float64) float64) float64 {
 }
 
 // lawEnd is where the infinite laws are cut off.
-const lawEnd = 1500
+const lawEnd = 700
 
 func binomialLaw(n int, p float64) law {
 	var l law

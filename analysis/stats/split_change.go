@@ -22,17 +22,18 @@ import (
 //   - The reference period has one share, what follows has another, with the same prior: for changes early on. The
 //     reference is closed by counts alone: at the first block at whose end each arm has had 1,000 units, or 100 blocks
 //     with units have passed.
-//   - From some block on the odds are off by one of SplitTilts factors from the estimate of all units before that block: for changes
-//     later on, against all that was seen, not against a reference that has long been outgrown. The block has the weight that the caller
-//     gives (the start mixture).
+//   - From some block after that on the odds are off by one of SplitTilts factors from the estimate of all units before that
+//     block: for changes later on, against all that was seen, not against a reference that has long been outgrown. The block has the weight
+//     that the caller gives (the start mixture); what was given before the reference closed starts just after it.
 //
-// The unknown share costs about log(n)/2 nats. Cost: two logarithms for each tilt. State is two Mixtures' worth of floats.
+// The unknown share costs about log(n)/2 nats. Cost: two logarithms for each tilt.
 // The zero value is not ready; see NewSplitChange. Owned by one goroutine.
 type SplitChange struct {
 	n, k       float64 // all units, and the canary's
 	refN, refK float64 // the same, of the reference once it is closed
 	blocks     int
 	closed     bool
+	waiting    float64 // weight given before the reference closed
 	whole      float64 // log probability of all arms under Jeffreys' prior
 	tilts      *Mixture
 	inc        [SplitTilts]float64
@@ -58,11 +59,10 @@ func (s *SplitChange) Add(n, k, weight float64, at int64) {
 	}
 	// The probability of this block's arms given the past, under Jeffreys' prior.
 	given := logRise(s.k+0.5, k) + logRise(s.n-s.k+0.5, n-k) - logRise(s.n+1, n)
-	share := (s.k + 0.5) / (s.n + 1)
-	for j, d := range splitGrid {
-		s.inc[j] = k*d - n*math.Log1p(share*math.Expm1(d)) + k*math.Log(share) + (n-k)*math.Log1p(-share) - given
+	s.waiting += weight
+	if s.closed {
+		s.bet(n, k, given, at)
 	}
-	s.tilts.Step(s.inc[:], weight, at)
 	s.whole += given
 	s.n += n
 	s.k += k
@@ -74,6 +74,17 @@ func (s *SplitChange) Add(n, k, weight float64, at int64) {
 	}
 	s.logE = logAddExp(early, late) - math.Ln2 - maxLikelihood(s.n, s.k)
 	s.logMax = max(s.logMax, s.logE)
+}
+
+// bet lets the tilts play one block, each against what Jeffreys' prior gave its arms.
+func (s *SplitChange) bet(n, k, given float64, at int64) {
+	share := (s.k + 0.5) / (s.n + 1)
+	constant := k*math.Log(share) + (n-k)*math.Log1p(-share) - given
+	for j, d := range splitGrid {
+		s.inc[j] = k*d - n*math.Log1p(share*math.Expm1(d)) + constant
+	}
+	s.tilts.Step(s.inc[:], s.waiting, at)
+	s.waiting = 0
 }
 
 // settle closes the reference period at the end of a block, from counts alone.
@@ -95,7 +106,7 @@ func (s *SplitChange) LogMax() float64 { return s.logMax }
 // Share is the canary's share of all units; NaN before the first.
 func (s *SplitChange) Share() float64 { return s.k / s.n }
 
-// Began estimates the label of the block at which the share changed; see Mixture.Began.
+// Began estimates the label of the block at which the share changed (see Mixture.Began); 0 until the reference is closed.
 func (s *SplitChange) Began() int64 { return s.tilts.Began() }
 
 // maxLikelihood is the log of the largest p^k (1-p)^(n-k).

@@ -44,3 +44,13 @@ func negativeBinomial(r *rand.Rand, mean, phi float64) float64 {
 	}
 	return poisson(r, distuv.Gamma{Alpha: mean / (phi - 1), Beta: 1 / (phi - 1), Src: r}.Rand())
 }
+
+// binomialLimit is the 99.9 % point of Binomial(runs, p): a count above it is no accident.
+func binomialLimit(runs int, p float64) int {
+	law := distuv.Binomial{N: float64(runs), P: p}
+	limit := 0
+	for law.CDF(float64(limit)) < 0.999 {
+		limit++
+	}
+	return limit
+}
