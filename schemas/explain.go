@@ -48,12 +48,8 @@ func explainedValues(r *Rollout) map[string]string {
 	if r.Acks.Routers != nil {
 		values["spec.acks.routers"] = flowList(r.Acks.Routers)
 	}
-	for _, key := range []string{"latencyGranularity", "state"} {
-		f := specForm.find(key)
-		if f.def != "" {
-			values["spec."+key] = f.def
-		}
-	}
+	// These have one value, for now.
+	values["spec.latencyGranularity"] = specForm.find("latencyGranularity").def
 	values["spec.state.mode"] = stateForm.find("mode").def
 	return values
 }

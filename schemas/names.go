@@ -7,22 +7,25 @@ import (
 
 // Names of what stands in NATS.
 const (
-	StreamName        = "STREAMCANARY"
-	RoutesBucket      = "streamcanary-routes"   // key: RouteKey(model); value: a Signed decision
-	RolloutsBucket    = "streamcanary-rollouts" // keys: SpecKey and StateKey of a rollout
-	HeartbeatSubject  = "streamcanary.heartbeat"
-	decisionSubject   = "streamcanary.decision."
-	ackSubject        = "streamcanary.ack."
-	noticeSubject     = "streamcanary.event."
-	AllDecisions      = decisionSubject + ">" // every model's decisions
-	AllAcks           = ackSubject + ">"      // every consumer's acks
-	AllNotices        = noticeSubject + ">"   // every model's notices
-	HeaderMessageID   = "Nats-Msg-Id"         // the decision's id
-	HeaderKeyID       = "Sc-Key-Id"           // which key signed
-	HeaderSignature   = "Sc-Signature"        // base64 of the Ed25519 signature over the exact body
-	HeaderPublicKey   = "Sc-Public-Key"       // base64 of the key; only subscribers that trust on first use look at it
-	hexDigits         = "0123456789ABCDEF"
-	encodedByteLength = 3
+	StreamName       = "STREAMCANARY"
+	RoutesBucket     = "streamcanary-routes"   // key: RouteKey(model); value: a Signed decision
+	RolloutsBucket   = "streamcanary-rollouts" // keys: SpecKey and StateKey of a rollout
+	HeartbeatSubject = "streamcanary.heartbeat"
+	decisionSubject  = "streamcanary.decision."
+	ackSubject       = "streamcanary.ack."
+	noticeSubject    = "streamcanary.event."
+	AllDecisions     = decisionSubject + ">" // every model's decisions
+	AllAcks          = ackSubject + ">"      // every consumer's acks
+	AllNotices       = noticeSubject + ">"   // every model's notices
+	HeaderMessageID  = "Nats-Msg-Id"         // the decision's id
+	HeaderKeyID      = "Sc-Key-Id"           // which key signed
+	HeaderSignature  = "Sc-Signature"        // base64 of the Ed25519 signature over the exact body
+	HeaderPublicKey  = "Sc-Public-Key"       // base64 of the key; only subscribers that trust on first use look at it
+)
+
+const (
+	hexDigits    = "0123456789ABCDEF"
+	encodedBytes = 3 // a byte that needs it: =XX
 )
 
 // plainByte says whether a byte stands for itself in a subject or key.
@@ -52,7 +55,7 @@ func EncodeName(name string) (string, error) {
 
 // DecodeName reads a token that EncodeName wrote, and refuses every other one.
 func DecodeName(token string) (string, error) {
-	if token == "" || len(token) > encodedByteLength*MaxNameBytes {
+	if token == "" || len(token) > encodedBytes*MaxNameBytes {
 		return "", fmt.Errorf("decode name: a token of %d bytes is none", len(token))
 	}
 	name := make([]byte, 0, len(token))

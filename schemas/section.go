@@ -17,7 +17,7 @@ type section struct {
 	path     string
 }
 
-// node returns the value of a key, or its default, or nil.
+// value returns what stands at a key, or its default, or nil.
 func (s section) value(key string) *yaml.Node {
 	if n := child(s.node, key); n != nil {
 		return n
@@ -65,13 +65,7 @@ func (s section) duration(key string) time.Duration {
 
 // under returns the mapping at a key; a missing one reads as all defaults.
 func (s section) under(key string) section {
-	f, n := &s.field(key).form, s.value(key)
-	if n != nil {
-		f = f.pick(n)
-	}
-	for ; f.kind != mappingForm && f.or != nil; f = f.or {
-	}
-	return section{s.problems, n, f, join(s.path, key)}
+	return section{s.problems, s.value(key), &s.field(key).form, join(s.path, key)}
 }
 
 // items returns the mappings of a list, or nil.
