@@ -1,19 +1,133 @@
 package windows
 
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"math"
+)
+
 // A Digest is a running sha256 over merged parts and what else a replay must reproduce. The zero value is ready.
-type Digest struct{}
+type Digest struct {
+	h   hash.Hash
+	buf []byte
+}
+
+// What an entry of a digest is.
+const (
+	digestPart = iota + 1
+	digestFloats
+	digestBytes
+)
 
 // Part adds the canonical bytes of a part.
-func (d *Digest) Part(p *Part) {}
+func (d *Digest) Part(p *Part) { d.write(digestPart, PartBytes(d.buf[:0], p)) }
 
-// Floats adds numbers rounded to 1e-9.
-func (d *Digest) Floats(xs []float64) {}
+// Floats adds numbers rounded to 1e-9. Infinities and NaN are kept as such.
+func (d *Digest) Floats(xs []float64) {
+	b := d.buf[:0]
+	for _, x := range xs {
+		if rounded := math.Round(x * 1e9); !math.IsInf(rounded, 0) && !math.IsNaN(rounded) {
+			x = rounded + 0 // one zero
+		}
+		if math.IsNaN(x) {
+			x = math.NaN() // one NaN
+		}
+		b = binary.BigEndian.AppendUint64(b, math.Float64bits(x))
+	}
+	d.write(digestFloats, b)
+}
 
-// Bytes adds bytes, framed by their length.
-func (d *Digest) Bytes(b []byte) {}
+// Bytes adds bytes.
+func (d *Digest) Bytes(b []byte) { d.write(digestBytes, append(d.buf[:0], b...)) }
+
+// write adds an entry, framed by its length.
+func (d *Digest) write(what byte, b []byte) {
+	if d.h == nil {
+		d.h = sha256.New()
+	}
+	frame := binary.AppendUvarint([]byte{what}, uint64(len(b)))
+	d.h.Write(frame)
+	d.h.Write(b)
+	d.buf = b
+}
 
 // Sum returns the digest so far in lower-case hex. More can be added after it.
-func (d *Digest) Sum() string { return "" }
+func (d *Digest) Sum() string {
+	if d.h == nil {
+		d.h = sha256.New()
+	}
+	return hex.EncodeToString(d.h.Sum(nil))
+}
 
-// PartBytes appends the canonical bytes of a part to dst.
-func PartBytes(dst []byte, p *Part) []byte { return dst }
+// PartBytes appends the canonical bytes of a part to dst: all that it counts, and neither a name of a metric nor of where it came from. Integers are
+// zigzag varints (counts of elements unsigned), floats big-endian; text has its length before it. In order: format (1), kind, name, start, overflow; then for
+// each arm its cells (n, k, buckets as distance from the last index and count, slices), and of a serving part the traffic.
+func PartBytes(dst []byte, p *Part) []byte {
+	dst = append(dst, 1, byte(p.Kind))
+	dst = appendText(dst, p.Name)
+	dst = binary.AppendVarint(dst, p.StartMs)
+	dst = appendBool(dst, p.Overflow)
+	for arm := range Arms {
+		dst = binary.AppendUvarint(dst, uint64(len(p.Cells[arm])))
+		for i := range p.Cells[arm] {
+			dst = appendCellBytes(dst, &p.Cells[arm][i])
+		}
+		if p.Kind == Serving {
+			dst = appendTrafficBytes(dst, &p.Traffic[arm])
+		}
+	}
+	return dst
+}
+
+func appendCellBytes(dst []byte, c *Cell) []byte {
+	dst = binary.AppendVarint(dst, c.N)
+	dst = binary.AppendVarint(dst, c.K)
+	dst = binary.AppendUvarint(dst, uint64(len(c.Hist)))
+	last := int64(0)
+	for _, b := range c.Hist {
+		dst = binary.AppendVarint(dst, int64(b.Index)-last)
+		dst = binary.AppendUvarint(dst, uint64(b.Count))
+		last = int64(b.Index)
+	}
+	for _, s := range c.Slices {
+		dst = binary.AppendVarint(dst, s.N)
+		dst = binary.AppendVarint(dst, s.K)
+	}
+	return dst
+}
+
+func appendTrafficBytes(dst []byte, t *Traffic) []byte {
+	for _, n := range []int64{t.Events, t.Served, t.Late} {
+		dst = binary.AppendVarint(dst, n)
+	}
+	dst = binary.BigEndian.AppendUint64(dst, math.Float64bits(t.SampledMin))
+	dst = binary.BigEndian.AppendUint64(dst, math.Float64bits(t.SampledMax))
+	for _, n := range t.Slices {
+		dst = binary.AppendVarint(dst, n)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(t.Units)))
+	for _, u := range t.Units {
+		dst = binary.BigEndian.AppendUint64(dst, u.Unit)
+		dst = binary.BigEndian.AppendUint64(dst, u.Pick)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(t.Hosts)))
+	for _, h := range t.Hosts {
+		dst = appendText(dst, h.Host)
+		dst = binary.AppendVarint(dst, h.Events)
+		dst = binary.AppendVarint(dst, h.Late)
+	}
+	return appendBool(dst, t.UnitsFull)
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func appendBool(dst []byte, b bool) []byte {
+	if b {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}

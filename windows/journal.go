@@ -1,7 +1,278 @@
 package windows
 
-// EncodePart returns the journal bytes of a part: an Arrow IPC stream that is complete in itself.
-func EncodePart(key Key, part *Part) ([]byte, error) { return nil, nil }
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
 
-// DecodePart reads what EncodePart wrote. Anything else is an error, never a panic. The part is the caller's.
-func DecodePart(b []byte) (Key, *Part, error) { return Key{}, nil, nil }
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/ipc"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/cespare/xxhash/v2"
+)
+
+// The journal bytes of a part are one Arrow IPC stream: a schema, and one record with a row per arm. For each cell it has the
+// columns `<metric>.n`, `<metric>.k` (int64), `<metric>.hist` (list of struct bucket int32, count uint32) and `<metric>.slices` (list of
+// struct n, k int64; empty where all are zero); a serving part has those of trafficFields behind them. The key is in the schema's metadata,
+// with a hash over everything, so that damage never looks like counts.
+
+// The metadata's keys, in their order; journalVersion is the format's.
+var metadataKeys = []string{"format", "rollout", "epoch", "plan", "topic", "partition", "kind", "name", "start_ms", "overflow", "sum"}
+
+const journalVersion = "streamcanary part 1"
+
+// ErrDamaged is DecodePart's error for bytes that EncodePart didn't write.
+var ErrDamaged = errors.New("not a part, or damaged")
+
+var (
+	histType   = arrow.ListOfNonNullable(structOf("bucket", arrow.PrimitiveTypes.Int32, "count", arrow.PrimitiveTypes.Uint32))
+	sliceType  = arrow.ListOfNonNullable(structOf("n", arrow.PrimitiveTypes.Int64, "k", arrow.PrimitiveTypes.Int64))
+	unitsType  = arrow.ListOfNonNullable(structOf("unit", arrow.PrimitiveTypes.Uint64, "pick", arrow.PrimitiveTypes.Uint64))
+	hostsType  = arrow.ListOfNonNullable(structOf("host", arrow.BinaryTypes.Binary, "events", arrow.PrimitiveTypes.Int64, "late", arrow.PrimitiveTypes.Int64))
+	countsType = arrow.ListOfNonNullable(arrow.PrimitiveTypes.Int64)
+)
+
+// trafficFields are the columns of a serving part beside its cells.
+var trafficFields = []arrow.Field{
+	{Name: "@events", Type: arrow.PrimitiveTypes.Int64},
+	{Name: "@served", Type: arrow.PrimitiveTypes.Int64},
+	{Name: "@late", Type: arrow.PrimitiveTypes.Int64},
+	{Name: "@sampled_min", Type: arrow.PrimitiveTypes.Float64},
+	{Name: "@sampled_max", Type: arrow.PrimitiveTypes.Float64},
+	{Name: "@slices", Type: countsType},
+	{Name: "@units", Type: unitsType},
+	{Name: "@hosts", Type: hostsType},
+	{Name: "@units_full", Type: arrow.FixedWidthTypes.Boolean},
+}
+
+// structOf returns a struct type of pairs of a name and a type.
+func structOf(pairs ...any) arrow.DataType {
+	var fields []arrow.Field
+	for i := 0; i < len(pairs); i += 2 {
+		fields = append(fields, arrow.Field{Name: pairs[i].(string), Type: pairs[i+1].(arrow.DataType)})
+	}
+	return arrow.StructOf(fields...)
+}
+
+const cellFields = 4
+
+// fieldsOf returns the columns of a part with these cells.
+func fieldsOf(kind PartKind, metrics []string) []arrow.Field {
+	var fields []arrow.Field
+	for _, m := range metrics {
+		fields = append(fields,
+			arrow.Field{Name: m + ".n", Type: arrow.PrimitiveTypes.Int64},
+			arrow.Field{Name: m + ".k", Type: arrow.PrimitiveTypes.Int64},
+			arrow.Field{Name: m + ".hist", Type: histType},
+			arrow.Field{Name: m + ".slices", Type: sliceType})
+	}
+	if kind == Serving {
+		fields = append(fields, trafficFields...)
+	}
+	return fields
+}
+
+// EncodePart returns the journal bytes of a part: an Arrow IPC stream that is complete in itself. The error says what
+// of the part has no place there.
+func EncodePart(key Key, part *Part) ([]byte, error) {
+	if err := checkPart(key, part); err != nil {
+		return nil, fmt.Errorf("encode part of %v at %d: %w", part.Stream, part.StartMs, err)
+	}
+	metadata := arrow.NewMetadata(metadataKeys, metadataOf(key, part))
+	schema := arrow.NewSchema(fieldsOf(part.Kind, part.Metrics), &metadata)
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer b.Release()
+	for arm := range Arms {
+		for i := range part.Cells[arm] {
+			appendCell(b, i*cellFields, &part.Cells[arm][i])
+		}
+		if part.Kind == Serving {
+			appendTraffic(b, len(part.Metrics)*cellFields, &part.Traffic[arm])
+		}
+	}
+	record := b.NewRecord()
+	defer record.Release()
+	var out bytes.Buffer
+	w := ipc.NewWriter(&out, ipc.WithSchema(schema))
+	if err := w.Write(record); err != nil {
+		return nil, fmt.Errorf("encode part of %v at %d: %w", part.Stream, part.StartMs, err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("encode part of %v at %d: %w", part.Stream, part.StartMs, err)
+	}
+	return out.Bytes(), nil
+}
+
+func metadataOf(key Key, part *Part) []string {
+	return []string{
+		journalVersion, key.Rollout, strconv.FormatInt(key.Epoch, 10), key.Plan, key.Partition.Topic,
+		strconv.FormatInt(int64(key.Partition.Number), 10), part.Kind.String(), part.Name,
+		strconv.FormatInt(part.StartMs, 10), strconv.FormatBool(part.Overflow), strconv.FormatUint(sumOf(key, part), 16),
+	}
+}
+
+// sumOf hashes all that a record says.
+func sumOf(key Key, part *Part) uint64 {
+	var b []byte
+	for _, s := range append([]string{key.Rollout, key.Plan, key.Partition.Topic}, part.Metrics...) {
+		b = appendText(b, s)
+	}
+	b = binary.AppendVarint(b, key.Epoch)
+	b = binary.AppendVarint(b, int64(key.Partition.Number))
+	return xxhash.Sum64(PartBytes(b, part))
+}
+
+func appendCell(b *array.RecordBuilder, at int, c *Cell) {
+	b.Field(at).(*array.Int64Builder).Append(c.N)
+	b.Field(at + 1).(*array.Int64Builder).Append(c.K)
+	hist := b.Field(at + 2).(*array.ListBuilder)
+	hist.Append(true)
+	for _, bucket := range c.Hist {
+		s := hist.ValueBuilder().(*array.StructBuilder)
+		s.Append(true)
+		s.FieldBuilder(0).(*array.Int32Builder).Append(bucket.Index)
+		s.FieldBuilder(1).(*array.Uint32Builder).Append(bucket.Count)
+	}
+	slices := b.Field(at + 3).(*array.ListBuilder)
+	slices.Append(true)
+	if c.Slices == [Slices]SliceCount{} {
+		return
+	}
+	for _, count := range c.Slices {
+		appendPair(slices, count.N, count.K)
+	}
+}
+
+func appendPair(list *array.ListBuilder, a, b int64) {
+	s := list.ValueBuilder().(*array.StructBuilder)
+	s.Append(true)
+	s.FieldBuilder(0).(*array.Int64Builder).Append(a)
+	s.FieldBuilder(1).(*array.Int64Builder).Append(b)
+}
+
+func appendTraffic(b *array.RecordBuilder, at int, t *Traffic) {
+	for i, n := range []int64{t.Events, t.Served, t.Late} {
+		b.Field(at + i).(*array.Int64Builder).Append(n)
+	}
+	b.Field(at + 3).(*array.Float64Builder).Append(t.SampledMin)
+	b.Field(at + 4).(*array.Float64Builder).Append(t.SampledMax)
+	counts := b.Field(at + 5).(*array.ListBuilder)
+	counts.Append(true)
+	counts.ValueBuilder().(*array.Int64Builder).AppendValues(t.Slices[:], nil)
+	units := b.Field(at + 6).(*array.ListBuilder)
+	units.Append(true)
+	for _, u := range t.Units {
+		s := units.ValueBuilder().(*array.StructBuilder)
+		s.Append(true)
+		s.FieldBuilder(0).(*array.Uint64Builder).Append(u.Unit)
+		s.FieldBuilder(1).(*array.Uint64Builder).Append(u.Pick)
+	}
+	hosts := b.Field(at + 7).(*array.ListBuilder)
+	hosts.Append(true)
+	for _, h := range t.Hosts {
+		s := hosts.ValueBuilder().(*array.StructBuilder)
+		s.Append(true)
+		s.FieldBuilder(0).(*array.BinaryBuilder).AppendString(h.Host)
+		s.FieldBuilder(1).(*array.Int64Builder).Append(h.Events)
+		s.FieldBuilder(2).(*array.Int64Builder).Append(h.Late)
+	}
+	b.Field(at + 8).(*array.BooleanBuilder).Append(t.UnitsFull)
+}
+
+// DecodePart reads what EncodePart wrote. Anything else is ErrDamaged, never a panic, and takes memory in proportion to its length.
+// The part is the caller's.
+func DecodePart(b []byte) (key Key, part *Part, err error) {
+	defer func() {
+		if r := recover(); r != nil { // Arrow's reader trusts the offsets in its input
+			key, part, err = Key{}, nil, fmt.Errorf("decode part of %d bytes: %w: %v", len(b), ErrDamaged, r)
+		}
+	}()
+	key, part, err = decodePart(b)
+	if err != nil {
+		return Key{}, nil, fmt.Errorf("decode part of %d bytes: %w: %w", len(b), ErrDamaged, err)
+	}
+	return key, part, nil
+}
+
+func decodePart(b []byte) (Key, *Part, error) {
+	if !bytes.HasSuffix(b, endOfStream) {
+		return Key{}, nil, errors.New("it has no end")
+	}
+	frames := &frameReader{rest: b}
+	r, err := ipc.NewReader(frames, ipc.WithAllocator(&boundedMemory{left: 4*len(b) + 1<<16}))
+	if err != nil {
+		return Key{}, nil, err
+	}
+	record, err := r.Read()
+	if err != nil {
+		return Key{}, nil, err
+	}
+	key, part, sum, err := decodeSchema(record.Schema())
+	if err != nil {
+		return Key{}, nil, err
+	}
+	if err := decodeRows(record, part); err != nil {
+		return Key{}, nil, err
+	}
+	if _, err := r.Read(); err != io.EOF || len(frames.rest) > 0 {
+		return Key{}, nil, errors.New("it holds more than one record")
+	}
+	if err := checkPart(key, part); err != nil {
+		return Key{}, nil, err
+	}
+	if want := sumOf(key, part); sum != want {
+		return Key{}, nil, fmt.Errorf("its sum is %x, not %x", want, sum)
+	}
+	return key, part, nil
+}
+
+// endOfStream is how every Arrow IPC stream ends that was closed.
+var endOfStream = []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}
+
+// A frameReader gives an Arrow reader its input, and refuses lengths beyond it before memory is taken for them: the
+// reader takes a message's length in a read of four bytes.
+type frameReader struct{ rest []byte }
+
+func (f *frameReader) Read(p []byte) (int, error) {
+	if len(f.rest) == 0 {
+		return 0, io.EOF
+	}
+	if len(p) == 4 && len(f.rest) >= 4 {
+		n := binary.LittleEndian.Uint32(f.rest)
+		if n != 1<<32-1 && int64(n) > int64(len(f.rest)) {
+			return 0, fmt.Errorf("a message of %d bytes in the last %d", n, len(f.rest))
+		}
+	}
+	n := copy(p, f.rest)
+	f.rest = f.rest[n:]
+	return n, nil
+}
+
+// boundedMemory is an allocator for reading: it panics where more is asked for than the input can need.
+type boundedMemory struct{ left int }
+
+// Allocate implements memory.Allocator.
+func (m *boundedMemory) Allocate(size int) []byte {
+	if size < 0 || size > m.left {
+		panic(fmt.Sprintf("%d bytes of memory asked for, %d expected at most", size, m.left))
+	}
+	m.left -= size
+	return make([]byte, size)
+}
+
+// Reallocate implements memory.Allocator.
+func (m *boundedMemory) Reallocate(size int, b []byte) []byte {
+	if size <= len(b) {
+		return b[:size]
+	}
+	grown := m.Allocate(size)
+	copy(grown, b)
+	return grown
+}
+
+// Free implements memory.Allocator.
+func (m *boundedMemory) Free([]byte) {}

@@ -1,0 +1,185 @@
+package windows
+
+import (
+	"fmt"
+
+	"streamcanary/schemas"
+)
+
+// Add takes the next event of a partition. Offset never falls within a partition, and is that of the event's record; appendMs is the time
+// at which the broker appended it, or 0 where it didn't say. The event's memory is the caller's again on return. The class is final,
+// except Counted (Pending until its window is sealed) and Pending (an outcome that waits; an event held aside): Counts has what
+// became of them. With Invalid comes an error that says why. Add panics after Finish.
+func (s *Stage) Add(p int, e *schemas.Event, offset, appendMs int64) (Class, error) {
+	if s.finished {
+		panic(fmt.Sprintf("windows: event added to partition %d at offset %d after the end of the logs", p, offset))
+	}
+	src := s.sources[p]
+	if len(src.restored) > 0 || src.idle {
+		s.resume(src, offset)
+	}
+	src.begin(offset, s.reach.stepMs)
+	if err := s.check(src, e, appendMs); err != nil {
+		s.counts.add(e.Kind, Invalid, 1)
+		return Invalid, fmt.Errorf("take %s: partition %v offset %d time %d: %w", e.Kind, src.at, offset, e.TimeMs, err)
+	}
+	if appendMs == 0 && s.jumps(src, e) {
+		return s.holdAside(src, e, offset), nil
+	}
+	if len(src.held) > 0 {
+		s.reject(src)
+	}
+	class := s.take(src, e)
+	s.counts.add(e.Kind, class, 1)
+	return class, nil
+}
+
+// resume ends a ruling of idleness, and applies what a recovery remembers of earlier ones.
+func (s *Stage) resume(src *source, offset int64) {
+	if src.idle {
+		src.idle = false
+		s.idle--
+	}
+	for len(src.restored) > 0 && src.restored[0].Offset < offset {
+		ruling := src.restored[0]
+		src.restored = src.restored[1:]
+		for _, k := range kinds {
+			s.carry(src, k, ruling.HighMs[k])
+		}
+	}
+}
+
+// check says why an event can't be taken at all.
+func (s *Stage) check(src *source, e *schemas.Event, appendMs int64) error {
+	switch {
+	case e.Kind == schemas.KindUnknown || e.Kind > schemas.KindSample || !src.carries[e.Kind]:
+		return fmt.Errorf("the partition carries no %s", e.Kind)
+	case e.TimeMs > MaxTimeMs || e.TimeMs < -MaxTimeMs:
+		return ErrTime
+	case appendMs > 0 && e.TimeMs-appendMs > s.limits.MaxAheadMs:
+		return ErrAhead
+	}
+	return nil
+}
+
+// jumps says whether an event is too far ahead of its partition.
+func (s *Stage) jumps(src *source, e *schemas.Event) bool {
+	highest := src.high[schemas.KindUnknown]
+	return highest != NoTime && e.TimeMs-highest > s.limits.MaxJumpMs
+}
+
+// holdAside keeps an event until MaxHeld in a row confirm each other: then all of them are taken, as if read now. The class is this event's.
+func (s *Stage) holdAside(src *source, e *schemas.Event, offset int64) Class {
+	if len(src.held) < MaxHeld-1 {
+		src.hold(e, offset)
+		s.counts.add(e.Kind, Pending, 1)
+		return Pending
+	}
+	held := src.held
+	src.held = nil
+	for i := range held {
+		kind := held[i].event.Kind
+		s.counts.move(kind, Pending, s.take(src, &held[i].event), 1)
+	}
+	class := s.take(src, e)
+	s.counts.add(e.Kind, class, 1)
+	return class
+}
+
+// reject gives up the events that were held aside.
+func (s *Stage) reject(src *source) {
+	for _, h := range src.held {
+		s.counts.move(h.event.Kind, Pending, Invalid, 1)
+		err := fmt.Errorf("take %s: partition %v offset %d time %d: %w", h.event.Kind, src.at, h.offset, h.event.TimeMs, ErrAhead)
+		s.rejected = append(s.rejected, Rejected{src.place, h.offset, err})
+	}
+	src.held = nil
+}
+
+// take puts an event where it belongs, and moves its partition's watermark.
+func (s *Stage) take(src *source, e *schemas.Event) Class {
+	var class Class
+	switch e.Kind {
+	case schemas.KindPrediction:
+		class = s.takePrediction(src, e)
+	case schemas.KindOutcome:
+		class = s.takeOutcome(src, e)
+	default:
+		class = s.takeSample(src, e)
+	}
+	s.rise(src, e.Kind, e.TimeMs)
+	return class
+}
+
+// rise moves the watermark of a source, and seals what that lets seal.
+func (s *Stage) rise(src *source, kind schemas.Kind, ms int64) {
+	src.high[schemas.KindUnknown] = max(src.high[schemas.KindUnknown], ms)
+	before := src.high[kind]
+	if ms <= before {
+		return
+	}
+	src.high[kind] = ms
+	switch {
+	case kind == schemas.KindOutcome:
+		if before < s.nextOutcome && ms >= s.nextOutcome {
+			s.settle()
+		}
+	case ms >= src.seal[kind]:
+		s.sealSource(src, kind)
+		s.settle()
+	}
+}
+
+// takeSample classes a sample and, if it counts, keeps its reading.
+func (s *Stage) takeSample(src *source, e *schemas.Event) Class {
+	r := s.byModel[string(e.Model)]
+	if r == nil {
+		return Other
+	}
+	arm, ok := r.arm(e.Version)
+	start := floorTo(e.TimeMs, r.WidthMs)
+	if !ok || start < r.start {
+		return Other
+	}
+	name := sampleName(&r.resources, e.Name)
+	if name < 0 {
+		return Unused
+	}
+	l := r.lanes[src.place]
+	if start < l.samples.mark {
+		return Late
+	}
+	o := s.window(r, &r.resources, &l.samples, start)
+	slice := -1
+	if arm == Baseline && r.resources.slices {
+		slice = sliceOf(e.Host)
+	}
+	rows := s.shop.rowsOf(&r.resources, o, arm, name)
+	rows.addSample(&r.resources, e, slice)
+	s.shop.reduceFull(&r.resources, o, rows, arm, name)
+	o.counted++
+	s.open[schemas.KindSample]++
+	return Counted
+}
+
+func sampleName(l *layout, name []byte) int {
+	for i, known := range l.names {
+		if string(name) == known {
+			return i
+		}
+	}
+	return -1
+}
+
+// window returns the open window of a strand that starts at start, made if it isn't there.
+func (s *Stage) window(r *rollout, l *layout, in *strand, start int64) *openWindow {
+	o, place := in.open.at(start)
+	if o != nil {
+		return o
+	}
+	o = s.shop.window(Stream{Kind: l.kind}, l, start)
+	in.open = append(in.open, nil)
+	copy(in.open[place+1:], in.open[place:])
+	in.open[place] = o
+	return o
+}

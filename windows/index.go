@@ -1,0 +1,242 @@
+package windows
+
+import "math/bits"
+
+// An index remembers predictions by id: to join outcomes to them, and to know copies. It is one open-addressing table of 24-byte
+// slots without pointers, so that the garbage collector has nothing to walk. Several entries may have one id (versions,
+// attempts, partitions, hashes that collide).
+//
+// Nothing is deleted: who looks an entry up decides by its time whether it still counts, so that what is in the table by chance
+// never decides. A table that is full is left, a few slots with each insertion, for one of twice the live entries;
+// those that nobody can ever need again stay behind.
+type index struct {
+	stale  func(*slot) bool // says that nobody will ever need an entry again
+	slots  []slot
+	filled int    // slots taken
+	full   int    // filled at which the table is left
+	old    []slot // the table before, being left; nil when that is done
+	moved  int    // slots of old before this one are done with
+	rest   int    // entries of old from there on
+	steps  int    // slots of old to move with each insertion
+}
+
+// A slot is one entry; key 0 is free.
+type slot struct {
+	key  uint64 // hash of the id; 1 for 0
+	when uint64 // time and plan, as packWhen has them
+	what uint64 // the rest, as packWhat has it
+}
+
+const (
+	indexMin    = 1 << 10 // slots of the smallest table
+	moveMin     = 8       // slots moved with each insertion, at least
+	stalePeeks  = 1 << 10 // slots looked at to guess how many entries are live
+	bytesOfSlot = 24
+)
+
+// home returns where the search for a key starts in a table of n slots.
+func home(key uint64, n int) int {
+	high, _ := bits.Mul64(key, uint64(n))
+	return int(high)
+}
+
+// len returns the number of entries, those included that nobody needs.
+func (x *index) len() int { return x.filled + x.rest }
+
+// bytes returns the memory of the tables.
+func (x *index) bytes() int { return bytesOfSlot * (len(x.slots) + len(x.old)) }
+
+// insert adds an entry, without looking for others of its key.
+func (x *index) insert(s slot) {
+	s.key = max(s.key, 1)
+	x.move(x.steps)
+	if x.filled >= x.full {
+		x.leave()
+	}
+	x.put(s)
+}
+
+func (x *index) put(s slot) {
+	at := home(s.key, len(x.slots))
+	for x.slots[at].key != 0 {
+		if at++; at == len(x.slots) {
+			at = 0
+		}
+	}
+	x.slots[at] = s
+	x.filled++
+}
+
+// move carries live entries of up to n slots over from the old table.
+func (x *index) move(n int) {
+	if x.old == nil {
+		return
+	}
+	for ; n > 0 && x.moved < len(x.old) && x.filled < x.full; n-- {
+		s := &x.old[x.moved]
+		x.moved++
+		if s.key == 0 {
+			continue
+		}
+		x.rest--
+		if !x.stale(s) {
+			x.put(*s)
+		}
+	}
+	if x.moved == len(x.old) {
+		x.old, x.moved, x.rest = nil, 0, 0
+	}
+}
+
+// leave starts with another table, sized by a guess at the live entries. A guess that was too low shows when that table is full
+// before the old one is empty: then everything is rebuilt at once.
+func (x *index) leave() {
+	if x.old != nil {
+		x.rebuild()
+		return
+	}
+	live := x.guessLive()
+	x.old, x.moved, x.rest = x.slots, 0, x.filled
+	x.start(max(indexMin, live*9/5, x.filled/4))
+	x.steps = max(moveMin, len(x.old)/max(1, x.full-live)+1)
+	if len(x.old) == 0 {
+		x.old = nil
+	}
+}
+
+// rebuild moves every live entry to a new table at once.
+func (x *index) rebuild() {
+	tables := [][]slot{x.slots, x.old[x.moved:]}
+	live := 0
+	for _, table := range tables {
+		for i := range table {
+			if table[i].key != 0 && !x.stale(&table[i]) {
+				live++
+			}
+		}
+	}
+	x.old, x.moved, x.rest = nil, 0, 0
+	x.start(max(indexMin, live*9/5))
+	for _, table := range tables {
+		for i := range table {
+			if table[i].key != 0 && !x.stale(&table[i]) {
+				x.put(table[i])
+			}
+		}
+	}
+}
+
+// start begins an empty table of n slots, to be left at four fifths.
+func (x *index) start(n int) {
+	x.slots, x.filled, x.full = make([]slot, n), 0, n/5*4
+}
+
+func (x *index) guessLive() int {
+	if len(x.slots) == 0 {
+		return 0
+	}
+	taken, live := 0, 0
+	peeks := min(stalePeeks, len(x.slots))
+	for i := range peeks {
+		s := &x.slots[i*len(x.slots)/peeks]
+		if s.key == 0 {
+			continue
+		}
+		taken++
+		if !x.stale(s) {
+			live++
+		}
+	}
+	return x.filled * live / max(1, taken)
+}
+
+// A finder goes through the entries of one key. It is valid until the next insertion.
+type finder struct {
+	key     uint64
+	slots   []slot
+	at      int
+	from    int // slots before this one have been moved
+	old     []slot
+	oldFrom int
+}
+
+func (x *index) find(key uint64) finder {
+	key = max(key, 1)
+	return finder{key: key, slots: x.slots, at: home(key, len(x.slots)), old: x.old, oldFrom: x.moved}
+}
+
+// next returns the next entry of the key, or nil.
+func (f *finder) next() *slot {
+	for {
+		if s := f.scan(); s != nil {
+			return s
+		}
+		if f.old == nil {
+			return nil
+		}
+		f.slots, f.at, f.from, f.old = f.old, home(f.key, len(f.old)), f.oldFrom, nil
+	}
+}
+
+func (f *finder) scan() *slot {
+	if len(f.slots) == 0 {
+		return nil
+	}
+	for f.slots[f.at].key != 0 {
+		s, at := &f.slots[f.at], f.at
+		if f.at++; f.at == len(f.slots) {
+			f.at = 0
+		}
+		if s.key == f.key && at >= f.from {
+			return s
+		}
+	}
+	return nil
+}
+
+// What an entry's words hold. `when`: 47 bits of time from -MaxTimeMs on, 16 of the plan. `what`: from the lowest bit on, 16 bits of
+// outcomes already matched, 24 of the attempt, 16 of the source, 3 of the calibration slice, then the arm, and whether outcomes can
+// be joined to it.
+const (
+	planBits                            = 16
+	attemptShift, sourceShift           = 16, 40
+	sliceShift, armShift, joinableShift = 56, 59, 60
+
+	// otherPlan marks the id of a prediction under no rollout.
+	otherPlan = 1<<planBits - 1
+
+	maxAttempt = 1<<24 - 1 // attempts beyond count as this one
+)
+
+func packWhen(ms int64, plan int) uint64 {
+	return uint64(ms+MaxTimeMs+1)<<planBits | uint64(plan)
+}
+
+func packWhat(source int, attempt int32, arm Arm, slice int, joinable bool) uint64 {
+	w := uint64(min(max(attempt, 0), maxAttempt))<<attemptShift | uint64(source)<<sourceShift |
+		uint64(slice)<<sliceShift | uint64(arm)<<armShift
+	if joinable {
+		w |= 1 << joinableShift
+	}
+	return w
+}
+
+func (s *slot) timeMs() int64  { return int64(s.when>>planBits) - MaxTimeMs - 1 }
+func (s *slot) plan() int      { return int(s.when & (1<<planBits - 1)) }
+func (s *slot) attempt() int64 { return int64(s.what >> attemptShift & maxAttempt) }
+func (s *slot) source() int    { return int(s.what >> sourceShift & (1<<planBits - 1)) }
+func (s *slot) slice() int     { return int(s.what >> sliceShift & (Slices - 1)) }
+func (s *slot) arm() Arm       { return Arm(s.what >> armShift & 1) }
+func (s *slot) joinable() bool { return s.what>>joinableShift&1 == 1 }
+
+// identity is what copies of one prediction have in common beside the id: plan, source, arm and attempt.
+func (s *slot) identity() uint64 {
+	return s.what&(maxAttempt<<attemptShift|(1<<planBits-1)<<sourceShift|1<<armShift) | uint64(s.plan())
+}
+
+// match notes an outcome, by its place in the plan, and says whether it is the entry's first of it.
+func (s *slot) match(outcome int) bool {
+	first := s.what>>outcome&1 == 0
+	s.what |= 1 << outcome
+	return first
+}

@@ -1,0 +1,122 @@
+package windows
+
+import (
+	"slices"
+	"sort"
+)
+
+// joinedWindows is the windows of one partition whose outcomes aren't all sealed, ascending by start. An outcome may come a day after
+// its prediction, so there may be many: numbers only, no pointers.
+type joinedWindows struct {
+	outcomes int
+	windows  []joinedWindow
+	counts   []uint32 // outcomeWords for each window and outcome
+	sealed   int      // windows from the front that are done with
+}
+
+// joinedWindow counts the predictions of a window that an outcome can follow: served and answered.
+type joinedWindow struct {
+	start  int64
+	n      [Arms]uint32
+	slices [Slices]uint32 // of the baseline
+	over   bool           // the index was full: some are not in it
+}
+
+// What is counted of one outcome in one window: predictions with such an outcome per arm and per slice of the baseline, and the
+// outcomes that matched.
+const (
+	wordSlices   = Arms
+	wordMatched  = Arms + Slices
+	outcomeWords = Arms + Slices + 1
+)
+
+// find returns the place of the window that starts at start, or where it belongs.
+func (j *joinedWindows) find(start int64) (int, bool) {
+	i := len(j.windows)
+	for near := max(j.sealed, i-4); i > near && j.windows[i-1].start > start; {
+		i--
+	}
+	if i > j.sealed && j.windows[i-1].start > start {
+		i = j.sealed + sort.Search(i-j.sealed, func(k int) bool { return j.windows[j.sealed+k].start > start })
+	}
+	if i > j.sealed && j.windows[i-1].start == start {
+		return i - 1, true
+	}
+	return i, false
+}
+
+// open returns the window that starts at start, made if it isn't there.
+func (j *joinedWindows) open(start int64) *joinedWindow {
+	i, found := j.find(start)
+	if !found {
+		j.windows = slices.Insert(j.windows, i, joinedWindow{start: start})
+		stride := j.outcomes * outcomeWords
+		j.counts = slices.Grow(j.counts, stride)[:len(j.counts)+stride]
+		copy(j.counts[(i+1)*stride:], j.counts[i*stride:])
+		clear(j.counts[i*stride : (i+1)*stride])
+	}
+	return &j.windows[i]
+}
+
+// words returns what is counted of an outcome in window i.
+func (j *joinedWindows) words(i, outcome int) []uint32 {
+	from := (i*j.outcomes + outcome) * outcomeWords
+	return j.counts[from : from+outcomeWords]
+}
+
+// count adds a prediction that outcomes can be joined to.
+func (w *joinedWindow) count(arm Arm, slice int) {
+	w.n[arm]++
+	if arm == Baseline {
+		w.slices[slice]++
+	}
+}
+
+// match adds an outcome; first says that it is its prediction's first, copied that it isn't to be counted among the matched ones.
+func (j *joinedWindows) match(i, outcome int, s *slot, first, copied bool) {
+	words := j.words(i, outcome)
+	if !copied {
+		words[wordMatched]++
+	}
+	if !first {
+		return
+	}
+	words[s.arm()]++
+	if s.arm() == Baseline {
+		words[wordSlices+s.slice()]++
+	}
+}
+
+// cells fills an outcome's part with what is counted in window i.
+func (j *joinedWindows) cells(i, outcome int, p *Part) {
+	w, words := &j.windows[i], j.words(i, outcome)
+	for arm := range Arms {
+		p.Cells[arm][0].N, p.Cells[arm][0].K = int64(w.n[arm]), int64(words[arm])
+	}
+	for slice := range Slices {
+		p.Cells[Baseline][0].Slices[slice] = SliceCount{int64(w.slices[slice]), int64(words[wordSlices+slice])}
+	}
+	p.Overflow = p.Overflow || w.over
+}
+
+// drop is done with the windows that start before a time: all their outcomes are sealed.
+func (j *joinedWindows) drop(before int64) {
+	for j.sealed < len(j.windows) && j.windows[j.sealed].start < before {
+		j.sealed++
+	}
+	if j.sealed < 64 || j.sealed < len(j.windows)/2 {
+		return
+	}
+	stride := j.outcomes * outcomeWords
+	j.counts = j.counts[:copy(j.counts, j.counts[j.sealed*stride:])]
+	j.windows = j.windows[:copy(j.windows, j.windows[j.sealed:])]
+	j.sealed = 0
+}
+
+// last returns the end of the last window, or NoTime.
+func (j *joinedWindows) last(width int64) int64 {
+	if len(j.windows) == j.sealed {
+		return NoTime
+	}
+	return j.windows[len(j.windows)-1].start + width
+}

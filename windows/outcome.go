@@ -1,0 +1,242 @@
+package windows
+
+import (
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"streamcanary/schemas"
+)
+
+// takeOutcome classes an outcome as Unused, Late or Duplicate, or lets it wait until its prediction must have been read.
+//
+// Late and Duplicate are judged here by the longest lateness and `within` of the rollouts that name the outcome; whether it counts for a rollout is
+// judged by that rollout's own, when it is resolved: so what is sealed for one rollout doesn't depend on the others. A duplicate is resolved
+// like the first one: what is counted is predictions with such an outcome, and they don't become more by it.
+func (s *Stage) takeOutcome(src *source, e *schemas.Event) Class {
+	name, latenessMs, withinMs := s.namedBy(e)
+	if name < 0 {
+		return Unused
+	}
+	high := src.high[schemas.KindOutcome]
+	if e.TimeMs < minus(high, latenessMs) {
+		return Late
+	}
+	w := waiting{key: max(xxhash.Sum64(e.ID), 1), timeMs: e.TimeMs, highMs: high, name: name}
+	if len(e.Model) > 0 {
+		w.model = xxhash.Sum64(e.Model)
+	}
+	if len(e.Version) > 0 {
+		w.version = xxhash.Sum64(e.Version)
+	}
+	w.copied = s.rememberOutcome(src, e, &w, minus(high, latenessMs+withinMs))
+	class := Pending
+	if w.copied {
+		class = Duplicate
+	}
+	if len(s.queue) >= s.limits.PendingOutcomes {
+		s.lose(&w)
+		if !w.copied {
+			class = Unmatched
+		}
+		return class
+	}
+	s.queue.push(w)
+	return class
+}
+
+// namedBy returns the place of an outcome's name, with the longest lateness and `within` of the rollouts that it can count for; -1 if none.
+func (s *Stage) namedBy(e *schemas.Event) (name int32, latenessMs, withinMs int64) {
+	at, known := s.nameAt[string(e.Name)]
+	if !known || s.names[at].plans == 0 {
+		return -1, 0, 0
+	}
+	if len(e.Model) == 0 {
+		return at, s.names[at].latenessMs, s.names[at].withinMs
+	}
+	r := s.byModel[string(e.Model)]
+	if r == nil || r.ordinal(at) < 0 {
+		return -1, 0, 0
+	}
+	return at, r.LatenessMs, r.outcomes[r.ordinal(at)].withinMs
+}
+
+// rememberOutcome looks for an earlier copy of an outcome in its partition that happened at or after a time, and notes this one.
+func (s *Stage) rememberOutcome(src *source, e *schemas.Event, w *waiting, after int64) bool {
+	key := identityOf(w.key, e.Name, e.EventID)
+	what := packWhat(src.place, 0, 0, 0, false)
+	for f := s.outcomes.find(key); ; {
+		known := f.next()
+		if known == nil {
+			break
+		}
+		if known.what != what {
+			continue
+		}
+		copied := known.timeMs() >= after
+		known.when = packWhen(max(known.timeMs(), w.timeMs), 0)
+		return copied
+	}
+	if s.outcomes.len() >= s.limits.PendingOutcomes {
+		s.outcomes.rebuild()
+	}
+	if s.outcomes.len() >= s.limits.PendingOutcomes {
+		s.stats.ForgottenOutcomes++
+		return false
+	}
+	s.outcomes.insert(slot{key: key, when: packWhen(w.timeMs, 0), what: what})
+	return false
+}
+
+// identityOf mixes what copies of one outcome have in common into one hash.
+func identityOf(id uint64, name, event []byte) uint64 {
+	const odd = 0x9e3779b97f4a7c15
+	h := (id ^ xxhash.Sum64(name)*odd) * odd
+	h ^= h >> 32
+	return max((h^xxhash.Sum64(event))*odd, 1)
+}
+
+func (s *Stage) outcomeStale(e *slot) bool {
+	high := s.sources[e.source()].high[schemas.KindOutcome]
+	return e.timeMs() < minus(high, s.reach.latenessMax+s.reach.withinMax)
+}
+
+// lose gives up an outcome that there is no room for: the windows in which it could have counted get Overflow.
+func (s *Stage) lose(w *waiting) {
+	s.stats.LostOutcomes++
+	for _, r := range s.rollouts {
+		if r == nil || r.ordinal(w.name) < 0 {
+			continue
+		}
+		o := &r.outcomes[r.ordinal(w.name)]
+		o.lostFrom = min(o.lostFrom, w.timeMs-o.withinMs)
+		o.lostTo = max(o.lostTo, w.timeMs+r.LatenessMs)
+	}
+}
+
+// resolve settles the outcomes that happened before a time: everything that they could count for has been read.
+func (s *Stage) resolve(before int64) {
+	for len(s.queue) > 0 && s.queue[0].timeMs < before {
+		w := s.queue.pop()
+		class := s.join(&w)
+		if w.copied {
+			continue
+		}
+		s.counts.move(schemas.KindOutcome, Pending, class, 1)
+	}
+}
+
+// join counts an outcome for its prediction in every rollout that has one, and returns its class: the first of Matched, Late,
+// Outside, Other, Unmatched that holds in one of them.
+func (s *Stage) join(w *waiting) Class {
+	class := Unmatched
+	name := &s.names[w.name]
+	s.joining = s.joining[:0]
+	for f := s.predictions.find(w.key); ; {
+		e := f.next()
+		if e == nil {
+			break
+		}
+		after := w.timeMs - e.timeMs()
+		if e.plan() != otherPlan {
+			s.joining = appendNew(s.joining, e.plan())
+		} else if after >= -name.latenessMs && after <= name.reachMs {
+			class = Other
+		}
+	}
+	for _, plan := range s.joining {
+		r := s.rollouts[plan]
+		if r == nil || r.ordinal(w.name) < 0 || (w.model != 0 && w.model != r.model) {
+			continue
+		}
+		if c := s.joinTo(r, r.ordinal(w.name), w); rank(c) < rank(class) {
+			class = c
+		}
+	}
+	return class
+}
+
+func appendNew(list []int, n int) []int {
+	if slices.Contains(list, n) {
+		return list
+	}
+	return append(list, n)
+}
+
+// rank orders the classes of a resolved outcome.
+func rank(c Class) int {
+	switch c {
+	case Matched:
+		return 0
+	case Late:
+		return 1
+	case Outside:
+		return 2
+	case Other:
+		return 3
+	}
+	return 4
+}
+
+// joinTo counts an outcome for its prediction in one rollout. Of the predictions in time, it is the highest attempt's; then the latest, the
+// greater version's, the greater partition's.
+func (s *Stage) joinTo(r *rollout, at int, w *waiting) Class {
+	o := &r.outcomes[at]
+	var best *slot
+	class := Unmatched
+	for f := s.predictions.find(w.key); ; {
+		e := f.next()
+		if e == nil {
+			break
+		}
+		after := w.timeMs - e.timeMs()
+		switch {
+		case e.plan() != r.slot || !e.joinable() || (w.version != 0 && w.version != r.versions[e.arm()]):
+		case after < -r.LatenessMs || after > o.reachMs:
+		case after > o.withinMs:
+			class = Outside
+		case best == nil || s.before(r, best, e):
+			best = e
+		}
+	}
+	late := w.timeMs < minus(w.highMs, r.LatenessMs)
+	switch {
+	case late && (best != nil || class == Outside):
+		return Late
+	case best == nil:
+		return class
+	}
+	return s.match(r, at, w, best)
+}
+
+// before says whether another prediction goes before the best one so far.
+func (s *Stage) before(r *rollout, best, e *slot) bool {
+	switch {
+	case e.attempt() != best.attempt():
+		return e.attempt() > best.attempt()
+	case e.timeMs() != best.timeMs():
+		return e.timeMs() > best.timeMs()
+	case e.arm() != best.arm():
+		return e.arm() == r.tieArm
+	}
+	a, b := s.sources[e.source()].at, s.sources[best.source()].at
+	return a.Topic > b.Topic || (a.Topic == b.Topic && a.Number > b.Number)
+}
+
+// match counts an outcome in the window of its prediction.
+func (s *Stage) match(r *rollout, at int, w *waiting, e *slot) Class {
+	start := floorTo(e.timeMs(), r.WidthMs)
+	if start < r.outcomes[at].mark {
+		return Late // only where a rollout came to share an outcome's name after this was read
+	}
+	joined := &r.lanes[e.source()].joined
+	i, found := joined.find(start)
+	if !found {
+		return Late
+	}
+	joined.match(i, at, e, e.match(at), w.copied)
+	if !w.copied {
+		s.open[schemas.KindOutcome]++
+	}
+	return Matched
+}

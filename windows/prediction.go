@@ -1,0 +1,172 @@
+package windows
+
+import (
+	"math/bits"
+
+	"github.com/cespare/xxhash/v2"
+
+	"streamcanary/schemas"
+)
+
+// takePrediction classes a prediction: Other, then Late, then Duplicate, else Counted; and counts it.
+func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
+	r := s.byModel[string(e.Model)]
+	if r == nil {
+		return s.passOver(src, e)
+	}
+	arm, ok := r.arm(e.Version)
+	start := floorTo(e.TimeMs, r.WidthMs)
+	if !ok || start < r.start {
+		return s.passOver(src, e)
+	}
+	l := r.lanes[src.place]
+	if start < l.serving.mark {
+		s.countLate(r, l, arm, e)
+		return Late
+	}
+	id := xxhash.Sum64(e.ID)
+	slice := -1
+	if arm == Baseline {
+		slice = predictionSlice(e, id)
+	}
+	entry := slot{
+		key:  id,
+		when: packWhen(e.TimeMs, r.slot),
+		what: packWhat(src.place, e.Attempt, arm, max(slice, 0), joins(r, e)),
+	}
+	copied, lost := s.remember(r, src, entry)
+	if copied {
+		return Duplicate
+	}
+	o := s.window(r, &r.serving, &l.serving, start)
+	if entry.joinable() {
+		j := l.joined.open(start)
+		j.count(arm, entry.slice())
+		j.over = j.over || lost
+	}
+	o.part.Overflow = o.part.Overflow || lost
+	s.countPrediction(r, l, o, arm, e, id, slice)
+	return Counted
+}
+
+// joins says whether outcomes can follow a prediction: it was served, and answered.
+func joins(r *rollout, e *schemas.Event) bool {
+	return len(r.outcomes) > 0 && !e.Shadow && !e.Error && !e.Timeout
+}
+
+// sliceOf returns the calibration slice of a unit.
+func sliceOf(unit []byte) int { return sliceOfHash(xxhash.Sum64(unit)) }
+
+func sliceOfHash(hash uint64) int { return min(bits.TrailingZeros64(hash), Slices-1) }
+
+func predictionSlice(e *schemas.Event, id uint64) int {
+	if len(e.Unit) > 0 {
+		return sliceOf(e.Unit)
+	}
+	return sliceOfHash(id)
+}
+
+// countPrediction puts a prediction into its open window.
+func (s *Stage) countPrediction(r *rollout, l *lane, o *openWindow, arm Arm, e *schemas.Event, id uint64, slice int) {
+	rows := s.shop.rowsOf(&r.serving, o, arm, 0)
+	rows.addPrediction(&r.serving, e, slice)
+	s.shop.reduceFull(&r.serving, o, rows, arm, 0)
+	o.part.Traffic[arm].countPrediction(e, slice)
+	o.hosts[arm].count(e.Host, 1, 0)
+	if len(e.Unit) > 0 && !e.Shadow {
+		if unit := max(xxhash.Sum64(e.Unit), 1); l.units.fresh(unit) {
+			o.units.add(UnitSight{unit, id}, arm)
+		}
+	}
+	o.counted++
+	s.open[schemas.KindPrediction]++
+}
+
+// countLate counts a late prediction in the oldest open window of its partition: the one that holds the watermark.
+func (s *Stage) countLate(r *rollout, l *lane, arm Arm, e *schemas.Event) {
+	o := s.window(r, &r.serving, &l.serving, l.serving.mark)
+	o.part.Traffic[arm].Late++
+	o.hosts[arm].count(e.Host, 0, 1)
+}
+
+// remember looks for an earlier copy of a prediction in its partition, and notes the prediction. A copy is remembered until the watermark of
+// the partition has passed its window and the longest `within`: any copy that was neither late nor other, not only the first one. So
+// whether an event is a copy depends on the stretch of the log before it that is remembered, and on nothing before that: a
+// stage that starts to read there again comes to the same answer. lost says that there was no room to note it.
+func (s *Stage) remember(r *rollout, src *source, entry slot) (copied, lost bool) {
+	identity, ms := entry.identity(), entry.timeMs()
+	watermark := minus(src.high[schemas.KindPrediction], r.LatenessMs)
+	until := NoTime
+	for f := s.predictions.find(entry.key); ; {
+		e := f.next()
+		if e == nil {
+			break
+		}
+		if e.identity() == identity {
+			until = max(until, r.rememberedTo(e.timeMs()))
+		}
+	}
+	copied = until > watermark && until != NoTime
+	if copied && r.rememberedTo(ms) <= until {
+		return true, false
+	}
+	if copied {
+		entry.what &^= 1 << joinableShift
+	}
+	return copied, !s.insert(src, entry)
+}
+
+// insert notes a prediction, unless Limits.PendingPredictions are noted already and needed.
+func (s *Stage) insert(src *source, entry slot) bool {
+	if s.predictions.len() >= s.limits.PendingPredictions {
+		if high := src.high[schemas.KindPrediction]; high >= s.nextPurge {
+			s.predictions.rebuild()
+			s.nextPurge = high + s.reach.stepMs
+		}
+		if s.predictions.len() >= s.limits.PendingPredictions {
+			s.stats.LostPredictions++
+			return false
+		}
+	}
+	s.predictions.insert(entry)
+	return true
+}
+
+// passOver notes the id of a prediction under no rollout, so that its outcomes are Other, too; unless it is late for every rollout, or the
+// index is half full: then they are Unmatched.
+func (s *Stage) passOver(src *source, e *schemas.Event) Class {
+	if s.reach.joins == 0 || e.TimeMs <= minus(src.high[schemas.KindPrediction], s.reach.latenessMin) {
+		return Other
+	}
+	if s.predictions.len() >= s.limits.PendingPredictions/2 {
+		return Other
+	}
+	entry := slot{key: max(xxhash.Sum64(e.ID), 1), when: packWhen(e.TimeMs, otherPlan), what: packWhat(src.place, 0, 0, 0, false)}
+	for f := s.predictions.find(entry.key); ; {
+		known := f.next()
+		if known == nil {
+			break
+		}
+		if known.when == entry.when {
+			return Other
+		}
+	}
+	s.predictions.insert(entry)
+	return Other
+}
+
+// predictionStale says that an entry can be dropped: its copies would not be known by it any more, and no outcome that could still be
+// classed can reach it.
+func (s *Stage) predictionStale(e *slot) bool {
+	if e.plan() == otherPlan {
+		return e.timeMs() < s.reach.otherFloor
+	}
+	r := s.rollouts[e.plan()]
+	if r == nil {
+		return true
+	}
+	if e.joinable() && e.timeMs() >= r.joinFloor {
+		return false
+	}
+	return r.rememberedTo(e.timeMs()) <= minus(s.sources[e.source()].high[schemas.KindPrediction], r.LatenessMs)
+}

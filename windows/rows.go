@@ -1,0 +1,189 @@
+package windows
+
+import (
+	"math"
+	"slices"
+
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"streamcanary/schemas"
+)
+
+// scoreColumn is the name under which a metric reads a prediction's score.
+const scoreColumn = "score"
+
+// A layout says which columns the rows of one part kind have: all that the plan's metrics of that kind read.
+type layout struct {
+	kind    PartKind
+	keys    []string
+	columns Columns
+	names   []string // of values, or of samples
+	slices  bool
+	uses    []metricUse
+}
+
+// metricUse is one metric with the places of its names in the layout's.
+type metricUse struct {
+	metric Metric
+	names  []int
+	slices bool
+}
+
+func newLayout(p *Plan, kind PartKind) layout {
+	l := layout{kind: kind, keys: p.keys(kind)}
+	for _, m := range p.Metrics {
+		if m.Stream().Kind != kind {
+			continue
+		}
+		columns, names := m.Columns()
+		use := metricUse{metric: m}
+		_, use.slices = m.Keeps()
+		for _, name := range names {
+			at := slices.Index(l.names, name)
+			if at < 0 {
+				at = len(l.names)
+				l.names = append(l.names, name)
+			}
+			use.names = append(use.names, at)
+		}
+		l.columns |= columns
+		l.slices = l.slices || use.slices
+		l.uses = append(l.uses, use)
+	}
+	return l
+}
+
+// A rowSet holds the rows of one arm (and, of samples, one name) in Arrow builders, until they are reduced.
+type rowSet struct {
+	rows   int
+	number *array.Float64Builder // latency, or a sample's value
+	flags  *array.Uint8Builder
+	slice  *array.Uint8Builder
+	values []*array.Float64Builder
+}
+
+func newRowSet(l *layout, mem memory.Allocator) *rowSet {
+	r := &rowSet{number: array.NewFloat64Builder(mem), flags: array.NewUint8Builder(mem), slice: array.NewUint8Builder(mem)}
+	if l.kind == Serving {
+		for range l.names {
+			r.values = append(r.values, array.NewFloat64Builder(mem))
+		}
+	}
+	return r
+}
+
+const flagColumns = ColError | ColTimeout | ColCacheHit
+
+// addPrediction appends a prediction's row; slice is its calibration slice, or negative for an arm that has none.
+func (r *rowSet) addPrediction(l *layout, e *schemas.Event, slice int) {
+	r.rows++
+	if l.columns&ColLatency != 0 {
+		latency := math.NaN()
+		if e.HasLatency {
+			latency = e.LatencyMs
+		}
+		r.number.Append(latency)
+	}
+	if l.columns&flagColumns != 0 {
+		r.flags.Append(flagsOf(e))
+	}
+	if l.slices && slice >= 0 {
+		r.slice.Append(uint8(slice))
+	}
+	for i, builder := range r.values {
+		builder.Append(valueOf(e, l.names[i]))
+	}
+}
+
+// addSample appends a sample's row.
+func (r *rowSet) addSample(l *layout, e *schemas.Event, slice int) {
+	r.rows++
+	r.number.Append(e.Value)
+	if l.slices && slice >= 0 {
+		r.slice.Append(uint8(slice))
+	}
+}
+
+func flagsOf(e *schemas.Event) uint8 {
+	var f uint8
+	if e.Error {
+		f |= FlagError
+	}
+	if e.Timeout {
+		f |= FlagTimeout
+	}
+	if e.HasCacheHit {
+		f |= FlagHasCacheHit
+	}
+	if e.HasCacheHit && e.CacheHit {
+		f |= FlagCacheHit
+	}
+	if e.Shadow {
+		f |= FlagShadow
+	}
+	return f
+}
+
+// valueOf returns the number that a prediction has under a name, or NaN.
+func valueOf(e *schemas.Event, name string) float64 {
+	for i := range e.Values {
+		if string(e.Values[i].Name) == name {
+			return e.Values[i].Number
+		}
+	}
+	if name == scoreColumn && e.HasScore {
+		return e.Score
+	}
+	return math.NaN()
+}
+
+// A reducer runs a layout's metrics over row sets. It keeps scratch memory.
+type reducer struct {
+	tally  Tally
+	all    [][]float64
+	picked [][]float64
+}
+
+// reduce adds a row set to the arm's cells, and empties it. For samples, name says which sample the rows are of.
+func (d *reducer) reduce(l *layout, r *rowSet, arm Arm, name int, cells []Cell) {
+	if r.rows == 0 {
+		return
+	}
+	number, flags, slice := r.number.NewFloat64Array(), r.flags.NewUint8Array(), r.slice.NewUint8Array()
+	defer number.Release()
+	defer flags.Release()
+	defer slice.Release()
+	d.all = d.all[:0]
+	for _, builder := range r.values {
+		values := builder.NewFloat64Array()
+		defer values.Release()
+		d.all = append(d.all, values.Float64Values())
+	}
+	rows := Rows{Len: r.rows, Arm: arm, Flags: flags.Uint8Values(), Tally: &d.tally}
+	if l.kind == Resources {
+		rows.Sample = number.Float64Values()
+	} else {
+		rows.Latency = number.Float64Values()
+	}
+	for i := range l.uses {
+		if use := &l.uses[i]; l.kind == Serving || use.names[0] == name {
+			d.run(use, rows, slice.Uint8Values(), &cells[i])
+		}
+	}
+	r.rows = 0
+}
+
+func (d *reducer) run(use *metricUse, rows Rows, slice []uint8, cell *Cell) {
+	if use.slices && rows.Arm == Baseline {
+		rows.Slice = slice
+	}
+	d.picked = d.picked[:0]
+	for _, at := range use.names {
+		if at < len(d.all) {
+			d.picked = append(d.picked, d.all[at])
+		}
+	}
+	rows.Values = d.picked
+	use.metric.Reduce(rows, cell)
+}

@@ -1,0 +1,112 @@
+package windows
+
+import (
+	"streamcanary/schemas"
+)
+
+// highs has one time per kind of event, and at KindUnknown that of any kind.
+type highs = [schemas.KindSample + 1]int64
+
+// kinds are the kinds of events.
+var kinds = [...]schemas.Kind{schemas.KindPrediction, schemas.KindOutcome, schemas.KindSample}
+
+// A source is what the stage knows of one source partition.
+type source struct {
+	at      Partition
+	place   int
+	carries [schemas.KindSample + 1]bool
+	idle    bool
+
+	// high has the highest event time read so far of each kind, or how far an idle partition was carried along if that is later. The
+	// watermark of a rollout is this less its lateness. At KindUnknown, it has the highest of all events read.
+	high highs
+	// seal is the time of each kind at which some rollout can seal its next window.
+	seal highs
+
+	lastOffset  int64 // of the record read last, or noOffset
+	held        []heldEvent
+	checkpoints []checkpoint
+	checkAt     int64 // at this high of any kind, another checkpoint is due
+	rulings     []IdleRuling
+	restored    []IdleRuling // to be applied when reading comes to them
+}
+
+// noOffset is before every offset.
+const noOffset = int64(-1 << 63)
+
+// A checkpoint is what a source knew before it read the record at an offset, when nothing was held aside.
+type checkpoint struct {
+	offset int64
+	high   highs
+}
+
+// maxCheckpoints bounds the checkpoints of a source: at the bound, every other one is dropped.
+const maxCheckpoints = 4096
+
+func newSource(at Partition, place int) *source {
+	p := &source{at: at, place: place, lastOffset: noOffset, checkAt: NoTime}
+	for k := range p.high {
+		p.high[k], p.seal[k] = NoTime, NoTime
+	}
+	return p
+}
+
+// begin is called before an event of the record at an offset is looked at.
+func (p *source) begin(offset, step int64) {
+	if offset == p.lastOffset {
+		return
+	}
+	if len(p.held) == 0 && p.high[schemas.KindUnknown] >= p.checkAt {
+		p.check(offset, step)
+	}
+	p.lastOffset = offset
+}
+
+func (p *source) check(offset, step int64) {
+	if len(p.checkpoints) == maxCheckpoints {
+		for i := range maxCheckpoints / 2 { // the first one stays: a recovery may need it
+			p.checkpoints[i] = p.checkpoints[2*i]
+		}
+		p.checkpoints = p.checkpoints[:maxCheckpoints/2]
+	}
+	p.checkpoints = append(p.checkpoints, checkpoint{offset, p.high})
+	p.checkAt = NoTime + 1
+	if any := p.high[schemas.KindUnknown]; any != NoTime {
+		p.checkAt = any + step
+	}
+}
+
+// minus returns a time less a span; NoTime stays what it is.
+func minus(ms, span int64) int64 {
+	if ms == NoTime {
+		return NoTime
+	}
+	return ms - span
+}
+
+// forever is a watermark that nothing waits for: of a kind that no partition carries, and at the end of all logs.
+const forever = int64(1) << 60
+
+// heldEvent is an event that was held aside, with memory of its own.
+type heldEvent struct {
+	event  schemas.Event
+	offset int64
+}
+
+// hold keeps a copy of an event aside.
+func (p *source) hold(e *schemas.Event, offset int64) {
+	p.held = append(p.held, heldEvent{cloneEvent(e), offset})
+}
+
+// cloneEvent returns a copy that shares no memory.
+func cloneEvent(e *schemas.Event) schemas.Event {
+	c := *e
+	for _, b := range []*[]byte{&c.ID, &c.Model, &c.Version, &c.Code, &c.Segment, &c.Host, &c.Region, &c.Unit, &c.Name, &c.EventID} {
+		*b = append([]byte(nil), *b...)
+	}
+	c.Values = append([]schemas.Value(nil), c.Values...)
+	for i := range c.Values {
+		c.Values[i].Name = append([]byte(nil), c.Values[i].Name...)
+	}
+	return c
+}
