@@ -217,6 +217,27 @@ func TestSetSplit(t *testing.T) {
 	}
 }
 
+// TestSetSplitFromElsewhere: the router lives in another goroutine (for the race detector).
+func TestSetSplitFromElsewhere(t *testing.T) {
+	g := New(parseLeast(t, ""), 0)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 1000 {
+			g.SetSplit(float64(i%2) / 2)
+		}
+	}()
+	var r Record
+	n := 0
+	for g.Next(&r) {
+		n++
+	}
+	<-done
+	if n < 5000 {
+		t.Errorf("%d events", n)
+	}
+}
+
 // TestUnits: a sticky unit keeps its arm as long as the split stays, and only moves to the canary when that grows.
 func TestUnits(t *testing.T) {
 	for _, row := range []string{"users 300 sticky", "sessions of 30 every 1s sticky"} {

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -25,7 +26,7 @@ func (l *line) fail(format string, args ...any) error {
 	if l.usage != "" {
 		text += " (usage: " + l.usage + ")"
 	}
-	return fmt.Errorf("%s", text)
+	return errors.New(text)
 }
 
 // unknown is the error for a word that nobody knows.
