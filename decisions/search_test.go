@@ -1,0 +1,367 @@
+package decisions
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// The search below walks every state that two instances of the engine can get one rollout into, when each of them may stop for good or for
+// a while between any two effects, and when the answer to any write may be lost after it was stored. It drives Head.Take, Head.Next and
+// Head.Delivered as package bus does, against a model of the stream and the buckets.
+
+// world is one state: what is stored, and what each instance has in memory.
+type world struct {
+	record    []byte // the rollout's record; nil: none
+	revision  int
+	stream    []Last // the model's decisions
+	versions  []version
+	route     version // of the route document
+	instances [2]instance
+	crashes   int // that may still happen
+	losses    int // answers that may still be lost
+}
+
+type version struct{ epoch, seq int64 }
+
+func (v version) above(w version) bool {
+	return v.epoch > w.epoch || v.epoch == w.epoch && v.seq > w.seq
+}
+
+// instance is one engine. It begins with what is stored.
+type instance struct {
+	alive    bool
+	head     Head
+	revision int
+	unsaved  bool // an input was taken, and the record isn't written yet
+}
+
+// script is the journal: both instances fold it, each with its own wall clock, so that their bytes differ.
+var script = []Input{
+	applied(1, terms(weight)), ack(2, 1, "eu", schemas.AckPrepared), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback),
+}
+
+// wanted are the decisions that come of it, whatever happens.
+var wanted = []string{id(1, 1), id(1, 2), id(1, 3), id(1, 4)}
+
+func (w *world) clone() world {
+	c := *w
+	c.stream, c.versions = slices.Clone(w.stream), slices.Clone(w.versions)
+	return c
+}
+
+// stored tells apart what is stored: all that a restart goes by.
+func (w *world) stored() string {
+	var b bytes.Buffer
+	b.Write(w.record)
+	fmt.Fprint(&b, w.route)
+	for _, s := range w.stream {
+		fmt.Fprint(&b, s)
+	}
+	return b.String()
+}
+
+// key tells states apart.
+func (w *world) key() [sha256.Size]byte {
+	var b bytes.Buffer
+	b.WriteString(w.stored())
+	fmt.Fprint(&b, w.revision, w.crashes, w.losses)
+	for i := range w.instances {
+		in := &w.instances[i]
+		fmt.Fprint(&b, in.alive, in.revision, in.unsaved, in.head.SubjectSeq, in.head.State.Seq, in.head.Offsets, in.head.Writer)
+		for _, e := range in.head.Outbox {
+			fmt.Fprint(&b, e.ID, e.Published)
+			b.Write(e.Body)
+		}
+	}
+	return sha256.Sum256(b.Bytes())
+}
+
+// start gives an instance what is stored.
+func (w *world) start(i int) {
+	in := &w.instances[i]
+	*in = instance{alive: true, head: NewHead(uint64(len(w.stream))), revision: w.revision}
+	if w.record != nil {
+		in.head = headIn(w.record)
+	}
+}
+
+func position(h *Head) int {
+	if len(h.Offsets) == 0 {
+		return 0
+	}
+	return int(h.Offsets[0].Offset)
+}
+
+// take folds the next input of the script.
+func (w *world) take(i int) {
+	in := &w.instances[i]
+	at := position(&in.head)
+	input := script[at]
+	input.WallMs += int64(i)
+	head, _, err := in.head.Take(input)
+	if err != nil {
+		panic(err)
+	}
+	head.Offsets = []Offset{{0, int64(at + 1)}}
+	head.Writer = fmt.Sprint(i)
+	in.head, in.unsaved = head, true
+}
+
+// save writes the record by compare-and-set. Where its answer is lost, the instance will try again.
+func (w *world) save(i int, lost bool) {
+	in := &w.instances[i]
+	value, err := EncodeHead(in.head)
+	if err != nil {
+		panic(err)
+	}
+	switch {
+	case w.revision == in.revision:
+		w.record, w.revision = value, w.revision+1
+	case !bytes.Equal(w.record, value):
+		in.alive = false // another wrote it: stop deciding
+		return
+	}
+	if !lost {
+		in.revision, in.unsaved = w.revision, false
+	}
+}
+
+// deliver does the next delivery.
+func (w *world) deliver(i int, lost bool) {
+	in := &w.instances[i]
+	d, _ := in.head.Next()
+	var receipt Receipt
+	switch d.Do {
+	case DoPublish:
+		receipt = w.publish(d)
+	case DoRoute:
+		if v := versionOfBody(d.Body); v.above(w.route) {
+			w.route = v
+		}
+	}
+	if lost {
+		return
+	}
+	head, err := in.head.Delivered(receipt)
+	if errors.Is(err, ErrFenced) {
+		in.alive = false
+		return
+	}
+	if err != nil {
+		panic(err)
+	}
+	in.head = head
+}
+
+// publish is what JetStream does, with the read-back.
+func (w *world) publish(d Delivery) Receipt {
+	if d.Expect != uint64(len(w.stream)) {
+		last := Last{}
+		if len(w.stream) > 0 {
+			last = w.stream[len(w.stream)-1]
+		}
+		return Receipt{Last: &last}
+	}
+	w.stream = append(w.stream, Last{Sequence: uint64(len(w.stream) + 1), ID: d.ID, Sha256: BodySha256(d.Body)})
+	w.versions = append(w.versions, versionOfBody(d.Body))
+	return Receipt{Sequence: uint64(len(w.stream))}
+}
+
+// The same few records and bodies come up in all states: each is read once.
+var (
+	readRecords = map[string]Head{}
+	readBodies  = map[string]version{}
+)
+
+func headIn(record []byte) Head {
+	head, read := readRecords[string(record)]
+	if !read {
+		var err error
+		if head, err = DecodeHead(record); err != nil {
+			panic(err)
+		}
+		readRecords[string(record)] = head
+	}
+	return head
+}
+
+func versionOfBody(body []byte) version {
+	v, read := readBodies[string(body)]
+	if !read {
+		d, err := schemas.DecodeDecision(body)
+		if err != nil {
+			panic(err)
+		}
+		v = version{d.Epoch, d.Seq}
+		readBodies[string(body)] = v
+	}
+	return v
+}
+
+// next are the states that one step leads to.
+func (w *world) next() []world {
+	var out []world
+	step := func(do func(*world)) {
+		c := w.clone()
+		do(&c)
+		out = append(out, c)
+	}
+	for i := range w.instances {
+		in := &w.instances[i]
+		if !in.alive {
+			if w.crashes > 0 {
+				step(func(c *world) { c.start(i) })
+			}
+			continue
+		}
+		if w.crashes > 0 {
+			step(func(c *world) { c.instances[i] = instance{}; c.crashes-- })
+		}
+		_, more := in.head.Next()
+		for _, lost := range []bool{false, true} {
+			if lost && w.losses == 0 {
+				continue
+			}
+			spend := func(c *world) {
+				if lost {
+					c.losses--
+				}
+			}
+			switch {
+			case in.unsaved:
+				step(func(c *world) { spend(c); c.save(i, lost) })
+			case more:
+				step(func(c *world) { spend(c); c.deliver(i, lost) })
+			case !lost && position(&in.head) < len(script):
+				step(func(c *world) { c.take(i) })
+			}
+		}
+	}
+	return out
+}
+
+// check holds a state to what must be true in every one.
+func (w *world) check() error {
+	for i, v := range w.versions {
+		if v != (version{1, int64(i + 1)}) || w.stream[i].ID != wanted[i] {
+			return fmt.Errorf("decision %d of the log is %s: twice, or one is missing", i+1, w.stream[i].ID)
+		}
+	}
+	last := version{}
+	if n := len(w.versions); n > 0 {
+		last = w.versions[n-1]
+	}
+	if w.route.above(last) {
+		return fmt.Errorf("the route %v is newer than the log %v", w.route, last)
+	}
+	stored := int64(0)
+	if w.record != nil {
+		head := headIn(w.record)
+		stored = head.State.Seq
+	}
+	if last.seq > stored {
+		return fmt.Errorf("decision %d is published, and the record knows only %d", last.seq, stored)
+	}
+	return nil
+}
+
+// settles lets one instance begin anew and run to the end alone: the log must end up whole.
+func (w *world) settles() error {
+	c := w.clone()
+	c.instances = [2]instance{}
+	c.start(0)
+	for c.instances[0].alive {
+		in := &c.instances[0]
+		if in.unsaved {
+			c.save(0, false)
+		} else if _, more := in.head.Next(); more {
+			c.deliver(0, false)
+		} else if position(&in.head) < len(script) {
+			c.take(0)
+		} else {
+			break
+		}
+	}
+	if !c.instances[0].alive || len(c.stream) != len(wanted) || c.route != (version{1, int64(len(wanted))}) {
+		return fmt.Errorf("a restart ends with %d decisions, route %v, alive %v", len(c.stream), c.route, c.instances[0].alive)
+	}
+	return c.check()
+}
+
+// TestEveryCrash visits every state that can be reached with two instances, two crashes and two lost answers.
+func TestEveryCrash(t *testing.T) {
+	begin := world{crashes: 2, losses: 2}
+	begin.start(0)
+	begin.start(1)
+	seen := map[[sha256.Size]byte]bool{begin.key(): true}
+	queue := []world{begin}
+	steps, ended := 0, 0
+	settled := map[string]bool{}
+	for len(queue) > 0 {
+		w := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		err := w.check()
+		if stored := w.stored(); err == nil && !settled[stored] {
+			settled[stored] = true
+			err = w.settles()
+		}
+		if err != nil {
+			t.Fatalf("%v\nlog %+v\nrecord %s", err, w.stream, w.record)
+		}
+		next := w.next()
+		if len(next) == 0 {
+			ended++
+		}
+		for _, n := range next {
+			steps++
+			if k := n.key(); !seen[k] {
+				seen[k] = true
+				queue = append(queue, n)
+			}
+		}
+	}
+	t.Logf("%d states visited, %d steps, %d ends, restarted from %d different records and logs", len(seen), steps, ended, len(settled))
+	if len(seen) < 1000 {
+		t.Errorf("only %d states: the search does not search", len(seen))
+	}
+}
+
+// TestFenced: an entry of somebody else on the subject, or one's own id with other bytes, is a fence.
+func TestFenced(t *testing.T) {
+	h, _, err := NewHead(3).Take(applied(1, terms()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := h.Outbox[0]
+	for name, test := range map[string]struct {
+		last Last
+		want error
+	}{
+		"own":                    {Last{4, own.ID, BodySha256(own.Body)}, nil},
+		"another's":              {Last{4, "other.1.1", BodySha256(own.Body)}, ErrFenced},
+		"own id, another's text": {Last{4, own.ID, BodySha256(binary.BigEndian.AppendUint64(nil, 1))}, ErrFenced},
+	} {
+		t.Run(name, func(t *testing.T) {
+			have, err := h.Delivered(Receipt{Last: &test.last})
+			if !errors.Is(err, test.want) || test.want == nil && err != nil {
+				t.Fatalf("error %v, want %v", err, test.want)
+			}
+			if err == nil && (have.SubjectSeq != 4 || len(have.Outbox) != 0) {
+				t.Errorf("record %+v", have)
+			}
+			if len(h.Outbox) != 1 || h.Outbox[0].Published {
+				t.Error("the record that was given was changed")
+			}
+		})
+	}
+	if _, err := NewHead(0).Delivered(Receipt{}); err == nil {
+		t.Error("an empty outbox delivers")
+	}
+}
