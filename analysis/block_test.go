@@ -48,7 +48,7 @@ func TestBlocks(t *testing.T) {
 		cut              bool // the share changed in this window
 	}
 	const h = 100
-	sum := func(from, to int64) float64 { return stats.StartSum(from, to, h) }
+	sum := func(from, to int64) float64 { return stats.StartSum(from, to, h) } // of the start weights
 	hour := int64(time.Hour / time.Second)
 	rate, p99 := &rateContrast{}, &quantileContrast{ppm: 10000}
 	tests := []struct {
@@ -170,6 +170,13 @@ func TestHorizon(t *testing.T) {
 	}
 }
 
+func sum(ns []int64) (total int64) {
+	for _, n := range ns {
+		total += n
+	}
+	return total
+}
+
 // TestBatch holds what the intervals take together: no more than a sixteenth of the blocks so far, at most 8, never over a change of the share.
 func TestBatch(t *testing.T) {
 	var sizes []int64
@@ -195,7 +202,17 @@ func TestBatch(t *testing.T) {
 			t.Errorf("batch %d goes over the change of the share", i)
 		}
 	}
-	if weight != float64(total) || total < 300-batchBlocks {
+	if sizes[len(sizes)-1] != batchBlocks {
+		t.Errorf("the last batch has %d blocks, want %d", sizes[len(sizes)-1], batchBlocks)
+	}
+	before := len(sizes)
+	for range 20 {
+		b.take(&one, closing{weight: 1, phi: 2, hot: true}, enter)
+	}
+	if got := int64(len(sizes) - before); got < 20-batchBlocks {
+		t.Errorf("%d batches of 20 hot blocks", got)
+	}
+	if weight != float64(total+sum(sizes[before:])) || total < 300-batchBlocks {
 		t.Errorf("%d blocks with weight %v", total, weight)
 	}
 }

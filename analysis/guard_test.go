@@ -141,92 +141,90 @@ func TestDecrease(t *testing.T) {
 	s.want(VerdictRollback, codeGuardrailFailed)
 }
 
-// TestSuspect holds patience: harm is proven and the estimate is beyond the margin, but not yet proven beyond.
-func TestSuspect(t *testing.T) {
+// slightly is five windows of 0.6 pp more errors, where the margin is 0.5 pp.
+func slightly(s *script) {
+	s.play(3, side{n: 900}, side{n: 100, errors: 1})
+	s.play(2, side{n: 900}, side{n: 100})
+}
+
+// suspected plays slight harm until a guardrail is suspect: harm is proven and the estimate is beyond the margin, but harm beyond it is not proven.
+func suspected(t *testing.T, patience time.Duration, guards ...schemas.Guardrail) *script {
+	t.Helper()
+	r := rolloutOf(guards...)
+	r.Patience = patience
+	s := newScript(t, r, Options{Phi: 1})
+	for range 100 {
+		if slightly(s); s.judge.guards[0].state == suspect {
+			return s
+		}
+	}
+	t.Fatal("never suspect")
+	return nil
+}
+
+func TestPatience(t *testing.T) {
 	const patience = 30 * time.Second
-	slightly := func(s *script) { // 0.6 pp against 0.5 pp
-		s.play(3, side{n: 900}, side{n: 100, errors: 1})
-		s.play(2, side{n: 900}, side{n: 100})
-	}
-	start := func(t *testing.T, g schemas.Guardrail, patience time.Duration) *script {
-		r := rolloutOf(g)
-		r.Patience = patience
-		s := newScript(t, r, Options{Phi: 1})
-		for range 100 {
-			if slightly(s); s.state(g.Name) == suspect {
-				return s
-			}
-		}
-		t.Fatal("never suspect")
-		return nil
-	}
-	t.Run("held for as long as patience", func(t *testing.T) {
-		s := start(t, errors05, patience)
-		since := s.guard("errors").suspectSince
-		for s.state("errors") == suspect {
-			s.want(VerdictContinue, codeUndecided)
-			slightly(s)
-		}
-		s.want(VerdictRollback, codePatience)
-		if took := s.verdict.EventMs - since; took != patience.Milliseconds() {
-			t.Errorf("rolled back after %d ms of suspicion, want %d", took, patience.Milliseconds())
-		}
-	})
-	t.Run("a break starts it anew", func(t *testing.T) {
-		s := start(t, errors05, patience)
-		since := s.guard("errors").suspectSince
-		for s.state("errors") == suspect {
-			s.play(1, side{n: 900}, side{n: 100})
-		}
-		if s.state("errors") == failed {
-			t.Fatal("failed before a break")
-		}
-		for s.state("errors") != suspect {
-			s.play(1, side{n: 900}, side{n: 100, errors: 1})
-		}
-		if again := s.guard("errors").suspectSince; again <= since {
-			t.Errorf("suspect since %d after a break, before it since %d", again, since)
-		}
-	})
-	t.Run("never", func(t *testing.T) {
-		s := start(t, errors05, schemas.Never)
-		for range 100 {
-			slightly(s)
-		}
-		if s.state("errors") == failed && s.guard("errors").patienceOut {
-			t.Error("failed by patience")
-		}
-	})
-	t.Run("prove any fails at once", func(t *testing.T) {
-		r := rolloutOf(guardrail("errors: rate error increase 0.5pp prove=any"))
-		s := newScript(t, r, Options{Phi: 1})
-		for range 100 {
-			if slightly(s); s.state("errors") == suspect {
-				t.Fatal("suspect, want failed at once")
-			}
-		}
-		s.wantState("errors", failed)
-		s.want(VerdictRollback, codeGuardrailFailed)
-	})
-	t.Run("a suspect keeps the others from promoting", func(t *testing.T) {
-		g := errors05
-		g.Required = false
-		r := rolloutOf(g, guardrail("timeouts: rate timeout increase 5pp"))
-		s := newScript(t, r, Options{Phi: 1})
-		for range 100 {
-			slightly(s)
-			if s.state("errors") == suspect {
-				break
-			}
-		}
-		s.wantState("timeouts", passed)
-		s.pause(2 * time.Minute)
-		slightly(s)
-		if s.state("errors") != suspect {
-			t.Fatal("no longer suspect")
-		}
+	s := suspected(t, patience, errors05)
+	since := s.guard("errors").suspectSince
+	for s.state("errors") == suspect {
 		s.want(VerdictContinue, codeUndecided)
-	})
+		slightly(s)
+	}
+	s.want(VerdictRollback, codePatience)
+	if took := s.verdict.EventMs - since; took != patience.Milliseconds() {
+		t.Errorf("rolled back after %d ms of suspicion, want %d", took, patience.Milliseconds())
+	}
+}
+
+// TestPatienceBroken holds that a break starts patience anew.
+func TestPatienceBroken(t *testing.T) {
+	s := suspected(t, 30*time.Second, errors05)
+	since := s.guard("errors").suspectSince
+	for s.state("errors") == suspect {
+		s.play(1, side{n: 900}, side{n: 100})
+	}
+	if s.state("errors") == failed {
+		t.Fatal("failed before a break")
+	}
+	for s.state("errors") != suspect {
+		s.play(1, side{n: 900}, side{n: 100, errors: 1})
+	}
+	if again := s.guard("errors").suspectSince; again <= since {
+		t.Errorf("suspect since %d after a break, before it since %d", again, since)
+	}
+}
+
+func TestPatienceNever(t *testing.T) {
+	s := suspected(t, schemas.Never, errors05)
+	for range 100 {
+		slightly(s)
+	}
+	if s.state("errors") == failed && s.guard("errors").patienceOut {
+		t.Error("failed by patience")
+	}
+}
+
+func TestProveAny(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("errors: rate error increase 0.5pp prove=any")), Options{Phi: 1})
+	for range 100 {
+		if slightly(s); s.state("errors") == suspect {
+			t.Fatal("suspect, want failed at once")
+		}
+	}
+	s.wantState("errors", failed)
+	s.want(VerdictRollback, codeGuardrailFailed)
+}
+
+// TestSuspectHoldsOthersBack holds that nothing is promoted while a guardrail is suspect, though it be not required.
+func TestSuspectHoldsOthersBack(t *testing.T) {
+	g := errors05
+	g.Required = false
+	s := suspected(t, schemas.Never, g, guardrail("timeouts: rate timeout increase 5pp"))
+	s.wantState("timeouts", passed)
+	s.pause(2 * time.Minute)
+	slightly(s)
+	s.wantState("errors", suspect)
+	s.want(VerdictContinue, codeUndecided)
 }
 
 // TestLateHarm holds that a regression after a long healthy stretch is suspected: the estimate is since the harm began.

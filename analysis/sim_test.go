@@ -127,7 +127,7 @@ func pooledZ(n [2][2]int64) float64 {
 
 // TestSimTypeI counts rollbacks of canaries that deserve none, and of those that do.
 func TestSimTypeI(t *testing.T) {
-	streams, total := size(48, 400), size(120, 600)
+	streams, total := size(36, 400), size(120, 600)
 	limit := binomialLimit(streams, .05)
 	scenarios := []struct {
 		name string
@@ -188,7 +188,7 @@ func tally(ends []outcome) (rolled, z int, by map[string]int) {
 // TestSimHarm counts how many harms of twice the margin are caught, in worlds of the same kinds as TestSimTypeI with 1,000 requests a window: less traffic
 // can't prove it in the time.
 func TestSimHarm(t *testing.T) {
-	streams, total := size(24, 400), size(300, 600)
+	streams, total := size(18, 400), size(300, 600)
 	ends := make([]outcome, streams)
 	inParallel(streams, func(i int, random *rand.Rand) {
 		r := rolloutOf(simGuards(false)...)
@@ -245,7 +245,7 @@ func TestSimDelayErrors(t *testing.T) {
 		return .5
 	}
 	drift := swing(total, .5)
-	runs := size(30, 300)
+	runs := size(20, 300)
 	for _, alpha := range []float64{.05, .0125} {
 		bound := errorBound(alpha, share, drift)
 		delays := make([]float64, runs)
@@ -340,7 +340,7 @@ func TestSimLate(t *testing.T) {
 		phi     float64
 		worst   float64 // median
 	}
-	runs := size(8, 20)
+	runs := size(4, 20)
 	for _, l := range []late{
 		{600, .999, false, 1.5, 4}, {600, .2, false, 1.5, 13}, {600, .2, false, 1.15, 9}, {600, 0, true, 1.5, 7},
 		{43200, .999, false, 1.5, 5}, {43200, .2, false, 1.5, 15}, {43200, 0, true, 1.5, 7},

@@ -29,6 +29,7 @@ type closing struct {
 	phi    float64
 	onset  *onset
 	fresh  bool // the share has changed since the block tested before
+	hot    bool // there was evidence of harm before the block
 }
 
 // increments are one block's, per component of the grid.
@@ -111,6 +112,7 @@ func (t *trial) cut(c clock) {
 		b.clear()
 		return
 	}
+	hot := t.any.LogE() >= batchHot
 	weight := t.weights.through(c.window(b.toMs-c.widthMs), c.horizon)
 	t.any.Step(t.inc.any, weight, b.fromMs)
 	if t.beyond != t.any {
@@ -120,7 +122,7 @@ func (t *trial) cut(c clock) {
 		t.pass.Step(t.inc.pass, passWeight(t.tested), b.fromMs)
 	}
 	t.onset.step(t.inc.any, b.fromMs)
-	t.account.keep(b, closing{weight: weight, phi: t.phiNow, onset: &t.onset, fresh: t.fresh})
+	t.account.keep(b, closing{weight: weight, phi: t.phiNow, onset: &t.onset, fresh: t.fresh, hot: hot})
 	t.fresh = false
 	if t.tested == 0 {
 		t.firstMs = b.fromMs
