@@ -31,9 +31,13 @@ var mayImport = map[string][]string{
 	"decisions/subscribe": {"schemas"},
 	"loadgen":             {"schemas"},
 	"cmd/embed":           {},
+	"cmd/engine":          {"schemas", "ingest", "windows", "analysis", "decisions"},
+	"cmd/serve": {
+		"schemas", "ingest", "ingest/kafka", "windows", "decisions", "decisions/bus", "cmd/embed", "cmd/engine",
+	},
 	"cmd/streamcanary": {
 		"schemas", "ingest", "ingest/kafka", "windows", "analysis", "analysis/stats", "decisions", "decisions/bus",
-		"decisions/subscribe", "loadgen", "cmd/embed",
+		"decisions/subscribe", "loadgen", "cmd/embed", "cmd/engine", "cmd/serve",
 	},
 }
 
@@ -49,9 +53,10 @@ var homes = []struct {
 	{"gonum.org/v1/gonum", []string{"analysis/stats"}, true},
 	{"github.com/nats-io/nats-server", []string{"cmd/embed"}, true},
 	{"github.com/nats-io", []string{"decisions/bus", "decisions/subscribe"}, true},
-	{"github.com/rs/zerolog", []string{"cmd/streamcanary"}, false},
+	{"github.com/rs/zerolog", []string{"cmd/streamcanary", "cmd/serve"}, false},
+	{"github.com/spf13/pflag", []string{"cmd/streamcanary"}, false},
 	{"github.com/spf13/cobra", []string{"cmd/streamcanary"}, false},
-	{"github.com/prometheus", []string{"cmd/streamcanary"}, false},
+	{"github.com/prometheus", []string{"cmd/serve"}, false},
 	{"github.com/mattn/go-isatty", []string{"cmd/streamcanary"}, false},
 	{"github.com/klauspost/compress", []string{"ingest"}, true},
 	{"github.com/cespare/xxhash", []string{"windows", "loadgen"}, true},

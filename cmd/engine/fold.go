@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"streamcanary/analysis"
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// A Fold is stage two of one epoch: it merges the sealed parts of all partitions and judges them in canonical order.
+type Fold struct {
+	rollout  *schemas.Rollout
+	merger   *windows.Merger
+	judge    *analysis.Judge
+	widthMs  int64
+	begun    bool  // windows count from fromMs on; before, parts are passed over
+	fromMs   int64 // event time
+	resting  bool  // parts are still merged and digested, but judged no more
+	parts    windows.Digest
+	chain    [sha256.Size]byte // over the decisions so far
+	evidence []float64
+	verdict  analysis.Verdict
+	reason   schemas.Reason    // of verdict; guardrails as they were when it became this one
+	windows  int64             // merged serving windows
+	served   decisions.Traffic // of the last of them
+	firstMs  int64             // start of the first merged serving window
+	lastMs   int64             // end of the last merged serving window
+	reached  int64             // latest ready time of a part
+}
+
+// Sources are the partitions that parts come from.
+type Sources struct{ Predictions, Samples []windows.Partition }
+
+// NewFold starts an epoch. The plan must be the one that stage one works by.
+func NewFold(r *schemas.Rollout, plan *windows.Plan, from Sources) *Fold {
+	return &Fold{
+		rollout: r, widthMs: plan.WidthMs, merger: windows.NewMerger(plan, from.Predictions, from.Samples),
+		judge: analysis.NewJudge(r, analysis.Options{}),
+	}
+}
+
+// Add takes one sealed part of one partition; its memory is the caller's again on return. A second record of a
+// key is dropped. An error means that the part is not of this epoch's plan.
+func (f *Fold) Add(key windows.Key, p *windows.Part) error { return f.merger.Add(key, p) }
+
+// Finish says that no more parts will come.
+func (f *Fold) Finish() { f.merger.Finish() }
+
+// Release is the ruling that nobody waits any longer for parts of a stream that would be ready by upToMs.
+func (f *Fold) Release(s windows.Stream, upToMs int64) { f.merger.Release(s, upToMs) }
+
+// Rest ends the judging: parts that follow are merged and digested only.
+func (f *Fold) Rest() { f.resting = true }
+
+// Begin says from which event time on windows are judged. Parts that came before the call, or are of earlier windows, are passed over:
+// they are in no digest.
+func (f *Fold) Begin(fromMs int64) { f.begun, f.fromMs = true, fromMs }
+
+// A Turn is what one merged part changed.
+type Turn struct {
+	Stream  windows.Stream
+	EventMs int64 // event time reached: the part's ready time
+	Begun   bool  // this is the epoch's first window: the comparison begins at StartMs
+	StartMs int64
+	Traffic *decisions.Traffic // of a serving part
+	Verdict *decisions.Verdict // what the evidence asks for; nil: go on, as before
+	Changed bool               // the verdict differs from the turn before
+}
+
+// Next judges the next merged part that is due; false: none is.
+func (f *Fold) Next() (Turn, bool) {
+	p := f.merger.Next()
+	if p == nil {
+		return Turn{}, false
+	}
+	t := Turn{Stream: p.Stream, EventMs: f.readyMs(p), StartMs: p.StartMs}
+	f.reached = max(f.reached, t.EventMs)
+	if p.Kind == windows.Serving {
+		t.Traffic = f.traffic(p)
+	}
+	if !f.begun || p.StartMs < f.fromMs {
+		return t, true
+	}
+	f.parts.Part(p)
+	if f.resting {
+		f.parts.Floats(f.evidence)
+		return t, true
+	}
+	begun := f.verdict.StartMs != 0
+	v := f.judge.Step(p)
+	f.evidence = f.judge.Evidence(f.evidence[:0])
+	f.parts.Floats(f.evidence)
+	t.Begun = !begun && v.StartMs != 0
+	t.Changed = v.Action != f.verdict.Action || v.Code != f.verdict.Code || v.Guardrail != f.verdict.Guardrail
+	if t.Changed {
+		f.reason = schemas.Reason{Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Health: v.Health}
+	}
+	f.verdict = v
+	if v.Action != analysis.VerdictContinue || t.Changed {
+		t.Verdict = f.Verdict()
+	}
+	return t, true
+}
+
+// Verdict is what the evidence asks for now.
+func (f *Fold) Verdict() *decisions.Verdict {
+	return &decisions.Verdict{
+		Action: decisions.VerdictAction(f.verdict.Action), Reason: f.reason, HarmBeganMs: f.verdict.HarmBeganMs,
+		Evidence: schemas.Evidence{RolloutSha256: f.rollout.Sha256, Watermark: schemas.Time(f.reached)},
+	}
+}
+
+func (f *Fold) traffic(p *windows.Part) *decisions.Traffic {
+	if f.windows == 0 {
+		f.firstMs = p.StartMs
+	}
+	f.windows++
+	f.lastMs = p.StartMs + f.widthMs
+	f.served = decisions.Traffic{
+		StartMs: p.StartMs, EndMs: p.StartMs + f.widthMs,
+		Baseline: p.Traffic[windows.Baseline].Served, Canary: p.Traffic[windows.Canary].Served,
+	}
+	t := f.served
+	return &t
+}
+
+func (f *Fold) readyMs(p *windows.Part) int64 {
+	withinMs := int64(0)
+	for _, o := range f.rollout.Outcomes {
+		if p.Kind == windows.Outcomes && o.Name == p.Name {
+			withinMs = o.Within.Milliseconds()
+		}
+	}
+	return windows.Ready(p.Stream, p.StartMs+f.widthMs, withinMs)
+}
+
+// Decided adds a decision to the digest.
+func (f *Fold) Decided(d *schemas.Decision) {
+	h := sha256.New()
+	h.Write(f.chain[:])
+	h.Write(decisions.AppendDigest(nil, d))
+	h.Sum(f.chain[:0])
+}
+
+// Chain is the hash over the decisions so far; SetChain takes it up again after a restart ("": none yet).
+func (f *Fold) Chain() string { return hex.EncodeToString(f.chain[:]) }
+
+// SetChain is Chain's counterpart; a malformed chain counts as none.
+func (f *Fold) SetChain(chain string) {
+	f.chain = [sha256.Size]byte{}
+	if b, err := hex.DecodeString(chain); err == nil && len(b) == len(f.chain) {
+		copy(f.chain[:], b)
+	}
+}
+
+// ReachedMs is the event time up to which parts were taken.
+func (f *Fold) ReachedMs() int64 { return f.reached }
+
+// PartsDigest is the hash of the merged parts and their evidence alone.
+func (f *Fold) PartsDigest() string { return f.parts.Sum() }
+
+// Digest is the hash of everything judged so far: every merged part and the evidence after it, in order, then every decision.
+func (f *Fold) Digest() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%x\n", f.parts.Sum(), f.chain)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// A Report is what is known at one moment, for people and for the summary.
+type Report struct {
+	Verdict    analysis.VerdictAction    `json:"verdict"`
+	Code       string                    `json:"code"`
+	Sentence   string                    `json:"sentence"`
+	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
+	Health     []schemas.Finding         `json:"health,omitempty"`
+	Windows    int64                     `json:"windows"` // merged serving windows with events
+	First      schemas.Time              `json:"first_window,omitzero"`
+	Reached    schemas.Time              `json:"event_time,omitzero"` // end of the last merged serving window
+	Served     [2]int64                  `json:"served"`              // by the baseline and by the canary in that window
+	Digest     string                    `json:"digest"`
+}
+
+// Report says what is known now. It costs more than a turn: intervals are computed for it.
+func (f *Fold) Report() Report {
+	return Report{
+		Verdict: f.verdict.Action, Code: f.verdict.Code, Sentence: f.verdict.Sentence, Guardrails: f.judge.Status(),
+		Health: f.verdict.Health, Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
+		Served: [2]int64{f.served.Baseline, f.served.Canary}, Digest: f.Digest(),
+	}
+}
+
+// MergerStats says how the merging went.
+func (f *Fold) MergerStats() windows.MergerStats { return f.merger.Stats() }

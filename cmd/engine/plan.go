@@ -1,0 +1,32 @@
+package engine
+
+import (
+	"streamcanary/analysis"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// PlanOf says what stage one must count for an epoch of a rollout, from the first window that starts at or after fromMs.
+func PlanOf(r *schemas.Rollout, epoch, fromMs int64) windows.Plan {
+	p := windows.Plan{
+		Rollout: r.Name, Epoch: epoch, Model: r.Model, Baseline: r.Baseline, Canary: r.Canary,
+		WidthMs: r.Window.Milliseconds(), LatenessMs: r.Lateness.Milliseconds(), FromMs: fromMs,
+		Metrics: analysis.Metrics(r),
+	}
+	for _, o := range r.Outcomes {
+		if watched(r, o.Name) {
+			p.Outcomes = append(p.Outcomes, windows.OutcomePlan{Name: o.Name, WithinMs: o.Within.Milliseconds()})
+		}
+	}
+	return p
+}
+
+// watched reports whether a guardrail names an outcome.
+func watched(r *schemas.Rollout, outcome string) bool {
+	for _, g := range r.Guardrails {
+		if g.Kind == schemas.RateGuardrail && g.Of == outcome {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"streamcanary/decisions"
+	"streamcanary/ingest"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// ReplayOptions say how a past log is judged.
+type ReplayOptions struct {
+	Limits   windows.Limits
+	Seal     bool                               // judge what is still open at the end of the log, too
+	Continue bool                               // go on judging after a rollback
+	Decided  func(d schemas.Decision, was bool) // called for each decision, in order; was: it is counterfactual
+	Judged   func(*Fold)                        // called after each batch that judged something; for progress
+	Letters  ingest.DeadLetters                 // gets the bad events; nil: they are only counted
+	Program  string
+}
+
+// A Summary is what a replay leaves behind.
+type Summary struct {
+	Report
+	Decisions int
+	Counts    windows.Counts
+	Forced    int64 // windows judged out of their order because too many waited
+}
+
+// Replay judges a rollout on a source of past events, to its end. Nobody acknowledges and nothing is re-routed: what comes after the
+// first decision that would have changed the traffic is marked counterfactual.
+func Replay(ctx context.Context, r *schemas.Rollout, src ingest.Source, o ReplayOptions) (Summary, error) {
+	p, err := newReplay(r, src, o)
+	if err != nil {
+		return Summary{}, err
+	}
+	for {
+		b, err := src.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return p.summary(), err
+		}
+		err = p.batch(ctx, b)
+		b.Release()
+		if err != nil {
+			return p.summary(), err
+		}
+	}
+	p.stage.Finish(o.Seal)
+	if err := p.intake.Rejected(ctx); err != nil {
+		return p.summary(), err
+	}
+	if err := p.sealed(); err != nil {
+		return p.summary(), err
+	}
+	p.fold.Finish()
+	if err := p.judge(); err != nil {
+		return p.summary(), err
+	}
+	return p.summary(), nil
+}
+
+// replay is one call of Replay.
+type replay struct {
+	options   ReplayOptions
+	rollout   *schemas.Rollout
+	stage     *windows.Stage
+	intake    *Intake
+	fold      *Fold
+	head      decisions.Head
+	decided   int
+	different bool // a decision changed what the past did
+}
+
+// replayEpoch is the epoch of every replay: its first decision is numbered as a first live one would be.
+const replayEpoch = 1
+
+func newReplay(r *schemas.Rollout, src ingest.Source, o ReplayOptions) (*replay, error) {
+	p := &replay{options: o, rollout: r, stage: windows.NewStage(o.Limits), head: decisions.NewHead(0)}
+	var sources Sources
+	p.intake = NewIntake(p.stage, src.Partitions(), o.Letters)
+	for _, at := range src.Partitions() {
+		partition := windows.Partition{Topic: at.Topic, Number: at.Number}
+		p.stage.AddPartition(partition, schemas.KindPrediction, schemas.KindOutcome, schemas.KindSample)
+		sources.Predictions = append(sources.Predictions, partition)
+		sources.Samples = append(sources.Samples, partition)
+	}
+	plan := PlanOf(r, replayEpoch, earliest)
+	if err := p.stage.SetPlan(plan); err != nil {
+		return nil, err
+	}
+	p.fold = NewFold(r, &plan, sources)
+	p.fold.Begin(earliest)
+	return p, nil
+}
+
+// earliest is before every event: a replay judges from the first window in which both arms have data.
+const earliest = 0
+
+// batch takes one batch of one partition.
+func (p *replay) batch(ctx context.Context, b *ingest.Batch) error {
+	for i := range b.Items {
+		if err := p.intake.Take(ctx, b, i); err != nil {
+			return err
+		}
+	}
+	if err := p.intake.Rejected(ctx); err != nil {
+		return err
+	}
+	if err := p.sealed(); err != nil {
+		return err
+	}
+	return p.judge()
+}
+
+// sealed hands what stage one sealed to stage two.
+func (p *replay) sealed() error {
+	for _, s := range p.stage.Sealed() {
+		if err := p.fold.Add(s.Key, s.Part); err != nil {
+			return fmt.Errorf("merge window %s: %w", schemas.Time(s.Key.StartMs), err)
+		}
+	}
+	return nil
+}
+
+// judge takes every part that is due.
+func (p *replay) judge() error {
+	some := false
+	for {
+		t, due := p.fold.Next()
+		if !due {
+			break
+		}
+		some = true
+		for _, in := range p.inputs(&t) {
+			if err := p.take(in); err != nil {
+				return err
+			}
+		}
+	}
+	if some && p.options.Judged != nil {
+		p.options.Judged(p.fold)
+	}
+	return nil
+}
+
+// inputs are what a turn means to the state machine.
+func (p *replay) inputs(t *Turn) []decisions.Input {
+	var in []decisions.Input
+	if t.Begun {
+		terms := decisions.TermsOf(p.rollout)
+		terms.Unattended, terms.Program = true, p.options.Program
+		in = append(in, decisions.Input{Kind: decisions.InputApplied, EventMs: t.StartMs, Applied: &decisions.Applied{
+			Terms: terms, Epoch: replayEpoch, Actor: schemas.Actor{Kind: "engine"},
+		}})
+	}
+	if t.Verdict != nil {
+		in = append(in, decisions.Input{Kind: decisions.InputVerdict, EventMs: t.EventMs, Verdict: t.Verdict})
+	}
+	return in
+}
+
+// take folds an input and tells of what was decided.
+func (p *replay) take(in decisions.Input) error {
+	head, effects, err := p.head.Take(in)
+	if err != nil {
+		return err
+	}
+	head.Outbox = nil // nobody is there to publish to
+	p.head = head
+	for _, e := range effects {
+		if e.Decision == nil {
+			continue
+		}
+		d := &e.Decision.Decision
+		p.fold.Decided(d)
+		p.decided++
+		if p.options.Decided != nil {
+			p.options.Decided(*d, p.different)
+		}
+		p.different = p.different || d.Action == schemas.ActionRollback || d.Action == schemas.ActionPromote
+		if d.Action == schemas.ActionRollback && !p.options.Continue {
+			p.fold.Rest()
+		}
+	}
+	return nil
+}
+
+func (p *replay) summary() Summary {
+	return Summary{Report: p.fold.Report(), Decisions: p.decided, Counts: p.stage.Counts(), Forced: p.fold.MergerStats().Forced}
+}

@@ -1,0 +1,141 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"streamcanary/cmd/engine"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/ingest/kafka"
+	"streamcanary/schemas"
+)
+
+// spec takes a rollout file that is new or was changed.
+func (c *court) spec(ctx context.Context, s bus.Spec) error {
+	if s.Synced {
+		return nil
+	}
+	d := c.desks[s.Rollout]
+	if s.Deleted {
+		if d != nil && finished(&d.head) {
+			delete(c.desks, s.Rollout)
+			c.models.CompareAndDelete(d.rollout.Model, owner{s.Rollout, d.head.State.Epoch})
+		}
+		return nil
+	}
+	a, r, err := DecodeApplication(s.Body)
+	switch {
+	case err != nil:
+		c.log.Error().Err(err).Str("rollout", s.Rollout).Msg("this rollout can't be read: it is not judged")
+		return nil
+	case a.Delete:
+		return c.deletion(ctx, &a, d)
+	case d != nil && d.application.ID == a.ID:
+		return nil
+	case r.Name != s.Rollout:
+		c.log.Error().Str("rollout", s.Rollout).Str("name", r.Name).Msg("this rollout stands under another name: it is not judged")
+		return nil
+	}
+	if err := c.config.Fits(r); err != nil {
+		c.log.Error().Err(err).Str("rollout", s.Rollout).Msg("this rollout doesn't fit the configuration: it is not judged")
+		return nil
+	}
+	if other := c.judging(r.Model, r.Name); other != "" {
+		c.log.Error().Str("rollout", r.Name).Str("active", other).Str("model", r.Model).Msg("the model has an active rollout: delete that one first")
+		return nil
+	}
+	return c.apply(ctx, &a, r)
+}
+
+// judging is the active rollout of a model, other than one's own; "" if there is none.
+func (c *court) judging(model, but string) string {
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; name != but && d.rollout.Model == model && !d.head.State.Status.Ended() {
+			return name
+		}
+	}
+	return ""
+}
+
+// apply journals the start of a rollout's next epoch; it begins when it is read back (applied).
+func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout) error {
+	epoch, prev := int64(0), (*schemas.Prev)(nil)
+	if d := c.desks[r.Name]; d != nil {
+		epoch = d.head.State.Epoch
+	}
+	last, err := c.bus.LastDecision(ctx, r.Model)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return err
+	}
+	if last.Decision != nil {
+		epoch = max(epoch, last.Decision.Epoch)
+		prev = &schemas.Prev{ID: last.Decision.ID, Sha256: decisions.BodySha256(last.Signed.Body)}
+	}
+	terms := decisions.TermsOf(r)
+	terms.Program, terms.Application = c.program, a.ID
+	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor}
+	route, err := c.bus.Route(ctx, r.Model)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return err
+	}
+	if route != nil {
+		applied.Routes = route.Routes
+	}
+	c.pending[r.Name] = *a
+	in := decisions.Input{Kind: decisions.InputApplied, EventMs: int64(a.From), WallMs: time.Now().UnixMilli(), Applied: &applied}
+	if err := c.journalInput(ctx, r.Model, owner{r.Name, epoch + 1}, in); err != nil {
+		return err
+	}
+	c.crash.pass(AfterAppliedAppend)
+	return nil
+}
+
+// applied begins an epoch where its start stands in the journal. One that this process didn't ask for (asked for by one that was
+// killed before it was read back) is passed over: the file is still there and was applied again.
+func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) error {
+	a, asked := c.pending[e.rollout]
+	if !asked || e.input.Applied.Terms.Application != a.ID {
+		return nil
+	}
+	delete(c.pending, e.rollout)
+	r, err := schemas.ParseRollout(a.File, []byte(a.YAML))
+	if err != nil {
+		return fmt.Errorf("apply rollout %s: %w", e.rollout, err)
+	}
+	sequence, revision := uint64(0), uint64(0)
+	last, err := c.bus.LastDecision(ctx, r.Model)
+	if err == nil {
+		sequence = last.Sequence
+	} else if !errors.Is(err, bus.ErrNotFound) {
+		return err
+	}
+	if _, revision, err = c.bus.LoadHead(ctx, r.Name); err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return err
+	}
+	d := c.newDesk(a, r, e.epoch)
+	d.head, d.revision, d.partition, d.next = decisions.NewHead(sequence), revision, record.Partition, record.Offset+1
+	d.head.From = []decisions.Offset{{Partition: record.Partition, Offset: record.Offset}}
+	plan := engine.PlanOf(r, e.epoch, int64(a.From))
+	effects, err := d.input(*e.input)
+	if err != nil {
+		return err
+	}
+	c.desks[r.Name] = d
+	c.models.Store(r.Model, owner{r.Name, e.epoch})
+	c.counter <- order{set: &plan}
+	return c.settle(ctx, d, effects)
+}
+
+// deletion journals a person's wish to end a rollout.
+func (c *court) deletion(ctx context.Context, a *Application, d *desk) error {
+	if d == nil || finished(&d.head) || d.asked[a.ID] {
+		return nil
+	}
+	d.asked[a.ID] = true
+	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(),
+		Command: &decisions.Command{Do: decisions.CommandDelete, Actor: a.Actor, Force: a.Force}}
+	return c.journalInput(ctx, d.rollout.Model, owner{d.rollout.Name, d.head.State.Epoch}, in)
+}

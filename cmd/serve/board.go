@@ -1,0 +1,63 @@
+package serve
+
+import (
+	"slices"
+	"sync"
+
+	"streamcanary/cmd/engine"
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// A Standing is where one rollout stands: what people and the health endpoints see.
+type Standing struct {
+	Rollout  string           `json:"rollout"`
+	Model    string           `json:"model"`
+	Baseline string           `json:"baseline"`
+	Canary   string           `json:"canary"`
+	Status   decisions.Status `json:"status"`
+	Epoch    int64            `json:"epoch"`
+	Seq      int64            `json:"seq"`
+	Routes   []schemas.Route  `json:"routes,omitempty"`
+	Lost     string           `json:"lost,omitempty"` // why this process no longer decides for it
+	engine.Report
+	Why *schemas.Reason `json:"why,omitempty"` // of the last decision but the start
+}
+
+// board has the newest standing of every rollout, for other goroutines to read.
+type board struct {
+	mu    sync.Mutex
+	all   []Standing
+	watch func([]Standing)
+}
+
+// Standings returns them, by rollout.
+func (b *board) Standings() []Standing {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.all)
+}
+
+// show brings the board up to date.
+func (c *court) show() {
+	all := []Standing{}
+	for _, name := range sortedDesks(c.desks) {
+		d := c.desks[name]
+		s := Standing{
+			Rollout: name, Model: d.rollout.Model, Baseline: d.rollout.Baseline, Canary: d.rollout.Canary,
+			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes,
+			Report: d.fold.Report(), Why: d.head.State.Why,
+		}
+		if d.lost != nil {
+			s.Lost = d.lost.Error()
+		}
+		all = append(all, s)
+	}
+	c.board.mu.Lock()
+	c.board.all = all
+	c.board.mu.Unlock()
+	c.seen.standing(all)
+	if c.board.watch != nil {
+		c.board.watch(all)
+	}
+}

@@ -1,0 +1,415 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"streamcanary/cmd/engine"
+	"streamcanary/decisions"
+	"streamcanary/ingest"
+	"streamcanary/ingest/kafka"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// counter is stage one: it reads the event topics, counts, and appends what it sealed to the journal. Its run method is
+// the only goroutine that touches the stage.
+type counter struct {
+	config  *schemas.Config
+	client  *kafka.Client
+	journal *kafka.Log
+	log     zerolog.Logger
+	crash   *drill
+	seen    *metrics
+	orders  chan order
+	plans   map[string]windows.Plan // by rollout
+
+	stage   *windows.Stage
+	intake  *engine.Intake
+	letters *kafka.DeadLetters
+	src     *kafka.Source
+	from    []ingest.Partition
+	next    kafka.Offsets     // after the last record counted
+	readAt  map[int]time.Time // wall time of each partition's last record
+	idle    map[int]bool
+	flight  sync.WaitGroup // appends that are not settled
+	failed  chan error     // the first append that failed
+}
+
+// An order changes what is counted.
+type order struct {
+	begin  []windows.Plan    // what a restarted process goes on with …
+	resume *windows.Recovery // … and from where; nil: from the plans' starts
+	set    *windows.Plan     // a new epoch
+	remove string            // a rollout that needs no more counting
+}
+
+// How often stage one does what is not driven by events.
+const (
+	tickEvery     = 250 * time.Millisecond
+	recoveryEvery = 10 * time.Second
+	endsEvery     = time.Second
+	// sinceMargin is how much earlier than a rollout's start records are looked for by their own time.
+	sinceMargin = time.Minute
+)
+
+// errAgain ends one reading of the topics because they must be read from an earlier place.
+var errAgain = errors.New("read again from an earlier place")
+
+// run counts until the context ends.
+func (c *counter) run(ctx context.Context) error {
+	var recovery *windows.Recovery
+	for {
+		for len(c.plans) == 0 {
+			select {
+			case <-ctx.Done():
+				return nil
+			case o := <-c.orders:
+				c.note(o)
+				recovery = o.resume
+			}
+		}
+		err := c.read(ctx, recovery)
+		recovery = nil
+		if !errors.Is(err, errAgain) {
+			return err
+		}
+	}
+}
+
+// note keeps an order for the next reading.
+func (c *counter) note(o order) {
+	for _, p := range o.begin {
+		c.plans[p.Rollout] = p
+	}
+	if o.set != nil {
+		c.plans[o.set.Rollout] = *o.set
+	}
+	delete(c.plans, o.remove)
+}
+
+// read reads the topics until the context ends, an order asks for an earlier place, or nothing is to be counted.
+func (c *counter) read(ctx context.Context, recovery *windows.Recovery) error {
+	if err := c.begin(ctx, recovery); err != nil {
+		return err
+	}
+	defer c.src.Close()
+	inner, stop := context.WithCancel(ctx)
+	batches := make(chan *ingest.Batch)
+	problems := make(chan error)
+	var reading sync.WaitGroup
+	reading.Go(func() { pump(inner, c.src, batches, problems) })
+	defer reading.Wait()
+	defer stop()
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	kept, asked := time.Now(), time.Now()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return c.end()
+		case err = <-c.failed:
+		case b := <-batches:
+			err = c.batch(ctx, b)
+		case p := <-problems:
+			err = c.problem(ctx, p)
+		case o := <-c.orders:
+			err = c.obey(o)
+		case now := <-tick.C:
+			if now.Sub(asked) >= endsEvery {
+				asked = now
+				c.rule(ctx, now)
+			}
+			if now.Sub(kept) >= recoveryEvery {
+				kept = now
+				err = c.keepRecovery(ctx)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// pump hands over batches and errors until the context ends.
+func pump(ctx context.Context, src *kafka.Source, batches chan<- *ingest.Batch, problems chan<- error) {
+	for ctx.Err() == nil {
+		b, err := src.Next(ctx)
+		if ctx.Err() != nil {
+			if b != nil {
+				b.Release()
+			}
+			return
+		}
+		if err != nil {
+			select {
+			case problems <- err:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		select {
+		case batches <- b:
+		case <-ctx.Done():
+			b.Release()
+		}
+	}
+}
+
+// begin makes a new stage and source for the plans, from a recovery point or from the plans' starts.
+func (c *counter) begin(ctx context.Context, recovery *windows.Recovery) error {
+	o := kafka.SourceOptions{Group: consumerGroup}
+	for _, s := range c.config.Sources {
+		o.Topics = append(o.Topics, kafka.Topic{Name: s.Topic, Format: s.Format, Want: s.Type})
+	}
+	if recovery != nil {
+		o.Start = kafka.Offsets{}
+		for _, s := range recovery.Sources {
+			if o.Start[s.Partition.Topic] == nil {
+				o.Start[s.Partition.Topic] = map[int32]int64{}
+			}
+			o.Start[s.Partition.Topic][s.Partition.Number] = s.Offset
+		}
+	}
+	o.SinceMs = c.sinceMs()
+	src, err := c.client.Source(ctx, o)
+	if err != nil {
+		return err
+	}
+	c.src, c.from = src, src.Partitions()
+	c.stage = windows.NewStage(windows.Limits{
+		PendingPredictions: c.config.Limits.PendingPredictions,
+		MaxAheadMs:         c.config.Time.MaxAhead.Milliseconds(), MaxJumpMs: c.config.Time.MaxJump.Milliseconds(),
+	})
+	c.intake = engine.NewIntake(c.stage, c.from, c.letters)
+	c.intake.NowMs = func() int64 { return time.Now().UnixMilli() }
+	c.next, c.readAt, c.idle = kafka.Offsets{}, map[int]time.Time{}, map[int]bool{}
+	now := time.Now()
+	for p, at := range c.from {
+		c.stage.AddPartition(windows.Partition{Topic: at.Topic, Number: at.Number}, kindsOf(c.config, at.Topic)...)
+		c.readAt[p] = now
+	}
+	for _, name := range sortedPlans(c.plans) {
+		if err := c.stage.SetPlan(c.plans[name]); err != nil {
+			return err
+		}
+	}
+	if recovery == nil {
+		c.log.Info().Str("since", schemas.Time(o.SinceMs).String()).Int("partitions", len(c.from)).Msg("reading events from the rollouts' start")
+		return nil
+	}
+	c.log.Info().Int("partitions", len(c.from)).Msg("reading events on from the last recovery point")
+	return c.stage.Restore(*recovery)
+}
+
+// consumerGroup is where lag tools find how far events are counted.
+const consumerGroup = "streamcanary"
+
+// sinceMs is the record time from which every plan's events are found.
+func (c *counter) sinceMs() int64 {
+	since := int64(0)
+	for _, p := range c.plans {
+		at := max(p.FromMs-p.LatenessMs-sinceMargin.Milliseconds(), 1)
+		if since == 0 || at < since {
+			since = at
+		}
+	}
+	return since
+}
+
+// kindsOf are the kinds of events that a topic carries.
+func kindsOf(config *schemas.Config, topic string) []schemas.Kind {
+	var kinds []schemas.Kind
+	for _, s := range config.Sources {
+		if s.Topic != topic {
+			continue
+		}
+		if s.Type == schemas.KindUnknown {
+			return []schemas.Kind{schemas.KindPrediction, schemas.KindOutcome, schemas.KindSample}
+		}
+		kinds = append(kinds, s.Type)
+	}
+	return kinds
+}
+
+// batch counts one batch.
+func (c *counter) batch(ctx context.Context, b *ingest.Batch) error {
+	defer b.Release()
+	c.crash.pass(AfterPoll)
+	c.readAt[b.Partition], c.idle[b.Partition] = time.Now(), false
+	for i := range b.Items {
+		if i == len(b.Items)/2 {
+			c.crash.pass(MidBatch)
+		}
+		if err := c.intake.Take(ctx, b, i); err != nil {
+			return err
+		}
+	}
+	if err := c.intake.Rejected(ctx); err != nil {
+		return err
+	}
+	at := c.from[b.Partition]
+	if c.next[at.Topic] == nil {
+		c.next[at.Topic] = map[int32]int64{}
+	}
+	c.next[at.Topic][at.Number] = b.Next
+	c.crash.pass(AfterCount)
+	return c.sealed(ctx)
+}
+
+// sealed appends what the stage sealed. Appends of one model keep their order.
+func (c *counter) sealed(ctx context.Context) error {
+	for _, s := range c.stage.Sealed() {
+		c.crash.pass(BeforePartAppend)
+		value, err := windows.EncodePart(s.Key, s.Part)
+		if err != nil {
+			return fmt.Errorf("journal window %s of rollout %s: %w", schemas.Time(s.Key.StartMs), s.Key.Rollout, err)
+		}
+		c.append(ctx, kafka.Entry{Key: []byte(c.plans[s.Key.Rollout].Model), Value: value, Headers: headers(partRecord, "", 0)})
+		c.crash.pass(AfterPartAppend)
+	}
+	c.seen.counted(c.stage.Counts())
+	return nil
+}
+
+// append hands an entry to the journal; the first failure ends run.
+func (c *counter) append(ctx context.Context, e kafka.Entry) {
+	c.flight.Add(1)
+	c.journal.AppendAsync(ctx, e, func(_ kafka.Entry, err error) {
+		c.flight.Done()
+		if err != nil {
+			select {
+			case c.failed <- fmt.Errorf("append to the window journal %s: %w", JournalTopic, err):
+			default:
+			}
+		}
+	})
+}
+
+// keepRecovery stores where to start again, once everything that was sealed before is stored.
+func (c *counter) keepRecovery(ctx context.Context) error {
+	if err := c.sealed(ctx); err != nil {
+		return err
+	}
+	recovery := c.stage.Recovery()
+	c.flight.Wait()
+	select {
+	case err := <-c.failed:
+		return err
+	default:
+	}
+	if err := c.letters.Flush(ctx); err != nil {
+		return fmt.Errorf("write dead letters to %s: %w", DeadLetterTopic, err)
+	}
+	c.crash.pass(AfterFlush)
+	value, err := json.Marshal(recovery)
+	if err != nil {
+		return fmt.Errorf("encode recovery point: %w", err)
+	}
+	for _, name := range sortedPlans(c.plans) {
+		p := c.plans[name]
+		c.append(ctx, kafka.Entry{Key: []byte(p.Model), Value: value, Headers: headers(recoveryRecord, p.Rollout, p.Epoch)})
+	}
+	c.flight.Wait()
+	c.crash.pass(AfterRecoveryAppend)
+	c.crash.pass(BeforeCommit)
+	if err := c.src.Commit(ctx, c.next); err != nil && ctx.Err() == nil {
+		c.log.Warn().Err(err).Msg("offsets for lag tools are not committed; nothing else depends on them")
+	}
+	c.crash.pass(AfterCommit)
+	return nil
+}
+
+// end leaves a recovery point behind: within the grace that a stopping process has.
+func (c *counter) end() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin/2)
+	defer cancel()
+	return c.keepRecovery(ctx)
+}
+
+// obey takes an order while events are read.
+func (c *counter) obey(o order) error {
+	c.note(o)
+	if o.remove != "" {
+		c.stage.RemovePlan(o.remove)
+		if len(c.plans) == 0 {
+			return errAgain
+		}
+	}
+	if o.set == nil {
+		return nil
+	}
+	err := c.stage.SetPlan(*o.set)
+	if errors.Is(err, windows.ErrPassed) {
+		c.log.Info().Str("rollout", o.set.Rollout).Msg("its first window lies behind what was read: reading events again from there")
+		return errAgain
+	}
+	return err
+}
+
+// rule says which partitions have had nothing to read for so long that they no longer hold the others back.
+func (c *counter) rule(ctx context.Context, now time.Time) {
+	quiet := false
+	for p := range c.from {
+		quiet = quiet || !c.idle[p] && now.Sub(c.readAt[p]) >= c.config.Time.IdleAfter
+	}
+	if !quiet {
+		return
+	}
+	ends, err := c.src.Ends(ctx)
+	if err != nil {
+		c.log.Warn().Err(err).Msg("where the event logs end is unknown: a quiet partition counts as stuck, not as idle")
+		return
+	}
+	for _, e := range ends {
+		for p, at := range c.from {
+			if at == e.Partition && !c.idle[p] && e.Next >= e.End && now.Sub(c.readAt[p]) >= c.config.Time.IdleAfter {
+				c.idle[p] = true
+				c.stage.Idle(p, true)
+				c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingRelease, Topic: at.Topic, Number: at.Number, Idle: true,
+					Sentence: fmt.Sprintf("Partition %d of topic %s has had nothing to read for %s.", at.Number, at.Topic, c.config.Time.IdleAfter)})
+			}
+		}
+	}
+	if err := c.sealed(ctx); err != nil {
+		c.log.Error().Err(err).Msg("journal")
+	}
+}
+
+// ruling journals a ruling for every rollout.
+func (c *counter) ruling(ctx context.Context, r *decisions.Ruling) {
+	value, err := decisions.EncodeInput(decisions.Input{Kind: decisions.InputRuling, WallMs: time.Now().UnixMilli(), Ruling: r})
+	if err != nil {
+		c.log.Error().Err(err).Msg("ruling")
+		return
+	}
+	for _, name := range sortedPlans(c.plans) {
+		p := c.plans[name]
+		c.append(ctx, kafka.Entry{Key: []byte(p.Model), Value: value, Headers: headers(inputRecord, p.Rollout, p.Epoch)})
+	}
+}
+
+// problem takes an error of the source: what is missing holds the rollouts, everything else passes.
+func (c *counter) problem(ctx context.Context, problem error) error {
+	var gap *kafka.Gap
+	var grown *kafka.Grown
+	switch {
+	case errors.As(problem, &gap):
+		c.log.Error().Err(problem).Msg("events are missing: the rollouts hold until a person resumes them")
+		c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingGap, Topic: gap.Topic, Number: gap.Partition, Sentence: problem.Error()})
+		return c.src.Resume(ingest.Partition{Topic: gap.Topic, Number: gap.Partition}, gap.To)
+	case errors.As(problem, &grown):
+		c.log.Error().Err(problem).Msg("new partitions are not read: restart serve and start the rollouts' next epoch")
+		c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingGap, Topic: grown.Topic, Sentence: problem.Error()})
+		return nil
+	}
+	c.log.Warn().Err(problem).Msg("reading events")
+	return nil
+}

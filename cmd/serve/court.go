@@ -1,0 +1,473 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"streamcanary/cmd/engine"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/ingest"
+	"streamcanary/ingest/kafka"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// court is stage two: it reads the journal and keeps the rollouts' desks. Its run method is the only goroutine that touches them.
+type court struct {
+	config  *schemas.Config
+	bus     *bus.Bus
+	journal *kafka.Log
+	log     zerolog.Logger
+	crash   *drill
+	seen    *metrics
+	counter chan<- order
+	sources engine.Sources
+	board   *board
+	specs   chan bus.Spec
+	decided func(schemas.Decision) // hears of every decision; may be nil
+	program string
+
+	desks   map[string]*desk       // by rollout
+	pending map[string]Application // applied, and not yet read back from the journal
+	models  sync.Map               // model -> owner: whose acks they are
+}
+
+// owner is the rollout and epoch that a model is judged for now.
+type owner struct {
+	rollout string
+	epoch   int64
+}
+
+// How often stage two does what the journal doesn't drive.
+const (
+	deadlineEvery = 100 * time.Millisecond
+	boardEvery    = time.Second
+	saveEvery     = 10 * time.Second
+	retryAfter    = time.Second
+)
+
+// run opens the desks, catches up with the journal, calls ready, and judges until the context ends.
+func (c *court) run(ctx context.Context, ready func()) error {
+	first, err := c.firstSpecs(ctx)
+	if err != nil {
+		return err
+	}
+	offsets, err := c.journal.EndOffsets(ctx)
+	if err != nil {
+		return fmt.Errorf("read the window journal: %w", err)
+	}
+	for _, s := range first {
+		if err := c.reopen(ctx, s, offsets); err != nil {
+			return err
+		}
+	}
+	if err := c.checkLog(ctx); err != nil {
+		return err
+	}
+	reader, err := c.journal.ReadFrom(ctx, offsets)
+	if err != nil {
+		return fmt.Errorf("read the window journal: %w", err)
+	}
+	defer reader.Close()
+	recovery, err := c.catchUp(ctx, reader)
+	if err != nil {
+		return err
+	}
+	c.handOver(recovery)
+	for _, s := range first {
+		if err := c.spec(ctx, s); err != nil {
+			return err
+		}
+	}
+	ready()
+	return c.judge(ctx, reader)
+}
+
+// firstSpecs takes the rollouts that are there at the start.
+func (c *court) firstSpecs(ctx context.Context) ([]bus.Spec, error) {
+	var first []bus.Spec
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case s := <-c.specs:
+			if s.Synced {
+				return first, nil
+			}
+			first = append(first, s)
+		}
+	}
+}
+
+// reopen opens the desk of a rollout that has a record, and moves the journal's reading back to where its statistics begin.
+func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64) error {
+	head, revision, err := c.bus.LoadHead(ctx, s.Rollout)
+	if errors.Is(err, bus.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	application, r, err := DecodeApplication(s.Body)
+	if err != nil || application.ID != head.State.Terms.Application || len(head.From) == 0 {
+		return nil // applied anew since: its next epoch begins when the spec is taken
+	}
+	d := c.newDesk(application, r, head.State.Epoch)
+	d.resume(head, revision)
+	c.desks[s.Rollout] = d
+	c.models.Store(r.Model, owner{r.Name, head.State.Epoch})
+	if at := offsetOf(head.From, d.partition); !finished(&head) && at < offsets[d.partition] {
+		offsets[d.partition] = at
+	}
+	return nil
+}
+
+// newDesk makes an empty desk for an epoch.
+func (c *court) newDesk(a Application, r *schemas.Rollout, epoch int64) *desk {
+	plan := engine.PlanOf(r, epoch, int64(a.From))
+	return &desk{
+		application: a, rollout: r, asked: map[string]bool{}, partAt: time.Now(), savedAt: time.Now(),
+		fold: engine.NewFold(r, &plan, c.sources),
+	}
+}
+
+// finished reports whether an epoch needs no more parts.
+func finished(h *decisions.Head) bool {
+	s := &h.State
+	return s.Status.Ended() && (s.Saga == nil || s.Saga.Done())
+}
+
+// checkLog refuses to go on with a decision log that lost decisions, and finishes what was under way when the process ended.
+func (c *court) checkLog(ctx context.Context) error {
+	var heads []decisions.Head
+	for _, name := range sortedDesks(c.desks) {
+		heads = append(heads, c.desks[name].head)
+	}
+	if err := c.bus.CheckLog(ctx, heads); err != nil {
+		return err
+	}
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; len(d.head.Outbox) > 0 {
+			if err := c.store(ctx, d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// catchUp folds what the journal has already. It returns the recovery point from which every open rollout can go on, or nil.
+func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Recovery, error) {
+	points := map[string]*windows.Recovery{}
+	began := time.Now()
+	records := 0
+	err := reader.Drain(ctx, func(e kafka.Entry) error {
+		records++
+		x, err := c.take(ctx, &e)
+		if err == nil && x.recovery != nil {
+			if d := c.desks[x.rollout]; d != nil && d.head.State.Epoch == x.epoch {
+				points[x.rollout] = x.recovery
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("fold the window journal: %w", err)
+	}
+	c.log.Info().Int("records", records).Dur("took", time.Since(began)).Msg("caught up with the window journal")
+	var oldest *windows.Recovery
+	for _, name := range sortedDesks(c.desks) {
+		if finished(&c.desks[name].head) {
+			continue
+		}
+		p := points[name]
+		if p == nil {
+			return nil, nil
+		}
+		if oldest == nil || readTo(p) < readTo(oldest) {
+			oldest = p
+		}
+	}
+	return oldest, nil
+}
+
+// readTo orders recovery points by how much had been read.
+func readTo(r *windows.Recovery) int64 {
+	sum := int64(0)
+	for _, s := range r.Sources {
+		sum += s.Offset
+	}
+	return sum
+}
+
+// handOver tells stage one what to count, all at once.
+func (c *court) handOver(recovery *windows.Recovery) {
+	var plans []windows.Plan
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; !finished(&d.head) {
+			plans = append(plans, engine.PlanOf(d.rollout, d.head.State.Epoch, int64(d.application.From)))
+		}
+	}
+	if len(plans) > 0 {
+		c.counter <- order{begin: plans, resume: recovery}
+	}
+}
+
+// judge takes journal records, rollouts and the clock in turn until the context ends.
+func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
+	inner, stop := context.WithCancel(ctx)
+	entries := make(chan kafka.Entry, entriesAhead)
+	problems := make(chan error)
+	var reading sync.WaitGroup
+	reading.Go(func() { pumpJournal(inner, reader, entries, problems) })
+	defer reading.Wait()
+	defer stop()
+	deadlines, boards := time.NewTicker(deadlineEvery), time.NewTicker(boardEvery)
+	defer deadlines.Stop()
+	defer boards.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return c.end()
+		case e := <-entries:
+			_, err = c.take(ctx, &e)
+		case p := <-problems:
+			err = fmt.Errorf("read the window journal: %w", p)
+		case s := <-c.specs:
+			err = c.spec(ctx, s)
+		case now := <-deadlines.C:
+			err = c.clock(ctx, now)
+		case <-boards.C:
+			c.show()
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// entriesAhead bounds the journal records that are read ahead.
+const entriesAhead = 256
+
+func pumpJournal(ctx context.Context, reader *kafka.Reader, entries chan<- kafka.Entry, problems chan<- error) {
+	for ctx.Err() == nil {
+		e, err := reader.Next(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			select {
+			case problems <- err:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		select {
+		case entries <- e:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// take brings one journal record to the desk that it concerns.
+func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
+	c.crash.pass(AfterJournalRead)
+	e, err := decodeEntry(record)
+	if err != nil {
+		c.log.Error().Err(err).Int32("partition", record.Partition).Msg("passing over a journal record that can't be read")
+		return entry{}, nil
+	}
+	if e.input != nil && e.input.Kind == decisions.InputApplied {
+		return e, c.applied(ctx, record, &e)
+	}
+	d := c.desks[e.rollout]
+	if d == nil || d.lost != nil || e.epoch != d.head.State.Epoch || record.Partition != d.partition || record.Offset < d.next {
+		return e, nil
+	}
+	effects, err := d.take(record.Offset, &e, time.Now())
+	if err != nil {
+		return e, err
+	}
+	c.crash.pass(AfterJudge)
+	if d.dirty {
+		return e, c.settle(ctx, d, effects)
+	}
+	return e, nil
+}
+
+// settle stores what was decided, publishes it, and lets the rest of the process know.
+func (c *court) settle(ctx context.Context, d *desk, effects []decisions.Effect) error {
+	c.crash.pass(BeforeHeadSave)
+	if err := c.store(ctx, d); err != nil {
+		return err
+	}
+	c.tell(effects)
+	if finished(&d.head) {
+		c.stopCounting(d)
+	}
+	c.show()
+	return nil
+}
+
+// store stores a desk's head and empties its outbox. While NATS is away it waits: nothing may be judged on what isn't stored.
+func (c *court) store(ctx context.Context, d *desk) error {
+	for {
+		err := d.store(ctx, c.bus, c.crash)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if d.lost != nil || errors.Is(err, bus.ErrFenced) {
+			d.lost = err
+			c.log.Error().Err(err).Str("rollout", d.rollout.Name).Msg("another process decides for this rollout: this one stops deciding for it")
+			return nil
+		}
+		c.log.Warn().Err(err).Str("rollout", d.rollout.Name).Msg("a decision is not stored or published yet: trying again")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retryAfter):
+		}
+	}
+}
+
+// tell logs what was decided.
+func (c *court) tell(effects []decisions.Effect) {
+	for _, e := range effects {
+		switch {
+		case e.Decision != nil:
+			d := &e.Decision.Decision
+			c.seen.decided(d)
+			c.log.Info().Str("model", d.Model).Str("rollout", d.Rollout).Str("action", string(d.Action)).Str("phase", string(d.Phase)).
+				Int64("epoch", d.Epoch).Int64("seq", d.Seq).Str("id", d.ID).Str("event_time", d.EventTime.String()).Msg(d.Reason.Sentence)
+			if c.decided != nil {
+				c.decided(*d)
+			}
+		case e.Notice != nil:
+			n := e.Notice
+			level := zerolog.InfoLevel
+			if n.Severity != schemas.Info {
+				level = zerolog.WarnLevel
+			}
+			c.log.WithLevel(level).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Msg(n.Sentence)
+		}
+	}
+}
+
+func (c *court) stopCounting(d *desk) {
+	c.counter <- order{remove: d.rollout.Name}
+}
+
+// clock journals deadlines that have passed, and writes heads that were not written for long.
+func (c *court) clock(ctx context.Context, now time.Time) error {
+	for _, name := range sortedDesks(c.desks) {
+		d := c.desks[name]
+		if !d.open() {
+			continue
+		}
+		for _, due := range d.head.State.Deadlines() {
+			key := fmt.Sprint(due.ID, due.AtMs)
+			if due.AtMs > now.UnixMilli() || d.asked[key] {
+				continue
+			}
+			d.asked[key] = true
+			c.crash.pass(BeforeDeadlineAppend)
+			in := decisions.Input{Kind: decisions.InputExpired, WallMs: now.UnixMilli(), Expired: &decisions.Expired{Deadline: due.ID}}
+			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, in); err != nil {
+				return err
+			}
+		}
+		if !finished(&d.head) && d.next > offsetOf(d.head.Offsets, d.partition) && now.Sub(d.savedAt) >= saveEvery {
+			if err := c.store(ctx, d); err != nil {
+				return err
+			}
+			c.crash.pass(AfterPeriodicSave)
+		}
+	}
+	return nil
+}
+
+// journalInput appends an input of one epoch.
+func (c *court) journalInput(ctx context.Context, model string, of owner, in decisions.Input) error {
+	value, err := decisions.EncodeInput(in)
+	if err != nil {
+		return err
+	}
+	_, err = c.journal.Append(ctx, kafka.Entry{Key: []byte(model), Value: value, Headers: headers(inputRecord, of.rollout, of.epoch)})
+	if err != nil {
+		return fmt.Errorf("append to the window journal %s: %w", JournalTopic, err)
+	}
+	return nil
+}
+
+// ack journals a subscriber's answer. It is called from the intake's goroutine.
+func (c *court) ack(ctx context.Context, m bus.AckMessage) error {
+	of, judged := c.models.Load(m.Model)
+	if !judged {
+		return nil
+	}
+	c.crash.pass(BeforeAckAppend)
+	ack := m.Ack
+	in := decisions.Input{Kind: decisions.InputAck, WallMs: m.At.UnixMilli(), Ack: &ack}
+	if err := c.journalInput(ctx, m.Model, of.(owner), in); err != nil {
+		return err
+	}
+	c.crash.pass(AfterAckAppend)
+	c.seen.acked(&ack)
+	return nil
+}
+
+// end writes every head once more, so that a restart has less to read.
+func (c *court) end() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin/2)
+	defer cancel()
+	var errs []error
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; d.open() && (d.dirty || d.next > offsetOf(d.head.Offsets, d.partition)) {
+			errs = append(errs, d.store(ctx, c.bus, c.crash))
+		}
+	}
+	c.show()
+	return errors.Join(errs...)
+}
+
+func sortedDesks(m map[string]*desk) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func sortedPlans(m map[string]windows.Plan) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// partitionsOf are a source's partitions by the kind of what they carry.
+func partitionsOf(config *schemas.Config, from []ingest.Partition) engine.Sources {
+	var s engine.Sources
+	for _, at := range from {
+		p := windows.Partition{Topic: at.Topic, Number: at.Number}
+		kinds := kindsOf(config, at.Topic)
+		if slices.Contains(kinds, schemas.KindPrediction) {
+			s.Predictions = append(s.Predictions, p)
+		}
+		if slices.Contains(kinds, schemas.KindSample) {
+			s.Samples = append(s.Samples, p)
+		}
+	}
+	return s
+}

@@ -1,0 +1,179 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"streamcanary/cmd/engine"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// A desk is one rollout's place in stage two: its fold over the journal, and its head. The court's goroutine owns it.
+type desk struct {
+	application Application
+	rollout     *schemas.Rollout
+	fold        *engine.Fold
+	head        decisions.Head
+	revision    uint64 // of the stored head; 0: none is stored
+	partition   int32  // of the journal: everything about a model stands in one
+	next        int64  // offset of the next journal record to take
+	dirty       bool   // the head in memory has more than the stored one
+	savedAt     time.Time
+	partAt      time.Time       // when the last part came, wall time
+	asked       map[string]bool // deadlines whose expiry is journaled
+	lost        error           // why this process no longer decides for the rollout
+}
+
+// resume goes on with a head that was loaded.
+func (d *desk) resume(head decisions.Head, revision uint64) {
+	d.head, d.revision = head, revision
+	d.partition = head.From[0].Partition
+	d.next = offsetOf(head.From, d.partition)
+	d.fold.SetChain(head.DecisionsSha256)
+	d.follow()
+}
+
+// open reports whether parts and inputs still change something.
+func (d *desk) open() bool { return d.lost == nil && d.head.State.Epoch > 0 }
+
+// replaying reports whether the record at an offset is already in the stored head: then only the statistics are folded again.
+func (d *desk) replaying(offset int64) bool { return offset < offsetOf(d.head.Offsets, d.partition) }
+
+func offsetOf(list []decisions.Offset, partition int32) int64 {
+	for _, o := range list {
+		if o.Partition == partition {
+			return o.Offset
+		}
+	}
+	return 0
+}
+
+// take folds one journal record. It returns what was decided, for the log; nothing of it is stored yet.
+func (d *desk) take(offset int64, e *entry, wall time.Time) ([]decisions.Effect, error) {
+	known := d.replaying(offset)
+	d.next = offset + 1
+	var effects []decisions.Effect
+	switch {
+	case e.part != nil:
+		d.partAt = wall
+		if err := d.fold.Add(e.key, e.part); err != nil {
+			return nil, fmt.Errorf("rollout %s: merge window %s: %w", d.rollout.Name, schemas.Time(e.key.StartMs), err)
+		}
+		return d.judge(known)
+	case e.input != nil:
+		if in := e.input; in.Kind == decisions.InputRuling && in.Ruling.Kind == decisions.RulingRelease && !in.Ruling.Idle {
+			d.fold.Release(streamNamed(in.Ruling.Stream), in.Ruling.UpToMs)
+		}
+		if !known {
+			in := *e.input
+			in.EventMs = d.fold.ReachedMs()
+			more, err := d.input(in)
+			if err != nil {
+				return nil, err
+			}
+			effects = more
+		}
+		more, err := d.judge(known)
+		return append(effects, more...), err
+	}
+	return nil, nil
+}
+
+// judge takes every part that is due.
+func (d *desk) judge(known bool) ([]decisions.Effect, error) {
+	var effects []decisions.Effect
+	for {
+		t, due := d.fold.Next()
+		if !due {
+			return effects, nil
+		}
+		if known {
+			continue
+		}
+		for _, in := range turnInputs(&t, d.head.State.Saga != nil) {
+			more, err := d.input(in)
+			if err != nil {
+				return nil, err
+			}
+			effects = append(effects, more...)
+		}
+	}
+}
+
+// turnInputs are what a turn means to the state machine. Traffic matters only while a rollback is carried out.
+func turnInputs(t *engine.Turn, carryingOut bool) []decisions.Input {
+	var in []decisions.Input
+	if t.Traffic != nil && carryingOut {
+		in = append(in, decisions.Input{Kind: decisions.InputTraffic, EventMs: t.EventMs, Traffic: t.Traffic})
+	}
+	if t.Verdict != nil {
+		in = append(in, decisions.Input{Kind: decisions.InputVerdict, EventMs: t.EventMs, Verdict: t.Verdict})
+	}
+	return in
+}
+
+// input folds one input into the head.
+func (d *desk) input(in decisions.Input) ([]decisions.Effect, error) {
+	if in.WallMs == 0 {
+		in.WallMs = time.Now().UnixMilli()
+	}
+	was := d.head.State.Status
+	head, effects, err := d.head.Take(in)
+	if err != nil {
+		return nil, err
+	}
+	d.head = head
+	d.dirty = d.dirty || len(effects) > 0 || head.State.Status != was
+	for _, e := range effects {
+		if e.Decision != nil {
+			d.fold.Decided(&e.Decision.Decision)
+		}
+	}
+	d.follow()
+	return effects, nil
+}
+
+// follow brings the fold in line with the head: judging begins at the commit.
+func (d *desk) follow() {
+	s := &d.head.State
+	if s.FromMs > 0 {
+		d.fold.Begin(s.FromMs)
+	}
+}
+
+// store writes the head by compare-and-set, and empties its outbox.
+func (d *desk) store(ctx context.Context, b *bus.Bus, crash *drill) error {
+	if err := d.save(ctx, b); err != nil {
+		return err
+	}
+	crash.pass(AfterHeadSave)
+	if len(d.head.Outbox) == 0 {
+		return nil
+	}
+	head, err := b.Deliver(ctx, d.head)
+	d.head = head
+	if err != nil {
+		return err
+	}
+	crash.pass(AfterDeliver)
+	return d.save(ctx, b)
+}
+
+// save writes the head.
+func (d *desk) save(ctx context.Context, b *bus.Bus) error {
+	d.head.Offsets = []decisions.Offset{{Partition: d.partition, Offset: d.next}}
+	d.head.StatsSha256, d.head.DecisionsSha256 = d.fold.PartsDigest(), d.fold.Chain()
+	revision, err := b.SaveHead(ctx, d.head, d.revision)
+	if errors.Is(err, bus.ErrLost) || errors.Is(err, bus.ErrFenced) {
+		d.lost = err
+	}
+	if err != nil {
+		return err
+	}
+	d.revision, d.dirty, d.savedAt = revision, false, time.Now()
+	return nil
+}

@@ -1,0 +1,13 @@
+// Package serve is the live service: events in from Kafka, decisions out on NATS.
+//
+// It runs two loops that share nothing but the window journal. Stage one (counter.go) reads the event topics, counts, and appends
+// what it sealed. Stage two (court.go) reads the journal and keeps a desk (desk.go) for each rollout: a fold over the
+// journal's records, and the rollout's head, which is written by compare-and-set. Everything from outside that matters to a
+// rollout (acks, expired deadlines, commands, rulings) goes into the journal first and takes effect where it stands there.
+//
+// So a process that is killed anywhere starts again from the head and the journal and goes on as if nothing had happened. Crash
+// (crash.go) names the places where the tests kill it.
+//
+// Read serve.go first (what is started, in which order, and how it ends), then record.go, counter.go, court.go, desk.go, and
+// health.go, metrics.go for what an operator sees.
+package serve

@@ -1,0 +1,82 @@
+package serve
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"streamcanary/decisions/bus"
+)
+
+// endpoints serves what an operator and an orchestrator ask for.
+type endpoints struct {
+	server  *http.Server
+	address string
+	ready   atomic.Bool // both stages run
+	bus     *bus.Bus
+	board   *board
+}
+
+// listen opens the address before anything else is started, so that a port in use is said at once.
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for HTTP on %s: %w; set http.listen to a free address", address, err)
+	}
+	return l, nil
+}
+
+func newEndpoints(l net.Listener, m *metrics, b *board) *endpoints {
+	e := &endpoints{address: l.Addr().String(), board: b}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", e.readyz)
+	mux.HandleFunc("GET /v1/rollouts", e.rollouts)
+	mux.HandleFunc("GET /v1/rollouts/{name}", e.rollout)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	e.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	return e
+}
+
+// serve answers until Close.
+func (e *endpoints) serve(l net.Listener) error {
+	if err := e.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP on %s: %w", e.address, err)
+	}
+	return nil
+}
+
+// readyz is 200 when both stages run and NATS is connected; else 503, with the reason.
+func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
+	switch {
+	case !e.ready.Load():
+		http.Error(w, "starting, or stopping", http.StatusServiceUnavailable)
+	case !e.bus.Connected():
+		http.Error(w, "NATS is not connected: decisions wait", http.StatusServiceUnavailable)
+	default:
+		fmt.Fprintln(w, "ok")
+	}
+}
+
+func (e *endpoints) rollouts(w http.ResponseWriter, _ *http.Request) { answer(w, e.board.Standings()) }
+
+func (e *endpoints) rollout(w http.ResponseWriter, r *http.Request) {
+	for _, s := range e.board.Standings() {
+		if s.Rollout == r.PathValue("name") {
+			answer(w, s)
+			return
+		}
+	}
+	http.Error(w, "there is no rollout of that name", http.StatusNotFound)
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the client is gone, or has it
+}

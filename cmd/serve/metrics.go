@@ -1,0 +1,92 @@
+package serve
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// metrics are what Prometheus scrapes. Names of models and rollouts are labels, ids never are.
+type metrics struct {
+	registry  *prometheus.Registry
+	events    *prometheus.GaugeVec
+	decisions *prometheus.CounterVec
+	acks      *prometheus.CounterVec
+	status    *prometheus.GaugeVec
+	evidence  *prometheus.GaugeVec
+	threshold *prometheus.GaugeVec
+	estimate  *prometheus.GaugeVec
+	bound     *prometheus.GaugeVec
+	reached   *prometheus.GaugeVec
+}
+
+func newMetrics(program string) *metrics {
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "streamcanary", Name: name, Help: help}, labels)
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "streamcanary", Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		registry:  prometheus.NewRegistry(),
+		events:    gauge("events", "Events by kind and class since the topics were opened; every event is in one class.", "kind", "class"),
+		decisions: counter("decisions_total", "Decisions taken by this process.", "model", "rollout", "action"),
+		acks:      counter("acks_total", "Acks of subscribers.", "status"),
+		status:    gauge("rollout_status", "1 for the status that the rollout is in.", "model", "rollout", "status"),
+		evidence:  gauge("guardrail_log_evidence", "Running maximum of the fail evidence, natural log.", "rollout", "guardrail"),
+		threshold: gauge("guardrail_log_threshold", "Evidence at which the guardrail has failed.", "rollout", "guardrail"),
+		estimate:  gauge("guardrail_estimate", "Canary against baseline: a difference of shares, a ratio, or milliseconds.", "rollout", "guardrail", "unit"),
+		bound:     gauge("guardrail_bound", "Bounds of the estimate, valid at all times.", "rollout", "guardrail", "side"),
+		reached:   gauge("event_time_seconds", "Event time up to which windows are judged.", "rollout"),
+	}
+	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
+	build.WithLabelValues(program).Set(1)
+	m.registry.MustRegister(m.events, m.decisions, m.acks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) counted(c windows.Counts) {
+	for _, kind := range []schemas.Kind{schemas.KindPrediction, schemas.KindOutcome, schemas.KindSample} {
+		for _, class := range windows.ClassesOf(kind) {
+			m.events.WithLabelValues(kind.String(), class.String()).Set(float64(c.Of(kind, class)))
+		}
+	}
+}
+
+func (m *metrics) decided(d *schemas.Decision) {
+	m.decisions.WithLabelValues(d.Model, d.Rollout, string(d.Action)).Inc()
+}
+
+func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status)).Inc() }
+
+// standing replaces what is known of the rollouts.
+func (m *metrics) standing(all []Standing) {
+	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached} {
+		v.Reset()
+	}
+	for i := range all {
+		s := &all[i]
+		m.status.WithLabelValues(s.Model, s.Rollout, string(s.Status)).Set(1)
+		m.reached.WithLabelValues(s.Rollout).Set(float64(s.Reached) / 1000)
+		for j := range s.Guardrails {
+			m.guardrail(s.Rollout, &s.Guardrails[j])
+		}
+	}
+}
+
+func (m *metrics) guardrail(rollout string, g *schemas.GuardrailStatus) {
+	m.evidence.WithLabelValues(rollout, g.Name).Set(g.LogEvidence)
+	m.threshold.WithLabelValues(rollout, g.Name).Set(g.Threshold)
+	if g.Estimate != nil {
+		m.estimate.WithLabelValues(rollout, g.Name, g.Unit).Set(*g.Estimate)
+	}
+	if g.Lower != nil {
+		m.bound.WithLabelValues(rollout, g.Name, "lower").Set(*g.Lower)
+	}
+	if g.Upper != nil {
+		m.bound.WithLabelValues(rollout, g.Name, "upper").Set(*g.Upper)
+	}
+}

@@ -1,0 +1,102 @@
+package serve
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"streamcanary/decisions"
+	"streamcanary/ingest"
+	"streamcanary/ingest/kafka"
+	"streamcanary/windows"
+)
+
+// JournalTopic is the window journal's Kafka topic. Records are keyed by model, so that everything about a model stands in one
+// partition, in order.
+const JournalTopic = "streamcanary.windows"
+
+// DeadLetterTopic gets the events that could not be counted.
+const DeadLetterTopic = "streamcanary.dlq"
+
+// kindHeader says what a journal record is; rolloutHeader whose it is (parts name it inside).
+const (
+	kindHeader    = "sc-kind"
+	rolloutHeader = "sc-rollout"
+	epochHeader   = "sc-epoch"
+)
+
+// The kinds of journal records.
+const (
+	partRecord     = "part"     // windows.EncodePart
+	inputRecord    = "input"    // decisions.EncodeInput, of one epoch of the rollout in the header
+	recoveryRecord = "recovery" // windows.Recovery as JSON: where stage one may start again
+)
+
+// entry is a journal record after decoding. Exactly one of Part, Input and Recovery is set.
+type entry struct {
+	rollout  string
+	epoch    int64
+	key      windows.Key
+	part     *windows.Part
+	input    *decisions.Input
+	recovery *windows.Recovery
+}
+
+// header returns a header's value, or "".
+func header(r *kafka.Entry, key string) string {
+	for _, h := range r.Headers {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+// decodeEntry reads a journal record. A record of an unknown kind, of a newer program, is no error: it is an empty entry.
+func decodeEntry(r *kafka.Entry) (entry, error) {
+	switch kind := header(r, kindHeader); kind {
+	case partRecord:
+		key, part, err := windows.DecodePart(r.Value)
+		if err != nil {
+			return entry{}, fmt.Errorf("journal record at offset %d: %w", r.Offset, err)
+		}
+		return entry{rollout: key.Rollout, epoch: key.Epoch, key: key, part: part}, nil
+	case inputRecord:
+		in, err := decisions.DecodeInput(r.Value)
+		if err != nil {
+			return entry{}, fmt.Errorf("journal record at offset %d: %w", r.Offset, err)
+		}
+		e := entry{rollout: header(r, rolloutHeader), input: &in}
+		if _, err := fmt.Sscan(header(r, epochHeader), &e.epoch); err != nil {
+			return entry{}, fmt.Errorf("journal record at offset %d: epoch: %w", r.Offset, err)
+		}
+		return e, nil
+	case recoveryRecord:
+		var rec windows.Recovery
+		if err := json.Unmarshal(r.Value, &rec); err != nil {
+			return entry{}, fmt.Errorf("journal record at offset %d: recovery: %w", r.Offset, err)
+		}
+		return entry{recovery: &rec}, nil
+	}
+	return entry{}, nil
+}
+
+// headers are those of a record of one epoch.
+func headers(kind, rollout string, epoch int64) []ingest.Header {
+	h := []ingest.Header{{Key: kindHeader, Value: []byte(kind)}}
+	if rollout != "" {
+		h = append(h, ingest.Header{Key: rolloutHeader, Value: []byte(rollout)}, ingest.Header{Key: epochHeader, Value: fmt.Append(nil, epoch)})
+	}
+	return h
+}
+
+// streamNamed is the stream that a ruling names: the part's kind, and its outcome's name after a slash.
+func streamNamed(text string) windows.Stream {
+	kind, name, _ := strings.Cut(text, "/")
+	for _, k := range []windows.PartKind{windows.Serving, windows.Resources, windows.Outcomes} {
+		if k.String() == kind {
+			return windows.Stream{Kind: k, Name: name}
+		}
+	}
+	return windows.Stream{}
+}

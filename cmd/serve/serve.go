@@ -1,0 +1,308 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"streamcanary/cmd/embed"
+	"streamcanary/decisions/bus"
+	"streamcanary/ingest/kafka"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// stopWithin is how long a stopping service may take for all that it still does.
+const stopWithin = 10 * time.Second
+
+// Options say what to serve.
+type Options struct {
+	Config  *schemas.Config
+	Program string
+	Log     zerolog.Logger
+	// EmbeddedPartitions is the number of partitions of the event topics on the embedded broker; 0: 4.
+	EmbeddedPartitions int32
+	// BrokerPort and NATSPort are those of the embedded servers; 0: any free one.
+	BrokerPort, NATSPort int
+	// Ready is called once, when everything runs. Watch is called about every second with where the rollouts stand, and Decided
+	// with every decision. They must not block. Any may be nil.
+	Ready   func(Addresses)
+	Watch   func([]Standing)
+	Decided func(schemas.Decision)
+}
+
+// Addresses are where the parts of a running service are.
+type Addresses struct {
+	Kafka     []string `json:"kafka"`
+	NATS      []string `json:"nats"`
+	HTTP      string   `json:"http"`
+	KeyID     string   `json:"key_id"`
+	PublicKey string   `json:"public_key"`
+	Trust     string   `json:"trust"` // the file that subscribers trust
+	Embedded  []string `json:"embedded,omitempty"`
+}
+
+// AddressFile is the name of the file, in the data folder, in which a running service leaves its Addresses.
+const AddressFile = "addresses.json"
+
+// service is one call of Run.
+type service struct {
+	Options
+	servers *embed.Servers
+	client  *kafka.Client
+	bus     *bus.Bus
+	seen    *metrics
+	board   *board
+	crash   *drill
+	key     *schemas.SigningKey
+	address Addresses
+}
+
+// Run serves until the context ends or something fails for good. It then stops within stopWithin.
+func Run(ctx context.Context, o Options) error {
+	s := &service{Options: o, seen: newMetrics(o.Program), board: &board{watch: o.Watch}, crash: newDrill(os.Getenv(CrashVariable))}
+	l, err := listen(o.Config.HTTP.Listen)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	s.address.HTTP = l.Addr().String()
+	if err := os.MkdirAll(o.Config.Data, 0o755); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	if err := s.connect(ctx); err != nil {
+		return errors.Join(err, s.close())
+	}
+	return errors.Join(s.work(ctx, l), s.close())
+}
+
+// connect starts the embedded servers where none are configured, and reaches all.
+func (s *service) connect(ctx context.Context) error {
+	if err := s.embedded(); err != nil {
+		return err
+	}
+	var err error
+	if s.key, err = signingKey(s.Config); err != nil {
+		return err
+	}
+	if s.address.Trust, err = writeTrust(s.Config, s.key); err != nil {
+		return err
+	}
+	connection, err := kafkaConnection(&s.Config.Kafka, s.address.Kafka)
+	if err != nil {
+		return err
+	}
+	if s.client, err = kafka.Connect(ctx, connection); err != nil {
+		return err
+	}
+	tls, err := NATSTLS(s.Config.NATS.TLS)
+	if err != nil {
+		return err
+	}
+	s.bus, err = bus.Connect(ctx, bus.Options{
+		URLs: s.address.NATS, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key,
+		After: func(effect string) { s.crash.pass(Point("after-" + effect)) },
+		OnState: func(connected bool, cause error) {
+			s.Log.Warn().Bool("connected", connected).AnErr("cause", cause).Msg("NATS connection")
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return s.bus.Ensure(ctx)
+}
+
+// embedded starts the servers that nobody configured.
+func (s *service) embedded() error {
+	s.address.Kafka, s.address.NATS = s.Config.Kafka.Brokers, s.Config.NATS.URLs
+	o := embed.Options{
+		Dir: s.Config.Data, Broker: len(s.address.Kafka) == 0, NATS: len(s.address.NATS) == 0,
+		BrokerPort: s.BrokerPort, NATSPort: s.NATSPort,
+	}
+	if !o.Broker && !o.NATS {
+		return nil
+	}
+	partitions := s.EmbeddedPartitions
+	if partitions == 0 {
+		partitions = 4
+	}
+	for _, source := range s.Config.Sources {
+		o.Topics = append(o.Topics, embed.Topic{Name: source.Topic, Partitions: partitions})
+	}
+	servers, err := embed.Start(o)
+	if err != nil {
+		return err
+	}
+	s.servers = servers
+	if o.Broker {
+		s.address.Kafka, s.address.Embedded = servers.Brokers(), append(s.address.Embedded, "kafka")
+	}
+	if o.NATS {
+		s.address.NATS, s.address.Embedded = []string{servers.NATSURL()}, append(s.address.Embedded, "nats")
+	}
+	return nil
+}
+
+// journalConfig are the settings of the window journal where we make it: thirty days, which is twice the longest rollout and more.
+var journalConfig = map[string]string{"cleanup.policy": "delete", "retention.ms": fmt.Sprint((30 * 24 * time.Hour).Milliseconds())}
+
+// journalPartitions is how many partitions the journal gets where we make it.
+const journalPartitions = 8
+
+// work runs both stages until one ends.
+func (s *service) work(ctx context.Context, l net.Listener) error {
+	if err := s.client.EnsureTopic(ctx, JournalTopic, journalPartitions, journalConfig); err != nil {
+		return err
+	}
+	if err := s.client.EnsureTopic(ctx, DeadLetterTopic, 1, nil); err != nil {
+		return err
+	}
+	from, err := sourcePartitions(ctx, s.client, s.Config)
+	if err != nil {
+		return err
+	}
+	orders := make(chan order, 64)
+	letters := kafka.NewDeadLetters(s.client.Log(DeadLetterTopic, 0))
+	counting := &counter{
+		config: s.Config, client: s.client, journal: s.client.Log(JournalTopic, 0), log: s.Log, crash: s.crash, seen: s.seen,
+		orders: orders, plans: map[string]windows.Plan{}, letters: letters, failed: make(chan error, 1),
+	}
+	judging := &court{
+		config: s.Config, bus: s.bus, journal: s.client.Log(JournalTopic, 0), log: s.Log, crash: s.crash, seen: s.seen,
+		counter: orders, sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), decided: s.Decided,
+		program: s.Program, desks: map[string]*desk{}, pending: map[string]Application{},
+	}
+	http := newEndpoints(l, s.seen, s.board)
+	http.bus = s.bus
+	g := newGroup(ctx)
+	g.start("HTTP", func(context.Context) error { return http.serve(l) })
+	g.start("specs", func(ctx context.Context) error {
+		return s.bus.WatchSpecs(ctx, func(spec bus.Spec) error {
+			select {
+			case judging.specs <- spec:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	})
+	g.start("acks", func(ctx context.Context) error {
+		return s.bus.Acks(ctx, func(m bus.AckMessage) error { return judging.ack(ctx, m) }, func(err error) {
+			s.Log.Warn().Err(err).Msg("passing over an ack that can't be read")
+		})
+	})
+	g.start("heartbeat", s.heartbeat)
+	g.start("counting", counting.run)
+	g.start("judging", func(ctx context.Context) error { return judging.run(ctx, func() { s.ready(http) }) })
+	<-g.ctx.Done()
+	http.ready.Store(false)
+	s.Log.Info().Msg("stopping")
+	stop, cancel := context.WithTimeout(context.Background(), stopWithin/4)
+	defer cancel()
+	_ = http.server.Shutdown(stop)
+	return g.wait()
+}
+
+// ready tells everybody that the service runs.
+func (s *service) ready(http *endpoints) {
+	http.ready.Store(true)
+	s.address.KeyID, s.address.PublicKey = s.key.ID(), s.key.TrustLine()
+	text, err := json.MarshalIndent(s.address, "", "  ")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.Config.Data, AddressFile), append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		s.Log.Warn().Err(err).Msg("addresses are not written: other commands need --config, or their own flags")
+	}
+	if s.Ready != nil {
+		s.Ready(s.address)
+	}
+}
+
+// heartbeatEvery is how often subscribers hear that the judge is alive.
+const heartbeatEvery = 5 * time.Second
+
+func (s *service) heartbeat(ctx context.Context) error {
+	host, _ := os.Hostname()
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	for {
+		beat := &schemas.Heartbeat{Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), Program: s.Program,
+			At: schemas.Time(time.Now().UnixMilli()), EveryMs: heartbeatEvery.Milliseconds()}
+		for _, x := range s.board.Standings() {
+			beat.Rollouts = append(beat.Rollouts, schemas.RolloutBeat{Rollout: x.Rollout, Model: x.Model, Epoch: x.Epoch, Seq: x.Seq})
+		}
+		if err := s.bus.Heartbeat(ctx, beat); err != nil && ctx.Err() == nil {
+			s.Log.Warn().Err(err).Msg("heartbeat")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *service) close() error {
+	if s.bus != nil {
+		s.bus.Close()
+	}
+	if s.client != nil {
+		s.client.Close()
+	}
+	if s.servers != nil {
+		return s.servers.Close()
+	}
+	return nil
+}
+
+// kafkaConnection reads the files that the configuration names.
+func kafkaConnection(k *schemas.Kafka, brokers []string) (kafka.Connection, error) {
+	c := kafka.Connection{Brokers: brokers}
+	if t := k.TLS; t != nil {
+		c.TLS = &kafka.TLS{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify}
+	}
+	if k.SASL != nil {
+		password, err := os.ReadFile(k.SASL.PasswordFile)
+		if err != nil {
+			return c, fmt.Errorf("read kafka.sasl.passwordFile: %w", err)
+		}
+		c.SASL = &kafka.SASL{Mechanism: k.SASL.Mechanism, User: k.SASL.User, Password: strings.TrimRight(string(password), "\r\n")}
+	}
+	return c, nil
+}
+
+// NATSTLS reads the files that the configuration names; nil stays nil.
+func NATSTLS(t *schemas.TLS) (*tls.Config, error) {
+	if t == nil {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify}
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read nats.tls.caFile: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read nats.tls.caFile: %s holds no certificate", t.CAFile)
+		}
+	}
+	if t.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read nats.tls.certFile and keyFile: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// reach says where a running service is: by flags, by the configuration, or by what it left in its data folder.
+type reach struct {
+	config, data string
+	nats, kafka  []string
+	trust        string
+	mayReadKafka bool
+}
+
+// reachFlags adds the flags that say where a running service is.
+func reachFlags(cmd *cobra.Command, r *reach) {
+	configFlags(cmd, &r.config, &r.data)
+	cmd.Flags().StringSliceVar(&r.nats, "nats-urls", nil, "NATS `URLS`; otherwise the configuration's, or those of the serve that runs on the data folder")
+}
+
+func configFlags(cmd *cobra.Command, config, data *string) {
+	cmd.Flags().StringVarP(config, "config", "c", "", "the configuration `FILE` (YAML); without one every default holds")
+	cmd.Flags().StringVar(data, "data", "", "the data `FOLDER`; otherwise the configuration's (./streamcanary-data)")
+}
+
+// readConfig reads the configuration, or all defaults where there is no file.
+func readConfig(c *console, file, data string) (*schemas.Config, error) {
+	var text []byte
+	if file != "" {
+		var err error
+		if text, err = readFile(c, file, "config"); err != nil {
+			return nil, err
+		}
+	}
+	config, err := schemas.ParseConfig(file, text)
+	if err != nil {
+		return nil, asUse(err)
+	}
+	if data != "" {
+		config.Data = data
+	}
+	return config, nil
+}
+
+// addresses are those of a running service.
+func (r *reach) addresses(c *console) (serve.Addresses, *schemas.Config, error) {
+	config, err := readConfig(c, r.config, r.data)
+	if err != nil {
+		return serve.Addresses{}, nil, err
+	}
+	a := serve.Addresses{Kafka: config.Kafka.Brokers, NATS: config.NATS.URLs}
+	path := filepath.Join(config.Data, serve.AddressFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		var left serve.Addresses
+		if err := json.Unmarshal(text, &left); err != nil {
+			return a, nil, fmt.Errorf("read %s: %w", path, err)
+		}
+		if len(a.Kafka) == 0 {
+			a.Kafka = left.Kafka
+		}
+		if len(a.NATS) == 0 {
+			a.NATS = left.NATS
+		}
+		a.Trust, a.HTTP = left.Trust, left.HTTP
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return a, nil, err
+	}
+	if len(r.nats) > 0 {
+		a.NATS = r.nats
+	}
+	if len(a.NATS) == 0 {
+		return a, nil, fmt.Errorf("where is NATS? No serve has run on the data folder %s: name it with --data, or name the servers with --nats-urls or --config", config.Data)
+	}
+	return a, config, nil
+}
+
+// bus connects to the NATS of a running service.
+func (r *reach) bus(ctx context.Context, c *console) (*bus.Bus, serve.Addresses, error) {
+	a, config, err := r.addresses(c)
+	if err != nil {
+		return nil, a, err
+	}
+	o := bus.Options{URLs: a.NATS, Name: program(), CredsFile: config.NATS.Creds}
+	if o.TLS, err = serve.NATSTLS(config.NATS.TLS); err != nil {
+		return nil, a, err
+	}
+	b, err := bus.Connect(ctx, o)
+	return b, a, err
+}
+
+// newLog writes the program's log: JSON lines, or lines for people on a terminal.
+func newLog(c *console) zerolog.Logger {
+	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
+	w := c.err
+	if isTerminal(w) && !c.json {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != ""}
+	}
+	return zerolog.New(w).With().Timestamp().Logger()
+}

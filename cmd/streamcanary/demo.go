@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions/bus"
+	"streamcanary/decisions/subscribe"
+	"streamcanary/ingest/kafka"
+	"streamcanary/loadgen"
+	"streamcanary/schemas"
+)
+
+// demoRollout is what the demo judges.
+//
+//go:embed demo.yaml
+var demoRollout []byte
+
+// demoWithin bounds the demo.
+const demoWithin = 85 * time.Second
+
+func demoCommand(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "Everything on this machine: a regression is injected, caught and rolled back",
+		Long: `Starts an embedded Kafka broker and NATS server, a judge, live traffic and a router that splits it. After a healthy stretch the
+canary's tail latency and errors go wrong; the rollback is decided, published, obeyed and seen in the stream. Takes about a minute;
+exits with 0 only if all of that happened.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), demoWithin)
+			defer cancel()
+			return runDemo(ctx, c)
+		},
+	}
+}
+
+// demo is one run. Its goroutines send what they see to events; the goroutine of runDemo prints it.
+type demo struct {
+	ctx       context.Context
+	screen    *demoScreen
+	scenario  *loadgen.Scenario
+	generator *loadgen.Generator
+	events    chan any // serve.Addresses, []serve.Standing, schemas.Decision, demoRoute, *schemas.Notice, demoEnd
+	bus       *bus.Bus
+	all       sync.WaitGroup
+}
+
+// demoRoute is what the demo's router did; demoEnd how one of its parts ended.
+type demoRoute struct {
+	decision schemas.Decision
+	share    float64
+}
+
+type demoEnd struct {
+	what string
+	err  error
+}
+
+func runDemo(ctx context.Context, c *console) (err error) {
+	began := time.Now()
+	dir, err := os.MkdirTemp("", "streamcanary-demo-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the demo: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	config, err := schemas.ParseConfig("", nil)
+	if err != nil {
+		return err
+	}
+	config.Data, config.HTTP.Listen = dir, "127.0.0.1:0"
+	ctx, stop := context.WithCancel(ctx)
+	d := &demo{ctx: ctx, screen: newDemoScreen(c, began), events: make(chan any, 64)}
+	d.start("serve", func() error {
+		return serve.Run(ctx, serve.Options{
+			Config: config, Program: program(), Log: zerolog.Nop(),
+			Ready: func(a serve.Addresses) { d.send(a) }, Watch: func(s []serve.Standing) { d.send(s) }, Decided: func(x schemas.Decision) { d.send(x) },
+		})
+	})
+	defer func() {
+		stop()
+		d.all.Wait()
+		if d.bus != nil {
+			d.bus.Close()
+		}
+	}()
+	return d.watch()
+}
+
+// start runs a part of the demo, and says how it ended.
+func (d *demo) start(what string, f func() error) {
+	d.all.Go(func() { d.send(demoEnd{what, f()}) })
+}
+
+func (d *demo) send(event any) {
+	select {
+	case d.events <- event:
+	case <-d.ctx.Done():
+	}
+}
+
+// watch prints what happens until the rollback is completed, or something fails.
+func (d *demo) watch() error {
+	for {
+		select {
+		case <-d.ctx.Done():
+			if errors.Is(d.ctx.Err(), context.Canceled) {
+				return errors.New("interrupted")
+			}
+			return fmt.Errorf("not done within %s: %s", demoWithin, d.screen.missing())
+		case event := <-d.events:
+			switch x := event.(type) {
+			case serve.Addresses:
+				if err := d.begin(x); err != nil {
+					return err
+				}
+			case []serve.Standing:
+				d.screen.standing(x)
+			case schemas.Decision:
+				d.screen.decision(&x)
+			case demoRoute:
+				d.screen.route(&x)
+				d.traffic(x.share)
+			case *schemas.Notice:
+				if done, err := d.screen.notice(x, d.scenario); done || err != nil {
+					return err
+				}
+			case demoEnd:
+				if x.err != nil {
+					return fmt.Errorf("%s: %w", x.what, x.err)
+				}
+			}
+		}
+	}
+}
+
+// begin applies the rollout and starts the router, once the judge runs.
+func (d *demo) begin(a serve.Addresses) error {
+	d.screen.addresses(&a)
+	var err error
+	if d.bus, err = bus.Connect(d.ctx, bus.Options{URLs: a.NATS}); err != nil {
+		return err
+	}
+	trust, err := readTrust(a.Trust)
+	if err != nil {
+		return err
+	}
+	if d.scenario, err = loadgen.Load("demo"); err != nil {
+		return err
+	}
+	d.start("events", func() error {
+		return d.bus.Notices(d.ctx, func(n *schemas.Notice) error { d.send(n); return nil })
+	})
+	d.start("router", func() error { return d.router(a.NATS, trust) })
+	d.start("traffic", func() error { return d.generate(a.Kafka) })
+	request := serve.Application{ID: rand.Text(), File: "demo.yaml", YAML: string(demoRollout), From: now(), At: now(), Actor: person("demo")}
+	body, err := request.Encode()
+	if err != nil {
+		return err
+	}
+	_, err = d.bus.PutSpec(d.ctx, bus.Spec{Rollout: "demo", Body: body})
+	return err
+}
+
+// router obeys decisions by splitting the generated traffic: what a user of decisions/subscribe writes.
+func (d *demo) router(urls []string, trust schemas.Trust) error {
+	return subscribe.Run(d.ctx, subscribe.Options{
+		URLs: urls, Models: []string{"ranker"}, Consumer: "demo-router", Trust: trust,
+	}, func(_ context.Context, x subscribe.Delivery) error {
+		if x.Advise || len(x.Decision.Routes) == 0 {
+			return nil
+		}
+		share := 0.0
+		for _, r := range x.Decision.Routes {
+			if r.Version == canaryOfDemo {
+				share = float64(r.WeightBP) / 10000
+			}
+		}
+		d.send(demoRoute{x.Decision, share})
+		return nil
+	})
+}
+
+// canaryOfDemo is the canary's version in demo.yaml and in the scenario.
+const canaryOfDemo = "v42"
+
+// traffic brings a route to the generator; the first one with a canary starts the scenario's clock.
+func (d *demo) traffic(share float64) {
+	d.screen.mu.Lock()
+	defer d.screen.mu.Unlock()
+	d.screen.share = share
+	if d.generator != nil {
+		d.generator.SetSplit(share)
+	}
+}
+
+// generate waits for the first split, and then sends the scenario's events in its own time.
+func (d *demo) generate(brokers []string) error {
+	client, err := kafka.Connect(d.ctx, kafka.Connection{Brokers: brokers})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for d.screen.shareNow() == 0 {
+		select {
+		case <-d.ctx.Done():
+			return nil
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	d.screen.mu.Lock()
+	d.scenario.StartMs = time.Now().UnixMilli()
+	d.generator = loadgen.New(d.scenario, d.scenario.Seed)
+	d.generator.SetSplit(d.screen.share)
+	g := d.generator
+	d.screen.mu.Unlock()
+	_, err = play(d.ctx, g, newTopics(d.ctx, client))
+	if d.ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// demoLine is one line of `demo --json`.
+func demoLine(c *console, kind string, value any) {
+	_ = json.NewEncoder(c.out).Encode(map[string]any{"type": kind, kind: value}) // a closed pipe ends the demo elsewhere
+}

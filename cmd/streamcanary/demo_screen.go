@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/loadgen"
+	"streamcanary/schemas"
+)
+
+// demoScreen shows the demo: on a terminal the guardrails stay in place and change, elsewhere they come every few seconds.
+type demoScreen struct {
+	*console
+	began  time.Time
+	live   bool // a terminal
+	height int  // lines of the block on the screen
+	shown  time.Time
+	mu     sync.Mutex
+	share  float64 // the router's
+
+	rolledBack, acked bool
+	drained           bool
+}
+
+func newDemoScreen(c *console, began time.Time) *demoScreen {
+	return &demoScreen{console: c, began: began, live: isTerminal(c.out) && !c.json}
+}
+
+func (s *demoScreen) shareNow() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.share
+}
+
+// say prints one line of the story.
+func (s *demoScreen) say(format string, args ...any) {
+	if s.json {
+		return
+	}
+	s.wipe()
+	fmt.Fprintf(s.out, "%5.1f s  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// wipe takes the block away.
+func (s *demoScreen) wipe() {
+	if s.height > 0 {
+		fmt.Fprintf(s.out, "\x1b[%dA\x1b[J", s.height)
+		s.height = 0
+	}
+}
+
+func (s *demoScreen) addresses(a *serve.Addresses) {
+	if s.json {
+		demoLine(s.console, "addresses", a)
+		return
+	}
+	s.say("embedded kafka %s, nats %s; metrics at http://%s/metrics", a.Kafka[0], a.NATS[0], a.HTTP)
+	s.say("rollout demo applied: canary v42 against baseline v41 of model ranker")
+}
+
+// standingEvery is how often guardrails are printed where lines can't be changed any more.
+const standingEvery = 5 * time.Second
+
+func (s *demoScreen) standing(all []serve.Standing) {
+	if len(all) == 0 || all[0].Windows == 0 {
+		return
+	}
+	x := &all[0]
+	s.drained = s.drained || s.rolledBack && x.Served[0] > 0 && x.Served[1] == 0
+	if s.json {
+		demoLine(s.console, "standing", x)
+		return
+	}
+	if !s.live && time.Since(s.shown) < standingEvery {
+		return
+	}
+	s.shown = time.Now()
+	var b strings.Builder
+	fmt.Fprintf(&b, "         event time %s, canary %.1f %% of the last window, status %s\n", x.Reached, shareOf(x), x.Status)
+	var table strings.Builder
+	if err := printGuardrails(&table, busy(x.Guardrails)); err == nil {
+		for line := range strings.Lines(table.String()) {
+			b.WriteString("         " + line)
+		}
+	}
+	s.wipe()
+	fmt.Fprint(s.out, b.String())
+	if s.live {
+		s.height = strings.Count(b.String(), "\n")
+	}
+}
+
+// busy leaves out the guardrails that have no data.
+func busy(all []schemas.GuardrailStatus) []schemas.GuardrailStatus {
+	var some []schemas.GuardrailStatus
+	for _, g := range all {
+		if g.Canary.N > 0 {
+			some = append(some, g)
+		}
+	}
+	return some
+}
+
+func shareOf(x *serve.Standing) float64 {
+	all := x.Served[0] + x.Served[1]
+	if all == 0 {
+		return 0
+	}
+	return 100 * float64(x.Served[1]) / float64(all)
+}
+
+func (s *demoScreen) decision(d *schemas.Decision) {
+	if s.json {
+		demoLine(s.console, "decision", d)
+	}
+	s.say("%s%s: %s", strings.ToUpper(string(d.Action)), phase(d), d.Reason.Sentence)
+	s.rolledBack = s.rolledBack || d.Action == schemas.ActionRollback
+}
+
+func (s *demoScreen) route(r *demoRoute) {
+	if s.json {
+		demoLine(s.console, "route", map[string]any{"decision": r.decision.ID, "canary_share": r.share})
+	}
+	s.say("the router sends %.0f %% to the canary, and acknowledges decision %d", 100*r.share, r.decision.Seq)
+	s.acked = s.acked || r.decision.Action == schemas.ActionRollback
+}
+
+// missing says what hasn't happened yet.
+func (s *demoScreen) missing() string {
+	switch {
+	case !s.rolledBack:
+		return "no rollback was decided"
+	case !s.acked:
+		return "the router did not obey the rollback"
+	}
+	return "the canary did not drain from the stream"
+}
+
+// notice ends the demo when the rollback is completed and everything was seen.
+func (s *demoScreen) notice(n *schemas.Notice, scenario *loadgen.Scenario) (bool, error) {
+	if s.json {
+		demoLine(s.console, "notice", n)
+	}
+	s.say("event %s: %s", n.Kind, n.Sentence)
+	if n.Kind != schemas.NoticeRollbackCompleted {
+		return false, nil
+	}
+	if n.Times == nil || n.Outcome != schemas.OutcomeDone || !s.acked {
+		return true, errors.New("the rollback is said to be completed, but " + s.missing())
+	}
+	truth := scenario.Truth(scenario.Seed)
+	if n.Times.Detected < truth.Onset {
+		return true, fmt.Errorf("a healthy canary was rolled back: detected at %s, harm began at %s", n.Times.Detected, truth.Onset)
+	}
+	s.times(n.Times, truth.Onset)
+	return true, nil
+}
+
+// times prints the end: when each thing happened, after the true onset.
+func (s *demoScreen) times(t *schemas.RollbackTimes, onset schemas.Time) {
+	if s.json {
+		demoLine(s.console, "summary", map[string]any{"ok": true, "harm_began_true": onset, "harm_began": t.HarmBegan,
+			"detected": t.Detected, "decided": t.Decided, "acked": t.Acked, "drained": t.Drained})
+		return
+	}
+	s.wipe()
+	rows := []struct {
+		what string
+		at   schemas.Time
+	}{
+		{"harm began (true)", onset}, {"harm began (estimated)", t.HarmBegan}, {"detected (event time)", t.Detected},
+		{"decided", t.Decided}, {"acknowledged", t.Acked}, {"drained (event time)", t.Drained},
+	}
+	fmt.Fprintln(s.out)
+	for _, r := range rows {
+		fmt.Fprintf(s.out, "  %-24s %s  %+.1f s\n", r.what, r.at, float64(r.at-onset)/1000)
+	}
+}

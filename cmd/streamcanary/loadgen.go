@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"streamcanary/ingest/kafka"
+	"streamcanary/loadgen"
+	"streamcanary/schemas"
+)
+
+func loadgenCommand(c *console) *cobra.Command {
+	var f loadgenFlags
+	cmd := &cobra.Command{
+		Use:   "loadgen --scenario NAME [--to kafka://HOST:PORT | FILE]",
+		Short: "Make traffic with a known answer",
+		Long: `Makes the events of a scenario: to a file as fast as it goes, with the true answer in FILE.truth.json; or to Kafka, live, with event
+times from now on, to the topics predictions, outcomes and samples. Without FILE and --to, events go to standard output.
+
+NAME is a scenario of this program or a file: ` + strings.Join(loadgen.Names(), ", ") + ".",
+		Example: `  streamcanary loadgen --scenario tail-latency events.ndjson
+  streamcanary loadgen --scenario errors --to kafka://127.0.0.1:9092`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := loadgen.Load(f.scenario)
+			if err != nil {
+				return wrongUse{err}
+			}
+			if f.seed != 0 {
+				s.Seed = f.seed
+			}
+			if f.to != "" && len(args) > 0 {
+				return wrongUse{errors.New("events go to Kafka or to a file, not both")}
+			}
+			if f.to != "" {
+				return generateLive(cmd.Context(), c, s, f.to)
+			}
+			return generateFile(c, s, append(args, "-")[0])
+		},
+	}
+	cmd.Flags().StringVar(&f.scenario, "scenario", "", "the scenario's `NAME`, or the path of its file")
+	cmd.Flags().StringVar(&f.to, "to", "", "write to Kafka: `kafka://HOST:PORT`")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "another `SEED` than the scenario's")
+	return cmd
+}
+
+type loadgenFlags struct {
+	scenario, to string
+	seed         uint64
+}
+
+// lines is a sink for a log: one event a line.
+type lines struct{ w *bufio.Writer }
+
+func (l lines) Write(_ schemas.Kind, _, value []byte, _ int64) error {
+	if _, err := l.w.Write(value); err != nil {
+		return err
+	}
+	return l.w.WriteByte('\n')
+}
+
+// generateFile writes a whole scenario to a file, or to standard output ("-").
+func generateFile(c *console, s *loadgen.Scenario, path string) (err error) {
+	out := c.out
+	if path != "-" {
+		f, err := os.Create(path)
+		if err != nil {
+			return wrongUse{fmt.Errorf("write events: %w", err)}
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		out = f
+	}
+	w := bufio.NewWriterSize(out, 1<<20)
+	n, err := loadgen.Pump(loadgen.New(s, s.Seed), lines{w})
+	if err = errors.Join(err, w.Flush()); err != nil {
+		return fmt.Errorf("write events to %s: %w", path, err)
+	}
+	if path == "-" {
+		return nil
+	}
+	truth, err := json.MarshalIndent(s.Truth(s.Seed), "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".truth.json", append(truth, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write the true answer: %w", err)
+	}
+	fmt.Fprintf(c.err, "%d events in %s, the true answer in %s.truth.json\n", n, path, path)
+	return nil
+}
+
+// generateLive writes a scenario to Kafka at its own pace, from now on.
+func generateLive(ctx context.Context, c *console, s *loadgen.Scenario, to string) error {
+	broker, ok := strings.CutPrefix(to, "kafka://")
+	if !ok || broker == "" {
+		return wrongUse{fmt.Errorf("--to %q: it is kafka://HOST:PORT", to)}
+	}
+	client, err := kafka.Connect(ctx, kafka.Connection{Brokers: strings.Split(broker, ",")})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, err := client.Partitions(ctx, "predictions", "outcomes", "samples"); err != nil {
+		return err
+	}
+	s.StartMs = time.Now().UnixMilli()
+	if err := json.NewEncoder(c.out).Encode(s.Truth(s.Seed)); err != nil {
+		return err
+	}
+	n, err := play(ctx, loadgen.New(s, s.Seed), newTopics(ctx, client))
+	fmt.Fprintf(c.err, "%d events sent\n", n)
+	return err
+}
+
+// topics is a sink for Kafka: one topic per kind of event. Write doesn't wait for the broker; Close waits for all.
+type topics struct {
+	ctx    context.Context
+	logs   [schemas.KindSample + 1]*kafka.Log
+	flight sync.WaitGroup
+	mu     sync.Mutex
+	err    error // the first append that failed
+}
+
+func newTopics(ctx context.Context, client *kafka.Client) *topics {
+	t := &topics{ctx: ctx}
+	t.logs[schemas.KindPrediction] = client.Log("predictions", 0)
+	t.logs[schemas.KindOutcome] = client.Log("outcomes", 0)
+	t.logs[schemas.KindSample] = client.Log("samples", 0)
+	return t
+}
+
+// Write is loadgen.Sink's.
+func (t *topics) Write(kind schemas.Kind, key, value []byte, _ int64) error {
+	t.flight.Add(1)
+	t.logs[kind].AppendAsync(t.ctx, kafka.Entry{Key: bytes.Clone(key), Value: bytes.Clone(value)}, func(_ kafka.Entry, err error) {
+		t.fail(err)
+		t.flight.Done()
+	})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
+func (t *topics) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err == nil {
+		t.err = err
+	}
+}
+
+// Close waits until every event is stored, and returns the first failure.
+func (t *topics) Close() error {
+	t.flight.Wait()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
+// play writes a generator's events when their time comes, until its end or the context's.
+func play(ctx context.Context, g *loadgen.Generator, to *topics) (int64, error) {
+	var r loadgen.Record
+	var text []byte
+	n := int64(0)
+	for g.Next(&r) {
+		if wait := time.Until(time.UnixMilli(r.ArrivalMs)); wait > 0 {
+			select {
+			case <-ctx.Done():
+				return n, to.Close()
+			case <-time.After(wait):
+			}
+		}
+		text = r.AppendJSON(text[:0])
+		if err := to.Write(r.Event.Kind, r.Key(), text, r.ArrivalMs); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, to.Close()
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"streamcanary/analysis"
+	"streamcanary/cmd/engine"
+	"streamcanary/ingest"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// replayFlags are what the command line says.
+type replayFlags struct {
+	rollout, atEnd, invalid, kind string
+	exitCode, goOn                bool
+}
+
+func replayCommand(c *console) *cobra.Command {
+	var f replayFlags
+	cmd := &cobra.Command{
+		Use:   "replay --rollout FILE LOG...",
+		Short: "Judge a past log again",
+		Long: `Reads past events and judges a rollout on them exactly as serve would have, much faster.
+
+A LOG is a file of JSON events, one a line, plain or compressed (.gz, .zst); - is standard input. Several files are
+several partitions: give them together when the events of one log were split. Replay judges; it cannot re-route the past: what
+comes after the first rollback or promotion is marked counterfactual.`,
+		Example: `  streamcanary replay --rollout ranker-42.yaml events.ndjson.gz
+  streamcanary replay --rollout ranker-42.yaml --json --exit-code part-*.ndjson.zst`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("no log: name one or more files, or - for standard input")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runReplay(cmd, c, f, args) },
+	}
+	rolloutFlag(cmd, &f.rollout)
+	cmd.Flags().StringVar(&f.atEnd, "at-end", "pending", "what is still open at the end of the log: `pending` or seal (judge it, too)")
+	cmd.Flags().StringVar(&f.invalid, "invalid", "", "write bad events to `FILE`, with the reason of each")
+	cmd.Flags().StringVar(&f.kind, "type", "", "the `TYPE` of every event, for logs that don't say: prediction, outcome or sample")
+	cmd.Flags().BoolVar(&f.exitCode, "exit-code", false, "exit with 3 if the verdict is rollback, 4 if it is neither that nor promote")
+	cmd.Flags().BoolVar(&f.goOn, "continue", false, "go on judging after a rollback")
+	return cmd
+}
+
+func runReplay(cmd *cobra.Command, c *console, f replayFlags, logs []string) (err error) {
+	r, err := readRollout(c, f.rollout)
+	if err != nil {
+		return err
+	}
+	if f.atEnd != "pending" && f.atEnd != "seal" {
+		return wrongUse{fmt.Errorf("--at-end %q: it is pending or seal", f.atEnd)}
+	}
+	want, err := kindOf(f.kind)
+	if err != nil {
+		return err
+	}
+	src, err := ingest.OpenLogs(logs, ingest.LogOptions{Want: want, Stdin: c.in})
+	if err != nil {
+		return wrongUse{err}
+	}
+	defer src.Close()
+	bar := newProgress(c.err)
+	out := &replayPrinter{console: c, bar: bar}
+	o := engine.ReplayOptions{Seal: f.atEnd == "seal", Continue: f.goOn, Decided: out.decided, Program: program(),
+		Judged: func(*engine.Fold) { bar.show(replayProgress(src.Progress())) }}
+	if f.invalid != "" {
+		close, err := invalidFile(f.invalid, &o)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, close()) }()
+	}
+	s, err := engine.Replay(cmd.Context(), r, src, o)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(out.err, out.summary(r, &s)); err != nil {
+		return err
+	}
+	return verdictStatus(f.exitCode, s.Verdict)
+}
+
+// verdictStatus is how a verdict becomes an exit status.
+func verdictStatus(wanted bool, v analysis.VerdictAction) error {
+	switch {
+	case !wanted || v == analysis.VerdictPromote:
+		return nil
+	case v == analysis.VerdictRollback:
+		return exit{exitRollback}
+	}
+	return exit{exitOpen}
+}
+
+func kindOf(name string) (schemas.Kind, error) {
+	for _, k := range []schemas.Kind{schemas.KindPrediction, schemas.KindOutcome, schemas.KindSample} {
+		if k.String() == name {
+			return k, nil
+		}
+	}
+	if name == "" {
+		return schemas.KindUnknown, nil
+	}
+	return 0, wrongUse{fmt.Errorf("type %q: it is prediction, outcome or sample", name)}
+}
+
+// invalidFile opens the file for bad events, and says how to close it.
+func invalidFile(path string, o *engine.ReplayOptions) (func() error, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, wrongUse{fmt.Errorf("write bad events: %w", err)}
+	}
+	buffered := bufio.NewWriter(f)
+	o.Letters = ingest.NewDeadLetterLines(buffered)
+	return func() error {
+		if err := errors.Join(buffered.Flush(), f.Close()); err != nil {
+			return fmt.Errorf("write bad events to %s: %w", path, err)
+		}
+		return nil
+	}, nil
+}
+
+func replayProgress(p ingest.LogProgress) progress {
+	return progress{done: p.Bytes, total: p.BytesTotal, events: p.Events + p.Invalid, reachedMs: p.ReachedMs}
+}
+
+// replayPrinter writes decisions and the summary: JSON lines on standard output, or text for people.
+type replayPrinter struct {
+	*console
+	bar *progressBar
+	err error
+}
+
+// breach is a guardrail that a decision stands on, as `replay --json` prints it.
+type breach struct {
+	Guardrail   string        `json:"guardrail"`
+	Segment     string        `json:"segment,omitempty"`
+	State       schemas.State `json:"state"`
+	Estimate    *float64      `json:"estimate"`
+	Lower       *float64      `json:"lower"`
+	Upper       *float64      `json:"upper"`
+	Unit        string        `json:"unit"`
+	Margin      string        `json:"margin"`
+	LogEvidence float64       `json:"log_evidence"`
+	Threshold   float64       `json:"threshold"`
+	HarmBegan   schemas.Time  `json:"harm_began,omitzero"`
+}
+
+func breaches(guardrails []schemas.GuardrailStatus) []breach {
+	list := []breach{}
+	for _, g := range guardrails {
+		if g.State == schemas.StateFailed || g.State == schemas.StateSuspect {
+			list = append(list, breach{g.Name, g.Segment, g.State, g.Estimate, g.Lower, g.Upper, g.Unit, g.Margin, g.LogEvidence, g.Threshold, g.HarmBegan})
+		}
+	}
+	return list
+}
+
+func (p *replayPrinter) decided(d schemas.Decision, counterfactual bool) {
+	if !p.json {
+		p.bar.clear()
+		note := ""
+		if counterfactual {
+			note = " (counterfactual: traffic was not re-routed)"
+		}
+		fmt.Fprintf(p.console.err, "%s  %s%s%s\n    %s\n", d.EventTime, strings.ToUpper(string(d.Action)), phase(&d), note, d.Reason.Sentence)
+		return
+	}
+	line := struct {
+		Type           string          `json:"type"`
+		At             schemas.Time    `json:"at"`
+		Action         schemas.Action  `json:"action"`
+		Phase          schemas.Phase   `json:"phase,omitempty"`
+		Rollout        string          `json:"rollout"`
+		Model          string          `json:"model"`
+		Epoch          int64           `json:"epoch"`
+		Seq            int64           `json:"seq"`
+		Counterfactual bool            `json:"counterfactual"`
+		Code           string          `json:"code"`
+		Sentence       string          `json:"sentence"`
+		Routes         []schemas.Route `json:"routes,omitempty"`
+		Breached       []breach        `json:"breached"`
+	}{"decision", d.EventTime, d.Action, d.Phase, d.Rollout, d.Model, d.Epoch, d.Seq, counterfactual, d.Reason.Code, d.Reason.Sentence, d.Routes, breaches(d.Reason.Guardrails)}
+	if err := json.NewEncoder(p.out).Encode(line); err != nil && p.err == nil {
+		p.err = err
+	}
+}
+
+func phase(d *schemas.Decision) string {
+	if d.Phase == "" {
+		return ""
+	}
+	return " (" + string(d.Phase) + ")"
+}
+
+// classes are the counts of one kind of event, by class.
+func classes(counts *windows.Counts, kind schemas.Kind) map[string]int64 {
+	m := map[string]int64{}
+	for _, class := range windows.ClassesOf(kind) {
+		m[class.String()] = counts.Of(kind, class)
+	}
+	return m
+}
+
+func (p *replayPrinter) summary(r *schemas.Rollout, s *engine.Summary) error {
+	if !p.json {
+		return printSummary(p.out, r, s)
+	}
+	return json.NewEncoder(p.out).Encode(struct {
+		Type    string `json:"type"`
+		Rollout string `json:"rollout"`
+		Model   string `json:"model"`
+		engine.Report
+		Decisions   int              `json:"decisions"`
+		Predictions map[string]int64 `json:"predictions"`
+		Outcomes    map[string]int64 `json:"outcomes"`
+		Samples     map[string]int64 `json:"samples"`
+		Forced      int64            `json:"forced,omitempty"`
+	}{
+		"summary", r.Name, r.Model, s.Report, s.Decisions, classes(&s.Counts, schemas.KindPrediction),
+		classes(&s.Counts, schemas.KindOutcome), classes(&s.Counts, schemas.KindSample), s.Forced,
+	})
+}

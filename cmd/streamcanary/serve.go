@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"streamcanary/cmd/serve"
+)
+
+type serveFlags struct {
+	config, data, http  string
+	brokers, nats       []string
+	kafkaPort, natsPort int
+}
+
+func serveCommand(c *console) *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Judge live: Kafka in, decisions out on NATS",
+		Long: `Reads events from Kafka, judges every rollout that was applied, and publishes signed decisions on NATS.
+
+Without Kafka brokers it starts an embedded one, without NATS servers an embedded one, both on loopback with their data in
+the data folder, and says on which addresses. Rollouts are applied with "streamcanary rollout apply".
+
+Settings: a flag holds over its environment variable (STREAMCANARY_ and the flag's name, e.g. STREAMCANARY_NATS_URLS), that over
+the configuration file, that over the default.`,
+		Example: `  streamcanary serve
+  streamcanary serve --config streamcanary.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := readConfig(c, f.config, f.data)
+			if err != nil {
+				return err
+			}
+			if len(f.brokers) > 0 {
+				config.Kafka.Brokers = f.brokers
+			}
+			if len(f.nats) > 0 {
+				config.NATS.URLs = f.nats
+			}
+			if f.http != "" {
+				config.HTTP.Listen = f.http
+			}
+			return serve.Run(cmd.Context(), serve.Options{
+				Config: config, Program: program(), Log: newLog(c), BrokerPort: f.kafkaPort, NATSPort: f.natsPort,
+				Ready: func(a serve.Addresses) { announce(c, a) },
+			})
+		},
+	}
+	configFlags(cmd, &f.config, &f.data)
+	cmd.Flags().StringSliceVar(&f.brokers, "kafka-brokers", nil, "Kafka `BROKERS`, host:port; otherwise the configuration's, or an embedded one")
+	cmd.Flags().StringSliceVar(&f.nats, "nats-urls", nil, "NATS `URLS`; otherwise the configuration's, or an embedded server")
+	cmd.Flags().StringVar(&f.http, "http-listen", "", "`ADDRESS` for health, metrics and status; otherwise the configuration's (127.0.0.1:8088)")
+	cmd.Flags().IntVar(&f.kafkaPort, "embedded-kafka-port", 0, "`PORT` of the embedded broker; 0 is any free one")
+	cmd.Flags().IntVar(&f.natsPort, "embedded-nats-port", 0, "`PORT` of the embedded NATS server; 0 is any free one")
+	return cmd
+}
+
+// announce says on which addresses the service is, for people.
+func announce(c *console, a serve.Addresses) {
+	note := func(what string) string {
+		for _, e := range a.Embedded {
+			if e == what {
+				return " (embedded)"
+			}
+		}
+		return ""
+	}
+	fmt.Fprintf(c.err, `streamcanary is ready
+  kafka    %v%s
+  nats     %v%s
+  http     http://%s  (/livez /readyz /metrics /v1/rollouts)
+  key      %s
+  trust    %s
+next: streamcanary rollout apply --rollout FILE
+`, a.Kafka, note("kafka"), a.NATS, note("nats"), a.HTTP, a.PublicKey, a.Trust)
+}

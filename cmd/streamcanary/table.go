@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+
+	"streamcanary/cmd/engine"
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// printSummary writes what a replay found, for people.
+func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary) error {
+	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s\n", r.Name, r.Model, r.Canary, r.Baseline)
+	fmt.Fprintf(w, "verdict: %s (%s)\n  %s\n\n", s.Verdict, s.Code, s.Sentence)
+	if err := printGuardrails(w, s.Guardrails); err != nil {
+		return err
+	}
+	for _, f := range s.Health {
+		fmt.Fprintf(w, "health: %s: %s\n", f.Code, f.Sentence)
+	}
+	fmt.Fprintln(w)
+	for _, kind := range []schemas.Kind{schemas.KindPrediction, schemas.KindOutcome, schemas.KindSample} {
+		if s.Counts.Total(kind) > 0 {
+			fmt.Fprintf(w, "%ss: %s\n", kind, classLine(&s.Counts, kind))
+		}
+	}
+	if s.Forced > 0 {
+		fmt.Fprintf(w, "note: %d windows were judged before slower streams caught up, because too many waited\n", s.Forced)
+	}
+	_, err := fmt.Fprintf(w, "%d windows with events, event time %s to %s\ndigest %s\n", s.Windows, s.First, s.Reached, s.Digest)
+	return err
+}
+
+// classLine is e.g. "16451 counted, 579 duplicate".
+func classLine(counts *windows.Counts, kind schemas.Kind) string {
+	var parts []string
+	for _, class := range windows.ClassesOf(kind) {
+		if n := counts.Of(kind, class); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, class))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// printGuardrails writes the guardrails as a table: state, estimate with its interval against the margin, and the evidence.
+func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "GUARDRAIL\tSTATE\tESTIMATE\tINTERVAL\tMARGIN\tCANARY\tBASELINE\tEVIDENCE")
+	for i := range guardrails {
+		g := &guardrails[i]
+		state := string(g.State)
+		if g.Why != "" {
+			state += " (" + g.Why + ")"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", g.Name, state, quantity(g.Estimate, g.Unit, "unknown"),
+			interval(g), g.Margin, armText(&g.Canary), armText(&g.Baseline), evidenceText(g))
+	}
+	return t.Flush()
+}
+
+// quantity writes an estimate or a bound in its unit; nil is written as none.
+func quantity(x *float64, unit, none string) string {
+	if x == nil {
+		return none
+	}
+	switch unit {
+	case "ratio":
+		return fmt.Sprintf("%+.1f %%", 100*(*x-1))
+	case "share":
+		return fmt.Sprintf("%+.2f pp", 100**x)
+	case "ms":
+		return fmt.Sprintf("%.4g ms", *x)
+	}
+	return fmt.Sprintf("%.4g", *x)
+}
+
+func interval(g *schemas.GuardrailStatus) string {
+	if g.Lower == nil && g.Upper == nil {
+		return "unknown"
+	}
+	return quantity(g.Lower, g.Unit, "-inf") + " .. " + quantity(g.Upper, g.Unit, "inf")
+}
+
+func armText(a *schemas.ArmCount) string { return fmt.Sprintf("%d of %d", a.Events, a.N) }
+
+// evidenceText is the fail evidence against its threshold, in nats; 100 % is proof.
+func evidenceText(g *schemas.GuardrailStatus) string {
+	if g.Threshold <= 0 || math.IsInf(g.Threshold, 0) {
+		return fmt.Sprintf("%.1f", g.LogEvidence)
+	}
+	return fmt.Sprintf("%.1f of %.1f", g.LogEvidence, g.Threshold)
+}
+
+// printHead writes a rollout's record, for people.
+func printHead(w io.Writer, h *decisions.Head) error {
+	s := &h.State
+	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s, mode %s\n", s.Terms.Rollout, s.Terms.Model, s.Terms.Canary, s.Terms.Baseline, s.Terms.Mode)
+	fmt.Fprintf(w, "status: %s, epoch %d, %d decisions, judged up to %s\n", s.Status, s.Epoch, s.Seq, schemas.Time(s.EventMs))
+	if len(s.Routes) > 0 {
+		fmt.Fprintf(w, "routes: %s\n", routeText(s.Routes))
+	}
+	if s.Wait != nil {
+		fmt.Fprintf(w, "waiting: for %s of decision %s, until %s (attempt %d)\n", s.Wait.Want, s.Wait.Decision, schemas.Time(s.Wait.DeadlineMs), s.Wait.Attempt+1)
+	}
+	if s.Saga != nil {
+		for _, step := range s.Saga.Steps {
+			fmt.Fprintf(w, "rollback step %s: %s %s\n", step.Name, step.State, step.Why)
+		}
+	}
+	for _, a := range s.Answers {
+		fmt.Fprintf(w, "ack: %s answered %s to decision %d %s\n", a.Consumer, a.Status, a.Seq, a.Why)
+	}
+	if s.Why == nil {
+		return nil
+	}
+	fmt.Fprintf(w, "\n%s: %s\n\n", s.Why.Code, s.Why.Sentence)
+	if err := printGuardrails(w, s.Why.Guardrails); err != nil {
+		return err
+	}
+	for _, f := range s.Why.Health {
+		fmt.Fprintf(w, "health: %s: %s\n", f.Code, f.Sentence)
+	}
+	return nil
+}
+
+// routeText is e.g. "41 90.00 %, 42 10.00 %".
+func routeText(routes []schemas.Route) string {
+	var parts []string
+	for _, r := range routes {
+		parts = append(parts, fmt.Sprintf("%s %.2f %%", r.Version, float64(r.WeightBP)/100))
+	}
+	return strings.Join(parts, ", ")
+}

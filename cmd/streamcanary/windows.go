@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+func windowsCommand(c *console) *cobra.Command {
+	return group("windows", "Look at what was judged", windowsShowCommand(c))
+}
+
+func windowsShowCommand(c *console) *cobra.Command {
+	var r reach
+	var last int
+	cmd := &cobra.Command{
+		Use: "show ROLLOUT", Short: "Print the sealed parts of a rollout's windows, from the journal", Args: oneName,
+		Long: `Reads the window journal and prints the sealed parts of the rollout's present epoch: per source partition, window and arm, what each
+metric counted. The newest come last.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			head, err := loadHead(cmd.Context(), c, &r, args[0])
+			if err != nil {
+				return err
+			}
+			return showWindows(cmd.Context(), c, &r, windowQuery{args[0], head.State.Epoch, last})
+		},
+	}
+	reachFlags(cmd, &r)
+	cmd.Flags().StringSliceVar(&r.kafka, "kafka-brokers", nil, "Kafka `BROKERS`; otherwise the configuration's, or those of the serve on the data folder")
+	cmd.Flags().IntVar(&last, "last", 20, "how many parts; 0 is all that the journal has")
+	return cmd
+}
+
+type windowQuery struct {
+	rollout string
+	epoch   int64
+	last    int
+}
+
+func showWindows(ctx context.Context, c *console, r *reach, q windowQuery) error {
+	a, config, err := r.addresses(c)
+	if err != nil {
+		return err
+	}
+	if len(r.kafka) > 0 {
+		a.Kafka = r.kafka
+	}
+	if len(a.Kafka) == 0 {
+		return errors.New("where is Kafka? Name the brokers with --kafka-brokers or --config")
+	}
+	var parts []windows.SealedPart
+	err = serve.EachPart(ctx, &config.Kafka, a.Kafka, func(key windows.Key, p *windows.Part) {
+		if key.Rollout != q.rollout || key.Epoch != q.epoch || p.IsMark() {
+			return
+		}
+		parts = append(parts, windows.SealedPart{Key: key, Part: p})
+		if q.last > 0 && len(parts) > 2*q.last {
+			parts = append(parts[:0], parts[len(parts)-q.last:]...)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if q.last > 0 && len(parts) > q.last {
+		parts = parts[len(parts)-q.last:]
+	}
+	return printParts(c, parts)
+}
+
+func printParts(c *console, parts []windows.SealedPart) error {
+	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	if !c.json {
+		fmt.Fprintln(t, "WINDOW\tPART\tPARTITION\tARM\tEVENTS\tLATE\tMETRIC: HITS OF N")
+	}
+	for _, s := range parts {
+		for arm := range windows.Arms {
+			line := partLine(&s, arm)
+			if c.json {
+				if err := json.NewEncoder(c.out).Encode(line); err != nil {
+					return err
+				}
+				continue
+			}
+			metrics := ""
+			for _, m := range line.Metrics {
+				metrics += fmt.Sprintf("%s: %d of %d  ", m.Metric, m.Hits, m.N)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s/%d\t%s\t%d\t%d\t%s\n", line.Start, line.Part, line.Topic, line.Partition, line.Arm, line.Events, line.Late, metrics)
+		}
+	}
+	return t.Flush()
+}
+
+// windowLine is one arm of one sealed part, as `windows show --json` prints it.
+type windowLine struct {
+	Type      string         `json:"type"`
+	Start     schemas.Time   `json:"start"`
+	Part      string         `json:"part"`
+	Outcome   string         `json:"outcome,omitempty"`
+	Topic     string         `json:"topic"`
+	Partition int32          `json:"partition"`
+	Arm       string         `json:"arm"`
+	Events    int64          `json:"events"`
+	Late      int64          `json:"late"`
+	Metrics   []windowMetric `json:"metrics"`
+}
+
+type windowMetric struct {
+	Metric string `json:"metric"`
+	N      int64  `json:"n"`
+	Hits   int64  `json:"hits"`
+}
+
+func partLine(s *windows.SealedPart, arm int) windowLine {
+	name := "baseline"
+	if windows.Arm(arm) == windows.Canary {
+		name = "canary"
+	}
+	line := windowLine{
+		Type: "window", Start: schemas.Time(s.Part.StartMs), Part: s.Part.Kind.String(), Outcome: s.Part.Name,
+		Topic: s.Key.Partition.Topic, Partition: s.Key.Partition.Number, Arm: name,
+		Events: s.Part.Traffic[arm].Events, Late: s.Part.Traffic[arm].Late, Metrics: []windowMetric{},
+	}
+	for i, cell := range s.Part.Cells[arm] {
+		line.Metrics = append(line.Metrics, windowMetric{s.Part.Metrics[i], cell.N, cell.K})
+	}
+	return line
+}
