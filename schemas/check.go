@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -74,7 +73,14 @@ func nodeKind(n *yaml.Node) string {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
+// maxKeys bounds the keys of one mapping; beyond it the mapping isn't looked at.
+const maxKeys = 256
+
 func (c checker) checkMapping(n *yaml.Node, f *form, path string) {
+	if count := len(n.Content) / 2; count > maxKeys {
+		c.addAt(n, path, "%d keys, %d are allowed", count, maxKeys)
+		return
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		at := join(path, key.Value)
@@ -236,107 +242,4 @@ func child(n *yaml.Node, key string) *yaml.Node {
 		}
 	}
 	return nil
-}
-
-// scalar says what is wrong with a scalar and what to write, or returns "".
-func (f *form) scalar(n *yaml.Node) string {
-	if slices.Contains(f.words, n.Value) {
-		return ""
-	}
-	switch f.kind {
-	case textForm:
-		return f.checkText(n)
-	case wordForm:
-		if near := nearest(n.Value, f.words); near != "" {
-			return fmt.Sprintf("%q is not known: did you mean %s?", n.Value, near)
-		}
-	case numberForm, integerForm:
-		return f.checkNumber(n)
-	case durationForm:
-		return f.checkDuration(n)
-	case marginForm: // its guardrail says what is allowed
-		return ""
-	case percentForm:
-		if share, wrong := plainNumber(strings.TrimSuffix(n.Value, "%")); wrong == "" && strings.HasSuffix(n.Value, "%") && share <= 100 {
-			return ""
-		}
-	case boolForm:
-		if n.ShortTag() == "!!bool" {
-			return ""
-		}
-	}
-	return fmt.Sprintf("%q stands where %s is wanted", n.Value, f.wants())
-}
-
-func (f *form) checkText(n *yaml.Node) string {
-	switch n.ShortTag() {
-	case "!!str", "!!timestamp":
-	case "!!bool":
-		return fmt.Sprintf("%s is a truth value here: write \"%s\", in quotes", n.Value, n.Value)
-	case "!!int", "!!float":
-		return fmt.Sprintf("%s is a number here: write \"%s\", in quotes", n.Value, n.Value)
-	default:
-		return fmt.Sprintf("%q is no text here: write it in quotes", n.Value)
-	}
-	switch {
-	case strings.TrimSpace(n.Value) == "":
-		return "is empty: write a name, or remove the key"
-	case len(n.Value) > int(f.high):
-		return fmt.Sprintf("is %d bytes long, %d are allowed", len(n.Value), int(f.high))
-	case strings.ContainsFunc(n.Value, unicode.IsControl):
-		return fmt.Sprintf("%q has control characters: remove them", n.Value)
-	}
-	return ""
-}
-
-func (f *form) checkNumber(n *yaml.Node) string {
-	value, wrong := plainNumber(n.Value)
-	switch {
-	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && wrong == "":
-		return fmt.Sprintf("%q is text here: write it without quotes", n.Value)
-	case wrong != "":
-		return wrong
-	case f.kind == integerForm && value != float64(int64(value)):
-		return n.Value + " is not a whole number"
-	case value < f.low, value > f.high, f.open && value == f.low:
-		return fmt.Sprintf("%s is out of bounds: write a number %s, at most %s", n.Value, f.least(), shortNumber(f.high))
-	}
-	return ""
-}
-
-func (f *form) least() string {
-	if f.open {
-		return "above " + shortNumber(f.low)
-	}
-	return "from " + shortNumber(f.low)
-}
-
-func shortNumber(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
-
-// plainNumber reads a decimal number without sign; the second result says what is wrong with it, or is "".
-func plainNumber(text string) (float64, string) {
-	mantissa, exponent, scientific := strings.Cut(strings.ToLower(text), "e")
-	octal := len(mantissa) > 1 && mantissa[0] == '0' && mantissa[1] != '.'
-	if !isDecimal(mantissa) || octal || scientific && !allDigits(strings.TrimLeft(exponent, "+-")) {
-		return 0, fmt.Sprintf("%q stands where a number is wanted: write it in decimal digits, without a sign", text)
-	}
-	value, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return 0, fmt.Sprintf("%s is too great for a number", text)
-	}
-	return value, ""
-}
-
-func (f *form) checkDuration(n *yaml.Node) string {
-	d, err := ParseDuration(n.Value)
-	low, high := fromMillis(f.low), fromMillis(f.high)
-	switch {
-	case err != nil:
-		return err.Error()
-	case d%1e6 != 0:
-		return n.Value + " is finer than a millisecond: round it"
-	case d < low, d > high:
-		return fmt.Sprintf("%s is out of bounds: write a duration from %s to %s", n.Value, FormatDuration(low), FormatDuration(high))
-	}
-	return ""
 }

@@ -24,7 +24,7 @@
 // # Order of reading
 //
 // event.go, rollout.go, decision.go, time.go: the types. form.go, rollout_keys.go, config_keys.go: the tables. yaml.go,
-// check.go, section.go, problem.go, nearest.go: reading by them. rollout_read.go, guardrail_read.go, margin.go,
+// check.go, scalar.go, section.go, problem.go, nearest.go: reading by them. rollout_read.go, guardrail_read.go, margin.go,
 // duration.go, config.go: what no single key shows. explain.go and schema.go: the way back. message.go,
 // decision_message.go, notice.go, names.go, sign.go: what goes over NATS.
 //

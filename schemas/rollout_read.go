@@ -91,7 +91,7 @@ func (rr *rolloutReader) readOutcomes() {
 	defaults := defaultNode(specForm.find("outcomes").def)
 	rr.outcomes = map[string]OutcomeSpec{}
 	rr.addOutcomes(section{rr.spec.problems, defaults, &specForm.find("outcomes").form, "spec.outcomes"})
-	if n := child(rr.spec.node, "outcomes"); n != nil && n.Kind == yaml.MappingNode {
+	if n := child(rr.spec.node, "outcomes"); n != nil && n.Kind == yaml.MappingNode && len(n.Content) <= 2*MaxOutcomes {
 		rr.addOutcomes(section{rr.spec.problems, n, &specForm.find("outcomes").form, "spec.outcomes"})
 	}
 }

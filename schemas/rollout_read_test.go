@@ -176,6 +176,15 @@ func badShapes() []badFile {
 		{"mapping for a word", add("  mode: {a: b}\n"), []string{"6:9: spec.mode: a mapping stands where enforce or advise is wanted"}, true},
 		{"word for a list", add("  guardrails: errors\n"), []string{`6:15: spec.guardrails: "errors" stands where a list is wanted`}, true},
 		{"misspelt word", add("  mode: enforced\n"), []string{`6:9: spec.mode: "enforced" is not known: did you mean enforce?`}, true},
+		{"list for a word", add("  window: [1s]\n"), []string{"6:11: spec.window: a list stands where a duration such as 10m is wanted"}, true},
+		{"word for a list or a word", add("  acks: {routers: {a: b}}\n"), []string{"6:19: spec.acks.routers: a mapping stands where a list, or any is wanted"}, true},
+		{"key of two", add("  ? [a, b]\n  : c\n"), []string{"6:5: spec: a key must be a word"}, false},
+		{"name of two", add("  outcomes:\n    ? [a, b]\n    : {within: 1m}\n"), []string{"7:7: spec.outcomes: a name must be text"}, false},
+		{"too many names", add("  outcomes: {" + strings.Repeat("x: {within: 1m}, ", 17) + "}\n"), []string{"6:13: spec.outcomes: 17 entries, 16 are allowed"}, false},
+		{"too many items", add("  guardrails: [" + strings.Repeat("{name: x, rate: error, increase: 5%}, ", 65) + "]\n"), []string{"6:15: spec.guardrails: 65 entries, 64 are allowed"}, true},
+		{"no word that is near", add("  mode: xxxxxxxxxx\n"), []string{`6:9: spec.mode: "xxxxxxxxxx" stands where enforce or advise is wanted`}, true},
+		{"number beyond all", add("  phi: 1e999\n"), []string{"6:8: spec.phi: 1e999 is too great for a number"}, true},
+		{"number with a leading zero", add("  phi: 02\n"), []string{`6:8: spec.phi: "02" stands where a number is wanted: write it in decimal digits, without a sign`}, false},
 		{"no value", add("  window:\n"), []string{"6:10: spec.window: has no value: write a duration such as 10m, or remove the key"}, true},
 		{"no spec", "metadata: {name: a}\nspec:\n", []string{"2:6: spec: has no value: write spec: with model, baseline and canary"}, true},
 		{"nothing needed", "kind: Rollout\n", []string{
@@ -247,6 +256,7 @@ func badPlans() []badFile {
 	return []badFile{
 		{"outcome without within", add("  outcomes: {signup: {}}\n"), []string{
 			"6:22: spec.outcomes.signup.within: missing: write how long after its prediction a signup still counts, e.g. within: 10m"}, false},
+		{"outcome of another shape", add("  outcomes: {signup: 10m}\n"), []string{`6:22: spec.outcomes.signup: "10m" stands where a mapping of keys is wanted`}, true},
 		{"outcome called error", add("  outcomes: {error: {within: 1m}}\n"), []string{"6:21: spec.outcomes.error: every prediction says error itself: call the outcome something else"}, false},
 		{"outcome called by a number", add("  outcomes: {1: {within: 1m}}\n"), []string{`6:14: spec.outcomes.1: 1 is a number here: write "1", in quotes`}, false},
 
@@ -361,6 +371,32 @@ func TestAliasesAreRefusedNotExpanded(t *testing.T) {
 	_, err := ParseRollout("f", []byte(bomb))
 	if len(Problems(err)) != MaxProblems || !strings.Contains(err.Error(), "aliases aren't read here") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The largest files, of all that is wrong at once, are refused in time.
+func TestHopelessFilesCostLittle(t *testing.T) {
+	fill := func(begin, repeat, end string) string {
+		return begin + strings.Repeat(repeat, (MaxFileBytes-len(begin)-len(end))/len(repeat)) + end
+	}
+	var keys strings.Builder
+	for i := 0; keys.Len() < MaxFileBytes-20; i++ {
+		fmt.Fprintf(&keys, "%x: \n", i)
+	}
+	for name, file := range map[string]string{
+		"keys": keys.String(), "same key": fill("", "a: 1\n", ""), "guardrails": fill(add("  guardrails:\n"), "  - {name: a, rate: eror}\n", ""),
+		"empty guardrails": fill(add("  guardrails: ["), "{},", "]\n"), "outcomes": fill(add("  outcomes: {"), "a: b,", "}\n"),
+		"brackets": strings.Repeat("[", 9000), "pass": fill(add("  stages: [{pass: ["), "a,", "]}]\n"), "comments": fill("", "#\n", "a: b\n"),
+	} {
+		began := time.Now()
+		if _, err := ParseRollout("f", []byte(file)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s: took %v", name, took)
+		} else {
+			t.Logf("%s: %v", name, took)
+		}
 	}
 }
 

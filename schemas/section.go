@@ -68,13 +68,25 @@ func (s section) under(key string) section {
 	return section{s.problems, s.value(key), &s.field(key).form, join(s.path, key)}
 }
 
-// items returns the mappings of a list, or nil.
-func (s section) items(key string) []section {
+// list returns a list and its form; nil where there is none, and where it has more items than are allowed.
+func (s section) list(key string) (*yaml.Node, *form) {
 	n := s.value(key)
 	if n == nil || n.Kind != yaml.SequenceNode {
-		return nil
+		return nil, nil
 	}
 	f := s.field(key).form.pick(n)
+	if len(n.Content) > int(f.high) {
+		return nil, nil
+	}
+	return n, f
+}
+
+// items returns the mappings of a list, or nil.
+func (s section) items(key string) []section {
+	n, f := s.list(key)
+	if n == nil {
+		return nil
+	}
 	sections := make([]section, len(n.Content))
 	for i, item := range n.Content {
 		sections[i] = section{s.problems, item, f.item, fmt.Sprintf("%s[%d]", join(s.path, key), i)}
@@ -84,8 +96,8 @@ func (s section) items(key string) []section {
 
 // texts returns the words of a list, or nil where there is none.
 func (s section) texts(key string) []string {
-	n := s.value(key)
-	if n == nil || n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+	n, _ := s.list(key)
+	if n == nil || len(n.Content) == 0 {
 		return nil
 	}
 	words := make([]string, len(n.Content))
