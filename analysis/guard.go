@@ -35,7 +35,7 @@ type guard struct {
 	unequal      bool
 	passed       bool  // latched
 	patienceOut  bool  // failed by patience, not by proof
-	bothArms     bool  // proven of the baseline too
+	bothArms     bool  // of a limit: this time the baseline is beyond it, too
 	suspectSince int64 // event time; 0: not suspect
 	estimated    int64 // blocks tested when beyond was found
 	beyond       bool
@@ -119,17 +119,40 @@ func (g *guard) stateNow() schemas.State {
 		return schemas.StateInsufficient
 	}
 	any := g.family.any.proven[g.member]
-	both := any && g.family.beyond.proven[g.member]
-	g.bothArms = !g.isContrast() && any && g.baselineBeyond()
+	if !g.isContrast() {
+		return g.limitState(any)
+	}
+	beyond := g.spec.Prove != schemas.ProveAny && g.family.beyond.proven[g.member]
 	switch {
-	case both && g.spec.Prove != schemas.ProveAny && !g.bothArms:
+	case any && beyond:
 		return schemas.StateFailed
-	case any && g.isContrast() && g.stillThere() && g.estimateBeyond():
+	case any && g.stillThere() && g.estimateBeyond():
 		if g.spec.Prove == schemas.ProveAny {
 			return schemas.StateFailed
 		}
 		return schemas.StateSuspect
-	case g.passed && !g.failing():
+	}
+	return g.passState()
+}
+
+// limitState fails a canary that is beyond its limit alone. Where the baseline is beyond it too, the canary is excused for as long as
+// that evidence lasts; a later one must be proven by what is there then.
+func (g *guard) limitState(proven bool) schemas.State {
+	now := proven && g.canary.any.LogE() >= g.family.any.thresholds[g.member]
+	switch {
+	case !g.stillThere():
+		g.bothArms = false
+	case now && g.baselineBeyond():
+		g.bothArms = true
+	}
+	if now && !g.bothArms {
+		return schemas.StateFailed
+	}
+	return g.passState()
+}
+
+func (g *guard) passState() schemas.State {
+	if g.passed && !g.failing() {
 		return schemas.StatePassed
 	}
 	return schemas.StateContinue
@@ -149,11 +172,11 @@ func (g *guard) stillThere() bool {
 	return g.canary.any.LogE() >= halfway*g.family.any.thresholds[g.member]
 }
 
-// baselineBeyond reports whether the baseline is beyond an absolute limit, too: by proof, or, in the same stretch as the
+// baselineBeyond reports whether the baseline is beyond an absolute limit, too: by its evidence, or, in the same stretch as the
 // canary, by its estimate. Without the latter a canary of half the traffic would be rolled back every second time that
 // both arms go bad together, because its proof happened to come first.
 func (g *guard) baselineBeyond() bool {
-	return g.baseline.any.LogMax() >= g.family.any.thresholds[g.member] || g.estimateBeyond()
+	return g.baseline.any.LogE() >= halfway*g.family.any.thresholds[g.member] || g.estimateBeyond()
 }
 
 // estimateBeyond reports whether the estimate since the harm began is beyond: of a contrast beyond the margin, of a

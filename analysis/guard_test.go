@@ -262,6 +262,20 @@ func TestBothArms(t *testing.T) {
 		s.play(60, side{n: 9, errors: 1}, side{n: 1000, errors: 300})
 		s.want(VerdictHold, codeBothArms)
 	})
+	t.Run("both recover: it goes on; the canary alone later: rollback", func(t *testing.T) {
+		s := newScript(t, rolloutOf(outage), Options{Phi: 1})
+		s.play(60, side{n: 100, errors: 30}, side{n: 100, errors: 30})
+		s.want(VerdictHold, codeBothArms)
+		for range 3000 {
+			s.play(1, side{n: 100, errors: 1}, side{n: 100, errors: 1})
+			if s.verdict.Action == VerdictRollback {
+				t.Fatal("rolled back while both recover")
+			}
+		}
+		s.want(VerdictPromote, codeAllPassed)
+		s.play(30, side{n: 100, errors: 1}, side{n: 100, errors: 30})
+		s.want(VerdictRollback, codeGuardrailFailed)
+	})
 	t.Run("the canary alone: rollback", func(t *testing.T) {
 		s := newScript(t, rolloutOf(outage), Options{Phi: 1})
 		s.play(60, side{n: 100, errors: 1}, side{n: 100, errors: 30})

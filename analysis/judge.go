@@ -158,8 +158,11 @@ func (j *Judge) shareBudgets() {
 // Judge and are valid until the next Step.
 func (j *Judge) Step(p *windows.Part) Verdict {
 	s := j.find(p.Stream)
-	j.nowMs = max(j.nowMs, p.StartMs+j.clock.widthMs+j.settle(p))
-	if s == nil || !j.begin(p) {
+	if s == nil { // no guardrail reads it
+		return j.verdict
+	}
+	j.nowMs = max(j.nowMs, windows.Ready(p.Stream, p.StartMs+j.clock.widthMs, s.withinMs))
+	if !j.begin(p) {
 		return j.verdict
 	}
 	if p.Kind == windows.Serving {
@@ -178,22 +181,6 @@ func (j *Judge) find(name windows.Stream) *stream {
 		}
 	}
 	return nil
-}
-
-// settleMs is how long after its window's end a part of samples is ready, and one of outcomes after its `within`.
-const settleMs = 30_000
-
-// settle is how long after its window's end a part is ready, in ms: see windows.Merger.
-func (j *Judge) settle(p *windows.Part) int64 {
-	switch p.Kind {
-	case windows.Resources:
-		return settleMs
-	case windows.Outcomes:
-		if s := j.find(p.Stream); s != nil {
-			return s.withinMs + settleMs
-		}
-	}
-	return 0
 }
 
 // begin reports whether the part belongs to the epoch. The epoch begins with the first serving window in which both
