@@ -392,7 +392,7 @@ func TestHopelessFilesCostLittle(t *testing.T) {
 		if _, err := ParseRollout("f", []byte(file)); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("%s: took %v", name, took)
 		} else {
 			t.Logf("%s: %v", name, took)
