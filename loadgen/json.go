@@ -50,7 +50,7 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 	return dst
 }
 
-// AppendJSON appends an event of a known kind as one JSON object without a line end, in the shape of CONTRACTS.md. Fields that
+// AppendJSON appends an event of a known kind as one JSON object without a line end, in the shape of the events' schema. Fields that
 // are at their defaults are left out, except error and timeout. Bytes that aren't UTF-8 become U+FFFD; numbers must be finite.
 func AppendJSON(dst []byte, e *schemas.Event) []byte {
 	switch e.Kind {
