@@ -23,13 +23,14 @@ const (
 	routeHistory   = 16
 )
 
+// streamConfig has no direct gets: a replica that lags would answer a read-back with an old message, which looks like a fence.
 func (b *Bus) streamConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: schemas.StreamName, Description: "decisions, acks, events and heartbeats of streamcanary",
 		Subjects: []string{schemas.AllDecisions, schemas.AllAcks, schemas.AllNotices, schemas.HeartbeatSubject},
 		Storage:  jetstream.FileStorage, Replicas: b.o.Replicas, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
 		MaxAge: keepFor, MaxMsgsPerSubject: keepPerSubject, MaxMsgSize: maxMessage, Duplicates: duplicatesWindow,
-		DenyDelete: true, DenyPurge: true, AllowDirect: true, Compression: jetstream.S2Compression,
+		DenyDelete: true, DenyPurge: true, Compression: jetstream.S2Compression,
 	}
 }
 
@@ -96,6 +97,8 @@ func checkStream(have, want jetstream.StreamConfig) error {
 		return mismatch("deny_delete and deny_purge", []bool{have.DenyDelete, have.DenyPurge}, []bool{true, true})
 	case have.Duplicates < want.Duplicates:
 		return mismatch("duplicate_window", have.Duplicates, want.Duplicates)
+	case have.AllowDirect:
+		return mismatch("allow_direct", true, false)
 	case have.DiscardNewPerSubject:
 		return mismatch("discard_new_per_subject", true, false)
 	}

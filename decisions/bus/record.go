@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -70,6 +71,12 @@ func (b *Bus) DeleteHead(ctx context.Context, rollout string, revision uint64) e
 // errStale: a compare-and-set met another revision.
 var errStale = errors.New("another revision is there")
 
+// A read-back may be answered by a replica that lags: what is older than the write that was refused is read again this often.
+const (
+	readBackAttempts = 10
+	readBackPause    = 100 * time.Millisecond
+)
+
 // cas writes by compare-and-set; where another revision is there, it succeeds if that holds the very bytes.
 func (b *Bus) cas(ctx context.Context, c change) (uint64, error) {
 	revision, err := b.set(ctx, c)
@@ -79,16 +86,21 @@ func (b *Bus) cas(ctx context.Context, c change) (uint64, error) {
 	if !wrongLast(err) && !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return 0, err
 	}
-	entry, err := b.get(ctx, c.bucket, c.key)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return 0, errStale
-	case err != nil:
-		return 0, err
-	case bytes.Equal(entry.Value(), c.value):
-		return entry.Revision(), nil
+	for range readBackAttempts {
+		entry, err := b.get(ctx, c.bucket, c.key)
+		switch {
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return 0, err
+		case err == nil && bytes.Equal(entry.Value(), c.value) && entry.Revision() > c.revision:
+			return entry.Revision(), nil
+		case err == nil && entry.Revision() > c.revision:
+			return 0, errStale
+		}
+		if !pause(ctx, readBackPause) {
+			return 0, ctx.Err()
+		}
 	}
-	return 0, errStale
+	return 0, errStale // it was deleted
 }
 
 // remove deletes a key of RolloutsBucket if its revision is the expected one.
