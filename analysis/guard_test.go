@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -378,5 +379,34 @@ func TestRampWithDrift(t *testing.T) {
 	whole := s.guard("errors").canary.account.estimate(0)
 	if d := whole[windows.Canary].value - whole[windows.Baseline].value; d < -.002 || d > .002 {
 		t.Errorf("estimate of the difference %.4f", d)
+	}
+}
+
+func TestBeyond(t *testing.T) {
+	tests := []struct {
+		guard            string
+		canary, baseline float64
+		want             bool
+	}{
+		{"a: rate error increase 0.5pp", .0151, .01, true}, {"a: rate error increase 0.5pp", .0149, .01, false},
+		{"a: rate error increase 20%", .0121, .01, true}, {"a: rate error increase 20%", .0119, .01, false},
+		{"a: rate error increase any", .0101, .01, true}, {"a: rate error increase any", .01, .01, false},
+		{"a: rate click decrease 2%", .0979, .1, true}, {"a: rate click decrease 2%", .0981, .1, false},
+		{"a: rate click decrease 1pp", .089, .1, true}, {"a: rate click decrease 1pp", .091, .1, false},
+		{"a: quantile 0.99 latency increase 20%", math.Inf(1), 100, true}, {"a: quantile 0.99 latency increase 20%", math.NaN(), 100, false},
+		{"a: quantile 0.99 latency increase 20%", math.Inf(1), math.Inf(1), false},
+		{"a: rate error above 5%", .051, 0, true}, {"a: rate error above 5%", .05, 0, false}, {"a: rate click below 5%", .049, 0, true},
+	}
+	for _, tt := range tests {
+		spec := guardrail(tt.guard)
+		var got bool
+		if spec.Direction == schemas.Increase || spec.Direction == schemas.Decrease {
+			got = beyondMargin(&spec, estimate{windows.Baseline: {value: tt.baseline}, windows.Canary: {value: tt.canary}})
+		} else {
+			got = beyondLimit(&spec, tt.canary)
+		}
+		if got != tt.want {
+			t.Errorf("%s: %v against %v is beyond: %v, want %v", tt.guard, tt.canary, tt.baseline, got, tt.want)
+		}
 	}
 }

@@ -141,20 +141,29 @@ func (g *guard) harmText() string {
 	case s.Of == "cache_miss":
 		return fmt.Sprintf("has %s cache misses than", more)
 	}
-	return fmt.Sprintf("gets %s predictions with a %s than", more, s.Of)
+	return fmt.Sprintf("has a %s %s rate than", map[schemas.Direction]string{schemas.Increase: "higher", schemas.Decrease: "lower"}[s.Direction], s.Of)
 }
 
 // limitText is what the canary does that a fixed limit forbids.
 func (g *guard) limitText() string {
 	s := g.spec
-	side := string(s.Direction)
-	switch s.Kind {
-	case schemas.GaugeGuardrail:
-		return fmt.Sprintf("has too many %s samples above %s", s.Of, numberText(s.Limit))
-	case schemas.QuantileGuardrail:
-		return fmt.Sprintf("has its %s of %s %s the limit", quantileName(s.Quantile), s.Of, side)
+	many := map[schemas.Direction]string{schemas.Above: "too many", schemas.Below: "too few"}[s.Direction]
+	high := map[schemas.Direction]string{schemas.Above: "too high", schemas.Below: "too low"}[s.Direction]
+	switch {
+	case s.Kind == schemas.GaugeGuardrail:
+		return fmt.Sprintf("has %s %s samples above %s", many, s.Of, numberText(s.Limit))
+	case s.Kind == schemas.QuantileGuardrail && s.Of == ofLatency && s.Direction == schemas.Above:
+		return fmt.Sprintf("is too slow (%s)", quantileName(s.Quantile))
+	case s.Kind == schemas.QuantileGuardrail:
+		return fmt.Sprintf("has %s a %s of %s", high, quantileName(s.Quantile), s.Of)
+	case s.Of == "error":
+		return fmt.Sprintf("answers with %s errors", many)
+	case s.Of == "timeout":
+		return fmt.Sprintf("has %s timeouts", many)
+	case s.Of == "cache_miss":
+		return fmt.Sprintf("has %s cache misses", many)
 	}
-	return fmt.Sprintf("has its rate of %s %s the limit", s.Of, side)
+	return fmt.Sprintf("has %s a %s rate", high, s.Of)
 }
 
 // valueText is a share or a quantile.

@@ -37,7 +37,7 @@ func TestSentences(t *testing.T) {
 		{"timeouts on top", "p99: quantile 0.99 latency increase 20%", nil, after(side{n: 100, latencyMs: 100, slow: 20, slowMs: math.Inf(1)}, 20),
 			"Canary 42 is slower (p99) than baseline 41: no answer against 150 ms since 09:00:53 (at least x4 at times; margin 20 %)."},
 		{"a limit", "outage: rate error above 5%", nil, after(side{n: 100, errors: 40}, 20),
-			"Canary 42 has its rate of error above the limit: 40 % since 09:00:53 (40 of 100), where the limit is 5 %; baseline 41 has 0.33 %."},
+			"Canary 42 answers with too many errors: 40 % since 09:00:53 (40 of 100), where the limit is 5 %; baseline 41 has 0.33 %."},
 		{"both arms", "outage: rate error above 5%", nil, func(s *script) { s.play(20, side{n: 900, errors: 300}, side{n: 100, errors: 30}) },
 			"Both canary 42 and baseline 41 are beyond the limit of outage: rolling back would not help."},
 		{"patience", "errors: rate error increase 0.5pp weight=0.1", func(r *schemas.Rollout) { r.Patience = 10 * time.Second },
@@ -71,6 +71,32 @@ func TestSentences(t *testing.T) {
 				t.Errorf("sentence\n got %s\nwant %s", s.verdict.Sentence, tt.want)
 			}
 		})
+	}
+}
+
+// TestHarmTexts has what each sort of guardrail says of the canary.
+func TestHarmTexts(t *testing.T) {
+	tests := []struct{ guard, want string }{
+		{"a: rate error increase 1pp", "answers with more errors than"}, {"a: rate timeout decrease 1pp", "has fewer timeouts than"},
+		{"a: rate cache_miss increase 1pp", "has more cache misses than"}, {"a: rate click decrease 2%", "has a lower click rate than"},
+		{"a: rate fraud increase 2%", "has a higher fraud rate than"}, {"a: sample cpu 0.9 increase 5pp", "has more cpu samples above 0.9 than"},
+		{"a: quantile 0.999 latency increase 20%", "is slower (p99.9) than"}, {"a: quantile 0.5 latency decrease 20%", "is faster (p50) than"},
+		{"a: quantile 0.5 tokens increase 20%", "has a higher p50 of tokens than"}, {"a: quantile 0.5 tokens decrease 20%", "has a lower p50 of tokens than"},
+		{"a: rate error above 5%", "answers with too many errors"}, {"a: rate timeout above 5%", "has too many timeouts"},
+		{"a: rate cache_miss above 5%", "has too many cache misses"}, {"a: rate click below 2%", "has too low a click rate"},
+		{"a: sample memory 0.95 above 50%", "has too many memory samples above 0.95"}, {"a: quantile 0.99 latency above 50ms", "is too slow (p99)"},
+		{"a: quantile 0.5 tokens below 3", "has too low a p50 of tokens"},
+	}
+	for _, tt := range tests {
+		spec := guardrail(tt.guard)
+		g := &guard{spec: &spec}
+		got := g.harmText()
+		if spec.Direction == schemas.Above || spec.Direction == schemas.Below {
+			got = g.limitText()
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.guard, got, tt.want)
+		}
 	}
 }
 
