@@ -54,12 +54,13 @@ func (c *Client) Log(topic string, within time.Duration) *Log {
 }
 
 // producing are the options of the connection that appends: acknowledged by all replicas and idempotent (the client's
-// defaults), sent at once.
+// defaults), sent at once. Deadlines are ours (AppendAsync): the client's own counts from a record's timestamp, which may be an
+// event time of long ago.
 func producing() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0),
-		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.Lz4Compression(), kgo.NoCompression()),
-		kgo.MaxBufferedRecords(bufferedRecords), kgo.MaxBufferedBytes(bufferedBytes), kgo.RecordDeliveryTimeout(AppendWithin),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.MaxBufferedRecords(bufferedRecords), kgo.MaxBufferedBytes(bufferedBytes),
 	}
 }
 
@@ -117,7 +118,7 @@ func (l *Log) failed(err error) error {
 	switch {
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
 		return fmt.Errorf("append to topic %s: %w: %w", l.topic, ErrTooBig, err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrRecordTimeout),
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
 		errors.Is(err, kgo.ErrClientClosed):
 		return fmt.Errorf("append to topic %s: %w: %w", l.topic, ErrUnsettled, err)
 	}

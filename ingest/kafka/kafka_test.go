@@ -1,0 +1,576 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"streamcanary/ingest"
+	"streamcanary/schemas"
+)
+
+// A fake is a Kafka in this process, reached over a network of its own, so that a bubble's time is virtual.
+type fake struct {
+	*testing.T
+	cluster *kfake.Cluster
+	network *kfake.VirtualNetwork
+	address string
+}
+
+// inBubble runs a test against a fake cluster in virtual time.
+func inBubble(t *testing.T, options []kfake.Opt, test func(f *fake)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{T: t, network: new(kfake.VirtualNetwork)}
+		options := append([]kfake.Opt{kfake.ListenFn(f.network.Listen), kfake.Ports(9092), kfake.NumBrokers(1)}, options...)
+		cluster, err := kfake.NewCluster(options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.cluster, f.address = cluster, cluster.ListenAddrs()[0]
+		defer cluster.Close()
+		test(f)
+	})
+}
+
+// connection reaches the fake.
+func (f *fake) connection() Connection {
+	return Connection{Brokers: []string{f.address}, Dial: f.network.DialContext}
+}
+
+// connect reaches the fake, until the test ends.
+func (f *fake) connect() *Client {
+	f.Helper()
+	c, err := Connect(f.Context(), f.connection())
+	if err != nil {
+		f.Fatal(err)
+	}
+	return c
+}
+
+// event is a prediction of a value's number.
+func event(n int) []byte {
+	return []byte(fmt.Sprintf(`{"id":"%d","ts":%d,"model":"m","version":"v"}`, n, n))
+}
+
+// produce appends values n.. to a partition of a topic, with a plain client.
+func (f *fake) produce(topic string, partition int32, values ...[]byte) {
+	f.Helper()
+	p, err := kgo.NewClient(kgo.SeedBrokers(f.address), kgo.Dialer(f.network.DialContext), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer p.Close()
+	for _, v := range values {
+		if err := p.ProduceSync(f.Context(), &kgo.Record{Topic: topic, Partition: partition, Value: v}).FirstErr(); err != nil {
+			f.Fatal(err)
+		}
+	}
+}
+
+// events are the values of predictions from to to.
+func events(from, to int) [][]byte {
+	var values [][]byte
+	for n := from; n < to; n++ {
+		values = append(values, event(n))
+	}
+	return values
+}
+
+var predictions = []Topic{{Name: "predictions", Want: schemas.KindPrediction}}
+
+// source opens a source of the predictions.
+func (f *fake) source(c *Client, o SourceOptions) *Source {
+	f.Helper()
+	if o.Topics == nil {
+		o.Topics = predictions
+	}
+	s, err := c.Source(f.Context(), o)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return s
+}
+
+// items reads until n items have come, and returns them as "partition:offset id".
+func items(t *testing.T, s *Source, n int) []string {
+	t.Helper()
+	var got []string
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for len(got) < n {
+		b, err := s.Next(ctx)
+		if err != nil {
+			t.Fatalf("after %q: %v", got, err)
+		}
+		for i := range b.Items {
+			what := string(b.Items[i].Event.ID)
+			if b.Items[i].Err != nil {
+				what = string(b.Items[i].Err.Reason)
+			}
+			got = append(got, fmt.Sprintf("%d:%d %s", b.Partition, b.Items[i].Offset, what))
+		}
+		b.Release()
+	}
+	return got
+}
+
+// wanted is what items returns for predictions from to to of partition 0, whose offsets are their numbers.
+func wanted(from, to int) []string {
+	var want []string
+	for n := from; n < to; n++ {
+		want = append(want, fmt.Sprintf("0:%d %d", n, n))
+	}
+	return want
+}
+
+// nothing checks that no item comes for a while.
+func nothing(t *testing.T, s *Source) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if b, err := s.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %+v, %v, want nothing", b, err)
+	}
+}
+
+// TestSourceReads reads two topics from given offsets, from a time, and from the beginning; and keeps the order within partitions.
+func TestSourceReads(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(2, "predictions"), kfake.SeedTopics(1, "outcomes")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.produce("predictions", 0, events(0, 10)...)
+		f.produce("predictions", 1, []byte("garbage"), []byte(`{"type":"outcome"}`))
+		time.Sleep(time.Hour)
+		since := time.Now().UnixMilli()
+		f.produce("outcomes", 0, []byte(`{"type":"outcome","id":"x","ts":5,"name":"click"}`))
+		s := f.source(c, SourceOptions{
+			Topics: append(slices.Clone(predictions), Topic{Name: "outcomes", Want: schemas.KindOutcome}),
+			Start:  Offsets{"predictions": {0: 6}},
+		})
+		defer s.Close()
+		places := []ingest.Partition{{Topic: "predictions", Number: 0}, {Topic: "predictions", Number: 1}, {Topic: "outcomes", Number: 0}}
+		if got := s.Partitions(); !slices.Equal(got, places) {
+			t.Errorf("partitions %v", got)
+		}
+		got := items(f.T, s, 7)
+		slices.Sort(got)
+		if want := []string{"0:6 6", "0:7 7", "0:8 8", "0:9 9", "1:0 broken_json", "1:1 unknown_type", "2:0 x"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		f.produce("predictions", 0, events(10, 12)...)
+		if got := items(f.T, s, 2); !slices.Equal(got, wanted(10, 12)) {
+			t.Errorf("later: %q", got)
+		}
+		ends, err := s.Ends(f.Context())
+		want := []End{{places[0], 12, 12}, {places[1], 2, 2}, {places[2], 1, 1}}
+		if err != nil || !slices.Equal(ends, want) {
+			t.Errorf("ends %v, %v", ends, err)
+		}
+		late := f.source(c, SourceOptions{SinceMs: since})
+		defer late.Close()
+		if got := items(f.T, late, 2); !slices.Equal(got, wanted(10, 12)) {
+			t.Errorf("by time: %q", got)
+		}
+	})
+}
+
+// TestSourceRecord checks that all of a record is there, and when it was appended only where the broker says so.
+func TestSourceRecord(t *testing.T) {
+	inBubble(t, nil, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		for _, topic := range []string{"created", "appended"} {
+			if err := c.EnsureTopic(f.Context(), topic, 1, nil); err != nil {
+				t.Fatal(err)
+			}
+			if topic == "appended" {
+				f.cluster.ControlKey(int16(kmsg.Produce), stampAppendTime)
+			}
+			l := c.Log(topic, 0)
+			headers := []ingest.Header{{Key: "a", Value: []byte("1")}, {Key: "b", Value: nil}}
+			if _, err := l.Append(f.Context(), Entry{Key: []byte("k"), Value: event(1), Headers: headers, TimeMs: 1234}); err != nil {
+				t.Fatal(err)
+			}
+			s := f.source(c, SourceOptions{Topics: []Topic{{Name: topic, Want: schemas.KindPrediction}}})
+			b, err := s.Next(f.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, now := b.Record(0), time.Now().UnixMilli()
+			want := [3]int64{0, 1234, 0}
+			if topic == "appended" {
+				want = [3]int64{now, 0, now}
+			}
+			if got := [3]int64{r.AppendMs, r.TimeMs, b.Items[0].AppendMs}; got != want {
+				t.Errorf("%s: times %v, want %v", topic, got, want)
+			}
+			if string(r.Key) != "k" || string(r.Value) != string(event(1)) || len(r.Headers) != 2 || r.Headers[0].Key != "a" ||
+				string(r.Headers[0].Value) != "1" || r.Headers[1].Key != "b" {
+				t.Errorf("%s: record %+v", topic, r)
+			}
+			b.Release()
+			s.Close()
+		}
+	})
+}
+
+// stampAppendTime sets LogAppendTime in a batch that a client produces, which makes the fake stamp it: it doesn't look at the topic's
+// configuration, as a real broker does (TestRealKafka).
+func stampAppendTime(request kmsg.Request) (kmsg.Response, error, bool) {
+	const crc, attributes = 17, 21 // places in a record batch
+	batch := request.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records
+	batch[attributes+1] |= 0x08
+	binary.BigEndian.PutUint32(batch[crc:], crc32.Checksum(batch[attributes:], crc32.MakeTable(crc32.Castagnoli)))
+	return nil, nil, false
+}
+
+// TestSourceLeaderShuffle moves the leaders while reading: every record comes once.
+func TestSourceLeaderShuffle(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.NumBrokers(3), kfake.Ports(9092, 9093, 9094), kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		s := f.source(c, SourceOptions{})
+		defer s.Close()
+		for round := range 20 {
+			f.produce("predictions", 0, events(round*20, round*20+20)...)
+			f.cluster.ShufflePartitionLeaders()
+			if got := items(f.T, s, 20); !slices.Equal(got, wanted(round*20, round*20+20)) {
+				t.Fatalf("round %d: %q", round, got)
+			}
+			f.cluster.ShufflePartitionLeaders()
+			time.Sleep(300 * time.Millisecond)
+		}
+		nothing(f.T, s)
+	})
+}
+
+// TestSourceGap takes the beginning of the log away, before reading and while reading is behind: a typed error, nothing skipped or
+// read again, and reading goes on where Resume says.
+func TestSourceGap(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(2, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.produce("predictions", 0, events(0, 10)...)
+		if err := f.cluster.DeleteRecords("predictions", 0, 7); err != nil {
+			t.Fatal(err)
+		}
+		s := f.source(c, SourceOptions{Start: Offsets{"predictions": {0: 3, 1: 0}}})
+		defer s.Close()
+		gap(f.T, s, Gap{Topic: "predictions", Partition: 0, From: 3, To: 7}, "read topic predictions partition 0: offsets 3 to 6 are gone")
+		nothing(f.T, s)
+		f.produce("predictions", 1, events(100, 102)...)
+		if got := items(f.T, s, 2); !slices.Equal(got, []string{"1:0 100", "1:1 101"}) {
+			t.Errorf("the other partition: %q", got)
+		}
+		ends, err := s.Ends(f.Context())
+		if err != nil || ends[0].Next != 3 || ends[0].End != 10 {
+			t.Errorf("ends %v, %v", ends, err)
+		}
+		if err := s.Resume(ingest.Partition{Topic: "predictions", Number: 0}, 8); err != nil {
+			t.Fatal(err)
+		}
+		if got := items(f.T, s, 2); !slices.Equal(got, wanted(8, 10)) {
+			t.Errorf("after Resume: %q", got)
+		}
+		f.produce("predictions", 0, events(10, 11)...)
+		if got := items(f.T, s, 1); !slices.Equal(got, wanted(10, 11)) {
+			t.Errorf("later: %q", got)
+		}
+		if err := s.Resume(ingest.Partition{Topic: "other", Number: 0}, 8); err == nil {
+			t.Error("Resume of a partition that isn't read")
+		}
+	})
+}
+
+// gap expects one gap from Next.
+func gap(t *testing.T, s *Source, want Gap, start string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	b, err := s.Next(ctx)
+	var g *Gap
+	if !errors.As(err, &g) {
+		t.Fatalf("got %+v, %v, want a gap", b, err)
+	}
+	got := *g
+	got.Cause = nil
+	if got != want || len(err.Error()) < len(start) || err.Error()[:len(start)] != start || g.Cause == nil {
+		t.Errorf("got %+v (%v), want %+v (%s)", got, err, want, start)
+	}
+}
+
+// TestSourceAnew deletes a topic that is read and makes it anew: its offsets mean something else now, so reading stands still.
+func TestSourceAnew(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.produce("predictions", 0, events(0, 5)...)
+		s := f.source(c, SourceOptions{})
+		defer s.Close()
+		if got := items(f.T, s, 5); !slices.Equal(got, wanted(0, 5)) {
+			t.Fatalf("got %q", got)
+		}
+		if err := f.cluster.DeleteTopic("predictions"); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.cluster.CreateTopic("predictions", 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		f.produce("predictions", 0, events(0, 2)...)
+		gap(f.T, s, Gap{Topic: "predictions", Partition: 0, From: 5, To: 2}, "read topic predictions partition 0: read up to offset 5, but the log now ends at 2")
+		nothing(f.T, s)
+	})
+}
+
+// TestSourceAhead starts beyond the end of the log, as after a broker's loss.
+func TestSourceAhead(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.produce("predictions", 0, events(0, 5)...)
+		s := f.source(c, SourceOptions{Start: Offsets{"predictions": {0: 9}}})
+		defer s.Close()
+		gap(f.T, s, Gap{Topic: "predictions", Partition: 0, From: 9, To: 5}, "read topic predictions partition 0: read up to offset 9, but the log now ends at 5")
+		nothing(f.T, s)
+	})
+}
+
+// TestSourceBigBatch reads past a batch that decompresses beyond the bound: one pointer record stands for it.
+func TestSourceBigBatch(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.produce("predictions", 0, events(0, 2)...)
+		p, err := kgo.NewClient(kgo.SeedBrokers(f.address), kgo.Dialer(f.network.DialContext),
+			kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.ProducerBatchMaxBytes(256<<20), kgo.BrokerMaxWriteBytes(512<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if err := p.ProduceSync(f.Context(), &kgo.Record{Topic: "predictions", Value: make([]byte, batchBytesMost+1)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		f.produce("predictions", 0, events(3, 5)...)
+		s := f.source(c, SourceOptions{})
+		defer s.Close()
+		want := []string{"0:0 0", "0:1 1", "0:2 batch_too_big", "0:3 3", "0:4 4"}
+		if got := items(f.T, s, 5); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		nothing(f.T, s)
+	})
+}
+
+// TestSourceTransactions reads what transactions decided, passes over what they took back, and knows the end behind their markers.
+func TestSourceTransactions(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		p, err := kgo.NewClient(kgo.SeedBrokers(f.address), kgo.Dialer(f.network.DialContext), kgo.TransactionalID("t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		for n, commit := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort, kgo.TryCommit} {
+			if err := p.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.ProduceSync(f.Context(), &kgo.Record{Topic: "predictions", Value: event(n)}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.EndTransaction(f.Context(), commit); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := f.source(c, SourceOptions{})
+		defer s.Close()
+		if got, want := items(f.T, s, 2), []string{"0:0 0", "0:4 2"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		for range 10 {
+			ctx, cancel := context.WithTimeout(f.Context(), time.Second)
+			if b, err := s.Next(ctx); err == nil {
+				b.Release()
+			}
+			cancel()
+		}
+		ends, err := s.Ends(f.Context())
+		if err != nil || ends[0].Next != ends[0].End || ends[0].End != 6 {
+			t.Errorf("ends %v, %v", ends, err)
+		}
+	})
+}
+
+// TestSourceGrown adds partitions to a topic that is read.
+func TestSourceGrown(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(2, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		s := f.source(c, SourceOptions{})
+		defer s.Close()
+		if _, err := c.admin.CreatePartitions(f.Context(), 3, "predictions"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		_, err := s.Ends(f.Context())
+		var g *Grown
+		if !errors.As(err, &g) || *g != (Grown{Topic: "predictions", Was: 2, Is: 5}) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestSourceCommit writes to a group that nobody has joined, where lag tools find it.
+func TestSourceCommit(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.produce("predictions", 0, events(0, 5)...)
+		s := f.source(c, SourceOptions{Group: "streamcanary.test"})
+		defer s.Close()
+		items(f.T, s, 5)
+		if err := s.Commit(f.Context(), Offsets{"predictions": {0: 4}}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Committed(f.Context(), "streamcanary.test")
+		if err != nil || got["predictions"][0] != 4 {
+			t.Errorf("committed %v, %v", got, err)
+		}
+		again := f.source(c, SourceOptions{Group: "streamcanary.test"})
+		defer again.Close()
+		if got := items(f.T, again, 5); !slices.Equal(got, wanted(0, 5)) {
+			t.Errorf("a new source must not begin at the group's offset: %q", got)
+		}
+	})
+}
+
+// TestSourceRefusal has a broker that refuses to be read: Next says so once in a while, and reads on when it's over.
+func TestSourceRefusal(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.produce("predictions", 0, events(0, 3)...)
+		s := f.source(c, SourceOptions{})
+		defer s.Close()
+		items(f.T, s, 3)
+		fault := f.cluster.Fault(kfake.Fault{Count: -1, Err: kerr.TopicAuthorizationFailed, Keys: []kmsg.Key{kmsg.Fetch}})
+		refusals, began := 0, time.Now()
+		for time.Since(began) < 2*complainEvery {
+			ctx, cancel := context.WithTimeout(f.Context(), time.Second)
+			_, err := s.Next(ctx)
+			cancel()
+			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				refusals++
+				want := "read topic predictions partition 0 at offset 3: TOPIC_AUTHORIZATION_FAILED"
+				if !strings.HasPrefix(err.Error(), want) {
+					t.Errorf("got %v, want %s", err, want)
+				}
+			}
+		}
+		if refusals < 2 || refusals > 3 {
+			t.Errorf("%d refusals in %s", refusals, 2*complainEvery)
+		}
+		fault.Remove()
+		f.produce("predictions", 0, events(3, 5)...)
+		if got := items(f.T, s, 2); !slices.Equal(got, wanted(3, 5)) {
+			t.Errorf("afterwards: %q", got)
+		}
+	})
+}
+
+// A switchedNetwork is a network that can be cut.
+type switchedNetwork struct {
+	*kfake.VirtualNetwork
+	mu    sync.Mutex
+	cut   bool
+	conns []net.Conn
+}
+
+// DialContext fails while the network is cut.
+func (n *switchedNetwork) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cut {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+	}
+	c, err := n.VirtualNetwork.DialContext(ctx, network, address)
+	if err == nil {
+		n.conns = append(n.conns, c)
+	}
+	return c, err
+}
+
+// set cuts the network, connections that there are included, or mends it.
+func (n *switchedNetwork) set(cut bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for n.cut = cut; cut && len(n.conns) > 0; n.conns = n.conns[1:] {
+		n.conns[0].Close()
+	}
+}
+
+// TestSourceBrokerAway cuts the network and mends it: Next waits, Ends says that nothing is proven, nothing is lost or read twice.
+func TestSourceBrokerAway(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		network := &switchedNetwork{VirtualNetwork: f.network}
+		c, err := Connect(f.Context(), Connection{Brokers: []string{f.address}, Dial: network.DialContext})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		f.produce("predictions", 0, events(0, 3)...)
+		s := f.source(c, SourceOptions{})
+		defer s.Close()
+		items(f.T, s, 3)
+		network.set(true)
+		began := time.Now()
+		if _, err := s.Ends(f.Context()); err == nil || time.Since(began) > requestWithin+time.Second {
+			t.Errorf("ends of a broker that is away: %v, after %s", err, time.Since(began))
+		}
+		f.produce("predictions", 0, events(3, 5)...)
+		nothing(f.T, s)
+		network.set(false)
+		if got := items(f.T, s, 2); !slices.Equal(got, wanted(3, 5)) {
+			t.Errorf("afterwards: %q", got)
+		}
+		if ends, err := s.Ends(f.Context()); err != nil || ends[0].Next != 5 || ends[0].End != 5 {
+			t.Errorf("ends afterwards: %v, %v", ends, err)
+		}
+	})
+}
+
+// TestSourceErrors has what cannot be read at all.
+func TestSourceErrors(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		for _, row := range []struct {
+			o    SourceOptions
+			want string
+		}{
+			{SourceOptions{}, "read from kafka: no topic is named"},
+			{SourceOptions{Topics: []Topic{{Name: "absent"}}}, "topic absent does not exist at " + f.address},
+			{SourceOptions{Topics: []Topic{{Name: "predictions", Format: "xml"}}}, `topic predictions: event format "xml" is unknown (known: json)`},
+		} {
+			if _, err := c.Source(f.Context(), row.o); err == nil || err.Error() != row.want {
+				t.Errorf("got %v, want %s", err, row.want)
+			}
+		}
+	})
+}
