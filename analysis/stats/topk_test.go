@@ -270,6 +270,27 @@ func TestTopKSkipsWhatSaysNothing(t *testing.T) {
 	}
 }
 
+// TestTopKOnAsManyAsFit: counts at the limit of a bucket neither overflow nor take long.
+func TestTopKOnAsManyAsFit(t *testing.T) {
+	full := func(at int32) []windows.Bucket { return []windows.Bucket{{Index: at, Count: math.MaxUint32}} }
+	inc := make([]float64, 8)
+	for _, row := range []struct {
+		name             string
+		canary, baseline []windows.Bucket
+		grows            bool
+	}{
+		{"all ties", full(5), full(5), false},
+		{"all of the tail is the canary's", full(9), full(5), true},
+	} {
+		TopK{500_000, 0, FailOdds}.Increments(inc, row.canary, row.baseline)
+		for j, x := range inc {
+			if math.IsNaN(x) || (x > 1e6) != row.grows || !row.grows && math.Abs(x) > 1e-3 {
+				t.Errorf("%s, odds %v: %v", row.name, FailOdds[j], x)
+			}
+		}
+	}
+}
+
 // TestTopKTakesTimeoutsAsEqual: values without a number are equally slow in both arms, whatever the margin, so that two arms
 // which time out alike are no evidence that the canary keeps a margin (nor that it breaks one).
 func TestTopKTakesTimeoutsAsEqual(t *testing.T) {

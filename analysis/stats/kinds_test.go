@@ -1,0 +1,290 @@
+package stats
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"streamcanary/windows"
+)
+
+// What each kind registers for TestConformance.
+
+func init() {
+	linear := func(name string, l Linear, phi float64, null func(r *rand.Rand) func(int) any) {
+		register(kind{
+			name: "linear/" + name, file: "linear.go",
+			start: func() process {
+				return newKernel(len(l.Grid), func(dst []float64, b any) bool { return l.Increments(dst, b.(Counts), phi, phi) })
+			},
+			null:  null,
+			tiny:  [][]outcome{pairs(l, 3, 2, 0.01), pairs(l, 2, 3, 0.3)},
+			idle:  []any{Counts{0, 0, 10, 1}, Counts{}},
+			edges: []any{Counts{1e9, 1e9, 1, 0}, Counts{1, 0, 1e9, 1e9}, Counts{1, 1, 1, 1}, Counts{1e-9, 0, 1e-9, 5}},
+		})
+	}
+	rates := func(w worldOfRates) func(r *rand.Rand) func(int) any {
+		return func(r *rand.Rand) func(int) any {
+			w := w
+			w.r, w.blocks = r, 60
+			return func(t int) any { return w.block(t) }
+		}
+	}
+	linear("difference", Linear{Rho0: 1, Delta: 0.005, Side: 1, Grid: IncidentGrid}, 1, rates(worldOfRates{size: 2000, rate: 0.005, rho: 1, delta: 0.005}))
+	linear("ratio pass", Linear{Rho0: 0.98, Side: 1, Grid: EngagementGrid}, 1, rates(worldOfRates{size: 8000, rate: 0.02, rho: 0.98}))
+	linear("tiny counts", Linear{Rho0: 1, Side: 1, Grid: IncidentGrid}, 1, rates(worldOfRates{size: 40, rate: 0.02, rho: 1}))
+	linear("dispersed", Linear{Rho0: 1, Side: 1, Grid: IncidentGrid}, 3, rates(worldOfRates{size: 2000, rate: 0.01, rho: 1, phi: 3}))
+	linear("absolute limit", Linear{Delta: 0.01, Side: 1, Grid: IncidentGrid}, 1, rates(worldOfRates{size: 2000, rate: 0.02, delta: 0.01}))
+}
+
+// pairs enumerates a block of nc and nb events of which each is a hit by itself, on the boundary of l's null.
+func pairs(l Linear, nc, nb int, pb float64) []outcome {
+	var all []outcome
+	baseline := binomialLaw(nb, pb)
+	for kc, c := range binomialLaw(nc, l.Rho0*pb+l.Delta) {
+		for kb, b := range baseline {
+			all = append(all, outcome{math.Exp(c + b), Counts{float64(nc), float64(kc), float64(nb), float64(kb)}})
+		}
+	}
+	return all
+}
+
+// arms is a block of histograms.
+type arms struct{ canary, baseline []windows.Bucket }
+
+// latencies draws blocks of lognormal latencies that double over the run, the canary factor times as slow, its share rising from 2 % to 50 %; one in
+// fifty times out in either arm.
+func latencies(size int, factor float64) func(r *rand.Rand) func(int) any {
+	return func(r *rand.Rand) func(int) any {
+		return func(t int) any {
+			level := math.Exp2(float64(t) / 60)
+			share := []float64{0.02, 0.1, 0.25, 0.5}[min(3, t/15)]
+			var counts [2]map[int32]uint32
+			counts[0], counts[1] = map[int32]uint32{}, map[int32]uint32{}
+			for range size {
+				arm, x := 0, 20*level*math.Exp(0.5*r.NormFloat64())
+				if r.Float64() < share {
+					arm, x = 1, x*factor
+				}
+				i := windows.BucketOf(x)
+				if r.IntN(50) == 0 {
+					i = windows.TopBucket
+				}
+				counts[arm][i]++
+			}
+			return arms{histOf(counts[1]), histOf(counts[0])}
+		}
+	}
+}
+
+// labelings enumerates which 2 of 5 requests, with ties, are the canary's.
+func labelings() []outcome {
+	values := []int32{3, 7, 7, 9, windows.TopBucket}
+	var all []outcome
+	for i := range values {
+		for j := range i {
+			counts := [2]map[int32]uint32{{}, {}}
+			for k, v := range values {
+				arm := 0
+				if k == i || k == j {
+					arm = 1
+				}
+				counts[arm][v]++
+			}
+			all = append(all, outcome{0.1, arms{histOf(counts[1]), histOf(counts[0])}})
+		}
+	}
+	return all
+}
+
+var (
+	someHist = []windows.Bucket{{Index: 5, Count: 3}, {Index: 9, Count: 1}}
+	endHist  = []windows.Bucket{{Index: windows.ZeroBucket, Count: 3}, {Index: windows.TopBucket, Count: 5_000_000}}
+)
+
+func init() {
+	topK := func(name string, test TopK, factor float64) {
+		tiny := test
+		tiny.Shift, tiny.PPM = 0, 400_000
+		for _, k := range []struct {
+			name string
+			test TopK
+			tiny [][]outcome
+		}{{name, test, nil}, {name + " tiny", tiny, [][]outcome{labelings()}}} {
+			factor := factor
+			if k.tiny != nil {
+				factor = 1
+			} else {
+				k.tiny = [][]outcome{{{1, arms{someHist, nil}}}}
+			}
+			register(kind{
+				name: "topk/" + k.name, file: "topk.go",
+				start: func() process {
+					return newKernel(len(k.test.Grid), func(dst []float64, b any) bool { return k.test.Increments(dst, b.(arms).canary, b.(arms).baseline) })
+				},
+				null:  latencies(300, factor),
+				tiny:  k.tiny,
+				idle:  []any{arms{someHist, nil}, arms{nil, someHist}, arms{}},
+				edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}},
+			})
+		}
+	}
+	topK("fail", TopK{20_000, 17, FailOdds}, ShiftRatio(17))
+	topK("pass", TopK{100_000, 16, PassOdds}, ShiftRatio(16))
+	register(kind{
+		name: "quantile ratio", file: "quantile_ratio.go", truth: ShiftRatio(20),
+		start: func() process { return &quantileSequence{QuantileRatio: NewQuantileRatio(100_000)} },
+		null:  latencies(200, ShiftRatio(20)),
+		idle:  []any{arms{someHist, nil}, arms{nil, someHist}, arms{}},
+		edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}},
+	})
+}
+
+type quantileSequence struct {
+	unplayed
+	*QuantileRatio
+}
+
+func (q *quantileSequence) take(b any, weight float64, at int64) {
+	q.Add(b.(arms).canary, b.(arms).baseline, weight, at)
+}
+func (q *quantileSequence) interval(alpha float64) (lower, upper float64) { return q.Interval(alpha) }
+
+func init() {
+	rates := func(rho, delta float64) func(r *rand.Rand) func(int) any {
+		return func(r *rand.Rand) func(int) any {
+			w := worldOfRates{r: r, size: 4000, rate: 0.01, rho: rho, delta: delta, blocks: 60}
+			return func(t int) any { return w.block(t) }
+		}
+	}
+	idle := []any{Counts{0, 0, 10, 1}, Counts{10, 1, 0, 0}, Counts{}}
+	edges := []any{Counts{1e9, 1e9, 1, 0}, Counts{1, 0, 1e9, 1e9}, Counts{1, 1, 1, 1}, Counts{1, 0, 1, 0}, Counts{1e9, 1e9, 1e9, 1e9}}
+	register(kind{
+		name: "difference", file: "difference.go", truth: 0.003,
+		start: func() process { return &differenceSequence{Difference: NewDifference()} },
+		null:  rates(1, 0.003), idle: idle, edges: edges,
+	})
+	register(kind{
+		name: "ratio", file: "ratio.go", truth: 1.3,
+		start: func() process { return &ratioSequence{Ratio: NewRatio()} },
+		null:  rates(1.3, 0), idle: append(idle, Counts{10, 0, 10, 0}), edges: edges,
+	})
+}
+
+type differenceSequence struct {
+	unplayed
+	*Difference
+}
+
+func (d *differenceSequence) take(b any, _ float64, _ int64)                { d.Add(b.(Counts), 1, 1) }
+func (d *differenceSequence) interval(alpha float64) (lower, upper float64) { return d.Interval(alpha) }
+
+type ratioSequence struct {
+	unplayed
+	*Ratio
+}
+
+func (s *ratioSequence) take(b any, _ float64, _ int64)                { s.Add(b.(Counts), 1, 1) }
+func (s *ratioSequence) interval(alpha float64) (lower, upper float64) { return s.Interval(alpha) }
+
+// units is a block of units, or of requests: n of them, k on the canary (or beyond the limit), the share that was planned.
+type units struct{ n, k, share float64 }
+
+// shares enumerates n units, each on the canary with this chance.
+func shares(n int, share float64) []outcome {
+	var all []outcome
+	for k, log := range binomialLaw(n, share) {
+		all = append(all, outcome{math.Exp(log), units{float64(n), float64(k), share}})
+	}
+	return all
+}
+
+// sights draws blocks of a few hundred units at a share that rises, if it is planned, from 1 % to 50 %.
+func sights(planned bool) func(r *rand.Rand) func(int) any {
+	return func(r *rand.Rand) func(int) any {
+		return func(t int) any {
+			share := 0.1
+			if planned {
+				share = []float64{0.01, 0.05, 0.25, 0.5}[min(3, t/15)]
+			}
+			n := float64(r.IntN(400))
+			return units{n, binomial(r, n, share), share}
+		}
+	}
+}
+
+func init() {
+	register(kind{
+		name: "split", file: "split.go",
+		start: func() process {
+			return newKernel(SplitTilts, func(dst []float64, b any) bool {
+				u := b.(units)
+				SplitIncrements(dst, u.n, u.k, u.share)
+				return true
+			})
+		},
+		null: sights(true), tiny: [][]outcome{shares(5, 0.1), shares(3, 0.5)},
+		idle:  []any{units{0, 0, 0.5}},
+		edges: []any{units{1, 1, 0.001}, units{1e9, 0, 0.5}, units{1e9, 1e9, 0.999}},
+	})
+	register(kind{
+		name: "split change", file: "split_change.go",
+		start: func() process { return &changeProcess{NewSplitChange()} },
+		null:  sights(false), tiny: [][]outcome{shares(5, 0.1), shares(3, 0.5), shares(4, 0)},
+		idle:  []any{units{}},
+		edges: []any{units{1, 1, 0}, units{1e9, 0, 0}, units{1e9, 1e9, 0}, units{2e9, 1e9, 0}},
+	})
+	for name, grid := range map[string][]float64{"tilt/fail": FailOdds, "tilt/pass": PassOdds} {
+		register(kind{
+			name: name, file: "tilt.go",
+			start: func() process {
+				return newKernel(len(grid), func(dst []float64, b any) bool {
+					Tilt{0.1, grid}.Increments(dst, b.(units).n, b.(units).k)
+					return true
+				})
+			},
+			null: sights(false), tiny: [][]outcome{shares(6, 0.1)},
+			idle:  []any{units{}},
+			edges: []any{units{1, 1, 0}, units{1e9, 0, 0}, units{1e9, 1e9, 0}},
+		})
+	}
+	register(kind{
+		name: "missing", file: "missing.go",
+		start: func() process {
+			return newKernel(1, func(dst []float64, b any) bool {
+				dst[0] = MissingIncrement(b.(Counts), 2)
+				return true
+			})
+		},
+		null: func(r *rand.Rand) func(int) any {
+			return func(t int) any {
+				share, rate := []float64{0.01, 0.05, 0.25, 0.5}[min(3, t/15)], 300*(1+float64(t%20)/10)
+				return Counts{share, negativeBinomial(r, rate*share, 2), 1 - share, negativeBinomial(r, rate*(1-share), 2)}
+			}
+		},
+		tiny:  [][]outcome{sizes(0.3, 1.5), sizes(0.05, 1)},
+		idle:  []any{Counts{0.3, 0, 0.7, 0}, Counts{0, 0, 1, 50}, Counts{1, 50, 0, 0}},
+		edges: []any{Counts{1e-6, 0, 1, 1e9}, Counts{0.5, 1e9, 0.5, 0}, Counts{0.999, 0, 0.001, 1}},
+	})
+}
+
+// sizes enumerates clumped counts of events of two arms at a planned share.
+func sizes(share, phi float64) []outcome {
+	var all []outcome
+	baseline := negativeBinomialLaw(2*(1-share), phi)[:25]
+	for kc, c := range negativeBinomialLaw(2*share, phi)[:25] {
+		for kb, b := range baseline {
+			if chance := math.Exp(c + b); chance > 1e-13 {
+				all = append(all, outcome{chance, Counts{share, float64(kc), 1 - share, float64(kb)}})
+			}
+		}
+	}
+	return all
+}
+
+type changeProcess struct{ *SplitChange }
+
+func (c *changeProcess) take(b any, weight float64, at int64) {
+	c.Add(b.(units).n, b.(units).k, weight, at)
+}
+func (c *changeProcess) logE() float64   { return c.LogE() }
+func (c *changeProcess) logMax() float64 { return c.LogMax() }
