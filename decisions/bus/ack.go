@@ -14,11 +14,11 @@ import (
 // Settings of the intake of acks.
 const (
 	ackConsumer   = "streamcanary-acks" // durable, one for all instances
-	ackWait       = 30 * time.Second    // until an ack that was not handed over comes again
+	ackWait       = 5 * time.Second     // until an ack that was not handed over comes again: to another instance, or after a restart
 	ackAgain      = time.Second         // the same after the handler refused it
 	acksInFlight  = 256
 	intakePause   = time.Second // after an error of the connection
-	acksInBatch   = 64
+	acksInBatch   = 8
 	ackIdleExpiry = 30 * time.Second
 )
 

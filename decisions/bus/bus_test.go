@@ -307,7 +307,7 @@ func TestNoticesAndHeartbeat(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 { // the second is the same event
-			if err := b.PublishNotice(t.Context(), n.Model, n.Kind, n.ID, body); err != nil {
+			if err := b.PublishNotice(t.Context(), decisions.Delivery{Model: n.Model, Notice: n.Kind, ID: n.ID, Body: body}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -51,7 +51,7 @@ func (b *Bus) do(ctx context.Context, d decisions.Delivery) (decisions.Receipt, 
 	case decisions.DoAgain:
 		return decisions.Receipt{}, b.AgainRoute(ctx, d.Model, d.ID)
 	case decisions.DoNotify:
-		err := b.PublishNotice(ctx, d.Model, d.Notice, d.ID, d.Body)
+		err := b.PublishNotice(ctx, d)
 		if err == nil {
 			b.after("event")
 		}

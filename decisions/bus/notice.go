@@ -6,19 +6,20 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"streamcanary/decisions"
 	"streamcanary/schemas"
 )
 
-// PublishNotice publishes an event about a model. The same id again within ten minutes is one event.
-func (b *Bus) PublishNotice(ctx context.Context, model string, kind schemas.NoticeKind, id string, body []byte) error {
-	subject, err := schemas.NoticeSubject(model, kind)
+// PublishNotice publishes the event of a delivery. The same id again within ten minutes is one event.
+func (b *Bus) PublishNotice(ctx context.Context, d decisions.Delivery) error {
+	subject, err := schemas.NoticeSubject(d.Model, d.Notice)
 	if err != nil {
-		return fmt.Errorf("publish event %s: %w", id, err)
+		return fmt.Errorf("publish event %s: %w", d.ID, err)
 	}
 	ctx, cancel := b.within(ctx)
 	defer cancel()
-	if _, err := b.js.Publish(ctx, subject, body, jetstream.WithMsgID(id)); err != nil {
-		return fmt.Errorf("publish event %s on %s at %s: %w", id, subject, b.where(), err)
+	if _, err := b.js.Publish(ctx, subject, d.Body, jetstream.WithMsgID(d.ID)); err != nil {
+		return fmt.Errorf("publish event %s on %s at %s: %w", d.ID, subject, b.where(), err)
 	}
 	return nil
 }

@@ -72,18 +72,18 @@ func (f *follower) trustStored() error {
 	return err
 }
 
-// verdict of the fence.
-type verdict uint8
+// passage is how a decision comes through the fence.
+type passage uint8
 
 const (
-	fenceStale   verdict = iota // nothing to do: below what was seen, or just that
+	fenceStale   passage = iota // nothing to do: below what was seen, or just that
 	fenceDone                   // carried out already: only answer again
 	fenceRestore                // its routes are in force, and this run has not handed them over
 	fenceNew
 )
 
 // fence places a decision among those that were seen and carried out. again: the route document holds it not for the first time.
-func (f *follower) fence(d *schemas.Decision, again bool) verdict {
+func (f *follower) fence(d *schemas.Decision, again bool) passage {
 	v := versionOf(d)
 	routes := len(d.Routes) > 0 && d.Mode == schemas.Enforce
 	switch {
