@@ -32,7 +32,8 @@ func (u urn) logPGF(dst, odds, logOdds []float64) {
 	whole := math.Log(u.around(middle, lo, hi, 1))
 	for i, w := range odds {
 		y := u.mode(w, lo, hi)
-		dst[i] = float64(y)*logOdds[i] + u.logRatio(middle, y) + math.Log(u.around(y, lo, hi, w)) - whole
+		height, log := u.ratio(middle, y)
+		dst[i] = float64(y)*logOdds[i] + log + math.Log(height*u.around(y, lo, hi, w)) - whole
 	}
 }
 
@@ -47,25 +48,26 @@ func (u urn) mode(w float64, lo, hi int64) int64 {
 	return min(max(int64(root), lo), hi)
 }
 
-// logRatio is log P(to)/P(from).
-func (u urn) logRatio(from, to int64) float64 {
+// ratio is P(to)/P(from): height times e^log. A few steps are multiplied, further ones taken from log-gammas.
+func (u urn) ratio(from, to int64) (height, log float64) {
 	if to < from {
-		return -u.logRatio(to, from)
+		height, log = u.ratio(to, from)
+		return 1 / height, -log
 	}
 	const near = 24
+	height = 1
 	if to-from <= near {
-		log, ratio := 0.0, 1.0
 		for y := from; y < to; y++ {
-			ratio *= u.up(float64(y))
-			if ratio < 1e-200 || ratio > 1e200 {
-				log, ratio = log+math.Log(ratio), 1
+			height *= u.up(float64(y))
+			if height < 1e-200 || height > 1e200 {
+				height, log = 1, log+math.Log(height)
 			}
 		}
-		return log + math.Log(ratio)
+		return height, log
 	}
 	x, d := float64(from), float64(to-from)
 	n, k := float64(u.n), float64(u.K)
-	return logRise(n-x-d+1, d) + logRise(k-x-d+1, d) - logRise(x+1, d) - logRise(float64(u.N)-n-k+x+1, d)
+	return 1, logRise(n-x-d+1, d) + logRise(k-x-d+1, d) - logRise(x+1, d) - logRise(float64(u.N)-n-k+x+1, d)
 }
 
 // around is the sum of P(x) w^x over lo <= x <= hi, relative to the term of y.

@@ -105,29 +105,31 @@ func (c cut) score() float64 {
 // cutAt walks from the top to the K-th of the pooled requests, 1 <= K <= their number.
 func cutAt(canary, baseline []windows.Bucket, shift int, k int64) cut {
 	var c cut
-	i, j := len(canary)-1, len(baseline)-1
+	i, mine := below(canary, len(canary), shift)
+	j, theirs := below(baseline, len(baseline), 0)
 	for i >= 0 || j >= 0 {
-		at := math.MinInt
-		if i >= 0 {
-			at = moved(canary[i].Index, shift)
+		at, from := max(mine, theirs), c
+		if mine == at {
+			c.above += int64(canary[i].Count)
+			c.canaryAbove += int64(canary[i].Count)
+			i, mine = below(canary, i, shift)
 		}
-		if j >= 0 {
-			at = max(at, int(baseline[j].Index))
+		if theirs == at {
+			c.above += int64(baseline[j].Count)
+			j, theirs = below(baseline, j, 0)
 		}
-		mine, theirs := int64(0), int64(0)
-		for ; i >= 0 && moved(canary[i].Index, shift) == at; i-- {
-			mine += int64(canary[i].Count)
+		if c.above >= k {
+			from.inside, from.canaryInside, from.drawn = c.above-from.above, c.canaryAbove-from.canaryAbove, k-from.above
+			return from
 		}
-		if j >= 0 && int(baseline[j].Index) == at {
-			theirs = int64(baseline[j].Count)
-			j--
-		}
-		if c.above+mine+theirs >= k {
-			c.inside, c.canaryInside, c.drawn = mine+theirs, mine, k-c.above
-			return c
-		}
-		c.above += mine + theirs
-		c.canaryAbove += mine
 	}
 	panic(fmt.Sprintf("stats: top %d of %d requests", k, c.above))
+}
+
+// below is the place before i in the histogram, and the bucket to which its values are moved: lower than all when there is none.
+func below(hist []windows.Bucket, i, shift int) (before, at int) {
+	if i == 0 {
+		return -1, math.MinInt
+	}
+	return i - 1, moved(hist[i-1].Index, shift)
 }
