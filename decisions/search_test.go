@@ -18,11 +18,12 @@ import (
 
 // world is one state: what is stored, and what each instance has in memory.
 type world struct {
+	story
 	record    []byte // the rollout's record; nil: none
 	revision  int
 	stream    []Last // the model's decisions
 	versions  []version
-	route     version // of the route document
+	written   version // of the route document
 	instances [2]instance
 	crashes   int // that may still happen
 	losses    int // answers that may still be lost
@@ -42,12 +43,20 @@ type instance struct {
 	unsaved  bool // an input was taken, and the record isn't written yet
 }
 
-// script is the journal: both instances fold it, each with its own wall clock, so that their bytes differ.
-var script = []Input{
-	applied(1, terms(weight)), ack(2, 1, "eu", schemas.AckPrepared), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback),
+// story is a journal: both instances fold it, each with its own wall clock, so that their bytes differ. Whatever happens, the decisions
+// wanted come of it, and this is the route in the end.
+type story struct {
+	script []Input
+	route  version
 }
 
-// wanted are the decisions that come of it, whatever happens.
+var stories = map[string]story{
+	"one decision at a time, with routes": {[]Input{
+		applied(1, terms(weight)), ack(2, 1, "eu", schemas.AckPrepared), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback),
+	}, version{1, 4}},
+	"two decisions in one outbox": {[]Input{applied(1, terms(advise)), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback)}, version{}},
+}
+
 var wanted = []string{id(1, 1), id(1, 2), id(1, 3), id(1, 4)}
 
 func (w *world) clone() world {
@@ -59,8 +68,7 @@ func (w *world) clone() world {
 // stored tells apart what is stored: all that a restart goes by.
 func (w *world) stored() string {
 	var b bytes.Buffer
-	b.Write(w.record)
-	fmt.Fprint(&b, w.route)
+	fmt.Fprint(&b, number(w.record), w.written)
 	for _, s := range w.stream {
 		fmt.Fprint(&b, s)
 	}
@@ -76,8 +84,7 @@ func (w *world) key() [sha256.Size]byte {
 		in := &w.instances[i]
 		fmt.Fprint(&b, in.alive, in.revision, in.unsaved, in.head.SubjectSeq, in.head.State.Seq, in.head.Offsets, in.head.Writer)
 		for _, e := range in.head.Outbox {
-			fmt.Fprint(&b, e.ID, e.Published)
-			b.Write(e.Body)
+			fmt.Fprint(&b, e.ID, e.Published, number(e.Body))
 		}
 	}
 	return sha256.Sum256(b.Bytes())
@@ -103,7 +110,7 @@ func position(h *Head) int {
 func (w *world) take(i int) {
 	in := &w.instances[i]
 	at := position(&in.head)
-	input := script[at]
+	input := w.script[at]
 	input.WallMs += int64(i)
 	head, _, err := in.head.Take(input)
 	if err != nil {
@@ -142,8 +149,8 @@ func (w *world) deliver(i int, lost bool) {
 	case DoPublish:
 		receipt = w.publish(d)
 	case DoRoute:
-		if v := versionOfBody(d.Body); v.above(w.route) {
-			w.route = v
+		if v := versionOfBody(d.Body); v.above(w.written) {
+			w.written = v
 		}
 	}
 	if lost {
@@ -179,6 +186,18 @@ var (
 	readRecords = map[string]Head{}
 	readBodies  = map[string]version{}
 )
+
+// numbers names each different text by a number: states are told apart by these.
+var numbers = map[string]int{}
+
+func number(text []byte) int {
+	n, known := numbers[string(text)]
+	if !known {
+		n = len(numbers) + 1
+		numbers[string(text)] = n
+	}
+	return n
+}
 
 func headIn(record []byte) Head {
 	head, read := readRecords[string(record)]
@@ -239,7 +258,7 @@ func (w *world) next() []world {
 				step(func(c *world) { spend(c); c.save(i, lost) })
 			case more:
 				step(func(c *world) { spend(c); c.deliver(i, lost) })
-			case !lost && position(&in.head) < len(script):
+			case !lost && position(&in.head) < len(w.script):
 				step(func(c *world) { c.take(i) })
 			}
 		}
@@ -258,8 +277,8 @@ func (w *world) check() error {
 	if n := len(w.versions); n > 0 {
 		last = w.versions[n-1]
 	}
-	if w.route.above(last) {
-		return fmt.Errorf("the route %v is newer than the log %v", w.route, last)
+	if w.written.above(last) {
+		return fmt.Errorf("the route %v is newer than the log %v", w.written, last)
 	}
 	stored := int64(0)
 	if w.record != nil {
@@ -283,21 +302,27 @@ func (w *world) settles() error {
 			c.save(0, false)
 		} else if _, more := in.head.Next(); more {
 			c.deliver(0, false)
-		} else if position(&in.head) < len(script) {
+		} else if position(&in.head) < len(w.script) {
 			c.take(0)
 		} else {
 			break
 		}
 	}
-	if !c.instances[0].alive || len(c.stream) != len(wanted) || c.route != (version{1, int64(len(wanted))}) {
-		return fmt.Errorf("a restart ends with %d decisions, route %v, alive %v", len(c.stream), c.route, c.instances[0].alive)
+	if !c.instances[0].alive || len(c.stream) != len(wanted) || c.written != w.route {
+		return fmt.Errorf("a restart ends with %d decisions, route %v, alive %v", len(c.stream), c.written, c.instances[0].alive)
 	}
 	return c.check()
 }
 
 // TestEveryCrash visits every state that can be reached with two instances, two crashes and two lost answers.
 func TestEveryCrash(t *testing.T) {
-	begin := world{crashes: 2, losses: 2}
+	for name, s := range stories {
+		t.Run(name, func(t *testing.T) { searchAll(t, s) })
+	}
+}
+
+func searchAll(t *testing.T, s story) {
+	begin := world{story: s, crashes: 2, losses: 2}
 	begin.start(0)
 	begin.start(1)
 	seen := map[[sha256.Size]byte]bool{begin.key(): true}
