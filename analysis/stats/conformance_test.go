@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"flag"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -27,7 +28,7 @@ type kind struct {
 	idle, edges []any
 }
 
-// A process takes blocks, of a type that its kind knows. allocs is how many allocations a block may cost in steady state.
+// A process takes blocks, of a type that its kind knows.
 type process interface {
 	take(block any, weight float64, at int64)
 	logE() float64
@@ -45,6 +46,9 @@ type outcome struct {
 }
 
 var kinds []kind
+
+// runs is how many streams each kind is simulated with; make sim takes more.
+var runs = flag.Int("runs", 120, "simulated streams for each sequential test")
 
 func register(k kind) { kinds = append(kinds, k) }
 
@@ -91,11 +95,13 @@ func TestConformance(t *testing.T) {
 			if len(k.tiny) == 0 && !isSequence || len(k.idle) == 0 || len(k.edges) == 0 {
 				t.Error("nothing is enumerated, idle, or odd")
 			}
-			runs, alpha := 120, 0.05
-			limit := binomialLimit(runs, alpha)
-			if alarms := falseAlarms(k, runs, alpha); alarms > limit {
-				t.Errorf("%d of %d runs on the null's boundary alarmed; more than %d is no accident", alarms, runs, limit)
+			const alpha = 0.05
+			limit := binomialLimit(*runs, alpha)
+			alarms := falseAlarms(k, *runs, alpha)
+			if alarms > limit {
+				t.Errorf("%d of %d runs on the null's boundary alarmed; more than %d is no accident", alarms, *runs, limit)
 			}
+			t.Logf("%d of %d runs on the null's boundary alarmed at %v", alarms, *runs, alpha)
 		})
 	}
 }
@@ -244,7 +250,7 @@ func (p *pooledZ) logMax() float64 {
 // TestTheHarnessCatchesAWrongTest: what TestConformance passes must not be able to pass a test that is wrong, neither under drift and a ramp nor
 // in a world that stands still (where only the looks are wrong).
 func TestTheHarnessCatchesAWrongTest(t *testing.T) {
-	const runs, alpha = 120, 0.05
+	const alpha = 0.05
 	for _, ramp := range []bool{true, false} {
 		k := kind{name: "pooled z", start: func() process { return &pooledZ{} }, null: func(r *rand.Rand) func(int) any {
 			w := worldOfRates{r: r, size: 4000, rate: 0.01, rho: 1, blocks: 60}
@@ -255,9 +261,9 @@ func TestTheHarnessCatchesAWrongTest(t *testing.T) {
 				return w.block(t)
 			}
 		}}
-		limit := binomialLimit(runs, alpha)
-		if alarms := falseAlarms(k, runs, alpha); alarms <= limit {
-			t.Errorf("ramp %v: the repeated pooled z-test alarmed in %d of %d runs; the harness let it pass", ramp, alarms, runs)
+		limit := binomialLimit(*runs, alpha)
+		if alarms := falseAlarms(k, *runs, alpha); alarms <= limit {
+			t.Errorf("ramp %v: the repeated pooled z-test alarmed in %d of %d runs; the harness let it pass", ramp, alarms, *runs)
 		}
 	}
 }

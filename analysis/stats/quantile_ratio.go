@@ -39,12 +39,21 @@ type startedOdds struct {
 	logMax float64
 }
 
-var failLogs, passLogs = func() (fail, pass [ratioOdds]float64) {
-	for j := range ratioOdds {
-		fail[j], pass[j] = math.Log(FailOdds[j]), math.Log(PassOdds[j])
+// A wager is one direction's odds ratios, their logarithms, and the block's log E[w^X] for each.
+type wager struct {
+	odds        []float64
+	logs, whole [ratioOdds]float64
+}
+
+// onPool is the wager on a block: the urn is that of the pool.
+func onPool(odds []float64, pool urn) wager {
+	w := wager{odds: odds}
+	for j, x := range odds {
+		w.logs[j] = math.Log(x)
 	}
-	return fail, pass
-}()
+	pool.logPGF(w.whole[:], w.odds, w.logs[:])
+	return w
+}
 
 // NewQuantileRatio returns the sequence, before any block, for the tail of ppm parts per million (10,000: p99).
 func NewQuantileRatio(ppm int64) *QuantileRatio {
@@ -72,16 +81,14 @@ func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64, a
 	q.cash -= weight
 	start := stake{math.Log(weight), math.Log(q.cash)}
 	q.trail.Mark(at, q.score)
-	var failWhole, passWhole [ratioOdds]float64
 	pool := urn{n + m, n, tail}
-	pool.logPGF(failWhole[:], FailOdds, failLogs[:])
-	pool.logPGF(passWhole[:], PassOdds, passLogs[:])
+	fail, pass := onPool(FailOdds, pool), onPool(PassOdds, pool)
 	expected := float64(tail) * float64(n) / float64(n+m)
 	for i := range ratioShifts {
 		by := ratioShiftLow + i*ratioShiftStep
 		at := cutAt(canary, baseline, by, tail)
-		q.fail[i].step(at, FailOdds, &failLogs, &failWhole, start)
-		q.pass[i].step(at, PassOdds, &passLogs, &passWhole, start)
+		q.fail[i].step(at, &fail, start)
+		q.pass[i].step(at, &pass, start)
 		q.score[i] += at.score() - expected
 	}
 	return true
@@ -90,11 +97,11 @@ func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64, a
 // A stake is what a block starts with and what has not started after it, as logarithms.
 type stake struct{ log, cash float64 }
 
-func (s *startedOdds) step(c cut, odds []float64, logs, whole *[ratioOdds]float64, start stake) {
+func (s *startedOdds) step(c cut, w *wager, start stake) {
 	var inc [ratioOdds]float64
-	c.ties().logPGF(inc[:], odds, logs[:])
+	c.ties().logPGF(inc[:], w.odds, w.logs[:])
 	for j := range inc {
-		gain := float64(c.canaryAbove)*logs[j] + inc[j] - whole[j]
+		gain := float64(c.canaryAbove)*w.logs[j] + inc[j] - w.whole[j]
 		s.log[j] = logAddExp(s.log[j], start.log) + gain
 	}
 	s.logMax = max(s.logMax, logAddExp(logSumExp(s.log[:])-math.Log(ratioOdds), start.cash))

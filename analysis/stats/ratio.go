@@ -21,7 +21,7 @@ type Ratio struct {
 	effect       Effect
 }
 
-// A chord is one bet's log evidence at the two ends of an interval of ratios.
+// A chord has what belongs to the two ends of an interval of ratios: one bet's log evidence there.
 type chord struct{ low, high float64 }
 
 // chords are one side's: for each interval, one for each bet.
@@ -65,19 +65,21 @@ func (r *Ratio) Add(c Counts, phiC, phiB float64) {
 	phiC, phiB = max(1, phiC), max(1, phiB)
 	share := c.Nc / c.Nb
 	for i, b := range r.nodes[1:] {
-		r.above.add(i, c, r.nodes[i]*share, b*share, phiC, phiB)
-		r.below.add(i, c, r.nodes[i]*share, b*share, phiC, phiB)
+		ends := chord{r.nodes[i] * share, b * share}
+		r.above.add(i, ends, c, [2]float64{phiC, phiB})
+		r.below.add(i, ends, c, [2]float64{phiC, phiB})
 	}
 }
 
-// add grows interval i's chords: low and high are the canary's exposures times the ratios at its ends, per the baseline's.
-func (h chords) add(i int, c Counts, low, high, phiC, phiB float64) {
+// add grows interval i's chords by a block with dispersion phi of the canary and of the baseline. s has, at the interval's
+// ends, the ratio times the canary's exposure per exposure of the baseline.
+func (h chords) add(i int, s chord, c Counts, phi [2]float64) {
 	chords := h.interval(i)
 	for j, b := range h.bets {
-		lambda := b.on(high, phiC, phiB)
-		canary := factor(c.Kc, lambda, phiC)
-		chords[j].low += canary + factor(c.Kb, -low*lambda, phiB)
-		chords[j].high += canary + factor(c.Kb, -high*lambda, phiB)
+		lambda := b.on(s.high, phi[0], phi[1])
+		canary := factor(c.Kc, lambda, phi[0])
+		chords[j].low += canary + factor(c.Kb, -s.low*lambda, phi[1])
+		chords[j].high += canary + factor(c.Kb, -s.high*lambda, phi[1])
 	}
 }
 

@@ -72,78 +72,94 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// seen is a block as the definition takes it.
+type seen struct{ n, k, weight float64 }
+
+// unitsOf adds up blocks.
+func unitsOf(blocks []seen) (n, k float64) {
+	for _, b := range blocks {
+		n, k = n+b.n, k+b.k
+	}
+	return n, k
+}
+
+// jeffreys is the log probability of n arms, k of them the canary, with the prior Beta(1/2, 1/2).
+func jeffreys(blocks []seen) float64 {
+	n, k := unitsOf(blocks)
+	lg := func(x float64) float64 { v, _ := math.Lgamma(x); return v }
+	return lg(k+0.5) + lg(n-k+0.5) - lg(n+1) - math.Log(math.Pi)
+}
+
+// lateTwin is the alternative of late changes: a start at each block after the reference, for each tilt, against the estimate before
+// each block.
+func lateTwin(blocks []seen, reference int) float64 {
+	late, cash := math.Inf(-1), 1.0
+	for start := reference; start < len(blocks); start++ {
+		weight := blocks[start].weight
+		if start == reference {
+			for _, b := range blocks[:start] {
+				weight += b.weight
+			}
+		}
+		cash -= weight
+		for _, d := range splitGrid {
+			log := jeffreys(blocks[:start])
+			for i, b := range blocks[start:] {
+				n, k := unitsOf(blocks[:start+i])
+				odds := (k + 0.5) / (n - k + 0.5) * math.Exp(d)
+				log += b.k*math.Log(odds) - b.n*math.Log1p(odds)
+			}
+			late = logAddExp(late, math.Log(weight/SplitTilts)+log)
+		}
+	}
+	return logAddExp(late, math.Log(cash)+jeffreys(blocks))
+}
+
 // TestSplitChangeIsItsDefinition compares with the alternatives and the largest likelihood, written out as sums over starts.
 func TestSplitChangeIsItsDefinition(t *testing.T) {
 	r := rand.New(rand.NewPCG(31, 1))
 	s := NewSplitChange()
-	type block struct{ n, k, weight float64 }
-	var blocks []block
+	var blocks []seen
 	reference := 0 // blocks in it
-	jeffreys := func(n, k float64) float64 {
-		lg := func(x float64) float64 { v, _ := math.Lgamma(x); return v }
-		return lg(k+0.5) + lg(n-k+0.5) - lg(n+1) - math.Log(math.Pi)
-	}
-	for at := range int64(120) {
+	for at := range int64(80) {
 		n := float64(r.IntN(200))
 		if at%7 == 3 {
 			n = 0
 		}
-		b := block{n, binomial(r, n, 0.3), StartWeight(at, 60)}
+		b := seen{n, binomial(r, n, 0.3), StartWeight(at, 60)}
 		blocks = append(blocks, b)
 		s.Add(b.n, b.k, b.weight, at)
-		var N, K, refN, refK float64
-		units := 0
-		for i, b := range blocks {
-			N, K = N+b.n, K+b.k
-			if b.n > 0 {
-				units++
-			}
-			if i < reference {
-				refN, refK = N, K
-			} else if reference == 0 && (min(K, N-K) >= 1000 || units >= 100) {
-				reference, refN, refK = i+1, N, K
-			}
-		}
-		early := jeffreys(N, K)
+		early, late := jeffreys(blocks), jeffreys(blocks)
 		if reference > 0 {
-			early = jeffreys(refN, refK) + jeffreys(N-refN, K-refK)
+			early, late = jeffreys(blocks[:reference])+jeffreys(blocks[reference:]), lateTwin(blocks, reference)
 		}
-		// Late changes: a start at each block after the reference, for each tilt, against the estimate before each block.
-		late, cash := math.Inf(-1), 1.0
-		for start := reference; reference > 0 && start < len(blocks); start++ {
-			weight := blocks[start].weight
-			if start == reference {
-				weight = StartSum(0, int64(start)+1, 60)
-			}
-			cash -= weight
-			for _, d := range splitGrid {
-				n0, k0 := 0.0, 0.0
-				for _, b := range blocks[:start] {
-					n0, k0 = n0+b.n, k0+b.k
-				}
-				log := jeffreys(n0, k0)
-				for _, b := range blocks[start:] {
-					odds := (k0 + 0.5) / (n0 - k0 + 0.5) * math.Exp(d)
-					log += b.k*math.Log(odds) - b.n*math.Log1p(odds)
-					n0, k0 = n0+b.n, k0+b.k
-				}
-				late = logAddExp(late, math.Log(weight/SplitTilts)+log)
-			}
+		N, K := unitsOf(blocks)
+		if reference == 0 && min(K, N-K) >= 1000 {
+			reference = len(blocks)
 		}
-		late = logAddExp(late, math.Log(cash)+jeffreys(N, K))
 		largest := 0.0
-		if K > 0 {
-			largest += K * math.Log(K/N)
-		}
-		if K < N {
-			largest += (N - K) * math.Log1p(-K/N)
+		for _, k := range []float64{K, N - K} {
+			if k > 0 {
+				largest += k * math.Log(k/N)
+			}
 		}
 		if want := logAddExp(early, late) - math.Ln2 - largest; math.Abs(s.LogE()-want) > 1e-8 {
 			t.Fatalf("block %d: log e %v, want %v", at, s.LogE(), want)
 		}
 	}
-	if reference == 0 || reference == 120 {
+	if reference == 0 || reference > 60 {
 		t.Errorf("the reference holds %d blocks", reference)
+	}
+}
+
+// TestSplitReferenceOfATinyCanary: 100 blocks with units close the reference, too.
+func TestSplitReferenceOfATinyCanary(t *testing.T) {
+	s := NewSplitChange()
+	for at := range int64(300) {
+		s.Add(float64(at%2), 0, 0, at)
+		if want := at >= 199; s.closed != want {
+			t.Fatalf("after block %d closed is %v", at, s.closed)
+		}
 	}
 }
 

@@ -32,8 +32,8 @@ var (
 //
 // Cost: one walk down both histograms to the K-th request, and two sums of about 20 standard deviations of X for each odds ratio. No allocation.
 //
-// Sources: the derivation is the project's; ingredients: anytime-valid logrank test with ties (ter Schure, Perez-Ortiz, Ly, Grünwald, NEJSDS 2024), sequential e-values
-// under exchangeability (Koning, arXiv 2310.01153).
+// Sources: the derivation is the project's; ingredients: anytime-valid logrank test with ties (ter Schure, Perez-Ortiz, Ly,
+// Grünwald, NEJSDS 2024), sequential e-values under exchangeability (Koning, arXiv 2310.01153).
 type TopK struct {
 	PPM   int64     // the tail in parts per million: 10,000 for p99
 	Shift int       // the margin in buckets: FailShift or PassShift
