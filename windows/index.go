@@ -28,7 +28,7 @@ type slot struct {
 }
 
 const (
-	indexMin    = 1 << 10 // slots of the smallest table
+	indexMin    = 64 // slots of the smallest table
 	moveMin     = 8       // slots moved with each insertion, at least
 	stalePeeks  = 1 << 10 // slots looked at to guess how many entries are live
 	bytesOfSlot = 24

@@ -289,6 +289,9 @@ func (s *Stage) Rejected() []Rejected {
 	return s.rejectGiven
 }
 
+// Held returns how many events of partition p are held aside until others confirm them.
+func (s *Stage) Held(p int) int { return len(s.sources[p].held) }
+
 // Counts returns how many events of each kind are in each class by now: those in open windows are Pending. After a Restore, events
 // that are read again are counted again.
 func (s *Stage) Counts() Counts {
