@@ -22,4 +22,4 @@ else
 	echo "end to end: against the tests' own broker only; a real Kafka needs KAFKA_BOOTSTRAP, or Java and $launcher"
 fi
 
-STREAMCANARY_BINARY=$binary go test ./cmd/... ./ingest/kafka -run 'E2E|RealKafka' -e2e -count=1 -timeout 25m -v
+STREAMCANARY_BINARY=$binary go test -tags e2e ./cmd/... ./ingest/kafka -run 'E2E|RealKafka' -count=1 -timeout 25m -v

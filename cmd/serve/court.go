@@ -292,9 +292,14 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 	if d == nil || d.lost != nil || e.epoch != d.head.State.Epoch || record.Partition != d.partition || record.Offset < d.next {
 		return e, nil
 	}
+	foreign := d.foreign
 	effects, err := d.take(record.Offset, &e, time.Now())
 	if err != nil {
 		return e, err
+	}
+	if foreign == 0 && d.foreign > 0 {
+		c.log.Warn().Str("rollout", d.rollout.Name).Str("topic", e.key.Partition.Topic).Int32("partition", e.key.Partition.Number).
+			Msg("the journal has windows of this rollout that were counted by other rules or from other topics: they are passed over; does another serve run with another configuration?")
 	}
 	c.crash.pass(AfterJudge)
 	if d.dirty {

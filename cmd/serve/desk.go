@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"streamcanary/cmd/engine"
@@ -25,6 +24,7 @@ type desk struct {
 	savedAt     time.Time
 	partAt      time.Time       // when the last part came, wall time
 	asked       map[string]bool // deadlines whose expiry is journaled
+	foreign     int64           // parts of another plan or other partitions: of a process with another configuration
 	lost        error           // why this process no longer decides for the rollout
 }
 
@@ -60,8 +60,9 @@ func (d *desk) take(offset int64, e *entry, wall time.Time) ([]decisions.Effect,
 	switch {
 	case e.part != nil:
 		d.partAt = wall
-		if err := d.fold.Add(e.key, e.part); err != nil {
-			return nil, fmt.Errorf("rollout %s: merge window %s: %w", d.rollout.Name, schemas.Time(e.key.StartMs), err)
+		if d.fold.Add(e.key, e.part) != nil {
+			d.foreign++
+			return nil, nil
 		}
 		return d.judge(known)
 	case e.input != nil:

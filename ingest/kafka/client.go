@@ -131,7 +131,7 @@ func (c *Client) EnsureTopic(ctx context.Context, topic string, partitions int32
 	}
 	_, err := c.admin.CreateTopic(ctx, partitions, -1, settings, topic)
 	if err == nil {
-		return nil
+		return c.visible(ctx, topic)
 	}
 	if !errors.Is(err, kerr.TopicAlreadyExists) {
 		return fmt.Errorf("make topic %s: %w", topic, explain(err))
@@ -142,6 +142,24 @@ func (c *Client) EnsureTopic(ctx context.Context, topic string, partitions int32
 	}
 	return err
 }
+
+// visible waits until the brokers tell of a topic that was just made: a cluster answers before all of it knows.
+func (c *Client) visible(ctx context.Context, topic string) error {
+	for {
+		_, err := c.Partitions(ctx, topic)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(visibleEvery):
+		}
+	}
+}
+
+// visibleEvery is how often visible asks.
+const visibleEvery = 50 * time.Millisecond
 
 // Offsets are positions in partitions: topic, partition, offset.
 type Offsets map[string]map[int32]int64

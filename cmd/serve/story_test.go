@@ -1,0 +1,307 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/cmd/embed"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/decisions/subscribe"
+	"streamcanary/ingest/kafka"
+	"streamcanary/loadgen"
+	"streamcanary/schemas"
+)
+
+// The story that every end-to-end test tells: a rollout is applied, a router prepares, events with late ones and duplicates come, the
+// canary begins to fail, the rollback is published and obeyed.
+
+const storyScenario = `# A canary that begins to fail, with late events and duplicates
+model    ranker
+baseline version v1
+canary   version v2
+for      80s
+seed     11
+rate     250/s
+split    30%
+users    2000
+latency  lognormal 40ms sigma 0.5
+errors   0.5%
+outcome  click 10% after exponential 3s
+sample   cpu 50% every 5s noise 4%
+hosts    3
+transport delay exponential 50ms, late 1% by exponential 8s, duplicates 2% after exponential 2s, broken 0.2%
+fault    errors canary +8pp from 45s
+expect   rollback, fail errors
+`
+
+const storyRollout = `apiVersion: streamcanary.dev/v1
+kind: Rollout
+metadata: {name: story}
+spec:
+  model: ranker
+  baseline: {version: v1}
+  canary: {version: v2}
+  outcomes: {click: {within: 10s}}
+  guardrails:
+    - {name: errors, rate: error, increase: 0.5pp, weight: 3}
+    - {name: p99, quantile: 0.99, of: latency, increase: 20%}
+    - {name: cpu, sample: cpu, limit: 0.9, increase: 5pp, on: hold}
+    - {name: ctr, rate: click, decrease: 2%, prove: any, required: false}
+  acks: {routers: [router-a], within: 20s}
+`
+
+// storyTopics are the event topics of one run.
+type storyTopics struct{ predictions, outcomes, samples string }
+
+func newStoryTopics() storyTopics {
+	run := fmt.Sprint(time.Now().UnixNano())
+	return storyTopics{"predictions-" + run, "outcomes-" + run, "samples-" + run}
+}
+
+// config writes a configuration file; idle partitions are never ruled on, so that nothing depends on wall time.
+func (s storyTopics) config(t *testing.T, dir, address string) string {
+	t.Helper()
+	text := fmt.Sprintf(`apiVersion: streamcanary.dev/v1
+kind: Config
+data: %s
+sources:
+  - {topic: %s, type: prediction}
+  - {topic: %s, type: outcome}
+  - {topic: %s, type: sample}
+time: {idleAfter: 10m}
+http: {listen: "%s"}
+`, filepath.Join(dir, "data"), s.predictions, s.outcomes, s.samples, address)
+	path := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// freeAddress is a loopback address that nothing listens on now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// stage is where a story plays: brokers, a NATS server of its own, topics of its own.
+type stage struct {
+	brokers []string
+	nats    string
+	topics  storyTopics
+	dir     string
+	http    string
+	client  *kafka.Client
+	bus     *bus.Bus
+}
+
+// newStage starts the servers that aren't given.
+func newStage(t *testing.T, brokers []string) *stage {
+	t.Helper()
+	s := &stage{brokers: brokers, topics: newStoryTopics(), dir: t.TempDir(), http: freeAddress(t)}
+	servers, err := embed.Start(embed.Options{Dir: filepath.Join(s.dir, "servers"), Broker: len(brokers) == 0, NATS: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { servers.Close() })
+	if len(brokers) == 0 {
+		s.brokers = servers.Brokers()
+	}
+	s.nats = servers.NATSURL()
+	if s.client, err = kafka.Connect(t.Context(), kafka.Connection{Brokers: s.brokers}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.client.Close)
+	for _, topic := range []string{s.topics.predictions, s.topics.outcomes, s.topics.samples} {
+		if err := s.client.EnsureTopic(t.Context(), topic, 3, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.bus, err = bus.Connect(t.Context(), bus.Options{URLs: []string{s.nats}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.bus.Close)
+	if err := s.bus.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// outcome is what a story came to: everything that must be the same, however often the process was killed.
+type outcome struct {
+	Digest    string
+	Reached   schemas.Time
+	Decisions []string
+}
+
+// play tells the story to a service that runs by now or will soon, and waits until it has come to rest.
+func (s *stage) play(t *testing.T) outcome {
+	t.Helper()
+	scenario, err := loadgen.Parse("story", storyScenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.router(t)
+	request := Application{ID: "story-1", File: "story.yaml", YAML: storyRollout, From: schemas.Time(scenario.StartMs), At: schemas.Time(scenario.StartMs),
+		Actor: schemas.Actor{Kind: "person", Name: "tester"}}
+	body, err := request.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.bus.PutSpec(t.Context(), bus.Spec{Rollout: "story", Body: body}); err != nil {
+		t.Fatal(err)
+	}
+	s.until(t, "the start is committed", func() bool {
+		head, _, err := s.bus.LoadHead(t.Context(), "story")
+		return err == nil && head.State.Status == decisions.StatusRunning
+	})
+	s.send(t, scenario)
+	return s.rest(t)
+}
+
+// router is a subscriber that does what it is told.
+func (s *stage) router(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		for { // the key file is there as soon as the service has started once
+			trust, err := os.ReadFile(filepath.Join(s.dir, "data", "keys", "trust.txt"))
+			if err == nil && len(trust) > 0 {
+				keys, err := schemas.ParseTrust("trust.txt", trust)
+				if err != nil {
+					ended <- err
+					return
+				}
+				ended <- subscribe.Run(ctx, subscribe.Options{URLs: []string{s.nats}, Models: []string{"ranker"}, Consumer: "router-a", Trust: keys},
+					func(context.Context, subscribe.Delivery) error { return nil })
+				return
+			}
+			select {
+			case <-ctx.Done():
+				ended <- nil
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("router: %v", err)
+		}
+	})
+}
+
+// storySink writes events to the run's topics.
+type storySink struct {
+	t       *testing.T
+	entries map[string][]kafka.Entry
+	topics  storyTopics
+}
+
+func (s *storySink) Write(kind schemas.Kind, key, value []byte, _ int64) error {
+	topic := map[schemas.Kind]string{schemas.KindPrediction: s.topics.predictions, schemas.KindOutcome: s.topics.outcomes, schemas.KindSample: s.topics.samples}[kind]
+	s.entries[topic] = append(s.entries[topic], kafka.Entry{Key: bytes.Clone(key), Value: bytes.Clone(value)})
+	return nil
+}
+
+// send appends all events of the scenario, a part of each topic at a time.
+func (s *stage) send(t *testing.T, scenario *loadgen.Scenario) {
+	t.Helper()
+	sink := &storySink{t: t, entries: map[string][]kafka.Entry{}, topics: s.topics}
+	if _, err := loadgen.Pump(loadgen.New(scenario, scenario.Seed), sink); err != nil {
+		t.Fatal(err)
+	}
+	const parts = 8
+	for part := range parts {
+		for _, topic := range []string{s.topics.predictions, s.topics.outcomes, s.topics.samples} {
+			all := sink.entries[topic]
+			some := all[len(all)*part/parts : len(all)*(part+1)/parts]
+			if _, err := s.client.Log(topic, 0).AppendAll(t.Context(), some); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// rest waits until the rollback is published and nothing changes any more.
+func (s *stage) rest(t *testing.T) outcome {
+	t.Helper()
+	var last outcome
+	since := time.Now()
+	s.until(t, "everything is judged", func() bool {
+		now, err := s.look(t)
+		if err != nil || len(now.Decisions) < 3 || now.Reached != last.Reached || now.Digest != last.Digest {
+			last, since = now, time.Now()
+			return false
+		}
+		return time.Since(since) > 1500*time.Millisecond
+	})
+	return last
+}
+
+// look asks the service where it stands, and the decision log what was published.
+func (s *stage) look(t *testing.T) (outcome, error) {
+	var o outcome
+	response, err := http.Get("http://" + s.http + "/v1/rollouts/story")
+	if err != nil {
+		return o, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		return o, fmt.Errorf("%s: %s %w", response.Status, text, err)
+	}
+	var standing Standing
+	if err := json.Unmarshal(text, &standing); err != nil {
+		return o, err
+	}
+	o.Digest, o.Reached = standing.Digest, standing.Report.Reached
+	err = s.bus.Log(t.Context(), bus.LogQuery{Model: "ranker"}, func(l bus.Logged) error {
+		d := l.Decision
+		o.Decisions = append(o.Decisions, fmt.Sprintf("%s %s %s at %s: %s", d.ID, d.Action, d.Phase, d.EventTime, d.Reason.Sentence))
+		return nil
+	})
+	return o, err
+}
+
+// until waits for something that must happen within a minute.
+func (s *stage) until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for began := time.Now(); !holds(); {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("a minute has passed, and still not: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// check holds an outcome to what the story must come to.
+func (o *outcome) check(t *testing.T) {
+	t.Helper()
+	if len(o.Decisions) != 3 || !strings.Contains(o.Decisions[2], "rollback") {
+		t.Fatalf("decisions:\n%s\nwant a prepare, a commit and one rollback", strings.Join(o.Decisions, "\n"))
+	}
+	for i, id := range []string{"story.1.1 ", "story.1.2 ", "story.1.3 "} {
+		if !strings.HasPrefix(o.Decisions[i], id) {
+			t.Errorf("decision %d is %s, want %s", i+1, o.Decisions[i], id)
+		}
+	}
+}
