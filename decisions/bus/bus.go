@@ -56,6 +56,8 @@ type Options struct {
 	Key *schemas.SigningKey
 	// OnState hears of a lost (with the cause, or nil) and a regained connection. It must not block.
 	OnState func(connected bool, cause error)
+	// OnError hears of what goes wrong on the connection without a call that could return it (a watch that begins anew). It must not block.
+	OnError func(error)
 	// After, where set, is called after each outside effect, with its name: "publish", "route", "event", "record". Tests and
 	// failure drills stop the process there.
 	After func(effect string)
@@ -112,6 +114,11 @@ func dial(ctx context.Context, o Options) (*nats.Conn, error) {
 		nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.ReconnectBufSize(-1), // a publish while disconnected fails at once, and is tried again by its owner
 	}
+	options = append(options, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if o.OnError != nil { // without a handler, the client would print
+			o.OnError(err)
+		}
+	}))
 	if o.CredsFile != "" {
 		options = append(options, nats.UserCredentials(o.CredsFile))
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,7 +47,9 @@ func key(n byte) *schemas.SigningKey {
 // judge publishes decisions as the engine does.
 type judge struct {
 	t      *testing.T
-	server *server.Server
+	server atomic.Pointer[server.Server]
+	stop   context.CancelFunc // of the intake of acks
+	done   chan error
 	conns  []*nats.Conn
 	bus    *bus.Bus
 	head   decisions.Head
@@ -76,11 +79,22 @@ func (j *judge) begin(dir string) {
 	if !s.ReadyForConnections(10 * time.Second) {
 		j.t.Fatal("NATS is not ready")
 	}
-	j.server = s
+	j.server.Store(s)
 	j.bus = j.busOf(key(1))
 	if err := j.bus.Ensure(j.t.Context()); err != nil {
 		j.t.Fatal(err)
 	}
+	ctx, stop := context.WithCancel(j.t.Context())
+	j.stop, j.done = stop, make(chan error, 1)
+	go func() { j.done <- j.bus.Acks(ctx, j.note, func(err error) { j.t.Error(err) }) }()
+}
+
+// note keeps an ack in words.
+func (j *judge) note(a bus.AckMessage) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.acks = append(j.acks, strings.TrimSpace(fmt.Sprintf("%s %d.%d %s %s", a.Ack.Consumer, a.Ack.Epoch, a.Ack.Seq, a.Ack.Status, a.Ack.Why)))
+	return nil
 }
 
 func (j *judge) busOf(k *schemas.SigningKey) *bus.Bus {
@@ -93,15 +107,24 @@ func (j *judge) busOf(k *schemas.SigningKey) *bus.Bus {
 }
 
 func (j *judge) end() {
+	j.t.Helper()
+	j.stop()
+	if err := <-j.done; err != nil {
+		j.t.Error(err)
+	}
 	for _, conn := range j.conns {
 		conn.Close()
 	}
-	j.server.Shutdown()
-	j.server.WaitForShutdown()
+	j.halt()
+}
+
+func (j *judge) halt() {
+	j.server.Load().Shutdown()
+	j.server.Load().WaitForShutdown()
 }
 
 func (j *judge) connect() *nats.Conn {
-	conn, err := nats.Connect("", nats.InProcessServer(j.server))
+	conn, err := nats.Connect("", nats.InProcessServer(j.server.Load()))
 	if err != nil {
 		j.t.Fatal(err)
 	}
@@ -123,21 +146,14 @@ func (j *judge) take(inputs ...decisions.Input) {
 	}
 }
 
-// sent are the acks that subscribers have sent, in order, as "consumer seq status why".
+// sent are the acks that subscribers have sent since it was last asked, in order, as "consumer epoch.seq status why".
 func (j *judge) sent() string {
-	j.t.Helper()
-	ctx, cancel := context.WithTimeout(j.t.Context(), 7*time.Second) // what an intake had that was stopped comes again after 5 s
-	defer cancel()
-	err := j.bus.Acks(ctx, func(a bus.AckMessage) error {
-		j.acks = append(j.acks, strings.TrimSpace(fmt.Sprintf("%s %d.%d %s %s", a.Ack.Consumer, a.Ack.Epoch, a.Ack.Seq, a.Ack.Status, a.Ack.Why)))
-		return nil
-	}, func(err error) { j.t.Error(err) })
-	if err != nil {
-		j.t.Error(err)
-	}
-	acks := j.acks
+	synctest.Wait()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	acks := strings.Join(j.acks, ", ")
 	j.acks = nil
-	return strings.Join(acks, ", ")
+	return acks
 }
 
 func applied(epoch int64, change ...func(*decisions.Terms)) decisions.Input {
@@ -226,6 +242,13 @@ func (r *router) given() string {
 	all := strings.Join(r.seen, ", ")
 	r.seen = nil
 	return all
+}
+
+// locked runs what shares variables with the handler.
+func (r *router) locked(do func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	do()
 }
 
 func (r *router) errors() string {

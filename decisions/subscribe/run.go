@@ -65,6 +65,9 @@ func dial(o *Options) (*nats.Conn, error) {
 		nats.Name(o.Consumer + "/" + o.Instance), nats.Timeout(max(o.Timeout/time.Duration(len(o.URLs)), time.Millisecond)),
 		nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.ReconnectBufSize(-1), // acks are kept and sent again here
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			o.OnError(fmt.Errorf("connection to NATS: %w", err))
+		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				o.OnError(fmt.Errorf("connection to NATS is lost, decisions wait: %w", err))

@@ -110,9 +110,10 @@ func TestServerRestart(t *testing.T) {
 		defer r.stop()
 		j.take(applied(1, weight))
 		same(t, "given", r.given(), "1.1 start")
-		dir := j.server.StoreDir()
-		j.server.Shutdown()
-		j.server.WaitForShutdown()
+		dir := j.server.Load().StoreDir()
+		j.stop()
+		<-j.done
+		j.halt()
 		time.Sleep(10 * time.Second)
 		j.begin(dir[:strings.LastIndex(dir, "/jetstream")])
 		j.take(prepared(1), verdict(decisions.VerdictRollback))
@@ -129,7 +130,9 @@ func TestServerRestart(t *testing.T) {
 // inProcess connects to the judge's server of that moment.
 type inProcess struct{ j *judge }
 
-func (p inProcess) InProcessConn() (conn netConn, err error) { return p.j.server.InProcessConn() }
+func (p inProcess) InProcessConn() (conn netConn, err error) {
+	return p.j.server.Load().InProcessConn()
+}
 
 // TestFailing: a handler that fails is called again with growing pauses, until it succeeds or is overtaken.
 func TestFailing(t *testing.T) {
@@ -150,12 +153,12 @@ func TestFailing(t *testing.T) {
 		j.take(applied(1))
 		time.Sleep(time.Minute)
 		same(t, "given", r.given(), "1.1 start, 1.1 start attempt 2, 1.1 start attempt 3")
-		same(t, "pauses", fmt.Sprint(at), "[0s 1s 3s]")
+		r.locked(func() { same(t, "pauses", fmt.Sprint(at), "[0s 1s 3s]") })
 		same(t, "acks", j.sent(), "eu 1.1 received, eu 1.1 failed no disk, eu 1.1 prepared")
-		left = 1 << 30
+		r.locked(func() { left = 1 << 30 })
 		j.take(prepared(1))
 		time.Sleep(10 * time.Second)
-		left = 0
+		r.locked(func() { left = 0 })
 		j.take(verdict(decisions.VerdictRollback))
 		time.Sleep(time.Minute)
 		if have := r.given(); !strings.HasSuffix(have, "attempt 4, 1.3 rollback") {
@@ -183,7 +186,7 @@ func TestRejecting(t *testing.T) {
 		if have := j.sent(); !strings.HasSuffix(have, "eu 1.3 received, eu 1.3 rejected capacity") {
 			t.Errorf("acks %s", have)
 		}
-		refuse = false
+		r.locked(func() { refuse = false })
 		if err := j.bus.AgainRoute(t.Context(), model, "r-1.1.3"); err != nil {
 			t.Fatal(err)
 		}
@@ -345,6 +348,8 @@ func TestTrustOnFirstUse(t *testing.T) {
 // TestBeforeTheStream: a subscriber may be there before the engine ever was.
 func TestBeforeTheStream(t *testing.T) {
 	bubble(t, func(t *testing.T, j *judge) {
+		j.stop()
+		j.done <- <-j.done // the intake ends before its stream does
 		js, _ := jetstream.New(j.connect())
 		for _, name := range []string{schemas.StreamName, "KV_" + schemas.RoutesBucket} {
 			if err := js.DeleteStream(t.Context(), name); err != nil {
