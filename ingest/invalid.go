@@ -10,7 +10,6 @@ type Reason string
 const (
 	ReasonTooBig       Reason = "too_big"         // more than schemas.MaxEventBytes
 	ReasonBatchTooBig  Reason = "batch_too_big"   // a Kafka batch that decompresses beyond the bound: a pointer record stands for it
-	ReasonBrokenBatch  Reason = "broken_batch"    // a Kafka batch that cannot be read: a pointer record stands for it
 	ReasonSyntax       Reason = "broken_json"     // not one JSON object
 	ReasonUTF8         Reason = "bad_utf8"        // a string that is not UTF-8
 	ReasonTooDeep      Reason = "too_deep"        // nesting deeper than schemas.MaxDepth

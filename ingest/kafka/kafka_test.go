@@ -201,6 +201,7 @@ func TestSourceRecord(t *testing.T) {
 			}
 			if topic == "appended" {
 				f.cluster.ControlKey(int16(kmsg.Produce), stampAppendTime)
+				c.base = append(c.base, kgo.DisableFetchCRCValidation()) // the fake stamps, and leaves the checksum as it was
 			}
 			l := c.Log(topic, 0)
 			headers := []ingest.Header{{Key: "a", Value: []byte("1")}, {Key: "b", Value: nil}}
@@ -208,6 +209,7 @@ func TestSourceRecord(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := f.source(c, SourceOptions{Topics: []Topic{{Name: topic, Want: schemas.KindPrediction}}})
+			defer s.Close()
 			b, err := s.Next(f.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -225,7 +227,6 @@ func TestSourceRecord(t *testing.T) {
 				t.Errorf("%s: record %+v", topic, r)
 			}
 			b.Release()
-			s.Close()
 		}
 	})
 }
@@ -238,6 +239,30 @@ func stampAppendTime(request kmsg.Request) (kmsg.Response, error, bool) {
 	batch[attributes+1] |= 0x08
 	binary.BigEndian.PutUint32(batch[crc:], crc32.Checksum(batch[attributes:], crc32.MakeTable(crc32.Castagnoli)))
 	return nil, nil, false
+}
+
+// TestSourceBrokenBatch has a batch whose bytes don't agree with its checksum: it's reported, the partition stands at it, and
+// Resume leads past it.
+func TestSourceBrokenBatch(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.cluster.ControlKey(int16(kmsg.Produce), stampAppendTime)
+		f.produce("predictions", 0, events(0, 3)...)
+		s := f.source(c, SourceOptions{})
+		defer s.Close()
+		_, err := s.Next(f.Context())
+		if want := "read topic predictions partition 0 at offset 0: encoded crc "; err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Fatalf("got %v, want %s", err, want)
+		}
+		nothing(f.T, s)
+		if err := s.Resume(s.Partitions()[0], 1); err != nil {
+			t.Fatal(err)
+		}
+		if got := items(f.T, s, 2); !slices.Equal(got, wanted(1, 3)) {
+			t.Errorf("after Resume: %q", got)
+		}
+	})
 }
 
 // TestSourceLeaderShuffle moves the leaders while reading: every record comes once.

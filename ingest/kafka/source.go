@@ -58,8 +58,9 @@ type End struct {
 // records of transactions are read. Where a record's time was stamped by the broker (LogAppendTime), batches say so.
 //
 // Next reports what is wrong with one partition as an error and goes on with the others when it's called again: a *Gap
-// (the partition stands still until Resume), or a refusal of the broker. A broker that is away is no error of Next: the
-// client waits for it. Ends tells that apart from a partition at its end.
+// (the partition stands still until Resume), a refusal of the broker, or a batch that cannot be read (tried again and again,
+// reported every 30 s, until Resume leads past it). A broker that is away is no error of Next: the client waits for it. Ends
+// tells that apart from a partition at its end.
 type Source struct {
 	client     *Client
 	kafka      *kgo.Client

@@ -12,8 +12,12 @@ import (
 	"streamcanary/ingest"
 )
 
-// complainEvery is how often Next repeats the same error of a partition, which the client meets at every fetch.
-const complainEvery = 30 * time.Second
+const (
+	// complainEvery is how often Next repeats the same error of a partition.
+	complainEvery = 30 * time.Second
+	// retryAfter is how long a partition rests after an error: the client itself would ask again at once, without an end.
+	retryAfter = 2 * time.Second
+)
 
 // timestampAppend is the record attribute's value for LogAppendTime.
 const timestampAppend = 1
@@ -26,8 +30,9 @@ type pump struct {
 // A partitionState is what the reading goroutine knows of a partition.
 type partitionState struct {
 	decoder    ingest.Decoder
-	next       int64 // offset expected; what is below was read already
-	halted     bool  // after a gap
+	next       int64     // offset expected; what is below was read already
+	halted     bool      // after a gap
+	retry      time.Time // resting until then after an error; zero: not
 	complained time.Time
 	complaint  string
 }
@@ -64,13 +69,14 @@ func (s *Source) read(ctx context.Context) {
 	}
 }
 
-// prepare does what Resume asked for, and returns the context of the next poll, which Resume can end.
+// prepare does what Resume asked for, wakes partitions that have rested, and returns the context of the next poll, which ends
+// when Resume is called or the next partition has rested.
 func (s *Source) prepare(ctx context.Context) context.Context {
 	s.mu.Lock()
 	if s.wake != nil {
 		s.wake()
 	}
-	poll, cancel := context.WithCancel(ctx)
+	poll, cancel := s.untilRetry(ctx)
 	s.wake = cancel
 	resumes := s.resumes
 	if len(resumes) > 0 {
@@ -79,11 +85,31 @@ func (s *Source) prepare(ctx context.Context) context.Context {
 	s.mu.Unlock()
 	for i, offset := range resumes {
 		state := &s.pump.states[i]
-		state.next, state.halted, state.complaint = offset, false, ""
+		state.next, state.halted, state.complaint, state.retry = offset, false, "", time.Time{}
 		s.seek(i, kgo.EpochOffset{Epoch: -1, Offset: offset})
 		s.kafka.ResumeFetchPartitions(s.one(i))
 	}
 	return poll
+}
+
+// untilRetry wakes the partitions that have rested, and returns a context that ends when the next one has.
+func (s *Source) untilRetry(ctx context.Context) (context.Context, context.CancelFunc) {
+	var first time.Time
+	now := time.Now()
+	for i := range s.pump.states {
+		switch retry := &s.pump.states[i].retry; {
+		case retry.IsZero():
+		case !retry.After(now):
+			*retry = time.Time{}
+			s.kafka.ResumeFetchPartitions(s.one(i))
+		case first.IsZero() || retry.Before(first):
+			first = *retry
+		}
+	}
+	if first.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, first)
 }
 
 // one is partition i as the client wants to hear of it.
@@ -182,7 +208,10 @@ func (s *Source) trouble(ctx context.Context, i int, err error) {
 		s.halt(ctx, i, s.outOfRange(ctx, i, err))
 		return
 	}
-	if now := time.Now(); state.complaint != err.Error() || now.Sub(state.complained) >= complainEvery {
+	now := time.Now()
+	state.retry = now.Add(retryAfter)
+	s.kafka.PauseFetchPartitions(s.one(i))
+	if state.complaint != err.Error() || now.Sub(state.complained) >= complainEvery {
 		state.complaint, state.complained = err.Error(), now
 		s.deliver(ctx, delivery{err: fmt.Errorf("read topic %s partition %d at offset %d: %w", p.Topic, p.Number, state.next, explain(err))})
 	}
