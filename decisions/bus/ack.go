@@ -35,6 +35,9 @@ type AckMessage struct {
 // else, go to malformed (nil: nowhere) and are done with. Instances share the acks among them.
 func (b *Bus) Acks(ctx context.Context, handle func(AckMessage) error, malformed func(error)) error {
 	consumer, err := b.ackConsumer(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("take acks at %s: %w", b.where(), err)
 	}

@@ -61,8 +61,8 @@ type LogQuery struct {
 	Follow bool   // go on with new ones until the context ends
 }
 
-// Log calls fn with the decisions of the log in its order, until its end (or, following, until the context ends: nil) or until fn
-// fails (its error). A message that is no decision is an error.
+// Log calls fn with the decisions of the log in its order, until its end, or until fn fails (its error). Following, it
+// goes on until the context ends (nil). A message that is no decision is an error.
 func (b *Bus) Log(ctx context.Context, q LogQuery, fn func(Logged) error) error {
 	subject := schemas.AllDecisions
 	if q.Model != "" {
@@ -78,13 +78,19 @@ func (b *Bus) Log(ctx context.Context, q LogQuery, fn func(Logged) error) error 
 			return err
 		}
 	}
-	return b.read(ctx, subject, func(message jetstream.Msg, sequence uint64, at time.Time) (bool, error) {
+	ended := false
+	err := b.read(ctx, subject, func(message jetstream.Msg, sequence uint64, at time.Time) (bool, error) {
 		l, err := logged(message.Headers(), message.Data(), sequence, at)
 		if err != nil {
 			return false, err
 		}
-		return !q.Follow && sequence >= end, fn(l)
+		ended = !q.Follow && sequence >= end
+		return ended, fn(l)
 	})
+	if err == nil && !q.Follow && !ended {
+		return fmt.Errorf("read decisions at %s: %w", b.where(), ctx.Err())
+	}
+	return err
 }
 
 // lastSequence is the stream sequence of the last message under a subject, which may hold a wildcard; 0: there is none.
@@ -106,6 +112,9 @@ func (b *Bus) read(ctx context.Context, subject string, fn func(jetstream.Msg, u
 	consumer, err := b.js.OrderedConsumer(opening, schemas.StreamName, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverAllPolicy,
 	})
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("read %s at %s: %w", subject, b.where(), noJetStream(err))
 	}

@@ -71,9 +71,12 @@ func (b *Bus) DeleteSpec(ctx context.Context, rollout string, revision uint64) e
 func (b *Bus) WatchSpecs(ctx context.Context, fn func(Spec) error) error {
 	kv, err := b.bucket(ctx, schemas.RolloutsBucket)
 	if err != nil {
-		return err
+		return unlessEnded(ctx, err)
 	}
 	watcher, err := kv.Watch(ctx, "*"+specSuffix)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("watch rollouts at %s: %w", b.where(), err)
 	}
@@ -128,16 +131,24 @@ func (b *Bus) Specs(ctx context.Context) ([]Spec, error) {
 		}
 		return nil
 	})
-	if !errors.Is(err, done) {
-		return nil, errors.Join(err, b.ended(within, "list rollouts"))
+	switch {
+	case errors.Is(err, done):
+		return sorted(found), nil
+	case err == nil:
+		err = within.Err()
 	}
-	return sorted(found), nil
+	return nil, fmt.Errorf("list rollouts at %s: %w", b.where(), err)
+}
+
+// unlessEnded is the error, but nil where the context has ended: then that is the reason.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // ended says why a watch is over before it was told to be.
 func (b *Bus) ended(ctx context.Context, what string) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return fmt.Errorf("%s at %s: the connection is closed", what, b.where())
+	return unlessEnded(ctx, fmt.Errorf("%s at %s: the connection is closed", what, b.where()))
 }

@@ -1,5 +1,5 @@
-// Package subscribe is the client for routers and state stores: it brings them the decisions about their models, each verified, in
-// order and once, and answers for them.
+// Package subscribe is the client for routers and state stores: it brings them the decisions about their models, verified and in order, and
+// answers for them.
 //
 // Run connects, reads the model's route document, then watches it and the decision log, and calls your Handler with every decision that
 // is to be carried out. What it promises:
@@ -7,7 +7,8 @@
 //   - A decision reaches the handler only if a key that you trust signed exactly its bytes. Keys come from a file that you were given
 //     (schemas.ParseTrust), never from NATS, unless you set TrustOnFirstUse.
 //   - (Epoch, Seq) only grow: a decision that isn't above the last one that you carried out is not handed over. Where the route document and
-//     the log differ, the greater one holds.
+//     the log differ, the greater one holds: a decision that a newer one has overtaken before it could be handed over is passed over, since
+//     the newer one says all that is to be.
 //   - A handler that returned nil is answered for: `prepared` for the prepare of a start, `applied` else. One that returned an error is answered
 //     `failed`, and called again with growing pauses, until it succeeds or a newer decision comes. One that returned a Rejection is answered
 //     `rejected`, and called again only when the decision is sent again.

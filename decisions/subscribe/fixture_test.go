@@ -132,7 +132,7 @@ func (j *judge) connect() *nats.Conn {
 	return conn
 }
 
-// take folds inputs and publishes what comes of them.
+// take folds inputs and publishes what comes of them, one by one: a subscriber that is behind may pass over what was overtaken.
 func (j *judge) take(inputs ...decisions.Input) {
 	j.t.Helper()
 	for _, in := range inputs {
@@ -143,6 +143,7 @@ func (j *judge) take(inputs ...decisions.Input) {
 		if j.head, err = j.bus.Deliver(j.t.Context(), j.head); err != nil {
 			j.t.Fatal(err)
 		}
+		synctest.Wait()
 	}
 }
 
