@@ -53,11 +53,28 @@ func Connect(ctx context.Context, c Connection) (*Client, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, ConnectWithin)
 	defer cancel()
-	if err := kafka.Ping(ctx); err != nil {
-		kafka.Close()
+	if err := ping(ctx, kafka); err != nil {
 		return nil, fmt.Errorf("connect to kafka at %s: %w", c.addresses(), explain(err))
 	}
 	return &Client{connection: c, base: base, kafka: kafka, admin: kadm.NewClient(kafka)}, nil
+}
+
+// ping asks any broker for a sign of life. The client gives up a silent one by its own clock, so when the context has ended it is
+// closed, which ends the asking.
+func ping(ctx context.Context, kafka *kgo.Client) error {
+	answer := make(chan error, 1)
+	go func() { answer <- kafka.Ping(ctx) }()
+	select {
+	case err := <-answer:
+		if err != nil {
+			kafka.Close()
+		}
+		return err
+	case <-ctx.Done():
+		kafka.Close()
+		<-answer
+		return ctx.Err()
+	}
 }
 
 // addresses names the brokers in an error.

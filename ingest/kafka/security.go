@@ -121,8 +121,8 @@ func explain(err error) error {
 	case errors.As(err, &first), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
 		errors.Is(err, io.ErrClosedPipe), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
 		return fmt.Errorf("the broker closed the connection (authentication or TLS?): %w", err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer in time: %w", err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("no answer in time (is it Kafka? authentication or TLS?): %w", err)
 	}
 	return err
 }
