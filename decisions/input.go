@@ -76,10 +76,12 @@ type Command struct {
 // RulingKind is a ruling from outside on the input.
 type RulingKind string
 
-// The rulings. RulingGap: input is gone (retention, data loss); the rollout holds until a person resumes it. RulingRelease: a
+// The rulings. RulingGap: input is gone (retention, data loss); the rollout holds until a person resumes it. RulingNoData: neither arm
+// has answered for long; the rollout holds until one does. RulingRelease: a
 // stream or partition that stood still was no longer waited for; it only leaves its mark in the journal.
 const (
 	RulingGap     RulingKind = "input_gap"
+	RulingNoData  RulingKind = "no_data"
 	RulingRelease RulingKind = "release"
 )
 

@@ -142,14 +142,22 @@ func (t *turn) deny(c *Command, why string) {
 	})
 }
 
-// ruled takes a ruling on the input. A gap holds the rollout until a person resumes it.
+// ruled takes a ruling on the input. A gap holds the rollout until a person resumes it, missing data until there is some again.
 func (t *turn) ruled(r *Ruling) {
-	if r.Kind != RulingGap || (t.s.Status != StatusRunning && t.s.Status != StatusHolding) {
+	if t.s.Status != StatusRunning && t.s.Status != StatusHolding {
 		return
 	}
-	sentence := r.Sentence
-	if sentence == "" {
-		sentence = "Events are gone from the input before they were read."
+	reason := schemas.Reason{Code: string(r.Kind), Sentence: r.Sentence}
+	switch r.Kind {
+	case RulingGap:
+		if reason.Sentence == "" {
+			reason.Sentence = "Events are gone from the input before they were read."
+		}
+		t.hold(reason, schemas.Evidence{}, true)
+	case RulingNoData:
+		if reason.Sentence == "" {
+			reason.Sentence = "No version has answered for too long."
+		}
+		t.hold(reason, schemas.Evidence{}, false)
 	}
-	t.hold(schemas.Reason{Code: string(RulingGap), Sentence: sentence}, schemas.Evidence{}, true)
 }

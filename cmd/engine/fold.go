@@ -160,6 +160,9 @@ func (f *Fold) SetChain(chain string) {
 // ReachedMs is the event time up to which parts were taken.
 func (f *Fold) ReachedMs() int64 { return f.reached }
 
+// ServedMs is the event time up to which serving windows were taken.
+func (f *Fold) ServedMs() int64 { return f.lastMs }
+
 // PartsDigest is the hash of the merged parts and their evidence alone.
 func (f *Fold) PartsDigest() string { return f.parts.Sum() }
 

@@ -43,11 +43,28 @@ func (c *court) spec(ctx context.Context, s bus.Spec) error {
 		c.log.Error().Err(err).Str("rollout", s.Rollout).Msg("this rollout doesn't fit the configuration: it is not judged")
 		return nil
 	}
+	if need := 2 * life(r); c.retention >= 0 && c.retention < need {
+		c.log.Error().Str("rollout", r.Name).Dur("retention", c.retention).Dur("needed", need).
+			Msg("the window journal " + JournalTopic + " keeps its records for too short a time for this rollout: raise the topic's retention.ms, or lower the stage's max; it is not judged")
+		return nil
+	}
 	if other := c.judging(r.Model, r.Name); other != "" {
 		c.log.Error().Str("rollout", r.Name).Str("active", other).Str("model", r.Model).Msg("the model has an active rollout: delete that one first")
 		return nil
 	}
 	return c.apply(ctx, &a, r)
+}
+
+// life is how long a rollout's windows may matter: its stages, and the longest time until an outcome.
+func life(r *schemas.Rollout) time.Duration {
+	all, within := time.Duration(0), time.Duration(0)
+	for _, s := range r.Stages {
+		all += s.Max
+	}
+	for _, o := range r.Outcomes {
+		within = max(within, o.Within)
+	}
+	return all + within
 }
 
 // judging is the active rollout of a model, other than one's own; "" if there is none.

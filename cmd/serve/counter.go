@@ -402,7 +402,7 @@ func (c *counter) problem(ctx context.Context, problem error) error {
 	var grown *kafka.Grown
 	switch {
 	case errors.As(problem, &gap):
-		c.log.Error().Err(problem).Msg("events are missing: the rollouts hold until a person resumes them")
+		c.log.Error().Err(problem).Msg("events are missing: the rollouts hold; look at what is missing, then start them afresh with `rollout apply --new-epoch`")
 		c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingGap, Topic: gap.Topic, Number: gap.Partition, Sentence: problem.Error()})
 		return c.src.Resume(ingest.Partition{Topic: gap.Topic, Number: gap.Partition}, gap.To)
 	case errors.As(problem, &grown):

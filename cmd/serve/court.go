@@ -21,18 +21,20 @@ import (
 
 // court is stage two: it reads the journal and keeps the rollouts' desks. Its run method is the only goroutine that touches them.
 type court struct {
-	config  *schemas.Config
-	bus     *bus.Bus
-	journal *kafka.Log
-	log     zerolog.Logger
-	crash   *drill
-	seen    *metrics
-	counter chan<- order
-	sources engine.Sources
-	board   *board
-	specs   chan bus.Spec
-	decided func(schemas.Decision) // hears of every decision; may be nil
-	program string
+	config    *schemas.Config
+	bus       *bus.Bus
+	journal   *kafka.Log
+	log       zerolog.Logger
+	crash     *drill
+	seen      *metrics
+	counter   chan<- order
+	sources   engine.Sources
+	board     *board
+	specs     chan bus.Spec
+	decided   func(schemas.Decision) // hears of every decision; may be nil
+	program   string
+	instance  string        // names this process in the heads that it writes
+	retention time.Duration // of the journal; negative: for ever
 
 	desks   map[string]*desk       // by rollout
 	pending map[string]Application // applied, and not yet read back from the journal
@@ -133,7 +135,7 @@ func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64)
 func (c *court) newDesk(a Application, r *schemas.Rollout, epoch int64) *desk {
 	plan := engine.PlanOf(r, epoch, int64(a.From))
 	return &desk{
-		application: a, rollout: r, asked: map[string]bool{}, partAt: time.Now(), savedAt: time.Now(),
+		application: a, instance: c.instance, rollout: r, asked: map[string]bool{}, savedAt: time.Now(), quiet: newQuiet(time.Now(), c.sources.Predictions),
 		fold: engine.NewFold(r, &plan, c.sources),
 	}
 }
@@ -388,6 +390,9 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, in); err != nil {
 				return err
 			}
+		}
+		if err := c.listen(ctx, d, now); err != nil {
+			return err
 		}
 		if !finished(&d.head) && d.next > offsetOf(d.head.Offsets, d.partition) && now.Sub(d.savedAt) >= saveEvery {
 			if err := c.store(ctx, d); err != nil {

@@ -14,6 +14,7 @@ import (
 // A desk is one rollout's place in stage two: its fold over the journal, and its head. The court's goroutine owns it.
 type desk struct {
 	application Application
+	instance    string // of this process
 	rollout     *schemas.Rollout
 	fold        *engine.Fold
 	head        decisions.Head
@@ -22,7 +23,7 @@ type desk struct {
 	next        int64  // offset of the next journal record to take
 	dirty       bool   // the head in memory has more than the stored one
 	savedAt     time.Time
-	partAt      time.Time       // when the last part came, wall time
+	quiet       quiet
 	asked       map[string]bool // deadlines whose expiry is journaled
 	foreign     int64           // parts of another plan or other partitions: of a process with another configuration
 	lost        error           // why this process no longer decides for the rollout
@@ -59,7 +60,7 @@ func (d *desk) take(offset int64, e *entry, wall time.Time) ([]decisions.Effect,
 	var effects []decisions.Effect
 	switch {
 	case e.part != nil:
-		d.partAt = wall
+		d.note(e, wall)
 		if d.fold.Add(e.key, e.part) != nil {
 			d.foreign++
 			return nil, nil
@@ -95,7 +96,7 @@ func (d *desk) judge(known bool) ([]decisions.Effect, error) {
 		if known {
 			continue
 		}
-		for _, in := range turnInputs(&t, d.head.State.Saga != nil) {
+		for _, in := range d.inputs(&t) {
 			more, err := d.input(in)
 			if err != nil {
 				return nil, err
@@ -105,14 +106,20 @@ func (d *desk) judge(known bool) ([]decisions.Effect, error) {
 	}
 }
 
-// turnInputs are what a turn means to the state machine. Traffic matters only while a rollback is carried out.
-func turnInputs(t *engine.Turn, carryingOut bool) []decisions.Input {
+// inputs are what a turn means to the state machine. Traffic matters only while a rollback is carried out; a hold for want of data ends with the first
+// window that has some.
+func (d *desk) inputs(t *engine.Turn) []decisions.Input {
 	var in []decisions.Input
-	if t.Traffic != nil && carryingOut {
+	state := &d.head.State
+	if t.Traffic != nil && state.Saga != nil {
 		in = append(in, decisions.Input{Kind: decisions.InputTraffic, EventMs: t.EventMs, Traffic: t.Traffic})
 	}
-	if t.Verdict != nil {
-		in = append(in, decisions.Input{Kind: decisions.InputVerdict, EventMs: t.EventMs, Verdict: t.Verdict})
+	verdict := t.Verdict
+	if verdict == nil && t.Traffic != nil && state.Hold != nil && state.Hold.Code == string(decisions.RulingNoData) {
+		verdict = d.fold.Verdict()
+	}
+	if verdict != nil {
+		in = append(in, decisions.Input{Kind: decisions.InputVerdict, EventMs: t.EventMs, Verdict: verdict})
 	}
 	return in
 }
@@ -167,6 +174,7 @@ func (d *desk) store(ctx context.Context, b *bus.Bus, crash *drill) error {
 // save writes the head.
 func (d *desk) save(ctx context.Context, b *bus.Bus) error {
 	d.head.Offsets = []decisions.Offset{{Partition: d.partition, Offset: d.next}}
+	d.head.Writer = d.instance
 	d.head.StatsSha256, d.head.DecisionsSha256 = d.fold.PartsDigest(), d.fold.Chain()
 	revision, err := b.SaveHead(ctx, d.head, d.revision)
 	if errors.Is(err, bus.ErrLost) || errors.Is(err, bus.ErrFenced) {

@@ -167,6 +167,10 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	if err := s.client.EnsureTopic(ctx, DeadLetterTopic, 1, nil); err != nil {
 		return err
 	}
+	retention, err := s.client.Retention(ctx, JournalTopic)
+	if err != nil {
+		return err
+	}
 	from, err := sourcePartitions(ctx, s.client, s.Config)
 	if err != nil {
 		return err
@@ -180,7 +184,7 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	judging := &court{
 		config: s.Config, bus: s.bus, journal: s.client.Log(JournalTopic, 0), log: s.Log, crash: s.crash, seen: s.seen,
 		counter: orders, sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), decided: s.Decided,
-		program: s.Program, desks: map[string]*desk{}, pending: map[string]Application{},
+		program: s.Program, instance: instance(), retention: retention, desks: map[string]*desk{}, pending: map[string]Application{},
 	}
 	http := newEndpoints(l, s.seen, s.board)
 	http.bus = s.bus
@@ -232,11 +236,10 @@ func (s *service) ready(http *endpoints) {
 const heartbeatEvery = 5 * time.Second
 
 func (s *service) heartbeat(ctx context.Context) error {
-	host, _ := os.Hostname()
 	tick := time.NewTicker(heartbeatEvery)
 	defer tick.Stop()
 	for {
-		beat := &schemas.Heartbeat{Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), Program: s.Program,
+		beat := &schemas.Heartbeat{Instance: instance(), Program: s.Program,
 			At: schemas.Time(time.Now().UnixMilli()), EveryMs: heartbeatEvery.Milliseconds()}
 		for _, x := range s.board.Standings() {
 			beat.Rollouts = append(beat.Rollouts, schemas.RolloutBeat{Rollout: x.Rollout, Model: x.Model, Epoch: x.Epoch, Seq: x.Seq})
@@ -250,6 +253,15 @@ func (s *service) heartbeat(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// instance names this process.
+func instance() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
 }
 
 func (s *service) close() error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -158,6 +159,33 @@ func (c *Client) EnsureTopic(ctx context.Context, topic string, partitions int32
 		err = fmt.Errorf("topic %s has %d partitions, %d are needed", topic, counts[topic], partitions)
 	}
 	return err
+}
+
+// Retention returns for how long a topic keeps its records; negative: for ever.
+func (c *Client) Retention(ctx context.Context, topic string) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestWithin)
+	defer cancel()
+	described, err := c.admin.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		return 0, fmt.Errorf("read the settings of topic %s: %w", topic, explain(err))
+	}
+	of, err := described.On(topic, nil)
+	if err == nil {
+		err = of.Err
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the settings of topic %s: %w", topic, explain(err))
+	}
+	for _, setting := range of.Configs {
+		if setting.Key == "retention.ms" && setting.Value != nil {
+			ms, err := strconv.ParseInt(*setting.Value, 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("read the settings of topic %s: retention.ms %q: %w", topic, *setting.Value, err)
+			}
+			return time.Duration(max(ms, -1)) * time.Millisecond, nil
+		}
+	}
+	return 0, fmt.Errorf("read the settings of topic %s: the broker doesn't tell its retention.ms", topic)
 }
 
 // visible waits until the brokers tell of a topic that was just made: a cluster answers before all of it knows.

@@ -1,0 +1,100 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"streamcanary/cmd/engine"
+	"streamcanary/decisions"
+	"streamcanary/windows"
+)
+
+// quiet watches, by wall time, what doesn't come: data, and streams that hold back others. What it finds becomes a ruling in the
+// journal; nothing else in stage two depends on wall time but deadlines.
+type quiet struct {
+	servedAt   time.Time // when the last serving part with predictions came
+	ruled      bool      // no data: said since then
+	sealed     map[windows.Partition]int64
+	behindFrom time.Time // since when sealed serving windows wait for other streams; zero: they don't
+}
+
+func newQuiet(now time.Time, predictions []windows.Partition) quiet {
+	q := quiet{servedAt: now, sealed: map[windows.Partition]int64{}}
+	for _, p := range predictions {
+		q.sealed[p] = 0
+	}
+	return q
+}
+
+// note takes a part that came.
+func (d *desk) note(e *entry, wall time.Time) {
+	if e.key.Stream.Kind != windows.Serving {
+		return
+	}
+	if _, ours := d.quiet.sealed[e.key.Partition]; ours {
+		d.quiet.sealed[e.key.Partition] = e.key.StartMs + d.rollout.Window.Milliseconds()
+	}
+	if !e.part.IsMark() {
+		d.quiet.servedAt, d.quiet.ruled = wall, false
+	}
+}
+
+// sealedMs is the event time up to which every partition's serving parts are sealed.
+func (q *quiet) sealedMs() int64 {
+	least := int64(-1)
+	for _, at := range q.sealed {
+		if least < 0 || at < least {
+			least = at
+		}
+	}
+	return least
+}
+
+// releaseShare is how much of idleAfter serving windows wait for outcomes and samples at most.
+const releaseShare = 6
+
+// listen rules on what didn't come.
+func (c *court) listen(ctx context.Context, d *desk, now time.Time) error {
+	q := &d.quiet
+	if running := d.head.State.Status == decisions.StatusRunning; running && !q.ruled && now.Sub(q.servedAt) >= d.rollout.Health.NoData {
+		q.ruled = true
+		sentence := fmt.Sprintf("Neither %s nor %s of model %s has answered for %s: is the input still written, or has traffic stopped?",
+			d.rollout.Baseline, d.rollout.Canary, d.rollout.Model, d.rollout.Health.NoData)
+		if err := c.rule(ctx, d, now, &decisions.Ruling{Kind: decisions.RulingNoData, Sentence: sentence}); err != nil {
+			return err
+		}
+	}
+	sealed := q.sealedMs()
+	switch {
+	case sealed <= d.fold.ServedMs():
+		q.behindFrom = time.Time{}
+		return nil
+	case q.behindFrom.IsZero():
+		q.behindFrom = now
+		return nil
+	case now.Sub(q.behindFrom) < c.config.Time.IdleAfter/releaseShare:
+		return nil
+	}
+	q.behindFrom = now
+	plan := engine.PlanOf(d.rollout, d.head.State.Epoch, int64(d.application.From))
+	for _, s := range plan.Streams() {
+		if s.Kind == windows.Serving {
+			continue
+		}
+		name := s.Kind.String()
+		if s.Name != "" {
+			name += "/" + s.Name
+		}
+		if err := c.rule(ctx, d, now, &decisions.Ruling{Kind: decisions.RulingRelease, Stream: name, UpToMs: sealed}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rule journals a ruling.
+func (c *court) rule(ctx context.Context, d *desk, now time.Time, r *decisions.Ruling) error {
+	in := decisions.Input{Kind: decisions.InputRuling, WallMs: now.UnixMilli(), Ruling: r}
+	return c.journalInput(ctx, d.rollout.Model, owner{d.rollout.Name, d.head.State.Epoch}, in)
+}
