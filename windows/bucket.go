@@ -35,8 +35,8 @@ func bucketOfOdd(x float64) int32 {
 	return int32(exponent-1)*bucketsPerDoubling + mantissaBucket(math.Float64bits(fraction)&mantissaMask)
 }
 
-// BucketUpper returns the greatest float64 that bucket i holds: 0 for ZeroBucket, +Inf for TopBucket and for
-// what is beyond float64.
+// BucketUpper returns the upper edge of bucket i, rounded down: the greatest float64 that it holds (below 1e-307, where floats are
+// further apart than edges, to the nearest). It is 0 for ZeroBucket and +Inf for TopBucket.
 func BucketUpper(i int32) float64 {
 	if i <= ZeroBucket {
 		return 0
@@ -47,7 +47,7 @@ func BucketUpper(i int32) float64 {
 	above := int64(i) + 1
 	octave := floorDiv(above, bucketsPerDoubling)
 	edge := math.Float64frombits(mantissaEdges[above-octave*bucketsPerDoubling] | 1023<<52)
-	return math.Ldexp(edge, int(octave))
+	return min(math.Ldexp(edge, int(octave)), math.MaxFloat64)
 }
 
 const mantissaMask = 1<<52 - 1

@@ -7,8 +7,8 @@ import "math/bits"
 // attempts, partitions, hashes that collide).
 //
 // Nothing is deleted: who looks an entry up decides by its time whether it still counts, so that what is in the table by chance
-// never decides. A table that is full is left, a few slots with each insertion, for one of twice the live entries;
-// those that nobody can ever need again stay behind.
+// never decides. An entry that nobody can ever need again (stale) gives its slot to the next one whose search comes by: the search
+// for others goes on over it. A table that is full nevertheless is left, a few slots with each insertion, for one of nearly twice the live entries.
 type index struct {
 	stale  func(*slot) bool // says that nobody will ever need an entry again
 	slots  []slot
@@ -28,7 +28,7 @@ type slot struct {
 }
 
 const (
-	indexMin    = 64 // slots of the smallest table
+	indexMin    = 64      // slots of the smallest table
 	moveMin     = 8       // slots moved with each insertion, at least
 	stalePeeks  = 1 << 10 // slots looked at to guess how many entries are live
 	bytesOfSlot = 24
@@ -56,9 +56,14 @@ func (x *index) insert(s slot) {
 	x.put(s)
 }
 
+// put places an entry in the first slot of its search that is free or has gone stale.
 func (x *index) put(s slot) {
 	at := home(s.key, len(x.slots))
 	for x.slots[at].key != 0 {
+		if x.stale(&x.slots[at]) {
+			x.slots[at] = s
+			return
+		}
 		if at++; at == len(x.slots) {
 			at = 0
 		}

@@ -17,11 +17,15 @@ import (
 
 // The journal bytes of a part are one Arrow IPC stream: a schema, and one record with a row per arm. For each cell it has the
 // columns `<metric>.n`, `<metric>.k` (int64), `<metric>.hist` (list of struct bucket int32, count uint32) and `<metric>.slices` (list of
-// struct n, k int64; empty where all are zero); a serving part has those of trafficFields behind them. The key is in the schema's metadata,
-// with a hash over everything, so that damage never looks like counts.
+// struct n, k int64; empty where all are zero); a serving part has those of trafficFields behind them. The key is in the schema's
+// metadata. Behind the stream's end, where Arrow readers look no more, stand eight bytes: the xxhash64 of all before, little-endian. It is
+// looked at first, since Arrow's reader trusts lengths in its input and can ask for any amount of memory. It finds damage; it is no
+// defence against somebody who may write to the journal.
 
 // The metadata's keys, in their order; journalVersion is the format's.
-var metadataKeys = []string{"format", "rollout", "epoch", "plan", "topic", "partition", "kind", "name", "start_ms", "overflow", "sum"}
+var metadataKeys = []string{"format", "rollout", "epoch", "plan", "topic", "partition", "kind", "name", "start_ms", "overflow"}
+
+const sumBytes = 8
 
 const journalVersion = "streamcanary part 1"
 
@@ -104,26 +108,15 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("encode part of %v at %d: %w", part.Stream, part.StartMs, err)
 	}
-	return out.Bytes(), nil
+	return binary.LittleEndian.AppendUint64(out.Bytes(), xxhash.Sum64(out.Bytes())), nil
 }
 
 func metadataOf(key Key, part *Part) []string {
 	return []string{
 		journalVersion, key.Rollout, strconv.FormatInt(key.Epoch, 10), key.Plan, key.Partition.Topic,
 		strconv.FormatInt(int64(key.Partition.Number), 10), part.Kind.String(), part.Name,
-		strconv.FormatInt(part.StartMs, 10), strconv.FormatBool(part.Overflow), strconv.FormatUint(sumOf(key, part), 16),
+		strconv.FormatInt(part.StartMs, 10), strconv.FormatBool(part.Overflow),
 	}
-}
-
-// sumOf hashes all that a record says.
-func sumOf(key Key, part *Part) uint64 {
-	var b []byte
-	for _, s := range append([]string{key.Rollout, key.Plan, key.Partition.Topic}, part.Metrics...) {
-		b = appendText(b, s)
-	}
-	b = binary.AppendVarint(b, key.Epoch)
-	b = binary.AppendVarint(b, int64(key.Partition.Number))
-	return xxhash.Sum64(PartBytes(b, part))
 }
 
 func appendCell(b *array.RecordBuilder, at int, c *Cell) {
@@ -183,8 +176,7 @@ func appendTraffic(b *array.RecordBuilder, at int, t *Traffic) {
 	b.Field(at + 8).(*array.BooleanBuilder).Append(t.UnitsFull)
 }
 
-// DecodePart reads what EncodePart wrote. Anything else is ErrDamaged, never a panic, and takes memory in proportion to its length.
-// The part is the caller's.
+// DecodePart reads what EncodePart wrote. Anything else is ErrDamaged. The part is the caller's.
 func DecodePart(b []byte) (key Key, part *Part, err error) {
 	defer func() {
 		if r := recover(); r != nil { // Arrow's reader trusts the offsets in its input
@@ -199,80 +191,29 @@ func DecodePart(b []byte) (key Key, part *Part, err error) {
 }
 
 func decodePart(b []byte) (Key, *Part, error) {
-	if !bytes.HasSuffix(b, endOfStream) {
-		return Key{}, nil, errors.New("it has no end")
+	end := len(b) - sumBytes
+	if end < 0 || binary.LittleEndian.Uint64(b[end:]) != xxhash.Sum64(b[:end]) {
+		return Key{}, nil, errors.New("its sum doesn't fit")
 	}
-	frames := &frameReader{rest: b}
-	r, err := ipc.NewReader(frames, ipc.WithAllocator(&boundedMemory{left: 4*len(b) + 1<<16}))
+	rest := bytes.NewReader(b[:end])
+	r, err := ipc.NewReader(rest)
 	if err != nil {
 		return Key{}, nil, err
 	}
+	defer r.Release()
 	record, err := r.Read()
 	if err != nil {
 		return Key{}, nil, err
 	}
-	key, part, sum, err := decodeSchema(record.Schema())
+	key, part, err := decodeSchema(record.Schema())
 	if err != nil {
 		return Key{}, nil, err
 	}
 	if err := decodeRows(record, part); err != nil {
 		return Key{}, nil, err
 	}
-	if _, err := r.Read(); err != io.EOF || len(frames.rest) > 0 {
+	if _, err := r.Read(); err != io.EOF || rest.Len() > 0 {
 		return Key{}, nil, errors.New("it holds more than one record")
 	}
-	if err := checkPart(key, part); err != nil {
-		return Key{}, nil, err
-	}
-	if want := sumOf(key, part); sum != want {
-		return Key{}, nil, fmt.Errorf("its sum is %x, not %x", want, sum)
-	}
-	return key, part, nil
+	return key, part, checkPart(key, part)
 }
-
-// endOfStream is how every Arrow IPC stream ends that was closed.
-var endOfStream = []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}
-
-// A frameReader gives an Arrow reader its input, and refuses lengths beyond it before memory is taken for them: the
-// reader takes a message's length in a read of four bytes.
-type frameReader struct{ rest []byte }
-
-func (f *frameReader) Read(p []byte) (int, error) {
-	if len(f.rest) == 0 {
-		return 0, io.EOF
-	}
-	if len(p) == 4 && len(f.rest) >= 4 {
-		n := binary.LittleEndian.Uint32(f.rest)
-		if n != 1<<32-1 && int64(n) > int64(len(f.rest)) {
-			return 0, fmt.Errorf("a message of %d bytes in the last %d", n, len(f.rest))
-		}
-	}
-	n := copy(p, f.rest)
-	f.rest = f.rest[n:]
-	return n, nil
-}
-
-// boundedMemory is an allocator for reading: it panics where more is asked for than the input can need.
-type boundedMemory struct{ left int }
-
-// Allocate implements memory.Allocator.
-func (m *boundedMemory) Allocate(size int) []byte {
-	if size < 0 || size > m.left {
-		panic(fmt.Sprintf("%d bytes of memory asked for, %d expected at most", size, m.left))
-	}
-	m.left -= size
-	return make([]byte, size)
-}
-
-// Reallocate implements memory.Allocator.
-func (m *boundedMemory) Reallocate(size int, b []byte) []byte {
-	if size <= len(b) {
-		return b[:size]
-	}
-	grown := m.Allocate(size)
-	copy(grown, b)
-	return grown
-}
-
-// Free implements memory.Allocator.
-func (m *boundedMemory) Free([]byte) {}

@@ -11,36 +11,35 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 )
 
-// decodeSchema reads the key, an empty part, and the sum. The columns must be those of the part's kind.
-func decodeSchema(schema *arrow.Schema) (Key, *Part, uint64, error) {
+// decodeSchema reads the key and an empty part. The columns must be those of the part's kind.
+func decodeSchema(schema *arrow.Schema) (Key, *Part, error) {
 	m := schema.Metadata()
 	if strings.Join(m.Keys(), " ") != strings.Join(metadataKeys, " ") {
-		return Key{}, nil, 0, fmt.Errorf("its metadata has the keys %q", m.Keys())
+		return Key{}, nil, fmt.Errorf("its metadata has the keys %q", m.Keys())
 	}
 	v := m.Values()
 	if v[0] != journalVersion {
-		return Key{}, nil, 0, fmt.Errorf("its format is %q, not %q", v[0], journalVersion)
+		return Key{}, nil, fmt.Errorf("its format is %q, not %q", v[0], journalVersion)
 	}
 	epoch, err1 := strconv.ParseInt(v[2], 10, 64)
 	number, err2 := strconv.ParseInt(v[5], 10, 32)
 	start, err3 := strconv.ParseInt(v[8], 10, 64)
 	overflow, err4 := strconv.ParseBool(v[9])
-	sum, err5 := strconv.ParseUint(v[10], 16, 64)
-	kind, err6 := kindOf(v[6])
-	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
-		return Key{}, nil, 0, err
+	kind, err5 := kindOf(v[6])
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		return Key{}, nil, err
 	}
 	stream := Stream{Kind: kind, Name: v[7]}
 	key := Key{Rollout: v[1], Epoch: epoch, Plan: v[3], Partition: Partition{v[4], int32(number)}, Stream: stream, StartMs: start}
 	metrics, err := metricsOf(schema, kind)
 	if err != nil {
-		return Key{}, nil, 0, err
+		return Key{}, nil, err
 	}
 	part := &Part{Stream: stream, StartMs: start, Metrics: metrics, Overflow: overflow}
 	for arm := range Arms {
 		part.Cells[arm] = make([]Cell, len(metrics))
 	}
-	return key, part, sum, nil
+	return key, part, nil
 }
 
 func kindOf(name string) (PartKind, error) {

@@ -1,0 +1,284 @@
+package windows
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"math"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// samplePart is a part with something in every field.
+func samplePart() (Key, *Part) {
+	s := Stream{Kind: Serving}
+	p := &Part{Stream: s, StartMs: -7_000, Metrics: []string{"error", "latency"}, Overflow: true}
+	p.Cells[Baseline] = []Cell{
+		{N: 900, K: 3, Slices: [Slices]SliceCount{{450, 1}, {225, 2}, {100, 0}, {50, 0}, {40, 0}, {20, 0}, {10, 0}, {5, 0}}},
+		{N: 6, Hist: []Bucket{{ZeroBucket, 1}, {-3, 2}, {361, 1}, {TopBucket, 2}}},
+	}
+	p.Cells[Canary] = []Cell{{N: 10, K: 10}, {N: 1, Hist: []Bucket{{0, 1}}}}
+	p.Traffic[Baseline] = Traffic{
+		Events: 901, Served: 900, Late: 2, SampledMin: 1, SampledMax: 10, Slices: [Slices]int64{450, 225, 100, 50, 40, 20, 10, 5},
+		Units: []UnitSight{{1, 2}, {math.MaxUint64, math.MaxUint64}}, Hosts: []HostCount{{"", 4, 0}, {"a\xff", 1, 1}, {"b", 2, 0}},
+	}
+	p.Traffic[Canary] = Traffic{Events: 10, Served: 10, SampledMin: 1, SampledMax: 1, UnitsFull: true}
+	return Key{Rollout: "ranker-42", Epoch: 7, Plan: "0123", Partition: Partition{"predictions", 3}, Stream: s, StartMs: -7_000}, p
+}
+
+// randomParts returns the parts of a generated stream.
+func randomParts(t testing.TB, r *rand.Rand) []SealedPart {
+	s := newStream(r, shape{partitions: 1, many: 60})
+	stage := NewStage(Limits{})
+	for i, at := range s.partitions {
+		stage.AddPartition(at, s.carries[i]...)
+	}
+	if err := stage.SetPlan(s.plan); err != nil {
+		t.Fatal(err)
+	}
+	for place, log := range s.logs {
+		for i := range log {
+			if _, err := stage.Add(place, &log[i], int64(i), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stage.Finish(true)
+	return stage.Sealed()
+}
+
+func roundTrip(t testing.TB, key Key, part *Part) []byte {
+	t.Helper()
+	b, err := EncodePart(key, part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotKey, got, err := DecodePart(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gotKey != key {
+		t.Errorf("key\n got %+v\nwant %+v", gotKey, key)
+	}
+	if !bytes.Equal(PartBytes(nil, got), PartBytes(nil, part)) || strings.Join(got.Metrics, "|") != strings.Join(part.Metrics, "|") {
+		t.Errorf("part\n got %+v\nwant %+v", got, part)
+	}
+	again, err := EncodePart(gotKey, got)
+	if err != nil || !bytes.Equal(b, again) {
+		t.Errorf("encoded again it is other bytes (%v)", err)
+	}
+	return b
+}
+
+func TestJournalRoundTrip(t *testing.T) {
+	key, part := samplePart()
+	b := roundTrip(t, key, part)
+	_, got, err := DecodePart(b)
+	if err != nil || !reflect.DeepEqual(got, part) {
+		t.Errorf("part\n got %+v\nwant %+v (%v)", got, part, err)
+	}
+	eachSeed(t, func(t *testing.T, r *rand.Rand) {
+		for i, p := range randomParts(t, r) {
+			if i%5 == 0 {
+				roundTrip(t, p.Key, p.Part)
+			}
+		}
+	})
+}
+
+func TestJournalTruncated(t *testing.T) {
+	key, part := samplePart()
+	b := roundTrip(t, key, part)
+	for n := range b {
+		if _, _, err := DecodePart(b[:n]); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("the first %d of %d bytes: %v, want ErrDamaged", n, len(b), err)
+		}
+	}
+	if _, _, err := DecodePart(append(bytes.Clone(b), b...)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("two records: %v, want ErrDamaged", err)
+	}
+}
+
+// TestJournalDamaged: no changed byte goes unnoticed.
+func TestJournalDamaged(t *testing.T) {
+	key, part := samplePart()
+	b := roundTrip(t, key, part)
+	for i := range b {
+		for _, flip := range []byte{1, 0x80, 0xff} {
+			damaged := bytes.Clone(b)
+			damaged[i] ^= flip
+			if _, _, err := DecodePart(damaged); !errors.Is(err, ErrDamaged) {
+				t.Fatalf("byte %d changed by %#x: %v, want ErrDamaged", i, flip, err)
+			}
+		}
+	}
+}
+
+// TestJournalForeign: other Arrow streams are refused by what they say, even with a sum that fits.
+func TestJournalForeign(t *testing.T) {
+	sealed := func(b []byte) []byte { return binary.LittleEndian.AppendUint64(b, xxhash.Sum64(b)) }
+	key, part := samplePart()
+	good := roundTrip(t, key, part)
+	for name, b := range map[string][]byte{
+		"nothing":         sealed(nil),
+		"no arrow":        sealed([]byte("streamcanary")),
+		"two streams":     sealed(append(bytes.Clone(good[:len(good)-sumBytes]), good[:len(good)-sumBytes]...)),
+		"without its end": sealed(good[:len(good)-sumBytes-9]),
+		"another format":  sealed(bytes.Replace(good[:len(good)-sumBytes], []byte(journalVersion), []byte("streamcanary part 9"), 1)),
+		"another kind":    sealed(bytes.Replace(good[:len(good)-sumBytes], []byte("serving"), []byte("serfing"), 1)),
+		"another column":  sealed(bytes.Replace(good[:len(good)-sumBytes], []byte("@served"), []byte("@swerve"), 1)),
+		"another key":     sealed(bytes.Replace(good[:len(good)-sumBytes], []byte("start_ms"), []byte("start_us"), 1)),
+		"a start of text": sealed(bytes.Replace(good[:len(good)-sumBytes], []byte("-7000"), []byte("-7o00"), 1)),
+	} {
+		if _, _, err := DecodePart(b); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v, want ErrDamaged", name, err)
+		}
+	}
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	for name, change := range map[string]func(*Key, *Part){
+		"another stream":      func(k *Key, p *Part) { k.Stream.Name = "x" },
+		"another start":       func(k *Key, p *Part) { k.StartMs++ },
+		"no kind":             func(k *Key, p *Part) { k.Stream.Kind, p.Kind = 0, 0 },
+		"unnamed cells":       func(k *Key, p *Part) { p.Metrics = nil },
+		"more hits than rows": func(k *Key, p *Part) { p.Cells[Canary][0].K = 11 },
+		"negative":            func(k *Key, p *Part) { p.Cells[Canary][0].N = -1 },
+		"buckets out of order": func(k *Key, p *Part) {
+			p.Cells[Baseline][1].Hist[0].Index = 5
+		},
+		"an empty bucket":    func(k *Key, p *Part) { p.Cells[Baseline][1].Hist[0].Count = 0 },
+		"a sum that is off":  func(k *Key, p *Part) { p.Cells[Baseline][1].N = 7 },
+		"slices":             func(k *Key, p *Part) { p.Cells[Baseline][0].Slices[1].K = 226 },
+		"served":             func(k *Key, p *Part) { p.Traffic[Canary].Served = 11 },
+		"sampled by":         func(k *Key, p *Part) { p.Traffic[Canary].SampledMin = math.NaN() },
+		"units out of order": func(k *Key, p *Part) { p.Traffic[Baseline].Units[0].Unit = math.MaxUint64 },
+		"hosts out of order": func(k *Key, p *Part) { p.Traffic[Baseline].Hosts[1].Host = "c" },
+	} {
+		key, part := samplePart()
+		change(&key, part)
+		if _, err := EncodePart(key, part); err == nil {
+			t.Errorf("%s: encoded", name)
+		}
+	}
+}
+
+// FuzzDecodePart: no input makes it panic, and what it takes it can write again.
+func FuzzDecodePart(f *testing.F) {
+	key, part := samplePart()
+	b, err := EncodePart(key, part)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	parts := randomParts(f, rand.New(rand.NewPCG(1, 0)))
+	for _, p := range parts[:min(3, len(parts))] {
+		b, err := EncodePart(p.Key, p.Part)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		key, part, err := DecodePart(b)
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) {
+				t.Fatalf("%v, want ErrDamaged", err)
+			}
+			return
+		}
+		roundTrip(t, key, part)
+	})
+}
+
+// TestPartBytesGolden pins the bytes that the digest stands on.
+func TestPartBytesGolden(t *testing.T) {
+	_, part := samplePart()
+	outcome := &Part{Stream: Stream{Kind: Outcomes, Name: "click"}, StartMs: 1_760_000_400_000}
+	outcome.Cells[Baseline], outcome.Cells[Canary] = []Cell{{N: 2, K: 1}}, []Cell{{}}
+	var d Digest
+	d.Part(part)
+	d.Part(outcome)
+	d.Floats([]float64{0.1 + 0.2, math.Copysign(0, -1), math.Inf(-1), math.NaN(), 1e300})
+	d.Bytes([]byte("rollback"))
+	got := strings.Join([]string{hex.EncodeToString(PartBytes(nil, part)), hex.EncodeToString(PartBytes(nil, outcome)), d.Sum(), ""}, "\n")
+	const file = "testdata/digest.golden"
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s\n got %s\nwant %s", file, got, want)
+	}
+}
+
+// TestDigest: rounding hides what is below 1e-9, framing what is where; reading the sum changes nothing.
+func TestDigest(t *testing.T) {
+	sum := func(add func(*Digest)) string {
+		var d Digest
+		add(&d)
+		d.Sum()
+		d.Bytes([]byte("end"))
+		return d.Sum()
+	}
+	floats := func(xs ...float64) string { return sum(func(d *Digest) { d.Floats(xs) }) }
+	for _, row := range []struct {
+		name string
+		a, b string
+		same bool
+	}{
+		{"rounding", floats(0.3), floats(0.1 + 0.2), true},
+		{"beyond rounding", floats(0.3), floats(0.300000001), false},
+		{"zeros", floats(0), floats(math.Copysign(0, -1)), true},
+		{"a small negative", floats(0), floats(-1e-12), true},
+		{"infinities", floats(math.Inf(1)), floats(math.Inf(-1)), false},
+		{"NaN", floats(math.NaN()), floats(math.Float64frombits(0x7ff8000000000002)), true},
+		{"frames", sum(func(d *Digest) { d.Bytes([]byte("ab")) }), sum(func(d *Digest) { d.Bytes([]byte("a")); d.Bytes([]byte("b")) }), false},
+		{"nothing", sum(func(d *Digest) {}), sum(func(d *Digest) { d.Bytes(nil) }), false},
+	} {
+		if (row.a == row.b) != row.same {
+			t.Errorf("%s: %s and %s, want the same: %v", row.name, row.a, row.b, row.same)
+		}
+	}
+}
+
+// TestPartBytesSeesAll: every count of a part is in its canonical bytes, and the metrics' names are not.
+func TestPartBytesSeesAll(t *testing.T) {
+	_, base := samplePart()
+	want := PartBytes(nil, base)
+	changes := map[string]func(*Part){
+		"kind": func(p *Part) { p.Kind = Resources }, "name": func(p *Part) { p.Name = "x" }, "start": func(p *Part) { p.StartMs++ },
+		"overflow": func(p *Part) { p.Overflow = false }, "n": func(p *Part) { p.Cells[Canary][0].N++ }, "k": func(p *Part) { p.Cells[Canary][0].K-- },
+		"bucket": func(p *Part) { p.Cells[Canary][1].Hist[0].Index++ }, "count": func(p *Part) { p.Cells[Canary][1].Hist[0].Count++ },
+		"slice n": func(p *Part) { p.Cells[Canary][1].Slices[7].N++ }, "slice k": func(p *Part) { p.Cells[Canary][1].Slices[7].K++ },
+		"events": func(p *Part) { p.Traffic[0].Events++ }, "served": func(p *Part) { p.Traffic[0].Served++ }, "late": func(p *Part) { p.Traffic[0].Late++ },
+		"min": func(p *Part) { p.Traffic[0].SampledMin = 2 }, "max": func(p *Part) { p.Traffic[0].SampledMax = 11 },
+		"slices": func(p *Part) { p.Traffic[0].Slices[3]++ }, "unit": func(p *Part) { p.Traffic[0].Units[0].Unit++ }, "pick": func(p *Part) { p.Traffic[0].Units[0].Pick++ },
+		"host": func(p *Part) { p.Traffic[0].Hosts[2].Host = "x" }, "host events": func(p *Part) { p.Traffic[0].Hosts[2].Events++ },
+		"host late": func(p *Part) { p.Traffic[0].Hosts[2].Late++ }, "full": func(p *Part) { p.Traffic[1].UnitsFull = false },
+	}
+	for name, change := range changes {
+		_, p := samplePart()
+		if change(p); bytes.Equal(PartBytes(nil, p), want) {
+			t.Errorf("another %s gives the same bytes", name)
+		}
+	}
+	_, p := samplePart()
+	if p.Metrics = []string{"a", "b"}; !bytes.Equal(PartBytes(nil, p), want) {
+		t.Error("the metrics' names are in the bytes")
+	}
+}
