@@ -157,7 +157,7 @@ func (c *court) checkLog(ctx context.Context) error {
 	}
 	for _, name := range sortedDesks(c.desks) {
 		if d := c.desks[name]; len(d.head.Outbox) > 0 {
-			if err := c.store(ctx, d); err != nil {
+			if err := c.store(ctx, d, nil); err != nil {
 				return err
 			}
 		}
@@ -313,10 +313,9 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 // settle stores what was decided, publishes it, and lets the rest of the process know.
 func (c *court) settle(ctx context.Context, d *desk, effects []decisions.Effect) error {
 	c.crash.pass(BeforeHeadSave)
-	if err := c.store(ctx, d); err != nil {
+	if err := c.store(ctx, d, effects); err != nil {
 		return err
 	}
-	c.tell(effects)
 	if finished(&d.head) {
 		c.stopCounting(d)
 	}
@@ -324,10 +323,11 @@ func (c *court) settle(ctx context.Context, d *desk, effects []decisions.Effect)
 	return nil
 }
 
-// store stores a desk's head and empties its outbox. While NATS is away it waits: nothing may be judged on what isn't stored.
-func (c *court) store(ctx context.Context, d *desk) error {
+// store stores a desk's head, tells what was decided, and empties its outbox. While NATS is away it waits: nothing may be judged on what
+// isn't stored.
+func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) error {
 	for {
-		err := d.store(ctx, c.bus, c.crash)
+		err := d.store(ctx, c.bus, c.crash, func() { c.tell(effects); effects = nil })
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
@@ -395,7 +395,7 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 			return err
 		}
 		if !finished(&d.head) && d.next > offsetOf(d.head.Offsets, d.partition) && now.Sub(d.savedAt) >= saveEvery {
-			if err := c.store(ctx, d); err != nil {
+			if err := c.store(ctx, d, nil); err != nil {
 				return err
 			}
 			c.crash.pass(AfterPeriodicSave)
@@ -441,7 +441,7 @@ func (c *court) end() error {
 	var errs []error
 	for _, name := range sortedDesks(c.desks) {
 		if d := c.desks[name]; d.open() && (d.dirty || d.next > offsetOf(d.head.Offsets, d.partition)) {
-			errs = append(errs, d.store(ctx, c.bus, c.crash))
+			errs = append(errs, d.store(ctx, c.bus, c.crash, func() {}))
 		}
 	}
 	c.show()

@@ -153,12 +153,13 @@ func (d *desk) follow() {
 	}
 }
 
-// store writes the head by compare-and-set, and empties its outbox.
-func (d *desk) store(ctx context.Context, b *bus.Bus, crash *drill) error {
+// store writes the head by compare-and-set, calls saved, and empties its outbox.
+func (d *desk) store(ctx context.Context, b *bus.Bus, crash *drill, saved func()) error {
 	if err := d.save(ctx, b); err != nil {
 		return err
 	}
 	crash.pass(AfterHeadSave)
+	saved()
 	if len(d.head.Outbox) == 0 {
 		return nil
 	}
