@@ -8,7 +8,7 @@ import (
 
 // An Item is one event of a batch, or, where Err is set, one record that is none.
 type Item struct {
-	Event    schemas.Event // zero where Err is set
+	Event    schemas.Event // where Err is set, only its Kind: as far as it's known
 	Offset   int64         // of the record in its partition's log
 	AppendMs int64         // when the broker appended it; 0 where nobody stamped it
 	Err      *Invalid
@@ -58,14 +58,19 @@ func (b *Batch) Reset(partition int) {
 	b.Items, b.records, b.text = b.Items[:0], b.records[:0], b.text[:0]
 }
 
-// Take decodes a record into the batch: its events become items; if it is refused, one item with the reason does.
+// Take decodes a record into the batch: its events become items; if it is refused, one item with the reason does, of the kind
+// that the decoder gave the record's first event before it refused it.
 // The batch keeps the record's slices.
 func (b *Batch) Take(d Decoder, r Record) {
 	first := b.add(r)
 	bad := d.Decode(&b.records[len(b.records)-1], b)
 	if bad != nil {
+		kind := schemas.KindUnknown
+		if len(b.Items) > first {
+			kind = b.Items[first].Event.Kind
+		}
 		b.Items = b.Items[:first]
-		b.NextEvent()
+		b.NextEvent().Kind = kind
 		b.Items[first].Err = bad
 	}
 	b.stamp(first)

@@ -25,13 +25,14 @@ type jsonDecoder struct {
 
 // Decode is Decoder's.
 func (d *jsonDecoder) Decode(r *Record, out *Batch) *Invalid {
+	d.event, d.text = out.NextEvent(), out.Text()
+	d.event.Kind = d.want // what it counts as if it can't be read
 	if len(r.Value) > schemas.MaxEventBytes {
 		return Invalidf(ReasonTooBig, "%d bytes, more than %d", len(r.Value), schemas.MaxEventBytes)
 	}
 	if !d.scan.scan(r.Value) {
 		return d.scan.bad
 	}
-	d.event, d.text = out.NextEvent(), out.Text()
 	d.fill()
 	out.SetText(d.text)
 	return d.scan.bad
