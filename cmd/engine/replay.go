@@ -26,9 +26,10 @@ type ReplayOptions struct {
 // A Summary is what a replay leaves behind.
 type Summary struct {
 	Report
-	Decisions int
-	Counts    windows.Counts
-	Forced    int64 // windows judged out of their order because too many waited
+	Decisions  int
+	Counts     windows.Counts
+	Unreadable int64 // records that don't say of which kind they would be, such as broken JSON in a log that mixes kinds
+	Forced     int64 // windows judged out of their order because too many waited
 }
 
 // Replay judges a rollout on a source of past events, to its end. Nobody acknowledges and nothing is re-routed: what comes after the
@@ -193,5 +194,9 @@ func (p *replay) take(in decisions.Input) error {
 }
 
 func (p *replay) summary() Summary {
-	return Summary{Report: p.fold.Report(), Decisions: p.decided, Counts: p.stage.Counts(), Forced: p.fold.MergerStats().Forced}
+	counts := p.stage.Counts()
+	return Summary{
+		Report: p.fold.Report(), Decisions: p.decided, Counts: counts,
+		Unreadable: counts.Of(schemas.KindUnknown, windows.Invalid), Forced: p.fold.MergerStats().Forced,
+	}
 }

@@ -225,9 +225,10 @@ func (p *replayPrinter) summary(r *schemas.Rollout, s *engine.Summary) error {
 		Predictions map[string]int64 `json:"predictions"`
 		Outcomes    map[string]int64 `json:"outcomes"`
 		Samples     map[string]int64 `json:"samples"`
+		Unreadable  int64            `json:"unreadable"`
 		Forced      int64            `json:"forced,omitempty"`
 	}{
 		"summary", r.Name, r.Model, s.Report, s.Decisions, classes(&s.Counts, schemas.KindPrediction),
-		classes(&s.Counts, schemas.KindOutcome), classes(&s.Counts, schemas.KindSample), s.Forced,
+		classes(&s.Counts, schemas.KindOutcome), classes(&s.Counts, schemas.KindSample), s.Unreadable, s.Forced,
 	})
 }

@@ -29,6 +29,9 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary) error {
 			fmt.Fprintf(w, "%ss: %s\n", kind, classLine(&s.Counts, kind))
 		}
 	}
+	if s.Unreadable > 0 {
+		fmt.Fprintf(w, "unreadable: %d records of unknown kind\n", s.Unreadable)
+	}
 	if s.Forced > 0 {
 		fmt.Fprintf(w, "note: %d windows were judged before slower streams caught up, because too many waited\n", s.Forced)
 	}
