@@ -18,7 +18,7 @@ import (
 
 // Bounds of a source. A full buffer makes the broker wait, never drops.
 const (
-	batchRecords   = 4096     // most records in one batch
+	batchRecords   = 1024     // most records in one batch
 	batchesAhead   = 8        // decoded batches that wait for Next
 	fetchBytes     = 8 << 20  // asked of one broker at a time, compressed
 	fetchPartition = 1 << 20  // of that, of one partition
@@ -114,7 +114,7 @@ func (c *Client) Source(ctx context.Context, o SourceOptions) (*Source, error) {
 			from[topic][p] = kgo.NewOffset().At(at)
 		}
 	}
-	s.kafka, err = kgo.NewClient(append(slices.Clone(c.base), append(consuming(), kgo.ConsumePartitions(from))...)...)
+	s.kafka, err = kgo.NewClient(append(slices.Clone(c.base), append(consuming(), kgo.ConsumePartitions(from), kgo.WithPools(new(fetchPools)))...)...)
 	if err != nil {
 		return nil, fmt.Errorf("read from kafka: %w", err)
 	}

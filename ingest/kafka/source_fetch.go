@@ -37,10 +37,11 @@ type partitionState struct {
 	complaint  string
 }
 
-// A batch is a batch with the memory of its records' headers.
+// A batch is a batch with the client's records that its events alias, and the memory of their headers.
 type batch struct {
 	ingest.Batch
 	headers []ingest.Header
+	fetched []*kgo.Record
 }
 
 // read is the reading goroutine: it polls, decodes, and hands over until the context ends.
@@ -130,7 +131,8 @@ func (s *Source) records(ctx context.Context, i int, records []*kgo.Record) {
 	for len(records) > 0 {
 		n := min(len(records), batchRecords)
 		b := s.take(i)
-		for _, r := range records[:n] {
+		b.fetched = append(b.fetched, records[:n]...)
+		for _, r := range b.fetched {
 			if r.Offset < state.next {
 				continue // read before: a broker may answer with a batch that begins earlier
 			}
@@ -168,10 +170,10 @@ func (s *Source) take(partition int) *batch {
 	var b *batch
 	select {
 	case b = <-s.free:
-		b.headers = b.headers[:0]
 	default:
 		b = &batch{}
 		b.Batch = *ingest.NewBatch(func(*ingest.Batch) {
+			b.recycle()
 			select {
 			case s.free <- b:
 			default:
@@ -180,6 +182,15 @@ func (s *Source) take(partition int) *batch {
 	}
 	b.Reset(partition)
 	return b
+}
+
+// recycle gives the memory of the client's records back to it.
+func (b *batch) recycle() {
+	for _, r := range b.fetched {
+		r.Recycle()
+	}
+	clear(b.fetched)
+	b.fetched, b.headers = b.fetched[:0], b.headers[:0]
 }
 
 // deliver hands over to Next, waiting while its buffer is full.
