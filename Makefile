@@ -40,6 +40,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 sim: ## the statistical claims, simulated in full (about half an hour on two cores)
 	$(GO) test ./analysis -run Sim -sim=full -timeout 90m -v
+	$(GO) test ./analysis/stats -run 'Conformance|Harness' -runs 2000 -timeout 30m
 
 sim-small: ## the same, smaller: what CI runs
 	$(GO) test ./analysis -run Sim -sim=small -timeout 20m -v

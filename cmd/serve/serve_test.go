@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"streamcanary/ingest/kafka"
 	"streamcanary/schemas"
 )
 
@@ -44,10 +45,32 @@ func TestServe(t *testing.T) {
 		serving(t, s)
 		got := s.play(t)
 		got.check(t)
+		s.deadLetters(t)
 		if run == 0 {
 			first = got
 		} else if got.Digest != first.Digest || got.Decisions[2] != first.Decisions[2] {
 			t.Errorf("the second run came to\n%s %v\nthe first to\n%s %v", got.Digest, got.Decisions, first.Digest, first.Decisions)
 		}
+	}
+}
+
+// deadLetters wants the scenario's broken events on the dead-letter topic, whole, with the reason beside them.
+func (s *stage) deadLetters(t *testing.T) {
+	t.Helper()
+	reader, err := s.client.Log(DeadLetterTopic, 0).ReadFrom(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	letters := 0
+	err = reader.Drain(t.Context(), func(e kafka.Entry) error {
+		letters++
+		if header(&e, "sc-error") != "broken_json" || header(&e, "sc-topic") == "" || header(&e, "sc-offset") == "" || len(e.Value) == 0 {
+			t.Errorf("dead letter %q has headers %v", e.Value, e.Headers)
+		}
+		return nil
+	})
+	if err != nil || letters < 10 {
+		t.Errorf("%d dead letters, %v; the scenario breaks one event in 500", letters, err)
 	}
 }

@@ -1,0 +1,473 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"streamcanary/cmd/engine"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/decisions/subscribe"
+	"streamcanary/ingest/kafka"
+	"streamcanary/loadgen"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+const onsetScenario = `# %s
+model    %s
+baseline version v1
+canary   version v2
+for      %ds
+seed     %d
+rate     1000/s
+split    1%%
+latency  lognormal 40ms sigma 0.5
+errors   0.1%%
+hosts    2
+sample   cpu 55%% every 5s noise 5%%
+transport delay exponential 5ms
+expect   no-rollback
+`
+
+const onsetRollout = `apiVersion: streamcanary.dev/v1
+kind: Rollout
+metadata: {name: %s}
+spec:
+  model: %s
+  mode: advise
+  baseline: {version: v1}
+  canary: {version: v2}
+`
+
+const onsetConfig = `apiVersion: streamcanary.dev/v1
+kind: Config
+data: %s
+sources:
+  - {topic: predictions, type: prediction}
+  - {topic: samples, type: sample}
+http: {listen: "127.0.0.1:0"}
+`
+
+// onsetPartitions is how many partitions each event topic has.
+const onsetPartitions = 4
+
+// An onsetRun is one rollout of its own model, from its start to the rollback.
+type onsetRun struct {
+	name     string // of model and rollout
+	seed     uint64
+	rollout  *schemas.Rollout
+	stretch  *stretch
+	live     *loadgen.Generator
+	record   loadgen.Record // the next one of live
+	more     bool
+	onsetMs  int64
+	decision schemas.Decision
+	seen     time.Time // when the subscriber had it
+}
+
+// An onsetBatch is some runs of a case that one service judges at the same time.
+type onsetBatch struct {
+	c        *onsetCase
+	runs     []onsetRun
+	fromMs   int64
+	ready    chan Addresses
+	standing atomic.Pointer[[]Standing]
+	client   *kafka.Client
+	journal  *kafka.Log
+	bus      *bus.Bus
+	behind   time.Duration // how late an event was sent, at most
+
+	mu   sync.Mutex
+	told int // runs whose rollback the subscriber has
+}
+
+// newOnsetBatch starts a service for runs first, first+1, …
+func newOnsetBatch(t *testing.T, c *onsetCase, first, n int) *onsetBatch {
+	t.Helper()
+	b := &onsetBatch{c: c, runs: make([]onsetRun, n), ready: make(chan Addresses, 1)}
+	for i := range b.runs {
+		b.runs[i].name, b.runs[i].seed = fmt.Sprintf("m%02d", first+i), *onsetSeed*1000+uint64(first+i)
+	}
+	b.fromMs = time.Now().Add(c.lead-c.healthy).UnixMilli() / 1000 * 1000
+	return b
+}
+
+// play lets the batch happen. The service has ended when it returns.
+func (b *onsetBatch) play(t *testing.T) []onsetRun {
+	t.Helper()
+	dir, err := os.MkdirTemp(t.TempDir(), "batch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx, stop := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer stop()
+	all.Go(func() {
+		if err := Run(ctx, b.options(t, dir)); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	at := b.connect(t)
+	defer b.client.Close()
+	defer b.bus.Close()
+	b.apply(t)
+	b.past(t)
+	all.Go(func() { b.subscriber(ctx, t, at) })
+	b.present(t)
+	return b.runs
+}
+
+func (b *onsetBatch) options(t *testing.T, dir string) Options {
+	config, err := schemas.ParseConfig("config.yaml", fmt.Appendf(nil, onsetConfig, dir))
+	if err != nil {
+		t.Error(err)
+	}
+	return Options{
+		Config: config, Program: "streamcanary test", Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel),
+		EmbeddedPartitions: onsetPartitions,
+		Ready:              func(at Addresses) { b.ready <- at },
+		Watch:              func(all []Standing) { b.standing.Store(&all) },
+	}
+}
+
+func (b *onsetBatch) connect(t *testing.T) Addresses {
+	t.Helper()
+	var at Addresses
+	select {
+	case at = <-b.ready:
+	case <-time.After(time.Minute):
+		t.Fatal("the service isn't ready after a minute")
+	}
+	var err error
+	if b.client, err = kafka.Connect(t.Context(), kafka.Connection{Brokers: at.Kafka}); err != nil {
+		t.Fatal(err)
+	}
+	b.journal = b.client.Log(JournalTopic, 0)
+	if b.bus, err = bus.Connect(t.Context(), bus.Options{URLs: at.NATS}); err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// apply starts the rollouts.
+func (b *onsetBatch) apply(t *testing.T) {
+	t.Helper()
+	for i := range b.runs {
+		r := &b.runs[i]
+		yaml := fmt.Sprintf(onsetRollout, r.name, r.name)
+		var err error
+		if r.rollout, err = schemas.ParseRollout(r.name+".yaml", []byte(yaml)); err != nil {
+			t.Fatal(err)
+		}
+		request := Application{ID: r.name, File: r.name + ".yaml", YAML: yaml, From: schemas.Time(b.fromMs), At: schemas.Time(b.fromMs),
+			Actor: schemas.Actor{Kind: "person", Name: "tester"}}
+		body, err := request.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.bus.PutSpec(t.Context(), bus.Spec{Rollout: r.name, Body: body}); err != nil {
+			t.Fatal(err)
+		}
+		if r.stretch, err = newStretch(r, b.c, b.fromMs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range b.runs {
+		b.until(t, "the start is committed", func() bool {
+			head, _, err := b.bus.LoadHead(t.Context(), b.runs[i].name)
+			return err == nil && head.State.Status == decisions.StatusRunning
+		})
+	}
+}
+
+// until waits for something that must happen within five minutes.
+func (b *onsetBatch) until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for began := time.Now(); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > 5*time.Minute {
+			t.Fatalf("five minutes have passed, and still not: %s", what)
+		}
+	}
+}
+
+// past puts the healthy stretch into the journal, up to the lead, and waits until it is judged.
+func (b *onsetBatch) past(t *testing.T) {
+	t.Helper()
+	toMs := b.fromMs + (b.c.healthy - b.c.lead).Milliseconds()
+	b.fill(t, toMs)
+	b.until(t, "the healthy stretch is judged", func() bool {
+		all := b.standing.Load()
+		judged := 0
+		for _, s := range *all {
+			if int64(s.Report.Reached) >= toMs-onsetPartitions*1000 {
+				judged++
+			}
+		}
+		return judged == len(b.runs)
+	})
+}
+
+// fill journals the windows that start before toMs.
+func (b *onsetBatch) fill(t *testing.T, toMs int64) {
+	t.Helper()
+	var all sync.WaitGroup
+	for i := range b.runs {
+		all.Go(func() {
+			for more := true; more; {
+				entries, err := b.runs[i].stretch.next(toMs)
+				if err == nil && len(entries) > 0 {
+					_, err = b.journal.AppendAll(context.Background(), entries)
+				}
+				if err != nil {
+					t.Errorf("journal the healthy stretch: %v", err)
+				}
+				more = err == nil && len(entries) > 0
+			}
+		})
+	}
+	all.Wait()
+}
+
+// present sends the live events, each when its time comes, until the subscriber knows of every rollback. The time that the past took to be
+// judged is made up for by healthy windows.
+func (b *onsetBatch) present(t *testing.T) {
+	t.Helper()
+	liveMs := time.Now().Add(2*time.Second).UnixMilli() / 1000 * 1000
+	b.fill(t, liveMs)
+	for i := range b.runs {
+		r := &b.runs[i]
+		// onsets are spread evenly over the window
+		r.onsetMs = liveMs + b.c.lead.Milliseconds() + int64(1000*(2*i+1)/(2*len(b.runs)))
+		text := r.scenario(b.c, b.c.lead+10*time.Minute) + fmt.Sprintf("fault %s from %dms\n", b.c.fault, r.onsetMs-liveMs)
+		s, err := loadgen.Parse("live", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.StartMs = liveMs
+		r.live = loadgen.New(s, s.Seed)
+		r.more = r.live.Next(&r.record)
+	}
+	end := time.UnixMilli(liveMs).Add(b.c.lead + 90*time.Second)
+	for !b.over() {
+		if time.Now().After(end) {
+			t.Fatal("no rollback within 90 s of the onset")
+		}
+		b.send(t)
+		time.Sleep(5 * time.Millisecond)
+	}
+	for i := range b.runs {
+		if r := &b.runs[i]; int64(r.decision.EventTime) <= r.onsetMs {
+			t.Errorf("%s: rolled back at %s, before the onset at %s: %s", r.name, r.decision.EventTime, schemas.Time(r.onsetMs), r.decision.Reason.Sentence)
+		}
+	}
+}
+
+// send sends what is due.
+func (b *onsetBatch) send(t *testing.T) {
+	t.Helper()
+	now := time.Now()
+	topics := [...]*kafka.Log{schemas.KindPrediction: b.client.Log("predictions", 0), schemas.KindSample: b.client.Log("samples", 0)}
+	for i := range b.runs {
+		for r := &b.runs[i]; r.more && r.record.ArrivalMs <= now.UnixMilli(); r.more = r.live.Next(&r.record) {
+			b.behind = max(b.behind, now.Sub(time.UnixMilli(r.record.ArrivalMs)))
+			entry := kafka.Entry{Key: bytes.Clone(r.record.Key()), Value: r.record.AppendJSON(nil)}
+			topics[r.record.Event.Kind].AppendAsync(t.Context(), entry, func(_ kafka.Entry, err error) {
+				if err != nil && t.Context().Err() == nil && !b.over() {
+					t.Errorf("send an event: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// subscriber follows all models, as a router would.
+func (b *onsetBatch) subscriber(ctx context.Context, t *testing.T, at Addresses) {
+	text, err := os.ReadFile(at.Trust)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	trust, err := schemas.ParseTrust(at.Trust, text)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	models := make([]string, len(b.runs))
+	for i := range b.runs {
+		models[i] = b.runs[i].name
+	}
+	err = subscribe.Run(ctx, subscribe.Options{URLs: at.NATS, Models: models, Consumer: "router", Trust: trust},
+		func(_ context.Context, d subscribe.Delivery) error {
+			if d.Decision.Action == schemas.ActionRollback {
+				b.note(d.Decision, time.Now())
+			}
+			return nil
+		})
+	if err != nil {
+		t.Errorf("subscriber: %v", err)
+	}
+}
+
+func (b *onsetBatch) note(d schemas.Decision, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.runs {
+		if r := &b.runs[i]; r.name == d.Model && r.seen.IsZero() {
+			r.decision, r.seen = d, now
+			b.told++
+		}
+	}
+}
+
+func (b *onsetBatch) over() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.told == len(b.runs)
+}
+
+// scenario is the run's traffic before the onset, for so long.
+func (r *onsetRun) scenario(c *onsetCase, length time.Duration) string {
+	return fmt.Sprintf(onsetScenario, c.name(), r.name, int(length.Seconds()), r.seed)
+}
+
+// A stretch makes the sealed parts of healthy windows. Each window comes from one partition as a whole, the next from the next
+// partition, so that the partitions' watermarks move on together; every few windows come marks of the samples' partitions.
+type stretch struct {
+	plan   windows.Plan
+	counts *loadgen.Counts
+	pairs  float64
+	random *rand.Rand
+	nextMs int64
+	window loadgen.WindowCounts
+}
+
+// stretchWindows is how many windows come at a time, and between the samples' marks.
+const stretchWindows = 20
+
+func newStretch(r *onsetRun, c *onsetCase, fromMs int64) (*stretch, error) {
+	s, err := loadgen.Parse("healthy", r.scenario(c, c.healthy+time.Hour))
+	if err != nil {
+		return nil, err
+	}
+	s.StartMs = fromMs
+	counts, err := loadgen.NewCounts(s, loadgen.CountsOptions{Width: time.Second, Bucket: windows.BucketOf})
+	return &stretch{
+		plan: engine.PlanOf(r.rollout, 1, fromMs), counts: counts, pairs: c.pairs, random: rand.New(rand.NewPCG(r.seed, 1)), nextMs: fromMs,
+	}, err
+}
+
+// next returns journal entries of some more windows that start before toMs; none: that was all.
+func (s *stretch) next(toMs int64) ([]kafka.Entry, error) {
+	var entries []kafka.Entry
+	add := func(topic string, number int32, p *windows.Part) error {
+		key := windows.Key{
+			Rollout: s.plan.Rollout, Epoch: s.plan.Epoch, Plan: s.plan.Hash(),
+			Partition: windows.Partition{Topic: topic, Number: number}, Stream: p.Stream, StartMs: p.StartMs,
+		}
+		value, err := windows.EncodePart(key, p)
+		entries = append(entries, kafka.Entry{Key: []byte(s.plan.Model), Value: value, Headers: headers(partRecord, "", 0)})
+		return err
+	}
+	for range stretchWindows {
+		if s.nextMs >= toMs {
+			break
+		}
+		if !s.counts.Next(&s.window) {
+			return nil, fmt.Errorf("no window left at %s", schemas.Time(s.nextMs))
+		}
+		if err := add("predictions", int32(s.nextMs/1000%onsetPartitions), s.part()); err != nil {
+			return nil, err
+		}
+		s.nextMs += 1000
+	}
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	resources := windows.Stream{Kind: windows.Resources}
+	mark := &windows.Part{Stream: resources, StartMs: s.nextMs - 1000, Metrics: s.plan.CellKeys(resources)}
+	for arm := range mark.Cells {
+		mark.Cells[arm] = make([]windows.Cell, len(mark.Metrics))
+	}
+	for number := range int32(onsetPartitions) {
+		if err := add("samples", number, mark); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+// part is the serving part of the window that was counted last.
+func (s *stretch) part() *windows.Part {
+	serving := windows.Stream{Kind: windows.Serving}
+	p := &windows.Part{Stream: serving, StartMs: s.window.StartMs, Metrics: s.plan.CellKeys(serving)}
+	for arm := range p.Cells {
+		c := &s.window.Arms[arm]
+		if windows.Arm(arm) == windows.Baseline {
+			s.pair(&c.Errors, &c.Predictions)
+		}
+		t := &p.Traffic[arm]
+		t.Events, t.Served, t.SampledMin, t.SampledMax = c.Predictions.Total, c.Predictions.Total, 1, 1
+		sliced := windows.Arm(arm) == windows.Baseline
+		if sliced {
+			t.Slices = c.Predictions.Slices
+		}
+		for _, key := range p.Metrics {
+			p.Cells[arm] = append(p.Cells[arm], cellOf(key, c, sliced))
+		}
+	}
+	return p
+}
+
+// cellOf is a metric's cell of an arm's counts; a metric that this doesn't know panics.
+func cellOf(key string, c *loadgen.ArmCounts, sliced bool) windows.Cell {
+	cell := windows.Cell{N: c.Predictions.Total}
+	hits := &c.Errors
+	switch key {
+	case "error":
+	case "timeout":
+		hits = &c.Timeouts
+	case "latency":
+		for _, b := range c.Latency {
+			cell.Hist = append(cell.Hist, windows.Bucket{Index: b.Index, Count: b.Count})
+		}
+		return cell
+	default:
+		panic("no counts for metric " + key)
+	}
+	cell.K = hits.Total
+	for i := range cell.Slices {
+		if sliced {
+			cell.Slices[i] = windows.SliceCount{N: c.Predictions.Slices[i], K: hits.Slices[i]}
+		}
+	}
+	return cell
+}
+
+// pair lets some errors come twice and as many not at all.
+func (s *stretch) pair(errors, predictions *loadgen.Count) {
+	errors.Total = 0
+	for i, k := range errors.Slices {
+		for range k {
+			switch u := s.random.Float64(); {
+			case u < s.pairs:
+				errors.Slices[i]++
+			case u < 2*s.pairs:
+				errors.Slices[i]--
+			}
+		}
+		errors.Slices[i] = min(errors.Slices[i], predictions.Slices[i])
+		errors.Total += errors.Slices[i]
+	}
+}
