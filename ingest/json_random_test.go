@@ -210,3 +210,29 @@ func TestJSONRandom(t *testing.T) {
 	}
 	t.Logf("%d of %d texts are events", good, rounds)
 }
+
+// TestJSONGuess reads events whose keys are nearly those of the event before: one byte of the raw key differs, at each place of keys of
+// every length up to beyond what is remembered.
+func TestJSONGuess(t *testing.T) {
+	d := decoderFor(t, "json", schemas.KindUnknown)
+	var b Batch
+	for n := 1; n < guessMax+4; n++ {
+		key := strings.Repeat("k", n)
+		for at := range n {
+			other := key[:at] + "q" + key[at+1:]
+			b.Reset(0)
+			for _, text := range []string{
+				fmt.Sprintf(`{%q:1,%q:2,"type":"outcome","id":"i","ts":1,"name":"n"}`, key, other),
+				fmt.Sprintf(`{%q:1,%q:2,"type":"outcome","id":"i","ts":1,"name":"n"}`, key, other),
+				fmt.Sprintf(`{%q:1,%q:2,"type":"outcome","id":"i","ts":1,"name":"n"}`, other, key),
+				fmt.Sprintf(`{%q:1,%q:2,"type":"outcome","id":"i","ts":1,"name":"n"}`, other, other),
+				fmt.Sprintf(`{%q:1,%q :2,"type":"outcome","id":"i","ts":1,"name":"n"}`, key, other),
+				fmt.Sprintf(`{%q:1,%q :2,"type":"outcome","id":"i","ts":1,"name":"n"}`, key, key),
+				fmt.Sprintf(`{%q:1,%q:`, key, other),
+			} {
+				b.Take(d, Record{Value: []byte(text)})
+				sameAsOracle(t, []byte(text), schemas.KindUnknown, &b.Items[len(b.Items)-1])
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -69,11 +70,40 @@ const (
 	guessMax    = 64
 )
 
-// A keyGuess is a key of the last event with its quotes and colon, so that an event with the same keys in the same
-// order, which is the usual one, is recognized by comparing bytes.
+// A keyGuess is a key of the last event, so that an event with the same keys in the same order, which is the usual one, is recognized
+// by comparing bytes.
 type keyGuess struct {
-	text  []byte
-	field field
+	text        []byte // with quotes and colon, as it stood there; empty: no guess
+	first, last uint64 // its first and its last eight bytes
+	mask        uint64 // of the first ones those that it has
+	field       field
+	key         jsonKey // decoded, where the field is unknown
+}
+
+// set makes a guess of what was read.
+func (g *keyGuess) set(raw []byte, f field, key jsonKey) {
+	var word [8]byte
+	copy(word[:], raw)
+	g.text, g.field, g.mask = append(g.text[:0], raw...), f, ^uint64(0)
+	g.key = jsonKey{hash: key.hash, text: append(g.key.text[:0], key.text...)}
+	g.first = binary.LittleEndian.Uint64(word[:])
+	if len(raw) < len(word) {
+		g.mask = 1<<(8*len(raw)) - 1
+	} else {
+		g.last = binary.LittleEndian.Uint64(raw[len(raw)-len(word):])
+	}
+}
+
+// at says whether the guess stands in text at i. Most keys are no longer than two words; those are compared as such.
+func (g *keyGuess) at(text []byte, i int) bool {
+	n := len(g.text)
+	if i+max(n, 8) > len(text) || n == 0 || (binary.LittleEndian.Uint64(text[i:])^g.first)&g.mask != 0 {
+		return false
+	}
+	if n <= 8 {
+		return true
+	}
+	return binary.LittleEndian.Uint64(text[i+n-8:]) == g.last && (n <= 16 || string(text[i+8:i+n-8]) == string(g.text[8:n-8]))
 }
 
 // scan checks text; false: s.bad says why it's refused.
@@ -103,28 +133,21 @@ func (s *jsonScanner) event(i int) int {
 		return i + 1
 	}
 	for n := 0; ; n++ {
-		at := i
-		var f field
-		if n < orderLength && bytes.HasPrefix(s.text[i:], s.order[n].text) && len(s.order[n].text) > 0 {
-			f = s.order[n].field
-			i += len(s.order[n].text)
-		} else {
-			f, i = s.key(i, n)
-		}
-		if i < 0 {
+		f, end := s.key(i, n)
+		if end < 0 {
 			return -1
 		}
-		if i < len(s.text) && s.text[i] <= ' ' {
-			i = s.space(i)
-		}
-		v := &s.values[f]
 		if f != fieldUnknown {
 			if s.seen&(1<<f) != 0 {
-				return s.fail(ReasonDuplicateKey, at, "key %s is there twice", quote([]byte(f.String())))
+				return s.fail(ReasonDuplicateKey, i, "key %s is there twice", quote([]byte(f.String())))
 			}
 			s.seen |= 1 << f
 		}
-		if i = s.value(i, 1, v); i < 0 {
+		i = end
+		if i < len(s.text) && s.text[i] <= ' ' {
+			i = s.space(i)
+		}
+		if i = s.value(i, 1, &s.values[f]); i < 0 {
 			return -1
 		}
 		var more bool
@@ -134,20 +157,29 @@ func (s *jsonScanner) event(i int) int {
 	}
 }
 
-// key reads one key of the top level and its colon, and remembers a known one for the next event.
+// key reads the n-th key of the top level and its colon. An unknown one is noted, so that it isn't there twice.
 func (s *jsonScanner) key(i, n int) (field, int) {
+	if n < orderLength {
+		if g := &s.order[n]; g.at(s.text, i) {
+			if g.field == fieldUnknown && !s.remember(g.key.text, g.key.hash, i, 0) {
+				return 0, -1
+			}
+			return g.field, i + len(g.text)
+		}
+	}
 	text, end := s.name(i)
 	if end < 0 {
 		return 0, -1
 	}
-	f := fieldOf(text)
+	f, key := fieldOf(text), jsonKey{}
 	if f == fieldUnknown {
-		if !s.remember(text, i, 0) {
+		key = jsonKey{hash: maphash.Bytes(s.seed, text), text: text}
+		if !s.remember(text, key.hash, i, 0) {
 			return 0, -1
 		}
-	} else if n < orderLength && end-i <= guessMax {
-		s.order[n].field = f
-		s.order[n].text = append(s.order[n].text[:0], s.text[i:end]...)
+	}
+	if n < orderLength && end-i <= guessMax {
+		s.order[n].set(s.text[i:end], f, key)
 	}
 	return f, end
 }
@@ -174,8 +206,8 @@ func (s *jsonScanner) name(i int) ([]byte, int) {
 }
 
 // remember notes a key of the object whose keys start at base, and refuses one that is there already.
-func (s *jsonScanner) remember(text []byte, at, base int) bool {
-	k := jsonKey{hash: maphash.Bytes(s.seed, text), text: text, at: at}
+func (s *jsonScanner) remember(text []byte, hash uint64, at, base int) bool {
+	k := jsonKey{hash: hash, text: text, at: at}
 	if len(s.keys)-base < fewKeys {
 		for i := range s.keys[base:] {
 			if old := &s.keys[base+i]; old.hash == k.hash && bytes.Equal(old.text, text) {
@@ -313,7 +345,7 @@ func (s *jsonScanner) object(i, depth int) int {
 	}
 	for {
 		text, end := s.name(i)
-		if end < 0 || !s.remember(text, i, base) {
+		if end < 0 || !s.remember(text, maphash.Bytes(s.seed, text), i, base) {
 			return -1
 		}
 		var v jsonValue
