@@ -2,6 +2,10 @@ package schemas
 
 import "strings"
 
+// Nearest returns the known word that is likest to a misspelt one, or "" if none is near: what errors about names a person
+// wrote suggest.
+func Nearest(word string, known []string) string { return nearest(word, known) }
+
 // nearest returns the known word that is likest to a misspelt one, else one that begins with it, or "" if none is
 // near. Of two that are equally near, the first in order of known wins.
 func nearest(word string, known []string) string {

@@ -20,7 +20,7 @@ func checkCommand(c *console) *cobra.Command {
 		Long: `Checks that a rollout file is well formed and can be judged, and says of each mistake what, where and what to do.
 --explain prints the whole rollout with every default and each guardrail's share of the risk.`,
 		Example: "  streamcanary check --rollout ranker-42.yaml --explain",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			r, err := readRollout(c, file)
 			if err != nil {

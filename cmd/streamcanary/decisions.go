@@ -24,7 +24,7 @@ func logCommand(c *console, use, short string, follow bool) *cobra.Command {
 	var r reach
 	var model string
 	cmd := &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
+		Use: use, Short: short, Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, _, err := r.bus(cmd.Context(), c)
 			if err != nil {
@@ -92,7 +92,7 @@ func verifyCommand(c *console) *cobra.Command {
 		Use: "verify", Short: "Verify the signatures and the chain of the decision log",
 		Long: `Verifies that every decision in the log is signed by a trusted key over its exact bytes, and names the hash of the model's decision
 before it. Exits with 1 at the first one that is not so.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, a, err := r.bus(cmd.Context(), c)
 			if err != nil {

@@ -30,8 +30,16 @@ times from now on, to the topics predictions, outcomes and samples. Without FILE
 NAME is a scenario of this program or a file: ` + strings.Join(loadgen.Names(), ", ") + ".",
 		Example: `  streamcanary loadgen --scenario tail-latency events.ndjson
   streamcanary loadgen --scenario errors --to kafka://127.0.0.1:9092`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fmt.Errorf("%q: events go to one file", args[1])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.scenario == "" {
+				return wrongUse{errors.New("no scenario: name one with --scenario NAME: " + strings.Join(loadgen.Names(), ", "))}
+			}
 			s, err := loadgen.Load(f.scenario)
 			if err != nil {
 				return wrongUse{err}

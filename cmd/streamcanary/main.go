@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, c *console) int {
 		fmt.Fprintln(c.err, "streamcanary:", err)
 		return exitUsage
 	}
-	fmt.Fprintln(c.err, "streamcanary:", err)
+	fmt.Fprintln(c.err, "streamcanary:", oneLine(err))
 	return exitFailed
 }
 
@@ -84,13 +84,8 @@ prediction and outcome events, and says within seconds or minutes whether the ca
 Start with:  streamcanary demo`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return unknownCommand(cmd, args[0])
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          subcommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(c.in)
 	root.SetOut(c.out)
@@ -99,10 +94,10 @@ Start with:  streamcanary demo`,
 	for _, make := range commands {
 		root.AddCommand(make(c))
 	}
+	root.SetHelpCommand(helpCommand())
+	root.SetFlagErrorFunc(flagError)
+	addCompletion(root)
 	walk(root, func(cmd *cobra.Command) {
-		cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-			return wrongUse{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
-		})
 		cmd.PreRunE = environmentThen(cmd.PreRunE)
 		if check := cmd.Args; check != nil {
 			cmd.Args = func(cmd *cobra.Command, args []string) error { return asUse(check(cmd, args)) }
@@ -118,33 +113,11 @@ func walk(cmd *cobra.Command, visit func(*cobra.Command)) {
 	}
 }
 
-// asUse marks an error as wrong use; nil stays nil.
-func asUse(err error) error {
-	var use wrongUse
-	if err == nil || errors.As(err, &use) {
-		return err
-	}
-	return wrongUse{err}
-}
-
-func unknownCommand(cmd *cobra.Command, name string) error {
-	text := fmt.Sprintf("unknown command %q", name)
-	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		text += fmt.Sprintf("; did you mean %q?", near[0])
-	}
-	return wrongUse{errors.New(text + "; see `" + cmd.CommandPath() + " --help`")}
-}
-
 // group is a command that only holds subcommands.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return unknownCommand(cmd, args[0])
-		},
+		Args: subcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(subs...)
@@ -162,7 +135,7 @@ func environmentThen(next func(*cobra.Command, []string) error) func(*cobra.Comm
 				return
 			}
 			if err := cmd.Flags().Set(f.Name, value); err != nil {
-				bad = wrongUse{fmt.Errorf("environment %s=%q: %w", key, value, err)}
+				bad = wrongUse{fmt.Errorf("environment %s: %w", key, plainFlagError(cmd, err))}
 			}
 		})
 		if bad != nil || next == nil {

@@ -33,7 +33,7 @@ func applyCommand(c *console) *cobra.Command {
 		Long: `Hands a rollout to the running service, which starts its first epoch. What a running epoch stands on (versions, margins, risk,
 guardrails) never changes: a changed file needs --new-epoch, which ends the running epoch's judging and starts afresh.`,
 		Example: "  streamcanary rollout apply --rollout ranker-42.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := readFile(c, file, "rollout")
 			if err != nil {
@@ -153,7 +153,7 @@ func person(comment string) schemas.Actor {
 func listCommand(c *console) *cobra.Command {
 	var r reach
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the rollouts and where they stand", Args: cobra.NoArgs,
+		Use: "list", Short: "List the rollouts and where they stand", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, _, err := r.bus(cmd.Context(), c)
 			if err != nil {

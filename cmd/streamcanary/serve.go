@@ -28,7 +28,7 @@ Settings: a flag holds over its environment variable (STREAMCANARY_ and the flag
 the configuration file, that over the default.`,
 		Example: `  streamcanary serve
   streamcanary serve --config streamcanary.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := readConfig(c, f.config, f.data)
 			if err != nil {
