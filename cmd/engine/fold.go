@@ -173,6 +173,9 @@ func (f *Fold) Digest() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// codeNotBegun is the verdict's code before the first window: the judge's own once it has seen one.
+const codeNotBegun = "not_begun"
+
 // A Report is what is known at one moment, for people and for the summary.
 type Report struct {
 	Verdict    analysis.VerdictAction    `json:"verdict"`
@@ -189,9 +192,14 @@ type Report struct {
 
 // Report says what is known now. It costs more than a turn: intervals are computed for it.
 func (f *Fold) Report() Report {
+	v := f.verdict
+	if v.Action == "" {
+		v.Action, v.Code = analysis.VerdictContinue, codeNotBegun
+		v.Sentence = fmt.Sprintf("There is no window yet in which both canary %s and baseline %s answered.", f.rollout.Canary, f.rollout.Baseline)
+	}
 	return Report{
-		Verdict: f.verdict.Action, Code: f.verdict.Code, Sentence: f.verdict.Sentence, Guardrails: f.judge.Status(),
-		Health: f.verdict.Health, Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
+		Verdict: v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(),
+		Health: v.Health, Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
 		Served: [2]int64{f.served.Baseline, f.served.Canary}, Digest: f.Digest(),
 	}
 }

@@ -48,11 +48,14 @@ comes after the first rollback or promotion is marked counterfactual.`,
 	cmd.Flags().StringVar(&f.invalid, "invalid", "", "write bad events to `FILE`, with the reason of each")
 	cmd.Flags().StringVar(&f.kind, "type", "", "the `TYPE` of every event, for logs that don't say: prediction, outcome or sample")
 	cmd.Flags().BoolVar(&f.exitCode, "exit-code", false, "exit with 3 if the verdict is rollback, 4 if it is neither that nor promote")
-	cmd.Flags().BoolVar(&f.goOn, "continue", false, "go on judging after a rollback")
+	cmd.Flags().BoolVar(&f.goOn, "continue", false, "go on judging after a rollback or a promotion")
 	return cmd
 }
 
 func runReplay(cmd *cobra.Command, c *console, f replayFlags, logs []string) (err error) {
+	if err := checkLogs(f.rollout, logs); err != nil {
+		return err
+	}
 	r, err := readRollout(c, f.rollout)
 	if err != nil {
 		return err
@@ -89,6 +92,40 @@ func runReplay(cmd *cobra.Command, c *console, f replayFlags, logs []string) (er
 		return err
 	}
 	return verdictStatus(f.exitCode, s.Verdict)
+}
+
+// notYet are the kinds of logs that can't be read yet, by what their names begin or end with.
+var notYet = []struct{ prefix, suffix, what string }{
+	{"kafka://", "", "Kafka"}, {"", ".csv", "CSV"}, {"", ".csv.gz", "CSV"}, {"", ".parquet", "Parquet"},
+}
+
+// checkLogs refuses what would be read as something that it isn't, or twice.
+func checkLogs(rollout string, logs []string) error {
+	var seen []os.FileInfo
+	for _, name := range logs {
+		for _, k := range notYet {
+			if strings.HasPrefix(name, k.prefix) && strings.HasSuffix(name, k.suffix) {
+				return wrongUse{fmt.Errorf("read log %s: %s is not supported yet: give JSON, one event a line", name, k.what)}
+			}
+		}
+		if name == "-" {
+			if rollout == "-" {
+				return wrongUse{errors.New("standard input (-) can't be both the rollout and a log")}
+			}
+			continue
+		}
+		info, err := os.Stat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			continue // opening it says what is wrong with it
+		}
+		for _, other := range seen {
+			if os.SameFile(info, other) {
+				return wrongUse{fmt.Errorf("read log %s: the same file is named twice, and its events would count twice", name)}
+			}
+		}
+		seen = append(seen, info)
+	}
+	return nil
 }
 
 // verdictStatus is how a verdict becomes an exit status.
@@ -137,8 +174,9 @@ func replayProgress(p ingest.LogProgress) progress {
 // replayPrinter writes decisions and the summary: JSON lines on standard output, or text for people.
 type replayPrinter struct {
 	*console
-	bar *progressBar
-	err error
+	bar  *progressBar
+	last schemas.Decision
+	err  error
 }
 
 // breach is a guardrail that a decision stands on, as `replay --json` prints it.
@@ -167,6 +205,7 @@ func breaches(guardrails []schemas.GuardrailStatus) []breach {
 }
 
 func (p *replayPrinter) decided(d schemas.Decision, counterfactual bool) {
+	p.last = d
 	if !p.json {
 		p.bar.clear()
 		note := ""
@@ -214,6 +253,9 @@ func classes(counts *windows.Counts, kind schemas.Kind) map[string]int64 {
 
 func (p *replayPrinter) summary(r *schemas.Rollout, s *engine.Summary) error {
 	if !p.json {
+		if p.last.Action == schemas.ActionPromote && s.Verdict == analysis.VerdictRollback {
+			fmt.Fprintf(p.console.err, "note: the rollout would have ended with the promotion at %s; the verdict is that of the whole log\n", p.last.EventTime)
+		}
 		return printSummary(p.out, r, s)
 	}
 	return json.NewEncoder(p.out).Encode(struct {

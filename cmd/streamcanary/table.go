@@ -29,13 +29,20 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary) error {
 			fmt.Fprintf(w, "%ss: %s\n", kind, classLine(&s.Counts, kind))
 		}
 	}
+	if n := s.Counts.Of(schemas.KindPrediction, windows.Other); n > 0 && n == s.Counts.Total(schemas.KindPrediction) {
+		fmt.Fprintf(w, "note: no prediction is of model %s, version %s or %s: is this the right log?\n", r.Model, r.Baseline, r.Canary)
+	}
 	if s.Unreadable > 0 {
 		fmt.Fprintf(w, "unreadable: %d records of unknown kind\n", s.Unreadable)
 	}
 	if s.Forced > 0 {
 		fmt.Fprintf(w, "note: %d windows were judged before slower streams caught up, because too many waited\n", s.Forced)
 	}
-	_, err := fmt.Fprintf(w, "%d windows with events, event time %s to %s\ndigest %s\n", s.Windows, s.First, s.Reached, s.Digest)
+	span := ""
+	if s.Windows > 0 {
+		span = fmt.Sprintf(", event time %s to %s", s.First, s.Reached)
+	}
+	_, err := fmt.Fprintf(w, "%d windows with events%s\ndigest %s\n", s.Windows, span, s.Digest)
 	return err
 }
 
@@ -86,7 +93,27 @@ func interval(g *schemas.GuardrailStatus) string {
 	if g.Lower == nil && g.Upper == nil {
 		return "unknown"
 	}
+	if g.Lower != nil && g.Upper != nil && *g.Lower > *g.Upper {
+		return changed(g)
+	}
 	return quantity(g.Lower, g.Unit, "-inf") + " .. " + quantity(g.Upper, g.Unit, "inf")
+}
+
+// changed is the interval of an effect that didn't stay the same. Each bound is the tightest so far, so bounds that crossed hold for
+// different times: the one that the newest estimate is nearer to is the newer one.
+func changed(g *schemas.GuardrailStatus) string {
+	lower, upper := quantity(g.Lower, g.Unit, ""), quantity(g.Upper, g.Unit, "")
+	newest := g.SinceHarm
+	if newest == nil {
+		newest = g.Estimate
+	}
+	switch {
+	case newest == nil:
+		return "changed: once " + lower + " or more, once " + upper + " or less"
+	case *newest >= (*g.Lower+*g.Upper)/2:
+		return "first " + upper + " or less, since then " + lower + " or more"
+	}
+	return "first " + lower + " or more, since then " + upper + " or less"
 }
 
 func armText(a *schemas.ArmCount) string { return fmt.Sprintf("%d of %d", a.Events, a.N) }
