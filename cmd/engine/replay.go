@@ -16,7 +16,7 @@ import (
 type ReplayOptions struct {
 	Limits   windows.Limits
 	Seal     bool                               // judge what is still open at the end of the log, too
-	Continue bool                               // go on judging after a rollback
+	Continue bool                               // go on judging after a rollback or a promotion
 	Decided  func(d schemas.Decision, was bool) // called for each decision, in order; was: it is counterfactual
 	Judged   func(*Fold)                        // called after each batch that judged something; for progress
 	Letters  ingest.DeadLetters                 // gets the bad events; nil: they are only counted
@@ -185,9 +185,11 @@ func (p *replay) take(in decisions.Input) error {
 		if p.options.Decided != nil {
 			p.options.Decided(*d, p.different)
 		}
-		p.different = p.different || d.Action == schemas.ActionRollback || d.Action == schemas.ActionPromote
-		if d.Action == schemas.ActionRollback && !p.options.Continue {
-			p.fold.Rest()
+		if d.Action == schemas.ActionRollback || d.Action == schemas.ActionPromote {
+			p.different = true
+			if !p.options.Continue {
+				p.fold.Rest()
+			}
 		}
 	}
 	return nil
