@@ -76,10 +76,10 @@ func (b *Batch) Take(d Decoder, r Record) {
 	b.stamp(first)
 }
 
-// Refuse adds a record that is known to be bad before it is decoded.
-func (b *Batch) Refuse(r Record, bad *Invalid) {
+// Refuse adds a record that is known to be bad before it is decoded, as one of a kind.
+func (b *Batch) Refuse(r Record, kind schemas.Kind, bad *Invalid) {
 	first := b.add(r)
-	b.NextEvent()
+	b.NextEvent().Kind = kind
 	b.Items[first].Err = bad
 	b.stamp(first)
 }

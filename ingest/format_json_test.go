@@ -22,166 +22,175 @@ func event(members string) string {
 
 const eventText = `prediction ts=1 id="p" model="m" version="v"`
 
-// TestJSON has a row for each thing that a JSON event may be or not be.
+// long is a name at the bound.
+var long = strings.Repeat("n", schemas.MaxNameBytes)
+
+// values writes a member with n values.
+func values(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `%s"v%d":%d`, strings.Repeat(",", min(i, 1)), i, i)
+	}
+	return `,"values":{` + b.String() + `}`
+}
+
+// many writes more members than are compared one by one, and then another.
+func many(twice string) string {
+	var b strings.Builder
+	for i := range 3 * fewKeys {
+		fmt.Fprintf(&b, `,"k%d":0`, i)
+	}
+	return b.String() + twice
+}
+
+// jsonRows has a row for each thing that a JSON event may be or not be.
+var jsonRows = []struct{ name, in, want string }{
+	// Not one object.
+	{"empty", ``, `broken_json: at byte 1: an event must be one object, found the end`},
+	{"spaces", ` `, `broken_json: at byte 2: an event must be one object, found the end`},
+	{"array", `[1]`, `broken_json: at byte 1: an event must be one object, found "["`},
+	{"text", `hello world`, `broken_json: at byte 1: an event must be one object, found "hello"`},
+	{"two objects", event("") + event(""), `broken_json: at byte 64: more after the object: "{"`},
+	{"no end", `{`, `broken_json: at byte 2: a key in quotes is needed, found the end`},
+	{"comma at the end", `{"a":1,}`, `broken_json: at byte 8: a key in quotes is needed, found "}"`},
+	{"comma at the start", `{,"a":1}`, `broken_json: at byte 2: a key in quotes is needed, found ","`},
+	{"no comma", `{"a":1 "b":2}`, `broken_json: at byte 8: a comma or '}' is needed, found "\""`},
+	{"no colon", `{"a" 1}`, `broken_json: at byte 6: a colon is needed after key "a", found "1"`},
+	{"no value", `{"a":}`, `broken_json: at byte 6: a value is needed, found "}"`},
+	{"no value at the end", `{"a":`, `broken_json: at byte 6: a value is needed, found the end`},
+	{"word", `{"a":yes}`, `broken_json: at byte 6: a value is needed, found "yes"`},
+	{"long word", `{"a":` + strings.Repeat("y", 99), `broken_json: at byte 6: a value is needed, found "` + strings.Repeat("y", 40) + `"…`},
+	{"truth cut short", `{"a":tru}`, `broken_json: at byte 6: a value is needed, found "tru"`},
+	{"single quotes", `{'a':1}`, `broken_json: at byte 2: a key in quotes is needed, found "'a'"`},
+	{"wrong bracket", `{"a":[1}`, `broken_json: at byte 8: a comma or ']' is needed, found "}"`},
+	{"comma in array", `{"a":[1,]}`, `broken_json: at byte 9: a value is needed, found "]"`},
+	{"comment", `{"a":1 /* no */}`, `broken_json: at byte 8: a comma or '}' is needed, found "/*"`},
+	{"null byte", "{\"a\":1}\x00", `broken_json: at byte 8: more after the object: "\x00"`},
+
+	// Strings.
+	{"string without end", `{"a":"b`, `broken_json: at byte 8: a string has no end`},
+	{"newline in string", "{\"a\":\"b\n\"}", `broken_json: at byte 8: control character 0x0a in a string`},
+	{"unknown escape", `{"a":"\x41"}`, `broken_json: at byte 7: "\\x41\"}" is no escape`},
+	{"half an escape", `{"a":"\u00g0"}`, `broken_json: at byte 7: "\\u00g0" is no escape`},
+	{"escape at the end", `{"a":"\`, `broken_json: at byte 7: "\\" is no escape`},
+	{"not UTF-8", "{\"a\":\"0123456789\xff\"}", `bad_utf8: at byte 17: byte 0xff is not UTF-8`},
+	{"overlong UTF-8", "{\"a\":\"\xc0\xaf\"}", `bad_utf8: at byte 7: byte 0xc0 is not UTF-8`},
+	{"UTF-8 surrogate", "{\"a\":\"\xed\xa0\x80\"}", `bad_utf8: at byte 7: byte 0xed is not UTF-8`},
+	{"UTF-8 cut short", "{\"a\":\"\xe2\x82\"}", `bad_utf8: at byte 7: byte 0xe2 is not UTF-8`},
+	{"key not UTF-8", "{\"\xff\":1}", `bad_utf8: at byte 3: byte 0xff is not UTF-8`},
+	{"half a pair", event(`,"code":"\ud83d"`), eventText + ` code="` + "\ufffd" + `"`},
+	{"pair the wrong way", event(`,"code":"\ude00\ud83d"`), eventText + ` code="` + "\ufffd\ufffd" + `"`},
+	{"first half, then a letter", event(`,"code":"\ud83d\u0041"`), eventText + ` code="` + "\ufffdA" + `"`},
+	{"pair", event(`,"code":"\uD83D\uDE00"`), eventText + ` code="😀"`},
+
+	// Numbers.
+	{"leading zero", `{"a":01}`, `broken_json: at byte 6: "01" is no number`},
+	{"minus alone", `{"a":-}`, `broken_json: at byte 6: "-" is no number`},
+	{"point alone", `{"a":1.}`, `broken_json: at byte 6: "1." is no number`},
+	{"no digits before the point", `{"a":.5}`, `broken_json: at byte 6: a value is needed, found ".5"`},
+	{"plus", `{"a":+1}`, `broken_json: at byte 6: a value is needed, found "+1"`},
+	{"exponent without digits", `{"a":1e+}`, `broken_json: at byte 6: "1e+" is no number`},
+	{"hexadecimal", `{"a":0x10}`, `broken_json: at byte 7: a comma or '}' is needed, found "x10"`},
+	{"NaN", `{"latency_ms":NaN}`, `not_finite: at byte 15: NaN is not finite`},
+	{"infinity", `{"latency_ms":Infinity}`, `not_finite: at byte 15: Infinity is not finite`},
+	{"minus infinity", `{"latency_ms":-Infinity}`, `not_finite: at byte 15: -Infinity is not finite`},
+	{"overflow", event(`,"latency_ms":1e309`), `not_finite: at byte 77: "latency_ms" is beyond what a float64 holds: "1e309"`},
+	{"overflow of the exponent", event(`,"score":1e99999999999`), `not_finite: at byte 72: "score" is beyond what a float64 holds: "1e99999999999"`},
+	{"underflow", event(`,"score":1e-999`), eventText + ` score=0`},
+	{"largest", event(`,"score":1.7976931348623157e308`), eventText + ` score=1.7976931348623157e+308`},
+	{"many digits", event(`,"score":0.1000000000000000055511151231257827021181583404541015625`), eventText + ` score=0.1`},
+	{"17 digits", event(`,"score":102.48293847561234`), eventText + ` score=102.48293847561234`},
+	{"overflow where nobody looks", event(`,"other":1e309`), eventText},
+
+	// Depth, duplicates.
+	{"32 deep", event(`,"a":` + strings.Repeat("[", 31) + strings.Repeat("]", 31)), eventText},
+	{"33 deep", event(`,"a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32)), `too_deep: at byte 99: nesting is deeper than 32`},
+	{"a million deep", `{"a":` + strings.Repeat(`[`, 200_000), `too_deep: at byte 37: nesting is deeper than 32`},
+	{"33 objects deep", `{"a":` + strings.Repeat(`{"a":`, 200), `too_deep: at byte 161: nesting is deeper than 32`},
+	{"known key twice", event(`,"id":"q"`), `duplicate_key: at byte 64: key "id" is there twice`},
+	{"known key twice, once escaped", event(`,"\u0069d":"q"`), `duplicate_key: at byte 64: key "id" is there twice`},
+	{"unknown key twice", `{"a":1,"b":2,"a":3}`, `duplicate_key: at byte 14: key "a" is there twice`},
+	{"unknown key twice, once escaped", `{"a":1,"\u0061":3}`, `duplicate_key: at byte 8: key "a" is there twice`},
+	{"nested key twice", `{"a":{"x":1,"x":2}}`, `duplicate_key: at byte 13: key "x" is there twice`},
+	{"key twice in an array's object", `{"a":[0,{"x":1,"x":2}]}`, `duplicate_key: at byte 16: key "x" is there twice`},
+	{"value's key twice", event(`,"values":{"x":1,"x":2}`), `duplicate_key: at byte 80: key "x" is there twice`},
+	{"same keys in different objects", event(`,"a":{"a":1,"id":2},"b":{"a":1}`), eventText},
+	{"known keys within", event(`,"a":{"id":7,"type":"sample"}`), eventText},
+	{"many keys", event(many("")), eventText},
+	{"many keys, a late one twice", event(many(`,"k40":1`)), `duplicate_key: at byte 438: key "k40" is there twice`},
+	{"many keys, an early one twice", event(many(`,"k3":1,"k9":1`)), `duplicate_key: at byte 438: key "k3" is there twice`},
+	{"many nested keys, one twice", event(`,"a":{"k":0` + many(`,"k1":1`) + `}`), `duplicate_key: at byte 449: key "k1" is there twice`},
+
+	// Types.
+	{"no type", `{"id":"p","ts":1}`, `unknown_type: no "type", and the source mixes types (prediction, outcome, sample)`},
+	{"null type", `{"type":null}`, `unknown_type: no "type", and the source mixes types (prediction, outcome, sample)`},
+	{"unknown type", `{"type":"click"}`, `unknown_type: at byte 10: "type" must be prediction, outcome or sample: "click"`},
+	{"type in capitals", `{"type":"Prediction"}`, `unknown_type: at byte 10: "type" must be prediction, outcome or sample: "Prediction"`},
+	{"type is a number", `{"type":1}`, `wrong_json_type: at byte 9: "type" must be a string, found a number`},
+
+	// Required fields and names.
+	{"no ts", `{"type":"prediction","id":"p","model":"m","version":"v"}`, `missing_field: a prediction needs "ts"`},
+	{"no id", `{"type":"prediction","ts":1,"model":"m","version":"v"}`, `missing_field: a prediction needs "id"`},
+	{"null id", `{"type":"prediction","id":null,"ts":1,"model":"m","version":"v"}`, `missing_field: a prediction needs "id"`},
+	{"no model", `{"type":"prediction","id":"p","ts":1,"version":"v"}`, `missing_field: a prediction needs "model"`},
+	{"no version", `{"type":"prediction","id":"p","ts":1,"model":"m"}`, `missing_field: a prediction needs "version"`},
+	{"outcome without id", `{"type":"outcome","ts":1,"name":"click"}`, `missing_field: an outcome needs "id"`},
+	{"outcome without name", `{"type":"outcome","id":"p","ts":1}`, `missing_field: an outcome needs "name"`},
+	{"sample without name", `{"type":"sample","ts":1,"model":"m","version":"v","value":1}`, `missing_field: a sample needs "name"`},
+	{"sample without value", `{"type":"sample","ts":1,"model":"m","version":"v","name":"cpu"}`, `missing_field: a sample needs "value"`},
+	{"empty id", `{"type":"prediction","id":"","ts":1,"model":"m","version":"v"}`, `empty_name: at byte 28: "id" is empty: ""`},
+	{"id is a number", `{"type":"prediction","id":17,"ts":1,"model":"m","version":"v"}`, `wrong_json_type: at byte 27: "id" must be a string, found a number`},
+	{"longest name", event(`,"unit":"` + long + `"`), eventText + ` unit="` + long + `"`},
+	{"name too long", event(`,"unit":"` + long + `n"`), `long_name: at byte 72: "unit" is longer than 128 bytes: "` + long[:40] + `"…`},
+	{"name of 128 bytes when unescaped", event(`,"unit":"\u006e` + long[1:] + `"`), eventText + ` unit="` + long + `"`},
+	{"empty optional name", event(`,"unit":""`), eventText},
+	{"null optional name", event(`,"unit":null`), eventText},
+	{"long code is cut", event(`,"code":"` + long[1:] + `é"`), eventText + ` code="` + long[1:] + `"`},
+	{"code is an object", event(`,"code":{"x":1}`), `wrong_json_type: at byte 71: "code" must be a string, found an object`},
+
+	// Numbers and flags of predictions.
+	{"negative latency", event(`,"latency_ms":-0.001`), `out_of_range: at byte 77: "latency_ms" is negative: "-0.001"`},
+	{"latency of minus zero", event(`,"latency_ms":-0`), eventText + ` latency=0`},
+	{"latency is a string", event(`,"latency_ms":"5"`), `wrong_json_type: at byte 78: "latency_ms" must be a number, found a string`},
+	{"null latency", event(`,"latency_ms":null`), eventText},
+	{"sampled_by below one", event(`,"sampled_by":0.99`), `out_of_range: at byte 77: "sampled_by" is below 1: "0.99"`},
+	{"sampled_by one", event(`,"sampled_by":1`), eventText},
+	{"attempt", event(`,"attempt":2147483647`), eventText + ` attempt=2.147483647e+09`},
+	{"attempt as a whole float", event(`,"attempt":2.0`), eventText + ` attempt=2`},
+	{"attempt too large", event(`,"attempt":2147483648`), `out_of_range: at byte 74: "attempt" is no whole number from 0 to 2147483647: "2147483648"`},
+	{"half an attempt", event(`,"attempt":0.5`), `out_of_range: at byte 74: "attempt" is no whole number from 0 to 2147483647: "0.5"`},
+	{"negative attempt", event(`,"attempt":-1`), `out_of_range: at byte 74: "attempt" is no whole number from 0 to 2147483647: "-1"`},
+	{"error is a number", event(`,"error":1`), `wrong_json_type: at byte 72: "error" must be true or false, found a number`},
+	{"null error", event(`,"error":null`), eventText},
+	{"cache miss", event(`,"cache_hit":false`), eventText + ` cache_hit=false`},
+	{"values is an array", event(`,"values":[1]`), `wrong_json_type: at byte 73: "values" must be an object of numbers, found an array`},
+	{"no values", event(`,"values":{}`), eventText},
+	{"a value is a string", event(`,"values":{"a":"1"}`), `wrong_json_type: at byte 79: value "a" must be a number, found a string`},
+	{"a value overflows", event(`,"values":{"a":1e999}`), `not_finite: at byte 78: value "a" is beyond what a float64 holds`},
+	{"a value without name", event(`,"values":{"":1}`), `empty_name: at byte 74: a name in "values" is empty`},
+	{"a value with a long name", event(`,"values":{"` + long + `n":1}`), `long_name: at byte 74: a name in "values" is longer than 128 bytes: "` + long[:40] + `"…`},
+	{"spaced values", event(`,"values": { "a" : 1 , "b" : null , "\u0063" : -2e1 } `), eventText + ` values["a"]=1 values["c"]=-20`},
+	{"too many values", event(values(65)), `too_many_values: at byte 630: more than 64 values`},
+
+	// What a kind doesn't have is ignored, but must be JSON.
+	{"an outcome's latency", `{"type":"outcome","id":"p","ts":1,"name":"c","latency_ms":-1,"values":7}`, `outcome ts=1 id="p" name="c" value=1`},
+	{"a prediction's name", event(`,"name":7,"event_id":{}`), eventText},
+	{"an outcome's null value", `{"type":"outcome","id":"p","ts":1,"name":"c","value":null}`, `outcome ts=1 id="p" name="c" value=1`},
+	{"an outcome's text value", `{"type":"outcome","id":"p","ts":1,"name":"c","value":"1"}`, `wrong_json_type: at byte 55: "value" must be a number, found a string`},
+
+	// Time.
+	{"ts of a fraction", `{"type":"outcome","id":"p","ts":1.9,"name":"c"}`, `outcome ts=1 id="p" name="c" value=1`},
+	{"ts negative", `{"type":"outcome","id":"p","ts":-1,"name":"c"}`, `bad_time: at byte 33: "ts" is neither Unix milliseconds nor RFC 3339 (1970 to 9999): "-1"`},
+	{"ts after 9999", `{"type":"outcome","id":"p","ts":253402300800000,"name":"c"}`, `bad_time: at byte 33: "ts" is neither Unix milliseconds nor RFC 3339 (1970 to 9999): "253402300800000"`},
+	{"ts overflows", `{"type":"outcome","id":"p","ts":1e400,"name":"c"}`, `bad_time: at byte 33: "ts" is neither Unix milliseconds nor RFC 3339 (1970 to 9999): "1e400"`},
+	{"ts is a date", `{"type":"outcome","id":"p","ts":"2025-10-09","name":"c"}`, `bad_time: at byte 34: "ts" is neither Unix milliseconds nor RFC 3339 (1970 to 9999): "2025-10-09"`},
+	{"ts is text of digits", `{"type":"outcome","id":"p","ts":"1760000400000","name":"c"}`, `bad_time: at byte 34: "ts" is neither Unix milliseconds nor RFC 3339 (1970 to 9999): "1760000400000"`},
+	{"ts is true", `{"type":"outcome","id":"p","ts":true,"name":"c"}`, `wrong_json_type: at byte 33: "ts" must be a number or a string, found true`},
+}
+
+// TestJSON decodes each row with a decoder that knows nothing yet.
 func TestJSON(t *testing.T) {
-	long := strings.Repeat("n", schemas.MaxNameBytes)
-	values := func(n int) string {
-		var b strings.Builder
-		for i := range n {
-			fmt.Fprintf(&b, `%s"v%d":%d`, strings.Repeat(",", min(i, 1)), i, i)
-		}
-		return `,"values":{` + b.String() + `}`
-	}
-	many := func(twice string) string { // more keys than are compared one by one
-		var b strings.Builder
-		for i := range 3 * fewKeys {
-			fmt.Fprintf(&b, `,"k%d":0`, i)
-		}
-		return b.String() + twice
-	}
-	for _, row := range []struct{ name, in, want string }{
-		// Not one object.
-		{"empty", ``, `broken_json: at byte 1: an event must be one object, found the end`},
-		{"spaces", ` `, `broken_json: at byte 2: an event must be one object, found the end`},
-		{"array", `[1]`, `broken_json: at byte 1: an event must be one object, found "["`},
-		{"text", `hello world`, `broken_json: at byte 1: an event must be one object, found "hello"`},
-		{"two objects", event("") + event(""), `broken_json: at byte 64: more after the object: "{"`},
-		{"no end", `{`, `broken_json: at byte 2: a key in quotes is needed, found the end`},
-		{"comma at the end", `{"a":1,}`, `broken_json: at byte 8: a key in quotes is needed, found "}"`},
-		{"comma at the start", `{,"a":1}`, `broken_json: at byte 2: a key in quotes is needed, found ","`},
-		{"no comma", `{"a":1 "b":2}`, `broken_json: at byte 8: a comma or '}' is needed, found "\""`},
-		{"no colon", `{"a" 1}`, `broken_json: at byte 6: a colon is needed after key "a", found "1"`},
-		{"no value", `{"a":}`, `broken_json: at byte 6: a value is needed, found "}"`},
-		{"no value at the end", `{"a":`, `broken_json: at byte 6: a value is needed, found the end`},
-		{"word", `{"a":yes}`, `broken_json: at byte 6: a value is needed, found "yes"`},
-		{"long word", `{"a":` + strings.Repeat("y", 99), `broken_json: at byte 6: a value is needed, found "` + strings.Repeat("y", 40) + `"…`},
-		{"truth cut short", `{"a":tru}`, `broken_json: at byte 6: a value is needed, found "tru"`},
-		{"single quotes", `{'a':1}`, `broken_json: at byte 2: a key in quotes is needed, found "'a'"`},
-		{"wrong bracket", `{"a":[1}`, `broken_json: at byte 8: a comma or ']' is needed, found "}"`},
-		{"comma in array", `{"a":[1,]}`, `broken_json: at byte 9: a value is needed, found "]"`},
-		{"comment", `{"a":1 /* no */}`, `broken_json: at byte 8: a comma or '}' is needed, found "/*"`},
-		{"null byte", "{\"a\":1}\x00", `broken_json: at byte 8: more after the object: "\x00"`},
-
-		// Strings.
-		{"string without end", `{"a":"b`, `broken_json: at byte 8: a string has no end`},
-		{"newline in string", "{\"a\":\"b\n\"}", `broken_json: at byte 8: control character 0x0a in a string`},
-		{"unknown escape", `{"a":"\x41"}`, `broken_json: at byte 7: "\\x41\"}" is no escape`},
-		{"half an escape", `{"a":"\u00g0"}`, `broken_json: at byte 7: "\\u00g0" is no escape`},
-		{"escape at the end", `{"a":"\`, `broken_json: at byte 7: "\\" is no escape`},
-		{"not UTF-8", "{\"a\":\"0123456789\xff\"}", `bad_utf8: at byte 17: byte 0xff is not UTF-8`},
-		{"overlong UTF-8", "{\"a\":\"\xc0\xaf\"}", `bad_utf8: at byte 7: byte 0xc0 is not UTF-8`},
-		{"UTF-8 surrogate", "{\"a\":\"\xed\xa0\x80\"}", `bad_utf8: at byte 7: byte 0xed is not UTF-8`},
-		{"UTF-8 cut short", "{\"a\":\"\xe2\x82\"}", `bad_utf8: at byte 7: byte 0xe2 is not UTF-8`},
-		{"key not UTF-8", "{\"\xff\":1}", `bad_utf8: at byte 3: byte 0xff is not UTF-8`},
-		{"half a pair", event(`,"code":"\ud83d"`), eventText + ` code="` + "\ufffd" + `"`},
-		{"pair the wrong way", event(`,"code":"\ude00\ud83d"`), eventText + ` code="` + "\ufffd\ufffd" + `"`},
-		{"first half, then a letter", event(`,"code":"\ud83d\u0041"`), eventText + ` code="` + "\ufffdA" + `"`},
-		{"pair", event(`,"code":"\uD83D\uDE00"`), eventText + ` code="😀"`},
-
-		// Numbers.
-		{"leading zero", `{"a":01}`, `broken_json: at byte 6: "01" is no number`},
-		{"minus alone", `{"a":-}`, `broken_json: at byte 6: "-" is no number`},
-		{"point alone", `{"a":1.}`, `broken_json: at byte 6: "1." is no number`},
-		{"no digits before the point", `{"a":.5}`, `broken_json: at byte 6: a value is needed, found ".5"`},
-		{"plus", `{"a":+1}`, `broken_json: at byte 6: a value is needed, found "+1"`},
-		{"exponent without digits", `{"a":1e+}`, `broken_json: at byte 6: "1e+" is no number`},
-		{"hexadecimal", `{"a":0x10}`, `broken_json: at byte 7: a comma or '}' is needed, found "x10"`},
-		{"NaN", `{"latency_ms":NaN}`, `not_finite: at byte 15: NaN is not finite`},
-		{"infinity", `{"latency_ms":Infinity}`, `not_finite: at byte 15: Infinity is not finite`},
-		{"minus infinity", `{"latency_ms":-Infinity}`, `not_finite: at byte 15: -Infinity is not finite`},
-		{"overflow", event(`,"latency_ms":1e309`), `not_finite: at byte 77: "latency_ms" is beyond what a float64 holds: "1e309"`},
-		{"overflow of the exponent", event(`,"score":1e99999999999`), `not_finite: at byte 72: "score" is beyond what a float64 holds: "1e99999999999"`},
-		{"underflow", event(`,"score":1e-999`), eventText + ` score=0`},
-		{"largest", event(`,"score":1.7976931348623157e308`), eventText + ` score=1.7976931348623157e+308`},
-		{"many digits", event(`,"score":0.1000000000000000055511151231257827021181583404541015625`), eventText + ` score=0.1`},
-		{"17 digits", event(`,"score":102.48293847561234`), eventText + ` score=102.48293847561234`},
-		{"overflow where nobody looks", event(`,"other":1e309`), eventText},
-
-		// Depth, duplicates.
-		{"32 deep", event(`,"a":` + strings.Repeat("[", 31) + strings.Repeat("]", 31)), eventText},
-		{"33 deep", event(`,"a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32)), `too_deep: at byte 99: nesting is deeper than 32`},
-		{"a million deep", `{"a":` + strings.Repeat(`[`, 200_000), `too_deep: at byte 37: nesting is deeper than 32`},
-		{"33 objects deep", `{"a":` + strings.Repeat(`{"a":`, 200), `too_deep: at byte 161: nesting is deeper than 32`},
-		{"known key twice", event(`,"id":"q"`), `duplicate_key: at byte 64: key "id" is there twice`},
-		{"known key twice, once escaped", event(`,"\u0069d":"q"`), `duplicate_key: at byte 64: key "id" is there twice`},
-		{"unknown key twice", `{"a":1,"b":2,"a":3}`, `duplicate_key: at byte 14: key "a" is there twice`},
-		{"unknown key twice, once escaped", `{"a":1,"\u0061":3}`, `duplicate_key: at byte 8: key "a" is there twice`},
-		{"nested key twice", `{"a":{"x":1,"x":2}}`, `duplicate_key: at byte 13: key "x" is there twice`},
-		{"key twice in an array's object", `{"a":[0,{"x":1,"x":2}]}`, `duplicate_key: at byte 16: key "x" is there twice`},
-		{"value's key twice", event(`,"values":{"x":1,"x":2}`), `duplicate_key: at byte 80: key "x" is there twice`},
-		{"same keys in different objects", event(`,"a":{"a":1,"id":2},"b":{"a":1}`), eventText},
-		{"known keys within", event(`,"a":{"id":7,"type":"sample"}`), eventText},
-		{"many keys", event(many("")), eventText},
-		{"many keys, a late one twice", event(many(`,"k40":1`)), `duplicate_key: at byte 438: key "k40" is there twice`},
-		{"many keys, an early one twice", event(many(`,"k3":1,"k9":1`)), `duplicate_key: at byte 438: key "k3" is there twice`},
-		{"many nested keys, one twice", event(`,"a":{"k":0` + many(`,"k1":1`) + `}`), `duplicate_key: at byte 449: key "k1" is there twice`},
-
-		// Types.
-		{"no type", `{"id":"p","ts":1}`, `unknown_type: no "type", and the source mixes types (prediction, outcome, sample)`},
-		{"null type", `{"type":null}`, `unknown_type: no "type", and the source mixes types (prediction, outcome, sample)`},
-		{"unknown type", `{"type":"click"}`, `unknown_type: at byte 10: "type" must be prediction, outcome or sample: "click"`},
-		{"type in capitals", `{"type":"Prediction"}`, `unknown_type: at byte 10: "type" must be prediction, outcome or sample: "Prediction"`},
-		{"type is a number", `{"type":1}`, `wrong_json_type: at byte 9: "type" must be a string, found a number`},
-
-		// Required fields and names.
-		{"no ts", `{"type":"prediction","id":"p","model":"m","version":"v"}`, `missing_field: a prediction needs "ts"`},
-		{"no id", `{"type":"prediction","ts":1,"model":"m","version":"v"}`, `missing_field: a prediction needs "id"`},
-		{"null id", `{"type":"prediction","id":null,"ts":1,"model":"m","version":"v"}`, `missing_field: a prediction needs "id"`},
-		{"no model", `{"type":"prediction","id":"p","ts":1,"version":"v"}`, `missing_field: a prediction needs "model"`},
-		{"no version", `{"type":"prediction","id":"p","ts":1,"model":"m"}`, `missing_field: a prediction needs "version"`},
-		{"outcome without id", `{"type":"outcome","ts":1,"name":"click"}`, `missing_field: an outcome needs "id"`},
-		{"outcome without name", `{"type":"outcome","id":"p","ts":1}`, `missing_field: an outcome needs "name"`},
-		{"sample without name", `{"type":"sample","ts":1,"model":"m","version":"v","value":1}`, `missing_field: a sample needs "name"`},
-		{"sample without value", `{"type":"sample","ts":1,"model":"m","version":"v","name":"cpu"}`, `missing_field: a sample needs "value"`},
-		{"empty id", `{"type":"prediction","id":"","ts":1,"model":"m","version":"v"}`, `empty_name: at byte 28: "id" is empty: ""`},
-		{"id is a number", `{"type":"prediction","id":17,"ts":1,"model":"m","version":"v"}`, `wrong_json_type: at byte 27: "id" must be a string, found a number`},
-		{"longest name", event(`,"unit":"` + long + `"`), eventText + ` unit="` + long + `"`},
-		{"name too long", event(`,"unit":"` + long + `n"`), `long_name: at byte 72: "unit" is longer than 128 bytes: "` + long[:40] + `"…`},
-		{"name of 128 bytes when unescaped", event(`,"unit":"\u006e` + long[1:] + `"`), eventText + ` unit="` + long + `"`},
-		{"empty optional name", event(`,"unit":""`), eventText},
-		{"null optional name", event(`,"unit":null`), eventText},
-		{"long code is cut", event(`,"code":"` + long[1:] + `é"`), eventText + ` code="` + long[1:] + `"`},
-		{"code is an object", event(`,"code":{"x":1}`), `wrong_json_type: at byte 71: "code" must be a string, found an object`},
-
-		// Numbers and flags of predictions.
-		{"negative latency", event(`,"latency_ms":-0.001`), `out_of_range: at byte 77: "latency_ms" is negative: "-0.001"`},
-		{"latency of minus zero", event(`,"latency_ms":-0`), eventText + ` latency=0`},
-		{"latency is a string", event(`,"latency_ms":"5"`), `wrong_json_type: at byte 78: "latency_ms" must be a number, found a string`},
-		{"null latency", event(`,"latency_ms":null`), eventText},
-		{"sampled_by below one", event(`,"sampled_by":0.99`), `out_of_range: at byte 77: "sampled_by" is below 1: "0.99"`},
-		{"sampled_by one", event(`,"sampled_by":1`), eventText},
-		{"attempt", event(`,"attempt":2147483647`), eventText + ` attempt=2.147483647e+09`},
-		{"attempt as a whole float", event(`,"attempt":2.0`), eventText + ` attempt=2`},
-		{"attempt too large", event(`,"attempt":2147483648`), `out_of_range: at byte 74: "attempt" is no whole number from 0 to 2147483647: "2147483648"`},
-		{"half an attempt", event(`,"attempt":0.5`), `out_of_range: at byte 74: "attempt" is no whole number from 0 to 2147483647: "0.5"`},
-		{"negative attempt", event(`,"attempt":-1`), `out_of_range: at byte 74: "attempt" is no whole number from 0 to 2147483647: "-1"`},
-		{"error is a number", event(`,"error":1`), `wrong_json_type: at byte 72: "error" must be true or false, found a number`},
-		{"null error", event(`,"error":null`), eventText},
-		{"cache miss", event(`,"cache_hit":false`), eventText + ` cache_hit=false`},
-		{"values is an array", event(`,"values":[1]`), `wrong_json_type: at byte 73: "values" must be an object of numbers, found an array`},
-		{"no values", event(`,"values":{}`), eventText},
-		{"a value is a string", event(`,"values":{"a":"1"}`), `wrong_json_type: at byte 79: value "a" must be a number, found a string`},
-		{"a value overflows", event(`,"values":{"a":1e999}`), `not_finite: at byte 78: value "a" is beyond what a float64 holds`},
-		{"a value without name", event(`,"values":{"":1}`), `empty_name: at byte 74: a name in "values" is empty`},
-		{"a value with a long name", event(`,"values":{"` + long + `n":1}`), `long_name: at byte 74: a name in "values" is longer than 128 bytes: "` + long[:40] + `"…`},
-		{"spaced values", event(`,"values": { "a" : 1 , "b" : null , "\u0063" : -2e1 } `), eventText + ` values["a"]=1 values["c"]=-20`},
-		{"too many values", event(values(65)), `too_many_values: at byte 630: more than 64 values`},
-
-		// What a kind doesn't have is ignored, but must be JSON.
-		{"an outcome's latency", `{"type":"outcome","id":"p","ts":1,"name":"c","latency_ms":-1,"values":7}`, `outcome ts=1 id="p" name="c" value=1`},
-		{"a prediction's name", event(`,"name":7,"event_id":{}`), eventText},
-		{"an outcome's null value", `{"type":"outcome","id":"p","ts":1,"name":"c","value":null}`, `outcome ts=1 id="p" name="c" value=1`},
-		{"an outcome's text value", `{"type":"outcome","id":"p","ts":1,"name":"c","value":"1"}`, `wrong_json_type: at byte 55: "value" must be a number, found a string`},
-
-		// Time.
-		{"ts of a fraction", `{"type":"outcome","id":"p","ts":1.9,"name":"c"}`, `outcome ts=1 id="p" name="c" value=1`},
-		{"ts negative", `{"type":"outcome","id":"p","ts":-1,"name":"c"}`, `bad_time: at byte 33: "ts" is neither Unix milliseconds nor RFC 3339 (1970 to 9999): "-1"`},
-		{"ts after 9999", `{"type":"outcome","id":"p","ts":253402300800000,"name":"c"}`, `bad_time: at byte 33: "ts" is neither Unix milliseconds nor RFC 3339 (1970 to 9999): "253402300800000"`},
-		{"ts overflows", `{"type":"outcome","id":"p","ts":1e400,"name":"c"}`, `bad_time: at byte 33: "ts" is neither Unix milliseconds nor RFC 3339 (1970 to 9999): "1e400"`},
-		{"ts is a date", `{"type":"outcome","id":"p","ts":"2025-10-09","name":"c"}`, `bad_time: at byte 34: "ts" is neither Unix milliseconds nor RFC 3339 (1970 to 9999): "2025-10-09"`},
-		{"ts is text of digits", `{"type":"outcome","id":"p","ts":"1760000400000","name":"c"}`, `bad_time: at byte 34: "ts" is neither Unix milliseconds nor RFC 3339 (1970 to 9999): "1760000400000"`},
-		{"ts is true", `{"type":"outcome","id":"p","ts":true,"name":"c"}`, `wrong_json_type: at byte 33: "ts" must be a number or a string, found true`},
-	} {
+	for _, row := range jsonRows {
 		t.Run(row.name, func(t *testing.T) {
 			if got := strings.TrimSuffix(take(decoderFor(t, "json", schemas.KindUnknown), new(Batch), []byte(row.in)), "\n"); got != row.want {
 				t.Errorf("\nin   %s\ngot  %s\nwant %s", row.in, got, row.want)

@@ -195,7 +195,7 @@ func (s *Source) plan(topics []Topic, start Offsets) error {
 			s.index[place] = len(s.partitions)
 			s.partitions = append(s.partitions, place)
 			s.next = append(s.next, at)
-			s.pump.states = append(s.pump.states, partitionState{decoder: decoder, next: at})
+			s.pump.states = append(s.pump.states, partitionState{decoder: decoder, want: t.Want, next: at})
 		}
 	}
 	return nil

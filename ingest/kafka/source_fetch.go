@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"streamcanary/ingest"
+	"streamcanary/schemas"
 )
 
 const (
@@ -30,6 +31,7 @@ type pump struct {
 // A partitionState is what the reading goroutine knows of a partition.
 type partitionState struct {
 	decoder    ingest.Decoder
+	want       schemas.Kind // the only kind of event in it
 	next       int64     // offset expected; what is below was read already
 	halted     bool      // after a gap
 	retry      time.Time // resting until then after an error; zero: not
@@ -262,7 +264,7 @@ func (s *Source) passOver(ctx context.Context, i int, large *kgo.ErrDecompressTo
 	state := &s.pump.states[i]
 	first := max(state.next, large.Offset)
 	b := s.take(i)
-	b.Refuse(ingest.Record{Offset: first}, ingest.Invalidf(ingest.ReasonBatchTooBig,
+	b.Refuse(ingest.Record{Offset: first}, state.want, ingest.Invalidf(ingest.ReasonBatchTooBig,
 		"the batch of offsets %d to %d decompresses to more than %d MiB; this letter stands for all of it",
 		large.Offset, large.NextOffset-1, batchBytesMost>>20))
 	state.next = large.NextOffset
