@@ -156,7 +156,7 @@ func (s *Stage) takeSample(src *source, e *schemas.Event) Class {
 	}
 	rows := s.shop.rowsOf(&r.resources, o, arm, name)
 	rows.addSample(&r.resources, e, slice)
-	s.shop.reduceFull(&r.resources, o, rows, arm, name)
+	s.shop.reduceFull(&r.resources, o, rows)
 	o.counted++
 	s.open[schemas.KindSample]++
 	return Counted

@@ -92,11 +92,9 @@ func BenchmarkAdd(b *testing.B) {
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
-			cpu0 := cpuNow()
 			for b.Loop() {
 				step()
 			}
-			cpuMetric(b, cpu0)
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 			if row.outcomes {
 				b.ReportMetric(float64(s.Stats().Bytes)/1_250_000, "bytes/entry")

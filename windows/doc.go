@@ -1,2 +1,42 @@
-// Package windows is stage one, and the merge in front of stage two: events go in, sealed parts of windows come out.
+// Package windows is stage one, and the merge in front of stage two: decoded events go in, sealed parts of windows come out, and
+// what is in a part is a function of the logs alone.
+//
+// A [Stage] takes the events of every source partition ([Stage.Add]) for every rollout ([Stage.SetPlan]), and hands out sealed
+// parts ([Stage.Sealed]); a [Merger] adds the parts of one rollout's partitions up, and gives the sums out in one canonical
+// order; a [Digest] runs over them. Between the two stands the journal: [EncodePart] and [DecodePart] are its bytes. What is
+// counted is the business of a [Metric]. Everything here is synchronous: no clock, goroutine, network or log. A Stage, a Merger and a Digest
+// belong to one goroutine each.
+//
+// # Rules
+//
+// A window starts at a multiple of its width, in event time. Per partition and kind of event there is a high, the highest event time read;
+// a rollout's watermark is the high less its lateness.
+//
+//   - A partition's serving windows (predictions) and resource windows (samples) seal when its own watermark has passed their end. An event
+//     of a sealed window is Late. A late prediction is counted, per arm and host, in the oldest open window, which
+//     holds the watermark.
+//   - A prediction is a Duplicate if a copy (same model, version, id and attempt; neither late nor other) is remembered in its partition:
+//     until the watermark has passed that copy's window and the longest `within`. The first copy counts.
+//   - An outcome counts for a prediction of its id (and version, where it names one) in any partition that was served and answered, from
+//     `lateness` before it to `within` after it; of several for the highest attempt. It is resolved when every partition's predictions must have been
+//     read by then: as the join is by set, it doesn't matter which came first. Up to a quarter of `within` and a lateness
+//     later it is Outside, beyond that Unmatched. A prediction is counted once however many outcomes it has.
+//   - The outcomes of a window seal for all partitions together, when no outcome for it can come or wait any more.
+//   - An event that jumps more than MaxJumpMs ahead of its partition is held aside until MaxHeld in a row have (rule 6 of the design); where the broker's
+//     append time is known, one that is more than MaxAheadMs ahead of it is refused.
+//   - [Stage.Idle] is the one ruling from outside. [Stage.Finish] ends all logs.
+//
+// Every event ends in exactly one [Class] of its kind; [Stage.Counts] adds them up.
+//
+// # Limits
+//
+// [Limits] bounds what is remembered; at a bound, the windows that may miss something carry Overflow, and [Stage.Stats] counts. Ids, units and hosts are known by
+// their 64-bit xxhash, unseeded: two ids collide by chance once in 2^64 pairs, but somebody who chooses ids can make them. A remembered
+// prediction takes 40 to 50 bytes, twice that while the table grows. Units are listed up to [MaxUnits] an epoch, hosts up to [MaxHosts] a part.
+//
+// # Order to read
+//
+// part.go, metric.go, plan.go; then the way of an event: add.go, prediction.go, outcome.go, seal.go, with what they stand on (source.go,
+// rollout.go, window.go, rows.go, index.go, joined.go, queue.go); then merge.go, journal.go, digest.go; last recovery.go, which
+// says why a restart changes nothing.
 package windows

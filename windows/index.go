@@ -6,14 +6,15 @@ import "math/bits"
 // slots without pointers, so that the garbage collector has nothing to walk. Several entries may have one id (versions,
 // attempts, partitions, hashes that collide).
 //
-// Nothing is deleted: who looks an entry up decides by its time whether it still counts, so that what is in the table by chance
-// never decides. An entry that nobody can ever need again (stale) gives its slot to the next one whose search comes by: the search
-// for others goes on over it. A table that is full nevertheless is left, a few slots with each insertion, for one of nearly twice the live entries.
+// Who looks an entry up decides by its time whether it still counts: what is in the table by chance never decides. With each
+// insertion a few slots are swept of entries that nobody can ever need again (stale). A table that is full nevertheless is left, a few
+// slots with each insertion, for one of twice the live entries; so is one that has become far too large.
 type index struct {
 	stale  func(*slot) bool // says that nobody will ever need an entry again
 	slots  []slot
 	filled int    // slots taken
 	full   int    // filled at which the table is left
+	swept  int    // slots before this one are swept
 	old    []slot // the table before, being left; nil when that is done
 	moved  int    // slots of old before this one are done with
 	rest   int    // entries of old from there on
@@ -30,6 +31,7 @@ type slot struct {
 const (
 	indexMin    = 64      // slots of the smallest table
 	moveMin     = 8       // slots moved with each insertion, at least
+	sweepSteps  = 4       // slots swept with each insertion
 	stalePeeks  = 1 << 10 // slots looked at to guess how many entries are live
 	bytesOfSlot = 24
 )
@@ -49,21 +51,20 @@ func (x *index) bytes() int { return bytesOfSlot * (len(x.slots) + len(x.old)) }
 // insert adds an entry, without looking for others of its key.
 func (x *index) insert(s slot) {
 	s.key = max(s.key, 1)
-	x.move(x.steps)
+	if x.old != nil {
+		x.move(x.steps)
+	} else {
+		x.sweep(sweepSteps)
+	}
 	if x.filled >= x.full {
 		x.leave()
 	}
 	x.put(s)
 }
 
-// put places an entry in the first slot of its search that is free or has gone stale.
 func (x *index) put(s slot) {
 	at := home(s.key, len(x.slots))
 	for x.slots[at].key != 0 {
-		if x.stale(&x.slots[at]) {
-			x.slots[at] = s
-			return
-		}
 		if at++; at == len(x.slots) {
 			at = 0
 		}
@@ -74,9 +75,6 @@ func (x *index) put(s slot) {
 
 // move carries live entries of up to n slots over from the old table.
 func (x *index) move(n int) {
-	if x.old == nil {
-		return
-	}
 	for ; n > 0 && x.moved < len(x.old) && x.filled < x.full; n-- {
 		s := &x.old[x.moved]
 		x.moved++
@@ -93,6 +91,52 @@ func (x *index) move(n int) {
 	}
 }
 
+// sweep takes the stale entries out of the next n slots.
+func (x *index) sweep(n int) {
+	for ; n > 0 && len(x.slots) > 0; n-- {
+		if x.swept == len(x.slots) {
+			x.swept = 0
+			if x.filled < len(x.slots)/8 && len(x.slots) > indexMin {
+				x.leave()
+				return
+			}
+		}
+		if s := &x.slots[x.swept]; s.key != 0 && x.stale(s) {
+			x.remove(x.swept) // another entry may stand there now: it is looked at, too
+			continue
+		}
+		x.swept++
+	}
+}
+
+// remove empties a slot, and closes the gap for the searches that go on over it.
+func (x *index) remove(gap int) {
+	n := len(x.slots)
+	for at := gap; ; {
+		if at++; at == n {
+			at = 0
+		}
+		s := &x.slots[at]
+		if s.key == 0 {
+			break
+		}
+		if around(at-home(s.key, n), n) >= around(at-gap, n) { // its search starts at the gap or before
+			x.slots[gap] = *s
+			gap = at
+		}
+	}
+	x.slots[gap] = slot{}
+	x.filled--
+}
+
+// around returns a distance going round a table of n slots.
+func around(d, n int) int {
+	if d < 0 {
+		return d + n
+	}
+	return d
+}
+
 // leave starts with another table, sized by a guess at the live entries. A guess that was too low shows when that table is full
 // before the old one is empty: then everything is rebuilt at once.
 func (x *index) leave() {
@@ -102,7 +146,7 @@ func (x *index) leave() {
 	}
 	live := x.guessLive()
 	x.old, x.moved, x.rest = x.slots, 0, x.filled
-	x.start(max(indexMin, live*9/5, x.filled/4))
+	x.start(max(indexMin, live*2, x.rest/4))
 	x.steps = max(moveMin, len(x.old)/max(1, x.full-live)+1)
 	if len(x.old) == 0 {
 		x.old = nil
@@ -121,7 +165,7 @@ func (x *index) rebuild() {
 		}
 	}
 	x.old, x.moved, x.rest = nil, 0, 0
-	x.start(max(indexMin, live*9/5))
+	x.start(max(indexMin, live*2))
 	for _, table := range tables {
 		for i := range table {
 			if table[i].key != 0 && !x.stale(&table[i]) {
@@ -134,6 +178,7 @@ func (x *index) rebuild() {
 // start begins an empty table of n slots, to be left at four fifths.
 func (x *index) start(n int) {
 	x.slots, x.filled, x.full = make([]slot, n), 0, n/5*4
+	x.swept = 0
 }
 
 func (x *index) guessLive() int {
@@ -217,10 +262,19 @@ func packWhen(ms int64, plan int) uint64 {
 	return uint64(ms+MaxTimeMs+1)<<planBits | uint64(plan)
 }
 
-func packWhat(source int, attempt int32, arm Arm, slice int, joinable bool) uint64 {
-	w := uint64(min(max(attempt, 0), maxAttempt))<<attemptShift | uint64(source)<<sourceShift |
-		uint64(slice)<<sliceShift | uint64(arm)<<armShift
-	if joinable {
+// what is what an entry says of its prediction beside id, time and plan.
+type what struct {
+	source   int
+	attempt  int32
+	arm      Arm
+	slice    int // of the baseline; 0 for the canary
+	joinable bool
+}
+
+func packWhat(e what) uint64 {
+	w := uint64(min(max(e.attempt, 0), maxAttempt))<<attemptShift | uint64(e.source)<<sourceShift |
+		uint64(e.slice)<<sliceShift | uint64(e.arm)<<armShift
+	if e.joinable {
 		w |= 1 << joinableShift
 	}
 	return w

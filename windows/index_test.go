@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -72,7 +73,7 @@ func checkKey(t *testing.T, x *index, key uint64, want map[uint64][]int64, floor
 func TestSlotFields(t *testing.T) {
 	for _, ms := range []int64{-MaxTimeMs, -1, 0, 1_760_000_400_000, MaxTimeMs} {
 		for _, attempt := range []int32{-1, 0, 1, maxAttempt, math.MaxInt32} {
-			s := slot{when: packWhen(ms, MaxPlans), what: packWhat(MaxSources, attempt, Canary, 7, true)}
+			s := slot{when: packWhen(ms, MaxPlans), what: packWhat(what{MaxSources, attempt, Canary, 7, true})}
 			for i := range MaxOutcomes {
 				if !s.match(i) || s.match(i) {
 					t.Errorf("outcome %d isn't new once", i)
@@ -86,18 +87,18 @@ func TestSlotFields(t *testing.T) {
 			}
 		}
 	}
-	a := slot{when: packWhen(5, 3), what: packWhat(2, 1, Baseline, 4, true)}
+	a := slot{when: packWhen(5, 3), what: packWhat(what{2, 1, Baseline, 4, true})}
 	for name, b := range map[string]slot{
 		"plan":    {when: packWhen(5, 4), what: a.what},
-		"source":  {when: a.when, what: packWhat(3, 1, Baseline, 4, true)},
-		"attempt": {when: a.when, what: packWhat(2, 2, Baseline, 4, true)},
-		"arm":     {when: a.when, what: packWhat(2, 1, Canary, 4, true)},
+		"source":  {when: a.when, what: packWhat(what{3, 1, Baseline, 4, true})},
+		"attempt": {when: a.when, what: packWhat(what{2, 2, Baseline, 4, true})},
+		"arm":     {when: a.when, what: packWhat(what{2, 1, Canary, 4, true})},
 	} {
 		if a.identity() == b.identity() {
 			t.Errorf("another %s has the same identity", name)
 		}
 	}
-	same := slot{when: packWhen(9, 3), what: packWhat(2, 1, Baseline, 0, false)}
+	same := slot{when: packWhen(9, 3), what: packWhat(what{2, 1, Baseline, 0, false})}
 	if a.match(3); a.identity() != same.identity() {
 		t.Error("time, slice, joinable or what matched is part of the identity")
 	}
@@ -120,11 +121,9 @@ func BenchmarkIndex(b *testing.B) {
 			runtime.GC()
 			x, n := build()
 			b.ReportAllocs()
-			cpu0 := cpuNow()
 			for b.Loop() {
 				run(x, n)
 			}
-			cpuMetric(b, cpu0)
 			b.ReportMetric(float64(x.bytes())/pending, "bytes/entry")
 		})
 	}
@@ -149,6 +148,34 @@ func BenchmarkIndex(b *testing.B) {
 			b.Fatal("a key is there that was never inserted")
 		}
 	})
+}
+
+// BenchmarkGoMap is the same insertion and expiry with a Go map, to compare in the same run.
+func BenchmarkGoMap(b *testing.B) {
+	const pending = 1_000_000
+	key := func(n int64) (k [16]byte) {
+		binary.LittleEndian.PutUint64(k[:], keyOf(n))
+		binary.LittleEndian.PutUint64(k[8:], uint64(n))
+		return k
+	}
+	m := map[[16]byte]uint64{}
+	n := int64(0)
+	step := func() {
+		if _, known := m[key(n)]; known {
+			b.Fatal("a new key is there")
+		}
+		m[key(n)] = uint64(n)
+		delete(m, key(n-pending))
+		n++
+	}
+	for n < 3*pending {
+		step()
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		step()
+	}
 }
 
 // keyOf scrambles a number (splitmix64).

@@ -72,13 +72,13 @@ func (w *joinedWindow) count(arm Arm, slice int) {
 	}
 }
 
-// match adds an outcome; first says that it is its prediction's first, copied that it isn't to be counted among the matched ones.
-func (j *joinedWindows) match(i, outcome int, s *slot, first, copied bool) {
+// match adds an outcome of a prediction; copied says that it isn't to be counted among the matched ones.
+func (j *joinedWindows) match(i, outcome int, s *slot, copied bool) {
 	words := j.words(i, outcome)
 	if !copied {
 		words[wordMatched]++
 	}
-	if !first {
+	if !s.match(outcome) {
 		return
 	}
 	words[s.arm()]++

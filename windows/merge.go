@@ -200,16 +200,32 @@ func (t *Traffic) add(u *Traffic) {
 		t.Slices[i] += u.Slices[i]
 	}
 	t.Hosts = addHosts(t.Hosts, u.Hosts)
-	if len(u.Units) > 0 {
-		t.Units = append(t.Units, u.Units...)
-		slices.SortFunc(t.Units, func(a, b UnitSight) int {
-			if a.Unit != b.Unit {
-				return bySight(a, b)
-			}
-			return bySight(UnitSight{a.Pick, 0}, UnitSight{b.Pick, 0})
-		})
-		t.Units = slices.CompactFunc(t.Units, func(a, b UnitSight) bool { return a.Unit == b.Unit })
+	t.Units = mergeSights(t.Units, u.Units)
+}
+
+// mergeSights adds two ascending lists of sights into dst's memory, and returns it: of one unit, the smallest pick stays.
+func mergeSights(dst, add []UnitSight) []UnitSight {
+	if len(add) == 0 {
+		return dst
 	}
+	i, j := len(dst)-1, len(add)-1
+	dst = slices.Grow(dst, len(add))[:len(dst)+len(add)]
+	at := len(dst) - 1
+	for ; j >= 0; at-- { // from the back, so that nothing is overwritten before it is read
+		switch {
+		case i >= 0 && dst[i].Unit > add[j].Unit:
+			dst[at] = dst[i]
+			i--
+		case i >= 0 && dst[i].Unit == add[j].Unit:
+			dst[at] = UnitSight{dst[i].Unit, min(dst[i].Pick, add[j].Pick)}
+			i--
+			j--
+		default:
+			dst[at] = add[j]
+			j--
+		}
+	}
+	return slices.Delete(dst, i+1, at+1) // as many as were in both
 }
 
 // firstSights keeps every unit in one arm: that of the smallest pick, the baseline if they are equal.

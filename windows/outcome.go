@@ -64,13 +64,13 @@ func (s *Stage) namedBy(e *schemas.Event) (name int32, latenessMs, withinMs int6
 // rememberOutcome looks for an earlier copy of an outcome in its partition that happened at or after a time, and notes this one.
 func (s *Stage) rememberOutcome(src *source, e *schemas.Event, w *waiting, after int64) bool {
 	key := identityOf(w.key, e.Name, e.EventID)
-	what := packWhat(src.place, 0, 0, 0, false)
+	packed := packWhat(what{source: src.place})
 	for f := s.outcomes.find(key); ; {
 		known := f.next()
 		if known == nil {
 			break
 		}
-		if known.what != what {
+		if known.what != packed {
 			continue
 		}
 		copied := known.timeMs() >= after
@@ -84,7 +84,7 @@ func (s *Stage) rememberOutcome(src *source, e *schemas.Event, w *waiting, after
 		s.stats.ForgottenOutcomes++
 		return false
 	}
-	s.outcomes.insert(slot{key: key, when: packWhen(w.timeMs, 0), what: what})
+	s.outcomes.insert(slot{key: key, when: packWhen(w.timeMs, 0), what: packed})
 	return false
 }
 
@@ -234,7 +234,7 @@ func (s *Stage) match(r *rollout, at int, w *waiting, e *slot) Class {
 	if !found {
 		return Late
 	}
-	joined.match(i, at, e, e.match(at), w.copied)
+	joined.match(i, at, e, w.copied)
 	if !w.copied {
 		s.open[schemas.KindOutcome]++
 	}

@@ -32,7 +32,7 @@ func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
 	entry := slot{
 		key:  id,
 		when: packWhen(e.TimeMs, r.slot),
-		what: packWhat(src.place, e.Attempt, arm, max(slice, 0), joins(r, e)),
+		what: packWhat(what{src.place, e.Attempt, arm, max(slice, 0), joins(r, e)}),
 	}
 	copied, lost := s.remember(r, src, entry)
 	if copied {
@@ -45,7 +45,7 @@ func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
 		j.over = j.over || lost
 	}
 	o.part.Overflow = o.part.Overflow || lost
-	s.countPrediction(r, l, o, arm, e, id, slice)
+	s.countPrediction(r, l, o, placed{e, arm, id, slice})
 	return Counted
 }
 
@@ -66,16 +66,24 @@ func predictionSlice(e *schemas.Event, id uint64) int {
 	return sliceOfHash(id)
 }
 
+// placed is a prediction with what was found out about it.
+type placed struct {
+	*schemas.Event
+	arm   Arm
+	id    uint64 // its hash
+	slice int    // of calibration; -1 in the canary
+}
+
 // countPrediction puts a prediction into its open window.
-func (s *Stage) countPrediction(r *rollout, l *lane, o *openWindow, arm Arm, e *schemas.Event, id uint64, slice int) {
-	rows := s.shop.rowsOf(&r.serving, o, arm, 0)
-	rows.addPrediction(&r.serving, e, slice)
-	s.shop.reduceFull(&r.serving, o, rows, arm, 0)
-	o.part.Traffic[arm].countPrediction(e, slice)
-	o.hosts[arm].count(e.Host, 1, 0)
-	if len(e.Unit) > 0 && !e.Shadow {
-		if unit := max(xxhash.Sum64(e.Unit), 1); l.units.fresh(unit) {
-			o.units.add(UnitSight{unit, id}, arm)
+func (s *Stage) countPrediction(r *rollout, l *lane, o *openWindow, p placed) {
+	rows := s.shop.rowsOf(&r.serving, o, p.arm, 0)
+	rows.addPrediction(&r.serving, p.Event, p.slice)
+	s.shop.reduceFull(&r.serving, o, rows)
+	o.part.Traffic[p.arm].countPrediction(p.Event, p.slice)
+	o.hosts[p.arm].count(p.Host, 1, 0)
+	if len(p.Unit) > 0 && !p.Shadow {
+		if unit := max(xxhash.Sum64(p.Unit), 1); l.units.fresh(unit) {
+			o.units.add(UnitSight{unit, p.id}, p.arm)
 		}
 	}
 	o.counted++
@@ -141,7 +149,7 @@ func (s *Stage) passOver(src *source, e *schemas.Event) Class {
 	if s.predictions.len() >= s.limits.PendingPredictions/2 {
 		return Other
 	}
-	entry := slot{key: max(xxhash.Sum64(e.ID), 1), when: packWhen(e.TimeMs, otherPlan), what: packWhat(src.place, 0, 0, 0, false)}
+	entry := slot{key: max(xxhash.Sum64(e.ID), 1), when: packWhen(e.TimeMs, otherPlan), what: packWhat(what{source: src.place})}
 	for f := s.predictions.find(entry.key); ; {
 		known := f.next()
 		if known == nil {
@@ -168,5 +176,6 @@ func (s *Stage) predictionStale(e *slot) bool {
 	if e.joinable() && e.timeMs() >= r.joinFloor {
 		return false
 	}
-	return r.rememberedTo(e.timeMs()) <= minus(s.sources[e.source()].high[schemas.KindPrediction], r.LatenessMs)
+	watermark := minus(s.sources[e.source()].high[schemas.KindPrediction], r.LatenessMs)
+	return e.timeMs()+r.WidthMs+r.withinMax <= watermark // at or above rememberedTo
 }

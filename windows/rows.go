@@ -56,6 +56,8 @@ func newLayout(p *Plan, kind PartKind) layout {
 
 // A rowSet holds the rows of one arm (and, of samples, one name) in Arrow builders, until they are reduced.
 type rowSet struct {
+	arm    Arm
+	name   int // which sample the rows are of; 0 of predictions
 	rows   int
 	number *array.Float64Builder // latency, or a sample's value
 	flags  *array.Uint8Builder
@@ -145,8 +147,8 @@ type reducer struct {
 	picked [][]float64
 }
 
-// reduce adds a row set to the arm's cells, and empties it. For samples, name says which sample the rows are of.
-func (d *reducer) reduce(l *layout, r *rowSet, arm Arm, name int, cells []Cell) {
+// reduce adds a row set to the part's cells, and empties it.
+func (d *reducer) reduce(l *layout, r *rowSet, p *Part) {
 	if r.rows == 0 {
 		return
 	}
@@ -160,15 +162,15 @@ func (d *reducer) reduce(l *layout, r *rowSet, arm Arm, name int, cells []Cell) 
 		defer values.Release()
 		d.all = append(d.all, values.Float64Values())
 	}
-	rows := Rows{Len: r.rows, Arm: arm, Flags: flags.Uint8Values(), Tally: &d.tally}
+	rows := Rows{Len: r.rows, Arm: r.arm, Flags: flags.Uint8Values(), Tally: &d.tally}
 	if l.kind == Resources {
 		rows.Sample = number.Float64Values()
 	} else {
 		rows.Latency = number.Float64Values()
 	}
 	for i := range l.uses {
-		if use := &l.uses[i]; l.kind == Serving || use.names[0] == name {
-			d.run(use, rows, slice.Uint8Values(), &cells[i])
+		if use := &l.uses[i]; l.kind == Serving || use.names[0] == r.name {
+			d.run(use, rows, slice.Uint8Values(), &p.Cells[r.arm][i])
 		}
 	}
 	r.rows = 0

@@ -14,7 +14,7 @@ import (
 
 var (
 	seedFlag   = flag.Uint64("seed", 1, "first seed of the random tests")
-	roundsFlag = flag.Int("rounds", 12, "seeds that each random test runs")
+	roundsFlag = flag.Int("rounds", 8, "seeds that each random test runs")
 )
 
 // eachSeed runs a random test for some seeds, and names the seed in what fails.

@@ -114,14 +114,15 @@ func (w *workshop) rowsOf(l *layout, o *openWindow, arm Arm, name int) *rowSet {
 		} else {
 			o.rows[place] = newRowSet(l, w.memory)
 		}
+		o.rows[place].arm, o.rows[place].name = arm, name
 	}
 	return o.rows[place]
 }
 
 // reduceFull reduces a row set that has reached MaxRows.
-func (w *workshop) reduceFull(l *layout, o *openWindow, r *rowSet, arm Arm, name int) {
+func (w *workshop) reduceFull(l *layout, o *openWindow, r *rowSet) {
 	if r.rows >= MaxRows {
-		w.reducer.reduce(l, r, arm, name, o.part.Cells[arm])
+		w.reducer.reduce(l, r, o.part)
 	}
 }
 
@@ -131,8 +132,7 @@ func (w *workshop) seal(l *layout, o *openWindow, known *unitMemory) *Part {
 		if r == nil {
 			continue
 		}
-		arm := Arm(place % Arms)
-		w.reducer.reduce(l, r, arm, place/Arms, o.part.Cells[arm])
+		w.reducer.reduce(l, r, o.part)
 		w.rows[l] = append(w.rows[l], r)
 		o.rows[place] = nil
 	}
