@@ -380,8 +380,9 @@ func (o *oracle) flag(key string) (bool, bool) {
 	return b, true
 }
 
-// strictTime is the grammar of RFC 3339; the standard library also lets "T3:04:05" and a comma in the fraction pass.
-var strictTime = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
+// strictTime is the grammar of RFC 3339; the standard library also lets "T3:04:05", a comma in the
+// fraction and a zone of 24 hours pass.
+var strictTime = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 func (o *oracle) time() int64 {
 	var ms float64

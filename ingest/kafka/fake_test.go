@@ -172,4 +172,3 @@ func (n *switchedNetwork) set(cut bool) {
 		n.conns[0].Close()
 	}
 }
-

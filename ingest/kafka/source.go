@@ -76,7 +76,7 @@ type Source struct {
 
 	mu      sync.Mutex
 	next    []int64       // per partition: after what Next has handed over
-	resumes map[int]int64 // asked for by Resume, not yet done
+	resumes map[int]int64 // asked for by Resume, not yet done; nil: none
 	wake    context.CancelFunc
 
 	pump pump
@@ -91,7 +91,7 @@ type delivery struct {
 // Source starts reading. It fails if a topic doesn't exist or no broker can tell its offsets.
 func (c *Client) Source(ctx context.Context, o SourceOptions) (*Source, error) {
 	s := &Source{
-		client: c, group: o.Group, index: map[ingest.Partition]int{}, resumes: map[int]int64{},
+		client: c, group: o.Group, index: map[ingest.Partition]int{},
 		out: make(chan delivery, batchesAhead), free: make(chan *batch, keptBatches), done: make(chan struct{}),
 	}
 	for _, t := range o.Topics {
@@ -259,6 +259,9 @@ func (s *Source) Resume(p ingest.Partition, offset int64) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.resumes == nil {
+		s.resumes = map[int]int64{}
+	}
 	s.resumes[i] = offset
 	if s.wake != nil {
 		s.wake()

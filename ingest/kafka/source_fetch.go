@@ -32,9 +32,9 @@ type pump struct {
 type partitionState struct {
 	decoder    ingest.Decoder
 	want       schemas.Kind // the only kind of event in it
-	next       int64     // offset expected; what is below was read already
-	halted     bool      // after a gap
-	retry      time.Time // resting until then after an error; zero: not
+	next       int64        // offset expected; what is below was read already
+	halted     bool         // after a gap
+	retry      time.Time    // resting until then after an error; zero: not
 	complained time.Time
 	complaint  string
 }
@@ -82,9 +82,7 @@ func (s *Source) prepare(ctx context.Context) context.Context {
 	poll, cancel := s.untilRetry(ctx)
 	s.wake = cancel
 	resumes := s.resumes
-	if len(resumes) > 0 {
-		s.resumes = map[int]int64{}
-	}
+	s.resumes = nil
 	s.mu.Unlock()
 	for i, offset := range resumes {
 		state := &s.pump.states[i]
