@@ -52,7 +52,7 @@ type order struct {
 
 // How often stage one does what is not driven by events.
 const (
-	tickEvery     = 250 * time.Millisecond
+	tickEvery     = 100 * time.Millisecond
 	recoveryEvery = 10 * time.Second
 	endsEvery     = time.Second
 	// sinceMargin is how much earlier than a rollout's start records are looked for by their own time.
@@ -127,7 +127,7 @@ func (c *counter) read(ctx context.Context, recovery *windows.Recovery) error {
 				asked = now
 				c.rule(ctx, now)
 			}
-			if now.Sub(kept) >= recoveryEvery {
+			if now.Sub(kept) >= c.crash.recoveryEvery() {
 				kept = now
 				err = c.keepRecovery(ctx)
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // A Point is a place where a failure drill may kill the process: STREAMCANARY_CRASH_AT=<point>[:n] sends it SIGKILL when it
@@ -69,6 +70,14 @@ func newDrill(value string) *drill {
 	d := &drill{at: Point(name)}
 	d.left.Store(n)
 	return d
+}
+
+// recoveryEvery is how often a recovery point is kept: in a drill so often that a restart finds one from the thick of the traffic.
+func (d *drill) recoveryEvery() time.Duration {
+	if d != nil {
+		return tickEvery
+	}
+	return recoveryEvery
 }
 
 // pass kills the process if this is the point and the time.

@@ -18,7 +18,7 @@ import (
 // killAt lists the points and which passing of each is the last thing that the process does: some early, some in the thick of the
 // traffic, some at the rollback.
 var killAt = []string{
-	"after-poll:3", "mid-batch:5", "after-count:7", "before-part-append:50", "after-part-append:120", "after-flush:1", "after-recovery-append:1",
+	"after-poll:3", "after-poll:20", "mid-batch:5", "after-count:7", "before-part-append:50", "after-part-append:120", "after-flush:4", "after-recovery-append:1", "after-recovery-append:6", "after-recovery-append:9",
 	"before-commit:1", "after-commit:1", "after-applied-append:1", "after-journal-read:200", "after-judge:60", "before-head-save:1",
 	"before-head-save:3", "after-head-save:1", "after-head-save:3", "after-publish:1", "after-publish:3", "after-route:1",
 	"after-deliver:1", "after-deliver:3", "before-ack-append:1", "after-ack-append:1", "before-ack-append:3", "after-ack-append:3", "after-periodic-save:1",
