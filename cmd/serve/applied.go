@@ -20,6 +20,7 @@ func (c *court) spec(ctx context.Context, s bus.Spec) error {
 	}
 	d := c.desks[s.Rollout]
 	if s.Deleted {
+		c.board.accept(s.Rollout)
 		if d != nil && finished(&d.head) {
 			delete(c.desks, s.Rollout)
 			c.models.CompareAndDelete(d.rollout.Model, owner{s.Rollout, d.head.State.Epoch})
@@ -29,42 +30,39 @@ func (c *court) spec(ctx context.Context, s bus.Spec) error {
 	a, r, err := DecodeApplication(s.Body)
 	switch {
 	case err != nil:
-		c.log.Error().Err(err).Str("rollout", s.Rollout).Msg("this rollout can't be read: it is not judged")
+		c.refuse(s.Rollout, &a, err)
 		return nil
 	case a.Delete:
 		return c.deletion(ctx, &a, d)
 	case d != nil && d.application.ID == a.ID:
 		return nil
-	case r.Name != s.Rollout:
-		c.log.Error().Str("rollout", s.Rollout).Str("name", r.Name).Msg("this rollout stands under another name: it is not judged")
+	}
+	if err := c.mayJudge(s.Rollout, r); err != nil {
+		c.refuse(s.Rollout, &a, err)
 		return nil
 	}
-	if err := c.config.Fits(r); err != nil {
-		c.log.Error().Err(err).Str("rollout", s.Rollout).Msg("this rollout doesn't fit the configuration: it is not judged")
-		return nil
-	}
-	if need := 2 * life(r); c.retention >= 0 && c.retention < need {
-		c.log.Error().Str("rollout", r.Name).Dur("retention", c.retention).Dur("needed", need).
-			Msg("the window journal " + JournalTopic + " keeps its records for too short a time for this rollout: raise the topic's retention.ms, or lower the stage's max; it is not judged")
-		return nil
-	}
-	if other := c.judging(r.Model, r.Name); other != "" {
-		c.log.Error().Str("rollout", r.Name).Str("active", other).Str("model", r.Model).Msg("the model has an active rollout: delete that one first")
-		return nil
-	}
+	c.board.accept(s.Rollout)
 	return c.apply(ctx, &a, r)
 }
 
-// life is how long a rollout's windows may matter: its stages, and the longest time until an outcome.
-func life(r *schemas.Rollout) time.Duration {
-	all, within := time.Duration(0), time.Duration(0)
-	for _, s := range r.Stages {
-		all += s.Max
+// mayJudge says why a rollout can't be judged here.
+func (c *court) mayJudge(name string, r *schemas.Rollout) error {
+	if r.Name != name {
+		return fmt.Errorf("rollout %s stands under the name %s", r.Name, name)
 	}
-	for _, o := range r.Outcomes {
-		within = max(within, o.Within)
+	if err := c.config.Fits(r); err != nil {
+		return err
 	}
-	return all + within
+	if other := c.judging(r.Model, r.Name); other != "" {
+		return fmt.Errorf("model %s has an active rollout, %s: delete that one first", r.Model, other)
+	}
+	return nil
+}
+
+// refuse says that a rollout is not judged, and why: to the log, and to whoever asks.
+func (c *court) refuse(name string, a *Application, why error) {
+	c.log.Error().Err(why).Str("rollout", name).Msg("this rollout is not judged")
+	c.board.refuse(Standing{Rollout: name, Application: a.ID, Refused: why.Error()})
 }
 
 // judging is the active rollout of a model, other than one's own; "" if there is none.

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"slices"
+	"strings"
 	"sync"
 
 	"streamcanary/cmd/engine"
@@ -20,15 +21,19 @@ type Standing struct {
 	Seq      int64            `json:"seq"`
 	Routes   []schemas.Route  `json:"routes,omitempty"`
 	Lost     string           `json:"lost,omitempty"` // why this process no longer decides for it
+	// Refused says why the rollout is not judged at all, and Application whose request that was; nothing else is set then.
+	Refused     string `json:"refused,omitempty"`
+	Application string `json:"application,omitempty"`
 	engine.Report
 	Why *schemas.Reason `json:"why,omitempty"` // of the last decision but the start
 }
 
 // board has the newest standing of every rollout, for other goroutines to read.
 type board struct {
-	mu    sync.Mutex
-	all   []Standing
-	watch func([]Standing)
+	mu      sync.Mutex
+	all     []Standing
+	refused []Standing // by rollout
+	watch   func([]Standing)
 }
 
 // Standings returns them, by rollout.
@@ -36,6 +41,36 @@ func (b *board) Standings() []Standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.all)
+}
+
+// refuse adds a rollout that is not judged, in place of what was refused under its name before.
+func (b *board) refuse(s Standing) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i, there := slices.BinarySearchFunc(b.refused, s.Rollout, byRollout)
+	if there {
+		b.refused[i] = s
+		return
+	}
+	b.refused = slices.Insert(b.refused, i, s)
+}
+
+// accept forgets a refusal.
+func (b *board) accept(rollout string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i, there := slices.BinarySearchFunc(b.refused, rollout, byRollout); there {
+		b.refused = slices.Delete(b.refused, i, i+1)
+	}
+}
+
+func byRollout(s Standing, rollout string) int { return strings.Compare(s.Rollout, rollout) }
+
+// Everything is the standings, and then the rollouts that are not judged. A refused change of a judged rollout stands in both.
+func (b *board) Everything() []Standing {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Concat(b.all, b.refused)
 }
 
 // show brings the board up to date.

@@ -64,10 +64,10 @@ func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-func (e *endpoints) rollouts(w http.ResponseWriter, _ *http.Request) { answer(w, e.board.Standings()) }
+func (e *endpoints) rollouts(w http.ResponseWriter, _ *http.Request) { answer(w, e.board.Everything()) }
 
 func (e *endpoints) rollout(w http.ResponseWriter, r *http.Request) {
-	for _, s := range e.board.Standings() {
+	for _, s := range e.board.Everything() {
 		if s.Rollout == r.PathValue("name") {
 			answer(w, s)
 			return

@@ -75,7 +75,10 @@ func writeWhole(path string, data []byte, mode os.FileMode) error {
 
 // writeTrust leaves the public key where subscribers on this machine find it.
 func writeTrust(c *schemas.Config, key *schemas.SigningKey) (string, error) {
-	path := trustFile(c)
+	path, err := filepath.Abs(trustFile(c)) // whoever reads the address file may stand in another folder
+	if err != nil {
+		return "", fmt.Errorf("find the key folder: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", fmt.Errorf("make the key folder: %w", err)
 	}
