@@ -22,8 +22,7 @@ import (
 type reach struct {
 	config, data string
 	nats, kafka  []string
-	trust        string
-	mayReadKafka bool
+	left         string // the data folder whose serve has left the NATS addresses; "": they are from elsewhere
 }
 
 // reachFlags adds the flags that say where a running service is.
@@ -74,14 +73,14 @@ func (r *reach) addresses(c *console) (serve.Addresses, *schemas.Config, error) 
 			a.Kafka = left.Kafka
 		}
 		if len(a.NATS) == 0 {
-			a.NATS = left.NATS
+			a.NATS, r.left = left.NATS, config.Data
 		}
 		a.Trust, a.HTTP = left.Trust, left.HTTP
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return a, nil, err
 	}
 	if len(r.nats) > 0 {
-		a.NATS = r.nats
+		a.NATS, r.left = r.nats, ""
 	}
 	if len(a.NATS) == 0 {
 		return a, nil, fmt.Errorf("where is NATS? No serve has run on the data folder %s: name it with --data, or name the servers with --nats-urls or --config", config.Data)
@@ -100,6 +99,9 @@ func (r *reach) bus(ctx context.Context, c *console) (*bus.Bus, serve.Addresses,
 		return nil, a, err
 	}
 	b, err := bus.Connect(ctx, o)
+	if err != nil && r.left != "" {
+		err = fmt.Errorf("the serve on the data folder %s isn't running, or its NATS isn't: %w", r.left, err)
+	}
 	return b, a, err
 }
 

@@ -31,7 +31,15 @@ func logCommand(c *console, use, short string, follow bool) *cobra.Command {
 				return err
 			}
 			defer b.Close()
-			return b.Log(cmd.Context(), bus.LogQuery{Model: model, Follow: follow}, func(l bus.Logged) error { return printLogged(c, &l) })
+			some := false
+			err = b.Log(cmd.Context(), bus.LogQuery{Model: model, Follow: follow}, func(l bus.Logged) error {
+				some = true
+				return printLogged(c, &l)
+			})
+			if err == nil && !some && !follow {
+				fmt.Fprintln(c.err, "no decisions yet")
+			}
+			return err
 		},
 	}
 	reachFlags(cmd, &r)
@@ -117,6 +125,9 @@ before it. Exits with 1 at the first one that is not so.`,
 			})
 			if err != nil {
 				return err
+			}
+			if c.json {
+				return json.NewEncoder(c.out).Encode(map[string]any{"type": "verified", "decisions": checked})
 			}
 			fmt.Fprintf(c.err, "%d decisions: every signature and every link is good\n", checked)
 			return nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,13 +46,13 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 			if err != nil {
 				return err
 			}
-			b, _, err := r.bus(cmd.Context(), c)
+			b, at, err := r.bus(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
 			defer b.Close()
 			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, At: now(), Actor: person(comment)}
-			return apply(cmd.Context(), c, b, application{a, parsed, again})
+			return apply(cmd.Context(), c, b, application{a, parsed, again, at})
 		},
 	}
 	rolloutFlag(cmd, &file)
@@ -69,6 +68,7 @@ type application struct {
 	serve.Application
 	rollout *schemas.Rollout
 	again   bool
+	at      serve.Addresses
 }
 
 func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
@@ -83,11 +83,71 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	if _, err := b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: revision}); err != nil {
 		return err
 	}
-	if c.json {
-		return json.NewEncoder(c.out).Encode(map[string]any{"type": "applied", "rollout": a.rollout.Name, "model": a.rollout.Model, "from": a.From, "application": a.ID})
+	epoch, err := takenUp(ctx, b, &a)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(c.err, "rollout %s is applied: windows from %s on are judged\nnext: streamcanary rollout show %s\n", a.rollout.Name, a.From, a.rollout.Name)
+	if c.json {
+		return json.NewEncoder(c.out).Encode(map[string]any{"type": "applied", "rollout": a.rollout.Name, "model": a.rollout.Model,
+			"from": a.From, "application": a.ID, "epoch": epoch})
+	}
+	if epoch == 0 {
+		fmt.Fprintf(c.err, "rollout %s is applied, but within %s no serve has taken it up: one that runs on this NATS will\n", a.rollout.Name, takenUpWithin)
+		return nil
+	}
+	fmt.Fprintf(c.err, "rollout %s is applied, epoch %d: windows from %s on are judged\nnext: streamcanary rollout show %s\n",
+		a.rollout.Name, epoch, a.From, a.rollout.Name)
 	return nil
+}
+
+// takenUpWithin is how long apply waits for the service to begin the epoch; without it the file waits for a service.
+const takenUpWithin = 5 * time.Second
+
+// takenUp waits until the service has begun the epoch that was asked for, and returns its number; 0: it hasn't. A refusal is an error.
+func takenUp(ctx context.Context, b *bus.Bus, a *application) (int64, error) {
+	for began := time.Now(); time.Since(began) < takenUpWithin; {
+		head, _, err := b.LoadHead(ctx, a.rollout.Name)
+		if err == nil && head.State.Terms.Application == a.ID {
+			return head.State.Epoch, nil
+		}
+		if err != nil && !errors.Is(err, bus.ErrNotFound) {
+			return 0, err
+		}
+		if why := refusal(ctx, &a.at, a.rollout.Name); why != nil && why.Application == a.ID {
+			return 0, fmt.Errorf("the service refuses rollout %s: %s; apply it again when that is mended, or delete it", a.rollout.Name, why.Refused)
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+// refusal is what the running service says about a rollout that it doesn't judge; nil: nothing, or it can't be asked.
+func refusal(ctx context.Context, at *serve.Addresses, name string) *serve.Standing {
+	if at.HTTP == "" {
+		return nil
+	}
+	all, err := serve.Ask(ctx, at.HTTP)
+	if err != nil {
+		return nil
+	}
+	for i := range all {
+		if all[i].Rollout == name && all[i].Refused != "" {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// pause waits, at most until the context ends.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // mayApply refuses what would change a running epoch, and a second active rollout of one model. It returns the revision of
@@ -100,32 +160,37 @@ func mayApply(ctx context.Context, b *bus.Bus, a *application) (uint64, error) {
 	revision := uint64(0)
 	for _, s := range specs {
 		head, _, err := b.LoadHead(ctx, s.Rollout)
-		if errors.Is(err, bus.ErrNotFound) {
-			head.State.Status = decisions.StatusPreparing
-		} else if err != nil {
+		begun := err == nil
+		if err != nil && !errors.Is(err, bus.ErrNotFound) {
 			return 0, err
 		}
+		state := &head.State
 		_, there, err := serve.DecodeApplication(s.Body)
 		if s.Rollout != a.rollout.Name {
-			if err == nil && there.Model == a.rollout.Model && !head.State.Status.Ended() {
+			if err == nil && there.Model == a.rollout.Model && !state.Status.Ended() {
 				return 0, fmt.Errorf("model %s has an active rollout, %s (%s): end it first with `streamcanary rollout delete %s`",
-					there.Model, s.Rollout, head.State.Status, s.Rollout)
+					there.Model, s.Rollout, statusOf(state), s.Rollout)
 			}
 			continue
 		}
 		revision = s.Revision
-		switch {
-		case a.again:
-		case head.State.Status.Ended():
-			return 0, fmt.Errorf("rollout %s is %s in epoch %d, and stays so: --new-epoch starts it afresh", s.Rollout, head.State.Status, head.State.Epoch)
-		case err == nil && there.Sha256 == a.rollout.Sha256:
-			return 0, fmt.Errorf("rollout %s runs already (%s, epoch %d), from this very file", s.Rollout, head.State.Status, head.State.Epoch)
-		default:
-			return 0, fmt.Errorf("rollout %s runs already (%s, epoch %d), from another file: a running epoch never changes; --new-epoch starts afresh",
-				s.Rollout, head.State.Status, head.State.Epoch)
+		if begun && !a.again { // a file that no service has taken up may be replaced
+			return 0, standsAlready(state, s.Rollout, err == nil && there.Sha256 == a.rollout.Sha256)
 		}
 	}
 	return revision, nil
+}
+
+// standsAlready says why a rollout can't be applied again without a new epoch.
+func standsAlready(s *decisions.State, name string, same bool) error {
+	switch {
+	case s.Status.Ended():
+		return fmt.Errorf("rollout %s is %s in epoch %d, and stays so: --new-epoch starts it afresh", name, s.Status, s.Epoch)
+	case same:
+		return fmt.Errorf("rollout %s runs already (%s, epoch %d), from this very file", name, s.Status, s.Epoch)
+	}
+	return fmt.Errorf("rollout %s runs already (%s, epoch %d), from another file: a running epoch never changes; --new-epoch starts afresh",
+		name, s.Status, s.Epoch)
 }
 
 func startTime(text string) (schemas.Time, error) {
@@ -150,86 +215,6 @@ func person(comment string) schemas.Actor {
 	return schemas.Actor{Kind: "person", Name: name, Comment: comment}
 }
 
-func listCommand(c *console) *cobra.Command {
-	var r reach
-	cmd := &cobra.Command{
-		Use: "list", Short: "List the rollouts and where they stand", Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, _, err := r.bus(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			specs, err := b.Specs(cmd.Context())
-			if err != nil {
-				return err
-			}
-			t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-			if !c.json {
-				fmt.Fprintln(t, "ROLLOUT\tMODEL\tBASELINE\tCANARY\tSTATUS\tEPOCH\tDECISIONS\tEVENT TIME")
-			}
-			for _, s := range specs {
-				head, _, err := b.LoadHead(cmd.Context(), s.Rollout)
-				if err != nil && !errors.Is(err, bus.ErrNotFound) {
-					return err
-				}
-				if err := listLine(c, t, s, &head.State); err != nil {
-					return err
-				}
-			}
-			return t.Flush()
-		},
-	}
-	reachFlags(cmd, &r)
-	return cmd
-}
-
-func listLine(c *console, t *tabwriter.Writer, s bus.Spec, state *decisions.State) error {
-	if c.json {
-		return json.NewEncoder(c.out).Encode(map[string]any{
-			"type": "rollout", "rollout": s.Rollout, "model": state.Terms.Model, "baseline": state.Terms.Baseline, "canary": state.Terms.Canary,
-			"status": statusOf(state), "epoch": state.Epoch, "seq": state.Seq, "event_time": schemas.Time(state.EventMs),
-		})
-	}
-	_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", s.Rollout, state.Terms.Model, state.Terms.Baseline, state.Terms.Canary,
-		statusOf(state), state.Epoch, state.Seq, schemas.Time(state.EventMs))
-	return err
-}
-
-// statusOf is the rollout's status; one that the service hasn't taken up is "applied".
-func statusOf(s *decisions.State) string {
-	if s.Status == "" {
-		return "applied"
-	}
-	return string(s.Status)
-}
-
-func oneName(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return errors.New("name one rollout; `streamcanary rollout list` lists them")
-	}
-	return nil
-}
-
-func showCommand(c *console) *cobra.Command {
-	var r reach
-	cmd := &cobra.Command{
-		Use: "show NAME", Short: "Show one rollout: its record, the last decision and why", Args: oneName,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			head, err := loadHead(cmd.Context(), c, &r, args[0])
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return json.NewEncoder(c.out).Encode(head)
-			}
-			return printHead(c.out, &head)
-		},
-	}
-	reachFlags(cmd, &r)
-	return cmd
-}
-
 func explainCommand(c *console) *cobra.Command {
 	var r reach
 	cmd := &cobra.Command{
@@ -242,7 +227,7 @@ func explainCommand(c *console) *cobra.Command {
 			defer b.Close()
 			s, err := b.Spec(cmd.Context(), args[0])
 			if err != nil {
-				return err
+				return noRollout(args[0], err)
 			}
 			_, rollout, err := serve.DecodeApplication(s.Body)
 			if err != nil {
@@ -254,22 +239,6 @@ func explainCommand(c *console) *cobra.Command {
 	}
 	reachFlags(cmd, &r)
 	return cmd
-}
-
-func loadHead(ctx context.Context, c *console, r *reach, name string) (decisions.Head, error) {
-	b, _, err := r.bus(ctx, c)
-	if err != nil {
-		return decisions.Head{}, err
-	}
-	defer b.Close()
-	head, _, err := b.LoadHead(ctx, name)
-	if !errors.Is(err, bus.ErrNotFound) {
-		return head, err
-	}
-	if _, err := b.Spec(ctx, name); err != nil {
-		return head, fmt.Errorf("there is no rollout %s: %w; `streamcanary rollout list` lists them", name, err)
-	}
-	return head, fmt.Errorf("rollout %s is applied, but no serve has taken it up: does one run on this NATS?", name)
 }
 
 func deleteCommand(c *console) *cobra.Command {
@@ -305,7 +274,7 @@ const deleteWithin = 10 * time.Second
 func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error {
 	spec, err := b.Spec(ctx, x.name)
 	if err != nil {
-		return fmt.Errorf("there is no rollout %s: %w", x.name, err)
+		return noRollout(x.name, err)
 	}
 	a, _, err := serve.DecodeApplication(spec.Body)
 	if err != nil {
@@ -319,28 +288,47 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	if spec.Revision, err = b.PutSpec(ctx, bus.Spec{Rollout: x.name, Body: body, Revision: spec.Revision}); err != nil {
 		return err
 	}
+	revision, err := ended(ctx, b, x)
+	if err != nil {
+		return err
+	}
+	if err := b.DeleteSpec(ctx, x.name, spec.Revision); err != nil {
+		return err
+	}
+	if revision > 0 {
+		if err := b.DeleteHead(ctx, x.name, revision); err != nil {
+			return err
+		}
+	}
+	if c.json {
+		return json.NewEncoder(c.out).Encode(map[string]any{"type": "deleted", "rollout": x.name})
+	}
+	fmt.Fprintf(c.err, "rollout %s is deleted\n", x.name)
+	return nil
+}
+
+// ended waits until the service has ended a rollout, and returns the revision of its record; 0: there is none.
+func ended(ctx context.Context, b *bus.Bus, x removal) (uint64, error) {
 	for began := time.Now(); ; {
 		head, revision, err := b.LoadHead(ctx, x.name)
 		if errors.Is(err, bus.ErrNotFound) {
-			return b.DeleteSpec(ctx, x.name, spec.Revision)
+			return 0, nil
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if head.State.Status.Ended() && (head.State.Saga == nil || head.State.Saga.Done() || x.force) {
-			if err := b.DeleteSpec(ctx, x.name, spec.Revision); err != nil {
-				return err
-			}
-			fmt.Fprintf(c.err, "rollout %s is deleted\n", x.name)
-			return b.DeleteHead(ctx, x.name, revision)
+		s := &head.State
+		if s.Status.Ended() && (s.Saga == nil || s.Saga.Done() || x.force) {
+			return revision, nil
 		}
-		if time.Since(began) > deleteWithin {
-			return fmt.Errorf("rollout %s is still %s after %s: does a serve run on this NATS? A rollback that is being carried out needs --force", x.name, head.State.Status, deleteWithin)
+		switch late := time.Since(began) > deleteWithin; {
+		case late && s.Saga != nil && !s.Saga.Done():
+			return 0, fmt.Errorf("rollout %s: its rollback is still being carried out: wait for it, or take --force", x.name)
+		case late:
+			return 0, fmt.Errorf("rollout %s is still %s after %s: does a serve run on this NATS? It ends the rollout as soon as one does", x.name, s.Status, deleteWithin)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return 0, err
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"text/tabwriter"
 
 	"streamcanary/cmd/engine"
-	"streamcanary/decisions"
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
@@ -124,38 +123,6 @@ func evidenceText(g *schemas.GuardrailStatus) string {
 		return fmt.Sprintf("%.1f", g.LogEvidence)
 	}
 	return fmt.Sprintf("%.1f of %.1f", g.LogEvidence, g.Threshold)
-}
-
-// printHead writes a rollout's record, for people.
-func printHead(w io.Writer, h *decisions.Head) error {
-	s := &h.State
-	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s, mode %s\n", s.Terms.Rollout, s.Terms.Model, s.Terms.Canary, s.Terms.Baseline, s.Terms.Mode)
-	fmt.Fprintf(w, "status: %s, epoch %d, %d decisions, judged up to %s\n", s.Status, s.Epoch, s.Seq, schemas.Time(s.EventMs))
-	if len(s.Routes) > 0 {
-		fmt.Fprintf(w, "routes: %s\n", routeText(s.Routes))
-	}
-	if s.Wait != nil {
-		fmt.Fprintf(w, "waiting: for %s of decision %s, until %s (attempt %d)\n", s.Wait.Want, s.Wait.Decision, schemas.Time(s.Wait.DeadlineMs), s.Wait.Attempt+1)
-	}
-	if s.Saga != nil {
-		for _, step := range s.Saga.Steps {
-			fmt.Fprintf(w, "rollback step %s: %s %s\n", step.Name, step.State, step.Why)
-		}
-	}
-	for _, a := range s.Answers {
-		fmt.Fprintf(w, "ack: %s answered %s to decision %d %s\n", a.Consumer, a.Status, a.Seq, a.Why)
-	}
-	if s.Why == nil {
-		return nil
-	}
-	fmt.Fprintf(w, "\n%s: %s\n\n", s.Why.Code, s.Why.Sentence)
-	if err := printGuardrails(w, s.Why.Guardrails); err != nil {
-		return err
-	}
-	for _, f := range s.Why.Health {
-		fmt.Fprintf(w, "health: %s: %s\n", f.Code, f.Sentence)
-	}
-	return nil
 }
 
 // routeText is e.g. "41 90.00 %, 42 10.00 %".

@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+func oneName(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return errors.New("name one rollout; `streamcanary rollout list` lists them")
+	}
+	return nil
+}
+
+// noRollout says that a rollout is not there, or why that isn't known.
+func noRollout(name string, err error) error {
+	if errors.Is(err, bus.ErrNotFound) {
+		return fmt.Errorf("there is no rollout %s; `streamcanary rollout list` lists them", name)
+	}
+	return err
+}
+
+// standings are those of the service that runs on the data folder, by rollout; none where it doesn't answer.
+func standings(ctx context.Context, a *serve.Addresses) (map[string]*serve.Standing, error) {
+	if a.HTTP == "" {
+		return nil, errors.New("the address of the service is not known here: name its data folder with --data")
+	}
+	all, err := serve.Ask(ctx, a.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	by := map[string]*serve.Standing{}
+	for i := range all {
+		if s := &all[i]; by[s.Rollout] == nil {
+			by[s.Rollout] = s
+		}
+	}
+	return by, nil
+}
+
+// statusOf is a rollout's status; one that no service has taken up is "applied".
+func statusOf(s *decisions.State) string {
+	if s.Status == "" {
+		return "applied"
+	}
+	return string(s.Status)
+}
+
+// rolloutLine is one rollout, as `rollout list --json` prints it.
+type rolloutLine struct {
+	Type      string       `json:"type"`
+	Rollout   string       `json:"rollout"`
+	Model     string       `json:"model"`
+	Baseline  string       `json:"baseline"`
+	Canary    string       `json:"canary"`
+	Status    string       `json:"status"` // applied: no service has taken it up; refused: the service says why it won't
+	Why       string       `json:"why,omitempty"`
+	Epoch     int64        `json:"epoch"`
+	Seq       int64        `json:"seq"`
+	EventTime schemas.Time `json:"event_time,omitzero"` // up to which it is judged
+	Verdict   string       `json:"verdict,omitempty"`   // now; only where the service answers
+}
+
+// lineOf puts together what the file, the record and the running service (nil: unknown) say.
+func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLine {
+	l := rolloutLine{Type: "rollout", Rollout: s.Rollout, Model: state.Terms.Model, Baseline: state.Terms.Baseline,
+		Canary: state.Terms.Canary, Status: statusOf(state), Epoch: state.Epoch, Seq: state.Seq, EventTime: schemas.Time(state.EventMs)}
+	if state.Status == "" {
+		if live != nil && live.Refused != "" {
+			l.Status, l.Why = "refused", live.Refused
+		}
+		if _, r, err := serve.DecodeApplication(s.Body); err == nil {
+			l.Model, l.Baseline, l.Canary = r.Model, r.Baseline, r.Canary
+		}
+	}
+	if live != nil && live.Refused == "" && live.Epoch == state.Epoch {
+		l.EventTime = max(l.EventTime, live.Reached)
+		if state.Status == decisions.StatusRunning || state.Status == decisions.StatusHolding {
+			l.Verdict = string(live.Verdict)
+		}
+	}
+	return l
+}
+
+func listCommand(c *console) *cobra.Command {
+	var r reach
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the rollouts and where they stand", Args: noArguments,
+		Example: "  streamcanary rollout list",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, a, err := r.bus(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			specs, err := b.Specs(cmd.Context())
+			if err != nil {
+				return err
+			}
+			live, _ := standings(cmd.Context(), &a) // without it, the record's own event time is shown
+			var lines []rolloutLine
+			for i := range specs {
+				head, _, err := b.LoadHead(cmd.Context(), specs[i].Rollout)
+				if err != nil && !errors.Is(err, bus.ErrNotFound) {
+					return err
+				}
+				lines = append(lines, lineOf(&specs[i], &head.State, live[specs[i].Rollout]))
+			}
+			return printRollouts(c, lines)
+		},
+	}
+	reachFlags(cmd, &r)
+	return cmd
+}
+
+func printRollouts(c *console, lines []rolloutLine) error {
+	if len(lines) == 0 {
+		fmt.Fprintln(c.err, "no rollouts; apply one with `streamcanary rollout apply --rollout FILE`")
+		return nil
+	}
+	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	if !c.json {
+		fmt.Fprintln(t, "ROLLOUT\tMODEL\tBASELINE\tCANARY\tSTATUS\tVERDICT\tEPOCH\tDECISIONS\tJUDGED UP TO")
+	}
+	for _, l := range lines {
+		if c.json {
+			if err := json.NewEncoder(c.out).Encode(l); err != nil {
+				return err
+			}
+			continue
+		}
+		if l.Why != "" {
+			fmt.Fprintf(c.err, "rollout %s is refused: %s\n", l.Rollout, l.Why)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, orDash(l.Verdict),
+			l.Epoch, l.Seq, timeText(l.EventTime))
+	}
+	return t.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// timeText is a time, or a dash where there is none yet.
+func timeText(t schemas.Time) string {
+	if t == 0 {
+		return "-"
+	}
+	return t.String()
+}
+
+func loadHead(ctx context.Context, c *console, r *reach, name string) (decisions.Head, error) {
+	b, a, err := r.bus(ctx, c)
+	if err != nil {
+		return decisions.Head{}, err
+	}
+	defer b.Close()
+	head, _, err := b.LoadHead(ctx, name)
+	if !errors.Is(err, bus.ErrNotFound) {
+		return head, err
+	}
+	if _, err := b.Spec(ctx, name); err != nil {
+		return head, noRollout(name, err)
+	}
+	if why := refusal(ctx, &a, name); why != nil {
+		return head, fmt.Errorf("rollout %s is applied, but the service refuses it: %s", name, why.Refused)
+	}
+	return head, fmt.Errorf("rollout %s is applied, but no serve has taken it up: does one run on this NATS?", name)
+}
+
+// The moments of which `rollout show` tells.
+const (
+	asOfNow      = "now"           // the running service has just said it
+	asOfDecision = "last_decision" // it stands in the record
+	asOfStart    = "start"         // nothing was decided yet
+)
+
+// view is one rollout, as `rollout show --json` prints it.
+type view struct {
+	rolloutLine
+	Mode       schemas.Mode              `json:"mode"`
+	Routes     []schemas.Route           `json:"routes,omitempty"`
+	AsOf       string                    `json:"as_of"` // of code, sentence, guardrails and health: now, last_decision or start
+	Code       string                    `json:"code,omitempty"`
+	Sentence   string                    `json:"sentence,omitempty"`
+	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
+	Health     []schemas.Finding         `json:"health,omitempty"`
+	Decided    *schemas.Reason           `json:"last_decision,omitempty"` // why the last one but the start
+	Record     *decisions.Head           `json:"record"`
+	silent     error                     // why the service didn't say how it stands now
+}
+
+// viewOf tells of now while the rollout is judged, and of its last decision afterwards.
+func viewOf(h *decisions.Head, live *serve.Standing) view {
+	s := &h.State
+	v := view{rolloutLine: lineOf(&bus.Spec{Rollout: s.Terms.Rollout}, s, live), Mode: s.Terms.Mode, Routes: s.Routes,
+		AsOf: asOfStart, Sentence: "Nothing but the start was decided yet.", Guardrails: []schemas.GuardrailStatus{}, Decided: s.Why, Record: h}
+	switch {
+	case s.Status == decisions.StatusPreparing:
+		v.Verdict, v.Code, v.Sentence = "", "preparing", "Nothing is judged before the routers have answered that they are prepared."
+	case live != nil && live.Epoch == s.Epoch && !s.Status.Ended():
+		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
+	case s.Why != nil:
+		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfDecision, s.Why.Code, s.Why.Sentence, s.Why.Guardrails, s.Why.Health
+	}
+	return v
+}
+
+func showCommand(c *console) *cobra.Command {
+	var r reach
+	cmd := &cobra.Command{
+		Use: "show NAME", Short: "Show one rollout: how its guardrails stand, what was decided and why", Args: oneName,
+		Long: `Shows a rollout's record and its guardrails with their evidence: as they stand now while the service that judges it can be asked
+(its address is in the data folder), else as they stood at the last decision.`,
+		Example: "  streamcanary rollout show ranker-42",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			head, err := loadHead(cmd.Context(), c, &r, args[0])
+			if err != nil {
+				return err
+			}
+			a, _, err := r.addresses(c)
+			if err != nil {
+				return err
+			}
+			live, silent := standings(cmd.Context(), &a)
+			v := viewOf(&head, live[args[0]])
+			v.silent = silent
+			if c.json {
+				return json.NewEncoder(c.out).Encode(v)
+			}
+			return printView(c.out, &v)
+		},
+	}
+	reachFlags(cmd, &r)
+	return cmd
+}
+
+// printView writes a rollout for people.
+func printView(w io.Writer, v *view) error {
+	s := &v.Record.State
+	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s, mode %s\n", v.Rollout, v.Model, v.Canary, v.Baseline, v.Mode)
+	fmt.Fprintf(w, "status: %s, epoch %d, %d decisions, judged up to %s\n", v.Status, v.Epoch, v.Seq, timeText(v.EventTime))
+	printTraffic(w, s)
+	fmt.Fprintln(w)
+	switch v.AsOf {
+	case asOfNow:
+		fmt.Fprintf(w, "now: %s (%s): %s\n", v.Verdict, v.Code, v.Sentence)
+		if s.Why != nil {
+			fmt.Fprintf(w, "last decision: %s: %s\n", s.Why.Code, s.Why.Sentence)
+		}
+	case asOfDecision:
+		fmt.Fprintf(w, "last decision: %s: %s\n", v.Code, v.Sentence)
+	default:
+		fmt.Fprintln(w, v.Sentence)
+	}
+	if v.silent != nil && !s.Status.Ended() {
+		fmt.Fprintf(w, "how it stands now is unknown: %v\n", v.silent)
+	}
+	if len(v.Guardrails) > 0 {
+		fmt.Fprintln(w)
+		if err := printGuardrails(w, v.Guardrails); err != nil {
+			return err
+		}
+	}
+	for _, f := range v.Health {
+		fmt.Fprintf(w, "health: %s: %s\n", f.Code, f.Sentence)
+	}
+	return nil
+}
+
+// printTraffic writes what is routed, and who is waited for.
+func printTraffic(w io.Writer, s *decisions.State) {
+	if len(s.Routes) > 0 {
+		fmt.Fprintf(w, "routes: %s\n", routeText(s.Routes))
+	}
+	if s.Wait != nil {
+		fmt.Fprintf(w, "waiting: for %s of decision %s, until %s (attempt %d)\n", s.Wait.Want, s.Wait.Decision, schemas.Time(s.Wait.DeadlineMs), s.Wait.Attempt+1)
+	}
+	if s.Saga != nil {
+		for _, step := range s.Saga.Steps {
+			fmt.Fprintf(w, "rollback step %s: %s%s\n", step.Name, step.State, because(step.Why))
+		}
+	}
+	for _, a := range s.Answers {
+		fmt.Fprintf(w, "ack: %s answered %s to decision %d%s\n", a.Consumer, a.Status, a.Seq, because(a.Why))
+	}
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
+}
