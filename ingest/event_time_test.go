@@ -10,7 +10,7 @@ import (
 func TestRFC3339(t *testing.T) {
 	t.Logf("-seed=%d", *seed)
 	rng := rand.New(rand.NewPCG(*seed, 2))
-	for range 20_000 {
+	for range 5_000 {
 		zone := time.FixedZone("", (rng.IntN(2*24*60-1)-24*60+1)*60)
 		at := time.UnixMilli(rng.Int64N(timeMax)).Add(time.Duration(rng.IntN(1e6))).In(zone)
 		if at.Year() > 9999 || at.Year() < 1970 {

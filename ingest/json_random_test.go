@@ -217,6 +217,9 @@ func TestJSONGuess(t *testing.T) {
 	d := decoderFor(t, "json", schemas.KindUnknown)
 	var b Batch
 	for n := 1; n < guessMax+4; n++ {
+		if n > 24 && n < guessMax-4 {
+			continue // as with 24
+		}
 		key := strings.Repeat("k", n)
 		for at := range n {
 			other := key[:at] + "q" + key[at+1:]

@@ -18,7 +18,7 @@ import (
 const (
 	zstdMemory = 128 << 20
 	ratioMost  = 500
-	ratioFrom  = 64 << 20
+	ratioFrom  = 16 << 20
 )
 
 // A countingReader counts what is read: all adds up several inputs.
