@@ -10,5 +10,5 @@
 // Nothing here waits without an end: connecting, requests and appends have deadlines of their own, since the client by
 // itself retries for as long as a broker is away, and an append in flight cannot be taken back.
 //
-// Order to read: client.go, security.go, source.go, source_fetch.go, gap.go, log.go, log_reader.go, deadletters.go.
+// Order to read: client.go, security.go, source.go, source_fetch.go, pools.go, gap.go, log.go, log_reader.go, deadletters.go.
 package kafka
