@@ -15,13 +15,4 @@
 //
 // Order to read: record.go, invalid.go, batch.go, format.go, format_json.go with json_fields.go, json_scan.go, json_text.go,
 // json_number.go and event_time.go, then logs.go with logs_input.go and logs_read.go, and deadletter.go.
-package ingest/kafka has the ones for Kafka. A format is
-// a Decoder that its own file registers (format_json.go).
-//
-// Memory: the events of a batch alias its records and its scratch text. Everything is reused after
-// Batch.Release, so whoever keeps bytes of an event copies them. Decoding a valid event allocates nothing
-// once a batch has grown to its usual size.
-//
-// Order to read: record.go, invalid.go, batch.go, format.go, format_json.go with json_scan.go, json_text.go and
-// json_number.go, then logs.go with logs_read.go, and deadletter.go.
 package ingest
