@@ -18,10 +18,11 @@ type desk struct {
 	rollout     *schemas.Rollout
 	fold        *engine.Fold
 	head        decisions.Head
-	revision    uint64 // of the stored head; 0: none is stored
-	partition   int32  // of the journal: everything about a model stands in one
-	next        int64  // offset of the next journal record to take
-	dirty       bool   // the head in memory has more than the stored one
+	revision    uint64          // of the stored head; 0: none is stored
+	partition   int32           // of the journal: everything about a model stands in one
+	next        int64           // offset of the next journal record to take
+	unsettled   *decisions.Head // a write of which nobody knows whether it was stored
+	dirty       bool            // the head in memory has more than the stored one
 	savedAt     time.Time
 	quiet       quiet
 	asked       map[string]bool // deadlines whose expiry is journaled
@@ -172,18 +173,35 @@ func (d *desk) store(ctx context.Context, b *bus.Bus, crash *drill, saved func()
 	return d.save(ctx, b)
 }
 
-// save writes the head.
+// save writes the head. A write whose answer was lost is first settled by writing the same bytes again, so that it is never taken
+// for another process's.
 func (d *desk) save(ctx context.Context, b *bus.Bus) error {
+	if d.unsettled != nil {
+		if err := d.write(ctx, b, *d.unsettled); err != nil {
+			return err
+		}
+	}
 	d.head.Offsets = []decisions.Offset{{Partition: d.partition, Offset: d.next}}
 	d.head.Writer = d.instance
 	d.head.StatsSha256, d.head.DecisionsSha256 = d.fold.PartsDigest(), d.fold.Chain()
-	revision, err := b.SaveHead(ctx, d.head, d.revision)
-	if errors.Is(err, bus.ErrLost) || errors.Is(err, bus.ErrFenced) {
-		d.lost = err
-	}
-	if err != nil {
+	if err := d.write(ctx, b, d.head); err != nil {
 		return err
 	}
-	d.revision, d.dirty, d.savedAt = revision, false, time.Now()
+	d.dirty, d.savedAt = false, time.Now()
+	return nil
+}
+
+// write stores one version of the head.
+func (d *desk) write(ctx context.Context, b *bus.Bus, head decisions.Head) error {
+	revision, err := b.SaveHead(ctx, head, d.revision)
+	switch {
+	case errors.Is(err, bus.ErrLost), errors.Is(err, bus.ErrFenced):
+		d.lost = err
+		return err
+	case err != nil:
+		d.unsettled = &head
+		return err
+	}
+	d.revision, d.unsettled = revision, nil
 	return nil
 }
