@@ -28,6 +28,15 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// TestRestoreAgain runs a seed that found a hole once: a restored stage learnt units from windows that it didn't hand out.
+func TestRestoreAgain(t *testing.T) {
+	r := rand.New(rand.NewPCG(160, 0))
+	s := newStream(r, shape{partitions: 1, many: 400, paceMs: 300})
+	for range 2 {
+		s.loseAndRestore(t, r)
+	}
+}
+
 // relay is a stream read by one stage after another.
 type relay struct {
 	*stream

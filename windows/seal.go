@@ -46,7 +46,11 @@ func (s *Stage) sealStrand(r *rollout, l *lane, kind schemas.Kind, to int64) {
 		}
 		sealed++
 		s.open[kind] -= o.counted
-		s.emit(r, l, s.shop.seal(how, o, &l.units), in.muted)
+		known := &l.units
+		if o.part.StartMs+r.WidthMs <= in.muted {
+			known = nil // copies unknown to a restored stage may be in it: nothing is to be learnt from a window that isn't handed out
+		}
+		s.emit(r, l, s.shop.seal(how, o, known), in.muted)
 	}
 	last := NoTime
 	if sealed > 0 {

@@ -55,13 +55,13 @@ func (u *unitSet) grow() {
 	}
 }
 
-// drain appends the units that the memory doesn't hold to their arm's list, ascending, and empties the set.
+// drain appends the units that the memory doesn't hold to their arm's list, ascending, and empties the set. Without a memory, it appends all.
 func (u *unitSet) drain(known *unitMemory, traffic *[Arms]Traffic) {
 	if u.used == 0 {
 		return
 	}
 	for i, s := range u.slots {
-		if s.Unit != 0 && known.fresh(s.Unit) {
+		if s.Unit != 0 && (known == nil || known.fresh(s.Unit)) {
 			t := &traffic[s.arm]
 			t.Units = append(t.Units, s.UnitSight)
 		}
@@ -71,7 +71,9 @@ func (u *unitSet) drain(known *unitMemory, traffic *[Arms]Traffic) {
 	for arm := range Arms {
 		slices.SortFunc(traffic[arm].Units, bySight)
 		for _, s := range traffic[arm].Units {
-			known.keep(s.Unit)
+			if known != nil {
+				known.keep(s.Unit)
+			}
 		}
 	}
 }
