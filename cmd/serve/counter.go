@@ -172,6 +172,9 @@ func (c *counter) begin(ctx context.Context, recovery *windows.Recovery) error {
 	if recovery != nil {
 		o.Start = kafka.Offsets{}
 		for _, s := range recovery.Sources {
+			if s.Offset == windows.FromStart {
+				continue // nothing of it was read: it begins at the plans' start
+			}
 			if o.Start[s.Partition.Topic] == nil {
 				o.Start[s.Partition.Topic] = map[int32]int64{}
 			}
