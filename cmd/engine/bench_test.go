@@ -46,14 +46,13 @@ func benchLog(b *testing.B) (path string, events int) {
 }
 
 // lineSink writes one event a line.
-type lineSink struct{ w io.Writer }
+type lineSink struct{ w *bufio.Writer }
 
 func (s lineSink) Write(_ schemas.Kind, _, value []byte, _ int64) error {
 	if _, err := s.w.Write(value); err != nil {
 		return err
 	}
-	_, err := s.w.Write([]byte{'\n'})
-	return err
+	return s.w.WriteByte('\n')
 }
 
 // perEvent runs the benchmark, whose every round handles so many events, and reports events a second and allocations an event,
