@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"streamcanary/analysis"
+	"streamcanary/decisions"
 	"streamcanary/ingest"
 	"streamcanary/loadgen"
 	"streamcanary/schemas"
@@ -251,11 +252,14 @@ func benchTest(b *testing.B, r *schemas.Rollout, path string, events int) {
 			if err := f.Add(p.Key, p.Part); err != nil {
 				b.Fatal(err)
 			}
-			for {
-				if _, due := f.Next(); !due {
-					break
-				}
-			}
+		}
+		f.Finish()
+		promoted := false
+		for turn, due := f.Next(); due; turn, due = f.Next() {
+			promoted = promoted || (turn.Verdict != nil && turn.Verdict.Action == decisions.VerdictAction(analysis.VerdictPromote))
+		}
+		if !promoted {
+			b.Fatal("no promotion: the parts were not judged")
 		}
 	})
 	b.ReportMetric(float64(len(parts)), "parts")
