@@ -21,10 +21,15 @@ func decisionsCommand(c *console) *cobra.Command {
 }
 
 func logCommand(c *console, use, short string, follow bool) *cobra.Command {
+	example := "  streamcanary decisions list --json"
+	if follow {
+		example = "  streamcanary decisions watch --model ranker"
+	}
 	var r reach
 	var model string
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: noArguments,
+		Example: example,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, _, err := r.bus(cmd.Context(), c)
 			if err != nil {
@@ -49,7 +54,7 @@ func logCommand(c *console, use, short string, follow bool) *cobra.Command {
 
 func printLogged(c *console, l *bus.Logged) error {
 	if c.json {
-		return json.NewEncoder(c.out).Encode(l.Decision)
+		return printBody(c, l)
 	}
 	d := l.Decision
 	routes := ""
@@ -61,10 +66,18 @@ func printLogged(c *console, l *bus.Logged) error {
 	return err
 }
 
+// printBody prints a decision as it was published and signed, to the byte: the event that `streamcanary schema decision` describes.
+func printBody(c *console, l *bus.Logged) error {
+	_, err := fmt.Fprintf(c.out, "%s\n", l.Signed.Body)
+	return err
+}
+
 func decisionCommand(c *console) *cobra.Command {
 	var r reach
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Print one decision whole", Args: oneID,
+		Long:    "Prints one decision whole; with --json, the event as it was published, to the byte.",
+		Example: "  streamcanary decisions show ranker-42.1.3",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, _, err := r.bus(cmd.Context(), c)
 			if err != nil {
@@ -75,10 +88,11 @@ func decisionCommand(c *console) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%w; `streamcanary decisions list` lists them", err)
 			}
-			e := json.NewEncoder(c.out)
-			if !c.json {
-				e.SetIndent("", "  ")
+			if c.json {
+				return printBody(c, &l)
 			}
+			e := json.NewEncoder(c.out)
+			e.SetIndent("", "  ")
 			return e.Encode(l.Decision)
 		},
 	}
@@ -100,7 +114,8 @@ func verifyCommand(c *console) *cobra.Command {
 		Use: "verify", Short: "Verify the signatures and the chain of the decision log",
 		Long: `Verifies that every decision in the log is signed by a trusted key over its exact bytes, and names the hash of the model's decision
 before it. Exits with 1 at the first one that is not so.`,
-		Args: noArguments,
+		Example: "  streamcanary decisions verify --trust trust.txt",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, a, err := r.bus(cmd.Context(), c)
 			if err != nil {

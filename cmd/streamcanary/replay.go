@@ -174,15 +174,14 @@ func replayProgress(p ingest.LogProgress) progress {
 // replayPrinter writes decisions and the summary: JSON lines on standard output, or text for people.
 type replayPrinter struct {
 	*console
-	bar  *progressBar
-	last schemas.Decision
-	err  error
+	bar *progressBar
+	err error
 }
 
 // breach is a guardrail that a decision stands on, as `replay --json` prints it.
 type breach struct {
 	Guardrail   string        `json:"guardrail"`
-	Segment     string        `json:"segment,omitempty"`
+	Segment     string        `json:"segment"`
 	State       schemas.State `json:"state"`
 	Estimate    *float64      `json:"estimate"`
 	Lower       *float64      `json:"lower"`
@@ -205,7 +204,6 @@ func breaches(guardrails []schemas.GuardrailStatus) []breach {
 }
 
 func (p *replayPrinter) decided(d schemas.Decision, counterfactual bool) {
-	p.last = d
 	if !p.json {
 		p.bar.clear()
 		note := ""
@@ -253,9 +251,6 @@ func classes(counts *windows.Counts, kind schemas.Kind) map[string]int64 {
 
 func (p *replayPrinter) summary(r *schemas.Rollout, s *engine.Summary) error {
 	if !p.json {
-		if p.last.Action == schemas.ActionPromote && s.Verdict == analysis.VerdictRollback {
-			fmt.Fprintf(p.console.err, "note: the rollout would have ended with the promotion at %s; the verdict is that of the whole log\n", p.last.EventTime)
-		}
 		return printSummary(p.out, r, s)
 	}
 	return json.NewEncoder(p.out).Encode(struct {

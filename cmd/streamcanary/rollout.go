@@ -219,6 +219,7 @@ func explainCommand(c *console) *cobra.Command {
 	var r reach
 	cmd := &cobra.Command{
 		Use: "explain NAME", Short: "Print a rollout with every default and each guardrail's share of the risk", Args: oneName,
+		Example: "  streamcanary rollout explain ranker-42",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, _, err := r.bus(cmd.Context(), c)
 			if err != nil {
@@ -247,7 +248,8 @@ func deleteCommand(c *console) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use: "delete NAME", Short: "End a rollout and forget it", Args: oneName,
-		Long: `Ends the judging of a rollout and removes it. Traffic stays as it is routed. While a rollback is not yet carried out, --force is needed.`,
+		Long:    `Ends the judging of a rollout and removes it. Traffic stays as it is routed. While a rollback is not yet carried out, --force is needed.`,
+		Example: "  streamcanary rollout delete ranker-42 --comment 'superseded by 43'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, _, err := r.bus(cmd.Context(), c)
 			if err != nil {

@@ -164,12 +164,18 @@ func timeText(t schemas.Time) string {
 	return t.String()
 }
 
+// loadHead connects, and reads a rollout's record.
 func loadHead(ctx context.Context, c *console, r *reach, name string) (decisions.Head, error) {
 	b, a, err := r.bus(ctx, c)
 	if err != nil {
 		return decisions.Head{}, err
 	}
 	defer b.Close()
+	return recordOf(ctx, b, &a, name)
+}
+
+// recordOf reads a rollout's record; where there is none, the error says why.
+func recordOf(ctx context.Context, b *bus.Bus, a *serve.Addresses, name string) (decisions.Head, error) {
 	head, _, err := b.LoadHead(ctx, name)
 	if !errors.Is(err, bus.ErrNotFound) {
 		return head, err
@@ -177,10 +183,22 @@ func loadHead(ctx context.Context, c *console, r *reach, name string) (decisions
 	if _, err := b.Spec(ctx, name); err != nil {
 		return head, noRollout(name, err)
 	}
-	if why := refusal(ctx, &a, name); why != nil {
+	if why := refusal(ctx, a, name); why != nil {
 		return head, fmt.Errorf("rollout %s is applied, but the service refuses it: %s", name, why.Refused)
 	}
 	return head, fmt.Errorf("rollout %s is applied, but no serve has taken it up: does one run on this NATS?", name)
+}
+
+// lastReason is why the epoch's last decision with evidence was made, from the decision log; nil: there is none.
+func lastReason(ctx context.Context, b *bus.Bus, s *decisions.State) (*schemas.Reason, error) {
+	var last *schemas.Reason
+	err := b.Log(ctx, bus.LogQuery{Model: s.Terms.Model}, func(l bus.Logged) error {
+		if d := l.Decision; d.Rollout == s.Terms.Rollout && d.Epoch == s.Epoch && len(d.Reason.Guardrails) > 0 {
+			last = &d.Reason
+		}
+		return nil
+	})
+	return last, err
 }
 
 // The moments of which `rollout show` tells.
@@ -229,25 +247,44 @@ func showCommand(c *console) *cobra.Command {
 (its address is in the data folder), else as they stood at the last decision.`,
 		Example: "  streamcanary rollout show ranker-42",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			head, err := loadHead(cmd.Context(), c, &r, args[0])
+			v, err := look(cmd.Context(), c, &r, args[0])
 			if err != nil {
 				return err
 			}
-			a, _, err := r.addresses(c)
-			if err != nil {
-				return err
-			}
-			live, silent := standings(cmd.Context(), &a)
-			v := viewOf(&head, live[args[0]])
-			v.silent = silent
 			if c.json {
 				return json.NewEncoder(c.out).Encode(v)
 			}
-			return printView(c.out, &v)
+			return printView(c.out, v)
 		},
 	}
 	reachFlags(cmd, &r)
 	return cmd
+}
+
+// look puts together what the record, the running service and the decision log say of a rollout.
+func look(ctx context.Context, c *console, r *reach, name string) (*view, error) {
+	b, a, err := r.bus(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	head, err := recordOf(ctx, b, &a, name)
+	if err != nil {
+		return nil, err
+	}
+	live, silent := standings(ctx, &a)
+	v := viewOf(&head, live[name])
+	v.silent = silent
+	if v.AsOf == asOfDecision && len(v.Guardrails) == 0 {
+		why, err := lastReason(ctx, b, &head.State)
+		if err != nil {
+			return nil, err
+		}
+		if why != nil {
+			v.Guardrails, v.Health = why.Guardrails, why.Health
+		}
+	}
+	return &v, nil
 }
 
 // printView writes a rollout for people.

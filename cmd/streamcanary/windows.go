@@ -25,6 +25,7 @@ func windowsShowCommand(c *console) *cobra.Command {
 		Use: "show ROLLOUT", Short: "Print the sealed parts of a rollout's windows, from the journal", Args: oneName,
 		Long: `Reads the window journal and prints the sealed parts of the rollout's present epoch: per source partition, window and arm, what each
 metric counted. The newest come last.`,
+		Example: "  streamcanary windows show ranker-42 --last 50",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			head, err := loadHead(cmd.Context(), c, &r, args[0])
 			if err != nil {
