@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 
-.PHONY: help build check test race e2e fuzz sim sim-small bench lint fmt demo clean
+.PHONY: help build check test race e2e fuzz sim sim-small onset bench lint fmt demo clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -44,6 +44,9 @@ sim: ## the statistical claims, simulated in full (about half an hour on two cor
 
 sim-small: ## the same, smaller: what CI runs
 	$(GO) test ./analysis -run Sim -sim=small -timeout 20m -v
+
+onset: ## from a harm's onset to what a subscriber knows, through Kafka and NATS: 20 runs of each case (over an hour on two cores)
+	$(GO) test ./cmd/serve -run 'TestOnset$$' -onset=20 -timeout 4h -v
 
 bench: ## benchmarks: events/s and allocations per event
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"streamcanary/schemas"
 )
 
 var (
@@ -55,7 +53,7 @@ func onsetCases() []onsetCase {
 // -onset it is one short run, held to event time alone, so that it means the same on a slow machine.
 func TestOnset(t *testing.T) {
 	if *onsetRuns == 0 {
-		c := onsetCase{harm: "100 % errors", fault: "errors canary =100%", healthy: 2 * time.Minute, lead: 2 * time.Second}
+		c := onsetCase{harm: "100 % errors", fault: "errors canary =100%", healthy: 2 * time.Minute, lead: time.Second}
 		runs := newOnsetBatch(t, &c, 0, 1).play(t)
 		for _, line := range onsetTable(&c, runs) {
 			t.Log(line)
@@ -210,5 +208,3 @@ func loadAverage() string {
 	load, _, _ := strings.Cut(string(text), " ")
 	return load
 }
-
-var _ = schemas.ActionRollback
