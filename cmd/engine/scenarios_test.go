@@ -89,7 +89,7 @@ func TestScenarios(t *testing.T) {
 		"ramp-drift": 0.15, "within-margin": 0.2, "overdispersed": 0.3, "ctr-drop": 0.5, "slow-burn": 0.4, "errors": 0.5, "healthy": 0.5,
 		"tail-latency": 0.5, "cpu": 0.5, "hang": 0.5, "fail-fast": 0.5,
 	}
-	for _, name := range loadgen.Names() {
+	for _, name := range scenarioNames() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, err := loadgen.Load(name)

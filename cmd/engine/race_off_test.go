@@ -1,0 +1,8 @@
+//go:build !race
+
+package engine
+
+import "streamcanary/loadgen"
+
+// scenarioNames are all scenarios.
+func scenarioNames() []string { return loadgen.Names() }
