@@ -37,6 +37,8 @@ type Head struct {
 	SubjectSeq uint64 `json:"subject_seq"`
 	// StatsSha256 is the hash of the statistics (their canonical bytes) at Offsets; "" where none was taken.
 	StatsSha256 string `json:"stats_sha256,omitempty"`
+	// Applied is the request that started the epoch, as it came: what a restart goes on with, whatever was asked for since.
+	Applied []byte `json:"applied,omitempty"`
 	// DecisionsSha256 is the hash chain over the epoch's decisions (AppendDigest), for the digest; "" before the first.
 	DecisionsSha256 string `json:"decisions_sha256,omitempty"`
 	// Writer is the instance that wrote the record: it makes the bytes of two instances differ, so that one of them loses.

@@ -13,8 +13,28 @@ import (
 	"streamcanary/schemas"
 )
 
-// spec takes a rollout file that is new or was changed.
+// spec takes a rollout file that is new or was changed; one that can't be journaled now comes again (specsAgain).
 func (c *court) spec(ctx context.Context, s bus.Spec) error {
+	err := c.takeSpec(ctx, s)
+	if errors.Is(err, errUnjournaled) {
+		c.untaken = append(c.untaken, s)
+	}
+	return err
+}
+
+// specsAgain takes the files that could not be journaled.
+func (c *court) specsAgain(ctx context.Context) error {
+	again := c.untaken
+	c.untaken = nil
+	for _, s := range again {
+		if err := c.spec(ctx, s); err != nil && !errors.Is(err, errUnjournaled) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	if s.Synced {
 		return nil
 	}
@@ -53,10 +73,26 @@ func (c *court) mayJudge(name string, r *schemas.Rollout) error {
 	if err := c.config.Fits(r); err != nil {
 		return err
 	}
+	if need := 2 * life(r); c.retention >= 0 && c.retention < need {
+		return fmt.Errorf("the window journal %s keeps its records for %s, and this rollout needs %s: raise the topic's retention.ms, or lower the stage's max",
+			JournalTopic, c.retention, need)
+	}
 	if other := c.judging(r.Model, r.Name); other != "" {
 		return fmt.Errorf("model %s has an active rollout, %s: delete that one first", r.Model, other)
 	}
 	return nil
+}
+
+// life is how long a rollout's windows may matter: its stages, and the longest time until an outcome.
+func life(r *schemas.Rollout) time.Duration {
+	all, within := time.Duration(0), time.Duration(0)
+	for _, s := range r.Stages {
+		all += s.Max
+	}
+	for _, o := range r.Outcomes {
+		within = max(within, o.Within)
+	}
+	return all + within
 }
 
 // refuse says that a rollout is not judged, and why: to the log, and to whoever asks.
@@ -132,6 +168,9 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	}
 	d := c.newDesk(a, r, e.epoch)
 	d.head, d.revision, d.partition, d.next = decisions.NewHead(sequence), revision, record.Partition, record.Offset+1
+	if d.head.Applied, err = a.Encode(); err != nil {
+		return err
+	}
 	d.head.From = []decisions.Offset{{Partition: record.Partition, Offset: record.Offset}}
 	plan := engine.PlanOf(r, e.epoch, int64(a.From))
 	effects, err := d.input(*e.input)
@@ -140,7 +179,7 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	}
 	c.desks[r.Name] = d
 	c.models.Store(r.Model, owner{r.Name, e.epoch})
-	c.counter <- order{set: &plan}
+	c.order(ctx, order{set: &plan})
 	return c.settle(ctx, d, effects)
 }
 
@@ -149,8 +188,11 @@ func (c *court) deletion(ctx context.Context, a *Application, d *desk) error {
 	if d == nil || finished(&d.head) || d.asked[a.ID] {
 		return nil
 	}
-	d.asked[a.ID] = true
 	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(),
 		Command: &decisions.Command{Do: decisions.CommandDelete, Actor: a.Actor, Force: a.Force}}
-	return c.journalInput(ctx, d.rollout.Model, owner{d.rollout.Name, d.head.State.Epoch}, in)
+	if err := c.journalInput(ctx, d.rollout.Model, owner{d.rollout.Name, d.head.State.Epoch}, in); err != nil {
+		return err
+	}
+	d.asked[a.ID] = true
+	return nil
 }

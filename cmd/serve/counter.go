@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,8 +39,12 @@ type counter struct {
 	next    kafka.Offsets     // after the last record counted
 	readAt  map[int]time.Time // wall time of each partition's last record
 	idle    map[int]bool
-	flight  sync.WaitGroup // appends that are not settled
-	failed  chan error     // the first append that failed
+	endsAt  time.Time         // when the logs' ends were last asked for
+	flight  sync.WaitGroup    // appends that are not settled
+	failed  chan error        // the first append that failed
+	kept    *windows.Recovery // the last recovery point that is in the journal
+	again   *windows.Recovery // where the next reading goes on; nil: at the plans' starts
+	grown   bool              // new partitions were ruled on
 }
 
 // An order changes what is counted.
@@ -59,12 +64,11 @@ const (
 	sinceMargin = time.Minute
 )
 
-// errAgain ends one reading of the topics because they must be read from an earlier place.
+// errAgain ends one reading of the topics because they must be read from an earlier place (counter.again).
 var errAgain = errors.New("read again from an earlier place")
 
 // run counts until the context ends.
 func (c *counter) run(ctx context.Context) error {
-	var recovery *windows.Recovery
 	for {
 		for len(c.plans) == 0 {
 			select {
@@ -72,12 +76,10 @@ func (c *counter) run(ctx context.Context) error {
 				return nil
 			case o := <-c.orders:
 				c.note(o)
-				recovery = o.resume
+				c.again = o.resume
 			}
 		}
-		err := c.read(ctx, recovery)
-		recovery = nil
-		if !errors.Is(err, errAgain) {
+		if err := c.read(ctx); !errors.Is(err, errAgain) {
 			return err
 		}
 	}
@@ -95,8 +97,8 @@ func (c *counter) note(o order) {
 }
 
 // read reads the topics until the context ends, an order asks for an earlier place, or nothing is to be counted.
-func (c *counter) read(ctx context.Context, recovery *windows.Recovery) error {
-	if err := c.begin(ctx, recovery); err != nil {
+func (c *counter) read(ctx context.Context) error {
+	if err := c.begin(ctx); err != nil {
 		return err
 	}
 	defer c.src.Close()
@@ -115,19 +117,20 @@ func (c *counter) read(ctx context.Context, recovery *windows.Recovery) error {
 		select {
 		case <-ctx.Done():
 			return c.end()
-		case err = <-c.failed:
+		case failure := <-c.failed:
+			err = c.retry(ctx, failure)
 		case b := <-batches:
 			err = c.batch(ctx, b)
 		case p := <-problems:
 			err = c.problem(ctx, p)
 		case o := <-c.orders:
-			err = c.obey(o)
+			err = c.obey(ctx, o)
 		case now := <-tick.C:
 			if now.Sub(asked) >= endsEvery {
 				asked = now
-				c.rule(ctx, now)
+				err = c.rule(ctx, now)
 			}
-			if now.Sub(kept) >= c.crash.recoveryEvery() {
+			if err == nil && now.Sub(kept) >= c.crash.recoveryEvery() {
 				kept = now
 				err = c.keepRecovery(ctx)
 			}
@@ -163,8 +166,41 @@ func pump(ctx context.Context, src *kafka.Source, batches chan<- *ingest.Batch, 
 	}
 }
 
-// begin makes a new stage and source for the plans, from a recovery point or from the plans' starts.
-func (c *counter) begin(ctx context.Context, recovery *windows.Recovery) error {
+// retry reads again from the last recovery point after an append that failed: what was stored after all is in the journal twice, and the
+// first counts.
+func (c *counter) retry(ctx context.Context, failure error) error {
+	c.seen.trouble(failure)
+	c.log.Error().Err(failure).Msg("windows are not stored: reading events again from the last recovery point")
+	c.flight.Wait()
+	for len(c.failed) > 0 {
+		<-c.failed
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(retryAfter):
+	}
+	c.again = c.kept
+	return errAgain
+}
+
+// begin makes a new stage and source for the plans, from a recovery point or, where there is none that fits, from the plans' starts.
+func (c *counter) begin(ctx context.Context) error {
+	recovery := c.again
+	c.again = nil
+	err := c.open(ctx, recovery)
+	if err == nil || recovery == nil || ctx.Err() != nil {
+		return err
+	}
+	c.log.Warn().Err(err).Msg("the recovery point doesn't fit what is to be counted now")
+	if c.src != nil {
+		c.src.Close()
+	}
+	return c.open(ctx, nil)
+}
+
+// open makes a new stage and source.
+func (c *counter) open(ctx context.Context, recovery *windows.Recovery) error {
+	c.src = nil
 	o := kafka.SourceOptions{Group: consumerGroup}
 	for _, s := range c.config.Sources {
 		o.Topics = append(o.Topics, kafka.Topic{Name: s.Topic, Format: s.Format, Want: s.Type})
@@ -246,6 +282,7 @@ func kindsOf(config *schemas.Config, topic string) []schemas.Kind {
 func (c *counter) batch(ctx context.Context, b *ingest.Batch) error {
 	defer b.Release()
 	c.crash.pass(AfterPoll)
+	c.seen.trouble(nil)
 	c.readAt[b.Partition], c.idle[b.Partition] = time.Now(), false
 	for i := range b.Items {
 		if i == len(b.Items)/2 {
@@ -321,6 +358,7 @@ func (c *counter) keepRecovery(ctx context.Context) error {
 		c.append(ctx, kafka.Entry{Key: []byte(p.Model), Value: value, Headers: headers(recoveryRecord, p.Rollout, p.Epoch)})
 	}
 	c.flight.Wait()
+	c.kept = &recovery
 	c.crash.pass(AfterRecoveryAppend)
 	c.crash.pass(BeforeCommit)
 	if err := c.src.Commit(ctx, c.next); err != nil && ctx.Err() == nil {
@@ -338,7 +376,7 @@ func (c *counter) end() error {
 }
 
 // obey takes an order while events are read.
-func (c *counter) obey(o order) error {
+func (c *counter) obey(ctx context.Context, o order) error {
 	c.note(o)
 	if o.remove != "" {
 		c.stage.RemovePlan(o.remove)
@@ -351,40 +389,57 @@ func (c *counter) obey(o order) error {
 	}
 	err := c.stage.SetPlan(*o.set)
 	if errors.Is(err, windows.ErrPassed) {
-		c.log.Info().Str("rollout", o.set.Rollout).Msg("its first window lies behind what was read: reading events again from there")
+		c.log.Info().Str("rollout", o.set.Rollout).Msg("its first window lies behind what was read: reading events again; all rollouts wait for that")
+		if err := c.sealed(ctx); err != nil {
+			return err
+		}
+		c.flight.Wait()
+		recovery := c.stage.Recovery()
+		c.again = &recovery // if that is early enough for the new one, too; else begin finds out
 		return errAgain
 	}
 	return err
 }
 
-// rule says which partitions have had nothing to read for so long that they no longer hold the others back.
-func (c *counter) rule(ctx context.Context, now time.Time) {
-	quiet := false
+// rule says which partitions have had nothing to read for so long that they no longer hold the others back, and whether a topic has grown.
+func (c *counter) rule(ctx context.Context, now time.Time) error {
+	quiet := now.Sub(c.endsAt) >= grownEvery
 	for p := range c.from {
-		quiet = quiet || !c.idle[p] && now.Sub(c.readAt[p]) >= c.config.Time.IdleAfter
+		quiet = quiet || c.isQuiet(p, now)
 	}
 	if !quiet {
-		return
+		return nil
 	}
+	c.endsAt = now
 	ends, err := c.src.Ends(ctx)
-	if err != nil {
+	var grown *kafka.Grown
+	switch {
+	case errors.As(err, &grown):
+		return c.problem(ctx, err)
+	case err != nil:
 		c.log.Warn().Err(err).Msg("where the event logs end is unknown: a quiet partition counts as stuck, not as idle")
-		return
+		return nil
 	}
 	for _, e := range ends {
-		for p, at := range c.from {
-			if at == e.Partition && !c.idle[p] && e.Next >= e.End && now.Sub(c.readAt[p]) >= c.config.Time.IdleAfter {
-				c.idle[p] = true
-				c.stage.Idle(p, true)
-				c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingRelease, Topic: at.Topic, Number: at.Number, Idle: true,
-					Sentence: fmt.Sprintf("Partition %d of topic %s has had nothing to read for %s.", at.Number, at.Topic, c.config.Time.IdleAfter)})
-			}
+		p := slices.Index(c.from, e.Partition)
+		if p < 0 || e.Next < e.End || !c.isQuiet(p, now) {
+			continue
 		}
+		c.idle[p] = true
+		c.stage.Idle(p, true)
+		c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingRelease, Topic: e.Partition.Topic, Number: e.Partition.Number, Idle: true,
+			Sentence: fmt.Sprintf("Partition %d of topic %s has had nothing to read for %s.", e.Partition.Number, e.Partition.Topic, c.config.Time.IdleAfter)})
 	}
-	if err := c.sealed(ctx); err != nil {
-		c.log.Error().Err(err).Msg("journal")
-	}
+	return c.sealed(ctx)
 }
+
+// isQuiet reports whether a partition that isn't ruled idle has given nothing for idleAfter.
+func (c *counter) isQuiet(p int, now time.Time) bool {
+	return !c.idle[p] && now.Sub(c.readAt[p]) >= c.config.Time.IdleAfter
+}
+
+// grownEvery is how often topics are asked for new partitions where nothing else asks.
+const grownEvery = 30 * time.Second
 
 // ruling journals a ruling for every rollout.
 func (c *counter) ruling(ctx context.Context, r *decisions.Ruling) {
@@ -408,11 +463,15 @@ func (c *counter) problem(ctx context.Context, problem error) error {
 		c.log.Error().Err(problem).Msg("events are missing: the rollouts hold; look at what is missing, then start them afresh with `rollout apply --new-epoch`")
 		c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingGap, Topic: gap.Topic, Number: gap.Partition, Sentence: problem.Error()})
 		return c.src.Resume(ingest.Partition{Topic: gap.Topic, Number: gap.Partition}, gap.To)
+	case errors.As(problem, &grown) && c.grown:
+		return nil
 	case errors.As(problem, &grown):
+		c.grown = true
 		c.log.Error().Err(problem).Msg("new partitions are not read: restart serve and start the rollouts' next epoch")
 		c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingGap, Topic: grown.Topic, Sentence: problem.Error()})
 		return nil
 	}
+	c.seen.trouble(problem)
 	c.log.Warn().Err(problem).Msg("reading events")
 	return nil
 }

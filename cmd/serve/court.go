@@ -38,6 +38,7 @@ type court struct {
 
 	desks   map[string]*desk       // by rollout
 	pending map[string]Application // applied, and not yet read back from the journal
+	untaken []bus.Spec             // what could not be journaled when it came
 	models  sync.Map               // model -> owner: whose acks they are
 }
 
@@ -82,7 +83,7 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	c.handOver(recovery)
+	c.handOver(ctx, recovery)
 	for _, s := range first {
 		if err := c.spec(ctx, s); err != nil {
 			return err
@@ -117,9 +118,9 @@ func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64)
 	if err != nil {
 		return err
 	}
-	application, r, err := DecodeApplication(s.Body)
-	if err != nil || application.ID != head.State.Terms.Application || len(head.From) == 0 {
-		return nil // applied anew since: its next epoch begins when the spec is taken
+	application, r, err := DecodeApplication(head.Applied) // the entry may hold another file by now
+	if err != nil || len(head.From) == 0 {
+		return nil
 	}
 	d := c.newDesk(application, r, head.State.Epoch)
 	d.resume(head, revision)
@@ -167,7 +168,7 @@ func (c *court) checkLog(ctx context.Context) error {
 
 // catchUp folds what the journal has already. It returns the recovery point from which every open rollout can go on, or nil.
 func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Recovery, error) {
-	points := map[string]*windows.Recovery{}
+	points := map[string]point{}
 	began := time.Now()
 	records := 0
 	err := reader.Drain(ctx, func(e kafka.Entry) error {
@@ -175,7 +176,7 @@ func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Rec
 		x, err := c.take(ctx, &e)
 		if err == nil && x.recovery != nil {
 			if d := c.desks[x.rollout]; d != nil && d.head.State.Epoch == x.epoch {
-				points[x.rollout] = x.recovery
+				points[x.rollout] = point{x.recovery, e.TimeMs}
 			}
 		}
 		return err
@@ -184,33 +185,30 @@ func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Rec
 		return nil, fmt.Errorf("fold the window journal: %w", err)
 	}
 	c.log.Info().Int("records", records).Dur("took", time.Since(began)).Msg("caught up with the window journal")
-	var oldest *windows.Recovery
+	var oldest point
 	for _, name := range sortedDesks(c.desks) {
 		if finished(&c.desks[name].head) {
 			continue
 		}
-		p := points[name]
-		if p == nil {
+		p, kept := points[name]
+		if !kept {
 			return nil, nil
 		}
-		if oldest == nil || readTo(p) < readTo(oldest) {
+		if oldest.recovery == nil || p.atMs < oldest.atMs {
 			oldest = p
 		}
 	}
-	return oldest, nil
+	return oldest.recovery, nil
 }
 
-// readTo orders recovery points by how much had been read.
-func readTo(r *windows.Recovery) int64 {
-	sum := int64(0)
-	for _, s := range r.Sources {
-		sum += s.Offset
-	}
-	return sum
+// point is a recovery point, and when it was stored.
+type point struct {
+	recovery *windows.Recovery
+	atMs     int64
 }
 
 // handOver tells stage one what to count, all at once.
-func (c *court) handOver(recovery *windows.Recovery) {
+func (c *court) handOver(ctx context.Context, recovery *windows.Recovery) {
 	var plans []windows.Plan
 	for _, name := range sortedDesks(c.desks) {
 		if d := c.desks[name]; !finished(&d.head) {
@@ -218,7 +216,7 @@ func (c *court) handOver(recovery *windows.Recovery) {
 		}
 	}
 	if len(plans) > 0 {
-		c.counter <- order{begin: plans, resume: recovery}
+		c.order(ctx, order{begin: plans, resume: recovery})
 	}
 }
 
@@ -242,19 +240,37 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 		case e := <-entries:
 			_, err = c.take(ctx, &e)
 		case p := <-problems:
-			err = fmt.Errorf("read the window journal: %w", p)
+			err = c.unread(p)
 		case s := <-c.specs:
 			err = c.spec(ctx, s)
 		case now := <-deadlines.C:
 			err = c.clock(ctx, now)
 		case <-boards.C:
 			c.show()
+			err = c.specsAgain(ctx)
+		}
+		if errors.Is(err, errUnjournaled) {
+			c.log.Warn().Err(err).Msg("trying again")
+			err = nil
 		}
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
 }
+
+// unread takes an error of the journal's reader: what is gone can't be judged without, everything else passes.
+func (c *court) unread(problem error) error {
+	var gap *kafka.Gap
+	if errors.As(problem, &gap) {
+		return fmt.Errorf("read the window journal: %w", problem)
+	}
+	c.log.Warn().Err(problem).Msg("reading the window journal")
+	return nil
+}
+
+// errUnjournaled: something could not be appended to the journal for now. What it was about is tried again.
+var errUnjournaled = errors.New("the window journal takes nothing now")
 
 // entriesAhead bounds the journal records that are read ahead.
 const entriesAhead = 256
@@ -317,7 +333,7 @@ func (c *court) settle(ctx context.Context, d *desk, effects []decisions.Effect)
 		return err
 	}
 	if finished(&d.head) {
-		c.stopCounting(d)
+		c.order(ctx, order{remove: d.rollout.Name})
 	}
 	c.show()
 	return nil
@@ -368,8 +384,12 @@ func (c *court) tell(effects []decisions.Effect) {
 	}
 }
 
-func (c *court) stopCounting(d *desk) {
-	c.counter <- order{remove: d.rollout.Name}
+// order tells stage one something, unless the service is stopping.
+func (c *court) order(ctx context.Context, o order) {
+	select {
+	case c.counter <- o:
+	case <-ctx.Done():
+	}
 }
 
 // clock journals deadlines that have passed, and writes heads that were not written for long.
@@ -388,6 +408,7 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 			c.crash.pass(BeforeDeadlineAppend)
 			in := decisions.Input{Kind: decisions.InputExpired, WallMs: now.UnixMilli(), Expired: &decisions.Expired{Deadline: due.ID}}
 			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, in); err != nil {
+				delete(d.asked, key)
 				return err
 			}
 		}
@@ -412,7 +433,7 @@ func (c *court) journalInput(ctx context.Context, model string, of owner, in dec
 	}
 	_, err = c.journal.Append(ctx, kafka.Entry{Key: []byte(model), Value: value, Headers: headers(inputRecord, of.rollout, of.epoch)})
 	if err != nil {
-		return fmt.Errorf("append to the window journal %s: %w", JournalTopic, err)
+		return fmt.Errorf("%w: append to %s: %w", errUnjournaled, JournalTopic, err)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ type endpoints struct {
 	ready   atomic.Bool // both stages run
 	bus     *bus.Bus
 	board   *board
+	seen    *metrics
 }
 
 // listen opens the address before anything else is started, so that a port in use is said at once.
@@ -33,7 +34,7 @@ func listen(address string) (net.Listener, error) {
 }
 
 func newEndpoints(l net.Listener, m *metrics, b *board) *endpoints {
-	e := &endpoints{address: l.Addr().String(), board: b}
+	e := &endpoints{address: l.Addr().String(), board: b, seen: m}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", e.readyz)
@@ -52,7 +53,7 @@ func (e *endpoints) serve(l net.Listener) error {
 	return nil
 }
 
-// readyz is 200 when both stages run and NATS is connected; else 503, with the reason.
+// readyz is 200 when both stages run, NATS is connected and events are counted; else 503, with the reason.
 func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case !e.ready.Load():
@@ -60,6 +61,10 @@ func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
 	case !e.bus.Connected():
 		http.Error(w, "NATS is not connected: decisions wait", http.StatusServiceUnavailable)
 	default:
+		if bad := e.seen.bad.Load(); bad != nil {
+			http.Error(w, "events are not counted: "+(*bad).Error(), http.StatusServiceUnavailable)
+			return
+		}
 		fmt.Fprintln(w, "ok")
 	}
 }

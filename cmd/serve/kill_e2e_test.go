@@ -98,6 +98,9 @@ func killStory(t *testing.T, brokers []string, crashAt string) outcome {
 	if crashAt != "" && !p.killed {
 		t.Errorf("the process never passed %s", crashAt)
 	}
+	if strings.HasPrefix(crashAt, "after-recovery-append") && !strings.Contains(p.log.String(), "from the last recovery point") {
+		t.Errorf("the restart did not go on from the recovery point:\n%s", p.log.String())
+	}
 	return o
 }
 

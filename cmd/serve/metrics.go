@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -10,6 +12,7 @@ import (
 
 // metrics are what Prometheus scrapes. Names of models and rollouts are labels, ids never are.
 type metrics struct {
+	bad       atomic.Pointer[error] // what keeps events from being counted now; nil: nothing
 	registry  *prometheus.Registry
 	events    *prometheus.GaugeVec
 	decisions *prometheus.CounterVec
@@ -46,6 +49,15 @@ func newMetrics(program string) *metrics {
 	m.registry.MustRegister(m.events, m.decisions, m.acks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// trouble notes what keeps events from being counted; nil: they are counted again.
+func (m *metrics) trouble(err error) {
+	if err == nil {
+		m.bad.Store(nil)
+		return
+	}
+	m.bad.Store(&err)
 }
 
 func (m *metrics) counted(c windows.Counts) {

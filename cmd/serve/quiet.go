@@ -62,6 +62,7 @@ func (c *court) listen(ctx context.Context, d *desk, now time.Time) error {
 		sentence := fmt.Sprintf("Neither %s nor %s of model %s has answered for %s: is the input still written, or has traffic stopped?",
 			d.rollout.Baseline, d.rollout.Canary, d.rollout.Model, d.rollout.Health.NoData)
 		if err := c.rule(ctx, d, now, &decisions.Ruling{Kind: decisions.RulingNoData, Sentence: sentence}); err != nil {
+			q.ruled = false
 			return err
 		}
 	}

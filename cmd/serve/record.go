@@ -66,19 +66,24 @@ func decodeEntry(r *kafka.Entry) (entry, error) {
 		if err != nil {
 			return entry{}, fmt.Errorf("journal record at offset %d: %w", r.Offset, err)
 		}
-		e := entry{rollout: header(r, rolloutHeader), input: &in}
-		if _, err := fmt.Sscan(header(r, epochHeader), &e.epoch); err != nil {
-			return entry{}, fmt.Errorf("journal record at offset %d: epoch: %w", r.Offset, err)
-		}
-		return e, nil
+		return owned(r, entry{input: &in})
 	case recoveryRecord:
 		var rec windows.Recovery
 		if err := json.Unmarshal(r.Value, &rec); err != nil {
 			return entry{}, fmt.Errorf("journal record at offset %d: recovery: %w", r.Offset, err)
 		}
-		return entry{recovery: &rec}, nil
+		return owned(r, entry{recovery: &rec})
 	}
 	return entry{}, nil
+}
+
+// owned adds the rollout and the epoch that a record's headers name.
+func owned(r *kafka.Entry, e entry) (entry, error) {
+	e.rollout = header(r, rolloutHeader)
+	if _, err := fmt.Sscan(header(r, epochHeader), &e.epoch); err != nil {
+		return entry{}, fmt.Errorf("journal record at offset %d: epoch: %w", r.Offset, err)
+	}
+	return e, nil
 }
 
 // headers are those of a record of one epoch.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -66,6 +67,7 @@ type service struct {
 	crash   *drill
 	key     *schemas.SigningKey
 	address Addresses
+	closing atomic.Bool
 }
 
 // Run serves until the context ends or something fails for good. It then stops within stopWithin.
@@ -113,7 +115,9 @@ func (s *service) connect(ctx context.Context) error {
 		URLs: s.address.NATS, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key,
 		After: func(effect string) { s.crash.pass(Point("after-" + effect)) },
 		OnState: func(connected bool, cause error) {
-			s.Log.Warn().Bool("connected", connected).AnErr("cause", cause).Msg("NATS connection")
+			if !s.closing.Load() {
+				s.Log.Warn().Bool("connected", connected).AnErr("cause", cause).Msg("NATS connection")
+			}
 		},
 	})
 	if err != nil {
@@ -265,6 +269,7 @@ func instance() string {
 }
 
 func (s *service) close() error {
+	s.closing.Store(true)
 	if s.bus != nil {
 		s.bus.Close()
 	}

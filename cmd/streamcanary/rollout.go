@@ -57,7 +57,7 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 	}
 	rolloutFlag(cmd, &file)
 	reachFlags(cmd, &r)
-	cmd.Flags().StringVar(&from, "from", "", "judge windows from this event `TIME` on (RFC 3339); otherwise from now")
+	cmd.Flags().StringVar(&from, "from", "", "judge windows from this event `TIME` on (RFC 3339); otherwise from 3 s ahead. A past one makes serve read events again from there, and running rollouts wait for that")
 	cmd.Flags().BoolVar(&again, "new-epoch", false, "start afresh, whatever the running or ended epoch has seen")
 	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record")
 	return cmd
@@ -193,9 +193,13 @@ func standsAlready(s *decisions.State, name string, same bool) error {
 		name, s.Status, s.Epoch)
 }
 
+// startAhead is how much later than now, in milliseconds, judging begins unless said: a first window that events have already passed
+// would be read again, and the running rollouts would wait for that.
+const startAhead = 3000
+
 func startTime(text string) (schemas.Time, error) {
 	if text == "" {
-		return now(), nil
+		return now() + startAhead, nil
 	}
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
