@@ -10,6 +10,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -136,6 +138,7 @@ func (s *service) embedded() error {
 	if !o.Broker && !o.NATS {
 		return nil
 	}
+	s.samePorts(&o)
 	partitions := s.EmbeddedPartitions
 	if partitions == 0 {
 		partitions = 4
@@ -155,6 +158,35 @@ func (s *service) embedded() error {
 		s.address.NATS, s.address.Embedded = []string{servers.NATSURL()}, append(s.address.Embedded, "nats")
 	}
 	return nil
+}
+
+// samePorts lets embedded servers that were given no port use those of the run before, where they are free: producers and routers know them.
+func (s *service) samePorts(o *embed.Options) {
+	text, err := os.ReadFile(filepath.Join(s.Config.Data, AddressFile))
+	var before Addresses
+	if err != nil || json.Unmarshal(text, &before) != nil {
+		return
+	}
+	if o.BrokerPort == 0 && slices.Contains(before.Embedded, "kafka") && len(before.Kafka) > 0 {
+		o.BrokerPort = freePort(before.Kafka[0])
+	}
+	if o.NATSPort == 0 && slices.Contains(before.Embedded, "nats") && len(before.NATS) > 0 {
+		o.NATSPort = freePort(strings.TrimPrefix(before.NATS[0], "nats://"))
+	}
+}
+
+// freePort is an address's port if nothing listens on it now, else 0.
+func freePort(address string) int {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return 0
+	}
+	defer l.Close()
+	port, err := strconv.Atoi(address[strings.LastIndexByte(address, ':')+1:])
+	if err != nil {
+		return 0
+	}
+	return port
 }
 
 // journalConfig are the settings of the window journal where we make it: thirty days, which is twice the longest rollout and more.

@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -70,6 +73,9 @@ type demoEnd struct {
 
 func runDemo(ctx context.Context, c *console) (err error) {
 	began := time.Now()
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the writing, and the demo tidies up
+	out := &brokenOnce{w: c.out}
+	c = &console{in: c.in, out: out, err: c.err, json: c.json}
 	dir, err := os.MkdirTemp("", "streamcanary-demo-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
@@ -81,7 +87,7 @@ func runDemo(ctx context.Context, c *console) (err error) {
 	}
 	config.Data, config.HTTP.Listen = dir, "127.0.0.1:0"
 	ctx, stop := context.WithCancel(ctx)
-	d := &demo{ctx: ctx, screen: newDemoScreen(c, began), events: make(chan any, 64)}
+	d := &demo{ctx: ctx, screen: newDemoScreen(c, began, isTerminal(out.w)), events: make(chan any, 64)}
 	d.start("serve", func() error {
 		return serve.Run(ctx, serve.Options{
 			Config: config, Program: program(), Log: zerolog.Nop(),
@@ -140,6 +146,9 @@ func (d *demo) watch() error {
 				if x.err != nil {
 					return fmt.Errorf("%s: %w", x.what, x.err)
 				}
+			}
+			if err := d.screen.broken(); err != nil {
+				return fmt.Errorf("print the demo: %w", err)
 			}
 		}
 	}
@@ -234,5 +243,20 @@ func (d *demo) generate(brokers []string) error {
 
 // demoLine is one line of `demo --json`.
 func demoLine(c *console, kind string, value any) {
-	_ = json.NewEncoder(c.out).Encode(map[string]any{"type": kind, kind: value}) // a closed pipe ends the demo elsewhere
+	_ = json.NewEncoder(c.out).Encode(map[string]any{"type": kind, kind: value}) // its error stays with brokenOnce
+}
+
+// brokenOnce remembers the first error of a writer.
+type brokenOnce struct {
+	w   io.Writer
+	err error
+}
+
+// Write is io.Writer's.
+func (b *brokenOnce) Write(p []byte) (int, error) {
+	n, err := b.w.Write(p)
+	if b.err == nil {
+		b.err = err
+	}
+	return n, err
 }

@@ -26,8 +26,16 @@ type demoScreen struct {
 	drained           bool
 }
 
-func newDemoScreen(c *console, began time.Time) *demoScreen {
-	return &demoScreen{console: c, began: began, live: isTerminal(c.out) && !c.json}
+func newDemoScreen(c *console, began time.Time, terminal bool) *demoScreen {
+	return &demoScreen{console: c, began: began, live: terminal && !c.json}
+}
+
+// broken is why nothing can be printed any more; nil: it can.
+func (s *demoScreen) broken() error {
+	if b, is := s.out.(*brokenOnce); is {
+		return b.err
+	}
+	return nil
 }
 
 func (s *demoScreen) shareNow() float64 {
