@@ -79,9 +79,28 @@ func (c *counter) run(ctx context.Context) error {
 				c.again = o.resume
 			}
 		}
-		if err := c.read(ctx); !errors.Is(err, errAgain) {
+		err := c.read(ctx)
+		switch {
+		case ctx.Err() != nil && errors.Is(err, errUnreadable):
+			return nil
+		case errors.Is(err, errUnreadable):
+			c.seen.trouble(err)
+			c.log.Warn().Err(err).Msg("trying again")
+			pause(ctx, retryAfter)
+		case !errors.Is(err, errAgain):
 			return err
 		}
+	}
+}
+
+// errUnreadable: the event topics can't be opened now, though they were there when the service started.
+var errUnreadable = errors.New("the event topics can't be read now")
+
+// pause waits, or until the context ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
@@ -175,10 +194,7 @@ func (c *counter) retry(ctx context.Context, failure error) error {
 	for len(c.failed) > 0 {
 		<-c.failed
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(retryAfter):
-	}
+	pause(ctx, retryAfter)
 	c.again = c.kept
 	return errAgain
 }
@@ -188,19 +204,19 @@ func (c *counter) begin(ctx context.Context) error {
 	recovery := c.again
 	c.again = nil
 	err := c.open(ctx, recovery)
-	if err == nil || recovery == nil || ctx.Err() != nil {
+	if errors.Is(err, errUnreadable) {
+		c.again = recovery
+	}
+	if err == nil || recovery == nil || errors.Is(err, errUnreadable) {
 		return err
 	}
 	c.log.Warn().Err(err).Msg("the recovery point doesn't fit what is to be counted now")
-	if c.src != nil {
-		c.src.Close()
-	}
+	c.src.Close()
 	return c.open(ctx, nil)
 }
 
 // open makes a new stage and source.
 func (c *counter) open(ctx context.Context, recovery *windows.Recovery) error {
-	c.src = nil
 	o := kafka.SourceOptions{Group: consumerGroup}
 	for _, s := range c.config.Sources {
 		o.Topics = append(o.Topics, kafka.Topic{Name: s.Topic, Format: s.Format, Want: s.Type})
@@ -220,7 +236,7 @@ func (c *counter) open(ctx context.Context, recovery *windows.Recovery) error {
 	o.SinceMs = c.sinceMs()
 	src, err := c.client.Source(ctx, o)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	c.src, c.from = src, src.Partitions()
 	c.stage = windows.NewStage(windows.Limits{
