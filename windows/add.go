@@ -21,13 +21,15 @@ func (s *Stage) Add(p int, e *schemas.Event, offset, appendMs int64) (Class, err
 	src.begin(offset, s.reach.stepMs)
 	if err := s.check(src, e, appendMs); err != nil {
 		s.counts.add(e.Kind, Invalid, 1)
-		return Invalid, fmt.Errorf("take %s: partition %v offset %d time %d: %w", e.Kind, src.at, offset, e.TimeMs, err)
+		return Invalid, src.refusal(e, offset, err)
 	}
 	if appendMs == 0 && s.jumps(src, e) {
-		return s.holdAside(src, e, offset), nil
+		return s.holdAside(src, e, offset)
 	}
 	if len(src.held) > 0 {
-		s.reject(src)
+		if src.ordinary++; src.ordinary >= Confirming && src.ordinary > len(src.held) {
+			s.reject(src)
+		}
 	}
 	class := s.take(src, e)
 	s.counts.add(e.Kind, class, 1)
@@ -68,30 +70,45 @@ func (s *Stage) jumps(src *source, e *schemas.Event) bool {
 	return highest != NoTime && e.TimeMs-highest > s.limits.MaxJumpMs
 }
 
-// holdAside keeps an event until MaxHeld in a row confirm each other: then all of them are taken, as if read now. The class is this event's.
-func (s *Stage) holdAside(src *source, e *schemas.Event, offset int64) Class {
-	if len(src.held) < MaxHeld-1 {
-		src.hold(e, offset)
-		s.counts.add(e.Kind, Pending, 1)
-		return Pending
+// holdAside keeps an event until enough of those held aside agree with it and outnumber the ordinary ones: then these are taken, in order, as if
+// read now, and the rest is given up. Where MaxHeld are there and still don't agree, all of them are given up. The class and the error are this event's.
+func (s *Stage) holdAside(src *source, e *schemas.Event, offset int64) (Class, error) {
+	low, high, agree := src.agreeing(e.TimeMs, s.limits.MaxJumpMs)
+	switch {
+	case agree >= Confirming && agree > src.ordinary:
+		s.confirm(src, low, high)
+		class := s.take(src, e)
+		s.counts.add(e.Kind, class, 1)
+		return class, nil
+	case len(src.held) == MaxHeld:
+		s.reject(src)
+		s.counts.add(e.Kind, Invalid, 1)
+		return Invalid, src.refusal(e, offset, ErrAhead)
 	}
+	src.hold(e, offset)
+	s.counts.add(e.Kind, Pending, 1)
+	return Pending, nil
+}
+
+// confirm takes the events held aside with times from low to high, and gives up the others.
+func (s *Stage) confirm(src *source, low, high int64) {
 	held := src.held
 	src.held = nil
 	for i := range held {
-		kind := held[i].event.Kind
-		s.counts.move(kind, Pending, s.take(src, &held[i].event), 1)
+		if e := &held[i].event; e.TimeMs >= low && e.TimeMs <= high {
+			s.counts.move(e.Kind, Pending, s.take(src, e), 1)
+		} else {
+			src.held = append(src.held, held[i])
+		}
 	}
-	class := s.take(src, e)
-	s.counts.add(e.Kind, class, 1)
-	return class
+	s.reject(src)
 }
 
 // reject gives up the events that were held aside.
 func (s *Stage) reject(src *source) {
 	for _, h := range src.held {
 		s.counts.move(h.event.Kind, Pending, Invalid, 1)
-		err := fmt.Errorf("take %s: partition %v offset %d time %d: %w", h.event.Kind, src.at, h.offset, h.event.TimeMs, ErrAhead)
-		s.rejected = append(s.rejected, Rejected{src.place, h.offset, err})
+		s.rejected = append(s.rejected, Rejected{src.place, h.offset, src.refusal(&h.event, h.offset, ErrAhead)})
 	}
 	src.held = nil
 }

@@ -22,8 +22,10 @@
 //     read by then: as the join is by set, it doesn't matter which came first. Up to a quarter of `within` and a lateness
 //     later it is Outside, beyond that Unmatched. A prediction is counted once however many outcomes it has.
 //   - The outcomes of a window seal for all partitions together, when no outcome for it can come or wait any more.
-//   - An event that jumps more than MaxJumpMs ahead of its partition is held aside until MaxHeld in a row have (rule 6 of the design); where the broker's
-//     append time is known, one that is more than MaxAheadMs ahead of it is refused.
+//   - An event that jumps more than MaxJumpMs ahead of its partition is held aside (rule 6 of the design). Confirming of them that agree, in steps of at
+//     most MaxJumpMs, and outnumber the partition's ordinary events since the first was held aside, are taken, and what else is held is Invalid. As
+//     many ordinary ones, if they outnumber the held, make these Invalid; so does reaching MaxHeld. Where the broker's append time is known, an event that
+//     is more than MaxAheadMs ahead of it is refused, and none is held aside.
 //   - [Stage.Idle] is the one ruling from outside. [Stage.Finish] ends all logs.
 //
 // Every event ends in exactly one [Class] of its kind; [Stage.Counts] adds them up.

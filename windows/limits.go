@@ -12,7 +12,8 @@ type Limits struct {
 const (
 	MaxTimeMs  = 1<<46 - 1       // of an event's time, on either side of 1970: more than 2,000 years
 	MaxSpanMs  = 1 << 36         // of a window's width, a lateness or a `within`: more than two years
-	MaxHeld    = 20              // events held aside per partition until they confirm each other
+	Confirming = 20              // events held aside that confirm each other, if they agree and outnumber the ordinary ones
+	MaxHeld    = 64              // events held aside per partition: at the bound, where no Confirming of them agree, all are Invalid
 	MaxSources = 1<<16 - 1       // source partitions of a stage
 	MaxPlans   = 1<<16 - 2       // plans of a stage
 	MaxRows    = 1 << 16         // rows of one arm in one open window before they are reduced

@@ -1,6 +1,9 @@
 package windows
 
 import (
+	"fmt"
+	"slices"
+
 	"streamcanary/schemas"
 )
 
@@ -25,6 +28,7 @@ type source struct {
 
 	lastOffset  int64 // of the record read last, or noOffset
 	held        []heldEvent
+	ordinary    int // events that were not ahead, since the first of held was held
 	checkpoints []checkpoint
 	checkAt     int64 // at this high of any kind, another checkpoint is due
 	rulings     []IdleRuling
@@ -95,7 +99,35 @@ type heldEvent struct {
 
 // hold keeps a copy of an event aside.
 func (p *source) hold(e *schemas.Event, offset int64) {
+	if len(p.held) == 0 {
+		p.ordinary = 0
+	}
 	p.held = append(p.held, heldEvent{cloneEvent(e), offset})
+}
+
+// agreeing returns how many events agree on an event's time, itself and those held aside, and the span that they make: sorted by time, no
+// two neighbours are more than a jump apart. So neither the rate of the events nor an odd clock among them matters.
+func (p *source) agreeing(ms, jump int64) (low, high int64, n int) {
+	var room [MaxHeld + 1]int64
+	times := append(room[:0], ms)
+	for i := range p.held {
+		times = append(times, p.held[i].event.TimeMs)
+	}
+	slices.Sort(times)
+	at, _ := slices.BinarySearch(times, ms)
+	first, last := at, at
+	for first > 0 && times[first]-times[first-1] <= jump {
+		first--
+	}
+	for last < len(times)-1 && times[last+1]-times[last] <= jump {
+		last++
+	}
+	return times[first], times[last], last - first + 1
+}
+
+// refusal says which event was refused, and why.
+func (p *source) refusal(e *schemas.Event, offset int64, why error) error {
+	return fmt.Errorf("take %s: partition %v offset %d time %d: %w", e.Kind, p.at, offset, e.TimeMs, why)
 }
 
 // cloneEvent returns a copy that shares no memory.

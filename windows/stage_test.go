@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"streamcanary/schemas"
@@ -209,70 +208,6 @@ func TestAhead(t *testing.T) {
 	}
 	if _, err := s.Add(0, click("a", 1), 9, 0); err == nil {
 		t.Error("a partition of predictions takes an outcome")
-	}
-}
-
-// TestHeldAside: rule 6 where nobody stamps the time.
-func TestHeldAside(t *testing.T) {
-	const hour = 3_600_000
-	type step struct {
-		ms   int64
-		want Class
-	}
-	jump := func(n int, last Class) []step {
-		var steps []step
-		for i := range n {
-			steps = append(steps, step{2*hour + int64(i), Pending})
-		}
-		steps[n-1].want = last
-		return steps
-	}
-	for _, row := range []struct {
-		name     string
-		steps    []step
-		counts   map[Class]int64
-		rejected []int64
-	}{
-		{"an hour is no jump", []step{{0, Counted}, {hour, Counted}}, map[Class]int64{Pending: 1, Counted: 1}, nil},
-		{"the first event is none", []step{{5 * hour, Counted}}, map[Class]int64{Pending: 1}, nil},
-		{"one is held", []step{{0, Counted}, {hour + 1, Pending}}, map[Class]int64{Pending: 2}, nil},
-		{"an ordinary one ends it", []step{{0, Counted}, {hour + 1, Pending}, {hour + 2, Pending}, {1, Counted}},
-			map[Class]int64{Pending: 2, Invalid: 2}, []int64{1, 2}},
-		{"19 don't confirm", append([]step{{0, Counted}}, jump(19, Pending)...), map[Class]int64{Pending: 20}, nil},
-		{"20 do", append([]step{{0, Counted}}, jump(20, Counted)...), map[Class]int64{Counted: 1, Pending: 20}, nil},
-		{"19, an ordinary one, 19", slices.Concat([]step{{0, Counted}}, jump(19, Pending), []step{{5, Counted}}, jump(19, Pending)),
-			map[Class]int64{Pending: 2 + 19, Invalid: 19}, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19}},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			s := simpleStage(t, Limits{}, simplePlan())
-			var rejected []int64
-			for i, step := range row.steps {
-				if got := add(t, s, 0, prediction(fmt.Sprint(i), "v1", step.ms), i); got != step.want {
-					t.Errorf("event %d at %d: %v, want %v", i, step.ms, got, step.want)
-				}
-				for _, r := range s.Rejected() {
-					rejected = append(rejected, r.Offset)
-					if !errors.Is(r.Err, ErrAhead) {
-						t.Errorf("offset %d: %v, want ErrAhead", r.Offset, r.Err)
-					}
-				}
-			}
-			counts := s.Counts()
-			for _, class := range ClassesOf(schemas.KindPrediction) {
-				if got := counts.Of(schemas.KindPrediction, class); got != row.counts[class] {
-					t.Errorf("%d are %v, want %d", got, class, row.counts[class])
-				}
-			}
-			if !slices.Equal(rejected, row.rejected) {
-				t.Errorf("rejected offsets %v, want %v", rejected, row.rejected)
-			}
-			held := s.Held(0)
-			s.Finish(true)
-			counts = s.Counts()
-			if got := counts.Of(schemas.KindPrediction, Invalid); got != row.counts[Invalid]+int64(held) {
-				t.Errorf("at the end of the log %d are invalid, want the %d held ones, too", got, held)
-			}
-		})
 	}
 }
 
