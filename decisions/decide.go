@@ -88,8 +88,13 @@ func (t *turn) record(d *schemas.Decision, body []byte) {
 		t.s.Routes = slices.Clone(d.Routes)
 	}
 	if d.Action != schemas.ActionStart {
-		t.s.Why = &schemas.Reason{Code: d.Reason.Code, Sentence: d.Reason.Sentence}
+		t.s.why(&d.Reason)
 	}
+}
+
+// why notes a reason without what it stands on.
+func (s *State) why(r *schemas.Reason) {
+	s.Why = &schemas.Reason{Code: r.Code, Sentence: clip(r.Sentence, MaxSentence)}
 }
 
 // listed joins names for a sentence.

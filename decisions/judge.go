@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"fmt"
+	"slices"
 
 	"streamcanary/schemas"
 )
@@ -26,18 +27,32 @@ func (t *turn) judged(v *Verdict) {
 	}
 }
 
-// hold stops every advance. A rollout that holds already goes on holding under its first reason.
+// hold stops every advance. A rollout that holds already goes on under the new reason if that is another one, and it isn't held by
+// what only a person ends. Each reason of one hold is decided once: where reasons take turns, State.Why follows them, and no more
+// decisions come of it.
 func (t *turn) hold(reason schemas.Reason, evidence schemas.Evidence, sticky bool) {
-	if t.s.Hold != nil {
-		t.s.Hold.Sticky = t.s.Hold.Sticky || sticky
-		return
+	superseded, earlier := "", []string(nil)
+	if h := t.s.Hold; h != nil {
+		if h.Sticky || h.Code == reason.Code && !sticky {
+			return
+		}
+		earlier = h.Earlier
+		if !slices.Contains(earlier, h.Code) {
+			earlier = append(slices.Clone(earlier), h.Code)
+		}
+		if slices.Contains(earlier, reason.Code) && !sticky {
+			h.Code, h.Earlier = reason.Code, earlier
+			t.s.why(&reason)
+			return
+		}
+		superseded = h.Decision
 	}
 	t.s.Status = StatusHolding
 	t.decide(draft{
 		action: schemas.ActionHold, severity: schemas.Warning, routes: t.s.Routes,
-		reason: reason, evidence: evidence, actor: engine,
+		reason: reason, evidence: evidence, actor: engine, supersedes: superseded,
 	})
-	t.s.Hold = &Hold{Decision: t.s.Prev.ID, Code: reason.Code, Sticky: sticky}
+	t.s.Hold = &Hold{Decision: t.s.Prev.ID, Code: reason.Code, Earlier: earlier, Sticky: sticky}
 }
 
 // resume ends a hold whose cause is gone.
@@ -158,6 +173,8 @@ func (t *turn) ruled(r *Ruling) {
 		if reason.Sentence == "" {
 			reason.Sentence = "No version has answered for too long."
 		}
-		t.hold(reason, schemas.Evidence{}, false)
+		if t.s.Hold == nil { // what holds already says more, and its evidence would be said again with the next window
+			t.hold(reason, schemas.Evidence{}, false)
+		}
 	}
 }

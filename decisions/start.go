@@ -28,7 +28,7 @@ func (t *turn) applied(a *Applied) {
 		actor: a.Actor, await: schemas.AckPrepared,
 	})
 	if t.s.Wait == nil {
-		t.commit("Nobody has to prepare.")
+		t.commit("Judging begins.")
 	}
 }
 

@@ -42,7 +42,8 @@ type State struct {
 	EventMs int64 `json:"event_ms"`
 	// FromMs is the event time of the commit: windows are judged from there on. 0 before it.
 	FromMs int64 `json:"from_ms,omitempty"`
-	// Why is the reason of the last decision but start: what a person asks for first.
+	// Why is the reason of the last decision but start, and of a hold that goes on for another reason that one: what a person
+	// asks for first.
 	Why     *schemas.Reason `json:"why,omitempty"`
 	Hold    *Hold           `json:"hold,omitempty"`
 	Wait    *Wait           `json:"wait,omitempty"` // for acks of a start or a promotion
@@ -53,9 +54,10 @@ type State struct {
 
 // Hold is why a rollout holds.
 type Hold struct {
-	Decision string `json:"decision"`
-	Code     string `json:"code"`
-	Sticky   bool   `json:"sticky,omitempty"` // only a person ends it
+	Decision string   `json:"decision"`          // the last one of this hold
+	Code     string   `json:"code"`              // of what holds it now
+	Earlier  []string `json:"earlier,omitempty"` // codes that have held it before: each was decided, and isn't again
+	Sticky   bool     `json:"sticky,omitempty"`  // only a person ends it
 }
 
 // Wait is a decision that waits for acks.
@@ -121,6 +123,7 @@ func (s *State) clone() State {
 	c.Wait = s.Wait.clone()
 	if s.Hold != nil {
 		hold := *s.Hold
+		hold.Earlier = slices.Clone(s.Hold.Earlier)
 		c.Hold = &hold
 	}
 	if s.Saga != nil {

@@ -82,7 +82,8 @@ func TestVerdicts(t *testing.T) {
 			[]string{"#3 hold", "#4 promote 41:0 42:10000 over " + id(1, 3) + " (route)"}, StatusPromoted},
 		{"a gap holds until a person resumes", []Input{gap(5), verdictOf(6, VerdictContinue), verdictOf(7, VerdictPromote), command(8, CommandResume, false)},
 			[]string{"#3 hold", "#4 resume over " + id(1, 3)}, StatusRunning},
-		{"a gap makes a hold last", []Input{verdictOf(5, VerdictHold), gap(5), verdictOf(6, VerdictContinue)}, []string{"#3 hold"}, StatusHolding},
+		{"a gap makes a hold last", []Input{verdictOf(5, VerdictHold), gap(5), verdictOf(6, VerdictContinue)},
+			[]string{"#3 hold", "#4 hold over " + id(1, 3)}, StatusHolding},
 		{"a gap doesn't stop a rollback", []Input{gap(5), verdictOf(6, VerdictRollback)},
 			[]string{"#3 hold", "#4 rollback 41:10000 42:0 over " + id(1, 3) + " (route)"}, StatusRolledBack},
 		{"resume what doesn't hold", []Input{command(8, CommandResume, false)}, []string{"!command-refused"}, StatusRunning},
@@ -100,6 +101,42 @@ func TestVerdicts(t *testing.T) {
 			expect(t, words, append(begun, test.want...)...)
 			if s.Status != test.status {
 				t.Errorf("status %q, want %q", s.Status, test.status)
+			}
+		})
+	}
+}
+
+// TestHoldReasons: a hold whose cause changes says so, once for each cause; what only a person ends stays the reason.
+func TestHoldReasons(t *testing.T) {
+	holds := func(at int64, code string) Input {
+		in := verdictOf(at, VerdictHold)
+		in.Verdict.Reason = schemas.Reason{Code: code, Sentence: "It is " + code + "."}
+		return in
+	}
+	noData := Input{Kind: InputRuling, WallMs: 6000, Ruling: &Ruling{Kind: RulingNoData}}
+	tests := []struct {
+		name string
+		in   []Input
+		want []string
+		hold Hold
+	}{
+		{"the same again", []Input{holds(5, "split"), holds(6, "split")}, []string{"#3 hold"}, Hold{Decision: id(1, 3), Code: "split"}},
+		{"another", []Input{holds(5, "split"), holds(6, "inconclusive"), holds(7, "inconclusive")},
+			[]string{"#3 hold", "#4 hold over " + id(1, 3)}, Hold{Decision: id(1, 4), Code: "inconclusive", Earlier: []string{"split"}}},
+		{"taking turns", []Input{holds(5, "a"), holds(6, "b"), holds(7, "a"), holds(8, "b"), holds(9, "a")},
+			[]string{"#3 hold", "#4 hold over " + id(1, 3)}, Hold{Decision: id(1, 4), Code: "a", Earlier: []string{"a", "b"}}},
+		{"a gap comes", []Input{holds(5, "a"), gap(6), holds(7, "a"), gap(8)},
+			[]string{"#3 hold", "#4 hold over " + id(1, 3)}, Hold{Decision: id(1, 4), Code: string(RulingGap), Earlier: []string{"a"}, Sticky: true}},
+		{"no data says less", []Input{holds(5, "a"), noData}, []string{"#3 hold"}, Hold{Decision: id(1, 3), Code: "a"}},
+		{"no data, then evidence", []Input{noData, holds(7, "a"), verdictOf(8, VerdictContinue), holds(9, "a")},
+			[]string{"#3 hold", "#4 hold over " + id(1, 3), "#5 resume over " + id(1, 4), "#6 hold"}, Hold{Decision: id(1, 6), Code: "a"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, words := fold(t, after(running(terms()), test.in...)...)
+			expect(t, words[2:], test.want...)
+			if s.Hold == nil || !reflect.DeepEqual(*s.Hold, test.hold) || s.Why.Code != test.hold.Code {
+				t.Errorf("hold %+v for %+v, want %+v", s.Hold, s.Why, test.hold)
 			}
 		})
 	}
