@@ -99,6 +99,9 @@ func (g *guard) judge(nowMs, patienceMs int64, passAt float64) {
 		return
 	}
 	g.state, g.why = g.stateNow(), ""
+	if g.bothArms {
+		g.why = codeBothArms
+	}
 	switch g.state {
 	case schemas.StateInsufficient:
 		g.why, g.suspectSince = g.whyInsufficient(), 0

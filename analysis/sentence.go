@@ -229,15 +229,7 @@ func (j *Judge) ailmentSentence(a ailment) string {
 		return fmt.Sprintf("Nothing was heard of %s since %s, while %s sent %s predictions; about %s of the former were due.",
 			j.arm(arm), timeText(m.lastMs, j.nowMs), j.arm(1-arm), countText(m.others), countText(int64(math.Round(m.due()))))
 	case ailSplitMismatch:
-		what, plan := "predictions", "what it was at first"
-		if j.split.units {
-			what = "routing units"
-		}
-		if j.split.planned > 0 {
-			plan = "the planned " + percentText(j.split.planned)
-		}
-		return fmt.Sprintf("Traffic is not split as it should be: %s has %s of %s %s (%s), not %s; the comparison may be of unlike users.",
-			canary, countText(j.split.canary), countText(j.split.all), what, percentText(float64(j.split.canary)/float64(j.split.all)), plan)
+		return j.splitSentence()
 	case ailSplitUnwatched:
 		return "There are more routing units than are remembered, so the traffic's split is no longer checked."
 	case ailUnequalSampling:
@@ -249,6 +241,30 @@ func (j *Judge) ailmentSentence(a ailment) string {
 		return "More predictions wait for outcomes than are remembered, so outcomes may be missing; their windows are left out."
 	}
 	return ailmentCodes[a]
+}
+
+// splitSentence says what the canary's share was until when, or was planned, and what it is since.
+func (j *Judge) splitSentence() string {
+	at, before, since := j.split.changed()
+	what, canary := "predictions", j.arm(windows.Canary)
+	if j.split.units {
+		what = "routing units"
+	}
+	when := ""
+	if at > 0 {
+		when = " since " + timeText(at, j.nowMs)
+	}
+	counts := fmt.Sprintf("(%s of %s)", countText(since.canary), countText(since.all))
+	switch {
+	case j.split.planned > 0:
+		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s%s %s, planned are %s; the comparison may be of unlike users.",
+			canary, percentText(since.share()), what, when, counts, percentText(j.split.planned))
+	case before.all == 0:
+		return fmt.Sprintf("Traffic is not split as it was at first: %s has %s of the %s%s %s; the comparison may be of unlike users.",
+			canary, percentText(since.share()), what, when, counts)
+	}
+	return fmt.Sprintf("Traffic is not split as it was: %s had %s of the %s until %s, %s since %s; the comparison may be of unlike users.",
+		canary, percentText(before.share()), what, timeText(at, j.nowMs), percentText(since.share()), counts)
 }
 
 // marginText sets a margin's unit apart: "0.5 pp" of "0.5pp".

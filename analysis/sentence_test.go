@@ -74,6 +74,42 @@ func TestSentences(t *testing.T) {
 	}
 }
 
+// TestSplitSentences holds that a split that is off is told with the share before, or the planned one, and that since.
+func TestSplitSentences(t *testing.T) {
+	tests := []struct {
+		name     string
+		weightBP int
+		before   int // windows of a tenth
+		canary   side
+		baseline side
+		want     string
+	}{
+		{"off the plan", 1000, 53, side{}, side{n: 1000},
+			"Traffic is not split as planned: canary 42 has 0 % of the predictions since 09:00:53 (0 of 1,000), planned are 10 %; the comparison may be of unlike users."},
+		{"off the plan from the start", 1000, 0, side{n: 100, units: 20}, side{n: 900, units: 80},
+			"Traffic is not split as planned: canary 42 has 20 % of the routing units since 09:00:00 (60 of 300), planned are 10 %; the comparison may be of unlike users."},
+		{"less than it was", 0, 53, side{n: 1}, side{n: 1000},
+			"Traffic is not split as it was: canary 42 had 10 % of the predictions until 09:00:53, 0.1 % since (1 of 1,001); the comparison may be of unlike users."},
+		{"more than it was", 0, 53, side{n: 400}, side{n: 600},
+			"Traffic is not split as it was: canary 42 had 10 % of the predictions until 09:00:53, 40 % since (400 of 1,000); the comparison may be of unlike users."},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := rolloutOf(errors05)
+			r.Stages[0].WeightBP = tt.weightBP
+			s := newScript(t, r, Options{Phi: 1.5})
+			s.play(tt.before, side{n: 900}, side{n: 100})
+			s.play(3, tt.baseline, tt.canary)
+			if s.verdict.Code != codeSplitMismatch || s.verdict.Sentence != tt.want {
+				t.Errorf("%s\n got %s\nwant %s", s.verdict.Code, s.verdict.Sentence, tt.want)
+			}
+			if began := schemas.Time(startMs + 1000*int64(tt.before)); s.verdict.Health[0].Since != began {
+				t.Errorf("since %s, want %s", s.verdict.Health[0].Since, began)
+			}
+		})
+	}
+}
+
 // TestHarmTexts has what each sort of guardrail says of the canary.
 func TestHarmTexts(t *testing.T) {
 	tests := []struct{ guard, want string }{

@@ -24,12 +24,23 @@ type split struct {
 	mixture *stats.Mixture     // with a planned share
 	change  *stats.SplitChange // without
 	inc     [stats.SplitTilts]float64
-	canary  int64 // counted so far
-	all     int64
+	onset   onset
+	history history[splitTally, *splitTally]
 }
 
+// splitTally counts units, or predictions: the canary's, and all.
+type splitTally struct{ canary, all int64 }
+
+func (t *splitTally) add(o splitTally) {
+	t.canary += o.canary
+	t.all += o.all
+}
+
+// share is the canary's; NaN of nothing.
+func (t *splitTally) share() float64 { return float64(t.canary) / float64(t.all) }
+
 func newSplit(planned float64) *split {
-	s := &split{planned: planned}
+	s := &split{planned: planned, onset: newOnset(stats.SplitTilts)}
 	if planned > 0 {
 		s.mixture = stats.NewMixture(stats.SplitTilts)
 	} else {
@@ -60,15 +71,31 @@ func (s *split) step(p *windows.Part, c clock) {
 	if n == 0 {
 		return
 	}
-	s.canary, s.all = s.canary+k, s.all+n
 	weight := s.weights.through(c.window(p.StartMs), c.horizon)
 	if s.change != nil {
 		s.change.Add(float64(n), float64(k), weight, p.StartMs)
+		if inc := s.change.Increments(); inc != nil {
+			s.onset.step(inc, p.StartMs)
+		}
 	} else {
 		stats.SplitIncrements(s.inc[:], float64(n), float64(k), s.planned)
 		s.mixture.Step(s.inc[:], weight, p.StartMs)
+		s.onset.step(s.inc[:], p.StartMs)
 	}
+	s.history.add(splitTally{k, n}, p.StartMs, &s.onset)
 	s.off = s.logE() >= splitThreshold || s.off && s.logE() >= halfway*splitThreshold
+}
+
+// changed is when the share became another one, as far as the evidence tells, and what was counted before and since; 0: unknown,
+// and all is counted as since.
+func (s *split) changed() (atMs int64, before, since splitTally) {
+	atMs, ok := s.onset.began()
+	all := s.history.since(0)
+	if !ok {
+		return 0, splitTally{}, all
+	}
+	since = s.history.since(atMs)
+	return atMs, splitTally{all.canary - since.canary, all.all - since.all}, since
 }
 
 // logE is the log evidence now.

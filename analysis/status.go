@@ -28,8 +28,8 @@ func (j *Judge) Status() []schemas.GuardrailStatus {
 func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 	ladder := g.ladder()
 	s := schemas.GuardrailStatus{
-		Name: g.spec.Name, State: g.state, Why: g.why, On: g.spec.On, Unit: g.unit(), Margin: g.spec.Margin.Text,
-		LogEvidence: ladder.max[g.member], LogAny: g.family.any.max[g.member], LogPass: g.canary.passLogE(),
+		Name: g.spec.Name, State: g.state, Why: g.why, On: g.spec.On, Against: g.against(), Unit: g.unit(), Margin: g.spec.Margin.Text,
+		LogEvidence: shown(ladder.max[g.member]), LogAny: shown(g.family.any.max[g.member]), LogPass: shown(g.canary.passLogE()),
 		Threshold: ladder.thresholds[g.member], PassThreshold: passThreshold(j.rollout),
 	}
 	if g.canary.phi != nil {
@@ -50,6 +50,13 @@ func (g *guard) ladder() *ladder {
 		return g.family.any
 	}
 	return g.family.beyond
+}
+
+func (g *guard) against() schemas.Against {
+	if g.isContrast() {
+		return schemas.AgainstBaseline
+	}
+	return schemas.AgainstLimit
 }
 
 // unit is what the estimate is in: for a contrast with a relative margin the ratio, with another one the difference of
@@ -102,6 +109,14 @@ func (g *guard) effect(e estimate, unit string) float64 {
 
 func armCount(t armTally) schemas.ArmCount {
 	return schemas.ArmCount{N: t.n, Events: t.events, Value: finite(t.value)}
+}
+
+// shown is log evidence for people: rounded to 1e-9, as the digest has it, so that what is nothing but rounding reads 0.
+func shown(logE float64) float64 {
+	if math.Abs(logE) >= 1<<32 || math.IsNaN(logE) {
+		return logE
+	}
+	return math.RoundToEven(logE*1e9)/1e9 + 0 // never -0
 }
 
 // finite is nil for what is unknown or unbounded.

@@ -26,6 +26,7 @@ func TestStatus(t *testing.T) {
 	want := got // what the test has checked already, and the rest by value
 	share := func(x float64) *float64 { return &x }
 	want.Name, want.State, want.On, want.Unit, want.Margin = "errors", schemas.StateFailed, schemas.OnRollback, "share", "0.5pp"
+	want.Against = schemas.AgainstBaseline
 	want.Estimate, want.SinceHarm = share(520./32000-.01), share(.1)
 	want.Threshold, want.PassThreshold, want.Phi = math.Log(4/.15), math.Log(20), 1
 	want.Baseline = schemas.ArmCount{N: 320 * 900, Events: 320 * 9, Value: share(.01)}
@@ -56,12 +57,13 @@ func text(t *testing.T, s schemas.GuardrailStatus) string {
 // TestStatusOfEveryKind holds that every sort of guardrail can be written as JSON at any time, with units that fit.
 func TestStatusOfEveryKind(t *testing.T) {
 	tests := []struct {
-		guard string
-		unit  string
+		guard   string
+		unit    string
+		against schemas.Against
 	}{
-		{"a: rate error increase 0.5pp", "share"}, {"b: rate error increase 20%", "ratio"}, {"c: rate error above 5%", "share"},
-		{"d: quantile 0.99 latency increase 20%", "ratio"}, {"e: quantile 0.99 latency above 200ms", "ms"},
-		{"f: quantile 0.5 tokens above 3", "number"}, {"g: sample cpu 0.9 increase 5pp", "share"}, {"h: rate click decrease 2%", "ratio"},
+		{"a: rate error increase 0.5pp", "share", "baseline"}, {"b: rate error increase 20%", "ratio", "baseline"}, {"c: rate error above 5%", "share", "limit"},
+		{"d: quantile 0.99 latency increase 20%", "ratio", "baseline"}, {"e: quantile 0.99 latency above 200ms", "ms", "limit"},
+		{"f: quantile 0.5 tokens above 3", "number", "limit"}, {"g: sample cpu 0.9 increase 5pp", "share", "baseline"}, {"h: rate click decrease 2%", "ratio", "baseline"},
 	}
 	var guards []schemas.Guardrail
 	for _, tt := range tests {
@@ -73,8 +75,8 @@ func TestStatusOfEveryKind(t *testing.T) {
 	hold := func() {
 		t.Helper()
 		for i, st := range s.judge.Status() {
-			if st.Unit != tests[i].unit {
-				t.Errorf("%s: unit %s, want %s", tests[i].guard, st.Unit, tests[i].unit)
+			if st.Unit != tests[i].unit || st.Against != tests[i].against {
+				t.Errorf("%s: unit %s against %s, want %s against %s", tests[i].guard, st.Unit, st.Against, tests[i].unit, tests[i].against)
 			}
 			if _, err := json.Marshal(st); err != nil {
 				t.Errorf("%s: %v", tests[i].guard, err)
@@ -118,6 +120,32 @@ func TestLimitIntervals(t *testing.T) {
 			t.Errorf("rate: %v to %v, true .07, width before %v", *st[1].Lower, *st[1].Upper, width)
 		}
 		width = *st[1].Upper - *st[1].Lower
+	}
+}
+
+// TestShown holds that evidence which is nothing but rounding reads 0, and that no other number changes by more than 1e-9.
+func TestShown(t *testing.T) {
+	tests := []struct{ in, want float64 }{
+		{2.2e-16, 0}, {-2.2e-16, 0}, {1.23456789012, 1.23456789}, {-3.5, -3.5}, {1e300, 1e300}, {math.Inf(-1), math.Inf(-1)},
+	}
+	for _, tt := range tests {
+		if got := shown(tt.in); got != tt.want || got == 0 && math.Signbit(got) {
+			t.Errorf("%v: %v, want %v", tt.in, got, tt.want)
+		}
+	}
+}
+
+// TestExcusedSaysWhy: a limit that both arms are beyond says that this is why its evidence does nothing, until it is over.
+func TestExcusedSaysWhy(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("outage: rate error above 5%")), Options{Phi: 1})
+	s.play(30, side{n: 900, errors: 300}, side{n: 100, errors: 30})
+	got := s.judge.Status()[0]
+	if got.State != continues || got.Why != codeBothArms || got.LogEvidence < got.Threshold {
+		t.Errorf("%s %q with %.1f of %.1f, want continue both_arms with proof", got.State, got.Why, got.LogEvidence, got.Threshold)
+	}
+	s.play(600, side{n: 900}, side{n: 100})
+	if got := s.judge.Status()[0]; got.Why != "" {
+		t.Errorf("%s %q after the end, want no reason", got.State, got.Why)
 	}
 }
 

@@ -230,9 +230,10 @@ func (j *Judge) findings(ails *[ailments]bool) []schemas.Finding {
 				arm = windows.Baseline
 			}
 			m := j.missing[arm]
-			f.LogEvidence, f.Threshold, f.Since = m.mixture.LogE(), j.silence[arm], schemas.Time(m.lastMs)
+			f.LogEvidence, f.Threshold, f.Since = shown(m.mixture.LogE()), j.silence[arm], schemas.Time(m.lastMs)
 		case ailSplitMismatch:
-			f.LogEvidence, f.Threshold = j.split.logE(), splitThreshold
+			since, _, _ := j.split.changed()
+			f.LogEvidence, f.Threshold, f.Since = shown(j.split.logE()), splitThreshold, schemas.Time(since)
 		}
 		found = append(found, f)
 	}

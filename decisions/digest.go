@@ -77,7 +77,7 @@ func (w *digest) reason(r *schemas.Reason) {
 }
 
 func (w *digest) guardrail(g *schemas.GuardrailStatus) {
-	for _, s := range []string{g.Name, g.Segment, string(g.State), g.Why, string(g.On), g.Unit, g.Margin} {
+	for _, s := range []string{g.Name, g.Segment, string(g.State), g.Why, string(g.On), string(g.Against), g.Unit, g.Margin} {
 		w.text(s)
 	}
 	for _, x := range []*float64{g.Estimate, g.Lower, g.Upper, g.SinceHarm} {

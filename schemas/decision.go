@@ -111,14 +111,27 @@ const (
 	StatePassed       State = "passed"
 )
 
-// GuardrailStatus is what is known of one guardrail at one time. Estimate, Lower and Upper are in Unit:
-// "share" (difference of shares), "ratio" (canary over baseline) or "ms"; nil where unknown or unbounded.
+// Against says what a guardrail holds the canary against, and so what its numbers are.
+type Against string
+
+// Against the baseline, a guardrail's estimate is a difference or a ratio of the arms, and its margin how far the canary may be off.
+// Against a limit, the estimate is the canary's own level, and the margin is the limit.
+const (
+	AgainstBaseline Against = "baseline"
+	AgainstLimit    Against = "limit"
+)
+
+// GuardrailStatus is what is known of one guardrail at one time. Estimate, Lower and Upper are in Unit, of the whole epoch:
+// "share" (a difference of shares, or one share), "ratio" (canary over baseline), "ms" or "number"; nil where unknown or unbounded.
+// SinceHarm is the same estimate of the time since HarmBegan: what a failure or a suspicion stands on. Both are there only while
+// there is evidence of harm.
 type GuardrailStatus struct {
 	Name          string    `json:"name"`
 	Segment       string    `json:"segment,omitempty"`
 	State         State     `json:"state"`
-	Why           string    `json:"why,omitempty"` // of insufficient: no_data, unequal_sampling, …
+	Why           string    `json:"why,omitempty"` // of insufficient: no_data, unequal_sampling, …; both_arms: excused, since the baseline is beyond the limit, too
 	On            On        `json:"on"`
+	Against       Against   `json:"against,omitempty"` // empty: one written before this was told
 	Unit          string    `json:"unit"`
 	Margin        string    `json:"margin"`
 	Estimate      *float64  `json:"estimate"`

@@ -29,7 +29,7 @@ func fullDecision() *Decision {
 		Reason: Reason{
 			Code: "guardrail_failed", Sentence: "Errors are 2.1 pp above the baseline's, and 0.5 pp are allowed.",
 			Guardrails: []GuardrailStatus{{
-				Name: "errors", State: StateFailed, On: OnRollback, Unit: "share", Margin: "0.5pp",
+				Name: "errors", State: StateFailed, On: OnRollback, Against: AgainstBaseline, Unit: "share", Margin: "0.5pp",
 				Estimate: number3(0.021), Lower: number3(0.009), SinceHarm: number3(0.2), Ratio: &Interval{Estimate: number3(3), Lower: number3(1.5)},
 				LogEvidence: 9.5, LogAny: 12, LogPass: -3, Threshold: 6.07, PassThreshold: 3, Phi: 1.5,
 				Baseline: ArmCount{9900, 10, number3(0.001)}, Canary: ArmCount{100, 3, number3(0.03)},

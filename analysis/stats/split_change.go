@@ -33,6 +33,7 @@ type SplitChange struct {
 	refN, refK float64 // the same, of the reference once it is closed
 	blocks     int
 	closed     bool
+	bets       bool    // the last block was played
 	waiting    float64 // weight given before the reference closed
 	whole      float64 // log probability of all arms under Jeffreys' prior
 	tilts      *Mixture
@@ -60,7 +61,8 @@ func (s *SplitChange) Add(n, k, weight float64, at int64) {
 	// The probability of this block's arms given the past, under Jeffreys' prior.
 	given := logRise(s.k+0.5, k) + logRise(s.n-s.k+0.5, n-k) - logRise(s.n+1, n)
 	s.waiting += weight
-	if s.closed {
+	s.bets = s.closed
+	if s.bets {
 		s.bet(n, k, given, at)
 	}
 	s.whole += given
@@ -105,6 +107,15 @@ func (s *SplitChange) LogMax() float64 { return s.logMax }
 
 // Share is the canary's share of all units; NaN before the first.
 func (s *SplitChange) Share() float64 { return s.k / s.n }
+
+// Increments are the last block's log e-values, one for each of SplitTilts tilts, to date a change by; nil until the reference is
+// closed. They are valid until the next Add.
+func (s *SplitChange) Increments() []float64 {
+	if !s.bets {
+		return nil
+	}
+	return s.inc[:]
+}
 
 // Began estimates the label of the block at which the share changed (see Mixture.Began); 0 until the reference is closed.
 func (s *SplitChange) Began() int64 { return s.tilts.Began() }

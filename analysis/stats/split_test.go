@@ -160,6 +160,9 @@ func TestSplitReferenceOfATinyCanary(t *testing.T) {
 		if want := at >= 199; s.closed != want {
 			t.Fatalf("after block %d closed is %v", at, s.closed)
 		}
+		if want := at >= 200; (s.Increments() != nil) != want { // from the block after the reference on
+			t.Fatalf("after block %d there are increments: %v", at, !want)
+		}
 	}
 }
 
