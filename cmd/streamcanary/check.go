@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,7 @@ func checkCommand(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			warnNeverPromotes(c, r)
 			switch {
 			case c.json:
 				return json.NewEncoder(c.out).Encode(struct {
@@ -48,6 +50,28 @@ func checkCommand(c *console) *cobra.Command {
 	rolloutFlag(cmd, &file)
 	cmd.Flags().BoolVar(&explain, "explain", false, "print the whole rollout with every default")
 	return cmd
+}
+
+// warnNeverPromotes tells a person that a rollout can be rolled back, but never promoted.
+func warnNeverPromotes(c *console, r *schemas.Rollout) {
+	if names := neverPasses(r); len(names) > 0 {
+		fmt.Fprintf(c.err, "warning: rollout %s is never promoted: %s without a margin can't pass, and required is true; "+
+			"give a margin, or write required: false\n", r.Name, strings.Join(names, ", "))
+	}
+}
+
+// neverPasses are the guardrails that a promotion waits for in vain: without a margin there is nothing that they could prove.
+func neverPasses(r *schemas.Rollout) []string {
+	if len(r.Stages) > 0 && r.Stages[0].Pass != nil { // names only such as can pass
+		return nil
+	}
+	var names []string
+	for _, g := range r.Guardrails {
+		if g.Required && !g.CanPass() {
+			names = append(names, g.Name)
+		}
+	}
+	return names
 }
 
 func explained(r *schemas.Rollout, wanted bool) string {

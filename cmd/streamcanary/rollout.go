@@ -42,6 +42,7 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 			if err != nil {
 				return asUse(err)
 			}
+			warnNeverPromotes(c, parsed)
 			since, err := startTime(from)
 			if err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"streamcanary/cmd/engine"
 	"streamcanary/schemas"
@@ -56,33 +57,65 @@ func classLine(counts *windows.Counts, kind schemas.Kind) string {
 	return strings.Join(parts, ", ")
 }
 
-// printGuardrails writes the guardrails as a table: state, estimate with its interval against the margin, and the evidence.
+// printGuardrails writes the guardrails as a table: state, estimate, interval, what it is held against, and the evidence.
 func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "GUARDRAIL\tSTATE\tESTIMATE\tINTERVAL\tMARGIN\tCANARY\tBASELINE\tEVIDENCE")
+	fmt.Fprintln(t, "GUARDRAIL\tSTATE\tESTIMATE\tINTERVAL SINCE START\tMARGIN\tCANARY\tBASELINE\tEVIDENCE")
 	for i := range guardrails {
 		g := &guardrails[i]
 		state := string(g.State)
 		if g.Why != "" {
 			state += " (" + g.Why + ")"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", g.Name, state, quantity(g.Estimate, g.Unit, "unknown"),
-			interval(g), g.Margin, armText(&g.Canary), armText(&g.Baseline), evidenceText(g))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", g.Name, state, estimateText(g),
+			interval(g), marginText(g), armText(&g.Canary), armText(&g.Baseline), evidenceText(g))
 	}
 	return t.Flush()
 }
 
-// quantity writes an estimate or a bound in its unit; nil is written as none.
-func quantity(x *float64, unit, none string) string {
-	if x == nil {
-		return none
+// estimateText is what the state stands on: of a failure or a suspicion the estimate since the harm began, and since when; else
+// that since the start.
+func estimateText(g *schemas.GuardrailStatus) string {
+	if g.HarmBegan == 0 || g.State != schemas.StateFailed && g.State != schemas.StateSuspect {
+		return quantity(g, g.Estimate, "unknown")
 	}
-	switch unit {
-	case "ratio":
+	return quantity(g, g.SinceHarm, "unknown") + " since " + sinceText(g.HarmBegan, g.LastWindow)
+}
+
+// sinceText is the time of day in UTC, with the date when it isn't the day of now.
+func sinceText(at, now schemas.Time) string {
+	t, today := time.UnixMilli(int64(at)).UTC(), time.UnixMilli(int64(now)).UTC()
+	if t.YearDay() == today.YearDay() && t.Year() == today.Year() {
+		return t.Format("15:04:05")
+	}
+	return t.Format("2 Jan 15:04:05")
+}
+
+// marginText is a margin with its unit apart, or the limit.
+func marginText(g *schemas.GuardrailStatus) string {
+	text := g.Margin
+	if at := strings.IndexFunc(text, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }); at > 0 {
+		text = text[:at] + " " + text[at:]
+	}
+	if g.Against == schemas.AgainstLimit {
+		return "limit " + text
+	}
+	return text
+}
+
+// quantity writes an estimate or a bound of a guardrail in its unit: against the baseline a signed difference, against a limit
+// the canary's own level. nil is written as none.
+func quantity(g *schemas.GuardrailStatus, x *float64, none string) string {
+	switch {
+	case x == nil:
+		return none
+	case g.Unit == "ratio":
 		return fmt.Sprintf("%+.1f %%", 100*(*x-1))
-	case "share":
+	case g.Unit == "share" && g.Against == schemas.AgainstLimit:
+		return fmt.Sprintf("%.2f %%", 100**x)
+	case g.Unit == "share":
 		return fmt.Sprintf("%+.2f pp", 100**x)
-	case "ms":
+	case g.Unit == "ms":
 		return fmt.Sprintf("%.4g ms", *x)
 	}
 	return fmt.Sprintf("%.4g", *x)
@@ -95,13 +128,13 @@ func interval(g *schemas.GuardrailStatus) string {
 	if g.Lower != nil && g.Upper != nil && *g.Lower > *g.Upper {
 		return changed(g)
 	}
-	return quantity(g.Lower, g.Unit, "-inf") + " .. " + quantity(g.Upper, g.Unit, "inf")
+	return quantity(g, g.Lower, "-inf") + " .. " + quantity(g, g.Upper, "inf")
 }
 
 // changed is the interval of an effect that didn't stay the same. Each bound is the tightest so far, so bounds that crossed hold for
 // different times: the one that the newest estimate is nearer to is the newer one.
 func changed(g *schemas.GuardrailStatus) string {
-	lower, upper := quantity(g.Lower, g.Unit, ""), quantity(g.Upper, g.Unit, "")
+	lower, upper := quantity(g, g.Lower, ""), quantity(g, g.Upper, "")
 	newest := g.SinceHarm
 	if newest == nil {
 		newest = g.Estimate

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"streamcanary/schemas"
@@ -32,6 +33,52 @@ func TestInterval(t *testing.T) {
 				t.Errorf("%q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestGuardrailTable holds what a person reads at night: a failure's row has the estimate that the verdict has, and when it began.
+func TestGuardrailTable(t *testing.T) {
+	at := func(x float64) *float64 { return &x }
+	const began, last = 1760000444000, 1760000460000
+	all := []schemas.GuardrailStatus{
+		{Name: "errors", State: schemas.StateFailed, Against: schemas.AgainstBaseline, Unit: "share", Margin: "0.5pp", Estimate: at(.0032), SinceHarm: at(.051),
+			Lower: at(.001), Upper: at(.006), HarmBegan: began, LastWindow: last, LogEvidence: 8, Threshold: 7.5,
+			Canary: schemas.ArmCount{N: 5000, Events: 40}, Baseline: schemas.ArmCount{N: 45000, Events: 216}},
+		{Name: "p99", State: schemas.StateSuspect, Against: schemas.AgainstBaseline, Unit: "ratio", Margin: "20%", Estimate: at(1.1), HarmBegan: began - 86_400_000, LastWindow: last},
+		{Name: "timeouts", State: schemas.StateContinue, Against: schemas.AgainstBaseline, Unit: "share", Margin: "any", Estimate: at(-.001), SinceHarm: at(.02), HarmBegan: began, LastWindow: last},
+		{Name: "outage", State: schemas.StateContinue, Why: "both_arms", Against: schemas.AgainstLimit, Unit: "share", Margin: "5%", Estimate: at(.1527),
+			Lower: at(.12), Upper: at(.2), HarmBegan: began, LastWindow: last, LogEvidence: 640, Threshold: 7.2},
+		{Name: "slo", State: schemas.StateContinue, Against: schemas.AgainstLimit, Unit: "ms", Margin: "50ms", Estimate: at(41.26)},
+	}
+	want := `GUARDRAIL  STATE                 ESTIMATE                      INTERVAL SINCE START  MARGIN       CANARY      BASELINE      EVIDENCE
+errors     failed                +5.10 pp since 09:00:44       +0.10 pp .. +0.60 pp  0.5 pp       40 of 5000  216 of 45000  8.0 of 7.5
+p99        suspect               unknown since 8 Oct 09:00:44  unknown               20 %         0 of 0      0 of 0        0.0
+timeouts   continue              -0.10 pp                      unknown               any          0 of 0      0 of 0        0.0
+outage     continue (both_arms)  15.27 %                       12.00 % .. 20.00 %    limit 5 %    0 of 0      0 of 0        640.0 of 7.2
+slo        continue              41.26 ms                      unknown               limit 50 ms  0 of 0      0 of 0        0.0
+`
+	var out strings.Builder
+	if err := printGuardrails(&out, all); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != want {
+		t.Errorf("table\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestWindowMetric(t *testing.T) {
+	hits := int64(3)
+	tests := []struct {
+		in   windowMetric
+		want string
+	}{
+		{windowMetric{"error", 73, &hits}, "error: 3 of 73"}, {windowMetric{"latency", 73, nil}, "latency: 73 values"},
+		{windowMetric{"error", 0, new(int64)}, "error: none"}, {windowMetric{"latency", 0, new(int64)}, "latency: none"},
+	}
+	for _, tt := range tests {
+		if got := tt.in.String(); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
 	}
 }
 

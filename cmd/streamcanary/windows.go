@@ -79,7 +79,7 @@ func showWindows(ctx context.Context, c *console, r *reach, q windowQuery) error
 func printParts(c *console, parts []windows.SealedPart) error {
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	if !c.json {
-		fmt.Fprintln(t, "WINDOW\tPART\tPARTITION\tARM\tEVENTS\tLATE\tMETRIC: HITS OF N")
+		fmt.Fprintln(t, "WINDOW\tPART\tPARTITION\tARM\tEVENTS\tLATE\tMETRIC: HITS OF N, OR VALUES")
 	}
 	for _, s := range parts {
 		for arm := range windows.Arms {
@@ -92,7 +92,7 @@ func printParts(c *console, parts []windows.SealedPart) error {
 			}
 			metrics := ""
 			for _, m := range line.Metrics {
-				metrics += fmt.Sprintf("%s: %d of %d  ", m.Metric, m.Hits, m.N)
+				metrics += m.String() + "  "
 			}
 			fmt.Fprintf(t, "%s\t%s\t%s/%d\t%s\t%d\t%d\t%s\n", line.Start, line.Part, line.Topic, line.Partition, line.Arm, line.Events, line.Late, metrics)
 		}
@@ -114,10 +114,22 @@ type windowLine struct {
 	Metrics   []windowMetric `json:"metrics"`
 }
 
+// windowMetric is one metric's count. A distribution has values and no hits.
 type windowMetric struct {
 	Metric string `json:"metric"`
 	N      int64  `json:"n"`
-	Hits   int64  `json:"hits"`
+	Hits   *int64 `json:"hits,omitempty"`
+}
+
+// String is e.g. "error: 3 of 73", of a distribution "latency: 73 values".
+func (m windowMetric) String() string {
+	switch {
+	case m.N == 0:
+		return m.Metric + ": none"
+	case m.Hits == nil:
+		return fmt.Sprintf("%s: %d values", m.Metric, m.N)
+	}
+	return fmt.Sprintf("%s: %d of %d", m.Metric, *m.Hits, m.N)
 }
 
 func partLine(s *windows.SealedPart, arm int) windowLine {
@@ -131,7 +143,11 @@ func partLine(s *windows.SealedPart, arm int) windowLine {
 		Events: s.Part.Traffic[arm].Events, Late: s.Part.Traffic[arm].Late, Metrics: []windowMetric{},
 	}
 	for i, cell := range s.Part.Cells[arm] {
-		line.Metrics = append(line.Metrics, windowMetric{s.Part.Metrics[i], cell.N, cell.K})
+		m := windowMetric{Metric: s.Part.Metrics[i], N: cell.N}
+		if len(cell.Hist) == 0 {
+			m.Hits = &cell.K
+		}
+		line.Metrics = append(line.Metrics, m)
 	}
 	return line
 }
