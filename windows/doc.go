@@ -32,7 +32,9 @@
 //
 // # Limits
 //
-// [Limits] bounds what is remembered; at a bound, the windows that may miss something carry Overflow, and [Stage.Stats] counts. Ids, units and hosts are known by
+// [Limits] bounds what is remembered; at a bound, the windows that may miss something carry Overflow, and [Stage.Stats] counts. Of predictions, the
+// oldest eighth is forgotten, so that the longest `within` suffers and not the newest events: of the windows from then, the parts that aren't sealed carry
+// Overflow. A copy that has a new time, of a prediction that was forgotten before its time, is counted, and nothing says so. Ids, units and hosts are known by
 // their 64-bit xxhash, unseeded: two ids collide by chance once in 2^64 pairs, but somebody who chooses ids can make them. A remembered
 // prediction takes 40 to 50 bytes, twice that while the table grows. Units are listed up to [MaxUnits] an epoch, hosts up to [MaxHosts] a part.
 //

@@ -19,7 +19,6 @@ type joinedWindow struct {
 	start  int64
 	n      [Arms]uint32
 	slices [Slices]uint32 // of the baseline
-	over   bool           // the index was full: some are not in it
 }
 
 // What is counted of one outcome in one window: predictions with such an outcome per arm and per slice of the baseline, and the
@@ -96,7 +95,6 @@ func (j *joinedWindows) cells(i, outcome int, p *Part) {
 	for slice := range Slices {
 		p.Cells[Baseline][0].Slices[slice] = SliceCount{int64(w.slices[slice]), int64(words[wordSlices+slice])}
 	}
-	p.Overflow = p.Overflow || w.over
 }
 
 // drop is done with the windows that start before a time: all their outcomes are sealed.

@@ -106,7 +106,7 @@ type Part struct {
 	Metrics  []string // what the cells count: the metrics' keys, or the outcome's name; shared, never written
 	Cells    [Arms][]Cell
 	Traffic  [Arms]Traffic // serving parts only
-	Overflow bool          // a bound of the join was reached: outcomes of this window may be missing, duplicates counted
+	Overflow bool          // a bound was reached before it was sealed: outcomes of this window may be missing; in a serving part, copies may be counted
 }
 
 // IsMark says that the part holds nothing: no event, on time or late, and no overflow.

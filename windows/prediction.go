@@ -34,17 +34,13 @@ func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
 		when: packWhen(e.TimeMs, r.slot),
 		what: packWhat(what{src.place, e.Attempt, arm, max(slice, 0), joins(r, e)}),
 	}
-	copied, lost := s.remember(r, src, entry)
-	if copied {
+	if s.remember(r, src, entry) {
 		return Duplicate
 	}
 	o := s.window(r, &r.serving, &l.serving, start)
 	if entry.joinable() {
-		j := l.joined.open(start)
-		j.count(arm, entry.slice())
-		j.over = j.over || lost
+		l.joined.open(start).count(arm, entry.slice())
 	}
-	o.part.Overflow = o.part.Overflow || lost
 	s.countPrediction(r, l, o, placed{e, arm, id, slice})
 	return Counted
 }
@@ -100,8 +96,8 @@ func (s *Stage) countLate(r *rollout, l *lane, arm Arm, e *schemas.Event) {
 // remember looks for an earlier copy of a prediction in its partition, and notes the prediction. A copy is remembered until the watermark of
 // the partition has passed its window and the longest `within`: any copy that was neither late nor other, not only the first one. So
 // whether an event is a copy depends on the stretch of the log before it that is remembered, and on nothing before that: a
-// stage that starts to read there again comes to the same answer. lost says that there was no room to note it.
-func (s *Stage) remember(r *rollout, src *source, entry slot) (copied, lost bool) {
+// stage that starts to read there again comes to the same answer.
+func (s *Stage) remember(r *rollout, src *source, entry slot) bool {
 	identity, ms := entry.identity(), entry.timeMs()
 	watermark := minus(src.high[schemas.KindPrediction], r.LatenessMs)
 	until := NoTime
@@ -114,30 +110,15 @@ func (s *Stage) remember(r *rollout, src *source, entry slot) (copied, lost bool
 			until = max(until, r.rememberedTo(e.timeMs()))
 		}
 	}
-	copied = until > watermark && until != NoTime
+	copied := until > watermark && until != NoTime
 	if copied && r.rememberedTo(ms) <= until {
-		return true, false
+		return true
 	}
 	if copied {
 		entry.what &^= 1 << joinableShift
 	}
-	return copied, !s.insert(src, entry)
-}
-
-// insert notes a prediction, unless Limits.PendingPredictions are noted already and needed.
-func (s *Stage) insert(src *source, entry slot) bool {
-	if s.predictions.len() >= s.limits.PendingPredictions {
-		if high := src.high[schemas.KindPrediction]; high >= s.nextPurge {
-			s.predictions.rebuild()
-			s.nextPurge = high + s.reach.stepMs
-		}
-		if s.predictions.len() >= s.limits.PendingPredictions {
-			s.stats.LostPredictions++
-			return false
-		}
-	}
-	s.predictions.insert(entry)
-	return true
+	s.insert(entry)
+	return copied
 }
 
 // passOver notes the id of a prediction under no rollout, so that its outcomes are Other, too; unless it is late for every rollout, or the
@@ -146,7 +127,7 @@ func (s *Stage) passOver(src *source, e *schemas.Event) Class {
 	if s.reach.joins == 0 || e.TimeMs <= minus(src.high[schemas.KindPrediction], s.reach.latenessMin) {
 		return Other
 	}
-	if s.predictions.len() >= s.limits.PendingPredictions/2 {
+	if s.predictions.len() >= s.limits.PendingPredictions/2 || e.TimeMs < s.forgotten {
 		return Other
 	}
 	entry := slot{key: max(xxhash.Sum64(e.ID), 1), when: packWhen(e.TimeMs, otherPlan), what: packWhat(what{source: src.place})}
@@ -164,8 +145,11 @@ func (s *Stage) passOver(src *source, e *schemas.Event) Class {
 }
 
 // predictionStale says that an entry can be dropped: its copies would not be known by it any more, and no outcome that could still be
-// classed can reach it.
+// classed can reach it; or it is forgotten.
 func (s *Stage) predictionStale(e *slot) bool {
+	if e.timeMs() < s.forgotten {
+		return true
+	}
 	if e.plan() == otherPlan {
 		return e.timeMs() < s.reach.otherFloor
 	}

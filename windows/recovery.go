@@ -32,7 +32,8 @@ import (
 //     `within` before. Samples: those from their mark on.
 //
 // An older checkpoint serves as well, and one that served once serves for ever, since marks only grow: where none fits, as shortly after a Restore,
-// it is the oldest. Idle partitions were carried along by wall time: such rulings are kept with their place in the log.
+// it is the oldest. Where a bound of Limits was reached, the new stage may forget others than this one did: what it forgets before its time carries Overflow, too.
+// Idle partitions were carried along by wall time: such rulings are kept with their place in the log.
 type Recovery struct {
 	Sources []SourceRecovery `json:"sources"`
 	Marks   []Mark           `json:"marks"`

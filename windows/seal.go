@@ -46,6 +46,7 @@ func (s *Stage) sealStrand(r *rollout, l *lane, kind schemas.Kind, to int64) {
 		}
 		sealed++
 		s.open[kind] -= o.counted
+		o.part.Overflow = kind == schemas.KindPrediction && o.part.StartMs < s.forgotten
 		known := &l.units
 		if o.part.StartMs+r.WidthMs <= in.muted {
 			known = nil // copies unknown to a restored stage may be in it: nothing is to be learnt from a window that isn't handed out
@@ -156,7 +157,7 @@ func (s *Stage) sealOutcome(r *rollout, at int, to int64) {
 		for ; i < len(j.windows) && j.windows[i].start < to; i++ {
 			last = j.windows[i].start
 			p := s.shop.part(stream, o.keys, last)
-			p.Overflow = o.lostFrom < last+r.WidthMs && last <= o.lostTo
+			p.Overflow = o.lostFrom < last+r.WidthMs && last <= o.lostTo || last < s.forgotten
 			j.cells(i, at, p)
 			s.open[schemas.KindOutcome] -= int64(j.words(i, at)[wordMatched])
 			s.emit(r, l, p, l.muted[at])

@@ -34,7 +34,7 @@ type Stage struct {
 	outcomes    index // by id, name and event_id
 	queue       queue
 	joining     []int // scratch of join: slots of rollouts
-	nextPurge   int64 // a full index isn't rebuilt before this high
+	forgotten   int64 // predictions before this time are not remembered: Limits.PendingPredictions was reached
 	nextOutcome int64 // the high of an outcome partition at which an outcome stream could seal
 
 	counts      Counts
@@ -72,7 +72,7 @@ type StageStats struct {
 	Outcomes          int   // remembered ids of outcomes
 	Waiting           int   // outcomes that wait for their prediction
 	Bytes             int   // of the tables of remembered ids
-	LostPredictions   int64 // not remembered: Limits.PendingPredictions was reached
+	LostPredictions   int64 // forgotten before their time, or not remembered: Limits.PendingPredictions was reached
 	LostOutcomes      int64 // not joined: Limits.PendingOutcomes was reached
 	ForgottenOutcomes int64 // ids of outcomes not remembered, for the same reason
 }
@@ -81,7 +81,7 @@ type StageStats struct {
 func NewStage(limits Limits) *Stage {
 	s := &Stage{limits: limits.withDefaults(), byModel: map[string]*rollout{}, nameAt: map[string]int32{}, shop: newWorkshop()}
 	s.predictions.stale, s.outcomes.stale = s.predictionStale, s.outcomeStale
-	s.nextPurge, s.nextOutcome = NoTime, forever
+	s.forgotten, s.nextOutcome = NoTime, forever
 	s.survey()
 	return s
 }
