@@ -12,6 +12,7 @@ const (
 	whyNoData          = "no_data"          // an arm had nothing that it measures
 	whyFewEvents       = "too_few"          // there is data, but not a block's worth
 	whyUnequalSampling = "unequal_sampling" // the arms' events are sampled differently
+	whyJoinOverflow    = codeJoinOverflow   // its outcome was never seen, and from now on some may be missing
 )
 
 // halfway is the part of a threshold below which current evidence says that nothing is going on: a pass stands again,
@@ -33,6 +34,7 @@ type guard struct {
 	why          string
 	seen         [windows.Arms]bool // the arm had data
 	unequal      bool
+	blind        bool  // of an outcome: some may be missing, and nobody waits for them
 	passed       bool  // latched
 	patienceOut  bool  // failed by patience, not by proof
 	bothArms     bool  // of a limit: this time the baseline is beyond it, too
@@ -118,7 +120,7 @@ func (g *guard) judge(nowMs, patienceMs int64, passAt float64) {
 }
 
 func (g *guard) stateNow() schemas.State {
-	if g.unequal || g.canary.tested == 0 {
+	if g.unequal || g.blind || g.canary.tested == 0 {
 		return schemas.StateInsufficient
 	}
 	any := g.family.any.proven[g.member]
@@ -227,6 +229,8 @@ func beyondLimit(s *schemas.Guardrail, value float64) bool {
 
 func (g *guard) whyInsufficient() string {
 	switch {
+	case g.blind:
+		return whyJoinOverflow
 	case g.unequal:
 		return whyUnequalSampling
 	case !g.seen[windows.Canary], g.isContrast() && !g.seen[windows.Baseline]:

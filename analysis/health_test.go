@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"streamcanary/schemas"
+	"streamcanary/windows"
 )
 
 func codes(findings []schemas.Finding) (codes []string) {
@@ -197,16 +198,47 @@ func TestSamplingRanges(t *testing.T) {
 	}
 }
 
+// TestOverflow: where outcomes may be missing, a rollout waits if it has seen such outcomes or needs them, else that guardrail alone does.
 func TestOverflow(t *testing.T) {
-	r := rolloutOf(guardrail("ctr: rate click decrease 2%"))
-	r.Outcomes = []schemas.OutcomeSpec{{Name: "click", Within: time.Minute}}
-	s := newScript(t, r, Options{Phi: 1})
-	s.play(2, side{n: 900}, side{n: 100})
-	s.outcomes("click", startMs, side{n: 900, clicks: 90}, side{n: 100, clicks: 10})
-	s.wantState("ctr", continues)
-	p := s.serving(side{n: 900}, side{n: 100})
-	p.Kind, p.Name, p.StartMs, p.Overflow = 3, "click", startMs+1000, true
-	p.Cells[0], p.Cells[1] = nil, nil
-	s.verdict = s.judge.Step(p)
-	s.want(VerdictHold, codeJoinOverflow)
+	for _, tt := range []struct {
+		name   string
+		guard  string
+		pass   []string
+		clicks int64
+		action VerdictAction
+		code   string
+		state  schemas.State
+		why    string
+	}{
+		{"seen", "ctr: rate click decrease 2% optional", nil, 10, VerdictHold, codeJoinOverflow, continues, ""},
+		{"required", "ctr: rate click decrease 2%", nil, 0, VerdictHold, codeJoinOverflow, continues, ""},
+		{"named by the stage", "ctr: rate click decrease 2% optional", []string{"ctr"}, 0, VerdictHold, codeJoinOverflow, continues, ""},
+		{"neither", "ctr: rate click decrease 2% optional", nil, 0, VerdictContinue, codeUndecided, insufficient, whyJoinOverflow},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := rolloutOf(guardrail(tt.guard), guardrail("sales: rate purchase decrease 2% optional"))
+			r.Outcomes = []schemas.OutcomeSpec{{Name: "click", Within: time.Minute}, {Name: "purchase", Within: 2 * time.Minute}}
+			r.Stages[0].Pass = tt.pass
+			s := newScript(t, r, Options{Phi: 1})
+			overflow := func(ms int64) {
+				p := &windows.Part{Stream: windows.Stream{Kind: windows.Outcomes, Name: "click"}, StartMs: startMs + ms, Overflow: true}
+				p.Cells[windows.Baseline], p.Cells[windows.Canary] = []windows.Cell{{N: 900}}, []windows.Cell{{N: 100}}
+				s.verdict = s.judge.Step(p)
+			}
+			s.play(4, side{n: 900}, side{n: 100})
+			s.outcomes("click", startMs, side{n: 900, clicks: 9 * tt.clicks}, side{n: 100, clicks: tt.clicks})
+			s.wantState("ctr", continues)
+			overflow(1_000)
+			s.outcomes("purchase", startMs, side{n: 900, clicks: 90}, side{n: 100, clicks: 10}) // another outcome's windows change nothing
+			s.want(tt.action, tt.code)
+			if g := s.guard("ctr"); g.state != tt.state || g.why != tt.why {
+				t.Errorf("ctr is %s %q, want %s %q", g.state, g.why, tt.state, tt.why)
+			}
+			s.outcomes("click", startMs+2_000, side{n: 900, clicks: 90}, side{n: 100, clicks: 10})
+			s.want(VerdictContinue, codeUndecided)
+			s.wantState("ctr", continues)
+			overflow(3_000)
+			s.want(VerdictHold, codeJoinOverflow)
+		})
+	}
 }

@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"streamcanary/analysis/stats"
@@ -38,7 +39,6 @@ type Judge struct {
 	silence  [windows.Arms]float64 // log threshold of each
 	split    *split
 	sampling sampling
-	overflow bool // outcomes of the latest windows may be missing
 
 	ailing  [ailments]bool
 	verdict Verdict
@@ -51,6 +51,8 @@ type stream struct {
 	traffic     traffic
 	guards      []*guard
 	dispersions []*dispersion // by cell; nil where no guardrail needs one
+	events      bool          // of an outcome: it was seen at least once
+	overflow    bool          // of an outcome: some of its latest window may be missing
 }
 
 // NewJudge starts an epoch of a rollout, whose memory it shares. It panics on a guardrail that schemas.ParseRollout
@@ -259,18 +261,36 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	for arm := range windows.Arms {
 		for i := range p.Cells[arm] {
 			n[arm] += p.Cells[arm][i].N
+			s.events = s.events || p.Cells[arm][i].K > 0
 		}
 	}
 	if p.Kind == windows.Outcomes && (p.Overflow || n[windows.Canary]+n[windows.Baseline] > 0) {
-		j.overflow = p.Overflow
+		s.overflow = p.Overflow
 	}
+	blind := s.overflow && !j.matters(s)
 	unequal := p.Kind == windows.Outcomes && j.sampling.was(p.StartMs)
 	leave := p.Overflow
 	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline])
 	for _, g := range s.guards {
+		g.blind = blind
 		j.feed(g, p, feeding{unequal: unequal, cut: cut, leave: leave})
 	}
 	j.calibrate(s, p)
+}
+
+// matters reports whether a rollout must wait where an outcome's events may be missing: it was seen before, or a promotion needs it. By default every
+// rollout has outcomes that nobody may ever send.
+func (j *Judge) matters(s *stream) bool {
+	if s.events {
+		return true
+	}
+	pass := j.stage().Pass
+	for _, g := range s.guards {
+		if g.spec.Required || slices.Contains(pass, g.spec.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 // newGuard makes the tests of one guardrail.

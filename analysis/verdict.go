@@ -208,7 +208,9 @@ func (j *Judge) ails() (ails [ailments]bool) {
 	ails[ailSplitMismatch] = j.split.off
 	ails[ailSplitUnwatched] = j.split.full
 	ails[ailUnequalSampling] = j.sampling.unequal
-	ails[ailJoinOverflow] = j.overflow
+	for _, s := range j.streams {
+		ails[ailJoinOverflow] = ails[ailJoinOverflow] || s.overflow && j.matters(s)
+	}
 	for _, g := range j.guards {
 		ails[ailBothArms] = ails[ailBothArms] || g.bothArms
 	}
