@@ -124,17 +124,22 @@ func (s *Stage) take(src *source, e *schemas.Event) Class {
 	default:
 		class = s.takeSample(src, e)
 	}
-	s.rise(src, e.Kind, e.TimeMs)
+	if class == Late && src.outran[e.Kind] {
+		s.stats.Outrun++
+	}
+	if e.TimeMs > src.high[e.Kind] {
+		src.outran[e.Kind] = false
+		s.rise(src, e.Kind, e.TimeMs)
+	}
+	if src.high[schemas.KindUnknown] = max(src.high[schemas.KindUnknown], e.TimeMs); src.high[schemas.KindUnknown] >= src.lagAt {
+		s.carryLagging(src)
+	}
 	return class
 }
 
-// rise moves the watermark of a source, and seals what that lets seal.
+// rise moves the high of a source's kind forward, and seals what that lets seal.
 func (s *Stage) rise(src *source, kind schemas.Kind, ms int64) {
-	src.high[schemas.KindUnknown] = max(src.high[schemas.KindUnknown], ms)
 	before := src.high[kind]
-	if ms <= before {
-		return
-	}
 	src.high[kind] = ms
 	switch {
 	case kind == schemas.KindOutcome:
@@ -144,6 +149,26 @@ func (s *Stage) rise(src *source, kind schemas.Kind, ms int64) {
 	case ms >= src.seal[kind]:
 		s.sealSource(src, kind)
 		s.settle()
+	}
+}
+
+// lagStepMs is how finely a lagging kind is carried along.
+const lagStepMs = 1_000
+
+// carryLagging moves the kinds that a partition carries, but that haven't come for MaxLagMs of event time, along with its other events: so a
+// log without samples or outcomes doesn't keep its windows waiting to its end. How far is a function of the highs alone, and so of the log.
+func (s *Stage) carryLagging(src *source) {
+	to := floorTo(src.high[schemas.KindUnknown]-s.limits.MaxLagMs, lagStepMs)
+	src.lagAt = forever
+	for _, kind := range kinds {
+		if !src.carries[kind] {
+			continue
+		}
+		if to > src.high[kind] {
+			src.outran[kind] = true
+			s.rise(src, kind, to)
+		}
+		src.lagAt = min(src.lagAt, floorTo(src.high[kind], lagStepMs)+lagStepMs+s.limits.MaxLagMs)
 	}
 }
 

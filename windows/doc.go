@@ -26,6 +26,8 @@
 //     most MaxJumpMs, and outnumber the partition's ordinary events since the first was held aside, are taken, and what else is held is Invalid. As
 //     many ordinary ones, if they outnumber the held, make these Invalid; so does reaching MaxHeld. Where the broker's append time is known, an event that
 //     is more than MaxAheadMs ahead of it is refused, and none is held aside.
+//   - Where a partition carries several kinds of events, and one of them hasn't come for MaxLagMs, its high follows the partition's highest
+//     time at that distance.
 //   - [Stage.Idle] is the one ruling from outside. [Stage.Finish] ends all logs.
 //
 // Every event ends in exactly one [Class] of its kind; [Stage.Counts] adds them up.
@@ -33,7 +35,7 @@
 // # Limits
 //
 // [Limits] bounds what is remembered; at a bound, the windows that may miss something carry Overflow, and [Stage.Stats] counts. Of predictions, the
-// oldest eighth is forgotten, so that the longest `within` suffers and not the newest events: of the windows from then, the parts that aren't sealed carry
+// oldest eighth is forgotten shortly before the bound, so that the longest `within` suffers and not the newest events: of the windows from then, the parts that aren't sealed carry
 // Overflow. A copy that has a new time, of a prediction that was forgotten before its time, is counted, and nothing says so. Ids, units and hosts are known by
 // their 64-bit xxhash, unseeded: two ids collide by chance once in 2^64 pairs, but somebody who chooses ids can make them. A remembered
 // prediction takes 40 to 50 bytes, twice that while the table grows. Units are listed up to [MaxUnits] an epoch, hosts up to [MaxHosts] a part.

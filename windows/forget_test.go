@@ -68,3 +68,24 @@ func TestForgetsSeldom(t *testing.T) {
 		t.Errorf("room was made %d times for %d predictions beyond the bound, want about 24", times, 3*bound)
 	}
 }
+
+// TestForgetsSmoothly: however many predictions are remembered, no single one pays for making room.
+func TestForgetsSmoothly(t *testing.T) {
+	for _, bound := range []int{20_000, 200_000} {
+		s := simpleStage(t, Limits{PendingPredictions: bound}, simplePlan())
+		looks, most := 0, 0
+		stale := s.predictions.stale
+		s.predictions.stale = func(e *slot) bool { looks++; return stale(e) }
+		for i := range 4 * bound {
+			looks = 0
+			s.insert(slot{key: keyOf(int64(i)), when: packWhen(int64(i/50), 0), what: packWhat(what{joinable: true})})
+			most = max(most, looks)
+			if n := s.predictions.len(); n > bound {
+				t.Fatalf("%d predictions are remembered, want %d at most", n, bound)
+			}
+		}
+		if limit := 2*8*stalePeeks + 200; most > limit { // the guess at the oldest, and a share of a pass
+			t.Errorf("with room for %d, one insertion looked at %d predictions, want %d at most", bound, most, limit)
+		}
+	}
+}

@@ -8,9 +8,14 @@ import "math/bits"
 //
 // Who looks an entry up decides by its time whether it still counts: what is in the table by chance never decides. With each
 // insertion a few slots are swept of entries that nobody can ever need again (stale). A table that is full nevertheless is left, a few
-// slots with each insertion, for one of twice the live entries; so is one that has become far too large.
+// slots with each insertion, for one of twice the live entries; so is one that has become far too large. Who needs room soon begins a pass: all
+// that can go goes within a given number of insertions. No insertion looks at the whole table.
 type index struct {
 	stale  func(*slot) bool // says that nobody will ever need an entry again
+	floor  uint64           // an entry with a smaller `when` is forgotten: it isn't found, and goes
+	lost   int64            // entries that went because they were forgotten
+	pass   int              // slots that the pass under way has yet to look at
+	pace   int              // slots that it looks at with each insertion
 	slots  []slot
 	filled int    // slots taken
 	full   int    // filled at which the table is left
@@ -51,16 +56,46 @@ func (x *index) bytes() int { return bytesOfSlot * (len(x.slots) + len(x.old)) }
 // insert adds an entry, without looking for others of its key.
 func (x *index) insert(s slot) {
 	s.key = max(s.key, 1)
-	if x.old != nil {
-		x.move(x.steps)
-	} else {
-		x.sweep(sweepSteps)
-	}
+	x.advance()
 	if x.filled >= x.full {
 		x.leave()
 	}
 	x.put(s)
 }
+
+// advance is an insertion's share of the sweeping or the moving.
+func (x *index) advance() {
+	pace := 0
+	if x.pass > 0 {
+		pace = x.pace
+	}
+	if x.old != nil {
+		x.move(max(x.steps, pace))
+	} else {
+		x.sweep(max(sweepSteps, pace))
+	}
+}
+
+// beginPass lets what can go by now go within n insertions.
+func (x *index) beginPass(n int) {
+	x.pass = len(x.slots) + len(x.old) - x.moved
+	x.pace = (x.pass+x.len())/max(1, n) + 1 // an entry that goes takes a look of its own
+}
+
+// goes says whether an entry is to be taken out, and counts it if it's a loss.
+func (x *index) goes(s *slot) bool {
+	if x.stale(s) {
+		return true
+	}
+	if s.when >= x.floor {
+		return false
+	}
+	x.lost++
+	return true
+}
+
+// isLive says whether an entry stays.
+func (x *index) isLive(s *slot) bool { return s.key != 0 && s.when >= x.floor && !x.stale(s) }
 
 func (x *index) put(s slot) {
 	at := home(s.key, len(x.slots))
@@ -78,11 +113,12 @@ func (x *index) move(n int) {
 	for ; n > 0 && x.moved < len(x.old) && x.filled < x.full; n-- {
 		s := &x.old[x.moved]
 		x.moved++
+		x.pass = max(0, x.pass-1)
 		if s.key == 0 {
 			continue
 		}
 		x.rest--
-		if !x.stale(s) {
+		if !x.goes(s) {
 			x.put(*s)
 		}
 	}
@@ -91,7 +127,7 @@ func (x *index) move(n int) {
 	}
 }
 
-// sweep takes the stale entries out of the next n slots.
+// sweep takes what can go out of the next slots: it looks at n.
 func (x *index) sweep(n int) {
 	for ; n > 0 && len(x.slots) > 0; n-- {
 		if x.swept == len(x.slots) {
@@ -101,11 +137,12 @@ func (x *index) sweep(n int) {
 				return
 			}
 		}
-		if s := &x.slots[x.swept]; s.key != 0 && x.stale(s) {
+		if s := &x.slots[x.swept]; s.key != 0 && x.goes(s) {
 			x.remove(x.swept) // another entry may stand there now: it is looked at, too
 			continue
 		}
 		x.swept++
+		x.pass = max(0, x.pass-1)
 	}
 }
 
@@ -146,6 +183,9 @@ func (x *index) leave() {
 	}
 	live := x.guessLive()
 	x.old, x.moved, x.rest = x.slots, 0, x.filled
+	if x.pass > 0 {
+		x.pass = len(x.old) // moving looks at every entry
+	}
 	x.start(max(indexMin, live*2, x.rest/4))
 	x.steps = max(moveMin, len(x.old)/max(1, x.full-live)+1)
 	if len(x.old) == 0 {
@@ -159,16 +199,16 @@ func (x *index) rebuild() {
 	live := 0
 	for _, table := range tables {
 		for i := range table {
-			if table[i].key != 0 && !x.stale(&table[i]) {
+			if x.isLive(&table[i]) {
 				live++
 			}
 		}
 	}
-	x.old, x.moved, x.rest = nil, 0, 0
+	x.old, x.moved, x.rest, x.pass = nil, 0, 0, 0
 	x.start(max(indexMin, live*2))
 	for _, table := range tables {
 		for i := range table {
-			if table[i].key != 0 && !x.stale(&table[i]) {
+			if table[i].key != 0 && !x.goes(&table[i]) {
 				x.put(table[i])
 			}
 		}
@@ -193,7 +233,7 @@ func (x *index) guessLive() int {
 			continue
 		}
 		taken++
-		if !x.stale(s) {
+		if x.isLive(s) {
 			live++
 		}
 	}
@@ -203,6 +243,7 @@ func (x *index) guessLive() int {
 // A finder goes through the entries of one key. It is valid until the next insertion.
 type finder struct {
 	key     uint64
+	floor   uint64
 	slots   []slot
 	at      int
 	from    int // slots before this one have been moved
@@ -212,7 +253,7 @@ type finder struct {
 
 func (x *index) find(key uint64) finder {
 	key = max(key, 1)
-	return finder{key: key, slots: x.slots, at: home(key, len(x.slots)), old: x.old, oldFrom: x.moved}
+	return finder{key: key, floor: x.floor, slots: x.slots, at: home(key, len(x.slots)), old: x.old, oldFrom: x.moved}
 }
 
 // next returns the next entry of the key, or nil.
@@ -237,7 +278,7 @@ func (f *finder) scan() *slot {
 		if f.at++; f.at == len(f.slots) {
 			f.at = 0
 		}
-		if s.key == f.key && at >= f.from {
+		if s.key == f.key && at >= f.from && s.when >= f.floor {
 			return s
 		}
 	}

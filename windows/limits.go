@@ -6,6 +6,7 @@ type Limits struct {
 	PendingOutcomes    int   // outcomes that wait for their prediction, and as many remembered ids of outcomes; default 2,000,000
 	MaxAheadMs         int64 // rule 6: how far an event may be ahead of its broker's append time; default 1,000
 	MaxJumpMs          int64 // rule 6: how far one may be ahead of its partition without append time; default 3,600,000
+	MaxLagMs           int64 // how far one kind's high may lag behind a partition's others before it is carried along; default 3,600,000
 }
 
 // Bounds that are part of the format, not settings.
@@ -32,6 +33,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.MaxJumpMs == 0 {
 		l.MaxJumpMs = 3_600_000
+	}
+	if l.MaxLagMs == 0 {
+		l.MaxLagMs = 3_600_000
 	}
 	return l
 }

@@ -77,10 +77,12 @@ func (s *Stage) rememberOutcome(src *source, e *schemas.Event, w *waiting, after
 		known.when = packWhen(max(known.timeMs(), w.timeMs), 0)
 		return copied
 	}
-	if s.outcomes.len() >= s.limits.PendingOutcomes {
-		s.outcomes.rebuild()
+	x, bound := &s.outcomes, s.limits.PendingOutcomes
+	if x.pass == 0 && x.len()*roomParts >= bound*passAt {
+		x.beginPass(bound / roomParts)
 	}
-	if s.outcomes.len() >= s.limits.PendingOutcomes {
+	if x.len() >= bound {
+		x.advance()
 		s.stats.ForgottenOutcomes++
 		return false
 	}

@@ -145,11 +145,8 @@ func (s *Stage) passOver(src *source, e *schemas.Event) Class {
 }
 
 // predictionStale says that an entry can be dropped: its copies would not be known by it any more, and no outcome that could still be
-// classed can reach it; or it is forgotten.
+// classed can reach it.
 func (s *Stage) predictionStale(e *slot) bool {
-	if e.timeMs() < s.forgotten {
-		return true
-	}
 	if e.plan() == otherPlan {
 		return e.timeMs() < s.reach.otherFloor
 	}

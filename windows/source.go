@@ -20,9 +20,14 @@ type source struct {
 	carries [schemas.KindSample + 1]bool
 	idle    bool
 
-	// high has the highest event time read so far of each kind, or how far an idle partition was carried along if that is later. The
-	// watermark of a rollout is this less its lateness. At KindUnknown, it has the highest of all events read.
+	// high has the highest event time read so far of each kind, or how far it was carried along if that is later: where the
+	// partition is idle, and where a kind lags (carryLagging). The watermark of a rollout is this less its lateness. At
+	// KindUnknown, it has the highest of all events read.
 	high highs
+	// lagAt is a time of any kind at which some other kind may have to be carried along.
+	lagAt int64
+	// outran is set for a kind that was carried along because it lagged, until it comes up again.
+	outran [schemas.KindSample + 1]bool
 	// seal is the time of each kind at which some rollout can seal its next window.
 	seal highs
 
@@ -48,7 +53,7 @@ type checkpoint struct {
 const maxCheckpoints = 4096
 
 func newSource(at Partition, place int) *source {
-	p := &source{at: at, place: place, lastOffset: noOffset, checkAt: NoTime}
+	p := &source{at: at, place: place, lastOffset: noOffset, checkAt: NoTime, lagAt: NoTime}
 	for k := range p.high {
 		p.high[k], p.seal[k] = NoTime, NoTime
 	}

@@ -75,6 +75,7 @@ type StageStats struct {
 	LostPredictions   int64 // forgotten before their time, or not remembered: Limits.PendingPredictions was reached
 	LostOutcomes      int64 // not joined: Limits.PendingOutcomes was reached
 	ForgottenOutcomes int64 // ids of outcomes not remembered, for the same reason
+	Outrun            int64 // events that are late because their kind was carried along: they lagged more than Limits.MaxLagMs behind others of their partition
 }
 
 // NewStage returns a stage without partitions and plans.
@@ -106,6 +107,7 @@ func (s *Stage) AddPartition(at Partition, kinds ...schemas.Kind) int {
 	for _, k := range kinds {
 		src.carries[k] = true
 	}
+	src.lagAt = NoTime
 	for _, r := range s.rollouts {
 		if r != nil {
 			r.addLane(src)
@@ -307,6 +309,7 @@ func (s *Stage) Stats() StageStats {
 	t := s.stats
 	t.Predictions, t.Outcomes, t.Waiting = s.predictions.len(), s.outcomes.len(), len(s.queue)
 	t.Bytes = s.predictions.bytes() + s.outcomes.bytes()
+	t.LostPredictions += s.predictions.lost
 	return t
 }
 

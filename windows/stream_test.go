@@ -104,6 +104,7 @@ type stream struct {
 	carries     [][]schemas.Kind
 	logs        [][]schemas.Event // by partition, in its order
 	spreadMs    int64             // how far events are out of order
+	lagMs       int64             // Limits.MaxLagMs; 0: as by default, which the streams don't reach
 	predictions []schemas.Event
 }
 
@@ -135,6 +136,9 @@ func newStream(r *rand.Rand, with shape) *stream {
 	s.spreadMs = s.plan.LatenessMs*3/2 + int64(r.IntN(1_000))
 	if with.clean {
 		s.spreadMs = 0
+	}
+	if with.partitions == 0 && !with.clean {
+		s.lagMs = []int64{0, 1, 700, 3_000, 8_500}[r.IntN(5)]
 	}
 	s.makePartitions(with)
 	type placed struct {
@@ -307,7 +311,7 @@ type reading struct {
 
 func (s *stream) stage(t *testing.T) *Stage {
 	t.Helper()
-	stage := NewStage(Limits{})
+	stage := NewStage(Limits{MaxLagMs: s.lagMs})
 	for i, at := range s.partitions {
 		if got := stage.AddPartition(at, s.carries[i]...); got != i {
 			t.Fatalf("AddPartition(%v) = %d, want %d", at, got, i)

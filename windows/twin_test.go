@@ -71,13 +71,27 @@ func newTwin(s *stream, seal bool) *twin {
 			w.byID[string(e.ID)] = append(w.byID[string(e.ID)], len(w.events))
 			w.events = append(w.events, e)
 			high[e.Kind] = max(high[e.Kind], e.TimeMs)
-			w.high[e.Kind] = max(w.high[e.Kind], e.TimeMs)
+			w.lag(place, &high)
+			for kind := range high {
+				w.high[kind] = max(w.high[kind], high[kind])
+			}
 		}
 	}
 	w.countServing()
 	w.countSamples()
 	w.countOutcomes()
 	return w
+}
+
+// lag carries the kinds of a partition along that are too far behind its others.
+func (w *twin) lag(place int, high *[4]int64) {
+	if w.lagMs == 0 {
+		return
+	}
+	to := int64(math.Floor(float64(slices.Max(high[:])-w.lagMs)/1000)) * 1000
+	for _, kind := range w.carries[place] {
+		high[kind] = max(high[kind], to)
+	}
 }
 
 // underRollout says whether the rollout counts a prediction's or sample's model, version and time.
