@@ -22,6 +22,7 @@ type Batch struct {
 	Partition int    // index in Source.Partitions
 	Items     []Item // in log order; a record may have made none, one or many
 	Next      int64  // offset after the batch's last record: where reading goes on
+	End       bool   // the partition's log ends with this batch, which may have no items
 
 	records []Record
 	text    []byte       // scratch of decoders: unescaped strings
@@ -54,7 +55,7 @@ func (b *Batch) Record(i int) *Record { return &b.records[b.Items[i].record] }
 
 // Reset empties the batch for the next run of records of a partition, keeping its memory.
 func (b *Batch) Reset(partition int) {
-	b.Partition, b.Next = partition, 0
+	b.Partition, b.Next, b.End = partition, 0, false
 	b.Items, b.records, b.text = b.Items[:0], b.records[:0], b.text[:0]
 }
 

@@ -166,7 +166,7 @@ func (l *Logs) Progress() LogProgress {
 	return p
 }
 
-// Next is Source's. A file that cannot be read further gives all its complete lines first, and then an error that names
+// Next is Source's; each file ends with an empty batch that says so. A file that cannot be read further gives all its complete lines first, and then an error that names
 // the file, the last good line and the cause; that error is final.
 func (l *Logs) Next(ctx context.Context) (*Batch, error) {
 	for l.err == nil {
@@ -180,8 +180,10 @@ func (l *Logs) Next(ctx context.Context) (*Batch, error) {
 			return nil, err
 		}
 		if c == nil {
-			f.ended, l.err = true, f.err
-			continue
+			if f.ended, l.err = true, f.err; l.err != nil {
+				continue
+			}
+			return &Batch{Partition: f.number, Next: f.line, End: true}, nil
 		}
 		if len(c.Items) == 0 {
 			c.Release()

@@ -82,9 +82,13 @@ func readAll(t *testing.T, paths []string, o LogOptions) ([]string, error) {
 		}
 	}()
 	var got []string
+	ended := map[int]bool{}
 	for {
 		b, err := l.Next(t.Context())
 		if err == io.EOF {
+			if len(ended) != len(paths) {
+				t.Errorf("the ends of %d of %d files were told", len(ended), len(paths))
+			}
 			return got, nil
 		}
 		if err != nil {
@@ -92,6 +96,12 @@ func readAll(t *testing.T, paths []string, o LogOptions) ([]string, error) {
 				t.Errorf("the error isn't final: %v", again)
 			}
 			return got, err
+		}
+		if ended[b.Partition] {
+			t.Errorf("file %d goes on after its end", b.Partition)
+		}
+		if b.End {
+			ended[b.Partition] = true
 		}
 		for i := range b.Items {
 			what := string(b.Items[i].Event.ID)
@@ -382,6 +392,9 @@ func TestLogsStdin(t *testing.T) {
 		t.Errorf("Next with nothing to read: %v", err)
 	}
 	w.Close()
+	if b, err := l.Next(t.Context()); err != nil || !b.End || b.Next != 4 || len(b.Items) > 0 {
+		t.Errorf("before the end: %+v, %v", b, err)
+	}
 	if _, err := l.Next(t.Context()); err != io.EOF {
 		t.Errorf("at the end: %v", err)
 	}
@@ -436,8 +449,8 @@ func TestLogsManyLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(b.Items) > linesMost || b.Items[0].Offset != total+1 {
-			t.Fatalf("%d items from line %d, after %d", len(b.Items), b.Items[0].Offset, total)
+		if len(b.Items) > linesMost || (len(b.Items) > 0 && b.Items[0].Offset != total+1) || b.End != (total == lines) {
+			t.Fatalf("%d items, end %v, after %d", len(b.Items), b.End, total)
 		}
 		total += int64(len(b.Items))
 		b.Release()

@@ -186,8 +186,14 @@ type Report struct {
 	Windows    int64                     `json:"windows"` // merged serving windows with events
 	First      schemas.Time              `json:"first_window,omitzero"`
 	Reached    schemas.Time              `json:"event_time,omitzero"` // end of the last merged serving window
-	Served     [2]int64                  `json:"served"`              // by the baseline and by the canary in that window
+	Served     Served                    `json:"served"`              // in that window
 	Digest     string                    `json:"digest"`
+}
+
+// Served is how many requests each arm answered.
+type Served struct {
+	Baseline int64 `json:"baseline"`
+	Canary   int64 `json:"canary"`
 }
 
 // Report says what is known now. It costs more than a turn: intervals are computed for it.
@@ -200,7 +206,7 @@ func (f *Fold) Report() Report {
 	return Report{
 		Verdict: v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(),
 		Health: v.Health, Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
-		Served: [2]int64{f.served.Baseline, f.served.Canary}, Digest: f.Digest(),
+		Served: Served{f.served.Baseline, f.served.Canary}, Digest: f.Digest(),
 	}
 }
 

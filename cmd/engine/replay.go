@@ -27,44 +27,58 @@ type ReplayOptions struct {
 type Summary struct {
 	Report
 	Decisions  int
+	Partial    bool // the source could not be read to its end
 	Counts     windows.Counts
 	Unreadable int64 // records that don't say of which kind they would be, such as broken JSON in a log that mixes kinds
 	Forced     int64 // windows judged out of their order because too many waited
+	Outrun     int64 // events that are late because the other kinds of their log were too far ahead of them
+	Lost       int64 // predictions and outcomes that a bound of Limits left no room for
 }
 
 // Replay judges a rollout on a source of past events, to its end. Nobody acknowledges and nothing is re-routed: what comes after the
-// first decision that would have changed the traffic is marked counterfactual.
+// first decision that would have changed the traffic is marked counterfactual. Where the source fails, the summary is of what could be read (Partial).
 func Replay(ctx context.Context, r *schemas.Rollout, src ingest.Source, o ReplayOptions) (Summary, error) {
 	p, err := newReplay(r, src, o)
 	if err != nil {
 		return Summary{}, err
 	}
+	err = p.read(ctx, src)
+	if err == nil || p.partial {
+		err = errors.Join(err, p.finish(ctx))
+	}
+	return p.summary(), err
+}
+
+// read takes every batch of the source.
+func (p *replay) read(ctx context.Context, src ingest.Source) error {
 	for {
 		b, err := src.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
-			return p.summary(), err
+			p.partial = true
+			return err
 		}
 		err = p.batch(ctx, b)
 		b.Release()
 		if err != nil {
-			return p.summary(), err
+			return err
 		}
 	}
-	p.stage.Finish(o.Seal)
+}
+
+// finish ends all logs, and judges what that lets seal.
+func (p *replay) finish(ctx context.Context) error {
+	p.stage.Finish(p.options.Seal)
 	if err := p.intake.Rejected(ctx); err != nil {
-		return p.summary(), err
+		return err
 	}
 	if err := p.sealed(); err != nil {
-		return p.summary(), err
+		return err
 	}
 	p.fold.Finish()
-	if err := p.judge(); err != nil {
-		return p.summary(), err
-	}
-	return p.summary(), nil
+	return p.judge()
 }
 
 // replay is one call of Replay.
@@ -77,6 +91,7 @@ type replay struct {
 	head      decisions.Head
 	decided   int
 	different bool // a decision changed what the past did
+	partial   bool // the source could not be read to its end
 }
 
 // replayEpoch is the epoch of every replay: its first decision is numbered as a first live one would be.
@@ -110,6 +125,9 @@ func (p *replay) batch(ctx context.Context, b *ingest.Batch) error {
 		if err := p.intake.Take(ctx, b, i); err != nil {
 			return err
 		}
+	}
+	if b.End {
+		p.stage.Idle(b.Partition, true) // so that the others need not wait for it
 	}
 	if err := p.intake.Rejected(ctx); err != nil {
 		return err
@@ -196,9 +214,10 @@ func (p *replay) take(in decisions.Input) error {
 }
 
 func (p *replay) summary() Summary {
-	counts := p.stage.Counts()
+	counts, stats := p.stage.Counts(), p.stage.Stats()
 	return Summary{
-		Report: p.fold.Report(), Decisions: p.decided, Counts: counts,
+		Report: p.fold.Report(), Decisions: p.decided, Partial: p.partial, Counts: counts,
 		Unreadable: counts.Of(schemas.KindUnknown, windows.Invalid), Forced: p.fold.MergerStats().Forced,
+		Outrun: stats.Outrun, Lost: stats.LostPredictions + stats.LostOutcomes + stats.ForgottenOutcomes,
 	}
 }
