@@ -78,7 +78,7 @@ func (s *demoScreen) standing(all []serve.Standing) {
 		return
 	}
 	x := &all[0]
-	s.drained = s.drained || s.rolledBack && x.Served[0] > 0 && x.Served[1] == 0
+	s.drained = s.drained || s.rolledBack && x.Served.Baseline > 0 && x.Served.Canary == 0
 	if s.json {
 		demoLine(s.console, "standing", x)
 		return
@@ -114,11 +114,11 @@ func busy(all []schemas.GuardrailStatus) []schemas.GuardrailStatus {
 }
 
 func shareOf(x *serve.Standing) float64 {
-	all := x.Served[0] + x.Served[1]
+	all := x.Served.Baseline + x.Served.Canary
 	if all == 0 {
 		return 0
 	}
-	return 100 * float64(x.Served[1]) / float64(all)
+	return 100 * float64(x.Served.Canary) / float64(all)
 }
 
 func (s *demoScreen) decision(d *schemas.Decision) {

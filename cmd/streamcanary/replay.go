@@ -85,10 +85,10 @@ func runReplay(cmd *cobra.Command, c *console, f replayFlags, logs []string) (er
 	}
 	s, err := engine.Replay(cmd.Context(), r, src, o)
 	bar.done()
-	if err != nil {
-		return err
+	if err == nil || (s.Partial && s.Counts != windows.Counts{}) {
+		err = errors.Join(err, out.err, out.summary(r, &s))
 	}
-	if err := errors.Join(out.err, out.summary(r, &s)); err != nil {
+	if err != nil {
 		return err
 	}
 	return verdictStatus(f.exitCode, s.Verdict)
@@ -180,24 +180,26 @@ type replayPrinter struct {
 
 // breach is a guardrail that a decision stands on, as `replay --json` prints it.
 type breach struct {
-	Guardrail   string        `json:"guardrail"`
-	Segment     string        `json:"segment"`
-	State       schemas.State `json:"state"`
-	Estimate    *float64      `json:"estimate"`
-	Lower       *float64      `json:"lower"`
-	Upper       *float64      `json:"upper"`
-	Unit        string        `json:"unit"`
-	Margin      string        `json:"margin"`
-	LogEvidence float64       `json:"log_evidence"`
-	Threshold   float64       `json:"threshold"`
-	HarmBegan   schemas.Time  `json:"harm_began,omitzero"`
+	Guardrail   string          `json:"guardrail"`
+	Segment     string          `json:"segment"`
+	State       schemas.State   `json:"state"`
+	Against     schemas.Against `json:"against"`
+	SinceHarm   *float64        `json:"estimate_since_harm"`
+	Estimate    *float64        `json:"estimate"`
+	Lower       *float64        `json:"lower"`
+	Upper       *float64        `json:"upper"`
+	Unit        string          `json:"unit"`
+	Margin      string          `json:"margin"`
+	LogEvidence float64         `json:"log_evidence"`
+	Threshold   float64         `json:"threshold"`
+	HarmBegan   schemas.Time    `json:"harm_began,omitzero"`
 }
 
 func breaches(guardrails []schemas.GuardrailStatus) []breach {
 	list := []breach{}
 	for _, g := range guardrails {
 		if g.State == schemas.StateFailed || g.State == schemas.StateSuspect {
-			list = append(list, breach{g.Name, g.Segment, g.State, g.Estimate, g.Lower, g.Upper, g.Unit, g.Margin, g.LogEvidence, g.Threshold, g.HarmBegan})
+			list = append(list, breach{g.Name, g.Segment, g.State, g.Against, g.SinceHarm, g.Estimate, g.Lower, g.Upper, g.Unit, g.Margin, g.LogEvidence, g.Threshold, g.HarmBegan})
 		}
 	}
 	return list
@@ -257,6 +259,7 @@ func (p *replayPrinter) summary(r *schemas.Rollout, s *engine.Summary) error {
 		Type    string `json:"type"`
 		Rollout string `json:"rollout"`
 		Model   string `json:"model"`
+		Partial bool   `json:"partial,omitempty"` // the log could not be read to its end
 		engine.Report
 		Decisions   int              `json:"decisions"`
 		Predictions map[string]int64 `json:"predictions"`
@@ -264,8 +267,11 @@ func (p *replayPrinter) summary(r *schemas.Rollout, s *engine.Summary) error {
 		Samples     map[string]int64 `json:"samples"`
 		Unreadable  int64            `json:"unreadable"`
 		Forced      int64            `json:"forced,omitempty"`
+		Outrun      int64            `json:"outrun,omitempty"`
+		Lost        int64            `json:"lost,omitempty"`
 	}{
-		"summary", r.Name, r.Model, s.Report, s.Decisions, classes(&s.Counts, schemas.KindPrediction),
+		"summary", r.Name, r.Model, s.Partial, s.Report, s.Decisions, classes(&s.Counts, schemas.KindPrediction),
 		classes(&s.Counts, schemas.KindOutcome), classes(&s.Counts, schemas.KindSample), s.Unreadable, s.Forced,
+		s.Outrun, s.Lost,
 	})
 }

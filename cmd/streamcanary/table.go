@@ -15,6 +15,9 @@ import (
 
 // printSummary writes what a replay found, for people.
 func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary) error {
+	if s.Partial {
+		fmt.Fprintln(w, "PARTIAL: the log could not be read to its end, and what follows is of what came before")
+	}
 	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s\n", r.Name, r.Model, r.Canary, r.Baseline)
 	fmt.Fprintf(w, "verdict: %s (%s)\n  %s\n\n", s.Verdict, s.Code, s.Sentence)
 	if err := printGuardrails(w, s.Guardrails); err != nil {
@@ -35,15 +38,27 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary) error {
 	if s.Unreadable > 0 {
 		fmt.Fprintf(w, "unreadable: %d records of unknown kind\n", s.Unreadable)
 	}
-	if s.Forced > 0 {
-		fmt.Fprintf(w, "note: %d windows were judged before slower streams caught up, because too many waited\n", s.Forced)
-	}
+	printNotes(w, s)
 	span := ""
 	if s.Windows > 0 {
 		span = fmt.Sprintf(", event time %s to %s", s.First, s.Reached)
 	}
 	_, err := fmt.Fprintf(w, "%d windows with events%s\ndigest %s\n", s.Windows, span, s.Digest)
 	return err
+}
+
+// printNotes writes what a bound has cost.
+func printNotes(w io.Writer, s *engine.Summary) {
+	if s.Forced > 0 {
+		fmt.Fprintf(w, "note: %d windows were judged before slower streams caught up, because too many waited\n", s.Forced)
+	}
+	if s.Outrun > 0 {
+		fmt.Fprintf(w, "note: %d events are late because they come more than an hour after the other kinds of events in their file: "+
+			"give each kind a file of its own, and none is\n", s.Outrun)
+	}
+	if s.Lost > 0 {
+		fmt.Fprintf(w, "note: %d predictions or outcomes were forgotten before their time, because too many waited for each other\n", s.Lost)
+	}
 }
 
 // classLine is e.g. "16451 counted, 579 duplicate".
