@@ -190,21 +190,21 @@ func (g *guard) effectText(e estimate) string {
 	return pointsText(c - b)
 }
 
-// boundText is what the effect is at least, with 95 % confidence at all times at once; empty while that is nothing. The
-// bound is of the whole epoch, which is said where the harm began later.
+// boundText is what the effect is at least, with 95 % confidence at all times at once; empty while that is within the margin, since beside a
+// failure it would read as an objection. The bound is of the whole epoch, which is said where the harm began later.
 func (g *guard) boundText(since, nowMs int64) string {
 	difference, ratio := g.canary.account.intervals(displayAlpha)
 	up := g.spec.Direction == schemas.Increase
 	relative := g.spec.Kind == schemas.QuantileGuardrail || g.spec.Margin.Relative
-	bound := ""
+	bound, margin := "", g.spec.Margin.Value
 	switch {
-	case relative && up && ratio.lower > 1:
+	case relative && up && ratio.lower > 1+margin:
 		bound = "at least " + ratioText(ratio.lower)
-	case relative && !up && ratio.upper < 1:
+	case relative && !up && ratio.upper < 1-margin:
 		bound = "at most " + ratioText(ratio.upper)
-	case !relative && up && difference.lower > 0:
+	case !relative && up && difference.lower > margin:
 		bound = "at least " + pointsText(difference.lower)
-	case !relative && !up && difference.upper < 0:
+	case !relative && !up && difference.upper < -margin:
 		bound = "at least " + pointsText(difference.upper)
 	}
 	switch {

@@ -42,7 +42,7 @@ func TestSentences(t *testing.T) {
 			"Both canary 42 and baseline 41 are beyond the limit of outage: rolling back would not help."},
 		{"patience", "errors: rate error increase 0.5pp weight=0.1", func(r *schemas.Rollout) { r.Patience = 10 * time.Second },
 			func(s *script) { s.play(700, side{n: 900}, side{n: 200, errors: 2}) },
-			"Canary 42 answers with more errors than baseline 41: 1 % against 0 % since 09:00:00 (+1 pp, at least +0.39 pp; margin 0.5 pp, beyond it without a break for 10s)."},
+			"Canary 42 answers with more errors than baseline 41: 1 % against 0 % since 09:00:00 (+1 pp; margin 0.5 pp, beyond it without a break for 10s)."},
 		{"missing", "errors: rate error increase 0.5pp", func(r *schemas.Rollout) { r.Stages[0].WeightBP = 1000 },
 			func(s *script) { s.play(53, healthy, well); s.play(9, side{n: 900}, side{}) },
 			"Nothing was heard of canary 42 since 09:00:53, while baseline 41 sent 4,500 predictions; about 500 of the former were due."},

@@ -143,10 +143,20 @@ func (e *explainer) share(g Guardrail, whole float64) string {
 	case OnWarn:
 		text = "warns: no share of falseRollback, a budget of its own"
 	}
-	if !g.CanPass() && g.Required {
+	if !g.CanPass() && e.promotionWaits(g) {
 		text += "; without a margin it never passes, and it is required: so nothing is promoted"
 	}
 	return text
+}
+
+// promotionWaits says whether a stage waits for a guardrail to pass.
+func (e *explainer) promotionWaits(g Guardrail) bool {
+	for _, s := range e.rollout.Stages {
+		if s.Pass == nil && g.Required || slices.Contains(s.Pass, g.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 func riskShare(weight, whole, risk float64) string {

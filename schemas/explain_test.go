@@ -79,6 +79,10 @@ func TestExplainSaysWhatNeverPasses(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
 	}
+	passing := parsed(t, shortest+"  stages: [{pass: [b]}]\n  guardrails:\n  - {name: a, rate: error, increase: any}\n  - {name: b, rate: error, increase: 5%}\n")
+	if text := string(Explain(passing)); strings.Contains(text, "nothing is promoted") {
+		t.Errorf("the stage waits for another guardrail alone, and still:\n%s", text)
+	}
 }
 
 func FuzzParseRollout(f *testing.F) {

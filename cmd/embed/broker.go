@@ -18,7 +18,7 @@ func startBroker(o Options) (*broker, error) {
 		kfake.DataDir(filepath.Join(o.Dir, "kafka")), kfake.SyncWrites(),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("folder %s, port %d: %w", filepath.Join(o.Dir, "kafka"), o.BrokerPort, err)
+		return nil, fmt.Errorf("folder %s: %w", filepath.Join(o.Dir, "kafka"), err)
 	}
 	for _, topic := range o.Topics {
 		if cluster.TopicInfo(topic.Name) != nil {

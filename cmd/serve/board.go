@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
@@ -73,20 +74,48 @@ func (b *board) Everything() []Standing {
 	return slices.Concat(b.all, b.refused)
 }
 
-// show brings the board up to date.
+// boardShare bounds what the board costs: computing the intervals of all rollouts takes one part in boardShare of the time.
+const boardShare = 20
+
+// A shown report is what the board has of a desk, and of when it is.
+type shown struct {
+	report engine.Report
+	at     time.Time
+	seq    int64
+	status decisions.Status
+}
+
+// refresh computes the report anew, if it is older than that or a decision was made since; it says whether it did.
+func (d *desk) refresh(now time.Time, older time.Duration) bool {
+	state, s := &d.head.State, &d.shown
+	if s.seq == state.Seq && s.status == state.Status && !s.at.IsZero() && now.Sub(s.at) < older {
+		return false
+	}
+	*s = shown{d.fold.Report(), now, state.Seq, state.Status}
+	return true
+}
+
+// show brings the board up to date: of many rollouts, not every report each time.
 func (c *court) show() {
 	all := []Standing{}
+	now, fresh := time.Now(), 0
 	for _, name := range sortedDesks(c.desks) {
 		d := c.desks[name]
+		if d.refresh(now, c.reportEvery) {
+			fresh++
+		}
 		s := Standing{
 			Rollout: name, Model: d.rollout.Model, Baseline: d.rollout.Baseline, Canary: d.rollout.Canary,
 			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes,
-			Report: d.fold.Report(), Why: d.head.State.Why,
+			Report: d.shown.report, Why: d.head.State.Why,
 		}
 		if d.lost != nil {
 			s.Lost = d.lost.Error()
 		}
 		all = append(all, s)
+	}
+	if fresh > 0 {
+		c.reportEvery = boardShare * time.Since(now) / time.Duration(fresh) * time.Duration(len(all))
 	}
 	c.board.mu.Lock()
 	c.board.all = all

@@ -40,6 +40,8 @@ type court struct {
 	pending map[string]Application // applied, and not yet read back from the journal
 	untaken []bus.Spec             // what could not be journaled when it came
 	models  sync.Map               // model -> owner: whose acks they are
+
+	reportEvery time.Duration // how old a report on the board becomes while nothing is decided
 }
 
 // owner is the rollout and epoch that a model is judged for now.

@@ -25,6 +25,7 @@ type desk struct {
 	dirty       bool            // the head in memory has more than the stored one
 	savedAt     time.Time
 	quiet       quiet
+	shown       shown
 	asked       map[string]bool // deadlines whose expiry is journaled
 	foreign     int64           // parts of another plan or other partitions: of a process with another configuration
 	lost        error           // why this process no longer decides for the rollout

@@ -13,8 +13,9 @@ import (
 // quiet watches, by wall time, what doesn't come: data, and streams that hold back others. What it finds becomes a ruling in the
 // journal; nothing else in stage two depends on wall time but deadlines.
 type quiet struct {
-	servedAt   time.Time // when the last serving part with predictions came
-	ruled      bool      // no data: said since then
+	servedAt   time.Time     // when the last serving part with predictions came
+	ruled      bool          // no data: said since then
+	pause      time.Duration // the longest without such a part of late
 	sealed     map[windows.Partition]int64
 	behindFrom time.Time // since when sealed serving windows wait for other streams; zero: they don't
 }
@@ -36,9 +37,25 @@ func (d *desk) note(e *entry, wall time.Time) {
 		d.quiet.sealed[e.key.Partition] = e.key.StartMs + d.rollout.Window.Milliseconds()
 	}
 	if !e.part.IsMark() {
-		d.quiet.servedAt, d.quiet.ruled = wall, false
+		d.quiet.served(wall)
 	}
 }
+
+// served takes note that predictions came.
+func (q *quiet) served(wall time.Time) {
+	q.pause = max(q.pause-q.pause/pauseKept, wall.Sub(q.servedAt))
+	q.servedAt, q.ruled = wall, false
+}
+
+// Where traffic is so thin that pauses beyond noData belong to it, a silence counts from pauseTimes the longest one on; after pauseKept
+// parts, a longest one is mostly forgotten.
+const (
+	pauseTimes = 2
+	pauseKept  = 64
+)
+
+// silent says for how long predictions must not have come for it to mean something.
+func (q *quiet) silent(noData time.Duration) time.Duration { return max(noData, pauseTimes*q.pause) }
 
 // sealedMs is the event time up to which every partition's serving parts are sealed.
 func (q *quiet) sealedMs() int64 {
@@ -57,10 +74,11 @@ const releaseShare = 6
 // listen rules on what didn't come.
 func (c *court) listen(ctx context.Context, d *desk, now time.Time) error {
 	q := &d.quiet
-	if running := d.head.State.Status == decisions.StatusRunning; running && !q.ruled && now.Sub(q.servedAt) >= d.rollout.Health.NoData {
+	silent := q.silent(d.rollout.Health.NoData)
+	if running := d.head.State.Status == decisions.StatusRunning; running && !q.ruled && now.Sub(q.servedAt) >= silent {
 		q.ruled = true
 		sentence := fmt.Sprintf("Neither %s nor %s of model %s has answered for %s: is the input still written, or has traffic stopped?",
-			d.rollout.Baseline, d.rollout.Canary, d.rollout.Model, d.rollout.Health.NoData)
+			d.rollout.Baseline, d.rollout.Canary, d.rollout.Model, silent.Round(time.Second))
 		if err := c.rule(ctx, d, now, &decisions.Ruling{Kind: decisions.RulingNoData, Sentence: sentence}); err != nil {
 			q.ruled = false
 			return err

@@ -40,7 +40,7 @@ func demoCommand(c *console) *cobra.Command {
 		Long: `Starts an embedded Kafka broker and NATS server, a judge, live traffic and a router that splits it. After a healthy stretch the
 canary's tail latency and errors go wrong; the rollback is decided, published, obeyed and seen in the stream. Takes about a minute;
 exits with 0 only if all of that happened.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), demoWithin)
 			defer cancel()
@@ -234,7 +234,11 @@ func (d *demo) generate(brokers []string) error {
 	d.generator.SetSplit(d.screen.share)
 	g := d.generator
 	d.screen.mu.Unlock()
-	_, err = play(d.ctx, g, newTopics(d.ctx, client))
+	to := newTopics(d.ctx, client)
+	_, err = play(d.ctx, g, to)
+	if end := to.Close(); err == nil {
+		err = end
+	}
 	if d.ctx.Err() != nil {
 		return nil
 	}

@@ -77,6 +77,26 @@ func (l lines) Write(_ schemas.Kind, _, value []byte, _ int64) error {
 	return l.w.WriteByte('\n')
 }
 
+// paced is a sink that shows how far a scenario has come.
+type paced struct {
+	to       loadgen.Sink
+	bar      *progressBar
+	scenario *loadgen.Scenario
+	events   int64
+}
+
+// pacedEvery is how many events go by between two looks at the clock.
+const pacedEvery = 256
+
+// Write is loadgen.Sink's.
+func (p *paced) Write(kind schemas.Kind, key, value []byte, arrivalMs int64) error {
+	if p.events++; p.events%pacedEvery == 0 {
+		span := p.scenario.Duration.Milliseconds()
+		p.bar.show(progress{done: min(arrivalMs-p.scenario.StartMs, span), total: span, events: p.events, reachedMs: arrivalMs})
+	}
+	return p.to.Write(kind, key, value, arrivalMs)
+}
+
 // generateFile writes a whole scenario to a file, or to standard output ("-").
 func generateFile(c *console, s *loadgen.Scenario, path string) (err error) {
 	out := c.out
@@ -89,7 +109,9 @@ func generateFile(c *console, s *loadgen.Scenario, path string) (err error) {
 		out = f
 	}
 	w := bufio.NewWriterSize(out, 1<<20)
-	n, err := loadgen.Pump(loadgen.New(s, s.Seed), lines{w})
+	bar := newProgress(c.err)
+	n, err := loadgen.Pump(loadgen.New(s, s.Seed), &paced{to: lines{w}, bar: bar, scenario: s})
+	bar.done()
 	if err = errors.Join(err, w.Flush()); err != nil {
 		return fmt.Errorf("write events to %s: %w", path, err)
 	}
@@ -125,7 +147,12 @@ func generateLive(ctx context.Context, c *console, s *loadgen.Scenario, to strin
 	if err := json.NewEncoder(c.out).Encode(s.Truth(s.Seed)); err != nil {
 		return err
 	}
-	n, err := play(ctx, loadgen.New(s, s.Seed), newTopics(ctx, client))
+	sink, bar := newTopics(ctx, client), newProgress(c.err)
+	n, err := play(ctx, loadgen.New(s, s.Seed), &paced{to: sink, bar: bar, scenario: s})
+	if end := sink.Close(); err == nil {
+		err = end
+	}
+	bar.done()
 	fmt.Fprintf(c.err, "%d events sent\n", n)
 	return err
 }
@@ -176,7 +203,7 @@ func (t *topics) Close() error {
 }
 
 // play writes a generator's events when their time comes, until its end or the context's.
-func play(ctx context.Context, g *loadgen.Generator, to *topics) (int64, error) {
+func play(ctx context.Context, g *loadgen.Generator, to loadgen.Sink) (int64, error) {
 	var r loadgen.Record
 	var text []byte
 	n := int64(0)
@@ -184,7 +211,7 @@ func play(ctx context.Context, g *loadgen.Generator, to *topics) (int64, error) 
 		if wait := time.Until(time.UnixMilli(r.ArrivalMs)); wait > 0 {
 			select {
 			case <-ctx.Done():
-				return n, to.Close()
+				return n, nil
 			case <-time.After(wait):
 			}
 		}
@@ -194,5 +221,5 @@ func play(ctx context.Context, g *loadgen.Generator, to *topics) (int64, error) 
 		}
 		n++
 	}
-	return n, to.Close()
+	return n, nil
 }

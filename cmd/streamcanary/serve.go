@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,9 @@ the configuration file, that over the default.`,
   streamcanary serve --config streamcanary.yaml`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.checkPorts(); err != nil {
+				return err
+			}
 			config, err := readConfig(c, f.config, f.data)
 			if err != nil {
 				return err
@@ -56,6 +60,19 @@ the configuration file, that over the default.`,
 	cmd.Flags().IntVar(&f.kafkaPort, "embedded-kafka-port", 0, "`PORT` of the embedded broker; 0 is any free one")
 	cmd.Flags().IntVar(&f.natsPort, "embedded-nats-port", 0, "`PORT` of the embedded NATS server; 0 is any free one")
 	return cmd
+}
+
+// checkPorts refuses what no port can be.
+func (f *serveFlags) checkPorts() error {
+	for _, p := range []struct {
+		flag string
+		port int
+	}{{"embedded-kafka-port", f.kafkaPort}, {"embedded-nats-port", f.natsPort}} {
+		if p.port < 0 || p.port > math.MaxUint16 {
+			return wrongUse{fmt.Errorf("--%s %d: a port is from 1 to %d, or 0 for any free one", p.flag, p.port, math.MaxUint16)}
+		}
+	}
+	return nil
 }
 
 // announce says on which addresses the service is, for people.
