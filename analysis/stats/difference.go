@@ -13,7 +13,6 @@ import "math"
 // The zero value is not ready; see NewDifference. Owned by one goroutine.
 type Difference struct {
 	above, below linearSums // bets that the difference is above, below a value
-	effect       Effect
 }
 
 // linearSums are, for each grid point, the sums A_j and |B_j| of its log evidence A_j - d B_j against the value d. B_j is
@@ -43,7 +42,6 @@ func (d *Difference) Add(c Counts, phiC, phiB float64) {
 	phiC, phiB = max(1, phiC), max(1, phiB)
 	d.above.add(c, phiC, phiB)
 	d.below.add(c, phiC, phiB)
-	d.effect.Add(c)
 }
 
 func (l linearSums) add(c Counts, phiC, phiB float64) {
@@ -62,9 +60,6 @@ func (d *Difference) Interval(alpha float64) (lower, upper float64) {
 	upper = -d.below.crossing(target)
 	return lower, upper
 }
-
-// Estimate is the average of the blocks' differences, weighted by Nc Nb/(Nc+Nb); NaN before the first block.
-func (d *Difference) Estimate() float64 { return d.effect.Difference() }
 
 // crossing is the d in [-1, 1] at which the falling convex function log sum e^(a_j - d b_j) comes down to target: -1 when
 // it starts below, 1 when it doesn't get there. Newton's method from the left can't overshoot a convex function, so it

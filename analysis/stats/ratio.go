@@ -18,7 +18,6 @@ import "math"
 type Ratio struct {
 	nodes        []float64 // ascending candidates; interval i is [nodes[i], nodes[i+1]]
 	above, below chords    // bets that the ratio is above, below a value
-	effect       Effect
 }
 
 // A chord has what belongs to the two ends of an interval of ratios: one bet's log evidence there.
@@ -55,11 +54,7 @@ func newRatio(grid, nodes []float64) *Ratio {
 // nothing and is left out.
 func (r *Ratio) Add(c Counts, phiC, phiB float64) {
 	c.check()
-	if c.Nc == 0 || c.Nb == 0 {
-		return
-	}
-	r.effect.Add(c)
-	if c.Kc == 0 && c.Kb == 0 {
+	if c.Nc == 0 || c.Nb == 0 || c.Kc == 0 && c.Kb == 0 {
 		return
 	}
 	phiC, phiB = max(1, phiC), max(1, phiB)
@@ -159,6 +154,3 @@ func lastAbove(chords []chord, target, in, out float64) float64 {
 	}
 	return in
 }
-
-// Estimate is the Mantel-Haenszel ratio of the blocks' rates: NaN before there was an event, +Inf when only the canary had one.
-func (r *Ratio) Estimate() float64 { return r.effect.Ratio() }
