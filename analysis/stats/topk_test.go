@@ -395,31 +395,6 @@ func TestQuantileRatioEstimates(t *testing.T) {
 	}
 }
 
-func TestQuantile(t *testing.T) {
-	middle := func(i float64) float64 { return math.Exp2((i + 0.5) / 64) }
-	hist := []windows.Bucket{{Index: windows.ZeroBucket, Count: 2}, {Index: 63, Count: 5}, {Index: 400, Count: 2}, {Index: windows.TopBucket, Count: 1}}
-	for _, row := range []struct {
-		name string
-		hist []windows.Bucket
-		ppm  int64
-		want float64
-	}{
-		{"nothing", nil, 500_000, math.NaN()},
-		{"the largest", hist, 0, math.Inf(1)},
-		{"p90 of ten is the largest", hist, 100_000, math.Inf(1)},
-		{"p80", hist, 200_000, middle(400)},
-		{"p71 rounds to the third largest", hist, 290_000, middle(400)},
-		{"the median of ten is the fifth largest", hist, 500_000, middle(63)},
-		{"the smallest", hist, 1_000_000, 0},
-		{"one value", []windows.Bucket{{Index: -5, Count: 1}}, 10_000, middle(-5)},
-	} {
-		got := Quantile(row.hist, row.ppm)
-		if got != row.want && !(math.IsNaN(got) && math.IsNaN(row.want)) {
-			t.Errorf("%s: %v, want %v", row.name, got, row.want)
-		}
-	}
-}
-
 func TestTrail(t *testing.T) {
 	var trail Trail[int64]
 	if _, _, ok := trail.Since(0); ok {
