@@ -78,7 +78,7 @@ func (a *quantileAccount) keep(b *block, c closing) {
 }
 
 func (a *quantileAccount) enter(b *batch) {
-	a.ratio.Add(b.block.hist[windows.Canary].buckets, b.block.hist[windows.Baseline].buckets, b.weight, b.block.fromMs)
+	a.ratio.Add(b.block.hist[windows.Canary].buckets, b.block.hist[windows.Baseline].buckets, b.weight)
 }
 
 func (a *quantileAccount) estimate(sinceMs int64) estimate {

@@ -166,7 +166,7 @@ func conformsWithoutAllocating(t *testing.T, k kind) {
 		p.take(blocks[at%32], StartWeight(at, 1000), at)
 		at++
 	}
-	for range 70 { // beyond the first rungs of a trail
+	for range 70 { // beyond the reference period of SplitChange
 		take()
 	}
 	if allocs := testing.AllocsPerRun(50, take); allocs > 0 {

@@ -144,8 +144,8 @@ type quantileSequence struct {
 	*QuantileRatio
 }
 
-func (q *quantileSequence) take(b any, weight float64, at int64) {
-	q.Add(b.(arms).canary, b.(arms).baseline, weight, at)
+func (q *quantileSequence) take(b any, weight float64, _ int64) {
+	q.Add(b.(arms).canary, b.(arms).baseline, weight)
 }
 func (q *quantileSequence) interval(alpha float64) (lower, upper float64) { return q.Interval(alpha) }
 

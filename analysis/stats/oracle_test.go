@@ -453,10 +453,10 @@ func oracleQuantileRatio(t *testing.T, c latencyCase) {
 	q := NewQuantileRatio(in.PPM)
 	var open pooled
 	var lower, upper []float64
-	for i, w := range in.Windows {
+	for _, w := range in.Windows {
 		if open.add(w.Canary, w.Baseline, in.PPM, in.Kmin) {
 			open.blocks++
-			q.Add(open.canary.hist(), open.baseline.hist(), blockWeight(open.blocks), int64(i))
+			q.Add(open.canary.hist(), open.baseline.hist(), blockWeight(open.blocks))
 			open = pooled{blocks: open.blocks}
 		}
 		l, u := q.Interval(in.Alpha)

@@ -21,14 +21,13 @@ const (
 // Claim. If one factor moves the canary's tail in all blocks, all intervals that Interval ever returns for one alpha contain it,
 // with probability at least 1 - alpha. Otherwise the lower bound says "not in all blocks at most that much slower", the upper one the mirror of it.
 //
-// Histograms are only read. Cost: a walk down both for each shift, and small sums. No allocation but the trail of the estimate, which grows with the
-// logarithm of the number of blocks. Owned by one goroutine. The zero value is not ready; see NewQuantileRatio.
+// Histograms are only read. Cost: a walk down both for each shift, and small sums; no allocation. Owned by one goroutine. The zero value is not ready; see
+// NewQuantileRatio.
 type QuantileRatio struct {
 	ppm        int64
 	fail, pass [ratioShifts]startedOdds
 	cash       float64
 	score      scores // per shift, summed: the canary's count in the pooled tail less its expectation
-	trail      Trail[scores]
 }
 
 type scores [ratioShifts]float64
@@ -69,9 +68,9 @@ func NewQuantileRatio(ppm int64) *QuantileRatio {
 	return q
 }
 
-// Add takes one block; weight of each test's stake starts with it (see Mixture), and at labels it for EstimateSince. It reports
-// false, and takes nothing, when an arm is empty or the tail rounds to no request.
-func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64, at int64) bool {
+// Add takes one block; weight of each test's stake starts with it (see Mixture). It reports false, and takes nothing, when an arm is
+// empty or the tail rounds to no request.
+func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64) bool {
 	n, m := total(canary), total(baseline)
 	tail := tailCount(n+m, q.ppm)
 	if n == 0 || m == 0 || tail == 0 {
@@ -80,7 +79,6 @@ func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64, a
 	weight = min(weight, q.cash)
 	q.cash -= weight
 	start := stake{math.Log(weight), math.Log(q.cash)}
-	q.trail.Mark(at, q.score)
 	pool := urn{n + m, n, tail}
 	fail, pass := onPool(FailOdds, pool), onPool(PassOdds, pool)
 	expected := float64(tail) * float64(n) / float64(n+m)
@@ -125,26 +123,8 @@ func (q *QuantileRatio) Interval(alpha float64) (lower, upper float64) {
 }
 
 // Estimate is the factor at which the canary has just its share of the pooled tails of all blocks, interpolated between shifts;
-// at least 1/2 and at most 4; NaN before the first block.
-func (q *QuantileRatio) Estimate() float64 {
-	if q.trail.marks == 0 {
-		return math.NaN()
-	}
-	return q.score.crossing()
-}
-
-// EstimateSince is Estimate from the first remembered block labelled at or later, whose label it returns: nothing
-// before at is in it, and about an eighth of the time since may be missing (see Trail). ok is false when there is no such block.
-func (q *QuantileRatio) EstimateSince(at int64) (ratio float64, from int64, ok bool) {
-	start, from, ok := q.trail.Since(at)
-	if !ok {
-		return math.NaN(), 0, false
-	}
-	for i := range start {
-		start[i] = q.score[i] - start[i]
-	}
-	return start.crossing(), from, true
-}
+// at least 1/2 and at most 4; NaN before the first block, and while every shift gives the canary its share (all values are infinite, say).
+func (q *QuantileRatio) Estimate() float64 { return q.score.crossing() }
 
 // crossing interpolates where the scores, which fall with the shift, cross 0 (a stretch of zeros by its neighbours); an end of the
 // range when they don't; NaN when all are 0.

@@ -302,7 +302,7 @@ func TestTopKTakesTimeoutsAsEqual(t *testing.T) {
 			t.Errorf("odds %v: evidence %v for a pass from equal timeouts", PassOdds[j], x)
 		}
 	}
-	if q := NewQuantileRatio(20_000); q.Add(timeouts, timeouts, 1, 0) {
+	if q := NewQuantileRatio(20_000); q.Add(timeouts, timeouts, 1) {
 		if e := q.Estimate(); !math.IsNaN(e) {
 			t.Errorf("the factor between infinite values is %v, want NaN", e)
 		}
@@ -342,7 +342,7 @@ func TestQuantileRatioIsTopKAtEachShift(t *testing.T) {
 	for step := range int64(30) {
 		canary, baseline := lognormal(r, r.IntN(60), 1.3, 0.4), lognormal(r, r.IntN(300), 1, 0.4)
 		weight := StartWeight(step, 20)
-		if !q.Add(canary, baseline, weight, step) {
+		if !q.Add(canary, baseline, weight) {
 			continue
 		}
 		for i := range fail {
@@ -366,55 +366,32 @@ func TestQuantileRatioEstimates(t *testing.T) {
 	if e, l, u := q.Estimate(), 0.0, math.Inf(1); !math.IsNaN(e) {
 		t.Errorf("before the first block: %v in %v to %v", e, l, u)
 	}
-	if _, _, ok := q.EstimateSince(0); ok {
-		t.Error("an estimate since before the first block")
-	}
+	since := NewQuantileRatio(50_000)
 	const onset, blocks = 500, 600
 	for at := range int64(blocks) {
 		factor := 1.0
 		if at >= onset {
 			factor = 1.6
 		}
-		q.Add(lognormal(r, 200, factor, 0.4), lognormal(r, 1000, 1, 0.4), StartWeight(at, 1000), at)
+		canary, baseline := lognormal(r, 200, factor, 0.4), lognormal(r, 1000, 1, 0.4)
+		q.Add(canary, baseline, StartWeight(at, 1000))
+		if at >= onset {
+			since.Add(canary, baseline, StartWeight(at-onset, 1000))
+		}
 	}
 	if e := q.Estimate(); math.Abs(e-1.1) > 0.05 { // a sixth of the blocks are slower
 		t.Errorf("estimate since the start %v", e)
 	}
-	since, from, ok := q.EstimateSince(onset)
-	if !ok || from < onset || from > onset+13 || math.Abs(since-1.6) > 0.05 {
-		t.Errorf("estimate since %d: %v from %d, want 1.6", onset, since, from)
+	if e := since.Estimate(); math.Abs(e-1.6) > 0.05 {
+		t.Errorf("estimate since block %d: %v, want 1.6", onset, e)
 	}
 	if lower, _ := q.Interval(0.05); lower < 1.3 || lower > 1.6 {
 		t.Errorf("lower bound %v", lower)
 	}
 	slow, fast := NewQuantileRatio(500_000), NewQuantileRatio(500_000)
-	slow.Add(lognormal(r, 500, 9, 0.1), lognormal(r, 500, 1, 0.1), 1, 0)
-	fast.Add(lognormal(r, 500, 1, 0.1), lognormal(r, 500, 9, 0.1), 1, 0)
+	slow.Add(lognormal(r, 500, 9, 0.1), lognormal(r, 500, 1, 0.1), 1)
+	fast.Add(lognormal(r, 500, 1, 0.1), lognormal(r, 500, 9, 0.1), 1)
 	if slow.Estimate() != 4 || fast.Estimate() != 0.5 {
 		t.Errorf("beyond the range: %v and %v, want 4 and 0.5", slow.Estimate(), fast.Estimate())
-	}
-}
-
-func TestTrail(t *testing.T) {
-	var trail Trail[int64]
-	if _, _, ok := trail.Since(0); ok {
-		t.Error("an empty trail remembers something")
-	}
-	const blocks = 5000
-	for q := int64(1); q <= blocks; q++ {
-		trail.Mark(10*q, q-1) // the total before block q is q-1 blocks
-		for _, age := range []int64{0, 1, 7, 15, 16, 40, 333, 2000, q - 1, q + 5} {
-			want := max(1, q-age)
-			got, from, ok := trail.Since(10 * want)
-			if !ok || from < 10*want || from > 10*(want+age/8) || got != from/10-1 {
-				t.Fatalf("after %d marks, since mark %d: total %d from %d, %v", q, want, got, from, ok)
-			}
-		}
-	}
-	if _, _, ok := trail.Since(10*blocks + 1); ok {
-		t.Error("it remembers what hasn't happened")
-	}
-	if got, _, ok := trail.Since(-5); got != 0 || !ok {
-		t.Errorf("since before the first mark: %d, %v", got, ok)
 	}
 }
