@@ -67,7 +67,7 @@ func (m *missing) bet(mine, other float64, window int64, c clock) {
 	}
 	counts := stats.Counts{Nc: share, Kc: mine, Nb: 1 - share, Kb: other}
 	m.inc[0] = stats.MissingIncrement(counts, m.phi.of(canarySized))
-	m.mixture.Step(m.inc[:], m.weights.through(window, c.horizon), c.startMs+window*c.widthMs)
+	m.mixture.Step(m.inc[:], m.weights.through(window, c.horizon))
 }
 
 // observe learns the share from a window.

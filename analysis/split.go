@@ -73,13 +73,13 @@ func (s *split) step(p *windows.Part, c clock) {
 	}
 	weight := s.weights.through(c.window(p.StartMs), c.horizon)
 	if s.change != nil {
-		s.change.Add(float64(n), float64(k), weight, p.StartMs)
+		s.change.Add(float64(n), float64(k), weight)
 		if inc := s.change.Increments(); inc != nil {
 			s.onset.step(inc, p.StartMs)
 		}
 	} else {
 		stats.SplitIncrements(s.inc[:], float64(n), float64(k), s.planned)
-		s.mixture.Step(s.inc[:], weight, p.StartMs)
+		s.mixture.Step(s.inc[:], weight)
 		s.onset.step(s.inc[:], p.StartMs)
 	}
 	s.history.add(splitTally{k, n}, p.StartMs, &s.onset)

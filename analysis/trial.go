@@ -114,12 +114,12 @@ func (t *trial) cut(c clock) {
 	}
 	hot := t.any.LogE() >= batchHot
 	weight := t.weights.through(c.window(b.toMs-c.widthMs), c.horizon)
-	t.any.Step(t.inc.any, weight, b.fromMs)
+	t.any.Step(t.inc.any, weight)
 	if t.beyond != t.any {
-		t.beyond.Step(t.inc.beyond, weight, b.fromMs)
+		t.beyond.Step(t.inc.beyond, weight)
 	}
 	if t.pass != nil { // a plain product: it starts with the first block
-		t.pass.Step(t.inc.pass, passWeight(t.tested), b.fromMs)
+		t.pass.Step(t.inc.pass, passWeight(t.tested))
 	}
 	t.onset.step(t.inc.any, b.fromMs)
 	t.account.keep(b, closing{weight: weight, phi: t.phiNow, onset: &t.onset, fresh: t.fresh, hot: hot})

@@ -94,7 +94,7 @@ func BenchmarkEvidence(b *testing.B) {
 		m, inc := NewMixture(8), []float64{0.1, -0.1, 0.2, -0.2, 0.1, 0, -0.3, -0.4}
 		t := int64(0)
 		for b.Loop() {
-			m.Step(inc, StartWeight(t, 86_400), t)
+			m.Step(inc, StartWeight(t, 86_400))
 			t++
 		}
 	})
@@ -110,7 +110,7 @@ func BenchmarkEvidence(b *testing.B) {
 		b.ReportAllocs()
 		s := NewSplitChange()
 		for b.Loop() {
-			s.Add(1_000, 100, 1e-6, 0)
+			s.Add(1_000, 100, 1e-6)
 		}
 	})
 	b.Run("Interval/Difference", func(b *testing.B) {

@@ -30,7 +30,7 @@ type kind struct {
 
 // A process takes blocks, of a type that its kind knows.
 type process interface {
-	take(block any, weight float64, at int64)
+	take(block any, weight float64)
 	logE() float64
 	logMax() float64
 }
@@ -63,9 +63,9 @@ func newKernel(points int, increments func(dst []float64, block any) bool) proce
 	return &kernel{NewMixture(points), make([]float64, points), increments}
 }
 
-func (k *kernel) take(block any, weight float64, at int64) {
+func (k *kernel) take(block any, weight float64) {
 	if k.increments(k.inc, block) {
-		k.Step(k.inc, weight, at)
+		k.Step(k.inc, weight)
 	}
 }
 func (k *kernel) logE() float64   { return k.LogE() }
@@ -131,11 +131,11 @@ func conformsWhenIdle(t *testing.T, k kind) {
 	p := k.start()
 	blocks := k.null(rand.New(rand.NewPCG(61, 1)))
 	for at := range 5 {
-		p.take(blocks(at), StartWeight(int64(at), 10), int64(at))
+		p.take(blocks(at), StartWeight(int64(at), 10))
 	}
 	before := state(p)
 	for i, b := range k.idle {
-		p.take(b, 0, 5)
+		p.take(b, 0)
 		if after := state(p); after != before {
 			t.Errorf("idle block %d, %v, moved it from %v to %v", i, b, before, after)
 		}
@@ -146,7 +146,7 @@ func conformsOnEdges(t *testing.T, k kind) {
 	for _, b := range k.edges {
 		p := k.start()
 		for at := range int64(3) {
-			p.take(b, StartWeight(at, 10), at)
+			p.take(b, StartWeight(at, 10))
 		}
 		if s := state(p); slices.ContainsFunc(s[:], math.IsNaN) {
 			t.Errorf("after the block %v: %v", b, s)
@@ -163,7 +163,7 @@ func conformsWithoutAllocating(t *testing.T, k kind) {
 	}
 	at := int64(0)
 	take := func() {
-		p.take(blocks[at%32], StartWeight(at, 1000), at)
+		p.take(blocks[at%32], StartWeight(at, 1000))
 		at++
 	}
 	for range 70 { // beyond the reference period of SplitChange
@@ -185,12 +185,12 @@ func conformsInMean(t *testing.T, k kind, which int, law []outcome) {
 	for _, first := range law {
 		chances += first.chance
 		p := k.start()
-		p.take(first.block, 0.7, 0)
+		p.take(first.block, 0.7)
 		one += first.chance * math.Exp(p.logE())
 		for _, second := range law {
 			p := k.start()
-			p.take(first.block, 0.7, 0)
-			p.take(second.block, 0.2, 1)
+			p.take(first.block, 0.7)
+			p.take(second.block, 0.2)
 			two += first.chance * second.chance * math.Exp(p.logE())
 		}
 	}
@@ -210,7 +210,7 @@ func falseAlarms(k kind, runs int, alpha float64) int {
 		blocks := k.null(rand.New(rand.NewPCG(63, uint64(run))))
 		alarmed := false
 		for at := range 60 {
-			p.take(blocks(at), StartWeight(int64(at), 60), int64(at))
+			p.take(blocks(at), StartWeight(int64(at), 60))
 			if q, ok := p.(sequence); ok {
 				lower, upper := q.interval(alpha)
 				alarmed = alarmed || !(lower <= k.truth && k.truth <= upper)
@@ -231,7 +231,7 @@ type pooledZ struct {
 	z float64
 }
 
-func (p *pooledZ) take(block any, _ float64, _ int64) {
+func (p *pooledZ) take(block any, _ float64) {
 	c := block.(Counts)
 	p.c = Counts{p.c.Nc + c.Nc, p.c.Kc + c.Kc, p.c.Nb + c.Nb, p.c.Kb + c.Kb}
 	pool := (p.c.Kc + p.c.Kb) / (p.c.Nc + p.c.Nb)

@@ -144,7 +144,7 @@ type quantileSequence struct {
 	*QuantileRatio
 }
 
-func (q *quantileSequence) take(b any, weight float64, _ int64) {
+func (q *quantileSequence) take(b any, weight float64) {
 	q.Add(b.(arms).canary, b.(arms).baseline, weight)
 }
 func (q *quantileSequence) interval(alpha float64) (lower, upper float64) { return q.Interval(alpha) }
@@ -175,7 +175,7 @@ type differenceSequence struct {
 	*Difference
 }
 
-func (d *differenceSequence) take(b any, _ float64, _ int64)                { d.Add(b.(Counts), 1, 1) }
+func (d *differenceSequence) take(b any, _ float64)                         { d.Add(b.(Counts), 1, 1) }
 func (d *differenceSequence) interval(alpha float64) (lower, upper float64) { return d.Interval(alpha) }
 
 type ratioSequence struct {
@@ -183,7 +183,7 @@ type ratioSequence struct {
 	*Ratio
 }
 
-func (s *ratioSequence) take(b any, _ float64, _ int64)                { s.Add(b.(Counts), 1, 1) }
+func (s *ratioSequence) take(b any, _ float64)                         { s.Add(b.(Counts), 1, 1) }
 func (s *ratioSequence) interval(alpha float64) (lower, upper float64) { return s.Interval(alpha) }
 
 // units is a block of units, or of requests: n of them, k on the canary (or beyond the limit), the share that was planned.
@@ -283,8 +283,8 @@ func sizes(share, phi float64) []outcome {
 
 type changeProcess struct{ *SplitChange }
 
-func (c *changeProcess) take(b any, weight float64, at int64) {
-	c.Add(b.(units).n, b.(units).k, weight, at)
+func (c *changeProcess) take(b any, weight float64) {
+	c.Add(b.(units).n, b.(units).k, weight)
 }
 func (c *changeProcess) logE() float64   { return c.LogE() }
 func (c *changeProcess) logMax() float64 { return c.LogMax() }

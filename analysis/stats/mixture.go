@@ -19,8 +19,6 @@ import (
 // allocation. A Mixture is owned by one goroutine.
 type Mixture struct {
 	log    []float64 // R_j: log of the started stake of point j, times its winnings
-	rise   []float64 // CUSUM of point j's increments: their sum since it was last at most 0
-	since  []int64   // label of the step at which that sum began
 	cash   float64   // stake that has not started
 	logE   float64
 	logMax float64
@@ -31,17 +29,17 @@ func NewMixture(points int) *Mixture {
 	if points < 1 {
 		panic(fmt.Sprintf("stats: mixture of %d points", points))
 	}
-	m := &Mixture{log: make([]float64, points), rise: make([]float64, points), since: make([]int64, points), cash: 1}
+	m := &Mixture{log: make([]float64, points), cash: 1}
 	for j := range m.log {
 		m.log[j] = math.Inf(-1)
 	}
 	return m
 }
 
-// Step takes one block: weight of the stake starts with it, then every point grows by its increment. at labels the
-// block for Began (its first window's start, say). Weight beyond the cash left is not staked, so that cash is never negative. It panics
-// when inc has not one increment for each point, weight is negative or NaN, or an increment is NaN or +Inf.
-func (m *Mixture) Step(inc []float64, weight float64, at int64) {
+// Step takes one block: weight of the stake starts with it, then every point grows by its increment. Weight beyond the
+// cash left is not staked, so that cash is never negative. It panics when inc has not one increment for each point, weight is
+// negative or NaN, or an increment is NaN or +Inf.
+func (m *Mixture) Step(inc []float64, weight float64) {
 	if len(inc) != len(m.log) || !(weight >= 0) {
 		panic(fmt.Sprintf("stats: mixture of %d points takes %d increments with weight %v", len(m.log), len(inc), weight))
 	}
@@ -50,13 +48,9 @@ func (m *Mixture) Step(inc []float64, weight float64, at int64) {
 	stake := math.Log(weight)
 	for j, x := range inc {
 		if !(x <= math.MaxFloat64) {
-			panic(fmt.Sprintf("stats: increment %d of the block at %d is %v", j, at, x))
+			panic(fmt.Sprintf("stats: increment %d is %v", j, x))
 		}
 		m.log[j] = logAddExp(m.log[j], stake) + x
-		if m.rise[j] <= 0 {
-			m.rise[j], m.since[j] = 0, at
-		}
-		m.rise[j] += x
 	}
 	m.logE = logAddExp(m.started(), math.Log(m.cash))
 	m.logMax = max(m.logMax, m.logE)
@@ -73,16 +67,3 @@ func (m *Mixture) LogMax() float64 { return m.logMax }
 
 // Cash is the part of the stake that has not started: 1 before the first step, never negative.
 func (m *Mixture) Cash() float64 { return m.cash }
-
-// Began estimates when the evidence turned up: of the point with the most evidence now (the first of equals), the label of the step from
-// which its increments have had a positive running sum (CUSUM restart: the maximum likelihood change point for that
-// bet). 0 before the first step. It is an estimate, not a bound, and means little while LogE is low.
-func (m *Mixture) Began() int64 {
-	best := 0
-	for j, x := range m.log {
-		if x > m.log[best] {
-			best = j
-		}
-	}
-	return m.since[best]
-}

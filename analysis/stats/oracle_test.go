@@ -104,7 +104,7 @@ func oracleLinear(t *testing.T, c ratesCase) {
 	weight := 1.0
 	for _, row := range c.Windows {
 		if test.Increments(inc, countsOf(row), c.Params.Phi, c.Params.Phi) {
-			m.Step(inc, weight, 0)
+			m.Step(inc, weight)
 			weight = 0
 		}
 		logE = append(logE, m.LogE())
@@ -129,7 +129,7 @@ func oracleRestart(t *testing.T, c ratesCase) {
 		if !test.Increments(inc, countsOf(row), c.Params.Phi, c.Params.Phi) {
 			clear(inc)
 		}
-		m.Step(inc, weight, int64(i))
+		m.Step(inc, weight)
 		logE = append(logE, m.started()) // this oracle counts no cash
 	}
 	c.Tol.checkAll(t, "log e", logE, c.Expected.LogE)
@@ -159,9 +159,9 @@ func oracleRatio(t *testing.T, c ratesCase) {
 		weight := 1.0
 		for w, row := range c.Windows {
 			Linear{Rho0: rho, Side: 1, Grid: grid}.Increments(inc, countsOf(row), 1, 1)
-			above.Step(inc, weight, 0)
+			above.Step(inc, weight)
 			Linear{Rho0: rho, Side: -1, Grid: grid}.Increments(inc, countsOf(row), 1, 1)
-			below.Step(inc, weight, 0)
+			below.Step(inc, weight)
 			weight = 0
 			c.Tol.check(t, "above", above.LogE(), wantAbove[w][i])
 			c.Tol.check(t, "below", below.LogE(), wantBelow[w][i])
@@ -175,7 +175,7 @@ func oracleSplit(t *testing.T, c ratesCase) {
 	weight := 1.0
 	for _, row := range c.Windows {
 		SplitIncrements(inc, row[0], row[1], row[2])
-		m.Step(inc, weight, 0)
+		m.Step(inc, weight)
 		weight = 0
 		logE = append(logE, m.LogE())
 	}
@@ -381,7 +381,7 @@ func oracleTilt(t *testing.T, c latencyCase) {
 		var got []float64
 		for i, n := range in.N {
 			Tilt{in.PPM / 1e6, side.grid}.Increments(inc, n, in.Exceed[i])
-			m.Step(inc, blockWeight(i+1), int64(i))
+			m.Step(inc, blockWeight(i+1))
 			got = append(got, m.LogE())
 		}
 		c.Tol.checkAll(t, side.name, got, side.want)
@@ -426,7 +426,7 @@ func oraclePath(t *testing.T, c latencyCase) {
 				if open.add(w.Canary, w.Baseline, ppm, in.Kmin) {
 					TopK{ppm, in.Shift, grid}.Increments(inc, open.canary.hist(), open.baseline.hist())
 					open = pooled{blocks: open.blocks + 1}
-					m.Step(inc, blockWeight(open.blocks), 0)
+					m.Step(inc, blockWeight(open.blocks))
 				}
 				got = append(got, m.LogE())
 			}

@@ -53,8 +53,8 @@ const (
 func NewSplitChange() *SplitChange { return &SplitChange{tilts: NewMixture(SplitTilts)} }
 
 // Add takes one block: n units first seen in it, k of them on the canary; weight of the stake on a late change starts with
-// it, and at labels it (see Mixture.Step). A block without units only moves the weight.
-func (s *SplitChange) Add(n, k, weight float64, at int64) {
+// it (see Mixture.Step). A block without units only moves the weight.
+func (s *SplitChange) Add(n, k, weight float64) {
 	if !(k >= 0 && k <= n) || math.IsInf(n, 1) {
 		panic(fmt.Sprintf("stats: split of %v units, %v on the canary", n, k))
 	}
@@ -63,7 +63,7 @@ func (s *SplitChange) Add(n, k, weight float64, at int64) {
 	s.waiting += weight
 	s.bets = s.closed
 	if s.bets {
-		s.bet(n, k, given, at)
+		s.bet(n, k, given)
 	}
 	s.whole += given
 	s.n += n
@@ -79,13 +79,13 @@ func (s *SplitChange) Add(n, k, weight float64, at int64) {
 }
 
 // bet lets the tilts play one block, each against what Jeffreys' prior gave its arms.
-func (s *SplitChange) bet(n, k, given float64, at int64) {
+func (s *SplitChange) bet(n, k, given float64) {
 	share := (s.k + 0.5) / (s.n + 1)
 	constant := k*math.Log(share) + (n-k)*math.Log1p(-share) - given
 	for j, d := range splitGrid {
 		s.inc[j] = k*d - n*math.Log1p(share*math.Expm1(d)) + constant
 	}
-	s.tilts.Step(s.inc[:], s.waiting, at)
+	s.tilts.Step(s.inc[:], s.waiting)
 	s.waiting = 0
 }
 
@@ -116,9 +116,6 @@ func (s *SplitChange) Increments() []float64 {
 	}
 	return s.inc[:]
 }
-
-// Began estimates the label of the block at which the share changed (see Mixture.Began); 0 until the reference is closed.
-func (s *SplitChange) Began() int64 { return s.tilts.Began() }
 
 // maxLikelihood is the log of the largest p^k (1-p)^(n-k).
 func maxLikelihood(n, k float64) float64 { return entropyTerm(k, n) + entropyTerm(n-k, n) }

@@ -348,9 +348,9 @@ func TestQuantileRatioIsTopKAtEachShift(t *testing.T) {
 		for i := range fail {
 			shift := ratioShiftLow + ratioShiftStep*i
 			TopK{100_000, shift, FailOdds}.Increments(inc, canary, baseline)
-			fail[i].Step(inc, weight, step)
+			fail[i].Step(inc, weight)
 			TopK{100_000, shift, PassOdds}.Increments(inc, canary, baseline)
-			pass[i].Step(inc, weight, step)
+			pass[i].Step(inc, weight)
 		}
 	}
 	for i := range fail {
