@@ -1,8 +1,11 @@
 package analysis
 
 import (
+	"math/rand/v2"
 	"reflect"
 	"testing"
+
+	"streamcanary/analysis/stats"
 )
 
 // sumTally is a tally of one number.
@@ -35,6 +38,61 @@ func TestOnset(t *testing.T) {
 			}
 			if got, ok := o.began(); ok != tt.ok || ok && got != tt.want {
 				t.Errorf("began %d %v, want %d %v", got, ok, tt.want, tt.ok)
+			}
+		})
+	}
+}
+
+// TestOnsetOfARate dates a tenfold rate by what its test's increments say of noisy counts.
+func TestOnsetOfARate(t *testing.T) {
+	w := world{random: rand.New(rand.NewPCG(5, 6))}
+	test := stats.Linear{Rho0: 1, Side: 1, Grid: stats.IncidentGrid}
+	o, inc := newOnset(len(test.Grid)), make([]float64, len(test.Grid))
+	const onset = 400
+	for at := range int64(440) {
+		rate := .002
+		if at >= onset {
+			rate = .02
+		}
+		c := stats.Counts{Nc: 500, Kc: float64(w.binomial(500, rate)), Nb: 4500, Kb: float64(w.binomial(4500, .002))}
+		test.Increments(inc, c, 1, 1)
+		o.step(inc, at)
+	}
+	if began, ok := o.began(); !ok || began < onset-5 || began > onset+5 {
+		t.Errorf("began %d %v, the harm began at %d", began, ok, onset)
+	}
+}
+
+// TestOnsetOfASplit dates a change of an unplanned share, once it is proven.
+func TestOnsetOfASplit(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		before, after float64 // the canary's share
+		onset         int64
+	}{
+		{"a share that falls by a fifth, early", .1, .0816, 50},
+		{"a share that falls by a fifth, late", .1, .0816, 1000},
+		{"a hundredth that halves", .01, .00503, 1000},
+		{"a half that grows by a tenth", .5, .5238, 300},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := world{random: rand.New(rand.NewPCG(33, 1))}
+			s, o := stats.NewSplitChange(), newOnset(stats.SplitTilts)
+			for at := int64(0); at < tt.onset || s.LogE() < splitThreshold; at++ {
+				share := tt.before
+				if at >= tt.onset {
+					share = tt.after
+				}
+				s.Add(1000, float64(w.binomial(1000, share)), stats.StartWeight(at, 2000))
+				if inc := s.Increments(); inc != nil {
+					o.step(inc, at)
+				}
+				if at > tt.onset+1000 {
+					t.Fatalf("log e is %v, 1,000 blocks after the change", s.LogE())
+				}
+			}
+			if began, ok := o.began(); !ok || began < tt.onset-80 || began > tt.onset+80 {
+				t.Errorf("began %d %v, the share changed at %d", began, ok, tt.onset)
 			}
 		})
 	}
