@@ -37,11 +37,11 @@ func guardrail(text string) schemas.Guardrail {
 		g.Kind, g.Of, words = schemas.RateGuardrail, words[0], words[1:]
 	case "sample":
 		g.Kind, g.Of, words = schemas.GaugeGuardrail, words[0], words[1:]
-		fmt.Sscan(words[0], &g.Limit)
+		_, _ = fmt.Sscan(words[0], &g.Limit)
 		words = words[1:]
 	case "quantile":
 		g.Kind, g.Of = schemas.QuantileGuardrail, words[1]
-		fmt.Sscan(words[0], &g.Quantile)
+		_, _ = fmt.Sscan(words[0], &g.Quantile)
 		words = words[2:]
 	default:
 		panic("guardrail kind " + kind)
@@ -56,7 +56,7 @@ func guardrail(text string) schemas.Guardrail {
 		case "on":
 			g.On = schemas.On(value)
 		case "weight":
-			fmt.Sscan(value, &g.Weight)
+			_, _ = fmt.Sscan(value, &g.Weight)
 		case "optional":
 			g.Required = false
 		default:
@@ -70,7 +70,7 @@ func margin(text string, kind schemas.GuardrailKind, d schemas.Direction) schema
 	m := schemas.Margin{Text: text}
 	number := strings.TrimRight(text, "anypms%")
 	unit := text[len(number):]
-	fmt.Sscan(number, &m.Value)
+	_, _ = fmt.Sscan(number, &m.Value)
 	limit := d == schemas.Above || d == schemas.Below
 	if unit == "pp" || unit == "%" {
 		m.Value /= 100
@@ -156,7 +156,7 @@ func (a side) cell(key string) windows.Cell {
 	case of == ofLatency && exceeds:
 		c := windows.Cell{N: a.n}
 		var edge float64
-		fmt.Sscan(limit, &edge)
+		_, _ = fmt.Sscan(limit, &edge)
 		if a.slowMs > edge {
 			c.K += a.slow
 		}

@@ -65,11 +65,11 @@ func TestSaga(t *testing.T) {
 func TestNamedSaga(t *testing.T) {
 	in := after(rolledBack(terms(named)), windowsOf(6, 3, 1000, 0)...)
 	in = append(in, ack(6, 3, "us", schemas.AckApplied))
-	s, words := fold(t, in...)
+	s, _ := fold(t, in...)
 	if s.Saga.Done() {
 		t.Fatal("done with one of two")
 	}
-	_, words = fold(t, append(in, expire(15, id(1, 3)+"/route"), ack(16, 3, "eu", schemas.AckApplied))...)
+	_, words := fold(t, append(in, expire(15, id(1, 3)+"/route"), ack(16, 3, "eu", schemas.AckApplied))...)
 	expect(t, words[3:], "!acks-overdue eu", "again "+id(1, 3), "!rollback-completed  done")
 }
 

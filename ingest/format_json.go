@@ -162,7 +162,8 @@ func (d *jsonDecoder) time() bool {
 	if !d.needed(fieldTS) {
 		return false
 	}
-	v, ok := &d.scan.values[fieldTS], false
+	var ok bool
+	v := &d.scan.values[fieldTS]
 	switch v.kind {
 	case tokenNumber:
 		d.event.TimeMs, ok = milliseconds(&v.number, d.scan.text[v.start:v.end])

@@ -60,7 +60,7 @@ func (in *logInput) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("refused: it decompresses to more than %d times its size", ratioMost)
 	}
 	switch {
-	case !in.packed || err == nil || err == io.EOF:
+	case !in.packed || err == nil || errors.Is(err, io.EOF):
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		err = errors.New("the compressed file is cut short (unexpected end)")
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
@@ -98,7 +98,7 @@ func (in *logInput) open() error {
 		in.text, in.zstd = z, z
 	default:
 		if bytes.HasPrefix(magic, []byte{0xef, 0xbb, 0xbf}) {
-			buffered.Discard(3) // a byte order mark; its bytes are buffered, so this cannot fail
+			_, _ = buffered.Discard(3) // a byte order mark; its bytes are buffered, so this cannot fail
 		}
 		in.text = buffered
 	}

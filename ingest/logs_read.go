@@ -115,7 +115,7 @@ func (f *logFile) read(l *Logs) {
 			break
 		}
 	}
-	if f.end != io.EOF {
+	if !errors.Is(f.end, io.EOF) {
 		f.err = fmt.Errorf("read log %s: after line %d: %w", f.name, f.line-1, cause(f.end))
 	}
 }
@@ -159,7 +159,7 @@ func (f *logFile) cut(c *logChunk) {
 		c.lines, f.carry = c.lines[:lineMost], f.carry[:0]
 		f.skipping = true
 		f.line++
-	case f.end == io.EOF: // the last line has no newline
+	case errors.Is(f.end, io.EOF): // the last line has no newline
 		f.carry = f.carry[:0]
 		if len(c.lines) > 0 {
 			f.line++

@@ -85,14 +85,14 @@ func readAll(t *testing.T, paths []string, o LogOptions) ([]string, error) {
 	ended := map[int]bool{}
 	for {
 		b, err := l.Next(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if len(ended) != len(paths) {
 				t.Errorf("the ends of %d of %d files were told", len(ended), len(paths))
 			}
 			return got, nil
 		}
 		if err != nil {
-			if _, again := l.Next(t.Context()); again != err {
+			if _, again := l.Next(t.Context()); !errors.Is(again, err) {
 				t.Errorf("the error isn't final: %v", again)
 			}
 			return got, err
@@ -304,7 +304,7 @@ func TestLogsOrder(t *testing.T) {
 	next := [3]int64{1, 1, 1}
 	for {
 		b, err := l.Next(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -395,7 +395,7 @@ func TestLogsStdin(t *testing.T) {
 	if b, err := l.Next(t.Context()); err != nil || !b.End || b.Next != 4 || len(b.Items) > 0 {
 		t.Errorf("before the end: %+v, %v", b, err)
 	}
-	if _, err := l.Next(t.Context()); err != io.EOF {
+	if _, err := l.Next(t.Context()); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %v", err)
 	}
 	if p := l.Progress(); p.BytesTotal != 0 || p.Events != 3 {
@@ -443,7 +443,7 @@ func TestLogsManyLines(t *testing.T) {
 	total := int64(0)
 	for {
 		b, err := l.Next(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -477,7 +477,7 @@ func BenchmarkLogs(b *testing.B) {
 		small := filepath.Join(dir, "l.ndjson.zst")
 		var z bytes.Buffer
 		w := gzip.NewWriter(&z)
-		w.Write(text.Bytes())
+		_, _ = w.Write(text.Bytes())
 		w.Close()
 		enc, err := zstd.NewWriter(nil)
 		if err != nil {
@@ -501,7 +501,7 @@ func BenchmarkLogs(b *testing.B) {
 					n := 0
 					for {
 						batch, err := l.Next(context.Background())
-						if err == io.EOF {
+						if errors.Is(err, io.EOF) {
 							break
 						}
 						if err != nil {

@@ -47,7 +47,7 @@ func parseChange(l *line, f *Fault) error {
 		return err
 	}
 	f.Change = Change(word[0])
-	rest, ok := word[1:], true
+	rest, ok := word[1:], false
 	switch {
 	case f.Change == Times:
 		f.By, ok = number(rest)
@@ -60,8 +60,6 @@ func parseChange(l *line, f *Fault) error {
 	case f.What != "latency" && f.Change == Set:
 		f.By, ok = percent(rest)
 		ok = ok && f.By >= 0 && f.By <= 1
-	default:
-		ok = false
 	}
 	if !ok && f.What == "latency" {
 		return l.fail("%q is no change of a latency: want x1.5, +20ms or -20ms", word)

@@ -216,7 +216,7 @@ func decodePart(b []byte) (Key, *Part, error) {
 	if err := decodeRows(record, part); err != nil {
 		return Key{}, nil, err
 	}
-	if _, err := r.Read(); err != io.EOF || rest.Len() > 0 {
+	if _, err := r.Read(); !errors.Is(err, io.EOF) || rest.Len() > 0 {
 		return Key{}, nil, errors.New("it holds more than one record")
 	}
 	return key, part, checkPart(key, part)

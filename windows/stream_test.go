@@ -125,9 +125,7 @@ func randomPlan(r *rand.Rand) Plan {
 		FromMs:     []int64{0, -20_001, 3_333}[r.IntN(3)],
 		Metrics:    []Metric{errorMetric{}, latencyMetric{}, gauge{"cpu"}, tokensMetric{}, gauge{"memory"}},
 	}
-	for _, o := range []OutcomePlan{{"click", 2_000}, {"buy", 9_000}, {"at-once", 0}}[:r.IntN(4)] {
-		p.Outcomes = append(p.Outcomes, o)
-	}
+	p.Outcomes = append(p.Outcomes, []OutcomePlan{{"click", 2_000}, {"buy", 9_000}, {"at-once", 0}}[:r.IntN(4)]...)
 	return p
 }
 

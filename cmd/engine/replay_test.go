@@ -95,7 +95,7 @@ func write(t testing.TB, name string, lines []line) string {
 	if strings.HasSuffix(name, ".gz") {
 		var packed bytes.Buffer
 		z := gzip.NewWriter(&packed)
-		z.Write(text.Bytes()) // into memory: it can't fail
+		_, _ = z.Write(text.Bytes()) // into memory: it can't fail
 		z.Close()
 		text = packed
 	}

@@ -112,7 +112,7 @@ func TestServerRestart(t *testing.T) {
 		same(t, "given", r.given(), "1.1 start")
 		dir := j.server.Load().StoreDir()
 		j.stop()
-		<-j.done
+		_ = <-j.done
 		j.halt()
 		time.Sleep(10 * time.Second)
 		j.begin(dir[:strings.LastIndex(dir, "/jetstream")])

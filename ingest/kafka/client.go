@@ -73,7 +73,7 @@ func ping(ctx context.Context, kafka *kgo.Client) error {
 		return err
 	case <-ctx.Done():
 		kafka.Close()
-		<-answer
+		_ = <-answer
 		return ctx.Err()
 	}
 }

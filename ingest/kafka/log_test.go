@@ -317,7 +317,7 @@ func TestDeadLettersLost(t *testing.T) {
 		if first == nil || !strings.Contains(first.Error(), "TOPIC_AUTHORIZATION_FAILED") {
 			t.Errorf("Flush: %v", first)
 		}
-		if err := d.Write(f.Context(), letter); err != first {
+		if err := d.Write(f.Context(), letter); !errors.Is(err, first) {
 			t.Errorf("Write afterwards: %v", err)
 		}
 	})
