@@ -113,26 +113,23 @@ func (b *batch) estimate() (phi, se float64) {
 	return phi, math.Sqrt(b.m/(b.m-1)*squares) / b.v
 }
 
-// Point is the estimate from single windows and its standard error; zeros before two windows.
-func (d *Dispersion) Point() (phi, se float64) { return d.batches[0].estimate() }
-
-// Limit is the largest upper limit over the batch sizes that have 10 batches or more; 1 when none has, and never less.
-func (d *Dispersion) Limit() float64 {
-	limit := 1.0
+// limit is the largest upper limit over the batch sizes that have 10 batches or more; 1 when none has, and never less.
+func (d *Dispersion) limit() float64 {
+	largest := 1.0
 	for i := range d.batches {
 		if b := &d.batches[i]; b.m >= dispersionBatches {
 			phi, se := b.estimate()
-			limit = max(limit, phi+dispersionZ*se)
+			largest = max(largest, phi+dispersionZ*se)
 		}
 	}
-	return limit
+	return largest
 }
 
-// Phi is the dispersion factor to test with: once the shard has had 200 expected events in 50 windows the Limit (measured is true), before that
-// the prior or the Limit so far, whichever is greater. Never below 1.
+// Phi is the dispersion factor to test with: once the shard has had 200 expected events in 50 windows the measured one (measured is true), before that
+// the prior or what is measured so far, whichever is greater. Never below 1.
 func (d *Dispersion) Phi(prior float64) (phi float64, measured bool) {
 	if d.expected >= dispersionEvents && d.windows >= dispersionWindows {
-		return d.Limit(), true
+		return d.limit(), true
 	}
-	return max(1, prior, d.Limit()), false
+	return max(1, prior, d.limit()), false
 }

@@ -49,12 +49,12 @@ func TestDispersionBatches(t *testing.T) {
 				want = max(want, limit)
 			}
 		}
-		if got := d.Limit(); math.Abs(got-want) > 1e-9*want {
+		if got := d.limit(); math.Abs(got-want) > 1e-9*want {
 			t.Fatalf("after %d windows: limit %v, want %v", i+1, got, want)
 		}
 	}
-	if single, se := d.Point(); d.Limit() < 1.3*(single+1.645*se) {
-		t.Errorf("the limit %v is hardly above that of single windows, %v ± %v", d.Limit(), single, se)
+	if single, se := d.batches[0].estimate(); d.limit() < 1.3*(single+1.645*se) {
+		t.Errorf("the limit %v is hardly above that of single windows, %v ± %v", d.limit(), single, se)
 	}
 }
 
@@ -103,14 +103,14 @@ func TestDispersionFindsPhi(t *testing.T) {
 				rates.Add(1000, min(1000, negativeBinomial(r, 20, phi)), 9000, min(9000, negativeBinomial(r, 180, phi)))
 				sizes.AddSizes(negativeBinomial(r, 50, phi), negativeBinomial(r, 450, phi), 0.1)
 			}
-			point, _ := rates.Point()
+			point, _ := rates.batches[0].estimate()
 			ratePoint += point / runs
-			point, _ = sizes.Point()
+			point, _ = sizes.batches[0].estimate()
 			sizePoint += point / runs
-			if rates.Limit() < phi*0.98 { // a binomial's variance has the factor 1-p
+			if rates.limit() < phi*0.98 { // a binomial's variance has the factor 1-p
 				rateBelow++
 			}
-			if sizes.Limit() < phi {
+			if sizes.limit() < phi {
 				sizeBelow++
 			}
 		}

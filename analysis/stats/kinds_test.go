@@ -128,12 +128,12 @@ func init() {
 			})
 		}
 	}
-	topK("fail", TopK{20_000, 17, FailOdds}, ShiftRatio(17))
-	topK("pass", TopK{100_000, 16, PassOdds}, ShiftRatio(16))
+	topK("fail", TopK{20_000, 17, FailOdds}, shiftRatio(17))
+	topK("pass", TopK{100_000, 16, PassOdds}, shiftRatio(16))
 	register(kind{
-		name: "quantile ratio", file: "quantile_ratio.go", truth: ShiftRatio(20),
+		name: "quantile ratio", file: "quantile_ratio.go", truth: shiftRatio(20),
 		start: func() process { return &quantileSequence{QuantileRatio: NewQuantileRatio(100_000)} },
-		null:  latencies(200, ShiftRatio(20)),
+		null:  latencies(200, shiftRatio(20)),
 		idle:  []any{arms{someHist, nil}, arms{nil, someHist}, arms{}},
 		edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}},
 	})
@@ -228,7 +228,7 @@ func init() {
 	})
 	register(kind{
 		name: "split change", file: "split_change.go",
-		start: func() process { return &changeProcess{NewSplitChange()} },
+		start: func() process { return &changeProcess{SplitChange: NewSplitChange()} },
 		null:  sights(false), tiny: [][]outcome{shares(5, 0.1), shares(3, 0.5), shares(4, 0)},
 		idle:  []any{units{}},
 		edges: []any{units{1, 1, 0}, units{1e9, 0, 0}, units{1e9, 1e9, 0}, units{2e9, 1e9, 0}},
@@ -281,10 +281,14 @@ func sizes(share, phi float64) []outcome {
 	return all
 }
 
-type changeProcess struct{ *SplitChange }
+type changeProcess struct {
+	*SplitChange
+	most float64
+}
 
 func (c *changeProcess) take(b any, weight float64) {
 	c.Add(b.(units).n, b.(units).k, weight)
+	c.most = max(c.most, c.LogE())
 }
 func (c *changeProcess) logE() float64   { return c.LogE() }
-func (c *changeProcess) logMax() float64 { return c.LogMax() }
+func (c *changeProcess) logMax() float64 { return c.most }

@@ -19,7 +19,7 @@ import (
 // allocation. A Mixture is owned by one goroutine.
 type Mixture struct {
 	log    []float64 // R_j: log of the started stake of point j, times its winnings
-	cash   float64   // stake that has not started
+	cash   float64   // stake that has not started: 1 before the first step, never negative
 	logE   float64
 	logMax float64
 }
@@ -64,6 +64,3 @@ func (m *Mixture) LogE() float64 { return m.logE }
 
 // LogMax is the largest LogE so far, never below 0: what Holm and thresholds look at.
 func (m *Mixture) LogMax() float64 { return m.logMax }
-
-// Cash is the part of the stake that has not started: 1 before the first step, never negative.
-func (m *Mixture) Cash() float64 { return m.cash }

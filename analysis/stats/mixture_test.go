@@ -38,8 +38,8 @@ func TestMixtureIsTheDoubleSum(t *testing.T) {
 		if want := math.Log(sum + cash); math.Abs(m.LogE()-want) > 1e-9 {
 			t.Fatalf("step %d: log e %v, want %v", step, m.LogE(), want)
 		}
-		if math.Abs(m.Cash()-cash) > 1e-12 {
-			t.Fatalf("step %d: cash %v, want %v", step, m.Cash(), cash)
+		if math.Abs(m.cash-cash) > 1e-12 {
+			t.Fatalf("step %d: cash %v, want %v", step, m.cash, cash)
 		}
 	}
 }
@@ -48,8 +48,8 @@ func TestMixtureLife(t *testing.T) {
 	m := NewMixture(2)
 	check := func(what string, logE, logMax, cash float64) {
 		t.Helper()
-		if math.Abs(m.LogE()-logE) > 1e-12 || math.Abs(m.LogMax()-logMax) > 1e-12 || math.Abs(m.Cash()-cash) > 1e-12 {
-			t.Errorf("%s: log e %v, max %v, cash %v; want %v, %v, %v", what, m.LogE(), m.LogMax(), m.Cash(), logE, logMax, cash)
+		if math.Abs(m.LogE()-logE) > 1e-12 || math.Abs(m.LogMax()-logMax) > 1e-12 || math.Abs(m.cash-cash) > 1e-12 {
+			t.Errorf("%s: log e %v, max %v, cash %v; want %v, %v, %v", what, m.LogE(), m.LogMax(), m.cash, logE, logMax, cash)
 		}
 	}
 	check("before the first step", 0, 0, 1)
@@ -63,8 +63,8 @@ func TestMixtureLife(t *testing.T) {
 	after := math.Log((0.5*math.Exp(3)+0.25)/2*math.Exp(-1) + (0.5*math.Exp(-1)+0.25)/2*math.Exp(0.5) + 0.25)
 	check("a setback that doesn't eat it up", after, high, 0.25)
 	m.Step([]float64{-10, -10}, 7)
-	if m.Cash() != 0 || math.IsNaN(m.LogE()) {
-		t.Errorf("staking more than there is: cash %v, log e %v", m.Cash(), m.LogE())
+	if m.cash != 0 || math.IsNaN(m.LogE()) {
+		t.Errorf("staking more than there is: cash %v, log e %v", m.cash, m.LogE())
 	}
 	m.Step([]float64{math.Inf(-1), math.Inf(-1)}, 0)
 	if !math.IsInf(m.LogE(), -1) || m.LogMax() != high {

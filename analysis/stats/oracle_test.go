@@ -199,7 +199,7 @@ func oracleDispersion(t *testing.T, c ratesCase) {
 	for _, row := range c.Windows {
 		d.Add(row[0], row[1], row[2], row[3])
 	}
-	phi, se := d.Point()
+	phi, se := d.batches[0].estimate()
 	c.Tol.check(t, "phi", phi, c.Expected.PhiPoint)
 	c.Tol.check(t, "se", se, c.Expected.PhiSe)
 	c.Tol.check(t, "limit of single windows", phi+dispersionZ*se, c.Expected.PhiUse)
@@ -276,7 +276,7 @@ func oracleShift(t *testing.T, c latencyCase) {
 		if fail, pass := FailShift(r), PassShift(r); fail != want.Fail[i] || pass != want.Pass[i] {
 			t.Errorf("margin %v: shifts %d and %d, want %d and %d", r, fail, pass, want.Fail[i], want.Pass[i])
 		}
-		c.Tol.check(t, "effective margin", ShiftRatio(float64(FailShift(r)))-1, want.Effective[i])
+		c.Tol.check(t, "effective margin", shiftRatio(float64(FailShift(r)))-1, want.Effective[i])
 	}
 }
 

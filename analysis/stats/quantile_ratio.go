@@ -111,7 +111,7 @@ func (q *QuantileRatio) Interval(alpha float64) (lower, upper float64) {
 	target := math.Log(2 / alpha)
 	upper = math.Inf(1)
 	for i := range ratioShifts {
-		ratio := ShiftRatio(float64(ratioShiftLow + i*ratioShiftStep))
+		ratio := shiftRatio(float64(ratioShiftLow + i*ratioShiftStep))
 		if q.fail[i].logMax >= target {
 			lower = ratio
 		}
@@ -149,5 +149,5 @@ func (s *scores) crossing() float64 {
 	default:
 		at = float64(last) + s[last]/(s[last]-s[next])*float64(next-last)
 	}
-	return ShiftRatio(ratioShiftLow + ratioShiftStep*at)
+	return shiftRatio(ratioShiftLow + ratioShiftStep*at)
 }

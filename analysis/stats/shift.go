@@ -31,8 +31,8 @@ func PassShift(r float64) int {
 	return s
 }
 
-// ShiftRatio is the ratio that a shift of s buckets stands for: 2^(s/64).
-func ShiftRatio(s float64) float64 { return math.Exp2(s / bucketsPerDoubling) }
+// shiftRatio is the ratio that a shift of s buckets stands for: 2^(s/64).
+func shiftRatio(s float64) float64 { return math.Exp2(s / bucketsPerDoubling) }
 
 func nearShift(r float64) int {
 	if !(r > -1) || r > 1e9 {

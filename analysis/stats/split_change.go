@@ -15,7 +15,7 @@ import (
 //
 //	E = q(arms) / max over p of p^k (1-p)^(n-k)
 //
-// Claim. At the true share p, E <= q(arms)/p(arms), a nonnegative martingale that starts at 1; so the chance that LogMax ever reaches
+// Claim. At the true share p, E <= q(arms)/p(arms), a nonnegative martingale that starts at 1; so the chance that LogE ever reaches
 // log(1/alpha) is at most alpha, for units assigned independently with one share, at any stopping time. (E itself is no martingale.)
 //
 // q is the mean of two alternatives. Both take the share before the change as unknown (Jeffreys' prior Beta(1/2, 1/2)).
@@ -39,7 +39,6 @@ type SplitChange struct {
 	tilts      *Mixture
 	inc        [SplitTilts]float64
 	logE       float64
-	logMax     float64
 }
 
 // When the reference period of SplitChange closes: at 1,000 units the share is known to 3 % of itself, so that what can be
@@ -75,7 +74,6 @@ func (s *SplitChange) Add(n, k, weight float64) {
 		early = logJeffreys(s.refN, s.refK) + logJeffreys(s.n-s.refN, s.k-s.refK)
 	}
 	s.logE = logAddExp(early, late) - math.Ln2 - maxLikelihood(s.n, s.k)
-	s.logMax = max(s.logMax, s.logE)
 }
 
 // bet lets the tilts play one block, each against what Jeffreys' prior gave its arms.
@@ -101,12 +99,6 @@ func (s *SplitChange) settle(n float64) {
 
 // LogE is the log evidence now: 0 before the first block.
 func (s *SplitChange) LogE() float64 { return s.logE }
-
-// LogMax is the largest LogE so far, never below 0.
-func (s *SplitChange) LogMax() float64 { return s.logMax }
-
-// Share is the canary's share of all units; NaN before the first.
-func (s *SplitChange) Share() float64 { return s.k / s.n }
 
 // Increments are the last block's log e-values, one for each of SplitTilts tilts, to date a change by; nil until the reference is
 // closed. They are valid until the next Add.
