@@ -8,7 +8,7 @@ import (
 	"math"
 )
 
-// A Digest is a running sha256 over merged parts and what else a replay must reproduce. The zero value is ready.
+// A Digest is a running sha256 over merged parts and the evidence that they make. The zero value is ready.
 type Digest struct {
 	h   hash.Hash
 	buf []byte
@@ -18,7 +18,6 @@ type Digest struct {
 const (
 	digestPart = iota + 1
 	digestFloats
-	digestBytes
 )
 
 // Part adds the canonical bytes of a part.
@@ -38,9 +37,6 @@ func (d *Digest) Floats(xs []float64) {
 	}
 	d.write(digestFloats, b)
 }
-
-// Bytes adds bytes.
-func (d *Digest) Bytes(b []byte) { d.write(digestBytes, append(d.buf[:0], b...)) }
 
 // write adds an entry, framed by its length.
 func (d *Digest) write(what byte, b []byte) {

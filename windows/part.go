@@ -47,7 +47,7 @@ type Partition struct {
 }
 
 // Slices is the number of parts into which the baseline is cut by a hash of the unit (else of the id)
-// for calibration. Their shares of the baseline are 1/2, 1/4, … 1/128, 1/128 (SliceShare), so that the first
+// for calibration. Their shares of the baseline are 1/2, 1/4, … 1/128, 1/128, so that the first
 // slices from the end add up to any 2^-j: a shard of about the canary's size.
 const Slices = 8
 
@@ -126,12 +126,4 @@ func (p *Part) IsMark() bool {
 		}
 	}
 	return true
-}
-
-// SliceShare returns the share of the baseline that calibration slice i holds: 1/2, 1/4, … 1/128, 1/128.
-func SliceShare(i int) float64 {
-	if i >= Slices-1 {
-		i = Slices - 2
-	}
-	return 1 / float64(int64(2)<<i)
 }
