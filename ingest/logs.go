@@ -148,15 +148,6 @@ func (l *Logs) start(decoders []Decoder) {
 // Partitions is Source's.
 func (l *Logs) Partitions() []Partition { return l.partitions }
 
-// Paths returns the files' names in the order of the partitions; standard input's is "-".
-func (l *Logs) Paths() []string {
-	paths := make([]string, len(l.files))
-	for i, f := range l.files {
-		paths[i] = f.name
-	}
-	return paths
-}
-
 // Progress says how far reading has come. It may be called from any goroutine.
 func (l *Logs) Progress() LogProgress {
 	p := LogProgress{Bytes: l.bytes.Load(), Events: l.events.Load(), Invalid: l.invalid.Load(), ReachedMs: l.reached.Load()}
