@@ -122,7 +122,7 @@ func (e *explainer) outcomes(f *field, indent string) {
 }
 
 func (e *explainer) guardrails(f *field, indent string) {
-	r, whole := e.rollout, e.rollout.RollbackWeight()
+	r, whole := e.rollout, e.rollout.rollbackWeight()
 	e.line(indent+f.key+":", f.about)
 	if r.DefaultGuardrails {
 		e.say(indent+"  ", "the default list: as long as it stands as it is, each is required only once it has had data;")

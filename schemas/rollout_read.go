@@ -180,7 +180,7 @@ func (rr *rolloutReader) checkPass(s section, stage Stage) {
 		someRequired = someRequired || g.Required
 	}
 	for _, name := range stage.Pass {
-		g, found := rr.rollout.Guardrail(name)
+		g, found := rr.rollout.guardrail(name)
 		if !found {
 			s.refuse("pass", "no guardrail is called %q: %s", name, suggest(name, known))
 		} else if !g.CanPass() {
@@ -246,9 +246,9 @@ func Problems(err error) []Problem {
 	return nil
 }
 
-// RollbackWeight returns what the weights of all that can roll back add up to: the guardrails with on: rollback, and
+// rollbackWeight returns what the weights of all that can roll back add up to: the guardrails with on: rollback, and
 // the missing canary. A guardrail's share of risk.falseRollback is its own weight over this.
-func (r *Rollout) RollbackWeight() float64 {
+func (r *Rollout) rollbackWeight() float64 {
 	sum := MissingCanaryWeight
 	for _, g := range r.Guardrails {
 		if g.On == OnRollback {
@@ -264,8 +264,8 @@ const MissingCanaryWeight = 1.0
 // CanPass says whether there is anything to prove: without a margin (`any`), it never is that harm is within it.
 func (g Guardrail) CanPass() bool { return g.Margin.Value > 0 }
 
-// Guardrail returns the guardrail of a name, and whether there is one.
-func (r *Rollout) Guardrail(name string) (Guardrail, bool) {
+// guardrail returns the guardrail of a name, and whether there is one.
+func (r *Rollout) guardrail(name string) (Guardrail, bool) {
 	i := slices.IndexFunc(r.Guardrails, func(g Guardrail) bool { return g.Name == name })
 	if i < 0 {
 		return Guardrail{}, false

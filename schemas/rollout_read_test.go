@@ -127,10 +127,10 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if sum := sha256.Sum256([]byte(everyKey)); got.Sha256 != hex.EncodeToString(sum[:]) {
 		t.Errorf("sum of the file is %q", got.Sha256)
 	}
-	if g, found := got.Guardrail("q"); !found || g.Line != 25 {
+	if g, found := got.guardrail("q"); !found || g.Line != 25 {
 		t.Errorf("guardrail q is %+v, %v", g, found)
 	}
-	if weight := got.RollbackWeight(); weight != 8.5 { // 3+1+1+1+0.5+1, and the missing canary
+	if weight := got.rollbackWeight(); weight != 8.5 { // 3+1+1+1+0.5+1, and the missing canary
 		t.Errorf("rollback weight %v", weight)
 	}
 }
