@@ -64,9 +64,6 @@ func producing() []kgo.Opt {
 	}
 }
 
-// Topic returns the log's topic.
-func (l *Log) Topic() string { return l.topic }
-
 // Append puts one entry at the end of its key's partition, and returns where. It returns within the log's deadline, whatever
 // the brokers do: an entry in flight cannot be taken back, so the error is then ErrUnsettled.
 func (l *Log) Append(ctx context.Context, e Entry) (Entry, error) {

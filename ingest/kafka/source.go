@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -303,6 +302,3 @@ func (s *Source) Close() error {
 	<-s.done
 	return nil
 }
-
-// String names the topics.
-func (s *Source) String() string { return strings.Join(s.topics, ", ") }
