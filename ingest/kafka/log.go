@@ -82,13 +82,18 @@ func (l *Log) Append(ctx context.Context, e Entry) (Entry, error) {
 }
 
 // AppendAsync is Append without waiting, except while the buffer is full. done is called once, from another goroutine or this
-// one, at the latest after the log's deadline. Entries of one partition are appended in the order of the calls.
+// one, at the latest after the log's deadline or when the context has ended. Entries of one partition are appended in the order of the
+// calls: one that is given up is dropped together with those behind it that are not sent yet, and only after its done was called, so
+// whoever stops appending then leaves no hole.
 // The entry's slices must stay unchanged until the log is closed or done was called without ErrUnsettled.
 func (l *Log) AppendAsync(ctx context.Context, e Entry, done func(Entry, error)) {
 	var once sync.Once
 	finish := func(e Entry, err error) { once.Do(func() { done(e, err) }) }
-	watchdog := time.AfterFunc(l.within, func() {
-		finish(e, fmt.Errorf("append to topic %s: %w (%s)", l.topic, ErrUnsettled, l.within))
+	within, cancel := context.WithTimeout(ctx, l.within)
+	kept, drop := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(within, func() {
+		finish(e, fmt.Errorf("append to topic %s: %w: %w (%s at most)", l.topic, ErrUnsettled, within.Err(), l.within))
+		drop()
 	})
 	r := &kgo.Record{Topic: l.topic, Key: e.Key, Value: e.Value}
 	if e.TimeMs > 0 {
@@ -97,16 +102,17 @@ func (l *Log) AppendAsync(ctx context.Context, e Entry, done func(Entry, error))
 	for _, h := range e.Headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.within)
-	l.client.kafka.Produce(ctx, r, func(r *kgo.Record, err error) {
-		watchdog.Stop()
+	l.client.kafka.Produce(kept, r, func(r *kgo.Record, err error) {
+		stop()
 		cancel()
+		drop()
 		if err != nil {
 			finish(e, l.failed(err))
 			return
 		}
-		e.Partition, e.Offset, e.TimeMs = r.Partition, r.Offset, r.Timestamp.UnixMilli()
-		finish(e, nil)
+		placed := e
+		placed.Partition, placed.Offset, placed.TimeMs = r.Partition, r.Offset, r.Timestamp.UnixMilli()
+		finish(placed, nil)
 	})
 }
 

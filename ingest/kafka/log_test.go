@@ -226,6 +226,57 @@ func TestAppendUnsettled(t *testing.T) {
 	})
 }
 
+// TestAppendGivenUp cuts the network while entries are appended one a second until the first one fails, by its deadline or by the
+// context's end: it fails in time, and when the network is back the log has no hole.
+func TestAppendGivenUp(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		cancel time.Duration
+		want   time.Duration
+	}{
+		{"by its deadline", time.Hour, 7 * time.Second},
+		{"by the context's end", 3 * time.Second, 3 * time.Second},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "l")}, func(f *fake) {
+				network := &switchedNetwork{VirtualNetwork: f.network}
+				c, err := Connect(f.Context(), Connection{Brokers: []string{f.address}, Dial: network.DialContext})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				l := c.Log("l", 7*time.Second)
+				if _, err := l.Append(f.Context(), Entry{Value: []byte("0")}); err != nil {
+					t.Fatal(err)
+				}
+				network.set(true)
+				ctx, cancel := context.WithTimeout(f.Context(), row.cancel)
+				defer cancel()
+				began := time.Now()
+				failed := make(chan error, 100)
+				for n := 1; len(failed) == 0; n++ {
+					l.AppendAsync(ctx, Entry{Value: fmt.Append(nil, n)}, func(_ Entry, err error) {
+						if err != nil {
+							failed <- err
+						}
+					})
+					time.Sleep(time.Second)
+				}
+				if err := <-failed; !errors.Is(err, ErrUnsettled) || time.Since(began) > row.want+time.Second {
+					t.Errorf("the first failure is %v after %s, want %s", err, time.Since(began), row.want)
+				}
+				network.set(false)
+				time.Sleep(time.Minute)
+				for n, got := range drain(f.T, l, nil) {
+					if want := fmt.Sprintf("0:%d =%d", n, n); got != want {
+						t.Errorf("got %s, want %s", got, want)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestAppendErrors has what a broker refuses.
 func TestAppendErrors(t *testing.T) {
 	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "l")}, func(f *fake) {
