@@ -20,6 +20,15 @@ type Options struct {
 	// Want is the only kind of event in the source: then an event needs no type, and any other type is refused.
 	// KindUnknown: kinds are mixed, and each event must say its type.
 	Want schemas.Kind
+	// MaxBytes is the most that one encoded event may have; 0, or beyond schemas.MaxEventBytes: that.
+	MaxBytes int
+}
+
+func (o Options) maxBytes() int {
+	if o.MaxBytes <= 0 {
+		return schemas.MaxEventBytes
+	}
+	return min(o.MaxBytes, schemas.MaxEventBytes)
 }
 
 // A Format is one way to write events.

@@ -10,7 +10,7 @@ import (
 
 func init() {
 	RegisterFormat(Format{Name: "json", New: func(o Options) (Decoder, error) {
-		return &jsonDecoder{want: o.Want, scan: jsonScanner{seed: maphash.MakeSeed()}}, nil
+		return &jsonDecoder{want: o.Want, most: o.maxBytes(), scan: jsonScanner{seed: maphash.MakeSeed()}}, nil
 	}})
 }
 
@@ -18,6 +18,7 @@ func init() {
 // event's kind are read from it. Keys that its kind doesn't have, and null, count as not there.
 type jsonDecoder struct {
 	want  schemas.Kind
+	most  int // bytes of one event
 	scan  jsonScanner
 	text  []byte // the batch's scratch
 	event *schemas.Event
@@ -27,8 +28,8 @@ type jsonDecoder struct {
 func (d *jsonDecoder) Decode(r *Record, out *Batch) *Invalid {
 	d.event, d.text = out.NextEvent(), out.Text()
 	d.event.Kind = d.want // what it counts as if it can't be read
-	if len(r.Value) > schemas.MaxEventBytes {
-		return Invalidf(ReasonTooBig, "%d bytes, more than %d", len(r.Value), schemas.MaxEventBytes)
+	if len(r.Value) > d.most {
+		return Invalidf(ReasonTooBig, "%d bytes, more than %d", len(r.Value), d.most)
 	}
 	if !d.scan.scan(r.Value) {
 		return d.scan.bad

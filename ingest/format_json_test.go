@@ -209,6 +209,13 @@ func TestJSONSizes(t *testing.T) {
 	if got := take(d, new(Batch), []byte(fit+" ")); got != "too_big: 262145 bytes, more than 262144\n" {
 		t.Errorf("beyond the bound: %s", got)
 	}
+	small, err := NewDecoder("json", Options{MaxBytes: 1024})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := take(small, new(Batch), []byte(fit)); got != "too_big: 262144 bytes, more than 1024\n" {
+		t.Errorf("with a smaller limit: %q", got)
+	}
 }
 
 // TestJSONHostileKeys holds the cost of an event that is all keys: it must not grow with their square.

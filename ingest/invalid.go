@@ -8,7 +8,7 @@ type Reason string
 
 // The reasons for which a record is refused.
 const (
-	ReasonTooBig       Reason = "too_big"         // more than schemas.MaxEventBytes
+	ReasonTooBig       Reason = "too_big"         // more than schemas.MaxEventBytes, or than was set
 	ReasonBatchTooBig  Reason = "batch_too_big"   // a Kafka batch that decompresses beyond the bound: a pointer record stands for it
 	ReasonSyntax       Reason = "broken_json"     // not one JSON object
 	ReasonUTF8         Reason = "bad_utf8"        // a string that is not UTF-8

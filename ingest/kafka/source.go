@@ -43,6 +43,8 @@ type SourceOptions struct {
 	SinceMs int64
 	// Group is the consumer group that Commit writes to; "": none.
 	Group string
+	// MaxBytes is the most that one encoded event may have; 0: schemas.MaxEventBytes.
+	MaxBytes int
 }
 
 // An End says how far a partition has been read, and how far it could be.
@@ -103,7 +105,7 @@ func (c *Client) Source(ctx context.Context, o SourceOptions) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.plan(o.Topics, start); err != nil {
+	if err := s.plan(o, start); err != nil {
 		return nil, err
 	}
 	from := make(map[string]map[int32]kgo.Offset, len(start))
@@ -178,13 +180,13 @@ func (s *Source) begin(ctx context.Context, o SourceOptions) (Offsets, error) {
 }
 
 // plan numbers the partitions, by topic as configured and number, and makes their decoders.
-func (s *Source) plan(topics []Topic, start Offsets) error {
-	for _, t := range topics {
+func (s *Source) plan(o SourceOptions, start Offsets) error {
+	for _, t := range o.Topics {
 		format := t.Format
 		if format == "" {
 			format = "json"
 		}
-		decoder, err := ingest.NewDecoder(format, ingest.Options{Want: t.Want})
+		decoder, err := ingest.NewDecoder(format, ingest.Options{Want: t.Want, MaxBytes: o.MaxBytes})
 		if err != nil {
 			return fmt.Errorf("topic %s: %w", t.Name, err)
 		}
