@@ -25,12 +25,14 @@ type counter struct {
 	config  *schemas.Config
 	client  *kafka.Client
 	journal *kafka.Log
+	refused *kafka.Log // the dead letters' topic
 	log     zerolog.Logger
 	crash   *drill
 	seen    *metrics
 	orders  chan order
 	plans   map[string]windows.Plan // by rollout
 
+	lasting context.Context // of what is written: ends a little after the service was told to stop
 	stage   *windows.Stage
 	intake  *engine.Intake
 	letters *kafka.DeadLetters
@@ -41,7 +43,7 @@ type counter struct {
 	idle    map[int]bool
 	endsAt  time.Time         // when the logs' ends were last asked for
 	flight  sync.WaitGroup    // appends that are not settled
-	failed  chan error        // the first append that failed
+	failed  chan error        // the first append that failed: nothing is appended until that is read
 	kept    *windows.Recovery // the last recovery point that is in the journal
 	again   *windows.Recovery // where the next reading goes on; nil: at the plans' starts
 	grown   bool              // new partitions were ruled on
@@ -67,8 +69,15 @@ const (
 // errAgain ends one reading of the topics because they must be read from an earlier place (counter.again).
 var errAgain = errors.New("read again from an earlier place")
 
-// run counts until the context ends.
+// errUnstored: something that was counted can't be stored now. It is counted again.
+var errUnstored = errors.New("what was counted is not stored")
+
+// run counts until the context ends; what was written then has half of stopWithin to be stored.
 func (c *counter) run(ctx context.Context) error {
+	lasting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopWithin/2, giveUp) })()
+	c.lasting, c.letters = lasting, kafka.NewDeadLetters(c.refused)
 	for {
 		for len(c.plans) == 0 {
 			select {
@@ -84,7 +93,7 @@ func (c *counter) run(ctx context.Context) error {
 		case ctx.Err() != nil && errors.Is(err, errUnreadable):
 			return nil
 		case errors.Is(err, errUnreadable):
-			c.seen.trouble(err)
+			c.seen.counting.is(err)
 			c.log.Warn().Err(err).Msg("trying again")
 			pause(ctx, retryAfter)
 		case !errors.Is(err, errAgain):
@@ -121,6 +130,7 @@ func (c *counter) read(ctx context.Context) error {
 		return err
 	}
 	defer c.src.Close()
+	c.seen.counting.is(nil)
 	inner, stop := context.WithCancel(ctx)
 	batches := make(chan *ingest.Batch)
 	problems := make(chan error)
@@ -136,12 +146,11 @@ func (c *counter) read(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return c.end()
-		case failure := <-c.failed:
-			err = c.retry(ctx, failure)
+		case err = <-c.failed:
 		case b := <-batches:
 			err = c.batch(ctx, b)
 		case p := <-problems:
-			err = c.problem(ctx, p)
+			err = c.problem(p)
 		case o := <-c.orders:
 			err = c.obey(ctx, o)
 		case now := <-tick.C:
@@ -153,6 +162,9 @@ func (c *counter) read(ctx context.Context) error {
 				kept = now
 				err = c.keepRecovery(ctx)
 			}
+		}
+		if errors.Is(err, errUnstored) {
+			err = c.retry(ctx, err)
 		}
 		if err != nil {
 			return err
@@ -185,15 +197,19 @@ func pump(ctx context.Context, src *kafka.Source, batches chan<- *ingest.Batch, 
 	}
 }
 
-// retry reads again from the last recovery point after an append that failed: what was stored after all is in the journal twice, and the
-// first counts.
+// retry reads again from the last recovery point after something could not be stored: what was stored after all is in the journal, or
+// among the dead letters, twice; of the journal's records the first counts.
 func (c *counter) retry(ctx context.Context, failure error) error {
-	c.seen.trouble(failure)
-	c.log.Error().Err(failure).Msg("windows are not stored: reading events again from the last recovery point")
+	c.seen.counting.is(failure)
+	c.log.Error().Err(failure).Msg("reading events again from the last recovery point")
 	c.flight.Wait()
 	for len(c.failed) > 0 {
 		<-c.failed
 	}
+	if err := c.letters.Flush(ctx); err != nil && ctx.Err() == nil {
+		c.log.Warn().Err(err).Msg("dead letters are written again")
+	}
+	c.letters = kafka.NewDeadLetters(c.refused)
 	pause(ctx, retryAfter)
 	c.again = c.kept
 	return errAgain
@@ -217,7 +233,7 @@ func (c *counter) begin(ctx context.Context) error {
 
 // open makes a new stage and source.
 func (c *counter) open(ctx context.Context, recovery *windows.Recovery) error {
-	o := kafka.SourceOptions{Group: consumerGroup}
+	o := kafka.SourceOptions{Group: consumerGroup, MaxBytes: c.config.Limits.EventBytes}
 	for _, s := range c.config.Sources {
 		o.Topics = append(o.Topics, kafka.Topic{Name: s.Topic, Format: s.Format, Want: s.Type})
 	}
@@ -298,18 +314,18 @@ func kindsOf(config *schemas.Config, topic string) []schemas.Kind {
 func (c *counter) batch(ctx context.Context, b *ingest.Batch) error {
 	defer b.Release()
 	c.crash.pass(AfterPoll)
-	c.seen.trouble(nil)
+	c.seen.counting.is(nil)
 	c.readAt[b.Partition], c.idle[b.Partition] = time.Now(), false
 	for i := range b.Items {
 		if i == len(b.Items)/2 {
 			c.crash.pass(MidBatch)
 		}
-		if err := c.intake.Take(ctx, b, i); err != nil {
-			return err
+		if err := c.intake.Take(c.lasting, b, i); err != nil {
+			return unwritten(err)
 		}
 	}
-	if err := c.intake.Rejected(ctx); err != nil {
-		return err
+	if err := c.intake.Rejected(c.lasting); err != nil {
+		return unwritten(err)
 	}
 	at := c.from[b.Partition]
 	if c.next[at.Topic] == nil {
@@ -317,52 +333,69 @@ func (c *counter) batch(ctx context.Context, b *ingest.Batch) error {
 	}
 	c.next[at.Topic][at.Number] = b.Next
 	c.crash.pass(AfterCount)
-	return c.sealed(ctx)
+	return c.sealed()
+}
+
+// unwritten is a dead letter's error.
+func unwritten(err error) error {
+	return fmt.Errorf("%w: write dead letters to %s: %w", errUnstored, DeadLetterTopic, err)
 }
 
 // sealed appends what the stage sealed. Appends of one model keep their order.
-func (c *counter) sealed(ctx context.Context) error {
+func (c *counter) sealed() error {
 	for _, s := range c.stage.Sealed() {
 		c.crash.pass(BeforePartAppend)
 		value, err := windows.EncodePart(s.Key, s.Part)
 		if err != nil {
 			return fmt.Errorf("journal window %s of rollout %s: %w", schemas.Time(s.Key.StartMs), s.Key.Rollout, err)
 		}
-		c.append(ctx, kafka.Entry{Key: []byte(c.plans[s.Key.Rollout].Model), Value: value, Headers: headers(partRecord, "", 0)})
+		c.append(kafka.Entry{Key: []byte(c.plans[s.Key.Rollout].Model), Value: value, Headers: headers(partRecord, "", 0)})
 		c.crash.pass(AfterPartAppend)
 	}
 	c.seen.counted(c.stage.Counts())
 	return nil
 }
 
-// append hands an entry to the journal; the first failure ends run.
-func (c *counter) append(ctx context.Context, e kafka.Entry) {
+// append hands an entry to the journal. After a failure it does nothing: what came behind a part that is missing would count as if
+// that part had been empty, and all of it is counted again.
+func (c *counter) append(e kafka.Entry) {
+	if len(c.failed) > 0 {
+		return
+	}
 	c.flight.Add(1)
-	c.journal.AppendAsync(ctx, e, func(_ kafka.Entry, err error) {
-		c.flight.Done()
+	c.journal.AppendAsync(c.lasting, e, func(_ kafka.Entry, err error) {
+		defer c.flight.Done()
 		if err != nil {
 			select {
-			case c.failed <- fmt.Errorf("append to the window journal %s: %w", JournalTopic, err):
+			case c.failed <- fmt.Errorf("%w: append to the window journal %s: %w", errUnstored, JournalTopic, err):
 			default:
 			}
 		}
 	})
 }
 
-// keepRecovery stores where to start again, once everything that was sealed before is stored.
-func (c *counter) keepRecovery(ctx context.Context) error {
-	if err := c.sealed(ctx); err != nil {
-		return err
-	}
-	recovery := c.stage.Recovery()
+// settled waits until all that was handed to Kafka is stored, or returns what is not.
+func (c *counter) settled() error {
 	c.flight.Wait()
 	select {
 	case err := <-c.failed:
 		return err
 	default:
 	}
-	if err := c.letters.Flush(ctx); err != nil {
-		return fmt.Errorf("write dead letters to %s: %w", DeadLetterTopic, err)
+	if err := c.letters.Flush(c.lasting); err != nil {
+		return unwritten(err)
+	}
+	return nil
+}
+
+// keepRecovery stores where to start again, once everything that was sealed before is stored.
+func (c *counter) keepRecovery(ctx context.Context) error {
+	if err := c.sealed(); err != nil {
+		return err
+	}
+	recovery := c.stage.Recovery()
+	if err := c.settled(); err != nil {
+		return err
 	}
 	c.crash.pass(AfterFlush)
 	value, err := json.Marshal(recovery)
@@ -371,9 +404,11 @@ func (c *counter) keepRecovery(ctx context.Context) error {
 	}
 	for _, name := range sortedPlans(c.plans) {
 		p := c.plans[name]
-		c.append(ctx, kafka.Entry{Key: []byte(p.Model), Value: value, Headers: headers(recoveryRecord, p.Rollout, p.Epoch)})
+		c.append(kafka.Entry{Key: []byte(p.Model), Value: value, Headers: headers(recoveryRecord, p.Rollout, p.Epoch)})
 	}
-	c.flight.Wait()
+	if err := c.settled(); err != nil {
+		return err
+	}
 	c.kept = &recovery
 	c.crash.pass(AfterRecoveryAppend)
 	c.crash.pass(BeforeCommit)
@@ -384,11 +419,14 @@ func (c *counter) keepRecovery(ctx context.Context) error {
 	return nil
 }
 
-// end leaves a recovery point behind: within the grace that a stopping process has.
+// end leaves a recovery point behind. Where that can't be stored, the next start goes on from the one before.
 func (c *counter) end() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin/2)
-	defer cancel()
-	return c.keepRecovery(ctx)
+	err := c.keepRecovery(c.lasting)
+	if errors.Is(err, errUnstored) {
+		c.log.Warn().Err(err).Msg("stopping without a new recovery point: the next start counts some events again")
+		return nil
+	}
+	return err
 }
 
 // obey takes an order while events are read.
@@ -406,11 +444,13 @@ func (c *counter) obey(ctx context.Context, o order) error {
 	err := c.stage.SetPlan(*o.set)
 	if errors.Is(err, windows.ErrPassed) {
 		c.log.Info().Str("rollout", o.set.Rollout).Msg("its first window lies behind what was read: reading events again; all rollouts wait for that")
-		if err := c.sealed(ctx); err != nil {
+		if err := c.sealed(); err != nil {
 			return err
 		}
-		c.flight.Wait()
 		recovery := c.stage.Recovery()
+		if err := c.settled(); err != nil {
+			return err
+		}
 		c.again = &recovery // if that is early enough for the new one, too; else begin finds out
 		return errAgain
 	}
@@ -431,7 +471,7 @@ func (c *counter) rule(ctx context.Context, now time.Time) error {
 	var grown *kafka.Grown
 	switch {
 	case errors.As(err, &grown):
-		return c.problem(ctx, err)
+		return c.problem(err)
 	case err != nil:
 		c.log.Warn().Err(err).Msg("where the event logs end is unknown: a quiet partition counts as stuck, not as idle")
 		return nil
@@ -443,10 +483,10 @@ func (c *counter) rule(ctx context.Context, now time.Time) error {
 		}
 		c.idle[p] = true
 		c.stage.Idle(p, true)
-		c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingRelease, Topic: e.Partition.Topic, Number: e.Partition.Number, Idle: true,
+		c.ruling(&decisions.Ruling{Kind: decisions.RulingRelease, Topic: e.Partition.Topic, Number: e.Partition.Number, Idle: true,
 			Sentence: fmt.Sprintf("Partition %d of topic %s has had nothing to read for %s.", e.Partition.Number, e.Partition.Topic, c.config.Time.IdleAfter)})
 	}
-	return c.sealed(ctx)
+	return c.sealed()
 }
 
 // isQuiet reports whether a partition that isn't ruled idle has given nothing for idleAfter.
@@ -458,7 +498,7 @@ func (c *counter) isQuiet(p int, now time.Time) bool {
 const grownEvery = 30 * time.Second
 
 // ruling journals a ruling for every rollout.
-func (c *counter) ruling(ctx context.Context, r *decisions.Ruling) {
+func (c *counter) ruling(r *decisions.Ruling) {
 	value, err := decisions.EncodeInput(decisions.Input{Kind: decisions.InputRuling, WallMs: time.Now().UnixMilli(), Ruling: r})
 	if err != nil {
 		c.log.Error().Err(err).Msg("ruling")
@@ -466,28 +506,28 @@ func (c *counter) ruling(ctx context.Context, r *decisions.Ruling) {
 	}
 	for _, name := range sortedPlans(c.plans) {
 		p := c.plans[name]
-		c.append(ctx, kafka.Entry{Key: []byte(p.Model), Value: value, Headers: headers(inputRecord, p.Rollout, p.Epoch)})
+		c.append(kafka.Entry{Key: []byte(p.Model), Value: value, Headers: headers(inputRecord, p.Rollout, p.Epoch)})
 	}
 }
 
 // problem takes an error of the source: what is missing holds the rollouts, everything else passes.
-func (c *counter) problem(ctx context.Context, problem error) error {
+func (c *counter) problem(problem error) error {
 	var gap *kafka.Gap
 	var grown *kafka.Grown
 	switch {
 	case errors.As(problem, &gap):
 		c.log.Error().Err(problem).Msg("events are missing: the rollouts hold; look at what is missing, then start them afresh with `rollout apply --new-epoch`")
-		c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingGap, Topic: gap.Topic, Number: gap.Partition, Sentence: problem.Error()})
+		c.ruling(&decisions.Ruling{Kind: decisions.RulingGap, Topic: gap.Topic, Number: gap.Partition, Sentence: problem.Error()})
 		return c.src.Resume(ingest.Partition{Topic: gap.Topic, Number: gap.Partition}, gap.To)
 	case errors.As(problem, &grown) && c.grown:
 		return nil
 	case errors.As(problem, &grown):
 		c.grown = true
 		c.log.Error().Err(problem).Msg("new partitions are not read: restart serve and start the rollouts' next epoch")
-		c.ruling(ctx, &decisions.Ruling{Kind: decisions.RulingGap, Topic: grown.Topic, Sentence: problem.Error()})
+		c.ruling(&decisions.Ruling{Kind: decisions.RulingGap, Topic: grown.Topic, Sentence: problem.Error()})
 		return nil
 	}
-	c.seen.trouble(problem)
+	c.seen.counting.is(problem)
 	c.log.Warn().Err(problem).Msg("reading events")
 	return nil
 }

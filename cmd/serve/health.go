@@ -61,8 +61,8 @@ func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
 	case !e.bus.Connected():
 		http.Error(w, "NATS is not connected: decisions wait", http.StatusServiceUnavailable)
 	default:
-		if bad := e.seen.bad.Load(); bad != nil {
-			http.Error(w, "events are not counted: "+(*bad).Error(), http.StatusServiceUnavailable)
+		if bad := e.seen.counting.err(); bad != nil {
+			http.Error(w, "events are not counted: "+bad.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")

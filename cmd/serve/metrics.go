@@ -12,7 +12,7 @@ import (
 
 // metrics are what Prometheus scrapes. Names of models and rollouts are labels, ids never are.
 type metrics struct {
-	bad       atomic.Pointer[error] // what keeps events from being counted now; nil: nothing
+	counting  trouble // of stage one
 	registry  *prometheus.Registry
 	events    *prometheus.GaugeVec
 	decisions *prometheus.CounterVec
@@ -51,13 +51,24 @@ func newMetrics(program string) *metrics {
 	return m
 }
 
-// trouble notes what keeps events from being counted; nil: they are counted again.
-func (m *metrics) trouble(err error) {
+// A trouble is what keeps events from being counted now. Its zero value is none. It may be used by many goroutines.
+type trouble struct{ now atomic.Pointer[error] }
+
+// is notes a trouble; nil: it is over.
+func (t *trouble) is(err error) {
 	if err == nil {
-		m.bad.Store(nil)
+		t.now.Store(nil)
 		return
 	}
-	m.bad.Store(&err)
+	t.now.Store(&err)
+}
+
+// err is the trouble; nil: there is none.
+func (t *trouble) err() error {
+	if now := t.now.Load(); now != nil {
+		return *now
+	}
+	return nil
 }
 
 func (m *metrics) counted(c windows.Counts) {

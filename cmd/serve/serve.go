@@ -212,10 +212,9 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	orders := make(chan order, 64)
-	letters := kafka.NewDeadLetters(s.client.Log(DeadLetterTopic, 0))
 	counting := &counter{
 		config: s.Config, client: s.client, journal: s.client.Log(JournalTopic, 0), log: s.Log, crash: s.crash, seen: s.seen,
-		orders: orders, plans: map[string]windows.Plan{}, letters: letters, failed: make(chan error, 1),
+		orders: orders, plans: map[string]windows.Plan{}, refused: s.client.Log(DeadLetterTopic, 0), failed: make(chan error, 1),
 	}
 	judging := &court{
 		config: s.Config, bus: s.bus, journal: s.client.Log(JournalTopic, 0), log: s.Log, crash: s.crash, seen: s.seen,
