@@ -37,6 +37,8 @@ type Topic struct {
 // SourceOptions says what is read, and from where.
 type SourceOptions struct {
 	Topics []Topic
+	// Partitions is how many of a topic's partitions are read, the first ones; all where a topic isn't in it. Fewer are an error.
+	Partitions map[string]int32
 	// Start is the first offset of each partition; a partition that isn't in it begins at SinceMs.
 	Start Offsets
 	// SinceMs is the record time from which partitions without a Start are read; 0: the beginning of their log.
@@ -147,6 +149,12 @@ func (s *Source) begin(ctx context.Context, o SourceOptions) (Offsets, error) {
 	start := Offsets{}
 	var missing []string
 	for _, topic := range s.topics {
+		if some, named := o.Partitions[topic]; named {
+			if some > counts[topic] {
+				return nil, fmt.Errorf("topic %s has %d partitions, %d are to be read", topic, counts[topic], some)
+			}
+			counts[topic] = some
+		}
 		start[topic] = map[int32]int64{}
 		for p := range counts[topic] {
 			at, ok := o.Start[topic][p]
@@ -171,7 +179,7 @@ func (s *Source) begin(ctx context.Context, o SourceOptions) (Offsets, error) {
 	}
 	for topic, offsets := range listed {
 		for p, at := range offsets {
-			if _, given := start[topic][p]; !given {
+			if _, given := start[topic][p]; !given && p < counts[topic] {
 				start[topic][p] = at
 			}
 		}
@@ -224,7 +232,7 @@ func (s *Source) Next(ctx context.Context) (*ingest.Batch, error) {
 }
 
 // Ends asks the brokers where the logs end. A partition whose Next has reached its End is provably at its end; an error means
-// that nothing is proven. New partitions of a topic are a *Grown error.
+// that nothing is proven, but for a *Grown error: a topic has partitions that are not read; the ends are of those that are.
 func (s *Source) Ends(ctx context.Context) ([]End, error) {
 	offsets, err := s.client.stableOffsets(ctx, s.topics...)
 	if err != nil {
@@ -234,9 +242,10 @@ func (s *Source) Ends(ctx context.Context) ([]End, error) {
 	for _, p := range s.partitions {
 		known[p.Topic]++
 	}
+	var grown error
 	for _, topic := range s.topics {
-		if is := int32(len(offsets[topic])); is > known[topic] {
-			return nil, &Grown{Topic: topic, Was: known[topic], Is: is}
+		if is := int32(len(offsets[topic])); is > known[topic] && grown == nil {
+			grown = &Grown{Topic: topic, Was: known[topic], Is: is}
 		}
 	}
 	s.mu.Lock()
@@ -249,7 +258,7 @@ func (s *Source) Ends(ctx context.Context) ([]End, error) {
 		}
 		ends[i] = End{Partition: p, Next: s.next[i], End: end}
 	}
-	return ends, nil
+	return ends, grown
 }
 
 // Resume lets a partition that stands still after a *Gap go on, from offset. It may be called while Next waits.

@@ -312,21 +312,39 @@ func TestSourceTransactions(t *testing.T) {
 	})
 }
 
-// TestSourceGrown adds partitions to a topic that is read.
+// TestSourceGrown adds partitions to a topic that is read: Ends says so, beside the ends of those that are read. A source that is made
+// later may be held to those, too.
 func TestSourceGrown(t *testing.T) {
 	inBubble(t, []kfake.Opt{kfake.SeedTopics(2, "predictions")}, func(f *fake) {
 		c := f.connect()
 		defer c.Close()
+		f.produce("predictions", 1, events(0, 3)...)
 		s := f.source(c, SourceOptions{})
 		defer s.Close()
 		if _, err := c.admin.CreatePartitions(f.Context(), 3, "predictions"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		_, err := s.Ends(f.Context())
-		var g *Grown
-		if !errors.As(err, &g) || *g != (Grown{Topic: "predictions", Was: 2, Is: 5}) {
-			t.Errorf("got %v", err)
+		f.produce("predictions", 4, events(7, 9)...)
+		held := f.source(c, SourceOptions{Partitions: map[string]int32{"predictions": 2}})
+		defer held.Close()
+		for _, s := range []*Source{s, held} {
+			if got, want := items(f.T, s, 3), []string{"1:0 0", "1:1 1", "1:2 2"}; !slices.Equal(got, want) {
+				t.Errorf("got %q", got)
+			}
+			nothing(f.T, s)
+			ends, err := s.Ends(f.Context())
+			var g *Grown
+			if !errors.As(err, &g) || *g != (Grown{Topic: "predictions", Was: 2, Is: 5}) {
+				t.Errorf("got %v", err)
+			}
+			if want := []End{{s.Partitions()[0], 0, 0}, {s.Partitions()[1], 3, 3}}; !slices.Equal(ends, want) {
+				t.Errorf("ends %v, want %v", ends, want)
+			}
+		}
+		_, err := c.Source(f.Context(), SourceOptions{Topics: predictions, Partitions: map[string]int32{"predictions": 6}})
+		if err == nil || err.Error() != "topic predictions has 5 partitions, 6 are to be read" {
+			t.Errorf("more than there are: %v", err)
 		}
 	})
 }
