@@ -29,6 +29,7 @@ type counter struct {
 	log     zerolog.Logger
 	crash   *drill
 	seen    *metrics
+	sources map[string]int32 // how many partitions of each topic are read
 	orders  chan order
 	plans   map[string]windows.Plan // by rollout
 
@@ -41,12 +42,10 @@ type counter struct {
 	next    kafka.Offsets     // after the last record counted
 	readAt  map[int]time.Time // wall time of each partition's last record
 	idle    map[int]bool
-	endsAt  time.Time         // when the logs' ends were last asked for
 	flight  sync.WaitGroup    // appends that are not settled
 	failed  chan error        // the first append that failed: nothing is appended until that is read
 	kept    *windows.Recovery // the last recovery point that is in the journal
 	again   *windows.Recovery // where the next reading goes on; nil: at the plans' starts
-	grown   bool              // new partitions were ruled on
 }
 
 // An order changes what is counted.
@@ -233,7 +232,7 @@ func (c *counter) begin(ctx context.Context) error {
 
 // open makes a new stage and source.
 func (c *counter) open(ctx context.Context, recovery *windows.Recovery) error {
-	o := kafka.SourceOptions{Group: consumerGroup, MaxBytes: c.config.Limits.EventBytes}
+	o := kafka.SourceOptions{Partitions: c.sources, Group: consumerGroup, MaxBytes: c.config.Limits.EventBytes}
 	for _, s := range c.config.Sources {
 		o.Topics = append(o.Topics, kafka.Topic{Name: s.Topic, Format: s.Format, Want: s.Type})
 	}
@@ -457,22 +456,17 @@ func (c *counter) obey(ctx context.Context, o order) error {
 	return err
 }
 
-// rule says which partitions have had nothing to read for so long that they no longer hold the others back, and whether a topic has grown.
+// rule says which partitions have had nothing to read for so long that they no longer hold the others back.
 func (c *counter) rule(ctx context.Context, now time.Time) error {
-	quiet := now.Sub(c.endsAt) >= grownEvery
+	quiet := false
 	for p := range c.from {
 		quiet = quiet || c.isQuiet(p, now)
 	}
 	if !quiet {
 		return nil
 	}
-	c.endsAt = now
 	ends, err := c.src.Ends(ctx)
-	var grown *kafka.Grown
-	switch {
-	case errors.As(err, &grown):
-		return c.problem(err)
-	case err != nil:
+	if grown := (*kafka.Grown)(nil); err != nil && !errors.As(err, &grown) {
 		c.log.Warn().Err(err).Msg("where the event logs end is unknown: a quiet partition counts as stuck, not as idle")
 		return nil
 	}
@@ -494,9 +488,6 @@ func (c *counter) isQuiet(p int, now time.Time) bool {
 	return !c.idle[p] && now.Sub(c.readAt[p]) >= c.config.Time.IdleAfter
 }
 
-// grownEvery is how often topics are asked for new partitions where nothing else asks.
-const grownEvery = 30 * time.Second
-
 // ruling journals a ruling for every rollout.
 func (c *counter) ruling(r *decisions.Ruling) {
 	value, err := decisions.EncodeInput(decisions.Input{Kind: decisions.InputRuling, WallMs: time.Now().UnixMilli(), Ruling: r})
@@ -513,19 +504,10 @@ func (c *counter) ruling(r *decisions.Ruling) {
 // problem takes an error of the source: what is missing holds the rollouts, everything else passes.
 func (c *counter) problem(problem error) error {
 	var gap *kafka.Gap
-	var grown *kafka.Grown
-	switch {
-	case errors.As(problem, &gap):
+	if errors.As(problem, &gap) {
 		c.log.Error().Err(problem).Msg("events are missing: the rollouts hold; look at what is missing, then start them afresh with `rollout apply --new-epoch`")
 		c.ruling(&decisions.Ruling{Kind: decisions.RulingGap, Topic: gap.Topic, Number: gap.Partition, Sentence: problem.Error()})
 		return c.src.Resume(ingest.Partition{Topic: gap.Topic, Number: gap.Partition}, gap.To)
-	case errors.As(problem, &grown) && c.grown:
-		return nil
-	case errors.As(problem, &grown):
-		c.grown = true
-		c.log.Error().Err(problem).Msg("new partitions are not read: restart serve and start the rollouts' next epoch")
-		c.ruling(&decisions.Ruling{Kind: decisions.RulingGap, Topic: grown.Topic, Sentence: problem.Error()})
-		return nil
 	}
 	c.seen.counting.is(problem)
 	c.log.Warn().Err(problem).Msg("reading events")

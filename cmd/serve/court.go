@@ -28,6 +28,7 @@ type court struct {
 	crash     *drill
 	seen      *metrics
 	counter   chan<- order
+	grown     <-chan *kafka.Grown
 	sources   engine.Sources
 	board     *board
 	specs     chan bus.Spec
@@ -40,6 +41,7 @@ type court struct {
 	pending map[string]Application // applied, and not yet read back from the journal
 	untaken []bus.Spec             // what could not be journaled when it came
 	models  sync.Map               // model -> owner: whose acks they are
+	unread  *kafka.Grown           // a topic with partitions that nobody reads; nil: there is none
 
 	reportEvery time.Duration // how old a report on the board becomes while nothing is decided
 }
@@ -242,9 +244,10 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 		case e := <-entries:
 			_, err = c.take(ctx, &e)
 		case p := <-problems:
-			err = c.unread(p)
+			err = c.problem(p)
 		case s := <-c.specs:
 			err = c.spec(ctx, s)
+		case c.unread = <-c.grown:
 		case now := <-deadlines.C:
 			err = c.clock(ctx, now)
 		case <-boards.C:
@@ -261,8 +264,8 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 	}
 }
 
-// unread takes an error of the journal's reader: what is gone can't be judged without, everything else passes.
-func (c *court) unread(problem error) error {
+// problem takes an error of the journal's reader: what is gone can't be judged without, everything else passes.
+func (c *court) problem(problem error) error {
 	var gap *kafka.Gap
 	if errors.As(problem, &gap) {
 		return fmt.Errorf("read the window journal: %w", problem)

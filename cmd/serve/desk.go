@@ -28,6 +28,7 @@ type desk struct {
 	shown       shown
 	asked       map[string]bool // deadlines whose expiry is journaled
 	foreign     int64           // parts of another plan or other partitions: of a process with another configuration
+	unread      bool            // it was ruled that new partitions are not read
 	lost        error           // why this process no longer decides for the rollout
 }
 

@@ -8,6 +8,6 @@
 // So a process that is killed anywhere starts again from the head and the journal and goes on as if nothing had happened. Crash
 // (crash.go) names the places where the tests kill it.
 //
-// Read serve.go first (what is started, in which order, and how it ends), then record.go, counter.go, court.go, desk.go, and
-// health.go, metrics.go for what an operator sees.
+// Read serve.go first (what is started, in which order, and how it ends), then record.go, counter.go, court.go, desk.go, topics.go
+// (brokers that are away, and new partitions), and health.go, metrics.go for what an operator sees.
 package serve

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
 	case !e.bus.Connected():
 		http.Error(w, "NATS is not connected: decisions wait", http.StatusServiceUnavailable)
 	default:
-		if bad := e.seen.counting.err(); bad != nil {
+		if bad := cmp.Or(e.seen.topics.err(), e.seen.counting.err()); bad != nil {
 			http.Error(w, "events are not counted: "+bad.Error(), http.StatusServiceUnavailable)
 			return
 		}

@@ -13,6 +13,7 @@ import (
 // metrics are what Prometheus scrapes. Names of models and rollouts are labels, ids never are.
 type metrics struct {
 	counting  trouble // of stage one
+	topics    trouble // of the event topics
 	registry  *prometheus.Registry
 	events    *prometheus.GaugeVec
 	decisions *prometheus.CounterVec

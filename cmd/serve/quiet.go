@@ -73,6 +73,9 @@ const releaseShare = 6
 
 // listen rules on what didn't come.
 func (c *court) listen(ctx context.Context, d *desk, now time.Time) error {
+	if err := c.listenBeyond(ctx, d, now); err != nil {
+		return err
+	}
 	q := &d.quiet
 	silent := q.silent(d.rollout.Health.NoData)
 	if running := d.head.State.Status == decisions.StatusRunning; running && !q.ruled && now.Sub(q.servedAt) >= silent {
@@ -109,6 +112,19 @@ func (c *court) listen(ctx context.Context, d *desk, now time.Time) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// listenBeyond rules on partitions that nobody reads: once in an epoch, as soon as it is judged.
+func (c *court) listenBeyond(ctx context.Context, d *desk, now time.Time) error {
+	status := d.head.State.Status
+	if c.unread == nil || d.unread || status != decisions.StatusRunning && status != decisions.StatusHolding {
+		return nil
+	}
+	if err := c.rule(ctx, d, now, &decisions.Ruling{Kind: decisions.RulingGap, Topic: c.unread.Topic, Sentence: unread(c.unread)}); err != nil {
+		return err
+	}
+	d.unread = true
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -20,6 +21,7 @@ import (
 
 	"streamcanary/cmd/embed"
 	"streamcanary/decisions/bus"
+	"streamcanary/ingest"
 	"streamcanary/ingest/kafka"
 	"streamcanary/schemas"
 	"streamcanary/windows"
@@ -42,6 +44,14 @@ type Options struct {
 	Ready   func(Addresses)
 	Watch   func([]Standing)
 	Decided func(schemas.Decision)
+
+	pace pace
+}
+
+// pace is for tests in a hurry: what is 0 is as usual.
+type pace struct {
+	topics time.Duration // topicsEvery
+	append time.Duration // kafka.AppendWithin
 }
 
 // Addresses are where the parts of a running service are.
@@ -211,16 +221,7 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	orders := make(chan order, 64)
-	counting := &counter{
-		config: s.Config, client: s.client, journal: s.client.Log(JournalTopic, 0), log: s.Log, crash: s.crash, seen: s.seen,
-		orders: orders, plans: map[string]windows.Plan{}, refused: s.client.Log(DeadLetterTopic, 0), failed: make(chan error, 1),
-	}
-	judging := &court{
-		config: s.Config, bus: s.bus, journal: s.client.Log(JournalTopic, 0), log: s.Log, crash: s.crash, seen: s.seen,
-		counter: orders, sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), decided: s.Decided,
-		program: s.Program, instance: instance(), retention: retention, desks: map[string]*desk{}, pending: map[string]Application{},
-	}
+	watching, counting, judging := s.parts(from, retention)
 	http := newEndpoints(l, s.seen, s.board)
 	http.bus = s.bus
 	g := newGroup(ctx)
@@ -240,6 +241,7 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 		})
 	})
 	g.start("heartbeat", s.heartbeat)
+	g.start("topics", watching.run)
 	g.start("counting", counting.run)
 	g.start("judging", func(ctx context.Context) error { return judging.run(ctx, func() { s.ready(http) }) })
 	<-g.ctx.Done()
@@ -249,6 +251,23 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	_ = http.server.Shutdown(stop)
 	return g.wait()
+}
+
+// parts makes what the service works with, from the partitions that there are and the journal's retention.
+func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topics, *counter, *court) {
+	orders, grown := make(chan order, 64), make(chan *kafka.Grown, 1)
+	journal := s.client.Log(JournalTopic, s.pace.append)
+	watching := &topics{client: s.client, from: from, every: cmp.Or(s.pace.topics, topicsEvery), log: s.Log, seen: s.seen, grown: grown}
+	counting := &counter{
+		config: s.Config, client: s.client, journal: journal, refused: s.client.Log(DeadLetterTopic, s.pace.append), log: s.Log, crash: s.crash,
+		seen: s.seen, sources: partitionCounts(from), orders: orders, plans: map[string]windows.Plan{}, failed: make(chan error, 1),
+	}
+	judging := &court{
+		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
+		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), decided: s.Decided,
+		program: s.Program, instance: instance(), retention: retention, desks: map[string]*desk{}, pending: map[string]Application{},
+	}
+	return watching, counting, judging
 }
 
 // ready tells everybody that the service runs.
