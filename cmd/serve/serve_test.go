@@ -3,7 +3,10 @@ package serve
 import (
 	"context"
 	"os"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -11,8 +14,8 @@ import (
 	"streamcanary/schemas"
 )
 
-// serving runs the service in this process until the test ends.
-func serving(t *testing.T, s *stage) {
+// serving runs the service in this process until the test ends, or stop is called.
+func serving(t *testing.T, s *stage, p pace) (stop func()) {
 	t.Helper()
 	path := s.topics.config(t, s.dir, s.http)
 	text, err := os.ReadFile(path)
@@ -24,33 +27,81 @@ func serving(t *testing.T, s *stage) {
 		t.Fatal(err)
 	}
 	config.Kafka.Brokers, config.NATS.URLs = s.brokers, []string{s.nats}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
 	go func() {
-		ended <- Run(ctx, Options{Config: config, Program: "streamcanary test", Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)})
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
+		defer close(ended)
+		test := &zerolog.FilteredLevelWriter{Writer: zerolog.LevelWriterAdapter{Writer: zerolog.NewTestWriter(t)}, Level: zerolog.WarnLevel}
+		log := zerolog.New(zerolog.MultiLevelWriter(test, &s.log)).Level(zerolog.InfoLevel)
+		if err := Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, pace: p}); err != nil {
 			t.Errorf("serve: %v", err)
 		}
+		if ctx.Err() == nil {
+			t.Error("serve: it ended, and nobody had stopped it")
+		}
+	}()
+	stop = func() {
+		cancel()
+		began := time.Now()
+		<-ended
+		if took := time.Since(began); took > stopWithin {
+			t.Errorf("serve took %s to stop", took)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// A logbook keeps what a service logs.
+type logbook struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logbook) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+// times is how often something was logged.
+func (l *logbook) times(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+// undisturbed is the outcome of the story when nothing comes between: it is played once for all tests.
+func undisturbed(t *testing.T) outcome {
+	t.Helper()
+	plainStory.once.Do(func() {
+		s := newStage(t, nil)
+		serving(t, s, pace{})
+		plainStory.outcome = s.play(t)
+		plainStory.outcome.check(t)
+		s.deadLetters(t)
 	})
+	if len(plainStory.outcome.Decisions) == 0 {
+		t.Fatal("the undisturbed story came to nothing, in the test that played it first")
+	}
+	return plainStory.outcome
+}
+
+var plainStory struct {
+	once    sync.Once
+	outcome outcome
 }
 
 // TestServe tells the story to a service in this process, twice: both must come to the same.
 func TestServe(t *testing.T) {
-	var first outcome
-	for run := range 2 {
-		s := newStage(t, nil)
-		serving(t, s)
-		got := s.play(t)
-		got.check(t)
-		s.deadLetters(t)
-		if run == 0 {
-			first = got
-		} else if got.Digest != first.Digest || got.Decisions[2] != first.Decisions[2] {
-			t.Errorf("the second run came to\n%s %v\nthe first to\n%s %v", got.Digest, got.Decisions, first.Digest, first.Decisions)
-		}
+	first := undisturbed(t)
+	s := newStage(t, nil)
+	serving(t, s, pace{})
+	got := s.play(t)
+	got.check(t)
+	s.deadLetters(t)
+	if got.Digest != first.Digest || got.Decisions[2] != first.Decisions[2] {
+		t.Errorf("the second run came to\n%s %v\nthe first to\n%s %v", got.Digest, got.Decisions, first.Digest, first.Decisions)
 	}
 }
 

@@ -2,14 +2,17 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +112,7 @@ type stage struct {
 	http    string
 	client  *kafka.Client
 	bus     *bus.Bus
+	log     logbook
 }
 
 // newStage starts the servers that aren't given.
@@ -153,26 +157,58 @@ type outcome struct {
 // play tells the story to a service that runs by now or will soon, and waits until it has come to rest.
 func (s *stage) play(t *testing.T) outcome {
 	t.Helper()
-	scenario, err := loadgen.Parse("story", storyScenario)
-	if err != nil {
-		t.Fatal(err)
+	scenario := parsed(t, storyScenario)
+	s.begin(t, scenario)
+	events := s.events(t, scenario)
+	for part := range storyParts {
+		s.send(t, events, part)
 	}
-	s.router(t)
-	request := Application{ID: "story-1", File: "story.yaml", YAML: storyRollout, From: schemas.Time(scenario.StartMs), At: schemas.Time(scenario.StartMs),
-		Actor: schemas.Actor{Kind: "person", Name: "tester"}}
-	body, err := request.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.bus.PutSpec(t.Context(), bus.Spec{Rollout: "story", Body: body}); err != nil {
-		t.Fatal(err)
-	}
-	s.until(t, "the start is committed", func() bool {
-		head, _, err := s.bus.LoadHead(t.Context(), "story")
-		return err == nil && head.State.Status == decisions.StatusRunning
-	})
-	s.send(t, scenario)
 	return s.rest(t)
+}
+
+// parsed is a scenario's text, read.
+func parsed(t *testing.T, text string) *loadgen.Scenario {
+	t.Helper()
+	scenario, err := loadgen.Parse("story", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scenario
+}
+
+// begin lets the story's rollout start, with a router.
+func (s *stage) begin(t *testing.T, scenario *loadgen.Scenario) {
+	t.Helper()
+	s.router(t)
+	s.apply(t, "story", storyRollout, Application{ID: "story-1", From: schemas.Time(scenario.StartMs)})
+	s.status(t, "story", 1, decisions.StatusRunning)
+}
+
+// apply hands a rollout to the service; of the application only its id, and from when on it is judged, are the caller's.
+func (s *stage) apply(t *testing.T, rollout, text string, a Application) {
+	t.Helper()
+	a.File, a.YAML, a.At, a.Actor = rollout+".yaml", text, a.From, schemas.Actor{Kind: "person", Name: "tester"}
+	body, err := a.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := s.bus.Spec(t.Context(), rollout)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		t.Fatal(err)
+	}
+	spec := bus.Spec{Rollout: rollout, Body: body, Revision: there.Revision}
+	if _, err := s.bus.PutSpec(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// status waits until an epoch of a rollout has a status.
+func (s *stage) status(t *testing.T, rollout string, epoch int64, want decisions.Status) {
+	t.Helper()
+	s.until(t, fmt.Sprintf("epoch %d of rollout %s is %s", epoch, rollout, want), func() bool {
+		head, _, err := s.bus.LoadHead(t.Context(), rollout)
+		return err == nil && head.State.Epoch == epoch && head.State.Status == want
+	})
 }
 
 // router is a subscriber that does what it is told.
@@ -209,34 +245,53 @@ func (s *stage) router(t *testing.T) {
 	})
 }
 
-// storySink writes events to the run's topics.
+// storySink collects events for the run's topics.
 type storySink struct {
-	t       *testing.T
-	entries map[string][]kafka.Entry
-	topics  storyTopics
+	topics storyTopics
+	events []storyEvent
 }
 
-func (s *storySink) Write(kind schemas.Kind, key, value []byte, _ int64) error {
+// A storyEvent is an event on its way to a topic.
+type storyEvent struct {
+	topic     string
+	arrivalMs int64
+	entry     kafka.Entry
+}
+
+func (s *storySink) Write(kind schemas.Kind, key, value []byte, arrivalMs int64) error {
 	topic := map[schemas.Kind]string{schemas.KindPrediction: s.topics.predictions, schemas.KindOutcome: s.topics.outcomes, schemas.KindSample: s.topics.samples}[kind]
-	s.entries[topic] = append(s.entries[topic], kafka.Entry{Key: bytes.Clone(key), Value: bytes.Clone(value)})
+	s.events = append(s.events, storyEvent{topic, arrivalMs, kafka.Entry{Key: bytes.Clone(key), Value: bytes.Clone(value)}})
 	return nil
 }
 
-// send appends all events of the scenario, a part of each topic at a time.
-func (s *stage) send(t *testing.T, scenario *loadgen.Scenario) {
+// events are all events of some scenarios, in the order of arrival.
+func (s *stage) events(t *testing.T, scenarios ...*loadgen.Scenario) []storyEvent {
 	t.Helper()
-	sink := &storySink{t: t, entries: map[string][]kafka.Entry{}, topics: s.topics}
-	if _, err := loadgen.Pump(loadgen.New(scenario, scenario.Seed), sink); err != nil {
-		t.Fatal(err)
+	sink := &storySink{topics: s.topics}
+	for _, scenario := range scenarios {
+		if _, err := loadgen.Pump(loadgen.New(scenario, scenario.Seed), sink); err != nil {
+			t.Fatal(err)
+		}
 	}
-	const parts = 8
-	for part := range parts {
-		for _, topic := range []string{s.topics.predictions, s.topics.outcomes, s.topics.samples} {
-			all := sink.entries[topic]
-			some := all[len(all)*part/parts : len(all)*(part+1)/parts]
-			if _, err := s.client.Log(topic, 0).AppendAll(t.Context(), some); err != nil {
-				t.Fatal(err)
-			}
+	slices.SortStableFunc(sink.events, func(a, b storyEvent) int { return cmp.Compare(a.arrivalMs, b.arrivalMs) })
+	return sink.events
+}
+
+// storyParts is in how many parts a story's events are sent.
+const storyParts = 8
+
+// send appends one part of the events: an equal one of each topic's.
+func (s *stage) send(t *testing.T, events []storyEvent, part int) {
+	t.Helper()
+	entries := map[string][]kafka.Entry{}
+	for i := range events {
+		entries[events[i].topic] = append(entries[events[i].topic], events[i].entry)
+	}
+	for _, topic := range []string{s.topics.predictions, s.topics.outcomes, s.topics.samples} {
+		all := entries[topic]
+		some := all[len(all)*part/storyParts : len(all)*(part+1)/storyParts]
+		if _, err := s.client.Log(topic, 0).AppendAll(t.Context(), some); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -247,7 +302,7 @@ func (s *stage) rest(t *testing.T) outcome {
 	var last outcome
 	since := time.Now()
 	s.until(t, "everything is judged", func() bool {
-		now, err := s.look(t)
+		now, err := s.look(t, "story")
 		if err != nil || len(now.Decisions) < 3 || now.Reached != last.Reached || now.Digest != last.Digest {
 			last, since = now, time.Now()
 			return false
@@ -257,29 +312,51 @@ func (s *stage) rest(t *testing.T) outcome {
 	return last
 }
 
-// look asks the service where it stands, and the decision log what was published.
-func (s *stage) look(t *testing.T) (outcome, error) {
+// comes waits until the story has come to an outcome that is known.
+func (s *stage) comes(t *testing.T, want outcome) {
+	t.Helper()
+	var got outcome
+	var err error
+	defer func() {
+		if t.Failed() {
+			t.Logf("it came to\n%s\n(%v), want\n%s", got, err, want)
+		}
+	}()
+	s.until(t, "the outcome is that of an undisturbed run", func() bool {
+		got, err = s.look(t, "story")
+		return err == nil && fmt.Sprint(got) == fmt.Sprint(want)
+	})
+}
+
+// look asks the service where a rollout stands, and the decision log what was published.
+func (s *stage) look(t *testing.T, rollout string) (outcome, error) {
 	var o outcome
-	response, err := http.Get("http://" + s.http + "/v1/rollouts/story")
-	if err != nil {
-		return o, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		return o, fmt.Errorf("%s: %s %w", response.Status, text, err)
+	status, text, err := s.get("/v1/rollouts/" + rollout)
+	if err != nil || status != http.StatusOK {
+		return o, fmt.Errorf("%d: %s %w", status, text, err)
 	}
 	var standing Standing
-	if err := json.Unmarshal(text, &standing); err != nil {
+	if err := json.Unmarshal([]byte(text), &standing); err != nil {
 		return o, err
 	}
 	o.Digest, o.Reached = standing.Digest, standing.Report.Reached
-	err = s.bus.Log(t.Context(), bus.LogQuery{Model: "ranker"}, func(l bus.Logged) error {
+	err = s.bus.Log(t.Context(), bus.LogQuery{Model: standing.Model}, func(l bus.Logged) error {
 		d := l.Decision
 		o.Decisions = append(o.Decisions, fmt.Sprintf("%s %s %s at %s: %s", d.ID, d.Action, d.Phase, d.EventTime, d.Reason.Sentence))
 		return nil
 	})
 	return o, err
+}
+
+// get asks the service's HTTP address.
+func (s *stage) get(path string) (status int, text string, err error) {
+	response, err := http.Get("http://" + s.http + path)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(body), err
 }
 
 // until waits for something that must happen within a minute.

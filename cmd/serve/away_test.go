@@ -1,0 +1,164 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// A fickleBroker is a Kafka that is stopped and started again, on the same port and with its data, as cmd/embed runs it.
+type fickleBroker struct {
+	port    int
+	dir     string
+	cluster *kfake.Cluster // nil: stopped
+}
+
+func newFickleBroker(t *testing.T) *fickleBroker {
+	t.Helper()
+	b := &fickleBroker{port: lastingPort(t), dir: filepath.Join(t.TempDir(), "broker")}
+	b.start(t)
+	t.Cleanup(b.stop)
+	return b
+}
+
+// lastingPort is a free port that no connection gets by chance while nothing listens on it, and no other test here.
+func lastingPort(t *testing.T) int {
+	t.Helper()
+	const first, ports = 20_000, 5_000
+	for range ports {
+		port := first + (os.Getpid()*7+int(lastingPorts.Add(1)))%ports
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatalf("no port from %d to %d is free", first, first+ports-1)
+	return 0
+}
+
+var lastingPorts atomic.Int32 // how many were looked at
+
+func (b *fickleBroker) start(t *testing.T) {
+	t.Helper()
+	var err error
+	b.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(b.port), kfake.DataDir(b.dir), kfake.SyncWrites())
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *fickleBroker) stop() {
+	if b.cluster != nil {
+		b.cluster.Close()
+		b.cluster = nil
+	}
+}
+
+// stopInFlight stops the broker while it has refused, for now, something that the service wants to append to the journal.
+func (b *fickleBroker) stopInFlight(t *testing.T, send func()) {
+	t.Helper()
+	refused := b.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: JournalTopic, Err: kerr.NotEnoughReplicas, Count: -1})
+	send()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := refused.Wait(ctx, 1); err != nil {
+		t.Fatalf("nothing is appended to the journal: %v", err)
+	}
+	b.stop()
+}
+
+// ready waits until readiness answers with a status and a text that begins so.
+func (s *stage) ready(t *testing.T, status int, text string) {
+	t.Helper()
+	var last string
+	defer func() {
+		if t.Failed() {
+			t.Logf("readiness is %s, want %d %s", last, status, text)
+		}
+	}()
+	s.until(t, fmt.Sprintf("readiness answers %d", status), func() bool {
+		got, body, err := s.get("/readyz")
+		last = fmt.Sprint(got, " ", body, err)
+		return err == nil && got == status && strings.HasPrefix(body, text)
+	})
+}
+
+// again is what stage one logs when it couldn't store what it had counted.
+const again = "reading events again from the last recovery point"
+
+// TestKafkaAway stops the broker in the middle of the story, with windows on their way to the journal: the service stays, says that nothing is
+// counted, and comes to the decisions and the digest of an undisturbed run once the broker is back.
+func TestKafkaAway(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name  string
+		pace  pace
+		again bool // events are counted again: the broker is away for longer than an append may take
+	}{
+		{"for a moment", pace{topics: time.Second}, false},
+		{"for long", pace{topics: time.Second, append: time.Second}, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			want := undisturbed(t)
+			b := newFickleBroker(t)
+			s := newStage(t, b.cluster.ListenAddrs())
+			serving(t, s, row.pace)
+			s.away(t, b, func() {
+				s.ready(t, http.StatusServiceUnavailable, "events are not counted: list topics ")
+				if row.again {
+					s.until(t, "events are to be counted again", func() bool { return s.log.times(again) > 0 })
+				}
+			})
+			s.comes(t, want)
+			s.ready(t, http.StatusOK, "ok")
+			s.deadLetters(t)
+			if !row.again && s.log.times(again) > 0 {
+				t.Error("events were counted again, though nothing was lost")
+			}
+		})
+	}
+}
+
+// away tells the story; in the middle of it the broker is stopped, and started again after meanwhile.
+func (s *stage) away(t *testing.T, b *fickleBroker, meanwhile func()) {
+	t.Helper()
+	scenario := parsed(t, storyScenario)
+	s.begin(t, scenario)
+	events := s.events(t, scenario)
+	for part := range storyParts {
+		send := func() { s.send(t, events, part) }
+		if part != storyParts/2 {
+			send()
+			continue
+		}
+		b.stopInFlight(t, send)
+		meanwhile()
+		b.start(t)
+	}
+}
+
+// TestStopWhileKafkaIsAway stops the service while the broker is away: that takes no longer than it may, is no error, and the next
+// start comes to what an undisturbed run does.
+func TestStopWhileKafkaIsAway(t *testing.T) {
+	t.Parallel()
+	want := undisturbed(t)
+	b := newFickleBroker(t)
+	s := newStage(t, b.cluster.ListenAddrs())
+	stop := serving(t, s, pace{topics: time.Second})
+	s.away(t, b, stop)
+	serving(t, s, pace{})
+	s.comes(t, want)
+}
