@@ -19,6 +19,9 @@ type Options struct {
 	BrokerPort, NATSPort int
 	// Topics are made where they don't exist; existing ones are left as they are.
 	Topics []Topic
+	// Told hears when a running server stores nothing any more, with the folder and the cause, and with nil when it does again. It is
+	// called from another goroutine, until Close returns, and must not block. It may be nil.
+	Told func(error)
 }
 
 // Topic is a Kafka topic.
@@ -71,14 +74,22 @@ func (s *Servers) NATSURL() string {
 	if s.nats == nil {
 		return ""
 	}
-	return s.nats.server.ClientURL()
+	return s.nats.url
+}
+
+// Err says why a running server stores nothing now, with the folder; nil: it does. Such a server is started again, on the same port and
+// folder, as soon as the folder can be written to; clients that connect again go on. It may be called at any time.
+func (s *Servers) Err() error {
+	if s.nats == nil {
+		return nil
+	}
+	return s.nats.trouble()
 }
 
 // Close ends the servers after what they have begun. It may be called twice.
 func (s *Servers) Close() error {
 	if s.nats != nil {
 		s.nats.close()
-		s.nats = nil
 	}
 	if s.broker != nil {
 		s.broker.cluster.Close()
