@@ -147,7 +147,9 @@ func generateLive(ctx context.Context, c *console, s *loadgen.Scenario, to strin
 	if err := json.NewEncoder(c.out).Encode(s.Truth(s.Seed)); err != nil {
 		return err
 	}
-	sink, bar := newTopics(ctx, client), newProgress(c.err)
+	outlasting, stop := outlast(ctx, appendsAfter)
+	defer stop()
+	sink, bar := newTopics(outlasting, client), newProgress(c.err)
 	n, err := play(ctx, loadgen.New(s, s.Seed), &paced{to: sink, bar: bar, scenario: s})
 	if end := sink.Close(); err == nil {
 		err = end
@@ -155,6 +157,16 @@ func generateLive(ctx context.Context, c *console, s *loadgen.Scenario, to strin
 	bar.done()
 	fmt.Fprintf(c.err, "%d events sent\n", n)
 	return err
+}
+
+// appendsAfter is how long events that were handed over may still be stored after an interruption.
+const appendsAfter = 5 * time.Second
+
+// outlast returns a context that ends as much later than another one.
+func outlast(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
+	return longer, func() { stop(); cancel() }
 }
 
 // topics is a sink for Kafka: one topic per kind of event. Write doesn't wait for the broker; Close waits for all.
