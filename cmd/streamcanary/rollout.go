@@ -73,24 +73,32 @@ type application struct {
 }
 
 func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
-	revision, err := mayApply(ctx, b, &a)
+	there, err := mayApply(ctx, b, &a)
 	if err != nil {
 		return err
+	}
+	if there.same != nil {
+		return unchanged(c, &a, there)
 	}
 	body, err := a.Encode()
 	if err != nil {
 		return err
 	}
-	if _, err := b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: revision}); err != nil {
+	revision, err := b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision})
+	if err != nil {
 		return err
 	}
+	warnFarAhead(c, a.From)
 	epoch, err := takenUp(ctx, b, &a)
+	var no refused
+	if errors.As(err, &no) && len(there.head.Applied) > 0 {
+		return putBack(ctx, b, bus.Spec{Rollout: a.rollout.Name, Body: there.head.Applied, Revision: revision}, no, there)
+	}
 	if err != nil {
 		return err
 	}
 	if c.json {
-		return json.NewEncoder(c.out).Encode(map[string]any{"type": "applied", "rollout": a.rollout.Name, "model": a.rollout.Model,
-			"from": a.From, "application": a.ID, "epoch": epoch})
+		return sayApplied(c, &a.Application, a.rollout, epoch)
 	}
 	if epoch == 0 {
 		fmt.Fprintf(c.err, "rollout %s is applied, but within %s no serve has taken it up: one that runs on this NATS will\n", a.rollout.Name, takenUpWithin)
@@ -99,6 +107,51 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	fmt.Fprintf(c.err, "rollout %s is applied, epoch %d: windows from %s on are judged\nnext: streamcanary rollout show %s\n",
 		a.rollout.Name, epoch, a.From, a.rollout.Name)
 	return nil
+}
+
+// sayApplied prints the line of an application in JSON; epoch 0: no service has taken it up.
+func sayApplied(c *console, a *serve.Application, r *schemas.Rollout, epoch int64) error {
+	return json.NewEncoder(c.out).Encode(map[string]any{"type": "applied", "rollout": r.Name, "model": r.Model,
+		"from": a.From, "application": a.ID, "epoch": epoch})
+}
+
+// unchanged says that the running epoch is of this very file: it goes on, with the start that it had.
+func unchanged(c *console, a *application, there *place) error {
+	s := &there.head.State
+	if c.json {
+		return sayApplied(c, there.same, a.rollout, s.Epoch)
+	}
+	fmt.Fprintf(c.err, "rollout %s runs already (%s, epoch %d), from this very file: nothing is changed; --new-epoch starts afresh\n",
+		a.rollout.Name, s.Status, s.Epoch)
+	return nil
+}
+
+// putBack lets the file of the running or ended epoch stand again where the service refused the newer one, so that nobody reads values that
+// are in force nowhere.
+func putBack(ctx context.Context, b *bus.Bus, s bus.Spec, no refused, there *place) error {
+	state := &there.head.State
+	if _, err := b.PutSpec(ctx, s); err != nil {
+		return errors.Join(no, fmt.Errorf("put the file of epoch %d back: %w", state.Epoch, err))
+	}
+	return fmt.Errorf("%w; epoch %d (%s) stays as it is, and so does its file", no, state.Epoch, state.Status)
+}
+
+// refused is the error of a rollout that the service won't judge.
+type refused struct{ rollout, why string }
+
+func (r refused) Error() string {
+	return fmt.Sprintf("the service refuses rollout %s: %s", r.rollout, r.why)
+}
+
+// farAhead is how much later than now judging may begin before apply warns: a longer wait is rather a wrong date.
+const farAhead = 24 * time.Hour
+
+// warnFarAhead tells a person for how long nothing will be judged.
+func warnFarAhead(c *console, from schemas.Time) {
+	if ahead := time.Duration(from-now()) * time.Millisecond; ahead > farAhead {
+		fmt.Fprintf(c.err, "warning: nothing is judged before %s, for %d days and %d hours from now\n",
+			from, ahead/(24*time.Hour), ahead%(24*time.Hour)/time.Hour)
+	}
 }
 
 // takenUpWithin is how long apply waits for the service to begin the epoch; without it the file waits for a service.
@@ -115,7 +168,7 @@ func takenUp(ctx context.Context, b *bus.Bus, a *application) (int64, error) {
 			return 0, err
 		}
 		if why := refusal(ctx, &a.at, a.rollout.Name); why != nil && why.Application == a.ID {
-			return 0, fmt.Errorf("the service refuses rollout %s: %s; apply it again when that is mended, or delete it", a.rollout.Name, why.Refused)
+			return 0, refused{a.rollout.Name, why.Refused}
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
 			return 0, err
@@ -151,47 +204,58 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// mayApply refuses what would change a running epoch, and a second active rollout of one model. It returns the revision of
-// the file that is there.
-func mayApply(ctx context.Context, b *bus.Bus, a *application) (uint64, error) {
+// place is where an application finds its rollout.
+type place struct {
+	revision uint64             // of the file that is there; 0: none
+	head     decisions.Head     // the rollout's record; zero where no service has taken it up
+	same     *serve.Application // the running epoch's, where it is of the same file and a new epoch isn't wanted
+}
+
+// mayApply refuses what would change a running epoch, and a second active rollout of one model.
+func mayApply(ctx context.Context, b *bus.Bus, a *application) (*place, error) {
 	specs, err := b.Specs(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	revision := uint64(0)
+	var own place
 	for _, s := range specs {
 		head, _, err := b.LoadHead(ctx, s.Rollout)
 		begun := err == nil
 		if err != nil && !errors.Is(err, bus.ErrNotFound) {
-			return 0, err
+			return nil, err
 		}
 		state := &head.State
-		_, there, err := serve.DecodeApplication(s.Body)
 		if s.Rollout != a.rollout.Name {
+			_, there, err := serve.DecodeApplication(s.Body)
 			if err == nil && there.Model == a.rollout.Model && !state.Status.Ended() {
-				return 0, fmt.Errorf("model %s has an active rollout, %s (%s): end it first with `streamcanary rollout delete %s`",
+				return nil, fmt.Errorf("model %s has an active rollout, %s (%s): end it first with `streamcanary rollout delete %s`",
 					there.Model, s.Rollout, statusOf(state), s.Rollout)
 			}
 			continue
 		}
-		revision = s.Revision
+		own = place{revision: s.Revision, head: head}
 		if begun && !a.again { // a file that no service has taken up may be replaced
-			return 0, standsAlready(state, s.Rollout, err == nil && there.Sha256 == a.rollout.Sha256)
+			if own.same, err = standsAlready(&head, a.rollout); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return revision, nil
+	return &own, nil
 }
 
-// standsAlready says why a rollout can't be applied again without a new epoch.
-func standsAlready(s *decisions.State, name string, same bool) error {
-	switch {
-	case s.Status.Ended():
-		return fmt.Errorf("rollout %s is %s in epoch %d, and stays so: --new-epoch starts it afresh", name, s.Status, s.Epoch)
-	case same:
-		return fmt.Errorf("rollout %s runs already (%s, epoch %d), from this very file", name, s.Status, s.Epoch)
+// standsAlready returns the application of a running epoch if it is of the same file, and says else why that rollout can't be
+// applied again without a new epoch.
+func standsAlready(h *decisions.Head, r *schemas.Rollout) (*serve.Application, error) {
+	s := &h.State
+	if s.Status.Ended() {
+		return nil, fmt.Errorf("rollout %s is %s in epoch %d, and stays so: --new-epoch starts it afresh", r.Name, s.Status, s.Epoch)
 	}
-	return fmt.Errorf("rollout %s runs already (%s, epoch %d), from another file: a running epoch never changes; --new-epoch starts afresh",
-		name, s.Status, s.Epoch)
+	judged, running, err := serve.DecodeApplication(h.Applied)
+	if err == nil && running.Sha256 == r.Sha256 {
+		return &judged, nil
+	}
+	return nil, fmt.Errorf("rollout %s runs already (%s, epoch %d), from another file: a running epoch never changes; --new-epoch starts afresh",
+		r.Name, s.Status, s.Epoch)
 }
 
 // startAhead is how much later than now, in milliseconds, judging begins unless said: a first window that events have already passed
@@ -218,33 +282,6 @@ func person(comment string) schemas.Actor {
 		name = u.Username
 	}
 	return schemas.Actor{Kind: "person", Name: name, Comment: comment}
-}
-
-func explainCommand(c *console) *cobra.Command {
-	var r reach
-	cmd := &cobra.Command{
-		Use: "explain NAME", Short: "Print a rollout with every default and each guardrail's share of the risk", Args: oneName,
-		Example: "  streamcanary rollout explain ranker-42",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			b, _, err := r.bus(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			s, err := b.Spec(cmd.Context(), args[0])
-			if err != nil {
-				return noRollout(args[0], err)
-			}
-			_, rollout, err := serve.DecodeApplication(s.Body)
-			if err != nil {
-				return err
-			}
-			_, err = c.out.Write(schemas.Explain(rollout))
-			return err
-		},
-	}
-	reachFlags(cmd, &r)
-	return cmd
 }
 
 func deleteCommand(c *console) *cobra.Command {
@@ -295,23 +332,37 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	if spec.Revision, err = b.PutSpec(ctx, bus.Spec{Rollout: x.name, Body: body, Revision: spec.Revision}); err != nil {
 		return err
 	}
-	revision, err := ended(ctx, b, x)
-	if err != nil {
+	if _, err := ended(ctx, b, x); err != nil {
 		return err
 	}
 	if err := b.DeleteSpec(ctx, x.name, spec.Revision); err != nil {
 		return err
 	}
-	if revision > 0 {
-		if err := b.DeleteHead(ctx, x.name, revision); err != nil {
-			return err
-		}
+	if err := forget(ctx, b, x); err != nil {
+		return err
 	}
 	if c.json {
 		return json.NewEncoder(c.out).Encode(map[string]any{"type": "deleted", "rollout": x.name})
 	}
 	fmt.Fprintf(c.err, "rollout %s is deleted\n", x.name)
 	return nil
+}
+
+// forgetAttempts is how often delete tries to remove a record: by force it may do so while acks of the rollback still come in.
+const forgetAttempts = 5
+
+// forget removes the record of a rollout that has ended.
+func forget(ctx context.Context, b *bus.Bus, x removal) error {
+	for attempt := 1; ; attempt++ {
+		revision, err := ended(ctx, b, x)
+		if err != nil || revision == 0 {
+			return err
+		}
+		err = b.DeleteHead(ctx, x.name, revision)
+		if !errors.Is(err, bus.ErrLost) || attempt == forgetAttempts {
+			return err
+		}
+	}
 }
 
 // ended waits until the service has ended a rollout, and returns the revision of its record; 0: there is none.
@@ -325,11 +376,12 @@ func ended(ctx context.Context, b *bus.Bus, x removal) (uint64, error) {
 			return 0, err
 		}
 		s := &head.State
-		if s.Status.Ended() && (s.Saga == nil || s.Saga.Done() || x.force) {
+		drained := s.Saga == nil || s.Saga.Done()
+		if s.Status == decisions.StatusDeleted || s.Status.Ended() && drained { // else the service will still write the record
 			return revision, nil
 		}
 		switch late := time.Since(began) > deleteWithin; {
-		case late && s.Saga != nil && !s.Saga.Done():
+		case late && !drained && !x.force:
 			return 0, fmt.Errorf("rollout %s: its rollback is still being carried out: wait for it, or take --force", x.name)
 		case late:
 			return 0, fmt.Errorf("rollout %s is still %s after %s: does a serve run on this NATS? It ends the rollout as soon as one does", x.name, s.Status, deleteWithin)
