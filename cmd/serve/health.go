@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"streamcanary/cmd/embed"
 	"streamcanary/decisions/bus"
 )
 
@@ -21,6 +22,7 @@ type endpoints struct {
 	address string
 	ready   atomic.Bool // both stages run
 	bus     *bus.Bus
+	servers *embed.Servers // nil where none are embedded
 	board   *board
 	seen    *metrics
 }
@@ -54,11 +56,17 @@ func (e *endpoints) serve(l net.Listener) error {
 	return nil
 }
 
-// readyz is 200 when both stages run, NATS is connected and events are counted; else 503, with the reason.
+// readyz is 200 when both stages run, NATS is connected and stores, and events are counted; else 503, with the reason.
 func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
+	var embedded error
+	if e.servers != nil {
+		embedded = e.servers.Err()
+	}
 	switch {
 	case !e.ready.Load():
 		http.Error(w, "starting, or stopping", http.StatusServiceUnavailable)
+	case embedded != nil:
+		http.Error(w, embedded.Error()+": decisions wait", http.StatusServiceUnavailable)
 	case !e.bus.Connected():
 		http.Error(w, "NATS is not connected: decisions wait", http.StatusServiceUnavailable)
 	default:

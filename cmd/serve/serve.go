@@ -143,7 +143,7 @@ func (s *service) embedded() error {
 	s.address.Kafka, s.address.NATS = s.Config.Kafka.Brokers, s.Config.NATS.URLs
 	o := embed.Options{
 		Dir: s.Config.Data, Broker: len(s.address.Kafka) == 0, NATS: len(s.address.NATS) == 0,
-		BrokerPort: s.BrokerPort, NATSPort: s.NATSPort,
+		BrokerPort: s.BrokerPort, NATSPort: s.NATSPort, Told: s.stored,
 	}
 	if !o.Broker && !o.NATS {
 		return nil
@@ -168,6 +168,15 @@ func (s *service) embedded() error {
 		s.address.NATS, s.address.Embedded = []string{servers.NATSURL()}, append(s.address.Embedded, "nats")
 	}
 	return nil
+}
+
+// stored says in the log that an embedded server stores nothing (err says why), or does again (nil).
+func (s *service) stored(err error) {
+	if err != nil {
+		s.Log.Error().Err(err).Msg("nothing is stored: decisions wait until the folder can be written to")
+		return
+	}
+	s.Log.Info().Msg("embedded NATS was started again: decisions go on")
 }
 
 // samePorts lets embedded servers that were given no port use those of the run before, where they are free: producers and routers know them.
@@ -223,7 +232,7 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	}
 	watching, counting, judging := s.parts(from, retention)
 	http := newEndpoints(l, s.seen, s.board)
-	http.bus = s.bus
+	http.bus, http.servers = s.bus, s.servers
 	g := newGroup(ctx)
 	g.start("HTTP", func(context.Context) error { return http.serve(l) })
 	g.start("specs", func(ctx context.Context) error {
