@@ -18,7 +18,8 @@ type ReplayOptions struct {
 	Seal     bool                               // judge what is still open at the end of the log, too
 	Continue bool                               // go on judging after a rollback or a promotion
 	Decided  func(d schemas.Decision, was bool) // called for each decision, in order; was: it is counterfactual
-	Judged   func(*Fold)                        // called after each batch that judged something; for progress
+	Read     func()                             // called after each batch that was read; for progress
+	Judged   func(*Fold)                        // called after each batch that judged something
 	Letters  ingest.DeadLetters                 // gets the bad events; nil: they are only counted
 	Program  string
 }
@@ -64,6 +65,9 @@ func (p *replay) read(ctx context.Context, src ingest.Source) error {
 		b.Release()
 		if err != nil {
 			return err
+		}
+		if p.options.Read != nil {
+			p.options.Read()
 		}
 	}
 }
@@ -126,7 +130,7 @@ func (p *replay) batch(ctx context.Context, b *ingest.Batch) error {
 			return err
 		}
 	}
-	if b.End {
+	if b.End && p.stage.Held(b.Partition) == 0 { // what is held is settled when all logs have ended
 		p.stage.Idle(b.Partition, true) // so that the others need not wait for it
 	}
 	if err := p.intake.Rejected(ctx); err != nil {

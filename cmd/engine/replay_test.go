@@ -379,3 +379,14 @@ func TestReplayGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// TestReadTells: progress hangs on reading, so that a log of which nothing can be judged before its end shows some, too.
+func TestReadTells(t *testing.T) {
+	r := rolloutOf(t, storyRollout)
+	path := write(t, "log.ndjson", linesOf(t, story))
+	read, judgements := 0, 0
+	judge(t, r, logs(t, 4096, path), ReplayOptions{Read: func() { read++ }, Judged: func(*Fold) { judgements++ }})
+	if read <= judgements || judgements == 0 {
+		t.Errorf("told of %d batches that were read, and %d times of parts that were judged", read, judgements)
+	}
+}

@@ -75,7 +75,7 @@ func runReplay(cmd *cobra.Command, c *console, f replayFlags, logs []string) (er
 	bar := newProgress(c.err)
 	out := &replayPrinter{console: c, bar: bar}
 	o := engine.ReplayOptions{Seal: f.atEnd == "seal", Continue: f.goOn, Decided: out.decided, Program: program(),
-		Judged: func(*engine.Fold) { bar.show(replayProgress(src.Progress())) }}
+		Read: func() { bar.show(replayProgress(src.Progress())) }}
 	if f.invalid != "" {
 		close, err := invalidFile(f.invalid, &o)
 		if err != nil {

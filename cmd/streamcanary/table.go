@@ -32,6 +32,9 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary) error {
 			fmt.Fprintf(w, "%ss: %s\n", kind, classLine(&s.Counts, kind))
 		}
 	}
+	if s.Counts == (windows.Counts{}) && !s.Partial {
+		fmt.Fprintln(w, "note: the log has no events")
+	}
 	if n := s.Counts.Of(schemas.KindPrediction, windows.Other); n > 0 && n == s.Counts.Total(schemas.KindPrediction) {
 		fmt.Fprintf(w, "note: no prediction is of model %s, version %s or %s: is this the right log?\n", r.Model, r.Baseline, r.Canary)
 	}
