@@ -73,6 +73,11 @@ func nodeKind(n *yaml.Node) string {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
+// isBlank says whether a node is text without anything in it.
+func isBlank(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" && strings.TrimSpace(n.Value) == ""
+}
+
 // maxKeys bounds the keys of one mapping; beyond it the mapping isn't looked at.
 const maxKeys = 256
 
@@ -97,6 +102,10 @@ func (c checker) checkMapping(n *yaml.Node, f *form, path string) {
 		}
 		if isNull(value) && known.need == required {
 			c.addAt(value, at, "has no value: write %s", known.example)
+			continue
+		}
+		if known.need == required && isBlank(value) {
+			c.addAt(value, at, "is empty: write %s", known.example)
 			continue
 		}
 		before := len(c.list)

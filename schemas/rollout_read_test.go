@@ -196,7 +196,8 @@ func badShapes() []badFile {
 		{"another version", "apiVersion: streamcanary.dev/v2\n" + shortest, []string{`1:13: apiVersion: "streamcanary.dev/v2" is not known: did you mean streamcanary.dev/v1?`}, true},
 		{"name of control characters", strings.Replace(shortest, "ranker-42", `"a\tb"`, 1), []string{`1:18: metadata.name: "a\tb" has control characters: remove them`}, false},
 		{"name too long", strings.Replace(shortest, "ranker-42", strings.Repeat("x", 129), 1), []string{"1:18: metadata.name: is 129 bytes long, 128 are allowed"}, true},
-		{"blank name", strings.Replace(shortest, "ranker-42", `" "`, 1), []string{"1:18: metadata.name: is empty: write a name, or remove the key"}, true},
+		{"blank name", strings.Replace(shortest, "ranker-42", `" "`, 1), []string{"1:18: metadata.name: is empty: write name: ranker-42"}, true},
+		{"blank name in a list", add("  acks: {routers: [eu, \"\"]}\n"), []string{"6:24: spec.acks.routers[1]: is empty: write a name, or remove it"}, true},
 	}
 }
 

@@ -52,7 +52,7 @@ func (f *form) checkText(n *yaml.Node) string {
 	}
 	switch {
 	case strings.TrimSpace(n.Value) == "":
-		return "is empty: write a name, or remove the key"
+		return "is empty: write a name, or remove it"
 	case len(n.Value) > int(f.high):
 		return fmt.Sprintf("is %d bytes long, %d are allowed", len(n.Value), int(f.high))
 	case strings.ContainsFunc(n.Value, unicode.IsControl):
