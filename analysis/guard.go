@@ -10,6 +10,7 @@ import (
 // Why a guardrail is insufficient.
 const (
 	whyNoData          = "no_data"          // an arm had nothing that it measures
+	whyWaiting         = "waiting_outcomes" // its outcome may still come for every window so far: within hasn't passed
 	whyFewEvents       = "too_few"          // there is data, but not a block's worth
 	whyUnequalSampling = "unequal_sampling" // the arms' events are sampled differently
 	whyJoinOverflow    = codeJoinOverflow   // its outcome was never seen, and from now on some may be missing
@@ -33,6 +34,7 @@ type guard struct {
 	state        schemas.State
 	why          string
 	seen         [windows.Arms]bool // the arm had data
+	waiting      bool               // of an outcome: none of its windows is complete yet
 	unequal      bool
 	blind        bool  // of an outcome: some may be missing, and nobody waits for them
 	passed       bool  // latched
@@ -233,6 +235,8 @@ func (g *guard) whyInsufficient() string {
 		return whyJoinOverflow
 	case g.unequal:
 		return whyUnequalSampling
+	case g.waiting:
+		return whyWaiting
 	case !g.seen[windows.Canary], g.isContrast() && !g.seen[windows.Baseline]:
 		return whyNoData
 	}

@@ -35,6 +35,16 @@ func TestInsufficient(t *testing.T) {
 			func(s *script) { s.play(9, side{n: 100}, side{n: 100}) }, insufficient, whyNoData},
 		{"no samples", guardrail("cpu: sample cpu 0.9 increase 5pp"),
 			func(s *script) { s.play(9, side{n: 100}, side{n: 100}) }, insufficient, whyNoData},
+		{"no outcome yet", guardrail("ctr: rate click decrease 2%"),
+			func(s *script) { s.play(9, side{n: 100}, side{n: 100}) }, insufficient, whyWaiting},
+		{"an outcome's window without data", guardrail("ctr: rate click decrease 2%"), func(s *script) {
+			s.play(9, side{n: 100}, side{n: 100})
+			s.outcomes("click", startMs, side{}, side{})
+		}, insufficient, whyNoData},
+		{"few outcomes", guardrail("ctr: rate click decrease 2%"), func(s *script) {
+			s.play(9, side{n: 100}, side{n: 100})
+			s.outcomes("click", startMs, side{n: 100}, side{n: 2})
+		}, insufficient, whyFewEvents},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

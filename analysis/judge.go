@@ -272,7 +272,7 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	leave := p.Overflow
 	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline])
 	for _, g := range s.guards {
-		g.blind = blind
+		g.blind, g.waiting = blind, false
 		j.feed(g, p, feeding{unequal: unequal, cut: cut, leave: leave})
 	}
 	j.calibrate(s, p)
@@ -295,7 +295,7 @@ func (j *Judge) matters(s *stream) bool {
 
 // newGuard makes the tests of one guardrail.
 func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
-	g := &guard{spec: spec, state: schemas.StateInsufficient, why: whyNoData}
+	g := &guard{spec: spec, state: schemas.StateInsufficient, why: whyNoData, waiting: s.Kind == windows.Outcomes}
 	g.cell, g.histCell = cellsOf(j.rollout, spec)
 	contrast := spec.Direction == schemas.Increase || spec.Direction == schemas.Decrease
 	switch quantile := spec.Kind == schemas.QuantileGuardrail; {
