@@ -22,7 +22,9 @@ func (t *turn) judged(v *Verdict) {
 		t.hold(v.Reason, v.Evidence, false)
 	case VerdictContinue:
 		if t.s.Hold != nil && !t.s.Hold.Sticky {
-			t.resume(v.Reason, v.Evidence, engine)
+			reason := v.Reason
+			reason.Sentence = t.s.goesOn() // the verdict's own would tell how the evidence stands, and not what ended
+			t.resume(reason, v.Evidence, engine)
 		}
 	}
 }
@@ -60,9 +62,6 @@ func (t *turn) resume(reason schemas.Reason, evidence schemas.Evidence, actor sc
 	if reason.Code == "" {
 		reason.Code = "hold_ended"
 	}
-	if reason.Sentence == "" {
-		reason.Sentence = fmt.Sprintf("What made the rollout hold (%s) is gone.", t.s.Hold.Code)
-	}
 	held := t.s.Hold.Decision
 	t.s.Hold = nil
 	t.s.Status = StatusRunning
@@ -70,6 +69,19 @@ func (t *turn) resume(reason schemas.Reason, evidence schemas.Evidence, actor sc
 		action: schemas.ActionResume, severity: schemas.Info, routes: t.s.Routes,
 		reason: reason, evidence: evidence, actor: actor, supersedes: held,
 	})
+}
+
+// goesOn says what made the rollout hold, and is over.
+func (s *State) goesOn() string {
+	switch s.Hold.Code {
+	case string(RulingNoData):
+		return "Data is there again; judging goes on."
+	case "canary_missing":
+		return fmt.Sprintf("Canary %s is heard of again; judging goes on.", s.Terms.Canary)
+	case "baseline_missing":
+		return fmt.Sprintf("Baseline %s is heard of again; judging goes on.", s.Terms.Baseline)
+	}
+	return fmt.Sprintf("What made the rollout hold (%s) is gone; judging goes on.", s.Hold.Code)
 }
 
 // promote gives the canary all traffic; a hold that only a person may end comes first.

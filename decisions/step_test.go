@@ -347,3 +347,38 @@ func TestDeterministic(t *testing.T) {
 		}
 	}
 }
+
+// TestResumeSentence: a resume says what ended, not how the evidence stands.
+func TestResumeSentence(t *testing.T) {
+	held := func(code string) Input {
+		in := verdictOf(5, VerdictHold)
+		in.Verdict.Reason.Code = code
+		return in
+	}
+	noData := Input{Kind: InputRuling, EventMs: 5000, WallMs: 5000, Ruling: &Ruling{Kind: RulingNoData}}
+	tests := []struct {
+		name string
+		hold Input
+		end  Input
+		want string
+	}{
+		{"data", noData, verdictOf(6, VerdictContinue), "Data is there again; judging goes on."},
+		{"canary", held("canary_missing"), verdictOf(6, VerdictContinue), "Canary 42 is heard of again; judging goes on."},
+		{"baseline", held("baseline_missing"), verdictOf(6, VerdictContinue), "Baseline 41 is heard of again; judging goes on."},
+		{"another", held("both_arms"), verdictOf(6, VerdictContinue), "What made the rollout hold (both_arms) is gone; judging goes on."},
+		{"a person", gap(5), command(6, CommandResume, false), "A person ended the hold."},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, _ := fold(t, after(running(terms()), test.hold)...)
+			_, effects := Step(s, test.end)
+			if len(effects) != 1 || effects[0].Decision == nil {
+				t.Fatalf("effects %+v", effects)
+			}
+			d := &effects[0].Decision.Decision
+			if d.Action != schemas.ActionResume || d.Reason.Sentence != test.want {
+				t.Errorf("decided %s: %q, want resume: %q", d.Action, d.Reason.Sentence, test.want)
+			}
+		})
+	}
+}
