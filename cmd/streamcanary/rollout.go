@@ -84,15 +84,14 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	if err != nil {
 		return err
 	}
-	revision, err := b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision})
-	if err != nil {
+	if there.revision, err = b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision}); err != nil {
 		return err
 	}
 	warnFarAhead(c, a.From)
 	epoch, err := takenUp(ctx, b, &a)
 	var no refused
 	if errors.As(err, &no) && len(there.head.Applied) > 0 {
-		return putBack(ctx, b, bus.Spec{Rollout: a.rollout.Name, Body: there.head.Applied, Revision: revision}, no, there)
+		return putBack(ctx, b, there, no)
 	}
 	if err != nil {
 		return err
@@ -128,9 +127,9 @@ func unchanged(c *console, a *application, there *place) error {
 
 // putBack lets the file of the running or ended epoch stand again where the service refused the newer one, so that nobody reads values that
 // are in force nowhere.
-func putBack(ctx context.Context, b *bus.Bus, s bus.Spec, no refused, there *place) error {
+func putBack(ctx context.Context, b *bus.Bus, there *place, no refused) error {
 	state := &there.head.State
-	if _, err := b.PutSpec(ctx, s); err != nil {
+	if _, err := b.PutSpec(ctx, bus.Spec{Rollout: no.rollout, Body: there.head.Applied, Revision: there.revision}); err != nil {
 		return errors.Join(no, fmt.Errorf("put the file of epoch %d back: %w", state.Epoch, err))
 	}
 	return fmt.Errorf("%w; epoch %d (%s) stays as it is, and so does its file", no, state.Epoch, state.Status)
