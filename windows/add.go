@@ -2,6 +2,7 @@ package windows
 
 import (
 	"fmt"
+	"slices"
 
 	"streamcanary/schemas"
 )
@@ -64,19 +65,23 @@ func (s *Stage) check(src *source, e *schemas.Event, appendMs int64) error {
 	return nil
 }
 
-// jumps says whether an event is too far ahead of its partition.
+// jumps says whether an event is too far ahead of its partition, or the partition has no time yet: its first event could be one whose clock is
+// wrong, and would drag the watermark with it.
 func (s *Stage) jumps(src *source, e *schemas.Event) bool {
-	highest := src.high[schemas.KindUnknown]
-	return highest != NoTime && e.TimeMs-highest > s.limits.MaxJumpMs
+	highest := slices.Max(src.high[:])
+	return highest == NoTime || e.TimeMs-highest > s.limits.MaxJumpMs
 }
 
 // holdAside keeps an event until enough of those held aside agree with it and outnumber the ordinary ones: then these are taken, in order, as if
 // read now, and the rest is given up. Where MaxHeld are there and still don't agree, all of them are given up. The class and the error are this event's.
 func (s *Stage) holdAside(src *source, e *schemas.Event, offset int64) (Class, error) {
-	low, high, agree := src.agreeing(e.TimeMs, s.limits.MaxJumpMs)
+	high, confirmed := src.confirmed(e.TimeMs, s.limits.MaxJumpMs)
 	switch {
-	case agree >= Confirming && agree > src.ordinary:
-		s.confirm(src, low, high)
+	case confirmed:
+		s.confirm(src, high)
+		if s.jumps(src, e) {
+			break
+		}
 		class := s.take(src, e)
 		s.counts.add(e.Kind, class, 1)
 		return class, nil
@@ -90,18 +95,52 @@ func (s *Stage) holdAside(src *source, e *schemas.Event, offset int64) (Class, e
 	return Pending, nil
 }
 
-// confirm takes the events held aside with times from low to high, and gives up the others.
-func (s *Stage) confirm(src *source, low, high int64) {
+// confirm takes the events held aside with times up to high, and gives up the others.
+func (s *Stage) confirm(src *source, high int64) {
+	s.takeHeld(src, high)
+	s.reject(src)
+}
+
+// takeHeld takes the events held aside with times up to high; the others stay.
+func (s *Stage) takeHeld(src *source, high int64) {
 	held := src.held
 	src.held = nil
 	for i := range held {
-		if e := &held[i].event; e.TimeMs >= low && e.TimeMs <= high {
+		if e := &held[i].event; e.TimeMs <= high {
 			s.counts.move(e.Kind, Pending, s.take(src, e), 1)
 		} else {
 			src.held = append(src.held, held[i])
 		}
 	}
-	s.reject(src)
+}
+
+// endHeld settles, at the end of all logs, what is still held aside: taken is what isn't ahead of what any partition has come to; where none has
+// come to anything, what agrees with a partition's last event. The rest is given up.
+func (s *Stage) endHeld() {
+	for again := true; again; {
+		again = false
+		greatest := NoTime
+		for _, src := range s.sources {
+			greatest = max(greatest, src.high[schemas.KindUnknown])
+		}
+		for _, src := range s.sources {
+			n := len(src.held)
+			if n == 0 {
+				continue
+			}
+			high := greatest + s.limits.MaxJumpMs
+			if greatest == NoTime {
+				high, _ = src.agreeing(src.held[n-1].event.TimeMs, s.limits.MaxJumpMs)
+			}
+			s.takeHeld(src, high)
+			if again = len(src.held) < n; again {
+				break
+			}
+		}
+	}
+	for _, src := range s.sources {
+		s.reject(src)
+	}
 }
 
 // reject gives up the events that were held aside.

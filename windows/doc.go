@@ -23,9 +23,10 @@
 //     later it is Outside, beyond that Unmatched. A prediction is counted once however many outcomes it has.
 //   - The outcomes of a window seal for all partitions together, when no outcome for it can come or wait any more.
 //   - An event that jumps more than MaxJumpMs ahead of its partition is held aside (rule 6 of the design). Confirming of them that agree, in steps of at
-//     most MaxJumpMs, and outnumber the partition's ordinary events since the first was held aside, are taken, and what else is held is Invalid. As
-//     many ordinary ones, if they outnumber the held, make these Invalid; so does reaching MaxHeld. Where the broker's append time is known, an event that
-//     is more than MaxAheadMs ahead of it is refused, and none is held aside.
+//     most MaxJumpMs, or that follow each other in time, and outnumber the partition's ordinary events since the first was held aside, are taken, and
+//     what else is held is Invalid. As many ordinary ones, if they outnumber the held, make these Invalid; so does reaching MaxHeld. A partition's first
+//     events are held aside until Beginning of them agree. What is held at the end of all logs is taken if it isn't ahead of what any partition has come
+//     to. Where the broker's append time is known, an event that is more than MaxAheadMs ahead of it is refused, and none is held aside.
 //   - Where a partition carries several kinds of events, and one of them hasn't come for MaxLagMs, its high follows the partition's highest
 //     time at that distance.
 //   - [Stage.Idle] is the one ruling from outside. [Stage.Finish] ends all logs.

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
 
@@ -20,11 +21,11 @@ func TestForgetsTheOldest(t *testing.T) {
 			for i := range many {
 				ms := offMs + int64(stepMs*i)
 				e := prediction(fmt.Sprint(i), "v1", ms)
-				add(t, s, 0, e, 2*i)
+				addStamped(t, s, 0, e, 2*i, cmp.Or(ms, 1))
 				if class := add(t, s, 0, e, 2*i+1); class != Duplicate {
 					t.Fatalf("a copy of prediction %d is %v", i, class)
 				}
-				add(t, s, 1, prediction(fmt.Sprint(i, "b"), "v2", ms), i)
+				addStamped(t, s, 1, prediction(fmt.Sprint(i, "b"), "v2", ms), i, cmp.Or(ms, 1))
 				add(t, s, 2, click(fmt.Sprint(i), ms+1_000), i)
 				if n := s.Stats().Predictions; n > bound {
 					t.Fatalf("%d predictions are remembered", n)

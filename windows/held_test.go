@@ -48,8 +48,12 @@ func TestHeldAside(t *testing.T) {
 		{"an odd one is given up", [][]step{{{9000 * hour, Pending}}, ahead(10), ordinary(15), ahead(9), confirms},
 			map[Class]int64{Counted: 16, Pending: 20, Invalid: 1}, []int64{1}},
 		{"slow ones agree", [][]step{some(19, 2*hour, hour, Pending), {{21 * hour, Counted}}}, map[Class]int64{Counted: 20, Pending: 1}, nil},
-		{"two clocks don't", [][]step{ahead(19), some(19, 9*hour, 1, Pending)}, map[Class]int64{Pending: 39}, nil},
-		{"at the bound all are given up", [][]step{some(MaxHeld, 2*hour, 2*hour, Pending), {{900 * hour, Invalid}}, ahead(1)},
+		{"two clocks don't", [][]step{some(19, 9*hour, 1, Pending), ahead(19)}, map[Class]int64{Pending: 39}, nil},
+		{"20 that follow each other do, however slowly; the last one waits for more", [][]step{some(20, 2*hour, 3*hour, Pending), {{90 * hour, Pending}}},
+			map[Class]int64{Counted: 20, Pending: 2}, nil},
+		{"one that is ahead of those isn't one of them", [][]step{some(10, 2*hour, 3*hour, Pending), {{9000 * hour, Pending}}, some(10, 40*hour, 3*hour, Pending), {{90 * hour, Pending}}},
+			map[Class]int64{Counted: 20, Pending: 2, Invalid: 1}, []int64{11}},
+		{"at the bound all are given up", [][]step{some(MaxHeld, 1000*hour, -2*hour, Pending), {{900 * hour, Invalid}}, ahead(1)},
 			map[Class]int64{Pending: 2, Invalid: MaxHeld + 1}, upTo(1, MaxHeld)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -84,7 +88,11 @@ func takeHeld(t *testing.T, steps []heldStep) (s *Stage, rejected []int64) {
 	t.Helper()
 	s = simpleStage(t, Limits{}, simplePlan())
 	for i, step := range steps {
-		got, err := s.Add(0, prediction(fmt.Sprint(i), "v1", step.ms), int64(i), 0)
+		stamp := int64(0)
+		if i == 0 {
+			stamp = max(step.ms, 1) // the partition has a time from the first event on
+		}
+		got, err := s.Add(0, prediction(fmt.Sprint(i), "v1", step.ms), int64(i), stamp)
 		if got != step.want || errors.Is(err, ErrAhead) != (got == Invalid) {
 			t.Errorf("event %d at %d: %v, %v, want %v", i, step.ms, got, err, step.want)
 		}

@@ -14,6 +14,7 @@ const (
 	MaxTimeMs  = 1<<46 - 1       // of an event's time, on either side of 1970: more than 2,000 years
 	MaxSpanMs  = 1 << 36         // of a window's width, a lateness or a `within`: more than two years
 	Confirming = 20              // events held aside that confirm each other, if they agree and outnumber the ordinary ones
+	Beginning  = 3               // events that must agree before a partition has a time at all, where nobody stamps it
 	MaxHeld    = 64              // events held aside per partition: at the bound, where no Confirming of them agree, all are Invalid
 	MaxSources = 1<<16 - 1       // source partitions of a stage
 	MaxPlans   = 1<<16 - 2       // plans of a stage

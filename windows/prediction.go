@@ -101,6 +101,7 @@ func (s *Stage) remember(r *rollout, src *source, entry slot) bool {
 	identity, ms := entry.identity(), entry.timeMs()
 	watermark := minus(src.high[schemas.KindPrediction], r.LatenessMs)
 	until := NoTime
+	var mark *slot // one that outcomes aren't joined to: it can serve for this copy, too
 	for f := s.predictions.find(entry.key); ; {
 		e := f.next()
 		if e == nil {
@@ -108,6 +109,9 @@ func (s *Stage) remember(r *rollout, src *source, entry slot) bool {
 		}
 		if e.identity() == identity {
 			until = max(until, r.rememberedTo(e.timeMs()))
+			if !e.joinable() {
+				mark = e
+			}
 		}
 	}
 	copied := until > watermark && until != NoTime
@@ -116,6 +120,10 @@ func (s *Stage) remember(r *rollout, src *source, entry slot) bool {
 	}
 	if copied {
 		entry.what &^= 1 << joinableShift
+	}
+	if mark != nil && !entry.joinable() {
+		mark.when = max(mark.when, entry.when) // however often an id comes, it is remembered once or twice
+		return copied
 	}
 	s.insert(entry)
 	return copied
@@ -131,6 +139,8 @@ func (s *Stage) passOver(src *source, e *schemas.Event) Class {
 		return Other
 	}
 	entry := slot{key: max(xxhash.Sum64(e.ID), 1), when: packWhen(e.TimeMs, otherPlan), what: packWhat(what{source: src.place})}
+	var oldest *slot
+	others := 0
 	for f := s.predictions.find(entry.key); ; {
 		known := f.next()
 		if known == nil {
@@ -139,10 +149,22 @@ func (s *Stage) passOver(src *source, e *schemas.Event) Class {
 		if known.when == entry.when {
 			return Other
 		}
+		if known.plan() == otherPlan {
+			if others++; oldest == nil || known.when < oldest.when {
+				oldest = known
+			}
+		}
+	}
+	if others >= maxOthers {
+		oldest.when, oldest.what = max(oldest.when, entry.when), entry.what
+		return Other
 	}
 	s.predictions.insert(entry)
 	return Other
 }
+
+// maxOthers bounds the times at which one id is remembered as a prediction under no rollout: beyond it, the oldest gives way.
+const maxOthers = 8
 
 // predictionStale says that an entry can be dropped: its copies would not be known by it any more, and no outcome that could still be
 // classed can reach it.

@@ -240,6 +240,9 @@ func (s *Stage) leastActive(kind schemas.Kind) int64 {
 
 // carry moves a source's watermark of a kind by ruling, and notes where in its log that was.
 func (s *Stage) carry(src *source, kind schemas.Kind, to int64) {
+	if len(src.held) > 0 && !s.finished {
+		s.takeHeld(src, to+s.limits.MaxJumpMs)
+	}
 	if to <= src.high[kind] {
 		return
 	}
@@ -261,8 +264,8 @@ func (s *Stage) carry(src *source, kind schemas.Kind, to int64) {
 // What is open beyond stays pending; with seal it is sealed. Events still held aside are invalid. No event may be added afterwards.
 func (s *Stage) Finish(seal bool) {
 	s.finished = true
+	s.endHeld()
 	for _, src := range s.sources {
-		s.reject(src)
 		if src.idle {
 			s.Idle(src.place, false)
 		}

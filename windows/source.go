@@ -110,14 +110,43 @@ func (p *source) hold(e *schemas.Event, offset int64) {
 	p.held = append(p.held, heldEvent{cloneEvent(e), offset})
 }
 
-// agreeing returns how many events agree on an event's time, itself and those held aside, and the span that they make: sorted by time, no
+// confirmed says whether those held aside confirm an event's time, and up to which time. They must outnumber the ordinary ones, and be
+// Confirming; or Beginning to agree where the partition has no time yet.
+func (p *source) confirmed(ms, jump int64) (high int64, yes bool) {
+	need := Confirming
+	if slices.Max(p.high[:]) == NoTime {
+		need = Beginning
+	}
+	high, n := p.agreeing(ms, jump)
+	if n >= need && n > p.ordinary {
+		return high, true
+	}
+	high, n = p.following(ms, jump)
+	return high, n >= Confirming && n > p.ordinary
+}
+
+// following returns how many of the events held aside are followed, in the order of their times (back by a jump at most), by others and at last by
+// this one, and the latest time of them: so a partition with less than one event an hour confirms itself, too. One that is ahead of what follows it is passed over.
+func (p *source) following(ms, jump int64) (high int64, n int) {
+	low := ms
+	high = NoTime
+	for i := len(p.held) - 1; i >= 0; i-- {
+		if at := p.held[i].event.TimeMs; at <= low+jump {
+			low, high, n = min(low, at), max(high, at), n+1
+		}
+	}
+	return high, n
+}
+
+// agreeing returns how many events agree on an event's time, itself and those held aside, and the latest time of them: sorted by time, no
 // two neighbours are more than a jump apart. So neither the rate of the events nor an odd clock among them matters.
-func (p *source) agreeing(ms, jump int64) (low, high int64, n int) {
+func (p *source) agreeing(ms, jump int64) (high int64, n int) {
 	var room [MaxHeld + 1]int64
-	times := append(room[:0], ms)
+	times := room[:0]
 	for i := range p.held {
 		times = append(times, p.held[i].event.TimeMs)
 	}
+	times = append(times, ms)
 	slices.Sort(times)
 	at, _ := slices.BinarySearch(times, ms)
 	first, last := at, at
@@ -127,7 +156,7 @@ func (p *source) agreeing(ms, jump int64) (low, high int64, n int) {
 	for last < len(times)-1 && times[last+1]-times[last] <= jump {
 		last++
 	}
-	return times[first], times[last], last - first + 1
+	return times[last], last - first + 1
 }
 
 // refusal says which event was refused, and why.

@@ -318,7 +318,7 @@ func TestBounds(t *testing.T) {
 // TestPlans: what SetPlan and RemovePlan accept, and what becomes of the events.
 func TestPlans(t *testing.T) {
 	s := simpleStage(t, Limits{})
-	if class := add(t, s, 0, prediction("a", "v1", 50_000), 0); class != Other {
+	if class := addStamped(t, s, 0, prediction("a", "v1", 50_000), 0, 50_000); class != Other {
 		t.Errorf("without a plan: %v, want other", class)
 	}
 	early, late := simplePlan(), simplePlan()
@@ -337,10 +337,10 @@ func TestPlans(t *testing.T) {
 	if err := s.SetPlan(second); err == nil {
 		t.Error("a second rollout of a model is accepted")
 	}
-	if class := add(t, s, 0, prediction("b", "v1", 50_999), 1); class != Other {
+	if class := addStamped(t, s, 0, prediction("b", "v1", 50_999), 1, 50_999); class != Other {
 		t.Errorf("before the first whole window: %v, want other", class)
 	}
-	if class := add(t, s, 0, prediction("c", "v1", 51_000), 2); class != Counted {
+	if class := addStamped(t, s, 0, prediction("c", "v1", 51_000), 2, 51_000); class != Counted {
 		t.Errorf("in the first window: %v, want counted", class)
 	}
 	next := late
@@ -352,7 +352,7 @@ func TestPlans(t *testing.T) {
 	if got := counts.Of(schemas.KindPrediction, Other); got != 3 {
 		t.Errorf("%d are other after the epoch's end, want 3", got)
 	}
-	add(t, s, 0, prediction("d", "v1", 70_000), 3)
+	addStamped(t, s, 0, prediction("d", "v1", 70_000), 3, 70_000)
 	s.Finish(true)
 	for _, p := range s.Sealed() {
 		if p.Key.Epoch != 2 {

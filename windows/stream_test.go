@@ -421,8 +421,14 @@ func clonePart(p *Part) *Part {
 
 func add(t *testing.T, stage *Stage, place int, e *schemas.Event, offset int) Class {
 	t.Helper()
+	return addStamped(t, stage, place, e, offset, 0)
+}
+
+// addStamped adds an event that its broker has stamped with a time: 0, it didn't.
+func addStamped(t *testing.T, stage *Stage, place int, e *schemas.Event, offset int, appendMs int64) Class {
+	t.Helper()
 	c := cloneEvent(e)
-	class, err := stage.Add(place, &c, int64(offset), 0)
+	class, err := stage.Add(place, &c, int64(offset), appendMs)
 	if err != nil {
 		t.Fatal(err)
 	}
