@@ -60,7 +60,7 @@ func explanationOf(ctx context.Context, b *bus.Bus, at *serve.Addresses, name st
 	}
 	head, _, err := b.LoadHead(ctx, name)
 	if errors.Is(err, bus.ErrNotFound) {
-		return &explanation{rollout, fmt.Sprintf("this is %s, applied %s and not judged: %s", newest.File, newest.At, why)}, nil
+		return &explanation{rollout, fmt.Sprintf("this is %s, applied %s, and not judged: %s", newest.File, newest.At, why)}, nil
 	}
 	if err != nil {
 		return nil, err
