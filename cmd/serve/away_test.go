@@ -71,7 +71,7 @@ func (b *fickleBroker) stopInFlight(t *testing.T, send func()) {
 	t.Helper()
 	refused := b.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: JournalTopic, Err: kerr.NotEnoughReplicas, Count: -1})
 	send()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := refused.Wait(ctx, 1); err != nil {
 		t.Fatalf("nothing is appended to the journal: %v", err)
@@ -148,17 +148,4 @@ func (s *stage) away(t *testing.T, b *fickleBroker, meanwhile func()) {
 		meanwhile()
 		b.start(t)
 	}
-}
-
-// TestStopWhileKafkaIsAway stops the service while the broker is away: that takes no longer than it may, is no error, and the next
-// start comes to what an undisturbed run does.
-func TestStopWhileKafkaIsAway(t *testing.T) {
-	t.Parallel()
-	want := undisturbed(t)
-	b := newFickleBroker(t)
-	s := newStage(t, b.cluster.ListenAddrs())
-	stop := serving(t, s, pace{topics: time.Second})
-	s.away(t, b, stop)
-	serving(t, s, pace{})
-	s.comes(t, want)
 }
