@@ -57,7 +57,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	case d != nil && d.application.ID == a.ID:
 		return nil
 	}
-	if err := c.mayJudge(s.Rollout, r); err != nil {
+	if err := c.mayJudge(s.Rollout, &a, r); err != nil {
 		c.refuse(s.Rollout, &a, err)
 		return nil
 	}
@@ -65,22 +65,30 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	return c.apply(ctx, &a, r)
 }
 
-// mayJudge says why a rollout can't be judged here.
-func (c *court) mayJudge(name string, r *schemas.Rollout) error {
+// mayJudge says why a rollout can't be judged here; whatever stage one would refuse is in it.
+func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error {
 	if r.Name != name {
 		return fmt.Errorf("rollout %s stands under the name %s", r.Name, name)
 	}
 	if err := c.config.Fits(r); err != nil {
 		return err
 	}
+	if plan := engine.PlanOf(r, 1, int64(a.From)); plan.Check() != nil {
+		return plan.Check()
+	}
 	if need := 2 * life(r); c.retention >= 0 && c.retention < need {
 		return fmt.Errorf("the window journal %s keeps its records for %s, and this rollout needs %s: raise the topic's retention.ms, or lower the stage's max",
 			JournalTopic, c.retention, need)
 	}
-	if other := c.judging(r.Model, r.Name); other != "" {
-		return fmt.Errorf("model %s has an active rollout, %s: delete that one first", r.Model, other)
+	other := c.judging(r.Model, r.Name)
+	switch {
+	case other == nil:
+		return nil
+	case other.head.State.Status.Ended():
+		return fmt.Errorf("the rollback of model %s by rollout %s is not yet carried out: wait for that, or give up following it with `rollout delete --force`",
+			r.Model, other.rollout.Name)
 	}
-	return nil
+	return fmt.Errorf("model %s has an active rollout, %s: delete that one first", r.Model, other.rollout.Name)
 }
 
 // life is how long a rollout's windows may matter: its stages, and the longest time until an outcome.
@@ -101,14 +109,14 @@ func (c *court) refuse(name string, a *Application, why error) {
 	c.board.refuse(Standing{Rollout: name, Application: a.ID, Refused: why.Error()})
 }
 
-// judging is the active rollout of a model, other than one's own; "" if there is none.
-func (c *court) judging(model, but string) string {
+// judging is the desk of a model's rollout that still needs parts, other than one's own; nil if there is none.
+func (c *court) judging(model, but string) *desk {
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; name != but && d.rollout.Model == model && !d.head.State.Status.Ended() {
-			return name
+		if d := c.desks[name]; name != but && d.rollout.Model == model && !finished(&d.head) {
+			return d
 		}
 	}
-	return ""
+	return nil
 }
 
 // apply journals the start of a rollout's next epoch; it begins when it is read back (applied).
@@ -155,6 +163,10 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	r, err := schemas.ParseRollout(a.File, []byte(a.YAML))
 	if err != nil {
 		return fmt.Errorf("apply rollout %s: %w", e.rollout, err)
+	}
+	if err := c.mayJudge(e.rollout, &a, r); err != nil { // another one of the model stands in the journal before it
+		c.refuse(e.rollout, &a, err)
+		return nil
 	}
 	sequence, revision := uint64(0), uint64(0)
 	last, err := c.bus.LastDecision(ctx, r.Model)

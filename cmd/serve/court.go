@@ -145,10 +145,10 @@ func (c *court) newDesk(a Application, r *schemas.Rollout, epoch int64) *desk {
 	}
 }
 
-// finished reports whether an epoch needs no more parts.
+// finished reports whether an epoch needs no more parts: a rollback is followed until it is carried out, or its rollout is deleted by force.
 func finished(h *decisions.Head) bool {
 	s := &h.State
-	return s.Status.Ended() && (s.Saga == nil || s.Saga.Done())
+	return s.Status == decisions.StatusDeleted || s.Status.Ended() && (s.Saga == nil || s.Saga.Done())
 }
 
 // checkLog refuses to go on with a decision log that lost decisions, and finishes what was under way when the process ended.

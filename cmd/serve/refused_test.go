@@ -1,0 +1,83 @@
+package serve
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// refusals waits until the service has refused so many rollouts, and returns why, by rollout.
+func (s *stage) refusals(t *testing.T, n int) map[string]string {
+	t.Helper()
+	refused := map[string]string{}
+	s.until(t, fmt.Sprintf("%d rollouts are refused", n), func() bool {
+		var all []Standing
+		status, text, err := s.get("/v1/rollouts")
+		if err != nil || status != http.StatusOK || json.Unmarshal([]byte(text), &all) != nil {
+			return false
+		}
+		clear(refused)
+		for _, x := range all {
+			if x.Refused != "" {
+				refused[x.Rollout] = x.Refused
+			}
+		}
+		return len(refused) == n
+	})
+	return refused
+}
+
+// named is the story's rollout under another name.
+func named(name string) string { return strings.Replace(storyRollout, "name: story", "name: "+name, 1) }
+
+// TestRefusedTogether has two rollouts of one model there when the service starts: one is judged, the other one refused.
+func TestRefusedTogether(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	s.router(t)
+	from := schemas.Time(parsed(t, storyScenario).StartMs)
+	s.apply(t, "one", named("one"), Application{ID: "one-1", From: from})
+	s.apply(t, "two", named("two"), Application{ID: "two-1", From: from})
+	serving(t, s, pace{})
+	for name, why := range s.refusals(t, 1) {
+		other := map[string]string{"one": "two", "two": "one"}[name]
+		if want := fmt.Sprintf("model ranker has an active rollout, %s: delete that one first", other); why != want {
+			t.Errorf("rollout %s is refused: %s, want %s", name, why, want)
+		}
+		s.status(t, other, 1, decisions.StatusRunning)
+	}
+}
+
+// TestRefusedAfterRollback applies another rollout of the model while the canary's rollback is not yet carried out, and one that no stage
+// could count: both are refused, and the service goes on. When the first rollout is deleted by force, the other one is judged.
+func TestRefusedAfterRollback(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	serving(t, s, pace{})
+	before := undisturbed(t)
+	s.tell(t)
+	s.comes(t, before)
+	from := schemas.Time(parsed(t, storyScenario).StartMs)
+	s.apply(t, "next", named("next"), Application{ID: "next-1", From: from})
+	wide := strings.Replace(named("wide"), "model: ranker", "model: other\n  window: 100ms\n  lateness: 1d", 1)
+	s.apply(t, "wide", wide, Application{ID: "wide-1", From: from})
+	got, want := s.refusals(t, 2), map[string]string{
+		"next": "the rollback of model ranker by rollout story is not yet carried out: wait for that, or give up following it with `rollout delete --force`",
+		"wide": `plan of rollout "wide": lateness of 86400000 ms is more than 65536 windows of 100 ms`,
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("refused are %v, want %v", got, want)
+	}
+	if after, err := s.look(t, "story"); err != nil || fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("the first rollout came to %v (%v), before to %v", after, err, before)
+	}
+	s.apply(t, "story", storyRollout, Application{ID: "story-2", From: from, Delete: true, Force: true})
+	s.status(t, "story", 1, decisions.StatusDeleted)
+	s.apply(t, "next", named("next"), Application{ID: "next-2", From: from})
+	s.status(t, "next", 2, decisions.StatusRolledBack)
+}
