@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"streamcanary/ingest/kafka"
 )
 
 // A fickleBroker is a Kafka that is stopped and started again, on the same port and with its data, as cmd/embed runs it.
@@ -147,5 +149,16 @@ func (s *stage) away(t *testing.T, b *fickleBroker, meanwhile func()) {
 		b.stopInFlight(t, send)
 		meanwhile()
 		b.start(t)
+	}
+}
+
+// TestNothingBehindAFailure: after an append failed nothing is appended, so that no window stands in the journal behind one that is missing.
+func TestNothingBehindAFailure(t *testing.T) {
+	failure := fmt.Errorf("%w: the broker is away", errUnstored)
+	c := &counter{failed: make(chan error, 1)} // it has no journal: an append would panic
+	c.failed <- failure
+	c.append(kafka.Entry{Value: []byte("behind")})
+	if err := c.settled(); err != failure {
+		t.Errorf("settled says %v, want %v", err, failure)
 	}
 }
