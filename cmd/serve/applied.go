@@ -55,6 +55,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	case a.Delete:
 		return c.deletion(ctx, &a, d)
 	case d != nil && d.application.ID == a.ID:
+		c.board.accept(s.Rollout) // a file that was refused in between is gone
 		return nil
 	}
 	if err := c.mayJudge(s.Rollout, &a, r); err != nil {

@@ -130,8 +130,11 @@ func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64)
 	d.resume(head, revision)
 	c.desks[s.Rollout] = d
 	c.models.Store(r.Model, owner{r.Name, head.State.Epoch})
-	if at := offsetOf(head.From, d.partition); !finished(&head) && at < offsets[d.partition] {
-		offsets[d.partition] = at
+	if d.answering() {
+		d.next = offsetOf(head.Offsets, d.partition)
+	}
+	if (!finished(&head) || d.answering()) && d.next < offsets[d.partition] {
+		offsets[d.partition] = d.next
 	}
 	return nil
 }

@@ -41,6 +41,10 @@ func (d *desk) resume(head decisions.Head, revision uint64) {
 	d.follow()
 }
 
+// answering reports whether nothing of a finished epoch is left but answers that somebody waits for. It needs no statistics, and is read on from
+// where its head was stored.
+func (d *desk) answering() bool { return finished(&d.head) && len(d.head.State.Deadlines()) > 0 }
+
 // open reports whether parts and inputs still change something.
 func (d *desk) open() bool { return d.lost == nil && d.head.State.Epoch > 0 }
 
@@ -138,7 +142,7 @@ func (d *desk) input(in decisions.Input) ([]decisions.Effect, error) {
 		return nil, err
 	}
 	d.head = head
-	d.dirty = d.dirty || len(effects) > 0 || head.State.Status != was
+	d.dirty = d.dirty || len(effects) > 0 || head.State.Status != was || in.Kind == decisions.InputAck
 	for _, e := range effects {
 		if e.Decision != nil {
 			d.fold.Decided(&e.Decision.Decision)

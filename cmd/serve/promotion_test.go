@@ -1,0 +1,37 @@
+package serve
+
+import (
+	"strings"
+	"testing"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// promote tells the story to a service for whose rollout the first twenty seconds are enough, and waits until the record says that the
+// router has carried the promotion out.
+func (s *stage) promote(t *testing.T) {
+	t.Helper()
+	scenario := parsed(t, storyScenario)
+	s.router(t)
+	text := strings.Replace(storyRollout, "increase: 0.5pp", "increase: 10pp", 1) + "  stages: [{bake: 20s, pass: [errors], max: 1h}]\n"
+	s.apply(t, "story", text, Application{ID: "story-1", From: schemas.Time(scenario.StartMs)})
+	s.status(t, "story", 1, decisions.StatusRunning)
+	events := s.events(t, scenario)
+	for part := range storyParts {
+		s.send(t, events, part)
+	}
+	s.status(t, "story", 1, decisions.StatusPromoted)
+	s.until(t, "the promotion is answered", func() bool {
+		head, _, err := s.bus.LoadHead(t.Context(), "story")
+		return err == nil && head.State.Wait == nil && len(head.State.Deadlines()) == 0
+	})
+}
+
+// TestPromotionAnswered: the answer to a promotion is in the rollout's record, though nothing else of the rollout is left to do.
+func TestPromotionAnswered(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	serving(t, s, pace{})
+	s.promote(t)
+}
