@@ -110,7 +110,7 @@ func (g *guard) judge(nowMs, patienceMs int64, passAt float64) {
 	case schemas.StateInsufficient:
 		g.why, g.suspectSince = g.whyInsufficient(), 0
 	case schemas.StateSuspect:
-		if g.suspectSince == 0 {
+		if g.suspectSince == 0 || g.canary.gapMs >= patienceMs { // a stretch without data as long as patience is a break
 			g.suspectSince = nowMs
 		}
 		if nowMs-g.suspectSince >= patienceMs {

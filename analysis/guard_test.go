@@ -205,6 +205,22 @@ func TestPatienceBroken(t *testing.T) {
 	}
 }
 
+// TestPatienceAcrossSilence: a day without data is no day of suspicion.
+func TestPatienceAcrossSilence(t *testing.T) {
+	s := suspected(t, 30*time.Second, errors05)
+	s.atMs += 24 * 3_600_000
+	slightly(s)
+	if s.wantState("errors", suspect); s.verdict.Action == VerdictRollback {
+		t.Fatalf("rolled back by a silence: %s", s.verdict.Sentence)
+	}
+	for i := 0; s.state("errors") == suspect; i++ {
+		if slightly(s); i > 40 {
+			t.Fatal("patience never ends after a silence")
+		}
+	}
+	s.want(VerdictRollback, codePatience)
+}
+
 func TestPatienceNever(t *testing.T) {
 	s := suspected(t, schemas.Never, errors05)
 	for range 100 {

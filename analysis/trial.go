@@ -59,6 +59,7 @@ type trial struct {
 
 	tested          int64 // blocks
 	firstMs, lastMs int64 // start of the first, end of the last tested block
+	gapMs           int64 // from the end of the block before to the start of the last tested one
 }
 
 // shape says which e-processes a trial has.
@@ -125,8 +126,9 @@ func (t *trial) cut(c clock) {
 	t.account.keep(b, closing{weight: weight, phi: t.phiNow, onset: &t.onset, fresh: t.fresh, hot: hot})
 	t.fresh = false
 	if t.tested == 0 {
-		t.firstMs = b.fromMs
+		t.firstMs, t.lastMs = b.fromMs, b.fromMs
 	}
+	t.gapMs = b.fromMs - t.lastMs
 	t.tested++
 	t.lastMs = b.toMs
 	b.clear()
