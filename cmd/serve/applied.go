@@ -169,14 +169,15 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 		c.refuse(e.rollout, &a, err)
 		return nil
 	}
-	sequence, revision := uint64(0), uint64(0)
+	sequence := uint64(0)
 	last, err := c.bus.LastDecision(ctx, r.Model)
 	if err == nil {
 		sequence = last.Sequence
 	} else if !errors.Is(err, bus.ErrNotFound) {
 		return err
 	}
-	if _, revision, err = c.bus.LoadHead(ctx, r.Name); err != nil && !errors.Is(err, bus.ErrNotFound) {
+	_, revision, err := c.bus.LoadHead(ctx, r.Name)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return err
 	}
 	d := c.newDesk(a, r, e.epoch)

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -158,7 +159,7 @@ func TestNothingBehindAFailure(t *testing.T) {
 	c := &counter{failed: make(chan error, 1)} // it has no journal: an append would panic
 	c.failed <- failure
 	c.append(kafka.Entry{Value: []byte("behind")})
-	if err := c.settled(); err != failure {
+	if err := c.settled(); !errors.Is(err, failure) {
 		t.Errorf("settled says %v, want %v", err, failure)
 	}
 }

@@ -203,7 +203,7 @@ func (c *counter) retry(ctx context.Context, failure error) error {
 	c.log.Error().Err(failure).Msg("reading events again from the last recovery point")
 	c.flight.Wait()
 	for len(c.failed) > 0 {
-		<-c.failed
+		_ = <-c.failed
 	}
 	if err := c.letters.Flush(ctx); err != nil && ctx.Err() == nil {
 		c.log.Warn().Err(err).Msg("dead letters are written again")
