@@ -23,8 +23,8 @@ func (j *Judge) sentence(action VerdictAction, code string, g *guard) string {
 		return fmt.Sprintf("%s keeps every margin that it was held to against %s (%s), after %s of traffic.",
 			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.names(schemas.StatePassed), durationText(j.nowMs-j.clock.startMs))
 	case code == codeInconclusive:
-		return fmt.Sprintf("The stage's %s are over and %s is neither proven worse than %s nor proven within the margins of %s: a person must decide.",
-			durationText(j.stage().Max.Milliseconds()), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames())
+		return fmt.Sprintf("The stage's %s were over on %s, and by then %s was neither proven worse than %s nor proven within the margins of %s: a person must decide.",
+			durationText(j.stage().Max.Milliseconds()), timeText(j.clock.startMs+j.stage().Max.Milliseconds(), 0), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames())
 	case action == VerdictContinue:
 		return fmt.Sprintf("Nothing is proven yet of %s against %s.", j.arm(windows.Canary), j.arm(windows.Baseline))
 	}

@@ -49,7 +49,7 @@ func TestSentences(t *testing.T) {
 		{"passed", "errors: rate error increase 0.5pp", nil, func(s *script) { s.play(90, side{n: 900}, side{n: 100}) },
 			"Canary 42 keeps every margin that it was held to against baseline 41 (errors), after 1m of traffic."},
 		{"inconclusive", "errors: rate error increase 0.5pp", nil, func(s *script) { s.play(2, healthy, well); s.pause(time.Hour); s.play(1, healthy, well) },
-			"The stage's 1h are over and canary 42 is neither proven worse than baseline 41 nor proven within the margins of errors: a person must decide."},
+			"The stage's 1h were over on 9 Oct 10:00:00, and by then canary 42 was neither proven worse than baseline 41 nor proven within the margins of errors: a person must decide."},
 		{"another day", "errors: rate error increase 0.5pp", func(r *schemas.Rollout) { r.Stages[0].Max = 48 * time.Hour },
 			func(s *script) {
 				s.play(1, healthy, well)
