@@ -304,6 +304,9 @@ func (s *Stage) Counts() Counts {
 	return c
 }
 
+// Limits returns the stage's bounds, defaults filled in.
+func (s *Stage) Limits() Limits { return s.limits }
+
 // Stats returns what the stage holds by now.
 func (s *Stage) Stats() StageStats {
 	t := s.stats

@@ -9,6 +9,7 @@ import (
 	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
 	"streamcanary/schemas"
+	"streamcanary/windows"
 )
 
 // A Standing is where one rollout stands: what people and the health endpoints see.
@@ -27,6 +28,8 @@ type Standing struct {
 	Application string `json:"application,omitempty"`
 	engine.Report
 	Why *schemas.Reason `json:"why,omitempty"` // of the last decision but the start
+
+	merger windows.MergerStats // for the metrics
 }
 
 // board has the newest standing of every rollout, for other goroutines to read.
@@ -107,7 +110,7 @@ func (c *court) show() {
 		s := Standing{
 			Rollout: name, Model: d.rollout.Model, Baseline: d.rollout.Baseline, Canary: d.rollout.Canary,
 			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes,
-			Report: d.shown.report, Why: d.head.State.Why,
+			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(),
 		}
 		if d.lost != nil {
 			s.Lost = d.lost.Error()

@@ -200,6 +200,7 @@ func pump(ctx context.Context, src *kafka.Source, batches chan<- *ingest.Batch, 
 // among the dead letters, twice; of the journal's records the first counts.
 func (c *counter) retry(ctx context.Context, failure error) error {
 	c.seen.counting.is(failure)
+	c.seen.recounts.Inc()
 	c.log.Error().Err(failure).Msg("reading events again from the last recovery point")
 	c.flight.Wait()
 	for len(c.failed) > 0 {
@@ -352,6 +353,7 @@ func (c *counter) sealed() error {
 		c.crash.pass(AfterPartAppend)
 	}
 	c.seen.counted(c.stage.Counts())
+	c.seen.stage(c.stage.Stats(), c.stage.Limits())
 	return nil
 }
 

@@ -24,6 +24,12 @@ type metrics struct {
 	estimate  *prometheus.GaugeVec
 	bound     *prometheus.GaugeVec
 	reached   *prometheus.GaugeVec
+	joining   *prometheus.GaugeVec
+	room      *prometheus.GaugeVec
+	lost      *prometheus.GaugeVec
+	waiting   *prometheus.GaugeVec
+	forced    *prometheus.GaugeVec
+	recounts  prometheus.Counter
 }
 
 func newMetrics(program string) *metrics {
@@ -44,10 +50,19 @@ func newMetrics(program string) *metrics {
 		estimate:  gauge("guardrail_estimate", "Canary against baseline: a difference of shares, a ratio, or milliseconds.", "rollout", "guardrail", "unit"),
 		bound:     gauge("guardrail_bound", "Bounds of the estimate, valid at all times.", "rollout", "guardrail", "side"),
 		reached:   gauge("event_time_seconds", "Event time up to which windows are judged.", "rollout"),
+		joining:   gauge("join_remembered", "What is remembered to join outcomes to predictions, and to know copies.", "what"),
+		room:      gauge("join_limit", "How much of it there is room for: beyond, the oldest is forgotten.", "what"),
+		lost:      gauge("join_lost", "What there was no room for, since the topics were opened.", "what"),
+		waiting:   gauge("windows_waiting", "Sealed windows that wait for other partitions or streams.", "rollout"),
+		forced:    gauge("windows_forced", "Windows judged out of their order because too many waited.", "rollout"),
+		recounts: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "streamcanary", Name: "recounts_total", Help: "Times that events were read again because something could not be stored.",
+		}),
 	}
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
 	m.registry.MustRegister(m.events, m.decisions, m.acks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
+		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -80,6 +95,19 @@ func (m *metrics) counted(c windows.Counts) {
 	}
 }
 
+// stage tells what stage one remembers, of how much it has room for.
+func (m *metrics) stage(s windows.StageStats, limits windows.Limits) {
+	for what, n := range map[string][2]int{
+		"predictions": {s.Predictions, limits.PendingPredictions}, "outcome_ids": {s.Outcomes, limits.PendingOutcomes}, "waiting_outcomes": {s.Waiting, limits.PendingOutcomes},
+	} {
+		m.joining.WithLabelValues(what).Set(float64(n[0]))
+		m.room.WithLabelValues(what).Set(float64(n[1]))
+	}
+	for what, n := range map[string]int64{"predictions": s.LostPredictions, "outcome_ids": s.ForgottenOutcomes, "waiting_outcomes": s.LostOutcomes} {
+		m.lost.WithLabelValues(what).Set(float64(n))
+	}
+}
+
 func (m *metrics) decided(d *schemas.Decision) {
 	m.decisions.WithLabelValues(d.Model, d.Rollout, string(d.Action)).Inc()
 }
@@ -88,13 +116,15 @@ func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status
 
 // standing replaces what is known of the rollouts.
 func (m *metrics) standing(all []Standing) {
-	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached} {
+	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, m.waiting, m.forced} {
 		v.Reset()
 	}
 	for i := range all {
 		s := &all[i]
 		m.status.WithLabelValues(s.Model, s.Rollout, string(s.Status)).Set(1)
 		m.reached.WithLabelValues(s.Rollout).Set(float64(s.Reached) / 1000)
+		m.waiting.WithLabelValues(s.Rollout).Set(float64(s.merger.Buffered))
+		m.forced.WithLabelValues(s.Rollout).Set(float64(s.merger.Forced))
 		for j := range s.Guardrails {
 			m.guardrail(s.Rollout, &s.Guardrails[j])
 		}

@@ -2,7 +2,9 @@ package serve
 
 import (
 	"context"
+	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -100,6 +102,26 @@ func TestServe(t *testing.T) {
 	s.tell(t)
 	s.comes(t, first)
 	s.deadLetters(t)
+	s.measured(t)
+}
+
+// measured wants the story in the metrics: what is counted, remembered, judged and decided, and that no bound cost anything.
+func (s *stage) measured(t *testing.T) {
+	t.Helper()
+	status, text, err := s.get("/metrics")
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("metrics: %d, %v", status, err)
+	}
+	for _, want := range []string{
+		`streamcanary_events{class="counted",kind="prediction"} [1-9]`, `streamcanary_events{class="invalid",kind="prediction"} [1-9]`,
+		`streamcanary_join_remembered{what="predictions"} [1-9]`, `streamcanary_join_limit{what="predictions"} 2e\+07`, `streamcanary_join_lost{what="predictions"} 0`,
+		`streamcanary_windows_waiting{rollout="story"} \d`, `streamcanary_windows_forced{rollout="story"} 0`, `streamcanary_recounts_total 0`,
+		`streamcanary_decisions_total{action="rollback",model="ranker",rollout="story"} 1`, `streamcanary_guardrail_log_evidence{guardrail="errors",rollout="story"} [1-9]`,
+	} {
+		if !regexp.MustCompile("(?m)^" + want).MatchString(text) {
+			t.Errorf("no line is %s in\n%s", want, text)
+		}
+	}
 }
 
 // deadLetters wants the scenario's broken events on the dead-letter topic, whole, with the reason beside them.
