@@ -303,7 +303,7 @@ func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 		if !spec.Margin.Relative && spec.Margin.Value > 0 {
 			panic(fmt.Sprintf("analysis: guardrail %s: a contrast of quantiles with the absolute margin %v", spec.Name, spec.Margin.Value))
 		}
-		g.canary = newTrial(newQuantileContrast(spec), newQuantileAccount(spec.Quantile, !j.options.NoIntervals), contrastShape(spec, len(stats.FailOdds)))
+		g.canary = newTrial(newQuantileContrast(spec), newQuantileAccount(spec, !j.options.NoIntervals), contrastShape(spec, len(stats.FailOdds)))
 	case contrast:
 		grid := gridOf(spec)
 		g.canary = newTrial(newRateContrast(spec, grid), newRateAccount(!j.options.NoIntervals), contrastShape(spec, len(grid)))

@@ -62,10 +62,14 @@ type quantileAccount struct {
 	ratio   *stats.QuantileRatio // nil: no intervals
 }
 
-func newQuantileAccount(q float64, intervals bool) *quantileAccount {
-	a := &quantileAccount{q: q}
+func newQuantileAccount(g *schemas.Guardrail, intervals bool) *quantileAccount {
+	a := &quantileAccount{q: g.Quantile}
 	if intervals {
-		a.ratio = stats.NewQuantileRatio(tailPPM(q))
+		margin := g.Margin.Value
+		if g.Direction == schemas.Decrease {
+			margin = -margin
+		}
+		a.ratio = stats.NewQuantileRatio(tailPPM(g.Quantile), stats.FailShift(margin), stats.PassShift(margin))
 	}
 	return a
 }

@@ -26,8 +26,15 @@ const (
 type QuantileRatio struct {
 	ppm        int64
 	fail, pass [ratioShifts]startedOdds
+	more       []ownShift
 	cash       float64
 	score      scores // per shift, summed: the canary's count in the pooled tail less its expectation
+}
+
+// ownShift is a shift beside the grid.
+type ownShift struct {
+	by         int
+	fail, pass startedOdds
 }
 
 type scores [ratioShifts]float64
@@ -54,18 +61,27 @@ func onPool(odds []float64, pool urn) wager {
 	return w
 }
 
-// NewQuantileRatio returns the sequence, before any block, for the tail of ppm parts per million (10,000: p99).
-func NewQuantileRatio(ppm int64) *QuantileRatio {
+// NewQuantileRatio returns the sequence, before any block, for the tail of ppm parts per million (10,000: p99). More shifts than the grid's, such as
+// a margin's, can be bounds, too: a bound then lies on the margin's own side of it.
+func NewQuantileRatio(ppm int64, more ...int) *QuantileRatio {
 	if ppm <= 0 || ppm >= 1_000_000 {
 		panic(fmt.Sprintf("stats: quantile ratio for a tail of %d ppm", ppm))
 	}
 	q := &QuantileRatio{ppm: ppm, cash: 1}
 	for i := range ratioShifts {
-		for j := range ratioOdds {
-			q.fail[i].log[j], q.pass[i].log[j] = math.Inf(-1), math.Inf(-1)
-		}
+		q.fail[i], q.pass[i] = newStartedOdds(), newStartedOdds()
+	}
+	for _, by := range more {
+		q.more = append(q.more, ownShift{by, newStartedOdds(), newStartedOdds()})
 	}
 	return q
+}
+
+func newStartedOdds() (s startedOdds) {
+	for j := range s.log {
+		s.log[j] = math.Inf(-1)
+	}
+	return s
 }
 
 // Add takes one block; weight of each test's stake starts with it (see Mixture). It reports false, and takes nothing, when an arm is
@@ -88,6 +104,11 @@ func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64) b
 		q.fail[i].step(at, &fail, start)
 		q.pass[i].step(at, &pass, start)
 		q.score[i] += at.score() - expected
+	}
+	for i := range q.more {
+		at := cutAt(canary, baseline, q.more[i].by, tail)
+		q.more[i].fail.step(at, &fail, start)
+		q.more[i].pass.step(at, &pass, start)
 	}
 	return true
 }
@@ -116,6 +137,15 @@ func (q *QuantileRatio) Interval(alpha float64) (lower, upper float64) {
 			lower = ratio
 		}
 		if q.pass[i].logMax >= target {
+			upper = min(upper, ratio)
+		}
+	}
+	for i := range q.more {
+		ratio := shiftRatio(float64(q.more[i].by))
+		if q.more[i].fail.logMax >= target {
+			lower = max(lower, ratio)
+		}
+		if q.more[i].pass.logMax >= target {
 			upper = min(upper, ratio)
 		}
 	}

@@ -395,3 +395,36 @@ func TestQuantileRatioEstimates(t *testing.T) {
 		t.Errorf("beyond the range: %v and %v, want 4 and 0.5", slow.Estimate(), fast.Estimate())
 	}
 }
+
+// TestQuantileRatioOnTheMargin: a margin's own shift bounds the factor on its side, where the grid's steps would leave the margin within the interval.
+func TestQuantileRatioOnTheMargin(t *testing.T) {
+	r := rand.New(rand.NewPCG(29, 1))
+	margin := FailShift(0.2)
+	for _, c := range []struct {
+		name   string
+		factor float64
+		blocks int
+		beyond func(lower, upper float64) bool // the margin, which the grid's bounds don't say
+	}{
+		{"slower", 1.26, 400, func(lower, _ float64) bool { return lower > 1.2 }},
+		{"as fast", 1.15, 400, func(_, upper float64) bool { return upper < 1.21 }},
+	} {
+		grid, own := NewQuantileRatio(100_000), NewQuantileRatio(100_000, margin, PassShift(0.2))
+		gained := false
+		for step := range int64(c.blocks) {
+			canary, baseline := lognormal(r, 100, c.factor, 0.4), lognormal(r, 300, 1, 0.4)
+			weight := StartWeight(step, 1000)
+			grid.Add(canary, baseline, weight)
+			own.Add(canary, baseline, weight)
+			lower, upper := grid.Interval(0.05)
+			lowerOwn, upperOwn := own.Interval(0.05)
+			if lowerOwn < lower || upperOwn > upper {
+				t.Fatalf("%s: %v to %v, without the margin's shift %v to %v", c.name, lowerOwn, upperOwn, lower, upper)
+			}
+			gained = gained || c.beyond(lowerOwn, upperOwn) && !c.beyond(lower, upper)
+		}
+		if !gained {
+			t.Errorf("%s: the margin's shift never made a difference", c.name)
+		}
+	}
+}
