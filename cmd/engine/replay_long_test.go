@@ -21,7 +21,7 @@ baseline version v1
 canary   version v2
 for      5h
 seed     3
-rate     4/s
+rate     2/s
 split    50%
 latency  lognormal 40ms sigma 0.5
 errors   0.5%
