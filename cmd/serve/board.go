@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
@@ -77,35 +76,41 @@ func (b *board) Everything() []Standing {
 	return slices.Concat(b.all, b.refused)
 }
 
-// boardShare bounds what the board costs: computing the intervals of all rollouts takes one part in boardShare of the time.
-const boardShare = 20
+// boardMost is how many reports are computed at a time, besides those of rollouts about which something was decided: intervals cost more than tests.
+const boardMost = 10
 
 // A shown report is what the board has of a desk, and of when it is.
 type shown struct {
 	report engine.Report
-	at     time.Time
+	epoch  int64
 	seq    int64
 	status decisions.Status
 }
 
-// refresh computes the report anew, if it is older than that or a decision was made since; it says whether it did.
-func (d *desk) refresh(now time.Time, older time.Duration) bool {
+// isOld reports whether something was decided since the report.
+func (d *desk) isOld() bool {
 	state, s := &d.head.State, &d.shown
-	if s.seq == state.Seq && s.status == state.Status && !s.at.IsZero() && now.Sub(s.at) < older {
-		return false
-	}
-	*s = shown{d.fold.Report(), now, state.Seq, state.Status}
-	return true
+	return s.epoch != state.Epoch || s.seq != state.Seq || s.status != state.Status || s.report.Verdict == ""
 }
 
-// show brings the board up to date: of many rollouts, not every report each time.
+// refresh computes the report anew.
+func (d *desk) refresh() {
+	state := &d.head.State
+	d.shown = shown{d.fold.Report(), state.Epoch, state.Seq, state.Status}
+}
+
+// show brings the board up to date: of many rollouts some reports at a time, by turns.
 func (c *court) show() {
 	all := []Standing{}
-	now, fresh := time.Now(), 0
-	for _, name := range sortedDesks(c.desks) {
+	names := sortedDesks(c.desks)
+	for i := range min(boardMost, len(names)) {
+		c.desks[names[(c.turn+i)%len(names)]].refresh()
+	}
+	c.turn += boardMost
+	for _, name := range names {
 		d := c.desks[name]
-		if d.refresh(now, c.reportEvery) {
-			fresh++
+		if d.isOld() {
+			d.refresh()
 		}
 		s := Standing{
 			Rollout: name, Model: d.rollout.Model, Baseline: d.rollout.Baseline, Canary: d.rollout.Canary,
@@ -116,9 +121,6 @@ func (c *court) show() {
 			s.Lost = d.lost.Error()
 		}
 		all = append(all, s)
-	}
-	if fresh > 0 {
-		c.reportEvery = boardShare * time.Since(now) / time.Duration(fresh) * time.Duration(len(all))
 	}
 	c.board.mu.Lock()
 	c.board.all = all

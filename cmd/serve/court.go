@@ -43,7 +43,7 @@ type court struct {
 	models  sync.Map               // model -> owner: whose acks they are
 	unread  *kafka.Grown           // a topic with partitions that nobody reads; nil: there is none
 
-	reportEvery time.Duration // how old a report on the board becomes while nothing is decided
+	turn int // of the rollouts' reports on the board
 }
 
 // owner is the rollout and epoch that a model is judged for now.
