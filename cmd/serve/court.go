@@ -42,6 +42,7 @@ type court struct {
 	untaken []bus.Spec             // what could not be journaled when it came
 	models  sync.Map               // model -> owner: whose acks they are
 	unread  *kafka.Grown           // a topic with partitions that nobody reads; nil: there is none
+	opened  chan struct{}          // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
 
 	turn int // of the rollouts' reports on the board
 }
@@ -75,6 +76,7 @@ func (c *court) run(ctx context.Context, ready func()) error {
 			return err
 		}
 	}
+	close(c.opened)
 	if err := c.checkLog(ctx); err != nil {
 		return err
 	}
@@ -446,7 +448,7 @@ func (c *court) journalInput(ctx context.Context, model string, of owner, in dec
 	return nil
 }
 
-// ack journals a subscriber's answer. It is called from the intake's goroutine.
+// ack journals a subscriber's answer. It is called from the intake's goroutine, once the court is opened.
 func (c *court) ack(ctx context.Context, m bus.AckMessage) error {
 	of, judged := c.models.Load(m.Model)
 	if !judged {

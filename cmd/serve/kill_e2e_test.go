@@ -79,6 +79,9 @@ func (p *process) start(t *testing.T, s *stage, crashAt string) {
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("the process took %s to stop", took)
 		}
+		if t.Failed() {
+			t.Logf("what the process said:\n%s", p.log.String())
+		}
 	})
 }
 

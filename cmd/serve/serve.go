@@ -245,6 +245,11 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 		})
 	})
 	g.start("acks", func(ctx context.Context) error {
+		select {
+		case <-judging.opened:
+		case <-ctx.Done():
+			return nil
+		}
 		return s.bus.Acks(ctx, func(m bus.AckMessage) error { return judging.ack(ctx, m) }, func(err error) {
 			s.Log.Warn().Err(err).Msg("passing over an ack that can't be read")
 		})
@@ -274,7 +279,7 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 	judging := &court{
 		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
 		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), decided: s.Decided,
-		program: s.Program, instance: instance(), retention: retention, desks: map[string]*desk{}, pending: map[string]Application{},
+		program: s.Program, instance: instance(), retention: retention, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
 	}
 	return watching, counting, judging
 }
