@@ -81,6 +81,7 @@ func undisturbed(t *testing.T) outcome {
 		serving(t, s, pace{})
 		plainStory.outcome = s.play(t)
 		plainStory.outcome.check(t)
+		plainStory.parts = s.journaled(t)
 		s.deadLetters(t)
 	})
 	if len(plainStory.outcome.Decisions) == 0 {
@@ -92,6 +93,7 @@ func undisturbed(t *testing.T) outcome {
 var plainStory struct {
 	once    sync.Once
 	outcome outcome
+	parts   []string
 }
 
 // TestServe tells the story to a service in this process, twice: both must come to the same.

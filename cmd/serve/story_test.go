@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -24,6 +26,7 @@ import (
 	"streamcanary/ingest/kafka"
 	"streamcanary/loadgen"
 	"streamcanary/schemas"
+	"streamcanary/windows"
 )
 
 // The story that every end-to-end test tells: a rollout is applied, a router prepares, events with late ones and duplicates come, the
@@ -65,11 +68,11 @@ spec:
 `
 
 // storyTopics are the event topics of one run.
-type storyTopics struct{ predictions, outcomes, samples string }
+type storyTopics struct{ run, predictions, outcomes, samples string }
 
 func newStoryTopics() storyTopics {
 	run := fmt.Sprint(time.Now().UnixNano())
-	return storyTopics{"predictions-" + run, "outcomes-" + run, "samples-" + run}
+	return storyTopics{run, "predictions-" + run, "outcomes-" + run, "samples-" + run}
 }
 
 // config writes a configuration file; idle partitions are never ruled on, so that nothing depends on wall time.
@@ -92,15 +95,17 @@ http: {listen: "%s"}
 	return path
 }
 
-// freeAddress is a loopback address that nothing listens on now.
+// freeAddress is a loopback address that nothing listens on now. Its port is one that no system gives to a connection by itself: such
+// a port could be taken before the service listens on it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		address := fmt.Sprint("127.0.0.1:", 20000+rand.IntN(12000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // stage is where a story plays: brokers, a NATS server of its own, topics of its own.
@@ -113,6 +118,10 @@ type stage struct {
 	client  *kafka.Client
 	bus     *bus.Bus
 	log     logbook
+	seen    struct { // of the decision log, which is read again only when it has grown
+		last      uint64
+		decisions []string
+	}
 }
 
 // newStage starts the servers that aren't given.
@@ -332,7 +341,8 @@ func (s *stage) comes(t *testing.T, want outcome) {
 	var err error
 	defer func() {
 		if t.Failed() {
-			t.Logf("it came to\n%s\n(%v), want\n%s", got, err, want)
+			t.Logf("it came to\n%s\n(%v), want\n%s\nParts of the journal that the undisturbed run has not (-: that only it has):\n%s",
+				got, err, want, strings.Join(s.differing(t), "\n"))
 		}
 	}()
 	s.until(t, "the outcome is that of an undisturbed run", func() bool {
@@ -353,12 +363,62 @@ func (s *stage) look(t *testing.T, rollout string) (outcome, error) {
 		return o, err
 	}
 	o.Digest, o.Reached = standing.Digest, standing.Report.Reached
+	last, err := s.bus.LastDecision(t.Context(), standing.Model)
+	if err != nil || last.Sequence == s.seen.last {
+		o.Decisions = s.seen.decisions
+		return o, err
+	}
 	err = s.bus.Log(t.Context(), bus.LogQuery{Model: standing.Model}, func(l bus.Logged) error {
 		d := l.Decision
 		o.Decisions = append(o.Decisions, fmt.Sprintf("%s %s %s at %s: %s", d.ID, d.Action, d.Phase, d.EventTime, d.Reason.Sentence))
 		return nil
 	})
+	if err == nil {
+		s.seen.last, s.seen.decisions = last.Sequence, o.Decisions
+	}
 	return o, err
+}
+
+// journaled is what the journal has of the story, a line for each part and arm; marks and repetitions are left out.
+func (s *stage) journaled(t *testing.T) []string {
+	t.Helper()
+	var lines []string
+	err := EachPart(t.Context(), &schemas.Kafka{}, s.brokers, func(key windows.Key, p *windows.Part) {
+		topic, run, _ := strings.Cut(key.Partition.Topic, "-")
+		if p.IsMark() || run != s.topics.run {
+			return
+		}
+		for arm := range windows.Arms {
+			traffic := p.Traffic[arm]
+			units := fmt.Sprint(traffic.Units)
+			traffic.Units = nil
+			lines = append(lines, fmt.Sprintf("%s %v %s/%d arm %d overflow %t: %v units %08x %v", schemas.Time(key.StartMs), key.Stream, topic,
+				key.Partition.Number, arm, p.Overflow, traffic, crc32.ChecksumIEEE([]byte(units)), p.Cells[arm]))
+		}
+	})
+	if err != nil {
+		t.Logf("the journal can't be read: %v", err)
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+// differing compares the journal with that of the undisturbed story.
+func (s *stage) differing(t *testing.T) []string {
+	t.Helper()
+	var lines []string
+	have := s.journaled(t)
+	for _, line := range have {
+		if _, same := slices.BinarySearch(plainStory.parts, line); !same {
+			lines = append(lines, "+ "+line)
+		}
+	}
+	for _, line := range plainStory.parts {
+		if _, same := slices.BinarySearch(have, line); !same {
+			lines = append(lines, "- "+line)
+		}
+	}
+	return lines
 }
 
 // get asks the service's HTTP address.

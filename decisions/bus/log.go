@@ -105,12 +105,15 @@ func (b *Bus) lastSequence(ctx context.Context, subject string) (uint64, error) 
 	return message.Sequence, nil
 }
 
+// readerKept is how long the server remembers a reader that has gone: with its default of five minutes, who asks often meets its limit of consumers.
+const readerKept = 10 * time.Second
+
 // read calls fn with every message under a subject in order until fn is done or fails, or the context ends (nil).
 func (b *Bus) read(ctx context.Context, subject string, fn func(jetstream.Msg, uint64, time.Time) (done bool, err error)) error {
 	opening, cancel := b.within(ctx)
 	defer cancel()
 	consumer, err := b.js.OrderedConsumer(opening, schemas.StreamName, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverAllPolicy,
+		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: readerKept,
 	})
 	if ctx.Err() != nil {
 		return nil

@@ -219,11 +219,26 @@ func (c *Client) EndOffsets(ctx context.Context, topics ...string) (Offsets, err
 	return c.listed(ctx, topics, "end", c.admin.ListEndOffsets)
 }
 
-// OffsetsSince returns the first offsets whose records have a time of at least ms; the end where there are none.
+// OffsetsSince returns the first offsets whose records have a time of at least ms; the end where there are none. A broker says
+// of a partition only that there are none, and where the end is when it is asked again: what came in between would be passed
+// over. So the end is taken before.
 func (c *Client) OffsetsSince(ctx context.Context, ms int64, topics ...string) (Offsets, error) {
-	return c.listed(ctx, topics, "offset by time", func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
+	ends, err := c.EndOffsets(ctx, topics...)
+	if err != nil {
+		return nil, err
+	}
+	offsets, err := c.listed(ctx, topics, "offset by time", func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
 		return c.admin.ListOffsetsAfterMilli(ctx, ms, topics...)
 	})
+	if err != nil {
+		return nil, err
+	}
+	for topic, partitions := range ends {
+		for p, end := range partitions {
+			offsets[topic][p] = min(offsets[topic][p], end)
+		}
+	}
+	return offsets, nil
 }
 
 // stableOffsets returns up to where records are decided: what a source can read.

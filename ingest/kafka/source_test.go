@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -345,6 +346,36 @@ func TestSourceGrown(t *testing.T) {
 		_, err := c.Source(f.Context(), SourceOptions{Topics: predictions, Partitions: map[string]int32{"predictions": 6}})
 		if err == nil || err.Error() != "topic predictions has 5 partitions, 6 are to be read" {
 			t.Errorf("more than there are: %v", err)
+		}
+	})
+}
+
+// TestOffsetsSince: an event that comes while the first offsets are asked for is read, not passed over.
+func TestOffsetsSince(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "full", "empty")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.produce("full", 0, events(1, 3)...)
+		time.Sleep(time.Second)
+		since := time.Now().UnixMilli()
+		f.produce("full", 0, events(4, 5)...)
+		asked := false
+		f.cluster.ControlKey(int16(kmsg.ListOffsets), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			f.cluster.KeepControl()
+			if at := request.(*kmsg.ListOffsetsRequest).Topics[0].Partitions[0].Timestamp; at == since {
+				asked = true
+			} else if asked {
+				asked = false
+				f.cluster.SleepControl(func() { f.produce("empty", 0, event(1)) })
+			}
+			return nil, nil, false
+		})
+		offsets, err := c.OffsetsSince(f.Context(), since, "full", "empty")
+		if want := (Offsets{"full": {0: 2}, "empty": {0: 0}}); err != nil || !reflect.DeepEqual(offsets, want) {
+			f.Errorf("offsets are %v (%v), want %v", offsets, err, want)
+		}
+		if ends, err := c.EndOffsets(f.Context(), "empty"); err != nil || ends["empty"][0] != 1 {
+			f.Errorf("the event didn't come in between: %v, %v", ends, err)
 		}
 	})
 }
