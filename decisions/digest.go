@@ -95,6 +95,41 @@ func (w *digest) guardrail(g *schemas.GuardrailStatus) {
 	for _, at := range []schemas.Time{g.HarmBegan, g.FirstWindow, g.LastWindow} {
 		w.number(int64(at))
 	}
+	w.additions(g)
+}
+
+// addition begins a field that most statuses don't have. No text and no number of this encoding begins with it, since a varint never ends in
+// an idle zero: so a status without the field has the bytes that it had before there was such a field.
+var addition = []byte{0xff, 0}
+
+// additions writes the fields that are there, each under its own letter.
+func (w *digest) additions(g *schemas.GuardrailStatus) {
+	tag := func(letter byte) { w.b = append(append(w.b, addition...), letter) }
+	for i, x := range []*float64{g.ProbabilityIndex, g.KS, g.MannWhitneyP} {
+		if x != nil {
+			tag("pkm"[i])
+			w.real(*x)
+		}
+	}
+	if len(g.Shape) > 0 {
+		tag('s')
+		w.number(int64(len(g.Shape)))
+		for _, q := range g.Shape {
+			w.real(q.Quantile)
+			w.real(q.LogEvidence)
+		}
+	}
+	if g.Calibration != "" {
+		tag('c')
+		w.text(g.Calibration)
+	}
+	if len(g.Harmed) > 0 {
+		tag('h')
+		w.number(int64(len(g.Harmed)))
+		for _, name := range g.Harmed {
+			w.text(name)
+		}
+	}
 }
 
 func (w *digest) interval(r *schemas.Interval) {

@@ -109,3 +109,35 @@ func TestDigestNumbers(t *testing.T) {
 		t.Error("it doesn't append")
 	}
 }
+
+// TestDigestAdditions: a status without the fields that came later has the bytes that it always had, and one that has any of them differs.
+func TestDigestAdditions(t *testing.T) {
+	of := func(g schemas.GuardrailStatus) []byte {
+		two := []schemas.GuardrailStatus{g, {Name: "b"}}
+		return AppendDigest(nil, &schemas.Decision{Reason: schemas.Reason{Guardrails: two}})
+	}
+	plain := of(schemas.GuardrailStatus{Name: "a"})
+	// Names, sizes and counts below: 1 text of one letter and 7 empty ones, 4 unknown numbers and an unknown interval, 6 zero ones, 2 arms, 3 times.
+	status := func(name byte) []byte {
+		b := []byte{1, name, 0, 0, 0, 0, 0, 0, 0, 'n', 'n', 'n', 'n', 'n'}
+		b = append(b, bytes.Repeat([]byte{'r', 0}, 6)...)
+		return append(b, 0, 0, 'n', 0, 0, 'n', 0, 0, 0)
+	}
+	want := append([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4}, status('a')...)
+	want = append(append(want, status('b')...), 0, 0)
+	if !bytes.Equal(plain, want) {
+		t.Errorf("without additions:\n%q\nwant\n%q", plain, want)
+	}
+	zero := 0.0
+	seen := map[string]bool{string(plain): true}
+	for _, g := range []schemas.GuardrailStatus{
+		{ProbabilityIndex: &zero}, {KS: &zero}, {MannWhitneyP: &zero}, {Shape: make([]schemas.QuantileEvidence, 1)}, {Calibration: "x"}, {Harmed: []string{""}},
+	} {
+		g.Name = "a"
+		if got := string(of(g)); seen[got] {
+			t.Errorf("%+v is not told from another", g)
+		} else {
+			seen[got] = true
+		}
+	}
+}

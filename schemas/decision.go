@@ -150,6 +150,23 @@ type GuardrailStatus struct {
 	HarmBegan     Time      `json:"harm_began,omitzero"`
 	FirstWindow   Time      `json:"first_window,omitzero"`
 	LastWindow    Time      `json:"last_window,omitzero"`
+	// What a distribution looked like in its last block: for people, nothing is decided by it. P of the canary above the baseline (ties
+	// half), the Kolmogorov-Smirnov distance, and the p-value of the Mann-Whitney test.
+	ProbabilityIndex *float64           `json:"probability_index,omitempty"`
+	KS               *float64           `json:"ks,omitempty"`
+	MannWhitneyP     *float64           `json:"mann_whitney_p,omitempty"`
+	Shape            []QuantileEvidence `json:"shape,omitempty"`       // of test: ks: where in the distribution the harm is; ascending Quantile
+	Calibration      string             `json:"calibration,omitempty"` // CalibrationFailed, or empty
+	Harmed           []string           `json:"harmed,omitempty"`      // segments that are hurt, by e-BH; ascending
+}
+
+// CalibrationFailed is the calibration of a guardrail whose self-test inside the baseline crossed: its noise isn't what the tests assume.
+const CalibrationFailed = "uncalibrated"
+
+// QuantileEvidence is what one quantile says of harm: natural log, running maximum.
+type QuantileEvidence struct {
+	Quantile    float64 `json:"quantile"`
+	LogEvidence float64 `json:"log_evidence"`
 }
 
 // Interval is an estimate with its bounds; nil where unknown or unbounded.

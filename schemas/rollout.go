@@ -18,10 +18,14 @@ type Rollout struct {
 	Warmup      time.Duration
 	Patience    time.Duration // Never where suspicion alone is never a rollback
 	Phi         float64
-	Outcomes    []OutcomeSpec // those that a guardrail names; ascending Name
+	// LatencyGranularity is what producers round latencies to; 0: they don't.
+	LatencyGranularity time.Duration
+	Outcomes           []OutcomeSpec // those that a guardrail names; ascending Name
 	// UnusedOutcomes are declared in the file, but no guardrail names them: their events are not looked at.
 	UnusedOutcomes []OutcomeSpec
 	Guardrails     []Guardrail // in the file's order
+	Segments       *Segments   // nil: none are watched, nor told apart
+	Stratify       bool        // contrasts are made within segments, too; only with Segments
 	Health         Health
 	Stages         []Stage // one, for now
 	Acks           Acks
@@ -48,33 +52,85 @@ const (
 // Risk is what the user accepts for one epoch: probabilities.
 type Risk struct{ FalseRollback, FalsePromote float64 }
 
-// OutcomeSpec says how long after its prediction an outcome counts.
+// OutcomeSpec says how long after its prediction an outcome counts, and what becomes of its values.
 type OutcomeSpec struct {
 	Name   string
 	Within time.Duration
+	Value  OutcomeValue
+	Cap    float64 // of a sum: what a prediction's values come to is held within -Cap..Cap; 0 without values
 }
+
+// OutcomeValue says what is made of the values of a prediction's outcomes of one name.
+type OutcomeValue string
+
+// ValueIgnored: an outcome happened or it didn't. ValueSum: the values are added up, and the sum is capped.
+const (
+	ValueIgnored OutcomeValue = ""
+	ValueSum     OutcomeValue = "sum"
+)
+
+// Segments are the parts of the traffic that are watched beside the whole. Either Top is positive, or List has names;
+// what is beyond them is one segment more, "other".
+type Segments struct {
+	Field string   // the event field that names the segment: SegmentField
+	Top   int      // the greatest of the baseline's first 30 windows; 0 with a List
+	List  []string // in the file's order, names unique
+}
+
+// SegmentField is the one event field that segments can be told apart by.
+const SegmentField = "segment"
 
 // GuardrailKind is the quantity that a guardrail watches.
 type GuardrailKind string
 
-// The kinds of guardrails that are tested now.
+// The kinds of guardrails.
 const (
-	RateGuardrail     GuardrailKind = "rate"     // Of: error, timeout, cache_miss, or an outcome's name
-	QuantileGuardrail GuardrailKind = "quantile" // Of: latency, or the name of one of `values`
-	GaugeGuardrail    GuardrailKind = "sample"   // Of: the sample's name; share of samples above Limit
+	RateGuardrail         GuardrailKind = "rate"         // Of: error, timeout, cache_miss, or an outcome's name
+	QuantileGuardrail     GuardrailKind = "quantile"     // Of: latency, score, or the name of one of `values`
+	GaugeGuardrail        GuardrailKind = "sample"       // Of: the sample's name; share of samples above Limit
+	MeanGuardrail         GuardrailKind = "mean"         // Of: an outcome with values, score, one of `values`, or a sample; see From
+	DistributionGuardrail GuardrailKind = "distribution" // Of: as of quantiles; compared by Test
 )
+
+// DistributionTest says how two distributions are compared.
+type DistributionTest string
+
+// TestKS looks at several quantiles at once, and so at the tail, too; TestMannWhitney at whether the canary's values
+// tend to be the greater ones.
+const (
+	TestKS          DistributionTest = "ks"
+	TestMannWhitney DistributionTest = "mann-whitney"
+)
+
+// Buckets are linear buckets of equal width from From to To, in the metric's unit; values beyond them count in the outermost ones.
+// The zero value stands for the exponential buckets of latencies.
+type Buckets struct {
+	From, To float64 // From < To
+	Count    int     // 0: no linear buckets
+}
+
+// Linear says whether there are linear buckets.
+func (b Buckets) Linear() bool { return b.Count > 0 }
+
+// Width is that of one bucket, in the metric's unit; only of linear buckets.
+func (b Buckets) Width() float64 { return (b.To - b.From) / float64(b.Count) }
 
 // Direction says which way is harm, and against what.
 type Direction string
 
-// The directions of harm. Increase and Decrease contrast the canary with the baseline; Above and Below hold
-// the canary against a fixed limit (and the baseline too: both beyond it is no regression).
+// The directions of harm. Increase and Decrease contrast the canary with the baseline, and so does Both, which only
+// distributions have; Above and Below hold the canary against a fixed limit (and the baseline too: both beyond it is no
+// regression).
 const (
 	Increase Direction = "increase"
 	Decrease Direction = "decrease"
 	Above    Direction = "above"
 	Below    Direction = "below"
+	Both     Direction = "both" // any difference is harm; the margin is `any`
 )
+
+// Contrast says whether the canary is held against the baseline, and not against a fixed limit.
+func (d Direction) Contrast() bool { return d == Increase || d == Decrease || d == Both }
 
 // On says what a failed guardrail does.
 type On string
@@ -102,6 +158,10 @@ type Guardrail struct {
 	Of        string
 	Quantile  float64 // of a quantile guardrail, in (0,1), at most six decimals
 	Limit     float64 // of a gauge: the reading above which a sample counts
+	Test      DistributionTest
+	Buckets   Buckets // of a quantile or a distribution: what its values are counted in
+	From      Kind    // of a mean: the kind of event that carries its values
+	Cap       float64 // of a mean: values are held within -Cap..Cap; that of the outcome, where From is one
 	Direction Direction
 	Margin    Margin
 	On        On
@@ -113,7 +173,7 @@ type Guardrail struct {
 
 // A Margin is how far the canary may be from the baseline (Increase, Decrease), or the limit itself (Above, Below).
 // Relative margins are factors of the baseline; absolute ones are in the metric's unit: a share of 1 for rates and gauges,
-// milliseconds for latencies. `any` is the zero margin.
+// milliseconds for latencies; on linear buckets, a shift. `any` is the zero margin.
 type Margin struct {
 	Text     string // as written
 	Relative bool
@@ -123,8 +183,8 @@ type Margin struct {
 // Health is how the input itself is watched.
 type Health struct {
 	Silent    time.Duration
-	Unmatched float64
-	SelfTest  On
+	Unmatched float64 // margin of the share of outcomes without a prediction, in 0..1
+	SelfTest  On      // OnHold or OnWarn: what happens if the baseline differs from itself
 	Traffic   On
 	NoData    time.Duration
 }

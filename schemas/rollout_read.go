@@ -105,7 +105,7 @@ func (rr *rolloutReader) addOutcomes(s section) {
 		case slices.Contains(reservedRates, name):
 			s.refuse(name, "every prediction says %s itself: call the outcome something else", name)
 		case one.given("within"):
-			rr.outcomes[name] = OutcomeSpec{name, one.duration("within")}
+			rr.outcomes[name] = OutcomeSpec{Name: name, Within: one.duration("within")}
 		case isKnown:
 			rr.outcomes[name] = known
 		case one.sound():

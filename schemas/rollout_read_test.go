@@ -33,7 +33,7 @@ func TestShortestRolloutHasEveryDefault(t *testing.T) {
 		Name: "ranker-42", Model: "ranker", Baseline: "41", Canary: "42", Mode: Enforce,
 		Risk: Risk{FalseRollback: 0.01, FalsePromote: 0.05}, Window: time.Second, Lateness: 2 * time.Second,
 		Patience: 30 * time.Minute, Phi: 1.5,
-		Outcomes: []OutcomeSpec{{"click", 10 * time.Minute}, {"purchase", 24 * time.Hour}},
+		Outcomes: []OutcomeSpec{{Name: "click", Within: 10 * time.Minute}, {Name: "purchase", Within: 24 * time.Hour}},
 		Guardrails: []Guardrail{
 			{Name: "errors", Kind: RateGuardrail, Of: "error", Direction: Increase, Margin: Margin{"0.5pp", false, 0.005}, On: OnRollback, Prove: ProveBeyond, Required: true, Weight: 3},
 			{Name: "outage", Kind: RateGuardrail, Of: "error", Direction: Above, Margin: Margin{"5%", false, 0.05}, On: OnRollback, Prove: ProveBeyond, Required: true, Weight: 1},
@@ -102,8 +102,8 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Model:       "ranker", Baseline: "41", Canary: "42", Mode: Advise,
 		Risk: Risk{FalseRollback: 0.05, FalsePromote: 0.1}, Window: 500 * time.Millisecond, Lateness: 1500 * time.Millisecond,
 		Warmup: time.Minute, Patience: Never, Phi: 2,
-		Outcomes:       []OutcomeSpec{{"click", 5 * time.Minute}, {"signup", 36 * time.Hour}},
-		UnusedOutcomes: []OutcomeSpec{{"like", time.Minute}},
+		Outcomes:       []OutcomeSpec{{Name: "click", Within: 5 * time.Minute}, {Name: "signup", Within: 36 * time.Hour}},
+		UnusedOutcomes: []OutcomeSpec{{Name: "like", Within: time.Minute}},
 		Guardrails: []Guardrail{
 			{Name: "e", Kind: RateGuardrail, Of: "error", Direction: Increase, Margin: Margin{"20%", true, 0.2}, On: OnRollback, Prove: ProveBeyond, Required: true, Weight: 3, Line: 21},
 			{Name: "c", Kind: RateGuardrail, Of: "cache_miss", Direction: Above, Margin: Margin{"99.5%", false, 0.995}, On: OnWarn, Prove: ProveBeyond, Weight: 1, Line: 22},

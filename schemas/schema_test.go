@@ -176,7 +176,8 @@ func TestMessagesAndSchemasDontDrift(t *testing.T) {
 	types := map[string]any{
 		"decision#data": Decision{}, "decision#prev": Prev{}, "decision#route": Route{}, "decision#reason": Reason{},
 		"decision#finding": Finding{}, "decision#guardrail_status": GuardrailStatus{}, "decision#interval": Interval{},
-		"decision#arm_count": ArmCount{}, "decision#evidence": Evidence{}, "decision#input": Input{}, "decision#actor": Actor{},
+		"decision#quantile_evidence": QuantileEvidence{},
+		"decision#arm_count":         ArmCount{}, "decision#evidence": Evidence{}, "decision#input": Input{}, "decision#actor": Actor{},
 		"decision": cloudEvent[*Decision]{}, "ack": Ack{},
 	}
 	for place, value := range types {
@@ -300,14 +301,14 @@ var fileFields = []struct {
 		"model": "Model", "baseline": "Baseline", "canary": "Canary", "mode": "Mode", "risk": "Risk", "window": "Window",
 		"lateness": "Lateness", "warmup": "Warmup", "patience": "Patience", "phi": "Phi", "outcomes": "Outcomes UnusedOutcomes",
 		"guardrails": "Guardrails DefaultGuardrails", "health": "Health", "stages": "Stages", "acks": "Acks", "rollback": "DrainWithin",
-	}, []string{"latencyGranularity", "state"}, []string{"Name", "Labels", "Annotations", "Sha256"}},
+	}, []string{"latencyGranularity", "state"}, []string{"Name", "Labels", "Annotations", "Sha256", "LatencyGranularity", "Segments", "Stratify"}},
 	{Risk{}, &specForm.find("risk").form, map[string]string{"falseRollback": "FalseRollback", "falsePromote": "FalsePromote"}, nil, nil},
-	{OutcomeSpec{}, &outcomeForm, map[string]string{"within": "Within"}, nil, []string{"Name"}},
+	{OutcomeSpec{}, &outcomeForm, map[string]string{"within": "Within"}, nil, []string{"Name", "Value", "Cap"}},
 	{Guardrail{}, &guardrailForm, map[string]string{
 		"name": "Name", "rate": "Kind Of", "quantile": "Kind Quantile", "sample": "Kind Of", "of": "Of", "limit": "Limit",
 		"increase": "Direction Margin", "decrease": "Direction Margin", "above": "Direction Margin", "below": "Direction Margin",
 		"on": "On", "prove": "Prove", "required": "Required", "weight": "Weight",
-	}, nil, []string{"Line"}},
+	}, nil, []string{"Line", "Test", "Buckets", "From", "Cap"}},
 	{Health{}, &healthForm, map[string]string{"silent": "Silent", "unmatched": "Unmatched", "selfTest": "SelfTest", "traffic": "Traffic", "noData": "NoData"}, nil, nil},
 	{Stage{}, &stageForm, map[string]string{"weight": "WeightBP", "bake": "Bake", "pass": "Pass", "max": "Max", "then": "Then"}, nil, nil},
 	{Acks{}, &specForm.find("acks").form, map[string]string{"routers": "Routers", "within": "Within"}, nil, nil},
