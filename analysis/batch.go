@@ -13,7 +13,7 @@ const (
 type batch struct {
 	block  block
 	weight float64 // of the start mixture, of all its blocks
-	phi    float64 // the greatest of its blocks'
+	phi    armPhi  // the greatest of its blocks'
 	blocks int64
 	limit  int64 // of blocks
 	tested int64 // of the epoch
@@ -32,7 +32,7 @@ func (b *batch) take(more *block, c closing, enter func(*batch)) {
 	}
 	b.block.join(more)
 	b.weight += c.weight
-	b.phi = max(b.phi, c.phi)
+	b.phi = b.phi.atLeast(c.phi)
 	b.blocks++
 	b.tested++
 	if b.blocks >= b.limit {
@@ -46,5 +46,5 @@ func (b *batch) flush(enter func(*batch)) {
 	}
 	enter(b)
 	b.block.clear()
-	b.weight, b.phi, b.blocks = 0, 0, 0
+	b.weight, b.phi, b.blocks = 0, armPhi{}, 0
 }

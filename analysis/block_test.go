@@ -25,7 +25,7 @@ type recorder struct {
 	blocks []tested
 }
 
-func (r *recorder) increments(inc *increments, b *block, phi float64) bool {
+func (r *recorder) increments(inc *increments, b *block, _ armPhi) bool {
 	ok := sizesReach(b, 1)
 	clear(inc.any)
 	return ok
@@ -108,22 +108,22 @@ func TestPhiBetweenBlocks(t *testing.T) {
 	s := newScript(t, r, Options{})
 	g := s.guard("errors")
 	s.play(1, side{n: 100}, side{n: 4})
-	if g.canary.phiNow != 1.5 {
+	if g.canary.phiNow != (armPhi{1.5, 1.5}) {
 		t.Fatalf("the first block's factor is %v, want the rollout's 1.5", g.canary.phiNow)
 	}
 	d := g.canary.phi
 	for range 400 { // slices that disagree wildly, as if measured while the block is open
 		d.add(&[windows.Slices]windows.SliceCount{{N: 100, K: 10}, {N: 50}, {N: 25}, {N: 12}, {N: 6}, {N: 3}, {N: 2, K: 2}, {N: 2, K: 2}})
 	}
-	if now := d.of(canarySized); now <= 2 {
+	if now := d.canary(); now <= 2 {
 		t.Fatalf("the measured factor is %v, want more than 2", now)
 	}
 	s.play(1, side{n: 100}, side{n: 3})
-	if g.canary.phiNow != 1.5 {
+	if g.canary.phiNow != (armPhi{1.5, 1.5}) {
 		t.Errorf("the open block's factor changed to %v", g.canary.phiNow)
 	}
 	s.play(2, side{n: 100}, side{n: 4})
-	if g.canary.phiNow <= 2 {
+	if g.canary.phiNow[windows.Canary] <= 2 {
 		t.Errorf("the next block's factor is %v, want the measured one", g.canary.phiNow)
 	}
 }
@@ -151,14 +151,14 @@ func TestDispersionUsesTheRightShard(t *testing.T) {
 		d.add(&[windows.Slices]windows.SliceCount{{N: 64, K: 32}, {N: 32, K: 16}, {N: 16, K: 8}, {N: 8, K: 4}, {N: 4, K: 2}, {N: 2, K: 1}, {N: 2, K: 2 * k}, {N: 2, K: 2 * k}})
 	}
 	tr.ratio = 1. / 64
-	small := d.of(canarySized)
+	small := d.canary()
 	tr.ratio = 1
-	half := d.of(canarySized)
-	if !(small > 2 && half < small && d.of(baselineSized) == half) {
-		t.Errorf("factor %.2f for a small canary, %.2f for a large one, %.2f for the baseline", small, half, d.of(baselineSized))
+	half := d.canary()
+	if !(small > 2 && half < small && d.arms()[windows.Baseline] == half) {
+		t.Errorf("factor %.2f for a small canary, %.2f for a large one, %.2f for the baseline", small, half, d.arms()[windows.Baseline])
 	}
 	known := newDispersion(Options{Phi: 3}, 1, tr)
-	if got := known.of(canarySized); got != 3 {
+	if got := known.canary(); got != 3 {
 		t.Errorf("a known factor is %v, want 3", got)
 	}
 }
@@ -185,13 +185,13 @@ func TestBatch(t *testing.T) {
 	enter := func(b *batch) {
 		sizes = append(sizes, b.blocks)
 		weight += b.weight
-		if n := b.block.n[windows.Canary]; n != b.blocks || b.phi != 2 {
+		if n := b.block.n[windows.Canary]; n != b.blocks || b.phi != (armPhi{2, 2}) {
 			t.Errorf("batch of %d blocks holds %d events, phi %v", b.blocks, n, b.phi)
 		}
 	}
 	one := block{fromMs: 1, toMs: 2, n: [windows.Arms]int64{1, 1}}
 	for i := range 300 {
-		b.take(&one, closing{weight: 1, phi: 2, fresh: i == 203}, enter)
+		b.take(&one, closing{weight: 1, phi: armPhi{2, 2}, fresh: i == 203}, enter)
 	}
 	total := int64(0)
 	for i, n := range sizes {
@@ -207,7 +207,7 @@ func TestBatch(t *testing.T) {
 	}
 	before := len(sizes)
 	for range 20 {
-		b.take(&one, closing{weight: 1, phi: 2, hot: true}, enter)
+		b.take(&one, closing{weight: 1, phi: armPhi{2, 2}, hot: true}, enter)
 	}
 	if got := int64(len(sizes) - before); got < 20-batchBlocks {
 		t.Errorf("%d batches of 20 hot blocks", got)

@@ -5,13 +5,17 @@ import (
 	"streamcanary/windows"
 )
 
-// shard says for which arm's size over-dispersion is wanted: noise attached to an arm grows with it.
-type shard uint8
+// armPhi is the over-dispersion to test with, by arm: noise attached to an arm grows with the arm.
+type armPhi [windows.Arms]float64
 
-const (
-	canarySized   shard = iota // a shard of the baseline about as large as the canary
-	baselineSized              // the largest that the baseline's own split has
-)
+// independent is that of independent events.
+var independent = armPhi{1, 1}
+
+// atLeast is the greater of both, by arm.
+func (a armPhi) atLeast(b armPhi) armPhi { return armPhi{max(a[0], b[0]), max(a[1], b[1])} }
+
+// swapped is for a test in which the arms change places.
+func (a armPhi) swapped() armPhi { return armPhi{a[1], a[0]} }
 
 // shards is the number of shard sizes: 1/128, 1/64, … 1/2 of the baseline.
 const shards = windows.Slices - 1
@@ -70,16 +74,27 @@ func (d *dispersion) addSizes(served *[windows.Slices]int64) {
 	}
 }
 
-// of is phi for the next block: at least 1.
-func (d *dispersion) of(s shard) float64 {
+// arms is phi for the next block: the canary's from a shard of about its size, the baseline's from its half, which is the
+// largest shard there is.
+func (d *dispersion) arms() armPhi {
+	return armPhi{windows.Canary: d.of(shardSize(d.traced.ratio)), windows.Baseline: d.of(shards - 1)}
+}
+
+// canary is the canary's phi alone.
+func (d *dispersion) canary() float64 { return d.of(shardSize(d.traced.ratio)) }
+
+// of is phi at one size of a shard: at least 1. A size that has not seen enough yet goes by the prior, or by what it
+// or any larger size has seen so far, if that is more: noise of clumps is the same at all sizes, and noise attached to an arm grows with
+// it, so a larger shard errs on the safe side. So does it where few hosts leave a small shard without any.
+func (d *dispersion) of(size int) float64 {
 	if d.known > 0 {
 		return d.known
 	}
-	size := shards - 1
-	if s == canarySized {
-		size = shardSize(d.traced.ratio)
+	phi, measured := d.sizes[size].Phi(d.prior)
+	for larger := size + 1; larger < shards && !measured; larger++ {
+		more, _ := d.sizes[larger].Phi(1)
+		phi = max(phi, more)
 	}
-	phi, _ := d.sizes[size].Phi(d.prior)
 	return max(1, phi)
 }
 

@@ -313,7 +313,6 @@ func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 	default:
 		g.canary, g.baseline = newRateLimitTrial(spec, windows.Canary), newRateLimitTrial(spec, windows.Baseline)
 		g.canary.phi, g.baseline.phi = j.dispersion(s, g.cell), j.dispersion(s, g.cell)
-		g.baseline.shard = baselineSized
 	}
 	return g
 }

@@ -37,7 +37,7 @@ func (q *quantileContrast) full(b *block) bool {
 	return n*q.ppm >= blockPPM && sizesReach(b, 1)
 }
 
-func (q *quantileContrast) increments(inc *increments, b *block, _ float64) bool {
+func (q *quantileContrast) increments(inc *increments, b *block, _ armPhi) bool {
 	if !sizesReach(b, 1) {
 		return false
 	}
@@ -116,7 +116,7 @@ func newQuantileLimit(g *schemas.Guardrail, arm windows.Arm) *quantileLimit {
 
 func (q *quantileLimit) full(b *block) bool { return b.n[q.arm] >= blockExposures }
 
-func (q *quantileLimit) increments(inc *increments, b *block, _ float64) bool {
+func (q *quantileLimit) increments(inc *increments, b *block, _ armPhi) bool {
 	n, k := float64(b.n[q.arm]), float64(b.k[q.arm])
 	if n == 0 {
 		return false

@@ -36,20 +36,21 @@ func newRateContrast(g *schemas.Guardrail, grid []float64) *rateContrast {
 
 func (r *rateContrast) full(b *block) bool { return sizesReach(b, blockExposures) }
 
-func (r *rateContrast) increments(inc *increments, b *block, phi float64) bool {
+func (r *rateContrast) increments(inc *increments, b *block, phi armPhi) bool {
 	if !sizesReach(b, 1) {
 		return false
 	}
 	c := countsOf(b)
 	if r.swap {
-		c = stats.Counts{Nc: c.Nb, Kc: c.Kb, Nb: c.Nc, Kb: c.Kc}
+		c, phi = stats.Counts{Nc: c.Nb, Kc: c.Kb, Nb: c.Nc, Kb: c.Kc}, phi.swapped()
 	}
-	r.any.Increments(inc.any, c, phi, phi)
+	phiC, phiB := phi[windows.Canary], phi[windows.Baseline]
+	r.any.Increments(inc.any, c, phiC, phiB)
 	if !inc.one() {
-		r.beyond.Increments(inc.beyond, c, phi, phi)
+		r.beyond.Increments(inc.beyond, c, phiC, phiB)
 	}
 	if inc.pass != nil {
-		r.pass.Increments(inc.pass, c, phi, phi)
+		r.pass.Increments(inc.pass, c, phiC, phiB)
 	}
 	return true
 }
@@ -86,8 +87,9 @@ func (a *rateAccount) keep(b *block, c closing) {
 
 func (a *rateAccount) enter(b *batch) {
 	counts := countsOf(&b.block)
-	a.difference.Add(counts, b.phi, b.phi)
-	a.ratio.Add(counts, b.phi, b.phi)
+	phiC, phiB := b.phi[windows.Canary], b.phi[windows.Baseline]
+	a.difference.Add(counts, phiC, phiB)
+	a.ratio.Add(counts, phiC, phiB)
 }
 
 func (a *rateAccount) estimate(sinceMs int64) estimate {
@@ -127,11 +129,11 @@ func newRateLimit(g *schemas.Guardrail, arm windows.Arm, grid []float64) *rateLi
 
 func (r *rateLimit) full(b *block) bool { return b.n[r.arm] >= blockExposures }
 
-func (r *rateLimit) increments(inc *increments, b *block, phi float64) bool {
+func (r *rateLimit) increments(inc *increments, b *block, arms armPhi) bool {
 	if b.n[r.arm] == 0 {
 		return false
 	}
-	c := stats.Counts{Nc: float64(b.n[r.arm]), Kc: float64(b.k[r.arm])}
+	c, phi := stats.Counts{Nc: float64(b.n[r.arm]), Kc: float64(b.k[r.arm])}, arms[r.arm]
 	return r.fail.Increments(inc.any, c, phi, phi) && (inc.pass == nil || r.pass.Increments(inc.pass, c, phi, phi))
 }
 
@@ -144,7 +146,7 @@ type rateLimitAccount struct {
 
 func (a *rateLimitAccount) keep(b *block, c closing) {
 	a.history.add(rateOf(b), b.fromMs, c.onset)
-	a.phi = max(a.phi, c.phi)
+	a.phi = max(a.phi, c.phi[a.arm])
 }
 
 func (a *rateLimitAccount) estimate(sinceMs int64) estimate {

@@ -66,7 +66,7 @@ func (m *missing) bet(mine, other float64, window int64, c clock) {
 		return
 	}
 	counts := stats.Counts{Nc: share, Kc: mine, Nb: 1 - share, Kb: other}
-	m.inc[0] = stats.MissingIncrement(counts, m.phi.of(canarySized))
+	m.inc[0] = stats.MissingIncrement(counts, m.phi.canary())
 	m.mixture.Step(m.inc[:], m.weights.through(window, c.horizon))
 }
 
@@ -96,7 +96,7 @@ func (m *missing) share() float64 {
 	if m.mine < observedEvents {
 		return 0
 	}
-	z := 3 * math.Sqrt(m.phi.of(canarySized))
+	z := 3 * math.Sqrt(m.phi.canary())
 	return max(0, m.mine+z*z/2-z*math.Sqrt(m.mine+z*z/4)) / m.all
 }
 

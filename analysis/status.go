@@ -33,7 +33,7 @@ func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 		Threshold: ladder.thresholds[g.member], PassThreshold: passThreshold(j.rollout),
 	}
 	if g.canary.phi != nil {
-		s.Phi = g.canary.phi.of(g.canary.shard)
+		s.Phi = g.canary.phi.canary()
 	}
 	if g.canary.tested == 0 {
 		return s

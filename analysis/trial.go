@@ -10,7 +10,7 @@ type kernel interface {
 	// full reports whether the block has the sizes that a test needs.
 	full(b *block) bool
 	// increments fills inc; false when an arm that it needs is empty: then the block proves nothing.
-	increments(inc *increments, b *block, phi float64) bool
+	increments(inc *increments, b *block, phi armPhi) bool
 }
 
 // An account keeps the tested blocks for people: estimates and intervals.
@@ -26,7 +26,7 @@ type account interface {
 // closing is how a block was tested.
 type closing struct {
 	weight float64 // of the start mixture
-	phi    float64
+	phi    armPhi
 	onset  *onset
 	fresh  bool // the share has changed since the block tested before
 	hot    bool // there was evidence of harm before the block
@@ -45,11 +45,10 @@ type trial struct {
 	kernel  kernel
 	account account
 	phi     *dispersion // nil: the test needs none
-	shard   shard
 
 	block   block
-	phiNow  float64 // of the open block: it changes only between blocks
-	fresh   bool    // the share has changed since the last tested block
+	phiNow  armPhi // of the open block: it changes only between blocks
+	fresh   bool   // the share has changed since the last tested block
 	weights startWeights
 	inc     increments
 	any     *stats.Mixture
@@ -70,7 +69,7 @@ type shape struct {
 }
 
 func newTrial(k kernel, a account, s shape) *trial {
-	t := &trial{kernel: k, account: a, phiNow: 1, onset: newOnset(s.components), any: stats.NewMixture(s.components)}
+	t := &trial{kernel: k, account: a, phiNow: independent, onset: newOnset(s.components), any: stats.NewMixture(s.components)}
 	t.inc.any = make([]float64, s.components)
 	t.inc.beyond, t.beyond = t.inc.any, t.any
 	if !s.one {
@@ -88,7 +87,7 @@ func (t *trial) take(w *window, c clock) {
 		t.cut(c)
 	}
 	if t.block.empty() && t.phi != nil {
-		t.phiNow = t.phi.of(t.shard)
+		t.phiNow = t.phi.arms()
 	}
 	t.block.add(w)
 	if t.kernel.full(&t.block) {

@@ -1,0 +1,66 @@
+package analysis
+
+import (
+	"math"
+	"testing"
+
+	"streamcanary/windows"
+)
+
+// TestDispersionBeforeASmallShardIsKnown: until the canary's own size is measured, whatever a larger shard has seen counts where it is
+// more, and a smaller one's doesn't.
+func TestDispersionBeforeASmallShardIsKnown(t *testing.T) {
+	noisy := [windows.Slices]windows.SliceCount{{N: 512, K: 40}, {N: 256}, {N: 128, K: 10}}
+	quiet := [windows.Slices]windows.SliceCount{{N: 512, K: 8}, {N: 256, K: 4}, {N: 128, K: 2}}
+	for _, tt := range []struct {
+		name    string
+		slices  [windows.Slices]windows.SliceCount // the smallest five are empty, as with few hosts
+		windows int
+		ratio   float64
+		least   float64
+		most    float64
+	}{
+		{"nothing seen: the prior", noisy, 0, .01, 1.5, 1.5},
+		{"a few windows are no batch yet", noisy, 9, .01, 1.5, 1.5},
+		{"the half is noisy", noisy, 200, .01, 10, math.Inf(1)},
+		{"the half is quiet: the prior stays", quiet, 200, .01, 1.5, 1.5},
+		{"a large canary's own size is measured", quiet, 200, .5, 1, 1},
+	} {
+		tr := &traffic{ratio: tt.ratio}
+		d := newDispersion(Options{}, 1.5, tr)
+		for range tt.windows {
+			d.add(&tt.slices)
+		}
+		if phi := d.canary(); phi < tt.least || phi > tt.most {
+			t.Errorf("%s: phi %.3f, want %.3f to %.3f", tt.name, phi, tt.least, tt.most)
+		}
+	}
+}
+
+// TestPhiByArm: each arm's events are weighed by its own factor, also where the arms change places.
+func TestPhiByArm(t *testing.T) {
+	b := &block{toMs: 1000, n: [windows.Arms]int64{1000, 1000}, k: [windows.Arms]int64{windows.Baseline: 100, windows.Canary: 0}}
+	canary, baseline := armPhi{windows.Baseline: 1, windows.Canary: 9}, armPhi{windows.Baseline: 9, windows.Canary: 1}
+	for _, text := range []string{"g: rate error decrease 0.1pp", "g: rate error decrease 10%", "g: rate error increase 10%"} {
+		g := guardrail(text)
+		any := func(phi armPhi) (sum float64) {
+			k := newRateContrast(&g, []float64{.5})
+			inc := increments{any: make([]float64, 1), beyond: make([]float64, 1)}
+			k.increments(&inc, b, phi)
+			return math.Abs(inc.any[0])
+		}
+		// All events are the baseline's: what they prove falls with the baseline's factor, and hardly with the canary's.
+		if plain, noisy, other := any(independent), any(baseline), any(canary); !(noisy < .4*plain && other < plain && noisy != other) {
+			t.Errorf("%s: evidence %.3g, %.3g at the baseline's factor 9, %.3g at the canary's", text, plain, noisy, other)
+		}
+	}
+	limit := guardrail("g: rate error above 5%")
+	k := newRateLimit(&limit, windows.Baseline, []float64{.5})
+	inc := increments{any: make([]float64, 1)}
+	k.increments(&inc, b, canary)
+	plain := inc.any[0]
+	k.increments(&inc, b, baseline)
+	if !(inc.any[0] < plain) {
+		t.Errorf("a limit of the baseline: evidence %.3g, at the baseline's factor 9 %.3g", plain, inc.any[0])
+	}
+}
