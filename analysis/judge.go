@@ -40,8 +40,9 @@ type Judge struct {
 	split    *split
 	sampling sampling
 
-	ailing  [ailments]bool
-	verdict Verdict
+	checks        []check // in the order of their ranks
+	sick, sickNow []bool  // by check: when Verdict.Health was made, and after the latest part
+	verdict       Verdict
 }
 
 // stream is one sequence of parts: its guardrails, and what they share.
@@ -71,6 +72,7 @@ func NewJudge(r *schemas.Rollout, o Options) *Judge {
 	}
 	j.newHealth()
 	j.shareBudgets()
+	j.newChecks()
 	j.verdict = Verdict{Action: VerdictContinue, Code: codeNotBegun, Sentence: j.sentenceNotBegun()}
 	return j
 }
@@ -215,6 +217,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	for _, g := range s.guards {
 		j.feed(g, p, feeding{unequal: unequal, cut: cut, leave: warming && g.spec.Kind == schemas.QuantileGuardrail})
 	}
+	j.check(p, feeding{unequal: unequal, cut: cut, leave: warming})
 	j.calibrate(s, p) // after the tests: the factor of a block is known before the block
 	for _, m := range j.missing {
 		m.step(p, j.clock, cut)
@@ -275,6 +278,7 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 		g.blind, g.waiting = blind, false
 		j.feed(g, p, feeding{unequal: unequal, cut: cut, leave: leave})
 	}
+	j.check(p, feeding{unequal: unequal, cut: cut, leave: leave})
 	j.calibrate(s, p)
 }
 
@@ -340,7 +344,7 @@ func newQuantileLimitTrial(g *schemas.Guardrail, arm windows.Arm) *trial {
 }
 
 // Evidence appends every number that the tests stand on, in a fixed order: per guardrail the log evidence of any harm, of
-// harm beyond the margin and of keeping it (0 where it can't pass), then of the missing arms and the split.
+// harm beyond the margin and of keeping it (0 where it can't pass), then of the missing arms, the split, and the checks of the input.
 func (j *Judge) Evidence(dst []float64) []float64 {
 	for _, g := range j.guards {
 		dst = append(dst, g.canary.any.LogE(), g.canary.beyond.LogE(), g.canary.passLogE())
@@ -351,5 +355,9 @@ func (j *Judge) Evidence(dst []float64) []float64 {
 	for _, m := range j.missing {
 		dst = append(dst, m.mixture.LogE())
 	}
-	return append(dst, j.split.logE())
+	dst = append(dst, j.split.logE())
+	for _, c := range j.checks {
+		dst = c.evidence(dst)
+	}
+	return dst
 }

@@ -31,17 +31,24 @@ func registerMetric(k metricKind) bool {
 	return true
 }
 
-// Metrics returns what the guardrails of a rollout need of each window, each once, in the order of the guardrails. Outcome
+// Metrics returns what the guardrails of a rollout need of each window, each once, in the order of the guardrails, and then what the checks of its
+// input need. Outcome
 // guardrails need none: windows counts outcomes by itself. It panics on a guardrail that no metric feeds, which
 // schemas.ParseRollout doesn't let through.
 func Metrics(r *schemas.Rollout) []windows.Metric {
 	var all []windows.Metric
+	add := func(m windows.Metric) {
+		if !slices.ContainsFunc(all, func(o windows.Metric) bool { return o.Key() == m.Key() }) {
+			all = append(all, m)
+		}
+	}
 	for i := range r.Guardrails {
 		for _, m := range needsOf(&r.Guardrails[i]) {
-			if !slices.ContainsFunc(all, func(o windows.Metric) bool { return o.Key() == m.Key() }) {
-				all = append(all, m)
-			}
+			add(m)
 		}
+	}
+	for _, m := range healthNeeds(r) {
+		add(m)
 	}
 	return all
 }

@@ -15,25 +15,20 @@ import (
 const displayAlpha = .05
 
 // sentence says a verdict to the engineer on call.
-func (j *Judge) sentence(action VerdictAction, code string, g *guard) string {
+func (j *Judge) sentence(c cause) string {
 	switch {
-	case g != nil:
-		return j.guardSentence(g)
-	case action == VerdictPromote:
+	case c.guard != nil:
+		return j.guardSentence(c.guard)
+	case c.check != nil:
+		return c.check.finding().Sentence
+	case c.action == VerdictPromote:
 		return fmt.Sprintf("%s keeps every margin that it was held to against %s (%s), after %s of traffic.",
 			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.names(schemas.StatePassed), durationText(j.nowMs-j.clock.startMs))
-	case code == codeInconclusive:
+	case c.code == codeInconclusive:
 		return fmt.Sprintf("The stage's %s were over on %s, and by then %s was neither proven worse than %s nor proven within the margins of %s: a person must decide.",
 			durationText(j.stage().Max.Milliseconds()), timeText(j.clock.startMs+j.stage().Max.Milliseconds(), 0), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames())
-	case action == VerdictContinue:
-		return fmt.Sprintf("Nothing is proven yet of %s against %s.", j.arm(windows.Canary), j.arm(windows.Baseline))
 	}
-	for a, c := range ailmentCodes {
-		if c == code {
-			return j.ailmentSentence(ailment(a))
-		}
-	}
-	return code
+	return fmt.Sprintf("Nothing is proven yet of %s against %s.", j.arm(windows.Canary), j.arm(windows.Baseline))
 }
 
 func (j *Judge) sentenceNotBegun() string {
@@ -214,57 +209,6 @@ func (g *guard) boundText(since, nowMs int64) string {
 		return bound + " at times"
 	}
 	return bound + " on average since " + timeText(g.canary.firstMs, nowMs)
-}
-
-// ailmentSentence says what is wrong with the input, and what it means.
-func (j *Judge) ailmentSentence(a ailment) string {
-	canary, baseline := j.arm(windows.Canary), j.arm(windows.Baseline)
-	switch a {
-	case ailCanaryMissing, ailBaselineMissing:
-		arm := windows.Canary
-		if a == ailBaselineMissing {
-			arm = windows.Baseline
-		}
-		m := j.missing[arm]
-		return fmt.Sprintf("Nothing was heard of %s since %s, while %s sent %s predictions; about %s of the former were due.",
-			j.arm(arm), timeText(m.lastMs, j.nowMs), j.arm(1-arm), countText(m.others), countText(int64(math.Round(m.due()))))
-	case ailSplitMismatch:
-		return j.splitSentence()
-	case ailSplitUnwatched:
-		return "There are more routing units than are remembered, so the traffic's split is no longer checked."
-	case ailUnequalSampling:
-		return fmt.Sprintf("Events of %s and %s are sampled at different or changing rates, so their windows are left out.", canary, baseline)
-	case ailBothArms:
-		names := j.list(func(g *guard) bool { return g.bothArms })
-		return fmt.Sprintf("Both %s and %s are beyond the limit of %s: rolling back would not help.", canary, baseline, names)
-	case ailJoinOverflow:
-		return "More predictions wait for outcomes than are remembered, so outcomes may be missing; their windows are left out."
-	}
-	return ailmentCodes[a]
-}
-
-// splitSentence says what the canary's share was until when, or was planned, and what it is since.
-func (j *Judge) splitSentence() string {
-	at, before, since := j.split.changed()
-	what, canary := "predictions", j.arm(windows.Canary)
-	if j.split.units {
-		what = "routing units"
-	}
-	when := ""
-	if at > 0 {
-		when = " since " + timeText(at, j.nowMs)
-	}
-	counts := fmt.Sprintf("(%s of %s)", countText(since.canary), countText(since.all))
-	switch {
-	case j.split.planned > 0:
-		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s%s %s, planned are %s; the comparison may be of unlike users.",
-			canary, percentText(since.share()), what, when, counts, percentText(j.split.planned))
-	case before.all == 0:
-		return fmt.Sprintf("Traffic is not split as it was at first: %s has %s of the %s%s %s; the comparison may be of unlike users.",
-			canary, percentText(since.share()), what, when, counts)
-	}
-	return fmt.Sprintf("Traffic is not split as it was: %s had %s of the %s until %s, %s since %s; the comparison may be of unlike users.",
-		canary, percentText(before.share()), what, timeText(at, j.nowMs), percentText(since.share()), counts)
 }
 
 // marginText sets a margin's unit apart: "0.5 pp" of "0.5pp".

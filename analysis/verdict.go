@@ -52,24 +52,6 @@ type Verdict struct {
 	Health      []schemas.Finding // what is wrong with the input now
 }
 
-// ailment is one kind of health finding.
-type ailment uint8
-
-const (
-	ailCanaryMissing ailment = iota
-	ailBaselineMissing
-	ailSplitMismatch
-	ailSplitUnwatched
-	ailUnequalSampling
-	ailBothArms
-	ailJoinOverflow
-	ailments
-)
-
-var ailmentCodes = [ailments]string{
-	codeCanaryMissing, codeBaselineMissing, codeSplitMismatch, codeSplitUnwatched, codeUnequalSampling, codeBothArms, codeJoinOverflow,
-}
-
 // decide brings proofs, states and the verdict up to date. It allocates only when the verdict changes or a
 // guardrail is suspect.
 func (j *Judge) decide() {
@@ -88,53 +70,64 @@ func (j *Judge) decide() {
 	if j.verdict.Action == VerdictRollback {
 		return
 	}
-	ails := j.ails()
-	action, code, g := j.next(&ails)
-	name := ""
-	if g != nil {
-		name = g.spec.Name
+	for i, c := range j.checks {
+		j.sickNow[i] = c.sick()
 	}
-	if action == j.verdict.Action && code == j.verdict.Code && name == j.verdict.Guardrail && ails == j.ailing {
-		return
-	}
-	same := action == j.verdict.Action && code == j.verdict.Code && name == j.verdict.Guardrail
-	if ails != j.ailing {
-		j.ailing = ails
-		j.verdict.Health = j.findings(&ails)
+	now := j.next()
+	same := now.action == j.verdict.Action && now.code == j.verdict.Code && now.name() == j.verdict.Guardrail
+	if !slices.Equal(j.sickNow, j.sick) {
+		copy(j.sick, j.sickNow)
+		j.verdict.Health = j.findings()
 	}
 	if same {
 		return
 	}
-	j.verdict.Action, j.verdict.Code, j.verdict.Guardrail, j.verdict.EventMs = action, code, name, j.nowMs
-	j.verdict.HarmBeganMs = j.harmBegan(action, g)
-	j.verdict.Sentence = j.sentence(action, code, g)
+	j.verdict.Action, j.verdict.Code, j.verdict.Guardrail, j.verdict.EventMs = now.action, now.code, now.name(), j.nowMs
+	j.verdict.HarmBeganMs = j.harmBegan(now)
+	j.verdict.Sentence = j.sentence(now)
 }
 
-// next is the verdict that the states ask for, and the guardrail that it stands on.
-func (j *Judge) next(ails *[ailments]bool) (VerdictAction, string, *guard) {
-	if g := j.failed(schemas.OnRollback); g != nil {
-		return VerdictRollback, g.failure(), g
+// cause is a verdict and what it stands on: a guardrail, a check, or neither.
+type cause struct {
+	action VerdictAction
+	code   string
+	guard  *guard
+	check  check
+}
+
+// name is the guardrail's, if there is one.
+func (c cause) name() string {
+	if c.guard == nil {
+		return ""
 	}
-	if ails[ailCanaryMissing] {
-		return VerdictRollback, codeCanaryMissing, nil
+	return c.guard.spec.Name
+}
+
+// next is the verdict that the states ask for.
+func (j *Judge) next() cause {
+	if g := j.failed(schemas.OnRollback); g != nil {
+		return cause{action: VerdictRollback, code: g.failure(), guard: g}
+	}
+	if j.silent(windows.Canary) {
+		return cause{action: VerdictRollback, code: codeCanaryMissing, check: j.checks[j.checkOf(codeCanaryMissing)]}
 	}
 	if g := j.failed(schemas.OnHold); g != nil {
-		return VerdictHold, g.failure(), g
+		return cause{action: VerdictHold, code: g.failure(), guard: g}
 	}
-	for a, ails := range ails {
-		if ails && j.holds(ailment(a)) {
-			return VerdictHold, ailmentCodes[a], nil
+	for i, c := range j.checks {
+		if j.sickNow[i] && c.holds() {
+			return cause{action: VerdictHold, code: c.code(), check: c}
 		}
 	}
 	stage := j.stage()
 	age := j.nowMs - j.clock.startMs
 	if stage.Max > 0 && age >= stage.Max.Milliseconds() {
-		return VerdictHold, codeInconclusive, nil
+		return cause{action: VerdictHold, code: codeInconclusive}
 	}
 	if age >= stage.Bake.Milliseconds() && j.passed(&stage) {
-		return VerdictPromote, codeAllPassed, nil
+		return cause{action: VerdictPromote, code: codeAllPassed}
 	}
-	return VerdictContinue, codeUndecided, nil
+	return cause{action: VerdictContinue, code: codeUndecided}
 }
 
 // stage is the only one there is.
@@ -193,63 +186,14 @@ func (j *Judge) passed(stage *schemas.Stage) bool {
 	return some
 }
 
-// holds reports whether an ailment holds the rollout.
-func (j *Judge) holds(a ailment) bool {
-	if a == ailSplitMismatch || a == ailSplitUnwatched {
-		return j.rollout.Health.Traffic == schemas.OnHold
-	}
-	return true
-}
-
-// ails is what is wrong with the input now.
-func (j *Judge) ails() (ails [ailments]bool) {
-	ails[ailCanaryMissing] = j.missing[windows.Canary].proven(j.silence[windows.Canary])
-	ails[ailBaselineMissing] = j.missing[windows.Baseline].proven(j.silence[windows.Baseline])
-	ails[ailSplitMismatch] = j.split.off
-	ails[ailSplitUnwatched] = j.split.full
-	ails[ailUnequalSampling] = j.sampling.unequal
-	for _, s := range j.streams {
-		ails[ailJoinOverflow] = ails[ailJoinOverflow] || s.overflow && j.matters(s)
-	}
-	for _, g := range j.guards {
-		ails[ailBothArms] = ails[ailBothArms] || g.bothArms
-	}
-	return ails
-}
-
-// findings tells every ailment to a person.
-func (j *Judge) findings(ails *[ailments]bool) []schemas.Finding {
-	var found []schemas.Finding
-	for a, ail := range ails {
-		if !ail {
-			continue
-		}
-		f := schemas.Finding{Code: ailmentCodes[a], Sentence: j.ailmentSentence(ailment(a))}
-		switch ailment(a) {
-		case ailCanaryMissing, ailBaselineMissing:
-			arm := windows.Canary
-			if ailment(a) == ailBaselineMissing {
-				arm = windows.Baseline
-			}
-			m := j.missing[arm]
-			f.LogEvidence, f.Threshold, f.Since = shown(m.mixture.LogE()), j.silence[arm], schemas.Time(m.lastMs)
-		case ailSplitMismatch:
-			since, _, _ := j.split.changed()
-			f.LogEvidence, f.Threshold, f.Since = shown(j.split.logE()), splitThreshold, schemas.Time(since)
-		}
-		found = append(found, f)
-	}
-	return found
-}
-
 // harmBegan is the estimated onset that a rollback stands on.
-func (j *Judge) harmBegan(action VerdictAction, g *guard) int64 {
+func (j *Judge) harmBegan(c cause) int64 {
 	switch {
-	case action != VerdictRollback:
+	case c.action != VerdictRollback:
 		return 0
-	case g == nil:
+	case c.guard == nil:
 		return j.missing[windows.Canary].lastMs
 	}
-	since, _ := g.canary.began()
+	since, _ := c.guard.canary.began()
 	return since
 }

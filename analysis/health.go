@@ -1,0 +1,116 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// A check watches the input of an epoch. What it finds holds the rollout, or warns; it never stands in the way of a rollback, but for
+// a guardrail's own whose numbers it makes meaningless (see selfTest).
+type check interface {
+	// take takes each part of the epoch, after the guardrails' tests of it and before it tells anything of over-dispersion.
+	take(p *windows.Part, f feeding, c clock)
+	// sick reports whether there is something to find now. It is asked after every part, and allocates nothing.
+	sick() bool
+	// holds reports whether that holds the rollout.
+	holds() bool
+	// code is that of its finding.
+	code() string
+	// finding tells it to a person.
+	finding() schemas.Finding
+	// evidence appends the numbers that it stands on, the same number of them each time.
+	evidence(dst []float64) []float64
+}
+
+// A healthKind makes one sort of check. To add one: a file that registers it, and nothing else.
+type healthKind struct {
+	name string
+	rank int // of several findings the lowest is told first, and gives the hold its reason
+	// needs are metrics that it reads of each window, beside the guardrails' own; nil: none.
+	needs func(r *schemas.Rollout) []windows.Metric
+	// checks makes those of one epoch, when the judge has its guardrails; none where there is nothing to check.
+	checks func(j *Judge) []check
+}
+
+// healthKinds has every kind, ascending by rank.
+var healthKinds []healthKind
+
+// registerHealth adds a kind; its file calls it for a package variable. It panics on a rank that is taken.
+func registerHealth(k healthKind) bool {
+	at, taken := slices.BinarySearchFunc(healthKinds, k.rank, func(k healthKind, rank int) int { return cmp.Compare(k.rank, rank) })
+	if taken {
+		panic(fmt.Sprintf("analysis: health checks %q and %q have one rank", k.name, healthKinds[at].name))
+	}
+	healthKinds = slices.Insert(healthKinds, at, k)
+	return true
+}
+
+// healthNeeds are the metrics of all checks of a rollout.
+func healthNeeds(r *schemas.Rollout) []windows.Metric {
+	var all []windows.Metric
+	for _, k := range healthKinds {
+		if k.needs != nil {
+			all = append(all, k.needs(r)...)
+		}
+	}
+	return all
+}
+
+// newChecks makes the epoch's checks.
+func (j *Judge) newChecks() {
+	for _, k := range healthKinds {
+		j.checks = append(j.checks, k.checks(j)...)
+	}
+	j.sick, j.sickNow = make([]bool, len(j.checks)), make([]bool, len(j.checks))
+}
+
+// check gives a part to every check.
+func (j *Judge) check(p *windows.Part, f feeding) {
+	for _, c := range j.checks {
+		c.take(p, f, j.clock)
+	}
+}
+
+// checkOf is the place of the check that has a code.
+func (j *Judge) checkOf(code string) int {
+	return slices.IndexFunc(j.checks, func(c check) bool { return c.code() == code })
+}
+
+// findings tells everything that is sick.
+func (j *Judge) findings() []schemas.Finding {
+	var found []schemas.Finding
+	for i, sick := range j.sickNow {
+		if sick {
+			found = append(found, j.checks[i].finding())
+		}
+	}
+	return found
+}
+
+// A view is a check of what the judge knows anyway: it takes nothing and has no evidence of its own.
+type view struct {
+	name string // its code
+	when func() bool
+	warn bool                     // it never holds
+	tell func(f *schemas.Finding) // fills in the sentence, and what evidence there is
+}
+
+func (v *view) take(*windows.Part, feeding, clock) {}
+
+func (v *view) sick() bool { return v.when() }
+
+func (v *view) holds() bool { return !v.warn }
+
+func (v *view) code() string { return v.name }
+
+func (v *view) finding() schemas.Finding {
+	f := schemas.Finding{Code: v.name}
+	v.tell(&f)
+	return f
+}
+
+func (v *view) evidence(dst []float64) []float64 { return dst }

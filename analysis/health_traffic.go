@@ -1,0 +1,90 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// What the judge knows of the traffic's own arrival, as findings.
+var (
+	_ = registerHealth(healthKind{name: "canary missing", rank: 10, checks: func(j *Judge) []check {
+		return []check{j.missingView(windows.Canary, codeCanaryMissing)}
+	}})
+	_ = registerHealth(healthKind{name: "baseline missing", rank: 20, checks: func(j *Judge) []check {
+		return []check{j.missingView(windows.Baseline, codeBaselineMissing)}
+	}})
+	_ = registerHealth(healthKind{name: "split", rank: 30, checks: func(j *Judge) []check {
+		warn := j.rollout.Health.Traffic != schemas.OnHold
+		return []check{
+			&view{name: codeSplitMismatch, warn: warn, when: func() bool { return j.split.off }, tell: j.tellSplit},
+			&view{name: codeSplitUnwatched, warn: warn, when: func() bool { return j.split.full }, tell: func(f *schemas.Finding) {
+				f.Sentence = "There are more routing units than are remembered, so the traffic's split is no longer checked."
+			}},
+		}
+	}})
+	_ = registerHealth(healthKind{name: "sampling", rank: 40, checks: func(j *Judge) []check {
+		return []check{&view{name: codeUnequalSampling, when: func() bool { return j.sampling.unequal }, tell: func(f *schemas.Finding) {
+			f.Sentence = fmt.Sprintf("Events of %s and %s are sampled at different or changing rates, so their windows are left out.",
+				j.arm(windows.Canary), j.arm(windows.Baseline))
+		}}}
+	}})
+	_ = registerHealth(healthKind{name: "both arms", rank: 50, checks: func(j *Judge) []check {
+		both := func(g *guard) bool { return g.bothArms }
+		return []check{&view{name: codeBothArms, when: func() bool { return slices.ContainsFunc(j.guards, both) }, tell: func(f *schemas.Finding) {
+			f.Sentence = fmt.Sprintf("Both %s and %s are beyond the limit of %s: rolling back would not help.",
+				j.arm(windows.Canary), j.arm(windows.Baseline), j.list(both))
+		}}}
+	}})
+	_ = registerHealth(healthKind{name: "join overflow", rank: 60, checks: func(j *Judge) []check {
+		blind := func(s *stream) bool { return s.overflow && j.matters(s) }
+		return []check{&view{name: codeJoinOverflow, when: func() bool { return slices.ContainsFunc(j.streams, blind) }, tell: func(f *schemas.Finding) {
+			f.Sentence = "More predictions wait for outcomes than are remembered, so outcomes may be missing; their windows are left out."
+		}}}
+	}})
+)
+
+// silent reports whether an arm is proven missing now.
+func (j *Judge) silent(arm windows.Arm) bool { return j.missing[arm].proven(j.silence[arm]) }
+
+func (j *Judge) missingView(arm windows.Arm, code string) check {
+	m := j.missing[arm]
+	return &view{name: code, when: func() bool { return j.silent(arm) }, tell: func(f *schemas.Finding) {
+		f.Sentence = fmt.Sprintf("Nothing was heard of %s since %s, while %s sent %s predictions; about %s of the former were due.",
+			j.arm(arm), timeText(m.lastMs, j.nowMs), j.arm(1-arm), countText(m.others), countText(int64(math.Round(m.due()))))
+		f.LogEvidence, f.Threshold, f.Since = shown(m.mixture.LogE()), j.silence[arm], schemas.Time(m.lastMs)
+	}}
+}
+
+func (j *Judge) tellSplit(f *schemas.Finding) {
+	since, _, _ := j.split.changed()
+	f.Sentence = j.splitSentence()
+	f.LogEvidence, f.Threshold, f.Since = shown(j.split.logE()), splitThreshold, schemas.Time(since)
+}
+
+// splitSentence says what the canary's share was until when, or was planned, and what it is since.
+func (j *Judge) splitSentence() string {
+	at, before, since := j.split.changed()
+	what, canary := "predictions", j.arm(windows.Canary)
+	if j.split.units {
+		what = "routing units"
+	}
+	when := ""
+	if at > 0 {
+		when = " since " + timeText(at, j.nowMs)
+	}
+	counts := fmt.Sprintf("(%s of %s)", countText(since.canary), countText(since.all))
+	switch {
+	case j.split.planned > 0:
+		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s%s %s, planned are %s; the comparison may be of unlike users.",
+			canary, percentText(since.share()), what, when, counts, percentText(j.split.planned))
+	case before.all == 0:
+		return fmt.Sprintf("Traffic is not split as it was at first: %s has %s of the %s%s %s; the comparison may be of unlike users.",
+			canary, percentText(since.share()), what, when, counts)
+	}
+	return fmt.Sprintf("Traffic is not split as it was: %s had %s of the %s until %s, %s since %s; the comparison may be of unlike users.",
+		canary, percentText(before.share()), what, timeText(at, j.nowMs), percentText(since.share()), counts)
+}
