@@ -24,7 +24,7 @@ func (m gaugeMetric) Stream() windows.Stream { return windows.Stream{Kind: windo
 
 func (m gaugeMetric) Columns() (windows.Columns, []string) { return windows.ColSample, []string{m.of} }
 
-func (m gaugeMetric) Keeps() (hist, slices bool) { return false, true }
+func (m gaugeMetric) Keeps() windows.Keep { return windows.KeepSlices }
 
 func (m gaugeMetric) Reduce(rows windows.Rows, cell *windows.Cell) {
 	for i, x := range rows.Sample[:rows.Len] {

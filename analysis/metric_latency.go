@@ -60,7 +60,7 @@ type histMetric struct{ measured }
 
 func (m histMetric) Key() string { return m.key() }
 
-func (m histMetric) Keeps() (hist, slices bool) { return true, false }
+func (m histMetric) Keeps() windows.Keep { return windows.KeepHist }
 
 func (m histMetric) Reduce(rows windows.Rows, cell *windows.Cell) {
 	for i := range rows.Len {
@@ -80,7 +80,7 @@ type exceedMetric struct {
 
 func (m exceedMetric) Key() string { return m.key() + ">" + keyNumber(m.limit) }
 
-func (m exceedMetric) Keeps() (hist, slices bool) { return false, false }
+func (m exceedMetric) Keeps() windows.Keep { return 0 }
 
 func (m exceedMetric) Reduce(rows windows.Rows, cell *windows.Cell) {
 	for i := range rows.Len {

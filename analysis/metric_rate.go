@@ -40,7 +40,7 @@ func (m rateMetric) Stream() windows.Stream { return windows.Stream{Kind: window
 
 func (m rateMetric) Columns() (windows.Columns, []string) { return rateFlags[m.of].column, nil }
 
-func (m rateMetric) Keeps() (hist, slices bool) { return false, true }
+func (m rateMetric) Keeps() windows.Keep { return windows.KeepSlices }
 
 func (m rateMetric) Reduce(rows windows.Rows, cell *windows.Cell) {
 	f := rateFlags[m.of]

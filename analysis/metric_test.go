@@ -61,7 +61,7 @@ func conforms(t *testing.T, m windows.Metric) {
 	default:
 		t.Errorf("stream %v", m.Stream())
 	}
-	hist, sliced := m.Keeps()
+	hist, sliced := m.Keeps()&windows.KeepHist != 0, m.Keeps()&windows.KeepSlices != 0
 	rows := sampleRows(len(names), sliced)
 	want := reduce(m, rows, rows.Len)
 	if want.K > want.N || want.N > int64(rows.Len) || want.N == 0 {

@@ -69,7 +69,7 @@ func TestSparsePartitions(t *testing.T) {
 // TestOneIDForAll: a producer that gives every prediction the same id is no more work than others.
 func TestOneIDForAll(t *testing.T) {
 	plan := simplePlan()
-	plan.Outcomes = append(plan.Outcomes, OutcomePlan{"purchase", 86_400_000})
+	plan.Outcomes = append(plan.Outcomes, OutcomePlan{Name: "purchase", WithinMs: 86_400_000})
 	for _, model := range []string{"ranker", "another"} {
 		s := simpleStage(t, Limits{}, plan)
 		for i := range 20_000 {

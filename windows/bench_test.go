@@ -16,7 +16,7 @@ func benchPlan(outcomes bool) Plan {
 		Metrics: []Metric{errorMetric{}, latencyMetric{}},
 	}
 	if outcomes {
-		p.Outcomes = []OutcomePlan{{"click", 100_000}}
+		p.Outcomes = []OutcomePlan{{Name: "click", WithinMs: 100_000}}
 	}
 	return p
 }

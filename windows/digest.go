@@ -59,7 +59,8 @@ func (d *Digest) Sum() string {
 
 // PartBytes appends the canonical bytes of a part to dst: all that it counts, and neither a name of a metric nor of where it came from. Integers are
 // zigzag varints (counts of elements unsigned), floats big-endian; text has its length before it. In order: format (1), kind, name, start, overflow; then for
-// each arm its cells (n, k, buckets as distance from the last index and count, slices), and of a serving part the traffic.
+// each arm its cells (n, k, buckets as distance from the last index and count, slices), and of a serving part the traffic. What a part may have
+// beside that follows, where it isn't zero: with its number before it, sums (1), segments (2), bad events (3), the join gap (4).
 func PartBytes(dst []byte, p *Part) []byte {
 	dst = append(dst, 1, byte(p.Kind))
 	dst = appendText(dst, p.Name)
@@ -72,6 +73,56 @@ func PartBytes(dst []byte, p *Part) []byte {
 		}
 		if p.Kind == Serving {
 			dst = appendTrafficBytes(dst, &p.Traffic[arm])
+		}
+	}
+	if p.hasSums() {
+		dst = appendSumBytes(append(dst, 1), p)
+	}
+	if len(p.Segments) > 0 {
+		dst = appendSegmentBytes(append(dst, 2), p.Segments)
+	}
+	if p.Bad != 0 {
+		dst = binary.AppendVarint(append(dst, 3), p.Bad)
+	}
+	if p.Gap != [Arms]JoinGap{} || p.Source != (JoinGap{}) {
+		dst = append(dst, 4)
+		for _, g := range [...]JoinGap{p.Gap[Baseline], p.Gap[Canary], p.Source} {
+			dst = binary.AppendVarint(dst, g.Matched)
+			dst = binary.AppendVarint(dst, g.Unmatched)
+		}
+	}
+	return dst
+}
+
+// appendSumBytes appends the sums of every cell: its own, of squares, and of its slices.
+func appendSumBytes(dst []byte, p *Part) []byte {
+	for arm := range Arms {
+		for i := range p.Cells[arm] {
+			c := &p.Cells[arm][i]
+			dst = binary.AppendVarint(dst, c.Sum)
+			dst = binary.AppendVarint(dst, c.Squares)
+			for _, s := range c.Slices {
+				dst = binary.AppendVarint(dst, s.Sum)
+			}
+		}
+	}
+	return dst
+}
+
+// appendSegmentBytes appends each segment's name and, for each arm, what it served and its cells with their sums.
+func appendSegmentBytes(dst []byte, list []Segment) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	for i := range list {
+		s := &list[i]
+		dst = appendText(dst, s.Name)
+		for arm := range Arms {
+			dst = binary.AppendVarint(dst, s.Served[arm])
+			for j := range s.Cells[arm] {
+				c := &s.Cells[arm][j]
+				dst = appendCellBytes(dst, c)
+				dst = binary.AppendVarint(dst, c.Sum)
+				dst = binary.AppendVarint(dst, c.Squares)
+			}
 		}
 	}
 	return dst

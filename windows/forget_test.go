@@ -16,7 +16,7 @@ func TestForgetsTheOldest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			plan := simplePlan()
 			plan.FromMs = offMs
-			plan.Outcomes = append(plan.Outcomes, OutcomePlan{"purchase", 86_400_000})
+			plan.Outcomes = append(plan.Outcomes, OutcomePlan{Name: "purchase", WithinMs: 86_400_000})
 			s := simpleStage(t, Limits{PendingPredictions: bound}, plan)
 			for i := range many {
 				ms := offMs + int64(stepMs*i)

@@ -93,7 +93,7 @@ func (j *joinedWindows) cells(i, outcome int, p *Part) {
 		p.Cells[arm][0].N, p.Cells[arm][0].K = int64(w.n[arm]), int64(words[arm])
 	}
 	for slice := range Slices {
-		p.Cells[Baseline][0].Slices[slice] = SliceCount{int64(w.slices[slice]), int64(words[wordSlices+slice])}
+		p.Cells[Baseline][0].Slices[slice] = SliceCount{N: int64(w.slices[slice]), K: int64(words[wordSlices+slice])}
 	}
 }
 

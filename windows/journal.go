@@ -17,7 +17,7 @@ import (
 
 // The journal bytes of a part are one Arrow IPC stream: a schema, and one record with a row per arm. For each cell it has the
 // columns `<metric>.n`, `<metric>.k` (int64), `<metric>.hist` (list of struct bucket int32, count uint32) and `<metric>.slices` (list of
-// struct n, k int64; empty where all are zero); a serving part has those of trafficFields behind them. The key is in the schema's
+// struct n, k int64; empty where all are zero); a serving part has those of trafficFields behind them. What only some parts have, journal_extra.go adds. The key is in the schema's
 // metadata. Behind the stream's end, where Arrow readers look no more, stand eight bytes: the xxhash64 of all before, little-endian. It is
 // looked at first, since Arrow's reader trusts lengths in its input and can ask for any amount of memory. It finds damage; it is no
 // defence against somebody who may write to the journal.
@@ -87,16 +87,24 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 		return nil, fmt.Errorf("encode part of %v at %d: %w", part.Stream, part.StartMs, err)
 	}
 	metadata := arrow.NewMetadata(metadataKeys, metadataOf(key, part))
-	schema := arrow.NewSchema(fieldsOf(part.Kind, part.Metrics), &metadata)
+	fields, extras := fieldsOf(part.Kind, part.Metrics), present(part)
+	base := len(fields)
+	if len(part.Segments) > 0 {
+		fields = append(fields, segmentField)
+	}
+	for _, x := range extras {
+		fields = append(fields, x.field)
+	}
+	schema := arrow.NewSchema(fields, &metadata)
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
 	defer b.Release()
-	for arm := range Arms {
-		for i := range part.Cells[arm] {
-			appendCell(b, i*cellFields, &part.Cells[arm][i])
-		}
-		if part.Kind == Serving {
-			appendTraffic(b, len(part.Metrics)*cellFields, &part.Traffic[arm])
-		}
+	appendRows(b, part)
+	if len(part.Segments) > 0 {
+		appendNames(b.Field(base).(*array.BinaryBuilder), part)
+		base++
+	}
+	for i := range extras {
+		extras[i].append(b.Field(base+i), part)
 	}
 	record := b.NewRecord()
 	defer record.Release()
@@ -109,6 +117,23 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 		return nil, fmt.Errorf("encode part of %v at %d: %w", part.Stream, part.StartMs, err)
 	}
 	return binary.LittleEndian.AppendUint64(out.Bytes(), xxhash.Sum64(out.Bytes())), nil
+}
+
+// appendRows writes the columns that every part has.
+func appendRows(b *array.RecordBuilder, part *Part) {
+	for row := range part.rows() {
+		cells := part.rowCells(row)
+		for i := range cells {
+			appendCell(b, i*cellFields, &cells[i])
+		}
+		switch {
+		case part.Kind != Serving:
+		case whole(row):
+			appendTraffic(b, len(part.Metrics)*cellFields, &part.Traffic[row], part.Traffic[row].Slices[:])
+		default:
+			appendTraffic(b, len(part.Metrics)*cellFields, &Traffic{}, nil)
+		}
+	}
 }
 
 func metadataOf(key Key, part *Part) []string {
@@ -149,7 +174,7 @@ func appendPair(list *array.ListBuilder, a, b int64) {
 	s.FieldBuilder(1).(*array.Int64Builder).Append(b)
 }
 
-func appendTraffic(b *array.RecordBuilder, at int, t *Traffic) {
+func appendTraffic(b *array.RecordBuilder, at int, t *Traffic, slices []int64) {
 	for i, n := range []int64{t.Events, t.Served, t.Late} {
 		b.Field(at + i).(*array.Int64Builder).Append(n)
 	}
@@ -157,7 +182,7 @@ func appendTraffic(b *array.RecordBuilder, at int, t *Traffic) {
 	b.Field(at + 4).(*array.Float64Builder).Append(t.SampledMax)
 	counts := b.Field(at + 5).(*array.ListBuilder)
 	counts.Append(true)
-	counts.ValueBuilder().(*array.Int64Builder).AppendValues(t.Slices[:], nil)
+	counts.ValueBuilder().(*array.Int64Builder).AppendValues(slices, nil)
 	units := b.Field(at + 6).(*array.ListBuilder)
 	units.Append(true)
 	sights := units.ValueBuilder().(*array.StructBuilder)

@@ -53,22 +53,19 @@ func kindOf(name string) (PartKind, error) {
 
 // metricsOf reads the metrics' keys from the columns' names.
 func metricsOf(schema *arrow.Schema, kind PartKind) ([]string, error) {
-	cells := schema.NumFields()
-	if kind == Serving {
-		cells -= len(trafficFields)
-	}
-	if cells < 0 || cells%cellFields != 0 {
-		return nil, fmt.Errorf("it has %d columns", schema.NumFields())
-	}
 	var metrics []string
-	for i := 0; i < cells; i += cellFields {
+	for i := 0; i < schema.NumFields(); i += cellFields {
 		name, ok := strings.CutSuffix(schema.Field(i).Name, ".n")
 		if !ok {
-			return nil, fmt.Errorf("its column %d is %q", i, schema.Field(i).Name)
+			break
 		}
 		metrics = append(metrics, name)
 	}
-	for i, want := range fieldsOf(kind, metrics) {
+	fields := fieldsOf(kind, metrics)
+	if len(fields) > schema.NumFields() {
+		return nil, fmt.Errorf("it has %d columns", schema.NumFields())
+	}
+	for i, want := range fields {
 		if !schema.Field(i).Equal(want) {
 			return nil, fmt.Errorf("its column %d is %v, not %v", i, schema.Field(i), want)
 		}
@@ -78,27 +75,30 @@ func metricsOf(schema *arrow.Schema, kind PartKind) ([]string, error) {
 
 // decodeRows fills the part. It may panic on damaged offsets; DecodePart recovers.
 func decodeRows(record arrow.Record, part *Part) error {
-	if record.NumRows() != Arms {
-		return fmt.Errorf("it has %d rows", record.NumRows())
-	}
 	for i, column := range record.Columns() {
-		if column.NullN() != 0 || column.Len() != Arms {
+		if column.NullN() != 0 || int64(column.Len()) != record.NumRows() {
 			return fmt.Errorf("its column %d has %d nulls and %d rows", i, column.NullN(), column.Len())
 		}
 	}
-	for arm := range Arms {
-		for i := range part.Cells[arm] {
-			if err := decodeCell(record, i*cellFields, arm, &part.Cells[arm][i]); err != nil {
+	base := len(fieldsOf(part.Kind, part.Metrics))
+	names, err := decodeNames(record, base, part)
+	if err != nil {
+		return err
+	}
+	for row := range part.rows() {
+		cells := part.rowCells(row)
+		for i := range cells {
+			if err := decodeCell(record, i*cellFields, row, &cells[i]); err != nil {
 				return err
 			}
 		}
 		if part.Kind == Serving {
-			if err := decodeTraffic(record, len(part.Metrics)*cellFields, arm, &part.Traffic[arm]); err != nil {
+			if err := decodeTraffic(record, len(part.Metrics)*cellFields, row, part); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return decodeExtras(record, base+names, part)
 }
 
 // listAt returns the values of a list column and the range of a row in them.
@@ -130,12 +130,38 @@ func decodeCell(record arrow.Record, at, row int, c *Cell) error {
 	pairs := values.(*array.Struct)
 	n, k := pairs.Field(0).(*array.Int64), pairs.Field(1).(*array.Int64)
 	for i := from; i < to; i++ {
-		c.Slices[i-from] = SliceCount{n.Value(i), k.Value(i)}
+		c.Slices[i-from] = SliceCount{N: n.Value(i), K: k.Value(i)}
 	}
 	return nil
 }
 
-func decodeTraffic(record arrow.Record, at, row int, t *Traffic) error {
+// decodeTraffic reads the traffic of one of the part's own rows; that of a segment's must be empty.
+func decodeTraffic(record arrow.Record, at, row int, p *Part) error {
+	if whole(row) {
+		return decodeTrafficOf(record, at, row, &p.Traffic[row])
+	}
+	for i := range 3 {
+		if n := int64At(record, at+i, row); n != 0 {
+			return fmt.Errorf("its column %d has %d in the row of a segment", at+i, n)
+		}
+	}
+	for i := 3; i < 5; i++ {
+		if x := record.Column(at + i).(*array.Float64).Value(row); math.Float64bits(x) != 0 {
+			return fmt.Errorf("its column %d has %v in the row of a segment", at+i, x)
+		}
+	}
+	for i := 5; i < 8; i++ {
+		if _, from, to := listAt(record, at+i, row); from != to {
+			return fmt.Errorf("its column %d has %d in the row of a segment", at+i, to-from)
+		}
+	}
+	if record.Column(at + 8).(*array.Boolean).Value(row) {
+		return fmt.Errorf("its column %d is set in the row of a segment", at+8)
+	}
+	return nil
+}
+
+func decodeTrafficOf(record arrow.Record, at, row int, t *Traffic) error {
 	t.Events, t.Served, t.Late = int64At(record, at, row), int64At(record, at+1, row), int64At(record, at+2, row)
 	t.SampledMin = record.Column(at + 3).(*array.Float64).Value(row)
 	t.SampledMax = record.Column(at + 4).(*array.Float64).Value(row)
@@ -182,6 +208,21 @@ func checkPart(key Key, p *Part) error {
 			return fmt.Errorf("arm %d: %w", arm, err)
 		}
 	}
+	if err := checkHealth(p); err != nil {
+		return err
+	}
+	return checkSegments(p)
+}
+
+func checkHealth(p *Part) error {
+	if p.Bad < 0 || (p.Bad > 0 && p.Kind != Serving) {
+		return fmt.Errorf("%d bad events in a part of %s", p.Bad, p.Kind)
+	}
+	for _, g := range append(p.Gap[:], p.Source) {
+		if g.Matched < 0 || g.Unmatched < 0 || (g != JoinGap{} && p.Kind != Outcomes) {
+			return fmt.Errorf("%d matched and %d unmatched outcomes in a part of %s", g.Matched, g.Unmatched, p.Kind)
+		}
+	}
 	return nil
 }
 
@@ -199,12 +240,21 @@ func checkCell(c *Cell) error {
 	if len(c.Hist) > 0 && total != c.N {
 		return fmt.Errorf("the histogram holds %d of %d", total, c.N)
 	}
+	if beyond(c.Sum, c.N) || c.Squares < 0 || beyond(c.Squares, c.N) {
+		return fmt.Errorf("%d have a sum of %d, and %d of squares", c.N, c.Sum, c.Squares)
+	}
 	for i, s := range c.Slices {
-		if s.K < 0 || s.K > s.N {
-			return fmt.Errorf("slice %d has %d of %d", i, s.K, s.N)
+		if s.K < 0 || s.K > s.N || beyond(s.Sum, s.N) {
+			return fmt.Errorf("slice %d has %d of %d, and a sum of %d", i, s.K, s.N, s.Sum)
 		}
 	}
 	return nil
+}
+
+// beyond says that n numbers can't have this sum.
+func beyond(sum, n int64) bool {
+	size := uint64(max(sum, -sum)) // right for the smallest int64, too
+	return (size+SumUnit-1)>>sumBits > uint64(n)
 }
 
 func checkTraffic(t *Traffic) error {

@@ -23,7 +23,7 @@ func samplePart() (Key, *Part) {
 	s := Stream{Kind: Serving}
 	p := &Part{Stream: s, StartMs: -7_000, Metrics: []string{"error", "latency"}, Overflow: true}
 	p.Cells[Baseline] = []Cell{
-		{N: 900, K: 3, Slices: [Slices]SliceCount{{450, 1}, {225, 2}, {100, 0}, {50, 0}, {40, 0}, {20, 0}, {10, 0}, {5, 0}}},
+		{N: 900, K: 3, Slices: [Slices]SliceCount{{N: 450, K: 1}, {N: 225, K: 2}, {N: 100}, {N: 50}, {N: 40}, {N: 20}, {N: 10}, {N: 5}}},
 		{N: 6, Hist: []Bucket{{ZeroBucket, 1}, {-3, 2}, {361, 1}, {TopBucket, 2}}},
 	}
 	p.Cells[Canary] = []Cell{{N: 10, K: 10}, {N: 1, Hist: []Bucket{{0, 1}}}}
@@ -33,6 +33,43 @@ func samplePart() (Key, *Part) {
 	}
 	p.Traffic[Canary] = Traffic{Events: 10, Served: 10, SampledMin: 1, SampledMax: 1, UnitsFull: true}
 	return Key{Rollout: "ranker-42", Epoch: 7, Plan: "0123", Partition: Partition{"predictions", 3}, Stream: s, StartMs: -7_000}, p
+}
+
+// samplePartWithAll is a part with something in every field that only some parts have; outcomes parts have others than serving ones.
+func samplePartWithAll(kind PartKind) (Key, *Part) {
+	key, p := samplePart()
+	p.Cells[Baseline][0].Sum, p.Cells[Baseline][0].Squares = -7*SumUnit, 20*SumUnit
+	p.Cells[Baseline][0].Slices[2].Sum = 99*SumUnit + 1
+	p.Segments = []Segment{{Name: ""}, {Name: "a\xff"}, {Name: "b"}}
+	for arm := range Arms {
+		for i := range p.Segments {
+			p.Segments[i].Cells[arm] = make([]Cell, 2)
+		}
+		first, second := &p.Segments[0], &p.Segments[1]
+		first.Served[arm], second.Served[arm] = 3, p.Traffic[arm].Served-3
+		for at, c := range p.Cells[arm] {
+			c.Slices = [Slices]SliceCount{}
+			second.Cells[arm][at] = c
+		}
+		first.Cells[arm][0].N, first.Cells[arm][0].Sum = 2, -SumUnit
+		second.Cells[arm][0].N -= 2
+		second.Cells[arm][0].Sum += SumUnit
+		second.Cells[arm][0].K = min(second.Cells[arm][0].K, 2)
+		first.Cells[arm][0].K = p.Cells[arm][0].K - second.Cells[arm][0].K
+	}
+	p.Cells[Canary][0].K = 3
+	p.Segments[0].Cells[Canary][0].K = 1
+	p.Bad = 17
+	if kind == Outcomes {
+		p.Traffic, p.Bad = [Arms]Traffic{}, 0
+		p.Stream, p.Overflow = Stream{Kind: Outcomes, Name: "buy"}, false
+		for i := range p.Segments {
+			p.Segments[i].Served = [Arms]int64{}
+		}
+		p.Gap, p.Source = [Arms]JoinGap{{5, 1}, {0, 2}}, JoinGap{1, 1 << 40}
+		key.Stream = p.Stream
+	}
+	return key, p
 }
 
 // randomParts returns the parts of a generated stream.
@@ -86,6 +123,12 @@ func TestJournalRoundTrip(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, part) {
 		t.Errorf("part\n got %+v\nwant %+v (%v)", got, part, err)
 	}
+	for _, kind := range []PartKind{Serving, Outcomes} {
+		key, part := samplePartWithAll(kind)
+		if _, got, err := DecodePart(roundTrip(t, key, part)); err != nil || !reflect.DeepEqual(got, part) {
+			t.Errorf("part\n got %+v\nwant %+v (%v)", got, part, err)
+		}
+	}
 	eachSeed(t, func(t *testing.T, r *rand.Rand) {
 		for i, p := range randomParts(t, r) {
 			if i%5 == 0 {
@@ -96,7 +139,7 @@ func TestJournalRoundTrip(t *testing.T) {
 }
 
 func TestJournalTruncated(t *testing.T) {
-	key, part := samplePart()
+	key, part := samplePartWithAll(Serving)
 	b := roundTrip(t, key, part)
 	for n := range b {
 		if _, _, err := DecodePart(b[:n]); !errors.Is(err, ErrDamaged) {
@@ -128,6 +171,8 @@ func TestJournalForeign(t *testing.T) {
 	sealed := func(b []byte) []byte { return binary.LittleEndian.AppendUint64(b, xxhash.Sum64(b)) }
 	key, part := samplePart()
 	good := roundTrip(t, key, part)
+	key, part = samplePartWithAll(Serving)
+	more := roundTrip(t, key, part)
 	for name, b := range map[string][]byte{
 		"nothing":         sealed(nil),
 		"no arrow":        sealed([]byte("streamcanary")),
@@ -136,6 +181,9 @@ func TestJournalForeign(t *testing.T) {
 		"another format":  sealed(bytes.Replace(good[:len(good)-sumBytes], []byte(journalVersion), []byte("streamcanary part 9"), 1)),
 		"another kind":    sealed(bytes.Replace(good[:len(good)-sumBytes], []byte("serving"), []byte("serfing"), 1)),
 		"another column":  sealed(bytes.Replace(good[:len(good)-sumBytes], []byte("@served"), []byte("@swerve"), 1)),
+		"another extra":   sealed(bytes.Replace(more[:len(more)-sumBytes], []byte("@bad"), []byte("@mad"), 1)),
+		"other segments":  sealed(bytes.Replace(more[:len(more)-sumBytes], []byte("@segment"), []byte("@segmond"), 1)),
+		"another order":   sealed(bytes.Replace(more[:len(more)-sumBytes], []byte("@segment_served"), []byte("error.slice_sums"), 1)),
 		"another key":     sealed(bytes.Replace(good[:len(good)-sumBytes], []byte("start_ms"), []byte("start_us"), 1)),
 		"a start of text": sealed(bytes.Replace(good[:len(good)-sumBytes], []byte("-7000"), []byte("-7o00"), 1)),
 	} {
@@ -172,6 +220,46 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
+func TestEncodeRefusesExtras(t *testing.T) {
+	for name, row := range map[string]struct {
+		kind   PartKind
+		change func(*Part)
+	}{
+		"a sum beyond the caps":        {Serving, func(p *Part) { p.Cells[Baseline][1].Sum = 6*SumUnit + 1 }},
+		"one below":                    {Serving, func(p *Part) { p.Cells[Baseline][1].Sum = -6*SumUnit - 1 }},
+		"the smallest of all":          {Serving, func(p *Part) { p.Cells[Baseline][1].Sum = math.MinInt64 }},
+		"negative squares":             {Serving, func(p *Part) { p.Cells[Baseline][1].Squares = -1 }},
+		"squares beyond the caps":      {Serving, func(p *Part) { p.Cells[Baseline][1].Squares = 6*SumUnit + 1 }},
+		"a slice beyond the caps":      {Serving, func(p *Part) { p.Cells[Baseline][0].Slices[2].Sum = 100*SumUnit + 1 }},
+		"segments out of order":        {Serving, func(p *Part) { p.Segments[2].Name = "a" }},
+		"a segment twice":              {Serving, func(p *Part) { p.Segments[2].Name = p.Segments[1].Name }},
+		"a segment with slices":        {Serving, func(p *Part) { p.Segments[1].Cells[Baseline][0].Slices[0].N = 1 }},
+		"a segment with a cell less":   {Serving, func(p *Part) { p.Segments[2].Cells[Canary] = nil }},
+		"a segment's odd cell":         {Serving, func(p *Part) { p.Segments[1].Cells[Canary][1].N = -1 }},
+		"segments that are less":       {Serving, func(p *Part) { p.Segments[1].Cells[Baseline][0].N-- }},
+		"segments with other hits":     {Serving, func(p *Part) { p.Segments[1].Cells[Baseline][0].K-- }},
+		"segments with other sums":     {Serving, func(p *Part) { p.Segments[1].Cells[Baseline][0].Sum-- }},
+		"segments with other squares":  {Serving, func(p *Part) { p.Segments[1].Cells[Baseline][0].Squares-- }},
+		"segments that served more":    {Serving, func(p *Part) { p.Segments[1].Served[Canary]++ }},
+		"segments that served none":    {Serving, func(p *Part) { p.Segments[0].Served[Canary], p.Segments[1].Served[Canary] = -1, 11 }},
+		"segments that served":         {Outcomes, func(p *Part) { p.Segments[1].Served[Canary]++ }},
+		"segments of samples":          {Outcomes, func(p *Part) { p.Kind, p.Gap, p.Source = Resources, [Arms]JoinGap{}, JoinGap{} }},
+		"a join gap of samples":        {Outcomes, func(p *Part) { p.Kind, p.Segments = Resources, nil }},
+		"a join gap of predictions":    {Serving, func(p *Part) { p.Gap[Canary].Matched = 1 }},
+		"a join gap below none":        {Outcomes, func(p *Part) { p.Source.Unmatched = -1 }},
+		"an arm's join gap below none": {Outcomes, func(p *Part) { p.Gap[Canary].Matched = -1 }},
+		"bad outcomes":                 {Outcomes, func(p *Part) { p.Bad = 1 }},
+		"less than no bad events":      {Serving, func(p *Part) { p.Bad = -1 }},
+	} {
+		key, part := samplePartWithAll(row.kind)
+		row.change(part)
+		key.Stream = part.Stream
+		if _, err := EncodePart(key, part); err == nil {
+			t.Errorf("%s: encoded", name)
+		}
+	}
+}
+
 // FuzzDecodePart: no input makes it panic, and what it takes it can write again.
 func FuzzDecodePart(f *testing.F) {
 	key, part := samplePart()
@@ -180,6 +268,13 @@ func FuzzDecodePart(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b)
+	for _, kind := range []PartKind{Serving, Outcomes} {
+		b, err := EncodePart(samplePartWithAll(kind))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
 	parts := randomParts(f, rand.New(rand.NewPCG(1, 0)))
 	for _, p := range parts[:min(3, len(parts))] {
 		b, err := EncodePart(p.Key, p.Part)
@@ -209,7 +304,12 @@ func TestPartBytesGolden(t *testing.T) {
 	d.Part(part)
 	d.Part(outcome)
 	d.Floats([]float64{0.1 + 0.2, math.Copysign(0, -1), math.Inf(-1), math.NaN(), 1e300})
-	got := strings.Join([]string{hex.EncodeToString(PartBytes(nil, part)), hex.EncodeToString(PartBytes(nil, outcome)), d.Sum(), ""}, "\n")
+	lines := []string{hex.EncodeToString(PartBytes(nil, part)), hex.EncodeToString(PartBytes(nil, outcome)), d.Sum()}
+	for _, kind := range []PartKind{Serving, Outcomes} {
+		_, all := samplePartWithAll(kind)
+		lines = append(lines, hex.EncodeToString(PartBytes(nil, all)))
+	}
+	got := strings.Join(append(lines, ""), "\n")
 	const file = "testdata/digest.golden"
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -274,6 +374,25 @@ func TestPartBytesSeesAll(t *testing.T) {
 		_, p := samplePart()
 		if change(p); bytes.Equal(PartBytes(nil, p), want) {
 			t.Errorf("another %s gives the same bytes", name)
+		}
+	}
+	extras := map[string]func(*Part){
+		"sum": func(p *Part) { p.Cells[Canary][1].Sum++ }, "squares": func(p *Part) { p.Cells[Canary][1].Squares++ },
+		"slice sum": func(p *Part) { p.Cells[Canary][1].Slices[7].Sum++ }, "bad": func(p *Part) { p.Bad++ },
+		"segment": func(p *Part) { p.Segments[1].Name = "a" }, "no segment": func(p *Part) { p.Segments = p.Segments[:2] },
+		"segment served": func(p *Part) { p.Segments[1].Served[Canary]++ }, "segment n": func(p *Part) { p.Segments[2].Cells[Canary][1].N++ },
+		"segment sum": func(p *Part) { p.Segments[2].Cells[Canary][1].Sum++ }, "segment squares": func(p *Part) { p.Segments[2].Cells[Canary][1].Squares++ },
+		"matched": func(p *Part) { p.Gap[Canary].Matched++ }, "unmatched": func(p *Part) { p.Gap[Canary].Unmatched++ },
+		"source matched": func(p *Part) { p.Source.Matched++ }, "source unmatched": func(p *Part) { p.Source.Unmatched++ },
+	}
+	for _, kind := range []PartKind{Serving, Outcomes} {
+		_, base := samplePartWithAll(kind)
+		want := PartBytes(nil, base)
+		for name, change := range extras {
+			_, p := samplePartWithAll(kind)
+			if change(p); bytes.Equal(PartBytes(nil, p), want) {
+				t.Errorf("another %s gives the same bytes", name)
+			}
 		}
 	}
 	_, p := samplePart()

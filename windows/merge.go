@@ -150,7 +150,10 @@ func (m *Merger) shape(s *mergeStream, part *Part) error {
 			return fmt.Errorf("merge part of stream %v at %d: %d cells, not %d", part.Stream, part.StartMs, len(part.Cells[arm]), len(s.keys))
 		}
 	}
-	return nil
+	if len(part.Segments) > 0 && m.plan.Segments == nil {
+		return fmt.Errorf("merge part of stream %v at %d: it has %d segments, the plan none", part.Stream, part.StartMs, len(part.Segments))
+	}
+	return checkSegments(part)
 }
 
 // merge adds a part to its window.
@@ -161,12 +164,16 @@ func (m *Merger) merge(s *mergeStream, part *Part) {
 		m.buffered++
 	}
 	s.windows[i].add(part)
+	s.windows[i].addSegments(part.Segments, m.plan.Segments)
 }
 
-// add adds another part of the same window to p.
+// add adds another part of the same window to p, but for its segments.
 func (p *Part) add(q *Part) {
 	p.Overflow = p.Overflow || q.Overflow
+	p.Bad += q.Bad
+	p.Source.add(q.Source)
 	for arm := range Arms {
+		p.Gap[arm].add(q.Gap[arm])
 		for i := range q.Cells[arm] {
 			p.Cells[arm][i].add(&q.Cells[arm][i])
 		}
@@ -178,10 +185,13 @@ func (p *Part) add(q *Part) {
 func (c *Cell) add(d *Cell) {
 	c.N += d.N
 	c.K += d.K
+	c.Sum += d.Sum
+	c.Squares += d.Squares
 	c.Hist = mergeBuckets(c.Hist, d.Hist)
 	for i := range c.Slices {
 		c.Slices[i].N += d.Slices[i].N
 		c.Slices[i].K += d.Slices[i].K
+		c.Slices[i].Sum += d.Slices[i].Sum
 	}
 }
 

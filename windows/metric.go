@@ -21,6 +21,16 @@ const (
 	FlagShadow
 )
 
+// Keep is a set of what a metric fills of its cells beside N and K.
+type Keep uint8
+
+// What a metric can fill of its cells. A metric that keeps slices and sums fills the slices' sums, too.
+const (
+	KeepHist   Keep = 1 << iota // Cell.Hist
+	KeepSlices                  // Cell.Slices
+	KeepSums                    // Cell.Sum and Cell.Squares
+)
+
 // A Metric turns the rows of one arm in one window into one Cell. A Plan's metrics are called by the goroutine that
 // owns the Stage; a metric may keep scratch memory, but nothing of one call may reach the result of another.
 type Metric interface {
@@ -31,8 +41,8 @@ type Metric interface {
 	// Columns says what Reduce reads: a set, and names. For Serving the names are of `values` (or "score");
 	// for Resources there is exactly one: the sample's.
 	Columns() (Columns, []string)
-	// Keeps says whether Reduce fills Cell.Hist and Cell.Slices.
-	Keeps() (hist, slices bool)
+	// Keeps says what Reduce fills beside Cell.N and Cell.K.
+	Keeps() Keep
 	// Reduce adds the rows to the cell. It is called one or more times per cell, in any split of its rows:
 	// what the cell holds in the end must depend on the set of rows alone (add integers).
 	Reduce(rows Rows, cell *Cell)

@@ -51,8 +51,8 @@ type Partition struct {
 // slices from the end add up to any 2^-j: a shard of about the canary's size.
 const Slices = 8
 
-// SliceCount is what one metric counted in one calibration slice of the baseline.
-type SliceCount struct{ N, K int64 }
+// SliceCount is what one metric counted in one calibration slice of the baseline; Sum as in Cell.
+type SliceCount struct{ N, K, Sum int64 }
 
 // Bucket is one bucket of an exponential histogram of scale 6 (upper edge inclusive; see BucketOf).
 type Bucket struct {
@@ -62,11 +62,13 @@ type Bucket struct {
 
 // A Cell is what one metric makes of one arm's rows in one window: N events looked at, K of them "hits",
 // and, where the metric keeps one, a histogram of their values (ascending Index, Count > 0, counts add up to N).
-// Slices is filled only for the baseline, by metrics that ask for calibration.
+// Where it keeps sums (KeepSums, OutcomePlan.Cap), every event has a number in units of its cap (SumUnits): Sum and Squares add these and their
+// squares (SquareUnits) up. Slices is filled only for the baseline, by metrics that ask for calibration.
 type Cell struct {
-	N, K   int64
-	Hist   []Bucket
-	Slices [Slices]SliceCount
+	N, K         int64
+	Sum, Squares int64
+	Hist         []Bucket
+	Slices       [Slices]SliceCount
 }
 
 // Traffic is what a serving part knows of one arm beside its metrics. Every count is of predictions.
@@ -107,11 +109,29 @@ type Part struct {
 	Cells    [Arms][]Cell
 	Traffic  [Arms]Traffic // serving parts only
 	Overflow bool          // a bound was reached before it was sealed: outcomes of this window may be missing; in a serving part, copies may be counted
+	Segments []Segment     // ascending Name; serving and outcomes parts of plans that tell segments apart, empty otherwise
+
+	// What health checks need, in parts of plans with Health only. Bad (serving parts) counts the events of the partition that could not be read
+	// or counted (Invalid) while this window was its oldest open one.
+	Bad int64
+	// Gap (outcomes parts) counts the outcomes that name an arm's version, Source those that name none: by whether their prediction was found. They are
+	// those that happened in the window that starts `within` after this one's start.
+	Gap    [Arms]JoinGap
+	Source JoinGap
 }
 
-// IsMark says that the part holds nothing: no event, on time or late, and no overflow.
+// A JoinGap counts outcomes by whether the prediction was found that they belong to. Those that came too late, a second time, or too long after
+// their prediction, and those of predictions under no rollout, are neither.
+type JoinGap struct{ Matched, Unmatched int64 }
+
+func (g *JoinGap) add(h JoinGap) {
+	g.Matched += h.Matched
+	g.Unmatched += h.Unmatched
+}
+
+// IsMark says that the part holds nothing: no event, on time or late, none that is bad, and no overflow.
 func (p *Part) IsMark() bool {
-	if p.Overflow {
+	if p.Overflow || p.Bad != 0 || p.Gap != [Arms]JoinGap{} || p.Source != (JoinGap{}) {
 		return false
 	}
 	for arm := range Arms {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
+	"slices"
 )
 
 // MaxOutcomes bounds the outcomes of one plan: a pending prediction has one bit for each.
@@ -25,13 +27,27 @@ type Plan struct {
 	FromMs           int64  // the first window is the first one that starts at or after it
 	Metrics          []Metric
 	Outcomes         []OutcomePlan // names unique
+	Segments         *SegmentPlan  // nil: segments are not told apart
+	Health           bool          // parts have Bad, Gap and Source
 }
 
-// An OutcomePlan says how long after its prediction an outcome counts.
+// An OutcomePlan says how long after its prediction an outcome counts, and whether its values do.
 type OutcomePlan struct {
 	Name     string
 	WithinMs int64
+	// Cap is the greatest sum of values that one prediction can have, either way: what is beyond counts as this. 0: values aren't added up.
+	// Otherwise the cells' Sum, Squares and Slices.Sum are of the predictions' sums; one without outcome has 0.
+	Cap float64
 }
+
+// A SegmentPlan says which segments of predictions are told apart. All others are one, with the name "": so are predictions without segment.
+type SegmentPlan struct {
+	List []string // these alone, if any are given; unique, none empty
+	Most int      // else the smallest names of each window, at most so many: from 1 to MaxSegments
+}
+
+// MaxSegments bounds the segments that a plan tells apart.
+const MaxSegments = 200
 
 // Streams returns the plan's streams in canonical order: Serving, Resources where a metric reads samples, and the outcomes in
 // the plan's order.
@@ -63,7 +79,12 @@ func (p *Plan) Hash() string {
 		h.Write([]byte(s))
 	}
 	number := func(n int64) { h.Write(binary.AppendVarint(nil, n)) }
-	text("streamcanary parts 1")
+	more := p.more()
+	if more {
+		text("streamcanary parts 2")
+	} else {
+		text("streamcanary parts 1")
+	}
 	text(p.Model)
 	text(p.Baseline)
 	text(p.Canary)
@@ -78,8 +99,51 @@ func (p *Plan) Hash() string {
 	for _, o := range p.Outcomes {
 		text(o.Name)
 		number(o.WithinMs)
+		if more {
+			number(int64(math.Float64bits(o.Cap)))
+		}
+	}
+	if more {
+		number(p.healthBit())
+		p.Segments.write(number, text)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// more says whether the plan asks for what plans didn't have once: the hashes of those that don't have stayed what they were.
+func (p *Plan) more() bool {
+	capped := slices.ContainsFunc(p.Outcomes, func(o OutcomePlan) bool { return o.Cap != 0 })
+	return capped || p.Health || p.Segments != nil
+}
+
+func (p *Plan) healthBit() int64 {
+	if p.Health {
+		return 1
+	}
+	return 0
+}
+
+// write adds what shapes the parts to a hash: the order of the list doesn't.
+func (g *SegmentPlan) write(number func(int64), text func(string)) {
+	if g == nil {
+		number(-1)
+		return
+	}
+	number(int64(g.most()))
+	number(int64(len(g.List)))
+	list := slices.Clone(g.List)
+	slices.Sort(list)
+	for _, name := range list {
+		text(name)
+	}
+}
+
+// most returns how many segments the plan tells apart at most.
+func (g *SegmentPlan) most() int {
+	if len(g.List) > 0 {
+		return len(g.List)
+	}
+	return g.Most
 }
 
 // Check says what is wrong with the plan, or nil.
@@ -113,7 +177,27 @@ func (p *Plan) Check() error {
 			return fail("%s", err)
 		}
 	}
+	if err := p.Segments.check(); err != nil {
+		return fail("%s", err)
+	}
 	return p.checkOutcomes(fail)
+}
+
+func (g *SegmentPlan) check() error {
+	switch {
+	case g == nil:
+		return nil
+	case len(g.List) > MaxSegments:
+		return fmt.Errorf("%d segments are more than %d", len(g.List), MaxSegments)
+	case len(g.List) == 0 && (g.Most < 1 || g.Most > MaxSegments):
+		return fmt.Errorf("%d segments are not between 1 and %d", g.Most, MaxSegments)
+	}
+	for i, name := range g.List {
+		if name == "" || slices.Contains(g.List[:i], name) {
+			return fmt.Errorf("segment %q is empty, or there twice", name)
+		}
+	}
+	return nil
 }
 
 func (p *Plan) checkOutcomes(fail func(string, ...any) error) error {
@@ -123,6 +207,9 @@ func (p *Plan) checkOutcomes(fail func(string, ...any) error) error {
 			return fail("outcome %q is there twice", o.Name)
 		}
 		seen[o.Name] = true
+		if o.Cap < 0 || math.IsNaN(o.Cap) || math.IsInf(o.Cap, 0) {
+			return fail("outcome %q has a cap of %v", o.Name, o.Cap)
+		}
 		if o.WithinMs < 0 || o.WithinMs > MaxSpanMs {
 			return fail("outcome %q within %d ms is not between 0 and %d ms", o.Name, o.WithinMs, MaxSpanMs)
 		}

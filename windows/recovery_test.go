@@ -189,7 +189,7 @@ func TestRecoveryRewindsLittle(t *testing.T) {
 	} {
 		plan := simplePlan()
 		if plan.Outcomes = nil; row.within >= 0 {
-			plan.Outcomes = []OutcomePlan{{"click", row.within}}
+			plan.Outcomes = []OutcomePlan{{Name: "click", WithinMs: row.within}}
 		}
 		s := simpleStage(t, Limits{}, plan)
 		for i := range 10_000 {

@@ -38,7 +38,7 @@ func newLayout(p *Plan, kind PartKind) layout {
 		}
 		columns, names := m.Columns()
 		use := metricUse{metric: m}
-		_, use.slices = m.Keeps()
+		use.slices = m.Keeps()&KeepSlices != 0
 		for _, name := range names {
 			at := slices.Index(l.names, name)
 			if at < 0 {

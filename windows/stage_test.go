@@ -3,6 +3,7 @@ package windows
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -159,7 +160,7 @@ func checkTotals(t *testing.T, stage *Stage, added []int64) {
 func simplePlan() Plan {
 	return Plan{
 		Rollout: "r", Epoch: 1, Model: "ranker", Baseline: "v1", Canary: "v2", WidthMs: 1_000, LatenessMs: 2_000,
-		Metrics: []Metric{errorMetric{}, gauge{"cpu"}}, Outcomes: []OutcomePlan{{"click", 10_000}},
+		Metrics: []Metric{errorMetric{}, gauge{"cpu"}}, Outcomes: []OutcomePlan{{Name: "click", WithinMs: 10_000}},
 	}
 }
 
@@ -374,11 +375,24 @@ func TestPlanCheck(t *testing.T) {
 		{"a width out of range", func(p *Plan) { p.WidthMs = MaxSpanMs + 1 }},
 		{"a metric twice", func(p *Plan) { p.Metrics = []Metric{errorMetric{}, errorMetric{}} }},
 		{"a sample without a name", func(p *Plan) { p.Metrics = []Metric{nameless{}} }},
-		{"an outcome twice", func(p *Plan) { p.Outcomes = []OutcomePlan{{"click", 1}, {"click", 2}} }},
-		{"a negative within", func(p *Plan) { p.Outcomes = []OutcomePlan{{"click", -1}} }},
+		{"an outcome twice", func(p *Plan) { p.Outcomes = []OutcomePlan{{Name: "click", WithinMs: 1}, {Name: "click", WithinMs: 2}} }},
+		{"a negative within", func(p *Plan) { p.Outcomes = []OutcomePlan{{Name: "click", WithinMs: -1}} }},
 		{"too many outcomes", func(p *Plan) {
 			for i := range MaxOutcomes + 1 {
-				p.Outcomes = append(p.Outcomes, OutcomePlan{fmt.Sprint(i), 1})
+				p.Outcomes = append(p.Outcomes, OutcomePlan{Name: fmt.Sprint(i), WithinMs: 1})
+			}
+		}},
+		{"a negative cap", func(p *Plan) { p.Outcomes[0].Cap = -1 }},
+		{"an infinite cap", func(p *Plan) { p.Outcomes[0].Cap = math.Inf(1) }},
+		{"no cap", func(p *Plan) { p.Outcomes[0].Cap = math.NaN() }},
+		{"no segments", func(p *Plan) { p.Segments = &SegmentPlan{} }},
+		{"too many segments", func(p *Plan) { p.Segments = &SegmentPlan{Most: MaxSegments + 1} }},
+		{"an empty segment", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"a", ""}} }},
+		{"a segment twice", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"a", "b", "a"}} }},
+		{"a list that is too long", func(p *Plan) {
+			p.Segments = &SegmentPlan{}
+			for i := range MaxSegments + 1 {
+				p.Segments.List = append(p.Segments.List, fmt.Sprint(i))
 			}
 		}},
 	} {
@@ -416,8 +430,16 @@ func TestPlanHash(t *testing.T) {
 		{"from", func(p *Plan) { p.FromMs = 1 }, false},
 		{"metrics", func(p *Plan) { p.Metrics = p.Metrics[:1] }, false},
 		{"order of metrics", func(p *Plan) { p.Metrics = []Metric{p.Metrics[1], p.Metrics[0]} }, false},
-		{"within", func(p *Plan) { p.Outcomes = []OutcomePlan{{"click", 10_001}} }, false},
+		{"within", func(p *Plan) { p.Outcomes = []OutcomePlan{{Name: "click", WithinMs: 10_001}} }, false},
 		{"outcomes", func(p *Plan) { p.Outcomes = nil }, false},
+		{"cap", func(p *Plan) { p.Outcomes[0].Cap = 500 }, false},
+		{"greater cap", func(p *Plan) { p.Outcomes[0].Cap = 501 }, false},
+		{"health", func(p *Plan) { p.Health = true }, false},
+		{"segments", func(p *Plan) { p.Segments = &SegmentPlan{Most: 20} }, false},
+		{"number of segments", func(p *Plan) { p.Segments = &SegmentPlan{Most: 21} }, false},
+		{"list of segments", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"a", "b"}} }, false},
+		{"order of the list", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"b", "a"}} }, true},
+		{"number beside a list", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"b", "a"}, Most: 3} }, true},
 	} {
 		p := simplePlan()
 		row.change(&p)

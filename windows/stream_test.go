@@ -35,7 +35,7 @@ type errorMetric struct{}
 func (errorMetric) Key() string                  { return "error" }
 func (errorMetric) Stream() Stream               { return Stream{Kind: Serving} }
 func (errorMetric) Columns() (Columns, []string) { return ColError, nil }
-func (errorMetric) Keeps() (bool, bool)          { return false, true }
+func (errorMetric) Keeps() Keep                  { return KeepSlices }
 func (errorMetric) Reduce(rows Rows, cell *Cell) {
 	for i, f := range rows.Flags[:rows.Len] {
 		countRow(rows, cell, i, f&FlagError != 0)
@@ -59,7 +59,7 @@ type latencyMetric struct{}
 func (latencyMetric) Key() string                  { return "latency" }
 func (latencyMetric) Stream() Stream               { return Stream{Kind: Serving} }
 func (latencyMetric) Columns() (Columns, []string) { return ColLatency | ColTimeout, nil }
-func (latencyMetric) Keeps() (bool, bool)          { return true, false }
+func (latencyMetric) Keeps() Keep                  { return KeepHist }
 func (latencyMetric) Reduce(rows Rows, cell *Cell) {
 	for i, x := range rows.Latency[:rows.Len] {
 		if math.IsNaN(x) && rows.Flags[i]&FlagTimeout == 0 {
@@ -76,7 +76,7 @@ type tokensMetric struct{}
 func (tokensMetric) Key() string                  { return "tokens>50" }
 func (tokensMetric) Stream() Stream               { return Stream{Kind: Serving} }
 func (tokensMetric) Columns() (Columns, []string) { return 0, []string{"score", "tokens"} }
-func (tokensMetric) Keeps() (bool, bool)          { return false, false }
+func (tokensMetric) Keeps() Keep                  { return 0 }
 func (tokensMetric) Reduce(rows Rows, cell *Cell) {
 	for i := range rows.Len {
 		if x := rows.Values[1][i]; !math.IsNaN(x) {
@@ -90,7 +90,7 @@ type gauge struct{ of string }
 func (g gauge) Key() string                  { return g.of + ">0.9" }
 func (gauge) Stream() Stream                 { return Stream{Kind: Resources} }
 func (g gauge) Columns() (Columns, []string) { return ColSample, []string{g.of} }
-func (gauge) Keeps() (bool, bool)            { return false, true }
+func (gauge) Keeps() Keep                    { return KeepSlices }
 func (gauge) Reduce(rows Rows, cell *Cell) {
 	for i, x := range rows.Sample[:rows.Len] {
 		countRow(rows, cell, i, x > 0.9)
@@ -125,7 +125,7 @@ func randomPlan(r *rand.Rand) Plan {
 		FromMs:     []int64{0, -20_001, 3_333}[r.IntN(3)],
 		Metrics:    []Metric{errorMetric{}, latencyMetric{}, gauge{"cpu"}, tokensMetric{}, gauge{"memory"}},
 	}
-	p.Outcomes = append(p.Outcomes, []OutcomePlan{{"click", 2_000}, {"buy", 9_000}, {"at-once", 0}}[:r.IntN(4)]...)
+	p.Outcomes = append(p.Outcomes, []OutcomePlan{{Name: "click", WithinMs: 2_000}, {Name: "buy", WithinMs: 9_000}, {Name: "at-once", WithinMs: 0}}[:r.IntN(4)]...)
 	return p
 }
 
@@ -415,6 +415,15 @@ func clonePart(p *Part) *Part {
 		}
 		c.Traffic[arm].Units = slices.Clone(c.Traffic[arm].Units)
 		c.Traffic[arm].Hosts = slices.Clone(c.Traffic[arm].Hosts)
+	}
+	c.Segments = slices.Clone(p.Segments)
+	for i := range c.Segments {
+		for arm := range Arms {
+			c.Segments[i].Cells[arm] = slices.Clone(p.Segments[i].Cells[arm])
+			for at := range c.Segments[i].Cells[arm] {
+				c.Segments[i].Cells[arm][at].Hist = slices.Clone(p.Segments[i].Cells[arm][at].Hist)
+			}
+		}
 	}
 	return &c
 }

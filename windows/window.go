@@ -60,6 +60,7 @@ func (w *workshop) part(stream Stream, keys []string, start int64) *Part {
 		p, w.parts = w.parts[n-1], w.parts[:n-1]
 	}
 	p.Stream, p.StartMs, p.Metrics, p.Overflow = stream, start, keys, false
+	p.Segments, p.Bad, p.Gap, p.Source = p.Segments[:0], 0, [Arms]JoinGap{}, JoinGap{}
 	for arm := range Arms {
 		p.Cells[arm] = emptyCells(p.Cells[arm], len(keys))
 		t := &p.Traffic[arm]
