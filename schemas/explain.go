@@ -48,8 +48,20 @@ func explainedValues(r *Rollout) map[string]string {
 	if r.Acks.Routers != nil {
 		values["spec.acks.routers"] = flowList(r.Acks.Routers)
 	}
-	// These have one value, for now.
-	values["spec.latencyGranularity"] = specForm.find("latencyGranularity").def
+	values["spec.latencyGranularity"] = FormatDuration(r.LatencyGranularity)
+	if r.LatencyGranularity == 0 {
+		values["spec.latencyGranularity"] = specForm.find("latencyGranularity").def
+	}
+	if r.Stratify {
+		values["spec.stratify"] = SegmentField
+	}
+	if s := r.Segments; s != nil {
+		values["spec.segments.watch"], values["spec.segments.top"] = s.Field, shortNumber(float64(s.Top))
+		if s.List != nil {
+			values["spec.segments.list"], values["spec.segments.top"] = flowList(s.List), ""
+		}
+	}
+	// This has one value, for now.
 	values["spec.state.mode"] = stateForm.find("mode").def
 	return values
 }
@@ -71,8 +83,10 @@ func (e *explainer) section(f *form, path, indent string) {
 		at := join(path, one.key)
 		value, written := e.values[at]
 		switch {
-		case one.need == later:
+		case one.standing() == later:
 			e.missing = append(e.missing, at)
+		case at == "spec.segments" && e.rollout.Segments == nil:
+			e.say(indent, "no segments are watched: segments: {watch: segment, top: 20} would watch the 20 greatest")
 		case at == "spec.outcomes":
 			e.outcomes(one, indent)
 		case at == "spec.guardrails":
@@ -94,7 +108,7 @@ func remark(f *field, value string) string {
 	if sameValue(defaultNode(value), f) {
 		marks = "default"
 	}
-	switch f.need {
+	switch f.standing() {
 	case notYet:
 		marks = "not yet: nothing looks at it"
 	case laterElse:
@@ -114,29 +128,40 @@ func (e *explainer) outcomes(f *field, indent string) {
 	}
 	e.line(indent+f.key+":", f.about)
 	for _, o := range r.Outcomes {
-		fmt.Fprintf(&e.out, "%s  %s: {within: %s}\n", indent, quoted(o.Name), FormatDuration(o.Within))
+		fmt.Fprintf(&e.out, "%s  %s\n", indent, outcomeText(o))
 	}
 	for _, o := range r.UnusedOutcomes {
-		e.line(fmt.Sprintf("%s  %s: {within: %s}", indent, quoted(o.Name), FormatDuration(o.Within)), "no guardrail names it: its events are not looked at")
+		e.line(indent+"  "+outcomeText(o), "no guardrail names it: its events are not looked at")
 	}
 }
 
+func outcomeText(o OutcomeSpec) string {
+	text := quoted(o.Name) + ": {within: " + FormatDuration(o.Within)
+	if o.Value != ValueIgnored {
+		text += ", value: " + string(o.Value) + ", cap: " + shortNumber(o.Cap)
+	}
+	return text + "}"
+}
+
 func (e *explainer) guardrails(f *field, indent string) {
-	r, whole := e.rollout, e.rollout.rollbackWeight()
+	r := e.rollout
 	e.line(indent+f.key+":", f.about)
 	if r.DefaultGuardrails {
 		e.say(indent+"  ", "the default list: as long as it stands as it is, each is required only once it has had data;")
 		e.say(indent+"  ", "in a list of your own every required one needs data, so leave out those that nothing feeds")
 	}
 	for _, g := range r.Guardrails {
-		e.line(indent+"  - {"+guardrailText(g)+"}", e.share(g, whole))
+		e.line(indent+"  - {"+guardrailText(g)+"}", e.share(g))
 	}
-	e.say(indent+"  ", fmt.Sprintf("the missing canary: %s", riskShare(MissingCanaryWeight, whole, r.Risk.FalseRollback)))
+	e.say(indent+"  ", "the missing canary: "+e.riskShare(MissingCanaryWeight))
+	if r.Segments != nil {
+		e.say(indent+"  ", fmt.Sprintf("segments: risk %.3g: a tenth of falseRollback, shared by all of them", SegmentReserve*r.Risk.FalseRollback))
+	}
 }
 
 // share says what a guardrail may cost, and what is odd about it.
-func (e *explainer) share(g Guardrail, whole float64) string {
-	text := riskShare(g.Weight, whole, e.rollout.Risk.FalseRollback)
+func (e *explainer) share(g Guardrail) string {
+	text := e.riskShare(g.Weight)
 	switch g.On {
 	case OnHold:
 		text = "holds: no share of falseRollback, a budget of its own"
@@ -159,8 +184,14 @@ func (e *explainer) promotionWaits(g Guardrail) bool {
 	return false
 }
 
-func riskShare(weight, whole, risk float64) string {
-	return fmt.Sprintf("risk %.3g: %s of %s shares of falseRollback", weight/whole*risk, shortNumber(weight), shortNumber(whole))
+// riskShare says what a weight among those that can roll back may cost.
+func (e *explainer) riskShare(weight float64) string {
+	r, whole := e.rollout, e.rollout.familyWeight(OnRollback)
+	of := "falseRollback"
+	if r.Segments != nil {
+		of = "nine tenths of falseRollback"
+	}
+	return fmt.Sprintf("risk %.3g: %s of %s shares of %s", weight/whole*r.totalRisk(), shortNumber(weight), shortNumber(whole), of)
 }
 
 func guardrailText(g Guardrail) string {
@@ -170,11 +201,23 @@ func guardrailText(g Guardrail) string {
 		parts = append(parts, "quantile: "+shortNumber(g.Quantile), "of: "+quoted(g.Of))
 	case GaugeGuardrail:
 		parts = append(parts, "sample: "+quoted(g.Of), "limit: "+shortNumber(g.Limit))
+	case DistributionGuardrail:
+		parts = append(parts, "distribution: "+quoted(g.Of), "test: "+string(g.Test))
+	case MeanGuardrail:
+		parts = append(parts, "mean: "+quoted(g.Of), "from: "+g.From.String())
+		if g.From != KindOutcome {
+			parts = append(parts, "cap: "+shortNumber(g.Cap))
+		}
 	default:
 		parts = append(parts, string(g.Kind)+": "+quoted(g.Of))
 	}
-	parts = append(parts, string(g.Direction)+": "+g.Margin.Text, "on: "+string(g.On), "prove: "+string(g.Prove),
-		"required: "+strconv.FormatBool(g.Required), "weight: "+shortNumber(g.Weight))
+	if b := g.Buckets; b.Linear() && !isShut("buckets") {
+		parts = append(parts, fmt.Sprintf("buckets: {from: %s, to: %s, count: %d}", shortNumber(b.From), shortNumber(b.To), b.Count))
+	}
+	if g.Direction != Both {
+		parts = append(parts, string(g.Direction)+": "+g.Margin.Text)
+	}
+	parts = append(parts, "on: "+string(g.On), "prove: "+string(g.Prove), "required: "+strconv.FormatBool(g.Required), "weight: "+shortNumber(g.Weight))
 	return strings.Join(parts, ", ")
 }
 

@@ -41,9 +41,11 @@ type field struct {
 	key     string
 	form    form
 	need    need
-	def     string // the default, as YAML text; empty: none
-	about   string // one line for a person
-	example string // what to write where the key is missing
+	def     string   // the default, as YAML text; empty: none
+	about   string   // one line for a person
+	example string   // what to write where the key is missing
+	gate    string   // while it is shut, need holds; then the key is like any other
+	gated   []string // values that gates of the same names shut
 }
 
 // need says whether a key must, may or can't be given now.

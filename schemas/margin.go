@@ -29,15 +29,21 @@ type marginRule struct {
 }
 
 // ruleOf returns how a guardrail's margin is written.
-func ruleOf(kind GuardrailKind, of string, d Direction) marginRule {
-	contrast := d == Increase || d == Decrease
-	switch {
-	case kind == QuantileGuardrail && contrast:
+func ruleOf(g *Guardrail) marginRule {
+	contrast := g.Direction.Contrast()
+	switch ranked := g.Kind == QuantileGuardrail || g.Kind == DistributionGuardrail; {
+	case ranked && contrast && g.Buckets.Linear():
+		return marginRule{unitNumber | unitAny, "0.05 (a shift, in the unit of " + g.Of + "), or any"}
+	case ranked && contrast:
 		return marginRule{unitFactor | unitAny, "20% (of the baseline's), or any"}
-	case kind == QuantileGuardrail && of == ofLatency:
+	case ranked && g.Of == ofLatency:
 		return marginRule{unitTime, "50ms"}
-	case kind == QuantileGuardrail:
-		return marginRule{unitNumber, "250, a number in the unit of " + of}
+	case ranked:
+		return marginRule{unitNumber, "250, a number in the unit of " + g.Of}
+	case g.Kind == MeanGuardrail && contrast:
+		return marginRule{unitFactor | unitNumber | unitAny, "3% (of the baseline's), 0.5 (in the unit of " + g.Of + "), or any"}
+	case g.Kind == MeanGuardrail:
+		return marginRule{unitNumber, "250, a number in the unit of " + g.Of}
 	case contrast:
 		return marginRule{unitFactor | unitPoints | unitAny, "0.5pp (percentage points), 20% (of the baseline's), or any"}
 	default:
@@ -46,11 +52,11 @@ func ruleOf(kind GuardrailKind, of string, d Direction) marginRule {
 }
 
 // parseMargin reads a margin as its guardrail allows it. The error says what to write.
-func parseMargin(written string, kind GuardrailKind, of string, d Direction) (Margin, error) {
-	rule := ruleOf(kind, of, d)
+func parseMargin(written string, g *Guardrail) (Margin, error) {
+	rule := ruleOf(g)
 	m := Margin{Text: written}
 	if written == anyWord {
-		m.Relative = kind == QuantileGuardrail
+		m.Relative = g.Kind != MeanGuardrail && rule.units&unitFactor != 0 && rule.units&unitPoints == 0
 		if rule.units&unitAny == 0 {
 			return Margin{}, fmt.Errorf("any stands where a limit is wanted: write e.g. %s", rule.write)
 		}
@@ -82,7 +88,7 @@ func parseMargin(written string, kind GuardrailKind, of string, d Direction) (Ma
 	if err != nil {
 		return Margin{}, fmt.Errorf("%s is out of range: write e.g. %s", written, rule.write)
 	}
-	return m, boundMargin(m, rule, d)
+	return m, boundMargin(m, rule, g.Direction)
 }
 
 // boundMargin refuses margins that could never, or would always, be crossed.

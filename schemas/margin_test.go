@@ -29,6 +29,12 @@ func TestMargins(t *testing.T) {
 		{"1.5s", QuantileGuardrail, "latency", Below, Margin{"1.5s", false, 1500}, ""},
 		{"0.9", QuantileGuardrail, "tokens", Above, Margin{"0.9", false, 0.9}, ""},
 		{"5pp", GaugeGuardrail, "cpu", Increase, Margin{"5pp", false, 0.05}, ""},
+		{"3%", MeanGuardrail, "purchase", Decrease, Margin{"3%", true, 0.03}, ""},
+		{"0.5", MeanGuardrail, "purchase", Decrease, Margin{"0.5", false, 0.5}, ""},
+		{"any", MeanGuardrail, "purchase", Decrease, Margin{"any", false, 0}, ""},
+		{"40", MeanGuardrail, "purchase", Below, Margin{"40", false, 40}, ""},
+		{"20%", DistributionGuardrail, "latency", Increase, Margin{"20%", true, 0.2}, ""},
+		{"any", DistributionGuardrail, "latency", Decrease, Margin{"any", true, 0}, ""},
 		{"50%", GaugeGuardrail, "cpu", Above, Margin{"50%", false, 0.5}, ""},
 
 		{"", RateGuardrail, "error", Increase, Margin{}, `"" is no margin`},
@@ -46,17 +52,42 @@ func TestMargins(t *testing.T) {
 		{"10001%", RateGuardrail, "error", Increase, Margin{}, "10001% is out of bounds: write at most 10000%"},
 		{"100pp", RateGuardrail, "error", Increase, Margin{}, "100pp: a share can't get there: write less than 100"},
 		{"100%", RateGuardrail, "click", Decrease, Margin{}, "100%: nothing can fall by that much"},
+		{"5pp", MeanGuardrail, "purchase", Decrease, Margin{}, "the unit pp doesn't fit this guardrail: write e.g. 3% (of the baseline's), 0.5 (in the unit of purchase), or any"},
+		{"3%", MeanGuardrail, "purchase", Below, Margin{}, "the unit % doesn't fit this guardrail: write e.g. 250, a number in the unit of purchase"},
+		{"0.1", DistributionGuardrail, "latency", Increase, Margin{}, "0.1 has no unit: write e.g. 20% (of the baseline's), or any"},
 		{"2h", QuantileGuardrail, "latency", Above, Margin{}, "2h is out of bounds: write at most 1h"},
 		{"0ms", QuantileGuardrail, "latency", Above, Margin{}, "0ms is no limit"},
 		{strings.Repeat("9", 400), QuantileGuardrail, "tokens", Above, Margin{}, "is out of range"},
 	}
 	for _, test := range tests {
-		got, err := parseMargin(test.written, test.kind, test.of, test.d)
+		got, err := parseMargin(test.written, &Guardrail{Kind: test.kind, Of: test.of, Direction: test.d})
 		if test.wantErr == "" && (err != nil || got != test.want) {
 			t.Errorf("%s %s %s: got %+v, %v, want %+v", test.kind, test.d, test.written, got, err, test.want)
 		}
 		if test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
 			t.Errorf("%s %s %s: got %v, want %s", test.kind, test.d, test.written, err, test.wantErr)
+		}
+	}
+}
+
+func TestMarginsOnLinearBuckets(t *testing.T) {
+	tests := []struct {
+		written string
+		d       Direction
+		want    Margin
+		wantErr string
+	}{
+		{"0.05", Increase, Margin{"0.05", false, 0.05}, ""},
+		{"any", Decrease, Margin{"any", false, 0}, ""},
+		{"0.05", Above, Margin{"0.05", false, 0.05}, ""},
+		{"20%", Increase, Margin{}, "the unit % doesn't fit this guardrail: write e.g. 0.05 (a shift, in the unit of score), or any"},
+	}
+	for _, kind := range []GuardrailKind{QuantileGuardrail, DistributionGuardrail} {
+		for _, test := range tests {
+			got, err := parseMargin(test.written, &Guardrail{Kind: kind, Of: ofScore, Direction: test.d, Buckets: scoreBuckets})
+			if got != test.want || (err == nil) != (test.wantErr == "") || err != nil && !strings.Contains(err.Error(), test.wantErr) {
+				t.Errorf("%s %s %s: got %+v, %v, want %+v %s", kind, test.d, test.written, got, err, test.want, test.wantErr)
+			}
 		}
 	}
 }
@@ -69,7 +100,7 @@ func FuzzMargin(f *testing.F) {
 		for _, kind := range guardrailKinds {
 			for _, d := range guardrailDirections {
 				for _, of := range []string{ofLatency, "tokens"} {
-					m, err := parseMargin(written, GuardrailKind(kind), of, Direction(d))
+					m, err := parseMargin(written, &Guardrail{Kind: GuardrailKind(kind), Of: of, Direction: Direction(d)})
 					if err != nil && err.Error() == "" {
 						t.Errorf("%q: an error without text", written)
 					}

@@ -21,8 +21,10 @@ func ParseRollout(name string, data []byte) (*Rollout, error) {
 	if root == nil {
 		return nil, found.err()
 	}
-	checker{found, &rolloutForm}.check(root, &rolloutForm, "")
+	c := checker{found, &rolloutForm}
+	c.check(root, &rolloutForm, "")
 	r := readRollout(section{found, root, &rolloutForm, ""})
+	c.checkGates(root, &rolloutForm, "")
 	if err := found.err(); err != nil {
 		return nil, err
 	}
@@ -48,7 +50,8 @@ func readRollout(root section) *Rollout {
 		Risk:   Risk{risk.number("falseRollback"), risk.number("falsePromote")},
 		Window: spec.duration("window"), Lateness: spec.duration("lateness"),
 		Warmup: spec.duration("warmup"), Patience: spec.duration("patience"), Phi: spec.number("phi"),
-		Health: readHealth(spec.under("health")), Acks: Acks{acks.texts("routers"), acks.duration("within")},
+		LatencyGranularity: spec.duration("latencyGranularity"),
+		Health:             readHealth(spec.under("health")), Acks: Acks{acks.texts("routers"), acks.duration("within")},
 		DrainWithin: spec.under("rollback").duration("drainWithin"),
 	}
 	rr := rolloutReader{spec: spec, rollout: r}
@@ -57,8 +60,11 @@ func readRollout(root section) *Rollout {
 	if twice := repeatedText(r.Acks.Routers); twice != "" {
 		acks.refuse("routers", "%s is named twice: remove one", twice)
 	}
+	rr.checkHealth()
+	rr.readSegments()
 	rr.readOutcomes()
 	rr.readGuardrails()
+	rr.checkGranularity()
 	rr.keepOutcomes()
 	rr.readStages()
 	return r
@@ -83,6 +89,52 @@ func (rr rolloutReader) checkState() {
 	}
 }
 
+// checkHealth refuses a margin that could never be crossed.
+func (rr rolloutReader) checkHealth() {
+	if r := rr.rollout; r.Health.Unmatched >= 1 {
+		rr.spec.under("health").refuse("unmatched", "%s: a share can't get there: write less than 100%%", rr.spec.under("health").text("unmatched"))
+	}
+}
+
+// granularityMost bounds what latencies are rounded to, as a share of the window: what is coarser hides in one window what another shows.
+const granularityMost = 0.25
+
+// checkGranularity refuses latencies that are rounded so coarsely that they tell nothing.
+func (rr rolloutReader) checkGranularity() {
+	r := rr.rollout
+	step := r.LatencyGranularity
+	if most := time.Duration(granularityMost * float64(r.Window)); step > most && r.Window > 0 {
+		rr.spec.refuse("latencyGranularity", "%s is coarse beside a window of %s: write at most %s, or a window of %s",
+			FormatDuration(step), FormatDuration(r.Window), FormatDuration(most), FormatDuration(time.Duration(float64(step)/granularityMost)))
+	}
+}
+
+// readSegments fills in which segments are watched.
+func (rr rolloutReader) readSegments() {
+	r := rr.rollout
+	r.Stratify = rr.spec.given("stratify")
+	if !rr.spec.given("segments") {
+		if r.Stratify {
+			rr.spec.refuse("stratify", "there are no segments to keep apart: name them with segments: {watch: segment, top: 20}, or remove the key")
+		}
+		return
+	}
+	s := rr.spec.under("segments")
+	if s.node.Kind != yaml.MappingNode {
+		return
+	}
+	watched := &Segments{Field: s.text("watch"), List: s.texts("list")}
+	switch twice := repeatedText(watched.List); {
+	case watched.List != nil && s.given("top"):
+		s.refuse("top", "top stands beside list: the names are either those of the list, or the greatest: remove one")
+	case twice != "":
+		s.refuse("list", "%s is named twice: remove one", twice)
+	case watched.List == nil:
+		watched.Top = int(s.number("top"))
+	}
+	r.Segments = watched
+}
+
 // reservedRates are the rates that come with predictions; no outcome may have their names.
 var reservedRates = []string{"error", "timeout", "cache_miss"}
 
@@ -104,22 +156,39 @@ func (rr *rolloutReader) addOutcomes(s section) {
 		switch {
 		case slices.Contains(reservedRates, name):
 			s.refuse(name, "every prediction says %s itself: call the outcome something else", name)
-		case one.given("within"):
-			rr.outcomes[name] = OutcomeSpec{Name: name, Within: one.duration("within")}
-		case isKnown:
-			rr.outcomes[name] = known
+		case one.given("within") || isKnown:
+			known.Name = name
+			if one.given("within") {
+				known.Within = one.duration("within")
+			}
+			rr.outcomes[name] = one.readValue(known)
 		case one.sound():
 			one.refuse("within", "missing: write how long after its prediction a %s still counts, e.g. within: 10m", name)
-			rr.outcomes[name] = OutcomeSpec{Name: name}
+			rr.outcomes[name] = one.readValue(OutcomeSpec{Name: name})
 		}
 	}
+}
+
+// readValue fills in what is made of an outcome's values: a sum has a cap, since one value without bounds could outweigh all others.
+func (s section) readValue(o OutcomeSpec) OutcomeSpec {
+	if s.node.Kind != yaml.MappingNode {
+		return o
+	}
+	o.Value, o.Cap = OutcomeValue(s.text("value")), s.number("cap")
+	switch {
+	case o.Value == ValueSum && !s.given("cap"):
+		s.refuse("cap", "missing: write what the sum of one prediction's values counts at most, e.g. cap: 500")
+	case o.Value != ValueSum && s.given("cap"):
+		s.refuse("cap", "nothing is added up that a cap could hold: write value: sum beside it, or remove it")
+	}
+	return o
 }
 
 // keepOutcomes parts the outcomes that guardrails name from those that were only declared.
 func (rr *rolloutReader) keepOutcomes() {
 	declared := child(rr.spec.node, "outcomes")
 	for _, name := range slices.Sorted(maps.Keys(rr.outcomes)) {
-		named := slices.ContainsFunc(rr.rollout.Guardrails, func(g Guardrail) bool { return g.Kind == RateGuardrail && g.Of == name })
+		named := slices.ContainsFunc(rr.rollout.Guardrails, func(g Guardrail) bool { return g.IsOutcome() && g.Of == name })
 		switch {
 		case named:
 			rr.rollout.Outcomes = append(rr.rollout.Outcomes, rr.outcomes[name])
@@ -204,7 +273,7 @@ func (rr *rolloutReader) checkMax(s section, stage Stage) {
 	for _, g := range rr.rollout.Guardrails {
 		mustPass := slices.Contains(stage.Pass, g.Name) || stage.Pass == nil && g.Required
 		o, isOutcome := rr.outcomes[g.Of]
-		if !mustPass || g.Kind != RateGuardrail || !isOutcome || o.Within <= least-stage.Bake {
+		if !mustPass || !g.IsOutcome() || !isOutcome || o.Within <= least-stage.Bake {
 			continue
 		}
 		least = stage.Bake + o.Within
@@ -246,16 +315,37 @@ func Problems(err error) []Problem {
 	return nil
 }
 
-// rollbackWeight returns what the weights of all that can roll back add up to: the guardrails with on: rollback, and
-// the missing canary. A guardrail's share of risk.falseRollback is its own weight over this.
-func (r *Rollout) rollbackWeight() float64 {
-	sum := MissingCanaryWeight
+// familyWeight returns what the weights of all guardrails with one `on` add up to; with those that can roll back, the missing
+// canary, too.
+func (r *Rollout) familyWeight(on On) float64 {
+	sum := 0.0
+	if on == OnRollback {
+		sum = MissingCanaryWeight
+	}
 	for _, g := range r.Guardrails {
-		if g.On == OnRollback {
+		if g.On == on {
 			sum += g.Weight
 		}
 	}
 	return sum
+}
+
+// SegmentReserve is the share of each family's risk that is kept for segments where they are watched.
+const SegmentReserve = 0.1
+
+// totalRisk is what is left of risk.falseRollback for the guardrails of the whole traffic.
+func (r *Rollout) totalRisk() float64 {
+	if r.Segments != nil {
+		return r.Risk.FalseRollback * (1 - SegmentReserve)
+	}
+	return r.Risk.FalseRollback
+}
+
+// Alpha returns the probability with which a guardrail that keeps its margin may fail in one epoch: its weight's share of
+// risk.falseRollback among those with the same `on` (each of which have that risk as a budget of their own), less what is reserved for
+// segments. It is what its share begins with: guardrails that failed before leave theirs to the rest.
+func (r *Rollout) Alpha(g *Guardrail) float64 {
+	return g.Weight / r.familyWeight(g.On) * r.totalRisk()
 }
 
 // MissingCanaryWeight is the weight of the health check that rolls back a canary of which nothing is heard.
@@ -263,6 +353,17 @@ const MissingCanaryWeight = 1.0
 
 // CanPass says whether there is anything to prove: without a margin (`any`), it never is that harm is within it.
 func (g Guardrail) CanPass() bool { return g.Margin.Value > 0 }
+
+// IsOutcome says whether the guardrail's numbers come with outcomes, and so only when their time within has passed.
+func (g Guardrail) IsOutcome() bool {
+	switch g.Kind {
+	case RateGuardrail:
+		return !slices.Contains(reservedRates, g.Of)
+	case MeanGuardrail:
+		return g.From == KindOutcome
+	}
+	return false
+}
 
 // guardrail returns the guardrail of a name, and whether there is one.
 func (r *Rollout) guardrail(name string) (Guardrail, bool) {

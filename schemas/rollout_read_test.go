@@ -130,7 +130,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if g, found := got.guardrail("q"); !found || g.Line != 25 {
 		t.Errorf("guardrail q is %+v, %v", g, found)
 	}
-	if weight := got.rollbackWeight(); weight != 8.5 { // 3+1+1+1+0.5+1, and the missing canary
+	if weight := got.familyWeight(OnRollback); weight != 8.5 { // 3+1+1+1+0.5+1, and the missing canary
 		t.Errorf("rollback weight %v", weight)
 	}
 }
@@ -226,12 +226,12 @@ func badMargins() []badFile {
 
 func badGuardrails() []badFile {
 	return []badFile{
-		{"nothing watched", guard("name: a, increase: 5%"), []string{"7:5: spec.guardrails[0]: has no rate, quantile or sample: say what it watches, e.g. rate: error"}, true},
+		{"nothing watched", guard("name: a, increase: 5%"), []string{"7:5: spec.guardrails[0]: has no rate, quantile, sample, mean or distribution: say what it watches, e.g. rate: error"}, true},
 		{"no direction", guard("name: a, rate: error"), []string{"7:5: spec.guardrails[0]: has no increase, decrease, above or below: say which way is harm, e.g. increase: 20%"}, true},
 		{"two directions", guard("name: a, rate: error, increase: 5%, above: 5%"), []string{
 			"7:49: spec.guardrails[0].above: above stands beside increase: a guardrail has one of increase, decrease, above or below: make two of it"}, true},
 		{"two things watched", guard("name: a, rate: error, sample: cpu, limit: 0.9, increase: 5%"), []string{
-			"7:36: spec.guardrails[0].sample: sample stands beside rate: a guardrail has one of rate, quantile or sample: make two of it"}, true},
+			"7:36: spec.guardrails[0].sample: sample stands beside rate: a guardrail has one of rate, quantile, sample, mean or distribution: make two of it"}, true},
 		{"rate of something", guard("name: a, rate: error, of: latency, increase: 5%"), []string{"7:32: spec.guardrails[0].of: latency: only a quantile is of something: remove it"}, true},
 		{"limit of a rate", guard("name: a, rate: error, limit: 0.1, increase: 5%"), []string{"7:35: spec.guardrails[0].limit: only a sample has a limit: remove it, or write above: for a fixed limit"}, true},
 		{"sample without a limit", guard("name: a, sample: cpu, increase: 5pp"), []string{"7:5: spec.guardrails[0].limit: missing: write the reading above which a sample counts, e.g. limit: 0.9"}, true},
@@ -239,7 +239,6 @@ func badGuardrails() []badFile {
 		{"quantile of one", guard("name: a, quantile: 1, increase: 5%"), []string{"7:25: spec.guardrails[0].quantile: 1 is out of bounds: write a number above 0, at most 0.999999"}, true},
 		{"quantile in percent", guard("name: a, quantile: 99, increase: 5%"), []string{"7:25: spec.guardrails[0].quantile: 99 is out of bounds: write a number above 0, at most 0.999999"}, true},
 		{"quantile too fine", guard("name: a, quantile: 0.1234567, increase: 5%"), []string{"7:25: spec.guardrails[0].quantile: 0.1234567: write at most 6 decimals"}, false},
-		{"quantile of the score", guard("name: a, quantile: 0.9, of: score, increase: 5%"), []string{"7:34: spec.guardrails[0].of: score is not supported yet: name latency, or one of values"}, true},
 		{"any of a limit", guard("name: a, rate: error, above: 5%, prove: any"), []string{"7:46: spec.guardrails[0].prove: any: above is held against a fixed limit, so there is only beyond: remove it"}, false},
 		{"no weight", guard("name: a, rate: error, increase: 5%, weight: 0"), []string{"7:50: spec.guardrails[0].weight: 0 is out of bounds: write a number above 0, at most 1000"}, true},
 		{"yes for true", guard("name: a, rate: error, increase: 5%, required: yes"), []string{`7:52: spec.guardrails[0].required: "yes" stands where true or false is wanted`}, true},
@@ -287,7 +286,7 @@ func laterRollouts() []badFile {
 	}
 	const notYet = ": not supported yet: remove it"
 	for _, key := range []string{
-		"segments: {watch: segment, top: 20}", "stratify: segment", "chronic: {rollbacks: 3, within: 14d}", "hotfix: flag off",
+		"chronic: {rollbacks: 3, within: 14d}", "hotfix: flag off",
 		"training: {scores: s.csv}", "sinks: [{mlflow: {alias: champion}}, {webhook: oncall}]",
 		`cache: {namespace: "{model}:{version}", warm: [10, 50, 100], until: {hitRate: 0.8, max: 5m}, mute: [p99]}`,
 		"pillars: {registry: {mlflow: {name: r}}, input: {baseline: a, canary: b}, output: {baseline: a}, features: {canary: b}}",
@@ -300,14 +299,7 @@ func laterRollouts() []badFile {
 	later("shared state", "  state: {mode: shared, stores: [a], ackWithin: 30s, compatible: true}\n",
 		"6:17: spec.state.mode: shared is not supported yet: write none, or remove the key", "6:25: spec.state.stores"+notYet,
 		"6:38: spec.state.ackWithin"+notYet, "6:54: spec.state.compatible"+notYet)
-	later("latencyGranularity", "  latencyGranularity: 5ms\n", "6:23: spec.latencyGranularity: 5ms is not supported yet: write 0ms, or remove the key")
-	later("selfTest", "  health: {selfTest: warn}\n", "6:22: spec.health.selfTest: warn is not supported yet: write hold, or remove the key")
-	later("unmatched", "  health: {unmatched: 6%}\n", "6:23: spec.health.unmatched: 6% is not supported yet: write 5%, or remove the key")
 	later("traffic", "  health: {traffic: warn}\n", "6:21: spec.health.traffic: warn is not supported yet: write hold, or remove the key")
-	later("outcome values", "  outcomes: {click: {within: 1m, value: sum, cap: 500}}\n", "6:34: spec.outcomes.click.value"+notYet, "6:46: spec.outcomes.click.cap"+notYet)
-	later("mean", "  guardrails: [{name: a, mean: purchase, decrease: 3%}]\n", "6:26: spec.guardrails[0].mean"+notYet)
-	later("distribution", "  guardrails: [{name: a, distribution: latency, test: ks, increase: 20%}]\n",
-		"6:26: spec.guardrails[0].distribution"+notYet, "6:49: spec.guardrails[0].test"+notYet)
 	later("where", "", "5:27: spec.canary.where"+notYet)
 	files[len(files)-1].file = strings.Replace(shortest, `"42"}`, `"42", where: {host: "a-*"}}`, 1)
 	later("second stage", "  stages:\n  - {weight: 1}\n  - {weight: 10, aprove: true}\n",

@@ -62,7 +62,7 @@ func (f *form) checkText(n *yaml.Node) string {
 }
 
 func (f *form) checkNumber(n *yaml.Node) string {
-	value, wrong := plainNumber(n.Value)
+	value, wrong := f.parseNumber(n.Value)
 	switch {
 	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && wrong == "":
 		return fmt.Sprintf("%q is text here: write it without quotes", n.Value)
@@ -84,6 +84,16 @@ func (f *form) least() string {
 }
 
 func shortNumber(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+
+// parseNumber reads a decimal number; with a sign, where negative ones are allowed.
+func (f *form) parseNumber(text string) (float64, string) {
+	digits, negative := strings.CutPrefix(text, "-")
+	if !negative || f.low >= 0 {
+		return plainNumber(text)
+	}
+	value, wrong := plainNumber(digits)
+	return -value, wrong
+}
 
 // plainNumber reads a decimal number without sign; the second result says what is wrong with it, or is "".
 func plainNumber(text string) (float64, string) {

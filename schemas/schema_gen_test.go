@@ -121,21 +121,30 @@ func mappingSchema(f *form) object {
 	if len(needed) > 0 {
 		schema["required"] = needed
 	}
-	if f.find("quantile") != nil {
+	switch {
+	case f.find("quantile") != nil:
 		guardrailRules(schema)
+	case f.find("within") != nil && f.find("cap") != nil:
+		schema["dependentRequired"] = object{"cap": []string{"value"}, "value": []string{"cap"}}
+	case f.find("top") != nil:
+		schema["not"] = object{"required": []string{"top", "list"}}
 	}
 	return schema
 }
 
 func fieldSchema(f *field) object {
-	if f.need == later {
+	need := f.standing()
+	if need == later {
 		return object{"description": f.about + " (not supported yet)", "not": object{}}
 	}
 	schema := schemaOf(&f.form)
+	if shut := f.shutWords(); shut != nil {
+		schema["not"] = object{"enum": shut}
+	}
 	if f.def != "" {
 		schema["default"] = jsonOf(f.def)
 	}
-	if f.need == notYet || f.need == laterElse {
+	if need == notYet || need == laterElse {
 		schema = object{"default": jsonOf(f.def), "const": jsonOf(f.def)}
 		if f.form.kind == durationForm {
 			schema = object{"default": jsonOf(f.def), "type": "string", "pattern": `^(0+(\.0+)?(d|h|ms|m|s|us|µs|ns))+$`}
@@ -143,9 +152,9 @@ func fieldSchema(f *field) object {
 	}
 	schema["description"] = f.about
 	switch {
-	case f.need == notYet:
+	case need == notYet:
 		schema["description"] = f.about + " (not yet: nothing looks at it)"
-	case f.need == laterElse:
+	case need == laterElse:
 		schema["description"] = f.about + " (other values are not supported yet)"
 	case f.key == "state":
 		schema["description"] = f.about + " (only mode none is supported yet)"
@@ -168,16 +177,30 @@ func jsonOf(text string) any {
 
 // guardrailRules adds what no single key of a guardrail shows: what it watches, which way is harm, in which unit.
 func guardrailRules(schema object) {
-	schema["dependentRequired"] = object{"of": []string{"quantile"}, "limit": []string{"sample"}, "sample": []string{"limit"}}
-	latency := object{"required": []string{"quantile"}, "properties": object{"of": object{"const": ofLatency}}}
-	value := object{"required": []string{"quantile", "of"}, "properties": object{"of": object{"not": object{"const": ofLatency}}}}
+	schema["dependentRequired"] = object{
+		"of": []string{"quantile"}, "limit": []string{"sample"}, "sample": []string{"limit"}, "from": []string{"mean"}, "cap": []string{"mean"},
+		"test": []string{"distribution"}, "distribution": []string{"test"},
+	}
+	has := func(keys ...string) object { return object{"required": keys} }
+	with := func(when object, key string, what any) object { when[key] = what; return when }
+	isScore := func(key string) object {
+		return with(has(key), "properties", object{key: object{"const": ofScore}})
+	}
+	linear := func(key string) []any { return []any{isScore(key), has("buckets")} }
+	latency := with(has("quantile"), "properties", object{"of": object{"const": ofLatency}})
+	values := object{"of": object{"not": object{"enum": []string{ofLatency, ofScore}}}}
 	schema["allOf"] = []any{
-		object{"oneOf": needs(guardrailKinds)}, object{"oneOf": needs(guardrailDirections)},
-		object{"properties": object{"of": object{"not": object{"const": "score"}}}},
-		unitRule(object{"required": []string{"rate"}}, RateGuardrail, "error"),
-		unitRule(object{"required": []string{"sample"}}, GaugeGuardrail, "cpu"),
-		unitRule(latency, QuantileGuardrail, ofLatency),
-		unitRule(value, QuantileGuardrail, "values"),
+		object{"oneOf": needs(guardrailKinds)},
+		object{"if": has("distribution"), "then": object{"not": object{"anyOf": []any{has("above"), has("below"), has("increase", "decrease")}}},
+			"else": object{"oneOf": needs(guardrailDirections)}},
+		object{"if": has("buckets"), "then": object{"anyOf": needs([]string{"quantile", "distribution"})}},
+		unitRule(has("rate"), Guardrail{Kind: RateGuardrail}), unitRule(has("sample"), Guardrail{Kind: GaugeGuardrail}),
+		unitRule(has("mean"), Guardrail{Kind: MeanGuardrail, Of: "values"}),
+		unitRule(latency, Guardrail{Kind: QuantileGuardrail, Of: ofLatency}),
+		unitRule(with(with(has("quantile", "of"), "properties", values), "not", has("buckets")), Guardrail{Kind: QuantileGuardrail, Of: "values"}),
+		unitRule(with(has("quantile"), "anyOf", linear("of")), Guardrail{Kind: QuantileGuardrail, Of: ofScore, Buckets: scoreBuckets}),
+		unitRule(with(has("distribution"), "anyOf", linear("distribution")), Guardrail{Kind: DistributionGuardrail, Of: ofScore, Buckets: scoreBuckets}),
+		unitRule(with(has("distribution"), "not", object{"anyOf": linear("distribution")}), Guardrail{Kind: DistributionGuardrail, Of: "values"}),
 	}
 }
 
@@ -189,10 +212,12 @@ func needs(keys []string) []any {
 	return each
 }
 
-func unitRule(when object, kind GuardrailKind, of string) object {
+func unitRule(when object, g Guardrail) object {
 	margins := object{}
 	for _, d := range guardrailDirections {
-		margins[d] = marginSchema(ruleOf(kind, of, Direction(d)), Direction(d))
+		if g.Direction = Direction(d); g.Kind != DistributionGuardrail || g.Direction.Contrast() {
+			margins[d] = marginSchema(ruleOf(&g), g.Direction)
+		}
 	}
 	return object{"if": when, "then": object{"properties": margins}}
 }
@@ -218,7 +243,11 @@ func marginSchema(rule marginRule, d Direction) object {
 	schema := object{"type": "string", "pattern": "^(" + strings.Join(ways, "|") + ")$", "description": "write e.g. " + rule.write}
 	if rule.units&unitNumber != 0 {
 		schema["type"] = []string{"string", "number"}
-		schema["exclusiveMinimum"] = 0
+		schema["minimum"] = 0
+		if !d.Contrast() {
+			delete(schema, "minimum")
+			schema["exclusiveMinimum"] = 0
+		}
 	}
 	return schema
 }

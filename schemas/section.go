@@ -48,7 +48,7 @@ func (s section) text(key string) string {
 }
 
 func (s section) number(key string) float64 {
-	value, _ := plainNumber(strings.TrimSuffix(s.text(key), "%"))
+	value, _ := s.field(key).form.parseNumber(strings.TrimSuffix(s.text(key), "%"))
 	return value
 }
 

@@ -28,15 +28,19 @@ func checkCommand(c *console) *cobra.Command {
 				return err
 			}
 			warnNeverPromotes(c, r)
+			for _, text := range r.Warnings() {
+				fmt.Fprintln(c.err, "warning:", text)
+			}
 			switch {
 			case c.json:
 				return json.NewEncoder(c.out).Encode(struct {
-					Type    string `json:"type"`
-					Rollout string `json:"rollout"`
-					Model   string `json:"model"`
-					Sha256  string `json:"sha256"`
-					Explain string `json:"explain,omitempty"`
-				}{"check", r.Name, r.Model, r.Sha256, explained(r, explain)})
+					Type     string   `json:"type"`
+					Rollout  string   `json:"rollout"`
+					Model    string   `json:"model"`
+					Sha256   string   `json:"sha256"`
+					Explain  string   `json:"explain,omitempty"`
+					Warnings []string `json:"warnings,omitempty"`
+				}{"check", r.Name, r.Model, r.Sha256, explained(r, explain), r.Warnings()})
 			case explain:
 				_, err = c.out.Write(schemas.Explain(r))
 				return err
