@@ -26,7 +26,8 @@ type dispersion struct {
 	known  float64 // > 0: given, not measured
 	prior  float64 // assumed until it is measured
 	sizes  [shards]*stats.Dispersion
-	traced *traffic // of the stream: says how large the canary is
+	seen   [shards]bool // shards that had anything while the rest had, too
+	traced *traffic     // of the stream: says how large the canary is
 }
 
 func newDispersion(o Options, prior float64, t *traffic) *dispersion {
@@ -39,9 +40,6 @@ func newDispersion(o Options, prior float64, t *traffic) *dispersion {
 
 // add takes one window's slices. A window in which a shard or the rest of the baseline had nothing tells nothing.
 func (d *dispersion) add(slices *[windows.Slices]windows.SliceCount) {
-	if d.known > 0 {
-		return
-	}
 	var all windows.SliceCount
 	for _, s := range slices {
 		all.N += s.N
@@ -50,7 +48,10 @@ func (d *dispersion) add(slices *[windows.Slices]windows.SliceCount) {
 	part := slices[windows.Slices-1]
 	for i := range d.sizes {
 		if part.N > 0 && part.N < all.N {
-			d.sizes[i].Add(float64(part.N), float64(part.K), float64(all.N-part.N), float64(all.K-part.K))
+			d.seen[i] = true
+			if d.known == 0 {
+				d.sizes[i].Add(float64(part.N), float64(part.K), float64(all.N-part.N), float64(all.K-part.K))
+			}
 		}
 		next := slices[windows.Slices-2-i]
 		part.N, part.K = part.N+next.N, part.K+next.K
@@ -96,6 +97,17 @@ func (d *dispersion) of(size int) float64 {
 		phi = max(phi, more)
 	}
 	return max(1, phi)
+}
+
+// shard is the size of a shard that stands in for the canary: the smallest that is not smaller, of those that ever had anything.
+func (d *dispersion) shard() int {
+	size := shardSize(d.traced.ratio)
+	for larger := size; larger < shards; larger++ {
+		if d.seen[larger] {
+			return larger
+		}
+	}
+	return size
 }
 
 // shardSize is the index of the smallest shard that is not smaller than the canary, whose size is given as a multiple

@@ -30,6 +30,7 @@ type guard struct {
 
 	family *family
 	member int
+	self   *selfTest // of its metric; nil: there is none
 
 	state        schemas.State
 	why          string
@@ -39,6 +40,7 @@ type guard struct {
 	blind        bool  // of an outcome: some may be missing, and nobody waits for them
 	passed       bool  // latched
 	patienceOut  bool  // failed by patience, not by proof
+	voided       bool  // its metric's self-test crossed at some time: what was proven then doesn't count
 	bothArms     bool  // of a limit: this time the baseline is beyond it, too
 	suspectSince int64 // event time; 0: not suspect
 	estimated    int64 // blocks tested when beyond was found
@@ -81,8 +83,18 @@ func (g *guard) take(c clock) {
 	}
 }
 
-// raise puts the evidence on the ladders.
+// raise puts the evidence on the ladders. While the metric's self-test says that it means nothing it stays away, and afterwards what counts is what
+// is there then.
 func (g *guard) raise() {
+	switch {
+	case g.self.voids(g):
+		g.voided = true
+		return
+	case g.voided:
+		g.family.any.raise(g.member, g.canary.any.LogE())
+		g.family.beyond.raise(g.member, g.canary.beyond.LogE())
+		return
+	}
 	g.family.any.raise(g.member, g.canary.any.LogMax())
 	g.family.beyond.raise(g.member, g.canary.beyond.LogMax())
 }
@@ -96,7 +108,8 @@ func (g *guard) raise() {
 // break. The onset is that of any harm, not of harm beyond the margin: with a true harm within the margin,
 // the latter is chosen again and again from stretches that happen to lie beyond it.
 func (g *guard) judge(nowMs, patienceMs int64, passAt float64) {
-	if g.canary.pass != nil && g.canary.pass.LogE() >= passAt {
+	void := g.self.voids(g)
+	if g.canary.pass != nil && g.canary.pass.LogE() >= passAt && !void {
 		g.passed = true
 	}
 	if g.state == schemas.StateFailed {
@@ -110,10 +123,10 @@ func (g *guard) judge(nowMs, patienceMs int64, passAt float64) {
 	case schemas.StateInsufficient:
 		g.why, g.suspectSince = g.whyInsufficient(), 0
 	case schemas.StateSuspect:
-		if g.suspectSince == 0 || g.canary.gapMs >= patienceMs { // a stretch without data as long as patience is a break
+		if g.suspectSince == 0 || g.canary.gapMs >= patienceMs || void { // a stretch without data as long as patience is a break
 			g.suspectSince = nowMs
 		}
-		if nowMs-g.suspectSince >= patienceMs {
+		if nowMs-g.suspectSince >= patienceMs && !void {
 			g.state, g.patienceOut = schemas.StateFailed, true
 		}
 	default:
@@ -129,6 +142,9 @@ func (g *guard) stateNow() schemas.State {
 	if !g.isContrast() {
 		return g.limitState(any)
 	}
+	if g.self.voids(g) {
+		return g.voidState()
+	}
 	beyond := g.spec.Prove != schemas.ProveAny && g.family.beyond.proven[g.member]
 	switch {
 	case any && beyond:
@@ -140,6 +156,14 @@ func (g *guard) stateNow() schemas.State {
 		return schemas.StateSuspect
 	}
 	return g.passState()
+}
+
+// voidState is all that can be said while the metric's self-test has crossed: that it looks bad, or nothing.
+func (g *guard) voidState() schemas.State {
+	if g.canary.any.LogE() >= g.family.any.thresholds[g.member] && g.estimateBeyond() {
+		return schemas.StateSuspect
+	}
+	return schemas.StateContinue
 }
 
 // limitState fails a canary that is beyond its limit alone. Where the baseline is beyond it too, the canary is excused for as long as

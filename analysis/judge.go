@@ -303,15 +303,11 @@ func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 	g.cell, g.histCell = cellsOf(j.rollout, spec)
 	contrast := spec.Direction == schemas.Increase || spec.Direction == schemas.Decrease
 	switch quantile := spec.Kind == schemas.QuantileGuardrail; {
-	case contrast && quantile:
-		if !spec.Margin.Relative && spec.Margin.Value > 0 {
-			panic(fmt.Sprintf("analysis: guardrail %s: a contrast of quantiles with the absolute margin %v", spec.Name, spec.Margin.Value))
-		}
-		g.canary = newTrial(newQuantileContrast(spec), newQuantileAccount(spec, !j.options.NoIntervals), contrastShape(spec, len(stats.FailOdds)))
 	case contrast:
-		grid := gridOf(spec)
-		g.canary = newTrial(newRateContrast(spec, grid), newRateAccount(!j.options.NoIntervals), contrastShape(spec, len(grid)))
-		g.canary.phi = j.dispersion(s, g.cell)
+		g.canary = newContrast(spec, !j.options.NoIntervals)
+		if !quantile {
+			g.canary.phi = j.dispersion(s, g.cell)
+		}
 	case quantile:
 		g.canary, g.baseline = newQuantileLimitTrial(spec, windows.Canary), newQuantileLimitTrial(spec, windows.Baseline)
 	default:
@@ -319,6 +315,18 @@ func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 		g.canary.phi, g.baseline.phi = j.dispersion(s, g.cell), j.dispersion(s, g.cell)
 	}
 	return g
+}
+
+// newContrast makes the test of a guardrail that holds one arm against the other; its over-dispersion is the caller's to set.
+func newContrast(g *schemas.Guardrail, intervals bool) *trial {
+	if g.Kind == schemas.QuantileGuardrail {
+		if !g.Margin.Relative && g.Margin.Value > 0 {
+			panic(fmt.Sprintf("analysis: guardrail %s: a contrast of quantiles with the absolute margin %v", g.Name, g.Margin.Value))
+		}
+		return newTrial(newQuantileContrast(g), newQuantileAccount(g, intervals), contrastShape(g, len(stats.FailOdds)))
+	}
+	grid := gridOf(g)
+	return newTrial(newRateContrast(g, grid), newRateAccount(intervals), contrastShape(g, len(grid)))
 }
 
 // gridOf is the grid of bets for what a rate guardrail watches.

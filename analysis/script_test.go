@@ -91,8 +91,11 @@ type side struct {
 	sampledBy float64 // 0: 1
 	units     int
 	full      bool
-	clicks    int64 // of outcome parts
-	high, cpu int64 // samples above the limit, and all
+	clicks    int64                              // of outcome parts
+	high, cpu int64                              // samples above the limit, and all
+	slices    [windows.Slices]windows.SliceCount // of the error metric
+	half      int64                              // predictions of slice 0, all but halfSlow of them at latencyMs
+	halfSlow  int64
 }
 
 // script drives a Judge with windows written by hand.
@@ -150,7 +153,7 @@ func (a side) cell(key string) windows.Cell {
 	of, limit, exceeds := strings.Cut(key, ">")
 	switch {
 	case key == "error":
-		return windows.Cell{N: a.n, K: a.errors}
+		return windows.Cell{N: a.n, K: a.errors, Slices: a.slices}
 	case key == "timeout":
 		return windows.Cell{N: a.n, K: a.timeouts}
 	case of == ofLatency && exceeds:
@@ -164,6 +167,8 @@ func (a side) cell(key string) windows.Cell {
 			c.K += a.n - a.slow
 		}
 		return c
+	case key == ofLatency+"/half" && a.half > 0:
+		return side{n: a.half, slow: a.halfSlow, latencyMs: a.latencyMs, slowMs: a.slowMs}.cell(ofLatency)
 	case key == ofLatency && a.latencyMs > 0:
 		c, tally := windows.Cell{N: a.n}, windows.Tally{}
 		for range a.n - a.slow {

@@ -62,6 +62,10 @@ func (j *Judge) list(holds func(*guard) bool) string {
 			names = append(names, g.spec.Name)
 		}
 	}
+	return listText(names)
+}
+
+func listText(names []string) string {
 	if len(names) == 0 {
 		return "none"
 	}

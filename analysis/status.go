@@ -35,6 +35,9 @@ func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 	if g.canary.phi != nil {
 		s.Phi = g.canary.phi.canary()
 	}
+	if g.self != nil && g.self.off {
+		s.Calibration = schemas.CalibrationFailed
+	}
 	if g.canary.tested == 0 {
 		return s
 	}

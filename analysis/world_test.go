@@ -23,6 +23,7 @@ type world struct {
 	metrics  []windows.Metric
 
 	tally  windows.Tally
+	half   windows.Tally
 	part   windows.Part
 	unit   uint64
 	pooled [2][2]int64 // arm x (predictions, errors) so far
@@ -163,16 +164,28 @@ func (w *world) latencies(p *windows.Part, arm windows.Arm, n int64, t int) {
 	if arm == windows.Canary {
 		factor *= w.slower
 	}
-	for range n {
+	half := int64(0) // the first so many are the baseline's slice 0: they come in no order
+	halfAt := slices.IndexFunc(w.metrics, func(m windows.Metric) bool { return m.Key() == ofLatency+"/half" })
+	if arm == windows.Baseline && halfAt >= 0 {
+		half = w.binomial(n, .5)
+	}
+	for i := range n {
 		x := w.latency[w.random.Uint64()>>(64-14)] * factor
 		if w.roundMs > 0 {
 			x = math.Round(x/w.roundMs) * w.roundMs
 		}
-		w.tally.Add(windows.BucketOf(x))
+		bucket := windows.BucketOf(x)
+		w.tally.Add(bucket)
+		if i < half {
+			w.half.Add(bucket)
+		}
 	}
-	c := &p.Cells[arm][at]
-	c.N = n
-	w.tally.Flush(c)
+	p.Cells[arm][at].N = n
+	w.tally.Flush(&p.Cells[arm][at])
+	if half > 0 {
+		p.Cells[arm][halfAt].N = half
+		w.half.Flush(&p.Cells[arm][halfAt])
+	}
 }
 
 // binomial draws by the gaps between events, so its cost is the events', not the trials'.

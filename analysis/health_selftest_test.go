@@ -1,0 +1,188 @@
+package analysis
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// sliced is a baseline of 6,400 predictions of which each slice has the given errors.
+func sliced(errors ...int64) side {
+	s := side{}
+	for i, n := range []int64{3200, 1600, 800, 400, 200, 100, 50, 50} {
+		s.slices[i] = windows.SliceCount{N: n, K: errors[i]}
+		s.n, s.errors = s.n+n, s.errors+errors[i]
+	}
+	return s
+}
+
+var (
+	alike  = sliced(32, 16, 8, 4, 2, 1, 1, 0)
+	unlike = sliced(16, 8, 8, 4, 22, 11, 6, 5) // a shard of a sixteenth has 12 %, the rest 0.6 %
+)
+
+var uneven = sliced(30, 15, 7, 3, 4, 2, 1, 1) // 2 % and 0.9 %
+
+// until plays until the self-test has crossed.
+func until(s *script, baseline, canary side) {
+	s.t.Helper()
+	for range 500 {
+		s.play(1, baseline, canary)
+		if s.verdict.Code == codeUncalibrated {
+			return
+		}
+	}
+	s.t.Fatalf("the self-test never crossed: %s %s", s.verdict.Action, s.verdict.Code)
+}
+
+var (
+	small = side{n: 400, errors: 4} // a sixteenth of the baseline
+	bad   = side{n: 400, errors: 12}
+	awful = side{n: 400, errors: 100}
+)
+
+// slow gives predictions latencies: 20 ms, of one in 200 30 ms.
+func slow(s side) side {
+	s.latencyMs, s.slow, s.slowMs = 20, s.n/200, 30
+	return s
+}
+
+var selfTests = []struct {
+	name   string
+	on     schemas.On
+	play   func(s *script)
+	action VerdictAction
+	code   string
+	state  schemas.State // of errors
+	health []string
+}{
+	{"a baseline like itself", schemas.OnHold, func(s *script) { s.play(40, alike, small) }, VerdictContinue, codeUndecided, passed, nil},
+	{"unlike itself", schemas.OnHold, func(s *script) { s.play(40, unlike, small) },
+		VerdictHold, codeUncalibrated, continues, []string{codeUncalibrated}},
+	{"only a warning", schemas.OnWarn, func(s *script) { s.play(40, unlike, small) },
+		VerdictContinue, codeUndecided, passed, []string{codeUncalibrated}},
+	{"errors of the canary mean nothing then", schemas.OnHold, func(s *script) { s.play(10, unlike, small); s.play(30, unlike, bad) },
+		VerdictHold, codeUncalibrated, suspect, []string{codeUncalibrated}},
+	{"where it only warns they do", schemas.OnWarn, func(s *script) { s.play(10, unlike, small); s.play(30, unlike, bad) },
+		VerdictRollback, codeGuardrailFailed, failed, []string{codeUncalibrated}},
+	{"a limit of the same metric stays armed", schemas.OnHold, func(s *script) { s.play(10, unlike, small); s.play(30, unlike, awful) },
+		VerdictRollback, codeGuardrailFailed, suspect, []string{codeUncalibrated}},
+	{"another metric stays armed", schemas.OnHold, func(s *script) {
+		s.play(10, unlike, small)
+		s.play(30, unlike, side{n: 400, errors: 4, timeouts: 12})
+	}, VerdictRollback, codeGuardrailFailed, continues, []string{codeUncalibrated}},
+	{"a quantile stays armed", schemas.OnHold, func(s *script) {
+		fast := slow(unlike)
+		fast.half, fast.halfSlow = 3200, 16
+		slower := slow(small)
+		slower.latencyMs, slower.slowMs = 40, 60
+		s.play(10, fast, slow(small))
+		s.play(30, fast, slower)
+	}, VerdictRollback, codeGuardrailFailed, continues, []string{codeUncalibrated}},
+	{"a silent canary rolls back", schemas.OnHold, func(s *script) { s.play(10, unlike, small); s.play(20, unlike, side{}) },
+		VerdictRollback, codeCanaryMissing, continues, []string{codeCanaryMissing, codeSplitMismatch, codeUncalibrated}},
+	{"it ends with its evidence", schemas.OnHold, func(s *script) {
+		until(s, uneven, small)
+		s.play(100, alike, small)
+	}, VerdictContinue, codeUndecided, passed, nil},
+	{"and then only what is there counts", schemas.OnHold, func(s *script) {
+		until(s, uneven, small)
+		s.play(6, uneven, bad)
+		if g := s.guard("errors"); g.canary.beyond.LogMax() < g.family.beyond.thresholds[g.member] {
+			s.t.Fatal("it would not have failed: the test shows nothing")
+		}
+		s.play(150, alike, side{n: 400, errors: 1})
+	}, VerdictContinue, codeUndecided, passed, nil},
+	{"which may be enough", schemas.OnHold, func(s *script) {
+		until(s, uneven, small)
+		s.play(150, alike, bad)
+	}, VerdictRollback, codeGuardrailFailed, failed, nil},
+	{"halves of the latencies are unlike", schemas.OnHold, func(s *script) {
+		lopsided := slow(alike)
+		lopsided.slow, lopsided.half, lopsided.halfSlow = 128, 3200, 127
+		s.play(20, lopsided, slow(small))
+	}, VerdictHold, codeUncalibrated, passed, []string{codeUncalibrated}},
+}
+
+// TestSelfTest plays a baseline that is like itself or not, beside canaries with and without harm.
+func TestSelfTest(t *testing.T) {
+	for _, tt := range selfTests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := rolloutOf(guardrail("errors: rate error increase 0.5pp"), guardrail("outage: rate error above 5%"),
+				guardrail("timeouts: rate timeout increase 0.2pp"), guardrail("p99: quantile 0.99 latency increase 20%"))
+			r.Health.SelfTest, r.Health.Traffic, r.Stages[0].Bake = tt.on, schemas.OnWarn, time.Hour
+			s := newScript(t, r, Options{Phi: 1})
+			tt.play(s)
+			s.want(tt.action, tt.code)
+			s.wantState("errors", tt.state)
+			if got := codes(s.verdict.Health); !reflect.DeepEqual(got, tt.health) {
+				t.Errorf("health %q, want %q", got, tt.health)
+			}
+		})
+	}
+}
+
+// TestSelfTestWords holds what a person reads.
+func TestSelfTestWords(t *testing.T) {
+	r := rolloutOf(guardrail("errors: rate error increase 0.5pp"), guardrail("outage: rate error above 5%"))
+	s := newScript(t, r, Options{Phi: 1})
+	s.play(10, unlike, side{n: 400, errors: 4})
+	want := "Baseline 41 differs from itself in the error rate since 09:00:00: 11 % in one part of its users (44 of 400), 0.6 % in the others (36 of 6,000), " +
+		"more than its measured noise explains (phi 1). Until that evidence is gone, or in a new epoch, errors can neither roll back nor pass; limits stay armed."
+	if s.verdict.Sentence != want || len(s.verdict.Health) != 1 || s.verdict.Health[0].Sentence != want {
+		t.Errorf("sentence\n%s, finding\n%v, want\n%s", s.verdict.Sentence, s.verdict.Health, want)
+	}
+	for _, st := range s.judge.Status() {
+		if st.Calibration != schemas.CalibrationFailed {
+			t.Errorf("%s: calibration %q, want %q", st.Name, st.Calibration, schemas.CalibrationFailed)
+		}
+	}
+}
+
+// TestSelfTestPatience: suspicion while nothing means anything wears out nobody's patience.
+func TestSelfTestPatience(t *testing.T) {
+	r := rolloutOf(guardrail("errors: rate error increase 0.5pp"))
+	r.Patience = 30 * time.Second
+	s := newScript(t, r, Options{Phi: 1})
+	s.play(5, unlike, side{n: 400, errors: 8})
+	s.play(50, unlike, side{n: 400, errors: 8})
+	s.want(VerdictHold, codeUncalibrated)
+}
+
+// TestHalfMetric holds the half to what windows asks of a metric, and to being a part of the whole.
+func TestHalfMetric(t *testing.T) {
+	for _, text := range []string{"a: quantile 0.99 latency increase 20%", "b: quantile 0.5 tokens decrease 10%"} {
+		g := guardrail(text)
+		whole := needsOf(&g)[0]
+		half := newHalfMetric(whole)
+		_, names := whole.Columns()
+		rows := sampleRows(len(names), true)
+		first := rows
+		first.Len, first.Latency, first.Flags, first.Values = 0, nil, nil, make([][]float64, len(names))
+		for i, slice := range rows.Slice {
+			if slice != 0 {
+				continue
+			}
+			first.Len++
+			first.Latency, first.Flags = append(first.Latency, rows.Latency[i]), append(first.Flags, rows.Flags[i])
+			for name := range names {
+				first.Values[name] = append(first.Values[name], rows.Values[name][i])
+			}
+		}
+		var want windows.Cell
+		whole.Reduce(first, &want)
+		want.Slices[0].N = want.N
+		for _, size := range []int{1, 7, rows.Len} {
+			if got := reduce(half, rows, size); !reflect.DeepEqual(got, want) || got.N == 0 {
+				t.Errorf("%s in batches of %d: %v, want %v", half.Key(), size, got, want)
+			}
+		}
+		rows.Slice = nil
+		if got := reduce(half, rows, rows.Len); got.N != 0 || len(got.Hist) != 0 {
+			t.Errorf("%s of the canary: %v, want nothing", half.Key(), got)
+		}
+	}
+}
