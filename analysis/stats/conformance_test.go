@@ -22,10 +22,14 @@ type kind struct {
 	// null draws a stream of blocks from a world on the boundary of the null (of a sequence: one where truth holds).
 	null  func(r *rand.Rand) func(t int) any
 	truth float64
+	// harm draws from a world in which the test alarms (of a sequence: one where truth doesn't hold).
+	harm func(r *rand.Rand) func(t int) any
 	// tiny has small blocks enumerated: all outcomes with their chances, under the null. Sequences need none.
 	tiny [][]outcome
-	// idle are blocks that say nothing: evidence doesn't move. edges are odd ones: evidence is a number.
+	// idle are blocks that say nothing: evidence doesn't move. edges are odd ones: evidence is a number, and finite.
 	idle, edges []any
+	// anyOrder: it claims that disjoint blocks may be added up in any order, partition by partition, and give the same as in a stream.
+	anyOrder bool
 }
 
 // A process takes blocks, of a type that its kind knows.
@@ -92,16 +96,25 @@ func TestConformance(t *testing.T) {
 				conformsInMean(t, k, i, law)
 			}
 			_, isSequence := k.start().(sequence)
-			if len(k.tiny) == 0 && !isSequence || len(k.idle) == 0 || len(k.edges) == 0 {
-				t.Error("nothing is enumerated, idle, or odd")
+			if len(k.tiny) == 0 && !isSequence || len(k.idle) == 0 || len(k.edges) == 0 || k.harm == nil {
+				t.Fatal("nothing is enumerated, idle, or odd, or there is no harm to find")
 			}
+			if k.anyOrder {
+				conformsInAnyOrder(t, k)
+			}
+			conformsInItsMaximum(t, k)
 			const alpha = 0.05
 			limit := binomialLimit(*runs, alpha)
-			alarms := falseAlarms(k, *runs, alpha)
+			alarms := alarmsIn(k, k.null, *runs, alpha)
 			if alarms > limit {
 				t.Errorf("%d of %d runs on the null's boundary alarmed; more than %d is no accident", alarms, *runs, limit)
 			}
-			t.Logf("%d of %d runs on the null's boundary alarmed at %v", alarms, *runs, alpha)
+			harmed := max(10, *runs/12)
+			found := alarmsIn(k, k.harm, harmed, alpha)
+			if found < harmed*9/10 {
+				t.Errorf("only %d of %d runs with harm alarmed", found, harmed)
+			}
+			t.Logf("at %v, %d of %d runs on the null's boundary alarmed, and %d of %d with harm", alpha, alarms, *runs, found, harmed)
 		})
 	}
 }
@@ -148,7 +161,7 @@ func conformsOnEdges(t *testing.T, k kind) {
 		for at := range int64(3) {
 			p.take(b, StartWeight(at, 10))
 		}
-		if s := state(p); slices.ContainsFunc(s[:], math.IsNaN) {
+		if s := state(p); slices.ContainsFunc(s[:], math.IsNaN) || math.IsInf(s[0], 0) || math.IsInf(s[1], 0) || s[2] > s[3] {
 			t.Errorf("after the block %v: %v", b, s)
 		}
 	}
@@ -202,12 +215,64 @@ func conformsInMean(t *testing.T, k kind, which int, law []outcome) {
 	}
 }
 
-// falseAlarms counts the runs of 60 blocks, looked at after each, that ever reach 1/alpha (or whose interval ever misses the truth).
-func falseAlarms(k kind, runs int, alpha float64) int {
+// conformsInAnyOrder: the blocks of a stream, shuffled, give the same evidence and the same interval. (Of evidence: as products, whose
+// stake starts with the first block.)
+func conformsInAnyOrder(t *testing.T, k kind) {
+	r := rand.New(rand.NewPCG(64, 1))
+	next := k.harm(r)
+	var blocks []any
+	for at := range 40 {
+		blocks = append(blocks, next(at))
+	}
+	fold := func() [4]float64 {
+		p := k.start()
+		weight := 1.0
+		for _, b := range blocks {
+			before := p.logE()
+			p.take(b, weight)
+			if p.logE() != before {
+				weight = 0
+			}
+		}
+		s := state(p)
+		s[1] = 0 // the maximum is of the path
+		return s
+	}
+	want := fold()
+	for range 3 {
+		r.Shuffle(len(blocks), func(i, j int) { blocks[i], blocks[j] = blocks[j], blocks[i] })
+		got := fold()
+		for i := range got {
+			if d := math.Abs(got[i] - want[i]); d > 1e-9*(1+math.Abs(want[i])) {
+				t.Errorf("in order %v, shuffled %v", want, got)
+				return
+			}
+		}
+	}
+}
+
+// conformsInItsMaximum: the running maximum is what it says.
+func conformsInItsMaximum(t *testing.T, k kind) {
+	for _, world := range []func(r *rand.Rand) func(int) any{k.null, k.harm} {
+		p, blocks := k.start(), world(rand.New(rand.NewPCG(65, 1)))
+		most := 0.0
+		for at := range 60 {
+			p.take(blocks(at), StartWeight(int64(at), 60))
+			most = max(most, p.logE())
+			if p.logMax() != most {
+				t.Errorf("block %d: running maximum %v, want %v", at, p.logMax(), most)
+				return
+			}
+		}
+	}
+}
+
+// alarmsIn counts the runs of 60 blocks, looked at after each, that ever reach 1/alpha (or whose interval ever misses the truth).
+func alarmsIn(k kind, world func(r *rand.Rand) func(int) any, runs int, alpha float64) int {
 	alarms := 0
 	for run := range runs {
 		p := k.start()
-		blocks := k.null(rand.New(rand.NewPCG(63, uint64(run))))
+		blocks := world(rand.New(rand.NewPCG(63, uint64(run))))
 		alarmed := false
 		for at := range 60 {
 			p.take(blocks(at), StartWeight(int64(at), 60))
@@ -262,7 +327,7 @@ func TestTheHarnessCatchesAWrongTest(t *testing.T) {
 			}
 		}}
 		limit := binomialLimit(*runs, alpha)
-		if alarms := falseAlarms(k, *runs, alpha); alarms <= limit {
+		if alarms := alarmsIn(k, k.null, *runs, alpha); alarms <= limit {
 			t.Errorf("ramp %v: the repeated pooled z-test alarmed in %d of %d runs; the harness let it pass", ramp, alarms, *runs)
 		}
 	}

@@ -10,30 +10,39 @@ import (
 // What each kind registers for TestConformance.
 
 func init() {
-	linear := func(name string, l Linear, phi float64, null func(r *rand.Rand) func(int) any) {
+	linear := func(name string, l Linear, null, harm worldOfRates) {
+		phi := max(1, null.phi)
 		register(kind{
 			name: "linear/" + name, file: "linear.go",
 			start: func() process {
 				return newKernel(len(l.Grid), func(dst []float64, b any) bool { return l.Increments(dst, b.(Counts), phi, phi) })
 			},
-			null:  null,
+			null:  ratesOf(null),
+			harm:  ratesOf(harm),
 			tiny:  [][]outcome{pairs(l, 3, 2, 0.01), pairs(l, 2, 3, 0.3)},
 			idle:  []any{Counts{0, 0, 10, 1}, Counts{}},
-			edges: []any{Counts{1e9, 1e9, 1, 0}, Counts{1, 0, 1e9, 1e9}, Counts{1, 1, 1, 1}, Counts{1e-9, 0, 1e-9, 5}},
+			edges: append(oddCounts(), Counts{1e-9, 0, 1e-9, 5}), anyOrder: true,
 		})
 	}
-	rates := func(w worldOfRates) func(r *rand.Rand) func(int) any {
-		return func(r *rand.Rand) func(int) any {
-			w := w
-			w.r, w.blocks = r, 60
-			return func(t int) any { return w.block(t) }
-		}
+	linear("difference", Linear{Rho0: 1, Delta: 0.005, Side: 1, Grid: IncidentGrid},
+		worldOfRates{size: 2000, rate: 0.005, rho: 1, delta: 0.005}, worldOfRates{size: 2000, rate: 0.005, rho: 1, delta: 0.02})
+	linear("ratio pass", Linear{Rho0: 0.98, Side: 1, Grid: EngagementGrid},
+		worldOfRates{size: 8000, rate: 0.02, rho: 0.98}, worldOfRates{size: 8000, rate: 0.02, rho: 1.2})
+	linear("tiny counts", Linear{Rho0: 1, Side: 1, Grid: IncidentGrid},
+		worldOfRates{size: 40, rate: 0.02, rho: 1}, worldOfRates{size: 40, rate: 0.02, rho: 5})
+	linear("dispersed", Linear{Rho0: 1, Side: 1, Grid: IncidentGrid},
+		worldOfRates{size: 2000, rate: 0.01, rho: 1, phi: 3}, worldOfRates{size: 2000, rate: 0.01, rho: 2, phi: 3})
+	linear("absolute limit", Linear{Delta: 0.01, Side: 1, Grid: IncidentGrid},
+		worldOfRates{size: 2000, rate: 0.02, delta: 0.01}, worldOfRates{size: 2000, rate: 0.02, delta: 0.02})
+}
+
+// ratesOf draws the blocks of a world.
+func ratesOf(w worldOfRates) func(r *rand.Rand) func(int) any {
+	return func(r *rand.Rand) func(int) any {
+		w := w
+		w.r, w.blocks = r, 60
+		return func(t int) any { return w.block(t) }
 	}
-	linear("difference", Linear{Rho0: 1, Delta: 0.005, Side: 1, Grid: IncidentGrid}, 1, rates(worldOfRates{size: 2000, rate: 0.005, rho: 1, delta: 0.005}))
-	linear("ratio pass", Linear{Rho0: 0.98, Side: 1, Grid: EngagementGrid}, 1, rates(worldOfRates{size: 8000, rate: 0.02, rho: 0.98}))
-	linear("tiny counts", Linear{Rho0: 1, Side: 1, Grid: IncidentGrid}, 1, rates(worldOfRates{size: 40, rate: 0.02, rho: 1}))
-	linear("dispersed", Linear{Rho0: 1, Side: 1, Grid: IncidentGrid}, 3, rates(worldOfRates{size: 2000, rate: 0.01, rho: 1, phi: 3}))
-	linear("absolute limit", Linear{Delta: 0.01, Side: 1, Grid: IncidentGrid}, 1, rates(worldOfRates{size: 2000, rate: 0.02, delta: 0.01}))
 }
 
 // pairs enumerates a block of nc and nb events of which each is a hit by itself, on the boundary of l's null.
@@ -102,7 +111,7 @@ var (
 )
 
 func init() {
-	topK := func(name string, test TopK, factor float64) {
+	topK := func(name string, test TopK, factor, worse float64) {
 		tiny := test
 		tiny.Shift, tiny.PPM = 0, 400_000
 		for _, k := range []struct {
@@ -122,18 +131,20 @@ func init() {
 					return newKernel(len(k.test.Grid), func(dst []float64, b any) bool { return k.test.Increments(dst, b.(arms).canary, b.(arms).baseline) })
 				},
 				null:  latencies(300, factor),
+				harm:  latencies(300, factor*worse),
 				tiny:  k.tiny,
 				idle:  []any{arms{someHist, nil}, arms{nil, someHist}, arms{}},
-				edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}},
+				edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}}, anyOrder: true,
 			})
 		}
 	}
-	topK("fail", TopK{20_000, 17, FailOdds}, shiftRatio(17))
-	topK("pass", TopK{100_000, 16, PassOdds}, shiftRatio(16))
+	topK("fail", TopK{20_000, 17, FailOdds}, shiftRatio(17), 2.5)
+	topK("pass", TopK{100_000, 16, PassOdds}, shiftRatio(16), 0.5)
 	register(kind{
 		name: "quantile ratio", file: "quantile_ratio.go", truth: shiftRatio(20),
 		start: func() process { return &quantileSequence{QuantileRatio: NewQuantileRatio(100_000)} },
 		null:  latencies(200, shiftRatio(20)),
+		harm:  latencies(200, 1.8*shiftRatio(20)),
 		idle:  []any{arms{someHist, nil}, arms{nil, someHist}, arms{}},
 		edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}},
 	})
@@ -157,16 +168,15 @@ func init() {
 		}
 	}
 	idle := []any{Counts{0, 0, 10, 1}, Counts{10, 1, 0, 0}, Counts{}}
-	edges := []any{Counts{1e9, 1e9, 1, 0}, Counts{1, 0, 1e9, 1e9}, Counts{1, 1, 1, 1}, Counts{1, 0, 1, 0}, Counts{1e9, 1e9, 1e9, 1e9}}
 	register(kind{
 		name: "difference", file: "difference.go", truth: 0.003,
 		start: func() process { return &differenceSequence{Difference: NewDifference()} },
-		null:  rates(1, 0.003), idle: idle, edges: edges,
+		null:  rates(1, 0.003), harm: rates(1, 0.02), idle: idle, edges: oddCounts(), anyOrder: true,
 	})
 	register(kind{
 		name: "ratio", file: "ratio.go", truth: 1.3,
 		start: func() process { return &ratioSequence{Ratio: NewRatio()} },
-		null:  rates(1.3, 0), idle: append(idle, Counts{10, 0, 10, 0}), edges: edges,
+		null:  rates(1.3, 0), harm: rates(2, 0), idle: append(idle, Counts{10, 0, 10, 0}), edges: oddCounts(), anyOrder: true,
 	})
 }
 
@@ -198,16 +208,18 @@ func shares(n int, share float64) []outcome {
 	return all
 }
 
-// sights draws blocks of a few hundred units at a share that rises, if it is planned, from 1 % to 50 %.
-func sights(planned bool) func(r *rand.Rand) func(int) any {
+// ramp is a share that rises from 1 % to 50 %.
+func ramp(t int) float64 { return []float64{0.01, 0.05, 0.25, 0.5}[min(3, t/15)] }
+
+// always is a share that stays.
+func always(share float64) func(int) float64 { return func(int) float64 { return share } }
+
+// sights draws blocks of a few hundred units at a share, times off what was planned.
+func sights(share func(t int) float64, off float64) func(r *rand.Rand) func(int) any {
 	return func(r *rand.Rand) func(int) any {
 		return func(t int) any {
-			share := 0.1
-			if planned {
-				share = []float64{0.01, 0.05, 0.25, 0.5}[min(3, t/15)]
-			}
 			n := float64(r.IntN(400))
-			return units{n, binomial(r, n, share), share}
+			return units{n, binomial(r, n, off*share(t)), share(t)}
 		}
 	}
 }
@@ -222,30 +234,40 @@ func init() {
 				return true
 			})
 		},
-		null: sights(true), tiny: [][]outcome{shares(5, 0.1), shares(3, 0.5)},
+		null: sights(ramp, 1), harm: sights(ramp, 0.7), tiny: [][]outcome{shares(5, 0.1), shares(3, 0.5)},
 		idle:  []any{units{0, 0, 0.5}},
-		edges: []any{units{1, 1, 0.001}, units{1e9, 0, 0.5}, units{1e9, 1e9, 0.999}},
+		edges: []any{units{1, 1, 0.001}, units{1e9, 0, 0.5}, units{1e9, 1e9, 0.999}}, anyOrder: true,
 	})
 	register(kind{
 		name: "split change", file: "split_change.go",
 		start: func() process { return &changeProcess{SplitChange: NewSplitChange()} },
-		null:  sights(false), tiny: [][]outcome{shares(5, 0.1), shares(3, 0.5), shares(4, 0)},
+		null:  sights(always(0.1), 1), harm: sights(ramp, 1), tiny: [][]outcome{shares(5, 0.1), shares(3, 0.5), shares(4, 0)},
 		idle:  []any{units{}},
 		edges: []any{units{1, 1, 0}, units{1e9, 0, 0}, units{1e9, 1e9, 0}, units{2e9, 1e9, 0}},
 	})
-	for name, grid := range map[string][]float64{"tilt/fail": FailOdds, "tilt/pass": PassOdds} {
+	tilt := func(name string, grid []float64, worse float64) {
 		register(kind{
-			name: name, file: "tilt.go",
+			name: "tilt/" + name, file: "tilt.go",
 			start: func() process {
 				return newKernel(len(grid), func(dst []float64, b any) bool {
 					Tilt{0.1, grid}.Increments(dst, b.(units).n, b.(units).k)
 					return true
 				})
 			},
-			null: sights(false), tiny: [][]outcome{shares(6, 0.1)},
+			null: sights(always(0.1), 1), harm: sights(always(0.1), worse), tiny: [][]outcome{shares(6, 0.1)},
 			idle:  []any{units{}},
-			edges: []any{units{1, 1, 0}, units{1e9, 0, 0}, units{1e9, 1e9, 0}},
+			edges: []any{units{1, 1, 0}, units{1e9, 0, 0}, units{1e9, 1e9, 0}}, anyOrder: true,
 		})
+	}
+	tilt("fail", FailOdds, 1.5)
+	tilt("pass", PassOdds, 0.6)
+	silence := func(left float64) func(r *rand.Rand) func(int) any {
+		return func(r *rand.Rand) func(int) any {
+			return func(t int) any {
+				share, rate := ramp(t), 300*(1+float64(t%20)/10)
+				return Counts{share, negativeBinomial(r, left*rate*share, 2), 1 - share, negativeBinomial(r, rate*(1-share), 2)}
+			}
+		}
 	}
 	register(kind{
 		name: "missing", file: "missing.go",
@@ -255,15 +277,10 @@ func init() {
 				return true
 			})
 		},
-		null: func(r *rand.Rand) func(int) any {
-			return func(t int) any {
-				share, rate := []float64{0.01, 0.05, 0.25, 0.5}[min(3, t/15)], 300*(1+float64(t%20)/10)
-				return Counts{share, negativeBinomial(r, rate*share, 2), 1 - share, negativeBinomial(r, rate*(1-share), 2)}
-			}
-		},
+		null: silence(1), harm: silence(0.02),
 		tiny:  [][]outcome{sizes(0.3, 1.5), sizes(0.05, 1)},
 		idle:  []any{Counts{0.3, 0, 0.7, 0}, Counts{0, 0, 1, 50}, Counts{1, 50, 0, 0}},
-		edges: []any{Counts{1e-6, 0, 1, 1e9}, Counts{0.5, 1e9, 0.5, 0}, Counts{0.999, 0, 0.001, 1}},
+		edges: []any{Counts{1e-6, 0, 1, 1e9}, Counts{0.5, 1e9, 0.5, 0}, Counts{0.999, 0, 0.001, 1}}, anyOrder: true,
 	})
 }
 
