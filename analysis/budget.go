@@ -4,7 +4,71 @@ import (
 	"math"
 
 	"streamcanary/analysis/stats"
+	"streamcanary/schemas"
+	"streamcanary/windows"
 )
+
+// segmentShare is the part of a budget that is kept for segments, where segments are watched.
+const segmentShare = .1
+
+// shareBudgets puts the guardrails into families by what a failure of them does: each has falseRollback of its own. Where segments are watched, a
+// tenth of it is theirs, in equal parts for each slot of a guardrail, also for one that no segment ever takes. All
+// weights are fixed here, and Holm passes on to the rest what a proof sets free, from the whole to the segments, too.
+func (j *Judge) shareBudgets() {
+	alpha := j.rollout.Risk.FalseRollback
+	for _, on := range []schemas.On{schemas.OnRollback, schemas.OnHold, schemas.OnWarn} {
+		f := newFamily(alpha, j.weights(on))
+		for _, g := range j.all {
+			if g.spec.On == on {
+				g.family = f
+			}
+		}
+		j.families = append(j.families, f)
+	}
+	j.rollback = j.families[0]
+	j.silence[windows.Baseline] = math.Log(1 / alpha)
+}
+
+// weights numbers the members of a family, and gives their weights: the guardrails, the missing canary among those that roll back, and then
+// the guardrails' segments.
+func (j *Judge) weights(on schemas.On) []float64 {
+	var weights []float64
+	for _, g := range j.guards {
+		if g.spec.On == on {
+			g.member, weights = len(weights), append(weights, g.spec.Weight)
+		}
+	}
+	if on == schemas.OnRollback {
+		j.missingMember = len(weights)
+		weights = append(weights, schemas.MissingCanaryWeight)
+	}
+	if j.roster == nil {
+		return weights
+	}
+	whole, parts := 0.0, 0.0
+	for _, w := range weights {
+		whole += w
+	}
+	for _, g := range j.guards {
+		if g.spec.On == on && len(g.segments) > 0 {
+			parts += g.spec.Weight
+		}
+	}
+	reserve := whole / (1 - segmentShare) * segmentShare
+	if parts == 0 { // nobody ever claims it
+		return append(weights, reserve)
+	}
+	for _, g := range j.guards {
+		if g.spec.On != on {
+			continue
+		}
+		for _, part := range g.segments {
+			part.member = len(weights)
+			weights = append(weights, reserve*g.spec.Weight/parts/float64(len(g.segments)))
+		}
+	}
+	return weights
+}
 
 // A family is the tests that share one budget: the chance that any of them errs in the epoch is at most alpha. Its
 // two ladders are run each over the whole family with all of alpha: `any`, and `beyond`, which counts only once `any`

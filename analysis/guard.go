@@ -20,13 +20,17 @@ const (
 // and a suspicion ends.
 const halfway = .5
 
-// A guard is one guardrail: where its numbers come from, its evidence, and its state.
+// A guard is one guardrail, on all of the traffic or on one segment of it: where its numbers come from, its evidence, and its state.
 type guard struct {
 	spec     *schemas.Guardrail
-	cell     int // of the stream's metrics
-	histCell int // where its histogram is; cell, unless an exact counter is tested
+	ofPart   bool     // it is held to one segment
+	segment  string   // its name, once it is known; empty: all of the traffic
+	segments []*guard // the same guardrail by segment, where segments are watched; the last one is of all others
+	cell     int      // of the stream's metrics
+	histCell int      // where its histogram is; cell, unless an exact counter is tested
 	canary   *trial
-	baseline *trial // of an absolute limit: the same test on the baseline; else nil
+	more     []*trial // of a distribution that is looked at by quantiles: those beside the first one, each a test of its own
+	baseline *trial   // of an absolute limit: the same test on the baseline; else nil
 
 	family *family
 	member int
@@ -45,43 +49,121 @@ type guard struct {
 	suspectSince int64 // event time; 0: not suspect
 	estimated    int64 // blocks tested when beyond was found
 	beyond       bool
-	window       window
 }
 
 // isContrast reports whether the guardrail holds the canary against the baseline.
 func (g *guard) isContrast() bool { return g.baseline == nil }
 
-// needed reports whether a promotion needs it to pass: a default one only once it had data.
+// name is what people call it: with its segment.
+func (g *guard) name() string {
+	if g.segment == "" {
+		return g.spec.Name
+	}
+	return g.spec.Name + " in " + g.segment
+}
+
+// needed reports whether a promotion needs it to pass: a default one only once it had data, and one of a segment never.
 func (g *guard) needed(r *schemas.Rollout) bool {
-	if !g.spec.Required {
+	if !g.spec.Required || g.ofPart {
 		return false
 	}
 	return !r.DefaultGuardrails || g.seen[windows.Canary] || g.seen[windows.Baseline]
 }
 
-// see makes the guard's window of a part; false when neither arm has anything for it.
-func (g *guard) see(p *windows.Part, widthMs int64) bool {
-	w := &g.window
-	w.startMs, w.endMs = p.StartMs, p.StartMs+widthMs
+// cells are both arms' cells of one window, in the order of the stream's metrics.
+type cells [windows.Arms][]windows.Cell
+
+// see makes the guard's window of its cells; false when neither arm has anything for it.
+func (g *guard) see(w *window, of *cells) bool {
 	for arm := range windows.Arms {
 		w.n[arm], w.k[arm], w.hist[arm] = 0, 0, nil
-		if g.cell >= len(p.Cells[arm]) {
+		if g.cell >= len(of[arm]) {
 			continue
 		}
-		c := &p.Cells[arm][g.cell]
-		w.n[arm], w.k[arm], w.hist[arm] = c.N, c.K, p.Cells[arm][g.histCell].Hist
+		c := &of[arm][g.cell]
+		w.n[arm], w.k[arm], w.hist[arm] = c.N, c.K, of[arm][g.histCell].Hist
 		g.seen[arm] = g.seen[arm] || c.N > 0
 	}
 	return w.n[windows.Baseline]+w.n[windows.Canary] > 0
 }
 
+// trials are the tests of the canary.
+func (g *guard) trials() []*trial { return append([]*trial{g.canary}, g.more...) }
+
 // take tests the window that see made.
-func (g *guard) take(c clock) {
-	g.canary.take(&g.window, c)
+func (g *guard) take(w *window, c clock) {
+	g.canary.take(w, c)
+	for _, t := range g.more {
+		t.take(w, c)
+	}
 	if g.baseline != nil {
-		g.baseline.take(&g.window, c)
+		g.baseline.take(w, c)
 	}
 }
+
+// part ends the open blocks at a change of the share.
+func (g *guard) part(c clock) {
+	g.canary.part(c)
+	for _, t := range g.more {
+		t.part(c)
+	}
+}
+
+// greatest is the greatest of a number of log evidence over the quantiles of a distribution, less the log of how many there are: each has blocks, and
+// so a filtration, of its own, where a mean of them would be no e-process, while the chances that any one of them errs add up. Of
+// a guardrail with one test it is that test's.
+func (g *guard) greatest(of func(*trial) float64) float64 {
+	best := of(g.canary)
+	if len(g.more) == 0 {
+		return best
+	}
+	for _, t := range g.more {
+		best = max(best, of(t))
+	}
+	return best - math.Log(float64(1+len(g.more)))
+}
+
+func (g *guard) anyE() float64 {
+	return g.greatest(func(t *trial) float64 { return t.any.LogE() })
+}
+
+func (g *guard) anyMax() float64 {
+	return g.greatest(func(t *trial) float64 { return t.any.LogMax() })
+}
+
+func (g *guard) beyondE() float64 {
+	return g.greatest(func(t *trial) float64 { return t.beyond.LogE() })
+}
+
+func (g *guard) beyondMax() float64 {
+	return g.greatest(func(t *trial) float64 { return t.beyond.LogMax() })
+}
+
+// passE is the log evidence that the margin is kept, at every quantile of a distribution; 0 where nothing can pass.
+func (g *guard) passE() float64 {
+	least := g.canary.passLogE()
+	for _, t := range g.more {
+		least = min(least, t.passLogE())
+	}
+	return least
+}
+
+// lead is the test with the most evidence now.
+func (g *guard) lead() *trial {
+	lead := g.canary
+	for _, t := range g.more {
+		if t.any.LogE() > lead.any.LogE() {
+			lead = t
+		}
+	}
+	return lead
+}
+
+// began is the start of the harm, as far as the evidence tells.
+func (g *guard) began() (int64, bool) { return g.lead().began() }
+
+// estimate is of all blocks from the one that starts at sinceMs on; 0: all.
+func (g *guard) estimate(sinceMs int64) estimate { return g.lead().account.estimate(sinceMs) }
 
 // raise puts the evidence on the ladders. While the metric's self-test says that it means nothing it stays away, and afterwards what counts is what
 // is there then.
@@ -91,12 +173,12 @@ func (g *guard) raise() {
 		g.voided = true
 		return
 	case g.voided:
-		g.family.any.raise(g.member, g.canary.any.LogE())
-		g.family.beyond.raise(g.member, g.canary.beyond.LogE())
+		g.family.any.raise(g.member, g.anyE())
+		g.family.beyond.raise(g.member, g.beyondE())
 		return
 	}
-	g.family.any.raise(g.member, g.canary.any.LogMax())
-	g.family.beyond.raise(g.member, g.canary.beyond.LogMax())
+	g.family.any.raise(g.member, g.anyMax())
+	g.family.beyond.raise(g.member, g.beyondMax())
 }
 
 // judge makes the state of what is proven, at the event time nowMs.
@@ -109,7 +191,7 @@ func (g *guard) raise() {
 // the latter is chosen again and again from stretches that happen to lie beyond it.
 func (g *guard) judge(nowMs, patienceMs int64, passAt float64) {
 	void := g.self.voids(g)
-	if g.canary.pass != nil && g.canary.pass.LogE() >= passAt && !void {
+	if g.canary.pass != nil && g.passE() >= passAt && !void {
 		g.passed = true
 	}
 	if g.state == schemas.StateFailed {
@@ -160,7 +242,7 @@ func (g *guard) stateNow() schemas.State {
 
 // voidState is all that can be said while the metric's self-test has crossed: that it looks bad, or nothing.
 func (g *guard) voidState() schemas.State {
-	if g.canary.any.LogE() >= g.family.any.thresholds[g.member] && g.estimateBeyond() {
+	if g.anyE() >= g.family.any.thresholds[g.member] && g.estimateBeyond() {
 		return schemas.StateSuspect
 	}
 	return schemas.StateContinue
@@ -169,7 +251,7 @@ func (g *guard) voidState() schemas.State {
 // limitState fails a canary that is beyond its limit alone. Where the baseline is beyond it too, the canary is excused for as long as
 // that evidence lasts; a later one must be proven by what is there then.
 func (g *guard) limitState(proven bool) schemas.State {
-	now := proven && g.canary.any.LogE() >= g.family.any.thresholds[g.member]
+	now := proven && g.anyE() >= g.family.any.thresholds[g.member]
 	switch {
 	case !g.stillThere():
 		g.bothArms = false
@@ -191,16 +273,16 @@ func (g *guard) passState() schemas.State {
 
 // failing reports whether the evidence that withdraws a pass is there now.
 func (g *guard) failing() bool {
-	logE := g.canary.beyond.LogE()
+	logE := g.beyondE()
 	if g.spec.Prove == schemas.ProveAny {
-		logE = g.canary.any.LogE()
+		logE = g.anyE()
 	}
 	return logE >= halfway*g.ladder().thresholds[g.member]
 }
 
 // stillThere reports whether the evidence of any harm is there now, not only at some time before.
 func (g *guard) stillThere() bool {
-	return g.canary.any.LogE() >= halfway*g.family.any.thresholds[g.member]
+	return g.anyE() >= halfway*g.family.any.thresholds[g.member]
 }
 
 // baselineBeyond reports whether the baseline is beyond an absolute limit, too: by its evidence, or, in the same stretch as the
@@ -217,11 +299,11 @@ func (g *guard) estimateBeyond() bool {
 		return g.beyond
 	}
 	g.estimated, g.beyond = g.canary.tested, false
-	since, ok := g.canary.began()
+	since, ok := g.began()
 	if !ok {
 		return false
 	}
-	e := g.canary.account.estimate(since)
+	e := g.estimate(since)
 	if g.isContrast() {
 		g.beyond = beyondMargin(g.spec, e)
 	} else {

@@ -88,7 +88,7 @@ func (j *Judge) selfTestOf(i int, g *guard) *selfTest {
 	for side, direction := range [...]schemas.Direction{schemas.Increase, schemas.Decrease} {
 		any := *g.spec
 		any.Direction, any.Margin = direction, schemas.Margin{Text: "any", Relative: histogram}
-		t.sides[side] = newContrast(&any, false)
+		t.sides[side] = newContrast(&any, keeping{})
 		t.sides[side].phi = g.canary.phi
 		if histogram {
 			t.sides[side].account = bareAccount{} // histograms of all possible onsets would be larger than all else that is kept

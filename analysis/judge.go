@@ -1,12 +1,9 @@
 package analysis
 
 import (
-	"fmt"
-	"math"
 	"slices"
 	"time"
 
-	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
@@ -31,14 +28,18 @@ type Judge struct {
 
 	streams  []*stream
 	guards   []*guard  // in the rollout's order
+	all      []*guard  // these, and then those of their segments
+	roster   *roster   // nil: no segments are watched
+	window   window    // scratch
 	families []*family // in order of first use
-	rollback *family   // the family of rollback guardrails; its last member is the missing canary
+	rollback *family   // the family of rollback guardrails and the missing canary
 
-	sizes    *dispersion // of the arms' event counts
-	missing  [windows.Arms]*missing
-	silence  [windows.Arms]float64 // log threshold of each
-	split    *split
-	sampling sampling
+	sizes         *dispersion // of the arms' event counts
+	missing       [windows.Arms]*missing
+	missingMember int                   // of the rollback family: the missing canary
+	silence       [windows.Arms]float64 // log threshold of each
+	split         *split
+	sampling      sampling
 
 	checks        []check // in the order of their ranks
 	sick, sickNow []bool  // by check: when Verdict.Health was made, and after the latest part
@@ -54,6 +55,7 @@ type stream struct {
 	dispersions []*dispersion // by cell; nil where no guardrail needs one
 	events      bool          // of an outcome: it was seen at least once
 	overflow    bool          // of an outcome: some of its latest window may be missing
+	strips      *strips       // by segment; nil: segments are not told apart in it
 }
 
 // NewJudge starts an epoch of a rollout, whose memory it shares. It panics on a guardrail that schemas.ParseRollout
@@ -64,15 +66,28 @@ func NewJudge(r *schemas.Rollout, o Options) *Judge {
 	for _, m := range Metrics(r) {
 		j.stream(m.Stream())
 	}
+	if r.Segments != nil {
+		j.roster = newRoster(r.Segments)
+	}
 	for i := range r.Guardrails {
 		g := &r.Guardrails[i]
 		s := j.stream(streamOf(g))
 		j.guards[i] = j.newGuard(s, g)
 		s.guards = append(s.guards, j.guards[i])
 	}
+	j.all = j.guards
+	for _, g := range j.guards {
+		j.all = append(j.all[:len(j.all):len(j.all)], g.segments...)
+	}
+	j.nameSegments()
 	j.newHealth()
 	j.shareBudgets()
 	j.newChecks()
+	for _, g := range j.guards {
+		for _, part := range g.segments {
+			part.self = g.self
+		}
+	}
 	j.verdict = Verdict{Action: VerdictContinue, Code: codeNotBegun, Sentence: j.sentenceNotBegun()}
 	return j
 }
@@ -134,30 +149,6 @@ func (j *Judge) newHealth() {
 	j.split = newSplit(share)
 }
 
-// shareBudgets puts the guardrails into families by what a failure of them does: each has falseRollback of its own.
-func (j *Judge) shareBudgets() {
-	alpha := j.rollout.Risk.FalseRollback
-	for _, on := range []schemas.On{schemas.OnRollback, schemas.OnHold, schemas.OnWarn} {
-		var weights []float64
-		var members []*guard
-		for _, g := range j.guards {
-			if g.spec.On == on {
-				g.member, members, weights = len(members), append(members, g), append(weights, g.spec.Weight)
-			}
-		}
-		if on == schemas.OnRollback {
-			weights = append(weights, schemas.MissingCanaryWeight)
-		}
-		f := newFamily(alpha, weights)
-		for _, g := range members {
-			g.family = f
-		}
-		j.families = append(j.families, f)
-	}
-	j.rollback = j.families[0]
-	j.silence[windows.Baseline] = math.Log(1 / alpha)
-}
-
 // Step takes the next merged part and returns what follows from all parts so far. The verdict's slices belong to the
 // Judge and are valid until the next Step.
 func (j *Judge) Step(p *windows.Part) Verdict {
@@ -214,8 +205,9 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	unequal := j.sampling.see(p, j.clock.widthMs)
 	cut := !unequal && s.traffic.step(canary.Events, baseline.Events)
 	warming := p.StartMs < j.firstMs+j.rollout.Warmup.Milliseconds()
+	j.sift(s, p)
 	for _, g := range s.guards {
-		j.feed(g, p, feeding{unequal: unequal, cut: cut, leave: warming && g.spec.Kind == schemas.QuantileGuardrail})
+		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, leave: warming && measuresValues(g.spec)})
 	}
 	j.check(p, feeding{unequal: unequal, cut: cut, leave: warming})
 	j.calibrate(s, p) // after the tests: the factor of a block is known before the block
@@ -231,21 +223,6 @@ type feeding struct {
 	unequal bool // sampling differs between the arms: the window is left out, and the guardrail says so
 	cut     bool // the share changed: the open block ends before this window, which is left out
 	leave   bool // left out, in silence
-}
-
-// feed gives one window to one guardrail.
-func (j *Judge) feed(g *guard, p *windows.Part, f feeding) {
-	if !g.see(p, j.clock.widthMs) {
-		return
-	}
-	g.unequal = f.unequal
-	switch {
-	case f.unequal || f.leave:
-	case f.cut && g.isContrast():
-		g.canary.part(j.clock)
-	default:
-		g.take(j.clock)
-	}
 }
 
 // calibrate measures over-dispersion on the baseline's slices.
@@ -274,9 +251,10 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	unequal := p.Kind == windows.Outcomes && j.sampling.was(p.StartMs)
 	leave := p.Overflow
 	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline])
+	j.sift(s, p)
 	for _, g := range s.guards {
 		g.blind, g.waiting = blind, false
-		j.feed(g, p, feeding{unequal: unequal, cut: cut, leave: leave})
+		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, leave: leave})
 	}
 	j.check(p, feeding{unequal: unequal, cut: cut, leave: leave})
 	j.calibrate(s, p)
@@ -297,65 +275,14 @@ func (j *Judge) matters(s *stream) bool {
 	return false
 }
 
-// newGuard makes the tests of one guardrail.
-func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
-	g := &guard{spec: spec, state: schemas.StateInsufficient, why: whyNoData, waiting: s.Kind == windows.Outcomes}
-	g.cell, g.histCell = cellsOf(j.rollout, spec)
-	contrast := spec.Direction == schemas.Increase || spec.Direction == schemas.Decrease
-	switch quantile := spec.Kind == schemas.QuantileGuardrail; {
-	case contrast:
-		g.canary = newContrast(spec, !j.options.NoIntervals)
-		if !quantile {
-			g.canary.phi = j.dispersion(s, g.cell)
-		}
-	case quantile:
-		g.canary, g.baseline = newQuantileLimitTrial(spec, windows.Canary), newQuantileLimitTrial(spec, windows.Baseline)
-	default:
-		g.canary, g.baseline = newRateLimitTrial(spec, windows.Canary), newRateLimitTrial(spec, windows.Baseline)
-		g.canary.phi, g.baseline.phi = j.dispersion(s, g.cell), j.dispersion(s, g.cell)
-	}
-	return g
-}
-
-// newContrast makes the test of a guardrail that holds one arm against the other; its over-dispersion is the caller's to set.
-func newContrast(g *schemas.Guardrail, intervals bool) *trial {
-	if g.Kind == schemas.QuantileGuardrail {
-		if !g.Margin.Relative && g.Margin.Value > 0 {
-			panic(fmt.Sprintf("analysis: guardrail %s: a contrast of quantiles with the absolute margin %v", g.Name, g.Margin.Value))
-		}
-		return newTrial(newQuantileContrast(g), newQuantileAccount(g, intervals), contrastShape(g, len(stats.FailOdds)))
-	}
-	grid := gridOf(g)
-	return newTrial(newRateContrast(g, grid), newRateAccount(intervals), contrastShape(g, len(grid)))
-}
-
-// gridOf is the grid of bets for what a rate guardrail watches.
-func gridOf(g *schemas.Guardrail) []float64 {
-	if streamOf(g).Kind == windows.Outcomes {
-		return stats.EngagementGrid
-	}
-	return stats.IncidentGrid
-}
-
-func contrastShape(g *schemas.Guardrail, components int) shape {
-	return shape{components: components, one: g.Margin.Value == 0, passes: g.Margin.Value > 0}
-}
-
-func newRateLimitTrial(g *schemas.Guardrail, arm windows.Arm) *trial {
-	grid := gridOf(g)
-	return newTrial(newRateLimit(g, arm, grid), &rateLimitAccount{arm: arm}, shape{components: len(grid), one: true, passes: true})
-}
-
-func newQuantileLimitTrial(g *schemas.Guardrail, arm windows.Arm) *trial {
-	account := &quantileLimitAccount{arm: arm, q: g.Quantile}
-	return newTrial(newQuantileLimit(g, arm), account, shape{components: len(stats.FailOdds), one: true, passes: true})
-}
-
 // Evidence appends every number that the tests stand on, in a fixed order: per guardrail the log evidence of any harm, of
 // harm beyond the margin and of keeping it (0 where it can't pass), then of the missing arms, the split, and the checks of the input.
 func (j *Judge) Evidence(dst []float64) []float64 {
-	for _, g := range j.guards {
-		dst = append(dst, g.canary.any.LogE(), g.canary.beyond.LogE(), g.canary.passLogE())
+	for _, g := range j.all {
+		dst = g.canary.evidence(dst)
+		for _, t := range g.more {
+			dst = t.evidence(dst)
+		}
 		if g.baseline != nil {
 			dst = append(dst, g.baseline.any.LogE())
 		}

@@ -75,7 +75,7 @@ func newQuantileAccount(g *schemas.Guardrail, intervals bool) *quantileAccount {
 }
 
 func (a *quantileAccount) keep(b *block, c closing) {
-	a.history.add(distOf(b, true), b.fromMs, c.onset)
+	a.history.add(distOf(b, true), c.fromMs, c.onset)
 	if a.ratio != nil {
 		a.batch.take(b, c, a.enter)
 	}
@@ -136,7 +136,7 @@ type quantileLimitAccount struct {
 }
 
 func (a *quantileLimitAccount) keep(b *block, c closing) {
-	a.history.add(distOf(b, false), b.fromMs, c.onset)
+	a.history.add(distOf(b, false), c.fromMs, c.onset)
 }
 
 // estimate's events are the exact counter's: values above the limit.

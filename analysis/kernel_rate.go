@@ -79,7 +79,7 @@ func newRateAccount(intervals bool) *rateAccount {
 }
 
 func (a *rateAccount) keep(b *block, c closing) {
-	a.history.add(rateOf(b), b.fromMs, c.onset)
+	a.history.add(rateOf(b), c.fromMs, c.onset)
 	if a.difference != nil {
 		a.batch.take(b, c, a.enter)
 	}
@@ -145,7 +145,7 @@ type rateLimitAccount struct {
 }
 
 func (a *rateLimitAccount) keep(b *block, c closing) {
-	a.history.add(rateOf(b), b.fromMs, c.onset)
+	a.history.add(rateOf(b), c.fromMs, c.onset)
 	a.phi = max(a.phi, c.phi[a.arm])
 }
 

@@ -57,9 +57,9 @@ func (j *Judge) openNames() string {
 
 func (j *Judge) list(holds func(*guard) bool) string {
 	var names []string
-	for _, g := range j.guards {
+	for _, g := range j.all {
 		if holds(g) {
-			names = append(names, g.spec.Name)
+			names = append(names, g.name())
 		}
 	}
 	return listText(names)
@@ -75,12 +75,12 @@ func listText(names []string) string {
 // guardSentence says why a guardrail failed, in numbers that a person can use: both arms' values since the harm began,
 // the difference, what it is at least, and the margin.
 func (j *Judge) guardSentence(g *guard) string {
-	since, _ := g.canary.began()
-	e := g.canary.account.estimate(since)
+	since, _ := g.began()
+	e := g.estimate(since)
 	at := timeText(since, j.nowMs)
 	if !g.isContrast() {
-		return fmt.Sprintf("%s %s: %s since %s (%s), where the limit is %s; %s has %s%s.",
-			capital(j.arm(windows.Canary)), g.limitText(), g.valueText(e[windows.Canary].value), at, g.countText(e[windows.Canary]),
+		return fmt.Sprintf("%s %s%s: %s since %s (%s), where the limit is %s; %s has %s%s.",
+			capital(j.arm(windows.Canary)), g.limitText(), g.whereText(), g.valueText(e[windows.Canary].value), at, g.countText(e[windows.Canary]),
 			marginText(g.spec.Margin.Text), j.arm(windows.Baseline), g.valueText(e[windows.Baseline].value), j.also(g))
 	}
 	margin := "margin " + marginText(g.spec.Margin.Text)
@@ -91,8 +91,8 @@ func (j *Judge) guardSentence(g *guard) string {
 	if g.patienceOut {
 		patience = fmt.Sprintf(", beyond it without a break for %s", durationText(j.rollout.Patience.Milliseconds()))
 	}
-	return fmt.Sprintf("%s %s %s: %s against %s since %s (%s%s%s)%s.",
-		capital(j.arm(windows.Canary)), g.harmText(), j.arm(windows.Baseline), g.valueText(e[windows.Canary].value),
+	return fmt.Sprintf("%s %s %s%s: %s against %s since %s (%s%s%s)%s.",
+		capital(j.arm(windows.Canary)), g.harmText(), j.arm(windows.Baseline), g.whereText(), g.valueText(e[windows.Canary].value),
 		g.valueText(e[windows.Baseline].value), at, g.sizeText(e, g.boundText(since, j.nowMs)), margin, patience, j.also(g))
 }
 
@@ -109,8 +109,26 @@ func (g *guard) sizeText(e estimate, bound string) string {
 	return text
 }
 
-// also names the other guardrails that failed the same way.
+// whereText says in which segment.
+func (g *guard) whereText() string {
+	switch g.segment {
+	case "":
+		return ""
+	case otherSegment:
+		return " in all other segments"
+	}
+	return " in segment " + g.segment
+}
+
+// also names the segments that are harmed, and the other guardrails that failed the same way.
 func (j *Judge) also(g *guard) string {
+	if harmed := g.harmed(); len(harmed) > 0 {
+		return "; harmed: " + strings.Join(harmed, ", ") + j.alsoFailed(g)
+	}
+	return j.alsoFailed(g)
+}
+
+func (j *Judge) alsoFailed(g *guard) string {
 	others := j.list(func(o *guard) bool { return o != g && o.spec.On == g.spec.On && o.state == schemas.StateFailed })
 	if others == "none" {
 		return ""

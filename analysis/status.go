@@ -15,12 +15,31 @@ const (
 	unitNumber = "number"
 )
 
-// Status tells everything that is known of every guardrail, in the rollout's order. It computes intervals: call it when
-// somebody asks, not after every part. The memory is the caller's.
+// Status tells everything that is known of every guardrail, in the rollout's order, each followed by its segments that failed or are
+// suspect. It computes intervals: call it when somebody asks, not after every part. The memory is the caller's.
 func (j *Judge) Status() []schemas.GuardrailStatus {
-	all := make([]schemas.GuardrailStatus, len(j.guards))
-	for i, g := range j.guards {
-		all[i] = j.status(g)
+	all := make([]schemas.GuardrailStatus, 0, len(j.guards))
+	for _, g := range j.guards {
+		all = append(all, j.status(g))
+		for _, part := range g.segments {
+			if part.state == schemas.StateFailed || part.state == schemas.StateSuspect {
+				all = append(all, j.status(part))
+			}
+		}
+	}
+	return all
+}
+
+// Segments tells what is known of every segment that has been tested, in the order of the guardrails and then of the segments.
+// The memory is the caller's.
+func (j *Judge) Segments() []schemas.GuardrailStatus {
+	var all []schemas.GuardrailStatus
+	for _, g := range j.guards {
+		for _, part := range g.segments {
+			if part.canary.tested > 0 {
+				all = append(all, j.status(part))
+			}
+		}
 	}
 	return all
 }
@@ -28,8 +47,8 @@ func (j *Judge) Status() []schemas.GuardrailStatus {
 func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 	ladder := g.ladder()
 	s := schemas.GuardrailStatus{
-		Name: g.spec.Name, State: g.state, Why: g.why, On: g.spec.On, Against: g.against(), Unit: g.unit(), Margin: g.spec.Margin.Text,
-		LogEvidence: shown(ladder.max[g.member]), LogAny: shown(g.family.any.max[g.member]), LogPass: shown(g.canary.passLogE()),
+		Name: g.spec.Name, Segment: g.segment, Harmed: g.harmed(), State: g.state, Why: g.why, On: g.spec.On, Against: g.against(), Unit: g.unit(), Margin: g.spec.Margin.Text,
+		LogEvidence: shown(ladder.max[g.member]), LogAny: shown(g.family.any.max[g.member]), LogPass: shown(g.passE()),
 		Threshold: ladder.thresholds[g.member], PassThreshold: passThreshold(j.rollout),
 	}
 	if g.canary.phi != nil {
@@ -79,7 +98,7 @@ func (g *guard) unit() string {
 
 // describe fills in estimates, intervals and counts.
 func (g *guard) describe(s *schemas.GuardrailStatus) {
-	whole := g.canary.account.estimate(0)
+	whole := g.estimate(0)
 	s.Baseline, s.Canary = armCount(whole[windows.Baseline]), armCount(whole[windows.Canary])
 	difference, ratio := g.canary.account.intervals(displayAlpha)
 	bounds := difference
@@ -92,9 +111,9 @@ func (g *guard) describe(s *schemas.GuardrailStatus) {
 			Estimate: finite(g.effect(whole, unitRatio)), Lower: finite(ratio.lower), Upper: finite(ratio.upper),
 		}
 	}
-	if since, ok := g.canary.began(); ok && g.stillThere() {
+	if since, ok := g.began(); ok && g.stillThere() {
 		s.HarmBegan = schemas.Time(since)
-		s.SinceHarm = finite(g.effect(g.canary.account.estimate(since), s.Unit))
+		s.SinceHarm = finite(g.effect(g.estimate(since), s.Unit))
 	}
 }
 

@@ -25,18 +25,60 @@ type account interface {
 
 // closing is how a block was tested.
 type closing struct {
-	weight float64 // of the start mixture
-	phi    armPhi
-	onset  *onset
-	fresh  bool // the share has changed since the block tested before
-	hot    bool // there was evidence of harm before the block
+	fromMs  int64   // what an onset at this block is called by: the block's start, or, with strata, the end of what was tested before
+	stratum int     // 0 without strata
+	weight  float64 // of the start mixture
+	phi     armPhi
+	onset   *onset
+	fresh   bool // the share has changed since the block tested before
+	hot     bool // there was evidence of harm before the block
 }
 
 // increments are one block's, per component of the grid.
 type increments struct{ any, beyond, pass []float64 }
 
+func newIncrements(s shape) *increments {
+	i := &increments{any: make([]float64, s.components)}
+	i.beyond = i.any
+	if !s.one {
+		i.beyond = make([]float64, s.components)
+	}
+	if s.passes {
+		i.pass = make([]float64, s.components)
+	}
+	return i
+}
+
 // one reports whether any and beyond are one.
 func (i *increments) one() bool { return &i.any[0] == &i.beyond[0] }
+
+// add adds another block's.
+func (i *increments) add(o *increments) {
+	addTo(i.any, o.any)
+	if !i.one() {
+		addTo(i.beyond, o.beyond)
+	}
+	addTo(i.pass, o.pass)
+}
+
+func addTo(sum, more []float64) {
+	for j := range sum {
+		sum[j] += more[j]
+	}
+}
+
+func (i *increments) clear() {
+	clear(i.any)
+	clear(i.beyond)
+	clear(i.pass)
+}
+
+// A mixture makes evidence of increments: stats.Mixture, or what wraps several of them.
+type mixture interface {
+	Step(inc []float64, weight float64)
+	LogE() float64
+	LogMax() float64
+}
 
 // A trial is the evidence of one guardrail: three e-processes over the same blocks. any: is there harm at all;
 // beyond: is it beyond the margin; pass: is it within. With a margin of zero, any and beyond are one and nothing
@@ -45,18 +87,20 @@ type trial struct {
 	kernel  kernel
 	account account
 	phi     *dispersion // nil: the test needs none
+	shape   shape
 
 	block   block
-	phiNow  armPhi // of the open block: it changes only between blocks
-	fresh   bool   // the share has changed since the last tested block
+	strata  *strata // nil: contrasts are not made within segments
+	phiNow  armPhi  // of the open block: it changes only between blocks
+	fresh   bool    // the share has changed since the last tested block
 	weights startWeights
-	inc     increments
-	any     *stats.Mixture
-	beyond  *stats.Mixture // == any where one test is both
-	pass    *stats.Mixture // nil: nothing can pass
+	inc     *increments // scratch
+	any     mixture
+	beyond  mixture // == any where one test is both
+	pass    mixture // nil: nothing can pass
 	onset   onset
 
-	tested          int64 // blocks
+	tested          int64 // steps of the evidence
 	firstMs, lastMs int64 // start of the first, end of the last tested block
 	gapMs           int64 // from the end of the block before to the start of the last tested one
 }
@@ -66,17 +110,26 @@ type shape struct {
 	components int
 	one        bool // any and beyond are one
 	passes     bool
+	// scratch is the memory for increments; nil: the trial's own. Trials that never work at the same time may share it.
+	scratch *increments
+	// mixture makes each of the e-processes; nil: a start mixture over the components.
+	mixture func() mixture
 }
 
 func newTrial(k kernel, a account, s shape) *trial {
-	t := &trial{kernel: k, account: a, phiNow: independent, onset: newOnset(s.components), any: stats.NewMixture(s.components)}
-	t.inc.any = make([]float64, s.components)
-	t.inc.beyond, t.beyond = t.inc.any, t.any
+	if s.mixture == nil {
+		s.mixture = func() mixture { return stats.NewMixture(s.components) }
+	}
+	if s.scratch == nil {
+		s.scratch = newIncrements(s)
+	}
+	t := &trial{kernel: k, account: a, shape: s, phiNow: independent, inc: s.scratch, onset: newOnset(s.components), any: s.mixture()}
+	t.beyond = t.any
 	if !s.one {
-		t.inc.beyond, t.beyond = make([]float64, s.components), stats.NewMixture(s.components)
+		t.beyond = s.mixture()
 	}
 	if s.passes {
-		t.inc.pass, t.pass = make([]float64, s.components), stats.NewMixture(s.components)
+		t.pass = s.mixture()
 	}
 	return t
 }
@@ -86,13 +139,21 @@ func (t *trial) take(w *window, c clock) {
 	if !t.block.fits(w.endMs) {
 		t.cut(c)
 	}
-	if t.block.empty() && t.phi != nil {
-		t.phiNow = t.phi.arms()
+	if t.block.empty() {
+		t.phiNow = t.phiNext()
 	}
 	t.block.add(w)
 	if t.kernel.full(&t.block) {
 		t.cut(c)
 	}
+}
+
+// phiNext is the over-dispersion of a block that opens now.
+func (t *trial) phiNext() armPhi {
+	if t.phi == nil {
+		return independent
+	}
+	return t.phi.arms()
 }
 
 // part ends the open block at a change of the share.
@@ -108,29 +169,39 @@ func (t *trial) cut(c clock) {
 		return
 	}
 	b := &t.block
-	if !t.kernel.increments(&t.inc, b, t.phiNow) {
+	if !t.kernel.increments(t.inc, b, t.phiNow) {
 		b.clear()
 		return
 	}
-	hot := t.any.LogE() >= batchHot
-	weight := t.weights.through(c.window(b.toMs-c.widthMs), c.horizon)
-	t.any.Step(t.inc.any, weight)
+	how := t.step(t.inc, span{b.fromMs, b.toMs}, c)
+	how.phi, how.fresh = t.phiNow, t.fresh
+	t.account.keep(b, how)
+	t.fresh = false
+	b.clear()
+}
+
+// span is a stretch of event time, its end not included.
+type span struct{ fromMs, toMs int64 }
+
+// step takes the increments of what was tested in a stretch.
+func (t *trial) step(inc *increments, at span, c clock) closing {
+	how := closing{fromMs: at.fromMs, onset: &t.onset, hot: t.any.LogE() >= batchHot}
+	how.weight = t.weights.through(c.window(at.toMs-c.widthMs), c.horizon)
+	t.any.Step(inc.any, how.weight)
 	if t.beyond != t.any {
-		t.beyond.Step(t.inc.beyond, weight)
+		t.beyond.Step(inc.beyond, how.weight)
 	}
 	if t.pass != nil { // a plain product: it starts with the first block
-		t.pass.Step(t.inc.pass, passWeight(t.tested))
+		t.pass.Step(inc.pass, passWeight(t.tested))
 	}
-	t.onset.step(t.inc.any, b.fromMs)
-	t.account.keep(b, closing{weight: weight, phi: t.phiNow, onset: &t.onset, fresh: t.fresh, hot: hot})
-	t.fresh = false
+	t.onset.step(inc.any, at.fromMs)
 	if t.tested == 0 {
-		t.firstMs, t.lastMs = b.fromMs, b.fromMs
+		t.firstMs, t.lastMs = at.fromMs, at.fromMs
 	}
-	t.gapMs = b.fromMs - t.lastMs
+	t.gapMs = at.fromMs - t.lastMs
 	t.tested++
-	t.lastMs = b.toMs
-	b.clear()
+	t.lastMs = at.toMs
+	return how
 }
 
 func passWeight(tested int64) float64 {
@@ -146,6 +217,11 @@ func (t *trial) passLogE() float64 {
 		return 0
 	}
 	return t.pass.LogE()
+}
+
+// evidence appends what the trial stands on: of any harm, of harm beyond the margin, of keeping it.
+func (t *trial) evidence(dst []float64) []float64 {
+	return append(dst, t.any.LogE(), t.beyond.LogE(), t.passLogE())
 }
 
 // began is the start of the harm, as far as the evidence tells.

@@ -49,22 +49,23 @@ type Verdict struct {
 	StartMs     int64             // the epoch's first window; 0 before it
 	HarmBeganMs int64             // estimated, of a rollback; 0: unknown
 	Guardrail   string            // that a rollback or hold stands on; empty: none
+	Segment     string            // that it failed in; empty: all of the traffic
 	Health      []schemas.Finding // what is wrong with the input now
 }
 
 // decide brings proofs, states and the verdict up to date. It allocates only when the verdict changes or a
 // guardrail is suspect.
 func (j *Judge) decide() {
-	member := len(j.rollback.any.max) - 1
+	member := j.missingMember
 	missing := j.missing[windows.Canary].mixture.LogMax()
 	j.rollback.any.raise(member, missing)
 	j.rollback.beyond.raise(member, missing)
-	for _, g := range j.guards {
+	for _, g := range j.all {
 		g.raise()
 	}
 	j.silence[windows.Canary] = j.rollback.any.thresholds[member]
 	passAt, patienceMs := passThreshold(j.rollout), j.rollout.Patience.Milliseconds()
-	for _, g := range j.guards {
+	for _, g := range j.all {
 		g.judge(j.nowMs, patienceMs, passAt)
 	}
 	if j.verdict.Action == VerdictRollback {
@@ -74,7 +75,7 @@ func (j *Judge) decide() {
 		j.sickNow[i] = c.sick()
 	}
 	now := j.next()
-	same := now.action == j.verdict.Action && now.code == j.verdict.Code && now.name() == j.verdict.Guardrail
+	same := now.action == j.verdict.Action && now.code == j.verdict.Code && now.name() == j.verdict.Guardrail && now.segment() == j.verdict.Segment
 	if !slices.Equal(j.sickNow, j.sick) {
 		copy(j.sick, j.sickNow)
 		j.verdict.Health = j.findings()
@@ -82,7 +83,7 @@ func (j *Judge) decide() {
 	if same {
 		return
 	}
-	j.verdict.Action, j.verdict.Code, j.verdict.Guardrail, j.verdict.EventMs = now.action, now.code, now.name(), j.nowMs
+	j.verdict.Action, j.verdict.Code, j.verdict.Guardrail, j.verdict.Segment, j.verdict.EventMs = now.action, now.code, now.name(), now.segment(), j.nowMs
 	j.verdict.HarmBeganMs = j.harmBegan(now)
 	j.verdict.Sentence = j.sentence(now)
 }
@@ -101,6 +102,14 @@ func (c cause) name() string {
 		return ""
 	}
 	return c.guard.spec.Name
+}
+
+// segment is that of the guardrail.
+func (c cause) segment() string {
+	if c.guard == nil {
+		return ""
+	}
+	return c.guard.segment
 }
 
 // next is the verdict that the states ask for.
@@ -142,7 +151,7 @@ func (j *Judge) stage() schemas.Stage {
 func (j *Judge) failed(on schemas.On) *guard {
 	var worst *guard
 	most := 0.0
-	for _, g := range j.guards {
+	for _, g := range j.all {
 		if g.spec.On != on || g.state != schemas.StateFailed {
 			continue
 		}
@@ -170,13 +179,13 @@ func (g *guard) failure() string {
 // passed reports whether everything that a promotion needs has passed, and nothing is suspect.
 func (j *Judge) passed(stage *schemas.Stage) bool {
 	some := false
-	for _, g := range j.guards {
+	for _, g := range j.all {
 		if g.state == schemas.StateSuspect && g.spec.On != schemas.OnWarn {
 			return false
 		}
 		needed := g.needed(j.rollout)
 		if stage.Pass != nil {
-			needed = slices.Contains(stage.Pass, g.spec.Name)
+			needed = !g.ofPart && slices.Contains(stage.Pass, g.spec.Name)
 		}
 		if needed && g.state != schemas.StatePassed {
 			return false

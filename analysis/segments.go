@@ -1,0 +1,283 @@
+package analysis
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"streamcanary/analysis/stats"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+const (
+	// otherSegment is what people read for all that no watched segment holds.
+	otherSegment = "other"
+	// rosterWindows is how many serving windows with predictions choose the greatest segments.
+	rosterWindows = 30
+	// rosterNames bounds the names that are counted meanwhile; those that come later are not chosen.
+	rosterNames = 4096
+	// segmentFDR is the share of segments that may be named by mistake among those that are told to be harmed.
+	segmentFDR = .1
+)
+
+// A roster says which segments are watched: those of a list, or the greatest by the baseline's predictions in the first windows, from then on for the whole
+// epoch. Sizes alone choose, so the tests stay what they are. Each segment has a slot; the last one is of all others.
+type roster struct {
+	most   int      // segments beside the others
+	names  []string // by slot, ascending
+	frozen bool
+	seen   int              // windows
+	counts map[string]int64 // of the baseline; nil once frozen
+}
+
+func newRoster(s *schemas.Segments) *roster {
+	if len(s.List) > 0 {
+		return &roster{most: len(s.List), names: slices.Sorted(slices.Values(s.List)), frozen: true}
+	}
+	return &roster{most: s.Top, counts: map[string]int64{}}
+}
+
+// slots is how many there are, the others' included.
+func (r *roster) slots() int { return r.most + 1 }
+
+// slot is where a segment belongs.
+func (r *roster) slot(name string) int {
+	if at, ok := slices.BinarySearch(r.names, name); ok && name != "" {
+		return at
+	}
+	return r.most
+}
+
+// name is a slot's; empty while it has none.
+func (r *roster) name(slot int) string {
+	switch {
+	case slot == r.most:
+		return otherSegment
+	case slot < len(r.names):
+		return r.names[slot]
+	}
+	return ""
+}
+
+// count takes a serving part before the segments are chosen.
+func (r *roster) count(p *windows.Part) {
+	if r.frozen || p.Traffic[windows.Baseline].Events+p.Traffic[windows.Canary].Events == 0 {
+		return
+	}
+	for i := range p.Segments {
+		s := &p.Segments[i]
+		if _, known := r.counts[s.Name]; s.Name != "" && (known || len(r.counts) < rosterNames) {
+			r.counts[s.Name] += s.Served[windows.Baseline]
+		}
+	}
+	if r.seen++; r.seen == rosterWindows {
+		r.freeze()
+	}
+}
+
+func (r *roster) freeze() {
+	type counted struct {
+		name string
+		n    int64
+	}
+	all := make([]counted, 0, len(r.counts))
+	for name, n := range r.counts {
+		all = append(all, counted{name, n})
+	}
+	slices.SortFunc(all, func(a, b counted) int { return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.name, b.name)) })
+	for _, c := range all[:min(len(all), r.most)] {
+		r.names = append(r.names, c.name)
+	}
+	slices.Sort(r.names)
+	r.frozen, r.counts = true, nil
+}
+
+// strips are one stream's segments: those of the present part, by slot and as strata, and what is known of their sizes.
+type strips struct {
+	now     []*windows.Segment // by slot; nil: nothing in this window
+	cut     []bool             // by slot: its share changed in this window
+	traffic []traffic          // by slot
+	other   windows.Segment    // where several segments are the others: their sum
+	hists   [windows.Arms][]histogram
+
+	strata *roll // nil: contrasts are not made within segments
+}
+
+// A roll has a place for each segment by its own name, watched or not.
+type roll struct {
+	places  map[string]int
+	now     []int  // by the part's segments: its place
+	changed []bool // likewise: its share changed in this window
+	traffic []traffic
+}
+
+// strataMost bounds the strata of a stream: segments beyond them are one stratum, with those that have no name.
+const strataMost = 256
+
+func newStrips(slots int, stratify bool) *strips {
+	s := &strips{now: make([]*windows.Segment, slots), cut: make([]bool, slots), traffic: make([]traffic, slots)}
+	if stratify {
+		s.strata = &roll{places: map[string]int{"": 0}, traffic: make([]traffic, 1)}
+	}
+	return s
+}
+
+// see takes a part's segments.
+func (r *roll) see(segments []windows.Segment) {
+	r.now, r.changed = r.now[:0], r.changed[:0]
+	for i := range segments {
+		at, known := r.places[segments[i].Name]
+		if !known && len(r.places) < strataMost {
+			at = len(r.places)
+			r.places[strings.Clone(segments[i].Name)] = at
+			r.traffic = append(r.traffic, traffic{})
+		}
+		n := sizesOf(&segments[i])
+		r.now = append(r.now, at)
+		r.changed = append(r.changed, r.traffic[at].step(n[windows.Canary], n[windows.Baseline]))
+	}
+}
+
+// sift sorts a part's segments.
+func (j *Judge) sift(s *stream, p *windows.Part) {
+	if s.strips == nil {
+		return
+	}
+	if s.strips.strata != nil {
+		s.strips.strata.see(p.Segments)
+	}
+	if p.Kind == windows.Serving && !j.roster.frozen {
+		j.roster.count(p)
+		j.nameSegments()
+	}
+	clear(s.strips.now)
+	if j.roster.frozen {
+		s.strips.sort(p.Segments, j.roster)
+	}
+}
+
+// sort puts segments into slots.
+func (s *strips) sort(segments []windows.Segment, r *roster) {
+	for i := range segments {
+		switch slot := r.slot(segments[i].Name); s.now[slot] {
+		case nil:
+			s.now[slot] = &segments[i]
+		case &s.other:
+			s.add(&segments[i])
+		default:
+			s.first(s.now[slot])
+			s.add(&segments[i])
+			s.now[slot] = &s.other
+		}
+	}
+	for slot, now := range s.now {
+		if now != nil {
+			n := sizesOf(now)
+			s.cut[slot] = s.traffic[slot].step(n[windows.Canary], n[windows.Baseline])
+		}
+	}
+}
+
+// first begins the sum of several segments.
+func (s *strips) first(segment *windows.Segment) {
+	for arm := range windows.Arms {
+		for len(s.hists[arm]) < len(segment.Cells[arm]) {
+			s.hists[arm] = append(s.hists[arm], histogram{})
+			s.other.Cells[arm] = append(s.other.Cells[arm], windows.Cell{})
+		}
+		for i := range s.other.Cells[arm] {
+			s.hists[arm][i].clear()
+			s.other.Cells[arm][i] = windows.Cell{}
+		}
+	}
+	s.add(segment)
+}
+
+func (s *strips) add(segment *windows.Segment) {
+	for arm := range windows.Arms {
+		for i := range segment.Cells[arm] {
+			c, more := &s.other.Cells[arm][i], &segment.Cells[arm][i]
+			c.N, c.K, c.Sum, c.Squares = c.N+more.N, c.K+more.K, c.Sum+more.Sum, c.Squares+more.Squares
+			s.hists[arm][i].add(more.Hist)
+			c.Hist = s.hists[arm][i].buckets
+		}
+	}
+}
+
+// nameSegments tells the guardrails' segments what they are called, as far as it is known.
+func (j *Judge) nameSegments() {
+	if j.roster == nil || !j.roster.frozen {
+		return
+	}
+	for _, g := range j.guards {
+		for slot, part := range g.segments {
+			part.segment = j.roster.name(slot)
+		}
+	}
+}
+
+// feedAll gives one window to a guardrail, and to the same one by segment.
+func (j *Judge) feedAll(s *stream, g *guard, p *windows.Part, f feeding) {
+	j.window.startMs, j.window.endMs = p.StartMs, p.StartMs+j.clock.widthMs
+	j.feed(s, g, p, f)
+	for slot, part := range g.segments {
+		part.blind, part.waiting = g.blind, g.waiting
+		if now := s.strips.now[slot]; now != nil {
+			f.cut = s.strips.cut[slot]
+			j.feedOne(part, (*cells)(&now.Cells), f)
+		}
+	}
+}
+
+// feedOne gives one window of cells to a guardrail without strata.
+func (j *Judge) feedOne(g *guard, of *cells, f feeding) {
+	if !g.see(&j.window, of) {
+		return
+	}
+	g.unequal = f.unequal
+	switch {
+	case f.unequal || f.leave:
+	case f.cut && g.isContrast():
+		g.part(j.clock)
+	default:
+		g.take(&j.window, j.clock)
+	}
+}
+
+// feed gives one window to a guardrail on all of the traffic.
+func (j *Judge) feed(s *stream, g *guard, p *windows.Part, f feeding) {
+	if g.canary.strata == nil {
+		j.feedOne(g, (*cells)(&p.Cells), f)
+		return
+	}
+	if !g.see(&j.window, (*cells)(&p.Cells)) {
+		return
+	}
+	if g.unequal = f.unequal; f.unequal || f.leave {
+		return
+	}
+	for i := range p.Segments {
+		if g.see(&j.window, (*cells)(&p.Segments[i].Cells)) {
+			g.takeStratum(s.strips.strata.now[i], s.strips.strata.changed[i], &j.window, j.clock)
+		}
+	}
+	g.settle(j.clock)
+}
+
+// harmed are the segments of a guardrail that are hurt, ascending: by e-BH on what their evidence of any harm is now.
+func (g *guard) harmed() []string {
+	if len(g.segments) == 0 {
+		return nil
+	}
+	logE := make([]float64, len(g.segments))
+	for i, part := range g.segments {
+		logE[i] = part.anyE()
+	}
+	var names []string
+	for _, i := range stats.EBH(logE, segmentFDR) {
+		names = append(names, g.segments[i].segment)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,348 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// segmentSides is what both arms did in one segment in one window of a script.
+type segmentSides struct {
+	name             string
+	baseline, canary side
+}
+
+// playSegments gives the judge the same serving window, by segments, some times.
+func (s *script) playSegments(times int, of ...segmentSides) {
+	for range times {
+		s.verdict = s.judge.Step(s.bySegment(of))
+		s.atMs += s.judge.clock.widthMs
+	}
+}
+
+// bySegment makes a part of its segments; their names ascend.
+func (s *script) bySegment(of []segmentSides) *windows.Part {
+	var whole *windows.Part
+	for _, one := range of {
+		p := s.serving(one.baseline, one.canary)
+		segment := windows.Segment{Name: one.name, Cells: p.Cells}
+		for arm := range windows.Arms {
+			segment.Served[arm] = p.Traffic[arm].Served
+		}
+		if whole == nil {
+			copied := s.serving(one.baseline, one.canary)
+			whole = copied
+		} else {
+			addPart(whole, p)
+		}
+		whole.Segments = append(whole.Segments, segment)
+	}
+	return whole
+}
+
+func addPart(to, p *windows.Part) {
+	for arm := range windows.Arms {
+		t, u := &to.Traffic[arm], &p.Traffic[arm]
+		t.Events, t.Served = t.Events+u.Events, t.Served+u.Served
+		t.SampledMin, t.SampledMax = max(t.SampledMin, u.SampledMin), max(t.SampledMax, u.SampledMax)
+		for i := range to.Cells[arm] {
+			c, d := &to.Cells[arm][i], &p.Cells[arm][i]
+			h := histogram{buckets: c.Hist}
+			h.add(d.Hist)
+			c.N, c.K, c.Sum, c.Squares, c.Hist = c.N+d.N, c.K+d.K, c.Sum+d.Sum, c.Squares+d.Squares, h.buckets
+		}
+	}
+}
+
+func watching(r *schemas.Rollout, top int, list ...string) *schemas.Rollout {
+	r.Segments = &schemas.Segments{Field: schemas.SegmentField, Top: top, List: list}
+	return r
+}
+
+// TestRoster holds which segments are watched, and that they stay the same.
+func TestRoster(t *testing.T) {
+	part := func(counts ...any) *windows.Part {
+		p := &windows.Part{Stream: windows.Stream{Kind: windows.Serving}}
+		for i := 0; i < len(counts); i += 2 {
+			n := int64(counts[i+1].(int))
+			p.Traffic[windows.Baseline].Events += n
+			p.Segments = append(p.Segments, windows.Segment{Name: counts[i].(string), Served: [windows.Arms]int64{n, 1000}})
+		}
+		return p
+	}
+	r := newRoster(&schemas.Segments{Top: 2})
+	for i := range rosterWindows - 1 {
+		r.count(part("", 900, "a", 1, "b", 5, "c", 3))
+		r.count(&windows.Part{}) // without predictions: doesn't count
+		if r.frozen {
+			t.Fatalf("frozen after %d windows", i+1)
+		}
+	}
+	r.count(part("c", 300))
+	if want := []string{"b", "c"}; !r.frozen || !slices.Equal(r.names, want) {
+		t.Fatalf("frozen %v with %v, want %v", r.frozen, r.names, want)
+	}
+	r.count(part("z", 9000))
+	var slots []int
+	for _, name := range []string{"b", "c", "a", "z", ""} {
+		slots = append(slots, r.slot(name))
+	}
+	if want := []int{0, 1, 2, 2, 2}; !slices.Equal(slots, want) {
+		t.Errorf("slots %v, want %v", slots, want)
+	}
+	few := newRoster(&schemas.Segments{Top: 5})
+	for range rosterWindows {
+		few.count(part("a", 7, "b", 7))
+	}
+	if few.slot("b") != 1 || few.slot("x") != 5 || few.name(5) != otherSegment || few.name(3) != "" {
+		t.Errorf("with fewer segments than slots: b in %d, x in %d, names %q %q", few.slot("b"), few.slot("x"), few.name(5), few.name(3))
+	}
+	if listed := newRoster(&schemas.Segments{List: []string{"z", "a"}}); !listed.frozen || listed.slot("a") != 0 || listed.slot("q") != 2 {
+		t.Errorf("a list: %+v", listed)
+	}
+}
+
+// TestSegmentBudget holds the shares of the budget: a tenth for segments, the rest as before, and all of it together.
+func TestSegmentBudget(t *testing.T) {
+	guards := []schemas.Guardrail{
+		guardrail("errors: rate error increase 0.5pp weight=3"), guardrail("cpu: sample cpu 0.9 increase 5pp"),
+		guardrail("timeouts: rate timeout increase 0.5pp on=hold"), guardrail("memory: sample memory 0.9 increase 5pp on=warn"),
+	}
+	j := NewJudge(watching(rolloutOf(guards...), 4), Options{Phi: 1})
+	near := func(name string, got, share float64) {
+		t.Helper()
+		if want := math.Log(1 / (.05 * share)); math.Abs(got-want) > 1e-12 {
+			t.Errorf("%s: threshold %.6f, want %.6f", name, got, want)
+		}
+	}
+	threshold := func(g *guard) float64 { return g.family.any.thresholds[g.member] }
+	near("errors", threshold(j.guards[0]), .9*3/5)
+	near("cpu", threshold(j.guards[1]), .9*1/5)
+	near("the missing canary", j.rollback.any.thresholds[j.missingMember], .9*1/5)
+	near("timeouts", threshold(j.guards[2]), .9)
+	near("memory, whose samples have no segments", threshold(j.guards[3]), .9)
+	if n := len(j.guards[0].segments); n != 5 || len(j.guards[1].segments) != 0 {
+		t.Fatalf("%d and %d segments, want 5 and none", n, len(j.guards[1].segments))
+	}
+	for _, part := range j.guards[0].segments {
+		near("errors by segment", threshold(part), .1/5)
+	}
+	for _, part := range j.guards[2].segments {
+		near("timeouts by segment", threshold(part), .1/5)
+	}
+	for _, f := range j.families {
+		sum := 0.0
+		for _, w := range f.any.weights {
+			sum += w
+		}
+		if math.Abs(sum-1) > 1e-12 {
+			t.Errorf("weights add up to %v", sum)
+		}
+	}
+}
+
+// TestSegmentHarm holds that harm in one small segment rolls back where the whole hardly moves, and is told with its name.
+func TestSegmentHarm(t *testing.T) {
+	r := watching(rolloutOf(guardrail("errors: rate error increase 0.5pp weight=3"), guardrail("p99: quantile 0.99 latency increase 20%")), 3)
+	s := newScript(t, r, Options{Phi: 1})
+	fine := segmentSides{"de", side{n: 4000, errors: 8, latencyMs: 20}, side{n: 400, errors: 1, latencyMs: 20}}
+	also := segmentSides{"fr", side{n: 2000, errors: 4, latencyMs: 20}, side{n: 200, latencyMs: 20}}
+	tiny := segmentSides{"li", side{n: 90, latencyMs: 20}, side{n: 9, latencyMs: 20}}
+	bad := segmentSides{"it", side{n: 200, errors: 1, latencyMs: 20}, side{n: 20, errors: 2, latencyMs: 20}}
+	s.playSegments(30, fine, also, segmentSides{"it", bad.baseline, side{n: 20, latencyMs: 20}}, tiny)
+	for i := 0; i < 60 && s.verdict.Action != VerdictRollback; i++ {
+		s.playSegments(1, fine, also, bad, tiny)
+	}
+	s.want(VerdictRollback, codeGuardrailFailed)
+	if s.verdict.Guardrail != "errors" || s.verdict.Segment != "it" {
+		t.Fatalf("because of %s in %q: %s", s.verdict.Guardrail, s.verdict.Segment, s.verdict.Sentence)
+	}
+	want := "Canary 42 answers with more errors than baseline 41 in segment it: 10 % against 0.5 % since 09:00:30 ("
+	if !strings.HasPrefix(s.verdict.Sentence, want) {
+		t.Errorf("sentence %q, want %q…", s.verdict.Sentence, want)
+	}
+	var told []string
+	for _, st := range s.judge.Status() {
+		told = append(told, fmt.Sprint(st.Name, " ", st.Segment, " ", st.State, " ", st.Harmed))
+	}
+	if want := []string{"errors  continue [it]", "errors it failed []", "p99  continue []"}; !reflect.DeepEqual(told, want) && told[0] != "errors  passed [it]" {
+		t.Errorf("status %q, want %q", told, want)
+	}
+	if all := s.judge.Segments(); len(all) != 8 || all[3].Segment != otherSegment || all[3].Canary.N == 0 {
+		t.Errorf("%d segments are told, want 8", len(all))
+	}
+}
+
+// TestOtherSegments holds that all that is not watched is judged together, quantiles included.
+func TestOtherSegments(t *testing.T) {
+	r := watching(rolloutOf(guardrail("p90: quantile 0.9 latency increase 20%")), 0, "de")
+	s := newScript(t, r, Options{})
+	good := side{n: 500, latencyMs: 20}
+	for range 200 {
+		s.playSegments(1, segmentSides{"", side{n: 50, latencyMs: 20}, side{n: 5, latencyMs: 40}}, segmentSides{"de", good, good},
+			segmentSides{"fr", side{n: 30, latencyMs: 20}, side{n: 3, latencyMs: 40}}, segmentSides{"it", side{n: 20, latencyMs: 20}, side{n: 2, latencyMs: 40}})
+	}
+	g := s.guard("p90")
+	if g.segments[0].state != continues || g.segments[1].state != failed {
+		t.Fatalf("de is %s, other is %s", g.segments[0].state, g.segments[1].state)
+	}
+	if st := s.judge.Segments()[1]; st.Segment != otherSegment || st.Canary.N != 10*(st.Baseline.N/100) {
+		t.Errorf("status of others: %s, %d and %d", st.Segment, st.Baseline.N, st.Canary.N)
+	}
+}
+
+// TestSegmentsNeverPass holds that a promotion needs the whole alone, and that a suspect segment stands in its way.
+func TestSegmentsNeverPass(t *testing.T) {
+	r := watching(rolloutOf(errors05), 0, "de")
+	s := newScript(t, r, Options{Phi: 1})
+	fine := segmentSides{"de", side{n: 900, errors: 1}, side{n: 100}}
+	s.playSegments(70, fine, segmentSides{"fr", side{n: 900, errors: 1}, side{n: 100}})
+	s.want(VerdictPromote, codeAllPassed)
+	s.guard("errors").segments[0].state = suspect
+	if s.judge.passed(&r.Stages[0]) {
+		t.Error("a suspect segment doesn't stand in the way")
+	}
+}
+
+// mixWorld is two segments whose rates differ tenfold, of which the canary has another mix than the baseline.
+type mixWorld struct {
+	world world
+	plus  float64 // the canary's, in both segments, as a factor
+}
+
+// part makes one window: segment a has errors at 1 %, b at 10 %. A fifth of the baseline's predictions and four fifths of the canary's are in b.
+func (m *mixWorld) part(s *script) *windows.Part {
+	draw := func(n int64, rate float64) side { return side{n: n, errors: m.world.binomial(n, rate)} }
+	return s.bySegment([]segmentSides{
+		{"a", draw(800, .01), draw(20, .01*m.plus)},
+		{"b", draw(200, .1), draw(80, .1*m.plus)},
+	})
+}
+
+// TestStratifyMix holds what stratify is for: a mix of segments that differs between the arms fakes harm without it, and hides harm; with it, neither. The mirrored mix hides.
+func TestStratifyMix(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		stratify bool
+		plus     float64
+		mirror   bool
+		least    int // rollbacks of the runs
+		most     int
+	}{
+		{"a mix that fakes harm, not stratified", false, 1, false, 20, 20},
+		{"a mix that fakes harm, stratified", true, 1, false, 0, binomialLimit(20, .05)},
+		{"a mix that hides harm, not stratified", false, 2, true, 0, 0},
+		{"a mix that hides harm, stratified", true, 2, true, 19, 20},
+	} {
+		rolled := make([]bool, 20)
+		inParallel(len(rolled), func(i int, random *rand.Rand) {
+			r := watching(rolloutOf(guardrail("errors: rate error increase 20%")), 2)
+			r.Stratify, r.Segments.Top = tt.stratify, 1
+			s := newScript(t, r, Options{Phi: 1, NoIntervals: true})
+			m := &mixWorld{plus: tt.plus}
+			m.world.random = random
+			for range 300 {
+				p := m.part(s)
+				if tt.mirror {
+					p = mirrored(s, m)
+				}
+				s.verdict = s.judge.Step(p)
+				s.atMs += 1000
+			}
+			rolled[i] = s.guard("errors").state == failed
+		})
+		n := 0
+		for _, r := range rolled {
+			if r {
+				n++
+			}
+		}
+		t.Logf("%s: %d of %d", tt.name, n, len(rolled))
+		if n < tt.least || n > tt.most {
+			t.Errorf("%s: %d of %d failed, want %d to %d", tt.name, n, len(rolled), tt.least, tt.most)
+		}
+	}
+}
+
+// mirrored is a window in which the canary has less of the bad segment.
+func mirrored(s *script, m *mixWorld) *windows.Part {
+	draw := func(n int64, rate float64) side { return side{n: n, errors: m.world.binomial(n, rate)} }
+	return s.bySegment([]segmentSides{
+		{"a", draw(200, .01), draw(80, .01*m.plus)},
+		{"b", draw(800, .1), draw(20, .1*m.plus)},
+	})
+}
+
+// TestStrataAddUp holds the arithmetic: the evidence is the mixture over the sums of the segments' increments, each block its segment's own.
+func TestStrataAddUp(t *testing.T) {
+	r := watching(rolloutOf(guardrail("errors: rate error increase 1pp")), 0, "a", "b")
+	r.Stratify = true
+	s := newScript(t, r, Options{Phi: 1})
+	k := newRateContrast(&r.Guardrails[0], gridOf(&r.Guardrails[0]))
+	want := newTrial(k, newRateAccount(false), shape{components: 8, passes: true})
+	block := func(nb, kb, nc, kc int64) *increments {
+		inc := newIncrements(want.shape)
+		b := &block{n: [2]int64{nb, nc}, k: [2]int64{kb, kc}}
+		if !k.increments(inc, b, independent) {
+			t.Fatal("no increments")
+		}
+		return inc
+	}
+	both := func(a, b *increments) *increments { a.add(b); return a }
+	a := segmentSides{"a", side{n: 100, errors: 2}, side{n: 10, errors: 1}}
+	b := segmentSides{"b", side{n: 50, errors: 1}, side{n: 4, errors: 1}} // two windows to a block
+	for i := range int64(6) {
+		s.playSegments(1, a, b)
+		inc := block(100, 2, 10, 1)
+		if i%2 == 1 {
+			inc = both(inc, block(100, 2, 8, 2))
+		}
+		want.step(inc, span{startMs + i*1000, startMs + (i+1)*1000}, s.judge.clock)
+	}
+	got := s.guard("errors").canary
+	for _, pair := range [][2]float64{{got.any.LogE(), want.any.LogE()}, {got.beyond.LogE(), want.beyond.LogE()}, {got.passLogE(), want.passLogE()}} {
+		if pair[0] != pair[1] || pair[0] == 0 {
+			t.Errorf("log evidence %v, want %v", pair[0], pair[1])
+		}
+	}
+	e := s.guard("errors").estimate(0)
+	if e[windows.Canary].n != 6*14 || e[windows.Canary].events != 6*2 || e[windows.Baseline].n != 900 {
+		t.Errorf("the account has %+v", e)
+	}
+	if at, ok := got.began(); !ok || at != startMs {
+		t.Errorf("harm began at %v, %v", schemas.Time(at), ok)
+	}
+}
+
+// TestStratumShareChange holds that a change of one segment's share cuts its block alone.
+func TestStratumShareChange(t *testing.T) {
+	r := watching(rolloutOf(errors05), 0, "a")
+	r.Stratify = true
+	s := newScript(t, r, Options{Phi: 1})
+	a := func(canary int64) segmentSides { return segmentSides{"a", side{n: 1000}, side{n: canary}} }
+	b := segmentSides{"b", side{n: 1000}, side{n: 5}}
+	s.playSegments(3, a(100), b) // b: one block of two windows, one open window
+	g := s.guard("errors")
+	if n := g.estimate(0)[windows.Canary].n; n != 310 {
+		t.Fatalf("%d canary predictions tested, want 310", n)
+	}
+	s.playSegments(1, a(500), b) // a's window is left out, b's block closes
+	if n := g.estimate(0)[windows.Canary].n; n != 320 {
+		t.Errorf("%d canary predictions tested, want 320", n)
+	}
+	s.pause(2 * time.Hour)
+	s.playSegments(1, segmentSides{"b", side{n: 1000}, side{n: 5}})
+	s.pause(2 * time.Hour)
+	s.playSegments(1, segmentSides{"b", side{n: 1000}, side{n: 5}}) // what is older than a block may be was tested alone
+	if n := g.estimate(0)[windows.Canary].n; n != 325 {
+		t.Errorf("%d canary predictions tested, want 325", n)
+	}
+}
