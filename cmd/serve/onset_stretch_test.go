@@ -106,14 +106,14 @@ func (s *stretch) part() *windows.Part {
 			t.Slices = c.Predictions.Slices
 		}
 		for _, key := range p.Metrics {
-			p.Cells[arm] = append(p.Cells[arm], cellOf(key, c, sliced))
+			p.Cells[arm] = append(p.Cells[arm], s.cell(key, c, sliced))
 		}
 	}
 	return p
 }
 
-// cellOf is a metric's cell of an arm's counts; a metric that this doesn't know panics.
-func cellOf(key string, c *loadgen.ArmCounts, sliced bool) windows.Cell {
+// cell is a metric's cell of an arm's counts; a metric that this doesn't know panics.
+func (s *stretch) cell(key string, c *loadgen.ArmCounts, sliced bool) windows.Cell {
 	cell := windows.Cell{N: c.Predictions.Total}
 	hits := &c.Errors
 	switch key {
@@ -125,6 +125,8 @@ func cellOf(key string, c *loadgen.ArmCounts, sliced bool) windows.Cell {
 			cell.Hist = append(cell.Hist, windows.Bucket{Index: b.Index, Count: b.Count})
 		}
 		return cell
+	case "latency/half":
+		return s.half(c, sliced)
 	default:
 		panic("no counts for metric " + key)
 	}
@@ -132,6 +134,24 @@ func cellOf(key string, c *loadgen.ArmCounts, sliced bool) windows.Cell {
 	for i := range cell.Slices {
 		if sliced {
 			cell.Slices[i] = windows.SliceCount{N: c.Predictions.Slices[i], K: hits.Slices[i]}
+		}
+	}
+	return cell
+}
+
+// half is the latencies of one half of the baseline's requests.
+func (s *stretch) half(c *loadgen.ArmCounts, sliced bool) (cell windows.Cell) {
+	if !sliced {
+		return cell
+	}
+	for _, b := range c.Latency {
+		count := uint32(0)
+		for range b.Count {
+			count += uint32(s.random.IntN(2))
+		}
+		if count > 0 {
+			cell.Hist = append(cell.Hist, windows.Bucket{Index: b.Index, Count: count})
+			cell.N += int64(count)
 		}
 	}
 	return cell
