@@ -20,7 +20,8 @@
 //   - An outcome counts for a prediction of its id (and version, where it names one) in any partition that was served and answered, from
 //     `lateness` before it to `within` after it; of several for the highest attempt. It is resolved when every partition's predictions must have been
 //     read by then: as the join is by set, it doesn't matter which came first. Up to a quarter of `within` and a lateness
-//     later it is Outside, beyond that Unmatched. A prediction is counted once however many outcomes it has.
+//     later it is Outside, beyond that Unmatched. A prediction is counted once however many outcomes it has. Where a plan
+//     has a cap, their values are added up, copies left out, and each prediction's sum counts up to the cap.
 //   - The outcomes of a window seal for all partitions together, when no outcome for it can come or wait any more.
 //   - An event that jumps more than MaxJumpMs ahead of its partition is held aside (rule 6 of the design). Confirming of them that agree, in steps of at
 //     most MaxJumpMs, or that follow each other in time, and outnumber the partition's ordinary events since the first was held aside, are taken, and
@@ -44,6 +45,6 @@
 // # Order to read
 //
 // part.go, metric.go, plan.go; then the way of an event: add.go, prediction.go, outcome.go, seal.go, with what they stand on (source.go,
-// rollout.go, window.go, rows.go, index.go, joined.go, queue.go); then merge.go, journal.go, digest.go; last recovery.go, which
+// rollout.go, window.go, rows.go, sums.go, index.go, joined.go, values.go, queue.go); then merge.go, segment.go, journal.go, digest.go; last recovery.go, which
 // says why a restart changes nothing.
 package windows

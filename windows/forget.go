@@ -36,6 +36,7 @@ func (s *Stage) makeRoom(x *index, bound int) {
 	if x.len()*roomParts >= bound*forgetAt {
 		s.forgotten = max(s.forgotten, x.oldest(max(1, bound*forgetPart/roomParts))+1)
 		x.floor = packWhen(s.forgotten, 0)
+		s.values.floor = x.floor
 	}
 	x.beginPass(bound / roomParts)
 }

@@ -8,10 +8,13 @@ import (
 // joinedWindows is the windows of one partition whose outcomes aren't all sealed, ascending by start. An outcome may come a day after
 // its prediction, so there may be many: numbers only, no pointers.
 type joinedWindows struct {
-	outcomes int
-	windows  []joinedWindow
-	counts   []uint32 // outcomeWords for each window and outcome
-	sealed   int      // windows from the front that are done with
+	outcomes  int
+	sumStride int
+	windows   []joinedWindow
+	counts    []uint32 // outcomeWords for each window and outcome
+	valued    []int    // by outcome: its place among those whose values are added up, or -1
+	sums      []int64  // sumWords for each window and such outcome
+	sealed    int      // windows from the front that are done with
 }
 
 // joinedWindow counts the predictions of a window that an outcome can follow: served and answered.
@@ -28,6 +31,27 @@ const (
 	wordMatched  = Arms + Slices
 	outcomeWords = Arms + Slices + 1
 )
+
+// What is added up of one outcome's values in one window: per arm the predictions' sums and their squares, and the sums per slice of the baseline.
+const (
+	sumSlices = 2 * Arms
+	sumWords  = 2*Arms + Slices
+)
+
+// shape says which outcomes there are.
+func (j *joinedWindows) shape(outcomes []OutcomePlan) {
+	j.outcomes, j.valued = len(outcomes), nil
+	places := 0
+	for _, o := range outcomes {
+		if o.Cap > 0 {
+			j.valued = append(j.valued, places)
+			places++
+		} else {
+			j.valued = append(j.valued, -1)
+		}
+	}
+	j.sumStride = places * sumWords
+}
 
 // find returns the place of the window that starts at start, or where it belongs.
 func (j *joinedWindows) find(start int64) (int, bool) {
@@ -49,12 +73,21 @@ func (j *joinedWindows) open(start int64) *joinedWindow {
 	i, found := j.find(start)
 	if !found {
 		j.windows = slices.Insert(j.windows, i, joinedWindow{start: start})
-		stride := j.outcomes * outcomeWords
-		j.counts = slices.Grow(j.counts, stride)[:len(j.counts)+stride]
-		copy(j.counts[(i+1)*stride:], j.counts[i*stride:])
-		clear(j.counts[i*stride : (i+1)*stride])
+		j.counts = insertRow(j.counts, i, j.outcomes*outcomeWords)
+		j.sums = insertRow(j.sums, i, j.sumStride)
 	}
 	return &j.windows[i]
+}
+
+// insertRow makes room for a row of zeros in a table.
+func insertRow[T uint32 | int64](table []T, row, stride int) []T {
+	if stride == 0 {
+		return table
+	}
+	table = slices.Grow(table, stride)[:len(table)+stride]
+	copy(table[(row+1)*stride:], table[row*stride:])
+	clear(table[row*stride : (row+1)*stride])
+	return table
 }
 
 // words returns what is counted of an outcome in window i.
@@ -86,6 +119,22 @@ func (j *joinedWindows) match(i, outcome int, s *slot, copied bool) {
 	}
 }
 
+// sumsOf returns what is added up of a valued outcome in window i.
+func (j *joinedWindows) sumsOf(i, outcome int) []int64 {
+	from := i*j.sumStride + j.valued[outcome]*sumWords
+	return j.sums[from : from+sumWords]
+}
+
+// move changes a prediction's sum of values, in units, from one number to another.
+func (j *joinedWindows) move(i, outcome int, s *slot, from, to int64) {
+	words, arm := j.sumsOf(i, outcome), int(s.arm())
+	words[2*arm] += to - from
+	words[2*arm+1] += SquareUnits(to) - SquareUnits(from)
+	if s.arm() == Baseline {
+		words[sumSlices+s.slice()] += to - from
+	}
+}
+
 // cells fills an outcome's part with what is counted in window i.
 func (j *joinedWindows) cells(i, outcome int, p *Part) {
 	w, words := &j.windows[i], j.words(i, outcome)
@@ -94,6 +143,16 @@ func (j *joinedWindows) cells(i, outcome int, p *Part) {
 	}
 	for slice := range Slices {
 		p.Cells[Baseline][0].Slices[slice] = SliceCount{N: int64(w.slices[slice]), K: int64(words[wordSlices+slice])}
+	}
+	if j.valued[outcome] < 0 {
+		return
+	}
+	sums := j.sumsOf(i, outcome)
+	for arm := range Arms {
+		p.Cells[arm][0].Sum, p.Cells[arm][0].Squares = sums[2*arm], sums[2*arm+1]
+	}
+	for slice := range Slices {
+		p.Cells[Baseline][0].Slices[slice].Sum = sums[sumSlices+slice]
 	}
 }
 
@@ -107,6 +166,7 @@ func (j *joinedWindows) drop(before int64) {
 	}
 	stride := j.outcomes * outcomeWords
 	j.counts = j.counts[:copy(j.counts, j.counts[j.sealed*stride:])]
+	j.sums = j.sums[:copy(j.sums, j.sums[j.sealed*j.sumStride:])]
 	j.windows = j.windows[:copy(j.windows, j.windows[j.sealed:])]
 	j.sealed = 0
 }

@@ -12,22 +12,25 @@ import (
 //
 // Late and Duplicate are judged here by the longest lateness and `within` of the rollouts that name the outcome; whether it counts for a rollout is
 // judged by that rollout's own, when it is resolved: so what is sealed for one rollout doesn't depend on the others. A duplicate is resolved
-// like the first one: what is counted is predictions with such an outcome, and they don't become more by it.
+// like the first one: what is counted is predictions with such an outcome, and they don't become more by it. Their values would: see earlierCopy.
 func (s *Stage) takeOutcome(src *source, e *schemas.Event) Class {
 	name, latenessMs, withinMs := s.namedBy(e)
 	if name < 0 {
 		return Unused
 	}
 	high := src.high[schemas.KindOutcome]
-	if e.TimeMs < minus(high, latenessMs) {
-		return Late
-	}
-	w := waiting{key: max(xxhash.Sum64(e.ID), 1), timeMs: e.TimeMs, highMs: high, name: name}
+	w := waiting{key: max(xxhash.Sum64(e.ID), 1), timeMs: e.TimeMs, highMs: high, value: e.Value, copyMs: NoTime, name: name}
 	if len(e.Model) > 0 {
 		w.model = xxhash.Sum64(e.Model)
 	}
 	if len(e.Version) > 0 {
 		w.version = xxhash.Sum64(e.Version)
+	}
+	if s.names[name].valued {
+		w.copyMs = s.earlierCopy(src, e, &w)
+	}
+	if e.TimeMs < minus(high, latenessMs) {
+		return Late
 	}
 	w.copied = s.rememberOutcome(src, e, &w, minus(high, latenessMs+withinMs))
 	class := Pending
@@ -77,25 +80,30 @@ func (s *Stage) rememberOutcome(src *source, e *schemas.Event, w *waiting, after
 		known.when = packWhen(max(known.timeMs(), w.timeMs), 0)
 		return copied
 	}
-	x, bound := &s.outcomes, s.limits.PendingOutcomes
+	s.noteOutcome(slot{key: key, when: packWhen(w.timeMs, 0), what: packed})
+	return false
+}
+
+// noteOutcome remembers an outcome's id, if there is room.
+func (s *Stage) noteOutcome(entry slot) bool {
+	if !s.outcomes.hasRoom(s.limits.PendingOutcomes) {
+		s.stats.ForgottenOutcomes++
+		return false
+	}
+	s.outcomes.insert(entry)
+	return true
+}
+
+// hasRoom says whether a table has fewer entries than its bound, and lets those go in time that nobody needs.
+func (x *index) hasRoom(bound int) bool {
 	if x.pass == 0 && x.len()*roomParts >= bound*passAt {
 		x.beginPass(bound / roomParts)
 	}
 	if x.len() >= bound {
 		x.advance()
-		s.stats.ForgottenOutcomes++
 		return false
 	}
-	s.outcomes.insert(slot{key: key, when: packWhen(w.timeMs, 0), what: packed})
-	return false
-}
-
-// identityOf mixes what copies of one outcome have in common into one hash.
-func identityOf(id uint64, name, event []byte) uint64 {
-	const odd = 0x9e3779b97f4a7c15
-	h := (id ^ xxhash.Sum64(name)*odd) * odd
-	h ^= h >> 32
-	return max((h^xxhash.Sum64(event))*odd, 1)
+	return true
 }
 
 func (s *Stage) outcomeStale(e *slot) bool {
@@ -107,12 +115,10 @@ func (s *Stage) outcomeStale(e *slot) bool {
 func (s *Stage) lose(w *waiting) {
 	s.stats.LostOutcomes++
 	for _, r := range s.rollouts {
-		if r == nil || r.ordinal(w.name) < 0 {
-			continue
+		if r != nil && r.ordinal(w.name) >= 0 {
+			o := &r.outcomes[r.ordinal(w.name)]
+			o.overflow(w.timeMs-o.withinMs, w.timeMs+r.LatenessMs)
 		}
-		o := &r.outcomes[r.ordinal(w.name)]
-		o.lostFrom = min(o.lostFrom, w.timeMs-o.withinMs)
-		o.lostTo = max(o.lostTo, w.timeMs+r.LatenessMs)
 	}
 }
 
@@ -237,6 +243,9 @@ func (s *Stage) match(r *rollout, at int, w *waiting, e *slot) Class {
 		return Late
 	}
 	joined.match(i, at, e, w.copied)
+	if r.outcomes[at].cap > 0 && !r.hasCopy(at, w) {
+		s.addValue(r, at, w, matched{e, joined, i})
+	}
 	if !w.copied {
 		s.open[schemas.KindOutcome]++
 	}

@@ -7,6 +7,8 @@ type waiting struct {
 	highMs  int64  // of its partition, before it was read: whether it is late for a rollout
 	model   uint64 // hashes of what it names; 0 if it doesn't
 	version uint64
+	value   float64
+	copyMs  int64 // the latest time of an earlier copy, where values count; NoTime
 	name    int32 // place in the stage's outcome names
 	copied  bool  // classed as Duplicate already
 }

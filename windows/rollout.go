@@ -30,10 +30,16 @@ type outcome struct {
 	name     int32 // place in the stage's outcome names
 	keys     []string
 	withinMs int64
-	reachMs  int64 // beyond this after its prediction, an outcome is Unmatched; up to it, Outside
-	mark     int64 // windows that end by then are sealed
-	// Outcomes that the queue had no room for could have counted in windows that overlap this span.
+	cap      float64 // of a prediction's sum of values; 0: they don't count
+	reachMs  int64   // beyond this after its prediction, an outcome is Unmatched; up to it, Outside
+	mark     int64   // windows that end by then are sealed
+	// Outcomes, or values of them, that there was no room for could have counted in windows that overlap this span.
 	lostFrom, lostTo int64
+}
+
+// overflow notes that something of the predictions between two times may be missing.
+func (o *outcome) overflow(fromMs, toMs int64) {
+	o.lostFrom, o.lostTo = min(o.lostFrom, fromMs), max(o.lostTo, toMs)
 }
 
 // lane is one source partition's part in a rollout.
@@ -65,7 +71,7 @@ func newRollout(p Plan, slot int) *rollout {
 		reach := o.WithinMs + o.WithinMs/4 + p.LatenessMs
 		r.withinMax, r.reachMax = max(r.withinMax, o.WithinMs), max(r.reachMax, reach)
 		r.outcomes = append(r.outcomes, outcome{
-			keys: []string{o.Name}, withinMs: o.WithinMs, reachMs: reach, mark: r.start, lostFrom: forever, lostTo: NoTime,
+			keys: []string{o.Name}, withinMs: o.WithinMs, cap: o.Cap, reachMs: reach, mark: r.start, lostFrom: forever, lostTo: NoTime,
 		})
 	}
 	return r
@@ -91,7 +97,7 @@ func (r *rollout) addLane(src *source) {
 	for i := range l.muted {
 		l.muted[i] = NoTime
 	}
-	l.joined.outcomes = len(r.outcomes)
+	l.joined.shape(r.Outcomes)
 	l.serving = strand{mark: r.mark(src.high[schemas.KindPrediction]), muted: NoTime}
 	l.samples = strand{mark: r.mark(src.high[schemas.KindSample]), muted: NoTime}
 	r.lanes[src.place] = l

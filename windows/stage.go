@@ -32,6 +32,7 @@ type Stage struct {
 
 	predictions index // by id
 	outcomes    index // by id, name and event_id
+	values      index // sums of outcomes' values, by prediction and outcome
 	queue       queue
 	joining     []int // scratch of join: slots of rollouts
 	forgotten   int64 // predictions before this time are not remembered: Limits.PendingPredictions was reached
@@ -55,6 +56,7 @@ type outcomeName struct {
 	latenessMs int64 // the greatest
 	withinMs   int64 // the greatest
 	reachMs    int64 // the greatest
+	valued     bool  // a plan adds its values up
 }
 
 // reach is how far the rollouts that have outcomes look.
@@ -71,9 +73,11 @@ type StageStats struct {
 	Predictions       int   // remembered, those included that are not needed any more
 	Outcomes          int   // remembered ids of outcomes
 	Waiting           int   // outcomes that wait for their prediction
+	Values            int   // sums of values: one for each prediction and outcome that has any
 	Bytes             int   // of the tables of remembered ids
 	LostPredictions   int64 // forgotten before their time, or not remembered: Limits.PendingPredictions was reached
 	LostOutcomes      int64 // not joined: Limits.PendingOutcomes was reached
+	LostValues        int64 // not added up, for the same reason
 	ForgottenOutcomes int64 // ids of outcomes not remembered, for the same reason
 	Outrun            int64 // events that are late because their kind was carried along: they lagged more than Limits.MaxLagMs behind others of their partition
 }
@@ -81,7 +85,7 @@ type StageStats struct {
 // NewStage returns a stage without partitions and plans.
 func NewStage(limits Limits) *Stage {
 	s := &Stage{limits: limits.withDefaults(), byModel: map[string]*rollout{}, nameAt: map[string]int32{}, shop: newWorkshop()}
-	s.predictions.stale, s.outcomes.stale = s.predictionStale, s.outcomeStale
+	s.predictions.stale, s.outcomes.stale, s.values.stale = s.predictionStale, s.outcomeStale, s.valueStale
 	s.forgotten, s.nextOutcome = NoTime, forever
 	s.survey()
 	return s
@@ -188,6 +192,7 @@ func (s *Stage) RemovePlan(rollout string) {
 		delete(s.byModel, r.Model)
 		s.drop(r)
 		s.predictions.rebuild() // so that the slot can be another's
+		s.values.rebuild()
 		s.survey()
 		s.settle()
 	}
@@ -264,7 +269,7 @@ func (s *Stage) surveyRollout(r *rollout) {
 		n := &s.names[o.name]
 		n.plans++
 		n.latenessMs, n.withinMs = max(n.latenessMs, r.LatenessMs), max(n.withinMs, o.withinMs)
-		n.reachMs = max(n.reachMs, o.reachMs)
+		n.reachMs, n.valued = max(n.reachMs, o.reachMs), n.valued || o.cap > 0
 	}
 }
 
@@ -311,7 +316,8 @@ func (s *Stage) Limits() Limits { return s.limits }
 func (s *Stage) Stats() StageStats {
 	t := s.stats
 	t.Predictions, t.Outcomes, t.Waiting = s.predictions.len(), s.outcomes.len(), len(s.queue)
-	t.Bytes = s.predictions.bytes() + s.outcomes.bytes()
+	t.Values = s.values.len()
+	t.Bytes = s.predictions.bytes() + s.outcomes.bytes() + s.values.bytes()
 	t.LostPredictions += s.predictions.lost
 	return t
 }

@@ -157,7 +157,7 @@ func (w *twin) part(stream Stream, start int64) *Part {
 	p := w.parts[stream][start]
 	if p == nil {
 		p = &Part{Stream: stream, StartMs: start}
-		cells := map[PartKind]int{Serving: 3, Resources: 2, Outcomes: 1}[stream.Kind]
+		cells := map[PartKind]int{Serving: 4, Resources: 2, Outcomes: 1}[stream.Kind]
 		for arm := range Arms {
 			p.Cells[arm] = make([]Cell, cells)
 		}
@@ -198,6 +198,15 @@ func (w *twin) hit(c *Cell, e *schemas.Event, is bool) {
 	if w.arm(e.Version) == Baseline {
 		s := &c.Slices[w.slice(e)]
 		s.N, s.K = s.N+1, s.K+k
+	}
+}
+
+// sum adds a prediction's number in units to a cell that counts it already.
+func (w *twin) sum(c *Cell, e *schemas.Event, units int64) {
+	c.Sum += units
+	c.Squares += units * units / SumUnit
+	if w.arm(e.Version) == Baseline {
+		c.Slices[w.slice(e)].Sum += units
 	}
 }
 
@@ -250,6 +259,10 @@ func (w *twin) countPrediction(p *Part, e *schemas.Event) {
 				p.Cells[arm][2].K++
 			}
 		}
+	}
+	if e.HasScore {
+		w.hit(&p.Cells[arm][3], e, false)
+		w.sum(&p.Cells[arm][3], e, int64(math.Round(max(-1, min(1, e.Score/scoreCap))*SumUnit)))
 	}
 	t := &p.Traffic[arm]
 	if t.Events == 0 {
@@ -344,7 +357,11 @@ func (w *twin) countOutcomes() {
 			e := &w.events[i]
 			if w.canFollow(e) && w.outcomeSealed(o.WithinMs, w.start(e.TimeMs)) {
 				p := w.part(Stream{Kind: Outcomes, Name: o.Name}, w.start(e.TimeMs))
-				w.hit(&p.Cells[w.arm(e.Version)][0], e.Event, w.hasOutcome(e, o))
+				cell := &p.Cells[w.arm(e.Version)][0]
+				w.hit(cell, e.Event, w.hasOutcome(e, o))
+				if o.Cap > 0 {
+					w.sum(cell, e.Event, w.valuesOf(e, o))
+				}
 			}
 		}
 	}
@@ -371,6 +388,33 @@ func (w *twin) hasOutcome(p *twinEvent, o OutcomePlan) bool {
 	for _, i := range w.byID[string(p.ID)] {
 		e := &w.events[i]
 		if e.Kind == schemas.KindOutcome && string(e.Name) == o.Name && (e.class == Counted || e.class == Duplicate) && w.owner(e) == p {
+			return true
+		}
+	}
+	return false
+}
+
+// valuesOf returns the capped sum of the values of a prediction's outcomes, in units.
+func (w *twin) valuesOf(p *twinEvent, o OutcomePlan) int64 {
+	sum := int64(0)
+	for _, i := range w.byID[string(p.ID)] {
+		e := &w.events[i]
+		if e.Kind != schemas.KindOutcome || string(e.Name) != o.Name || (e.class != Counted && e.class != Duplicate) || w.owner(e) != p || w.wasThere(i, o) {
+			continue
+		}
+		sum += int64(math.Round(max(-1024, min(1024, e.Value/o.Cap)) * SumUnit))
+	}
+	return max(-SumUnit, min(SumUnit, sum))
+}
+
+// wasThere says whether an event before is a copy of an outcome whose value counts.
+func (w *twin) wasThere(at int, o OutcomePlan) bool {
+	e := &w.events[at]
+	for _, i := range w.byID[string(e.ID)] {
+		c := &w.events[i]
+		same := c.place == e.place && i < at && c.Kind == e.Kind && string(c.Name) == string(e.Name) &&
+			string(c.EventID) == string(e.EventID) && string(c.Model) == string(e.Model)
+		if same && c.TimeMs >= w.first()-w.plan.LatenessMs && (e.watermark == NoTime || c.TimeMs+o.WithinMs >= e.watermark) {
 			return true
 		}
 	}
