@@ -41,6 +41,7 @@ func (s *startWeights) through(window, horizon int64) float64 {
 // block is consecutive windows that one test takes together, added up. Its memory is used again.
 type block struct {
 	fromMs, toMs int64 // start of the first window, end of the last; toMs 0: no window yet
+	stratum      int   // 0 without strata
 	n, k         [windows.Arms]int64
 	hist         [windows.Arms]histogram
 }

@@ -36,6 +36,9 @@ type guard struct {
 	member int
 	self   *selfTest // of its metric; nil: there is none
 
+	before  struct{ n, k int64 } // of the baseline, before the epoch
+	settled bool                 // which test it is: from the first window on
+
 	state        schemas.State
 	why          string
 	seen         [windows.Arms]bool // the arm had data

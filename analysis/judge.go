@@ -158,6 +158,7 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 	}
 	j.nowMs = max(j.nowMs, windows.Ready(p.Stream, p.StartMs+j.clock.widthMs, s.withinMs))
 	if !j.begin(p) {
+		j.recall(s, p)
 		return j.verdict
 	}
 	if p.Kind == windows.Serving {

@@ -68,7 +68,7 @@ func (r *roster) count(p *windows.Part) {
 	for i := range p.Segments {
 		s := &p.Segments[i]
 		if _, known := r.counts[s.Name]; s.Name != "" && (known || len(r.counts) < rosterNames) {
-			r.counts[s.Name] += s.Served[windows.Baseline]
+			r.counts[strings.Clone(s.Name)] += s.Served[windows.Baseline]
 		}
 	}
 	if r.seen++; r.seen == rosterWindows {
@@ -235,6 +235,7 @@ func (j *Judge) feedOne(g *guard, of *cells, f feeding) {
 	if !g.see(&j.window, of) {
 		return
 	}
+	j.choose(g)
 	g.unequal = f.unequal
 	switch {
 	case f.unequal || f.leave:
@@ -254,6 +255,7 @@ func (j *Judge) feed(s *stream, g *guard, p *windows.Part, f feeding) {
 	if !g.see(&j.window, (*cells)(&p.Cells)) {
 		return
 	}
+	j.choose(g)
 	if g.unequal = f.unequal; f.unequal || f.leave {
 		return
 	}

@@ -27,7 +27,7 @@ func newStrata(s shape) *strata { return &strata{sum: newIncrements(s)} }
 // at is the stratum of a place, made when first asked for.
 func (s *strata) at(place int) *stratum {
 	for len(s.open) <= place {
-		s.open = append(s.open, stratum{})
+		s.open = append(s.open, stratum{block: block{stratum: len(s.open)}})
 	}
 	return &s.open[place]
 }
