@@ -125,16 +125,6 @@ func (j *joinedWindows) sumsOf(i, outcome int) []int64 {
 	return j.sums[from : from+sumWords]
 }
 
-// move changes a prediction's sum of values, in units, from one number to another.
-func (j *joinedWindows) move(i, outcome int, s *slot, from, to int64) {
-	words, arm := j.sumsOf(i, outcome), int(s.arm())
-	words[2*arm] += to - from
-	words[2*arm+1] += SquareUnits(to) - SquareUnits(from)
-	if s.arm() == Baseline {
-		words[sumSlices+s.slice()] += to - from
-	}
-}
-
 // cells fills an outcome's part with what is counted in window i.
 func (j *joinedWindows) cells(i, outcome int, p *Part) {
 	w, words := &j.windows[i], j.words(i, outcome)

@@ -71,6 +71,16 @@ type matched struct {
 	window int
 }
 
+// move changes the prediction's sum of an outcome's values, in units, from one number to another.
+func (m *matched) move(outcome int, from, to int64) {
+	words, arm := m.joined.sumsOf(m.window, outcome), int(m.arm())
+	words[2*arm] += to - from
+	words[2*arm+1] += SquareUnits(to) - SquareUnits(from)
+	if m.arm() == Baseline {
+		words[sumSlices+m.slice()] += to - from
+	}
+}
+
 // addValue adds an outcome's value to its prediction's sum.
 func (s *Stage) addValue(r *rollout, at int, w *waiting, to matched) {
 	units := valueUnits(w.value, r.outcomes[at].cap)
@@ -86,7 +96,7 @@ func (s *Stage) addValue(r *rollout, at int, w *waiting, to matched) {
 		if known.when == to.when {
 			before := int64(known.what)
 			known.what = uint64(before + units)
-			to.joined.move(to.window, at, to.slot, capUnits(before), capUnits(before+units))
+			to.move(at, capUnits(before), capUnits(before+units))
 			return
 		}
 	}
@@ -96,7 +106,7 @@ func (s *Stage) addValue(r *rollout, at int, w *waiting, to matched) {
 		return
 	}
 	s.values.insert(slot{key: key, when: to.when, what: uint64(units)})
-	to.joined.move(to.window, at, to.slot, 0, capUnits(units))
+	to.move(at, 0, capUnits(units))
 }
 
 // valueKey mixes a prediction and the place of an outcome in its plan into one hash.
