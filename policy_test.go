@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"windows":             {"schemas"},
 	"analysis":            {"analysis/stats", "windows", "schemas"},
 	"analysis/stats":      {"windows"},
+	"analysis/compare":    {"analysis", "analysis/stats", "windows", "schemas"},
 	"decisions":           {"analysis", "windows", "schemas"},
 	"decisions/bus":       {"decisions", "schemas"},
 	"decisions/subscribe": {"schemas"},
@@ -36,7 +37,7 @@ var mayImport = map[string][]string{
 		"schemas", "ingest", "ingest/kafka", "windows", "decisions", "decisions/bus", "cmd/embed", "cmd/engine",
 	},
 	"cmd/streamcanary": {
-		"schemas", "ingest", "ingest/kafka", "windows", "analysis", "analysis/stats", "decisions", "decisions/bus",
+		"schemas", "ingest", "ingest/kafka", "windows", "analysis", "analysis/compare", "analysis/stats", "decisions", "decisions/bus",
 		"decisions/subscribe", "loadgen", "cmd/embed", "cmd/engine", "cmd/serve",
 	},
 }
@@ -66,7 +67,7 @@ var homes = []struct {
 }
 
 // pure packages have no clock, network, environment, log or random source of their own.
-var pure = []string{"schemas", "windows", "analysis", "analysis/stats", "decisions"}
+var pure = []string{"schemas", "windows", "analysis", "analysis/stats", "analysis/compare", "decisions"}
 
 // impure lists what a pure package may not call.
 var impure = map[string][]string{

@@ -44,6 +44,14 @@ func (j *Judge) Segments() []schemas.GuardrailStatus {
 	return all
 }
 
+// States appends every guardrail's state, in the rollout's order: what Status says of them, without its cost.
+func (j *Judge) States(dst []schemas.State) []schemas.State {
+	for _, g := range j.guards {
+		dst = append(dst, g.state)
+	}
+	return dst
+}
+
 func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 	ladder := g.ladder()
 	s := schemas.GuardrailStatus{

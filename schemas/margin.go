@@ -51,6 +51,9 @@ func ruleOf(g *Guardrail) marginRule {
 	}
 }
 
+// ParseMargin reads a margin as a guardrail with everything but its margin may have it. The error says what to write.
+func ParseMargin(written string, g *Guardrail) (Margin, error) { return parseMargin(written, g) }
+
 // parseMargin reads a margin as its guardrail allows it. The error says what to write.
 func parseMargin(written string, g *Guardrail) (Margin, error) {
 	rule := ruleOf(g)

@@ -1,0 +1,177 @@
+package compare
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// Input is a CSV file.
+type Input struct {
+	Name string // for errors
+	Text io.Reader
+}
+
+// A judge takes windows in order, and tells the verdict after each.
+type judge interface {
+	take(w *window) error // the error says what is wrong with the window
+	state() schemas.State
+	fill(s *Summary)
+}
+
+// A SpecError is a Spec that makes no sense, alone or with the file that it came with.
+type SpecError struct{ Err error }
+
+// Error returns what makes no sense, and what to write.
+func (e *SpecError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *SpecError) Unwrap() error { return e.Err }
+
+// Run reads a file to its end and compares. each, unless nil, is called after every window with what is known then, which costs more than
+// the tests; it keeps nothing of what it is given. Errors: *SpecError; *InputError; those of the reader and of each. The same file and Spec give
+// the same answer, bit for bit on one build and architecture. Memory doesn't grow with the file.
+func Run(s Spec, in Input, each func(*Window) error) (*Summary, error) {
+	s, err := s.complete()
+	if err != nil {
+		return nil, &SpecError{err}
+	}
+	run := &run{spec: &s, each: each}
+	run.rows = rows{spec: &s, lines: newLines(in.Name, in.Text), widthMs: s.WidthMs}
+	if s.WidthMs == 0 {
+		run.rows.widthMs = defaultWidthMs
+	}
+	if err := run.all(); err != nil {
+		return nil, err
+	}
+	return run.summary(), nil
+}
+
+// run is one pass over a file. It is one window behind the reading, since the second window tells the first one's width.
+type run struct {
+	spec  *Spec
+	rows  rows
+	each  func(*Window) error
+	judge judge
+
+	windows   int64
+	decided   schemas.State
+	decidedAt int64
+	label     string
+}
+
+func (r *run) all() error {
+	l := r.rows.lines
+	if err := l.next(); errors.Is(err, io.EOF) {
+		return &InputError{File: l.file, Text: "the file is empty: its first line names the columns"}
+	} else if err != nil {
+		return r.reading(err)
+	}
+	columns, err := readColumns(l, r.spec)
+	if err != nil {
+		return err
+	}
+	r.rows.columns, r.spec.exposure = columns, columns.exposure
+	if r.spec.Kind != SRM && r.spec.Kind != Rate {
+		if r.rows.metrics, err = r.spec.metrics(); err != nil {
+			return &SpecError{err}
+		}
+	}
+	var w window
+	for {
+		if err := r.rows.next(&w); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return r.reading(err)
+		}
+		if err := r.take(&w); err != nil {
+			return err
+		}
+	}
+	return r.rows.end()
+}
+
+// reading says where the reader failed.
+func (r *run) reading(err error) error {
+	var input *InputError
+	if errors.As(err, &input) {
+		return err
+	}
+	return fmt.Errorf("read %s: after line %d: %w", r.rows.lines.file, r.rows.lines.number, err)
+}
+
+// take judges one window.
+func (r *run) take(w *window) error {
+	if r.judge == nil {
+		if err := r.begin(w); err != nil {
+			return &SpecError{err}
+		}
+	}
+	r.windows++
+	if err := r.judge.take(w); err != nil {
+		return &InputError{File: r.rows.lines.file, Text: err.Error()}
+	}
+	if state := r.judge.state(); state != r.decided {
+		r.decided, r.decidedAt, r.label = state, r.windows, w.label
+	}
+	if r.each == nil {
+		return nil
+	}
+	return r.each(r.window(w))
+}
+
+// begin makes the judge when the first window is known.
+func (r *run) begin(w *window) (err error) {
+	width := r.width()
+	if r.spec.Kind == SRM {
+		r.judge = newSplit(r.spec, r.spec.Share > 0 || r.rows.columns.share != none, width)
+		return nil
+	}
+	r.judge, err = newContest(r.spec, &r.rows, w, width)
+	return err
+}
+
+// width is a window's: as asked for, or as the time between the first two tells.
+func (r *run) width() int64 {
+	switch {
+	case r.rows.columns.binned || r.spec.WidthMs > 0:
+		return r.rows.widthMs
+	case r.rows.timing == timingNumber:
+		return numberedMs
+	case r.rows.spacingMs > 0:
+		return r.rows.spacingMs
+	}
+	return defaultWidthMs
+}
+
+func (r *run) window(w *window) *Window {
+	var now Summary
+	r.judge.fill(&now)
+	line := &Window{Type: "window", Window: w.label, Result: now.Result}
+	for arm, to := range [windows.Arms]*Arm{&line.Baseline, &line.Canary} {
+		c := &w.arms[arm]
+		*to = Arm{N: float64(c.cells[0].N), Events: c.cells[0].K}
+		if r.rows.columns.exposure {
+			to.N = c.exposure
+		}
+	}
+	return line
+}
+
+func (r *run) summary() *Summary {
+	s := &Summary{Type: "summary", Compare: r.spec.Kind, Margin: r.spec.Margin, spec: *r.spec}
+	r.judge.fill(s)
+	s.Windows, s.Rows, s.OtherRows = r.windows, r.rows.read, r.rows.other
+	s.Unused, s.Measured = r.rows.columns.unused, r.rows.columns.unit != none
+	if s.Verdict == schemas.StateFailed || s.Verdict == schemas.StatePassed {
+		s.Decided, s.DecidedAt = r.label, r.decidedAt
+	}
+	if s.harmed {
+		s.HarmBegan = timeName(s.harmMs, r.rows.timing)
+	}
+	s.Sentence = s.sentence()
+	return s
+}

@@ -1,0 +1,225 @@
+package compare
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"streamcanary/schemas"
+)
+
+// compared runs a comparison on text, and returns its windows, too.
+func compared(s Spec, text string) (*Summary, []Window, error) {
+	var all []Window
+	sum, err := Run(s, Input{"f.csv", strings.NewReader(text)}, func(w *Window) error {
+		all = append(all, *w)
+		return nil
+	})
+	return sum, all, err
+}
+
+func errorRate() Spec {
+	return Spec{Kind: Rate, Direction: schemas.Increase, Margin: "0.5pp", Phi: 1}
+}
+
+func p90() Spec {
+	return Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "20%", Quantile: .9}
+}
+
+// TestShapes: the same counts, however they are written, give the same answer.
+func TestShapes(t *testing.T) {
+	wide, long, perHost, rows := "", "", "", ""
+	events := [][4]int{{40, 1, 10, 0}, {50, 0, 12, 2}, {45, 1, 9, 1}, {60, 2, 15, 3}, {52, 0, 11, 2}}
+	for i, e := range events {
+		at := fmt.Sprintf("2026-01-31T12:%02d:00Z", i)
+		wide += fmt.Sprintf("%s,%d,%d,%d,%d\n", at, e[0], e[1], e[2], e[3])
+		long += fmt.Sprintf("%s,baseline,%d,%d\n%s,canary,%d,%d\n", at, e[0], e[1], at, e[2], e[3])
+		perHost += fmt.Sprintf("%d;b-1;%d;%d;41\n%d;c-1;%d;%d;42\n%d;b-2;%d;0;41\n%d;x;7;7;40\n", 1769860800+60*i, e[0]-5, e[1], 1769860800+60*i, e[2], e[3], 1769860800+60*i, 5, 1769860800+60*i)
+		for arm, name := range []string{"baseline", "canary"} {
+			for j := range e[2*arm] {
+				hit := 0
+				if j < e[2*arm+1] {
+					hit = 1
+				}
+				rows += fmt.Sprintf("%d,%s,%d\n", 1769860800000+60000*i+j, name, hit)
+			}
+		}
+	}
+	want, windows, err := compared(errorRate(), "window,baseline_n,baseline_events,canary_n,canary_events\n"+wide)
+	if err != nil || len(windows) != len(events) || want.Baseline.N != 247 || want.Canary.Events != 8 {
+		t.Fatalf("%+v, %d windows, %v", want, len(windows), err)
+	}
+	named, columns := errorRate(), errorRate()
+	named.Baseline, named.Canary, named.Columns = "41", "42", map[string]string{"n": "Requests"}
+	columns.Columns = map[string]string{"window": "minute", "canary_n": "treated"}
+	for _, tt := range []struct {
+		name string
+		spec Spec
+		in   string
+	}{
+		{"one arm a row", errorRate(), "window,arm,n,events\n" + long},
+		{"by host, versions, another separator, names of its own", named, "window;host;requests;events;Version\n" + perHost},
+		{"every event a row, times in milliseconds", errorRate(), "time,arm,events\n" + rows},
+		{"columns renamed, another order", columns, "Minute,BASELINE_N,baseline_events,treated,canary_events\n" + wide},
+	} {
+		got, gotWindows, err := compared(tt.spec, tt.in)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if got.Result.LogEvidence != want.Result.LogEvidence || !reflect.DeepEqual(got.Result, want.Result) || !reflect.DeepEqual(got.Baseline, want.Baseline) || !reflect.DeepEqual(got.Canary, want.Canary) {
+			t.Errorf("%s: %+v, want %+v", tt.name, got, want)
+		}
+		for i := range gotWindows {
+			gotWindows[i].Window = windows[i].Window
+		}
+		if !reflect.DeepEqual(gotWindows, windows) {
+			t.Errorf("%s: windows differ", tt.name)
+		}
+	}
+}
+
+// TestExposure: the unit of exposure doesn't matter, and where it is whole and large, n counts the same.
+func TestExposure(t *testing.T) {
+	text := func(name string, unit float64) string {
+		out := strings.ReplaceAll("window,baseline_X,baseline_events,canary_X,canary_events\n", "X", name)
+		for i := range 40 {
+			out += fmt.Sprintf("%d,%v,%d,%v,%d\n", i, unit*float64(90_000+1000*(i%3)), 90+i%7, unit*float64(10_000+100*(i%5)), 10+i%4+8*(i/20))
+		}
+		return out
+	}
+	spec := errorRate()
+	spec.Margin = "20%"
+	counts, _, err := compared(spec, text("n", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unit := range []float64{1, 1e-7, 1.0 / 3600, 1e9 / 3} {
+		got, _, err := compared(spec, text("exposure", unit))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(got.LogEvidence-counts.LogEvidence) > 1e-5 || got.Verdict != counts.Verdict || math.Abs(*got.Estimate-*counts.Estimate) > 1e-6 {
+			t.Errorf("unit %v: %+v, want %+v", unit, got.Result, counts.Result)
+		}
+		if math.Abs(*got.Canary.Value*unit / *counts.Canary.Value - 1) > 1e-6 || math.Abs(got.Baseline.N/unit/counts.Baseline.N-1) > 1e-6 {
+			t.Errorf("unit %v: %v per exposure, %v in all", unit, *got.Canary.Value, got.Baseline.N)
+		}
+	}
+	spec.Margin = "0.36" // events per 3600: a thousandth of 1/10, so .0001 of each
+	hours, _, err := compared(spec, text("exposure", 1.0/3600))
+	spec.Margin = "0.01pp"
+	shares, _, err2 := compared(spec, text("n", 1))
+	if err != nil || err2 != nil || math.Abs(hours.LogEvidence-shares.LogEvidence) > 1e-5 || math.Abs(*hours.Estimate/3600 / *shares.Estimate - 1) > 1e-6 {
+		t.Errorf("an absolute margin: %+v, %v; want %+v, %v", hours, err, shares, err2)
+	}
+	if hours.Unit != unitPerOne || *hours.Lower < -3600 {
+		t.Errorf("an absolute margin: %+v", hours)
+	}
+}
+
+// TestWrongInput: what is wrong, in which file, line and column, and what to do.
+func TestWrongInput(t *testing.T) {
+	const head = "window,arm,n,events\n1,baseline,10,0\n"
+	split := Spec{Kind: SRM}
+	named := errorRate()
+	named.Canary = "42"
+	renamed := errorRate()
+	renamed.Columns = map[string]string{"value": "n"}
+	lost := errorRate()
+	lost.Columns = map[string]string{"n": "users"}
+	tests := []struct {
+		name string
+		spec Spec
+		in   string
+		want string
+	}{
+		{"empty", errorRate(), "", "f.csv: the file is empty: its first line names the columns"},
+		{"only a header", errorRate(), "window,arm,n,events\n", "f.csv: no row but the header: nothing to compare"},
+		{"no header", errorRate(), "1,baseline,10,0\n", "f.csv:1: no column window or time (the number or the start of a row's window, or when the row happened); the file has 1, baseline, 10, 0"},
+		{"no events", errorRate(), "window,arm,n,event\n", "f.csv:1: no column events (how many of them had the event); the file has window, arm, n, event; is it event? then give --column events=event"},
+		{"no arms", errorRate(), "window,n,events\n", "f.csv:1: no column baseline_n or baseline_exposure (of the baseline; or a column arm, for one arm a row); the file has window, n, events"},
+		{"samples need an arm", p90(), "time,value\n", "f.csv:1: no column arm or version (whose sample it is: baseline or canary); the file has time, value"},
+		{"two columns of one name", errorRate(), "window,arm,n,events,N\n", "f.csv:1:12: two columns are called n: rename one of them"},
+		{"a column renamed that isn't there", lost, head, "f.csv:1: no column users, which is to be n; the file has window, arm, n, events"},
+		{"a column renamed for nothing", renamed, head, "f.csv:1:12: this column is to be value, which nothing asks for here: there are arm, events, exposure, n, unit, version, window"},
+		{"too few fields", errorRate(), head + "2,canary,3\n", "f.csv:3: 3 fields where the first line has 4: is a quote or a separator missing?"},
+		{"no count", errorRate(), head + "2,canary,,3\n", "f.csv:3:10: n is empty: write 0 where nothing was counted"},
+		{"a word", errorRate(), head + "2,canary,many,3\n", `f.csv:3:10: n "many" is not a number: write a count such as 120`},
+		{"negative", errorRate(), head + "2,canary,9,-3\n", `f.csv:3:12: events "-3" is not between 0 and a million million`},
+		{"half of one", errorRate(), head + "2,canary,9.5,3\n", `f.csv:3:10: n "9.5" is not a whole number: round it (PromQL's increase extrapolates); or, if it is a real exposure such as hours, call the column exposure`},
+		{"half an event", errorRate(), head + "2,canary,9,.5\n", `f.csv:3:12: events ".5" is not a whole number: count whole events (PromQL's increase extrapolates: round it)`},
+		{"more events than n", errorRate(), head + "2,canary,9,10\n", "f.csv:3:12: 10 events of n = 9: each of n has one at most; where it may have several, call the column exposure"},
+		{"an unknown arm", errorRate(), head + "2,treatment,9,1\n", `f.csv:3:3: "treatment" is neither "baseline" nor "canary": name the two as the file does, with --baseline and --canary`},
+		{"one arm only", errorRate(), head, `f.csv: no row is of "canary", so there is nothing to compare: name the arms as the file does, with --baseline and --canary`},
+		{"named arms that aren't there", named, "window,version,events\n1,v2,0\n", `f.csv: no row is of "baseline" or "42": name the arms as the file does, with --baseline and --canary`},
+		{"no time", errorRate(), "window,arm,n,events\nmonday,canary,1,1\n", `f.csv:2:1: window "monday" is no number and no time: write e.g. 17, 2026-01-31T12:00:00Z or 1769860800`},
+		{"times of two kinds", errorRate(), head + "2026-01-31,canary,1,1\n", `f.csv:3:1: window "2026-01-31" is a date, but the first row's is a small number: write all of them alike`},
+		{"out of order", errorRate(), head + "0,canary,1,1\n", `f.csv:3:1: window "0" is before that of the line above: sort the rows by it, both arms together`},
+		{"a margin without unit", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "5"}, head + "2,canary,9,1\n", "increase 5 has no unit: write e.g. 0.5pp (percentage points), 20% (of the baseline's), or any"},
+		{"a margin that a quantile can't have", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "50ms", Quantile: .9}, "time,arm,value\n1,canary,1\n", "increase 50ms: the unit ms doesn't fit this guardrail: write e.g. 20% (of the baseline's), or any"},
+		{"percentage points of exposure", errorRate(), "window,arm,exposure,events\n1,canary,1,1\n", "increase 0.5pp: events per exposure have no percentage points: write 20% (of the baseline's), a number of events per unit of exposure, or any"},
+		{"exposure of a word", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any"}, "window,arm,exposure,events\n1,canary,x,1\n", `f.csv:2:10: exposure "x" is not a number from 0 to 1e18: write e.g. 37.5`},
+		{"exposure that grows beyond counting", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any"}, "window,baseline_exposure,baseline_events,canary_exposure,canary_events\n1,1,1,1,1\n2,1e7,1,1,1\n",
+			"f.csv: window 2 has more than 100000 times the exposure of the first one: leave the windows before it out"},
+		{"a value that is none", p90(), "time,arm,value\n1,canary,NaN\n", `f.csv:2:10: value "NaN" is not a number: write e.g. 38.2, and +Inf for what never ended; leave rows without a value out`},
+		{"many samples of one size", p90(), "time,arm,value,count\n1,canary,1,4e9\n", "f.csv:2:12: count 4000000000 is more than 100000000: use shorter windows"},
+		{"a share that is none", split, "window,baseline,canary,share\n1,9,1,10\n", `f.csv:2:7: share "10" is no share: write e.g. 10% or 0.1`},
+		{"two plans in a window", split, "window,baseline,canary,share\n1,9,1,10%\n1,9,1,20%\n", "f.csv:3:7: share 20% is another than before in the same window: a plan changes between windows"},
+		{"no such comparison", Spec{Kind: "median"}, "", "no such comparison: there are rate, quantile and srm"},
+		{"no direction", Spec{Kind: Rate, Margin: "any"}, "", "which way is harm, and how much of it is accepted: give increase or decrease, e.g. an increase of 20% or any"},
+		{"a fine quantile", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "any", Quantile: .12345678}, "", "quantile 0.12345678: write one between 0 and 1 with at most six decimals, e.g. 0.99"},
+		{"a chance of 2", Spec{Kind: SRM, Alpha: 2}, "", "alpha 2 is no chance of a false alarm: write e.g. 0.01"},
+		{"phi below 1", Spec{Kind: Rate, Phi: .5}, "", "phi 0.5: over-dispersion is 1 (events are independent) or more, at most 100"},
+		{"one name for two", Spec{Kind: SRM, Baseline: "A", Canary: "a"}, "", `both arms are called "a": name them apart`},
+		{"a horizon of 0", Spec{Kind: SRM, Horizon: "0"}, "", `horizon "0": write a number of windows, e.g. 1000, or a duration, e.g. 24h`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, _, err := compared(tt.spec, tt.in); text(err) != tt.want {
+				t.Errorf("%s\nwant %s", text(err), tt.want)
+			}
+		})
+	}
+}
+
+func TestReadersFailure(t *testing.T) {
+	broken := errors.New("the disk is gone")
+	in := io.MultiReader(strings.NewReader("window,arm,n,events\n1,baseline,10,0\n"), iotest.ErrReader(broken))
+	_, err := Run(errorRate(), Input{"f.csv", in}, nil)
+	if !errors.Is(err, broken) || text(err) != "read f.csv: after line 2: the disk is gone" {
+		t.Error(err)
+	}
+	full := errors.New("the disk is full")
+	_, err = Run(errorRate(), Input{"f.csv", strings.NewReader("window,arm,n,events\n1,baseline,10,0\n")}, func(*Window) error { return full })
+	if !errors.Is(err, full) {
+		t.Error(err)
+	}
+}
+
+// TestLabels: a window is called what the file calls it, or by its start.
+func TestLabels(t *testing.T) {
+	tests := []struct {
+		name, in string
+		want     []string
+	}{
+		{"as written", "window,arm,n,events\n2026-01-31,baseline,9,0\n2026-01-31,canary,9,0\n2026-02-02,canary,9,0\n", []string{"2026-01-31", "2026-02-02"}},
+		{"binned by the minute", "time,arm,events\n1769860801,baseline,0\n1769860859.9,canary,0\n1769860920,canary,0\n", []string{"2026-01-31T12:00:00Z", "2026-01-31T12:02:00Z"}},
+		{"seconds since the start", "time,arm,events\n0.5,baseline,0\n59,canary,0\n60,canary,0\n", []string{"0", "60"}},
+	}
+	for _, tt := range tests {
+		_, windows, err := compared(errorRate(), tt.in)
+		var got []string
+		for _, w := range windows {
+			got = append(got, w.Window)
+		}
+		if err != nil || !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: %q, %v, want %q", tt.name, got, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"streamcanary/analysis"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// contest judges the windows as a rollout of one guardrail, by analysis.Judge. The guardrail holds, so that it has all of alpha; all that
+// a rollout watches beside it is out of the way: nobody is missing, and no stage ends.
+type contest struct {
+	spec     *Spec
+	exposure bool
+	perUnit  float64 // steps in which a real-valued exposure is counted, per unit; 1 for counts
+	judge    *analysis.Judge
+	rollout  schemas.Rollout
+	part     windows.Part
+	states   []schemas.State
+	oneArmed int64
+	shiftMs  int64 // added to times, so that the number 0 of a window is no time 0, which means none
+}
+
+// numberedFromMs is where the time of numbered windows begins.
+const numberedFromMs = 1_000_000_000_000
+
+// exposureDigits is how many decimal digits of the first window's exposure are counted.
+const exposureDigits = 9
+
+// newContest starts at the first window of a file, whose sizes scale a real-valued exposure: known before any event is looked at.
+func newContest(s *Spec, r *rows, first *window, widthMs int64) (*contest, error) {
+	t := &contest{spec: s, exposure: r.columns.exposure, perUnit: 1}
+	if r.timing == timingNumber {
+		t.shiftMs = numberedFromMs
+	}
+	if t.exposure {
+		t.perUnit = stepsOf(first.arms[windows.Baseline].exposure + first.arms[windows.Canary].exposure)
+	}
+	g, err := s.guardrail(t.exposure, t.perUnit)
+	if err != nil {
+		return nil, err
+	}
+	width := time.Duration(widthMs) * time.Millisecond
+	t.rollout = schemas.Rollout{
+		Name: "compare", Model: "compare", Baseline: s.Baseline, Canary: s.Canary,
+		Risk:   schemas.Risk{FalseRollback: s.Alpha, FalsePromote: s.FalsePromote},
+		Window: width, Patience: schemas.Never, Phi: s.Phi,
+		Guardrails: []schemas.Guardrail{g},
+		Health:     schemas.Health{Silent: schemas.Never, Traffic: schemas.OnWarn, SelfTest: schemas.OnWarn},
+		Stages:     []schemas.Stage{{Max: time.Duration(s.planned(widthMs)) * width, Then: schemas.OnHold}},
+	}
+	if g.Of == ofEngagement {
+		t.rollout.Outcomes = []schemas.OutcomeSpec{{Name: ofEngagement}}
+	}
+	t.judge = analysis.NewJudge(&t.rollout, analysis.Options{})
+	return t, nil
+}
+
+// stepsOf is the power of ten that counts a total to exposureDigits digits.
+func stepsOf(total float64) float64 {
+	if total <= 0 {
+		return math.Pow10(exposureDigits)
+	}
+	return math.Pow10(exposureDigits - int(math.Ceil(math.Log10(total))))
+}
+
+// exposureGrowth is how many times the exposure of the first window a later one may have.
+const exposureGrowth = 100_000
+
+// take judges the next window.
+func (t *contest) take(w *window) error {
+	if t.exposure {
+		if all := w.arms[windows.Baseline].exposure + w.arms[windows.Canary].exposure; all*t.perUnit > exposureGrowth*math.Pow10(exposureDigits) {
+			return fmt.Errorf("window %s has more than %d times the exposure of the first one: leave the windows before it out", w.label, exposureGrowth)
+		}
+		if !t.scale(w) {
+			t.oneArmed++
+			return nil
+		}
+	}
+	p := &t.part
+	p.StartMs = w.startMs + t.shiftMs
+	engagement := t.rollout.Guardrails[0].Of == ofEngagement
+	for arm := range w.arms {
+		n := t.size(w, arm)
+		traffic := windows.Traffic{Events: n, Served: n}
+		if n > 0 {
+			traffic.SampledMin, traffic.SampledMax = 1, 1
+		}
+		p.Traffic[arm], p.Cells[arm] = traffic, w.arms[arm].cells
+	}
+	p.Stream = windows.Stream{Kind: windows.Serving}
+	if engagement {
+		var served windows.Part
+		served.Stream, served.StartMs, served.Traffic = p.Stream, p.StartMs, p.Traffic
+		t.judge.Step(&served)
+		p.Stream, p.Traffic = windows.Stream{Kind: windows.Outcomes, Name: ofEngagement}, [windows.Arms]windows.Traffic{}
+	}
+	t.judge.Step(p)
+	return nil
+}
+
+// scale counts a window's exposures in whole steps; false where an arm has none: events of an arm alone prove nothing, and taken
+// together with the next window they would be held against another time.
+func (t *contest) scale(w *window) bool {
+	for arm := range w.arms {
+		if w.arms[arm].exposure <= 0 {
+			return false
+		}
+	}
+	for arm := range w.arms {
+		c := &w.arms[arm]
+		c.cells[0].N = t.steps(c.exposure)
+		for i, x := range c.slices {
+			c.cells[0].Slices[i].N = t.steps(x)
+		}
+	}
+	return true
+}
+
+func (t *contest) steps(exposure float64) int64 {
+	if exposure <= 0 {
+		return 0
+	}
+	return int64(math.Max(1, math.Round(exposure*t.perUnit)))
+}
+
+// exposureTraffic is what a window's exposures count as where a change of the share is looked for: steps are no events, and their number
+// would make any wobble a change.
+const exposureTraffic = 100
+
+// size is how much traffic an arm had in a window.
+func (t *contest) size(w *window, arm int) int64 {
+	if !t.exposure {
+		return w.arms[arm].cells[0].N
+	}
+	all := w.arms[windows.Baseline].exposure + w.arms[windows.Canary].exposure
+	return int64(math.Max(1, math.Round(exposureTraffic*w.arms[arm].exposure/all)))
+}
+
+// state is the verdict now.
+func (t *contest) state() schemas.State {
+	t.states = t.judge.States(t.states[:0])
+	return t.states[0]
+}
+
+// fill tells what is known now.
+func (t *contest) fill(s *Summary) {
+	g := t.judge.Status()[0]
+	s.Result = Result{
+		Verdict: g.State, Why: g.Why, Unit: g.Unit, Estimate: g.Estimate, Lower: g.Lower, Upper: g.Upper,
+		LogEvidence: g.LogEvidence, Threshold: g.Threshold, LogPass: g.LogPass, ThresholdPass: g.PassThreshold, Phi: g.Phi,
+	}
+	s.SinceHarm, s.Ratio = g.SinceHarm, g.Ratio
+	if g.HarmBegan != 0 {
+		s.harmed, s.harmMs = true, int64(g.HarmBegan)-t.shiftMs
+	}
+	s.Baseline, s.Canary, s.OneArmed = t.arm(g.Baseline), t.arm(g.Canary), t.oneArmed
+	if t.exposure && s.Unit == unitShare {
+		s.Unit = unitPerOne
+		s.Estimate, s.SinceHarm = times(s.Estimate, t.perUnit), times(s.SinceHarm, t.perUnit)
+		s.Lower, s.Upper = times(inside(s.Lower), t.perUnit), times(inside(s.Upper), t.perUnit)
+	}
+}
+
+// inside is nil for a bound that only says that a difference of shares is between -1 and 1.
+func inside(x *float64) *float64 {
+	if x != nil && math.Abs(*x) >= 1 {
+		return nil
+	}
+	return x
+}
+
+func (t *contest) arm(c schemas.ArmCount) Arm {
+	return Arm{N: float64(c.N) / t.perUnit, Events: c.Events, Value: times(c.Value, t.perUnit)}
+}

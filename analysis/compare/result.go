@@ -1,0 +1,92 @@
+package compare
+
+import (
+	"math"
+
+	"streamcanary/schemas"
+)
+
+// Units of an estimate, beside those of a guardrail's status.
+const (
+	unitShare  = "share"        // a difference of shares; of SRM the canary's share
+	unitRatio  = "ratio"        // canary over baseline
+	unitPerOne = "per exposure" // a difference of events per unit of exposure
+)
+
+// A Result is what is known after a window. Estimate, Lower and Upper are of everything tested so far, in Unit; the interval holds at
+// all times at once with 95 % confidence; nil: unknown or unbounded.
+type Result struct {
+	Verdict       schemas.State `json:"verdict"`
+	Why           string        `json:"why,omitempty"` // of insufficient
+	Unit          string        `json:"unit"`
+	Estimate      *float64      `json:"estimate"`
+	Lower         *float64      `json:"lower"`
+	Upper         *float64      `json:"upper"`
+	LogEvidence   float64       `json:"log_evidence"` // of failing, the greatest so far, as a natural logarithm
+	Threshold     float64       `json:"threshold"`    // that it is held against
+	LogPass       float64       `json:"log_evidence_pass"`
+	ThresholdPass float64       `json:"threshold_pass,omitempty"`
+	Phi           float64       `json:"phi,omitempty"` // over-dispersion reckoned with
+}
+
+// Arm is what one arm counted: N exposures (or samples, or units), Events of them; Value is the arm's own rate or quantile, of the
+// baseline weighted as the canary's exposures are.
+type Arm struct {
+	N      float64  `json:"n"`
+	Events int64    `json:"events"`
+	Value  *float64 `json:"value,omitempty"`
+}
+
+// A Window is one line of the answer: what the window had, and what is known after it.
+type Window struct {
+	Type     string `json:"type"`   // window
+	Window   string `json:"window"` // as the file calls it, or its start
+	Baseline Arm    `json:"baseline"`
+	Canary   Arm    `json:"canary"`
+	Result
+}
+
+// A Summary is the answer.
+type Summary struct {
+	Type     string `json:"type"`    // summary
+	Compare  Kind   `json:"compare"` // what was compared
+	Margin   string `json:"margin,omitempty"`
+	Sentence string `json:"sentence"` // the verdict, for a person
+	Result
+	Decided   string    `json:"decided,omitempty"`    // the window after which the verdict became this one; of a failure or a pass
+	DecidedAt int64     `json:"decided_at,omitempty"` // its number, from 1
+	HarmBegan string    `json:"harm_began,omitempty"` // estimated start of the harm, as the file writes times
+	SinceHarm *float64  `json:"estimate_since_harm,omitempty"`
+	Ratio     *Interval `json:"ratio,omitempty"`   // of rates whose estimate is a difference
+	Planned   float64   `json:"planned,omitempty"` // of SRM: the canary's share by the plan, over all units
+	Baseline  Arm       `json:"baseline"`          // of all windows that were tested
+	Canary    Arm       `json:"canary"`
+	Windows   int64     `json:"windows"` // with rows
+	Rows      int64     `json:"rows"`
+	OtherRows int64     `json:"other_rows,omitempty"`     // of neither arm
+	OneArmed  int64     `json:"one_armed,omitempty"`      // windows left out since one arm had no exposure
+	Measured  bool      `json:"phi_measured"`             // units told the over-dispersion; else it is assumed
+	Unused    []string  `json:"unused_columns,omitempty"` // columns of the file that nothing was read from
+	spec      Spec
+	harmed    bool
+	harmMs    int64
+}
+
+// Interval is an estimate with its bounds; nil where unknown or unbounded.
+type Interval = schemas.Interval
+
+// finite is nil for what is unknown or unbounded.
+func finite(x float64) *float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return &x
+}
+
+// times is x in another unit.
+func times(x *float64, factor float64) *float64 {
+	if x == nil {
+		return nil
+	}
+	return finite(*x * factor)
+}

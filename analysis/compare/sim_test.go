@@ -1,0 +1,217 @@
+package compare
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+var (
+	simSize = flag.String("sim", "small", "size of the simulations: small or full")
+	simSeed = flag.Uint64("seed", 42, "seed of the simulations")
+)
+
+// simRuns is how many files a world has.
+func simRuns() int {
+	if *simSize == "full" {
+		return 2000
+	}
+	return 60
+}
+
+// binomialLimit is the 99 % point of Binomial(n, p): the least c with P(X <= c) >= .99.
+func binomialLimit(n int, p float64) int {
+	term, sum := math.Pow(1-p, float64(n)), 0.0
+	for c := range n {
+		if sum += term; sum >= .99 {
+			return c
+		}
+		term *= float64(n-c) / float64(c+1) * p / (1 - p)
+	}
+	return n
+}
+
+func hits(r *rand.Rand, n int, p float64) int {
+	k := 0
+	for range n {
+		if r.Float64() < p {
+			k++
+		}
+	}
+	return k
+}
+
+// poisson by exponential gaps.
+func poisson(r *rand.Rand, mean float64) int {
+	n, sum := -1, 0.0
+	for sum < mean {
+		sum += r.ExpFloat64()
+		n++
+	}
+	return n
+}
+
+// simWindows is how often a file is looked at.
+const simWindows = 120
+
+// ramp is the share of the canary: 5, 20 and 50 %.
+func ramp(t int) float64 { return [...]float64{.05, .2, .5}[3*t/simWindows] }
+
+// A world writes one CSV file whose canary's harm is known.
+type world struct {
+	name string
+	spec Spec
+	file func(r *rand.Rand) string
+	harm bool // beyond the margin: must fail; else must not
+}
+
+// rates are counts of a rate that trebles over the file, in both arms, while the canary's share grows: what fools a pooled test.
+func rates(plus, factor float64) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var out strings.Builder
+		out.WriteString("window,baseline_n,baseline_events,canary_n,canary_events\n")
+		for t := range simWindows {
+			n := 50 + r.IntN(150)
+			nc := hits(r, n, ramp(t))
+			p := .01 * (1 + 2*float64(t)/simWindows)
+			fmt.Fprintf(&out, "%d,%d,%d,%d,%d\n", t, n-nc, hits(r, n-nc, p), nc, hits(r, nc, p*factor+plus))
+		}
+		return out.String()
+	}
+}
+
+// clumps come by units whose events happen together, five at a time.
+func clumps(r *rand.Rand) string {
+	var out strings.Builder
+	out.WriteString("window,arm,unit,n,events\n")
+	unit := 0
+	for t := range simWindows {
+		for range 40 {
+			unit++
+			arm, k := "baseline", 0
+			if r.Float64() < .3 {
+				arm = "canary"
+			}
+			if r.Float64() < .02 {
+				k = 5
+			}
+			fmt.Fprintf(&out, "%d,%s,u%d,5,%d\n", t, arm, unit, k)
+		}
+	}
+	return out.String()
+}
+
+// exposures are hours whose number wanders, with counts that are Poisson of them.
+func exposures(factor float64) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var out strings.Builder
+		out.WriteString("window,baseline_exposure,baseline_events,canary_exposure,canary_events\n")
+		for t := range simWindows {
+			b, c := 3*r.ExpFloat64(), .5*r.ExpFloat64()
+			rate := 2 + float64(t)/60
+			fmt.Fprintf(&out, "%d,%.4f,%d,%.4f,%d\n", t, b, poisson(r, b*rate), c, poisson(r, c*rate*factor))
+		}
+		return out.String()
+	}
+}
+
+// samples are lognormal, with a time of day in both arms.
+func samples(factor float64) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var out strings.Builder
+		out.WriteString("time,version,value\n")
+		for t := range simWindows * 40 {
+			arm, x := "41", 20*math.Exp(.7*r.NormFloat64())*(1+.5*math.Sin(float64(t)/600))
+			if r.Float64() < ramp(t/40) {
+				arm, x = "42", x*factor
+			}
+			fmt.Fprintf(&out, "%d,%s,%.2f\n", t, arm, x)
+		}
+		return out.String()
+	}
+}
+
+// units are split by the plan of each window, or by another share.
+func units(factor float64, planned bool) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var out strings.Builder
+		out.WriteString("window,baseline,canary,share\n")
+		for t := range simWindows {
+			n, plan := 50+r.IntN(100), .3
+			if planned {
+				plan = ramp(t)
+			}
+			real := plan
+			if t > simWindows/3 {
+				real *= factor
+			}
+			c := hits(r, n, real)
+			if fmt.Fprintf(&out, "%d,%d,%d", t, n-c, c); planned {
+				fmt.Fprintf(&out, ",%v%%\n", 100*plan)
+			} else {
+				out.WriteString(",\n")
+			}
+		}
+		if !planned {
+			return strings.ReplaceAll(strings.ReplaceAll(out.String(), ",\n", "\n"), ",share", "")
+		}
+		return out.String()
+	}
+}
+
+var worlds = []world{
+	{"no harm, any", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any", Phi: 1}, rates(0, 1), false},
+	{"no harm, any, downward", Spec{Kind: Rate, Direction: schemas.Decrease, Margin: "any", Phi: 1}, rates(0, 1), false},
+	{"on an absolute margin", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "1pp", Phi: 1}, rates(.01, 1), false},
+	{"on a relative margin", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "50%", Phi: 1}, rates(0, 1.5), false},
+	{"clumps that units tell", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any", Phi: 3}, clumps, false},
+	{"clumps that phi tells", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any", Phi: 5}, clumps, false},
+	{"exposures", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any", Phi: 1}, exposures(1), false},
+	{"exposures on a margin", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "30%", Phi: 1}, exposures(1.3), false},
+	{"median, any", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "any", Quantile: .5, Baseline: "41", Canary: "42"}, samples(1), false},
+	{"p95 on its margin", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "20%", Quantile: .95, Baseline: "41", Canary: "42"}, samples(1.2), false},
+	{"split by a plan that changes", Spec{Kind: SRM}, units(1, true), false},
+	{"split that nobody planned", Spec{Kind: SRM}, units(1, false), false},
+
+	{"three more in a hundred", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "1pp", Phi: 1}, rates(.04, 1), true},
+	{"a third as many", Spec{Kind: Rate, Direction: schemas.Decrease, Margin: "10%", Phi: 1, Effects: Incident}, rates(0, .2), true},
+	{"twice per hour", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "30%", Phi: 1}, exposures(2.5), true},
+	{"p95 half as much again", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "20%", Quantile: .95, Baseline: "41", Canary: "42"}, samples(1.8), true},
+	{"half of the canary's units get lost", Spec{Kind: SRM}, units(.5, true), true},
+	{"and nobody planned them", Spec{Kind: SRM}, units(.3, false), true},
+}
+
+// TestErrorRates looks at files after each window: a healthy canary fails in at most alpha of them, a harmful one in nearly all.
+func TestErrorRates(t *testing.T) {
+	const alpha = .05
+	for _, w := range worlds {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			failed, n := 0, simRuns()
+			spec := w.spec
+			spec.Alpha = alpha
+			for i := range n {
+				r := rand.New(rand.NewPCG(*simSeed, uint64(i)))
+				sum, err := Run(spec, Input{"sim.csv", strings.NewReader(w.file(r))}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if sum.Verdict == schemas.StateFailed {
+					failed++
+				}
+			}
+			t.Logf("%d of %d failed", failed, n)
+			if limit := binomialLimit(n, alpha); !w.harm && failed > limit {
+				t.Errorf("%d of %d failed without harm, at alpha %v at most %d may", failed, n, alpha, limit)
+			}
+			if w.harm && failed < n*95/100 {
+				t.Errorf("%d of %d failed with harm of more than the margin", failed, n)
+			}
+		})
+	}
+}

@@ -1,0 +1,223 @@
+package compare
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"streamcanary/analysis"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// Kind is what is compared.
+type Kind string
+
+// The kinds of comparisons.
+const (
+	Rate     Kind = "rate"     // share of events, or events per exposure
+	Quantile Kind = "quantile" // a quantile of samples
+	SRM      Kind = "srm"      // the split of units between the arms (sample ratio mismatch)
+)
+
+// Effects says how large the changes are that a rate is watched for: it picks the grid of bets, as the product does by where a rate comes from.
+type Effects string
+
+// The sizes of effects. Empty is Incident for an increase and Engagement for a decrease.
+const (
+	Incident   Effects = "incident"   // errors, timeouts, crashes: from a few percent to twentyfold
+	Engagement Effects = "engagement" // clicks, conversions: from half a percent to half as much again
+)
+
+// A Spec says what to compare and how. The zero values of its optional parts are the product's defaults.
+type Spec struct {
+	Kind      Kind
+	Direction schemas.Direction // Increase or Decrease: which way is harm; not for SRM
+	Margin    string            // as in a rollout: 0.5pp, 20%, any; per unit of exposure also a plain number; not for SRM
+	Prove     schemas.Prove     // empty: beyond
+	Effects   Effects           // of a rate
+	Quantile  float64           // of a quantile, in (0,1), at most six decimals
+
+	Alpha        float64 // chance of a false alarm in the whole file; 0: .01, of SRM .001
+	FalsePromote float64 // chance of a false "passed"; 0: .05
+	Phi          float64 // over-dispersion of a rate, assumed until the file's units tell; 0: 1.5
+	Share        float64 // of SRM: the canary's planned share; 0: the file has it, or it stays what it is
+
+	WidthMs  int64  // of a window; 0: the file's own windows, and a minute where it has times
+	Horizon  string // how long one means to watch: a number of windows or a duration; empty: 1000 windows
+	Baseline string // how the file calls the arms; empty: baseline and canary
+	Canary   string
+	Columns  map[string]string // the file's name of a column, by ours: {"arm": "variation"}
+
+	named          bool // the arms were given names
+	exposure       bool // the file has real-valued exposures
+	horizonWindows int64
+	horizonMs      int64
+}
+
+// Defaults of a Spec.
+const (
+	defaultAlpha        = .01
+	defaultAlphaSRM     = .001
+	defaultFalsePromote = .05
+	defaultPhi          = 1.5
+	defaultHorizon      = 1000
+	defaultWidthMs      = 60_000
+	maxPhi              = 100
+)
+
+// errKinds is for a kind that doesn't exist.
+var errKinds = errors.New("no such comparison: there are rate, quantile and srm")
+
+// complete fills in the defaults and refuses what makes no sense. The margin is looked at when the file's columns are known.
+func (s Spec) complete() (Spec, error) {
+	if s.Kind != Rate && s.Kind != Quantile && s.Kind != SRM {
+		return s, errKinds
+	}
+	if s.Kind == SRM {
+		s.Alpha = orElse(s.Alpha, defaultAlphaSRM)
+	}
+	s.Alpha = orElse(s.Alpha, defaultAlpha)
+	s.FalsePromote, s.Phi = orElse(s.FalsePromote, defaultFalsePromote), orElse(s.Phi, defaultPhi)
+	if s.Prove == "" {
+		s.Prove = schemas.ProveBeyond
+	}
+	s.named = s.Baseline != "" || s.Canary != ""
+	if s.Baseline == "" {
+		s.Baseline = "baseline"
+	}
+	if s.Canary == "" {
+		s.Canary = "canary"
+	}
+	if err := s.check(); err != nil {
+		return s, err
+	}
+	return s, s.readHorizon()
+}
+
+func orElse(x, otherwise float64) float64 {
+	if x == 0 {
+		return otherwise
+	}
+	return x
+}
+
+func (s *Spec) check() error {
+	harm := s.Direction == schemas.Increase || s.Direction == schemas.Decrease
+	switch {
+	case !(s.Alpha > 0 && s.Alpha < 1):
+		return fmt.Errorf("alpha %v is no chance of a false alarm: write e.g. 0.01", s.Alpha)
+	case !(s.FalsePromote > 0 && s.FalsePromote < 1):
+		return fmt.Errorf("false promote %v is no chance of a false pass: write e.g. 0.05", s.FalsePromote)
+	case !(s.Phi >= 1 && s.Phi <= maxPhi):
+		return fmt.Errorf("phi %v: over-dispersion is 1 (events are independent) or more, at most %d", s.Phi, maxPhi)
+	case strings.EqualFold(s.Baseline, s.Canary):
+		return fmt.Errorf("both arms are called %q: name them apart", s.Canary)
+	case s.WidthMs < 0:
+		return fmt.Errorf("a window of %d ms is not positive", s.WidthMs)
+	case s.Kind == SRM && !(s.Share >= 0 && s.Share < 1):
+		return fmt.Errorf("a planned share of %v is none: write e.g. 10%%", s.Share)
+	case s.Kind == SRM:
+		return nil
+	case !harm:
+		return errors.New("which way is harm, and how much of it is accepted: give increase or decrease, e.g. an increase of 20% or any")
+	case s.Kind == Quantile && !(s.Quantile > 0 && s.Quantile < 1 && math.Abs(s.Quantile*1e6-math.Round(s.Quantile*1e6)) < 1e-6):
+		return fmt.Errorf("quantile %v: write one between 0 and 1 with at most six decimals, e.g. 0.99", s.Quantile)
+	case s.Prove != schemas.ProveBeyond && s.Prove != schemas.ProveAny:
+		return fmt.Errorf("prove %q: it is beyond or any", s.Prove)
+	case s.Effects != "" && s.Effects != Incident && s.Effects != Engagement:
+		return fmt.Errorf("effects %q: they are of the size of an incident or of engagement", s.Effects)
+	}
+	return nil
+}
+
+// readHorizon reads a number of windows, or a duration.
+func (s *Spec) readHorizon() error {
+	if s.Horizon == "" {
+		s.horizonWindows = defaultHorizon
+		return nil
+	}
+	if n, err := strconv.ParseInt(s.Horizon, 10, 64); err == nil && n > 0 && n <= math.MaxInt32 {
+		s.horizonWindows = n
+		return nil
+	}
+	d, err := schemas.ParseDuration(s.Horizon)
+	if err != nil || d < time.Millisecond {
+		return fmt.Errorf("horizon %q: write a number of windows, e.g. 1000, or a duration, e.g. 24h", s.Horizon)
+	}
+	s.horizonMs = d.Milliseconds()
+	return nil
+}
+
+// planned is the planned life in windows.
+func (s *Spec) planned(widthMs int64) int64 {
+	if s.horizonMs > 0 {
+		return max(1, s.horizonMs/widthMs)
+	}
+	return s.horizonWindows
+}
+
+// effects are those asked for, or what the direction suggests.
+func (s *Spec) effects() Effects {
+	switch {
+	case s.Effects != "":
+		return s.Effects
+	case s.Direction == schemas.Decrease:
+		return Engagement
+	}
+	return Incident
+}
+
+// The names of what is measured, within the one guardrail.
+const (
+	ofIncident   = "error"
+	ofEngagement = "event"
+	ofValue      = "value"
+)
+
+// guardrail is the Spec as a rollout's one guardrail. exposure: of events per unit of exposure, which is counted in steps of
+// 1/perUnit.
+func (s *Spec) guardrail(exposure bool, perUnit float64) (schemas.Guardrail, error) {
+	g := schemas.Guardrail{
+		Name: string(s.Kind), Direction: s.Direction, On: schemas.OnHold, Prove: s.Prove, Required: true, Weight: 1,
+	}
+	switch {
+	case s.Kind == Quantile:
+		g.Kind, g.Of, g.Quantile = schemas.QuantileGuardrail, ofValue, s.Quantile
+	case s.effects() == Engagement:
+		g.Kind, g.Of = schemas.RateGuardrail, ofEngagement
+	default:
+		g.Kind, g.Of = schemas.RateGuardrail, ofIncident
+	}
+	margin, err := s.margin(&g, exposure, perUnit)
+	g.Margin = margin
+	return g, err
+}
+
+// metrics make the cells of samples.
+func (s *Spec) metrics() ([]windows.Metric, error) {
+	g, err := s.guardrail(false, 1)
+	if err != nil {
+		return nil, err
+	}
+	return analysis.Metrics(&schemas.Rollout{Guardrails: []schemas.Guardrail{g}}), nil
+}
+
+func (s *Spec) margin(g *schemas.Guardrail, exposure bool, perUnit float64) (schemas.Margin, error) {
+	if exposure {
+		if x, err := strconv.ParseFloat(s.Margin, 64); err == nil && x > 0 && !math.IsInf(x, 0) {
+			return schemas.Margin{Text: s.Margin, Value: x / perUnit}, nil
+		}
+		if strings.HasSuffix(s.Margin, "pp") {
+			return schemas.Margin{}, fmt.Errorf("%s %s: events per exposure have no percentage points: write 20%% (of the baseline's), a number of events per unit of exposure, or any", s.Direction, s.Margin)
+		}
+	}
+	m, err := schemas.ParseMargin(s.Margin, g)
+	if err != nil {
+		return m, fmt.Errorf("%s %w", s.Direction, err)
+	}
+	return m, nil
+}

@@ -1,0 +1,140 @@
+package compare
+
+import (
+	"math"
+
+	"streamcanary/analysis/stats"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// split tests whether units are split as planned (R6), or, where nothing is planned, whether the share stays what it is: the kernels and
+// the start mixture of the product's own check.
+type split struct {
+	spec    *Spec
+	horizon int64
+	widthMs int64
+	startMs int64
+	next    int64 // window whose start weight is not yet handed out
+	begun   bool
+
+	mixture *stats.Mixture
+	change  *stats.SplitChange
+	inc     [stats.SplitTilts]float64
+	logMax  float64
+	failed  bool
+
+	n, k   float64 // units, and the canary's
+	due    float64 // the canary's by the plan
+	shares int     // different plans so far
+	plan   float64 // the latest
+}
+
+func newSplit(s *Spec, planned bool, widthMs int64) *split {
+	t := &split{spec: s, widthMs: widthMs, horizon: s.planned(widthMs)}
+	if planned {
+		t.mixture = stats.NewMixture(stats.SplitTilts)
+	} else {
+		t.change = stats.NewSplitChange()
+	}
+	return t
+}
+
+// take tests the next window.
+func (t *split) take(w *window) error {
+	k := float64(w.arms[windows.Canary].cells[0].N)
+	n := k + float64(w.arms[windows.Baseline].cells[0].N)
+	if n == 0 {
+		return nil
+	}
+	if !t.begun {
+		t.begun, t.startMs = true, w.startMs
+	}
+	at := (w.startMs - t.startMs) / t.widthMs
+	weight := stats.StartSum(t.next, at+1, t.horizon)
+	t.next = max(t.next, at+1)
+	share := t.spec.Share
+	if w.share > 0 {
+		share = w.share
+	}
+	if t.change != nil {
+		t.change.Add(n, k, weight)
+	} else {
+		stats.SplitIncrements(t.inc[:], n, k, share)
+		t.mixture.Step(t.inc[:], weight)
+	}
+	if share != t.plan {
+		t.shares, t.plan = t.shares+1, share
+	}
+	t.n, t.k, t.due = t.n+n, t.k+k, t.due+n*share
+	t.logMax = max(t.logMax, t.logE())
+	t.failed = t.failed || t.logMax >= t.threshold()
+	return nil
+}
+
+func (t *split) logE() float64 {
+	if t.change != nil {
+		return t.change.LogE()
+	}
+	return t.mixture.LogE()
+}
+
+func (t *split) threshold() float64 { return math.Log(1 / t.spec.Alpha) }
+
+func (t *split) state() schemas.State {
+	switch {
+	case t.failed:
+		return schemas.StateFailed
+	case t.n == 0:
+		return schemas.StateInsufficient
+	}
+	return schemas.StateContinue
+}
+
+// fill tells what is known now.
+func (t *split) fill(s *Summary) {
+	s.Result = Result{Verdict: t.state(), Unit: unitShare, LogEvidence: t.logMax + 0, Threshold: t.threshold()}
+	s.Baseline, s.Canary = Arm{N: t.n - t.k}, Arm{N: t.k}
+	if t.n == 0 {
+		s.Why = "no_data"
+		return
+	}
+	s.Planned, s.Estimate = t.due/t.n, finite(t.k/t.n)
+	if t.shares <= 1 {
+		lower, upper := t.interval()
+		s.Lower, s.Upper = &lower, &upper
+	}
+}
+
+// displayAlpha is one minus the confidence of every interval that a person sees.
+const displayAlpha = .05
+
+// interval inverts the test at every share: while one share held all along, the evidence against it is linear in the counts, so the
+// totals are enough. All of the stake starts at once here.
+func (t *split) interval() (lower, upper float64) {
+	excluded := func(share float64) bool {
+		stats.SplitIncrements(t.inc[:], t.n, t.k, share)
+		m := stats.NewMixture(stats.SplitTilts)
+		m.Step(t.inc[:], 1)
+		return m.LogE() >= math.Log(1/displayAlpha)
+	}
+	seen := t.k / t.n
+	return edge(excluded, 0, seen), edge(excluded, 1, seen)
+}
+
+// edge is where between an end and what was seen a share is no longer excluded.
+func edge(excluded func(float64) bool, end, seen float64) float64 {
+	const least = 1e-9
+	out, in := math.Abs(end-least), seen
+	if !excluded(out) {
+		return end
+	}
+	for range 50 {
+		if middle := (out + in) / 2; excluded(middle) {
+			out = middle
+		} else {
+			in = middle
+		}
+	}
+	return in
+}

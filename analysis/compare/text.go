@@ -1,0 +1,282 @@
+package compare
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"streamcanary/schemas"
+)
+
+// headlines are the verdicts in one word.
+var headlines = map[schemas.State]string{
+	schemas.StateFailed: "FAILED", schemas.StatePassed: "PASSED", schemas.StateSuspect: "SUSPECT",
+	schemas.StateContinue: "UNDECIDED", schemas.StateInsufficient: "TOO LITTLE DATA",
+}
+
+// sentence is the verdict for a person: what, by how much, since when.
+func (s *Summary) sentence() string {
+	if s.Compare == SRM {
+		return s.splitSentence()
+	}
+	what, margin := s.what(), s.marginText()
+	switch s.Verdict {
+	case schemas.StateFailed:
+		text := fmt.Sprintf("The canary's %s is %s than the baseline's%s.", what, s.worse(), by(margin))
+		if s.spec.Prove == schemas.ProveAny && margin != "" {
+			text = fmt.Sprintf("The canary's %s is %s than the baseline's, and by more than %s as far as can be seen.", what, s.worse(), margin)
+		}
+		return text + s.sinceText()
+	case schemas.StateSuspect:
+		return fmt.Sprintf("The canary's %s is %s than the baseline's, and looks so by more than %s, which is not proven yet.", what, s.worse(), margin) + s.sinceText()
+	case schemas.StatePassed:
+		return fmt.Sprintf("The canary's %s is not %s than the baseline's%s.", what, s.worse(), by(margin))
+	case schemas.StateInsufficient:
+		return "The windows hold too little to test: each arm needs 8 in one hour, a quantile 4 expected beyond it."
+	}
+	if s.Lower == nil && s.Upper == nil {
+		return fmt.Sprintf("Nothing is proven of the canary's %s.", what)
+	}
+	return fmt.Sprintf("Nothing is proven of the canary's %s: against the baseline's it may be anywhere from %s to %s.", what, s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
+}
+
+func by(margin string) string {
+	if margin == "" {
+		return ""
+	}
+	return " by more than " + margin
+}
+
+// sinceText is the estimate since the harm began.
+func (s *Summary) sinceText() string {
+	if s.HarmBegan == "" || s.SinceHarm == nil {
+		return ""
+	}
+	return fmt.Sprintf(" Since %s it is %s.", s.HarmBegan, s.quantity(s.SinceHarm, ""))
+}
+
+func (s *Summary) what() string {
+	if s.Compare == Quantile {
+		return "p" + strconv.FormatFloat(math.Round(s.spec.Quantile*1e8)/1e6, 'f', -1, 64)
+	}
+	return string(s.Compare)
+}
+
+func (s *Summary) worse() string {
+	if s.spec.Direction == schemas.Decrease {
+		return "lower"
+	}
+	return "higher"
+}
+
+// marginText sets a margin's unit apart; empty for any.
+func (s *Summary) marginText() string {
+	m := s.Margin
+	if m == "any" {
+		return ""
+	}
+	if s.Unit == unitPerOne {
+		return m + " per unit of exposure"
+	}
+	at := strings.IndexFunc(m, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
+	if at <= 0 {
+		return m
+	}
+	return m[:at] + " " + m[at:]
+}
+
+func (s *Summary) splitSentence() string {
+	plan := "what it was at first"
+	if s.Planned > 0 {
+		plan = "the planned " + percent(s.Planned)
+	}
+	if s.Estimate == nil {
+		return "No unit was counted."
+	}
+	seen := percent(*s.Estimate)
+	if s.Verdict == schemas.StateFailed {
+		if s.Planned == 0 {
+			return fmt.Sprintf("Units are not split as they were at first (the canary has %s over all): the arms may hold unlike users, and no other comparison of them can be trusted.", seen)
+		}
+		return fmt.Sprintf("Units are not split as planned: the canary has %s instead of %s, so the arms may hold unlike users, and no other comparison of them can be trusted.", seen, plan)
+	}
+	return fmt.Sprintf("Nothing speaks against the split: the canary has %s of the units, and nothing proves that its share isn't %s.", seen, plan)
+}
+
+// Write prints the answer for a person.
+func (s *Summary) Write(w io.Writer) error {
+	head := headlines[s.Verdict]
+	if s.Decided != "" {
+		head += fmt.Sprintf(" at window %s (%s of %s)", s.Decided, grouped(s.DecidedAt), grouped(s.Windows))
+	} else {
+		head += fmt.Sprintf(" after %s windows", grouped(s.Windows))
+	}
+	fmt.Fprintf(w, "%s\n  %s\n\n", head, s.Sentence)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	s.writeArms(t)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	s.writeEvidence(t)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\n%s\n", s.promise())
+	return err
+}
+
+func (s *Summary) writeArms(w io.Writer) {
+	heads := map[Kind]string{Rate: "\tn\tevents\trate", Quantile: "\tsamples\tbeyond\t" + s.what(), SRM: "\tunits"}
+	if s.spec.exposure {
+		heads[Rate] = "\texposure\tevents\tper exposure"
+	}
+	fmt.Fprintln(w, heads[s.Compare])
+	for _, arm := range []struct {
+		name string
+		Arm
+	}{{s.spec.Baseline, s.Baseline}, {s.spec.Canary, s.Canary}} {
+		fmt.Fprintf(w, "%s\t%s", arm.name, amount(arm.N))
+		if s.Compare != SRM {
+			fmt.Fprintf(w, "\t%s\t%s", grouped(arm.Events), s.level(arm.Value))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func (s *Summary) writeEvidence(w io.Writer) {
+	name := "difference"
+	if s.Compare == SRM {
+		name = "share"
+	}
+	fmt.Fprintf(w, "%s\t%s, 95 %% interval %s\n", name, s.quantity(s.Estimate, "unknown"), s.boundsText())
+	if s.Ratio != nil && s.Ratio.Estimate != nil {
+		fmt.Fprintf(w, "ratio\t%s, 95 %% interval %s .. %s\n", factor(s.Ratio.Estimate, "unknown"), factor(s.Ratio.Lower, "x0"), factor(s.Ratio.Upper, "inf"))
+	}
+	switch s.Compare {
+	case SRM:
+		fmt.Fprintf(w, "evidence\tof another split %.1f of the %.1f that prove it\n", s.LogEvidence, s.Threshold)
+		return
+	}
+	harm := "of harm"
+	if s.Margin != "any" {
+		harm += " beyond the margin"
+	}
+	if s.spec.Prove == schemas.ProveAny {
+		harm = "of any harm"
+	}
+	fmt.Fprintf(w, "evidence\t%s %.1f of the %.1f that prove it\n", harm, s.LogEvidence, s.Threshold)
+	if s.Margin != "any" {
+		fmt.Fprintf(w, "\tof keeping the margin %.1f of %.1f\n", s.LogPass, s.ThresholdPass)
+	}
+	if s.Compare == Rate {
+		how := "assumed; a column unit would let it be measured"
+		if s.Measured {
+			how = "by the baseline's units"
+		}
+		fmt.Fprintf(w, "noise\t%.3g times that of independent events (%s)\n", s.Phi, how)
+	}
+	for _, note := range s.notes() {
+		fmt.Fprintf(w, "note\t%s\n", note)
+	}
+}
+
+// notes are what the reader must know of the file.
+func (s *Summary) notes() []string {
+	var notes []string
+	if s.OtherRows > 0 {
+		notes = append(notes, fmt.Sprintf("%s rows of other versions were left out", grouped(s.OtherRows)))
+	}
+	if s.OneArmed > 0 {
+		notes = append(notes, fmt.Sprintf("%s windows were left out: an arm had no exposure in them", grouped(s.OneArmed)))
+	}
+	if len(s.Unused) > 0 {
+		notes = append(notes, "not looked at: "+strings.Join(s.Unused, ", "))
+	}
+	return notes
+}
+
+// promise says what the answer is worth, and on what condition.
+func (s *Summary) promise() string {
+	condition := "if units go to the arms at random within a window"
+	alpha := percent(s.spec.Alpha)
+	switch s.Compare {
+	case SRM:
+		return fmt.Sprintf("Valid at every look: while units are split by that share, FAILED is ever said with a chance of at most %s,\nif each unit is counted once.", alpha)
+	case Rate:
+		condition += ", and are no noisier than that"
+	}
+	within := "a canary within its margin"
+	if s.Margin == "any" || s.spec.Prove == schemas.ProveAny {
+		within = "a canary that does no harm"
+	}
+	return fmt.Sprintf("Valid at every look: of %s, FAILED is ever said with a chance of at most %s,\n%s.", within, alpha, condition)
+}
+
+// quantity is an estimate or a bound.
+func (s *Summary) quantity(x *float64, none string) string {
+	switch {
+	case x == nil:
+		return none
+	case s.Compare == SRM:
+		return percent(*x)
+	case s.Unit == unitRatio:
+		return fmt.Sprintf("%+.3g %%", 100*(*x-1))
+	case s.Unit == unitShare:
+		return fmt.Sprintf("%+.3g pp", 100**x)
+	}
+	return fmt.Sprintf("%+.3g", *x)
+}
+
+func (s *Summary) boundsText() string {
+	if s.Lower == nil && s.Upper == nil {
+		return "unknown"
+	}
+	return s.quantity(s.Lower, "-inf") + " .. " + s.quantity(s.Upper, "inf")
+}
+
+// level is an arm's own value.
+func (s *Summary) level(x *float64) string {
+	switch {
+	case x == nil:
+		return "unknown"
+	case s.Compare == Rate && !s.spec.exposure:
+		return percent(*x)
+	}
+	return strconv.FormatFloat(rounded(*x), 'f', -1, 64)
+}
+
+func percent(x float64) string { return strconv.FormatFloat(rounded(100*x), 'f', -1, 64) + " %" }
+
+func factor(x *float64, none string) string {
+	if x == nil {
+		return none
+	}
+	return "x" + strconv.FormatFloat(rounded(*x), 'f', -1, 64)
+}
+
+// rounded keeps three significant digits.
+func rounded(x float64) float64 {
+	r, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 3, 64), 64)
+	return r
+}
+
+// amount is an exposure: whole, or with three digits that count.
+func amount(x float64) string {
+	if x >= 100 || x == math.Trunc(x) {
+		return grouped(int64(math.Round(x)))
+	}
+	return strconv.FormatFloat(rounded(x), 'f', -1, 64)
+}
+
+// grouped sets thousands apart.
+func grouped(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

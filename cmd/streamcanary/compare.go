@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"streamcanary/analysis/compare"
+	"streamcanary/ingest"
+	"streamcanary/schemas"
+)
+
+// compareFlags are what the command line says.
+type compareFlags struct {
+	spec               compare.Spec
+	increase, decrease string
+	share              string
+	window             time.Duration
+	exitCode           bool
+}
+
+func compareCommand(c *console) *cobra.Command {
+	cmd := group("compare", "Compare a canary with its baseline on counts or samples from anywhere",
+		compareRate(c), compareQuantile(c), compareSRM(c))
+	cmd.Long = `The statistics alone: reads a CSV file of counts per window, or of samples, and says whether the canary does harm beyond
+a margin. The answer is the product's own, by the same tests, and may be looked at after each window: the chance of a false alarm in the
+whole file, at whatever window one stops, is at most --alpha.
+
+FILE may be compressed (.gz, .zst); - is standard input. Its first line names the columns; others than those that the help of each
+comparison lists are left alone. Rows come in the order of their windows, and the rows of one window add up.
+
+  window     a row's window: a number, or when it starts (2026-01-31T12:00:00Z, 2026-01-31 12:00, Unix seconds or milliseconds)
+  time       instead of window: when the row happened; --window says how long a window is (1m)
+  arm        whose the row is: baseline or canary; or version, with the versions in --baseline and --canary
+
+--column arm=variation reads the column variation as arm. --json prints a line for every window and a summary.`
+	return cmd
+}
+
+func compareRate(c *console) *cobra.Command {
+	cmd, f := comparison(c, compare.Rate)
+	cmd.Short = "A share of events, or events per exposure: errors, timeouts, clicks, conversions"
+	cmd.Long = `Compares how often something happens. Columns, one arm a row:
+
+  window,arm,n,events                          n could have had the event, events of them had it; without n, every row is one of it
+  window,arm,exposure,events                   instead of n: hours, bytes, sessions; a real number, with any number of events
+  window,arm,unit,n,events                     unit (user, host, bucket), at least of the baseline: measures over-dispersion between them
+
+or both arms in a row (with the names of --baseline and --canary before the _):
+
+  window,baseline_n,baseline_events,canary_n,canary_events
+
+From a Prometheus histogram: n is its count, events is count less the bucket of an edge: how many were slower than that.
+From daily cohorts of an experiment: n is the users first seen on the day, events is how many of them converted.`
+	cmd.Example = `  streamcanary compare rate --increase 0.5pp errors.csv
+  streamcanary compare rate --decrease 2% --prove any --column window=date --column n=users --column events=orders daily.csv.gz`
+	f.harm(cmd)
+	cmd.Flags().StringVar((*string)(&f.spec.Effects), "effects", "", "the size of `EFFECTS` to look for: incident (5 % up to twentyfold) or engagement (0.5 % to half); default: by the way of harm")
+	cmd.Flags().Float64Var(&f.spec.Phi, "phi", 0, "over-dispersion: by how much the events' variance exceeds that of independent ones; where a column unit measures it, until then (default 1.5)")
+	return cmd
+}
+
+func compareQuantile(c *console) *cobra.Command {
+	cmd, f := comparison(c, compare.Quantile)
+	cmd.Short = "A quantile of samples: p99 latency, median tokens"
+	cmd.Long = `Compares a quantile of samples, which must be positive (the margin is a ratio). Columns, one arm a row:
+
+  time,arm,value                               value in any unit; +Inf is what never ended
+  time,arm,value,count                         count samples had that value`
+	cmd.Example = `  streamcanary compare quantile --quantile 0.99 --increase 20% latencies.csv.gz
+  streamcanary compare quantile --quantile 0.5 --increase any --baseline 41 --canary 42 --json samples.csv`
+	f.harm(cmd)
+	cmd.Flags().Float64VarP(&f.spec.Quantile, "quantile", "q", 0.99, "which `QUANTILE`, between 0 and 1")
+	return cmd
+}
+
+func compareSRM(c *console) *cobra.Command {
+	cmd, f := comparison(c, compare.SRM)
+	cmd.Short = "The split of units between the arms: sample ratio mismatch"
+	cmd.Long = `Tests whether units (users, sessions) are split as planned; without a plan, whether the canary's share stays what it is. Count every
+unit once, in the window in which it is first seen: events of one unit all go to one arm, and would prove anything. Columns:
+
+  window,baseline,canary                       units first seen in the window
+  window,baseline,canary,share                 share: the canary's plan in that window, e.g. 10%
+  window,arm,n                                 one arm a row; without n, every row is one unit`
+	cmd.Example = `  streamcanary compare srm --share 10% units.csv
+  streamcanary compare srm --column baseline=control --column canary=treatment --share 50% units.csv`
+	cmd.Flags().StringVar(&f.share, "share", "", "the canary's planned `SHARE`, e.g. 10% (default: the column share, else it must only stay what it is)")
+	return cmd
+}
+
+// comparison is a command of one kind, with the flags that all have.
+func comparison(c *console, kind compare.Kind) (*cobra.Command, *compareFlags) {
+	f := &compareFlags{spec: compare.Spec{Kind: kind}}
+	cmd := &cobra.Command{
+		Use: string(kind) + " FILE",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one CSV file, or - for standard input")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runCompare(c, f, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.Float64Var(&f.spec.Alpha, "alpha", 0, "the `CHANCE` of a false alarm, in the whole file (default "+defaultAlphaText(kind)+")")
+	flags.StringVar(&f.spec.Horizon, "horizon", "", "how long you mean to watch: a number of windows, or a duration; a late harm is found soonest when that is true, the false alarms don't depend on it (default 1000)")
+	flags.DurationVar(&f.window, "window", 0, "the `WIDTH` of a window: of rows with a time (default 1m); of rows with a window only where the first two don't tell")
+	flags.StringVar(&f.spec.Baseline, "baseline", "", "what the file calls the baseline `ARM`")
+	flags.StringVar(&f.spec.Canary, "canary", "", "what the file calls the canary `ARM`")
+	flags.StringToStringVar(&f.spec.Columns, "column", nil, "`OURS=THEIRS`: the file's own name of a column")
+	flags.BoolVar(&f.exitCode, "exit-code", false, "exit with 3 if the canary failed, 4 if it neither failed nor passed")
+	return cmd, f
+}
+
+func defaultAlphaText(kind compare.Kind) string {
+	if kind == compare.SRM {
+		return "0.001"
+	}
+	return "0.01"
+}
+
+// harm adds the flags of comparisons with a margin.
+func (f *compareFlags) harm(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.increase, "increase", "", "an increase beyond `MARGIN` is harm: 20% of the baseline's, 0.5pp, or any")
+	flags.StringVar(&f.decrease, "decrease", "", "a decrease beyond `MARGIN` is harm")
+	flags.StringVar((*string)(&f.spec.Prove), "prove", "beyond", "what must be proven to fail: harm `beyond` the margin, or any harm while the estimate is beyond it")
+	flags.Float64Var(&f.spec.FalsePromote, "false-promote", 0, "the `CHANCE` of passing a canary that is just beyond the margin (default 0.05)")
+}
+
+func runCompare(c *console, f *compareFlags, file string) error {
+	s, err := f.complete()
+	if err != nil {
+		return wrongUse{err}
+	}
+	text, err := ingest.OpenText(file, c.in)
+	if err != nil {
+		return wrongUse{err}
+	}
+	defer text.Close()
+	out := json.NewEncoder(c.out)
+	var each func(*compare.Window) error
+	if c.json {
+		each = func(w *compare.Window) error { return out.Encode(w) }
+	}
+	sum, err := compare.Run(s, compare.Input{Name: file, Text: text}, each)
+	var input *compare.InputError
+	var spec *compare.SpecError
+	switch {
+	case errors.As(err, &input), errors.As(err, &spec):
+		return wrongUse{err}
+	case err != nil:
+		return err
+	case c.json:
+		err = out.Encode(sum)
+	default:
+		err = sum.Write(c.out)
+	}
+	if err != nil || !f.exitCode {
+		return err
+	}
+	return compareStatus(sum.Verdict)
+}
+
+// complete is the Spec that the flags ask for.
+func (f *compareFlags) complete() (compare.Spec, error) {
+	s := f.spec
+	switch {
+	case f.increase != "" && f.decrease != "":
+		return s, errors.New("--increase and --decrease: harm has one way, so give one of them, and compare twice for both")
+	case f.increase != "":
+		s.Direction, s.Margin = schemas.Increase, f.increase
+	case f.decrease != "":
+		s.Direction, s.Margin = schemas.Decrease, f.decrease
+	case s.Kind != compare.SRM:
+		return s, errors.New("which way is harm? give --increase MARGIN or --decrease MARGIN, e.g. --increase 20% or --increase any")
+	}
+	if f.share != "" {
+		share, err := compare.ParseShare(f.share)
+		if err != nil {
+			return s, fmt.Errorf("--share: %w", err)
+		}
+		s.Share = share
+	}
+	if f.window < 0 || f.window%time.Millisecond != 0 {
+		return s, errors.New("--window " + strconv.Quote(f.window.String()) + ": write whole milliseconds, e.g. 1m")
+	}
+	s.WidthMs = f.window.Milliseconds()
+	return s, nil
+}
+
+// compareStatus is how a verdict becomes an exit status.
+func compareStatus(verdict schemas.State) error {
+	switch verdict {
+	case schemas.StateFailed:
+		return exit{exitRollback}
+	case schemas.StatePassed:
+		return nil
+	}
+	return exit{exitOpen}
+}
