@@ -88,6 +88,62 @@ func BenchmarkRates(b *testing.B) {
 	}
 }
 
+func BenchmarkHighRates(b *testing.B) {
+	c := Counts{Nc: 100, Kc: 33, Nb: 900, Kb: 260}
+	test, inc := Bernoulli{Rho0: 1, Delta: 0.01, Side: 1, Grid: IncidentGrid}, make([]float64, len(IncidentGrid))
+	linear := Linear{Rho0: 1, Delta: 0.01, Side: 1, Grid: IncidentGrid}
+	b.Run("Bernoulli/points=8", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			test.Increments(inc, c, 0.3, 1.5)
+		}
+	})
+	b.Run("block of Insured/points=8+8", func(b *testing.B) {
+		b.ReportAllocs()
+		rate, insured, more, t := NewBaselineRate(0.3), NewInsured(8, 8), make([]float64, 8), int64(0)
+		for b.Loop() {
+			test.Increments(inc, c, rate.Rate(), 1.5)
+			linear.Increments(more, c, 1.5, 1.5)
+			insured.Step(inc, more, StartWeight(t, 86_400))
+			rate.Add(c.Nb, c.Kb)
+			t++
+		}
+	})
+}
+
+func BenchmarkMeans(b *testing.B) {
+	b.Run("Bounded/points=16", func(b *testing.B) {
+		b.ReportAllocs()
+		v, inc := Values{Samples{100, 30, 12}, Samples{900, 250, 110}}, make([]float64, BoundedPoints)
+		for b.Loop() {
+			Bounded{Rho0: 1, Delta: 0.01, Side: 1}.Increments(inc, v, 0.28, 1)
+		}
+	})
+	b.Run("Mean/points=10", func(b *testing.B) {
+		b.ReportAllocs()
+		inc := make([]float64, len(MeanGrid))
+		for b.Loop() {
+			Mean{Rho0: 1, Delta: 0.01, Side: 1, Grid: MeanGrid}.Increments(inc, Means{100, 0.31, 900, 0.28}, 0.04)
+		}
+	})
+	b.Run("LongRun", func(b *testing.B) {
+		b.ReportAllocs()
+		var l LongRun
+		for b.Loop() {
+			l.Add(Means{100, 0.31, 900, 0.28})
+			l.Variance()
+		}
+	})
+	b.Run("NormalMixture", func(b *testing.B) {
+		b.ReportAllocs()
+		n := NewNormalMixture(1)
+		for b.Loop() {
+			n.Add(0.03, 0.001, 90)
+			n.Interval(0.05)
+		}
+	})
+}
+
 func BenchmarkEvidence(b *testing.B) {
 	b.Run("Mixture/points=8", func(b *testing.B) {
 		b.ReportAllocs()
@@ -127,6 +183,16 @@ func BenchmarkEvidence(b *testing.B) {
 		r.Add(Counts{Nc: 1e4, Kc: 120, Nb: 1e5, Kb: 1_000}, 1, 1)
 		for b.Loop() {
 			r.Interval(0.05)
+		}
+	})
+	b.Run("EBH/segments=50", func(b *testing.B) {
+		b.ReportAllocs()
+		r, logE := rand.New(rand.NewPCG(2, 2)), make([]float64, 50)
+		for i := range logE {
+			logE[i] = AdjustMax(5 * r.ExpFloat64())
+		}
+		for b.Loop() {
+			EBH(logE, 0.1)
 		}
 	})
 }

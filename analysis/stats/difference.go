@@ -13,6 +13,7 @@ import "math"
 // The zero value is not ready; see NewDifference. Owned by one goroutine.
 type Difference struct {
 	above, below linearSums // bets that the difference is above, below a value
+	reach        float64    // no difference is beyond it: 1, or +Inf
 }
 
 // linearSums are, for each grid point, the sums A_j and |B_j| of its log evidence A_j - d B_j against the value d. B_j is
@@ -22,14 +23,23 @@ type linearSums struct {
 	a, b []float64
 }
 
-// NewDifference returns the sequence before any block: every difference is possible.
+// NewDifference returns the sequence of two chances, each within [0, 1], before any block: every difference is possible.
 func NewDifference() *Difference { return newDifference(IntervalGrid) }
+
+// NewExposureDifference returns the sequence of two rates per exposure (events per request, restarts per replica-hour), which may exceed 1, before any block:
+// its bounds are not kept within [-1, 1], and are -Inf and +Inf where there is no evidence. For Poisson counts the claim is exact. The unit of the
+// exposure only scales the bounds.
+func NewExposureDifference() *Difference {
+	d := newDifference(IntervalGrid)
+	d.reach = math.Inf(1)
+	return d
+}
 
 func newDifference(grid []float64) *Difference {
 	sums := func(side float64) linearSums {
 		return linearSums{betsAt(grid, side), make([]float64, len(grid)), make([]float64, len(grid))}
 	}
-	return &Difference{above: sums(1), below: sums(-1)}
+	return &Difference{above: sums(1), below: sums(-1), reach: 1}
 }
 
 // Add takes one block, with the arms' dispersion factors (below 1 counts as 1). A block without exposures in both arms says
@@ -53,36 +63,53 @@ func (l linearSums) add(c Counts, phiC, phiB float64) {
 	}
 }
 
-// Interval returns the present bounds of p_c - p_b at confidence 1 - alpha, within [-1, 1]; -1 and 1 where there is no evidence yet.
+// Interval returns the present bounds of p_c - p_b at confidence 1 - alpha, within [-1, 1] (see NewExposureDifference); -1 and 1 where there is no
+// evidence yet.
 func (d *Difference) Interval(alpha float64) (lower, upper float64) {
 	target := math.Log(2/alpha) + math.Log(float64(len(d.above.bets)))
-	lower = d.above.crossing(target)
-	upper = -d.below.crossing(target)
+	lower = d.above.crossing(target, d.reach)
+	upper = -d.below.crossing(target, d.reach)
 	return lower, upper
 }
 
-// crossing is the d in [-1, 1] at which the falling convex function log sum e^(a_j - d b_j) comes down to target: -1 when
-// it starts below, 1 when it doesn't get there. Newton's method from the left can't overshoot a convex function, so it
+// crossing is the d in [-reach, reach] at which the falling convex function log sum e^(a_j - d b_j) comes down to target: -reach when
+// it starts below, reach when it doesn't get there. Newton's method from the left can't overshoot a convex function, so it
 // climbs to the root without a bracket; it gains a component or doubles its digits in each round.
-func (l linearSums) crossing(target float64) float64 {
+func (l linearSums) crossing(target, reach float64) float64 {
 	const rounds = 200
-	d := -1.0
+	d := -reach
+	if math.IsInf(reach, 1) {
+		if d = l.alone(target); math.IsInf(d, -1) {
+			return d
+		}
+	}
 	for range rounds {
 		value, slope := l.at(d)
 		if value <= target {
 			break
 		}
 		if slope >= 0 { // nothing has been bet
-			return -1
+			return -reach
 		}
 		next := d + (value-target)/-slope
-		if next >= 1 {
-			return 1
+		if next >= reach {
+			return reach
 		}
 		if next <= d {
 			break
 		}
 		d = next
+	}
+	return d
+}
+
+// alone is the largest d at which one component reaches target by itself: not beyond the root. -Inf when nothing has been bet.
+func (l linearSums) alone(target float64) float64 {
+	d := math.Inf(-1)
+	for j, b := range l.b {
+		if b > 0 {
+			d = max(d, (l.a[j]-target)/b)
+		}
 	}
 	return d
 }

@@ -110,6 +110,21 @@ func init() {
 	})
 }
 
+func init() {
+	exposures := func(difference float64) func(r *rand.Rand) func(int) any {
+		return func(r *rand.Rand) func(int) any {
+			next := perExposure(r, [2]float64{5 + difference, 5}, 0.5)
+			return func(t int) any { return next(t) }
+		}
+	}
+	register(kind{
+		name: "difference/exposures", file: "difference.go", truth: 3,
+		start: func() process { return &differenceSequence{Difference: NewExposureDifference()} },
+		null:  exposures(3), harm: exposures(0),
+		idle: []any{Counts{0, 0, 10, 1}, Counts{10.5, 100, 0, 0}}, edges: append(oddCounts(), Counts{0.01, 50, 0.3, 7}), anyOrder: true,
+	})
+}
+
 // insuredProcess is the test of a high rate as a guardrail has it.
 type insuredProcess struct {
 	*Insured

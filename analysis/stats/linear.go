@@ -5,8 +5,9 @@ import (
 	"math"
 )
 
-// Counts is what one block holds of a rate: exposures (predictions, or a real amount such as replica-seconds) and
-// events of the canary and of the baseline.
+// Counts is what one block holds of a rate: exposures and events of the canary and of the baseline. Exposures are predictions, or a real amount such as
+// replica-seconds or bytes: then rates are per unit of it and may exceed 1, and Linear, Ratio and NewExposureDifference's Difference are exact for
+// Poisson counts. The unit doesn't matter to Linear (its Delta is in the same unit) and Ratio.
 type Counts struct{ Nc, Kc, Nb, Kb float64 }
 
 // check panics on counts that no block can hold: they come from our own reducers, so one is a bug.

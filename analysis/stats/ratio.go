@@ -5,7 +5,7 @@ import "math"
 // Ratio is a confidence sequence for a ratio of rates, p_c / p_b (R13).
 //
 // Claim. The intervals that Interval returns after each block, for one alpha, all contain the true ratio with probability
-// at least 1 - alpha. Conditions as for Linear. Where the ratio varies, it is the bet-weighted average excess over each candidate that is bounded.
+// at least 1 - alpha. Conditions as for Linear; exposures may be real amounts. Where the ratio varies, it is the bet-weighted average excess over each candidate that is bounded.
 //
 // How. A test of p_c = rho p_b is needed for every rho. Between two neighbouring nodes a < b of a geometric grid the bets are
 // those of Linear at the node b, which any rho in between may use; then the log evidence Kc h(lambda) + Kb h(-rho r lambda), r = Nc/Nb,

@@ -1,0 +1,329 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestMeanNeverPaysUnderItsNull: two-point laws, from mildly to absurdly skewed either way, with the variance that the test is told or less, at
+// the margin and well within it. Two-point laws are the extreme ones for a mean and a variance.
+func TestMeanNeverPaysUnderItsNull(t *testing.T) {
+	const variance = 2.5
+	grid := []float64{1e-4, 0.002, 0.1, 1, 5, 100}
+	inc := make([]float64, len(grid))
+	for _, m := range []Mean{{Rho0: 1}, {Rho0: 0.8, Delta: 3}, {Rho0: 1, Delta: -0.5}, {Delta: 10}} {
+		m.Grid = grid
+		for _, m.Side = range []int{1, -1} {
+			for _, n := range [][2]float64{{1, 1}, {3, 400}, {5000, 80}} {
+				sd := math.Sqrt(variance * (1/n[0] + m.Rho0*m.Rho0/n[1]))
+				for _, p := range []float64{1e-9, 1e-4, 0.01, 0.058, 0.3, 0.5, 0.9, 0.999} {
+					for _, noise := range []float64{1, 0.7} {
+						for _, within := range []float64{0, 0.3, 5} {
+							up, down := math.Sqrt((1-p)/p), -math.Sqrt(p/(1-p))
+							var got [6]float64
+							for i, chance := range []float64{p, 1 - p} {
+								d := float64(m.Side) * (noise*sd*[2]float64{up, down}[i] - within*sd)
+								mb := 7.0
+								m.Increments(inc, Means{n[0], m.Rho0*mb + m.Delta + d, n[1], mb}, variance)
+								for j, x := range inc {
+									got[j] += chance * math.Exp(x)
+								}
+							}
+							for j, e := range got {
+								if !(e <= 1+1e-9) {
+									t.Errorf("%+v, sizes %v, chance %v, noise %v, %v within: bet %v has a mean e-value of %v", m, n, p, noise, within, grid[j], e)
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestMeanIsBennettsBound: the increment, written out.
+func TestMeanIsBennettsBound(t *testing.T) {
+	m := Mean{Rho0: 0.9, Delta: 0.1, Side: -1, Grid: []float64{0.001, 0.05, 2}}
+	inc := make([]float64, 3)
+	c := Means{Nc: 40, Mc: 0.55, Nb: 360, Mb: 0.6}
+	if !m.Increments(inc, c, 0.04) {
+		t.Fatal("skipped")
+	}
+	size := 1 / (1./40 + 0.81/360)
+	z := -(0.55 - 0.54 - 0.1) / math.Sqrt(0.04/size)
+	for j, y := range m.Grid {
+		x := min(y*math.Sqrt(size), math.Log(17)/4)
+		want := x*min(4, z) - (math.Exp(4*x)-1-4*x)/16
+		tolerance{Abs: 1e-12}.check(t, fmt.Sprint("bet ", y), inc[j], want)
+	}
+	for _, x := range []float64{0, 1e-8, 0.00249, 0.00251, 0.3} {
+		want := 0.0 // by its series, one term after the other
+		for n, term := 2., 8*x*x; n < 60; n++ {
+			want += term / 16
+			term *= 4 * x / (n + 1)
+		}
+		tolerance{Rel: 1e-11}.check(t, fmt.Sprint("Bennett's at ", x), bennett(x), want)
+	}
+}
+
+func TestMeanSkipsWhatSaysNothing(t *testing.T) {
+	both := Mean{Rho0: 1, Side: 1, Grid: []float64{1}}
+	for _, row := range []struct {
+		name     string
+		test     Mean
+		in       Means
+		variance float64
+		want     bool
+	}{
+		{"both arms", both, Means{5, 1, 5, 1}, 1, true},
+		{"no canary", both, Means{0, 0, 5, 1}, 1, false},
+		{"no baseline", both, Means{5, 1, 0, 0}, 1, false},
+		{"an absolute limit needs no baseline", Mean{Delta: 1, Side: 1, Grid: both.Grid}, Means{5, 1, 0, 0}, 1, true},
+		{"variance not known yet", both, Means{5, 1, 5, 1}, math.Inf(1), false},
+		{"no variance", both, Means{5, 1, 5, 1}, 0, false},
+	} {
+		inc := []float64{42}
+		got := row.test.Increments(inc, row.in, row.variance)
+		if got != row.want || got != (inc[0] != 42) {
+			t.Errorf("%s: %v, increments %v; want %v", row.name, got, inc, row.want)
+		}
+	}
+	for _, m := range []Means{{-1, 0, 1, 0}, {1, math.NaN(), 1, 0}, {1, 0, 1, math.Inf(1)}, {math.Inf(1), 0, 1, 0}} {
+		mustPanic(t, fmt.Sprint(m), func() { both.Increments(make([]float64, 1), m, 1) })
+	}
+	mustPanic(t, "side 0", func() { Mean{Rho0: 1}.Increments(nil, Means{1, 0, 1, 0}, 1) })
+	mustPanic(t, "a variance of NaN", func() { both.Increments(make([]float64, 1), Means{1, 0, 1, 0}, math.NaN()) })
+}
+
+// longRunTwin is the limit of one batch size, in two passes.
+func longRunTwin(blocks []Means, size int) (limit float64, batches int) {
+	var us []float64
+	for i := 0; i+size <= len(blocks); i += size {
+		sum, weight := 0.0, 0.0
+		for _, b := range blocks[i : i+size] {
+			w := 1 / (1/b.Nc + 1/b.Nb)
+			sum, weight = sum+w*(b.Mc-b.Mb), weight+w
+		}
+		us = append(us, sum*sum/weight)
+	}
+	m, mean, squares := float64(len(us)), 0.0, 0.0
+	for _, u := range us {
+		mean += u / m
+	}
+	for _, u := range us {
+		squares += (u - mean) * (u - mean)
+	}
+	degrees := min(m, 2*mean*mean*m*(m-1)/squares)
+	root := max(0.1, 1-2/(9*degrees)-1.28*math.Sqrt(2/(9*degrees)))
+	return mean / math.Pow(root, 3), len(us)
+}
+
+func TestLongRunBatches(t *testing.T) {
+	r := rand.New(rand.NewPCG(83, 1))
+	var l LongRun
+	var blocks []Means
+	wobble := 0.0
+	for i := range 260 {
+		wobble = 0.9*wobble + 0.1*r.NormFloat64()
+		b := Means{float64(5 + r.IntN(9)), 2 + wobble + 0.1*r.NormFloat64(), float64(50 + r.IntN(90)), 2 + 0.1*r.NormFloat64()}
+		blocks = append(blocks, b)
+		l.Add(b)
+		l.Add(Means{Nc: 0, Nb: 9, Mb: 3}) // an empty part is left out
+		want := 0.0
+		for _, size := range []int{1, 5, 25} {
+			if limit, batches := longRunTwin(blocks, size); batches >= 4 {
+				want = max(want, limit)
+			}
+		}
+		if i+1 < 30 {
+			want = math.Inf(1)
+		}
+		if got := l.Variance(); got != want && !(math.Abs(got-want) <= 1e-9*want) {
+			t.Fatalf("after %d blocks: %v, want %v", i+1, got, want)
+		}
+	}
+	if single, _ := longRunTwin(blocks, 1); !(l.Variance() > 3*single) {
+		t.Errorf("the limit %v is hardly above that of single blocks, %v", l.Variance(), single)
+	}
+	mustPanic(t, "a mean of NaN", func() { l.Add(Means{1, math.NaN(), 1, 0}) })
+}
+
+// TestLongRunAtItsEdges: a gauge that never moves, one that differs always, and one that moved once.
+func TestLongRunAtItsEdges(t *testing.T) {
+	feed := func(d func(i int) float64) float64 {
+		var l LongRun
+		for i := range 100 {
+			l.Add(Means{10, 5 + d(i), 10, 5})
+		}
+		return l.Variance()
+	}
+	if got := feed(func(int) float64 { return 0 }); got != 0 {
+		t.Errorf("a gauge that never moves has variance %v", got)
+	}
+	// A constant difference of 1 at weight 5 adds up to U = 25 * 5 in batches of 25; four of them are worth four degrees of freedom.
+	root := 1 - 2./36 - 1.28*math.Sqrt(2./36)
+	tolerance{Rel: 1e-9}.check(t, "a constant difference", feed(func(int) float64 { return 1 }), 125/(root*root*root))
+	once := feed(func(i int) float64 {
+		if i == 17 {
+			return 1
+		}
+		return 0
+	})
+	if !(once > 5*0.05 && once < 100*0.05) { // its mean U is 0.05, and who can tell?
+		t.Errorf("one jump in a hundred blocks: variance %v", once)
+	}
+}
+
+// gaugeWorld is a canary of two hosts beside ten of the baseline, of which two are the A/A part; each host's level wobbles with correlation rho
+// from block to block.
+type gaugeWorld struct{ rho, wobble float64 }
+
+// run is one rollout of so many blocks with an effect from onset on: the block at which the evidence reaches log(1/alpha), or -1.
+func (w gaugeWorld) run(seed uint64, blocks, onset int, effect float64) int {
+	r := rand.New(rand.NewPCG(84, seed))
+	var level, at [12]float64
+	for h := range level {
+		level[h] = w.wobble * r.NormFloat64()
+	}
+	mean := func(hosts []float64) float64 {
+		sum := 0.0
+		for _, x := range hosts {
+			sum += x
+		}
+		return sum / float64(len(hosts))
+	}
+	var longRun LongRun
+	m, inc := NewMixture(len(MeanGrid)), make([]float64, len(MeanGrid))
+	test := Mean{Rho0: 1, Side: 1, Grid: MeanGrid}
+	for t := range blocks {
+		for h := range level {
+			level[h] = w.rho*level[h] + math.Sqrt(1-w.rho*w.rho)*w.wobble*r.NormFloat64()
+			at[h] = 0.5 + level[h] + 0.04*r.NormFloat64()
+		}
+		arms := Means{12, mean(at[:2]), 60, mean(at[2:])}
+		if t >= onset {
+			arms.Mc += effect
+		}
+		if test.Increments(inc, arms, longRun.Variance()) {
+			m.Step(inc, StartWeight(int64(t), int64(blocks)))
+		}
+		longRun.Add(Means{12, mean(at[2:4]), 48, mean(at[4:])})
+		if m.LogE() >= math.Log(20) {
+			return t
+		}
+	}
+	return -1
+}
+
+// TestMeanUnderAutocorrelation: with the long-run variance that the same rollout measures, from its first block on, the error rate is kept where
+// noise lasts for a few blocks; and the harm is found, late ones, too.
+func TestMeanUnderAutocorrelation(t *testing.T) {
+	const blocks = 1000
+	healthy := max(60, *runs/2)
+	for _, w := range []gaugeWorld{{0, 0}, {0.6, 0.02}, {0.9, 0.02}, {0.9, 0.1}} {
+		alarms := 0
+		for run := range healthy {
+			if w.run(uint64(run), blocks, blocks, 0) >= 0 {
+				alarms++
+			}
+		}
+		if limit := binomialLimit(healthy, 0.05); alarms > limit {
+			t.Errorf("%+v: %d of %d healthy runs alarmed; more than %d is no accident", w, alarms, healthy, limit)
+		}
+		late := 0
+		const harmed, onset = 10, 600
+		for run := range harmed {
+			if found := w.run(uint64(run), blocks, onset, 0.08+2*w.wobble); found >= onset {
+				late++
+			}
+		}
+		if late < harmed-1 {
+			t.Errorf("%+v: only %d of %d late harms were found", w, late, harmed)
+		}
+		t.Logf("%+v: %d of %d healthy runs alarmed, %d of %d harms from block %d on were found", w, alarms, healthy, late, harmed, onset)
+	}
+}
+
+// TestNormalMixtureIsTheIntegral: the closed forms against the mixture over normal bets by quadrature.
+func TestNormalMixtureIsTheIntegral(t *testing.T) {
+	for _, scale := range []float64{0.01, 1, 300} {
+		for _, sum := range []float64{-10, -1, 0, 0.2, 4, 10} {
+			n := NewNormalMixture(scale)
+			n.Add(sum/2, 0.7/4, 2)
+			const steps, reach = 100_000, 45.
+			logs := map[int][]float64{1: nil, -1: nil, 0: nil}
+			sd := math.Sqrt(scale)
+			for i := range steps {
+				bet := sd * reach * ((float64(i)+0.5)/steps*2 - 1)
+				log := bet*sum - bet*bet*0.7/2 - bet*bet/scale/2 - math.Log(2*math.Pi*scale)/2 + math.Log(2*reach*sd/steps)
+				logs[0] = append(logs[0], log)
+				if bet > 0 {
+					logs[1] = append(logs[1], log+math.Ln2)
+				} else {
+					logs[-1] = append(logs[-1], log+math.Ln2)
+				}
+			}
+			for side, terms := range logs {
+				tolerance{Abs: 2e-3}.check(t, fmt.Sprintf("scale %v, sum %v, side %d", scale, sum, side), n.LogE(side), logSumExp(terms))
+			}
+		}
+	}
+}
+
+// TestNormalMixtureFarOut: where the normal distribution is 0 in floating point, and at the border of the series.
+func TestNormalMixtureFarOut(t *testing.T) {
+	for _, row := range []struct{ x, want float64 }{
+		// log Mills' ratio by its continued fraction, less log sqrt(2 pi).
+		{-29.999, mills(29.999)}, {-30.001, mills(30.001)}, {-200, mills(200)}, {-1e8, mills(1e8)}, {-10, mills(10)},
+		{0, -math.Ln2}, {40, 800},
+	} {
+		tolerance{Abs: 1e-11, Rel: 1e-13}.check(t, fmt.Sprint("at ", row.x), logNormalTilt(row.x), row.want)
+	}
+}
+
+// mills is x²/2 + log Phi(-x) for x of some size: 1/(x + 1/(x + 2/(x + 3/…))) times the density.
+func mills(x float64) float64 {
+	fraction := x
+	for n := 400.; n >= 1; n-- {
+		fraction = x + n/fraction
+	}
+	return -math.Log(fraction) - math.Log(2*math.Pi)/2
+}
+
+func TestNormalMixtureInterval(t *testing.T) {
+	n := NewNormalMixture(MixtureScale(0.05, 100))
+	if lower, upper := n.Interval(0.05); !math.IsInf(lower, -1) || !math.IsInf(upper, 1) {
+		t.Errorf("before the first block: %v to %v", lower, upper)
+	}
+	for range 100 {
+		n.Add(0.25, 1, 1)
+		n.Add(9, 0, 1)           // no variance
+		n.Add(9, 1, 0)           // no weight
+		n.Add(9, math.Inf(1), 1) // not known
+	}
+	// At the bounds, the two-sided mixture of the contrasts less the bound is 1/alpha.
+	lower, upper := n.Interval(0.05)
+	for _, bound := range []float64{lower, upper} {
+		shifted := NewNormalMixture(n.scale)
+		for range 100 {
+			shifted.Add(0.25-bound, 1, 1)
+		}
+		tolerance{Abs: 1e-9}.check(t, fmt.Sprint("log e at ", bound), shifted.LogE(0), math.Log(20))
+	}
+	// Tuned to V = 100, it is as tight there as any scale makes it, but for the approximation of the rule.
+	width := upper - lower
+	for _, factor := range []float64{0.3, 0.7, 1.4, 3} {
+		other := NewNormalMixture(n.scale * factor)
+		other.Add(25, 100, 1)
+		if lower, upper := other.Interval(0.05); (upper-lower)/100 < width*0.995 {
+			t.Errorf("a scale %v times as large is tighter: %v, not %v", factor, (upper-lower)/100, width)
+		}
+	}
+	mustPanic(t, "scale 0", func() { NewNormalMixture(0) })
+	mustPanic(t, "alpha 0", func() { MixtureScale(0, 1) })
+	mustPanic(t, "variance NaN", func() { n.Add(1, math.NaN(), 1) })
+	mustPanic(t, "contrast Inf", func() { n.Add(math.Inf(1), 1, 1) })
+}
