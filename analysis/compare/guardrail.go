@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"streamcanary/analysis"
@@ -19,6 +20,7 @@ type contest struct {
 	judge    *analysis.Judge
 	rollout  schemas.Rollout
 	part     windows.Part
+	verdict  analysis.Verdict
 	states   []schemas.State
 	oneArmed int64
 	shiftMs  int64 // added to times, so that the number 0 of a window is no time 0, which means none
@@ -49,15 +51,37 @@ func newContest(s *Spec, r *rows, first *window, widthMs int64) (*contest, error
 		Risk:   schemas.Risk{FalseRollback: s.Alpha, FalsePromote: s.FalsePromote},
 		Window: width, Patience: schemas.Never, Phi: s.Phi,
 		Guardrails: []schemas.Guardrail{g},
-		Health:     schemas.Health{Silent: schemas.Never, Traffic: schemas.OnWarn, SelfTest: schemas.OnWarn},
+		Health:     schemas.Health{Silent: schemas.Never, Traffic: schemas.OnWarn, SelfTest: schemas.OnHold},
 		Stages:     []schemas.Stage{{Max: time.Duration(s.planned(widthMs)) * width, Then: schemas.OnHold}},
 	}
 	if g.Of == ofEngagement {
 		t.rollout.Outcomes = []schemas.OutcomeSpec{{Name: ofEngagement}}
 	}
 	t.judge = analysis.NewJudge(&t.rollout, analysis.Options{})
+	if s.BaselineRate > 0 {
+		t.remember(first.startMs+t.shiftMs-widthMs, s.BaselineRate)
+	}
 	return t, nil
 }
+
+// remembered is how many exposures a known rate of the baseline is told with.
+const remembered = 1_000_000
+
+// remember tells what the baseline's rate was before the file: it decides how a rate is tested, and no more.
+func (t *contest) remember(atMs int64, rate float64) {
+	past := windows.Part{Stream: windows.Stream{Kind: windows.Serving}, StartMs: atMs}
+	if t.engagement() {
+		past.Stream = windows.Stream{Kind: windows.Outcomes, Name: ofEngagement}
+	} else {
+		past.Traffic[windows.Baseline] = windows.Traffic{Events: remembered, Served: remembered, SampledMin: 1, SampledMax: 1}
+	}
+	past.Cells[windows.Baseline] = []windows.Cell{{N: remembered, K: int64(math.Round(remembered * rate))}}
+	past.Cells[windows.Canary] = make([]windows.Cell, 1)
+	t.judge.Step(&past)
+}
+
+// engagement reports whether events come as a rollout's outcomes do.
+func (t *contest) engagement() bool { return t.rollout.Guardrails[0].Of == ofEngagement }
 
 // stepsOf is the power of ten that counts a total to exposureDigits digits.
 func stepsOf(total float64) float64 {
@@ -83,7 +107,6 @@ func (t *contest) take(w *window) error {
 	}
 	p := &t.part
 	p.StartMs = w.startMs + t.shiftMs
-	engagement := t.rollout.Guardrails[0].Of == ofEngagement
 	for arm := range w.arms {
 		n := t.size(w, arm)
 		traffic := windows.Traffic{Events: n, Served: n}
@@ -93,13 +116,13 @@ func (t *contest) take(w *window) error {
 		p.Traffic[arm], p.Cells[arm] = traffic, w.arms[arm].cells
 	}
 	p.Stream = windows.Stream{Kind: windows.Serving}
-	if engagement {
+	if t.engagement() {
 		var served windows.Part
 		served.Stream, served.StartMs, served.Traffic = p.Stream, p.StartMs, p.Traffic
 		t.judge.Step(&served)
 		p.Stream, p.Traffic = windows.Stream{Kind: windows.Outcomes, Name: ofEngagement}, [windows.Arms]windows.Traffic{}
 	}
-	t.judge.Step(p)
+	t.verdict = t.judge.Step(p)
 	return nil
 }
 
@@ -154,6 +177,9 @@ func (t *contest) fill(s *Summary) {
 		Verdict: g.State, Why: g.Why, Unit: g.Unit, Estimate: g.Estimate, Lower: g.Lower, Upper: g.Upper,
 		LogEvidence: g.LogEvidence, Threshold: g.Threshold, LogPass: g.LogPass, ThresholdPass: g.PassThreshold, Phi: g.Phi,
 	}
+	if slices.ContainsFunc(t.verdict.Health, func(f schemas.Finding) bool { return f.Code == uncalibrated }) {
+		s.Calibration = uncalibrated
+	}
 	s.SinceHarm, s.Ratio = g.SinceHarm, g.Ratio
 	if g.HarmBegan != 0 {
 		s.harmed, s.harmMs = true, int64(g.HarmBegan)-t.shiftMs
@@ -165,6 +191,9 @@ func (t *contest) fill(s *Summary) {
 		s.Lower, s.Upper = times(inside(s.Lower), t.perUnit), times(inside(s.Upper), t.perUnit)
 	}
 }
+
+// uncalibrated is the finding that the baseline's units differ from each other by more than noise explains.
+const uncalibrated = "uncalibrated"
 
 // inside is nil for a bound that only says that a difference of shares is between -1 and 1.
 func inside(x *float64) *float64 {

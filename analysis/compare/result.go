@@ -26,7 +26,8 @@ type Result struct {
 	Threshold     float64       `json:"threshold"`    // that it is held against
 	LogPass       float64       `json:"log_evidence_pass"`
 	ThresholdPass float64       `json:"threshold_pass,omitempty"`
-	Phi           float64       `json:"phi,omitempty"` // over-dispersion reckoned with
+	Phi           float64       `json:"phi,omitempty"`         // over-dispersion reckoned with
+	Calibration   string        `json:"calibration,omitempty"` // uncalibrated: the baseline differs from itself, between its units, by more than noise explains
 }
 
 // Arm is what one arm counted: N exposures (or samples, or units), Events of them; Value is the arm's own rate or quantile, of the

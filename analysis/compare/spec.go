@@ -43,6 +43,7 @@ type Spec struct {
 
 	Alpha        float64 // chance of a false alarm in the whole file; 0: .01, of SRM .001
 	FalsePromote float64 // chance of a false "passed"; 0: .05
+	BaselineRate float64 // of a rate, in (0,1), known from before: above .1 a sharper test is taken; 0: what the file has before the canary's first row
 	Phi          float64 // over-dispersion of a rate, assumed until the file's units tell; 0: 1.5
 	Share        float64 // of SRM: the canary's planned share; 0: the file has it, or it stays what it is
 
@@ -114,6 +115,8 @@ func (s *Spec) check() error {
 		return fmt.Errorf("false promote %v is no chance of a false pass: write e.g. 0.05", s.FalsePromote)
 	case !(s.Phi >= 1 && s.Phi <= maxPhi):
 		return fmt.Errorf("phi %v: over-dispersion is 1 (events are independent) or more, at most %d", s.Phi, maxPhi)
+	case !(s.BaselineRate >= 0 && s.BaselineRate < 1):
+		return fmt.Errorf("a baseline rate of %v is none: write e.g. 30%%", s.BaselineRate)
 	case strings.EqualFold(s.Baseline, s.Canary):
 		return fmt.Errorf("both arms are called %q: name them apart", s.Canary)
 	case s.WidthMs < 0:

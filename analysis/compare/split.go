@@ -24,6 +24,7 @@ type split struct {
 	logMax  float64
 	failed  bool
 
+	turns  [stats.SplitTilts]turn
 	n, k   float64 // units, and the canary's
 	due    float64 // the canary's by the plan
 	shares int     // different plans so far
@@ -57,11 +58,16 @@ func (t *split) take(w *window) error {
 	if w.share > 0 {
 		share = w.share
 	}
+	inc := t.inc[:]
 	if t.change != nil {
 		t.change.Add(n, k, weight)
+		inc = t.change.Increments()
 	} else {
-		stats.SplitIncrements(t.inc[:], n, k, share)
-		t.mixture.Step(t.inc[:], weight)
+		stats.SplitIncrements(inc, n, k, share)
+		t.mixture.Step(inc, weight)
+	}
+	for i, x := range inc {
+		t.turns[i].step(x, w, n, k)
 	}
 	if share != t.plan {
 		t.shares, t.plan = t.shares+1, share
@@ -70,6 +76,30 @@ func (t *split) take(w *window) error {
 	t.logMax = max(t.logMax, t.logE())
 	t.failed = t.failed || t.logMax >= t.threshold()
 	return nil
+}
+
+// turn dates another split by one tilt: its evidence since it last began to grow (CUSUM), and the units since then. For people.
+type turn struct {
+	sum, n, k float64
+	label     string
+}
+
+func (t *turn) step(inc float64, w *window, n, k float64) {
+	if t.sum <= 0 {
+		*t = turn{label: w.label}
+	}
+	t.sum, t.n, t.k = t.sum+inc, t.n+n, t.k+k
+}
+
+// began is the turn that the evidence speaks for most; false while there is none.
+func (t *split) began() (turn, bool) {
+	best := t.turns[0]
+	for _, o := range t.turns {
+		if o.sum > best.sum {
+			best = o
+		}
+	}
+	return best, best.sum > 0
 }
 
 func (t *split) logE() float64 {
@@ -100,6 +130,9 @@ func (t *split) fill(s *Summary) {
 		return
 	}
 	s.Planned, s.Estimate = t.due/t.n, finite(t.k/t.n)
+	if since, ok := t.began(); ok && t.failed {
+		s.HarmBegan, s.SinceHarm = since.label, finite(since.k/since.n)
+	}
 	if t.shares <= 1 {
 		lower, upper := t.interval()
 		s.Lower, s.Upper = &lower, &upper

@@ -96,12 +96,15 @@ func (s *Summary) splitSentence() string {
 	if s.Estimate == nil {
 		return "No unit was counted."
 	}
-	seen := percent(*s.Estimate)
+	seen, since := percent(*s.Estimate), ""
+	if s.HarmBegan != "" && s.SinceHarm != nil {
+		since = fmt.Sprintf(", %s since %s", percent(*s.SinceHarm), s.HarmBegan)
+	}
 	if s.Verdict == schemas.StateFailed {
 		if s.Planned == 0 {
-			return fmt.Sprintf("Units are not split as they were at first (the canary has %s over all): the arms may hold unlike users, and no other comparison of them can be trusted.", seen)
+			return fmt.Sprintf("Units are not split as they were at first: the canary has %s over all%s.\n  The arms may hold unlike users, so no other comparison of them can be trusted.", seen, since)
 		}
-		return fmt.Sprintf("Units are not split as planned: the canary has %s instead of %s, so the arms may hold unlike users, and no other comparison of them can be trusted.", seen, plan)
+		return fmt.Sprintf("Units are not split as planned: the canary has %s instead of %s%s.\n  The arms may hold unlike users, so no other comparison of them can be trusted.", seen, plan, since)
 	}
 	return fmt.Sprintf("Nothing speaks against the split: the canary has %s of the units, and nothing proves that its share isn't %s.", seen, plan)
 }
@@ -187,6 +190,9 @@ func (s *Summary) writeEvidence(w io.Writer) {
 // notes are what the reader must know of the file.
 func (s *Summary) notes() []string {
 	var notes []string
+	if s.Calibration != "" {
+		notes = append(notes, "the baseline differs from itself, between its units, by more than noise explains: nothing new is proven while it does")
+	}
 	if s.OtherRows > 0 {
 		notes = append(notes, fmt.Sprintf("%s rows of other versions were left out", grouped(s.OtherRows)))
 	}

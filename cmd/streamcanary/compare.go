@@ -18,7 +18,7 @@ import (
 type compareFlags struct {
 	spec               compare.Spec
 	increase, decrease string
-	share              string
+	share, rate        string
 	window             time.Duration
 	exitCode           bool
 }
@@ -60,6 +60,7 @@ From daily cohorts of an experiment: n is the users first seen on the day, event
   streamcanary compare rate --decrease 2% --prove any --column window=date --column n=users --column events=orders daily.csv.gz`
 	f.harm(cmd)
 	cmd.Flags().StringVar((*string)(&f.spec.Effects), "effects", "", "the size of `EFFECTS` to look for: incident (5 % up to twentyfold) or engagement (0.5 % to half); default: by the way of harm")
+	cmd.Flags().StringVar(&f.rate, "baseline-rate", "", "the baseline's `RATE` as known from before, e.g. 30%: above 10 % a sharper test is taken (default: that of the rows before the canary's first)")
 	cmd.Flags().Float64Var(&f.spec.Phi, "phi", 0, "over-dispersion: by how much the events' variance exceeds that of independent ones; where a column unit measures it, until then (default 1.5)")
 	return cmd
 }
@@ -186,6 +187,13 @@ func (f *compareFlags) complete() (compare.Spec, error) {
 			return s, fmt.Errorf("--share: %w", err)
 		}
 		s.Share = share
+	}
+	if f.rate != "" {
+		rate, err := compare.ParseShare(f.rate)
+		if err != nil {
+			return s, fmt.Errorf("--baseline-rate: %w", err)
+		}
+		s.BaselineRate = rate
 	}
 	if f.window < 0 || f.window%time.Millisecond != 0 {
 		return s, errors.New("--window " + strconv.Quote(f.window.String()) + ": write whole milliseconds, e.g. 1m")
