@@ -107,9 +107,12 @@ func TestPhiBetweenBlocks(t *testing.T) {
 	r.Phi = 1.5
 	s := newScript(t, r, Options{})
 	g := s.guard("errors")
-	s.play(1, side{n: 100}, side{n: 4})
+	s.play(2, side{n: 100}, side{n: 4}) // the first one is for measuring alone
+	if g.canary.tested != 0 || g.canary.block.n[windows.Canary] != 4 {
+		t.Fatalf("%d blocks tested, %d of the canary in the open one", g.canary.tested, g.canary.block.n[windows.Canary])
+	}
 	if g.canary.phiNow != (armPhi{1.5, 1.5}) {
-		t.Fatalf("the first block's factor is %v, want the rollout's 1.5", g.canary.phiNow)
+		t.Fatalf("the first block's factor is %v, want the rollout's 1.5 for both", g.canary.phiNow)
 	}
 	d := g.canary.phi
 	for range 400 { // slices that disagree wildly, as if measured while the block is open

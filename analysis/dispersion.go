@@ -23,15 +23,17 @@ const shards = windows.Slices - 1
 // dispersion measures the over-dispersion phi of one metric on the baseline's calibration slices, for every
 // size of a shard at once, so that a ramp finds the figure for its new size ready.
 type dispersion struct {
-	known  float64 // > 0: given, not measured
-	prior  float64 // assumed until it is measured
-	sizes  [shards]*stats.Dispersion
-	seen   [shards]bool // shards that had anything while the rest had, too
-	traced *traffic     // of the stream: says how large the canary is
+	known   float64 // > 0: given, not measured
+	prior   float64 // assumed until it is measured
+	windows int64   // measured
+	sizes   [shards]*stats.Dispersion
+	seen    [shards]bool // shards that had anything while the rest had, too
+	spread  *stats.Spread
+	traced  *traffic // of the stream: says how large the canary is
 }
 
 func newDispersion(o Options, prior float64, t *traffic) *dispersion {
-	d := &dispersion{known: o.Phi, prior: prior, traced: t}
+	d := &dispersion{known: o.Phi, prior: prior, traced: t, spread: stats.NewSpread(windows.Slices)}
 	for i := range d.sizes {
 		d.sizes[i] = stats.NewDispersion()
 	}
@@ -40,10 +42,14 @@ func newDispersion(o Options, prior float64, t *traffic) *dispersion {
 
 // add takes one window's slices. A window in which a shard or the rest of the baseline had nothing tells nothing.
 func (d *dispersion) add(slices *[windows.Slices]windows.SliceCount) {
+	d.windows++
 	var all windows.SliceCount
 	for _, s := range slices {
 		all.N += s.N
 		all.K += s.K
+	}
+	if d.known == 0 {
+		d.addSpread(slices)
 	}
 	part := slices[windows.Slices-1]
 	for i := range d.sizes {
@@ -56,6 +62,14 @@ func (d *dispersion) add(slices *[windows.Slices]windows.SliceCount) {
 		next := slices[windows.Slices-2-i]
 		part.N, part.K = part.N+next.N, part.K+next.K
 	}
+}
+
+func (d *dispersion) addSpread(slices *[windows.Slices]windows.SliceCount) {
+	var n, k [windows.Slices]float64
+	for i, s := range slices {
+		n[i], k[i] = float64(s.N), float64(s.K)
+	}
+	d.spread.Add(n[:], k[:])
 }
 
 // addSizes takes one window's counts of served predictions themselves: of a dispersion of sizes. Use either add or addSizes.
@@ -81,12 +95,16 @@ func (d *dispersion) arms() armPhi {
 	return armPhi{windows.Canary: d.of(shardSize(d.traced.ratio)), windows.Baseline: d.of(shards - 1)}
 }
 
+// begun reports whether any window has been measured.
+func (d *dispersion) begun() bool { return d.known > 0 || d.windows > 0 }
+
 // canary is the canary's phi alone.
 func (d *dispersion) canary() float64 { return d.of(shardSize(d.traced.ratio)) }
 
 // of is phi at one size of a shard: at least 1. A size that has not seen enough yet goes by the prior, or by what it
 // or any larger size has seen so far, if that is more: noise of clumps is the same at all sizes, and noise attached to an arm grows with
-// it, so a larger shard errs on the safe side. So does it where few hosts leave a small shard without any.
+// it, so a larger shard errs on the safe side. So does it where few hosts leave a small shard without any. Batches that are too long for there to be
+// ten of them go by what all slices together say, from the first window on.
 func (d *dispersion) of(size int) float64 {
 	if d.known > 0 {
 		return d.known
@@ -96,7 +114,7 @@ func (d *dispersion) of(size int) float64 {
 		more, _ := d.sizes[larger].Phi(1)
 		phi = max(phi, more)
 	}
-	return max(1, phi)
+	return max(1, phi, d.spread.Limit())
 }
 
 // shard is the size of a shard that stands in for the canary: the smallest that is not smaller, of those that ever had anything.

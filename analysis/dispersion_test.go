@@ -12,6 +12,8 @@ import (
 func TestDispersionBeforeASmallShardIsKnown(t *testing.T) {
 	noisy := [windows.Slices]windows.SliceCount{{N: 512, K: 40}, {N: 256}, {N: 128, K: 10}}
 	quiet := [windows.Slices]windows.SliceCount{{N: 512, K: 8}, {N: 256, K: 4}, {N: 128, K: 2}}
+	many := [windows.Slices]windows.SliceCount{{N: 512, K: 40}, {N: 256}, {N: 128, K: 20}, {N: 64}, {N: 32, K: 10}, {N: 16}}
+	two := [windows.Slices]windows.SliceCount{{N: 512, K: 40}, {N: 256}} // too few parts to say anything in one window
 	for _, tt := range []struct {
 		name    string
 		slices  [windows.Slices]windows.SliceCount // the smallest five are empty, as with few hosts
@@ -21,7 +23,8 @@ func TestDispersionBeforeASmallShardIsKnown(t *testing.T) {
 		most    float64
 	}{
 		{"nothing seen: the prior", noisy, 0, .01, 1.5, 1.5},
-		{"a few windows are no batch yet", noisy, 9, .01, 1.5, 1.5},
+		{"all slices together say it in a window", many, 1, .01, 10, math.Inf(1)},
+		{"but not two of them", two, 1, .01, 1.5, 1.5},
 		{"the half is noisy", noisy, 200, .01, 10, math.Inf(1)},
 		{"the half is quiet: the prior stays", quiet, 200, .01, 1.5, 1.5},
 		{"a large canary's own size is measured", quiet, 200, .5, 1, 1},

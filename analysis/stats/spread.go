@@ -1,0 +1,109 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+)
+
+// Spread measures the over-dispersion of a rate from all parts of a split of the baseline at once, for the time in which there are too
+// few windows for Dispersion: seven parts against the whole say in one batch what a shard against the rest says in seven.
+//
+// For each batch, with mu_i = p n_i the events that part i of the split would have at the pooled rate p, and weights 1/(mu_i + 1), U is the
+// weighted sum of (k_i - mu_i)² and V what it would be on average if events were independent; phi = sum U / sum V, over the closed batches and
+// the open one. Its limit takes U/V for a chi-square by its degrees of freedom (Satterthwaite's, Wilson and Hilferty's cube root), one-sided 95 %.
+//
+// It holds for noise that belongs to units, which is the same at all sizes of a part. It is calibrated by simulation, not exact. State is a
+// few sums for each batch size. The zero value is not ready; see NewSpread.
+type Spread struct {
+	batches [len(dispersionSizes)]spreadBatch
+}
+
+// spreadBatch is one size's open batch and what the closed ones add up to.
+
+type spreadBatch struct {
+	n, k []float64 // of the open batch, by part
+	held int
+	m    float64 // closed batches
+	u, v float64 // of the closed ones
+	vv   float64 // sum of squares of V's parts, for the degrees of freedom
+}
+
+// NewSpread returns one for a split into parts that has seen nothing.
+func NewSpread(parts int) *Spread {
+	s := &Spread{}
+	for i := range s.batches {
+		s.batches[i].n, s.batches[i].k = make([]float64, parts), make([]float64, parts)
+	}
+	return s
+}
+
+// Add takes one window: exposures n and events k of each part. It keeps neither.
+func (s *Spread) Add(n, k []float64) {
+	for i := range s.batches {
+		b := &s.batches[i]
+		for part := range b.n {
+			if !(k[part] >= 0 && k[part] <= n[part]) {
+				panic(fmt.Sprintf("stats: spread of %v of %v in part %d", k[part], n[part], part))
+			}
+			b.n[part] += n[part]
+			b.k[part] += k[part]
+		}
+		if b.held++; b.held == dispersionSizes[i] {
+			u, v, vv := spreadOf(b.n, b.k)
+			b.u, b.v, b.vv, b.m = b.u+u, b.v+v, b.vv+vv, b.m+1
+			clear(b.n)
+			clear(b.k)
+			b.held = 0
+		}
+	}
+}
+
+// spreadOf is one batch's U and V, and the sum of squares of V's parts.
+func spreadOf(n, k []float64) (u, v, vv float64) {
+	all, events := 0.0, 0.0
+	for i := range n {
+		all += n[i]
+		events += k[i]
+	}
+	if all == 0 {
+		return 0, 0, 0
+	}
+	p := events / all
+	for i := range n {
+		mu := p * n[i]
+		weight := 1 / (mu + 1)
+		part := weight * mu * (1 - p) * (1 - n[i]/all)
+		u += weight * (k[i] - mu) * (k[i] - mu)
+		v += part
+		vv += part * part
+	}
+	return u, v, vv
+}
+
+// limit is 1 where there was nothing to measure, or less than three degrees of freedom.
+func (b *spreadBatch) limit() float64 {
+	u, v, vv := spreadOf(b.n, b.k)
+	u, v, vv = b.u+u, b.v+v, b.vv+vv
+	if v == 0 {
+		return 1
+	}
+	nu := v * v / vv
+	if nu < 3 {
+		return 1
+	}
+	a := 2 / (9 * nu)
+	root := 1 - a - dispersionZ*math.Sqrt(a) // positive from 1.6 degrees of freedom on
+	return u / v / (root * root * root)
+}
+
+// Limit is the largest upper limit over the sizes of batches of which Dispersion has too few, which are those with less than 10 closed; never
+// below 1.
+func (s *Spread) Limit() float64 {
+	largest := 1.0
+	for i := range s.batches {
+		if s.batches[i].m < dispersionBatches {
+			largest = max(largest, s.batches[i].limit())
+		}
+	}
+	return largest
+}
