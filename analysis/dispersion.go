@@ -26,6 +26,7 @@ type dispersion struct {
 	known   float64 // > 0: given, not measured
 	prior   float64 // assumed until it is measured
 	windows int64   // measured
+	blind   bool    // the present window is the first that can be measured
 	sizes   [shards]*stats.Dispersion
 	seen    [shards]bool // shards that had anything while the rest had, too
 	spread  *stats.Spread
@@ -40,8 +41,23 @@ func newDispersion(o Options, prior float64, t *traffic) *dispersion {
 	return d
 }
 
+// look takes the same slices as add, before the window is tested.
+func (d *dispersion) look(slices *[windows.Slices]windows.SliceCount) {
+	d.blind = d.known == 0 && d.windows == 0 && exposures(slices) > 0
+}
+
+func exposures(slices *[windows.Slices]windows.SliceCount) (n int64) {
+	for _, s := range slices {
+		n += s.N
+	}
+	return n
+}
+
 // add takes one window's slices. A window in which a shard or the rest of the baseline had nothing tells nothing.
 func (d *dispersion) add(slices *[windows.Slices]windows.SliceCount) {
+	if exposures(slices) == 0 {
+		return
+	}
 	d.windows++
 	var all windows.SliceCount
 	for _, s := range slices {
@@ -94,9 +110,6 @@ func (d *dispersion) addSizes(served *[windows.Slices]int64) {
 func (d *dispersion) arms() armPhi {
 	return armPhi{windows.Canary: d.of(shardSize(d.traced.ratio)), windows.Baseline: d.of(shards - 1)}
 }
-
-// begun reports whether any window has been measured.
-func (d *dispersion) begun() bool { return d.known > 0 || d.windows > 0 }
 
 // canary is the canary's phi alone.
 func (d *dispersion) canary() float64 { return d.of(shardSize(d.traced.ratio)) }

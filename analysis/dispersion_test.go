@@ -67,3 +67,38 @@ func TestPhiByArm(t *testing.T) {
 		t.Errorf("a limit of the baseline: evidence %.3g, at the baseline's factor 9 %.3g", plain, inc.any[0])
 	}
 }
+
+// TestFirstWindowIsForMeasuring: the first window that tells anything of the noise isn't tested, and its start weight goes to the next; where the
+// baseline was seen before the canary came, or where nothing can be measured, every window is.
+func TestFirstWindowIsForMeasuring(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		play   func(s *script)
+		o      Options
+		tested int64
+	}{
+		{"measured", func(s *script) { s.play(3, alike, small) }, Options{}, 2},
+		{"measured before the epoch", func(s *script) { s.play(5, alike, side{}); s.play(3, alike, small) }, Options{}, 3},
+		{"known", func(s *script) { s.play(3, alike, small) }, Options{Phi: 1}, 3},
+		{"nothing to measure", func(s *script) { s.play(3, side{n: 6400, errors: 64}, small) }, Options{}, 3},
+	} {
+		s := newScript(t, rolloutOf(guardrail("errors: rate error increase 0.5pp"), guardrail("outage: rate error above 5%")), tt.o)
+		tt.play(s)
+		for _, name := range []string{"errors", "outage"} {
+			if g := s.guard(name); g.canary.tested != tt.tested || g.canary.weights.next != 3 {
+				t.Errorf("%s: %d blocks of %s tested, weights up to window %d; want %d and 3", tt.name, g.canary.tested, name, g.canary.weights.next, tt.tested)
+			}
+		}
+	}
+}
+
+// TestPhiBeforeTheEpoch: the baseline's noise counts from before the canary's first window on.
+func TestPhiBeforeTheEpoch(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("errors: rate error increase 0.5pp")), Options{})
+	even := sliced(64, 32, 16, 8, 4, 2, 1, 1)
+	s.play(400, even, side{})
+	s.play(1, even, small)
+	if phi := s.guard("errors").canary.phiNow[windows.Canary]; phi != 1 {
+		t.Errorf("phi of the first block is %v, want 1 as measured before it", phi)
+	}
+}

@@ -29,8 +29,8 @@ func TestInsufficient(t *testing.T) {
 	}{
 		{"no canary", errors05, func(s *script) { s.play(1, side{n: 100}, side{}) }, insufficient, whyNoData},
 		{"no baseline", errors05, func(s *script) { s.play(1, side{}, side{n: 100}) }, insufficient, whyNoData},
-		{"seven of the canary after the first window", errors05, func(s *script) { s.play(8, side{n: 100}, side{n: 1}) }, insufficient, whyFewEvents},
-		{"eight of the canary after the first window", errors05, func(s *script) { s.play(9, side{n: 100}, side{n: 1}) }, continues, ""},
+		{"seven of the canary", errors05, func(s *script) { s.play(7, side{n: 100}, side{n: 1}) }, insufficient, whyFewEvents},
+		{"eight of the canary", errors05, func(s *script) { s.play(8, side{n: 100}, side{n: 1}) }, continues, ""},
 		{"predictions without latency", guardrail("p99: quantile 0.99 latency increase 20%"),
 			func(s *script) { s.play(9, side{n: 100}, side{n: 100}) }, insufficient, whyNoData},
 		{"no samples", guardrail("cpu: sample cpu 0.9 increase 5pp"),

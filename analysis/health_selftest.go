@@ -27,17 +27,18 @@ var selfThreshold = math.Log(1 / selfAlpha)
 // It sees what phi sees: differences between units, in the largest part that is at most half of the baseline. It can't see noise that
 // belongs to hosts, as every unit uses all of them.
 type selfTest struct {
-	judge  *Judge
-	of     *schemas.Guardrail // the first one of the metric
-	stream *stream
-	cell   int // whose slices, or whose histogram, the baseline is
-	half   int // of a histogram: the cell of its slice 0; else -1
-	size   int // of the shard, of slices
-	sides  [2]*trial
-	names  []string // of the contrasts that it covers
-	off    bool
-	window window
-	rest   histogram
+	judge   *Judge
+	of      *guard // the first one of the metric
+	stream  *stream
+	cell    int // whose slices, or whose histogram, the baseline is
+	half    int // of a histogram: the cell of its slice 0; else -1
+	size    int // of the shard, of slices
+	sides   [2]*trial
+	names   []string // of the contrasts that it covers
+	settled bool     // which test it is
+	off     bool
+	window  window
+	rest    histogram
 }
 
 var _ = registerHealth(healthKind{
@@ -76,30 +77,37 @@ func (j *Judge) selfTestOf(i int, g *guard) *selfTest {
 	s := j.stream(streamOf(g.spec))
 	for _, o := range j.guards[:i] {
 		if o.self != nil && o.self.stream == s && o.self.cell == g.cell && histogram == (o.self.half >= 0) {
-			g.self = o.self
-			g.self.cover(g)
+			o.self.cover(g)
 			return nil
 		}
 	}
-	t := &selfTest{judge: j, of: g.spec, stream: s, cell: g.cell, half: -1}
+	t := &selfTest{judge: j, of: g, stream: s, cell: g.cell, half: -1}
 	if histogram {
 		t.half = cellOf(j.rollout, newHalfMetric(needsOf(g.spec)[0]))
 	}
-	for side, direction := range [...]schemas.Direction{schemas.Increase, schemas.Decrease} {
-		any := *g.spec
-		any.Direction, any.Margin = direction, schemas.Margin{Text: "any", Relative: histogram}
-		t.sides[side] = newContrast(&any, keeping{})
-		t.sides[side].phi = g.canary.phi
-		if histogram {
-			t.sides[side].account = bareAccount{} // histograms of all possible onsets would be larger than all else that is kept
-		}
-	}
-	g.self = t
+	t.equip(newContrast)
 	t.cover(g)
 	return t
 }
 
+// equip makes the tests of both directions.
+func (t *selfTest) equip(newTrial func(*schemas.Guardrail, keeping) *trial) {
+	for side, direction := range [...]schemas.Direction{schemas.Increase, schemas.Decrease} {
+		any := *t.of.spec
+		any.Direction, any.Margin = direction, schemas.Margin{Text: "any", Relative: t.half >= 0}
+		t.sides[side] = newTrial(&any, keeping{})
+		t.sides[side].phi = t.of.canary.phi
+		if t.half >= 0 {
+			t.sides[side].account = bareAccount{} // histograms of all possible onsets would be larger than all else that is kept
+		}
+	}
+}
+
 func (t *selfTest) cover(g *guard) {
+	g.self = t
+	for _, part := range g.segments {
+		part.self = t
+	}
 	if g.isContrast() {
 		t.names = append(t.names, g.spec.Name)
 	}
@@ -117,6 +125,10 @@ func (t *selfTest) take(p *windows.Part, f feeding, c clock) {
 	}
 	if !t.see(p, c.widthMs) {
 		return
+	}
+	if high, ok := t.of.canary.kernel.(*highRateContrast); ok && t.sides[0].tested == 0 && !t.settled { // the guardrails' test was chosen meanwhile
+		t.settled = true
+		t.equip(func(g *schemas.Guardrail, k keeping) *trial { return newHighRateTrial(g, high.seed, k) })
 	}
 	for _, side := range t.sides {
 		side.take(&t.window, c)
@@ -185,7 +197,7 @@ func (t *selfTest) finding() schemas.Finding {
 	}
 	since, _ := side.began()
 	f := schemas.Finding{Code: codeUncalibrated, LogEvidence: shown(t.logE()), Threshold: selfThreshold, Since: schemas.Time(since)}
-	f.Sentence = fmt.Sprintf("%s differs from itself in %s since %s: %s.%s", capital(t.judge.arm(windows.Baseline)), metricText(t.of),
+	f.Sentence = fmt.Sprintf("%s differs from itself in %s since %s: %s.%s", capital(t.judge.arm(windows.Baseline)), metricText(t.of.spec),
 		timeText(since, t.judge.nowMs), t.difference(side, since), t.consequence())
 	return f
 }
@@ -195,7 +207,7 @@ func (t *selfTest) difference(side *trial, since int64) string {
 	if side.phi == nil {
 		return "one half of its users and the other have not the same"
 	}
-	e, g := side.account.estimate(since), guard{spec: t.of}
+	e, g := side.account.estimate(since), t.of
 	part, rest := e[windows.Canary], e[windows.Baseline]
 	return fmt.Sprintf("%s in one part of its users (%s), %s in the others (%s), more than its measured noise explains (phi %s)",
 		g.valueText(part.value), g.countText(part), g.valueText(rest.value), g.countText(rest), digits(side.phi.canary()))

@@ -159,6 +159,7 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 	j.nowMs = max(j.nowMs, windows.Ready(p.Stream, p.StartMs+j.clock.widthMs, s.withinMs))
 	if !j.begin(p) {
 		j.recall(s, p)
+		j.calibrate(s, p)
 		return j.verdict
 	}
 	if p.Kind == windows.Serving {
@@ -206,6 +207,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	unequal := j.sampling.see(p, j.clock.widthMs)
 	cut := !unequal && s.traffic.step(canary.Events, baseline.Events)
 	warming := p.StartMs < j.firstMs+j.rollout.Warmup.Milliseconds()
+	s.measure(p, (*dispersion).look)
 	j.sift(s, p)
 	for _, g := range s.guards {
 		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, leave: warming && measuresValues(g.spec)})
@@ -226,12 +228,17 @@ type feeding struct {
 	leave   bool // left out, in silence
 }
 
-// calibrate measures over-dispersion on the baseline's slices.
+// calibrate measures over-dispersion on the baseline's slices, also before the epoch.
 func (j *Judge) calibrate(s *stream, p *windows.Part) {
+	s.measure(p, (*dispersion).add)
+}
+
+// measure gives each cell's slices to what measures it.
+func (s *stream) measure(p *windows.Part, take func(*dispersion, *[windows.Slices]windows.SliceCount)) {
 	cells := p.Cells[windows.Baseline]
 	for i, d := range s.dispersions {
 		if d != nil && i < len(cells) {
-			d.add(&cells[i].Slices)
+			take(d, &cells[i].Slices)
 		}
 	}
 }
@@ -252,6 +259,7 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	unequal := p.Kind == windows.Outcomes && j.sampling.was(p.StartMs)
 	leave := p.Overflow
 	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline])
+	s.measure(p, (*dispersion).look)
 	j.sift(s, p)
 	for _, g := range s.guards {
 		g.blind, g.waiting = blind, false

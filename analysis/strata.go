@@ -57,6 +57,9 @@ func (g *guard) settle(c clock) {
 
 // takeStratum adds a segment's window.
 func (t *trial) takeStratum(place int, w *window, c clock) {
+	if t.phi != nil && t.phi.blind {
+		return
+	}
 	at := t.strata.at(place)
 	if !at.block.fits(w.endMs) {
 		t.closeStratum(place)

@@ -134,10 +134,10 @@ func newTrial(k kernel, a account, s shape) *trial {
 	return t
 }
 
-// take adds a window to the open block, and tests the block when it is full. Where over-dispersion is measured the epoch's first window is for that
-// alone: nothing is known of the noise before it.
+// take adds a window to the open block, and tests the block when it is full. Where over-dispersion is measured the first
+// window is for that alone: nothing is known of the noise before it.
 func (t *trial) take(w *window, c clock) {
-	if t.phi != nil && !t.phi.begun() { // its start weights go to the first block
+	if t.phi != nil && t.phi.blind { // its start weights go to the first block
 		return
 	}
 	if !t.block.fits(w.endMs) {
