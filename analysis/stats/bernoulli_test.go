@@ -149,6 +149,22 @@ func twice(l law) law {
 	return sum
 }
 
+// TestThePlugInMustNotSeeTheBlock: why Rate comes before Add. A plug-in that is the better one of two after the fact has a mean e-value above 1.
+func TestThePlugInMustNotSeeTheBlock(t *testing.T) {
+	b, inc, sum := Bernoulli{Rho0: 1, Side: 1, Grid: []float64{1}}, make([]float64, 1), 0.0
+	for _, o := range pairs(Linear{Rho0: 1}, 3, 2, 0.3) {
+		best := math.Inf(-1)
+		for _, q := range []float64{0.1, 0.6} {
+			b.Increments(inc, o.block.(Counts), q, 1)
+			best = max(best, inc[0])
+		}
+		sum += o.chance * math.Exp(best)
+	}
+	if sum < 1.05 {
+		t.Errorf("mean e-value %v", sum)
+	}
+}
+
 // TestBernoulliGrowth: the expected log e-value of one block at the bet that fits the truth, against the reference's table and
 // Linear's. (Increments are linear in the counts: those at the mean counts are their means.)
 func TestBernoulliGrowth(t *testing.T) {

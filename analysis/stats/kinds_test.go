@@ -119,9 +119,9 @@ func init() {
 			test TopK
 			tiny [][]outcome
 		}{{name, test, nil}, {name + " tiny", tiny, [][]outcome{labelings()}}} {
-			factor := factor
+			factor, size := factor, 300
 			if k.tiny != nil {
-				factor = 1
+				factor, size = 1, 60
 			} else {
 				k.tiny = [][]outcome{{{1, arms{someHist, nil}}}}
 			}
@@ -130,8 +130,8 @@ func init() {
 				start: func() process {
 					return newKernel(len(k.test.Grid), func(dst []float64, b any) bool { return k.test.Increments(dst, b.(arms).canary, b.(arms).baseline) })
 				},
-				null:  latencies(300, factor),
-				harm:  latencies(300, factor*worse),
+				null:  latencies(size, factor),
+				harm:  latencies(size, factor*worse),
 				tiny:  k.tiny,
 				idle:  []any{arms{someHist, nil}, arms{nil, someHist}, arms{}},
 				edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}}, anyOrder: true,

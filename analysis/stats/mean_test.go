@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -181,9 +182,17 @@ func TestLongRunAtItsEdges(t *testing.T) {
 // from block to block.
 type gaugeWorld struct{ rho, wobble float64 }
 
-// run is one rollout of so many blocks with an effect from onset on: the block at which the evidence reaches log(1/alpha), or -1.
-func (w gaugeWorld) run(seed uint64, blocks, onset int, effect float64) int {
-	r := rand.New(rand.NewPCG(84, seed))
+// A gaugeRun is one rollout, with an effect from the block onset on.
+type gaugeRun struct {
+	seed          uint64
+	blocks, onset int
+	effect        float64
+}
+
+// play is the block at which the evidence reaches log(1/alpha), alpha 0.05, with the variance that the rollout itself has measured so far, or -1: by the
+// start mixture of Mean, and by the closed form, whose scale is fixed when the variance is first known.
+func (w gaugeWorld) play(run gaugeRun) (product, closed int) {
+	r := rand.New(rand.NewPCG(84, run.seed))
 	var level, at [12]float64
 	for h := range level {
 		level[h] = w.wobble * r.NormFloat64()
@@ -196,54 +205,89 @@ func (w gaugeWorld) run(seed uint64, blocks, onset int, effect float64) int {
 		return sum / float64(len(hosts))
 	}
 	var longRun LongRun
+	var form *NormalMixture
 	m, inc := NewMixture(len(MeanGrid)), make([]float64, len(MeanGrid))
 	test := Mean{Rho0: 1, Side: 1, Grid: MeanGrid}
-	for t := range blocks {
+	product, closed = -1, -1
+	for t := range run.blocks {
 		for h := range level {
 			level[h] = w.rho*level[h] + math.Sqrt(1-w.rho*w.rho)*w.wobble*r.NormFloat64()
 			at[h] = 0.5 + level[h] + 0.04*r.NormFloat64()
 		}
 		arms := Means{12, mean(at[:2]), 60, mean(at[2:])}
-		if t >= onset {
-			arms.Mc += effect
+		if t >= run.onset {
+			arms.Mc += run.effect
 		}
-		if test.Increments(inc, arms, longRun.Variance()) {
-			m.Step(inc, StartWeight(int64(t), int64(blocks)))
+		v := longRun.Variance()
+		if test.Increments(inc, arms, v) {
+			m.Step(inc, StartWeight(int64(t), int64(run.blocks)))
+			if form == nil {
+				form = NewNormalMixture(MixtureScale(0.05, v*10*float64(run.blocks)/5))
+			}
+			form.Add(arms.Mc-arms.Mb, v*(1/arms.Nc+1/arms.Nb), 10)
+			if closed < 0 && form.LogE(1) >= math.Log(20) {
+				closed = t
+			}
+		}
+		if product < 0 && m.LogE() >= math.Log(20) {
+			product = t
 		}
 		longRun.Add(Means{12, mean(at[2:4]), 48, mean(at[4:])})
-		if m.LogE() >= math.Log(20) {
-			return t
-		}
 	}
-	return -1
+	return product, closed
 }
 
 // TestMeanUnderAutocorrelation: with the long-run variance that the same rollout measures, from its first block on, the error rate is kept where
-// noise lasts for a few blocks; and the harm is found, late ones, too.
+// noise lasts for a few blocks; what lasts longer than the longest batch is printed.
 func TestMeanUnderAutocorrelation(t *testing.T) {
 	const blocks = 1000
-	healthy := max(60, *runs/2)
-	for _, w := range []gaugeWorld{{0, 0}, {0.6, 0.02}, {0.9, 0.02}, {0.9, 0.1}} {
+	runs := max(60, *runs/2)
+	for _, row := range []struct {
+		world gaugeWorld
+		keeps bool
+	}{
+		{gaugeWorld{0, 0}, true}, {gaugeWorld{0.6, 0.02}, true}, {gaugeWorld{0.9, 0.02}, true}, {gaugeWorld{0.9, 0.1}, true},
+		{gaugeWorld{0.97, 0.05}, false}, {gaugeWorld{0.99, 0.05}, false},
+	} {
 		alarms := 0
-		for run := range healthy {
-			if w.run(uint64(run), blocks, blocks, 0) >= 0 {
+		for run := range runs {
+			if product, _ := row.world.play(gaugeRun{seed: uint64(run), blocks: blocks, onset: blocks}); product >= 0 {
 				alarms++
 			}
 		}
-		if limit := binomialLimit(healthy, 0.05); alarms > limit {
-			t.Errorf("%+v: %d of %d healthy runs alarmed; more than %d is no accident", w, alarms, healthy, limit)
+		if limit := binomialLimit(runs, 0.05); row.keeps && alarms > limit {
+			t.Errorf("%+v: %d of %d healthy runs alarmed; more than %d is no accident", row.world, alarms, runs, limit)
 		}
-		late := 0
-		const harmed, onset = 10, 600
-		for run := range harmed {
-			if found := w.run(uint64(run), blocks, onset, 0.08+2*w.wobble); found >= onset {
-				late++
+		t.Logf("%+v: %d of %d healthy runs alarmed", row.world, alarms, runs)
+	}
+}
+
+// TestMeanFindsLateHarm: as fast as early harm; the closed form first has to repay the healthy time.
+func TestMeanFindsLateHarm(t *testing.T) {
+	const blocks = 1000
+	for _, row := range []struct {
+		world  gaugeWorld
+		effect float64
+	}{{gaugeWorld{0, 0}, 0.05}, {gaugeWorld{0.6, 0.02}, 0.08}, {gaugeWorld{0.9, 0.1}, 0.5}} {
+		for _, onset := range []int{60, 600} {
+			var product, closed []int
+			for run := range uint64(21) {
+				p, c := row.world.play(gaugeRun{run, blocks, onset, row.effect})
+				if p < 0 {
+					p = blocks
+				}
+				if c < 0 {
+					c = blocks
+				}
+				product, closed = append(product, p-onset), append(closed, c-onset)
+			}
+			slices.Sort(product)
+			slices.Sort(closed)
+			t.Logf("%+v, %v from block %d on: found after a median of %d blocks, by the closed form %d", row.world, row.effect, onset, product[10], closed[10])
+			if onset == 600 && (product[10] < 0 || product[10] > 60 || product[10] >= closed[10]) {
+				t.Errorf("late harm of %v in %+v was found after %d blocks, by the closed form %d", row.effect, row.world, product[10], closed[10])
 			}
 		}
-		if late < harmed-1 {
-			t.Errorf("%+v: only %d of %d late harms were found", w, late, harmed)
-		}
-		t.Logf("%+v: %d of %d healthy runs alarmed, %d of %d harms from block %d on were found", w, alarms, healthy, late, harmed, onset)
 	}
 }
 
