@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"windows":             {"schemas"},
 	"analysis":            {"analysis/stats", "windows", "schemas"},
 	"analysis/stats":      {"windows"},
+	"analysis/certify":    {"analysis", "analysis/stats", "windows", "schemas"},
 	"analysis/compare":    {"analysis", "analysis/stats", "windows", "schemas"},
 	"decisions":           {"analysis", "windows", "schemas"},
 	"decisions/bus":       {"decisions", "schemas"},
@@ -37,8 +38,8 @@ var mayImport = map[string][]string{
 		"schemas", "ingest", "ingest/kafka", "windows", "decisions", "decisions/bus", "cmd/embed", "cmd/engine",
 	},
 	"cmd/streamcanary": {
-		"schemas", "ingest", "ingest/kafka", "windows", "analysis", "analysis/compare", "analysis/stats", "decisions", "decisions/bus",
-		"decisions/subscribe", "loadgen", "cmd/embed", "cmd/engine", "cmd/serve",
+		"schemas", "ingest", "ingest/kafka", "windows", "analysis", "analysis/certify", "analysis/compare", "analysis/stats", "decisions",
+		"decisions/bus", "decisions/subscribe", "loadgen", "cmd/embed", "cmd/engine", "cmd/serve",
 	},
 }
 

@@ -26,7 +26,7 @@ const (
 // commands lists the subcommands in the order in which help shows them. A subcommand is a file and a line here.
 var commands = []func(*console) *cobra.Command{
 	demoCommand, serveCommand, replayCommand, checkCommand, compareCommand, rolloutCommand, decisionsCommand, windowsCommand,
-	loadgenCommand, schemaCommand, versionCommand,
+	loadgenCommand, certifyCommand, schemaCommand, versionCommand,
 }
 
 // console is where a command reads and writes: data on out, people's text on err.

@@ -1,0 +1,169 @@
+package certify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"streamcanary/windows"
+)
+
+// shortTypeOne plays all worlds of type I for a tenth of their time.
+func shortTypeOne() []Experiment {
+	var all []Experiment
+	for _, w := range Worlds() {
+		w.Windows = blocks / 10
+		for _, s := range []Setting{atMargins, atAny} {
+			if w.AnyOnly && s.edge.Name != "" {
+				continue
+			}
+			all = append(all, Experiment{Group: "type-I", Name: w.Name + "/" + s.Name, Runs: 4, begin: func(runs int) trial {
+				return &typeOne{world: w, setting: s, methods: Methods(), runs: runs, ends: make([]typeOneEnd, runs)}
+			}})
+		}
+	}
+	return all
+}
+
+// TestBattery is the certificate in small: nothing that is promised is broken, and the planted mistake is found out.
+func TestBattery(t *testing.T) {
+	report, err := Run(context.Background(), shortTypeOne(), Options{Seed: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range report.Broken() {
+		t.Errorf("%s/%s: %s: %s: %s", row.Group, row.Experiment, row.Method, row.Measure, row.long())
+	}
+	if !slices.ContainsFunc(report.Rows, func(r Row) bool { return r.Result == Caught }) {
+		t.Error("the planted test was not found out")
+	}
+}
+
+// TestAWrongMethodBreaksTheBattery: the planted z-test, were it the product's, fails it.
+func TestAWrongMethodBreaksTheBattery(t *testing.T) {
+	wrong := zTests[0]
+	wrong.Name, wrong.Ours, wrong.Wrong = verdict.Name, true, false
+	w := *worldOf("ramp")
+	e := Experiment{Group: "type-I", Name: "ramp/any", Runs: 12, begin: func(runs int) trial {
+		return &typeOne{world: w, setting: atAny, methods: []Method{wrong, verdict}, runs: runs, ends: make([]typeOneEnd, runs)}
+	}}
+	w.Windows = 600
+	report, err := Run(context.Background(), []Experiment{e}, Options{Seed: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := report.Broken()
+	if len(broken) == 0 || broken[0].Source != wrong.Source {
+		t.Errorf("broken rows are %v; want those of the wrong test", broken)
+	}
+}
+
+// TestAPlantedMistakeThatIsNeverFoundBreaksTheBattery: such a battery would let anything pass.
+func TestAPlantedMistakeThatIsNeverFoundBreaksTheBattery(t *testing.T) {
+	r := Report{Rows: []Row{{Method: "planted", Result: Missed}, {Method: "ours", Result: Kept}}}
+	if got := r.Broken(); len(got) != 1 || got[0].Method != "planted" {
+		t.Errorf("broken: %v", got)
+	}
+	r.Rows = append(r.Rows, Row{Method: "planted", Result: Caught})
+	if got := r.Broken(); len(got) != 0 {
+		t.Errorf("broken: %v", got)
+	}
+}
+
+// TestParallelismChangesNothing: the same seed gives the same report with one processor and with many, and another seed another one.
+func TestParallelismChangesNothing(t *testing.T) {
+	play := func(seed uint64, parallel int) string {
+		report, err := Run(context.Background(), shortTypeOne()[:1], Options{Seed: seed, Runs: 4, Parallel: parallel})
+		if err != nil {
+			t.Fatal(err)
+		}
+		report.Seed = 0
+		data, err := json.Marshal(report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	one := play(5, 1)
+	if many := play(5, 7); many != one {
+		t.Error("seven at once give another report than one after the other")
+	}
+	if other := play(6, 2); other == one {
+		t.Error("another seed gives the same report")
+	}
+}
+
+func TestEveryExperimentHasANameOfItsOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for _, e := range Battery() {
+		if seen[e.ID()] || e.Runs < 1 || e.About == "" || strings.Contains(e.Group, "/") {
+			t.Errorf("experiment %q: taken, without runs or words, or its group has a slash", e.ID())
+		}
+		seen[e.ID()] = true
+	}
+	names := map[string]bool{}
+	for _, m := range Methods() {
+		if names[m.Name] || m.Source == "" {
+			t.Errorf("method %q: taken, or without a source", m.Name)
+		}
+		names[m.Name] = true
+	}
+}
+
+func TestNothingChosenIsAnError(t *testing.T) {
+	if _, err := Run(context.Background(), Battery(), Options{Worlds: []string{"nowhere"}}); err == nil || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, Battery(), Options{Worlds: []string{"split"}}); err == nil {
+		t.Error("a run that was cancelled reports nothing")
+	}
+}
+
+// TestTapesAreTheSameAgain: one seed, one tape, byte by byte; and the parts are as stage two makes them.
+func TestTapesAreTheSameAgain(t *testing.T) {
+	for _, w := range Worlds() {
+		r := atMargins.rollout(w.Width, .05)
+		play := func(seed uint64) []byte {
+			var all []byte
+			tape := NewTape(w.make(), r, rand.New(rand.NewPCG(seed, 1)))
+			for range 100 {
+				for _, p := range tape.Next().Parts {
+					all = windows.PartBytes(all, p)
+					soundPart(t, w.Name, p)
+				}
+			}
+			return all
+		}
+		if !bytes.Equal(play(1), play(1)) || bytes.Equal(play(1), play(2)) {
+			t.Errorf("%s: the seed doesn't make the tape", w.Name)
+		}
+	}
+}
+
+// soundPart checks what every merged part promises.
+func soundPart(t *testing.T, world string, p *windows.Part) {
+	t.Helper()
+	for arm := range windows.Arms {
+		for i, c := range p.Cells[arm] {
+			n, sliceN, sliceK, before := int64(0), int64(0), int64(0), int32(-1<<30)
+			for _, b := range c.Hist {
+				if b.Index <= before || b.Count == 0 {
+					t.Fatalf("%s %s: histogram out of order", world, p.Metrics[i])
+				}
+				n, before = n+int64(b.Count), b.Index
+			}
+			for _, s := range c.Slices {
+				sliceN, sliceK = sliceN+s.N, sliceK+s.K
+			}
+			if c.K > c.N || len(c.Hist) > 0 && n != c.N || sliceN > 0 && (sliceN != c.N || sliceK != c.K) {
+				t.Fatalf("%s %s: cell N %d K %d, histogram %d, slices %d and %d", world, p.Metrics[i], c.N, c.K, n, sliceN, sliceK)
+			}
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package certify
+
+import (
+	"streamcanary/analysis/stats"
+	"streamcanary/windows"
+)
+
+// Tests of package stats by themselves, on every window as a block, over-dispersion not corrected: what they hold, they hold in worlds of
+// independent events. (The whole verdict calibrates them.)
+
+// kernels lists the product's tests that look at one rate or at the latencies.
+var kernels = []Method{
+	{Name: "R1, product", Source: "stats-rates R1", Ours: true, start: startLinear(productWeight)},
+	{Name: "R1, start mixture", Source: "stats-rates R1, R3 with the design's weights", Ours: true, start: startLinear(stats.StartWeight)},
+	{Name: "TOPK p99, start mixture", Source: "stats-latency 1.1, 1.2", Ours: true, start: startTopK(10_000)},
+	{Name: "TOPK p50, start mixture", Source: "stats-latency 1.1, 1.2", Ours: true, start: startTopK(500_000)},
+}
+
+// productWeight starts everything with the first block.
+func productWeight(t, _ int64) float64 {
+	if t == 0 {
+		return 1
+	}
+	return 0
+}
+
+// linearWatch is R1.
+type linearWatch struct {
+	c       *Case
+	test    stats.Linear
+	weight  func(t, horizon int64) float64
+	mixture *stats.Mixture
+	inc     []float64
+	t       int64
+}
+
+func startLinear(weight func(t, horizon int64) float64) func(*Case) watch {
+	return func(c *Case) watch {
+		grid := stats.IncidentGrid
+		if c.Side < 0 {
+			grid = stats.EngagementGrid
+		}
+		return &linearWatch{
+			c: c, weight: weight, mixture: stats.NewMixture(len(grid)), inc: make([]float64, len(grid)),
+			test: stats.Linear{Rho0: c.Rho0, Delta: c.Delta, Side: c.Side, Grid: grid},
+		}
+	}
+}
+
+func (l *linearWatch) see(m *Moment, alarmed []bool) {
+	counts, ok := l.c.counts(m)
+	if !ok || !l.test.Increments(l.inc, counts, 1, 1) {
+		return
+	}
+	l.mixture.Step(l.inc, l.weight(l.t, int64(l.c.Windows)))
+	l.t++
+	l.c.cross(alarmed, l.mixture.LogE())
+}
+
+// topKWatch is the rank test of one quantile, on blocks of 4 expected exceedances.
+type topKWatch struct {
+	c       *Case
+	test    stats.TopK
+	mixture *stats.Mixture
+	inc     []float64
+	block   pair
+	t       int64
+}
+
+func startTopK(ppm int64) func(*Case) watch {
+	return func(c *Case) watch {
+		return &topKWatch{
+			c: c, test: stats.TopK{PPM: ppm, Shift: stats.FailShift(c.Slower), Grid: stats.FailOdds},
+			mixture: stats.NewMixture(len(stats.FailOdds)), inc: make([]float64, len(stats.FailOdds)),
+		}
+	}
+}
+
+func (k *topKWatch) see(m *Moment, alarmed []bool) {
+	k.block.add(latencies(m))
+	if !k.block.full(k.test.PPM) {
+		return
+	}
+	if k.test.Increments(k.inc, k.block.canary, k.block.baseline) {
+		k.mixture.Step(k.inc, stats.StartWeight(k.t, int64(k.c.Windows)))
+		k.t++
+		k.c.cross(alarmed, k.mixture.LogE())
+	}
+	k.block.clear()
+}
+
+// A pair is the histograms of both arms, added up over windows.
+type pair struct {
+	canary, baseline []windows.Bucket
+	spare            []windows.Bucket
+	n, m             int64
+}
+
+func (p *pair) add(canary, baseline []windows.Bucket) {
+	p.n, p.m = p.n+total(canary), p.m+total(baseline)
+	p.canary, p.spare = merged(p.spare[:0], p.canary, canary), p.canary
+	p.baseline, p.spare = merged(p.spare[:0], p.baseline, baseline), p.baseline
+}
+
+// full reports whether 4 of the pooled requests are expected beyond the quantile, and both arms have some.
+func (p *pair) full(ppm int64) bool { return p.n > 0 && p.m > 0 && (p.n+p.m)*ppm >= 4_000_000 }
+
+func (p *pair) clear() { p.canary, p.baseline, p.n, p.m = p.canary[:0], p.baseline[:0], 0, 0 }
+
+func total(hist []windows.Bucket) int64 {
+	n := int64(0)
+	for _, b := range hist {
+		n += int64(b.Count)
+	}
+	return n
+}
+
+// merged appends the sum of two histograms to dst.
+func merged(dst, a, b []windows.Bucket) []windows.Bucket {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].Index < b[0].Index:
+			dst, a = append(dst, a[0]), a[1:]
+		case a[0].Index > b[0].Index:
+			dst, b = append(dst, b[0]), b[1:]
+		default:
+			dst = append(dst, windows.Bucket{Index: a[0].Index, Count: a[0].Count + b[0].Count})
+			a, b = a[1:], b[1:]
+		}
+	}
+	return append(append(dst, a...), b...)
+}

@@ -1,0 +1,98 @@
+package certify
+
+import "math/rand/v2"
+
+// A race plays runs until every method has alarmed or the time is over, and notes when each did.
+type race struct {
+	scene   func(run int) scene
+	claim   Case // Alphas has one level
+	methods []Method
+	windows int
+	runs    int
+	ends    [][]finish // by method and run
+	report  func(r *race) []Row
+}
+
+// finish is when a method alarmed in one run.
+type finish struct {
+	at     int   // the window, from 0 on; -1: never
+	canary int64 // canary's predictions that were judged by then: an outcome's are those of its window, however long one waits for it
+	by     string
+}
+
+func (r *race) begin(runs int) trial {
+	fresh := *r
+	fresh.runs, fresh.ends = runs, make([][]finish, len(r.methods))
+	for i := range fresh.ends {
+		fresh.ends[i] = make([]finish, runs)
+	}
+	return &fresh
+}
+
+func (r *race) play(run int, random *rand.Rand) {
+	s := r.scene(run)
+	c := r.claim
+	c.Windows, c.Planned = r.windows, s.planned(r.windows)
+	tape := NewTape(s, c.Rollout(c.Alphas[0]), random)
+	watches := make([]watch, len(r.methods))
+	for i, m := range r.methods {
+		watches[i] = m.start(&c)
+		r.ends[i][run].at = -1
+	}
+	judged := int64(0) // canary's predictions whose outcome is known
+	for open := len(watches); open > 0 && tape.moment.T+1 < r.windows; {
+		m := tape.Next()
+		if counts, ok := c.counts(m); ok {
+			judged += int64(counts.Nc)
+		}
+		for i, w := range watches {
+			end := &r.ends[i][run]
+			if end.at >= 0 {
+				continue
+			}
+			alarmed := [1]bool{}
+			if w.see(m, alarmed[:]); alarmed[0] {
+				*end = finish{at: m.T, canary: judged}
+				if judged == 0 {
+					end.canary = m.Canary
+				}
+				if v, ok := w.(*verdictWatch); ok {
+					end.by = v.ends[0].RolledBack
+				}
+				open--
+			}
+		}
+	}
+}
+
+func (r *race) rows() []Row { return r.report(r) }
+
+// caught is how many runs a method alarmed in, from the given window on; early is how many it alarmed in before.
+func (r *race) caught(method, from int) (caught, early int) {
+	for _, e := range r.ends[method] {
+		switch {
+		case e.at >= from:
+			caught++
+		case e.at >= 0:
+			early++
+		}
+	}
+	return caught, early
+}
+
+// why counts what a method's alarms stood on.
+func (r *race) why(method int) string {
+	counts := map[string]int{}
+	for _, e := range r.ends[method] {
+		if e.by != "" {
+			counts[e.by]++
+		}
+	}
+	return counted(counts)
+}
+
+// row is a row of one of the race's methods.
+func (r *race) row(method int, measure string) Row {
+	m := &r.methods[method]
+	return Row{Method: m.Name, Source: m.Source, Ours: m.Ours, Measure: measure, Alpha: r.claim.Alphas[0], Result: Figures}
+}

@@ -1,0 +1,89 @@
+package certify
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// A Setting is one rollout of the battery: its guardrails, and the truth that lies exactly on their margins.
+type Setting struct {
+	Name       string
+	guardrails string
+	patience   string
+	edge       Harm // the canary at its margins; the zero value: no harm
+}
+
+// The whole verdict's guardrails, at margins and at any.
+var (
+	atMargins = Setting{
+		Name: "margins", patience: "never",
+		guardrails: `
+- {name: errors, rate: error, increase: 0.5pp, prove: beyond, weight: 3}
+- {name: outage, rate: error, above: 60%}
+- {name: timeouts, rate: timeout, increase: 0.2pp, prove: beyond}
+- {name: hang, rate: timeout, above: 30%}
+- {name: p99, quantile: 0.99, of: latency, increase: 20%, weight: 3}
+- {name: crawl, quantile: 0.9, of: latency, increase: 100%}
+- {name: cpu, sample: cpu, limit: 0.9, increase: 5pp, on: hold}
+- {name: ctr, rate: click, decrease: 2%, prove: beyond, required: false}
+- {name: sales, rate: purchase, decrease: 10%, prove: beyond, required: false}
+`,
+		edge: Harm{
+			Name: "on every margin", Slower: 1.2,
+			Plus:  map[string]float64{"error": .005, "timeout": .002},
+			Times: map[string]float64{"click": .98, "purchase": .9},
+		},
+	}
+	atAny = Setting{
+		Name: "any", patience: "30m",
+		guardrails: `
+- {name: errors, rate: error, increase: any, weight: 3}
+- {name: outage, rate: error, above: 60%}
+- {name: timeouts, rate: timeout, increase: any}
+- {name: hang, rate: timeout, above: 30%}
+- {name: p99, quantile: 0.99, of: latency, increase: any, weight: 3}
+- {name: crawl, quantile: 0.9, of: latency, increase: any}
+- {name: cpu, sample: cpu, limit: 0.9, increase: any, on: hold, required: false}
+- {name: ctr, rate: click, decrease: any, required: false}
+- {name: sales, rate: purchase, decrease: any, required: false}
+`,
+	}
+)
+
+// rollout is the setting's rollout for windows of this width, at this risk. It plans no share and takes no offence at a share that moves: the worlds' ramps
+// are not its own.
+func (s Setting) rollout(width time.Duration, falseRollback float64) *schemas.Rollout {
+	r := mustParse(fmt.Sprintf(`
+apiVersion: streamcanary.dev/v1
+kind: Rollout
+metadata: {name: certify}
+spec:
+  model: ranker
+  baseline: {version: "41"}
+  canary: {version: "42"}
+  window: %s
+  patience: %s
+  risk: {falseRollback: %v, falsePromote: 0.05}
+  outcomes: {click: {within: 60s}, purchase: {within: 60s}}
+  stages: [{bake: 1m, max: 240h}]
+  guardrails:%s
+`, width, s.patience, falseRollback, indented(s.guardrails)))
+	r.Health.Traffic = schemas.OnWarn
+	return r
+}
+
+func indented(list string) string {
+	return strings.ReplaceAll(strings.TrimRight(list, "\n"), "\n", "\n  ")
+}
+
+// mustParse reads a rollout of this package.
+func mustParse(text string) *schemas.Rollout {
+	r, err := schemas.ParseRollout("certify", []byte(text))
+	if err != nil {
+		panic(err)
+	}
+	return r
+}

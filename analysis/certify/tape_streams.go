@@ -1,0 +1,114 @@
+package certify
+
+import (
+	"math"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// A joinedTape holds the parts of one outcome back until they are ready.
+type joinedTape struct {
+	rate  int
+	delay int // windows
+	open  *windows.Part
+	queue []*windows.Part // ring
+	at    int
+	full  bool
+}
+
+func newJoinedTape(o schemas.OutcomeSpec, rate int, widthMs int64) *joinedTape {
+	stream := windows.Stream{Kind: windows.Outcomes, Name: o.Name}
+	late := windows.Ready(stream, 0, o.Within.Milliseconds())
+	j := &joinedTape{rate: rate, delay: int((late + widthMs - 1) / widthMs)}
+	for range j.delay + 1 {
+		p := &windows.Part{Stream: stream, Metrics: []string{o.Name}}
+		for arm := range windows.Arms {
+			p.Cells[arm] = make([]windows.Cell, 1)
+		}
+		j.queue = append(j.queue, p)
+	}
+	return j
+}
+
+// begin empties the part of the window that starts now.
+func (j *joinedTape) begin(startMs int64) {
+	j.open = j.queue[j.at]
+	j.open.StartMs = startMs
+	for arm := range windows.Arms {
+		j.open.Cells[arm][0] = windows.Cell{}
+	}
+}
+
+// next appends the part that is ready now, if there is one.
+func (j *joinedTape) next(parts []*windows.Part) []*windows.Part {
+	j.at = (j.at + 1) % len(j.queue)
+	j.full = j.full || j.at == 0
+	if !j.full || j.rate < 0 {
+		return parts
+	}
+	return append(parts, j.queue[j.at])
+}
+
+// A sampleTape plays the hosts' samples: a reading is above the limit when its host's load is high.
+type sampleTape struct {
+	fleet *fleet
+	loads [windows.Arms][]float64
+	slice []int // of the baseline's hosts
+	part  windows.Part
+}
+
+func newSampleTape(f *fleet, metrics []windows.Metric, d dice) *sampleTape {
+	s := &sampleTape{fleet: f}
+	for arm := range windows.Arms {
+		for range f.hosts[arm] {
+			s.loads[arm] = append(s.loads[arm], d.NormFloat64())
+		}
+	}
+	for range f.hosts[windows.Baseline] {
+		s.slice = append(s.slice, sliceOf(d))
+	}
+	s.part.Stream = windows.Stream{Kind: windows.Resources}
+	for _, m := range metrics {
+		s.part.Metrics = append(s.part.Metrics, m.Key())
+	}
+	for arm := range windows.Arms {
+		s.part.Cells[arm] = make([]windows.Cell, len(metrics))
+	}
+	return s
+}
+
+// next appends the samples of this window. (They are ready half a minute later; nothing else reads them, so they may come at once.)
+func (s *sampleTape) next(d dice, m *Moment, startMs int64) []*windows.Part {
+	p := &s.part
+	p.StartMs = startMs
+	for arm := range windows.Arms {
+		clear(p.Cells[arm])
+	}
+	if m.T%s.fleet.every != 0 {
+		return append(m.Parts, p)
+	}
+	fresh := math.Sqrt(1 - s.fleet.keeps*s.fleet.keeps)
+	for arm := range windows.Arms {
+		limit := -normalQuantile(s.fleet.above)
+		if windows.Arm(arm) == windows.Canary && s.fleet.plus > 0 {
+			limit = -normalQuantile(s.fleet.above + s.fleet.plus)
+		}
+		for h := range s.loads[arm] {
+			load := &s.loads[arm][h]
+			*load = s.fleet.keeps**load + fresh*d.NormFloat64()
+			k := int64(0)
+			if *load > limit {
+				k = 1
+			}
+			for i := range p.Cells[arm] {
+				c := tally{arm: windows.Arm(arm), n: 1, k: k}
+				if windows.Arm(arm) == windows.Baseline {
+					c.slice = s.slice[h]
+				}
+				addTo(&p.Cells[arm][i], c)
+			}
+		}
+	}
+	return append(m.Parts, p)
+}

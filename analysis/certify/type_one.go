@@ -1,0 +1,148 @@
+package certify
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"streamcanary/schemas"
+)
+
+// alphas are the levels that the battery is run at.
+var alphas = []float64{.05, .01}
+
+// typeOne counts alarms where there is nothing to alarm about: no harm (any), or a canary exactly on its margins.
+type typeOne struct {
+	world   World
+	setting Setting
+	methods []Method
+	runs    int
+	ends    []typeOneEnd // by run
+}
+
+// typeOneEnd is one run's: by method and alpha, and how the whole verdict went at each alpha.
+type typeOneEnd struct {
+	alarmed  [][]bool
+	verdicts []Ending
+}
+
+// typeOneExperiments are every world with every setting and every method that makes sense there.
+func typeOneExperiments() []Experiment {
+	var all []Experiment
+	for _, w := range Worlds() {
+		for _, s := range []Setting{atMargins, atAny} {
+			if w.AnyOnly && s.edge.Name != "" {
+				continue
+			}
+			all = append(all, Experiment{
+				Group: "type-I", Name: w.Name + "/" + s.Name, About: w.About, Runs: 1000,
+				begin: func(runs int) trial {
+					return &typeOne{world: w, setting: s, methods: Methods(), runs: runs, ends: make([]typeOneEnd, runs)}
+				},
+			})
+		}
+	}
+	return all
+}
+
+// Methods lists all that the battery judges with: the product first, then its tests by themselves, then the peers.
+func Methods() []Method {
+	return slices.Concat(
+		[]Method{verdict}, kernels, zTests, sequentialPeers, []Method{groupSequential, hypergeometric},
+		rankPeers, howardPeers, thresholdPeers, kayentaPeers,
+	)
+}
+
+func (t *typeOne) play(run int, random *rand.Rand) {
+	s := t.world.make()
+	s.harm = t.setting.edge
+	c := t.caseOf(&s)
+	tape := NewTape(s, c.Rollout(alphas[0]), random)
+	end := &t.ends[run]
+	watches := make([]watch, len(t.methods))
+	for i, m := range t.methods {
+		watches[i] = m.start(c)
+		end.alarmed = append(end.alarmed, make([]bool, len(alphas)))
+	}
+	for range t.world.Windows {
+		m := tape.Next()
+		for i, w := range watches {
+			w.see(m, end.alarmed[i])
+		}
+	}
+	for _, w := range watches {
+		if v, ok := w.(*verdictWatch); ok {
+			end.verdicts = v.ends
+		}
+	}
+}
+
+// caseOf is the claim on the margin of errors and of latency.
+func (t *typeOne) caseOf(s *scene) *Case {
+	return &Case{
+		Rollout: func(alpha float64) *schemas.Rollout { return t.setting.rollout(t.world.Width, alpha) },
+		Key:     "error", Rho0: 1, Delta: s.harm.Plus["error"], Side: +1, Slower: max(0, s.harm.Slower-1),
+		Alphas: alphas, Windows: t.world.Windows, Base: s.rates[0].base, Planned: s.planned(t.world.Windows),
+	}
+}
+
+func (t *typeOne) rows() []Row {
+	var rows []Row
+	for i, m := range t.methods {
+		for a, alpha := range alphas {
+			count := 0
+			for _, e := range t.ends {
+				if e.alarmed[i][a] {
+					count++
+				}
+			}
+			row := Row{Method: m.Name, Source: m.Source, Ours: m.Ours, Measure: "alarms", Alpha: alpha, Count: count, Limit: binomialPoint(t.runs, alpha)}
+			row.judge(m, t.holds(&m), row.Count > row.Limit)
+			rows = append(rows, row)
+		}
+	}
+	return append(rows, t.verdictRows()...)
+}
+
+// holds reports whether the method must hold its level here: ours must in every world of the claim, but the tests by themselves only where events are
+// independent.
+func (t *typeOne) holds(m *Method) bool {
+	if !m.Ours || !t.world.Claimed {
+		return false
+	}
+	_, free := t.world.make().noise.(independent)
+	return m.Name == verdict.Name || free && !t.world.make().users
+}
+
+// verdictRows are the holds and passes of the whole verdict.
+func (t *typeOne) verdictRows() []Row {
+	var rows []Row
+	for a, alpha := range alphas {
+		held, promoted := 0, 0
+		why := map[string]int{}
+		for _, e := range t.ends {
+			if e.verdicts[a].RolledBack != "" {
+				why[e.verdicts[a].RolledBack]++
+			}
+			if len(e.verdicts[a].Held) > 0 {
+				held++
+				for _, code := range e.verdicts[a].Held {
+					why[code]++
+				}
+			}
+			if e.verdicts[a].Promoted {
+				promoted++
+			}
+		}
+		// Hold guardrails have a budget of their own, and so has the split's test.
+		row := Row{Method: verdict.Name, Ours: true, Measure: "false holds", Alpha: alpha, Count: held, Limit: binomialPoint(t.runs, alpha+.001), Note: counted(why)}
+		row.judge(verdict, t.world.Claimed, row.Count > row.Limit)
+		rows = append(rows, row)
+		if t.setting.edge.Name != "" {
+			row := Row{Method: verdict.Name, Ours: true, Measure: "false passes", Alpha: .05, Count: promoted, Limit: binomialPoint(t.runs, .05), Note: fmt.Sprintf("falseRollback %v", alpha)}
+			row.judge(verdict, t.world.Claimed, row.Count > row.Limit)
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}

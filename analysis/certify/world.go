@@ -1,0 +1,113 @@
+package certify
+
+import (
+	"math"
+	"time"
+)
+
+// A World is a kind of traffic: how much, how it is split, how rates and latencies move and how far hits come together. What the canary
+// does to it is a Harm.
+type World struct {
+	Name, About string
+	// Windows is how long a run lasts: long enough for 2,000 blocks of the rates.
+	Windows int
+	Width   time.Duration
+	// Claimed is false for a world outside of what is promised: its rows are shown, and fail nothing.
+	Claimed bool
+	// AnyOnly is true for a world in which no canary can be put on a margin exactly.
+	AnyOnly bool
+	make    func() scene
+}
+
+// scene is one run of a world.
+type scene struct {
+	requests func(t int) float64 // expected in window t, of both arms
+	share    func(t int) float64 // the canary's
+	rates    []rate
+	drift    func(t int) float64 // of latencies, both arms
+	law      *law                // nil: predictions have no latency
+	grid     float64             // ms: what producers round to
+	noise    noise
+	users    bool // predictions come from users, several each, who fail together
+	gauges   *fleet
+	harm     Harm
+}
+
+// planned is the information of a contrast of rates in a whole run, up to the rate's variance.
+func (s *scene) planned(windows int) float64 {
+	sum := 0.0
+	for t := range windows {
+		share := s.share(t)
+		sum += s.requests(t) * share * (1 - share)
+	}
+	return sum
+}
+
+// rate is one kind of hit: its base and how it moves.
+type rate struct {
+	key   string // of the metric, or the outcome's name
+	base  float64
+	drift func(t int) float64
+}
+
+// A Harm is what the canary does from one window on, beyond (or, at a margin, exactly as far as) the baseline. The zero value does none.
+type Harm struct {
+	Name   string
+	From   int                // window of the onset
+	Plus   map[string]float64 // added to a rate
+	Times  map[string]float64 // a rate's factor
+	Slower float64            // factor of every latency; 0: 1
+	Law    *law               // replaces the law of latencies
+	Silent bool               // no request arrives at the canary, or none comes back
+}
+
+// rateOf is what becomes of a rate p of the baseline.
+func (h *Harm) rateOf(key string, p float64, t int) float64 {
+	if t < h.From {
+		return p
+	}
+	if f, ok := h.Times[key]; ok {
+		p *= f
+	}
+	return min(1, p+h.Plus[key])
+}
+
+func (h *Harm) factor(t int) float64 {
+	if t < h.From || h.Slower == 0 {
+		return 1
+	}
+	return h.Slower
+}
+
+// fleet is the hosts that report samples: each host's load is an AR(1) sequence of its own around one level.
+type fleet struct {
+	hosts [2]int  // baseline, canary
+	every int     // windows between two samples of a host
+	keeps float64 // correlation of one sample with the next
+	above float64 // share of samples above the limit, of both arms
+	plus  float64 // the canary's, on top
+}
+
+func constant(x float64) func(int) float64 { return func(int) float64 { return x } }
+
+// swing is a cycle over the given windows.
+func swing(period int, amplitude float64) func(t int) float64 {
+	return func(t int) float64 { return 1 + amplitude*math.Sin(2*math.Pi*float64(t)/float64(period)) }
+}
+
+// rising goes from 1 to the given factor.
+func rising(windows int, to float64) func(t int) float64 {
+	return func(t int) float64 { return 1 + (to-1)*float64(t)/float64(windows) }
+}
+
+// steps is a ramp: shares, each for as many windows as stand beside it.
+func steps(pairs ...[2]float64) func(t int) float64 {
+	return func(t int) float64 {
+		for _, p := range pairs {
+			if t -= int(p[0]); t < 0 {
+				return p[1]
+			}
+		}
+		return pairs[len(pairs)-1][1]
+	}
+}

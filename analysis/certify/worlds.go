@@ -1,0 +1,105 @@
+package certify
+
+import "time"
+
+// blocks is how many blocks of a rate a run of a world has at least.
+const blocks = 2000
+
+// lawWindows is how many windows the worlds of one-second windows have.
+const lawWindows = blocks
+
+// Worlds lists the worlds of type-I errors and of harm.
+func Worlds() []World { return append(steadyWorlds(), dispersedWorlds()...) }
+
+var (
+	day  = swing(lawWindows, .5)
+	ramp = steps([2]float64{200, .01}, [2]float64{300, .05}, [2]float64{500, .25}, [2]float64{1000, .5})
+)
+
+// plain is the scene that a world changes.
+func plain() scene {
+	return scene{
+		requests: constant(800), share: constant(.1), law: lognormalHalf, noise: independent{}, drift: constant(1),
+		rates: []rate{{"error", .002, nil}, {"timeout", .001, nil}, {"click", .02, nil}, {"purchase", .004, nil}},
+	}
+}
+
+// move lets latencies and all rates drift.
+func (s *scene) move(drift func(int) float64) {
+	s.drift = drift
+	for i := range s.rates {
+		s.rates[i].drift = drift
+	}
+}
+
+// second is a world of one-second windows. change is called for each run, so that what it makes is the run's own.
+func second(name, about string, change func(s *scene)) World {
+	return World{Name: name, About: about, Windows: lawWindows, Width: time.Second, Claimed: true, make: func() scene {
+		s := plain()
+		change(&s)
+		return s
+	}}
+}
+
+// steadyWorlds have independent events.
+func steadyWorlds() []World {
+	tiny := second("tiny", "20 requests a window, 2 of them the canary's: mostly windows without any event", func(s *scene) {
+		s.requests = constant(20)
+	})
+	tiny.Windows = 6 * blocks
+	clock := second("coarse clock", "latencies rounded to 5 ms after they drift, in a ramp: rounding moves the margin itself, so there is none", func(s *scene) {
+		s.law, s.grid, s.share = bimodalCache, 5, ramp
+		s.move(rising(lawWindows, 2))
+	})
+	clock.AnyOnly = true
+	return []World{
+		second("flat", "nothing moves: 800 requests a window, 10 % the canary's, lognormal latencies", func(*scene) {}),
+		second("diurnal", "one cycle: rates and latencies ±50 %, traffic ±50 %", func(s *scene) {
+			s.move(day)
+			s.requests = func(t int) float64 { return 800 * day(t+lawWindows/4) }
+		}),
+		second("trend", "rates and latencies treble", func(s *scene) { s.move(rising(lawWindows, 3)) }),
+		second("ramp", "1, 5, 25, 50 % while rates and latencies double", func(s *scene) {
+			s.share = ramp
+			s.move(rising(lawWindows, 2))
+		}),
+		tiny, clock,
+		second("ties", "cache hits and misses, timed by a clock of 5 ms, in a ramp with a cycle", func(s *scene) {
+			s.law, s.share = bimodalCoarse, ramp
+			s.move(swing(lawWindows/4, .3))
+		}),
+		second("heavy tail", "Pareto latencies of index 1.5 in a ramp with a cycle", func(s *scene) {
+			s.law, s.share = paretoHeavy, ramp
+			s.move(day)
+		}),
+		second("high rates", "rates around one half and one third, in a ramp with a cycle", func(s *scene) {
+			s.share = ramp
+			s.rates = []rate{{"error", .3, swing(lawWindows, .3)}, {"timeout", .02, day}, {"click", .5, swing(lawWindows, .3)}, {"purchase", .004, day}}
+		}),
+	}
+}
+
+// dispersedWorlds have events that come together; the product is not told how much.
+func dispersedWorlds() []World {
+	unseen := second("unseen", "noise attached to the canary's own hosts, which a split inside the baseline can't see: outside of the claim", func(s *scene) {
+		s.requests, s.share, s.noise = constant(4000), constant(.25), &wobble{spread: .3, keeps: .8, attached: true}
+	})
+	unseen.Claimed = false
+	return []World{
+		second("negative binomial", "counts of variance 4 times their mean, in a ramp with a trend", func(s *scene) {
+			s.noise, s.share = negativeBinomial{4}, ramp
+			s.move(rising(lawWindows, 2))
+		}),
+		second("beta-binomial", "groups of 20 that share their chance of failing: phi 3", func(s *scene) {
+			s.noise = betaBinomial{20, 2. / 19}
+		}),
+		second("clumps", "users with several predictions each, who fail together: phi 2.06; in a ramp", func(s *scene) {
+			s.users, s.share = true, ramp
+		}),
+		second("autocorrelated", "rates that wobble for windows on end in both arms: 2,000 requests a window", func(s *scene) {
+			s.requests, s.noise = constant(2000), &wobble{spread: .05, keeps: .8}
+			s.rates[0].base, s.rates[1].base = .01, .005
+		}),
+		unseen,
+	}
+}
