@@ -117,7 +117,7 @@ func BenchmarkSeal(b *testing.B) {
 				for i := range rows {
 					e := events.next(i)
 					arm := Arm(i & 1)
-					shop.rowsOf(&r.serving, o, arm, 0).addPrediction(&r.serving, e, i&7)
+					shop.rowsOf(&r.serving, o, arm, 0).addPrediction(&r.serving, placed{Event: e, slice: i & 7})
 				}
 				b.StartTimer()
 				shop.take(shop.seal(&r.serving, o, &known))

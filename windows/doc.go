@@ -22,6 +22,8 @@
 //     read by then: as the join is by set, it doesn't matter which came first. Up to a quarter of `within` and a lateness
 //     later it is Outside, beyond that Unmatched. A prediction is counted once however many outcomes it has. Where a plan
 //     has a cap, their values are added up, copies left out, and each prediction's sum counts up to the cap.
+//   - Where a plan tells segments apart, a part counts them, too: those of the plan's list, or the smallest names of its window (of an outcomes part, of the
+//     predictions that outcomes can follow). All others, and predictions without one, are the segment "".
 //   - The outcomes of a window seal for all partitions together, when no outcome for it can come or wait any more.
 //   - An event that jumps more than MaxJumpMs ahead of its partition is held aside (rule 6 of the design). Confirming of them that agree, in steps of at
 //     most MaxJumpMs, or that follow each other in time, and outnumber the partition's ordinary events since the first was held aside, are taken, and
@@ -40,11 +42,13 @@
 // oldest eighth is forgotten shortly before the bound, so that the longest `within` suffers and not the newest events: of the windows from then, the parts that aren't sealed carry
 // Overflow. A copy that has a new time, of a prediction that was forgotten before its time, is counted, and nothing says so. Ids, units and hosts are known by
 // their 64-bit xxhash, unseeded: two ids collide by chance once in 2^64 pairs, but somebody who chooses ids can make them. A remembered
-// prediction takes 40 to 50 bytes, twice that while the table grows. Units are listed up to [MaxUnits] an epoch, hosts up to [MaxHosts] a part.
+// prediction takes 40 to 50 bytes, twice that while the table grows; so does a sum of values, and an outcome whose value counts takes two such entries. Until
+// the outcomes of a window are sealed, each of its segments takes 12 bytes in each partition that has seen it, 8 for each outcome and 32 for
+// each whose values count. Units are listed up to [MaxUnits] an epoch, hosts up to [MaxHosts] a part.
 //
 // # Order to read
 //
 // part.go, metric.go, plan.go; then the way of an event: add.go, prediction.go, outcome.go, seal.go, with what they stand on (source.go,
-// rollout.go, window.go, rows.go, sums.go, index.go, joined.go, values.go, queue.go); then merge.go, segment.go, journal.go, digest.go; last recovery.go, which
+// rollout.go, window.go, rows.go, sums.go, segmentset.go, index.go, joined.go, joinedsegments.go, values.go, queue.go); then merge.go, segment.go, journal.go, digest.go; last recovery.go, which
 // says why a restart changes nothing.
 package windows

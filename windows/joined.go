@@ -11,10 +11,12 @@ type joinedWindows struct {
 	outcomes  int
 	sumStride int
 	windows   []joinedWindow
-	counts    []uint32 // outcomeWords for each window and outcome
-	valued    []int    // by outcome: its place among those whose values are added up, or -1
-	sums      []int64  // sumWords for each window and such outcome
-	sealed    int      // windows from the front that are done with
+	counts    []uint32         // outcomeWords for each window and outcome
+	valued    []int            // by outcome: its place among those whose values are added up, or -1
+	sums      []int64          // sumWords for each window and such outcome
+	segments  []joinedSegments // by window, where the plan tells segments apart
+	symbols   *symbols         // of them; nil where it doesn't
+	sealed    int              // windows from the front that are done with
 }
 
 // joinedWindow counts the predictions of a window that an outcome can follow: served and answered.
@@ -68,15 +70,18 @@ func (j *joinedWindows) find(start int64) (int, bool) {
 	return i, false
 }
 
-// open returns the window that starts at start, made if it isn't there.
-func (j *joinedWindows) open(start int64) *joinedWindow {
+// open returns the place of the window that starts at start, made if it isn't there.
+func (j *joinedWindows) open(start int64) int {
 	i, found := j.find(start)
 	if !found {
 		j.windows = slices.Insert(j.windows, i, joinedWindow{start: start})
 		j.counts = insertRow(j.counts, i, j.outcomes*outcomeWords)
 		j.sums = insertRow(j.sums, i, j.sumStride)
+		if j.symbols != nil {
+			j.segments = slices.Insert(j.segments, i, joinedSegments{})
+		}
 	}
-	return &j.windows[i]
+	return i
 }
 
 // insertRow makes room for a row of zeros in a table.
@@ -96,11 +101,16 @@ func (j *joinedWindows) words(i, outcome int) []uint32 {
 	return j.counts[from : from+outcomeWords]
 }
 
-// count adds a prediction that outcomes can be joined to.
-func (w *joinedWindow) count(arm Arm, slice int) {
+// count adds a prediction that outcomes can be joined to, to the window that starts at start.
+func (j *joinedWindows) count(start int64, s *slot) {
+	i := j.open(start)
+	w, arm := &j.windows[i], s.arm()
 	w.n[arm]++
 	if arm == Baseline {
-		w.slices[slice]++
+		w.slices[s.slice()]++
+	}
+	if j.symbols != nil {
+		j.segmentCounts(i, s.segment())[arm]++
 	}
 }
 
@@ -116,6 +126,9 @@ func (j *joinedWindows) match(i, outcome int, s *slot, copied bool) {
 	words[s.arm()]++
 	if s.arm() == Baseline {
 		words[wordSlices+s.slice()]++
+	}
+	if j.symbols != nil {
+		j.segmentCounts(i, s.segment())[Arms*(1+outcome)+int(s.arm())]++
 	}
 }
 
@@ -134,6 +147,9 @@ func (j *joinedWindows) cells(i, outcome int, p *Part) {
 	for slice := range Slices {
 		p.Cells[Baseline][0].Slices[slice] = SliceCount{N: int64(w.slices[slice]), K: int64(words[wordSlices+slice])}
 	}
+	if j.symbols != nil {
+		j.segmentCells(i, outcome, p)
+	}
 	if j.valued[outcome] < 0 {
 		return
 	}
@@ -149,6 +165,9 @@ func (j *joinedWindows) cells(i, outcome int, p *Part) {
 // drop is done with the windows that start before a time: all their outcomes are sealed.
 func (j *joinedWindows) drop(before int64) {
 	for j.sealed < len(j.windows) && j.windows[j.sealed].start < before {
+		if j.symbols != nil {
+			j.forgetSegments(j.sealed)
+		}
 		j.sealed++
 	}
 	if j.sealed < 64 || j.sealed < len(j.windows)/2 {
@@ -157,6 +176,9 @@ func (j *joinedWindows) drop(before int64) {
 	stride := j.outcomes * outcomeWords
 	j.counts = j.counts[:copy(j.counts, j.counts[j.sealed*stride:])]
 	j.sums = j.sums[:copy(j.sums, j.sums[j.sealed*j.sumStride:])]
+	if j.symbols != nil {
+		j.segments = slices.Delete(j.segments, 0, j.sealed)
+	}
 	j.windows = j.windows[:copy(j.windows, j.windows[j.sealed:])]
 	j.sealed = 0
 }

@@ -34,14 +34,24 @@ func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
 		when: packWhen(e.TimeMs, r.slot),
 		what: packWhat(what{src.place, e.Attempt, arm, max(slice, 0), joins(r, e)}),
 	}
-	if s.remember(r, src, entry) {
+	known := s.findCopies(r, src, entry)
+	if known.copied {
+		s.noteCopy(r, entry, known)
 		return Duplicate
 	}
 	o := s.window(r, &r.serving, &l.serving, start)
-	if entry.joinable() {
-		l.joined.open(start).count(arm, entry.slice())
+	p := placed{Event: e, arm: arm, id: id, slice: slice}
+	if r.serving.segments != nil {
+		p.segment = o.segments.id(r.serving.segments, p)
+		if entry.joinable() {
+			entry.setSegment(o.followed.id(r.serving.segments, p))
+		}
 	}
-	s.countPrediction(r, l, o, placed{e, arm, id, slice})
+	s.note(entry, known)
+	if entry.joinable() {
+		l.joined.count(start, &entry)
+	}
+	s.countPrediction(r, l, o, p)
 	return Counted
 }
 
@@ -65,15 +75,16 @@ func predictionSlice(e *schemas.Event, id uint64) int {
 // placed is a prediction with what was found out about it.
 type placed struct {
 	*schemas.Event
-	arm   Arm
-	id    uint64 // its hash
-	slice int    // of calibration; -1 in the canary
+	arm     Arm
+	id      uint64 // its hash
+	slice   int    // of calibration; -1 in the canary
+	segment uint16 // its id in the window
 }
 
 // countPrediction puts a prediction into its open window.
 func (s *Stage) countPrediction(r *rollout, l *lane, o *openWindow, p placed) {
 	rows := s.shop.rowsOf(&r.serving, o, p.arm, 0)
-	rows.addPrediction(&r.serving, p.Event, p.slice)
+	rows.addPrediction(&r.serving, p)
 	s.shop.reduceFull(&r.serving, o, rows)
 	o.part.Traffic[p.arm].countPrediction(p.Event, p.slice)
 	o.hosts[p.arm].count(p.Host, 1, 0)
@@ -93,40 +104,51 @@ func (s *Stage) countLate(r *rollout, l *lane, arm Arm, e *schemas.Event) {
 	o.hosts[arm].count(e.Host, 0, 1)
 }
 
-// remember looks for an earlier copy of a prediction in its partition, and notes the prediction. A copy is remembered until the watermark of
+// copies is what is known of earlier copies of a prediction.
+type copies struct {
+	copied bool  // one is remembered
+	until  int64 // when the last of them is forgotten
+	mark   *slot // one that outcomes aren't joined to: it can serve for this copy, too. Valid until the next insertion
+}
+
+// findCopies looks for earlier copies of a prediction in its partition. A copy is remembered until the watermark of
 // the partition has passed its window and the longest `within`: any copy that was neither late nor other, not only the first one. So
 // whether an event is a copy depends on the stretch of the log before it that is remembered, and on nothing before that: a
 // stage that starts to read there again comes to the same answer.
-func (s *Stage) remember(r *rollout, src *source, entry slot) bool {
-	identity, ms := entry.identity(), entry.timeMs()
-	watermark := minus(src.high[schemas.KindPrediction], r.LatenessMs)
-	until := NoTime
-	var mark *slot // one that outcomes aren't joined to: it can serve for this copy, too
+func (s *Stage) findCopies(r *rollout, src *source, entry slot) copies {
+	identity := entry.identity()
+	known := copies{until: NoTime}
 	for f := s.predictions.find(entry.key); ; {
 		e := f.next()
 		if e == nil {
 			break
 		}
 		if e.identity() == identity {
-			until = max(until, r.rememberedTo(e.timeMs()))
+			known.until = max(known.until, r.rememberedTo(e.timeMs()))
 			if !e.joinable() {
-				mark = e
+				known.mark = e
 			}
 		}
 	}
-	copied := until > watermark && until != NoTime
-	if copied && r.rememberedTo(ms) <= until {
-		return true
-	}
-	if copied {
+	known.copied = known.until > minus(src.high[schemas.KindPrediction], r.LatenessMs) && known.until != NoTime
+	return known
+}
+
+// noteCopy notes a copy, if it is to be remembered longer than those before. No outcome is joined to it.
+func (s *Stage) noteCopy(r *rollout, entry slot, known copies) {
+	if r.rememberedTo(entry.timeMs()) > known.until {
 		entry.what &^= 1 << joinableShift
+		s.note(entry, known)
 	}
-	if mark != nil && !entry.joinable() {
-		mark.when = max(mark.when, entry.when) // however often an id comes, it is remembered once or twice
-		return copied
+}
+
+// note remembers a prediction.
+func (s *Stage) note(entry slot, known copies) {
+	if known.mark != nil && !entry.joinable() {
+		known.mark.when = max(known.mark.when, entry.when) // however often an id comes, it is remembered once or twice
+		return
 	}
 	s.insert(entry)
-	return copied
 }
 
 // passOver notes the id of a prediction under no rollout, so that its outcomes are Other, too; unless it is late for every rollout, or the

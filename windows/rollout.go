@@ -22,7 +22,8 @@ type rollout struct {
 	joinFloor int64 // no outcome can come any more for predictions before this
 	model     uint64
 	versions  [Arms]uint64
-	tieArm    Arm // which arm's version is greater
+	symbols   *symbols // of segments; nil where the plan doesn't tell them apart
+	tieArm    Arm      // which arm's version is greater
 }
 
 // outcome is what the stage knows of one outcome of a plan.
@@ -64,6 +65,9 @@ func newRollout(p Plan, slot int) *rollout {
 	r.serving, r.resources = newLayout(&p, Serving), newLayout(&p, Resources)
 	r.model = xxhash.Sum64String(p.Model)
 	r.versions = [Arms]uint64{Baseline: xxhash.Sum64String(p.Baseline), Canary: xxhash.Sum64String(p.Canary)}
+	if p.Segments != nil {
+		r.symbols = newSymbols()
+	}
 	if p.Canary > p.Baseline {
 		r.tieArm = Canary
 	}
@@ -98,6 +102,7 @@ func (r *rollout) addLane(src *source) {
 		l.muted[i] = NoTime
 	}
 	l.joined.shape(r.Outcomes)
+	l.joined.symbols = r.symbols
 	l.serving = strand{mark: r.mark(src.high[schemas.KindPrediction]), muted: NoTime}
 	l.samples = strand{mark: r.mark(src.high[schemas.KindSample]), muted: NoTime}
 	r.lanes[src.place] = l

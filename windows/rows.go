@@ -21,6 +21,8 @@ type layout struct {
 	names   []string // of values, or of samples
 	slices  bool
 	uses    []metricUse
+
+	segments *segmentNames // nil: not told apart
 }
 
 // metricUse is one metric with the places of its names in the layout's.
@@ -32,6 +34,9 @@ type metricUse struct {
 
 func newLayout(p *Plan, kind PartKind) layout {
 	l := layout{kind: kind, keys: p.keys(kind)}
+	if kind == Serving {
+		l.segments = newSegmentNames(p.Segments)
+	}
 	for _, m := range p.Metrics {
 		if m.Stream().Kind != kind {
 			continue
@@ -63,6 +68,8 @@ type rowSet struct {
 	flags  *array.Uint8Builder
 	slice  *array.Uint8Builder
 	values []*array.Float64Builder
+
+	segment *array.Uint16Builder // ids of the window's segmentSet; nil where the layout has none
 }
 
 func newRowSet(l *layout, mem memory.Allocator) *rowSet {
@@ -72,13 +79,17 @@ func newRowSet(l *layout, mem memory.Allocator) *rowSet {
 			r.values = append(r.values, array.NewFloat64Builder(mem))
 		}
 	}
+	if l.segments != nil {
+		r.segment = array.NewUint16Builder(mem)
+	}
 	return r
 }
 
 const flagColumns = ColError | ColTimeout | ColCacheHit
 
-// addPrediction appends a prediction's row; slice is its calibration slice, or negative for an arm that has none.
-func (r *rowSet) addPrediction(l *layout, e *schemas.Event, slice int) {
+// addPrediction appends a prediction's row.
+func (r *rowSet) addPrediction(l *layout, p placed) {
+	e := p.Event
 	r.rows++
 	if l.columns&ColLatency != 0 {
 		latency := math.NaN()
@@ -90,8 +101,11 @@ func (r *rowSet) addPrediction(l *layout, e *schemas.Event, slice int) {
 	if l.columns&flagColumns != 0 {
 		r.flags.Append(flagsOf(e))
 	}
-	if l.slices && slice >= 0 {
-		r.slice.Append(uint8(slice))
+	if l.slices && p.slice >= 0 {
+		r.slice.Append(uint8(p.slice))
+	}
+	if r.segment != nil {
+		r.segment.Append(p.segment)
 	}
 	for i, builder := range r.values {
 		builder.Append(valueOf(e, l.names[i]))
@@ -145,10 +159,12 @@ type reducer struct {
 	tally  Tally
 	all    [][]float64
 	picked [][]float64
+	whole  [][]float64
+	sorter sorter
 }
 
-// reduce adds a row set to the part's cells, and empties it.
-func (d *reducer) reduce(l *layout, r *rowSet, p *Part) {
+// reduce adds a row set to the cells of a window's part and of its segments, and empties it.
+func (d *reducer) reduce(l *layout, r *rowSet, o *openWindow) {
 	if r.rows == 0 {
 		return
 	}
@@ -162,7 +178,7 @@ func (d *reducer) reduce(l *layout, r *rowSet, p *Part) {
 		defer values.Release()
 		d.all = append(d.all, values.Float64Values())
 	}
-	rows := Rows{Len: r.rows, Arm: r.arm, Flags: flags.Uint8Values(), Tally: &d.tally}
+	rows := Rows{Len: r.rows, Arm: r.arm, Flags: flags.Uint8Values(), Slice: slice.Uint8Values(), Tally: &d.tally}
 	if l.kind == Resources {
 		rows.Sample = number.Float64Values()
 	} else {
@@ -170,15 +186,21 @@ func (d *reducer) reduce(l *layout, r *rowSet, p *Part) {
 	}
 	for i := range l.uses {
 		if use := &l.uses[i]; l.kind == Serving || use.names[0] == r.name {
-			d.run(use, rows, slice.Uint8Values(), &p.Cells[r.arm][i])
+			d.run(use, rows, &o.part.Cells[r.arm][i])
 		}
+	}
+	if r.segment != nil {
+		ids := r.segment.NewUint16Array()
+		defer ids.Release()
+		d.reduceSegments(l, rows, ids.Uint16Values(), &o.segments)
 	}
 	r.rows = 0
 }
 
-func (d *reducer) run(use *metricUse, rows Rows, slice []uint8, cell *Cell) {
-	if use.slices && rows.Arm == Baseline {
-		rows.Slice = slice
+// run lets a metric reduce rows, whose further numbers are in d.all.
+func (d *reducer) run(use *metricUse, rows Rows, cell *Cell) {
+	if !use.slices || rows.Arm != Baseline {
+		rows.Slice = nil
 	}
 	d.picked = d.picked[:0]
 	for _, at := range use.names {

@@ -51,6 +51,9 @@ func (s *Stage) sealStrand(r *rollout, l *lane, kind schemas.Kind, to int64) {
 		if o.part.StartMs+r.WidthMs <= in.muted {
 			known = nil // copies unknown to a restored stage may be in it: nothing is to be learnt from a window that isn't handed out
 		}
+		if how.segments != nil {
+			l.joined.nameSegments(o.part.StartMs, how.segments, &o.followed)
+		}
 		s.emit(r, l, s.shop.seal(how, o, known), in.muted)
 	}
 	last := NoTime

@@ -144,3 +144,89 @@ func TestSumUnits(t *testing.T) {
 		t.Errorf("cell %v, want %v", fmt.Sprint(c), want)
 	}
 }
+
+// TestSegmentsOfAWindow: the smallest names are told apart whatever the order in which they come, also where rows are reduced before the last name
+// is there; where more names come than there are places for, no prediction is lost.
+func TestSegmentsOfAWindow(t *testing.T) {
+	const most = 3
+	for _, row := range []struct {
+		name      string
+		many      int // predictions
+		segment   func(i int) string
+		want      []string // and how many they served
+		unordered bool     // what the names are isn't looked at
+	}{
+		{"none", 10, func(int) string { return "" }, []string{" 10"}, false},
+		{"few", 10, func(i int) string { return string(rune('a' + i%2)) }, []string{"a 5", "b 5"}, false},
+		{"many", 100, func(i int) string { return fmt.Sprint(i % 10) }, []string{" 70", "0 10", "1 10", "2 10"}, false},
+		{"descending", 100, func(i int) string { return fmt.Sprint(9 - i/10) }, []string{" 70", "0 10", "1 10", "2 10"}, false},
+		{
+			"a name that gives way, and comes again", 9, func(i int) string { return []string{"d", "c", "b", "a", "d", "d", "c", "e", "e"}[i] },
+			[]string{" 5", "a 1", "b 1", "c 2"}, false,
+		},
+		{
+			"rows reduced in between", 2 * MaxRows, func(i int) string { return fmt.Sprint(9 - i*10/(2*MaxRows)) },
+			[]string{" 91751", "0 13107", "1 13107", "2 13107"}, false,
+		},
+		{"descending for long", 3_000, func(i int) string { return fmt.Sprint(9_999 - i) }, []string{" 2997", "7953 1", "7954 1", "7955 1"}, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			plan := simplePlan()
+			plan.Segments = &SegmentPlan{Most: most}
+			s := simpleStage(t, Limits{}, plan)
+			served := map[string]int{}
+			for i := range row.many {
+				e := prediction(fmt.Sprint(i), "v1", 500)
+				e.Segment = []byte(row.segment(i))
+				served[row.segment(i)]++
+				addStamped(t, s, 0, e, i, 500)
+				if i%5 == 0 {
+					addStamped(t, s, 2, click(fmt.Sprint(i), 500), i, 500)
+				}
+			}
+			s.Finish(true)
+			if left := s.rollouts[0].symbols.numbers; len(left) != 0 {
+				t.Errorf("names %v are kept", left)
+			}
+			for _, p := range s.Sealed() {
+				if p.Part.IsMark() {
+					continue
+				}
+				var got []string
+				total := Cell{}
+				for _, g := range p.Part.Segments {
+					n := g.Cells[Baseline][0].N
+					got = append(got, fmt.Sprint(g.Name, " ", n))
+					total.add(&g.Cells[Baseline][0])
+					if g.Name != "" && n != int64(served[g.Name]) {
+						t.Errorf("%v: segment %s has %d, not %d", p.Key.Stream, g.Name, n, served[g.Name])
+					}
+				}
+				if !slices.Equal(got, row.want) && !(row.unordered && len(got) == most+1) {
+					t.Errorf("%v: segments %q, want %q", p.Key.Stream, got, row.want)
+				}
+				if want := p.Part.Cells[Baseline][0]; total.N != want.N || total.K != want.K {
+					t.Errorf("%v: the segments add up to %v, want %v", p.Key.Stream, total, want)
+				}
+			}
+		})
+	}
+}
+
+// TestSymbols: names have numbers while somebody uses them.
+func TestSymbols(t *testing.T) {
+	y := newSymbols()
+	a, b, none := y.take([]byte("a")), y.take([]byte("b")), y.take(nil)
+	if again := y.take([]byte("a")); again != a || b == a || none != 0 || a == 0 {
+		t.Errorf("a is %d and %d, b %d, none %d", a, again, b, none)
+	}
+	y.release(none)
+	y.release(a)
+	if y.names[a] != "a" {
+		t.Error("a name that is used once more is gone")
+	}
+	y.release(a)
+	if c := y.take([]byte("c")); c != a || y.names[c] != "c" || len(y.numbers) != 2 {
+		t.Errorf("c is %d, %v", c, y)
+	}
+}

@@ -154,6 +154,7 @@ func dressPlan(p *Plan) {
 	for i := range p.Outcomes {
 		p.Outcomes[i].Cap = []float64{0, 2.5, 40}[(mix>>8+uint64(i))%3]
 	}
+	p.Segments = []*SegmentPlan{nil, {Most: 1}, {Most: 4}, {Most: MaxSegments}, {List: []string{"d", "b", "nobody"}}}[mix>>16%5]
 }
 
 func dressEvent(e *schemas.Event) {
@@ -163,6 +164,7 @@ func dressEvent(e *schemas.Event) {
 		e.Value = []float64{1, 1, 0.3, 7.25, -2, 0, 1e300, -1e300}[mix%8]
 	case schemas.KindPrediction:
 		e.HasScore, e.Score = mix%5 > 0, float64(mix>>8%1000)/100-5
+		e.Segment = []byte([]string{"", "a", "b", "c", "d", "d", "d", "e", "f"}[mix>>20%9])
 	}
 }
 

@@ -22,6 +22,14 @@ type twin struct {
 	events []twinEvent
 	byID   map[string][]int // places in events, to go over those of one id only
 	parts  map[Stream]map[int64]*Part
+
+	names map[segmentsOf][]string // of the predictions of a window, ascending
+}
+
+// segmentsOf is whose segments: all counted predictions of a window, or those that outcomes can follow.
+type segmentsOf struct {
+	joined bool
+	start  int64
 }
 
 // twinEvent is an event with what its partition's log says of it.
@@ -77,6 +85,7 @@ func newTwin(s *stream, seal bool) *twin {
 			}
 		}
 	}
+	w.findSegments()
 	w.countServing()
 	w.countSamples()
 	w.countOutcomes()
@@ -91,6 +100,73 @@ func (w *twin) lag(place int, high *[4]int64) {
 	to := int64(math.Floor(float64(slices.Max(high[:])-w.lagMs)/1000)) * 1000
 	for _, kind := range w.carries[place] {
 		high[kind] = max(high[kind], to)
+	}
+}
+
+// findSegments finds the names of the segments of every window.
+func (w *twin) findSegments() {
+	w.names = map[segmentsOf][]string{}
+	if w.plan.Segments == nil {
+		return
+	}
+	add := func(to map[segmentsOf][]string, of segmentsOf, name string) {
+		if at, known := slices.BinarySearch(to[of], name); !known && name != "" {
+			to[of] = slices.Insert(to[of], at, name)
+		}
+	}
+	for i := range w.events {
+		e := &w.events[i]
+		of := segmentsOf{false, w.start(e.TimeMs)}
+		if e.Kind != schemas.KindPrediction || e.class != Counted {
+			continue
+		}
+		add(w.names, of, string(e.Segment))
+		if of.joined = true; w.canFollow(e) {
+			add(w.names, of, string(e.Segment))
+		}
+	}
+}
+
+// toldApart returns a name of a list, or "" if it isn't told apart.
+func (w *twin) toldApart(names []string, name string) string {
+	if list := w.plan.Segments.List; len(list) > 0 {
+		names = list
+	} else if len(names) > w.plan.Segments.Most {
+		names = names[:w.plan.Segments.Most]
+	}
+	if slices.Contains(names, name) {
+		return name
+	}
+	return ""
+}
+
+// segment returns a prediction's segment in a merged part; nil if the plan has none.
+func (w *twin) segment(p *Part, e *twinEvent) *Segment {
+	if w.plan.Segments == nil {
+		return nil
+	}
+	name := w.toldApart(w.names[segmentsOf{p.Kind == Outcomes, p.StartMs}], string(e.Segment))
+	for i := range p.Segments {
+		if p.Segments[i].Name == name {
+			return &p.Segments[i]
+		}
+	}
+	s := Segment{Name: name}
+	for arm := range Arms {
+		s.Cells[arm] = make([]Cell, len(p.Cells[arm]))
+	}
+	p.Segments = append(p.Segments, s)
+	slices.SortFunc(p.Segments, func(a, b Segment) int { return cmp.Compare(a.Name, b.Name) })
+	return w.segment(p, e)
+}
+
+// both does something to a cell of a part and to the same of the prediction's segment, which has no slices.
+func (w *twin) both(p *Part, e *twinEvent, at int, do func(*Cell)) {
+	arm := w.arm(e.Version)
+	do(&p.Cells[arm][at])
+	if s := w.segment(p, e); s != nil {
+		do(&s.Cells[arm][at])
+		s.Cells[arm][at].Slices = [Slices]SliceCount{}
 	}
 }
 
@@ -228,7 +304,7 @@ func (w *twin) countServing() {
 				class = Pending
 				break
 			}
-			w.countPrediction(w.part(Stream{Kind: Serving}, w.start(e.TimeMs)), e.Event)
+			w.countPrediction(w.part(Stream{Kind: Serving}, w.start(e.TimeMs)), e)
 		case Late:
 			if at := max(w.start(e.watermark), w.first()); w.sealed(e.Kind, at) {
 				t := &w.part(Stream{Kind: Serving}, at).Traffic[w.arm(e.Version)]
@@ -241,28 +317,37 @@ func (w *twin) countServing() {
 	w.findUnits()
 }
 
-func (w *twin) countPrediction(p *Part, e *schemas.Event) {
+func (w *twin) countPrediction(p *Part, e *twinEvent) {
 	arm := w.arm(e.Version)
-	w.hit(&p.Cells[arm][0], e, e.Error)
+	w.both(p, e, 0, func(c *Cell) { w.hit(c, e.Event, e.Error) })
 	if e.HasLatency || e.Timeout {
-		c, index := &p.Cells[arm][1], TopBucket
+		index := TopBucket
 		if e.HasLatency {
 			index = int32(math.Ceil(64*math.Log2(e.LatencyMs))) - 1
 		}
-		c.N++
-		c.Hist = mergeBuckets(c.Hist, []Bucket{{index, 1}})
+		w.both(p, e, 1, func(c *Cell) {
+			c.N++
+			c.Hist = mergeBuckets(c.Hist, []Bucket{{index, 1}})
+		})
 	}
 	for _, v := range e.Values {
 		if string(v.Name) == "tokens" {
-			p.Cells[arm][2].N++
-			if v.Number > 50 {
-				p.Cells[arm][2].K++
-			}
+			w.both(p, e, 2, func(c *Cell) {
+				c.N++
+				if v.Number > 50 {
+					c.K++
+				}
+			})
 		}
 	}
 	if e.HasScore {
-		w.hit(&p.Cells[arm][3], e, false)
-		w.sum(&p.Cells[arm][3], e, int64(math.Round(max(-1, min(1, e.Score/scoreCap))*SumUnit)))
+		w.both(p, e, 3, func(c *Cell) {
+			w.hit(c, e.Event, false)
+			w.sum(c, e.Event, int64(math.Round(max(-1, min(1, e.Score/scoreCap))*SumUnit)))
+		})
+	}
+	if s := w.segment(p, e); s != nil && !e.Shadow {
+		s.Served[arm]++
 	}
 	t := &p.Traffic[arm]
 	if t.Events == 0 {
@@ -273,7 +358,7 @@ func (w *twin) countPrediction(p *Part, e *schemas.Event) {
 	if !e.Shadow {
 		t.Served++
 		if arm == Baseline {
-			t.Slices[w.slice(e)]++
+			t.Slices[w.slice(e.Event)]++
 		}
 	}
 	w.countHost(t, e.Host, 1, 0)
@@ -357,11 +442,12 @@ func (w *twin) countOutcomes() {
 			e := &w.events[i]
 			if w.canFollow(e) && w.outcomeSealed(o.WithinMs, w.start(e.TimeMs)) {
 				p := w.part(Stream{Kind: Outcomes, Name: o.Name}, w.start(e.TimeMs))
-				cell := &p.Cells[w.arm(e.Version)][0]
-				w.hit(cell, e.Event, w.hasOutcome(e, o))
-				if o.Cap > 0 {
-					w.sum(cell, e.Event, w.valuesOf(e, o))
-				}
+				w.both(p, e, 0, func(c *Cell) {
+					w.hit(c, e.Event, w.hasOutcome(e, o))
+					if o.Cap > 0 {
+						w.sum(c, e.Event, w.valuesOf(e, o))
+					}
+				})
 			}
 		}
 	}

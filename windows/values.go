@@ -79,6 +79,11 @@ func (m *matched) move(outcome int, from, to int64) {
 	if m.arm() == Baseline {
 		words[sumSlices+m.slice()] += to - from
 	}
+	if m.joined.symbols != nil {
+		sums := m.joined.segmentSums(m.window, outcome, m.slot)
+		sums[0] += to - from
+		sums[1] += SquareUnits(to) - SquareUnits(from)
+	}
 }
 
 // addValue adds an outcome's value to its prediction's sum.

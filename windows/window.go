@@ -15,6 +15,9 @@ type openWindow struct {
 	rows    []*rowSet
 	units   unitSet
 	hosts   [Arms]hostSet
+
+	segments segmentSet // of all; empty where the plan tells none apart
+	followed segmentSet // of those that outcomes can follow
 }
 
 // A windowList is the open windows of one partition and part kind, ascending by start. Its length is bounded by lateness over
@@ -81,8 +84,14 @@ func emptyCells(cells []Cell, n int) []Cell {
 	return cells
 }
 
+// recycledSegments bounds the parts whose segments' memory a workshop keeps: it may be far more than the rest.
+const recycledSegments = 64
+
 // take gets a part back.
 func (w *workshop) take(p *Part) {
+	if len(w.parts) >= recycledSegments {
+		p.Segments = nil
+	}
 	if len(w.parts) < recycledParts {
 		w.parts = append(w.parts, p)
 	}
@@ -123,7 +132,7 @@ func (w *workshop) rowsOf(l *layout, o *openWindow, arm Arm, name int) *rowSet {
 // reduceFull reduces a row set that has reached MaxRows.
 func (w *workshop) reduceFull(l *layout, o *openWindow, r *rowSet) {
 	if r.rows >= MaxRows {
-		w.reducer.reduce(l, r, o.part)
+		w.reducer.reduce(l, r, o)
 	}
 }
 
@@ -133,11 +142,15 @@ func (w *workshop) seal(l *layout, o *openWindow, known *unitMemory) *Part {
 		if r == nil {
 			continue
 		}
-		w.reducer.reduce(l, r, o.part)
+		w.reducer.reduce(l, r, o)
 		w.rows[l] = append(w.rows[l], r)
 		o.rows[place] = nil
 	}
 	p := o.part
+	if l.segments != nil {
+		o.segments.drain(l.segments, p, &w.names)
+		o.followed.empty()
+	}
 	o.units.drain(known, &p.Traffic)
 	for arm := range Arms {
 		p.Traffic[arm].Hosts = o.hosts[arm].drain(p.Traffic[arm].Hosts, &w.names)
