@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"analysis/stats":      {"windows"},
 	"analysis/certify":    {"analysis", "analysis/stats", "windows", "schemas"},
 	"analysis/compare":    {"analysis", "analysis/stats", "windows", "schemas"},
+	"analysis/plan":       {"analysis", "analysis/stats", "windows", "schemas"},
 	"decisions":           {"analysis", "windows", "schemas"},
 	"decisions/bus":       {"decisions", "schemas"},
 	"decisions/subscribe": {"schemas"},
@@ -38,7 +39,7 @@ var mayImport = map[string][]string{
 		"schemas", "ingest", "ingest/kafka", "windows", "decisions", "decisions/bus", "cmd/embed", "cmd/engine",
 	},
 	"cmd/streamcanary": {
-		"schemas", "ingest", "ingest/kafka", "windows", "analysis", "analysis/certify", "analysis/compare", "analysis/stats", "decisions",
+		"schemas", "ingest", "ingest/kafka", "windows", "analysis", "analysis/certify", "analysis/compare", "analysis/plan", "analysis/stats", "decisions",
 		"decisions/bus", "decisions/subscribe", "loadgen", "cmd/embed", "cmd/engine", "cmd/serve",
 	},
 }
@@ -68,7 +69,7 @@ var homes = []struct {
 }
 
 // pure packages have no clock, network, environment, log or random source of their own.
-var pure = []string{"schemas", "windows", "analysis", "analysis/stats", "analysis/compare", "decisions"}
+var pure = []string{"schemas", "windows", "analysis", "analysis/stats", "analysis/compare", "analysis/plan", "decisions"}
 
 // impure lists what a pure package may not call.
 var impure = map[string][]string{

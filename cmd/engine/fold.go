@@ -62,6 +62,7 @@ func (f *Fold) Begin(fromMs int64) { f.begun, f.fromMs = true, fromMs }
 
 // A Turn is what one merged part changed.
 type Turn struct {
+	Part    *windows.Part // that was merged; valid until the next turn
 	Stream  windows.Stream
 	EventMs int64 // event time reached: the part's ready time
 	Begun   bool  // this is the epoch's first window: the comparison begins at StartMs
@@ -77,7 +78,7 @@ func (f *Fold) Next() (Turn, bool) {
 	if p == nil {
 		return Turn{}, false
 	}
-	t := Turn{Stream: p.Stream, EventMs: f.readyMs(p), StartMs: p.StartMs}
+	t := Turn{Part: p, Stream: p.Stream, EventMs: f.readyMs(p), StartMs: p.StartMs}
 	f.reached = max(f.reached, t.EventMs)
 	if p.Kind == windows.Serving {
 		t.Traffic = f.traffic(p)

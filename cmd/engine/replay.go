@@ -20,6 +20,7 @@ type ReplayOptions struct {
 	Decided  func(d schemas.Decision, was bool) // called for each decision, in order; was: it is counterfactual
 	Read     func()                             // called after each batch that was read; for progress
 	Judged   func(*Fold)                        // called after each batch that judged something
+	Merged   func(*windows.Part)                // called for each merged part, in order; its memory is the engine's again on return
 	Letters  ingest.DeadLetters                 // gets the bad events; nil: they are only counted
 	Program  string
 }
@@ -161,6 +162,9 @@ func (p *replay) judge() error {
 			break
 		}
 		some = true
+		if p.options.Merged != nil {
+			p.options.Merged(t.Part)
+		}
 		for _, in := range p.inputs(&t) {
 			if err := p.take(in); err != nil {
 				return err

@@ -25,7 +25,7 @@ const (
 
 // commands lists the subcommands in the order in which help shows them. A subcommand is a file and a line here.
 var commands = []func(*console) *cobra.Command{
-	demoCommand, serveCommand, replayCommand, checkCommand, compareCommand, rolloutCommand, decisionsCommand, windowsCommand,
+	demoCommand, serveCommand, replayCommand, planCommand, checkCommand, compareCommand, rolloutCommand, decisionsCommand, windowsCommand,
 	loadgenCommand, certifyCommand, schemaCommand, versionCommand,
 }
 

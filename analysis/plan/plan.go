@@ -1,0 +1,132 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// Options say how much is simulated.
+type Options struct {
+	Runs  int                       // of each question, for a median; 0: UsualRuns
+	Seed  uint64                    // of their random numbers
+	Harms map[string]schemas.Margin // by guardrail; without one, UsualHarm
+}
+
+// UsualRuns is how many runs a median is taken of.
+const UsualRuns = 21
+
+// A Stage is what a plan says of one stage.
+type Stage struct {
+	Number     int     // from 1
+	Share      float64 // the canary's
+	PerSecond  float64 // the canary's predictions
+	Bake, Max  time.Duration
+	Guardrails []Guardrail
+}
+
+// A Guardrail is what a plan says of one guardrail in one stage.
+type Guardrail struct {
+	Name     string
+	Unknown  string // why nothing can be said; empty: the rest is filled in
+	Alpha    float64
+	Phi      float64 // over-dispersion that the tests discount for
+	Floor    time.Duration
+	Harm     schemas.Margin // what Suspect and Fail are of
+	Suspect  *Reach         // nil: this guardrail fails at once
+	Fail     Reach
+	CanPass  bool
+	Required bool           // the stage waits for it to pass
+	Pass     Reach          // of a canary like the baseline; only where CanPass
+	Smallest schemas.Margin // the smallest harm that is found within the stage in 4 of 5 cases; Text empty: none is
+}
+
+// ErrNoShare says that nobody knows how much of the traffic the canary will have.
+var ErrNoShare = errors.New("the stage has no weight, and the canary's share is not known")
+
+// Make plans every stage. It simulates: expect a second for each guardrail and stage. The error says which harm can't be, or that the canary's
+// share is unknown.
+func Make(r *schemas.Rollout, t Traffic, o Options) ([]Stage, error) {
+	if o.Runs == 0 {
+		o.Runs = UsualRuns
+	}
+	var stages []Stage
+	for i := range r.Stages {
+		one := &r.Stages[i]
+		share := shareOf(one, &t)
+		if share <= 0 || share >= 1 {
+			return nil, fmt.Errorf("plan stage %d: %w", i+1, ErrNoShare)
+		}
+		stage := Stage{Number: i + 1, Share: share, PerSecond: t.Requests * share, Bake: one.Bake, Max: one.Max}
+		for at := range r.Guardrails {
+			g, err := planGuardrail(newSetting(r, place{at, i}, &t, o), r.Guardrails[at].Name)
+			if err != nil {
+				return nil, err
+			}
+			g.Alpha, g.Required = r.Alpha(&r.Guardrails[at]), waitsFor(one, &r.Guardrails[at])
+			stage.Guardrails = append(stage.Guardrails, g)
+		}
+		stages = append(stages, stage)
+	}
+	return stages, nil
+}
+
+// waitsFor says whether a stage waits for a guardrail to pass.
+func waitsFor(s *schemas.Stage, g *schemas.Guardrail) bool {
+	for _, name := range s.Pass {
+		if name == g.Name {
+			return true
+		}
+	}
+	return s.Pass == nil && g.Required
+}
+
+func planGuardrail(s *setting, name string) (Guardrail, error) {
+	g := Guardrail{Name: name, Unknown: s.base.Unknown, Phi: s.phi(), Floor: s.floor(), CanPass: s.guard.CanPass()}
+	if g.Unknown != "" {
+		return g, nil
+	}
+	if text := s.beyondAlready(); text != "" {
+		g.Unknown = text
+		return g, nil
+	}
+	harm, stated := s.options.Harms[name]
+	if !stated {
+		harm = UsualHarm(s.guard)
+	}
+	canary, err := harmed(s.guard, s.healthy, harm)
+	if err != nil && stated {
+		return g, fmt.Errorf("guardrail %s: a harm of %w", name, err)
+	}
+	if err != nil {
+		g.Unknown = fmt.Sprintf("a harm of %v", err)
+		return g, nil
+	}
+	g.Harm = harm
+	if s.guard.Direction.Contrast() && s.guard.Margin.Value > 0 && s.guard.Prove == schemas.ProveBeyond {
+		suspect := s.reach(canary, suspected)
+		g.Suspect = &suspect
+	}
+	g.Fail = s.reach(canary, failed)
+	if g.CanPass {
+		g.Pass = s.reach(s.healthy, passed)
+	}
+	if h, found := s.smallest(); found {
+		g.Smallest = h
+	}
+	return g, nil
+}
+
+// beyondAlready says of a fixed limit that the baseline itself is beyond it.
+func (s *setting) beyondAlready() string {
+	now, limit := level(s.guard, s.healthy), s.guard.Margin.Value
+	above := s.guard.Direction == schemas.Above && now >= limit
+	below := s.guard.Direction == schemas.Below && now <= limit
+	if !above && !below {
+		return ""
+	}
+	at := HarmText(s.guard, schemas.Margin{Value: now})
+	return fmt.Sprintf("the baseline is beyond it already, at %s: both arms beyond a limit is no regression, and holds", at)
+}

@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"math"
+	"slices"
+
+	"streamcanary/analysis/stats"
+	"streamcanary/schemas"
+)
+
+// ruleEvents is how many canary events the rule looks at: the evidence of expected counts is in proportion to them.
+const ruleEvents = 1e6
+
+// rule is how many canary events a rate needs, without simulation: the linear test on the counts to expect, whose evidence grows in proportion, up
+// to its threshold, with what the mixtures over bets and over beginnings take. It takes rates above 10 % as less certain than they are tested to be, and says more
+// for them. Infinite where the evidence doesn't grow; false: it is no rate.
+func (s *setting) rule(canary []atom, what event) (float64, bool) {
+	g := s.guard
+	if g.Kind != schemas.RateGuardrail && g.Kind != schemas.GaugeGuardrail {
+		return 0, false
+	}
+	at := hitAt(g)
+	counts := stats.Counts{Nc: ruleEvents, Kc: ruleEvents * canary[at].p, Nb: ruleEvents * (1 - s.share) / s.share}
+	counts.Kb = counts.Nb * s.healthy[at].p
+	grid := stats.IncidentGrid
+	if g.IsOutcome() {
+		grid = stats.EngagementGrid
+	}
+	margin, alpha, begins := g.Margin, s.rollout.Alpha(g), math.Ln2 // half of the start mixture is on the first window
+	switch {
+	case what == passed:
+		alpha, begins = s.rollout.Risk.FalsePromote, 0
+	case g.Direction.Contrast() && (what == suspected || g.Prove == schemas.ProveAny):
+		margin.Value = 0
+	}
+	test, swap := linear(g, margin, grid)
+	if what == passed {
+		test.Side = -test.Side
+	}
+	if swap {
+		counts = stats.Counts{Nc: counts.Nb, Kc: counts.Kb, Nb: counts.Nc, Kb: counts.Kc}
+	}
+	gained := make([]float64, len(grid))
+	test.Increments(gained, counts, s.phi(), s.phi())
+	return ruleEvents * growth(gained, math.Log(1/alpha)+begins), true
+}
+
+// growth is by how much of what each bet gains the even mixture of all of them needs, to come to a log evidence; infinite where none gains.
+func growth(gained []float64, need float64) float64 {
+	best := slices.Max(gained)
+	if !(best > 0) {
+		return math.Inf(1)
+	}
+	low, high := 0.0, (need+math.Log(float64(len(gained))))/best // the best bet alone has it by then
+	for range 60 {
+		mid, sum := (low+high)/2, 0.0
+		for _, x := range gained {
+			sum += math.Exp(mid*x - need)
+		}
+		if sum < float64(len(gained)) {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	return high
+}
+
+// linear is the test of a rate against a margin; swap: with the arms in each other's place.
+func linear(g *schemas.Guardrail, m schemas.Margin, grid []float64) (test stats.Linear, swap bool) {
+	test = stats.Linear{Rho0: 1, Delta: m.Value, Side: +1, Grid: grid}
+	switch falls := g.Direction == schemas.Decrease || g.Direction == schemas.Below; {
+	case !g.Direction.Contrast():
+		test.Rho0 = 0
+		if falls {
+			test.Side = -1
+		}
+	case m.Relative && falls:
+		test.Rho0, test.Delta, test.Side = 1-m.Value, 0, -1
+	case m.Relative:
+		test.Rho0, test.Delta = 1+m.Value, 0
+	case falls && m.Value == 0:
+		test.Side = -1
+	case falls:
+		return test, true
+	}
+	return test, false
+}

@@ -1,0 +1,157 @@
+package plan
+
+import (
+	"time"
+
+	"streamcanary/analysis"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// A setting is one guardrail in one stage: all that a simulation of it needs.
+type setting struct {
+	rollout  schemas.Rollout // of this guardrail alone, with its share of the risk
+	guard    *schemas.Guardrail
+	base     *Baseline
+	share    float64
+	requests float64
+	stage    *schemas.Stage
+	stream   windows.Stream
+	metrics  []windows.Metric // of the stream, in their order
+	healthy  []atom
+	within   time.Duration // of its outcome; 0 without
+	options  Options
+}
+
+// A place is a guardrail in a stage, by their numbers from 0.
+type place struct{ guardrail, stage int }
+
+func newSetting(r *schemas.Rollout, at place, t *Traffic, o Options) *setting {
+	s := &setting{rollout: *r, base: &t.Baselines[at.guardrail], requests: t.Requests, stage: &r.Stages[at.stage], options: o}
+	s.share = shareOf(s.stage, t)
+	g := r.Guardrails[at.guardrail]
+	alpha := r.Alpha(&g)
+	// A guardrail that holds or warns has the same tests. Alone but for the missing canary, it keeps the share that it has among all.
+	g.On, g.Required = schemas.OnRollback, true
+	s.rollout.Risk.FalseRollback = alpha * (g.Weight + schemas.MissingCanaryWeight) / g.Weight
+	s.rollout.Guardrails, s.rollout.DefaultGuardrails = []schemas.Guardrail{g}, false
+	s.rollout.Segments, s.rollout.Stratify, s.rollout.Outcomes, s.rollout.UnusedOutcomes = nil, false, nil, nil
+	s.guard = &s.rollout.Guardrails[0]
+	s.stream = windows.Stream{Kind: windows.Serving}
+	for _, o := range r.Outcomes {
+		if g.IsOutcome() && o.Name == g.Of {
+			s.rollout.Outcomes, s.within = []schemas.OutcomeSpec{o}, o.Within
+			s.stream = windows.Stream{Kind: windows.Outcomes, Name: o.Name}
+		}
+	}
+	life := time.Duration(0)
+	for _, one := range r.Stages {
+		life += one.Max
+	}
+	one := *s.stage
+	one.Max, one.Pass = life, nil
+	one.WeightBP = int(s.share*10000 + .5)
+	s.rollout.Stages = []schemas.Stage{one}
+	if fromSamples(&g) {
+		s.stream = windows.Stream{Kind: windows.Resources}
+	}
+	for _, m := range analysis.Metrics(&s.rollout) {
+		if m.Stream() == s.stream {
+			s.metrics = append(s.metrics, m)
+		}
+	}
+	s.healthy = law(&g, s.base)
+	return s
+}
+
+func shareOf(stage *schemas.Stage, t *Traffic) float64 {
+	if stage.WeightBP > 0 {
+		return float64(stage.WeightBP) / 10000
+	}
+	return t.Share
+}
+
+// floor is the least time in which anything can be known of an event.
+func (s *setting) floor() time.Duration { return s.rollout.Window + s.rollout.Lateness + s.within }
+
+// phi is the over-dispersion that the tests discount for.
+func (s *setting) phi() float64 {
+	if s.base.Phi > 0 {
+		return max(1, s.base.Phi)
+	}
+	return max(1, s.rollout.Phi)
+}
+
+// An event is what a plan waits for.
+type event int
+
+const (
+	suspected event = iota
+	failed
+	passed
+)
+
+// A course is how one simulated run went: how many windows and canary events it took, 0 windows where it didn't come to it, and the evidence as a
+// share of its threshold, halfway and at the end.
+type course struct {
+	windows      int
+	events       float64
+	patience     bool // it failed by patience, not by proof
+	halfway, end float64
+	perWindow    float64 // canary events
+}
+
+// run judges windows of one width, at most so many, until what is waited for happens.
+func (s *setting) run(w *world, l sight, what event) course {
+	r := s.rollout
+	width, most := l.width, l.most
+	r.Window = width
+	judge := analysis.NewJudge(&r, analysis.Options{NoIntervals: true, Phi: s.phi()})
+	start := int64(1000) * width.Milliseconds()
+	var c course
+	for i := range most {
+		var v analysis.Verdict
+		for _, p := range w.window(start + int64(i)*width.Milliseconds()) {
+			v = judge.Step(p)
+			if p.Stream == s.stream {
+				c.events += float64(p.Cells[windows.Canary][0].N)
+			}
+		}
+		status := &judge.Status()[0]
+		if happened(what, status) {
+			c.windows, c.patience = i+1, v.Code == codePatience
+			return c
+		}
+		if i+1 == most/2 {
+			c.halfway = evidence(what, status)
+		}
+		if i+1 == most {
+			c.end, c.perWindow = evidence(what, status), c.events/float64(most)
+		}
+	}
+	return c
+}
+
+// codePatience is the verdict's code where suspicion became a failure.
+const codePatience = "patience"
+
+func happened(what event, s *schemas.GuardrailStatus) bool {
+	switch what {
+	case suspected:
+		return s.State == schemas.StateSuspect || s.State == schemas.StateFailed
+	case failed:
+		return s.State == schemas.StateFailed
+	}
+	return s.State == schemas.StatePassed
+}
+
+// evidence is how much of its threshold there is.
+func evidence(what event, s *schemas.GuardrailStatus) float64 {
+	switch what {
+	case suspected:
+		return s.LogAny / s.Threshold
+	case failed:
+		return s.LogEvidence / s.Threshold
+	}
+	return s.LogPass / s.PassThreshold
+}
