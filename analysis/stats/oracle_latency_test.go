@@ -36,24 +36,41 @@ type latencyCase struct {
 func TestOracleLatency(t *testing.T) {
 	var file struct{ Cases []latencyCase }
 	readOracle(t, "testdata/latency.json", &file)
-	kinds := map[string]func(*testing.T, latencyCase){
-		"margin_shift": oracleShift, "log_pgf_hypergeometric": oraclePGF, "topk_log_e": oracleTopK, "topk_log_e_grid": oracleTopKGrid,
-		"slo_path": oracleTilt, "e2e": oraclePath, "ratio_cs": oracleQuantileRatio,
-	}
-	notHere := []string{
-		"bucket_index", "downscale", "lil_radius", "double_stitching_radius", "beta_binomial_log_e", "quantile_cs",
-		"hr_two_sample_log_p", "mwu", "ks_2samp", "p_to_e", "mallows_log_e", "mallows_log_e_grid",
-	}
+	ran := map[string]int{}
 	for _, c := range file.Cases {
-		run, ok := kinds[c.Kind]
-		if !ok {
-			if !slices.Contains(notHere, c.Kind) {
-				t.Errorf("case %s is of the unknown kind %s", c.ID, c.Kind)
-			}
+		ran[c.Kind]++
+		if elsewhere[c.Kind] != "" {
+			continue
+		}
+		run := latencyKinds[c.Kind]
+		if run == nil {
+			t.Errorf("case %s is of the unknown kind %s", c.ID, c.Kind)
 			continue
 		}
 		t.Run(c.ID, func(t *testing.T) { run(t, c) })
 	}
+	for kind := range latencyKinds {
+		if ran[kind] == 0 || elsewhere[kind] != "" {
+			t.Errorf("kind %s has %d cases here", kind, ran[kind])
+		}
+	}
+	if len(ran) != len(latencyKinds)+len(elsewhere) {
+		t.Errorf("%d kinds, of which %d run here and %d elsewhere", len(ran), len(latencyKinds), len(elsewhere))
+	}
+}
+
+// latencyKinds are the kinds of latency.json that run here: all that the product uses.
+var latencyKinds = map[string]func(*testing.T, latencyCase){
+	"margin_shift": oracleShift, "log_pgf_hypergeometric": oraclePGF, "topk_log_e": oracleTopK, "topk_log_e_grid": oracleTopKGrid,
+	"slo_path": oracleTilt, "e2e": oraclePath, "ratio_cs": oracleQuantileRatio,
+	"mallows_log_e": oracleMallows, "mallows_log_e_grid": oracleMallowsGrid, "mwu": oracleMannWhitney, "ks_2samp": oracleKS,
+	"beta_binomial_log_e": oracleBetaMixture, "quantile_cs": oracleQuantileBand,
+}
+
+// elsewhere are the kinds that other packages run, and which.
+var elsewhere = map[string]string{
+	"bucket_index": "windows", "downscale": "windows",
+	"lil_radius": "analysis/certify", "double_stitching_radius": "analysis/certify", "hr_two_sample_log_p": "analysis/certify", "p_to_e": "analysis/certify",
 }
 
 func (c latencyCase) read(t *testing.T, input, expect any) {
@@ -218,6 +235,8 @@ func oraclePath(t *testing.T, c latencyCase) {
 	}
 	var want map[string]json.RawMessage
 	c.read(t, &in, &want)
+	oracleMixPath(t, c, want)
+	oracleMallowsPath(t, c, want)
 	for _, ppm := range []int64{500_000, 50_000, 10_000} {
 		for prefix, grid := range map[string][]float64{"topk_": FailOdds, "topk_pass_": PassOdds} {
 			key := prefix + strconv.FormatInt(ppm, 10)

@@ -28,7 +28,7 @@ type QuantileRatio struct {
 	fail, pass [ratioShifts]startedOdds
 	more       []ownShift
 	cash       float64
-	score      scores // per shift, summed: the canary's count in the pooled tail less its expectation
+	score      [ratioShifts]float64 // per shift, summed: the canary's count in the pooled tail less its expectation
 }
 
 // ownShift is a shift beside the grid.
@@ -36,8 +36,6 @@ type ownShift struct {
 	by         int
 	fail, pass startedOdds
 }
-
-type scores [ratioShifts]float64
 
 // startedOdds is one shift's evidence in one direction: R_j for each odds ratio, and the largest log evidence so far.
 type startedOdds struct {
@@ -154,30 +152,6 @@ func (q *QuantileRatio) Interval(alpha float64) (lower, upper float64) {
 
 // Estimate is the factor at which the canary has just its share of the pooled tails of all blocks, interpolated between shifts;
 // at least 1/2 and at most 4; NaN before the first block, and while every shift gives the canary its share (all values are infinite, say).
-func (q *QuantileRatio) Estimate() float64 { return q.score.crossing() }
-
-// crossing interpolates where the scores, which fall with the shift, cross 0 (a stretch of zeros by its neighbours); an end of the
-// range when they don't; NaN when all are 0.
-func (s *scores) crossing() float64 {
-	const exact = 1e-9 // scores are sums of counts and of shares of counts: smaller ones are rounding
-	last, next := -1, ratioShifts
-	for i, x := range s {
-		if x > exact {
-			last = i
-		}
-		if x < -exact && next == ratioShifts {
-			next = i
-		}
-	}
-	at := 0.0
-	switch {
-	case last < 0 && next == ratioShifts:
-		return math.NaN()
-	case last < 0:
-	case next == ratioShifts:
-		at = ratioShifts - 1
-	default:
-		at = float64(last) + s[last]/(s[last]-s[next])*float64(next-last)
-	}
-	return shiftRatio(ratioShiftLow + ratioShiftStep*at)
+func (q *QuantileRatio) Estimate() float64 {
+	return shiftRatio(ratioShiftLow + ratioShiftStep*crossing(q.score[:]))
 }
