@@ -307,19 +307,20 @@ func init() {
 		name   string
 		test   Mallows
 		factor float64
+		harm   float64
 		tiny   [][]outcome
 	}{
-		{"larger", Mallows{17, 1, MallowsThetas}, shiftRatio(17), [][]outcome{{{1, arms{someHist, nil}}}}},
-		{"smaller", Mallows{16, -1, MallowsThetas}, shiftRatio(16), [][]outcome{{{1, arms{someHist, nil}}}}},
-		{"larger tiny", Mallows{0, 1, MallowsThetas}, 1, [][]outcome{labelings(), assigned(0.5, 1, 2, 2, 3, 5, 5)}},
-		{"smaller tiny", Mallows{0, -1, MallowsThetas}, 1, [][]outcome{labelings(), assigned(0.5, 1, 2, 2, 3, 5, 5)}},
+		{"larger", Mallows{17, 1, MallowsThetas}, shiftRatio(17), 2, [][]outcome{{{1, arms{someHist, nil}}}}},
+		{"smaller", Mallows{16, -1, MallowsThetas}, shiftRatio(16), 0.5, [][]outcome{{{1, arms{someHist, nil}}}}},
+		{"larger tiny", Mallows{0, 1, MallowsThetas}, 1, 2, [][]outcome{labelings(), assigned(0.5, 1, 2, 2, 3, 5, 5)}},
+		{"smaller tiny", Mallows{0, -1, MallowsThetas}, 1, 0.5, [][]outcome{labelings(), assigned(0.5, 1, 2, 2, 3, 5, 5)}},
 	} {
 		register(kind{
 			name: "mallows/" + k.name, file: "mallows.go",
 			start: func() process {
 				return newKernel(len(MallowsThetas), func(dst []float64, b any) bool { return k.test.Increments(dst, b.(arms).canary, b.(arms).baseline) })
 			},
-			null: latencies(100, k.factor), tiny: k.tiny,
+			null: latencies(100, k.factor), harm: latencies(100, k.factor*k.harm), tiny: k.tiny,
 			idle:  []any{arms{someHist, nil}, arms{nil, someHist}, arms{}},
 			edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}},
 		})

@@ -40,23 +40,28 @@ func (p *bandProcess) interval(alpha float64) (lower, upper float64) {
 	return windows.BucketUpper(l), windows.BucketUpper(u)
 }
 
+// ofOneLaw draws values of which all but this share are up to the truth.
+func ofOneLaw(above float64) func(r *rand.Rand) func(int) any {
+	return func(r *rand.Rand) func(int) any {
+		return func(int) any {
+			counts := map[int32]uint32{}
+			for range 1 + r.IntN(60) {
+				i := int32(bandTruth - r.IntN(40))
+				if r.Float64() < above {
+					i = bandTruth + 1 + int32(r.IntN(100))
+				}
+				counts[i]++
+			}
+			return histOf(counts)
+		}
+	}
+}
+
 func init() {
 	register(kind{
 		name: "quantile band", file: "quantile_band.go", truth: windows.BucketUpper(bandTruth),
 		start: newBandProcess,
-		null: func(r *rand.Rand) func(int) any {
-			return func(int) any { // nine in ten up to the truth
-				counts := map[int32]uint32{}
-				for range 1 + r.IntN(60) {
-					i := int32(bandTruth - r.IntN(40))
-					if r.IntN(10) == 0 {
-						i = bandTruth + 1 + int32(r.IntN(100))
-					}
-					counts[i]++
-				}
-				return histOf(counts)
-			}
-		},
+		null:  ofOneLaw(0.1), harm: ofOneLaw(0.2),
 		idle:  []any{[]windows.Bucket{}},
 		edges: []any{[]windows.Bucket{{Index: 5, Count: math.MaxUint32}}, []windows.Bucket{{Index: 5, Count: 1}, {Index: 9, Count: 1}}},
 	})

@@ -124,11 +124,15 @@ func (m *TopKMix) count(blocks *TailBlocks) {
 		}
 	}
 	tails := math.Log(float64(len(m.tails)))
-	m.standing, m.logE = m.standing-tails, m.logE-tails
+	m.standing, m.logE = m.standing-tails, max(m.logE-tails, nothing)
 	m.logMax = max(m.logMax, m.logE)
 }
 
-// LogE is the log evidence now: of the tails whose block has just ended, or has not begun; -Inf while all are open. Proof stands on it and on LogMax.
+// nothing is the log evidence of no evidence: e to it is the least number above 0.
+const nothing = -745
+
+// LogE is the log evidence now: of the tails whose block has just ended, or has not begun; -745 (as good as 0) while all are open. Proof
+// stands on it and on LogMax.
 func (m *TopKMix) LogE() float64 { return m.logE }
 
 // LogMax is the largest LogE so far, never below 0.
