@@ -119,7 +119,7 @@ func BenchmarkMeans(b *testing.B) {
 			Bounded{Rho0: 1, Delta: 0.01, Side: 1}.Increments(inc, v, 0.28, 1)
 		}
 	})
-	b.Run("Mean/points=10", func(b *testing.B) {
+	b.Run("Mean/points=8", func(b *testing.B) {
 		b.ReportAllocs()
 		inc := make([]float64, len(MeanGrid))
 		for b.Loop() {

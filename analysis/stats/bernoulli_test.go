@@ -372,10 +372,15 @@ func TestInsuredDelay(t *testing.T) {
 			alone.Step(inc, weight)
 			other.Step(more, weight)
 			insured.Step(inc, more, weight)
+			still := false
 			for i, most := range []float64{alone.LogMax(), other.LogMax(), insured.LogMax()} {
 				if most < math.Log(1/alpha) {
 					took[i] += 1 / float64(runs)
+					still = true
 				}
+			}
+			if !still {
+				break
 			}
 		}
 	}

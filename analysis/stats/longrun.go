@@ -22,10 +22,10 @@ var longRunSizes = [...]int{1, 5, 25}
 // spread of U tells (at most one for each batch); the largest limit is the variance.
 //
 // It is calibrated by simulation, not exact. The limits are what makes it hold from the 30th block on: 4 batches of 25 blocks are worth little, and are
-// taken for that. (To wait for 20 batches of a size, and take the point, lets several times alpha alarm meanwhile where noise is strong and lasts: a quarter
-// of healthy runs at 5 %, with hosts whose level has correlation 0.9 from block to block.) What it can't see: noise that lasts longer than
-// 25 blocks (at a correlation of 0.97 5.5 % of healthy runs of 1000 blocks alarm at 5 %, at 0.99 17 %, at 0.9 0.3 %: TestMeanUnderAutocorrelation), noise of the
-// canary's own hosts, and a canary that is noisier than the baseline without a change of its mean.
+// taken for that. (To wait for 20 batches of a size, and take the point, lets several times alpha alarm meanwhile where noise is strong and
+// lasts.) TestMeanUnderAutocorrelation has hosts whose level wobbles: where its correlation from block to block is 0.9, of healthy runs of 1000 blocks
+// 0.7 % alarm at 5 %, 0.3 % at 1 %. What it can't see: noise that lasts longer than 25 blocks (7 and 4 % at a correlation of 0.97, 20 and 15 % at
+// 0.99), noise of the canary's own hosts, and a canary that is noisier than the baseline without a change of its mean.
 //
 // Deterministic: sums are taken in the order of the blocks. State is a dozen numbers for each size. The zero value has seen nothing and is ready.
 type LongRun struct {

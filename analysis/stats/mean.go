@@ -17,8 +17,9 @@ func (m Means) check() {
 	}
 }
 
-// MeanGrid is Mean's usual grid: effects from 1/500 of a standard deviation (millions of samples) to a whole one (a few). Shared: callers only read it.
-var MeanGrid = Grid(0.002, 1, 10)
+// MeanGrid is Mean's usual grid: effects from 1/500 of a standard deviation (which millions of samples show) to a quarter of one, beyond which a block
+// of eight samples is bet on to the limit. Shared: callers only read it.
+var MeanGrid = Grid(0.002, 0.256, 8)
 
 // Mean is the test of a mean's margin on the contrasts of blocks: for gauges, and for values whose samples are not independent or not bounded
 // tightly (the product form of R7).
@@ -28,14 +29,14 @@ var MeanGrid = Grid(0.002, 1, 10)
 // variance (1/Nc + Rho0²/Nb), the expectation of e^increment is at most 1 for each grid point, whatever the law of D: skewed,
 // discrete, of few samples. So mixtures over grid and starts are e-processes (Mixture).
 //
-// Proof. z = Side D / sd is cut off above at c = 4. With z' the same without its mean, which is at most 0, z <= z', so that
+// Proof. z = Side D / sd is cut off above at c = 3. With z' the same without its mean, which is at most 0, z <= z', so that
 // E e^(x min(z,c)) <= E e^(x min(z',c)); min(z',c) has a mean of at most 0 and a second moment of at most 1, and (e^(xy) - 1 - xy) / y²
 // rises with y: Bennett's bound, 1 + (e^(xc) - 1 - xc)/c² <= e^((e^(xc) - 1 - xc)/c²).
 //
 //	increment = x min(z, c) - (e^(xc) - 1 - xc)/c²,   x = min(y / sqrt(1/Nc + Rho0²/Nb), log(1+c²)/c)
 //
 // for a grid point y: the effect beyond the margin that it fits, in standard deviations of a sample. For small x it is the normal likelihood
-// ratio x z - x²/2, less a fraction xc/3; a block adds at most 2 nat. A product form is what a start mixture needs: the closed
+// ratio x z - x²/2, less a fraction xc/3; a block adds at most 1.6 nat. A product form is what a start mixture needs: the closed
 // form of R7 (NormalMixture) mixes over bets only once, so a late harm has to repay the healthy time before.
 //
 // When. Exact for blocks that are independent given the past and a variance known to be an upper limit. With LongRun's it is calibrated by simulation,
@@ -50,7 +51,7 @@ type Mean struct {
 }
 
 // meanClip is c: how many standard deviations of a block's contrast count.
-const meanClip = 4.0
+const meanClip = 3.0
 
 // meanBet is the largest bet that can pay on a contrast cut off at meanClip.
 var meanBet = math.Log1p(meanClip*meanClip) / meanClip
