@@ -22,6 +22,7 @@ func (s *Stage) Add(p int, e *schemas.Event, offset, appendMs int64) (Class, err
 	src.begin(offset, s.reach.stepMs)
 	if err := s.check(src, e, appendMs); err != nil {
 		s.counts.add(e.Kind, Invalid, 1)
+		s.countBad(src, e.Model)
 		return Invalid, src.refusal(e, offset, err)
 	}
 	if appendMs == 0 && s.jumps(src, e) {
@@ -43,6 +44,11 @@ func (s *Stage) resume(src *source, offset int64) {
 		src.idle = false
 		s.idle--
 	}
+	s.reread(src, offset)
+}
+
+// reread applies the rulings that a recovery remembers from before an offset.
+func (s *Stage) reread(src *source, offset int64) {
 	for len(src.restored) > 0 && src.restored[0].Offset < offset {
 		ruling := src.restored[0]
 		src.restored = src.restored[1:]
@@ -88,6 +94,7 @@ func (s *Stage) holdAside(src *source, e *schemas.Event, offset int64) (Class, e
 	case len(src.held) == MaxHeld:
 		s.reject(src)
 		s.counts.add(e.Kind, Invalid, 1)
+		s.countBad(src, e.Model)
 		return Invalid, src.refusal(e, offset, ErrAhead)
 	}
 	src.hold(e, offset)
@@ -147,9 +154,25 @@ func (s *Stage) endHeld() {
 func (s *Stage) reject(src *source) {
 	for _, h := range src.held {
 		s.counts.move(h.event.Kind, Pending, Invalid, 1)
+		s.countBad(src, h.event.Model)
 		s.rejected = append(s.rejected, Rejected{src.place, h.offset, src.refusal(&h.event, h.offset, ErrAhead)})
 	}
 	src.held = nil
+}
+
+// countBad counts an invalid event in the oldest open window of its partition: in every rollout that asks for it, but those whose model it can't be of.
+// Before the partition has come to a rollout's first window, its bad events are none of the rollout's.
+func (s *Stage) countBad(src *source, model []byte) {
+	if !src.carries[schemas.KindPrediction] {
+		return
+	}
+	for _, r := range s.rollouts {
+		if r == nil || !r.Health || src.high[schemas.KindPrediction] < r.start || (len(model) > 0 && string(model) != r.Model) {
+			continue
+		}
+		l := r.lanes[src.place]
+		s.window(r, &r.serving, &l.serving, l.serving.mark).part.Bad++
+	}
 }
 
 // take puts an event where it belongs, and moves its partition's watermark.

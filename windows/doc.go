@@ -32,6 +32,8 @@
 //     to. Where the broker's append time is known, an event that is more than MaxAheadMs ahead of it is refused, and none is held aside.
 //   - Where a partition carries several kinds of events, and one of them hasn't come for MaxLagMs, its high follows the partition's highest
 //     time at that distance.
+//   - Where a plan asks for what health checks need, an event that can't be read or taken counts in the oldest open window of its partition, as a late one
+//     does; but not for a rollout whose first window the partition hasn't come to, nor for one of another model than it names.
 //   - [Stage.Idle] is the one ruling from outside. [Stage.Finish] ends all logs.
 //
 // Every event ends in exactly one [Class] of its kind; [Stage.Counts] adds them up.

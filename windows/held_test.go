@@ -3,6 +3,7 @@ package windows
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -207,5 +208,47 @@ func TestRecoveryWithHeld(t *testing.T) {
 		if held == 0 {
 			t.Error("nothing was held aside where it started again")
 		}
+	}
+}
+
+// TestBadEvents: an event that can't be read counts in the oldest open window of its partition, for every rollout whose it can be.
+func TestBadEvents(t *testing.T) {
+	plan := simplePlan()
+	plan.FromMs, plan.Health = 5_000, true
+	s := simpleStage(t, Limits{MaxAheadMs: 500}, plan)
+	offset := 0
+	step := func(ms int64) {
+		addStamped(t, s, 0, prediction(fmt.Sprint(offset), "v1", ms), offset, ms)
+		offset++
+	}
+	bad := func(model string) {
+		e := prediction("bad", "v1", MaxTimeMs+1)
+		e.Model = []byte(model)
+		if class, err := s.Add(0, e, int64(offset), 1); class != Invalid || err == nil {
+			t.Errorf("%v, %v, want an error", class, err)
+		}
+		offset++
+	}
+	bad("ranker") // nothing was read before
+	step(4_999)
+	bad("ranker") // before the rollout
+	step(5_000)
+	bad("ranker")
+	bad("another")
+	s.CountInvalid(0, schemas.KindUnknown, int64(offset))
+	s.CountInvalid(2, schemas.KindOutcome, 0) // a partition of outcomes
+	step(8_000)                               // the window from 5 s is sealed
+	s.CountInvalid(0, schemas.KindPrediction, int64(offset))
+	step(20_000)
+	bad("ranker") // nothing else is in its window
+	s.Finish(true)
+	got := map[int64]int64{}
+	for _, p := range s.Sealed() {
+		if p.Part.Bad > 0 {
+			got[p.Part.StartMs] = p.Part.Bad
+		}
+	}
+	if want := map[int64]int64{5_000: 2, 6_000: 1, 18_000: 1}; !maps.Equal(got, want) {
+		t.Errorf("bad events %v, want %v", got, want)
 	}
 }

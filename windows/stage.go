@@ -322,5 +322,11 @@ func (s *Stage) Stats() StageStats {
 	return t
 }
 
-// CountInvalid counts an event that a decoder refused; kind may be KindUnknown.
-func (s *Stage) CountInvalid(kind schemas.Kind) { s.counts.add(kind, Invalid, 1) }
+// CountInvalid counts an event of a partition's record that a decoder refused; kind may be KindUnknown. It has its place among the events that Add takes.
+func (s *Stage) CountInvalid(p int, kind schemas.Kind, offset int64) {
+	src := s.sources[p]
+	s.reread(src, offset)
+	src.begin(offset, s.reach.stepMs)
+	s.counts.add(kind, Invalid, 1)
+	s.countBad(src, nil)
+}

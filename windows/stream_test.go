@@ -155,6 +155,7 @@ func dressPlan(p *Plan) {
 		p.Outcomes[i].Cap = []float64{0, 2.5, 40}[(mix>>8+uint64(i))%3]
 	}
 	p.Segments = []*SegmentPlan{nil, {Most: 1}, {Most: 4}, {Most: MaxSegments}, {List: []string{"d", "b", "nobody"}}}[mix>>16%5]
+	p.Health = mix>>24&1 == 0
 }
 
 func dressEvent(e *schemas.Event) {
@@ -199,7 +200,24 @@ func newStream(r *rand.Rand, with shape) *stream {
 	for _, p := range all {
 		s.logs[p.where] = append(s.logs[p.where], p.event)
 	}
+	if s.plan.Health && !with.clean {
+		s.spoil()
+	}
 	return s
+}
+
+// spoil puts events that can't be read between others; not among the first ones, which have to agree before they are taken.
+func (s *stream) spoil() {
+	for place, log := range s.logs {
+		var spoilt []schemas.Event
+		for i := range log {
+			spoilt = append(spoilt, log[i])
+			if mix := hashOf(log[i].ID, log[i].Name, fmt.Append(nil, i)); i > 2*Beginning && mix%9 == 0 {
+				spoilt = append(spoilt, schemas.Event{TimeMs: int64(mix >> 40), Model: []byte([]string{"", "", "ranker", "another"}[mix>>8%4])})
+			}
+		}
+		s.logs[place] = spoilt
+	}
 }
 
 func (s *stream) makePartitions(with shape) {
@@ -477,8 +495,12 @@ func add(t *testing.T, stage *Stage, place int, e *schemas.Event, offset int) Cl
 func addStamped(t *testing.T, stage *Stage, place int, e *schemas.Event, offset int, appendMs int64) Class {
 	t.Helper()
 	c := cloneEvent(e)
+	if e.Kind == schemas.KindUnknown && len(e.Model) == 0 {
+		stage.CountInvalid(place, e.Kind, int64(offset))
+		return Invalid
+	}
 	class, err := stage.Add(place, &c, int64(offset), appendMs)
-	if err != nil {
+	if err != nil && e.Kind != schemas.KindUnknown {
 		t.Fatal(err)
 	}
 	for _, b := range [][]byte{c.ID, c.Model, c.Version, c.Host, c.Unit, c.Name, c.EventID} {

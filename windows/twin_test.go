@@ -23,6 +23,8 @@ type twin struct {
 	byID   map[string][]int // places in events, to go over those of one id only
 	parts  map[Stream]map[int64]*Part
 
+	spoilt []spoilt
+
 	names map[segmentsOf][]string // of the predictions of a window, ascending
 }
 
@@ -30,6 +32,12 @@ type twin struct {
 type segmentsOf struct {
 	joined bool
 	start  int64
+}
+
+// spoilt is an event that can't be read, and how far its partition's predictions had come.
+type spoilt struct {
+	*twinEvent
+	high int64
 }
 
 // twinEvent is an event with what its partition's log says of it.
@@ -72,6 +80,11 @@ func newTwin(s *stream, seal bool) *twin {
 		high := [4]int64{NoTime, NoTime, NoTime, NoTime}
 		for i := range log {
 			e := twinEvent{Event: &log[i], place: place, watermark: NoTime}
+			if e.Kind == schemas.KindUnknown {
+				w.counts.add(e.Kind, Invalid, 1)
+				w.spoilt = append(w.spoilt, spoilt{&e, high[schemas.KindPrediction]})
+				continue
+			}
 			if h := high[e.Kind]; h != NoTime {
 				e.watermark = h - s.plan.LatenessMs
 			}
@@ -248,6 +261,13 @@ func (w *twin) countServing() {
 		w.counts.add(e.Kind, class, 1)
 	}
 	w.findUnits()
+	for _, e := range w.spoilt {
+		at := max(w.start(e.high-w.plan.LatenessMs), w.first())
+		ours := slices.Contains(w.carries[e.place], schemas.KindPrediction) && string(e.Model) != "another"
+		if w.plan.Health && ours && e.high >= w.first() && w.sealed(schemas.KindPrediction, at) {
+			w.part(Stream{Kind: Serving}, at).Bad++
+		}
+	}
 }
 
 func (w *twin) countPrediction(p *Part, e *twinEvent) {

@@ -34,7 +34,7 @@ func NewIntake(stage *windows.Stage, from []ingest.Partition, letters ingest.Dea
 func (n *Intake) Take(ctx context.Context, b *ingest.Batch, i int) error {
 	it := &b.Items[i]
 	if it.Err != nil {
-		n.stage.CountInvalid(it.Event.Kind)
+		n.stage.CountInvalid(b.Partition, it.Event.Kind, it.Offset)
 		return n.letter(ctx, b.Partition, b.Record(i), it.Err)
 	}
 	before := n.stage.Held(b.Partition)
