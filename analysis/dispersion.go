@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"slices"
+
 	"streamcanary/analysis/stats"
 	"streamcanary/windows"
 )
@@ -30,7 +32,9 @@ type dispersion struct {
 	sizes   [shards]*stats.Dispersion
 	seen    [shards]bool // shards that had anything while the rest had, too
 	spread  *stats.Spread
-	traced  *traffic // of the stream: says how large the canary is
+	traced  *traffic          // of the stream: says how large the canary is
+	past    *stats.Succession // of the baseline in time, where it may have no slices; nil: it has
+	floor   float64           // phi is never below it
 }
 
 func newDispersion(o Options, prior float64, t *traffic) *dispersion {
@@ -44,6 +48,12 @@ func newDispersion(o Options, prior float64, t *traffic) *dispersion {
 // look takes the same slices as add, before the window is tested.
 func (d *dispersion) look(slices *[windows.Slices]windows.SliceCount) {
 	d.blind = d.known == 0 && d.windows == 0 && exposures(slices) > 0
+}
+
+// wait is look for what is measured in time: nothing is tested before that is measured, since no cross-section tells of noise sooner.
+func (d *dispersion) wait() {
+	_, measured := d.past.Phi(1)
+	d.blind = d.known == 0 && !measured
 }
 
 func exposures(slices *[windows.Slices]windows.SliceCount) (n int64) {
@@ -127,7 +137,11 @@ func (d *dispersion) of(size int) float64 {
 		more, _ := d.sizes[larger].Phi(1)
 		phi = max(phi, more)
 	}
-	return max(1, phi, d.spread.Limit())
+	if d.past != nil && !slices.Contains(d.seen[:], true) {
+		more, _ := d.past.Phi(d.prior)
+		phi = max(phi, more)
+	}
+	return max(1, phi, d.floor, d.spread.Limit())
 }
 
 // shard is the size of a shard that stands in for the canary: the smallest that is not smaller, of those that ever had anything.

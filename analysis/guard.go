@@ -35,6 +35,7 @@ type guard struct {
 	family *family
 	member int
 	self   *selfTest // of its metric; nil: there is none
+	doubts []doubt   // what may make its numbers meaningless; of a segment those of the whole
 
 	before  struct{ n, k int64 } // of the baseline, before the epoch
 	settled bool                 // which test it is: from the first window on
@@ -47,7 +48,7 @@ type guard struct {
 	blind        bool  // of an outcome: some may be missing, and nobody waits for them
 	passed       bool  // latched
 	patienceOut  bool  // failed by patience, not by proof
-	voided       bool  // its metric's self-test crossed at some time: what was proven then doesn't count
+	voided       bool  // a doubt came up at some time: what was proven then doesn't count
 	bothArms     bool  // of a limit: this time the baseline is beyond it, too
 	suspectSince int64 // event time; 0: not suspect
 	estimated    int64 // blocks tested when beyond was found
@@ -168,11 +169,11 @@ func (g *guard) began() (int64, bool) { return g.lead().began() }
 // estimate is of all blocks from the one that starts at sinceMs on; 0: all.
 func (g *guard) estimate(sinceMs int64) estimate { return g.lead().account.estimate(sinceMs) }
 
-// raise puts the evidence on the ladders. While the metric's self-test says that it means nothing it stays away, and afterwards what counts is what
+// raise puts the evidence on the ladders. While there is a doubt that it means anything it stays away, and afterwards what counts is what
 // is there then.
 func (g *guard) raise() {
 	switch {
-	case g.self.voids(g):
+	case g.void():
 		g.voided = true
 		return
 	case g.voided:
@@ -193,7 +194,7 @@ func (g *guard) raise() {
 // break. The onset is that of any harm, not of harm beyond the margin: with a true harm within the margin,
 // the latter is chosen again and again from stretches that happen to lie beyond it.
 func (g *guard) judge(nowMs, patienceMs int64, passAt float64) {
-	void := g.self.voids(g)
+	void := g.void()
 	if g.canary.pass != nil && g.passE() >= passAt && !void {
 		g.passed = true
 	}
@@ -227,7 +228,7 @@ func (g *guard) stateNow() schemas.State {
 	if !g.isContrast() {
 		return g.limitState(any)
 	}
-	if g.self.voids(g) {
+	if g.void() {
 		return g.voidState()
 	}
 	beyond := g.spec.Prove != schemas.ProveAny && g.family.beyond.proven[g.member]
@@ -243,7 +244,23 @@ func (g *guard) stateNow() schemas.State {
 	return g.passState()
 }
 
-// voidState is all that can be said while the metric's self-test has crossed: that it looks bad, or nothing.
+// A doubt is a check whose finding can make a guardrail's numbers meaningless.
+type doubt interface {
+	// voids reports whether it does so now: the guardrail can neither fail nor pass.
+	voids(g *guard) bool
+}
+
+// void reports whether nothing can be made of the numbers now.
+func (g *guard) void() bool {
+	for _, d := range g.doubts {
+		if d.voids(g) {
+			return true
+		}
+	}
+	return false
+}
+
+// voidState is all that can be said while nothing can be made of the numbers: that they look bad, or nothing.
 func (g *guard) voidState() schemas.State {
 	if g.anyE() >= g.family.any.thresholds[g.member] && g.estimateBeyond() {
 		return schemas.StateSuspect

@@ -105,9 +105,7 @@ func (t *selfTest) equip(newTrial func(*schemas.Guardrail, keeping) *trial) {
 
 func (t *selfTest) cover(g *guard) {
 	g.self = t
-	for _, part := range g.segments {
-		part.self = t
-	}
+	g.doubts = append(g.doubts, t)
 	if g.isContrast() {
 		t.names = append(t.names, g.spec.Name)
 	}
@@ -185,8 +183,8 @@ func (t *selfTest) sick() bool { return t.off }
 
 func (t *selfTest) holds() bool { return t.judge.rollout.Health.SelfTest != schemas.OnWarn }
 
-// voids reports whether nothing can be made of a guardrail's numbers now.
-func (t *selfTest) voids(g *guard) bool { return t != nil && t.off && t.holds() && g.isContrast() }
+// voids is of every contrast of the metric.
+func (t *selfTest) voids(g *guard) bool { return t.off && t.holds() && g.isContrast() }
 
 func (t *selfTest) code() string { return codeUncalibrated }
 

@@ -85,7 +85,7 @@ func NewJudge(r *schemas.Rollout, o Options) *Judge {
 	j.newChecks()
 	for _, g := range j.guards {
 		for _, part := range g.segments {
-			part.self = g.self
+			part.self, part.doubts = g.self, g.doubts
 		}
 	}
 	j.verdict = Verdict{Action: VerdictContinue, Code: codeNotBegun, Sentence: j.sentenceNotBegun()}

@@ -198,7 +198,7 @@ func TestDeterminism(t *testing.T) {
 	if !slices.Equal(first, second) || v1.Sentence != v2.Sentence || v1.EventMs != v2.EventMs {
 		t.Error("two runs over the same parts differ")
 	}
-	if len(first) != 400*(3+3+4+2+1+2*2) {
+	if len(first) != 400*(3+3+4+2+1+2*2+2+2+3) {
 		t.Errorf("%d numbers of evidence", len(first))
 	}
 }

@@ -118,7 +118,7 @@ func TestExposure(t *testing.T) {
 	if err != nil || err2 != nil || math.Abs(hours.LogEvidence-shares.LogEvidence) > 1e-5 || math.Abs(*hours.Estimate/3600 / *shares.Estimate - 1) > 1e-6 {
 		t.Errorf("an absolute margin: %+v, %v; want %+v, %v", hours, err, shares, err2)
 	}
-	if math.Abs(*hours.Lower/3600 / *shares.Lower-1) > 1e-5 || math.Abs(*hours.Upper/3600 / *shares.Upper-1) > 1e-5 {
+	if math.Abs(*hours.Lower/3600 / *shares.Lower - 1) > 1e-5 || math.Abs(*hours.Upper/3600 / *shares.Upper - 1) > 1e-5 {
 		t.Errorf("an absolute margin: %v .. %v per hour, %v .. %v of each", *hours.Lower, *hours.Upper, *shares.Lower, *shares.Upper)
 	}
 	if hours.Unit != unitPerOne {

@@ -117,12 +117,18 @@ func (b *batch) estimate() (phi, se float64) {
 func (d *Dispersion) limit() float64 {
 	largest := 1.0
 	for i := range d.batches {
-		if b := &d.batches[i]; b.m >= dispersionBatches {
-			phi, se := b.estimate()
-			largest = max(largest, phi+dispersionZ*se)
-		}
+		largest = max(largest, d.batches[i].limit())
 	}
 	return largest
+}
+
+// limit is one size's upper limit; 1 while it has less than 10 batches.
+func (b *batch) limit() float64 {
+	if b.m < dispersionBatches {
+		return 1
+	}
+	phi, se := b.estimate()
+	return phi + dispersionZ*se
 }
 
 // Phi is the dispersion factor to test with: once the shard has had 200 expected events in 50 windows the measured one (measured is true), before that

@@ -1,0 +1,123 @@
+package analysis
+
+import (
+	"fmt"
+
+	"streamcanary/analysis/stats"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// Outcomes whose prediction isn't found are lost to the arm whose they are: an arm that loses more of them looks worse, or better, than it is.
+// Where they name a version the arms are held against each other, else their share against the rollout's margin.
+var _ = registerHealth(healthKind{name: "join gap", rank: 100, checks: func(j *Judge) []check {
+	var all []check
+	for _, s := range j.streams {
+		if s.Kind != windows.Outcomes {
+			continue
+		}
+		arms := &armsGap{j.newContrastCheck(codeJoinGap, s.Stream, j.newPastDispersion(s))}
+		arms.listen()
+		all = append(all, arms)
+		doubts := []doubt{arms}
+		if margin := j.rollout.Health.Unmatched; margin > 0 && margin < 1 {
+			source := newSourceGap(j, s.Stream, margin)
+			all, doubts = append(all, source), append(doubts, source)
+		}
+		for _, g := range s.guards {
+			g.doubts = append(g.doubts, doubts...)
+		}
+	}
+	return all
+}})
+
+// armsGap contrasts the arms' shares of outcomes without a prediction.
+type armsGap struct{ *contrast }
+
+// listen makes it hear of the gaps.
+func (a *armsGap) listen() {
+	j, phi := a.judge, a.sides[0].phi
+	share := func(g windows.JoinGap) (n, k int64) { return g.Matched + g.Unmatched, g.Unmatched }
+	a.read = func(p *windows.Part, w *window) bool {
+		for arm := range windows.Arms {
+			w.n[arm], w.k[arm] = share(p.Gap[arm])
+		}
+		phi.wait()
+		return !p.Overflow && w.n[windows.Baseline]+w.n[windows.Canary] > 0
+	}
+	a.learn = func(p *windows.Part) {
+		n, k := share(p.Gap[windows.Baseline])
+		phi.past.Add(float64(n), float64(k))
+	}
+	a.tell = func(since string, e estimate) string {
+		return fmt.Sprintf("Outcomes %q of %s and %s don't find their predictions equally often: %s find none since %s. So a difference of %s may be "+
+			"one of bookkeeping, and where it would look like harm nothing is rolled back for it.",
+			a.of.Name, j.arm(windows.Canary), j.arm(windows.Baseline), sharesText(e), since, a.of.Name)
+	}
+}
+
+// voids is of the contrasts of the outcome that the gap makes look harmful: a canary that loses more outcomes seems to have fewer of them.
+func (a *armsGap) voids(g *guard) bool {
+	if !a.off || !g.isContrast() {
+		return false
+	}
+	loses := a.worse() == 0 // the canary
+	return g.spec.Direction == schemas.Both || loses == (g.spec.Direction == schemas.Decrease)
+}
+
+// sourceGap tests the share of outcomes without a prediction of those that name no version against a margin: the one-sample tilt,
+// exact as long as each outcome's chance to find none is at most the margin.
+type sourceGap struct {
+	judge   *Judge
+	of      windows.Stream
+	test    stats.Tilt
+	mixture *stats.Mixture
+	weights startWeights
+	inc     []float64
+	onset   onset
+	history history[splitTally, *splitTally]
+	off     bool
+}
+
+func newSourceGap(j *Judge, of windows.Stream, margin float64) *sourceGap {
+	points := len(stats.FailOdds)
+	return &sourceGap{
+		judge: j, of: of, test: stats.Tilt{P0: margin, Grid: stats.FailOdds},
+		mixture: stats.NewMixture(points), inc: make([]float64, points), onset: newOnset(points),
+	}
+}
+
+func (s *sourceGap) take(p *windows.Part, _ feeding, c clock) {
+	n, k := p.Source.Matched+p.Source.Unmatched, p.Source.Unmatched
+	if p.Stream != s.of || n == 0 || p.Overflow {
+		return
+	}
+	s.test.Increments(s.inc, float64(n), float64(k))
+	s.mixture.Step(s.inc, s.weights.through(c.window(p.StartMs), c.horizon))
+	s.onset.step(s.inc, p.StartMs)
+	s.history.add(splitTally{k, n}, p.StartMs, &s.onset)
+	logE := s.mixture.LogE()
+	s.off = logE >= contrastThreshold || s.off && logE >= halfway*contrastThreshold
+}
+
+func (s *sourceGap) sick() bool { return s.off }
+
+func (s *sourceGap) holds() bool { return true }
+
+func (s *sourceGap) code() string { return codeJoinGap }
+
+// voids is of every contrast of the outcome: whose outcomes are lost is not known, and all of them may be one arm's.
+func (s *sourceGap) voids(g *guard) bool { return s.off && g.isContrast() }
+
+func (s *sourceGap) finding() schemas.Finding {
+	since, _ := s.onset.began()
+	t := s.history.since(since)
+	return schemas.Finding{
+		Code: codeJoinGap, LogEvidence: shown(s.mixture.LogE()), Threshold: contrastThreshold, Since: schemas.Time(since),
+		Sentence: fmt.Sprintf("%s of the outcomes %q since %s find no prediction (%s of %s), more than the %s that are accepted (health.unmatched). They name no version, "+
+			"so they may all be one arm's: nothing is rolled back for a difference of %s.",
+			percentText(t.share()), s.of.Name, timeText(since, s.judge.nowMs), countText(t.canary), countText(t.all), percentText(s.test.P0), s.of.Name),
+	}
+}
+
+func (s *sourceGap) evidence(dst []float64) []float64 { return append(dst, s.mixture.LogE()) }
