@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -89,9 +90,13 @@ func FuzzParseRollout(f *testing.F) {
 	for _, file := range []string{shortest, everyKey} {
 		f.Add([]byte(file))
 	}
-	for _, bad := range append(badRollouts(), laterRollouts()...) {
+	for _, bad := range slices.Concat(badRollouts(), laterRollouts(), badBehindGates()) {
 		f.Add([]byte(bad.file))
 	}
+	f.Add([]byte(everyGate))
+	standing := gates
+	f.Cleanup(func() { gates = standing })
+	gates = nil
 	f.Fuzz(func(t *testing.T, file []byte) {
 		r, err := ParseRollout("f", file)
 		if err == nil {

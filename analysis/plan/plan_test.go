@@ -115,7 +115,6 @@ func TestPlannedIsSimulated(t *testing.T) {
 	r := parsed(t, `  guardrails:
   - {name: errors, rate: error, increase: 0.5pp, weight: 3}
   - {name: p99, quantile: 0.99, increase: 20%, weight: 3}
-  - {name: outage, rate: error, above: 5%}
   stages: [{weight: 10}]
 `)
 	// The lognormal of stream: p99 is 20 ms · exp(0.7 · 2.3263).
@@ -138,7 +137,6 @@ func TestPlannedIsSimulated(t *testing.T) {
 		{"p99 suspect", 1, schemas.StateSuspect, harmful(0, 1.4), *plans["p99"].Suspect},
 		{"p99 fail", 1, schemas.StateFailed, harmful(0, 1.4), plans["p99"].Fail},
 		{"p99 pass", 1, schemas.StatePassed, harmful(0, 1), plans["p99"].Pass},
-		{"outage fail", 2, schemas.StateFailed, harmful(.098, 1), plans["outage"].Fail},
 	}
 	for _, test := range tests {
 		want := (test.plan.After - 2*time.Second).Seconds() // without lateness
