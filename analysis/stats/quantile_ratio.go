@@ -28,7 +28,7 @@ type QuantileRatio struct {
 	fail, pass [ratioShifts]startedOdds
 	more       []ownShift
 	cash       float64
-	score      [ratioShifts]float64 // per shift, summed: the canary's count in the pooled tail less its expectation
+	score      []float64 // per shift, summed: the canary's count in the pooled tail less its expectation; nil: not kept
 }
 
 // ownShift is a shift beside the grid.
@@ -62,6 +62,13 @@ func onPool(odds []float64, pool urn) wager {
 // NewQuantileRatio returns the sequence, before any block, for the tail of ppm parts per million (10,000: p99). More shifts than the grid's, such as
 // a margin's, can be bounds, too: a bound then lies on the margin's own side of it.
 func NewQuantileRatio(ppm int64, more ...int) *QuantileRatio {
+	q := NewQuantileBounds(ppm, more...)
+	q.score = make([]float64, ratioShifts)
+	return q
+}
+
+// NewQuantileBounds is NewQuantileRatio without what Estimate needs, which is NaN then.
+func NewQuantileBounds(ppm int64, more ...int) *QuantileRatio {
 	if ppm <= 0 || ppm >= 1_000_000 {
 		panic(fmt.Sprintf("stats: quantile ratio for a tail of %d ppm", ppm))
 	}
@@ -101,7 +108,9 @@ func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64) b
 		at := cutAt(canary, baseline, by, tail)
 		q.fail[i].step(at, &fail, start)
 		q.pass[i].step(at, &pass, start)
-		q.score[i] += at.score() - expected
+		if q.score != nil {
+			q.score[i] += at.score() - expected
+		}
 	}
 	for i := range q.more {
 		at := cutAt(canary, baseline, q.more[i].by, tail)
@@ -153,5 +162,5 @@ func (q *QuantileRatio) Interval(alpha float64) (lower, upper float64) {
 // Estimate is the factor at which the canary has just its share of the pooled tails of all blocks, interpolated between shifts;
 // at least 1/2 and at most 4; NaN before the first block, and while every shift gives the canary its share (all values are infinite, say).
 func (q *QuantileRatio) Estimate() float64 {
-	return shiftRatio(ratioShiftLow + ratioShiftStep*crossing(q.score[:]))
+	return shiftRatio(ratioShiftLow + ratioShiftStep*crossing(q.score))
 }

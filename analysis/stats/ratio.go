@@ -30,13 +30,13 @@ type chords struct {
 }
 
 // ratioGrid are the bets: log ratios from 1 % to a factor of 20.
-var ratioGrid = Grid(0.01, 3, 12)
+var ratioGrid = Grid(0.01, 3, 10)
 
 // NewRatio returns the sequence before any block: every ratio is possible. It tells ratios apart from 1/16 to 16.
 func NewRatio() *Ratio {
 	var nodes []float64
 	for quarter := -16; quarter <= 16; quarter++ {
-		if far := quarter < -8 || quarter > 8; !far || quarter%2 == 0 {
+		if far := quarter < -4 || quarter > 4; !far || quarter%2 == 0 {
 			nodes = append(nodes, math.Exp2(float64(quarter)/4))
 		}
 	}

@@ -40,27 +40,52 @@ type TopK struct {
 	Grid  []float64 // odds ratios w, all above 1 (FailOdds) or all below (PassOdds); read only
 }
 
+// A Pool is what tests of one block with one tail and grid share, whatever their shifts: the law of the pool's tail. It only saves time.
+// The zero value is empty; owned by one goroutine.
+type Pool struct {
+	of    urn
+	grid  *float64
+	logs  [maxOdds]float64
+	whole [maxOdds]float64
+}
+
+// law fills the pool for a block, unless it holds it already.
+func (p *Pool) law(of urn, grid []float64) {
+	if len(grid) == 0 || p.of == of && p.grid == &grid[0] {
+		return
+	}
+	if p.grid != &grid[0] {
+		for j, w := range grid {
+			p.logs[j] = math.Log(w)
+		}
+	}
+	p.of, p.grid = of, &grid[0]
+	of.logPGF(p.whole[:len(grid)], grid, p.logs[:len(grid)])
+}
+
 // Increments writes to dst the block's log e-values, one for each odds ratio, and reports true; it reports false and leaves dst alone
 // when an arm is empty or the tail rounds to no request. Histograms are ascending by index; they are only read.
 func (k TopK) Increments(dst []float64, canary, baseline []windows.Bucket) bool {
+	var p Pool
+	return k.IncrementsIn(&p, dst, canary, baseline)
+}
+
+// IncrementsIn is Increments with a pool that other tests of the same block have used, or will use.
+func (k TopK) IncrementsIn(p *Pool, dst []float64, canary, baseline []windows.Bucket) bool {
 	n, m := total(canary), total(baseline)
 	tail := tailCount(n+m, k.PPM)
 	if n == 0 || m == 0 || tail == 0 {
 		return false
 	}
 	cut := cutAt(canary, baseline, k.Shift, tail)
-	var logs, whole [maxOdds]float64
-	if len(k.Grid) > maxOdds {
-		panic(fmt.Sprintf("stats: top-K test with %d odds ratios", len(k.Grid)))
-	}
-	for j, w := range k.Grid {
-		logs[j] = math.Log(w)
-	}
 	count := len(k.Grid)
-	urn{n + m, n, tail}.logPGF(whole[:count], k.Grid, logs[:count])
-	cut.ties().logPGF(dst[:count], k.Grid, logs[:count])
+	if count > maxOdds {
+		panic(fmt.Sprintf("stats: top-K test with %d odds ratios", count))
+	}
+	p.law(urn{n + m, n, tail}, k.Grid)
+	cut.ties().logPGF(dst[:count], k.Grid, p.logs[:count])
 	for j := range count {
-		dst[j] += float64(cut.canaryAbove)*logs[j] - whole[j]
+		dst[j] += float64(cut.canaryAbove)*p.logs[j] - p.whole[j]
 	}
 	return true
 }
