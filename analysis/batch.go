@@ -48,3 +48,13 @@ func (b *batch) flush(enter func(*batch)) {
 	b.block.clear()
 	b.weight, b.phi, b.blocks = 0, armPhi{}, 0
 }
+
+// batches has one for each stratum.
+type batches []batch
+
+func (b *batches) take(more *block, c closing, enter func(*batch)) {
+	for len(*b) <= c.stratum {
+		*b = append(*b, batch{})
+	}
+	(*b)[c.stratum].take(more, c, enter)
+}

@@ -18,7 +18,8 @@ const (
 type clock struct {
 	startMs int64 // of the epoch's first window
 	widthMs int64
-	horizon int64 // planned life, in windows
+	horizon int64  // planned life, in windows
+	spare   *block // scratch for a window that is a block by itself; nil: it is copied
 }
 
 // window is the number of the window that starts at startMs; the epoch's first is 0.
@@ -43,8 +44,13 @@ type block struct {
 	fromMs, toMs int64 // start of the first window, end of the last; toMs 0: no window yet
 	stratum      int   // 0 without strata
 	n, k         [windows.Arms]int64
+	sum, squares [windows.Arms]int64
 	hist         [windows.Arms]histogram
+	edges        *edges // nil: values are what they are told to be
 }
+
+// edges are the histograms of values as low, and as high, as they may have been before they were rounded.
+type edges struct{ low, high [windows.Arms]histogram }
 
 func (b *block) empty() bool { return b.toMs == 0 }
 
@@ -61,11 +67,23 @@ func (b *block) add(w *window) {
 	for arm := range windows.Arms {
 		b.n[arm] += w.n[arm]
 		b.k[arm] += w.k[arm]
+		b.sum[arm] += w.sum[arm]
+		b.squares[arm] += w.squares[arm]
 		b.hist[arm].add(w.hist[arm])
+	}
+	if !w.rounded {
+		return
+	}
+	if b.edges == nil {
+		b.edges = &edges{}
+	}
+	for arm := range windows.Arms {
+		b.edges.low[arm].add(w.low[arm])
+		b.edges.high[arm].add(w.high[arm])
 	}
 }
 
-// join takes in a later block.
+// join takes in a later block, without its edges.
 func (b *block) join(o *block) {
 	if b.empty() {
 		b.fromMs = o.fromMs
@@ -74,6 +92,8 @@ func (b *block) join(o *block) {
 	for arm := range windows.Arms {
 		b.n[arm] += o.n[arm]
 		b.k[arm] += o.k[arm]
+		b.sum[arm] += o.sum[arm]
+		b.squares[arm] += o.squares[arm]
 		b.hist[arm].add(o.hist[arm].buckets)
 	}
 }
@@ -81,8 +101,12 @@ func (b *block) join(o *block) {
 func (b *block) clear() {
 	b.fromMs, b.toMs = 0, 0
 	for arm := range windows.Arms {
-		b.n[arm], b.k[arm] = 0, 0
+		b.n[arm], b.k[arm], b.sum[arm], b.squares[arm] = 0, 0, 0, 0
 		b.hist[arm].clear()
+		if b.edges != nil {
+			b.edges.low[arm].clear()
+			b.edges.high[arm].clear()
+		}
 	}
 }
 
@@ -91,7 +115,10 @@ func (b *block) clear() {
 type window struct {
 	startMs, endMs int64
 	n, k           [windows.Arms]int64
+	sum, squares   [windows.Arms]int64
 	hist           [windows.Arms][]windows.Bucket
+	rounded        bool // values are rounded: low and high have what they may have been
+	low, high      [windows.Arms][]windows.Bucket
 }
 
 // histogram adds up sorted buckets. Adding allocates only while the number of distinct buckets grows.

@@ -50,7 +50,7 @@ func TestBlocks(t *testing.T) {
 	const h = 100
 	sum := func(from, to int64) float64 { return stats.StartSum(from, to, h) } // of the start weights
 	hour := int64(time.Hour / time.Second)
-	rate, p99 := &rateContrast{}, &quantileContrast{ppm: 10000}
+	rate, p99 := &rateContrast{}, &rankContrast{least: quantileRanks(10000, nil, nil).least}
 	tests := []struct {
 		name   string
 		kernel kernel

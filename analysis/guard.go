@@ -28,6 +28,7 @@ type guard struct {
 	segments []*guard // the same guardrail by segment, where segments are watched; the last one is of all others
 	cell     int      // of the stream's metrics
 	histCell int      // where its histogram is; cell, unless an exact counter is tested
+	edges    [2]int   // where the histograms of rounded values are, as low and as high as they may have been; both cell: they aren't rounded
 	canary   *trial
 	more     []*trial // of a distribution that is looked at by quantiles: those beside the first one, each a test of its own
 	baseline *trial   // of an absolute limit: the same test on the baseline; else nil
@@ -79,13 +80,19 @@ type cells [windows.Arms][]windows.Cell
 
 // see makes the guard's window of its cells; false when neither arm has anything for it.
 func (g *guard) see(w *window, of *cells) bool {
+	w.rounded = g.edges[0] != g.edges[1]
 	for arm := range windows.Arms {
-		w.n[arm], w.k[arm], w.hist[arm] = 0, 0, nil
+		w.n[arm], w.k[arm], w.sum[arm], w.squares[arm] = 0, 0, 0, 0
+		w.hist[arm], w.low[arm], w.high[arm] = nil, nil, nil
 		if g.cell >= len(of[arm]) {
 			continue
 		}
 		c := &of[arm][g.cell]
-		w.n[arm], w.k[arm], w.hist[arm] = c.N, c.K, of[arm][g.histCell].Hist
+		w.n[arm], w.k[arm], w.sum[arm], w.squares[arm] = c.N, c.K, c.Sum, c.Squares
+		w.hist[arm] = of[arm][g.histCell].Hist
+		if w.rounded {
+			w.low[arm], w.high[arm] = of[arm][g.edges[0]].Hist, of[arm][g.edges[1]].Hist
+		}
 		g.seen[arm] = g.seen[arm] || c.N > 0
 	}
 	return w.n[windows.Baseline]+w.n[windows.Canary] > 0
@@ -337,6 +344,8 @@ func beyondMargin(s *schemas.Guardrail, e estimate) bool {
 	c, b := e[windows.Canary].value, e[windows.Baseline].value
 	edge := b + s.Margin.Value
 	switch {
+	case s.Direction == schemas.Both:
+		return c < b || c > b
 	case s.Direction == schemas.Decrease && s.Margin.Relative:
 		return c < b*(1-s.Margin.Value)
 	case s.Direction == schemas.Decrease:

@@ -53,6 +53,7 @@ type stream struct {
 	traffic     traffic
 	guards      []*guard
 	dispersions []*dispersion // by cell; nil where no guardrail needs one
+	noises      []*meanNoise  // likewise
 	events      bool          // of an outcome: it was seen at least once
 	overflow    bool          // of an outcome: some of its latest window may be missing
 	strips      *strips       // by segment; nil: segments are not told apart in it
@@ -62,7 +63,7 @@ type stream struct {
 // would have refused.
 func NewJudge(r *schemas.Rollout, o Options) *Judge {
 	j := &Judge{rollout: r, options: o, guards: make([]*guard, len(r.Guardrails))}
-	j.clock = clock{widthMs: r.Window.Milliseconds(), horizon: horizon(r)}
+	j.clock = clock{widthMs: r.Window.Milliseconds(), horizon: horizon(r), spare: &block{}}
 	for _, m := range Metrics(r) {
 		j.stream(m.Stream())
 	}
@@ -134,6 +135,17 @@ func (j *Judge) dispersion(s *stream, cell int) *dispersion {
 		s.dispersions[cell] = newDispersion(j.options, j.rollout.Phi, &s.traffic)
 	}
 	return s.dispersions[cell]
+}
+
+// noise finds or adds what measures one cell's variance of a mean; as a factor of that of independent values, or itself.
+func (j *Judge) noise(s *stream, cell int, factor bool) *meanNoise {
+	for len(s.noises) <= cell {
+		s.noises = append(s.noises, nil)
+	}
+	if s.noises[cell] == nil {
+		s.noises[cell] = newMeanNoise(j.options, j.rollout.Phi, &s.traffic, factor)
+	}
+	return s.noises[cell]
 }
 
 func (j *Judge) newHealth() {
@@ -239,6 +251,11 @@ func (s *stream) measure(p *windows.Part, take func(*dispersion, *[windows.Slice
 	for i, d := range s.dispersions {
 		if d != nil && i < len(cells) {
 			take(d, &cells[i].Slices)
+		}
+	}
+	for i, m := range s.noises {
+		if m != nil && i < len(cells) {
+			m.add(&cells[i])
 		}
 	}
 }

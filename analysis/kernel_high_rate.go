@@ -32,11 +32,11 @@ func (j *Judge) choose(g *guard) {
 	g.settled = true
 	rate := g.spec.Kind == schemas.RateGuardrail || g.spec.Kind == schemas.GaugeGuardrail
 	n, k := float64(g.before.n), float64(g.before.k)
-	if !rate || !g.isContrast() || n < highRateLeast || k <= highRate*n || k == n {
+	if !rate || g.ofPart || !g.isContrast() || n < highRateLeast || k <= highRate*n || k == n {
 		return
 	}
 	phi, stratified := g.canary.phi, g.canary.strata != nil
-	g.canary = newHighRateTrial(g.spec, k/n, keeping{intervals: j.intervals(g), part: g.ofPart})
+	g.canary = newHighRateTrial(g.spec, k/n, keeping{intervals: !j.options.NoIntervals})
 	if g.canary.phi = phi; stratified {
 		g.canary.strata = newStrata(g.canary.shape)
 	}

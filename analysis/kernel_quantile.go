@@ -8,68 +8,26 @@ import (
 	"streamcanary/windows"
 )
 
-// quantileContrast tests a quantile of the canary against the baseline's: the stratified top-K rank e-process.
-type quantileContrast struct {
-	ppm               int64
-	any, beyond, pass stats.TopK
-}
-
-func newQuantileContrast(g *schemas.Guardrail) *quantileContrast {
-	ppm := tailPPM(g.Quantile)
-	q := &quantileContrast{ppm: ppm}
-	if g.Direction == schemas.Decrease { // harm is a canary that is lower: the tests change places
-		q.any = stats.TopK{PPM: ppm, Grid: stats.PassOdds}
-		q.beyond = stats.TopK{PPM: ppm, Shift: stats.PassShift(-g.Margin.Value), Grid: stats.PassOdds}
-		q.pass = stats.TopK{PPM: ppm, Shift: stats.FailShift(-g.Margin.Value), Grid: stats.FailOdds}
-		return q
-	}
-	q.any = stats.TopK{PPM: ppm, Grid: stats.FailOdds}
-	q.beyond = stats.TopK{PPM: ppm, Shift: stats.FailShift(g.Margin.Value), Grid: stats.FailOdds}
-	q.pass = stats.TopK{PPM: ppm, Shift: stats.PassShift(g.Margin.Value), Grid: stats.PassOdds}
-	return q
-}
-
 // tailPPM is the share above a quantile in millionths.
 func tailPPM(q float64) int64 { return int64(math.Round((1 - q) * 1e6)) }
-
-func (q *quantileContrast) full(b *block) bool {
-	n := b.n[windows.Baseline] + b.n[windows.Canary]
-	return n*q.ppm >= blockPPM && sizesReach(b, 1)
-}
-
-func (q *quantileContrast) increments(inc *increments, b *block, _ armPhi) bool {
-	if !sizesReach(b, 1) {
-		return false
-	}
-	canary, baseline := b.hist[windows.Canary].buckets, b.hist[windows.Baseline].buckets
-	if !q.any.Increments(inc.any, canary, baseline) { // the tail rounds to no request: no other shift has one
-		return false
-	}
-	if !inc.one() {
-		q.beyond.Increments(inc.beyond, canary, baseline)
-	}
-	if inc.pass != nil {
-		q.pass.Increments(inc.pass, canary, baseline)
-	}
-	return true
-}
 
 // quantileAccount keeps a distribution's blocks.
 type quantileAccount struct {
 	q       float64
+	scale   scale
 	history history[distTally, *distTally]
-	batch   batch
+	batches batches
 	ratio   *stats.QuantileRatio // nil: no intervals
 }
 
 func newQuantileAccount(g *schemas.Guardrail, intervals bool) *quantileAccount {
-	a := &quantileAccount{q: g.Quantile}
+	a := &quantileAccount{q: g.Quantile, scale: scaleOf(g)}
 	if intervals {
-		margin := g.Margin.Value
+		beyond, pass := a.scale.shifts(g)
 		if g.Direction == schemas.Decrease {
-			margin = -margin
+			beyond, pass = pass, beyond
 		}
-		a.ratio = stats.NewQuantileRatio(tailPPM(g.Quantile), stats.FailShift(margin), stats.PassShift(margin))
+		a.ratio = stats.NewQuantileBounds(tailPPM(g.Quantile), beyond, pass)
 	}
 	return a
 }
@@ -77,7 +35,7 @@ func newQuantileAccount(g *schemas.Guardrail, intervals bool) *quantileAccount {
 func (a *quantileAccount) keep(b *block, c closing) {
 	a.history.add(distOf(b, true), c.fromMs, c.onset)
 	if a.ratio != nil {
-		a.batch.take(b, c, a.enter)
+		a.batches.take(b, c, a.enter)
 	}
 }
 
@@ -87,7 +45,7 @@ func (a *quantileAccount) enter(b *batch) {
 
 func (a *quantileAccount) estimate(sinceMs int64) estimate {
 	t := a.history.since(sinceMs)
-	return t.estimate(a.q)
+	return t.estimate(a.q, a.scale)
 }
 
 func (a *quantileAccount) intervals(alpha float64) (difference, ratio interval) {
@@ -95,6 +53,9 @@ func (a *quantileAccount) intervals(alpha float64) (difference, ratio interval) 
 		return unknown, unknown
 	}
 	ratio.lower, ratio.upper = a.ratio.Interval(alpha)
+	if a.scale.linear.Linear() { // the same shifts are differences
+		return interval{a.scale.difference(ratio.lower), a.scale.difference(ratio.upper)}, unknown
+	}
 	return unknown, ratio
 }
 
@@ -132,6 +93,7 @@ func (q *quantileLimit) increments(inc *increments, b *block, _ armPhi) bool {
 type quantileLimitAccount struct {
 	arm     windows.Arm
 	q       float64
+	scale   scale
 	history history[distTally, *distTally]
 }
 
@@ -142,7 +104,7 @@ func (a *quantileLimitAccount) keep(b *block, c closing) {
 // estimate's events are the exact counter's: values above the limit.
 func (a *quantileLimitAccount) estimate(sinceMs int64) estimate {
 	t := a.history.since(sinceMs)
-	e := t.estimate(a.q)
+	e := t.estimate(a.q, a.scale)
 	for arm := range windows.Arms {
 		e[arm].events = t.k[arm]
 	}
@@ -165,11 +127,11 @@ func (a *quantileLimitAccount) intervals(alpha float64) (value, ratio interval) 
 		above -= m.weight
 		stats.Tilt{P0: p0, Grid: stats.FailOdds}.Increments(inc, n, above)
 		if logMean(inc) >= proof {
-			value.lower = windows.BucketUpper(m.index)
+			value.lower = a.scale.upper(m.index)
 		}
 		stats.Tilt{P0: p0, Grid: stats.PassOdds}.Increments(inc, n, above)
 		if logMean(inc) >= proof {
-			value.upper = windows.BucketUpper(m.index)
+			value.upper = a.scale.upper(m.index)
 			break
 		}
 	}

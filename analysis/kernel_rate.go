@@ -65,7 +65,7 @@ func countsOf(b *block) stats.Counts {
 // rateAccount keeps a rate's blocks: R5 for the difference, R13 for the ratio.
 type rateAccount struct {
 	history    history[rateTally, *rateTally]
-	batch      batch
+	batches    batches
 	difference *stats.Difference // nil: no intervals
 	ratio      *stats.Ratio
 }
@@ -81,7 +81,7 @@ func newRateAccount(intervals bool) *rateAccount {
 func (a *rateAccount) keep(b *block, c closing) {
 	a.history.add(rateOf(b), c.fromMs, c.onset)
 	if a.difference != nil {
-		a.batch.take(b, c, a.enter)
+		a.batches.take(b, c, a.enter)
 	}
 }
 

@@ -35,52 +35,88 @@ func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 func (j *Judge) bareGuard(s *stream, spec *schemas.Guardrail) *guard {
 	g := &guard{spec: spec, state: schemas.StateInsufficient, why: whyNoData, waiting: s.Kind == windows.Outcomes}
 	g.cell, g.histCell = cellsOf(j.rollout, spec)
+	if edges := edgesOf(j.rollout, spec); len(edges) > 0 {
+		g.edges = [2]int{cellOf(j.rollout, edges[0]), cellOf(j.rollout, edges[1])}
+	}
 	return g
 }
 
 // equip gives a guard its tests. Those of a segment can't pass, and keep little for people.
 func (j *Judge) equip(s *stream, g *guard) {
-	spec := g.spec
-	switch quantile := spec.Kind == schemas.QuantileGuardrail; {
+	spec, keep := g.spec, keeping{intervals: !j.options.NoIntervals && !g.ofPart, part: g.ofPart}
+	switch {
+	case spec.Kind == schemas.DistributionGuardrail:
+		g.canary, g.more = newDistribution(spec, keep)
 	case spec.Direction.Contrast():
-		g.canary = newContrast(spec, keeping{intervals: j.intervals(g), part: g.ofPart})
-		if !quantile {
-			g.canary.phi = j.dispersion(s, g.cell)
-		}
-	case quantile:
-		for arm, t := range [windows.Arms]**trial{&g.baseline, &g.canary} {
-			account := &quantileLimitAccount{arm: windows.Arm(arm), q: spec.Quantile}
-			*t = newTrial(newQuantileLimit(spec, windows.Arm(arm)), account, limitShape(g, len(stats.FailOdds)))
-		}
+		g.canary = newContrast(spec, keep)
+		j.calibrated(s, g, g.canary)
 	default:
-		grid := gridOf(spec)
-		for arm, t := range [windows.Arms]**trial{&g.baseline, &g.canary} {
-			*t = newTrial(newRateLimit(spec, windows.Arm(arm), grid), &rateLimitAccount{arm: windows.Arm(arm)}, limitShape(g, len(grid)))
-			(*t).phi = j.dispersion(s, g.cell)
-		}
+		g.canary, g.baseline = newLimit(spec, windows.Canary, keep), newLimit(spec, windows.Baseline, keep)
+		j.calibrated(s, g, g.canary)
+		j.calibrated(s, g, g.baseline)
+	}
+}
+
+// calibrated gives a trial what measures its noise on the baseline's split; rank tests need nothing.
+func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
+	switch g.spec.Kind {
+	case schemas.RateGuardrail, schemas.GaugeGuardrail:
+		t.phi = j.dispersion(s, g.cell)
+	case schemas.MeanGuardrail:
+		t.noise = j.noise(s, g.cell, g.spec.From == schemas.KindPrediction)
 	}
 }
 
 // keeping says what a trial keeps beside its tests.
 type keeping struct {
 	intervals bool // of the effect
-	part      bool // it is one segment's: it can't pass
+	part      bool // it is one segment's: it can't pass, and keeps as little as it can
 }
 
-// newContrast makes the test of a guardrail that holds one arm against the other; its over-dispersion is the caller's to set.
+// newContrast makes the test of a guardrail that holds one arm's rate, quantile or mean against the other's; its noise is the caller's to set.
 func newContrast(g *schemas.Guardrail, keep keeping) *trial {
-	if g.Kind == schemas.QuantileGuardrail {
-		if !g.Margin.Relative && g.Margin.Value > 0 {
-			panic(fmt.Sprintf("analysis: guardrail %s: a contrast of quantiles with the absolute margin %v", g.Name, g.Margin.Value))
+	switch g.Kind {
+	case schemas.QuantileGuardrail:
+		checkMargin(g)
+		ppm := tailPPM(g.Quantile)
+		k := newRankContrast(g, quantileRanks(ppm, stats.FailOdds, stats.PassOdds))
+		of := contrastShape(g, len(stats.FailOdds), keep)
+		if keep.part {
+			return newTrial(k, newTailAccount(g, ppm, keep), of)
 		}
-		return newTrial(newQuantileContrast(g), newQuantileAccount(g, keep.intervals), contrastShape(g, len(stats.FailOdds), keep))
+		return newTrial(k, newQuantileAccount(g, keep.intervals), of)
+	case schemas.MeanGuardrail:
+		if g.From == schemas.KindPrediction {
+			return newTrial(newBoundedMean(g), newMeanAccount(g, keep.intervals), contrastShape(g, stats.BoundedPoints, keep))
+		}
+		return newTrial(newNoisyMean(g), newMeanAccount(g, keep.intervals), contrastShape(g, len(stats.MeanGrid), keep))
 	}
 	grid := gridOf(g)
 	return newTrial(newRateContrast(g, grid), newRateAccount(keep.intervals), contrastShape(g, len(grid), keep))
 }
 
-// intervals reports whether a guard keeps what intervals need: many times what its tests need.
-func (j *Judge) intervals(g *guard) bool { return !j.options.NoIntervals && !g.ofPart }
+// checkMargin panics on a margin that the buckets can't have.
+func checkMargin(g *schemas.Guardrail) {
+	if g.Margin.Relative == g.Buckets.Linear() && g.Margin.Value > 0 {
+		panic(fmt.Sprintf("analysis: guardrail %s: a contrast of ranks with the margin %s", g.Name, g.Margin.Text))
+	}
+}
+
+// newLimit makes the test of one arm against a fixed limit.
+func newLimit(g *schemas.Guardrail, arm windows.Arm, keep keeping) *trial {
+	switch g.Kind {
+	case schemas.QuantileGuardrail:
+		var a account = &quantileLimitAccount{arm: arm, q: g.Quantile, scale: scaleOf(g)}
+		if keep.part {
+			a = &exceedAccount{q: g.Quantile}
+		}
+		return newTrial(newQuantileLimit(g, arm), a, limitShape(len(stats.FailOdds), keep))
+	case schemas.MeanGuardrail:
+		return newTrial(newMeanLimit(g, arm), newMeanAccount(g, false), limitShape(stats.BoundedPoints, keep))
+	}
+	grid := gridOf(g)
+	return newTrial(newRateLimit(g, arm, grid), &rateLimitAccount{arm: arm}, limitShape(len(grid), keep))
+}
 
 // gridOf is the grid of bets for what a rate guardrail watches.
 func gridOf(g *schemas.Guardrail) []float64 {
@@ -90,13 +126,34 @@ func gridOf(g *schemas.Guardrail) []float64 {
 	return stats.IncidentGrid
 }
 
+// contrastShape is that of a contrast with so many components in each direction.
 func contrastShape(g *schemas.Guardrail, components int, keep keeping) shape {
-	margin := g.Margin.Value > 0
-	return shape{components: components, one: !margin, passes: margin && !keep.part}
+	of := shape{components: components, one: g.Margin.Value == 0, passes: g.Margin.Value > 0 && !keep.part}
+	directions := 1
+	if g.Direction == schemas.Both {
+		directions, of.components = 2, 2*components
+	}
+	if keep.part {
+		of.onsets = fewOf(components, directions)
+	}
+	return of
 }
 
-func limitShape(g *guard, components int) shape {
-	return shape{components: components, one: true, passes: !g.ofPart}
+func limitShape(components int, keep keeping) shape {
+	of := shape{components: components, one: true, passes: !keep.part}
+	if keep.part {
+		of.onsets = fewOf(components, 1)
+	}
+	return of
+}
+
+// fewOf are three components of each direction's, spread evenly: enough to date a harm by where each costs.
+func fewOf(components, directions int) []int {
+	var few []int
+	for d := range directions {
+		few = append(few, d*components+components/6, d*components+components/2, d*components+5*components/6)
+	}
+	return few
 }
 
 // measuresValues reports whether a guardrail looks at how large values are: what a warmup is for.

@@ -43,7 +43,7 @@ func Metrics(r *schemas.Rollout) []windows.Metric {
 		}
 	}
 	for i := range r.Guardrails {
-		for _, m := range needsOf(&r.Guardrails[i]) {
+		for _, m := range slices.Concat(needsOf(&r.Guardrails[i]), edgesOf(r, &r.Guardrails[i])) {
 			add(m)
 		}
 	}
@@ -65,10 +65,8 @@ func needsOf(g *schemas.Guardrail) []windows.Metric {
 	panic(fmt.Sprintf("analysis: no metric feeds guardrail %s (%s of %s)", g.Name, g.Kind, g.Of))
 }
 
-// isOutcome reports whether a guardrail is the rate of an outcome.
-func isOutcome(g *schemas.Guardrail) bool {
-	return g.Kind == schemas.RateGuardrail && rateFlags[g.Of] == nil
-}
+// isOutcome reports whether a guardrail is the rate or the mean of an outcome.
+func isOutcome(g *schemas.Guardrail) bool { return g.IsOutcome() }
 
 // streamOf is where a guardrail's numbers come from.
 func streamOf(g *schemas.Guardrail) windows.Stream {

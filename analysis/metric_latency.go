@@ -1,7 +1,9 @@
 package analysis
 
 import (
+	"fmt"
 	"math"
+	"time"
 
 	"streamcanary/schemas"
 	"streamcanary/windows"
@@ -14,15 +16,29 @@ const ofLatency = "latency"
 const valuePrefix = "values."
 
 var _ = registerMetric(metricKind{name: "latency", needs: func(g *schemas.Guardrail) []windows.Metric {
-	if g.Kind != schemas.QuantileGuardrail {
+	if !measuresValues(g) {
 		return nil
 	}
-	hist := histMetric{measured{g.Of}}
-	if g.Direction == schemas.Increase || g.Direction == schemas.Decrease {
+	hist := histMetric{measured: measured{g.Of}, scale: scaleOf(g)}
+	if g.Direction.Contrast() {
 		return []windows.Metric{hist}
 	}
 	return []windows.Metric{exceedMetric{measured{g.Of}, g.Margin.Value}, hist}
 }})
+
+// edgesOf are the histograms of latencies as low, and as high, as they may have been before they were rounded: none where they aren't, and
+// where there is no margin that rounding could move.
+func edgesOf(r *schemas.Rollout, g *schemas.Guardrail) []windows.Metric {
+	step := r.LatencyGranularity
+	if step == 0 || !measuresValues(g) || g.Of != ofLatency || !g.Direction.Contrast() || g.Margin.Value == 0 {
+		return nil
+	}
+	half := float64(step) / float64(2*time.Millisecond)
+	low := histMetric{measured: measured{g.Of}, scale: scaleOf(g), by: -half}
+	high := low
+	high.by = half
+	return []windows.Metric{low, high}
+}
 
 // measured is a number of predictions: their latency, or one of their values.
 type measured struct{ of string }
@@ -55,17 +71,27 @@ func (m measured) value(rows windows.Rows, i int) float64 {
 	return x
 }
 
-// histMetric keeps the histogram of a number. Errors count like any other prediction.
-type histMetric struct{ measured }
+// histMetric keeps the histogram of a number, moved by a fixed amount. Errors count like any other prediction.
+type histMetric struct {
+	measured
+	scale scale
+	by    float64
+}
 
-func (m histMetric) Key() string { return m.key() }
+func (m histMetric) Key() string {
+	key := m.key() + m.scale.key()
+	if m.by == 0 {
+		return key
+	}
+	return fmt.Sprintf("%s%+g", key, m.by)
+}
 
 func (m histMetric) Keeps() windows.Keep { return windows.KeepHist }
 
 func (m histMetric) Reduce(rows windows.Rows, cell *windows.Cell) {
 	for i := range rows.Len {
 		if x := m.value(rows, i); !math.IsNaN(x) {
-			rows.Tally.Add(windows.BucketOf(x))
+			rows.Tally.Add(m.scale.bucket(x + m.by))
 			cell.N++
 		}
 	}

@@ -11,9 +11,11 @@ import (
 
 // kindSamples has guardrails of every metric kind, by the kind's name: TestMetrics fails for a kind without any.
 var kindSamples = map[string][]string{
-	"rate":    {"a: rate error increase 0.5pp", "b: rate timeout above 5%", "c: rate cache_miss increase 1pp"},
-	"latency": {"a: quantile 0.99 latency increase 20%", "b: quantile 0.9 latency above 50ms", "c: quantile 0.5 ttft_ms decrease 10%", "d: quantile 0.5 tokens below 3.25"},
-	"gauge":   {"a: sample cpu 0.9 increase 5pp", "b: sample memory 0.95 above 50%"},
+	"rate": {"a: rate error increase 0.5pp", "b: rate timeout above 5%", "c: rate cache_miss increase 1pp"},
+	"latency": {"a: quantile 0.99 latency increase 20%", "b: quantile 0.9 latency above 50ms", "c: quantile 0.5 ttft_ms decrease 10%", "d: quantile 0.5 tokens below 3.25",
+		"e: quantile 0.5 score decrease 0.02 buckets=0,1,1000", "f: distribution latency ks increase 20%", "g: distribution logit mann-whitney both any buckets=-8,8,100"},
+	"mean":  {"a: mean tokens increase 10% from=prediction cap=30", "b: mean score decrease any from=prediction cap=1", "c: mean depth increase any from=sample cap=3"},
+	"gauge": {"a: sample cpu 0.9 increase 5pp", "b: sample memory 0.95 above 50%"},
 }
 
 // TestMetrics holds every registered kind to what windows asks of a metric.
@@ -77,9 +79,9 @@ func conforms(t *testing.T, m windows.Metric) {
 	if sliced {
 		var sum windows.SliceCount
 		for _, s := range want.Slices {
-			sum.N, sum.K = sum.N+s.N, sum.K+s.K
+			sum.N, sum.K, sum.Sum = sum.N+s.N, sum.K+s.K, sum.Sum+s.Sum
 		}
-		if sum != (windows.SliceCount{N: want.N, K: want.K}) {
+		if sum != (windows.SliceCount{N: want.N, K: want.K, Sum: want.Sum}) {
 			t.Errorf("slices add up to %v of %d, %d", sum, want.N, want.K)
 		}
 	}

@@ -7,15 +7,27 @@ import "slices"
 type onset struct {
 	sums []float64
 	from []int64 // start of the block at which the component's sum last started, Unix ms
+	of   []int   // which components; nil: all
 }
 
 func newOnset(components int) onset {
 	return onset{sums: make([]float64, components), from: make([]int64, components)}
 }
 
+// newOnsetOf dates by some components only: less is kept.
+func newOnsetOf(components []int) onset {
+	o := newOnset(len(components))
+	o.of = components
+	return o
+}
+
 // step takes one block's increments; fromMs is the block's start.
 func (o *onset) step(inc []float64, fromMs int64) {
-	for i, x := range inc {
+	for i := range o.sums {
+		x := inc[i]
+		if o.of != nil {
+			x = inc[o.of[i]]
+		}
 		if o.sums[i] <= 0 {
 			o.sums[i], o.from[i] = 0, fromMs
 		}

@@ -43,6 +43,10 @@ func guardrail(text string) schemas.Guardrail {
 		g.Kind, g.Of = schemas.QuantileGuardrail, words[1]
 		_, _ = fmt.Sscan(words[0], &g.Quantile)
 		words = words[2:]
+	case "mean":
+		g.Kind, g.Of, words = schemas.MeanGuardrail, words[0], words[1:]
+	case "distribution":
+		g.Kind, g.Of, g.Test, words = schemas.DistributionGuardrail, words[0], schemas.DistributionTest(words[1]), words[2:]
 	default:
 		panic("guardrail kind " + kind)
 	}
@@ -59,6 +63,13 @@ func guardrail(text string) schemas.Guardrail {
 			_, _ = fmt.Sscan(value, &g.Weight)
 		case "optional":
 			g.Required = false
+		case "from":
+			g.From = map[string]schemas.Kind{"prediction": schemas.KindPrediction, "outcome": schemas.KindOutcome, "sample": schemas.KindSample}[value]
+		case "cap":
+			_, _ = fmt.Sscan(value, &g.Cap)
+		case "buckets":
+			_, _ = fmt.Sscanf(value, "%g,%g,%d", &g.Buckets.From, &g.Buckets.To, &g.Buckets.Count)
+			g.Margin.Relative = false
 		default:
 			panic("guardrail word " + w)
 		}
@@ -75,7 +86,7 @@ func margin(text string, kind schemas.GuardrailKind, d schemas.Direction) schema
 	if unit == "pp" || unit == "%" {
 		m.Value /= 100
 	}
-	m.Relative = unit == "%" && !limit || text == "any" && kind == schemas.QuantileGuardrail
+	m.Relative = unit == "%" && !limit || text == "any" && (kind == schemas.QuantileGuardrail || kind == schemas.DistributionGuardrail)
 	return m
 }
 

@@ -78,10 +78,18 @@ func (j *Judge) guardSentence(g *guard) string {
 	since, _ := g.began()
 	e := g.estimate(since)
 	at := timeText(since, j.nowMs)
+	if known := e[windows.Canary].value; !g.isContrast() && math.IsInf(known, 0) && g.ofPart { // only its side of the limit is
+		return fmt.Sprintf("%s %s%s: since %s %s are beyond it; the limit is %s%s.", capital(j.arm(windows.Canary)), g.limitText(), g.whereText(), at,
+			g.countText(e[windows.Canary]), marginText(g.spec.Margin.Text), j.also(g))
+	}
 	if !g.isContrast() {
 		return fmt.Sprintf("%s %s%s: %s since %s (%s), where the limit is %s; %s has %s%s.",
 			capital(j.arm(windows.Canary)), g.limitText(), g.whereText(), g.valueText(e[windows.Canary].value), at, g.countText(e[windows.Canary]),
 			marginText(g.spec.Margin.Text), j.arm(windows.Baseline), g.valueText(e[windows.Baseline].value), j.also(g))
+	}
+	values := fmt.Sprintf(": %s against %s since %s", g.valueText(e[windows.Canary].value), g.valueText(e[windows.Baseline].value), at)
+	if g.apart() {
+		values = " since " + at
 	}
 	margin := "margin " + marginText(g.spec.Margin.Text)
 	if g.spec.Margin.Value == 0 {
@@ -91,9 +99,8 @@ func (j *Judge) guardSentence(g *guard) string {
 	if g.patienceOut {
 		patience = fmt.Sprintf(", beyond it without a break for %s", durationText(j.rollout.Patience.Milliseconds()))
 	}
-	return fmt.Sprintf("%s %s %s%s: %s against %s since %s (%s%s%s)%s.",
-		capital(j.arm(windows.Canary)), g.harmText(), j.arm(windows.Baseline), g.whereText(), g.valueText(e[windows.Canary].value),
-		g.valueText(e[windows.Baseline].value), at, g.sizeText(e, g.boundText(since, j.nowMs)), margin, patience, j.also(g))
+	return fmt.Sprintf("%s %s %s%s%s (%s%s%s)%s.", capital(j.arm(windows.Canary)), g.harmText(), j.arm(windows.Baseline), g.whereText(), values,
+		g.sizeText(e, g.boundText(since, j.nowMs)), margin, patience, j.also(g))
 }
 
 // sizeText is the effect and its bound, as far as they are known, with a semicolon after them.
@@ -140,6 +147,7 @@ func (j *Judge) alsoFailed(g *guard) string {
 func (g *guard) harmText() string {
 	s := g.spec
 	more := map[schemas.Direction]string{schemas.Increase: "more", schemas.Decrease: "fewer"}[s.Direction]
+	higher := map[schemas.Direction]string{schemas.Increase: "higher", schemas.Decrease: "lower"}[s.Direction]
 	switch {
 	case s.Kind == schemas.GaugeGuardrail:
 		return fmt.Sprintf("has %s %s samples above %s than", more, s.Of, numberText(s.Limit))
@@ -151,6 +159,12 @@ func (g *guard) harmText() string {
 		return fmt.Sprintf("has a higher %s of %s than", quantileName(s.Quantile), s.Of)
 	case s.Kind == schemas.QuantileGuardrail:
 		return fmt.Sprintf("has a lower %s of %s than", quantileName(s.Quantile), s.Of)
+	case s.Kind == schemas.DistributionGuardrail:
+		return g.shapeText()
+	case s.Kind == schemas.MeanGuardrail && s.From == schemas.KindOutcome:
+		return fmt.Sprintf("brings %s %s per prediction than", map[schemas.Direction]string{schemas.Increase: "more", schemas.Decrease: "less"}[s.Direction], s.Of)
+	case s.Kind == schemas.MeanGuardrail:
+		return fmt.Sprintf("has a %s mean of %s than", higher, s.Of)
 	case s.Of == "error":
 		return fmt.Sprintf("answers with %s errors than", more)
 	case s.Of == "timeout":
@@ -158,7 +172,29 @@ func (g *guard) harmText() string {
 	case s.Of == "cache_miss":
 		return fmt.Sprintf("has %s cache misses than", more)
 	}
-	return fmt.Sprintf("has a %s %s rate than", map[schemas.Direction]string{schemas.Increase: "higher", schemas.Decrease: "lower"}[s.Direction], s.Of)
+	return fmt.Sprintf("has a %s %s rate than", higher, s.Of)
+}
+
+// shapeText is how the canary's distribution differs, up to the baseline's name: of a test by quantiles with the one that shows it most.
+func (g *guard) shapeText() string {
+	s, where := g.spec, "as a whole"
+	if len(g.more) > 0 {
+		where = quantileName(g.tail())
+	}
+	e := estimate{}
+	if since, ok := g.began(); ok {
+		e = g.estimate(since)
+	}
+	up := s.Direction == schemas.Increase || s.Direction == schemas.Both && !(e[windows.Canary].value < e[windows.Baseline].value)
+	switch {
+	case s.Of == ofLatency && up:
+		return fmt.Sprintf("is slower (%s) than", where)
+	case s.Of == ofLatency:
+		return fmt.Sprintf("is faster (%s) than", where)
+	case up:
+		return fmt.Sprintf("has higher values of %s (%s) than", s.Of, where)
+	}
+	return fmt.Sprintf("has lower values of %s (%s) than", s.Of, where)
 }
 
 // limitText is what the canary does that a fixed limit forbids.
@@ -173,6 +209,8 @@ func (g *guard) limitText() string {
 		return fmt.Sprintf("is too slow (%s)", quantileName(s.Quantile))
 	case s.Kind == schemas.QuantileGuardrail:
 		return fmt.Sprintf("has %s a %s of %s", high, quantileName(s.Quantile), s.Of)
+	case s.Kind == schemas.MeanGuardrail:
+		return fmt.Sprintf("has %s a mean of %s", high, s.Of)
 	case s.Of == "error":
 		return fmt.Sprintf("answers with %s errors", many)
 	case s.Of == "timeout":
@@ -183,28 +221,43 @@ func (g *guard) limitText() string {
 	return fmt.Sprintf("has %s a %s rate", high, s.Of)
 }
 
-// valueText is a share or a quantile.
+// valueText is a share, a quantile or a mean.
 func (g *guard) valueText(x float64) string {
 	switch {
-	case g.spec.Kind != schemas.QuantileGuardrail:
+	case g.spec.Kind == schemas.RateGuardrail, g.spec.Kind == schemas.GaugeGuardrail:
 		return percentText(x)
-	case g.spec.Of == ofLatency:
+	case g.spec.Kind == schemas.QuantileGuardrail && g.spec.Of == ofLatency:
 		return latencyText(x)
+	case math.IsNaN(x):
+		return "unknown"
 	}
 	return numberText(x)
+}
+
+// differenceText is a difference in the guardrail's unit, with its sign; empty when it is unknown.
+func (g *guard) differenceText(x float64) string {
+	switch {
+	case g.unit() == unitShare:
+		return pointsText(x)
+	case math.IsNaN(x) || math.IsInf(x, 0):
+		return ""
+	case x < 0:
+		return "-" + numberText(-x)
+	}
+	return "+" + numberText(x)
 }
 
 func (g *guard) countText(t armTally) string {
 	return fmt.Sprintf("%s of %s", countText(t.events), countText(t.n))
 }
 
-// effectText is the difference of two shares, or the ratio of two quantiles.
+// effectText is the difference of two shares or means, or the ratio of two quantiles.
 func (g *guard) effectText(e estimate) string {
 	c, b := e[windows.Canary].value, e[windows.Baseline].value
-	if g.spec.Kind == schemas.QuantileGuardrail || g.spec.Margin.Relative && b > 0 {
+	if g.unit() == unitRatio && (b > 0 || measuresValues(g.spec)) {
 		return ratioText(c / b)
 	}
-	return pointsText(c - b)
+	return g.differenceText(c - b)
 }
 
 // boundText is what the effect is at least, with 95 % confidence at all times at once; empty while that is within the margin, since beside a
@@ -212,7 +265,7 @@ func (g *guard) effectText(e estimate) string {
 func (g *guard) boundText(since, nowMs int64) string {
 	difference, ratio := g.canary.account.intervals(displayAlpha)
 	up := g.spec.Direction == schemas.Increase
-	relative := g.spec.Kind == schemas.QuantileGuardrail || g.spec.Margin.Relative
+	relative := g.unit() == unitRatio
 	bound, margin := "", g.spec.Margin.Value
 	switch {
 	case relative && up && ratio.lower > 1+margin:
@@ -220,9 +273,9 @@ func (g *guard) boundText(since, nowMs int64) string {
 	case relative && !up && ratio.upper < 1-margin:
 		bound = "at most " + ratioText(ratio.upper)
 	case !relative && up && difference.lower > margin:
-		bound = "at least " + pointsText(difference.lower)
+		bound = "at least " + g.differenceText(difference.lower)
 	case !relative && !up && difference.upper < -margin:
-		bound = "at least " + pointsText(difference.upper)
+		bound = "at least " + g.differenceText(difference.upper)
 	}
 	switch {
 	case bound == "" || since <= g.canary.firstMs:

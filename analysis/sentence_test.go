@@ -31,7 +31,7 @@ func TestSentences(t *testing.T) {
 		{"errors from the start", "errors: rate error increase 0.5pp", nil, func(s *script) { s.play(90, healthy, side{n: 100, errors: 4}) },
 			"Canary 42 answers with more errors than baseline 41: 4 % against 0.33 % since 09:00:00 (+3.7 pp, at least +0.57 pp; margin 0.5 pp)."},
 		{"relative", "errors: rate error increase 50%", nil, func(s *script) { s.play(90, healthy, side{n: 100, errors: 4}) },
-			"Canary 42 answers with more errors than baseline 41: 4 % against 0.33 % since 09:00:00 (x12, at least x1.6; margin 50 %)."},
+			"Canary 42 answers with more errors than baseline 41: 4 % against 0.33 % since 09:00:00 (x12, at least x1.59; margin 50 %)."},
 		{"p99", "p99: quantile 0.99 latency increase 20%", nil, after(side{n: 100, latencyMs: 100, slow: 20, slowMs: 1900}, 20),
 			"Canary 42 is slower (p99) than baseline 41: 1.91 s against 150 ms since 09:00:53 (x12.7, at least x4 at times; margin 20 %)."},
 		{"timeouts on top", "p99: quantile 0.99 latency increase 20%", nil, after(side{n: 100, latencyMs: 100, slow: 20, slowMs: math.Inf(1)}, 20),

@@ -59,8 +59,11 @@ func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 		LogEvidence: shown(ladder.max[g.member]), LogAny: shown(g.family.any.max[g.member]), LogPass: shown(g.passE()),
 		Threshold: ladder.thresholds[g.member], PassThreshold: passThreshold(j.rollout),
 	}
-	if g.canary.phi != nil {
+	switch {
+	case g.canary.phi != nil:
 		s.Phi = g.canary.phi.canary()
+	case g.canary.noise != nil && g.canary.noise.ratio:
+		s.Phi = g.canary.noise.arms()[windows.Canary]
 	}
 	if g.self != nil && g.self.off {
 		s.Calibration = schemas.CalibrationFailed
@@ -89,32 +92,42 @@ func (g *guard) against() schemas.Against {
 	return schemas.AgainstLimit
 }
 
-// unit is what the estimate is in: for a contrast with a relative margin the ratio, with another one the difference of
-// shares; for a limit the canary's own value.
+// unit is what the estimate is in: for a contrast with a relative margin, or on exponential buckets, the ratio, with another one the
+// difference of the values; for a limit the canary's own value.
 func (g *guard) unit() string {
-	quantile := g.spec.Kind == schemas.QuantileGuardrail
+	ranked := measuresValues(g.spec)
 	switch {
-	case g.isContrast() && (quantile || g.spec.Margin.Relative):
+	case g.isContrast() && (ranked && !g.spec.Buckets.Linear() || g.spec.Margin.Relative):
 		return unitRatio
-	case !quantile:
+	case g.spec.Kind == schemas.RateGuardrail, g.spec.Kind == schemas.GaugeGuardrail:
 		return unitShare
-	case g.spec.Of == ofLatency:
+	case ranked && g.spec.Of == ofLatency:
 		return unitMillis
 	}
 	return unitNumber
+}
+
+// apart reports whether only the effect is known, and not where the arms are.
+func (g *guard) apart() bool {
+	_, lean := g.canary.account.(*leanAccount)
+	return lean
 }
 
 // describe fills in estimates, intervals and counts.
 func (g *guard) describe(s *schemas.GuardrailStatus) {
 	whole := g.estimate(0)
 	s.Baseline, s.Canary = armCount(whole[windows.Baseline]), armCount(whole[windows.Canary])
+	if g.apart() {
+		s.Baseline.Value, s.Canary.Value = nil, nil
+	}
+	g.describeShape(s)
 	difference, ratio := g.canary.account.intervals(displayAlpha)
 	bounds := difference
 	if s.Unit == unitRatio {
 		bounds = ratio
 	}
 	s.Estimate, s.Lower, s.Upper = finite(g.effect(whole, s.Unit)), finite(bounds.lower), finite(bounds.upper)
-	if g.isContrast() && s.Unit == unitShare {
+	if g.isContrast() && (s.Unit == unitShare || g.spec.Kind == schemas.MeanGuardrail && s.Unit == unitNumber) {
 		s.Ratio = &schemas.Interval{
 			Estimate: finite(g.effect(whole, unitRatio)), Lower: finite(ratio.lower), Upper: finite(ratio.upper),
 		}
@@ -136,6 +149,9 @@ func (g *guard) effect(e estimate, unit string) float64 {
 	}
 	return c - b
 }
+
+// tail is the quantile that the most evidence is of.
+func (g *guard) tail() float64 { return quantileOf(g.lead().ppm) }
 
 func armCount(t armTally) schemas.ArmCount {
 	return schemas.ArmCount{N: t.n, Events: t.events, Value: finite(t.value)}

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"slices"
 
 	"streamcanary/windows"
 )
@@ -67,6 +68,13 @@ type mass struct {
 type distTally struct {
 	n, k [windows.Arms]int64
 	hist [windows.Arms][]mass // the baseline's weighted by the canary's exposures per baseline exposure of its block
+	one  *weighted            // a block that isn't taken in yet; nil: none
+}
+
+// weighted is a block with the weights of its values.
+type weighted struct {
+	*block
+	each [windows.Arms]float64
 }
 
 func (t *distTally) add(o distTally) {
@@ -74,28 +82,23 @@ func (t *distTally) add(o distTally) {
 		t.n[arm] += o.n[arm]
 		t.k[arm] += o.k[arm]
 		t.hist[arm] = mergeMass(t.hist[arm], o.hist[arm])
+		if o.one != nil {
+			t.hist[arm] = mergeBuckets(t.hist[arm], o.one.hist[arm].buckets, o.one.each[arm])
+		}
 	}
 }
 
-// distOf copies what it keeps of the block.
+// distOf is a block's tally: it is good while the block is.
 func distOf(b *block, standardize bool) distTally {
-	t := distTally{n: b.n, k: b.k}
-	weight := [windows.Arms]float64{1, 1}
+	w := &weighted{b, [windows.Arms]float64{1, 1}}
 	if standardize && b.n[windows.Baseline] > 0 {
-		weight[windows.Baseline] = float64(b.n[windows.Canary]) / float64(b.n[windows.Baseline])
+		w.each[windows.Baseline] = float64(b.n[windows.Canary]) / float64(b.n[windows.Baseline])
 	}
-	for arm := range windows.Arms {
-		hist := make([]mass, len(b.hist[arm].buckets))
-		for i, bucket := range b.hist[arm].buckets {
-			hist[i] = mass{bucket.Index, float64(bucket.Count) * weight[arm]}
-		}
-		t.hist[arm] = hist
-	}
-	return t
+	return distTally{n: b.n, k: b.k, one: w}
 }
 
 // estimate reads the quantile q of both arms; an arm's events are its values above the bucket of the baseline's quantile.
-func (t *distTally) estimate(q float64) estimate {
+func (t *distTally) estimate(q float64, s scale) estimate {
 	var e estimate
 	edge, known := int32(0), len(t.hist[windows.Baseline]) > 0
 	if known {
@@ -104,7 +107,7 @@ func (t *distTally) estimate(q float64) estimate {
 	for arm := range windows.Arms {
 		e[arm] = armTally{n: t.n[arm], value: math.NaN()}
 		if len(t.hist[arm]) > 0 {
-			e[arm].value = bucketMiddle(massQuantile(t.hist[arm], q))
+			e[arm].value = s.middle(massQuantile(t.hist[arm], q))
 		}
 		if known {
 			e[arm].events = massAbove(t.hist[arm], edge, t.n[arm])
@@ -113,21 +116,45 @@ func (t *distTally) estimate(q float64) estimate {
 	return e
 }
 
-// mergeMass is the sum of two sorted lists in new memory.
-func mergeMass(a, b []mass) []mass {
-	out := make([]mass, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		switch x, y := a[0], b[0]; {
-		case x.index < y.index:
-			out, a = append(out, x), a[1:]
-		case x.index > y.index:
-			out, b = append(out, y), b[1:]
-		default:
-			x.weight += y.weight
-			out, a, b = append(out, x), a[1:], b[1:]
+// mergeMass adds a sorted list to another one, in that one's memory.
+func mergeMass(dst, add []mass) []mass {
+	return mergeSorted(dst, len(add), func(j int) mass { return add[j] })
+}
+
+// mergeBuckets adds a histogram, each value with the same weight.
+func mergeBuckets(dst []mass, add []windows.Bucket, each float64) []mass {
+	return mergeSorted(dst, len(add), func(j int) mass { return mass{add[j].Index, float64(add[j].Count) * each} })
+}
+
+// mergeSorted adds n masses, ascending, from the back, so that nothing is overwritten before it is read.
+func mergeSorted(dst []mass, n int, add func(j int) mass) []mass {
+	fresh := 0 // of them, what dst lacks
+	for i, j := 0, 0; j < n; j++ {
+		index := add(j).index
+		for i < len(dst) && dst[i].index < index {
+			i++
+		}
+		if i == len(dst) || dst[i].index != index {
+			fresh++
 		}
 	}
-	return append(append(out, a...), b...)
+	i, j := len(dst)-1, n-1
+	dst = slices.Grow(dst, fresh)[:len(dst)+fresh]
+	for at := len(dst) - 1; j >= 0; at-- {
+		switch more := add(j); {
+		case i >= 0 && dst[i].index > more.index:
+			dst[at] = dst[i]
+			i--
+		case i >= 0 && dst[i].index == more.index:
+			dst[at] = mass{more.index, dst[i].weight + more.weight}
+			i--
+			j--
+		default:
+			dst[at] = more
+			j--
+		}
+	}
+	return dst
 }
 
 // massQuantile is the bucket that holds the quantile q of a list that isn't empty: that of the K-th largest value, K the
@@ -146,14 +173,6 @@ func massQuantile(hist []mass, q float64) int32 {
 		}
 	}
 	return hist[0].index
-}
-
-// bucketMiddle is the value that stands for a bucket: its geometric middle, within 0.55 % of each value in it.
-func bucketMiddle(index int32) float64 {
-	if index <= windows.ZeroBucket || index >= windows.TopBucket {
-		return windows.BucketUpper(index)
-	}
-	return math.Sqrt(windows.BucketUpper(index-1) * windows.BucketUpper(index))
 }
 
 // massAbove counts the values in buckets above one, of n in all.

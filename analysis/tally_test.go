@@ -29,7 +29,7 @@ func TestTallyQuantile(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tally := distTally{hist: [windows.Arms][]mass{windows.Canary: tt.hist}}
-			got := tally.estimate(tt.q)[windows.Canary].value
+			got := tally.estimate(tt.q, scale{})[windows.Canary].value
 			same := got == tt.want || math.IsNaN(got) && math.IsNaN(tt.want) || math.Abs(got/tt.want-1) < 1e-12
 			if !same {
 				t.Errorf("%v, want %v", got, tt.want)

@@ -87,6 +87,8 @@ type trial struct {
 	kernel  kernel
 	account account
 	phi     *dispersion // nil: the test needs none
+	noise   *meanNoise  // likewise, of means
+	ppm     int64       // of a distribution by quantiles: the tail
 	shape   shape
 
 	block   block
@@ -110,6 +112,8 @@ type shape struct {
 	components int
 	one        bool // any and beyond are one
 	passes     bool
+	// onsets are the components that date a harm; nil: all.
+	onsets []int
 	// scratch is the memory for increments; nil: the trial's own. Trials that never work at the same time may share it.
 	scratch *increments
 	// mixture makes each of the e-processes; nil: a start mixture over the components.
@@ -124,6 +128,9 @@ func newTrial(k kernel, a account, s shape) *trial {
 		s.scratch = newIncrements(s)
 	}
 	t := &trial{kernel: k, account: a, shape: s, phiNow: independent, inc: s.scratch, onset: newOnset(s.components), any: s.mixture()}
+	if s.onsets != nil {
+		t.onset = newOnsetOf(s.onsets)
+	}
 	t.beyond = t.any
 	if !s.one {
 		t.beyond = s.mixture()
@@ -145,6 +152,9 @@ func (t *trial) take(w *window, c clock) {
 	}
 	if t.block.empty() {
 		t.phiNow = t.phiNext()
+		if t.alone(w, c) {
+			return
+		}
 	}
 	t.block.add(w)
 	if t.kernel.full(&t.block) {
@@ -154,10 +164,13 @@ func (t *trial) take(w *window, c clock) {
 
 // phiNext is the over-dispersion of a block that opens now.
 func (t *trial) phiNext() armPhi {
-	if t.phi == nil {
-		return independent
+	switch {
+	case t.phi != nil:
+		return t.phi.arms()
+	case t.noise != nil:
+		return t.noise.arms()
 	}
-	return t.phi.arms()
+	return independent
 }
 
 // part ends the open block at a change of the share.
@@ -172,16 +185,36 @@ func (t *trial) cut(c clock) {
 	if t.block.empty() {
 		return
 	}
-	b := &t.block
+	t.test(&t.block, c)
+	t.block.clear()
+}
+
+// test tests a block that is closed.
+func (t *trial) test(b *block, c clock) {
 	if !t.kernel.increments(t.inc, b, t.phiNow) {
-		b.clear()
 		return
 	}
 	how := t.step(t.inc, span{b.fromMs, b.toMs}, c)
 	how.phi, how.fresh = t.phiNow, t.fresh
 	t.account.keep(b, how)
 	t.fresh = false
-	b.clear()
+}
+
+// alone tests a window that is a block by itself where it lies, without a copy of its histograms; false: it is too small.
+func (t *trial) alone(w *window, c clock) bool {
+	b := c.spare
+	if b == nil || w.rounded {
+		return false
+	}
+	*b = block{fromMs: w.startMs, toMs: w.endMs, n: w.n, k: w.k, sum: w.sum, squares: w.squares}
+	for arm := range windows.Arms {
+		b.hist[arm].buckets = w.hist[arm]
+	}
+	if !t.kernel.full(b) {
+		return false
+	}
+	t.test(b, c)
+	return true
 }
 
 // span is a stretch of event time, its end not included.

@@ -1,0 +1,306 @@
+package analysis
+
+import (
+	"math"
+
+	"streamcanary/analysis/stats"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// How a mean is tested hangs on where its values come from.
+//
+//   - Values of predictions (score, `values`) are drawn at random into the arms one by one, and bounded by their cap: R8 (stats.Bounded), with
+//     over-dispersion from the baseline's split for users who make several.
+//   - Readings of a gauge are autocorrelated, of a few hosts, and values of outcomes (revenue) come in rare large sums by users: R7
+//     (stats.Mean), with the long-run variance of the baseline's split. That is calibrated, not exact.
+//   - A fixed limit is held against the arm's own mean, block by block: there is no split that could tell the noise of a level. A block's mean of
+//     gauges or outcomes counts as one value, which is exact as long as each block's expectation keeps the limit.
+
+// bounds are values within -cap..cap, as sums of windows.SumUnit.
+type bounds struct{ cap float64 }
+
+// mean is that of a sum of n, in parts of the cap.
+func (bounds) mean(n, sum int64) float64 { return float64(sum) / (float64(n) * windows.SumUnit) }
+
+// share is where a value lies between -cap and cap.
+func (b bounds) share(x float64) float64 { return (x/b.cap + 1) / 2 }
+
+// samples are an arm's values of a block, as shares.
+func (b bounds) samples(of *block, arm windows.Arm) stats.Samples {
+	n, sum := float64(of.n[arm]), float64(of.sum[arm])/windows.SumUnit
+	squares := float64(of.squares[arm]+of.n[arm]) / windows.SumUnit // each was rounded down by less than one unit
+	return stats.Samples{N: n, Sum: (sum + n) / 2, Squares: min((squares+2*sum+n)/4, (sum+n)/2)}
+}
+
+// one is the mean of an arm's values as a single share.
+func (b bounds) one(of *block, arm windows.Arm) stats.Samples {
+	if of.n[arm] == 0 {
+		return stats.Samples{}
+	}
+	x := max(0, min(1, (b.mean(of.n[arm], of.sum[arm])+1)/2))
+	return stats.Samples{N: 1, Sum: x, Squares: x * x}
+}
+
+// contrastOf is a margin as the tests have it: the canary's mean against rho0 times the baseline's plus delta, in metric units.
+func contrastOf(g *schemas.Guardrail) (side int, rho0, delta float64) {
+	side, rho0, delta = +1, 1, g.Margin.Value
+	if g.Direction == schemas.Decrease {
+		side, delta = -1, -delta
+	}
+	if g.Margin.Relative {
+		rho0, delta = 1+delta, 0
+	}
+	return side, rho0, delta
+}
+
+// noisyMean is R7 on the contrasts of blocks; a trial's phi is the variance of one value.
+type noisyMean struct{ any, beyond, pass stats.Mean }
+
+func newNoisyMean(g *schemas.Guardrail) *noisyMean {
+	side, rho0, delta := contrastOf(g)
+	delta /= g.Cap
+	return &noisyMean{
+		any:    stats.Mean{Rho0: 1, Side: side, Grid: stats.MeanGrid},
+		beyond: stats.Mean{Rho0: rho0, Delta: delta, Side: side, Grid: stats.MeanGrid},
+		pass:   stats.Mean{Rho0: rho0, Delta: delta, Side: -side, Grid: stats.MeanGrid},
+	}
+}
+
+func (m *noisyMean) full(b *block) bool { return sizesReach(b, blockExposures) }
+
+func (m *noisyMean) increments(inc *increments, b *block, variance armPhi) bool {
+	v := max(variance[windows.Canary], variance[windows.Baseline])
+	of := meansOf(b)
+	if !sizesReach(b, 1) || !m.any.Increments(inc.any, of, v) {
+		return false
+	}
+	if !inc.one() {
+		m.beyond.Increments(inc.beyond, of, v)
+	}
+	if inc.pass != nil {
+		m.pass.Increments(inc.pass, of, v)
+	}
+	return true
+}
+
+// meansOf are both arms' means of a block, in parts of the cap.
+func meansOf(b *block) stats.Means {
+	m := stats.Means{Nc: float64(b.n[windows.Canary]), Nb: float64(b.n[windows.Baseline])}
+	if m.Nc > 0 {
+		m.Mc = bounds{}.mean(b.n[windows.Canary], b.sum[windows.Canary])
+	}
+	if m.Nb > 0 {
+		m.Mb = bounds{}.mean(b.n[windows.Baseline], b.sum[windows.Baseline])
+	}
+	return m
+}
+
+// boundedMean is R8 on the values of predictions.
+type boundedMean struct {
+	bounds
+	any, beyond, pass stats.Bounded
+	means             []*stats.BaselineMean // by stratum
+}
+
+func newBoundedMean(g *schemas.Guardrail) *boundedMean {
+	side, rho0, delta := contrastOf(g)
+	delta = delta/(2*g.Cap) + (1-rho0)/2 // of shares
+	return &boundedMean{
+		bounds: bounds{g.Cap},
+		any:    stats.Bounded{Rho0: 1, Side: side},
+		beyond: stats.Bounded{Rho0: rho0, Delta: delta, Side: side},
+		pass:   stats.Bounded{Rho0: rho0, Delta: delta, Side: -side},
+	}
+}
+
+func (m *boundedMean) full(b *block) bool { return sizesReach(b, blockExposures) }
+
+func (m *boundedMean) increments(inc *increments, b *block, phi armPhi) bool {
+	for len(m.means) <= b.stratum {
+		m.means = append(m.means, stats.NewBaselineMean(.5))
+	}
+	v := stats.Values{Canary: m.samples(b, windows.Canary), Baseline: m.samples(b, windows.Baseline)}
+	mean := m.means[b.stratum]
+	q, worst := mean.Mean(), max(phi[windows.Canary], phi[windows.Baseline])
+	mean.Add(v.Baseline)
+	if !sizesReach(b, 1) || !m.any.Increments(inc.any, v, q, worst) {
+		return false
+	}
+	if !inc.one() && !m.beyond.Increments(inc.beyond, v, q, worst) {
+		clear(inc.beyond) // a margin that at this mean is beyond the caps: nothing is bet
+	}
+	if inc.pass != nil && !m.pass.Increments(inc.pass, v, q, worst) {
+		clear(inc.pass)
+	}
+	return true
+}
+
+// meanLimit holds one arm's mean against a fixed limit.
+type meanLimit struct {
+	bounds
+	arm        windows.Arm
+	whole      bool // a block's mean is one value
+	fail, pass stats.Bounded
+	limit      float64 // as a share
+}
+
+func newMeanLimit(g *schemas.Guardrail, arm windows.Arm) *meanLimit {
+	side := +1
+	if g.Direction == schemas.Below {
+		side = -1
+	}
+	b := bounds{g.Cap}
+	limit := b.share(g.Margin.Value)
+	return &meanLimit{
+		bounds: b, arm: arm, whole: g.From != schemas.KindPrediction, limit: limit,
+		fail: stats.Bounded{Delta: limit, Side: side}, pass: stats.Bounded{Delta: limit, Side: -side},
+	}
+}
+
+func (m *meanLimit) full(b *block) bool { return b.n[m.arm] >= blockExposures }
+
+func (m *meanLimit) increments(inc *increments, b *block, phi armPhi) bool {
+	if b.n[m.arm] == 0 {
+		return false
+	}
+	of, worst := m.samples(b, m.arm), phi[m.arm]
+	if m.whole {
+		of, worst = m.one(b, m.arm), 1
+	}
+	v := stats.Values{Canary: of}
+	return m.fail.Increments(inc.any, v, .5, worst) && (inc.pass == nil || m.pass.Increments(inc.pass, v, .5, worst))
+}
+
+// meanTally adds up blocks of a mean.
+type meanTally struct {
+	n, k, sum [windows.Arms]int64
+	expected  float64 // sum that the canary would have had at the baseline's mean of each block
+}
+
+func (t *meanTally) add(o meanTally) {
+	for arm := range windows.Arms {
+		t.n[arm] += o.n[arm]
+		t.k[arm] += o.k[arm]
+		t.sum[arm] += o.sum[arm]
+	}
+	t.expected += o.expected
+}
+
+// meanAccount keeps a mean's blocks: estimates in the metric's unit, and intervals where they are asked for.
+type meanAccount struct {
+	cap     float64
+	alone   bool // of a limit: the baseline's mean is its own
+	history history[meanTally, *meanTally]
+	batches batches
+	effect  *stats.MeanEffect // nil: no intervals
+}
+
+func newMeanAccount(g *schemas.Guardrail, intervals bool) *meanAccount {
+	a := &meanAccount{cap: g.Cap, alone: !g.Direction.Contrast()}
+	if intervals && !a.alone && g.From != schemas.KindPrediction {
+		a.effect = stats.NewMeanEffect()
+	}
+	return a
+}
+
+func (a *meanAccount) keep(b *block, c closing) {
+	t := meanTally{n: b.n, k: b.k, sum: b.sum}
+	if b.n[windows.Baseline] > 0 {
+		t.expected = float64(b.n[windows.Canary]) * float64(b.sum[windows.Baseline]) / float64(b.n[windows.Baseline])
+	}
+	a.history.add(t, c.fromMs, c.onset)
+	if a.effect != nil {
+		a.batches.take(b, c, func(b *batch) {
+			a.effect.Add(meansOf(&b.block), max(b.phi[windows.Canary], b.phi[windows.Baseline]))
+		})
+	}
+}
+
+func (a *meanAccount) estimate(sinceMs int64) estimate {
+	t := a.history.since(sinceMs)
+	unit := a.cap / windows.SumUnit
+	e := estimate{
+		windows.Baseline: {t.n[windows.Baseline], t.k[windows.Baseline], unit * t.expected / float64(t.n[windows.Canary])},
+		windows.Canary:   {t.n[windows.Canary], t.k[windows.Canary], unit * float64(t.sum[windows.Canary]) / float64(t.n[windows.Canary])},
+	}
+	if a.alone {
+		e[windows.Baseline].value = unit * float64(t.sum[windows.Baseline]) / float64(t.n[windows.Baseline])
+	}
+	return e
+}
+
+func (a *meanAccount) intervals(alpha float64) (difference, ratio interval) {
+	if a.effect == nil {
+		return unknown, unknown
+	}
+	lower, upper := a.effect.Difference(alpha)
+	ratio.lower, ratio.upper = a.effect.Ratio(alpha)
+	return interval{lower * a.cap, upper * a.cap}, ratio
+}
+
+// meanNoise measures the variance of one value, autocorrelation included, on the baseline's calibration slices: for every
+// size of a shard, as dispersion does of rates.
+type meanNoise struct {
+	sizes   [shards]stats.LongRun
+	seen    [shards]int64
+	traced  *traffic
+	n       float64
+	sum     float64
+	squares float64
+	prior   float64 // of phi, until it is measured
+	known   float64 // > 0: phi is given
+	ratio   bool    // what is asked for is phi: the variance over that of independent values
+}
+
+func newMeanNoise(o Options, prior float64, t *traffic, ratio bool) *meanNoise {
+	return &meanNoise{traced: t, prior: prior, known: o.Phi, ratio: ratio}
+}
+
+// add takes the baseline's cell of one window.
+func (m *meanNoise) add(c *windows.Cell) {
+	m.n += float64(c.N)
+	m.sum += float64(c.Sum) / windows.SumUnit
+	m.squares += float64(c.Squares) / windows.SumUnit
+	all := windows.SliceCount{}
+	for _, s := range c.Slices {
+		all.N, all.Sum = all.N+s.N, all.Sum+s.Sum
+	}
+	part := c.Slices[windows.Slices-1]
+	for i := range m.sizes {
+		if rest := all.N - part.N; part.N > 0 && rest > 0 {
+			m.seen[i]++
+			m.sizes[i].Add(stats.Means{
+				Nc: float64(part.N), Mc: bounds{}.mean(part.N, part.Sum), Nb: float64(rest), Mb: bounds{}.mean(rest, all.Sum-part.Sum),
+			})
+		}
+		next := c.Slices[windows.Slices-2-i]
+		part.N, part.Sum = part.N+next.N, part.Sum+next.Sum
+	}
+}
+
+// arms is the variance of one value, or phi, of either arm, for the next block. A size of a shard that has hardly been seen, as with few
+// hosts, goes by the next larger one: noise attached to hosts grows with it.
+func (m *meanNoise) arms() armPhi {
+	if m.ratio && m.known > 0 {
+		return armPhi{m.known, m.known}
+	}
+	size := shardSize(m.traced.ratio)
+	variance := math.Inf(1)
+	for i := size; i < shards; i++ {
+		if variance = m.sizes[i].Variance(); !math.IsInf(variance, 1) {
+			break
+		}
+	}
+	if !m.ratio {
+		return armPhi{variance, variance}
+	}
+	mean := m.sum / m.n
+	plain := m.squares/m.n - mean*mean
+	phi := m.prior
+	if !math.IsInf(variance, 1) && plain > 0 {
+		phi = variance / plain
+	}
+	phi = max(1, phi)
+	return armPhi{phi, phi}
+}

@@ -1,0 +1,117 @@
+package analysis
+
+import (
+	"streamcanary/analysis/stats"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// A rank is a test of two histograms: stats.TopK, stats.Mallows.
+type rank interface {
+	Increments(dst []float64, canary, baseline []windows.Bucket) bool
+}
+
+// facing is a rank test of one direction: up, it is evidence that the canary's values are the larger ones.
+type facing struct {
+	rank
+	up bool
+}
+
+// of tests a block. Where values are rounded, and moved makes a margin of it, both arms' values are taken as they speak
+// least for what is tested: to find the canary's larger, these as low and the baseline's as high as they may have been.
+func (f facing) of(dst []float64, b *block, moved bool) bool {
+	canary, baseline := &b.hist, &b.hist
+	if moved && b.edges != nil {
+		canary, baseline = &b.edges.high, &b.edges.low
+		if f.up {
+			canary, baseline = baseline, canary
+		}
+	}
+	return f.Increments(dst, canary[windows.Canary].buckets, baseline[windows.Baseline].buckets)
+}
+
+// rankContrast tests a distribution of the canary, or a quantile of it, against the baseline's.
+type rankContrast struct {
+	any, beyond, pass facing
+	both              *facing // any's opposite, where any difference is harm; its increments stand behind those of any
+	least             func(b *block) bool
+}
+
+// ranks makes the tests of both directions: of values moved down by shift, with a grid of so many points.
+type ranks struct {
+	at    func(shift int, up bool) rank
+	least func(b *block) bool
+}
+
+func newRankContrast(g *schemas.Guardrail, of ranks) *rankContrast {
+	up := g.Direction != schemas.Decrease
+	test := func(shift int, up bool) facing { return facing{of.at(shift, up), up} }
+	beyond, pass := scaleOf(g).shifts(g)
+	r := &rankContrast{any: test(0, up), beyond: test(beyond, up), pass: test(pass, !up), least: of.least}
+	if g.Direction == schemas.Both {
+		down := test(0, false)
+		r.both = &down
+	}
+	return r
+}
+
+func (r *rankContrast) full(b *block) bool { return sizesReach(b, 1) && r.least(b) }
+
+func (r *rankContrast) increments(inc *increments, b *block, _ armPhi) bool {
+	if !sizesReach(b, 1) {
+		return false
+	}
+	any := inc.any
+	if r.both != nil {
+		any = inc.any[:len(inc.any)/2]
+		r.both.of(inc.any[len(any):], b, false)
+	}
+	if !r.any.of(any, b, false) { // the tail rounds to no request: no other shift has one
+		return false
+	}
+	if !inc.one() {
+		r.beyond.of(inc.beyond, b, true)
+	}
+	if inc.pass != nil {
+		r.pass.of(inc.pass, b, true)
+	}
+	return true
+}
+
+// tailRank shares the law of a block's tail with the tests of other shifts.
+type tailRank struct {
+	stats.TopK
+	pool *stats.Pool
+}
+
+func (t tailRank) Increments(dst []float64, canary, baseline []windows.Bucket) bool {
+	return t.IncrementsIn(t.pool, dst, canary, baseline)
+}
+
+// quantileRanks are the tests of one quantile: the stratified top-K rank e-process.
+func quantileRanks(ppm int64, fail, pass []float64) ranks {
+	var up, down stats.Pool
+	return ranks{
+		at: func(shift int, isUp bool) rank {
+			if isUp {
+				return tailRank{stats.TopK{PPM: ppm, Shift: shift, Grid: fail}, &up}
+			}
+			return tailRank{stats.TopK{PPM: ppm, Shift: shift, Grid: pass}, &down}
+		},
+		least: func(b *block) bool { return (b.n[windows.Baseline]+b.n[windows.Canary])*ppm >= blockPPM },
+	}
+}
+
+// bulkRanks are the tests of the distribution as a whole: the exact tilt of the Mann-Whitney statistic.
+func bulkRanks() ranks {
+	return ranks{
+		at: func(shift int, up bool) rank {
+			side := -1
+			if up {
+				side = +1
+			}
+			return stats.Mallows{Shift: shift, Side: side, Grid: stats.MallowsThetas}
+		},
+		least: func(b *block) bool { return sizesReach(b, blockExposures) },
+	}
+}
