@@ -154,8 +154,27 @@ func (e *explainer) guardrails(f *field, indent string) {
 		e.line(indent+"  - {"+guardrailText(g)+"}", e.share(g))
 	}
 	e.say(indent+"  ", "the missing canary: "+e.riskShare(MissingCanaryWeight))
+	e.calibration(indent + "  ")
 	if r.Segments != nil {
 		e.say(indent+"  ", fmt.Sprintf("segments: risk %.3g: a tenth of falseRollback, shared by all of them", SegmentReserve*r.Risk.FalseRollback))
+	}
+}
+
+// noiseWindows is the longest stretch of windows in which noise of a rate is looked for.
+const noiseWindows = 125
+
+// calibration says what the risk stands on, and what it can't see.
+func (e *explainer) calibration(indent string) {
+	for _, line := range []string{
+		"the risk of rates holds for noise as the baseline shows it: parts of it, cut by unit (else by id), against each other",
+		"not seen: noise of hosts (cold caches, a slow node), as every unit uses all of them: it counts as the canary's.",
+		"  A baseline of fresh hosts, as many as the canary has and as old (spec.baseline.where), has the same, and it cancels out",
+		fmt.Sprintf("not seen: clumps that last longer than %s (%d windows): then less is proven than it seems; longer windows see longer ones.",
+			FormatDuration(noiseWindows*e.rollout.Window), noiseWindows),
+		"where the baseline differs from itself by more than that (health.selfTest), a contrast of that metric is `uncalibrated`:",
+		"  with hold it can neither roll back nor pass; limits (above, below) of the metric and all other guardrails stay armed",
+	} {
+		e.say(indent, line)
 	}
 }
 

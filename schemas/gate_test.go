@@ -33,8 +33,6 @@ var behindGates = []struct{ gate, lines, want string }{
 	{"segments", "  segments: {watch: segment, top: 20}\n", "6:3: spec.segments: not supported yet: remove it"},
 	{"stratify", "  segments: {list: [a]}\n  stratify: segment\n", "7:3: spec.stratify: not supported yet: remove it"},
 	{"latencyGranularity", "  latencyGranularity: 5ms\n", "6:23: spec.latencyGranularity: 5ms is not supported yet: write 0ms, or remove the key"},
-	{"selfTest", "  health: {selfTest: warn}\n", "6:22: spec.health.selfTest: warn is not supported yet: write hold, or remove the key"},
-	{"unmatched", "  health: {unmatched: 6%}\n", "6:23: spec.health.unmatched: 6% is not supported yet: write 5%, or remove the key"},
 }
 
 // TestGates: what is behind a gate is refused while it is shut, by the parser and by the schema, and only because of it.

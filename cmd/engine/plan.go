@@ -11,7 +11,7 @@ func PlanOf(r *schemas.Rollout, epoch, fromMs int64) windows.Plan {
 	p := windows.Plan{
 		Rollout: r.Name, Epoch: epoch, Model: r.Model, Baseline: r.Baseline, Canary: r.Canary,
 		WidthMs: r.Window.Milliseconds(), LatenessMs: r.Lateness.Milliseconds(), FromMs: fromMs,
-		Metrics: analysis.Metrics(r),
+		Metrics: analysis.Metrics(r), Health: true,
 	}
 	for _, o := range r.Outcomes {
 		if watched(r, o.Name) {
