@@ -19,10 +19,12 @@ const (
 	colN        = "n"        // how many could have had the event
 	colExposure = "exposure" // hours, requests, bytes: what events are counted per
 	colEvents   = "events"
-	colValue    = "value" // of a sample
-	colCount    = "count" // how many samples have it
-	colUnit     = "unit"  // of the baseline: what the router randomizes, a host, a bucket: over-dispersion is measured between them
-	colShare    = "share" // the canary's planned share in this window
+	colSum      = "sum"     // of n values
+	colSquares  = "squares" // the sum of their squares
+	colValue    = "value"   // of a sample
+	colCount    = "count"   // how many samples have it
+	colUnit     = "unit"    // of the baseline: what the router randomizes, a host, a bucket: over-dispersion is measured between them
+	colShare    = "share"   // the canary's planned share in this window
 )
 
 // none is the place of a column that the file hasn't.
@@ -36,6 +38,8 @@ type columns struct {
 	n        [windows.Arms]int
 	events   [windows.Arms]int
 	exposure bool // n is real-valued
+	sum      [windows.Arms]int
+	squares  [windows.Arms]int
 	value    int
 	count    int
 	unit     int
@@ -63,7 +67,7 @@ func readColumns(l *lines, s *Spec) (columns, error) {
 	h.used = make([]bool, len(h.names))
 	c := columns{value: none, count: none, unit: none, share: none, width: len(h.names)}
 	for arm := range c.n {
-		c.n[arm], c.events[arm] = none, none
+		c.n[arm], c.events[arm], c.sum[arm], c.squares[arm] = none, none, none, none
 	}
 	h.times(&c)
 	if c.arm = h.find(colArm, colVersion); c.arm == none {
@@ -141,6 +145,10 @@ func (h *header) wide(c *columns) {
 				at = h.need("of the "+name+"; or a column arm, for one arm a row", name+"_"+colN, name+"_"+colExposure)
 			}
 			c.n[arm], c.events[arm] = at, h.need("of the "+name, name+"_"+colEvents)
+		case Mean:
+			c.n[arm] = h.need("of the "+name+"; or a column arm, for one arm a row", name+"_"+colN)
+			c.sum[arm] = h.need("of the "+name+"'s values", name+"_"+colSum)
+			c.squares[arm] = h.need("the sum of the "+name+"'s squared values", name+"_"+colSquares)
 		default:
 			h.need("whose sample it is: "+h.spec.Baseline+" or "+h.spec.Canary, colArm, colVersion)
 		}
@@ -149,15 +157,18 @@ func (h *header) wide(c *columns) {
 
 // long finds the columns of a file that has one arm in a row.
 func (h *header) long(c *columns) {
+	if h.spec.Gauge {
+		c.unit = h.need("a host of the baseline: how much readings differ is measured between hosts", colUnit)
+	}
 	set := func(places *[windows.Arms]int, at int) {
 		for arm := range places {
 			places[arm] = at
 		}
 	}
-	switch h.spec.Kind {
-	case SRM:
+	switch kind := h.spec.Kind; {
+	case kind == SRM:
 		set(&c.n, h.find(colN))
-	case Rate:
+	case kind == Rate:
 		at := h.find(colExposure)
 		c.exposure = at != none
 		if at == none {
@@ -165,6 +176,11 @@ func (h *header) long(c *columns) {
 		}
 		set(&c.n, at)
 		set(&c.events, h.need("how many of them had the event", colEvents))
+		c.unit = h.find(colUnit)
+	case kind == Mean && h.find(colSum) != none:
+		set(&c.n, h.need("how many values", colN))
+		set(&c.sum, h.find(colSum))
+		set(&c.squares, h.need("the sum of their squares", colSquares))
 		c.unit = h.find(colUnit)
 	default:
 		c.value, c.count, c.unit = h.need("the sample", colValue), h.find(colCount), h.find(colUnit)

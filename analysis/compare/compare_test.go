@@ -174,7 +174,7 @@ func TestWrongInput(t *testing.T) {
 		{"many samples of one size", p90(), "time,arm,value,count\n1,canary,1,4e9\n", "f.csv:2:12: count 4000000000 is more than 100000000: use shorter windows"},
 		{"a share that is none", split, "window,baseline,canary,share\n1,9,1,10\n", `f.csv:2:7: share "10" is no share: write e.g. 10% or 0.1`},
 		{"two plans in a window", split, "window,baseline,canary,share\n1,9,1,10%\n1,9,1,20%\n", "f.csv:3:7: share 20% is another than before in the same window: a plan changes between windows"},
-		{"no such comparison", Spec{Kind: "median"}, "", "no such comparison: there are rate, quantile and srm"},
+		{"no such comparison", Spec{Kind: "median"}, "", "no such comparison: there are rate, quantile, mean, ks, mann-whitney and srm"},
 		{"no direction", Spec{Kind: Rate, Margin: "any"}, "", "which way is harm, and how much of it is accepted: give increase or decrease, e.g. an increase of 20% or any"},
 		{"a fine quantile", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "any", Quantile: .12345678}, "", "quantile 0.12345678: write one between 0 and 1 with at most six decimals, e.g. 0.99"},
 		{"a chance of 2", Spec{Kind: SRM, Alpha: 2}, "", "alpha 2 is no chance of a false alarm: write e.g. 0.01"},

@@ -69,10 +69,8 @@ const remembered = 1_000_000
 
 // remember tells what the baseline's rate was before the file: it decides how a rate is tested, and no more.
 func (t *contest) remember(atMs int64, rate float64) {
-	past := windows.Part{Stream: windows.Stream{Kind: windows.Serving}, StartMs: atMs}
-	if t.engagement() {
-		past.Stream = windows.Stream{Kind: windows.Outcomes, Name: ofEngagement}
-	} else {
+	past := windows.Part{Stream: t.stream(), StartMs: atMs}
+	if past.Kind == windows.Serving {
 		past.Traffic[windows.Baseline] = windows.Traffic{Events: remembered, Served: remembered, SampledMin: 1, SampledMax: 1}
 	}
 	past.Cells[windows.Baseline] = []windows.Cell{{N: remembered, K: int64(math.Round(remembered * rate))}}
@@ -80,8 +78,16 @@ func (t *contest) remember(atMs int64, rate float64) {
 	t.judge.Step(&past)
 }
 
-// engagement reports whether events come as a rollout's outcomes do.
-func (t *contest) engagement() bool { return t.rollout.Guardrails[0].Of == ofEngagement }
+// stream is what the guardrail's numbers come by in a rollout.
+func (t *contest) stream() windows.Stream {
+	switch g := &t.rollout.Guardrails[0]; {
+	case g.Of == ofEngagement:
+		return windows.Stream{Kind: windows.Outcomes, Name: ofEngagement}
+	case g.From == schemas.KindSample:
+		return windows.Stream{Kind: windows.Resources}
+	}
+	return windows.Stream{Kind: windows.Serving}
+}
 
 // stepsOf is the power of ten that counts a total to exposureDigits digits.
 func stepsOf(total float64) float64 {
@@ -116,11 +122,10 @@ func (t *contest) take(w *window) error {
 		p.Traffic[arm], p.Cells[arm] = traffic, w.arms[arm].cells
 	}
 	p.Stream = windows.Stream{Kind: windows.Serving}
-	if t.engagement() {
-		var served windows.Part
-		served.Stream, served.StartMs, served.Traffic = p.Stream, p.StartMs, p.Traffic
+	if stream := t.stream(); stream != p.Stream { // the traffic comes first, and by itself
+		served := windows.Part{Stream: p.Stream, StartMs: p.StartMs, Traffic: p.Traffic}
 		t.judge.Step(&served)
-		p.Stream, p.Traffic = windows.Stream{Kind: windows.Outcomes, Name: ofEngagement}, [windows.Arms]windows.Traffic{}
+		p.Stream, p.Traffic = stream, [windows.Arms]windows.Traffic{}
 	}
 	t.verdict = t.judge.Step(p)
 	return nil
@@ -177,10 +182,11 @@ func (t *contest) fill(s *Summary) {
 		Verdict: g.State, Why: g.Why, Unit: g.Unit, Estimate: g.Estimate, Lower: g.Lower, Upper: g.Upper,
 		LogEvidence: g.LogEvidence, Threshold: g.Threshold, LogPass: g.LogPass, ThresholdPass: g.PassThreshold, Phi: g.Phi,
 	}
-	if slices.ContainsFunc(t.verdict.Health, func(f schemas.Finding) bool { return f.Code == uncalibrated }) {
-		s.Calibration = uncalibrated
+	if slices.ContainsFunc(t.verdict.Health, func(f schemas.Finding) bool { return f.Code == schemas.CalibrationFailed }) {
+		s.Calibration = schemas.CalibrationFailed
 	}
 	s.SinceHarm, s.Ratio = g.SinceHarm, g.Ratio
+	s.ProbabilityIndex, s.KSDistance, s.MannWhitneyP, s.Shape = g.ProbabilityIndex, g.KS, g.MannWhitneyP, g.Shape
 	if g.HarmBegan != 0 {
 		s.harmed, s.harmMs = true, int64(g.HarmBegan)-t.shiftMs
 	}
@@ -191,9 +197,6 @@ func (t *contest) fill(s *Summary) {
 		s.Lower, s.Upper = times(inside(s.Lower), t.perUnit), times(inside(s.Upper), t.perUnit)
 	}
 }
-
-// uncalibrated is the finding that the baseline's units differ from each other by more than noise explains.
-const uncalibrated = "uncalibrated"
 
 // inside is nil for a bound that only says that a difference of shares is between -1 and 1.
 func inside(x *float64) *float64 {

@@ -60,14 +60,20 @@ type Summary struct {
 	SinceHarm *float64  `json:"estimate_since_harm,omitempty"`
 	Ratio     *Interval `json:"ratio,omitempty"`   // of rates whose estimate is a difference
 	Planned   float64   `json:"planned,omitempty"` // of SRM: the canary's share by the plan, over all units
-	Baseline  Arm       `json:"baseline"`          // of all windows that were tested
-	Canary    Arm       `json:"canary"`
-	Windows   int64     `json:"windows"` // with rows
-	Rows      int64     `json:"rows"`
-	OtherRows int64     `json:"other_rows,omitempty"`     // of neither arm
-	OneArmed  int64     `json:"one_armed,omitempty"`      // windows left out since one arm had no exposure
-	Measured  bool      `json:"phi_measured"`             // units told the over-dispersion; else it is assumed
-	Unused    []string  `json:"unused_columns,omitempty"` // columns of the file that nothing was read from
+	// Of distributions, in their last block: for people, nothing is decided by it.
+	ProbabilityIndex *float64                   `json:"probability_index,omitempty"`
+	KSDistance       *float64                   `json:"ks,omitempty"`
+	MannWhitneyP     *float64                   `json:"mann_whitney_p,omitempty"`
+	Shape            []schemas.QuantileEvidence `json:"shape,omitempty"` // of KS: where the harm is
+
+	Baseline  Arm      `json:"baseline"` // of all windows that were tested
+	Canary    Arm      `json:"canary"`
+	Windows   int64    `json:"windows"` // with rows
+	Rows      int64    `json:"rows"`
+	OtherRows int64    `json:"other_rows,omitempty"`     // of neither arm
+	OneArmed  int64    `json:"one_armed,omitempty"`      // windows left out since one arm had no exposure
+	Measured  bool     `json:"phi_measured"`             // units told the over-dispersion; else it is assumed
+	Unused    []string `json:"unused_columns,omitempty"` // columns of the file that nothing was read from
 	spec      Spec
 	harmed    bool
 	harmMs    int64

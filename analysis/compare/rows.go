@@ -183,7 +183,7 @@ func (r *rows) add(w *window) error {
 	if r.columns.arm == none {
 		for arm := range windows.Arm(windows.Arms) {
 			r.seen[arm] = true
-			if err := r.count(&w.arms[arm], arm); err != nil {
+			if err := r.tell(&w.arms[arm], arm); err != nil {
 				return err
 			}
 		}
@@ -206,7 +206,7 @@ func (r *rows) add(w *window) error {
 	if r.columns.value != none {
 		return r.sample(&w.arms[arm], arm)
 	}
-	return r.count(&w.arms[arm], arm)
+	return r.tell(&w.arms[arm], arm)
 }
 
 // planned reads the canary's planned share.
@@ -234,6 +234,14 @@ func ParseShare(text string) (float64, error) {
 		return 0, errors.New(strconv.Quote(text) + " is no share: write e.g. 10% or 0.1")
 	}
 	return x / unit, nil
+}
+
+// tell adds a row of counts or sums to an arm.
+func (r *rows) tell(c *counts, arm windows.Arm) error {
+	if r.columns.sum[arm] != none {
+		return r.sums(c, arm)
+	}
+	return r.count(c, arm)
 }
 
 // count adds a row of counts to an arm.
@@ -343,7 +351,7 @@ func (r *rows) reduce(c *counts, arm windows.Arm) {
 	if len(h.values) == 0 {
 		return
 	}
-	in := windows.Rows{Len: len(h.values), Arm: arm, Values: [][]float64{h.values}, Tally: &r.tally}
+	in := windows.Rows{Len: len(h.values), Arm: arm, Values: [][]float64{h.values}, Sample: h.values, Tally: &r.tally}
 	if len(h.slices) > 0 {
 		in.Slice = h.slices
 	}

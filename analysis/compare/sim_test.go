@@ -21,7 +21,7 @@ func simRuns() int {
 	if *simSize == "full" {
 		return 2000
 	}
-	return 60
+	return 40
 }
 
 // binomialLimit is the 99 % point of Binomial(n, p): the least c with P(X <= c) >= .99.
@@ -136,6 +136,68 @@ func samples(factor float64) func(r *rand.Rand) string {
 	}
 }
 
+// revenue is what users of a day spend: most nothing, some a lot, all at most 500; as sums.
+func revenue(factor float64) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var out strings.Builder
+		out.WriteString("window,arm,n,sum,squares\n")
+		for t := range simWindows {
+			for arm, n := range []int{120, 40} {
+				sum, squares := 0.0, 0.0
+				for range n {
+					if r.Float64() > .3 {
+						continue
+					}
+					x := 60 * math.Exp(r.NormFloat64()) * (1 + .5*math.Sin(float64(t)/20))
+					if arm == 1 {
+						x *= factor
+					}
+					x = min(x, 500)
+					sum, squares = sum+x, squares+x*x
+				}
+				fmt.Fprintf(&out, "%d,%s,%d,%.2f,%.2f\n", t, []string{"baseline", "canary"}[arm], n, sum, squares)
+			}
+		}
+		return out.String()
+	}
+}
+
+// gauges are the cpu of hosts that wander slowly, each by itself; the canary's may have more.
+func gauges(plus float64) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var out strings.Builder
+		out.WriteString("window,arm,unit,value\n")
+		level := make([]float64, 16)
+		for t := range 4 * simWindows {
+			for host := range level {
+				level[host] = .9*level[host] + .04*r.NormFloat64()
+				arm, x := "baseline", .4+level[host]
+				if host%4 == 0 {
+					arm, x = "canary", x+plus
+				}
+				fmt.Fprintf(&out, "%d,%s,host-%d,%.4f\n", t, arm, host, x)
+			}
+		}
+		return out.String()
+	}
+}
+
+// scores lie between 0 and 1, rounded, with many ties.
+func scores(shift float64) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var out strings.Builder
+		out.WriteString("time,arm,value\n")
+		for t := range simWindows * 20 {
+			arm, x := "baseline", .5+.15*r.NormFloat64()
+			if r.Float64() < .3 {
+				arm, x = "canary", x+shift
+			}
+			fmt.Fprintf(&out, "%d,%s,%.2f\n", t, arm, max(0, min(1, x)))
+		}
+		return out.String()
+	}
+}
+
 // units are split by the plan of each window, or by another share.
 func units(factor float64, planned bool) func(r *rand.Rand) string {
 	return func(r *rand.Rand) string {
@@ -175,6 +237,12 @@ var worlds = []world{
 	{"exposures on a margin", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "30%", Phi: 1}, exposures(1.3), false},
 	{"median, any", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "any", Quantile: .5, Baseline: "41", Canary: "42"}, samples(1), false},
 	{"p95 on its margin", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "20%", Quantile: .95, Baseline: "41", Canary: "42"}, samples(1.2), false},
+	{"ks, any", Spec{Kind: KS, Baseline: "41", Canary: "42"}, samples(1), false},
+	{"ks on its margin", Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, samples(1.2), false},
+	{"mann-whitney on its margin", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, samples(1.2), false},
+	{"mann-whitney of scores, any", Spec{Kind: MannWhitney, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, scores(0), false},
+	{"mean of revenue, any", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "any", Cap: 500}, revenue(1), false},
+	{"mean of a gauge, any", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1, Gauge: true}, gauges(0), false},
 	{"split by a plan that changes", Spec{Kind: SRM}, units(1, true), false},
 	{"split that nobody planned", Spec{Kind: SRM}, units(1, false), false},
 
@@ -182,6 +250,11 @@ var worlds = []world{
 	{"a third as many", Spec{Kind: Rate, Direction: schemas.Decrease, Margin: "10%", Phi: 1, Effects: Incident}, rates(0, .2), true},
 	{"twice per hour", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "30%", Phi: 1}, exposures(2.5), true},
 	{"p95 half as much again", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "20%", Quantile: .95, Baseline: "41", Canary: "42"}, samples(1.8), true},
+	{"ks half as much again", Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, samples(1.8), true},
+	{"mann-whitney half as much again", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, samples(1.8), true},
+	{"scores moved", Spec{Kind: KS, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, scores(.08), true},
+	{"revenue halved", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "5%", Cap: 500}, revenue(.5), true},
+	{"a gauge much higher", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1, Gauge: true}, gauges(.3), true},
 	{"half of the canary's units get lost", Spec{Kind: SRM}, units(.5, true), true},
 	{"and nobody planned them", Spec{Kind: SRM}, units(.3, false), true},
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,11 @@ type Kind string
 const (
 	Rate     Kind = "rate"     // share of events, or events per exposure
 	Quantile Kind = "quantile" // a quantile of samples
-	SRM      Kind = "srm"      // the split of units between the arms (sample ratio mismatch)
+	Mean     Kind = "mean"     // the mean of samples that are held within a cap
+	// KS and MannWhitney compare the whole distribution of samples, as the tests of a rollout's distribution do.
+	KS          Kind = "ks"
+	MannWhitney Kind = "mann-whitney"
+	SRM         Kind = "srm" // the split of units between the arms (sample ratio mismatch)
 )
 
 // Effects says how large the changes are that a rate is watched for: it picks the grid of bets, as the product does by where a rate comes from.
@@ -35,11 +40,14 @@ const (
 // A Spec says what to compare and how. The zero values of its optional parts are the product's defaults.
 type Spec struct {
 	Kind      Kind
-	Direction schemas.Direction // Increase or Decrease: which way is harm; not for SRM
+	Direction schemas.Direction // Increase or Decrease: which way is harm; of KS and MannWhitney also empty: any difference is; not for SRM
 	Margin    string            // as in a rollout: 0.5pp, 20%, any; per unit of exposure also a plain number; not for SRM
 	Prove     schemas.Prove     // empty: beyond
 	Effects   Effects           // of a rate
 	Quantile  float64           // of a quantile, in (0,1), at most six decimals
+	Buckets   schemas.Buckets   // of samples that may be zero or less: the zero value is exponential buckets, for positive ones
+	Cap       float64           // of a mean: values are held within -Cap..Cap
+	Gauge     bool              // of a mean: values hang together over time, as readings of gauges do, and the file has units to measure that by
 
 	Alpha        float64 // chance of a false alarm in the whole file; 0: .01, of SRM .001
 	FalsePromote float64 // chance of a false "passed"; 0: .05
@@ -71,12 +79,15 @@ const (
 )
 
 // errKinds is for a kind that doesn't exist.
-var errKinds = errors.New("no such comparison: there are rate, quantile and srm")
+var errKinds = errors.New("no such comparison: there are rate, quantile, mean, ks, mann-whitney and srm")
 
 // complete fills in the defaults and refuses what makes no sense. The margin is looked at when the file's columns are known.
 func (s Spec) complete() (Spec, error) {
-	if s.Kind != Rate && s.Kind != Quantile && s.Kind != SRM {
+	if !slices.Contains([]Kind{Rate, Quantile, Mean, KS, MannWhitney, SRM}, s.Kind) {
 		return s, errKinds
+	}
+	if s.distribution() && s.Direction == "" {
+		s.Direction, s.Margin = schemas.Both, "any"
 	}
 	if s.Kind == SRM {
 		s.Alpha = orElse(s.Alpha, defaultAlphaSRM)
@@ -107,7 +118,7 @@ func orElse(x, otherwise float64) float64 {
 }
 
 func (s *Spec) check() error {
-	harm := s.Direction == schemas.Increase || s.Direction == schemas.Decrease
+	harm := s.Direction == schemas.Increase || s.Direction == schemas.Decrease || s.Direction == schemas.Both && s.distribution()
 	switch {
 	case !(s.Alpha > 0 && s.Alpha < 1):
 		return fmt.Errorf("alpha %v is no chance of a false alarm: write e.g. 0.01", s.Alpha)
@@ -129,12 +140,31 @@ func (s *Spec) check() error {
 		return errors.New("which way is harm, and how much of it is accepted: give increase or decrease, e.g. an increase of 20% or any")
 	case s.Kind == Quantile && !(s.Quantile > 0 && s.Quantile < 1 && math.Abs(s.Quantile*1e6-math.Round(s.Quantile*1e6)) < 1e-6):
 		return fmt.Errorf("quantile %v: write one between 0 and 1 with at most six decimals, e.g. 0.99", s.Quantile)
+	case s.Kind == Mean && !(s.Cap > 0 && !math.IsInf(s.Cap, 1)):
+		return errors.New("a mean needs a cap: what one value counts at most, e.g. 500")
 	case s.Prove != schemas.ProveBeyond && s.Prove != schemas.ProveAny:
 		return fmt.Errorf("prove %q: it is beyond or any", s.Prove)
 	case s.Effects != "" && s.Effects != Incident && s.Effects != Engagement:
 		return fmt.Errorf("effects %q: they are of the size of an incident or of engagement", s.Effects)
 	}
 	return nil
+}
+
+// ParseBuckets reads linear buckets: FROM:TO:COUNT. The error says what to write.
+func ParseBuckets(text string) (b schemas.Buckets, err error) {
+	parts := strings.Split(text, ":")
+	if len(parts) == 3 {
+		var bad [3]error
+		b.From, bad[0] = strconv.ParseFloat(parts[0], 64)
+		b.To, bad[1] = strconv.ParseFloat(parts[1], 64)
+		b.Count, bad[2] = strconv.Atoi(parts[2])
+		err = errors.Join(bad[:]...)
+	}
+	finite := !math.IsInf(b.From, 0) && !math.IsInf(b.To, 0)
+	if err != nil || len(parts) != 3 || !finite || !(b.From < b.To) || b.Count < 2 || b.Count > schemas.MaxBuckets {
+		return schemas.Buckets{}, fmt.Errorf("%q are no buckets: write the lowest value, the highest and how many (at most %d), e.g. 0:1:1000", text, schemas.MaxBuckets)
+	}
+	return b, nil
 }
 
 // readHorizon reads a number of windows, or a duration.
@@ -163,6 +193,9 @@ func (s *Spec) planned(widthMs int64) int64 {
 	return s.horizonWindows
 }
 
+// distribution reports whether whole distributions are compared.
+func (s *Spec) distribution() bool { return s.Kind == KS || s.Kind == MannWhitney }
+
 // effects are those asked for, or what the direction suggests.
 func (s *Spec) effects() Effects {
 	switch {
@@ -189,11 +222,22 @@ func (s *Spec) guardrail(exposure bool, perUnit float64) (schemas.Guardrail, err
 	}
 	switch {
 	case s.Kind == Quantile:
-		g.Kind, g.Of, g.Quantile = schemas.QuantileGuardrail, ofValue, s.Quantile
+		g.Kind, g.Of, g.Quantile, g.Buckets = schemas.QuantileGuardrail, ofValue, s.Quantile, s.Buckets
+	case s.distribution():
+		g.Kind, g.Of, g.Test, g.Buckets = schemas.DistributionGuardrail, ofValue, schemas.DistributionTest(s.Kind), s.Buckets
+	case s.Kind == Mean:
+		g.Kind, g.Of, g.From, g.Cap = schemas.MeanGuardrail, ofValue, schemas.KindPrediction, s.Cap
+		if s.Gauge {
+			g.From = schemas.KindSample
+		}
 	case s.effects() == Engagement:
 		g.Kind, g.Of = schemas.RateGuardrail, ofEngagement
 	default:
 		g.Kind, g.Of = schemas.RateGuardrail, ofIncident
+	}
+	if s.Direction == schemas.Both {
+		g.Margin = schemas.Margin{Text: s.Margin, Relative: !s.Buckets.Linear()}
+		return g, nil
 	}
 	margin, err := s.margin(&g, exposure, perUnit)
 	g.Margin = margin

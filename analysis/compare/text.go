@@ -1,9 +1,11 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -22,25 +24,34 @@ func (s *Summary) sentence() string {
 	if s.Compare == SRM {
 		return s.splitSentence()
 	}
-	what, margin := s.what(), s.marginText()
+	subject, margin := s.subject(), s.marginText()
 	switch s.Verdict {
 	case schemas.StateFailed:
-		text := fmt.Sprintf("The canary's %s is %s than the baseline's%s.", what, s.worse(), by(margin))
+		text := fmt.Sprintf("%s %s than the baseline's%s.", subject, s.worse(), by(margin))
 		if s.spec.Prove == schemas.ProveAny && margin != "" {
-			text = fmt.Sprintf("The canary's %s is %s than the baseline's, and by more than %s as far as can be seen.", what, s.worse(), margin)
+			text = fmt.Sprintf("%s %s than the baseline's, and by more than %s as far as can be seen.", subject, s.worse(), margin)
 		}
 		return text + s.sinceText()
 	case schemas.StateSuspect:
-		return fmt.Sprintf("The canary's %s is %s than the baseline's, and looks so by more than %s, which is not proven yet.", what, s.worse(), margin) + s.sinceText()
+		return fmt.Sprintf("%s %s than the baseline's, and by more than %s as far as can be seen, which is not proven yet.", subject, s.worse(), margin) + s.sinceText()
 	case schemas.StatePassed:
-		return fmt.Sprintf("The canary's %s is not %s than the baseline's%s.", what, s.worse(), by(margin))
+		return fmt.Sprintf("%s not %s than the baseline's%s.", subject, s.worse(), by(margin))
 	case schemas.StateInsufficient:
-		return "The windows hold too little to test: each arm needs 8 in one hour, a quantile 4 expected beyond it."
+		return "The windows hold too little to test: each arm needs 8 within an hour, and a tail 4 expected values."
 	}
+	text := "Nothing is proven of the canary's " + s.what()
 	if s.Lower == nil && s.Upper == nil {
-		return fmt.Sprintf("Nothing is proven of the canary's %s.", what)
+		return text + "."
 	}
-	return fmt.Sprintf("Nothing is proven of the canary's %s: against the baseline's it may be anywhere from %s to %s.", what, s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
+	return fmt.Sprintf("%s: against the baseline's it may be anywhere from %s to %s.", text, s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
+}
+
+// subject begins a sentence about the canary.
+func (s *Summary) subject() string {
+	if s.spec.distribution() {
+		return "The canary's values are"
+	}
+	return "The canary's " + s.what() + " is"
 }
 
 func by(margin string) string {
@@ -59,15 +70,21 @@ func (s *Summary) sinceText() string {
 }
 
 func (s *Summary) what() string {
-	if s.Compare == Quantile {
-		return "p" + strconv.FormatFloat(math.Round(s.spec.Quantile*1e8)/1e6, 'f', -1, 64)
+	switch {
+	case s.spec.distribution():
+		return "distribution"
+	case s.Compare == Quantile:
+		return quantileName(s.spec.Quantile)
 	}
 	return string(s.Compare)
 }
 
 func (s *Summary) worse() string {
-	if s.spec.Direction == schemas.Decrease {
+	switch s.spec.Direction {
+	case schemas.Decrease:
 		return "lower"
+	case schemas.Both:
+		return "distributed otherwise"
 	}
 	return "higher"
 }
@@ -133,7 +150,10 @@ func (s *Summary) Write(w io.Writer) error {
 }
 
 func (s *Summary) writeArms(w io.Writer) {
-	heads := map[Kind]string{Rate: "\tn\tevents\trate", Quantile: "\tsamples\tbeyond\t" + s.what(), SRM: "\tunits"}
+	heads := map[Kind]string{
+		Rate: "\tn\tevents\trate", Quantile: "\tsamples\tbeyond\t" + s.what(), Mean: "\tvalues\tmean",
+		KS: "\tsamples", MannWhitney: "\tsamples", SRM: "\tunits",
+	}
 	if s.spec.exposure {
 		heads[Rate] = "\texposure\tevents\tper exposure"
 	}
@@ -143,19 +163,22 @@ func (s *Summary) writeArms(w io.Writer) {
 		Arm
 	}{{s.spec.Baseline, s.Baseline}, {s.spec.Canary, s.Canary}} {
 		fmt.Fprintf(w, "%s\t%s", arm.name, amount(arm.N))
-		if s.Compare != SRM {
-			fmt.Fprintf(w, "\t%s\t%s", grouped(arm.Events), s.level(arm.Value))
+		if s.Compare == Rate || s.Compare == Quantile {
+			fmt.Fprintf(w, "\t%s", grouped(arm.Events))
+		}
+		if s.Compare != SRM && !s.spec.distribution() {
+			fmt.Fprintf(w, "\t%s", s.level(arm.Value))
 		}
 		fmt.Fprintln(w)
 	}
 }
 
 func (s *Summary) writeEvidence(w io.Writer) {
-	name := "difference"
-	if s.Compare == SRM {
-		name = "share"
+	fmt.Fprintf(w, "%s\t%s", s.effectName(), s.quantity(s.Estimate, "unknown"))
+	if s.Lower != nil || s.Upper != nil {
+		fmt.Fprintf(w, ", 95 %% interval %s .. %s", s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
 	}
-	fmt.Fprintf(w, "%s\t%s, 95 %% interval %s\n", name, s.quantity(s.Estimate, "unknown"), s.boundsText())
+	fmt.Fprintln(w)
 	if s.Ratio != nil && s.Ratio.Estimate != nil {
 		fmt.Fprintf(w, "ratio\t%s, 95 %% interval %s .. %s\n", factor(s.Ratio.Estimate, "unknown"), factor(s.Ratio.Lower, "x0"), factor(s.Ratio.Upper, "inf"))
 	}
@@ -175,6 +198,7 @@ func (s *Summary) writeEvidence(w io.Writer) {
 	if s.Margin != "any" {
 		fmt.Fprintf(w, "\tof keeping the margin %.1f of %.1f\n", s.LogPass, s.ThresholdPass)
 	}
+	s.writeShape(w)
 	if s.Compare == Rate {
 		how := "assumed; a column unit would let it be measured"
 		if s.Measured {
@@ -185,6 +209,42 @@ func (s *Summary) writeEvidence(w io.Writer) {
 	for _, note := range s.notes() {
 		fmt.Fprintf(w, "note\t%s\n", note)
 	}
+}
+
+// writeShape tells where in a distribution the harm is, and how users of other tools know its last block: nothing is decided by that.
+func (s *Summary) writeShape(w io.Writer) {
+	var parts []string
+	for _, q := range s.Shape {
+		parts = append(parts, fmt.Sprintf("%s %.1f", quantileName(q.Quantile), q.LogEvidence))
+	}
+	if len(parts) > 0 {
+		fmt.Fprintf(w, "\tof any difference by quantile: %s\n", strings.Join(parts, ", "))
+	}
+	if s.ProbabilityIndex != nil {
+		fmt.Fprintf(w, "index\ta sample of the canary is above one of the baseline in %s of pairs\n", percent(*s.ProbabilityIndex))
+	}
+	if s.KSDistance != nil && s.MannWhitneyP != nil {
+		fmt.Fprintf(w, "last block\tKolmogorov-Smirnov distance %.3g, Mann-Whitney p %.3g (nothing is decided by these)\n", *s.KSDistance, *s.MannWhitneyP)
+	}
+}
+
+// effectName says what the estimate is.
+func (s *Summary) effectName() string {
+	switch {
+	case s.Compare == SRM:
+		return "share"
+	case s.Compare == MannWhitney:
+		return "shift" // Hodges-Lehmann's
+	case s.Compare == KS && len(s.Shape) > 0:
+		most := slices.MaxFunc(s.Shape, func(a, b schemas.QuantileEvidence) int { return cmp.Compare(a.LogEvidence, b.LogEvidence) })
+		return "at " + quantileName(most.Quantile)
+	}
+	return "difference"
+}
+
+// quantileName is p99 for 0.99.
+func quantileName(q float64) string {
+	return "p" + strconv.FormatFloat(math.Round(q*1e8)/1e6, 'f', -1, 64)
 }
 
 // notes are what the reader must know of the file.
@@ -214,6 +274,11 @@ func (s *Summary) promise() string {
 		return fmt.Sprintf("Valid at every look: while units are split by that share, FAILED is ever said with a chance of at most %s,\nif each unit is counted once.", alpha)
 	case Rate:
 		condition += ", and are no noisier than that"
+	case Mean:
+		condition += ", and values are independent of each other"
+		if s.spec.Gauge {
+			condition = "as calibrated on the baseline's units, not exactly"
+		}
 	}
 	within := "a canary within its margin"
 	if s.Margin == "any" || s.spec.Prove == schemas.ProveAny {
@@ -235,13 +300,6 @@ func (s *Summary) quantity(x *float64, none string) string {
 		return fmt.Sprintf("%+.3g pp", 100**x)
 	}
 	return fmt.Sprintf("%+.3g", *x)
-}
-
-func (s *Summary) boundsText() string {
-	if s.Lower == nil && s.Upper == nil {
-		return "unknown"
-	}
-	return s.quantity(s.Lower, "-inf") + " .. " + s.quantity(s.Upper, "inf")
 }
 
 // level is an arm's own value.

@@ -38,7 +38,7 @@ func TestUncalibrated(t *testing.T) {
 	if err := sum.Write(&page); err != nil {
 		t.Fatal(err)
 	}
-	if sum.Calibration != uncalibrated || sum.Verdict == schemas.StateFailed || !strings.Contains(page.String(), "the baseline differs from itself") {
+	if sum.Calibration != schemas.CalibrationFailed || sum.Verdict == schemas.StateFailed || !strings.Contains(page.String(), "the baseline differs from itself") {
 		t.Errorf("%s, %q\n%s", sum.Verdict, sum.Calibration, page.String())
 	}
 }
@@ -62,6 +62,53 @@ func TestBaselineRate(t *testing.T) {
 		}
 		if !(sharp.LogEvidence > 1.5*blunt.LogEvidence) || !(told.LogEvidence > 1.5*blunt.LogEvidence) {
 			t.Errorf("%s: evidence %v without a rate, %v with rows before, %v told", effects, blunt.LogEvidence, sharp.LogEvidence, told.LogEvidence)
+		}
+	}
+}
+
+// TestSums: sums are what the values add up to, and what they can't be is refused.
+func TestSums(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	var values, sums, wide strings.Builder
+	for w := range 30 {
+		fmt.Fprintf(&wide, "%d", w)
+		for arm, name := range []string{"baseline", "canary"} {
+			sum, squares := 0.0, 0.0
+			for range 50 {
+				x := math.Round(800*r.Float64()*(1-.3*float64(arm))) / 8
+				fmt.Fprintf(&values, "%d,%s,%v\n", w, name, x)
+				x = min(x, 64)
+				sum, squares = sum+x, squares+x*x
+			}
+			fmt.Fprintf(&sums, "%d,%s,50,%v,%v\n", w, name, sum, squares)
+			fmt.Fprintf(&wide, ",50,%v,%v", sum, squares)
+		}
+		wide.WriteString("\n")
+	}
+	spec := Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "5%", Cap: 64}
+	want, _, err := compared(spec, "window,arm,value\n"+values.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, in := range map[string]string{
+		"sums": "window,arm,n,sum,squares\n" + sums.String(),
+		"wide": "window,baseline_n,baseline_sum,baseline_squares,canary_n,canary_sum,canary_squares\n" + wide.String(),
+	} {
+		got, _, err := compared(spec, in)
+		if err != nil || got.Verdict != want.Verdict || math.Abs(got.LogEvidence-want.LogEvidence) > 1e-3 || math.Abs(*got.Estimate-*want.Estimate) > 1e-6 {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+	const head = "window,arm,n,sum,squares\n1,baseline,2,30,500\n"
+	for _, tt := range []struct{ row, want string }{
+		{"1,canary,2,200,20000", "f.csv:3:12: 2 values with the sum 200 and the squares 20000 can't all be within the cap of 64: cap them where they are added up, or give a greater cap"},
+		{"1,canary,2,30,400", "f.csv:3:12: 2 values with the sum 30 can't have squares that add up to 400 only: give the sum of the squared values"},
+		{"1,canary,2,x,400", `f.csv:3:12: sum "x" is not a number: write e.g. 1234.5`},
+		{"1,canary,2,1,", `f.csv:3:14: squares is empty: write 0 where there was nothing`},
+		{"1,canary,2000000000,1,1", "f.csv:3:10: n 2000000000 is more than 1000000000 values: use shorter windows"},
+	} {
+		if _, _, err := compared(spec, head+tt.row+"\n"); text(err) != tt.want {
+			t.Errorf("%s: %s\nwant %s", tt.row, text(err), tt.want)
 		}
 	}
 }

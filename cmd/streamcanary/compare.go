@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,13 +20,14 @@ type compareFlags struct {
 	spec               compare.Spec
 	increase, decrease string
 	share, rate        string
+	buckets            string
 	window             time.Duration
 	exitCode           bool
 }
 
 func compareCommand(c *console) *cobra.Command {
 	cmd := group("compare", "Compare a canary with its baseline on counts or samples from anywhere",
-		compareRate(c), compareQuantile(c), compareSRM(c))
+		compareRate(c), compareQuantile(c), compareMean(c), compareDistribution(c, compare.KS), compareDistribution(c, compare.MannWhitney), compareSRM(c))
 	cmd.Long = `The statistics alone: reads a CSV file of counts per window, or of samples, and says whether the canary does harm beyond
 a margin. The answer is the product's own, by the same tests, and may be looked at after each window: the chance of a false alarm in the
 whole file, at whatever window one stops, is at most --alpha.
@@ -68,15 +70,62 @@ From daily cohorts of an experiment: n is the users first seen on the day, event
 func compareQuantile(c *console) *cobra.Command {
 	cmd, f := comparison(c, compare.Quantile)
 	cmd.Short = "A quantile of samples: p99 latency, median tokens"
-	cmd.Long = `Compares a quantile of samples, which must be positive (the margin is a ratio). Columns, one arm a row:
+	cmd.Long = `Compares a quantile of samples. Columns, one arm a row:
 
   time,arm,value                               value in any unit; +Inf is what never ended
-  time,arm,value,count                         count samples had that value`
+  time,arm,value,count                         count samples had that value
+  time,arm,unit,value                          unit (user, host): the baseline is held against itself, too`
 	cmd.Example = `  streamcanary compare quantile --quantile 0.99 --increase 20% latencies.csv.gz
   streamcanary compare quantile --quantile 0.5 --increase any --baseline 41 --canary 42 --json samples.csv`
 	f.harm(cmd)
+	f.linear(cmd)
 	cmd.Flags().Float64VarP(&f.spec.Quantile, "quantile", "q", 0.99, "which `QUANTILE`, between 0 and 1")
 	return cmd
+}
+
+func compareMean(c *console) *cobra.Command {
+	cmd, f := comparison(c, compare.Mean)
+	cmd.Short = "The mean of samples: revenue per user, a score, a gauge"
+	cmd.Long = `Compares a mean. --cap says what one value counts at most, either way: without it no honest statement about a mean is possible. Columns:
+
+  time,arm,value                               or value,count
+  window,arm,n,sum,squares                     of n values: their sum, and the sum of their squares, each value capped
+
+or both arms in a row:
+
+  window,baseline_n,baseline_sum,baseline_squares,canary_n,canary_sum,canary_squares
+
+Values must be independent of each other, as users' are; of readings that hang together over time, such as gauges, say --gauge, and give the
+baseline's rows by unit (host): the noise is measured between them.`
+	cmd.Example = `  streamcanary compare mean --decrease 3% --cap 500 --column n=users --column sum=revenue --column squares=revenue_squares daily.csv
+  streamcanary compare mean --gauge --increase 0.05 --cap 1 cpu.csv.gz`
+	f.harm(cmd)
+	cmd.Flags().Float64Var(&f.spec.Cap, "cap", 0, "what one value counts at most, either way")
+	cmd.Flags().BoolVar(&f.spec.Gauge, "gauge", false, "values hang together over time; the file has the baseline's by unit")
+	return cmd
+}
+
+func compareDistribution(c *console, kind compare.Kind) *cobra.Command {
+	cmd, f := comparison(c, kind)
+	cmd.Short = "Whole distributions of samples, the tail too, at several quantiles at once (Kolmogorov-Smirnov)"
+	if kind == compare.MannWhitney {
+		cmd.Short = "Whether samples tend to be greater (Mann-Whitney), quickest where everything is shifted"
+	}
+	cmd.Long = cmd.Short + `.
+With --increase or --decrease harm has one way; with neither, any difference is harm. Columns, one arm a row:
+
+  time,arm,value                               value in any unit; +Inf is what never ended
+  time,arm,value,count                         count samples had that value
+  time,arm,unit,value                          unit (user, host): the baseline is held against itself, too`
+	cmd.Example = "  streamcanary compare " + string(kind) + " --increase 20% latencies.csv.gz\n  streamcanary compare " + string(kind) + " --buckets 0:1:1000 scores.csv"
+	f.harm(cmd)
+	f.linear(cmd)
+	return cmd
+}
+
+// linear adds the flag for values that may be zero or less.
+func (f *compareFlags) linear(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.buckets, "buckets", "", "values may be zero or less: count them in `FROM:TO:COUNT` equal buckets, e.g. 0:1:1000; a margin is then a difference, e.g. 0.05")
 }
 
 func compareSRM(c *console) *cobra.Command {
@@ -109,11 +158,12 @@ func comparison(c *console, kind compare.Kind) (*cobra.Command, *compareFlags) {
 	}
 	flags := cmd.Flags()
 	flags.Float64Var(&f.spec.Alpha, "alpha", 0, "the `CHANCE` of a false alarm, in the whole file (default "+defaultAlphaText(kind)+")")
-	flags.StringVar(&f.spec.Horizon, "horizon", "", "how long you mean to watch: a number of windows, or a duration; a late harm is found soonest when that is true, the false alarms don't depend on it (default 1000)")
+	flags.StringVar(&f.spec.Horizon, "horizon", "", "how long you mean to watch, `HORIZON`: a number of windows, or a duration; a late harm is found soonest when that is true, the false alarms don't depend on it (default 1000)")
 	flags.DurationVar(&f.window, "window", 0, "the `WIDTH` of a window: of rows with a time (default 1m); of rows with a window only where the first two don't tell")
 	flags.StringVar(&f.spec.Baseline, "baseline", "", "what the file calls the baseline `ARM`")
 	flags.StringVar(&f.spec.Canary, "canary", "", "what the file calls the canary `ARM`")
 	flags.StringToStringVar(&f.spec.Columns, "column", nil, "`OURS=THEIRS`: the file's own name of a column")
+	flags.Lookup("column").DefValue = "" // else help shows an empty list
 	flags.BoolVar(&f.exitCode, "exit-code", false, "exit with 3 if the canary failed, 4 if it neither failed nor passed")
 	return cmd, f
 }
@@ -128,7 +178,8 @@ func defaultAlphaText(kind compare.Kind) string {
 // harm adds the flags of comparisons with a margin.
 func (f *compareFlags) harm(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.increase, "increase", "", "an increase beyond `MARGIN` is harm: 20% of the baseline's, 0.5pp, or any")
+	margins := map[compare.Kind]string{compare.Rate: "0.5pp, 20% of the baseline's, or any", compare.Mean: "0.5 in the values' unit, 20% of the baseline's, or any"}
+	flags.StringVar(&f.increase, "increase", "", "an increase beyond `MARGIN` is harm: "+cmp.Or(margins[f.spec.Kind], "20% of the baseline's, or any"))
 	flags.StringVar(&f.decrease, "decrease", "", "a decrease beyond `MARGIN` is harm")
 	flags.StringVar((*string)(&f.spec.Prove), "prove", "beyond", "what must be proven to fail: harm `beyond` the margin, or any harm while the estimate is beyond it")
 	flags.Float64Var(&f.spec.FalsePromote, "false-promote", 0, "the `CHANCE` of passing a canary that is just beyond the margin (default 0.05)")
@@ -178,7 +229,7 @@ func (f *compareFlags) complete() (compare.Spec, error) {
 		s.Direction, s.Margin = schemas.Increase, f.increase
 	case f.decrease != "":
 		s.Direction, s.Margin = schemas.Decrease, f.decrease
-	case s.Kind != compare.SRM:
+	case s.Kind != compare.SRM && s.Kind != compare.KS && s.Kind != compare.MannWhitney:
 		return s, errors.New("which way is harm? give --increase MARGIN or --decrease MARGIN, e.g. --increase 20% or --increase any")
 	}
 	if f.share != "" {
@@ -187,6 +238,13 @@ func (f *compareFlags) complete() (compare.Spec, error) {
 			return s, fmt.Errorf("--share: %w", err)
 		}
 		s.Share = share
+	}
+	if f.buckets != "" {
+		b, err := compare.ParseBuckets(f.buckets)
+		if err != nil {
+			return s, fmt.Errorf("--buckets: %w", err)
+		}
+		s.Buckets = b
 	}
 	if f.rate != "" {
 		rate, err := compare.ParseShare(f.rate)

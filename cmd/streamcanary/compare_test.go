@@ -57,6 +57,8 @@ func TestCompareIsReplay(t *testing.T) {
 	}{
 		{compare.Spec{Kind: compare.Rate, Margin: "0.5pp"}, errors},
 		{compare.Spec{Kind: compare.Quantile, Margin: "20%", Quantile: .9}, latencies},
+		{compare.Spec{Kind: compare.KS, Margin: "20%"}, latencies},
+		{compare.Spec{Kind: compare.MannWhitney, Margin: "20%"}, latencies},
 	}
 	for i, tt := range specs {
 		spec := tt.spec
@@ -133,11 +135,12 @@ func sortedRows(text string) string {
 	return lines[0] + strings.Join(rows, "")
 }
 
-// replayedGuardrails judges a log by a rollout of two guardrails that hold, so that each has a budget as a comparison has.
+// replayedGuardrails judges a log by rollouts of one guardrail each, which holds, so that it has a budget as a comparison has.
 func replayedGuardrails(t *testing.T, log string) []schemas.GuardrailStatus {
 	t.Helper()
 	var all []schemas.GuardrailStatus
-	for _, g := range []string{"{name: errors, rate: error, increase: 0.5pp, on: hold}", "{name: p90, quantile: 0.9, of: latency, increase: 20%, on: hold}"} {
+	const rate, tail = "{name: errors, rate: error, increase: 0.5pp, on: hold}", "{name: p90, quantile: 0.9, of: latency, increase: 20%, on: hold}"
+	for i, g := range []string{rate, tail, tail, tail} {
 		r, err := schemas.ParseRollout("r.yaml", []byte(`kind: Rollout
 metadata: {name: compared}
 spec:
@@ -149,6 +152,11 @@ spec:
 `))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if i >= 2 { // the same margin, of the whole distribution
+			whole := &r.Guardrails[0]
+			whole.Name, whole.Kind, whole.Quantile = "shape", schemas.DistributionGuardrail, 0
+			whole.Test = []schemas.DistributionTest{schemas.TestKS, schemas.TestMannWhitney}[i-2]
 		}
 		src, err := ingest.OpenLogs([]string{log}, ingest.LogOptions{})
 		if err != nil {
