@@ -30,15 +30,33 @@ type selfTest struct {
 	judge   *Judge
 	of      *guard // the first one of the metric
 	stream  *stream
-	cell    int // whose slices, or whose histogram, the baseline is
-	half    int // of a histogram: the cell of its slice 0; else -1
-	size    int // of the shard, of slices
-	sides   [2]*trial
-	names   []string // of the contrasts that it covers
-	settled bool     // which test it is
+	cell    int         // whose slices, or whose histogram, the baseline is
+	half    int         // of a histogram: the cell of its slice 0; else -1
+	size    int         // of the shard, of slices
+	sides   [2]sideTest // the part has more than the rest; it has less
+	names   []string    // of the contrasts that it covers
+	settled bool        // which test it is
 	off     bool
 	window  window
 	rest    histogram
+}
+
+// sideTest is the tests of one direction: one, or those of a distribution's quantiles.
+type sideTest []*trial
+
+// logE is the evidence: of several tests, each with blocks of its own, the greatest less the log of how many there are (see guard.greatest).
+func (s sideTest) logE() float64 {
+	return s.best().any.LogE() - math.Log(float64(len(s)))
+}
+
+func (s sideTest) best() *trial {
+	best := s[0]
+	for _, t := range s[1:] {
+		if t.any.LogE() > best.any.LogE() {
+			best = t
+		}
+	}
+	return best
 }
 
 var _ = registerHealth(healthKind{
@@ -65,18 +83,18 @@ var _ = registerHealth(healthKind{
 
 // keepsHalf reports whether a guardrail contrasts histograms.
 func keepsHalf(g *schemas.Guardrail) bool {
-	return g.Kind == schemas.QuantileGuardrail && g.Direction.Contrast()
+	return measuresValues(g) && g.Direction.Contrast()
 }
 
 // selfTestOf gives guardrail i its metric's self-test, and returns it if it is a new one.
 func (j *Judge) selfTestOf(i int, g *guard) *selfTest {
 	histogram := keepsHalf(g.spec)
-	if g.canary.phi == nil && !histogram {
+	if g.canary.phi == nil && g.canary.noise == nil && !histogram {
 		return nil
 	}
 	s := j.stream(streamOf(g.spec))
 	for _, o := range j.guards[:i] {
-		if o.self != nil && o.self.stream == s && o.self.cell == g.cell && histogram == (o.self.half >= 0) {
+		if o.self != nil && o.self.stream == s && o.self.cell == g.cell && histogram == (o.self.half >= 0) && (o.canary.noise == nil) == (g.canary.noise == nil) {
 			o.self.cover(g)
 			return nil
 		}
@@ -85,20 +103,31 @@ func (j *Judge) selfTestOf(i int, g *guard) *selfTest {
 	if histogram {
 		t.half = cellOf(j.rollout, newHalfMetric(needsOf(g.spec)[0]))
 	}
-	t.equip(newContrast)
+	t.equip(newTests)
 	t.cover(g)
 	return t
 }
 
+// newTests makes the tests of a guardrail.
+func newTests(g *schemas.Guardrail) sideTest {
+	if g.Kind == schemas.DistributionGuardrail {
+		first, more := newDistribution(g, keeping{})
+		return append(sideTest{first}, more...)
+	}
+	return sideTest{newContrast(g, keeping{})}
+}
+
 // equip makes the tests of both directions.
-func (t *selfTest) equip(newTrial func(*schemas.Guardrail, keeping) *trial) {
+func (t *selfTest) equip(make func(*schemas.Guardrail) sideTest) {
 	for side, direction := range [...]schemas.Direction{schemas.Increase, schemas.Decrease} {
 		any := *t.of.spec
-		any.Direction, any.Margin = direction, schemas.Margin{Text: "any", Relative: t.half >= 0}
-		t.sides[side] = newTrial(&any, keeping{})
-		t.sides[side].phi = t.of.canary.phi
-		if t.half >= 0 {
-			t.sides[side].account = bareAccount{} // histograms of all possible onsets would be larger than all else that is kept
+		any.Direction, any.Margin = direction, schemas.Margin{Text: "any", Relative: t.half >= 0 && !any.Buckets.Linear()}
+		t.sides[side] = make(&any)
+		for _, one := range t.sides[side] {
+			one.phi, one.noise = t.of.canary.phi, t.of.canary.noise
+			if t.half >= 0 {
+				one.account = bareAccount{} // histograms of all possible onsets would be larger than all else that is kept
+			}
 		}
 	}
 }
@@ -116,23 +145,27 @@ func (t *selfTest) take(p *windows.Part, f feeding, c clock) {
 		return
 	}
 	if f.cut { // the canary has another size now, and so has the part that stands in for it
-		for _, side := range t.sides {
-			side.part(c)
-		}
+		t.each(func(one *trial) { one.part(c) })
 		return
 	}
 	if !t.see(p, c.widthMs) {
 		return
 	}
-	if high, ok := t.of.canary.kernel.(*highRateContrast); ok && t.sides[0].tested == 0 && !t.settled { // the guardrails' test was chosen meanwhile
+	if high, ok := t.of.canary.kernel.(*highRateContrast); ok && !t.settled { // the guardrails' test was chosen meanwhile
 		t.settled = true
-		t.equip(func(g *schemas.Guardrail, k keeping) *trial { return newHighRateTrial(g, high.seed, k) })
+		t.equip(func(g *schemas.Guardrail) sideTest { return sideTest{newHighRateTrial(g, high.seed, keeping{})} })
 	}
-	for _, side := range t.sides {
-		side.take(&t.window, c)
-	}
+	t.each(func(one *trial) { one.take(&t.window, c) })
 	logE := t.logE()
 	t.off = logE >= selfThreshold || t.off && logE >= halfway*selfThreshold
+}
+
+func (t *selfTest) each(do func(*trial)) {
+	for _, side := range t.sides {
+		for _, one := range side {
+			do(one)
+		}
+	}
 }
 
 // see makes the window of a part in which the shard is the canary; false when the baseline has nothing.
@@ -158,25 +191,43 @@ func (t *selfTest) see(p *windows.Part, widthMs int64) bool {
 		}
 		w.n[arm] += s.N
 		w.k[arm] += s.K
+		w.sum[arm] += s.Sum
+	}
+	if whole.Squares > 0 {
+		w.shareSquares(whole)
 	}
 	return w.n[windows.Baseline]+w.n[windows.Canary] > 0
+}
+
+// shareSquares gives both parts squares, which slices don't have: as if their values were alike, but no less than their sums need.
+func (w *window) shareSquares(whole *windows.Cell) {
+	for arm := range windows.Arms {
+		if n, sum := float64(w.n[arm]), float64(w.sum[arm]); n > 0 {
+			alike := float64(whole.Squares) * n / float64(whole.N)
+			w.squares[arm] = int64(math.Ceil(max(alike, sum*sum/n/windows.SumUnit)))
+		}
+	}
 }
 
 // choose fixes the shard's size for the next block: about the canary's, or larger where that one never had anything, as with few
 // hosts. A block in which the shard had nothing yet is dropped for it.
 func (t *selfTest) choose() {
-	b := &t.sides[0].block
-	if b.n[windows.Canary] > 0 || b.n[windows.Baseline] > 0 && t.size == t.sides[0].phi.shard() {
+	first := t.sides[0][0]
+	var shard int
+	if first.phi != nil {
+		shard = first.phi.shard()
+	} else {
+		shard = first.noise.shard()
+	}
+	if b := &first.block; b.n[windows.Canary] > 0 || b.n[windows.Baseline] > 0 && t.size == shard {
 		return
 	}
-	t.size = t.sides[0].phi.shard()
-	for _, side := range t.sides {
-		side.block.clear()
-	}
+	t.size = shard
+	t.each(func(one *trial) { one.block.clear() })
 }
 
 func (t *selfTest) logE() float64 {
-	return logMean([]float64{t.sides[0].any.LogE(), t.sides[1].any.LogE()})
+	return logMean([]float64{t.sides[0].logE(), t.sides[1].logE()})
 }
 
 func (t *selfTest) sick() bool { return t.off }
@@ -189,9 +240,9 @@ func (t *selfTest) voids(g *guard) bool { return t.off && t.holds() && g.isContr
 func (t *selfTest) code() string { return codeUncalibrated }
 
 func (t *selfTest) finding() schemas.Finding {
-	side := t.sides[0]
-	if t.sides[1].any.LogE() > side.any.LogE() {
-		side = t.sides[1]
+	side := t.sides[0].best()
+	if t.sides[1].logE() > t.sides[0].logE() {
+		side = t.sides[1].best()
 	}
 	since, _ := side.began()
 	f := schemas.Finding{Code: codeUncalibrated, LogEvidence: shown(t.logE()), Threshold: selfThreshold, Since: schemas.Time(since)}
@@ -202,13 +253,20 @@ func (t *selfTest) finding() schemas.Finding {
 
 // difference is what the two parts of the baseline have, as far as it is known.
 func (t *selfTest) difference(side *trial, since int64) string {
-	if side.phi == nil {
+	if t.half >= 0 {
 		return "one half of its users and the other have not the same"
 	}
 	e, g := side.account.estimate(since), t.of
 	part, rest := e[windows.Canary], e[windows.Baseline]
-	return fmt.Sprintf("%s in one part of its users (%s), %s in the others (%s), more than its measured noise explains (phi %s)",
-		g.valueText(part.value), g.countText(part), g.valueText(rest.value), g.countText(rest), digits(side.phi.canary()))
+	noise, count := "", g.countText
+	if side.noise != nil {
+		count = func(t armTally) string { return "of " + countText(t.n) }
+	}
+	if side.phi != nil {
+		noise = fmt.Sprintf(" (phi %s)", digits(side.phi.canary()))
+	}
+	return fmt.Sprintf("%s in one part of its users (%s), %s in the others (%s), more than its measured noise explains%s",
+		g.valueText(part.value), count(part), g.valueText(rest.value), count(rest), noise)
 }
 
 // consequence is what becomes of the guardrails that the test covers.
@@ -232,7 +290,8 @@ func (bareAccount) estimate(int64) estimate { return estimate{} }
 func (bareAccount) intervals(float64) (difference, ratio interval) { return unknown, unknown }
 
 func (t *selfTest) evidence(dst []float64) []float64 {
-	return append(dst, t.sides[0].any.LogE(), t.sides[1].any.LogE())
+	t.each(func(one *trial) { dst = append(dst, one.any.LogE()) })
+	return dst
 }
 
 // metricText names what a guardrail measures.
@@ -240,6 +299,10 @@ func metricText(g *schemas.Guardrail) string {
 	switch {
 	case g.Kind == schemas.QuantileGuardrail:
 		return quantileName(g.Quantile) + " of " + g.Of
+	case g.Kind == schemas.DistributionGuardrail:
+		return "the distribution of " + g.Of
+	case g.Kind == schemas.MeanGuardrail:
+		return "the mean of " + g.Of
 	case g.Kind == schemas.GaugeGuardrail:
 		return fmt.Sprintf("the share of %s samples above %s", g.Of, numberText(g.Limit))
 	}

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math/rand/v2"
 	"reflect"
 	"testing"
 	"time"
@@ -183,6 +184,101 @@ func TestHalfMetric(t *testing.T) {
 		rows.Slice = nil
 		if got := reduce(half, rows, rows.Len); got.N != 0 || len(got.Hist) != 0 {
 			t.Errorf("%s of the canary: %v, want nothing", half.Key(), got)
+		}
+	}
+}
+
+// TestSelfTestOfMeans: sums by slice are held against each other as the mean's own test does it.
+func TestSelfTestOfMeans(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		from   schemas.Kind
+		factor float64 // of the values in the part that stands in for the canary, from window 400 on
+		sick   bool
+	}{
+		{"revenue alike", schemas.KindOutcome, 1, false},
+		{"revenue twice as high in one part", schemas.KindOutcome, 2, true},
+		{"readings alike", schemas.KindSample, 1, false},
+		{"readings higher in one part", schemas.KindSample, 2, true},
+		{"scores alike", schemas.KindPrediction, 1, false},
+		{"scores higher in one part", schemas.KindPrediction, 4, true},
+	} {
+		g := schemas.Guardrail{
+			Name: "m", Kind: schemas.MeanGuardrail, Of: "x", From: tt.from, Cap: 1, Direction: schemas.Decrease, Margin: schemas.Margin{Text: "any"},
+			On: schemas.OnRollback, Prove: schemas.ProveAny, Weight: 1,
+		}
+		r := rolloutOf(g)
+		r.Outcomes = []schemas.OutcomeSpec{{Name: "x", Within: time.Minute, Value: schemas.ValueSum, Cap: 1}}
+		j := NewJudge(r, Options{Phi: 1}) // of predictions: measured, it would soon cover the difference
+		random := rand.New(rand.NewPCG(48, 1))
+		code := ""
+		for i := range 600 {
+			at := startMs + int64(i)*1000
+			s := &script{judge: j, keys: Metrics(r), atMs: at}
+			serving := s.serving(side{n: 900}, side{n: 100})
+			part := &windows.Part{Stream: streamOf(&r.Guardrails[0]), StartMs: at}
+			if part.Stream == serving.Stream {
+				part = serving
+			}
+			for len(part.Cells[0]) == 0 || len(part.Cells[1]) == 0 {
+				part.Cells = [windows.Arms][]windows.Cell{make([]windows.Cell, 1), make([]windows.Cell, 1)}
+			}
+			fill := func(c *windows.Cell, slice int, n int64, factor float64) {
+				for range n {
+					x := windows.SumUnits(.2*factor*random.Float64(), 1)
+					c.N, c.Sum, c.Squares = c.N+1, c.Sum+x, c.Squares+x*x/windows.SumUnit
+					if slice >= 0 {
+						c.Slices[slice].N, c.Slices[slice].Sum = c.Slices[slice].N+1, c.Slices[slice].Sum+x
+					}
+				}
+			}
+			for slice, n := range []int64{450, 225, 112, 56, 28, 14, 8, 7} {
+				factor := 1.
+				if slice >= 4 && i >= 400 {
+					factor = tt.factor
+				}
+				fill(&part.Cells[windows.Baseline][0], slice, n, factor)
+			}
+			fill(&part.Cells[windows.Canary][0], -1, 100, 1)
+			if part != serving {
+				j.Step(serving)
+			}
+			v := j.Step(part)
+			for _, f := range v.Health {
+				if f.Code == codeUncalibrated {
+					code = f.Code
+				}
+			}
+		}
+		if (code != "") != tt.sick {
+			t.Errorf("%s: found %q", tt.name, code)
+		}
+	}
+}
+
+// TestSelfTestOfDistributions: quantiles of one metric share a self-test, and so do distributions on the same histogram.
+func TestSelfTestOfDistributions(t *testing.T) {
+	for _, test := range []schemas.DistributionTest{schemas.TestKS, schemas.TestMannWhitney} {
+		g := schemas.Guardrail{
+			Name: "shape", Kind: schemas.DistributionGuardrail, Of: ofLatency, Test: test, Direction: schemas.Both,
+			Margin: schemas.Margin{Text: "any", Relative: true}, On: schemas.OnRollback, Prove: schemas.ProveAny, Weight: 1,
+		}
+		for _, unlike := range []bool{false, true} {
+			s := newScript(t, rolloutOf(g, guardrail("p99: quantile 0.99 latency increase 20%")), Options{Phi: 1})
+			baseline := side{n: 900, latencyMs: 100, slow: 90, slowMs: 150, half: 450, halfSlow: 45}
+			if unlike {
+				baseline.halfSlow = 88
+			}
+			s.play(40, baseline, side{n: 100, latencyMs: 100, slow: 10, slowMs: 150})
+			found := len(codes(s.verdict.Health)) == 1 && s.verdict.Health[0].Code == codeUncalibrated
+			if found != unlike {
+				t.Errorf("%s, halves unlike %t: health %v, %s", test, unlike, codes(s.verdict.Health), s.verdict.Sentence)
+			}
+			for _, st := range s.judge.Status() {
+				if (st.Calibration != "") != unlike {
+					t.Errorf("%s, halves unlike %t: %s is %q", test, unlike, st.Name, st.Calibration)
+				}
+			}
 		}
 	}
 }

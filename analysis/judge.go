@@ -243,6 +243,12 @@ type feeding struct {
 // calibrate measures over-dispersion on the baseline's slices, also before the epoch.
 func (j *Judge) calibrate(s *stream, p *windows.Part) {
 	s.measure(p, (*dispersion).add)
+	cells := p.Cells[windows.Baseline]
+	for i, m := range s.noises {
+		if m != nil && i < len(cells) {
+			m.add(&cells[i])
+		}
+	}
 }
 
 // measure gives each cell's slices to what measures it.
@@ -251,11 +257,6 @@ func (s *stream) measure(p *windows.Part, take func(*dispersion, *[windows.Slice
 	for i, d := range s.dispersions {
 		if d != nil && i < len(cells) {
 			take(d, &cells[i].Slices)
-		}
-	}
-	for i, m := range s.noises {
-		if m != nil && i < len(cells) {
-			m.add(&cells[i])
 		}
 	}
 }

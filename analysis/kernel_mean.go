@@ -279,6 +279,17 @@ func (m *meanNoise) add(c *windows.Cell) {
 	}
 }
 
+// shard is the size of a shard that stands in for the canary: the smallest that is not smaller, of those that ever had anything.
+func (m *meanNoise) shard() int {
+	size := shardSize(m.traced.ratio)
+	for larger := size; larger < shards; larger++ {
+		if m.seen[larger] > 0 {
+			return larger
+		}
+	}
+	return size
+}
+
 // arms is the variance of one value, or phi, of either arm, for the next block. A size of a shard that has hardly been seen, as with few
 // hosts, goes by the next larger one: noise attached to hosts grows with it.
 func (m *meanNoise) arms() armPhi {
