@@ -38,18 +38,7 @@ type badEvents struct {
 	phi   stats.Succession
 	past  badPast
 	since badPast // what came after it
-	tests [badTests]badTest
-}
-
-// badTest is one limit.
-type badTest struct {
-	side    int
-	mixture *stats.Mixture
-	weights startWeights
-	onset   onset
-	history history[splitTally, *splitTally]
-	inc     []float64
-	off     bool
+	tests [badTests]limitTest
 }
 
 // The tests: above the stated share, above the past, below the past.
@@ -63,8 +52,7 @@ const (
 var _ = registerHealth(healthKind{name: "bad events", rank: 110, checks: func(j *Judge) []check {
 	b := &badEvents{judge: j}
 	for i, side := range [badTests]int{+1, +1, -1} {
-		points := len(stats.IncidentGrid)
-		b.tests[i] = badTest{side: side, mixture: stats.NewMixture(points), onset: newOnset(points), inc: make([]float64, points)}
+		b.tests[i] = newLimitTest(side)
 	}
 	return []check{b}
 }})
@@ -81,7 +69,7 @@ func (b *badEvents) take(p *windows.Part, _ feeding, c clock) {
 	rise, fall := b.limits(phi)
 	for i, limit := range [badTests]float64{badShare, rise, fall} {
 		if limit > 0 && measured {
-			b.tests[i].step(badWindow{startMs: p.StartMs, n: n, k: p.Bad, phi: phi}, limit, c)
+			b.tests[i].step(limitWindow{startMs: p.StartMs, n: n, k: p.Bad, phi: phi}, limit, c)
 		}
 	}
 	change := logMean([]float64{b.tests[badRise].mixture.LogE(), b.tests[badFall].mixture.LogE()})
@@ -124,24 +112,6 @@ func (b *badEvents) limits(phi float64) (rise, fall float64) {
 	return min(1, badFactor*(middle+width)/n+badSlack), max(0, middle-width) / n / badFactor
 }
 
-// badWindow is one window: its events, the bad ones, and how noisy they are.
-type badWindow struct {
-	startMs, n, k int64
-	phi           float64
-}
-
-func (t *badTest) step(w badWindow, limit float64, c clock) {
-	counts := stats.Counts{Nc: float64(w.n), Kc: float64(w.k)}
-	stats.Linear{Delta: limit, Side: t.side, Grid: stats.IncidentGrid}.Increments(t.inc, counts, w.phi, w.phi)
-	t.mixture.Step(t.inc, t.weights.through(c.window(w.startMs), c.horizon))
-	t.onset.step(t.inc, w.startMs)
-	t.history.add(splitTally{w.k, w.n}, w.startMs, &t.onset)
-}
-
-func (t *badTest) settle(logE float64) {
-	t.off = logE >= contrastThreshold || t.off && logE >= halfway*contrastThreshold
-}
-
 func (b *badEvents) sick() bool { return b.tests[badStated].off || b.tests[badRise].off }
 
 func (b *badEvents) holds() bool { return true }
@@ -149,7 +119,7 @@ func (b *badEvents) holds() bool { return true }
 func (b *badEvents) code() string { return codeBadEvents }
 
 // worst is the test that the finding is about.
-func (b *badEvents) worst() *badTest {
+func (b *badEvents) worst() *limitTest {
 	switch {
 	case b.tests[badStated].off:
 		return &b.tests[badStated]

@@ -21,7 +21,7 @@ var _ = registerHealth(healthKind{name: "join gap", rank: 100, checks: func(j *J
 		all = append(all, arms)
 		doubts := []doubt{arms}
 		if margin := j.rollout.Health.Unmatched; margin > 0 && margin < 1 {
-			source := newSourceGap(j, s.Stream, margin)
+			source := &sourceGap{judge: j, of: s.Stream, margin: margin, test: newLimitTest(+1)}
 			all, doubts = append(all, source), append(doubts, source)
 		}
 		for _, g := range s.guards {
@@ -65,26 +65,15 @@ func (a *armsGap) voids(g *guard) bool {
 	return g.spec.Direction == schemas.Both || loses == (g.spec.Direction == schemas.Decrease)
 }
 
-// sourceGap tests the share of outcomes without a prediction of those that name no version against a margin: the one-sample tilt,
-// exact as long as each outcome's chance to find none is at most the margin.
+// sourceGap tests the share of outcomes without a prediction, of those that name no version, against a margin. Users lose several at once, so
+// the tilt, which asks for each outcome's chance given those before it, would find a gap where there is none: over-dispersion is measured in
+// time, and nothing is tested before it is.
 type sourceGap struct {
-	judge   *Judge
-	of      windows.Stream
-	test    stats.Tilt
-	mixture *stats.Mixture
-	weights startWeights
-	inc     []float64
-	onset   onset
-	history history[splitTally, *splitTally]
-	off     bool
-}
-
-func newSourceGap(j *Judge, of windows.Stream, margin float64) *sourceGap {
-	points := len(stats.FailOdds)
-	return &sourceGap{
-		judge: j, of: of, test: stats.Tilt{P0: margin, Grid: stats.FailOdds},
-		mixture: stats.NewMixture(points), inc: make([]float64, points), onset: newOnset(points),
-	}
+	judge  *Judge
+	of     windows.Stream
+	margin float64
+	phi    stats.Succession
+	test   limitTest
 }
 
 func (s *sourceGap) take(p *windows.Part, _ feeding, c clock) {
@@ -92,32 +81,35 @@ func (s *sourceGap) take(p *windows.Part, _ feeding, c clock) {
 	if p.Stream != s.of || n == 0 || p.Overflow {
 		return
 	}
-	s.test.Increments(s.inc, float64(n), float64(k))
-	s.mixture.Step(s.inc, s.weights.through(c.window(p.StartMs), c.horizon))
-	s.onset.step(s.inc, p.StartMs)
-	s.history.add(splitTally{k, n}, p.StartMs, &s.onset)
-	logE := s.mixture.LogE()
-	s.off = logE >= contrastThreshold || s.off && logE >= halfway*contrastThreshold
+	phi, measured := s.phi.Phi(1)
+	if known := s.judge.options.Phi; known > 0 {
+		phi, measured = known, true
+	}
+	if measured {
+		s.test.step(limitWindow{startMs: p.StartMs, n: n, k: k, phi: phi}, s.margin, c)
+		s.test.settle(s.test.mixture.LogE())
+	}
+	s.phi.Add(float64(n), float64(k))
 }
 
-func (s *sourceGap) sick() bool { return s.off }
+func (s *sourceGap) sick() bool { return s.test.off }
 
 func (s *sourceGap) holds() bool { return true }
 
 func (s *sourceGap) code() string { return codeJoinGap }
 
 // voids is of every contrast of the outcome: whose outcomes are lost is not known, and all of them may be one arm's.
-func (s *sourceGap) voids(g *guard) bool { return s.off && g.isContrast() }
+func (s *sourceGap) voids(g *guard) bool { return s.test.off && g.isContrast() }
 
 func (s *sourceGap) finding() schemas.Finding {
-	since, _ := s.onset.began()
-	t := s.history.since(since)
+	since, _ := s.test.onset.began()
+	t := s.test.history.since(since)
 	return schemas.Finding{
-		Code: codeJoinGap, LogEvidence: shown(s.mixture.LogE()), Threshold: contrastThreshold, Since: schemas.Time(since),
+		Code: codeJoinGap, LogEvidence: shown(s.test.mixture.LogE()), Threshold: contrastThreshold, Since: schemas.Time(since),
 		Sentence: fmt.Sprintf("%s of the outcomes %q since %s find no prediction (%s of %s), more than the %s that are accepted (health.unmatched). They name no version, "+
 			"so they may all be one arm's: nothing is rolled back for a difference of %s.",
-			percentText(t.share()), s.of.Name, timeText(since, s.judge.nowMs), countText(t.canary), countText(t.all), percentText(s.test.P0), s.of.Name),
+			percentText(t.share()), s.of.Name, timeText(since, s.judge.nowMs), countText(t.canary), countText(t.all), percentText(s.margin), s.of.Name),
 	}
 }
 
-func (s *sourceGap) evidence(dst []float64) []float64 { return append(dst, s.mixture.LogE()) }
+func (s *sourceGap) evidence(dst []float64) []float64 { return append(dst, s.test.mixture.LogE()) }
