@@ -184,6 +184,7 @@ type sorter struct {
 	order   []int32 // rows, by id
 	numbers [][]float64
 	flags   []uint8
+	slices  []uint8
 }
 
 // sort works out the order of rows with ids below n.
@@ -233,6 +234,18 @@ func (o *sorter) pickFlags(from []uint8, rows []int32) []uint8 {
 	return o.flags
 }
 
+// pickSlices is pick for calibration slices; nil stays nil.
+func (o *sorter) pickSlices(from []uint8, rows []int32) []uint8 {
+	if from == nil {
+		return nil
+	}
+	o.slices = o.slices[:0]
+	for _, row := range rows {
+		o.slices = append(o.slices, from[row])
+	}
+	return o.slices
+}
+
 // reduceSegments runs the metrics over the rows of each segment.
 func (d *reducer) reduceSegments(l *layout, rows Rows, ids []uint16, g *segmentSet) {
 	all := append(d.whole[:0], d.all...)
@@ -244,7 +257,8 @@ func (d *reducer) reduceSegments(l *layout, rows Rows, ids []uint16, g *segmentS
 			continue
 		}
 		some := rows
-		some.Len, some.Slice = len(picked), nil
+		some.Len = len(picked)
+		some.Slice = d.sorter.pickSlices(rows.Slice, picked) // what a metric counts may depend on it
 		some.Latency = d.sorter.pick(0, rows.Latency, picked)
 		some.Flags = d.sorter.pickFlags(rows.Flags, picked)
 		for i := range all {
@@ -253,6 +267,7 @@ func (d *reducer) reduceSegments(l *layout, rows Rows, ids []uint16, g *segmentS
 		cells := g.cells(id, int(rows.Arm), len(l.keys))
 		for i := range l.uses {
 			d.run(&l.uses[i], some, &cells[i])
+			cells[i].Slices = [Slices]SliceCount{}
 		}
 	}
 	clear(d.whole)

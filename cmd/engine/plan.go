@@ -15,8 +15,11 @@ func PlanOf(r *schemas.Rollout, epoch, fromMs int64) windows.Plan {
 	}
 	for _, o := range r.Outcomes {
 		if watched(r, o.Name) {
-			p.Outcomes = append(p.Outcomes, windows.OutcomePlan{Name: o.Name, WithinMs: o.Within.Milliseconds()})
+			p.Outcomes = append(p.Outcomes, windows.OutcomePlan{Name: o.Name, WithinMs: o.Within.Milliseconds(), Cap: o.Cap})
 		}
+	}
+	if s := r.Segments; s != nil { // which of them are watched is the judge's to say: it counts them first
+		p.Segments = &windows.SegmentPlan{List: s.List, Most: windows.MaxSegments}
 	}
 	return p
 }
@@ -24,7 +27,7 @@ func PlanOf(r *schemas.Rollout, epoch, fromMs int64) windows.Plan {
 // watched reports whether a guardrail names an outcome.
 func watched(r *schemas.Rollout, outcome string) bool {
 	for _, g := range r.Guardrails {
-		if g.Kind == schemas.RateGuardrail && g.Of == outcome {
+		if g.IsOutcome() && g.Of == outcome {
 			return true
 		}
 	}
