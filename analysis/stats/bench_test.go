@@ -22,7 +22,7 @@ func BenchmarkTopK(b *testing.B) {
 	for _, size := range []struct {
 		n      int
 		canary float64
-	}{{1_000, 0.01}, {1_000, 0.5}, {100_000, 0.1}} {
+	}{{1_000, 0.01}, {1_000, 0.5}, {100_000, 0.1}, {1_000_000, 0.1}, {1_000_000, 0.5}} {
 		for _, ppm := range []int64{500_000, 10_000} {
 			r := rand.New(rand.NewPCG(1, 1))
 			canary := lognormal(r, int(float64(size.n)*size.canary), 1, 0.3)

@@ -58,6 +58,35 @@ func TestLogPGF(t *testing.T) {
 	}
 }
 
+// TestLeapIsTheSum: each h-th term, times h, is the whole sum, for all odds ratios and from the least deviation on at which leaps are taken.
+func TestLeapIsTheSum(t *testing.T) {
+	worst := 0.0
+	for _, u := range []urn{
+		{100_000, 50_000, 51_300}, {1_000_000, 10_000, 500_000}, {1_000_000, 500_000, 10_000}, {1_000_000, 400_000, 500_000},
+		{60_000, 30_000, 40_000}, {9_000, 4_500, 4_500}, {40_000, 1_200, 30_000}, {5_000_000, 50_000, 1_000_000},
+	} {
+		lo, hi := u.span()
+		for _, w := range slices.Concat(FailOdds, PassOdds, []float64{1}) {
+			y := u.mode(w, lo, hi)
+			x, n, k := float64(y), float64(u.n), float64(u.K)
+			variance := 1 / (1/(x+1) + 1/(n-x+1) + 1/(k-x+1) + 1/(float64(u.N)-n-k+x+1))
+			if variance < leapVariance {
+				continue
+			}
+			want := u.step(y, lo, hi, w)
+			off := math.Abs(u.around(y, lo, hi, w)/want - 1)
+			worst = max(worst, off)
+			if off > 1e-12 {
+				t.Errorf("urn %+v, odds %v: off by %.2g of the sum", u, w, off)
+			}
+		}
+	}
+	if worst == 0 {
+		t.Error("no leap was taken")
+	}
+	t.Logf("off by at most %.2g", worst)
+}
+
 // topKTwin computes the increment from a sorted list of single requests and the exact sums.
 func topKTwin(k TopK, w float64, canary, baseline []windows.Bucket) (float64, bool) {
 	type request struct {
