@@ -326,3 +326,26 @@ func init() {
 		})
 	}
 }
+
+// TestLightTies compares the polynomials of a small bucket's ties with their sums of powers.
+func TestLightTies(t *testing.T) {
+	powers := func(n, k int) float64 {
+		sum := 0.0
+		for i := 1; i <= n; i++ {
+			sum += math.Pow(float64(i), float64(k))
+		}
+		return sum
+	}
+	for c := 1; c < 12; c++ {
+		for b := 1; b < 12; b++ {
+			var got rankTies
+			got.addLight(float64(c), float64(b))
+			for i, x := range got.powers {
+				k := 2 * (i + 1)
+				if want := powers(c+b, k) - powers(c, k) - powers(b, k); math.Abs(x-want) > 1e-12*want {
+					t.Errorf("%d and %d: D_%d is %v, want %v", c, b, k, x, want)
+				}
+			}
+		}
+	}
+}
