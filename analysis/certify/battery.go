@@ -7,6 +7,6 @@ import "slices"
 func Battery() []Experiment {
 	return slices.Concat(
 		typeOneExperiments(), falsePassExperiments(), harmExperiments(), delayExperiments(), tailExperiments(),
-		onsetExperiments(), gridExperiments(), patienceExperiments(), gaugeExperiments(), trafficExperiments(),
+		onsetExperiments(), gridExperiments(), patienceExperiments(), gaugeExperiments(), mixExperiments(), trafficExperiments(),
 	)
 }

@@ -18,20 +18,19 @@ func shortTypeOne() []Experiment {
 	for _, w := range Worlds() {
 		w.Windows = blocks / 10
 		for _, s := range []Setting{atMargins, atAny} {
-			if w.AnyOnly && s.edge.Name != "" {
-				continue
+			if !w.AnyOnly || s.edge.Name == "" {
+				all = append(all, typeOneExperiment(w, s, Methods()))
 			}
-			all = append(all, Experiment{Group: "type-I", Name: w.Name + "/" + s.Name, Runs: 4, begin: func(runs int) trial {
-				return &typeOne{world: w, setting: s, methods: Methods(), runs: runs, ends: make([]typeOneEnd, runs)}
-			}})
 		}
 	}
-	return all
+	w := worldOf("ramp")
+	w.Windows = blocks / 10
+	return append(all, typeOneExperiment(w, atAny.inSegments(), []Method{verdict}))
 }
 
 // TestBattery is the certificate in small: nothing that is promised is broken, and the planted mistake is found out.
 func TestBattery(t *testing.T) {
-	report, err := Run(context.Background(), shortTypeOne(), Options{Seed: 7})
+	report, err := Run(context.Background(), shortTypeOne(), Options{Seed: 7, Runs: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,12 +46,9 @@ func TestBattery(t *testing.T) {
 func TestAWrongMethodBreaksTheBattery(t *testing.T) {
 	wrong := zTests[0]
 	wrong.Name, wrong.Ours, wrong.Wrong = verdict.Name, true, false
-	w := *worldOf("ramp")
-	e := Experiment{Group: "type-I", Name: "ramp/any", Runs: 12, begin: func(runs int) trial {
-		return &typeOne{world: w, setting: atAny, methods: []Method{wrong, verdict}, runs: runs, ends: make([]typeOneEnd, runs)}
-	}}
+	w := worldOf("ramp")
 	w.Windows = 600
-	report, err := Run(context.Background(), []Experiment{e}, Options{Seed: 3})
+	report, err := Run(context.Background(), []Experiment{typeOneExperiment(w, atAny, []Method{wrong, verdict})}, Options{Seed: 3, Runs: 12})
 	if err != nil {
 		t.Fatal(err)
 	}

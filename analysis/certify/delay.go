@@ -16,6 +16,7 @@ type delay struct { // section 3 of stats-rates.md: 20,000 predictions a window,
 	key       string
 	base      float64
 	swing     float64
+	before    int  // windows of the baseline alone
 	flat      bool // no drift, 10 % the canary's: where pooling is no mistake
 	rho0      float64
 	delta     float64
@@ -38,6 +39,10 @@ var delays = []delay{
 		rho0: 1, side: -1, harm: Harm{Times: map[string]float64{"purchase": .9}}, worst: 1.8,
 	},
 	{
+		name: "rate of one half, -4 %, any", guardrail: "rate: click, decrease: any", key: "click", base: .5, swing: .1, before: 120,
+		rho0: 1, side: -1, harm: Harm{Times: map[string]float64{"click": .96}},
+	},
+	{
 		name: "flat: errors +20 %, any", guardrail: "rate: error, increase: any", key: "error", base: .001, flat: true,
 		rho0: 1, side: +1, harm: Harm{Times: map[string]float64{"error": 1.2}},
 	},
@@ -56,7 +61,7 @@ const guardAlpha = .0125
 
 func (d *delay) scene() scene {
 	s := scene{
-		requests: constant(20_000), share: ramp, noise: independent{}, harm: d.harm,
+		before: d.before, requests: constant(20_000), share: ramp, noise: independent{}, harm: d.harm,
 		rates: []rate{{d.key, d.base, swing(lawWindows, d.swing)}},
 	}
 	if d.flat {
@@ -78,7 +83,7 @@ func delayExperiments() []Experiment {
 	for _, d := range delays {
 		r := &race{
 			windows: lawWindows, scene: func(int) scene { return d.scene() },
-			methods: slices.Concat([]Method{verdict}, kernels[:2], zTests[:2], sequentialPeers, []Method{groupSequential, hypergeometric}),
+			methods: slices.Concat([]Method{verdict}, rateKernels(), zTests[:2], sequentialPeers, []Method{groupSequential, hypergeometric}),
 			claim: Case{
 				Rollout: alone(d.guardrail, time.Second), Key: d.key, Rho0: d.rho0, Delta: d.delta, Side: d.side,
 				Alphas: []float64{guardAlpha}, Base: d.base, Phi: 1,
@@ -148,7 +153,7 @@ func tailExperiments() []Experiment {
 	var all []Experiment
 	for _, x := range tails {
 		r := &race{
-			windows: 480, methods: slices.Concat([]Method{verdict}, kernels[2:], rankPeers, howardPeers),
+			windows: 480, methods: slices.Concat([]Method{verdict}, latencyKernels(), rankPeers, howardPeers),
 			scene: func(int) scene {
 				return scene{requests: constant(1000), share: constant(.1), noise: independent{}, law: lognormalHalf, harm: x.harm}
 			},

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 func testDice(seed uint64) dice { return dice{rand.New(rand.NewPCG(seed, 77))} }
@@ -109,7 +110,7 @@ func TestNoiseHasItsDispersion(t *testing.T) {
 	}{{"flat", 0, 1}, {"negative binomial", 0, 4}, {"beta-binomial", 0, 3}, {"clumps", 0, 2.06}} {
 		s := worldOf(c.world).make()
 		s.share, s.law, s.rates[c.rate] = constant(.1), nil, rate{"error", .03, nil}
-		tape := NewTape(s, atAny.rollout(worldOf(c.world).Width, .05), testDice(9).Rand)
+		tape := NewTape(s, atAny.rollout(time.Second, .05), testDice(9).Rand)
 		n, sum, squares := 0.0, 0.0, 0.0
 		for range 2000 {
 			m := tape.Next()
@@ -125,13 +126,4 @@ func TestNoiseHasItsDispersion(t *testing.T) {
 			t.Errorf("%s: phi %.2f, want %v", c.world, got, c.phi)
 		}
 	}
-}
-
-func worldOf(name string) *World {
-	for _, w := range Worlds() {
-		if w.Name == name {
-			return &w
-		}
-	}
-	panic("no world " + name)
 }

@@ -153,7 +153,7 @@ func gaugeExperiments() []Experiment {
 		delta        float64
 	}{{"any", "any", 0}, {"5 pp, exactly", "5pp", .05}} {
 		r := &race{
-			windows: gaugeWindows, methods: slices.Concat([]Method{verdict}, kernels[1:2], zTests[:2]),
+			windows: gaugeWindows, methods: slices.Concat([]Method{verdict}, rateKernels()[1:2], zTests[:2]),
 			scene: func(int) scene {
 				return scene{
 					requests: constant(200), share: constant(.2), noise: independent{}, rates: []rate{{"error", .001, nil}},

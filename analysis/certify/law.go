@@ -70,9 +70,20 @@ func stretched(l *law, from, factor float64) *law {
 	return s
 }
 
-// A stopwatch draws the latencies of one arm in one window into a histogram. It keeps its memory.
+// A layer is one of the histograms that are drawn at once: of all latencies of an arm, of the baseline's slice 0, of the segment at hand.
+type layer int
+
+const (
+	none layer = iota
+	whole
+	half
+	part
+	layers
+)
+
+// A stopwatch draws the latencies of one arm in one window into histograms. It keeps its memory.
 type stopwatch struct {
-	counts []uint32
+	counts [layers][]uint32
 	lowest int
 }
 
@@ -85,10 +96,24 @@ type timing struct {
 	above  []int64
 }
 
-// draw makes n latencies, and appends their histogram to dst.
-func (s *stopwatch) draw(d dice, n int64, t *timing, dst []windows.Bucket) []windows.Bucket {
+// begin makes room for the buckets of a timing, and a step of rounding around them.
+func (s *stopwatch) begin(t *timing) {
+	const slack = 4 * bucketsPerDoubling
 	shift := inBuckets(t.factor)
-	s.reach(t.law.log[0]+shift, t.law.log[len(t.law.log)-1]+shift)
+	from, to := int(t.law.log[0]+shift)-slack, int(t.law.log[len(t.law.log)-1]+shift)+slack
+	for i := whole; i < layers; i++ {
+		if len(s.counts[i]) < to-from {
+			s.counts[i] = make([]uint32, to-from)
+		}
+	}
+	s.lowest = from
+	clear(t.above)
+}
+
+// draw makes n latencies.
+func (s *stopwatch) draw(d dice, n int64, t *timing, first bool) {
+	shift := inBuckets(t.factor)
+	all, some, mine := s.counts[whole], s.counts[half], s.counts[part]
 	for range n {
 		y := t.law.log[d.Uint64()>>(64-lawBits)] + shift
 		if t.grid > 0 {
@@ -99,12 +124,21 @@ func (s *stopwatch) draw(d dice, n int64, t *timing, dst []windows.Bucket) []win
 				t.above[i]++
 			}
 		}
-		s.counts[max(0, int(math.Ceil(y))-1-s.lowest)]++
+		at := max(0, int(math.Ceil(y))-1-s.lowest)
+		all[at]++
+		mine[at]++
+		if first {
+			some[at]++
+		}
 	}
-	for i, n := range s.counts {
+}
+
+// flush appends a layer's histogram to dst, and empties the layer.
+func (s *stopwatch) flush(l layer, dst []windows.Bucket) []windows.Bucket {
+	for i, n := range s.counts[l] {
 		if n > 0 {
 			dst = append(dst, windows.Bucket{Index: int32(i + s.lowest), Count: n})
-			s.counts[i] = 0
+			s.counts[l][i] = 0
 		}
 	}
 	return dst
@@ -113,14 +147,4 @@ func (s *stopwatch) draw(d dice, n int64, t *timing, dst []windows.Bucket) []win
 // rounded is a latency rounded to a grid, at least one step.
 func rounded(y, grid float64) float64 {
 	return inBuckets(grid * max(1, math.Round(math.Exp2(y/bucketsPerDoubling)/grid)))
-}
-
-// reach makes room for the buckets from lo to hi, and a step of rounding around them.
-func (s *stopwatch) reach(lo, hi float64) {
-	const slack = 4 * bucketsPerDoubling
-	from, to := int(lo)-slack, int(hi)+slack
-	if len(s.counts) < to-from {
-		s.counts = make([]uint32, to-from)
-	}
-	s.lowest = from
 }

@@ -8,12 +8,21 @@ import (
 // Tests of package stats by themselves, on every window as a block, over-dispersion not corrected: what they hold, they hold in worlds of
 // independent events. (The whole verdict calibrates them.)
 
-// kernels lists the product's tests that look at one rate or at the latencies.
-var kernels = []Method{
-	{Name: "R1, product", Source: "stats-rates R1", Ours: true, start: startLinear(productWeight)},
-	{Name: "R1, start mixture", Source: "stats-rates R1, R3 with the design's weights", Ours: true, start: startLinear(stats.StartWeight)},
-	{Name: "TOPK p99, start mixture", Source: "stats-latency 1.1, 1.2", Ours: true, start: startTopK(10_000)},
-	{Name: "TOPK p50, start mixture", Source: "stats-latency 1.1, 1.2", Ours: true, start: startTopK(500_000)},
+// rateKernels lists the product's tests of one rate.
+func rateKernels() []Method {
+	return []Method{
+		{Name: "R1, product", Source: "stats-rates R1", Ours: true, start: startLinear(productWeight)},
+		{Name: "R1, start mixture", Source: "stats-rates R1, R3 with the design's weights", Ours: true, start: startLinear(stats.StartWeight)},
+		{Name: "R2 insured by R1, start mixture", Source: "stats-rates R2, R3 with the design's weights", Ours: true, start: startInsured},
+	}
+}
+
+// latencyKernels lists the product's tests of latencies.
+func latencyKernels() []Method {
+	return []Method{
+		{Name: "TOPK p99, start mixture", Source: "stats-latency 1.1, 1.2", Ours: true, start: startTopK(10_000)},
+		{Name: "TOPK p50, start mixture", Source: "stats-latency 1.1, 1.2", Ours: true, start: startTopK(500_000)},
+	}
 }
 
 // productWeight starts everything with the first block.
@@ -55,6 +64,49 @@ func (l *linearWatch) see(m *Moment, alarmed []bool) {
 	l.mixture.Step(l.inc, l.weight(l.t, int64(l.c.Windows)))
 	l.t++
 	l.c.cross(alarmed, l.mixture.LogE())
+}
+
+// insuredWatch is R2 with its insurance, the plug-in seeded with a guess of the rate.
+type insuredWatch struct {
+	c            *Case
+	block        stats.Bernoulli
+	linear       stats.Linear
+	rate         *stats.BaselineRate
+	evidence     *stats.Insured
+	incR2, incR1 []float64
+	t            int64
+}
+
+func startInsured(c *Case) watch {
+	grid := stats.IncidentGrid
+	if c.Side < 0 {
+		grid = stats.EngagementGrid
+	}
+	return &insuredWatch{
+		c: c, rate: stats.NewBaselineRate(max(c.Base, 1e-6)), evidence: stats.NewInsured(len(grid), len(grid)),
+		block:  stats.Bernoulli{Rho0: c.Rho0, Delta: c.Delta, Side: c.Side, Grid: grid},
+		linear: stats.Linear{Rho0: c.Rho0, Delta: c.Delta, Side: c.Side, Grid: grid},
+		incR2:  make([]float64, len(grid)), incR1: make([]float64, len(grid)),
+	}
+}
+
+func (w *insuredWatch) see(m *Moment, alarmed []bool) {
+	counts, ok := w.c.counts(m)
+	if !ok {
+		return
+	}
+	q := w.rate.Rate()
+	w.rate.Add(counts.Nb, counts.Kb)
+	if !w.linear.Increments(w.incR1, counts, 1, 1) {
+		return
+	}
+	var block []float64
+	if w.block.Increments(w.incR2, counts, q, 1) {
+		block = w.incR2
+	}
+	w.evidence.Step(block, w.incR1, stats.StartWeight(w.t, int64(w.c.Windows)))
+	w.t++
+	w.c.cross(alarmed, w.evidence.LogE())
 }
 
 // topKWatch is the rank test of one quantile, on blocks of 4 expected exceedances.

@@ -120,7 +120,7 @@ func onsetExperiments() []Experiment {
 	for _, o := range onsets() {
 		methods := []Method{verdict}
 		if o.guards == "" {
-			methods = slices.Concat(methods, kernels[:2], []Method{groupSequential})
+			methods = slices.Concat(methods, rateKernels()[:2], []Method{groupSequential})
 		}
 		r := &race{
 			windows: o.healthy + o.windows, methods: methods, scene: func(int) scene { return o.scene() },

@@ -40,6 +40,9 @@ type minute struct {
 
 // add reports whether the minute is over; then read it, and clear it.
 func (q *minute) add(m *Moment) bool {
+	if m.T < 0 {
+		return false // there is no canary yet to watch
+	}
 	if at, ok := m.indexes["error"]; ok {
 		q.sum.add(countsOf(&m.Serving.Cells[windows.Canary][at], &m.Serving.Cells[windows.Baseline][at]))
 	}

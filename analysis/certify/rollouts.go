@@ -13,6 +13,8 @@ type Setting struct {
 	Name       string
 	guardrails string
 	patience   string
+	segments   int  // how many are watched
+	stratify   bool // contrasts within segments, too
 	edge       Harm // the canary at its margins; the zero value: no harm
 }
 
@@ -53,6 +55,13 @@ var (
 	}
 )
 
+// inSegments is a setting whose guardrails also watch the greatest segments.
+func (s Setting) inSegments() Setting {
+	s.Name += ", 2 segments"
+	s.segments = 2
+	return s
+}
+
 // rollout is the setting's rollout for windows of this width, at this risk. It plans no share and takes no offence at a share that moves: the worlds' ramps
 // are not its own.
 func (s Setting) rollout(width time.Duration, falseRollback float64) *schemas.Rollout {
@@ -72,6 +81,9 @@ spec:
   guardrails:%s
 `, width, s.patience, falseRollback, indented(s.guardrails)))
 	r.Health.Traffic = schemas.OnWarn
+	if s.segments > 0 {
+		r.Segments, r.Stratify = &schemas.Segments{Field: schemas.SegmentField, Top: s.segments}, s.stratify
+	}
 	return r
 }
 

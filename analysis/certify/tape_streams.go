@@ -10,21 +10,29 @@ import (
 // A joinedTape holds the parts of one outcome back until they are ready.
 type joinedTape struct {
 	rate  int
-	delay int // windows
-	open  *windows.Part
-	queue []*windows.Part // ring
+	open  *joined
+	queue []*joined // ring: as many as are held back, and the one that is ready
 	at    int
 	full  bool
 }
 
-func newJoinedTape(o schemas.OutcomeSpec, rate int, widthMs int64) *joinedTape {
+// joined is one part, and room for its segments.
+type joined struct {
+	part     windows.Part
+	segments []windows.Segment
+}
+
+func newJoinedTape(t *Tape, o schemas.OutcomeSpec) *joinedTape {
 	stream := windows.Stream{Kind: windows.Outcomes, Name: o.Name}
-	late := windows.Ready(stream, 0, o.Within.Milliseconds())
-	j := &joinedTape{rate: rate, delay: int((late + widthMs - 1) / widthMs)}
-	for range j.delay + 1 {
-		p := &windows.Part{Stream: stream, Metrics: []string{o.Name}}
+	late, width := windows.Ready(stream, 0, o.Within.Milliseconds()), t.moment.widthMs
+	j := &joinedTape{rate: t.rate(o.Name)}
+	for range (late+width-1)/width + 1 {
+		p := &joined{part: windows.Part{Stream: stream, Metrics: []string{o.Name}}}
 		for arm := range windows.Arms {
-			p.Cells[arm] = make([]windows.Cell, 1)
+			p.part.Cells[arm] = make([]windows.Cell, 1)
+		}
+		if len(t.segments) > 0 {
+			p.segments = newSegments(t.scene.segments, 1)
 		}
 		j.queue = append(j.queue, p)
 	}
@@ -34,20 +42,22 @@ func newJoinedTape(o schemas.OutcomeSpec, rate int, widthMs int64) *joinedTape {
 // begin empties the part of the window that starts now.
 func (j *joinedTape) begin(startMs int64) {
 	j.open = j.queue[j.at]
-	j.open.StartMs = startMs
+	j.open.part.StartMs = startMs
 	for arm := range windows.Arms {
-		j.open.Cells[arm][0] = windows.Cell{}
+		j.open.part.Cells[arm][0] = windows.Cell{}
 	}
+	emptySegments(j.open.segments)
 }
 
 // next appends the part that is ready now, if there is one.
 func (j *joinedTape) next(parts []*windows.Part) []*windows.Part {
+	j.open.part.Segments = filled(j.open.part.Segments[:0], j.open.segments)
 	j.at = (j.at + 1) % len(j.queue)
 	j.full = j.full || j.at == 0
 	if !j.full || j.rate < 0 {
 		return parts
 	}
-	return append(parts, j.queue[j.at])
+	return append(parts, &j.queue[j.at].part)
 }
 
 // A sampleTape plays the hosts' samples: a reading is above the limit when its host's load is high.
@@ -106,7 +116,7 @@ func (s *sampleTape) next(d dice, m *Moment, startMs int64) []*windows.Part {
 				if windows.Arm(arm) == windows.Baseline {
 					c.slice = s.slice[h]
 				}
-				addTo(&p.Cells[arm][i], c)
+				addTo(&p.Cells[arm][i], c, true)
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package certify
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 
@@ -34,21 +33,32 @@ func typeOneExperiments() []Experiment {
 			if w.AnyOnly && s.edge.Name != "" {
 				continue
 			}
-			all = append(all, Experiment{
-				Group: "type-I", Name: w.Name + "/" + s.Name, About: w.About, Runs: 1000,
-				begin: func(runs int) trial {
-					return &typeOne{world: w, setting: s, methods: Methods(), runs: runs, ends: make([]typeOneEnd, runs)}
-				},
-			})
+			all = append(all, typeOneExperiment(w, s, Methods()))
 		}
 	}
+	for _, name := range segmentWorlds {
+		w := worldOf(name)
+		all = append(all, typeOneExperiment(w, atMargins.inSegments(), []Method{verdict}), typeOneExperiment(w, atAny.inSegments(), []Method{verdict}))
+	}
 	return all
+}
+
+// segmentWorlds are those in which segments are watched, too: they cost four times as much.
+var segmentWorlds = []string{"ramp", "negative binomial"}
+
+func typeOneExperiment(w World, s Setting, methods []Method) Experiment {
+	return Experiment{
+		Group: "type-I", Name: w.Name + "/" + s.Name, About: w.About, Runs: 1000,
+		begin: func(runs int) trial {
+			return &typeOne{world: w, setting: s, methods: methods, runs: runs, ends: make([]typeOneEnd, runs)}
+		},
+	}
 }
 
 // Methods lists all that the battery judges with: the product first, then its tests by themselves, then the peers.
 func Methods() []Method {
 	return slices.Concat(
-		[]Method{verdict}, kernels, zTests, sequentialPeers, []Method{groupSequential, hypergeometric},
+		[]Method{verdict}, rateKernels(), latencyKernels(), zTests, sequentialPeers, []Method{groupSequential, hypergeometric},
 		rankPeers, howardPeers, thresholdPeers, kayentaPeers,
 	)
 }
@@ -97,6 +107,9 @@ func (t *typeOne) rows() []Row {
 				}
 			}
 			row := Row{Method: m.Name, Source: m.Source, Ours: m.Ours, Measure: "alarms", Alpha: alpha, Count: count, Limit: binomialPoint(t.runs, alpha)}
+			if m.Name == verdict.Name {
+				row.Note = t.reasons(a, func(e *Ending) []string { return []string{e.RolledBack} })
+			}
 			row.judge(m, t.holds(&m), row.Count > row.Limit)
 			rows = append(rows, row)
 		}
@@ -114,32 +127,45 @@ func (t *typeOne) holds(m *Method) bool {
 	return m.Name == verdict.Name || free && !t.world.make().users
 }
 
+// reasons counts what the verdicts at one alpha stood on.
+func (t *typeOne) reasons(alpha int, of func(*Ending) []string) string {
+	counts := map[string]int{}
+	for i := range t.ends {
+		if len(t.ends[i].verdicts) == 0 {
+			continue
+		}
+		for _, why := range of(&t.ends[i].verdicts[alpha]) {
+			if why != "" {
+				counts[why]++
+			}
+		}
+	}
+	return counted(counts)
+}
+
 // verdictRows are the holds and passes of the whole verdict.
 func (t *typeOne) verdictRows() []Row {
 	var rows []Row
 	for a, alpha := range alphas {
 		held, promoted := 0, 0
-		why := map[string]int{}
 		for _, e := range t.ends {
-			if e.verdicts[a].RolledBack != "" {
-				why[e.verdicts[a].RolledBack]++
+			if len(e.verdicts) == 0 {
+				return nil // the verdict is none of the methods
 			}
 			if len(e.verdicts[a].Held) > 0 {
 				held++
-				for _, code := range e.verdicts[a].Held {
-					why[code]++
-				}
 			}
 			if e.verdicts[a].Promoted {
 				promoted++
 			}
 		}
-		// Hold guardrails have a budget of their own, and so has the split's test.
-		row := Row{Method: verdict.Name, Ours: true, Measure: "false holds", Alpha: alpha, Count: held, Limit: binomialPoint(t.runs, alpha+.001), Note: counted(why)}
+		// Hold guardrails have a budget of their own, and so have the checks of the input.
+		row := Row{Method: verdict.Name, Ours: true, Measure: "false holds", Alpha: alpha, Count: held, Limit: binomialPoint(t.runs, 2*alpha)}
+		row.Note = t.reasons(a, func(e *Ending) []string { return e.Held })
 		row.judge(verdict, t.world.Claimed, row.Count > row.Limit)
 		rows = append(rows, row)
 		if t.setting.edge.Name != "" {
-			row := Row{Method: verdict.Name, Ours: true, Measure: "false passes", Alpha: .05, Count: promoted, Limit: binomialPoint(t.runs, .05), Note: fmt.Sprintf("falseRollback %v", alpha)}
+			row := Row{Method: verdict.Name, Ours: true, Measure: "promoted on every margin", Alpha: alpha, Count: promoted, Limit: binomialPoint(t.runs, .05)}
 			row.judge(verdict, t.world.Claimed, row.Count > row.Limit)
 			rows = append(rows, row)
 		}

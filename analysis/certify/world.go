@@ -21,6 +21,7 @@ type World struct {
 
 // scene is one run of a world.
 type scene struct {
+	before   int                 // windows in which the baseline serves alone, before window 0
 	requests func(t int) float64 // expected in window t, of both arms
 	share    func(t int) float64 // the canary's
 	rates    []rate
@@ -28,7 +29,8 @@ type scene struct {
 	law      *law                // nil: predictions have no latency
 	grid     float64             // ms: what producers round to
 	noise    noise
-	users    bool // predictions come from users, several each, who fail together
+	segments []segment // ascending by name; there are none where the rollout doesn't watch segments
+	users    bool      // predictions come from users, several each, who fail together
 	gauges   *fleet
 	harm     Harm
 }

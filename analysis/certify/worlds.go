@@ -11,6 +11,16 @@ const lawWindows = blocks
 // Worlds lists the worlds of type-I errors and of harm.
 func Worlds() []World { return append(steadyWorlds(), dispersedWorlds()...) }
 
+// worldOf finds a world. It panics where there is none of the name.
+func worldOf(name string) World {
+	for _, w := range Worlds() {
+		if w.Name == name {
+			return w
+		}
+	}
+	panic("certify: no world " + name)
+}
+
 var (
 	day  = swing(lawWindows, .5)
 	ramp = steps([2]float64{200, .01}, [2]float64{300, .05}, [2]float64{500, .25}, [2]float64{1000, .5})
@@ -20,7 +30,8 @@ var (
 func plain() scene {
 	return scene{
 		requests: constant(800), share: constant(.1), law: lognormalHalf, noise: independent{}, drift: constant(1),
-		rates: []rate{{"error", .002, nil}, {"timeout", .001, nil}, {"click", .02, nil}, {"purchase", .004, nil}},
+		rates:    []rate{{"error", .002, nil}, {"timeout", .001, nil}, {"click", .02, nil}, {"purchase", .004, nil}},
+		segments: []segment{{name: "", share: .1}, {name: "de", share: .2}, {name: "jp", share: .2, level: .5}, {name: "us", share: .5}},
 	}
 }
 
@@ -72,8 +83,8 @@ func steadyWorlds() []World {
 			s.law, s.share = paretoHeavy, ramp
 			s.move(day)
 		}),
-		second("high rates", "rates around one half and one third, in a ramp with a cycle", func(s *scene) {
-			s.share = ramp
+		second("high rates", "rates around one half and one third, in a ramp with a cycle, after two minutes of the baseline alone", func(s *scene) {
+			s.before, s.share = 120, ramp
 			s.rates = []rate{{"error", .3, swing(lawWindows, .3)}, {"timeout", .02, day}, {"click", .5, swing(lawWindows, .3)}, {"purchase", .004, day}}
 		}),
 	}

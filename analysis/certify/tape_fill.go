@@ -1,0 +1,298 @@
+package certify
+
+import (
+	"math"
+
+	"streamcanary/windows"
+)
+
+// A segment is a part of the traffic.
+type segment struct {
+	name  string
+	share float64 // of the baseline's traffic
+	lean  float64 // how much likelier its predictions are the canary's than others; 0: 1
+	level float64 // factor of its rates; 0: 1
+}
+
+// groupSize is how many predictions of a segment fall into slice 0 of the baseline, and elsewhere.
+type groupSize struct{ first, rest int64 }
+
+// fill puts n predictions (or those of as many users as make about n) into one arm.
+func (t *Tape) fill(arm windows.Arm, n int64, size float64) {
+	p, tr := &t.serving, &t.serving.Traffic[arm]
+	*tr = windows.Traffic{Units: tr.Units[:0]}
+	for i := range p.Cells[arm] {
+		c := &p.Cells[arm][i]
+		*c = windows.Cell{Hist: c.Hist[:0]}
+	}
+	clear(t.sizes)
+	left := n
+	for s := range t.sizes {
+		part := left
+		if s < len(t.sizes)-1 {
+			rest := t.weight(arm, s)
+			part = t.dice.binomial(left, (rest-t.weight(arm, s+1))/rest)
+		}
+		left -= part
+		t.group(arm, group{segment: s, n: part, size: size})
+	}
+	tr.Served = tr.Events
+	t.latencies(arm)
+	if tr.Events > 0 {
+		tr.SampledMin, tr.SampledMax = 1, 1
+	}
+}
+
+// weight is what the segments from one on weigh in an arm.
+func (t *Tape) weight(arm windows.Arm, from int) float64 {
+	sum := 0.0
+	for _, s := range t.scene.segments[min(from, len(t.scene.segments)):] {
+		w := s.share
+		if arm == windows.Canary && s.lean > 0 {
+			w *= s.lean
+		}
+		sum += w
+	}
+	return sum
+}
+
+// group is n predictions of one segment.
+type group struct {
+	segment int
+	n       int64
+	size    float64 // of the canary, as a multiple of the baseline's
+}
+
+func (t *Tape) group(arm windows.Arm, g group) {
+	var rates [maxRates]float64
+	for i, r := range t.scene.rates {
+		rates[i] = t.levelOf(&r, arm, g.segment)
+	}
+	if !t.scene.users {
+		t.spread(arm, &rates, g)
+		return
+	}
+	for made := int64(0); made < g.n; {
+		made += t.user(arm, &rates, g.segment)
+	}
+}
+
+// levelOf is a rate in this window, in one arm.
+func (t *Tape) levelOf(r *rate, arm windows.Arm, segment int) float64 {
+	p := r.base
+	if r.drift != nil {
+		p *= r.drift(t.moment.T)
+	}
+	if segment < len(t.scene.segments) {
+		if level := t.scene.segments[segment].level; level > 0 {
+			p *= level
+		}
+	}
+	if arm == windows.Canary {
+		p = t.scene.harm.rateOf(r.key, p, t.moment.T)
+	}
+	return p
+}
+
+// crowd is how many predictions a user makes in a window: variance over mean of sums by user is (.5 + .3·4 + .2·9)/1.7 = 2.06.
+var crowd = []int64{1, 1, 1, 1, 1, 2, 2, 2, 3, 3}
+
+// user makes one user's predictions, which fail together, and returns how many they are.
+func (t *Tape) user(arm windows.Arm, rates *[maxRates]float64, segment int) int64 {
+	m := crowd[t.dice.IntN(len(crowd))]
+	slice := sliceOf(t.dice)
+	t.unit++
+	tr := &t.serving.Traffic[arm]
+	tr.Units = append(tr.Units, windows.UnitSight{Unit: t.unit})
+	t.serve(tally{arm: arm, segment: segment, slice: slice, n: m})
+	for i := range t.scene.rates {
+		k := int64(0)
+		if t.dice.Float64() < rates[i] {
+			k = m
+		}
+		t.count(tally{arm, i, segment, slice, m, k})
+	}
+	return m
+}
+
+// sliceOf draws the calibration slice of a unit.
+func sliceOf(d dice) int { return min(int(d.ExpFloat64()/math.Ln2), windows.Slices-1) }
+
+// spread makes predictions that the scene's noise ties together: sizes per slice, then hits per slice.
+func (t *Tape) spread(arm windows.Arm, rates *[maxRates]float64, g group) {
+	if arm == windows.Canary {
+		t.slice(tally{arm: arm, segment: g.segment, n: g.n}, rates, place{cell: canaryCell, size: g.size})
+		return
+	}
+	left, share := g.n, .5
+	for slice := range windows.Slices {
+		n := left
+		if slice < windows.Slices-1 {
+			n = t.dice.binomial(left, .5)
+		}
+		left -= n
+		t.slice(tally{arm: arm, segment: g.segment, slice: slice, n: n}, rates, place{cell: slice, size: share})
+		if slice < windows.Slices-2 {
+			share /= 2
+		}
+	}
+}
+
+// slice makes the predictions of one slice, or of the canary.
+func (t *Tape) slice(c tally, rates *[maxRates]float64, at place) {
+	if c.n == 0 {
+		return
+	}
+	t.serve(c)
+	for i := range t.scene.rates {
+		at.rate, at.p = i, rates[i]
+		c.rate, c.k = i, t.scene.noise.hits(t.dice, c.n, at)
+		t.count(c)
+	}
+}
+
+// tally is n predictions of an arm (of one of the baseline's slices), of which k are hits of a rate.
+type tally struct {
+	arm                  windows.Arm
+	rate, segment, slice int
+	n, k                 int64
+}
+
+// serve counts predictions.
+func (t *Tape) serve(c tally) {
+	tr := &t.serving.Traffic[c.arm]
+	tr.Events += c.n
+	if c.arm == windows.Baseline {
+		tr.Slices[c.slice] += c.n
+	}
+	if c.arm == windows.Baseline && c.slice == 0 {
+		t.sizes[c.segment].first += c.n
+	} else {
+		t.sizes[c.segment].rest += c.n
+	}
+	if len(t.segments) > 0 {
+		t.segments[c.segment].Served[c.arm] += c.n
+	}
+}
+
+// count adds a tally to every cell that reads its rate.
+func (t *Tape) count(c tally) {
+	for i := range t.reads {
+		if t.reads[i].rate != c.rate {
+			continue
+		}
+		addTo(&t.serving.Cells[c.arm][i], c, true)
+		if len(t.segments) > 0 {
+			addTo(&t.segments[c.segment].Cells[c.arm][i], c, false)
+		}
+	}
+	for _, o := range t.outcomes {
+		if o.rate != c.rate {
+			continue
+		}
+		addTo(&o.open.part.Cells[c.arm][0], c, true)
+		if len(o.open.segments) > 0 {
+			addTo(&o.open.segments[c.segment].Cells[c.arm][0], c, false)
+		}
+	}
+}
+
+func addTo(cell *windows.Cell, c tally, slices bool) {
+	cell.N, cell.K = cell.N+c.n, cell.K+c.k
+	if slices && c.arm == windows.Baseline {
+		cell.Slices[c.slice].N += c.n
+		cell.Slices[c.slice].K += c.k
+	}
+}
+
+// latencies draws those of one arm, segment by segment.
+func (t *Tape) latencies(arm windows.Arm) {
+	wanted := false
+	for _, r := range t.reads {
+		wanted = wanted || r.layer != none
+	}
+	if t.scene.law == nil || !wanted {
+		return
+	}
+	t.timing.law, t.timing.grid, t.timing.factor = t.scene.law, t.scene.grid, 1
+	if t.scene.drift != nil {
+		t.timing.factor = t.scene.drift(t.moment.T)
+	}
+	if h := &t.scene.harm; arm == windows.Canary {
+		t.timing.factor *= h.factor(t.moment.T)
+		if h.Law != nil && t.moment.T >= h.From {
+			t.timing.law = h.Law
+		}
+	}
+	t.watch.begin(&t.timing)
+	first := int64(0)
+	for s, size := range t.sizes {
+		t.watch.draw(t.dice, size.first, &t.timing, arm == windows.Baseline)
+		t.watch.draw(t.dice, size.rest, &t.timing, false)
+		first += size.first
+		if len(t.segments) > 0 {
+			t.keep(t.segments[s].Cells[arm], part, size)
+		}
+	}
+	t.keep(t.serving.Cells[arm], whole, groupSize{first, t.serving.Traffic[arm].Events - first})
+}
+
+// keep writes what was drawn into cells: the histogram of one layer (the whole, or a segment's part), and, of the whole, the rest.
+func (t *Tape) keep(cells []windows.Cell, from layer, size groupSize) {
+	hist := false
+	for i, r := range t.reads {
+		c := &cells[i]
+		switch {
+		case r.layer == whole:
+			c.N, c.Hist, hist = size.first+size.rest, t.watch.flush(from, c.Hist), true
+		case r.layer == half && from == whole:
+			c.N, c.Hist = size.first, t.watch.flush(half, c.Hist)
+			c.Slices[0].N = size.first
+		case r.over >= 0 && from == whole:
+			c.N, c.K = size.first+size.rest, t.timing.above[r.over]
+		}
+	}
+	if !hist {
+		t.watch.flush(from, nil)
+	}
+}
+
+// newSegments makes the segments of a part with this many cells, ascending by name.
+func newSegments(list []segment, cells int) []windows.Segment {
+	all := make([]windows.Segment, len(list))
+	for i, s := range list {
+		all[i].Name = s.name
+		for arm := range windows.Arms {
+			all[i].Cells[arm] = make([]windows.Cell, cells)
+		}
+	}
+	return all
+}
+
+func emptySegments(all []windows.Segment) {
+	for i := range all {
+		all[i].Served = [windows.Arms]int64{}
+		for arm := range windows.Arms {
+			for c := range all[i].Cells[arm] {
+				cell := &all[i].Cells[arm][c]
+				*cell = windows.Cell{Hist: cell.Hist[:0]}
+			}
+		}
+	}
+}
+
+// filled appends the segments that hold something.
+func filled(dst, all []windows.Segment) []windows.Segment {
+	for _, s := range all {
+		something := false
+		for arm := range windows.Arms {
+			for _, c := range s.Cells[arm] {
+				something = something || c.N > 0
+			}
+		}
+		if something {
+			dst = append(dst, s)
+		}
+	}
+	return dst
+}
