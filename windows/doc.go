@@ -34,6 +34,8 @@
 //     time at that distance.
 //   - Where a plan asks for what health checks need, an event that can't be read or taken counts in the oldest open window of its partition, as a late one
 //     does; but not for a rollout whose first window the partition hasn't come to, nor for one of another model than it names.
+//   - There, too, an outcome counts by whether its prediction was found, in the window that holds its time less `within`: the first one that is sealed when it
+//     must have been resolved. One whose id is that of a prediction under no arm of the rollout counts nowhere.
 //   - [Stage.Idle] is the one ruling from outside. [Stage.Finish] ends all logs.
 //
 // Every event ends in exactly one [Class] of its kind; [Stage.Counts] adds them up.
@@ -42,7 +44,8 @@
 //
 // [Limits] bounds what is remembered; at a bound, the windows that may miss something carry Overflow, and [Stage.Stats] counts. Of predictions, the
 // oldest eighth is forgotten shortly before the bound, so that the longest `within` suffers and not the newest events: of the windows from then, the parts that aren't sealed carry
-// Overflow. A copy that has a new time, of a prediction that was forgotten before its time, is counted, and nothing says so. Ids, units and hosts are known by
+// Overflow. A copy that has a new time, of a prediction that was forgotten before its time, is counted, and nothing says so. Where the predictions take half of the bound, those under no rollout aren't
+// remembered any more, and outcomes that may be theirs are left out of the join gap. Ids, units and hosts are known by
 // their 64-bit xxhash, unseeded: two ids collide by chance once in 2^64 pairs, but somebody who chooses ids can make them. A remembered
 // prediction takes 40 to 50 bytes, twice that while the table grows; so does a sum of values, and an outcome whose value counts takes two such entries. Until
 // the outcomes of a window are sealed, each of its segments takes 12 bytes in each partition that has seen it, 8 for each outcome and 32 for
@@ -51,6 +54,6 @@
 // # Order to read
 //
 // part.go, metric.go, plan.go; then the way of an event: add.go, prediction.go, outcome.go, seal.go, with what they stand on (source.go,
-// rollout.go, window.go, rows.go, sums.go, segmentset.go, index.go, joined.go, joinedsegments.go, values.go, queue.go); then merge.go, segment.go, journal.go, digest.go; last recovery.go, which
+// rollout.go, window.go, rows.go, sums.go, segmentset.go, index.go, joined.go, joinedsegments.go, values.go, gap.go, queue.go); then merge.go, segment.go, journal.go, digest.go; last recovery.go, which
 // says why a restart changes nothing.
 package windows

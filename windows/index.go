@@ -286,18 +286,18 @@ func (f *finder) scan() *slot {
 }
 
 // What an entry's words hold. `when`: 47 bits of time from -MaxTimeMs on, 16 of the plan. `what`: from the lowest bit on, 16 bits of
-// outcomes already matched, 16 of the attempt, 16 of the source, 3 of the calibration slice, then the arm, and whether outcomes can
+// outcomes already matched, 15 of the attempt, one that says that it is loose, 16 of the source, 3 of the calibration slice, then the arm, and whether outcomes can
 // be joined to it, and 11 of the segment's id in its window.
 const (
 	planBits                                          = 16
-	attemptShift, sourceShift                         = 16, 32
+	attemptShift, looseShift, sourceShift             = 16, 31, 32
 	sliceShift, armShift, joinableShift, segmentShift = 48, 51, 52, 53
 	segmentBits                                       = 11
 
 	// otherPlan marks the id of a prediction under no rollout.
 	otherPlan = 1<<planBits - 1
 
-	maxAttempt = 1<<16 - 1 // attempts beyond count as this one
+	maxAttempt = 1<<15 - 1 // attempts beyond count as this one
 )
 
 func packWhen(ms int64, plan int) uint64 {
@@ -329,6 +329,9 @@ func (s *slot) source() int    { return int(s.what >> sourceShift & (1<<planBits
 func (s *slot) slice() int     { return int(s.what >> sliceShift & (Slices - 1)) }
 func (s *slot) arm() Arm       { return Arm(s.what >> armShift & 1) }
 func (s *slot) joinable() bool { return s.what>>joinableShift&1 == 1 }
+
+// loose says that the entry is no proof for other rollouts that its prediction was on time: that is in an entry of otherPlan.
+func (s *slot) loose() bool { return s.what>>looseShift&1 == 1 }
 
 // segment returns the id that the prediction's segment had when it was read.
 func (s *slot) segment() int { return int(s.what >> segmentShift) }

@@ -11,9 +11,11 @@ type joinedWindows struct {
 	outcomes  int
 	sumStride int
 	windows   []joinedWindow
-	counts    []uint32         // outcomeWords for each window and outcome
-	valued    []int            // by outcome: its place among those whose values are added up, or -1
-	sums      []int64          // sumWords for each window and such outcome
+	counts    []uint32 // outcomeWords for each window and outcome
+	valued    []int    // by outcome: its place among those whose values are added up, or -1
+	sums      []int64  // sumWords for each window and such outcome
+	gapStride int
+	gaps      []uint32         // gapWords for each window and outcome, where the plan asks for the join gap
 	segments  []joinedSegments // by window, where the plan tells segments apart
 	symbols   *symbols         // of them; nil where it doesn't
 	sealed    int              // windows from the front that are done with
@@ -40,9 +42,13 @@ const (
 	sumWords  = 2*Arms + Slices
 )
 
-// shape says which outcomes there are.
-func (j *joinedWindows) shape(outcomes []OutcomePlan) {
+// shape says what there is to count.
+func (j *joinedWindows) shape(plan *Plan) {
+	outcomes := plan.Outcomes
 	j.outcomes, j.valued = len(outcomes), nil
+	if plan.Health {
+		j.gapStride = len(outcomes) * gapWords
+	}
 	places := 0
 	for _, o := range outcomes {
 		if o.Cap > 0 {
@@ -77,6 +83,7 @@ func (j *joinedWindows) open(start int64) int {
 		j.windows = slices.Insert(j.windows, i, joinedWindow{start: start})
 		j.counts = insertRow(j.counts, i, j.outcomes*outcomeWords)
 		j.sums = insertRow(j.sums, i, j.sumStride)
+		j.gaps = insertRow(j.gaps, i, j.gapStride)
 		if j.symbols != nil {
 			j.segments = slices.Insert(j.segments, i, joinedSegments{})
 		}
@@ -150,6 +157,9 @@ func (j *joinedWindows) cells(i, outcome int, p *Part) {
 	if j.symbols != nil {
 		j.segmentCells(i, outcome, p)
 	}
+	if j.gapStride > 0 {
+		j.gapCells(i, outcome, p)
+	}
 	if j.valued[outcome] < 0 {
 		return
 	}
@@ -176,6 +186,7 @@ func (j *joinedWindows) drop(before int64) {
 	stride := j.outcomes * outcomeWords
 	j.counts = j.counts[:copy(j.counts, j.counts[j.sealed*stride:])]
 	j.sums = j.sums[:copy(j.sums, j.sums[j.sealed*j.sumStride:])]
+	j.gaps = j.gaps[:copy(j.gaps, j.gaps[j.sealed*j.gapStride:])]
 	if j.symbols != nil {
 		j.segments = slices.Delete(j.segments, 0, j.sealed)
 	}

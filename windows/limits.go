@@ -3,7 +3,7 @@ package windows
 // Limits are the bounds of a Stage, and what its rulings on clocks need. A zero field stands for its default.
 type Limits struct {
 	PendingPredictions int   // remembered predictions (16 bytes of identity and time each, in a table of 24-byte slots), beyond which the oldest are forgotten; default 20,000,000
-	PendingOutcomes    int   // outcomes that wait for their prediction, and as many remembered ids of outcomes, and sums of values; default 2,000,000
+	PendingOutcomes    int   // outcomes that wait for their prediction (64 bytes each), and as many remembered ids of outcomes, and sums of values; default 2,000,000
 	MaxAheadMs         int64 // rule 6: how far an event may be ahead of its broker's append time; default 1,000
 	MaxJumpMs          int64 // rule 6: how far one may be ahead of its partition without append time; default 3,600,000
 	MaxLagMs           int64 // how far one kind's high may lag behind a partition's others before it is carried along; default 3,600,000

@@ -19,7 +19,7 @@ func (s *Stage) takeOutcome(src *source, e *schemas.Event) Class {
 		return Unused
 	}
 	high := src.high[schemas.KindOutcome]
-	w := waiting{key: max(xxhash.Sum64(e.ID), 1), timeMs: e.TimeMs, highMs: high, value: e.Value, copyMs: NoTime, name: name}
+	w := waiting{key: max(xxhash.Sum64(e.ID), 1), timeMs: e.TimeMs, highMs: high, value: e.Value, copyMs: NoTime, name: name, source: uint16(src.place)}
 	if len(e.Model) > 0 {
 		w.model = xxhash.Sum64(e.Model)
 	}
@@ -148,20 +148,43 @@ func (s *Stage) join(w *waiting) Class {
 		after := w.timeMs - e.timeMs()
 		if e.plan() != otherPlan {
 			s.joining = appendNew(s.joining, e.plan())
-		} else if after >= -name.latenessMs && after <= name.reachMs {
+		} else if after >= -name.latenessMs && after <= name.reachMs && e.owner() < 0 && e.lag() <= s.reach.latenessMin {
 			class = Other
 		}
 	}
 	for _, plan := range s.joining {
 		r := s.rollouts[plan]
-		if r == nil || r.ordinal(w.name) < 0 || (w.model != 0 && w.model != r.model) {
+		at := r.names(w)
+		if at < 0 {
 			continue
 		}
-		if c := s.joinTo(r, r.ordinal(w.name), w); rank(c) < rank(class) {
+		c := s.joinTo(r, at, w)
+		s.countGap(r, at, w, c)
+		if rank(c) < rank(class) {
 			class = c
 		}
 	}
+	if s.reach.health > 0 {
+		s.missGap(w)
+	}
 	return class
+}
+
+// missGap counts an outcome in the gap of the rollouts that have no prediction of its id.
+func (s *Stage) missGap(w *waiting) {
+	for plan, r := range s.rollouts {
+		if at := r.names(w); at >= 0 && !slices.Contains(s.joining, plan) {
+			s.countGap(r, at, w, Unmatched)
+		}
+	}
+}
+
+// names returns the place of an outcome that can be the rollout's in its plan, or -1.
+func (r *rollout) names(w *waiting) int {
+	if r == nil || (w.model != 0 && w.model != r.model) {
+		return -1
+	}
+	return r.ordinal(w.name)
 }
 
 func appendNew(list []int, n int) []int {

@@ -115,13 +115,13 @@ type Part struct {
 	// or counted (Invalid) while this window was its oldest open one.
 	Bad int64
 	// Gap (outcomes parts) counts the outcomes that name an arm's version, Source those that name none: by whether their prediction was found. They are
-	// those that happened in the window that starts `within` after this one's start.
+	// those that happened in the span that begins `within` after the window's start and is as long as it; none in the first windows of a rollout.
 	Gap    [Arms]JoinGap
 	Source JoinGap
 }
 
-// A JoinGap counts outcomes by whether the prediction was found that they belong to. Those that came too late, a second time, or too long after
-// their prediction, and those of predictions under no rollout, are neither.
+// A JoinGap counts outcomes by whether the prediction was found that they belong to; copies count again. Those that are late or came too long after their
+// prediction, and those of predictions under no arm of the rollout, are neither.
 type JoinGap struct{ Matched, Unmatched int64 }
 
 func (g *JoinGap) add(h JoinGap) {

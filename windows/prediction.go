@@ -20,11 +20,12 @@ func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
 		return s.passOver(src, e)
 	}
 	l := r.lanes[src.place]
+	id := xxhash.Sum64(e.ID)
 	if start < l.serving.mark {
 		s.countLate(r, l, arm, e)
+		s.noteFor(r, src, placed{Event: e, id: id})
 		return Late
 	}
-	id := xxhash.Sum64(e.ID)
 	slice := -1
 	if arm == Baseline {
 		slice = predictionSlice(e, id)
@@ -37,6 +38,7 @@ func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
 	known := s.findCopies(r, src, entry)
 	if known.copied {
 		s.noteCopy(r, entry, known)
+		s.noteFor(r, src, placed{Event: e, id: id})
 		return Duplicate
 	}
 	o := s.window(r, &r.serving, &l.serving, start)
@@ -47,12 +49,27 @@ func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
 			entry.setSegment(o.followed.id(r.serving.segments, p))
 		}
 	}
+	loose := s.reach.elsewhere && lagOf(src, e.TimeMs) > s.reach.healthLatenessMin
+	if loose {
+		entry.what |= 1 << looseShift
+	}
 	s.note(entry, known)
+	if loose || !entry.joinable() {
+		s.noteFor(r, src, p)
+	}
 	if entry.joinable() {
 		l.joined.count(start, &entry)
 	}
 	s.countPrediction(r, l, o, p)
 	return Counted
+}
+
+// noteFor notes a prediction of a rollout for others that count a join gap: one that they would take for Other's if that rollout weren't there. If it
+// stands in an entry that they can go by, that isn't needed.
+func (s *Stage) noteFor(r *rollout, src *source, p placed) {
+	if s.reach.elsewhere {
+		s.noteElsewhere(src, p.id, p.TimeMs, r.slot)
+	}
 }
 
 // joins says whether outcomes can follow a prediction: it was served, and answered.
@@ -154,39 +171,11 @@ func (s *Stage) note(entry slot, known copies) {
 // passOver notes the id of a prediction under no rollout, so that its outcomes are Other, too; unless it is late for every rollout, or the
 // index is half full: then they are Unmatched.
 func (s *Stage) passOver(src *source, e *schemas.Event) Class {
-	if s.reach.joins == 0 || e.TimeMs <= minus(src.high[schemas.KindPrediction], s.reach.latenessMin) {
-		return Other
+	if s.reach.joins > 0 {
+		s.noteElsewhere(src, xxhash.Sum64(e.ID), e.TimeMs, -1)
 	}
-	if s.predictions.len() >= s.limits.PendingPredictions/2 || e.TimeMs < s.forgotten {
-		return Other
-	}
-	entry := slot{key: max(xxhash.Sum64(e.ID), 1), when: packWhen(e.TimeMs, otherPlan), what: packWhat(what{source: src.place})}
-	var oldest *slot
-	others := 0
-	for f := s.predictions.find(entry.key); ; {
-		known := f.next()
-		if known == nil {
-			break
-		}
-		if known.when == entry.when {
-			return Other
-		}
-		if known.plan() == otherPlan {
-			if others++; oldest == nil || known.when < oldest.when {
-				oldest = known
-			}
-		}
-	}
-	if others >= maxOthers {
-		oldest.when, oldest.what = max(oldest.when, entry.when), entry.what
-		return Other
-	}
-	s.predictions.insert(entry)
 	return Other
 }
-
-// maxOthers bounds the times at which one id is remembered as a prediction under no rollout: beyond it, the oldest gives way.
-const maxOthers = 8
 
 // predictionStale says that an entry can be dropped: its copies would not be known by it any more, and no outcome that could still be
 // classed can reach it.
@@ -198,7 +187,7 @@ func (s *Stage) predictionStale(e *slot) bool {
 	if r == nil {
 		return true
 	}
-	if e.joinable() && e.timeMs() >= r.joinFloor {
+	if e.joinable() && (e.timeMs() >= r.joinFloor || (s.reach.elsewhere && e.timeMs() >= s.reach.otherFloor)) {
 		return false
 	}
 	watermark := minus(s.sources[e.source()].high[schemas.KindPrediction], r.LatenessMs)

@@ -10,7 +10,8 @@ type waiting struct {
 	value   float64
 	copyMs  int64 // the latest time of an earlier copy, where values count; NoTime
 	name    int32 // place in the stage's outcome names
-	copied  bool  // classed as Duplicate already
+	source  uint16
+	copied  bool // classed as Duplicate already
 }
 
 // A queue is a heap of waiting outcomes, the earliest first. No pointers.

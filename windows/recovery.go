@@ -28,6 +28,9 @@ import (
 //  4. Predictions between C and C' may be misjudged, since copies of them before C are unknown. They are in windows sealed long ago
 //     (which are not sealed again: Marks), and no outcome that counts in an unsealed one looks at them.
 //  5. Predictions before the rollout's start are not remembered at all, so no high needs to be below it.
+//     That a join gap counts none that could follow an earlier one is why. What it counts in an unsealed window happened from A and `within` on, and
+//     asks for predictions, of whatever model, from A less a quarter of `within` and a lateness on: they are behind C'. Bad events of unsealed windows
+//     were read when the high was at the rollout's start or beyond A: behind C', too.
 //  6. Outcomes: those with times from the lowest mark of an outcome less lateness on, and, for the class Duplicate alone, another lateness and
 //     `within` before. Samples: those from their mark on.
 //

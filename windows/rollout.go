@@ -22,6 +22,7 @@ type rollout struct {
 	joinFloor int64 // no outcome can come any more for predictions before this
 	model     uint64
 	versions  [Arms]uint64
+	homes     []*lane  // by source: which counts its join gap; nil where that isn't known yet
 	symbols   *symbols // of segments; nil where the plan doesn't tell them apart
 	tieArm    Arm      // which arm's version is greater
 }
@@ -101,7 +102,8 @@ func (r *rollout) addLane(src *source) {
 	for i := range l.muted {
 		l.muted[i] = NoTime
 	}
-	l.joined.shape(r.Outcomes)
+	l.joined.shape(&r.Plan)
+	r.homes = nil
 	l.joined.symbols = r.symbols
 	l.serving = strand{mark: r.mark(src.high[schemas.KindPrediction]), muted: NoTime}
 	l.samples = strand{mark: r.mark(src.high[schemas.KindSample]), muted: NoTime}

@@ -35,6 +35,7 @@ type Stage struct {
 	values      index // sums of outcomes' values, by prediction and outcome
 	queue       queue
 	joining     []int // scratch of join: slots of rollouts
+	blindTo     int64 // of the predictions under no rollout before this time, some may not be remembered: Limits.PendingPredictions was half reached
 	forgotten   int64 // predictions before this time are not remembered: Limits.PendingPredictions was reached
 	nextOutcome int64 // the high of an outcome partition at which an outcome stream could seal
 
@@ -66,6 +67,10 @@ type reach struct {
 	withinMax, reachMax                int64
 	stepMs                             int64 // event time between checkpoints
 	otherFloor                         int64
+
+	plans, health     int   // all rollouts, and those of them that count a join gap
+	healthLatenessMin int64 // of the latter
+	elsewhere         bool  // some count a join gap, and there are others
 }
 
 // StageStats is what a stage holds, and what its bounds cost.
@@ -86,7 +91,7 @@ type StageStats struct {
 func NewStage(limits Limits) *Stage {
 	s := &Stage{limits: limits.withDefaults(), byModel: map[string]*rollout{}, nameAt: map[string]int32{}, shop: newWorkshop()}
 	s.predictions.stale, s.outcomes.stale, s.values.stale = s.predictionStale, s.outcomeStale, s.valueStale
-	s.forgotten, s.nextOutcome = NoTime, forever
+	s.forgotten, s.blindTo, s.nextOutcome = NoTime, NoTime, forever
 	s.survey()
 	return s
 }
@@ -191,6 +196,7 @@ func (s *Stage) RemovePlan(rollout string) {
 		s.rollouts[slot] = nil
 		delete(s.byModel, r.Model)
 		s.drop(r)
+		s.disown(r)
 		s.predictions.rebuild() // so that the slot can be another's
 		s.values.rebuild()
 		s.survey()
@@ -240,7 +246,7 @@ func (s *Stage) nameOutcomes(r *rollout) {
 
 // survey works out anew what depends on all rollouts together.
 func (s *Stage) survey() {
-	s.reach = reach{latenessMin: MaxSpanMs, stepMs: 1_000, otherFloor: NoTime}
+	s.reach = reach{latenessMin: MaxSpanMs, stepMs: 1_000, otherFloor: NoTime, healthLatenessMin: MaxSpanMs}
 	for i := range s.names {
 		s.names[i] = outcomeName{text: s.names[i].text}
 	}
@@ -249,6 +255,7 @@ func (s *Stage) survey() {
 			s.surveyRollout(r)
 		}
 	}
+	s.reach.elsewhere = s.reach.health > 0 && s.reach.plans > 1
 	for _, src := range s.sources {
 		s.plan(src)
 	}
@@ -257,11 +264,16 @@ func (s *Stage) survey() {
 
 func (s *Stage) surveyRollout(r *rollout) {
 	x := &s.reach
+	x.plans++
 	x.stepMs = max(x.stepMs, (3*r.withinMax+4*(r.LatenessMs+r.WidthMs))/256)
 	if len(r.outcomes) == 0 {
 		return
 	}
 	x.joins++
+	if r.Health {
+		x.health++
+		x.healthLatenessMin = min(x.healthLatenessMin, r.LatenessMs)
+	}
 	x.latenessMin, x.latenessMax = min(x.latenessMin, r.LatenessMs), max(x.latenessMax, r.LatenessMs)
 	x.widthMax = max(x.widthMax, r.WidthMs)
 	x.withinMax, x.reachMax = max(x.withinMax, r.withinMax), max(x.reachMax, r.reachMax)

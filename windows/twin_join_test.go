@@ -41,10 +41,43 @@ func (w *twin) countOutcomes() {
 			continue
 		}
 		class := e.class
+		if w.plan.Health && (class == Counted || class == Duplicate) {
+			w.countGap(e)
+		}
 		if class == Counted {
 			class = w.joinClass(e)
 		}
 		w.counts.add(e.Kind, class, 1)
+	}
+}
+
+// countGap counts an outcome by whether its prediction is found.
+func (w *twin) countGap(o *twinEvent) {
+	within, _ := w.within(o.Name)
+	reach := within + within/4 + w.plan.LatenessMs
+	start := w.start(o.TimeMs - within)
+	known := len(o.Version) == 0 || string(o.Version) == w.plan.Baseline || string(o.Version) == w.plan.Canary
+	if !known || o.TimeMs-reach < w.first() || !w.outcomeSealed(within, start) {
+		return
+	}
+	matched := w.owner(o) != nil
+	for _, i := range w.byID[string(o.ID)] {
+		p := &w.events[i]
+		near := p.TimeMs >= o.TimeMs-reach && p.TimeMs <= o.TimeMs+w.plan.LatenessMs
+		elsewhere := p.Kind == schemas.KindPrediction && p.class == Other && (p.watermark == NoTime || w.end(p.TimeMs) > p.watermark)
+		if !matched && near && (elsewhere || w.fits(o, p)) {
+			return
+		}
+	}
+	p := w.part(Stream{Kind: Outcomes, Name: string(o.Name)}, start)
+	gap := &p.Source
+	if len(o.Version) > 0 {
+		gap = &p.Gap[w.arm(o.Version)]
+	}
+	if matched {
+		gap.Matched++
+	} else {
+		gap.Unmatched++
 	}
 }
 
@@ -84,7 +117,7 @@ func (w *twin) wasThere(at int, o OutcomePlan) bool {
 		c := &w.events[i]
 		same := c.place == e.place && i < at && c.Kind == e.Kind && string(c.Name) == string(e.Name) &&
 			string(c.EventID) == string(e.EventID) && string(c.Model) == string(e.Model)
-		if same && c.TimeMs >= w.first()-w.plan.LatenessMs && (e.watermark == NoTime || c.TimeMs+o.WithinMs >= e.watermark) {
+		if same && c.TimeMs >= w.first()-w.plan.LatenessMs && c.TimeMs+o.WithinMs >= e.TimeMs {
 			return true
 		}
 	}

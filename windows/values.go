@@ -57,11 +57,11 @@ func (s *Stage) earlierCopy(src *source, e *schemas.Event, w *waiting) int64 {
 	return NoTime
 }
 
-// hasCopy says whether an earlier copy of an outcome is remembered for the rollout: until the watermark of its partition has passed its time and `within`.
-// What happened a lateness before the first window may have been read before the rollout was there: it is no copy of anything.
+// hasCopy says whether an outcome has an earlier copy for the rollout: one that happened no more than `within` before it. That is remembered as long as
+// the outcome isn't late, whichever other events its partition has. What happened a lateness before the first window may have been read before the rollout was
+// there: it is no copy of anything.
 func (r *rollout) hasCopy(at int, w *waiting) bool {
-	oldest := minus(w.highMs, r.LatenessMs+r.outcomes[at].withinMs)
-	return w.copyMs >= max(oldest, r.start-r.LatenessMs)
+	return w.copyMs >= max(w.timeMs-r.outcomes[at].withinMs, r.start-r.LatenessMs)
 }
 
 // matched is a prediction that an outcome counts for, and its window.
