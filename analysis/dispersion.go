@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"slices"
 
 	"streamcanary/analysis/stats"
@@ -98,6 +99,15 @@ func (d *dispersion) addSpread(slices *[windows.Slices]windows.SliceCount) {
 	d.spread.Add(n[:], k[:])
 }
 
+// addShares takes counts against the slices' shares: as rates of so many exposures that they are next to none.
+func (d *dispersion) addShares(served *[windows.Slices]int64) {
+	var n, k [windows.Slices]float64
+	for i, c := range served {
+		n[i], k[i] = math.Ldexp(1, 40-min(i+1, shards)), float64(c)
+	}
+	d.spread.Add(n[:], k[:])
+}
+
 // addSizes takes one window's counts of served predictions themselves: of a dispersion of sizes. Use either add or addSizes.
 func (d *dispersion) addSizes(served *[windows.Slices]int64) {
 	if d.known > 0 {
@@ -107,6 +117,7 @@ func (d *dispersion) addSizes(served *[windows.Slices]int64) {
 	for _, n := range served {
 		all += n
 	}
+	d.addShares(served)
 	part, share := served[windows.Slices-1], 1.0/(1<<shards)
 	for i := range d.sizes {
 		d.sizes[i].AddSizes(float64(part), float64(all-part), share)

@@ -1,0 +1,95 @@
+package analysis
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// arrivals is a world whose predictions come by users that stay and make several in a window: their counts are over-dispersed, and a small
+// canary is silent at times without being ill.
+type arrivals struct {
+	requests, share, stay, burst float64
+	users                        [windows.Slices + 1]int64
+}
+
+// part makes window t; the canary is silent from `silent` on.
+func (a *arrivals) part(w *world, t, silent int) *windows.Part {
+	p := &windows.Part{Stream: servingStream, StartMs: startMs + int64(t)*1000}
+	for i := range a.users {
+		n, arm := a.requests*(1-a.share)/math.Exp2(float64(min(i+1, windows.Slices-1))), windows.Baseline
+		if i == windows.Slices {
+			n, arm = a.requests*a.share, windows.Canary
+		}
+		if t == 0 {
+			a.users[i] = w.poisson0(n / a.burst)
+		}
+		a.users[i] += w.poisson0(n / a.burst / a.stay)
+		k := w.poisson0(float64(a.users[i]) * a.burst)
+		a.users[i] -= w.binomial(a.users[i], 1/a.stay)
+		if arm == windows.Canary && t >= silent {
+			k = 0
+		}
+		tr := &p.Traffic[arm]
+		tr.Events, tr.Served = tr.Events+k, tr.Served+k
+		if arm == windows.Baseline {
+			tr.Slices[i] = k
+		}
+	}
+	for arm := range windows.Arms {
+		p.Cells[arm] = []windows.Cell{{N: p.Traffic[arm].Events}}
+		if p.Traffic[arm].Events > 0 {
+			p.Traffic[arm].SampledMin, p.Traffic[arm].SampledMax = 1, 1
+		}
+	}
+	return p
+}
+
+// TestSimMissing counts canaries that are taken for missing because few users make their traffic, from the first window on, and how soon
+// one that is missing is found.
+func TestSimMissing(t *testing.T) {
+	runs, healthy := size(20, 400), size(300, 2000)
+	for _, w := range []struct {
+		name    string
+		of      arrivals
+		planned int
+		worst   float64 // mean windows of silence
+	}{
+		{"single requests", arrivals{requests: 1000, share: .01, stay: 1, burst: .01}, 100, 6},
+		{"single requests, no plan", arrivals{requests: 1000, share: .01, stay: 1, burst: .01}, 0, 6},
+		{"ten at once", arrivals{requests: 1000, share: .01, stay: 1, burst: 10}, 100, 30},
+		{"ten at once, little traffic", arrivals{requests: 100, share: .05, stay: 1, burst: 10}, 500, 60},
+		{"users stay 10 windows", arrivals{requests: 300, share: .02, stay: 10, burst: 1}, 200, 70},
+		{"users stay 10 windows, a tenth", arrivals{requests: 100, share: .1, stay: 10, burst: 1}, 1000, 50},
+	} {
+		r := rolloutOf(guardrail("errors: rate error increase any"))
+		r.Phi, r.Health.Traffic, r.Stages[0].WeightBP, r.Stages[0].Bake = 1.5, schemas.OnWarn, w.planned, r.Stages[0].Max
+		ends := make([]int, runs)
+		inParallel(runs, func(i int, random *rand.Rand) {
+			j, of := NewJudge(r, Options{NoIntervals: true}), w.of
+			made := &world{random: random}
+			for at := 0; ends[i] == 0 && at < healthy+200; at++ {
+				if v := j.Step(of.part(made, at, healthy)); v.Action == VerdictRollback {
+					ends[i] = at + 1
+				}
+			}
+		})
+		mistaken, found, sum := 0, 0, 0.
+		for _, end := range ends {
+			switch {
+			case end > healthy:
+				found, sum = found+1, sum+float64(end-healthy)
+			case end > 0:
+				mistaken++
+			}
+		}
+		limit := binomialLimit(runs, r.Risk.FalseRollback)
+		t.Logf("%-32s %d of %d taken for missing, limit %d; silence found in %d after %.1f windows on average", w.name, mistaken, runs, limit, found, sum/float64(found))
+		if mistaken > limit || found < runs*8/10 || sum > w.worst*float64(found) {
+			t.Errorf("%s: %d taken for missing, %d found after %.1f windows, want at most %d, and %.0f windows", w.name, mistaken, found, sum/float64(found), limit, w.worst)
+		}
+	}
+}
