@@ -99,6 +99,11 @@ func (d *dispersion) addSpread(slices *[windows.Slices]windows.SliceCount) {
 	d.spread.Add(n[:], k[:])
 }
 
+// lookSizes takes the same as addSizes, before it is tested.
+func (d *dispersion) lookSizes(served *[windows.Slices]int64) {
+	d.blind = d.known == 0 && d.windows == 0 && *served != [windows.Slices]int64{}
+}
+
 // addShares takes counts against the slices' shares: as rates of so many exposures that they are next to none.
 func (d *dispersion) addShares(served *[windows.Slices]int64) {
 	var n, k [windows.Slices]float64
@@ -118,6 +123,9 @@ func (d *dispersion) addSizes(served *[windows.Slices]int64) {
 		all += n
 	}
 	d.addShares(served)
+	if all > 0 {
+		d.windows++
+	}
 	part, share := served[windows.Slices-1], 1.0/(1<<shards)
 	for i := range d.sizes {
 		d.sizes[i].AddSizes(float64(part), float64(all-part), share)

@@ -67,14 +67,16 @@ func TestSimMissing(t *testing.T) {
 	} {
 		r := rolloutOf(guardrail("errors: rate error increase any"))
 		r.Phi, r.Health.Traffic, r.Stages[0].WeightBP, r.Stages[0].Bake = 1.5, schemas.OnWarn, w.planned, r.Stages[0].Max
-		ends := make([]int, runs)
+		ends, offs := make([]int, runs), make([]bool, runs)
 		inParallel(runs, func(i int, random *rand.Rand) {
 			j, of := NewJudge(r, Options{NoIntervals: true}), w.of
 			made := &world{random: random}
 			for at := 0; ends[i] == 0 && at < healthy+200; at++ {
-				if v := j.Step(of.part(made, at, healthy)); v.Action == VerdictRollback {
+				v := j.Step(of.part(made, at, healthy))
+				if v.Action == VerdictRollback {
 					ends[i] = at + 1
 				}
+				offs[i] = offs[i] || at < healthy && j.split.off
 			}
 		})
 		mistaken, found, sum := 0, 0, 0.
@@ -86,8 +88,17 @@ func TestSimMissing(t *testing.T) {
 				mistaken++
 			}
 		}
+		off := 0
+		for _, o := range offs {
+			if o {
+				off++
+			}
+		}
 		limit := binomialLimit(runs, r.Risk.FalseRollback)
-		t.Logf("%-32s %d of %d taken for missing, limit %d; silence found in %d after %.1f windows on average", w.name, mistaken, runs, limit, found, sum/float64(found))
+		t.Logf("%-32s %d of %d taken for missing, limit %d, %d for split otherwise; silence found in %d after %.1f windows on average", w.name, mistaken, runs, limit, off, found, sum/float64(found))
+		if most := binomialLimit(runs, splitAlpha); off > most {
+			t.Errorf("%s: %d of %d taken for split otherwise, the limit is %d", w.name, off, runs, most)
+		}
 		if mistaken > limit || found < runs*8/10 || sum > w.worst*float64(found) {
 			t.Errorf("%s: %d taken for missing, %d found after %.1f windows, want at most %d, and %.0f windows", w.name, mistaken, found, sum/float64(found), limit, w.worst)
 		}

@@ -158,7 +158,7 @@ func (j *Judge) newHealth() {
 		baselineShare = 1 - share
 	}
 	j.missing[windows.Baseline] = newMissing(windows.Baseline, baselineShare, silent, j.sizes)
-	j.split = newSplit(share)
+	j.split = newSplit(share, j.sizes)
 }
 
 // Step takes the next merged part and returns what follows from all parts so far. The verdict's slices belong to the
@@ -229,8 +229,9 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	for _, m := range j.missing {
 		m.step(p, j.clock, cut)
 	}
-	j.sizes.addSizes(&baseline.Slices)
+	j.sizes.lookSizes(&baseline.Slices)
 	j.split.step(p, j.clock)
+	j.sizes.addSizes(&baseline.Slices)
 }
 
 // feeding says how a window enters a guardrail.

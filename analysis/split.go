@@ -12,10 +12,12 @@ const splitAlpha = .001
 
 // split tests whether the traffic is split as planned (R6), or, where no share is planned, whether it stays as it began.
 // Units count, each at its first sight, where events name them, else served predictions: which of both is
-// fixed by the first window that has any. A mismatch stands while its evidence does: predictions are dated by their
+// fixed by the first window that has any. Predictions come by users, several at once, so their counts are divided by the over-dispersion of
+// sizes: calibrated, where units are exact. A mismatch stands while its evidence does: predictions are dated by their
 // answers, so an arm that stalls for a moment is short of them first and makes up for it later.
 type split struct {
-	planned float64 // canary's share; 0: unknown
+	planned float64     // canary's share; 0: unknown
+	sizes   *dispersion // of predictions
 	units   bool
 	chosen  bool
 	full    bool // the set of units is full: the test has stopped
@@ -39,8 +41,8 @@ func (t *splitTally) add(o splitTally) {
 // share is the canary's; NaN of nothing.
 func (t *splitTally) share() float64 { return float64(t.canary) / float64(t.all) }
 
-func newSplit(planned float64) *split {
-	s := &split{planned: planned, onset: newOnset(stats.SplitTilts)}
+func newSplit(planned float64, sizes *dispersion) *split {
+	s := &split{planned: planned, sizes: sizes, onset: newOnset(stats.SplitTilts)}
 	if planned > 0 {
 		s.mixture = stats.NewMixture(stats.SplitTilts)
 	} else {
@@ -68,17 +70,23 @@ func (s *split) step(p *windows.Part, c clock) {
 	if s.units {
 		k, n = int64(len(canary.Units)), int64(len(canary.Units)+len(baseline.Units))
 	}
-	if n == 0 {
+	if n == 0 || !s.units && s.sizes.blind {
 		return
 	}
+	phi := 1.0
+	if !s.units {
+		arms := s.sizes.arms()
+		phi = max(arms[windows.Canary], arms[windows.Baseline])
+	}
+	events, all := float64(k)/phi, float64(n)/phi
 	weight := s.weights.through(c.window(p.StartMs), c.horizon)
 	if s.change != nil {
-		s.change.Add(float64(n), float64(k), weight)
+		s.change.Add(all, events, weight)
 		if inc := s.change.Increments(); inc != nil {
 			s.onset.step(inc, p.StartMs)
 		}
 	} else {
-		stats.SplitIncrements(s.inc[:], float64(n), float64(k), s.planned)
+		stats.SplitIncrements(s.inc[:], all, events, s.planned)
 		s.mixture.Step(s.inc[:], weight)
 		s.onset.step(s.inc[:], p.StartMs)
 	}
