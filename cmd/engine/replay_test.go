@@ -272,13 +272,13 @@ func TestDigestIsOfWhatCounts(t *testing.T) {
 		{"a field that nobody reads", edit(at, `"error":false`, `"error":false,"colour":"red"`), true},
 		{"a code, which is only shown", edit(at, `"error":false`, `"error":false,"code":"E1"`), true},
 		{"a duplicate", insert(at+1, string(lines[at].text)), true},
-		{"a duplicate outcome", insert(clicked+1, string(lines[clicked].text)), true},
+		{"a duplicate outcome, which finds its prediction, too", insert(clicked+1, string(lines[clicked].text)), false},
 		{"broken JSON, since the share of what can't be read is watched", insert(middle, `{"type":"prediction","id":`), false},
 		{"a negative latency", insert(middle, `{"type":"prediction","id":"x","ts":1767603650000,"model":"ranker","version":"v2","latency_ms":-1}`), false},
 		{"another model", insert(middle, `{"type":"prediction","id":"x","ts":1767603640000,"model":"other","version":"v2","latency_ms":1}`), true},
 		{"another version", insert(middle, `{"type":"prediction","id":"x","ts":1767603640000,"model":"ranker","version":"v3","latency_ms":1}`), true},
 		{"an outcome that no guardrail names", insert(middle, `{"type":"outcome","id":"x","ts":1767603640000,"name":"like"}`), true},
-		{"an outcome of no prediction", insert(middle, `{"type":"outcome","id":"nobody","ts":1767603649000,"name":"click"}`), true},
+		{"an outcome of no prediction, since their share is watched", insert(middle, `{"type":"outcome","id":"nobody","ts":1767603649000,"name":"click"}`), false},
 		{"a day ahead, and nobody confirms it", insert(middle, `{"type":"prediction","id":"x","ts":1767690000000,"model":"ranker","version":"v2","latency_ms":1}`), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -120,6 +120,8 @@ func (s *stretch) cell(key string, c *loadgen.ArmCounts, sliced bool) windows.Ce
 	case "error":
 	case "timeout":
 		hits = &c.Timeouts
+	case "no_latency":
+		hits = &loadgen.Count{} // each of them has one
 	case "latency":
 		for _, b := range c.Latency {
 			cell.Hist = append(cell.Hist, windows.Bucket{Index: b.Index, Count: b.Count})
