@@ -144,6 +144,11 @@ var tails = []tail{
 	{"p99 +50 % over 20 %, all requests", "quantile: 0.99, of: latency, increase: 20%", .2, Harm{Slower: 1.5}, 498},
 	{"p99 +50 % over 20 %, the slowest 5 %", "quantile: 0.99, of: latency, increase: 20%", .2, Harm{Law: lognormalTail}, 498},
 	{"0.5 % of requests ten times as slow, p99 any", "quantile: 0.99, of: latency, increase: any", 0, Harm{Law: lognormalSpike}, 4113},
+	{"p99 +50 % over 20 %, all requests, ks", "distribution: latency, test: ks, increase: 20%", .2, Harm{Slower: 1.5}, 176},
+	{"p99 +50 % over 20 %, the slowest 5 %, ks", "distribution: latency, test: ks, increase: 20%", .2, Harm{Law: lognormalTail}, 678},
+	{"0.5 % of requests ten times as slow, ks over 20 %", "distribution: latency, test: ks, increase: 20%", .2, Harm{Law: lognormalSpike}, 1774},
+	{"0.5 % of requests ten times as slow, ks any", "distribution: latency, test: ks, increase: any", 0, Harm{Law: lognormalSpike}, 1382},
+	{"latency +30 %, mann-whitney over 20 %", "distribution: latency, test: mann-whitney, increase: 20%", .2, Harm{Slower: 1.3}, 492},
 }
 
 // tailWorst is how much longer than the reference's figure a median may be.

@@ -151,12 +151,13 @@ func gaugeExperiments() []Experiment {
 	for _, g := range []struct {
 		name, margin string
 		delta        float64
-	}{{"any", "any", 0}, {"5 pp, exactly", "5pp", .05}} {
+		before       int
+	}{{"any", "any", 0, 0}, {"5 pp, exactly", "5pp", .05, 0}, {"any, after six hours of the baseline alone", "any", 0, gaugeWindows}} {
 		r := &race{
 			windows: gaugeWindows, methods: slices.Concat([]Method{verdict}, rateKernels()[1:2], zTests[:2]),
 			scene: func(int) scene {
 				return scene{
-					requests: constant(200), share: constant(.2), noise: independent{}, rates: []rate{{"error", .001, nil}},
+					before: g.before, requests: constant(200), share: constant(.2), noise: independent{}, rates: []rate{{"error", .001, nil}},
 					gauges: &fleet{hosts: [2]int{24, 6}, every: 1, keeps: .95, above: .05, plus: g.delta},
 				}
 			},

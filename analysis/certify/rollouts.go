@@ -29,6 +29,8 @@ var (
 - {name: hang, rate: timeout, above: 30%}
 - {name: p99, quantile: 0.99, of: latency, increase: 20%, weight: 3}
 - {name: crawl, quantile: 0.9, of: latency, increase: 100%}
+- {name: shape, distribution: latency, test: ks, increase: 20%}
+- {name: bulk, distribution: latency, test: mann-whitney, increase: 20%}
 - {name: cpu, sample: cpu, limit: 0.9, increase: 5pp, on: hold}
 - {name: ctr, rate: click, decrease: 2%, prove: beyond, required: false}
 - {name: sales, rate: purchase, decrease: 10%, prove: beyond, required: false}
@@ -48,6 +50,8 @@ var (
 - {name: hang, rate: timeout, above: 30%}
 - {name: p99, quantile: 0.99, of: latency, increase: any, weight: 3}
 - {name: crawl, quantile: 0.9, of: latency, increase: any}
+- {name: shape, distribution: latency, test: ks, increase: any}
+- {name: bulk, distribution: latency, test: mann-whitney, increase: any}
 - {name: cpu, sample: cpu, limit: 0.9, increase: any, on: hold, required: false}
 - {name: ctr, rate: click, decrease: any, required: false}
 - {name: sales, rate: purchase, decrease: any, required: false}

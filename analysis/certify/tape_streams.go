@@ -100,6 +100,9 @@ func (s *sampleTape) next(d dice, m *Moment, startMs int64) []*windows.Part {
 	}
 	fresh := math.Sqrt(1 - s.fleet.keeps*s.fleet.keeps)
 	for arm := range windows.Arms {
+		if m.T < 0 && windows.Arm(arm) == windows.Canary {
+			continue // its hosts are not there yet
+		}
 		limit := -normalQuantile(s.fleet.above)
 		if windows.Arm(arm) == windows.Canary && s.fleet.plus > 0 {
 			limit = -normalQuantile(s.fleet.above + s.fleet.plus)
