@@ -34,6 +34,7 @@ var (
 - {name: cpu, sample: cpu, limit: 0.9, increase: 5pp, on: hold}
 - {name: ctr, rate: click, decrease: 2%, prove: beyond, required: false}
 - {name: sales, rate: purchase, decrease: 10%, prove: beyond, required: false}
+- {name: revenue, mean: purchase, decrease: 10%, prove: beyond, required: false}
 `,
 		edge: Harm{
 			Name: "on every margin", Slower: 1.2,
@@ -55,6 +56,7 @@ var (
 - {name: cpu, sample: cpu, limit: 0.9, increase: any, on: hold, required: false}
 - {name: ctr, rate: click, decrease: any, required: false}
 - {name: sales, rate: purchase, decrease: any, required: false}
+- {name: revenue, mean: purchase, decrease: any, required: false}
 `,
 	}
 )
@@ -80,15 +82,24 @@ spec:
   window: %s
   patience: %s
   risk: {falseRollback: %v, falsePromote: 0.05}
-  outcomes: {click: {within: 60s}, purchase: {within: 60s}}
+  outcomes: {click: {within: 60s}, purchase: {within: 60s, value: sum, cap: 200}}
   stages: [{bake: 1m, max: 240h}]
+%s
   guardrails:%s
-`, width, s.patience, falseRollback, indented(s.guardrails)))
+`, width, s.patience, falseRollback, s.watched(), indented(s.guardrails)))
 	r.Health.Traffic = schemas.OnWarn
-	if s.segments > 0 {
-		r.Segments, r.Stratify = &schemas.Segments{Field: schemas.SegmentField, Top: s.segments}, s.stratify
-	}
 	return r
+}
+
+// watched are the keys of segments.
+func (s Setting) watched() string {
+	switch {
+	case s.segments == 0:
+		return ""
+	case s.stratify:
+		return fmt.Sprintf("  segments: {watch: segment, top: %d}\n  stratify: segment", s.segments)
+	}
+	return fmt.Sprintf("  segments: {watch: segment, top: %d}", s.segments)
 }
 
 func indented(list string) string {

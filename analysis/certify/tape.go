@@ -40,6 +40,9 @@ type Tape struct {
 	sizes    []groupSize       // of the arm that is being filled, by segment
 }
 
+// withoutLatency is the metric of predictions that should have a latency and don't.
+const withoutLatency = "no_latency"
+
 // reads says what a serving metric counts.
 type reads struct {
 	rate  int   // index of the scene's rates; -1: none
@@ -109,7 +112,10 @@ func (t *Tape) readsOf(key string) reads {
 			return reads{rate: -1, over: len(t.timing.limits) - 1}
 		}
 	}
-	return reads{rate: -1, over: -1}
+	if key == withoutLatency { // nothing is missing in scenes that don't say so
+		return reads{rate: -1, over: -1}
+	}
+	panic("certify: no scene knows the metric " + key)
 }
 
 // Next plays the next window.

@@ -190,10 +190,33 @@ func (t *Tape) count(c tally) {
 		if o.rate != c.rate {
 			continue
 		}
+		sum, squares := t.values(o, c.k)
 		addTo(&o.open.part.Cells[c.arm][0], c, true)
+		addValues(&o.open.part.Cells[c.arm][0], c, sum, squares)
 		if len(o.open.segments) > 0 {
 			addTo(&o.open.segments[c.segment].Cells[c.arm][0], c, false)
+			o.open.segments[c.segment].Cells[c.arm][0].Sum += sum
+			o.open.segments[c.segment].Cells[c.arm][0].Squares += squares
 		}
+	}
+}
+
+// values draws what k hits are worth, in units of the outcome's cap: lognormal, some of it beyond the cap.
+func (t *Tape) values(o *joinedTape, k int64) (sum, squares int64) {
+	if o.limit == 0 {
+		return 0, 0
+	}
+	for range k {
+		u := windows.SumUnits(30*math.Exp(t.dice.NormFloat64()), o.limit)
+		sum, squares = sum+u, squares+windows.SquareUnits(u)
+	}
+	return sum, squares
+}
+
+func addValues(cell *windows.Cell, c tally, sum, squares int64) {
+	cell.Sum, cell.Squares = cell.Sum+sum, cell.Squares+squares
+	if c.arm == windows.Baseline {
+		cell.Slices[c.slice].Sum += sum
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 // A joinedTape holds the parts of one outcome back until they are ready.
 type joinedTape struct {
 	rate  int
+	limit float64 // of a prediction's values; 0: they have none
 	open  *joined
 	queue []*joined // ring: as many as are held back, and the one that is ready
 	at    int
@@ -25,7 +26,7 @@ type joined struct {
 func newJoinedTape(t *Tape, o schemas.OutcomeSpec) *joinedTape {
 	stream := windows.Stream{Kind: windows.Outcomes, Name: o.Name}
 	late, width := windows.Ready(stream, 0, o.Within.Milliseconds()), t.moment.widthMs
-	j := &joinedTape{rate: t.rate(o.Name)}
+	j := &joinedTape{rate: t.rate(o.Name), limit: o.Cap}
 	for range (late+width-1)/width + 1 {
 		p := &joined{part: windows.Part{Stream: stream, Metrics: []string{o.Name}}}
 		for arm := range windows.Arms {

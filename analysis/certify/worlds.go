@@ -30,7 +30,7 @@ var (
 func plain() scene {
 	return scene{
 		requests: constant(800), share: constant(.1), law: lognormalHalf, noise: independent{}, drift: constant(1),
-		rates:    []rate{{"error", .002, nil}, {"timeout", .001, nil}, {"click", .02, nil}, {"purchase", .004, nil}},
+		rates:    []rate{{"error", .002, nil}, {"timeout", .001, nil}, {"click", .02, nil}, {"purchase", .004, nil}, {withoutLatency, .005, nil}},
 		segments: []segment{{name: "", share: .1}, {name: "de", share: .2}, {name: "jp", share: .2, level: .5}, {name: "us", share: .5}},
 	}
 }
