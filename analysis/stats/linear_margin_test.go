@@ -1,0 +1,70 @@
+package stats
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"streamcanary/windows"
+)
+
+// TestMarginsOutsideLinearBuckets: half of the values lie above the buckets' range, the canary on its margin, upward or downward. Tests of harm
+// beyond the margin hold with clamped histograms and not as they are, where the test sees the end that the values cross; tests of
+// keeping it hold as they are and not with clamped ones.
+func TestMarginsOutsideLinearBuckets(t *testing.T) {
+	const runs, blocks, alpha, margin = 40, 40, 0.05, 5 // margin in buckets
+	l := windows.LinearBuckets{From: 0, To: 1, Count: 100}
+	for _, row := range []struct {
+		name   string
+		middle float64 // of the baseline's values
+		by     float64 // how far the canary's are from the baseline's
+		side   int
+		grid   []float64
+		tail   int64
+		clamp  bool // what is right
+		wrong  bool // the other choice alarms
+	}{
+		{"beyond, upward, at the top", 1, 0.05, 1, FailOdds, 300_000, true, true},
+		{"beyond, upward, at the bottom", 0, 0.05, 1, FailOdds, 700_000, true, true},
+		{"kept, upward, at the top", 1, 0.05, -1, PassOdds, 300_000, false, true},
+		{"beyond, downward, at the bottom", 0, -0.05, -1, PassOdds, 700_000, true, true},
+		{"kept, downward, at the bottom", 0, -0.05, 1, FailOdds, 700_000, false, true},
+	} {
+		alarms := map[bool]int{}
+		shift := margin
+		if row.by < 0 {
+			shift = -margin
+		}
+		for _, clamped := range []bool{true, false} {
+			for run := range runs {
+				r := rand.New(rand.NewPCG(72, uint64(run)))
+				hist := func(n int, middle float64) []windows.Bucket {
+					counts := map[int32]uint32{}
+					for range n {
+						counts[l.BucketOf(middle+0.1*r.NormFloat64())]++
+					}
+					if !clamped {
+						return histOf(counts)
+					}
+					return l.Clamp(nil, histOf(counts))
+				}
+				top, ranks := NewMixture(8), NewMixture(5)
+				topInc, ranksInc := make([]float64, 8), make([]float64, 5)
+				for at := range int64(blocks) {
+					canary, baseline := hist(60, row.middle+row.by), hist(140, row.middle)
+					TopK{row.tail, shift, row.grid}.Increments(topInc, canary, baseline)
+					top.Step(topInc, StartWeight(at, blocks))
+					Mallows{shift, row.side, MallowsThetas}.Increments(ranksInc, canary, baseline)
+					ranks.Step(ranksInc, StartWeight(at, blocks))
+				}
+				if max(top.LogMax(), ranks.LogMax()) >= math.Log(1/alpha) {
+					alarms[clamped]++
+				}
+			}
+		}
+		t.Logf("%s: of %d runs %d alarmed with clamped histograms, %d as they are", row.name, runs, alarms[true], alarms[false])
+		if limit := binomialLimit(runs, 2*alpha); alarms[row.clamp] > limit || row.wrong && alarms[!row.clamp] <= limit {
+			t.Errorf("%s: of %d runs %d alarmed with clamped histograms, %d as they are", row.name, runs, alarms[true], alarms[false])
+		}
+	}
+}
