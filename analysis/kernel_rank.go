@@ -14,7 +14,20 @@ type rank interface {
 // facing is a rank test of one direction: up, it is evidence that the canary's values are the larger ones.
 type facing struct {
 	rank
-	up bool
+	up   bool
+	ends *ends // nil: values in the outer buckets stay there
+}
+
+// ends moves what lies beyond linear buckets to their ends, in memory that is used again: where harm beyond a margin is tested, a canary just above the range
+// must not stand over a baseline just below its end (see windows.LinearBuckets.Clamp).
+type ends struct {
+	of   windows.LinearBuckets
+	arms [windows.Arms][]windows.Bucket
+}
+
+func (e *ends) clamp(arm windows.Arm, hist []windows.Bucket) []windows.Bucket {
+	e.arms[arm] = e.of.Clamp(e.arms[arm][:0], hist)
+	return e.arms[arm]
 }
 
 // of tests a block. Where values are rounded, and moved makes a margin of it, both arms' values are taken as they speak
@@ -27,7 +40,11 @@ func (f facing) of(dst []float64, b *block, moved bool) bool {
 			canary, baseline = baseline, canary
 		}
 	}
-	return f.Increments(dst, canary[windows.Canary].buckets, baseline[windows.Baseline].buckets)
+	mine, theirs := canary[windows.Canary].buckets, baseline[windows.Baseline].buckets
+	if f.ends != nil {
+		mine, theirs = f.ends.clamp(windows.Canary, mine), f.ends.clamp(windows.Baseline, theirs)
+	}
+	return f.Increments(dst, mine, theirs)
 }
 
 // rankContrast tests a distribution of the canary, or a quantile of it, against the baseline's.
@@ -45,9 +62,12 @@ type ranks struct {
 
 func newRankContrast(g *schemas.Guardrail, of ranks) *rankContrast {
 	up := g.Direction != schemas.Decrease
-	test := func(shift int, up bool) facing { return facing{of.at(shift, up), up} }
+	test := func(shift int, up bool) facing { return facing{rank: of.at(shift, up), up: up} }
 	beyond, pass := scaleOf(g).shifts(g)
 	r := &rankContrast{any: test(0, up), beyond: test(beyond, up), pass: test(pass, !up), least: of.least}
+	if g.Buckets.Linear() && beyond != 0 {
+		r.beyond.ends = &ends{of: windows.LinearBuckets(g.Buckets)}
+	}
 	if g.Direction == schemas.Both {
 		down := test(0, false)
 		r.both = &down

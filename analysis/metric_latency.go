@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
@@ -27,16 +28,16 @@ var _ = registerMetric(metricKind{name: "latency", needs: func(g *schemas.Guardr
 }})
 
 // edgesOf are the histograms of latencies as low, and as high, as they may have been before they were rounded: none where they aren't, and
-// where there is no margin that rounding could move.
+// where there is no margin that rounding could move. stats.RoundingOffsets says which arm's a test takes, and why it holds.
 func edgesOf(r *schemas.Rollout, g *schemas.Guardrail) []windows.Metric {
 	step := r.LatencyGranularity
 	if step == 0 || !measuresValues(g) || g.Of != ofLatency || !g.Direction.Contrast() || g.Margin.Value == 0 {
 		return nil
 	}
-	half := float64(step) / float64(2*time.Millisecond)
-	low := histMetric{measured: measured{g.Of}, scale: scaleOf(g), by: -half}
+	down, up := stats.RoundingOffsets(float64(step)/float64(time.Millisecond), true)
+	low := histMetric{measured: measured{g.Of}, scale: scaleOf(g), by: down}
 	high := low
-	high.by = half
+	high.by = up
 	return []windows.Metric{low, high}
 }
 

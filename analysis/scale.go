@@ -14,37 +14,31 @@ type scale struct{ linear schemas.Buckets }
 
 func scaleOf(g *schemas.Guardrail) scale { return scale{g.Buckets} }
 
-// bucket is where a value counts. Values beyond linear buckets are in the buckets that no margin moves: as far out in both arms.
+// bucket is where a value counts. Values beyond linear buckets are in the outer ones; see facing for what a margin does to them.
 func (s scale) bucket(x float64) int32 {
-	b := s.linear
-	switch {
-	case !b.Linear():
-		return windows.BucketOf(x)
-	case x < b.From:
-		return windows.ZeroBucket
-	case x > b.To || math.IsNaN(x):
-		return windows.TopBucket
+	if s.linear.Linear() {
+		return windows.LinearBuckets(s.linear).BucketOf(x)
 	}
-	const rounding = 1e-9 // of a bucket: values and edges are decimals, which floats only come near to
-	return min(int32((x-b.From)/b.Width()+rounding), int32(b.Count-1))
+	return windows.BucketOf(x)
 }
 
-// upper is the upper edge of a bucket.
+// upper is the upper edge of a bucket; what is below linear ones ends where they begin.
 func (s scale) upper(i int32) float64 {
-	b := s.linear
 	switch {
-	case !b.Linear() || i >= windows.TopBucket:
+	case !s.linear.Linear():
 		return windows.BucketUpper(i)
 	case i <= windows.ZeroBucket:
-		return b.From
+		return s.linear.From
 	}
-	return b.From + float64(i+1)*b.Width()
+	return windows.LinearBuckets(s.linear).Upper(i)
 }
 
 // middle is the value that stands for a bucket: of an exponential one its geometric middle, within 0.55 % of each value in it.
 func (s scale) middle(i int32) float64 {
 	switch {
 	case i <= windows.ZeroBucket || i >= windows.TopBucket:
+		return s.upper(i)
+	case s.linear.Linear() && i < 0: // the lower end alone
 		return s.upper(i)
 	case s.linear.Linear():
 		return s.upper(i) - s.linear.Width()/2

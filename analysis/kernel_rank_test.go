@@ -1,0 +1,57 @@
+package analysis
+
+import (
+	"testing"
+
+	"streamcanary/analysis/stats"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// TestMarginsBeyondLinearBuckets: values outside the buckets' range are evidence neither of harm beyond a margin nor of keeping it, where the arms may be
+// within it, or beyond it.
+func TestMarginsBeyondLinearBuckets(t *testing.T) {
+	for _, row := range []struct {
+		name             string
+		direction        schemas.Direction
+		canary, baseline float64
+		beyond, pass     bool // evidence grows
+	}{
+		{"within, across the upper end", schemas.Increase, 1.02, 0.98, false, false},
+		{"within, across the lower end", schemas.Increase, 0.02, -0.02, false, false},
+		{"both above, nobody knows by how much", schemas.Increase, 1.5, 1.1, false, false},
+		{"both at the upper end", schemas.Increase, 1, 0.95, false, false},
+		{"both at the lower end", schemas.Increase, 0.05, 0, false, false},
+		{"within, downward, across the lower end", schemas.Decrease, -0.02, 0.02, false, false},
+		{"downward, on the margin at the upper end", schemas.Decrease, 0.95, 1, false, false},
+		{"beyond", schemas.Increase, 0.57, 0.5, true, false},
+		{"beyond, downward", schemas.Decrease, 0.43, 0.5, true, false},
+		{"kept", schemas.Increase, 0.5, 0.5, false, true},
+		{"kept, downward", schemas.Decrease, 0.5, 0.5, false, true},
+	} {
+		g := &schemas.Guardrail{
+			Kind: schemas.DistributionGuardrail, Of: "logit", Direction: row.direction,
+			Margin: schemas.Margin{Text: "0.05", Value: 0.05}, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100},
+		}
+		var b block
+		for arm, x := range map[windows.Arm]float64{windows.Canary: row.canary, windows.Baseline: row.baseline} {
+			b.n[arm] = 100
+			b.hist[arm].add([]windows.Bucket{{Index: scaleOf(g).bucket(x), Count: 100}})
+		}
+		for name, tests := range map[string]ranks{"bulk": bulkRanks(), "median": quantileRanks(500_000, stats.FailOdds, stats.PassOdds)} {
+			inc := newIncrements(shape{components: len(stats.FailOdds), passes: true})
+			if name == "bulk" {
+				inc = newIncrements(shape{components: len(stats.MallowsThetas), passes: true})
+			}
+			if !newRankContrast(g, tests).increments(inc, &b, independent) {
+				t.Fatalf("%s: no test", row.name)
+			}
+			if got := inc.beyond[0] > 1e-9; got != row.beyond {
+				t.Errorf("%s, %s: evidence beyond the margin %v", row.name, name, inc.beyond)
+			}
+			if got := inc.pass[0] > 1e-9; got != row.pass {
+				t.Errorf("%s, %s: evidence of keeping it %v", row.name, name, inc.pass)
+			}
+		}
+	}
+}
