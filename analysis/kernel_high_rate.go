@@ -66,7 +66,7 @@ func newHighRateTrial(g *schemas.Guardrail, seed float64, keep keeping) *trial {
 	k.beyond = stats.Bernoulli{Rho0: linear.beyond.Rho0, Delta: delta, Side: side, Grid: grid}
 	k.pass = stats.Bernoulli{Rho0: linear.beyond.Rho0, Delta: delta, Side: -side, Grid: grid}
 	of.components, of.mixture = 2*len(grid), func() mixture { return insured{stats.NewInsured(len(grid), len(grid)), len(grid)} }
-	return newTrial(k, newRateAccount(keep.intervals), of)
+	return newTrial(k, newRateAccount(keep), of)
 }
 
 // insured takes the increments of both tests from one slice.

@@ -62,17 +62,24 @@ func countsOf(b *block) stats.Counts {
 	}
 }
 
-// rateAccount keeps a rate's blocks: R5 for the difference, R13 for the ratio.
+// rateAccount keeps a rate's blocks: R5 for the difference, R13 for the ratio; of a segment R5 with fewer bets.
 type rateAccount struct {
 	history    history[rateTally, *rateTally]
 	batches    batches
 	difference *stats.Difference // nil: no intervals
-	ratio      *stats.Ratio
+	ratio      *stats.Ratio      // nil: none of the ratio
 }
 
-func newRateAccount(intervals bool) *rateAccount {
+// segmentBets are those of a segment's interval.
+var segmentBets = stats.Grid(.02, 3, 6)
+
+func newRateAccount(keep keeping) *rateAccount {
 	a := &rateAccount{}
-	if intervals {
+	switch {
+	case !keep.intervals:
+	case keep.part:
+		a.difference = stats.NewDifferenceOn(segmentBets)
+	default:
 		a.difference, a.ratio = stats.NewDifference(), stats.NewRatio()
 	}
 	return a
@@ -89,7 +96,9 @@ func (a *rateAccount) enter(b *batch) {
 	counts := countsOf(&b.block)
 	phiC, phiB := b.phi[windows.Canary], b.phi[windows.Baseline]
 	a.difference.Add(counts, phiC, phiB)
-	a.ratio.Add(counts, phiC, phiB)
+	if a.ratio != nil {
+		a.ratio.Add(counts, phiC, phiB)
+	}
 }
 
 func (a *rateAccount) estimate(sinceMs int64) estimate {
@@ -102,6 +111,9 @@ func (a *rateAccount) intervals(alpha float64) (difference, ratio interval) {
 		return unknown, unknown
 	}
 	difference.lower, difference.upper = a.difference.Interval(alpha)
+	if a.ratio == nil {
+		return difference, unknown
+	}
 	ratio.lower, ratio.upper = a.ratio.Interval(alpha)
 	return difference, ratio
 }

@@ -43,7 +43,7 @@ func (j *Judge) bareGuard(s *stream, spec *schemas.Guardrail) *guard {
 
 // equip gives a guard its tests. Those of a segment can't pass, and keep little for people.
 func (j *Judge) equip(s *stream, g *guard) {
-	spec, keep := g.spec, keeping{intervals: !j.options.NoIntervals && !g.ofPart, part: g.ofPart}
+	spec, keep := g.spec, keeping{intervals: !j.options.NoIntervals, part: g.ofPart}
 	switch {
 	case spec.Kind == schemas.DistributionGuardrail:
 		g.canary, g.more = newDistribution(spec, keep)
@@ -92,7 +92,7 @@ func newContrast(g *schemas.Guardrail, keep keeping) *trial {
 		return newTrial(newNoisyMean(g), newMeanAccount(g, keep.intervals), contrastShape(g, len(stats.MeanGrid), keep))
 	}
 	grid := gridOf(g)
-	return newTrial(newRateContrast(g, grid), newRateAccount(keep.intervals), contrastShape(g, len(grid), keep))
+	return newTrial(newRateContrast(g, grid), newRateAccount(keep), contrastShape(g, len(grid), keep))
 }
 
 // checkMargin panics on a margin that the buckets can't have.

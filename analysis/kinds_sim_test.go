@@ -3,6 +3,7 @@ package analysis
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ type rowWorld struct {
 	tally  windows.Tally
 	hosts  [windows.Arms][]float64 // a level for each, that drifts on its own
 	rows   []row
+	few    bool // segments have a tenth of their predictions
 }
 
 type row struct {
@@ -293,6 +295,153 @@ func TestSimKinds(t *testing.T) {
 		}
 		if float64(hits) < .95*float64(runs) {
 			t.Errorf("%s: %d of %d harmful canaries failed", k.name, hits, runs)
+		}
+	}
+}
+
+// TestSimDelayShape measures how soon a distribution's test by quantiles finds a tail of which no quantile below p99.5 knows, and a shift of all: 1,000 requests
+// a window, a tenth of them the canary's. The figures to hold are the project's notes' medians for the mixture over quantiles, in canary requests.
+func TestSimDelayShape(t *testing.T) {
+	runs, worst := size(24, 400), 1.2
+	if runs < 400 {
+		worst = 2 // a median of few runs
+	}
+	for _, d := range []struct {
+		spec   string
+		figure float64
+		spike  float64 // share of the canary's requests that are ten times as slow
+		all    float64 // factor of all
+	}{
+		{"g: distribution latency ks increase any", 1382, .005, 1},
+		{"g: distribution latency ks increase 20%", 1774, .005, 1},
+		{"g: distribution latency ks increase 20%", 806, 0, 1.3},
+		{"g: distribution latency mann-whitney increase any", 107, 0, 1.2},
+	} {
+		delays := make([]float64, runs)
+		inParallel(runs, func(i int, random *rand.Rand) {
+			r := rolloutOf(guardrail(d.spec))
+			r.Risk.FalseRollback = .1
+			r.Stages[0].Max *= 24
+			w := newRowWorld(t, r, random)
+			canary := 0.
+			for delays[i] = math.Inf(1); canary < 48_000; {
+				n := w.split(1000, .1)
+				canary += float64(n[windows.Canary])
+				w.step(serving, n, func(arm windows.Arm) row {
+					x := 20 * math.Exp(.5*random.NormFloat64())
+					if arm == windows.Canary {
+						x *= d.all
+						if random.Float64() < d.spike {
+							x *= 10
+						}
+					}
+					return row{x, w.slice()}
+				})
+				if w.script.guard("g").state == failed {
+					delays[i] = canary
+					break
+				}
+			}
+		})
+		slices.Sort(delays)
+		median := delays[runs/2]
+		t.Logf("%-52s median %.0f canary requests, %.2f times %.0f", d.spec, median, median/d.figure, d.figure)
+		if median > worst*d.figure {
+			t.Errorf("%s: median %.0f, want at most %.1f times %.0f", d.spec, median, worst, d.figure)
+		}
+	}
+}
+
+// split draws how many of n requests each arm has.
+func (w *rowWorld) split(n int, share float64) (of [windows.Arms]int64) {
+	for range n {
+		if w.random.Float64() < share {
+			of[windows.Canary]++
+		} else {
+			of[windows.Baseline]++
+		}
+	}
+	return of
+}
+
+// TestSimGaugeHosts holds that a gauge of few hosts whose levels wander doesn't alarm beyond alpha, with the noise that nobody
+// told it, beside what taking the samples for independent makes of the same windows.
+func TestSimGaugeHosts(t *testing.T) {
+	runs := size(12, 400)
+	limit := binomialLimit(runs, .05)
+	for _, spec := range []string{"g: sample cpu 0.65 increase any", "g: mean cpu increase any from=sample cap=1"} {
+		alarms, naive := make([]bool, runs), make([]bool, runs)
+		inParallel(runs, func(i int, random *rand.Rand) {
+			r := rolloutOf(guardrail(spec))
+			r.Risk.FalseRollback, r.Phi = .1, 1.5
+			w := newRowWorld(t, r, random)
+			counts := [2][2]int64{}
+			for step := range 600 {
+				draw := gauges(0)(w, step)
+				w.step(windows.Stream{Kind: windows.Resources}, [2]int64{48, 12}, func(arm windows.Arm) row {
+					x := draw(arm)
+					counts[arm][0]++
+					if x.x > .65 {
+						counts[arm][1]++
+					}
+					return x
+				})
+				naive[i] = naive[i] || step >= 30 && pooledZ(counts) > 1.645
+				alarms[i] = alarms[i] || w.script.guard("g").state == failed
+			}
+		})
+		mine, theirs := trueOf(alarms), trueOf(naive)
+		t.Logf("%-45s %d of %d healthy canaries failed (limit %d); %d by a repeated z-test of independent samples", spec, mine, runs, limit, theirs)
+		if mine > limit {
+			t.Errorf("%s: %d of %d healthy canaries failed", spec, mine, runs)
+		}
+		if theirs <= limit {
+			t.Errorf("%s: the naive test alarms in %d of %d only: this world shows nothing", spec, theirs, runs)
+		}
+	}
+}
+
+func trueOf(xs []bool) (n int) {
+	for _, x := range xs {
+		if x {
+			n++
+		}
+	}
+	return n
+}
+
+// TestSimWholeVerdict counts rollbacks of canaries that do no harm, with guardrails of most kinds, each without a margin, segments and self-tests on, and nothing of the noise
+// known beforehand: by all of what can roll back, the level is that of the rollout.
+func TestSimWholeVerdict(t *testing.T) {
+	runs, total := size(6, 400), size(60, 120)
+	limit := binomialLimit(runs, .05)
+	for _, stratify := range []bool{false, true} {
+		rolled := make([]bool, runs)
+		inParallel(runs, func(i int, random *rand.Rand) {
+			var guards []schemas.Guardrail
+			for _, text := range []string{
+				"errors: rate error increase any", "p90: quantile 0.9 latency increase any", "shape: distribution latency ks increase any",
+				"scores: distribution score ks both any buckets=0,1,1000", "ranks: distribution latency mann-whitney increase any", "level: mean score decrease any from=prediction cap=1",
+			} {
+				guards = append(guards, guardrail(text))
+			}
+			r := watching(rolloutOf(guards...), 5)
+			r.Stratify, r.Phi, r.Stages[0].Max = stratify, 1.5, 24*time.Hour
+			w := newRowWorld(t, r, random)
+			w.few = true
+			for range total {
+				p := &windows.Part{Stream: serving, StartMs: w.script.atMs}
+				for k := range 6 {
+					w.addSegment(p, string(rune('a'+k)))
+				}
+				w.script.atMs += 1000
+				rolled[i] = rolled[i] || w.script.judge.Step(p).Action == VerdictRollback
+			}
+		})
+		n := trueOf(rolled)
+		t.Logf("stratified %-5v: %d of %d healthy canaries rolled back, limit %d", stratify, n, runs, limit)
+		if n > limit {
+			t.Errorf("stratified %v: %d of %d healthy canaries rolled back", stratify, n, runs)
 		}
 	}
 }

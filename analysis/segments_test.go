@@ -287,7 +287,7 @@ func TestStrataAddUp(t *testing.T) {
 	r.Stratify = true
 	s := newScript(t, r, Options{Phi: 1})
 	k := newRateContrast(&r.Guardrails[0], gridOf(&r.Guardrails[0]))
-	want := newTrial(k, newRateAccount(false), shape{components: 8, passes: true})
+	want := newTrial(k, newRateAccount(keeping{}), shape{components: 8, passes: true})
 	block := func(nb, kb, nc, kc int64) *increments {
 		inc := newIncrements(want.shape)
 		b := &block{n: [2]int64{nb, nc}, k: [2]int64{kb, kc}}

@@ -248,6 +248,9 @@ func (g *guard) differenceText(x float64) string {
 }
 
 func (g *guard) countText(t armTally) string {
+	if g.spec.Kind == schemas.MeanGuardrail {
+		return countText(t.n) + " values"
+	}
 	return fmt.Sprintf("%s of %s", countText(t.events), countText(t.n))
 }
 

@@ -26,6 +26,9 @@ type linearSums struct {
 // NewDifference returns the sequence of two chances, each within [0, 1], before any block: every difference is possible.
 func NewDifference() *Difference { return newDifference(IntervalGrid) }
 
+// NewDifferenceOn is NewDifference with other bets than IntervalGrid's: fewer of them keep less and make wider intervals.
+func NewDifferenceOn(grid []float64) *Difference { return newDifference(grid) }
+
 // NewExposureDifference returns the sequence of two rates per exposure (events per request, restarts per replica-hour), which may exceed 1, before any block:
 // its bounds are not kept within [-1, 1], and are -Inf and +Inf where there is no evidence. For Poisson counts the claim is exact. The unit of the
 // exposure only scales the bounds.

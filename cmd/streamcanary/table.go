@@ -166,7 +166,12 @@ func changed(g *schemas.GuardrailStatus) string {
 	return "first " + lower + " or more, since then " + upper + " or less"
 }
 
-func armText(a *schemas.ArmCount) string { return fmt.Sprintf("%d of %d", a.Events, a.N) }
+func armText(a *schemas.ArmCount) string {
+	if a.Events == 0 && a.Value == nil && a.N > 0 { // a distribution has no events
+		return fmt.Sprint(a.N)
+	}
+	return fmt.Sprintf("%d of %d", a.Events, a.N)
+}
 
 // evidenceText is the fail evidence against its threshold, in nats; 100 % is proof.
 func evidenceText(g *schemas.GuardrailStatus) string {
