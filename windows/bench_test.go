@@ -33,7 +33,7 @@ func newBenchEvents(unit, host bool) *benchEvents {
 	b := &benchEvents{id: make([]byte, 16)}
 	for i := range 4_096 {
 		e := schemas.Event{Kind: schemas.KindPrediction, Model: []byte("ranker"), Version: []byte("v1"), HasLatency: true,
-			LatencyMs: math.Exp(4 + r.NormFloat64()), Error: i%500 == 0, SampledBy: 1}
+			LatencyMs: math.Exp(4 + r.NormFloat64()), Error: i%500 == 0, SampledBy: 1, Segment: fmt.Appendf(nil, "segment-%d", r.IntN(20))}
 		if i%10 == 0 {
 			e.Version = []byte("v2")
 		}
@@ -64,15 +64,20 @@ func BenchmarkAdd(b *testing.B) {
 	for _, row := range []struct {
 		name                 string
 		outcomes, unit, host bool
+		segments             *SegmentPlan
 	}{
-		{"dedup", false, false, false},
-		{"dedup+unit+host", false, true, true},
-		{"dedup+join/pending=1M", true, false, false},
+		{"dedup", false, false, false, nil},
+		{"dedup+unit+host", false, true, true, nil},
+		{"dedup+segments=20", false, false, false, &SegmentPlan{Most: 20}},
+		{"dedup+join/pending=1M", true, false, false, nil},
+		{"dedup+join+segments=20/pending=1M", true, false, false, &SegmentPlan{Most: 20}},
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			s, events := NewStage(Limits{}), newBenchEvents(row.unit, row.host)
 			s.AddPartition(Partition{"p", 0}, schemas.KindPrediction)
-			if err := s.SetPlan(benchPlan(row.outcomes)); err != nil {
+			plan := benchPlan(row.outcomes)
+			plan.Segments = row.segments
+			if err := s.SetPlan(plan); err != nil {
 				b.Fatal(err)
 			}
 			n := 0
@@ -105,9 +110,13 @@ func BenchmarkAdd(b *testing.B) {
 
 // BenchmarkSeal fills a window and seals it: reduce and hand out.
 func BenchmarkSeal(b *testing.B) {
-	for _, rows := range []int{64, 4_096, 60_000} {
-		b.Run(fmt.Sprintf("rows=%d/arms=2", rows), func(b *testing.B) {
+	for _, row := range []struct{ rows, segments int }{{64, 0}, {4_096, 0}, {60_000, 0}, {4_096, 20}, {60_000, 20}} {
+		rows := row.rows
+		b.Run(fmt.Sprintf("rows=%d/arms=2/segments=%d", rows, row.segments), func(b *testing.B) {
 			plan := benchPlan(false)
+			if row.segments > 0 {
+				plan.Segments = &SegmentPlan{Most: row.segments}
+			}
 			r := newRollout(plan, 0)
 			shop, known, events := newWorkshop(), unitMemory{}, newBenchEvents(false, false)
 			b.ReportAllocs()
@@ -116,8 +125,11 @@ func BenchmarkSeal(b *testing.B) {
 				o := shop.window(Stream{Kind: Serving}, &r.serving, 0)
 				for i := range rows {
 					e := events.next(i)
-					arm := Arm(i & 1)
-					shop.rowsOf(&r.serving, o, arm, 0).addPrediction(&r.serving, placed{Event: e, slice: i & 7})
+					p := placed{Event: e, arm: Arm(i & 1), slice: i & 7}
+					if plan.Segments != nil {
+						p.segment = o.segments.id(r.serving.segments, p)
+					}
+					shop.rowsOf(&r.serving, o, p.arm, 0).addPrediction(&r.serving, p)
 				}
 				b.StartTimer()
 				shop.take(shop.seal(&r.serving, o, &known))
@@ -129,9 +141,16 @@ func BenchmarkSeal(b *testing.B) {
 
 // BenchmarkJournal writes and reads the part of a window of 4,096 predictions.
 func BenchmarkJournal(b *testing.B) {
+	b.Run("segments=0", func(b *testing.B) { benchJournal(b, nil) })
+	b.Run("segments=20", func(b *testing.B) { benchJournal(b, &SegmentPlan{Most: 20}) })
+}
+
+func benchJournal(b *testing.B, segments *SegmentPlan) {
 	s, events := NewStage(Limits{}), newBenchEvents(true, true)
 	s.AddPartition(Partition{"p", 0}, schemas.KindPrediction)
-	if err := s.SetPlan(benchPlan(false)); err != nil {
+	plan := benchPlan(false)
+	plan.Segments = segments
+	if err := s.SetPlan(plan); err != nil {
 		b.Fatal(err)
 	}
 	for n := range 4_096 {
