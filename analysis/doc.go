@@ -8,9 +8,12 @@
 //
 // Order to read: metric.go and the metric_*.go files (what a window keeps); share.go and block.go (which
 // windows one test takes together); kernel_*.go (a block becomes increments of log evidence), with dispersion.go
-// (how much less than independent events prove); trial.go (the three e-processes over the same blocks); onset.go, tally.go and batch.go (since when,
-// estimates, intervals); guard.go (a guardrail's states); missing.go, split.go, sampling.go and the health*.go files (the
+// (how much less than independent events prove); trial.go (the three e-processes over the same blocks) and strata.go (the same within segments);
+// onset.go, tally.go, account_lean.go and batch.go (since when, estimates, intervals); kinds.go and distribution.go (which tests a guardrail
+// has); guard.go (a guardrail's states); segments.go (the same guardrail by segment); missing.go, split.go, sampling.go and the health*.go files (the
 // input's health: a check is added by adding a file); budget.go (what counts as proven); judge.go (the fold), verdict.go, sentence.go, status.go.
 //
-// Limits: one stage; contrasts of quantiles take relative margins only; segments are not told apart.
+// Limits: one stage. Samples have no segments. A segment's guardrail can't pass, takes rates for rare ones, looks at fewer quantiles of a distribution, and tells an
+// interval only where that is a difference of rates or means. What is kept for one is at most 1 KiB, and 8 KiB for a guardrail on all of the traffic,
+// histograms apart (TestFootprint).
 package analysis

@@ -185,7 +185,7 @@ func (w *rowWorld) fail(c *windows.Cell, n int64, arm windows.Arm) {
 // 512 KiB for all, histograms included.
 func TestFootprint(t *testing.T) {
 	w, step := busy(t, 7)
-	for range size(60, 600) {
+	for range size(40, 600) {
 		step()
 	}
 	j := w.script.judge

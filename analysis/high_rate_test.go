@@ -56,7 +56,7 @@ func highRateWorld(t *testing.T, random *rand.Rand, spec string, rate, plus, phi
 
 // TestHighRateSim holds level at the margin, under drift and with clumps, and that knowing the variance pays.
 func TestHighRateSim(t *testing.T) {
-	runs := size(20, 400)
+	runs := size(10, 400)
 	limit := binomialLimit(runs, .05)
 	for _, w := range []struct {
 		name, spec      string

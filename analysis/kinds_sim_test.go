@@ -271,7 +271,7 @@ func (k *kindWorld) play(t *testing.T, random *rand.Rand, world func(w *rowWorld
 
 // TestSimKinds holds the level of every kind of guardrail on values, at the edge of what it allows, and that it finds harm.
 func TestSimKinds(t *testing.T) {
-	runs := size(6, 400)
+	runs := size(4, 400)
 	limit := binomialLimit(runs, .05)
 	for _, k := range kindWorlds {
 		wrong, found := make([]int, runs), make([]int, runs)
@@ -302,7 +302,7 @@ func TestSimKinds(t *testing.T) {
 // TestSimDelayShape measures how soon a distribution's test by quantiles finds a tail of which no quantile below p99.5 knows, and a shift of all: 1,000 requests
 // a window, a tenth of them the canary's. The figures to hold are the project's notes' medians for the mixture over quantiles, in canary requests.
 func TestSimDelayShape(t *testing.T) {
-	runs, worst := size(24, 400), 1.2
+	runs, worst := size(12, 400), 1.2
 	if runs < 400 {
 		worst = 2 // a median of few runs
 	}
@@ -367,7 +367,7 @@ func (w *rowWorld) split(n int, share float64) (of [windows.Arms]int64) {
 // TestSimGaugeHosts holds that a gauge of few hosts whose levels wander doesn't alarm beyond alpha, with the noise that nobody
 // told it, beside what taking the samples for independent makes of the same windows.
 func TestSimGaugeHosts(t *testing.T) {
-	runs := size(12, 400)
+	runs := size(6, 400)
 	limit := binomialLimit(runs, .05)
 	for _, spec := range []string{"g: sample cpu 0.65 increase any", "g: mean cpu increase any from=sample cap=1"} {
 		alarms, naive := make([]bool, runs), make([]bool, runs)
@@ -376,7 +376,7 @@ func TestSimGaugeHosts(t *testing.T) {
 			r.Risk.FalseRollback, r.Phi = .1, 1.5
 			w := newRowWorld(t, r, random)
 			counts := [2][2]int64{}
-			for step := range 600 {
+			for step := range size(300, 600) {
 				draw := gauges(0)(w, step)
 				w.step(windows.Stream{Kind: windows.Resources}, [2]int64{48, 12}, func(arm windows.Arm) row {
 					x := draw(arm)
@@ -413,7 +413,7 @@ func trueOf(xs []bool) (n int) {
 // TestSimWholeVerdict counts rollbacks of canaries that do no harm, with guardrails of most kinds, each without a margin, segments and self-tests on, and nothing of the noise
 // known beforehand: by all of what can roll back, the level is that of the rollout.
 func TestSimWholeVerdict(t *testing.T) {
-	runs, total := size(6, 400), size(60, 120)
+	runs, total := size(4, 400), size(40, 120)
 	limit := binomialLimit(runs, .05)
 	for _, stratify := range []bool{false, true} {
 		rolled := make([]bool, runs)

@@ -237,12 +237,12 @@ func TestStratifyMix(t *testing.T) {
 		least    int // rollbacks of the runs
 		most     int
 	}{
-		{"a mix that fakes harm, not stratified", false, 1, false, 20, 20},
-		{"a mix that fakes harm, stratified", true, 1, false, 0, binomialLimit(20, .05)},
+		{"a mix that fakes harm, not stratified", false, 1, false, 12, 12},
+		{"a mix that fakes harm, stratified", true, 1, false, 0, binomialLimit(12, .05)},
 		{"a mix that hides harm, not stratified", false, 2, true, 0, 0},
-		{"a mix that hides harm, stratified", true, 2, true, 19, 20},
+		{"a mix that hides harm, stratified", true, 2, true, 11, 12},
 	} {
-		rolled := make([]bool, 20)
+		rolled := make([]bool, 12)
 		inParallel(len(rolled), func(i int, random *rand.Rand) {
 			r := watching(rolloutOf(guardrail("errors: rate error increase 20%")), 2)
 			r.Stratify, r.Segments.Top = tt.stratify, 1

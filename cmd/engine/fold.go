@@ -96,7 +96,7 @@ func (f *Fold) Next() (Turn, bool) {
 	f.evidence = f.judge.Evidence(f.evidence[:0])
 	f.parts.Floats(f.evidence)
 	t.Begun = !begun && v.StartMs != 0
-	t.Changed = v.Action != f.verdict.Action || v.Code != f.verdict.Code || v.Guardrail != f.verdict.Guardrail
+	t.Changed = v.Action != f.verdict.Action || v.Code != f.verdict.Code || v.Guardrail != f.verdict.Guardrail || v.Segment != f.verdict.Segment
 	if t.Changed {
 		f.reason = schemas.Reason{Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Health: v.Health}
 	}

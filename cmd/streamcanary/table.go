@@ -85,7 +85,7 @@ func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 		if g.Why != "" {
 			state += " (" + g.Why + ")"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", g.Name, state, estimateText(g),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", nameText(g), state, estimateText(g),
 			interval(g), marginText(g), armText(&g.Canary), armText(&g.Baseline), evidenceText(g))
 	}
 	return t.Flush()
@@ -164,6 +164,14 @@ func changed(g *schemas.GuardrailStatus) string {
 		return "first " + upper + " or less, since then " + lower + " or more"
 	}
 	return "first " + lower + " or more, since then " + upper + " or less"
+}
+
+// nameText is a guardrail's name, with the segment that it is held to.
+func nameText(g *schemas.GuardrailStatus) string {
+	if g.Segment == "" {
+		return g.Name
+	}
+	return g.Name + " in " + g.Segment
 }
 
 func armText(a *schemas.ArmCount) string {
