@@ -28,7 +28,8 @@ func (e *Experiment) ID() string { return e.Group + "/" + e.Name }
 
 // A trial is an experiment at work.
 type trial interface {
-	play(run int, random *rand.Rand)
+	// play plays one run. Each call of source starts the run's random numbers anew.
+	play(run int, source func() *rand.Rand)
 	rows() []Row
 }
 
@@ -64,9 +65,12 @@ func Run(ctx context.Context, battery []Experiment, o Options) (*Report, error) 
 			return nil, fmt.Errorf("certify %s: %w", e.ID(), err)
 		}
 		for _, row := range t.rows() {
-			row.Group, row.Experiment, row.About, row.Runs = e.Group, e.Name, e.About, runs
+			row.Group, row.Experiment, row.About = e.Group, e.Name, e.About
+			if row.Runs == 0 {
+				row.Runs = runs
+			}
 			if row.Value == nil {
-				row.Upper = number(upperRate(row.Count, runs, .95))
+				row.Upper = number(upperRate(row.Count, row.Runs, .95))
 			}
 			r.Rows = append(r.Rows, row)
 		}
@@ -110,7 +114,7 @@ func playAll(ctx context.Context, t trial, p playing) error {
 				if run >= p.runs {
 					return
 				}
-				t.play(run, rand.New(rand.NewPCG(seed, uint64(run))))
+				t.play(run, func() *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(run))) })
 				telling.Lock()
 				if done++; p.o.Progress != nil {
 					p.o.Progress(p.e, done, p.runs)

@@ -212,7 +212,7 @@ func falsePassExperiments() []Experiment {
 				return []Row{row}
 			},
 		}
-		all = append(all, Experiment{Group: "false pass", Name: w.Name, About: "one guardrail exactly on its margin, the others within: " + w.About, Runs: 600, begin: r.begin})
+		all = append(all, Experiment{Group: "false pass", Name: w.Name, About: "one guardrail exactly on its margin, the others within: " + w.About, Runs: 300, begin: r.begin})
 	}
 	return all
 }

@@ -43,6 +43,9 @@ func (v *verdictWatch) see(m *Moment, alarmed []bool) {
 	}
 }
 
+// quiet reports whether nothing came of the run.
+func (e *Ending) quiet() bool { return e.RolledBack == "" && len(e.Held) == 0 }
+
 // take notes what a verdict says for the first time.
 func (e *Ending) take(v analysis.Verdict, m *Moment) {
 	switch v.Action {

@@ -61,10 +61,17 @@ var (
 	}
 )
 
-// inSegments is a setting whose guardrails also watch the greatest segments.
+// inSegments is a setting whose guardrails also watch the greatest segments; it leaves out those that add nothing but time.
 func (s Setting) inSegments() Setting {
 	s.Name += ", 2 segments"
 	s.segments = 2
+	var few []string
+	for _, line := range strings.Split(s.guardrails, "\n") {
+		if !strings.Contains(line, "distribution") && !strings.Contains(line, "above") {
+			few = append(few, line)
+		}
+	}
+	s.guardrails = strings.Join(few, "\n")
 	return s
 }
 
@@ -82,7 +89,7 @@ spec:
   window: %s
   patience: %s
   risk: {falseRollback: %v, falsePromote: 0.05}
-  outcomes: {click: {within: 60s}, purchase: {within: 60s, value: sum, cap: 200}}
+  outcomes: {click: {within: 20s}, purchase: {within: 20s, value: sum, cap: 200}}
   stages: [{bake: 1m, max: 240h}]
 %s
   guardrails:%s

@@ -72,8 +72,8 @@ func (s splitRun) begin(runs int) trial {
 	return &s
 }
 
-func (s *splitRun) play(run int, random *rand.Rand) {
-	d := dice{random}
+func (s *splitRun) play(run int, source func() *rand.Rand) {
+	d := dice{source()}
 	var tests []func(n, k, share float64) float64
 	for i, t := range splitTests {
 		tests = append(tests, t.start())

@@ -63,26 +63,60 @@ func Methods() []Method {
 	)
 }
 
-func (t *typeOne) play(run int, random *rand.Rand) {
+// peerRuns is how many runs the peers are played in: enough to see what they do.
+const peerRuns = 300
+
+// play judges at the first alpha; where anything comes of it, the run is played again for the others. What is not proven at one level is not at a lower one:
+// the evidence is the same, and every threshold is higher.
+func (t *typeOne) play(run int, source func() *rand.Rand) {
+	end := &t.ends[run]
+	end.alarmed = make([][]bool, len(t.methods))
+	t.watch(end, source(), func(m *Method) []float64 {
+		if m.Name == verdict.Name {
+			return alphas[:1]
+		}
+		if !m.Ours && run >= peerRuns {
+			return nil
+		}
+		return alphas
+	})
+	if len(end.verdicts) == 0 || end.verdicts[0].quiet() {
+		end.verdicts = append(end.verdicts, make([]Ending, len(alphas)-len(end.verdicts))...)
+	} else {
+		t.watch(end, source(), func(m *Method) []float64 {
+			if m.Name == verdict.Name {
+				return alphas[1:]
+			}
+			return nil
+		})
+	}
+}
+
+// watch plays a run for the methods that have levels now.
+func (t *typeOne) watch(end *typeOneEnd, random *rand.Rand, levels func(*Method) []float64) {
 	s := t.world.make()
 	s.harm = t.setting.edge
-	c := t.caseOf(&s)
-	tape := NewTape(s, c.Rollout(alphas[0]), random)
-	end := &t.ends[run]
-	watches := make([]watch, len(t.methods))
-	for i, m := range t.methods {
-		watches[i] = m.start(c)
-		end.alarmed = append(end.alarmed, make([]bool, len(alphas)))
-	}
-	for range t.world.Windows {
-		m := tape.Next()
-		for i, w := range watches {
-			w.see(m, end.alarmed[i])
+	tape := NewTape(s, t.caseOf(&s).Rollout(alphas[0]), random)
+	watches, alarms := make([]watch, len(t.methods)), make([][]bool, len(t.methods))
+	for i := range t.methods {
+		if now := levels(&t.methods[i]); len(now) > 0 {
+			c := t.caseOf(&s)
+			c.Alphas = now
+			watches[i], alarms[i] = t.methods[i].start(c), make([]bool, len(now))
 		}
 	}
-	for _, w := range watches {
+	for tape.moment.T+1 < t.world.Windows {
+		m := tape.Next()
+		for i, w := range watches {
+			if w != nil {
+				w.see(m, alarms[i])
+			}
+		}
+	}
+	for i, w := range watches {
+		end.alarmed[i] = append(end.alarmed[i], alarms[i]...)
 		if v, ok := w.(*verdictWatch); ok {
-			end.verdicts = v.ends
+			end.verdicts = append(end.verdicts, v.ends...)
 		}
 	}
 }
@@ -100,13 +134,16 @@ func (t *typeOne) rows() []Row {
 	var rows []Row
 	for i, m := range t.methods {
 		for a, alpha := range alphas {
-			count := 0
+			count, runs := 0, t.runs
+			if !m.Ours {
+				runs = min(runs, peerRuns)
+			}
 			for _, e := range t.ends {
-				if e.alarmed[i][a] {
+				if a < len(e.alarmed[i]) && e.alarmed[i][a] {
 					count++
 				}
 			}
-			row := Row{Method: m.Name, Source: m.Source, Ours: m.Ours, Measure: "alarms", Alpha: alpha, Count: count, Limit: binomialPoint(t.runs, alpha)}
+			row := Row{Method: m.Name, Source: m.Source, Ours: m.Ours, Measure: "alarms", Alpha: alpha, Runs: runs, Count: count, Limit: binomialPoint(runs, alpha)}
 			if m.Name == verdict.Name {
 				row.Note = t.reasons(a, func(e *Ending) []string { return []string{e.RolledBack} })
 			}
@@ -131,9 +168,6 @@ func (t *typeOne) holds(m *Method) bool {
 func (t *typeOne) reasons(alpha int, of func(*Ending) []string) string {
 	counts := map[string]int{}
 	for i := range t.ends {
-		if len(t.ends[i].verdicts) == 0 {
-			continue
-		}
 		for _, why := range of(&t.ends[i].verdicts[alpha]) {
 			if why != "" {
 				counts[why]++
@@ -145,13 +179,13 @@ func (t *typeOne) reasons(alpha int, of func(*Ending) []string) string {
 
 // verdictRows are the holds and passes of the whole verdict.
 func (t *typeOne) verdictRows() []Row {
+	if !slices.ContainsFunc(t.methods, func(m Method) bool { return m.Name == verdict.Name }) {
+		return nil
+	}
 	var rows []Row
 	for a, alpha := range alphas {
 		held, promoted := 0, 0
 		for _, e := range t.ends {
-			if len(e.verdicts) == 0 {
-				return nil // the verdict is none of the methods
-			}
 			if len(e.verdicts[a].Held) > 0 {
 				held++
 			}
@@ -164,7 +198,7 @@ func (t *typeOne) verdictRows() []Row {
 		row.Note = t.reasons(a, func(e *Ending) []string { return e.Held })
 		row.judge(verdict, t.world.Claimed, row.Count > row.Limit)
 		rows = append(rows, row)
-		if t.setting.edge.Name != "" {
+		if t.setting.edge.Name != "" && a == 0 { // a pass is withdrawn by suspicion, which takes more at a lower level: that isn't played
 			row := Row{Method: verdict.Name, Ours: true, Measure: "promoted on every margin", Alpha: alpha, Count: promoted, Limit: binomialPoint(t.runs, .05)}
 			row.judge(verdict, t.world.Claimed, row.Count > row.Limit)
 			rows = append(rows, row)

@@ -57,7 +57,7 @@ func steadyWorlds() []World {
 	tiny := second("tiny", "20 requests a window, 2 of them the canary's: mostly windows without any event", func(s *scene) {
 		s.requests = constant(20)
 	})
-	tiny.Windows = 6 * blocks
+	tiny.Windows = 5 * blocks
 	clock := second("coarse clock", "latencies rounded to 5 ms after they drift, in a ramp: rounding moves the margin itself, so there is none", func(s *scene) {
 		s.law, s.grid, s.share = bimodalCache, 5, ramp
 		s.move(rising(lawWindows, 2))
