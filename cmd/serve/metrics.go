@@ -45,10 +45,10 @@ func newMetrics(program string) *metrics {
 		decisions: counter("decisions_total", "Decisions taken by this process.", "model", "rollout", "action"),
 		acks:      counter("acks_total", "Acks of subscribers.", "status"),
 		status:    gauge("rollout_status", "1 for the status that the rollout is in.", "model", "rollout", "status"),
-		evidence:  gauge("guardrail_log_evidence", "Running maximum of the fail evidence, natural log.", "rollout", "guardrail"),
-		threshold: gauge("guardrail_log_threshold", "Evidence at which the guardrail has failed.", "rollout", "guardrail"),
-		estimate:  gauge("guardrail_estimate", "Canary against baseline: a difference of shares, a ratio, or milliseconds.", "rollout", "guardrail", "unit"),
-		bound:     gauge("guardrail_bound", "Bounds of the estimate, valid at all times.", "rollout", "guardrail", "side"),
+		evidence:  gauge("guardrail_log_evidence", "Running maximum of the fail evidence, natural log.", "rollout", "guardrail", "segment"),
+		threshold: gauge("guardrail_log_threshold", "Evidence at which the guardrail has failed.", "rollout", "guardrail", "segment"),
+		estimate:  gauge("guardrail_estimate", "Canary against baseline: a difference of shares, a ratio, or milliseconds.", "rollout", "guardrail", "segment", "unit"),
+		bound:     gauge("guardrail_bound", "Bounds of the estimate, valid at all times.", "rollout", "guardrail", "segment", "side"),
 		reached:   gauge("event_time_seconds", "Event time up to which windows are judged.", "rollout"),
 		joining:   gauge("join_remembered", "What is remembered to join outcomes to predictions, and to know copies.", "what"),
 		room:      gauge("join_limit", "How much of it there is room for: beyond, the oldest is forgotten.", "what"),
@@ -132,15 +132,15 @@ func (m *metrics) standing(all []Standing) {
 }
 
 func (m *metrics) guardrail(rollout string, g *schemas.GuardrailStatus) {
-	m.evidence.WithLabelValues(rollout, g.Name).Set(g.LogEvidence)
-	m.threshold.WithLabelValues(rollout, g.Name).Set(g.Threshold)
+	m.evidence.WithLabelValues(rollout, g.Name, g.Segment).Set(g.LogEvidence)
+	m.threshold.WithLabelValues(rollout, g.Name, g.Segment).Set(g.Threshold)
 	if g.Estimate != nil {
-		m.estimate.WithLabelValues(rollout, g.Name, g.Unit).Set(*g.Estimate)
+		m.estimate.WithLabelValues(rollout, g.Name, g.Segment, g.Unit).Set(*g.Estimate)
 	}
 	if g.Lower != nil {
-		m.bound.WithLabelValues(rollout, g.Name, "lower").Set(*g.Lower)
+		m.bound.WithLabelValues(rollout, g.Name, g.Segment, "lower").Set(*g.Lower)
 	}
 	if g.Upper != nil {
-		m.bound.WithLabelValues(rollout, g.Name, "upper").Set(*g.Upper)
+		m.bound.WithLabelValues(rollout, g.Name, g.Segment, "upper").Set(*g.Upper)
 	}
 }
