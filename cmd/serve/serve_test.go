@@ -118,7 +118,7 @@ func (s *stage) measured(t *testing.T) {
 		`streamcanary_events{class="counted",kind="prediction"} [1-9]`, `streamcanary_events{class="invalid",kind="prediction"} [1-9]`,
 		`streamcanary_join_remembered{what="predictions"} [1-9]`, `streamcanary_join_limit{what="predictions"} 2e\+07`, `streamcanary_join_lost{what="predictions"} 0`,
 		`streamcanary_windows_waiting{rollout="story"} \d`, `streamcanary_windows_forced{rollout="story"} 0`, `streamcanary_recounts_total 0`,
-		`streamcanary_decisions_total{action="rollback",model="ranker",rollout="story"} 1`, `streamcanary_guardrail_log_evidence{guardrail="errors",rollout="story"} [1-9]`,
+		`streamcanary_decisions_total{action="rollback",model="ranker",rollout="story"} 1`, `streamcanary_guardrail_log_evidence{guardrail="errors",rollout="story",segment=""} [1-9]`,
 	} {
 		if !regexp.MustCompile("(?m)^" + want).MatchString(text) {
 			t.Errorf("no line is %s in\n%s", want, text)
