@@ -225,6 +225,8 @@ var kindWorlds = []kindWorld{
 		healthy: roundedTo(5, times(1.2, latencyAt)), harmful: roundedTo(5, times(1.8, latencyAt))},
 	{name: "mean of score", spec: "g: mean score decrease 0.03 from=prediction cap=1", stream: serving, windows: 300, n: [2]int64{450, 50},
 		healthy: plus(-.03, scoreAt), harmful: plus(-.08, scoreAt)},
+	{name: "mean of tokens, 20 % more", spec: "g: mean tokens increase 20% from=prediction cap=400", stream: serving, windows: 200, n: [2]int64{450, 50},
+		healthy: times(1.2, latencyAt), harmful: times(1.6, latencyAt)},
 	{name: "revenue", spec: "g: mean purchase decrease 10% from=outcome cap=200 prove=any", stream: windows.Stream{Kind: windows.Outcomes, Name: "purchase"}, windows: 400, n: [2]int64{450, 100},
 		outcome: schemas.OutcomeSpec{Name: "purchase", Within: time.Minute, Value: schemas.ValueSum, Cap: 200},
 		healthy: times(1, revenueAt), harmful: times(.5, revenueAt)},

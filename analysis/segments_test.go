@@ -346,3 +346,76 @@ func TestStratumShareChange(t *testing.T) {
 		t.Errorf("%d canary predictions tested, want 325", n)
 	}
 }
+
+// TestSegmentShareChange holds that a change of one segment's share ends that segment's block, and no other's.
+func TestSegmentShareChange(t *testing.T) {
+	r := watching(rolloutOf(errors05), 0, "a", "b")
+	s := newScript(t, r, Options{Phi: 1})
+	tested := func(slot int) int64 { return s.guard("errors").segments[slot].estimate(0)[windows.Canary].n }
+	b := segmentSides{"b", side{n: 1000}, side{n: 20}}
+	s.playSegments(3, segmentSides{"a", side{n: 1000}, side{n: 100}}, b)
+	s.playSegments(1, segmentSides{"a", side{n: 1000}, side{n: 500}}, b) // a's window is nobody's
+	s.playSegments(2, segmentSides{"a", side{n: 1000}, side{n: 500}}, b)
+	if a, b := tested(0), tested(1); a != 300+1000 || b != 120 {
+		t.Errorf("%d and %d canary predictions tested, want 1300 and 120", a, b)
+	}
+}
+
+// TestStrataOfEveryKind holds that every contrast of values works within segments, by a segment that is ten times as large in all of its values and of which the
+// canary has more.
+func TestStrataOfEveryKind(t *testing.T) {
+	for _, spec := range []string{
+		"g: quantile 0.9 latency increase 20%", "g: distribution latency ks increase 20%", "g: distribution latency ks both any",
+		"g: distribution latency mann-whitney increase 20%", "g: mean tokens increase 20% from=prediction cap=1000",
+	} {
+		for _, tt := range []struct {
+			stratify bool
+			factor   float64
+			want     schemas.State
+		}{{false, 1, failed}, {true, 1, continues}, {true, 2, failed}} {
+			r := watching(rolloutOf(guardrail(spec)), 0, "a", "b")
+			r.Stratify, r.Patience, r.Stages[0].Bake = tt.stratify, schemas.Never, time.Hour
+			w := newRowWorld(t, r, rand.New(rand.NewPCG(4, 4)))
+			for range 60 {
+				w.mixed(tt.factor)
+			}
+			if g := w.script.guard("g"); g.state != tt.want && !(tt.want == continues && g.state == passed) {
+				t.Errorf("%s, stratified %v, canary times %v: %s, any %.1f, want %s", spec, tt.stratify, tt.factor, g.state, g.anyE(), tt.want)
+			}
+		}
+	}
+}
+
+// mixed gives the judge a window of two segments: in b, which has a fifth of the baseline's and four fifths of the canary's predictions, values are ten times as large.
+func (w *rowWorld) mixed(factor float64) {
+	s := w.script
+	p := &windows.Part{Stream: serving, StartMs: s.atMs}
+	for _, of := range []struct {
+		name string
+		size float64
+		n    [windows.Arms]int64
+	}{{"a", 1, [windows.Arms]int64{400, 20}}, {"b", 10, [windows.Arms]int64{100, 80}}} {
+		segment := windows.Segment{Name: of.name, Served: of.n}
+		one := s.serving(side{n: of.n[0]}, side{n: of.n[1]})
+		for arm := range windows.Arms {
+			w.rows = w.rows[:0]
+			for range of.n[arm] {
+				x := 20 * math.Exp(.3*w.random.NormFloat64()) * of.size
+				if windows.Arm(arm) == windows.Canary {
+					x *= factor
+				}
+				w.rows = append(w.rows, row{x, w.slice()})
+			}
+			segment.Cells[arm] = w.cells(windows.Arm(arm), windows.Serving)
+			one.Cells[arm] = w.cells(windows.Arm(arm), windows.Serving)
+		}
+		if len(p.Segments) == 0 {
+			p.Cells, p.Traffic = one.Cells, one.Traffic
+		} else {
+			addPart(p, one)
+		}
+		p.Segments = append(p.Segments, segment)
+	}
+	s.verdict = s.judge.Step(p)
+	s.atMs += 1000
+}
