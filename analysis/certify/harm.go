@@ -23,14 +23,14 @@ func harmExperiments() []Experiment {
 		}
 		for _, alpha := range alphas {
 			r := &race{
-				windows: w.Windows, methods: slices.Concat([]Method{verdict}, thresholdPeers, kayentaPeers[1:]),
+				windows: max(w.Windows, w.HarmWindows), methods: slices.Concat([]Method{verdict}, thresholdPeers, kayentaPeers[1:]),
 				claim: Case{Rollout: func(a float64) *schemas.Rollout { return atMargins.rollout(w.Width, a) }, Key: "error", Rho0: 1, Delta: .005, Side: +1, Slower: .2, Alphas: []float64{alpha}},
 				scene: func(run int) scene {
 					s := w.make()
 					s.harm = harms[run%len(harms)]
 					return s
 				},
-				report: harmRows,
+				report: func(r *race) []Row { return harmRows(r, !w.Faint) },
 			}
 			all = append(all, Experiment{Group: "harm", Name: w.Name + "/" + strconv.FormatFloat(alpha, 'g', -1, 64), About: "twice the margin, one guardrail a run: " + w.About, Runs: 300, begin: r.begin})
 		}
@@ -41,13 +41,13 @@ func harmExperiments() []Experiment {
 // caughtShare is how many harms of twice the margin must be caught.
 const caughtShare = .95
 
-func harmRows(r *race) []Row {
+func harmRows(r *race, promised bool) []Row {
 	var rows []Row
 	for i, m := range r.methods {
 		count, _ := r.caught(i, 0)
 		row := r.row(i, "caught")
 		row.Count, row.Limit, row.Note = count, binomialLow(r.runs, caughtShare), r.why(i)
-		row.judge(m, m.Ours, count < row.Limit)
+		row.judge(m, m.Ours && promised, count < row.Limit)
 		rows = append(rows, row)
 	}
 	for i := range r.methods {

@@ -16,7 +16,12 @@ type World struct {
 	Claimed bool
 	// AnyOnly is true for a world in which no canary can be put on a margin exactly.
 	AnyOnly bool
-	make    func() scene
+	// HarmWindows is how long harm is given in this world; 0: as long as a run is.
+	HarmWindows int
+	// Faint is true for a world whose rates are so high that twice a margin in points is less than half of the lowest bet of the grid: such harm is
+	// shown, and not asked to be caught.
+	Faint bool
+	make  func() scene
 }
 
 // scene is one run of a world.
