@@ -62,15 +62,15 @@ func newBulkAccount(g *schemas.Guardrail, keep keeping) *leanAccount {
 
 // lastBlock is what users of other judges know of two distributions: nothing is decided by it.
 type lastBlock struct {
-	index   stats.ProbabilityIndex // of the epoch
-	ks      float64
-	rankSum stats.RankSum
+	index stats.ProbabilityIndex // of the epoch
+	hist  [windows.Arms][]windows.Bucket
 }
 
 func (l *lastBlock) take(b *block) {
-	canary, baseline := b.hist[windows.Canary].buckets, b.hist[windows.Baseline].buckets
-	l.index.Add(canary, baseline)
-	l.ks, l.rankSum = stats.KSDistance(canary, baseline), stats.MannWhitney(canary, baseline)
+	for arm := range windows.Arms {
+		l.hist[arm] = append(l.hist[arm][:0], b.hist[arm].buckets...)
+	}
+	l.index.Add(l.hist[windows.Canary], l.hist[windows.Baseline])
 }
 
 // describeShape fills in what a status tells of distributions.
@@ -79,14 +79,16 @@ func (g *guard) describeShape(s *schemas.GuardrailStatus) {
 	if !ok || a.shown == nil {
 		return
 	}
-	p := a.shown.rankSum.P
+	canary, baseline := a.shown.hist[windows.Canary], a.shown.hist[windows.Baseline]
+	sum := stats.MannWhitney(canary, baseline)
+	p := sum.P
 	switch g.spec.Direction {
 	case schemas.Increase:
-		p = a.shown.rankSum.PLarger
+		p = sum.PLarger
 	case schemas.Decrease:
-		p = a.shown.rankSum.PSmaller
+		p = sum.PSmaller
 	}
-	s.ProbabilityIndex, s.KS, s.MannWhitneyP = finite(a.shown.index.Value()), finite(a.shown.ks), finite(p)
+	s.ProbabilityIndex, s.KS, s.MannWhitneyP = finite(a.shown.index.Value()), finite(stats.KSDistance(canary, baseline)), finite(p)
 	if len(g.more) == 0 {
 		return
 	}

@@ -52,19 +52,21 @@ type rankContrast struct {
 	any, beyond, pass facing
 	both              *facing // any's opposite, where any difference is harm; its increments stand behind those of any
 	least             func(b *block) bool
+	pools             []*stats.Pool
 }
 
 // ranks makes the tests of both directions: of values moved down by shift, with a grid of so many points.
 type ranks struct {
 	at    func(shift int, up bool) rank
 	least func(b *block) bool
+	pools []*stats.Pool // that they share; none: nothing is shared
 }
 
 func newRankContrast(g *schemas.Guardrail, of ranks) *rankContrast {
 	up := g.Direction != schemas.Decrease
 	test := func(shift int, up bool) facing { return facing{rank: of.at(shift, up), up: up} }
 	beyond, pass := scaleOf(g).shifts(g)
-	r := &rankContrast{any: test(0, up), beyond: test(beyond, up), pass: test(pass, !up), least: of.least}
+	r := &rankContrast{any: test(0, up), beyond: test(beyond, up), pass: test(pass, !up), least: of.least, pools: of.pools}
 	if g.Buckets.Linear() && beyond != 0 {
 		r.beyond.ends = &ends{of: windows.LinearBuckets(g.Buckets)}
 	}
@@ -80,6 +82,9 @@ func (r *rankContrast) full(b *block) bool { return sizesReach(b, 1) && r.least(
 func (r *rankContrast) increments(inc *increments, b *block, _ armPhi) bool {
 	if !sizesReach(b, 1) {
 		return false
+	}
+	for _, p := range r.pools {
+		p.Sizes(b.n[windows.Canary], b.n[windows.Baseline])
 	}
 	any := inc.any
 	if r.both != nil {
@@ -112,6 +117,7 @@ func (t tailRank) Increments(dst []float64, canary, baseline []windows.Bucket) b
 func quantileRanks(ppm int64, fail, pass []float64) ranks {
 	var up, down stats.Pool
 	return ranks{
+		pools: []*stats.Pool{&up, &down},
 		at: func(shift int, isUp bool) rank {
 			if isUp {
 				return tailRank{stats.TopK{PPM: ppm, Shift: shift, Grid: fail}, &up}

@@ -43,10 +43,22 @@ type TopK struct {
 // A Pool is what tests of one block with one tail and grid share, whatever their shifts: the law of the pool's tail. It only saves time.
 // The zero value is empty; owned by one goroutine.
 type Pool struct {
+	n, m  int64 // of the canary, of the baseline; both 0: to be counted
 	of    urn
 	grid  *float64
 	logs  [maxOdds]float64
 	whole [maxOdds]float64
+}
+
+// Sizes says how many values the histograms of the coming calls hold, so that they need not be counted for each; both 0: count them.
+func (p *Pool) Sizes(canary, baseline int64) { p.n, p.m = canary, baseline }
+
+// sizes are those, or what is counted.
+func (p *Pool) sizes(canary, baseline []windows.Bucket) (n, m int64) {
+	if p.n+p.m > 0 {
+		return p.n, p.m
+	}
+	return total(canary), total(baseline)
 }
 
 // law fills the pool for a block, unless it holds it already.
@@ -72,7 +84,7 @@ func (k TopK) Increments(dst []float64, canary, baseline []windows.Bucket) bool 
 
 // IncrementsIn is Increments with a pool that other tests of the same block have used, or will use.
 func (k TopK) IncrementsIn(p *Pool, dst []float64, canary, baseline []windows.Bucket) bool {
-	n, m := total(canary), total(baseline)
+	n, m := p.sizes(canary, baseline)
 	tail := tailCount(n+m, k.PPM)
 	if n == 0 || m == 0 || tail == 0 {
 		return false
