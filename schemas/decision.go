@@ -150,8 +150,8 @@ type GuardrailStatus struct {
 	HarmBegan     Time      `json:"harm_began,omitzero"`
 	FirstWindow   Time      `json:"first_window,omitzero"`
 	LastWindow    Time      `json:"last_window,omitzero"`
-	// What a distribution looked like in its last block: for people, nothing is decided by it. P of the canary above the baseline (ties
-	// half), the Kolmogorov-Smirnov distance, and the p-value of the Mann-Whitney test.
+	// What a distribution looks like: for people, nothing is decided by it. P of the canary above the baseline (ties half) over the whole
+	// epoch; of the last block the Kolmogorov-Smirnov distance, and the p-value of the Mann-Whitney test.
 	ProbabilityIndex *float64           `json:"probability_index,omitempty"`
 	KS               *float64           `json:"ks,omitempty"`
 	MannWhitneyP     *float64           `json:"mann_whitney_p,omitempty"`
