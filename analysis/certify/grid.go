@@ -111,12 +111,13 @@ const patienceHours = 2
 
 func patienceExperiments() []Experiment {
 	var all []Experiment
-	for _, part := range insides {
+	for _, x := range patienceCases() {
+		part, traffic := x[0], x[1]
 		r := &race{
 			windows: patienceHours * 3600, methods: []Method{verdict},
 			scene: func(int) scene {
 				return scene{
-					requests: constant(1000), share: constant(.1), noise: independent{},
+					requests: constant(10 * traffic), share: constant(.1), noise: independent{},
 					rates: []rate{{"error", .001, nil}}, harm: Harm{Plus: map[string]float64{"error": .005 * part}},
 				}
 			},
@@ -135,9 +136,20 @@ func patienceExperiments() []Experiment {
 			},
 		}
 		all = append(all, Experiment{
-			Group: "patience", Name: fmt.Sprintf("harm of %v of the margin", part), Runs: 300, begin: r.begin,
-			About: fmt.Sprintf("errors over a margin of 0.5 pp, patience 30 minutes, 100 canary requests a second, %d hours", patienceHours),
+			Group: "patience", Name: fmt.Sprintf("harm of %v of the margin, %v requests/s", part, traffic), Runs: 300, begin: r.begin,
+			About: fmt.Sprintf("errors over a margin of 0.5 pp, patience 30 minutes, %d hours, so many canary requests a second", patienceHours),
 		})
+	}
+	return all
+}
+
+// patienceCases are parts of the margin, with the canary's requests a second.
+func patienceCases() [][2]float64 {
+	var all [][2]float64
+	for _, traffic := range []float64{10, 100} {
+		for _, part := range insides {
+			all = append(all, [2]float64{part, traffic})
+		}
 	}
 	return all
 }
