@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"math/big"
@@ -62,9 +63,17 @@ func TestBucketOracle(t *testing.T) {
 // TestDownscaleOracle: a bucket of scale 7 lies within one of scale 6, so its index halved, rounded down, is that of its upper edge.
 func TestDownscaleOracle(t *testing.T) {
 	for _, c := range oracle(t, "downscale") {
-		var in, want struct{ Counts map[string]uint32 }
+		var in struct {
+			From   int `json:"from_scale"`
+			To     int `json:"to_scale"`
+			Counts map[string]uint32
+		}
+		var want struct{ Counts map[string]uint32 }
 		decode(t, c.Input, &in)
 		decode(t, c.Expect, &want)
+		if in.From != 7 || 1<<in.To != bucketsPerDoubling {
+			t.Fatalf("%s is from scale %d to %d", c.ID, in.From, in.To)
+		}
 		var tally Tally
 		for text, n := range in.Counts {
 			index, err := strconv.Atoi(text)
@@ -90,9 +99,12 @@ func TestDownscaleOracle(t *testing.T) {
 	}
 }
 
+// decode refuses what into has no place for: a number that no test would look at.
 func decode(t *testing.T, b []byte, into any) {
 	t.Helper()
-	if err := json.Unmarshal(b, into); err != nil {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -27,70 +27,88 @@ func (s sparse) hist() []windows.Bucket {
 }
 
 type latencyCase struct {
-	ID, Kind string
-	Input    json.RawMessage
-	Expect   json.RawMessage
-	Tol      tolerance
+	ID, Kind, Note string
+	Provenance     json.RawMessage
+	Input          json.RawMessage
+	Expect         json.RawMessage
+	Tol            tolerance
 }
 
 func TestOracleLatency(t *testing.T) {
-	var file struct{ Cases []latencyCase }
+	var file struct {
+		Schema json.RawMessage
+		Seed   json.RawMessage
+		Odds   []float64 `json:"grid_w"`
+		Thetas []float64 `json:"grid_theta"`
+		Cases  []latencyCase
+	}
 	readOracle(t, "testdata/latency.json", &file)
-	ran := map[string]int{}
+	if !slices.Equal(file.Odds, FailOdds) || !slices.Equal(file.Thetas, MallowsThetas) {
+		t.Errorf("the oracle's grids %v and %v are not ours", file.Odds, file.Thetas)
+	}
+	got := map[string]int{}
 	for _, c := range file.Cases {
-		ran[c.Kind]++
-		if elsewhere[c.Kind] != "" {
-			continue
-		}
-		run := latencyKinds[c.Kind]
-		if run == nil {
-			t.Errorf("case %s is of the unknown kind %s", c.ID, c.Kind)
-			continue
-		}
-		t.Run(c.ID, func(t *testing.T) { run(t, c) })
-	}
-	for kind := range latencyKinds {
-		if ran[kind] == 0 || elsewhere[kind] != "" {
-			t.Errorf("kind %s has %d cases here", kind, ran[kind])
+		got[c.Kind]++
+		if run := latencyKinds[c.Kind].run; run != nil {
+			t.Run(c.ID, func(t *testing.T) { run(t, c) })
 		}
 	}
-	if len(ran) != len(latencyKinds)+len(elsewhere) {
-		t.Errorf("%d kinds, of which %d run here and %d elsewhere", len(ran), len(latencyKinds), len(elsewhere))
+	for kind, k := range latencyKinds {
+		if got[kind] != k.cases {
+			t.Errorf("%d cases of the kind %s; want %d", got[kind], kind, k.cases)
+		}
+		if k.run == nil {
+			runsElsewhere(t, kind, k.folder)
+		}
+		delete(got, kind)
+	}
+	if len(got) > 0 {
+		t.Errorf("kinds that nobody runs: %v", got)
 	}
 }
 
-// latencyKinds are the kinds of latency.json that run here: all that the product uses.
-var latencyKinds = map[string]func(*testing.T, latencyCase){
-	"margin_shift": oracleShift, "log_pgf_hypergeometric": oraclePGF, "topk_log_e": oracleTopK, "topk_log_e_grid": oracleTopKGrid,
-	"slo_path": oracleTilt, "e2e": oraclePath, "ratio_cs": oracleQuantileRatio,
-	"mallows_log_e": oracleMallows, "mallows_log_e_grid": oracleMallowsGrid, "mwu": oracleMannWhitney, "ks_2samp": oracleKS,
-	"beta_binomial_log_e": oracleBetaMixture, "quantile_cs": oracleQuantileBand,
+// latencyKinds are all kinds of latency.json, how many cases each has, and what runs them: here, or the tests of a folder.
+var latencyKinds = map[string]struct {
+	cases  int
+	run    func(*testing.T, latencyCase)
+	folder string
+}{
+	"margin_shift": {1, oracleShift, ""}, "log_pgf_hypergeometric": {1, oraclePGF, ""}, "topk_log_e": {3, oracleTopK, ""},
+	"topk_log_e_grid": {5, oracleTopKGrid, ""}, "slo_path": {3, oracleTilt, ""}, "e2e": {5, oraclePath, ""}, "ratio_cs": {1, oracleQuantileRatio, ""},
+	"mallows_log_e": {3, oracleMallows, ""}, "mallows_log_e_grid": {4, oracleMallowsGrid, ""}, "mwu": {4, oracleMannWhitney, ""}, "ks_2samp": {4, oracleKS, ""},
+	"beta_binomial_log_e": {1, oracleBetaMixture, ""}, "quantile_cs": {4, oracleQuantileBand, ""},
+	"bucket_index": {1, nil, "windows"}, "downscale": {1, nil, "windows"},
+	"lil_radius": {1, nil, "analysis/certify"}, "double_stitching_radius": {1, nil, "analysis/certify"},
+	"hr_two_sample_log_p": {3, nil, "analysis/certify"}, "p_to_e": {1, nil, "analysis/certify"},
 }
 
-// elsewhere are the kinds that other packages run, and which.
-var elsewhere = map[string]string{
-	"bucket_index": "windows", "downscale": "windows",
-	"lil_radius": "analysis/certify", "double_stitching_radius": "analysis/certify", "hr_two_sample_log_p": "analysis/certify", "p_to_e": "analysis/certify",
-}
-
+// read reads a case's input and what must come out of it, strictly: a number that nobody looks at is an error.
 func (c latencyCase) read(t *testing.T, input, expect any) {
 	t.Helper()
-	if err := json.Unmarshal(c.Input, input); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(c.Expect, expect); err != nil {
-		t.Fatal(err)
+	readStrictly(t, c.Input, input)
+	readStrictly(t, c.Expect, expect)
+}
+
+// scale6 fails unless an oracle's histograms are of the scale that ours are.
+func scale6(t *testing.T, scale int) {
+	t.Helper()
+	if 1<<scale != bucketsPerDoubling {
+		t.Fatalf("the oracle's histograms are of scale %d", scale)
 	}
 }
 
 func oracleShift(t *testing.T, c latencyCase) {
-	var in struct{ R []float64 }
+	var in struct {
+		R     []float64
+		Scale int
+	}
 	var want struct {
 		Fail      []int     `json:"fail_shift"`
 		Pass      []int     `json:"pass_shift"`
 		Effective []float64 `json:"effective_margin_fail"`
 	}
 	c.read(t, &in, &want)
+	scale6(t, in.Scale)
 	for i, r := range in.R {
 		if fail, pass := FailShift(r), PassShift(r); fail != want.Fail[i] || pass != want.Pass[i] {
 			t.Errorf("margin %v: shifts %d and %d, want %d and %d", r, fail, pass, want.Fail[i], want.Pass[i])
@@ -182,15 +200,18 @@ func blockWeight(g int) float64 {
 
 func oracleTilt(t *testing.T, c latencyCase) {
 	var in struct {
-		PPM    float64   `json:"tail_ppm"`
-		N      []float64 `json:"n"`
-		Exceed []float64
+		PPM       float64 `json:"tail_ppm"`
+		N, Exceed []float64
+		W         []float64
 	}
 	var want struct {
 		Breach []float64 `json:"log_e_breach"`
 		Pass   []float64 `json:"log_e_pass"`
 	}
 	c.read(t, &in, &want)
+	if !slices.Equal(in.W, FailOdds) {
+		t.Fatalf("the oracle's odds %v are not ours", in.W)
+	}
 	for _, side := range []struct {
 		name string
 		grid []float64
@@ -227,36 +248,64 @@ func (p *pooled) add(canary, baseline sparse, ppm, kmin int64) (closed bool) {
 	return n > 0 && m > 0 && (n+m)*ppm >= kmin*1_000_000
 }
 
+// path is the input of an e2e case.
+type path struct {
+	Name       string
+	Scale      int
+	Shift      int
+	Kmin       int64
+	W, Theta   []float64
+	StartPrior string `json:"start_prior"`
+	Windows    []struct{ Canary, Baseline sparse }
+}
+
+// oraclePath runs every test over the windows: several tails, up and down, the mean of the tails, and Mallows.
 func oraclePath(t *testing.T, c latencyCase) {
-	var in struct {
-		Shift   int
-		Kmin    int64
-		Windows []struct{ Canary, Baseline sparse }
-	}
-	var want map[string]json.RawMessage
+	var in path
+	var want expected
 	c.read(t, &in, &want)
-	oracleMixPath(t, c, want)
-	oracleMallowsPath(t, c, want)
+	scale6(t, in.Scale)
+	if !slices.Equal(in.W, FailOdds) || !slices.Equal(in.Theta, MallowsThetas) || in.StartPrior != "1/2 at first block + 1/2 * 1/(k(k+1))" {
+		t.Fatalf("the oracle's bets %v, %v and starts %q are not ours", in.W, in.Theta, in.StartPrior)
+	}
+	var cross map[string]*int
+	want.take(t, "cross_0.05", &cross)
+	paths := map[string][]float64{"mallows": mallowsPath(&in)}
 	for _, ppm := range []int64{500_000, 50_000, 10_000} {
 		for prefix, grid := range map[string][]float64{"topk_": FailOdds, "topk_pass_": PassOdds} {
-			key := prefix + strconv.FormatInt(ppm, 10)
-			m, inc := NewMixture(len(grid)), make([]float64, len(grid))
-			var open pooled
-			var got, expected []float64
-			for _, w := range in.Windows {
-				if open.add(w.Canary, w.Baseline, ppm, in.Kmin) {
-					TopK{ppm, in.Shift, grid}.Increments(inc, open.canary.hist(), open.baseline.hist())
-					open = pooled{blocks: open.blocks + 1}
-					m.Step(inc, blockWeight(open.blocks))
-				}
-				got = append(got, m.LogE())
-			}
-			if err := json.Unmarshal(want[key], &expected); err != nil {
-				t.Fatal(key, err)
-			}
-			c.Tol.checkAll(t, key, got, expected)
+			paths[prefix+strconv.FormatInt(ppm, 10)] = topKPath(&in, ppm, grid)
 		}
 	}
+	for key, got := range paths {
+		c.Tol.checkAll(t, key, got, want.numbers(t, key))
+		if cross[key] == nil {
+			t.Fatalf("the oracle doesn't say where %s crosses", key)
+		}
+		if at := firstAt(got, 0.05); at != *cross[key] {
+			t.Errorf("%s crosses at %d, want %d", key, at, *cross[key])
+		}
+		delete(cross, key)
+	}
+	c.Tol.checkAll(t, "topk_mix", mixPath(t, &in), want.numbers(t, "topk_mix"))
+	want.done(t)
+	if len(cross) > 0 {
+		t.Errorf("nobody compares where %v cross", cross)
+	}
+}
+
+// topKPath is the log evidence of one tail after each window.
+func topKPath(in *path, ppm int64, grid []float64) (logE []float64) {
+	m, inc := NewMixture(len(grid)), make([]float64, len(grid))
+	var open pooled
+	for _, w := range in.Windows {
+		if open.add(w.Canary, w.Baseline, ppm, in.Kmin) {
+			TopK{ppm, in.Shift, grid}.Increments(inc, open.canary.hist(), open.baseline.hist())
+			open = pooled{blocks: open.blocks + 1}
+			m.Step(inc, blockWeight(open.blocks))
+		}
+		logE = append(logE, m.LogE())
+	}
+	return logE
 }
 
 func oracleQuantileRatio(t *testing.T, c latencyCase) {
@@ -264,13 +313,22 @@ func oracleQuantileRatio(t *testing.T, c latencyCase) {
 		PPM     int64 `json:"tail_ppm"`
 		Alpha   float64
 		Kmin    int64
+		Scale   int
+		Shifts  struct{ Start, Stop, Step int }
+		W       []float64
 		Windows []struct{ Canary, Baseline sparse }
 	}
 	var want struct {
-		Lower []float64 `json:"lower_ratio"`
-		Upper []float64 `json:"upper_ratio"`
+		Lower      []float64 `json:"lower_ratio"`
+		Upper      []float64 `json:"upper_ratio"`
+		LowerShift []float64 `json:"lower_shift"`
+		UpperShift []float64 `json:"upper_shift"`
 	}
 	c.read(t, &in, &want)
+	scale6(t, in.Scale)
+	if s := in.Shifts; s.Start != ratioShiftLow || s.Step != ratioShiftStep || (s.Stop-s.Start)/s.Step+1 != ratioShifts || !slices.Equal(in.W, FailOdds) {
+		t.Fatalf("the oracle's shifts %v and odds %v are not ours", s, in.W)
+	}
 	q := NewQuantileRatio(in.PPM)
 	var open pooled
 	var lower, upper []float64
@@ -285,6 +343,10 @@ func oracleQuantileRatio(t *testing.T, c latencyCase) {
 	}
 	c.Tol.checkAll(t, "lower", lower, want.Lower)
 	c.Tol.checkAll(t, "upper", upper, want.Upper)
+	for i := range lower {
+		c.Tol.check(t, "lower shift", bucketsPerDoubling*math.Log2(lower[i]), want.LowerShift[i])
+		c.Tol.check(t, "upper shift", bucketsPerDoubling*math.Log2(upper[i]), want.UpperShift[i])
+	}
 	if e := q.Estimate(); !(e > 1.5 && e < 1.75) {
 		t.Errorf("estimate %v, the truth is 1.6", e)
 	}

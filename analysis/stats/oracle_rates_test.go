@@ -2,14 +2,16 @@ package stats
 
 import (
 	"encoding/json"
-	"errors"
+	"math"
 	"slices"
 	"testing"
 )
 
 type ratesCase struct {
-	ID, Kind string
-	Params   struct {
+	ID, Kind   string
+	Note       string
+	Provenance json.RawMessage
+	Params     struct {
 		Rho0, Delta, Alpha, Phi, Horizon float64
 		Side                             int
 		Grid                             []float64
@@ -19,29 +21,16 @@ type ratesCase struct {
 		FDR                              float64   `json:"fdr"`
 		PriorRate                        float64   `json:"prior_rate"`
 		PriorMean                        float64   `json:"prior_mean"`
+		PriorStrength                    float64   `json:"prior_strength"`
 		HalfLife                         float64   `json:"half_life_windows"`
 		R2                               float64   `json:"r2"`
+		J, Ratio, Z                      float64
+		Theta0                           []float64 // of a kind that package certify runs
+		Concentration                    float64   // likewise
 	}
 	Windows  [][]float64
 	Tol      tolerance
-	Expected struct {
-		LogE             []float64       `json:"log_e"`
-		LogEGridFinal    []float64       `json:"log_e_grid_final"`
-		Lower, Upper     []float64       `json:",omitempty"`
-		LogEAbove        json.RawMessage `json:"log_e_above"` // of ratio_grid a list of lists, of other kinds a list
-		LogEBelow        json.RawMessage `json:"log_e_below"`
-		HolmReject       []int           `json:"holm_reject"`
-		LogAdjustedMax   []float64       `json:"log_adjusted_max"`
-		EBHOnCurrent     []int           `json:"ebh_on_current"`
-		EBHOnAdjustedMax []int           `json:"ebh_on_adjusted_max"`
-		WindowsUsed      int64           `json:"windows_used"`
-		LogETwo          []float64       `json:"log_e_two"`
-		PlugIn           []float64       `json:"plug_in_q"`
-		Center, Half     []float64
-		PhiPoint         float64 `json:"phi_point"`
-		PhiSe            float64 `json:"phi_se"`
-		PhiUse           float64 `json:"phi_use"`
-	}
+	Expected expected
 }
 
 func (c ratesCase) grid() []float64 {
@@ -52,16 +41,26 @@ func (c ratesCase) grid() []float64 {
 func countsOf(row []float64) Counts { return Counts{Nc: row[0], Kc: row[1], Nb: row[2], Kb: row[3]} }
 
 func TestOracleRates(t *testing.T) {
-	var file struct{ Cases []ratesCase }
+	var file struct {
+		Schema      json.RawMessage
+		Conventions map[string]string
+		Cases       []ratesCase
+	}
 	readOracle(t, "testdata/rates.json", &file)
 	got := map[string]int{}
 	for _, c := range file.Cases {
 		got[c.Kind]++
 		if run := ratesKinds[c.Kind].run; run != nil {
-			t.Run(c.ID, func(t *testing.T) { run(t, c) })
+			t.Run(c.ID, func(t *testing.T) {
+				run(t, c)
+				c.Expected.done(t)
+			})
 		}
 	}
 	for kind, k := range ratesKinds {
+		if k.run == nil {
+			runsElsewhere(t, kind, "analysis/certify")
+		}
 		if got[kind] != k.cases {
 			t.Errorf("%d cases of the kind %s; want %d", got[kind], kind, k.cases)
 		}
@@ -96,8 +95,9 @@ func oracleLinear(t *testing.T, c ratesCase) {
 		}
 		logE = append(logE, m.LogE())
 	}
-	c.Tol.checkAll(t, "log e", logE, c.Expected.LogE)
-	c.Tol.checkAll(t, "log e of the grid", m.log, c.Expected.LogEGridFinal)
+	c.Tol.checkAll(t, "log e", logE, c.Expected.numbers(t, "log_e"))
+	c.Tol.checkAll(t, "log e of the grid", m.log, c.Expected.numbers(t, "log_e_grid_final"))
+	checkCrossings(t, logE, c.Expected.crossings(t, "first_cross"))
 }
 
 func oracleRestart(t *testing.T, c ratesCase) {
@@ -119,7 +119,7 @@ func oracleRestart(t *testing.T, c ratesCase) {
 		m.Step(inc, weight)
 		logE = append(logE, m.started()) // this oracle counts no cash
 	}
-	c.Tol.checkAll(t, "log e", logE, c.Expected.LogE)
+	c.Tol.checkAll(t, "log e", logE, c.Expected.numbers(t, "log_e"))
 }
 
 func oracleDifference(t *testing.T, c ratesCase) {
@@ -130,17 +130,16 @@ func oracleDifference(t *testing.T, c ratesCase) {
 		l, u := d.Interval(c.Params.Alpha)
 		lower, upper = append(lower, l), append(upper, u)
 	}
-	c.Tol.checkAll(t, "lower", lower, c.Expected.Lower)
-	c.Tol.checkAll(t, "upper", upper, c.Expected.Upper)
+	c.Tol.checkAll(t, "lower", lower, c.Expected.numbers(t, "lower"))
+	c.Tol.checkAll(t, "upper", upper, c.Expected.numbers(t, "upper"))
 }
 
 func oracleRatio(t *testing.T, c ratesCase) {
 	grid := c.grid()
 	inc := make([]float64, len(grid))
 	var wantAbove, wantBelow [][]float64
-	if err := errors.Join(json.Unmarshal(c.Expected.LogEAbove, &wantAbove), json.Unmarshal(c.Expected.LogEBelow, &wantBelow)); err != nil {
-		t.Fatal(err)
-	}
+	c.Expected.take(t, "log_e_above", &wantAbove)
+	c.Expected.take(t, "log_e_below", &wantBelow)
 	for i, rho := range c.Params.Ratios {
 		above, below := NewMixture(len(grid)), NewMixture(len(grid))
 		weight := 1.0
@@ -166,7 +165,7 @@ func oracleSplit(t *testing.T, c ratesCase) {
 		weight = 0
 		logE = append(logE, m.LogE())
 	}
-	c.Tol.checkAll(t, "log e", logE, c.Expected.LogE)
+	c.Tol.checkAll(t, "log e", logE, c.Expected.numbers(t, "log_e"))
 }
 
 func oracleCombine(t *testing.T, c ratesCase) {
@@ -176,19 +175,31 @@ func oracleCombine(t *testing.T, c ratesCase) {
 			got = append(got, i)
 		}
 	}
-	if !slices.Equal(got, c.Expected.HolmReject) {
-		t.Errorf("rejected %v, want %v", got, c.Expected.HolmReject)
+	if want := c.Expected.places(t, "holm_reject"); !slices.Equal(got, want) {
+		t.Errorf("rejected %v, want %v", got, want)
 	}
+	// Holm's first step is Bonferroni's; the weighted mean is what the reference holds against it, of e-values now.
+	var first, mean = []int(nil), math.Inf(-1)
+	for i, w := range c.Params.Weights {
+		if c.Params.LogEMax[i]+math.Log(w) >= math.Log(1/c.Params.Alpha) {
+			first = append(first, i)
+		}
+		mean = logAddExp(mean, math.Log(w)+c.Params.LogENow[i])
+	}
+	if want := c.Expected.places(t, "bonferroni_reject"); !slices.Equal(first, want) {
+		t.Errorf("Bonferroni rejected %v, want %v", first, want)
+	}
+	c.Tol.check(t, "weighted mean", mean, c.Expected.number(t, "log_weighted_mean_e"))
 	adjusted := make([]float64, len(c.Params.LogEMax))
 	for i, x := range c.Params.LogEMax {
 		adjusted[i] = AdjustMax(x)
 	}
-	c.Tol.checkAll(t, "adjusted maxima", adjusted, c.Expected.LogAdjustedMax)
-	if got := EBH(c.Params.LogENow, c.Params.FDR); !slices.Equal(got, c.Expected.EBHOnCurrent) {
-		t.Errorf("e-BH rejected %v, want %v", got, c.Expected.EBHOnCurrent)
+	c.Tol.checkAll(t, "adjusted maxima", adjusted, c.Expected.numbers(t, "log_adjusted_max"))
+	if got, want := EBH(c.Params.LogENow, c.Params.FDR), c.Expected.places(t, "ebh_on_current"); !slices.Equal(got, want) {
+		t.Errorf("e-BH rejected %v, want %v", got, want)
 	}
-	if got := EBH(adjusted, c.Params.FDR); !slices.Equal(got, c.Expected.EBHOnAdjustedMax) {
-		t.Errorf("e-BH of adjusted maxima rejected %v, want %v", got, c.Expected.EBHOnAdjustedMax)
+	if got, want := EBH(adjusted, c.Params.FDR), c.Expected.places(t, "ebh_on_adjusted_max"); !slices.Equal(got, want) {
+		t.Errorf("e-BH of adjusted maxima rejected %v, want %v", got, want)
 	}
 }
 
@@ -198,15 +209,18 @@ func oracleDispersion(t *testing.T, c ratesCase) {
 		d.Add(row[0], row[1], row[2], row[3])
 	}
 	phi, se := d.batches[0].estimate()
-	c.Tol.check(t, "phi", phi, c.Expected.PhiPoint)
-	c.Tol.check(t, "se", se, c.Expected.PhiSe)
-	c.Tol.check(t, "limit of single windows", phi+dispersionZ*se, c.Expected.PhiUse)
-	if d.windows != c.Expected.WindowsUsed {
-		t.Errorf("used %d windows, want %d", d.windows, c.Expected.WindowsUsed)
+	c.Tol.check(t, "phi", phi, c.Expected.number(t, "phi_point"))
+	c.Tol.check(t, "se", se, c.Expected.number(t, "phi_se"))
+	c.Tol.check(t, "limit of single windows", phi+dispersionZ*se, c.Expected.number(t, "phi_use"))
+	if want := c.Expected.number(t, "windows_used"); float64(d.windows) != want || c.Params.Z != dispersionZ {
+		t.Errorf("used %d windows, want %v; at %v deviations, want %v", d.windows, want, dispersionZ, c.Params.Z)
 	}
 }
 
 func oracleBernoulli(t *testing.T, c ratesCase) {
+	if c.Params.PriorStrength != 1 {
+		t.Fatalf("the oracle's seed weighs %v events", c.Params.PriorStrength)
+	}
 	test := Bernoulli{Rho0: c.Params.Rho0, Delta: c.Params.Delta, Side: c.Params.Side, Grid: c.grid()}
 	rate := newBaselineRate(c.Params.PriorRate, c.Params.HalfLife)
 	m, inc := NewMixture(len(test.Grid)), make([]float64, len(test.Grid))
@@ -222,11 +236,14 @@ func oracleBernoulli(t *testing.T, c ratesCase) {
 		rate.Add(counts.Nb, counts.Kb)
 		logE = append(logE, m.LogE())
 	}
-	c.Tol.checkAll(t, "plug-in", plugIn, c.Expected.PlugIn)
-	c.Tol.checkAll(t, "log e", logE, c.Expected.LogE)
+	c.Tol.checkAll(t, "plug-in", plugIn, c.Expected.numbers(t, "plug_in_q"))
+	c.Tol.checkAll(t, "log e", logE, c.Expected.numbers(t, "log_e"))
 }
 
 func oracleBounded(t *testing.T, c ratesCase) {
+	if p := c.Params; p.J != BoundedPoints || p.Ratio != 0.6 || p.PriorStrength != 5 || p.HalfLife != plugInHalfLife {
+		t.Fatalf("the oracle's bets and seed %+v are not ours", p)
+	}
 	test := Bounded{Rho0: c.Params.Rho0, Delta: c.Params.Delta, Side: c.Params.Side}
 	mean := NewBaselineMean(c.Params.PriorMean)
 	m, inc := NewMixture(BoundedPoints), make([]float64, BoundedPoints)
@@ -240,14 +257,10 @@ func oracleBounded(t *testing.T, c ratesCase) {
 		mean.Add(v.Baseline)
 		logE = append(logE, m.LogE())
 	}
-	c.Tol.checkAll(t, "log e", logE, c.Expected.LogE)
+	c.Tol.checkAll(t, "log e", logE, c.Expected.numbers(t, "log_e"))
 }
 
 func oracleNormalMixture(t *testing.T, c ratesCase) {
-	var wantAbove, wantBelow []float64
-	if err := errors.Join(json.Unmarshal(c.Expected.LogEAbove, &wantAbove), json.Unmarshal(c.Expected.LogEBelow, &wantBelow)); err != nil {
-		t.Fatal(err)
-	}
 	n := NewNormalMixture(c.Params.R2)
 	var above, below, two, center, half []float64
 	for _, row := range c.Windows {
@@ -256,9 +269,9 @@ func oracleNormalMixture(t *testing.T, c ratesCase) {
 		lower, upper := n.Interval(c.Params.Alpha)
 		center, half = append(center, (lower+upper)/2), append(half, (upper-lower)/2)
 	}
-	c.Tol.checkAll(t, "above", above, wantAbove)
-	c.Tol.checkAll(t, "below", below, wantBelow)
-	c.Tol.checkAll(t, "two-sided", two, c.Expected.LogETwo)
-	c.Tol.checkAll(t, "center", center, c.Expected.Center)
-	c.Tol.checkAll(t, "half", half, c.Expected.Half)
+	c.Tol.checkAll(t, "above", above, c.Expected.numbers(t, "log_e_above"))
+	c.Tol.checkAll(t, "below", below, c.Expected.numbers(t, "log_e_below"))
+	c.Tol.checkAll(t, "two-sided", two, c.Expected.numbers(t, "log_e_two"))
+	c.Tol.checkAll(t, "center", center, c.Expected.numbers(t, "center"))
+	c.Tol.checkAll(t, "half", half, c.Expected.numbers(t, "half"))
 }
