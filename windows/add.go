@@ -95,7 +95,7 @@ func (s *Stage) holdAside(src *source, e *schemas.Event, offset int64) (Class, e
 		s.reject(src)
 		s.counts.add(e.Kind, Invalid, 1)
 		s.countBad(src, e.Model)
-		return Invalid, src.refusal(e, offset, ErrAhead)
+		return Invalid, src.refusal(e, offset, ErrUnconfirmed)
 	}
 	src.hold(e, offset)
 	s.counts.add(e.Kind, Pending, 1)
@@ -155,7 +155,7 @@ func (s *Stage) reject(src *source) {
 	for _, h := range src.held {
 		s.counts.move(h.event.Kind, Pending, Invalid, 1)
 		s.countBad(src, h.event.Model)
-		s.rejected = append(s.rejected, Rejected{src.place, h.offset, src.refusal(&h.event, h.offset, ErrAhead)})
+		s.rejected = append(s.rejected, Rejected{src.place, h.offset, src.refusal(&h.event, h.offset, ErrUnconfirmed)})
 	}
 	src.held = nil
 }

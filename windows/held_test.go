@@ -94,13 +94,13 @@ func takeHeld(t *testing.T, steps []heldStep) (s *Stage, rejected []int64) {
 			stamp = max(step.ms, 1) // the partition has a time from the first event on
 		}
 		got, err := s.Add(0, prediction(fmt.Sprint(i), "v1", step.ms), int64(i), stamp)
-		if got != step.want || errors.Is(err, ErrAhead) != (got == Invalid) {
+		if got != step.want || errors.Is(err, ErrUnconfirmed) != (got == Invalid) {
 			t.Errorf("event %d at %d: %v, %v, want %v", i, step.ms, got, err, step.want)
 		}
 		for _, r := range s.Rejected() {
 			rejected = append(rejected, r.Offset)
-			if !errors.Is(r.Err, ErrAhead) {
-				t.Errorf("offset %d: %v, want ErrAhead", r.Offset, r.Err)
+			if !errors.Is(r.Err, ErrUnconfirmed) {
+				t.Errorf("offset %d: %v, want ErrUnconfirmed", r.Offset, r.Err)
 			}
 		}
 	}

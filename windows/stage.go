@@ -10,6 +10,9 @@ import (
 // ErrAhead is Add's error for an event that is too far ahead of its broker's clock, or of its partition: a dead letter.
 var ErrAhead = errors.New("event time is ahead of its log")
 
+// ErrUnconfirmed is an ErrAhead of an event that was held aside, and that no others confirmed.
+var ErrUnconfirmed = fmt.Errorf("%w, and no others confirm it", ErrAhead)
+
 // ErrTime is Add's error for an event whose time is no time (beyond MaxTimeMs).
 var ErrTime = errors.New("event time is out of range")
 

@@ -203,7 +203,7 @@ func TestAhead(t *testing.T) {
 		{-MaxTimeMs - 1, 0, Invalid, ErrTime},
 	} {
 		got, err := s.Add(0, prediction(fmt.Sprint(i), "v1", row.ms), int64(i), row.append)
-		if got != row.want || !errors.Is(err, row.err) {
+		if got != row.want || !errors.Is(err, row.err) || errors.Is(err, ErrUnconfirmed) {
 			t.Errorf("time %d appended at %d: %v, %v, want %v, %v", row.ms, row.append, got, err, row.want, row.err)
 		}
 	}

@@ -106,8 +106,12 @@ func invalid(why error) *ingest.Invalid {
 	switch {
 	case errors.As(why, &bad):
 		return bad
+	case errors.Is(why, windows.ErrUnconfirmed): // an ErrAhead, too
+		return ingest.Invalidf(ingest.ReasonUnconfirmed, "%v", why)
 	case errors.Is(why, windows.ErrAhead):
 		return ingest.Invalidf(ingest.ReasonAhead, "%v", why)
+	case errors.Is(why, windows.ErrTime):
+		return ingest.Invalidf(ingest.ReasonTime, "%v", why)
 	}
-	return ingest.Invalidf(ingest.ReasonUnconfirmed, "%v", why)
+	return ingest.Invalidf(ingest.ReasonType, "%v", why)
 }
