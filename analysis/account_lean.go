@@ -19,8 +19,8 @@ type lean interface {
 // leanTally adds up blocks of a distribution without its histograms.
 type leanTally struct {
 	n     [windows.Arms]int64
-	lean  lean // nil: no block yet, or only the one in block
-	block *block
+	lean  lean // nil: no block yet, or only the one in hist
+	hist  *[windows.Arms][]windows.Bucket
 	fresh func() lean
 }
 
@@ -31,8 +31,8 @@ func (t *leanTally) add(o leanTally) {
 	if t.lean == nil && o.fresh != nil {
 		t.lean, t.fresh = o.fresh(), o.fresh
 	}
-	if o.block != nil {
-		t.lean.Add(o.block.hist[windows.Canary].buckets, o.block.hist[windows.Baseline].buckets)
+	if o.hist != nil {
+		t.lean.Add(o.hist[windows.Canary], o.hist[windows.Baseline])
 		return
 	}
 	switch more := o.lean.(type) {
@@ -44,24 +44,38 @@ func (t *leanTally) add(o leanTally) {
 }
 
 // leanAccount keeps how far apart the arms are, and not where they are: its estimate has the effect as the canary's value, and that of no effect as
-// the baseline's.
+// the baseline's. Values beyond linear buckets are taken at the ends of their range, so that the effect is never more than what is known.
 type leanAccount struct {
 	scale   scale
 	fresh   func() lean
 	history history[leanTally, *leanTally]
-	lazy    bool       // the effect is of blocks before which there was evidence, only
-	shown   *lastBlock // nil: nothing
+	lazy    bool                           // the effect is of blocks before which there was evidence, only
+	shown   *lastBlock                     // nil: nothing
+	now     [windows.Arms][]windows.Bucket // of the block that is being taken in
 }
 
 func (a *leanAccount) keep(b *block, c closing) {
 	t := leanTally{n: b.n}
 	if !a.lazy || c.hot {
-		t.block, t.fresh = b, a.fresh
+		a.now = a.seen(b)
+		t.hist, t.fresh = &a.now, a.fresh
 	}
 	a.history.add(t, c.fromMs, c.onset)
+	a.now = [windows.Arms][]windows.Bucket{}
 	if a.shown != nil {
 		a.shown.take(b)
 	}
+}
+
+// seen are a block's histograms, good while the block is.
+func (a *leanAccount) seen(b *block) (hist [windows.Arms][]windows.Bucket) {
+	for arm := range windows.Arms {
+		hist[arm] = b.hist[arm].buckets
+		if a.scale.linear.Linear() {
+			hist[arm] = windows.LinearBuckets(a.scale.linear).Clamp(nil, hist[arm])
+		}
+	}
+	return hist
 }
 
 func (a *leanAccount) estimate(sinceMs int64) estimate {

@@ -332,11 +332,22 @@ func (g *guard) estimateBeyond() bool {
 	}
 	e := g.estimate(since)
 	if g.isContrast() {
-		g.beyond = beyondMargin(g.spec, e)
+		g.beyond = beyondMargin(g.spec, g.inRange(e))
 	} else {
 		g.beyond = beyondLimit(g.spec, e[windows.Baseline].value)
 	}
 	return g.beyond
+}
+
+// inRange puts a quantile that lies beyond linear buckets at the end of their range: more isn't known of it, and a canary just above must not be beyond a margin
+// of a baseline just below.
+func (g *guard) inRange(e estimate) estimate {
+	if b := g.spec.Buckets; b.Linear() && !g.apart() && measuresValues(g.spec) {
+		for arm := range e {
+			e[arm].value = max(b.From, min(b.To, e[arm].value)) // NaN stays
+		}
+	}
+	return e
 }
 
 // beyondMargin reports whether a contrast's estimate is beyond its margin; never when it is unknown.

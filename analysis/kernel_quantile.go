@@ -28,6 +28,9 @@ func newQuantileAccount(g *schemas.Guardrail, intervals bool) *quantileAccount {
 			beyond, pass = pass, beyond
 		}
 		a.ratio = stats.NewQuantileBounds(tailPPM(g.Quantile), beyond, pass)
+		if g.Buckets.Linear() {
+			a.ratio.On(windows.LinearBuckets(g.Buckets))
+		}
 	}
 	return a
 }

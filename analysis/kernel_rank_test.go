@@ -1,7 +1,9 @@
 package analysis
 
 import (
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
@@ -51,6 +53,45 @@ func TestMarginsBeyondLinearBuckets(t *testing.T) {
 			}
 			if got := inc.pass[0] > 1e-9; got != row.pass {
 				t.Errorf("%s, %s: evidence of keeping it %v", row.name, name, inc.pass)
+			}
+		}
+	}
+}
+
+// TestEstimatesBeyondLinearBuckets: a canary within its margin, just beyond the range of the buckets, while the baseline is just inside it, is not suspect:
+// nobody knows by how much it is more.
+func TestEstimatesBeyondLinearBuckets(t *testing.T) {
+	for _, text := range []string{
+		"g: quantile 0.5 score increase 0.05 buckets=0,1,100", "g: quantile 0.5 score decrease 0.05 buckets=0,1,100",
+		"g: distribution score ks increase 0.05 buckets=0,1,100", "g: distribution score ks decrease 0.05 buckets=0,1,100",
+		"g: distribution score mann-whitney increase 0.05 buckets=0,1,100", "g: distribution score mann-whitney decrease 0.05 buckets=0,1,100",
+	} {
+		for _, tt := range []struct {
+			name string
+			up   [windows.Arms]float64 // of a canary that is more; of one that is less, mirrored
+			want schemas.State
+		}{
+			{"within", [windows.Arms]float64{windows.Baseline: .98, windows.Canary: 1.02}, continues},
+			{"beyond", [windows.Arms]float64{windows.Baseline: .85, windows.Canary: 1.02}, failed},
+		} {
+			r := rolloutOf(guardrail(text))
+			r.Patience = 10 * time.Second
+			w := newRowWorld(t, r, rand.New(rand.NewPCG(5, 5)))
+			g := w.script.guard("g")
+			for range 60 {
+				w.step(serving, [windows.Arms]int64{100, 100}, func(arm windows.Arm) row {
+					x := tt.up[arm] + .01*(w.random.Float64()-.5)
+					if g.spec.Direction == schemas.Decrease {
+						x = 1 - x
+					}
+					return row{x, w.slice()}
+				})
+			}
+			if g.anyE() < g.family.any.thresholds[0] {
+				t.Errorf("%s, %s: no harm is proven", text, tt.name)
+			}
+			if g.state != tt.want {
+				t.Errorf("%s, %s: %s, want %s", text, tt.name, g.state, tt.want)
 			}
 		}
 	}

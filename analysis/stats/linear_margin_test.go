@@ -68,3 +68,57 @@ func TestMarginsOutsideLinearBuckets(t *testing.T) {
 		}
 	}
 }
+
+// TestQuantileBoundsOutsideLinearBuckets: half of the values, or nearly all, lie beyond an end of the buckets' range. The bounds hold the true difference where each test
+// takes the values beyond as it must; where they stay beyond all others in every test, they don't.
+func TestQuantileBoundsOutsideLinearBuckets(t *testing.T) {
+	const runs, blocks, alpha = 20, 12, 0.05
+	l := windows.LinearBuckets{From: 0, To: 1, Count: 100}
+	wrong := 0
+	for _, row := range []struct {
+		middle float64 // of the baseline's values
+		by     int     // how far the canary's are from the baseline's, in buckets
+		tail   int64
+	}{
+		{1, 8, 300_000}, {1, -8, 300_000}, {0, 8, 700_000}, {0, -8, 700_000}, {1.15, 8, 900_000}, {0.5, 8, 500_000},
+	} {
+		missed := map[bool]int{}
+		truth := shiftRatio(float64(row.by))
+		for _, on := range []bool{true, false} {
+			for run := range runs {
+				r := rand.New(rand.NewPCG(73, uint64(run)))
+				q := NewQuantileBounds(row.tail)
+				if on {
+					q.On(l)
+				}
+				hist := func(n int, middle float64) []windows.Bucket {
+					counts := map[int32]uint32{}
+					for range n {
+						counts[l.BucketOf(middle+0.1*r.NormFloat64())]++
+					}
+					return histOf(counts)
+				}
+				out := false
+				for at := range int64(blocks) {
+					q.Add(hist(60, row.middle+float64(row.by)*l.Width()), hist(140, row.middle), StartWeight(at, blocks))
+					lower, upper := q.Interval(alpha)
+					out = out || lower > truth || upper < truth
+				}
+				if out {
+					missed[on]++
+				}
+			}
+		}
+		t.Logf("%+v: of %d runs %d missed the difference, %d where values beyond the range stay there", row, runs, missed[true], missed[false])
+		limit := binomialLimit(runs, alpha)
+		if missed[true] > limit {
+			t.Errorf("%+v: %d of %d runs missed the difference", row, missed[true], runs)
+		}
+		if missed[false] > limit {
+			wrong++
+		}
+	}
+	if wrong < 2 {
+		t.Errorf("it mattered in %d worlds", wrong)
+	}
+}

@@ -21,6 +21,10 @@ const (
 // Claim. If one factor moves the canary's tail in all blocks, all intervals that Interval ever returns for one alpha contain it,
 // with probability at least 1 - alpha. Otherwise the lower bound says "not in all blocks at most that much slower", the upper one the mirror of it.
 //
+// On linear buckets (On) the same shifts are differences, which values beyond the buckets' range would fake: a shift moves those inside it and not those
+// outside. So each test takes such values in the way in which it holds: to prove more than an upward shift, or less than a downward one, at the ends of the range, and
+// else beyond all others (see windows.LinearBuckets.Clamp).
+//
 // Histograms are only read. Cost: a walk down both for each shift, and small sums; no allocation. Owned by one goroutine. The zero value is not ready; see
 // NewQuantileRatio.
 type QuantileRatio struct {
@@ -28,6 +32,8 @@ type QuantileRatio struct {
 	fail, pass [ratioShifts]startedOdds
 	more       []ownShift
 	cash       float64
+	linear     *windows.LinearBuckets // nil: exponential ones
+	clamped    [windows.Arms][]windows.Bucket
 	score      []float64 // per shift, summed: the canary's count in the pooled tail less its expectation; nil: not kept
 }
 
@@ -82,6 +88,12 @@ func NewQuantileBounds(ppm int64, more ...int) *QuantileRatio {
 	return q
 }
 
+// On says that the histograms are of linear buckets; it returns q, and must come before the first block.
+func (q *QuantileRatio) On(l windows.LinearBuckets) *QuantileRatio {
+	q.linear = &l
+	return q
+}
+
 func newStartedOdds() (s startedOdds) {
 	for j := range s.log {
 		s.log[j] = math.Inf(-1)
@@ -103,21 +115,48 @@ func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64) b
 	pool := urn{n + m, n, tail}
 	fail, pass := onPool(FailOdds, pool), onPool(PassOdds, pool)
 	expected := float64(tail) * float64(n) / float64(n+m)
+	block := shifted{canary: canary, baseline: baseline, tail: tail}
+	if q.linear != nil {
+		block.clamped = &q.clamped
+		for arm, hist := range [windows.Arms][]windows.Bucket{windows.Canary: canary, windows.Baseline: baseline} {
+			q.clamped[arm] = q.linear.Clamp(q.clamped[arm][:0], hist)
+		}
+	}
 	for i := range ratioShifts {
-		by := ratioShiftLow + i*ratioShiftStep
-		at := cutAt(canary, baseline, by, tail)
-		q.fail[i].step(at, &fail, start)
-		q.pass[i].step(at, &pass, start)
+		more, less := block.by(ratioShiftLow + i*ratioShiftStep)
+		q.fail[i].step(more, &fail, start)
+		q.pass[i].step(less, &pass, start)
 		if q.score != nil {
-			q.score[i] += at.score() - expected
+			q.score[i] += more.score() - expected
 		}
 	}
 	for i := range q.more {
-		at := cutAt(canary, baseline, q.more[i].by, tail)
-		q.more[i].fail.step(at, &fail, start)
-		q.more[i].pass.step(at, &pass, start)
+		more, less := block.by(q.more[i].by)
+		q.more[i].fail.step(more, &fail, start)
+		q.more[i].pass.step(less, &pass, start)
 	}
 	return true
+}
+
+// shifted is a block whose tail is cut at many shifts.
+type shifted struct {
+	canary, baseline []windows.Bucket
+	clamped          *[windows.Arms][]windows.Bucket // of linear buckets
+	tail             int64
+}
+
+// by are the cuts at one shift for the test of more than it, and for that of less.
+func (s *shifted) by(shift int) (more, less cut) {
+	more = cutAt(s.canary, s.baseline, shift, s.tail)
+	less = more
+	if s.clamped == nil || shift == 0 {
+		return more, less
+	}
+	clamped := cutAt(s.clamped[windows.Canary], s.clamped[windows.Baseline], shift, s.tail)
+	if shift > 0 {
+		return clamped, less
+	}
+	return more, clamped
 }
 
 // A stake is what a block starts with and what has not started after it, as logarithms.
