@@ -404,6 +404,33 @@ func TestSourceCommit(t *testing.T) {
 	})
 }
 
+// TestSourceCommitToMembers: a group that somebody else is a member of takes no offsets of ours, so the two can't be taken for one.
+func TestSourceCommitToMembers(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.produce("predictions", 0, events(0, 5)...)
+		member, err := kgo.NewClient(append(slices.Clone(c.base), kgo.ConsumerGroup("taken"), kgo.ConsumeTopics("predictions"), kgo.DisableAutoCommit())...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer member.Close()
+		if n := member.PollFetches(f.Context()).NumRecords(); n == 0 {
+			t.Fatal("the other consumer reads nothing")
+		}
+		s := f.source(c, SourceOptions{Group: "taken"})
+		defer s.Close()
+		items(f.T, s, 5)
+		err = s.Commit(f.Context(), Offsets{"predictions": {0: 5}})
+		if !errors.Is(err, kerr.UnknownMemberID) || !strings.HasPrefix(err.Error(), "commit offsets to group taken: ") {
+			t.Errorf("got %v, want a refusal that names the group", err)
+		}
+		if got, err := c.Committed(f.Context(), "taken"); err != nil || got["predictions"][0] != 0 {
+			t.Errorf("committed %v, %v", got, err)
+		}
+	})
+}
+
 // TestSourceRefusal has a broker that refuses to be read: Next says so once in a while, and reads on when it's over.
 func TestSourceRefusal(t *testing.T) {
 	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "predictions")}, func(f *fake) {
