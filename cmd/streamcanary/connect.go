@@ -110,7 +110,7 @@ func newLog(c *console) zerolog.Logger {
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	w := c.err
 	if isTerminal(w) && !c.json {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != ""}
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "" || !canRewrite(w)}
 	}
 	return zerolog.New(w).With().Timestamp().Logger()
 }

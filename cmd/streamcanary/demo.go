@@ -87,7 +87,7 @@ func runDemo(ctx context.Context, c *console) (err error) {
 	}
 	config.Data, config.HTTP.Listen = dir, "127.0.0.1:0"
 	ctx, stop := context.WithCancel(ctx)
-	d := &demo{ctx: ctx, screen: newDemoScreen(c, began, isTerminal(out.w)), events: make(chan any, 64)}
+	d := &demo{ctx: ctx, screen: newDemoScreen(c, began, canRewrite(out.w)), events: make(chan any, 64)}
 	d.start("serve", func() error {
 		return serve.Run(ctx, serve.Options{
 			Config: config, Program: program(), Log: zerolog.Nop(),
@@ -126,32 +126,52 @@ func (d *demo) watch() error {
 			}
 			return fmt.Errorf("not done within %s: %s", demoWithin, d.screen.missing())
 		case event := <-d.events:
-			switch x := event.(type) {
-			case serve.Addresses:
-				if err := d.begin(x); err != nil {
-					return err
-				}
-			case []serve.Standing:
-				d.screen.standing(x)
-			case schemas.Decision:
-				d.screen.decision(&x)
-			case demoRoute:
-				d.screen.route(&x)
-				d.traffic(x.share)
-			case *schemas.Notice:
-				if done, err := d.screen.notice(x, d.scenario); done || err != nil {
-					return err
-				}
-			case demoEnd:
-				if x.err != nil {
-					return fmt.Errorf("%s: %w", x.what, x.err)
-				}
+			if err := d.see(event); err != nil {
+				return err
 			}
 			if err := d.screen.broken(); err != nil {
 				return fmt.Errorf("print the demo: %w", err)
 			}
+			if done, err := d.ended(); done {
+				return err
+			}
 		}
 	}
+}
+
+// see prints one thing that happened.
+func (d *demo) see(event any) error {
+	switch x := event.(type) {
+	case serve.Addresses:
+		return d.begin(x)
+	case []serve.Standing:
+		d.screen.standing(x)
+	case schemas.Decision:
+		d.screen.decision(&x)
+	case demoRoute:
+		d.screen.route(&x)
+		d.traffic(x.share)
+	case *schemas.Notice:
+		d.screen.notice(x)
+	case demoEnd:
+		if x.err != nil {
+			return fmt.Errorf("%s: %w", x.what, x.err)
+		}
+	}
+	return nil
+}
+
+// ended says whether the demo is over; its last lines are the times.
+func (d *demo) ended() (bool, error) {
+	if d.screen.missing() != "" {
+		return false, nil
+	}
+	truth := d.scenario.Truth(d.scenario.Seed)
+	if err := d.screen.wrong(truth); err != nil {
+		return true, err
+	}
+	d.screen.times(d.screen.complete.Times, truth.Onset)
+	return true, d.screen.broken()
 }
 
 // begin applies the rollout and starts the router, once the judge runs.

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +22,10 @@ type demoScreen struct {
 	mu     sync.Mutex
 	share  float64 // the router's
 
-	rolledBack, acked bool
-	drained           bool
+	rollback *schemas.Decision // what was seen to happen: decided,
+	acked    bool              // obeyed by the router,
+	drained  bool              // no canary left in a window of the stream with traffic,
+	complete *schemas.Notice   // and said to be carried out
 }
 
 func newDemoScreen(c *console, began time.Time, terminal bool) *demoScreen {
@@ -53,6 +55,14 @@ func (s *demoScreen) say(format string, args ...any) {
 	fmt.Fprintf(s.out, "%5.1f s  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
+// The block of guardrails must have as many lines on the screen as it was printed with, or it can't be taken away again: so a terminal that
+// is too narrow for it cuts its lines off, and doesn't wrap them. It writes all that is cut off into its last column, which is wiped.
+const (
+	cutLines  = "\x1b[?7l"
+	wrapLines = "\x1b[?7h"
+	wipeRest  = "\x1b[K"
+)
+
 // wipe takes the block away.
 func (s *demoScreen) wipe() {
 	if s.height > 0 {
@@ -78,7 +88,7 @@ func (s *demoScreen) standing(all []serve.Standing) {
 		return
 	}
 	x := &all[0]
-	s.drained = s.drained || s.rolledBack && x.Served.Baseline > 0 && x.Served.Canary == 0
+	s.drained = s.drained || s.rollback != nil && x.Served.Baseline > 0 && x.Served.Canary == 0
 	if s.json {
 		demoLine(s.console, "standing", x)
 		return
@@ -88,18 +98,20 @@ func (s *demoScreen) standing(all []serve.Standing) {
 	}
 	s.shown = time.Now()
 	var b strings.Builder
-	fmt.Fprintf(&b, "         event time %s, canary %.1f %% of the last window, status %s\n", x.Reached, shareOf(x), x.Status)
+	fmt.Fprintf(&b, "  event time %s, canary %.1f %% of the last window, status %s\n", x.Reached, shareOf(x), x.Status)
 	var table strings.Builder
 	if err := printGuardrails(&table, busy(x.Guardrails)); err == nil {
 		for line := range strings.Lines(table.String()) {
-			b.WriteString("         " + line)
+			b.WriteString("  " + line)
 		}
 	}
 	s.wipe()
-	fmt.Fprint(s.out, b.String())
-	if s.live {
-		s.height = strings.Count(b.String(), "\n")
+	if !s.live {
+		fmt.Fprint(s.out, b.String())
+		return
 	}
+	fmt.Fprint(s.out, cutLines+strings.ReplaceAll(b.String(), "\n", wipeRest+"\n")+wrapLines)
+	s.height = strings.Count(b.String(), "\n")
 }
 
 // busy leaves out the guardrails that have no data.
@@ -126,7 +138,9 @@ func (s *demoScreen) decision(d *schemas.Decision) {
 		demoLine(s.console, "decision", d)
 	}
 	s.say("%s%s: %s", strings.ToUpper(string(d.Action)), phase(d), d.Reason.Sentence)
-	s.rolledBack = s.rolledBack || d.Action == schemas.ActionRollback
+	if d.Action == schemas.ActionRollback {
+		s.rollback = d
+	}
 }
 
 func (s *demoScreen) route(r *demoRoute) {
@@ -137,35 +151,50 @@ func (s *demoScreen) route(r *demoRoute) {
 	s.acked = s.acked || r.decision.Action == schemas.ActionRollback
 }
 
-// missing says what hasn't happened yet.
+// missing says what hasn't happened yet; "" is nothing.
 func (s *demoScreen) missing() string {
 	switch {
-	case !s.rolledBack:
+	case s.rollback == nil:
 		return "no rollback was decided"
 	case !s.acked:
 		return "the router did not obey the rollback"
+	case !s.drained:
+		return "the canary did not drain from the stream"
+	case s.complete == nil:
+		return "the rollback was not said to be carried out"
 	}
-	return "the canary did not drain from the stream"
+	return ""
 }
 
-// notice ends the demo when the rollback is completed and everything was seen.
-func (s *demoScreen) notice(n *schemas.Notice, scenario *loadgen.Scenario) (bool, error) {
+func (s *demoScreen) notice(n *schemas.Notice) {
 	if s.json {
 		demoLine(s.console, "notice", n)
 	}
 	s.say("event %s: %s", n.Kind, n.Sentence)
-	if n.Kind != schemas.NoticeRollbackCompleted {
-		return false, nil
+	if n.Kind == schemas.NoticeRollbackCompleted {
+		s.complete = n
 	}
-	if n.Times == nil || n.Outcome != schemas.OutcomeDone || !s.acked {
-		return true, errors.New("the rollback is said to be completed, but " + s.missing())
+}
+
+// wrong says why what happened isn't what should have; nil: it is.
+func (s *demoScreen) wrong(truth loadgen.Truth) error {
+	t := s.complete.Times
+	switch {
+	case t == nil || s.complete.Outcome != schemas.OutcomeDone:
+		return fmt.Errorf("the rollback is said to be carried out, but that is not proven (outcome %s)", s.complete.Outcome)
+	case t.Detected < truth.Onset:
+		return fmt.Errorf("a healthy canary was rolled back: detected at %s, harm began at %s", t.Detected, truth.Onset)
+	case !provenBy(s.rollback, truth.Fail):
+		return fmt.Errorf("the canary was rolled back for another harm than the scenario's (%s): %s", strings.Join(truth.Fail, ", "), s.rollback.Reason.Sentence)
 	}
-	truth := scenario.Truth(scenario.Seed)
-	if n.Times.Detected < truth.Onset {
-		return true, fmt.Errorf("a healthy canary was rolled back: detected at %s, harm began at %s", n.Times.Detected, truth.Onset)
-	}
-	s.times(n.Times, truth.Onset)
-	return true, nil
+	return nil
+}
+
+// provenBy says whether a decision stands on a failed guardrail of these names.
+func provenBy(d *schemas.Decision, names []string) bool {
+	return slices.ContainsFunc(d.Reason.Guardrails, func(g schemas.GuardrailStatus) bool {
+		return g.State == schemas.StateFailed && slices.Contains(names, g.Name)
+	})
 }
 
 // times prints the end: when each thing happened, after the true onset.

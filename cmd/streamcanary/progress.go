@@ -31,7 +31,7 @@ const progressEvery = 200 * time.Millisecond
 
 func newProgress(w io.Writer) *progressBar {
 	b := &progressBar{began: time.Now()}
-	if isTerminal(w) {
+	if canRewrite(w) {
 		b.out = w
 	}
 	return b
@@ -41,6 +41,9 @@ func isTerminal(w io.Writer) bool {
 	f, is := w.(*os.File)
 	return is && isatty.IsTerminal(f.Fd())
 }
+
+// canRewrite says whether what was written can be changed again: on a terminal that knows how.
+func canRewrite(w io.Writer) bool { return isTerminal(w) && os.Getenv("TERM") != "dumb" }
 
 func (b *progressBar) show(p progress) {
 	now := time.Now()

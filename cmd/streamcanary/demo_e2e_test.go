@@ -1,0 +1,67 @@
+//go:build e2e
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// TestE2EDemo runs the demo as its users do: it ends with 0 within 90 s, and what it printed is the whole story in its order.
+func TestE2EDemo(t *testing.T) {
+	binary := os.Getenv("STREAMCANARY_BINARY")
+	if binary == "" {
+		t.Fatal("STREAMCANARY_BINARY names no binary: run this by `make e2e`")
+	}
+	began := time.Now()
+	var stderr bytes.Buffer
+	cmd := exec.Command(binary, "demo", "--json")
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil || stderr.Len() > 0 {
+		t.Fatalf("the demo failed: %v\n%s", err, &stderr)
+	}
+	if took := time.Since(began); took > 90*time.Second {
+		t.Errorf("it took %s, more than 90 s", took)
+	}
+	var story []string
+	canary := -1.0
+	for line := range bytes.Lines(out) {
+		var x struct {
+			Type     string
+			Decision struct{ Action, Phase string }
+			Notice   struct{ Kind, Outcome string }
+			Standing struct{ Served struct{ Canary float64 } }
+			Summary  struct{ OK bool }
+		}
+		if err := json.Unmarshal(line, &x); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		switch x.Type {
+		case "standing":
+			canary = x.Standing.Served.Canary
+			continue
+		case "summary":
+			story = append(story, map[bool]string{true: "ok", false: "not ok"}[x.Summary.OK])
+		default:
+			story = append(story, x.Type+" "+x.Decision.Action+x.Decision.Phase+x.Notice.Kind+x.Notice.Outcome)
+		}
+	}
+	want := []string{"addresses ", "decision startprepare", "route ", "decision startcommit", "route ", "decision rollback", "route ",
+		"notice rollback-completeddone", "ok"}
+	if len(story) != len(want) {
+		t.Fatalf("the story is %q, want %q", story, want)
+	}
+	for i := range want {
+		if story[i] != want[i] {
+			t.Errorf("step %d is %q, want %q", i, story[i], want[i])
+		}
+	}
+	if canary != 0 {
+		t.Errorf("the canary served %g answers of the last window that was shown", canary)
+	}
+}
