@@ -2,7 +2,8 @@
 //
 // Both keep their data in a folder, write each acknowledged message to disk before they acknowledge it, and listen on loopback only. A
 // process that is killed and started again on the same folder finds everything that was acknowledged. A folder serves one process at a time.
-// A NATS server that gave up after a write failed (the disk was full) is started again once writing works.
+// A NATS server that gave up after a write failed (the disk was full) is started again once writing works; the broker refuses what it can't
+// write, and goes on by itself.
 //
 // Names to know first: Start, Options, Servers.
 //

@@ -22,6 +22,9 @@ type Options struct {
 	// Told hears when a running server stores nothing any more, with the folder and the cause, and with nil when it does again. It is
 	// called from another goroutine, until Close returns, and must not block. It may be nil.
 	Told func(error)
+	// Refused hears why the broker could not store what it was given, at most once a minute; its clients hear of an error of the server, and
+	// may try again. It is called from another goroutine, and must not block. It may be nil.
+	Refused func(error)
 }
 
 // Topic is a Kafka topic.

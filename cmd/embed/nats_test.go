@@ -101,11 +101,7 @@ func TestStoreGivenUp(t *testing.T) {
 
 // TestFullDisk fills the disk under the store twice, and makes room again.
 func TestFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", dir).Run(); err != nil {
-		t.Skipf("passed over: no file system can be mounted here: %v", err)
-	}
-	t.Cleanup(func() { _ = exec.Command("umount", "-l", dir).Run() })
+	dir := smallDisk(t)
 	told := make(chan error, 9)
 	s := start(t, Options{Dir: dir, NATS: true, Told: func(err error) { told <- err }})
 	w := newWriter(t, s)
@@ -132,6 +128,17 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("told %v", err)
 		}
 	}
+}
+
+// smallDisk mounts a file system of 4 MiB, where this process may.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", dir).Run(); err != nil {
+		t.Skipf("passed over: no file system can be mounted here: %v", err)
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", dir).Run() })
+	return dir
 }
 
 // fill writes a file until the disk is full.

@@ -378,18 +378,14 @@ func (c *court) tell(effects []decisions.Effect) {
 		case e.Decision != nil:
 			d := &e.Decision.Decision
 			c.seen.decided(d)
-			c.log.Info().Str("model", d.Model).Str("rollout", d.Rollout).Str("action", string(d.Action)).Str("phase", string(d.Phase)).
-				Int64("epoch", d.Epoch).Int64("seq", d.Seq).Str("id", d.ID).Str("event_time", d.EventTime.String()).Msg(d.Reason.Sentence)
+			c.log.WithLevel(levelOf(d.Severity)).Str("model", d.Model).Str("rollout", d.Rollout).Str("action", string(d.Action)).Str("phase", string(d.Phase)).
+				Str("mode", string(d.Mode)).Int64("epoch", d.Epoch).Int64("seq", d.Seq).Str("id", d.ID).Str("event_time", d.EventTime.String()).Msg(d.Reason.Sentence)
 			if c.decided != nil {
 				c.decided(*d)
 			}
 		case e.Notice != nil:
 			n := e.Notice
-			level := zerolog.InfoLevel
-			if n.Severity != schemas.Info {
-				level = zerolog.WarnLevel
-			}
-			c.log.WithLevel(level).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Msg(n.Sentence)
+			c.log.WithLevel(levelOf(n.Severity)).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Msg(n.Sentence)
 		}
 	}
 }
@@ -511,4 +507,12 @@ func partitionsOf(config *schemas.Config, from []ingest.Partition) engine.Source
 		}
 	}
 	return s
+}
+
+// levelOf is how loud the log is: a rollback is no error of this program, and yet nobody may miss it.
+func levelOf(s schemas.Severity) zerolog.Level {
+	if s == schemas.Info {
+		return zerolog.InfoLevel
+	}
+	return zerolog.WarnLevel
 }

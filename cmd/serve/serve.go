@@ -143,7 +143,7 @@ func (s *service) embedded() error {
 	s.address.Kafka, s.address.NATS = s.Config.Kafka.Brokers, s.Config.NATS.URLs
 	o := embed.Options{
 		Dir: s.Config.Data, Broker: len(s.address.Kafka) == 0, NATS: len(s.address.NATS) == 0,
-		BrokerPort: s.BrokerPort, NATSPort: s.NATSPort, Told: s.stored,
+		BrokerPort: s.BrokerPort, NATSPort: s.NATSPort, Told: s.stored, Refused: s.refused,
 	}
 	if !o.Broker && !o.NATS {
 		return nil
@@ -177,6 +177,11 @@ func (s *service) stored(err error) {
 		return
 	}
 	s.Log.Info().Msg("embedded NATS was started again: decisions go on")
+}
+
+// refused says in the log that the embedded broker can't store what it was given: its producers get an error, and our own journal tries again.
+func (s *service) refused(err error) {
+	s.Log.Error().Err(err).Msg("events are refused, and windows wait, until the folder can be written to")
 }
 
 // samePorts lets embedded servers that were given no port use those of the run before, where they are free: producers and routers know them.
