@@ -214,6 +214,39 @@ func TestDraw(t *testing.T) {
 	}
 }
 
+// TestClumps: counts of a stated over-dispersion have it, in both arms and between the calibration slices, which add up to the whole.
+func TestClumps(t *testing.T) {
+	r := parsed(t, "  guardrails: [{name: e, rate: error, increase: 1pp}]\n")
+	for _, phi := range []float64{1, 1.3, 4} {
+		tr := Traffic{Requests: 1000, Share: .2, Baselines: []Baseline{{PerSecond: 1000, Rate: .1, Phi: phi}}}
+		s := newSetting(r, place{}, &tr, Options{})
+		w := worldOf(s.guard, s, s.rollout.Window, s.healthy)
+		w.random = random{7}
+		const runs = 20000
+		var u, v [3]float64 // of the canary, of the baseline, of half of the baseline against the rest
+		add := func(i int, n, k, p float64) { u[i], v[i] = u[i]+(k-n*p)*(k-n*p), v[i]+n*p*(1-p) }
+		for i := range runs {
+			cells := w.window(int64(i))[0].Cells
+			canary, baseline := cells[windows.Canary][0], cells[windows.Baseline][0]
+			var sum windows.SliceCount
+			for _, slice := range baseline.Slices {
+				sum = windows.SliceCount{N: sum.N + slice.N, K: sum.K + slice.K}
+			}
+			if sum.N != baseline.N || sum.K != baseline.K {
+				t.Fatalf("phi %v: slices add up to %+v of %+v", phi, sum, baseline)
+			}
+			add(0, float64(canary.N), float64(canary.K), .1)
+			add(1, float64(baseline.N), float64(baseline.K), .1)
+			add(2, float64(baseline.Slices[0].N), float64(baseline.Slices[0].K), .1)
+		}
+		for i := range u {
+			if got := u[i] / v[i]; math.Abs(got/phi-1) > .06 {
+				t.Errorf("phi %v: part %d has %v", phi, i, got)
+			}
+		}
+	}
+}
+
 // TestSurvey: what a survey finds in windows is what they were made of.
 func TestSurvey(t *testing.T) {
 	r := parsed(t, "  outcomes: {click: {within: 1m}}\n  guardrails:\n  - {name: e, rate: error, increase: 1pp}\n  - {name: l, quantile: 0.9, increase: 10%}\n"+

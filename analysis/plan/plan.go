@@ -32,7 +32,7 @@ type Guardrail struct {
 	Name     string
 	Unknown  string // why nothing can be said; empty: the rest is filled in
 	Alpha    float64
-	Phi      float64 // over-dispersion that the tests discount for
+	Phi      float64 // over-dispersion that the test reckons with when it fails, as measured by then; 0: it needs none
 	Floor    time.Duration
 	Harm     schemas.Margin // what Suspect and Fail are of
 	Suspect  *Reach         // nil: this guardrail fails at once
@@ -84,7 +84,7 @@ func waitsFor(s *schemas.Stage, g *schemas.Guardrail) bool {
 }
 
 func planGuardrail(s *setting, name string) (Guardrail, error) {
-	g := Guardrail{Name: name, Unknown: s.base.Unknown, Phi: s.phi(), Floor: s.floor(), CanPass: s.guard.CanPass()}
+	g := Guardrail{Name: name, Unknown: s.base.Unknown, Floor: s.floor(), CanPass: s.guard.CanPass()}
 	if g.Unknown != "" {
 		return g, nil
 	}
@@ -110,6 +110,7 @@ func planGuardrail(s *setting, name string) (Guardrail, error) {
 		g.Suspect = &suspect
 	}
 	g.Fail = s.reach(canary, failed)
+	g.Phi = g.Fail.Phi
 	if g.CanPass {
 		g.Pass = s.reach(s.healthy, passed)
 	}

@@ -51,25 +51,36 @@ type stream struct {
 	random  *rand.Rand
 	rate    [windows.Arms]float64
 	slower  float64
+	clumped float64 // share of the requests that come in clumps of clumpSize, which all err or don't
 	tally   windows.Tally
 	metrics []windows.Metric
 }
+
+// clumpSize makes half of the requests in clumps three times as noisy as independent ones.
+const clumpSize = 5
 
 func (s *stream) part(startMs int64, n [windows.Arms]int) *windows.Part {
 	p := &windows.Part{Stream: windows.Stream{Kind: windows.Serving}, StartMs: startMs}
 	for arm := range windows.Arms {
 		p.Traffic[arm] = windows.Traffic{Events: int64(n[arm]), Served: int64(n[arm]), SampledMin: 1, SampledMax: 1}
 		rows := windows.Rows{Len: n[arm], Tally: &s.tally}
+		failed, slice, left := false, uint8(0), 0
 		for range n[arm] {
+			if left--; left < 0 {
+				if left = 0; s.random.Float64() < s.clumped/(s.clumped+clumpSize*(1-s.clumped)) {
+					left = clumpSize - 1
+				}
+				failed, slice = s.random.Float64() < s.rate[arm], uint8(min(s.random.ExpFloat64()/math.Ln2, windows.Slices-1))
+			}
 			x, flags := 20*math.Exp(.7*s.random.NormFloat64()), uint8(0)
 			if arm == int(windows.Canary) {
 				x *= s.slower
 			}
-			if s.random.Float64() < s.rate[arm] {
+			if failed {
 				flags = windows.FlagError
 			}
 			rows.Latency, rows.Flags = append(rows.Latency, x), append(rows.Flags, flags)
-			rows.Slice = append(rows.Slice, uint8(min(s.random.ExpFloat64()/math.Ln2, windows.Slices-1)))
+			rows.Slice = append(rows.Slice, slice)
 		}
 		if arm == int(windows.Canary) {
 			rows.Slice = nil
@@ -87,14 +98,13 @@ func (s *stream) part(startMs int64, n [windows.Arms]int) *windows.Part {
 }
 
 // first is the median number of seconds until a guardrail is in a state, over some runs; what didn't come to it counts as infinite.
-func first(r *schemas.Rollout, guardrail int, state schemas.State, make func(*rand.Rand) *stream, o analysis.Options) float64 {
-	const runs, most = 9, 900
+func first(r *schemas.Rollout, guardrail int, state schemas.State, make func(*rand.Rand) *stream) float64 {
+	const runs, most = 11, 1500
 	var took []float64
 	for i := range runs {
 		s := make(rand.New(rand.NewPCG(7, uint64(i))))
 		s.metrics = analysis.Metrics(r)
-		o.NoIntervals = true
-		j := analysis.NewJudge(r, o)
+		j := analysis.NewJudge(r, analysis.Options{NoIntervals: true})
 		took = append(took, math.Inf(1))
 		for t := range most {
 			n := [windows.Arms]int{windows.Baseline: 350 + s.random.IntN(21), windows.Canary: 35 + s.random.IntN(11)}
@@ -109,8 +119,8 @@ func first(r *schemas.Rollout, guardrail int, state schemas.State, make func(*ra
 	return took[runs/2]
 }
 
-// TestPlannedIsSimulated holds what is planned against runs of the whole rollout, request by request: the medians agree within a factor of 1.6 where
-// the over-dispersion is what was planned with, and where it is measured, the plan is on the safe side.
+// TestPlannedIsSimulated holds what is planned against runs of the whole rollout, request by request, over-dispersion measured as it goes: medians
+// of 11 and of 15 runs, each within a third of the truth, agree within a factor of 1.6.
 func TestPlannedIsSimulated(t *testing.T) {
 	r := parsed(t, `  guardrails:
   - {name: errors, rate: error, increase: 0.5pp, weight: 3}
@@ -118,42 +128,68 @@ func TestPlannedIsSimulated(t *testing.T) {
   stages: [{weight: 10}]
 `)
 	// The lognormal of stream: p99 is 20 ms · exp(0.7 · 2.3263).
-	plans := planned(t, r, "requests: 400\nrates: {error: 0.2%}\nquantiles: {latency: {p50: 20ms, p99: 101.92ms}}\n")
+	plain := planned(t, r, "requests: 400\nrates: {error: 0.2%}\nquantiles: {latency: {p50: 20ms, p99: 101.92ms}}\n")
+	noisy := parsed(t, "  guardrails: [{name: errors, rate: error, increase: 1pp}]\n  stages: [{weight: 10}]\n")
+	clumps := planned(t, noisy, "requests: 400\nrates: {error: 2%}\nphi: {errors: 3}\n")
 	harmful := func(errors, slower float64) func(*rand.Rand) *stream {
 		return func(random *rand.Rand) *stream {
 			return &stream{random: random, rate: [windows.Arms]float64{.002, .002 + errors}, slower: slower}
 		}
 	}
+	clumped := func(errors float64) func(*rand.Rand) *stream {
+		return func(random *rand.Rand) *stream {
+			return &stream{random: random, rate: [windows.Arms]float64{.02, .02 + errors}, slower: 1, clumped: .5}
+		}
+	}
 	tests := []struct {
-		name  string
-		at    int
-		state schemas.State
-		world func(*rand.Rand) *stream
-		plan  Reach
+		name    string
+		rollout *schemas.Rollout
+		at      int
+		state   schemas.State
+		world   func(*rand.Rand) *stream
+		plan    Reach
 	}{
-		{"errors suspect", 0, schemas.StateSuspect, harmful(.01, 1), *plans["errors"].Suspect},
-		{"errors fail", 0, schemas.StateFailed, harmful(.01, 1), plans["errors"].Fail},
-		{"errors pass", 0, schemas.StatePassed, harmful(0, 1), plans["errors"].Pass},
-		{"p99 suspect", 1, schemas.StateSuspect, harmful(0, 1.4), *plans["p99"].Suspect},
-		{"p99 fail", 1, schemas.StateFailed, harmful(0, 1.4), plans["p99"].Fail},
-		{"p99 pass", 1, schemas.StatePassed, harmful(0, 1), plans["p99"].Pass},
+		{"errors suspect", r, 0, schemas.StateSuspect, harmful(.01, 1), *plain["errors"].Suspect},
+		{"errors fail", r, 0, schemas.StateFailed, harmful(.01, 1), plain["errors"].Fail},
+		{"errors pass", r, 0, schemas.StatePassed, harmful(0, 1), plain["errors"].Pass},
+		{"p99 suspect", r, 1, schemas.StateSuspect, harmful(0, 1.4), *plain["p99"].Suspect},
+		{"p99 fail", r, 1, schemas.StateFailed, harmful(0, 1.4), plain["p99"].Fail},
+		{"p99 pass", r, 1, schemas.StatePassed, harmful(0, 1), plain["p99"].Pass},
+		{"clumps suspect", noisy, 0, schemas.StateSuspect, clumped(.02), *clumps["errors"].Suspect},
 	}
 	for _, test := range tests {
 		want := (test.plan.After - 2*time.Second).Seconds() // without lateness
-		known := first(r, test.at, test.state, test.world, analysis.Options{Phi: r.Phi})
-		t.Logf("%-14s planned %4.0f s (%.0f canary events), simulated %4.0f s", test.name, want, test.plan.Events, known)
-		if test.plan.How != Simulated || known > 1.6*want+1 || want > 1.6*known+1 {
-			t.Errorf("%s: planned %.0f s (%s), simulated %.0f s", test.name, want, test.plan.How, known)
+		got := first(test.rollout, test.at, test.state, test.world)
+		t.Logf("%-14s planned %4.0f s (%.0f canary events, phi %.3g), simulated %4.0f s", test.name, want, test.plan.Events, test.plan.Phi, got)
+		if test.plan.How != Simulated || got > 1.6*want+1 || want > 1.6*got+1 {
+			t.Errorf("%s: planned %.0f s (%s), simulated %.0f s", test.name, want, test.plan.How, got)
 		}
 		if events := 40 * want; math.Abs(test.plan.Events/events-1) > .1 && want > 10 {
 			t.Errorf("%s: %.0f canary events are planned in %.0f s of 40 each", test.name, test.plan.Events, want)
 		}
 	}
-	measured := first(r, 0, schemas.StateFailed, harmful(.01, 1), analysis.Options{})
-	want := plans["errors"].Fail.After.Seconds()
-	t.Logf("errors fail where phi is measured: %4.0f s, planned with %.3g: %4.0f s", measured, r.Phi, want)
-	if measured > 1.6*want || want > 2.5*measured {
-		t.Errorf("where phi is measured, errors fail after %.0f s; planned %.0f s", measured, want)
+}
+
+// TestWiderWindows: what takes longer than windows of the rollout's own width are drawn for is planned with wider ones, and comes out as with its own, for rates and
+// for means whose noise is measured.
+func TestWiderWindows(t *testing.T) {
+	r := parsed(t, "  patience: never\n  outcomes: {click: {within: 1m, value: sum, cap: 100}}\n  guardrails: [{name: ctr, rate: click, decrease: 4%}, {name: revenue, mean: click, decrease: 5%}]\n"+
+		"  stages: [{weight: 10, bake: 1m, max: 24h}]\n")
+	tr := Stated(r, traffic(t, "requests: 2000\nrates: {click: 2%}\nmeans: {revenue: {mean: 3.2, deviation: 15}}\n"))
+	for at, g := range r.Guardrails {
+		s := newSetting(r, place{guardrail: at}, &tr, Options{Runs: 9})
+		canary, err := harmed(s.guard, s.healthy, UsualHarm(s.guard))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fine := s.runs(canary, failed, sight{width: time.Second, most: 6000, last: true})
+		slices.SortFunc(fine, func(a, b course) int { return compareWindows(a.windows, b.windows) })
+		want, got := float64(fine[len(fine)/2].windows), s.reach(canary, failed)
+		seconds := (got.After - s.after(0, time.Second)).Seconds()
+		t.Logf("%s: %.0f s in windows of a second, %.0f s planned (%s)", g.Name, want, seconds, got.How)
+		if want <= levelWindows || seconds > 1.6*want || want > 1.6*seconds {
+			t.Errorf("%s: %.0f s in windows of a second, %.0f s planned (%s)", g.Name, want, seconds, got.How)
+		}
 	}
 }
 
@@ -239,8 +275,9 @@ func TestRule(t *testing.T) {
 			t.Fatal(err)
 		}
 		for what, law := range map[event][]atom{failed: canary, passed: s.healthy} {
-			ruled, _ := s.rule(law, what)
-			simulated := s.reach(law, what).Events
+			simulation := s.reach(law, what)
+			ruled, _ := s.rule(law, what, simulation.Phi)
+			simulated := simulation.Events
 			t.Logf("%s, %d: rule %.0f, simulated %.0f: %.2f", guard, what, ruled, simulated, ruled/simulated)
 			if ruled > 1.6*simulated || simulated > 1.6*ruled {
 				t.Errorf("%s, event %d: %.0f by the rule, %.0f simulated", guard, what, ruled, simulated)
@@ -272,21 +309,21 @@ func TestMake(t *testing.T) {
 	}
 	type said struct {
 		unknown, harm     string
-		phi               float64
+		phi               string
 		suspect, canPass  bool
 		required, floored bool
 	}
 	want := map[string]said{
-		"errors": {"", "+75pp", 3, true, true, true, false},
-		"none":   {"the baseline's rate of timeout is not stated", "", 1.5, false, true, false, false},
-		"full":   {"a harm of +10pp can't be: the baseline's rate is 93%", "", 1.5, false, true, true, false},
-		"any":    {"", "+10%", 1.5, false, false, false, false},
-		"slow":   {"the baseline is beyond it already, at 19.98ms: both arms beyond a limit is no regression, and holds", "", 1.5, false, true, true, false},
-		"ctr":    {"a harm of -60pp can't be: the baseline's rate is 2%", "", 1.5, false, true, false, true},
-		"cpu":    {"", "+75pp", 1.5, true, true, true, false},
+		"errors": {"", "+75pp", "clumps", true, true, true, false},
+		"none":   {"the baseline's rate of timeout is not stated", "", "none", false, true, false, false},
+		"full":   {"a harm of +10pp can't be: the baseline's rate is 93%", "", "none", false, true, true, false},
+		"any":    {"", "+10%", "little", false, false, false, false},
+		"slow":   {"the baseline is beyond it already, at 19.98ms: both arms beyond a limit is no regression, and holds", "", "none", false, true, true, false},
+		"ctr":    {"a harm of -60pp can't be: the baseline's rate is 2%", "", "none", false, true, false, true},
+		"cpu":    {"", "+75pp", "little", true, true, true, false},
 	}
 	for _, g := range stage.Guardrails {
-		got := said{g.Unknown, g.Harm.Text, g.Phi, g.Suspect != nil, g.CanPass, g.Required, g.Floor == 63*time.Second}
+		got := said{g.Unknown, g.Harm.Text, noiseOf(g.Phi), g.Suspect != nil, g.CanPass, g.Required, g.Floor == 63*time.Second}
 		if got != want[g.Name] {
 			t.Errorf("%s: got %+v\nwant %+v", g.Name, got, want[g.Name])
 		}
@@ -301,6 +338,17 @@ func TestMake(t *testing.T) {
 	if _, err := Make(r, Stated(r, s), Options{Runs: 1, Harms: harm}); err == nil || err.Error() != "guardrail errors: a harm of +95pp can't be: the baseline's rate is 10%" {
 		t.Errorf("an impossible harm: %v", err)
 	}
+}
+
+// noiseOf is what a measured over-dispersion speaks of.
+func noiseOf(phi float64) string {
+	switch {
+	case phi == 0:
+		return "none"
+	case phi >= 3:
+		return "clumps"
+	}
+	return "little"
 }
 
 func TestSameSeedSamePlan(t *testing.T) {

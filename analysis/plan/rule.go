@@ -13,8 +13,8 @@ const ruleEvents = 1e6
 
 // rule is how many canary events a rate needs, without simulation: the linear test on the counts to expect, whose evidence grows in proportion, up
 // to its threshold, with what the mixtures over bets and over beginnings take. It takes rates above 10 % as less certain than they are tested to be, and says more
-// for them. Infinite where the evidence doesn't grow; false: it is no rate.
-func (s *setting) rule(canary []atom, what event) (float64, bool) {
+// for them. phi is the over-dispersion that it reckons with. Infinite where the evidence doesn't grow; false: it is no rate.
+func (s *setting) rule(canary []atom, what event, phi float64) (float64, bool) {
 	g := s.guard
 	if g.Kind != schemas.RateGuardrail && g.Kind != schemas.GaugeGuardrail {
 		return 0, false
@@ -41,7 +41,7 @@ func (s *setting) rule(canary []atom, what event) (float64, bool) {
 		counts = stats.Counts{Nc: counts.Nb, Kc: counts.Kb, Nb: counts.Nc, Kb: counts.Kc}
 	}
 	gained := make([]float64, len(grid))
-	test.Increments(gained, counts, s.phi(), s.phi())
+	test.Increments(gained, counts, phi, phi)
 	return ruleEvents * growth(gained, math.Log(1/alpha)+begins), true
 }
 

@@ -27,7 +27,8 @@ type Reach struct {
 	Events   float64
 	After    time.Duration
 	How      How
-	Patience bool // a failure by patience rather than by proof
+	Patience bool    // a failure by patience rather than by proof
+	Phi      float64 // over-dispersion that the test reckoned with by then, a median; 0: it needs none
 }
 
 // Bounds of a simulation.
@@ -67,7 +68,7 @@ func (s *setting) reach(canary []atom, what event) Reach {
 		runs := s.runs(canary, what, l)
 		slices.SortFunc(runs, func(a, b course) int { return compareWindows(a.windows, b.windows) })
 		if mid := runs[len(runs)/2]; mid.windows > 0 {
-			return Reach{mid.events, s.after(mid.windows, l.width), Simulated, mid.patience}
+			return Reach{mid.events, s.after(mid.windows, l.width), Simulated, mid.patience, medianPhi(runs)}
 		}
 		if l.last {
 			return s.beyond(canary, what, sighted{runs, l})
@@ -92,6 +93,16 @@ func (s *setting) runs(canary []atom, what event, l sight) []course {
 		}
 	}
 	return all
+}
+
+// medianPhi is what most runs reckoned with at last.
+func medianPhi(runs []course) float64 {
+	var all []float64
+	for _, c := range runs {
+		all = append(all, c.phi)
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
 }
 
 // compareWindows orders what happened before what didn't.
@@ -122,13 +133,13 @@ const leastSeen = .25
 
 // beyond says of what simulations didn't come to when it would.
 func (s *setting) beyond(canary []atom, what event, seen sighted) Reach {
-	perSecond := s.base.PerSecond * s.share
-	if events, isRate := s.rule(canary, what); isRate {
+	perSecond, phi := s.base.PerSecond*s.share, medianPhi(seen.runs)
+	if events, isRate := s.rule(canary, what, max(1, phi)); isRate {
 		after := events / perSecond
 		if math.IsInf(events, 1) || after > reachMost.Seconds() || after < s.stage.Max.Seconds() {
-			return Reach{How: Unreached}
+			return Reach{How: Unreached, Phi: phi}
 		}
-		return Reach{events, s.after(int(after/seen.width.Seconds()), seen.width), Ruled, false}
+		return Reach{events, s.after(int(after/seen.width.Seconds()), seen.width), Ruled, false, phi}
 	}
 	return s.paced(seen)
 }
@@ -154,9 +165,9 @@ func (s *setting) paced(seen sighted) Reach {
 	pace, most := (end-halfway)/float64(seen.most-seen.most/2), float64(seen.most)
 	windows := most + (1-end)/max(pace, end/most)
 	if !(pace > 0) || end < leastSeen || windows*seen.width.Seconds() > reachMost.Seconds() {
-		return Reach{How: Unreached}
+		return Reach{How: Unreached, Phi: medianPhi(runs)}
 	}
-	return Reach{windows * events, s.after(int(math.Ceil(windows)), seen.width), Paced, false}
+	return Reach{windows * events, s.after(int(math.Ceil(windows)), seen.width), Paced, false, medianPhi(runs)}
 }
 
 // Search for the smallest harm: between these multiples of the margin (or of the usual harm, where there is none) on top of it.

@@ -113,8 +113,7 @@ func (s *Survey) baseline(g *schemas.Guardrail, seconds float64) Baseline {
 	}
 	n := float64(t.n[windows.Baseline])
 	b := Baseline{Sampled: fromSamples(g), PerSecond: float64(t.n[windows.Baseline]+t.n[windows.Canary]) / seconds, Rate: float64(t.k) / n}
-	phi, measured := t.phi.Phi(s.rollout.Phi)
-	if measured {
+	if phi, measured := t.phi.Point(); measured {
 		b.Phi = phi
 	}
 	switch g.Kind {

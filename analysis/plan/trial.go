@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"time"
 
 	"streamcanary/analysis"
@@ -74,14 +75,6 @@ func shareOf(stage *schemas.Stage, t *Traffic) float64 {
 // floor is the least time in which anything can be known of an event.
 func (s *setting) floor() time.Duration { return s.rollout.Window + s.rollout.Lateness + s.within }
 
-// phi is the over-dispersion that the tests discount for.
-func (s *setting) phi() float64 {
-	if s.base.Phi > 0 {
-		return max(1, s.base.Phi)
-	}
-	return max(1, s.rollout.Phi)
-}
-
 // An event is what a plan waits for.
 type event int
 
@@ -99,14 +92,20 @@ type course struct {
 	patience     bool // it failed by patience, not by proof
 	halfway, end float64
 	perWindow    float64 // canary events
+	phi          float64 // over-dispersion that the test reckoned with at last; 0: it needs none
 }
 
-// run judges windows of one width, at most so many, until what is waited for happens.
+// run judges windows of one width, at most so many, until what is waited for happens. As in a rollout, over-dispersion is measured on the
+// baseline, with the rollout's phi until there is enough to measure by.
 func (s *setting) run(w *world, l sight, what event) course {
 	r := s.rollout
 	width, most := l.width, l.most
 	r.Window = width
-	judge := analysis.NewJudge(&r, analysis.Options{NoIntervals: true, Phi: s.phi()})
+	options := analysis.Options{NoIntervals: true}
+	if width > s.rollout.Window {
+		options.Phi = s.settled(l)
+	}
+	judge := analysis.NewJudge(&r, options)
 	start := int64(1000) * width.Milliseconds()
 	var c course
 	for i := range most {
@@ -118,6 +117,7 @@ func (s *setting) run(w *world, l sight, what event) course {
 			}
 		}
 		status := &judge.Status()[0]
+		c.phi = status.Phi
 		if happened(what, status) {
 			c.windows, c.patience = i+1, v.Code == codePatience
 			return c
@@ -130,6 +130,20 @@ func (s *setting) run(w *world, l sight, what event) course {
 		}
 	}
 	return c
+}
+
+// What stats.Dispersion measures by: batches of up to so many windows, from so many of them on, and a limit of so many standard errors.
+const (
+	phiBatch   = 125
+	phiBatches = 10
+	phiErrors  = 1.645
+)
+
+// settled is the over-dispersion that a rollout has measured after three quarters of a sight whose windows are wider than its own: of these there are too few
+// to measure it by. A limit from m batches of independent noise is about so many times what is there.
+func (s *setting) settled(l sight) float64 {
+	batches := float64(l.most) * 3 / 4 * float64(l.width/s.rollout.Window) / phiBatch
+	return max(1, s.base.Phi) * (1 + phiErrors*math.Sqrt(2/max(phiBatches, batches)))
 }
 
 // codePatience is the verdict's code where suspicion became a failure.

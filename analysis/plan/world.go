@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -19,9 +20,13 @@ type world struct {
 	laws      [windows.Arms][]class
 	sums      [windows.Arms][]float64 // cumulated probabilities
 	cells     int
+	sliced    bool    // the baseline's cells have calibration slices: noise is measured on them
+	clump     int64   // how many events of a unit go the same way; 1: each goes its own
+	clumps    float64 // such units for each event
 
 	serving, other windows.Part
 	counts         []int64
+	before         []windows.SliceCount
 }
 
 // worldOf is a world in windows of a width.
@@ -31,6 +36,9 @@ func worldOf(g *schemas.Guardrail, s *setting, width time.Duration, canary []ato
 		windows.Baseline: classes(g, s.metrics, s.healthy), windows.Canary: classes(g, s.metrics, canary),
 	}
 	w.cells = max(len(s.metrics), 1)
+	if w.sliced = !measuresRanks(w.laws[windows.Baseline]); w.sliced {
+		w.clump, w.clumps = clumpsOf(s.base.Phi)
+	}
 	for arm, all := range w.laws {
 		sum := 0.0
 		for _, c := range all {
@@ -78,6 +86,23 @@ func (w *world) arms(mean float64) (n [windows.Arms]int64) {
 	return n
 }
 
+// measuresRanks reports whether a guardrail looks at where values are among all. Rank tests measure no noise.
+func measuresRanks(all []class) bool {
+	return slices.ContainsFunc(all, func(c class) bool {
+		return slices.ContainsFunc(c.marks, func(m mark) bool { return m.ranked })
+	})
+}
+
+// clumpsOf makes events over-dispersed: so many units for each event that have a clump of events each, alike, beside events that stand alone, give
+// counts phi times the variance of independent ones.
+func clumpsOf(phi float64) (size int64, units float64) {
+	if !(phi > 1) {
+		return 1, 0
+	}
+	size = 2 * int64(math.Ceil(phi))
+	return size, (phi - 1) / float64(size-1) / float64(size)
+}
+
 // fill draws n events into one arm's cells.
 func (w *world) fill(p *windows.Part, arm windows.Arm, n int64) {
 	if len(p.Cells[arm]) != w.cells {
@@ -86,12 +111,53 @@ func (w *world) fill(p *windows.Part, arm windows.Arm, n int64) {
 	for i := range p.Cells[arm] {
 		p.Cells[arm][i] = windows.Cell{Hist: p.Cells[arm][i].Hist[:0]}
 	}
-	for at, count := range w.draw(arm, n) {
-		if count == 0 {
+	units := int64(0)
+	if w.clump > 1 {
+		units = min(w.random.binomial(n, w.clumps), n/w.clump)
+	}
+	alone := n - units*w.clump
+	if arm != windows.Baseline || !w.sliced {
+		w.put(p.Cells[arm], arm, alone, 1)
+		w.put(p.Cells[arm], arm, units, w.clump)
+		return
+	}
+	// A half of the units, a quarter, and so on are in the calibration slices, the last two alike: see windows.SliceOf.
+	for slice := range windows.Slices {
+		here, clumps := alone, units
+		if slice < windows.Slices-1 {
+			here, clumps = w.random.binomial(alone, .5), w.random.binomial(units, .5)
+		}
+		alone, units = alone-here, units-clumps
+		before := w.totals(p.Cells[arm])
+		w.put(p.Cells[arm], arm, here, 1)
+		w.put(p.Cells[arm], arm, clumps, w.clump)
+		for i := range p.Cells[arm] {
+			c := &p.Cells[arm][i]
+			c.Slices[slice] = windows.SliceCount{N: c.N - before[i].N, K: c.K - before[i].K, Sum: c.Sum - before[i].Sum}
+		}
+	}
+}
+
+// totals are what cells hold, in memory that is used again.
+func (w *world) totals(cells []windows.Cell) []windows.SliceCount {
+	w.before = w.before[:0]
+	for i := range cells {
+		w.before = append(w.before, windows.SliceCount{N: cells[i].N, K: cells[i].K, Sum: cells[i].Sum})
+	}
+	return w.before
+}
+
+// put draws units, each with so many events that are alike, into one arm's cells.
+func (w *world) put(cells []windows.Cell, arm windows.Arm, units, each int64) {
+	if units == 0 {
+		return
+	}
+	for at, count := range w.draw(arm, units) {
+		if count *= each; count == 0 {
 			continue
 		}
 		for i, m := range w.laws[arm][at].marks {
-			c := &p.Cells[arm][i]
+			c := &cells[i]
 			c.N, c.K, c.Sum, c.Squares = c.N+count*m.n, c.K+count*m.k, c.Sum+count*m.sum, c.Squares+count*m.squares
 			if m.ranked {
 				c.Hist = addBucket(c.Hist, m.bucket, uint32(count))

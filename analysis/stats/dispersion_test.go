@@ -122,3 +122,21 @@ func TestDispersionFindsPhi(t *testing.T) {
 		}
 	}
 }
+
+// TestDispersionPoint: the point is what the noise is, not a limit of it; nothing before there is enough.
+func TestDispersionPoint(t *testing.T) {
+	r := rand.New(rand.NewPCG(43, 1))
+	for _, clump := range []float64{1, 4} {
+		d := NewDispersion()
+		for i := range 4000 {
+			d.Add(400, clump*binomial(r, 400/clump, .05), 2000, clump*binomial(r, 2000/clump, .05))
+			if phi, measured := d.Point(); i < 48 && (measured || phi != 1) {
+				t.Fatalf("clumps of %v: %v after %d windows", clump, phi, i+1)
+			}
+		}
+		point, measured := d.Point()
+		if limit, _ := d.Phi(1); !measured || math.Abs(point/clump-1) > .15 || point >= limit {
+			t.Errorf("clumps of %v: point %v, limit %v", clump, point, limit)
+		}
+	}
+}

@@ -37,8 +37,9 @@ to pass where there is none; which harm is the smallest that the stage finds; wh
 how many false rollbacks a fleet must expect a year.
 
 The baseline's traffic is surveyed from a log (--log, read as replay reads it), or stated: with flags, or in a file (--traffic) with the same
-names. Every figure is the median of small simulations that the judge itself judges; ~ marks what takes longer than eight times the
-stage: it is reckoned, for rates by their test on the counts to expect, else from the pace of the evidence so far.`,
+names. Every figure is the median of small simulations that the judge itself judges, within about a quarter of what many would say (--runs); ~ marks what takes
+longer than eight times the stage: it is reckoned, for rates by their test on the counts to expect, else from the pace of the evidence so far.
+PHI is how noisy the test takes the events to be, as measured by the time it fails; - where it needs no such figure.`,
 		Example: `  streamcanary plan --rollout ranker-42.yaml --log yesterday.ndjson.gz --share 10%
   streamcanary plan --rollout ranker-42.yaml --requests 200 --share 10% \
       --rate error=0.1% --rate click=2% --quantile latency=p50:20ms,p99:120ms --harm errors=1pp
@@ -56,7 +57,7 @@ stage: it is reckoned, for rates by their test on the counts to expect, else fro
 	flags.StringArrayVar(&f.quantiles, "quantile", nil, "two or more quantiles of the baseline: `NAME=LIST`, e.g. latency=p50:20ms,p99:120ms")
 	flags.StringArrayVar(&f.samples, "samples", nil, "readings of a resource a second, of all hosts together: `NAME=NUMBER`, e.g. cpu=2")
 	flags.StringArrayVar(&f.means, "mean", nil, "mean and standard deviation of values: `NAME=MEAN:DEVIATION`, e.g. purchase=3.2:20")
-	flags.StringArrayVar(&f.phis, "phi", nil, "over-dispersion, where it is known: `NAME=NUMBER`, e.g. click=1.2; else the rollout's phi")
+	flags.StringArrayVar(&f.phis, "phi", nil, "over-dispersion, where it is known: `NAME=NUMBER`, e.g. click=1.2; else events are drawn independently")
 	flags.StringArrayVar(&f.harms, "harm", nil, "plan for this harm: `GUARDRAIL=HARM`, e.g. errors=1pp; default: twice the margin")
 	flags.IntVar(&f.models, "models", 1, "how many `MODELS` the fleet has")
 	flags.Float64Var(&f.rollouts, "rollouts-per-model", 52, "how many `ROLLOUTS` each model has a year")

@@ -28,7 +28,7 @@ func (p planPrinter) asText(stages []plan.Stage, fleet plan.Fleet) error {
 	}
 	fmt.Fprintf(p.out, "\nfalse rollbacks: at most %.3g a year for %s with %.4g rollouts a year each, at falseRollback %g%s\n",
 		fleet.FalseRollbacks, models(fleet.Models), fleet.Rollouts, r.Risk.FalseRollback, holds(fleet))
-	_, err := fmt.Fprintln(p.out, "medians of simulations: events independent but for phi, the harm there from the first window on; ~ beyond eight times the stage, reckoned")
+	_, err := fmt.Fprintln(p.out, "medians of simulations: events independent but for a phi that was stated or surveyed, the harm there from the first window on; ~ beyond eight times the stage, reckoned")
 	return err
 }
 
@@ -66,7 +66,7 @@ func (p planPrinter) stage(s *plan.Stage) error {
 		if g.Smallest.Text != "" {
 			smallest = g.Smallest.Text
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.2g\t%.3g\n", g.Name, g.Harm.Text, suspect, reachText(g.Fail), pass, smallest, g.Alpha, g.Phi)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.2g\t%s\n", g.Name, g.Harm.Text, suspect, reachText(g.Fail), pass, smallest, g.Alpha, phiText(g.Phi))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -75,6 +75,14 @@ func (p planPrinter) stage(s *plan.Stage) error {
 		fmt.Fprintln(p.out, note)
 	}
 	return nil
+}
+
+// phiText is an over-dispersion; - where a test needs none.
+func phiText(phi float64) string {
+	if phi == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.3g", phi)
 }
 
 // notes are what the table doesn't show: the floor, what is unknown, and what waiting for a pass costs.
@@ -210,7 +218,7 @@ type planLine struct {
 	Smallest  string     `json:"smallest_harm,omitempty"`
 	Required  bool       `json:"required"`
 	Alpha     float64    `json:"alpha"`
-	Phi       float64    `json:"phi"`
+	Phi       float64    `json:"phi,omitempty"`
 	Floor     float64    `json:"floor_seconds"`
 	Max       float64    `json:"max_seconds"`
 }
