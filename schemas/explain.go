@@ -168,7 +168,7 @@ func (e *explainer) calibration(indent string) {
 	for _, line := range []string{
 		"the risk of rates holds for noise as the baseline shows it: parts of it, cut by unit (else by id), against each other",
 		"not seen: noise of hosts (cold caches, a slow node), as every unit uses all of them: it counts as the canary's.",
-		"  A baseline of fresh hosts, as many as the canary has and as old (spec.baseline.where), has the same, and it cancels out",
+		"  A baseline of fresh hosts, as many as the canary has and as old, under a version name of its own, has the same, and it cancels out",
 		fmt.Sprintf("not seen: clumps that last longer than %s (%d windows): then less is proven than it seems; longer windows see longer ones.",
 			FormatDuration(noiseWindows*e.rollout.Window), noiseWindows),
 		"where the baseline differs from itself by more than that (health.selfTest), a contrast of that metric is `uncalibrated`:",

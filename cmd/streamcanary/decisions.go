@@ -61,9 +61,17 @@ func printLogged(c *console, l *bus.Logged) error {
 	if len(d.Routes) > 0 {
 		routes = "\n    routes " + routeText(d.Routes)
 	}
-	_, err := fmt.Fprintf(c.out, "%s  %s %d.%d  %s%s  %s\n    %s%s\n", d.IssuedAt, d.Model, d.Epoch, d.Seq,
-		strings.ToUpper(string(d.Action)), phase(d), d.ID, d.Reason.Sentence, routes)
+	_, err := fmt.Fprintf(c.out, "%s  %s %d.%d  %s%s%s  %s\n    %s%s\n", d.IssuedAt, d.Model, d.Epoch, d.Seq,
+		strings.ToUpper(string(d.Action)), phase(d), advice(d), d.ID, d.Reason.Sentence, routes)
 	return err
+}
+
+// advice marks a decision on which nobody may act.
+func advice(d *schemas.Decision) string {
+	if d.Mode == schemas.Advise {
+		return " (advice: nobody acts on it)"
+	}
+	return ""
 }
 
 // printBody prints a decision as it was published and signed, to the byte: the event that `streamcanary schema decision` describes.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -103,9 +104,20 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 		fmt.Fprintf(c.err, "rollout %s is applied, but within %s no serve has taken it up: one that runs on this NATS will\n", a.rollout.Name, takenUpWithin)
 		return nil
 	}
-	fmt.Fprintf(c.err, "rollout %s is applied, epoch %d: windows from %s on are judged\nnext: streamcanary rollout show %s\n",
-		a.rollout.Name, epoch, a.From, a.rollout.Name)
+	fmt.Fprintf(c.err, "rollout %s is applied, epoch %d: windows from %s on are judged%s\nnext: streamcanary rollout show %s\n",
+		a.rollout.Name, epoch, a.From, onceReady(a.rollout), a.rollout.Name)
 	return nil
+}
+
+// onceReady says for whom the judging waits.
+func onceReady(r *schemas.Rollout) string {
+	switch {
+	case r.Mode == schemas.Advise:
+		return ""
+	case r.Acks.Routers == nil:
+		return ", once a router has answered that it is prepared (with mode: advise nothing waits for one)"
+	}
+	return ", once these routers have answered that they are prepared: " + strings.Join(r.Acks.Routers, ", ")
 }
 
 // sayApplied prints the line of an application in JSON; epoch 0: no service has taken it up.

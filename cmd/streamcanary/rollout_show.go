@@ -144,7 +144,7 @@ func printRollouts(c *console, lines []rolloutLine) error {
 			fmt.Fprintf(c.err, "rollout %s is refused: %s\n", l.Rollout, l.Why)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, orDash(l.Verdict),
-			l.Epoch, l.Seq, timeText(l.EventTime))
+			l.Epoch, l.Seq, l.judgedText())
 	}
 	return t.Flush()
 }
@@ -156,12 +156,20 @@ func orDash(s string) string {
 	return s
 }
 
-// timeText is a time, or a dash where there is none yet.
-func timeText(t schemas.Time) string {
-	if t == 0 {
+// judgedText is the event time up to which a rollout is judged, or a dash where nothing is yet.
+func (l *rolloutLine) judgedText() string {
+	if l.EventTime == 0 || l.Status == string(decisions.StatusPreparing) {
 		return "-"
 	}
-	return t.String()
+	return l.EventTime.String()
+}
+
+// advised says of a rollout that has ended what its status doesn't: that it was told, and not done.
+func advised(v *view) string {
+	if v.Mode != schemas.Advise || !v.Record.State.Status.Ended() {
+		return ""
+	}
+	return " (as advice: nobody has acted on it)"
 }
 
 // loadHead connects, and reads a rollout's record.
@@ -291,7 +299,7 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 func printView(w io.Writer, v *view) error {
 	s := &v.Record.State
 	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s, mode %s\n", v.Rollout, v.Model, v.Canary, v.Baseline, v.Mode)
-	fmt.Fprintf(w, "status: %s, epoch %d, %d decisions, judged up to %s\n", v.Status, v.Epoch, v.Seq, timeText(v.EventTime))
+	fmt.Fprintf(w, "status: %s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, v.Epoch, v.Seq, v.judgedText(), advised(v))
 	printTraffic(w, s)
 	fmt.Fprintln(w)
 	switch v.AsOf {
