@@ -52,6 +52,11 @@ type leanAccount struct {
 	lazy    bool                           // the effect is of blocks before which there was evidence, only
 	shown   *lastBlock                     // nil: nothing
 	now     [windows.Arms][]windows.Bucket // of the block that is being taken in
+	ends    *ends                          // of linear buckets; else nil
+}
+
+func newLeanAccount(g *schemas.Guardrail, keep keeping, fresh func() lean) *leanAccount {
+	return &leanAccount{scale: scaleOf(g), lazy: keep.part, fresh: fresh, ends: endsOf(g)}
 }
 
 func (a *leanAccount) keep(b *block, c closing) {
@@ -71,8 +76,8 @@ func (a *leanAccount) keep(b *block, c closing) {
 func (a *leanAccount) seen(b *block) (hist [windows.Arms][]windows.Bucket) {
 	for arm := range windows.Arms {
 		hist[arm] = b.hist[arm].buckets
-		if a.scale.linear.Linear() {
-			hist[arm] = windows.LinearBuckets(a.scale.linear).Clamp(nil, hist[arm])
+		if a.ends != nil {
+			hist[arm] = a.ends.clamp(windows.Arm(arm), hist[arm])
 		}
 	}
 	return hist

@@ -47,13 +47,13 @@ func newDistribution(g *schemas.Guardrail, keep keeping) (first *trial, more []*
 // newTailAccount keeps how far apart the arms' tails are.
 func newTailAccount(g *schemas.Guardrail, ppm int64, keep keeping) *leanAccount {
 	at := shiftsOf(g, keep)
-	return &leanAccount{scale: scaleOf(g), lazy: keep.part, fresh: func() lean { return stats.NewTailShift(ppm, at) }}
+	return newLeanAccount(g, keep, func() lean { return stats.NewTailShift(ppm, at) })
 }
 
 // newBulkAccount keeps how far apart the arms are as a whole.
 func newBulkAccount(g *schemas.Guardrail, keep keeping) *leanAccount {
 	at := shiftsOf(g, keep)
-	a := &leanAccount{scale: scaleOf(g), lazy: keep.part, fresh: func() lean { return stats.NewHodgesLehmann(at) }}
+	a := newLeanAccount(g, keep, func() lean { return stats.NewHodgesLehmann(at) })
 	if !keep.part {
 		a.shown = &lastBlock{}
 	}

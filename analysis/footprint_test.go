@@ -29,7 +29,7 @@ var sharedTypes = map[reflect.Type]bool{
 	reflect.TypeFor[*schemas.Guardrail](): true, reflect.TypeFor[*schemas.Rollout](): true, reflect.TypeFor[*increments](): true,
 	reflect.TypeFor[*dispersion](): true, reflect.TypeFor[*meanNoise](): true, reflect.TypeFor[*family](): true, reflect.TypeFor[*selfTest](): true,
 	reflect.TypeFor[*rateContrast](): true, reflect.TypeFor[*rankContrast](): true, reflect.TypeFor[*rateLimit](): true, reflect.TypeFor[*quantileLimit](): true,
-	reflect.TypeFor[*noisyMean](): true, reflect.TypeFor[*meanLimit](): true, reflect.TypeFor[shape](): true, reflect.TypeFor[scale](): true,
+	reflect.TypeFor[*noisyMean](): true, reflect.TypeFor[*ends](): true, reflect.TypeFor[*meanLimit](): true, reflect.TypeFor[shape](): true, reflect.TypeFor[scale](): true,
 	reflect.TypeFor[[]int](): true, reflect.TypeFor[*Judge](): true, reflect.TypeFor[[]*guard](): true,
 }
 

@@ -25,7 +25,19 @@ type ends struct {
 	arms [windows.Arms][]windows.Bucket
 }
 
+// endsOf are those of a guardrail's buckets; nil where they aren't linear.
+func endsOf(g *schemas.Guardrail) *ends {
+	if !g.Buckets.Linear() {
+		return nil
+	}
+	return &ends{of: windows.LinearBuckets(g.Buckets)}
+}
+
+// clamp returns a histogram with its outer buckets moved: itself where they are empty, else in memory that the arm's next one takes.
 func (e *ends) clamp(arm windows.Arm, hist []windows.Bucket) []windows.Bucket {
+	if n := len(hist); n == 0 || hist[0].Index != windows.ZeroBucket && hist[n-1].Index != windows.TopBucket {
+		return hist
+	}
 	e.arms[arm] = e.of.Clamp(e.arms[arm][:0], hist)
 	return e.arms[arm]
 }
@@ -67,8 +79,8 @@ func newRankContrast(g *schemas.Guardrail, of ranks) *rankContrast {
 	test := func(shift int, up bool) facing { return facing{rank: of.at(shift, up), up: up} }
 	beyond, pass := scaleOf(g).shifts(g)
 	r := &rankContrast{any: test(0, up), beyond: test(beyond, up), pass: test(pass, !up), least: of.least, pools: of.pools}
-	if g.Buckets.Linear() && beyond != 0 {
-		r.beyond.ends = &ends{of: windows.LinearBuckets(g.Buckets)}
+	if beyond != 0 {
+		r.beyond.ends = endsOf(g)
 	}
 	if g.Direction == schemas.Both {
 		down := test(0, false)
