@@ -224,6 +224,11 @@ func TestFootprint(t *testing.T) {
 			}
 		}
 		whole += f.of(reflect.ValueOf(s.strips).Elem().FieldByName("traffic"))
+		for _, r := range s.recents {
+			if r != nil {
+				whole += f.of(reflect.ValueOf(r).Elem())
+			}
+		}
 	}
 	for _, c := range j.checks {
 		whole += f.of(reflect.ValueOf(c).Elem())

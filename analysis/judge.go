@@ -57,6 +57,7 @@ type stream struct {
 	events      bool          // of an outcome: it was seen at least once
 	overflow    bool          // of an outcome: some of its latest window may be missing
 	strips      *strips       // by segment; nil: segments are not told apart in it
+	recents     []*recent     // by cell: the values of quantile guardrails, for people; nil where no such guardrail reads it
 }
 
 // NewJudge starts an epoch of a rollout, whose memory it shares. It panics on a guardrail that schemas.ParseRollout
@@ -219,6 +220,9 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	unequal := j.sampling.see(p, j.clock.widthMs)
 	cut := !unequal && s.traffic.step(canary.Events, baseline.Events)
 	warming := p.StartMs < j.firstMs+j.rollout.Warmup.Milliseconds()
+	if !unequal && !warming {
+		s.remember(p, j.clock.widthMs)
+	}
 	s.measure(p, (*dispersion).look)
 	j.sift(s, p)
 	for _, g := range s.guards {

@@ -12,6 +12,9 @@ import (
 func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 	g := j.bareGuard(s, spec)
 	j.equip(s, g)
+	if spec.Kind == schemas.QuantileGuardrail && !j.options.NoIntervals {
+		s.recently(g.histCell)
+	}
 	if j.roster == nil || s.Kind == windows.Resources {
 		return g
 	}

@@ -183,6 +183,7 @@ type Report struct {
 	Code       string                    `json:"code"`
 	Sentence   string                    `json:"sentence"`
 	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
+	Bands      []schemas.Band            `json:"bands,omitempty"` // for display only
 	Health     []schemas.Finding         `json:"health,omitempty"`
 	Windows    int64                     `json:"windows"` // merged serving windows with events
 	First      schemas.Time              `json:"first_window,omitzero"`
@@ -205,7 +206,7 @@ func (f *Fold) Report() Report {
 		v.Sentence = fmt.Sprintf("There is no window yet in which both canary %s and baseline %s answered.", f.rollout.Canary, f.rollout.Baseline)
 	}
 	return Report{
-		Verdict: v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(),
+		Verdict: v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Bands: f.judge.Bands(),
 		Health: v.Health, Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
 		Served: Served{f.served.Baseline, f.served.Canary}, Digest: f.Digest(),
 	}

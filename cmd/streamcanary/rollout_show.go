@@ -225,6 +225,7 @@ type view struct {
 	Code       string                    `json:"code,omitempty"`
 	Sentence   string                    `json:"sentence,omitempty"`
 	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
+	Bands      []schemas.Band            `json:"bands,omitempty"` // of now only; for display only
 	Health     []schemas.Finding         `json:"health,omitempty"`
 	Decided    *schemas.Reason           `json:"last_decision,omitempty"` // why the last one but the start
 	Record     *decisions.Head           `json:"record"`
@@ -241,6 +242,7 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 		v.Verdict, v.Code, v.Sentence = "", "preparing", "Nothing is judged before the routers have answered that they are prepared."
 	case live != nil && live.Epoch == s.Epoch && !s.Status.Ended():
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
+		v.Bands = live.Bands
 	case s.Why != nil:
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfDecision, s.Why.Code, s.Why.Sentence, s.Why.Guardrails, s.Why.Health
 	}
@@ -318,7 +320,7 @@ func printView(w io.Writer, v *view) error {
 	}
 	if len(v.Guardrails) > 0 {
 		fmt.Fprintln(w)
-		if err := printGuardrails(w, v.Guardrails); err != nil {
+		if err := errors.Join(printGuardrails(w, v.Guardrails), printBands(w, v.Bands)); err != nil {
 			return err
 		}
 	}

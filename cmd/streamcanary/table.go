@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -20,7 +21,7 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary) error {
 	}
 	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s\n", r.Name, r.Model, r.Canary, r.Baseline)
 	fmt.Fprintf(w, "verdict: %s (%s)\n  %s\n\n", s.Verdict, s.Code, s.Sentence)
-	if err := printGuardrails(w, s.Guardrails); err != nil {
+	if err := errors.Join(printGuardrails(w, s.Guardrails), printBands(w, s.Bands)); err != nil {
 		return err
 	}
 	for _, f := range s.Health {

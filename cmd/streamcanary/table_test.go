@@ -113,3 +113,27 @@ func TestOneLine(t *testing.T) {
 type plain string
 
 func (p plain) Error() string { return string(p) }
+
+func TestBandTable(t *testing.T) {
+	lower, upper := 180.25, 240.0
+	bands := []schemas.Band{
+		{DisplayOnly: true, Guardrail: "p99", Version: "41", Quantile: .99, Unit: "ms", Lower: &lower, Upper: &upper, N: 1000, From: 1760000400000, To: 1760002200000},
+		{DisplayOnly: true, Guardrail: "p99", Version: "42", Quantile: .99, Unit: "ms", N: 7, From: 1760000400000, To: 1760002200000},
+	}
+	var b strings.Builder
+	if err := printBands(&b, bands); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+each arm's own quantiles in the last hour at most, for display only: no decision stands on them
+  p99  p99 of 41  180.2 ms .. 240 ms  1000 values since 09:00:00
+  p99  p99 of 42  -inf .. inf         7 values since 09:00:00
+`
+	if b.String() != want {
+		t.Errorf("got %s\nwant %s", b.String(), want)
+	}
+	b.Reset()
+	if err := printBands(&b, nil); err != nil || b.Len() > 0 {
+		t.Errorf("of nothing: %q, %v", b.String(), err)
+	}
+}
