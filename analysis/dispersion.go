@@ -143,24 +143,24 @@ func (d *dispersion) arms() armPhi {
 // canary is the canary's phi alone.
 func (d *dispersion) canary() float64 { return d.of(shardSize(d.traced.ratio)) }
 
-// of is phi at one size of a shard: at least 1. A size that has not seen enough yet goes by the prior, or by what it
-// or any larger size has seen so far, if that is more: noise of clumps is the same at all sizes, and noise attached to an arm grows with
-// it, so a larger shard errs on the safe side. So does it where few hosts leave a small shard without any. Batches that are too long for there to be
-// ten of them go by what all slices together say, from the first window on.
+// of is phi at one size of a shard: at least 1. Until the size has seen enough it goes by the prior, or by what all slices together say so far, if that
+// is more: noise of units is the same at all sizes, and a shard with a few events bounds it much too wide. Afterwards the size speaks for itself,
+// but for batches that are too long for there to be ten of them.
 func (d *dispersion) of(size int) float64 {
 	if d.known > 0 {
 		return d.known
 	}
 	phi, measured := d.sizes[size].Phi(d.prior)
-	for larger := size + 1; larger < shards && !measured; larger++ {
-		more, _ := d.sizes[larger].Phi(1)
-		phi = max(phi, more)
+	if measured {
+		phi = max(phi, d.spread.Few())
+	} else {
+		phi = max(d.prior, d.spread.Limit())
 	}
 	if d.past != nil && !slices.Contains(d.seen[:], true) {
 		more, _ := d.past.Phi(d.prior)
 		phi = max(phi, more)
 	}
-	return max(1, phi, d.floor, d.spread.Limit())
+	return max(1, phi, d.floor)
 }
 
 // shard is the size of a shard that stands in for the canary: the smallest that is not smaller, of those that ever had anything.

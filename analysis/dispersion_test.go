@@ -2,13 +2,14 @@ package analysis
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"streamcanary/windows"
 )
 
-// TestDispersionBeforeASmallShardIsKnown: until the canary's own size is measured, whatever a larger shard has seen counts where it is
-// more, and a smaller one's doesn't.
+// TestDispersionBeforeASmallShardIsKnown: until the canary's own size is measured, what all slices together have seen counts where it is more than the prior.
 func TestDispersionBeforeASmallShardIsKnown(t *testing.T) {
 	noisy := [windows.Slices]windows.SliceCount{{N: 512, K: 40}, {N: 256}, {N: 128, K: 10}}
 	quiet := [windows.Slices]windows.SliceCount{{N: 512, K: 8}, {N: 256, K: 4}, {N: 128, K: 2}}
@@ -25,8 +26,8 @@ func TestDispersionBeforeASmallShardIsKnown(t *testing.T) {
 		{"nothing seen: the prior", noisy, 0, .01, 1.5, 1.5},
 		{"all slices together say it in a window", many, 1, .01, 10, math.Inf(1)},
 		{"but not two of them", two, 1, .01, 1.5, 1.5},
-		{"the half is noisy", noisy, 200, .01, 10, math.Inf(1)},
-		{"the half is quiet: the prior stays", quiet, 200, .01, 1.5, 1.5},
+		{"three of them do in time", noisy, 200, .01, 10, math.Inf(1)},
+		{"all is quiet: the prior stays", quiet, 200, .01, 1.5, 1.5},
 		{"a large canary's own size is measured", quiet, 200, .5, 1, 1},
 	} {
 		tr := &traffic{ratio: tt.ratio}
@@ -36,6 +37,30 @@ func TestDispersionBeforeASmallShardIsKnown(t *testing.T) {
 		}
 		if phi := d.canary(); phi < tt.least || phi > tt.most {
 			t.Errorf("%s: phi %.3f, want %.3f to %.3f", tt.name, phi, tt.least, tt.most)
+		}
+	}
+}
+
+// TestDispersionOfIndependentEvents: where nothing is noisy, little is assumed for want of data: a canary of 1 % and one error a second of the
+// baseline, whose shard would say in hours what all slices say in minutes.
+func TestDispersionOfIndependentEvents(t *testing.T) {
+	const runs = 40
+	for _, tt := range []struct {
+		windows    int
+		median, up float64 // at most, of the runs' median and of nine in ten
+	}{{300, 2, 3.5}, {600, 1.8, 2.5}, {3600, 1.5, 1.5}} {
+		var phis []float64
+		for run := range uint64(runs) {
+			w := &sessions{random: rand.New(rand.NewPCG(run, 5)), requests: 1000, share: constant(.01), rate: .001, stay: 1, burst: .001, more: 1}
+			d := newDispersion(Options{}, 1.5, &traffic{ratio: .0101})
+			for at := range tt.windows {
+				d.add(&w.part(at, 0).Cells[windows.Baseline][0].Slices)
+			}
+			phis = append(phis, d.canary())
+		}
+		slices.Sort(phis)
+		if phis[runs/2] > tt.median || phis[runs*9/10] > tt.up || phis[0] < 1.5 {
+			t.Errorf("after %d windows phi is %.2f to %.2f, median %.2f", tt.windows, phis[0], phis[runs-1], phis[runs/2])
 		}
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Spread measures the over-dispersion of a rate from all parts of a split of the baseline at once, for the time in which there are too
-// few windows for Dispersion: seven parts against the whole say in one batch what a shard against the rest says in seven.
+// Spread measures the over-dispersion of a rate from all parts of a split of the baseline at once, for the time in which a shard of the
+// canary's size has seen too little for Dispersion: seven parts against the whole say in one batch what a shard against the rest says in seven.
 //
 // For each batch, with mu_i = p n_i the events that part i of the split would have at the pooled rate p, and weights 1/(mu_i + 1), U is the
 // weighted sum of (k_i - mu_i)² and V what it would be on average if events were independent; phi = sum U / sum V, over the closed batches and
@@ -96,12 +96,16 @@ func (b *spreadBatch) limit() float64 {
 	return u / v / (root * root * root)
 }
 
-// Limit is the largest upper limit over the sizes of batches of which Dispersion has too few, which are those with less than 10 closed; never
-// below 1.
-func (s *Spread) Limit() float64 {
+// Limit is the largest upper limit over all sizes of batches; never below 1.
+func (s *Spread) Limit() float64 { return s.limit(math.Inf(1)) }
+
+// Few is Limit over those sizes alone of which Dispersion has too few batches, which are those with less than 10 closed.
+func (s *Spread) Few() float64 { return s.limit(dispersionBatches) }
+
+func (s *Spread) limit(below float64) float64 {
 	largest := 1.0
 	for i := range s.batches {
-		if s.batches[i].m < dispersionBatches {
+		if s.batches[i].m < below {
 			largest = max(largest, s.batches[i].limit())
 		}
 	}

@@ -26,14 +26,19 @@ func TestSpreadLimit(t *testing.T) {
 		if i%37 != 0 && i != 1299 {
 			continue
 		}
-		want := 1.0
+		all, few := 1.0, 1.0
 		for _, size := range dispersionSizes {
+			limit := spreadTwin(windows, size)
+			all = max(all, limit)
 			if (i+1)/size < dispersionBatches {
-				want = max(want, spreadTwin(windows, size))
+				few = max(few, limit)
 			}
 		}
-		if got := s.Limit(); math.Abs(got-want) > 1e-9*want {
-			t.Fatalf("after %d windows: limit %v, want %v", i+1, got, want)
+		if got := s.Limit(); math.Abs(got-all) > 1e-9*all {
+			t.Fatalf("after %d windows: limit %v, want %v", i+1, got, all)
+		}
+		if got := s.Few(); math.Abs(got-few) > 1e-9*few {
+			t.Fatalf("after %d windows: limit of sizes with few batches %v, want %v", i+1, got, few)
 		}
 	}
 	for nu, point := range chiSquareLow {
