@@ -44,6 +44,13 @@ func expire(at int64, deadline string) Input {
 	return Input{Kind: InputExpired, WallMs: at * 1000, Expired: &Expired{Deadline: deadline}}
 }
 
+// expireQuiet is expire where all predictions were read, and none came.
+func expireQuiet(at int64, deadline string) Input {
+	in := expire(at, deadline)
+	in.Expired.Quiet = true
+	return in
+}
+
 func verdictOf(at int64, action VerdictAction) Input {
 	return Input{Kind: InputVerdict, EventMs: at * 1000, WallMs: at * 1000, Verdict: &Verdict{
 		Action: action, Reason: schemas.Reason{Code: "code-" + string(action), Sentence: "Because."}, HarmBeganMs: (at - 3) * 1000,

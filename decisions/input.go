@@ -54,6 +54,9 @@ type Applied struct {
 // Expired says that a deadline of State.Deadlines has passed on the waiting side's clock.
 type Expired struct {
 	Deadline string `json:"deadline"` // Deadline.ID
+	// Quiet says that whoever waited had read all predictions that there were, and that none had come for a while. Without it, what is
+	// not known to have come may only not have been read.
+	Quiet bool `json:"quiet,omitempty"`
 }
 
 // CommandKind is what a person asks for.

@@ -153,14 +153,14 @@ func (t *turn) completed() {
 }
 
 // sagaExpired escalates the step whose deadline has passed, and starts it again with twice the time.
-func (t *turn) sagaExpired(id string) {
+func (t *turn) sagaExpired(x *Expired) {
 	for i := range t.s.Saga.Steps {
 		step := &t.s.Saga.Steps[i]
-		if deadlineID(t.s.Saga.Decision, string(step.Name)) != id {
+		if deadlineID(t.s.Saga.Decision, string(step.Name)) != x.Deadline {
 			continue
 		}
 		if step.Name == StepVerify {
-			t.drainExpired(step)
+			t.drainExpired(step, x.Quiet)
 			return
 		}
 		t.routeExpired(step)

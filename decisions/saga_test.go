@@ -44,8 +44,15 @@ func TestSaga(t *testing.T) {
 		{"not drained in time", append(windowsOf(6, 5, 1000, 10), expire(65, id(1, 3)+"/verify")), []string{"!drain-overdue"}, StepPending, StepExpired},
 		{"and then drained", append(append(windowsOf(6, 5, 1000, 10), expire(65, id(1, 3)+"/verify"), ok), windowsOf(66, 3, 1000, 0)...),
 			[]string{"!drain-overdue", "!rollback-completed  done"}, StepAcked, StepAcked},
-		{"no traffic at all", []Input{ok, expire(65, id(1, 3)+"/verify")}, []string{"!rollback-completed  done_unproven"}, StepAcked, StepAcked},
-		{"no traffic, no ack yet", []Input{expire(65, id(1, 3)+"/verify")}, nil, StepPending, StepAcked},
+		{"no traffic at all", []Input{ok, expireQuiet(65, id(1, 3)+"/verify")}, []string{"!rollback-completed  done_unproven"}, StepAcked, StepAcked},
+		{"no traffic, no ack yet", []Input{expireQuiet(65, id(1, 3)+"/verify")}, nil, StepPending, StepAcked},
+		{"no traffic of this model in what was judged", append(windowsOf(5, 60, 0, 0), ok, expire(65, id(1, 3)+"/verify")),
+			[]string{"!rollback-completed  done_unproven"}, StepAcked, StepAcked},
+		{"empty windows, but not for long enough", append(windowsOf(5, 59, 0, 0), ok, expire(65, id(1, 3)+"/verify")), []string{"!drain-overdue"}, StepAcked, StepExpired},
+		{"nothing was read", []Input{ok, expire(65, id(1, 3)+"/verify")}, []string{"!drain-overdue"}, StepAcked, StepExpired},
+		{"nothing was read, then it was", append([]Input{ok, expire(65, id(1, 3)+"/verify")}, proof...),
+			[]string{"!drain-overdue", "!rollback-completed  done"}, StepAcked, StepAcked},
+		{"quiet says nothing against what was seen", append(windowsOf(6, 5, 1000, 10), expireQuiet(65, id(1, 3)+"/verify")), []string{"!drain-overdue"}, StepPending, StepExpired},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

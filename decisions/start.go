@@ -118,7 +118,8 @@ func rank(status schemas.AckStatus) int {
 }
 
 // expired takes a deadline that has passed; one that was met meanwhile, or moved, is ignored.
-func (t *turn) expired(id string) {
+func (t *turn) expired(x *Expired) {
+	id := x.Deadline
 	armed := slices.ContainsFunc(t.s.Deadlines(), func(d Deadline) bool { return d.ID == id && d.AtMs <= t.in.WallMs })
 	if !armed {
 		return
@@ -127,7 +128,7 @@ func (t *turn) expired(id string) {
 		t.overdue(w)
 		return
 	}
-	t.sagaExpired(id)
+	t.sagaExpired(x)
 }
 
 // overdue escalates a wait and starts it again with twice the time.

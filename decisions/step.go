@@ -38,7 +38,7 @@ func Step(s State, in Input) (State, []Effect) {
 	case InputAck:
 		t.acked(in.Ack)
 	case InputExpired:
-		t.expired(in.Expired.Deadline)
+		t.expired(in.Expired)
 	case InputCommand:
 		t.command(in.Command)
 	case InputRuling:

@@ -65,18 +65,23 @@ func (t *turn) traffic(w *Traffic) {
 	t.settle(step, w.EndMs)
 }
 
-// drainExpired ends verify without a proof where there was no traffic at all; else it escalates.
-func (t *turn) drainExpired(step *SagaStep) {
+// drainExpired ends verify without a proof where there was no traffic at all: the deadline's time was judged and is empty, or there is nothing
+// to read. Else it escalates, also where nothing is known because nothing was read (after a restart, or with a broker away).
+func (t *turn) drainExpired(step *SagaStep, quiet bool) {
 	drain := &t.s.Saga.Drain
-	if drain.Seen == 0 {
+	judged := t.s.EventMs-drain.FromMs >= t.s.Terms.DrainWithinMs
+	if drain.Seen == 0 && (quiet || judged) {
 		t.s.Saga.Unproven = true
 		t.settle(step, 0)
 		return
 	}
 	t.retry(step, t.s.Terms.DrainWithinMs)
+	seen := fmt.Sprintf("it served %d of the %d predictions of the newest window", drain.LastCanary, drain.LastAll)
+	if drain.Seen == 0 {
+		seen = "no prediction since the rollback has been counted yet"
+	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeDrainOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
-		Sentence: fmt.Sprintf("It is not proven that %s has drained: it served %d of the %d predictions of the newest window (deadline passed %s).",
-			t.s.Terms.Canary, drain.LastCanary, drain.LastAll, times(step.Attempt)),
+		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s (deadline passed %s).", t.s.Terms.Canary, seen, times(step.Attempt)),
 	})
 }

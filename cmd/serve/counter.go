@@ -262,6 +262,7 @@ func (c *counter) open(ctx context.Context, recovery *windows.Recovery) error {
 	c.intake = engine.NewIntake(c.stage, c.from, c.letters)
 	c.intake.NowMs = func() int64 { return time.Now().UnixMilli() }
 	c.next, c.readAt, c.idle = kafka.Offsets{}, map[int]time.Time{}, map[int]bool{}
+	c.seen.quiet.Store(false)
 	now := time.Now()
 	for p, at := range c.from {
 		c.stage.AddPartition(windows.Partition{Topic: at.Topic, Number: at.Number}, kindsOf(c.config, at.Topic)...)
@@ -315,7 +316,11 @@ func (c *counter) batch(ctx context.Context, b *ingest.Batch) error {
 	defer b.Release()
 	c.crash.pass(AfterPoll)
 	c.seen.counting.is(nil)
-	c.readAt[b.Partition], c.idle[b.Partition] = time.Now(), false
+	c.readAt[b.Partition] = time.Now()
+	if c.idle[b.Partition] {
+		c.idle[b.Partition] = false
+		c.seen.quiet.Store(c.isAllQuiet())
+	}
 	for i := range b.Items {
 		if i == len(b.Items)/2 {
 			c.crash.pass(MidBatch)
@@ -482,7 +487,18 @@ func (c *counter) rule(ctx context.Context, now time.Time) error {
 		c.ruling(&decisions.Ruling{Kind: decisions.RulingRelease, Topic: e.Partition.Topic, Number: e.Partition.Number, Idle: true,
 			Sentence: fmt.Sprintf("Partition %d of topic %s has had nothing to read for %s.", e.Partition.Number, e.Partition.Topic, c.config.Time.IdleAfter)})
 	}
+	c.seen.quiet.Store(c.isAllQuiet())
 	return c.sealed()
+}
+
+// isAllQuiet reports whether every partition that carries predictions is ruled idle.
+func (c *counter) isAllQuiet() bool {
+	for p, at := range c.from {
+		if !c.idle[p] && slices.Contains(kindsOf(c.config, at.Topic), schemas.KindPrediction) {
+			return false
+		}
+	}
+	return true
 }
 
 // isQuiet reports whether a partition that isn't ruled idle has given nothing for idleAfter.

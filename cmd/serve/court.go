@@ -412,7 +412,7 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 			}
 			d.asked[key] = true
 			c.crash.pass(BeforeDeadlineAppend)
-			in := decisions.Input{Kind: decisions.InputExpired, WallMs: now.UnixMilli(), Expired: &decisions.Expired{Deadline: due.ID}}
+			in := decisions.Input{Kind: decisions.InputExpired, WallMs: now.UnixMilli(), Expired: &decisions.Expired{Deadline: due.ID, Quiet: c.seen.quiet.Load()}}
 			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, in); err != nil {
 				delete(d.asked, key)
 				return err

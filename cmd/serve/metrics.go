@@ -12,8 +12,9 @@ import (
 
 // metrics are what Prometheus scrapes. Names of models and rollouts are labels, ids never are.
 type metrics struct {
-	counting  trouble // of stage one
-	topics    trouble // of the event topics
+	counting  trouble     // of stage one
+	topics    trouble     // of the event topics
+	quiet     atomic.Bool // every partition of predictions is idle: all was read, and nothing came for idleAfter
 	registry  *prometheus.Registry
 	events    *prometheus.GaugeVec
 	decisions *prometheus.CounterVec

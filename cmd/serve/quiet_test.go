@@ -3,6 +3,9 @@ package serve
 import (
 	"testing"
 	"time"
+
+	"streamcanary/ingest"
+	"streamcanary/schemas"
 )
 
 // TestSilence: what counts as silence is noData, or more where pauses belong to the traffic; and a pause of long ago is forgotten.
@@ -36,5 +39,29 @@ func TestSilence(t *testing.T) {
 	q.ruled = true
 	if after(time.Second, 1); q.ruled {
 		t.Error("what comes after a silence doesn't end it")
+	}
+}
+
+// TestAllQuiet: a rollback whose canary nobody hears of is only given up where every partition of predictions has provably nothing to read.
+func TestAllQuiet(t *testing.T) {
+	config := &schemas.Config{Sources: []schemas.Source{{Topic: "p", Type: schemas.KindPrediction}, {Topic: "o", Type: schemas.KindOutcome}, {Topic: "mixed"}}}
+	from := []ingest.Partition{{Topic: "p"}, {Topic: "p", Number: 1}, {Topic: "o"}, {Topic: "mixed"}}
+	for _, row := range []struct {
+		name string
+		idle []int
+		want bool
+	}{
+		{"nothing is", nil, false},
+		{"one partition may have some", []int{0, 2, 3}, false},
+		{"a topic of all kinds may have some", []int{0, 1, 2}, false},
+		{"outcomes don't matter", []int{0, 1, 3}, true},
+	} {
+		c := &counter{config: config, from: from, idle: map[int]bool{}}
+		for _, p := range row.idle {
+			c.idle[p] = true
+		}
+		if got := c.isAllQuiet(); got != row.want {
+			t.Errorf("%s: %t, want %t", row.name, got, row.want)
+		}
 	}
 }
