@@ -1,20 +1,41 @@
 #!/usr/bin/env bash
 # End to end: the built binary as a process, killed and restarted, against the broker of the tests (kfake) and, where there is
-# one, against a real Kafka: KAFKA_BOOTSTRAP names it, or Java and ../shared/kafka/start-kafka.sh start it here.
+# one, against a real Kafka: KAFKA_BOOTSTRAP names it, or Java and ../shared/kafka/start-kafka.sh start it here, with a port and a
+# folder of its own, so that runs beside each other don't meet.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 binary=$PWD/bin/streamcanary
-launcher=../shared/kafka/start-kafka.sh
-started=
+launcher=$PWD/../shared/kafka/start-kafka.sh
+folder=
 
-stop() { if [ -n "$started" ]; then "$launcher" stop >/dev/null 2>&1 || true; fi; }
+stop() {
+	if [ -n "$folder" ]; then
+		"$launcher" stop >/dev/null 2>&1 || true
+		rm -rf "$folder"
+	fi
+}
 trap stop EXIT
+trap 'exit 130' INT TERM
+
+# start tries a few ports: below those that a system gives to connections by itself, and none that a test takes.
+start() {
+	folder=$(mktemp -d)
+	export KAFKA_DATA=$folder KAFKA_PORT KAFKA_START_TIMEOUT=${KAFKA_START_TIMEOUT:-180}
+	for _ in 1 2 3; do
+		KAFKA_PORT=$((15000 + RANDOM % 2000 * 2))
+		if out=$("$launcher" start); then
+			KAFKA_BOOTSTRAP=$(sed -n 's/^KAFKA_BOOTSTRAP=//p' <<<"$out")
+			export KAFKA_BOOTSTRAP
+			return
+		fi
+	done
+	echo "end to end: Java is here, and $launcher can't start a Kafka: see above" >&2
+	exit 1
+}
 
 if [ -z "${KAFKA_BOOTSTRAP:-}" ] && command -v java >/dev/null 2>&1 && [ -x "$launcher" ]; then
-	if "$launcher" status >/dev/null 2>&1; then out=$("$launcher" status); else out=$("$launcher" start) && started=yes; fi
-	KAFKA_BOOTSTRAP=$(sed -n 's/^KAFKA_BOOTSTRAP=//p' <<<"$out")
-	export KAFKA_BOOTSTRAP
+	start
 fi
 if [ -n "${KAFKA_BOOTSTRAP:-}" ]; then
 	echo "end to end: against the tests' own broker and the Kafka at $KAFKA_BOOTSTRAP"
@@ -22,4 +43,4 @@ else
 	echo "end to end: against the tests' own broker only; a real Kafka needs KAFKA_BOOTSTRAP, or Java and $launcher"
 fi
 
-STREAMCANARY_BINARY=$binary go test -tags e2e ./cmd/... ./ingest/kafka -run 'E2E|RealKafka' -count=1 -timeout 25m -v
+STREAMCANARY_BINARY=$binary go test -tags e2e ./cmd/... ./ingest/kafka -run 'E2E|RealKafka' -count=1 -timeout 50m -v

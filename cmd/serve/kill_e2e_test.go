@@ -16,12 +16,12 @@ import (
 )
 
 // killAt lists the points and which passing of each is the last thing that the process does: some early, some in the thick of the
-// traffic, some at the rollback.
+// traffic, some at the rollback, some when its deadline has passed.
 var killAt = []string{
 	"after-poll:3", "after-poll:20", "mid-batch:5", "after-count:7", "before-part-append:50", "after-part-append:120", "after-flush:4", "after-recovery-append:1", "after-recovery-append:6", "after-recovery-append:9",
 	"before-commit:1", "after-commit:1", "after-applied-append:1", "after-journal-read:200", "after-judge:60", "before-head-save:1",
 	"before-head-save:3", "after-head-save:1", "after-head-save:3", "after-publish:1", "after-publish:3", "after-route:1",
-	"after-deliver:1", "after-deliver:3", "before-ack-append:1", "after-ack-append:1", "before-ack-append:3", "after-ack-append:3", "after-periodic-save:1",
+	"after-deliver:1", "after-deliver:3", "before-deadline-append:1", "after-event:1", "before-ack-append:1", "after-ack-append:1", "before-ack-append:3", "after-ack-append:3", "after-periodic-save:1",
 }
 
 // process is the built binary as a child, started again without the drill when the drill has killed it.
@@ -108,7 +108,7 @@ func killStory(t *testing.T, brokers []string, crashAt string, undisturbed outco
 
 func (p *process) await(t *testing.T, crashAt string) {
 	t.Helper()
-	for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(50 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < patience; time.Sleep(50 * time.Millisecond) {
 		p.mu.Lock()
 		killed := p.killed
 		p.mu.Unlock()

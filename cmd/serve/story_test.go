@@ -65,6 +65,7 @@ spec:
     - {name: cpu, sample: cpu, limit: 0.9, increase: 5pp, on: hold}
     - {name: ctr, rate: click, decrease: 2%, prove: any, required: false}
   acks: {routers: [router-a], within: 20s}
+  rollback: {drainWithin: 3s}
 `
 
 // storyTopics are the event topics of one run.
