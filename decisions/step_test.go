@@ -59,6 +59,33 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestForeignAcks: an ack of another epoch changes nothing, one that nobody asked for is shown and counts for nothing.
+func TestForeignAcks(t *testing.T) {
+	s, _ := fold(t, applied(1, terms(named)))
+	second := applied(2, terms(named))
+	second.Applied.Epoch = 2
+	s, _ = Step(s, second)
+	for name, change := range map[string]func(*schemas.Ack){
+		"an older epoch":                func(a *schemas.Ack) { a.Epoch = 1 },
+		"a newer epoch":                 func(a *schemas.Ack) { a.Epoch = 3 },
+		"a decision that is none yet":   func(a *schemas.Ack) { a.Seq = 2 },
+		"a number that no decision has": func(a *schemas.Ack) { a.Seq = 0 },
+	} {
+		in := ack(2, 1, "eu", schemas.AckPrepared)
+		in.Ack.Epoch, in.Ack.Decision = 2, id(2, 1)
+		change(in.Ack)
+		if after, effects := Step(s, in); len(effects) > 0 || !reflect.DeepEqual(after, s) {
+			t.Errorf("%s: effects %v, state %+v, want %+v", name, effects, after, s)
+		}
+	}
+	stranger := ack(3, 1, "asia", schemas.AckPrepared)
+	stranger.Ack.Epoch, stranger.Ack.Decision = 2, id(2, 1)
+	s, _ = Step(s, stranger)
+	if len(s.Answers) != 1 || len(s.Wait.Got) != 0 {
+		t.Errorf("a stranger's ack: answers %v, counted %v", s.Answers, s.Wait.Got)
+	}
+}
+
 func TestVerdicts(t *testing.T) {
 	start := running(terms())
 	begun := []string{"#1 start prepare", "#2 start commit"}

@@ -54,6 +54,8 @@ func TestHeldAside(t *testing.T) {
 			map[Class]int64{Counted: 20, Pending: 2}, nil},
 		{"one that is ahead of those isn't one of them", [][]step{some(10, 2*hour, 3*hour, Pending), {{9000 * hour, Pending}}, some(10, 40*hour, 3*hour, Pending), {{90 * hour, Pending}}},
 			map[Class]int64{Counted: 20, Pending: 2, Invalid: 1}, []int64{11}},
+		{"20 that follow each other don't outnumber 21 ordinary ones", [][]step{some(6, 9000*hour, -100*hour, Pending), some(20, 2*hour, 3*hour, Pending), ordinary(21), {{62 * hour, Pending}}},
+			map[Class]int64{Pending: 49}, nil},
 		{"at the bound all are given up", [][]step{some(MaxHeld, 1000*hour, -2*hour, Pending), {{900 * hour, Invalid}}, ahead(1)},
 			map[Class]int64{Pending: 2, Invalid: MaxHeld + 1}, upTo(1, MaxHeld)},
 	} {

@@ -385,7 +385,11 @@ func TestLogRegressed(t *testing.T) {
 		}
 		other := applied(7)
 		other.WallMs++
-		deliver(t, b, take(t, decisions.NewHead(0), other, prepared(7)))
+		shorter := deliver(t, b, take(t, decisions.NewHead(0), other))
+		if _, err := b.Deliver(t.Context(), take(t, h, verdict(decisions.VerdictRollback))); !errors.Is(err, ErrLogRegressed) {
+			t.Errorf("error %v of a publish behind a log that is shorter, want ErrLogRegressed", err)
+		}
+		deliver(t, b, take(t, shorter, prepared(7)))
 		check("as long, with other decisions", ErrLogRegressed)
 		fresh := decisions.NewHead(0)
 		fresh.State.Terms = h.State.Terms

@@ -323,6 +323,72 @@ func TestStaleEpoch(t *testing.T) {
 	})
 }
 
+// TestOlderNumber: within an epoch, too, a decision below the one that was carried out never comes back, however it is sent again: to a
+// router that runs, and to one that has its position from a store.
+func TestOlderNumber(t *testing.T) {
+	bubble(t, func(t *testing.T, j *judge) {
+		store := Memory()
+		kept := func(o *Options, _ *router) { o.Store = store }
+		r := j.follow(kept)
+		h := j.head
+		var bodies [][]byte
+		for _, in := range []decisions.Input{applied(1, weight), prepared(1), verdict(decisions.VerdictRollback)} {
+			var effects []decisions.Effect
+			h, effects, _ = h.Take(in)
+			bodies = append(bodies, effects[0].Decision.Body)
+			j.take(in)
+		}
+		same(t, "given", r.given(), "1.1 start, 1.2 start, 1.3 rollback")
+		j.sent()
+		for _, body := range bodies[:2] {
+			j.put(key(1).Sign(body))
+		}
+		same(t, "given", r.given(), "")
+		same(t, "acks", j.sent(), "")
+		r.stop()
+		r = j.follow(kept)
+		same(t, "given after a restart", r.given(), "")
+		j.put(key(1).Sign(bodies[1]))
+		same(t, "given after a restart, live", r.given(), "")
+		same(t, "acks", j.sent(), "")
+		j.put(key(1).Sign(bodies[2]))
+		same(t, "what is in force", r.given(), "1.3 rollback restored")
+		r.stop()
+	})
+}
+
+// TestExpired: a decision that says that it is too old is refused. (A rollback can't say so: schemas refuses that.)
+func TestExpired(t *testing.T) {
+	for _, row := range []struct {
+		action      schemas.Action
+		within      time.Duration
+		given, acks string
+	}{
+		{schemas.ActionPromote, -time.Second, "", "eu 1.1 rejected policy"},
+		{schemas.ActionPromote, time.Minute, "1.1 promote", "eu 1.1 received, eu 1.1 applied"},
+	} {
+		t.Run(fmt.Sprint(row.action, row.within), func(t *testing.T) {
+			bubble(t, func(t *testing.T, j *judge) {
+				r := j.follow()
+				defer r.stop()
+				_, effects, err := j.head.Take(applied(1, weight))
+				if err != nil {
+					t.Fatal(err)
+				}
+				d := effects[0].Decision.Decision
+				d.Action, d.Phase, d.ExpiresAt = row.action, "", schemas.Time(time.Now().Add(row.within).UnixMilli())
+				body, err := schemas.EncodeDecision("test", &d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				j.put(key(1).Sign(body))
+				same(t, "given", r.given(), row.given)
+				same(t, "acks", j.sent(), row.acks)
+			})
+		})
+	}
+}
+
 // TestTrustOnFirstUse: the first key is learned, from the log alone, and kept; another's is refused from then on.
 func TestTrustOnFirstUse(t *testing.T) {
 	bubble(t, func(t *testing.T, j *judge) {
