@@ -91,3 +91,39 @@ func TestJoin(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinTie: of predictions that differ in nothing but where they were read, the greater partition's gets the outcome, whichever was read first.
+func TestJoinTie(t *testing.T) {
+	for _, row := range []struct {
+		places [2]Partition
+		want   int // which of them
+	}{
+		{[2]Partition{{"p", 0}, {"p", 1}}, 1},
+		{[2]Partition{{"p", 2}, {"p", 1}}, 0},
+		{[2]Partition{{"p", 7}, {"q", 0}}, 1},
+	} {
+		for _, order := range [][2]int{{0, 1}, {1, 0}} {
+			s := NewStage(Limits{})
+			for _, at := range row.places {
+				s.AddPartition(at, schemas.KindPrediction)
+			}
+			outcomes := s.AddPartition(Partition{"o", 0}, schemas.KindOutcome)
+			if err := s.SetPlan(simplePlan()); err != nil {
+				t.Fatal(err)
+			}
+			for _, place := range order {
+				add(t, s, place, prediction("a", "v1", 5_000), 0)
+			}
+			add(t, s, outcomes, click("a", 6_000), 0)
+			s.Finish(true)
+			for _, p := range s.Sealed() {
+				if p.Part.Kind == Outcomes && p.Part.Cells[Baseline][0].K > 0 && p.Key.Partition != row.places[row.want] {
+					t.Errorf("of %v, read in the order %v, %v gets the outcome", row.places, order, p.Key.Partition)
+				}
+			}
+			if n := s.Counts(); n.Of(schemas.KindOutcome, Matched) != 1 {
+				t.Errorf("%v: %v", row.places, n)
+			}
+		}
+	}
+}

@@ -127,6 +127,40 @@ func TestServerRestart(t *testing.T) {
 	})
 }
 
+// TestAcksWait: what was answered while the server was away is sent when it is back, all of it and in order.
+func TestAcksWait(t *testing.T) {
+	bubble(t, func(t *testing.T, j *judge) {
+		away := make(chan struct{})
+		r := j.follow(func(o *Options, r *router) {
+			conn, err := nats.Connect("", nats.InProcessServer(inProcess{j}), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second), nats.ReconnectBufSize(-1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			j.conns = append(j.conns, conn)
+			o.Conn = conn
+			r.answer = func(d Delivery) error {
+				<-away
+				if d.Attempt == 1 {
+					return errors.New("no disk")
+				}
+				return nil
+			}
+		})
+		defer r.stop()
+		j.take(applied(1, weight))
+		same(t, "acks", j.sent(), "eu 1.1 received")
+		dir := j.server.Load().StoreDir()
+		j.stop()
+		_ = <-j.done
+		j.halt()
+		close(away)
+		time.Sleep(10 * time.Second)
+		j.begin(dir[:strings.LastIndex(dir, "/jetstream")])
+		time.Sleep(time.Minute)
+		same(t, "acks", j.sent(), "eu 1.1 failed no disk, eu 1.1 prepared")
+	})
+}
+
 // inProcess connects to the judge's server of that moment.
 type inProcess struct{ j *judge }
 
