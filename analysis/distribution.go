@@ -15,7 +15,7 @@ var (
 	segmentPassOdds = []float64{1 / 1.15, 1 / 1.5, 1. / 3, 1. / 10}
 )
 
-// newDistribution makes the tests of a distribution: by quantiles, each with blocks of its own (see guard.greatest for how they count together), or by
+// newDistribution makes the tests of a distribution: by quantiles, each with blocks of its own (see mixed for how they count together), or by
 // the bulk as a whole, which is one test.
 func newDistribution(g *schemas.Guardrail, keep keeping) (first *trial, more []*trial) {
 	checkMargin(g)

@@ -31,6 +31,7 @@ type guard struct {
 	edges    [2]int   // where the histograms of rounded values are, as low and as high as they may have been; both cell: they aren't rounded
 	canary   *trial
 	more     []*trial // of a distribution that is looked at by quantiles: those beside the first one, each a test of its own
+	mixed    *mixed   // of these together; nil: there is one test only
 	baseline *trial   // of an absolute limit: the same test on the baseline; else nil
 
 	family *family
@@ -110,6 +111,7 @@ func (g *guard) take(w *window, c clock) {
 	if g.baseline != nil {
 		g.baseline.take(w, c)
 	}
+	g.mix()
 }
 
 // part ends the open blocks at a change of the share.
@@ -118,11 +120,35 @@ func (g *guard) part(c clock) {
 	for _, t := range g.more {
 		t.part(c)
 	}
+	g.mix()
 }
 
-// greatest is the greatest of a number of log evidence over the quantiles of a distribution, less the log of how many there are: each has blocks, and
-// so a filtration, of its own, where a mean of them would be no e-process, while the chances that any one of them errs add up. Of
-// a guardrail with one test it is that test's.
+// mixed has the running maxima of a distribution's evidence: the log of the mean over its quantiles, in which one whose block is open counts nothing. That
+// is stats.TopKMix, which has the argument, with the quantiles' tests as they are here.
+type mixed struct{ any, beyond float64 }
+
+// mix counts what a window has brought. Within segments some block is open at nearly every time, so nothing is mixed there.
+func (g *guard) mix() {
+	if g.mixed == nil || g.canary.strata != nil {
+		return
+	}
+	n := math.Log(float64(1 + len(g.more)))
+	any, beyond := math.Inf(-1), math.Inf(-1)
+	for at := -1; at < len(g.more); at++ {
+		t := g.canary
+		if at >= 0 {
+			t = g.more[at]
+		}
+		if t.block.empty() {
+			any = logMean([]float64{any, t.any.LogE()}) + math.Ln2
+			beyond = logMean([]float64{beyond, t.beyond.LogE()}) + math.Ln2
+		}
+	}
+	g.mixed.any, g.mixed.beyond = max(g.mixed.any, any-n), max(g.mixed.beyond, beyond-n)
+}
+
+// greatest is the greatest of a number of log evidence over the quantiles of a distribution, less the log of how many there are: the chances that any one of them
+// errs add up. Of a guardrail with one test it is that test's. It is never more than what is mixed was at the end of that quantile's block, and can be had at any time.
 func (g *guard) greatest(of func(*trial) float64) float64 {
 	best := of(g.canary)
 	if len(g.more) == 0 {
@@ -139,7 +165,11 @@ func (g *guard) anyE() float64 {
 }
 
 func (g *guard) anyMax() float64 {
-	return g.greatest(func(t *trial) float64 { return t.any.LogMax() })
+	most := g.greatest(func(t *trial) float64 { return t.any.LogMax() })
+	if g.mixed != nil {
+		most = max(most, g.mixed.any)
+	}
+	return most
 }
 
 func (g *guard) beyondE() float64 {
@@ -147,7 +177,11 @@ func (g *guard) beyondE() float64 {
 }
 
 func (g *guard) beyondMax() float64 {
-	return g.greatest(func(t *trial) float64 { return t.beyond.LogMax() })
+	most := g.greatest(func(t *trial) float64 { return t.beyond.LogMax() })
+	if g.mixed != nil {
+		most = max(most, g.mixed.beyond)
+	}
+	return most
 }
 
 // passE is the log evidence that the margin is kept, at every quantile of a distribution; 0 where nothing can pass.

@@ -49,7 +49,9 @@ func (j *Judge) equip(s *stream, g *guard) {
 	spec, keep := g.spec, keeping{intervals: !j.options.NoIntervals, part: g.ofPart}
 	switch {
 	case spec.Kind == schemas.DistributionGuardrail:
-		g.canary, g.more = newDistribution(spec, keep)
+		if g.canary, g.more = newDistribution(spec, keep); len(g.more) > 0 {
+			g.mixed = &mixed{}
+		}
 	case spec.Direction.Contrast():
 		g.canary = newContrast(spec, keep)
 		j.calibrated(s, g, g.canary)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
@@ -82,8 +83,8 @@ func TestShapeStatus(t *testing.T) {
 	if want := []float64{.5, .9, .95, .99, .999}; !reflect.DeepEqual(quantiles, want) || quantiles[most] < .99 {
 		t.Errorf("shape %+v: most at %v", st.Shape, quantiles[most])
 	}
-	if st.Shape[most].LogEvidence <= st.LogAny || math.Abs(st.Shape[most].LogEvidence-math.Log(5)-st.LogAny) > 1e-6 {
-		t.Errorf("evidence %.3f of the quantile, %.3f of all: want log 5 less", st.Shape[most].LogEvidence, st.LogAny)
+	if st.Shape[most].LogEvidence <= st.LogAny || st.Shape[most].LogEvidence-math.Log(5) > st.LogAny+1e-6 {
+		t.Errorf("evidence %.3f of the quantile, %.3f of all: want at most log 5 less", st.Shape[most].LogEvidence, st.LogAny)
 	}
 	if *st.ProbabilityIndex < .45 || *st.ProbabilityIndex > .55 || *st.KS <= 0 || *st.MannWhitneyP <= 0 || st.Canary.Value != nil {
 		t.Errorf("index %v, KS %v, p %v, canary %+v", *st.ProbabilityIndex, *st.KS, *st.MannWhitneyP, st.Canary)
@@ -226,4 +227,46 @@ func (k *kindWorld) world(t *testing.T, random *rand.Rand) *rowWorld {
 	w := newRowWorld(t, r, random)
 	w.script.judge = NewJudge(r, Options{})
 	return w
+}
+
+// TestDistributionIsTheMix: where every window has something of both arms, a distribution's evidence is that of stats.TopKMix.
+func TestDistributionIsTheMix(t *testing.T) {
+	for _, text := range []string{"g: distribution latency ks increase 20%", "g: distribution latency ks both any"} {
+		g := guardrail(text)
+		w := newRowWorld(t, rolloutOf(g), rand.New(rand.NewPCG(12, 1)))
+		guard, clock := w.script.guard("g"), &w.script.judge.clock
+		blocks := stats.NewTailBlocks(stats.MixPPM)
+		beyond, _ := scaleOf(&g).shifts(&g)
+		anyMix, beyondMix := stats.NewTopKMix(blocks, stats.RankSide{Grid: stats.FailOdds}), stats.NewTopKMix(blocks, stats.RankSide{Shift: beyond, Grid: stats.FailOdds})
+		if g.Direction == schemas.Both {
+			anyMix = stats.NewTopKMix(blocks, stats.RankSide{Grid: stats.FailOdds}, stats.RankSide{Grid: stats.PassOdds})
+			beyondMix = anyMix
+		}
+		more := 0
+		for at := range int64(400) {
+			var of [windows.Arms][]windows.Bucket
+			w.step(serving, [windows.Arms]int64{40, 15}, func(arm windows.Arm) row {
+				x := latencyAt(w, int(at)) * (1 + .15*float64(arm))
+				h := histogram{buckets: of[arm]}
+				h.add([]windows.Bucket{{Index: windows.BucketOf(x), Count: 1}})
+				of[arm] = h.buckets
+				return row{x, w.slice()}
+			})
+			blocks.Add(of[windows.Canary], of[windows.Baseline])
+			weight := stats.StartWeight(at, clock.horizon)
+			anyMix.Step(blocks, weight, nil)
+			if beyondMix != anyMix {
+				beyondMix.Step(blocks, weight, nil)
+			}
+			if d := math.Abs(guard.anyMax()-anyMix.LogMax()) + math.Abs(guard.beyondMax()-beyondMix.LogMax()); d > 1e-9 {
+				t.Fatalf("%s, window %d: evidence %.6f and %.6f, of the mix %.6f and %.6f", text, at, guard.anyMax(), guard.beyondMax(), anyMix.LogMax(), beyondMix.LogMax())
+			}
+			if guard.anyMax() > guard.greatest(func(t *trial) float64 { return t.any.LogMax() }) {
+				more++
+			}
+		}
+		if guard.anyMax() < 5 || more == 0 {
+			t.Errorf("%s: evidence %.2f, more than the greatest quantile's in %d windows", text, guard.anyMax(), more)
+		}
+	}
 }
