@@ -44,6 +44,7 @@ type Judge struct {
 	checks        []check // in the order of their ranks
 	sick, sickNow []bool  // by check: when Verdict.Health was made, and after the latest part
 	verdict       Verdict
+	open          open // what its sentence says while nothing is decided
 }
 
 // stream is one sequence of parts: its guardrails, and what they share.

@@ -27,8 +27,30 @@ func (j *Judge) sentence(c cause) string {
 	case c.code == codeInconclusive:
 		return fmt.Sprintf("The stage's %s were over on %s, and by then %s was neither proven worse than %s nor proven within the margins of %s: a person must decide.",
 			durationText(j.stage().Max.Milliseconds()), timeText(j.clock.startMs+j.stage().Max.Milliseconds(), 0), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames())
+	case c.open.suspect != nil:
+		return j.suspectSentence(c.open)
+	case c.open.baking:
+		return fmt.Sprintf("%s keeps every margin that it was held to against %s (%s); the stage goes on until %s.",
+			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.names(schemas.StatePassed), timeText(j.clock.startMs+j.stage().Bake.Milliseconds(), j.nowMs))
 	}
 	return fmt.Sprintf("Nothing is proven yet of %s against %s.", j.arm(windows.Canary), j.arm(windows.Baseline))
+}
+
+// suspectSentence says what is proven of a suspect guardrail (a contrast: limits are never suspect), what isn't, and what comes of it. It
+// holds no number that moves, as it is said once.
+func (j *Judge) suspectSentence(o open) string {
+	g := o.suspect
+	what := fmt.Sprintf("%s %s %s%s: that is proven, and it looks like more than the margin of %s, which isn't proven yet", capital(j.arm(windows.Canary)),
+		g.harmText(), j.arm(windows.Baseline), g.whereText(), marginText(g.spec.Margin.Text))
+	if j.rollout.Patience == schemas.Never {
+		return what + ". By itself that changes nothing (patience: never): a person should look."
+	}
+	then := "it is rolled back"
+	if g.spec.On == schemas.OnHold {
+		then = "the rollout is held"
+	}
+	patience := j.rollout.Patience.Milliseconds()
+	return fmt.Sprintf("%s. If it stays so until %s (%s without a break), %s.", what, timeText(o.sinceMs+patience, j.nowMs), durationText(patience), then)
 }
 
 func (j *Judge) sentenceNotBegun() string {

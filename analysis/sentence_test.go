@@ -15,6 +15,10 @@ func TestSentences(t *testing.T) {
 	after := func(bad side, times int) func(s *script) {
 		return func(s *script) { s.play(53, healthy, well); s.play(times, healthy, bad) }
 	}
+	suspicious := func(times int) func(s *script) {
+		return func(s *script) { s.play(times, side{n: 9000}, side{n: 1000, errors: 6}) }
+	}
+	patient := func(r *schemas.Rollout) { r.Patience = 30 * time.Minute }
 	tests := []struct {
 		name  string
 		guard string
@@ -24,7 +28,7 @@ func TestSentences(t *testing.T) {
 	}{
 		{"not begun", "errors: rate error increase 0.5pp", nil, func(*script) {},
 			"There is no window yet in which both canary 42 and baseline 41 answered."},
-		{"undecided", "errors: rate error increase 0.5pp", nil, after(well, 1),
+		{"undecided", "errors: rate error increase 0.5pp", nil, func(s *script) { s.play(5, healthy, well) },
 			"Nothing is proven yet of canary 42 against baseline 41."},
 		{"errors", "errors: rate error increase 0.5pp", nil, after(side{n: 100, errors: 4}, 20),
 			"Canary 42 answers with more errors than baseline 41: 4 % against 0.33 % since 09:00:53 (+3.7 pp; margin 0.5 pp)."},
@@ -43,6 +47,17 @@ func TestSentences(t *testing.T) {
 		{"patience", "errors: rate error increase 0.5pp weight=0.1", func(r *schemas.Rollout) { r.Patience = 10 * time.Second },
 			func(s *script) { s.play(700, side{n: 900}, side{n: 200, errors: 2}) },
 			"Canary 42 answers with more errors than baseline 41: 1 % against 0 % since 09:00:00 (+1 pp; margin 0.5 pp, beyond it without a break for 10s)."},
+		{"suspect", "errors: rate error increase 0.5pp", patient, suspicious(20),
+			"Canary 42 answers with more errors than baseline 41: that is proven, and it looks like more than the margin of 0.5 pp, which isn't proven yet. If it stays so until 09:30:01 (30m without a break), it is rolled back."},
+		{"suspect, and holds", "errors: rate error increase 0.5pp on=hold", patient, suspicious(20),
+			"Canary 42 answers with more errors than baseline 41: that is proven, and it looks like more than the margin of 0.5 pp, which isn't proven yet. If it stays so until 09:30:01 (30m without a break), the rollout is held."},
+		{"suspect, and never more", "errors: rate error increase 0.5pp", func(r *schemas.Rollout) { r.Patience = schemas.Never }, suspicious(20),
+			"Canary 42 answers with more errors than baseline 41: that is proven, and it looks like more than the margin of 0.5 pp, which isn't proven yet. By itself that changes nothing (patience: never): a person should look."},
+		{"suspect, and no more", "errors: rate error increase 0.5pp", nil,
+			func(s *script) { suspicious(20)(s); s.play(20, side{n: 9000}, side{n: 1000}) },
+			"Canary 42 keeps every margin that it was held to against baseline 41 (errors); the stage goes on until 09:01:00."},
+		{"all well, and too early", "errors: rate error increase 0.5pp", nil, after(well, 1),
+			"Canary 42 keeps every margin that it was held to against baseline 41 (errors); the stage goes on until 09:01:00."},
 		{"missing", "errors: rate error increase 0.5pp", func(r *schemas.Rollout) { r.Stages[0].WeightBP = 1000 },
 			func(s *script) { s.play(53, healthy, well); s.play(9, side{n: 900}, side{}) },
 			"Nothing was heard of canary 42 since 09:00:53, while baseline 41 sent 4,500 predictions; about 500 of the former were due."},

@@ -75,7 +75,9 @@ func (j *Judge) decide() {
 		j.sickNow[i] = c.sick()
 	}
 	now := j.next()
-	same := now.action == j.verdict.Action && now.code == j.verdict.Code && now.name() == j.verdict.Guardrail && now.segment() == j.verdict.Segment
+	same := now.action == j.verdict.Action && now.code == j.verdict.Code && now.name() == j.verdict.Guardrail && now.segment() == j.verdict.Segment &&
+		now.open == j.open
+	j.open = now.open
 	if !slices.Equal(j.sickNow, j.sick) {
 		copy(j.sick, j.sickNow)
 		j.verdict.Health = j.findings()
@@ -94,6 +96,14 @@ type cause struct {
 	code   string
 	guard  *guard
 	check  check
+	open   open
+}
+
+// open is what is known although nothing is decided: it changes the sentence and nothing else.
+type open struct {
+	suspect *guard // nil: none is
+	sinceMs int64  // event time from which its patience counts
+	baking  bool   // everything has passed, but the stage isn't old enough
 }
 
 // name is the guardrail's, if there is one.
@@ -133,10 +143,27 @@ func (j *Judge) next() cause {
 	if stage.Max > 0 && age >= stage.Max.Milliseconds() {
 		return cause{action: VerdictHold, code: codeInconclusive}
 	}
-	if age >= stage.Bake.Milliseconds() && j.passed(&stage) {
+	passed := j.passed(&stage)
+	if passed && age >= stage.Bake.Milliseconds() {
 		return cause{action: VerdictPromote, code: codeAllPassed}
 	}
-	return cause{action: VerdictContinue, code: codeUndecided}
+	still := cause{action: VerdictContinue, code: codeUndecided, open: open{baking: passed}}
+	if g := j.suspect(); g != nil {
+		still.open = open{suspect: g, sinceMs: g.suspectSince}
+	}
+	return still
+}
+
+// suspect is the first guardrail that is, of those that roll back, else of those that hold; nil: none.
+func (j *Judge) suspect() *guard {
+	for _, on := range []schemas.On{schemas.OnRollback, schemas.OnHold} {
+		for _, g := range j.all {
+			if g.spec.On == on && g.state == schemas.StateSuspect {
+				return g
+			}
+		}
+	}
+	return nil
 }
 
 // stage is the only one there is.
