@@ -53,7 +53,7 @@ NAME is a scenario of this program or a file: ` + strings.Join(loadgen.Names(), 
 			if f.to != "" {
 				return generateLive(cmd.Context(), c, s, f.to)
 			}
-			return generateFile(c, s, append(args, "-")[0])
+			return generateFile(cmd.Context(), c, s, append(args, "-")[0])
 		},
 	}
 	cmd.Flags().StringVar(&f.scenario, "scenario", "", "the scenario's `NAME`, or the path of its file")
@@ -77,8 +77,9 @@ func (l lines) Write(_ schemas.Kind, _, value []byte, _ int64) error {
 	return l.w.WriteByte('\n')
 }
 
-// paced is a sink that shows how far a scenario has come.
+// paced is a sink that shows how far a scenario has come, and ends with its context.
 type paced struct {
+	ctx      context.Context
 	to       loadgen.Sink
 	bar      *progressBar
 	scenario *loadgen.Scenario
@@ -93,12 +94,15 @@ func (p *paced) Write(kind schemas.Kind, key, value []byte, arrivalMs int64) err
 	if p.events++; p.events%pacedEvery == 0 {
 		span := p.scenario.Duration.Milliseconds()
 		p.bar.show(progress{done: min(arrivalMs-p.scenario.StartMs, span), total: span, events: p.events, reachedMs: arrivalMs})
+		if p.ctx.Err() != nil {
+			return p.ctx.Err()
+		}
 	}
 	return p.to.Write(kind, key, value, arrivalMs)
 }
 
 // generateFile writes a whole scenario to a file, or to standard output ("-").
-func generateFile(c *console, s *loadgen.Scenario, path string) (err error) {
+func generateFile(ctx context.Context, c *console, s *loadgen.Scenario, path string) (err error) {
 	out := c.out
 	if path != "-" {
 		f, err := os.Create(path)
@@ -110,7 +114,7 @@ func generateFile(c *console, s *loadgen.Scenario, path string) (err error) {
 	}
 	w := bufio.NewWriterSize(out, 1<<20)
 	bar := newProgress(c.err)
-	n, err := loadgen.Pump(loadgen.New(s, s.Seed), &paced{to: lines{w}, bar: bar, scenario: s})
+	n, err := loadgen.Pump(loadgen.New(s, s.Seed), &paced{ctx: ctx, to: lines{w}, bar: bar, scenario: s})
 	bar.done()
 	if err = errors.Join(err, w.Flush()); err != nil {
 		return fmt.Errorf("write events to %s: %w", path, err)
@@ -150,7 +154,7 @@ func generateLive(ctx context.Context, c *console, s *loadgen.Scenario, to strin
 	outlasting, stop := outlast(ctx, appendsAfter)
 	defer stop()
 	sink, bar := newTopics(outlasting, client), newProgress(c.err)
-	n, err := play(ctx, loadgen.New(s, s.Seed), &paced{to: sink, bar: bar, scenario: s})
+	n, err := play(ctx, loadgen.New(s, s.Seed), &paced{ctx: outlasting, to: sink, bar: bar, scenario: s})
 	if end := sink.Close(); err == nil {
 		err = end
 	}

@@ -70,7 +70,11 @@ func run(ctx context.Context, args []string, c *console) int {
 		fmt.Fprintln(c.err, "streamcanary:", err)
 		return exitUsage
 	}
-	fmt.Fprintln(c.err, "streamcanary:", oneLine(err))
+	text := oneLine(err)
+	if ctx.Err() != nil { // what ended it is a person, in whichever words
+		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+	}
+	fmt.Fprintln(c.err, "streamcanary:", text)
 	return exitFailed
 }
 
