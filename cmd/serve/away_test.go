@@ -101,6 +101,27 @@ func (s *stage) ready(t *testing.T, status int, text string) {
 // again is what stage one logs when it couldn't store what it had counted.
 const again = "reading events again from the last recovery point"
 
+// TestGroupRefused: where the service may not write to its group, it says so once, and everything else is as ever.
+func TestGroupRefused(t *testing.T) {
+	t.Parallel()
+	want := undisturbed(t)
+	b := newFickleBroker(t)
+	refused := b.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: -1})
+	s := newStage(t, b.cluster.ListenAddrs())
+	stop := serving(t, s, pace{recovery: 100 * time.Millisecond})
+	s.tell(t)
+	s.comes(t, want)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := refused.Wait(ctx, 3); err != nil {
+		t.Errorf("the group was asked less than three times: %v", err)
+	}
+	stop()
+	if n := s.log.times("offsets for lag tools are not committed"); n != 1 {
+		t.Errorf("it is said %d times that offsets are not committed, want once", n)
+	}
+}
+
 // TestKafkaAway stops the broker in the middle of the story, with windows on their way to the journal: the service stays, says that nothing is
 // counted, and comes to the decisions and the digest of an undisturbed run once the broker is back.
 func TestKafkaAway(t *testing.T) {

@@ -33,6 +33,8 @@ type counter struct {
 	orders  chan order
 	plans   map[string]windows.Plan // by rollout
 
+	recoveryEvery time.Duration // how often a recovery point is kept
+
 	lasting context.Context // of what is written: ends a little after the service was told to stop
 	stage   *windows.Stage
 	intake  *engine.Intake
@@ -46,6 +48,8 @@ type counter struct {
 	failed  chan error        // the first append that failed: nothing is appended until that is read
 	kept    *windows.Recovery // the last recovery point that is in the journal
 	again   *windows.Recovery // where the next reading goes on; nil: at the plans' starts
+
+	uncommitted bool // the group took no offsets at the last try
 }
 
 // An order changes what is counted.
@@ -157,7 +161,7 @@ func (c *counter) read(ctx context.Context) error {
 				asked = now
 				err = c.rule(ctx, now)
 			}
-			if err == nil && now.Sub(kept) >= c.crash.recoveryEvery() {
+			if err == nil && now.Sub(kept) >= c.recoveryEvery {
 				kept = now
 				err = c.keepRecovery(ctx)
 			}
@@ -418,11 +422,23 @@ func (c *counter) keepRecovery(ctx context.Context) error {
 	c.kept = &recovery
 	c.crash.pass(AfterRecoveryAppend)
 	c.crash.pass(BeforeCommit)
-	if err := c.src.Commit(ctx, c.next); err != nil && ctx.Err() == nil {
-		c.log.Warn().Err(err).Msg("offsets for lag tools are not committed; nothing else depends on them")
-	}
+	c.commit(ctx)
 	c.crash.pass(AfterCommit)
 	return nil
+}
+
+// commit tells lag tools how far events are counted. Where that can't be, it says so once.
+func (c *counter) commit(ctx context.Context) {
+	err := c.src.Commit(ctx, c.next)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil && !c.uncommitted:
+		c.log.Warn().Err(err).Msg("offsets for lag tools are not committed; nothing else depends on them")
+	case err == nil && c.uncommitted:
+		c.log.Info().Msg("offsets for lag tools are committed again")
+	}
+	c.uncommitted = err != nil
 }
 
 // end leaves a recovery point behind. Where that can't be stored, the next start goes on from the one before.

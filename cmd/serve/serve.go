@@ -50,8 +50,9 @@ type Options struct {
 
 // pace is for tests in a hurry: what is 0 is as usual.
 type pace struct {
-	topics time.Duration // topicsEvery
-	append time.Duration // kafka.AppendWithin
+	topics   time.Duration // topicsEvery
+	append   time.Duration // kafka.AppendWithin
+	recovery time.Duration // recoveryEvery
 }
 
 // Addresses are where the parts of a running service are.
@@ -279,7 +280,7 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 	watching := &topics{client: s.client, from: from, every: cmp.Or(s.pace.topics, topicsEvery), log: s.Log, seen: s.seen, grown: grown}
 	counting := &counter{
 		config: s.Config, client: s.client, journal: journal, refused: s.client.Log(DeadLetterTopic, s.pace.append), log: s.Log, crash: s.crash,
-		seen: s.seen, sources: partitionCounts(from), orders: orders, plans: map[string]windows.Plan{}, failed: make(chan error, 1),
+		seen: s.seen, recoveryEvery: cmp.Or(s.pace.recovery, s.crash.recoveryEvery()), sources: partitionCounts(from), orders: orders, plans: map[string]windows.Plan{}, failed: make(chan error, 1),
 	}
 	judging := &court{
 		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
