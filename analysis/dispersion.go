@@ -143,8 +143,8 @@ func (d *dispersion) arms() armPhi {
 // canary is the canary's phi alone.
 func (d *dispersion) canary() float64 { return d.of(shardSize(d.traced.ratio)) }
 
-// of is phi at one size of a shard: at least 1. Until the size has seen enough it goes by the prior, or by what all slices together say so far, if that
-// is more: noise of units is the same at all sizes, and a shard with a few events bounds it much too wide. Afterwards the size speaks for itself,
+// of is phi at one size of a shard: at least 1. Until the size has seen enough it goes by what all slices together say, and by the prior until they have
+// seen enough, if that is more: noise of units is the same at all sizes, and a shard with a few events bounds it much too wide. Afterwards the size speaks for itself,
 // but for batches that are too long for there to be ten of them.
 func (d *dispersion) of(size int) float64 {
 	if d.known > 0 {
@@ -154,7 +154,7 @@ func (d *dispersion) of(size int) float64 {
 	if measured {
 		phi = max(phi, d.spread.Few())
 	} else {
-		phi = max(d.prior, d.spread.Limit())
+		phi, _ = d.spread.Phi(d.prior)
 	}
 	if d.past != nil && !slices.Contains(d.seen[:], true) {
 		more, _ := d.past.Phi(d.prior)

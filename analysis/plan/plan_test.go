@@ -197,7 +197,7 @@ func TestWiderWindows(t *testing.T) {
 func TestSmallestHarm(t *testing.T) {
 	r := parsed(t, "  patience: never\n  guardrails: [{name: errors, rate: error, increase: 0.5pp}]\n  stages: [{weight: 10, bake: 1m, max: 5m}]\n")
 	tr := Stated(r, traffic(t, "requests: 400\nrates: {error: 0.2%}\n"))
-	s := newSetting(r, place{}, &tr, Options{Runs: 15})
+	s := newSetting(r, place{}, &tr, Options{Runs: 20})
 	h, found := s.smallest()
 	if !found || h.Value < .0055 || h.Value > .05 {
 		t.Fatalf("smallest harm %+v, %v", h, found)

@@ -176,7 +176,7 @@ const (
 	mostExcess  = 64
 	steps       = 8
 	enough      = .8 // of the runs find it
-	searchRuns  = 10 // at most, for each step
+	searchRuns  = 20 // at most, for each step
 )
 
 // smallest returns the smallest harm that is found within the stage in at least 4 of 5 cases; false: none is.

@@ -16,6 +16,8 @@ import (
 // few sums for each batch size. The zero value is not ready; see NewSpread.
 type Spread struct {
 	batches [len(dispersionSizes)]spreadBatch
+	windows int64   // with any exposures
+	events  float64 // of all parts
 }
 
 // spreadBatch is one size's open batch and what the closed ones add up to.
@@ -39,6 +41,14 @@ func NewSpread(parts int) *Spread {
 
 // Add takes one window: exposures n and events k of each part. It keeps neither.
 func (s *Spread) Add(n, k []float64) {
+	exposures := 0.0
+	for part := range n {
+		exposures += n[part]
+		s.events += k[part]
+	}
+	if exposures > 0 {
+		s.windows++
+	}
 	for i := range s.batches {
 		b := &s.batches[i]
 		for part := range b.n {
@@ -80,33 +90,44 @@ func spreadOf(n, k []float64) (u, v, vv float64) {
 	return u, v, vv
 }
 
-// limit is 1 where there was nothing to measure, or less than three degrees of freedom.
-func (b *spreadBatch) limit() float64 {
+// limit is a size's; false where there was nothing to measure, or less than three degrees of freedom.
+func (b *spreadBatch) limit() (float64, bool) {
 	u, v, vv := spreadOf(b.n, b.k)
 	u, v, vv = b.u+u, b.v+v, b.vv+vv
 	if v == 0 {
-		return 1
+		return 1, false
 	}
 	nu := v * v / vv
 	if nu < 3 {
-		return 1
+		return 1, false
 	}
 	a := 2 / (9 * nu)
 	root := 1 - a - dispersionZ*math.Sqrt(a) // positive from 1.6 degrees of freedom on
-	return u / v / (root * root * root)
+	return u / v / (root * root * root), true
 }
 
-// Limit is the largest upper limit over all sizes of batches; never below 1.
-func (s *Spread) Limit() float64 { return s.limit(math.Inf(1)) }
+// Phi is the dispersion factor to test with: the largest limit over all sizes of batches, once there have been 200 events in 50 windows and each size
+// says something (measured is true); before that the prior, where it is greater. Never below 1.
+func (s *Spread) Phi(prior float64) (phi float64, measured bool) {
+	phi, measured = 1, s.events >= dispersionEvents && s.windows >= dispersionWindows
+	for i := range s.batches {
+		limit, ok := s.batches[i].limit()
+		phi, measured = max(phi, limit), measured && ok
+	}
+	if !measured {
+		phi = max(phi, prior)
+	}
+	return phi, measured
+}
 
-// Few is Limit over those sizes alone of which Dispersion has too few batches, which are those with less than 10 closed.
-func (s *Spread) Few() float64 { return s.limit(dispersionBatches) }
-
-func (s *Spread) limit(below float64) float64 {
+// Few is the largest limit over the sizes of batches of which Dispersion has too few, which are those with less than 10 closed; never
+// below 1.
+func (s *Spread) Few() float64 {
 	largest := 1.0
 	for i := range s.batches {
-		if s.batches[i].m < below {
-			largest = max(largest, s.batches[i].limit())
+		if s.batches[i].m < dispersionBatches {
+			limit, _ := s.batches[i].limit()
+			largest = max(largest, limit)
 		}
 	}
 	return largest

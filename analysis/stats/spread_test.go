@@ -34,7 +34,7 @@ func TestSpreadLimit(t *testing.T) {
 				few = max(few, limit)
 			}
 		}
-		if got := s.Limit(); math.Abs(got-all) > 1e-9*all {
+		if got, _ := s.Phi(1); math.Abs(got-all) > 1e-9*all {
 			t.Fatalf("after %d windows: limit %v, want %v", i+1, got, all)
 		}
 		if got := s.Few(); math.Abs(got-few) > 1e-9*few {
@@ -42,9 +42,39 @@ func TestSpreadLimit(t *testing.T) {
 		}
 	}
 	for nu, point := range chiSquareLow {
-		b := spreadBatch{u: float64(nu), v: float64(nu), vv: float64(nu)}          // phi is 1
-		if got, want := b.limit(), float64(nu)/point; math.Abs(got/want-1) > .08 { // the cube root is good from five on
+		b := spreadBatch{u: float64(nu), v: float64(nu), vv: float64(nu)}            // phi is 1
+		if got, want := limitOf(&b), float64(nu)/point; math.Abs(got/want-1) > .08 { // the cube root is good from five on
 			t.Errorf("%d degrees of freedom: limit %.3f, want %.3f", nu, got, want)
+		}
+	}
+}
+
+func limitOf(b *spreadBatch) float64 {
+	limit, _ := b.limit()
+	return limit
+}
+
+// TestSpreadPrior: the prior holds until 200 events were seen in 50 windows, and where too few parts have anything for a size of batches to speak.
+func TestSpreadPrior(t *testing.T) {
+	wide, narrow := []float64{400, 400, 400, 400, 400, 400, 400, 400}, []float64{3200, 3200, 0, 0, 0, 0, 0, 0}
+	for _, tt := range []struct {
+		name     string
+		n, k     []float64
+		windows  int
+		measured bool
+	}{
+		{"50 windows, 400 events", wide, []float64{1, 1, 1, 1, 1, 1, 1, 1}, 50, true},
+		{"49 windows", wide, []float64{1, 1, 1, 1, 1, 1, 1, 1}, 49, false},
+		{"100 events", wide, []float64{1, 1, 0, 0, 0, 0, 0, 0}, 50, false},
+		{"two parts, 50 windows", narrow, []float64{4, 4, 0, 0, 0, 0, 0, 0}, 50, false},
+		{"two parts, four batches of 125", narrow, []float64{4, 4, 0, 0, 0, 0, 0, 0}, 500, true},
+	} {
+		s := NewSpread(8)
+		for range tt.windows {
+			s.Add(tt.n, tt.k)
+		}
+		if phi, measured := s.Phi(1.5); measured != tt.measured || !measured && phi < 1.5 {
+			t.Errorf("%s: phi %v, measured %v", tt.name, phi, measured)
 		}
 	}
 }
@@ -92,7 +122,7 @@ func TestSpreadFindsPhi(t *testing.T) {
 					}
 					s.Add(n[:], k[:])
 				}
-				limit := s.Limit()
+				limit, _ := s.Phi(1)
 				mean += limit / runs
 				if limit < .95*phi { // a binomial's variance has the factor 1-p
 					below++
@@ -110,8 +140,8 @@ func TestSpreadOfNothing(t *testing.T) {
 	none := make([]float64, 8)
 	s.Add(none, none)
 	s.Add([]float64{9, 8, 7, 6, 5, 4, 3, 2}, none)
-	if got := s.Limit(); got != 1 {
-		t.Errorf("without events the limit is %v, want 1", got)
+	if got, measured := s.Phi(1); got != 1 || measured {
+		t.Errorf("without events the limit is %v (%v), want 1", got, measured)
 	}
 	mustPanic(t, "more events than exposures", func() { NewSpread(1).Add([]float64{1}, []float64{2}) })
 }
