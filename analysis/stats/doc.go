@@ -10,6 +10,10 @@
 // Logarithms are natural everywhere; c is the canary, b the baseline. A block is whatever the caller takes together: its end must depend on
 // sizes only, never on results, and the split between the arms must be constant within it.
 //
+// Conventions, where a type doesn't say otherwise. Empty: a block in which an arm has nothing that the test needs leaves the evidence as it is, and is reported (false);
+// an interval of nothing is all that is possible, an estimate of nothing NaN. Ties: exact in the rank tests, one half in U and the probability index. NaN is never
+// taken (a panic) and, but for estimates of nothing, never given; log evidence is finite. A method that says no cost takes a few operations for each point of its grid.
+//
 // Nothing here reads a clock, allocates in steady state, or depends on map order: the same blocks in the same order give the same
 // bits on one architecture. A count that no block can hold (negative, NaN, more events than requests) is a bug and panics.
 //

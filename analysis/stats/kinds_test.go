@@ -110,6 +110,30 @@ var (
 	endHist  = []windows.Bucket{{Index: windows.ZeroBucket, Count: 3}, {Index: windows.TopBucket, Count: 5_000_000}}
 )
 
+// oddArms are blocks of every sort of histogram that ingest lets through, each held against each: the ends, the least and the greatest number there is, one value and
+// as many as there can be, all alike and none alike.
+func oddArms() []any {
+	full := func(from, step int32, n int, count uint32) (hist []windows.Bucket) {
+		for i := range int32(n) {
+			hist = append(hist, windows.Bucket{Index: from + step*i, Count: count})
+		}
+		return hist
+	}
+	least, greatest := windows.BucketOf(math.SmallestNonzeroFloat64), windows.BucketOf(math.MaxFloat64)
+	hists := [][]windows.Bucket{
+		nil, someHist, endHist, full(windows.ZeroBucket, 1, 1, 1), full(windows.TopBucket, 1, 1, 1), full(least, 1, 1, 1), full(greatest, 1, 1, 1),
+		full(7, 1, 1, math.MaxUint32), full(-300, 1, 200, math.MaxUint32), full(least, 1000, int(greatest-least)/1000, 1),
+		{{Index: windows.ZeroBucket, Count: math.MaxUint32}, {Index: least, Count: 1}, {Index: greatest, Count: 1}, {Index: windows.TopBucket, Count: math.MaxUint32}},
+	}
+	var all []any
+	for _, canary := range hists {
+		for _, baseline := range hists {
+			all = append(all, arms{canary, baseline})
+		}
+	}
+	return all
+}
+
 func init() {
 	topK := func(name string, test TopK, factor, worse float64) {
 		tiny := test
@@ -134,7 +158,7 @@ func init() {
 				harm:  latencies(size, factor*worse),
 				tiny:  k.tiny,
 				idle:  []any{arms{someHist, nil}, arms{nil, someHist}, arms{}},
-				edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}}, anyOrder: true,
+				edges: oddArms(), anyOrder: true,
 			})
 		}
 	}
@@ -146,7 +170,7 @@ func init() {
 		null:  latencies(200, shiftRatio(20)),
 		harm:  latencies(200, 1.8*shiftRatio(20)),
 		idle:  []any{arms{someHist, nil}, arms{nil, someHist}, arms{}},
-		edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}},
+		edges: oddArms(),
 	})
 }
 

@@ -322,7 +322,7 @@ func init() {
 			},
 			null: latencies(100, k.factor), harm: latencies(100, k.factor*k.harm), tiny: k.tiny,
 			idle:  []any{arms{someHist, nil}, arms{nil, someHist}, arms{}},
-			edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}},
+			edges: oddArms(),
 		})
 	}
 }

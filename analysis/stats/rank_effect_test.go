@@ -198,3 +198,31 @@ func BenchmarkRankEffects(b *testing.B) {
 		}
 	})
 }
+
+// TestEffectsTakeAnything: of every odd block what people are told is a number within its range, or NaN where an arm is empty or no shift matters.
+func TestEffectsTakeAnything(t *testing.T) {
+	for i, b := range oddArms() {
+		a := b.(arms)
+		empty := total(a.canary) == 0 || total(a.baseline) == 0
+		var index ProbabilityIndex
+		hodges, tail, ratio := NewHodgesLehmann(RatioShifts), NewTailShift(10_000, RatioShifts), NewQuantileRatio(10_000)
+		index.Add(a.canary, a.baseline)
+		hodges.Add(a.canary, a.baseline)
+		tail.Add(a.canary, a.baseline)
+		ratio.Add(a.canary, a.baseline, 1)
+		p := MannWhitney(a.canary, a.baseline)
+		for _, x := range []float64{index.Value(), KSDistance(a.canary, a.baseline), p.P, p.PLarger, p.PSmaller} {
+			if math.IsNaN(x) != empty || x < 0 || x > 1 {
+				t.Errorf("block %d: %v in a share or chance", i, x)
+			}
+		}
+		for _, x := range []float64{hodges.Shift(), tail.Shift(), HodgesLehmannShift(a.canary, a.baseline), ratio.Estimate()} {
+			if math.IsInf(x, 0) || empty && !math.IsNaN(x) {
+				t.Errorf("block %d: an effect of %v", i, x)
+			}
+		}
+		if lower, upper := ratio.Interval(0.05); math.IsNaN(lower) || math.IsNaN(upper) || lower < 0 {
+			t.Errorf("block %d: a ratio from %v to %v", i, lower, upper)
+		}
+	}
+}

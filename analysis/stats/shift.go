@@ -10,7 +10,8 @@ import (
 const bucketsPerDoubling = 64
 
 // FailShift is the margin r (0.2: at most 20 % slower) in buckets, for evidence of more than that: the least s with 2^(s/64) >= 1 + r, so
-// that bucketing never makes a canary within the margin look slower. r above -1; exact, powers of two included.
+// that bucketing never makes a canary within the margin look slower. r above -1 and at most 1e9, else it panics; exact, powers of two included. Cost: long numbers,
+// so ask once.
 func FailShift(r float64) int {
 	s := nearShift(r)
 	for compareShift(s, r) < 0 {
@@ -22,7 +23,7 @@ func FailShift(r float64) int {
 	return s
 }
 
-// PassShift is the margin in buckets for evidence of keeping it: the greatest s with 2^(s/64) <= 1 + r.
+// PassShift is the margin in buckets for evidence of keeping it: the greatest s with 2^(s/64) <= 1 + r. Otherwise as FailShift.
 func PassShift(r float64) int {
 	s := FailShift(r)
 	if compareShift(s, r) > 0 {

@@ -69,7 +69,7 @@ func init() {
 			harm:  latencies(100, k.factor*k.harm),
 			tiny:  tiny,
 			idle:  []any{arms{}},
-			edges: []any{arms{endHist, endHist}, arms{someHist, endHist}, arms{endHist, someHist}, arms{nil, someHist}},
+			edges: oddArms(),
 		})
 	}
 }
