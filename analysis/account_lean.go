@@ -53,10 +53,21 @@ type leanAccount struct {
 	shown   *lastBlock                     // nil: nothing
 	now     [windows.Arms][]windows.Bucket // of the block that is being taken in
 	ends    *ends                          // of linear buckets; else nil
+	batches batches
+	ratio   *stats.QuantileRatio // nil: no intervals
+	tests   float64              // how many accounts' intervals are to hold at once
 }
 
 func newLeanAccount(g *schemas.Guardrail, keep keeping, fresh func() lean) *leanAccount {
 	return &leanAccount{scale: scaleOf(g), lazy: keep.part, fresh: fresh, ends: endsOf(g)}
+}
+
+// bounded gives an account an interval: of the tail of ppm, of so many tails whose intervals are to hold at once.
+func (a *leanAccount) bounded(ppm int64, tests int) {
+	a.ratio, a.tests = stats.NewQuantileBounds(ppm), float64(tests)
+	if a.scale.linear.Linear() {
+		a.ratio.On(windows.LinearBuckets(a.scale.linear))
+	}
 }
 
 func (a *leanAccount) keep(b *block, c closing) {
@@ -69,6 +80,11 @@ func (a *leanAccount) keep(b *block, c closing) {
 	a.now = [windows.Arms][]windows.Bucket{}
 	if a.shown != nil {
 		a.shown.take(b)
+	}
+	if a.ratio != nil {
+		a.batches.take(b, c, func(b *batch) {
+			a.ratio.Add(b.block.hist[windows.Canary].buckets, b.block.hist[windows.Baseline].buckets, b.weight)
+		})
 	}
 }
 
@@ -95,7 +111,12 @@ func (a *leanAccount) estimate(sinceMs int64) estimate {
 	}
 }
 
-func (a *leanAccount) intervals(float64) (difference, ratio interval) { return unknown, unknown }
+func (a *leanAccount) intervals(alpha float64) (difference, ratio interval) {
+	if a.ratio == nil {
+		return unknown, unknown
+	}
+	return a.scale.interval(a.ratio.Interval(alpha / a.tests))
+}
 
 // The shifts of lean accounts beside the margin's own: on exponential buckets factors of 1/4 to 8, or, where there are many accounts, up
 // to 4 in the direction of harm; on linear ones as much of them as of 192.

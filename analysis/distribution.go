@@ -47,18 +47,28 @@ func newDistribution(g *schemas.Guardrail, keep keeping) (first *trial, more []*
 // newTailAccount keeps how far apart the arms' tails are.
 func newTailAccount(g *schemas.Guardrail, ppm int64, keep keeping) *leanAccount {
 	at := shiftsOf(g, keep)
-	return newLeanAccount(g, keep, func() lean { return stats.NewTailShift(ppm, at) })
+	a := newLeanAccount(g, keep, func() lean { return stats.NewTailShift(ppm, at) })
+	if keep.shapes && !keep.part {
+		a.bounded(ppm, len(stats.MixPPM))
+	}
+	return a
 }
 
-// newBulkAccount keeps how far apart the arms are as a whole.
+// newBulkAccount keeps how far apart the arms are as a whole. Its interval is that of the median: if one factor moves the whole, it moves the median.
 func newBulkAccount(g *schemas.Guardrail, keep keeping) *leanAccount {
 	at := shiftsOf(g, keep)
 	a := newLeanAccount(g, keep, func() lean { return stats.NewHodgesLehmann(at) })
 	if !keep.part {
 		a.shown = &lastBlock{}
 	}
+	if keep.shapes && !keep.part {
+		a.bounded(medianPPM, 1)
+	}
 	return a
 }
+
+// medianPPM is the tail above the median.
+const medianPPM = 500_000
 
 // lastBlock is what users of other judges know of two distributions: nothing is decided by it.
 type lastBlock struct {

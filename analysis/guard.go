@@ -197,7 +197,7 @@ func (g *guard) passE() float64 {
 func (g *guard) lead() *trial {
 	lead := g.canary
 	for _, t := range g.more {
-		if t.any.LogE() > lead.any.LogE() {
+		if t.any.LogE() > max(0, lead.any.LogE()) { // without any evidence the median tells most
 			lead = t
 		}
 	}

@@ -14,6 +14,8 @@ type Options struct {
 	Phi float64
 	// NoIntervals leaves out the intervals of Status, which cost more than the tests: for simulations.
 	NoIntervals bool
+	// ShapeIntervals gives the effects of distributions intervals, too, which take more memory than a rollout's state has room for.
+	ShapeIntervals bool
 }
 
 // A Judge folds the merged parts of one epoch into evidence, states and a verdict. It is a pure function of the

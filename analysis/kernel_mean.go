@@ -11,7 +11,7 @@ import (
 // How a mean is tested hangs on where its values come from.
 //
 //   - Values of predictions (score, `values`) are drawn at random into the arms one by one, and bounded by their cap: R8 (stats.Bounded), with
-//     over-dispersion from the baseline's split for users who make several.
+//     over-dispersion from the baseline's split for users who make several. Its interval, which decides nothing, is R7's: calibrated, not exact.
 //   - Readings of a gauge are autocorrelated, of a few hosts, and values of outcomes (revenue) come in rare large sums by users: R7
 //     (stats.Mean), with the long-run variance of the baseline's split. That is calibrated, not exact.
 //   - A fixed limit is held against the arm's own mean, block by block: there is no split that could tell the noise of a level. A block's mean of
@@ -194,12 +194,34 @@ type meanAccount struct {
 	history history[meanTally, *meanTally]
 	batches batches
 	effect  *stats.MeanEffect // nil: no intervals
+	spread  *moments          // of predictions' values, whose noise is told as over-dispersion; else nil
+}
+
+// moments are those of the baseline's values, in parts of the cap.
+type moments struct{ n, sum, squares float64 }
+
+// variance is that of a value.
+func (m *moments) variance() float64 {
+	if m.n == 0 {
+		return 0
+	}
+	mean := m.sum / m.n
+	return max(0, m.squares/m.n-mean*mean)
+}
+
+func (m *moments) add(b *block) {
+	m.n += float64(b.n[windows.Baseline])
+	m.sum += float64(b.sum[windows.Baseline]) / windows.SumUnit
+	m.squares += float64(b.squares[windows.Baseline]) / windows.SumUnit
 }
 
 func newMeanAccount(g *schemas.Guardrail, intervals bool) *meanAccount {
 	a := &meanAccount{cap: g.Cap, alone: !g.Direction.Contrast()}
-	if intervals && !a.alone && g.From != schemas.KindPrediction {
+	if intervals && !a.alone {
 		a.effect = stats.NewMeanEffect()
+		if g.From == schemas.KindPrediction {
+			a.spread = &moments{}
+		}
 	}
 	return a
 }
@@ -211,10 +233,18 @@ func (a *meanAccount) keep(b *block, c closing) {
 	}
 	a.history.add(t, c.fromMs, c.onset)
 	if a.effect != nil {
-		a.batches.take(b, c, func(b *batch) {
-			a.effect.Add(meansOf(&b.block), max(b.phi[windows.Canary], b.phi[windows.Baseline]))
-		})
+		a.batches.take(b, c, a.enter)
 	}
+}
+
+// enter takes a batch, with the variance that was known before it.
+func (a *meanAccount) enter(b *batch) {
+	variance := max(b.phi[windows.Canary], b.phi[windows.Baseline])
+	if a.spread != nil {
+		variance *= a.spread.variance()
+		a.spread.add(&b.block)
+	}
+	a.effect.Add(meansOf(&b.block), variance)
 }
 
 func (a *meanAccount) estimate(sinceMs int64) estimate {

@@ -55,11 +55,7 @@ func (a *quantileAccount) intervals(alpha float64) (difference, ratio interval) 
 	if a.ratio == nil {
 		return unknown, unknown
 	}
-	ratio.lower, ratio.upper = a.ratio.Interval(alpha)
-	if a.scale.linear.Linear() { // the same shifts are differences
-		return interval{a.scale.difference(ratio.lower), a.scale.difference(ratio.upper)}, unknown
-	}
-	return unknown, ratio
+	return a.scale.interval(a.ratio.Interval(alpha))
 }
 
 // quantileLimit tests one arm's quantile against a fixed limit: the one-sample tilt on the exact count of values

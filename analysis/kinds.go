@@ -46,7 +46,7 @@ func (j *Judge) bareGuard(s *stream, spec *schemas.Guardrail) *guard {
 
 // equip gives a guard its tests. Those of a segment can't pass, and keep little for people.
 func (j *Judge) equip(s *stream, g *guard) {
-	spec, keep := g.spec, keeping{intervals: !j.options.NoIntervals, part: g.ofPart}
+	spec, keep := g.spec, keeping{intervals: !j.options.NoIntervals, shapes: j.options.ShapeIntervals, part: g.ofPart}
 	switch {
 	case spec.Kind == schemas.DistributionGuardrail:
 		if g.canary, g.more = newDistribution(spec, keep); len(g.more) > 0 {
@@ -75,6 +75,7 @@ func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
 // keeping says what a trial keeps beside its tests.
 type keeping struct {
 	intervals bool // of the effect
+	shapes    bool // of a distribution's effect, too
 	part      bool // it is one segment's: it can't pass, and keeps as little as it can
 }
 
@@ -92,7 +93,7 @@ func newContrast(g *schemas.Guardrail, keep keeping) *trial {
 		return newTrial(k, newQuantileAccount(g, keep.intervals), of)
 	case schemas.MeanGuardrail:
 		if g.From == schemas.KindPrediction {
-			return newTrial(newBoundedMean(g), newMeanAccount(g, keep.intervals), contrastShape(g, stats.BoundedPoints, keep))
+			return newTrial(newBoundedMean(g), newMeanAccount(g, keep.intervals && !keep.part), contrastShape(g, stats.BoundedPoints, keep))
 		}
 		return newTrial(newNoisyMean(g), newMeanAccount(g, keep.intervals), contrastShape(g, len(stats.MeanGrid), keep))
 	}

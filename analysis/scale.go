@@ -74,6 +74,14 @@ func (s scale) effect(shift float64) float64 {
 // difference is what a ratio is on linear buckets, where it stands for so many of them.
 func (s scale) difference(ratio float64) float64 { return math.Log2(ratio) * 64 * s.linear.Width() }
 
+// interval is that of an effect whose bounds are ratios: on linear buckets a difference.
+func (s scale) interval(lower, upper float64) (difference, ratio interval) {
+	if s.linear.Linear() {
+		return interval{s.difference(lower), s.difference(upper)}, unknown
+	}
+	return unknown, interval{lower, upper}
+}
+
 // none is the effect of nothing.
 func (s scale) none() float64 { return s.effect(0) }
 

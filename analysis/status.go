@@ -121,7 +121,7 @@ func (g *guard) describe(s *schemas.GuardrailStatus) {
 		s.Baseline.Value, s.Canary.Value = nil, nil
 	}
 	g.describeShape(s)
-	difference, ratio := g.canary.account.intervals(displayAlpha)
+	difference, ratio := g.lead().account.intervals(displayAlpha)
 	bounds := difference
 	if s.Unit == unitRatio {
 		bounds = ratio

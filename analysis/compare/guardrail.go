@@ -57,7 +57,7 @@ func newContest(s *Spec, r *rows, first *window, widthMs int64) (*contest, error
 	if g.Of == ofEngagement {
 		t.rollout.Outcomes = []schemas.OutcomeSpec{{Name: ofEngagement}}
 	}
-	t.judge = analysis.NewJudge(&t.rollout, analysis.Options{})
+	t.judge = analysis.NewJudge(&t.rollout, analysis.Options{ShapeIntervals: true})
 	if s.BaselineRate > 0 {
 		t.remember(first.startMs+t.shiftMs-widthMs, s.BaselineRate)
 	}

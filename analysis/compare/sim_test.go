@@ -288,3 +288,57 @@ func TestErrorRates(t *testing.T) {
 		})
 	}
 }
+
+// TestIntervals looks at intervals after each window: that of an effect that stays the same misses it at any window in at most one of twenty files, and
+// in the end it is known.
+func TestIntervals(t *testing.T) {
+	within := func(truth float64) func(w *Result) bool {
+		return func(w *Result) bool {
+			return (w.Lower == nil || *w.Lower <= truth+1e-9) && (w.Upper == nil || *w.Upper >= truth-1e-9)
+		}
+	}
+	for _, w := range []struct {
+		name  string
+		spec  Spec
+		file  func(r *rand.Rand) string
+		truth float64
+	}{
+		{"rate", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "1pp", Phi: 1}, rates(.01, 1), .01},
+		{"ratio of rates", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "20%", Phi: 1}, rates(0, 1.5), 1.5},
+		{"p95", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "20%", Quantile: .95, Baseline: "41", Canary: "42"}, samples(1.2), 1.2},
+		{"ks", Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, samples(1.2), 1.2},
+		{"mann-whitney", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, samples(1.2), 1.2},
+		{"scores by ks", Spec{Kind: KS, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, scores(0), 0},
+		{"scores by mann-whitney", Spec{Kind: MannWhitney, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, scores(0), 0},
+		{"mean of revenue", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "5%", Cap: 500}, revenue(1), 1},
+		{"mean of scores", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "0.02", Cap: 1}, scores(0), 0},
+	} {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			missed, known, n, covers := 0, 0, simRuns(), within(w.truth)
+			for i := range n {
+				missing := false
+				sum, err := Run(w.spec, Input{"sim.csv", strings.NewReader(w.file(rand.New(rand.NewPCG(*simSeed, uint64(i)))))}, func(line *Window) error {
+					missing = missing || !covers(&line.Result)
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if missing {
+					missed++
+				}
+				if sum.Estimate != nil && sum.Lower != nil && sum.Upper != nil && *sum.Lower < *sum.Upper {
+					known++
+				}
+			}
+			if known < n*9/10 {
+				t.Errorf("only %d of %d files end with an interval", known, n)
+			}
+			t.Logf("%d of %d missed %v", missed, n, w.truth)
+			if limit := binomialLimit(n, displayAlpha); missed > limit {
+				t.Errorf("%d of %d intervals missed %v, at most %d may", missed, n, w.truth, limit)
+			}
+		})
+	}
+}
