@@ -80,7 +80,7 @@ func readColumns(l *lines, s *Spec) (columns, error) {
 	}
 	h.renames()
 	for i, used := range h.used {
-		if !used {
+		if !used && h.names[i] != "" {
 			c.unused = append(c.unused, l.fields[i].text)
 		}
 	}
@@ -115,11 +115,21 @@ func (h *header) need(what string, names ...string) int {
 		return at
 	}
 	hint := ""
-	if near := schemas.Nearest(names[0], h.names); near != "" {
+	if near := schemas.Nearest(names[0], h.free()); near != "" {
 		hint = fmt.Sprintf("; is it %s? then give --column %s=%s", near, names[0], near)
 	}
 	h.err = h.lines.fail(field{}, "no column %s (%s); the file has %s%s", orList(names), what, strings.Join(h.names, ", "), hint)
 	return none
+}
+
+// free are the file's names that nothing was read from yet.
+func (h *header) free() (names []string) {
+	for i, name := range h.names {
+		if !h.used[i] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func orList(names []string) string { return strings.Join(names, " or ") }

@@ -165,12 +165,13 @@ func (r *run) summary() *Summary {
 	s := &Summary{Type: "summary", Compare: r.spec.Kind, Margin: r.spec.Margin, spec: *r.spec}
 	r.judge.fill(s)
 	s.Windows, s.Rows, s.OtherRows = r.windows, r.rows.read, r.rows.other
+	s.numbered = !r.rows.columns.binned && r.rows.timing != timingText
 	s.Unused, s.Measured = r.rows.columns.unused, r.rows.columns.unit != none
 	if s.Verdict == schemas.StateFailed || s.Verdict == schemas.StatePassed {
 		s.Decided, s.DecidedAt = r.label, r.decidedAt
 	}
 	if s.harmed {
-		s.HarmBegan = timeName(s.harmMs, r.rows.timing)
+		s.HarmBegan = r.rows.name(s.harmMs)
 	}
 	s.Sentence = s.sentence()
 	return s

@@ -154,6 +154,8 @@ func TestWrongInput(t *testing.T) {
 		{"too few fields", errorRate(), head + "2,canary,3\n", "f.csv:3: 3 fields where the first line has 4: is a quote or a separator missing?"},
 		{"no count", errorRate(), head + "2,canary,,3\n", "f.csv:3:10: n is empty: write 0 where nothing was counted"},
 		{"a word", errorRate(), head + "2,canary,many,3\n", `f.csv:3:10: n "many" is not a number: write a count such as 120`},
+		{"a separator of thousands", errorRate(), head + "2,canary,\"1,000\",3\n", `f.csv:3:10: n "1,000" is not a number: write a count such as 120, with a decimal point and without a separator of thousands`},
+		{"a name that another column was read from", errorRate(), "window,baseline_n,canary_n,canary_events\n", "f.csv:1: no column baseline_events (of the baseline); the file has window, baseline_n, canary_n, canary_events"},
 		{"negative", errorRate(), head + "2,canary,9,-3\n", `f.csv:3:12: events "-3" is not between 0 and a million million`},
 		{"half of one", errorRate(), head + "2,canary,9.5,3\n", `f.csv:3:10: n "9.5" is not a whole number: round it (PromQL's increase extrapolates); or, if it is a real exposure such as hours, call the column exposure`},
 		{"half an event", errorRate(), head + "2,canary,9,.5\n", `f.csv:3:12: events ".5" is not a whole number: count whole events (PromQL's increase extrapolates: round it)`},
@@ -202,6 +204,74 @@ func TestReadersFailure(t *testing.T) {
 	_, err = Run(errorRate(), Input{"f.csv", strings.NewReader("window,arm,n,events\n1,baseline,10,0\n")}, func(*Window) error { return full })
 	if !errors.Is(err, full) {
 		t.Error(err)
+	}
+}
+
+// TestTidyFiles: what programs write into CSV files without meaning anything by it.
+func TestTidyFiles(t *testing.T) {
+	const rows = "1,baseline,100,1\n1,canary,100,2\n2,baseline,100,0\n2,canary,100,1\n"
+	want, _, err := compared(errorRate(), "window,arm,n,events\n"+rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, in := range map[string]string{
+		"arms in capitals":               "Window,Arm,N,Events\n" + strings.NewReplacer("canary", "Canary", "baseline", "BASELINE").Replace(rows),
+		"a separator at the end":         "window,arm,n,events,\n" + strings.ReplaceAll(rows, "\n", ",\n"),
+		"a byte order mark, and Windows": "\ufeffwindow,arm,n,events\r\n" + strings.ReplaceAll(rows, "\n", "\r\n"),
+		"quotes around everything":       "\"window\",\"arm\",\"n\",\"events\"\n" + strings.ReplaceAll(strings.ReplaceAll("\""+strings.TrimSuffix(rows, "\n"), ",", "\",\""), "\n", "\"\n\"") + "\"\n",
+	} {
+		if got, _, err := compared(errorRate(), in); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+	named := errorRate()
+	named.Canary = "42"
+	if got, _, err := compared(named, "window,version,n,events\n1,baseline,100,0\n1,42,100,0\n1,Baseline,100,9\n"); err != nil || got.OtherRows != 1 || got.Baseline.Events != 0 {
+		t.Errorf("named arms are named exactly: %+v, %v", got, err)
+	}
+}
+
+// TestHarmBegan: the start of the harm is written as the file writes its windows.
+func TestHarmBegan(t *testing.T) {
+	for _, tt := range []struct {
+		name, column string
+		label        func(i int) string
+		want         string
+		since        string
+	}{
+		{"numbers", "window", func(i int) string { return fmt.Sprint(i) }, "0", "Since window 0 it is "},
+		{"hours of a database", "window", func(i int) string { return fmt.Sprintf("20260131%02d", i) }, "2026013100", "Since window 2026013100 it is "},
+		{"Unix milliseconds", "window", func(i int) string { return fmt.Sprint(1769860800000 + 60000*i) }, "1769860800000", "Since window 1769860800000 it is "},
+		{"days", "window", func(i int) string { return fmt.Sprintf("2026-01-%02d", i+1) }, "2026-01-01", "Since 2026-01-01 it is "},
+		{"with a zone", "window", func(i int) string { return fmt.Sprintf("2026-01-31T12:%02d:00+02:00", i) }, "2026-01-31T10:00:00Z", "Since 2026-01-31T10:00:00Z it is "},
+		{"times", "time", func(i int) string { return fmt.Sprint(1769860800 + 60*i) }, "2026-01-31T12:00:00Z", "Since 2026-01-31T12:00:00Z it is "},
+	} {
+		in := tt.column + ",arm,n,events\n"
+		for i := range 20 {
+			in += fmt.Sprintf("%s,baseline,900,9\n%s,canary,100,9\n", tt.label(i), tt.label(i))
+		}
+		got, _, err := compared(errorRate(), in)
+		if err != nil || got.HarmBegan != tt.want || !strings.Contains(got.Sentence, tt.since) {
+			t.Errorf("%s: began %q, %v, want %q; %s", tt.name, got.HarmBegan, err, tt.want, got.Sentence)
+		}
+	}
+}
+
+// TestChangedEffect: where no one effect fits all windows, the page says what it was at first and since, instead of an interval whose ends crossed.
+func TestChangedEffect(t *testing.T) {
+	x := func(v float64) *float64 { return &v }
+	for _, tt := range []struct {
+		lower, upper, since float64
+		want                string
+	}{
+		{1.1, 1.3, 1.2, ", 95 % interval +10 % .. +30 %"},
+		{1.3, 1.1, 1.6, " over all, but it changed: at first +10 % or less, since then +30 % or more (95 %)"},
+		{1.3, 1.1, 1.0, " over all, but it changed: at first +30 % or more, since then +10 % or less (95 %)"},
+	} {
+		s := Summary{Compare: Quantile, Result: Result{Unit: unitRatio, Lower: x(tt.lower), Upper: x(tt.upper), Estimate: x(1.2)}, SinceHarm: x(tt.since)}
+		if got := s.bounds(); got != tt.want {
+			t.Errorf("%v .. %v, %v now: %q, want %q", tt.lower, tt.upper, tt.since, got, tt.want)
+		}
 	}
 }
 

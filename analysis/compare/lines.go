@@ -75,10 +75,24 @@ func (l *lines) next() error {
 		}
 		if l.separator == 0 {
 			text = strings.TrimPrefix(text, "\ufeff")
+			if wrong := otherText(text); wrong != "" {
+				return l.fail(field{}, "%s", wrong)
+			}
 			l.separator = separatorOf(text)
 		}
 		return l.split(text)
 	}
+}
+
+// otherText says of a first line what kind of text it is that can't be read, and what to do; empty: none.
+func otherText(line string) string {
+	switch {
+	case strings.ContainsRune(line, 0):
+		return "this is text in UTF-16, or no text: save it as UTF-8 (PowerShell: Export-Csv -Encoding utf8)"
+	case strings.Contains(line, "\r"):
+		return "lines end in a carriage return alone: save the file with line feeds"
+	}
+	return ""
 }
 
 // separatorOf is the separator that a first line has most of.

@@ -25,6 +25,8 @@ func TestLines(t *testing.T) {
 		{"tabs", "a\tb\n1\t2,5\n", [][]field{{{"a", 1}, {"b", 3}}, {{"1", 1}, {"2,5", 3}}}, ""},
 		{"a quote that isn't closed", "a,b\n1,\"2\n", [][]field{{{"a", 1}, {"b", 3}}}, "f.csv:2:3: the quote is not closed on its line"},
 		{"text behind a quote", "a,b\n\"1\"x,2\n", [][]field{{{"a", 1}, {"b", 3}}}, "f.csv:2:4: something stands behind the closing quote: put a separator there"},
+		{"UTF-16, as Excel and PowerShell write it", "\xff\xfea\x00,\x00b\x00\n\x00", nil, "f.csv:1: this is text in UTF-16, or no text: save it as UTF-8 (PowerShell: Export-Csv -Encoding utf8)"},
+		{"carriage returns alone", "a,b\r1,2\r", nil, "f.csv:1: lines end in a carriage return alone: save the file with line feeds"},
 		{"a line without end", strings.Repeat("x", lineMost), nil, "f.csv:1: the line has more than 65536 bytes: is this a CSV file?"},
 	}
 	for _, tt := range tests {

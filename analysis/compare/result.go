@@ -75,6 +75,7 @@ type Summary struct {
 	Measured  bool     `json:"phi_measured"`             // units told the over-dispersion; else it is assumed
 	Unused    []string `json:"unused_columns,omitempty"` // columns of the file that nothing was read from
 	spec      Spec
+	numbered  bool // windows are named by numbers
 	harmed    bool
 	harmMs    int64
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
+	"time"
 
 	"streamcanary/windows"
 )
@@ -64,6 +66,7 @@ type rows struct {
 	columns columns
 	widthMs int64 // of binned times
 	timing  timing
+	layout  string // of times that are dates
 	last    string // the text of the last row's time
 	lastMs  int64
 	ahead   bool // the line's row is the next window's first
@@ -147,6 +150,9 @@ func (r *rows) start() (int64, error) {
 	if r.timing != timingUnknown && ms < r.lastMs {
 		return 0, l.fail(f, "%s %q is before that of the line above: sort the rows by it, both arms together", r.timeColumn(), f.text)
 	}
+	if r.timing == timingUnknown {
+		r.layout = layoutOf(f.text)
+	}
 	r.timing, r.last, r.lastMs = how, f.text, ms
 	return ms, nil
 }
@@ -163,6 +169,19 @@ func (r *rows) label(startMs int64) string {
 		return timeName(startMs, r.timing)
 	}
 	return r.lines.fields[r.columns.time].text
+}
+
+// name writes the start of a window that is past, in the file's own way where it names windows.
+func (r *rows) name(startMs int64) string {
+	switch {
+	case r.columns.binned || r.timing == timingNumber:
+		return timeName(startMs, r.timing)
+	case r.timing == timingText:
+		return time.UnixMilli(startMs).UTC().Format(r.layout)
+	case r.timing == timingSeconds:
+		return strconv.FormatFloat(float64(startMs)/1000, 'f', -1, 64)
+	}
+	return strconv.FormatInt(startMs, 10)
 }
 
 func floorTo(x, step int64) int64 {
@@ -190,16 +209,12 @@ func (r *rows) add(w *window) error {
 		return nil
 	}
 	f := r.lines.fields[r.columns.arm]
-	arm := windows.Canary
-	switch f.text {
-	case r.spec.Canary:
-	case r.spec.Baseline:
-		arm = windows.Baseline
-	default:
-		if r.spec.named {
-			r.other++
-			return nil
-		}
+	arm, known := r.spec.armOf(f.text)
+	switch {
+	case !known && r.spec.named:
+		r.other++
+		return nil
+	case !known:
 		return r.lines.fail(f, "%q is neither %q nor %q: name the two as the file does, with --baseline and --canary", f.text, r.spec.Baseline, r.spec.Canary)
 	}
 	r.seen[arm] = true
@@ -290,7 +305,7 @@ func (r *rows) whole(f field, name, todo string) (int64, error) {
 	case f.text == "":
 		return 0, r.lines.fail(f, "%s is empty: write 0 where nothing was counted", name)
 	case err != nil:
-		return 0, r.lines.fail(f, "%s %q is not a number: write a count such as 120", name, f.text)
+		return 0, r.lines.fail(f, "%s %q is not a number: write a count such as 120%s", name, f.text, pointHint(f.text))
 	case !(y >= 0 && y <= countMost):
 		return 0, r.lines.fail(f, "%s %q is not between 0 and a million million", name, f.text)
 	case y != math.Trunc(y):
@@ -299,13 +314,21 @@ func (r *rows) whole(f field, name, todo string) (int64, error) {
 	return int64(y), nil
 }
 
+// pointHint says how a number with a comma is written.
+func pointHint(text string) string {
+	if strings.Contains(text, ",") {
+		return ", with a decimal point and without a separator of thousands"
+	}
+	return ""
+}
+
 func (r *rows) exposure(f field) (float64, error) {
 	x, err := strconv.ParseFloat(f.text, 64)
 	switch {
 	case f.text == "":
 		return 0, r.lines.fail(f, "exposure is empty: write 0 where there was none")
 	case err != nil || !(x >= 0 && x <= exposureMost):
-		return 0, r.lines.fail(f, "exposure %q is not a number from 0 to 1e18: write e.g. 37.5", f.text)
+		return 0, r.lines.fail(f, "exposure %q is not a number from 0 to 1e18: write e.g. 37.5%s", f.text, pointHint(f.text))
 	}
 	return x, nil
 }
@@ -315,7 +338,7 @@ func (r *rows) sample(c *counts, arm windows.Arm) error {
 	f := r.lines.fields[r.columns.value]
 	x, err := strconv.ParseFloat(f.text, 64)
 	if err != nil && !math.IsInf(x, 0) || math.IsNaN(x) {
-		return r.lines.fail(f, "value %q is not a number: write e.g. 38.2, and +Inf for what never ended; leave rows without a value out", f.text)
+		return r.lines.fail(f, "value %q is not a number: write e.g. 38.2, and +Inf for what never ended%s; leave rows without a value out", f.text, pointHint(f.text))
 	}
 	n := int64(1)
 	if r.columns.count != none {

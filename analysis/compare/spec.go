@@ -110,6 +110,17 @@ func (s Spec) complete() (Spec, error) {
 	return s, s.readHorizon()
 }
 
+// armOf is whose a row is; false: of neither arm. The usual names may be written in capitals.
+func (s *Spec) armOf(name string) (arm windows.Arm, known bool) {
+	switch {
+	case name == s.Canary, !s.named && strings.EqualFold(name, s.Canary):
+		return windows.Canary, true
+	case name == s.Baseline, !s.named && strings.EqualFold(name, s.Baseline):
+		return windows.Baseline, true
+	}
+	return 0, false
+}
+
 func orElse(x, otherwise float64) float64 {
 	if x == 0 {
 		return otherwise

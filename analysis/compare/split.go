@@ -31,12 +31,19 @@ type split struct {
 	plan   float64 // the latest
 }
 
+// The period that tells what an unplanned share is at first: until each arm has had so many units, or for so many windows with units. A file may have
+// days as windows, or few units in all.
+const (
+	referenceUnits   = 100
+	referenceWindows = 20
+)
+
 func newSplit(s *Spec, planned bool, widthMs int64) *split {
 	t := &split{spec: s, widthMs: widthMs, horizon: s.planned(widthMs)}
 	if planned {
 		t.mixture = stats.NewMixture(stats.SplitTilts)
 	} else {
-		t.change = stats.NewSplitChange()
+		t.change = stats.NewSplitChangeAfter(referenceUnits, referenceWindows)
 	}
 	return t
 }
@@ -115,7 +122,7 @@ func (t *split) state() schemas.State {
 	switch {
 	case t.failed:
 		return schemas.StateFailed
-	case t.n == 0:
+	case t.n == 0 || t.change != nil && !t.change.Closed():
 		return schemas.StateInsufficient
 	}
 	return schemas.StateContinue
@@ -129,7 +136,13 @@ func (t *split) fill(s *Summary) {
 		s.Why = "no_data"
 		return
 	}
+	if s.Verdict == schemas.StateInsufficient {
+		s.Why = "no_reference"
+	}
 	s.Planned, s.Estimate = t.due/t.n, finite(t.k/t.n)
+	if t.shares == 1 {
+		s.Planned = t.plan
+	}
 	if since, ok := t.began(); ok && t.failed {
 		s.HarmBegan, s.SinceHarm = since.label, finite(since.k/since.n)
 	}

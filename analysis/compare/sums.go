@@ -56,7 +56,7 @@ func (r *rows) number(f field, name string) (float64, error) {
 	case f.text == "":
 		return 0, r.lines.fail(f, "%s is empty: write 0 where there was nothing", name)
 	case err != nil || math.IsNaN(x) || math.IsInf(x, 0):
-		return 0, r.lines.fail(f, "%s %q is not a number: write e.g. 1234.5", name, f.text)
+		return 0, r.lines.fail(f, "%s %q is not a number: write e.g. 1234.5%s", name, f.text, pointHint(f.text))
 	}
 	return x, nil
 }

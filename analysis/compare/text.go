@@ -37,13 +37,37 @@ func (s *Summary) sentence() string {
 	case schemas.StatePassed:
 		return fmt.Sprintf("%s not %s than the baseline's%s.", subject, s.worse(), by(margin))
 	case schemas.StateInsufficient:
-		return "The windows hold too little to test: each arm needs 8 within an hour, and a tail 4 expected values."
+		return "Too little was counted to test anything: windows that are taken together need 8 of each arm, and for a tail 4 expected values."
 	}
 	text := "Nothing is proven of the canary's " + s.what()
-	if s.Lower == nil && s.Upper == nil {
+	switch {
+	case s.Lower == nil && s.Upper == nil:
 		return text + "."
+	case s.crossed():
+		return text + ", which changed against the baseline's."
 	}
 	return fmt.Sprintf("%s: against the baseline's it may be anywhere from %s to %s.", text, s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
+}
+
+// crossed reports whether no one effect fits all windows: each bound is the tightest so far, so bounds that crossed hold for different times.
+func (s *Summary) crossed() bool { return s.Lower != nil && s.Upper != nil && *s.Lower > *s.Upper }
+
+// bounds is the interval of the estimate.
+func (s *Summary) bounds() string {
+	lower, upper := s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf")
+	newest := s.SinceHarm
+	if newest == nil {
+		newest = s.Estimate
+	}
+	switch {
+	case s.Lower == nil && s.Upper == nil:
+		return ""
+	case !s.crossed():
+		return fmt.Sprintf(", 95 %% interval %s .. %s", lower, upper)
+	case newest != nil && *newest >= (*s.Lower+*s.Upper)/2:
+		return fmt.Sprintf(" over all, but it changed: at first %s or less, since then %s or more (95 %%)", upper, lower)
+	}
+	return fmt.Sprintf(" over all, but it changed: at first %s or more, since then %s or less (95 %%)", lower, upper)
 }
 
 // subject begins a sentence about the canary.
@@ -66,7 +90,22 @@ func (s *Summary) sinceText() string {
 	if s.HarmBegan == "" || s.SinceHarm == nil {
 		return ""
 	}
-	return fmt.Sprintf(" Since %s it is %s.", s.HarmBegan, s.quantity(s.SinceHarm, ""))
+	since := s.since()
+	switch s.Compare {
+	case KS:
+		return fmt.Sprintf(" %s the difference %s is %s.", since, s.effectName(), s.quantity(s.SinceHarm, ""))
+	case MannWhitney:
+		return fmt.Sprintf(" %s they are shifted by %s.", since, s.quantity(s.SinceHarm, ""))
+	}
+	return fmt.Sprintf(" %s it is %s.", since, s.quantity(s.SinceHarm, ""))
+}
+
+// since says from which window on.
+func (s *Summary) since() string {
+	if s.numbered {
+		return "Since window " + s.HarmBegan
+	}
+	return "Since " + s.HarmBegan
 }
 
 func (s *Summary) what() string {
@@ -115,13 +154,17 @@ func (s *Summary) splitSentence() string {
 	}
 	seen, since := percent(*s.Estimate), ""
 	if s.HarmBegan != "" && s.SinceHarm != nil {
-		since = fmt.Sprintf(", %s since %s", percent(*s.SinceHarm), s.HarmBegan)
+		since = fmt.Sprintf(", %s %s", percent(*s.SinceHarm), strings.ToLower(s.since()[:1])+s.since()[1:])
 	}
 	if s.Verdict == schemas.StateFailed {
 		if s.Planned == 0 {
 			return fmt.Sprintf("Units are not split as they were at first: the canary has %s over all%s.\n  The arms may hold unlike users, so no other comparison of them can be trusted.", seen, since)
 		}
 		return fmt.Sprintf("Units are not split as planned: the canary has %s instead of %s%s.\n  The arms may hold unlike users, so no other comparison of them can be trusted.", seen, plan, since)
+	}
+	if s.Verdict == schemas.StateInsufficient {
+		return fmt.Sprintf("Too few units to know what the canary's share was at first: %d of each arm are needed, or %d windows. Give the plan, with --share, and all are tested.",
+			referenceUnits, referenceWindows)
 	}
 	return fmt.Sprintf("Nothing speaks against the split: the canary has %s of the units, and nothing proves that its share isn't %s.", seen, plan)
 }
@@ -132,7 +175,7 @@ func (s *Summary) Write(w io.Writer) error {
 	if s.Decided != "" {
 		head += fmt.Sprintf(" at window %s (%s of %s)", s.Decided, grouped(s.DecidedAt), grouped(s.Windows))
 	} else {
-		head += fmt.Sprintf(" after %s windows", grouped(s.Windows))
+		head += fmt.Sprintf(" after %s %s", grouped(s.Windows), plural(s.Windows, "window"))
 	}
 	fmt.Fprintf(w, "%s\n  %s\n\n", head, s.Sentence)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -174,11 +217,7 @@ func (s *Summary) writeArms(w io.Writer) {
 }
 
 func (s *Summary) writeEvidence(w io.Writer) {
-	fmt.Fprintf(w, "%s\t%s", s.effectName(), s.quantity(s.Estimate, "unknown"))
-	if s.Lower != nil || s.Upper != nil {
-		fmt.Fprintf(w, ", 95 %% interval %s .. %s", s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
-	}
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, "%s\t%s%s\n", s.effectName(), s.quantity(s.Estimate, "unknown"), s.bounds())
 	if s.Ratio != nil && s.Ratio.Estimate != nil {
 		fmt.Fprintf(w, "ratio\t%s, 95 %% interval %s .. %s\n", factor(s.Ratio.Estimate, "unknown"), factor(s.Ratio.Lower, "x0"), factor(s.Ratio.Upper, "inf"))
 	}
@@ -254,10 +293,10 @@ func (s *Summary) notes() []string {
 		notes = append(notes, "the baseline differs from itself, between its units, by more than noise explains: nothing new is proven while it does")
 	}
 	if s.OtherRows > 0 {
-		notes = append(notes, fmt.Sprintf("%s rows of other versions were left out", grouped(s.OtherRows)))
+		notes = append(notes, fmt.Sprintf("%s %s of other versions left out", grouped(s.OtherRows), plural(s.OtherRows, "row")))
 	}
 	if s.OneArmed > 0 {
-		notes = append(notes, fmt.Sprintf("%s windows were left out: an arm had no exposure in them", grouped(s.OneArmed)))
+		notes = append(notes, fmt.Sprintf("%s %s left out: an arm had no exposure", grouped(s.OneArmed), plural(s.OneArmed, "window")))
 	}
 	if len(s.Unused) > 0 {
 		notes = append(notes, "not looked at: "+strings.Join(s.Unused, ", "))
@@ -334,6 +373,14 @@ func amount(x float64) string {
 		return grouped(int64(math.Round(x)))
 	}
 	return strconv.FormatFloat(rounded(x), 'f', -1, 64)
+}
+
+// plural is a word with an s, unless there is one.
+func plural(n int64, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
 }
 
 // grouped sets thousands apart.

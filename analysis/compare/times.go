@@ -41,12 +41,12 @@ var layouts = []string{
 // readTime reads a time in Unix milliseconds (of a numbered window: number times numberedMs), and how it is written.
 func readTime(text string) (ms int64, how timing, ok bool) {
 	if strings.Count(text, "-") >= 2 {
-		for _, layout := range layouts {
-			if t, err := time.Parse(layout, text); err == nil {
-				return t.UnixMilli(), timingText, true
-			}
+		layout := layoutOf(text)
+		t, err := time.Parse(layout, text)
+		if layout == "" || err != nil {
+			return 0, 0, false
 		}
-		return 0, 0, false
+		return t.UnixMilli(), timingText, true
 	}
 	x, err := strconv.ParseFloat(text, 64)
 	switch {
@@ -58,6 +58,16 @@ func readTime(text string) (ms int64, how timing, ok bool) {
 		return int64(math.Floor(x * 1000)), timingSeconds, true
 	}
 	return int64(math.Floor(x * numberedMs)), timingNumber, true
+}
+
+// layoutOf is the way in which a date is written; empty: none that is read.
+func layoutOf(text string) string {
+	for _, layout := range layouts {
+		if _, err := time.Parse(layout, text); err == nil {
+			return layout
+		}
+	}
+	return ""
 }
 
 // timeName writes the start of a window of samples.

@@ -66,6 +66,32 @@ func TestBaselineRate(t *testing.T) {
 	}
 }
 
+// TestFewUnits: an unplanned share that changes is found in a file of few units; before any share is known the answer says that, and what to do.
+func TestFewUnits(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1))
+	text := "window,baseline,canary\n"
+	for day := range 60 {
+		share := .1
+		if day >= 30 {
+			share = .05
+		}
+		k := hits(r, 130, share)
+		text += fmt.Sprintf("%d,%d,%d\n", day, 130-k, k)
+	}
+	got, _, err := compared(Spec{Kind: SRM}, text)
+	if err != nil || got.Verdict != schemas.StateFailed || got.Canary.N > 800 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	young, _, err := compared(Spec{Kind: SRM}, strings.Join(strings.SplitAfter(text, "\n")[:4], ""))
+	if err != nil || young.Verdict != schemas.StateInsufficient || young.Why != "no_reference" || !strings.Contains(young.Sentence, "Give the plan, with --share") {
+		t.Errorf("%+v, %v", young, err)
+	}
+	spec := Spec{Kind: SRM, Share: .1}
+	if told, _, err := compared(spec, text); err != nil || told.Planned != .1 || told.DecidedAt >= got.DecidedAt {
+		t.Errorf("with a plan: %+v, %v", told, err)
+	}
+}
+
 // TestSums: sums are what the values add up to, and what they can't be is refused.
 func TestSums(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))

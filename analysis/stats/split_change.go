@@ -21,7 +21,7 @@ import (
 // q is the mean of two alternatives. Both take the share before the change as unknown (Jeffreys' prior Beta(1/2, 1/2)).
 //   - The reference period has one share, what follows has another, with the same prior: for changes early on. The
 //     reference is closed by counts alone: at the first block at whose end each arm has had 1,000 units, or 100 blocks
-//     with units have passed.
+//     with units have passed; or as NewSplitChangeAfter says.
 //   - From some block after that on the odds are off by one of SplitTilts factors from the estimate of all units before that
 //     block: for changes later on, against all that was seen, not against a reference that has long been outgrown. The block has the weight
 //     that the caller gives (the start mixture); what was given before the reference closed starts just after it.
@@ -29,6 +29,8 @@ import (
 // The unknown share costs about log(n)/2 nats. Cost: two logarithms for each tilt.
 // The zero value is not ready; see NewSplitChange. Owned by one goroutine.
 type SplitChange struct {
+	atUnits    float64 // of each arm, and
+	atBlocks   int     // blocks with units, either of which closes the reference
 	n, k       float64 // all units, and the canary's
 	refN, refK float64 // the same, of the reference once it is closed
 	blocks     int
@@ -49,7 +51,18 @@ const (
 )
 
 // NewSplitChange returns the test before any unit, at evidence 1.
-func NewSplitChange() *SplitChange { return &SplitChange{tilts: NewMixture(SplitTilts)} }
+func NewSplitChange() *SplitChange {
+	return NewSplitChangeAfter(splitReferenceUnits, splitReferenceBlocks)
+}
+
+// NewSplitChangeAfter is NewSplitChange with a reference of another length, fixed beforehand: until each arm has had so many units, or so many blocks with
+// units have passed. A short one finds a change where there are few units or blocks at all; a long one finds a small change early on.
+func NewSplitChangeAfter(units float64, blocks int) *SplitChange {
+	return &SplitChange{atUnits: units, atBlocks: blocks, tilts: NewMixture(SplitTilts)}
+}
+
+// Closed reports whether the reference is closed: before that nothing can be found.
+func (s *SplitChange) Closed() bool { return s.closed }
 
 // Add takes one block: n units first seen in it, k of them on the canary; weight of the stake on a late change starts with
 // it (see Mixture.Step). A block without units only moves the weight.
@@ -92,7 +105,7 @@ func (s *SplitChange) settle(n float64) {
 	if n > 0 {
 		s.blocks++
 	}
-	if !s.closed && (min(s.k, s.n-s.k) >= splitReferenceUnits || s.blocks >= splitReferenceBlocks) {
+	if !s.closed && (min(s.k, s.n-s.k) >= s.atUnits || s.blocks >= s.atBlocks) {
 		s.closed, s.refN, s.refK = true, s.n, s.k
 	}
 }

@@ -20,6 +20,7 @@ type compareFlags struct {
 	spec               compare.Spec
 	increase, decrease string
 	share, rate        string
+	alpha, falsePass   string
 	buckets            string
 	window             time.Duration
 	exitCode           bool
@@ -39,7 +40,17 @@ comparison lists are left alone. Rows come in the order of their windows, and th
   time       instead of window: when the row happened; --window says how long a window is (1m)
   arm        whose the row is: baseline or canary; or version, with the versions in --baseline and --canary
 
---column arm=variation reads the column variation as arm. --json prints a line for every window and a summary.`
+--column arm=variation reads the column variation as arm.
+
+--json prints a line for every window, with what is known after it, and a summary: verdict (insufficient, continue, suspect, failed, passed), estimate
+with its 95 % interval lower .. upper, valid at all windows at once, log_evidence of failing, which fails at threshold, and log_evidence_pass of keeping
+the margin, which passes at threshold_pass. For instance
+
+  $ head -3 errors.csv
+  window,baseline_n,baseline_events,canary_n,canary_events
+  2026-01-31T12:00:00Z,1782,14,189,1
+  2026-01-31T12:01:00Z,1844,16,200,3
+  $ streamcanary compare rate --increase 0.5pp errors.csv`
 	return cmd
 }
 
@@ -55,6 +66,14 @@ func compareRate(c *console) *cobra.Command {
 or both arms in a row (with the names of --baseline and --canary before the _):
 
   window,baseline_n,baseline_events,canary_n,canary_events
+
+For instance:
+
+  window,arm,n,events
+  2026-01-31T12:00:00Z,baseline,1782,14
+  2026-01-31T12:00:00Z,canary,189,1
+  2026-01-31T12:01:00Z,baseline,1844,16
+  2026-01-31T12:01:00Z,canary,200,3
 
 From a Prometheus histogram: n is its count, events is count less the bucket of an edge: how many were slower than that.
 From daily cohorts of an experiment: n is the users first seen on the day, events is how many of them converted.`
@@ -74,7 +93,14 @@ func compareQuantile(c *console) *cobra.Command {
 
   time,arm,value                               value in any unit; +Inf is what never ended
   time,arm,value,count                         count samples had that value
-  time,arm,unit,value                          unit (user, host): the baseline is held against itself, too`
+  time,arm,unit,value                          unit (user, host): the baseline is held against itself, too
+
+For instance:
+
+  time,arm,value
+  1769860800.25,baseline,24.3
+  1769860800.71,canary,41.9
+  1769860801.02,baseline,31.7`
 	cmd.Example = `  streamcanary compare quantile --quantile 0.99 --increase 20% latencies.csv.gz
   streamcanary compare quantile --quantile 0.5 --increase any --baseline 41 --canary 42 --json samples.csv`
 	f.harm(cmd)
@@ -94,6 +120,12 @@ func compareMean(c *console) *cobra.Command {
 or both arms in a row:
 
   window,baseline_n,baseline_sum,baseline_squares,canary_n,canary_sum,canary_squares
+
+For instance, of users, with the cap 500:
+
+  window,arm,n,sum,squares
+  2026-01-30,baseline,4120,13184.50,612034.75
+  2026-01-30,canary,455,1402.25,60113.50
 
 Values must be independent of each other, as users' are; of readings that hang together over time, such as gauges, say --gauge, and give the
 baseline's rows by unit (host): the noise is measured between them.`
@@ -116,7 +148,14 @@ With --increase or --decrease harm has one way; with neither, any difference is 
 
   time,arm,value                               value in any unit; +Inf is what never ended
   time,arm,value,count                         count samples had that value
-  time,arm,unit,value                          unit (user, host): the baseline is held against itself, too`
+  time,arm,unit,value                          unit (user, host): the baseline is held against itself, too
+
+For instance:
+
+  time,arm,value
+  1769860800.25,baseline,24.3
+  1769860800.71,canary,41.9
+  1769860801.02,baseline,31.7`
 	cmd.Example = "  streamcanary compare " + string(kind) + " --increase 20% latencies.csv.gz\n  streamcanary compare " + string(kind) + " --buckets 0:1:1000 scores.csv"
 	f.harm(cmd)
 	f.linear(cmd)
@@ -136,7 +175,13 @@ unit once, in the window in which it is first seen: events of one unit all go to
 
   window,baseline,canary                       units first seen in the window
   window,baseline,canary,share                 share: the canary's plan in that window, e.g. 10%
-  window,arm,n                                 one arm a row; without n, every row is one unit`
+  window,arm,n                                 one arm a row; without n, every row is one unit
+
+For instance, a ramp:
+
+  window,baseline,canary,share
+  2026-01-30,9512,489,5%
+  2026-01-31,9031,1004,10%`
 	cmd.Example = `  streamcanary compare srm --share 10% units.csv
   streamcanary compare srm --column baseline=control --column canary=treatment --share 50% units.csv`
 	cmd.Flags().StringVar(&f.share, "share", "", "the canary's planned `SHARE`, e.g. 10% (default: the column share, else it must only stay what it is)")
@@ -157,7 +202,7 @@ func comparison(c *console, kind compare.Kind) (*cobra.Command, *compareFlags) {
 		RunE: func(cmd *cobra.Command, args []string) error { return runCompare(c, f, args[0]) },
 	}
 	flags := cmd.Flags()
-	flags.Float64Var(&f.spec.Alpha, "alpha", 0, "the `CHANCE` of a false alarm, in the whole file (default "+defaultAlphaText(kind)+")")
+	flags.StringVar(&f.alpha, "alpha", "", "the `CHANCE` of a false alarm, in the whole file (default "+defaultAlphaText(kind)+")")
 	flags.StringVar(&f.spec.Horizon, "horizon", "", "how long you mean to watch, `HORIZON`: a number of windows, or a duration; a late harm is found soonest when that is true, the false alarms don't depend on it (default 1000)")
 	flags.DurationVar(&f.window, "window", 0, "the `WIDTH` of a window: of rows with a time (default 1m); of rows with a window only where the first two don't tell")
 	flags.StringVar(&f.spec.Baseline, "baseline", "", "what the file calls the baseline `ARM`")
@@ -182,7 +227,7 @@ func (f *compareFlags) harm(cmd *cobra.Command) {
 	flags.StringVar(&f.increase, "increase", "", "an increase beyond `MARGIN` is harm: "+cmp.Or(margins[f.spec.Kind], "20% of the baseline's, or any"))
 	flags.StringVar(&f.decrease, "decrease", "", "a decrease beyond `MARGIN` is harm")
 	flags.StringVar((*string)(&f.spec.Prove), "prove", "beyond", "what must be proven to fail: harm `beyond` the margin, or any harm while the estimate is beyond it")
-	flags.Float64Var(&f.spec.FalsePromote, "false-promote", 0, "the `CHANCE` of passing a canary that is just beyond the margin (default 0.05)")
+	flags.StringVar(&f.falsePass, "false-promote", "", "the `CHANCE` of passing a canary that is just beyond the margin (default 0.05)")
 }
 
 func runCompare(c *console, f *compareFlags, file string) error {
@@ -232,12 +277,27 @@ func (f *compareFlags) complete() (compare.Spec, error) {
 	case s.Kind != compare.SRM && s.Kind != compare.KS && s.Kind != compare.MannWhitney:
 		return s, errors.New("which way is harm? give --increase MARGIN or --decrease MARGIN, e.g. --increase 20% or --increase any")
 	}
-	if f.share != "" {
-		share, err := compare.ParseShare(f.share)
-		if err != nil {
-			return s, fmt.Errorf("--share: %w", err)
+	for _, one := range []struct {
+		flag, text string
+		to         *float64
+	}{{"share", f.share, &s.Share}, {"baseline-rate", f.rate, &s.BaselineRate}} {
+		if one.text == "" {
+			continue
 		}
-		s.Share = share
+		var err error
+		if *one.to, err = compare.ParseShare(one.text); err != nil {
+			return s, fmt.Errorf("--%s: %w", one.flag, err)
+		}
+	}
+	for _, one := range []struct {
+		flag, text string
+		to         *float64
+	}{{"alpha", f.alpha, &s.Alpha}, {"false-promote", f.falsePass, &s.FalsePromote}} {
+		chance, err := compare.ParseShare(one.text)
+		if one.text != "" && err != nil {
+			return s, fmt.Errorf("--%s %q: write a chance above 0 and below 1, e.g. 0.01 or 1%%", one.flag, one.text)
+		}
+		*one.to = chance
 	}
 	if f.buckets != "" {
 		b, err := compare.ParseBuckets(f.buckets)
@@ -245,13 +305,6 @@ func (f *compareFlags) complete() (compare.Spec, error) {
 			return s, fmt.Errorf("--buckets: %w", err)
 		}
 		s.Buckets = b
-	}
-	if f.rate != "" {
-		rate, err := compare.ParseShare(f.rate)
-		if err != nil {
-			return s, fmt.Errorf("--baseline-rate: %w", err)
-		}
-		s.BaselineRate = rate
 	}
 	if f.window < 0 || f.window%time.Millisecond != 0 {
 		return s, errors.New("--window " + strconv.Quote(f.window.String()) + ": write whole milliseconds, e.g. 1m")
