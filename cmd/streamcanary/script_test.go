@@ -199,11 +199,11 @@ func empty(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// tiny FOLDER mounts a file system that is soon full.
+// tiny FOLDER SIZE mounts a file system that is soon full.
 func tiny(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(dir, 0o755))
-	ts.Check(exec.Command("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", dir).Run())
+	ts.Check(exec.Command("mount", "-t", "tmpfs", "-o", "size="+args[1], "tmpfs", dir).Run())
 	ts.Defer(func() { _ = exec.Command("umount", "-l", dir).Run() })
 }
 
