@@ -259,7 +259,11 @@ func (rr *rolloutReader) checkPass(s section, stage Stage) {
 	if twice := repeatedText(stage.Pass); twice != "" {
 		s.refuse("pass", "%s is named twice: remove one", twice)
 	}
-	if stage.Pass == nil && !someRequired {
+	switch {
+	case stage.Pass != nil || someRequired:
+	case !rr.spec.given("stages"):
+		rr.spec.refuse("guardrails", "none is required, so nothing would have to pass before a promotion: make one required: true, or name some with stages: [{pass: [a, b]}]")
+	default:
 		s.refuse("pass", "no guardrail is required, so nothing would have to pass: name some here, or make one required")
 	}
 }

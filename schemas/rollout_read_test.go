@@ -265,7 +265,9 @@ func badPlans() []badFile {
 		{"what never passes in pass", add("  stages: [{pass: [sales], max: 48h}]\n"), []string{
 			"6:19: spec.stages[0].pass: guardrail sales has no margin that harm could be proven to keep, so it never passes: give it one, or don't name it"}, false},
 		{"nothing has to pass", guard("name: a, rate: error, increase: 5%, on: warn"), []string{
-			"3:3: spec.stages[0].pass: no guardrail is required, so nothing would have to pass: name some here, or make one required"}, false},
+			"7:3: spec.guardrails: none is required, so nothing would have to pass before a promotion: make one required: true, or name some with stages: [{pass: [a, b]}]"}, false},
+		{"nothing has to pass a stage", guard("name: a, rate: error, increase: 5%, on: warn") + "  stages: [{weight: 5}]\n", []string{
+			"8:12: spec.stages[0].pass: no guardrail is required, so nothing would have to pass: name some here, or make one required"}, false},
 		{"max shorter than bake", add("  stages: [{bake: 2h, max: 1h}]\n"), []string{
 			"6:28: spec.stages[0].max: 1h is shorter than bake 2h: write max: 2h or more, or let pass name only what can be ready by then"}, false},
 		{"max shorter than an outcome", guard("name: a, rate: purchase, decrease: 5%"), []string{

@@ -27,10 +27,7 @@ func checkCommand(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			warnNeverPromotes(c, r)
-			for _, text := range r.Warnings() {
-				fmt.Fprintln(c.err, "warning:", text)
-			}
+			warn(c, r)
 			switch {
 			case c.json:
 				return json.NewEncoder(c.out).Encode(struct {
@@ -56,11 +53,14 @@ func checkCommand(c *console) *cobra.Command {
 	return cmd
 }
 
-// warnNeverPromotes tells a person that a rollout can be rolled back, but never promoted.
-func warnNeverPromotes(c *console, r *schemas.Rollout) {
+// warn tells a person what works, and perhaps isn't what was meant: first of all that a rollout can be rolled back, but never promoted.
+func warn(c *console, r *schemas.Rollout) {
 	if names := neverPasses(r); len(names) > 0 {
 		fmt.Fprintf(c.err, "warning: rollout %s is never promoted: %s without a margin can't pass, and required is true; "+
 			"give a margin, or write required: false\n", r.Name, strings.Join(names, ", "))
+	}
+	for _, text := range r.Warnings() {
+		fmt.Fprintln(c.err, "warning:", text)
 	}
 }
 

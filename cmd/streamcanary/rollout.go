@@ -43,7 +43,7 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 			if err != nil {
 				return asUse(err)
 			}
-			warnNeverPromotes(c, parsed)
+			warn(c, parsed)
 			since, err := startTime(from)
 			if err != nil {
 				return err

@@ -73,6 +73,10 @@ func showWindows(ctx context.Context, c *console, r *reach, q windowQuery) error
 	if q.last > 0 && len(parts) > q.last {
 		parts = parts[len(parts)-q.last:]
 	}
+	if len(parts) == 0 {
+		fmt.Fprintf(c.err, "no window of rollout %s, epoch %d, is sealed yet\n", q.rollout, q.epoch)
+		return nil
+	}
 	return printParts(c, parts)
 }
 
