@@ -45,9 +45,13 @@ type Options struct {
 	Parallel int
 	// Progress, where given, hears after each run; from one goroutine at a time.
 	Progress func(e *Experiment, done, of int)
+	// Done, where given, is a report of the same seed and program: experiments that it has with as many runs are not played again.
+	Done *Report
+	// Save, where given, gets the report after each experiment; its error ends the battery.
+	Save func(r *Report) error
 }
 
-// Run plays the chosen experiments of a battery, one after the other, and returns what they found. The error is the context's, or says that
+// Run plays the chosen experiments of a battery, one after the other, and returns what they found. The error is the context's, or Save's, or says that
 // nothing was chosen.
 func Run(ctx context.Context, battery []Experiment, o Options) (*Report, error) {
 	r := &Report{Seed: o.Seed}
@@ -56,29 +60,49 @@ func Run(ctx context.Context, battery []Experiment, o Options) (*Report, error) 
 		if !chosen(e, o.Worlds) {
 			continue
 		}
-		runs := o.Runs
-		if runs <= 0 {
-			runs = e.Runs
-		}
-		t := e.begin(runs)
-		if err := playAll(ctx, t, playing{e: e, runs: runs, o: &o}); err != nil {
+		rows, err := e.rows(ctx, &o)
+		if err != nil {
 			return nil, fmt.Errorf("certify %s: %w", e.ID(), err)
 		}
-		for _, row := range t.rows() {
-			row.Group, row.Experiment, row.About = e.Group, e.Name, e.About
-			if row.Runs == 0 {
-				row.Runs = runs
-			}
-			if row.Value == nil {
-				row.Upper = number(upperRate(row.Count, row.Runs, .95))
-			}
-			r.Rows = append(r.Rows, row)
+		r.Rows = append(r.Rows, rows...)
+		if o.Save == nil {
+			continue
+		}
+		if err := o.Save(r); err != nil {
+			return nil, fmt.Errorf("certify %s: %w", e.ID(), err)
 		}
 	}
 	if len(r.Rows) == 0 {
 		return nil, fmt.Errorf("certify: no experiment is called %s", strings.Join(o.Worlds, " or "))
 	}
 	return r, nil
+}
+
+// rows plays the experiment, unless that is done.
+func (e *Experiment) rows(ctx context.Context, o *Options) ([]Row, error) {
+	runs := o.Runs
+	if runs <= 0 {
+		runs = e.Runs
+	}
+	if rows := o.Done.of(e, runs); len(rows) > 0 {
+		return rows, ctx.Err()
+	}
+	t := e.begin(runs)
+	if err := playAll(ctx, t, playing{e: e, runs: runs, o: o}); err != nil {
+		return nil, err
+	}
+	rows := t.rows()
+	for i := range rows {
+		row := &rows[i]
+		row.Group, row.Experiment, row.About, row.Asked = e.Group, e.Name, e.About, runs
+		if row.Runs == 0 {
+			row.Runs = runs
+		}
+		if row.Value == nil {
+			row.Upper = number(upperRate(row.Count, row.Runs, .95))
+		}
+	}
+	return rows, nil
 }
 
 // Matches reports whether a word chooses the experiment: one that its group or a part of its name begins with.

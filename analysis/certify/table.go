@@ -12,8 +12,20 @@ import (
 
 // A Report is what a run of the battery found.
 type Report struct {
-	Seed uint64 `json:"seed"`
-	Rows []Row  `json:"rows"`
+	Seed    uint64 `json:"seed"`
+	Program string `json:"program,omitempty"` // that found it, with its version
+	Rows    []Row  `json:"rows"`
+}
+
+// of is the rows of an experiment that was played with so many runs; nil: it wasn't.
+func (r *Report) of(e *Experiment, runs int) []Row {
+	var rows []Row
+	for i := 0; r != nil && i < len(r.Rows); i++ {
+		if row := &r.Rows[i]; row.Group == e.Group && row.Experiment == e.Name && row.Asked == runs {
+			rows = append(rows, *row)
+		}
+	}
+	return rows
 }
 
 // A Row is one measure of one method in one experiment.
@@ -26,7 +38,8 @@ type Row struct {
 	Ours       bool    `json:"ours"`
 	Measure    string  `json:"measure"` // what was counted or measured
 	Alpha      float64 `json:"alpha,omitempty"`
-	Runs       int     `json:"runs"`
+	Asked      int     `json:"asked"`           // runs of the experiment
+	Runs       int     `json:"runs"`            // of this method: peers take part in fewer
 	Count      int     `json:"count"`           // of a measure that counts runs
 	Limit      int     `json:"limit,omitempty"` // that the count is held against: an exact binomial point
 	Value      *Number `json:"value,omitempty"` // of a measure that is a number
@@ -46,6 +59,17 @@ func (n Number) MarshalJSON() ([]byte, error) {
 		return []byte(`"never"`), nil
 	}
 	return strconv.AppendFloat(nil, float64(n), 'g', -1, 64), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (n *Number) UnmarshalJSON(text []byte) error {
+	if string(text) == `"never"` {
+		*n = Number(math.Inf(1))
+		return nil
+	}
+	x, err := strconv.ParseFloat(string(text), 64)
+	*n = Number(x)
+	return err
 }
 
 // number is a row's number.
@@ -108,7 +132,7 @@ func (r *Report) Broken() []Row {
 // Markdown writes the report for people: a table for each group and measure, methods down, experiments across.
 func (r *Report) Markdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# What streamcanary was measured to do\n\nSeed %d. `streamcanary certify` makes this table; every number is of this run.\n", r.Seed)
+	fmt.Fprintf(&b, "# What streamcanary was measured to do\n\nSeed %d%s. `streamcanary certify` makes this table; every number is of this run.\n", r.Seed, byProgram(r.Program))
 	fmt.Fprintf(&b, "A share in **bold** is beyond its limit; `!` marks one where this product promises that it is not.\n")
 	for _, group := range r.groups() {
 		group.write(&b)
@@ -116,6 +140,13 @@ func (r *Report) Markdown(w io.Writer) error {
 	r.writeBroken(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func byProgram(program string) string {
+	if program == "" {
+		return ""
+	}
+	return ", " + program
 }
 
 func (r *Report) writeBroken(b *strings.Builder) {
@@ -152,11 +183,11 @@ func (r *Report) groups() []table {
 
 func (t *table) write(b *strings.Builder) {
 	fmt.Fprintf(b, "\n## %s: %s\n\n", t.group, t.measure)
-	var methods, experiments []string
+	var methods, heads, experiments []string
 	cells := map[[2]string][]string{}
 	for _, row := range t.rows {
 		if !slices.Contains(methods, row.Method) {
-			methods = append(methods, row.Method)
+			methods, heads = append(methods, row.Method), append(heads, row.head(t.rows[0].Runs))
 		}
 		if !slices.Contains(experiments, row.Experiment) {
 			experiments = append(experiments, row.Experiment)
@@ -168,7 +199,7 @@ func (t *table) write(b *strings.Builder) {
 		fmt.Fprintf(b, "At each alpha: %s. ", t.levels())
 	}
 	fmt.Fprintf(b, "%d runs.\n\n", t.rows[0].Runs)
-	fmt.Fprintf(b, "| experiment | %s |\n|---|%s\n", strings.Join(methods, " | "), strings.Repeat("---|", len(methods)))
+	fmt.Fprintf(b, "| experiment | %s |\n|---|%s\n", strings.Join(heads, " | "), strings.Repeat("---|", len(methods)))
 	for _, e := range experiments {
 		fmt.Fprintf(b, "| %s |", e)
 		for _, m := range methods {
@@ -176,6 +207,14 @@ func (t *table) write(b *strings.Builder) {
 		}
 		fmt.Fprintln(b)
 	}
+}
+
+// head is the method's name, with the number of its runs where the table has another.
+func (r *Row) head(runs int) string {
+	if r.Runs == runs {
+		return r.Method
+	}
+	return fmt.Sprintf("%s (%d runs)", r.Method, r.Runs)
 }
 
 func (t *table) levels() string {

@@ -22,6 +22,7 @@ type certifyFlags struct {
 	parallel     int
 	worlds       []string
 	out, outJSON string
+	resume       bool
 	list         bool
 }
 
@@ -33,10 +34,12 @@ func certifyCommand(c *console) *cobra.Command {
 		Long: `Plays seeded worlds with a known truth, judges them with this program and, on the same windows, with what others use today, and
 holds the counts against exact binomial limits. Writes a table in Markdown, with --json one row a line. Exit status 1: something that is promised was not kept.
 
-Everything takes hours; --worlds chooses experiments by how their names, or parts of them, begin (--list shows them), --runs takes fewer or more runs than each
+Everything takes hours, and the files are written anew after each experiment: where it was interrupted, --resume goes on, with the same version of the
+program. --worlds chooses experiments by how their names, or parts of them, begin (--list shows them), --runs takes fewer or more runs than each
 asks for. The same seed gives the same table whatever the machine's number of processors.`,
 		Example: `  streamcanary certify --worlds type-I/flat,grid --runs 100
-  streamcanary certify --out certificate.md --out-json certificate.json`,
+  streamcanary certify --out certificate.md --out-json certificate.json
+  streamcanary certify --out certificate.md --out-json certificate.json --resume`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.list {
@@ -54,6 +57,7 @@ asks for. The same seed gives the same table whatever the machine's number of pr
 	cmd.Flags().StringSliceVar(&f.worlds, "worlds", nil, "only experiments whose name, or a part of it, begins with one of these")
 	cmd.Flags().StringVar(&f.out, "out", "", "write the table to `FILE` instead of standard output")
 	cmd.Flags().StringVar(&f.outJSON, "out-json", "", "write all rows, as one JSON object, to `FILE`")
+	cmd.Flags().BoolVar(&f.resume, "resume", false, "don't play again what --out-json has of this seed and version")
 	cmd.Flags().BoolVar(&f.list, "list", false, "list the experiments, with the runs that each asks for")
 	return cmd
 }
@@ -74,18 +78,21 @@ func runCertify(cmd *cobra.Command, c *console, f certifyFlags) error {
 			return wrongUse{fmt.Errorf("--worlds %q: no experiment is called that; --list shows them", w)}
 		}
 	}
-	files, err := openCertificates(f)
+	done, err := f.done()
 	if err != nil {
-		return err
+		return wrongUse{err}
+	}
+	if err := f.save(done); err != nil { // before the hours of work
+		return wrongUse{fmt.Errorf("write the table: %w", err)}
 	}
 	debug.SetGCPercent(400) // short-lived memory, and little of it
 	report, err := certify.Run(cmd.Context(), battery, certify.Options{
-		Seed: f.seed, Runs: f.runs, Worlds: f.worlds, Parallel: f.parallel, Progress: certifyProgress(c.err),
+		Seed: f.seed, Runs: f.runs, Worlds: f.worlds, Parallel: f.parallel, Progress: certifyProgress(c.err), Done: done, Save: f.save,
 	})
 	if err != nil {
-		return errors.Join(err, files.close())
+		return err
 	}
-	if err := errors.Join(files.write(c, report), files.close()); err != nil {
+	if err := f.print(c, report); err != nil {
 		return fmt.Errorf("write the table: %w", err)
 	}
 	if broken := report.Broken(); len(broken) > 0 {
@@ -95,49 +102,64 @@ func runCertify(cmd *cobra.Command, c *console, f certifyFlags) error {
 	return nil
 }
 
-// certificates are the files that are asked for, opened before the hours of work.
-type certificates struct{ markdown, rows *os.File }
-
-func openCertificates(f certifyFlags) (c certificates, err error) {
-	if c.markdown, err = openCertificate(f.out); err == nil {
-		c.rows, err = openCertificate(f.outJSON)
+// done is what an interrupted certificate has; empty without --resume.
+func (f *certifyFlags) done() (*certify.Report, error) {
+	done := &certify.Report{Seed: f.seed, Program: program()}
+	if !f.resume {
+		return done, nil
 	}
-	if err != nil {
-		return c, wrongUse{errors.Join(fmt.Errorf("write the table: %w", err), c.close())}
+	if f.outJSON == "" {
+		return nil, errors.New("--resume goes on with the file that --out-json names, and there is none")
 	}
-	return c, nil
-}
-
-// openCertificate makes a file; none where no path is given.
-func openCertificate(path string) (*os.File, error) {
-	if path == "" {
-		return nil, nil
+	text, err := os.ReadFile(f.outJSON)
+	if errors.Is(err, os.ErrNotExist) {
+		return done, nil
 	}
-	return os.Create(path)
-}
-
-func (f *certificates) close() error {
-	var err error
-	for _, file := range []*os.File{f.markdown, f.rows} {
-		if file != nil {
-			err = errors.Join(err, file.Close())
-		}
-	}
-	return err
-}
-
-// write writes the files; what no file is named for goes to standard output.
-func (f *certificates) write(c *console, r *certify.Report) error {
-	if f.rows != nil {
-		e := json.NewEncoder(f.rows)
-		e.SetIndent("", " ")
-		if err := e.Encode(r); err != nil {
-			return err
-		}
+	var found certify.Report
+	if err == nil {
+		err = json.Unmarshal(text, &found)
 	}
 	switch {
-	case f.markdown != nil:
-		return r.Markdown(f.markdown)
+	case err != nil:
+		return nil, fmt.Errorf("resume %s: %w", f.outJSON, err)
+	case found.Seed != f.seed || found.Program != done.Program:
+		return nil, fmt.Errorf("resume %s: it is of seed %d and %s, and this is seed %d and %s; begin anew without --resume, or in another file",
+			f.outJSON, found.Seed, found.Program, f.seed, done.Program)
+	}
+	return &found, nil
+}
+
+// save writes the files that are named, each as a whole or not at all.
+func (f *certifyFlags) save(r *certify.Report) error {
+	r.Program = program()
+	err := replaceFile(f.outJSON, func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", " ")
+		return e.Encode(r)
+	})
+	return errors.Join(err, replaceFile(f.out, r.Markdown))
+}
+
+// replaceFile writes a file beside the one that is named, and puts it in its place; nothing where none is named.
+func replaceFile(path string, write func(io.Writer) error) error {
+	if path == "" {
+		return nil
+	}
+	file, err := os.Create(path + ".part")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(file), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path+".part"))
+	}
+	return os.Rename(path+".part", path)
+}
+
+// print writes to standard output what no file is named for.
+func (f *certifyFlags) print(c *console, r *certify.Report) error {
+	switch {
+	case f.out != "":
+		return nil
 	case !c.json:
 		return r.Markdown(c.out)
 	}
