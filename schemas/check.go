@@ -110,7 +110,7 @@ func (c checker) checkMapping(n *yaml.Node, f *form, path string) {
 		}
 		before := len(c.list)
 		c.check(value, &known.form, at)
-		if known.gate == "" && (len(c.list) == before || known.need == later) {
+		if len(c.list) == before || known.need == later {
 			c.checkSupport(key, value, known, at)
 		}
 	}
@@ -133,10 +133,10 @@ func (c checker) repeated(n *yaml.Node, i int, path string) bool {
 }
 
 func (c checker) checkSupport(key, value *yaml.Node, f *field, path string) {
-	switch need := f.standing(); {
-	case need == later:
+	switch {
+	case f.need == later:
 		c.addAt(key, path, "not supported yet: remove it")
-	case (need == notYet || need == laterElse) && !sameValue(value, f):
+	case f.need == laterElse && !sameValue(value, f):
 		c.addAt(value, path, "%s is not supported yet: write %s, or remove the key", nodeText(value), f.def)
 	}
 }

@@ -12,8 +12,7 @@
 // there, what stands there by default, and what isn't supported yet; the parser, Explain and the JSON Schemas all go by
 // them, so a new key is a line in a table and a line where it is read. Whatever is wrong with a file is told together,
 // as a FileError: file, line, column, full key, what is wrong, what to write. A key whose machinery comes later is
-// checked, and refused; it is never accepted and passed over. What is only waiting for that machinery stands in the one
-// table of gate.go: deleting its line there opens it.
+// checked, and refused; it is never accepted and passed over.
 //
 // # Messages between machines
 //
@@ -25,7 +24,7 @@
 // # Order of reading
 //
 // event.go, rollout.go, decision.go, time.go: the types. form.go, rollout_keys.go, config_keys.go: the tables. yaml.go,
-// check.go, scalar.go, section.go, problem.go, nearest.go: reading by them. gate.go: what is refused for now. rollout_read.go, guardrail_read.go,
+// check.go, scalar.go, section.go, problem.go, nearest.go: reading by them. rollout_read.go, guardrail_read.go,
 // margin.go, resolution.go, duration.go, config.go: what no single key shows. explain.go and schema.go: the way back. message.go,
 // decision_message.go, notice.go, names.go, sign.go: what goes over NATS.
 //

@@ -83,7 +83,7 @@ func (e *explainer) section(f *form, path, indent string) {
 		at := join(path, one.key)
 		value, written := e.values[at]
 		switch {
-		case one.standing() == later:
+		case one.need == later:
 			e.missing = append(e.missing, at)
 		case at == "spec.segments" && e.rollout.Segments == nil:
 			e.say(indent, "no segments are watched: segments: {watch: segment, top: 20} would watch the 20 greatest")
@@ -108,10 +108,7 @@ func remark(f *field, value string) string {
 	if sameValue(defaultNode(value), f) {
 		marks = "default"
 	}
-	switch f.standing() {
-	case notYet:
-		marks = "not yet: nothing looks at it"
-	case laterElse:
+	if f.need == laterElse {
 		marks += ", others not yet"
 	}
 	if marks == "" {
@@ -230,7 +227,7 @@ func guardrailText(g Guardrail) string {
 	default:
 		parts = append(parts, string(g.Kind)+": "+quoted(g.Of))
 	}
-	if b := g.Buckets; b.Linear() && !isShut("buckets") {
+	if b := g.Buckets; b.Linear() {
 		parts = append(parts, fmt.Sprintf("buckets: {from: %s, to: %s, count: %d}", shortNumber(b.From), shortNumber(b.To), b.Count))
 	}
 	if g.Direction != Both {

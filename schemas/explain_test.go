@@ -90,13 +90,10 @@ func FuzzParseRollout(f *testing.F) {
 	for _, file := range []string{shortest, everyKey} {
 		f.Add([]byte(file))
 	}
-	for _, bad := range slices.Concat(badRollouts(), laterRollouts(), badBehindGates()) {
+	for _, bad := range slices.Concat(badRollouts(), laterRollouts(), badKinds()) {
 		f.Add([]byte(bad.file))
 	}
-	f.Add([]byte(everyGate))
-	standing := gates
-	f.Cleanup(func() { gates = standing })
-	gates = nil
+	f.Add([]byte(everyKind))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		r, err := ParseRollout("f", file)
 		if err == nil {

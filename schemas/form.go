@@ -41,11 +41,9 @@ type field struct {
 	key     string
 	form    form
 	need    need
-	def     string   // the default, as YAML text; empty: none
-	about   string   // one line for a person
-	example string   // what to write where the key is missing
-	gate    string   // while it is shut, need holds; then the key is like any other
-	gated   []string // values that gates of the same names shut
+	def     string // the default, as YAML text; empty: none
+	about   string // one line for a person
+	example string // what to write where the key is missing
 }
 
 // need says whether a key must, may or can't be given now.
@@ -55,7 +53,6 @@ const (
 	optional need = iota
 	required
 	later     // parsed and checked, then refused: its machinery comes later
-	notYet    // like later, but the default may be given: it is what happens now, or is shown as such
 	laterElse // works at its default; other values come later
 )
 

@@ -56,12 +56,12 @@ var specForm = mapping(
 	field{key: "warmup", form: duration(0, day), def: "0s", about: "the canary's first time, which counts for errors, not for latency"},
 	field{key: "patience", form: duration(0, 365*day).orWord(neverWord), def: "30m", about: "how long \"suspect\" may last before it is a rollback, or never"},
 	field{key: "phi", form: number(1, 100), def: "1.5", about: "over-dispersion assumed until it is measured"},
-	field{key: "latencyGranularity", form: duration(0, time.Hour), need: laterElse, gate: "latencyGranularity", def: "0ms", about: "what producers round latencies to"},
+	field{key: "latencyGranularity", form: duration(0, time.Hour), def: "0ms", about: "what producers round latencies to"},
 	field{key: "outcomes", form: names(MaxOutcomes, outcomeForm), def: "{click: {within: 10m}, purchase: {within: 24h}}",
 		about: "how long after its prediction an outcome still counts"},
 	field{key: "guardrails", form: list(1, MaxGuardrails, guardrailForm), def: defaultGuardrails, about: "what the canary may not do"},
-	field{key: "segments", form: segmentsForm, need: later, gate: "segments", about: "watches parts of the traffic, too"},
-	field{key: "stratify", form: word(SegmentField), need: later, gate: "stratify", about: "contrasts within segments, too"},
+	field{key: "segments", form: segmentsForm, about: "watches parts of the traffic, too"},
+	field{key: "stratify", form: word(SegmentField), about: "contrasts within segments, too"},
 	field{key: "health", form: healthForm, about: "how the input itself is watched"},
 	field{key: "stages", form: list(1, maxStages, stageForm).orForm(word(externalWord)), def: "[{}]", about: "shares of the traffic, and what ends each"},
 	field{key: "acks", about: "who must answer a decision", form: mapping(
@@ -102,7 +102,7 @@ var armForm = mapping(
 
 var outcomeForm = mapping(
 	field{key: "within", form: duration(time.Millisecond, 90*day), about: "this long after the prediction"},
-	field{key: "value", form: word(string(ValueSum)), gated: []string{"sum"}, about: "adds a prediction's values up"},
+	field{key: "value", form: word(string(ValueSum)), about: "adds a prediction's values up"},
 	field{key: "cap", form: number(0, 1e15).above(), about: "the sum is held within this, both ways"},
 )
 
@@ -124,14 +124,14 @@ var guardrailForm = mapping(
 	field{key: "rate", form: text(MaxNameBytes), about: "share of predictions with: error, timeout, cache_miss or an outcome"},
 	field{key: "quantile", form: number(0, 0.999999).above(), about: "this quantile of what `of` names, e.g. 0.99"},
 	field{key: "sample", form: text(MaxNameBytes), about: "share of this resource's samples above `limit`"},
-	field{key: "mean", form: text(MaxNameBytes), need: later, gate: "mean", gated: []string{"score"}, about: "mean of an outcome's values, of one of `values`, of the score, or of a sample"},
-	field{key: "distribution", form: text(MaxNameBytes), gated: []string{"score"}, about: "the whole distribution of latency, score, or one of `values`"},
-	field{key: "test", form: word(string(TestKS), string(TestMannWhitney)), gated: []string{"ks", "mann-whitney"}, about: "how distributions are compared"},
-	field{key: "of", form: text(MaxNameBytes), def: ofLatency, gated: []string{"score"}, about: "of a quantile: latency, score, or the name of one of `values`"},
+	field{key: "mean", form: text(MaxNameBytes), about: "mean of an outcome's values, of one of `values`, of the score, or of a sample"},
+	field{key: "distribution", form: text(MaxNameBytes), about: "the whole distribution of latency, score, or one of `values`"},
+	field{key: "test", form: word(string(TestKS), string(TestMannWhitney)), about: "how distributions are compared"},
+	field{key: "of", form: text(MaxNameBytes), def: ofLatency, about: "of a quantile: latency, score, or the name of one of `values`"},
 	field{key: "limit", form: number(0, 1e15), about: "of a sample: the reading above which it counts"},
 	field{key: "from", form: word(KindPrediction.String(), KindOutcome.String(), KindSample.String()), about: "of a mean: the kind of event that carries it, where its name doesn't tell"},
 	field{key: "cap", form: number(0, 1e15).above(), about: "of a mean: values are held within this, both ways"},
-	field{key: "buckets", form: bucketsForm, need: later, gate: "buckets", about: "of a quantile or a distribution: linear buckets, for values that may be zero or less"},
+	field{key: "buckets", form: bucketsForm, about: "of a quantile or a distribution: linear buckets, for values that may be zero or less"},
 	field{key: "increase", form: form{kind: marginForm}, about: "harm is more than this above the baseline"},
 	field{key: "decrease", form: form{kind: marginForm}, about: "harm is more than this below the baseline"},
 	field{key: "above", form: form{kind: marginForm}, about: "harm is above this fixed limit"},
@@ -158,8 +158,8 @@ var scoreBuckets = Buckets{From: 0, To: 1, Count: 1000}
 
 var healthForm = mapping(
 	field{key: "silent", form: duration(100*time.Millisecond, day), def: "5s", about: "the least silence of one arm that can count as missing"},
-	field{key: "unmatched", form: form{kind: percentForm}, need: notYet, gate: "unmatched", def: "5%", about: "margin for the share of outcomes without a prediction"},
-	field{key: "selfTest", form: word(string(OnHold), string(OnWarn)), need: notYet, gate: "selfTest", def: string(OnHold), about: "what happens if the baseline differs from itself"},
+	field{key: "unmatched", form: form{kind: percentForm}, def: "5%", about: "margin for the share of outcomes without a prediction"},
+	field{key: "selfTest", form: word(string(OnHold), string(OnWarn)), def: string(OnHold), about: "what happens if the baseline differs from itself"},
 	field{key: "traffic", form: word(string(OnHold), string(OnWarn)), def: string(OnHold), need: laterElse, about: "what happens if the split isn't the planned one"},
 	field{key: "noData", form: duration(time.Second, 30*day), def: "60s", about: "silence of both arms that holds the rollout; where traffic is thin, twice its longest pause of late"},
 )

@@ -24,7 +24,6 @@ func ParseRollout(name string, data []byte) (*Rollout, error) {
 	c := checker{found, &rolloutForm}
 	c.check(root, &rolloutForm, "")
 	r := readRollout(section{found, root, &rolloutForm, ""})
-	c.checkGates(root, &rolloutForm, "")
 	if err := found.err(); err != nil {
 		return nil, err
 	}

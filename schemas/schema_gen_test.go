@@ -133,18 +133,14 @@ func mappingSchema(f *form) object {
 }
 
 func fieldSchema(f *field) object {
-	need := f.standing()
-	if need == later {
+	if f.need == later {
 		return object{"description": f.about + " (not supported yet)", "not": object{}}
 	}
 	schema := schemaOf(&f.form)
-	if shut := f.shutWords(); shut != nil {
-		schema["not"] = object{"enum": shut}
-	}
 	if f.def != "" {
 		schema["default"] = jsonOf(f.def)
 	}
-	if need == notYet || need == laterElse {
+	if f.need == laterElse {
 		schema = object{"default": jsonOf(f.def), "const": jsonOf(f.def)}
 		if f.form.kind == durationForm {
 			schema = object{"default": jsonOf(f.def), "type": "string", "pattern": `^(0+(\.0+)?(d|h|ms|m|s|us|µs|ns))+$`}
@@ -152,9 +148,7 @@ func fieldSchema(f *field) object {
 	}
 	schema["description"] = f.about
 	switch {
-	case need == notYet:
-		schema["description"] = f.about + " (not yet: nothing looks at it)"
-	case need == laterElse:
+	case f.need == laterElse:
 		schema["description"] = f.about + " (other values are not supported yet)"
 	case f.key == "state":
 		schema["description"] = f.about + " (only mode none is supported yet)"

@@ -350,7 +350,7 @@ func TestFilesAndTablesDontDrift(t *testing.T) {
 			if slices.Contains(f.none, one.key) && !holdsNothing(one) {
 				t.Errorf("%s: key %s is accepted, and no field holds it", of.Name(), one.key)
 			}
-			if (one.need != later || one.gate != "") && !slices.Contains(f.none, one.key) {
+			if one.need != later && !slices.Contains(f.none, one.key) {
 				known = append(known, one.key)
 			}
 		}
@@ -384,7 +384,7 @@ func TestEveryKeyIsExplained(t *testing.T) {
 					return fmt.Errorf("%s is not explained in one line: %q", at, one.about)
 				case one.need == required && one.example == "":
 					return fmt.Errorf("%s is required, and has no example", at)
-				case (one.need == notYet || one.need == laterElse) && one.def == "":
+				case one.need == laterElse && one.def == "":
 					return fmt.Errorf("%s has no default that could stand", at)
 				default:
 					if err := walk(&one.form, at); err != nil {

@@ -12,56 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// openGates lets files say everything, for the time of a test.
-func openGates(t *testing.T) {
-	t.Helper()
-	before := gates
-	gates = nil
-	t.Cleanup(func() { gates = before })
-}
-
-// behindGates has a file for each gate, what is told while it is shut, and where.
-var behindGates = []struct{ gate, lines, want string }{
-	{"buckets", "  guardrails: [{name: a, quantile: 0.5, of: margin, buckets: {from: -1, to: 1, count: 100}, increase: any}]\n",
-		"6:53: spec.guardrails[0].buckets: not supported yet: remove it"},
-	{"ks", "  guardrails: [{name: a, distribution: latency, test: ks, increase: 20%}]\n", "6:55: spec.guardrails[0].test: ks is not supported yet: remove it"},
-	{"mann-whitney", "  guardrails: [{name: a, distribution: latency, test: mann-whitney, increase: 20%}]\n",
-		"6:55: spec.guardrails[0].test: mann-whitney is not supported yet: remove it"},
-	{"mean", "  guardrails: [{name: a, mean: cpu, increase: 3%}]\n", "6:26: spec.guardrails[0].mean: not supported yet: remove it"},
-	{"score", "  guardrails: [{name: a, quantile: 0.5, of: score, increase: 0.1}]\n", "6:45: spec.guardrails[0].of: score is not supported yet: remove it"},
-	{"sum", "  outcomes: {click: {within: 1m, value: sum, cap: 500}}\n", "6:41: spec.outcomes.click.value: sum is not supported yet: remove it"},
-	{"segments", "  segments: {watch: segment, top: 20}\n", "6:3: spec.segments: not supported yet: remove it"},
-	{"stratify", "  segments: {list: [a]}\n  stratify: segment\n", "7:3: spec.stratify: not supported yet: remove it"},
-	{"latencyGranularity", "  latencyGranularity: 5ms\n", "6:23: spec.latencyGranularity: 5ms is not supported yet: write 0ms, or remove the key"},
-}
-
-// TestGates: what is behind a gate is refused while it is shut, by the parser and by the schema, and only because of it.
-func TestGates(t *testing.T) {
-	for _, gate := range gates {
-		if !slices.ContainsFunc(behindGates, func(b struct{ gate, lines, want string }) bool { return b.gate == gate }) {
-			t.Errorf("gate %s has no sample in this test", gate)
-		}
-	}
-	standing := gates
-	defer func() { gates = standing }()
-	for _, b := range behindGates {
-		gates = []string{b.gate}
-		_, err := ParseRollout("f", []byte(add(b.lines)))
-		if err == nil || err.Error() != "f:"+b.want {
-			t.Errorf("%s: got %v, want %s", b.gate, err, b.want)
-		}
-		if generated(t).Validate(fromYAML(t, add(b.lines))) == nil {
-			t.Errorf("%s: the schema lets it through", b.gate)
-		}
-		gates = nil
-		checkExplained(t, parsed(t, add(b.lines)))
-		if err := generated(t).Validate(fromYAML(t, add(b.lines))); err != nil {
-			t.Errorf("%s: the gate is open, and still: %v", b.gate, err)
-		}
-	}
-}
-
-// generated is the schema of a rollout as the gates are now.
+// generated is the schema of a rollout as its table has it.
 func generated(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	text, err := json.Marshal(schemaOf(&rolloutForm))
@@ -84,8 +35,8 @@ func generated(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-// everyGate is a rollout with everything that a gate may shut.
-const everyGate = shortest + `  window: 4s
+// everyKind is a rollout with every kind of guardrail, and what goes with some of them.
+const everyKind = shortest + `  window: 4s
   latencyGranularity: 1s
   outcomes:
     purchase: {value: sum, cap: 500}
@@ -109,9 +60,8 @@ const everyGate = shortest + `  window: 4s
   stages: [{pass: [revenue, cpu, queue, tokens, shape, logit, median, low, slo], max: 26h}]
 `
 
-func TestEveryGateIsRead(t *testing.T) {
-	openGates(t)
-	got := parsed(t, everyGate)
+func TestEveryKindIsRead(t *testing.T) {
+	got := parsed(t, everyKind)
 	hit := func(g Guardrail) Guardrail {
 		g.Prove, g.Required, g.Weight = cmpOr(g.Prove, ProveBeyond), g.On == "", 1
 		g.On = cmpOr(g.On, OnRollback)
@@ -153,9 +103,9 @@ func TestEveryGateIsRead(t *testing.T) {
 	if top := parsed(t, add("  segments: {}\n")).Segments; !reflect.DeepEqual(top, &Segments{Field: "segment", Top: 20}) {
 		t.Errorf("segments %+v", top)
 	}
-	golden(t, "testdata/explained_every_gate.yaml", Explain(got))
+	golden(t, "testdata/explained_every_kind.yaml", Explain(got))
 	checkExplained(t, got)
-	for _, text := range []string{everyGate, string(Explain(got))} {
+	for _, text := range []string{everyKind, string(Explain(got))} {
 		if err := generated(t).Validate(fromYAML(t, text)); err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}
@@ -169,7 +119,7 @@ func cmpOr[T ~string](a, b T) T {
 	return b
 }
 
-func badBehindGates() []badFile {
+func badKinds() []badFile {
 	return slices.Concat(badMeans(), badDistributions(), []badFile{
 		{"stratify without segments", add("  stratify: segment\n"), []string{
 			"6:13: spec.stratify: there are no segments to keep apart: name them with segments: {watch: segment, top: 20}, or remove the key"}, false},
@@ -240,10 +190,9 @@ func badDistributions() []badFile {
 	}
 }
 
-func TestBadRolloutsBehindGates(t *testing.T) {
-	openGates(t)
+func TestBadKinds(t *testing.T) {
 	schema := generated(t)
-	for _, bad := range badBehindGates() {
+	for _, bad := range badKinds() {
 		t.Run(bad.name, func(t *testing.T) {
 			_, err := ParseRollout("f", []byte(bad.file))
 			want := "f:" + strings.Join(bad.want, "\nf:")
@@ -257,30 +206,7 @@ func TestBadRolloutsBehindGates(t *testing.T) {
 	}
 }
 
-// TestShutGatesTellTheRest: what is wrong behind a shut gate is told, too.
-func TestShutGatesTellTheRest(t *testing.T) {
-	standing := gates
-	defer func() { gates = standing }()
-	gates = []string{"mean", "stratify"}
-	_, err := ParseRollout("f", []byte(add("  guardrails: [{name: a, mean: purchase, decrese: 3%}, {name: b, mean: purchase, decrease: 3%}]\n  stratify: segment\n")))
-	want := []string{
-		"f:6:26: spec.guardrails[0].mean: not supported yet: remove it", "f:6:42: spec.guardrails[0].decrese: unknown key: did you mean decrease?",
-		"f:6:66: spec.guardrails[1].mean: not supported yet: remove it", "f:6:72: spec.guardrails[1].mean: the outcome purchase has no values",
-		"f:7:3: spec.stratify: not supported yet: remove it", "f:7:13: spec.stratify: there are no segments to keep apart",
-	}
-	lines := strings.Split(err.Error(), "\n")
-	if len(lines) != len(want) {
-		t.Fatalf("got\n%v", err)
-	}
-	for i, line := range lines {
-		if !strings.HasPrefix(line, want[i]) {
-			t.Errorf("got %s\nwant %s", line, want[i])
-		}
-	}
-}
-
 func TestWarnings(t *testing.T) {
-	openGates(t)
 	tests := []struct{ guard, want string }{
 		{"quantile: 0.99, increase: 20%", ""},
 		{"quantile: 0.99, increase: any", ""},
@@ -306,7 +232,6 @@ func TestWarnings(t *testing.T) {
 
 // TestShares: shares of the risk, with the tenth that segments have, and each family's own.
 func TestShares(t *testing.T) {
-	openGates(t)
 	list := "  guardrails: [{name: a, rate: error, increase: 5%}, {name: b, rate: timeout, increase: 5%}, {name: c, rate: click, decrease: 5%, on: hold, weight: 2}]\n"
 	for _, test := range []struct {
 		file string
