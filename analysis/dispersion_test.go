@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"streamcanary/analysis/stats"
 	"streamcanary/windows"
 )
 
@@ -83,6 +84,15 @@ func TestPhiByArm(t *testing.T) {
 			t.Errorf("%s: evidence %.3g, %.3g at the baseline's factor 9, %.3g at the canary's", text, plain, noisy, other)
 		}
 	}
+	// A canary that is smaller is the side that decides: the factors must not be changed for each other where the arms are.
+	less := guardrail("g: rate error decrease 0.1pp")
+	small := &block{n: [windows.Arms]int64{8000, 1000}, k: [windows.Arms]int64{800, 0}}
+	got, want := increments{any: make([]float64, 1), beyond: make([]float64, 1)}, make([]float64, 1)
+	newRateContrast(&less, []float64{.5}).increments(&got, small, canary)
+	stats.Linear{Rho0: 1, Side: +1, Grid: []float64{.5}}.Increments(want, stats.Counts{Nc: 8000, Kc: 800, Nb: 1000}, 1, 9)
+	if got.any[0] != want[0] {
+		t.Errorf("an absolute decrease: evidence %.4g, want %.4g", got.any[0], want[0])
+	}
 	limit := guardrail("g: rate error above 5%")
 	k := newRateLimit(&limit, windows.Baseline, []float64{.5})
 	inc := increments{any: make([]float64, 1)}
@@ -91,6 +101,48 @@ func TestPhiByArm(t *testing.T) {
 	k.increments(&inc, b, baseline)
 	if !(inc.any[0] < plain) {
 		t.Errorf("a limit of the baseline: evidence %.3g, at the baseline's factor 9 %.3g", plain, inc.any[0])
+	}
+}
+
+// TestPhiBySize: noise that grows with the part, as that of a host or a busy user does, is reckoned with as it is at each arm's own size; where the canary's
+// was not measured yet, as it is at a larger one.
+func TestPhiBySize(t *testing.T) {
+	// Half of the baseline has 8 % and 2 % of errors in turn, all smaller parts together 2 % and 8 %, the smallest always 5 %.
+	window := func(i int, scale int64) (s [windows.Slices]windows.SliceCount) {
+		for k := range s {
+			n := scale << (windows.Slices - 1 - max(1, k))
+			rate := []int64{2, 8}[i%2]
+			switch {
+			case k == 0:
+				n, rate = scale<<(windows.Slices-1), 10-rate
+			case k == windows.Slices-1:
+				rate = 5
+			}
+			s[k] = windows.SliceCount{N: n, K: n * rate / 100}
+		}
+		return s
+	}
+	for _, tt := range []struct {
+		name                       string
+		scale                      int64
+		ratio                      float64
+		canaryLeast, baselineLeast float64
+		canaryMost                 float64
+	}{
+		{"a small canary, measured", 100, .005, 1, 20, 2},
+		{"a large one", 100, .9, 20, 20, math.Inf(1)},
+		{"a small one, not measured yet", 10, .005, 5, 5, math.Inf(1)},
+	} {
+		tr := &traffic{ratio: tt.ratio}
+		d := newDispersion(Options{}, 1, tr)
+		for i := range 300 {
+			s := window(i, tt.scale)
+			d.add(&s)
+		}
+		phi := d.arms()
+		if c, b := phi[windows.Canary], phi[windows.Baseline]; c < tt.canaryLeast || c > tt.canaryMost || b < tt.baselineLeast {
+			t.Errorf("%s: phi %.2f of the canary, %.2f of the baseline", tt.name, c, b)
+		}
 	}
 }
 

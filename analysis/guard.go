@@ -356,10 +356,14 @@ func (g *guard) baselineBeyond() bool {
 // estimateBeyond reports whether the estimate since the harm began is beyond: of a contrast beyond the margin, of a
 // limit the baseline's beyond the limit. It changes with each block only.
 func (g *guard) estimateBeyond() bool {
-	if g.estimated == g.canary.tested {
+	tested := g.canary.tested
+	for _, t := range g.more { // their blocks end at other times
+		tested += t.tested
+	}
+	if g.estimated == tested {
 		return g.beyond
 	}
-	g.estimated, g.beyond = g.canary.tested, false
+	g.estimated, g.beyond = tested, false
 	since, ok := g.began()
 	if !ok {
 		return false

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -94,6 +95,9 @@ func TestInputWords(t *testing.T) {
 	}
 	var got []string
 	for _, f := range s.judge.findings() {
+		if f.Threshold != math.Log(1000) || f.LogEvidence < f.Threshold/2 {
+			t.Errorf("%s: evidence %.3f of %.3f, want that of a chance of one in a thousand", f.Code, f.LogEvidence, f.Threshold)
+		}
 		got = append(got, fmt.Sprintf("%s: %s", f.Code, f.Sentence))
 	}
 	want := []string{

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -135,6 +136,9 @@ func TestSelfTestWords(t *testing.T) {
 		"more than its measured noise explains (phi 1). Until that evidence is gone, or in a new epoch, errors can neither roll back nor pass; limits stay armed."
 	if s.verdict.Sentence != want || len(s.verdict.Health) != 1 || s.verdict.Health[0].Sentence != want {
 		t.Errorf("sentence\n%s, finding\n%v, want\n%s", s.verdict.Sentence, s.verdict.Health, want)
+	}
+	if f := s.verdict.Health[0]; f.Threshold != math.Log(1000) {
+		t.Errorf("found at evidence of %.3f, want that of a chance of one in a thousand", f.Threshold)
 	}
 	for _, st := range s.judge.Status() {
 		if st.Calibration != schemas.CalibrationFailed {

@@ -167,6 +167,13 @@ func TestUnequalSampling(t *testing.T) {
 		t.Fatalf("state %s %s after %d blocks, want insufficient, %d blocks", g.state, g.why, g.canary.tested, before)
 	}
 	s.want(VerdictHold, codeUnequalSampling)
+	mixed := s.serving(side{n: 900, sampledBy: 10}, side{n: 100, sampledBy: 10, errors: 50}) // it changes within a window, in both arms alike
+	for arm := range windows.Arms {
+		mixed.Traffic[arm].SampledMax = 20
+	}
+	s.verdict = s.judge.Step(mixed)
+	s.atMs += 1000
+	s.want(VerdictHold, codeUnequalSampling)
 	s.play(1, side{n: 900, sampledBy: 10}, side{n: 100, sampledBy: 10})
 	s.wantState("errors", passed)
 	s.want(VerdictContinue, codeUndecided)
@@ -175,7 +182,7 @@ func TestUnequalSampling(t *testing.T) {
 	if g := s.guard("ctr"); g.state != insufficient || g.why != whyUnequalSampling {
 		t.Errorf("ctr is %s %s", g.state, g.why)
 	}
-	s.outcomes("click", at+3000, side{n: 900, clicks: 90}, side{n: 100, clicks: 10})
+	s.outcomes("click", at+4000, side{n: 900, clicks: 90}, side{n: 100, clicks: 10})
 	s.wantState("ctr", continues)
 }
 

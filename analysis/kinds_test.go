@@ -61,6 +61,9 @@ func TestKindSentences(t *testing.T) {
 			if st.Estimate == nil || st.SinceHarm == nil || st.HarmBegan == 0 {
 				t.Errorf("status %+v", st)
 			}
+			if at := w.script.verdict.HarmBeganMs; at != int64(st.HarmBegan) {
+				t.Errorf("the rollback says that the harm began at %d, the status at %d", at, st.HarmBegan)
+			}
 		})
 	}
 }

@@ -230,6 +230,6 @@ func (j *Judge) harmBegan(c cause) int64 {
 	case c.guard == nil:
 		return j.missing[windows.Canary].lastMs
 	}
-	since, _ := c.guard.canary.began()
+	since, _ := c.guard.began()
 	return since
 }
