@@ -132,18 +132,28 @@ func (s *setting) run(w *world, l sight, what event) course {
 	return c
 }
 
-// What stats.Dispersion measures by: batches of up to so many windows, from so many of them on, and a limit of so many standard errors.
+// What stats.Dispersion measures by: batches of up to so many windows, from so many of them on, a limit of so many standard errors, and so
+// many events.
 const (
 	phiBatch   = 125
 	phiBatches = 10
 	phiErrors  = 1.645
+	phiEvents  = 200 // expected in a shard of the canary's size, before which the rollout's phi holds
 )
 
 // settled is the over-dispersion that a rollout has measured after three quarters of a sight whose windows are wider than its own: of these there are too few
 // to measure it by. A limit from m batches of independent noise is about so many times what is there.
 func (s *setting) settled(l sight) float64 {
-	batches := float64(l.most) * 3 / 4 * float64(l.width/s.rollout.Window) / phiBatch
-	return max(1, s.base.Phi) * (1 + phiErrors*math.Sqrt(2/max(phiBatches, batches)))
+	seen := float64(l.most) * 3 / 4 * float64(l.width/s.rollout.Window)
+	phi := max(1, s.base.Phi) * (1 + phiErrors*math.Sqrt(2/max(phiBatches, seen/phiBatch)))
+	perWindow := s.base.PerSecond * s.share * s.rollout.Window.Seconds()
+	if s.guard.Kind == schemas.RateGuardrail || s.guard.Kind == schemas.GaugeGuardrail {
+		perWindow *= s.healthy[hitAt(s.guard)].p
+	}
+	if seen*perWindow < phiEvents {
+		return max(phi, s.rollout.Phi)
+	}
+	return phi
 }
 
 // codePatience is the verdict's code where suspicion became a failure.

@@ -167,7 +167,7 @@ func (f *planFlags) survey(cmd *cobra.Command, c *console, r *schemas.Rollout) (
 	defer src.Close()
 	bar := newProgress(c.err)
 	survey := plan.NewSurvey(r)
-	_, err = engine.Replay(cmd.Context(), r, src, engine.ReplayOptions{
+	sum, err := engine.Replay(cmd.Context(), r, src, engine.ReplayOptions{
 		Program: program(), Merged: func(p *windows.Part) { survey.Add(p) }, Read: func() { bar.show(replayProgress(src.Progress())) },
 	})
 	bar.done()
@@ -176,7 +176,10 @@ func (f *planFlags) survey(cmd *cobra.Command, c *console, r *schemas.Rollout) (
 	}
 	t, err := survey.Traffic()
 	if err != nil {
-		return t, wrongUse{fmt.Errorf("survey %s: %w", strings.Join(f.logs, ", "), err)}
+		return t, wrongUse{fmt.Errorf("survey %s: %w%s", strings.Join(f.logs, ", "), err, unreadHint(sum.Unreadable))}
+	}
+	if sum.Unreadable > 0 {
+		fmt.Fprintf(c.err, "warning: survey %s%s\n", strings.Join(f.logs, ", "), unreadHint(sum.Unreadable))
 	}
 	if f.requests > 0 {
 		t = t.Scaled(f.requests)
@@ -185,6 +188,14 @@ func (f *planFlags) survey(cmd *cobra.Command, c *console, r *schemas.Rollout) (
 		t.Share, err = shareFlag(f.share)
 	}
 	return t, err
+}
+
+// unreadHint says how many records of a log say nothing; empty: none.
+func unreadHint(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; records that could not be read: %d", n)
 }
 
 // stated puts together what a file and flags say; flags hold over the file.
