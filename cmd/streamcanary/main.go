@@ -80,8 +80,9 @@ func run(ctx context.Context, args []string, c *console) int {
 
 func rootCommand(c *console) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "streamcanary",
-		Short: "Judges canary versions of models from their event streams",
+		Use:     "streamcanary",
+		Version: version,
+		Short:   "Judges canary versions of models from their event streams",
 		Long: `streamcanary compares a canary version of a model with its baseline while both serve, from
 prediction and outcome events, and says within seconds or minutes whether the canary hurts its users.
 
@@ -91,6 +92,7 @@ Start with:  streamcanary demo`,
 		Args:          subcommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate(versionLine())
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
@@ -135,7 +137,7 @@ func environmentThen(next func(*cobra.Command, []string) error) func(*cobra.Comm
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			key := "STREAMCANARY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 			value, set := os.LookupEnv(key)
-			if !set || f.Changed || bad != nil {
+			if !set || f.Changed || bad != nil || f.Name == "help" || f.Name == "version" { // the two are no settings
 				return
 			}
 			if err := cmd.Flags().Set(f.Name, value); err != nil {

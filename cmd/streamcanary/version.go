@@ -15,6 +15,10 @@ var version = "devel"
 // program names this build in decisions and reports.
 func program() string { return "streamcanary " + version }
 
+func versionLine() string {
+	return fmt.Sprintf("streamcanary %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func versionCommand(c *console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
@@ -30,7 +34,7 @@ func versionCommand(c *console) *cobra.Command {
 				}
 			}
 			if !c.json {
-				_, err := fmt.Fprintf(c.out, "streamcanary %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				_, err := fmt.Fprint(c.out, versionLine())
 				return err
 			}
 			return json.NewEncoder(c.out).Encode(struct {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -80,28 +82,41 @@ func showWindows(ctx context.Context, c *console, r *reach, q windowQuery) error
 	return printParts(c, parts)
 }
 
+// printParts writes a line for each arm of each part.
 func printParts(c *console, parts []windows.SealedPart) error {
-	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	if !c.json {
-		fmt.Fprintln(t, "WINDOW\tPART\tPARTITION\tARM\tEVENTS\tLATE\tMETRIC: HITS OF N, OR VALUES")
-	}
-	for _, s := range parts {
+	var lines []windowLine
+	for i := range parts {
 		for arm := range windows.Arms {
-			line := partLine(&s, arm)
-			if c.json {
-				if err := json.NewEncoder(c.out).Encode(line); err != nil {
-					return err
-				}
-				continue
-			}
-			metrics := ""
-			for _, m := range line.Metrics {
-				metrics += m.String() + "  "
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s/%d\t%s\t%d\t%d\t%s\n", line.Start, line.Part, line.Topic, line.Partition, line.Arm, line.Events, line.Late, metrics)
+			lines = append(lines, partLine(&parts[i], arm))
 		}
 	}
+	if c.json {
+		return printLines(c.out, lines)
+	}
+	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "WINDOW\tPART\tPARTITION\tARM\tEVENTS\tLATE\tMETRIC: HITS OF N, OR VALUES")
+	for _, l := range lines {
+		fmt.Fprintf(t, "%s\t%s\t%s/%d\t%s\t%d\t%d\t%s\n", l.Start, l.Part, l.Topic, l.Partition, l.Arm, l.Events, l.Late, l.metricsText())
+	}
 	return t.Flush()
+}
+
+func printLines(w io.Writer, lines []windowLine) error {
+	e := json.NewEncoder(w)
+	for _, l := range lines {
+		if err := e.Encode(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *windowLine) metricsText() string {
+	var texts []string
+	for _, m := range l.Metrics {
+		texts = append(texts, m.String())
+	}
+	return strings.Join(texts, "  ")
 }
 
 // windowLine is one arm of one sealed part, as `windows show --json` prints it.
