@@ -16,6 +16,7 @@ type quantileAccount struct {
 	q       float64
 	scale   scale
 	history history[distTally, *distTally]
+	scratch masses
 	batches batches
 	ratio   *stats.QuantileRatio // nil: no intervals
 }
@@ -36,7 +37,7 @@ func newQuantileAccount(g *schemas.Guardrail, intervals bool) *quantileAccount {
 }
 
 func (a *quantileAccount) keep(b *block, c closing) {
-	a.history.add(distOf(b, true), c.fromMs, c.onset)
+	a.history.add(a.scratch.of(b, true), c.fromMs, c.onset)
 	if a.ratio != nil {
 		a.batches.take(b, c, a.enter)
 	}
@@ -47,7 +48,7 @@ func (a *quantileAccount) enter(b *batch) {
 }
 
 func (a *quantileAccount) estimate(sinceMs int64) estimate {
-	t := a.history.since(sinceMs)
+	t := a.scratch.since(&a.history, sinceMs)
 	return t.estimate(a.q, a.scale)
 }
 
@@ -94,15 +95,16 @@ type quantileLimitAccount struct {
 	q       float64
 	scale   scale
 	history history[distTally, *distTally]
+	scratch masses
 }
 
 func (a *quantileLimitAccount) keep(b *block, c closing) {
-	a.history.add(distOf(b, false), c.fromMs, c.onset)
+	a.history.add(a.scratch.of(b, false), c.fromMs, c.onset)
 }
 
 // estimate's events are the exact counter's: values above the limit.
 func (a *quantileLimitAccount) estimate(sinceMs int64) estimate {
-	t := a.history.since(sinceMs)
+	t := a.scratch.since(&a.history, sinceMs)
 	e := t.estimate(a.q, a.scale)
 	for arm := range windows.Arms {
 		e[arm].events = t.k[arm]
@@ -113,7 +115,7 @@ func (a *quantileLimitAccount) estimate(sinceMs int64) estimate {
 // intervals inverts the test at every edge of the histogram: for a fixed limit its evidence depends on the totals
 // alone. Valid as the test is: while every window's share above the quantile is what it should be.
 func (a *quantileLimitAccount) intervals(alpha float64) (value, ratio interval) {
-	t := a.history.since(0)
+	t := a.scratch.since(&a.history, 0)
 	n := float64(t.n[a.arm])
 	if n == 0 {
 		return unknown, unknown

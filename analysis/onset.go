@@ -89,10 +89,15 @@ func (h *history[T, P]) add(block T, fromMs int64, o *onset) {
 // since is the tally of all blocks from the one that starts at fromMs on.
 func (h *history[T, P]) since(fromMs int64) T {
 	var sum T
+	h.addSince(&sum, fromMs)
+	return sum
+}
+
+// addSince adds what since returns to a tally that has memory.
+func (h *history[T, P]) addSince(sum P, fromMs int64) {
 	for _, s := range h.stretches {
 		if s.fromMs >= fromMs {
-			P(&sum).add(s.tally)
+			sum.add(s.tally)
 		}
 	}
-	return sum
 }

@@ -68,13 +68,6 @@ type mass struct {
 type distTally struct {
 	n, k [windows.Arms]int64
 	hist [windows.Arms][]mass // the baseline's weighted by the canary's exposures per baseline exposure of its block
-	one  *weighted            // a block that isn't taken in yet; nil: none
-}
-
-// weighted is a block with the weights of its values.
-type weighted struct {
-	*block
-	each [windows.Arms]float64
 }
 
 func (t *distTally) add(o distTally) {
@@ -82,19 +75,36 @@ func (t *distTally) add(o distTally) {
 		t.n[arm] += o.n[arm]
 		t.k[arm] += o.k[arm]
 		t.hist[arm] = mergeMass(t.hist[arm], o.hist[arm])
-		if o.one != nil {
-			t.hist[arm] = mergeBuckets(t.hist[arm], o.one.hist[arm].buckets, o.one.each[arm])
-		}
 	}
 }
 
-// distOf is a block's tally: it is good while the block is.
-func distOf(b *block, standardize bool) distTally {
-	w := &weighted{b, [windows.Arms]float64{1, 1}}
-	if standardize && b.n[windows.Baseline] > 0 {
-		w.each[windows.Baseline] = float64(b.n[windows.Canary]) / float64(b.n[windows.Baseline])
+// masses is the memory of a tally that isn't kept.
+type masses [windows.Arms][]mass
+
+// of is a block's tally: it is good until the memory is used again.
+func (m *masses) of(b *block, standardize bool) distTally {
+	for arm := range windows.Arms {
+		each := 1.0
+		if standardize && windows.Arm(arm) == windows.Baseline && b.n[arm] > 0 {
+			each = float64(b.n[windows.Canary]) / float64(b.n[arm])
+		}
+		m[arm] = m[arm][:0]
+		for _, bucket := range b.hist[arm].buckets {
+			m[arm] = append(m[arm], mass{bucket.Index, float64(bucket.Count) * each})
+		}
 	}
-	return distTally{n: b.n, k: b.k, one: w}
+	return distTally{n: b.n, k: b.k, hist: *m}
+}
+
+// since is the tally of a history from a block on: it is good until the memory is used again.
+func (m *masses) since(h *history[distTally, *distTally], fromMs int64) distTally {
+	var sum distTally
+	for arm := range windows.Arms {
+		sum.hist[arm] = m[arm][:0]
+	}
+	h.addSince(&sum, fromMs)
+	*m = sum.hist
+	return sum
 }
 
 // estimate reads the quantile q of both arms; an arm's events are its values above the bucket of the baseline's quantile.
@@ -116,43 +126,34 @@ func (t *distTally) estimate(q float64, s scale) estimate {
 	return e
 }
 
-// mergeMass adds a sorted list to another one, in that one's memory.
+// mergeMass adds a sorted list to another one, in that one's memory: first to what both have, which is most of it, and then, from the back, so that nothing is
+// overwritten before it is read, what dst lacks.
 func mergeMass(dst, add []mass) []mass {
-	return mergeSorted(dst, len(add), func(j int) mass { return add[j] })
-}
-
-// mergeBuckets adds a histogram, each value with the same weight.
-func mergeBuckets(dst []mass, add []windows.Bucket, each float64) []mass {
-	return mergeSorted(dst, len(add), func(j int) mass { return mass{add[j].Index, float64(add[j].Count) * each} })
-}
-
-// mergeSorted adds n masses, ascending, from the back, so that nothing is overwritten before it is read.
-func mergeSorted(dst []mass, n int, add func(j int) mass) []mass {
-	fresh := 0 // of them, what dst lacks
-	for i, j := 0, 0; j < n; j++ {
-		index := add(j).index
-		for i < len(dst) && dst[i].index < index {
+	fresh, i := 0, 0
+	for _, more := range add {
+		for i < len(dst) && dst[i].index < more.index {
 			i++
 		}
-		if i == len(dst) || dst[i].index != index {
+		if i < len(dst) && dst[i].index == more.index {
+			dst[i].weight += more.weight
+		} else {
 			fresh++
 		}
 	}
-	i, j := len(dst)-1, n-1
+	i, j := len(dst)-1, len(add)-1
 	dst = slices.Grow(dst, fresh)[:len(dst)+fresh]
-	for at := len(dst) - 1; j >= 0; at-- {
-		switch more := add(j); {
-		case i >= 0 && dst[i].index > more.index:
-			dst[at] = dst[i]
-			i--
-		case i >= 0 && dst[i].index == more.index:
-			dst[at] = mass{more.index, dst[i].weight + more.weight}
-			i--
+	for at := len(dst) - 1; fresh > 0; at-- {
+		if i < 0 || dst[i].index < add[j].index {
+			dst[at] = add[j]
 			j--
-		default:
-			dst[at] = more
+			fresh--
+			continue
+		}
+		if dst[i].index == add[j].index {
 			j--
 		}
+		dst[at] = dst[i]
+		i--
 	}
 	return dst
 }

@@ -1,7 +1,10 @@
 package analysis
 
 import (
+	"maps"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"streamcanary/windows"
@@ -35,5 +38,33 @@ func TestTallyQuantile(t *testing.T) {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestMergeMass holds merged lists against sums in a map, also where nothing, or everything, is new.
+func TestMergeMass(t *testing.T) {
+	r := rand.New(rand.NewPCG(54, 1))
+	list := func(n int) []mass {
+		var l []mass
+		for at := range int32(30) {
+			if r.IntN(30) < n {
+				l = append(l, mass{at, r.Float64()})
+			}
+		}
+		return l
+	}
+	for range 300 {
+		a, b := list(r.IntN(31)), list(r.IntN(31))
+		sums := map[int32]float64{}
+		for _, m := range append(slices.Clone(a), b...) {
+			sums[m.index] += m.weight
+		}
+		want := make([]mass, 0, len(sums))
+		for _, at := range slices.Sorted(maps.Keys(sums)) {
+			want = append(want, mass{at, sums[at]})
+		}
+		if got := mergeMass(slices.Clone(a), b); !slices.Equal(got, want) {
+			t.Fatalf("%v and %v: %v, want %v", a, b, got, want)
+		}
 	}
 }
