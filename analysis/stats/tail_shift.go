@@ -11,8 +11,8 @@ import (
 // TailShift is an effect size of a quantile over many blocks, small enough to keep for every segment: by how much the canary's values are to be moved
 // so that it has just its share of the pooled tails. In buckets: with exponential buckets a ratio, with linear ones a difference.
 //
-// An estimate, no test: it crosses a shift at which TopK's evidence changes its sign. Cost: a walk down both histograms for each
-// shift; no allocation. Owned by one goroutine. The zero value has no shifts; see NewTailShift.
+// An estimate, no test: it crosses a shift at which TopK's evidence changes its sign. Cost: a walk down both histograms, and a few
+// steps for each shift; no allocation. Owned by one goroutine. The zero value has no shifts; see NewTailShift.
 type TailShift struct {
 	ppm    int64
 	shifts []int
@@ -37,8 +37,9 @@ func (t *TailShift) Add(canary, baseline []windows.Bucket) bool {
 		return false
 	}
 	expected := float64(tail) * float64(n) / float64(n+m)
+	d := descentTo(tail, canary, baseline)
 	for i, by := range t.shifts {
-		at := cutAt(canary, baseline, by, tail)
+		at := d.cut(by)
 		t.scores[i] += at.score() - expected
 	}
 	t.blocks++

@@ -141,32 +141,56 @@ func (c cut) score() float64 {
 
 // cutAt walks from the top to the K-th of the pooled requests, 1 <= K <= their number.
 func cutAt(canary, baseline []windows.Bucket, shift int, k int64) cut {
-	var c cut
-	i, mine := below(canary, len(canary), shift)
-	j, theirs := below(baseline, len(baseline), 0)
-	for i >= 0 || j >= 0 {
-		at, from := max(mine, theirs), c
-		if mine == at {
-			c.above += int64(canary[i].Count)
-			c.canaryAbove += int64(canary[i].Count)
-			i, mine = below(canary, i, shift)
-		}
-		if theirs == at {
-			c.above += int64(baseline[j].Count)
-			j, theirs = below(baseline, j, 0)
-		}
-		if c.above >= k {
-			from.inside, from.canaryInside, from.drawn = c.above-from.above, c.canaryAbove-from.canaryAbove, k-from.above
-			return from
-		}
-	}
-	panic(fmt.Sprintf("stats: top %d of %d requests", k, c.above))
+	d := descentTo(k, canary, baseline)
+	return d.cut(shift)
 }
 
-// below is the place before i in the histogram, and the bucket to which its values are moved: lower than all when there is none.
-func below(hist []windows.Bucket, i, shift int) (before, at int) {
-	if i == 0 {
-		return -1, math.MinInt
+// A descent walks from the top to the K-th of the pooled requests, for one shift of the canary's values after the other.
+type descent struct {
+	k                  int64
+	canary, baseline   []windows.Bucket
+	i, j               int   // buckets from these on are above the cut
+	above, canaryAbove int64 // requests in them
+}
+
+func descentTo(k int64, canary, baseline []windows.Bucket) descent {
+	return descent{k: k, canary: canary, baseline: baseline, i: len(canary), j: len(baseline)}
+}
+
+// cut begins where the call before ended: shifts must not fall from call to call, so that of the buckets above the last cut only some of the
+// canary's come to lie below others.
+func (d *descent) cut(shift int) cut {
+	for d.i < len(d.canary) && d.j > 0 && moved(d.canary[d.i].Index, shift) <= int(d.baseline[d.j-1].Index) {
+		d.above -= int64(d.canary[d.i].Count)
+		d.canaryAbove -= int64(d.canary[d.i].Count)
+		d.i++
 	}
-	return i - 1, moved(hist[i-1].Index, shift)
+	mine, theirs := below(d.canary, d.i, shift), below(d.baseline, d.j, 0)
+	for d.i > 0 || d.j > 0 {
+		i, j, inside, canaryInside := d.i, d.j, int64(0), int64(0)
+		at := max(mine, theirs)
+		if mine == at {
+			i--
+			canaryInside = int64(d.canary[i].Count)
+			inside, mine = canaryInside, below(d.canary, i, shift)
+		}
+		if theirs == at {
+			j--
+			inside += int64(d.baseline[j].Count)
+			theirs = below(d.baseline, j, 0)
+		}
+		if d.above+inside >= d.k {
+			return cut{d.above, d.canaryAbove, inside, canaryInside, d.k - d.above}
+		}
+		d.i, d.j, d.above, d.canaryAbove = i, j, d.above+inside, d.canaryAbove+canaryInside
+	}
+	panic(fmt.Sprintf("stats: top %d of %d requests", d.k, d.above))
+}
+
+// below is the bucket to which the values before place i of the histogram are moved: lower than all when there are none.
+func below(hist []windows.Bucket, i, shift int) int {
+	if i == 0 {
+		return math.MinInt
+	}
+	return moved(hist[i-1].Index, shift)
 }

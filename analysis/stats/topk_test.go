@@ -2,6 +2,7 @@ package stats
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -456,4 +457,43 @@ func TestQuantileRatioOnTheMargin(t *testing.T) {
 			t.Errorf("%s: the margin's shift never made a difference", c.name)
 		}
 	}
+}
+
+// TestDescent: a cut that begins where the one before ended is the cut from the top, whatever the steps between the shifts.
+func TestDescent(t *testing.T) {
+	r := rand.New(rand.NewPCG(53, 1))
+	for range 300 {
+		canary, baseline := randomHist(r, 40), randomHist(r, 40)
+		if len(canary)+len(baseline) == 0 {
+			continue
+		}
+		k := 1 + r.Int64N(total(canary)+total(baseline))
+		d := descentTo(k, canary, baseline)
+		for shift := -60; shift < 60; shift += r.IntN(20) {
+			want := cutTwin(k, canary, baseline, shift)
+			if got := d.cut(shift); got != want {
+				t.Fatalf("top %d of %v and %v, moved by %d: %+v, want %+v", k, canary, baseline, shift, got, want)
+			}
+		}
+	}
+}
+
+// cutTwin counts what lies at each bucket and above it.
+func cutTwin(k int64, canary, baseline []windows.Bucket, shift int) cut {
+	mine, all := map[int]int64{}, map[int]int64{}
+	for _, b := range canary {
+		mine[moved(b.Index, shift)] += int64(b.Count)
+		all[moved(b.Index, shift)] += int64(b.Count)
+	}
+	for _, b := range baseline {
+		all[int(b.Index)] += int64(b.Count)
+	}
+	var c cut
+	for _, at := range slices.Backward(slices.Sorted(maps.Keys(all))) {
+		if c.above+all[at] >= k {
+			return cut{c.above, c.canaryAbove, all[at], mine[at], k - c.above}
+		}
+		c.above, c.canaryAbove = c.above+all[at], c.canaryAbove+mine[at]
+	}
+	return c
 }
