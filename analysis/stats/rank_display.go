@@ -22,7 +22,7 @@ func ksGaps(canary, baseline []windows.Bucket) (slower, faster float64) {
 		return math.NaN(), math.NaN()
 	}
 	mine, theirs := int64(0), int64(0)
-	w := rankWalk{canary: canary, baseline: baseline}
+	w := rankWalk{canary, baseline}
 	for c, b, ok := w.next(); ok; c, b, ok = w.next() {
 		mine, theirs = mine+c, theirs+b
 		gap := float64(theirs)/m - float64(mine)/n
@@ -50,7 +50,7 @@ func mannWhitney(canary, baseline []windows.Bucket, continuity float64) RankSum 
 	requests := n + m
 	excess := rankExcess(canary, baseline, 0, int64(m)) / 2
 	ties := 0.0
-	w := rankWalk{canary: canary, baseline: baseline}
+	w := rankWalk{canary, baseline}
 	for c, b, ok := w.next(); ok; c, b, ok = w.next() {
 		t := float64(c + b)
 		ties += t * (t*t - 1)

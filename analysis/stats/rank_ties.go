@@ -34,13 +34,11 @@ func (r *rankTies) tiesOf(canary, baseline []windows.Bucket, shift int, steepest
 	if r.few(steepest) {
 		light = 0
 	}
-	below := int64(0)
-	w := rankWalk{canary, baseline, shift}
+	w := canaryWalk{canary: canary, baseline: baseline, shift: shift}
 	for c, b, ok := w.next(); ok; c, b, ok = w.next() {
-		r.excess += float64(c) * float64(2*below+b-r.m)
-		below += b
+		r.excess += float64(c) * float64(2*w.below+b-r.m)
 		switch {
-		case c == 0 || b == 0:
+		case b == 0:
 		case c+b > light:
 			r.heavy[r.large] = [2]int64{c, b}
 			r.large++
