@@ -27,9 +27,9 @@ func newRateContrast(g *schemas.Guardrail, grid []float64) *rateContrast {
 		swap = true
 	}
 	return &rateContrast{
-		any:    stats.Linear{Rho0: 1, Side: side, Grid: grid},
-		beyond: stats.Linear{Rho0: rho0, Delta: delta, Side: side, Grid: grid},
-		pass:   stats.Linear{Rho0: rho0, Delta: delta, Side: -side, Grid: grid},
+		any:    stats.Linear{Rho0: 1, Side: side, Grid: grid}.Prepared(),
+		beyond: stats.Linear{Rho0: rho0, Delta: delta, Side: side, Grid: grid}.Prepared(),
+		pass:   stats.Linear{Rho0: rho0, Delta: delta, Side: -side, Grid: grid}.Prepared(),
 		swap:   swap,
 	}
 }
@@ -134,8 +134,8 @@ func newRateLimit(g *schemas.Guardrail, arm windows.Arm, grid []float64) *rateLi
 	}
 	return &rateLimit{
 		arm:  arm,
-		fail: stats.Linear{Delta: g.Margin.Value, Side: side, Grid: grid},
-		pass: stats.Linear{Delta: g.Margin.Value, Side: -side, Grid: grid},
+		fail: stats.Linear{Delta: g.Margin.Value, Side: side, Grid: grid}.Prepared(),
+		pass: stats.Linear{Delta: g.Margin.Value, Side: -side, Grid: grid}.Prepared(),
 	}
 }
 

@@ -53,7 +53,7 @@ func startLinear(weight func(t, horizon int64) float64) func(*Case) watch {
 		}
 		return &linearWatch{
 			c: c, weight: weight, mixture: stats.NewMixture(len(grid)), inc: make([]float64, len(grid)),
-			test: stats.Linear{Rho0: c.Rho0, Delta: c.Delta, Side: c.Side, Grid: grid},
+			test: stats.Linear{Rho0: c.Rho0, Delta: c.Delta, Side: c.Side, Grid: grid}.Prepared(),
 		}
 	}
 }
@@ -87,7 +87,7 @@ func startInsured(c *Case) watch {
 	return &insuredWatch{
 		c: c, rate: stats.NewBaselineRate(max(c.Base, 1e-6)), evidence: stats.NewInsured(len(grid), len(grid)),
 		block:  stats.Bernoulli{Rho0: c.Rho0, Delta: c.Delta, Side: c.Side, Grid: grid},
-		linear: stats.Linear{Rho0: c.Rho0, Delta: c.Delta, Side: c.Side, Grid: grid},
+		linear: stats.Linear{Rho0: c.Rho0, Delta: c.Delta, Side: c.Side, Grid: grid}.Prepared(),
 		incR2:  make([]float64, len(grid)), incR1: make([]float64, len(grid)),
 	}
 }

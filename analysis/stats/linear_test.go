@@ -248,3 +248,17 @@ func TestGrid(t *testing.T) {
 	mustPanic(t, "lo 0", func() { Grid(0, 1, 3) })
 	mustPanic(t, "falling", func() { Grid(2, 1, 3) })
 }
+
+// TestLinearPrepared: to work the bets out beforehand changes no bit.
+func TestLinearPrepared(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	eachLinear(func(l Linear, phi [2]float64) {
+		c := Counts{1 + float64(r.IntN(100)), float64(r.IntN(5)), 1 + float64(r.IntN(1000)), float64(r.IntN(20))}
+		want, got := make([]float64, len(l.Grid)), make([]float64, len(l.Grid))
+		l.Increments(want, c, phi[0], phi[1])
+		l.Prepared().Increments(got, c, phi[0], phi[1])
+		if !slices.Equal(got, want) {
+			t.Errorf("%+v phi %v, %+v: %v, want %v", l, phi, c, got, want)
+		}
+	})
+}

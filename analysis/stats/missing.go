@@ -13,4 +13,4 @@ func MissingIncrement(events Counts, phi float64) float64 {
 	return inc[0]
 }
 
-var missingTest = Linear{Rho0: 1, Side: -1, Grid: []float64{3}}
+var missingTest = Linear{Rho0: 1, Side: -1, Grid: []float64{3}}.Prepared()
