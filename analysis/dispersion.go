@@ -36,6 +36,7 @@ type dispersion struct {
 	traced  *traffic          // of the stream: says how large the canary is
 	past    *stats.Succession // of the baseline in time, where it may have no slices; nil: it has
 	floor   float64           // phi is never below it
+	phis    [shards]float64   // by size, as far as they were asked for since something was measured; 0: not yet. Every test of a window asks
 }
 
 func newDispersion(o Options, prior float64, t *traffic) *dispersion {
@@ -70,6 +71,7 @@ func (d *dispersion) add(slices *[windows.Slices]windows.SliceCount) {
 		return
 	}
 	d.windows++
+	d.forget()
 	var all windows.SliceCount
 	for _, s := range slices {
 		all.N += s.N
@@ -104,6 +106,20 @@ func (d *dispersion) lookSizes(served *[windows.Slices]int64) {
 	d.blind = d.known == 0 && d.windows == 0 && *served != [windows.Slices]int64{}
 }
 
+// addPast takes one window's counts for what is measured in time.
+func (d *dispersion) addPast(n, k int64) {
+	d.forget()
+	d.past.Add(float64(n), float64(k))
+}
+
+// raise raises the floor.
+func (d *dispersion) raise(floor float64) {
+	d.forget()
+	d.floor = max(d.floor, floor)
+}
+
+func (d *dispersion) forget() { d.phis = [shards]float64{} }
+
 // addShares takes counts against the slices' shares: as rates of so many exposures that they are next to none.
 func (d *dispersion) addShares(served *[windows.Slices]int64) {
 	var n, k [windows.Slices]float64
@@ -122,6 +138,7 @@ func (d *dispersion) addSizes(served *[windows.Slices]int64) {
 	for _, n := range served {
 		all += n
 	}
+	d.forget()
 	d.addShares(served)
 	if all > 0 {
 		d.windows++
@@ -143,13 +160,21 @@ func (d *dispersion) arms() armPhi {
 // canary is the canary's phi alone.
 func (d *dispersion) canary() float64 { return d.of(shardSize(d.traced.ratio)) }
 
-// of is phi at one size of a shard: at least 1. Until the size has seen enough it goes by what all slices together say, and by the prior until they have
-// seen enough, if that is more: noise of units is the same at all sizes, and a shard with a few events bounds it much too wide. Afterwards the size speaks for itself,
-// but for batches that are too long for there to be ten of them.
+// of is phi at one size of a shard.
 func (d *dispersion) of(size int) float64 {
 	if d.known > 0 {
 		return d.known
 	}
+	if d.phis[size] == 0 {
+		d.phis[size] = d.measured(size)
+	}
+	return d.phis[size]
+}
+
+// measured is phi at one size of a shard: at least 1. Until the size has seen enough it goes by what all slices together say, and by the prior until they have
+// seen enough, if that is more: noise of units is the same at all sizes, and a shard with a few events bounds it much too wide. Afterwards the size speaks for itself,
+// but for batches that are too long for there to be ten of them.
+func (d *dispersion) measured(size int) float64 {
 	phi, measured := d.sizes[size].Phi(d.prior)
 	if measured {
 		phi = max(phi, d.spread.Few())

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"streamcanary/analysis/stats"
+	"streamcanary/schemas"
 	"streamcanary/windows"
 )
 
@@ -63,6 +64,37 @@ func TestDispersionOfIndependentEvents(t *testing.T) {
 		slices.Sort(phis)
 		if phis[runs/2] > tt.median || phis[runs*9/10] > tt.up || phis[0] < 1 {
 			t.Errorf("after %d windows phi is %.2f to %.2f, median %.2f", tt.windows, phis[0], phis[runs-1], phis[runs/2])
+		}
+	}
+}
+
+// TestPhiIsKept: phi is worked out once for a window, and anew after each number that it stands on.
+func TestPhiIsKept(t *testing.T) {
+	rates := [windows.Slices]windows.SliceCount{{N: 512, K: 8}, {N: 256, K: 4}, {N: 128, K: 20}, {N: 64}, {N: 32, K: 1}, {N: 16}, {N: 8}, {N: 8}}
+	sizes := [windows.Slices]int64{500, 200, 150, 60, 20, 16, 8, 8}
+	in := (&Judge{rollout: &schemas.Rollout{Phi: 1.5}}).newPastDispersion(&stream{})
+	for _, row := range []struct {
+		name string
+		d    *dispersion
+		add  func(d *dispersion)
+	}{
+		{"rates", newDispersion(Options{}, 1.5, &traffic{ratio: .1}), func(d *dispersion) { d.add(&rates) }},
+		{"sizes", newDispersion(Options{}, 1.5, &traffic{ratio: .1}), func(d *dispersion) { d.addSizes(&sizes) }},
+		{"the past", in, func(d *dispersion) { d.addPast(1000, 500*(d.windows%2)); d.windows++ }},
+		{"the floor", newDispersion(Options{}, 1.5, &traffic{ratio: .1}), func(d *dispersion) { d.raise(2) }},
+	} {
+		changed := false
+		for range 300 {
+			before := row.d.canary()
+			row.add(row.d)
+			now := row.d.arms()
+			changed = changed || now[windows.Canary] != before
+			if size := shardSize(row.d.traced.ratio); now[windows.Canary] != row.d.measured(size) || now[windows.Baseline] != row.d.measured(shards-1) {
+				t.Fatalf("%s: phi %v, but it is %v and %v", row.name, now, row.d.measured(size), row.d.measured(shards-1))
+			}
+		}
+		if !changed {
+			t.Errorf("%s: phi never changed", row.name)
 		}
 	}
 }

@@ -46,8 +46,7 @@ func (a *armsGap) listen() {
 		return !p.Overflow && w.n[windows.Baseline]+w.n[windows.Canary] > 0
 	}
 	a.learn = func(p *windows.Part) {
-		n, k := share(p.Gap[windows.Baseline])
-		phi.past.Add(float64(n), float64(k))
+		phi.addPast(share(p.Gap[windows.Baseline]))
 	}
 	a.tell = func(since string, e estimate) string {
 		return fmt.Sprintf("Outcomes %q of %s and %s don't find their predictions equally often: %s find none since %s. So a difference of %s may be "+

@@ -38,8 +38,8 @@ var _ = registerHealth(healthKind{name: "late share", rank: 80, checks: func(j *
 		parts := hostSlices(p.Traffic[windows.Baseline].Hosts)
 		phi.add(&parts)
 		t := &p.Traffic[windows.Baseline]
-		phi.past.Add(float64(t.Events+t.Late), float64(t.Late))
-		phi.floor = max(phi.floor, lateStall*hostEvents(&p.Traffic[windows.Canary]))
+		phi.addPast(t.Events+t.Late, t.Late)
+		phi.raise(lateStall * hostEvents(&p.Traffic[windows.Canary]))
 		hosts.add(p)
 	}
 	c.tell = func(since string, e estimate) string {
