@@ -83,8 +83,9 @@ const (
 
 // A stopwatch draws the latencies of one arm in one window into histograms. It keeps its memory.
 type stopwatch struct {
-	counts [layers][]uint32
-	lowest int
+	counts   [layers][]uint32
+	lowest   int // bucket of place 0
+	from, to int // places that hold anything: from <= i < to
 }
 
 // a timing says what is drawn.
@@ -106,7 +107,7 @@ func (s *stopwatch) begin(t *timing) {
 			s.counts[i] = make([]uint32, to-from)
 		}
 	}
-	s.lowest = from
+	s.lowest, s.from, s.to = from, to-from, 0
 	clear(t.above)
 }
 
@@ -125,6 +126,7 @@ func (s *stopwatch) draw(d dice, n int64, t *timing, first bool) {
 			}
 		}
 		at := max(0, int(math.Ceil(y))-1-s.lowest)
+		s.from, s.to = min(s.from, at), max(s.to, at+1)
 		all[at]++
 		mine[at]++
 		if first {
@@ -135,8 +137,8 @@ func (s *stopwatch) draw(d dice, n int64, t *timing, first bool) {
 
 // flush appends a layer's histogram to dst, and empties the layer.
 func (s *stopwatch) flush(l layer, dst []windows.Bucket) []windows.Bucket {
-	for i, n := range s.counts[l] {
-		if n > 0 {
+	for i := s.from; i < s.to; i++ {
+		if n := s.counts[l][i]; n > 0 {
 			dst = append(dst, windows.Bucket{Index: int32(i + s.lowest), Count: n})
 			s.counts[l][i] = 0
 		}

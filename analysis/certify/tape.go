@@ -30,6 +30,7 @@ type Tape struct {
 	dice     dice
 	moment   Moment
 	reads    []reads // of serving metrics
+	readers  [][]int // by the scene's rates: which of these read it
 	outcomes []*joinedTape
 	samples  *sampleTape
 	watch    stopwatch
@@ -68,6 +69,12 @@ func NewTape(s scene, r *schemas.Rollout, random *rand.Rand) *Tape {
 		t.moment.indexes[m.Key()] = len(t.reads)
 		t.serving.Metrics = append(t.serving.Metrics, m.Key())
 		t.reads = append(t.reads, t.readsOf(m.Key()))
+	}
+	t.readers = make([][]int, len(s.rates))
+	for i, r := range t.reads {
+		if r.rate >= 0 {
+			t.readers[r.rate] = append(t.readers[r.rate], i)
+		}
 	}
 	for arm := range windows.Arms {
 		t.serving.Cells[arm] = make([]windows.Cell, len(t.reads))

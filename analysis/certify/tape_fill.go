@@ -177,10 +177,7 @@ func (t *Tape) serve(c tally) {
 
 // count adds a tally to every cell that reads its rate.
 func (t *Tape) count(c tally) {
-	for i := range t.reads {
-		if t.reads[i].rate != c.rate {
-			continue
-		}
+	for _, i := range t.readers[c.rate] {
 		addTo(&t.serving.Cells[c.arm][i], c, true)
 		if len(t.segments) > 0 {
 			addTo(&t.segments[c.segment].Cells[c.arm][i], c, false)
