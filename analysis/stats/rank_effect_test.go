@@ -179,6 +179,13 @@ func BenchmarkRankEffects(b *testing.B) {
 			h.Add(canary, baseline)
 		}
 	})
+	b.Run("TailShift", func(b *testing.B) {
+		b.ReportAllocs()
+		t := NewTailShift(10_000, RatioShifts)
+		for b.Loop() {
+			t.Add(canary, baseline)
+		}
+	})
 	b.Run("HodgesLehmannShift", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
