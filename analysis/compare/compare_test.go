@@ -173,6 +173,7 @@ func TestWrongInput(t *testing.T) {
 		{"exposure that grows beyond counting", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any"}, "window,baseline_exposure,baseline_events,canary_exposure,canary_events\n1,1,1,1,1\n2,1e7,1,1,1\n",
 			"f.csv: window 2 has more than 100000 times the exposure of the first one: leave the windows before it out"},
 		{"a value that is none", p90(), "time,arm,value\n1,canary,NaN\n", `f.csv:2:10: value "NaN" is not a number: write e.g. 38.2, and +Inf for what never ended; leave rows without a value out`},
+		{"a value below zero without buckets for it", p90(), "time,arm,value\n1,canary,-0.5\n", "f.csv:2:10: value -0.5 is below zero, where no percentage means anything: give --buckets FROM:TO:COUNT, e.g. -10:10:1000; margins are differences then"},
 		{"many samples of one size", p90(), "time,arm,value,count\n1,canary,1,4e9\n", "f.csv:2:12: count 4000000000 is more than 100000000: use shorter windows"},
 		{"a share that is none", split, "window,baseline,canary,share\n1,9,1,10\n", `f.csv:2:7: share "10" is no share: write e.g. 10% or 0.1`},
 		{"two plans in a window", split, "window,baseline,canary,share\n1,9,1,10%\n1,9,1,20%\n", "f.csv:3:7: share 20% is another than before in the same window: a plan changes between windows"},
@@ -254,6 +255,30 @@ func TestHarmBegan(t *testing.T) {
 		if err != nil || got.HarmBegan != tt.want || !strings.Contains(got.Sentence, tt.since) {
 			t.Errorf("%s: began %q, %v, want %q; %s", tt.name, got.HarmBegan, err, tt.want, got.Sentence)
 		}
+	}
+}
+
+// TestNeverEnded: samples that never ended leave an effect without a number, and the answer still says since when; without a margin no pass is spoken of.
+func TestNeverEnded(t *testing.T) {
+	in := "window,arm,value\n"
+	for i := range 30 {
+		for j := range 40 {
+			in += fmt.Sprintf("%d,baseline,%d\n", i, 20+j)
+			if j < 20 {
+				in += fmt.Sprintf("%d,canary,%d\n", i, 20+2*j)
+			} else if i > 4 {
+				in += fmt.Sprintf("%d,canary,+Inf\n", i)
+			}
+		}
+	}
+	spec := p90()
+	spec.Margin = "any"
+	got, windows, err := compared(spec, in)
+	if err != nil || got.Verdict != schemas.StateFailed || got.Estimate != nil || got.Sentence != "The canary's p90 is higher than the baseline's. It is so since window 5." {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got.ThresholdPass != 0 || got.LogPass != 0 || windows[0].ThresholdPass != 0 {
+		t.Errorf("without a margin: %+v", got.Result)
 	}
 }
 

@@ -182,6 +182,9 @@ func (t *contest) fill(s *Summary) {
 		Verdict: g.State, Why: g.Why, Unit: g.Unit, Estimate: g.Estimate, Lower: g.Lower, Upper: g.Upper,
 		LogEvidence: g.LogEvidence, Threshold: g.Threshold, LogPass: g.LogPass, ThresholdPass: g.PassThreshold, Phi: g.Phi,
 	}
+	if t.rollout.Guardrails[0].Margin.Value == 0 { // nothing can pass
+		s.ThresholdPass = 0
+	}
 	if slices.ContainsFunc(t.verdict.Health, func(f schemas.Finding) bool { return f.Code == schemas.CalibrationFailed }) {
 		s.Calibration = schemas.CalibrationFailed
 	}

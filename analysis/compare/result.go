@@ -25,9 +25,9 @@ type Result struct {
 	LogEvidence   float64       `json:"log_evidence"` // of failing, the greatest so far, as a natural logarithm
 	Threshold     float64       `json:"threshold"`    // that it is held against
 	LogPass       float64       `json:"log_evidence_pass"`
-	ThresholdPass float64       `json:"threshold_pass,omitempty"`
-	Phi           float64       `json:"phi,omitempty"`         // over-dispersion reckoned with
-	Calibration   string        `json:"calibration,omitempty"` // uncalibrated: the baseline differs from itself, between its units, by more than noise explains
+	ThresholdPass float64       `json:"threshold_pass,omitempty"` // 0: without a margin nothing can pass
+	Phi           float64       `json:"phi,omitempty"`            // over-dispersion reckoned with
+	Calibration   string        `json:"calibration,omitempty"`    // uncalibrated: the baseline differs from itself, between its units, by more than noise explains
 }
 
 // Arm is what one arm counted: N exposures (or samples, or units), Events of them; Value is the arm's own rate or quantile, of the

@@ -340,6 +340,9 @@ func (r *rows) sample(c *counts, arm windows.Arm) error {
 	if err != nil && !math.IsInf(x, 0) || math.IsNaN(x) {
 		return r.lines.fail(f, "value %q is not a number: write e.g. 38.2, and +Inf for what never ended%s; leave rows without a value out", f.text, pointHint(f.text))
 	}
+	if x < 0 && r.spec.ranked() && !r.spec.Buckets.Linear() {
+		return r.lines.fail(f, "value %s is below zero, where no percentage means anything: give --buckets FROM:TO:COUNT, e.g. -10:10:1000; margins are differences then", f.text)
+	}
 	n := int64(1)
 	if r.columns.count != none {
 		f = r.lines.fields[r.columns.count]

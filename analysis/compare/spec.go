@@ -207,6 +207,9 @@ func (s *Spec) planned(widthMs int64) int64 {
 // distribution reports whether whole distributions are compared.
 func (s *Spec) distribution() bool { return s.Kind == KS || s.Kind == MannWhitney }
 
+// ranked reports whether values are counted in buckets.
+func (s *Spec) ranked() bool { return s.Kind == Quantile || s.distribution() }
+
 // effects are those asked for, or what the direction suggests.
 func (s *Spec) effects() Effects {
 	switch {

@@ -87,14 +87,15 @@ func by(margin string) string {
 
 // sinceText is the estimate since the harm began.
 func (s *Summary) sinceText() string {
-	if s.HarmBegan == "" || s.SinceHarm == nil {
-		return ""
-	}
 	since := s.since()
-	switch s.Compare {
-	case KS:
+	switch {
+	case s.HarmBegan == "":
+		return ""
+	case s.SinceHarm == nil:
+		return fmt.Sprintf(" It is so %s.", strings.ToLower(since[:1])+since[1:])
+	case s.Compare == KS:
 		return fmt.Sprintf(" %s the difference %s is %s.", since, s.effectName(), s.quantity(s.SinceHarm, ""))
-	case MannWhitney:
+	case s.Compare == MannWhitney:
 		return fmt.Sprintf(" %s they are shifted by %s.", since, s.quantity(s.SinceHarm, ""))
 	}
 	return fmt.Sprintf(" %s it is %s.", since, s.quantity(s.SinceHarm, ""))

@@ -164,7 +164,7 @@ For instance:
 
 // linear adds the flag for values that may be zero or less.
 func (f *compareFlags) linear(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.buckets, "buckets", "", "values may be zero or less: count them in `FROM:TO:COUNT` equal buckets, e.g. 0:1:1000; a margin is then a difference, e.g. 0.05")
+	cmd.Flags().StringVar(&f.buckets, "buckets", "", "values may be below zero: count them in `FROM:TO:COUNT` equal buckets, e.g. 0:1:1000; a margin is then a difference, e.g. 0.05")
 }
 
 func compareSRM(c *console) *cobra.Command {
