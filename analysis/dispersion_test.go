@@ -156,18 +156,19 @@ func TestPhiBySize(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name                       string
+		windows                    int
 		scale                      int64
 		ratio                      float64
 		canaryLeast, baselineLeast float64
 		canaryMost                 float64
 	}{
-		{"a small canary, measured", 100, .005, 1, 20, 2},
-		{"a large one", 100, .9, 20, 20, math.Inf(1)},
-		{"a small one, not measured yet", 10, .005, 5, 5, math.Inf(1)},
+		{"a small canary, measured", 300, 100, .005, 1, 20, 2},
+		{"a large one", 300, 100, .9, 20, 20, math.Inf(1)},
+		{"a small one, not measured yet", 150, 20, .005, 5, 5, math.Inf(1)},
 	} {
 		tr := &traffic{ratio: tt.ratio}
 		d := newDispersion(Options{}, 1, tr)
-		for i := range 300 {
+		for i := range tt.windows {
 			s := window(i, tt.scale)
 			d.add(&s)
 		}

@@ -87,7 +87,7 @@ func TestPassWithdrawn(t *testing.T) {
 	s.wantState("errors", passed)
 	s.want(VerdictPromote, codeAllPassed)
 	g := s.guard("errors")
-	// Errors of both arms, so that harm beyond the margin shows without any harm being proven.
+	// Harm that stays long enough to be suspected.
 	for range 200 {
 		s.play(1, side{n: 900, errors: 90}, side{n: 100, errors: 18})
 		if g.failing() {

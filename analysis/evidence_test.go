@@ -1,0 +1,151 @@
+package analysis
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// said is evidence that a test states as it likes.
+type said struct{ now, most float64 }
+
+func (s *said) Step([]float64, float64) {}
+
+func (s *said) LogE() float64 { return s.now }
+
+func (s *said) LogMax() float64 { s.most = max(s.most, s.now); return s.most }
+
+// stated is a guardrail with evidence that a test states, and an estimate beyond its margin.
+func stated(t *testing.T, text string) (g *guard, any, beyond, pass *said) {
+	s := newScript(t, rolloutOf(guardrail(text)), Options{Phi: 1})
+	g = s.judge.guards[0]
+	any, beyond, pass = &said{}, &said{}, &said{}
+	g.canary.any, g.canary.beyond, g.canary.pass = any, beyond, pass
+	g.canary.tested, g.estimated, g.beyond = 1, 1, true
+	return g, any, beyond, pass
+}
+
+// TestPassFollowsEvidence: a pass is latched; it doesn't stand while the evidence against it is at half its threshold or more, and stands again
+// afterwards, though the pass evidence is gone. With prove: any it is the evidence of any harm that counts.
+func TestPassFollowsEvidence(t *testing.T) {
+	for _, tt := range []struct {
+		text    string
+		against func(any, beyond *said) *said
+	}{
+		{"errors: rate error increase 0.5pp", func(_, beyond *said) *said { return beyond }},
+		{"errors: rate error increase 0.5pp prove=any", func(any, _ *said) *said { return any }},
+	} {
+		g, any, beyond, pass := stated(t, tt.text)
+		against := tt.against(any, beyond)
+		half := g.ladder().thresholds[g.member] / 2
+		for i, step := range []struct {
+			pass, against float64
+			want          schemas.State
+		}{
+			{2.9, 0, continues}, {3, 0, passed}, {-9, 0, passed}, {-9, half - .01, passed}, {-9, half, continues}, {-9, half - .01, passed},
+		} {
+			pass.now, against.now = step.pass, step.against
+			g.raise()
+			g.judge(int64(i), time.Hour.Milliseconds(), 3)
+			if g.state != step.want {
+				t.Errorf("%s, step %d: %s, want %s", tt.text, i, g.state, step.want)
+			}
+		}
+	}
+}
+
+// doubtful voids a guardrail while it is set.
+type doubtful struct{ on bool }
+
+func (d *doubtful) voids(*guard) bool { return d.on }
+
+// TestPatienceAfterADoubt: time in which nothing could be made of the numbers is no part of patience, and evidence from then doesn't count afterwards.
+func TestPatienceAfterADoubt(t *testing.T) {
+	g, any, _, _ := stated(t, "errors: rate error increase 0.5pp")
+	d := &doubtful{on: true}
+	g.doubts = []doubt{d}
+	proof := g.family.any.thresholds[g.member]
+	for i, step := range []struct {
+		atMs  int64
+		doubt bool
+		any   float64
+		want  schemas.State
+	}{
+		{0, true, proof, suspect}, {90, true, proof, suspect}, {180, true, proof, suspect},
+		{190, false, proof, suspect}, {279, false, proof, suspect}, {281, false, proof, failed},
+	} {
+		d.on, any.now = step.doubt, step.any
+		g.raise()
+		g.judge(step.atMs, 100, 3)
+		if g.state != step.want {
+			t.Errorf("step %d: %s, want %s", i, g.state, step.want)
+		}
+	}
+	g, any, _, _ = stated(t, "errors: rate error increase 0.5pp")
+	g.doubts = []doubt{d}
+	d.on, any.now, any.most = true, proof, proof
+	g.raise()
+	d.on, any.now = false, proof-.1
+	g.raise()
+	if g.family.any.proven[g.member] {
+		t.Error("what was there while nothing could be made of it proves something afterwards")
+	}
+}
+
+// TestHarmed: segments are told to be harmed by what their evidence is now, at a share of a tenth of mistakes among them: of four segments one alone
+// needs e-values of 40, two need 20 each.
+func TestHarmed(t *testing.T) {
+	r := watching(rolloutOf(errors05), 0, "a", "b", "c")
+	s := newScript(t, r, Options{Phi: 1})
+	for _, tt := range []struct {
+		now, most [3]float64 // log evidence
+		want      string
+	}{
+		{[3]float64{3.6}, [3]float64{}, ""},            // e^3.6 = 36
+		{[3]float64{3.7}, [3]float64{}, "a"},           // e^3.7 = 40.4
+		{[3]float64{3.1, 0, 3.1}, [3]float64{}, "a c"}, // e^3.1 = 22
+		{[3]float64{2.9, 0, 3.1}, [3]float64{}, ""},    // e^2.9 = 18
+		{[3]float64{0, 1, 0}, [3]float64{0, 9, 0}, ""}, // it was harmed once
+	} {
+		for i := range 3 {
+			s.judge.guards[0].segments[i].canary.any = &said{tt.now[i], tt.most[i]}
+		}
+		if got := strings.Join(s.judge.guards[0].harmed(), " "); got != tt.want {
+			t.Errorf("evidence %v: %q, want %q", tt.now, got, tt.want)
+		}
+	}
+}
+
+// TestBadShareChanges: a share of unreadable events far below what is accepted is still watched for a change, up or down, and what doesn't change
+// is not found.
+func TestBadShareChanges(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		before, since int64 // of 1,000 a window
+		want          string
+	}{
+		{"as before", 8, 8, ""},
+		{"none any more", 8, 0, "0 % of the events since"},
+		{"more", 2, 8, "0.79 % of the events since"},
+	} {
+		s := newScript(t, rolloutOf(errors05), Options{Phi: 1})
+		for i := range 600 {
+			p := s.serving(side{n: 900}, side{n: 100})
+			if p.Bad = tt.before; i >= 300 {
+				p.Bad = tt.since
+			}
+			s.verdict = s.judge.Step(p)
+			s.atMs += 1000
+			if at := slices.Index(codes(s.verdict.Health), codeBadEvents); i < 300 && at >= 0 {
+				t.Fatalf("%s: found in window %d", tt.name, i)
+			} else if at >= 0 != (tt.want != "") && i == 599 {
+				t.Errorf("%s: health %q", tt.name, codes(s.verdict.Health))
+			} else if at >= 0 && !strings.HasPrefix(s.verdict.Health[at].Sentence, tt.want) {
+				t.Fatalf("%s: %s", tt.name, s.verdict.Health[at].Sentence)
+			}
+		}
+	}
+}
