@@ -2,10 +2,13 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -76,8 +79,9 @@ func runReplay(cmd *cobra.Command, c *console, f replayFlags, logs []string) (er
 	out := &replayPrinter{console: c, bar: bar}
 	o := engine.ReplayOptions{Seal: f.atEnd == "seal", Continue: f.goOn, Decided: out.decided, Program: program(),
 		Read: func() { bar.show(replayProgress(src.Progress())) }}
+	o.Letters = &out.bad
 	if f.invalid != "" {
-		close, err := invalidFile(f.invalid, &o)
+		close, err := invalidFile(f.invalid, &out.bad)
 		if err != nil {
 			return err
 		}
@@ -151,14 +155,49 @@ func kindOf(name string) (schemas.Kind, error) {
 	return 0, wrongUse{fmt.Errorf("type %q: it is prediction, outcome or sample", name)}
 }
 
+// badEvents counts bad events by their reason, and hands them on.
+type badEvents struct {
+	reasons map[ingest.Reason]int64
+	to      ingest.DeadLetters // nil: nowhere
+}
+
+// Write is ingest.DeadLetters'.
+func (b *badEvents) Write(ctx context.Context, l *ingest.DeadLetter) error {
+	if b.reasons == nil {
+		b.reasons = map[ingest.Reason]int64{}
+	}
+	b.reasons[l.Invalid.Reason]++
+	if b.to == nil {
+		return nil
+	}
+	return b.to.Write(ctx, l)
+}
+
+// Flush is ingest.DeadLetters'.
+func (b *badEvents) Flush(ctx context.Context) error {
+	if b.to == nil {
+		return nil
+	}
+	return b.to.Flush(ctx)
+}
+
+// text is e.g. "2 broken_json, 1 too_big"; "" is none.
+func (b *badEvents) text() string {
+	var parts []string
+	for _, reason := range slices.Sorted(maps.Keys(b.reasons)) {
+		parts = append(parts, fmt.Sprintf("%d %s", b.reasons[reason], reason))
+	}
+	return strings.Join(parts, ", ")
+}
+
 // invalidFile opens the file for bad events, and says how to close it.
-func invalidFile(path string, o *engine.ReplayOptions) (func() error, error) {
+func invalidFile(path string, b *badEvents) (func() error, error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return nil, wrongUse{fmt.Errorf("write bad events: %w", err)}
 	}
 	buffered := bufio.NewWriter(f)
-	o.Letters = ingest.NewDeadLetterLines(buffered)
+	b.to = ingest.NewDeadLetterLines(buffered)
 	return func() error {
 		if err := errors.Join(buffered.Flush(), f.Close()); err != nil {
 			return fmt.Errorf("write bad events to %s: %w", path, err)
@@ -175,6 +214,7 @@ func replayProgress(p ingest.LogProgress) progress {
 type replayPrinter struct {
 	*console
 	bar *progressBar
+	bad badEvents
 	err error
 }
 
@@ -253,7 +293,7 @@ func classes(counts *windows.Counts, kind schemas.Kind) map[string]int64 {
 
 func (p *replayPrinter) summary(r *schemas.Rollout, s *engine.Summary) error {
 	if !p.json {
-		return printSummary(p.out, r, s)
+		return printSummary(p.out, r, s, p.bad.text())
 	}
 	return json.NewEncoder(p.out).Encode(struct {
 		Type    string `json:"type"`
@@ -261,17 +301,18 @@ func (p *replayPrinter) summary(r *schemas.Rollout, s *engine.Summary) error {
 		Model   string `json:"model"`
 		Partial bool   `json:"partial,omitempty"` // the log could not be read to its end
 		engine.Report
-		Decisions   int              `json:"decisions"`
-		Predictions map[string]int64 `json:"predictions"`
-		Outcomes    map[string]int64 `json:"outcomes"`
-		Samples     map[string]int64 `json:"samples"`
-		Unreadable  int64            `json:"unreadable"`
-		Forced      int64            `json:"forced,omitempty"`
-		Outrun      int64            `json:"outrun,omitempty"`
-		Lost        int64            `json:"lost,omitempty"`
+		Decisions   int                     `json:"decisions"`
+		Predictions map[string]int64        `json:"predictions"`
+		Outcomes    map[string]int64        `json:"outcomes"`
+		Samples     map[string]int64        `json:"samples"`
+		Unreadable  int64                   `json:"unreadable"`
+		Invalid     map[ingest.Reason]int64 `json:"invalid,omitempty"` // bad events of all kinds, by reason
+		Forced      int64                   `json:"forced,omitempty"`
+		Outrun      int64                   `json:"outrun,omitempty"`
+		Lost        int64                   `json:"lost,omitempty"`
 	}{
 		"summary", r.Name, r.Model, s.Partial, s.Report, s.Decisions, classes(&s.Counts, schemas.KindPrediction),
-		classes(&s.Counts, schemas.KindOutcome), classes(&s.Counts, schemas.KindSample), s.Unreadable, s.Forced,
+		classes(&s.Counts, schemas.KindOutcome), classes(&s.Counts, schemas.KindSample), s.Unreadable, p.bad.reasons, s.Forced,
 		s.Outrun, s.Lost,
 	})
 }

@@ -14,8 +14,8 @@ import (
 	"streamcanary/windows"
 )
 
-// printSummary writes what a replay found, for people.
-func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary) error {
+// printSummary writes what a replay found, for people; bad are the bad events by their reason.
+func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string) error {
 	if s.Partial {
 		fmt.Fprintln(w, "PARTIAL: the log could not be read to its end, and what follows is of what came before")
 	}
@@ -41,6 +41,9 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary) error {
 	}
 	if s.Unreadable > 0 {
 		fmt.Fprintf(w, "unreadable: %d records of unknown kind\n", s.Unreadable)
+	}
+	if bad != "" {
+		fmt.Fprintf(w, "bad events: %s (--invalid FILE keeps them)\n", bad)
 	}
 	printNotes(w, s)
 	span := ""
