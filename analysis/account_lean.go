@@ -53,9 +53,9 @@ type leanAccount struct {
 	shown   *lastBlock                     // nil: nothing
 	now     [windows.Arms][]windows.Bucket // of the block that is being taken in
 	ends    *ends                          // of linear buckets; else nil
-	batches batches
-	ratio   *stats.QuantileRatio // nil: no intervals
-	tests   float64              // how many accounts' intervals are to hold at once
+	bounds  *quantileBounds                // nil: no intervals
+	tests   float64                        // how many accounts' intervals are to hold at once
+	extra   *quantileBounds                // kept for those who ask, see onDemand; nil: nothing
 }
 
 func newLeanAccount(g *schemas.Guardrail, keep keeping, fresh func() lean) *leanAccount {
@@ -64,10 +64,7 @@ func newLeanAccount(g *schemas.Guardrail, keep keeping, fresh func() lean) *lean
 
 // bounded gives an account an interval: of the tail of ppm, of so many tails whose intervals are to hold at once.
 func (a *leanAccount) bounded(ppm int64, tests int) {
-	a.ratio, a.tests = stats.NewQuantileBounds(ppm), float64(tests)
-	if a.scale.linear.Linear() {
-		a.ratio.On(windows.LinearBuckets(a.scale.linear))
-	}
+	a.bounds, a.tests = newQuantileBounds(a.scale, ppm), float64(tests)
 }
 
 func (a *leanAccount) keep(b *block, c closing) {
@@ -81,11 +78,18 @@ func (a *leanAccount) keep(b *block, c closing) {
 	if a.shown != nil {
 		a.shown.take(b)
 	}
-	if a.ratio != nil {
-		a.batches.take(b, c, func(b *batch) {
-			a.ratio.Add(b.block.hist[windows.Canary].buckets, b.block.hist[windows.Baseline].buckets, b.weight)
-		})
+	for _, q := range [...]*quantileBounds{a.bounds, a.extra} {
+		if q != nil {
+			q.take(b, c)
+		}
 	}
+}
+
+func (a *leanAccount) asked(alpha float64) (difference, ratio interval) {
+	if a.extra == nil {
+		return unknown, unknown
+	}
+	return a.extra.intervals(alpha)
 }
 
 // seen are a block's histograms, good while the block is.
@@ -112,10 +116,10 @@ func (a *leanAccount) estimate(sinceMs int64) estimate {
 }
 
 func (a *leanAccount) intervals(alpha float64) (difference, ratio interval) {
-	if a.ratio == nil {
+	if a.bounds == nil {
 		return unknown, unknown
 	}
-	return a.scale.interval(a.ratio.Interval(alpha / a.tests))
+	return a.bounds.intervals(alpha / a.tests)
 }
 
 // The shifts of lean accounts beside the margin's own: on exponential buckets factors of 1/4 to 8, or, where there are many accounts, up

@@ -90,7 +90,7 @@ func batchesOf(a account) batches {
 	case *meanAccount:
 		return a.batches
 	case *quantileAccount:
-		return a.batches
+		return a.bounds.batches
 	}
 	return nil
 }

@@ -16,6 +16,9 @@ type Options struct {
 	NoIntervals bool
 	// ShapeIntervals gives the effects of distributions intervals, too, which take more memory than a rollout's state has room for.
 	ShapeIntervals bool
+	// SegmentRatios keeps intervals of ratios for segments, too, some 8 KiB for each guardrail and segment. Only Segments tells them: what
+	// Status tells, and decisions say, is the same without.
+	SegmentRatios bool
 }
 
 // A Judge folds the merged parts of one epoch into evidence, states and a verdict. It is a pure function of the

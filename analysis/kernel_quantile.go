@@ -11,40 +11,63 @@ import (
 // tailPPM is the share above a quantile in millionths.
 func tailPPM(q float64) int64 { return int64(math.Round((1 - q) * 1e6)) }
 
+// quantileBounds keep the interval of a quantile's effect.
+type quantileBounds struct {
+	scale   scale
+	batches batches
+	ratio   *stats.QuantileRatio
+}
+
+// newQuantileBounds are those of the tail of ppm; more are shifts that can be bounds beside those of a grid.
+func newQuantileBounds(s scale, ppm int64, more ...int) *quantileBounds {
+	q := &quantileBounds{scale: s, ratio: stats.NewQuantileBounds(ppm, more...)}
+	if s.linear.Linear() {
+		q.ratio.On(windows.LinearBuckets(s.linear))
+	}
+	return q
+}
+
+// boundsOf are a quantile guardrail's, its own margin among the bounds.
+func boundsOf(g *schemas.Guardrail) *quantileBounds {
+	beyond, pass := scaleOf(g).shifts(g)
+	if g.Direction == schemas.Decrease {
+		beyond, pass = pass, beyond
+	}
+	return newQuantileBounds(scaleOf(g), tailPPM(g.Quantile), beyond, pass)
+}
+
+func (q *quantileBounds) take(b *block, c closing) { q.batches.take(b, c, q.enter) }
+
+func (q *quantileBounds) enter(b *batch) {
+	q.ratio.Add(b.block.hist[windows.Canary].buckets, b.block.hist[windows.Baseline].buckets, b.weight)
+}
+
+func (q *quantileBounds) intervals(alpha float64) (difference, ratio interval) {
+	return q.scale.interval(q.ratio.Interval(alpha))
+}
+
 // quantileAccount keeps a distribution's blocks.
 type quantileAccount struct {
 	q       float64
 	scale   scale
 	history history[distTally, *distTally]
 	scratch masses
-	batches batches
-	ratio   *stats.QuantileRatio // nil: no intervals
+	bounds  *quantileBounds // nil: no intervals
 }
 
 func newQuantileAccount(g *schemas.Guardrail, intervals bool) *quantileAccount {
 	a := &quantileAccount{q: g.Quantile, scale: scaleOf(g)}
 	if intervals {
-		beyond, pass := a.scale.shifts(g)
-		if g.Direction == schemas.Decrease {
-			beyond, pass = pass, beyond
-		}
-		a.ratio = stats.NewQuantileBounds(tailPPM(g.Quantile), beyond, pass)
-		if g.Buckets.Linear() {
-			a.ratio.On(windows.LinearBuckets(g.Buckets))
-		}
+		a.bounds = boundsOf(g)
 	}
 	return a
 }
 
 func (a *quantileAccount) keep(b *block, c closing) {
 	a.history.add(a.scratch.of(b, true), c.fromMs, c.onset)
-	if a.ratio != nil {
-		a.batches.take(b, c, a.enter)
+	if a.bounds != nil {
+		a.bounds.take(b, c)
 	}
-}
-
-func (a *quantileAccount) enter(b *batch) {
-	a.ratio.Add(b.block.hist[windows.Canary].buckets, b.block.hist[windows.Baseline].buckets, b.weight)
 }
 
 func (a *quantileAccount) estimate(sinceMs int64) estimate {
@@ -53,10 +76,10 @@ func (a *quantileAccount) estimate(sinceMs int64) estimate {
 }
 
 func (a *quantileAccount) intervals(alpha float64) (difference, ratio interval) {
-	if a.ratio == nil {
+	if a.bounds == nil {
 		return unknown, unknown
 	}
-	return a.scale.interval(a.ratio.Interval(alpha))
+	return a.bounds.intervals(alpha)
 }
 
 // quantileLimit tests one arm's quantile against a fixed limit: the one-sample tilt on the exact count of values

@@ -68,6 +68,7 @@ type rateAccount struct {
 	batches    batches
 	difference *stats.Difference // nil: no intervals
 	ratio      *stats.Ratio      // nil: none of the ratio
+	extra      *stats.Ratio      // kept for those who ask, see onDemand; nil: nothing
 }
 
 // segmentBets are those of a segment's interval.
@@ -79,6 +80,9 @@ func newRateAccount(keep keeping) *rateAccount {
 	case !keep.intervals:
 	case keep.part:
 		a.difference = stats.NewDifferenceOn(segmentBets)
+		if keep.ratios {
+			a.extra = stats.NewRatio()
+		}
 	default:
 		a.difference, a.ratio = stats.NewDifference(), stats.NewRatio()
 	}
@@ -96,9 +100,19 @@ func (a *rateAccount) enter(b *batch) {
 	counts := countsOf(&b.block)
 	phiC, phiB := b.phi[windows.Canary], b.phi[windows.Baseline]
 	a.difference.Add(counts, phiC, phiB)
-	if a.ratio != nil {
-		a.ratio.Add(counts, phiC, phiB)
+	for _, r := range [...]*stats.Ratio{a.ratio, a.extra} {
+		if r != nil {
+			r.Add(counts, phiC, phiB)
+		}
 	}
+}
+
+func (a *rateAccount) asked(alpha float64) (difference, ratio interval) {
+	difference, ratio = a.intervals(alpha)
+	if a.extra != nil {
+		ratio.lower, ratio.upper = a.extra.Interval(alpha)
+	}
+	return difference, ratio
 }
 
 func (a *rateAccount) estimate(sinceMs int64) estimate {

@@ -47,6 +47,7 @@ func (j *Judge) bareGuard(s *stream, spec *schemas.Guardrail) *guard {
 // equip gives a guard its tests. Those of a segment can't pass, and keep little for people.
 func (j *Judge) equip(s *stream, g *guard) {
 	spec, keep := g.spec, keeping{intervals: !j.options.NoIntervals, shapes: j.options.ShapeIntervals, part: g.ofPart}
+	keep.ratios = keep.part && keep.intervals && j.options.SegmentRatios
 	switch {
 	case spec.Kind == schemas.DistributionGuardrail:
 		if g.canary, g.more = newDistribution(spec, keep); len(g.more) > 0 {
@@ -77,6 +78,7 @@ type keeping struct {
 	intervals bool // of the effect
 	shapes    bool // of a distribution's effect, too
 	part      bool // it is one segment's: it can't pass, and keeps as little as it can
+	ratios    bool // of a segment: the interval of the ratio, too
 }
 
 // newContrast makes the test of a guardrail that holds one arm's rate, quantile or mean against the other's; its noise is the caller's to set.
@@ -88,7 +90,11 @@ func newContrast(g *schemas.Guardrail, keep keeping) *trial {
 		k := newRankContrast(g, quantileRanks(ppm, stats.FailOdds, stats.PassOdds))
 		of := contrastShape(g, len(stats.FailOdds), keep)
 		if keep.part {
-			return newTrial(k, newTailAccount(g, ppm, keep), of)
+			a := newTailAccount(g, ppm, keep)
+			if keep.ratios {
+				a.extra = boundsOf(g)
+			}
+			return newTrial(k, a, of)
 		}
 		return newTrial(k, newQuantileAccount(g, keep.intervals), of)
 	case schemas.MeanGuardrail:

@@ -419,3 +419,82 @@ func (w *rowWorld) mixed(factor float64) {
 	s.verdict = s.judge.Step(p)
 	s.atMs += 1000
 }
+
+// TestSegmentRatios: intervals of ratios of segments are there for those who ask for them, hold the truth, and change nothing of what is decided or told otherwise.
+func TestSegmentRatios(t *testing.T) {
+	guards := []schemas.Guardrail{
+		guardrail("median: quantile 0.5 latency increase 20%"), guardrail("errors: rate error increase 20%"), guardrail("points: rate error increase 1pp"),
+		guardrail("score: quantile 0.5 score increase 0.5 buckets=0,100,400"),
+	}
+	r := watching(rolloutOf(guards...), 0, "a", "b")
+	judges := []*Judge{NewJudge(r, Options{Phi: 1}), NewJudge(r, Options{Phi: 1, SegmentRatios: true})}
+	s := &script{t: t, rollout: r, judge: judges[0], keys: Metrics(r), atMs: startMs}
+	w := &rowWorld{script: s, random: rand.New(rand.NewPCG(9, 9))}
+	factors := map[string]float64{"a": 1, "b": 1.5}
+	for range 200 {
+		part := &windows.Part{Stream: serving, StartMs: s.atMs}
+		for _, name := range []string{"a", "b"} {
+			w.addFactor(part, name, factors[name])
+		}
+		for _, j := range judges {
+			j.Step(part)
+		}
+		s.atMs += 1000
+	}
+	if !slices.Equal(judges[0].Evidence(nil), judges[1].Evidence(nil)) || !reflect.DeepEqual(judges[0].Status(), judges[1].Status()) {
+		t.Error("what is kept for those who ask changes evidence or status")
+	}
+	without := judges[0].Segments()
+	for i, g := range judges[1].Segments() {
+		truth, width := factors[g.Segment], .5
+		switch g.Name {
+		case "median":
+			if without[i].Lower != nil || without[i].Upper != nil {
+				t.Errorf("%s in %s has bounds without being asked", g.Name, g.Segment)
+			}
+		case "points":
+			if g.Ratio.Lower == nil || g.Ratio.Upper == nil || *g.Ratio.Lower > truth || *g.Ratio.Upper < truth {
+				t.Errorf("%s in %s: ratio %+v, truth %v", g.Name, g.Segment, g.Ratio, truth)
+			}
+			continue
+		case "score":
+			truth, width = 20*(truth-1), 3 // the interval's steps are one apart
+		}
+		if g.Segment == "" || g.Lower == nil || g.Upper == nil || *g.Lower > truth || *g.Upper < truth || *g.Upper-*g.Lower > width {
+			t.Errorf("%s in %s: %+v, truth %v", g.Name, g.Segment, g, truth)
+		}
+	}
+}
+
+// addFactor makes 100 predictions for each arm of one segment: latencies and scores of about 20, one in ten an error, the canary's more by a factor.
+func (w *rowWorld) addFactor(p *windows.Part, name string, factor float64) {
+	segment := windows.Segment{Name: name}
+	for arm := range windows.Arms {
+		more := 1.0
+		if windows.Arm(arm) == windows.Canary {
+			more = factor
+		}
+		w.rows = w.rows[:0]
+		for range 100 {
+			w.rows = append(w.rows, row{more * 20 * math.Exp(.1*w.random.NormFloat64()), w.slice()})
+		}
+		cells := w.cells(windows.Arm(arm), windows.Serving)
+		for i := range cells {
+			if w.script.keys[i].Key() == "error" {
+				cells[i].N, cells[i].K = 100, (&world{random: w.random}).binomial(100, .1*more)
+			}
+		}
+		segment.Served[arm], segment.Cells[arm] = 100, cells
+	}
+	whole := windows.Part{Stream: serving, StartMs: p.StartMs}
+	for arm := range windows.Arms {
+		whole.Traffic[arm] = windows.Traffic{Events: 100, Served: 100, SampledMin: 1, SampledMax: 1}
+		whole.Cells[arm] = slices.Clone(segment.Cells[arm])
+	}
+	if p.Cells[0] == nil {
+		p.Traffic, p.Cells = whole.Traffic, whole.Cells
+	} else {
+		addPart(p, &whole)
+	}
+	p.Segments = append(p.Segments, segment)
+}

@@ -30,18 +30,47 @@ func (j *Judge) Status() []schemas.GuardrailStatus {
 	return all
 }
 
-// Segments tells what is known of every segment that has been tested, in the order of the guardrails and then of the segments.
-// The memory is the caller's.
+// An onDemand account keeps intervals that only those see who ask for them.
+type onDemand interface {
+	asked(alpha float64) (difference, ratio interval)
+}
+
+// Segments tells what is known of every segment that has been tested, in the order of the guardrails and then of the segments; with
+// Options.SegmentRatios also the intervals of ratios. The memory is the caller's.
 func (j *Judge) Segments() []schemas.GuardrailStatus {
 	var all []schemas.GuardrailStatus
 	for _, g := range j.guards {
 		for _, part := range g.segments {
 			if part.canary.tested > 0 {
-				all = append(all, j.status(part))
+				s := j.status(part)
+				part.answer(&s)
+				all = append(all, s)
 			}
 		}
 	}
 	return all
+}
+
+// answer fills in what is kept on demand.
+func (g *guard) answer(s *schemas.GuardrailStatus) {
+	a, ok := g.canary.account.(onDemand)
+	if !ok {
+		return
+	}
+	difference, ratio := a.asked(displayAlpha)
+	bounds := difference
+	if s.Unit == unitRatio {
+		bounds = ratio
+	}
+	if known := finite(bounds.lower); known != nil {
+		s.Lower = known
+	}
+	if known := finite(bounds.upper); known != nil {
+		s.Upper = known
+	}
+	if s.Ratio != nil {
+		s.Ratio.Lower, s.Ratio.Upper = finite(ratio.lower), finite(ratio.upper)
+	}
 }
 
 // States appends every guardrail's state, in the rollout's order: what Status says of them, without its cost.

@@ -19,6 +19,7 @@ type Fold struct {
 	widthMs  int64
 	begun    bool  // windows count from fromMs on; before, parts are passed over
 	fromMs   int64 // event time
+	segments bool  // every one is told of in a report
 	resting  bool  // parts are still merged and digested, but judged no more
 	parts    windows.Digest
 	chain    [sha256.Size]byte // over the decisions so far
@@ -37,9 +38,13 @@ type Sources struct{ Predictions, Samples []windows.Partition }
 
 // NewFold starts an epoch. The plan must be the one that stage one works by.
 func NewFold(r *schemas.Rollout, plan *windows.Plan, from Sources) *Fold {
+	return newFold(r, plan, from, analysis.Options{})
+}
+
+func newFold(r *schemas.Rollout, plan *windows.Plan, from Sources, o analysis.Options) *Fold {
 	return &Fold{
 		rollout: r, widthMs: plan.WidthMs, merger: windows.NewMerger(plan, from.Predictions, from.Samples),
-		judge: analysis.NewJudge(r, analysis.Options{}),
+		judge: analysis.NewJudge(r, o), segments: o.SegmentRatios,
 	}
 }
 
@@ -183,7 +188,8 @@ type Report struct {
 	Code       string                    `json:"code"`
 	Sentence   string                    `json:"sentence"`
 	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
-	Bands      []schemas.Band            `json:"bands,omitempty"` // for display only
+	Segments   []schemas.GuardrailStatus `json:"segments,omitempty"` // every one, where that was asked for
+	Bands      []schemas.Band            `json:"bands,omitempty"`    // for display only
 	Health     []schemas.Finding         `json:"health,omitempty"`
 	Windows    int64                     `json:"windows"` // merged serving windows with events
 	First      schemas.Time              `json:"first_window,omitzero"`
@@ -205,8 +211,13 @@ func (f *Fold) Report() Report {
 		v.Action, v.Code = analysis.VerdictContinue, codeNotBegun
 		v.Sentence = fmt.Sprintf("There is no window yet in which both canary %s and baseline %s answered.", f.rollout.Canary, f.rollout.Baseline)
 	}
+	var segments []schemas.GuardrailStatus
+	if f.segments {
+		segments = f.judge.Segments()
+	}
 	return Report{
-		Verdict: v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Bands: f.judge.Bands(),
+		Segments: segments,
+		Verdict:  v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Bands: f.judge.Bands(),
 		Health: v.Health, Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
 		Served: Served{f.served.Baseline, f.served.Canary}, Digest: f.Digest(),
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"streamcanary/analysis"
 	"streamcanary/decisions"
 	"streamcanary/ingest"
 	"streamcanary/schemas"
@@ -16,6 +17,7 @@ import (
 type ReplayOptions struct {
 	Limits   windows.Limits
 	Seal     bool                               // judge what is still open at the end of the log, too
+	Segments bool                               // tell of every segment at the end, with intervals of ratios
 	Continue bool                               // go on judging after a rollback or a promotion
 	Decided  func(d schemas.Decision, was bool) // called for each decision, in order; was: it is counterfactual
 	Read     func()                             // called after each batch that was read; for progress
@@ -116,7 +118,7 @@ func newReplay(r *schemas.Rollout, src ingest.Source, o ReplayOptions) (*replay,
 	if err := p.stage.SetPlan(plan); err != nil {
 		return nil, err
 	}
-	p.fold = NewFold(r, &plan, sources)
+	p.fold = newFold(r, &plan, sources, analysis.Options{SegmentRatios: o.Segments})
 	p.fold.Begin(earliest)
 	return p, nil
 }

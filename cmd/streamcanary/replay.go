@@ -23,7 +23,7 @@ import (
 // replayFlags are what the command line says.
 type replayFlags struct {
 	rollout, atEnd, invalid, kind string
-	exitCode, goOn                bool
+	exitCode, goOn, segments      bool
 }
 
 func replayCommand(c *console) *cobra.Command {
@@ -52,6 +52,7 @@ comes after the first rollback or promotion is marked counterfactual.`,
 	cmd.Flags().StringVar(&f.kind, "type", "", "the `TYPE` of every event, for logs that don't say: prediction, outcome or sample")
 	cmd.Flags().BoolVar(&f.exitCode, "exit-code", false, "exit with 3 if the verdict is rollback, 4 if it is neither that nor promote")
 	cmd.Flags().BoolVar(&f.goOn, "continue", false, "go on judging after a rollback or a promotion")
+	cmd.Flags().BoolVar(&f.segments, "segments", false, "say of every segment how it stands, with the interval of its ratio; without it only of those that failed or are suspect")
 	return cmd
 }
 
@@ -77,7 +78,7 @@ func runReplay(cmd *cobra.Command, c *console, f replayFlags, logs []string) (er
 	defer src.Close()
 	bar := newProgress(c.err)
 	out := &replayPrinter{console: c, bar: bar}
-	o := engine.ReplayOptions{Seal: f.atEnd == "seal", Continue: f.goOn, Decided: out.decided, Program: program(),
+	o := engine.ReplayOptions{Seal: f.atEnd == "seal", Continue: f.goOn, Segments: f.segments, Decided: out.decided, Program: program(),
 		Read: func() { bar.show(replayProgress(src.Progress())) }}
 	o.Letters = &out.bad
 	if f.invalid != "" {

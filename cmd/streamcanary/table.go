@@ -21,7 +21,12 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 	}
 	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s\n", r.Name, r.Model, r.Canary, r.Baseline)
 	fmt.Fprintf(w, "verdict: %s (%s)\n  %s\n\n", s.Verdict, s.Code, s.Sentence)
-	if err := errors.Join(printGuardrails(w, s.Guardrails), printBands(w, s.Bands)); err != nil {
+	err := printGuardrails(w, s.Guardrails)
+	if len(s.Segments) > 0 {
+		fmt.Fprintln(w)
+		err = errors.Join(err, printGuardrails(w, s.Segments))
+	}
+	if err := errors.Join(err, printBands(w, s.Bands)); err != nil {
 		return err
 	}
 	for _, f := range s.Health {
@@ -50,7 +55,7 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 	if s.Windows > 0 {
 		span = fmt.Sprintf(", event time %s to %s", s.First, s.Reached)
 	}
-	_, err := fmt.Fprintf(w, "%d windows with events%s\ndigest %s\n", s.Windows, span, s.Digest)
+	_, err = fmt.Fprintf(w, "%d windows with events%s\ndigest %s\n", s.Windows, span, s.Digest)
 	return err
 }
 
