@@ -40,7 +40,7 @@ type Guardrail struct {
 	CanPass  bool
 	Required bool           // the stage waits for it to pass
 	Pass     Reach          // of a canary like the baseline; only where CanPass
-	Smallest schemas.Margin // the smallest harm that is found within the stage in 4 of 5 cases; Text empty: none is
+	Smallest schemas.Margin // the smallest harm that is found within the stage in 4 of 5 cases, by proof or by patience; Text empty: none is
 }
 
 // ErrNoShare says that nobody knows how much of the traffic the canary will have.

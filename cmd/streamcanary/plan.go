@@ -33,7 +33,7 @@ func planCommand(c *console) *cobra.Command {
 		Use:   "plan --rollout FILE",
 		Short: "How long each guardrail needs, before anything runs",
 		Long: `Says for each guardrail and stage of a rollout how many canary requests, and how long, it needs to be suspect and to fail at a stated harm, and
-to pass where there is none; which harm is the smallest that the stage finds; what requiring a guardrail to pass would cost; and
+to pass where there is none; which harm is the smallest that the stage finds, by proof or by patience; what requiring a guardrail to pass would cost; and
 how many false rollbacks a fleet must expect a year.
 
 The baseline's traffic is surveyed from a log (--log, read as replay reads it), or stated: with flags, or in a file (--traffic) with the same

@@ -28,7 +28,7 @@ func (p planPrinter) asText(stages []plan.Stage, fleet plan.Fleet) error {
 	}
 	fmt.Fprintf(p.out, "\nfalse rollbacks: at most %.3g a year for %s with %.4g rollouts a year each, at falseRollback %g%s\n",
 		fleet.FalseRollbacks, models(fleet.Models), fleet.Rollouts, r.Risk.FalseRollback, holds(fleet))
-	_, err := fmt.Fprintln(p.out, "medians of simulations: events independent but for a phi that was stated or surveyed, the harm there from the first window on; ~ beyond eight times the stage, reckoned")
+	_, err := fmt.Fprintln(p.out, "medians of simulations, to about a quarter: events independent but for a phi that was stated or surveyed, the harm there from the first window on; ~ beyond eight times the stage, reckoned")
 	return err
 }
 
