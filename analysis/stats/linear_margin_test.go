@@ -121,4 +121,9 @@ func TestQuantileBoundsOutsideLinearBuckets(t *testing.T) {
 	if wrong < 2 {
 		t.Errorf("it mattered in %d worlds", wrong)
 	}
+	q, hist := NewQuantileBounds(300_000).On(l), []windows.Bucket{{Index: windows.ZeroBucket, Count: 9}, {Index: 50, Count: 9}, {Index: windows.TopBucket, Count: 9}}
+	q.Add(hist, hist, 1)
+	if allocs := testing.AllocsPerRun(20, func() { q.Add(hist, hist, 0) }); allocs > 0 {
+		t.Errorf("%v allocations for a block", allocs)
+	}
 }
