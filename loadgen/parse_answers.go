@@ -125,7 +125,7 @@ func parseSegments(p *parser, l *line) error {
 		}
 	}
 	if math.Abs(sum-1) > 1e-9 {
-		return l.fail("the shares of the segments sum to %g%%, not to 100%%", sum*100)
+		return l.fail("the shares of the segments sum to %.6g%%, not to 100%%", sum*100)
 	}
 	p.each(func(a *Arm) { a.Segments = segments })
 	return nil

@@ -34,7 +34,7 @@ func parseLaw(l *line) (Law, error) {
 		sum += law.Parts[i].Share
 	}
 	if math.Abs(sum-1) > 1e-9 {
-		return Law{}, l.fail("the shares of the law's parts sum to %g%%, not to 100%%", sum*100)
+		return Law{}, l.fail("the shares of the law's parts sum to %.6g%%, not to 100%%", sum*100)
 	}
 	return law, nil
 }

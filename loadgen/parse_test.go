@@ -228,6 +228,7 @@ var lineErrors = []struct{ further, want string }{
 	{"segments", `t.txt:9: the line ends where the name of a segment should be`},
 	{"segments a", `t.txt:9: the line ends where share should be`},
 	{"segments a 50% a 50%", `t.txt:9: segment "a" stands here twice`},
+	{"segments a 60% b 50%", `t.txt:9: the shares of the segments sum to 110%, not to 100%`}, // in floats 110.00000000000001
 	{"segments a 50% b 51%", `t.txt:9: the shares of the segments sum to 101%, not to 100%`},
 	{"segments" + many(MaxSegments+1, func(i int) string { return " s" + strings.Repeat("i", i%100) + strings.Repeat("j", i/100) + " 0.1%" }),
 		`t.txt:9: more than 200 segments`},

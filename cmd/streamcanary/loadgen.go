@@ -129,6 +129,9 @@ func generateFile(ctx context.Context, c *console, s *loadgen.Scenario, path str
 	if err := os.WriteFile(path+".truth.json", append(truth, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write the true answer: %w", err)
 	}
+	if c.json {
+		return json.NewEncoder(c.out).Encode(map[string]any{"type": "generated", "file": path, "truth": path + ".truth.json", "events": n})
+	}
 	fmt.Fprintf(c.err, "%d events in %s, the true answer in %s.truth.json\n", n, path, path)
 	return nil
 }

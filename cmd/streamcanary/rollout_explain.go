@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -28,6 +29,16 @@ standard error says so, and why.`,
 			e, err := explanationOf(cmd.Context(), b, &a, args[0])
 			if err != nil {
 				return err
+			}
+			if c.json {
+				return json.NewEncoder(c.out).Encode(struct {
+					Type    string `json:"type"`
+					Rollout string `json:"rollout"`
+					Model   string `json:"model"`
+					Sha256  string `json:"sha256"`
+					Note    string `json:"note"`
+					Explain string `json:"explain"`
+				}{"explanation", e.rollout.Name, e.rollout.Model, e.rollout.Sha256, e.note, string(schemas.Explain(e.rollout))})
 			}
 			fmt.Fprintln(c.err, e.note)
 			_, err = c.out.Write(schemas.Explain(e.rollout))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 
@@ -75,8 +76,18 @@ func (f *serveFlags) checkPorts() error {
 	return nil
 }
 
-// announce says on which addresses the service is, for people.
+// readyLine is what `serve --json` says once it is.
+type readyLine struct {
+	Type string `json:"type"`
+	serve.Addresses
+}
+
+// announce says on which addresses the service is; with --json on standard output, for machines.
 func announce(c *console, a serve.Addresses) {
+	if c.json {
+		_ = json.NewEncoder(c.out).Encode(readyLine{"ready", a}) // who doesn't listen any more needs no address
+		return
+	}
 	note := func(what string) string {
 		for _, e := range a.Embedded {
 			if e == what {
