@@ -101,6 +101,8 @@ func (f *follower) putRoute(ctx context.Context, entry jetstream.KeyValueEntry) 
 	f.put(ctx, message{signed: signed, route: true})
 }
 
+// watchLog reads the log until the context ends, or the connection or the log is gone: left to itself, the client would try to go on for as long as
+// that lasts, heed no context meanwhile, and go on behind the last sequence even in a log that was made anew.
 func (f *follower) watchLog(ctx context.Context) error {
 	subject, err := schemas.DecisionSubject(f.model)
 	if err != nil {
@@ -109,7 +111,7 @@ func (f *follower) watchLog(ctx context.Context) error {
 	opening, cancel := context.WithTimeout(ctx, f.o.Timeout)
 	defer cancel()
 	consumer, err := f.js.OrderedConsumer(opening, schemas.StreamName, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
+		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, MaxResetAttempts: 1,
 	})
 	if err != nil {
 		return err
