@@ -1,0 +1,64 @@
+package analysis
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// splitFound is the window in which a share of 13 % where 10 % are planned is found, at an over-dispersion of the sizes.
+func splitFound(t *testing.T, phi float64) int {
+	r := rolloutOf(errors05)
+	r.Stages[0].WeightBP = 1000
+	s := newScript(t, r, Options{Phi: phi})
+	for i := range 2000 {
+		s.play(1, side{n: 87}, side{n: 13})
+		if slices.Contains(codes(s.verdict.Health), codeSplitMismatch) {
+			return i
+		}
+	}
+	t.Fatalf("never found at phi %v", phi)
+	return 0
+}
+
+// TestSplitOfClumps: predictions come by users, several at once: where they come four at a time, a share proves as much as a fourth of them.
+func TestSplitOfClumps(t *testing.T) {
+	if one, four := splitFound(t, 1), splitFound(t, 4); four < 3*one || four > 5*one {
+		t.Errorf("found in window %d, at phi 4 in window %d", one, four)
+	}
+}
+
+// TestMissingNeedsTraffic: a silence is told only when the other arm has spoken so often that it means anything to a person, whatever it proves.
+func TestMissingNeedsTraffic(t *testing.T) {
+	r := rolloutOf(errors05)
+	r.Stages[0].WeightBP = 9000
+	s := newScript(t, r, Options{Phi: 1})
+	s.play(20, side{n: 1}, side{n: 9})
+	for i := 1; i < missingEvents; i++ {
+		if s.play(1, side{n: 1}, side{}); s.verdict.Action == VerdictRollback {
+			t.Fatalf("rolled back after %d predictions of the baseline", i)
+		}
+	}
+	if m := s.judge.missing[1]; m.mixture.LogE() < s.judge.silence[1] {
+		t.Errorf("evidence %.2f of %.2f: the bound isn't what is tested", m.mixture.LogE(), s.judge.silence[1])
+	}
+	s.play(1, side{n: 1}, side{})
+	s.want(VerdictRollback, codeCanaryMissing)
+}
+
+// TestMissingAfterARamp: where no share is planned, one that went down while the arm still speaks is the new plan, and a short silence at it no crash.
+func TestMissingAfterARamp(t *testing.T) {
+	r := rolloutOf(errors05)
+	r.Health.Traffic, r.Stages[0].Bake = schemas.OnWarn, time.Hour
+	s := newScript(t, r, Options{Phi: 1})
+	s.play(100, side{n: 20}, side{n: 20})
+	s.play(100, side{n: 20}, side{n: 1})
+	s.play(7, side{n: 20}, side{})
+	if s.verdict.Code == codeCanaryMissing {
+		t.Fatalf("after seven windows in which seven predictions were due: %s", s.verdict.Sentence)
+	}
+	s.play(60, side{n: 20}, side{})
+	s.want(VerdictRollback, codeCanaryMissing)
+}
