@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"streamcanary/schemas"
+	"streamcanary/windows"
 )
 
 // said is evidence that a test states as it likes.
@@ -147,5 +148,42 @@ func TestBadShareChanges(t *testing.T) {
 				t.Fatalf("%s: %s", tt.name, s.verdict.Health[at].Sentence)
 			}
 		}
+	}
+}
+
+// TestNeededWithoutData: a guardrail that somebody listed and that never had data stands in the way of a promotion; a default one doesn't.
+func TestNeededWithoutData(t *testing.T) {
+	for defaults, want := range map[bool]VerdictAction{false: VerdictContinue, true: VerdictPromote} {
+		r := rolloutOf(errors05, guardrail("ctr: rate click decrease 2%"))
+		r.Outcomes = []schemas.OutcomeSpec{{Name: "click", Within: time.Minute}}
+		r.DefaultGuardrails = defaults
+		s := newScript(t, r, Options{Phi: 1})
+		s.play(90, side{n: 900}, side{n: 100})
+		if s.wantState("ctr", insufficient); s.verdict.Action != want {
+			t.Errorf("guardrails by default %v: %s, want %s", defaults, s.verdict.Action, want)
+		}
+	}
+}
+
+// TestMeasuredMetricsKeepSlices: what is held against the baseline with a measured noise is cut by unit there, gauges by host.
+func TestMeasuredMetricsKeepSlices(t *testing.T) {
+	r := rolloutOf(errors05, guardrail("cpu: sample cpu 0.9 increase 5pp"))
+	j, kept := NewJudge(r, Options{}), 0
+	for _, s := range j.streams {
+		cell := 0
+		for _, m := range Metrics(r) {
+			if m.Stream() != s.Stream {
+				continue
+			}
+			if cell < len(s.dispersions) && s.dispersions[cell] != nil {
+				if kept++; m.Keeps()&windows.KeepSlices == 0 {
+					t.Errorf("%s keeps no slices, and its noise is measured on them", m.Key())
+				}
+			}
+			cell++
+		}
+	}
+	if kept != 2 {
+		t.Errorf("noise is measured of %d metrics, want 2", kept)
 	}
 }
