@@ -46,7 +46,7 @@ type ownShift struct {
 // startedOdds is one shift's evidence in one direction: R_j for each odds ratio, and the largest log evidence so far.
 type startedOdds struct {
 	log    [ratioOdds]float64
-	logMax float64
+	logMax float32 // rounded down: an interval may be wider for it, never narrower
 }
 
 // A wager is one direction's odds ratios, their logarithms, and the block's log E[w^X] for each.
@@ -169,7 +169,16 @@ func (s *startedOdds) step(c cut, w *wager, start stake) {
 		gain := float64(c.canaryAbove)*w.logs[j] + inc[j] - w.whole[j]
 		s.log[j] = logAddExp(s.log[j], start.log) + gain
 	}
-	s.logMax = max(s.logMax, logAddExp(logSumExp(s.log[:])-math.Log(ratioOdds), start.cash))
+	s.logMax = max(s.logMax, floor32(logAddExp(logSumExp(s.log[:])-math.Log(ratioOdds), start.cash)))
+}
+
+// floor32 is the greatest float32 that is not above x.
+func floor32(x float64) float32 {
+	f := float32(x)
+	if float64(f) > x {
+		return math.Nextafter32(f, float32(math.Inf(-1)))
+	}
+	return f
 }
 
 // Interval returns the bounds of the factor at confidence 1 - alpha, from the largest evidence so far, so that they never widen: lower 0 or upper +Inf
@@ -179,19 +188,19 @@ func (q *QuantileRatio) Interval(alpha float64) (lower, upper float64) {
 	upper = math.Inf(1)
 	for i := range ratioShifts {
 		ratio := shiftRatio(float64(ratioShiftLow + i*ratioShiftStep))
-		if q.fail[i].logMax >= target {
+		if float64(q.fail[i].logMax) >= target {
 			lower = ratio
 		}
-		if q.pass[i].logMax >= target {
+		if float64(q.pass[i].logMax) >= target {
 			upper = min(upper, ratio)
 		}
 	}
 	for i := range q.more {
 		ratio := shiftRatio(float64(q.more[i].by))
-		if q.more[i].fail.logMax >= target {
+		if float64(q.more[i].fail.logMax) >= target {
 			lower = max(lower, ratio)
 		}
-		if q.more[i].pass.logMax >= target {
+		if float64(q.more[i].pass.logMax) >= target {
 			upper = min(upper, ratio)
 		}
 	}
