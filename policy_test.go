@@ -80,6 +80,7 @@ var impure = map[string][]string{
 
 const (
 	functionLines = 70
+	levels        = 3
 	fileLines     = 600
 	parameters    = 4
 )
@@ -229,6 +230,60 @@ func TestFunctionsFitOneScreen(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestFunctionsAreFlat(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
+				if n := depth(f.Body); n > levels {
+					t.Errorf("%s: %s has %d levels; %d is the limit", s.fset.Position(f.Pos()), f.Name.Name, n, levels)
+				}
+			}
+		}
+	}
+}
+
+// depth is how many loops and conditions of one function stand in each other. Those of a function literal are its own; an else if stands beside its if.
+func depth(n ast.Node) int {
+	most := 0
+	var walk func(n ast.Node, level int)
+	walk = func(n ast.Node, level int) {
+		ast.Inspect(n, func(inner ast.Node) bool {
+			next := level + 1
+			switch inner := inner.(type) {
+			case *ast.FuncLit:
+				walk(inner.Body, 0)
+				return false
+			case *ast.IfStmt:
+				walk(inner.Body, next)
+				if other, ok := inner.Else.(*ast.IfStmt); ok {
+					walk(other, level)
+				} else if inner.Else != nil {
+					walk(inner.Else, next)
+				}
+			case *ast.ForStmt:
+				walk(inner.Body, next)
+			case *ast.RangeStmt:
+				walk(inner.Body, next)
+			case *ast.SwitchStmt:
+				walk(inner.Body, next)
+			case *ast.TypeSwitchStmt:
+				walk(inner.Body, next)
+			case *ast.SelectStmt:
+				walk(inner.Body, next)
+			default:
+				return true
+			}
+			most = max(most, next)
+			return false
+		})
+	}
+	walk(n, 0)
+	return most
 }
 
 func TestNames(t *testing.T) {

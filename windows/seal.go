@@ -298,25 +298,36 @@ func (s *Stage) sealAll() {
 			continue
 		}
 		for _, kind := range []schemas.Kind{schemas.KindPrediction, schemas.KindSample} {
-			to := NoTime
-			for _, l := range r.lanes {
-				if l == nil {
-					continue
-				}
-				in := l.strand(kind)
-				to = max(to, in.mark)
-				if n := len(in.open); n > 0 {
-					to = max(to, in.open[n-1].part.StartMs+r.WidthMs)
-				}
-			}
-			for _, l := range r.lanes {
-				if l != nil && l.source.carries[kind] {
-					s.sealStrand(r, l, kind, to)
-				}
-			}
+			s.sealKind(r, kind)
 		}
 		s.sealOutcomes(r)
 	}
+}
+
+// sealKind seals one kind of every partition that carries it.
+func (s *Stage) sealKind(r *rollout, kind schemas.Kind) {
+	to := r.last(kind)
+	for _, l := range r.lanes {
+		if l != nil && l.source.carries[kind] {
+			s.sealStrand(r, l, kind, to)
+		}
+	}
+}
+
+// last is where the last window ends that any partition has an event of this kind for, or is sealed up to.
+func (r *rollout) last(kind schemas.Kind) int64 {
+	to := NoTime
+	for _, l := range r.lanes {
+		if l == nil {
+			continue
+		}
+		in := l.strand(kind)
+		to = max(to, in.mark)
+		if n := len(in.open); n > 0 {
+			to = max(to, in.open[n-1].part.StartMs+r.WidthMs)
+		}
+	}
+	return to
 }
 
 // sealOutcomes seals every outcome of every window.

@@ -219,18 +219,23 @@ func (s *Stage) drop(r *rollout) {
 				s.counts.move(kind, Counted, Other, o.counted)
 			}
 		}
-		for i := l.joined.sealed; i < len(l.joined.windows); i++ {
-			for k := range r.outcomes {
-				if l.joined.windows[i].start >= r.outcomes[k].mark {
-					n := int64(l.joined.words(i, k)[wordMatched])
-					s.open[schemas.KindOutcome] -= n
-					s.counts.move(schemas.KindOutcome, Matched, Other, n)
-				}
-			}
-		}
+		s.dropOutcomes(r, l)
 	}
 	s.shop.forget(&r.serving)
 	s.shop.forget(&r.resources)
+}
+
+// dropOutcomes gives up what is open in a rollout's outcomes of one partition.
+func (s *Stage) dropOutcomes(r *rollout, l *lane) {
+	for i := l.joined.sealed; i < len(l.joined.windows); i++ {
+		for k := range r.outcomes {
+			if l.joined.windows[i].start >= r.outcomes[k].mark {
+				n := int64(l.joined.words(i, k)[wordMatched])
+				s.open[schemas.KindOutcome] -= n
+				s.counts.move(schemas.KindOutcome, Matched, Other, n)
+			}
+		}
+	}
 }
 
 func (s *Stage) nameOutcomes(r *rollout) {

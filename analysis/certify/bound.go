@@ -45,8 +45,13 @@ func (a twoArms) information(rho0, delta float64) float64 {
 	edge := (a.pc - delta) / rho0 // where the canary alone would fit
 	lo, hi := min(a.pb, edge), max(a.pb, edge)
 	lo = max(lo, 1e-12)
-	const golden = .6180339887498949
-	for range 100 {
+	return at(bottom(lo, hi, at))
+}
+
+// bottom is where a function that falls and then rises is lowest between lo and hi, by golden section.
+func bottom(lo, hi float64, at func(float64) float64) float64 {
+	const golden, steps = .6180339887498949, 100
+	for range steps {
 		x, y := hi-golden*(hi-lo), lo+golden*(hi-lo)
 		if at(x) < at(y) {
 			hi = y
@@ -54,5 +59,5 @@ func (a twoArms) information(rho0, delta float64) float64 {
 			lo = x
 		}
 	}
-	return at((lo + hi) / 2)
+	return (lo + hi) / 2
 }

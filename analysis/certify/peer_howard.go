@@ -57,17 +57,7 @@ func (q quantileMixture) logE(n, x float64) float64 {
 
 // least is the real x that says least: logE falls before it and rises after it. It need not be n p.
 func (q quantileMixture) least(n float64) float64 {
-	lo, hi := 0., n
-	const golden = .6180339887498949
-	for range 80 {
-		a, b := hi-golden*(hi-lo), lo+golden*(hi-lo)
-		if q.logE(n, a) < q.logE(n, b) {
-			hi = b
-		} else {
-			lo = a
-		}
-	}
-	return (lo + hi) / 2
+	return bottom(0, n, func(x float64) float64 { return q.logE(n, x) })
 }
 
 func logBeta(a, b float64) float64 {
@@ -156,16 +146,7 @@ func lilError(c, a float64) float64 {
 		}
 	}
 	lo, hi := max(1, best-(top-1)/points), best+(top-1)/points
-	const golden = .6180339887498949
-	for range 60 {
-		x, y := hi-golden*(hi-lo), lo+golden*(hi-lo)
-		if at(x) < at(y) {
-			hi = y
-		} else {
-			lo = x
-		}
-	}
-	return at((lo + hi) / 2)
+	return at(bottom(lo, hi, at))
 }
 
 // A band is how far an empirical distribution ever is from the true one, from start values on.

@@ -46,23 +46,27 @@ func (r *race) play(run int, source func() *rand.Rand) {
 			judged += int64(counts.Nc)
 		}
 		for i, w := range watches {
-			end := &r.ends[i][run]
-			if end.at >= 0 {
-				continue
-			}
-			alarmed := [1]bool{}
-			if w.see(m, alarmed[:]); alarmed[0] {
-				*end = finish{at: m.T, canary: judged}
-				if judged == 0 {
-					end.canary = m.Canary
-				}
-				if v, ok := w.(*verdictWatch); ok {
-					end.by = v.ends[0].RolledBack
-				}
+			if end := &r.ends[i][run]; end.at < 0 && end.see(w, m, judged) {
 				open--
 			}
 		}
 	}
+}
+
+// see shows a window to a method that has not alarmed yet, and reports whether it does now.
+func (f *finish) see(w watch, m *Moment, judged int64) bool {
+	alarmed := [1]bool{}
+	if w.see(m, alarmed[:]); !alarmed[0] {
+		return false
+	}
+	*f = finish{at: m.T, canary: judged}
+	if judged == 0 {
+		f.canary = m.Canary
+	}
+	if v, ok := w.(*verdictWatch); ok {
+		f.by = v.ends[0].RolledBack
+	}
+	return true
 }
 
 func (r *race) rows() []Row { return r.report(r) }

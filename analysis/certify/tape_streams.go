@@ -115,11 +115,11 @@ func (s *sampleTape) next(d dice, m *Moment, startMs int64) []*windows.Part {
 			if *load > limit {
 				k = 1
 			}
+			c := tally{arm: windows.Arm(arm), n: 1, k: k}
+			if windows.Arm(arm) == windows.Baseline {
+				c.slice = s.slice[h]
+			}
 			for i := range p.Cells[arm] {
-				c := tally{arm: windows.Arm(arm), n: 1, k: k}
-				if windows.Arm(arm) == windows.Baseline {
-					c.slice = s.slice[h]
-				}
 				addTo(&p.Cells[arm][i], c, true)
 			}
 		}

@@ -134,14 +134,9 @@ func (t *typeOne) rows() []Row {
 	var rows []Row
 	for i, m := range t.methods {
 		for a, alpha := range alphas {
-			count, runs := 0, t.runs
+			count, runs := t.alarms(i, a), t.runs
 			if !m.Ours {
 				runs = min(runs, peerRuns)
-			}
-			for _, e := range t.ends {
-				if a < len(e.alarmed[i]) && e.alarmed[i][a] {
-					count++
-				}
 			}
 			row := Row{Method: m.Name, Source: m.Source, Ours: m.Ours, Measure: "alarms", Alpha: alpha, Runs: runs, Count: count, Limit: binomialPoint(runs, alpha)}
 			if m.Name == verdict.Name {
@@ -152,6 +147,17 @@ func (t *typeOne) rows() []Row {
 		}
 	}
 	return append(rows, t.verdictRows()...)
+}
+
+// alarms is in how many runs a method alarmed at a level.
+func (t *typeOne) alarms(method, alpha int) int {
+	count := 0
+	for _, e := range t.ends {
+		if alpha < len(e.alarmed[method]) && e.alarmed[method][alpha] {
+			count++
+		}
+	}
+	return count
 }
 
 // holds reports whether the method must hold its level here: ours must in every world of the claim, but the tests by themselves only where events are
