@@ -94,7 +94,10 @@ func (r *reach) bus(ctx context.Context, c *console) (*bus.Bus, serve.Addresses,
 	if err != nil {
 		return nil, a, err
 	}
-	o := bus.Options{URLs: a.NATS, Name: program(), CredsFile: config.NATS.Creds}
+	o := bus.Options{
+		URLs: a.NATS, Name: program(), CredsFile: config.NATS.Creds,
+		OnError: func(err error) { fmt.Fprintln(c.err, err) },
+	}
 	if o.TLS, err = serve.NATSTLS(config.NATS.TLS); err != nil {
 		return nil, a, err
 	}

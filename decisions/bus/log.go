@@ -62,7 +62,8 @@ type LogQuery struct {
 }
 
 // Log calls fn with the decisions of the log in its order, until its end, or until fn fails (its error). Following, it
-// goes on until the context ends (nil). A message that is no decision is an error.
+// goes on until the context ends (nil), also over a server that is away, or a log that is deleted and made anew: that is
+// read from its beginning. A message that is no decision is an error.
 func (b *Bus) Log(ctx context.Context, q LogQuery, fn func(Logged) error) error {
 	subject := schemas.AllDecisions
 	if q.Model != "" {
@@ -71,23 +72,28 @@ func (b *Bus) Log(ctx context.Context, q LogQuery, fn func(Logged) error) error 
 			return fmt.Errorf("read decisions of model %s: %w", q.Model, err)
 		}
 	}
-	end := uint64(0)
-	if !q.Follow {
-		var err error
-		if end, err = b.lastSequence(ctx, subject); err != nil || end == 0 {
-			return err
-		}
-	}
-	ended := false
-	err := b.read(ctx, subject, func(message jetstream.Msg, sequence uint64, at time.Time) (bool, error) {
+	each := func(message jetstream.Msg, sequence uint64, at time.Time) error {
 		l, err := logged(message.Headers(), message.Data(), sequence, at)
 		if err != nil {
-			return false, err
+			return err
 		}
-		ended = !q.Follow && sequence >= end
-		return ended, fn(l)
+		return fn(l)
+	}
+	if q.Follow {
+		return b.follow(ctx, subject, func(m jetstream.Msg, sequence uint64, at time.Time) (bool, error) {
+			return false, each(m, sequence, at)
+		})
+	}
+	end, err := b.lastSequence(ctx, subject)
+	if err != nil || end == 0 {
+		return err
+	}
+	ended := false
+	err = b.read(ctx, subject, &place{next: 1}, func(m jetstream.Msg, sequence uint64, at time.Time) (bool, error) {
+		ended = sequence >= end
+		return ended, each(m, sequence, at)
 	})
-	if err == nil && !q.Follow && !ended {
+	if err == nil && !ended {
 		return fmt.Errorf("read decisions at %s: %w", b.where(), ctx.Err())
 	}
 	return err
@@ -103,52 +109,6 @@ func (b *Bus) lastSequence(ctx context.Context, subject string) (uint64, error) 
 		return 0, fmt.Errorf("read the end of %s at %s: %w", subject, b.where(), err)
 	}
 	return message.Sequence, nil
-}
-
-// readerKept is how long the server remembers a reader that has gone: with its default of five minutes, who asks often meets its limit of consumers.
-const readerKept = 10 * time.Second
-
-// read calls fn with every message under a subject in order until fn is done or fails, or the context ends (nil).
-func (b *Bus) read(ctx context.Context, subject string, fn func(jetstream.Msg, uint64, time.Time) (done bool, err error)) error {
-	opening, cancel := b.within(ctx)
-	defer cancel()
-	consumer, err := b.js.OrderedConsumer(opening, schemas.StreamName, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: readerKept,
-	})
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read %s at %s: %w", subject, b.where(), noJetStream(err))
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return fmt.Errorf("read %s at %s: %w", subject, b.where(), err)
-	}
-	defer messages.Stop()
-	for {
-		message, err := messages.Next(jetstream.NextContext(ctx))
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read %s at %s: %w", subject, b.where(), err)
-		}
-		meta, err := message.Metadata()
-		if err != nil {
-			return fmt.Errorf("read %s: %w", subject, err)
-		}
-		if done, err := fn(message, meta.Sequence.Stream, meta.Timestamp); done || err != nil {
-			return err
-		}
-	}
-}
-
-// each calls fn with the body of every message under a subject.
-func (b *Bus) each(ctx context.Context, subject string, fn func(body []byte) error) error {
-	return b.read(ctx, subject, func(message jetstream.Msg, _ uint64, _ time.Time) (bool, error) {
-		return false, fn(message.Data())
-	})
 }
 
 // Decision finds a decision by its id; ErrNotFound where the log has none of it.

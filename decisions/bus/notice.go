@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -24,15 +25,15 @@ func (b *Bus) PublishNotice(ctx context.Context, d decisions.Delivery) error {
 	return nil
 }
 
-// Notices calls fn with every event of all models from the beginning of the log on, until the context ends (nil) or fn fails. Events that
-// can't be read, of another version perhaps, are passed over.
+// Notices calls fn with every event of all models from the beginning of the log on, until the context ends (nil) or fn fails; it follows the log as
+// Log does. Events that can't be read, of another version perhaps, are passed over.
 func (b *Bus) Notices(ctx context.Context, fn func(*schemas.Notice) error) error {
-	return b.each(ctx, schemas.AllNotices, func(body []byte) error {
-		notice, err := schemas.DecodeNotice(body)
+	return b.follow(ctx, schemas.AllNotices, func(message jetstream.Msg, _ uint64, _ time.Time) (bool, error) {
+		notice, err := schemas.DecodeNotice(message.Data())
 		if err != nil {
-			return nil
+			return false, nil
 		}
-		return fn(notice)
+		return false, fn(notice)
 	})
 }
 

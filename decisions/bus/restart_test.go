@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"streamcanary/decisions"
 	"streamcanary/schemas"
 )
 
@@ -41,7 +42,7 @@ func (r *restartable) stop() {
 	r.now.Load().WaitForShutdown()
 }
 
-// TestWatchesOutliveTheServer: the intake of acks and the watch of files go on by themselves when the server is back.
+// TestWatchesOutliveTheServer: the intake of acks, the watch of files and a follower of the log go on by themselves when the server is back.
 func TestWatchesOutliveTheServer(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -57,7 +58,10 @@ func TestWatchesOutliveTheServer(t *testing.T) {
 		b := open(t, conn)
 		ctx, cancel := context.WithCancel(t.Context())
 		var acks, specs atomic.Int64
-		done := make(chan error, 2)
+		done := make(chan error, 3)
+		var given heard
+		go given.follows(ctx, b, done)
+		head := deliver(t, b, take(t, decisions.NewHead(0), applied(1)))
 		go func() { done <- b.Acks(ctx, func(AckMessage) error { acks.Add(1); return nil }, nil) }()
 		go func() {
 			done <- b.WatchSpecs(ctx, func(s Spec) error {
@@ -88,11 +92,16 @@ func TestWatchesOutliveTheServer(t *testing.T) {
 		r.start()
 		time.Sleep(5 * time.Second)
 		send(2)
+		deliver(t, b, take(t, head, prepared(1)))
+		time.Sleep(time.Minute)
+		if have := given.all(); have != "r-1.1.1 r-1.1.2" {
+			t.Errorf("the follower was given %s", have)
+		}
 		if acks.Load() != 2 || specs.Load() < 2 {
 			t.Errorf("%d acks and %d changes of files came, want 2 of each", acks.Load(), specs.Load())
 		}
 		cancel()
-		for range 2 {
+		for range 3 {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
