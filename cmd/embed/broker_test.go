@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -41,10 +43,19 @@ func TestBrokerOnAFullDisk(t *testing.T) {
 	if len(refused) > 0 {
 		t.Errorf("told again within a minute: %v", <-refused)
 	}
+	if err, _ := s.Err(); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
+	}
 	if err := os.Remove(rest); err != nil {
 		t.Fatal(err)
 	}
 	acked = produce(t, client, acked)
+	if err := next(t, refused); err != nil {
+		t.Errorf("told %v after there was room again", err)
+	}
+	if err, _ := s.Err(); err != nil {
+		t.Error(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -89,16 +100,43 @@ func holds(t *testing.T, client *kgo.Client, acked []string) {
 	}
 }
 
-// TestBrokerLog: only writes that failed are told.
+// TestBrokerLog: only writes that failed are told, at most once a minute while they fail, and the end of it.
 func TestBrokerLog(t *testing.T) {
-	var told []string
-	l := &brokerLog{dir: "d", refused: func(err error) { told = append(told, err.Error()) }}
-	l.Logf(kfake.LogLevelInfo, "persist %s", "well")
-	l.Logf(kfake.LogLevelWarn, "group %s: slow", "g")
-	l.Logf(kfake.LogLevelWarn, "persist %s: %v", "topics.json", os.ErrPermission)
-	l.Logf(kfake.LogLevelError, "persist %s: %v", "topics.json", os.ErrPermission)
-	if want := "[embedded Kafka can't write to folder d: persist topics.json: permission denied]"; fmt.Sprint(told) != want {
-		t.Errorf("told %q, want %s", told, want)
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		dir := filepath.Join(t.TempDir(), "d")
+		l := &brokerLog{dir: dir, refused: func(err error) { told = append(told, strings.ReplaceAll(fmt.Sprint(err), dir, "d")) }}
+		l.Logf(kfake.LogLevelInfo, "persist %s", "well")
+		l.Logf(kfake.LogLevelWarn, "group %s: slow", "g")
+		if l.look(); l.trouble() != nil || len(told) > 0 {
+			t.Errorf("error %v, told %q, nothing failed", l.trouble(), told)
+		}
+		const failing = 70 * time.Second // and the folder isn't there
+		for began := time.Now(); time.Since(began) < failing; time.Sleep(10 * time.Second) {
+			l.Logf(kfake.LogLevelWarn, "persist %s: %v", "topics.json", os.ErrPermission)
+			if l.look(); l.trouble() == nil {
+				t.Errorf("no error after %s, though a write just failed", time.Since(began))
+			}
+		}
+		if l.look(); l.trouble() == nil {
+			t.Error("no error, though the folder can't be written to")
+		}
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(brokerHeld)
+		if l.look(); l.trouble() != nil {
+			t.Errorf("error %v, though the folder can be written to and nothing failed of late", l.trouble())
+		}
+		l.look()
+		l.Logf(kfake.LogLevelError, "persist %s: %v", "topics.json", os.ErrPermission)
+		const failed = "embedded Kafka can't write to folder d: persist topics.json: permission denied"
+		if want := []string{failed, failed, "<nil>", failed}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+	l := &brokerLog{dir: t.TempDir()} // nobody listens
+	if l.Logf(kfake.LogLevelError, "persist nothing"); l.trouble() == nil {
+		t.Error("no error")
 	}
-	(&brokerLog{}).Logf(kfake.LogLevelError, "persist nothing") // nobody listens
 }

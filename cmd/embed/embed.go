@@ -22,8 +22,8 @@ type Options struct {
 	// Told hears when a running server stores nothing any more, with the folder and the cause, and with nil when it does again. It is
 	// called from another goroutine, until Close returns, and must not block. It may be nil.
 	Told func(error)
-	// Refused hears why the broker could not store what it was given, at most once a minute; its clients hear of an error of the server, and
-	// may try again. It is called from another goroutine, and must not block. It may be nil.
+	// Refused hears why the broker could not store what it was given, at most once a minute while that lasts, and nil when it can again; its
+	// clients hear of an error of the server, and may try again. It is called from another goroutine, and must not block. It may be nil.
 	Refused func(error)
 }
 
@@ -80,13 +80,17 @@ func (s *Servers) NATSURL() string {
 	return s.nats.url
 }
 
-// Err says why a running server stores nothing now, with the folder; nil: it does. Such a server is started again, on the same port and
-// folder, as soon as the folder can be written to; clients that connect again go on. It may be called at any time.
-func (s *Servers) Err() error {
-	if s.nats == nil {
-		return nil
+// Err says why the broker and the NATS server store nothing now, with the folder; nil: they do, or don't run. The NATS server is started again, on
+// the same port and folder, as soon as the folder can be written to; clients that connect again go on. The broker goes on by itself, and is
+// believed to some seconds after the last write that failed. Err may be called at any time.
+func (s *Servers) Err() (broker, nats error) {
+	if s.broker != nil {
+		broker = s.broker.log.trouble()
 	}
-	return s.nats.trouble()
+	if s.nats != nil {
+		nats = s.nats.trouble()
+	}
+	return broker, nats
 }
 
 // Close ends the servers after what they have begun. It may be called twice.
@@ -95,8 +99,7 @@ func (s *Servers) Close() error {
 		s.nats.close()
 	}
 	if s.broker != nil {
-		s.broker.cluster.Close()
-		s.broker = nil
+		s.broker.close()
 	}
 	if s.lock == nil {
 		return nil

@@ -94,7 +94,7 @@ func TestStoreGivenUp(t *testing.T) {
 		t.Errorf("told %v", err)
 	}
 	w.again(t)
-	if err := s.Err(); err != nil {
+	if _, err := s.Err(); err != nil {
 		t.Error(err)
 	}
 }
@@ -117,7 +117,7 @@ func TestFullDisk(t *testing.T) {
 		if err := next(t, told); err == nil || err.Error() != want {
 			t.Errorf("told %v, want %s", err, want)
 		}
-		if err := s.Err(); err == nil || err.Error() != want {
+		if _, err := s.Err(); err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
 		if err := os.Remove(rest); err != nil {

@@ -122,6 +122,35 @@ func TestGroupRefused(t *testing.T) {
 	}
 }
 
+// TestJournalRefused: while the window journal takes nothing the service is not ready, also where events can be read; it is ready once something is stored.
+func TestJournalRefused(t *testing.T) {
+	t.Parallel()
+	want := undisturbed(t)
+	b := newFickleBroker(t)
+	s := newStage(t, b.cluster.ListenAddrs())
+	serving(t, s, pace{recovery: 100 * time.Millisecond})
+	scenario := parsed(t, storyScenario)
+	s.begin(t, scenario)
+	s.ready(t, http.StatusOK, "ok")
+	refused := b.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: JournalTopic, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	events := s.events(t, scenario)
+	s.send(t, events, 0)
+	const text = "events are not counted: what was counted is not stored: append to the window journal"
+	s.ready(t, http.StatusServiceUnavailable, text)
+	s.until(t, "events are counted again three times", func() bool {
+		if status, body, err := s.get("/readyz"); err != nil || status != http.StatusServiceUnavailable || !strings.HasPrefix(body, text) {
+			t.Fatalf("readiness is %d %s %v while nothing is stored", status, body, err)
+		}
+		return s.log.times(again) >= 3
+	})
+	refused.Remove()
+	s.ready(t, http.StatusOK, "ok")
+	for part := 1; part < storyParts; part++ {
+		s.send(t, events, part)
+	}
+	s.comes(t, want)
+}
+
 // TestKafkaAway stops the broker in the middle of the story, with windows on their way to the journal: the service stays, says that nothing is
 // counted, and comes to the decisions and the digest of an undisturbed run once the broker is back.
 func TestKafkaAway(t *testing.T) {

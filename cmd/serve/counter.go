@@ -83,6 +83,7 @@ func (c *counter) run(ctx context.Context) error {
 	c.lasting, c.letters = lasting, kafka.NewDeadLetters(c.refused)
 	for {
 		for len(c.plans) == 0 {
+			c.seen.storing.is(nil) // nothing is counted any more
 			select {
 			case <-ctx.Done():
 				return nil
@@ -203,7 +204,7 @@ func pump(ctx context.Context, src *kafka.Source, batches chan<- *ingest.Batch, 
 // retry reads again from the last recovery point after something could not be stored: what was stored after all is in the journal, or
 // among the dead letters, twice; of the journal's records the first counts.
 func (c *counter) retry(ctx context.Context, failure error) error {
-	c.seen.counting.is(failure)
+	c.seen.storing.is(failure) // until something is: reading goes well meanwhile
 	c.seen.recounts.Inc()
 	c.log.Error().Err(failure).Msg("reading events again from the last recovery point")
 	c.flight.Wait()
@@ -420,6 +421,7 @@ func (c *counter) keepRecovery(ctx context.Context) error {
 		return err
 	}
 	c.kept = &recovery
+	c.seen.storing.is(nil)
 	c.crash.pass(AfterRecoveryAppend)
 	c.crash.pass(BeforeCommit)
 	c.commit(ctx)

@@ -349,27 +349,44 @@ func (c *court) settle(ctx context.Context, d *desk, effects []decisions.Effect)
 	return nil
 }
 
-// store stores a desk's head, tells what was decided, and empties its outbox. While NATS is away it waits: nothing may be judged on what
-// isn't stored.
+// store stores a desk's head, tells what was decided, and empties its outbox. Until that is done it waits: nothing may be judged on what isn't
+// stored. All rollouts wait for one, also where only its subject or key is refused: to let the others go on, its records of the journal would have
+// to be kept aside in a bounded queue, and whatever looks at the rollouts of a model (apply, delete, the prev of the next decision) would have to know
+// desks that lag behind their stored head. What refuses one alone is a mistake in permissions or limits, or a log that lost decisions, with
+// which the service doesn't start, either; readiness, a metric and the log say whose it is, heartbeats stop, and once it is mended all go on.
 func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) error {
+	now := held{rollout: d.rollout.Name, since: time.Now()}
+	defer c.seen.deciding.over()
+	var told time.Time
 	for {
+		c.seen.deciding.is(now)
 		err := d.store(ctx, c.bus, c.crash, func() { c.tell(effects); effects = nil })
-		if err == nil || ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if d.lost != nil || errors.Is(err, bus.ErrFenced) {
+		case err == nil:
+			if now.why != nil {
+				c.log.Info().Str("rollout", now.rollout).Dur("waited", time.Since(now.since)).Msg("this rollout's record and its decisions are stored and published: decisions go on")
+			}
+			return nil
+		case d.lost != nil || errors.Is(err, bus.ErrFenced):
 			d.lost = err
-			c.log.Error().Err(err).Str("rollout", d.rollout.Name).Msg("another process decides for this rollout: this one stops deciding for it")
+			c.log.Error().Err(err).Str("rollout", now.rollout).Str("model", d.rollout.Model).
+				Msg("another process decides for this rollout: this one stops deciding for it until it is restarted; is it meant that two serve run?")
 			return nil
 		}
-		c.log.Warn().Err(err).Str("rollout", d.rollout.Name).Msg("a decision is not stored or published yet: trying again")
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(retryAfter):
+		if now.why == nil || now.why.Error() != err.Error() || time.Since(told) >= heldTold {
+			told = time.Now()
+			c.log.Warn().Err(err).Str("rollout", now.rollout).Str("model", d.rollout.Model).Dur("waited", time.Since(now.since)).
+				Msg("this rollout's record, or a decision in it, is not stored or published yet, and all rollouts wait for it: trying again; look at NATS (its connection, permissions, limits, disk)")
 		}
+		now.why = err
+		pause(ctx, retryAfter)
 	}
 }
+
+// heldTold is how often the log says of one decision that it waits, while the cause is the same.
+const heldTold = time.Minute
 
 // tell logs what was decided.
 func (c *court) tell(effects []decisions.Effect) {

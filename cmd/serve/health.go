@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"streamcanary/cmd/embed"
-	"streamcanary/decisions/bus"
 )
 
 // endpoints serves what an operator and an orchestrator ask for.
@@ -21,8 +19,8 @@ type endpoints struct {
 	server  *http.Server
 	address string
 	ready   atomic.Bool // both stages run
-	bus     *bus.Bus
-	servers *embed.Servers // nil where none are embedded
+	bus     interface{ Connected() bool }
+	servers interface{ Err() (broker, nats error) } // nil where none are embedded
 	board   *board
 	seen    *metrics
 }
@@ -56,26 +54,41 @@ func (e *endpoints) serve(l net.Listener) error {
 	return nil
 }
 
-// readyz is 200 when both stages run, NATS is connected and stores, and events are counted; else 503, with the reason.
+// readyz is 200 when both stages run, decisions get through, and events are counted; else 503, with every reason on a line of its own.
 func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
-	var embedded error
+	if why := e.waits(); len(why) > 0 {
+		http.Error(w, strings.Join(why, "\n"), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// waits says what keeps the service from its work now.
+func (e *endpoints) waits() []string {
+	var why []string
+	if !e.ready.Load() {
+		why = append(why, "starting, or stopping")
+	}
+	var broker, nats error
 	if e.servers != nil {
-		embedded = e.servers.Err()
+		broker, nats = e.servers.Err()
 	}
 	switch {
-	case !e.ready.Load():
-		http.Error(w, "starting, or stopping", http.StatusServiceUnavailable)
-	case embedded != nil:
-		http.Error(w, embedded.Error()+": decisions wait", http.StatusServiceUnavailable)
+	case nats != nil:
+		why = append(why, nats.Error()+": decisions wait")
 	case !e.bus.Connected():
-		http.Error(w, "NATS is not connected: decisions wait", http.StatusServiceUnavailable)
-	default:
-		if bad := cmp.Or(e.seen.topics.err(), e.seen.counting.err()); bad != nil {
-			http.Error(w, "events are not counted: "+bad.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
+		why = append(why, "NATS is not connected: decisions wait")
 	}
+	if held := e.seen.deciding.err(); held != nil {
+		why = append(why, held.Error())
+	}
+	if broker != nil {
+		why = append(why, broker.Error()+": events are refused")
+	}
+	if bad := cmp.Or(e.seen.topics.err(), e.seen.storing.err(), e.seen.counting.err()); bad != nil {
+		why = append(why, "events are not counted: "+bad.Error())
+	}
+	return why
 }
 
 func (e *endpoints) rollouts(w http.ResponseWriter, _ *http.Request) { answer(w, e.board.Everything()) }

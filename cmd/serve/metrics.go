@@ -12,7 +12,9 @@ import (
 
 // metrics are what Prometheus scrapes. Names of models and rollouts are labels, ids never are.
 type metrics struct {
-	counting  trouble     // of stage one
+	counting  trouble     // of stage one's reading
+	storing   trouble     // of what stage one counted
+	deciding  holdup      // of stage two
 	topics    trouble     // of the event topics
 	quiet     atomic.Bool // every partition of predictions is idle: all was read, and nothing came for idleAfter
 	registry  *prometheus.Registry
@@ -60,10 +62,13 @@ func newMetrics(program string) *metrics {
 			Namespace: "streamcanary", Name: "recounts_total", Help: "Times that events were read again because something could not be stored.",
 		}),
 	}
+	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "streamcanary", Name: "decision_waiting_seconds", Help: "For how long the oldest decision has waited that is not yet stored and published; 0: there is none.",
+	}, m.deciding.seconds)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
 	m.registry.MustRegister(m.events, m.decisions, m.acks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
-		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts,
+		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

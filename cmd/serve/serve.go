@@ -174,15 +174,20 @@ func (s *service) embedded() error {
 // stored says in the log that an embedded server stores nothing (err says why), or does again (nil).
 func (s *service) stored(err error) {
 	if err != nil {
-		s.Log.Error().Err(err).Msg("nothing is stored: decisions wait until the folder can be written to")
+		s.Log.Error().Err(err).Msg("nothing is stored: decisions wait until the folder can be written to: make room on its disk")
 		return
 	}
 	s.Log.Info().Msg("embedded NATS was started again: decisions go on")
 }
 
-// refused says in the log that the embedded broker can't store what it was given: its producers get an error, and our own journal tries again.
+// refused says in the log that the embedded broker can't store what it was given (err says why), or can again (nil): meanwhile its producers get an
+// error, and our own journal tries again.
 func (s *service) refused(err error) {
-	s.Log.Error().Err(err).Msg("events are refused, and windows wait, until the folder can be written to")
+	if err != nil {
+		s.Log.Error().Err(err).Msg("events are refused, and windows wait, until the folder can be written to: make room on its disk")
+		return
+	}
+	s.Log.Info().Msg("embedded Kafka can write again: events are taken")
 }
 
 // samePorts lets embedded servers that were given no port use those of the run before, where they are free: producers and routers know them.
@@ -238,7 +243,10 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	}
 	watching, counting, judging := s.parts(from, retention)
 	http := newEndpoints(l, s.seen, s.board)
-	http.bus, http.servers = s.bus, s.servers
+	http.bus = s.bus
+	if s.servers != nil {
+		http.servers = s.servers
+	}
 	g := newGroup(ctx)
 	g.start("HTTP", func(context.Context) error { return http.serve(l) })
 	g.start("specs", func(ctx context.Context) error {
@@ -306,26 +314,32 @@ func (s *service) ready(http *endpoints) {
 	}
 }
 
-// heartbeatEvery is how often subscribers hear that the judge is alive.
+// heartbeatEvery is how often subscribers hear that the judge is alive: that it decides, and its decisions get through.
 const heartbeatEvery = 5 * time.Second
 
 func (s *service) heartbeat(ctx context.Context) error {
 	tick := time.NewTicker(heartbeatEvery)
 	defer tick.Stop()
 	for {
-		beat := &schemas.Heartbeat{Instance: instance(), Program: s.Program,
-			At: schemas.Time(time.Now().UnixMilli()), EveryMs: heartbeatEvery.Milliseconds()}
-		for _, x := range s.board.Standings() {
-			beat.Rollouts = append(beat.Rollouts, schemas.RolloutBeat{Rollout: x.Rollout, Model: x.Model, Epoch: x.Epoch, Seq: x.Seq})
-		}
-		if err := s.bus.Heartbeat(ctx, beat); err != nil && ctx.Err() == nil {
-			s.Log.Warn().Err(err).Msg("heartbeat")
+		if s.seen.deciding.err() == nil { // a judge whose decisions don't get through is as good as dead
+			s.beat(ctx)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+func (s *service) beat(ctx context.Context) {
+	beat := &schemas.Heartbeat{Instance: instance(), Program: s.Program,
+		At: schemas.Time(time.Now().UnixMilli()), EveryMs: heartbeatEvery.Milliseconds()}
+	for _, x := range s.board.Standings() {
+		beat.Rollouts = append(beat.Rollouts, schemas.RolloutBeat{Rollout: x.Rollout, Model: x.Model, Epoch: x.Epoch, Seq: x.Seq})
+	}
+	if err := s.bus.Heartbeat(ctx, beat); err != nil && ctx.Err() == nil {
+		s.Log.Warn().Err(err).Msg("a heartbeat is not stored: subscribers take the judge for dead after three; look at NATS (its connection, permissions, limits, disk)")
 	}
 }
 

@@ -10,11 +10,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server/ats"
 	"github.com/rs/zerolog"
 
 	"streamcanary/ingest/kafka"
 	"streamcanary/schemas"
 )
+
+func TestMain(m *testing.M) {
+	ats.Register() // the clock of NATS must not be born inside a bubble
+	os.Exit(m.Run())
+}
 
 // serving runs the service in this process until the test ends, or stop is called.
 func serving(t *testing.T, s *stage, p pace) (stop func()) {

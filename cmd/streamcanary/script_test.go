@@ -57,7 +57,7 @@ func TestScript(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %s", cond)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "refuses": refuses, "until": until, "ready": ready, "taken": taken, "gz": compressed, "zst": compressed,
+			"exits": exits, "refuses": refuses, "until": until, "ready": ready, "unready": unready, "taken": taken, "gz": compressed, "zst": compressed,
 			"head": headOf, "shape": shape, "conforms": conforms, "reasons": reasons, "big": big, "empty": empty, "tiny": tiny, "fill": fill, "pretend": pretend,
 		},
 	})
@@ -160,6 +160,20 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("the serve on %s is not ready after %s", args[0], scriptWait)
+}
+
+// unready REGEXP checks that the serve that was ready isn't any more, and why.
+func unready(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	response, err := http.Get("http://" + ts.Getenv("HTTP") + "/readyz")
+	ts.Check(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	if response.StatusCode != http.StatusServiceUnavailable || !want.Match(text) {
+		ts.Fatalf("readiness is %d %s, want %s", response.StatusCode, text, want)
+	}
 }
 
 // taken VARIABLE listens on a port of loopback until the script ends, and sets the variable to it. It answers nobody.
