@@ -29,7 +29,7 @@
 //	errors 0.1% [taking LAW] [DRIFT]             taking: their own latencies
 //	timeouts 0.05% [after 2s] [DRIFT]            after: the latency they are reported with
 //	outcome click 5% after LAW [DRIFT]           of the answered predictions
-//	hosts 4                                      named after the version: v2-0, v2-1, …
+//	hosts 4 [named base]                         base-0, base-1, …; named after the version unless said
 //	segments web 60% ios 40%
 //	sample cpu 55% every 10s [noise 5%] [correlation 0.9] [DRIFT]
 //	transport [delay LAW] [late 1% by LAW] [duplicates 1% after LAW] [lost 1%] [broken 1%]

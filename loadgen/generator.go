@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"sync/atomic"
@@ -386,7 +387,7 @@ func namesOf(s *Scenario) names {
 		a, to := &s.Arms[i], &n.arms[i]
 		to.version = []byte(a.Version)
 		for h := range a.Hosts {
-			to.hosts = append(to.hosts, []byte(a.Version+"-"+strconv.Itoa(h)))
+			to.hosts = append(to.hosts, []byte(cmp.Or(a.HostName, a.Version)+"-"+strconv.Itoa(h)))
 		}
 		for _, x := range a.Segments {
 			to.segments = append(to.segments, []byte(x.Name))

@@ -47,7 +47,7 @@ func init() {
 		{"errors", "[baseline|canary] errors PERCENT [taking LAW] [drift …] [trend …]", anyArm, false, parseErrors},
 		{"timeouts", "[baseline|canary] timeouts PERCENT [after DURATION] [drift …] [trend …]", anyArm, false, parseTimeouts},
 		{"outcome", "[baseline|canary] outcome NAME PERCENT after LAW [drift …] [trend …]", anyArm, true, parseOutcome},
-		{"hosts", "[baseline|canary] hosts N", anyArm, false, parseHosts},
+		{"hosts", "[baseline|canary] hosts N [named NAME]", anyArm, false, parseHosts},
 		{"segments", "[baseline|canary] segments NAME PERCENT …", anyArm, false, parseSegments},
 		{"sample", "[baseline|canary] sample NAME PERCENT every DURATION [noise PERCENT] [correlation X] [drift …] [trend …]", anyArm, true, parseSample},
 		{"transport", "[baseline|canary] transport [delay LAW] [late PERCENT by LAW] [duplicates PERCENT after LAW] [lost PERCENT] [broken PERCENT]", anyArm, false, parseTransport},

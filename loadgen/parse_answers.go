@@ -93,11 +93,23 @@ func put[T any](list []T, x T, same func(T) bool) []T {
 
 func parseHosts(p *parser, l *line) error {
 	x, err := l.between("number of hosts", 1, MaxHosts)
-	if err == nil && x != math.Trunc(x) {
+	if err != nil {
+		return err
+	}
+	if x != math.Trunc(x) {
 		return l.fail("%g hosts: want a whole number", x)
 	}
-	p.each(func(a *Arm) { a.Hosts = int(x) })
-	return err
+	name := ""
+	if l.next < len(l.words) {
+		if err := l.must("named"); err != nil {
+			return err
+		}
+		if name, err = l.name("a host"); err != nil {
+			return err
+		}
+	}
+	p.each(func(a *Arm) { a.Hosts, a.HostName = int(x), name })
+	return nil
 }
 
 func parseSegments(p *parser, l *line) error {

@@ -74,9 +74,9 @@ var statementRows = []struct {
 		Units{SessionOf: 5, SessionGap: 100, Sticky: true, Phi: 2.5}},
 	{"round", "round 1ms", func(s *Scenario) any { return s.RoundMs }, 1.0},
 	{"an arm of its own", "errors 1%\ncanary errors 2% taking fixed 5ms, drift 30% over 1h, trend -50% over 30m\n" +
-		"canary timeouts 0.5% after 2s\ncanary hosts 3\ncanary segments web 60%, ios 40%",
+		"canary timeouts 0.5% after 2s\ncanary hosts 3 named fresh\ncanary segments web 60%, ios 40%",
 		canary, Arm{
-			Version: "v2", Hosts: 3, Latency: fixed, ErrorLatency: &fixed,
+			Version: "v2", Hosts: 3, HostName: "fresh", Latency: fixed, ErrorLatency: &fixed,
 			Errors:   Level{0.02, Drift{0.3, 3600e3, -0.5, 1800e3}},
 			Timeouts: Level{Base: 0.005}, TimeoutMs: 2000, Segments: []Segment{{"web", 0.6}, {"ios", 0.4}},
 		}},
@@ -225,6 +225,10 @@ var lineErrors = []struct{ further, want string }{
 	{"outcome a 1% after fixed 1s" + strings.Repeat(" | fixed 1s", MaxParts), `t.txt:9: a law of more than 16 parts`},
 	{"hosts 0", `t.txt:9: "0" is no number of hosts: want a number from 1 to 1000`},
 	{"hosts 1.5", `t.txt:9: 1.5 hosts: want a whole number`},
+	{"hosts 2 name b", `t.txt:9: unknown word "name" (nearest: "named"); allowed: named`},
+	{"hosts 2 named", `t.txt:9: the line ends where the name of a host should be`},
+	{"hosts 2 named a/b", `t.txt:9: "a/b" is no name of a host: letters, digits, '.', '_' and '-' only`},
+	{"hosts 2 named b c", `t.txt:9: nothing may follow here, but "c" does`},
 	{"segments", `t.txt:9: the line ends where the name of a segment should be`},
 	{"segments a", `t.txt:9: the line ends where share should be`},
 	{"segments a 50% a 50%", `t.txt:9: segment "a" stands here twice`},

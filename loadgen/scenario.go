@@ -69,6 +69,7 @@ type Arm struct {
 	LatencyFactor Drift
 	Outcomes      []Outcome
 	Hosts         int
+	HostName      string    // what their names begin with; "": the version
 	Segments      []Segment // shares sum to 1; nil: predictions have no segment
 	Samples       []Sample
 	Transport     Transport
