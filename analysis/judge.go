@@ -109,8 +109,9 @@ func horizon(r *schemas.Rollout) int64 {
 	return max(1, int64(planned/r.Window))
 }
 
+// plannedShare is the canary's share of both arms, or 0 where no plan says it: a stage's weight is of whole versions.
 func plannedShare(r *schemas.Rollout) float64 {
-	if len(r.Stages) == 0 {
+	if len(r.Stages) == 0 || r.Picks() {
 		return 0
 	}
 	return float64(r.Stages[0].WeightBP) / 10000

@@ -54,7 +54,8 @@ func (j *Judge) suspectSentence(o open) string {
 }
 
 func (j *Judge) sentenceNotBegun() string {
-	return fmt.Sprintf("There is no window yet in which both %s and %s answered.", j.arm(windows.Canary), j.arm(windows.Baseline))
+	return fmt.Sprintf("There is no window yet in which both canary %s and baseline %s answered.",
+		j.rollout.CanaryWhere.Of(j.rollout.Canary), j.rollout.BaselineWhere.Of(j.rollout.Baseline))
 }
 
 // arm names an arm and its version.

@@ -199,10 +199,7 @@ func (c checker) checkList(n *yaml.Node, f *form, path string) {
 
 // advice says what may have been meant by an unknown key.
 func (c checker) advice(key string, f *form) string {
-	keys := make([]string, len(f.fields))
-	for i := range f.fields {
-		keys[i] = f.fields[i].key
-	}
+	keys := f.keys()
 	elsewhere := c.root.homes(key, "", nil)
 	switch near := nearest(key, keys); {
 	case near != "":

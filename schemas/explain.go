@@ -52,6 +52,13 @@ func explainedValues(r *Rollout) map[string]string {
 	if r.LatencyGranularity == 0 {
 		values["spec.latencyGranularity"] = specForm.find("latencyGranularity").def
 	}
+	for arm, where := range map[string]Where{"baseline": r.BaselineWhere, "canary": r.CanaryWhere} {
+		for i, pattern := range where.patterns() {
+			if pattern != "" {
+				values["spec."+arm+".where."+whereForm.fields[i].key] = quoted(pattern)
+			}
+		}
+	}
 	if r.Stratify {
 		values["spec.stratify"] = SegmentField
 	}
@@ -85,6 +92,10 @@ func (e *explainer) section(f *form, path, indent string) {
 		switch {
 		case one.need == later:
 			e.missing = append(e.missing, at)
+		case at == "spec.baseline.where" && e.rollout.BaselineWhere.All(), at == "spec.canary.where" && e.rollout.CanaryWhere.All():
+			e.say(indent, "all of the version: where, with patterns of "+orList(whereForm.keys())+", would pick part of it")
+		case at == "spec.health.unmatched" && e.rollout.Picks():
+			e.line(indent+one.key+": "+value, one.about+" (not tested beside where: an outcome without a prediction names no host)")
 		case at == "spec.segments" && e.rollout.Segments == nil:
 			e.say(indent, "no segments are watched: segments: {watch: segment, top: 20} would watch the 20 greatest")
 		case at == "spec.outcomes":
@@ -162,10 +173,13 @@ const noiseWindows = 125
 
 // calibration says what the risk stands on, and what it can't see.
 func (e *explainer) calibration(indent string) {
+	if e.rollout.Picks() {
+		e.say(indent, "not tested beside where: unreadable events, and outcomes without a prediction: which part of a version they are of is not known")
+	}
 	for _, line := range []string{
 		"the risk of rates holds for noise as the baseline shows it: parts of it, cut by unit (else by id), against each other",
 		"not seen: noise of hosts (cold caches, a slow node), as every unit uses all of them: it counts as the canary's.",
-		"  A baseline of fresh hosts, as many as the canary has and as old, under a version name of its own, has the same, and it cancels out",
+		"  A baseline of fresh hosts, as many as the canary has and as old, picked by baseline.where, has the same, and it cancels out",
 		fmt.Sprintf("not seen: clumps that last longer than %s (%d windows): then less is proven than it seems; longer windows see longer ones.",
 			FormatDuration(noiseWindows*e.rollout.Window), noiseWindows),
 		"where the baseline differs from itself by more than that (health.selfTest), a contrast of that metric is `uncalibrated`:",
@@ -183,6 +197,9 @@ func (e *explainer) share(g Guardrail) string {
 		text = "holds: no share of falseRollback, a budget of its own"
 	case OnWarn:
 		text = "warns: no share of falseRollback, a budget of its own"
+	}
+	if g.IsSample() && !(e.rollout.BaselineWhere.OfSamples() && e.rollout.CanaryWhere.OfSamples()) {
+		text += "; where picks no samples: they have neither segment nor region"
 	}
 	if !g.CanPass() && e.promotionWaits(g) {
 		text += "; without a margin it never passes, and it is required: so nothing is promoted"
@@ -245,6 +262,9 @@ func (e *explainer) stages(f *field, indent string) {
 		if s.WeightBP > 0 {
 			percent := shortNumber(float64(s.WeightBP) / 100)
 			parts, share = append(parts, "weight: "+percent), "at "+percent+" percent"
+			if e.rollout.Picks() {
+				share += " of the versions' traffic (the share within where is held against the one at the start)"
+			}
 		}
 		pass, what := allWord, "every required guardrail"
 		if s.Pass != nil {

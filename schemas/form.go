@@ -27,6 +27,7 @@ const (
 	namesForm             // mapping whose keys are the user's names
 	listForm              // of items
 	textForm              // a string
+	patternForm           // a string in which `*` stands for anything
 	wordForm              // one of a few words
 	numberForm            // a finite decimal number
 	integerForm           // a whole number
@@ -101,11 +102,21 @@ func (f *form) find(key string) *field {
 	return nil
 }
 
+// keys returns those of a mapping, in order.
+func (f *form) keys() []string {
+	keys := make([]string, len(f.fields))
+	for i := range f.fields {
+		keys[i] = f.fields[i].key
+	}
+	return keys
+}
+
 // wants says what may stand here, with an article.
 func (f *form) wants() string {
 	kinds := map[formKind]string{
 		mappingForm: "a mapping of keys", namesForm: "a mapping of names", listForm: "a list", textForm: "text",
-		numberForm: "a number", integerForm: "a whole number", durationForm: "a duration such as " + f.eg,
+		patternForm: "text",
+		numberForm:  "a number", integerForm: "a whole number", durationForm: "a duration such as " + f.eg,
 		marginForm: "a margin such as 20%", percentForm: "a share such as 5%", boolForm: "true or false",
 	}
 	what := kinds[f.kind]

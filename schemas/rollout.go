@@ -11,13 +11,15 @@ type Rollout struct {
 	Model       string
 	Baseline    string // version
 	Canary      string // version
-	Mode        Mode
-	Risk        Risk
-	Window      time.Duration
-	Lateness    time.Duration
-	Warmup      time.Duration
-	Patience    time.Duration // Never where suspicion alone is never a rollback
-	Phi         float64
+	// BaselineWhere and CanaryWhere pick part of the arms' versions.
+	BaselineWhere, CanaryWhere Where
+	Mode                       Mode
+	Risk                       Risk
+	Window                     time.Duration
+	Lateness                   time.Duration
+	Warmup                     time.Duration
+	Patience                   time.Duration // Never where suspicion alone is never a rollback
+	Phi                        float64
 	// LatencyGranularity is what producers round latencies to; 0: they don't.
 	LatencyGranularity time.Duration
 	Outcomes           []OutcomeSpec // those that a guardrail names; ascending Name

@@ -97,7 +97,7 @@ var segmentsForm = mapping(
 
 var armForm = mapping(
 	field{key: "version", form: text(MaxNameBytes), need: required, example: `version: "42"`, about: "as in the events"},
-	field{key: "where", form: names(maxLabels, text(MaxNameBytes)), need: later, about: "picks a part of the version"},
+	field{key: "where", form: whereForm, about: "picks part of the version: the events whose fields fit all of these; * stands for anything"},
 )
 
 var outcomeForm = mapping(

@@ -45,6 +45,7 @@ func readRollout(root section) *Rollout {
 	r := &Rollout{
 		Name: meta.text("name"), Labels: meta.pairs("labels"), Annotations: meta.pairs("annotations"),
 		Model: spec.text("model"), Baseline: spec.under("baseline").text("version"), Canary: spec.under("canary").text("version"),
+		BaselineWhere: readWhere(spec.under("baseline")), CanaryWhere: readWhere(spec.under("canary")),
 		Mode:   Mode(spec.text("mode")),
 		Risk:   Risk{risk.number("falseRollback"), risk.number("falsePromote")},
 		Window: spec.duration("window"), Lateness: spec.duration("lateness"),
@@ -63,6 +64,7 @@ func readRollout(root section) *Rollout {
 	rr.readSegments()
 	rr.readOutcomes()
 	rr.readGuardrails()
+	rr.checkWhere()
 	rr.checkGranularity()
 	rr.keepOutcomes()
 	rr.readStages()
@@ -366,6 +368,11 @@ func (g Guardrail) IsOutcome() bool {
 		return g.From == KindOutcome
 	}
 	return false
+}
+
+// IsSample says whether the guardrail's numbers come with samples.
+func (g Guardrail) IsSample() bool {
+	return g.Kind == GaugeGuardrail || g.Kind == MeanGuardrail && g.From == KindSample
 }
 
 // guardrail returns the guardrail of a name, and whether there is one.

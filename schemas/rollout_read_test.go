@@ -64,8 +64,8 @@ kind: Rollout
 metadata: {name: ranker-42, labels: {team: feed}, annotations: {owner: feed-oncall, runbook: "https://…"}}
 spec:
   model: ranker
-  baseline: {version: "41"}
-  canary: {version: "42"}
+  baseline: {version: "41", where: {host: "base-*"}}
+  canary: {version: "42", where: {host: "*"}}
   mode: advise
   risk: {falseRollback: 0.05, falsePromote: 0.1}
   window: 500ms
@@ -100,6 +100,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Name: "ranker-42", Labels: map[string]string{"team": "feed"},
 		Annotations: map[string]string{"owner": "feed-oncall", "runbook": "https://…"},
 		Model:       "ranker", Baseline: "41", Canary: "42", Mode: Advise,
+		BaselineWhere: Where{Host: "base-*"}, CanaryWhere: Where{Host: "*"},
 		Risk: Risk{FalseRollback: 0.05, FalsePromote: 0.1}, Window: 500 * time.Millisecond, Lateness: 1500 * time.Millisecond,
 		Warmup: time.Minute, Patience: Never, Phi: 2,
 		Outcomes:       []OutcomeSpec{{Name: "click", Within: 5 * time.Minute}, {Name: "signup", Within: 36 * time.Hour}},
@@ -143,7 +144,7 @@ type badFile struct {
 }
 
 func badRollouts() []badFile {
-	return slices.Concat(badShapes(), badMargins(), badGuardrails(), badPlans())
+	return slices.Concat(badShapes(), badMargins(), badGuardrails(), badPlans(), badWheres())
 }
 
 // add is the shortest rollout and further lines of its spec.
@@ -302,8 +303,6 @@ func laterRollouts() []badFile {
 		"6:17: spec.state.mode: shared is not supported yet: write none, or remove the key", "6:25: spec.state.stores"+notYet,
 		"6:38: spec.state.ackWithin"+notYet, "6:54: spec.state.compatible"+notYet)
 	later("traffic", "  health: {traffic: warn}\n", "6:21: spec.health.traffic: warn is not supported yet: write hold, or remove the key")
-	later("where", "", "5:27: spec.canary.where"+notYet)
-	files[len(files)-1].file = strings.Replace(shortest, `"42"}`, `"42", where: {host: "a-*"}}`, 1)
 	later("second stage", "  stages:\n  - {weight: 1}\n  - {weight: 10, aprove: true}\n",
 		"8:5: spec.stages[1]: a second stage is not supported yet: leave one", "8:18: spec.stages[1].aprove: unknown key: did you mean approve?")
 	later("external", "  stages: external\n", "6:11: spec.stages: external is not supported yet: remove the key, so that the share observed is the plan")

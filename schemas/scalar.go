@@ -18,6 +18,11 @@ func (f *form) scalar(n *yaml.Node) string {
 	switch f.kind {
 	case textForm:
 		return f.checkText(n)
+	case patternForm:
+		if wrong := f.checkText(n); wrong != "" {
+			return wrong
+		}
+		return wrongPattern(n.Value)
 	case wordForm:
 		if near := nearest(n.Value, f.words); near != "" {
 			return fmt.Sprintf("%q is not known: did you mean %s?", n.Value, near)

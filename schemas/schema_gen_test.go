@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -84,6 +85,10 @@ func plainSchema(f *form) object {
 		return schema
 	case textForm:
 		return textSchema(int(f.high))
+	case patternForm:
+		schema := textSchema(int(f.high))
+		schema["not"] = object{"pattern": "[" + regexp.QuoteMeta(reservedInPatterns) + "]"}
+		return schema
 	case wordForm:
 		return object{"enum": f.words}
 	case numberForm, integerForm:
@@ -126,6 +131,8 @@ func mappingSchema(f *form) object {
 		guardrailRules(schema)
 	case f.find("within") != nil && f.find("cap") != nil:
 		schema["dependentRequired"] = object{"cap": []string{"value"}, "value": []string{"cap"}}
+	case f.find("region") != nil:
+		schema["minProperties"] = 1
 	case f.find("top") != nil:
 		schema["not"] = object{"required": []string{"top", "list"}}
 	}

@@ -298,7 +298,7 @@ var fileFields = []struct {
 	more []string // fields without a key
 }{
 	{Rollout{}, &specForm, map[string]string{
-		"model": "Model", "baseline": "Baseline", "canary": "Canary", "mode": "Mode", "risk": "Risk", "window": "Window",
+		"model": "Model", "baseline": "Baseline BaselineWhere", "canary": "Canary CanaryWhere", "mode": "Mode", "risk": "Risk", "window": "Window",
 		"lateness": "Lateness", "warmup": "Warmup", "patience": "Patience", "phi": "Phi", "outcomes": "Outcomes UnusedOutcomes",
 		"guardrails": "Guardrails DefaultGuardrails", "health": "Health", "stages": "Stages", "acks": "Acks", "rollback": "DrainWithin",
 		"latencyGranularity": "LatencyGranularity", "segments": "Segments", "stratify": "Stratify",
@@ -306,6 +306,7 @@ var fileFields = []struct {
 	{Risk{}, &specForm.find("risk").form, map[string]string{"falseRollback": "FalseRollback", "falsePromote": "FalsePromote"}, nil, nil},
 	{OutcomeSpec{}, &outcomeForm, map[string]string{"within": "Within", "value": "Value", "cap": "Cap"}, nil, []string{"Name"}},
 	{Segments{}, &segmentsForm, map[string]string{"watch": "Field", "top": "Top", "list": "List"}, nil, nil},
+	{Where{}, &whereForm, map[string]string{"host": "Host", "segment": "Segment", "region": "Region"}, nil, nil},
 	{Buckets{}, &bucketsForm, map[string]string{"from": "From", "to": "To", "count": "Count"}, nil, nil},
 	{Guardrail{}, &guardrailForm, map[string]string{
 		"name": "Name", "rate": "Kind Of", "quantile": "Kind Quantile", "sample": "Kind Of", "of": "Of", "limit": "Limit",

@@ -240,7 +240,7 @@ func (s *Stage) takeSample(src *source, e *schemas.Event) Class {
 	if r == nil {
 		return Other
 	}
-	arm, ok := r.arm(e.Version)
+	arm, ok := r.arm(e)
 	start := floorTo(e.TimeMs, r.WidthMs)
 	if !ok || start < r.start {
 		return Other

@@ -65,18 +65,21 @@ func BenchmarkAdd(b *testing.B) {
 		name                 string
 		outcomes, unit, host bool
 		segments             *SegmentPlan
+		where                schemas.Where // of the baseline
 	}{
-		{"dedup", false, false, false, nil},
-		{"dedup+unit+host", false, true, true, nil},
-		{"dedup+segments=20", false, false, false, &SegmentPlan{Most: 20}},
-		{"dedup+join/pending=1M", true, false, false, nil},
-		{"dedup+join+segments=20/pending=1M", true, false, false, &SegmentPlan{Most: 20}},
+		{"dedup", false, false, false, nil, schemas.Where{}},
+		{"dedup+unit+host", false, true, true, nil, schemas.Where{}},
+		{"dedup+unit+host+where=all", false, true, true, nil, schemas.Where{Host: "*o*d-*"}},
+		{"dedup+unit+host+where=tenth", false, true, true, nil, schemas.Where{Host: "pod-1*", Segment: "segment-1*"}},
+		{"dedup+segments=20", false, false, false, &SegmentPlan{Most: 20}, schemas.Where{}},
+		{"dedup+join/pending=1M", true, false, false, nil, schemas.Where{}},
+		{"dedup+join+segments=20/pending=1M", true, false, false, &SegmentPlan{Most: 20}, schemas.Where{}},
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			s, events := NewStage(Limits{}), newBenchEvents(row.unit, row.host)
 			s.AddPartition(Partition{"p", 0}, schemas.KindPrediction)
 			plan := benchPlan(row.outcomes)
-			plan.Segments = row.segments
+			plan.Segments, plan.Where[Baseline] = row.segments, row.where
 			if err := s.SetPlan(plan); err != nil {
 				b.Fatal(err)
 			}

@@ -15,7 +15,7 @@ const (
 	Unmatched                  // an outcome without its prediction
 	Outside                    // an outcome that came beyond `within` of its prediction
 	Unused                     // an outcome or a sample that no rollout names
-	Other                      // of a model, a version or a time under no rollout
+	Other                      // of a model, a version, a part of it or a time under no rollout
 	Pending                    // not settled: held aside, in an open window, or waiting for its prediction
 	numClasses
 )

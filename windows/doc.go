@@ -54,6 +54,6 @@
 // # Order to read
 //
 // part.go, metric.go, plan.go; then the way of an event: add.go, prediction.go, outcome.go, seal.go, with what they stand on (source.go,
-// rollout.go, window.go, rows.go, sums.go, segmentset.go, index.go, joined.go, joinedsegments.go, values.go, gap.go, queue.go); then merge.go, segment.go, journal.go, digest.go; last recovery.go, which
+// rollout.go, picker.go, window.go, rows.go, sums.go, segmentset.go, index.go, joined.go, joinedsegments.go, values.go, gap.go, queue.go); then merge.go, segment.go, journal.go, digest.go; last recovery.go, which
 // says why a restart changes nothing.
 package windows

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"streamcanary/schemas"
 )
 
 // MaxOutcomes bounds the outcomes of one plan: a pending prediction has one bit for each.
@@ -22,13 +24,15 @@ type Plan struct {
 	Epoch            int64
 	Model            string
 	Baseline, Canary string // versions
-	WidthMs          int64  // of a window; > 0. Windows start at multiples of it
-	LatenessMs       int64  // >= 0
-	FromMs           int64  // the first window is the first one that starts at or after it
-	Metrics          []Metric
-	Outcomes         []OutcomePlan // names unique
-	Segments         *SegmentPlan  // nil: segments are not told apart
-	Health           bool          // parts have Bad, Gap and Source
+	// Where picks part of the arms' versions: an event of the version that doesn't fit is of no arm.
+	Where      [Arms]schemas.Where
+	WidthMs    int64 // of a window; > 0. Windows start at multiples of it
+	LatenessMs int64 // >= 0
+	FromMs     int64 // the first window is the first one that starts at or after it
+	Metrics    []Metric
+	Outcomes   []OutcomePlan // names unique
+	Segments   *SegmentPlan  // nil: segments are not told apart
+	Health     bool          // parts have Bad, Gap and Source
 }
 
 // An OutcomePlan says how long after its prediction an outcome counts, and whether its values do.
@@ -80,9 +84,17 @@ func (p *Plan) Hash() string {
 	}
 	number := func(n int64) { h.Write(binary.AppendVarint(nil, n)) }
 	more := p.more()
-	if more {
+	switch {
+	case p.picks():
+		text("streamcanary parts 3")
+		for _, w := range p.Where {
+			text(w.Host)
+			text(w.Segment)
+			text(w.Region)
+		}
+	case more:
 		text("streamcanary parts 2")
-	} else {
+	default:
 		text("streamcanary parts 1")
 	}
 	text(p.Model)
@@ -113,8 +125,11 @@ func (p *Plan) Hash() string {
 // more says whether the plan asks for what plans didn't have once: the hashes of those that don't have stayed what they were.
 func (p *Plan) more() bool {
 	capped := slices.ContainsFunc(p.Outcomes, func(o OutcomePlan) bool { return o.Cap != 0 })
-	return capped || p.Health || p.Segments != nil
+	return capped || p.Health || p.Segments != nil || p.picks()
 }
+
+// picks says whether an arm is only part of its version.
+func (p *Plan) picks() bool { return p.Where != [Arms]schemas.Where{} }
 
 func (p *Plan) healthBit() int64 {
 	if p.Health {
@@ -166,6 +181,11 @@ func (p *Plan) Check() error {
 		return fail("start %d is not a time", p.FromMs)
 	case len(p.Outcomes) > MaxOutcomes:
 		return fail("%d outcomes are more than %d", len(p.Outcomes), MaxOutcomes)
+	}
+	for _, w := range p.Where {
+		if err := w.Check(); err != nil {
+			return fail("%s", err)
+		}
 	}
 	seen := map[string]bool{}
 	for _, m := range p.Metrics {

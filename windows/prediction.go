@@ -14,7 +14,7 @@ func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
 	if r == nil {
 		return s.passOver(src, e)
 	}
-	arm, ok := r.arm(e.Version)
+	arm, ok := r.arm(e)
 	start := floorTo(e.TimeMs, r.WidthMs)
 	if !ok || start < r.start {
 		return s.passOver(src, e)

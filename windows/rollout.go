@@ -25,6 +25,7 @@ type rollout struct {
 	homes     []*lane  // by source: which counts its join gap; nil where that isn't known yet
 	symbols   *symbols // of segments; nil where the plan doesn't tell them apart
 	tieArm    Arm      // which arm's version is greater
+	pickers   [Arms]picker
 }
 
 // outcome is what the stage knows of one outcome of a plan.
@@ -66,6 +67,9 @@ func newRollout(p Plan, slot int) *rollout {
 	r.serving, r.resources = newLayout(&p, Serving), newLayout(&p, Resources)
 	r.model = xxhash.Sum64String(p.Model)
 	r.versions = [Arms]uint64{Baseline: xxhash.Sum64String(p.Baseline), Canary: xxhash.Sum64String(p.Canary)}
+	for arm, w := range p.Where {
+		r.pickers[arm] = newPicker(w)
+	}
 	if p.Segments != nil {
 		r.symbols = newSymbols()
 	}
@@ -110,13 +114,13 @@ func (r *rollout) addLane(src *source) {
 	r.lanes[src.place] = l
 }
 
-// arm returns the arm that a version is.
-func (r *rollout) arm(version []byte) (Arm, bool) {
+// arm returns the arm that a prediction or a sample of the model is of, if it is of one.
+func (r *rollout) arm(e *schemas.Event) (Arm, bool) {
 	switch {
-	case string(version) == r.Baseline:
-		return Baseline, true
-	case string(version) == r.Canary:
-		return Canary, true
+	case string(e.Version) == r.Baseline:
+		return Baseline, r.pickers[Baseline].fits(e)
+	case string(e.Version) == r.Canary:
+		return Canary, r.pickers[Canary].fits(e)
 	}
 	return 0, false
 }

@@ -389,6 +389,7 @@ func TestPlanCheck(t *testing.T) {
 		{"too many segments", func(p *Plan) { p.Segments = &SegmentPlan{Most: MaxSegments + 1} }},
 		{"an empty segment", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"a", ""}} }},
 		{"a segment twice", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"a", "b", "a"}} }},
+		{"a pattern of another kind", func(p *Plan) { p.Where[Canary].Host = "pod-[0-9]" }},
 		{"a list that is too long", func(p *Plan) {
 			p.Segments = &SegmentPlan{}
 			for i := range MaxSegments + 1 {
@@ -439,6 +440,11 @@ func TestPlanHash(t *testing.T) {
 		{"number of segments", func(p *Plan) { p.Segments = &SegmentPlan{Most: 21} }, false},
 		{"list of segments", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"a", "b"}} }, false},
 		{"order of the list", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"b", "a"}} }, true},
+		{"part of the baseline", func(p *Plan) { p.Where[Baseline].Host = "a" }, false},
+		{"part of the canary", func(p *Plan) { p.Where[Canary].Host = "a" }, false},
+		{"part by segment", func(p *Plan) { p.Where[Canary].Segment = "a" }, false},
+		{"part by region", func(p *Plan) { p.Where[Canary].Region = "a" }, false},
+		{"part of each", func(p *Plan) { p.Where[Baseline].Host, p.Where[Canary].Host = "a", "a" }, false},
 		{"number beside a list", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"b", "a"}, Most: 3} }, true},
 	} {
 		p := simplePlan()
@@ -448,6 +454,18 @@ func TestPlanHash(t *testing.T) {
 			t.Errorf("another %s: the same hash as %s: %v, want %v", row.name, other, known, row.same)
 		}
 		seen[p.Hash()] = row.name
+	}
+}
+
+// TestPlanHashStays: of plans without what came later, so that journals of before go on. The hashes are those that were made before plans had Where.
+func TestPlanHashStays(t *testing.T) {
+	p := simplePlan()
+	if got := p.Hash(); got != "8fc47dc03f356129ef8ad850501b7424" {
+		t.Errorf("the plain plan: %s", got)
+	}
+	p.Health, p.Segments = true, &SegmentPlan{Most: 20}
+	if got := p.Hash(); got != "7c5f8930f7662770738b1cc7b630aab3" {
+		t.Errorf("with health and segments: %s", got)
 	}
 }
 

@@ -156,6 +156,8 @@ func dressPlan(p *Plan) {
 	}
 	p.Segments = []*SegmentPlan{nil, {Most: 1}, {Most: 4}, {Most: MaxSegments}, {List: []string{"d", "b", "nobody"}}}[mix>>16%5]
 	p.Health = mix>>24&1 == 0
+	p.Where = [][Arms]schemas.Where{{}, {}, {Baseline: {Host: "host*"}}, {Baseline: {Host: "h*3"}, Canary: {Segment: "*"}}, {Canary: {Host: "*o*t*", Region: "eu-*t"}},
+		{Baseline: {Region: "*u*"}, Canary: {Host: "host4"}}}[mix>>32%6]
 }
 
 func dressEvent(e *schemas.Event) {
@@ -166,6 +168,7 @@ func dressEvent(e *schemas.Event) {
 	case schemas.KindPrediction:
 		e.HasScore, e.Score = mix%5 > 0, float64(mix>>8%1000)/100-5
 		e.Segment = []byte([]string{"", "a", "b", "c", "d", "d", "d", "e", "f"}[mix>>20%9])
+		e.Region = []byte([]string{"", "eu-west", "eu-east", "us-east"}[mix>>28%4])
 	}
 }
 

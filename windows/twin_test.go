@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
@@ -119,7 +121,22 @@ func (w *twin) lag(place int, high *[4]int64) {
 // underRollout says whether the rollout counts a prediction's or sample's model, version and time.
 func (w *twin) underRollout(e *schemas.Event) bool {
 	known := string(e.Version) == w.plan.Baseline || string(e.Version) == w.plan.Canary
-	return string(e.Model) == w.plan.Model && known && w.start(e.TimeMs) >= w.first()
+	return string(e.Model) == w.plan.Model && known && w.start(e.TimeMs) >= w.first() && w.isPicked(e)
+}
+
+// isPicked says whether an event of an arm's version is of the part that the plan wants.
+func (w *twin) isPicked(e *schemas.Event) bool {
+	where := w.plan.Where[w.arm(e.Version)]
+	for _, one := range []struct {
+		pattern string
+		field   []byte
+	}{{where.Host, e.Host}, {where.Segment, e.Segment}, {where.Region, e.Region}} {
+		likeness := "(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(one.pattern), `\*`, ".*") + "$"
+		if one.pattern != "" && (len(one.field) == 0 || !regexp.MustCompile(likeness).Match(one.field)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *twin) classOf(e *twinEvent) Class {

@@ -46,6 +46,9 @@ type Guardrail struct {
 // ErrNoShare says that nobody knows how much of the traffic the canary will have.
 var ErrNoShare = errors.New("the stage has no weight, and the canary's share is not known")
 
+// ErrShareOfPart says that the stage's weight tells how the versions share the traffic, and not how the arms, which are part of them, do.
+var ErrShareOfPart = errors.New("beside where the stage's weight is not the canary's share of both arms")
+
 // Make plans every stage. It simulates: expect a second for each guardrail and stage. The error says which harm can't be, or that the canary's
 // share is unknown.
 func Make(r *schemas.Rollout, t Traffic, o Options) ([]Stage, error) {
@@ -55,8 +58,11 @@ func Make(r *schemas.Rollout, t Traffic, o Options) ([]Stage, error) {
 	var stages []Stage
 	for i := range r.Stages {
 		one := &r.Stages[i]
-		share := shareOf(one, &t)
-		if share <= 0 || share >= 1 {
+		share := shareOf(r, one, &t)
+		switch known := share > 0 && share < 1; {
+		case !known && r.Picks() && one.WeightBP > 0:
+			return nil, fmt.Errorf("plan stage %d: %w", i+1, ErrShareOfPart)
+		case !known:
 			return nil, fmt.Errorf("plan stage %d: %w", i+1, ErrNoShare)
 		}
 		stage := Stage{Number: i + 1, Share: share, PerSecond: t.Requests * share, Bake: one.Bake, Max: one.Max}

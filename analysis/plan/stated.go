@@ -47,7 +47,7 @@ func Unused(r *schemas.Rollout, s *schemas.Traffic) []string {
 }
 
 func stated(g *schemas.Guardrail, s *schemas.Traffic) Baseline {
-	b := Baseline{PerSecond: s.Requests, Sampled: fromSamples(g)}
+	b := Baseline{PerSecond: s.Requests, Sampled: g.IsSample()}
 	b.Phi, _ = lookUp(s.Phi, g)
 	var ok bool
 	switch {
@@ -70,7 +70,7 @@ func stated(g *schemas.Guardrail, s *schemas.Traffic) Baseline {
 			return b
 		}
 	}
-	if fromSamples(g) {
+	if g.IsSample() {
 		if b.PerSecond, ok = lookUp(s.Samples, g); !ok {
 			b.Unknown = fmt.Sprintf("how many readings of %s come a second is not stated", g.Of)
 		}
@@ -85,10 +85,6 @@ func lookUp[V any](stated map[string]V, g *schemas.Guardrail) (V, bool) {
 	}
 	v, ok := stated[g.Of]
 	return v, ok
-}
-
-func fromSamples(g *schemas.Guardrail) bool {
-	return g.Kind == schemas.GaugeGuardrail || g.Kind == schemas.MeanGuardrail && g.From == schemas.KindSample
 }
 
 func rateName(g *schemas.Guardrail) string {

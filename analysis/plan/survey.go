@@ -90,7 +90,7 @@ func (t *tally) add(c *windows.Cell) {
 func (s *Survey) Traffic() (Traffic, error) {
 	seconds := float64(s.endMs-s.firstMs) / 1000
 	if s.served[windows.Baseline] == 0 {
-		return Traffic{}, fmt.Errorf("no prediction is of model %s, version %s: is this the right log, and the right baseline?", s.rollout.Model, s.rollout.Baseline)
+		return Traffic{}, fmt.Errorf("no prediction is of model %s, version %s: is this the right log, and the right baseline?", s.rollout.Model, s.rollout.BaselineWhere.Of(s.rollout.Baseline))
 	}
 	all := s.served[windows.Baseline] + s.served[windows.Canary]
 	t := Traffic{
@@ -112,7 +112,7 @@ func (s *Survey) baseline(g *schemas.Guardrail, seconds float64) Baseline {
 		return Baseline{Unknown: fmt.Sprintf("the log has nothing of %s", g.Of)}
 	}
 	n := float64(t.n[windows.Baseline])
-	b := Baseline{Sampled: fromSamples(g), PerSecond: float64(t.n[windows.Baseline]+t.n[windows.Canary]) / seconds, Rate: float64(t.k) / n}
+	b := Baseline{Sampled: g.IsSample(), PerSecond: float64(t.n[windows.Baseline]+t.n[windows.Canary]) / seconds, Rate: float64(t.k) / n}
 	if phi, measured := t.phi.Point(); measured {
 		b.Phi = phi
 	}

@@ -29,7 +29,8 @@ type place struct{ guardrail, stage int }
 
 func newSetting(r *schemas.Rollout, at place, t *Traffic, o Options) *setting {
 	s := &setting{rollout: *r, base: &t.Baselines[at.guardrail], requests: t.Requests, stage: &r.Stages[at.stage], options: o}
-	s.share = shareOf(s.stage, t)
+	s.share = shareOf(r, s.stage, t)
+	s.rollout.BaselineWhere, s.rollout.CanaryWhere = schemas.Where{}, schemas.Where{} // what is simulated is of the arms
 	g := r.Guardrails[at.guardrail]
 	alpha := r.Alpha(&g)
 	// A guardrail that holds or warns has the same tests. Alone but for the missing canary, it keeps the share that it has among all.
@@ -53,7 +54,7 @@ func newSetting(r *schemas.Rollout, at place, t *Traffic, o Options) *setting {
 	one.Max, one.Pass = life, nil
 	one.WeightBP = int(s.share*10000 + .5)
 	s.rollout.Stages = []schemas.Stage{one}
-	if fromSamples(&g) {
+	if g.IsSample() {
 		s.stream = windows.Stream{Kind: windows.Resources}
 	}
 	for _, m := range analysis.Metrics(&s.rollout) {
@@ -65,8 +66,8 @@ func newSetting(r *schemas.Rollout, at place, t *Traffic, o Options) *setting {
 	return s
 }
 
-func shareOf(stage *schemas.Stage, t *Traffic) float64 {
-	if stage.WeightBP > 0 {
+func shareOf(r *schemas.Rollout, stage *schemas.Stage, t *Traffic) float64 {
+	if stage.WeightBP > 0 && !r.Picks() {
 		return float64(stage.WeightBP) / 10000
 	}
 	return t.Share

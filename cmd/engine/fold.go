@@ -209,7 +209,8 @@ func (f *Fold) Report() Report {
 	v := f.verdict
 	if v.Action == "" {
 		v.Action, v.Code = analysis.VerdictContinue, codeNotBegun
-		v.Sentence = fmt.Sprintf("There is no window yet in which both canary %s and baseline %s answered.", f.rollout.Canary, f.rollout.Baseline)
+		v.Sentence = fmt.Sprintf("There is no window yet in which both canary %s and baseline %s answered.",
+			f.rollout.CanaryWhere.Of(f.rollout.Canary), f.rollout.BaselineWhere.Of(f.rollout.Baseline))
 	}
 	var segments []schemas.GuardrailStatus
 	if f.segments {

@@ -81,7 +81,7 @@ func (c *court) listen(ctx context.Context, d *desk, now time.Time) error {
 	if running := d.head.State.Status == decisions.StatusRunning; running && !q.ruled && now.Sub(q.servedAt) >= silent {
 		q.ruled = true
 		sentence := fmt.Sprintf("Neither %s nor %s of model %s has answered for %s: is the input still written, or has traffic stopped?",
-			d.rollout.Baseline, d.rollout.Canary, d.rollout.Model, silent.Round(time.Second))
+			d.rollout.BaselineWhere.Of(d.rollout.Baseline), d.rollout.CanaryWhere.Of(d.rollout.Canary), d.rollout.Model, silent.Round(time.Second))
 		if err := c.rule(ctx, d, now, &decisions.Ruling{Kind: decisions.RulingNoData, Sentence: sentence}); err != nil {
 			q.ruled = false
 			return err

@@ -43,7 +43,7 @@ func checkCommand(c *console) *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(c.err, "%s: rollout %s is well formed: model %s, baseline %s, canary %s, %d guardrails\n",
-				file, r.Name, r.Model, r.Baseline, r.Canary, len(r.Guardrails))
+				file, r.Name, r.Model, r.BaselineWhere.Of(r.Baseline), r.CanaryWhere.Of(r.Canary), len(r.Guardrails))
 			fmt.Fprintln(c.err, "not checked: whether the baseline is deployable, and whether the schemas of both versions fit")
 			return nil
 		},

@@ -101,8 +101,11 @@ func runPlan(cmd *cobra.Command, c *console, f planFlags) error {
 
 // shareHint says how to state a share that is missing.
 func shareHint(err error) string {
-	if errors.Is(err, plan.ErrNoShare) {
+	switch {
+	case errors.Is(err, plan.ErrNoShare):
 		return ": say e.g. --share 10%, or give the stage a weight"
+	case errors.Is(err, plan.ErrShareOfPart):
+		return ": say e.g. --share 50%"
 	}
 	return ""
 }

@@ -19,7 +19,7 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 	if s.Partial {
 		fmt.Fprintln(w, "PARTIAL: the log could not be read to its end, and what follows is of what came before")
 	}
-	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s\n", r.Name, r.Model, r.Canary, r.Baseline)
+	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s\n", r.Name, r.Model, r.CanaryWhere.Of(r.Canary), r.BaselineWhere.Of(r.Baseline))
 	fmt.Fprintf(w, "verdict: %s (%s)\n  %s\n\n", s.Verdict, s.Code, s.Sentence)
 	err := printGuardrails(w, s.Guardrails)
 	if len(s.Segments) > 0 {
@@ -42,7 +42,7 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 		fmt.Fprintln(w, "note: the log has no events")
 	}
 	if n := s.Counts.Of(schemas.KindPrediction, windows.Other); n > 0 && n == s.Counts.Total(schemas.KindPrediction) {
-		fmt.Fprintf(w, "note: no prediction is of model %s, version %s or %s: is this the right log?\n", r.Model, r.Baseline, r.Canary)
+		fmt.Fprintf(w, "note: no prediction is of model %s, version %s or %s: is this the right log?\n", r.Model, r.BaselineWhere.Of(r.Baseline), r.CanaryWhere.Of(r.Canary))
 	}
 	if s.Unreadable > 0 {
 		fmt.Fprintf(w, "unreadable: %d records of unknown kind\n", s.Unreadable)
