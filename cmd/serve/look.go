@@ -10,7 +10,7 @@ import (
 
 // EachPart calls fn with every sealed part that the window journal has, partition by partition in order; the part is fn's.
 func EachPart(ctx context.Context, k *schemas.Kafka, brokers []string, fn func(windows.Key, *windows.Part)) error {
-	connection, err := kafkaConnection(k, brokers)
+	connection, err := KafkaConnection(k, brokers)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (s *service) connect(ctx context.Context) error {
 	if s.address.Trust, err = writeTrust(s.Config, s.key); err != nil {
 		return err
 	}
-	connection, err := kafkaConnection(&s.Config.Kafka, s.address.Kafka)
+	connection, err := KafkaConnection(&s.Config.Kafka, s.address.Kafka)
 	if err != nil {
 		return err
 	}
@@ -366,8 +366,8 @@ func (s *service) close() error {
 	return nil
 }
 
-// kafkaConnection reads the files that the configuration names.
-func kafkaConnection(k *schemas.Kafka, brokers []string) (kafka.Connection, error) {
+// KafkaConnection is how to reach brokers with a configuration's TLS and SASL settings; it reads the files that those name.
+func KafkaConnection(k *schemas.Kafka, brokers []string) (kafka.Connection, error) {
 	c := kafka.Connection{Brokers: brokers}
 	if t := k.TLS; t != nil {
 		c.TLS = &kafka.TLS{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"streamcanary/cmd/serve"
 	"streamcanary/ingest/kafka"
 	"streamcanary/loadgen"
 	"streamcanary/schemas"
@@ -25,11 +26,13 @@ func loadgenCommand(c *console) *cobra.Command {
 		Use:   "loadgen --scenario NAME [--to kafka://HOST:PORT | FILE]",
 		Short: "Make traffic with a known answer",
 		Long: `Makes the events of a scenario: to a file as fast as it goes, with the true answer in FILE.truth.json; or to Kafka, live, with event
-times from now on, to the topics predictions, outcomes and samples. Without FILE and --to, events go to standard output.
+times from now on, to the topics predictions, outcomes and samples, with TLS and SASL as --config says for serve. Without FILE and --to, events go to
+standard output.
 
 NAME is a scenario of this program or a file: ` + strings.Join(loadgen.Names(), ", ") + ".",
 		Example: `  streamcanary loadgen --scenario tail-latency events.ndjson
-  streamcanary loadgen --scenario errors --to kafka://127.0.0.1:9092`,
+  streamcanary loadgen --scenario errors --to kafka://127.0.0.1:9092
+  streamcanary loadgen --scenario errors --to kafka:// --config streamcanary.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fmt.Errorf("%q: events go to one file", args[1])
@@ -51,20 +54,44 @@ NAME is a scenario of this program or a file: ` + strings.Join(loadgen.Names(), 
 				return wrongUse{errors.New("events go to Kafka or to a file, not both")}
 			}
 			if f.to != "" {
-				return generateLive(cmd.Context(), c, s, f.to)
+				to, err := f.kafka(c)
+				if err != nil {
+					return err
+				}
+				return generateLive(cmd.Context(), c, s, to)
 			}
 			return generateFile(cmd.Context(), c, s, append(args, "-")[0])
 		},
 	}
 	cmd.Flags().StringVar(&f.scenario, "scenario", "", "the scenario's `NAME`, or the path of its file")
-	cmd.Flags().StringVar(&f.to, "to", "", "write to Kafka: `kafka://HOST:PORT`")
+	cmd.Flags().StringVar(&f.to, "to", "", "write to Kafka: `kafka://HOST:PORT`; kafka:// alone: the brokers of --config")
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "the configuration `FILE` (YAML) whose section kafka has the TLS and SASL settings for --to")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "another `SEED` than the scenario's")
 	return cmd
 }
 
 type loadgenFlags struct {
-	scenario, to string
-	seed         uint64
+	scenario, to, config string
+	seed                 uint64
+}
+
+// kafka is where --to leads, with the security settings of --config.
+func (f *loadgenFlags) kafka(c *console) (kafka.Connection, error) {
+	brokers, ok := strings.CutPrefix(f.to, "kafka://")
+	if !ok {
+		return kafka.Connection{}, wrongUse{fmt.Errorf("--to %q: it is kafka://HOST:PORT", f.to)}
+	}
+	config, err := readConfig(c, f.config, "")
+	if err != nil {
+		return kafka.Connection{}, err
+	}
+	if brokers != "" {
+		config.Kafka.Brokers = strings.Split(brokers, ",")
+	}
+	if len(config.Kafka.Brokers) == 0 {
+		return kafka.Connection{}, wrongUse{fmt.Errorf("--to %q: it is kafka://HOST:PORT, or --config names a file with kafka.brokers", f.to)}
+	}
+	return serve.KafkaConnection(&config.Kafka, config.Kafka.Brokers)
 }
 
 // lines is a sink for a log: one event a line.
@@ -137,12 +164,8 @@ func generateFile(ctx context.Context, c *console, s *loadgen.Scenario, path str
 }
 
 // generateLive writes a scenario to Kafka at its own pace, from now on.
-func generateLive(ctx context.Context, c *console, s *loadgen.Scenario, to string) error {
-	broker, ok := strings.CutPrefix(to, "kafka://")
-	if !ok || broker == "" {
-		return wrongUse{fmt.Errorf("--to %q: it is kafka://HOST:PORT", to)}
-	}
-	client, err := kafka.Connect(ctx, kafka.Connection{Brokers: strings.Split(broker, ",")})
+func generateLive(ctx context.Context, c *console, s *loadgen.Scenario, to kafka.Connection) error {
+	client, err := kafka.Connect(ctx, to)
 	if err != nil {
 		return err
 	}
