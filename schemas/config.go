@@ -23,6 +23,7 @@ type Config struct {
 // Kafka says where events come from. No brokers: the embedded one.
 type Kafka struct {
 	Brokers []string // host:port
+	Group   string   // where lag tools find how far events are counted
 	TLS     *TLS     // nil: plain text
 	SASL    *SASL    // nil: none
 }
@@ -107,7 +108,7 @@ func readConfig(root section) *Config {
 }
 
 func readKafka(s section) Kafka {
-	k := Kafka{Brokers: s.texts("brokers"), TLS: readTLS(s)}
+	k := Kafka{Brokers: s.texts("brokers"), Group: s.text("group"), TLS: readTLS(s)}
 	for _, b := range k.Brokers {
 		readAddress(s, "brokers", b)
 	}

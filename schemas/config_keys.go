@@ -8,7 +8,11 @@ const (
 	MaxSources = 256
 	maxPath    = 4096
 	maxAddress = 512
+	maxGroup   = 249
 )
+
+// DefaultGroup is the consumer group where none is configured.
+const DefaultGroup = "streamcanary"
 
 const formatJSON = "json"
 
@@ -26,6 +30,7 @@ var configForm = mapping(
 	field{key: "data", form: text(maxPath), def: "./streamcanary-data", about: "folder of the embedded servers, snapshots and keys"},
 	field{key: "kafka", about: "where the events come from; without brokers: the embedded broker", form: mapping(
 		field{key: "brokers", form: list(0, MaxBrokers, text(maxAddress)), def: "[]", about: "host:port of some of the cluster's brokers"},
+		field{key: "group", form: text(maxGroup), def: DefaultGroup, about: "consumer group that lag tools read: what was counted is committed to it, and nothing is read from it"},
 		field{key: "tls", form: tlsForm, about: "TLS to the brokers; {} is TLS with the system's certificates"},
 		field{key: "sasl", about: "who we are", form: mapping(
 			field{key: "mechanism", form: word(SASLPlain, SASLScramSha256, SASLScramSha512), need: required,

@@ -12,6 +12,7 @@ kind: Config
 data: /var/lib/streamcanary
 kafka:
   brokers: ["a:9092", "[::1]:9093"]
+  group: feed-canary
   tls: {caFile: ca.pem, certFile: c.pem, keyFile: k.pem, serverName: kafka}
   sasl: {mechanism: SCRAM-SHA-256, user: u, passwordFile: /run/secrets/kafka}
 sources:
@@ -30,7 +31,8 @@ var goodConfigs = []string{everySetting, "kind: Config\n", "kafka: {brokers: [\"
 
 func TestEmptyConfigHasEveryDefault(t *testing.T) {
 	want := &Config{
-		Data: "./streamcanary-data",
+		Data:  "./streamcanary-data",
+		Kafka: Kafka{Group: "streamcanary"},
 		Sources: []Source{
 			{"predictions", KindPrediction, "json"}, {"outcomes", KindOutcome, "json"}, {"samples", KindSample, "json"},
 		},
@@ -51,6 +53,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Data: "/var/lib/streamcanary",
 		Kafka: Kafka{
 			Brokers: []string{"a:9092", "[::1]:9093"},
+			Group:   "feed-canary",
 			TLS:     &TLS{CAFile: "ca.pem", CertFile: "c.pem", KeyFile: "k.pem", ServerName: "kafka"},
 			SASL:    &SASL{"SCRAM-SHA-256", "u", "/run/secrets/kafka"},
 		},
@@ -82,6 +85,7 @@ func badConfigs() []badFile {
 			"1:61: kafka.sasl.password: unknown key: did you mean passwordFile?"}, true},
 		{"mechanism", brokers + "sasl: {mechanism: SCRAM-SHA-521, user: u, passwordFile: p}}\n", []string{
 			`1:45: kafka.sasl.mechanism: "SCRAM-SHA-521" is not known: did you mean SCRAM-SHA-512?`}, true},
+		{"group without a name", "kafka: {group: \"\"}\n", []string{"1:16: kafka.group: is empty: write a name, or remove it"}, true},
 		{"sasl without brokers", "kafka: {sasl: {mechanism: PLAIN, user: u, passwordFile: p}}\n", []string{
 			"1:15: kafka.sasl: without brokers the embedded broker is used, which asks nobody who they are: name brokers, or remove the key"}, false},
 		{"tls without brokers", "kafka: {tls: {}}\n", []string{

@@ -320,7 +320,7 @@ var fileFields = []struct {
 	{Config{}, &configForm, map[string]string{
 		"data": "Data", "kafka": "Kafka", "sources": "Sources", "time": "Time", "nats": "NATS", "http": "HTTP", "limits": "Limits",
 	}, []string{"apiVersion", "kind", "join", "keepRows"}, nil},
-	{Kafka{}, &configForm.find("kafka").form, map[string]string{"brokers": "Brokers", "tls": "TLS", "sasl": "SASL"}, nil, nil},
+	{Kafka{}, &configForm.find("kafka").form, map[string]string{"brokers": "Brokers", "group": "Group", "tls": "TLS", "sasl": "SASL"}, nil, nil},
 	{SASL{}, &configForm.find("kafka").form.find("sasl").form, map[string]string{"mechanism": "Mechanism", "user": "User", "passwordFile": "PasswordFile"}, nil, nil},
 	{TLS{}, &tlsForm, map[string]string{
 		"caFile": "CAFile", "certFile": "CertFile", "keyFile": "KeyFile", "serverName": "ServerName", "insecureSkipVerify": "InsecureSkipVerify",

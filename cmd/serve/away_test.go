@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"streamcanary/ingest/kafka"
+	"streamcanary/schemas"
 )
 
 // A fickleBroker is a Kafka that is stopped and started again, on the same port and with its data, as cmd/embed runs it.
@@ -100,6 +102,26 @@ func (s *stage) ready(t *testing.T, status int, text string) {
 
 // again is what stage one logs when it couldn't store what it had counted.
 const again = "reading events again from the last recovery point"
+
+// TestGroup: how far events are counted is committed to the group that the configuration names, and to no other.
+func TestGroup(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	stop := serving(t, s, pace{recovery: 100 * time.Millisecond})
+	s.tell(t)
+	s.comes(t, undisturbed(t))
+	stop()
+	ends, err := s.client.EndOffsets(t.Context(), s.topics.predictions, s.topics.outcomes, s.topics.samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.client.Committed(t.Context(), s.topics.group()); err != nil || !reflect.DeepEqual(got, ends) {
+		t.Errorf("committed is %v (%v), the logs end at %v", got, err, ends)
+	}
+	if got, err := s.client.Committed(t.Context(), schemas.DefaultGroup); len(got) > 0 {
+		t.Errorf("%v is committed to the default group (%v)", got, err)
+	}
+}
 
 // TestGroupRefused: where the service may not write to its group, it says so once, and everything else is as ever.
 func TestGroupRefused(t *testing.T) {

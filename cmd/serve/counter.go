@@ -238,7 +238,7 @@ func (c *counter) begin(ctx context.Context) error {
 
 // open makes a new stage and source.
 func (c *counter) open(ctx context.Context, recovery *windows.Recovery) error {
-	o := kafka.SourceOptions{Partitions: c.sources, Group: consumerGroup, MaxBytes: c.config.Limits.EventBytes}
+	o := kafka.SourceOptions{Partitions: c.sources, Group: c.config.Kafka.Group, MaxBytes: c.config.Limits.EventBytes}
 	for _, s := range c.config.Sources {
 		o.Topics = append(o.Topics, kafka.Topic{Name: s.Topic, Format: s.Format, Want: s.Type})
 	}
@@ -285,9 +285,6 @@ func (c *counter) open(ctx context.Context, recovery *windows.Recovery) error {
 	c.log.Info().Int("partitions", len(c.from)).Msg("reading events on from the last recovery point")
 	return c.stage.Restore(*recovery)
 }
-
-// consumerGroup is where lag tools find how far events are counted.
-const consumerGroup = "streamcanary"
 
 // sinceMs is the record time from which every plan's events are found.
 func (c *counter) sinceMs() int64 {

@@ -76,19 +76,23 @@ func newStoryTopics() storyTopics {
 	return storyTopics{run, "predictions-" + run, "outcomes-" + run, "samples-" + run}
 }
 
+// group is the consumer group of the run.
+func (s storyTopics) group() string { return "lag-" + s.run }
+
 // config writes a configuration file; idle partitions are never ruled on, so that nothing depends on wall time.
 func (s storyTopics) config(t *testing.T, dir, address string) string {
 	t.Helper()
 	text := fmt.Sprintf(`apiVersion: streamcanary.dev/v1
 kind: Config
 data: %s
+kafka: {group: %s}
 sources:
   - {topic: %s, type: prediction}
   - {topic: %s, type: outcome}
   - {topic: %s, type: sample}
 time: {idleAfter: 10m}
 http: {listen: "%s"}
-`, filepath.Join(dir, "data"), s.predictions, s.outcomes, s.samples, address)
+`, filepath.Join(dir, "data"), s.group(), s.predictions, s.outcomes, s.samples, address)
 	path := filepath.Join(dir, "config.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
