@@ -62,3 +62,19 @@ func TestMissingAfterARamp(t *testing.T) {
 	s.play(60, side{n: 20}, side{})
 	s.want(VerdictRollback, codeCanaryMissing)
 }
+
+// TestSplitOfParts: where an arm is part of its version, the stage's weight says nothing of how the arms share what they have: the split is held
+// against how it began.
+func TestSplitOfParts(t *testing.T) {
+	r := rolloutOf(errors05)
+	r.Stages[0].WeightBP, r.BaselineWhere.Host = 1000, "base-*"
+	s := newScript(t, r, Options{Phi: 1})
+	s.play(500, side{n: 50}, side{n: 50})
+	if found := codes(s.verdict.Health); len(found) > 0 {
+		t.Errorf("as it began, and found %q", found)
+	}
+	s.play(500, side{n: 70}, side{n: 30})
+	if found := codes(s.verdict.Health); !slices.Contains(found, codeSplitMismatch) {
+		t.Errorf("changed, and found %q", found)
+	}
+}
