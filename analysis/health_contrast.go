@@ -79,6 +79,15 @@ func (c *contrast) take(p *windows.Part, f feeding, at clock) {
 	c.off = logE >= contrastThreshold || c.off && logE >= halfway*contrastThreshold
 }
 
+func (c *contrast) turn(of windows.Stream, at clock) {
+	if of != c.of {
+		return
+	}
+	for _, side := range c.sides {
+		side.turn(at)
+	}
+}
+
 func (c *contrast) logE() float64 {
 	return logMean([]float64{c.sides[0].any.LogE(), c.sides[1].any.LogE()})
 }

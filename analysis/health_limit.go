@@ -32,7 +32,7 @@ func (t *limitTest) step(w limitWindow, limit float64, c clock) {
 	stats.Linear{Delta: limit, Side: t.side, Grid: stats.IncidentGrid}.Increments(t.inc, counts, w.phi, w.phi)
 	t.mixture.Step(t.inc, t.weights.through(c.window(w.startMs), c.horizon))
 	t.onset.step(t.inc, w.startMs)
-	t.history.add(splitTally{w.k, w.n}, w.startMs, &t.onset)
+	t.history.add(splitTally{canary: w.k, all: w.n}, w.startMs, &t.onset)
 }
 
 // settle takes the evidence that the test goes by: its own, or that of several together. What it finds stands until half of it is gone.

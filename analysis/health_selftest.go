@@ -160,6 +160,12 @@ func (t *selfTest) take(p *windows.Part, f feeding, c clock) {
 	t.off = logE >= selfThreshold || t.off && logE >= halfway*selfThreshold
 }
 
+func (t *selfTest) turn(of windows.Stream, c clock) {
+	if of == t.stream.Stream {
+		t.each(func(one *trial) { one.turn(c) })
+	}
+}
+
 func (t *selfTest) each(do func(*trial)) {
 	for _, side := range t.sides {
 		for _, one := range side {

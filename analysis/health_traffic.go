@@ -80,7 +80,7 @@ func (j *Judge) splitSentence() string {
 	switch {
 	case j.split.planned > 0:
 		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s%s %s, planned are %s; the comparison may be of unlike users.",
-			canary, percentText(since.share()), what, when, counts, percentText(j.split.planned))
+			canary, percentText(since.share()), what, when, counts, percentText(since.planned()))
 	case before.all == 0:
 		return fmt.Sprintf("Traffic is not split as it was at first: %s has %s of the %s%s %s; the comparison may be of unlike users.",
 			canary, percentText(since.share()), what, when, counts)

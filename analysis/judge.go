@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"slices"
-	"time"
 
 	"streamcanary/schemas"
 	"streamcanary/windows"
@@ -27,6 +26,7 @@ type Judge struct {
 	rollout *schemas.Rollout
 	options Options
 	clock   clock
+	stages  stages
 	begun   bool
 	nowMs   int64 // the latest ready time of a part
 	firstMs int64 // start of the first window with a canary's prediction; 0: none yet
@@ -56,6 +56,7 @@ type Judge struct {
 type stream struct {
 	windows.Stream
 	withinMs    int64
+	stage       int // of its latest part
 	traffic     traffic
 	guards      []*guard
 	dispersions []*dispersion // by cell; nil where no guardrail needs one
@@ -67,9 +68,9 @@ type stream struct {
 }
 
 // NewJudge starts an epoch of a rollout, whose memory it shares. It panics on a guardrail that schemas.ParseRollout
-// would have refused.
+// would have refused, and on stages of which only some plan a share. The epoch begins in the first stage; Advance begins the others.
 func NewJudge(r *schemas.Rollout, o Options) *Judge {
-	j := &Judge{rollout: r, options: o, guards: make([]*guard, len(r.Guardrails))}
+	j := &Judge{rollout: r, options: o, guards: make([]*guard, len(r.Guardrails)), stages: newStages(r)}
 	j.clock = clock{widthMs: r.Window.Milliseconds(), horizon: horizon(r), spare: &block{}}
 	for _, m := range Metrics(r) {
 		j.stream(m.Stream())
@@ -98,23 +99,6 @@ func NewJudge(r *schemas.Rollout, o Options) *Judge {
 	}
 	j.verdict = Verdict{Action: VerdictContinue, Code: codeNotBegun, Sentence: j.sentenceNotBegun()}
 	return j
-}
-
-// horizon is the planned life in windows.
-func horizon(r *schemas.Rollout) int64 {
-	planned := time.Duration(0)
-	for _, s := range r.Stages {
-		planned += s.Max
-	}
-	return max(1, int64(planned/r.Window))
-}
-
-// plannedShare is the canary's share of both arms, or 0 where no plan says it: a stage's weight is of whole versions.
-func plannedShare(r *schemas.Rollout) float64 {
-	if len(r.Stages) == 0 || r.Picks() {
-		return 0
-	}
-	return float64(r.Stages[0].WeightBP) / 10000
 }
 
 // stream finds or adds a stream.
@@ -159,14 +143,10 @@ func (j *Judge) noise(s *stream, cell int, factor bool) *meanNoise {
 func (j *Judge) newHealth() {
 	serving := j.stream(windows.Stream{Kind: windows.Serving})
 	j.sizes = newDispersion(j.options, j.rollout.Phi, &serving.traffic)
-	share, silent := plannedShare(j.rollout), j.rollout.Health.Silent
-	j.missing[windows.Canary] = newMissing(windows.Canary, share, silent, j.sizes)
-	baselineShare := 0.0
-	if share > 0 {
-		baselineShare = 1 - share
+	for arm := range windows.Arms {
+		j.missing[arm] = newMissing(windows.Arm(arm), j.stages.least(windows.Arm(arm), 0, 0), j.rollout.Health.Silent, j.sizes)
 	}
-	j.missing[windows.Baseline] = newMissing(windows.Baseline, baselineShare, silent, j.sizes)
-	j.split = newSplit(share, j.sizes)
+	j.split = newSplit(j.stages.share(0), len(j.stages.all), j.sizes)
 }
 
 // Step takes the next merged part and returns what follows from all parts so far. The verdict's slices belong to the
@@ -182,6 +162,7 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 		j.calibrate(s, p)
 		return j.verdict
 	}
+	j.turn(s, p)
 	if p.Kind == windows.Serving {
 		j.serve(s, p)
 	} else {
@@ -216,7 +197,7 @@ func (j *Judge) begin(p *windows.Part) bool {
 	if canary.Events == 0 || baseline.Events == 0 {
 		return false
 	}
-	j.begun, j.clock.startMs = true, p.StartMs
+	j.begun, j.clock.startMs, j.stages.starts[0] = true, p.StartMs, p.StartMs
 	j.verdict.StartMs = p.StartMs
 	return true
 }
@@ -299,15 +280,15 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	j.calibrate(s, p)
 }
 
-// matters reports whether a rollout must wait where an outcome's events may be missing: it was seen before, or a promotion needs it. By default every
-// rollout has outcomes that nobody may ever send.
+// matters reports whether a rollout must wait where an outcome's events may be missing: it was seen before, or a promotion needs it, now or in a later stage.
+// By default every rollout has outcomes that nobody may ever send.
 func (j *Judge) matters(s *stream) bool {
 	if s.events {
 		return true
 	}
-	pass := j.stage().Pass
 	for _, g := range s.guards {
-		if g.spec.Required || slices.Contains(pass, g.spec.Name) {
+		named := func(stage schemas.Stage) bool { return slices.Contains(stage.Pass, g.spec.Name) }
+		if g.spec.Required || slices.ContainsFunc(j.stages.all[j.stages.now:], named) {
 			return true
 		}
 	}

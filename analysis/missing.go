@@ -24,11 +24,12 @@ const (
 // which the arm still speaks begins a new plan; one in which it doesn't is what is being tested.
 type missing struct {
 	arm     windows.Arm
-	planned float64 // share of the traffic; 0: observed
+	planned float64 // share of the traffic, the least while routers change over from one stage to another; 0: observed
 	silent  int64   // ms: the least silence that counts
 
 	mine, all float64 // observed up to the arm's last event
 	pending   float64 // events of the other arm since
+	renew     bool    // a stage has begun: the share is observed anew from when the arm speaks
 	lastMs    int64   // end of the last window in which the arm spoke, on time or late
 	others    int64   // the other arm's events since
 	silenced  bool    // the silence is long enough to count
@@ -72,8 +73,8 @@ func (m *missing) bet(mine, other float64, window int64, c clock) {
 
 // observe learns the share from a window.
 func (m *missing) observe(mine, other float64, first, changed bool) {
-	if changed && mine > 0 {
-		m.mine, m.all, m.pending = 0, 0, 0
+	if (changed || m.renew) && mine > 0 {
+		m.mine, m.all, m.pending, m.renew = 0, 0, 0, false
 		return
 	}
 	m.pending += other

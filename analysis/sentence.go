@@ -22,18 +22,25 @@ func (j *Judge) sentence(c cause) string {
 	case c.check != nil:
 		return c.check.finding().Sentence
 	case c.action == VerdictPromote:
-		return fmt.Sprintf("%s keeps every margin that it was held to against %s (%s), after %s of traffic.",
-			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.names(schemas.StatePassed), durationText(j.nowMs-j.clock.startMs))
+		return fmt.Sprintf("%s keeps every margin that it was held to against %s%s (%s), after %s of traffic.",
+			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.inStage(), j.names(schemas.StatePassed), durationText(j.nowMs-j.clock.startMs))
+	case c.action == VerdictAdvance:
+		return fmt.Sprintf("%s keeps every margin that it was held to against %s%s (%s), after %s of it: the next stage can begin.",
+			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.inStage(), j.names(schemas.StatePassed), durationText(j.stages.age(j.nowMs)))
 	case c.code == codeInconclusive:
-		return fmt.Sprintf("The stage's %s were over on %s, and by then %s was neither proven worse than %s nor proven within the margins of %s: a person must decide.",
-			durationText(j.stage().Max.Milliseconds()), timeText(j.clock.startMs+j.stage().Max.Milliseconds(), 0), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames())
+		whole := j.stages.present().Max.Milliseconds()
+		return fmt.Sprintf("%s were over on %s, and by then %s was neither proven worse than %s nor proven within the margins of %s: a person must decide.",
+			j.wholeText(durationText(whole)), timeText(j.stages.starts[j.stages.now]+whole, 0), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames())
 	case c.open.suspect != nil:
 		return j.suspectSentence(c.open)
 	case c.open.baking:
-		return fmt.Sprintf("%s keeps every margin that it was held to against %s (%s); the stage goes on until %s.",
-			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.names(schemas.StatePassed), timeText(j.clock.startMs+j.stage().Bake.Milliseconds(), j.nowMs))
+		until := j.stages.starts[j.stages.now] + j.stages.present().Bake.Milliseconds()
+		return fmt.Sprintf("%s keeps every margin that it was held to against %s%s (%s); the stage goes on until %s.",
+			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.inStage(), j.names(schemas.StatePassed), timeText(until, j.nowMs))
+	case c.open.coming:
+		return j.comingText()
 	}
-	return fmt.Sprintf("Nothing is proven yet of %s against %s.", j.arm(windows.Canary), j.arm(windows.Baseline))
+	return fmt.Sprintf("Nothing is proven yet of %s against %s%s.", j.arm(windows.Canary), j.arm(windows.Baseline), j.inStage())
 }
 
 // suspectSentence says what is proven of a suspect guardrail (a contrast: limits are never suspect), what isn't, and what comes of it. It

@@ -10,19 +10,23 @@ import (
 // splitAlpha is how often the split's test may err in an epoch.
 const splitAlpha = .001
 
-// split tests whether the traffic is split as planned (R6), or, where no share is planned, whether it stays as it began.
+// split tests whether the traffic is split as planned (R6), in each window as its stage plans it, or, where no share is planned, whether it stays as it began, in
+// each stage by itself: then each has its part of the chance to err.
 // Units count, each at its first sight, where events name them, else served predictions: which of both is
 // fixed by the first window that has any. Predictions come by users, several at once, so their counts are divided by the over-dispersion of
 // sizes: calibrated, where units are exact. A mismatch stands while its evidence does: predictions are dated by their
 // answers, so an arm that stalls for a moment is short of them first and makes up for it later.
 type split struct {
-	planned float64     // canary's share; 0: unknown
+	planned float64     // canary's share in the windows that come; 0: unknown
+	moving  bool        // routers change over to a new share: these windows are left out
 	sizes   *dispersion // of predictions
 	units   bool
 	chosen  bool
 	full    bool // the set of units is full: the test has stopped
 	off     bool // the evidence has reached its threshold, and is still above half of it
 	weights startWeights
+	firstAt int64 // the window that these count from
+	stages  int
 	mixture *stats.Mixture     // with a planned share
 	change  *stats.SplitChange // without
 	inc     [stats.SplitTilts]float64
@@ -30,25 +34,38 @@ type split struct {
 	history history[splitTally, *splitTally]
 }
 
-// splitTally counts units, or predictions: the canary's, and all.
-type splitTally struct{ canary, all int64 }
+// splitTally counts units, or predictions: the canary's, all, and what the canary's should have been, times 10,000.
+type splitTally struct{ canary, all, due int64 }
 
 func (t *splitTally) add(o splitTally) {
 	t.canary += o.canary
 	t.all += o.all
+	t.due += o.due
 }
 
 // share is the canary's; NaN of nothing.
 func (t *splitTally) share() float64 { return float64(t.canary) / float64(t.all) }
 
-func newSplit(planned float64, sizes *dispersion) *split {
-	s := &split{planned: planned, sizes: sizes, onset: newOnset(stats.SplitTilts)}
+// planned is the canary's share by plan, on average where there were several stages.
+func (t *splitTally) planned() float64 { return float64(t.due) / (10000 * float64(t.all)) }
+
+func newSplit(planned float64, stages int, sizes *dispersion) *split {
+	s := &split{planned: planned, stages: stages, sizes: sizes, onset: newOnset(stats.SplitTilts)}
 	if planned > 0 {
 		s.mixture = stats.NewMixture(stats.SplitTilts)
 	} else {
 		s.change = stats.NewSplitChange()
 	}
 	return s
+}
+
+// renew begins a share that nobody planned, with the first window of a stage. A test of planned shares goes on.
+func (s *split) renew(window int64) {
+	if s.change == nil {
+		return
+	}
+	s.change, s.weights, s.firstAt = stats.NewSplitChange(), startWeights{}, window
+	s.onset, s.history = newOnset(stats.SplitTilts), history[splitTally, *splitTally]{}
 }
 
 // step takes one serving window.
@@ -63,7 +80,7 @@ func (s *split) step(p *windows.Part, c clock) {
 	if s.units && (canary.UnitsFull || baseline.UnitsFull) {
 		s.full = true
 	}
-	if s.full {
+	if s.full || s.moving {
 		return
 	}
 	k, n := canary.Served, canary.Served+baseline.Served
@@ -79,7 +96,7 @@ func (s *split) step(p *windows.Part, c clock) {
 		phi = max(arms[windows.Canary], arms[windows.Baseline])
 	}
 	events, all := float64(k)/phi, float64(n)/phi
-	weight := s.weights.through(c.window(p.StartMs), c.horizon)
+	weight := s.weights.through(c.window(p.StartMs)-s.firstAt, c.horizon)
 	if s.change != nil {
 		s.change.Add(all, events, weight)
 		if inc := s.change.Increments(); inc != nil {
@@ -90,7 +107,7 @@ func (s *split) step(p *windows.Part, c clock) {
 		s.mixture.Step(s.inc[:], weight)
 		s.onset.step(s.inc[:], p.StartMs)
 	}
-	s.history.add(splitTally{k, n}, p.StartMs, &s.onset)
+	s.history.add(splitTally{k, n, n * int64(math.Round(s.planned*10000))}, p.StartMs, &s.onset)
 	s.off = s.logE() >= splitThreshold || s.off && s.logE() >= halfway*splitThreshold
 }
 
@@ -103,13 +120,13 @@ func (s *split) changed() (atMs int64, before, since splitTally) {
 		return 0, splitTally{}, all
 	}
 	since = s.history.since(atMs)
-	return atMs, splitTally{all.canary - since.canary, all.all - since.all}, since
+	return atMs, splitTally{all.canary - since.canary, all.all - since.all, all.due - since.due}, since
 }
 
 // logE is the log evidence now.
 func (s *split) logE() float64 {
 	if s.change != nil {
-		return s.change.LogE()
+		return s.change.LogE() - math.Log(float64(s.stages))
 	}
 	return s.mixture.LogE()
 }

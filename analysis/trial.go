@@ -81,7 +81,7 @@ type mixture interface {
 }
 
 // A trial is the evidence of one guardrail: three e-processes over the same blocks. any: is there harm at all;
-// beyond: is it beyond the margin; pass: is it within. With a margin of zero, any and beyond are one and nothing
+// beyond: is it beyond the margin; pass: is it within, in the present stage. With a margin of zero, any and beyond are one and nothing
 // can pass.
 type trial struct {
 	kernel  kernel
@@ -228,8 +228,8 @@ func (t *trial) step(inc *increments, at span, c clock) closing {
 	if t.beyond != t.any {
 		t.beyond.Step(inc.beyond, how.weight)
 	}
-	if t.pass != nil { // a plain product: it starts with the first block
-		t.pass.Step(inc.pass, passWeight(t.tested))
+	if t.pass != nil && !c.over { // a plain product: all that is there to stake starts with the stage's first block
+		t.pass.Step(inc.pass, 1)
 	}
 	t.onset.step(inc.any, at.fromMs)
 	if t.tested == 0 {
@@ -239,13 +239,6 @@ func (t *trial) step(inc *increments, at span, c clock) closing {
 	t.tested++
 	t.lastMs = at.toMs
 	return how
-}
-
-func passWeight(tested int64) float64 {
-	if tested == 0 {
-		return 1
-	}
-	return 0
 }
 
 // passLogE is the log evidence that the margin is kept; 0 where nothing can pass.

@@ -10,11 +10,12 @@ import (
 // VerdictAction is what the evidence asks for.
 type VerdictAction string
 
-// The actions of a verdict. Where several apply: rollback before hold before promote before continue. A rollback is
-// latched for the epoch; the others follow the evidence.
+// The actions of a verdict. Where several apply: rollback before hold before advance and promote before continue. A rollback is
+// latched for the epoch; the others follow the evidence. Advance asks for the next stage, as promote does after the last one: see Judge.Advance.
 const (
 	VerdictContinue VerdictAction = "continue"
 	VerdictHold     VerdictAction = "hold"
+	VerdictAdvance  VerdictAction = "advance"
 	VerdictPromote  VerdictAction = "promote"
 	VerdictRollback VerdictAction = "rollback"
 )
@@ -50,6 +51,7 @@ type Verdict struct {
 	HarmBeganMs int64             // estimated, of a rollback; 0: unknown
 	Guardrail   string            // that a rollback or hold stands on; empty: none
 	Segment     string            // that it failed in; empty: all of the traffic
+	Stage       int               // that it was said in, from 0
 	Health      []schemas.Finding // what is wrong with the input now
 }
 
@@ -76,7 +78,7 @@ func (j *Judge) decide() {
 	}
 	now := j.next()
 	same := now.action == j.verdict.Action && now.code == j.verdict.Code && now.name() == j.verdict.Guardrail && now.segment() == j.verdict.Segment &&
-		now.open == j.open
+		now.open == j.open && j.stages.now == j.verdict.Stage
 	j.open = now.open
 	if !slices.Equal(j.sickNow, j.sick) {
 		copy(j.sick, j.sickNow)
@@ -86,7 +88,7 @@ func (j *Judge) decide() {
 		return
 	}
 	j.verdict.Action, j.verdict.Code, j.verdict.Guardrail, j.verdict.Segment, j.verdict.EventMs = now.action, now.code, now.name(), now.segment(), j.nowMs
-	j.verdict.HarmBeganMs = j.harmBegan(now)
+	j.verdict.HarmBeganMs, j.verdict.Stage = j.harmBegan(now), j.stages.now
 	j.verdict.Sentence = j.sentence(now)
 }
 
@@ -104,6 +106,7 @@ type open struct {
 	suspect *guard // nil: none is
 	sinceMs int64  // event time from which its patience counts
 	baking  bool   // everything has passed, but the stage isn't old enough
+	coming  bool   // the stage hasn't begun
 }
 
 // name is the guardrail's, if there is one.
@@ -138,16 +141,18 @@ func (j *Judge) next() cause {
 			return cause{action: VerdictHold, code: c.code(), check: c}
 		}
 	}
-	stage := j.stage()
-	age := j.nowMs - j.clock.startMs
+	stage, age := j.stages.present(), j.stages.age(j.nowMs)
 	if stage.Max > 0 && age >= stage.Max.Milliseconds() {
 		return cause{action: VerdictHold, code: codeInconclusive}
 	}
-	passed := j.passed(&stage)
-	if passed && age >= stage.Bake.Milliseconds() {
+	passed := j.passed(stage)
+	switch {
+	case passed && age >= stage.Bake.Milliseconds() && j.stages.last():
 		return cause{action: VerdictPromote, code: codeAllPassed}
+	case passed && age >= stage.Bake.Milliseconds():
+		return cause{action: VerdictAdvance, code: codeAllPassed}
 	}
-	still := cause{action: VerdictContinue, code: codeUndecided, open: open{baking: passed}}
+	still := cause{action: VerdictContinue, code: codeUndecided, open: open{baking: passed, coming: age < 0}}
 	if g := j.suspect(); g != nil {
 		still.open = open{suspect: g, sinceMs: g.suspectSince}
 	}
@@ -164,14 +169,6 @@ func (j *Judge) suspect() *guard {
 		}
 	}
 	return nil
-}
-
-// stage is the only one there is.
-func (j *Judge) stage() schemas.Stage {
-	if len(j.rollout.Stages) == 0 {
-		return schemas.Stage{}
-	}
-	return j.rollout.Stages[0]
 }
 
 // failed is the failed guardrail with the most evidence above its threshold, of those that do the same.
@@ -203,7 +200,7 @@ func (g *guard) failure() string {
 	return codeGuardrailFailed
 }
 
-// passed reports whether everything that a promotion needs has passed, and nothing is suspect.
+// passed reports whether everything that the end of a stage needs has passed in it, and nothing is suspect.
 func (j *Judge) passed(stage *schemas.Stage) bool {
 	some := false
 	for _, g := range j.all {
