@@ -80,9 +80,9 @@ func (j *Judge) names(state schemas.State) string {
 	return j.list(func(g *guard) bool { return g.state == state })
 }
 
-// openNames lists the guardrails that a promotion still needs.
+// openNames lists the guardrails that the stage's end still needs.
 func (j *Judge) openNames() string {
-	return j.list(func(g *guard) bool { return g.needed(j.rollout) && g.state != schemas.StatePassed })
+	return j.list(func(g *guard) bool { return j.mustPass(g, j.stages.present()) && g.state != schemas.StatePassed })
 }
 
 func (j *Judge) list(holds func(*guard) bool) string {

@@ -495,6 +495,19 @@ func TestAdvancePanics(t *testing.T) {
 	mustPanic(t, "only some stages plan a share", func() { NewJudge(inStages(rolloutOf(errors05), 1000, 0), Options{}) })
 }
 
+// TestOpenNames names what the stage waits for, and not what else is required.
+func TestOpenNames(t *testing.T) {
+	r := rolloutOf(errors05, guardrail("timeouts: rate timeout increase 0.5pp"), guardrail("p99: quantile 0.99 latency increase 20% optional"))
+	j := NewJudge(r, Options{})
+	if got := j.openNames(); got != "errors, timeouts" {
+		t.Errorf("every required one: %s", got)
+	}
+	r.Stages[0].Pass = []string{"p99", "timeouts"}
+	if got := j.openNames(); got != "timeouts, p99" {
+		t.Errorf("those of the stage's list: %s", got)
+	}
+}
+
 // TestStageSentences says the stage where there are several.
 func TestStageSentences(t *testing.T) {
 	r := inStages(rolloutOf(errors05), 1000, 2500)

@@ -207,16 +207,21 @@ func (j *Judge) passed(stage *schemas.Stage) bool {
 		if g.state == schemas.StateSuspect && g.spec.On != schemas.OnWarn {
 			return false
 		}
-		needed := g.needed(j.rollout)
-		if stage.Pass != nil {
-			needed = !g.ofPart && slices.Contains(stage.Pass, g.spec.Name)
-		}
+		needed := j.mustPass(g, stage)
 		if needed && g.state != schemas.StatePassed {
 			return false
 		}
 		some = some || needed
 	}
 	return some
+}
+
+// mustPass reports whether a stage's end needs a guardrail to pass.
+func (j *Judge) mustPass(g *guard, stage *schemas.Stage) bool {
+	if stage.Pass != nil {
+		return !g.ofPart && slices.Contains(stage.Pass, g.spec.Name)
+	}
+	return g.needed(j.rollout)
 }
 
 // harmBegan is the estimated onset that a rollback stands on.
