@@ -106,7 +106,11 @@ func life(r *schemas.Rollout) time.Duration {
 
 // refuse says that a rollout is not judged, and why: to the log, and to whoever asks.
 func (c *court) refuse(name string, a *Application, why error) {
-	c.log.Error().Err(why).Str("rollout", name).Msg("this rollout is not judged")
+	said := "this rollout is not judged: change what is wrong, then `rollout apply` it again"
+	if d := c.desks[name]; d != nil && !finished(&d.head) {
+		said = "this change of a rollout is refused, and it is judged on as it was: change what is wrong, then `rollout apply` it again"
+	}
+	c.log.Error().Err(why).Str("rollout", name).Msg(said)
 	c.board.refuse(Standing{Rollout: name, Application: a.ID, Refused: why.Error()})
 }
 

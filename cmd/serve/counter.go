@@ -50,6 +50,8 @@ type counter struct {
 	again   *windows.Recovery // where the next reading goes on; nil: at the plans' starts
 
 	uncommitted bool // the group took no offsets at the last try
+	unopened    nag  // the topics
+	endless     nag  // where the topics' logs end is unknown
 }
 
 // An order changes what is counted.
@@ -98,7 +100,9 @@ func (c *counter) run(ctx context.Context) error {
 			return nil
 		case errors.Is(err, errUnreadable):
 			c.seen.counting.is(err)
-			c.log.Warn().Err(err).Msg("trying again")
+			if c.unopened.due(err) {
+				c.log.Warn().Err(err).Msg("nothing is counted until the event topics can be opened: trying again; look at Kafka (its brokers, ACLs, the topics)")
+			}
 			pause(ctx, retryAfter)
 		case !errors.Is(err, errAgain):
 			return err
@@ -206,13 +210,13 @@ func pump(ctx context.Context, src *kafka.Source, batches chan<- *ingest.Batch, 
 func (c *counter) retry(ctx context.Context, failure error) error {
 	c.seen.storing.is(failure) // until something is: reading goes well meanwhile
 	c.seen.recounts.Inc()
-	c.log.Error().Err(failure).Msg("reading events again from the last recovery point")
+	c.log.Error().Err(failure).Msg("reading events again from the last recovery point, until what is counted can be stored; look at Kafka (its disk, ACLs, the topics' settings)")
 	c.flight.Wait()
 	for len(c.failed) > 0 {
 		_ = <-c.failed
 	}
 	if err := c.letters.Flush(ctx); err != nil && ctx.Err() == nil {
-		c.log.Warn().Err(err).Msg("dead letters are written again")
+		c.log.Warn().Err(err).Str("topic", DeadLetterTopic).Msg("dead letters are written again, and may then be there twice")
 	}
 	c.letters = kafka.NewDeadLetters(c.refused)
 	pause(ctx, retryAfter)
@@ -231,7 +235,7 @@ func (c *counter) begin(ctx context.Context) error {
 	if err == nil || recovery == nil || errors.Is(err, errUnreadable) {
 		return err
 	}
-	c.log.Warn().Err(err).Msg("the recovery point doesn't fit what is to be counted now")
+	c.log.Warn().Err(err).Msg("the recovery point doesn't fit what is to be counted now: events are read from the rollouts' start, which takes longer and changes no decision")
 	c.src.Close()
 	return c.open(ctx, nil)
 }
@@ -433,7 +437,7 @@ func (c *counter) commit(ctx context.Context) {
 	case ctx.Err() != nil:
 		return
 	case err != nil && !c.uncommitted:
-		c.log.Warn().Err(err).Msg("offsets for lag tools are not committed; nothing else depends on them")
+		c.log.Warn().Err(err).Msg("offsets for lag tools are not committed; nothing else depends on them; may serve write to the group, and does nobody else use it? kafka.group names another")
 	case err == nil && c.uncommitted:
 		c.log.Info().Msg("offsets for lag tools are committed again")
 	}
@@ -444,7 +448,7 @@ func (c *counter) commit(ctx context.Context) {
 func (c *counter) end() error {
 	err := c.keepRecovery(c.lasting)
 	if errors.Is(err, errUnstored) {
-		c.log.Warn().Err(err).Msg("stopping without a new recovery point: the next start counts some events again")
+		c.log.Warn().Err(err).Msg("stopping without a new recovery point: the next start counts some events again; nothing is lost")
 		return nil
 	}
 	return err
@@ -489,9 +493,12 @@ func (c *counter) rule(ctx context.Context, now time.Time) error {
 	}
 	ends, err := c.src.Ends(ctx)
 	if grown := (*kafka.Grown)(nil); err != nil && !errors.As(err, &grown) {
-		c.log.Warn().Err(err).Msg("where the event logs end is unknown: a quiet partition counts as stuck, not as idle")
+		if c.endless.due(err) {
+			c.log.Warn().Err(err).Msg("where the event logs end is unknown: quiet partitions hold their windows until Kafka answers")
+		}
 		return nil
 	}
+	c.endless.over()
 	for _, e := range ends {
 		p := slices.Index(c.from, e.Partition)
 		if p < 0 || e.Next < e.End || !c.isQuiet(p, now) {
@@ -525,7 +532,7 @@ func (c *counter) isQuiet(p int, now time.Time) bool {
 func (c *counter) ruling(r *decisions.Ruling) {
 	value, err := decisions.EncodeInput(decisions.Input{Kind: decisions.InputRuling, WallMs: time.Now().UnixMilli(), Ruling: r})
 	if err != nil {
-		c.log.Error().Err(err).Msg("ruling")
+		c.log.Error().Err(err).Str("topic", r.Topic).Int32("partition", r.Number).Msg("a ruling on this partition can't be encoded, and is not made: its windows wait")
 		return
 	}
 	for _, name := range sortedPlans(c.plans) {
@@ -538,11 +545,11 @@ func (c *counter) ruling(r *decisions.Ruling) {
 func (c *counter) problem(problem error) error {
 	var gap *kafka.Gap
 	if errors.As(problem, &gap) {
-		c.log.Error().Err(problem).Msg("events are missing: the rollouts hold; look at what is missing, then start them afresh with `rollout apply --new-epoch`")
+		c.log.Error().Err(problem).Str("topic", gap.Topic).Int32("partition", gap.Partition).Msg("events are missing: the rollouts hold; look at what is missing, then start them afresh with `rollout apply --new-epoch`")
 		c.ruling(&decisions.Ruling{Kind: decisions.RulingGap, Topic: gap.Topic, Number: gap.Partition, Sentence: problem.Error()})
 		return c.src.Resume(ingest.Partition{Topic: gap.Topic, Number: gap.Partition}, gap.To)
 	}
 	c.seen.counting.is(problem)
-	c.log.Warn().Err(problem).Msg("reading events")
+	c.log.Warn().Err(problem).Msg("events can't be read, and their windows wait: trying again; look at Kafka (ACLs, the topic) and at what the producer wrote there")
 	return nil
 }

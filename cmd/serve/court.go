@@ -45,6 +45,11 @@ type court struct {
 	opened  chan struct{}          // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
 
 	turn int // of the rollouts' reports on the board
+
+	problemAt  time.Time // when the journal could not be read last
+	unreadable nag       // the journal
+	unwritten  nag       // inputs
+	unacked    nag       // acks; their intake's goroutine has it
 }
 
 // owner is the rollout and epoch that a model is judged for now.
@@ -257,10 +262,13 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			err = c.clock(ctx, now)
 		case <-boards.C:
 			c.show()
+			c.noProblem()
 			err = c.specsAgain(ctx)
 		}
 		if errors.Is(err, errUnjournaled) {
-			c.log.Warn().Err(err).Msg("trying again")
+			if c.unwritten.due(err) {
+				c.log.Warn().Err(err).Msg("a rollout file, a deadline or a ruling waits for the window journal: trying again; look at Kafka (its disk, ACLs, the topic's settings)")
+			}
 			err = nil
 		}
 		if err != nil && ctx.Err() == nil {
@@ -275,8 +283,23 @@ func (c *court) problem(problem error) error {
 	if errors.As(problem, &gap) {
 		return fmt.Errorf("read the window journal: %w", problem)
 	}
-	c.log.Warn().Err(problem).Msg("reading the window journal")
+	c.seen.judging.is(problem)
+	c.problemAt = time.Now()
+	if c.unreadable.due(problem) {
+		c.log.Warn().Err(problem).Msg("the window journal can't be read: nothing in it is judged until it can; trying again; look at Kafka (its brokers, ACLs)")
+	}
 	return nil
+}
+
+// problemHeld is how long the journal's reader must not have failed until it is believed to read again: it doesn't say when it does.
+const problemHeld = 15 * time.Second
+
+// noProblem notes that nothing has kept the journal from being read for a while.
+func (c *court) noProblem() {
+	if time.Since(c.problemAt) >= problemHeld && c.unreadable.over() {
+		c.seen.judging.is(nil)
+		c.log.Info().Msg("the window journal can be read again")
+	}
 }
 
 // errUnjournaled: something could not be appended to the journal for now. What it was about is tried again.
@@ -310,7 +333,8 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 	c.crash.pass(AfterJournalRead)
 	e, err := decodeEntry(record)
 	if err != nil {
-		c.log.Error().Err(err).Int32("partition", record.Partition).Msg("passing over a journal record that can't be read")
+		c.log.Error().Err(err).Str("topic", JournalTopic).Int32("partition", record.Partition).Str("model", string(record.Key)).
+			Msg("passing over a journal record that can't be read: a window of this model may count as empty; did something else, or another version of serve, write it?")
 		return entry{}, nil
 	}
 	if e.input != nil && e.input.Kind == decisions.InputApplied {
@@ -357,7 +381,7 @@ func (c *court) settle(ctx context.Context, d *desk, effects []decisions.Effect)
 func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) error {
 	now := held{rollout: d.rollout.Name, since: time.Now()}
 	defer c.seen.deciding.over()
-	var told time.Time
+	var again nag
 	for {
 		c.seen.deciding.is(now)
 		err := d.store(ctx, c.bus, c.crash, func() { c.tell(effects); effects = nil })
@@ -375,8 +399,7 @@ func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) 
 				Msg("another process decides for this rollout: this one stops deciding for it until it is restarted; is it meant that two serve run?")
 			return nil
 		}
-		if now.why == nil || now.why.Error() != err.Error() || time.Since(told) >= heldTold {
-			told = time.Now()
+		if again.due(err) {
 			c.log.Warn().Err(err).Str("rollout", now.rollout).Str("model", d.rollout.Model).Dur("waited", time.Since(now.since)).
 				Msg("this rollout's record, or a decision in it, is not stored or published yet, and all rollouts wait for it: trying again; look at NATS (its connection, permissions, limits, disk)")
 		}
@@ -384,9 +407,6 @@ func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) 
 		pause(ctx, retryAfter)
 	}
 }
-
-// heldTold is how often the log says of one decision that it waits, while the cause is the same.
-const heldTold = time.Minute
 
 // tell logs what was decided.
 func (c *court) tell(effects []decisions.Effect) {
@@ -471,6 +491,10 @@ func (c *court) ack(ctx context.Context, m bus.AckMessage) error {
 	ack := m.Ack
 	in := decisions.Input{Kind: decisions.InputAck, WallMs: m.At.UnixMilli(), Ack: &ack}
 	if err := c.journalInput(ctx, m.Model, of.(owner), in); err != nil {
+		if ctx.Err() == nil && c.unacked.due(err) {
+			c.log.Warn().Err(err).Str("model", m.Model).Str("consumer", ack.Consumer).
+				Msg("an ack waits for the window journal, and comes again; look at Kafka (its disk, ACLs, the topic's settings)")
+		}
 		return err
 	}
 	c.crash.pass(AfterAckAppend)

@@ -79,6 +79,9 @@ func (e *endpoints) waits() []string {
 	case !e.bus.Connected():
 		why = append(why, "NATS is not connected: decisions wait")
 	}
+	if bad := e.seen.judging.err(); bad != nil {
+		why = append(why, "windows are not judged: "+bad.Error())
+	}
 	if held := e.seen.deciding.err(); held != nil {
 		why = append(why, held.Error())
 	}

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +22,7 @@ import (
 	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
+	"streamcanary/ingest/kafka"
 	"streamcanary/schemas"
 )
 
@@ -170,6 +172,36 @@ func TestHeldUp(t *testing.T) {
 	}
 }
 
+// TestJournalUnread: while the window journal can't be read the service is not ready, says so once, and is again a while after the last failure.
+func TestJournalUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logbook
+		c := &court{seen: newMetrics("test"), log: zerolog.New(&log)}
+		refused := errors.New("refused")
+		for range 10 {
+			if err := c.problem(refused); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+			if c.noProblem(); c.seen.judging.err() == nil {
+				t.Error("it counts as readable, though it just was not")
+			}
+		}
+		time.Sleep(problemHeld)
+		c.noProblem()
+		if err := c.seen.judging.err(); err != nil {
+			t.Errorf("%v, long after it was", err)
+		}
+		c.noProblem()
+		if warned, again := log.times("can't be read: nothing in it is judged"), log.times("can be read again"); warned != 1 || again != 1 {
+			t.Errorf("it warned %d times and said %d times that it is over, want once each", warned, again)
+		}
+		if err := c.problem(&kafka.Gap{Topic: JournalTopic}); err == nil {
+			t.Error("it goes on without what is gone")
+		}
+	})
+}
+
 // servers are embedded ones in trouble.
 type servers struct{ broker, nats error }
 
@@ -181,7 +213,7 @@ func (c connected) Connected() bool { return bool(c) }
 
 // TestReadiness: everything that keeps the service from its work is said, each on its line.
 func TestReadiness(t *testing.T) {
-	failed := func(text string) error { return fmt.Errorf("%s", text) }
+	failed := errors.New
 	for _, row := range []struct {
 		name   string
 		change func(*endpoints)
@@ -194,6 +226,7 @@ func TestReadiness(t *testing.T) {
 		{"the embedded Kafka can't write", func(e *endpoints) { e.servers = servers{broker: failed("full")} }, "full: events are refused"},
 		{"the topics are away", func(e *endpoints) { e.seen.topics.is(failed("away")) }, "events are not counted: away"},
 		{"what was counted is not stored", func(e *endpoints) { e.seen.storing.is(failed("refused")) }, "events are not counted: refused"},
+		{"the journal can't be read", func(e *endpoints) { e.seen.judging.is(failed("refused")) }, "windows are not judged: refused"},
 		{"several", func(e *endpoints) {
 			e.servers = servers{failed("full"), failed("full")}
 			e.seen.counting.is(failed("stuck"))

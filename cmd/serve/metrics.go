@@ -14,7 +14,8 @@ import (
 type metrics struct {
 	counting  trouble     // of stage one's reading
 	storing   trouble     // of what stage one counted
-	deciding  holdup      // of stage two
+	judging   trouble     // of stage two's reading
+	deciding  holdup      // of what stage two decided
 	topics    trouble     // of the event topics
 	quiet     atomic.Bool // every partition of predictions is idle: all was read, and nothing came for idleAfter
 	registry  *prometheus.Registry
@@ -73,7 +74,7 @@ func newMetrics(program string) *metrics {
 	return m
 }
 
-// A trouble is what keeps events from being counted now. Its zero value is none. It may be used by many goroutines.
+// A trouble is what keeps events from being counted, or windows from being judged, now. Its zero value is none. It may be used by many goroutines.
 type trouble struct{ now atomic.Pointer[error] }
 
 // is notes a trouble; nil: it is over.

@@ -50,6 +50,16 @@ func TestRefusedTogether(t *testing.T) {
 			t.Errorf("rollout %s is refused: %s, want %s", name, why, want)
 		}
 		s.status(t, other, 1, decisions.StatusRunning)
+		if n := s.log.times("this rollout is not judged"); n != 1 {
+			t.Errorf("the log says %d times that a rollout is not judged, want once", n)
+		}
+		wide := strings.Replace(named(other), "model: ranker", "model: ranker\n  window: 100ms\n  lateness: 1d", 1)
+		s.apply(t, other, wide, Application{ID: other + "-2", From: from})
+		s.refusals(t, 2)
+		if n := s.log.times("this change of a rollout is refused, and it is judged on as it was"); n != 1 {
+			t.Errorf("the log says %d times that a change is refused, want once", n)
+		}
+		s.status(t, other, 1, decisions.StatusRunning)
 	}
 }
 

@@ -128,8 +128,17 @@ func (s *service) connect(ctx context.Context) error {
 		URLs: s.address.NATS, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key,
 		After: func(effect string) { s.crash.pass(Point("after-" + effect)) },
 		OnState: func(connected bool, cause error) {
+			switch {
+			case s.closing.Load():
+			case connected:
+				s.Log.Info().Msg("NATS is connected again: decisions go on")
+			default:
+				s.Log.Warn().AnErr("cause", cause).Strs("nats", s.address.NATS).Msg("NATS is not connected: decisions wait; trying to connect again")
+			}
+		},
+		OnError: func(err error) {
 			if !s.closing.Load() {
-				s.Log.Warn().Bool("connected", connected).AnErr("cause", cause).Msg("NATS connection")
+				s.Log.Warn().Err(err).Strs("nats", s.address.NATS).Msg("NATS reports an error on the connection; where it is a permission, serve's user lacks it")
 			}
 		},
 	})
@@ -265,7 +274,7 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 			return nil
 		}
 		return s.bus.Acks(ctx, func(m bus.AckMessage) error { return judging.ack(ctx, m) }, func(err error) {
-			s.Log.Warn().Err(err).Msg("passing over an ack that can't be read")
+			s.Log.Warn().Err(err).Msg("passing over an ack that can't be read: its router counts as not having answered; `streamcanary schema ack` says how acks look")
 		})
 	})
 	g.start("heartbeat", s.heartbeat)
@@ -320,9 +329,14 @@ const heartbeatEvery = 5 * time.Second
 func (s *service) heartbeat(ctx context.Context) error {
 	tick := time.NewTicker(heartbeatEvery)
 	defer tick.Stop()
+	var unheard nag
 	for {
 		if s.seen.deciding.err() == nil { // a judge whose decisions don't get through is as good as dead
-			s.beat(ctx)
+			if err := s.beat(ctx); err == nil {
+				unheard.over()
+			} else if ctx.Err() == nil && unheard.due(err) {
+				s.Log.Warn().Err(err).Msg("a heartbeat is not stored: subscribers take the judge for dead after three; look at NATS (its connection, permissions, limits, disk)")
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -332,15 +346,13 @@ func (s *service) heartbeat(ctx context.Context) error {
 	}
 }
 
-func (s *service) beat(ctx context.Context) {
+func (s *service) beat(ctx context.Context) error {
 	beat := &schemas.Heartbeat{Instance: instance(), Program: s.Program,
 		At: schemas.Time(time.Now().UnixMilli()), EveryMs: heartbeatEvery.Milliseconds()}
 	for _, x := range s.board.Standings() {
 		beat.Rollouts = append(beat.Rollouts, schemas.RolloutBeat{Rollout: x.Rollout, Model: x.Model, Epoch: x.Epoch, Seq: x.Seq})
 	}
-	if err := s.bus.Heartbeat(ctx, beat); err != nil && ctx.Err() == nil {
-		s.Log.Warn().Err(err).Msg("a heartbeat is not stored: subscribers take the judge for dead after three; look at NATS (its connection, permissions, limits, disk)")
-	}
+	return s.bus.Heartbeat(ctx, beat)
 }
 
 // instance names this process.

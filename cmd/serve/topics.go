@@ -56,7 +56,7 @@ func (w *topics) look(ctx context.Context) {
 	case ctx.Err() != nil:
 		return
 	case err != nil && was == nil:
-		w.log.Warn().Err(err).Msg("the event topics are out of reach: events are not counted until they are back")
+		w.log.Warn().Err(err).Strs("topics", names).Msg("the event topics are out of reach: events are not counted until they are back; trying again; look at Kafka (its brokers, ACLs)")
 	case err == nil && was != nil:
 		w.log.Info().Msg("the event topics are back")
 	}
