@@ -23,11 +23,11 @@ import (
 // defence against somebody who may write to the journal.
 
 // The metadata's keys, in their order; journalVersion is the format's.
-var metadataKeys = []string{"format", "rollout", "epoch", "plan", "topic", "partition", "kind", "name", "start_ms", "overflow"}
+var metadataKeys = []string{"format", "rollout", "epoch", "plan", "topic", "partition", "kind", "name", "start_ms", "overflow", "after_ms"}
 
 const sumBytes = 8
 
-const journalVersion = "streamcanary part 1"
+const journalVersion = "streamcanary part 2"
 
 // ErrDamaged is DecodePart's error for bytes that EncodePart didn't write.
 var ErrDamaged = errors.New("not a part, or damaged")
@@ -140,7 +140,7 @@ func metadataOf(key Key, part *Part) []string {
 	return []string{
 		journalVersion, key.Rollout, strconv.FormatInt(key.Epoch, 10), key.Plan, key.Partition.Topic,
 		strconv.FormatInt(int64(key.Partition.Number), 10), part.Kind.String(), part.Name,
-		strconv.FormatInt(part.StartMs, 10), strconv.FormatBool(part.Overflow),
+		strconv.FormatInt(part.StartMs, 10), strconv.FormatBool(part.Overflow), strconv.FormatInt(part.AfterMs, 10),
 	}
 }
 

@@ -26,7 +26,8 @@ func decodeSchema(schema *arrow.Schema) (Key, *Part, error) {
 	start, err3 := strconv.ParseInt(v[8], 10, 64)
 	overflow, err4 := strconv.ParseBool(v[9])
 	kind, err5 := kindOf(v[6])
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	after, err6 := strconv.ParseInt(v[10], 10, 64)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return Key{}, nil, err
 	}
 	stream := Stream{Kind: kind, Name: v[7]}
@@ -35,7 +36,7 @@ func decodeSchema(schema *arrow.Schema) (Key, *Part, error) {
 	if err != nil {
 		return Key{}, nil, err
 	}
-	part := &Part{Stream: stream, StartMs: start, Metrics: metrics, Overflow: overflow}
+	part := &Part{Stream: stream, StartMs: start, AfterMs: after, Metrics: metrics, Overflow: overflow}
 	for arm := range Arms {
 		part.Cells[arm] = make([]Cell, len(metrics))
 	}

@@ -29,6 +29,9 @@ func Ready(s Stream, endMs, withinMs int64) int64 {
 	return endMs
 }
 
+// ErrHole is Add's error for a part before which another one is missing. It isn't taken: who lost that one counts both again.
+var ErrHole = errors.New("a part before it is missing")
+
 // A Merger adds up the parts of all partitions of one plan's epoch, and gives the sums out in one canonical order, whatever order the parts of
 // different partitions and streams came in: by Ready, then kind, then name. A part is given out when all partitions have
 // sealed its window, and every stream has sealed all that would go before it.
@@ -61,6 +64,7 @@ type mergeStream struct {
 type MergerStats struct {
 	Buffered int   // windows waiting
 	Dropped  int64 // second records of a key
+	Ahead    int64 // parts that were not taken since one before them was missing
 	Forced   int64 // windows given out before their turn because MaxBuffered was reached
 }
 
@@ -104,7 +108,7 @@ func orderStreams(a, b Stream) int {
 }
 
 // Add takes one sealed part; parts of one partition and stream come in window order. A second record of a key is dropped and counted. The part's memory
-// is the caller's again on return. The error is ErrForeign, or says that the part doesn't have the plan's shape.
+// is the caller's again on return. The error is ErrForeign or ErrHole, or says that the part doesn't have the plan's shape.
 func (m *Merger) Add(key Key, part *Part) error {
 	s, place, err := m.find(&key)
 	if err != nil {
@@ -113,11 +117,16 @@ func (m *Merger) Add(key Key, part *Part) error {
 	if err := m.shape(s, part); err != nil {
 		return err
 	}
-	if end := part.StartMs + m.plan.WidthMs; end <= max(s.marks[place], s.givenTo) {
+	end, known := part.StartMs+m.plan.WidthMs, max(s.marks[place], s.givenTo)
+	switch {
+	case end <= known:
 		m.stats.Dropped++
 		return nil
+	case part.AfterMs > known:
+		m.stats.Ahead++
+		return fmt.Errorf("merge part of stream %v of %v at %d: %w: up to %d", part.Stream, key.Partition, part.StartMs, ErrHole, part.AfterMs)
 	}
-	s.marks[place] = part.StartMs + m.plan.WidthMs
+	s.marks[place] = end
 	if !part.IsMark() {
 		m.merge(s, part)
 	}

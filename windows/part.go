@@ -111,6 +111,10 @@ type Part struct {
 	Overflow bool          // a bound was reached before it was sealed: outcomes of this window may be missing; in a serving part, copies may be counted
 	Segments []Segment     // ascending Name; serving and outcomes parts of plans that tell segments apart, empty otherwise
 
+	// AfterMs is where the part ends, at most, that was sealed before this one, of the same stream and partition: where that one was lost, this one would
+	// seem to say that nothing was in it. Nothing of the content; NoTime: none.
+	AfterMs int64
+
 	// What health checks need, in parts of plans with Health only. Bad (serving parts) counts the events of the partition that could not be read
 	// or counted (Invalid) while this window was its oldest open one.
 	Bad int64

@@ -45,6 +45,8 @@ type relay struct {
 	at      []int // offset that is read next
 	journal []SealedPart
 	merged  string
+	holes   bool  // parts were lost
+	refused int64 // that stood behind a lost one
 }
 
 // loseAndRestore reads a stream to a random place, and on from there twice: undisturbed, and with new stages.
@@ -89,6 +91,44 @@ func (s *stream) loseAndRestore(t *testing.T, r *rand.Rand) {
 	}
 }
 
+// TestRestoreAfterAHole: where parts are lost on their way to the journal, and others get there behind them, what is counted again from the last recovery
+// makes the journal whole.
+func TestRestoreAfterAHole(t *testing.T) {
+	refused := int64(0)
+	eachSeed(t, func(t *testing.T, r *rand.Rand) {
+		s := newStream(r, shape{partitions: 1 + r.IntN(2), byID: true, many: 400, paceMs: 300})
+		total := 0
+		for _, log := range s.logs {
+			total += len(log)
+		}
+		one := &relay{stream: s, r: r, stage: s.stage(t), at: make([]int, len(s.logs))}
+		one.run(t, total, false)
+		one.end(t)
+		other := &relay{stream: s, r: r, stage: s.stage(t), at: make([]int, len(s.logs)), holes: true}
+		other.run(t, r.IntN(total), false)
+		other.collect(t)
+		for range 1 + r.IntN(3) {
+			kept, from := other.stage.Recovery(), len(other.journal)
+			other.run(t, r.IntN(total), false)
+			other.collect(t)
+			if more := len(other.journal) - from; more > 0 {
+				lost := from + r.IntN(more)
+				other.journal = append(other.journal[:lost], other.journal[lost+1:]...)
+			}
+			other.restoreFrom(t, kept)
+		}
+		other.run(t, total, false)
+		other.end(t)
+		if one.merged != other.merged {
+			t.Errorf("digest %s, want %s; %d parts refused", other.merged, one.merged, other.refused)
+		}
+		refused += other.refused
+	})
+	if refused == 0 {
+		t.Error("no part stood behind a lost one: this tests nothing")
+	}
+}
+
 // run adds so many events, with rulings of idleness now and then.
 func (y *relay) run(t *testing.T, events int, ruled bool) {
 	t.Helper()
@@ -119,7 +159,12 @@ func (y *relay) collect(t *testing.T) {
 // restore loses the stage, and starts another from its recovery.
 func (y *relay) restore(t *testing.T) {
 	t.Helper()
-	b, err := json.Marshal(y.stage.Recovery())
+	y.restoreFrom(t, y.stage.Recovery())
+}
+
+func (y *relay) restoreFrom(t *testing.T, from Recovery) {
+	t.Helper()
+	b, err := json.Marshal(from)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,11 +194,12 @@ func (y *relay) end(t *testing.T) {
 	var digest Digest
 	var got result
 	for _, p := range y.journal {
-		if err := m.Add(p.Key, p.Part); err != nil {
+		if err := m.Add(p.Key, p.Part); err != nil && !(y.holes && errors.Is(err, ErrHole)) {
 			t.Fatal(err)
 		}
 		got.next(m, &digest)
 	}
+	y.refused = m.Stats().Ahead
 	m.Finish()
 	got.next(m, &digest)
 	y.merged = digest.Sum()

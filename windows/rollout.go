@@ -51,7 +51,7 @@ type lane struct {
 	serving strand
 	samples strand
 	joined  joinedWindows
-	muted   []int64 // per outcome: windows that end by then are in the journal already
+	muted   []int64 // per outcome: windows that end by then were handed out, or are in the journal already
 	units   unitMemory
 }
 
@@ -59,7 +59,7 @@ type lane struct {
 type strand struct {
 	open  windowList
 	mark  int64 // windows that end by then are sealed
-	muted int64 // windows that end by then are in the journal already
+	muted int64 // windows that end by then were handed out, or are in the journal already
 }
 
 func newRollout(p Plan, slot int) *rollout {

@@ -54,7 +54,7 @@ func (s *Stage) sealStrand(r *rollout, l *lane, kind schemas.Kind, to int64) {
 		if how.segments != nil {
 			l.joined.nameSegments(o.part.StartMs, how.segments, &o.followed)
 		}
-		s.emit(r, l, s.shop.seal(how, o, known), in.muted)
+		s.emit(r, l, s.shop.seal(how, o, known), &in.muted)
 	}
 	last := NoTime
 	if sealed > 0 {
@@ -64,18 +64,20 @@ func (s *Stage) sealStrand(r *rollout, l *lane, kind schemas.Kind, to int64) {
 	in.open = in.open[:copy(in.open, in.open[sealed:])]
 	in.mark = to
 	if last != to-r.WidthMs && (kind == schemas.KindPrediction || len(r.resources.uses) > 0) {
-		s.emit(r, l, s.shop.part(Stream{Kind: how.kind}, how.keys, to-r.WidthMs), in.muted)
+		s.emit(r, l, s.shop.part(Stream{Kind: how.kind}, how.keys, to-r.WidthMs), &in.muted)
 	}
 }
 
-// emit hands a sealed part out, unless the journal has it already.
-func (s *Stage) emit(r *rollout, l *lane, p *Part, muted int64) {
+// emit hands a sealed part out, unless it ends by muted, which moves on with what is handed out.
+func (s *Stage) emit(r *rollout, l *lane, p *Part, muted *int64) {
 	s.lastSealed = p.StartMs
-	if p.StartMs+r.WidthMs <= muted {
+	end := p.StartMs + r.WidthMs
+	if end <= *muted {
 		s.shop.take(p)
 		return
 	}
 	key := Key{Rollout: r.Rollout, Epoch: r.Epoch, Plan: r.hash, Partition: l.source.at, Stream: p.Stream, StartMs: p.StartMs}
+	p.AfterMs, *muted = *muted, end
 	s.sealed = append(s.sealed, SealedPart{key, p})
 }
 
@@ -163,10 +165,10 @@ func (s *Stage) sealOutcome(r *rollout, at int, to int64) {
 			p.Overflow = o.lostFrom < last+r.WidthMs && last <= o.lostTo || last < s.forgotten
 			j.cells(i, at, p)
 			s.open[schemas.KindOutcome] -= int64(j.words(i, at)[wordMatched])
-			s.emit(r, l, p, l.muted[at])
+			s.emit(r, l, p, &l.muted[at])
 		}
 		if last != to-r.WidthMs {
-			s.emit(r, l, s.shop.part(stream, o.keys, to-r.WidthMs), l.muted[at])
+			s.emit(r, l, s.shop.part(stream, o.keys, to-r.WidthMs), &l.muted[at])
 		}
 	}
 	o.mark = to

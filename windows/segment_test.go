@@ -91,6 +91,7 @@ func TestMergerTakesSegments(t *testing.T) {
 	plan.Metrics = []Metric{errorMetric{}, latencyMetric{}}
 	key, part := samplePartWithAll(Serving)
 	key.Rollout, key.Epoch, key.Partition = "r", 1, Partition{"p", 0}
+	part.AfterMs = NoTime // nothing is missing before it
 	for _, row := range []struct {
 		plan *SegmentPlan
 		want []string

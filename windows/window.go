@@ -62,7 +62,7 @@ func (w *workshop) part(stream Stream, keys []string, start int64) *Part {
 	if n := len(w.parts); n > 0 {
 		p, w.parts = w.parts[n-1], w.parts[:n-1]
 	}
-	p.Stream, p.StartMs, p.Metrics, p.Overflow = stream, start, keys, false
+	p.Stream, p.StartMs, p.Metrics, p.Overflow, p.AfterMs = stream, start, keys, false, NoTime
 	p.Segments, p.Bad, p.Gap, p.Source = p.Segments[:0], 0, [Arms]JoinGap{}, JoinGap{}
 	for arm := range Arms {
 		p.Cells[arm] = emptyCells(p.Cells[arm], len(keys))

@@ -368,8 +368,8 @@ func (c *counter) sealed() error {
 	return nil
 }
 
-// append hands an entry to the journal. After a failure it does nothing: what came behind a part that is missing would count as if
-// that part had been empty, and all of it is counted again.
+// append hands an entry to the journal. After a failure it does nothing: all of it is counted again, and what stands behind a part that is missing, as
+// failures are told a little late, isn't taken before that.
 func (c *counter) append(e kafka.Entry) {
 	if len(c.failed) > 0 {
 		return

@@ -9,6 +9,7 @@ import (
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
+	"streamcanary/windows"
 )
 
 // A desk is one rollout's place in stage two: its fold over the journal, and its head. The court's goroutine owns it.
@@ -67,11 +68,14 @@ func (d *desk) take(offset int64, e *entry, wall time.Time) ([]decisions.Effect,
 	var effects []decisions.Effect
 	switch {
 	case e.part != nil:
-		d.note(e, wall)
-		if d.fold.Add(e.key, e.part) != nil {
+		switch err := d.fold.Add(e.key, e.part); {
+		case errors.Is(err, windows.ErrHole): // stage one counts again what it lost, and this part with it
+			return nil, nil
+		case err != nil:
 			d.foreign++
 			return nil, nil
 		}
+		d.note(e, wall)
 		return d.judge(known)
 	case e.input != nil:
 		if in := e.input; in.Kind == decisions.InputRuling && in.Ruling.Kind == decisions.RulingRelease && !in.Ruling.Idle {

@@ -83,8 +83,8 @@ func (l *Log) Append(ctx context.Context, e Entry) (Entry, error) {
 
 // AppendAsync is Append without waiting, except while the buffer is full. done is called once, from another goroutine or this
 // one, at the latest after the log's deadline or when the context has ended. Entries of one partition are appended in the order of the
-// calls: one that is given up is dropped together with those behind it that are not sent yet, and only after its done was called, so
-// whoever stops appending then leaves no hole.
+// calls: one that is given up is dropped together with those behind it that are not sent yet, whoever appended them. Their done is called a little later, and
+// what is appended in between stands in the log without them: who can't have that must find it out when reading (windows.ErrHole).
 // The entry's slices must stay unchanged until the log is closed or done was called without ErrUnsettled.
 func (l *Log) AppendAsync(ctx context.Context, e Entry, done func(Entry, error)) {
 	var once sync.Once
