@@ -198,7 +198,7 @@ func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Rec
 	if err != nil {
 		return nil, fmt.Errorf("fold the window journal: %w", err)
 	}
-	c.log.Info().Int("records", records).Dur("took", time.Since(began)).Msg("caught up with the window journal")
+	c.log.Info().Int("records", records).Dur("took_ms", time.Since(began)).Msg("caught up with the window journal")
 	var oldest point
 	for _, name := range sortedDesks(c.desks) {
 		if finished(&c.desks[name].head) {
@@ -390,7 +390,7 @@ func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) 
 			return nil
 		case err == nil:
 			if now.why != nil {
-				c.log.Info().Str("rollout", now.rollout).Dur("waited", time.Since(now.since)).Msg("this rollout's record and its decisions are stored and published: decisions go on")
+				c.log.Info().Str("rollout", now.rollout).Dur("waited_ms", time.Since(now.since)).Msg("this rollout's record and its decisions are stored and published: decisions go on")
 			}
 			return nil
 		case d.lost != nil || errors.Is(err, bus.ErrFenced):
@@ -400,7 +400,7 @@ func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) 
 			return nil
 		}
 		if again.due(err) {
-			c.log.Warn().Err(err).Str("rollout", now.rollout).Str("model", d.rollout.Model).Dur("waited", time.Since(now.since)).
+			c.log.Warn().Err(err).Str("rollout", now.rollout).Str("model", d.rollout.Model).Dur("waited_ms", time.Since(now.since)).
 				Msg("this rollout's record, or a decision in it, is not stored or published yet, and all rollouts wait for it: trying again; look at NATS (its connection, permissions, limits, disk)")
 		}
 		now.why = err

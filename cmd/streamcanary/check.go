@@ -42,8 +42,8 @@ func checkCommand(c *console) *cobra.Command {
 				_, err = c.out.Write(schemas.Explain(r))
 				return err
 			}
-			fmt.Fprintf(c.err, "%s: rollout %s is well formed: model %s, baseline %s, canary %s, %d guardrails\n",
-				file, r.Name, r.Model, r.BaselineWhere.Of(r.Baseline), r.CanaryWhere.Of(r.Canary), len(r.Guardrails))
+			fmt.Fprintf(c.err, "%s: rollout %s is well formed: model %s, baseline %s, canary %s, %s\n",
+				file, r.Name, r.Model, r.BaselineWhere.Of(r.Baseline), r.CanaryWhere.Of(r.Canary), howMany(len(r.Guardrails), "guardrail"))
 			fmt.Fprintln(c.err, "not checked: whether the baseline is deployable, and whether the schemas of both versions fit")
 			return nil
 		},
@@ -125,4 +125,12 @@ func readFile(c *console, file, what string) ([]byte, error) {
 		return nil, wrongUse{fmt.Errorf("read %s %s: it is larger than %d bytes", what, file, maxFileBytes)}
 	}
 	return data, nil
+}
+
+// howMany is e.g. "1 guardrail" or "2 guardrails".
+func howMany(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

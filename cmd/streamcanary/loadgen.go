@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -27,7 +29,8 @@ func loadgenCommand(c *console) *cobra.Command {
 		Short: "Make traffic with a known answer",
 		Long: `Makes the events of a scenario: to a file as fast as it goes, with the true answer in FILE.truth.json; or to Kafka, live, with event
 times from now on, to the topics predictions, outcomes and samples, with TLS and SASL as --config says for serve. Without FILE and --to, events go to
-standard output.
+standard output. A FILE that ends in .gz is compressed. A scenario's harm may begin only after the default rollout's bake of 10 minutes: give the rollout that
+is to find it a longer one (stages: [{bake: 24h}]).
 
 NAME is a scenario of this program or a file: ` + strings.Join(loadgen.Names(), ", ") + ".",
 		Example: `  streamcanary loadgen --scenario tail-latency events.ndjson
@@ -60,7 +63,11 @@ NAME is a scenario of this program or a file: ` + strings.Join(loadgen.Names(), 
 				}
 				return generateLive(cmd.Context(), c, s, to)
 			}
-			return generateFile(cmd.Context(), c, s, append(args, "-")[0])
+			path := append(args, "-")[0]
+			if err := notRead(path, "write events:", []string{f.scenario}); err != nil {
+				return err
+			}
+			return generateFile(cmd.Context(), c, s, path)
 		},
 	}
 	cmd.Flags().StringVar(&f.scenario, "scenario", "", "the scenario's `NAME`, or the path of its file")
@@ -132,11 +139,11 @@ func (p *paced) Write(kind schemas.Kind, key, value []byte, arrivalMs int64) err
 func generateFile(ctx context.Context, c *console, s *loadgen.Scenario, path string) (err error) {
 	out := c.out
 	if path != "-" {
-		f, err := os.Create(path)
+		f, close, err := createLog(path)
 		if err != nil {
-			return wrongUse{fmt.Errorf("write events: %w", err)}
+			return err
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
+		defer func() { err = errors.Join(err, close()) }()
 		out = f
 	}
 	w := bufio.NewWriterSize(out, 1<<20)
@@ -161,6 +168,22 @@ func generateFile(ctx context.Context, c *console, s *loadgen.Scenario, path str
 	}
 	fmt.Fprintf(c.err, "%d events in %s, the true answer in %s.truth.json\n", n, path, path)
 	return nil
+}
+
+// createLog makes a log's file, compressed where its name says so, and returns how to close it.
+func createLog(path string) (io.Writer, func() error, error) {
+	if strings.HasSuffix(path, ".zst") {
+		return nil, nil, wrongUse{fmt.Errorf("write events to %s: .zst is read, not written: name it .gz, or compress it afterwards", path)}
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, nil, wrongUse{fmt.Errorf("write events: %w", err)}
+	}
+	if !strings.HasSuffix(path, ".gz") {
+		return f, f.Close, nil
+	}
+	z := gzip.NewWriter(f)
+	return z, func() error { return errors.Join(z.Close(), f.Close()) }, nil
 }
 
 // generateLive writes a scenario to Kafka at its own pace, from now on.

@@ -60,6 +60,9 @@ func runReplay(cmd *cobra.Command, c *console, f replayFlags, logs []string) (er
 	if err := checkLogs(f.rollout, logs); err != nil {
 		return err
 	}
+	if err := notRead(f.invalid, "--invalid", append(slices.Clone(logs), f.rollout)); err != nil {
+		return err
+	}
 	r, err := readRollout(c, f.rollout)
 	if err != nil {
 		return err
@@ -129,6 +132,20 @@ func checkLogs(rollout string, logs []string) error {
 			}
 		}
 		seen = append(seen, info)
+	}
+	return nil
+}
+
+// notRead refuses to write a file that is read.
+func notRead(path, what string, read []string) error {
+	info, err := os.Stat(path)
+	if path == "" || err != nil {
+		return nil
+	}
+	for _, name := range read {
+		if other, err := os.Stat(name); err == nil && os.SameFile(info, other) {
+			return wrongUse{fmt.Errorf("%s %s: this file is read, and would be lost: name another", what, path)}
+		}
 	}
 	return nil
 }

@@ -151,7 +151,7 @@ func putBack(ctx context.Context, b *bus.Bus, there *place, no refused) error {
 type refused struct{ rollout, why string }
 
 func (r refused) Error() string {
-	return fmt.Sprintf("the service refuses rollout %s: %s", r.rollout, r.why)
+	return fmt.Sprintf("the service refuses rollout %s: %s", r.rollout, strings.TrimPrefix(r.why, "rollout "+r.rollout+": "))
 }
 
 // farAhead is how much later than now judging may begin before apply warns: a longer wait is rather a wrong date.

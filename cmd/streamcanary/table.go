@@ -41,6 +41,9 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 	if s.Counts == (windows.Counts{}) && !s.Partial {
 		fmt.Fprintln(w, "note: the log has no events")
 	}
+	if invalid, all := totals(s); invalid > 0 && invalid == all {
+		fmt.Fprintln(w, "note: no record of the log is an event: is it the right file, with one JSON object a line?")
+	}
 	if n := s.Counts.Of(schemas.KindPrediction, windows.Other); n > 0 && n == s.Counts.Total(schemas.KindPrediction) {
 		fmt.Fprintf(w, "note: no prediction is of model %s, version %s or %s: is this the right log?\n", r.Model, r.BaselineWhere.Of(r.Baseline), r.CanaryWhere.Of(r.Canary))
 	}
@@ -68,9 +71,26 @@ func printNotes(w io.Writer, s *engine.Summary) {
 		fmt.Fprintf(w, "note: %d events are late because they come more than an hour after the other kinds of events in their file: "+
 			"give each kind a file of its own, and none is\n", s.Outrun)
 	}
+	late, all := s.Counts.Of(schemas.KindPrediction, windows.Late), s.Counts.Total(schemas.KindPrediction)
+	if float64(late) > muchLate*float64(all) {
+		fmt.Fprintf(w, "note: %d of %d predictions are late, and entered no test: one event whose time is wrong by less than time.maxJump makes those behind it "+
+			"late for as long; or the log isn't in the order of time, and lateness is too short for it\n", late, all)
+	}
 	if s.Lost > 0 {
 		fmt.Fprintf(w, "note: %d predictions or outcomes were forgotten before their time, because too many waited for each other\n", s.Lost)
 	}
+}
+
+// muchLate is the share of late predictions from which a summary says what may be wrong.
+const muchLate = .1
+
+// totals are the records that are no events, and all records.
+func totals(s *engine.Summary) (invalid, all int64) {
+	invalid, all = s.Unreadable, s.Unreadable
+	for _, kind := range []schemas.Kind{schemas.KindPrediction, schemas.KindOutcome, schemas.KindSample} {
+		invalid, all = invalid+s.Counts.Of(kind, windows.Invalid), all+s.Counts.Total(kind)
+	}
+	return invalid, all
 }
 
 // classLine is e.g. "16451 counted, 579 duplicate".

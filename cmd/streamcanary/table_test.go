@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"streamcanary/cmd/engine"
 	"streamcanary/schemas"
+	"streamcanary/windows"
 )
 
 func TestInterval(t *testing.T) {
@@ -135,5 +137,21 @@ each arm's own quantiles in the last hour at most, for display only: no decision
 	b.Reset()
 	if err := printBands(&b, nil); err != nil || b.Len() > 0 {
 		t.Errorf("of nothing: %q, %v", b.String(), err)
+	}
+}
+
+// TestNotes: what a summary says of late events that are many, and nothing of few.
+func TestNotes(t *testing.T) {
+	for _, row := range []struct {
+		late int64
+		want string
+	}{{10, ""}, {11, "note: 11 of 100 predictions are late, and entered no test: one event whose time is wrong"}} {
+		var s engine.Summary
+		s.Counts[schemas.KindPrediction][windows.Counted], s.Counts[schemas.KindPrediction][windows.Late] = 100-row.late, row.late
+		var out strings.Builder
+		printNotes(&out, &s)
+		if got := out.String(); row.want == "" && got != "" || !strings.HasPrefix(got, row.want) {
+			t.Errorf("%d late: %q, want %q", row.late, got, row.want)
+		}
 	}
 }
