@@ -15,7 +15,7 @@ import (
 // Bounds of what the machine writes.
 const (
 	// MaxBodyBytes bounds a decision's body. A decision that would be longer keeps only the guardrails that failed or are
-	// suspect, at most MaxShort of them, and then none: a decision is never lost to the size of its reason.
+	// suspect, at most MaxShort of them, then loses its labels and links, and then has none: a decision is never lost to its size.
 	MaxBodyBytes = 64 << 10
 	MaxShort     = 8
 	// MaxSentence bounds a sentence, MaxWhy a subscriber's reason, in bytes; the rest is cut.
@@ -47,12 +47,14 @@ func (t *turn) decide(d draft) *schemas.Decision {
 		Model: s.Terms.Model, Rollout: s.Terms.Rollout, Labels: maps.Clone(s.Terms.Labels), Mode: s.Terms.Mode,
 		Action: d.action, Phase: d.phase, Severity: d.severity,
 		Routes: d.routes, PreviousRoutes: s.previous(),
+		Salt:   s.salt(d.routes),
 		Reason: d.reason, Evidence: d.evidence,
 		EventTime: schemas.Time(s.EventMs), IssuedAt: schemas.Time(t.in.WallMs),
-		Supersedes: d.supersedes, Actor: d.actor,
+		Supersedes: d.supersedes, Actor: d.actor, Links: maps.Clone(s.Terms.Links),
 	}
 	decision.Reason.Code = cmp.Or(d.reason.Code, string(d.action))
 	decision.Reason.Sentence = clip(cmp.Or(d.reason.Sentence, fmt.Sprintf("Rollout %s: %s.", s.Terms.Rollout, d.action)), MaxSentence)
+	decision.Evidence.Inputs = slices.Clone(t.in.Read)
 	decision.Evidence.RolloutSha256 = s.Terms.Sha256
 	decision.Evidence.Program = cmp.Or(decision.Evidence.Program, s.Terms.Program)
 	if (d.await != "" || d.asks) && s.Terms.awaited() {
@@ -78,6 +80,21 @@ func (s *State) previous() []schemas.Route {
 		return s.Routes
 	}
 	return s.Before
+}
+
+// salt is what routers hash units with where routes share the traffic out between versions; "" elsewhere. It is the same in a whole epoch, so that
+// another weight moves as few units as it must, and another one in each epoch, so that a new one doesn't draw the same units again.
+func (s *State) salt(routes []schemas.Route) string {
+	served := 0
+	for _, r := range routes {
+		if r.WeightBP > 0 {
+			served++
+		}
+	}
+	if served < 2 {
+		return ""
+	}
+	return fmt.Sprintf("%s.%d", s.Terms.Rollout, s.Epoch)
 }
 
 // record notes a decision in the state.

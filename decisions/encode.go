@@ -62,7 +62,11 @@ func fit(t *Terms, d *schemas.Decision) []byte {
 	if body, err = encode(t, d); err == nil && len(body) <= MaxBodyBytes {
 		return body
 	}
-	d.Reason.Guardrails, d.Reason.Health, d.Evidence.Inputs, d.Labels = nil, nil, nil, nil
+	d.Labels, d.Links = nil, nil
+	if body, err = encode(t, d); err == nil && len(body) <= MaxBodyBytes {
+		return body
+	}
+	d.Reason.Guardrails, d.Reason.Health, d.Evidence.Inputs = nil, nil, nil
 	if body, err = encode(t, d); err != nil || len(body) > MaxBodyBytes {
 		panic(fmt.Sprintf("decision %s is %d bytes without its reason (at most %d): %v", d.ID, len(body), MaxBodyBytes, err))
 	}

@@ -29,6 +29,9 @@ type Input struct {
 	EventMs int64 `json:"event_ms,omitempty"`
 	// WallMs is the wall time at which it took effect, Unix ms; 0 in a replay, and then decisions carry none.
 	WallMs int64 `json:"wall_ms,omitempty"`
+	// Read is what of the window journal was read up to and with this input: the evidence's inputs of what is decided by it. It is not journaled,
+	// since no record knows its own place; a replay has none.
+	Read []schemas.Input `json:"-"`
 
 	Applied *Applied     `json:"applied,omitempty"`
 	Ack     *schemas.Ack `json:"ack,omitempty"`

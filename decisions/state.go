@@ -116,6 +116,7 @@ func deadlineID(decision, what string) string { return decision + "/" + what }
 func (s *State) clone() State {
 	c := *s
 	c.Terms.Labels = maps.Clone(s.Terms.Labels)
+	c.Terms.Links = maps.Clone(s.Terms.Links)
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
 	c.Routes = slices.Clone(s.Routes)
 	c.Before = slices.Clone(s.Before)

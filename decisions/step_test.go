@@ -214,6 +214,108 @@ func TestRollbackDecision(t *testing.T) {
 	}
 }
 
+// TestSalt: routers that hash get one salt for every split of an epoch, another one in the next, and none where one version has all traffic.
+func TestSalt(t *testing.T) {
+	again := applied(9, terms(weight, unattended))
+	again.Applied.Epoch = 2
+	again.Applied.Terms.WeightBP = 5000
+	for _, test := range []struct {
+		name string
+		in   []Input
+		want string // "action salt" of each decision
+	}{
+		{"a split", after(running(terms(weight)), verdictOf(5, VerdictHold), verdictOf(6, VerdictContinue), verdictOf(7, VerdictRollback)),
+			"start, start ranker-42.1, hold ranker-42.1, resume ranker-42.1, rollback"},
+		{"no weight planned", after(running(terms()), verdictOf(5, VerdictHold), verdictOf(6, VerdictPromote)), "start, start, hold, promote"},
+		{"all traffic from the start", running(terms(func(t *Terms) { t.WeightBP = 10000 })), "start, start"},
+		{"advice", running(terms(weight, advise)), "start, start ranker-42.1"},
+		{"a new epoch", after(running(terms(weight, unattended)), again), "start, start ranker-42.1, start, start ranker-42.2"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var have []string
+			for _, d := range decided(test.in) {
+				have = append(have, strings.TrimSpace(string(d.Action)+" "+d.Salt))
+				if d.Unit != "" {
+					t.Errorf("decision %s names the unit %q: a rollout doesn't", d.ID, d.Unit)
+				}
+			}
+			if got := strings.Join(have, ", "); got != test.want {
+				t.Errorf("decisions %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+// decided are the decisions that follow from inputs.
+func decided(inputs []Input) []schemas.Decision {
+	var s State
+	var list []schemas.Decision
+	for _, in := range inputs {
+		var effects []Effect
+		s, effects = Step(s, in)
+		for _, e := range effects {
+			if e.Decision != nil {
+				list = append(list, e.Decision.Decision)
+			}
+		}
+	}
+	return list
+}
+
+// TestWhatIsCarried: a decision names what of the journal its input was read to, whatever kind of input that is, and the rollout's annotations; neither is
+// in the digest. What is journaled of an input doesn't have its place.
+func TestWhatIsCarried(t *testing.T) {
+	named := func(t *Terms) {
+		t.Links = map[string]string{"runbook": "https://runbooks.example/ranker", "owner": "feed-oncall"}
+	}
+	inputs := after(running(terms(named, weight)), verdictOf(5, VerdictHold), command(6, CommandDelete, false))
+	plain := decided(after(running(terms(weight)), verdictOf(5, VerdictHold), command(6, CommandDelete, false)))
+	for i := range inputs {
+		inputs[i].Read = []schemas.Input{{Topic: "journal", Partition: 2, From: 7, To: int64(7 + i)}}
+	}
+	list := decided(inputs)
+	wantTo := []int64{7, 8, 10, 11} // the prepare, the commit by an ack, another ack, the hold, the end
+	if len(list) != len(wantTo) || len(plain) != len(wantTo) {
+		t.Fatalf("%d and %d decisions, want %d", len(list), len(plain), len(wantTo))
+	}
+	for i, d := range list {
+		if want := []schemas.Input{{Topic: "journal", Partition: 2, From: 7, To: wantTo[i]}}; !reflect.DeepEqual(d.Evidence.Inputs, want) {
+			t.Errorf("decision %s stands on %v, want %v", d.ID, d.Evidence.Inputs, want)
+		}
+		if !reflect.DeepEqual(d.Links, map[string]string{"runbook": "https://runbooks.example/ranker", "owner": "feed-oncall"}) {
+			t.Errorf("decision %s links to %v", d.ID, d.Links)
+		}
+		if len(plain[i].Evidence.Inputs) > 0 || plain[i].Links != nil || !bytes.Equal(AppendDigest(nil, &d), AppendDigest(nil, &plain[i])) {
+			t.Errorf("decision %s: with links and inputs the digest is another one, or there are some without", d.ID)
+		}
+	}
+	body, err := EncodeInput(inputs[0])
+	if err != nil || bytes.Contains(body, []byte("journal")) {
+		t.Errorf("input %s (%v) is journaled with its place", body, err)
+	}
+}
+
+// TestLongLinks: labels and links give way before the reason does.
+func TestLongLinks(t *testing.T) {
+	long := func(t *Terms) { t.Links = map[string]string{"runbook": strings.Repeat("<", MaxBodyBytes)} }
+	v := verdictOf(5, VerdictRollback)
+	v.Verdict.Reason.Guardrails = []schemas.GuardrailStatus{{Name: "errors", State: schemas.StateFailed}}
+	list := decided(after(running(terms(long)), v))
+	if d := list[len(list)-1]; d.Links != nil || len(d.Reason.Guardrails) != 1 {
+		t.Errorf("links of %d bytes, %d guardrails, want none and one", len(d.Links["runbook"]), len(d.Reason.Guardrails))
+	}
+}
+
+// TestTermsOf: labels and annotations are the terms' own.
+func TestTermsOf(t *testing.T) {
+	r := schemas.Rollout{Name: "r", Labels: map[string]string{"team": "feed"}, Annotations: map[string]string{"owner": "feed-oncall"}}
+	have := TermsOf(&r)
+	r.Labels["team"], r.Annotations["owner"] = "other", "other"
+	if have.Labels["team"] != "feed" || have.Links["owner"] != "feed-oncall" {
+		t.Errorf("labels %v, links %v: want those of the rollout when it was taken", have.Labels, have.Links)
+	}
+}
+
 // TestChain: each decision names the hash of the one before it.
 func TestChain(t *testing.T) {
 	var s State

@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"maps"
 	"slices"
 
 	"streamcanary/schemas"
@@ -15,6 +16,7 @@ type Terms struct {
 	Canary   string            `json:"canary"`   // version
 	Mode     schemas.Mode      `json:"mode"`
 	Labels   map[string]string `json:"labels,omitempty"`
+	Links    map[string]string `json:"links,omitempty"` // the rollout's annotations: whose it is, where to read what to do
 	// WeightBP is the canary's planned share in basis points; 0: routers keep their own split, and no decision carries
 	// routes before the rollback or the promotion.
 	WeightBP int `json:"weight_bp,omitempty"`
@@ -37,15 +39,9 @@ func TermsOf(r *schemas.Rollout) Terms {
 		Rollout: r.Name, Model: r.Model, Baseline: r.Baseline, Canary: r.Canary, Mode: r.Mode,
 		Routers:     slices.Clone(r.Acks.Routers),
 		AckWithinMs: r.Acks.Within.Milliseconds(), DrainWithinMs: r.DrainWithin.Milliseconds(),
-		Sha256: r.Sha256,
+		Sha256: r.Sha256, Labels: maps.Clone(r.Labels), Links: maps.Clone(r.Annotations),
 	}
 	slices.Sort(t.Routers)
-	if len(r.Labels) > 0 {
-		t.Labels = make(map[string]string, len(r.Labels))
-		for k, v := range r.Labels {
-			t.Labels[k] = v
-		}
-	}
 	if len(r.Stages) > 0 {
 		t.WeightBP = r.Stages[0].WeightBP
 	}

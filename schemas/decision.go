@@ -55,8 +55,8 @@ type Decision struct {
 	Severity       Severity          `json:"severity"`
 	Routes         []Route           `json:"routes,omitempty"`
 	PreviousRoutes []Route           `json:"previous_routes,omitempty"`
-	Unit           string            `json:"unit,omitempty"`
-	Salt           string            `json:"salt,omitempty"`
+	Unit           string            `json:"unit,omitempty"` // what routers that hash take as key; empty: an event's unit
+	Salt           string            `json:"salt,omitempty"` // what they hash it with, where Routes share the traffic out: of the epoch
 	Reason         Reason            `json:"reason"`
 	Evidence       Evidence          `json:"evidence"`
 	EventTime      Time              `json:"event_time"`
@@ -66,7 +66,7 @@ type Decision struct {
 	Acks           []string          `json:"acks,omitempty"` // who must answer; "any": one of the routers
 	Supersedes     string            `json:"supersedes,omitempty"`
 	Actor          Actor             `json:"actor"`
-	Links          map[string]string `json:"links,omitempty"`
+	Links          map[string]string `json:"links,omitempty"` // the rollout's annotations
 }
 
 // Prev chains a decision to the model's previous one.
@@ -185,13 +185,13 @@ type ArmCount struct {
 
 // Evidence says what a decision stands on.
 type Evidence struct {
-	Inputs        []Input `json:"inputs,omitempty"`
+	Inputs        []Input `json:"inputs,omitempty"` // from the epoch's start to the record that this was decided at; none in a replay
 	Watermark     Time    `json:"watermark,omitzero"`
 	RolloutSha256 string  `json:"rollout_sha256"`
 	Program       string  `json:"program,omitempty"`
 }
 
-// Input is a range of offsets of one partition of the window journal.
+// Input is a range of offsets of one partition of the window journal. Records of other rollouts may stand in it.
 type Input struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`

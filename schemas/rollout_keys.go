@@ -36,7 +36,7 @@ var rolloutForm = mapping(
 		form: mapping(
 			field{key: "name", form: text(MaxNameBytes), need: required, example: "name: ranker-42", about: "names the rollout in decisions, keys and commands"},
 			field{key: "labels", form: names(maxLabels, text(maxLabelBytes)), about: "go along with every decision"},
-			field{key: "annotations", form: names(maxLabels, text(maxLabelBytes)), about: "for people: owner, runbook"},
+			field{key: "annotations", form: names(maxLabels, text(maxLabelBytes)), about: "for people: owner, runbook; they are the links of every decision"},
 		)},
 	field{key: "spec", need: required, example: "spec: with model, baseline and canary", about: "what is compared, and what happens then",
 		form: specForm},

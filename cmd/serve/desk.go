@@ -140,6 +140,7 @@ func (d *desk) input(in decisions.Input) ([]decisions.Effect, error) {
 	if in.WallMs == 0 {
 		in.WallMs = time.Now().UnixMilli()
 	}
+	in.Read = d.read()
 	was := d.head.State.Status
 	head, effects, err := d.head.Take(in)
 	if err != nil {
@@ -154,6 +155,12 @@ func (d *desk) input(in decisions.Input) ([]decisions.Effect, error) {
 	}
 	d.follow()
 	return effects, nil
+}
+
+// read is what of the journal the epoch stands on up to now: from its start to the record that was taken last. Where a record is taken again after a
+// crash, it is the same.
+func (d *desk) read() []schemas.Input {
+	return []schemas.Input{{Topic: JournalTopic, Partition: d.partition, From: offsetOf(d.head.From, d.partition), To: d.next - 1}}
 }
 
 // follow brings the fold in line with the head: judging begins at the commit.

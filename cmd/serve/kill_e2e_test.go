@@ -98,6 +98,7 @@ func killStory(t *testing.T, brokers []string, crashAt string, undisturbed outco
 	}
 	s.comes(t, undisturbed)
 	o := s.rest(t) // and stays so
+	s.standing(t)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if strings.HasPrefix(crashAt, "after-recovery-append") && !strings.Contains(p.log.String(), "from the last recovery point") {

@@ -111,6 +111,7 @@ func TestServe(t *testing.T) {
 	s.comes(t, first)
 	s.deadLetters(t)
 	s.measured(t)
+	s.standing(t)
 }
 
 // measured wants the story in the metrics: what is counted, remembered, judged and decided, and that no bound cost anything.
