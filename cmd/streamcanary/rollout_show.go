@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -227,6 +229,7 @@ type view struct {
 	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
 	Bands      []schemas.Band            `json:"bands,omitempty"` // of now only; for display only
 	Health     []schemas.Finding         `json:"health,omitempty"`
+	Links      map[string]string         `json:"links,omitempty"`         // the rollout's annotations
 	Decided    *schemas.Reason           `json:"last_decision,omitempty"` // why the last one but the start
 	Record     *decisions.Head           `json:"record"`
 	silent     error                     // why the service didn't say how it stands now
@@ -235,7 +238,7 @@ type view struct {
 // viewOf tells of now while the rollout is judged, and of its last decision afterwards.
 func viewOf(h *decisions.Head, live *serve.Standing) view {
 	s := &h.State
-	v := view{rolloutLine: lineOf(&bus.Spec{Rollout: s.Terms.Rollout}, s, live), Mode: s.Terms.Mode, Routes: s.Routes,
+	v := view{rolloutLine: lineOf(&bus.Spec{Rollout: s.Terms.Rollout}, s, live), Mode: s.Terms.Mode, Routes: s.Routes, Links: s.Terms.Links,
 		AsOf: asOfStart, Sentence: "Nothing but the start was decided yet.", Guardrails: []schemas.GuardrailStatus{}, Decided: s.Why, Record: h}
 	switch {
 	case s.Status == decisions.StatusPreparing:
@@ -302,6 +305,9 @@ func printView(w io.Writer, v *view) error {
 	s := &v.Record.State
 	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s, mode %s\n", v.Rollout, v.Model, v.Canary, v.Baseline, v.Mode)
 	fmt.Fprintf(w, "status: %s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, v.Epoch, v.Seq, v.judgedText(), advised(v))
+	for _, name := range slices.Sorted(maps.Keys(s.Terms.Links)) {
+		fmt.Fprintf(w, "link: %s: %s\n", name, s.Terms.Links[name])
+	}
 	printTraffic(w, s)
 	fmt.Fprintln(w)
 	switch v.AsOf {
