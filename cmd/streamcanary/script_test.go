@@ -125,7 +125,7 @@ func refuses(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // scriptWait bounds the waiting for something that happens elsewhere.
-const scriptWait = 30 * time.Second
+const scriptWait = 2 * time.Minute
 
 // until REGEXP PROGRAM ARG... runs the program until it succeeds and its standard output matches.
 func until(ts *testscript.TestScript, _ bool, args []string) {
