@@ -66,20 +66,26 @@ func BenchmarkAdd(b *testing.B) {
 		outcomes, unit, host bool
 		segments             *SegmentPlan
 		where                schemas.Where // of the baseline
+		exhibits             bool
 	}{
-		{"dedup", false, false, false, nil, schemas.Where{}},
-		{"dedup+unit+host", false, true, true, nil, schemas.Where{}},
-		{"dedup+unit+host+where=all", false, true, true, nil, schemas.Where{Host: "*o*d-*"}},
-		{"dedup+unit+host+where=tenth", false, true, true, nil, schemas.Where{Host: "pod-1*", Segment: "segment-1*"}},
-		{"dedup+segments=20", false, false, false, &SegmentPlan{Most: 20}, schemas.Where{}},
-		{"dedup+join/pending=1M", true, false, false, nil, schemas.Where{}},
-		{"dedup+join+segments=20/pending=1M", true, false, false, &SegmentPlan{Most: 20}, schemas.Where{}},
+		{"dedup", false, false, false, nil, schemas.Where{}, false},
+		{"dedup+unit+host", false, true, true, nil, schemas.Where{}, false},
+		{"dedup+unit+host+where=all", false, true, true, nil, schemas.Where{Host: "*o*d-*"}, false},
+		{"dedup+unit+host+where=tenth", false, true, true, nil, schemas.Where{Host: "pod-1*", Segment: "segment-1*"}, false},
+		{"dedup+exhibits", false, false, false, nil, schemas.Where{}, true},
+		{"dedup+join+exhibits/pending=1M", true, false, false, nil, schemas.Where{}, true},
+		{"dedup+segments=20", false, false, false, &SegmentPlan{Most: 20}, schemas.Where{}, false},
+		{"dedup+join/pending=1M", true, false, false, nil, schemas.Where{}, false},
+		{"dedup+join+segments=20/pending=1M", true, false, false, &SegmentPlan{Most: 20}, schemas.Where{}, false},
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			s, events := NewStage(Limits{}), newBenchEvents(row.unit, row.host)
 			s.AddPartition(Partition{"p", 0}, schemas.KindPrediction)
 			plan := benchPlan(row.outcomes)
 			plan.Segments, plan.Where[Baseline] = row.segments, row.where
+			if row.exhibits {
+				plan.Exhibits = testExhibits(plan.Outcomes)
+			}
 			if err := s.SetPlan(plan); err != nil {
 				b.Fatal(err)
 			}

@@ -60,7 +60,7 @@ func (d *Digest) Sum() string {
 // PartBytes appends the canonical bytes of a part to dst: all that it counts, and neither a name of a metric nor of where it came from. Integers are
 // zigzag varints (counts of elements unsigned), floats big-endian; text has its length before it. In order: format (1), kind, name, start, overflow; then for
 // each arm its cells (n, k, buckets as distance from the last index and count, slices), and of a serving part the traffic. What a part may have
-// beside that follows, where it isn't zero: with its number before it, sums (1), segments (2), bad events (3), the join gap (4).
+// beside that follows, where it isn't zero: with its number before it, sums (1), segments (2), bad events (3), the join gap (4), exemplars (5).
 func PartBytes(dst []byte, p *Part) []byte {
 	dst = append(dst, 1, byte(p.Kind))
 	dst = appendText(dst, p.Name)
@@ -90,6 +90,9 @@ func PartBytes(dst []byte, p *Part) []byte {
 			dst = binary.AppendVarint(dst, g.Matched)
 			dst = binary.AppendVarint(dst, g.Unmatched)
 		}
+	}
+	if p.shows() {
+		dst = appendExemplarBytes(append(dst, 5), p.Exemplars)
 	}
 	return dst
 }
@@ -123,6 +126,22 @@ func appendSegmentBytes(dst []byte, list []Segment) []byte {
 				dst = binary.AppendVarint(dst, c.Sum)
 				dst = binary.AppendVarint(dst, c.Squares)
 			}
+		}
+	}
+	return dst
+}
+
+// appendExemplarBytes appends each exhibit that names predictions: its number, how many they are, and of each prediction id, code, segment, rank and whether it is aside.
+func appendExemplarBytes(dst []byte, lists [][]Exemplar) []byte {
+	for i, list := range lists {
+		if len(list) == 0 {
+			continue
+		}
+		dst = binary.AppendUvarint(dst, uint64(i))
+		dst = binary.AppendUvarint(dst, uint64(len(list)))
+		for _, x := range list {
+			dst = appendText(appendText(appendText(dst, x.ID), x.Code), x.Segment)
+			dst = appendBool(binary.BigEndian.AppendUint64(dst, math.Float64bits(x.Rank)), x.Aside)
 		}
 	}
 	return dst

@@ -24,6 +24,8 @@
 //     has a cap, their values are added up, copies left out, and each prediction's sum counts up to the cap.
 //   - Where a plan tells segments apart, a part counts them, too: those of the plan's list, or the smallest names of its window (of an outcomes part, of the
 //     predictions that outcomes can follow). All others, and predictions without one, are the segment "".
+//   - Where a plan has exhibits, a part names a few predictions of the canary for each: of predictions those with the greatest ranks, of an outcome those that
+//     have it, or lack it, in a small sample of the window. They are for people to look up; nothing is counted by them.
 //   - The outcomes of a window seal for all partitions together, when no outcome for it can come or wait any more.
 //   - An event that jumps more than MaxJumpMs ahead of its partition is held aside (rule 6 of the design). Confirming of them that agree, in steps of at
 //     most MaxJumpMs, or that follow each other in time, and outnumber the partition's ordinary events since the first was held aside, are taken, and
@@ -49,11 +51,12 @@
 // their 64-bit xxhash, unseeded: two ids collide by chance once in 2^64 pairs, but somebody who chooses ids can make them. A remembered
 // prediction takes 40 to 50 bytes, twice that while the table grows; so does a sum of values, and an outcome whose value counts takes two such entries. Until
 // the outcomes of a window are sealed, each of its segments takes 12 bytes in each partition that has seen it, 8 for each outcome and 32 for
-// each whose values count. Units are listed up to [MaxUnits] an epoch, hosts up to [MaxHosts] a part.
+// each whose values count. The samples that outcomes' exhibits draw from are bounded to some 16,000
+// predictions that wait, in each partition. Units are listed up to [MaxUnits] an epoch, hosts up to [MaxHosts] a part.
 //
 // # Order to read
 //
 // part.go, metric.go, plan.go; then the way of an event: add.go, prediction.go, outcome.go, seal.go, with what they stand on (source.go,
-// rollout.go, picker.go, window.go, rows.go, sums.go, segmentset.go, index.go, joined.go, joinedsegments.go, values.go, gap.go, queue.go); then merge.go, segment.go, journal.go, digest.go; last recovery.go, which
+// rollout.go, picker.go, window.go, rows.go, sums.go, segmentset.go, exhibit.go, index.go, joined.go, joinedsegments.go, sample.go, values.go, gap.go, queue.go); then merge.go, segment.go, journal.go, digest.go; last recovery.go, which
 // says why a restart changes nothing.
 package windows

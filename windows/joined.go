@@ -18,7 +18,9 @@ type joinedWindows struct {
 	gaps      []uint32         // gapWords for each window and outcome, where the plan asks for the join gap
 	segments  []joinedSegments // by window, where the plan tells segments apart
 	symbols   *symbols         // of them; nil where it doesn't
-	sealed    int              // windows from the front that are done with
+	sampler   sampler
+	samples   [][]sampled // by window, where the plan has exhibits of outcomes
+	sealed    int         // windows from the front that are done with
 }
 
 // joinedWindow counts the predictions of a window that an outcome can follow: served and answered.
@@ -45,7 +47,7 @@ const (
 // shape says what there is to count.
 func (j *joinedWindows) shape(plan *Plan) {
 	outcomes := plan.Outcomes
-	j.outcomes, j.valued = len(outcomes), nil
+	j.outcomes, j.valued, j.sampler = len(outcomes), nil, newSampler(plan)
 	if plan.Health {
 		j.gapStride = len(outcomes) * gapWords
 	}
@@ -87,6 +89,9 @@ func (j *joinedWindows) open(start int64) int {
 		if j.symbols != nil {
 			j.segments = slices.Insert(j.segments, i, joinedSegments{})
 		}
+		if j.sampler.most > 0 {
+			j.samples = slices.Insert(j.samples, i, nil)
+		}
 	}
 	return i
 }
@@ -109,8 +114,9 @@ func (j *joinedWindows) words(i, outcome int) []uint32 {
 }
 
 // count adds a prediction that outcomes can be joined to, to the window that starts at start.
-func (j *joinedWindows) count(start int64, s *slot) {
+func (j *joinedWindows) count(start int64, s *slot, p placed) {
 	i := j.open(start)
+	j.sample(i, p)
 	w, arm := &j.windows[i], s.arm()
 	w.n[arm]++
 	if arm == Baseline {
@@ -130,6 +136,7 @@ func (j *joinedWindows) match(i, outcome int, s *slot, copied bool) {
 	if !s.match(outcome) {
 		return
 	}
+	j.noteHad(i, outcome, s)
 	words[s.arm()]++
 	if s.arm() == Baseline {
 		words[wordSlices+s.slice()]++
@@ -160,6 +167,7 @@ func (j *joinedWindows) cells(i, outcome int, p *Part) {
 	if j.gapStride > 0 {
 		j.gapCells(i, outcome, p)
 	}
+	j.showSamples(i, outcome, p)
 	if j.valued[outcome] < 0 {
 		return
 	}
@@ -178,6 +186,9 @@ func (j *joinedWindows) drop(before int64) {
 		if j.symbols != nil {
 			j.forgetSegments(j.sealed)
 		}
+		if j.sampler.most > 0 {
+			j.samples[j.sealed] = nil
+		}
 		j.sealed++
 	}
 	if j.sealed < 64 || j.sealed < len(j.windows)/2 {
@@ -189,6 +200,9 @@ func (j *joinedWindows) drop(before int64) {
 	j.gaps = j.gaps[:copy(j.gaps, j.gaps[j.sealed*j.gapStride:])]
 	if j.symbols != nil {
 		j.segments = slices.Delete(j.segments, 0, j.sealed)
+	}
+	if j.sampler.most > 0 {
+		j.samples = slices.Delete(j.samples, 0, j.sealed)
 	}
 	j.windows = j.windows[:copy(j.windows, j.windows[j.sealed:])]
 	j.sealed = 0

@@ -17,7 +17,7 @@ import (
 
 // The journal bytes of a part are one Arrow IPC stream: a schema, and one record with a row per arm. For each cell it has the
 // columns `<metric>.n`, `<metric>.k` (int64), `<metric>.hist` (list of struct bucket int32, count uint32) and `<metric>.slices` (list of
-// struct n, k int64; empty where all are zero); a serving part has those of trafficFields behind them. What only some parts have, journal_extra.go adds. The key is in the schema's
+// struct n, k int64; empty where all are zero); a serving part has those of trafficFields behind them. What only some parts have, journal_extra.go and journal_exemplars.go add. The key is in the schema's
 // metadata. Behind the stream's end, where Arrow readers look no more, stand eight bytes: the xxhash64 of all before, little-endian. It is
 // looked at first, since Arrow's reader trusts lengths in its input and can ask for any amount of memory. It finds damage; it is no
 // defence against somebody who may write to the journal.
@@ -95,6 +95,9 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 	for _, x := range extras {
 		fields = append(fields, x.field)
 	}
+	if part.shows() {
+		fields = append(fields, exemplarField)
+	}
 	schema := arrow.NewSchema(fields, &metadata)
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
 	defer b.Release()
@@ -105,6 +108,9 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 	}
 	for i := range extras {
 		extras[i].append(b.Field(base+i), part)
+	}
+	if part.shows() {
+		appendExemplars(b.Field(len(fields)-1).(*array.ListBuilder), part)
 	}
 	record := b.NewRecord()
 	defer record.Release()

@@ -212,6 +212,9 @@ func checkPart(key Key, p *Part) error {
 	if err := checkHealth(p); err != nil {
 		return err
 	}
+	if err := checkExemplars(p); err != nil {
+		return err
+	}
 	return checkSegments(p)
 }
 

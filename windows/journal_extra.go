@@ -179,8 +179,12 @@ func decodeNames(record arrow.Record, at int, p *Part) (int, error) {
 
 // decodeExtras reads the columns from at on: they must be in their order, and hold something.
 func decodeExtras(record arrow.Record, at int, p *Part) error {
+	end, err := decodeExemplars(record, int(record.NumCols()), p)
+	if err != nil {
+		return err
+	}
 	for _, x := range extrasOf(p) {
-		if at == int(record.NumCols()) {
+		if at == end {
 			return nil
 		}
 		if !record.Schema().Field(at).Equal(x.field) {
@@ -196,7 +200,7 @@ func decodeExtras(record arrow.Record, at int, p *Part) error {
 		}
 		at++
 	}
-	if at < int(record.NumCols()) {
+	if at < end {
 		return fmt.Errorf("its column %d is %v", at, record.Schema().Field(at))
 	}
 	return nil

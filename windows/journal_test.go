@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,7 +63,9 @@ func samplePartWithAll(kind PartKind) (Key, *Part) {
 	p.Cells[Canary][0].K = 3
 	p.Segments[0].Cells[Canary][0].K = 1
 	p.Bad = 17
+	p.Exemplars = [][]Exemplar{nil, {{"a", "503", "de", math.Inf(1), false}, {"b\xff", "", "", -3, false}}, nil, {{"a", "", "", 0, false}}}
 	if kind == Outcomes {
+		p.Exemplars = [][]Exemplar{{{"b\xff", "503", "de", 0, true}, {"a", "", "", 0, false}}}
 		p.Traffic, p.Bad = [Arms]Traffic{}, 0
 		p.Stream, p.Overflow = Stream{Kind: Outcomes, Name: "buy"}, false
 		for i := range p.Segments {
@@ -252,6 +255,13 @@ func TestEncodeRefusesExtras(t *testing.T) {
 		"an arm's join gap below none": {Outcomes, func(p *Part) { p.Gap[Canary].Matched = -1 }},
 		"bad outcomes":                 {Outcomes, func(p *Part) { p.Bad = 1 }},
 		"less than no bad events":      {Serving, func(p *Part) { p.Bad = -1 }},
+		"a prediction without id":      {Serving, func(p *Part) { pairOf(p)[1].ID = "" }},
+		"a rank that is none":          {Serving, func(p *Part) { pairOf(p)[1].Rank = math.NaN() }},
+		"named out of order":           {Serving, func(p *Part) { pairOf(p)[1].Rank = math.Inf(1); pairOf(p)[0].Rank = 1 }},
+		"an id twice":                  {Serving, func(p *Part) { pairOf(p)[1].ID = "a" }},
+		"one aside of predictions":     {Serving, func(p *Part) { pairOf(p)[1].Aside = true }},
+		"exemplars of samples":         {Outcomes, func(p *Part) { p.Kind, p.Segments, p.Gap, p.Source = Resources, nil, [Arms]JoinGap{}, JoinGap{} }},
+		"more exemplars than are kept": {Serving, func(p *Part) { p.Exemplars[0] = manyExemplars() }},
 	} {
 		key, part := samplePartWithAll(row.kind)
 		row.change(part)
@@ -260,6 +270,14 @@ func TestEncodeRefusesExtras(t *testing.T) {
 			t.Errorf("%s: encoded", name)
 		}
 	}
+}
+
+func manyExemplars() (list []Exemplar) {
+	for i := range MaxExemplars + 1 {
+		list = append(list, Exemplar{ID: "id", Rank: float64(-i)})
+		list[i].ID += string(rune('a' + i))
+	}
+	return list
 }
 
 // FuzzDecodePart: no input makes it panic, and what it takes it can write again.
@@ -357,6 +375,11 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// pairOf is the first list of a part that names two predictions.
+func pairOf(p *Part) []Exemplar {
+	return p.Exemplars[slices.IndexFunc(p.Exemplars, func(list []Exemplar) bool { return len(list) == 2 })]
+}
+
 // TestPartBytesSeesAll: every count of a part is in its canonical bytes, and the metrics' names are not.
 func TestPartBytesSeesAll(t *testing.T) {
 	_, base := samplePart()
@@ -385,6 +408,10 @@ func TestPartBytesSeesAll(t *testing.T) {
 		"segment served": func(p *Part) { p.Segments[1].Served[Canary]++ }, "segment n": func(p *Part) { p.Segments[2].Cells[Canary][1].N++ },
 		"segment sum": func(p *Part) { p.Segments[2].Cells[Canary][1].Sum++ }, "segment squares": func(p *Part) { p.Segments[2].Cells[Canary][1].Squares++ },
 		"matched": func(p *Part) { p.Gap[Canary].Matched++ }, "unmatched": func(p *Part) { p.Gap[Canary].Unmatched++ },
+		"id": func(p *Part) { pairOf(p)[0].ID = "c" }, "code": func(p *Part) { pairOf(p)[0].Code = "" }, "its segment": func(p *Part) { pairOf(p)[0].Segment = "" },
+		"rank": func(p *Part) { pairOf(p)[0].Rank++; pairOf(p)[1].Rank++ }, "aside": func(p *Part) { pairOf(p)[1].Aside = true },
+		"one less":       func(p *Part) { p.Exemplars[len(p.Exemplars)-1] = nil },
+		"exhibit":        func(p *Part) { p.Exemplars = append([][]Exemplar{nil}, p.Exemplars...) },
 		"source matched": func(p *Part) { p.Source.Matched++ }, "source unmatched": func(p *Part) { p.Source.Unmatched++ },
 	}
 	for _, kind := range []PartKind{Serving, Outcomes} {

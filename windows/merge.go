@@ -53,6 +53,8 @@ type mergeStream struct {
 	Stream
 	keys     []string
 	lagMs    int64 // Ready less the window's end
+	exhibits int
+	shown    int // how many each of them names
 	places   map[Partition]int
 	marks    []int64 // per partition: its windows that end by then are sealed
 	windows  []*Part // ascending by start
@@ -78,7 +80,13 @@ func NewMerger(plan *Plan, predictions, samples []Partition) *Merger {
 				within = o.WithinMs
 			}
 		}
-		ms := &mergeStream{Stream: s, keys: plan.CellKeys(s), lagMs: Ready(s, 0, within), places: map[Partition]int{}, released: NoTime, givenTo: NoTime}
+		ms := &mergeStream{
+			Stream: s, keys: plan.CellKeys(s), exhibits: len(plan.exhibits(s)), lagMs: Ready(s, 0, within), places: map[Partition]int{},
+			released: NoTime, givenTo: NoTime, shown: MaxExemplars,
+		}
+		if s.Kind == Outcomes {
+			ms.shown = newSampler(plan).most
+		}
 		partitions := predictions
 		if s.Kind == Resources {
 			partitions = samples
@@ -162,6 +170,9 @@ func (m *Merger) shape(s *mergeStream, part *Part) error {
 	if len(part.Segments) > 0 && m.plan.Segments == nil {
 		return fmt.Errorf("merge part of stream %v at %d: it has %d segments, the plan none", part.Stream, part.StartMs, len(part.Segments))
 	}
+	if len(part.Exemplars) > s.exhibits {
+		return fmt.Errorf("merge part of stream %v at %d: predictions for %d exhibits, the plan has %d", part.Stream, part.StartMs, len(part.Exemplars), s.exhibits)
+	}
 	return checkSegments(part)
 }
 
@@ -174,6 +185,7 @@ func (m *Merger) merge(s *mergeStream, part *Part) {
 	}
 	s.windows[i].add(part)
 	s.windows[i].addSegments(part.Segments, m.plan.Segments)
+	s.windows[i].addExemplars(part.Exemplars, s.shown)
 }
 
 // add adds another part of the same window to p, but for its segments.

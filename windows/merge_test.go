@@ -205,9 +205,10 @@ func TestMergeRefuses(t *testing.T) {
 		}
 	}
 	for name, bad := range map[string]*Part{
-		"cells":  {Stream: serving},
-		"stream": {Stream: clicks, Cells: part.Cells},
-		"start":  {Stream: serving, StartMs: 1, Cells: part.Cells},
+		"cells":    {Stream: serving},
+		"stream":   {Stream: clicks, Cells: part.Cells},
+		"start":    {Stream: serving, StartMs: 1, Cells: part.Cells},
+		"exhibits": {Stream: serving, Cells: part.Cells, Exemplars: [][]Exemplar{{{ID: "a"}}}},
 	} {
 		if err := f.m.Add(good, bad); err == nil {
 			t.Errorf("a part with wrong %s is taken", name)

@@ -110,6 +110,9 @@ type Part struct {
 	Traffic  [Arms]Traffic // serving parts only
 	Overflow bool          // a bound was reached before it was sealed: outcomes of this window may be missing; in a serving part, copies may be counted
 	Segments []Segment     // ascending Name; serving and outcomes parts of plans that tell segments apart, empty otherwise
+	// Exemplars are what the plan's exhibits of the stream name, in the order of ExhibitKeys: at most MaxExemplars each, of every id one, in the
+	// order of their ranks. There may be fewer lists than exhibits: then the last ones are empty.
+	Exemplars [][]Exemplar
 
 	// AfterMs is where the part ends, at most, that was sealed before this one, of the same stream and partition: where that one was lost, this one would
 	// seem to say that nothing was in it. Nothing of the content; NoTime: none.

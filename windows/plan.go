@@ -33,6 +33,7 @@ type Plan struct {
 	Outcomes   []OutcomePlan // names unique
 	Segments   *SegmentPlan  // nil: segments are not told apart
 	Health     bool          // parts have Bad, Gap and Source
+	Exhibits   []Exhibit     // of which predictions parts name some
 }
 
 // An OutcomePlan says how long after its prediction an outcome counts, and whether its values do.
@@ -85,13 +86,18 @@ func (p *Plan) Hash() string {
 	number := func(n int64) { h.Write(binary.AppendVarint(nil, n)) }
 	more := p.more()
 	switch {
+	case len(p.Exhibits) > 0:
+		text("streamcanary parts 4")
+		for _, x := range p.Exhibits {
+			number(int64(x.Stream.Kind))
+			text(x.Stream.Name)
+			text(x.Key)
+			number(bit(x.Lacks))
+		}
+		p.writeWhere(text)
 	case p.picks():
 		text("streamcanary parts 3")
-		for _, w := range p.Where {
-			text(w.Host)
-			text(w.Segment)
-			text(w.Region)
-		}
+		p.writeWhere(text)
 	case more:
 		text("streamcanary parts 2")
 	default:
@@ -116,7 +122,7 @@ func (p *Plan) Hash() string {
 		}
 	}
 	if more {
-		number(p.healthBit())
+		number(bit(p.Health))
 		p.Segments.write(number, text)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
@@ -125,14 +131,23 @@ func (p *Plan) Hash() string {
 // more says whether the plan asks for what plans didn't have once: the hashes of those that don't have stayed what they were.
 func (p *Plan) more() bool {
 	capped := slices.ContainsFunc(p.Outcomes, func(o OutcomePlan) bool { return o.Cap != 0 })
-	return capped || p.Health || p.Segments != nil || p.picks()
+	return capped || p.Health || p.Segments != nil || p.picks() || len(p.Exhibits) > 0
 }
 
 // picks says whether an arm is only part of its version.
 func (p *Plan) picks() bool { return p.Where != [Arms]schemas.Where{} }
 
-func (p *Plan) healthBit() int64 {
-	if p.Health {
+// writeWhere adds which parts of the versions the arms are.
+func (p *Plan) writeWhere(text func(string)) {
+	for _, w := range p.Where {
+		text(w.Host)
+		text(w.Segment)
+		text(w.Region)
+	}
+}
+
+func bit(is bool) int64 {
+	if is {
 		return 1
 	}
 	return 0
@@ -200,6 +215,9 @@ func (p *Plan) Check() error {
 	if err := p.Segments.check(); err != nil {
 		return fail("%s", err)
 	}
+	if err := p.checkExhibits(); err != nil {
+		return fail("%s", err)
+	}
 	return p.checkOutcomes(fail)
 }
 
@@ -232,6 +250,24 @@ func (p *Plan) checkOutcomes(fail func(string, ...any) error) error {
 		}
 		if o.WithinMs < 0 || o.WithinMs > MaxSpanMs {
 			return fail("outcome %q within %d ms is not between 0 and %d ms", o.Name, o.WithinMs, MaxSpanMs)
+		}
+	}
+	return nil
+}
+
+func (p *Plan) checkExhibits() error {
+	if len(p.Exhibits) > maxExhibits {
+		return fmt.Errorf("%d exhibits are more than %d", len(p.Exhibits), maxExhibits)
+	}
+	for i, x := range p.Exhibits {
+		outcome := slices.ContainsFunc(p.Outcomes, func(o OutcomePlan) bool { return x.Stream == Stream{Kind: Outcomes, Name: o.Name} })
+		switch {
+		case slices.ContainsFunc(p.Exhibits[:i], func(o Exhibit) bool { return o.Key == x.Key }):
+			return fmt.Errorf("exhibit %q is there twice", x.Key)
+		case x.Stream != Stream{Kind: Serving} && !outcome:
+			return fmt.Errorf("exhibit %q is of stream %v, neither serving nor an outcome", x.Key, x.Stream)
+		case (x.Rank == nil) != outcome:
+			return fmt.Errorf("exhibit %q is of %s: those of predictions have a rank, those of outcomes none", x.Key, x.Stream.Kind)
 		}
 	}
 	return nil

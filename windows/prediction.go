@@ -58,7 +58,7 @@ func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
 		s.noteFor(r, src, p)
 	}
 	if entry.joinable() {
-		l.joined.count(start, &entry)
+		l.joined.count(start, &entry, p)
 	}
 	s.countPrediction(r, l, o, p)
 	return Counted
@@ -105,6 +105,9 @@ func (s *Stage) countPrediction(r *rollout, l *lane, o *openWindow, p placed) {
 	s.shop.reduceFull(&r.serving, o, rows)
 	o.part.Traffic[p.arm].countPrediction(p.Event, p.slice)
 	o.hosts[p.arm].count(p.Host, 1, 0)
+	if p.arm == Canary {
+		o.show(r.serving.exhibits, p)
+	}
 	if len(p.Unit) > 0 && !p.Shadow {
 		if unit := max(xxhash.Sum64(p.Unit), 1); l.units.fresh(unit) {
 			o.units.add(UnitSight{unit, p.id}, p.arm)

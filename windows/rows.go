@@ -23,6 +23,7 @@ type layout struct {
 	uses    []metricUse
 
 	segments *segmentNames // nil: not told apart
+	exhibits []Exhibit     // of predictions
 }
 
 // metricUse is one metric with the places of its names in the layout's.
@@ -35,7 +36,7 @@ type metricUse struct {
 func newLayout(p *Plan, kind PartKind) layout {
 	l := layout{kind: kind, keys: p.keys(kind)}
 	if kind == Serving {
-		l.segments = newSegmentNames(p.Segments)
+		l.segments, l.exhibits = newSegmentNames(p.Segments), p.exhibits(Stream{Kind: Serving})
 	}
 	for _, m := range p.Metrics {
 		if m.Stream().Kind != kind {

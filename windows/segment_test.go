@@ -92,6 +92,7 @@ func TestMergerTakesSegments(t *testing.T) {
 	key, part := samplePartWithAll(Serving)
 	key.Rollout, key.Epoch, key.Partition = "r", 1, Partition{"p", 0}
 	part.AfterMs = NoTime // nothing is missing before it
+	part.Exemplars = nil  // nor does the plan ask for any
 	for _, row := range []struct {
 		plan *SegmentPlan
 		want []string

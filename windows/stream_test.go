@@ -156,6 +156,9 @@ func dressPlan(p *Plan) {
 	}
 	p.Segments = []*SegmentPlan{nil, {Most: 1}, {Most: 4}, {Most: MaxSegments}, {List: []string{"d", "b", "nobody"}}}[mix>>16%5]
 	p.Health = mix>>24&1 == 0
+	if mix>>40%3 > 0 {
+		p.Exhibits = testExhibits(p.Outcomes)
+	}
 	p.Where = [][Arms]schemas.Where{{}, {}, {Baseline: {Host: "host*"}}, {Baseline: {Host: "h*3"}, Canary: {Segment: "*"}}, {Canary: {Host: "*o*t*", Region: "eu-*t"}},
 		{Baseline: {Region: "*u*"}, Canary: {Host: "host4"}}}[mix>>32%6]
 }
@@ -168,6 +171,7 @@ func dressEvent(e *schemas.Event) {
 	case schemas.KindPrediction:
 		e.HasScore, e.Score = mix%5 > 0, float64(mix>>8%1000)/100-5
 		e.Segment = []byte([]string{"", "a", "b", "c", "d", "d", "d", "e", "f"}[mix>>20%9])
+		e.Code = []byte([]string{"", "", "503", "no model"}[mix>>36%4])
 		e.Region = []byte([]string{"", "eu-west", "eu-east", "us-east"}[mix>>28%4])
 	}
 }
@@ -477,6 +481,10 @@ func clonePart(p *Part) *Part {
 		c.Traffic[arm].Units = slices.Clone(c.Traffic[arm].Units)
 		c.Traffic[arm].Hosts = slices.Clone(c.Traffic[arm].Hosts)
 	}
+	c.Exemplars = slices.Clone(p.Exemplars)
+	for i := range c.Exemplars {
+		c.Exemplars[i] = slices.Clone(c.Exemplars[i])
+	}
 	c.Segments = slices.Clone(p.Segments)
 	for i := range c.Segments {
 		for arm := range Arms {
@@ -506,7 +514,7 @@ func addStamped(t *testing.T, stage *Stage, place int, e *schemas.Event, offset 
 	if err != nil && e.Kind != schemas.KindUnknown {
 		t.Fatal(err)
 	}
-	for _, b := range [][]byte{c.ID, c.Model, c.Version, c.Host, c.Unit, c.Name, c.EventID} {
+	for _, b := range [][]byte{c.ID, c.Model, c.Version, c.Host, c.Unit, c.Name, c.EventID, c.Code, c.Segment} {
 		for i := range b {
 			b[i] = 'x' // the memory is the caller's again
 		}

@@ -104,6 +104,7 @@ func newTwin(s *stream, seal bool) *twin {
 	w.countServing()
 	w.countSamples()
 	w.countOutcomes()
+	w.name()
 	return w
 }
 

@@ -18,6 +18,7 @@ type openWindow struct {
 
 	segments segmentSet // of all; empty where the plan tells none apart
 	followed segmentSet // of those that outcomes can follow
+	shown    []showcase // by the layout's exhibits; shorter where nothing was shown yet
 }
 
 // A windowList is the open windows of one partition and part kind, ascending by start. Its length is bounded by lateness over
@@ -64,6 +65,7 @@ func (w *workshop) part(stream Stream, keys []string, start int64) *Part {
 	}
 	p.Stream, p.StartMs, p.Metrics, p.Overflow, p.AfterMs = stream, start, keys, false, NoTime
 	p.Segments, p.Bad, p.Gap, p.Source = p.Segments[:0], 0, [Arms]JoinGap{}, JoinGap{}
+	p.Exemplars = p.Exemplars[:0]
 	for arm := range Arms {
 		p.Cells[arm] = emptyCells(p.Cells[arm], len(keys))
 		t := &p.Traffic[arm]
@@ -151,6 +153,7 @@ func (w *workshop) seal(l *layout, o *openWindow, known *unitMemory) *Part {
 		o.segments.drain(l.segments, p, &w.names)
 		o.followed.empty()
 	}
+	o.drainShown(&w.names)
 	o.units.drain(known, &p.Traffic)
 	for arm := range Arms {
 		p.Traffic[arm].Hosts = o.hosts[arm].drain(p.Traffic[arm].Hosts, &w.names)
