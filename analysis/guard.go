@@ -28,6 +28,7 @@ type guard struct {
 	segments []*guard // the same guardrail by segment, where segments are watched; the last one is of all others
 	cell     int      // of the stream's metrics
 	histCell int      // where its histogram is; cell, unless an exact counter is tested
+	display  *display // the predictions that it points at; nil: none
 	edges    [2]int   // where the histograms of rounded values are, as low and as high as they may have been; both cell: they aren't rounded
 	canary   *trial
 	more     []*trial // of a distribution that is looked at by quantiles: those beside the first one, each a test of its own

@@ -64,6 +64,7 @@ type stream struct {
 	events      bool          // of an outcome: it was seen at least once
 	overflow    bool          // of an outcome: some of its latest window may be missing
 	strips      *strips       // by segment; nil: segments are not told apart in it
+	displays    []display     // by the exhibits that its parts have
 	recents     []*recent     // by cell: the values of quantile guardrails, for people; nil where no such guardrail reads it
 }
 
@@ -108,7 +109,7 @@ func (j *Judge) stream(name windows.Stream) *stream {
 			return s
 		}
 	}
-	s := &stream{Stream: name}
+	s := &stream{Stream: name, displays: newDisplays(j.rollout, name)}
 	for _, o := range j.rollout.Outcomes {
 		if name.Kind == windows.Outcomes && o.Name == name.Name {
 			s.withinMs = o.Within.Milliseconds()
@@ -163,6 +164,7 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 		return j.verdict
 	}
 	j.turn(s, p)
+	s.show(p)
 	if p.Kind == windows.Serving {
 		j.serve(s, p)
 	} else {

@@ -38,6 +38,7 @@ func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 func (j *Judge) bareGuard(s *stream, spec *schemas.Guardrail) *guard {
 	g := &guard{spec: spec, state: schemas.StateInsufficient, why: whyNoData, waiting: s.Kind == windows.Outcomes}
 	g.cell, g.histCell = cellsOf(j.rollout, spec)
+	g.display = s.displayOf(spec)
 	if edges := edgesOf(j.rollout, spec); len(edges) > 0 {
 		g.edges = [2]int{cellOf(j.rollout, edges[0]), cellOf(j.rollout, edges[1])}
 	}

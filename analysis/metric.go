@@ -16,6 +16,9 @@ type metricKind struct {
 	// needs returns what the guardrail g reads of each window: first the metric that is tested, last the one whose
 	// histogram is shown (both may be one). None: the guardrail is of another kind.
 	needs func(g *schemas.Guardrail) []windows.Metric
+	// rank says which predictions show the harm to a guardrail of the kind, which is that something falls, or rises. Nil, or a nil ranking: no
+	// prediction does.
+	rank func(g *schemas.Guardrail, falls bool) ranking
 }
 
 // metricKinds has every kind, ascending by name.

@@ -25,7 +25,7 @@ var _ = registerMetric(metricKind{name: "latency", needs: func(g *schemas.Guardr
 		return []windows.Metric{hist}
 	}
 	return []windows.Metric{exceedMetric{measured{g.Of}, g.Margin.Value}, hist}
-}})
+}, rank: func(g *schemas.Guardrail, falls bool) ranking { return measured{g.Of}.rank(falls) }})
 
 // edgesOf are the histograms of latencies as low, and as high, as they may have been before they were rounded: none where they aren't, and
 // where there is no margin that rounding could move. stats.RoundingOffsets says which arm's a test takes, and why it holds.
@@ -70,6 +70,30 @@ func (m measured) value(rows windows.Rows, i int) float64 {
 		return math.Inf(1)
 	}
 	return x
+}
+
+// ofEvent is value for an event: NaN where it has none.
+func (m measured) ofEvent(e *schemas.Event) float64 {
+	switch {
+	case m.of != ofLatency:
+		return windows.ValueOf(e, m.of)
+	case e.HasLatency:
+		return e.LatencyMs
+	case e.Timeout:
+		return math.Inf(1)
+	}
+	return math.NaN()
+}
+
+// rank is the number; where it must not fall, the smallest is first.
+func (m measured) rank(falls bool) ranking {
+	return func(e *schemas.Event) (float64, bool) {
+		x := m.ofEvent(e)
+		if falls {
+			x = -x
+		}
+		return x, !math.IsNaN(x)
+	}
 }
 
 // histMetric keeps the histogram of a number, moved by a fixed amount. Errors count like any other prediction.

@@ -15,6 +15,11 @@ var _ = registerMetric(metricKind{name: "mean", needs: func(g *schemas.Guardrail
 		return []windows.Metric{gaugeSum{g.Of, g.Cap}}
 	}
 	return []windows.Metric{valueSum{measured{g.Of}, g.Cap}}
+}, rank: func(g *schemas.Guardrail, falls bool) ranking {
+	if g.From == schemas.KindSample {
+		return nil
+	}
+	return measured{g.Of}.rank(falls)
 }})
 
 // valueSum adds up a number of predictions, cut off at a cap either way.

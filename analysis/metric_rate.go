@@ -10,6 +10,12 @@ var _ = registerMetric(metricKind{name: "rate", needs: func(g *schemas.Guardrail
 		return nil
 	}
 	return []windows.Metric{rateMetric{g.Of}}
+}, rank: func(g *schemas.Guardrail, falls bool) ranking {
+	f := rateFlags[g.Of]
+	return func(e *schemas.Event) (float64, bool) {
+		flags := windows.FlagsOf(e)
+		return 0, f.within(flags) && f.counts(flags) != falls
+	}
 }})
 
 // rateFlag says how a prediction's flags count: whether it is looked at, and whether it is a hit.

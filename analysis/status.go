@@ -164,6 +164,9 @@ func (g *guard) describe(s *schemas.GuardrailStatus) {
 	if since, ok := g.began(); ok && g.stillThere() {
 		s.HarmBegan = schemas.Time(since)
 		s.SinceHarm = finite(g.effect(g.estimate(since), s.Unit))
+		if g.state == schemas.StateFailed || g.state == schemas.StateSuspect {
+			s.Exemplars = g.exemplars(since)
+		}
 	}
 }
 

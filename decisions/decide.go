@@ -15,7 +15,7 @@ import (
 // Bounds of what the machine writes.
 const (
 	// MaxBodyBytes bounds a decision's body. A decision that would be longer keeps only the guardrails that failed or are
-	// suspect, at most MaxShort of them, then loses its labels and links, and then has none: a decision is never lost to its size.
+	// suspect, at most MaxShort of them, then these lose their exemplars, then it loses its labels and links, and then has no guardrails: a decision is never lost to its size.
 	MaxBodyBytes = 64 << 10
 	MaxShort     = 8
 	// MaxSentence bounds a sentence, MaxWhy a subscriber's reason, in bytes; the rest is cut.

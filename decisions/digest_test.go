@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 
 	"streamcanary/schemas"
 )
 
-// inDigest are the fields of a decision that its digest has.
+// inDigest are the fields of a decision that its digest has: but for the exemplars of a reason, which nothing is decided by.
 var inDigest = map[string]bool{"Action": true, "Phase": true, "Stage": true, "Rollout": true, "Model": true, "Epoch": true, "Seq": true,
 	"Routes": true, "Reason": true, "EventTime": true}
 
@@ -76,8 +77,8 @@ func TestDigestFields(t *testing.T) {
 			old := reflect.New(v.Type()).Elem()
 			old.Set(v)
 			fill(v, 999)
-			if changed := !bytes.Equal(AppendDigest(nil, d), want); changed != inDigest[name] {
-				t.Errorf("%s changes the digest: %v, want %v", path, changed, inDigest[name])
+			if changed := !bytes.Equal(AppendDigest(nil, d), want); changed != (inDigest[name] && !strings.Contains(path, ".Exemplars.")) {
+				t.Errorf("%s changes the digest: %v, want %v", path, changed, !changed)
 			}
 			v.Set(old)
 			leaves++

@@ -62,6 +62,12 @@ func fit(t *Terms, d *schemas.Decision) []byte {
 	if body, err = encode(t, d); err == nil && len(body) <= MaxBodyBytes {
 		return body
 	}
+	for i := range d.Reason.Guardrails {
+		d.Reason.Guardrails[i].Exemplars = nil
+	}
+	if body, err = encode(t, d); err == nil && len(body) <= MaxBodyBytes {
+		return body
+	}
 	d.Labels, d.Links = nil, nil
 	if body, err = encode(t, d); err == nil && len(body) <= MaxBodyBytes {
 		return body

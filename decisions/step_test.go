@@ -374,6 +374,30 @@ func permutations(n int) [][]int {
 	return out
 }
 
+// TestExemplarsGoFirst: where a decision would be too long, it loses the predictions that it names before its labels.
+func TestExemplarsGoFirst(t *testing.T) {
+	v := verdictOf(5, VerdictRollback)
+	long := strings.Repeat("\x01", schemas.MaxNameBytes) // six bytes each in JSON
+	for i := range MaxShort {
+		g := schemas.GuardrailStatus{Name: fmt.Sprint("g", i), State: schemas.StateFailed}
+		for range 10 {
+			g.Exemplars = append(g.Exemplars, schemas.Exemplar{ID: long, Code: long})
+		}
+		v.Verdict.Reason.Guardrails = append(v.Verdict.Reason.Guardrails, g)
+	}
+	terms := terms()
+	terms.Labels = map[string]string{"team": "search"}
+	s, _ := fold(t, running(terms)...)
+	_, effects := Step(s, v)
+	d := effects[0].Decision
+	if g := d.Decision.Reason.Guardrails; len(d.Body) > MaxBodyBytes || len(g) != MaxShort || g[0].Exemplars != nil || d.Decision.Labels["team"] != "search" {
+		t.Errorf("%d bytes, %d guardrails, labels %v", len(d.Body), len(g), d.Decision.Labels)
+	}
+	if v.Verdict.Reason.Guardrails[0].Exemplars == nil {
+		t.Error("the caller's reason was changed")
+	}
+}
+
 // TestBoundedBody: a reason that is too long is shortened, never the decision lost; what JSON can't carry is replaced.
 func TestBoundedBody(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)

@@ -158,10 +158,20 @@ type GuardrailStatus struct {
 	Shape            []QuantileEvidence `json:"shape,omitempty"`       // of test: ks: where in the distribution the harm is; ascending Quantile
 	Calibration      string             `json:"calibration,omitempty"` // CalibrationFailed, or empty
 	Harmed           []string           `json:"harmed,omitempty"`      // segments that are hurt, by e-BH; ascending
+	Exemplars        []Exemplar         `json:"exemplars,omitempty"`   // of a failure or a suspicion: predictions of the canary to look up, the newest windows' first; at most ten
 }
 
 // CalibrationFailed is the calibration of a guardrail whose self-test inside the baseline crossed: its noise isn't what the tests assume.
 const CalibrationFailed = "uncalibrated"
+
+// An Exemplar is a prediction of the canary that shows a harm.
+type Exemplar struct {
+	ID     string   `json:"id"`
+	Code   string   `json:"code,omitempty"`  // the event's: the cause
+	Value  *float64 `json:"value,omitempty"` // what the guardrail measures of it; nil where that is no number, or it has none
+	Unit   string   `json:"unit,omitempty"`  // of the value: "ms" of a latency
+	Window Time     `json:"window"`          // start of the window that it is in
+}
 
 // QuantileEvidence is what one quantile says of harm: natural log, running maximum.
 type QuantileEvidence struct {

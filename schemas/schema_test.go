@@ -177,6 +177,7 @@ func TestMessagesAndSchemasDontDrift(t *testing.T) {
 		"decision#data": Decision{}, "decision#prev": Prev{}, "decision#route": Route{}, "decision#reason": Reason{},
 		"decision#finding": Finding{}, "decision#guardrail_status": GuardrailStatus{}, "decision#interval": Interval{},
 		"decision#quantile_evidence": QuantileEvidence{},
+		"decision#exemplar":          Exemplar{},
 		"decision#arm_count":         ArmCount{}, "decision#evidence": Evidence{}, "decision#input": Input{}, "decision#actor": Actor{},
 		"decision": cloudEvent[*Decision]{}, "ack": Ack{},
 	}

@@ -20,8 +20,8 @@ const (
 	digestFloats
 )
 
-// Part adds the canonical bytes of a part.
-func (d *Digest) Part(p *Part) { d.write(digestPart, PartBytes(d.buf[:0], p)) }
+// Part adds the canonical bytes of what a part counts: not of its exemplars, which are only shown.
+func (d *Digest) Part(p *Part) { d.write(digestPart, countedBytes(d.buf[:0], p)) }
 
 // Floats adds numbers rounded to 1e-9. Infinities and NaN are kept as such.
 func (d *Digest) Floats(xs []float64) {
@@ -57,11 +57,20 @@ func (d *Digest) Sum() string {
 	return hex.EncodeToString(d.h.Sum(nil))
 }
 
-// PartBytes appends the canonical bytes of a part to dst: all that it counts, and neither a name of a metric nor of where it came from. Integers are
+// PartBytes appends the canonical bytes of a part to dst: all that it counts and names, and neither a name of a metric nor of where it came from. Integers are
 // zigzag varints (counts of elements unsigned), floats big-endian; text has its length before it. In order: format (1), kind, name, start, overflow; then for
 // each arm its cells (n, k, buckets as distance from the last index and count, slices), and of a serving part the traffic. What a part may have
 // beside that follows, where it isn't zero: with its number before it, sums (1), segments (2), bad events (3), the join gap (4), exemplars (5).
 func PartBytes(dst []byte, p *Part) []byte {
+	dst = countedBytes(dst, p)
+	if p.shows() {
+		dst = appendExemplarBytes(append(dst, 5), p.Exemplars)
+	}
+	return dst
+}
+
+// countedBytes is PartBytes without the exemplars.
+func countedBytes(dst []byte, p *Part) []byte {
 	dst = append(dst, 1, byte(p.Kind))
 	dst = appendText(dst, p.Name)
 	dst = binary.AppendVarint(dst, p.StartMs)
@@ -90,9 +99,6 @@ func PartBytes(dst []byte, p *Part) []byte {
 			dst = binary.AppendVarint(dst, g.Matched)
 			dst = binary.AppendVarint(dst, g.Unmatched)
 		}
-	}
-	if p.shows() {
-		dst = appendExemplarBytes(append(dst, 5), p.Exemplars)
 	}
 	return dst
 }

@@ -23,16 +23,20 @@ func appendExemplars(to *array.ListBuilder, p *Part) {
 		}
 		for i, list := range p.Exemplars {
 			for _, x := range list {
-				s.Append(true)
-				s.FieldBuilder(0).(*array.Int32Builder).Append(int32(i))
-				for at, text := range []string{x.ID, x.Code, x.Segment} {
-					s.FieldBuilder(1 + at).(*array.BinaryBuilder).AppendString(text)
-				}
-				s.FieldBuilder(4).(*array.Float64Builder).Append(x.Rank)
-				s.FieldBuilder(5).(*array.BooleanBuilder).Append(x.Aside)
+				appendExemplar(s, i, x)
 			}
 		}
 	}
+}
+
+func appendExemplar(s *array.StructBuilder, exhibit int, x Exemplar) {
+	s.Append(true)
+	s.FieldBuilder(0).(*array.Int32Builder).Append(int32(exhibit))
+	for i, text := range []string{x.ID, x.Code, x.Segment} {
+		s.FieldBuilder(1 + i).(*array.BinaryBuilder).AppendString(text)
+	}
+	s.FieldBuilder(4).(*array.Float64Builder).Append(x.Rank)
+	s.FieldBuilder(5).(*array.BooleanBuilder).Append(x.Aside)
 }
 
 // decodeExemplars reads the last column, if it is theirs, and returns how many are left.

@@ -100,7 +100,7 @@ func (r *rowSet) addPrediction(l *layout, p placed) {
 		r.number.Append(latency)
 	}
 	if l.columns&flagColumns != 0 {
-		r.flags.Append(flagsOf(e))
+		r.flags.Append(FlagsOf(e))
 	}
 	if l.slices && p.slice >= 0 {
 		r.slice.Append(uint8(p.slice))
@@ -109,7 +109,7 @@ func (r *rowSet) addPrediction(l *layout, p placed) {
 		r.segment.Append(p.segment)
 	}
 	for i, builder := range r.values {
-		builder.Append(valueOf(e, l.names[i]))
+		builder.Append(ValueOf(e, l.names[i]))
 	}
 }
 
@@ -122,7 +122,8 @@ func (r *rowSet) addSample(l *layout, e *schemas.Event, slice int) {
 	}
 }
 
-func flagsOf(e *schemas.Event) uint8 {
+// FlagsOf returns a prediction's Flag bits.
+func FlagsOf(e *schemas.Event) uint8 {
 	var f uint8
 	if e.Error {
 		f |= FlagError
@@ -142,8 +143,8 @@ func flagsOf(e *schemas.Event) uint8 {
 	return f
 }
 
-// valueOf returns the number that a prediction has under a name, or NaN.
-func valueOf(e *schemas.Event, name string) float64 {
+// ValueOf returns the number that a prediction has under a name, or NaN.
+func ValueOf(e *schemas.Event, name string) float64 {
 	for i := range e.Values {
 		if string(e.Values[i].Name) == name {
 			return e.Values[i].Number

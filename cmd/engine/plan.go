@@ -14,7 +14,7 @@ func PlanOf(r *schemas.Rollout, epoch, fromMs int64) windows.Plan {
 		Rollout: r.Name, Epoch: epoch, Model: r.Model, Baseline: r.Baseline, Canary: r.Canary,
 		WidthMs: r.Window.Milliseconds(), LatenessMs: r.Lateness.Milliseconds(), FromMs: fromMs,
 		Where:   [windows.Arms]schemas.Where{windows.Baseline: r.BaselineWhere, windows.Canary: r.CanaryWhere},
-		Metrics: analysis.Metrics(r), Health: !r.Picks(),
+		Metrics: analysis.Metrics(r), Health: !r.Picks(), Exhibits: analysis.Exhibits(r),
 	}
 	for _, o := range r.Outcomes {
 		if watched(r, o.Name) {

@@ -238,26 +238,27 @@ type replayPrinter struct {
 
 // breach is a guardrail that a decision stands on, as `replay --json` prints it.
 type breach struct {
-	Guardrail   string          `json:"guardrail"`
-	Segment     string          `json:"segment"`
-	State       schemas.State   `json:"state"`
-	Against     schemas.Against `json:"against"`
-	SinceHarm   *float64        `json:"estimate_since_harm"`
-	Estimate    *float64        `json:"estimate"`
-	Lower       *float64        `json:"lower"`
-	Upper       *float64        `json:"upper"`
-	Unit        string          `json:"unit"`
-	Margin      string          `json:"margin"`
-	LogEvidence float64         `json:"log_evidence"`
-	Threshold   float64         `json:"threshold"`
-	HarmBegan   schemas.Time    `json:"harm_began,omitzero"`
+	Guardrail   string             `json:"guardrail"`
+	Segment     string             `json:"segment"`
+	State       schemas.State      `json:"state"`
+	Against     schemas.Against    `json:"against"`
+	SinceHarm   *float64           `json:"estimate_since_harm"`
+	Estimate    *float64           `json:"estimate"`
+	Lower       *float64           `json:"lower"`
+	Upper       *float64           `json:"upper"`
+	Unit        string             `json:"unit"`
+	Margin      string             `json:"margin"`
+	LogEvidence float64            `json:"log_evidence"`
+	Threshold   float64            `json:"threshold"`
+	HarmBegan   schemas.Time       `json:"harm_began,omitzero"`
+	Exemplars   []schemas.Exemplar `json:"exemplars,omitempty"`
 }
 
 func breaches(guardrails []schemas.GuardrailStatus) []breach {
 	list := []breach{}
 	for _, g := range guardrails {
 		if g.State == schemas.StateFailed || g.State == schemas.StateSuspect {
-			list = append(list, breach{g.Name, g.Segment, g.State, g.Against, g.SinceHarm, g.Estimate, g.Lower, g.Upper, g.Unit, g.Margin, g.LogEvidence, g.Threshold, g.HarmBegan})
+			list = append(list, breach{g.Name, g.Segment, g.State, g.Against, g.SinceHarm, g.Estimate, g.Lower, g.Upper, g.Unit, g.Margin, g.LogEvidence, g.Threshold, g.HarmBegan, g.Exemplars})
 		}
 	}
 	return list
@@ -270,7 +271,8 @@ func (p *replayPrinter) decided(d schemas.Decision, counterfactual bool) {
 		if counterfactual {
 			note = " (counterfactual: traffic was not re-routed)"
 		}
-		fmt.Fprintf(p.console.err, "%s  %s%s%s\n    %s\n", d.EventTime, strings.ToUpper(string(d.Action)), phase(&d), note, d.Reason.Sentence)
+		fmt.Fprintf(p.console.err, "%s  %s%s%s\n    %s\n%s", d.EventTime, strings.ToUpper(string(d.Action)), phase(&d), note, d.Reason.Sentence,
+			exemplarLines("    ", d.Reason.Guardrails))
 		return
 	}
 	line := struct {

@@ -326,7 +326,9 @@ func printView(w io.Writer, v *view) error {
 	}
 	if len(v.Guardrails) > 0 {
 		fmt.Fprintln(w)
-		if err := errors.Join(printGuardrails(w, v.Guardrails), printBands(w, v.Bands)); err != nil {
+		err := printGuardrails(w, v.Guardrails)
+		fmt.Fprint(w, exemplarLines("", v.Guardrails))
+		if err := errors.Join(err, printBands(w, v.Bands)); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,180 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// TestExhibitsOfARollout: each once, outcomes by which way is harm; nothing where no prediction shows it.
+func TestExhibitsOfARollout(t *testing.T) {
+	r := rolloutOf(
+		guardrail("errors: rate error increase 0.5pp"), guardrail("outage: rate error above 5%"), guardrail("hits: rate cache_miss decrease 1pp"),
+		guardrail("p99: quantile 0.99 latency increase 20%"), guardrail("slo: quantile 0.99 latency above 50ms"),
+		guardrail("tokens: quantile 0.5 tokens decrease 10%"), guardrail("logit: distribution logit mann-whitney both any buckets=-8,8,100"),
+		guardrail("cpu: sample cpu 0.9 increase 5pp"), guardrail("depth: mean depth increase any from=sample cap=3"), guardrail("long: mean tokens increase any from=prediction cap=3"),
+		guardrail("ctr: rate click decrease 2%"), guardrail("refunds: rate refund increase 2%"), guardrail("sales: mean click decrease any from=outcome cap=3"),
+	)
+	var keys []string
+	for _, x := range Exhibits(r) {
+		keys = append(keys, fmt.Sprintf("%s of %s %s lacks=%t", x.Key, x.Stream.Kind, x.Stream.Name, x.Lacks))
+	}
+	want := []string{"rate error of serving  lacks=false", "rate -cache_miss of serving  lacks=false", "latency latency of serving  lacks=false",
+		"latency -tokens of serving  lacks=false", "mean tokens of serving  lacks=false", "outcome -click of outcomes click lacks=true",
+		"outcome refund of outcomes refund lacks=false"}
+	if !reflect.DeepEqual(keys, want) {
+		t.Errorf("exhibits\n got %q\nwant %q", keys, want)
+	}
+}
+
+// TestRanks: what a guardrail points at is what its metric counts.
+func TestRanks(t *testing.T) {
+	slow := schemas.Event{HasLatency: true, LatencyMs: 80, Error: true, Values: []schemas.Value{{Name: []byte("tokens"), Number: 7}}}
+	fast := schemas.Event{HasLatency: true, LatencyMs: 3, HasCacheHit: true, CacheHit: true}
+	hang := schemas.Event{Timeout: true, HasCacheHit: true}
+	none := math.NaN()
+	for text, want := range map[string][3]float64{ // of slow, fast and hang; NaN: not named
+		"a: rate error increase 1pp":                           {0, none, none},
+		"a: rate error decrease 1pp":                           {none, 0, 0},
+		"a: rate timeout above 5%":                             {none, none, 0},
+		"a: rate cache_miss increase 1pp":                      {none, none, 0},
+		"a: rate cache_miss decrease 1pp":                      {none, 0, none},
+		"a: quantile 0.99 latency increase 20%":                {80, 3, math.Inf(1)},
+		"a: quantile 0.99 latency decrease 20%":                {-80, -3, math.Inf(-1)},
+		"a: quantile 0.9 latency above 50ms":                   {80, 3, math.Inf(1)},
+		"a: quantile 0.5 tokens below 3.25":                    {-7, none, none},
+		"a: distribution latency ks increase 20%":              {80, 3, math.Inf(1)},
+		"a: mean tokens increase 10% from=prediction cap=30":   {7, none, none},
+		"a: quantile 0.5 score decrease 0.02 buckets=0,1,1000": {none, none, none},
+	} {
+		g := guardrail(text)
+		x, ok := exhibitOf(&g)
+		if !ok {
+			t.Errorf("%s points at nothing", text)
+			continue
+		}
+		for i, e := range []*schemas.Event{&slow, &fast, &hang} {
+			rank, named := x.Rank(e)
+			if named == math.IsNaN(want[i]) || named && rank != want[i] {
+				t.Errorf("%s: event %d has rank %v (%t), want %v", text, i, rank, named, want[i])
+			}
+		}
+	}
+}
+
+// shownFor plays ten healthy windows and as many bad ones, of which each names what name says, and returns what the first guardrail is told with.
+func shownFor(t *testing.T, spec string, name func(window int) []windows.Exemplar) (*script, schemas.GuardrailStatus) {
+	s := newScript(t, rolloutOf(guardrail(spec)), Options{Phi: 1})
+	for i := range 20 {
+		canary := side{n: 1_000, errors: 1}
+		if i >= 10 {
+			canary.errors = 300
+		}
+		p := s.serving(side{n: 9_000, errors: 9}, canary)
+		p.Exemplars = [][]windows.Exemplar{name(i)}
+		s.verdict = s.judge.Step(p)
+		s.atMs += s.judge.clock.widthMs
+	}
+	return s, s.judge.Status()[0]
+}
+
+// TestExemplars: a failure names predictions since the harm began, the newest windows' first, each id once.
+func TestExemplars(t *testing.T) {
+	s, got := shownFor(t, "errors: rate error increase 0.5pp", func(window int) []windows.Exemplar {
+		return []windows.Exemplar{
+			{ID: fmt.Sprintf("a%d", window), Code: "503"}, {ID: "again"}, {ID: fmt.Sprintf("b%d", window)}, {ID: fmt.Sprintf("aside%d", window), Aside: true},
+		}
+	})
+	if got.State != schemas.StateFailed || got.HarmBegan == 0 {
+		t.Fatalf("state %s, harm began %s", got.State, got.HarmBegan)
+	}
+	var ids []string
+	for i, x := range got.Exemplars {
+		ids = append(ids, x.ID)
+		if x.Window < got.HarmBegan || x.Value != nil || (x.Code == "503") != strings.HasPrefix(x.ID, "a1") {
+			t.Errorf("exemplar %d is %+v; harm began %s", i, x, got.HarmBegan)
+		}
+	}
+	last := int(s.atMs-startMs)/1000 - 1
+	if len(ids) != windows.MaxExemplars || ids[0] != fmt.Sprintf("a%d", last) || ids[1] != "again" || ids[3] != fmt.Sprintf("a%d", last-1) || ids[4] != fmt.Sprintf("b%d", last-1) {
+		t.Errorf("exemplars %q", ids)
+	}
+}
+
+// TestExemplarsAreOfTheHarm: predictions of windows before it are not named, however few the later ones name; a guardrail that nothing
+// is wrong with names none.
+func TestExemplarsAreOfTheHarm(t *testing.T) {
+	early := func(window int) []windows.Exemplar {
+		if window < 8 {
+			return []windows.Exemplar{{ID: fmt.Sprint(window)}}
+		}
+		return nil
+	}
+	if _, got := shownFor(t, "errors: rate error increase 0.5pp", early); got.State != schemas.StateFailed || got.Exemplars != nil {
+		t.Errorf("%s, names %v of before the harm", got.State, got.Exemplars)
+	}
+	always := func(window int) []windows.Exemplar { return []windows.Exemplar{{ID: fmt.Sprint(window)}} }
+	if _, got := shownFor(t, "errors: rate error increase 50pp", always); got.State == schemas.StateFailed || got.State == schemas.StateSuspect || got.Exemplars != nil {
+		t.Errorf("%s, names %v", got.State, got.Exemplars)
+	}
+}
+
+// TestDisplayIsBounded: it never has more than it may, nor moves its memory.
+func TestDisplayIsBounded(t *testing.T) {
+	var d display
+	for window := range 40 {
+		var list []windows.Exemplar
+		for i := range window % (windows.MaxExemplars + 1) {
+			list = append(list, windows.Exemplar{ID: fmt.Sprintf("%d.%d", window, i), Aside: i%4 == 3})
+		}
+		d.take(list, int64(window))
+		if len(d.shown) > displayed || cap(d.shown) != displayed {
+			t.Fatalf("window %d: %d of %d", window, len(d.shown), cap(d.shown))
+		}
+		for i := 1; i < len(d.shown); i++ {
+			if d.shown[i].Aside || d.shown[i].startMs > d.shown[i-1].startMs || d.shown[i].startMs == d.shown[i-1].startMs && d.shown[i].ID <= d.shown[i-1].ID {
+				t.Fatalf("window %d: %v after %v", window, d.shown[i], d.shown[i-1])
+			}
+		}
+	}
+	if len(d.shown) != displayed {
+		t.Errorf("%d are shown in the end", len(d.shown))
+	}
+}
+
+// TestExemplarsHaveNumbers: of a latency the milliseconds, of what may not fall the smallest number, and none of a timeout.
+func TestExemplarsHaveNumbers(t *testing.T) {
+	for _, c := range []struct {
+		spec string
+		rank float64
+		want string
+	}{
+		{"a: quantile 0.99 latency increase 20%", 812.5, "812.5 ms"}, {"a: quantile 0.99 latency increase 20%", math.Inf(1), "none "},
+		{"a: quantile 0.5 tokens decrease 10%", -3, "3 "}, {"a: mean tokens increase 10% from=prediction cap=30", 40, "40 "},
+		{"a: rate error increase 1pp", 0, "none "},
+	} {
+		g := guardrail(c.spec)
+		x := exemplar{Exemplar: windows.Exemplar{ID: "a", Segment: "de", Rank: c.rank}, startMs: 5}
+		whole := guard{spec: &g, display: &display{shown: []exemplar{x}}}
+		got := whole.exemplars(5)
+		text := "none"
+		if got[0].Value != nil {
+			text = fmt.Sprint(*got[0].Value)
+		}
+		if text += " " + got[0].Unit; text != c.want {
+			t.Errorf("%s: %q, want %q", c.spec, text, c.want)
+		}
+		part := whole
+		if part.ofPart, part.segment = true, "de"; len(part.exemplars(5)) != 1 {
+			t.Error("not in its segment")
+		}
+		if part.segment = "jp"; len(part.exemplars(5)) != 0 {
+			t.Error("in another segment")
+		}
+	}
+}
