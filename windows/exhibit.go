@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -148,7 +149,18 @@ func (s *shown) after(p placed, rank float64) bool {
 	case p.id != s.hash:
 		return p.id < s.hash
 	}
-	return cmp.Or(strings.Compare(string(p.ID), string(s.id)), strings.Compare(string(p.Code), string(s.code)), strings.Compare(string(p.Segment), string(s.segment))) < 0
+	return cmp.Or(bytes.Compare(p.ID, s.id), bytes.Compare(p.Code, s.code), bytes.Compare(p.Segment, s.segment)) < 0
+}
+
+// behind says whether another one, of another id, is named before.
+func (s *shown) behind(o *shown) bool {
+	switch {
+	case s.rank != o.rank:
+		return s.rank < o.rank
+	case s.hash != o.hash:
+		return s.hash > o.hash
+	}
+	return bytes.Compare(s.id, o.id) > 0
 }
 
 func (s *shown) set(p placed, rank float64) {
@@ -160,8 +172,7 @@ func (s *shown) set(p placed, rank float64) {
 func (c *showcase) findLast() {
 	c.last = 0
 	for i := range c.shown {
-		a, b := &c.shown[i], &c.shown[c.last]
-		if cmp.Or(cmp.Compare(b.rank, a.rank), cmp.Compare(a.hash, b.hash), strings.Compare(string(a.id), string(b.id))) > 0 {
+		if c.shown[i].behind(&c.shown[c.last]) {
 			c.last = i
 		}
 	}
