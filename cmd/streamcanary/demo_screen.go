@@ -138,6 +138,9 @@ func (s *demoScreen) decision(d *schemas.Decision) {
 		demoLine(s.console, "decision", d)
 	}
 	s.say("%s%s: %s", strings.ToUpper(string(d.Action)), phase(d), d.Reason.Sentence)
+	for line := range strings.Lines(exemplarLines("", d.Reason.Guardrails)) {
+		s.say("%s", strings.TrimSpace(line))
+	}
 	if d.Action == schemas.ActionRollback {
 		s.rollback = d
 	}
