@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -127,14 +128,8 @@ func readKafka(s section) Kafka {
 func readNATS(s section) NATS {
 	n := NATS{URLs: s.texts("urls"), Creds: s.text("creds"), TLS: readTLS(s), SigningKey: s.text("signingKey")}
 	for _, url := range n.URLs {
-		scheme, rest, found := strings.Cut(url, "://")
-		switch {
-		case found && !slices.Contains([]string{"nats", "tls", "ws", "wss"}, scheme):
-			s.refuse("urls", "%q: scheme %s is not known: write nats://host:4222 or tls://host:4222", url, scheme)
-		case found && rest == "", strings.ContainsAny(url, " ,"):
-			s.refuse("urls", "%q is no address: write each one by itself, e.g. nats://host:4222", url)
-		case strings.Contains(rest, "@"):
-			s.refuse("urls", "the address holds a secret before the @: use creds, a file")
+		if err := CheckNATSURL(url); err != nil {
+			s.refuse("urls", "%s", err)
 		}
 	}
 	if len(n.URLs) == 0 && n.Creds != "" {
@@ -194,17 +189,25 @@ const topicLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 
 // readAddress refuses what isn't host:port.
 func readAddress(s section, key, address string) string {
+	if err := CheckAddress(address); err != nil {
+		s.refuse(key, "%s", err)
+	}
+	return address
+}
+
+// CheckAddress says why a text is no host:port, or nil.
+func CheckAddress(address string) error {
 	colon := strings.LastIndexByte(address, ':')
 	port, err := strconv.Atoi(address[colon+1:])
 	host := address[:max(colon, 0)]
 	bracketed := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]")
 	switch {
 	case colon < 0, err != nil, port < 0, port > 65535, strings.ContainsAny(address, "/ ,"):
-		s.refuse(key, "%q is no address: write host:port, e.g. 127.0.0.1:9092", address)
+		return fmt.Errorf("%q is no address: write host:port, e.g. 127.0.0.1:9092", address)
 	case strings.Contains(host, ":") && !bracketed:
-		s.refuse(key, "%q: write an IPv6 address in brackets, e.g. [::1]:9092", address)
+		return fmt.Errorf("%q: write an IPv6 address in brackets, e.g. [::1]:9092", address)
 	}
-	return address
+	return nil
 }
 
 // Fits says whether a rollout can run under this configuration, as an error that names both settings.
@@ -212,6 +215,20 @@ func (c *Config) Fits(r *Rollout) error {
 	if c.Time.MaxAhead > 0 && c.Time.MaxAhead >= r.Lateness {
 		return fmt.Errorf("rollout %s: lateness %s is not above time.maxAhead %s of the configuration, so that a clock that is ahead could make others late: raise spec.lateness, or lower time.maxAhead",
 			r.Name, FormatDuration(r.Lateness), FormatDuration(c.Time.MaxAhead))
+	}
+	return nil
+}
+
+// CheckNATSURL says why a text is no address of a NATS server, or nil.
+func CheckNATSURL(url string) error {
+	scheme, rest, found := strings.Cut(url, "://")
+	switch {
+	case found && !slices.Contains([]string{"nats", "tls", "ws", "wss"}, scheme):
+		return fmt.Errorf("%q: scheme %s is not known: write nats://host:4222 or tls://host:4222", url, scheme)
+	case url == "", found && rest == "", strings.ContainsAny(url, " ,"):
+		return fmt.Errorf("%q is no address: write each one by itself, e.g. nats://host:4222", url)
+	case strings.Contains(rest, "@"):
+		return errors.New("the address holds a secret before the @: use creds, a file")
 	}
 	return nil
 }

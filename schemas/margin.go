@@ -85,6 +85,8 @@ func parseMargin(written string, g *Guardrail) (Margin, error) {
 		var limit time.Duration
 		limit, err = ParseDuration(written)
 		m.Value = millis(limit)
+	case strings.HasPrefix(unit, "e"), strings.HasPrefix(unit, "E"):
+		return Margin{}, fmt.Errorf("%s: write the number without an exponent, e.g. %s", written, rule.write)
 	default:
 		return Margin{}, fmt.Errorf("%s: the unit %s doesn't fit this guardrail: write e.g. %s", written, unit, rule.write)
 	}

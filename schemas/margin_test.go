@@ -43,7 +43,7 @@ func TestMargins(t *testing.T) {
 		{"1.2.3%", RateGuardrail, "error", Increase, Margin{}, `"1.2.3%" is no margin`},
 		{"Any", RateGuardrail, "error", Increase, Margin{}, `"Any" is no margin`},
 		{"5 %", RateGuardrail, "error", Increase, Margin{}, "the unit  % doesn't fit"},
-		{"1e3%", RateGuardrail, "error", Increase, Margin{}, "the unit e3% doesn't fit"},
+		{"1e3%", RateGuardrail, "error", Increase, Margin{}, "1e3%: write the number without an exponent"},
 		{"5", RateGuardrail, "error", Increase, Margin{}, "5 has no unit"},
 		{"5", QuantileGuardrail, "latency", Above, Margin{}, "5 has no unit: write e.g. 50ms"},
 		{"50ms", QuantileGuardrail, "latency", Increase, Margin{}, "the unit ms doesn't fit this guardrail: write e.g. 20%"},

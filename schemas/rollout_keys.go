@@ -23,6 +23,7 @@ const (
 	maxStages     = 32
 	maxLabels     = 64
 	maxLabelBytes = 1024
+	maxLabelsAll  = 16 << 10 // bytes of labels and annotations together: every decision has them
 	maxListed     = 256
 )
 

@@ -54,6 +54,7 @@ func readRollout(root section) *Rollout {
 		Health:             readHealth(spec.under("health")), Acks: Acks{acks.texts("routers"), acks.duration("within")},
 		DrainWithin: spec.under("rollback").duration("drainWithin"),
 	}
+	checkLabels(meta, r)
 	rr := rolloutReader{spec: spec, rollout: r}
 	rr.checkArms()
 	rr.checkState()
@@ -269,6 +270,19 @@ func (rr *rolloutReader) checkPass(s section, stage Stage) {
 	}
 }
 
+// checkLabels bounds what goes along with every decision.
+func checkLabels(meta section, r *Rollout) {
+	bytes := 0
+	for _, pairs := range []map[string]string{r.Labels, r.Annotations} {
+		for key, text := range pairs {
+			bytes += len(key) + len(text)
+		}
+	}
+	if bytes > maxLabelsAll {
+		meta.refuse("annotations", "labels and annotations have %d bytes together, at most %d are allowed, since every decision carries them: put a link in their place", bytes, maxLabelsAll)
+	}
+}
+
 // checkMax refuses a stage that ends before what must pass can have passed.
 func (rr *rolloutReader) checkMax(s section, stage Stage) {
 	if !rr.guardrailsSound() {
@@ -284,7 +298,12 @@ func (rr *rolloutReader) checkMax(s section, stage Stage) {
 		least = stage.Bake + o.Within
 		why = "bake " + FormatDuration(stage.Bake) + " plus the " + FormatDuration(o.Within) + " within which a " + o.Name + " of guardrail " + g.Name + " counts"
 	}
-	if stage.Max < least {
+	switch {
+	case stage.Max >= least:
+	case !rr.spec.given("stages"):
+		rr.spec.refuse("stages", "without stages there is one of at most %s, which is shorter than %s: write stages: [{max: %s}], or more, or let a stage's pass name only what can be ready by then",
+			FormatDuration(stage.Max), why, FormatDuration(max(least, time.Second)))
+	default:
 		s.refuse("max", "%s is shorter than %s: write max: %s or more, or let pass name only what can be ready by then",
 			FormatDuration(stage.Max), why, FormatDuration(max(least, time.Second)))
 	}

@@ -272,7 +272,7 @@ func badPlans() []badFile {
 		{"max shorter than bake", add("  stages: [{bake: 2h, max: 1h}]\n"), []string{
 			"6:28: spec.stages[0].max: 1h is shorter than bake 2h: write max: 2h or more, or let pass name only what can be ready by then"}, false},
 		{"max shorter than an outcome", guard("name: a, rate: purchase, decrease: 5%"), []string{
-			"3:3: spec.stages[0].max: 24h is shorter than bake 10m plus the 24h within which a purchase of guardrail a counts: write max: 24h10m or more, or let pass name only what can be ready by then"}, false},
+			"3:3: spec.stages: without stages there is one of at most 24h, which is shorter than bake 10m plus the 24h within which a purchase of guardrail a counts: write stages: [{max: 24h10m}], or more, or let a stage's pass name only what can be ready by then"}, false},
 		{"max shorter than what pass names", add("  stages: [{pass: [errors, ctr], max: 15m}]\n"), []string{
 			"6:39: spec.stages[0].max: 15m is shorter than bake 10m plus the 10m within which a click of guardrail ctr counts: write max: 20m or more, or let pass name only what can be ready by then"}, false},
 		{"all of the traffic", add("  stages: [{weight: 100}]\n"), []string{
@@ -411,5 +411,26 @@ func TestProblemsAreBounded(t *testing.T) {
 	}
 	if Problems(fmt.Errorf("other")) != nil {
 		t.Error("another error has problems")
+	}
+}
+
+// TestLabelsAreBoundedTogether: every decision carries labels and annotations, so they have one bound.
+func TestLabelsAreBoundedTogether(t *testing.T) {
+	long := func(labels, annotations int) error {
+		text := "metadata:\n  name: a\n"
+		for key, n := range map[string]int{"labels": labels, "annotations": annotations} {
+			text += "  " + key + ":\n"
+			for i := range n {
+				text += fmt.Sprintf("    k%d: %s\n", i, strings.Repeat("x", 1000))
+			}
+		}
+		_, err := ParseRollout("f", []byte(text+strings.SplitN(shortest, "\n", 2)[1]))
+		return err
+	}
+	if err := long(8, 8); err != nil {
+		t.Error(err)
+	}
+	if err := long(8, 9); err == nil || !strings.Contains(err.Error(), "metadata.annotations: labels and annotations have 17034 bytes together, at most 16384 are allowed") {
+		t.Error(err)
 	}
 }

@@ -94,6 +94,11 @@ func (f *loadgenFlags) kafka(c *console) (kafka.Connection, error) {
 	}
 	if brokers != "" {
 		config.Kafka.Brokers = strings.Split(brokers, ",")
+		for _, broker := range config.Kafka.Brokers {
+			if err := schemas.CheckAddress(broker); err != nil {
+				return kafka.Connection{}, wrongUse{fmt.Errorf("--to: %w", err)}
+			}
+		}
 	}
 	if len(config.Kafka.Brokers) == 0 {
 		return kafka.Connection{}, wrongUse{fmt.Errorf("--to %q: it is kafka://HOST:PORT, or --config names a file with kafka.brokers", f.to)}

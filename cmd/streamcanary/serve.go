@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/spf13/cobra"
 
 	"streamcanary/cmd/serve"
+	"streamcanary/schemas"
 )
 
 type serveFlags struct {
@@ -32,8 +34,8 @@ the configuration file, that over the default.`,
   streamcanary serve --config streamcanary.yaml`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.checkPorts(); err != nil {
-				return err
+			if err := errors.Join(f.checkPorts(), f.checkAddresses()); err != nil {
+				return wrongUse{err}
 			}
 			config, err := readConfig(c, f.config, f.data)
 			if err != nil {
@@ -70,8 +72,29 @@ func (f *serveFlags) checkPorts() error {
 		port int
 	}{{"embedded-kafka-port", f.kafkaPort}, {"embedded-nats-port", f.natsPort}} {
 		if p.port < 0 || p.port > math.MaxUint16 {
-			return wrongUse{fmt.Errorf("--%s %d: a port is from 1 to %d, or 0 for any free one", p.flag, p.port, math.MaxUint16)}
+			return fmt.Errorf("--%s %d: a port is from 1 to %d, or 0 for any free one", p.flag, p.port, math.MaxUint16)
 		}
+	}
+	return nil
+}
+
+// checkAddresses refuses what no address can be; whether something answers there is found out later.
+func (f *serveFlags) checkAddresses() error {
+	for _, broker := range f.brokers {
+		if err := schemas.CheckAddress(broker); err != nil {
+			return fmt.Errorf("--kafka-brokers: %w", err)
+		}
+	}
+	for _, url := range f.nats {
+		if err := schemas.CheckNATSURL(url); err != nil {
+			return fmt.Errorf("--nats-urls: %w", err)
+		}
+	}
+	if f.http == "" {
+		return nil
+	}
+	if err := schemas.CheckAddress(f.http); err != nil {
+		return fmt.Errorf("--http-listen: %w", err)
 	}
 	return nil
 }
