@@ -19,13 +19,13 @@ var gridRates = []float64{.2, 1, 5, 20} // requests a second of the canary
 // gridHarm is a canary that deserves a rollback.
 var gridHarm = Harm{Name: "latency x 1.3, errors 1 % -> 2 %", Slower: 1.3, Plus: map[string]float64{"error": .01}}
 
-// gridCaught is how much of the harm must be caught within the hour: at 1 request a second an hour holds 3,600 of the canary's, which prove harm but
-// rarely harm beyond the margin, so that the default patience of half an hour has to pass first.
-func gridCaught(rps float64) float64 {
+// gridCaught is how much of the harm a method must catch within the hour. At 1 request a second an hour holds 3,600 of the canary's, which prove harm, so that
+// people are told, but not harm beyond the margin (by the bound 2.5 nats an hour): the default patience of half an hour has to pass before the rollback.
+func gridCaught(m *Method, rps float64) float64 {
 	switch {
 	case rps < 1:
 		return 0
-	case rps < 5:
+	case rps < 5 && m.Name != suspicion.Name:
 		return .5
 	}
 	return caughtShare
@@ -49,7 +49,7 @@ func gridExperiments() []Experiment {
 
 func gridRace(rps, alpha float64, harm Harm) *race {
 	return &race{
-		windows: gridWindows, methods: slices.Concat([]Method{verdict}, thresholdPeers, kayentaPeers, sequentialPeers),
+		windows: gridWindows, methods: slices.Concat([]Method{verdict, suspicion}, thresholdPeers, kayentaPeers, sequentialPeers),
 		scene: func(int) scene {
 			return scene{
 				requests: constant(rps * 10 * 60), share: constant(.1), noise: independent{}, law: lognormalWide, harm: harm,
@@ -90,7 +90,7 @@ func gridRows(r *race, rps float64, harm Harm) []Row {
 			rows = append(rows, row)
 			continue
 		}
-		if share := gridCaught(rps); share > 0 {
+		if share := gridCaught(&m, rps); share > 0 {
 			row.Limit = binomialLow(r.runs, share)
 			row.judge(m, m.Ours, count < row.Limit)
 		}

@@ -74,6 +74,31 @@ func judgeOf(r *schemas.Rollout, phi float64) *analysis.Judge {
 	return analysis.NewJudge(r, analysis.Options{NoIntervals: true, Phi: phi})
 }
 
+// suspicion alarms when people are told: a rollback guardrail is suspect, or more. What follows is a rollback, after patience or with more proof.
+var suspicion = Method{Name: "streamcanary: told as suspect", Source: "package analysis", Ours: true, start: func(c *Case) watch {
+	r := c.Rollout(c.Alphas[0])
+	return &suspicionWatch{rollout: r, judge: judgeOf(r, c.Phi)}
+}}
+
+type suspicionWatch struct {
+	rollout *schemas.Rollout
+	judge   *analysis.Judge
+	states  []schemas.State
+}
+
+func (s *suspicionWatch) see(m *Moment, alarmed []bool) {
+	for _, part := range m.Parts {
+		told := s.judge.Step(part).Action == analysis.VerdictRollback
+		s.states = s.judge.States(s.states[:0])
+		for i, state := range s.states {
+			told = told || s.rollout.Guardrails[i].On == schemas.OnRollback && (state == schemas.StateSuspect || state == schemas.StateFailed)
+		}
+		if told {
+			setAll(alarmed, true)
+		}
+	}
+}
+
 // promotion alarms when the verdict is to promote, at the rollout's own falsePromote.
 var promotion = Method{Name: "streamcanary: promotion", Source: "package analysis", Ours: true, start: func(c *Case) watch {
 	return &promotionWatch{judge: judgeOf(c.Rollout(c.Alphas[0]), c.Phi)}
