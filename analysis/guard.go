@@ -51,6 +51,8 @@ type guard struct {
 	blind        bool  // of an outcome: some may be missing, and nobody waits for them
 	passed       bool  // latched
 	patienceOut  bool  // failed by patience, not by proof
+	toldSuspect  bool  // people have heard of it in this epoch
+	toldFailed   bool  // likewise, of one that only warns
 	voided       bool  // a doubt came up at some time: what was proven then doesn't count
 	bothArms     bool  // of a limit: this time the baseline is beyond it, too
 	suspectSince int64 // event time; 0: not suspect

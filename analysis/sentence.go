@@ -52,10 +52,7 @@ func (j *Judge) suspectSentence(o open) string {
 	if j.rollout.Patience == schemas.Never {
 		return what + ". By itself that changes nothing (patience: never): a person should look."
 	}
-	then := "it is rolled back"
-	if g.spec.On == schemas.OnHold {
-		then = "the rollout is held"
-	}
+	then := map[schemas.On]string{schemas.OnRollback: "it is rolled back", schemas.OnHold: "the rollout is held", schemas.OnWarn: "that is a warning, and nothing more"}[g.spec.On]
 	patience := j.rollout.Patience.Milliseconds()
 	return fmt.Sprintf("%s. If it stays so until %s (%s without a break), %s.", what, timeText(o.sinceMs+patience, j.nowMs), durationText(patience), then)
 }

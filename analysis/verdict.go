@@ -53,6 +53,7 @@ type Verdict struct {
 	Segment     string            // that it failed in; empty: all of the traffic
 	Stage       int               // that it was said in, from 0
 	Health      []schemas.Finding // what is wrong with the input now
+	Concerns    []Concern         // that came up with the latest part; none beside a rollback
 }
 
 // decide brings proofs, states and the verdict up to date. It allocates only when the verdict changes or a
@@ -70,13 +71,16 @@ func (j *Judge) decide() {
 	for _, g := range j.all {
 		g.judge(j.nowMs, patienceMs, passAt)
 	}
-	if j.verdict.Action == VerdictRollback {
+	if j.verdict.Concerns = nil; j.verdict.Action == VerdictRollback {
 		return
 	}
 	for i, c := range j.checks {
 		j.sickNow[i] = c.sick()
 	}
 	now := j.next()
+	if now.action != VerdictRollback {
+		j.verdict.Concerns = j.concerns()
+	}
 	same := now.action == j.verdict.Action && now.code == j.verdict.Code && now.name() == j.verdict.Guardrail && now.segment() == j.verdict.Segment &&
 		now.open == j.open && j.stages.now == j.verdict.Stage
 	j.open = now.open

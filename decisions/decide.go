@@ -21,6 +21,8 @@ const (
 	// MaxSentence bounds a sentence, MaxWhy a subscriber's reason, in bytes; the rest is cut.
 	MaxSentence = 1024
 	MaxWhy      = 256
+	// maxNamed bounds the guardrails that a notice names.
+	maxNamed = 32
 )
 
 // draft is what differs between decisions.

@@ -120,6 +120,15 @@ type Verdict struct {
 	// HarmBeganMs is when the harm began, estimated, event time; 0: unknown, or no harm.
 	HarmBeganMs int64            `json:"harm_began_ms,omitempty"`
 	Evidence    schemas.Evidence `json:"evidence"`
+	// Concerns are new: what people should hear of although nothing is decided by it.
+	Concerns []Concern `json:"concerns,omitempty"`
+}
+
+// A Concern is about a guardrail that is suspect, or, where it only warns, has failed.
+type Concern struct {
+	Guardrail string        `json:"guardrail"` // with its segment, where it has one
+	State     schemas.State `json:"state"`
+	Sentence  string        `json:"sentence"`
 }
 
 // Traffic is what each arm served in one sealed window. Windows come in order.

@@ -1,8 +1,10 @@
 package decisions
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"streamcanary/schemas"
 )
@@ -13,6 +15,8 @@ func (t *turn) judged(v *Verdict) {
 	if t.s.Status != StatusRunning && t.s.Status != StatusHolding {
 		return
 	}
+	t.concerned(v.Concerns, schemas.StateFailed, schemas.NoticeGuardrailWarning)
+	t.concerned(v.Concerns, schemas.StateSuspect, schemas.NoticeGuardrailSuspect)
 	switch v.Action {
 	case VerdictRollback:
 		t.rollback(v)
@@ -27,6 +31,25 @@ func (t *turn) judged(v *Verdict) {
 			t.resume(reason, v.Evidence, engine)
 		}
 	}
+}
+
+// concerned tells people what the evidence gives cause for, of all guardrails in a state at once.
+func (t *turn) concerned(concerns []Concern, state schemas.State, kind schemas.NoticeKind) {
+	var names []string
+	sentence := ""
+	for _, c := range concerns {
+		if c.State == state {
+			names = append(names, c.Guardrail)
+			sentence = cmp.Or(sentence, c.Sentence)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	if len(names) > 1 {
+		sentence += fmt.Sprintf(" So are: %s.", strings.Join(names[1:], ", "))
+	}
+	t.notice(schemas.Notice{Kind: kind, Severity: schemas.Warning, Guardrails: names[:min(len(names), maxNamed)], Sentence: sentence})
 }
 
 // hold stops every advance. A rollout that holds already goes on under the new reason if that is another one, and it isn't held by

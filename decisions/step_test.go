@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -372,6 +373,30 @@ func permutations(n int) [][]int {
 		}
 	}
 	return out
+}
+
+// TestConcerns: what people should hear of is told beside whatever is decided, all guardrails of one state at once; not before the start, nor after the end.
+func TestConcerns(t *testing.T) {
+	concerned := func(at int64, action VerdictAction) Input {
+		v := verdictOf(at, action)
+		v.Verdict.Concerns = []Concern{
+			{Guardrail: "p99", State: schemas.StateSuspect, Sentence: "It is slower."}, {Guardrail: "scores", State: schemas.StateFailed, Sentence: "They differ."},
+			{Guardrail: "errors in de", State: schemas.StateSuspect, Sentence: "It fails more."},
+		}
+		return v
+	}
+	_, words := fold(t, after(running(terms()), concerned(5, VerdictContinue), verdictOf(6, VerdictRollback), concerned(7, VerdictContinue))...)
+	expect(t, words, "#1 start prepare", "#2 start commit", "!guardrail-warning", "!guardrail-suspect", "#3 rollback 41:10000 42:0 (route)")
+	_, words = fold(t, after(running(terms()), concerned(5, VerdictHold), concerned(6, VerdictContinue))...)
+	expect(t, words, "#1 start prepare", "#2 start commit", "!guardrail-warning", "!guardrail-suspect", "#3 hold", "!guardrail-warning", "!guardrail-suspect", "#4 resume over ranker-42.1.3")
+	_, words = fold(t, applied(1, terms()), concerned(2, VerdictContinue))
+	expect(t, words, "#1 start prepare")
+	s, _ := fold(t, running(terms())...)
+	_, effects := Step(s, concerned(5, VerdictContinue))
+	n := effects[1].Notice
+	if n.Sentence != "It is slower. So are: errors in de." || !slices.Equal(n.Guardrails, []string{"p99", "errors in de"}) || n.Severity != schemas.Warning {
+		t.Errorf("notice %+v", n)
+	}
 }
 
 // TestExemplarsGoFirst: where a decision would be too long, it loses the predictions that it names before its labels.

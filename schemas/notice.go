@@ -5,7 +5,7 @@ import "fmt"
 // NoticeKind says what a notice is about; it is the last token of its subject.
 type NoticeKind string
 
-// The kinds of notices. All but NoticeRollbackCompleted and NoticeCommandRefused are escalations: a step of a decision
+// The kinds of notices. NoticeAcksOverdue, NoticeAckRefused and NoticeDrainOverdue are escalations: a step of a decision
 // failed or is overdue. A reader passes over kinds that it doesn't know.
 const (
 	NoticeAcksOverdue       NoticeKind = "acks-overdue"       // Waiting says for whom
@@ -13,6 +13,8 @@ const (
 	NoticeDrainOverdue      NoticeKind = "drain-overdue"      // the canary is still in the stream
 	NoticeRollbackCompleted NoticeKind = "rollback-completed" // Times and Outcome are set
 	NoticeCommandRefused    NoticeKind = "command-refused"
+	NoticeGuardrailSuspect  NoticeKind = "guardrail-suspect" // Guardrails says which: harm is proven, and looks like more than the margin
+	NoticeGuardrailWarning  NoticeKind = "guardrail-warning" // Guardrails says which failed, of those that only warn
 )
 
 // NoticeOutcome says how a rollback was completed.
@@ -30,21 +32,22 @@ const NoticeSchema = "streamcanary.event.v1"
 // A Notice tells people and machines what became of a decision (streamcanary.event.<model>.<kind>). It is published at
 // least once under a deterministic ID. Nobody has to act on it: only decisions are obeyed.
 type Notice struct {
-	Schema    string         `json:"schema"`
-	ID        string         `json:"id"`
-	Kind      NoticeKind     `json:"kind"`
-	Severity  Severity       `json:"severity"`
-	Model     string         `json:"model"`
-	Rollout   string         `json:"rollout"`
-	Epoch     int64          `json:"epoch"`
-	Decision  string         `json:"decision,omitempty"` // the id of the one that it is about
-	Sentence  string         `json:"sentence"`           // one plain sentence: what happened, and what to do
-	Attempt   int            `json:"attempt,omitempty"`  // deadlines passed so far
-	Waiting   []string       `json:"waiting,omitempty"`
-	Outcome   NoticeOutcome  `json:"outcome,omitempty"`
-	Times     *RollbackTimes `json:"times,omitempty"`
-	EventTime Time           `json:"event_time,omitzero"`
-	At        Time           `json:"at,omitzero"` // wall time
+	Schema     string         `json:"schema"`
+	ID         string         `json:"id"`
+	Kind       NoticeKind     `json:"kind"`
+	Severity   Severity       `json:"severity"`
+	Model      string         `json:"model"`
+	Rollout    string         `json:"rollout"`
+	Epoch      int64          `json:"epoch"`
+	Decision   string         `json:"decision,omitempty"` // the id of the one that it is about
+	Sentence   string         `json:"sentence"`           // one plain sentence: what happened, and what to do
+	Attempt    int            `json:"attempt,omitempty"`  // deadlines passed so far
+	Waiting    []string       `json:"waiting,omitempty"`
+	Guardrails []string       `json:"guardrails,omitempty"` // with their segments: "p99 in de"
+	Outcome    NoticeOutcome  `json:"outcome,omitempty"`
+	Times      *RollbackTimes `json:"times,omitempty"`
+	EventTime  Time           `json:"event_time,omitzero"`
+	At         Time           `json:"at,omitzero"` // wall time
 }
 
 // RollbackTimes is how long a rollback took, from the harm to the last of the canary's traffic. HarmBegan (estimated),

@@ -106,8 +106,9 @@ func (f *Fold) Next() (Turn, bool) {
 		f.reason = schemas.Reason{Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Health: v.Health}
 	}
 	f.verdict = v
-	if v.Action != analysis.VerdictContinue || t.Changed {
+	if v.Action != analysis.VerdictContinue || t.Changed || len(v.Concerns) > 0 {
 		t.Verdict = f.Verdict()
+		t.Verdict.Concerns = concernsOf(v.Concerns)
 	}
 	return t, true
 }
@@ -118,6 +119,18 @@ func (f *Fold) Verdict() *decisions.Verdict {
 		Action: decisions.VerdictAction(f.verdict.Action), Reason: f.reason, HarmBeganMs: f.verdict.HarmBeganMs,
 		Evidence: schemas.Evidence{RolloutSha256: f.rollout.Sha256, Watermark: schemas.Time(f.reached)},
 	}
+}
+
+func concernsOf(list []analysis.Concern) []decisions.Concern {
+	var concerns []decisions.Concern
+	for _, c := range list {
+		name := c.Guardrail
+		if c.Segment != "" {
+			name += " in " + c.Segment
+		}
+		concerns = append(concerns, decisions.Concern{Guardrail: name, State: c.State, Sentence: c.Sentence})
+	}
+	return concerns
 }
 
 func (f *Fold) traffic(p *windows.Part) *decisions.Traffic {

@@ -20,6 +20,7 @@ type ReplayOptions struct {
 	Segments bool                               // tell of every segment at the end, with intervals of ratios
 	Continue bool                               // go on judging after a rollback or a promotion
 	Decided  func(d schemas.Decision, was bool) // called for each decision, in order; was: it is counterfactual
+	Noticed  func(n schemas.Notice)             // called for what people would have heard of beside the decisions
 	Read     func()                             // called after each batch that was read; for progress
 	Judged   func(*Fold)                        // called after each batch that judged something
 	Merged   func(*windows.Part)                // called for each merged part, in order; its memory is the engine's again on return
@@ -204,6 +205,9 @@ func (p *replay) take(in decisions.Input) error {
 	head.Outbox = nil // nobody is there to publish to
 	p.head = head
 	for _, e := range effects {
+		if e.Notice != nil && p.options.Noticed != nil {
+			p.options.Noticed(*e.Notice)
+		}
 		if e.Decision == nil {
 			continue
 		}

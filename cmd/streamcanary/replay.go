@@ -81,7 +81,7 @@ func runReplay(cmd *cobra.Command, c *console, f replayFlags, logs []string) (er
 	defer src.Close()
 	bar := newProgress(c.err)
 	out := &replayPrinter{console: c, bar: bar}
-	o := engine.ReplayOptions{Seal: f.atEnd == "seal", Continue: f.goOn, Segments: f.segments, Decided: out.decided, Program: program(),
+	o := engine.ReplayOptions{Seal: f.atEnd == "seal", Continue: f.goOn, Segments: f.segments, Decided: out.decided, Noticed: out.noticed, Program: program(),
 		Read: func() { bar.show(replayProgress(src.Progress())) }}
 	o.Letters = &out.bad
 	if f.invalid != "" {
@@ -293,6 +293,15 @@ func (p *replayPrinter) decided(d schemas.Decision, counterfactual bool) {
 	if err := json.NewEncoder(p.out).Encode(line); err != nil && p.err == nil {
 		p.err = err
 	}
+}
+
+// noticed tells people of what isn't decided; machines have the states.
+func (p *replayPrinter) noticed(n schemas.Notice) {
+	if p.json {
+		return
+	}
+	p.bar.clear()
+	fmt.Fprintf(p.console.err, "%s  event %s\n    %s\n", n.EventTime, n.Kind, n.Sentence)
 }
 
 func phase(d *schemas.Decision) string {

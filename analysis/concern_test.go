@@ -1,0 +1,67 @@
+package analysis
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// heard plays windows of a canary with so many errors of 1,000, and returns what people hear.
+func (s *script) heard(times int, errors int64) []Concern {
+	var all []Concern
+	for range times {
+		s.play(1, side{n: 9_000, errors: 9}, side{n: 1_000, errors: errors})
+		all = append(all, s.verdict.Concerns...)
+	}
+	return all
+}
+
+// TestConcerns: a suspicion is told once, however often it comes and goes, and a failure is not told beside the decision.
+func TestConcerns(t *testing.T) {
+	r := rolloutOf(guardrail("errors: rate error increase 0.5pp"))
+	r.Patience = 10 * time.Second
+	s := newScript(t, r, Options{Phi: 1})
+	if got := s.heard(30, 1); got != nil {
+		t.Fatalf("a healthy canary gives cause for %+v", got)
+	}
+	got := s.heard(60, 7)
+	if len(got) != 1 || got[0].Guardrail != "errors" || got[0].State != schemas.StateSuspect || !strings.Contains(got[0].Sentence, "If it stays so until ") {
+		t.Errorf("concerns %+v", got)
+	}
+	if s.verdict.Action != VerdictRollback || s.verdict.Code != codePatience {
+		t.Errorf("%s (%s): %s", s.verdict.Action, s.verdict.Code, s.verdict.Sentence)
+	}
+}
+
+// TestConcernsOfWarnings: a guardrail that only warns is told as suspect, and as failed.
+func TestConcernsOfWarnings(t *testing.T) {
+	g := guardrail("errors: rate error increase 0.5pp")
+	g.On, g.Required = schemas.OnWarn, false
+	r := rolloutOf(g, guardrail("outage: rate error above 50%"))
+	r.Patience = 10 * time.Second
+	s := newScript(t, r, Options{Phi: 1})
+	got := append(s.heard(30, 1), s.heard(60, 7)...)
+	if len(got) != 2 || got[0].State != schemas.StateSuspect || got[1].State != schemas.StateFailed {
+		t.Fatalf("concerns %+v", got)
+	}
+	for i, want := range []string{"that is a warning, and nothing more.", "It only warns: by itself that changes nothing."} {
+		if !strings.HasSuffix(got[i].Sentence, want) {
+			t.Errorf("sentence %q, want it to end with %q", got[i].Sentence, want)
+		}
+	}
+	if s.verdict.Action == VerdictRollback || s.verdict.Action == VerdictHold && s.verdict.Guardrail != "" {
+		t.Errorf("a warning made it %s", s.verdict.Action)
+	}
+}
+
+// TestNoConcernBesideARollback: what fails at once is decided on, not told as suspect.
+func TestNoConcernBesideARollback(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("errors: rate error increase 0.5pp")), Options{Phi: 1})
+	s.heard(30, 1)
+	s.play(1, side{n: 9_000, errors: 9}, side{n: 1_000, errors: 500})
+	if s.verdict.Action != VerdictRollback || s.verdict.Concerns != nil {
+		t.Errorf("%s with concerns %+v", s.verdict.Action, s.verdict.Concerns)
+	}
+}
