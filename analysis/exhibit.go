@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"slices"
 
 	"streamcanary/schemas"
@@ -25,19 +26,18 @@ func Exhibits(r *schemas.Rollout) []windows.Exhibit {
 
 // exhibitOf is what one guardrail points at; false: nothing.
 func exhibitOf(g *schemas.Guardrail) (windows.Exhibit, bool) {
-	falls := g.Direction == schemas.Decrease || g.Direction == schemas.Below
 	key := g.Of
-	if falls {
+	if falls(g) {
 		key = "-" + key
 	}
 	if isOutcome(g) {
-		return windows.Exhibit{Key: "outcome " + key, Stream: streamOf(g), Lacks: falls}, true
+		return windows.Exhibit{Key: "outcome " + key, Stream: streamOf(g), Lacks: falls(g)}, true
 	}
 	for _, k := range metricKinds {
 		if len(k.needs(g)) == 0 || k.rank == nil || g.Direction == schemas.Both {
 			continue
 		}
-		if rank := k.rank(g, falls); rank != nil {
+		if rank := k.rank(g, falls(g)); rank != nil {
 			return windows.Exhibit{Key: k.name + " " + key, Stream: windows.Stream{Kind: windows.Serving}, Rank: rank}, true
 		}
 	}
@@ -56,8 +56,9 @@ type exemplar struct {
 	startMs int64
 }
 
-// displayed bounds a display: more than are told, so that some are of each segment that is harmed.
-const displayed = 5 * windows.MaxExemplars
+// displayed bounds a display: more than are told, so that some are of each segment that is harmed, and some of the slow ones where a window has so few
+// predictions that all are named.
+const displayed = 20 * windows.MaxExemplars
 
 // newDisplays are those of a stream.
 func newDisplays(r *schemas.Rollout, s windows.Stream) []display {
@@ -118,8 +119,9 @@ func (g *guard) exemplars(sinceMs int64) []schemas.Exemplar {
 		return nil
 	}
 	var list []schemas.Exemplar
+	ordinary := g.ordinary(sinceMs)
 	for _, x := range g.display.shown {
-		if x.startMs < sinceMs || g.ofPart && x.Segment != g.segment || len(list) == windows.MaxExemplars {
+		if x.startMs < sinceMs || x.Rank <= ordinary || !g.holds(x.Segment) || len(list) == windows.MaxExemplars {
 			continue
 		}
 		if slices.ContainsFunc(list, func(o schemas.Exemplar) bool { return o.ID == x.ID }) { // an attempt in another window
@@ -134,13 +136,43 @@ func (g *guard) exemplars(sinceMs int64) []schemas.Exemplar {
 	return list
 }
 
+// holds says whether the guardrail is held to a segment: one of all the traffic is to each, and one of the others to those that have no slot.
+func (g *guard) holds(segment string) bool { return !g.ofPart || g.roster.slot(segment) == g.slot }
+
+// ordinary is the rank up to which a prediction shows no harm: that of the limit, or of the baseline's own value since the harm began, where it is known. A
+// window with few predictions names all of them.
+func (g *guard) ordinary(sinceMs int64) float64 {
+	if !g.byNumber() || g.isContrast() && g.apart() {
+		return math.Inf(-1)
+	}
+	value := g.spec.Margin.Value
+	if g.isContrast() {
+		value = g.inRange(g.estimate(sinceMs))[windows.Baseline].value
+	}
+	if falls(g.spec) {
+		value = -value
+	}
+	if math.IsNaN(value) {
+		return math.Inf(-1)
+	}
+	return value
+}
+
 // exhibited is the number of a prediction that has this rank; nil where it isn't by a number, or has none (a timeout).
 func (g *guard) exhibited(rank float64) *float64 {
-	if isOutcome(g.spec) || g.spec.Kind == schemas.RateGuardrail {
+	if !g.byNumber() {
 		return nil
 	}
-	if g.spec.Direction == schemas.Decrease || g.spec.Direction == schemas.Below {
+	if falls(g.spec) {
 		rank = 0 - rank
 	}
 	return finite(rank)
+}
+
+// byNumber says whether it points at predictions for their numbers.
+func (g *guard) byNumber() bool { return !isOutcome(g.spec) && g.spec.Kind != schemas.RateGuardrail }
+
+// falls says whether harm is that something is too small.
+func falls(g *schemas.Guardrail) bool {
+	return g.Direction == schemas.Decrease || g.Direction == schemas.Below
 }

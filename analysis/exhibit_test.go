@@ -127,7 +127,7 @@ func TestExemplarsAreOfTheHarm(t *testing.T) {
 // TestDisplayIsBounded: it never has more than it may, nor moves its memory.
 func TestDisplayIsBounded(t *testing.T) {
 	var d display
-	for window := range 40 {
+	for window := range 80 {
 		var list []windows.Exemplar
 		for i := range window % (windows.MaxExemplars + 1) {
 			list = append(list, windows.Exemplar{ID: fmt.Sprintf("%d.%d", window, i), Aside: i%4 == 3})
@@ -149,6 +149,7 @@ func TestDisplayIsBounded(t *testing.T) {
 
 // TestExemplarsHaveNumbers: of a latency the milliseconds, of what may not fall the smallest number, and none of a timeout.
 func TestExemplarsHaveNumbers(t *testing.T) {
+	none := fixedAccount{windows.Baseline: {value: math.NaN()}}
 	for _, c := range []struct {
 		spec string
 		rank float64
@@ -160,7 +161,7 @@ func TestExemplarsHaveNumbers(t *testing.T) {
 	} {
 		g := guardrail(c.spec)
 		x := exemplar{Exemplar: windows.Exemplar{ID: "a", Segment: "de", Rank: c.rank}, startMs: 5}
-		whole := guard{spec: &g, display: &display{shown: []exemplar{x}}}
+		whole := guard{spec: &g, display: &display{shown: []exemplar{x}}, canary: &trial{account: none}}
 		got := whole.exemplars(5)
 		text := "none"
 		if got[0].Value != nil {
@@ -169,12 +170,76 @@ func TestExemplarsHaveNumbers(t *testing.T) {
 		if text += " " + got[0].Unit; text != c.want {
 			t.Errorf("%s: %q, want %q", c.spec, text, c.want)
 		}
-		part := whole
-		if part.ofPart, part.segment = true, "de"; len(part.exemplars(5)) != 1 {
-			t.Error("not in its segment")
-		}
-		if part.segment = "jp"; len(part.exemplars(5)) != 0 {
-			t.Error("in another segment")
-		}
 	}
 }
+
+// TestExemplarsOfSegments: a segment's guardrail names those in it, and the others' those that have no place of their own: also one that is called like them.
+func TestExemplarsOfSegments(t *testing.T) {
+	g := guardrail("a: rate error increase 1pp")
+	r := &roster{most: 3, names: []string{"de", "other"}, frozen: true}
+	all := display{shown: []exemplar{{Exemplar: windows.Exemplar{ID: "1", Segment: "de"}}, {Exemplar: windows.Exemplar{ID: "2"}}, {Exemplar: windows.Exemplar{ID: "3", Segment: "jp"}},
+		{Exemplar: windows.Exemplar{ID: "4", Segment: "other"}}, {Exemplar: windows.Exemplar{ID: "5", Segment: "de"}}}}
+	for slot, want := range []string{"1 5", "4", "", "2 3"} {
+		part := guard{spec: &g, display: &all, ofPart: true, roster: r, slot: slot, segment: r.name(slot)}
+		if got := idsOf(part.exemplars(0)); got != want {
+			t.Errorf("slot %d, %q: names %q, want %q", slot, part.segment, got, want)
+		}
+	}
+	if whole := (guard{spec: &g, display: &all}); idsOf(whole.exemplars(0)) != "1 2 3 4 5" {
+		t.Errorf("all of the traffic: names %q", idsOf(whole.exemplars(0)))
+	}
+}
+
+// TestExemplarsAreNotOrdinary: where a window has few predictions all are named to the judge, and of these only such that lie beyond the baseline's
+// value, or the limit; all, where the baseline's isn't known.
+func TestExemplarsAreNotOrdinary(t *testing.T) {
+	inf := math.Inf(1)
+	for _, c := range []struct {
+		spec  string
+		base  float64
+		ranks []float64
+		want  string
+	}{
+		{"a: quantile 0.99 latency increase 20%", 136, []float64{226, 136.5, 136, 67, inf}, "0 1 4"},
+		{"a: quantile 0.99 latency increase 20%", math.NaN(), []float64{226, 67, inf}, "0 1 2"},
+		{"a: quantile 0.5 tokens decrease 10%", 8, []float64{-3, -8, -9}, "0"},
+		{"a: mean tokens increase 10% from=prediction cap=30", 20, []float64{40, 20, 21}, "0 2"},
+		{"a: quantile 0.99 latency above 50ms", 60, []float64{50, 50.5, 49}, "1"},
+		{"a: quantile 0.5 tokens below 3.25", 2, []float64{-3.25, -3, -4}, "1"},
+		{"a: quantile 0.5 score decrease 0.02 buckets=0,1,1000", 7, []float64{-.5, -1, -2}, "0"},
+		{"a: rate error increase 1pp", .5, []float64{0, 0}, "0 1"},
+		{"a: rate click decrease 1pp", .5, []float64{0, 0}, "0 1"},
+	} {
+		spec := guardrail(c.spec)
+		g := guard{spec: &spec, display: &display{}, canary: &trial{account: fixedAccount{windows.Baseline: {value: c.base}}}}
+		if !spec.Direction.Contrast() {
+			g.baseline = g.canary
+		}
+		for i, rank := range c.ranks {
+			g.display.shown = append(g.display.shown, exemplar{Exemplar: windows.Exemplar{ID: fmt.Sprint(i), Rank: rank}})
+		}
+		if got := idsOf(g.exemplars(0)); got != c.want {
+			t.Errorf("%s: names %q, want %q", c.spec, got, c.want)
+		}
+	}
+	lean := guardrail("a: distribution latency ks increase 20%")
+	apart := guard{spec: &lean, display: &display{shown: []exemplar{{Exemplar: windows.Exemplar{ID: "a", Rank: .5}}}}, canary: &trial{account: &leanAccount{}}}
+	if idsOf(apart.exemplars(0)) != "a" { // its estimate is a ratio
+		t.Error("named by an effect")
+	}
+}
+
+func idsOf(list []schemas.Exemplar) string {
+	var ids []string
+	for _, x := range list {
+		ids = append(ids, x.ID)
+	}
+	return strings.Join(ids, " ")
+}
+
+// fixedAccount has an estimate, and nothing else.
+type fixedAccount estimate
+
+func (fixedAccount) keep(*block, closing)                           {}
+func (a fixedAccount) estimate(int64) estimate                      { return estimate(a) }
+func (fixedAccount) intervals(float64) (difference, ratio interval) { return unknown, unknown }

@@ -25,6 +25,8 @@ type guard struct {
 	spec     *schemas.Guardrail
 	ofPart   bool     // it is held to one segment
 	segment  string   // its name, once it is known; empty: all of the traffic
+	roster   *roster  // of a segment: who says what belongs to it
+	slot     int      // its place in there
 	segments []*guard // the same guardrail by segment, where segments are watched; the last one is of all others
 	cell     int      // of the stream's metrics
 	histCell int      // where its histogram is; cell, unless an exact counter is tested

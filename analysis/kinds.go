@@ -26,9 +26,9 @@ func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 			t.strata = newStrata(t.shape)
 		}
 	}
-	for range j.roster.slots() {
+	for slot := range j.roster.slots() {
 		part := j.bareGuard(s, spec)
-		part.ofPart = true
+		part.ofPart, part.roster, part.slot = true, j.roster, slot
 		j.equip(s, part)
 		g.segments = append(g.segments, part)
 	}
