@@ -88,6 +88,7 @@ func (p *Plan) Hash() string {
 	switch {
 	case len(p.Exhibits) > 0:
 		text("streamcanary parts 4")
+		number(int64(len(p.Exhibits)))
 		for _, x := range p.Exhibits {
 			number(int64(x.Stream.Kind))
 			text(x.Stream.Name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"streamcanary/schemas"
@@ -449,6 +450,12 @@ func TestPlanHash(t *testing.T) {
 		{"part by segment", func(p *Plan) { p.Where[Canary].Segment = "a" }, false},
 		{"part by region", func(p *Plan) { p.Where[Canary].Region = "a" }, false},
 		{"part of each", func(p *Plan) { p.Where[Baseline].Host, p.Where[Canary].Host = "a", "a" }, false},
+		{"exhibits", func(p *Plan) { p.Exhibits = testExhibits(p.Outcomes) }, false},
+		{"number of exhibits", func(p *Plan) { p.Exhibits = testExhibits(p.Outcomes)[1:] }, false},
+		{"order of exhibits", func(p *Plan) { p.Exhibits = testExhibits(p.Outcomes); slices.Reverse(p.Exhibits) }, false},
+		{"key of an exhibit", func(p *Plan) { p.Exhibits = testExhibits(p.Outcomes); p.Exhibits[0].Key = "x" }, false},
+		{"exhibit of those that have it", func(p *Plan) { p.Exhibits = testExhibits(p.Outcomes); p.Exhibits[3].Lacks = false }, false},
+		{"part of each, and exhibits", func(p *Plan) { p.Exhibits = testExhibits(p.Outcomes); p.Where[Canary].Host = "a" }, false},
 		{"number beside a list", func(p *Plan) { p.Segments = &SegmentPlan{List: []string{"b", "a"}, Most: 3} }, true},
 	} {
 		p := simplePlan()
