@@ -185,6 +185,14 @@ func TestExemplarsOfSegments(t *testing.T) {
 			t.Errorf("slot %d, %q: names %q, want %q", slot, part.segment, got, want)
 		}
 	}
+	rollout := rolloutOf(g)
+	rollout.Segments = &schemas.Segments{List: []string{"de", "other"}}
+	made := newScript(t, rollout, Options{Phi: 1}).judge
+	for slot, part := range made.guards[0].segments {
+		if part.roster != made.roster || part.slot != slot {
+			t.Errorf("the guardrail of slot %d has slot %d", slot, part.slot)
+		}
+	}
 	if whole := (guard{spec: &g, display: &all}); idsOf(whole.exemplars(0)) != "1 2 3 4 5" {
 		t.Errorf("all of the traffic: names %q", idsOf(whole.exemplars(0)))
 	}

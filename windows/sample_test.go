@@ -92,11 +92,11 @@ func TestSampleKnowsOutcomes(t *testing.T) {
 
 // TestSampleIsBounded: whatever the longest within, some sampleBound predictions wait at most, and those that are done with take nothing.
 func TestSampleIsBounded(t *testing.T) {
-	for _, withinMs := range []int64{1_000, 3_600_000, 24 * 3_600_000, 14 * 24 * 3_600_000} {
+	for _, withinMs := range []int64{1_000, 3_600_000, 30 * 3_600_000} {
 		b := newSampleBench(withinMs)
 		waiting := int((withinMs+2*b.plan.LatenessMs)/b.plan.WidthMs) + 1
 		kept := 0
-		for i := range min(waiting, 1<<17) {
+		for i := range waiting {
 			for k := range sampleMost + 1 {
 				b.served(int64(i)*b.plan.WidthMs, Canary, fmt.Sprint(i, k), "", "")
 			}
