@@ -54,7 +54,7 @@ func (w *twin) exemplars(x *Exhibit, start int64) []Exemplar {
 			continue
 		}
 		drawn := Exemplar{ID: string(e.ID), Code: string(e.Code), Segment: string(e.Segment)}
-		ok := false
+		var ok bool
 		if x.Stream.Kind == Serving {
 			drawn.Rank, ok = x.Rank(e.Event)
 		} else if ok = w.canFollow(e) && w.sampling(start) > 0; ok {
