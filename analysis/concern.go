@@ -9,9 +9,9 @@ import (
 // A Concern is what people should hear of although nothing is decided by it: that a guardrail is suspect, or that one that only warns has failed.
 // Each is told once in an epoch.
 type Concern struct {
-	Guardrail, Segment string
-	State              schemas.State // suspect or failed
-	Sentence           string
+	Guardrail string        // with its segment: "p99 in de"
+	State     schemas.State // suspect or failed
+	Sentence  string
 }
 
 // concerns are those that are new since the last call.
@@ -27,7 +27,7 @@ func (j *Judge) concerns() []Concern {
 		}
 		g.toldSuspect = true // a failure is news, but what is suspect after it is none
 		g.toldFailed = g.toldFailed || g.state == schemas.StateFailed
-		list = append(list, Concern{Guardrail: g.spec.Name, Segment: g.segment, State: g.state, Sentence: j.concernSentence(g)})
+		list = append(list, Concern{Guardrail: g.name(), State: g.state, Sentence: j.concernSentence(g)})
 	}
 	return list
 }

@@ -70,7 +70,7 @@ func (g *guard) name() string {
 	if g.segment == "" {
 		return g.spec.Name
 	}
-	return g.spec.Name + " in " + g.segment
+	return g.spec.Name + " in " + schemas.Readable(g.segment)
 }
 
 // needed reports whether a promotion needs it to pass: a default one only once it had data, and one of a segment never.

@@ -151,12 +151,15 @@ func (g *guard) whereText() string {
 	case otherSegment:
 		return " in all other segments"
 	}
-	return " in segment " + g.segment
+	return " in segment " + schemas.Readable(g.segment)
 }
 
 // also names the segments that are harmed, and the other guardrails that failed the same way.
 func (j *Judge) also(g *guard) string {
 	if harmed := g.harmed(); len(harmed) > 0 {
+		for i := range harmed {
+			harmed[i] = schemas.Readable(harmed[i])
+		}
 		return "; harmed: " + strings.Join(harmed, ", ") + j.alsoFailed(g)
 	}
 	return j.alsoFailed(g)

@@ -2,7 +2,9 @@ package schemas
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Names of what stands in NATS.
@@ -137,4 +139,13 @@ func SubjectNames(subject string) ([]string, error) {
 		return names, nil
 	}
 	return nil, fmt.Errorf("subject %q is none of a decision, an ack or a notice", subject)
+}
+
+// Readable returns a name for people: quoted where a terminal would obey it, or not show it as it is, since some producer wrote it.
+func Readable(name string) string {
+	unfit := func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }
+	if strings.ContainsFunc(name, unfit) {
+		return strconv.Quote(name)
+	}
+	return name
 }

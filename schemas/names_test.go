@@ -113,3 +113,14 @@ func FuzzNames(f *testing.F) {
 		}
 	})
 }
+
+func TestReadable(t *testing.T) {
+	for in, want := range map[string]string{
+		"r-1": "r-1", "größer 例 🙂": "größer 例 🙂", "a\"b": "a\"b", "": "",
+		"\x1b[31mred\x1b[0m": `"\x1b[31mred\x1b[0m"`, "a\nb": `"a\nb"`, "\u009b2J": `"\u009b2J"`, "a\u202eb": `"a\u202eb"`, "\xff": `"\xff"`,
+	} {
+		if got := Readable(in); got != want {
+			t.Errorf("%q: got %s, want %s", in, got, want)
+		}
+	}
+}

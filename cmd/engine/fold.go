@@ -124,11 +124,7 @@ func (f *Fold) Verdict() *decisions.Verdict {
 func concernsOf(list []analysis.Concern) []decisions.Concern {
 	var concerns []decisions.Concern
 	for _, c := range list {
-		name := c.Guardrail
-		if c.Segment != "" {
-			name += " in " + c.Segment
-		}
-		concerns = append(concerns, decisions.Concern{Guardrail: name, State: c.State, Sentence: c.Sentence})
+		concerns = append(concerns, decisions.Concern(c))
 	}
 	return concerns
 }

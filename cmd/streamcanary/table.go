@@ -200,7 +200,7 @@ func nameText(g *schemas.GuardrailStatus) string {
 	if g.Segment == "" {
 		return g.Name
 	}
-	return g.Name + " in " + g.Segment
+	return g.Name + " in " + schemas.Readable(g.Segment)
 }
 
 func armText(a *schemas.ArmCount) string {
