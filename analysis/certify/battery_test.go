@@ -113,6 +113,18 @@ func TestEveryExperimentHasANameOfItsOwn(t *testing.T) {
 }
 
 func TestNothingChosenIsAnError(t *testing.T) {
+	count := func(words ...string) (n int) {
+		battery := Battery()
+		for i := range battery {
+			if chosen(battery, &battery[i], words) {
+				n++
+			}
+		}
+		return n
+	}
+	if whole, more, all := count("type-I/ramp/any"), count("type-I/ramp/an"), count(); whole != 1 || more != 2 || all != len(Battery()) {
+		t.Errorf("a whole name chooses %d, its beginning %d, and nothing %d", whole, more, all)
+	}
 	if _, err := Run(context.Background(), Battery(), Options{Worlds: []string{"nowhere"}}); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("error %v", err)
 	}

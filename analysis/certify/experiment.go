@@ -39,7 +39,7 @@ type Options struct {
 	Seed uint64
 	// Runs of each experiment; 0: as many as each asks for.
 	Runs int
-	// Worlds chooses experiments: those that one of these words matches; empty: all.
+	// Worlds chooses experiments: the one of which a word is the whole name, else those that it matches; empty: all.
 	Worlds []string
 	// Parallel is how many runs are played at once; 0: one for each processor.
 	Parallel int
@@ -57,7 +57,7 @@ func Run(ctx context.Context, battery []Experiment, o Options) (*Report, error) 
 	r := &Report{Seed: o.Seed}
 	for i := range battery {
 		e := &battery[i]
-		if !chosen(e, o.Worlds) {
+		if !chosen(battery, e, o.Worlds) {
 			continue
 		}
 		rows, err := e.rows(ctx, &o)
@@ -108,8 +108,12 @@ func (e *Experiment) rows(ctx context.Context, o *Options) ([]Row, error) {
 // Matches reports whether a word chooses the experiment: one that its group or a part of its name begins with.
 func (e *Experiment) Matches(word string) bool { return strings.Contains("/"+e.ID(), "/"+word) }
 
-func chosen(e *Experiment, words []string) bool {
-	return len(words) == 0 || slices.ContainsFunc(words, e.Matches)
+// chosen says whether some word chooses an experiment of the battery.
+func chosen(battery []Experiment, e *Experiment, words []string) bool {
+	return len(words) == 0 || slices.ContainsFunc(words, func(word string) bool {
+		whole := slices.ContainsFunc(battery, func(o Experiment) bool { return o.ID() == word })
+		return word == e.ID() || !whole && e.Matches(word)
+	})
 }
 
 type playing struct {

@@ -54,7 +54,7 @@ asks for. The same seed gives the same table whatever the machine's number of pr
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "where the random numbers begin")
 	cmd.Flags().IntVar(&f.runs, "runs", 0, "runs of each experiment; 0: as many as it asks for")
 	cmd.Flags().IntVar(&f.parallel, "parallel", 0, "runs played at once; 0: one for each processor")
-	cmd.Flags().StringSliceVar(&f.worlds, "worlds", nil, "only experiments whose name, or a part of it, begins with one of these")
+	cmd.Flags().StringSliceVar(&f.worlds, "worlds", nil, "only experiments whose name, or a part of it, begins with one of these; a whole name: that one alone")
 	cmd.Flags().StringVar(&f.out, "out", "", "write the table to `FILE` instead of standard output")
 	cmd.Flags().StringVar(&f.outJSON, "out-json", "", "write all rows, as one JSON object, to `FILE`")
 	cmd.Flags().BoolVar(&f.resume, "resume", false, "don't play again what --out-json has of this seed and version")
