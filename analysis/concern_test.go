@@ -65,3 +65,26 @@ func TestNoConcernBesideARollback(t *testing.T) {
 		t.Errorf("%s with concerns %+v", s.verdict.Action, s.verdict.Concerns)
 	}
 }
+
+// TestNoSuspicionBesideARollback: nor is another guardrail that the same part makes suspect.
+func TestNoSuspicionBesideARollback(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("errors: rate error increase 0.5pp"), guardrail("loose: rate error increase 49pp")), Options{Phi: 1})
+	s.heard(30, 1)
+	s.play(1, side{n: 9_000, errors: 9}, side{n: 1_000, errors: 500})
+	if states := s.judge.States(nil); s.verdict.Action != VerdictRollback || states[1] != schemas.StateSuspect || s.verdict.Concerns != nil {
+		t.Errorf("%s, %v, with concerns %+v", s.verdict.Action, states, s.verdict.Concerns)
+	}
+}
+
+// TestConcernsOfHolds: what holds the rollout is decided on when it fails, and told as suspect only.
+func TestConcernsOfHolds(t *testing.T) {
+	g := guardrail("errors: rate error increase 0.5pp")
+	g.On = schemas.OnHold
+	r := rolloutOf(g)
+	r.Patience = 10 * time.Second
+	s := newScript(t, r, Options{Phi: 1})
+	got := append(s.heard(30, 1), s.heard(60, 7)...)
+	if len(got) != 1 || got[0].State != schemas.StateSuspect || s.verdict.Action != VerdictHold {
+		t.Errorf("%s with concerns %+v", s.verdict.Action, got)
+	}
+}
