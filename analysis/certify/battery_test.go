@@ -27,7 +27,7 @@ func shortTypeOne() []Experiment {
 	}
 	w := worldOf("ramp")
 	w.Windows = blocks / 20
-	return append(all, typeOneExperiment(w, atAny.inSegments(), []Method{verdict}))
+	return append(all, typeOneExperiment(w, atAny.allOn(), []Method{verdict}))
 }
 
 // TestBattery is the certificate in small: nothing that is promised is broken, and the planted mistake is found out.

@@ -217,11 +217,14 @@ func falsePassExperiments() []Experiment {
 			},
 			claim: Case{Rollout: func(a float64) *schemas.Rollout { return atMargins.rollout(w.Width, a) }, Key: "error", Alphas: []float64{.05}},
 			report: func(r *race) []Row {
-				count, _ := r.caught(0, 0)
-				row := r.row(0, "promoted")
-				row.Count, row.Limit = count, binomialPoint(r.runs, .05)
-				row.judge(r.methods[0], true, count > row.Limit)
-				return []Row{row}
+				var rows []Row
+				for h, edge := range edges {
+					row := r.part(0, h, len(edges), "promoted, "+edge.Name)
+					row.Limit = binomialPoint(row.Runs, .05)
+					row.judge(r.methods[0], true, row.Count > row.Limit)
+					rows = append(rows, row)
+				}
+				return rows
 			},
 		}
 		all = append(all, Experiment{Group: "false pass", Name: w.Name, About: "one guardrail exactly on its margin, the others within: " + w.About, Runs: 300, begin: r.begin})

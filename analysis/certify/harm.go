@@ -32,7 +32,7 @@ func harmExperiments() []Experiment {
 				},
 				report: func(r *race) []Row { return harmRows(r, !w.Faint) },
 			}
-			all = append(all, Experiment{Group: "harm", Name: w.Name + "/" + strconv.FormatFloat(alpha, 'g', -1, 64), About: "twice the margin, one guardrail a run: " + w.About, Runs: 300, begin: r.begin})
+			all = append(all, Experiment{Group: "harm", Name: w.Name + "/" + strconv.FormatFloat(alpha, 'g', -1, 64), About: "twice the margin of one guardrail, in turn: " + w.About, Runs: 600, begin: r.begin})
 		}
 	}
 	return all
@@ -44,11 +44,12 @@ const caughtShare = .95
 func harmRows(r *race, promised bool) []Row {
 	var rows []Row
 	for i, m := range r.methods {
-		count, _ := r.caught(i, 0)
-		row := r.row(i, "caught")
-		row.Count, row.Limit, row.Note = count, binomialLow(r.runs, caughtShare), r.why(i)
-		row.judge(m, m.Ours && promised, count < row.Limit)
-		rows = append(rows, row)
+		for h, harm := range harms {
+			row := r.part(i, h, len(harms), "caught, "+harm.Name)
+			row.Limit = binomialLow(row.Runs, caughtShare)
+			row.judge(m, m.Ours && promised, row.Count < row.Limit)
+			rows = append(rows, row)
+		}
 	}
 	for i := range r.methods {
 		for h, harm := range harms {

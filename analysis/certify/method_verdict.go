@@ -1,6 +1,8 @@
 package certify
 
 import (
+	"slices"
+
 	"streamcanary/analysis"
 	"streamcanary/schemas"
 )
@@ -12,14 +14,17 @@ var verdict = Method{Name: "streamcanary: whole verdict", Source: "package analy
 		r := c.Rollout(alpha)
 		v.judges = append(v.judges, judgeOf(r, c.Phi))
 		v.ends = append(v.ends, Ending{})
+		v.guardrails = r.Guardrails
 	}
 	return v
 }}
 
 // verdictWatch is one judge for each alpha.
 type verdictWatch struct {
-	judges []*analysis.Judge
-	ends   []Ending
+	judges     []*analysis.Judge
+	ends       []Ending
+	guardrails []schemas.Guardrail
+	states     []schemas.State
 }
 
 // An Ending is how a judge's run went.
@@ -29,6 +34,7 @@ type Ending struct {
 	Canary     int64    // canary's predictions up to then
 	Held       []string // codes of holds on the way, each once, but inconclusive
 	Promoted   bool     // the evidence asked for promotion at some time
+	Passed     []string // guardrails that passed at some time
 }
 
 func (v *verdictWatch) see(m *Moment, alarmed []bool) {
@@ -38,6 +44,12 @@ func (v *verdictWatch) see(m *Moment, alarmed []bool) {
 		}
 		for _, p := range m.Parts {
 			v.ends[i].take(j.Step(p), m)
+		}
+		v.states = j.States(v.states[:0])
+		for g, state := range v.states {
+			if name := v.guardrails[g].Name; state == schemas.StatePassed && !slices.Contains(v.ends[i].Passed, name) {
+				v.ends[i].Passed = append(v.ends[i].Passed, name)
+			}
 		}
 		alarmed[i] = v.ends[i].RolledBack != ""
 	}

@@ -12,7 +12,8 @@ import (
 var leaning = []segment{{name: "", share: .1}, {name: "de", share: .2}, {name: "jp", share: .2, lean: 2, level: 5}, {name: "us", share: .5, level: .5}}
 
 func mixExperiments() []Experiment {
-	apart := atAny.inSegments()
+	apart := atAny
+	apart.Name += ", 3 segments"
 	apart.guardrails = "\n- {name: errors, rate: error, increase: any}\n- {name: ctr, rate: click, decrease: any, required: false}\n"
 	apart.stratify, apart.segments = true, 3
 	pooled := apart

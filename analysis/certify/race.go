@@ -85,14 +85,25 @@ func (r *race) caught(method, from int) (caught, early int) {
 }
 
 // why counts what a method's alarms stood on.
-func (r *race) why(method int) string {
-	counts := map[string]int{}
-	for _, e := range r.ends[method] {
+func (r *race) why(method int) string { return r.part(method, 0, 1, "").Note }
+
+// part is a row about the runs that are h modulo n: how many there are, in how many of them a method alarmed, and on what those alarms stood.
+func (r *race) part(method, h, n int, measure string) Row {
+	row, counts := r.row(method, measure), map[string]int{}
+	for run, e := range r.ends[method] {
+		if run%n != h {
+			continue
+		}
+		row.Runs++
+		if e.at >= 0 {
+			row.Count++
+		}
 		if e.by != "" {
 			counts[e.by]++
 		}
 	}
-	return counted(counts)
+	row.Note = counted(counts)
+	return row
 }
 
 // row is a row of one of the race's methods.

@@ -13,9 +13,11 @@ type Setting struct {
 	Name       string
 	guardrails string
 	patience   string
-	segments   int  // how many are watched
-	stratify   bool // contrasts within segments, too
-	edge       Harm // the canary at its margins; the zero value: no harm
+	segments   int      // how many are watched
+	stratify   bool     // contrasts within segments, too
+	edge       Harm     // the canary at its margins; the zero value: no harm
+	onMargin   []string // guardrails whose margin the edge is on
+	gauges     *fleet   // who reports samples; nil: nobody does
 }
 
 // The whole verdict's guardrails, at margins and at any.
@@ -41,6 +43,7 @@ var (
 			Plus:  map[string]float64{"error": .005, "timeout": .002},
 			Times: map[string]float64{"click": .98, "purchase": .9},
 		},
+		onMargin: []string{"errors", "timeouts", "p99", "shape", "bulk", "cpu", "ctr", "sales", "revenue"},
 	}
 	atAny = Setting{
 		Name: "any", patience: "30m",
@@ -61,17 +64,13 @@ var (
 	}
 )
 
-// inSegments is a setting whose guardrails also watch the greatest segments; it leaves out those that add nothing but time.
-func (s Setting) inSegments() Setting {
-	s.Name += ", 2 segments"
+// allOn is a setting in which everything is watched: the two greatest segments and all others by every guardrail, and the hosts' samples.
+func (s Setting) allOn() Setting {
 	s.segments = 2
-	var few []string
-	for _, line := range strings.Split(s.guardrails, "\n") {
-		if !strings.Contains(line, "distribution") && !strings.Contains(line, "above") {
-			few = append(few, line)
-		}
+	s.gauges = &fleet{hosts: [2]int{24, 6}, every: 10, keeps: .9, above: .05}
+	if s.edge.Name != "" {
+		s.gauges.plus = .05
 	}
-	s.guardrails = strings.Join(few, "\n")
 	return s
 }
 

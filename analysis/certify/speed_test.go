@@ -7,7 +7,7 @@ import (
 
 func BenchmarkVerdict(b *testing.B) {
 	for _, w := range Worlds() {
-		for _, s := range []Setting{atMargins, atAny, atAny.inSegments()} {
+		for _, s := range []Setting{atMargins, atAny, atAny.allOn()} {
 			b.Run(w.Name+"/"+s.Name+"/draw", func(b *testing.B) {
 				sc := w.make()
 				t := NewTape(sc, s.rollout(w.Width, .05), rand.New(rand.NewPCG(1, 2)))

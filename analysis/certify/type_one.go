@@ -36,15 +36,21 @@ func typeOneExperiments() []Experiment {
 			all = append(all, typeOneExperiment(w, s, Methods()))
 		}
 	}
-	for _, name := range segmentWorlds {
-		w := worldOf(name)
-		all = append(all, typeOneExperiment(w, atMargins.inSegments(), []Method{verdict}), typeOneExperiment(w, atAny.inSegments(), []Method{verdict}))
+	for _, w := range Worlds() {
+		if !w.Claimed {
+			continue
+		}
+		w.Windows += w.Windows / 20 // a ramp begins with windows that are no block by themselves
+		for _, s := range []Setting{atMargins, atAny} {
+			if !w.AnyOnly || s.edge.Name == "" {
+				e := typeOneExperiment(w, s.allOn(), []Method{verdict})
+				e.Group, e.About = "type-I, all on", "segments and samples are watched, too: "+e.About
+				all = append(all, e)
+			}
+		}
 	}
 	return all
 }
-
-// segmentWorlds are those in which segments are watched, too: they cost four times as much.
-var segmentWorlds = []string{"ramp", "negative binomial"}
 
 func typeOneExperiment(w World, s Setting, methods []Method) Experiment {
 	return Experiment{
@@ -95,7 +101,7 @@ func (t *typeOne) play(run int, source func() *rand.Rand) {
 // watch plays a run for the methods that have levels now.
 func (t *typeOne) watch(end *typeOneEnd, random *rand.Rand, levels func(*Method) []float64) {
 	s := t.world.make()
-	s.harm = t.setting.edge
+	s.harm, s.gauges = t.setting.edge, t.setting.gauges
 	tape := NewTape(s, t.caseOf(&s).Rollout(alphas[0]), random)
 	watches, alarms := make([]watch, len(t.methods)), make([][]bool, len(t.methods))
 	for i := range t.methods {
@@ -208,7 +214,27 @@ func (t *typeOne) verdictRows() []Row {
 			row := Row{Method: verdict.Name, Ours: true, Measure: "promoted on every margin", Alpha: alpha, Count: promoted, Limit: binomialPoint(t.runs, .05)}
 			row.judge(verdict, t.world.Claimed, row.Count > row.Limit)
 			rows = append(rows, row)
+			rows = append(rows, t.passRows(alpha)...)
 		}
+	}
+	return rows
+}
+
+// passRows are the passes of each guardrail that is on its margin, at whatever window.
+func (t *typeOne) passRows(alpha float64) []Row {
+	var rows []Row
+	for _, name := range t.setting.onMargin {
+		if name == "cpu" && t.setting.gauges == nil {
+			continue
+		}
+		row := Row{Method: "streamcanary: guardrail " + name, Source: verdict.Source, Ours: true, Measure: "passed on its margin", Alpha: alpha, Limit: binomialPoint(t.runs, .05)}
+		for i := range t.ends {
+			if slices.Contains(t.ends[i].verdicts[0].Passed, name) {
+				row.Count++
+			}
+		}
+		row.judge(verdict, t.world.Claimed, row.Count > row.Limit)
+		rows = append(rows, row)
 	}
 	return rows
 }

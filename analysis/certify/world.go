@@ -9,7 +9,8 @@ import (
 // does to it is a Harm.
 type World struct {
 	Name, About string
-	// Windows is how long a run lasts: long enough for 2,000 blocks of the rates.
+	// Windows is how long a run lasts: long enough for 2,000 blocks of the rates, or, where a ramp begins with windows that are no block by
+	// themselves, for 1,900.
 	Windows int
 	Width   time.Duration
 	// Claimed is false for a world outside of what is promised: its rows are shown, and fail nothing.

@@ -2,7 +2,7 @@ package certify
 
 import "time"
 
-// blocks is how many blocks of a rate a run of a world has at least.
+// blocks is how many blocks of a rate a run of a world is to have.
 const blocks = 2000
 
 // lawWindows is how many windows the worlds of one-second windows have.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,7 +55,7 @@ asks for. The same seed gives the same table whatever the machine's number of pr
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "where the random numbers begin")
 	cmd.Flags().IntVar(&f.runs, "runs", 0, "runs of each experiment; 0: as many as it asks for")
 	cmd.Flags().IntVar(&f.parallel, "parallel", 0, "runs played at once; 0: one for each processor")
-	cmd.Flags().StringSliceVar(&f.worlds, "worlds", nil, "only experiments whose name, or a part of it, begins with one of these; a whole name: that one alone")
+	cmd.Flags().StringArrayVar(&f.worlds, "worlds", nil, "only experiments whose name, or a part of it, begins with one of these; a whole name: that one alone")
 	cmd.Flags().StringVar(&f.out, "out", "", "write the table to `FILE` instead of standard output")
 	cmd.Flags().StringVar(&f.outJSON, "out-json", "", "write all rows, as one JSON object, to `FILE`")
 	cmd.Flags().BoolVar(&f.resume, "resume", false, "don't play again what --out-json has of this seed and version")
@@ -73,6 +74,7 @@ func listExperiments(c *console) error {
 
 func runCertify(cmd *cobra.Command, c *console, f certifyFlags) error {
 	battery := certify.Battery()
+	f.worlds = separated(battery, f.worlds)
 	for _, w := range f.worlds {
 		if !slices.ContainsFunc(battery, func(e certify.Experiment) bool { return e.Matches(w) }) {
 			return wrongUse{fmt.Errorf("--worlds %q: no experiment is called that; --list shows them", w)}
@@ -100,6 +102,21 @@ func runCertify(cmd *cobra.Command, c *console, f certifyFlags) error {
 			broken[0].Group, broken[0].Experiment, broken[0].Measure)
 	}
 	return nil
+}
+
+// separated cuts what is named at its commas, but for what is a name, or the beginning of one, with its commas.
+func separated(battery []certify.Experiment, named []string) []string {
+	var words []string
+	for _, word := range named {
+		if slices.ContainsFunc(battery, func(e certify.Experiment) bool { return e.Matches(word) }) {
+			words = append(words, word)
+			continue
+		}
+		for part := range strings.SplitSeq(word, ",") {
+			words = append(words, strings.TrimSpace(part))
+		}
+	}
+	return words
 }
 
 // done is what an interrupted certificate has; empty without --resume.
