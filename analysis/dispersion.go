@@ -216,11 +216,19 @@ func shardSize(ratio float64) int {
 type traffic struct {
 	watch shareWatch
 	ratio float64 // canary / baseline since the share last changed (or before that, while nothing is known since)
+	whole bool    // a window of a change begins the new share; else it is nobody's
+	turns int64   // changes so far
 }
 
 // step takes one window's sizes, and reports a change of the share: see shareWatch.
 func (t *traffic) step(canary, baseline int64) bool {
 	changed := t.watch.step(canary, baseline)
+	if changed {
+		t.turns++
+	}
+	if changed && t.whole {
+		t.watch.step(canary, baseline)
+	}
 	if t.watch.baseline > 0 && t.watch.canary > 0 {
 		t.ratio = t.watch.canary / t.watch.baseline
 	}

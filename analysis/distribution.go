@@ -102,6 +102,7 @@ func (g *guard) describeShape(s *schemas.GuardrailStatus) {
 	if len(g.more) == 0 {
 		return
 	}
+	s.AtQuantile = g.tail()
 	for _, t := range g.trials() {
 		s.Shape = append(s.Shape, schemas.QuantileEvidence{Quantile: quantileOf(t.ppm), LogEvidence: shown(t.any.LogMax())})
 	}

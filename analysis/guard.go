@@ -198,11 +198,14 @@ func (g *guard) passE() float64 {
 	return least
 }
 
+// roundoff is log evidence that is nothing but rounding.
+const roundoff = 1e-9
+
 // lead is the test with the most evidence now.
 func (g *guard) lead() *trial {
 	lead := g.canary
 	for _, t := range g.more {
-		if t.any.LogE() > max(0, lead.any.LogE()) { // without any evidence the median tells most
+		if t.any.LogE() > max(roundoff, lead.any.LogE()) { // without any evidence the median tells most
 			lead = t
 		}
 	}

@@ -18,6 +18,8 @@ type check interface {
 	sick() bool
 	// holds reports whether that holds the rollout.
 	holds() bool
+	// alpha bounds the chance of a finding in an epoch in which nothing is wrong; 0 of what is counted and not tested.
+	alpha() float64
 	// code is that of its finding.
 	code() string
 	// finding tells it to a person.
@@ -80,6 +82,22 @@ func (j *Judge) checkOf(code string) int {
 	return slices.IndexFunc(j.checks, func(c check) bool { return c.code() == code })
 }
 
+// FalseHolds bounds how many holds to expect in an epoch in which nothing is wrong: those of guardrails with on: hold, which have falseRollback for
+// themselves, that of a silent baseline, which has as much, and those of every check of the input and self-test that holds (0.001 each; of unreadable
+// events twice). A sum of chances is a bound whether or not they depend on each other. Holds at a stage's end for want of proof are not counted.
+func (j *Judge) FalseHolds() float64 {
+	sum := 0.0
+	if slices.ContainsFunc(j.guards, func(g *guard) bool { return g.spec.On == schemas.OnHold }) {
+		sum = j.rollout.Risk.FalseRollback
+	}
+	for _, c := range j.checks {
+		if c.holds() {
+			sum += c.alpha()
+		}
+	}
+	return sum
+}
+
 // findings tells everything that is sick.
 func (j *Judge) findings() []schemas.Finding {
 	var found []schemas.Finding
@@ -96,6 +114,7 @@ type view struct {
 	name string // its code
 	when func() bool
 	warn bool                     // it never holds
+	errs float64                  // its alpha
 	tell func(f *schemas.Finding) // fills in the sentence, and what evidence there is
 }
 
@@ -104,6 +123,8 @@ func (v *view) take(*windows.Part, feeding, clock) {}
 func (v *view) sick() bool { return v.when() }
 
 func (v *view) holds() bool { return !v.warn }
+
+func (v *view) alpha() float64 { return v.errs }
 
 func (v *view) code() string { return v.name }
 

@@ -116,6 +116,9 @@ func (b *badEvents) sick() bool { return b.tests[badStated].off || b.tests[badRi
 
 func (b *badEvents) holds() bool { return true }
 
+// alpha is of the stated margin, and of a change.
+func (b *badEvents) alpha() float64 { return 2 * contrastAlpha }
+
 func (b *badEvents) code() string { return codeBadEvents }
 
 // worst is the test that the finding is about.

@@ -66,9 +66,12 @@ func (c *contrast) take(p *windows.Part, f feeding, at clock) {
 	for _, side := range c.sides {
 		switch {
 		case f.unequal:
-		case f.cut:
+		case f.cut && !f.whole:
 			side.part(at)
 		default:
+			if f.cut {
+				side.part(at)
+			}
 			side.take(&c.window, at)
 		}
 	}
@@ -97,6 +100,8 @@ func (c *contrast) code() string { return c.name }
 func (c *contrast) sick() bool { return c.off }
 
 func (c *contrast) holds() bool { return true }
+
+func (c *contrast) alpha() float64 { return contrastAlpha }
 
 // worse is the direction with the most evidence: 0 where the canary has more.
 func (c *contrast) worse() int {

@@ -95,6 +95,8 @@ func (s *sourceGap) sick() bool { return s.test.off }
 
 func (s *sourceGap) holds() bool { return true }
 
+func (s *sourceGap) alpha() float64 { return contrastAlpha }
+
 func (s *sourceGap) code() string { return codeJoinGap }
 
 // voids is of every contrast of the outcome: whose outcomes are lost is not known, and all of them may be one arm's.

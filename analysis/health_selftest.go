@@ -146,7 +146,9 @@ func (t *selfTest) take(p *windows.Part, f feeding, c clock) {
 	}
 	if f.cut { // the canary has another size now, and so has the part that stands in for it
 		t.each(func(one *trial) { one.part(c) })
-		return
+		if !f.whole {
+			return
+		}
 	}
 	if !t.see(p, c.widthMs) {
 		return
@@ -237,6 +239,8 @@ func (t *selfTest) logE() float64 {
 }
 
 func (t *selfTest) sick() bool { return t.off }
+
+func (t *selfTest) alpha() float64 { return selfAlpha }
 
 func (t *selfTest) holds() bool { return t.judge.rollout.Health.SelfTest != schemas.OnWarn }
 

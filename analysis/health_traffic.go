@@ -15,12 +15,14 @@ var (
 		return []check{j.missingView(windows.Canary, codeCanaryMissing)}
 	}})
 	_ = registerHealth(healthKind{name: "baseline missing", rank: 20, checks: func(j *Judge) []check {
-		return []check{j.missingView(windows.Baseline, codeBaselineMissing)}
+		v := j.missingView(windows.Baseline, codeBaselineMissing)
+		v.errs = j.rollout.Risk.FalseRollback
+		return []check{v}
 	}})
 	_ = registerHealth(healthKind{name: "split", rank: 30, checks: func(j *Judge) []check {
 		warn := j.rollout.Health.Traffic != schemas.OnHold
 		return []check{
-			&view{name: codeSplitMismatch, warn: warn, when: func() bool { return j.split.off }, tell: j.tellSplit},
+			&view{name: codeSplitMismatch, warn: warn, errs: splitAlpha, when: func() bool { return j.split.off }, tell: j.tellSplit},
 			&view{name: codeSplitUnwatched, warn: warn, when: func() bool { return j.split.full }, tell: func(f *schemas.Finding) {
 				f.Sentence = "There are more routing units than are remembered, so the traffic's split is no longer checked."
 			}},
@@ -50,7 +52,7 @@ var (
 // silent reports whether an arm is proven missing now.
 func (j *Judge) silent(arm windows.Arm) bool { return j.missing[arm].proven(j.silence[arm]) }
 
-func (j *Judge) missingView(arm windows.Arm, code string) check {
+func (j *Judge) missingView(arm windows.Arm, code string) *view {
 	m := j.missing[arm]
 	return &view{name: code, when: func() bool { return j.silent(arm) }, tell: func(f *schemas.Finding) {
 		f.Sentence = fmt.Sprintf("Nothing was heard of %s since %s, while %s sent %s predictions; about %s of the former were due.",

@@ -18,6 +18,9 @@ type Options struct {
 	// SegmentRatios keeps intervals of ratios for segments, too, some 8 KiB for each guardrail and segment. Only Segments tells them: what
 	// Status tells, and decisions say, is the same without.
 	SegmentRatios bool
+	// WholeWindows takes a window in which the canary's share changes as the first one of the new share. Else it is left out, as the change may lie in
+	// its midst, where a level that drifts would look like an effect: for callers whose windows begin where the split does.
+	WholeWindows bool
 }
 
 // A Judge folds the merged parts of one epoch into evidence, states and a verdict. It is a pure function of the
@@ -110,6 +113,7 @@ func (j *Judge) stream(name windows.Stream) *stream {
 		}
 	}
 	s := &stream{Stream: name, displays: newDisplays(j.rollout, name)}
+	s.traffic.whole = j.options.WholeWindows
 	for _, o := range j.rollout.Outcomes {
 		if name.Kind == windows.Outcomes && o.Name == name.Name {
 			s.withinMs = o.Within.Milliseconds()
@@ -216,9 +220,9 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	s.measure(p, (*dispersion).look)
 	j.sift(s, p)
 	for _, g := range s.guards {
-		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, leave: warming && measuresValues(g.spec)})
+		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: warming && measuresValues(g.spec)})
 	}
-	j.check(p, feeding{unequal: unequal, cut: cut, leave: warming})
+	j.check(p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: warming})
 	j.calibrate(s, p) // after the tests: the factor of a block is known before the block
 	for _, m := range j.missing {
 		m.step(p, j.clock, cut)
@@ -231,7 +235,8 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 // feeding says how a window enters a guardrail.
 type feeding struct {
 	unequal bool // sampling differs between the arms: the window is left out, and the guardrail says so
-	cut     bool // the share changed: the open block ends before this window, which is left out
+	cut     bool // the share changed: the open block ends before this window
+	whole   bool // with cut: the window is taken, in a block of the new share; else it is left out
 	leave   bool // left out, in silence
 }
 
@@ -276,9 +281,9 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	j.sift(s, p)
 	for _, g := range s.guards {
 		g.blind, g.waiting = blind, false
-		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, leave: leave})
+		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: leave})
 	}
-	j.check(p, feeding{unequal: unequal, cut: cut, leave: leave})
+	j.check(p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: leave})
 	j.calibrate(s, p)
 }
 

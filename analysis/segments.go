@@ -241,6 +241,9 @@ func (j *Judge) feedOne(g *guard, of *cells, f feeding) {
 	case f.unequal || f.leave:
 	case f.cut && g.isContrast():
 		g.part(j.clock)
+		if f.whole {
+			g.take(&j.window, j.clock)
+		}
 	default:
 		g.take(&j.window, j.clock)
 	}

@@ -81,6 +81,11 @@ func (j *Judge) States(dst []schemas.State) []schemas.State {
 	return dst
 }
 
+// ShareChanges is how often the canary's share of what a guardrail's windows hold has changed, beyond what chance explains; guardrails are counted from 0.
+func (j *Judge) ShareChanges(guardrail int) int64 {
+	return j.stream(streamOf(j.guards[guardrail].spec)).traffic.turns
+}
+
 func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 	ladder := g.ladder()
 	s := schemas.GuardrailStatus{

@@ -119,6 +119,10 @@ func (w *digest) additions(g *schemas.GuardrailStatus) {
 			w.real(q.LogEvidence)
 		}
 	}
+	if g.AtQuantile > 0 {
+		tag('q')
+		w.real(g.AtQuantile)
+	}
 	if g.Calibration != "" {
 		tag('c')
 		w.text(g.Calibration)

@@ -156,6 +156,7 @@ type GuardrailStatus struct {
 	KS               *float64           `json:"ks,omitempty"`
 	MannWhitneyP     *float64           `json:"mann_whitney_p,omitempty"`
 	Shape            []QuantileEvidence `json:"shape,omitempty"`       // of test: ks: where in the distribution the harm is; ascending Quantile
+	AtQuantile       float64            `json:"at_quantile,omitempty"` // of test: ks: the one with the most evidence now, of which estimate and interval are
 	Calibration      string             `json:"calibration,omitempty"` // CalibrationFailed, or empty
 	Harmed           []string           `json:"harmed,omitempty"`      // segments that are hurt, by e-BH; ascending
 	Exemplars        []Exemplar         `json:"exemplars,omitempty"`   // of a failure or a suspicion: predictions of the canary to look up, the newest windows' first; at most ten

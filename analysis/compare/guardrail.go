@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -23,7 +24,9 @@ type contest struct {
 	verdict  analysis.Verdict
 	states   []schemas.State
 	oneArmed int64
-	shiftMs  int64 // added to times, so that the number 0 of a window is no time 0, which means none
+	changes  int64  // of the canary's share
+	changed  string // the first window of a new share; "": it never changed
+	shiftMs  int64  // added to times, so that the number 0 of a window is no time 0, which means none
 }
 
 // numberedFromMs is where the time of numbered windows begins.
@@ -57,7 +60,7 @@ func newContest(s *Spec, r *rows, first *window, widthMs int64) (*contest, error
 	if g.Of == ofEngagement {
 		t.rollout.Outcomes = []schemas.OutcomeSpec{{Name: ofEngagement}}
 	}
-	t.judge = analysis.NewJudge(&t.rollout, analysis.Options{ShapeIntervals: true})
+	t.judge = analysis.NewJudge(&t.rollout, analysis.Options{ShapeIntervals: true, WholeWindows: true})
 	if s.BaselineRate > 0 {
 		t.remember(first.startMs+t.shiftMs-widthMs, s.BaselineRate)
 	}
@@ -97,16 +100,18 @@ func stepsOf(total float64) float64 {
 	return math.Pow10(exposureDigits - int(math.Ceil(math.Log10(total))))
 }
 
-// exposureGrowth is how many times the exposure of the first window a later one may have.
-const exposureGrowth = 100_000
+// exposureRange is how many times more, or less, exposure than the first window a later one may have: more would be beyond what is counted, and less would be
+// counted in steps so coarse that the arms' exposures are other ones than the file's.
+const exposureRange = 100_000
 
 // take judges the next window.
 func (t *contest) take(w *window) error {
 	if t.exposure {
-		if all := w.arms[windows.Baseline].exposure + w.arms[windows.Canary].exposure; all*t.perUnit > exposureGrowth*math.Pow10(exposureDigits) {
-			return fmt.Errorf("window %s has more than %d times the exposure of the first one: leave the windows before it out", w.label, exposureGrowth)
+		counted, err := t.scale(w)
+		if err != nil {
+			return err
 		}
-		if !t.scale(w) {
+		if !counted {
 			t.oneArmed++
 			return nil
 		}
@@ -128,32 +133,44 @@ func (t *contest) take(w *window) error {
 		p.Stream, p.Traffic = stream, [windows.Arms]windows.Traffic{}
 	}
 	t.verdict = t.judge.Step(p)
+	if changes := t.judge.ShareChanges(0); changes != t.changes {
+		t.changes = changes
+		t.changed = cmp.Or(t.changed, w.label)
+	}
 	return nil
 }
 
 // scale counts a window's exposures in whole steps; false where an arm has none: events of an arm alone prove nothing, and taken
 // together with the next window they would be held against another time.
-func (t *contest) scale(w *window) bool {
+func (t *contest) scale(w *window) (bool, error) {
+	first := math.Pow10(exposureDigits)
 	for arm := range w.arms {
-		if w.arms[arm].exposure <= 0 {
-			return false
+		switch steps := w.arms[arm].exposure * t.perUnit; {
+		case steps <= 0:
+			return false, nil
+		case steps > exposureRange*first:
+			return false, fmt.Errorf("window %s has more than %d times the exposure of the first one: leave the windows before it out", w.label, exposureRange)
+		case steps*exposureRange < first:
+			return false, fmt.Errorf("window %s: an arm has less than 1/%d of the exposure of the first window: leave it out, or, if it is the first one that is odd, that one",
+				w.label, exposureRange)
 		}
 	}
 	for arm := range w.arms {
 		c := &w.arms[arm]
-		c.cells[0].N = t.steps(c.exposure)
+		cell := &c.cells[0]
+		if cell.N = t.steps(c.exposure); cell.K > cell.N {
+			return false, fmt.Errorf("window %s: %d events are too many for its exposure beside that of the first window: count the exposure in a finer unit", w.label, cell.K)
+		}
 		for i, x := range c.slices {
-			c.cells[0].Slices[i].N = t.steps(x)
+			slice := &cell.Slices[i]
+			slice.N = max(t.steps(x), slice.K) // a unit may have hardly any exposure, and an event
 		}
 	}
-	return true
+	return true, nil
 }
 
 func (t *contest) steps(exposure float64) int64 {
-	if exposure <= 0 {
-		return 0
-	}
-	return int64(math.Max(1, math.Round(exposure*t.perUnit)))
+	return int64(math.Round(exposure * t.perUnit))
 }
 
 // exposureTraffic is what a window's exposures count as where a change of the share is looked for: steps are no events, and their number
@@ -194,11 +211,29 @@ func (t *contest) fill(s *Summary) {
 		s.harmed, s.harmMs = true, int64(g.HarmBegan)-t.shiftMs
 	}
 	s.Baseline, s.Canary, s.OneArmed = t.arm(g.Baseline), t.arm(g.Canary), t.oneArmed
+	s.ShareChanges, s.ShareChanged, s.AtQuantile = t.changes, t.changed, g.AtQuantile
+	s.beyondCap = t.beyondCap(g.Baseline.Value)
 	if t.exposure && s.Unit == unitShare {
 		s.Unit = unitPerOne
 		s.Estimate, s.SinceHarm = times(s.Estimate, t.perUnit), times(s.SinceHarm, t.perUnit)
 		s.Lower, s.Upper = times(inside(s.Lower), t.perUnit), times(inside(s.Upper), t.perUnit)
 	}
+}
+
+// beyondCap reports whether no mean of capped values can be as far from the baseline's as the margin: then it can be neither kept nor broken.
+func (t *contest) beyondCap(baseline *float64) bool {
+	g := &t.rollout.Guardrails[0]
+	if g.Kind != schemas.MeanGuardrail || baseline == nil {
+		return false
+	}
+	off := g.Margin.Value
+	if g.Margin.Relative {
+		off *= math.Abs(*baseline)
+	}
+	if g.Direction == schemas.Decrease {
+		off = -off
+	}
+	return math.Abs(*baseline+off) >= g.Cap
 }
 
 // inside is nil for a bound that only says that a difference of shares is between -1 and 1.

@@ -64,20 +64,25 @@ type Summary struct {
 	ProbabilityIndex *float64                   `json:"probability_index,omitempty"`
 	KSDistance       *float64                   `json:"ks,omitempty"`
 	MannWhitneyP     *float64                   `json:"mann_whitney_p,omitempty"`
-	Shape            []schemas.QuantileEvidence `json:"shape,omitempty"` // of KS: where the harm is
+	Shape            []schemas.QuantileEvidence `json:"shape,omitempty"`       // of KS: where the harm is
+	AtQuantile       float64                    `json:"at_quantile,omitempty"` // of KS: of which estimate and interval are: the one with the most evidence now
 
-	Baseline  Arm      `json:"baseline"` // of all windows that were tested
-	Canary    Arm      `json:"canary"`
-	Windows   int64    `json:"windows"` // with rows
-	Rows      int64    `json:"rows"`
-	OtherRows int64    `json:"other_rows,omitempty"`     // of neither arm
-	OneArmed  int64    `json:"one_armed,omitempty"`      // windows left out since one arm had no exposure
-	Measured  bool     `json:"phi_measured"`             // units told the over-dispersion; else it is assumed
-	Unused    []string `json:"unused_columns,omitempty"` // columns of the file that nothing was read from
-	spec      Spec
-	numbered  bool // windows are named by numbers
-	harmed    bool
-	harmMs    int64
+	Baseline  Arm   `json:"baseline"` // of all windows that were tested
+	Canary    Arm   `json:"canary"`
+	Windows   int64 `json:"windows"` // with rows
+	Rows      int64 `json:"rows"`
+	OtherRows int64 `json:"other_rows,omitempty"` // of neither arm
+	OneArmed  int64 `json:"one_armed,omitempty"`  // windows left out since one arm had no exposure
+	// How often the canary's share changed, and the first window that had another one: each counts whole, as the first of the new share.
+	ShareChanges int64    `json:"share_changes,omitempty"`
+	ShareChanged string   `json:"share_changed,omitempty"`
+	Measured     bool     `json:"phi_measured"`             // units told the over-dispersion; else it is assumed
+	Unused       []string `json:"unused_columns,omitempty"` // columns of the file that nothing was read from
+	spec         Spec
+	numbered     bool // windows are named by numbers
+	harmed       bool
+	beyondCap    bool // no mean of capped values can be beyond the margin
+	harmMs       int64
 }
 
 // Interval is an estimate with its bounds; nil where unknown or unbounded.

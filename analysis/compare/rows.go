@@ -329,6 +329,8 @@ func (r *rows) exposure(f field) (float64, error) {
 		return 0, r.lines.fail(f, "exposure is empty: write 0 where there was none")
 	case err != nil || !(x >= 0 && x <= exposureMost):
 		return 0, r.lines.fail(f, "exposure %q is not a number from 0 to 1e18: write e.g. 37.5%s", f.text, pointHint(f.text))
+	case x > 0 && x < 1/exposureMost:
+		return 0, r.lines.fail(f, "exposure %q is below 1e-18: count it in a smaller unit", f.text)
 	}
 	return x, nil
 }

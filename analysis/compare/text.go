@@ -1,11 +1,9 @@
 package compare
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -275,9 +273,8 @@ func (s *Summary) effectName() string {
 		return "share"
 	case s.Compare == MannWhitney:
 		return "shift" // Hodges-Lehmann's
-	case s.Compare == KS && len(s.Shape) > 0:
-		most := slices.MaxFunc(s.Shape, func(a, b schemas.QuantileEvidence) int { return cmp.Compare(a.LogEvidence, b.LogEvidence) })
-		return "at " + quantileName(most.Quantile)
+	case s.Compare == KS && s.AtQuantile > 0:
+		return "at " + quantileName(s.AtQuantile)
 	}
 	return "difference"
 }
@@ -299,6 +296,16 @@ func (s *Summary) notes() []string {
 	if s.OneArmed > 0 {
 		notes = append(notes, fmt.Sprintf("%s %s left out: an arm had no exposure", grouped(s.OneArmed), plural(s.OneArmed, "window")))
 	}
+	if s.beyondCap {
+		notes = append(notes, "values are held within the cap, and no mean of them can be as far from the baseline's as the margin: nothing can be proven; take a higher --cap or a smaller margin")
+	}
+	if s.ShareChanges > 0 {
+		more := ""
+		if s.ShareChanges > 1 {
+			more = fmt.Sprintf(" and %d more", s.ShareChanges-1)
+		}
+		notes = append(notes, fmt.Sprintf("the canary's share changed with window %s%s: if that was in the midst of a window, leave its rows out, since within one window the split must stay", s.ShareChanged, more))
+	}
 	if len(s.Unused) > 0 {
 		notes = append(notes, "not looked at: "+strings.Join(s.Unused, ", "))
 	}
@@ -315,7 +322,7 @@ func (s *Summary) promise() string {
 	case Rate:
 		condition += ", and are no noisier than that"
 	case Mean:
-		condition += ", and values are independent of each other"
+		condition += ", and values are independent of each other;\nthe interval is calibrated on how the values vary, and not exact"
 		if s.spec.Gauge {
 			condition = "as calibrated on the baseline's units, not exactly"
 		}

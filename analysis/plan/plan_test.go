@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -369,12 +370,22 @@ func TestSameSeedSamePlan(t *testing.T) {
 }
 
 func TestFleet(t *testing.T) {
-	r := parsed(t, "  risk: {falseRollback: 0.02}\n  guardrails: [{name: e, rate: error, increase: 1pp}]\n")
-	if got, want := FleetOf(r, 200, 50), (Fleet{200, 50, 200, 0}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	const list = "  guardrails: [{name: e, rate: error, increase: 1pp}, {name: h, rate: timeout, increase: 1pp, on: %s}]\n"
+	of := func(on, more string) Fleet {
+		return FleetOf(parsed(t, "  risk: {falseRollback: 0.02}\n"+fmt.Sprintf(list, on)+more), 200, 50)
 	}
-	r.Guardrails[0].On = schemas.OnHold
-	if got := FleetOf(r, 200, 50).FalseHolds; got != 200 {
-		t.Errorf("false holds %v", got)
+	// 10,000 epochs. A silent baseline has 0.02; the split, late events, and the self-tests of both rates 0.001 each, unreadable events twice that.
+	for _, test := range []struct {
+		name string
+		got  Fleet
+		want float64
+	}{
+		{"nothing holds but the input", of("rollback", ""), 10_000 * (.02 + .004 + .002)},
+		{"a guardrail holds", of("hold", ""), 10_000 * (.02 + .02 + .004 + .002)},
+		{"checks that warn", of("hold", "  health: {selfTest: warn}\n"), 10_000 * (.02 + .02 + .002 + .002)},
+	} {
+		if test.got.FalseRollbacks != 200 || math.Abs(test.got.FalseHolds-test.want) > 1e-6 {
+			t.Errorf("%s: %+v, want 200 and %v", test.name, test.got, test.want)
+		}
 	}
 }

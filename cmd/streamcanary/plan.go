@@ -71,6 +71,9 @@ func runPlan(cmd *cobra.Command, c *console, f planFlags) error {
 	if err != nil {
 		return err
 	}
+	if cmd.Flags().Changed("requests") && f.requests == 0 {
+		return wrongUse{errors.New("--requests 0: write a number above 0, of requests a second")}
+	}
 	if err := f.check(); err != nil {
 		return wrongUse{err}
 	}

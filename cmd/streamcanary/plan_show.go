@@ -26,8 +26,9 @@ func (p planPrinter) asText(stages []plan.Stage, fleet plan.Fleet) error {
 			return err
 		}
 	}
-	fmt.Fprintf(p.out, "\nfalse rollbacks: at most %.3g a year for %s with %.4g rollouts a year each, at falseRollback %g%s\n",
-		fleet.FalseRollbacks, models(fleet.Models), fleet.Rollouts, r.Risk.FalseRollback, holds(fleet))
+	fmt.Fprintf(p.out, "\nfalse rollbacks: at most %.3g a year for %s with %.4g rollouts a year each, at falseRollback %g;\n"+
+		"  false holds: at most %.3g (of guardrails with on: hold, of a silent baseline, of checks of the input and self-tests)\n",
+		fleet.FalseRollbacks, models(fleet.Models), fleet.Rollouts, r.Risk.FalseRollback, fleet.FalseHolds)
 	_, err := fmt.Fprintln(p.out, "medians of simulations, to about a quarter: events independent but for a phi that was stated or surveyed, the harm there from the first window on; ~ beyond eight times the stage, reckoned")
 	return err
 }
@@ -37,13 +38,6 @@ func models(n int) string {
 		return "one model"
 	}
 	return fmt.Sprintf("%d models", n)
-}
-
-func holds(f plan.Fleet) string {
-	if f.FalseHolds == 0 {
-		return ""
-	}
-	return ", and as many false holds at most"
 }
 
 func (p planPrinter) stage(s *plan.Stage) error {
