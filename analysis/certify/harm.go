@@ -14,6 +14,26 @@ var harms = []Harm{
 	{Name: "latency +40 %", Slower: 1.4},
 }
 
+// losses are the same of what users do: rare, so that it takes long to prove. Nothing else is watched then, as what is proven of it would be all the
+// same, and latencies are what takes time to simulate.
+var (
+	losses = []Harm{
+		{Name: "clicks -4 %, any over 2 %", Times: map[string]float64{"click": .96}},
+		{Name: "purchases -20 % over 10 %", Times: map[string]float64{"purchase": .8}},
+	}
+	atLosses = Setting{
+		Name: "losses", patience: "never",
+		guardrails: `
+- {name: ctr, rate: click, decrease: 2%}
+- {name: sales, rate: purchase, decrease: 10%, prove: beyond}
+- {name: revenue, mean: purchase, decrease: 10%, required: false}
+`,
+	}
+)
+
+// lossWindows is how long a loss is looked for, at most.
+const lossWindows = 60_000
+
 // harmExperiments play twice the margin in every world of the claim: one harm a run, in turn.
 func harmExperiments() []Experiment {
 	var all []Experiment
@@ -22,26 +42,48 @@ func harmExperiments() []Experiment {
 			continue
 		}
 		for _, alpha := range alphas {
-			r := &race{
-				windows: max(w.Windows, w.HarmWindows), methods: slices.Concat([]Method{verdict}, thresholdPeers, kayentaPeers[1:]),
-				claim: Case{Rollout: func(a float64) *schemas.Rollout { return atMargins.rollout(w.Width, a) }, Key: "error", Rho0: 1, Delta: .005, Side: +1, Slower: .2, Alphas: []float64{alpha}},
-				scene: func(run int) scene {
-					s := w.make()
-					s.harm = harms[run%len(harms)]
-					return s
-				},
-				report: func(r *race) []Row { return harmRows(r, !w.Faint) },
-			}
-			all = append(all, Experiment{Group: "harm", Name: w.Name + "/" + strconv.FormatFloat(alpha, 'g', -1, 64), About: "twice the margin of one guardrail, in turn: " + w.About, Runs: 600, begin: r.begin})
+			name := w.Name + "/" + strconv.FormatFloat(alpha, 'g', -1, 64)
+			all = append(all, Experiment{Group: "harm", Name: name, About: "twice the margin of one guardrail, in turn: " + w.About, Runs: 200 * len(harms), begin: harmRace(w, alpha).begin})
 		}
+		if w.HarmWindows > 0 { // by the bound it would take 300,000 windows and more, four days of one-second ones
+			continue
+		}
+		strict := alphas[len(alphas)-1] // what is proven at the lowest is so at all
+		all = append(all, Experiment{Group: "losses", Name: w.Name, About: "twice the margin of what users do, in turn, and no latencies: " + w.About, Runs: 100 * len(losses), begin: lossRace(w, strict).begin})
 	}
 	return all
+}
+
+func harmRace(w World, alpha float64) *race {
+	return &race{
+		windows: max(w.Windows, w.HarmWindows), methods: slices.Concat([]Method{verdict}, thresholdPeers, kayentaPeers[1:]),
+		claim: Case{Rollout: func(a float64) *schemas.Rollout { return atMargins.rollout(w.Width, a) }, Key: "error", Rho0: 1, Delta: .005, Side: +1, Slower: .2, Alphas: []float64{alpha}},
+		scene: func(run int) scene {
+			s := w.make()
+			s.harm = harms[run%len(harms)]
+			return s
+		},
+		report: func(r *race) []Row { return harmRows(r, harms, !w.Faint) },
+	}
+}
+
+func lossRace(w World, alpha float64) *race {
+	return &race{
+		windows: lossWindows, methods: []Method{verdict},
+		claim: Case{Rollout: func(a float64) *schemas.Rollout { return atLosses.rollout(w.Width, a) }, Key: "click", Rho0: .98, Side: -1, Alphas: []float64{alpha}},
+		scene: func(run int) scene {
+			s := w.make()
+			s.law, s.harm = nil, losses[run%len(losses)]
+			return s
+		},
+		report: func(r *race) []Row { return harmRows(r, losses, !w.Faint) },
+	}
 }
 
 // caughtShare is how many harms of twice the margin must be caught.
 const caughtShare = .95
 
-func harmRows(r *race, promised bool) []Row {
+func harmRows(r *race, harms []Harm, promised bool) []Row {
 	var rows []Row
 	for i, m := range r.methods {
 		for h, harm := range harms {
