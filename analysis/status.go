@@ -69,8 +69,9 @@ func (g *guard) answer(s *schemas.GuardrailStatus) {
 		s.Upper = known
 	}
 	if s.Ratio != nil {
-		s.Ratio.Lower, s.Ratio.Upper = finite(ratio.lower), finite(ratio.upper)
+		s.Ratio = withBounds(s.Ratio.Estimate, ratio)
 	}
+	s.Changed = schemas.Crossed(s.Lower, s.Upper)
 }
 
 // States appends every guardrail's state, in the rollout's order: what Status says of them, without its cost.
@@ -161,10 +162,9 @@ func (g *guard) describe(s *schemas.GuardrailStatus) {
 		bounds = ratio
 	}
 	s.Estimate, s.Lower, s.Upper = finite(g.effect(whole, s.Unit)), finite(bounds.lower), finite(bounds.upper)
+	s.Changed = schemas.Crossed(s.Lower, s.Upper)
 	if g.isContrast() && (s.Unit == unitShare || g.spec.Kind == schemas.MeanGuardrail && s.Unit == unitNumber) {
-		s.Ratio = &schemas.Interval{
-			Estimate: finite(g.effect(whole, unitRatio)), Lower: finite(ratio.lower), Upper: finite(ratio.upper),
-		}
+		s.Ratio = withBounds(finite(g.effect(whole, unitRatio)), ratio)
 	}
 	if since, ok := g.began(); ok && g.stillThere() {
 		s.HarmBegan = schemas.Time(since)
@@ -173,6 +173,12 @@ func (g *guard) describe(s *schemas.GuardrailStatus) {
 			s.Exemplars = g.exemplars(since)
 		}
 	}
+}
+
+// withBounds is an estimate with bounds, for a reader.
+func withBounds(estimate *float64, bounds interval) *schemas.Interval {
+	lower, upper := finite(bounds.lower), finite(bounds.upper)
+	return &schemas.Interval{Estimate: estimate, Lower: lower, Upper: upper, Changed: schemas.Crossed(lower, upper)}
 }
 
 // effect is the estimate in a unit.

@@ -259,3 +259,37 @@ func BenchmarkStep(b *testing.B) {
 		})
 	}
 }
+
+// TestChangedEffect: bounds that crossed are marked, in whichever way the effect changed, and no others are.
+func TestChangedEffect(t *testing.T) {
+	for name, phases := range map[string][2]float64{"slower later": {100, 200}, "slower at first": {200, 100}} {
+		s := newScript(t, rolloutOf(guardrail("p50: quantile 0.5 latency increase 20% on=warn")), Options{Phi: 1})
+		for i, latency := range phases {
+			s.play(60, side{n: 300, latencyMs: 100}, side{n: 100, latencyMs: latency})
+			st := s.judge.Status()[0]
+			crossed := st.Lower != nil && st.Upper != nil && *st.Lower > *st.Upper
+			if crossed != (i == 1) || st.Changed != crossed {
+				t.Errorf("%s, phase %d: crossed %v, changed %v: %s", name, i+1, crossed, st.Changed, text(t, st))
+			}
+		}
+	}
+}
+
+// TestChangedRate: so are the bounds of a rate, which cross where the split changes together with the effect.
+func TestChangedRate(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("errors: rate error increase 0.5pp on=warn")), Options{Phi: 1})
+	s.play(1, side{n: 100_000, errors: 2000}, side{n: 1000, errors: 400})
+	if st := s.judge.Status()[0]; st.Changed || st.Ratio.Changed {
+		t.Errorf("before it changed: %s", text(t, st))
+	}
+	s.play(2, side{n: 10_000, errors: 200}, side{n: 50_000, errors: 20}) // the first of them is left out, since the split changes with it
+	if st := s.judge.Status()[0]; !st.Changed || *st.Lower <= *st.Upper {
+		t.Errorf("after it: %s", text(t, st))
+	}
+	if got := withBounds(nil, interval{2, 1}); !got.Changed || *got.Lower != 2 || *got.Upper != 1 {
+		t.Errorf("%+v", got)
+	}
+	if got := withBounds(nil, interval{1, math.Inf(1)}); got.Changed || got.Upper != nil {
+		t.Errorf("%+v", got)
+	}
+}

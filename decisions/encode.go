@@ -89,7 +89,7 @@ func finite(r schemas.Reason) schemas.Reason {
 			*x = known(*x)
 		}
 		if g.Ratio != nil {
-			g.Ratio = &schemas.Interval{Estimate: known(g.Ratio.Estimate), Lower: known(g.Ratio.Lower), Upper: known(g.Ratio.Upper)}
+			g.Ratio = &schemas.Interval{Estimate: known(g.Ratio.Estimate), Lower: known(g.Ratio.Lower), Upper: known(g.Ratio.Upper), Changed: g.Ratio.Changed}
 		}
 		for _, x := range []*float64{&g.LogEvidence, &g.LogAny, &g.LogPass, &g.Threshold, &g.PassThreshold, &g.Phi} {
 			*x = bounded(*x)

@@ -137,6 +137,7 @@ type GuardrailStatus struct {
 	Estimate      *float64  `json:"estimate"`
 	Lower         *float64  `json:"lower"`
 	Upper         *float64  `json:"upper"`
+	Changed       bool      `json:"changed,omitempty"` // Lower is above Upper: see Crossed
 	SinceHarm     *float64  `json:"estimate_since_harm,omitempty"`
 	Ratio         *Interval `json:"ratio,omitempty"` // of rates: ratio of the rates, where the main estimate is their difference
 	LogEvidence   float64   `json:"log_evidence"`    // running maximum of the fail evidence that Threshold is held against
@@ -185,7 +186,13 @@ type Interval struct {
 	Estimate *float64 `json:"estimate"`
 	Lower    *float64 `json:"lower"`
 	Upper    *float64 `json:"upper"`
+	Changed  bool     `json:"changed,omitempty"` // Lower is above Upper: see Crossed
 }
+
+// Crossed reports whether a lower bound lies above the upper one. Both are proven, so no one effect fits all windows: it changed, and each bound
+// holds for a time of its own. Bounds of quantiles cross whenever the effect does so beyond doubt, since each is the tightest so far; those of
+// rates only where the split of traffic changed with it. nil is no bound.
+func Crossed(lower, upper *float64) bool { return lower != nil && upper != nil && *lower > *upper }
 
 // ArmCount is n and events of one arm, and the arm's own value (rate, or quantile in ms) where it has one.
 type ArmCount struct {

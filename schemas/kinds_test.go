@@ -248,3 +248,12 @@ func TestShares(t *testing.T) {
 		}
 	}
 }
+
+// TestSides: which way is harm, as a sign.
+func TestSides(t *testing.T) {
+	for d, want := range map[Direction]int{Increase: 1, Above: 1, Decrease: -1, Below: -1, Both: 0} {
+		if got := d.Side(); got != want {
+			t.Errorf("%s: %d, want %d", d, got, want)
+		}
+	}
+}

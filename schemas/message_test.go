@@ -34,6 +34,10 @@ func fullDecision() *Decision {
 				LogEvidence: 9.5, LogAny: 12, LogPass: -3, Threshold: 6.07, PassThreshold: 3, Phi: 1.5,
 				Baseline: ArmCount{9900, 10, number3(0.001)}, Canary: ArmCount{100, 3, number3(0.03)},
 				HarmBegan: 1_700_000_000_000, FirstWindow: 1_699_999_000_000, LastWindow: 1_700_000_016_000,
+			}, {
+				Name: "sales", State: StateContinue, On: OnRollback, Against: AgainstBaseline, Unit: "share", Margin: "any",
+				Estimate: number3(0), Lower: number3(0.01), Upper: number3(-0.01), Changed: true,
+				Ratio: &Interval{Estimate: number3(1), Lower: number3(1.2), Upper: number3(0.8), Changed: true},
 			}, {Name: "ctr", Segment: "de", State: StateInsufficient, Why: "no_data", On: OnRollback, Unit: "ratio", Margin: "2%"}},
 			Health: []Finding{{"split_mismatch", "The canary gets 3 %, planned are 1 %.", 8, 7, 1_700_000_000_000}},
 		},
@@ -354,5 +358,20 @@ func TestTime(t *testing.T) {
 	}
 	if got := fmt.Sprint(Time(1_700_000_000_001)); got != "2023-11-14T22:13:20.001Z" {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestCrossed(t *testing.T) {
+	one, two := number3(1), number3(2)
+	tests := []struct {
+		lower, upper *float64
+		want         bool
+	}{
+		{nil, nil, false}, {one, nil, false}, {nil, one, false}, {one, two, false}, {one, one, false}, {two, one, true},
+	}
+	for _, tt := range tests {
+		if got := Crossed(tt.lower, tt.upper); got != tt.want {
+			t.Errorf("%v .. %v: %v, want %v", tt.lower, tt.upper, got, tt.want)
+		}
 	}
 }

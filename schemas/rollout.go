@@ -134,6 +134,17 @@ const (
 // Contrast says whether the canary is held against the baseline, and not against a fixed limit.
 func (d Direction) Contrast() bool { return d == Increase || d == Decrease || d == Both }
 
+// Side is 1 where harm is more, -1 where it is less, 0 where either is.
+func (d Direction) Side() int {
+	switch d {
+	case Increase, Above:
+		return 1
+	case Decrease, Below:
+		return -1
+	}
+	return 0
+}
+
 // On says what a failed guardrail does.
 type On string
 
