@@ -90,14 +90,7 @@ func (g *guard) describeShape(s *schemas.GuardrailStatus) {
 		return
 	}
 	canary, baseline := a.shown.hist[windows.Canary], a.shown.hist[windows.Baseline]
-	sum := stats.MannWhitney(canary, baseline)
-	p := sum.P
-	switch g.spec.Direction {
-	case schemas.Increase:
-		p = sum.PLarger
-	case schemas.Decrease:
-		p = sum.PSmaller
-	}
+	p := stats.MannWhitney(canary, baseline).Toward(g.spec.Direction.Side())
 	s.ProbabilityIndex, s.KS, s.MannWhitneyP = finite(a.shown.index.Value()), finite(stats.KSDistance(canary, baseline)), finite(p)
 	if len(g.more) == 0 {
 		return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
@@ -157,6 +158,12 @@ func (r *run) window(w *window) *Window {
 		if r.rows.columns.exposure {
 			to.N = c.exposure
 		}
+	}
+	if r.spec.distribution() {
+		line.ProbabilityIndex = now.ProbabilityIndex
+		canary, baseline := w.arms[windows.Canary].cells[0].Hist, w.arms[windows.Baseline].cells[0].Hist
+		line.KSDistance = finite(stats.KSDistance(canary, baseline))
+		line.MannWhitneyP = finite(stats.MannWhitney(canary, baseline).Toward(r.spec.Direction.Side()))
 	}
 	return line
 }

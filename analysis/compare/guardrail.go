@@ -218,6 +218,7 @@ func (t *contest) fill(s *Summary) {
 		s.Estimate, s.SinceHarm = times(s.Estimate, t.perUnit), times(s.SinceHarm, t.perUnit)
 		s.Lower, s.Upper = times(inside(s.Lower), t.perUnit), times(inside(s.Upper), t.perUnit)
 	}
+	s.Changed = schemas.Crossed(s.Lower, s.Upper)
 }
 
 // beyondCap reports whether no mean of capped values can be as far from the baseline's as the margin: then it can be neither kept nor broken.

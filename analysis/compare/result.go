@@ -14,7 +14,7 @@ const (
 )
 
 // A Result is what is known after a window. Estimate, Lower and Upper are of everything tested so far, in Unit; the interval holds at
-// all times at once with 95 % confidence; nil: unknown or unbounded.
+// all times at once with 95 % confidence, of an effect that stays as it is; nil: unknown or unbounded.
 type Result struct {
 	Verdict       schemas.State `json:"verdict"`
 	Why           string        `json:"why,omitempty"` // of insufficient
@@ -22,8 +22,9 @@ type Result struct {
 	Estimate      *float64      `json:"estimate"`
 	Lower         *float64      `json:"lower"`
 	Upper         *float64      `json:"upper"`
-	LogEvidence   float64       `json:"log_evidence"` // of failing, the greatest so far, as a natural logarithm
-	Threshold     float64       `json:"threshold"`    // that it is held against
+	Changed       bool          `json:"changed,omitempty"` // Lower is above Upper: no one effect fits all windows (see schemas.Crossed)
+	LogEvidence   float64       `json:"log_evidence"`      // of failing, the greatest so far, as a natural logarithm
+	Threshold     float64       `json:"threshold"`         // that it is held against
 	LogPass       float64       `json:"log_evidence_pass"`
 	ThresholdPass float64       `json:"threshold_pass,omitempty"` // 0: without a margin nothing can pass
 	Phi           float64       `json:"phi,omitempty"`            // over-dispersion reckoned with
@@ -45,6 +46,14 @@ type Window struct {
 	Baseline Arm    `json:"baseline"`
 	Canary   Arm    `json:"canary"`
 	Result
+	Looks // KSDistance and MannWhitneyP are of this window alone, nil where an arm has no sample in it; ProbabilityIndex is of all so far
+}
+
+// Looks are how people know two distributions, where distributions are compared: nothing is decided by them.
+type Looks struct {
+	ProbabilityIndex *float64 `json:"probability_index,omitempty"` // how often a sample of the canary is above one of the baseline, ties half
+	KSDistance       *float64 `json:"ks,omitempty"`                // Kolmogorov and Smirnov's
+	MannWhitneyP     *float64 `json:"mann_whitney_p,omitempty"`    // to the side of the harm
 }
 
 // A Summary is the answer.
@@ -60,12 +69,10 @@ type Summary struct {
 	SinceHarm *float64  `json:"estimate_since_harm,omitempty"`
 	Ratio     *Interval `json:"ratio,omitempty"`   // of rates whose estimate is a difference
 	Planned   float64   `json:"planned,omitempty"` // of SRM: the canary's share by the plan, over all units
-	// Of distributions, in their last block: for people, nothing is decided by it.
-	ProbabilityIndex *float64                   `json:"probability_index,omitempty"`
-	KSDistance       *float64                   `json:"ks,omitempty"`
-	MannWhitneyP     *float64                   `json:"mann_whitney_p,omitempty"`
-	Shape            []schemas.QuantileEvidence `json:"shape,omitempty"`       // of KS: where the harm is
-	AtQuantile       float64                    `json:"at_quantile,omitempty"` // of KS: of which estimate and interval are: the one with the most evidence now
+
+	Looks                                 // KSDistance and MannWhitneyP are of the last block
+	Shape      []schemas.QuantileEvidence `json:"shape,omitempty"`       // of KS: where the harm is
+	AtQuantile float64                    `json:"at_quantile,omitempty"` // of KS: of which estimate and interval are: the one with the most evidence now
 
 	Baseline  Arm   `json:"baseline"` // of all windows that were tested
 	Canary    Arm   `json:"canary"`

@@ -41,14 +41,11 @@ func (s *Summary) sentence() string {
 	switch {
 	case s.Lower == nil && s.Upper == nil:
 		return text + "."
-	case s.crossed():
+	case schemas.Crossed(s.Lower, s.Upper):
 		return text + ", which changed against the baseline's."
 	}
 	return fmt.Sprintf("%s: against the baseline's it may be anywhere from %s to %s.", text, s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
 }
-
-// crossed reports whether no one effect fits all windows: each bound is the tightest so far, so bounds that crossed hold for different times.
-func (s *Summary) crossed() bool { return s.Lower != nil && s.Upper != nil && *s.Lower > *s.Upper }
 
 // bounds is the interval of the estimate.
 func (s *Summary) bounds() string {
@@ -60,7 +57,7 @@ func (s *Summary) bounds() string {
 	switch {
 	case s.Lower == nil && s.Upper == nil:
 		return ""
-	case !s.crossed():
+	case !schemas.Crossed(s.Lower, s.Upper):
 		return fmt.Sprintf(", 95 %% interval %s .. %s", lower, upper)
 	case newest != nil && *newest >= (*s.Lower+*s.Upper)/2:
 		return fmt.Sprintf(" over all, but it changed: at first %s or less, since then %s or more (95 %%)", upper, lower)
@@ -218,7 +215,11 @@ func (s *Summary) writeArms(w io.Writer) {
 func (s *Summary) writeEvidence(w io.Writer) {
 	fmt.Fprintf(w, "%s\t%s%s\n", s.effectName(), s.quantity(s.Estimate, "unknown"), s.bounds())
 	if s.Ratio != nil && s.Ratio.Estimate != nil {
-		fmt.Fprintf(w, "ratio\t%s, 95 %% interval %s .. %s\n", factor(s.Ratio.Estimate, "unknown"), factor(s.Ratio.Lower, "x0"), factor(s.Ratio.Upper, "inf"))
+		text := ", 95 %% interval %s .. %s"
+		if s.Ratio.Changed {
+			text = " over all, but it changed: at times %s or more, at times %s or less (95 %%)"
+		}
+		fmt.Fprintf(w, "ratio\t%s"+text+"\n", factor(s.Ratio.Estimate, "unknown"), factor(s.Ratio.Lower, "x0"), factor(s.Ratio.Upper, "inf"))
 	}
 	switch s.Compare {
 	case SRM:

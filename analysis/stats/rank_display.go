@@ -36,6 +36,17 @@ func ksGaps(canary, baseline []windows.Bucket) (slower, faster float64) {
 // when they are smaller, P when they differ. All are NaN when an arm is empty; with no two values different the p-values are 1.
 type RankSum struct{ U, P, PLarger, PSmaller float64 }
 
+// Toward is the p-value of a difference to one side: 1: the canary's values are larger, -1: smaller; 0: either.
+func (r RankSum) Toward(side int) float64 {
+	switch {
+	case side > 0:
+		return r.PLarger
+	case side < 0:
+		return r.PSmaller
+	}
+	return r.P
+}
+
 // MannWhitney describes one block as users of other judges know it. Nothing is decided by it: a p-value is good for one look at one
 // block, not for looking at each; Mallows is the test. Cost: one walk up both histograms.
 func MannWhitney(canary, baseline []windows.Bucket) RankSum {
