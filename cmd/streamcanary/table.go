@@ -104,7 +104,8 @@ func classLine(counts *windows.Counts, kind schemas.Kind) string {
 	return strings.Join(parts, ", ")
 }
 
-// printGuardrails writes the guardrails as a table: state, estimate, interval, what it is held against, and the evidence.
+// printGuardrails writes the guardrails as a table: state, estimate, interval, with that of the ratio where the estimate is a difference, what
+// it is held against, and the evidence; under it how distributions look.
 func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "GUARDRAIL\tSTATE\tESTIMATE\tINTERVAL SINCE START\tMARGIN\tCANARY\tBASELINE\tEVIDENCE")
@@ -114,10 +115,57 @@ func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 		if g.Why != "" {
 			state += " (" + g.Why + ")"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", nameText(g), state, estimateText(g),
-			interval(g), marginText(g), armText(&g.Canary), armText(&g.Baseline), evidenceText(g))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s%s\t%s\t%s\t%s\t%s\n", nameText(g), state, estimateText(g),
+			interval(g), ratioBounds(g.Ratio), marginText(g), armText(&g.Canary), armText(&g.Baseline), evidenceText(g))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for i := range guardrails {
+		if _, err := io.WriteString(w, shapeLines(&guardrails[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ratioBounds stands behind the interval of a difference: those of the ratio, e.g. " (x1.48 .. x2.9)"; empty where nothing is known of it.
+func ratioBounds(r *schemas.Interval) string {
+	if r == nil || r.Upper == nil && (r.Lower == nil || *r.Lower <= 0) {
+		return ""
+	}
+	if schemas.Crossed(r.Lower, r.Upper) {
+		return fmt.Sprintf(" (once >= x%.3g, once <= x%.3g)", *r.Lower, *r.Upper)
+	}
+	lower, upper := "x0", "inf"
+	if r.Lower != nil {
+		lower = fmt.Sprintf("x%.3g", *r.Lower)
+	}
+	if r.Upper != nil {
+		upper = fmt.Sprintf("x%.3g", *r.Upper)
+	}
+	return " (" + lower + " .. " + upper + ")"
+}
+
+// shapeLines tell how a distribution looks: at which quantile there is evidence of harm, and how users of other judges know it. Empty where a
+// guardrail is of no distribution, or nothing of it was tested yet.
+func shapeLines(g *schemas.GuardrailStatus) string {
+	if g.KS == nil || g.MannWhitneyP == nil || g.ProbabilityIndex == nil {
+		return ""
+	}
+	text := nameText(g) + ": "
+	for i, q := range g.Shape {
+		before := ", "
+		if i == 0 {
+			before = "evidence of any harm by quantile: "
+		}
+		text += fmt.Sprintf("%sp%.6g %.1f", before, 100*q.Quantile, q.LogEvidence)
+	}
+	if len(g.Shape) > 0 {
+		text += "\n  "
+	}
+	return fmt.Sprintf("%sin %.3g %% of pairs the canary is above the baseline; last block: Kolmogorov-Smirnov distance %.3g, Mann-Whitney p %.3g (nothing is decided by these)\n",
+		text, 100**g.ProbabilityIndex, *g.KS, *g.MannWhitneyP)
 }
 
 // estimateText is what the state stands on: of a failure or a suspicion the estimate since the harm began, and since when; else
@@ -172,14 +220,14 @@ func interval(g *schemas.GuardrailStatus) string {
 	if g.Lower == nil && g.Upper == nil {
 		return "unknown"
 	}
-	if g.Lower != nil && g.Upper != nil && *g.Lower > *g.Upper {
+	if schemas.Crossed(g.Lower, g.Upper) { // not g.Changed, which decisions of older programs don't have
 		return changed(g)
 	}
 	return quantity(g, g.Lower, "-inf") + " .. " + quantity(g, g.Upper, "inf")
 }
 
-// changed is the interval of an effect that didn't stay the same. Each bound is the tightest so far, so bounds that crossed hold for
-// different times: the one that the newest estimate is nearer to is the newer one.
+// changed is the interval of an effect that didn't stay the same. Bounds that crossed hold for different times: the one that the newest
+// estimate is nearer to is the newer one. Short, so that a row of the table has room on a wide terminal.
 func changed(g *schemas.GuardrailStatus) string {
 	lower, upper := quantity(g, g.Lower, ""), quantity(g, g.Upper, "")
 	newest := g.SinceHarm
@@ -188,11 +236,11 @@ func changed(g *schemas.GuardrailStatus) string {
 	}
 	switch {
 	case newest == nil:
-		return "changed: once " + lower + " or more, once " + upper + " or less"
+		return "changed: once >= " + lower + ", once <= " + upper
 	case *newest >= (*g.Lower+*g.Upper)/2:
-		return "first " + upper + " or less, since then " + lower + " or more"
+		return "first <= " + upper + ", since then >= " + lower
 	}
-	return "first " + lower + " or more, since then " + upper + " or less"
+	return "first >= " + lower + ", since then <= " + upper
 }
 
 // nameText is a guardrail's name, with the segment that it is held to.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -23,11 +24,11 @@ func TestInterval(t *testing.T) {
 		{"milliseconds", schemas.GuardrailStatus{Unit: "ms", Lower: at(40), Upper: at(50.5)}, "40 ms .. 50.5 ms"},
 		{"one side", schemas.GuardrailStatus{Unit: "ratio", Lower: at(1.1)}, "+10.0 % .. inf"},
 		{"harm came later", schemas.GuardrailStatus{Unit: "ratio", Estimate: at(1.2), SinceHarm: at(1.6), Lower: at(1.414), Upper: at(1.189)},
-			"first +18.9 % or less, since then +41.4 % or more"},
+			"first <= +18.9 %, since then >= +41.4 %"},
 		{"harm went away", schemas.GuardrailStatus{Unit: "ratio", Estimate: at(1.1), Lower: at(1.414), Upper: at(1.189)},
-			"first +41.4 % or more, since then +18.9 % or less"},
+			"first >= +41.4 %, since then <= +18.9 %"},
 		{"crossed without an estimate", schemas.GuardrailStatus{Unit: "ratio", Lower: at(1.414), Upper: at(1.189)},
-			"changed: once +41.4 % or more, once +18.9 % or less"},
+			"changed: once >= +41.4 %, once <= +18.9 %"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -38,26 +39,37 @@ func TestInterval(t *testing.T) {
 	}
 }
 
-// TestGuardrailTable holds what a person reads at night: a failure's row has the estimate that the verdict has, and when it began.
+// TestGuardrailTable holds what a person reads at night: a failure's row has the estimate that the verdict has, and when it began; a difference has
+// its ratio's bounds beside its own; and distributions have a description under the table, of which it is said that nothing is decided by it.
 func TestGuardrailTable(t *testing.T) {
 	at := func(x float64) *float64 { return &x }
 	const began, last = 1760000444000, 1760000460000
 	all := []schemas.GuardrailStatus{
 		{Name: "errors", State: schemas.StateFailed, Against: schemas.AgainstBaseline, Unit: "share", Margin: "0.5pp", Estimate: at(.0032), SinceHarm: at(.051),
-			Lower: at(.001), Upper: at(.006), HarmBegan: began, LastWindow: last, LogEvidence: 8, Threshold: 7.5,
+			Lower: at(.001), Upper: at(.006), Ratio: &schemas.Interval{Estimate: at(1.67), Lower: at(1.234), Upper: at(2.5)}, HarmBegan: began, LastWindow: last, LogEvidence: 8, Threshold: 7.5,
 			Canary: schemas.ArmCount{N: 5000, Events: 40}, Baseline: schemas.ArmCount{N: 45000, Events: 216}},
 		{Name: "p99", State: schemas.StateSuspect, Against: schemas.AgainstBaseline, Unit: "ratio", Margin: "20%", Estimate: at(1.1), HarmBegan: began - 86_400_000, LastWindow: last},
 		{Name: "timeouts", State: schemas.StateContinue, Against: schemas.AgainstBaseline, Unit: "share", Margin: "any", Estimate: at(-.001), SinceHarm: at(.02), HarmBegan: began, LastWindow: last},
 		{Name: "outage", State: schemas.StateContinue, Why: "both_arms", Against: schemas.AgainstLimit, Unit: "share", Margin: "5%", Estimate: at(.1527),
 			Lower: at(.12), Upper: at(.2), HarmBegan: began, LastWindow: last, LogEvidence: 640, Threshold: 7.2},
 		{Name: "slo", State: schemas.StateContinue, Against: schemas.AgainstLimit, Unit: "ms", Margin: "50ms", Estimate: at(41.26)},
+		{Name: "shape", State: schemas.StateContinue, Against: schemas.AgainstBaseline, Unit: "ratio", Margin: "20%", Estimate: at(1.05), ProbabilityIndex: at(.5125), KS: at(.0731),
+			MannWhitneyP: at(.04213), Shape: []schemas.QuantileEvidence{{Quantile: .5, LogEvidence: .25}, {Quantile: .999, LogEvidence: 3}}, Canary: schemas.ArmCount{N: 700}, Baseline: schemas.ArmCount{N: 6300}},
+		{Name: "bulk", Segment: "de", State: schemas.StateInsufficient, Why: "too_few", Unit: "ratio", Margin: "20%"},
+		{Name: "bulk", State: schemas.StateContinue, Against: schemas.AgainstBaseline, Unit: "ratio", Margin: "20%", Estimate: at(1), ProbabilityIndex: at(.5), KS: at(0), MannWhitneyP: at(1)},
 	}
-	want := `GUARDRAIL  STATE                 ESTIMATE                      INTERVAL SINCE START  MARGIN       CANARY      BASELINE      EVIDENCE
-errors     failed                +5.10 pp since 09:00:44       +0.10 pp .. +0.60 pp  0.5 pp       40 of 5000  216 of 45000  8.0 of 7.5
-p99        suspect               unknown since 8 Oct 09:00:44  unknown               20 %         0 of 0      0 of 0        0.0
-timeouts   continue              -0.10 pp                      unknown               any          0 of 0      0 of 0        0.0
-outage     continue (both_arms)  15.27 %                       12.00 % .. 20.00 %    limit 5 %    0 of 0      0 of 0        640.0 of 7.2
-slo        continue              41.26 ms                      unknown               limit 50 ms  0 of 0      0 of 0        0.0
+	want := `GUARDRAIL   STATE                   ESTIMATE                      INTERVAL SINCE START                  MARGIN       CANARY      BASELINE      EVIDENCE
+errors      failed                  +5.10 pp since 09:00:44       +0.10 pp .. +0.60 pp (x1.23 .. x2.5)  0.5 pp       40 of 5000  216 of 45000  8.0 of 7.5
+p99         suspect                 unknown since 8 Oct 09:00:44  unknown                               20 %         0 of 0      0 of 0        0.0
+timeouts    continue                -0.10 pp                      unknown                               any          0 of 0      0 of 0        0.0
+outage      continue (both_arms)    15.27 %                       12.00 % .. 20.00 %                    limit 5 %    0 of 0      0 of 0        640.0 of 7.2
+slo         continue                41.26 ms                      unknown                               limit 50 ms  0 of 0      0 of 0        0.0
+shape       continue                +5.0 %                        unknown                               20 %         700         6300          0.0
+bulk in de  insufficient (too_few)  unknown                       unknown                               20 %         0 of 0      0 of 0        0.0
+bulk        continue                +0.0 %                        unknown                               20 %         0 of 0      0 of 0        0.0
+shape: evidence of any harm by quantile: p50 0.2, p99.9 3.0
+  in 51.2 % of pairs the canary is above the baseline; last block: Kolmogorov-Smirnov distance 0.0731, Mann-Whitney p 0.0421 (nothing is decided by these)
+bulk: in 50 % of pairs the canary is above the baseline; last block: Kolmogorov-Smirnov distance 0, Mann-Whitney p 1 (nothing is decided by these)
 `
 	var out strings.Builder
 	if err := printGuardrails(&out, all); err != nil {
@@ -65,6 +77,49 @@ slo        continue              41.26 ms                      unknown          
 	}
 	if out.String() != want {
 		t.Errorf("table\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestRatioBounds(t *testing.T) {
+	at := func(x float64) *float64 { return &x }
+	tests := []struct {
+		name string
+		in   *schemas.Interval
+		want string
+	}{
+		{"no ratio beside the estimate", nil, ""},
+		{"no event yet", &schemas.Interval{}, ""},
+		{"every ratio is possible", &schemas.Interval{Estimate: at(2), Lower: at(0)}, ""},
+		{"both", &schemas.Interval{Lower: at(.8541), Upper: at(1.2)}, " (x0.854 .. x1.2)"},
+		{"at least", &schemas.Interval{Lower: at(2)}, " (x2 .. inf)"},
+		{"at most", &schemas.Interval{Lower: at(0), Upper: at(.5)}, " (x0 .. x0.5)"},
+		{"a mean's at most", &schemas.Interval{Upper: at(.5)}, " (x0 .. x0.5)"},
+		{"it changed", &schemas.Interval{Lower: at(2), Upper: at(.5), Changed: true}, " (once >= x2, once <= x0.5)"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := ratioBounds(test.in); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestBreaches: what a replay's decision says of a guardrail that it stands on is what its status says, the ratio and crossed bounds too.
+func TestBreaches(t *testing.T) {
+	at := func(x float64) *float64 { return &x }
+	list := breaches([]schemas.GuardrailStatus{
+		{Name: "errors", State: schemas.StateFailed, Unit: "share", Estimate: at(.01), Ratio: &schemas.Interval{Estimate: at(3), Lower: at(2), Upper: at(4)}},
+		{Name: "ctr", State: schemas.StateContinue, Ratio: &schemas.Interval{}},
+		{Name: "p99", State: schemas.StateSuspect, Unit: "ratio", Lower: at(2), Upper: at(1), Changed: true},
+	})
+	got, err := json.Marshal(list)
+	const want = `[{"guardrail":"errors","segment":"","state":"failed","against":"","estimate_since_harm":null,"estimate":0.01,"lower":null,"upper":null,` +
+		`"ratio":{"estimate":3,"lower":2,"upper":4},"unit":"share","margin":"","log_evidence":0,"threshold":0},` +
+		`{"guardrail":"p99","segment":"","state":"suspect","against":"","estimate_since_harm":null,"estimate":null,"lower":2,"upper":1,"changed":true,` +
+		`"unit":"ratio","margin":"","log_evidence":0,"threshold":0}]`
+	if err != nil || string(got) != want {
+		t.Errorf("%s, %v\nwant %s", got, err, want)
 	}
 }
 
