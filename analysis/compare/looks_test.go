@@ -109,3 +109,23 @@ func shifting(factors ...float64) string {
 	}
 	return b.String()
 }
+
+// TestPassOfBulk: a pass by Mann-Whitney says that it is of the bulk; here a tenth of the canary's values never end, which ks doesn't let pass.
+func TestPassOfBulk(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("window,arm,value,count\n")
+	for i := range 60 {
+		for v := 10; v < 60; v++ {
+			fmt.Fprintf(&b, "%d,baseline,%d,36\n%d,canary,%d,9\n", i, v, i, v)
+		}
+		fmt.Fprintf(&b, "%d,canary,+Inf,50\n", i)
+	}
+	got, _, err := compared(Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%"}, b.String())
+	want := "The canary's values don't tend to be higher than the baseline's by more than 20 %. That is of their bulk: the tail is not looked at."
+	if err != nil || got.Verdict != schemas.StatePassed || got.Sentence != want {
+		t.Errorf("%s: %s, %v, want passed: %s", got.Verdict, got.Sentence, err, want)
+	}
+	if got, _, err = compared(Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%"}, b.String()); err != nil || got.Verdict != schemas.StateFailed {
+		t.Errorf("ks: %s, %v, want failed", got.Verdict, err)
+	}
+}

@@ -33,6 +33,9 @@ func (s *Summary) sentence() string {
 	case schemas.StateSuspect:
 		return fmt.Sprintf("%s %s than the baseline's, and by more than %s as far as can be seen, which is not proven yet.", subject, s.worse(), margin) + s.sinceText()
 	case schemas.StatePassed:
+		if s.Compare == MannWhitney { // few values, however far off, don't change who tends to be higher
+			return fmt.Sprintf("The canary's values don't tend to be %s than the baseline's%s. That is of their bulk: the tail is not looked at.", s.worse(), by(margin))
+		}
 		return fmt.Sprintf("%s not %s than the baseline's%s.", subject, s.worse(), by(margin))
 	case schemas.StateInsufficient:
 		return "Too little was counted to test anything: windows that are taken together need 8 of each arm, and for a tail 4 expected values."

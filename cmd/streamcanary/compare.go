@@ -144,7 +144,7 @@ func compareDistribution(c *console, kind compare.Kind) *cobra.Command {
 	cmd, f := comparison(c, kind)
 	cmd.Short = "Whole distributions of samples, the tail too, at several quantiles at once (Kolmogorov-Smirnov)"
 	if kind == compare.MannWhitney {
-		cmd.Short = "Whether samples tend to be greater (Mann-Whitney), quickest where everything is shifted"
+		cmd.Short = "Whether samples tend to be greater (Mann-Whitney), quickest where everything is shifted; blind to the tail"
 	}
 	cmd.Long = cmd.Short + `.
 With --increase or --decrease harm has one way; with neither, any difference is harm. Columns, one arm a row:

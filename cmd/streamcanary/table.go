@@ -154,6 +154,9 @@ func shapeLines(g *schemas.GuardrailStatus) string {
 		return ""
 	}
 	text := nameText(g) + ": "
+	if g.AtQuantile > 0 {
+		text += fmt.Sprintf("the estimate is of p%.6g; ", 100*g.AtQuantile)
+	}
 	for i, q := range g.Shape {
 		before := ", "
 		if i == 0 {

@@ -54,7 +54,7 @@ func TestGuardrailTable(t *testing.T) {
 			Lower: at(.12), Upper: at(.2), HarmBegan: began, LastWindow: last, LogEvidence: 640, Threshold: 7.2},
 		{Name: "slo", State: schemas.StateContinue, Against: schemas.AgainstLimit, Unit: "ms", Margin: "50ms", Estimate: at(41.26)},
 		{Name: "shape", State: schemas.StateContinue, Against: schemas.AgainstBaseline, Unit: "ratio", Margin: "20%", Estimate: at(1.05), ProbabilityIndex: at(.5125), KS: at(.0731),
-			MannWhitneyP: at(.04213), Shape: []schemas.QuantileEvidence{{Quantile: .5, LogEvidence: .25}, {Quantile: .999, LogEvidence: 3}}, Canary: schemas.ArmCount{N: 700}, Baseline: schemas.ArmCount{N: 6300}},
+			MannWhitneyP: at(.04213), AtQuantile: .999, Shape: []schemas.QuantileEvidence{{Quantile: .5, LogEvidence: .25}, {Quantile: .999, LogEvidence: 3}}, Canary: schemas.ArmCount{N: 700}, Baseline: schemas.ArmCount{N: 6300}},
 		{Name: "bulk", Segment: "de", State: schemas.StateInsufficient, Why: "too_few", Unit: "ratio", Margin: "20%"},
 		{Name: "bulk", State: schemas.StateContinue, Against: schemas.AgainstBaseline, Unit: "ratio", Margin: "20%", Estimate: at(1), ProbabilityIndex: at(.5), KS: at(0), MannWhitneyP: at(1)},
 	}
@@ -67,7 +67,7 @@ slo         continue                41.26 ms                      unknown       
 shape       continue                +5.0 %                        unknown                               20 %         700         6300          0.0
 bulk in de  insufficient (too_few)  unknown                       unknown                               20 %         0 of 0      0 of 0        0.0
 bulk        continue                +0.0 %                        unknown                               20 %         0 of 0      0 of 0        0.0
-shape: evidence of any harm by quantile: p50 0.2, p99.9 3.0
+shape: the estimate is of p99.9; evidence of any harm by quantile: p50 0.2, p99.9 3.0
   in 51.2 % of pairs the canary is above the baseline; last block: Kolmogorov-Smirnov distance 0.0731, Mann-Whitney p 0.0421 (nothing is decided by these)
 bulk: in 50 % of pairs the canary is above the baseline; last block: Kolmogorov-Smirnov distance 0, Mann-Whitney p 1 (nothing is decided by these)
 `
