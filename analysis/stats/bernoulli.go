@@ -27,7 +27,8 @@ import (
 //
 // Cost: four logarithms and a root for each point. An increment is finite for counts that a block can hold.
 //
-// Sources: as for Linear, of which it is the family with a plug-in (derived in the project's notes; Turner, Ly, Grünwald, arXiv 2106.02693).
+// Source: derived here, the proof is in the claim; block e-values with a plug-in, Turner, Ly, Grünwald (arXiv 2106.02693), for a linear null Turner,
+// Grünwald (arXiv 2203.09785).
 type Bernoulli struct {
 	Rho0, Delta float64   // the margin: p_c against Rho0 p_b + Delta; Rho0 at least 0, Delta of any sign, not both 0
 	Side        int       // +1: evidence of more than the margin; -1: of less

@@ -9,6 +9,8 @@ import "math"
 // weight it (about by Nc Nb / (Nc + Nb)). The conditions are those of Linear, whose bets at Rho0 = 1 it uses, for both sides,
 // over IntervalGrid: with p_c - p_b = d their log e-value is A_j - d B_j, so one pair of sums answers every d.
 //
+// Source: derived here: the duality of tests and confidence sets, with Linear's test (the proof is there) of every d from both sides, each at half of alpha.
+//
 // Sums of disjoint blocks add in any order. Cost of Add: 80 logarithms (phi = 1), else 160 elementary functions.
 // The zero value is not ready; see NewDifference. Owned by one goroutine.
 type Difference struct {

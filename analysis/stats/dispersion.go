@@ -24,6 +24,9 @@ var dispersionSizes = [...]int{1, 5, 25, 125}
 // se = sqrt(m/(m-1) sum (U - phi V)²) / sum V, limit phi + 1.645 se. The largest limit over batches of 1, 5, 25 and 125 windows,
 // each from 10 batches on, is the measured phi; never below 1. (Not the mean of U/V: that is biased low at rare rates.)
 //
+// Sources: a ratio of sums with its linearized standard error is the ratio estimate of survey sampling (Cochran, Sampling Techniques, 1977, chapter 6). Which sizes,
+// how many batches, which limit: chosen here, by TestDispersionFindsPhi and by SimCalibration in package analysis.
+//
 // It is calibrated by simulation, not exact. It can't see noise that belongs to the canary's own pods, and holds for the
 // shard's size: start a new one when the canary's share changes much. Windows with an empty side are left out. State is a dozen
 // sums for each size; deterministic: sums are taken in the order of the windows. Use either Add or AddSizes on one Dispersion.

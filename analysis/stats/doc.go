@@ -14,6 +14,11 @@
 // an interval of nothing is all that is possible, an estimate of nothing NaN. Ties: exact in the rank tests, one half in U and the probability index. NaN is never
 // taken (a panic) and, but for estimates of nothing, never given; log evidence is finite. A method that says no cost takes a few operations for each point of its grid.
 //
+// Sources. Each comment names where its method can be looked up. "Derived here" means that nothing was found that states it: then the proof, or for a
+// rule chosen by simulation the test that simulates it, is named there. The short names of ARCHITECTURE.md and of the certificate are: R1 Linear, R2 Bernoulli,
+// R3 the starts of Mixture, R4 the factors for over-dispersion in Linear with what measures it (Dispersion, Spread), R5 Difference, R6 SplitIncrements, R7
+// Mean and NormalMixture, R8 Bounded, R13 Ratio, TOPK TopK, MALLOWS Mallows.
+//
 // Nothing here reads a clock, allocates in steady state, or depends on map order: the same blocks in the same order give the same
 // bits on one architecture. A count that no block can hold (negative, NaN, more events than requests) is a bug and panics.
 //

@@ -14,7 +14,7 @@ import (
 //
 // Claim. The chance ever to reject a true hypothesis is at most alpha, under any dependence between them and any stopping: each crossing
 // is bounded by Ville's inequality in that process's own filtration, and Holm's closure needs no more. A rejection is never
-// taken back while maxima only grow. The cost is quadratic in the worst case. It panics unless 0 < alpha < 1 and the weights are as said.
+// taken back while maxima only grow. Sources: Holm (A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 1979), here with weights; Ville (1939). The cost is quadratic in the worst case. It panics unless 0 < alpha < 1 and the weights are as said.
 func Holm(alpha float64, weights, logMax []float64) []bool {
 	total := 0.0
 	for _, w := range weights {

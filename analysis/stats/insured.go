@@ -12,6 +12,8 @@ const insuredShare = 0.1
 // Claim. Both parts are start mixtures (Mixture) with the same weights over the same blocks, e-processes of one hypothesis in one
 // filtration; a fixed mean of such is one, too: the chance that LogMax ever reaches log(1/alpha) is at most alpha. Which rates are high must be
 // decided before the first block. Cost: two Mixtures. Owned by one goroutine. The zero value is not ready; see NewInsured.
+//
+// Source: derived here, the proof is in the claim.
 type Insured struct {
 	block, linear *Mixture
 	idle          []float64 // increments of 0: a block that Bernoulli skips

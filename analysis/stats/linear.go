@@ -42,8 +42,14 @@ func (c Counts) check() {
 // Cost: two logarithms (phi = 1), else four elementary functions, for each point. The logarithms are log1p only; an
 // increment is never -Inf. Above rates of 10 % the test stays valid and loses power (it takes the variance as p, not p(1-p)).
 //
-// Sources: derived in the project's notes from block e-values (Turner, Ly, Grünwald, arXiv 2106.02693; linear null:
-// arXiv 2203.09785) by weighted AM-GM; at Delta = 0 and phi = 1 the likelihood ratio of Binomial(Kc+Kb) splits.
+// Proof. At phi = 1 each canary event is paid 1 + lambda p <= e^(lambda p) on average, each of the baseline at most e^(-s lambda p); as s Nb = Rho0 Nc, a
+// block is paid at most e^(lambda Nc (p_c - Rho0 p_b)), and Delta lambda Nc is taken off. Poisson counts pay just that. So do negative binomial ones of
+// mean m and variance phi m: E z^K = (1 - (phi-1)(z-1))^(-m/(phi-1)), which at z = e^h(a; phi) is e^(a m); at the same z it rises with phi, so with less of it they
+// pay less.
+//
+// Source: derived here. Nearest: block e-values, Turner, Ly, Grünwald (Generic e-variables for exact sequential k-sample tests, J. Statist. Plann. Inference
+// 230, 2024; arXiv 2106.02693), for a linear null Turner, Grünwald (arXiv 2203.09785), of which this is the limit of rare events; at Delta = 0 and phi = 1
+// the likelihood ratio of Binomial(Kc+Kb) splits.
 type Linear struct {
 	Rho0, Delta float64   // the margin: p_c against Rho0 p_b + Delta; both at least 0, not both 0
 	Side        int       // +1: evidence of more than the margin; -1: of less

@@ -27,6 +27,10 @@ var longRunSizes = [...]int{1, 5, 25}
 // 0.7 % alarm at 5 %, 0.3 % at 1 %. What it can't see: noise that lasts longer than 25 blocks (7 and 4 % at a correlation of 0.97, 20 and 15 % at
 // 0.99), noise of the canary's own hosts, and a canary that is noisier than the baseline without a change of its mean.
 //
+// Sources: batch means, the usual variance of a mean of dependent values in simulation; the limit, Wilson, Hilferty (The distribution of chi-square, Proc. Nat. Acad. Sci.
+// 17, 1931) with degrees of freedom as Satterthwaite (An approximate distribution of estimates of variance components, Biometrics Bulletin 2, 1946) has them.
+// Which sizes, how many batches, which limit: chosen here, by TestMeanUnderAutocorrelation.
+//
 // Deterministic: sums are taken in the order of the blocks. State is a dozen numbers for each size. The zero value has seen nothing and is ready.
 type LongRun struct {
 	batches [len(longRunSizes)]spread

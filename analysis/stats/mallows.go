@@ -10,7 +10,7 @@ import (
 // is best: 0.025, 0.05, 0.1, 0.2 and 0.4. Shared: callers only read it.
 var MallowsThetas = []float64{0.3, 0.6, 1.2, 2.4, 4.8}
 
-// Mallows is the exact exponential tilt of the Mann-Whitney statistic (section 3.1): whether the canary's values as a whole lie above the
+// Mallows is the exact exponential tilt of the Mann-Whitney statistic: whether the canary's values as a whole lie above the
 // baseline's, or below.
 //
 // Claim. Move the canary's values down by Shift buckets and let U count the pairs in which the moved canary's value is the larger, ties in
@@ -27,7 +27,10 @@ var MallowsThetas = []float64{0.3, 0.6, 1.2, 2.4, 4.8}
 //
 // Accuracy: 1e-12 and 1e-15 of the logarithm of E[e^(lambda U)] (about theta^2 n m/(24 N)), measured against exact sums.
 //
-// Sources: the law of U, Mann and Whitney 1947; as a model of rankings, Mallows 1957; e-values of exchangeability, Koning (arXiv 2310.01153).
+// Proof: as TopK's, with U in the place of X; E[e^(lambda U)] of exchangeable arms is the q-binomial coefficient over the binomial one, q = e^lambda.
+// TestMallowsAveragesToOneOverAllLabelings counts it out.
+//
+// Sources: derived here; the law of U, Mann and Whitney 1947; as a model of rankings, Mallows 1957; e-values of exchangeability, Koning (arXiv 2310.01153).
 type Mallows struct {
 	Shift int       // the margin in buckets: FailShift or PassShift
 	Side  int       // 1: evidence that the canary's values are larger; -1: that they are smaller

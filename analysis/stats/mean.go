@@ -42,8 +42,8 @@ var MeanGrid = Grid(0.002, 0.256, 8)
 // When. Exact for blocks that are independent given the past and a variance known to be an upper limit. With LongRun's it is calibrated by simulation,
 // not exact: gauges are autocorrelated, and the canary's noise is taken to be like the baseline's.
 //
-// Cost: an exponential and a root for each point. Source: derived here; Bennett, Probability inequalities for the sum of independent
-// random variables (1962); R7 of the project's notes.
+// Cost: an exponential and a root for each point. Source: derived here, the proof is above; Bennett (Probability inequalities for the sum of
+// independent random variables, J. Amer. Statist. Assoc. 57, 1962).
 type Mean struct {
 	Rho0, Delta float64   // the margin: m_c against Rho0 m_b + Delta; Rho0 at least 0, Delta of any sign
 	Side        int       // +1: evidence of more than the margin; -1: of less

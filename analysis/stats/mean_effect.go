@@ -10,6 +10,8 @@ import "math"
 // many samples, the variance an estimate (LongRun's). The first block with a known variance fixes the scale, for an interval that is tightest when 100
 // times its weight has come together, and isn't counted. Estimates for people; Mean is the test.
 //
+// Sources: NormalMixture's; the ratio as Fieller (Some problems in interval estimation, J. R. Statist. Soc. B 16, 1954) has it for one look.
+//
 // Sums of disjoint blocks add in any order. Cost of Add: a dozen operations. The zero value is not ready; see NewMeanEffect. Owned by one goroutine.
 type MeanEffect struct {
 	scale              float64

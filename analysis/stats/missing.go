@@ -7,6 +7,8 @@ package stats
 // Claim. Conditional mean at most 1 while the canary's expected count per share is at least the baseline's, for counts
 // over-dispersed as a negative binomial with variance at most phi times the mean; phi is that of the sizes (Dispersion.AddSizes).
 // A silent canary pays Kb log(1 + 0.95 pi/((1-pi+0.05 pi) phi)), about 0.95 pi Kb / phi. 0 when a share is 0.
+//
+// Source: derived here, as Linear, where the proof stands. Cost: Linear's for one point.
 func MissingIncrement(events Counts, phi float64) float64 {
 	var inc [1]float64
 	missingTest.Increments(inc[:], events, phi, phi)

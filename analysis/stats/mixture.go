@@ -11,7 +11,10 @@ import (
 // Claim. If e^increment has, for each point, conditional mean at most 1 given the past, and the weights are fixed in
 // advance (or depend on the past and on sizes only) and add up to at most 1, then e^LogE is a nonnegative supermartingale
 // that starts at 1: the chance that LogMax ever reaches log(1/alpha) is at most alpha, however often one looks (Ville).
-// What has not started yet is kept as cash, a bet on nothing. The idea of starts: Shin, Ramdas, Rinaldo (arXiv 2203.03532).
+// What has not started yet is kept as cash, a bet on nothing.
+//
+// Sources: Ville's inequality (Étude critique de la notion de collectif, 1939); the idea of starts, Shin, Ramdas, Rinaldo (E-detectors, arXiv 2203.03532), whose
+// weights don't add up to a limit and bound how often, not whether ever, it alarms.
 //
 // A plain product, for a pass test, is a first Step with weight 1 and later ones with 0.
 //

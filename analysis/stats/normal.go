@@ -18,7 +18,7 @@ import (
 //
 // Sums of disjoint blocks add in any order. Cost of Add: a few additions. Owned by one goroutine. The zero value is not ready; see NewNormalMixture.
 //
-// Sources: Robbins (1970); Howard, Ramdas, McAuliffe, Sekhon (arXiv 1810.08240); for estimated, varying variances Waudby-Smith, Arbour, Sinha,
+// Sources: Robbins (Statistical methods related to the law of the iterated logarithm, Ann. Math. Statist. 41, 1970); Howard, Ramdas, McAuliffe, Sekhon (arXiv 1810.08240); for estimated, varying variances Waudby-Smith, Arbour, Sinha,
 // Kennedy, Ramdas (arXiv 2103.06476).
 type NormalMixture struct{ scale, sum, variance, weight float64 }
 
@@ -32,6 +32,8 @@ func NewNormalMixture(scale float64) *NormalMixture {
 
 // MixtureScale is the scale at which the interval at confidence 1 - alpha is tightest when the sum of weight² variance has come to v: fix it in
 // advance, at 10 to 30 % of the planned life, and never at fewer than 30 blocks. It panics unless 0 < alpha <= 1/2 and v > 0.
+//
+// Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (arXiv 2103.06476).
 func MixtureScale(alpha, v float64) float64 {
 	if !(alpha > 0 && alpha <= 0.5 && v > 0) {
 		panic(fmt.Sprintf("stats: normal mixture tuned at %v for alpha %v", v, alpha))

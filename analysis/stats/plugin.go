@@ -12,7 +12,7 @@ const plugInHalfLife = 24
 // of 24 blocks. It is no estimate to show: any value of it keeps the test valid.
 //
 // Use Rate for a block first, then Add the block: a rate that has seen the block's own outcomes would break the claim. Add also blocks that the
-// test skips. The zero value is not ready; see NewBaselineRate.
+// test skips. The zero value is not ready; see NewBaselineRate. Source: chosen here; TestThePlugInMustNotSeeTheBlock has why the order matters.
 type BaselineRate struct{ plugIn }
 
 // NewBaselineRate starts at a seed, which weighs as one event does: the baseline's rate before the canary had traffic (better: Add its blocks of that time),
@@ -35,7 +35,7 @@ func (r *BaselineRate) Add(n, k float64) { r.add(n, k) }
 func (r *BaselineRate) Rate() float64 { return r.within(1e-9, 1-1e-6) }
 
 // BaselineMean is the predictable plug-in of Bounded: the mean of the baseline's values on [0, 1], as BaselineRate is of a rate.
-// The zero value is not ready; see NewBaselineMean.
+// The zero value is not ready; see NewBaselineMean. Source: as BaselineRate's.
 type BaselineMean struct{ plugIn }
 
 // NewBaselineMean starts at a seed, which weighs as five samples do. It panics unless the seed is in (0, 1).

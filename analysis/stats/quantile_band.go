@@ -7,15 +7,15 @@ import (
 	"streamcanary/windows"
 )
 
-// QuantileBand is a confidence sequence for a quantile of one arm (section 1.4). For display only, and to be labelled so: nothing is
+// QuantileBand is a confidence sequence for a quantile of one arm. For display only, and to be labelled so: nothing is
 // decided by it.
 //
 // Claim. If the arm's values are independent and all of one law, all intervals that Interval returns for its growing histogram and one alpha contain the
 // quantile, with probability at least 1 - alpha. Latencies of a day are not: with drift the band is wrong, so show that of the last hour at most. It says nothing
 // about the other arm: two bands that don't overlap are no test.
 //
-// The beta-binomial mixture of Howard and Ramdas (Bernoulli 28(3), 2022, the theorem for a fixed quantile; two-sided as in their
-// package confseq): an edge x is excluded when the count of values up to x says that its share is not the quantile's.
+// Source: the beta-binomial mixture of Howard, Ramdas (Sequential estimation of quantiles with applications to A/B testing and best-arm identification,
+// Bernoulli 28(3), 2022, the theorem for a fixed quantile; two-sided as in their package confseq): an edge x is excluded when the count of values up to x says that its share is not the quantile's.
 type QuantileBand struct {
 	PPM      int64   // the tail above the quantile in parts per million: 10,000 for p99
 	Tightest float64 // number of values for which the band is tightest; 0: 100 of the tail. Any is valid

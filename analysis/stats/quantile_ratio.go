@@ -16,10 +16,13 @@ const (
 )
 
 // QuantileRatio is a confidence sequence for the factor by which the canary's tail is slower than the baseline's, with a point estimate:
-// TopK, fail and pass, for shifts from a half to four times (section 1.5).
+// TopK, fail and pass, for shifts from a half to four times.
 //
 // Claim. If one factor moves the canary's tail in all blocks, all intervals that Interval ever returns for one alpha contain it,
 // with probability at least 1 - alpha. Otherwise the lower bound says "not in all blocks at most that much slower", the upper one the mirror of it.
+//
+// Source: derived here: the duality of tests and confidence sets, with TopK's test (the proof is there) of every shift from both sides, each at half of alpha; the
+// largest evidence of each counts, by Ville's inequality.
 //
 // On linear buckets (On) the same shifts are differences, which values beyond the buckets' range would fake: a shift moves those inside it and not those
 // outside. So each test takes such values in the way in which it holds: to prove more than an upward shift, or less than a downward one, at the ends of the range, and

@@ -9,10 +9,13 @@ import (
 )
 
 // ProbabilityIndex is the effect size of the Mann-Whitney tests: the chance that a request of the canary has a larger value than one of the
-// baseline from the same block, ties one half (section 3.3). 0.5: no difference. Each block weighs n m/(n+m+1), the inverse of the variance of its own
+// baseline from the same block, ties one half. 0.5: no difference. Each block weighs n m/(n+m+1), the inverse of the variance of its own
 // share of pairs under no difference, so that drift and a ramp cannot fake a difference.
 //
 // An estimate, no test. Cost: one walk up both histograms; no allocation. The zero value is ready. Owned by one goroutine.
+//
+// Sources: U/(n m) of Mann, Whitney (Ann. Math. Statist. 18, 1947); the weights of blocks, van Elteren (On the combination of independent two-sample tests of Wilcoxon,
+// Bull. Internat. Statist. Inst. 37, 1960).
 type ProbabilityIndex struct{ excess, weight float64 }
 
 // Add takes one block; it reports false, and takes nothing, when an arm is empty.
@@ -35,11 +38,13 @@ func (p *ProbabilityIndex) Join(o ProbabilityIndex) {
 func (p *ProbabilityIndex) Value() float64 { return 0.5 + p.excess/p.weight }
 
 // HodgesLehmann is the other effect size of the Mann-Whitney tests: by how much the canary's values are to be moved so that neither arm has the
-// larger one more often than the other, over all blocks (section 3.3). In buckets: with exponential buckets a ratio (Ratio), with
+// larger one more often than the other, over all blocks. In buckets: with exponential buckets a ratio (Ratio), with
 // linear ones a difference.
 //
 // An estimate, no test. Cost: one walk up both histograms for each shift; no allocation. Owned by one goroutine. The zero value has no
 // shifts; see NewHodgesLehmann.
+//
+// Source: Hodges, Lehmann (Estimates of location based on rank tests, Ann. Math. Statist. 34, 1963), over blocks as ProbabilityIndex.
 type HodgesLehmann struct {
 	shifts []int
 	excess []float64 // per shift, weighed as ProbabilityIndex does
@@ -141,7 +146,7 @@ func crossing(values []float64) float64 {
 }
 
 // HodgesLehmannShift is the estimate of one block, in buckets and to a bucket, by bisection over all shifts: NaN when an arm is empty, or when no shift
-// matters. Cost: about 20 walks up both histograms.
+// matters. Cost: about 20 walks up both histograms. Source: as HodgesLehmann.
 func HodgesLehmannShift(canary, baseline []windows.Bucket) float64 {
 	n, m := total(canary), total(baseline)
 	if n == 0 || m == 0 {

@@ -13,6 +13,8 @@ import "math"
 // Reading the bounds off these lines is conservative; with nodes a factor 2^(1/4) apart (beyond 1/4 and 4: 2^(1/2)) it costs some 0.03 nat
 // (0.1).
 //
+// Source: derived here: the duality of tests and confidence sets, with Linear's test (the proof is there) and the chords above; TestRatioChordsLieBelow.
+//
 // Sums of disjoint blocks add in any order. Cost of Add: three factors for each node, bet and side where both counts are
 // positive; a block without events costs nothing. Owned by one goroutine. The zero value is not ready; see NewRatio.
 type Ratio struct {

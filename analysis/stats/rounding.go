@@ -6,7 +6,7 @@ import (
 )
 
 // RoundingOffsets says how far to move values before they are put into buckets, where producers round them to the nearest multiple of step, so that a rank
-// test with a margin stays exact (section 4.3): the canary's by the first, the baseline's by the second. larger says which evidence the test collects: that
+// test with a margin stays exact: the canary's by the first, the baseline's by the second. larger says which evidence the test collects: that
 // the canary's values are larger (TopK with FailOdds, Mallows with Side 1), or that they are smaller.
 //
 // So a margin upward takes three histograms of each arm. Any harm (no margin): the values as they are, of both arms. Harm beyond the margin: the canary's
@@ -25,7 +25,7 @@ import (
 // What the margin loses: about (2+r) h/2 at the value where it is tested; 2 % at 50 ms and h = 1 ms. Values of h/2 and less have no lower
 // bound above 0, and go to the zero bucket, where they say nothing. Of producers who cut off instead of rounding, step is twice what they cut to.
 //
-// It panics on a step that is negative or not a number.
+// Source: derived here, the proof is above. It panics on a step that is negative or not a number.
 func RoundingOffsets(step float64, larger bool) (canary, baseline float64) {
 	if !(step >= 0) || math.IsInf(step, 1) {
 		panic(fmt.Sprintf("stats: values rounded to %v", step))

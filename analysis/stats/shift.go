@@ -12,6 +12,8 @@ const bucketsPerDoubling = 64
 // FailShift is the margin r (0.2: at most 20 % slower) in buckets, for evidence of more than that: the least s with 2^(s/64) >= 1 + r, so
 // that bucketing never makes a canary within the margin look slower. r above -1 and at most 1e9, else it panics; exact, powers of two included. Cost: long numbers,
 // so ask once.
+//
+// Source: C <= (1+r) B puts C at most so many buckets above B, as ceil(a + d) <= ceil(a) + ceil(d); buckets are those of OpenTelemetry's exponential histogram of scale 6.
 func FailShift(r float64) int {
 	s := nearShift(r)
 	for compareShift(s, r) < 0 {
@@ -23,7 +25,7 @@ func FailShift(r float64) int {
 	return s
 }
 
-// PassShift is the margin in buckets for evidence of keeping it: the greatest s with 2^(s/64) <= 1 + r. Otherwise as FailShift.
+// PassShift is the margin in buckets for evidence of keeping it: the greatest s with 2^(s/64) <= 1 + r. Otherwise as FailShift. Source: FailShift's.
 func PassShift(r float64) int {
 	s := FailShift(r)
 	if compareShift(s, r) > 0 {

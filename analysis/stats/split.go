@@ -21,7 +21,10 @@ var splitGrid = func() (tilts [SplitTilts]float64) {
 //
 // Claim. For k ~ Binomial(n, pi) given the past and n, e^increment is a likelihood ratio: conditional mean exactly 1.
 // pi may be another in each block, but must be planned, not estimated: SplitChange is for a share that nobody planned.
-// Count units, not events: a unit's events all go to one arm. Cost: two logarithms for each tilt.
+// Count units, not events: a unit's events all go to one arm. Cost: two logarithms for each tilt. It panics unless pi is in (0, 1) and k of 0 … n.
+//
+// Source: the likelihood ratio of two binomials, whose mean is 1 since E e^(k d) = (1 + pi (e^d - 1))^n; the tilts are chosen here, so that the plan may change.
+// For one that stays, and many arms: Lindon, Malek (arXiv 2011.03567).
 func SplitIncrements(dst []float64, n, k, pi float64) {
 	if !(pi > 0 && pi < 1) || !(k >= 0 && k <= n) || math.IsInf(n, 1) {
 		panic(fmt.Sprintf("stats: split of %v units, %v on the canary, planned share %v", n, k, pi))

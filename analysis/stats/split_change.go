@@ -9,8 +9,7 @@ import (
 // constant share, unknown".
 //
 // Testing later blocks against the share of the first one, as if that were known, alarms falsely: the estimate is off by its
-// own error, and enough later units prove that. Here the share is a nuisance, handled by universal inference (Wasserman,
-// Ramdas, Balakrishnan, PNAS 2020): the alternative is a distribution over the sequence of arms that uses only the past,
+// own error, and enough later units prove that. Here the share is a nuisance, handled by universal inference: the alternative is a distribution over the sequence of arms that uses only the past,
 // the null gets its largest likelihood over all units so far:
 //
 //	E = q(arms) / max over p of p^k (1-p)^(n-k)
@@ -25,6 +24,8 @@ import (
 //   - From some block after that on the odds are off by one of SplitTilts factors from the estimate of all units before that
 //     block: for changes later on, against all that was seen, not against a reference that has long been outgrown. The block has the weight
 //     that the caller gives (the start mixture); what was given before the reference closed starts just after it.
+//
+// Sources: universal inference, Wasserman, Ramdas, Balakrishnan (Proc. Nat. Acad. Sci. 117, 2020; arXiv 1912.11436); the two alternatives are chosen here.
 //
 // The unknown share costs about log(n)/2 nats. Cost: two logarithms for each tilt.
 // The zero value is not ready; see NewSplitChange. Owned by one goroutine.

@@ -16,11 +16,13 @@ const startSeries = 2.109742801236891975
 //
 // The three parts are for harm from the start, harm within the planned life, and harm at any later time; over all t they add
 // up to 1. It panics for t < 0.
+//
+// Source: chosen here; any weights that add up to at most 1 are valid (Mixture). What they cost and gain: TestSimDelayErrors of package analysis.
 func StartWeight(t, horizon int64) float64 { return StartSum(t, t+1, horizon) }
 
 // StartSum is the sum of StartWeight over from <= t < to: what a block stakes that enters with its own windows and
 // those skipped before it; 0 when to <= from. Up to 64 terms are added one by one, a longer gap by
-// the Euler-Maclaurin formula (relative error below 1e-13), so it costs a microsecond or two at most for any gap.
+// the Euler-Maclaurin formula (relative error below 1e-13), so it costs a microsecond or two at most for any gap. Source: StartWeight.
 func StartSum(from, to, horizon int64) float64 {
 	if from < 0 {
 		panic(fmt.Sprintf("stats: start weight of window %d", from))

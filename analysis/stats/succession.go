@@ -9,6 +9,9 @@ import (
 // batches of 1, 5, 25 and 125 windows, with U, V and the limit as Dispersion has them. Neighbours share what changes slowly, and the pair with the
 // largest U is left out, so drift and one change of the rate don't count as noise; clumps do, as long as batches of some size are longer than they are.
 //
+// Sources: successive differences, von Neumann, Kent, Bellinson, Hart (The mean square successive difference, Ann. Math. Statist. 12, 1941); Dispersion's. To leave the
+// largest out is chosen here, by TestSuccessionSeesClumpsNotChanges.
+//
 // It is calibrated by simulation, not exact: batches that share a clump differ less than independent ones. The zero value is ready to use.
 type Succession struct {
 	sizes   [len(dispersionSizes)]succession

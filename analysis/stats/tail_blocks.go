@@ -17,6 +17,8 @@ const tailExpected = 4_000_000
 // last window each time, and where latencies rise, make it slower than a baseline of the whole block (TestBlocksEndByThePool). A block that
 // has nothing of an arm, or whose tail rounds to no request, says nothing and is dropped; its start weight enters with the tail's next block.
 //
+// Source: chosen here; the claim that it serves, and its proof, are TopKMix's.
+//
 // Cost: adding up the histograms of the tails whose block a window doesn't fill by itself. Allocates only while the number of buckets grows.
 // Owned by one goroutine. The zero value has no tails; see NewTailBlocks.
 type TailBlocks struct{ tails []tailBlock }

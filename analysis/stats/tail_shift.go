@@ -11,6 +11,8 @@ import (
 // TailShift is an effect size of a quantile over many blocks, small enough to keep for every segment: by how much the canary's values are to be moved
 // so that it has just its share of the pooled tails. In buckets: with exponential buckets a ratio, with linear ones a difference.
 //
+// Source: Hodges, Lehmann (Estimates of location based on rank tests, Ann. Math. Statist. 34, 1963), with the count of TopK as the rank statistic.
+//
 // An estimate, no test: it crosses a shift at which TopK's evidence changes its sign. Cost: a walk down both histograms, and a few
 // steps for each shift; no allocation. Owned by one goroutine. The zero value has no shifts; see NewTailShift.
 type TailShift struct {

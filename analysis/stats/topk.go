@@ -14,7 +14,7 @@ var (
 	PassOdds = []float64{1 / 1.15, 1 / 1.3, 1 / 1.5, 1. / 2, 1. / 3, 1. / 5, 1. / 10, 1. / 30}
 )
 
-// TopK is the stratified pooled top-K rank e-process for a quantile with a relative margin (section 1.1).
+// TopK is the stratified pooled top-K rank e-process for a quantile with a relative margin.
 //
 // Claim. Move the canary's values down by Shift buckets, pool the block's requests, take the K largest (K is the tail PPM of the
 // pool), ties at random, and let X be how many of them are the canary's. With Grid above 1 (fail), e^increment has mean
@@ -32,8 +32,13 @@ var (
 //
 // Cost: one walk down both histograms to the K-th request, and two sums of about 20 standard deviations of X for each odds ratio. No allocation.
 //
-// Sources: the derivation is the project's; ingredients: anytime-valid logrank test with ties (ter Schure, Perez-Ortiz, Ly,
-// Grünwald, NEJSDS 2024), sequential e-values under exchangeability (Koning, arXiv 2310.01153).
+// Proof. If the moved canary and the baseline are exchangeable, X is hypergeometric, and w^X / E[w^X] has mean 1. If the canary is stochastically smaller, couple
+// each of its values with a larger one that is distributed as the baseline's: at a fixed K, to raise a value of the canary never lowers X, so for w > 1 the mean
+// is at most 1; for w < 1 the mirror of it. To average over the order within ties leaves the mean as it is, and within the bucket at which the K
+// requests end, the canary's share of those that belong to them is hypergeometric, too. TestTopKAveragesToOneOverAllLabelings counts it out.
+//
+// Source: derived here, the proof is above. Ingredients: ter Schure, Perez-Ortiz, Ly, Grünwald (The anytime-valid logrank test, New England J. Statist. Data Sci. 2(2),
+// 2024), which has ties; e-values of exchangeability, Koning (arXiv 2310.01153).
 type TopK struct {
 	PPM   int64     // the tail in parts per million: 10,000 for p99
 	Shift int       // the margin in buckets: FailShift or PassShift

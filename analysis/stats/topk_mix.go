@@ -16,7 +16,7 @@ type RankSide struct {
 	Grid  []float64 // read only
 }
 
-// TopKMix is the sequential test of two whole distributions (section 2.1): the mean over several tails of TopK e-processes, each with blocks of
+// TopKMix is the sequential test of two whole distributions: the mean over several tails of TopK e-processes, each with blocks of
 // its own, which a TailBlocks holds. With two sides (above and below), the mean of both: do the distributions differ?
 //
 // Claim. While for every side and every block the moved canary is stochastically not above the baseline (for PassOdds: not below), e^LogE is an
@@ -33,7 +33,7 @@ type RankSide struct {
 //
 // Start weights, order and cash: as Mixture. Cost: TopK for each tail whose block has ended. No allocation. Owned by one goroutine.
 //
-// Source: the mixture over thresholds as a test of dominance, Arnold, Choe, Scarsini, Tsetlin (arXiv 2604.21851); the rest is the project's.
+// Source: the mixture over thresholds as a test of dominance, Arnold, Choe, Scarsini, Tsetlin (arXiv 2604.21851); the rest is derived here, the proof is above.
 type TopKMix struct {
 	sides    []RankSide
 	odds     int // of all sides
