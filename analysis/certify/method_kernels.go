@@ -11,19 +11,22 @@ import (
 // rateKernels lists the product's tests of one rate.
 func rateKernels() []Method {
 	return []Method{
-		{Name: "R1, product", Source: "stats-rates R1", Ours: true, start: startLinear(productWeight)},
-		{Name: "R1, start mixture", Source: "stats-rates R1, R3 with the design's weights", Ours: true, start: startLinear(stats.StartWeight)},
-		{Name: "R2 insured by R1, start mixture", Source: "stats-rates R2, R3 with the design's weights", Ours: true, start: startInsured},
+		{Name: "R1, product", Source: "package stats, Linear, where the proof stands; nearest: Turner, Ly, Grünwald (arXiv 2106.02693)", Ours: true, start: startLinear(productWeight)},
+		{Name: "R1, start mixture", Source: "Linear as above; starts as Shin, Ramdas, Rinaldo (arXiv 2203.03532), weighted by StartWeight", Ours: true, start: startLinear(stats.StartWeight)},
+		{Name: "R2 insured by R1, start mixture", Source: "package stats, Insured: Bernoulli, where the proof stands, and a tenth on Linear; starts as above", Ours: true, start: startInsured},
 	}
 }
+
+// topKSource is for all quantiles.
+const topKSource = "package stats, TopK, where the proof stands; from ter Schure, Perez-Ortiz, Ly, Grünwald (NEJSDS 2, 2024), Koning (arXiv 2310.01153)"
 
 // latencyKernels lists the product's tests of latencies.
 func latencyKernels() []Method {
 	return []Method{
-		{Name: "TOPK p99, start mixture", Source: "stats-latency 1.1, 1.2", Ours: true, start: startTopK(10_000)},
-		{Name: "TOPK p50, start mixture", Source: "stats-latency 1.1, 1.2", Ours: true, start: startTopK(500_000)},
-		{Name: "TOPK-mix, start mixture", Source: "stats-latency 2.1", Ours: true, start: startMix},
-		{Name: "MALLOWS, start mixture", Source: "stats-latency 3.1", Ours: true, start: startMallows},
+		{Name: "TOPK p99, start mixture", Source: topKSource, Ours: true, start: startTopK(10_000)},
+		{Name: "TOPK p50, start mixture", Source: topKSource, Ours: true, start: startTopK(500_000)},
+		{Name: "TOPK-mix, start mixture", Source: "package stats, TopKMix: thresholds as Arnold, Choe, Scarsini, Tsetlin (arXiv 2604.21851)", Ours: true, start: startMix},
+		{Name: "MALLOWS, start mixture", Source: "package stats, Mallows: the law of Mann, Whitney (1947) tilted as Mallows (1957); Koning (arXiv 2310.01153)", Ours: true, start: startMallows},
 	}
 }
 
