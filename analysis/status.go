@@ -71,6 +71,9 @@ func (g *guard) answer(s *schemas.GuardrailStatus) {
 	if s.Ratio != nil {
 		s.Ratio = withBounds(s.Ratio.Estimate, ratio)
 	}
+	if s.Difference != nil {
+		s.Difference = withBounds(s.Difference.Estimate, difference)
+	}
 	s.Changed = schemas.Crossed(s.Lower, s.Upper)
 }
 
@@ -165,6 +168,9 @@ func (g *guard) describe(s *schemas.GuardrailStatus) {
 	s.Changed = schemas.Crossed(s.Lower, s.Upper)
 	if g.isContrast() && (s.Unit == unitShare || g.spec.Kind == schemas.MeanGuardrail && s.Unit == unitNumber) {
 		s.Ratio = withBounds(finite(g.effect(whole, unitRatio)), ratio)
+	}
+	if s.Unit == unitRatio && (g.spec.Kind == schemas.RateGuardrail || g.spec.Kind == schemas.GaugeGuardrail) {
+		s.Difference = withBounds(finite(g.effect(whole, unitShare)), difference)
 	}
 	if since, ok := g.began(); ok && g.stillThere() {
 		s.HarmBegan = schemas.Time(since)

@@ -293,3 +293,18 @@ func TestChangedRate(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestDifferenceBesideRatio: of a rate with a relative margin the difference is told, too, from the same blocks as a guardrail with an absolute one tells it; of other
+// ratios nothing is.
+func TestDifferenceBesideRatio(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("errors: rate error increase 0.5pp"), guardrail("more: rate error increase 20%"), guardrail("p50: quantile 0.5 latency increase 20%")), Options{Phi: 1})
+	s.play(60, side{n: 900, errors: 9, latencyMs: 100}, side{n: 100, errors: 2, latencyMs: 100})
+	all := s.judge.Status()
+	errors, more := all[0], all[1]
+	if d, r := more.Difference, errors.Ratio; *d.Estimate != *errors.Estimate || *d.Lower != *errors.Lower || *d.Upper != *errors.Upper || *r.Lower != *more.Lower || more.Ratio != nil || errors.Difference != nil {
+		t.Errorf("difference %s, ratio %s", text(t, errors), text(t, more))
+	}
+	if all[2].Difference != nil || all[2].Ratio != nil {
+		t.Errorf("a quantile: %s", text(t, all[2]))
+	}
+}

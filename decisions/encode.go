@@ -88,8 +88,10 @@ func finite(r schemas.Reason) schemas.Reason {
 		for _, x := range []**float64{&g.Estimate, &g.Lower, &g.Upper, &g.SinceHarm, &g.Baseline.Value, &g.Canary.Value} {
 			*x = known(*x)
 		}
-		if g.Ratio != nil {
-			g.Ratio = &schemas.Interval{Estimate: known(g.Ratio.Estimate), Lower: known(g.Ratio.Lower), Upper: known(g.Ratio.Upper), Changed: g.Ratio.Changed}
+		for _, x := range []**schemas.Interval{&g.Ratio, &g.Difference} {
+			if r := *x; r != nil {
+				*x = &schemas.Interval{Estimate: known(r.Estimate), Lower: known(r.Lower), Upper: known(r.Upper), Changed: r.Changed}
+			}
 		}
 		for _, x := range []*float64{&g.LogEvidence, &g.LogAny, &g.LogPass, &g.Threshold, &g.PassThreshold, &g.Phi} {
 			*x = bounded(*x)

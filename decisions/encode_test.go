@@ -15,9 +15,9 @@ func TestFinite(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, whole)
 	}
 	inf := math.Inf(1)
-	endless := schemas.Reason{Guardrails: []schemas.GuardrailStatus{{Upper: &inf, LogEvidence: inf, Ratio: &schemas.Interval{Upper: &inf, Changed: true}}}}
+	endless := schemas.Reason{Guardrails: []schemas.GuardrailStatus{{Upper: &inf, LogEvidence: inf, Ratio: &schemas.Interval{Upper: &inf, Changed: true}, Difference: &schemas.Interval{Lower: &inf}}}}
 	got := finite(endless).Guardrails[0]
-	if got.Upper != nil || got.LogEvidence != math.MaxFloat64 || got.Ratio.Upper != nil || !got.Ratio.Changed {
+	if got.Upper != nil || got.LogEvidence != math.MaxFloat64 || got.Ratio.Upper != nil || !got.Ratio.Changed || got.Difference.Lower != nil {
 		t.Errorf("infinite: %+v, ratio %+v", got, got.Ratio)
 	}
 	if endless.Guardrails[0].Upper != &inf || endless.Guardrails[0].Ratio.Upper != &inf {

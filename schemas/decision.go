@@ -139,8 +139,9 @@ type GuardrailStatus struct {
 	Upper         *float64  `json:"upper"`
 	Changed       bool      `json:"changed,omitempty"` // Lower is above Upper: see Crossed
 	SinceHarm     *float64  `json:"estimate_since_harm,omitempty"`
-	Ratio         *Interval `json:"ratio,omitempty"` // of rates: ratio of the rates, where the main estimate is their difference
-	LogEvidence   float64   `json:"log_evidence"`    // running maximum of the fail evidence that Threshold is held against
+	Ratio         *Interval `json:"ratio,omitempty"`      // of rates: ratio of the rates, where the main estimate is their difference
+	Difference    *Interval `json:"difference,omitempty"` // of rates: difference of the rates, a share, where the main estimate is their ratio
+	LogEvidence   float64   `json:"log_evidence"`         // running maximum of the fail evidence that Threshold is held against
 	LogAny        float64   `json:"log_evidence_any"`
 	LogPass       float64   `json:"log_evidence_pass"`
 	Threshold     float64   `json:"threshold"`

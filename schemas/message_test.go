@@ -38,7 +38,7 @@ func fullDecision() *Decision {
 				Name: "sales", State: StateContinue, On: OnRollback, Against: AgainstBaseline, Unit: "share", Margin: "any",
 				Estimate: number3(0), Lower: number3(0.01), Upper: number3(-0.01), Changed: true,
 				Ratio: &Interval{Estimate: number3(1), Lower: number3(1.2), Upper: number3(0.8), Changed: true},
-			}, {Name: "ctr", Segment: "de", State: StateInsufficient, Why: "no_data", On: OnRollback, Unit: "ratio", Margin: "2%"}},
+			}, {Name: "ctr", Segment: "de", State: StateInsufficient, Why: "no_data", On: OnRollback, Unit: "ratio", Margin: "2%", Difference: &Interval{Lower: number3(-0.5)}}},
 			Health: []Finding{{"split_mismatch", "The canary gets 3 %, planned are 1 %.", 8, 7, 1_700_000_000_000}},
 		},
 		Evidence: Evidence{

@@ -246,8 +246,9 @@ type breach struct {
 	Estimate    *float64           `json:"estimate"`
 	Lower       *float64           `json:"lower"`
 	Upper       *float64           `json:"upper"`
-	Changed     bool               `json:"changed,omitempty"` // lower is above upper
-	Ratio       *schemas.Interval  `json:"ratio,omitempty"`   // of rates: ratio of the two, where the estimate is their difference
+	Changed     bool               `json:"changed,omitempty"`    // lower is above upper
+	Ratio       *schemas.Interval  `json:"ratio,omitempty"`      // of rates: ratio of the two, where the estimate is their difference
+	Difference  *schemas.Interval  `json:"difference,omitempty"` // and the other way round
 	Unit        string             `json:"unit"`
 	Margin      string             `json:"margin"`
 	LogEvidence float64            `json:"log_evidence"`
@@ -260,7 +261,7 @@ func breaches(guardrails []schemas.GuardrailStatus) []breach {
 	list := []breach{}
 	for _, g := range guardrails {
 		if g.State == schemas.StateFailed || g.State == schemas.StateSuspect {
-			list = append(list, breach{g.Name, g.Segment, g.State, g.Against, g.SinceHarm, g.Estimate, g.Lower, g.Upper, g.Changed, g.Ratio, g.Unit, g.Margin,
+			list = append(list, breach{g.Name, g.Segment, g.State, g.Against, g.SinceHarm, g.Estimate, g.Lower, g.Upper, g.Changed, g.Ratio, g.Difference, g.Unit, g.Margin,
 				g.LogEvidence, g.Threshold, g.HarmBegan, g.Exemplars})
 		}
 	}

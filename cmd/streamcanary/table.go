@@ -104,7 +104,7 @@ func classLine(counts *windows.Counts, kind schemas.Kind) string {
 	return strings.Join(parts, ", ")
 }
 
-// printGuardrails writes the guardrails as a table: state, estimate, interval, with that of the ratio where the estimate is a difference, what
+// printGuardrails writes the guardrails as a table: state, estimate, interval, with that of the ratio where the estimate is a difference and the other way round, what
 // it is held against, and the evidence; under it how distributions look.
 func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -116,7 +116,7 @@ func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 			state += " (" + g.Why + ")"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s%s\t%s\t%s\t%s\t%s\n", nameText(g), state, estimateText(g),
-			interval(g), ratioBounds(g.Ratio), marginText(g), armText(&g.Canary), armText(&g.Baseline), evidenceText(g))
+			interval(g), ratioBounds(g.Ratio)+differenceBounds(g), marginText(g), armText(&g.Canary), armText(&g.Baseline), evidenceText(g))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -145,6 +145,15 @@ func ratioBounds(r *schemas.Interval) string {
 		upper = fmt.Sprintf("x%.3g", *r.Upper)
 	}
 	return " (" + lower + " .. " + upper + ")"
+}
+
+// differenceBounds stands behind the interval of a ratio of rates: those of their difference; empty where nothing is known of it.
+func differenceBounds(g *schemas.GuardrailStatus) string {
+	d := g.Difference
+	if d == nil || (d.Lower == nil || *d.Lower <= -1) && (d.Upper == nil || *d.Upper >= 1) {
+		return ""
+	}
+	return " (" + interval(&schemas.GuardrailStatus{Unit: "share", Estimate: d.Estimate, Lower: d.Lower, Upper: d.Upper}) + ")"
 }
 
 // shapeLines tell how a distribution looks: at which quantile there is evidence of harm, and how users of other judges know it. Empty where a

@@ -105,6 +105,28 @@ func TestRatioBounds(t *testing.T) {
 	}
 }
 
+func TestDifferenceBounds(t *testing.T) {
+	at := func(x float64) *float64 { return &x }
+	tests := []struct {
+		name string
+		in   *schemas.Interval
+		want string
+	}{
+		{"no difference beside the estimate", nil, ""},
+		{"every difference is possible", &schemas.Interval{Estimate: at(.01), Lower: at(-1), Upper: at(1)}, ""},
+		{"not kept", &schemas.Interval{Estimate: at(.01)}, ""},
+		{"both", &schemas.Interval{Lower: at(-.0071), Upper: at(.0097)}, " (-0.71 pp .. +0.97 pp)"},
+		{"it changed", &schemas.Interval{Estimate: at(.03), Lower: at(.02), Upper: at(.01), Changed: true}, " (first <= +1.00 pp, since then >= +2.00 pp)"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := differenceBounds(&schemas.GuardrailStatus{Unit: "ratio", Difference: test.in}); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 // TestBreaches: what a replay's decision says of a guardrail that it stands on is what its status says, the ratio and crossed bounds too.
 func TestBreaches(t *testing.T) {
 	at := func(x float64) *float64 { return &x }
@@ -112,12 +134,15 @@ func TestBreaches(t *testing.T) {
 		{Name: "errors", State: schemas.StateFailed, Unit: "share", Estimate: at(.01), Ratio: &schemas.Interval{Estimate: at(3), Lower: at(2), Upper: at(4)}},
 		{Name: "ctr", State: schemas.StateContinue, Ratio: &schemas.Interval{}},
 		{Name: "p99", State: schemas.StateSuspect, Unit: "ratio", Lower: at(2), Upper: at(1), Changed: true},
+		{Name: "clicks", State: schemas.StateFailed, Unit: "ratio", Difference: &schemas.Interval{Lower: at(-.5)}},
 	})
 	got, err := json.Marshal(list)
 	const want = `[{"guardrail":"errors","segment":"","state":"failed","against":"","estimate_since_harm":null,"estimate":0.01,"lower":null,"upper":null,` +
 		`"ratio":{"estimate":3,"lower":2,"upper":4},"unit":"share","margin":"","log_evidence":0,"threshold":0},` +
 		`{"guardrail":"p99","segment":"","state":"suspect","against":"","estimate_since_harm":null,"estimate":null,"lower":2,"upper":1,"changed":true,` +
-		`"unit":"ratio","margin":"","log_evidence":0,"threshold":0}]`
+		`"unit":"ratio","margin":"","log_evidence":0,"threshold":0},` +
+		`{"guardrail":"clicks","segment":"","state":"failed","against":"","estimate_since_harm":null,"estimate":null,"lower":null,"upper":null,` +
+		`"difference":{"estimate":null,"lower":-0.5,"upper":null},"unit":"ratio","margin":"","log_evidence":0,"threshold":0}]`
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v\nwant %s", got, err, want)
 	}
