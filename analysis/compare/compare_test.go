@@ -110,6 +110,12 @@ func TestExposure(t *testing.T) {
 		if math.Abs(*got.Canary.Value*unit / *counts.Canary.Value - 1) > 1e-6 || math.Abs(got.Baseline.N/unit/counts.Baseline.N-1) > 1e-6 {
 			t.Errorf("unit %v: %v per exposure, %v in all", unit, *got.Canary.Value, got.Baseline.N)
 		}
+		d, of := got.Difference, counts.Difference
+		for i, pair := range [][2]*float64{{d.Estimate, of.Estimate}, {d.Lower, of.Lower}, {d.Upper, of.Upper}} {
+			if math.Abs(*pair[0]*unit / *pair[1] - 1) > 1e-5 {
+				t.Errorf("unit %v: number %d of the difference is %v per exposure, %v of each", unit, i, *pair[0], *pair[1])
+			}
+		}
 	}
 	spec.Margin = "0.36" // events per 3600: a thousandth of 1/10, so .0001 of each
 	hours, _, err := compared(spec, text("exposure", 1.0/3600))
@@ -120,6 +126,9 @@ func TestExposure(t *testing.T) {
 	}
 	if math.Abs(*hours.Lower/3600 / *shares.Lower - 1) > 1e-5 || math.Abs(*hours.Upper/3600 / *shares.Upper - 1) > 1e-5 {
 		t.Errorf("an absolute margin: %v .. %v per hour, %v .. %v of each", *hours.Lower, *hours.Upper, *shares.Lower, *shares.Upper)
+	}
+	if d := counts.Difference; *d.Lower != *shares.Lower || *d.Upper != *shares.Upper || *d.Estimate != *shares.Estimate || shares.Difference != nil {
+		t.Errorf("beside the ratio the difference is %v in %v .. %v; alone %+v", *d.Estimate, *d.Lower, *d.Upper, shares.Result)
 	}
 	if hours.Unit != unitPerOne {
 		t.Errorf("an absolute margin: %+v", hours)

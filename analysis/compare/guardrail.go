@@ -205,7 +205,7 @@ func (t *contest) fill(s *Summary) {
 	if slices.ContainsFunc(t.verdict.Health, func(f schemas.Finding) bool { return f.Code == schemas.CalibrationFailed }) {
 		s.Calibration = schemas.CalibrationFailed
 	}
-	s.SinceHarm, s.Ratio = g.SinceHarm, g.Ratio
+	s.SinceHarm, s.Ratio, s.Difference = g.SinceHarm, g.Ratio, t.difference(g.Difference)
 	s.ProbabilityIndex, s.KSDistance, s.MannWhitneyP, s.Shape = g.ProbabilityIndex, g.KS, g.MannWhitneyP, g.Shape
 	if g.HarmBegan != 0 {
 		s.harmed, s.harmMs = true, int64(g.HarmBegan)-t.shiftMs
@@ -219,6 +219,15 @@ func (t *contest) fill(s *Summary) {
 		s.Lower, s.Upper = times(inside(s.Lower), t.perUnit), times(inside(s.Upper), t.perUnit)
 	}
 	s.Changed = schemas.Crossed(s.Lower, s.Upper)
+}
+
+// difference is that of a status, per unit of exposure.
+func (t *contest) difference(d *schemas.Interval) *Interval {
+	if d == nil || !t.exposure {
+		return d
+	}
+	lower, upper := times(inside(d.Lower), t.perUnit), times(inside(d.Upper), t.perUnit)
+	return &Interval{Estimate: times(d.Estimate, t.perUnit), Lower: lower, Upper: upper, Changed: schemas.Crossed(lower, upper)}
 }
 
 // beyondCap reports whether no mean of capped values can be as far from the baseline's as the margin: then it can be neither kept nor broken.

@@ -63,12 +63,13 @@ type Summary struct {
 	Margin   string `json:"margin,omitempty"`
 	Sentence string `json:"sentence"` // the verdict, for a person
 	Result
-	Decided   string    `json:"decided,omitempty"`    // the window after which the verdict became this one; of a failure or a pass
-	DecidedAt int64     `json:"decided_at,omitempty"` // its number, from 1
-	HarmBegan string    `json:"harm_began,omitempty"` // estimated start of the harm, as the file writes times
-	SinceHarm *float64  `json:"estimate_since_harm,omitempty"`
-	Ratio     *Interval `json:"ratio,omitempty"`   // of rates whose estimate is a difference
-	Planned   float64   `json:"planned,omitempty"` // of SRM: the canary's share by the plan, over all units
+	Decided    string    `json:"decided,omitempty"`    // the window after which the verdict became this one; of a failure or a pass
+	DecidedAt  int64     `json:"decided_at,omitempty"` // its number, from 1
+	HarmBegan  string    `json:"harm_began,omitempty"` // estimated start of the harm, as the file writes times
+	SinceHarm  *float64  `json:"estimate_since_harm,omitempty"`
+	Ratio      *Interval `json:"ratio,omitempty"`      // of rates whose estimate is a difference
+	Difference *Interval `json:"difference,omitempty"` // of rates whose estimate is a ratio: a share, or per exposure
+	Planned    float64   `json:"planned,omitempty"`    // of SRM: the canary's share by the plan, over all units
 
 	Looks                                 // KSDistance and MannWhitneyP are of the last block
 	Shape      []schemas.QuantileEvidence `json:"shape,omitempty"`       // of KS: where the harm is

@@ -224,6 +224,13 @@ func (s *Summary) writeEvidence(w io.Writer) {
 		}
 		fmt.Fprintf(w, "ratio\t%s"+text+"\n", factor(s.Ratio.Estimate, "unknown"), factor(s.Ratio.Lower, "x0"), factor(s.Ratio.Upper, "inf"))
 	}
+	if d := s.Difference; d != nil && d.Estimate != nil {
+		absolute := Summary{Result: Result{Unit: unitShare, Estimate: d.Estimate, Lower: d.Lower, Upper: d.Upper}}
+		if s.spec.exposure {
+			absolute.Unit = unitPerOne
+		}
+		fmt.Fprintf(w, "absolute\t%s%s\n", absolute.quantity(d.Estimate, "unknown"), absolute.bounds())
+	}
 	switch s.Compare {
 	case SRM:
 		fmt.Fprintf(w, "evidence\tof another split %.1f of the %.1f that prove it\n", s.LogEvidence, s.Threshold)
