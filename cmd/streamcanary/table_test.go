@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 
@@ -149,18 +150,41 @@ func TestBreaches(t *testing.T) {
 }
 
 func TestWindowMetric(t *testing.T) {
-	hits := int64(3)
+	hits, half := int64(3), .5
 	tests := []struct {
 		in   windowMetric
 		want string
 	}{
-		{windowMetric{"error", 73, &hits}, "error: 3 of 73"}, {windowMetric{"latency", 73, nil}, "latency: 73 values"},
-		{windowMetric{"error", 0, new(int64)}, "error: none"}, {windowMetric{"latency", 0, new(int64)}, "latency: none"},
+		{windowMetric{Metric: "error", N: 73, Hits: &hits}, "error: 3 of 73"}, {windowMetric{Metric: "latency", N: 73}, "latency: 73 values"},
+		{windowMetric{Metric: "error", Hits: new(int64)}, "error: none"}, {windowMetric{Metric: "latency", Hits: new(int64)}, "latency: none"},
+		{windowMetric{Metric: "latency", N: 73, KS: &half, MannWhitneyP: &half}, "latency: 73 values (KS 0.5, p 0.5)"},
 	}
 	for _, tt := range tests {
 		if got := tt.in.String(); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)
 		}
+	}
+}
+
+// TestPartLine: the canary's line of a part has how its values look beside the baseline's, by hand: half of them above all of the baseline's, half equal to half of those, so
+// the canary is above in 7 of 8 pairs; a part that has nothing of the baseline says nothing.
+func TestPartLine(t *testing.T) {
+	part := windows.Part{Metrics: []string{"latency"}, Cells: [windows.Arms][]windows.Cell{
+		windows.Baseline: {{N: 4, Hist: []windows.Bucket{{Index: 1, Count: 2}, {Index: 2, Count: 2}}}},
+		windows.Canary:   {{N: 4, Hist: []windows.Bucket{{Index: 2, Count: 2}, {Index: 3, Count: 2}}}},
+	}}
+	sealed := &windows.SealedPart{Part: &part}
+	deviation := math.Sqrt(16. / 12 * (9 - (6.+60+6)/56)) // U is 14 of 16, less 8, less a half
+	m := partLine(sealed, int(windows.Canary)).Metrics[0]
+	if m.N != 4 || m.Hits != nil || *m.KS != .5 || math.Abs(*m.MannWhitneyP-math.Erfc(5.5/deviation/math.Sqrt2)) > 1e-12 {
+		t.Errorf("%s, ks %v, p %v", m, *m.KS, *m.MannWhitneyP)
+	}
+	if m := partLine(sealed, int(windows.Baseline)).Metrics[0]; m.KS != nil || m.MannWhitneyP != nil || m.N != 4 {
+		t.Errorf("of the baseline: %s", m)
+	}
+	part.Cells[windows.Baseline][0] = windows.Cell{}
+	if m := partLine(sealed, int(windows.Canary)).Metrics[0]; m.KS != nil || m.MannWhitneyP != nil || m.N != 4 {
+		t.Errorf("without the baseline: %s", m)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"streamcanary/analysis/stats"
 	"streamcanary/cmd/serve"
 	"streamcanary/schemas"
 	"streamcanary/windows"
@@ -26,7 +27,8 @@ func windowsShowCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ROLLOUT", Short: "Print the sealed parts of a rollout's windows, from the journal", Args: oneName,
 		Long: `Reads the window journal and prints the sealed parts of the rollout's present epoch: per source partition, window and arm, what each
-metric counted. The newest come last.`,
+metric counted. The newest come last. Of values, the canary's line has how far they are from the baseline's in that part, as users of other judges know it: the
+Kolmogorov-Smirnov distance (ks), and the two-sided Mann-Whitney p-value (mann_whitney_p). Nothing is decided by these two.`,
 		Example: "  streamcanary windows show ranker-42 --last 50",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			head, err := loadHead(cmd.Context(), c, &r, args[0])
@@ -133,18 +135,22 @@ type windowLine struct {
 	Metrics   []windowMetric `json:"metrics"`
 }
 
-// windowMetric is one metric's count. A distribution has values and no hits.
+// windowMetric is one metric's count. A distribution has values and no hits; the canary's tells how it looks beside the baseline's.
 type windowMetric struct {
-	Metric string `json:"metric"`
-	N      int64  `json:"n"`
-	Hits   *int64 `json:"hits,omitempty"`
+	Metric       string   `json:"metric"`
+	N            int64    `json:"n"`
+	Hits         *int64   `json:"hits,omitempty"`
+	KS           *float64 `json:"ks,omitempty"`
+	MannWhitneyP *float64 `json:"mann_whitney_p,omitempty"`
 }
 
-// String is e.g. "error: 3 of 73", of a distribution "latency: 73 values".
+// String is e.g. "error: 3 of 73", of a distribution "latency: 73 values" or "latency: 73 values (KS 0.12, p 0.31)".
 func (m windowMetric) String() string {
 	switch {
 	case m.N == 0:
 		return m.Metric + ": none"
+	case m.KS != nil && m.MannWhitneyP != nil:
+		return fmt.Sprintf("%s: %d values (KS %.3g, p %.3g)", m.Metric, m.N, *m.KS, *m.MannWhitneyP)
 	case m.Hits == nil:
 		return fmt.Sprintf("%s: %d values", m.Metric, m.N)
 	}
@@ -165,6 +171,9 @@ func partLine(s *windows.SealedPart, arm int) windowLine {
 		m := windowMetric{Metric: s.Part.Metrics[i], N: cell.N}
 		if len(cell.Hist) == 0 {
 			m.Hits = &cell.K
+		} else if base := s.Part.Cells[windows.Baseline][i].Hist; windows.Arm(arm) == windows.Canary && len(base) > 0 {
+			distance, p := stats.KSDistance(cell.Hist, base), stats.MannWhitney(cell.Hist, base).P
+			m.KS, m.MannWhitneyP = &distance, &p
 		}
 		line.Metrics = append(line.Metrics, m)
 	}
