@@ -125,6 +125,10 @@ func TestPassOfBulk(t *testing.T) {
 	if err != nil || got.Verdict != schemas.StatePassed || got.Sentence != want {
 		t.Errorf("%s: %s, %v, want passed: %s", got.Verdict, got.Sentence, err, want)
 	}
+	if got, _, err = compared(Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%"}, shifting(1, 2)); err != nil ||
+		!strings.HasPrefix(got.Sentence, "The canary's values tend to be higher than the baseline's by more than 20 %. Since window 30 they are shifted by +") {
+		t.Errorf("shifted: %s, %v", got.Sentence, err)
+	}
 	if got, _, err = compared(Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%"}, b.String()); err != nil || got.Verdict != schemas.StateFailed {
 		t.Errorf("ks: %s, %v, want failed", got.Verdict, err)
 	}

@@ -70,6 +70,9 @@ func (s *Summary) bounds() string {
 
 // subject begins a sentence about the canary.
 func (s *Summary) subject() string {
+	if s.Compare == MannWhitney && s.spec.Direction != schemas.Both { // of pairs of values it is, not of each
+		return "The canary's values tend to be"
+	}
 	if s.spec.distribution() {
 		return "The canary's values are"
 	}
