@@ -12,7 +12,7 @@ import (
 // weighted sum of (k_i - mu_i)² and V what it would be on average if events were independent; phi = sum U / sum V, over the closed batches and
 // the open one. Its limit takes U/V for a chi-square by its degrees of freedom (Satterthwaite's, Wilson and Hilferty's cube root), one-sided 95 %.
 //
-// Sources: Pearson's chi-square with a variance for rare events; Satterthwaite (Biometrics Bulletin 2, 1946); Wilson, Hilferty (Proc. Nat. Acad. Sci. 17, 1931). The
+// Sources: Pearson's chi-square, with 1 added to each expected count so that rare events keep it bounded; Satterthwaite (Biometrics Bulletin 2, 1946); Wilson, Hilferty (Proc. Nat. Acad. Sci. 17, 1931). The
 // rest is chosen here, by TestSpreadFindsPhi and by SimCalibration in package analysis.
 //
 // It holds for noise that belongs to units, which is the same at all sizes of a part. It is calibrated by simulation, not exact. State is a
