@@ -10,7 +10,7 @@ import (
 )
 
 // A delay is a world in which harm begins at once, and what is asked of the mean delay.
-type delay struct { // section 3 of stats-rates.md: 20,000 predictions a window, a day's swing, a ramp from 1 %
+type delay struct { // 20,000 predictions a window, a day's swing, a ramp from 1 %
 	name      string
 	guardrail string
 	key       string
@@ -90,7 +90,7 @@ func delayExperiments() []Experiment {
 			},
 			report: func(r *race) []Row { return delayRows(r, &d) },
 		}
-		about := "harm from the first window on, in the ramp and the drift of the notes; canary's predictions over the bound log(1/alpha)/KL"
+		about := "harm from the first window on, in a ramp from 1 % with drift; canary's predictions over the bound log(1/alpha)/KL"
 		if d.flat {
 			about = "harm from the first window on, 10 % the canary's, no drift: where pooled tests are allowed"
 		}

@@ -42,8 +42,8 @@ var errorsUp = Harm{Plus: map[string]float64{"error": .01}}
 func onsets() []onset {
 	base := onset{requests: 20_000, share: ramp, drift: swing(lawWindows, .5), harm: errorsUp, alpha: guardAlpha, phi: 1, windows: 200, runsAsked: 300, life: lawWindows * time.Second}
 	first, late := base, base
-	first.name, first.healthy, first.mean = "errors +1 pp from window 1, the notes' ramp", 0, 0
-	late.name, late.healthy, late.mean = "errors +1 pp after 600 windows of the notes' ramp", 600, 5
+	first.name, first.healthy, first.mean = "errors +1 pp from window 1, in the ramp of delay", 0, 0
+	late.name, late.healthy, late.mean = "errors +1 pp after 600 windows of the ramp of delay", 600, 5
 	long := base
 	long.name, long.healthy, long.mean, long.share, long.life = "errors +1 pp after 40,000 windows at 25 %", 40_000, 8, constant(.25), 40_200*time.Second
 	all := []onset{first, late, long}

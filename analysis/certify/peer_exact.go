@@ -8,10 +8,10 @@ import (
 
 // Cross-checks: tests that reach the bound where they apply, and apply to less.
 
-// hypergeometric is the conditional test (R10 of stats-rates): exact for the claim that the odds are the same, which has no margin.
+// hypergeometric is the conditional test: exact for the claim that the odds are the same, which has no margin.
 var hypergeometric = Method{
-	Name:   "R10, hypergeometric product",
-	Source: "stats-rates R10: Fisher's conditional likelihood ratio, mixture over odds; no margin",
+	Name:   "hypergeometric product",
+	Source: "Fisher's conditional likelihood ratio (noncentral hypergeometric), mixture over odds; no margin",
 	start: func(c *Case) watch {
 		grid := stats.IncidentGrid
 		if c.Side < 0 {

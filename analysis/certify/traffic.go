@@ -20,7 +20,7 @@ var splitTests = []struct {
 	ours         bool
 	start        func() func(n, k, share float64) float64
 }{
-	{"R6, tilt grid", "stats-rates R6 with the start mixture", true, func() func(n, k, share float64) float64 {
+	{"R6, tilt grid", "package stats, SplitIncrements, with the starts of Mixture", true, func() func(n, k, share float64) float64 {
 		m, inc, t := stats.NewMixture(stats.SplitTilts), make([]float64, stats.SplitTilts), int64(0)
 		return func(n, k, share float64) float64 {
 			stats.SplitIncrements(inc, n, k, share)
