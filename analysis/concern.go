@@ -25,6 +25,9 @@ func (j *Judge) concerns() []Concern {
 		if told || g.state != schemas.StateFailed && g.state != schemas.StateSuspect {
 			continue
 		}
+		if g.state == schemas.StateSuspect && g.void() { // what holds the rollout says that nothing follows from these numbers
+			continue
+		}
 		g.toldSuspect = true // a failure is news, but what is suspect after it is none
 		g.toldFailed = g.toldFailed || g.state == schemas.StateFailed
 		list = append(list, Concern{Guardrail: g.name(), State: g.state, Sentence: j.concernSentence(g)})

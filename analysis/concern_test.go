@@ -88,3 +88,27 @@ func TestConcernsOfHolds(t *testing.T) {
 		t.Errorf("%s with concerns %+v", s.verdict.Action, got)
 	}
 }
+
+// TestNoConcernInDoubt: while a finding says that nothing follows from a guardrail's numbers, its suspicion isn't told to lead to anything.
+func TestNoConcernInDoubt(t *testing.T) {
+	s := newScript(t, rolloutOf(errors05), Options{Phi: 1})
+	g := s.guard("errors")
+	g.doubts = []doubt{&doubtful{on: true}}
+	for range 300 {
+		if s.play(1, side{n: 900}, side{n: 100, errors: 2}); len(s.verdict.Concerns) > 0 {
+			t.Fatalf("told %+v", s.verdict.Concerns)
+		}
+	}
+	if g.state != schemas.StateSuspect {
+		t.Fatalf("state %s: the test shows nothing", g.state)
+	}
+	g.doubts = nil
+	told := 0
+	for range 300 {
+		s.play(1, side{n: 900, errors: 1}, side{n: 100, errors: 1})
+		told += len(s.verdict.Concerns)
+	}
+	if told > 1 {
+		t.Errorf("told %d times once the doubt is gone", told)
+	}
+}

@@ -36,6 +36,9 @@ type dispersion struct {
 	traced  *traffic          // of the stream: says how large the canary is
 	past    *stats.Succession // of the baseline in time, where it may have no slices; nil: it has
 	floor   float64           // phi is never below it
+	whole   *dispersion       // of a segment: that of all traffic, below which it is never; past says more
+	counted int64             // windows of past
+	events  float64           // of the baseline
 	phis    [shards]float64   // by size, as far as they were asked for since something was measured; 0: not yet. Every test of a window asks
 }
 
@@ -45,6 +48,12 @@ func newDispersion(o Options, prior float64, t *traffic) *dispersion {
 		d.sizes[i] = stats.NewDispersion()
 	}
 	return d
+}
+
+// newPartDispersion is for one segment, which may be noisier than all traffic: users that fail together are diluted there. Segments have no slices, so it
+// goes by what their baseline did in time, and nothing is tested before that is known.
+func newPartDispersion(whole *dispersion) *dispersion {
+	return &dispersion{known: whole.known, whole: whole, past: &stats.Succession{}}
 }
 
 // look takes the same slices as add, before the window is tested.
@@ -77,6 +86,7 @@ func (d *dispersion) add(slices *[windows.Slices]windows.SliceCount) {
 		all.N += s.N
 		all.K += s.K
 	}
+	d.events += float64(all.K)
 	if d.known == 0 {
 		d.addSpread(slices)
 	}
@@ -109,6 +119,10 @@ func (d *dispersion) lookSizes(served *[windows.Slices]int64) {
 // addPast takes one window's counts for what is measured in time.
 func (d *dispersion) addPast(n, k int64) {
 	d.forget()
+	if n > 0 {
+		d.counted++
+	}
+	d.events += float64(k)
 	d.past.Add(float64(n), float64(k))
 }
 
@@ -154,11 +168,36 @@ func (d *dispersion) addSizes(served *[windows.Slices]int64) {
 // arms is phi for the next block: the canary's from a shard of about its size, the baseline's from its half, which is the
 // largest shard there is.
 func (d *dispersion) arms() armPhi {
+	if d.whole != nil {
+		phi := d.whole.arms()
+		return armPhi{d.ofPart(phi[0]), d.ofPart(phi[1])}
+	}
 	return armPhi{windows.Canary: d.of(shardSize(d.traced.ratio)), windows.Baseline: d.of(shards - 1)}
 }
 
 // canary is the canary's phi alone.
-func (d *dispersion) canary() float64 { return d.of(shardSize(d.traced.ratio)) }
+func (d *dispersion) canary() float64 {
+	if d.whole != nil {
+		return d.ofPart(d.whole.canary())
+	}
+	return d.of(shardSize(d.traced.ratio))
+}
+
+// partWindows is how long a segment's own noise is watched before it is believed: ten batches of 25 windows.
+const partWindows = 250
+
+// ofPart is a segment's phi, where that of all traffic is known. What its baseline did in time tells of it, and until that was watched for long enough, all
+// the noise there is may be this segment's: then phi-1 is as many times that of all traffic as there are events of all for one of its.
+func (d *dispersion) ofPart(whole float64) float64 {
+	if d.known > 0 {
+		return d.known
+	}
+	phi, _ := d.past.Phi(1)
+	if d.counted < partWindows {
+		phi = max(phi, 1+(whole-1)*(d.whole.events+1)/(d.events+1))
+	}
+	return max(phi, whole)
+}
 
 // of is phi at one size of a shard.
 func (d *dispersion) of(size int) float64 {

@@ -12,7 +12,10 @@ import (
 // evaluationMost is what a window may take that closes every block of 10 guardrails on 20 segments, on one core.
 const evaluationMost = 2 * time.Millisecond
 
-// evaluation is the busy rollout with its segments chosen. Each of its windows closes every block.
+// noiseWindows is how many windows tell a segment's own noise: nothing of it is tested before.
+const noiseWindows = 51
+
+// evaluation is the busy rollout with its segments chosen, and their noise known. Each of its windows closes every block.
 type evaluation struct {
 	*rowWorld
 	judge *Judge
@@ -20,7 +23,7 @@ type evaluation struct {
 
 func newEvaluation(t testing.TB) *evaluation {
 	w, step := busy(t, 8)
-	for range rosterWindows {
+	for range rosterWindows + noiseWindows {
 		step()
 	}
 	return &evaluation{w, w.script.judge}

@@ -31,6 +31,8 @@ type guard struct {
 	cell     int      // of the stream's metrics
 	histCell int      // where its histogram is; cell, unless an exact counter is tested
 	display  *display // the predictions that it points at; nil: none
+	rounding float64  // of a quantile of latencies: what they are rounded to, in ms; 0: they aren't
+	anew     func()   // of a limit: begins its tests anew
 	edges    [2]int   // where the histograms of rounded values are, as low and as high as they may have been; both cell: they aren't rounded
 	canary   *trial
 	more     []*trial // of a distribution that is looked at by quantiles: those beside the first one, each a test of its own
@@ -52,6 +54,7 @@ type guard struct {
 	unequal      bool
 	blind        bool  // of an outcome: some may be missing, and nobody waits for them
 	passed       bool  // latched
+	again        int   // new beginnings of a limit's tests
 	patienceOut  bool  // failed by patience, not by proof
 	toldSuspect  bool  // people have heard of it in this epoch
 	toldFailed   bool  // likewise, of one that only warns
@@ -319,18 +322,41 @@ func (g *guard) voidState() schemas.State {
 
 // limitState fails a canary that is beyond its limit alone. Where the baseline is beyond it too, the canary is excused for as long as
 // that evidence lasts; a later one must be proven by what is there then.
+//
+// The baseline is back within its limit when that is proven by what came since its evidence last spoke against it. Then both tests begin anew: what the canary is
+// beyond from there on is its own doing. Each new beginning asks for log 2 more, so that however many there are, they err no more often together than the
+// first; that the moment is chosen by evidence of the baseline makes it calibrated, not exact.
 func (g *guard) limitState(proven bool) schemas.State {
-	now := proven && g.anyE() >= g.family.any.thresholds[g.member]
+	if g.bothArms && g.baselineBack() {
+		g.anew()
+		g.bothArms, g.estimated, g.beyond = false, 0, false
+		g.again++
+	}
+	now := proven && g.anyE() >= g.family.any.thresholds[g.member]+float64(g.again)*math.Ln2
 	switch {
 	case !g.stillThere():
 		g.bothArms = false
 	case now && g.baselineBeyond():
+		if !g.bothArms {
+			g.baseline.unpass()
+		}
 		g.bothArms = true
 	}
 	if now && !g.bothArms {
 		return schemas.StateFailed
 	}
 	return g.passState()
+}
+
+// backAt is the log evidence that proves the baseline to be back within its limit.
+const backAt = 4.6 // log 100
+
+// baselineBack follows the evidence that the baseline keeps the limit from where it was lowest on.
+func (g *guard) baselineBack() bool {
+	if g.baseline.passLogE() < 0 {
+		g.baseline.unpass()
+	}
+	return g.baseline.passLogE() >= backAt
 }
 
 func (g *guard) passState() schemas.State {
@@ -378,7 +404,7 @@ func (g *guard) estimateBeyond() bool {
 	}
 	e := g.estimate(since)
 	if g.isContrast() {
-		g.beyond = beyondMargin(g.spec, g.inRange(e))
+		g.beyond = beyondMargin(g.spec, g.unrounded(g.inRange(e)))
 	} else {
 		g.beyond = beyondLimit(g.spec, e[windows.Baseline].value)
 	}
@@ -392,6 +418,20 @@ func (g *guard) inRange(e estimate) estimate {
 		for arm := range e {
 			e[arm].value = max(b.From, min(b.To, e[arm].value)) // NaN stays
 		}
+	}
+	return e
+}
+
+// unrounded puts quantiles of rounded latencies where they may have been, as near to each other as can be.
+func (g *guard) unrounded(e estimate) estimate {
+	if g.rounding == 0 || g.apart() {
+		return e
+	}
+	c, b := &e[windows.Canary].value, &e[windows.Baseline].value
+	if gap := min(g.rounding, math.Abs(*c-*b)); *c > *b {
+		*c, *b = *c-gap/2, *b+gap/2
+	} else if *c < *b {
+		*c, *b = *c+gap/2, *b-gap/2
 	}
 	return e
 }

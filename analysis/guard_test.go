@@ -436,3 +436,55 @@ func TestBeyond(t *testing.T) {
 		}
 	}
 }
+
+// TestBothArmsThenTheCanaryAlone: once the baseline is back within the limit, a canary that stays beyond it is rolled back, by what came since then.
+func TestBothArmsThenTheCanaryAlone(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("outage: rate error above 5%")), Options{Phi: 1})
+	good, bad := side{n: 100}, side{n: 100, errors: 12}
+	s.play(200, good, good)
+	s.play(200, bad, bad)
+	s.want(VerdictHold, codeBothArms)
+	back := s.atMs
+	for s.verdict.Action != VerdictRollback {
+		if s.play(1, good, bad); s.atMs-back > 60_000 {
+			t.Fatalf("not rolled back within a minute: %s", s.state("outage"))
+		}
+	}
+	if since := s.verdict.HarmBeganMs - back; since < 0 {
+		t.Errorf("the harm is dated to %d ms before the baseline was back", -since)
+	}
+	// Both beyond it again and again: no rollback, however often the baseline is back for a moment.
+	s = newScript(t, rolloutOf(guardrail("outage: rate error above 5%")), Options{Phi: 1})
+	s.play(100, good, good)
+	for range 10 {
+		s.play(60, bad, bad)
+		s.play(60, good, good)
+		if s.verdict.Action == VerdictRollback {
+			t.Fatal("rolled back what both arms did")
+		}
+	}
+}
+
+// TestRoundedQuantile: what rounding alone can have done is not beyond a margin, and so no suspicion.
+func TestRoundedQuantile(t *testing.T) {
+	r := rolloutOf(guardrail("p50: quantile 0.5 latency increase 20%"))
+	r.LatencyGranularity = time.Millisecond
+	g := NewJudge(r, Options{}).guards[0]
+	of := func(canary, baseline float64) bool {
+		var e estimate
+		e[windows.Canary].value, e[windows.Baseline].value = canary, baseline
+		return beyondMargin(g.spec, g.unrounded(e))
+	}
+	for _, test := range []struct {
+		canary, baseline float64
+		want             bool
+	}{{3, 2, false}, {4, 2, true}, {2, 3, false}, {13, 10, false}, {14, 10, true}, {2.4, 2, false}} {
+		if have := of(test.canary, test.baseline); have != test.want {
+			t.Errorf("%v against %v ms, rounded to 1 ms: beyond 20 %% %v, want %v", test.canary, test.baseline, have, test.want)
+		}
+	}
+	r.LatencyGranularity = 0
+	if g = NewJudge(r, Options{}).guards[0]; !of(3, 2) {
+		t.Error("3 against 2 ms, as they are, is not beyond 20 %")
+	}
+}

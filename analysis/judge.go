@@ -129,10 +129,18 @@ func (j *Judge) dispersion(s *stream, cell int) *dispersion {
 		s.dispersions = append(s.dispersions, nil)
 	}
 	if s.dispersions[cell] == nil {
-		s.dispersions[cell] = newDispersion(j.options, j.rollout.Phi, &s.traffic)
+		prior := j.rollout.Phi
+		if s.Kind == windows.Resources {
+			prior = max(prior, gaugePhi)
+		}
+		s.dispersions[cell] = newDispersion(j.options, prior, &s.traffic)
 	}
 	return s.dispersions[cell]
 }
+
+// gaugePhi is the over-dispersion of samples until it is measured: a host that is busy says so again and again, some thirty times where its load changes within
+// two minutes and it is asked every five seconds.
+const gaugePhi = 30
 
 // noise finds or adds what measures one cell's variance of a mean; as a factor of that of independent values, or itself.
 func (j *Judge) noise(s *stream, cell int, factor bool) *meanNoise {
@@ -243,6 +251,13 @@ type feeding struct {
 // calibrate measures over-dispersion on the baseline's slices, also before the epoch.
 func (j *Judge) calibrate(s *stream, p *windows.Part) {
 	s.measure(p, (*dispersion).add)
+	if s.strips != nil {
+		s.strips.eachNoise(func(d *dispersion, c *windows.Cell) {
+			if c != nil {
+				d.addPast(c.N, c.K)
+			}
+		})
+	}
 	cells := p.Cells[windows.Baseline]
 	for i, m := range s.noises {
 		if m != nil && i < len(cells) {

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"time"
 
 	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
@@ -39,6 +40,9 @@ func (j *Judge) bareGuard(s *stream, spec *schemas.Guardrail) *guard {
 	g := &guard{spec: spec, state: schemas.StateInsufficient, why: whyNoData, waiting: s.Kind == windows.Outcomes}
 	g.cell, g.histCell = cellsOf(j.rollout, spec)
 	g.display = s.displayOf(spec)
+	if spec.Kind == schemas.QuantileGuardrail && spec.Of == ofLatency {
+		g.rounding = float64(j.rollout.LatencyGranularity) / float64(time.Millisecond)
+	}
 	if edges := edgesOf(j.rollout, spec); len(edges) > 0 {
 		g.edges = [2]int{cellOf(j.rollout, edges[0]), cellOf(j.rollout, edges[1])}
 	}
@@ -58,9 +62,12 @@ func (j *Judge) equip(s *stream, g *guard) {
 		g.canary = newContrast(spec, keep)
 		j.calibrated(s, g, g.canary)
 	default:
-		g.canary, g.baseline = newLimit(spec, windows.Canary, keep), newLimit(spec, windows.Baseline, keep)
-		j.calibrated(s, g, g.canary)
-		j.calibrated(s, g, g.baseline)
+		g.anew = func() {
+			g.canary, g.baseline = newLimit(spec, windows.Canary, keep), newLimit(spec, windows.Baseline, keep)
+			j.calibrated(s, g, g.canary)
+			j.calibrated(s, g, g.baseline)
+		}
+		g.anew()
 	}
 }
 
@@ -69,6 +76,9 @@ func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
 	switch g.spec.Kind {
 	case schemas.RateGuardrail, schemas.GaugeGuardrail:
 		t.phi = j.dispersion(s, g.cell)
+		if g.ofPart {
+			t.phi = s.strips.noise(g.cell, g.slot, t.phi)
+		}
 	case schemas.MeanGuardrail:
 		t.noise = j.noise(s, g.cell, g.spec.From == schemas.KindPrediction)
 	}

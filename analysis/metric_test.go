@@ -231,3 +231,11 @@ func TestMetricsOfARollout(t *testing.T) {
 		t.Errorf("cells %v, want %v", places, want)
 	}
 }
+
+// TestGaugeNoiseAtFirst: readings say the same thing again and again, so few of them prove nothing before their noise is known.
+func TestGaugeNoiseAtFirst(t *testing.T) {
+	j := NewJudge(rolloutOf(guardrail("cpu: sample cpu 0.9 increase 5pp on=hold"), errors05), Options{})
+	if gauge, rate := j.guards[0].canary.phi.canary(), j.guards[1].canary.phi.canary(); gauge < 30 || rate > 2 {
+		t.Errorf("phi %v of samples and %v of predictions before anything is measured", gauge, rate)
+	}
+}

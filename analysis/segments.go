@@ -98,18 +98,25 @@ type strips struct {
 	now     []*windows.Segment // by slot; nil: nothing in this window
 	cut     []bool             // by slot: its share changed in this window
 	traffic []traffic          // by slot
-	other   windows.Segment    // where several segments are the others: their sum
-	hists   [windows.Arms][]histogram
+	other   segmentSum         // where several segments are the others
+	noises  [][]*dispersion    // by cell and slot; nil where no guardrail needs one
 
 	strata *roll // nil: contrasts are not made within segments
 }
 
-// A roll has a place for each segment by its own name, watched or not.
+// A roll has a place for each segment by its own name, watched or not. Names beyond its bound share the first place with what has no name.
 type roll struct {
 	places  map[string]int
-	now     []int  // by the part's segments: its place
-	changed []bool // likewise: its share changed in this window
+	now     []placedSegment // of the present part: each place at most once
+	rest    segmentSum      // where several segments have the first place
 	traffic []traffic
+}
+
+// placedSegment is a segment of the present part at its place.
+type placedSegment struct {
+	*windows.Segment
+	place   int
+	changed bool // its share changed in this window
 }
 
 // strataMost bounds the strata of a stream: segments beyond them are one stratum, with those that have no name.
@@ -123,9 +130,39 @@ func newStrips(slots int, stratify bool) *strips {
 	return s
 }
 
+// noise finds or adds what measures one cell's over-dispersion in one slot.
+func (s *strips) noise(cell, slot int, whole *dispersion) *dispersion {
+	for len(s.noises) <= cell {
+		s.noises = append(s.noises, nil)
+	}
+	if s.noises[cell] == nil {
+		s.noises[cell] = make([]*dispersion, len(s.now))
+	}
+	if s.noises[cell][slot] == nil {
+		s.noises[cell][slot] = newPartDispersion(whole)
+	}
+	return s.noises[cell][slot]
+}
+
+// eachNoise calls fn with every measure, and the baseline's cell that it is of; nil: the slot has nothing in this window.
+func (s *strips) eachNoise(fn func(*dispersion, *windows.Cell)) {
+	for cell, slots := range s.noises {
+		for slot, d := range slots {
+			switch now := s.now[slot]; {
+			case d == nil:
+			case now == nil || cell >= len(now.Cells[windows.Baseline]):
+				fn(d, nil)
+			default:
+				fn(d, &now.Cells[windows.Baseline][cell])
+			}
+		}
+	}
+}
+
 // see takes a part's segments.
 func (r *roll) see(segments []windows.Segment) {
-	r.now, r.changed = r.now[:0], r.changed[:0]
+	r.now = r.now[:0]
+	rest := -1 // where the first place is
 	for i := range segments {
 		at, known := r.places[segments[i].Name]
 		if !known && len(r.places) < strataMost {
@@ -133,9 +170,20 @@ func (r *roll) see(segments []windows.Segment) {
 			r.places[strings.Clone(segments[i].Name)] = at
 			r.traffic = append(r.traffic, traffic{})
 		}
-		n := sizesOf(&segments[i])
-		r.now = append(r.now, at)
-		r.changed = append(r.changed, r.traffic[at].step(n[windows.Canary], n[windows.Baseline]))
+		switch {
+		case at > 0:
+		case rest < 0:
+			rest = len(r.now)
+		default: // one stratum has one block, so what shares a place is added up before it is looked at
+			r.now[rest].Segment = r.rest.with(r.now[rest].Segment, &segments[i])
+			continue
+		}
+		r.now = append(r.now, placedSegment{Segment: &segments[i], place: at})
+	}
+	for i := range r.now {
+		s := &r.now[i]
+		n := sizesOf(s.Segment)
+		s.changed = r.traffic[s.place].step(n[windows.Canary], n[windows.Baseline])
 	}
 }
 
@@ -155,6 +203,7 @@ func (j *Judge) sift(s *stream, p *windows.Part) {
 	if j.roster.frozen {
 		s.strips.sort(p.Segments, j.roster)
 	}
+	s.strips.eachNoise(func(d *dispersion, _ *windows.Cell) { d.wait() })
 }
 
 // sort puts segments into slots.
@@ -163,12 +212,8 @@ func (s *strips) sort(segments []windows.Segment, r *roster) {
 		switch slot := r.slot(segments[i].Name); s.now[slot] {
 		case nil:
 			s.now[slot] = &segments[i]
-		case &s.other:
-			s.add(&segments[i])
 		default:
-			s.first(s.now[slot])
-			s.add(&segments[i])
-			s.now[slot] = &s.other
+			s.now[slot] = s.other.with(s.now[slot], &segments[i])
 		}
 	}
 	for slot, now := range s.now {
@@ -179,25 +224,39 @@ func (s *strips) sort(segments []windows.Segment, r *roster) {
 	}
 }
 
-// first begins the sum of several segments.
-func (s *strips) first(segment *windows.Segment) {
-	for arm := range windows.Arms {
-		for len(s.hists[arm]) < len(segment.Cells[arm]) {
-			s.hists[arm] = append(s.hists[arm], histogram{})
-			s.other.Cells[arm] = append(s.other.Cells[arm], windows.Cell{})
-		}
-		for i := range s.other.Cells[arm] {
-			s.hists[arm][i].clear()
-			s.other.Cells[arm][i] = windows.Cell{}
-		}
-	}
-	s.add(segment)
+// A segmentSum adds segments of one window up, in memory of its own.
+type segmentSum struct {
+	windows.Segment
+	hists [windows.Arms][]histogram
 }
 
-func (s *strips) add(segment *windows.Segment) {
+// with returns the sum of what was there, which may be the sum so far, and one more.
+func (s *segmentSum) with(there, more *windows.Segment) *windows.Segment {
+	if there != &s.Segment {
+		s.begin(len(there.Cells[windows.Baseline]))
+		s.add(there)
+	}
+	s.add(more)
+	return &s.Segment
+}
+
+func (s *segmentSum) begin(cells int) {
+	for arm := range windows.Arms {
+		for len(s.hists[arm]) < cells {
+			s.hists[arm] = append(s.hists[arm], histogram{})
+			s.Cells[arm] = append(s.Cells[arm], windows.Cell{})
+		}
+		for i := range s.Cells[arm] {
+			s.hists[arm][i].clear()
+			s.Cells[arm][i] = windows.Cell{}
+		}
+	}
+}
+
+func (s *segmentSum) add(segment *windows.Segment) {
 	for arm := range windows.Arms {
 		for i := range segment.Cells[arm] {
-			c, more := &s.other.Cells[arm][i], &segment.Cells[arm][i]
+			c, more := &s.Cells[arm][i], &segment.Cells[arm][i]
 			c.N, c.K, c.Sum, c.Squares = c.N+more.N, c.K+more.K, c.Sum+more.Sum, c.Squares+more.Squares
 			s.hists[arm][i].add(more.Hist)
 			c.Hist = s.hists[arm][i].buckets
@@ -262,9 +321,9 @@ func (j *Judge) feed(s *stream, g *guard, p *windows.Part, f feeding) {
 	if g.unequal = f.unequal; f.unequal || f.leave {
 		return
 	}
-	for i := range p.Segments {
-		if g.see(&j.window, (*cells)(&p.Segments[i].Cells)) {
-			g.takeStratum(s.strips.strata.now[i], s.strips.strata.changed[i], &j.window, j.clock)
+	for _, at := range s.strips.strata.now {
+		if g.see(&j.window, (*cells)(&at.Cells)) {
+			g.takeStratum(at.place, at.changed, &j.window, j.clock)
 		}
 	}
 	g.settle(j.clock)

@@ -498,3 +498,84 @@ func (w *rowWorld) addFactor(p *windows.Part, name string, factor float64) {
 	}
 	p.Segments = append(p.Segments, segment)
 }
+
+// TestStrataBeyondTheirBound: names beyond the bound of strata are one stratum, whose windows count once, as if a single name had had them all.
+func TestStrataBeyondTheirBound(t *testing.T) {
+	r := watching(rolloutOf(errors05, guardrail("p90: quantile 0.9 latency increase 20%")), 1)
+	r.Stratify = true
+	play := func(merged bool) *script {
+		s := newScript(t, r, Options{Phi: 1})
+		random := rand.New(rand.NewPCG(6, 7))
+		for range 40 {
+			var of []segmentSides
+			var rest segmentSides
+			for i := range 400 {
+				baseline := side{n: 4 + random.Int64N(4), latencyMs: 20}
+				canary := side{n: 4 + random.Int64N(4), latencyMs: 20, errors: random.Int64N(2)}
+				one := segmentSides{fmt.Sprintf("g%03d", i), baseline, canary}
+				if i < strataMost-1 || !merged { // "" has a place, too
+					of = append(of, one)
+					continue
+				}
+				rest.baseline.n, rest.baseline.latencyMs = rest.baseline.n+baseline.n, 20
+				rest.canary.n, rest.canary.errors, rest.canary.latencyMs = rest.canary.n+canary.n, rest.canary.errors+canary.errors, 20
+			}
+			if merged {
+				of = slices.Insert(of, 0, rest)
+			}
+			s.playSegments(1, of...)
+		}
+		return s
+	}
+	apart, merged := play(false), play(true)
+	for i, g := range apart.judge.guards {
+		m := merged.judge.guards[i]
+		if math.Abs(g.anyE()-m.anyE()) > 1e-9*m.anyE() || g.canary.tested != m.canary.tested || len(g.canary.strata.open) > strataMost {
+			t.Errorf("%s: evidence %v of %d blocks, with the rest as one segment %v of %d", g.spec.Name, g.anyE(), g.canary.tested, m.anyE(), m.canary.tested)
+		}
+	}
+	if apart.judge.guards[0].anyE() < 10 {
+		t.Errorf("evidence %v of a harm that is there", apart.judge.guards[0].anyE())
+	}
+}
+
+// TestSegmentNoise: a segment whose users fail together is noisier than all traffic, and tested so; before its noise is known, all that there is may be its own.
+func TestSegmentNoise(t *testing.T) {
+	r := watching(rolloutOf(errors05), 0, "calm", "wild")
+	s := newScript(t, r, Options{})
+	random := rand.New(rand.NewPCG(8, 9))
+	phi := func(slot int) float64 { return s.judge.guards[0].segments[slot].canary.phi.canary() }
+	step := func() {
+		wild := int64(0)
+		if random.IntN(10) == 0 {
+			wild = 20 // of 100, all at once
+		}
+		of := func(n, errors int64) side {
+			x := side{n: n, errors: errors}
+			for i := range x.slices { // as alike as can be: the whole shows no noise
+				x.slices[i] = windows.SliceCount{N: n / windows.Slices, K: errors / windows.Slices}
+			}
+			return x
+		}
+		s.playSegments(1, segmentSides{"calm", of(800, 8+random.Int64N(3)), side{n: 80}}, segmentSides{"wild", of(100, wild), side{n: 10}})
+	}
+	for range 40 {
+		step()
+	}
+	if g := s.judge.guards[0]; g.segments[1].canary.tested != 0 || g.canary.tested == 0 {
+		t.Errorf("%d blocks of a segment are tested before its noise is known, %d of all", g.segments[1].canary.tested, g.canary.tested)
+	}
+	for range 20 {
+		step()
+	}
+	whole := s.judge.guards[0].canary.phi.canary()
+	if s.judge.guards[0].segments[1].canary.tested == 0 || phi(1) < whole || phi(0) < whole {
+		t.Errorf("phi %v and %v, of all %v", phi(0), phi(1), whole)
+	}
+	for range 400 {
+		step()
+	}
+	if calm, wild := phi(0), phi(1); wild < 10 || calm > 4 || wild < 3*calm {
+		t.Errorf("phi %v of the calm segment, %v of the wild one", calm, wild)
+	}
+}
