@@ -101,6 +101,12 @@ func (g *guard) describeShape(s *schemas.GuardrailStatus) {
 	}
 }
 
+// EffectRange is the least and the greatest ratio that a distribution's effect is looked for in: one at either end may be less, or more.
+func EffectRange() (least, most float64) {
+	shifts := stats.RatioShifts
+	return math.Exp2(float64(shifts[0]) / 64), math.Exp2(float64(shifts[len(shifts)-1]) / 64)
+}
+
 // quantileOf is the quantile above which there is a tail.
 func quantileOf(ppm int64) float64 { return math.Round(1e6-float64(ppm)) / 1e6 }
 

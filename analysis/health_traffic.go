@@ -34,6 +34,15 @@ var (
 				j.arm(windows.Canary), j.arm(windows.Baseline))
 		}}}
 	}})
+	_ = registerHealth(healthKind{name: "segments", rank: 45, checks: func(j *Judge) []check {
+		if j.roster == nil || len(j.rollout.Segments.List) > 0 {
+			return nil
+		}
+		return []check{&view{name: codeSegmentsFull, warn: true, when: func() bool { return j.crowded }, tell: func(f *schemas.Finding) {
+			f.Sentence = fmt.Sprintf("A window has %d segments or more: those whose names come last are counted with all others, so the greatest may not be among the watched: name these with segments: {list: [a, b]}.",
+				windows.MaxSegments)
+		}}}
+	}})
 	_ = registerHealth(healthKind{name: "both arms", rank: 50, checks: func(j *Judge) []check {
 		both := func(g *guard) bool { return g.bothArms }
 		return []check{&view{name: codeBothArms, when: func() bool { return slices.ContainsFunc(j.guards, both) }, tell: func(f *schemas.Finding) {

@@ -48,6 +48,7 @@ type Judge struct {
 	silence       [windows.Arms]float64 // log threshold of each
 	split         *split
 	sampling      sampling
+	crowded       bool // a window had as many segments as are told apart
 
 	checks        []check // in the order of their ranks
 	sick, sickNow []bool  // by check: when Verdict.Health was made, and after the latest part

@@ -195,6 +195,7 @@ func (j *Judge) sift(s *stream, p *windows.Part) {
 	if s.strips.strata != nil {
 		s.strips.strata.see(p.Segments)
 	}
+	j.crowded = j.crowded || len(p.Segments) > windows.MaxSegments // all names that are told apart, and the rest
 	if p.Kind == windows.Serving && !j.roster.frozen {
 		j.roster.count(p)
 		j.nameSegments()

@@ -579,3 +579,19 @@ func TestSegmentNoise(t *testing.T) {
 		t.Errorf("phi %v of the calm segment, %v of the wild one", calm, wild)
 	}
 }
+
+// TestCrowdedSegments: where a window has as many segments as are told apart, people hear that the greatest may not be among them, and nothing holds.
+func TestCrowdedSegments(t *testing.T) {
+	for names, want := range map[int]bool{windows.MaxSegments: true, windows.MaxSegments - 1: false} {
+		s := newScript(t, watching(rolloutOf(errors05), 2), Options{Phi: 1})
+		of := []segmentSides{{"", side{n: 5}, side{n: 5}}}
+		for i := range names {
+			of = append(of, segmentSides{fmt.Sprintf("g%03d", i), side{n: 2}, side{n: 2}})
+		}
+		s.playSegments(3, of...)
+		told := slices.ContainsFunc(s.verdict.Health, func(f schemas.Finding) bool { return f.Code == codeSegmentsFull })
+		if told != want || s.verdict.Action != VerdictContinue {
+			t.Errorf("%d names: told %v, verdict %s", names, told, s.verdict.Action)
+		}
+	}
+}

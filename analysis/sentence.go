@@ -288,9 +288,22 @@ func (g *guard) countText(t armTally) string {
 func (g *guard) effectText(e estimate) string {
 	c, b := e[windows.Canary].value, e[windows.Baseline].value
 	if g.unit() == unitRatio && (b > 0 || measuresValues(g.spec)) {
-		return ratioText(c / b)
+		return ratioText(c/b) + g.endText(c/b)
 	}
 	return g.differenceText(c - b)
+}
+
+// endText says of a distribution's effect that is at the end of what is looked at that it may be more.
+func (g *guard) endText(ratio float64) string {
+	least, most := EffectRange()
+	switch {
+	case !g.apart():
+	case ratio >= most:
+		return " or more"
+	case ratio <= least:
+		return " or less"
+	}
+	return ""
 }
 
 // boundText is what the effect is at least, with 95 % confidence at all times at once; empty while that is within the margin, since beside a

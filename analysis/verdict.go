@@ -38,6 +38,7 @@ const (
 	codeSplitUnwatched  = "split_unwatched" // the set of routing units is full
 	codeUnequalSampling = "unequal_sampling"
 	codeBothArms        = "both_arms"
+	codeSegmentsFull    = "segments_full"
 	codeJoinOverflow    = "join_overflow"
 )
 

@@ -178,6 +178,7 @@ func (e *explainer) calibration(indent string) {
 	}
 	for _, line := range []string{
 		"the risk of rates holds for noise as the baseline shows it: parts of it, cut by unit (else by id), against each other",
+		"  until it has shown some 200 events noise is what phi says: where one user or session fails N times on end, write phi: N",
 		"not seen: noise of hosts (cold caches, a slow node), as every unit uses all of them: it counts as the canary's.",
 		"  A baseline of fresh hosts, as many as the canary has and as old, picked by baseline.where, has the same, and it cancels out",
 		fmt.Sprintf("not seen: clumps that last longer than %s (%d windows): then less is proven than it seems; longer windows see longer ones.",

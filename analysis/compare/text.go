@@ -53,16 +53,14 @@ func (s *Summary) sentence() string {
 // bounds is the interval of the estimate.
 func (s *Summary) bounds() string {
 	lower, upper := s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf")
-	newest := s.SinceHarm
-	if newest == nil {
-		newest = s.Estimate
-	}
-	switch {
+	switch newest := s.SinceHarm; {
 	case s.Lower == nil && s.Upper == nil:
 		return ""
 	case !schemas.Crossed(s.Lower, s.Upper):
 		return fmt.Sprintf(", 95 %% interval %s .. %s", lower, upper)
-	case newest != nil && *newest >= (*s.Lower+*s.Upper)/2:
+	case newest == nil:
+		return fmt.Sprintf(" over all, but it changed: at one time %s or more, at another %s or less (95 %%)", lower, upper)
+	case *newest >= (*s.Lower+*s.Upper)/2:
 		return fmt.Sprintf(" over all, but it changed: at first %s or less, since then %s or more (95 %%)", upper, lower)
 	}
 	return fmt.Sprintf(" over all, but it changed: at first %s or more, since then %s or less (95 %%)", lower, upper)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -241,6 +242,7 @@ type breach struct {
 	Guardrail   string             `json:"guardrail"`
 	Segment     string             `json:"segment"`
 	State       schemas.State      `json:"state"`
+	On          schemas.On         `json:"on"`
 	Against     schemas.Against    `json:"against"`
 	SinceHarm   *float64           `json:"estimate_since_harm"`
 	Estimate    *float64           `json:"estimate"`
@@ -261,11 +263,21 @@ func breaches(guardrails []schemas.GuardrailStatus) []breach {
 	list := []breach{}
 	for _, g := range guardrails {
 		if g.State == schemas.StateFailed || g.State == schemas.StateSuspect {
-			list = append(list, breach{g.Name, g.Segment, g.State, g.Against, g.SinceHarm, g.Estimate, g.Lower, g.Upper, g.Changed, g.Ratio, g.Difference, g.Unit, g.Margin,
+			list = append(list, breach{g.Name, g.Segment, g.State, g.On, g.Against, g.SinceHarm, g.Estimate, g.Lower, g.Upper, g.Changed, g.Ratio, g.Difference, g.Unit, g.Margin,
 				g.LogEvidence, g.Threshold, g.HarmBegan, g.Exemplars})
 		}
 	}
+	slices.SortStableFunc(list, func(a, b breach) int { return cmp.Compare(a.rank(), b.rank()) })
 	return list
+}
+
+// rank puts what rolls back before what holds or warns, and failures before suspicions.
+func (b *breach) rank() int {
+	rank := slices.Index([]schemas.On{schemas.OnRollback, schemas.OnHold, schemas.OnWarn}, b.On)
+	if b.State != schemas.StateFailed {
+		rank += 3
+	}
+	return rank
 }
 
 func (p *replayPrinter) decided(d schemas.Decision, counterfactual bool) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"streamcanary/analysis"
 	"streamcanary/cmd/engine"
 	"streamcanary/schemas"
 	"streamcanary/windows"
@@ -112,8 +114,8 @@ func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 	for i := range guardrails {
 		g := &guardrails[i]
 		state := string(g.State)
-		if g.Why != "" {
-			state += " (" + g.Why + ")"
+		if why := cmp.Or(g.Why, g.Calibration); why != "" {
+			state += " (" + why + ")"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s%s\t%s\t%s\t%s\t%s\n", nameText(g), state, estimateText(g),
 			interval(g), ratioBounds(g.Ratio)+differenceBounds(g), marginText(g), armText(&g.Canary), armText(&g.Baseline), evidenceText(g))
@@ -217,7 +219,7 @@ func quantity(g *schemas.GuardrailStatus, x *float64, none string) string {
 	case x == nil:
 		return none
 	case g.Unit == "ratio":
-		return fmt.Sprintf("%+.1f %%", 100*(*x-1))
+		return atEnd(g, *x) + fmt.Sprintf("%+.1f %%", 100*(*x-1))
 	case g.Unit == "share" && g.Against == schemas.AgainstLimit:
 		return fmt.Sprintf("%.2f %%", 100**x)
 	case g.Unit == "share":
@@ -226,6 +228,20 @@ func quantity(g *schemas.GuardrailStatus, x *float64, none string) string {
 		return fmt.Sprintf("%.4g ms", *x)
 	}
 	return fmt.Sprintf("%.4g", *x)
+}
+
+// atEnd says of a distribution's effect that is at the end of what is looked at that it may be more.
+func atEnd(g *schemas.GuardrailStatus, ratio float64) string {
+	least, most := analysis.EffectRange()
+	switch {
+	case g.ProbabilityIndex == nil && len(g.Shape) == 0:
+		return ""
+	case ratio >= most:
+		return ">= "
+	case ratio <= least:
+		return "<= "
+	}
+	return ""
 }
 
 func interval(g *schemas.GuardrailStatus) string {
@@ -238,15 +254,11 @@ func interval(g *schemas.GuardrailStatus) string {
 	return quantity(g, g.Lower, "-inf") + " .. " + quantity(g, g.Upper, "inf")
 }
 
-// changed is the interval of an effect that didn't stay the same. Bounds that crossed hold for different times: the one that the newest
-// estimate is nearer to is the newer one. Short, so that a row of the table has room on a wide terminal.
+// changed is the interval of an effect that didn't stay the same. Bounds that crossed hold for different times: which one is the newer is known while there
+// is harm, by the estimate since that began. Short, so that a row of the table has room on a wide terminal.
 func changed(g *schemas.GuardrailStatus) string {
 	lower, upper := quantity(g, g.Lower, ""), quantity(g, g.Upper, "")
-	newest := g.SinceHarm
-	if newest == nil {
-		newest = g.Estimate
-	}
-	switch {
+	switch newest := g.SinceHarm; {
 	case newest == nil:
 		return "changed: once >= " + lower + ", once <= " + upper
 	case *newest >= (*g.Lower+*g.Upper)/2:

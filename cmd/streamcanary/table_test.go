@@ -27,7 +27,10 @@ func TestInterval(t *testing.T) {
 		{"harm came later", schemas.GuardrailStatus{Unit: "ratio", Estimate: at(1.2), SinceHarm: at(1.6), Lower: at(1.414), Upper: at(1.189)},
 			"first <= +18.9 %, since then >= +41.4 %"},
 		{"harm went away", schemas.GuardrailStatus{Unit: "ratio", Estimate: at(1.1), Lower: at(1.414), Upper: at(1.189)},
+			"changed: once >= +41.4 %, once <= +18.9 %"},
+		{"harm is less", schemas.GuardrailStatus{Unit: "ratio", Estimate: at(1.6), SinceHarm: at(1.1), Lower: at(1.414), Upper: at(1.189)},
 			"first >= +41.4 %, since then <= +18.9 %"},
+		{"as much as can be seen", schemas.GuardrailStatus{Unit: "ratio", ProbabilityIndex: at(1), Lower: at(4), Upper: at(8)}, "+300.0 % .. >= +700.0 %"},
 		{"crossed without an estimate", schemas.GuardrailStatus{Unit: "ratio", Lower: at(1.414), Upper: at(1.189)},
 			"changed: once >= +41.4 %, once <= +18.9 %"},
 	}
@@ -54,20 +57,20 @@ func TestGuardrailTable(t *testing.T) {
 		{Name: "outage", State: schemas.StateContinue, Why: "both_arms", Against: schemas.AgainstLimit, Unit: "share", Margin: "5%", Estimate: at(.1527),
 			Lower: at(.12), Upper: at(.2), HarmBegan: began, LastWindow: last, LogEvidence: 640, Threshold: 7.2},
 		{Name: "slo", State: schemas.StateContinue, Against: schemas.AgainstLimit, Unit: "ms", Margin: "50ms", Estimate: at(41.26)},
-		{Name: "shape", State: schemas.StateContinue, Against: schemas.AgainstBaseline, Unit: "ratio", Margin: "20%", Estimate: at(1.05), ProbabilityIndex: at(.5125), KS: at(.0731),
+		{Name: "shape", State: schemas.StateContinue, Calibration: schemas.CalibrationFailed, Against: schemas.AgainstBaseline, Unit: "ratio", Margin: "20%", Estimate: at(1.05), ProbabilityIndex: at(.5125), KS: at(.0731),
 			MannWhitneyP: at(.04213), AtQuantile: .999, Shape: []schemas.QuantileEvidence{{Quantile: .5, LogEvidence: .25}, {Quantile: .999, LogEvidence: 3}}, Canary: schemas.ArmCount{N: 700}, Baseline: schemas.ArmCount{N: 6300}},
 		{Name: "bulk", Segment: "de", State: schemas.StateInsufficient, Why: "too_few", Unit: "ratio", Margin: "20%"},
 		{Name: "bulk", State: schemas.StateContinue, Against: schemas.AgainstBaseline, Unit: "ratio", Margin: "20%", Estimate: at(1), ProbabilityIndex: at(.5), KS: at(0), MannWhitneyP: at(1)},
 	}
-	want := `GUARDRAIL   STATE                   ESTIMATE                      INTERVAL SINCE START                  MARGIN       CANARY      BASELINE      EVIDENCE
-errors      failed                  +5.10 pp since 09:00:44       +0.10 pp .. +0.60 pp (x1.23 .. x2.5)  0.5 pp       40 of 5000  216 of 45000  8.0 of 7.5
-p99         suspect                 unknown since 8 Oct 09:00:44  unknown                               20 %         0 of 0      0 of 0        0.0
-timeouts    continue                -0.10 pp                      unknown                               any          0 of 0      0 of 0        0.0
-outage      continue (both_arms)    15.27 %                       12.00 % .. 20.00 %                    limit 5 %    0 of 0      0 of 0        640.0 of 7.2
-slo         continue                41.26 ms                      unknown                               limit 50 ms  0 of 0      0 of 0        0.0
-shape       continue                +5.0 %                        unknown                               20 %         700         6300          0.0
-bulk in de  insufficient (too_few)  unknown                       unknown                               20 %         0 of 0      0 of 0        0.0
-bulk        continue                +0.0 %                        unknown                               20 %         0 of 0      0 of 0        0.0
+	want := `GUARDRAIL   STATE                    ESTIMATE                      INTERVAL SINCE START                  MARGIN       CANARY      BASELINE      EVIDENCE
+errors      failed                   +5.10 pp since 09:00:44       +0.10 pp .. +0.60 pp (x1.23 .. x2.5)  0.5 pp       40 of 5000  216 of 45000  8.0 of 7.5
+p99         suspect                  unknown since 8 Oct 09:00:44  unknown                               20 %         0 of 0      0 of 0        0.0
+timeouts    continue                 -0.10 pp                      unknown                               any          0 of 0      0 of 0        0.0
+outage      continue (both_arms)     15.27 %                       12.00 % .. 20.00 %                    limit 5 %    0 of 0      0 of 0        640.0 of 7.2
+slo         continue                 41.26 ms                      unknown                               limit 50 ms  0 of 0      0 of 0        0.0
+shape       continue (uncalibrated)  +5.0 %                        unknown                               20 %         700         6300          0.0
+bulk in de  insufficient (too_few)   unknown                       unknown                               20 %         0 of 0      0 of 0        0.0
+bulk        continue                 +0.0 %                        unknown                               20 %         0 of 0      0 of 0        0.0
 shape: the estimate is of p99.9; evidence of any harm by quantile: p50 0.2, p99.9 3.0
   in 51.2 % of pairs the canary is above the baseline; last block: Kolmogorov-Smirnov distance 0.0731, Mann-Whitney p 0.0421 (nothing is decided by these)
 bulk: in 50 % of pairs the canary is above the baseline; last block: Kolmogorov-Smirnov distance 0, Mann-Whitney p 1 (nothing is decided by these)
@@ -117,7 +120,7 @@ func TestDifferenceBounds(t *testing.T) {
 		{"every difference is possible", &schemas.Interval{Estimate: at(.01), Lower: at(-1), Upper: at(1)}, ""},
 		{"not kept", &schemas.Interval{Estimate: at(.01)}, ""},
 		{"both", &schemas.Interval{Lower: at(-.0071), Upper: at(.0097)}, " (-0.71 pp .. +0.97 pp)"},
-		{"it changed", &schemas.Interval{Estimate: at(.03), Lower: at(.02), Upper: at(.01), Changed: true}, " (first <= +1.00 pp, since then >= +2.00 pp)"},
+		{"it changed", &schemas.Interval{Estimate: at(.03), Lower: at(.02), Upper: at(.01), Changed: true}, " (changed: once >= +2.00 pp, once <= +1.00 pp)"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -132,18 +135,20 @@ func TestDifferenceBounds(t *testing.T) {
 func TestBreaches(t *testing.T) {
 	at := func(x float64) *float64 { return &x }
 	list := breaches([]schemas.GuardrailStatus{
-		{Name: "errors", State: schemas.StateFailed, Unit: "share", Estimate: at(.01), Ratio: &schemas.Interval{Estimate: at(3), Lower: at(2), Upper: at(4)}},
+		{Name: "scores", State: schemas.StateFailed, On: schemas.OnWarn},
+		{Name: "errors", State: schemas.StateFailed, On: schemas.OnRollback, Unit: "share", Estimate: at(.01), Ratio: &schemas.Interval{Estimate: at(3), Lower: at(2), Upper: at(4)}},
 		{Name: "ctr", State: schemas.StateContinue, Ratio: &schemas.Interval{}},
-		{Name: "p99", State: schemas.StateSuspect, Unit: "ratio", Lower: at(2), Upper: at(1), Changed: true},
-		{Name: "clicks", State: schemas.StateFailed, Unit: "ratio", Difference: &schemas.Interval{Lower: at(-.5)}},
+		{Name: "p99", State: schemas.StateSuspect, On: schemas.OnRollback, Unit: "ratio", Lower: at(2), Upper: at(1), Changed: true},
+		{Name: "clicks", State: schemas.StateFailed, On: schemas.OnHold, Unit: "ratio", Difference: &schemas.Interval{Lower: at(-.5)}},
 	})
 	got, err := json.Marshal(list)
-	const want = `[{"guardrail":"errors","segment":"","state":"failed","against":"","estimate_since_harm":null,"estimate":0.01,"lower":null,"upper":null,` +
+	const want = `[{"guardrail":"errors","segment":"","state":"failed","on":"rollback","against":"","estimate_since_harm":null,"estimate":0.01,"lower":null,"upper":null,` +
 		`"ratio":{"estimate":3,"lower":2,"upper":4},"unit":"share","margin":"","log_evidence":0,"threshold":0},` +
-		`{"guardrail":"p99","segment":"","state":"suspect","against":"","estimate_since_harm":null,"estimate":null,"lower":2,"upper":1,"changed":true,` +
-		`"unit":"ratio","margin":"","log_evidence":0,"threshold":0},` +
-		`{"guardrail":"clicks","segment":"","state":"failed","against":"","estimate_since_harm":null,"estimate":null,"lower":null,"upper":null,` +
-		`"difference":{"estimate":null,"lower":-0.5,"upper":null},"unit":"ratio","margin":"","log_evidence":0,"threshold":0}]`
+		`{"guardrail":"clicks","segment":"","state":"failed","on":"hold","against":"","estimate_since_harm":null,"estimate":null,"lower":null,"upper":null,` +
+		`"difference":{"estimate":null,"lower":-0.5,"upper":null},"unit":"ratio","margin":"","log_evidence":0,"threshold":0},` +
+		`{"guardrail":"scores","segment":"","state":"failed","on":"warn","against":"","estimate_since_harm":null,"estimate":null,"lower":null,"upper":null,"unit":"","margin":"","log_evidence":0,"threshold":0},` +
+		`{"guardrail":"p99","segment":"","state":"suspect","on":"rollback","against":"","estimate_since_harm":null,"estimate":null,"lower":2,"upper":1,"changed":true,` +
+		`"unit":"ratio","margin":"","log_evidence":0,"threshold":0}]`
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v\nwant %s", got, err, want)
 	}
