@@ -122,7 +122,7 @@ func TestNothingChosenIsAnError(t *testing.T) {
 		}
 		return n
 	}
-	if whole, more, all := count("gauges/any"), count("gauges/an"), count(); whole != 1 || more != 2 || all != len(Battery()) {
+	if whole, more, all := count("gauges/any"), count("gauges/an"), count(); whole != 1 || more != 4 || all != len(Battery()) {
 		t.Errorf("a whole name chooses %d, its beginning %d, and nothing %d", whole, more, all)
 	}
 	if _, err := Run(context.Background(), Battery(), Options{Worlds: []string{"nowhere"}}); err == nil || !strings.Contains(err.Error(), "nowhere") {

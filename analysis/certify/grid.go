@@ -164,13 +164,17 @@ func gaugeExperiments() []Experiment {
 		name, margin string
 		delta        float64
 		before       int
-	}{{"any", "any", 0, 0}, {"5 pp, exactly", "5pp", .05, 0}, {"any, after six hours of the baseline alone", "any", 0, gaugeWindows}} {
+		hosts        [2]int
+	}{
+		{"any", "any", 0, 0, [2]int{24, 6}}, {"5 pp, exactly", "5pp", .05, 0, [2]int{24, 6}}, {"any, after six hours of the baseline alone", "any", 0, gaugeWindows, [2]int{24, 6}},
+		{"any, four hosts against four", "any", 0, 0, [2]int{4, 4}}, {"any, two hosts against two", "any", 0, 0, [2]int{2, 2}},
+	} {
 		r := &race{
 			windows: gaugeWindows, methods: slices.Concat([]Method{verdict}, rateKernels()[1:2], zTests[:2]),
 			scene: func(int) scene {
 				return scene{
 					before: g.before, requests: constant(200), share: constant(.2), noise: independent{}, rates: []rate{{"error", .001, nil}},
-					gauges: &fleet{hosts: [2]int{24, 6}, every: 1, keeps: .95, above: .05, plus: g.delta},
+					gauges: &fleet{hosts: g.hosts, every: 1, keeps: .95, above: .05, plus: g.delta},
 				}
 			},
 			claim: Case{
@@ -191,10 +195,38 @@ func gaugeExperiments() []Experiment {
 		}
 		all = append(all, Experiment{
 			Group: "gauges", Name: g.name, Runs: 1000, begin: r.begin,
-			About: "6 canary hosts and 24 of the baseline, a sample each 10 s for 6 hours, loads correlated .95 from one to the next; rolled back at 0.05 in all",
+			About: fmt.Sprintf("%d canary hosts and %d of the baseline, a sample each 10 s for 6 hours, loads correlated .95 from one to the next; rolled back at 0.05 in all", g.hosts[1], g.hosts[0]),
+		})
+	}
+	for _, hosts := range [][2]int{{24, 6}, {4, 4}} {
+		r := gaugeHarm(hosts)
+		all = append(all, Experiment{
+			Group: "gauges", Name: fmt.Sprintf("harm, %d hosts against %d", hosts[1], hosts[0]), Runs: 300, begin: r.begin,
+			About: "the same, and 70 % of the canary's samples are above the limit that 5 % of the baseline's are, over a margin of 5 pp",
 		})
 	}
 	return all
+}
+
+// gaugeHarm is a canary whose hosts are nearly all busy.
+func gaugeHarm(hosts [2]int) *race {
+	return &race{
+		windows: gaugeWindows, methods: []Method{verdict},
+		scene: func(int) scene {
+			return scene{
+				requests: constant(200), share: constant(.2), noise: independent{}, rates: []rate{{"error", .001, nil}},
+				gauges: &fleet{hosts: hosts, every: 1, keeps: .95, above: .05, plus: .65},
+			}
+		},
+		claim: Case{Rollout: alone("sample: cpu, limit: 0.9, increase: 5pp", 10*time.Second), Key: "cpu>0.9", Rho0: 1, Delta: .05, Side: +1, Alphas: []float64{.025}, Base: .05},
+		report: func(r *race) []Row {
+			row, delay := r.part(0, 0, 1, "caught"), r.row(0, "median minutes to the rollback")
+			row.Limit = binomialLow(r.runs, caughtShare)
+			row.judge(verdict, true, row.Count < row.Limit)
+			delay.Value, delay.Unit = number(r.median(0, 0, 1)/6), "min"
+			return []Row{row, delay}
+		},
+	}
 }
 
 // falsePassExperiments put one required guardrail after the other exactly on its margin, and count promotions.
