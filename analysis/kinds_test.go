@@ -140,7 +140,7 @@ func TestRoundedEdges(t *testing.T) {
 	if got, want := keys("a: quantile 0.5 latency increase 20%"), []string{"latency", "latency-0.5", "latency+0.5", "latency/half", "no_latency"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("metrics %q, want %q", got, want)
 	}
-	if got, want := keys("a: quantile 0.5 latency increase any", "b: quantile 0.5 tokens increase 20%"), []string{"latency", "values.tokens", "latency/half", "values.tokens/half", "no_latency"}; !reflect.DeepEqual(got, want) {
+	if got, want := keys("a: quantile 0.5 latency increase any", "b: quantile 0.5 tokens increase 20%"), []string{"latency", "values.tokens", "latency/half", "values.tokens/half", "no_latency", "no_value.tokens"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("metrics %q, want %q", got, want)
 	}
 	// A canary of 6 ms rounded to 5 where the baseline has 4 rounded to 5, too: 50 % more at most by what is known, so 20 % is neither proven nor kept.

@@ -218,7 +218,7 @@ func TestMetricsOfARollout(t *testing.T) {
 	for _, m := range Metrics(r) {
 		keys = append(keys, m.Key())
 	}
-	if want := []string{"error", "latency", "latency>50", "values.ttft_ms", "cpu>0.9", "memory>0.95", "latency/half", "values.ttft_ms/half", "no_latency"}; !reflect.DeepEqual(keys, want) {
+	if want := []string{"error", "latency", "latency>50", "values.ttft_ms", "cpu>0.9", "memory>0.95", "latency/half", "values.ttft_ms/half", "no_latency", "no_value.ttft_ms"}; !reflect.DeepEqual(keys, want) {
 		t.Errorf("keys %q, want %q", keys, want)
 	}
 	type place struct{ tested, shown int }

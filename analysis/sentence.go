@@ -17,6 +17,8 @@ const displayAlpha = .05
 // sentence says a verdict to the engineer on call.
 func (j *Judge) sentence(c cause) string {
 	switch {
+	case c.guard != nil && c.action == VerdictHold:
+		return j.guardSentence(c.guard) + " That stands for the epoch, whatever comes: a person must decide."
 	case c.guard != nil:
 		return j.guardSentence(c.guard)
 	case c.check != nil:

@@ -165,6 +165,9 @@ func (g *guard) describe(s *schemas.GuardrailStatus) {
 		bounds = ratio
 	}
 	s.Estimate, s.Lower, s.Upper = finite(g.effect(whole, s.Unit)), finite(bounds.lower), finite(bounds.upper)
+	if g.isContrast() && measuresValues(g.spec) {
+		s.Estimate = possible(s.Estimate, s.Lower, s.Upper)
+	}
 	s.Changed = schemas.Crossed(s.Lower, s.Upper)
 	if g.isContrast() && (s.Unit == unitShare || g.spec.Kind == schemas.MeanGuardrail && s.Unit == unitNumber) {
 		s.Ratio = withBounds(finite(g.effect(whole, unitRatio)), ratio)
@@ -185,6 +188,19 @@ func (g *guard) describe(s *schemas.GuardrailStatus) {
 func withBounds(estimate *float64, bounds interval) *schemas.Interval {
 	lower, upper := finite(bounds.lower), finite(bounds.upper)
 	return &schemas.Interval{Estimate: estimate, Lower: lower, Upper: upper, Changed: schemas.Crossed(lower, upper)}
+}
+
+// possible puts an estimate into its interval. The interval is of a shift of all values, the estimate of one quantile: where values are few and far between, as
+// rounded ones are, that jumps from one to the next, to where the test has shown that no shift can be.
+func possible(estimate, lower, upper *float64) *float64 {
+	switch {
+	case estimate == nil, schemas.Crossed(lower, upper):
+	case lower != nil && *estimate < *lower:
+		return lower
+	case upper != nil && *estimate > *upper:
+		return upper
+	}
+	return estimate
 }
 
 // effect is the estimate in a unit.

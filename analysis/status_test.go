@@ -308,3 +308,17 @@ func TestDifferenceBesideRatio(t *testing.T) {
 		t.Errorf("a quantile: %s", text(t, all[2]))
 	}
 }
+
+// TestPossible: what is told as the estimate is within its interval, where that has an order.
+func TestPossible(t *testing.T) {
+	at := func(x float64) *float64 { return &x }
+	for _, test := range []struct{ estimate, lower, upper, want *float64 }{
+		{at(1.5), at(1), at(1.04), at(1.04)}, {at(.5), at(.96), at(1.04), at(.96)}, {at(1.02), at(1), at(1.04), at(1.02)},
+		{at(1.2), at(1.3), at(1.1), at(1.2)}, {at(9), at(1), nil, at(9)}, {nil, at(1), at(2), nil},
+	} {
+		have := possible(test.estimate, test.lower, test.upper)
+		if (have == nil) != (test.want == nil) || have != nil && *have != *test.want {
+			t.Errorf("%v in %v .. %v: %v, want %v", test.estimate, test.lower, test.upper, have, test.want)
+		}
+	}
+}

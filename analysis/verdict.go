@@ -11,7 +11,7 @@ import (
 type VerdictAction string
 
 // The actions of a verdict. Where several apply: rollback before hold before advance and promote before continue. A rollback is
-// latched for the epoch; the others follow the evidence. Advance asks for the next stage, as promote does after the last one: see Judge.Advance.
+// latched for the epoch, and so is the failure of a guardrail that holds; the others follow the evidence. Advance asks for the next stage, as promote does after the last one: see Judge.Advance.
 const (
 	VerdictContinue VerdictAction = "continue"
 	VerdictHold     VerdictAction = "hold"

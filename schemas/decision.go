@@ -92,7 +92,7 @@ type Reason struct {
 
 // Finding is one health finding.
 type Finding struct {
-	Code        string  `json:"code"` // canary_missing, baseline_missing, split_mismatch, no_data, join_overflow, segments_full, unequal_sampling, both_arms, input_gap, uncalibrated, late, no_latency, join_gap, bad_events
+	Code        string  `json:"code"` // canary_missing, baseline_missing, split_mismatch, no_data, join_overflow, segments_full, unequal_sampling, both_arms, input_gap, uncalibrated, late, no_latency, no_value, join_gap, bad_events
 	Sentence    string  `json:"sentence"`
 	LogEvidence float64 `json:"log_evidence,omitempty"`
 	Threshold   float64 `json:"threshold,omitempty"`
