@@ -50,7 +50,7 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 		fmt.Fprintf(w, "note: no prediction is of model %s, version %s or %s: is this the right log?\n", r.Model, r.BaselineWhere.Of(r.Baseline), r.CanaryWhere.Of(r.Canary))
 	}
 	if s.Unreadable > 0 {
-		fmt.Fprintf(w, "unreadable: %d records of unknown kind\n", s.Unreadable)
+		fmt.Fprintf(w, "unreadable: %d records of unknown kind (an event says its type: prediction, outcome or sample; --type names that of all)\n", s.Unreadable)
 	}
 	if bad != "" {
 		fmt.Fprintf(w, "bad events: %s (--invalid FILE keeps them)\n", bad)
