@@ -286,3 +286,29 @@ func TestSelfTestOfDistributions(t *testing.T) {
 		}
 	}
 }
+
+// TestSelfTestStays: a self-test that crossed stands until its evidence is below half of its threshold, and not only below it.
+func TestSelfTestStays(t *testing.T) {
+	s := newScript(t, rolloutOf(guardrail("errors: rate error increase 0.5pp")), Options{Phi: 1})
+	s.play(4, unlike, side{n: 400, errors: 4})
+	self := s.guard("errors").self
+	if !self.off {
+		t.Fatalf("evidence %v of %v", self.logE(), selfThreshold)
+	}
+	between := 0
+	for range 2000 {
+		s.play(1, alike, side{n: 400, errors: 4})
+		switch logE := self.logE(); {
+		case logE >= selfThreshold:
+		case logE >= halfway*selfThreshold:
+			if between++; !self.off {
+				t.Fatalf("it ended at %v of %v", logE, selfThreshold)
+			}
+		case self.off:
+			t.Fatalf("it stands at %v of %v", logE, selfThreshold)
+		}
+	}
+	if between == 0 || self.off {
+		t.Errorf("%d windows between, off %v: the test shows nothing", between, self.off)
+	}
+}

@@ -89,3 +89,22 @@ func TestNoiseIsOfThePast(t *testing.T) {
 		t.Fatal("the windows tell nothing of the noise: this test can't fail")
 	}
 }
+
+// TestAGaugesMeanIsOneValue: readings of a gauge hang together, so a block of them is held against a fixed limit by its mean, as one value; those of predictions are
+// values by themselves.
+func TestAGaugesMeanIsOneValue(t *testing.T) {
+	b := &block{toMs: 1}
+	b.n[windows.Canary], b.sum[windows.Canary], b.squares[windows.Canary] = 100, 90*windows.SumUnit, 81*windows.SumUnit
+	want := map[schemas.Kind]stats.Samples{}
+	for _, from := range []schemas.Kind{schemas.KindSample, schemas.KindPrediction} {
+		g := schemas.Guardrail{Name: "m", Kind: schemas.MeanGuardrail, Of: "cpu", From: from, Cap: 1, Direction: schemas.Above, Margin: schemas.Margin{Text: "0.5", Value: .5}}
+		k := newMeanLimit(&g, windows.Canary)
+		want[schemas.KindSample], want[schemas.KindPrediction] = k.one(b, windows.Canary), k.samples(b, windows.Canary)
+		inc := newIncrements(limitShape(stats.BoundedPoints, keeping{}))
+		expected := make([]float64, stats.BoundedPoints)
+		k.fail.Increments(expected, stats.Values{Canary: want[from]}, .5, 1)
+		if !k.increments(inc, b, independent) || !slices.Equal(inc.any, expected) {
+			t.Errorf("%s: increments %v, want %v of %v values", from, inc.any, expected, want[from].N)
+		}
+	}
+}
