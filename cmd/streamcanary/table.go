@@ -118,7 +118,7 @@ func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 			state += " (" + why + ")"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s%s\t%s\t%s\t%s\t%s\n", nameText(g), state, estimateText(g),
-			interval(g), ratioBounds(g.Ratio)+differenceBounds(g), marginText(g), armText(&g.Canary), armText(&g.Baseline), evidenceText(g))
+			interval(g), ratioBounds(g.Ratio)+differenceBounds(g), marginText(g), armText(g, &g.Canary), armText(g, &g.Baseline), evidenceText(g))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -275,8 +275,9 @@ func nameText(g *schemas.GuardrailStatus) string {
 	return g.Name + " in " + schemas.Readable(g.Segment)
 }
 
-func armText(a *schemas.ArmCount) string {
-	if a.Events == 0 && a.Value == nil && a.N > 0 { // a distribution has no events
+func armText(g *schemas.GuardrailStatus, a *schemas.ArmCount) string {
+	mean := g.Unit == "number" && a.Value != nil
+	if a.Events == 0 && a.N > 0 && (mean || a.Value == nil) { // neither a mean nor a distribution has events
 		return fmt.Sprint(a.N)
 	}
 	return fmt.Sprintf("%d of %d", a.Events, a.N)

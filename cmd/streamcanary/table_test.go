@@ -264,3 +264,21 @@ func TestNotes(t *testing.T) {
 		}
 	}
 }
+
+// TestArmText: what has no events is told by how many values it has.
+func TestArmText(t *testing.T) {
+	x := 3.5
+	tests := []struct {
+		unit string
+		in   schemas.ArmCount
+		want string
+	}{
+		{"share", schemas.ArmCount{N: 700, Value: &x}, "0 of 700"}, {"number", schemas.ArmCount{N: 700, Value: &x}, "700"},
+		{"ratio", schemas.ArmCount{N: 700}, "700"}, {"number", schemas.ArmCount{N: 700, Events: 7, Value: &x}, "7 of 700"}, {"ms", schemas.ArmCount{}, "0 of 0"},
+	}
+	for _, tt := range tests {
+		if got := armText(&schemas.GuardrailStatus{Unit: tt.unit}, &tt.in); got != tt.want {
+			t.Errorf("%s %+v: %q, want %q", tt.unit, tt.in, got, tt.want)
+		}
+	}
+}
