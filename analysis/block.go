@@ -19,7 +19,7 @@ type clock struct {
 	startMs int64 // of the epoch's first window
 	widthMs int64
 	horizon int64  // planned life, in windows
-	over    bool   // the present window's stage is over: what it shows proves no pass
+	over    bool   // the present window's stage is over, or its share isn't the planned one: what it shows proves no pass
 	spare   *block // scratch for a window that is a block by itself; nil: it is copied
 }
 

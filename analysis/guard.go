@@ -56,6 +56,7 @@ type guard struct {
 	passed       bool  // latched
 	again        int   // new beginnings of a limit's tests
 	patienceOut  bool  // failed by patience, not by proof
+	breached     bool  // it was in Verdict.Breached after the latest part
 	toldSuspect  bool  // people have heard of it in this epoch
 	toldFailed   bool  // likewise, of one that only warns
 	voided       bool  // a doubt came up at some time: what was proven then doesn't count

@@ -161,6 +161,7 @@ func (j *Judge) newHealth() {
 		j.missing[arm] = newMissing(windows.Arm(arm), j.stages.least(windows.Arm(arm), 0, 0), j.rollout.Health.Silent, j.sizes)
 	}
 	j.split = newSplit(j.stages.share(0), len(j.stages.all), j.sizes)
+	j.split.moving, j.split.free = j.stages.all[0].Shadow(), j.stages.moved
 }
 
 // Step takes the next merged part and returns what follows from all parts so far. The verdict's slices belong to the
@@ -222,6 +223,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	canary, baseline := &p.Traffic[windows.Canary], &p.Traffic[windows.Baseline]
 	unequal := j.sampling.see(p, j.clock.widthMs)
 	cut := !unequal && s.traffic.step(canary.Events, baseline.Events)
+	j.clock.over = j.clock.over || j.stages.offPlan(s)
 	warming := p.StartMs < j.firstMs+j.rollout.Warmup.Milliseconds()
 	if !unequal && !warming {
 		s.remember(p, j.clock.widthMs)
@@ -293,6 +295,7 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	unequal := p.Kind == windows.Outcomes && j.sampling.was(p.StartMs)
 	leave := p.Overflow
 	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline])
+	j.clock.over = j.clock.over || j.stages.offPlan(s)
 	s.measure(p, (*dispersion).look)
 	j.sift(s, p)
 	for _, g := range s.guards {

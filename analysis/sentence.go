@@ -23,6 +23,9 @@ func (j *Judge) sentence(c cause) string {
 		return j.guardSentence(c.guard)
 	case c.check != nil:
 		return c.check.finding().Sentence
+	case c.code == codeWatched:
+		return fmt.Sprintf("%s did no proven harm for the %s that it was watched against what stayed at %s, after %s of traffic.",
+			capital(j.arm(windows.Canary)), durationText(j.stages.present().Watch.Milliseconds()), j.arm(windows.Baseline), durationText(j.nowMs-j.clock.startMs))
 	case c.action == VerdictPromote:
 		return fmt.Sprintf("%s keeps every margin that it was held to against %s%s (%s), after %s of traffic.",
 			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.inStage(), j.names(schemas.StatePassed), durationText(j.nowMs-j.clock.startMs))
@@ -31,10 +34,17 @@ func (j *Judge) sentence(c cause) string {
 			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.inStage(), j.names(schemas.StatePassed), durationText(j.stages.age(j.nowMs)))
 	case c.code == codeInconclusive:
 		whole := j.stages.present().Max.Milliseconds()
-		return fmt.Sprintf("%s were over on %s, and by then %s was neither proven worse than %s nor proven within the margins of %s: a person must decide.",
-			j.wholeText(durationText(whole)), timeText(j.stages.starts[j.stages.now]+whole, 0), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames())
+		then := "a person must decide"
+		if c.action == VerdictRollback {
+			then = "it is rolled back, as the rollout has it (then: rollback)"
+		}
+		return fmt.Sprintf("%s were over on %s, and by then %s was neither proven worse than %s nor proven within the margins of %s: %s.",
+			j.wholeText(durationText(whole)), timeText(j.stages.starts[j.stages.now]+whole, 0), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames(), then)
 	case c.open.suspect != nil:
 		return j.suspectSentence(c.open)
+	case c.open.baking && j.stages.present().Watch > 0:
+		until := j.stages.starts[j.stages.now] + j.stages.present().Watch.Milliseconds()
+		return fmt.Sprintf("%s is watched against what stayed at %s until %s.", capital(j.arm(windows.Canary)), j.arm(windows.Baseline), timeText(until, j.nowMs))
 	case c.open.baking:
 		until := j.stages.starts[j.stages.now] + j.stages.present().Bake.Milliseconds()
 		return fmt.Sprintf("%s keeps every margin that it was held to against %s%s (%s); the stage goes on until %s.",

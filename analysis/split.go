@@ -18,7 +18,8 @@ const splitAlpha = .001
 // answers, so an arm that stalls for a moment is short of them first and makes up for it later.
 type split struct {
 	planned float64     // canary's share in the windows that come; 0: unknown
-	moving  bool        // routers change over to a new share: these windows are left out
+	moving  bool        // routers change over to a new share, or users get one arm only: these windows are left out
+	free    bool        // another controller moves the share: nothing is tested
 	sizes   *dispersion // of predictions
 	units   bool
 	chosen  bool
@@ -71,7 +72,7 @@ func (s *split) renew(window int64) {
 // step takes one serving window.
 func (s *split) step(p *windows.Part, c clock) {
 	canary, baseline := &p.Traffic[windows.Canary], &p.Traffic[windows.Baseline]
-	if canary.Served+baseline.Served == 0 {
+	if s.free || canary.Served+baseline.Served == 0 {
 		return
 	}
 	if !s.chosen {

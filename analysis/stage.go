@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"streamcanary/schemas"
 	"streamcanary/windows"
@@ -15,13 +14,14 @@ import (
 type stages struct {
 	all    []schemas.Stage // one at least
 	picks  bool            // an arm is part of its version, and a stage's weight is of whole versions: no share is planned
+	moved  bool            // by another controller: no share is planned, and none is expected to stay
 	now    int
 	starts []int64 // event time, by stage, up to the present one
 }
 
 // newStages panics where only some stages plan a share: what holds the traffic's split against a plan can't be what watches that it stays as it was.
 func newStages(r *schemas.Rollout) stages {
-	s := stages{all: r.Stages, picks: r.Picks(), starts: []int64{0}}
+	s := stages{all: r.Stages, picks: r.Picks(), moved: r.External, starts: []int64{0}}
 	if len(s.all) == 0 {
 		s.all = []schemas.Stage{{}}
 	}
@@ -34,13 +34,7 @@ func newStages(r *schemas.Rollout) stages {
 }
 
 // horizon is the planned life in windows, of all stages.
-func horizon(r *schemas.Rollout) int64 {
-	planned := time.Duration(0)
-	for _, s := range r.Stages {
-		planned += s.Max
-	}
-	return max(1, int64(planned/r.Window))
-}
+func horizon(r *schemas.Rollout) int64 { return max(1, int64(r.Life()/r.Window)) }
 
 // present is the stage that the rollout is in.
 func (s *stages) present() *schemas.Stage { return &s.all[s.now] }
@@ -60,12 +54,28 @@ func (s *stages) of(startMs int64) int {
 	return at
 }
 
-// share is the canary's share of both arms that a stage plans; 0: none.
+// share is the canary's share of both arms' predictions that a stage plans, copies included; 0: none.
 func (s *stages) share(stage int) float64 {
-	if s.picks {
+	of := &s.all[stage]
+	switch {
+	case s.picks:
 		return 0
+	case of.Shadow():
+		return float64(of.MirrorBP) / float64(10000+of.MirrorBP)
 	}
-	return float64(s.all[stage].WeightBP) / 10000
+	return float64(of.WeightBP) / 10000
+}
+
+// offPlan reports whether the share that a stream shows since it changed last is another than the one that its stage plans, from sizes alone. The canary was to be
+// seen under so much load: under less it proves nothing about that.
+func (s *stages) offPlan(of *stream) bool {
+	share := s.share(of.stage)
+	if share == 0 {
+		return false
+	}
+	w := &of.traffic.watch
+	const certain = 1e9 // a plan isn't counted: as a reference it is as good as any number of predictions
+	return w.canary+w.baseline > 0 && shareDiffers(w.canary, w.baseline, certain*share, certain*(1-share))
 }
 
 // least is the least share of the traffic that an arm is to have in any of the stages from one to another: while routers change over, it has no less.
@@ -143,7 +153,7 @@ func (j *Judge) replan() {
 	for arm, m := range j.missing {
 		m.planned = j.stages.least(windows.Arm(arm), from, to)
 	}
-	j.split.planned, j.split.moving = j.stages.share(to), from != to
+	j.split.planned, j.split.moving = j.stages.share(to), from != to || j.stages.all[to].Shadow()
 }
 
 // blockwise is a check with open blocks.

@@ -27,6 +27,7 @@ const (
 	codeGuardrailFailed = "guardrail_failed" // harm is proven
 	codePatience        = "patience"         // suspect for as long as the rollout's patience
 	codeAllPassed       = "all_passed"
+	codeWatched         = "watched"      // nothing failed for as long as a promotion is watched
 	codeInconclusive    = "inconclusive" // the stage's time is over
 )
 
@@ -55,6 +56,7 @@ type Verdict struct {
 	Stage       int               // that it was said in, from 0
 	Health      []schemas.Finding // what is wrong with the input now
 	Concerns    []Concern         // that came up with the latest part; none beside a rollback
+	Breached    []string          // guardrails that are failed or suspect now, but for those that only warn
 }
 
 // decide brings proofs, states and the verdict up to date. It allocates only when the verdict changes or a
@@ -78,6 +80,7 @@ func (j *Judge) decide() {
 	for i, c := range j.checks {
 		j.sickNow[i] = c.sick()
 	}
+	j.breaches()
 	now := j.next()
 	if now.action != VerdictRollback {
 		j.verdict.Concerns = j.concerns()
@@ -97,6 +100,25 @@ func (j *Judge) decide() {
 	j.verdict.Sentence = j.sentence(now)
 }
 
+// breaches brings the verdict's list of guardrails that say that the canary does harm up to date.
+func (j *Judge) breaches() {
+	changed := false
+	for _, g := range j.all {
+		is := g.spec.On != schemas.OnWarn && (g.state == schemas.StateSuspect || g.state == schemas.StateFailed)
+		changed = changed || is != g.breached
+		g.breached = is
+	}
+	if !changed {
+		return
+	}
+	j.verdict.Breached = nil
+	for _, g := range j.all {
+		if g.breached {
+			j.verdict.Breached = append(j.verdict.Breached, g.name())
+		}
+	}
+}
+
 // cause is a verdict and what it stands on: a guardrail, a check, or neither.
 type cause struct {
 	action VerdictAction
@@ -110,7 +132,7 @@ type cause struct {
 type open struct {
 	suspect *guard // nil: none is
 	sinceMs int64  // event time from which its patience counts
-	baking  bool   // everything has passed, but the stage isn't old enough
+	baking  bool   // everything has passed that must, but the stage isn't old enough
 	coming  bool   // the stage hasn't begun
 }
 
@@ -148,13 +170,18 @@ func (j *Judge) next() cause {
 	}
 	stage, age := j.stages.present(), j.stages.age(j.nowMs)
 	if stage.Max > 0 && age >= stage.Max.Milliseconds() {
+		if stage.Then == schemas.OnRollback {
+			return cause{action: VerdictRollback, code: codeInconclusive}
+		}
 		return cause{action: VerdictHold, code: codeInconclusive}
 	}
-	passed := j.passed(stage)
+	passed, least := j.passed(stage), (stage.Bake + stage.Watch).Milliseconds()
 	switch {
-	case passed && age >= stage.Bake.Milliseconds() && j.stages.last():
+	case passed && age >= least && stage.Watch > 0:
+		return cause{action: VerdictPromote, code: codeWatched}
+	case passed && age >= least && j.stages.last():
 		return cause{action: VerdictPromote, code: codeAllPassed}
-	case passed && age >= stage.Bake.Milliseconds():
+	case passed && age >= least:
 		return cause{action: VerdictAdvance, code: codeAllPassed}
 	}
 	still := cause{action: VerdictContinue, code: codeUndecided, open: open{baking: passed, coming: age < 0}}
@@ -205,9 +232,9 @@ func (g *guard) failure() string {
 	return codeGuardrailFailed
 }
 
-// passed reports whether everything that the end of a stage needs has passed in it, and nothing is suspect.
+// passed reports whether everything that the end of a stage needs has passed in it, and nothing is suspect. A watch needs no more than the latter.
 func (j *Judge) passed(stage *schemas.Stage) bool {
-	some := false
+	some := stage.Watch > 0
 	for _, g := range j.all {
 		if g.state == schemas.StateSuspect && g.spec.On != schemas.OnWarn {
 			return false
@@ -223,6 +250,9 @@ func (j *Judge) passed(stage *schemas.Stage) bool {
 
 // mustPass reports whether a stage's end needs a guardrail to pass.
 func (j *Judge) mustPass(g *guard, stage *schemas.Stage) bool {
+	if stage.Watch > 0 {
+		return false
+	}
 	if stage.Pass != nil {
 		return !g.ofPart && slices.Contains(stage.Pass, g.spec.Name)
 	}
@@ -232,7 +262,7 @@ func (j *Judge) mustPass(g *guard, stage *schemas.Stage) bool {
 // harmBegan is the estimated onset that a rollback stands on.
 func (j *Judge) harmBegan(c cause) int64 {
 	switch {
-	case c.action != VerdictRollback:
+	case c.action != VerdictRollback, c.code == codeInconclusive:
 		return 0
 	case c.guard == nil:
 		return j.missing[windows.Canary].lastMs

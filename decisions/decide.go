@@ -21,8 +21,10 @@ const (
 	// MaxSentence bounds a sentence, MaxWhy a subscriber's reason, in bytes; the rest is cut.
 	MaxSentence = 1024
 	MaxWhy      = 256
-	// maxNamed bounds the guardrails that a notice names.
+	// maxNamed bounds the guardrails that a notice, or a refusal, names.
 	maxNamed = 32
+	// MaxStages bounds the stages of a rollout.
+	MaxStages = 32
 )
 
 // draft is what differs between decisions.
@@ -35,6 +37,7 @@ type draft struct {
 	evidence   schemas.Evidence
 	actor      schemas.Actor
 	supersedes string
+	override   []string          // what a person went past
 	await      schemas.AckStatus // wait for this ack; "": don't
 	asks       bool              // ask for acks although nothing waits here (a saga does)
 }
@@ -47,12 +50,12 @@ func (t *turn) decide(d draft) *schemas.Decision {
 		Schema: schemas.DecisionSchema, ID: idOf(&s.Terms, s.Epoch, s.Seq),
 		Epoch: s.Epoch, Seq: s.Seq, Prev: s.Prev,
 		Model: s.Terms.Model, Rollout: s.Terms.Rollout, Labels: maps.Clone(s.Terms.Labels), Mode: s.Terms.Mode,
-		Action: d.action, Phase: d.phase, Severity: d.severity,
+		Stage: s.Stage, Action: d.action, Phase: d.phase, Severity: d.severity,
 		Routes: d.routes, PreviousRoutes: s.previous(),
 		Salt:   s.salt(d.routes),
 		Reason: d.reason, Evidence: d.evidence,
 		EventTime: schemas.Time(s.EventMs), IssuedAt: schemas.Time(t.in.WallMs),
-		Supersedes: d.supersedes, Actor: d.actor, Links: maps.Clone(s.Terms.Links),
+		Supersedes: d.supersedes, Override: d.override, Actor: d.actor, Links: maps.Clone(s.Terms.Links),
 	}
 	decision.Reason.Code = cmp.Or(d.reason.Code, string(d.action))
 	decision.Reason.Sentence = clip(cmp.Or(d.reason.Sentence, fmt.Sprintf("Rollout %s: %s.", s.Terms.Rollout, d.action)), MaxSentence)

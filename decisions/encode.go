@@ -29,8 +29,13 @@ func idOf(t *Terms, epoch, seq int64) string {
 // check refuses terms, and an actor, with which no decision could be written.
 func (a *Applied) check() error {
 	t := &a.Terms
-	if t.WeightBP < 0 || t.WeightBP > fullBP || t.Baseline == t.Canary {
-		return fmt.Errorf("weight %d basis points, baseline %q, canary %q", t.WeightBP, t.Baseline, t.Canary)
+	if len(t.Stages) == 0 || len(t.Stages) > MaxStages || t.Baseline == t.Canary {
+		return fmt.Errorf("%d stages, baseline %q, canary %q", len(t.Stages), t.Baseline, t.Canary)
+	}
+	for i, s := range t.Stages {
+		if s.WeightBP < 0 || s.WeightBP > fullBP || s.MirrorBP < 0 || s.MirrorBP > fullBP {
+			return fmt.Errorf("stage %d: weight %d, mirror %d basis points", i, s.WeightBP, s.MirrorBP)
+		}
 	}
 	if t.AckWithinMs < 0 || t.DrainWithinMs < 0 || a.Epoch < 1 {
 		return fmt.Errorf("acks within %d ms, drain within %d ms, epoch %d", t.AckWithinMs, t.DrainWithinMs, a.Epoch)

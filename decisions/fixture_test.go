@@ -13,7 +13,7 @@ import (
 func terms(change ...func(*Terms)) Terms {
 	t := Terms{
 		Rollout: "ranker-42", Model: "ranker", Baseline: "41", Canary: "42", Mode: schemas.Enforce,
-		AckWithinMs: 10_000, DrainWithinMs: 60_000, Sha256: strings.Repeat("a", 64),
+		Stages: []StageTerms{{}}, AckWithinMs: 10_000, DrainWithinMs: 60_000, Sha256: strings.Repeat("a", 64),
 	}
 	for _, c := range change {
 		c(&t)
@@ -22,7 +22,7 @@ func terms(change ...func(*Terms)) Terms {
 }
 
 func advise(t *Terms)            { t.Mode = schemas.Advise }
-func weight(t *Terms)            { t.WeightBP = 1000 }
+func weight(t *Terms)            { t.Stages[0].WeightBP = 1000 }
 func unattended(t *Terms)        { t.Unattended = true }
 func named(t *Terms)             { t.Routers = []string{"eu", "us"} }
 func id(epoch, seq int64) string { return fmt.Sprintf("ranker-42.%d.%d", epoch, seq) }

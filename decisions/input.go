@@ -32,6 +32,8 @@ type Input struct {
 	// Read is what of the window journal was read up to and with this input: the evidence's inputs of what is decided by it. It is not journaled,
 	// since no record knows its own place; a replay has none.
 	Read []schemas.Input `json:"-"`
+	// Turn is how many parts had been merged and judged before it. Like Read it isn't journaled: where an input is taken again, it is the same.
+	Turn int64 `json:"-"`
 
 	Applied *Applied     `json:"applied,omitempty"`
 	Ack     *schemas.Ack `json:"ack,omitempty"`
@@ -66,17 +68,24 @@ type Expired struct {
 type CommandKind string
 
 // The commands. CommandDelete ends the rollout; while a rollback is not yet carried out it needs Force.
-// CommandResume ends a hold that only a person may end (a ruling's).
+// CommandPause holds it until CommandResume, which ends any hold. CommandAdvance lets the next stage begin, and
+// CommandPromote gives the canary all traffic; both are what an approval waits for, and need Force where the evidence doesn't ask for it.
+// CommandRollback rolls back.
 const (
-	CommandDelete CommandKind = "delete"
-	CommandResume CommandKind = "resume"
+	CommandDelete   CommandKind = "delete"
+	CommandPause    CommandKind = "pause"
+	CommandResume   CommandKind = "resume"
+	CommandAdvance  CommandKind = "advance"
+	CommandPromote  CommandKind = "promote"
+	CommandRollback CommandKind = "rollback"
 )
 
 // Command is what a person asked for.
 type Command struct {
+	ID    string        `json:"id,omitempty"` // of the request: a second one with the same id changes nothing
 	Do    CommandKind   `json:"do"`
 	Actor schemas.Actor `json:"actor"`
-	Force bool          `json:"force,omitempty"`
+	Force bool          `json:"force,omitempty"` // go past what speaks against it
 }
 
 // RulingKind is a ruling from outside on the input.
@@ -109,6 +118,7 @@ type VerdictAction string
 const (
 	VerdictContinue VerdictAction = "continue"
 	VerdictHold     VerdictAction = "hold"
+	VerdictAdvance  VerdictAction = "advance"
 	VerdictPromote  VerdictAction = "promote"
 	VerdictRollback VerdictAction = "rollback"
 )
@@ -122,6 +132,8 @@ type Verdict struct {
 	Evidence    schemas.Evidence `json:"evidence"`
 	// Concerns are new: what people should hear of although nothing is decided by it.
 	Concerns []Concern `json:"concerns,omitempty"`
+	// Breached are the guardrails that say now that the canary does harm: failed, or suspect; not those that only warn.
+	Breached []string `json:"breached,omitempty"`
 }
 
 // A Concern is about a guardrail that is suspect, or, where it only warns, has failed.

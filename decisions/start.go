@@ -18,14 +18,18 @@ func (t *turn) applied(a *Applied) {
 	}
 	t.s = t.s.clone()
 	var routes []schemas.Route
-	if a.Terms.WeightBP > 0 {
+	if a.Terms.stageRoutes(0) != nil {
 		routes = a.Terms.baselineRoutes()
+	}
+	await := schemas.AckPrepared
+	if a.Terms.External {
+		await = ""
 	}
 	t.decide(draft{
 		action: schemas.ActionStart, phase: schemas.PhasePrepare, severity: schemas.Info, routes: routes,
 		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins: canary %s against baseline %s of model %s.",
 			a.Terms.Rollout, a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)},
-		actor: a.Actor, await: schemas.AckPrepared,
+		actor: a.Actor, await: await,
 	})
 	if t.s.Wait == nil {
 		t.commit("Judging begins.")
@@ -36,10 +40,14 @@ func (t *turn) applied(a *Applied) {
 func (t *turn) commit(sentence string) {
 	t.s.Status = StatusRunning
 	t.s.FromMs = t.s.EventMs
+	await := schemas.AckApplied
+	if t.s.Terms.External {
+		await = ""
+	}
 	t.decide(draft{
-		action: schemas.ActionStart, phase: schemas.PhaseCommit, severity: schemas.Info, routes: t.s.Terms.stageRoutes(),
+		action: schemas.ActionStart, phase: schemas.PhaseCommit, severity: schemas.Info, routes: t.s.Terms.stageRoutes(0),
 		reason: schemas.Reason{Code: "prepared", Sentence: sentence},
-		actor:  engine, await: schemas.AckApplied,
+		actor:  engine, await: await,
 	})
 }
 
@@ -61,8 +69,13 @@ func (t *turn) acked(a *schemas.Ack) {
 	}
 	if w := t.s.Wait; w != nil && w.satisfies(a) && w.take(a.Consumer) {
 		t.s.Wait = nil
-		if t.s.Status == StatusPreparing {
+		switch t.s.Status {
+		case StatusPreparing:
 			t.commit(fmt.Sprintf("Prepared by %s.", listed(w.Got)))
+		case StatusPromoting:
+			t.s.Status = StatusPromoted
+		case StatusRunning, StatusHolding:
+			t.followed()
 		}
 	}
 }

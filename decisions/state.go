@@ -10,12 +10,14 @@ import (
 // Status is where a rollout stands.
 type Status string
 
-// The statuses. RolledBack, Promoted and Deleted end the epoch's judging: no verdict changes them.
+// The statuses. RolledBack, Promoted and Deleted end the epoch's judging: no verdict changes them. While a promotion isn't acknowledged, harm still
+// rolls it back.
 const (
 	StatusPreparing  Status = "preparing" // waits for routers to acknowledge the prepare
 	StatusRunning    Status = "running"
 	StatusHolding    Status = "holding"
 	StatusRolledBack Status = "rolled-back"
+	StatusPromoting  Status = "promoting" // waits for routers to acknowledge the promotion
 	StatusPromoted   Status = "promoted"
 	StatusDeleted    Status = "deleted"
 )
@@ -42,14 +44,27 @@ type State struct {
 	EventMs int64 `json:"event_ms"`
 	// FromMs is the event time of the commit: windows are judged from there on. 0 before it.
 	FromMs int64 `json:"from_ms,omitempty"`
+	// Stage is the one that the rollout is in, from 0, and Begun is where each after the first began.
+	Stage int          `json:"stage,omitempty"`
+	Begun []StageBegin `json:"begun,omitempty"`
 	// Why is the reason of the last decision but start, and of a hold that goes on for another reason that one: what a person
 	// asks for first.
-	Why     *schemas.Reason `json:"why,omitempty"`
-	Hold    *Hold           `json:"hold,omitempty"`
-	Wait    *Wait           `json:"wait,omitempty"` // for acks of a start or a promotion
-	Saga    *Saga           `json:"saga,omitempty"`
-	Answers []Answer        `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
-	Notices int64           `json:"notices"`        // made so far in this epoch
+	Why      *schemas.Reason `json:"why,omitempty"`
+	Breached []string        `json:"breached,omitempty"` // guardrails that say that the canary does harm
+	Hold     *Hold           `json:"hold,omitempty"`
+	Wait     *Wait           `json:"wait,omitempty"` // for acks of a start or a promotion
+	Saga     *Saga           `json:"saga,omitempty"`
+	Answers  []Answer        `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
+	Notices  int64           `json:"notices"`        // made so far in this epoch
+	// Commanded are the last commands, oldest first, with what came of them: at most MaxCommanded.
+	Commanded []Commanded `json:"commanded,omitempty"`
+}
+
+// StageBegin is where in the evidence a stage begins, so that folding it again does the same.
+type StageBegin struct {
+	Turn     int64 `json:"turn"`                // Input.Turn when it was decided: what comes after proves no more pass of the stage before
+	FromMs   int64 `json:"from_ms,omitempty"`   // event time of its first window; 0: routers have not followed yet
+	FromTurn int64 `json:"from_turn,omitempty"` // Input.Turn when they had
 }
 
 // Hold is why a rollout holds.
@@ -79,6 +94,16 @@ type Answer struct {
 	Why      string            `json:"why,omitempty"`
 	AtMs     int64             `json:"at_ms"` // wall time of the intake
 }
+
+// Commanded is a command that was taken. Exactly one of Decision and Refused is set; neither of a deletion of what had ended.
+type Commanded struct {
+	ID       string `json:"id"`
+	Decision string `json:"decision,omitempty"`
+	Refused  string `json:"refused,omitempty"` // why
+}
+
+// MaxCommanded bounds the commands whose outcome is kept.
+const MaxCommanded = 16
 
 // MaxAnswers bounds the consumers whose newest ack is kept. Beyond it a new consumer's ack still counts for the decision
 // that waits, but is not kept for show.
@@ -120,6 +145,10 @@ func (s *State) clone() State {
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
 	c.Routes = slices.Clone(s.Routes)
 	c.Before = slices.Clone(s.Before)
+	c.Terms.Stages = slices.Clone(s.Terms.Stages)
+	c.Begun = slices.Clone(s.Begun)
+	c.Breached = slices.Clone(s.Breached)
+	c.Commanded = slices.Clone(s.Commanded)
 	c.Answers = slices.Clone(s.Answers)
 	c.Wait = s.Wait.clone()
 	if s.Hold != nil {
@@ -173,10 +202,12 @@ func (w *Wait) take(consumer string) bool {
 	return len(w.missing()) == 0
 }
 
-// satisfies reports whether an ack is an answer of the kind that is waited for. To have applied a prepare is to be prepared.
+// satisfies reports whether an ack is an answer of the kind that is waited for. To have applied a prepare is to be prepared. To have applied a later decision
+// of the epoch is to have applied this one: as long as something waits for it, later ones (holds and their ends) have the same routes, and a router that
+// comes late sees only the last.
 func (w *Wait) satisfies(a *schemas.Ack) bool {
-	if a.Decision != w.Decision || a.Seq != w.Seq {
-		return false
+	if a.Status == schemas.AckApplied && a.Seq > w.Seq {
+		return true
 	}
-	return a.Status == w.Want || a.Status == schemas.AckApplied
+	return a.Decision == w.Decision && a.Seq == w.Seq && (a.Status == w.Want || a.Status == schemas.AckApplied)
 }

@@ -105,9 +105,14 @@ func TestVerdicts(t *testing.T) {
 			[]string{rollback}, StatusRolledBack},
 		{"rollback out of a hold", []Input{verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback)},
 			[]string{"#3 hold", "#4 rollback 41:10000 42:0 over " + id(1, 3) + " (route)"}, StatusRolledBack},
-		{"promote", []Input{verdictOf(5, VerdictPromote), verdictOf(6, VerdictRollback)}, []string{"#3 promote 41:0 42:10000 (route)"}, StatusPromoted},
+		{"promote", []Input{verdictOf(5, VerdictPromote), ack(6, 3, "eu", schemas.AckApplied), verdictOf(6, VerdictRollback)},
+			[]string{"#3 promote 41:0 42:10000 (route)"}, StatusPromoted},
+		{"a promotion that nobody answered", []Input{verdictOf(5, VerdictPromote), verdictOf(6, VerdictHold), gap(6)},
+			[]string{"#3 promote 41:0 42:10000 (route)"}, StatusPromoting},
+		{"rollback out of a promotion on its way", []Input{verdictOf(5, VerdictPromote), verdictOf(6, VerdictRollback)},
+			[]string{"#3 promote 41:0 42:10000 (route)", "#4 rollback 41:10000 42:0 over " + id(1, 3) + " (route)"}, StatusRolledBack},
 		{"promote out of a hold", []Input{verdictOf(5, VerdictHold), verdictOf(6, VerdictPromote)},
-			[]string{"#3 hold", "#4 promote 41:0 42:10000 over " + id(1, 3) + " (route)"}, StatusPromoted},
+			[]string{"#3 hold", "#4 promote 41:0 42:10000 over " + id(1, 3) + " (route)"}, StatusPromoting},
 		{"a gap holds until a person resumes", []Input{gap(5), verdictOf(6, VerdictContinue), verdictOf(7, VerdictPromote), command(8, CommandResume, false)},
 			[]string{"#3 hold", "#4 resume over " + id(1, 3)}, StatusRunning},
 		{"a gap makes a hold last", []Input{verdictOf(5, VerdictHold), gap(5), verdictOf(6, VerdictContinue)},
@@ -120,7 +125,9 @@ func TestVerdicts(t *testing.T) {
 		{"delete in the midst of a rollback", []Input{verdictOf(5, VerdictRollback), command(6, CommandDelete, false)},
 			[]string{rollback, "!command-refused"}, StatusRolledBack},
 		{"by force", []Input{verdictOf(5, VerdictRollback), command(6, CommandDelete, true)}, []string{rollback}, StatusDeleted},
-		{"delete after the end", []Input{verdictOf(5, VerdictPromote), command(6, CommandDelete, false)},
+		{"delete a promotion on its way", []Input{verdictOf(5, VerdictPromote), command(6, CommandDelete, false)},
+			[]string{"#3 promote 41:0 42:10000 (route)", "#4 start abort 41:10000 42:0 over " + id(1, 3) + " (route)"}, StatusDeleted},
+		{"delete after the end", []Input{verdictOf(5, VerdictPromote), ack(5, 3, "eu", schemas.AckApplied), command(6, CommandDelete, false)},
 			[]string{"#3 promote 41:0 42:10000 (route)"}, StatusDeleted},
 	}
 	for _, test := range tests {
@@ -219,7 +226,7 @@ func TestRollbackDecision(t *testing.T) {
 func TestSalt(t *testing.T) {
 	again := applied(9, terms(weight, unattended))
 	again.Applied.Epoch = 2
-	again.Applied.Terms.WeightBP = 5000
+	again.Applied.Terms.Stages = []StageTerms{{WeightBP: 5000}}
 	for _, test := range []struct {
 		name string
 		in   []Input
@@ -228,7 +235,7 @@ func TestSalt(t *testing.T) {
 		{"a split", after(running(terms(weight)), verdictOf(5, VerdictHold), verdictOf(6, VerdictContinue), verdictOf(7, VerdictRollback)),
 			"start, start ranker-42.1, hold ranker-42.1, resume ranker-42.1, rollback"},
 		{"no weight planned", after(running(terms()), verdictOf(5, VerdictHold), verdictOf(6, VerdictPromote)), "start, start, hold, promote"},
-		{"all traffic from the start", running(terms(func(t *Terms) { t.WeightBP = 10000 })), "start, start"},
+		{"all traffic from the start", running(terms(func(t *Terms) { t.Stages[0].WeightBP = 10000 })), "start, start"},
 		{"advice", running(terms(weight, advise)), "start, start ranker-42.1"},
 		{"a new epoch", after(running(terms(weight, unattended)), again), "start, start ranker-42.1, start, start ranker-42.2"},
 	} {
@@ -488,7 +495,7 @@ func TestApplyRefuses(t *testing.T) {
 		"equal versions": func(a *Applied) { a.Terms.Canary = a.Terms.Baseline },
 		"no epoch":       func(a *Applied) { a.Epoch = 0 },
 		"no actor":       func(a *Applied) { a.Actor = schemas.Actor{} },
-		"weight":         func(a *Applied) { a.Terms.WeightBP = 10001 },
+		"weight":         func(a *Applied) { a.Terms.Stages = []StageTerms{{WeightBP: 10001}} },
 		"bad chain":      func(a *Applied) { a.Prev = &schemas.Prev{ID: "x", Sha256: "y"} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -544,7 +551,7 @@ func TestResumeSentence(t *testing.T) {
 		{"canary", held("canary_missing"), verdictOf(6, VerdictContinue), "Canary 42 is heard of again; judging goes on."},
 		{"baseline", held("baseline_missing"), verdictOf(6, VerdictContinue), "Baseline 41 is heard of again; judging goes on."},
 		{"another", held("both_arms"), verdictOf(6, VerdictContinue), "What made the rollout hold (both_arms) is gone; judging goes on."},
-		{"a person", gap(5), command(6, CommandResume, false), "A person ended the hold."},
+		{"a person", gap(5), command(6, CommandResume, false), "ada ended the hold."},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,8 +1,11 @@
 package decisions
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"time"
 
 	"streamcanary/schemas"
 )
@@ -17,20 +20,34 @@ type Terms struct {
 	Mode     schemas.Mode      `json:"mode"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Links    map[string]string `json:"links,omitempty"` // the rollout's annotations: whose it is, where to read what to do
-	// WeightBP is the canary's planned share in basis points; 0: routers keep their own split, and no decision carries
-	// routes before the rollback or the promotion.
-	WeightBP int `json:"weight_bp,omitempty"`
+	// Stages are those that are judged, in their order; one at least.
+	Stages []StageTerms `json:"stages"`
+	// External: another controller moves the weights, so no router need be prepared.
+	External bool `json:"external,omitempty"`
+	// ApprovePromotion: a person must say that the canary gets all traffic.
+	ApprovePromotion bool `json:"approve_promotion,omitempty"`
 	// Routers are the consumers that must all acknowledge, ascending; none: any one is enough.
-	Routers       []string `json:"routers,omitempty"`
-	AckWithinMs   int64    `json:"ack_within_ms"`
-	DrainWithinMs int64    `json:"drain_within_ms"`
-	Sha256        string   `json:"sha256"` // of the rollout
-	Program       string   `json:"program,omitempty"`
-	Application   string   `json:"application,omitempty"` // id of the request that started the epoch
+	Routers     []string `json:"routers,omitempty"`
+	AckWithinMs int64    `json:"ack_within_ms"`
+	// SettleMs is how much later than routers say so a new split is believed to be that of all predictions. 0 in a replay.
+	SettleMs      int64  `json:"settle_ms,omitempty"`
+	DrainWithinMs int64  `json:"drain_within_ms"`
+	Sha256        string `json:"sha256"` // of the rollout
+	Program       string `json:"program,omitempty"`
+	Application   string `json:"application,omitempty"` // id of the request that started the epoch
 	// Source is the CloudEvents source of the decisions: who speaks; "streamcanary" where it is empty.
 	Source string `json:"source,omitempty"`
 	// Unattended is true in a replay: nobody acknowledges, so nothing waits for an ack or for the canary to drain.
 	Unattended bool `json:"unattended,omitempty"`
+}
+
+// StageTerms are what the state machine needs of a stage. Where neither WeightBP nor MirrorBP is set, routers keep their own split, and no decision
+// carries routes before the rollback or the promotion.
+type StageTerms struct {
+	WeightBP int  `json:"weight_bp,omitempty"` // the canary's planned share
+	MirrorBP int  `json:"mirror_bp,omitempty"` // the share of the baseline's traffic that is copied to the canary
+	Approve  bool `json:"approve,omitempty"`   // a person must say that it begins
+	Watch    bool `json:"watch,omitempty"`     // after it the canary gets all, without any more to be passed
 }
 
 // TermsOf takes the terms from a rollout. The result shares no memory with it.
@@ -39,14 +56,20 @@ func TermsOf(r *schemas.Rollout) Terms {
 		Rollout: r.Name, Model: r.Model, Baseline: r.Baseline, Canary: r.Canary, Mode: r.Mode,
 		Routers:     slices.Clone(r.Acks.Routers),
 		AckWithinMs: r.Acks.Within.Milliseconds(), DrainWithinMs: r.DrainWithin.Milliseconds(),
-		Sha256: r.Sha256, Labels: maps.Clone(r.Labels), Links: maps.Clone(r.Annotations),
+		SettleMs: (r.Window + r.Lateness + settle).Milliseconds(),
+		Sha256:   r.Sha256, Labels: maps.Clone(r.Labels), Links: maps.Clone(r.Annotations),
 	}
 	slices.Sort(t.Routers)
-	if len(r.Stages) > 0 {
-		t.WeightBP = r.Stages[0].WeightBP
+	t.External, t.ApprovePromotion = r.External, r.ApprovePromotion
+	for i := range r.Stages {
+		s := &r.Stages[i]
+		t.Stages = append(t.Stages, StageTerms{WeightBP: s.WeightBP, MirrorBP: s.MirrorBP, Approve: s.Approve, Watch: s.Watch > 0})
 	}
 	return t
 }
+
+// settle is what clocks of producers may be ahead, and most answers take.
+const settle = time.Second
 
 // awaited reports whether decisions of these terms are to be acknowledged at all.
 func (t *Terms) awaited() bool { return t.Mode == schemas.Enforce && !t.Unattended }
@@ -75,13 +98,33 @@ func (t *Terms) canaryRoutes() []schemas.Route {
 	return []schemas.Route{{Version: t.Baseline}, {Version: t.Canary, WeightBP: fullBP}}
 }
 
-// stageRoutes is the planned split; nil without a planned weight.
-func (t *Terms) stageRoutes() []schemas.Route {
-	if t.WeightBP == 0 {
+// stageRoutes is the split that a stage plans; nil where it plans none.
+func (t *Terms) stageRoutes(stage int) []schemas.Route {
+	s := &t.Stages[stage]
+	if s.WeightBP+s.MirrorBP == 0 {
 		return nil
 	}
-	return []schemas.Route{{Version: t.Baseline, WeightBP: fullBP - t.WeightBP}, {Version: t.Canary, WeightBP: t.WeightBP}}
+	return []schemas.Route{{Version: t.Baseline, WeightBP: fullBP - s.WeightBP}, {Version: t.Canary, WeightBP: s.WeightBP, MirrorBP: s.MirrorBP}}
 }
+
+// last reports whether a promotion comes after a stage.
+func (t *Terms) last(stage int) bool { return stage == len(t.Stages)-1 }
+
+// stageText is a stage for a person: its number, and the share that it plans.
+func (t *Terms) stageText(stage int) string {
+	s := &t.Stages[stage]
+	number := fmt.Sprintf("stage %d of %d", stage+1, len(t.Stages))
+	switch {
+	case s.MirrorBP > 0:
+		return fmt.Sprintf("%s (copies of %s of the traffic)", number, percentOf(s.MirrorBP))
+	case s.WeightBP > 0:
+		return fmt.Sprintf("%s (%s of the traffic)", number, percentOf(s.WeightBP))
+	}
+	return number
+}
+
+// percentOf writes basis points for a sentence.
+func percentOf(bp int) string { return strconv.FormatFloat(float64(bp)/100, 'f', -1, 64) + " %" }
 
 // fullBP is all of the traffic, in basis points.
 const fullBP = 10000

@@ -256,27 +256,70 @@ func guardrailText(g Guardrail) string {
 }
 
 func (e *explainer) stages(f *field, indent string) {
-	e.line(indent+f.key+":", f.about)
-	for _, s := range e.rollout.Stages {
-		var parts []string
-		share := "at the share observed"
-		if s.WeightBP > 0 {
-			percent := shortNumber(float64(s.WeightBP) / 100)
-			parts, share = append(parts, "weight: "+percent), "at "+percent+" percent"
-			if e.rollout.Picks() {
-				share += " of the versions' traffic (the share within where is held against the one at the start)"
-			}
-		}
-		pass, what := allWord, "every required guardrail"
-		if s.Pass != nil {
-			pass, what = flowList(s.Pass), strings.Join(s.Pass, ", ")
-		}
-		parts = append(parts, "bake: "+FormatDuration(s.Bake), "pass: "+pass, "max: "+FormatDuration(s.Max), "then: "+string(s.Then))
-		e.line(indent+"  - {"+strings.Join(parts, ", ")+"}", fmt.Sprintf("%s, until %s passed, at least %s, at most %s: then %s",
-			share, strings.Map(printable, what), FormatDuration(s.Bake), FormatDuration(s.Max), s.Then))
+	r := e.rollout
+	if r.External {
+		s := r.Stages[0]
+		e.line(indent+f.key+": "+externalWord, fmt.Sprintf("another controller moves the weights; a promotion is decided when every required guardrail passed, after %s to %s",
+			FormatDuration(s.Bake), FormatDuration(s.Max)))
+		return
 	}
-	e.say(indent+"  ", "more than one stage: not yet")
+	e.line(indent+f.key+":", f.about)
+	for _, s := range r.Stages {
+		if s.Watch > 0 {
+			e.watch(s, indent)
+			continue
+		}
+		e.stage(s, indent)
+	}
+	switch last := r.Stages[len(r.Stages)-1]; {
+	case r.ApprovePromotion:
+		e.line(indent+"  - {weight: 100, approve: true}", "the promotion, when a person says so")
+	case last.Watch == 0 && last.WeightBP == 0:
+		e.say(indent+"  ", "then the canary gets all traffic")
+	case last.Watch == 0:
+		e.say(indent+"  ", "then the canary gets all traffic: {weight: 100, approve: true, watch: 24h, holdback: 1} would let a person say when, and go on judging")
+	}
 }
+
+// stage writes one stage below a promotion.
+func (e *explainer) stage(s Stage, indent string) {
+	var parts []string
+	share := "at the share observed"
+	switch percent := percentOf(s.WeightBP); {
+	case s.Shadow():
+		parts, share = append(parts, "weight: 0", "mirror: "+percentOf(s.MirrorBP)), "copies of "+percentOf(s.MirrorBP)+" percent, answers to nobody"
+	case s.WeightBP > 0:
+		parts, share = append(parts, "weight: "+percent), "at "+percent+" percent"
+		if e.rollout.Picks() {
+			share += " of the versions' traffic (the share within where is held against the one at the start)"
+		}
+	}
+	pass, what := allWord, "every required guardrail"
+	if s.Pass != nil {
+		pass, what = flowList(s.Pass), strings.Join(s.Pass, ", ")
+	}
+	parts = append(parts, "bake: "+FormatDuration(s.Bake), "pass: "+pass, "max: "+FormatDuration(s.Max), "then: "+string(s.Then))
+	begins := ""
+	if s.Approve {
+		parts, begins = append(parts, "approve: true"), "when a person says so, "
+	}
+	e.line(indent+"  - {"+strings.Join(parts, ", ")+"}", fmt.Sprintf("%s%s, until %s passed, at least %s, at most %s: then %s",
+		begins, share, strings.Map(printable, what), FormatDuration(s.Bake), FormatDuration(s.Max), s.Then))
+}
+
+// watch writes the last stage, where it is judged.
+func (e *explainer) watch(s Stage, indent string) {
+	holdback := percentOf(allBP - s.WeightBP)
+	approve, begins := "", ""
+	if s.Approve {
+		approve, begins = "approve: true, ", "when a person says so, "
+	}
+	e.line(indent+fmt.Sprintf("  - {weight: 100, %swatch: %s, holdback: %s}", approve, FormatDuration(s.Watch), holdback),
+		fmt.Sprintf("%sall but %s percent, judged against that for %s; then all", begins, holdback, FormatDuration(s.Watch)))
+}
+
+// percentOf writes basis points as percents.
+func percentOf(bp int) string { return shortNumber(float64(bp) / 100) }
 
 // printable keeps a comment on its line.
 func printable(r rune) rune {

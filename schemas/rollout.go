@@ -29,9 +29,14 @@ type Rollout struct {
 	Segments       *Segments   // nil: none are watched, nor told apart
 	Stratify       bool        // contrasts are made within segments, too; only with Segments
 	Health         Health
-	Stages         []Stage // one, for now
-	Acks           Acks
-	DrainWithin    time.Duration
+	Stages         []Stage // those that are judged, in their order; one at least
+	// External: another controller moves the weights. No stage plans one, decisions carry no routes before a rollback or a promotion, and
+	// a share that changes is that controller's doing.
+	External bool
+	// ApprovePromotion: when the last stage has ended well, a person must say that the canary gets all traffic.
+	ApprovePromotion bool
+	Acks             Acks
+	DrainWithin      time.Duration
 	// DefaultGuardrails is true when the default guardrails stand, because the file has no list or has exactly
 	// that one: such a guardrail is required only once it has had data.
 	DefaultGuardrails bool
@@ -204,11 +209,28 @@ type Health struct {
 
 // A Stage is a share of traffic and what ends it.
 type Stage struct {
-	WeightBP int           // planned canary weight in basis points; 0: whatever is observed
-	Bake     time.Duration // at least this long before a promotion
+	WeightBP int           // planned canary weight in basis points; 0: whatever is observed, or only copies (MirrorBP)
+	MirrorBP int           // of a shadow: so much of the traffic is copied to the canary, whose answers no user sees; 0: no shadow
+	Bake     time.Duration // at least this long
 	Pass     []string      // guardrails that must pass; nil: every required one
-	Max      time.Duration // at most this long
-	Then     On            // hold: what happens at Max
+	Max      time.Duration // at most this long; 0 of a watch, which has no end but its own
+	Then     On            // OnHold or OnRollback: what happens at Max
+	Approve  bool          // a person must say that it begins
+	// Watch, of the last stage: so long a small part of the traffic stays at the baseline, for the canary to be held against; nothing
+	// has to pass, and it ends well if nothing fails. 0: no watch.
+	Watch time.Duration
+}
+
+// Shadow says whether the canary gets copies only.
+func (s *Stage) Shadow() bool { return s.MirrorBP > 0 }
+
+// Life is how long the stages may take together: what is planned of an epoch's life.
+func (r *Rollout) Life() time.Duration {
+	all := time.Duration(0)
+	for _, s := range r.Stages {
+		all += s.Max + s.Watch
+	}
+	return all
 }
 
 // Acks says which subscribers must acknowledge, and how soon.

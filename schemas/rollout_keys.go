@@ -166,14 +166,15 @@ var healthForm = mapping(
 )
 
 var stageForm = mapping(
-	field{key: "weight", form: number(0, 100), about: "the canary's planned percent of the traffic; default: whatever is observed"},
-	field{key: "bake", form: duration(0, 90*day), def: "10m", about: "no promotion before"},
+	field{key: "weight", form: number(0, 100), about: "the canary's planned percent of the traffic, 0: copies only, 100: a promotion; default: whatever is observed"},
+	field{key: "mirror", form: number(0, 100).above(), def: "100", about: "with weight: 0, the percent of the traffic that is copied to the canary"},
+	field{key: "bake", form: duration(0, 90*day), def: "10m", about: "no promotion, and no next stage, before"},
 	field{key: "pass", form: list(1, MaxGuardrails, text(MaxNameBytes)).orForm(word(allWord)), def: allWord, about: "guardrails that must pass; all: every required one"},
 	field{key: "max", form: duration(time.Second, 365*day), def: "24h", about: "no longer than this"},
-	field{key: "then", form: word(string(OnHold)), def: string(OnHold), about: "what happens at max"},
-	field{key: "approve", form: form{kind: boolForm}, need: later, about: "waits for a person"},
-	field{key: "watch", form: duration(0, 365*day), need: later, about: "goes on watching after a promotion"},
-	field{key: "holdback", form: number(0, 100), need: later, about: "keeps this percent at the baseline"},
+	field{key: "then", form: word(string(OnHold), string(OnRollback)), def: string(OnHold), about: "what happens at max"},
+	field{key: "approve", form: form{kind: boolForm}, def: "false", about: "begins only when a person says so"},
+	field{key: "watch", form: duration(time.Second, 365*day), about: "with weight: 100, how long the canary is watched against the holdback before it gets all"},
+	field{key: "holdback", form: number(0, 50).above(), def: "1", about: "with watch, the percent that stays at the baseline"},
 )
 
 var stateForm = mapping(

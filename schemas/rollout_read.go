@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -200,76 +199,6 @@ func (rr *rolloutReader) keepOutcomes() {
 	}
 }
 
-func (rr *rolloutReader) readStages() {
-	if n := child(rr.spec.node, "stages"); n != nil && n.Value == externalWord {
-		rr.spec.refuse("stages", "external is not supported yet: remove the key, so that the share observed is the plan")
-	}
-	for i, s := range rr.spec.items("stages") {
-		if i > 0 {
-			s.problems.add(spotOf(s.node), s.path, "a second stage is not supported yet: leave one")
-			continue
-		}
-		rr.rollout.Stages = append(rr.rollout.Stages, rr.readStage(s))
-	}
-}
-
-func (rr *rolloutReader) readStage(s section) Stage {
-	weight := s.number("weight") * 100
-	stage := Stage{
-		WeightBP: int(math.Round(weight)), Bake: s.duration("bake"), Pass: s.texts("pass"),
-		Max: s.duration("max"), Then: On(s.text("then")),
-	}
-	if !rr.spec.given("stages") {
-		s = section{s.problems, rr.spec.node, s.form, s.path}
-	}
-	if !s.sound() {
-		return stage
-	}
-	switch {
-	case !s.given("weight"):
-	case weight == 0:
-		s.refuse("weight", "0, a mirrored canary, is not supported yet: write at least 0.01, or remove the key")
-	case math.Abs(weight-math.Round(weight)) > 1e-6:
-		s.refuse("weight", "%s percent is finer than 0.01: round it", s.text("weight"))
-	case weight >= 10000:
-		s.refuse("weight", "100 leaves no baseline to compare with, and watching after a promotion is not supported yet: write less than 100")
-	}
-	rr.checkPass(s, stage)
-	rr.checkMax(s, stage)
-	return stage
-}
-
-// checkPass refuses names that no guardrail has, and a stage that nothing has to pass.
-func (rr *rolloutReader) checkPass(s section, stage Stage) {
-	if !rr.guardrailsSound() {
-		return
-	}
-	var known []string
-	someRequired := false
-	for _, g := range rr.rollout.Guardrails {
-		known = append(known, g.Name)
-		someRequired = someRequired || g.Required
-	}
-	for _, name := range stage.Pass {
-		g, found := rr.rollout.guardrail(name)
-		if !found {
-			s.refuse("pass", "no guardrail is called %q: %s", name, suggest(name, known))
-		} else if !g.CanPass() {
-			s.refuse("pass", "guardrail %s has no margin that harm could be proven to keep, so it never passes: give it one, or don't name it", name)
-		}
-	}
-	if twice := repeatedText(stage.Pass); twice != "" {
-		s.refuse("pass", "%s is named twice: remove one", twice)
-	}
-	switch {
-	case stage.Pass != nil || someRequired:
-	case !rr.spec.given("stages"):
-		rr.spec.refuse("guardrails", "none is required, so nothing would have to pass before a promotion: make one required: true, or name some with stages: [{pass: [a, b]}]")
-	default:
-		s.refuse("pass", "no guardrail is required, so nothing would have to pass: name some here, or make one required")
-	}
-}
-
 // checkLabels bounds what goes along with every decision.
 func checkLabels(meta section, r *Rollout) {
 	bytes := 0
@@ -280,32 +209,6 @@ func checkLabels(meta section, r *Rollout) {
 	}
 	if bytes > maxLabelsAll {
 		meta.refuse("annotations", "labels and annotations have %d bytes together, at most %d are allowed, since every decision carries them: put a link in their place", bytes, maxLabelsAll)
-	}
-}
-
-// checkMax refuses a stage that ends before what must pass can have passed.
-func (rr *rolloutReader) checkMax(s section, stage Stage) {
-	if !rr.guardrailsSound() {
-		return
-	}
-	least, why := stage.Bake, "bake "+FormatDuration(stage.Bake)
-	for _, g := range rr.rollout.Guardrails {
-		mustPass := slices.Contains(stage.Pass, g.Name) || stage.Pass == nil && g.Required
-		o, isOutcome := rr.outcomes[g.Of]
-		if !mustPass || !g.IsOutcome() || !isOutcome || o.Within <= least-stage.Bake {
-			continue
-		}
-		least = stage.Bake + o.Within
-		why = "bake " + FormatDuration(stage.Bake) + " plus the " + FormatDuration(o.Within) + " within which a " + o.Name + " of guardrail " + g.Name + " counts"
-	}
-	switch {
-	case stage.Max >= least:
-	case !rr.spec.given("stages"):
-		rr.spec.refuse("stages", "without stages there is one of at most %s, which is shorter than %s: write stages: [{max: %s}], or more, or let a stage's pass name only what can be ready by then",
-			FormatDuration(stage.Max), why, FormatDuration(max(least, time.Second)))
-	default:
-		s.refuse("max", "%s is shorter than %s: write max: %s or more, or let pass name only what can be ready by then",
-			FormatDuration(stage.Max), why, FormatDuration(max(least, time.Second)))
 	}
 }
 

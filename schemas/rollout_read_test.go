@@ -276,7 +276,8 @@ func badPlans() []badFile {
 		{"max shorter than what pass names", add("  stages: [{pass: [errors, ctr], max: 15m}]\n"), []string{
 			"6:39: spec.stages[0].max: 15m is shorter than bake 10m plus the 10m within which a click of guardrail ctr counts: write max: 20m or more, or let pass name only what can be ready by then"}, false},
 		{"all of the traffic", add("  stages: [{weight: 100}]\n"), []string{
-			"6:21: spec.stages[0].weight: 100 leaves no baseline to compare with, and watching after a promotion is not supported yet: write less than 100"}, false},
+			"6:21: spec.stages[0].weight: 100 in the only stage leaves no baseline to compare with: begin with a stage of less, e.g. stages: [{weight: 10}, {weight: 100, watch: 24h}]"}, false},
+		{"second stage", add("  stages:\n  - {weight: 1}\n  - {weight: 10, aprove: true}\n"), []string{"8:18: spec.stages[1].aprove: unknown key: did you mean approve?"}, true},
 		{"weight too fine", add("  stages: [{weight: 0.125}]\n"), []string{"6:21: spec.stages[0].weight: 0.125 percent is finer than 0.01: round it"}, false},
 		{"router twice", add("  acks: {routers: [a, a]}\n"), []string{"6:19: spec.acks.routers: a is named twice: remove one"}, false},
 	}
@@ -303,13 +304,6 @@ func laterRollouts() []badFile {
 		"6:17: spec.state.mode: shared is not supported yet: write none, or remove the key", "6:25: spec.state.stores"+notYet,
 		"6:38: spec.state.ackWithin"+notYet, "6:54: spec.state.compatible"+notYet)
 	later("traffic", "  health: {traffic: warn}\n", "6:21: spec.health.traffic: warn is not supported yet: write hold, or remove the key")
-	later("second stage", "  stages:\n  - {weight: 1}\n  - {weight: 10, aprove: true}\n",
-		"8:5: spec.stages[1]: a second stage is not supported yet: leave one", "8:18: spec.stages[1].aprove: unknown key: did you mean approve?")
-	later("external", "  stages: external\n", "6:11: spec.stages: external is not supported yet: remove the key, so that the share observed is the plan")
-	later("approve, watch, holdback", "  stages: [{approve: true, watch: 24h, holdback: 1}]\n",
-		"6:13: spec.stages[0].approve"+notYet, "6:28: spec.stages[0].watch"+notYet, "6:40: spec.stages[0].holdback"+notYet)
-	later("mirrored stage", "  stages: [{weight: 0}]\n", "6:21: spec.stages[0].weight: 0, a mirrored canary, is not supported yet: write at least 0.01, or remove the key")
-	files[len(files)-1].schema = false
 	return files
 }
 

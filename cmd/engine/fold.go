@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
+	"slices"
 
 	"streamcanary/analysis"
 	"streamcanary/decisions"
@@ -25,7 +27,11 @@ type Fold struct {
 	chain    [sha256.Size]byte // over the decisions so far
 	evidence []float64
 	verdict  analysis.Verdict
-	reason   schemas.Reason    // of verdict; guardrails as they were when it became this one
+	reason   schemas.Reason // of verdict; guardrails as they were when it became this one
+	turns    int64          // parts judged since the epoch began
+	stages   []decisions.StageBegin
+	begins   int               // stages whose decision was taken over into the judge
+	follows  int               // stages whose start was, too
 	windows  int64             // merged serving windows
 	served   decisions.Traffic // of the last of them
 	firstMs  int64             // start of the first merged serving window
@@ -96,27 +102,63 @@ func (f *Fold) Next() (Turn, bool) {
 		f.parts.Floats(f.evidence)
 		return t, true
 	}
-	begun := f.verdict.StartMs != 0
+	begun, breached := f.verdict.StartMs != 0, f.verdict.Breached
 	v := f.judge.Step(p)
+	if v.StartMs != 0 {
+		f.turns++
+	}
 	f.evidence = f.judge.Evidence(f.evidence[:0])
 	f.parts.Floats(f.evidence)
 	t.Begun = !begun && v.StartMs != 0
-	t.Changed = v.Action != f.verdict.Action || v.Code != f.verdict.Code || v.Guardrail != f.verdict.Guardrail || v.Segment != f.verdict.Segment
-	if t.Changed {
-		f.reason = schemas.Reason{Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Health: v.Health}
-	}
-	f.verdict = v
-	if v.Action != analysis.VerdictContinue || t.Changed || len(v.Concerns) > 0 {
+	t.Changed = f.turn(v)
+	f.walk()
+	if v.Action != analysis.VerdictContinue || t.Changed || len(v.Concerns) > 0 || !slices.Equal(v.Breached, breached) {
 		t.Verdict = f.Verdict()
 		t.Verdict.Concerns = concernsOf(v.Concerns)
 	}
 	return t, true
 }
 
+// turn takes over a verdict, and reports whether it asks for something else than the one before.
+func (f *Fold) turn(v analysis.Verdict) bool {
+	was := f.verdict
+	f.verdict = v
+	changed := v.Action != was.Action || v.Code != was.Code || v.Guardrail != was.Guardrail || v.Segment != was.Segment || v.Stage != was.Stage
+	if changed {
+		f.reason = schemas.Reason{Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Health: v.Health}
+	}
+	return changed
+}
+
+// Turns is how many parts were judged since the epoch began: where in the evidence something happens. 0: it has not begun.
+func (f *Fold) Turns() int64 { return f.turns }
+
+// Walk says which stages began, and where in the evidence. Each takes effect at its turn, which may be still to come: then the epoch is folded again.
+func (f *Fold) Walk(stages []decisions.StageBegin) {
+	f.stages = stages
+	f.walk()
+}
+
+// walk begins the stages whose turn it is: first as decided, then as followed by routers.
+func (f *Fold) walk() {
+	for {
+		switch {
+		case f.follows < f.begins && f.stages[f.follows].FromMs > 0 && f.stages[f.follows].FromTurn <= f.turns:
+			f.follows++
+			f.turn(f.judge.Advance(f.follows, f.stages[f.follows-1].FromMs))
+		case f.follows == f.begins && f.begins < len(f.stages) && f.stages[f.begins].Turn <= f.turns:
+			f.begins++
+			f.turn(f.judge.Advance(f.begins, math.MaxInt64))
+		default:
+			return
+		}
+	}
+}
+
 // Verdict is what the evidence asks for now.
 func (f *Fold) Verdict() *decisions.Verdict {
 	return &decisions.Verdict{
-		Action: decisions.VerdictAction(f.verdict.Action), Reason: f.reason, HarmBeganMs: f.verdict.HarmBeganMs,
+		Action: decisions.VerdictAction(f.verdict.Action), Reason: f.reason, HarmBeganMs: f.verdict.HarmBeganMs, Breached: f.verdict.Breached,
 		Evidence: schemas.Evidence{RolloutSha256: f.rollout.Sha256, Watermark: schemas.Time(f.reached)},
 	}
 }

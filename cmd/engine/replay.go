@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"streamcanary/analysis"
 	"streamcanary/decisions"
@@ -119,9 +120,19 @@ func newReplay(r *schemas.Rollout, src ingest.Source, o ReplayOptions) (*replay,
 	if err := p.stage.SetPlan(plan); err != nil {
 		return nil, err
 	}
-	p.fold = newFold(r, &plan, sources, analysis.Options{SegmentRatios: o.Segments})
+	p.fold = newFold(observed(r), &plan, sources, analysis.Options{SegmentRatios: o.Segments})
 	p.fold.Begin(earliest)
 	return p, nil
+}
+
+// observed is a rollout whose stages plan no weights: a replay can't move the past's traffic, so the split observed is the plan.
+func observed(r *schemas.Rollout) *schemas.Rollout {
+	o := *r
+	o.Stages = slices.Clone(r.Stages)
+	for i := range o.Stages {
+		o.Stages[i].WeightBP, o.Stages[i].MirrorBP = 0, 0
+	}
+	return &o
 }
 
 // earliest is before every event: a replay judges from the first window in which both arms have data.
@@ -198,12 +209,14 @@ func (p *replay) inputs(t *Turn) []decisions.Input {
 
 // take folds an input and tells of what was decided.
 func (p *replay) take(in decisions.Input) error {
+	in.Turn = p.fold.Turns()
 	head, effects, err := p.head.Take(in)
 	if err != nil {
 		return err
 	}
 	head.Outbox = nil // nobody is there to publish to
 	p.head = head
+	p.fold.Walk(head.State.Begun)
 	for _, e := range effects {
 		if e.Notice != nil && p.options.Noticed != nil {
 			p.options.Noticed(*e.Notice)

@@ -78,7 +78,7 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 		return plan.Check()
 	}
 	if need := 2 * life(r); c.retention >= 0 && c.retention < need {
-		return fmt.Errorf("the window journal %s keeps its records for %s, and this rollout needs %s: raise the topic's retention.ms, or lower the stage's max",
+		return fmt.Errorf("the window journal %s keeps its records for %s, and this rollout needs %s: raise the topic's retention.ms, or lower the stages' max",
 			JournalTopic, c.retention, need)
 	}
 	other := c.judging(r.Model, r.Name)
@@ -94,14 +94,11 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 
 // life is how long a rollout's windows may matter: its stages, and the longest time until an outcome.
 func life(r *schemas.Rollout) time.Duration {
-	all, within := time.Duration(0), time.Duration(0)
-	for _, s := range r.Stages {
-		all += s.Max
-	}
+	within := time.Duration(0)
 	for _, o := range r.Outcomes {
 		within = max(within, o.Within)
 	}
-	return all + within
+	return r.Life() + within
 }
 
 // refuse says that a rollout is not judged, and why: to the log, and to whoever asks.

@@ -140,7 +140,7 @@ func (d *desk) input(in decisions.Input) ([]decisions.Effect, error) {
 	if in.WallMs == 0 {
 		in.WallMs = time.Now().UnixMilli()
 	}
-	in.Read = d.read()
+	in.Read, in.Turn = d.read(), d.fold.Turns()
 	was := d.head.State.Status
 	head, effects, err := d.head.Take(in)
 	if err != nil {
@@ -163,12 +163,13 @@ func (d *desk) read() []schemas.Input {
 	return []schemas.Input{{Topic: JournalTopic, Partition: d.partition, From: offsetOf(d.head.From, d.partition), To: d.next - 1}}
 }
 
-// follow brings the fold in line with the head: judging begins at the commit.
+// follow brings the fold in line with the head: judging begins at the commit, and stages where they were decided.
 func (d *desk) follow() {
 	s := &d.head.State
 	if s.FromMs > 0 {
 		d.fold.Begin(s.FromMs)
 	}
+	d.fold.Walk(s.Begun)
 }
 
 // store writes the head by compare-and-set, calls saved, and empties its outbox.

@@ -88,7 +88,7 @@ func open(t *testing.T, conn *nats.Conn, change ...func(*Options)) *Bus {
 
 func terms(rollout string) decisions.Terms {
 	return decisions.Terms{
-		Rollout: rollout, Model: "ranker/v.1", Baseline: "41", Canary: "42", Mode: schemas.Enforce, WeightBP: 500,
+		Rollout: rollout, Model: "ranker/v.1", Baseline: "41", Canary: "42", Mode: schemas.Enforce, Stages: []decisions.StageTerms{{WeightBP: 500}},
 		AckWithinMs: 10_000, DrainWithinMs: 60_000, Sha256: strings.Repeat("a", 64),
 	}
 }

@@ -106,7 +106,7 @@ func publish(ctx context.Context, url string, key *schemas.SigningKey) {
 	}
 	head, _, err := decisions.NewHead(0).Take(decisions.Input{Kind: decisions.InputApplied, EventMs: 1, WallMs: 1, Applied: &decisions.Applied{
 		Epoch: 1, Actor: schemas.Actor{Kind: "person", Name: "ada"}, Terms: decisions.Terms{
-			Rollout: "ranker-42", Model: "ranker", Baseline: "41", Canary: "42", Mode: schemas.Enforce, WeightBP: 1000, AckWithinMs: 10_000,
+			Rollout: "ranker-42", Model: "ranker", Baseline: "41", Canary: "42", Mode: schemas.Enforce, Stages: []decisions.StageTerms{{WeightBP: 1000}}, AckWithinMs: 10_000,
 		},
 	}})
 	if err != nil {

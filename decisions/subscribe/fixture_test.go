@@ -159,7 +159,7 @@ func (j *judge) sent() string {
 
 func applied(epoch int64, change ...func(*decisions.Terms)) decisions.Input {
 	terms := decisions.Terms{
-		Rollout: "r-1", Model: model, Baseline: "41", Canary: "42", Mode: schemas.Enforce,
+		Rollout: "r-1", Model: model, Baseline: "41", Canary: "42", Mode: schemas.Enforce, Stages: []decisions.StageTerms{{}},
 		AckWithinMs: 10_000, DrainWithinMs: 60_000, Sha256: strings.Repeat("a", 64),
 	}
 	for _, c := range change {
@@ -170,7 +170,7 @@ func applied(epoch int64, change ...func(*decisions.Terms)) decisions.Input {
 	}}
 }
 
-func weight(t *decisions.Terms) { t.WeightBP = 500 }
+func weight(t *decisions.Terms) { t.Stages[0].WeightBP = 500 }
 func advise(t *decisions.Terms) { t.Mode = schemas.Advise }
 
 func prepared(epoch int64) decisions.Input {

@@ -1,0 +1,217 @@
+package decisions
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"streamcanary/schemas"
+)
+
+// codePaused is the reason of a hold that a person began.
+const codePaused = "paused"
+
+// codeCommanded is the reason of what a person decided.
+const codeCommanded = "commanded"
+
+// command obeys a person, or says why not.
+func (t *turn) command(c *Command) {
+	taken := func(x Commanded) bool { return x.ID == c.ID }
+	if c.ID != "" && slices.ContainsFunc(t.s.Commanded, taken) {
+		return
+	}
+	before, why := t.s.Seq, "there is no such command"
+	if do, known := commands[c.Do]; known {
+		if why = do.refuses(t, c); why == "" {
+			do.obey(t, c)
+		}
+	}
+	result := Commanded{ID: c.ID, Refused: why}
+	if why != "" {
+		t.deny(c, why)
+	} else if t.s.Seq > before {
+		result.Decision = t.s.Prev.ID
+	}
+	if c.ID != "" {
+		t.s.Commanded = append(t.s.Commanded, result)
+		t.s.Commanded = t.s.Commanded[max(0, len(t.s.Commanded)-MaxCommanded):]
+	}
+}
+
+// commands are what a person can ask for: why it can't be done now ("": it can), and how.
+var commands = map[CommandKind]struct {
+	refuses func(*turn, *Command) string
+	obey    func(*turn, *Command)
+}{
+	CommandDelete:   {(*turn).refusesDelete, (*turn).remove},
+	CommandPause:    {(*turn).refusesPause, (*turn).pause},
+	CommandResume:   {(*turn).refusesResume, (*turn).resumed},
+	CommandAdvance:  {(*turn).refusesAdvance, (*turn).advanced},
+	CommandPromote:  {(*turn).refusesPromote, (*turn).promoted},
+	CommandRollback: {(*turn).refusesRollback, (*turn).rolledBack},
+}
+
+func (t *turn) refusesDelete(c *Command) string {
+	s := &t.s
+	switch {
+	case s.Status == StatusDeleted:
+		return "it is deleted already"
+	case s.Saga != nil && !s.Saga.Done() && !c.Force:
+		return "its rollback is not yet carried out; delete it with force to give up following it"
+	}
+	return ""
+}
+
+func (t *turn) refusesPause(*Command) string {
+	s := &t.s
+	switch {
+	case !s.judged():
+		return s.notJudged()
+	case s.Hold != nil && s.Hold.Sticky:
+		return fmt.Sprintf("it holds already (%s) until somebody resumes it", s.Hold.Code)
+	}
+	return ""
+}
+
+func (t *turn) refusesResume(*Command) string {
+	s := &t.s
+	switch {
+	case s.Hold == nil:
+		return "the rollout doesn't hold"
+	case s.Hold.Code == codeApproval:
+		next := cmp.Or(map[bool]CommandKind{true: CommandPromote}[s.Terms.last(s.Stage)], CommandAdvance)
+		return fmt.Sprintf("it waits for an approval: `rollout %s` gives it, `rollout rollback` ends it", next)
+	}
+	return ""
+}
+
+func (t *turn) refusesAdvance(c *Command) string {
+	s := &t.s
+	switch {
+	case !s.judged():
+		return s.notJudged()
+	case s.Terms.last(s.Stage):
+		return "it is in its last stage, after which the canary gets all traffic: `rollout promote` does that"
+	case t.in.Turn == 0:
+		return "there is no window yet in which both versions answered, so its first stage has not begun"
+	}
+	return s.refusesMore(c)
+}
+
+func (t *turn) refusesPromote(c *Command) string {
+	s := &t.s
+	if !s.judged() {
+		return s.notJudged()
+	}
+	return s.refusesMore(c)
+}
+
+// refusesMore says why the canary may not get more traffic. A person may go on without proof of health, and not past signs of harm, or where the
+// evidence is incomplete, unless by force, which the decision says.
+func (s *State) refusesMore(c *Command) string {
+	switch {
+	case c.Force:
+	case len(s.Breached) > 0:
+		return fmt.Sprintf("guardrails say that the canary does harm: %s; --override goes past them, and the decision says so", strings.Join(s.Breached, ", "))
+	case s.Hold != nil && s.Hold.Code != codeApproval && s.Hold.Code != codePaused:
+		return fmt.Sprintf("it holds (%s); --override goes past that, and the decision says so", s.Hold.Code)
+	case s.Wait != nil:
+		return fmt.Sprintf("decision %s is not answered by %s yet; --override doesn't wait for it, and the decision says so", s.Wait.Decision, listed(s.Wait.missing()))
+	}
+	return ""
+}
+
+func (t *turn) refusesRollback(*Command) string {
+	s := &t.s
+	if s.Status == StatusPromoting || s.judged() {
+		return ""
+	}
+	return s.notJudged()
+}
+
+// judged reports whether the rollout is under way.
+func (s *State) judged() bool { return s.Status == StatusRunning || s.Status == StatusHolding }
+
+func (s *State) notJudged() string {
+	switch s.Status {
+	case StatusPreparing:
+		return "it has not begun: routers have not answered that they are prepared; `rollout delete` ends it"
+	case StatusPromoting:
+		return "its promotion is on its way; `rollout rollback` stops it"
+	}
+	return fmt.Sprintf("epoch %d is %s, and stays so: `rollout apply --new-epoch` starts afresh", s.Epoch, s.Status)
+}
+
+// pause holds the rollout until a person resumes it.
+func (t *turn) pause(c *Command) {
+	t.hold(holding{reason: commanded(c, codePaused, "paused it"), sticky: true, actor: c.Actor})
+}
+
+func (t *turn) resumed(c *Command) {
+	t.resume(commanded(c, "resumed", "ended the hold"), schemas.Evidence{}, c.Actor)
+}
+
+func (t *turn) advanced(c *Command) {
+	t.advance(draft{reason: commanded(c, codeCommanded, "let the next stage begin"), actor: c.Actor, override: t.s.passedOver(c)})
+}
+
+func (t *turn) promoted(c *Command) {
+	t.promote(draft{reason: commanded(c, codeCommanded, "promoted "+t.s.Terms.Canary), actor: c.Actor, override: t.s.passedOver(c)})
+}
+
+func (t *turn) rolledBack(c *Command) {
+	t.rollback(draft{reason: commanded(c, codeCommanded, "rolled "+t.s.Terms.Canary+" back"), actor: c.Actor}, 0)
+}
+
+// passedOver is what a person's decision doesn't wait for: the guardrails that say that the canary does harm, a hold, and answers that are missing.
+func (s *State) passedOver(c *Command) []string {
+	if !c.Force {
+		return nil
+	}
+	over := slices.Clone(s.Breached)
+	if s.Hold != nil && s.Hold.Code != codeApproval && s.Hold.Code != codePaused {
+		over = append(over, s.Hold.Code)
+	}
+	if s.Wait != nil {
+		over = append(over, s.Wait.Decision)
+	}
+	return over
+}
+
+// commanded is the reason of what a person did.
+func commanded(c *Command, code, did string) schemas.Reason {
+	text := cmp.Or(c.Actor.Name, "A person") + " " + did
+	if c.Actor.Comment != "" {
+		return schemas.Reason{Code: code, Sentence: text + ": " + c.Actor.Comment}
+	}
+	return schemas.Reason{Code: code, Sentence: text + "."}
+}
+
+// remove ends the rollout. One that was under way tells routers so by an abort; where the engine had set a split,
+// the traffic goes back to the baseline.
+func (t *turn) remove(c *Command) {
+	ended := t.s.Status.Ended()
+	superseded := t.superseded()
+	t.s.Hold, t.s.Wait = nil, nil
+	t.s.Status = StatusDeleted
+	if ended {
+		return
+	}
+	var routes []schemas.Route
+	if t.s.Routes != nil || t.s.Terms.stageRoutes(0) != nil {
+		routes = t.s.Terms.baselineRoutes()
+	}
+	t.decide(draft{
+		action: schemas.ActionStart, phase: schemas.PhaseAbort, severity: schemas.Warning, routes: routes,
+		reason: schemas.Reason{Code: "deleted", Sentence: "The rollout was deleted before it ended."},
+		actor:  c.Actor, supersedes: superseded,
+	})
+}
+
+func (t *turn) deny(c *Command, why string) {
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeCommandRefused, Severity: schemas.Warning,
+		Sentence: fmt.Sprintf("Command %s of rollout %s is refused: %s.", c.Do, t.s.Terms.Rollout, why),
+	})
+}

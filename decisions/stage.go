@@ -1,0 +1,103 @@
+package decisions
+
+import (
+	"fmt"
+	"math"
+
+	"streamcanary/schemas"
+)
+
+// codeApproval is the reason of a hold that waits for a person.
+const codeApproval = "approval"
+
+// stageEnds takes a verdict that the stage has shown what it was to show. What only a person ends comes first, and so does what the stage's own routes
+// still wait for: a stage that not all routers carry out has not been seen.
+func (t *turn) stageEnds(v *Verdict) {
+	s := &t.s
+	last := s.Terms.last(s.Stage)
+	switch {
+	case s.Hold != nil && s.Hold.Sticky:
+	case s.Wait != nil:
+		t.goOn(v)
+	case last && s.Terms.ApprovePromotion:
+		t.ask(v, "all traffic goes to "+s.Terms.Canary, "promote")
+	case last:
+		t.promote(v.draft())
+	case s.Terms.Stages[s.Stage+1].Approve:
+		t.ask(v, s.Terms.stageText(s.Stage+1)+" begins", "advance")
+	default:
+		t.advance(v.draft())
+	}
+}
+
+// goOn ends a hold whose cause is gone.
+func (t *turn) goOn(v *Verdict) {
+	if t.s.Hold == nil || t.s.Hold.Sticky {
+		return
+	}
+	reason := v.Reason
+	reason.Sentence = t.s.goesOn() // the verdict's own would tell how the evidence stands, and not what ended
+	t.resume(reason, v.Evidence, engine)
+}
+
+// ask holds the rollout until a person agrees to what comes next.
+func (t *turn) ask(v *Verdict, next, command string) {
+	reason := v.Reason
+	reason.Code = codeApproval
+	reason.Sentence = fmt.Sprintf("%s A person must say that %s: streamcanary rollout %s %s --comment WHY", v.Reason.Sentence, next, command, t.s.Terms.Rollout)
+	t.hold(holding{reason: reason, evidence: v.Evidence, severity: schemas.Info})
+}
+
+// advance begins the next stage. Until routers have followed, its windows are not its own yet (followed).
+func (t *turn) advance(d draft) {
+	d.supersedes = t.superseded()
+	t.s.Hold, t.s.Wait = nil, nil
+	t.s.Status = StatusRunning
+	t.s.Stage++
+	t.s.Begun = append(t.s.Begun, StageBegin{Turn: t.in.Turn})
+	d.reason.Sentence = fmt.Sprintf("%s Now begins %s.", d.reason.Sentence, t.s.Terms.stageText(t.s.Stage))
+	d.action, d.severity, d.routes = schemas.ActionAdvance, schemas.Info, t.s.Terms.stageRoutes(t.s.Stage)
+	if d.routes != nil { // else nothing changes for routers
+		d.await = schemas.AckApplied
+	}
+	t.decide(d)
+	if t.s.Wait == nil {
+		t.followed()
+	}
+}
+
+// followed notes that routers carry out what the present stage plans. Its windows begin with what is judged next, and not before a wall time that
+// allows for producers' clocks that are ahead, and for requests that were routed before and are answered after it.
+func (t *turn) followed() {
+	if t.s.Stage == 0 {
+		return
+	}
+	if b := &t.s.Begun[t.s.Stage-1]; b.FromMs == 0 {
+		b.FromMs, b.FromTurn = max(t.s.EventMs, t.in.WallMs+t.s.Terms.SettleMs), t.in.Turn
+	}
+}
+
+// promote gives the canary all traffic.
+func (t *turn) promote(d draft) {
+	d.supersedes = t.superseded()
+	t.s.Hold, t.s.Wait = nil, nil
+	t.s.Status = StatusPromoting
+	d.action, d.severity, d.routes, d.await = schemas.ActionPromote, schemas.Info, t.s.Terms.canaryRoutes(), schemas.AckApplied
+	t.decide(d)
+	if t.s.Wait == nil {
+		t.s.Status = StatusPromoted
+	}
+}
+
+// Stages are the starts of the stages after the first, for the fold of the evidence: when each was decided, and from which event time on windows are
+// its own, math.MaxInt64 while routers have not followed.
+func (s *State) Stages() []StageBegin {
+	starts := make([]StageBegin, len(s.Begun))
+	for i, b := range s.Begun {
+		if b.FromMs == 0 {
+			b.FromMs = math.MaxInt64
+		}
+		starts[i] = b
+	}
+	return starts
+}

@@ -1,0 +1,214 @@
+package decisions
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// ramp plans 1 %, 10 % and 50 %; watched ends it in a watch against 1 %.
+func ramp(t *Terms) {
+	t.Stages = []StageTerms{{WeightBP: 100}, {WeightBP: 1000}, {WeightBP: 5000}}
+	t.SettleMs = 4000
+}
+
+func watched(t *Terms)  { t.Stages = append(t.Stages, StageTerms{WeightBP: 9900, Watch: true}) }
+func approved(t *Terms) { t.Stages[1].Approve, t.ApprovePromotion = true, true }
+
+func withoutWeights(t *Terms) { t.Stages = []StageTerms{{}, {}} }
+
+func external(t *Terms) { t.External = true }
+
+// advance1 and its like are what a ramp says.
+const (
+	prepare1 = "#1 start prepare 41:10000 42:0 (route)"
+	commit1  = "#2 start commit 41:9900 42:100 (route)"
+	advance2 = "#3 advance 41:9000 42:1000 (route)"
+)
+
+func TestStages(t *testing.T) {
+	ok := func(at, seq int64) Input { return ack(at, seq, "eu", schemas.AckApplied) }
+	next := func(at int64) Input { return verdictOf(at, VerdictAdvance) }
+	tests := []struct {
+		name   string
+		terms  Terms
+		in     []Input
+		want   []string
+		status Status
+		stage  int
+	}{
+		{"one after the other", terms(ramp), []Input{next(5), ok(6, 3), next(20), ok(21, 4), verdictOf(40, VerdictPromote), ok(41, 5)},
+			[]string{advance2, "#4 advance 41:5000 42:5000 (route)", "#5 promote 41:0 42:10000 (route)"}, StatusPromoted, 2},
+		{"no further before routers follow", terms(ramp), []Input{next(5), next(20), next(21)}, []string{advance2}, StatusRunning, 1},
+		{"nobody follows: told, and asked again", terms(ramp), []Input{next(5), expire(15, id(1, 3)+"/acks")},
+			[]string{advance2, "!acks-overdue any", "again " + id(1, 3)}, StatusRunning, 1},
+		{"all that are named", terms(ramp, named), []Input{ack(2, 2, "eu", schemas.AckApplied), next(5), ack(6, 2, "us", schemas.AckApplied), next(7)},
+			[]string{advance2}, StatusRunning, 1},
+		{"harm while routers change over", terms(ramp), []Input{next(5), verdictOf(6, VerdictRollback)},
+			[]string{advance2, "#4 rollback 41:10000 42:0 over " + id(1, 3) + " (route)"}, StatusRolledBack, 1},
+		{"a hold that ends with the stage", terms(ramp), []Input{verdictOf(4, VerdictHold), next(5)},
+			[]string{"#3 hold 41:9900 42:100 (route)", "#4 advance 41:9000 42:1000 over " + id(1, 3) + " (route)"}, StatusRunning, 1},
+		{"a hold, while routers change over, ends although they do", terms(ramp), []Input{next(5), verdictOf(6, VerdictHold), next(7)},
+			[]string{advance2, "#4 hold 41:9000 42:1000 (route)", "#5 resume 41:9000 42:1000 over " + id(1, 4) + " (route)"}, StatusRunning, 1},
+		{"a gap waits for a person", terms(ramp), []Input{gap(4), next(5)}, []string{"#3 hold 41:9900 42:100 (route)"}, StatusHolding, 0},
+		{"no weights: nothing to follow", terms(withoutWeights), []Input{next(5), verdictOf(20, VerdictPromote)},
+			[]string{"#3 advance", "#4 promote 41:0 42:10000 (route)"}, StatusPromoting, 1},
+		{"approval", terms(ramp, approved), []Input{next(5), next(6), command(9, CommandAdvance, false), ok(10, 4)},
+			[]string{"#3 hold 41:9900 42:100 (route)", "#4 advance 41:9000 42:1000 over " + id(1, 3) + " (route)"}, StatusRunning, 1},
+		{"approval withdrawn", terms(ramp, approved), []Input{next(5), verdictOf(6, VerdictContinue), next(7)},
+			[]string{"#3 hold 41:9900 42:100 (route)", "#4 resume 41:9900 42:100 over " + id(1, 3) + " (route)", "#5 hold 41:9900 42:100 (route)"}, StatusHolding, 0},
+		{"harm while a person is waited for", terms(ramp, approved), []Input{next(5), verdictOf(6, VerdictRollback), command(9, CommandAdvance, false)},
+			[]string{"#3 hold 41:9900 42:100 (route)", "#4 rollback 41:10000 42:0 over " + id(1, 3) + " (route)", "!command-refused"}, StatusRolledBack, 0},
+		{"an approval is no resume", terms(ramp, approved), []Input{next(5), command(9, CommandResume, false)},
+			[]string{"#3 hold 41:9900 42:100 (route)", "!command-refused"}, StatusHolding, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for i := range test.in {
+				test.in[i].Turn = 5
+			}
+			s, words := fold(t, after(running(test.terms), test.in...)...)
+			expect(t, words[2:], test.want...)
+			if s.Status != test.status || s.Stage != test.stage {
+				t.Errorf("%s in stage %d, want %s in stage %d", s.Status, s.Stage, test.status, test.stage)
+			}
+		})
+	}
+}
+
+// TestWatch: the last stage leaves a holdback, is watched, and has a rollback of its own.
+func TestWatch(t *testing.T) {
+	in := after(running(terms(ramp, watched)), verdictOf(5, VerdictAdvance), ack(6, 3, "eu", schemas.AckApplied),
+		verdictOf(10, VerdictAdvance), ack(11, 4, "eu", schemas.AckApplied), verdictOf(20, VerdictAdvance), ack(21, 5, "eu", schemas.AckApplied))
+	_, words := fold(t, after(in, verdictOf(90, VerdictPromote))...)
+	expect(t, words, prepare1, commit1, advance2, "#4 advance 41:5000 42:5000 (route)", "#5 advance 41:100 42:9900 (route)", "#6 promote 41:0 42:10000 (route)")
+	s, words := fold(t, after(in, verdictOf(90, VerdictRollback))...)
+	expect(t, words[5:], "#6 rollback 41:10000 42:0 (route)")
+	if s.Saga == nil {
+		t.Error("nobody follows the rollback")
+	}
+}
+
+// TestExternal: with another controller no router is waited for, and none is told a split before the end.
+func TestExternal(t *testing.T) {
+	s, words := fold(t, applied(1, terms(external)), verdictOf(5, VerdictRollback))
+	expect(t, words, "#1 start prepare", "#2 start commit", "#3 rollback 41:10000 42:0 (route)")
+	if s.Saga == nil || s.Saga.step(StepRoute).Wait == nil {
+		t.Error("the rollback is not followed")
+	}
+}
+
+// TestStageBegins: where a stage begins in the evidence, and from which event time its windows are its own.
+func TestStageBegins(t *testing.T) {
+	at := func(turn int64, in Input) Input {
+		in.Turn = turn
+		return in
+	}
+	begun := func(in ...Input) []StageBegin {
+		s, _ := fold(t, after(running(terms(ramp)), in...)...)
+		return s.Begun
+	}
+	advance := at(7, verdictOf(5, VerdictAdvance))
+	late := at(9, ack(6, 3, "eu", schemas.AckApplied))
+	ahead := at(9, ack(6, 3, "eu", schemas.AckApplied))
+	ahead.EventMs = 60_000
+	for name, test := range map[string]struct {
+		have, want []StageBegin
+	}{
+		"not followed":                   {begun(advance), []StageBegin{{Turn: 7}}},
+		"followed, by the wall":          {begun(advance, late), []StageBegin{{7, 10_000, 9}}},
+		"followed, events are ahead":     {begun(advance, ahead), []StageBegin{{7, 60_000, 9}}},
+		"followed once":                  {begun(advance, late, at(11, ack(8, 3, "us", schemas.AckApplied))), []StageBegin{{7, 10_000, 9}}},
+		"a later decision's ack will do": {begun(advance, at(8, verdictOf(6, VerdictHold)), at(9, ack(6, 4, "eu", schemas.AckApplied))), []StageBegin{{7, 10_000, 9}}},
+		"received is not followed":       {begun(advance, at(9, ack(6, 3, "eu", schemas.AckReceived))), []StageBegin{{Turn: 7}}},
+		"an earlier one's ack won't do":  {begun(advance, at(9, ack(6, 2, "eu", schemas.AckApplied))), []StageBegin{{Turn: 7}}},
+	} {
+		if !reflect.DeepEqual(test.have, test.want) {
+			t.Errorf("%s: %+v, want %+v", name, test.have, test.want)
+		}
+	}
+}
+
+// TestApprovalSentence says what to do.
+func TestApprovalSentence(t *testing.T) {
+	s, _ := fold(t, after(running(terms(ramp, approved)), verdictOf(5, VerdictAdvance))...)
+	want := "Because. A person must say that stage 2 of 3 (10 % of the traffic) begins: streamcanary rollout advance ranker-42 --comment WHY"
+	if s.Why.Code != "approval" || s.Why.Sentence != want {
+		t.Errorf("%s: %q, want %q", s.Why.Code, s.Why.Sentence, want)
+	}
+}
+
+func TestCommands(t *testing.T) {
+	breach := verdictOf(5, VerdictContinue)
+	breach.Verdict.Breached = []string{"p99"}
+	promoting := command(5, CommandPromote, false)
+	tests := []struct {
+		name string
+		in   []Input
+		want []string
+	}{
+		{"pause, and resume", []Input{command(5, CommandPause, false), verdictOf(6, VerdictContinue), verdictOf(7, VerdictAdvance), command(8, CommandResume, false)},
+			[]string{"#3 hold 41:9900 42:100 (route)", "#4 resume 41:9900 42:100 over " + id(1, 3) + " (route)"}},
+		{"pause twice", []Input{command(5, CommandPause, false), command(6, CommandPause, false)}, []string{"#3 hold 41:9900 42:100 (route)", "!command-refused"}},
+		{"a paused one still rolls back", []Input{command(5, CommandPause, false), verdictOf(6, VerdictRollback)},
+			[]string{"#3 hold 41:9900 42:100 (route)", "#4 rollback 41:10000 42:0 over " + id(1, 3) + " (route)"}},
+		{"advance without proof", []Input{command(5, CommandAdvance, false)}, []string{advance2}},
+		{"advance past harm", []Input{breach, command(6, CommandAdvance, false)}, []string{"!command-refused"}},
+		{"by override", []Input{breach, command(6, CommandAdvance, true)}, []string{advance2}},
+		{"advance past a hold", []Input{verdictOf(5, VerdictHold), command(6, CommandAdvance, false)}, []string{"#3 hold 41:9900 42:100 (route)", "!command-refused"}},
+		{"advance out of a pause", []Input{command(5, CommandPause, false), command(6, CommandAdvance, false)},
+			[]string{"#3 hold 41:9900 42:100 (route)", "#4 advance 41:9000 42:1000 over " + id(1, 3) + " (route)"}},
+		{"advance before routers have followed", []Input{command(5, CommandAdvance, false), command(6, CommandAdvance, false)}, []string{advance2, "!command-refused"}},
+		{"promote at once", []Input{command(5, CommandPromote, false)}, []string{"#3 promote 41:0 42:10000 (route)"}},
+		{"promote past harm", []Input{breach, command(6, CommandPromote, false)}, []string{"!command-refused"}},
+		{"roll back", []Input{command(5, CommandRollback, false)}, []string{"#3 rollback 41:10000 42:0 (route)"}},
+		{"a person's rollback beats a promotion", []Input{promoting, command(6, CommandRollback, false), ack(7, 3, "eu", schemas.AckApplied)},
+			[]string{"#3 promote 41:0 42:10000 (route)", "#4 rollback 41:10000 42:0 over " + id(1, 3) + " (route)"}},
+		{"and stays", []Input{command(5, CommandRollback, false), verdictOf(6, VerdictPromote), command(7, CommandPromote, true), command(8, CommandAdvance, true)},
+			[]string{"#3 rollback 41:10000 42:0 (route)", "!command-refused", "!command-refused"}},
+		{"roll back what was promoted", []Input{promoting, ack(6, 3, "eu", schemas.AckApplied), command(7, CommandRollback, false)},
+			[]string{"#3 promote 41:0 42:10000 (route)", "!command-refused"}},
+		{"what there is not", []Input{command(5, "explode", true)}, []string{"!command-refused"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for i := range test.in {
+				test.in[i].Turn = 5
+			}
+			_, words := fold(t, after(running(terms(ramp)), test.in...)...)
+			expect(t, words[2:], test.want...)
+		})
+	}
+}
+
+// TestCommandOnce: a command that comes twice is obeyed once, what came of it is kept, and a decision says who, why and past what.
+func TestCommandOnce(t *testing.T) {
+	breach := verdictOf(5, VerdictContinue)
+	breach.Verdict.Breached = []string{"p99", "errors"}
+	do := command(6, CommandAdvance, true)
+	do.Turn, do.Command.ID, do.Command.Actor.Comment = 5, "c-1", "users wait"
+	s, words := fold(t, after(running(terms(ramp)), breach, do, do)...)
+	expect(t, words[2:], advance2)
+	if want := []Commanded{{ID: "c-1", Decision: id(1, 3)}}; !reflect.DeepEqual(s.Commanded, want) {
+		t.Errorf("commanded %+v, want %+v", s.Commanded, want)
+	}
+	s, _ = fold(t, after(running(terms(ramp)), breach)...)
+	_, effects := Step(s, do)
+	d := effects[0].Decision.Decision
+	if !reflect.DeepEqual(d.Override, []string{"p99", "errors"}) || d.Actor != do.Command.Actor || d.Stage != 1 ||
+		!strings.HasPrefix(d.Reason.Sentence, "ada let the next stage begin: users wait") {
+		t.Errorf("override %v, actor %+v, stage %d: %s", d.Override, d.Actor, d.Stage, d.Reason.Sentence)
+	}
+	for i := range 3 * MaxCommanded {
+		again := do
+		c := *do.Command
+		again.Command = &c
+		c.ID = strings.Repeat("x", i+1)
+		s, _ = Step(s, again)
+	}
+	if len(s.Commanded) != MaxCommanded {
+		t.Errorf("%d commands kept", len(s.Commanded))
+	}
+}
