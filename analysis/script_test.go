@@ -93,6 +93,7 @@ func margin(text string, kind schemas.GuardrailKind, d schemas.Direction) schema
 // side is what one arm did in one window of a script.
 type side struct {
 	n         int64 // predictions
+	shadow    int64 // of them copies
 	errors    int64
 	timeouts  int64
 	latencyMs float64 // of all of them but the slow ones; 0: none has a latency
@@ -142,7 +143,7 @@ func (s *script) serving(baseline, canary side) *windows.Part {
 		if sampledBy == 0 {
 			sampledBy = 1
 		}
-		tr := windows.Traffic{Events: a.n, Served: a.n, Late: a.late, UnitsFull: a.full}
+		tr := windows.Traffic{Events: a.n, Served: a.n - a.shadow, Late: a.late, UnitsFull: a.full}
 		if a.n > 0 {
 			tr.SampledMin, tr.SampledMax = sampledBy, sampledBy
 		}

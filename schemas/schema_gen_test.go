@@ -160,9 +160,6 @@ func fieldSchema(f *field) object {
 	case f.key == "state":
 		schema["description"] = f.about + " (only mode none is supported yet)"
 		schema["not"] = object{"const": "namespaced"}
-	case f.key == "stages":
-		schema["description"] = f.about + " (one, for now)"
-		schema["not"] = object{"anyOf": []any{object{"const": "external"}, object{"type": "array", "minItems": 2}}}
 	}
 	return schema
 }

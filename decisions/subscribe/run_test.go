@@ -84,7 +84,10 @@ func TestRoutesBeforeLater(t *testing.T) {
 		store := Memory()
 		kept := func(o *Options, _ *router) { o.Store = store }
 		r := j.follow(kept)
-		j.take(applied(1), prepared(1), verdict(decisions.VerdictPromote), applied(2))
+		begun := prepared(1)
+		ack := *begun.Ack
+		ack.Decision, ack.Seq, ack.Status = "r-1.1.2", 2, schemas.AckApplied
+		j.take(applied(1), begun, decisions.Input{Kind: decisions.InputAck, EventMs: 3000, WallMs: 3000, Ack: &ack}, verdict(decisions.VerdictPromote), applied(2))
 		same(t, "given", r.given(), "1.1 start, 1.2 start, 1.3 promote, 2.1 start")
 		r.stop()
 		r = j.follow(kept)
