@@ -67,7 +67,8 @@ type NATS struct {
 
 // HTTP says where health, readiness and metrics are served.
 type HTTP struct {
-	Listen string // host:port
+	Listen     string // host:port
+	TokensFile string // who may ask for what; "": see cmd/serve
 }
 
 // Limits bounds memory and work.
@@ -103,7 +104,7 @@ func readConfig(root section) *Config {
 		Sources: readSources(root),
 		Time:    Clocks{clocks.duration("idleAfter"), clocks.duration("maxAhead"), clocks.duration("maxJump")},
 		NATS:    readNATS(root.under("nats")),
-		HTTP:    HTTP{readAddress(http, "listen", http.text("listen"))},
+		HTTP:    HTTP{Listen: readAddress(http, "listen", http.text("listen")), TokensFile: http.text("tokensFile")},
 		Limits:  Limits{int(limits.number("pendingPredictions")), int(limits.number("eventBytes"))},
 	}
 }

@@ -54,7 +54,7 @@ var configForm = mapping(
 	)},
 	field{key: "http", about: "health, readiness and metrics", form: mapping(
 		field{key: "listen", form: text(maxAddress), def: "127.0.0.1:8088", about: "host:port to listen on"},
-		field{key: "tokensFile", form: text(maxPath), need: later, about: "who may ask"},
+		field{key: "tokensFile", form: text(maxPath), about: "who may command rollouts, here and on NATS: a line `role name token` for each; roles: viewer, operator, admin"},
 	)},
 	field{key: "limits", form: limitsForm, about: "bounds of memory and work"},
 	field{key: "keepRows", form: duration(0, 30*day), need: laterElse, def: "0s", about: "raw rows that are kept for export"},

@@ -16,9 +16,11 @@ const (
 	decisionSubject  = "streamcanary.decision."
 	ackSubject       = "streamcanary.ack."
 	noticeSubject    = "streamcanary.event."
+	commandSubject   = "streamcanary.command."
 	AllDecisions     = decisionSubject + ">" // every model's decisions
 	AllAcks          = ackSubject + ">"      // every consumer's acks
 	AllNotices       = noticeSubject + ">"   // every model's notices
+	AllCommands      = commandSubject + ">"  // what people ask of every rollout
 	HeaderMessageID  = "Nats-Msg-Id"         // the decision's id
 	HeaderKeyID      = "Sc-Key-Id"           // which key signed
 	HeaderSignature  = "Sc-Signature"        // base64 of the Ed25519 signature over the exact body
@@ -94,6 +96,9 @@ func NoticeSubject(model string, kind NoticeKind) (string, error) {
 	return subject(noticeSubject, model, string(kind))
 }
 
+// CommandSubject is where people ask something of a rollout.
+func CommandSubject(rollout string) (string, error) { return subject(commandSubject, rollout) }
+
 // RouteKey is a model's key in RoutesBucket.
 func RouteKey(model string) (string, error) { return EncodeName(model) }
 
@@ -123,7 +128,7 @@ func subject(prefix string, names ...string) (string, error) {
 // SubjectNames returns the decoded names behind the prefix of a decision, ack or notice subject: the model, and for
 // acks the consumer, for notices the kind.
 func SubjectNames(subject string) ([]string, error) {
-	for _, prefix := range []string{decisionSubject, ackSubject, noticeSubject} {
+	for _, prefix := range []string{decisionSubject, ackSubject, noticeSubject, commandSubject} {
 		rest, found := strings.CutPrefix(subject, prefix)
 		if !found {
 			continue
@@ -138,7 +143,7 @@ func SubjectNames(subject string) ([]string, error) {
 		}
 		return names, nil
 	}
-	return nil, fmt.Errorf("subject %q is none of a decision, an ack or a notice", subject)
+	return nil, fmt.Errorf("subject %q is none of a decision, an ack, a notice or a command", subject)
 }
 
 // Readable returns a name for people: quoted where a terminal would obey it, or not show it as it is, since some producer wrote it.

@@ -330,7 +330,7 @@ var fileFields = []struct {
 	{Source{}, &sourceForm, map[string]string{"topic": "Topic", "type": "Type", "format": "Format"}, []string{"mapping"}, nil},
 	{Clocks{}, &configForm.find("time").form, map[string]string{"idleAfter": "IdleAfter", "maxAhead": "MaxAhead", "maxJump": "MaxJump"}, nil, nil},
 	{NATS{}, &configForm.find("nats").form, map[string]string{"urls": "URLs", "creds": "Creds", "tls": "TLS", "signingKey": "SigningKey"}, nil, nil},
-	{HTTP{}, &configForm.find("http").form, map[string]string{"listen": "Listen"}, nil, nil},
+	{HTTP{}, &configForm.find("http").form, map[string]string{"listen": "Listen", "tokensFile": "TokensFile"}, nil, nil},
 	{Limits{}, &limitsForm, map[string]string{"pendingPredictions": "PendingPredictions", "eventBytes": "EventBytes"},
 		[]string{"versions", "segments", "models", "memory", "decisionsPerHour"}, nil},
 }

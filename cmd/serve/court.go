@@ -32,6 +32,8 @@ type court struct {
 	sources   engine.Sources
 	board     *board
 	specs     chan bus.Spec
+	commands  chan bus.Request
+	people    *people
 	decided   func(schemas.Decision) // hears of every decision; may be nil
 	program   string
 	instance  string        // names this process in the heads that it writes
@@ -40,6 +42,7 @@ type court struct {
 	desks   map[string]*desk       // by rollout
 	pending map[string]Application // applied, and not yet read back from the journal
 	untaken []bus.Spec             // what could not be journaled when it came
+	asking  map[string]*asked      // by command
 	models  sync.Map               // model -> owner: whose acks they are
 	unread  *kafka.Grown           // a topic with partitions that nobody reads; nil: there is none
 	opened  chan struct{}          // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
@@ -257,6 +260,8 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			err = c.problem(p)
 		case s := <-c.specs:
 			err = c.spec(ctx, s)
+		case r := <-c.commands:
+			c.command(ctx, r)
 		case c.unread = <-c.grown:
 		case now := <-deadlines.C:
 			err = c.clock(ctx, now)
@@ -355,9 +360,12 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 	}
 	c.crash.pass(AfterJudge)
 	if d.dirty {
-		return e, c.settle(ctx, d, effects)
+		err = c.settle(ctx, d, effects)
 	}
-	return e, nil
+	if e.input != nil && e.input.Command != nil && err == nil {
+		c.commanded(d, e.input.Command.ID)
+	}
+	return e, err
 }
 
 // settle stores what was decided, publishes it, and lets the rest of the process know.
@@ -437,6 +445,7 @@ func (c *court) order(ctx context.Context, o order) {
 
 // clock journals deadlines that have passed, and writes heads that were not written for long.
 func (c *court) clock(ctx context.Context, now time.Time) error {
+	c.unanswered(now)
 	for _, name := range sortedDesks(c.desks) {
 		d := c.desks[name]
 		if !d.open() {

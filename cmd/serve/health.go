@@ -2,6 +2,7 @@ package serve
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"streamcanary/decisions/bus"
 )
 
 // endpoints serves what an operator and an orchestrator ask for.
@@ -23,6 +26,8 @@ type endpoints struct {
 	servers interface{ Err() (broker, nats error) } // nil where none are embedded
 	board   *board
 	seen    *metrics
+	ask     func(context.Context, bus.Request)
+	people  *people
 }
 
 // listen opens the address before anything else is started, so that a port in use is said at once.
@@ -41,6 +46,7 @@ func newEndpoints(l net.Listener, m *metrics, b *board) *endpoints {
 	mux.HandleFunc("GET /readyz", e.readyz)
 	mux.HandleFunc("GET /v1/rollouts", e.rollouts)
 	mux.HandleFunc("GET /v1/rollouts/{name}", e.rollout)
+	mux.HandleFunc("POST /v1/rollouts/{name}/commands", e.command)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	e.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
 	return e

@@ -43,18 +43,7 @@ func (s *stage) standing(t *testing.T) {
 // foldAgain folds a range of the journal, and returns the offset of the record that asks for a rollback; -1: none does.
 func (s *stage) foldAgain(t *testing.T, head *decisions.Head, in schemas.Input) int64 {
 	t.Helper()
-	application, r, err := DecodeApplication(head.Applied)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var from engine.Sources
-	for number := range int32(3) {
-		from.Predictions = append(from.Predictions, windows.Partition{Topic: s.topics.predictions, Number: number})
-		from.Samples = append(from.Samples, windows.Partition{Topic: s.topics.samples, Number: number})
-	}
-	plan := engine.PlanOf(r, head.State.Epoch, int64(application.From))
-	fold := engine.NewFold(r, &plan, from)
-	fold.Begin(head.State.FromMs)
+	fold := s.emptyFold(t, head)
 	reader, err := s.client.Log(in.Topic, 0).ReadFrom(t.Context(), map[int32]int64{in.Partition: in.From})
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +64,24 @@ func (s *stage) foldAgain(t *testing.T, head *decisions.Head, in schemas.Input) 
 			return -1
 		}
 	}
+}
+
+// emptyFold is stage two of a record's epoch, before it has read anything.
+func (s *stage) emptyFold(t *testing.T, head *decisions.Head) *engine.Fold {
+	t.Helper()
+	application, r, err := DecodeApplication(head.Applied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var from engine.Sources
+	for number := range int32(3) {
+		from.Predictions = append(from.Predictions, windows.Partition{Topic: s.topics.predictions, Number: number})
+		from.Samples = append(from.Samples, windows.Partition{Topic: s.topics.samples, Number: number})
+	}
+	plan := engine.PlanOf(r, head.State.Epoch, int64(application.From))
+	fold := engine.NewFold(r, &plan, from)
+	fold.Begin(head.State.FromMs)
+	return fold
 }
 
 // asksForRollback folds one record of the journal.

@@ -251,7 +251,11 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	watching, counting, judging := s.parts(from, retention)
+	if judging.people, err = peopleOf(&s.Config.HTTP); err != nil {
+		return err
+	}
 	http := newEndpoints(l, s.seen, s.board)
+	http.ask, http.people = judging.ask, judging.people
 	http.bus = s.bus
 	if s.servers != nil {
 		http.servers = s.servers
@@ -277,6 +281,9 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 			s.Log.Warn().Err(err).Msg("passing over an ack that can't be read: its router counts as not having answered; `streamcanary schema ack` says how acks look")
 		})
 	})
+	g.start("commands", func(ctx context.Context) error {
+		return s.bus.Commands(ctx, func(r bus.Request) { judging.ask(ctx, r) })
+	})
 	g.start("heartbeat", s.heartbeat)
 	g.start("topics", watching.run)
 	g.start("counting", counting.run)
@@ -301,7 +308,7 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 	}
 	judging := &court{
 		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
-		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), decided: s.Decided,
+		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), asking: map[string]*asked{}, decided: s.Decided,
 		program: s.Program, instance: instance(), retention: retention, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
 	}
 	return watching, counting, judging

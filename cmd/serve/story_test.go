@@ -237,25 +237,12 @@ func (s *stage) router(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		for { // the key file is there as soon as the service has started once
-			trust, err := os.ReadFile(filepath.Join(s.dir, "data", "keys", "trust.txt"))
-			if err == nil && len(trust) > 0 {
-				keys, err := schemas.ParseTrust("trust.txt", trust)
-				if err != nil {
-					ended <- err
-					return
-				}
-				ended <- subscribe.Run(ctx, subscribe.Options{URLs: []string{s.nats}, Models: []string{"ranker"}, Consumer: "router-a", Trust: keys},
-					func(context.Context, subscribe.Delivery) error { return nil })
-				return
-			}
-			select {
-			case <-ctx.Done():
-				ended <- nil
-				return
-			case <-time.After(20 * time.Millisecond):
-			}
+		keys, err := s.trust(ctx)
+		if ctx.Err() == nil && err == nil {
+			err = subscribe.Run(ctx, subscribe.Options{URLs: []string{s.nats}, Models: []string{"ranker"}, Consumer: "router-a", Trust: keys},
+				func(context.Context, subscribe.Delivery) error { return nil })
 		}
+		ended <- err
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -263,6 +250,21 @@ func (s *stage) router(t *testing.T) {
 			t.Errorf("router: %v", err)
 		}
 	})
+}
+
+// trust waits for the file of keys, which is there as soon as the service has started once; it returns when the context ends, too.
+func (s *stage) trust(ctx context.Context) (schemas.Trust, error) {
+	for {
+		text, err := os.ReadFile(filepath.Join(s.dir, "data", "keys", "trust.txt"))
+		if err == nil && len(text) > 0 {
+			return schemas.ParseTrust("trust.txt", text)
+		}
+		select {
+		case <-ctx.Done():
+			return schemas.Trust{}, nil
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // storySink collects events for the run's topics.
@@ -435,6 +437,20 @@ func (s *stage) get(path string) (status int, text string, err error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	return response.StatusCode, string(body), err
+}
+
+func (s *stage) post(t *testing.T, path, kind, body string) (status int, text string) {
+	t.Helper()
+	response, err := http.Post("http://"+s.http+path, kind, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(answer)
 }
 
 // patience is how long a test waits for what must happen: long enough for a loaded machine and the race detector.

@@ -20,7 +20,8 @@ import (
 )
 
 func rolloutCommand(c *console) *cobra.Command {
-	return group("rollout", "Apply, look at and delete rollouts", applyCommand(c), listCommand(c), showCommand(c), explainCommand(c), deleteCommand(c))
+	all := []*cobra.Command{applyCommand(c), listCommand(c), showCommand(c), explainCommand(c), deleteCommand(c)}
+	return group("rollout", "Apply, look at, command and delete rollouts", append(all, peopleCommands(c)...)...)
 }
 
 func applyCommand(c *console) *cobra.Command {

@@ -1,0 +1,262 @@
+package serve
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// role is what a person may do: a viewer looks, an operator commands rollouts, and an admin goes past what speaks against it, too.
+type role int
+
+const (
+	viewer role = iota + 1
+	operator
+	admin
+)
+
+var roles = map[string]role{"viewer": viewer, "operator": operator, "admin": admin}
+
+// people are those who may command rollouts.
+type people struct {
+	byToken map[[sha256.Size]byte]person // nil: there are no tokens, and whoever reaches NATS, or the loopback address, is an admin
+	local   bool                         // HTTP is on loopback alone
+}
+
+type person struct {
+	name string
+	role role
+}
+
+// minTokenBytes is the shortest token that isn't guessed.
+const minTokenBytes = 16
+
+// peopleOf reads the file of tokens, strictly; its errors name the line, and never a token.
+func peopleOf(h *schemas.HTTP) (*people, error) {
+	host, _, err := net.SplitHostPort(h.Listen)
+	p := &people{local: err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())}
+	if h.TokensFile == "" {
+		return p, nil
+	}
+	text, err := os.ReadFile(h.TokensFile)
+	if err != nil {
+		return nil, fmt.Errorf("read http.tokensFile: %w", err)
+	}
+	p.byToken = map[[sha256.Size]byte]person{}
+	for i, line := range strings.Split(string(text), "\n") {
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		if err := p.add(words); err != nil {
+			return nil, fmt.Errorf("read http.tokensFile: %s:%d: %w", h.TokensFile, i+1, err)
+		}
+	}
+	return p, nil
+}
+
+func (p *people) add(words []string) error {
+	if len(words) != 3 {
+		return fmt.Errorf("%d words: a line is role, name and token", len(words))
+	}
+	r, known := roles[words[0]]
+	key := sha256.Sum256([]byte(words[2]))
+	_, taken := p.byToken[key]
+	switch {
+	case !known:
+		return fmt.Errorf("role %q: it is viewer, operator or admin", words[0])
+	case len(words[1]) > schemas.MaxNameBytes:
+		return fmt.Errorf("the name has %d bytes, %d are allowed", len(words[1]), schemas.MaxNameBytes)
+	case len(words[2]) < minTokenBytes:
+		return fmt.Errorf("the token of %s has %d bytes: give it %d or more", words[1], len(words[2]), minTokenBytes)
+	case taken:
+		return fmt.Errorf("the token of %s stands there already", words[1])
+	}
+	p.byToken[key] = person{words[1], r}
+	return nil
+}
+
+// who is asking; the error says why it is nobody.
+func (p *people) who(token, claimed string) (person, error) {
+	if p.byToken == nil {
+		return person{claimed, admin}, nil
+	}
+	who, known := p.byToken[sha256.Sum256([]byte(strings.TrimPrefix(token, "Bearer ")))]
+	switch {
+	case token == "":
+		return person{}, errors.New("a token is needed: --token-file FILE, or the header Authorization: Bearer TOKEN; http.tokensFile of serve has them")
+	case !known:
+		return person{}, errors.New("the token is not one of those in http.tokensFile")
+	}
+	return who, nil
+}
+
+// may says why a person may not command something; nil: they may.
+func (p person) may(c *schemas.Command) error {
+	switch {
+	case p.role < operator:
+		return fmt.Errorf("%s is a viewer: %s takes an operator", p.name, c.Do)
+	case c.Override && p.role < admin:
+		return fmt.Errorf("%s is an operator: override takes an admin", p.name)
+	}
+	return nil
+}
+
+// ask hands a command to the court.
+func (c *court) ask(ctx context.Context, r bus.Request) {
+	select {
+	case c.commands <- r:
+	case <-ctx.Done():
+		r.Reply(&schemas.CommandReply{Failed: "the service is stopping"})
+	}
+}
+
+// command journals what a person asks for; it is answered when it was read back and what came of it is published (commanded).
+func (c *court) command(ctx context.Context, r bus.Request) {
+	d := c.desks[r.Rollout]
+	who, err := c.people.who(r.Token, r.Command.By)
+	if err == nil {
+		err = who.may(r.Command)
+	}
+	switch {
+	case err != nil:
+		c.log.Warn().Err(err).Str("rollout", r.Rollout).Str("do", r.Command.Do).Msg("a command is denied")
+		r.Reply(&schemas.CommandReply{Denied: err.Error()})
+		return
+	case d == nil:
+		r.Reply(&schemas.CommandReply{Refused: fmt.Sprintf("no rollout %s is judged here", r.Rollout)})
+		return
+	case d.lost != nil:
+		r.Reply(&schemas.CommandReply{Failed: "another process decides for this rollout: " + d.lost.Error()})
+		return
+	}
+	if done := outcomeOf(&d.head.State, r.Command.ID); done != nil {
+		r.Reply(done)
+		return
+	}
+	if waiting := c.asking[r.Command.ID]; waiting != nil {
+		waiting.replies = append(waiting.replies, r.Reply)
+		return
+	}
+	c.asking[r.Command.ID] = &asked{time.Now(), []func(*schemas.CommandReply){r.Reply}}
+	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(), Command: &decisions.Command{
+		ID: r.Command.ID, Do: decisions.CommandKind(r.Command.Do), Force: r.Command.Override,
+		Actor: schemas.Actor{Kind: "person", Name: who.name, Comment: r.Command.Comment},
+	}}
+	if err := c.journalInput(ctx, d.rollout.Model, owner{r.Rollout, d.head.State.Epoch}, in); err != nil {
+		c.answer(r.Command.ID, &schemas.CommandReply{Failed: err.Error()})
+	}
+}
+
+// commanded answers those who asked for a command that was taken.
+func (c *court) commanded(d *desk, id string) {
+	if done := outcomeOf(&d.head.State, id); done != nil {
+		c.answer(id, done)
+	}
+}
+
+func (c *court) answer(id string, r *schemas.CommandReply) {
+	if waiting := c.asking[id]; waiting != nil {
+		for _, reply := range waiting.replies {
+			reply(r)
+		}
+		delete(c.asking, id)
+	}
+}
+
+// asked is a command that is not answered yet, and who waits for it.
+type asked struct {
+	since   time.Time
+	replies []func(*schemas.CommandReply)
+}
+
+// unanswered gives up on commands that nothing came of: the epoch that they were of has ended meanwhile, or the journal can't be read.
+func (c *court) unanswered(now time.Time) {
+	for id, waiting := range c.asking {
+		if now.Sub(waiting.since) > commandWithin {
+			c.answer(id, &schemas.CommandReply{Failed: "nothing came of it within " + commandWithin.String() + ": look at the rollout, then ask again with the same id"})
+		}
+	}
+}
+
+// outcomeOf is what came of a command; nil: it was not taken.
+func outcomeOf(s *decisions.State, id string) *schemas.CommandReply {
+	i := slices.IndexFunc(s.Commanded, func(x decisions.Commanded) bool { return x.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &schemas.CommandReply{Decision: s.Commanded[i].Decision, Refused: s.Commanded[i].Refused}
+}
+
+// commandWithin is how long whoever asks waits for what comes of a command.
+const commandWithin = 20 * time.Second
+
+// command takes a person's command over HTTP: 200 with the decision, 409 refused, 403 denied, 503 not known.
+func (e *endpoints) command(w http.ResponseWriter, r *http.Request) {
+	if e.people.byToken == nil && !e.people.local {
+		http.Error(w, "http.listen is reachable from elsewhere, and there are no tokens: set http.tokensFile", http.StatusForbidden)
+		return
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" { // what a page of another site can send without being asked isn't
+		http.Error(w, "the Content-Type must be application/json", http.StatusUnsupportedMediaType)
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, schemas.MaxCommandBytes+1))
+	if err != nil {
+		http.Error(w, "the request can't be read: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	command, err := schemas.DecodeCommand(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commandWithin)
+	defer cancel()
+	replies := make(chan *schemas.CommandReply, 1)
+	e.ask(ctx, bus.Request{Rollout: r.PathValue("name"), Command: command, Token: r.Header.Get("Authorization"), Reply: func(x *schemas.CommandReply) {
+		select {
+		case replies <- x:
+		default:
+		}
+	}})
+	reply := &schemas.CommandReply{Failed: "no answer within " + commandWithin.String() + ": ask again with the same id"}
+	select {
+	case reply = <-replies:
+	case <-ctx.Done():
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(statusOf(reply))
+	answerWith(w, reply)
+}
+
+func statusOf(r *schemas.CommandReply) int {
+	switch {
+	case r.Denied != "":
+		return http.StatusForbidden
+	case r.Refused != "":
+		return http.StatusConflict
+	case r.Failed != "":
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusOK
+}
+
+func answerWith(w io.Writer, r *schemas.CommandReply) {
+	if body, err := schemas.EncodeReply(r); err == nil {
+		_, _ = w.Write(append(body, '\n')) // the client is gone, or has it
+	}
+}

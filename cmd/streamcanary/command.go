@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"streamcanary/schemas"
+)
+
+// commandWithin is how long a command waits for its answer: a little longer than the service.
+const commandWithin = 25 * time.Second
+
+// peopleCommands are what a person can ask of a rollout that is judged.
+func peopleCommands(c *console) []*cobra.Command {
+	var all []*cobra.Command
+	for _, x := range []struct{ do, short, long string }{
+		{"pause", "Hold a rollout until it is resumed", "Holds a rollout: no stage begins and nothing is promoted until `rollout resume`. Guardrails stay armed: harm rolls back all the same."},
+		{"resume", "End a hold", "Ends a hold: a pause, or one whose cause a person has looked at. The evidence may hold it again at once."},
+		{"advance", "Let the next stage begin", "Lets the next stage begin: what an approval waits for, or without the evidence that the stage was to show. Past signs of harm it needs --override."},
+		{"promote", "Give the canary all traffic", "Gives the canary all traffic: what an approval waits for, or without the evidence. Past signs of harm it needs --override."},
+		{"rollback", "Roll a canary back", "Gives the baseline all traffic, and follows that until the canary has drained. It stops a promotion that is on its way, and nothing in the epoch undoes it."},
+	} {
+		all = append(all, peopleCommand(c, x.do, x.short, x.long))
+	}
+	return all
+}
+
+// order is one call of such a command.
+type order struct {
+	schemas.Command
+	rollout, tokenFile string
+}
+
+func peopleCommand(c *console, do, short, long string) *cobra.Command {
+	var r reach
+	o := order{Command: schemas.Command{Do: do}}
+	cmd := &cobra.Command{
+		Use: do + " NAME --comment WHY", Short: short, Long: long, Args: oneName,
+		Example: "  streamcanary rollout " + do + " ranker-42 --comment 'looked at it with the feed team'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.rollout = args[0]
+			if strings.TrimSpace(o.Comment) == "" {
+				return wrongUse{errors.New("--comment is missing: say why, for the record")}
+			}
+			return runOrder(cmd.Context(), c, &r, o)
+		},
+	}
+	reachFlags(cmd, &r)
+	cmd.Flags().StringVar(&o.Comment, "comment", "", "why, for the record (required)")
+	cmd.Flags().StringVar(&o.ID, "id", "", "the request's `ID`: asked again with the same one, it is obeyed once (default: a new one)")
+	cmd.Flags().StringVar(&o.tokenFile, "token-file", os.Getenv("STREAMCANARY_TOKEN_FILE"), "the `FILE` with your token, where serve has http.tokensFile")
+	if do == "advance" || do == "promote" {
+		cmd.Flags().BoolVar(&o.Override, "override", false, "go past what speaks against it; the decision says so")
+	}
+	return cmd
+}
+
+func runOrder(ctx context.Context, c *console, r *reach, o order) error {
+	token := ""
+	if o.tokenFile != "" {
+		text, err := os.ReadFile(o.tokenFile)
+		if err != nil {
+			return wrongUse{fmt.Errorf("--token-file: %w", err)}
+		}
+		token = "Bearer " + strings.TrimSpace(string(text))
+	}
+	if o.ID == "" {
+		o.ID = rand.Text()
+	}
+	o.By = person("").Name
+	b, _, err := r.bus(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	within, cancel := context.WithTimeout(ctx, commandWithin)
+	defer cancel()
+	reply, err := b.Ask(within, o.rollout, &o.Command, token)
+	if err != nil {
+		return fmt.Errorf("%w (to ask for the same again: --id %s)", err, o.ID)
+	}
+	return tellReply(c, o, reply)
+}
+
+// tellReply says what came of a command.
+func tellReply(c *console, o order, reply *schemas.CommandReply) error {
+	switch {
+	case reply.Denied != "":
+		return fmt.Errorf("%s is denied: %s", o.Do, reply.Denied)
+	case reply.Refused != "":
+		return fmt.Errorf("%s is refused: %s", o.Do, reply.Refused)
+	case reply.Failed != "":
+		return fmt.Errorf("%s: %s (--id %s)", o.Do, reply.Failed, o.ID)
+	case c.json:
+		return json.NewEncoder(c.out).Encode(map[string]any{"type": "commanded", "do": o.Do, "rollout": o.rollout, "id": o.ID, "decision": reply.Decision})
+	}
+	fmt.Fprintf(c.err, "rollout %s: %s, decision %s\n", o.rollout, o.Do, reply.Decision)
+	return nil
+}

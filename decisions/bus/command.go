@@ -1,0 +1,87 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"streamcanary/schemas"
+)
+
+// ErrNobody: no service takes commands on this NATS.
+var ErrNobody = errors.New("no serve that takes commands runs on this NATS")
+
+// tokenHeader carries the token of whoever asks, where the service wants one.
+const tokenHeader = "Authorization"
+
+// A Request is a command as it arrived. Reply must be called once.
+type Request struct {
+	Rollout string
+	Command *schemas.Command
+	Token   string // of whoever asks; "": none
+	Reply   func(*schemas.CommandReply)
+}
+
+// Commands hands every command to the handler until the context ends (nil). One that can't be read is answered with the reason.
+func (b *Bus) Commands(ctx context.Context, handle func(Request)) error {
+	subscription, err := b.conn.SubscribeSync(schemas.AllCommands)
+	if err != nil {
+		return fmt.Errorf("take commands at %s: %w", b.where(), err)
+	}
+	defer func() { _ = subscription.Unsubscribe() }()
+	for {
+		message, err := subscription.NextMsgWithContext(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrBadSubscription):
+			return fmt.Errorf("take commands at %s: %w", b.where(), err)
+		case err != nil: // a slow consumer: what was dropped is asked for again
+			continue
+		}
+		reply := func(r *schemas.CommandReply) {
+			if body, err := schemas.EncodeReply(r); err == nil {
+				_ = message.Respond(body) // whoever asked has gone, or asks again
+			}
+		}
+		names, err := schemas.SubjectNames(message.Subject)
+		if err != nil || len(names) != 1 {
+			reply(&schemas.CommandReply{Refused: "the subject names no rollout"})
+			continue
+		}
+		command, err := schemas.DecodeCommand(message.Data)
+		if err != nil {
+			reply(&schemas.CommandReply{Refused: err.Error()})
+			continue
+		}
+		handle(Request{Rollout: names[0], Command: command, Token: message.Header.Get(tokenHeader), Reply: reply})
+	}
+}
+
+// Ask sends a command to the service that judges a rollout, and returns its answer; ErrNobody where none listens. The token may be empty. Asking again
+// with the same command is safe.
+func (b *Bus) Ask(ctx context.Context, rollout string, c *schemas.Command, token string) (*schemas.CommandReply, error) {
+	subject, err := schemas.CommandSubject(rollout)
+	if err != nil {
+		return nil, fmt.Errorf("ask rollout %s: %w", rollout, err)
+	}
+	body, err := schemas.EncodeCommand(c)
+	if err != nil {
+		return nil, fmt.Errorf("ask rollout %s: %w", rollout, err)
+	}
+	message := nats.NewMsg(subject)
+	message.Data = body
+	if token != "" {
+		message.Header.Set(tokenHeader, token)
+	}
+	answer, err := b.conn.RequestMsgWithContext(ctx, message)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, fmt.Errorf("ask rollout %s at %s: %w", rollout, b.where(), ErrNobody)
+	case err != nil:
+		return nil, fmt.Errorf("ask rollout %s at %s: %w", rollout, b.where(), err)
+	}
+	return schemas.DecodeReply(answer.Data)
+}
