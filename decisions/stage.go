@@ -2,7 +2,6 @@ package decisions
 
 import (
 	"fmt"
-	"math"
 
 	"streamcanary/schemas"
 )
@@ -89,15 +88,13 @@ func (t *turn) promote(d draft) {
 	}
 }
 
-// Stages are the starts of the stages after the first, for the fold of the evidence: when each was decided, and from which event time on windows are
-// its own, math.MaxInt64 while routers have not followed.
-func (s *State) Stages() []StageBegin {
-	starts := make([]StageBegin, len(s.Begun))
-	for i, b := range s.Begun {
-		if b.FromMs == 0 {
-			b.FromMs = math.MaxInt64
-		}
-		starts[i] = b
+// StageText is the present stage for a person: its number, and the share that it plans.
+func (s *State) StageText() string { return s.Terms.stageText(s.Stage) }
+
+// StageFromMs is the event time of the present stage's first window; 0: it has none yet.
+func (s *State) StageFromMs() int64 {
+	if s.Stage == 0 {
+		return s.FromMs
 	}
-	return starts
+	return s.Begun[s.Stage-1].FromMs
 }

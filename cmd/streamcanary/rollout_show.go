@@ -70,6 +70,8 @@ type rolloutLine struct {
 	Why       string       `json:"why,omitempty"`
 	Epoch     int64        `json:"epoch"`
 	Seq       int64        `json:"seq"`
+	Stage     int          `json:"stage,omitempty"` // that it is in, from 1, of so many
+	Stages    int          `json:"stages,omitempty"`
 	EventTime schemas.Time `json:"event_time,omitzero"` // up to which it is judged
 	Verdict   string       `json:"verdict,omitempty"`   // now; only where the service answers
 }
@@ -78,6 +80,9 @@ type rolloutLine struct {
 func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLine {
 	l := rolloutLine{Type: "rollout", Rollout: s.Rollout, Model: state.Terms.Model, Baseline: state.Terms.Baseline,
 		Canary: state.Terms.Canary, Status: statusOf(state), Epoch: state.Epoch, Seq: state.Seq, EventTime: schemas.Time(state.EventMs)}
+	if state.Status != "" {
+		l.Stage, l.Stages = state.Stage+1, len(state.Terms.Stages)
+	}
 	if state.Status == "" {
 		if live != nil && live.Refused != "" {
 			l.Status, l.Why = "refused", live.Refused
@@ -133,7 +138,7 @@ func printRollouts(c *console, lines []rolloutLine) error {
 	}
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	if !c.json {
-		fmt.Fprintln(t, "ROLLOUT\tMODEL\tBASELINE\tCANARY\tSTATUS\tVERDICT\tEPOCH\tDECISIONS\tJUDGED UP TO")
+		fmt.Fprintln(t, "ROLLOUT\tMODEL\tBASELINE\tCANARY\tSTATUS\tSTAGE\tVERDICT\tEPOCH\tDECISIONS\tJUDGED UP TO")
 	}
 	for _, l := range lines {
 		if c.json {
@@ -145,7 +150,7 @@ func printRollouts(c *console, lines []rolloutLine) error {
 		if l.Why != "" {
 			fmt.Fprintf(c.err, "rollout %s is refused: %s\n", l.Rollout, l.Why)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, orDash(l.Verdict),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, l.stageText(), orDash(l.Verdict),
 			l.Epoch, l.Seq, l.judgedText())
 	}
 	return t.Flush()
@@ -156,6 +161,14 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// stageText is e.g. 2 of 3.
+func (l *rolloutLine) stageText() string {
+	if l.Stages == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d of %d", l.Stage, l.Stages)
 }
 
 // judgedText is the event time up to which a rollout is judged, or a dash where nothing is yet.
@@ -340,6 +353,13 @@ func printView(w io.Writer, v *view) error {
 
 // printTraffic writes what is routed, and who is waited for.
 func printTraffic(w io.Writer, s *decisions.State) {
+	if len(s.Terms.Stages) > 1 {
+		since := "begins when routers have followed"
+		if at := s.StageFromMs(); at > 0 {
+			since = "since " + schemas.Time(at).String()
+		}
+		fmt.Fprintf(w, "stage: %s, %s\n", s.StageText(), since)
+	}
 	if len(s.Routes) > 0 {
 		fmt.Fprintf(w, "routes: %s\n", routeText(s.Routes))
 	}
