@@ -50,6 +50,8 @@ var commands = map[CommandKind]struct {
 	CommandAdvance:  {(*turn).refusesAdvance, (*turn).advanced},
 	CommandPromote:  {(*turn).refusesPromote, (*turn).promoted},
 	CommandRollback: {(*turn).refusesRollback, (*turn).rolledBack},
+
+	CommandSupersede: {(*turn).refusesSupersede, (*turn).supersede},
 }
 
 func (t *turn) refusesDelete(c *Command) string {
@@ -130,6 +132,13 @@ func (t *turn) refusesRollback(*Command) string {
 	return s.notJudged()
 }
 
+func (t *turn) refusesSupersede(*Command) string {
+	if s := &t.s; s.Status.Ended() {
+		return s.notJudged()
+	}
+	return ""
+}
+
 // judged reports whether the rollout is under way.
 func (s *State) judged() bool { return s.Status == StatusRunning || s.Status == StatusHolding }
 
@@ -188,25 +197,37 @@ func commanded(c *Command, code, did string) schemas.Reason {
 	return schemas.Reason{Code: code, Sentence: text + "."}
 }
 
-// remove ends the rollout. One that was under way tells routers so by an abort; where the engine had set a split,
-// the traffic goes back to the baseline.
+// remove ends the rollout. One that was under way tells routers so by an abort.
 func (t *turn) remove(c *Command) {
 	ended := t.s.Status.Ended()
-	superseded := t.superseded()
-	t.s.Hold, t.s.Wait = nil, nil
 	t.s.Status = StatusDeleted
 	if ended {
+		t.s.Hold, t.s.Wait = nil, nil
 		return
 	}
-	var routes []schemas.Route
-	if t.s.Routes != nil || t.s.Terms.stageRoutes(0) != nil {
-		routes = t.s.Terms.baselineRoutes()
-	}
-	t.decide(draft{
-		action: schemas.ActionStart, phase: schemas.PhaseAbort, severity: schemas.Warning, routes: routes,
+	t.abort(draft{
+		action: schemas.ActionStart, phase: schemas.PhaseAbort, actor: c.Actor,
 		reason: schemas.Reason{Code: "deleted", Sentence: "The rollout was deleted before it ended."},
-		actor:  c.Actor, supersedes: superseded,
 	})
+}
+
+// supersede ends the rollout for another one, which begins once this is published.
+func (t *turn) supersede(c *Command) {
+	t.s.Status = StatusSuperseded
+	t.abort(draft{
+		action: schemas.ActionSupersede, phase: schemas.PhaseAbort, actor: c.Actor,
+		reason: schemas.Reason{Code: "superseded", Sentence: fmt.Sprintf("Rollout %s takes over from %s before that ended.", cmp.Or(c.For, "another"), t.s.Terms.Rollout)},
+	})
+}
+
+// abort ends what is under way; where the engine had set a split, the traffic goes back to the baseline.
+func (t *turn) abort(d draft) {
+	d.supersedes, d.severity = t.superseded(), schemas.Warning
+	t.s.Hold, t.s.Wait = nil, nil
+	if t.s.Routes != nil || t.s.Terms.stageRoutes(0) != nil {
+		d.routes = t.s.Terms.baselineRoutes()
+	}
+	t.decide(d)
 }
 
 func (t *turn) deny(c *Command, why string) {

@@ -54,6 +54,8 @@ type Applied struct {
 	// Routes are those of the model's last effective decision; nil where there is none.
 	Routes []schemas.Route `json:"routes,omitempty"`
 	Actor  schemas.Actor   `json:"actor"`
+	// Retry: the rollout was judged before, and begins anew with no evidence; its first decision supersedes Prev.
+	Retry bool `json:"retry,omitempty"`
 }
 
 // Expired says that a deadline of State.Deadlines has passed on the waiting side's clock.
@@ -70,14 +72,15 @@ type CommandKind string
 // The commands. CommandDelete ends the rollout; while a rollback is not yet carried out it needs Force.
 // CommandPause holds it until CommandResume, which ends any hold. CommandAdvance lets the next stage begin, and
 // CommandPromote gives the canary all traffic; both are what an approval waits for, and need Force where the evidence doesn't ask for it.
-// CommandRollback rolls back.
+// CommandRollback rolls back. CommandSupersede ends the rollout for another one of its model.
 const (
-	CommandDelete   CommandKind = "delete"
-	CommandPause    CommandKind = "pause"
-	CommandResume   CommandKind = "resume"
-	CommandAdvance  CommandKind = "advance"
-	CommandPromote  CommandKind = "promote"
-	CommandRollback CommandKind = "rollback"
+	CommandDelete    CommandKind = "delete"
+	CommandPause     CommandKind = "pause"
+	CommandResume    CommandKind = "resume"
+	CommandAdvance   CommandKind = "advance"
+	CommandPromote   CommandKind = "promote"
+	CommandRollback  CommandKind = "rollback"
+	CommandSupersede CommandKind = "supersede"
 )
 
 // Command is what a person asked for.
@@ -86,6 +89,7 @@ type Command struct {
 	Do    CommandKind   `json:"do"`
 	Actor schemas.Actor `json:"actor"`
 	Force bool          `json:"force,omitempty"` // go past what speaks against it
+	For   string        `json:"for,omitempty"`   // of supersede: the rollout that takes over
 }
 
 // RulingKind is a ruling from outside on the input.

@@ -212,3 +212,41 @@ func TestCommandOnce(t *testing.T) {
 		t.Errorf("%d commands kept", len(s.Commanded))
 	}
 }
+
+// TestSupersede: a rollout that another one takes over from ends, and gives back what it had moved.
+func TestSupersede(t *testing.T) {
+	over := command(6, CommandSupersede, false)
+	over.Command.For = "ranker-43"
+	s, words := fold(t, after(running(terms(ramp)), over, verdictOf(7, VerdictRollback), over)...)
+	expect(t, words[2:], "#3 supersede abort 41:10000 42:0 (route)", "!command-refused")
+	if s.Status != StatusSuperseded || !s.Status.Ended() {
+		t.Errorf("status %s", s.Status)
+	}
+	if want := "Rollout ranker-43 takes over from ranker-42 before that ended."; s.Why.Sentence != want {
+		t.Errorf("said %q, want %q", s.Why.Sentence, want)
+	}
+	s, words = fold(t, applied(1, terms(ramp)), over)
+	expect(t, words[1:], "#2 supersede abort 41:10000 42:0 over "+id(1, 1)+" (route)")
+	if s.Status != StatusSuperseded {
+		t.Errorf("while it prepares: %s", s.Status)
+	}
+	if s, _ = fold(t, after(rolledBack(terms(ramp)), over)...); s.Status != StatusRolledBack {
+		t.Errorf("what was rolled back is %s", s.Status)
+	}
+}
+
+// TestRetry: a new epoch begins with no evidence and no stage, and says which decision it is linked to.
+func TestRetry(t *testing.T) {
+	s, _ := fold(t, rolledBack(terms(ramp))...)
+	last := s.Prev
+	again := applied(60, terms(ramp))
+	again.Applied.Epoch, again.Applied.Prev, again.Applied.Retry = 2, last, true
+	next, effects := Step(s, again)
+	d := effects[0].Decision.Decision
+	if d.Action != schemas.ActionRetry || d.Phase != schemas.PhasePrepare || d.Supersedes != last.ID || d.Epoch != 2 || d.Seq != 1 {
+		t.Errorf("decided %+v", d)
+	}
+	if next.Stage != 0 || next.Begun != nil || next.Saga != nil || next.Status != StatusPreparing {
+		t.Errorf("state %+v", next)
+	}
+}

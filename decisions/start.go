@@ -25,12 +25,21 @@ func (t *turn) applied(a *Applied) {
 	if a.Terms.External {
 		await = ""
 	}
-	t.decide(draft{
+	d := draft{
 		action: schemas.ActionStart, phase: schemas.PhasePrepare, severity: schemas.Info, routes: routes,
 		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins: canary %s against baseline %s of model %s.",
 			a.Terms.Rollout, a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)},
 		actor: a.Actor, await: await,
-	})
+	}
+	if a.Retry {
+		d.action, d.reason.Code = schemas.ActionRetry, "retried"
+		d.reason.Sentence = fmt.Sprintf("Rollout %s begins anew, as epoch %d: canary %s against baseline %s of model %s. What was seen of it before counts no more.",
+			a.Terms.Rollout, a.Epoch, a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)
+		if a.Prev != nil {
+			d.supersedes = a.Prev.ID
+		}
+	}
+	t.decide(d)
 	if t.s.Wait == nil {
 		t.commit("Judging begins.")
 	}

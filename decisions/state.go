@@ -10,7 +10,7 @@ import (
 // Status is where a rollout stands.
 type Status string
 
-// The statuses. RolledBack, Promoted and Deleted end the epoch's judging: no verdict changes them. While a promotion isn't acknowledged, harm still
+// The statuses. RolledBack, Promoted, Superseded and Deleted end the epoch's judging: no verdict changes them. While a promotion isn't acknowledged, harm still
 // rolls it back.
 const (
 	StatusPreparing  Status = "preparing" // waits for routers to acknowledge the prepare
@@ -19,12 +19,13 @@ const (
 	StatusRolledBack Status = "rolled-back"
 	StatusPromoting  Status = "promoting" // waits for routers to acknowledge the promotion
 	StatusPromoted   Status = "promoted"
+	StatusSuperseded Status = "superseded" // another rollout of the model took over
 	StatusDeleted    Status = "deleted"
 )
 
 // Ended reports whether verdicts no longer matter to a rollout of this status.
 func (s Status) Ended() bool {
-	return s == StatusRolledBack || s == StatusPromoted || s == StatusDeleted
+	return s == StatusRolledBack || s == StatusPromoted || s == StatusSuperseded || s == StatusDeleted
 }
 
 // State is all that the machine knows of one epoch of one rollout. It is a value: Step never changes the one it was given.

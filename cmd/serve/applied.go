@@ -58,12 +58,31 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		c.board.accept(s.Rollout) // a file that was refused in between is gone
 		return nil
 	}
+	if other := c.judging(r.Model, r.Name); other != nil && a.Supersede && !other.head.State.Status.Ended() {
+		return c.supersede(ctx, s, &a, other)
+	}
 	if err := c.mayJudge(s.Rollout, &a, r); err != nil {
 		c.refuse(s.Rollout, &a, err)
 		return nil
 	}
 	c.board.accept(s.Rollout)
 	return c.apply(ctx, &a, r)
+}
+
+// supersede journals the end of another rollout of the model; the new one is taken again when that has happened.
+func (c *court) supersede(ctx context.Context, s bus.Spec, a *Application, other *desk) error {
+	c.untaken = append(c.untaken, s)
+	if other.asked[a.ID] {
+		return nil
+	}
+	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(),
+		Command: &decisions.Command{ID: a.ID, Do: decisions.CommandSupersede, Actor: a.Actor, For: s.Rollout}}
+	err := c.journalInput(ctx, other.rollout.Model, owner{other.rollout.Name, other.head.State.Epoch}, in)
+	if errors.Is(err, errUnjournaled) {
+		return nil // it stands among the untaken
+	}
+	other.asked[a.ID] = err == nil
+	return err
 }
 
 // mayJudge says why a rollout can't be judged here; whatever stage one would refuse is in it.
@@ -89,7 +108,7 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 		return fmt.Errorf("the rollback of model %s by rollout %s is not yet carried out: wait for that, or give up following it with `rollout delete --force`",
 			r.Model, other.rollout.Name)
 	}
-	return fmt.Errorf("model %s has an active rollout, %s: delete that one first", r.Model, other.rollout.Name)
+	return fmt.Errorf("model %s has an active rollout, %s: delete that one first, or apply with --supersede", r.Model, other.rollout.Name)
 }
 
 // life is how long a rollout's windows may matter: its stages, and the longest time until an outcome.
@@ -137,7 +156,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout) e
 	}
 	terms := decisions.TermsOf(r)
 	terms.Program, terms.Application = c.program, a.ID
-	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor}
+	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil}
 	route, err := c.bus.Route(ctx, r.Model)
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return err

@@ -212,6 +212,25 @@ func TestRampRollsBack(t *testing.T) {
 	}
 }
 
+// TestSupersedeAndRetry: another rollout takes over from one that is under way, and is then begun anew.
+func TestSupersedeAndRetry(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	serving(t, s, pace{})
+	m := s.begun(t)
+	second := strings.Replace(rampRollout, "name: ramp", "name: second", 1)
+	s.apply(t, "second", second, Application{ID: "second-1", From: schemas.Time(time.Now().UnixMilli()), Supersede: true})
+	s.status(t, "ramp", 1, decisions.StatusSuperseded)
+	s.status(t, "second", 2, decisions.StatusHolding) // it has come as far as the first
+	s.apply(t, "second", second, Application{ID: "second-2", From: schemas.Time(time.Now().UnixMilli()), Retry: true})
+	s.status(t, "second", 3, decisions.StatusHolding)
+	want := []string{"0 start 0 by person", "0 start 500 by engine", "0 hold 500 by engine", "0 supersede 0 by person",
+		"0 start 0 by person", "0 start 500 by engine", "0 hold 500 by engine", "0 retry 0 by person", "0 start 500 by engine", "0 hold 500 by engine"}
+	if have := s.ramped(t); !slices.Equal(have, want) || m.share.Load() != 500 {
+		t.Errorf("decided\n  %s\nwant\n  %s", strings.Join(have, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
 // foldsAgain holds the record's statistics against a fold of the journal with the stages where the record says that they began.
 func (s *stage) foldsAgain(t *testing.T) {
 	t.Helper()

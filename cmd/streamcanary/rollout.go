@@ -20,14 +20,14 @@ import (
 )
 
 func rolloutCommand(c *console) *cobra.Command {
-	all := []*cobra.Command{applyCommand(c), listCommand(c), showCommand(c), explainCommand(c), deleteCommand(c)}
+	all := []*cobra.Command{applyCommand(c), listCommand(c), showCommand(c), explainCommand(c), retryCommand(c), deleteCommand(c)}
 	return group("rollout", "Apply, look at, command and delete rollouts", append(all, peopleCommands(c)...)...)
 }
 
 func applyCommand(c *console) *cobra.Command {
 	var r reach
 	var file, from, comment string
-	var again bool
+	var again, supersede bool
 	cmd := &cobra.Command{
 		Use:   "apply --rollout FILE",
 		Short: "Start judging a rollout",
@@ -54,7 +54,7 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 				return err
 			}
 			defer b.Close()
-			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, At: now(), Actor: person(comment)}
+			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, At: now(), Actor: person(comment), Supersede: supersede}
 			return apply(cmd.Context(), c, b, application{a, parsed, again, at})
 		},
 	}
@@ -62,7 +62,41 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 	reachFlags(cmd, &r)
 	cmd.Flags().StringVar(&from, "from", "", "judge windows from this event `TIME` on (RFC 3339); otherwise from 3 s ahead. A past one makes serve read events again from there, and running rollouts wait for that")
 	cmd.Flags().BoolVar(&again, "new-epoch", false, "start afresh, whatever the running or ended epoch has seen")
+	cmd.Flags().BoolVar(&supersede, "supersede", false, "end whatever other rollout of the model is under way")
 	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record")
+	return cmd
+}
+
+func retryCommand(c *console) *cobra.Command {
+	var r reach
+	var comment string
+	cmd := &cobra.Command{
+		Use: "retry NAME --comment WHY", Short: "Judge a rollout anew, in a new epoch", Args: oneName,
+		Long:    `Begins a new epoch of a rollout from the file that was applied: its evidence begins anew, and a rollback of the epoch before no longer binds.`,
+		Example: "  streamcanary rollout retry ranker-42 --comment 'the cache was cold; it is warm now'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.TrimSpace(comment) == "" {
+				return wrongUse{errors.New("--comment is missing: say why, for the record")}
+			}
+			b, at, err := r.bus(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			spec, err := b.Spec(cmd.Context(), args[0])
+			if err != nil {
+				return noRollout(args[0], err)
+			}
+			a, parsed, err := serve.DecodeApplication(spec.Body)
+			if err != nil {
+				return err
+			}
+			a.ID, a.From, a.At, a.Actor, a.Retry, a.Supersede = rand.Text(), now()+startAhead, now(), person(comment), true, false
+			return apply(cmd.Context(), c, b, application{a, parsed, true, at})
+		},
+	}
+	reachFlags(cmd, &r)
+	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record (required)")
 	return cmd
 }
 
@@ -239,8 +273,8 @@ func mayApply(ctx context.Context, b *bus.Bus, a *application) (*place, error) {
 		state := &head.State
 		if s.Rollout != a.rollout.Name {
 			_, there, err := serve.DecodeApplication(s.Body)
-			if err == nil && there.Model == a.rollout.Model && !state.Status.Ended() {
-				return nil, fmt.Errorf("model %s has an active rollout, %s (%s): end it first with `streamcanary rollout delete %s`",
+			if err == nil && there.Model == a.rollout.Model && !state.Status.Ended() && !a.Supersede {
+				return nil, fmt.Errorf("model %s has an active rollout, %s (%s): end it first with `streamcanary rollout delete %s`, or apply with --supersede",
 					there.Model, s.Rollout, statusOf(state), s.Rollout)
 			}
 			continue
