@@ -30,8 +30,8 @@ type Fold struct {
 	reason   schemas.Reason // of verdict; guardrails as they were when it became this one
 	turns    int64          // parts judged since the epoch began
 	stages   []decisions.StageBegin
-	begins   int               // stages whose decision was taken over into the judge
-	follows  int               // stages whose start was, too
+	walked   int               // stages after the first that the judge knows of
+	followed bool              // it knows when the last of these starts
 	windows  int64             // merged serving windows
 	served   decisions.Traffic // of the last of them
 	firstMs  int64             // start of the first merged serving window
@@ -139,16 +139,18 @@ func (f *Fold) Walk(stages []decisions.StageBegin) {
 	f.walk()
 }
 
-// walk begins the stages whose turn it is: first as decided, then as followed by routers.
+// walk begins the stages whose turn it is: first as decided, then as followed by routers. A stage that a person went past before routers had followed has
+// no start.
 func (f *Fold) walk() {
 	for {
+		known := f.walked == 0 || f.followed || f.stages[f.walked-1].FromMs == 0
 		switch {
-		case f.follows < f.begins && f.stages[f.follows].FromMs > 0 && f.stages[f.follows].FromTurn <= f.turns:
-			f.follows++
-			f.turn(f.judge.Advance(f.follows, f.stages[f.follows-1].FromMs))
-		case f.follows == f.begins && f.begins < len(f.stages) && f.stages[f.begins].Turn <= f.turns:
-			f.begins++
-			f.turn(f.judge.Advance(f.begins, math.MaxInt64))
+		case f.walked > 0 && !f.followed && f.stages[f.walked-1].FromMs > 0 && f.stages[f.walked-1].FromTurn <= f.turns:
+			f.followed = true
+			f.turn(f.judge.Advance(f.walked, f.stages[f.walked-1].FromMs))
+		case known && f.walked < len(f.stages) && f.stages[f.walked].Turn <= f.turns:
+			f.walked, f.followed = f.walked+1, false
+			f.turn(f.judge.Advance(f.walked, math.MaxInt64))
 		default:
 			return
 		}
