@@ -54,6 +54,10 @@ var stories = map[string]story{
 	"one decision at a time, with routes": {[]Input{
 		applied(1, terms(weight)), ack(2, 1, "eu", schemas.AckPrepared), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback),
 	}, version{1, 4}},
+	"a stage, and a person who rolls it back": {[]Input{
+		applied(1, terms(ramp)), ack(2, 1, "eu", schemas.AckPrepared), ack(3, 2, "eu", schemas.AckApplied), verdictOf(5, VerdictAdvance),
+		command(6, CommandRollback, false), command(7, CommandPromote, true),
+	}, version{1, 4}},
 	"two decisions in one outbox": {[]Input{applied(1, terms(advise)), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback)}, version{}},
 }
 
