@@ -50,6 +50,7 @@ var commands = map[CommandKind]struct {
 	CommandAdvance:  {(*turn).refusesAdvance, (*turn).advanced},
 	CommandPromote:  {(*turn).refusesPromote, (*turn).promoted},
 	CommandRollback: {(*turn).refusesRollback, (*turn).rolledBack},
+	CommandFreeze:   {(*turn).refusesFreeze, (*turn).froze},
 
 	CommandSupersede: {(*turn).refusesSupersede, (*turn).supersede},
 }
@@ -124,12 +125,27 @@ func (s *State) refusesMore(c *Command) string {
 	return ""
 }
 
-func (t *turn) refusesRollback(*Command) string {
+func (t *turn) refusesRollback(c *Command) string {
 	s := &t.s
-	if s.Status == StatusPromoting || s.judged() {
+	switch {
+	case s.Status == StatusPromoting, s.judged(), s.Status == StatusFrozen && c.Force:
 		return ""
+	case s.Status == StatusFrozen:
+		return fmt.Sprintf("%s has not answered that the state can go back, and %s can't read what %s wrote; --override moves the traffic all the same, and the decision says so",
+			listed(s.Saga.step(StepFreeze).Wait.missing()), s.Terms.Baseline, s.Terms.Canary)
 	}
 	return s.notJudged()
+}
+
+func (t *turn) refusesFreeze(*Command) string {
+	s := &t.s
+	switch {
+	case !s.judged():
+		return s.notJudged()
+	case s.Hold != nil && s.Hold.Code == codeFrozen:
+		return "it is frozen already"
+	}
+	return ""
 }
 
 func (t *turn) refusesSupersede(*Command) string {
@@ -157,6 +173,11 @@ func (t *turn) pause(c *Command) {
 	t.hold(holding{reason: commanded(c, codePaused, "paused it"), sticky: true, actor: c.Actor})
 }
 
+// froze holds the rollout, and lets its state take no writes, until a person resumes it.
+func (t *turn) froze(c *Command) {
+	t.hold(holding{reason: commanded(c, codeFrozen, "froze it"), sticky: true, freeze: true, actor: c.Actor})
+}
+
 func (t *turn) resumed(c *Command) {
 	t.resume(commanded(c, "resumed", "ended the hold"), schemas.Evidence{}, c.Actor)
 }
@@ -170,6 +191,14 @@ func (t *turn) promoted(c *Command) {
 }
 
 func (t *turn) rolledBack(c *Command) {
+	if t.s.Status == StatusFrozen {
+		freeze := t.s.Saga.step(StepFreeze)
+		freeze.Waived, freeze.DeadlineMs, t.s.Status = true, 0, StatusRolledBack
+		t.begin(t.s.Saga.step(StepRoute), draft{
+			reason: commanded(c, codeCommanded, "moved the traffic although the state may not go back"), actor: c.Actor, follows: true, override: freeze.Wait.missing(),
+		})
+		return
+	}
 	t.rollback(draft{reason: commanded(c, codeCommanded, "rolled "+t.s.Terms.Canary+" back"), actor: c.Actor}, 0)
 }
 
@@ -203,6 +232,13 @@ func (t *turn) remove(c *Command) {
 	t.s.Status = StatusDeleted
 	if ended {
 		t.s.Hold, t.s.Wait = nil, nil
+		if t.s.Frozen {
+			t.decide(draft{
+				action: schemas.ActionFreeze, phase: schemas.PhaseAbort, severity: schemas.Critical, routes: t.s.Routes, actor: c.Actor,
+				reason: schemas.Reason{Code: "deleted", Sentence: fmt.Sprintf("The rollout was deleted before its state was restored: %s takes no writes until somebody there lets it.",
+					listed(t.s.Terms.State.Stores))},
+			})
+		}
 		return
 	}
 	t.abort(draft{
@@ -222,7 +258,7 @@ func (t *turn) supersede(c *Command) {
 
 // abort ends what is under way; where the engine had set a split, the traffic goes back to the baseline.
 func (t *turn) abort(d draft) {
-	d.supersedes, d.severity = t.superseded(), schemas.Warning
+	d.supersedes, d.severity, d.state = t.superseded(), schemas.Warning, t.thaw()
 	t.s.Hold, t.s.Wait = nil, nil
 	if t.s.Routes != nil || t.s.Terms.stageRoutes(0) != nil {
 		d.routes = t.s.Terms.baselineRoutes()

@@ -37,9 +37,25 @@ type draft struct {
 	evidence   schemas.Evidence
 	actor      schemas.Actor
 	supersedes string
-	override   []string          // what a person went past
-	await      schemas.AckStatus // wait for this ack; "": don't
-	asks       bool              // ask for acks although nothing waits here (a saga does)
+	override   []string // what a person went past
+	state      []schemas.StateOrder
+	asks       who               // who must answer
+	await      schemas.AckStatus // State.Wait waits for this answer of them; "": it doesn't
+	follows    bool              // what is decided follows from what was decided before, and its reason is that one's
+}
+
+// who are those that must answer a decision.
+type who uint8
+
+const (
+	routers who = 1 << iota
+	stores
+)
+
+// as completes a draft.
+func (d draft) as(action schemas.Action, severity schemas.Severity) draft {
+	d.action, d.severity = action, severity
+	return d
 }
 
 // decide takes the next decision of the epoch.
@@ -53,6 +69,7 @@ func (t *turn) decide(d draft) *schemas.Decision {
 		Stage: s.Stage, Action: d.action, Phase: d.phase, Severity: d.severity,
 		Routes: d.routes, PreviousRoutes: s.previous(),
 		Salt:   s.salt(d.routes),
+		State:  d.state,
 		Reason: d.reason, Evidence: d.evidence,
 		EventTime: schemas.Time(s.EventMs), IssuedAt: schemas.Time(t.in.WallMs),
 		Supersedes: d.supersedes, Override: d.override, Actor: d.actor, Links: maps.Clone(s.Terms.Links),
@@ -62,18 +79,21 @@ func (t *turn) decide(d draft) *schemas.Decision {
 	decision.Evidence.Inputs = slices.Clone(t.in.Read)
 	decision.Evidence.RolloutSha256 = s.Terms.Sha256
 	decision.Evidence.Program = cmp.Or(decision.Evidence.Program, s.Terms.Program)
-	if (d.await != "" || d.asks) && s.Terms.awaited() {
-		decision.Acks = s.Terms.askedFor()
-		decision.Deadline = schemas.Time(t.in.WallMs + s.Terms.AckWithinMs)
+	if d.state == nil {
+		decision.State = s.state(d.routes)
+	}
+	if decision.Acks = s.Terms.askedFor(d.asks); decision.Acks != nil {
+		decision.Deadline = schemas.Time(t.in.WallMs + s.Terms.within(d.asks))
 	}
 	body := fit(&s.Terms, decision)
-	if d.await != "" && s.Terms.awaited() {
-		s.Wait = &Wait{
-			Decision: decision.ID, Seq: s.Seq, Want: d.await, Names: slices.Clone(s.Terms.Routers),
-			DeadlineMs: t.in.WallMs + s.Terms.AckWithinMs,
-		}
+	if d.await != "" && decision.Acks != nil {
+		s.Wait = newWait(&s.Terms, d.asks, d.await, decision)
+		s.Wait.DeadlineMs = int64(decision.Deadline)
 	}
 	t.record(decision, body)
+	if d.action != schemas.ActionStart && !d.follows {
+		s.why(&decision.Reason)
+	}
 	effective := s.Terms.Mode == schemas.Enforce && len(d.routes) > 0
 	t.out = append(t.out, Effect{Decision: &Decided{Decision: *decision, Body: body, Routes: effective}})
 	return decision
@@ -108,9 +128,6 @@ func (t *turn) record(d *schemas.Decision, body []byte) {
 	t.s.Prev = &schemas.Prev{ID: d.ID, Sha256: hex.EncodeToString(sum[:])}
 	if len(d.Routes) > 0 && d.Mode == schemas.Enforce {
 		t.s.Routes = slices.Clone(d.Routes)
-	}
-	if d.Action != schemas.ActionStart {
-		t.s.why(&d.Reason)
 	}
 }
 

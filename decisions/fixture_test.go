@@ -99,6 +99,12 @@ func said(e Effect) string {
 // fold feeds inputs one after the other, and returns the last state and every effect in words.
 func fold(t *testing.T, inputs ...Input) (State, []string) {
 	t.Helper()
+	return foldWith(t, said, inputs...)
+}
+
+// foldWith is fold with other words.
+func foldWith(t *testing.T, say func(Effect) string, inputs ...Input) (State, []string) {
+	t.Helper()
 	var s State
 	var words []string
 	for i, in := range inputs {
@@ -112,7 +118,7 @@ func fold(t *testing.T, inputs ...Input) (State, []string) {
 		}
 		s = next
 		for _, e := range effects {
-			words = append(words, said(e))
+			words = append(words, say(e))
 		}
 	}
 	return s, words

@@ -72,7 +72,8 @@ type CommandKind string
 // The commands. CommandDelete ends the rollout; while a rollback is not yet carried out it needs Force.
 // CommandPause holds it until CommandResume, which ends any hold. CommandAdvance lets the next stage begin, and
 // CommandPromote gives the canary all traffic; both are what an approval waits for, and need Force where the evidence doesn't ask for it.
-// CommandRollback rolls back. CommandSupersede ends the rollout for another one of its model.
+// CommandRollback rolls back; where a store keeps it from moving traffic, with Force. CommandFreeze holds the rollout, and lets its state take no writes, until
+// CommandResume. CommandSupersede ends the rollout for another one of its model.
 const (
 	CommandDelete    CommandKind = "delete"
 	CommandPause     CommandKind = "pause"
@@ -80,6 +81,7 @@ const (
 	CommandAdvance   CommandKind = "advance"
 	CommandPromote   CommandKind = "promote"
 	CommandRollback  CommandKind = "rollback"
+	CommandFreeze    CommandKind = "freeze"
 	CommandSupersede CommandKind = "supersede"
 )
 

@@ -63,6 +63,7 @@ type holding struct {
 	reason   schemas.Reason
 	evidence schemas.Evidence
 	sticky   bool // only a person ends it
+	freeze   bool // and the state takes no writes until then
 	severity schemas.Severity
 	actor    schemas.Actor
 }
@@ -73,7 +74,7 @@ type holding struct {
 func (t *turn) hold(n holding) {
 	superseded, earlier := "", []string(nil)
 	if h := t.s.Hold; h != nil {
-		if h.Sticky || h.Code == n.reason.Code && !n.sticky {
+		if h.Sticky && !n.freeze || h.Code == n.reason.Code && !n.sticky {
 			return
 		}
 		earlier = h.Earlier
@@ -88,8 +89,12 @@ func (t *turn) hold(n holding) {
 		superseded = h.Decision
 	}
 	t.s.Status = StatusHolding
+	action, asks := schemas.ActionHold, who(0)
+	if n.freeze {
+		action, asks, t.s.Frozen = schemas.ActionFreeze, stores, t.s.Terms.State.shared()
+	}
 	t.decide(draft{
-		action: schemas.ActionHold, severity: cmp.Or(n.severity, schemas.Warning), routes: t.s.Routes,
+		action: action, asks: asks, severity: cmp.Or(n.severity, schemas.Warning), routes: t.s.Routes,
 		reason: n.reason, evidence: n.evidence, actor: n.by(), supersedes: superseded,
 	})
 	t.s.Hold = &Hold{Decision: t.s.Prev.ID, Code: n.reason.Code, Earlier: earlier, Sticky: n.sticky}
@@ -112,7 +117,7 @@ func (t *turn) resume(reason schemas.Reason, evidence schemas.Evidence, actor sc
 	t.s.Hold = nil
 	t.s.Status = StatusRunning
 	t.decide(draft{
-		action: schemas.ActionResume, severity: schemas.Info, routes: t.s.Routes,
+		action: schemas.ActionResume, severity: schemas.Info, routes: t.s.Routes, state: t.thaw(),
 		reason: reason, evidence: evidence, actor: actor, supersedes: held,
 	})
 }
@@ -130,18 +135,6 @@ func (s *State) goesOn() string {
 		return fmt.Sprintf("What %s had shown is in doubt again, so no approval is asked for; judging goes on.", s.Terms.Canary)
 	}
 	return fmt.Sprintf("What made the rollout hold (%s) is gone; judging goes on.", s.Hold.Code)
-}
-
-// rollback gives the baseline all traffic, and starts the saga that follows it until the canary has drained.
-func (t *turn) rollback(d draft, harmBeganMs int64) {
-	d.supersedes = t.superseded()
-	t.s.Hold, t.s.Wait = nil, nil
-	t.s.Status = StatusRolledBack
-	d.action, d.severity, d.routes, d.asks = schemas.ActionRollback, schemas.Critical, t.s.Terms.baselineRoutes(), true
-	decided := t.decide(d)
-	if t.s.Terms.awaited() {
-		t.s.Saga = newSaga(&t.s, decided, harmBeganMs, t.in.WallMs)
-	}
 }
 
 // superseded is the decision that the next one makes pointless: the hold, else the one that still waits for acks.

@@ -2,7 +2,6 @@ package decisions
 
 import (
 	"fmt"
-	"slices"
 
 	"streamcanary/schemas"
 )
@@ -12,19 +11,40 @@ type StepName string
 
 // The steps of a rollback.
 const (
-	StepRoute  StepName = "route"  // the baseline gets all traffic: routers acknowledge
-	StepVerify StepName = "verify" // the canary has drained, by the prediction stream itself
+	StepFreeze   StepName = "freeze"   // of shared state: its stores take no more writes
+	StepRoute    StepName = "route"    // the baseline gets all traffic: routers acknowledge
+	StepRestore  StepName = "restore"  // of shared state: it goes back to the snapshot from before the canary
+	StepUnfreeze StepName = "unfreeze" // of shared state: its stores take writes again
+	StepVerify   StepName = "verify"   // the canary has drained, by the prediction stream itself
 )
 
-// rollbackSteps are a rollback's steps in their order: traffic safety first, then what must agree with it, then the proof.
-// A further step is a line here, and its acks or its proof in its own file.
-var rollbackSteps = []StepName{StepRoute, StepVerify}
+// stepKinds says of each step who acknowledges it (nobody: the engine proves it), with what, and how its decision begins it.
+var stepKinds = map[StepName]struct {
+	asks  who
+	want  schemas.AckStatus
+	begin func(*turn, *draft)
+}{
+	StepFreeze:   {stores, schemas.AckPrepared, (*turn).freezing},
+	StepRoute:    {routers, schemas.AckApplied, (*turn).routing},
+	StepRestore:  {stores, schemas.AckApplied, (*turn).restoring},
+	StepUnfreeze: {stores, schemas.AckApplied, (*turn).unfreezing},
+}
+
+// rollbackSteps are a rollback's steps in their order: traffic safety first, then what must agree with it, then the proof. Each but the proof has a
+// decision of its own, and begins when the one before it has ended; the proof begins with the route.
+func (t *Terms) rollbackSteps() []StepName {
+	if t.State.shared() {
+		return []StepName{StepFreeze, StepRoute, StepRestore, StepUnfreeze, StepVerify}
+	}
+	return []StepName{StepRoute, StepVerify}
+}
 
 // StepState is how far a step is.
 type StepState string
 
 // The states of a step. An expired or failed step stays open: it was escalated, and an ack still settles it.
 const (
+	StepPlanned StepState = "planned" // its turn has not come
 	StepPending StepState = "pending" // decided, not yet published
 	StepSent    StepState = "sent"
 	StepAcked   StepState = "acked"
@@ -34,7 +54,7 @@ const (
 
 // Saga is a rollback that is being carried out.
 type Saga struct {
-	Decision string                `json:"decision"`
+	Decision string                `json:"decision"` // the first one
 	Steps    []SagaStep            `json:"steps"`
 	Drain    Drain                 `json:"drain"`
 	Times    schemas.RollbackTimes `json:"times"`
@@ -44,13 +64,16 @@ type Saga struct {
 
 // SagaStep is one step of a saga.
 type SagaStep struct {
-	Name  StepName  `json:"name"`
-	State StepState `json:"state"`
+	Name     StepName  `json:"name"`
+	State    StepState `json:"state"`
+	Decision string    `json:"decision,omitempty"` // that began it
 	// Wait is of steps that subscribers acknowledge; nil of those that the engine proves itself.
 	Wait       *Wait  `json:"wait,omitempty"`
 	DeadlineMs int64  `json:"deadline_ms,omitempty"` // wall time; 0: none
 	Attempt    int    `json:"attempt,omitempty"`
 	Why        string `json:"why,omitempty"` // of failed
+	// Waived: a person said that nothing waits for it.
+	Waived bool `json:"waived,omitempty"`
 }
 
 // Done reports whether every step is acknowledged.
@@ -65,6 +88,9 @@ func (s *Saga) Done() bool {
 
 func (s *SagaStep) open() bool { return s.State != StepAcked }
 
+// begun reports whether its turn has come.
+func (s *SagaStep) begun() bool { return s.State != StepPlanned }
+
 // step is the saga's step of a name; nil where it has none.
 func (s *Saga) step(name StepName) *SagaStep {
 	for i := range s.Steps {
@@ -75,55 +101,110 @@ func (s *Saga) step(name StepName) *SagaStep {
 	return nil
 }
 
-// newSaga begins the saga of a rollback that was just decided at wallMs.
-func newSaga(s *State, d *schemas.Decision, harmBeganMs, wallMs int64) *Saga {
-	saga := &Saga{
-		Decision: d.ID,
-		Drain:    Drain{FromMs: int64(d.EventTime), CleanFromMs: int64(d.EventTime)},
-		Times: schemas.RollbackTimes{
-			HarmBegan: schemas.Time(harmBeganMs), Detected: d.EventTime, Decided: d.IssuedAt,
-		},
+// rollback gives the baseline all traffic, by steps that are followed until the canary has drained.
+func (t *turn) rollback(d draft, harmBeganMs int64) {
+	d.supersedes = t.superseded()
+	t.s.Hold, t.s.Wait = nil, nil
+	t.s.Status = StatusRolledBack
+	if !t.s.Terms.awaited() {
+		t.routing(&d)
+		t.decide(d.as(schemas.ActionRollback, schemas.Critical))
+		return
 	}
-	for _, name := range rollbackSteps {
-		step := SagaStep{Name: name, State: StepPending}
-		switch name {
-		case StepRoute:
-			step.Wait = &Wait{Decision: d.ID, Seq: d.Seq, Want: schemas.AckApplied, Names: slices.Clone(s.Terms.Routers)}
-			step.DeadlineMs = wallMs + s.Terms.AckWithinMs
-		case StepVerify:
-			step.DeadlineMs = wallMs + s.Terms.DrainWithinMs
+	t.s.Saga = &Saga{Times: schemas.RollbackTimes{HarmBegan: schemas.Time(harmBeganMs)}}
+	for _, name := range t.s.Terms.rollbackSteps() {
+		t.s.Saga.Steps = append(t.s.Saga.Steps, SagaStep{Name: name, State: StepPlanned})
+	}
+	first := t.begin(&t.s.Saga.Steps[0], d)
+	t.s.Saga.Decision = first.ID
+	t.s.Saga.Times.Detected, t.s.Saga.Times.Decided = first.EventTime, first.IssuedAt
+}
+
+// begin takes the decision that a step stands on; a route's begins the proof, too.
+func (t *turn) begin(step *SagaStep, d draft) *schemas.Decision {
+	kind := stepKinds[step.Name]
+	kind.begin(t, &d)
+	d.asks = kind.asks
+	decided := t.decide(d.as(schemas.ActionRollback, schemas.Critical))
+	step.State, step.Decision = StepPending, decided.ID
+	step.Wait = newWait(&t.s.Terms, kind.asks, kind.want, decided)
+	step.DeadlineMs = t.in.WallMs + t.s.Terms.within(kind.asks)
+	if verify := t.s.Saga.step(StepVerify); step.Name == StepRoute {
+		verify.State, verify.Decision, verify.DeadlineMs = StepPending, decided.ID, t.in.WallMs+t.s.Terms.DrainWithinMs
+		t.s.Saga.Drain = Drain{FromMs: int64(decided.EventTime), CleanFromMs: int64(decided.EventTime)}
+	}
+	return decided
+}
+
+// next begins the step whose turn it is: the first that is planned, once all before it have ended. A store that doesn't freeze holds nothing back, unless the baseline
+// can't read what the canary wrote.
+func (t *turn) next() {
+	for i := range t.s.Saga.Steps {
+		step := &t.s.Saga.Steps[i]
+		if step.Name == StepVerify || step.open() && step.begun() && (step.Name != StepFreeze || !t.passable(step)) {
+			return
 		}
-		saga.Steps = append(saga.Steps, step)
+		if !step.begun() {
+			t.begin(step, draft{actor: engine, follows: true})
+			return
+		}
 	}
-	return saga
+}
+
+// passable reports whether the rollback goes on although a freeze isn't answered.
+func (t *turn) passable(freeze *SagaStep) bool {
+	return freeze.Waived || t.s.Terms.State.Compatible && (freeze.State == StepExpired || freeze.State == StepFailed)
+}
+
+// routing gives all traffic to the baseline.
+func (t *turn) routing(d *draft) {
+	d.routes = t.s.Terms.baselineRoutes()
+	if !d.follows {
+		return
+	}
+	d.phase = schemas.PhaseCommit
+	if d.reason.Code != "" {
+		return // a person says why
+	}
+	answered := fmt.Sprintf("%s takes no more writes", listed(t.s.Terms.State.Stores))
+	if freeze := t.s.Saga.step(StepFreeze); freeze.open() {
+		answered = fmt.Sprintf("%s has not answered that it takes no more writes, and traffic doesn't wait for that", listed(freeze.Wait.missing()))
+	}
+	d.reason = t.s.again("%s: all of it goes to %s.", answered, t.s.Terms.Baseline)
 }
 
 // sagaAcked gives an ack to the step that waits for it.
 func (t *turn) sagaAcked(a *schemas.Ack) {
+	if t.s.Status == StatusDeleted {
+		return // nobody follows it any more
+	}
 	for i := range t.s.Saga.Steps {
 		step := &t.s.Saga.Steps[i]
-		if step.Wait != nil && step.open() && step.Wait.satisfies(a) && step.Wait.take(a.Consumer) {
+		if step.Wait != nil && step.open() && step.Wait.satisfies(a) && step.Wait.take(a.Consumer, &t.s.Terms) {
 			t.settle(step, t.in.WallMs)
 		}
 	}
 }
 
-// refused marks the step that waits for an ack of this decision as failed, and reports whether there is one. A later ack still settles it.
-func (s *Saga) refused(a *schemas.Ack) bool {
+// refused marks the step that waits for an ack of this decision as failed, and returns it; nil: there is none. A later ack still settles it.
+func (s *Saga) refused(a *schemas.Ack) *SagaStep {
 	for i := range s.Steps {
 		step := &s.Steps[i]
-		if step.Wait != nil && step.open() && step.Wait.Decision == a.Decision {
+		if step.Wait != nil && step.open() && step.Decision == a.Decision {
 			step.State, step.Why = StepFailed, clip(a.Why, MaxWhy)
-			return true
+			return step
 		}
 	}
-	return false
+	return nil
 }
 
-// settle ends a step at a time (wall time of an ack, event time of a proof; 0: without one); the last one completes the rollback.
+// settle ends a step at a time (wall time of an ack, event time of a proof; 0: without one). Then the next one's turn comes; the last one completes the
+// rollback.
 func (t *turn) settle(step *SagaStep, atMs int64) {
 	step.State, step.Why = StepAcked, ""
 	switch step.Name {
+	case StepFreeze:
+		t.s.Status = StatusRolledBack // all may have stood still until now
 	case StepRoute:
 		t.s.Saga.Times.Acked = schemas.Time(atMs)
 	case StepVerify:
@@ -131,7 +212,9 @@ func (t *turn) settle(step *SagaStep, atMs int64) {
 	}
 	if t.s.Saga.Done() {
 		t.completed()
+		return
 	}
+	t.next()
 }
 
 // completed says that the rollback is carried out, with its times.
@@ -163,20 +246,38 @@ func (t *turn) sagaExpired(x *Expired) {
 			t.drainExpired(step, x.Quiet)
 			return
 		}
-		t.routeExpired(step)
+		t.stepExpired(step)
 		return
 	}
 }
 
-func (t *turn) routeExpired(step *SagaStep) {
-	t.retry(step, t.s.Terms.AckWithinMs)
+// stepExpired tells who has not answered, and what of it.
+func (t *turn) stepExpired(step *SagaStep) {
+	t.retry(step, t.s.Terms.within(stepKinds[step.Name].asks))
+	missing := step.Wait.missing()
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
-		Waiting: step.Wait.missing(),
-		Sentence: fmt.Sprintf("Rollback %s is not acknowledged by %s (deadline passed %s): traffic may still reach %s. Move it by hand if it does.",
-			t.s.Saga.Decision, listed(step.Wait.missing()), times(step.Attempt), t.s.Terms.Canary),
+		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: step.Decision, Attempt: step.Attempt, Waiting: missing,
+		Sentence: fmt.Sprintf("Step %s of rollback %s is not acknowledged by %s (deadline passed %s): %s",
+			step.Name, t.s.Saga.Decision, listed(missing), times(step.Attempt), t.danger(step)),
 	})
-	t.out = append(t.out, Effect{Again: t.s.Saga.Decision})
+	if step.Name == StepFreeze && t.unfrozen(step) {
+		return
+	}
+	t.out = append(t.out, Effect{Again: t.s.Prev.ID})
+}
+
+// danger is what it means that nobody answers a step, and what to do.
+func (t *turn) danger(step *SagaStep) string {
+	terms := &t.s.Terms
+	switch step.Name {
+	case StepFreeze:
+		return fmt.Sprintf("what %s writes may be lost when the state is restored. Stop its writes by hand.", terms.Canary)
+	case StepRestore:
+		return fmt.Sprintf("%s serves all traffic with the state that %s left, and its stores take no writes. Restore it by hand if they don't.", terms.Baseline, terms.Canary)
+	case StepUnfreeze:
+		return "the state is restored, and may still take no writes. Let its stores write by hand if they don't."
+	}
+	return fmt.Sprintf("traffic may still reach %s. Move it by hand if it does.", terms.Canary)
 }
 
 // retry marks a step as expired, and sets its next deadline. A step that failed keeps saying so.
@@ -190,12 +291,12 @@ func (t *turn) retry(step *SagaStep, withinMs int64) {
 
 // published notes that the decision with this id is out: the steps that it asks for are sent.
 func (s *State) published(id string) {
-	if s.Saga == nil || s.Saga.Decision != id {
+	if s.Saga == nil {
 		return
 	}
 	for i := range s.Saga.Steps {
-		if s.Saga.Steps[i].State == StepPending {
-			s.Saga.Steps[i].State = StepSent
+		if step := &s.Saga.Steps[i]; step.State == StepPending && step.Decision == id {
+			step.State = StepSent
 		}
 	}
 }

@@ -55,11 +55,11 @@ func (t *turn) advance(d draft) {
 	t.s.Stage++
 	t.s.Begun = append(t.s.Begun, StageBegin{Turn: t.in.Turn})
 	d.reason.Sentence = fmt.Sprintf("%s Now begins %s.", d.reason.Sentence, t.s.Terms.stageText(t.s.Stage))
-	d.action, d.severity, d.routes = schemas.ActionAdvance, schemas.Info, t.s.Terms.stageRoutes(t.s.Stage)
+	d.routes, d.state = t.s.Terms.stageRoutes(t.s.Stage), t.thaw()
 	if d.routes != nil { // else nothing changes for routers
-		d.await = schemas.AckApplied
+		d.asks, d.await = routers, schemas.AckApplied
 	}
-	t.decide(d)
+	t.decide(d.as(schemas.ActionAdvance, schemas.Info))
 	if t.s.Wait == nil {
 		t.followed()
 	}
@@ -81,8 +81,8 @@ func (t *turn) promote(d draft) {
 	d.supersedes = t.superseded()
 	t.s.Hold, t.s.Wait = nil, nil
 	t.s.Status = StatusPromoting
-	d.action, d.severity, d.routes, d.await = schemas.ActionPromote, schemas.Info, t.s.Terms.canaryRoutes(), schemas.AckApplied
-	t.decide(d)
+	d.routes, d.state, d.asks, d.await = t.s.Terms.canaryRoutes(), t.thaw(), routers, schemas.AckApplied
+	t.decide(d.as(schemas.ActionPromote, schemas.Info))
 	if t.s.Wait == nil {
 		t.s.Status = StatusPromoted
 	}

@@ -21,15 +21,18 @@ func (t *turn) applied(a *Applied) {
 	if a.Terms.stageRoutes(0) != nil {
 		routes = a.Terms.baselineRoutes()
 	}
-	await := schemas.AckPrepared
+	asks := routers
 	if a.Terms.External {
-		await = ""
+		asks = 0
+	}
+	if a.Terms.State.shared() {
+		asks |= stores
 	}
 	d := draft{
 		action: schemas.ActionStart, phase: schemas.PhasePrepare, severity: schemas.Info, routes: routes,
 		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins: canary %s against baseline %s of model %s.",
 			a.Terms.Rollout, a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)},
-		actor: a.Actor, await: await,
+		actor: a.Actor, state: t.s.orders(schemas.StateSnapshot), asks: asks, await: schemas.AckPrepared,
 	}
 	if a.Retry {
 		d.action, d.reason.Code = schemas.ActionRetry, "retried"
@@ -49,14 +52,14 @@ func (t *turn) applied(a *Applied) {
 func (t *turn) commit(sentence string) {
 	t.s.Status = StatusRunning
 	t.s.FromMs = t.s.EventMs
-	await := schemas.AckApplied
+	asks := routers
 	if t.s.Terms.External {
-		await = ""
+		asks = 0
 	}
 	t.decide(draft{
 		action: schemas.ActionStart, phase: schemas.PhaseCommit, severity: schemas.Info, routes: t.s.Terms.stageRoutes(0),
 		reason: schemas.Reason{Code: "prepared", Sentence: sentence},
-		actor:  engine, await: await,
+		actor:  engine, asks: asks, await: schemas.AckApplied,
 	})
 }
 
@@ -76,7 +79,20 @@ func (t *turn) acked(a *schemas.Ack) {
 	if t.s.Saga != nil {
 		t.sagaAcked(a)
 	}
-	if w := t.s.Wait; w != nil && w.satisfies(a) && w.take(a.Consumer) {
+	if w := t.s.Wait; w != nil && w.satisfies(a) {
+		t.answered(w, a)
+	}
+}
+
+// answered counts an answer that is waited for.
+func (t *turn) answered(w *Wait, a *schemas.Ack) {
+	if t.s.Status == StatusPreparing && t.s.Terms.isStore(a.Consumer) && !t.s.snapshotted(a) {
+		nameless := *a
+		nameless.Why = "it names no snapshot that could be restored"
+		t.refused(&nameless)
+		return
+	}
+	if w.take(a.Consumer, &t.s.Terms) {
 		t.s.Wait = nil
 		switch t.s.Status {
 		case StatusPreparing:
@@ -91,17 +107,20 @@ func (t *turn) acked(a *schemas.Ack) {
 
 // refused tells people that a subscriber will not, or could not, obey a decision that is waited for.
 func (t *turn) refused(a *schemas.Ack) {
-	awaited := t.s.Wait != nil && t.s.Wait.Decision == a.Decision
+	var step *SagaStep
 	if t.s.Saga != nil {
-		awaited = t.s.Saga.refused(a) || awaited
+		step = t.s.Saga.refused(a)
 	}
-	if !awaited {
+	if step == nil && (t.s.Wait == nil || t.s.Wait.Decision != a.Decision) {
 		return
 	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer},
 		Sentence: fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(a.Why)),
 	})
+	if step != nil && step.Name == StepFreeze {
+		t.unfrozen(step)
+	}
 }
 
 // remember keeps the newest ack of each consumer, and reports whether this one is news: a repetition, one that is overtaken by a
@@ -156,7 +175,7 @@ func (t *turn) expired(x *Expired) {
 // overdue escalates a wait and starts it again with twice the time.
 func (t *turn) overdue(w *Wait) {
 	w.Attempt++
-	w.DeadlineMs = t.in.WallMs + backoff(t.s.Terms.AckWithinMs, w.Attempt)
+	w.DeadlineMs = t.in.WallMs + backoff(w.within(&t.s.Terms), w.Attempt)
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Warning, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(),
 		Sentence: fmt.Sprintf("Decision %s is not answered with %q by %s (deadline passed %s). Does it run, and is it allowed to acknowledge?",

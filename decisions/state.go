@@ -10,13 +10,14 @@ import (
 // Status is where a rollout stands.
 type Status string
 
-// The statuses. RolledBack, Promoted, Superseded and Deleted end the epoch's judging: no verdict changes them. While a promotion isn't acknowledged, harm still
+// The statuses. RolledBack, Frozen, Promoted, Superseded and Deleted end the epoch's judging: no verdict changes them. While a promotion isn't acknowledged, harm still
 // rolls it back.
 const (
 	StatusPreparing  Status = "preparing" // waits for routers to acknowledge the prepare
 	StatusRunning    Status = "running"
 	StatusHolding    Status = "holding"
 	StatusRolledBack Status = "rolled-back"
+	StatusFrozen     Status = "frozen"    // is to be rolled back, and its state can't go back yet: nothing moves
 	StatusPromoting  Status = "promoting" // waits for routers to acknowledge the promotion
 	StatusPromoted   Status = "promoted"
 	StatusSuperseded Status = "superseded" // another rollout of the model took over
@@ -25,7 +26,7 @@ const (
 
 // Ended reports whether verdicts no longer matter to a rollout of this status.
 func (s Status) Ended() bool {
-	return s == StatusRolledBack || s == StatusPromoted || s == StatusSuperseded || s == StatusDeleted
+	return s == StatusRolledBack || s == StatusFrozen || s == StatusPromoted || s == StatusSuperseded || s == StatusDeleted
 }
 
 // State is all that the machine knows of one epoch of one rollout. It is a value: Step never changes the one it was given.
@@ -55,8 +56,11 @@ type State struct {
 	Hold     *Hold           `json:"hold,omitempty"`
 	Wait     *Wait           `json:"wait,omitempty"` // for acks of a start or a promotion
 	Saga     *Saga           `json:"saga,omitempty"`
-	Answers  []Answer        `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
-	Notices  int64           `json:"notices"`        // made so far in this epoch
+	// Snapshots are what the stores of shared state can go back to; Frozen: they were told to take no writes.
+	Snapshots []Snapshot `json:"snapshots,omitempty"`
+	Frozen    bool       `json:"frozen,omitempty"`
+	Answers   []Answer   `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
+	Notices   int64      `json:"notices"`        // made so far in this epoch
 	// Commanded are the last commands, oldest first, with what came of them: at most MaxCommanded.
 	Commanded []Commanded `json:"commanded,omitempty"`
 }
@@ -80,10 +84,12 @@ type Hold struct {
 type Wait struct {
 	Decision   string            `json:"decision"`
 	Seq        int64             `json:"seq"`
-	Want       schemas.AckStatus `json:"want"`            // prepared or applied
-	Names      []string          `json:"names,omitempty"` // who must answer, ascending; none: any one
-	Got        []string          `json:"got,omitempty"`   // who of them has, ascending
-	DeadlineMs int64             `json:"deadline_ms"`     // wall time
+	Want       schemas.AckStatus `json:"want"`                // prepared or applied
+	NoRouter   bool              `json:"no_router,omitempty"` // no router need answer
+	Names      []string          `json:"names,omitempty"`     // routers that must answer, ascending; none: any one
+	Stores     []string          `json:"stores,omitempty"`    // state stores that must answer, ascending
+	Got        []string          `json:"got,omitempty"`       // who of them has, ascending
+	DeadlineMs int64             `json:"deadline_ms"`         // wall time
 	Attempt    int               `json:"attempt,omitempty"`
 }
 
@@ -144,6 +150,8 @@ func (s *State) clone() State {
 	c.Terms.Labels = maps.Clone(s.Terms.Labels)
 	c.Terms.Links = maps.Clone(s.Terms.Links)
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
+	c.Terms.State.Stores = slices.Clone(s.Terms.State.Stores)
+	c.Snapshots = slices.Clone(s.Snapshots)
 	c.Routes = slices.Clone(s.Routes)
 	c.Before = slices.Clone(s.Before)
 	c.Terms.Stages = slices.Clone(s.Terms.Stages)
@@ -174,17 +182,43 @@ func (w *Wait) clone() *Wait {
 	}
 	c := *w
 	c.Names = slices.Clone(w.Names)
+	c.Stores = slices.Clone(w.Stores)
 	c.Got = slices.Clone(w.Got)
 	return &c
 }
 
-// missing are the names that have not answered; {"any"} where one of any name is awaited.
-func (w *Wait) missing() []string {
-	if len(w.Names) == 0 && len(w.Got) == 0 {
-		return []string{anyRouter}
+// newWait waits for those who must answer a decision.
+func newWait(t *Terms, asks who, want schemas.AckStatus, d *schemas.Decision) *Wait {
+	w := &Wait{Decision: d.ID, Seq: d.Seq, Want: want, NoRouter: asks&routers == 0}
+	if !w.NoRouter {
+		w.Names = slices.Clone(t.Routers)
 	}
+	if asks&stores != 0 {
+		w.Stores = slices.Clone(t.State.Stores)
+	}
+	return w
+}
+
+// within is how soon they must answer.
+func (w *Wait) within(t *Terms) int64 {
+	asks := who(0)
+	if !w.NoRouter {
+		asks = routers
+	}
+	if len(w.Stores) > 0 {
+		asks |= stores
+	}
+	return t.within(asks)
+}
+
+// missing are the names that have not answered; "any" among them where one router of any name is awaited.
+func (w *Wait) missing() []string {
 	var out []string
-	for _, name := range w.Names {
+	anyone := func(name string) bool { return !slices.Contains(w.Stores, name) }
+	if !w.NoRouter && len(w.Names) == 0 && !slices.ContainsFunc(w.Got, anyone) {
+		out = append(out, anyRouter)
+	}
+	for _, name := range slices.Concat(w.Names, w.Stores) {
 		if !slices.Contains(w.Got, name) {
 			out = append(out, name)
 		}
@@ -192,9 +226,13 @@ func (w *Wait) missing() []string {
 	return out
 }
 
-// take counts an ack, and reports whether nobody is missing any more.
-func (w *Wait) take(consumer string) bool {
-	if len(w.Names) > 0 && !slices.Contains(w.Names, consumer) {
+// take counts an ack, and reports whether nobody is missing any more. A store's answer is no router's.
+func (w *Wait) take(consumer string, t *Terms) bool {
+	awaited := slices.Contains(w.Stores, consumer)
+	if !t.isStore(consumer) {
+		awaited = !w.NoRouter && (len(w.Names) == 0 || slices.Contains(w.Names, consumer))
+	}
+	if !awaited {
 		return false
 	}
 	if at, found := slices.BinarySearch(w.Got, consumer); !found {

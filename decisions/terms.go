@@ -29,6 +29,8 @@ type Terms struct {
 	// Routers are the consumers that must all acknowledge, ascending; none: any one is enough.
 	Routers     []string `json:"routers,omitempty"`
 	AckWithinMs int64    `json:"ack_within_ms"`
+	// State is what goes back with the traffic.
+	State StateTerms `json:"state,omitzero"`
 	// SettleMs is how much later than routers say so a new split is believed to be that of all predictions. 0 in a replay.
 	SettleMs      int64  `json:"settle_ms,omitempty"`
 	DrainWithinMs int64  `json:"drain_within_ms"`
@@ -60,6 +62,7 @@ func TermsOf(r *schemas.Rollout) Terms {
 		Sha256:   r.Sha256, Labels: maps.Clone(r.Labels), Links: maps.Clone(r.Annotations),
 	}
 	slices.Sort(t.Routers)
+	t.State = stateTermsOf(r)
 	t.External, t.ApprovePromotion = r.External, r.ApprovePromotion
 	for i := range r.Stages {
 		s := &r.Stages[i]
@@ -74,15 +77,33 @@ const settle = time.Second
 // awaited reports whether decisions of these terms are to be acknowledged at all.
 func (t *Terms) awaited() bool { return t.Mode == schemas.Enforce && !t.Unattended }
 
-// askedFor is the decision's `acks`: who must answer.
-func (t *Terms) askedFor() []string {
-	if !t.awaited() {
+// askedFor is the decision's `acks`: who must answer; nil: nobody.
+func (t *Terms) askedFor(w who) []string {
+	var names []string
+	switch {
+	case !t.awaited():
 		return nil
+	case w&routers != 0 && len(t.Routers) == 0:
+		names = []string{anyRouter}
+	case w&routers != 0:
+		names = slices.Clone(t.Routers)
 	}
-	if len(t.Routers) == 0 {
-		return []string{anyRouter}
+	if w&stores != 0 {
+		names = append(names, t.State.Stores...)
 	}
-	return slices.Clone(t.Routers)
+	return names
+}
+
+// within is how soon they must answer.
+func (t *Terms) within(w who) int64 {
+	within := int64(0)
+	if w&routers != 0 {
+		within = t.AckWithinMs
+	}
+	if w&stores != 0 {
+		within = max(within, t.State.AckWithinMs)
+	}
+	return within
 }
 
 // anyRouter in a decision's acks: one router's answer is enough.

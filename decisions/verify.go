@@ -59,7 +59,7 @@ func (t *turn) traffic(w *Traffic) {
 		return
 	}
 	step := t.s.Saga.step(StepVerify)
-	if step == nil || !step.open() || !t.s.Saga.Drain.take(w) {
+	if step == nil || !step.begun() || !step.open() || !t.s.Saga.Drain.take(w) {
 		return
 	}
 	t.settle(step, w.EndMs)

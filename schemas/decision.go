@@ -55,8 +55,9 @@ type Decision struct {
 	Severity       Severity          `json:"severity"`
 	Routes         []Route           `json:"routes,omitempty"`
 	PreviousRoutes []Route           `json:"previous_routes,omitempty"`
-	Unit           string            `json:"unit,omitempty"` // what routers that hash take as key; empty: an event's unit
-	Salt           string            `json:"salt,omitempty"` // what they hash it with, where Routes share the traffic out: of the epoch
+	Unit           string            `json:"unit,omitempty"`  // what routers that hash take as key; empty: an event's unit
+	Salt           string            `json:"salt,omitempty"`  // what they hash it with, where Routes share the traffic out: of the epoch
+	State          []StateOrder      `json:"state,omitempty"` // the full desired state of what holds the model's state; none: nothing is asked of it
 	Reason         Reason            `json:"reason"`
 	Evidence       Evidence          `json:"evidence"`
 	EventTime      Time              `json:"event_time"`
@@ -82,6 +83,31 @@ type Route struct {
 	WeightBP int    `json:"weight_bp"`
 	MirrorBP int    `json:"mirror_bp,omitempty"`
 }
+
+// A StateOrder says what is to be of a model's state.
+type StateOrder struct {
+	Store     string  `json:"store,omitempty"` // the consumer that must do it; empty: whoever reads or writes the state
+	Do        StateDo `json:"do"`
+	Snapshot  string  `json:"snapshot,omitempty"`  // of freeze, restore and unfreeze: the one from before the canary
+	Namespace string  `json:"namespace,omitempty"` // of use
+}
+
+// StateDo is what is asked of a state store.
+type StateDo string
+
+// What a store can be asked for.
+const (
+	// StateSnapshot: take a snapshot, and answer prepared with its name once it can be restored.
+	StateSnapshot StateDo = "snapshot"
+	// StateFreeze: take no more writes. To the prepare of a rollback, answer prepared once that is so, and the snapshot can be restored.
+	StateFreeze StateDo = "freeze"
+	// StateRestore: freeze, if that isn't done, and go back to the snapshot.
+	StateRestore StateDo = "restore"
+	// StateUnfreeze: take writes again.
+	StateUnfreeze StateDo = "unfreeze"
+	// StateUse: read and write in this namespace.
+	StateUse StateDo = "use"
+)
 
 // Reason says why, for people and for machines.
 type Reason struct {

@@ -116,6 +116,18 @@ func checkDecision(f *fault, d *Decision) {
 	}
 	checkRoutes(f, "routes", d.Routes)
 	checkRoutes(f, "previous_routes", d.PreviousRoutes)
+	checkState(f, d.State)
+}
+
+// checkState refuses orders that a store could not carry out.
+func checkState(f *fault, orders []StateOrder) {
+	f.unless(len(orders) <= MaxStores, "state: %d orders, %d are allowed", len(orders), MaxStores)
+	for i, o := range orders {
+		oneOf(f, fmt.Sprintf("state[%d].do", i), o.Do, StateSnapshot, StateFreeze, StateRestore, StateUnfreeze, StateUse)
+		f.unless(o.Do != StateRestore || o.Snapshot != "", "state[%d].snapshot is missing: nothing says what to restore", i)
+		f.unless(o.Do != StateUse || o.Namespace != "", "state[%d].namespace is missing", i)
+		f.unless(o.Do == StateUse || o.Store != "", "state[%d].store is missing", i)
+	}
 }
 
 const (
@@ -170,6 +182,9 @@ func DecodeAck(data []byte) (*Ack, error) {
 	return &a, nil
 }
 
+// MaxSnapshotBytes bounds the name of a snapshot.
+const MaxSnapshotBytes = 256
+
 // Why a subscriber may reject a decision.
 const (
 	WhyStaleEpoch        = "stale-epoch"
@@ -185,6 +200,7 @@ func checkAck(a *Ack) error {
 	f.number("seq", a.Seq)
 	f.name("consumer", a.Consumer)
 	f.unless(len(a.Instance) <= MaxNameBytes, "instance has %d bytes, %d are allowed", len(a.Instance), MaxNameBytes)
+	f.unless(len(a.Snapshot) <= MaxSnapshotBytes, "snapshot has %d bytes, %d are allowed", len(a.Snapshot), MaxSnapshotBytes)
 	oneOf(f, "status", a.Status, AckReceived, AckPrepared, AckApplied, AckRejected, AckFailed)
 	if a.Status == AckRejected {
 		oneOf(f, "why", a.Why, WhyStaleEpoch, WhyIncompatibleState, WhyCapacity, WhyPolicy)

@@ -68,9 +68,22 @@ func explainedValues(r *Rollout) map[string]string {
 			values["spec.segments.list"], values["spec.segments.top"] = flowList(s.List), ""
 		}
 	}
-	// This has one value, for now.
-	values["spec.state.mode"] = stateForm.find("mode").def
+	explainState(values, &r.State)
 	return values
+}
+
+// explainState adds what the mode of the state makes use of.
+func explainState(values map[string]string, s *StateSpec) {
+	values["spec.state.mode"] = string(s.Mode)
+	switch s.Mode {
+	case StateNamespaced:
+		values["spec.state.namespace"] = quoted(s.Namespace)
+	case StateShared:
+		values["spec.state.stores"] = flowList(s.Stores)
+		values["spec.state.ackWithin"] = FormatDuration(s.AckWithin)
+		values["spec.state.compatible"] = strconv.FormatBool(s.Compatible)
+		values["spec.rollback.ifIncompatible"] = string(ActionFreeze)
+	}
 }
 
 // explainColumn is where comments stand, if what is before them is shorter.

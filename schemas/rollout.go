@@ -36,6 +36,7 @@ type Rollout struct {
 	// ApprovePromotion: when the last stage has ended well, a person must say that the canary gets all traffic.
 	ApprovePromotion bool
 	Acks             Acks
+	State            StateSpec
 	DrainWithin      time.Duration
 	// DefaultGuardrails is true when the default guardrails stand, because the file has no list or has exactly
 	// that one: such a guardrail is required only once it has had data.
@@ -237,4 +238,24 @@ func (r *Rollout) Life() time.Duration {
 type Acks struct {
 	Routers []string // nil: any one
 	Within  time.Duration
+}
+
+// StateMode says what of a model's state goes back with the traffic.
+type StateMode string
+
+// The modes of state. StateNone: there is none. StateNamespaced: each version writes its own, so that its name is all there is to say. StateShared: versions write
+// the same, so it is restored to the snapshot that was taken before the canary began.
+const (
+	StateNone       StateMode = "none"
+	StateNamespaced StateMode = "namespaced"
+	StateShared     StateMode = "shared"
+)
+
+// StateSpec is the state of the model, and who holds it.
+type StateSpec struct {
+	Mode       StateMode
+	Namespace  string        // of StateNamespaced; {model} and {version} stand for what they say
+	Stores     []string      // of StateShared, in the file's order: consumers that must all answer
+	AckWithin  time.Duration // how soon
+	Compatible bool          // the baseline can read what the canary wrote
 }

@@ -20,6 +20,7 @@ const (
 	MaxSegments   = 200
 	MaxBuckets    = 10_000
 	MaxRouters    = 64
+	MaxStores     = 16
 	maxStages     = 32
 	maxLabels     = 64
 	maxLabelBytes = 1024
@@ -69,10 +70,10 @@ var specForm = mapping(
 		field{key: "routers", form: list(1, MaxRouters, text(MaxNameBytes)).orForm(word(anyWord)), def: anyWord, about: "any, or names: all of them must answer"},
 		field{key: "within", form: duration(100*time.Millisecond, time.Hour), def: "10s", about: "how soon"},
 	)},
-	field{key: "state", form: stateForm.orForm(word(noneWord, "namespaced")), about: "what else must go back with the traffic"},
+	field{key: "state", form: stateForm.orForm(word(noneWord, string(StateNamespaced))), about: "what else must go back with the traffic"},
 	field{key: "cache", form: cacheForm, need: later, about: "how the cache of the version that takes over is warmed"},
 	field{key: "rollback", about: "how a rollback is carried out", form: mapping(
-		field{key: "ifIncompatible", form: word("freeze"), need: later, about: "what happens if the state can't go back"},
+		field{key: "ifIncompatible", form: word(string(ActionFreeze)), def: string(ActionFreeze), about: "what happens if the baseline can't read the state and a store doesn't answer"},
 		field{key: "drainWithin", form: duration(time.Second, day), def: "60s", about: "how soon the canary must be gone from the stream"},
 	)},
 	field{key: "pillars", form: pillarsForm, need: later, about: "what must fit before a rollout starts"},
@@ -178,10 +179,12 @@ var stageForm = mapping(
 )
 
 var stateForm = mapping(
-	field{key: "mode", form: word(noneWord, "namespaced", "shared"), need: laterElse, def: noneWord, about: "none: the model has no state"},
-	field{key: "stores", form: list(1, maxListed, text(MaxNameBytes)), need: later, about: "who holds it"},
-	field{key: "ackWithin", form: duration(100*time.Millisecond, day), need: later, about: "how soon they must answer"},
-	field{key: "compatible", form: form{kind: boolForm}, need: later, about: "the baseline can read what the canary wrote"},
+	field{key: "mode", form: word(noneWord, string(StateNamespaced), string(StateShared)), def: noneWord,
+		about: "none; namespaced: each version writes its own; shared: it is restored to what it was before the canary"},
+	field{key: "namespace", form: text(maxLabelBytes), def: `"{model}:{version}"`, about: "of namespaced state, its name, with {model} and {version}"},
+	field{key: "stores", form: list(1, MaxStores, text(MaxNameBytes)), about: "who holds shared state: all of them must answer"},
+	field{key: "ackWithin", form: duration(100*time.Millisecond, day), def: "30s", about: "how soon they must answer"},
+	field{key: "compatible", form: form{kind: boolForm}, def: "true", about: "the baseline can read what the canary wrote"},
 )
 
 var cacheForm = mapping(

@@ -56,7 +56,7 @@ func readRollout(root section) *Rollout {
 	checkLabels(meta, r)
 	rr := rolloutReader{spec: spec, rollout: r}
 	rr.checkArms()
-	rr.checkState()
+	rr.readState()
 	if twice := repeatedText(r.Acks.Routers); twice != "" {
 		acks.refuse("routers", "%s is named twice: remove one", twice)
 	}
@@ -81,12 +81,6 @@ func readHealth(s section) Health {
 func (rr rolloutReader) checkArms() {
 	if r := rr.rollout; r.Canary != "" && r.Canary == r.Baseline {
 		rr.spec.under("canary").refuse("version", "%q is the baseline's version, too: a version can't be compared with itself: name another one", r.Canary)
-	}
-}
-
-func (rr rolloutReader) checkState() {
-	if n := child(rr.spec.node, "state"); n != nil && n.Value == "namespaced" {
-		rr.spec.refuse("state", "namespaced is not supported yet: write {mode: none}, or remove the key")
 	}
 }
 

@@ -50,6 +50,7 @@ func TestShortestRolloutHasEveryDefault(t *testing.T) {
 		Health:            Health{Silent: 5 * time.Second, Unmatched: 0.05, SelfTest: OnHold, Traffic: OnHold, NoData: time.Minute},
 		Stages:            []Stage{{Bake: 10 * time.Minute, Max: 24 * time.Hour, Then: OnHold}},
 		Acks:              Acks{Within: 10 * time.Second},
+		State:             StateSpec{Mode: StateNone, AckWithin: 30 * time.Second, Compatible: true},
 		DrainWithin:       time.Minute,
 	}
 	got := parsed(t, shortest)
@@ -118,6 +119,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Health:      Health{Silent: 10 * time.Second, Unmatched: 0.05, SelfTest: OnHold, Traffic: OnHold, NoData: 2 * time.Minute},
 		Stages:      []Stage{{WeightBP: 250, Bake: time.Hour, Pass: []string{"e", "q"}, Max: 2 * time.Hour, Then: OnHold}},
 		Acks:        Acks{Routers: []string{"edge", "core"}, Within: 5 * time.Second},
+		State:       StateSpec{Mode: StateNone, AckWithin: 30 * time.Second, Compatible: true},
 		DrainWithin: 90 * time.Second,
 	}
 	got := parsed(t, everyKey)
@@ -144,7 +146,7 @@ type badFile struct {
 }
 
 func badRollouts() []badFile {
-	return slices.Concat(badShapes(), badMargins(), badGuardrails(), badPlans(), badWheres())
+	return slices.Concat(badShapes(), badMargins(), badGuardrails(), badPlans(), badWheres(), badStates())
 }
 
 // add is the shortest rollout and further lines of its spec.
@@ -298,11 +300,6 @@ func laterRollouts() []badFile {
 		name, _, _ := strings.Cut(key, ":")
 		later(name, "  "+key+"\n", "6:3: spec."+name+notYet)
 	}
-	later("ifIncompatible", "  rollback: {ifIncompatible: freeze}\n", "6:14: spec.rollback.ifIncompatible"+notYet)
-	later("namespaced state", "  state: namespaced\n", "6:10: spec.state: namespaced is not supported yet: write {mode: none}, or remove the key")
-	later("shared state", "  state: {mode: shared, stores: [a], ackWithin: 30s, compatible: true}\n",
-		"6:17: spec.state.mode: shared is not supported yet: write none, or remove the key", "6:25: spec.state.stores"+notYet,
-		"6:38: spec.state.ackWithin"+notYet, "6:54: spec.state.compatible"+notYet)
 	later("traffic", "  health: {traffic: warn}\n", "6:21: spec.health.traffic: warn is not supported yet: write hold, or remove the key")
 	return files
 }

@@ -301,9 +301,9 @@ var fileFields = []struct {
 	{Rollout{}, &specForm, map[string]string{
 		"model": "Model", "baseline": "Baseline BaselineWhere", "canary": "Canary CanaryWhere", "mode": "Mode", "risk": "Risk", "window": "Window",
 		"lateness": "Lateness", "warmup": "Warmup", "patience": "Patience", "phi": "Phi", "outcomes": "Outcomes UnusedOutcomes",
-		"guardrails": "Guardrails DefaultGuardrails", "health": "Health", "stages": "Stages External ApprovePromotion", "acks": "Acks", "rollback": "DrainWithin",
+		"guardrails": "Guardrails DefaultGuardrails", "health": "Health", "stages": "Stages External ApprovePromotion", "acks": "Acks", "state": "State", "rollback": "DrainWithin",
 		"latencyGranularity": "LatencyGranularity", "segments": "Segments", "stratify": "Stratify",
-	}, []string{"state"}, []string{"Name", "Labels", "Annotations", "Sha256"}},
+	}, nil, []string{"Name", "Labels", "Annotations", "Sha256"}},
 	{Risk{}, &specForm.find("risk").form, map[string]string{"falseRollback": "FalseRollback", "falsePromote": "FalsePromote"}, nil, nil},
 	{OutcomeSpec{}, &outcomeForm, map[string]string{"within": "Within", "value": "Value", "cap": "Cap"}, nil, []string{"Name"}},
 	{Segments{}, &segmentsForm, map[string]string{"watch": "Field", "top": "Top", "list": "List"}, nil, nil},
@@ -318,6 +318,7 @@ var fileFields = []struct {
 	{Health{}, &healthForm, map[string]string{"silent": "Silent", "unmatched": "Unmatched", "selfTest": "SelfTest", "traffic": "Traffic", "noData": "NoData"}, nil, nil},
 	{Stage{}, &stageForm, map[string]string{"weight": "WeightBP", "mirror": "MirrorBP", "bake": "Bake", "pass": "Pass", "max": "Max", "then": "Then",
 		"approve": "Approve", "watch": "Watch", "holdback": "WeightBP"}, nil, nil},
+	{StateSpec{}, &stateForm, map[string]string{"mode": "Mode", "namespace": "Namespace", "stores": "Stores", "ackWithin": "AckWithin", "compatible": "Compatible"}, nil, nil},
 	{Acks{}, &specForm.find("acks").form, map[string]string{"routers": "Routers", "within": "Within"}, nil, nil},
 	{Config{}, &configForm, map[string]string{
 		"data": "Data", "kafka": "Kafka", "sources": "Sources", "time": "Time", "nats": "NATS", "http": "HTTP", "limits": "Limits",

@@ -1,0 +1,158 @@
+package decisions
+
+import (
+	"fmt"
+	"slices"
+
+	"streamcanary/schemas"
+)
+
+// codeStateNotReady is the reason of a freeze in place of a route: the baseline can't read what the canary wrote, and a store doesn't answer.
+const codeStateNotReady = "state_not_ready"
+
+// codeFrozen is the reason of a hold in which the state takes no writes.
+const codeFrozen = "frozen"
+
+// StateTerms are what the state machine needs of the model's state.
+type StateTerms struct {
+	Mode schemas.StateMode `json:"mode,omitempty"` // empty: none
+	// BaselineNamespace and CanaryNamespace are of namespaced state.
+	BaselineNamespace string   `json:"baseline_namespace,omitempty"`
+	CanaryNamespace   string   `json:"canary_namespace,omitempty"`
+	Stores            []string `json:"stores,omitempty"` // of shared state: consumers that must all answer, ascending
+	AckWithinMs       int64    `json:"ack_within_ms,omitempty"`
+	Compatible        bool     `json:"compatible,omitempty"` // the baseline can read what the canary wrote
+}
+
+// stateTermsOf takes them from a rollout.
+func stateTermsOf(r *schemas.Rollout) StateTerms {
+	switch r.State.Mode {
+	case schemas.StateNamespaced:
+		return StateTerms{Mode: schemas.StateNamespaced, BaselineNamespace: r.State.Of(r.Model, r.Baseline), CanaryNamespace: r.State.Of(r.Model, r.Canary)}
+	case schemas.StateShared:
+		t := StateTerms{Mode: schemas.StateShared, Stores: slices.Clone(r.State.Stores), AckWithinMs: r.State.AckWithin.Milliseconds(), Compatible: r.State.Compatible}
+		slices.Sort(t.Stores)
+		return t
+	}
+	return StateTerms{}
+}
+
+func (t *StateTerms) shared() bool { return t.Mode == schemas.StateShared }
+
+// isStore reports whether a consumer answers for state, and not for traffic.
+func (t *Terms) isStore(consumer string) bool { return slices.Contains(t.State.Stores, consumer) }
+
+// A Snapshot is what a store can go back to.
+type Snapshot struct {
+	Store string `json:"store"`
+	ID    string `json:"id"`
+}
+
+// orders asks every store for one thing.
+func (s *State) orders(do schemas.StateDo) []schemas.StateOrder {
+	if !s.Terms.State.shared() {
+		return nil
+	}
+	orders := make([]schemas.StateOrder, len(s.Terms.State.Stores))
+	for i, store := range s.Terms.State.Stores {
+		orders[i] = schemas.StateOrder{Store: store, Do: do, Snapshot: s.snapshotOf(store)}
+	}
+	return orders
+}
+
+func (s *State) snapshotOf(store string) string {
+	for _, x := range s.Snapshots {
+		if x.Store == store {
+			return x.ID
+		}
+	}
+	return ""
+}
+
+// state is what a decision with these routes asks of the model's state, where it doesn't say so itself: stores that take no writes go on so, and a version that
+// serves everybody is named with its state.
+func (s *State) state(routes []schemas.Route) []schemas.StateOrder {
+	if s.Frozen {
+		return s.orders(schemas.StateFreeze)
+	}
+	if s.Terms.State.Mode != schemas.StateNamespaced {
+		return nil
+	}
+	for _, r := range routes {
+		if r.WeightBP == fullBP {
+			namespace := s.Terms.State.BaselineNamespace
+			if r.Version == s.Terms.Canary {
+				namespace = s.Terms.State.CanaryNamespace
+			}
+			return []schemas.StateOrder{{Do: schemas.StateUse, Namespace: namespace}}
+		}
+	}
+	return nil
+}
+
+// snapshotted takes a store's answer to the prepare of a start, and reports whether it is one: it must name what can be restored.
+func (s *State) snapshotted(a *schemas.Ack) bool {
+	if a.Snapshot == "" {
+		return false
+	}
+	s.Snapshots = slices.DeleteFunc(s.Snapshots, func(x Snapshot) bool { return x.Store == a.Consumer })
+	s.Snapshots = append(s.Snapshots, Snapshot{a.Consumer, a.Snapshot})
+	return true
+}
+
+// thaw lets stores take writes again, and is what a decision must say of it; nil where they do already.
+func (t *turn) thaw() []schemas.StateOrder {
+	if !t.s.Frozen {
+		return nil
+	}
+	t.s.Frozen = false
+	return t.s.orders(schemas.StateUnfreeze)
+}
+
+// freezing begins a rollback of what has shared state: nothing moves until its stores take no more writes.
+func (t *turn) freezing(d *draft) {
+	t.s.Frozen = true
+	d.phase, d.routes = schemas.PhasePrepare, t.s.Routes
+}
+
+// restoring sends the state back to what it was before the canary.
+func (t *turn) restoring(d *draft) {
+	d.phase, d.routes, d.state = schemas.PhaseCommit, t.s.Terms.baselineRoutes(), t.s.orders(schemas.StateRestore)
+	d.reason = t.s.again("All traffic goes to %s; %s goes back to the snapshot from before %s.", t.s.Terms.Baseline, listed(t.s.Terms.State.Stores), t.s.Terms.Canary)
+}
+
+// unfreezing ends the restoring.
+func (t *turn) unfreezing(d *draft) {
+	d.phase, d.routes, d.state = schemas.PhaseCommit, t.s.Terms.baselineRoutes(), t.thaw()
+	d.reason = t.s.again("%s is restored, and takes writes again.", listed(t.s.Terms.State.Stores))
+}
+
+// again is the reason of the rollback, in other words.
+func (s *State) again(format string, args ...any) schemas.Reason {
+	r := schemas.Reason{Code: codeCommanded, Sentence: fmt.Sprintf(format, args...)}
+	if s.Why != nil {
+		r.Code = s.Why.Code
+	}
+	return r
+}
+
+// unfrozen decides what becomes of a rollback whose stores don't answer that they take no more writes: it goes on, or, where the baseline can't read what the canary
+// wrote, all stays as it is until they do or a person says so. It reports whether a decision was taken.
+func (t *turn) unfrozen(step *SagaStep) bool {
+	if t.s.Terms.State.Compatible {
+		step.DeadlineMs = 0 // later steps ask the same stores
+		t.next()
+		return true
+	}
+	if t.s.Status == StatusFrozen {
+		return false
+	}
+	t.s.Status = StatusFrozen
+	t.decide(draft{
+		action: schemas.ActionFreeze, severity: schemas.Critical, routes: t.s.Routes, actor: engine, asks: stores,
+		reason: schemas.Reason{Code: codeStateNotReady, Sentence: fmt.Sprintf(
+			"%s is to be rolled back, but %s can't read its state, and %s has not answered that it can go back: no traffic is moved and no state written, until it does, or a person says so: streamcanary rollout rollback %s --override --comment WHY",
+			t.s.Terms.Canary, t.s.Terms.Baseline, listed(step.Wait.missing()), t.s.Terms.Rollout)},
+	})
+	return true
+}

@@ -1,0 +1,184 @@
+package decisions
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// stateful is a rollout of a ramp with two stores of shared state; illegible: the baseline can't read what the canary wrote.
+func stateful(t *Terms) {
+	ramp(t)
+	t.State = StateTerms{Mode: schemas.StateShared, Stores: []string{"item", "user"}, AckWithinMs: 30_000, Compatible: true}
+}
+
+func illegible(t *Terms) { t.State.Compatible = false }
+
+// snapped is a store's answer that it has a snapshot.
+func snapped(at, seq int64, store string) Input {
+	in := ack(at, seq, store, schemas.AckPrepared)
+	in.Ack.Snapshot = store + "-before"
+	return in
+}
+
+// begun is a rollout with state that runs in its first stage.
+func begun(change ...func(*Terms)) []Input {
+	return []Input{applied(1, terms(append([]func(*Terms){stateful}, change...)...)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), snapped(4, 1, "item"),
+		ack(5, 2, "eu", schemas.AckApplied)}
+}
+
+// ordered is what a decision asks of the state: "freeze item user".
+func ordered(d *schemas.Decision) string {
+	if len(d.State) == 0 {
+		return ""
+	}
+	words := []string{string(d.State[0].Do)}
+	for _, o := range d.State {
+		if o.Do != d.State[0].Do {
+			words = append(words, string(o.Do))
+		}
+		words = append(words, strings.TrimSuffix(o.Store+o.Namespace+"@"+o.Snapshot, "@"))
+	}
+	return strings.Join(words, " ")
+}
+
+// TestState tells the ways of a rollout whose state is shared: each decision with who must answer it and what it asks of the state.
+func TestState(t *testing.T) {
+	const (
+		snapshot = "#1 start prepare 41:10000 42:0 (route) | snapshot item user | any item user"
+		commit   = "#2 start commit 41:9900 42:100 (route) | | any"
+		freeze   = "#3 rollback prepare 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user"
+		route    = "#4 rollback commit 41:10000 42:0 (route) | freeze item@item-before user@user-before | any"
+		restore  = "#5 rollback commit 41:10000 42:0 (route) | restore item@item-before user@user-before | item user"
+		unfreeze = "#6 rollback commit 41:10000 42:0 (route) | unfreeze item@item-before user@user-before | item user"
+	)
+	harm := verdictOf(10, VerdictRollback)
+	frozen := []Input{harm, ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared)}
+	moved := append(frozen[:3:3], ack(13, 4, "eu", schemas.AckApplied))
+	restored := append(moved[:4:4], ack(14, 5, "item", schemas.AckApplied), ack(15, 5, "user", schemas.AckApplied))
+	overdue := expire(40, id(1, 3)+"/freeze")
+	tests := []struct {
+		name   string
+		change []func(*Terms)
+		in     []Input
+		want   []string
+		status Status
+		frozen bool
+	}{
+		{"freeze, route, restore, unfreeze", nil, append(restored[:6:6], ack(16, 6, "item", schemas.AckApplied), ack(17, 6, "user", schemas.AckApplied)),
+			[]string{freeze, route, restore, unfreeze}, StatusRolledBack, false},
+		{"one store is not all", nil, frozen[:2], []string{freeze}, StatusRolledBack, true},
+		{"a router's answer is no store's", nil, []Input{harm, ack(11, 3, "eu", schemas.AckPrepared), ack(12, 3, "item", schemas.AckPrepared)}, []string{freeze}, StatusRolledBack, true},
+		{"a store's answer is no router's", nil, append(frozen[:3:3], ack(13, 4, "user", schemas.AckApplied)), []string{freeze, route}, StatusRolledBack, true},
+		{"a silent store holds no traffic back", nil, []Input{harm, ack(11, 3, "item", schemas.AckPrepared), overdue},
+			[]string{freeze, "!acks-overdue user", route}, StatusRolledBack, true},
+		{"nor does one that refuses", nil, []Input{harm, ack(11, 3, "item", schemas.AckRejected)}, []string{freeze, "!ack-refused item", route}, StatusRolledBack, true},
+		{"a store that was silent is asked to restore", nil, []Input{harm, ack(11, 3, "item", schemas.AckPrepared), overdue, ack(41, 4, "eu", schemas.AckApplied)},
+			[]string{freeze, "!acks-overdue user", route, restore}, StatusRolledBack, true},
+		{"a store that can't restore is told, and asked again", nil, append(moved[:4:4], ack(14, 5, "item", schemas.AckFailed), expire(43, id(1, 3)+"/restore")),
+			[]string{freeze, route, restore, "!ack-refused item", "!acks-overdue item,user", "again " + id(1, 5)}, StatusRolledBack, true},
+		{"a silent router is told, and the state stays frozen", nil, append(frozen[:3:3], expire(22, id(1, 3)+"/route")),
+			[]string{freeze, route, "!acks-overdue any", "again " + id(1, 4)}, StatusRolledBack, true},
+
+		{"state that the baseline can't read: all stands still", []func(*Terms){illegible}, []Input{harm, ack(11, 3, "item", schemas.AckPrepared), overdue},
+			[]string{freeze, "!acks-overdue user", "#4 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user"}, StatusFrozen, true},
+		{"at once where a store refuses", []func(*Terms){illegible}, []Input{harm, ack(11, 3, "item", schemas.AckRejected)},
+			[]string{freeze, "!ack-refused item", "#4 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user"}, StatusFrozen, true},
+		{"until it answers", []func(*Terms){illegible}, []Input{harm, ack(11, 3, "item", schemas.AckPrepared), overdue, ack(50, 4, "user", schemas.AckApplied)},
+			[]string{freeze, "!acks-overdue user", "#4 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user",
+				"#5 rollback commit 41:10000 42:0 (route) | freeze item@item-before user@user-before | any"}, StatusRolledBack, true},
+		{"or a person says so", []func(*Terms){illegible}, []Input{harm, ack(11, 3, "item", schemas.AckPrepared), overdue, command(50, CommandRollback, false), command(51, CommandRollback, true)},
+			[]string{freeze, "!acks-overdue user", "#4 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user", "!command-refused",
+				"#5 rollback commit 41:10000 42:0 (route) | freeze item@item-before user@user-before | any"}, StatusRolledBack, true},
+		{"asked again and again", []func(*Terms){illegible}, []Input{harm, overdue, expire(100, id(1, 3)+"/freeze")},
+			[]string{freeze, "!acks-overdue item,user", "#4 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user",
+				"!acks-overdue item,user", "again " + id(1, 4)}, StatusFrozen, true},
+
+		{"a person freezes, and resumes", nil, []Input{command(10, CommandFreeze, false), command(11, CommandFreeze, false), verdictOf(12, VerdictAdvance), command(13, CommandResume, false)},
+			[]string{"#3 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user", "!command-refused",
+				"#4 resume 41:9900 42:100 over " + id(1, 3) + " (route) | unfreeze item@item-before user@user-before |"}, StatusRunning, false},
+		{"a pause can be made a freeze", nil, []Input{command(10, CommandPause, false), command(11, CommandFreeze, false)},
+			[]string{"#3 hold 41:9900 42:100 (route) | |", "#4 freeze 41:9900 42:100 over " + id(1, 3) + " (route) | freeze item@item-before user@user-before | item user"}, StatusHolding, true},
+		{"harm rolls back what is frozen", nil, []Input{command(10, CommandFreeze, false), verdictOf(11, VerdictRollback)},
+			[]string{"#3 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user",
+				"#4 rollback prepare 41:9900 42:100 over " + id(1, 3) + " (route) | freeze item@item-before user@user-before | item user"}, StatusRolledBack, true},
+		{"deleted before it is restored: told", nil, append(moved[:4:4], command(20, CommandDelete, true), ack(21, 5, "item", schemas.AckApplied), ack(21, 5, "user", schemas.AckApplied)),
+			[]string{freeze, route, restore, "#6 freeze abort 41:10000 42:0 (route) | freeze item@item-before user@user-before |"}, StatusDeleted, true},
+		{"deleted while frozen by a person: thawed", nil, []Input{command(10, CommandFreeze, false), command(11, CommandDelete, false)},
+			[]string{"#3 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user",
+				"#4 start abort 41:10000 42:0 over " + id(1, 3) + " (route) | unfreeze item@item-before user@user-before |"}, StatusDeleted, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, words := foldWith(t, saidWithState, after(begun(test.change...), test.in...)...)
+			expect(t, words, append([]string{snapshot, commit}, test.want...)...)
+			if s.Status != test.status || s.Frozen != test.frozen {
+				t.Errorf("%s, frozen %v; want %s, %v", s.Status, s.Frozen, test.status, test.frozen)
+			}
+		})
+	}
+}
+
+func saidWithState(e Effect) string {
+	if e.Decision == nil {
+		return said(e)
+	}
+	d := &e.Decision.Decision
+	return strings.Join(strings.Fields(said(e)+" | "+ordered(d)+" | "+strings.Join(d.Acks, " ")), " ")
+}
+
+// TestSnapshotFirst: a store that names no snapshot which it could restore keeps the rollout from starting.
+func TestSnapshotFirst(t *testing.T) {
+	in := begun()[:3]
+	s, words := fold(t, in...)
+	if s.Status != StatusPreparing || len(words) != 1 {
+		t.Errorf("with one store of two: %s, %v", s.Status, words)
+	}
+	s, words = fold(t, after(in, ack(4, 1, "item", schemas.AckPrepared))...)
+	expect(t, words[1:], "!ack-refused item")
+	if s.Status != StatusPreparing {
+		t.Errorf("without a snapshot: %s", s.Status)
+	}
+	s, words = fold(t, after(in, ack(4, 1, "item", schemas.AckPrepared), expire(31, id(1, 1)+"/acks"), snapped(32, 1, "item"))...)
+	expect(t, words[2:], "!acks-overdue item", "again "+id(1, 1), "#2 start commit 41:9900 42:100 (route)")
+	if want := []Snapshot{{"user", "user-before"}, {"item", "item-before"}}; !reflect.DeepEqual(s.Snapshots, want) {
+		t.Errorf("snapshots %v, want %v", s.Snapshots, want)
+	}
+}
+
+// TestStateExternal: where another controller moves the weights, stores are waited for all the same.
+func TestStateExternal(t *testing.T) {
+	_, words := fold(t, applied(1, terms(stateful, external)), snapped(3, 1, "user"), snapped(4, 1, "item"))
+	expect(t, words, "#1 start prepare 41:10000 42:0 (route)", "#2 start commit 41:9900 42:100 (route)")
+}
+
+// TestNamespaced: the version that serves everybody is named with its state.
+func TestNamespaced(t *testing.T) {
+	named := func(t *Terms) {
+		t.State = StateTerms{Mode: schemas.StateNamespaced, BaselineNamespace: "ranker:41", CanaryNamespace: "ranker:42"}
+	}
+	_, words := foldWith(t, saidWithState, after(running(terms(weight, named)), verdictOf(5, VerdictRollback))...)
+	expect(t, words, "#1 start prepare 41:10000 42:0 (route) | use ranker:41 | any", "#2 start commit 41:9000 42:1000 (route) | | any",
+		"#3 rollback 41:10000 42:0 (route) | use ranker:41 | any")
+	_, words = foldWith(t, saidWithState, after(running(terms(weight, named)), verdictOf(5, VerdictPromote))...)
+	expect(t, words[2:], "#3 promote 41:0 42:10000 (route) | use ranker:42 | any")
+}
+
+// TestStateTerms: what of a rollout file reaches the machine.
+func TestStateTerms(t *testing.T) {
+	for text, want := range map[string]StateTerms{
+		"none":       {},
+		"namespaced": {Mode: schemas.StateNamespaced, BaselineNamespace: "m:1", CanaryNamespace: "m:2"},
+		"{mode: shared, stores: [user, item], ackWithin: 5s}": {Mode: schemas.StateShared, Stores: []string{"item", "user"}, AckWithinMs: 5000, Compatible: true},
+	} {
+		r, err := schemas.ParseRollout("r", []byte("kind: Rollout\nmetadata: {name: r}\nspec: {model: m, baseline: {version: \"1\"}, canary: {version: \"2\"}, state: "+text+"}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := TermsOf(r).State; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", text, got, want)
+		}
+	}
+}
