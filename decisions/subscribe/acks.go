@@ -19,19 +19,20 @@ const maxWhy = 256
 
 // answer is what is acknowledged.
 type answer struct {
-	status schemas.AckStatus
-	why    string
+	status   schemas.AckStatus
+	why      string
+	snapshot string
 }
 
 // done is the answer for a decision that was carried out.
-func done(d *schemas.Decision) answer {
+func done(d *schemas.Decision, snapshot string) answer {
 	switch {
 	case d.Mode != schemas.Enforce:
-		return answer{schemas.AckReceived, ""}
+		return answer{status: schemas.AckReceived}
 	case d.Phase == schemas.PhasePrepare:
-		return answer{schemas.AckPrepared, ""}
+		return answer{status: schemas.AckPrepared, snapshot: snapshot}
 	}
-	return answer{schemas.AckApplied, ""}
+	return answer{status: schemas.AckApplied}
 }
 
 // answer acknowledges a decision, now or as soon as the connection allows.
@@ -45,7 +46,7 @@ func (f *follower) answer(ctx context.Context, d *schemas.Decision, a answer) {
 	}
 	f.unsent = append(f.unsent, schemas.Ack{
 		Decision: d.ID, Epoch: d.Epoch, Seq: d.Seq, Consumer: f.o.Consumer, Instance: f.o.Instance,
-		Status: a.status, Why: clip(a.why), At: schemas.Time(time.Now().UnixMilli()),
+		Status: a.status, Why: clip(a.why), Snapshot: a.snapshot, At: schemas.Time(time.Now().UnixMilli()),
 	})
 	f.sendAcks(ctx)
 }

@@ -46,15 +46,16 @@ func key(n byte) *schemas.SigningKey {
 
 // judge publishes decisions as the engine does.
 type judge struct {
-	t      *testing.T
-	server atomic.Pointer[server.Server]
-	stop   context.CancelFunc // of the intake of acks
-	done   chan error
-	conns  []*nats.Conn
-	bus    *bus.Bus
-	head   decisions.Head
-	mu     sync.Mutex
-	acks   []string
+	t        *testing.T
+	server   atomic.Pointer[server.Server]
+	stop     context.CancelFunc // of the intake of acks
+	done     chan error
+	conns    []*nats.Conn
+	bus      *bus.Bus
+	head     decisions.Head
+	mu       sync.Mutex
+	acks     []string
+	snapshot string // that an ack named last
 }
 
 // bubble runs a test under virtual time, with a server and a judge.
@@ -93,6 +94,9 @@ func (j *judge) begin(dir string) {
 func (j *judge) note(a bus.AckMessage) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if a.Ack.Snapshot != "" {
+		j.snapshot = a.Ack.Snapshot
+	}
 	j.acks = append(j.acks, strings.TrimSpace(fmt.Sprintf("%s %d.%d %s %s", a.Ack.Consumer, a.Ack.Epoch, a.Ack.Seq, a.Ack.Status, a.Ack.Why)))
 	return nil
 }
@@ -271,4 +275,10 @@ func same(t *testing.T, what, have, want string) {
 	if have != want {
 		t.Errorf("%s:\n  %s\nwant\n  %s", what, have, want)
 	}
+}
+
+// rest lets what is tried again be tried again.
+func (j *judge) rest() {
+	time.Sleep(2 * time.Second)
+	synctest.Wait()
 }

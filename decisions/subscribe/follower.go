@@ -110,10 +110,10 @@ func (f *follower) consider(ctx context.Context, m message) {
 	switch f.fence(decision, again) {
 	case fenceStale:
 		if !m.route && v.Epoch < f.position.Applied.Epoch {
-			f.answer(ctx, decision, answer{schemas.AckRejected, schemas.WhyStaleEpoch})
+			f.answer(ctx, decision, answer{status: schemas.AckRejected, why: schemas.WhyStaleEpoch})
 		}
 	case fenceDone:
-		f.answer(ctx, decision, done(decision))
+		f.answer(ctx, decision, done(decision, f.position.Snapshot))
 	case fenceRestore:
 		f.restored = true
 		f.carryOut(ctx, Delivery{Decision: *decision, Signed: m.signed, Restored: true})
@@ -127,10 +127,10 @@ func (f *follower) consider(ctx context.Context, m message) {
 func (f *follower) obey(ctx context.Context, d *schemas.Decision, signed schemas.Signed) {
 	if expired(d) {
 		f.pending = nil
-		f.answer(ctx, d, answer{schemas.AckRejected, schemas.WhyPolicy})
+		f.answer(ctx, d, answer{status: schemas.AckRejected, why: schemas.WhyPolicy})
 		return
 	}
-	f.answer(ctx, d, answer{schemas.AckReceived, ""})
+	f.answer(ctx, d, answer{status: schemas.AckReceived})
 	f.carryOut(ctx, Delivery{Decision: *d, Signed: signed, Advise: d.Mode != schemas.Enforce})
 }
 
@@ -146,6 +146,7 @@ func (f *follower) carryOut(ctx context.Context, d Delivery) {
 	}
 	d.Attempt++
 	f.pending = nil
+	d.snapshot = new(string)
 	err := f.handle(ctx, d)
 	if err == nil {
 		err = f.store(&d)
@@ -153,14 +154,14 @@ func (f *follower) carryOut(ctx context.Context, d Delivery) {
 	var rejection *Rejection
 	switch {
 	case err == nil:
-		f.answer(ctx, &d.Decision, done(&d.Decision))
+		f.answer(ctx, &d.Decision, done(&d.Decision, f.position.Snapshot))
 	case ctx.Err() != nil: // stopped, not failed
 	case errors.As(err, &rejection):
-		f.answer(ctx, &d.Decision, answer{schemas.AckRejected, rejection.Why})
+		f.answer(ctx, &d.Decision, answer{status: schemas.AckRejected, why: rejection.Why})
 	default:
 		f.pending, f.retryAt = &d, time.Now().Add(min(retryFirst<<min(d.Attempt-1, 10), retryMost))
 		f.o.OnError(fmt.Errorf("model %s: decision %s (attempt %d): %w", f.model, d.Decision.ID, d.Attempt, err))
-		f.answer(ctx, &d.Decision, answer{schemas.AckFailed, err.Error()})
+		f.answer(ctx, &d.Decision, answer{status: schemas.AckFailed, why: err.Error()})
 	}
 }
 
@@ -170,7 +171,7 @@ func (f *follower) store(d *Delivery) error {
 		return nil
 	}
 	next := f.position
-	next.Applied = versionOf(&d.Decision)
+	next.Applied, next.Snapshot = versionOf(&d.Decision), *d.snapshot
 	if len(d.Decision.Routes) > 0 && !d.Advise {
 		next.Routes = next.Applied
 	}

@@ -55,7 +55,12 @@ type Delivery struct {
 	Restored bool
 	// Attempt counts the handler's calls for this decision from 1.
 	Attempt int
+
+	snapshot *string
 }
+
+// Took says in the answer which snapshot was taken: what a decision with State asks of a state store. See KeepState.
+func (d *Delivery) Took(snapshot string) { *d.snapshot = snapshot }
 
 // Handler carries a decision out. Its context ends when Run does, not when a newer decision comes. nil answers for the decision (see the
 // package's promise); Reject refuses it; any other error is tried again.

@@ -14,9 +14,11 @@ import (
 
 // Position is what a subscriber must remember of a model.
 type Position struct {
-	Applied Version `json:"applied"`         // the last decision that was carried out
-	Routes  Version `json:"routes"`          // the last of them that moved traffic
-	Trust   string  `json:"trust,omitempty"` // the trust file of a key that was learned on first use
+	Applied Version `json:"applied"` // the last decision that was carried out
+	Routes  Version `json:"routes"`  // the last of them that moved traffic
+	// Snapshot is what a state store named when it carried Applied out.
+	Snapshot string `json:"snapshot,omitempty"`
+	Trust    string `json:"trust,omitempty"` // the trust file of a key that was learned on first use
 }
 
 // Store keeps positions. Load returns the zero Position for a model it doesn't know. Save returns once the position would survive a crash.
