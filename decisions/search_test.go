@@ -61,8 +61,10 @@ var stories = map[string]story{
 		command(6, CommandRollback, false), command(7, CommandPromote, true),
 	}, 4, version{1, 4}, 2},
 	"two decisions in one outbox": {[]Input{applied(1, terms(advise)), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback)}, 4, version{}, 2},
-	"state that goes back, and a store that is silent": {after(begun(), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), expire(41, id(1, 3)+"/freeze"),
-		ack(42, 4, "eu", schemas.AckApplied), ack(42, 5, "item", schemas.AckApplied), ack(43, 5, "user", schemas.AckApplied)), 6, version{1, 6}, 1},
+	"state that goes back, and a store that is silent at first": {[]Input{
+		applied(1, terms(stateful, oneStore)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), verdictOf(10, VerdictRollback),
+		expire(41, id(1, 3)+"/freeze"), ack(42, 4, "eu", schemas.AckApplied), ack(43, 5, "user", schemas.AckApplied),
+	}, 6, version{1, 6}, 1},
 }
 
 func (w *world) clone() world {

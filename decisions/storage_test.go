@@ -15,6 +15,7 @@ func stateful(t *Terms) {
 }
 
 func illegible(t *Terms) { t.State.Compatible = false }
+func oneStore(t *Terms)  { t.State.Stores = []string{"user"} }
 
 // snapped is a store's answer that it has a snapshot.
 func snapped(at, seq int64, store string) Input {
