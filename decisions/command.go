@@ -221,9 +221,12 @@ func (s *State) passedOver(c *Command) []string {
 func commanded(c *Command, code, did string) schemas.Reason {
 	text := cmp.Or(c.Actor.Name, "A person") + " " + did
 	if c.Actor.Comment != "" {
-		return schemas.Reason{Code: code, Sentence: text + ": " + c.Actor.Comment}
+		text += ": " + c.Actor.Comment
 	}
-	return schemas.Reason{Code: code, Sentence: text + "."}
+	if last := text[len(text)-1]; last != '.' && last != '!' && last != '?' {
+		text += "."
+	}
+	return schemas.Reason{Code: code, Sentence: text}
 }
 
 // remove ends the rollout. One that was under way tells routers so by an abort.

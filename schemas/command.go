@@ -34,7 +34,7 @@ type CommandReply struct {
 }
 
 // CommandWords are what a person can ask for.
-var CommandWords = []string{"pause", "resume", "advance", "promote", "rollback"}
+var CommandWords = []string{"pause", "resume", "advance", "promote", "rollback", "freeze"}
 
 // EncodeCommand writes a command. It refuses what DecodeCommand would.
 func EncodeCommand(c *Command) ([]byte, error) {

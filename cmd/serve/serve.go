@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"streamcanary/cmd/embed"
@@ -45,7 +46,15 @@ type Options struct {
 	Watch   func([]Standing)
 	Decided func(schemas.Decision)
 
-	pace pace
+	pace  pace
+	wires wires
+}
+
+// wires are for tests in virtual time, over a network inside the process: what is nil is as usual.
+type wires struct {
+	http  net.Listener
+	kafka func(ctx context.Context, network, address string) (net.Conn, error)
+	nats  *nats.Conn
 }
 
 // pace is for tests in a hurry: what is 0 is as usual.
@@ -86,7 +95,10 @@ type service struct {
 // Run serves until the context ends or something fails for good. It then stops within stopWithin.
 func Run(ctx context.Context, o Options) error {
 	s := &service{Options: o, seen: newMetrics(o.Program), board: &board{watch: o.Watch}, crash: newDrill(os.Getenv(CrashVariable))}
-	l, err := listen(o.Config.HTTP.Listen)
+	l, err := o.wires.http, error(nil)
+	if l == nil {
+		l, err = listen(o.Config.HTTP.Listen)
+	}
 	if err != nil {
 		return err
 	}
@@ -117,6 +129,7 @@ func (s *service) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	connection.Dial = s.wires.kafka
 	if s.client, err = kafka.Connect(ctx, connection); err != nil {
 		return err
 	}
@@ -125,7 +138,7 @@ func (s *service) connect(ctx context.Context) error {
 		return err
 	}
 	s.bus, err = bus.Connect(ctx, bus.Options{
-		URLs: s.address.NATS, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key,
+		URLs: s.address.NATS, Conn: s.wires.nats, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key,
 		After: func(effect string) { s.crash.pass(Point("after-" + effect)) },
 		OnState: func(connected bool, cause error) {
 			switch {

@@ -26,7 +26,8 @@ func peopleCommands(c *console) []*cobra.Command {
 		{"resume", "End a hold", "Ends a hold: a pause, or one whose cause a person has looked at. The evidence may hold it again at once."},
 		{"advance", "Let the next stage begin", "Lets the next stage begin: what an approval waits for, or without the evidence that the stage was to show. Past signs of harm it needs --override."},
 		{"promote", "Give the canary all traffic", "Gives the canary all traffic: what an approval waits for, or without the evidence. Past signs of harm it needs --override."},
-		{"rollback", "Roll a canary back", "Gives the baseline all traffic, and follows that until the canary has drained. It stops a promotion that is on its way, and nothing in the epoch undoes it."},
+		{"rollback", "Roll a canary back", "Gives the baseline all traffic, and follows that until the canary has drained. It stops a promotion that is on its way, and nothing in the epoch undoes it. Where the state can't go back and all stands still, it needs --override."},
+		{"freeze", "Hold a rollout, and let its state take no writes", "Holds a rollout until it is resumed, as pause does, and tells the stores of shared state to take no writes until then."},
 	} {
 		all = append(all, peopleCommand(c, x.do, x.short, x.long))
 	}
@@ -57,7 +58,7 @@ func peopleCommand(c *console, do, short, long string) *cobra.Command {
 	cmd.Flags().StringVar(&o.Comment, "comment", "", "why, for the record (required)")
 	cmd.Flags().StringVar(&o.ID, "id", "", "the request's `ID`: asked again with the same one, it is obeyed once (default: a new one)")
 	cmd.Flags().StringVar(&o.tokenFile, "token-file", os.Getenv("STREAMCANARY_TOKEN_FILE"), "the `FILE` with your token, where serve has http.tokensFile")
-	if do == "advance" || do == "promote" {
+	if do == "advance" || do == "promote" || do == "rollback" {
 		cmd.Flags().BoolVar(&o.Override, "override", false, "go past what speaks against it; the decision says so")
 	}
 	return cmd

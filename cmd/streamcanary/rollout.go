@@ -146,13 +146,23 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 
 // onceReady says for whom the judging waits.
 func onceReady(r *schemas.Rollout) string {
+	var who []string
 	switch {
 	case r.Mode == schemas.Advise:
 		return ""
+	case r.External:
 	case r.Acks.Routers == nil:
-		return ", once a router has answered that it is prepared (with mode: advise nothing waits for one)"
+		who = append(who, "a router has answered that it is prepared (with mode: advise nothing waits for one)")
+	default:
+		who = append(who, "these routers have answered that they are prepared: "+strings.Join(r.Acks.Routers, ", "))
 	}
-	return ", once these routers have answered that they are prepared: " + strings.Join(r.Acks.Routers, ", ")
+	if r.State.Mode == schemas.StateShared {
+		who = append(who, "these stores have a snapshot that can be restored: "+strings.Join(r.State.Stores, ", "))
+	}
+	if who == nil {
+		return ""
+	}
+	return ", once " + strings.Join(who, ", and ")
 }
 
 // sayApplied prints the line of an application in JSON; epoch 0: no service has taken it up.

@@ -371,6 +371,12 @@ func printTraffic(w io.Writer, s *decisions.State) {
 			fmt.Fprintf(w, "rollback step %s: %s%s\n", step.Name, step.State, because(step.Why))
 		}
 	}
+	for _, x := range s.Snapshots {
+		fmt.Fprintf(w, "state: %s can go back to snapshot %s\n", x.Store, x.ID)
+	}
+	if s.Frozen {
+		fmt.Fprintln(w, "state: takes no writes")
+	}
 	for _, a := range s.Answers {
 		fmt.Fprintf(w, "ack: %s answered %s to decision %d%s\n", a.Consumer, a.Status, a.Seq, because(a.Why))
 	}

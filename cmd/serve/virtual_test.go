@@ -1,0 +1,348 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/decisions/subscribe"
+	"streamcanary/ingest/kafka"
+	"streamcanary/schemas"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+// A village is a whole fleet in virtual time: the service with a Kafka and a NATS inside the process, a model whose traffic a router splits, and whoever else a story
+// needs. What becomes of a story is its timeline: all that was decided, told and answered, each with the second after the rollout was applied.
+type village struct {
+	*testing.T
+	dir     string
+	network *kfake.VirtualNetwork
+	cluster *kfake.Cluster
+	server  *server.Server
+	kafka   *kafka.Client
+	bus     *bus.Bus
+	began   time.Time
+	stops   []func()
+
+	share    atomic.Int64 // the canary's, in basis points
+	errors   atomic.Int64 // of its answers, in basis points
+	deaf     atomic.Bool  // the router obeys nobody
+	requests atomic.Int64 // a second; 0: none come
+}
+
+// story tells a story in virtual time, and holds its timeline against a golden file.
+func story(t *testing.T, name, rollout string, tell func(v *village)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		v := &village{T: t, dir: dir}
+		v.requests.Store(200)
+		defer v.end()
+		v.found()
+		v.service()
+		v.model()
+		v.follow("router-a", v.obey)
+		v.began = time.Now()
+		v.apply(rollout)
+		tell(v)
+		v.golden(name)
+	})
+}
+
+const villageConfig = `apiVersion: streamcanary.dev/v1
+kind: Config
+data: %s
+kafka: {brokers: ["%s"]}
+sources: [{topic: predictions, type: prediction}]
+time: {idleAfter: 10m}
+nats: {urls: ["nats://village:4222"]}
+`
+
+// found makes Kafka and NATS.
+func (v *village) found() {
+	v.Helper()
+	v.network = new(kfake.VirtualNetwork)
+	var err error
+	v.cluster, err = kfake.NewCluster(kfake.ListenFn(v.network.Listen), kfake.Ports(9092), kfake.NumBrokers(1), kfake.SeedTopics(1, "predictions"))
+	v.must(err)
+	v.server, err = server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: filepath.Join(v.dir, "nats"), NoSigs: true, NoLog: true})
+	v.must(err)
+	v.server.Start()
+	if !v.server.ReadyForConnections(10 * time.Second) {
+		v.Fatal("NATS is not ready")
+	}
+	v.bus, err = bus.Connect(v.Context(), bus.Options{Conn: v.conn()})
+	v.must(err)
+	v.must(v.bus.Ensure(v.Context()))
+	v.kafka, err = kafka.Connect(v.Context(), kafka.Connection{Brokers: v.cluster.ListenAddrs(), Dial: v.network.DialContext})
+	v.must(err)
+}
+
+func (v *village) must(err error) {
+	v.Helper()
+	if err != nil {
+		v.Fatal(err)
+	}
+}
+
+func (v *village) conn() *nats.Conn {
+	c, err := nats.Connect("", nats.InProcessServer(v.server))
+	v.must(err)
+	v.stops = append(v.stops, c.Close)
+	return c
+}
+
+// end stops all that runs, what came last first.
+func (v *village) end() {
+	for _, stop := range slices.Backward(v.stops) {
+		stop()
+	}
+	v.kafka.Close()
+	v.cluster.Close()
+	v.server.Shutdown()
+	v.server.WaitForShutdown()
+	synctest.Wait()
+}
+
+// runs lets something run until the story ends.
+func (v *village) runs(what string, do func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- do(ctx) }()
+	v.stops = append(v.stops, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			v.Errorf("%s: %v", what, err)
+		}
+	})
+}
+
+// service is `streamcanary serve`.
+func (v *village) service() {
+	v.Helper()
+	config, err := schemas.ParseConfig("village", fmt.Appendf(nil, villageConfig, filepath.Join(v.dir, "data"), v.cluster.ListenAddrs()[0]))
+	v.must(err)
+	listener, err := v.network.Listen("tcp", "127.0.0.1:8088")
+	v.must(err)
+	log := zerolog.New(zerolog.NewTestWriter(v.T)).Level(zerolog.ErrorLevel)
+	ready := make(chan struct{})
+	connection := v.conn()
+	v.runs("serve", func(ctx context.Context) error {
+		return Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) },
+			wires: wires{listener, v.network.DialContext, connection}})
+	})
+	<-ready
+}
+
+// model answers requests, split as the router has it; each answer is an event at once.
+func (v *village) model() {
+	random := rand.New(rand.NewPCG(3, 4))
+	topic := v.kafka.Log("predictions", 0)
+	v.runs("model", func(ctx context.Context) error {
+		const every = 50 * time.Millisecond
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for n := 0; ; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case now := <-tick.C:
+				var entries []kafka.Entry
+				for range v.requests.Load() * int64(every) / int64(time.Second) {
+					version, failed := "v1", int64(0)
+					if random.Int64N(10_000) < v.share.Load() {
+						version, failed = "v2", v.errors.Load()
+					}
+					n++
+					id := fmt.Sprint("p", n)
+					entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"latency_ms":20,"error":%t}`,
+						id, now.UnixMilli(), version, random.Int64N(10_000) < failed)})
+				}
+				if _, err := topic.AppendAll(ctx, entries); err != nil && ctx.Err() == nil {
+					return err
+				}
+			}
+		}
+	})
+}
+
+// follow lets a subscriber obey decisions.
+func (v *village) follow(consumer string, handle subscribe.Handler) {
+	v.Helper()
+	text, err := os.ReadFile(filepath.Join(v.dir, "data", "keys", "trust.txt"))
+	v.must(err)
+	trust, err := schemas.ParseTrust("trust.txt", text)
+	v.must(err)
+	conn := v.conn()
+	v.runs(consumer, func(ctx context.Context) error {
+		return subscribe.Run(ctx, subscribe.Options{Conn: conn, Models: []string{"ranker"}, Consumer: consumer, Instance: "1", Trust: trust}, handle)
+	})
+}
+
+// applyTakes is how long a router needs to move traffic. It lets no change fall on the instant of a request.
+const applyTakes = 230 * time.Millisecond
+
+// obey is the router's handler.
+func (v *village) obey(_ context.Context, d subscribe.Delivery) error {
+	time.Sleep(applyTakes)
+	if v.deaf.Load() {
+		return subscribe.Reject(schemas.WhyCapacity)
+	}
+	for _, r := range d.Decision.Routes {
+		if r.Version == "v2" {
+			v.share.Store(int64(r.WeightBP))
+		}
+	}
+	return nil
+}
+
+func (v *village) apply(rollout string) {
+	v.Helper()
+	now := schemas.Time(time.Now().UnixMilli())
+	a := Application{ID: "story-1", From: now, At: now, File: "story.yaml", YAML: rollout, Actor: schemas.Actor{Kind: "person", Name: "ada"}}
+	body, err := a.Encode()
+	v.must(err)
+	_, err = v.bus.PutSpec(v.Context(), bus.Spec{Rollout: "story", Body: body})
+	v.must(err)
+}
+
+// until lets time pass until something is so.
+func (v *village) until(what string, is func(s *decisions.State) bool) {
+	v.Helper()
+	for began := time.Now(); ; time.Sleep(time.Second) {
+		head, _, err := v.bus.LoadHead(v.Context(), "story")
+		if err == nil && is(&head.State) {
+			return
+		}
+		if time.Since(began) > 2*time.Hour {
+			v.Fatalf("never: %s\n%s", what, v.timeline())
+		}
+	}
+}
+
+func (v *village) status(want decisions.Status) {
+	v.Helper()
+	v.until(string(want), func(s *decisions.State) bool { return s.Status == want })
+}
+
+func (v *village) inStage(stage int) {
+	v.Helper()
+	v.until(fmt.Sprint("stage ", stage), func(s *decisions.State) bool { return s.Stage == stage && s.StageFromMs() > 0 })
+}
+
+// completed waits until a rollback is carried out, and a while longer.
+func (v *village) completed() {
+	v.Helper()
+	v.until("the rollback is carried out", func(s *decisions.State) bool { return s.Saga != nil && s.Saga.Done() })
+	time.Sleep(5 * time.Second)
+}
+
+// ask sends a command, as the command line does.
+func (v *village) ask(do string, override bool) *schemas.CommandReply {
+	v.Helper()
+	reply, err := v.bus.Ask(v.Context(), "story", &schemas.Command{ID: fmt.Sprint(do, time.Now().UnixNano()), Do: do, By: "ada", Comment: "the story wants it", Override: override}, "")
+	v.must(err)
+	return reply
+}
+
+// timeline is all that was decided, told and answered.
+func (v *village) timeline() string {
+	v.Helper()
+	js, err := jetstream.New(v.conn())
+	v.must(err)
+	stream, err := js.Stream(v.Context(), schemas.StreamName)
+	v.must(err)
+	info, err := stream.Info(v.Context())
+	v.must(err)
+	var all []string
+	for i := uint64(1); i <= info.State.LastSeq; i++ {
+		m, err := stream.GetMsg(v.Context(), i)
+		v.must(err)
+		if text := v.words(m); text != "" {
+			all = append(all, fmt.Sprintf("%7.1fs  %s\n", m.Time.Sub(v.began).Seconds(), text))
+		}
+	}
+	return strings.Join(all, "")
+}
+
+// words is a message for the timeline; what only says that a decision was received is left out.
+func (v *village) words(m *jetstream.RawStreamMsg) string {
+	v.Helper()
+	switch kind, _, _ := strings.Cut(strings.TrimPrefix(m.Subject, "streamcanary."), "."); kind {
+	case "decision":
+		d, err := schemas.DecodeDecision(m.Data)
+		v.must(err)
+		return decided(d)
+	case "ack":
+		a, err := schemas.DecodeAck(m.Data)
+		v.must(err)
+		if a.Status == schemas.AckReceived {
+			return ""
+		}
+		return strings.TrimSuffix(fmt.Sprintf("    %s: %s %d, %s", a.Consumer, a.Status, a.Seq, a.Why+a.Snapshot), ", ")
+	case "event":
+		n, err := schemas.DecodeNotice(m.Data)
+		v.must(err)
+		return fmt.Sprintf("! %s: %s", n.Kind, n.Sentence)
+	}
+	return ""
+}
+
+// decided is a decision on one line, and its sentence on the next.
+func decided(d *schemas.Decision) string {
+	words := []string{fmt.Sprint(d.Seq), strings.ToUpper(string(d.Action))}
+	if d.Phase != "" {
+		words = append(words, string(d.Phase))
+	}
+	if d.Actor.Kind != "engine" {
+		words = append(words, "by", d.Actor.Name)
+	}
+	for _, r := range d.Routes {
+		words = append(words, fmt.Sprintf("| %s %g %%", r.Version, float64(r.WeightBP)/100))
+		if r.MirrorBP > 0 {
+			words = append(words, fmt.Sprintf("and copies of %g %%", float64(r.MirrorBP)/100))
+		}
+	}
+	for _, o := range d.State {
+		words = append(words, strings.Join(strings.Fields(fmt.Sprintf("| %s %s %s%s", o.Do, o.Store, o.Snapshot, o.Namespace)), " "))
+	}
+	if len(d.Acks) > 0 {
+		words = append(words, "| asks "+strings.Join(d.Acks, ", "))
+	}
+	return strings.Join(words, " ") + "\n            " + d.Reason.Sentence
+}
+
+// golden holds the timeline against its file.
+func (v *village) golden(name string) {
+	v.Helper()
+	path := filepath.Join("testdata", "stories", name+".txt")
+	got := []byte(v.timeline())
+	if *update {
+		v.must(os.MkdirAll(filepath.Dir(path), 0o755))
+		v.must(os.WriteFile(path, got, 0o644))
+	}
+	want, err := os.ReadFile(path)
+	v.must(err)
+	if !bytes.Equal(got, want) {
+		v.Errorf("%s differs (go test ./cmd/serve -run Stories -update writes it; read the difference):\n%s", path, got)
+	}
+}
