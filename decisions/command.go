@@ -165,6 +165,9 @@ func (s *State) notJudged() string {
 	case StatusPromoting:
 		return "its promotion is on its way; `rollout rollback` stops it"
 	}
+	if s.Status == StatusPromoted {
+		return fmt.Sprintf("epoch %d is promoted, and stays so: to go back, apply a rollout with %s as canary and %s as baseline, and promote that", s.Epoch, s.Terms.Baseline, s.Terms.Canary)
+	}
 	return fmt.Sprintf("epoch %d is %s, and stays so: `rollout apply --new-epoch` starts afresh", s.Epoch, s.Status)
 }
 

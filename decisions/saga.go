@@ -170,7 +170,7 @@ func (t *turn) routing(d *draft) {
 	if freeze := t.s.Saga.step(StepFreeze); freeze.open() {
 		answered = fmt.Sprintf("%s has not answered that it takes no more writes, and traffic doesn't wait for that", listed(freeze.Wait.missing()))
 	}
-	d.reason = t.s.again("%s: all of it goes to %s.", answered, t.s.Terms.Baseline)
+	d.reason = t.s.again("%s: all traffic goes to %s.", answered, t.s.Terms.Baseline)
 }
 
 // sagaAcked gives an ack to the step that waits for it.
@@ -187,10 +187,10 @@ func (t *turn) sagaAcked(a *schemas.Ack) {
 }
 
 // refused marks the step that waits for an ack of this decision as failed, and returns it; nil: there is none. A later ack still settles it.
-func (s *Saga) refused(a *schemas.Ack) *SagaStep {
+func (s *Saga) refused(a *schemas.Ack, t *Terms) *SagaStep {
 	for i := range s.Steps {
 		step := &s.Steps[i]
-		if step.Wait != nil && step.open() && step.Decision == a.Decision {
+		if step.Wait != nil && step.open() && step.Decision == a.Decision && step.Wait.awaits(a.Consumer, t) {
 			step.State, step.Why = StepFailed, clip(a.Why, MaxWhy)
 			return step
 		}

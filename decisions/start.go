@@ -109,9 +109,9 @@ func (t *turn) answered(w *Wait, a *schemas.Ack) {
 func (t *turn) refused(a *schemas.Ack) {
 	var step *SagaStep
 	if t.s.Saga != nil {
-		step = t.s.Saga.refused(a)
+		step = t.s.Saga.refused(a, &t.s.Terms)
 	}
-	if step == nil && (t.s.Wait == nil || t.s.Wait.Decision != a.Decision) {
+	if w := t.s.Wait; step == nil && (w == nil || w.Decision != a.Decision || !w.awaits(a.Consumer, &t.s.Terms)) {
 		return
 	}
 	t.notice(schemas.Notice{

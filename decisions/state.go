@@ -226,13 +226,17 @@ func (w *Wait) missing() []string {
 	return out
 }
 
-// take counts an ack, and reports whether nobody is missing any more. A store's answer is no router's.
-func (w *Wait) take(consumer string, t *Terms) bool {
-	awaited := slices.Contains(w.Stores, consumer)
-	if !t.isStore(consumer) {
-		awaited = !w.NoRouter && (len(w.Names) == 0 || slices.Contains(w.Names, consumer))
+// awaits reports whether a consumer's answer counts. A store's is no router's.
+func (w *Wait) awaits(consumer string, t *Terms) bool {
+	if t.isStore(consumer) {
+		return slices.Contains(w.Stores, consumer)
 	}
-	if !awaited {
+	return !w.NoRouter && (len(w.Names) == 0 || slices.Contains(w.Names, consumer))
+}
+
+// take counts an ack, and reports whether nobody is missing any more.
+func (w *Wait) take(consumer string, t *Terms) bool {
+	if !w.awaits(consumer, t) {
 		return false
 	}
 	if at, found := slices.BinarySearch(w.Got, consumer); !found {

@@ -76,6 +76,7 @@ func TestState(t *testing.T) {
 		{"a silent store holds no traffic back", nil, []Input{harm, ack(11, 3, "item", schemas.AckPrepared), overdue},
 			[]string{freeze, "!acks-overdue user", route}, StatusRolledBack, true},
 		{"nor does one that refuses", nil, []Input{harm, ack(11, 3, "item", schemas.AckRejected)}, []string{freeze, "!ack-refused item", route}, StatusRolledBack, true},
+		{"a router's refusal is no store's", nil, []Input{harm, ack(11, 3, "eu", schemas.AckRejected)}, []string{freeze}, StatusRolledBack, true},
 		{"a store that was silent is asked to restore", nil, []Input{harm, ack(11, 3, "item", schemas.AckPrepared), overdue, ack(41, 4, "eu", schemas.AckApplied)},
 			[]string{freeze, "!acks-overdue user", route, restore}, StatusRolledBack, true},
 		{"a store that can't restore is told, and asked again", nil, append(moved[:4:4], ack(14, 5, "item", schemas.AckFailed), expire(43, id(1, 3)+"/restore")),

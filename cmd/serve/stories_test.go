@@ -3,13 +3,15 @@ package serve
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/subscribe"
-	"streamcanary/schemas"
 )
+
+// Each story is a rollout, what happens to it, and its timeline in testdata/stories: read that first.
 
 const storyHead = `apiVersion: streamcanary.dev/v1
 kind: Rollout
@@ -24,12 +26,24 @@ spec:
   acks: {routers: [router-a], within: 10s}
 `
 
-// A shelf is a state store: it does what it is told, and says so, unless it is silent or broken.
-type shelf struct {
-	silent, broken bool
-}
+// What the rollouts of the stories differ in.
+const (
+	inSteps = `  stages:
+    - {weight: 5, bake: 10s, max: 10m}
+    - {weight: 50, bake: 10s, max: 10m, approve: true}
+    - {weight: 100, watch: 30s, holdback: 5}
+`
+	atOnce     = "  stages: [{weight: 10, bake: 1m, max: 1h}]\n"
+	inShadow   = "  stages: [{weight: 0, mirror: 50, bake: 10s, max: 10m}, {weight: 10, bake: 10s, max: 10m}]\n"
+	impatient  = "  stages: [{weight: 5, bake: 1s, max: 30s, then: rollback}]\n  patience: never\n"
+	elsewhere  = "  stages: external\n"
+	sharedAnd  = "  state: {mode: shared, stores: [users], ackWithin: 30s}\n"
+	illegible  = "  state: {mode: shared, stores: [users], ackWithin: 30s, compatible: false}\n"
+	namespaced = "  state: namespaced\n"
+)
 
-var errBroken = errors.New("the snapshot is gone")
+// A shelf is a state store: it does what it is told, and says so, unless it is silent or has lost its snapshot.
+type shelf struct{ silent, empty bool }
 
 func (s *shelf) can(ctx context.Context) error {
 	if s.silent {
@@ -43,8 +57,8 @@ func (s *shelf) Snapshot(ctx context.Context) (string, error) { return "before-v
 func (s *shelf) Freeze(ctx context.Context, _ string) error   { return s.can(ctx) }
 func (s *shelf) Unfreeze(ctx context.Context) error           { return s.can(ctx) }
 func (s *shelf) Restore(ctx context.Context, _ string) error {
-	if s.broken {
-		return errBroken
+	if s.empty {
+		return errors.New("the snapshot is gone")
 	}
 	return s.can(ctx)
 }
@@ -52,38 +66,166 @@ func (s *shelf) Restore(ctx context.Context, _ string) error {
 // keeps lets a store answer.
 func (v *village) keeps(s *shelf) { v.follow("users", subscribe.KeepState("users", s)) }
 
-const ramped = `  stages:
-    - {weight: 5, bake: 10s, max: 10m}
-    - {weight: 50, bake: 10s, max: 10m, approve: true}
-    - {weight: 100, watch: 30s, holdback: 5}
-`
+// harms lets the canary err after 20 seconds of the rollout.
+func (v *village) harms() {
+	v.Helper()
+	v.status(decisions.StatusRunning)
+	v.wait(20 * time.Second)
+	v.errors.Store(6000)
+}
 
-const shared = `  stages: [{weight: 10, bake: 1m, max: 1h}]
-  state: {mode: shared, stores: [users], ackWithin: 30s}
-`
-
-func TestStories(t *testing.T) {
-	harm := func(v *village) {
-		v.status(decisions.StatusRunning)
-		time.Sleep(20 * time.Second)
-		v.errors.Store(6000)
+// refused wants a command to be refused.
+func (v *village) refused(do string, override bool, want string) {
+	v.Helper()
+	if reply := v.ask(do, override); !strings.Contains(reply.Refused, want) {
+		v.Errorf("%s: %+v, want it refused: %s", do, reply, want)
 	}
-	for _, s := range []struct {
-		name, rollout string
-		tell          func(v *village)
-	}{
-		{"a-ramp", storyHead + ramped, func(v *village) {
+}
+
+func TestStoriesOfStages(t *testing.T) {
+	tell(t, map[string]tale{
+		"a-ramp": {inSteps, func(v *village) {
 			v.status(decisions.StatusHolding)
 			v.ask("advance", false)
 			v.status(decisions.StatusPromoted)
+			v.refused("rollback", true, "to go back, apply a rollout with v1 as canary and v2 as baseline")
 		}},
-		{"state-goes-back", storyHead + shared, func(v *village) {
-			v.keeps(&shelf{})
-			harm(v)
+		"harm-while-a-person-is-waited-for": {inSteps, func(v *village) {
+			v.status(decisions.StatusHolding)
+			v.errors.Store(6000)
 			v.completed()
 		}},
-	} {
-		t.Run(s.name, func(t *testing.T) { story(t, s.name, s.rollout, s.tell) })
+		"harm-in-the-watch": {inSteps, func(v *village) {
+			v.status(decisions.StatusHolding)
+			v.ask("advance", false)
+			v.inStage(2)
+			v.wait(10 * time.Second)
+			v.errors.Store(6000)
+			v.completed()
+		}},
+		"a-shadow-first": {inShadow, func(v *village) { v.status(decisions.StatusPromoted) }},
+		"a-router-that-does-not-follow": {inSteps, func(v *village) {
+			v.status(decisions.StatusHolding)
+			v.deaf.Store(true)
+			v.ask("advance", false)
+			v.wait(time.Minute) // what is seen at 5 % proves nothing of 50 %
+			v.deaf.Store(false)
+			v.inStage(2)
+		}},
+		"time-is-over": {impatient, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.errors.Store(900) // near its margin, so that nothing is proven
+			v.completed()
+		}},
+		"another-controller": {elsewhere, func(v *village) {
+			for _, share := range []int64{500, 5000, 1000} {
+				v.share.Store(share)
+				v.wait(20 * time.Second)
+			}
+			v.errors.Store(6000)
+			v.completed()
+		}},
+		"a-third-version": {atOnce, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.third.Store(2000)
+			v.status(decisions.StatusPromoted)
+		}},
+		"another-rollout-takes-over": {atOnce, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			second := strings.Replace(storyHead, "name: story", "name: second", 1) + atOnce
+			v.apply("second", second, func(a *Application) { a.Supersede = true })
+			v.untilOf("second", "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
+		}},
+		"once-more": {atOnce, func(v *village) {
+			v.harms()
+			v.completed()
+			v.errors.Store(0)
+			v.apply("story", storyHead+atOnce, func(a *Application) { a.Retry = true })
+			v.until("the second epoch is promoted", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusPromoted })
+		}},
+		"a-person-overrules": {atOnce, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			v.ask("pause", false)
+			v.refused("pause", false, "it holds already")
+			v.ask("resume", false)
+			v.ask("promote", false)
+			v.ask("rollback", false) // beats the promotion, whether or not that is acknowledged
+			v.refused("promote", true, "epoch 1 is rolled-back, and stays so")
+			v.completed()
+		}},
+	})
+}
+
+func TestStoriesOfState(t *testing.T) {
+	tell(t, map[string]tale{
+		"state-goes-back": {atOnce + sharedAnd, func(v *village) {
+			v.keeps(&shelf{})
+			v.harms()
+			v.completed()
+		}},
+		"no-store-no-start": {atOnce + sharedAnd, func(v *village) {
+			v.wait(40 * time.Second)
+			v.keeps(&shelf{})
+			v.status(decisions.StatusRunning)
+		}},
+		"a-silent-store": {atOnce + sharedAnd, func(v *village) {
+			s := &shelf{}
+			v.keeps(s)
+			v.status(decisions.StatusRunning)
+			s.silent = true
+			v.harms()
+			v.wait(2 * time.Minute)
+		}},
+		"a-snapshot-that-is-gone": {atOnce + sharedAnd, func(v *village) {
+			s := &shelf{empty: true}
+			v.keeps(s)
+			v.harms()
+			v.wait(time.Minute)
+			s.empty = false
+			v.completed()
+		}},
+		"state-that-the-baseline-can-not-read": {atOnce + illegible, func(v *village) {
+			s := &shelf{}
+			v.keeps(s)
+			v.status(decisions.StatusRunning)
+			s.silent = true
+			v.harms()
+			v.status(decisions.StatusFrozen)
+			v.refused("rollback", false, "--override moves the traffic all the same")
+			v.ask("rollback", true)
+			v.wait(20 * time.Second)
+		}},
+		"frozen-by-a-person": {atOnce + sharedAnd, func(v *village) {
+			v.keeps(&shelf{})
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			v.ask("freeze", false)
+			v.wait(10 * time.Second)
+			v.ask("resume", false)
+			v.status(decisions.StatusPromoted)
+		}},
+		"state-with-names": {atOnce + namespaced, func(v *village) {
+			v.harms()
+			v.completed()
+		}},
+		"a-router-that-never-answers": {atOnce + sharedAnd, func(v *village) {
+			v.keeps(&shelf{})
+			v.harms()
+			v.deaf.Store(true)
+			v.wait(time.Minute)
+		}},
+	})
+}
+
+type tale struct {
+	rollout string // after storyHead
+	tell    func(v *village)
+}
+
+func tell(t *testing.T, tales map[string]tale) {
+	for name, x := range tales {
+		t.Run(name, func(t *testing.T) { story(t, name, storyHead+x.rollout, x.tell) })
 	}
-	_ = schemas.Info
 }

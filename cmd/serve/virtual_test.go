@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -42,9 +43,12 @@ type village struct {
 	bus     *bus.Bus
 	began   time.Time
 	stops   []func()
+	asked   int // commands
 
 	share    atomic.Int64 // the canary's, in basis points
-	errors   atomic.Int64 // of its answers, in basis points
+	copies   atomic.Int64 // of requests to the canary, whose answers nobody sees, in basis points
+	errors   atomic.Int64 // of the canary's answers, in basis points
+	third    atomic.Int64 // the share of another version, v3, that only errs, in basis points
 	deaf     atomic.Bool  // the router obeys nobody
 	requests atomic.Int64 // a second; 0: none come
 }
@@ -59,10 +63,10 @@ func story(t *testing.T, name, rollout string, tell func(v *village)) {
 		defer v.end()
 		v.found()
 		v.service()
+		v.began = time.Now()
 		v.model()
 		v.follow("router-a", v.obey)
-		v.began = time.Now()
-		v.apply(rollout)
+		v.apply("story", rollout)
 		tell(v)
 		v.golden(name)
 	})
@@ -153,13 +157,15 @@ func (v *village) service() {
 	<-ready
 }
 
+// requestsEvery is how often requests come.
+const requestsEvery = 50 * time.Millisecond
+
 // model answers requests, split as the router has it; each answer is an event at once.
 func (v *village) model() {
 	random := rand.New(rand.NewPCG(3, 4))
 	topic := v.kafka.Log("predictions", 0)
 	v.runs("model", func(ctx context.Context) error {
-		const every = 50 * time.Millisecond
-		tick := time.NewTicker(every)
+		tick := time.NewTicker(requestsEvery)
 		defer tick.Stop()
 		for n := 0; ; {
 			select {
@@ -167,15 +173,25 @@ func (v *village) model() {
 				return nil
 			case now := <-tick.C:
 				var entries []kafka.Entry
-				for range v.requests.Load() * int64(every) / int64(time.Second) {
-					version, failed := "v1", int64(0)
-					if random.Int64N(10_000) < v.share.Load() {
-						version, failed = "v2", v.errors.Load()
-					}
+				for range v.requests.Load() * int64(requestsEvery) / int64(time.Second) {
 					n++
-					id := fmt.Sprint("p", n)
-					entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"latency_ms":20,"error":%t}`,
-						id, now.UnixMilli(), version, random.Int64N(10_000) < failed)})
+					draw := random.Int64N(10_000)
+					answer := func(version, more string, errors int64) {
+						id := fmt.Sprint(version, "-", n)
+						entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"latency_ms":20,"error":%t%s}`,
+							id, now.UnixMilli(), version, random.Int64N(10_000) < errors, more)})
+					}
+					switch {
+					case draw < v.share.Load():
+						answer("v2", "", v.errors.Load())
+					case draw < v.share.Load()+v.third.Load():
+						answer("v3", "", 10_000)
+					default:
+						answer("v1", "", 0)
+					}
+					if random.Int64N(10_000) < v.copies.Load() {
+						answer("v2", `,"shadow":true`, v.errors.Load())
+					}
 				}
 				if _, err := topic.AppendAll(ctx, entries); err != nil && ctx.Err() == nil {
 					return err
@@ -210,26 +226,41 @@ func (v *village) obey(_ context.Context, d subscribe.Delivery) error {
 	for _, r := range d.Decision.Routes {
 		if r.Version == "v2" {
 			v.share.Store(int64(r.WeightBP))
+			v.copies.Store(int64(r.MirrorBP))
 		}
 	}
 	return nil
 }
 
-func (v *village) apply(rollout string) {
+// apply hands a rollout to the service.
+func (v *village) apply(name, rollout string, change ...func(*Application)) {
 	v.Helper()
 	now := schemas.Time(time.Now().UnixMilli())
-	a := Application{ID: "story-1", From: now, At: now, File: "story.yaml", YAML: rollout, Actor: schemas.Actor{Kind: "person", Name: "ada"}}
+	a := Application{ID: fmt.Sprint(name, now), From: now, At: now, File: name + ".yaml", YAML: rollout, Actor: schemas.Actor{Kind: "person", Name: "ada"}}
+	for _, c := range change {
+		c(&a)
+	}
 	body, err := a.Encode()
 	v.must(err)
-	_, err = v.bus.PutSpec(v.Context(), bus.Spec{Rollout: "story", Body: body})
+	there, err := v.bus.Spec(v.Context(), name)
+	if !errors.Is(err, bus.ErrNotFound) {
+		v.must(err)
+	}
+	_, err = v.bus.PutSpec(v.Context(), bus.Spec{Rollout: name, Body: body, Revision: there.Revision})
 	v.must(err)
 }
 
 // until lets time pass until something is so.
 func (v *village) until(what string, is func(s *decisions.State) bool) {
 	v.Helper()
-	for began := time.Now(); ; time.Sleep(time.Second) {
-		head, _, err := v.bus.LoadHead(v.Context(), "story")
+	v.untilOf("story", what, is)
+}
+
+func (v *village) untilOf(rollout, what string, is func(s *decisions.State) bool) {
+	v.Helper()
+	v.wait(0)
+	for began := time.Now(); ; v.wait(500 * time.Millisecond) { // never on the instant at which a window is judged
+		head, _, err := v.bus.LoadHead(v.Context(), rollout)
 		if err == nil && is(&head.State) {
 			return
 		}
@@ -237,6 +268,13 @@ func (v *village) until(what string, is func(s *decisions.State) bool) {
 			v.Fatalf("never: %s\n%s", what, v.timeline())
 		}
 	}
+}
+
+// wait lets time pass, and then some, to an instant at which no request comes.
+func (v *village) wait(d time.Duration) {
+	time.Sleep(d)
+	const off = 10 * time.Millisecond
+	time.Sleep((requestsEvery + off - time.Since(v.began)%requestsEvery) % requestsEvery)
 }
 
 func (v *village) status(want decisions.Status) {
@@ -253,13 +291,14 @@ func (v *village) inStage(stage int) {
 func (v *village) completed() {
 	v.Helper()
 	v.until("the rollback is carried out", func(s *decisions.State) bool { return s.Saga != nil && s.Saga.Done() })
-	time.Sleep(5 * time.Second)
+	v.wait(5 * time.Second)
 }
 
 // ask sends a command, as the command line does.
 func (v *village) ask(do string, override bool) *schemas.CommandReply {
 	v.Helper()
-	reply, err := v.bus.Ask(v.Context(), "story", &schemas.Command{ID: fmt.Sprint(do, time.Now().UnixNano()), Do: do, By: "ada", Comment: "the story wants it", Override: override}, "")
+	v.asked++
+	reply, err := v.bus.Ask(v.Context(), "story", &schemas.Command{ID: fmt.Sprint(v.asked), Do: do, By: "ada", Comment: "the story wants it", Override: override}, "")
 	v.must(err)
 	return reply
 }
@@ -298,7 +337,7 @@ func (v *village) words(m *jetstream.RawStreamMsg) string {
 		if a.Status == schemas.AckReceived {
 			return ""
 		}
-		return strings.TrimSuffix(fmt.Sprintf("    %s: %s %d, %s", a.Consumer, a.Status, a.Seq, a.Why+a.Snapshot), ", ")
+		return strings.TrimSuffix(fmt.Sprintf("    %s: %s %d.%d, %s", a.Consumer, a.Status, a.Epoch, a.Seq, a.Why+a.Snapshot), ", ")
 	case "event":
 		n, err := schemas.DecodeNotice(m.Data)
 		v.must(err)
@@ -309,7 +348,7 @@ func (v *village) words(m *jetstream.RawStreamMsg) string {
 
 // decided is a decision on one line, and its sentence on the next.
 func decided(d *schemas.Decision) string {
-	words := []string{fmt.Sprint(d.Seq), strings.ToUpper(string(d.Action))}
+	words := []string{fmt.Sprintf("%d.%d", d.Epoch, d.Seq), strings.ToUpper(string(d.Action))}
 	if d.Phase != "" {
 		words = append(words, string(d.Phase))
 	}
