@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,29 +46,46 @@ func ordered(d *schemas.Decision) string {
 	return strings.Join(words, " ")
 }
 
-// TestState tells the ways of a rollout whose state is shared: each decision with who must answer it and what it asks of the state.
+// What the decisions of such a rollout are, where all goes well.
+const (
+	snapshot = "#1 start prepare 41:10000 42:0 (route) | snapshot item user | any item user"
+	commit   = "#2 start commit 41:9900 42:100 (route) | | any"
+	freeze   = "#3 rollback prepare 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user"
+	route    = "#4 rollback commit 41:10000 42:0 (route) | freeze item@item-before user@user-before | any"
+	restore  = "#5 rollback commit 41:10000 42:0 (route) | restore item@item-before user@user-before | item user"
+	unfreeze = "#6 rollback commit 41:10000 42:0 (route) | unfreeze item@item-before user@user-before | item user"
+)
+
+// A stateTest is a way of a rollout whose state is shared: each decision with what it asks of the state, and who must answer it.
+type stateTest struct {
+	name   string
+	change []func(*Terms)
+	in     []Input
+	want   []string
+	status Status
+	frozen bool
+}
+
+// TestState tells the ways of a rollout whose state is shared.
 func TestState(t *testing.T) {
-	const (
-		snapshot = "#1 start prepare 41:10000 42:0 (route) | snapshot item user | any item user"
-		commit   = "#2 start commit 41:9900 42:100 (route) | | any"
-		freeze   = "#3 rollback prepare 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user"
-		route    = "#4 rollback commit 41:10000 42:0 (route) | freeze item@item-before user@user-before | any"
-		restore  = "#5 rollback commit 41:10000 42:0 (route) | restore item@item-before user@user-before | item user"
-		unfreeze = "#6 rollback commit 41:10000 42:0 (route) | unfreeze item@item-before user@user-before | item user"
-	)
+	for _, test := range slices.Concat(restoredTests(), frozenTests()) {
+		t.Run(test.name, func(t *testing.T) {
+			s, words := foldWith(t, saidWithState, after(begun(test.change...), test.in...)...)
+			expect(t, words, append([]string{snapshot, commit}, test.want...)...)
+			if s.Status != test.status || s.Frozen != test.frozen {
+				t.Errorf("%s, frozen %v; want %s, %v", s.Status, s.Frozen, test.status, test.frozen)
+			}
+		})
+	}
+}
+
+func restoredTests() []stateTest {
 	harm := verdictOf(10, VerdictRollback)
 	frozen := []Input{harm, ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared)}
 	moved := append(frozen[:3:3], ack(13, 4, "eu", schemas.AckApplied))
 	restored := append(moved[:4:4], ack(14, 5, "item", schemas.AckApplied), ack(15, 5, "user", schemas.AckApplied))
 	overdue := expire(40, id(1, 3)+"/freeze")
-	tests := []struct {
-		name   string
-		change []func(*Terms)
-		in     []Input
-		want   []string
-		status Status
-		frozen bool
-	}{
+	return []stateTest{
 		{"freeze, route, restore, unfreeze", nil, append(restored[:6:6], ack(16, 6, "item", schemas.AckApplied), ack(17, 6, "user", schemas.AckApplied)),
 			[]string{freeze, route, restore, unfreeze}, StatusRolledBack, false},
 		{"one store is not all", nil, frozen[:2], []string{freeze}, StatusRolledBack, true},
@@ -83,7 +101,14 @@ func TestState(t *testing.T) {
 			[]string{freeze, route, restore, "!ack-refused item", "!acks-overdue item,user", "again " + id(1, 5)}, StatusRolledBack, true},
 		{"a silent router is told, and the state stays frozen", nil, append(frozen[:3:3], expire(22, id(1, 3)+"/route")),
 			[]string{freeze, route, "!acks-overdue any", "again " + id(1, 4)}, StatusRolledBack, true},
+	}
+}
 
+// frozenTests are those in which somebody, or what can't be undone, freezes the state.
+func frozenTests() []stateTest {
+	harm, overdue := verdictOf(10, VerdictRollback), expire(40, id(1, 3)+"/freeze")
+	moved := []Input{harm, ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared), ack(13, 4, "eu", schemas.AckApplied)}
+	return []stateTest{
 		{"state that the baseline can't read: all stands still", []func(*Terms){illegible}, []Input{harm, ack(11, 3, "item", schemas.AckPrepared), overdue},
 			[]string{freeze, "!acks-overdue user", "#4 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user"}, StatusFrozen, true},
 		{"at once where a store refuses", []func(*Terms){illegible}, []Input{harm, ack(11, 3, "item", schemas.AckRejected)},
@@ -111,15 +136,6 @@ func TestState(t *testing.T) {
 		{"deleted while frozen by a person: thawed", nil, []Input{command(10, CommandFreeze, false), command(11, CommandDelete, false)},
 			[]string{"#3 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user",
 				"#4 start abort 41:10000 42:0 over " + id(1, 3) + " (route) | unfreeze item@item-before user@user-before |"}, StatusDeleted, false},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			s, words := foldWith(t, saidWithState, after(begun(test.change...), test.in...)...)
-			expect(t, words, append([]string{snapshot, commit}, test.want...)...)
-			if s.Status != test.status || s.Frozen != test.frozen {
-				t.Errorf("%s, frozen %v; want %s, %v", s.Status, s.Frozen, test.status, test.frozen)
-			}
-		})
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"streamcanary/cmd/embed"
@@ -54,7 +53,7 @@ type Options struct {
 type wires struct {
 	http  net.Listener
 	kafka func(ctx context.Context, network, address string) (net.Conn, error)
-	nats  *nats.Conn
+	nats  func(*bus.Options)
 }
 
 // pace is for tests in a hurry: what is 0 is as usual.
@@ -137,8 +136,8 @@ func (s *service) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.bus, err = bus.Connect(ctx, bus.Options{
-		URLs: s.address.NATS, Conn: s.wires.nats, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key,
+	o := bus.Options{
+		URLs: s.address.NATS, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key,
 		After: func(effect string) { s.crash.pass(Point("after-" + effect)) },
 		OnState: func(connected bool, cause error) {
 			switch {
@@ -154,8 +153,11 @@ func (s *service) connect(ctx context.Context) error {
 				s.Log.Warn().Err(err).Strs("nats", s.address.NATS).Msg("NATS reports an error on the connection; where it is a permission, serve's user lacks it")
 			}
 		},
-	})
-	if err != nil {
+	}
+	if s.wires.nats != nil {
+		s.wires.nats(&o)
+	}
+	if s.bus, err = bus.Connect(ctx, o); err != nil {
 		return err
 	}
 	return s.bus.Ensure(ctx)

@@ -125,6 +125,11 @@ func TestStoriesOfStages(t *testing.T) {
 			v.errors.Store(6000)
 			v.completed()
 		}},
+	})
+}
+
+func TestStoriesOfRollouts(t *testing.T) {
+	tell(t, map[string]tale{
 		"a-third-version": {atOnce, func(v *village) {
 			v.status(decisions.StatusRunning)
 			v.third.Store(2000)

@@ -152,7 +152,7 @@ func (v *village) service() {
 	connection := v.conn()
 	v.runs("serve", func(ctx context.Context) error {
 		return Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) },
-			wires: wires{listener, v.network.DialContext, connection}})
+			wires: wires{listener, v.network.DialContext, func(o *bus.Options) { o.Conn = connection }}})
 	})
 	<-ready
 }
