@@ -56,6 +56,8 @@ type Applied struct {
 	Actor  schemas.Actor   `json:"actor"`
 	// Retry: the rollout was judged before, and begins anew with no evidence; its first decision supersedes Prev.
 	Retry bool `json:"retry,omitempty"`
+	// Past are the model's rollbacks so far, oldest first; at most MaxPast.
+	Past []Past `json:"past,omitempty"`
 }
 
 // Expired says that a deadline of State.Deadlines has passed on the waiting side's clock.

@@ -29,6 +29,9 @@ func (t *turn) judged(v *Verdict) {
 		t.stageEnds(v)
 	case VerdictHold:
 		t.hold(holding{reason: v.Reason, evidence: v.Evidence})
+		if v.Reason.Code == codeBothArms {
+			t.forward(codeNoRefuge, fmt.Sprintf("Baseline %s is beyond its own limit, too, so it is no refuge.", t.s.Terms.Baseline))
+		}
 	case VerdictContinue:
 		t.goOn(v)
 	}

@@ -106,6 +106,7 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 	d.supersedes = t.superseded()
 	t.s.Hold, t.s.Wait = nil, nil
 	t.s.Status = StatusRolledBack
+	defer t.chronic(causeOf(&d.reason))
 	if !t.s.Terms.awaited() {
 		t.routing(&d)
 		t.decide(d.as(schemas.ActionRollback, schemas.Critical))

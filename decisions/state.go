@@ -59,8 +59,11 @@ type State struct {
 	// Snapshots are what the stores of shared state can go back to; Frozen: they were told to take no writes.
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
 	Frozen    bool       `json:"frozen,omitempty"`
-	Answers   []Answer   `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
-	Notices   int64      `json:"notices"`        // made so far in this epoch
+	// Past are the model's rollbacks before this epoch, oldest first; Forward is why to roll forward, where that is recommended.
+	Past    []Past          `json:"past,omitempty"`
+	Forward *schemas.Reason `json:"forward,omitempty"`
+	Answers []Answer        `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
+	Notices int64           `json:"notices"`        // made so far in this epoch
 	// Commanded are the last commands, oldest first, with what came of them: at most MaxCommanded.
 	Commanded []Commanded `json:"commanded,omitempty"`
 }
@@ -152,6 +155,7 @@ func (s *State) clone() State {
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
 	c.Terms.State.Stores = slices.Clone(s.Terms.State.Stores)
 	c.Snapshots = slices.Clone(s.Snapshots)
+	c.Past = slices.Clone(s.Past)
 	c.Routes = slices.Clone(s.Routes)
 	c.Before = slices.Clone(s.Before)
 	c.Terms.Stages = slices.Clone(s.Terms.Stages)

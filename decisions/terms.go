@@ -31,6 +31,9 @@ type Terms struct {
 	AckWithinMs int64    `json:"ack_within_ms"`
 	// State is what goes back with the traffic.
 	State StateTerms `json:"state,omitzero"`
+	// Chronic is how many rollbacks of the model, in which time, call for another answer; Hotfix is what that would be.
+	Chronic ChronicTerms `json:"chronic,omitzero"`
+	Hotfix  string       `json:"hotfix,omitempty"`
 	// SettleMs is how much later than routers say so a new split is believed to be that of all predictions. 0 in a replay.
 	SettleMs      int64  `json:"settle_ms,omitempty"`
 	DrainWithinMs int64  `json:"drain_within_ms"`
@@ -52,6 +55,12 @@ type StageTerms struct {
 	Watch    bool `json:"watch,omitempty"`     // after it the canary gets all, without any more to be passed
 }
 
+// ChronicTerms say when rolling back again is no answer; the zero value: never.
+type ChronicTerms struct {
+	Rollbacks int   `json:"rollbacks,omitempty"` // with the one that is decided
+	WithinMs  int64 `json:"within_ms,omitempty"`
+}
+
 // TermsOf takes the terms from a rollout. The result shares no memory with it.
 func TermsOf(r *schemas.Rollout) Terms {
 	t := Terms{
@@ -63,6 +72,7 @@ func TermsOf(r *schemas.Rollout) Terms {
 	}
 	slices.Sort(t.Routers)
 	t.State = stateTermsOf(r)
+	t.Chronic, t.Hotfix = ChronicTerms{r.Chronic.Rollbacks, r.Chronic.Within.Milliseconds()}, r.Hotfix
 	t.External, t.ApprovePromotion = r.External, r.ApprovePromotion
 	for i := range r.Stages {
 		s := &r.Stages[i]

@@ -69,6 +69,10 @@ func explainedValues(r *Rollout) map[string]string {
 		}
 	}
 	explainState(values, &r.State)
+	values["spec.chronic.rollbacks"], values["spec.chronic.within"] = strconv.Itoa(r.Chronic.Rollbacks), FormatDuration(r.Chronic.Within)
+	if r.Hotfix != "" {
+		values["spec.hotfix"] = quoted(r.Hotfix)
+	}
 	return values
 }
 

@@ -37,6 +37,8 @@ type Rollout struct {
 	ApprovePromotion bool
 	Acks             Acks
 	State            StateSpec
+	Chronic          Chronic
+	Hotfix           string // what rolling forward would mean; empty: nothing is declared
 	DrainWithin      time.Duration
 	// DefaultGuardrails is true when the default guardrails stand, because the file has no list or has exactly
 	// that one: such a guardrail is required only once it has had data.
@@ -258,4 +260,10 @@ type StateSpec struct {
 	Stores     []string      // of StateShared, in the file's order: consumers that must all answer
 	AckWithin  time.Duration // how soon
 	Compatible bool          // the baseline can read what the canary wrote
+}
+
+// Chronic says when rolling a model back again is no answer.
+type Chronic struct {
+	Rollbacks int           // this many, with the one that is decided
+	Within    time.Duration // in this time
 }

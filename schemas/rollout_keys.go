@@ -22,6 +22,7 @@ const (
 	MaxRouters    = 64
 	MaxStores     = 16
 	maxStages     = 32
+	maxPast       = 64 // rollbacks that a decision remembers
 	maxLabels     = 64
 	maxLabelBytes = 1024
 	maxLabelsAll  = 16 << 10 // bytes of labels and annotations together: every decision has them
@@ -80,11 +81,11 @@ var specForm = mapping(
 	field{key: "training", need: later, about: "for training/serving skew", form: mapping(
 		field{key: "scores", form: text(maxLabelBytes), about: "file of offline scores"},
 	)},
-	field{key: "chronic", need: later, about: "when rolling back again is no answer", form: mapping(
-		field{key: "rollbacks", form: integer(1, 1000), about: "this many"},
-		field{key: "within", form: duration(time.Minute, 365*day), about: "in this time"},
+	field{key: "chronic", about: "when rolling back again is no answer, and rolling forward is recommended", form: mapping(
+		field{key: "rollbacks", form: integer(2, maxPast), def: "3", about: "so many of the model, with the one that is decided"},
+		field{key: "within", form: duration(time.Minute, 365*day), def: "14d", about: "in this time"},
 	)},
-	field{key: "hotfix", form: text(maxLabelBytes), need: later, about: "what rolling forward would mean"},
+	field{key: "hotfix", form: text(maxLabelBytes), about: "what rolling forward would mean: a flag, a setting"},
 	field{key: "sinks", need: later, about: "who else hears of it", form: list(0, maxListed, mapping(
 		field{key: "mlflow", about: "a model registry", form: mapping(field{key: "alias", form: text(MaxNameBytes), about: "the alias to move"})},
 		field{key: "webhook", form: text(MaxNameBytes), about: "a sink of the configuration"},

@@ -52,6 +52,8 @@ func readRollout(root section) *Rollout {
 		LatencyGranularity: spec.duration("latencyGranularity"),
 		Health:             readHealth(spec.under("health")), Acks: Acks{acks.texts("routers"), acks.duration("within")},
 		DrainWithin: spec.under("rollback").duration("drainWithin"),
+		Chronic:     Chronic{int(spec.under("chronic").number("rollbacks")), spec.under("chronic").duration("within")},
+		Hotfix:      spec.text("hotfix"),
 	}
 	checkLabels(meta, r)
 	rr := rolloutReader{spec: spec, rollout: r}

@@ -51,6 +51,7 @@ func TestShortestRolloutHasEveryDefault(t *testing.T) {
 		Stages:            []Stage{{Bake: 10 * time.Minute, Max: 24 * time.Hour, Then: OnHold}},
 		Acks:              Acks{Within: 10 * time.Second},
 		State:             StateSpec{Mode: StateNone, AckWithin: 30 * time.Second, Compatible: true},
+		Chronic:           Chronic{3, 14 * 24 * time.Hour},
 		DrainWithin:       time.Minute,
 	}
 	got := parsed(t, shortest)
@@ -94,6 +95,8 @@ spec:
   acks: {routers: [edge, core], within: 5s}
   state: {mode: none}
   rollback: {drainWithin: 90s}
+  chronic: {rollbacks: 2, within: 1d}
+  hotfix: flag ranker.rerank=off
 `
 
 func TestEveryKeyIsRead(t *testing.T) {
@@ -120,7 +123,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Stages:      []Stage{{WeightBP: 250, Bake: time.Hour, Pass: []string{"e", "q"}, Max: 2 * time.Hour, Then: OnHold}},
 		Acks:        Acks{Routers: []string{"edge", "core"}, Within: 5 * time.Second},
 		State:       StateSpec{Mode: StateNone, AckWithin: 30 * time.Second, Compatible: true},
-		DrainWithin: 90 * time.Second,
+		DrainWithin: 90 * time.Second, Chronic: Chronic{2, 24 * time.Hour}, Hotfix: "flag ranker.rerank=off",
 	}
 	got := parsed(t, everyKey)
 	want.Sha256 = got.Sha256
@@ -292,7 +295,6 @@ func laterRollouts() []badFile {
 	}
 	const notYet = ": not supported yet: remove it"
 	for _, key := range []string{
-		"chronic: {rollbacks: 3, within: 14d}", "hotfix: flag off",
 		"training: {scores: s.csv}", "sinks: [{mlflow: {alias: champion}}, {webhook: oncall}]",
 		`cache: {namespace: "{model}:{version}", warm: [10, 50, 100], until: {hitRate: 0.8, max: 5m}, mute: [p99]}`,
 		"pillars: {registry: {mlflow: {name: r}}, input: {baseline: a, canary: b}, output: {baseline: a}, features: {canary: b}}",

@@ -164,6 +164,9 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout) e
 	if route != nil {
 		applied.Routes = route.Routes
 	}
+	if applied.Past, err = c.past(ctx, r.Model); err != nil {
+		return err
+	}
 	c.pending[r.Name] = *a
 	in := decisions.Input{Kind: decisions.InputApplied, EventMs: int64(a.From), WallMs: time.Now().UnixMilli(), Applied: &applied}
 	if err := c.journalInput(ctx, r.Model, owner{r.Name, epoch + 1}, in); err != nil {
@@ -171,6 +174,23 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout) e
 	}
 	c.crash.pass(AfterAppliedAppend)
 	return nil
+}
+
+// past are the model's rollbacks, oldest first: the first decision of each.
+func (c *court) past(ctx context.Context, model string) ([]decisions.Past, error) {
+	var all []decisions.Past
+	err := c.bus.Log(ctx, bus.LogQuery{Model: model}, func(l bus.Logged) error {
+		p, is := decisions.PastOf(l.Decision)
+		if n := len(all); is && (n == 0 || all[n-1].Epoch != p.Epoch) {
+			all = append(all, p)
+			all = all[max(0, len(all)-decisions.MaxPast):]
+		}
+		return nil
+	})
+	if errors.Is(err, bus.ErrNotFound) {
+		err = nil
+	}
+	return all, err
 }
 
 // applied begins an epoch where its start stands in the journal. One that this process didn't ask for (asked for by one that was

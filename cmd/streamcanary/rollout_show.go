@@ -371,6 +371,9 @@ func printTraffic(w io.Writer, s *decisions.State) {
 			fmt.Fprintf(w, "rollback step %s: %s%s\n", step.Name, step.State, because(step.Why))
 		}
 	}
+	if s.Forward != nil {
+		fmt.Fprintf(w, "recommended: %s\n", s.Forward.Sentence)
+	}
 	for _, x := range s.Snapshots {
 		fmt.Fprintf(w, "state: %s can go back to snapshot %s\n", x.Store, x.ID)
 	}

@@ -1,0 +1,70 @@
+package decisions
+
+import (
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+func chronic(t *Terms) {
+	t.Chronic, t.Hotfix = ChronicTerms{3, 14 * 24 * 3600 * 1000}, "flag ranker.rerank=off"
+}
+
+// failedBy is a rollback for one guardrail.
+func failedBy(at int64, name string) Input {
+	in := verdictOf(at, VerdictRollback)
+	in.Verdict.Reason.Guardrails = []schemas.GuardrailStatus{{Name: "ctr", State: schemas.StateContinue}, {Name: name, State: schemas.StateFailed}}
+	return in
+}
+
+// TestForward: where going back would not help, the decision log says so, once, and what to do.
+func TestForward(t *testing.T) {
+	day := int64(24 * 3600 * 1000)
+	begin := applied(int64(20*day/1000), terms(weight, chronic))
+	begin.Applied.Past = []Past{{"a", 1, 5 * day, "errors"}, {"b", 2, 7 * day, "p99"}, {"c", 3, 19 * day, "errors"}}
+	begin.Applied.Epoch = 1
+	running := []Input{begin, ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied)}
+	s, words := fold(t, after(running, failedBy(20*day/1000+60, "errors"))...)
+	expect(t, words[2:], "#3 rollback 41:10000 42:0 (route)", "#4 roll-forward 41:10000 42:0 (route)")
+	want := "Model ranker was rolled back 3 times within 14d (errors 2 times, p99 once), so the cause is likely not in one version, and rolling back won't end it. Roll forward: flag ranker.rerank=off."
+	if s.Forward.Sentence != want || s.Forward.Code != "chronic" || s.Why.Code != "code-rollback" {
+		t.Errorf("recommended %+v, the reason is %+v", s.Forward, s.Why)
+	}
+	_, words = fold(t, after(running, failedBy(22*day/1000, "errors"))...) // the second is too long ago
+	expect(t, words[2:], "#3 rollback 41:10000 42:0 (route)")
+
+	both := verdictOf(5, VerdictHold)
+	both.Verdict.Reason.Code = "both_arms"
+	s, words = fold(t, applied(1, terms(weight)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied), both, verdictOf(6, VerdictContinue), both)
+	expect(t, words[2:], "#3 hold 41:9000 42:1000 (route)", "#4 roll-forward 41:9000 42:1000 (route)", "#5 resume 41:9000 42:1000 over "+id(1, 3)+" (route)", "#6 hold 41:9000 42:1000 (route)")
+	if want := "Baseline 41 is beyond its own limit, too, so it is no refuge. Roll forward: repair the cause."; s.Forward.Sentence != want {
+		t.Errorf("recommended %q", s.Forward.Sentence)
+	}
+}
+
+// TestPastOf: what counts as a rollback of the past.
+func TestPastOf(t *testing.T) {
+	_, effects := Step(stateOf(t, running(terms(weight))...), failedBy(5, "p99"))
+	d := effects[0].Decision.Decision
+	if p, is := PastOf(&d); !is || p != (Past{"ranker-42", 1, 5000, "p99"}) {
+		t.Errorf("%+v, %v", p, is)
+	}
+	d.Mode = schemas.Advise
+	if _, is := PastOf(&d); is {
+		t.Error("advice counts")
+	}
+	d.Mode, d.Action, d.Reason.Guardrails = schemas.Enforce, schemas.ActionHold, nil
+	if _, is := PastOf(&d); is {
+		t.Error("a hold counts")
+	}
+	d.Action, d.Reason.Code = schemas.ActionRollback, strings.Repeat("x", 999)
+	if p, _ := PastOf(&d); len(p.Cause) != schemas.MaxNameBytes {
+		t.Errorf("a cause of %d bytes", len(p.Cause))
+	}
+}
+
+func stateOf(t *testing.T, in ...Input) State {
+	s, _ := fold(t, in...)
+	return s
+}
