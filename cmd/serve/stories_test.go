@@ -21,14 +21,16 @@ spec:
   baseline: {version: v1}
   canary: {version: v2}
   phi: 1
-  guardrails: [{name: errors, rate: error, increase: 10pp}]
   health: {selfTest: warn}
   acks: {routers: [router-a], within: 10s}
 `
 
 // What the rollouts of the stories differ in.
 const (
-	inSteps = `  stages:
+	errorsMore = "  guardrails: [{name: errors, rate: error, increase: 10pp}]\n"
+	withLimit  = "  guardrails: [{name: errors, rate: error, increase: 10pp}, {name: outage, rate: error, above: 5%}]\n"
+	often      = "  chronic: {rollbacks: 2, within: 1d}\n  hotfix: flag ranker.rerank=off\n"
+	inSteps    = `  stages:
     - {weight: 5, bake: 10s, max: 10m}
     - {weight: 50, bake: 10s, max: 10m, approve: true}
     - {weight: 100, watch: 30s, holdback: 5}
@@ -138,7 +140,7 @@ func TestStoriesOfRollouts(t *testing.T) {
 		"another-rollout-takes-over": {atOnce, func(v *village) {
 			v.status(decisions.StatusRunning)
 			v.wait(10 * time.Second)
-			second := strings.Replace(storyHead, "name: story", "name: second", 1) + atOnce
+			second := strings.Replace(rolloutWith(atOnce), "name: story", "name: second", 1)
 			v.apply("second", second, func(a *Application) { a.Supersede = true })
 			v.untilOf("second", "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
 		}},
@@ -146,7 +148,7 @@ func TestStoriesOfRollouts(t *testing.T) {
 			v.harms()
 			v.completed()
 			v.errors.Store(0)
-			v.apply("story", storyHead+atOnce, func(a *Application) { a.Retry = true })
+			v.apply("story", rolloutWith(atOnce), func(a *Application) { a.Retry = true })
 			v.until("the second epoch is promoted", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusPromoted })
 		}},
 		"a-person-overrules": {atOnce, func(v *village) {
@@ -224,13 +226,47 @@ func TestStoriesOfState(t *testing.T) {
 	})
 }
 
+func TestStoriesOfForward(t *testing.T) {
+	tell(t, map[string]tale{
+		"rolled-back-too-often": {atOnce + often, func(v *village) {
+			v.harms()
+			v.completed()
+			v.errors.Store(0)
+			v.apply("story", rolloutWith(atOnce+often), func(a *Application) { a.Retry = true })
+			v.until("the second epoch runs", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+			v.wait(10 * time.Second)
+			v.errors.Store(6000)
+			v.until("it is rolled back", func(s *decisions.State) bool { return s.Epoch == 2 && s.Saga != nil && s.Saga.Done() })
+		}},
+		"no-refuge": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			v.all.Store(1500)
+			v.errors.Store(1500)
+			v.status(decisions.StatusHolding)
+			v.wait(10 * time.Second)
+			v.all.Store(0)
+			v.errors.Store(0)
+			v.status(decisions.StatusRunning)
+		}},
+	})
+}
+
 type tale struct {
-	rollout string // after storyHead
+	rollout string // what differs
 	tell    func(v *village)
 }
 
 func tell(t *testing.T, tales map[string]tale) {
 	for name, x := range tales {
-		t.Run(name, func(t *testing.T) { story(t, name, storyHead+x.rollout, x.tell) })
+		t.Run(name, func(t *testing.T) { story(t, name, rolloutWith(x.rollout), x.tell) })
 	}
+}
+
+// rolloutWith is a story's rollout; without guardrails of its own it has one.
+func rolloutWith(rest string) string {
+	if !strings.Contains(rest, "guardrails:") {
+		rest += errorsMore
+	}
+	return storyHead + rest
 }

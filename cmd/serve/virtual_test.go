@@ -48,6 +48,7 @@ type village struct {
 	share    atomic.Int64 // the canary's, in basis points
 	copies   atomic.Int64 // of requests to the canary, whose answers nobody sees, in basis points
 	errors   atomic.Int64 // of the canary's answers, in basis points
+	all      atomic.Int64 // of the baseline's
 	third    atomic.Int64 // the share of another version, v3, that only errs, in basis points
 	deaf     atomic.Bool  // the router obeys nobody
 	requests atomic.Int64 // a second; 0: none come
@@ -187,7 +188,7 @@ func (v *village) model() {
 					case draw < v.share.Load()+v.third.Load():
 						answer("v3", "", 10_000)
 					default:
-						answer("v1", "", 0)
+						answer("v1", "", v.all.Load())
 					}
 					if random.Int64N(10_000) < v.copies.Load() {
 						answer("v2", `,"shadow":true`, v.errors.Load())
