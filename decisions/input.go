@@ -157,7 +157,18 @@ type Traffic struct {
 	EndMs    int64 `json:"end_ms"`
 	Baseline int64 `json:"baseline"` // predictions served
 	Canary   int64 `json:"canary"`
+	// Hosts are those on which the canary answered, the most predictions first, as far as events name them: at most MaxFlows.
+	Hosts []Flow `json:"hosts,omitempty"`
 }
+
+// A Flow is how many predictions the canary answered on one host.
+type Flow struct {
+	Host        string `json:"host"`
+	Predictions int64  `json:"predictions"`
+}
+
+// MaxFlows bounds the hosts that are told.
+const MaxFlows = 8
 
 // EncodeInput returns the journal's bytes of an input: one JSON object.
 func EncodeInput(in Input) ([]byte, error) {

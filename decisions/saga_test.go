@@ -80,6 +80,18 @@ func TestNamedSaga(t *testing.T) {
 	expect(t, words[3:], "!acks-overdue eu", "again "+id(1, 3), "!rollback-completed  done")
 }
 
+// TestDrainHosts: what is told of a canary that doesn't drain names the hosts that still answer.
+func TestDrainHosts(t *testing.T) {
+	flow := traffic(6, 990, 10)
+	flow.Traffic.Hosts = []Flow{{"c-7", 8}, {"c-9", 2}}
+	s := stateOf(t, after(rolledBack(terms()), flow, traffic(7, 0, 0))...)
+	_, effects := Step(s, expire(65, id(1, 3)+"/verify"))
+	want := "It is not proven that 42 has drained: it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2) (deadline passed once)."
+	if n := effects[0].Notice; n == nil || n.Sentence != want {
+		t.Errorf("told %+v, want %q", effects[0], want)
+	}
+}
+
 // TestTimes: the five times, each on its clock.
 func TestTimes(t *testing.T) {
 	s, _ := fold(t, after(rolledBack(terms()), traffic(6, 2000, 0), traffic(7, 2000, 0))...)

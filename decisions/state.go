@@ -172,6 +172,7 @@ func (s *State) clone() State {
 	if s.Saga != nil {
 		saga := *s.Saga
 		saga.Steps = slices.Clone(s.Saga.Steps)
+		saga.Drain.Hosts = slices.Clone(s.Saga.Drain.Hosts)
 		for i := range saga.Steps {
 			saga.Steps[i].Wait = saga.Steps[i].Wait.clone()
 		}

@@ -2,6 +2,8 @@ package decisions
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"streamcanary/schemas"
 )
@@ -18,14 +20,15 @@ const (
 
 // Drain is what the prediction stream has shown of the canary since the rollback was decided.
 type Drain struct {
-	FromMs      int64 `json:"from_ms"`       // event time of the rollback: earlier windows don't count
-	Windows     int   `json:"windows"`       // consecutive non-empty ones with a canary share below the limit
-	Predictions int64 `json:"predictions"`   // in them
-	CleanFromMs int64 `json:"clean_from_ms"` // event time since which no canary prediction was seen
-	CleanSeen   int64 `json:"clean_seen"`    // predictions since then
-	Seen        int64 `json:"seen"`          // predictions since FromMs
-	LastCanary  int64 `json:"last_canary"`   // canary predictions in the newest non-empty window
-	LastAll     int64 `json:"last_all"`      // predictions in it
+	FromMs      int64  `json:"from_ms"`         // event time of the rollback: earlier windows don't count
+	Windows     int    `json:"windows"`         // consecutive non-empty ones with a canary share below the limit
+	Predictions int64  `json:"predictions"`     // in them
+	CleanFromMs int64  `json:"clean_from_ms"`   // event time since which no canary prediction was seen
+	CleanSeen   int64  `json:"clean_seen"`      // predictions since then
+	Seen        int64  `json:"seen"`            // predictions since FromMs
+	LastCanary  int64  `json:"last_canary"`     // canary predictions in the newest non-empty window
+	LastAll     int64  `json:"last_all"`        // predictions in it
+	Hosts       []Flow `json:"hosts,omitempty"` // of them, the canary's
 }
 
 // take adds a window, and reports whether the canary has drained. Windows without predictions say nothing.
@@ -35,7 +38,7 @@ func (d *Drain) take(w *Traffic) bool {
 		return false
 	}
 	d.Seen += all
-	d.LastCanary, d.LastAll = w.Canary, all
+	d.LastCanary, d.LastAll, d.Hosts = w.Canary, all, slices.Clone(w.Hosts[:min(len(w.Hosts), MaxFlows)])
 	if w.Canary > 0 {
 		d.CleanFromMs, d.CleanSeen = w.EndMs, 0
 	} else {
@@ -65,6 +68,18 @@ func (t *turn) traffic(w *Traffic) {
 	t.settle(step, w.EndMs)
 }
 
+// where is on which hosts the canary still answers: they tell which router sends its traffic there.
+func (d *Drain) where() string {
+	if len(d.Hosts) == 0 {
+		return ""
+	}
+	var hosts []string
+	for _, f := range d.Hosts {
+		hosts = append(hosts, fmt.Sprintf("%s (%d)", f.Host, f.Predictions))
+	}
+	return ", on " + strings.Join(hosts, ", ")
+}
+
 // drainExpired ends verify without a proof where there was no traffic at all: the deadline's time was judged and is empty, or there is nothing
 // to read. Else it escalates, also where nothing is known because nothing was read (after a restart, or with a broker away).
 func (t *turn) drainExpired(step *SagaStep, quiet bool) {
@@ -76,7 +91,7 @@ func (t *turn) drainExpired(step *SagaStep, quiet bool) {
 		return
 	}
 	t.retry(step, t.s.Terms.DrainWithinMs)
-	seen := fmt.Sprintf("it served %d of the %d predictions of the newest window", drain.LastCanary, drain.LastAll)
+	seen := fmt.Sprintf("it served %d of the %d predictions of the newest window%s", drain.LastCanary, drain.LastAll, drain.where())
 	if drain.Seen == 0 {
 		seen = "no prediction since the rollback has been counted yet"
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -184,7 +185,20 @@ func (f *Fold) traffic(p *windows.Part) *decisions.Traffic {
 		Baseline: p.Traffic[windows.Baseline].Served, Canary: p.Traffic[windows.Canary].Served,
 	}
 	t := f.served
+	t.Hosts = flows(p.Traffic[windows.Canary].Hosts)
 	return &t
+}
+
+// flows are the hosts with the most predictions, those first.
+func flows(hosts []windows.HostCount) []decisions.Flow {
+	var most []decisions.Flow
+	for _, h := range hosts {
+		if h.Host != "" && h.Events > 0 {
+			most = append(most, decisions.Flow{Host: h.Host, Predictions: h.Events})
+		}
+	}
+	slices.SortStableFunc(most, func(a, b decisions.Flow) int { return cmp.Compare(b.Predictions, a.Predictions) })
+	return most[:min(len(most), decisions.MaxFlows)]
 }
 
 func (f *Fold) readyMs(p *windows.Part) int64 {

@@ -22,6 +22,7 @@ type metrics struct {
 	events    *prometheus.GaugeVec
 	decisions *prometheus.CounterVec
 	acks      *prometheus.CounterVec
+	rollbacks *prometheus.HistogramVec
 	status    *prometheus.GaugeVec
 	evidence  *prometheus.GaugeVec
 	threshold *prometheus.GaugeVec
@@ -48,6 +49,10 @@ func newMetrics(program string) *metrics {
 		events:    gauge("events", "Events by kind and class since the topics were opened; every event is in one class.", "kind", "class"),
 		decisions: counter("decisions_total", "Decisions taken by this process.", "model", "rollout", "action"),
 		acks:      counter("acks_total", "Acks of subscribers.", "status"),
+		rollbacks: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "streamcanary", Name: "rollback_seconds", Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400},
+			Help: "Of rollbacks that are carried out, the time from when the harm began (estimated) until it was detected (event time), decided, acknowledged, and the canary had drained (event time).",
+		}, []string{"model", "until"}),
 		status:    gauge("rollout_status", "1 for the status that the rollout is in.", "model", "rollout", "status"),
 		evidence:  gauge("guardrail_log_evidence", "Running maximum of the fail evidence, natural log.", "rollout", "guardrail", "segment"),
 		threshold: gauge("guardrail_log_threshold", "Evidence at which the guardrail has failed.", "rollout", "guardrail", "segment"),
@@ -68,7 +73,7 @@ func newMetrics(program string) *metrics {
 	}, m.deciding.seconds)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
-	m.registry.MustRegister(m.events, m.decisions, m.acks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
+	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
 		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -117,6 +122,20 @@ func (m *metrics) stage(s windows.StageStats, limits windows.Limits) {
 
 func (m *metrics) decided(d *schemas.Decision) {
 	m.decisions.WithLabelValues(d.Model, d.Rollout, string(d.Action)).Inc()
+}
+
+// noticed takes the times of a rollback that is carried out, as far as they are known.
+func (m *metrics) noticed(n *schemas.Notice) {
+	if n.Kind != schemas.NoticeRollbackCompleted || n.Times == nil || n.Times.HarmBegan == 0 {
+		return
+	}
+	for until, at := range map[string]schemas.Time{
+		"detected": n.Times.Detected, "decided": n.Times.Decided, "acked": n.Times.Acked, "drained": n.Times.Drained,
+	} {
+		if at > 0 {
+			m.rollbacks.WithLabelValues(n.Model, until).Observe(max(0, float64(at-n.Times.HarmBegan)/1000))
+		}
+	}
 }
 
 func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status)).Inc() }

@@ -179,8 +179,8 @@ func (v *village) model() {
 					draw := random.Int64N(10_000)
 					answer := func(version, more string, errors int64) {
 						id := fmt.Sprint(version, "-", n)
-						entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"latency_ms":20,"error":%t%s}`,
-							id, now.UnixMilli(), version, random.Int64N(10_000) < errors, more)})
+						entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"host":"%s-%d","latency_ms":20,"error":%t%s}`,
+							id, now.UnixMilli(), version, version, n%2, random.Int64N(10_000) < errors, more)})
 					}
 					switch {
 					case draw < v.share.Load():
