@@ -48,7 +48,8 @@ type Judge struct {
 	silence       [windows.Arms]float64 // log threshold of each
 	split         *split
 	sampling      sampling
-	crowded       bool // a window had as many segments as are told apart
+	cold          *coldness // nil: nothing is muted for a cold cache
+	crowded       bool      // a window had as many segments as are told apart
 
 	checks        []check // in the order of their ranks
 	sick, sickNow []bool  // by check: when Verdict.Health was made, and after the latest part
@@ -215,6 +216,9 @@ func (j *Judge) begin(p *windows.Part) bool {
 	}
 	j.begun, j.clock.startMs, j.stages.starts[0] = true, p.StartMs, p.StartMs
 	j.verdict.StartMs = p.StartMs
+	if j.cold != nil {
+		j.cold.begin(p.StartMs, true)
+	}
 	return true
 }
 
@@ -224,6 +228,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	unequal := j.sampling.see(p, j.clock.widthMs)
 	cut := !unequal && s.traffic.step(canary.Events, baseline.Events)
 	j.clock.over = j.clock.over || j.stages.offPlan(s)
+	j.cold.before(p.StartMs)
 	warming := p.StartMs < j.firstMs+j.rollout.Warmup.Milliseconds()
 	if !unequal && !warming {
 		s.remember(p, j.clock.widthMs)
@@ -231,7 +236,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	s.measure(p, (*dispersion).look)
 	j.sift(s, p)
 	for _, g := range s.guards {
-		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: warming && measuresValues(g.spec)})
+		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: warming && measuresValues(g.spec) || j.cold.mutes(g.spec)})
 	}
 	j.check(p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: warming})
 	j.calibrate(s, p) // after the tests: the factor of a block is known before the block
@@ -239,6 +244,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 		m.step(p, j.clock, cut)
 	}
 	j.sizes.lookSizes(&baseline.Slices)
+	j.cold.after(p)
 	j.split.step(p, j.clock)
 	j.sizes.addSizes(&baseline.Slices)
 }

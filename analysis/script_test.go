@@ -108,6 +108,8 @@ type side struct {
 	slices    [windows.Slices]windows.SliceCount // of the error metric
 	half      int64                              // predictions of slice 0, all but halfSlow of them at latencyMs
 	halfSlow  int64
+	told      int64 // predictions that say whether the cache answered
+	misses    int64 // of them, where it didn't
 }
 
 // script drives a Judge with windows written by hand.
@@ -166,6 +168,8 @@ func (a side) cell(key string) windows.Cell {
 	switch {
 	case key == "error":
 		return windows.Cell{N: a.n, K: a.errors, Slices: a.slices}
+	case key == "cache_miss":
+		return windows.Cell{N: a.told, K: a.misses}
 	case key == "timeout":
 		return windows.Cell{N: a.n, K: a.timeouts}
 	case of == ofLatency && exceeds:

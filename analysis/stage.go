@@ -182,6 +182,9 @@ func (j *Judge) turn(s *stream, p *windows.Part) {
 		if p.Kind == windows.Serving {
 			j.replan()
 			j.split.renew(j.clock.window(p.StartMs))
+			if j.cold != nil {
+				j.cold.begin(p.StartMs, false)
+			}
 			for _, m := range j.missing {
 				m.renew = true
 			}

@@ -106,6 +106,9 @@ func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 	if g.self != nil && g.self.off {
 		s.Calibration = schemas.CalibrationFailed
 	}
+	if j.cold.mutes(g.spec) {
+		s.MutedUntil = schemas.Time(j.cold.untilMs)
+	}
 	if g.canary.tested == 0 {
 		return s
 	}

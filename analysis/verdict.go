@@ -53,6 +53,7 @@ type Verdict struct {
 	HarmBeganMs int64             // estimated, of a rollback; 0: unknown
 	Guardrail   string            // that a rollback or hold stands on; empty: none
 	Segment     string            // that it failed in; empty: all of the traffic
+	Severe      bool              // of a rollback: users get no answer, or one beyond a limit, so it can't wait for a cache to be warmed
 	Stage       int               // that it was said in, from 0
 	Health      []schemas.Finding // what is wrong with the input now
 	Concerns    []Concern         // that came up with the latest part; none beside a rollback
@@ -97,6 +98,7 @@ func (j *Judge) decide() {
 	}
 	j.verdict.Action, j.verdict.Code, j.verdict.Guardrail, j.verdict.Segment, j.verdict.EventMs = now.action, now.code, now.name(), now.segment(), j.nowMs
 	j.verdict.HarmBeganMs, j.verdict.Stage = j.harmBegan(now), j.stages.now
+	j.verdict.Severe = now.severe()
 	j.verdict.Sentence = j.sentence(now)
 }
 
@@ -142,6 +144,14 @@ func (c cause) name() string {
 		return ""
 	}
 	return c.guard.spec.Name
+}
+
+// severe reports whether a rollback can't wait: the canary is silent, it answers with more errors or time-outs, or it is beyond a limit.
+func (c cause) severe() bool {
+	if c.action != VerdictRollback || c.guard == nil {
+		return c.code == codeCanaryMissing
+	}
+	return !c.guard.isContrast() || c.guard.spec.Kind == schemas.RateGuardrail && (c.guard.spec.Of == "error" || c.guard.spec.Of == "timeout")
 }
 
 // segment is that of the guardrail.

@@ -128,7 +128,7 @@ func (s *State) refusesMore(c *Command) string {
 func (t *turn) refusesRollback(c *Command) string {
 	s := &t.s
 	switch {
-	case s.Status == StatusPromoting, s.judged(), s.Status == StatusFrozen && c.Force:
+	case s.Status == StatusPromoting, s.judged(), s.Status == StatusFrozen && c.Force, s.Status == StatusRolledBack && s.isWarming():
 		return ""
 	case s.Status == StatusFrozen:
 		return fmt.Sprintf("%s has not answered that the state can go back, and %s can't read what %s wrote; --override moves the traffic all the same, and the decision says so",
@@ -196,13 +196,19 @@ func (t *turn) promoted(c *Command) {
 func (t *turn) rolledBack(c *Command) {
 	if t.s.Status == StatusFrozen {
 		freeze := t.s.Saga.step(StepFreeze)
+		t.skipWarming()
 		freeze.Waived, freeze.DeadlineMs, t.s.Status = true, 0, StatusRolledBack
 		t.begin(t.s.Saga.step(StepRoute), draft{
 			reason: commanded(c, codeCommanded, "moved the traffic although the state may not go back"), actor: c.Actor, follows: true, override: freeze.Wait.missing(),
 		})
 		return
 	}
-	t.rollback(draft{reason: commanded(c, codeCommanded, "rolled "+t.s.Terms.Canary+" back"), actor: c.Actor}, 0)
+	if t.s.isWarming() {
+		t.skipWarming()
+		t.begin(t.s.Saga.step(StepRoute), draft{reason: commanded(c, codeCommanded, "moved all traffic without waiting for a warm cache"), actor: c.Actor, follows: true})
+		return
+	}
+	t.rollback(draft{reason: commanded(c, codeCommanded, "rolled "+t.s.Terms.Canary+" back"), actor: c.Actor, urgent: c.Force}, 0)
 }
 
 // passedOver is what a person's decision doesn't wait for: the guardrails that say that the canary does harm, a hold, and answers that are missing.

@@ -39,6 +39,7 @@ type draft struct {
 	supersedes string
 	override   []string // what a person went past
 	state      []schemas.StateOrder
+	urgent     bool              // of a rollback: it doesn't wait for a warm cache
 	asks       who               // who must answer
 	await      schemas.AckStatus // State.Wait waits for this answer of them; "": it doesn't
 	follows    bool              // what is decided follows from what was decided before, and its reason is that one's
@@ -82,6 +83,7 @@ func (t *turn) decide(d draft) *schemas.Decision {
 	if d.state == nil {
 		decision.State = s.state(d.routes)
 	}
+	decision.Cache, decision.Mute = s.caches(decision), s.mutes(decision)
 	if decision.Acks = s.Terms.askedFor(d.asks); decision.Acks != nil {
 		decision.Deadline = schemas.Time(t.in.WallMs + s.Terms.within(d.asks))
 	}

@@ -127,6 +127,10 @@ func (w *digest) additions(g *schemas.GuardrailStatus) {
 		tag('c')
 		w.text(g.Calibration)
 	}
+	if g.MutedUntil != 0 {
+		tag('u')
+		w.number(int64(g.MutedUntil))
+	}
 	if len(g.Harmed) > 0 {
 		tag('h')
 		w.number(int64(len(g.Harmed)))

@@ -139,7 +139,7 @@ func TestDigestAdditions(t *testing.T) {
 	zero := 0.0
 	seen := map[string]bool{string(plain): true}
 	for _, g := range []schemas.GuardrailStatus{
-		{ProbabilityIndex: &zero}, {KS: &zero}, {MannWhitneyP: &zero}, {Shape: make([]schemas.QuantileEvidence, 1)}, {Calibration: "x"}, {Harmed: []string{""}},
+		{ProbabilityIndex: &zero}, {KS: &zero}, {MannWhitneyP: &zero}, {Shape: make([]schemas.QuantileEvidence, 1)}, {Calibration: "x"}, {MutedUntil: 1}, {Harmed: []string{""}},
 	} {
 		g.Name = "a"
 		if got := string(of(g)); seen[got] {

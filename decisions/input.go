@@ -140,6 +140,8 @@ type Verdict struct {
 	Evidence    schemas.Evidence `json:"evidence"`
 	// Concerns are new: what people should hear of although nothing is decided by it.
 	Concerns []Concern `json:"concerns,omitempty"`
+	// Severe: a rollback can't wait for the baseline's cache to be warmed.
+	Severe bool `json:"severe,omitempty"`
 	// Breached are the guardrails that say now that the canary does harm: failed, or suspect; not those that only warn.
 	Breached []string `json:"breached,omitempty"`
 }
@@ -157,6 +159,9 @@ type Traffic struct {
 	EndMs    int64 `json:"end_ms"`
 	Baseline int64 `json:"baseline"` // predictions served
 	Canary   int64 `json:"canary"`
+	// CacheTold are the baseline's predictions that say whether its cache answered, CacheHits those where it did.
+	CacheTold int64 `json:"cache_told,omitempty"`
+	CacheHits int64 `json:"cache_hits,omitempty"`
 	// Hosts are those on which the canary answered, the most predictions first, as far as events name them: at most MaxFlows.
 	Hosts []Flow `json:"hosts,omitempty"`
 }

@@ -39,7 +39,7 @@ func (t *turn) judged(v *Verdict) {
 
 // draft is a decision that stands on a verdict.
 func (v *Verdict) draft() draft {
-	return draft{reason: v.Reason, evidence: v.Evidence, actor: engine}
+	return draft{reason: v.Reason, evidence: v.Evidence, actor: engine, urgent: v.Severe}
 }
 
 // concerned tells people what the evidence gives cause for, of all guardrails in a state at once.

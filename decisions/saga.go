@@ -18,13 +18,14 @@ const (
 	StepVerify   StepName = "verify"   // the canary has drained, by the prediction stream itself
 )
 
-// stepKinds says of each step who acknowledges it (nobody: the engine proves it), with what, and how its decision begins it.
+// stepKinds says of each step who acknowledges it (nobody: the engine proves it), with what, and how its decision begins it (nil: it needs to know the step).
 var stepKinds = map[StepName]struct {
 	asks  who
 	want  schemas.AckStatus
 	begin func(*turn, *draft)
 }{
 	StepFreeze:   {stores, schemas.AckPrepared, (*turn).freezing},
+	StepWarm:     {routers, schemas.AckApplied, nil},
 	StepRoute:    {routers, schemas.AckApplied, (*turn).routing},
 	StepRestore:  {stores, schemas.AckApplied, (*turn).restoring},
 	StepUnfreeze: {stores, schemas.AckApplied, (*turn).unfreezing},
@@ -50,6 +51,9 @@ const (
 	StepAcked   StepState = "acked"
 	StepFailed  StepState = "failed"
 	StepExpired StepState = "expired"
+	StepWarming StepState = "warming" // acknowledged, and the baseline's cache is waited for
+	StepPassed  StepState = "passed"  // of a stop on the way back: it has ended without a warm cache
+	StepSkipped StepState = "skipped" // likewise: it was not made
 )
 
 // Saga is a rollback that is being carried out.
@@ -74,6 +78,9 @@ type SagaStep struct {
 	Why        string `json:"why,omitempty"` // of failed
 	// Waived: a person said that nothing waits for it.
 	Waived bool `json:"waived,omitempty"`
+	// WarmBP, of a stop on the way back, is the baseline's share in it; Warm is what was seen of its cache since routers followed.
+	WarmBP int     `json:"warm_bp,omitempty"`
+	Warm   *Warmth `json:"warm,omitempty"`
 }
 
 // Done reports whether every step is acknowledged.
@@ -86,7 +93,17 @@ func (s *Saga) Done() bool {
 	return true
 }
 
-func (s *SagaStep) open() bool { return s.State != StepAcked }
+func (s *SagaStep) open() bool {
+	return s.State != StepAcked && s.State != StepPassed && s.State != StepSkipped
+}
+
+// kind is the step's name without its share.
+func (s *SagaStep) kind() StepName {
+	if s.WarmBP > 0 {
+		return StepWarm
+	}
+	return s.Name
+}
 
 // begun reports whether its turn has come.
 func (s *SagaStep) begun() bool { return s.State != StepPlanned }
@@ -114,6 +131,9 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 	}
 	t.s.Saga = &Saga{Times: schemas.RollbackTimes{HarmBegan: schemas.Time(harmBeganMs)}}
 	for _, name := range t.s.Terms.rollbackSteps() {
+		if name == StepRoute && !d.urgent {
+			t.s.Saga.Steps = append(t.s.Saga.Steps, t.s.warmSteps()...)
+		}
 		t.s.Saga.Steps = append(t.s.Saga.Steps, SagaStep{Name: name, State: StepPlanned})
 	}
 	first := t.begin(&t.s.Saga.Steps[0], d)
@@ -123,8 +143,12 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 
 // begin takes the decision that a step stands on; a route's begins the proof, too.
 func (t *turn) begin(step *SagaStep, d draft) *schemas.Decision {
-	kind := stepKinds[step.Name]
-	kind.begin(t, &d)
+	kind := stepKinds[step.kind()]
+	if kind.begin == nil {
+		t.warming(step, &d)
+	} else {
+		kind.begin(t, &d)
+	}
 	d.asks = kind.asks
 	decided := t.decide(d.as(schemas.ActionRollback, schemas.Critical))
 	step.State, step.Decision = StepPending, decided.ID
@@ -167,11 +191,7 @@ func (t *turn) routing(d *draft) {
 	if d.reason.Code != "" {
 		return // a person says why
 	}
-	answered := fmt.Sprintf("%s takes no more writes", listed(t.s.Terms.State.Stores))
-	if freeze := t.s.Saga.step(StepFreeze); freeze.open() {
-		answered = fmt.Sprintf("%s has not answered that it takes no more writes, and traffic doesn't wait for that", listed(freeze.Wait.missing()))
-	}
-	d.reason = t.s.again("%s: all traffic goes to %s.", answered, t.s.Terms.Baseline)
+	d.reason = t.s.again("%s: all traffic goes to %s.", t.ended(t.s.Saga.step(StepRoute)), t.s.Terms.Baseline)
 }
 
 // sagaAcked gives an ack to the step that waits for it.
@@ -181,7 +201,12 @@ func (t *turn) sagaAcked(a *schemas.Ack) {
 	}
 	for i := range t.s.Saga.Steps {
 		step := &t.s.Saga.Steps[i]
-		if step.Wait != nil && step.open() && step.Wait.satisfies(a) && step.Wait.take(a.Consumer, &t.s.Terms) {
+		if step.Wait == nil || !step.open() || step.Warm != nil || !step.Wait.satisfies(a) || !step.Wait.take(a.Consumer, &t.s.Terms) {
+			continue
+		}
+		if step.WarmBP > 0 {
+			t.followedTo(step)
+		} else {
 			t.settle(step, t.in.WallMs)
 		}
 	}
@@ -254,17 +279,26 @@ func (t *turn) sagaExpired(x *Expired) {
 
 // stepExpired tells who has not answered, and what of it.
 func (t *turn) stepExpired(step *SagaStep) {
+	if step.WarmBP > 0 {
+		t.warmExpired(step)
+		return
+	}
 	t.retry(step, t.s.Terms.within(stepKinds[step.Name].asks))
+	t.overdueStep(step)
+	if step.Name == StepFreeze && t.unfrozen(step) {
+		return
+	}
+	t.out = append(t.out, Effect{Again: t.s.Prev.ID})
+}
+
+// overdueStep tells people of a step that isn't acknowledged.
+func (t *turn) overdueStep(step *SagaStep) {
 	missing := step.Wait.missing()
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: step.Decision, Attempt: step.Attempt, Waiting: missing,
 		Sentence: fmt.Sprintf("Step %s of rollback %s is not acknowledged by %s (deadline passed %s): %s",
 			step.Name, t.s.Saga.Decision, listed(missing), times(step.Attempt), t.danger(step)),
 	})
-	if step.Name == StepFreeze && t.unfrozen(step) {
-		return
-	}
-	t.out = append(t.out, Effect{Again: t.s.Prev.ID})
 }
 
 // danger is what it means that nobody answers a step, and what to do.

@@ -118,8 +118,13 @@ func (t *turn) refused(a *schemas.Ack) {
 		Kind: schemas.NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer},
 		Sentence: fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(a.Why)),
 	})
-	if step != nil && step.Name == StepFreeze {
+	switch {
+	case step == nil:
+	case step.Name == StepFreeze:
 		t.unfrozen(step)
+	case step.WarmBP > 0:
+		t.skipWarming()
+		t.next()
 	}
 }
 

@@ -154,6 +154,7 @@ func (s *State) clone() State {
 	c.Terms.Links = maps.Clone(s.Terms.Links)
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
 	c.Terms.State.Stores = slices.Clone(s.Terms.State.Stores)
+	c.Terms.Cache.WarmBP, c.Terms.Cache.Mute = slices.Clone(s.Terms.Cache.WarmBP), slices.Clone(s.Terms.Cache.Mute)
 	c.Snapshots = slices.Clone(s.Snapshots)
 	c.Past = slices.Clone(s.Past)
 	c.Routes = slices.Clone(s.Routes)
@@ -175,6 +176,10 @@ func (s *State) clone() State {
 		saga.Drain.Hosts = slices.Clone(s.Saga.Drain.Hosts)
 		for i := range saga.Steps {
 			saga.Steps[i].Wait = saga.Steps[i].Wait.clone()
+			if warm := saga.Steps[i].Warm; warm != nil {
+				w := *warm
+				saga.Steps[i].Warm = &w
+			}
 		}
 		c.Saga = &saga
 	}

@@ -31,6 +31,8 @@ type Terms struct {
 	AckWithinMs int64    `json:"ack_within_ms"`
 	// State is what goes back with the traffic.
 	State StateTerms `json:"state,omitzero"`
+	// Cache is how the baseline's cache is warmed when traffic returns to it.
+	Cache CacheTerms `json:"cache,omitzero"`
 	// Chronic is how many rollbacks of the model, in which time, call for another answer; Hotfix is what that would be.
 	Chronic ChronicTerms `json:"chronic,omitzero"`
 	Hotfix  string       `json:"hotfix,omitempty"`
@@ -71,7 +73,7 @@ func TermsOf(r *schemas.Rollout) Terms {
 		Sha256:   r.Sha256, Labels: maps.Clone(r.Labels), Links: maps.Clone(r.Annotations),
 	}
 	slices.Sort(t.Routers)
-	t.State = stateTermsOf(r)
+	t.State, t.Cache = stateTermsOf(r), cacheTermsOf(r)
 	t.Chronic, t.Hotfix = ChronicTerms{r.Chronic.Rollbacks, r.Chronic.Within.Milliseconds()}, r.Hotfix
 	t.External, t.ApprovePromotion = r.External, r.ApprovePromotion
 	for i := range r.Stages {
@@ -155,7 +157,9 @@ func (t *Terms) stageText(stage int) string {
 }
 
 // percentOf writes basis points for a sentence.
-func percentOf(bp int) string { return strconv.FormatFloat(float64(bp)/100, 'f', -1, 64) + " %" }
+func percentOf(bp int) string { return shortPercent(bp) + " %" }
+
+func shortPercent(bp int) string { return strconv.FormatFloat(float64(bp)/100, 'f', -1, 64) }
 
 // fullBP is all of the traffic, in basis points.
 const fullBP = 10000

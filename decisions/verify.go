@@ -61,6 +61,7 @@ func (t *turn) traffic(w *Traffic) {
 	if t.s.Saga == nil {
 		return
 	}
+	t.warmed(w)
 	step := t.s.Saga.step(StepVerify)
 	if step == nil || !step.begun() || !step.open() || !t.s.Saga.Drain.take(w) {
 		return

@@ -58,6 +58,8 @@ type Decision struct {
 	Unit           string            `json:"unit,omitempty"`  // what routers that hash take as key; empty: an event's unit
 	Salt           string            `json:"salt,omitempty"`  // what they hash it with, where Routes share the traffic out: of the epoch
 	State          []StateOrder      `json:"state,omitempty"` // the full desired state of what holds the model's state; none: nothing is asked of it
+	Cache          *CacheOrder       `json:"cache,omitempty"`
+	Mute           []Mute            `json:"mute,omitempty"` // guardrails that say nothing while a cache is cold
 	Reason         Reason            `json:"reason"`
 	Evidence       Evidence          `json:"evidence"`
 	EventTime      Time              `json:"event_time"`
@@ -108,6 +110,20 @@ const (
 	// StateUse: read and write in this namespace.
 	StateUse StateDo = "use"
 )
+
+// A CacheOrder names the caches of the versions.
+type CacheOrder struct {
+	Activate string    `json:"activate"`         // namespace of the version that takes over
+	Retire   string    `json:"retire,omitempty"` // of the one that has no traffic any more: nobody may answer from it
+	Warm     []float64 `json:"warm,omitempty"`   // percents of the traffic at which its return will stop on its way to all
+}
+
+// A Mute says that a guardrail counts nothing for or against a version until its cache is warm.
+type Mute struct {
+	Guardrail string `json:"guardrail"`
+	Version   string `json:"version"`
+	Until     Time   `json:"until"` // at the latest
+}
 
 // Reason says why, for people and for machines.
 type Reason struct {
@@ -187,6 +203,7 @@ type GuardrailStatus struct {
 	Shape            []QuantileEvidence `json:"shape,omitempty"`       // of test: ks: where in the distribution the harm is; ascending Quantile
 	AtQuantile       float64            `json:"at_quantile,omitempty"` // of test: ks: the one with the most evidence now, of which estimate and interval are
 	Calibration      string             `json:"calibration,omitempty"` // CalibrationFailed, or empty
+	MutedUntil       Time               `json:"muted_until,omitzero"`  // it counts nothing until a cache is warm, at the latest until then
 	Harmed           []string           `json:"harmed,omitempty"`      // segments that are hurt, by e-BH; ascending
 	Exemplars        []Exemplar         `json:"exemplars,omitempty"`   // of a failure or a suspicion: predictions of the canary to look up, the newest windows' first; at most ten
 }

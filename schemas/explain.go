@@ -69,6 +69,7 @@ func explainedValues(r *Rollout) map[string]string {
 		}
 	}
 	explainState(values, &r.State)
+	explainCache(values, r.Cache)
 	values["spec.chronic.rollbacks"], values["spec.chronic.within"] = strconv.Itoa(r.Chronic.Rollbacks), FormatDuration(r.Chronic.Within)
 	if r.Hotfix != "" {
 		values["spec.hotfix"] = quoted(r.Hotfix)
@@ -115,6 +116,8 @@ func (e *explainer) section(f *form, path, indent string) {
 			e.line(indent+one.key+": "+value, one.about+" (not tested beside where: an outcome without a prediction names no host)")
 		case at == "spec.segments" && e.rollout.Segments == nil:
 			e.say(indent, "no segments are watched: segments: {watch: segment, top: 20} would watch the 20 greatest")
+		case at == "spec.cache" && e.rollout.Cache == nil:
+			e.say(indent, "no cache: cache: {warm: [10, 50, 100], mute: [p99]} would return traffic in steps, and mute p99 while the cache is cold")
 		case at == "spec.outcomes":
 			e.outcomes(one, indent)
 		case at == "spec.guardrails":

@@ -169,7 +169,7 @@ func TestUnknownFieldsArePassedOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer := strings.Replace(string(good), `"data":{`, `"traceparent":"00-1","data":{"cache":{"activate":"x"},"deadline":null,`, 1)
+	newer := strings.Replace(string(good), `"data":{`, `"traceparent":"00-1","data":{"weather":{"activate":"x"},"deadline":null,`, 1)
 	d, err := DecodeDecision([]byte(newer))
 	want := plainDecision()
 	want.Schema = DecisionSchema

@@ -37,6 +37,7 @@ type Rollout struct {
 	ApprovePromotion bool
 	Acks             Acks
 	State            StateSpec
+	Cache            *CacheSpec // nil: no cache is known
 	Chronic          Chronic
 	Hotfix           string // what rolling forward would mean; empty: nothing is declared
 	DrainWithin      time.Duration
@@ -260,6 +261,15 @@ type StateSpec struct {
 	Stores     []string      // of StateShared, in the file's order: consumers that must all answer
 	AckWithin  time.Duration // how soon
 	Compatible bool          // the baseline can read what the canary wrote
+}
+
+// CacheSpec says how the cache of the version that takes over is warmed.
+type CacheSpec struct {
+	Namespace string        // with {version}, and {model}; of both versions
+	WarmBP    []int         // shares of the traffic, in basis points, at which a return to the baseline stops; ascending, less than all
+	HitRate   float64       // a cache that answers this share is warm
+	Max       time.Duration // so long is waited for that, at each step
+	Mute      []string      // guardrails that say nothing while it isn't, in the file's order
 }
 
 // Chronic says when rolling a model back again is no answer.

@@ -72,7 +72,7 @@ var specForm = mapping(
 		field{key: "within", form: duration(100*time.Millisecond, time.Hour), def: "10s", about: "how soon"},
 	)},
 	field{key: "state", form: stateForm.orForm(word(noneWord, string(StateNamespaced))), about: "what else must go back with the traffic"},
-	field{key: "cache", form: cacheForm, need: later, about: "how the cache of the version that takes over is warmed"},
+	field{key: "cache", form: cacheForm.orForm(word(noneWord)), about: "how the cache of the version that takes over is warmed"},
 	field{key: "rollback", about: "how a rollback is carried out", form: mapping(
 		field{key: "ifIncompatible", form: word(string(ActionFreeze)), def: string(ActionFreeze), about: "what happens if the baseline can't read the state and a store doesn't answer"},
 		field{key: "drainWithin", form: duration(time.Second, day), def: "60s", about: "how soon the canary must be gone from the stream"},
@@ -189,13 +189,13 @@ var stateForm = mapping(
 )
 
 var cacheForm = mapping(
-	field{key: "namespace", form: text(maxLabelBytes), about: "the cache's name, with {model} and {version}"},
-	field{key: "warm", form: list(1, maxStages, number(0, 100).above()), about: "percents in which traffic returns"},
-	field{key: "until", about: "what ends a step", form: mapping(
-		field{key: "hitRate", form: number(0, 1), about: "this share of hits"},
-		field{key: "max", form: duration(0, day), about: "or this long"},
+	field{key: "namespace", form: text(maxLabelBytes), def: `"{model}:{version}"`, about: "the cache's name, with {model} and {version}: decisions say which to use"},
+	field{key: "warm", form: list(1, maxStages, number(0, 100).above()), about: "percents at which traffic that returns to the baseline stops until it is warm; harm that can't wait skips them"},
+	field{key: "until", about: "when a cache is warm", form: mapping(
+		field{key: "hitRate", form: number(0, 1), def: "0.8", about: "this share of its predictions has cache_hit"},
+		field{key: "max", form: duration(time.Second, day), def: "5m", about: "or so long was waited, for each step"},
 	)},
-	field{key: "mute", form: list(1, MaxGuardrails, text(MaxNameBytes)), about: "guardrails that are muted while it warms"},
+	field{key: "mute", form: list(1, MaxGuardrails, text(MaxNameBytes)), about: "guardrails of the latency that say nothing while the cache of a version that has just got its traffic is cold"},
 )
 
 var pillarsForm = mapping(

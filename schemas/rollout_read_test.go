@@ -95,6 +95,7 @@ spec:
   acks: {routers: [edge, core], within: 5s}
   state: {mode: none}
   rollback: {drainWithin: 90s}
+  cache: {namespace: "c/{version}", warm: [20, 60], until: {hitRate: 0.9, max: 2m}, mute: [q]}
   chronic: {rollbacks: 2, within: 1d}
   hotfix: flag ranker.rerank=off
 `
@@ -123,6 +124,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Stages:      []Stage{{WeightBP: 250, Bake: time.Hour, Pass: []string{"e", "q"}, Max: 2 * time.Hour, Then: OnHold}},
 		Acks:        Acks{Routers: []string{"edge", "core"}, Within: 5 * time.Second},
 		State:       StateSpec{Mode: StateNone, AckWithin: 30 * time.Second, Compatible: true},
+		Cache:       &CacheSpec{"c/{version}", []int{2000, 6000}, 0.9, 2 * time.Minute, []string{"q"}},
 		DrainWithin: 90 * time.Second, Chronic: Chronic{2, 24 * time.Hour}, Hotfix: "flag ranker.rerank=off",
 	}
 	got := parsed(t, everyKey)
@@ -165,8 +167,8 @@ func badShapes() []badFile {
 		{"misspelt in a list", guard("name: a, rate: error, increese: 1%"), []string{"7:28: spec.guardrails[0].increese: unknown key: did you mean increase?"}, true},
 		{"key of elsewhere", add("  falseRollback: 0.1\n"), []string{"6:3: spec.falseRollback: unknown key: it belongs to spec.risk"}, true},
 		{"key of nowhere", add("  risk: {xxxxxxxx: 1}\n"), []string{"6:10: spec.risk.xxxxxxxx: unknown key: known here: falsePromote, falseRollback"}, true},
-		{"unknown key in what comes later", add("  cache: {namespac: x}\n"), []string{
-			"6:3: spec.cache: not supported yet: remove it", "6:11: spec.cache.namespac: unknown key: did you mean namespace?"}, true},
+		{"unknown key in what comes later", add("  training: {score: x}\n"), []string{
+			"6:3: spec.training: not supported yet: remove it", "6:14: spec.training.score: unknown key: did you mean scores?"}, true},
 		{"given twice", add("  window: 1s\n  window: 2s\n"), []string{"7:3: spec.window: given twice, first in line 6: remove one"}, false},
 		{"number for text", strings.Replace(shortest, `"41"`, `41`, 1), []string{`4:23: spec.baseline.version: 41 is a number here: write "41", in quotes`}, true},
 		{"truth for text", strings.Replace(shortest, `"41"`, `true`, 1), []string{`4:23: spec.baseline.version: true is a truth value here: write "true", in quotes`}, true},
@@ -296,7 +298,6 @@ func laterRollouts() []badFile {
 	const notYet = ": not supported yet: remove it"
 	for _, key := range []string{
 		"training: {scores: s.csv}", "sinks: [{mlflow: {alias: champion}}, {webhook: oncall}]",
-		`cache: {namespace: "{model}:{version}", warm: [10, 50, 100], until: {hitRate: 0.8, max: 5m}, mute: [p99]}`,
 		"pillars: {registry: {mlflow: {name: r}}, input: {baseline: a, canary: b}, output: {baseline: a}, features: {canary: b}}",
 	} {
 		name, _, _ := strings.Cut(key, ":")

@@ -301,7 +301,7 @@ var fileFields = []struct {
 	{Rollout{}, &specForm, map[string]string{
 		"model": "Model", "baseline": "Baseline BaselineWhere", "canary": "Canary CanaryWhere", "mode": "Mode", "risk": "Risk", "window": "Window",
 		"lateness": "Lateness", "warmup": "Warmup", "patience": "Patience", "phi": "Phi", "outcomes": "Outcomes UnusedOutcomes",
-		"guardrails": "Guardrails DefaultGuardrails", "health": "Health", "stages": "Stages External ApprovePromotion", "acks": "Acks", "state": "State", "chronic": "Chronic", "hotfix": "Hotfix", "rollback": "DrainWithin",
+		"guardrails": "Guardrails DefaultGuardrails", "health": "Health", "stages": "Stages External ApprovePromotion", "acks": "Acks", "state": "State", "cache": "Cache", "chronic": "Chronic", "hotfix": "Hotfix", "rollback": "DrainWithin",
 		"latencyGranularity": "LatencyGranularity", "segments": "Segments", "stratify": "Stratify",
 	}, nil, []string{"Name", "Labels", "Annotations", "Sha256"}},
 	{Risk{}, &specForm.find("risk").form, map[string]string{"falseRollback": "FalseRollback", "falsePromote": "FalsePromote"}, nil, nil},
@@ -319,6 +319,7 @@ var fileFields = []struct {
 	{Stage{}, &stageForm, map[string]string{"weight": "WeightBP", "mirror": "MirrorBP", "bake": "Bake", "pass": "Pass", "max": "Max", "then": "Then",
 		"approve": "Approve", "watch": "Watch", "holdback": "WeightBP"}, nil, nil},
 	{StateSpec{}, &stateForm, map[string]string{"mode": "Mode", "namespace": "Namespace", "stores": "Stores", "ackWithin": "AckWithin", "compatible": "Compatible"}, nil, nil},
+	{CacheSpec{}, &cacheForm, map[string]string{"namespace": "Namespace", "warm": "WarmBP", "until": "HitRate Max", "mute": "Mute"}, nil, nil},
 	{Chronic{}, &specForm.find("chronic").form, map[string]string{"rollbacks": "Rollbacks", "within": "Within"}, nil, nil},
 	{Acks{}, &specForm.find("acks").form, map[string]string{"routers": "Routers", "within": "Within"}, nil, nil},
 	{Config{}, &configForm, map[string]string{

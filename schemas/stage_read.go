@@ -149,16 +149,14 @@ func (rr *rolloutReader) checkPass(s section, stage Stage) {
 	if !rr.guardrailsSound() {
 		return
 	}
-	var known []string
 	someRequired := false
 	for _, g := range rr.rollout.Guardrails {
-		known = append(known, g.Name)
 		someRequired = someRequired || g.Required
 	}
 	for _, name := range stage.Pass {
 		g, found := rr.rollout.guardrail(name)
 		if !found {
-			s.refuse("pass", "no guardrail is called %q: %s", name, suggest(name, known))
+			s.refuse("pass", "no guardrail is called %q: %s", name, suggest(name, rr.rollout.guardrailNames()))
 		} else if !g.CanPass() {
 			s.refuse("pass", "guardrail %s has no margin that harm could be proven to keep, so it never passes: give it one, or don't name it", name)
 		}

@@ -55,6 +55,8 @@ func (rr rolloutReader) checkState(s section) {
 }
 
 // Of is the namespace of one version's state.
-func (s *StateSpec) Of(model, version string) string {
-	return strings.NewReplacer("{model}", model, "{version}", version).Replace(s.Namespace)
+func (s *StateSpec) Of(model, version string) string { return inNamespace(s.Namespace, model, version) }
+
+func inNamespace(pattern, model, version string) string {
+	return strings.NewReplacer("{model}", model, "{version}", version).Replace(pattern)
 }

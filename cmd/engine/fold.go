@@ -22,6 +22,7 @@ type Fold struct {
 	widthMs  int64
 	begun    bool  // windows count from fromMs on; before, parts are passed over
 	fromMs   int64 // event time
+	hitCell  int   // -1: nothing is known of caches
 	segments bool  // every one is told of in a report
 	resting  bool  // parts are still merged and digested, but judged no more
 	parts    windows.Digest
@@ -51,7 +52,7 @@ func NewFold(r *schemas.Rollout, plan *windows.Plan, from Sources) *Fold {
 func newFold(r *schemas.Rollout, plan *windows.Plan, from Sources, o analysis.Options) *Fold {
 	return &Fold{
 		rollout: r, widthMs: plan.WidthMs, merger: windows.NewMerger(plan, from.Predictions, from.Samples),
-		judge: analysis.NewJudge(r, o), segments: o.SegmentRatios,
+		judge: analysis.NewJudge(r, o), segments: o.SegmentRatios, hitCell: analysis.HitCell(r),
 	}
 }
 
@@ -161,7 +162,7 @@ func (f *Fold) walk() {
 // Verdict is what the evidence asks for now.
 func (f *Fold) Verdict() *decisions.Verdict {
 	return &decisions.Verdict{
-		Action: decisions.VerdictAction(f.verdict.Action), Reason: f.reason, HarmBeganMs: f.verdict.HarmBeganMs, Breached: f.verdict.Breached,
+		Action: decisions.VerdictAction(f.verdict.Action), Reason: f.reason, HarmBeganMs: f.verdict.HarmBeganMs, Breached: f.verdict.Breached, Severe: f.verdict.Severe,
 		Evidence: schemas.Evidence{RolloutSha256: f.rollout.Sha256, Watermark: schemas.Time(f.reached)},
 	}
 }
@@ -186,6 +187,9 @@ func (f *Fold) traffic(p *windows.Part) *decisions.Traffic {
 	}
 	t := f.served
 	t.Hosts = flows(p.Traffic[windows.Canary].Hosts)
+	if cells := p.Cells[windows.Baseline]; f.hitCell >= 0 && f.hitCell < len(cells) {
+		t.CacheTold, t.CacheHits = cells[f.hitCell].N, cells[f.hitCell].N-cells[f.hitCell].K
+	}
 	return &t
 }
 

@@ -1,0 +1,131 @@
+package analysis
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// cachedRollout mutes p99, and the limit of crawl, while a cache answers less than 80 %.
+func cachedRollout() *schemas.Rollout {
+	r := rolloutOf(errors05, guardrail("p99: quantile 0.99 latency increase 20%"), guardrail("crawl: quantile 0.5 latency above 500ms"))
+	r.Cache = &schemas.CacheSpec{Namespace: "{model}:{version}", HitRate: .8, Max: 5 * time.Minute, Mute: []string{"p99", "crawl"}}
+	return r
+}
+
+func isCold(s *script) bool {
+	return slices.ContainsFunc(s.verdict.Health, func(f schemas.Finding) bool { return f.Code == codeCacheCold })
+}
+
+var (
+	warmSide = side{n: 400, latencyMs: 100, told: 400, misses: 40}
+	coldSide = side{n: 400, latencyMs: 900, told: 400, misses: 300}
+)
+
+func TestColdCache(t *testing.T) {
+	s := newScript(t, cachedRollout(), Options{Phi: 1})
+	s.play(40, warmSide, coldSide)
+	s.want(VerdictContinue, codeUndecided)
+	s.wantState("p99", insufficient)
+	s.wantState("errors", passed)
+	want := "While the cache of canary 42 is cold, p99, crawl says nothing: until 80 % of the answers come from it, at the latest until 09:05:00."
+	if i := slices.IndexFunc(s.verdict.Health, func(f schemas.Finding) bool { return f.Code == codeCacheCold }); i < 0 || s.verdict.Health[i].Sentence != want {
+		t.Errorf("findings %+v, want %q", s.verdict.Health, want)
+	}
+	for _, g := range s.judge.Status() {
+		if muted := g.MutedUntil == startMs+300_000; muted != (g.Name != "errors") {
+			t.Errorf("%s is muted until %s", g.Name, g.MutedUntil)
+		}
+	}
+	// It answers 80 %, and is as slow as before: that is the version's own. The window that shows it is not yet counted, since it chose the moment.
+	warmed := s.atMs
+	slow := side{n: 400, latencyMs: 900, told: 400, misses: 80}
+	s.play(1, warmSide, slow)
+	if isCold(s) || s.guard("p99").canary.firstMs != 0 {
+		t.Errorf("cold %v, first window %d", isCold(s), s.guard("p99").canary.firstMs)
+	}
+	s.play(5, warmSide, slow)
+	s.want(VerdictRollback, codeGuardrailFailed)
+	if got, want := s.guard("p99").canary.firstMs, warmed+1000; got != want {
+		t.Errorf("first window tested %s, want %s", schemas.Time(got), schemas.Time(want))
+	}
+}
+
+func TestCacheThatStaysCold(t *testing.T) {
+	for name, canary := range map[string]side{"it answers little": coldSide, "nothing is told of it": {n: 400, latencyMs: 900}} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, cachedRollout(), Options{Phi: 1})
+			s.play(300, warmSide, canary)
+			s.want(VerdictContinue, codeUndecided)
+			if !isCold(s) {
+				t.Error("its cache isn't said to be cold")
+			}
+			s.play(5, warmSide, canary)
+			s.want(VerdictRollback, codeGuardrailFailed)
+			if got, want := s.guard("p99").canary.firstMs, int64(startMs+300_000); got != want {
+				t.Errorf("first window tested %s, want %s", schemas.Time(got), schemas.Time(want))
+			}
+		})
+	}
+}
+
+// TestCacheAfterARollback: a baseline that has just got its traffic back is slow, too, and that is neither held against the canary nor against it.
+func TestCacheAfterARollback(t *testing.T) {
+	play := func(r *schemas.Rollout) *script {
+		s := newScript(t, r, Options{Phi: 1})
+		s.play(60, coldSide, coldSide)
+		return s
+	}
+	deaf := cachedRollout()
+	deaf.Cache = nil
+	play(deaf).want(VerdictHold, codeBothArms)
+	s := play(cachedRollout())
+	s.want(VerdictContinue, codeUndecided)
+	s.play(60, warmSide, warmSide)
+	s.want(VerdictPromote, codeAllPassed)
+}
+
+// TestCacheOfAStage: more traffic finds the canary's cache cold again, and only that one is asked.
+func TestCacheOfAStage(t *testing.T) {
+	r := inStages(cachedRollout(), 1000, 5000)
+	s := newScript(t, r, Options{Phi: 1})
+	tenth := side{n: 40, latencyMs: 100, told: 40, misses: 4}
+	s.play(300, side{n: 360, latencyMs: 100, told: 360, misses: 36}, tenth)
+	s.want(VerdictAdvance, codeAllPassed)
+	s.advance(1)
+	s.play(20, side{n: 400, latencyMs: 100, told: 400, misses: 400}, coldSide)
+	s.want(VerdictContinue, codeUndecided)
+	if !isCold(s) {
+		t.Fatal("its cache isn't said to be cold")
+	}
+	s.play(1, side{n: 400, latencyMs: 100, told: 400, misses: 400}, warmSide)
+	if isCold(s) {
+		t.Error("the baseline's cache is asked, too")
+	}
+	s.play(60, warmSide, warmSide)
+	s.want(VerdictPromote, codeAllPassed)
+}
+
+// TestSevere: what can't wait for a cache to be warmed.
+func TestSevere(t *testing.T) {
+	for _, test := range []struct {
+		canary side
+		severe bool
+	}{
+		{side{n: 400, latencyMs: 100, errors: 100}, true},
+		{side{n: 400, latencyMs: 130}, false},
+		{side{n: 400, latencyMs: 900}, true}, // crawl, a limit, has the most evidence
+		{side{}, true},
+	} {
+		r := cachedRollout()
+		r.Cache = nil
+		s := newScript(t, r, Options{Phi: 1})
+		s.play(20, side{n: 400, latencyMs: 100}, side{n: 400, latencyMs: 100})
+		s.play(60, side{n: 400, latencyMs: 100}, test.canary)
+		if s.verdict.Action != VerdictRollback || s.verdict.Severe != test.severe {
+			t.Errorf("%+v: %s, severe %v (%s)", test.canary, s.verdict.Action, s.verdict.Severe, s.verdict.Sentence)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package decisions
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// CacheTerms are what the state machine needs of the versions' caches; the zero value: nothing is known of any.
+type CacheTerms struct {
+	BaselineNamespace string   `json:"baseline_namespace,omitempty"`
+	CanaryNamespace   string   `json:"canary_namespace,omitempty"`
+	WarmBP            []int    `json:"warm_bp,omitempty"` // shares at which traffic that returns to the baseline stops, ascending, less than all
+	HitRate           float64  `json:"hit_rate,omitempty"`
+	MaxMs             int64    `json:"max_ms,omitempty"`
+	Mute              []string `json:"mute,omitempty"`
+}
+
+// cacheTermsOf takes them from a rollout.
+func cacheTermsOf(r *schemas.Rollout) CacheTerms {
+	c := r.Cache
+	if c == nil {
+		return CacheTerms{}
+	}
+	return CacheTerms{
+		BaselineNamespace: c.Of(r.Model, r.Baseline), CanaryNamespace: c.Of(r.Model, r.Canary),
+		WarmBP: slices.Clone(c.WarmBP), HitRate: c.HitRate, MaxMs: c.Max.Milliseconds(), Mute: slices.Clone(c.Mute),
+	}
+}
+
+// StepWarm is a stop on the way back: the baseline gets part of the traffic until its cache is warm. The share is part of the name.
+const StepWarm StepName = "warm"
+
+// Warmth is what the stream has shown of the baseline's cache under a share of the traffic.
+type Warmth struct {
+	FromMs int64   `json:"from_ms"` // event time: routers had followed
+	Told   int64   `json:"told"`    // predictions that say whether the cache answered, since the last warmAnswers of them
+	Hits   int64   `json:"hits"`
+	Rate   float64 `json:"rate"` // of the last warmAnswers
+	Known  bool    `json:"known,omitempty"`
+}
+
+// warmAnswers is how many predictions a hit rate is taken of.
+const warmAnswers = 200
+
+// take counts a window, and reports whether the cache is warm.
+func (w *Warmth) take(of *Traffic, rate float64) bool {
+	if of.StartMs < w.FromMs {
+		return false
+	}
+	w.Told += of.CacheTold
+	w.Hits += of.CacheHits
+	if w.Told < warmAnswers {
+		return false
+	}
+	w.Known, w.Rate = true, float64(w.Hits)/float64(w.Told)
+	w.Told, w.Hits = 0, 0
+	return w.Rate >= rate
+}
+
+// warmSteps are the stops of a rollback: those above the share that the baseline has. None where that isn't known.
+func (s *State) warmSteps() []SagaStep {
+	var steps []SagaStep
+	for _, r := range s.Routes {
+		if r.Version != s.Terms.Baseline {
+			continue
+		}
+		for _, bp := range s.Terms.Cache.WarmBP {
+			if bp > r.WeightBP {
+				steps = append(steps, SagaStep{Name: StepName(fmt.Sprintf("%s-%s", StepWarm, shortPercent(bp))), State: StepPlanned, WarmBP: bp})
+			}
+		}
+	}
+	return steps
+}
+
+// warming begins a stop.
+func (t *turn) warming(step *SagaStep, d *draft) {
+	terms := &t.s.Terms
+	d.routes = []schemas.Route{{Version: terms.Baseline, WeightBP: step.WarmBP}, {Version: terms.Canary, WeightBP: fullBP - step.WarmBP}}
+	if !d.follows {
+		d.reason.Sentence = fmt.Sprintf("%s Traffic returns to %s in steps, as its cache may be cold: %s first.", d.reason.Sentence, terms.Baseline, percentOf(step.WarmBP))
+		return
+	}
+	d.phase, d.reason = schemas.PhaseCommit, t.s.again("%s: %s of the traffic goes to %s.", t.ended(step), percentOf(step.WarmBP), terms.Baseline)
+}
+
+// ended is what the step before one has come to.
+func (t *turn) ended(step *SagaStep) string {
+	terms, steps := &t.s.Terms, t.s.Saga.Steps
+	at := slices.IndexFunc(steps, func(s SagaStep) bool { return s.Name == step.Name })
+	for at--; at > 0 && steps[at].State == StepSkipped; at-- {
+		continue // it says nothing
+	}
+	before := &steps[max(at, 0)]
+	switch {
+	case before.Name == StepFreeze && before.open():
+		return fmt.Sprintf("%s has not answered that it takes no more writes, and traffic doesn't wait for that", listed(before.Wait.missing()))
+	case before.Name == StepFreeze:
+		return fmt.Sprintf("%s takes no more writes", listed(terms.State.Stores))
+	case before.Warm == nil:
+		return fmt.Sprintf("%s has not followed, so nothing is warmed any more", listed(before.Wait.missing()))
+	case before.State == StepAcked:
+		return fmt.Sprintf("%s answers %s from its cache", terms.Baseline, percentOf(int(before.Warm.Rate*fullBP)))
+	}
+	waited := schemas.FormatDuration(time.Duration(terms.Cache.MaxMs) * time.Millisecond)
+	if !before.Warm.Known {
+		return fmt.Sprintf("After %s it isn't known how warm the cache of %s is (events have no cache_hit, or too few came), and traffic doesn't wait any longer", waited, terms.Baseline)
+	}
+	return fmt.Sprintf("After %s %s answers no more than %s from its cache, and traffic doesn't wait any longer", waited, terms.Baseline, percentOf(int(before.Warm.Rate*fullBP)))
+}
+
+// followedTo begins the waiting for a warm cache: routers have followed to the step's share.
+func (t *turn) followedTo(step *SagaStep) {
+	step.State, step.DeadlineMs = StepWarming, t.in.WallMs+t.s.Terms.Cache.MaxMs
+	step.Warm = &Warmth{FromMs: max(t.s.EventMs, t.in.WallMs+t.s.Terms.SettleMs)}
+}
+
+// warmed looks at a sealed window for the stop that waits for a warm cache.
+func (t *turn) warmed(w *Traffic) {
+	for i := range t.s.Saga.Steps {
+		if step := &t.s.Saga.Steps[i]; step.State == StepWarming && step.Warm.take(w, t.s.Terms.Cache.HitRate) {
+			t.settle(step, w.EndMs)
+			return
+		}
+	}
+}
+
+// warmExpired ends a stop whose time is over. Where routers have not followed, people are told, and all that is left of the way back is made at once.
+func (t *turn) warmExpired(step *SagaStep) {
+	step.DeadlineMs = 0
+	if step.Warm == nil {
+		step.Attempt++
+		t.overdueStep(step)
+		t.skipWarming()
+	}
+	step.State = StepPassed
+	t.next()
+}
+
+// skipWarming leaves out the stops that are still to come, and ends the one that there is.
+func (t *turn) skipWarming() {
+	for i := range t.s.Saga.Steps {
+		switch step := &t.s.Saga.Steps[i]; {
+		case step.WarmBP == 0 || !step.open():
+		case step.begun():
+			step.State, step.DeadlineMs = StepPassed, 0
+		default:
+			step.State = StepSkipped
+		}
+	}
+}
+
+// isWarming reports whether traffic is on its way back in steps.
+func (s *State) isWarming() bool {
+	return s.Saga != nil && slices.ContainsFunc(s.Saga.Steps, func(step SagaStep) bool { return step.WarmBP > 0 && step.begun() && step.open() })
+}
+
+// caches are those that go with a decision's routes. Both versions answer from their own; where one has no traffic any more, its cache is to be given up.
+func (s *State) caches(d *schemas.Decision) *schemas.CacheOrder {
+	t := &s.Terms.Cache
+	if t.BaselineNamespace == "" || len(d.Routes) == 0 {
+		return nil
+	}
+	weight := map[string]int{}
+	for _, r := range d.Routes {
+		weight[r.Version] = r.WeightBP + r.MirrorBP
+	}
+	switch {
+	case weight[s.Terms.Baseline] == 0:
+		return &schemas.CacheOrder{Activate: t.CanaryNamespace, Retire: t.BaselineNamespace}
+	case weight[s.Terms.Canary] == 0 && d.Phase == schemas.PhasePrepare:
+		return &schemas.CacheOrder{Activate: t.BaselineNamespace}
+	case weight[s.Terms.Canary] == 0:
+		return &schemas.CacheOrder{Activate: t.BaselineNamespace, Retire: t.CanaryNamespace}
+	case d.Action != schemas.ActionRollback:
+		return &schemas.CacheOrder{Activate: t.CanaryNamespace}
+	}
+	order := &schemas.CacheOrder{Activate: t.BaselineNamespace}
+	for _, bp := range t.WarmBP {
+		if bp > weight[s.Terms.Baseline] {
+			order.Warm = append(order.Warm, float64(bp)/100)
+		}
+	}
+	return order
+}
+
+// mutes are the guardrails that count nothing while the cache of a version that gets its traffic by a decision is cold.
+func (s *State) mutes(d *schemas.Decision) []schemas.Mute {
+	t := &s.Terms.Cache
+	var versions []string
+	switch {
+	case len(d.Routes) == 0:
+	case d.Action == schemas.ActionStart && d.Phase == schemas.PhaseCommit:
+		versions = []string{s.Terms.Baseline, s.Terms.Canary}
+	case d.Action == schemas.ActionAdvance, d.Action == schemas.ActionPromote:
+		versions = []string{s.Terms.Canary}
+	case d.Action == schemas.ActionRollback:
+		versions = []string{s.Terms.Baseline}
+	}
+	until := max(int64(d.IssuedAt), int64(d.EventTime)) + t.MaxMs
+	var all []schemas.Mute
+	for _, version := range versions {
+		for _, name := range t.Mute {
+			all = append(all, schemas.Mute{Guardrail: name, Version: version, Until: schemas.Time(until)})
+		}
+	}
+	return all
+}
