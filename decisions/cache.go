@@ -60,6 +60,20 @@ func (w *Warmth) take(of *Traffic, rate float64) bool {
 	return w.Rate >= rate
 }
 
+// Text is what is known of the cache, for a person.
+func (w *Warmth) Text() string {
+	switch {
+	case w == nil:
+		return ""
+	case !w.Known:
+		return fmt.Sprintf("%d predictions have told whether the cache answered, %d are needed", w.Told, warmAnswers)
+	}
+	return w.text() + " come from the cache"
+}
+
+// text is the hit rate in whole percents, and no more than it was.
+func (w *Warmth) text() string { return percentOf(int(w.Rate*100) * 100) }
+
 // warmSteps are the stops of a rollback: those above the share that the baseline has. None where that isn't known.
 func (s *State) warmSteps() []SagaStep {
 	var steps []SagaStep
@@ -103,13 +117,13 @@ func (t *turn) ended(step *SagaStep) string {
 	case before.Warm == nil:
 		return fmt.Sprintf("%s has not followed, so nothing is warmed any more", listed(before.Wait.missing()))
 	case before.State == StepAcked:
-		return fmt.Sprintf("%s answers %s from its cache", terms.Baseline, percentOf(int(before.Warm.Rate*fullBP)))
+		return fmt.Sprintf("%s answers %s from its cache", terms.Baseline, before.Warm.text())
 	}
 	waited := schemas.FormatDuration(time.Duration(terms.Cache.MaxMs) * time.Millisecond)
 	if !before.Warm.Known {
 		return fmt.Sprintf("After %s it isn't known how warm the cache of %s is (events have no cache_hit, or too few came), and traffic doesn't wait any longer", waited, terms.Baseline)
 	}
-	return fmt.Sprintf("After %s %s answers no more than %s from its cache, and traffic doesn't wait any longer", waited, terms.Baseline, percentOf(int(before.Warm.Rate*fullBP)))
+	return fmt.Sprintf("After %s %s answers no more than %s from its cache, and traffic doesn't wait any longer", waited, terms.Baseline, before.Warm.text())
 }
 
 // followedTo begins the waiting for a warm cache: routers have followed to the step's share.

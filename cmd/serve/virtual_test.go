@@ -51,6 +51,8 @@ type village struct {
 	all      atomic.Int64 // of the baseline's
 	third    atomic.Int64 // the share of another version, v3, that only errs, in basis points
 	deaf     atomic.Bool  // the router obeys nobody
+	slow     atomic.Int64 // ms that the canary's answers take longer
+	larder   atomic.Pointer[larder]
 	requests atomic.Int64 // a second; 0: none come
 }
 
@@ -178,9 +180,18 @@ func (v *village) model() {
 					n++
 					draw := random.Int64N(10_000)
 					answer := func(version, more string, errors int64) {
-						id := fmt.Sprint(version, "-", n)
-						entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"host":"%s-%d","latency_ms":20,"error":%t%s}`,
-							id, now.UnixMilli(), version, version, n%2, random.Int64N(10_000) < errors, more)})
+						id, takes := fmt.Sprint(version, "-", n), int64(20)
+						if version == "v2" {
+							takes += v.slow.Load()
+						}
+						if l := v.larder.Load(); l != nil {
+							hit := l.look(random, version, now)
+							if more += fmt.Sprintf(`,"cache_hit":%t`, hit); !hit {
+								takes += missTakesMs
+							}
+						}
+						entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"host":"%s-%d","latency_ms":%d,"error":%t%s}`,
+							id, now.UnixMilli(), version, version, n%2, takes, random.Int64N(10_000) < errors, more)})
 					}
 					switch {
 					case draw < v.share.Load():
@@ -364,6 +375,15 @@ func decided(d *schemas.Decision) string {
 	}
 	for _, o := range d.State {
 		words = append(words, strings.Join(strings.Fields(fmt.Sprintf("| %s %s %s%s", o.Do, o.Store, o.Snapshot, o.Namespace)), " "))
+	}
+	if c := d.Cache; c != nil {
+		words = append(words, "| cache "+c.Activate)
+		if c.Retire != "" {
+			words = append(words, "not "+c.Retire)
+		}
+	}
+	for _, m := range d.Mute {
+		words = append(words, fmt.Sprintf("| mute %s of %s for %s", m.Guardrail, m.Version, time.Duration(m.Until-max(d.IssuedAt, d.EventTime))*time.Millisecond))
 	}
 	if len(d.Acks) > 0 {
 		words = append(words, "| asks "+strings.Join(d.Acks, ", "))

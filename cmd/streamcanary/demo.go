@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -33,20 +35,33 @@ var demoRollout []byte
 // demoWithin bounds the demo.
 const demoWithin = 85 * time.Second
 
+// demoScenarios are what --scenario can name.
+var demoScenarios = []string{"regression", "stateful"}
+
 func demoCommand(c *console) *cobra.Command {
-	return &cobra.Command{
+	scenario := demoScenarios[0]
+	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Everything on this machine: a regression is injected, caught and rolled back",
 		Long: `Starts an embedded Kafka broker and NATS server, a judge, live traffic and a router that splits it. After a healthy stretch the
 canary's tail latency and errors go wrong; the rollback is decided, published, obeyed and seen in the stream. Takes about a minute;
-exits with 0 only if all of that happened.`,
-		Args: noArguments,
+exits with 0 only if all of that happened.
+
+--scenario stateful adds a store that both versions write to: it takes a snapshot before the rollout starts, and on the rollback takes no
+more writes, goes back to the snapshot once traffic has moved, and takes writes again.`,
+		Example: "  streamcanary demo\n  streamcanary demo --scenario stateful",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !slices.Contains(demoScenarios, scenario) {
+				return fmt.Errorf("there is no scenario %q: name one of %s", scenario, strings.Join(demoScenarios, ", "))
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), demoWithin)
 			defer cancel()
-			return runDemo(ctx, c)
+			return runDemo(ctx, c, scenario == "stateful")
 		},
 	}
+	cmd.Flags().StringVar(&scenario, "scenario", scenario, "what is shown: "+strings.Join(demoScenarios, ", "))
+	return cmd
 }
 
 // demo is one run. Its goroutines send what they see to events; the goroutine of runDemo prints it.
@@ -55,8 +70,9 @@ type demo struct {
 	screen    *demoScreen
 	scenario  *loadgen.Scenario
 	generator *loadgen.Generator
-	events    chan any // serve.Addresses, []serve.Standing, schemas.Decision, demoRoute, *schemas.Notice, demoEnd
+	events    chan any // serve.Addresses, []serve.Standing, schemas.Decision, demoRoute, demoStored, *schemas.Notice, demoEnd
 	bus       *bus.Bus
+	keeper    *demoStore // nil: the model has no state
 	all       sync.WaitGroup
 }
 
@@ -66,12 +82,15 @@ type demoRoute struct {
 	share    float64
 }
 
+// demoStored is what the demo's store did.
+type demoStored string
+
 type demoEnd struct {
 	what string
 	err  error
 }
 
-func runDemo(ctx context.Context, c *console) (err error) {
+func runDemo(ctx context.Context, c *console, stateful bool) (err error) {
 	began := time.Now()
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the writing, and the demo tidies up
 	out := &brokenOnce{w: c.out}
@@ -88,6 +107,9 @@ func runDemo(ctx context.Context, c *console) (err error) {
 	config.Data, config.HTTP.Listen = dir, "127.0.0.1:0"
 	ctx, stop := context.WithCancel(ctx)
 	d := &demo{ctx: ctx, screen: newDemoScreen(c, began, canRewrite(out.w)), events: make(chan any, 64)}
+	if stateful {
+		d.keeper = newDemoStore(func(what string) { d.send(demoStored(what)) })
+	}
 	d.start("serve", func() error {
 		return serve.Run(ctx, serve.Options{
 			Config: config, Program: program(), Log: zerolog.Nop(),
@@ -151,6 +173,8 @@ func (d *demo) see(event any) error {
 	case demoRoute:
 		d.screen.route(&x)
 		d.traffic(x.share)
+	case demoStored:
+		d.screen.stored(string(x))
 	case *schemas.Notice:
 		d.screen.notice(x)
 	case demoEnd:
@@ -169,6 +193,11 @@ func (d *demo) ended() (bool, error) {
 	truth := d.scenario.Truth(d.scenario.Seed)
 	if err := d.screen.wrong(truth); err != nil {
 		return true, err
+	}
+	if d.keeper != nil {
+		if err := d.keeper.wrong(); err != nil {
+			return true, err
+		}
 	}
 	d.screen.times(d.screen.complete.Times, truth.Onset)
 	return true, d.screen.broken()
@@ -192,8 +221,13 @@ func (d *demo) begin(a serve.Addresses) error {
 		return d.bus.Notices(d.ctx, func(n *schemas.Notice) error { d.send(n); return nil })
 	})
 	d.start("router", func() error { return d.router(a.NATS, trust) })
+	rollout := string(demoRollout)
+	if d.keeper != nil {
+		rollout += sharedState
+		d.store(a.NATS, trust)
+	}
 	d.start("traffic", func() error { return d.generate(a.Kafka) })
-	request := serve.Application{ID: rand.Text(), File: "demo.yaml", YAML: string(demoRollout), From: now(), At: now(), Actor: person("demo")}
+	request := serve.Application{ID: rand.Text(), File: "demo.yaml", YAML: rollout, From: now(), At: now(), Actor: person("demo")}
 	body, err := request.Encode()
 	if err != nil {
 		return err

@@ -151,7 +151,14 @@ func (s *demoScreen) route(r *demoRoute) {
 		demoLine(s.console, "route", map[string]any{"decision": r.decision.ID, "canary_share": r.share})
 	}
 	s.say("the router sends %.0f %% to the canary, and acknowledges decision %d", 100*r.share, r.decision.Seq)
-	s.acked = s.acked || r.decision.Action == schemas.ActionRollback
+	s.acked = s.acked || r.decision.Action == schemas.ActionRollback && r.share == 0
+}
+
+func (s *demoScreen) stored(what string) {
+	if s.json {
+		demoLine(s.console, "store", what)
+	}
+	s.say("%s", what)
 }
 
 // missing says what hasn't happened yet; "" is nothing.

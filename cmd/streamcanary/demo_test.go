@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,3 +124,38 @@ func TestDemoFailsOnABrokenOutput(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// TestDemoStore: what the store is told twice it does once, and what it can't go back to it refuses.
+func TestDemoStore(t *testing.T) {
+	var said []string
+	s := newDemoStore(func(what string) { said = append(said, what) })
+	ctx := t.Context()
+	s.write()
+	name, err := s.Snapshot(ctx)
+	if err != nil || name != "rows-1" {
+		t.Fatalf("%q, %v", name, err)
+	}
+	s.write()
+	if again, _ := s.Snapshot(ctx); again != name {
+		t.Errorf("a second snapshot, %s", again)
+	}
+	if s.wrong() == nil {
+		t.Error("all is said to be restored before anything was")
+	}
+	for range 2 {
+		if err := s.Freeze(ctx, name); err != nil {
+			t.Error(err)
+		}
+	}
+	s.write()
+	if err := s.Restore(ctx, "rows-9"); err == nil {
+		t.Error("it goes back to what it doesn't have")
+	}
+	if err := errors.Join(s.Restore(ctx, name), s.Unfreeze(ctx), s.Unfreeze(ctx), s.wrong()); err != nil {
+		t.Error(err)
+	}
+	want := []string{"the store takes a snapshot of its 1 rows", "the store takes no more writes; it has 2 rows", "the store goes back to rows-1", "the store takes writes again, from 1 rows on"}
+	if !slices.Equal(said, want) {
+		t.Errorf("it said %q, want %q", said, want)
+	}
+}

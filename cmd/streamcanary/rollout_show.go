@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -368,7 +369,7 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	}
 	if s.Saga != nil {
 		for _, step := range s.Saga.Steps {
-			fmt.Fprintf(w, "rollback step %s: %s%s\n", step.Name, step.State, because(step.Why))
+			fmt.Fprintf(w, "rollback step %s: %s%s\n", step.Name, step.State, because(cmp.Or(step.Why, step.Warm.Text())))
 		}
 	}
 	if s.Forward != nil {

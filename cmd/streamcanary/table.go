@@ -106,6 +106,14 @@ func classLine(counts *windows.Counts, kind schemas.Kind) string {
 	return strings.Join(parts, ", ")
 }
 
+// mutedText says that a guardrail counts nothing now; until when, and why, is a finding.
+func mutedText(g *schemas.GuardrailStatus) string {
+	if g.MutedUntil == 0 {
+		return ""
+	}
+	return "muted"
+}
+
 // printGuardrails writes the guardrails as a table: state, estimate, interval, with that of the ratio where the estimate is a difference and the other way round, what
 // it is held against, and the evidence; under it how distributions look.
 func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
@@ -114,7 +122,7 @@ func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 	for i := range guardrails {
 		g := &guardrails[i]
 		state := string(g.State)
-		if why := cmp.Or(g.Why, g.Calibration); why != "" {
+		if why := cmp.Or(mutedText(g), g.Why, g.Calibration); why != "" {
 			state += " (" + why + ")"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s%s\t%s\t%s\t%s\t%s\n", nameText(g), state, estimateText(g),

@@ -56,7 +56,7 @@ func TestGuardrailTable(t *testing.T) {
 		{Name: "timeouts", State: schemas.StateContinue, Against: schemas.AgainstBaseline, Unit: "share", Margin: "any", Estimate: at(-.001), SinceHarm: at(.02), HarmBegan: began, LastWindow: last},
 		{Name: "outage", State: schemas.StateContinue, Why: "both_arms", Against: schemas.AgainstLimit, Unit: "share", Margin: "5%", Estimate: at(.1527),
 			Lower: at(.12), Upper: at(.2), HarmBegan: began, LastWindow: last, LogEvidence: 640, Threshold: 7.2},
-		{Name: "slo", State: schemas.StateContinue, Against: schemas.AgainstLimit, Unit: "ms", Margin: "50ms", Estimate: at(41.26)},
+		{Name: "slo", State: schemas.StateContinue, MutedUntil: last, Against: schemas.AgainstLimit, Unit: "ms", Margin: "50ms", Estimate: at(41.26)},
 		{Name: "shape", State: schemas.StateContinue, Calibration: schemas.CalibrationFailed, Against: schemas.AgainstBaseline, Unit: "ratio", Margin: "20%", Estimate: at(1.05), ProbabilityIndex: at(.5125), KS: at(.0731),
 			MannWhitneyP: at(.04213), AtQuantile: .999, Shape: []schemas.QuantileEvidence{{Quantile: .5, LogEvidence: .25}, {Quantile: .999, LogEvidence: 3}}, Canary: schemas.ArmCount{N: 700}, Baseline: schemas.ArmCount{N: 6300}},
 		{Name: "bulk", Segment: "de", State: schemas.StateInsufficient, Why: "too_few", Unit: "ratio", Margin: "20%"},
@@ -67,7 +67,7 @@ errors      failed                   +5.10 pp since 09:00:44       +0.10 pp .. +
 p99         suspect                  unknown since 8 Oct 09:00:44  unknown                               20 %         0 of 0      0 of 0        0.0
 timeouts    continue                 -0.10 pp                      unknown                               any          0 of 0      0 of 0        0.0
 outage      continue (both_arms)     15.27 %                       12.00 % .. 20.00 %                    limit 5 %    0 of 0      0 of 0        640.0 of 7.2
-slo         continue                 41.26 ms                      unknown                               limit 50 ms  0 of 0      0 of 0        0.0
+slo         continue (muted)         41.26 ms                      unknown                               limit 50 ms  0 of 0      0 of 0        0.0
 shape       continue (uncalibrated)  +5.0 %                        unknown                               20 %         700         6300          0.0
 bulk in de  insufficient (too_few)   unknown                       unknown                               20 %         0 of 0      0 of 0        0.0
 bulk        continue                 +0.0 %                        unknown                               20 %         0 of 0      0 of 0        0.0

@@ -1,0 +1,76 @@
+package serve
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+)
+
+// A larder is the cache of each version: a key is there for a while after it was last asked for, so how many are there depends on how much a version is asked.
+type larder struct {
+	keys int64
+	keep time.Duration
+	last map[string]time.Time
+}
+
+const missTakesMs = 100
+
+// look asks a version's cache for a key.
+func (l *larder) look(random *rand.Rand, version string, now time.Time) (hit bool) {
+	key := version + string(rune(random.Int64N(l.keys)))
+	last, there := l.last[key]
+	l.last[key] = now
+	return there && now.Sub(last) < l.keep
+}
+
+// caches lets both versions answer from caches that a twentieth of the traffic doesn't keep warm.
+func (v *village) caches() {
+	v.larder.Store(&larder{keys: 300, keep: 30 * time.Second, last: map[string]time.Time{}})
+}
+
+const (
+	slower   = "  guardrails: [{name: slow, quantile: 0.5, of: latency, increase: 50%}, {name: errors, rate: error, increase: 10pp}]\n"
+	warmed   = "  cache: {warm: [20, 60], until: {hitRate: 0.8, max: 1m}, mute: [slow]}\n"
+	fewFirst = "  stages: [{weight: 5, bake: 1m, max: 10m}, {weight: 100, approve: true, watch: 10m, holdback: 5}]\n"
+)
+
+func TestStoriesOfCaches(t *testing.T) {
+	slows := func(v *village) {
+		v.caches()
+		v.status(decisions.StatusHolding)
+		v.ask("advance", false)
+		v.inStage(1)
+		v.wait(90 * time.Second)
+		v.slow.Store(300)
+	}
+	tell(t, map[string]tale{
+		"a-cold-cache": {slower + warmed + fewFirst, func(v *village) {
+			slows(v)
+			v.completed()
+			v.slow.Store(0)
+			v.apply("story", rolloutWith(slower+warmed+fewFirst), func(a *Application) { a.Retry = true })
+			v.status(decisions.StatusHolding) // its slow first minute isn't held against it
+		}},
+		"a-cold-cache-that-nobody-told-of": {slower + fewFirst, func(v *village) {
+			v.caches()
+			v.completed()
+		}},
+		"harm-that-can-not-wait": {slower + warmed + fewFirst, func(v *village) {
+			v.caches()
+			v.status(decisions.StatusHolding)
+			v.ask("advance", false)
+			v.inStage(1)
+			v.errors.Store(6000)
+			v.completed()
+		}},
+		"a-router-that-does-not-go-back": {slower + warmed + fewFirst, func(v *village) {
+			slows(v)
+			v.deaf.Store(true)
+			v.wait(time.Minute)
+			v.deaf.Store(false)
+			v.completed()
+		}},
+	})
+}
