@@ -36,7 +36,7 @@ var demoRollout []byte
 const demoWithin = 85 * time.Second
 
 // demoScenarios are what --scenario can name.
-var demoScenarios = []string{"regression", "stateful"}
+var demoScenarios = []string{"regression", "stateful", "cold-cache"}
 
 func demoCommand(c *console) *cobra.Command {
 	scenario := demoScenarios[0]
@@ -48,16 +48,23 @@ canary's tail latency and errors go wrong; the rollback is decided, published, o
 exits with 0 only if all of that happened.
 
 --scenario stateful adds a store that both versions write to: it takes a snapshot before the rollout starts, and on the rollback takes no
-more writes, goes back to the snapshot once traffic has moved, and takes writes again.`,
-		Example: "  streamcanary demo\n  streamcanary demo --scenario stateful",
+more writes, goes back to the snapshot once traffic has moved, and takes writes again.
+
+--scenario cold-cache rolls two fleets back whose canary has nearly all of the traffic: one in steps, as the baseline's cache warms, the
+other at once; and prints what their users waited in the minute after. Takes a minute and a half.`,
+		Example: "  streamcanary demo\n  streamcanary demo --scenario stateful\n  streamcanary demo --scenario cold-cache",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !slices.Contains(demoScenarios, scenario) {
 				return fmt.Errorf("there is no scenario %q: name one of %s", scenario, strings.Join(demoScenarios, ", "))
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), demoWithin)
+			within := demoWithin
+			if scenario == "cold-cache" {
+				within = coldWithin
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), within)
 			defer cancel()
-			return runDemo(ctx, c, scenario == "stateful")
+			return runDemo(ctx, c, scenario)
 		},
 	}
 	cmd.Flags().StringVar(&scenario, "scenario", scenario, "what is shown: "+strings.Join(demoScenarios, ", "))
@@ -90,7 +97,7 @@ type demoEnd struct {
 	err  error
 }
 
-func runDemo(ctx context.Context, c *console, stateful bool) (err error) {
+func runDemo(ctx context.Context, c *console, scenario string) (err error) {
 	began := time.Now()
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the writing, and the demo tidies up
 	out := &brokenOnce{w: c.out}
@@ -107,7 +114,7 @@ func runDemo(ctx context.Context, c *console, stateful bool) (err error) {
 	config.Data, config.HTTP.Listen = dir, "127.0.0.1:0"
 	ctx, stop := context.WithCancel(ctx)
 	d := &demo{ctx: ctx, screen: newDemoScreen(c, began, canRewrite(out.w)), events: make(chan any, 64)}
-	if stateful {
+	if scenario == "stateful" {
 		d.keeper = newDemoStore(func(what string) { d.send(demoStored(what)) })
 	}
 	d.start("serve", func() error {
@@ -123,6 +130,9 @@ func runDemo(ctx context.Context, c *console, stateful bool) (err error) {
 			d.bus.Close()
 		}
 	}()
+	if scenario == "cold-cache" {
+		return (&coldDemo{demo: d}).watch()
+	}
 	return d.watch()
 }
 

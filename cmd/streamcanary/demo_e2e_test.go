@@ -80,3 +80,28 @@ func e2eDemo(t *testing.T, want []string, args ...string) {
 		t.Errorf("the canary served %g answers of the last window that was shown", canary)
 	}
 }
+
+// TestE2EDemoColdCache: the demo itself fails unless users waited less where traffic went back in steps.
+func TestE2EDemoColdCache(t *testing.T) {
+	out, err := exec.Command(os.Getenv("STREAMCANARY_BINARY"), "demo", "--json", "--scenario", "cold-cache").Output()
+	if err != nil {
+		t.Fatalf("the demo failed: %v\n%s", err, out)
+	}
+	actions := map[string]int{}
+	for line := range bytes.Lines(out) {
+		var x struct {
+			Decision struct{ Action, Model string }
+			Summary  struct{ OK bool }
+		}
+		if err := json.Unmarshal(line, &x); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		actions[x.Decision.Model+" "+x.Decision.Action]++
+		if x.Summary.OK {
+			actions["ok"]++
+		}
+	}
+	if actions["in-steps rollback"] != 3 || actions["at-once rollback"] != 1 || actions["ok"] != 1 {
+		t.Errorf("it told %v", actions)
+	}
+}
