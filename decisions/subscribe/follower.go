@@ -102,6 +102,11 @@ func (f *follower) consider(ctx context.Context, m message) {
 		f.aside = nil
 		f.consider(ctx, *aside)
 	}
+	f.weigh(ctx, decision, m)
+}
+
+// weigh places a decision that is verified, and does what is due.
+func (f *follower) weigh(ctx context.Context, decision *schemas.Decision, m message) {
 	v := versionOf(decision)
 	again := m.route && v == f.routeSeen
 	if m.route {
