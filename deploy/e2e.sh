@@ -8,11 +8,15 @@ cd "$(dirname "$0")/.."
 binary=$PWD/bin/streamcanary
 launcher=$PWD/../shared/kafka/start-kafka.sh
 folder=
+venv=
 
 stop() {
 	if [ -n "$folder" ]; then
 		"$launcher" stop >/dev/null 2>&1 || true
 		rm -rf "$folder"
+	fi
+	if [ -n "$venv" ]; then
+		rm -rf "$venv"
 	fi
 }
 trap stop EXIT
@@ -41,6 +45,19 @@ if [ -n "${KAFKA_BOOTSTRAP:-}" ]; then
 	echo "end to end: against the tests' own broker and the Kafka at $KAFKA_BOOTSTRAP"
 else
 	echo "end to end: against the tests' own broker only; a real Kafka needs KAFKA_BOOTSTRAP, or Java and $launcher"
+fi
+
+# python makes a place of its own for the client in Python, as its users install it.
+python() {
+	venv=$(mktemp -d)
+	python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && cp -r deploy/clients/python "$venv/source" &&
+		python3 -m venv "$venv/python" && "$venv/python/bin/pip" install --quiet --disable-pip-version-check "$venv/source"
+}
+
+if python; then
+	STREAMCANARY_PYTHON=$venv/python/bin/python go test ./decisions/subscribe -run 'Conformance|Python' -count=1 -v
+else
+	echo "end to end: the client in Python is NOT tested: it needs python3 of 3.10 or later with venv, and a registry of Python packages" >&2
 fi
 
 STREAMCANARY_BINARY=$binary go test -tags e2e ./cmd/... ./ingest/kafka -run 'E2E|RealKafka' -count=1 -timeout 50m -v

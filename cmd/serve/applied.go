@@ -169,7 +169,11 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout) e
 	}
 	c.pending[r.Name] = *a
 	in := decisions.Input{Kind: decisions.InputApplied, EventMs: int64(a.From), WallMs: time.Now().UnixMilli(), Applied: &applied}
-	if err := c.journalInput(ctx, r.Model, owner{r.Name, epoch + 1}, in); err != nil {
+	record, err := startRecord(&start{*a, c.sources}, in)
+	if err != nil {
+		return err
+	}
+	if err := c.append(ctx, record); err != nil {
 		return err
 	}
 	c.crash.pass(AfterAppliedAppend)
@@ -221,13 +225,13 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 		return err
 	}
 	d := c.newDesk(a, r, e.epoch)
-	d.head, d.revision, d.partition, d.next = decisions.NewHead(sequence), revision, record.Partition, record.Offset+1
-	if d.head.Applied, err = a.Encode(); err != nil {
+	d.revision = revision
+	head := decisions.NewHead(sequence)
+	if head.Applied, err = a.Encode(); err != nil {
 		return err
 	}
-	d.head.From = []decisions.Offset{{Partition: record.Partition, Offset: record.Offset}}
 	plan := engine.PlanOf(r, e.epoch, int64(a.From))
-	effects, err := d.input(*e.input)
+	effects, err := d.begin(head, record, *e.input)
 	if err != nil {
 		return err
 	}

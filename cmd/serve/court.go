@@ -151,11 +151,9 @@ func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64)
 
 // newDesk makes an empty desk for an epoch.
 func (c *court) newDesk(a Application, r *schemas.Rollout, epoch int64) *desk {
-	plan := engine.PlanOf(r, epoch, int64(a.From))
-	return &desk{
-		application: a, instance: c.instance, rollout: r, asked: map[string]bool{}, savedAt: time.Now(), quiet: newQuiet(time.Now(), c.sources.Predictions),
-		fold: engine.NewFold(r, &plan, c.sources),
-	}
+	d := newDesk(start{a, c.sources}, r, epoch)
+	d.instance = c.instance
+	return d
 }
 
 // finished reports whether an epoch needs no more parts: a rollback is followed until it is carried out, or its rollout is deleted by force.
@@ -484,8 +482,12 @@ func (c *court) journalInput(ctx context.Context, model string, of owner, in dec
 	if err != nil {
 		return err
 	}
-	_, err = c.journal.Append(ctx, kafka.Entry{Key: []byte(model), Value: value, Headers: headers(inputRecord, of.rollout, of.epoch)})
-	if err != nil {
+	return c.append(ctx, kafka.Entry{Key: []byte(model), Value: value, Headers: headers(inputRecord, of.rollout, of.epoch)})
+}
+
+// append puts a record at the journal's end.
+func (c *court) append(ctx context.Context, e kafka.Entry) error {
+	if _, err := c.journal.Append(ctx, e); err != nil {
 		return fmt.Errorf("%w: append to %s: %w", errUnjournaled, JournalTopic, err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
+	"streamcanary/ingest/kafka"
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
@@ -31,6 +32,24 @@ type desk struct {
 	foreign     int64           // parts of another plan or other partitions: of a process with another configuration
 	unread      bool            // it was ruled that new partitions are not read
 	lost        error           // why this process no longer decides for the rollout
+	// clock is the wall time at which an input takes effect that names none: what follows from sealed parts. Of all that is decided by them it alone isn't in the journal.
+	clock func(decisions.Input) int64
+}
+
+// newDesk makes an empty desk for an epoch.
+func newDesk(s start, r *schemas.Rollout, epoch int64) *desk {
+	plan := engine.PlanOf(r, epoch, int64(s.Application.From))
+	return &desk{
+		application: s.Application, rollout: r, asked: map[string]bool{}, savedAt: time.Now(), quiet: newQuiet(time.Now(), s.Sources.Predictions),
+		fold: engine.NewFold(r, &plan, s.Sources), clock: func(decisions.Input) int64 { return time.Now().UnixMilli() },
+	}
+}
+
+// begin opens a desk at the record that started its epoch, and takes that.
+func (d *desk) begin(head decisions.Head, record *kafka.Entry, in decisions.Input) ([]decisions.Effect, error) {
+	d.head, d.partition, d.next = head, record.Partition, record.Offset+1
+	d.head.From = []decisions.Offset{{Partition: record.Partition, Offset: record.Offset}}
+	return d.input(in)
 }
 
 // resume goes on with a head that was loaded.
@@ -137,10 +156,10 @@ func (d *desk) inputs(t *engine.Turn) []decisions.Input {
 
 // input folds one input into the head.
 func (d *desk) input(in decisions.Input) ([]decisions.Effect, error) {
-	if in.WallMs == 0 {
-		in.WallMs = time.Now().UnixMilli()
-	}
 	in.Read, in.Turn = d.read(), d.fold.Turns()
+	if in.WallMs == 0 {
+		in.WallMs = d.clock(in)
+	}
 	was := d.head.State.Status
 	head, effects, err := d.head.Take(in)
 	if err != nil {

@@ -19,7 +19,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
-	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 	"streamcanary/ingest/kafka"
@@ -84,8 +83,8 @@ func (h *chamber) decide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := engine.PlanOf(r, 1, 0)
-	d := &desk{rollout: r, instance: "test", fold: engine.NewFold(r, &plan, engine.Sources{})}
+	d := newDesk(start{}, r, 1)
+	d.instance = "test"
 	d.head = decisions.NewHead(0)
 	effects, err := d.input(decisions.Input{Kind: decisions.InputApplied, Applied: &decisions.Applied{Terms: decisions.TermsOf(r), Epoch: 1, Actor: schemas.Actor{Kind: "person"}}})
 	if err != nil {

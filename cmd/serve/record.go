@@ -2,12 +2,15 @@ package serve
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
+	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
 	"streamcanary/ingest"
 	"streamcanary/ingest/kafka"
+	"streamcanary/schemas"
 	"streamcanary/windows"
 )
 
@@ -23,6 +26,7 @@ const (
 	kindHeader    = "sc-kind"
 	rolloutHeader = "sc-rollout"
 	epochHeader   = "sc-epoch"
+	startHeader   = "sc-start" // of the input that starts an epoch: a start, as JSON
 )
 
 // The kinds of journal records.
@@ -93,6 +97,50 @@ func headers(kind, rollout string, epoch int64) []ingest.Header {
 		h = append(h, ingest.Header{Key: rolloutHeader, Value: []byte(rollout)}, ingest.Header{Key: epochHeader, Value: fmt.Append(nil, epoch)})
 	}
 	return h
+}
+
+// A start is what an epoch begins with, beside its input. With it the journal holds all that the epoch's decisions follow from.
+type start struct {
+	Application Application    `json:"application"`
+	Sources     engine.Sources `json:"sources"`
+}
+
+// startRecord is the journal record that starts an epoch.
+func startRecord(s *start, in decisions.Input) (kafka.Entry, error) {
+	value, err := decisions.EncodeInput(in)
+	if err != nil {
+		return kafka.Entry{}, err
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return kafka.Entry{}, fmt.Errorf("encode the start of rollout %s: %w", in.Applied.Terms.Rollout, err)
+	}
+	terms := &in.Applied.Terms
+	h := append(headers(inputRecord, terms.Rollout, in.Applied.Epoch), ingest.Header{Key: startHeader, Value: text})
+	return kafka.Entry{Key: []byte(terms.Model), Value: value, Headers: h}, nil
+}
+
+// errOlderStart: the journal's record of an epoch's start hasn't got what the epoch began with.
+var errOlderStart = errors.New("the record that starts the epoch doesn't carry the rollout's file: an older version of streamcanary wrote it")
+
+// startOf reads what a record that starts an epoch carries, and the rollout in it.
+func startOf(record *kafka.Entry, in *decisions.Input) (start, *schemas.Rollout, error) {
+	var s start
+	text := header(record, startHeader)
+	if text == "" {
+		return s, nil, errOlderStart
+	}
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return s, nil, fmt.Errorf("header %s of the record that starts the epoch: %w", startHeader, err)
+	}
+	r, err := schemas.ParseRollout(s.Application.File, []byte(s.Application.YAML))
+	if err != nil {
+		return s, nil, fmt.Errorf("the rollout's file in the record that starts the epoch: %w", err)
+	}
+	if r.Sha256 != in.Applied.Terms.Sha256 {
+		return s, nil, fmt.Errorf("the record that starts the epoch carries another rollout file (sha256 %s) than the one it started (%s)", r.Sha256, in.Applied.Terms.Sha256)
+	}
+	return s, r, nil
 }
 
 // streamNamed is the stream that a ruling names: the part's kind, and its outcome's name after a slash.

@@ -59,6 +59,16 @@ type village struct {
 // story tells a story in virtual time, and holds its timeline against a golden file.
 func story(t *testing.T, name, rollout string, tell func(v *village)) {
 	t.Helper()
+	inVillage(t, rollout, func(v *village) {
+		tell(v)
+		v.golden(name)
+		v.honest()
+	})
+}
+
+// inVillage lets a village live with a rollout.
+func inVillage(t *testing.T, rollout string, tell func(v *village)) {
+	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		v := &village{T: t, dir: dir}
@@ -71,7 +81,6 @@ func story(t *testing.T, name, rollout string, tell func(v *village)) {
 		v.follow("router-a", v.obey)
 		v.apply("story", rollout)
 		tell(v)
-		v.golden(name)
 	})
 }
 

@@ -19,6 +19,8 @@
 // A handler must be idempotent: after a crash between its work and its answer it sees the same decision again. Routes are the full desired
 // state, never a difference. A decision without routes (a start whose split somebody else keeps, a hold) asks for no change of traffic.
 //
+// What is on the wire, and what a client in another language must do, is in deploy/PROTOCOL.md.
+//
 // Names to know first: Run, Options, Handler, Delivery, Reject; Dir and Memory are the stores.
 //
 // Read in this order: options.go, run.go, follower.go, fence.go, acks.go, readers.go, store.go, heartbeat.go.

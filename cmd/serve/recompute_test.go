@@ -1,0 +1,229 @@
+package serve
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/ingest"
+	"streamcanary/ingest/kafka"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+// decisionLog is the log as Recompute wants it.
+func (v *village) decisionLog() []Published {
+	v.Helper()
+	var all []Published
+	v.must(v.bus.Log(v.Context(), bus.LogQuery{}, func(l bus.Logged) error {
+		all = append(all, PublishedOf(l.Decision, l.Signed.Body, l.At))
+		return nil
+	}))
+	return all
+}
+
+// recompute computes a log again from a journal.
+func (v *village) recompute(journal *Journal, log []Published) (findings []Finding, counts Recomputed) {
+	v.Helper()
+	counts, err := Recompute(v.Context(), journal, log, func(f Finding) error {
+		findings = append(findings, f)
+		return nil
+	})
+	v.must(err)
+	return findings, counts
+}
+
+// honest computes every decision of a story again: each comes out the same, to the byte.
+func (v *village) honest() {
+	v.Helper()
+	log := v.decisionLog()
+	findings, counts := v.recompute(journalOf(v.kafka), log)
+	for _, f := range findings {
+		v.Errorf("%s %s: %s\n%s", f.Kind, f.ID, f.Why, f.Computed)
+	}
+	if counts.Same != len(log) || counts.Same < 2 || counts.Gone > 0 || counts.People < 1 || counts.People == counts.Same {
+		v.Errorf("%+v of %d decisions", counts, len(log))
+	}
+}
+
+// copied is the village's journal in another Kafka, changed on the way: nil drops a record.
+func (v *village) copied(change func(kafka.Entry) *kafka.Entry) *Journal {
+	v.Helper()
+	cluster, err := kfake.NewCluster(kfake.ListenFn(v.network.Listen), kfake.Ports(9093+len(v.stops)), kfake.NumBrokers(1))
+	v.must(err)
+	client, err := kafka.Connect(v.Context(), kafka.Connection{Brokers: cluster.ListenAddrs(), Dial: v.network.DialContext})
+	v.must(err)
+	v.stops = append(v.stops, cluster.Close, client.Close)
+	v.must(client.EnsureTopic(v.Context(), JournalTopic, journalPartitions, nil))
+	here, there := journalOf(v.kafka), client.Log(JournalTopic, 0)
+	begins, _, err := here.reach(v.Context())
+	v.must(err)
+	reader, err := here.log.ReadFrom(v.Context(), begins)
+	v.must(err)
+	defer reader.Close()
+	v.must(reader.Drain(v.Context(), func(e kafka.Entry) error {
+		if changed := change(e); changed != nil {
+			_, err := there.Append(v.Context(), *changed)
+			return err
+		}
+		return nil
+	}))
+	return journalOf(client)
+}
+
+// keep changes nothing.
+func keep(e kafka.Entry) *kafka.Entry { return &e }
+
+// changedParts changes what the journal says of the canary.
+func changedParts(change func(*windows.Part)) func(kafka.Entry) *kafka.Entry {
+	return func(e kafka.Entry) *kafka.Entry {
+		if header(&e, kindHeader) != partRecord {
+			return &e
+		}
+		key, part, err := windows.DecodePart(e.Value)
+		if err != nil || part.IsMark() {
+			return &e
+		}
+		change(part)
+		if e.Value, err = windows.EncodePart(key, part); err != nil {
+			panic(err)
+		}
+		return &e
+	}
+}
+
+// changedInputs changes what the journal says that came from outside.
+func changedInputs(change func(*decisions.Input)) func(kafka.Entry) *kafka.Entry {
+	return func(e kafka.Entry) *kafka.Entry {
+		if header(&e, kindHeader) != inputRecord {
+			return &e
+		}
+		in, err := decisions.DecodeInput(e.Value)
+		if err == nil {
+			change(&in)
+			e.Value, err = decisions.EncodeInput(in)
+		}
+		if err != nil {
+			panic(err)
+		}
+		return &e
+	}
+}
+
+// told are findings in words.
+func told(findings []Finding) string {
+	var words []string
+	for _, f := range findings {
+		words = append(words, strings.TrimSpace(string(f.Kind)+" "+f.ID))
+	}
+	return strings.Join(words, ", ")
+}
+
+// TestRecompute: a log of a rollback is what its journal leads to; and whatever is changed in the one or the other is found.
+func TestRecompute(t *testing.T) {
+	inVillage(t, storyHead+atOnce, func(v *village) {
+		v.harms()
+		v.completed()
+		log := v.decisionLog()
+		honest := func() []Published { return slices.Clone(log) }
+		last := log[len(log)-1]
+		if last.ID != "story.1.3" {
+			v.Fatalf("the log ends with %s", last.ID)
+		}
+		once := true
+		journals := map[string]struct {
+			change func(kafka.Entry) *kafka.Entry
+			want   string
+		}{
+			"a copy": {keep, ""},
+			"no error of the canary": {changedParts(func(p *windows.Part) {
+				p.Cells[windows.Canary][0].K = 0
+			}), "differs story.1.3"}, // without errors it is the canary's silence, after the real rollback, that rolls it back
+			"nothing but errors of the canary": {changedParts(func(p *windows.Part) {
+				p.Cells[windows.Canary][0].K = p.Cells[windows.Canary][0].N
+			}), "differs story.1.3"},
+			"one error less": {changedParts(func(p *windows.Part) {
+				if c := &p.Cells[windows.Canary][0]; once && c.K > 0 {
+					c.K--
+					once = false
+				}
+			}), "differs story.1.3"},
+			"another router's ack": {changedInputs(func(in *decisions.Input) {
+				if in.Ack != nil && in.Ack.Status == schemas.AckPrepared {
+					in.WallMs--
+				}
+			}), "differs story.1.2"},
+			"no ack": {func(e kafka.Entry) *kafka.Entry {
+				if in, err := decisions.DecodeInput(e.Value); err == nil && in.Ack != nil {
+					return nil
+				}
+				return &e
+			}, "unfounded story.1.2, unfounded story.1.3"},
+			"another start": {changedInputs(func(in *decisions.Input) {
+				if in.Applied != nil {
+					in.Applied.Actor.Name = "eve"
+				}
+			}), "differs story.1.1"},
+			"another file": {func(e kafka.Entry) *kafka.Entry {
+				for i := range e.Headers {
+					if e.Headers[i].Key == startHeader {
+						e.Headers[i].Value = []byte(strings.Replace(string(e.Headers[i].Value), "phi: 1", "phi: 2", 1))
+					}
+				}
+				return &e
+			}, "unfounded"},
+			"an older version's start": {func(e kafka.Entry) *kafka.Entry {
+				e.Headers = slices.DeleteFunc(slices.Clone(e.Headers), func(h ingest.Header) bool { return h.Key == startHeader })
+				return &e
+			}, "gone"},
+			"nothing": {func(kafka.Entry) *kafka.Entry { return nil }, "unfounded"},
+		}
+		for name, test := range journals {
+			if findings, _ := v.recompute(v.copied(test.change), honest()); told(findings) != test.want {
+				v.Errorf("%s: found %q, want %q", name, told(findings), test.want)
+			}
+		}
+		logs := map[string]struct {
+			change func([]Published) []Published
+			want   string
+		}{
+			"another body":      {func(l []Published) []Published { l[1].Sha256 = l[0].Sha256; return l }, "differs story.1.2, differs story.1.3"}, // which names the body that was
+			"one more":          {func(l []Published) []Published { last.ID, last.Seq = "story.1.4", 4; return append(l, last) }, "unfounded story.1.4"},
+			"one less":          {func(l []Published) []Published { return l[:2] }, "unpublished story.1.3"},
+			"one twice":         {func(l []Published) []Published { return append(l, l[1]) }, "unfounded story.1.2"},
+			"issued too late":   {func(l []Published) []Published { l[2].StoredAt -= 120_000; return l }, "clock story.1.3"},
+			"another time":      {func(l []Published) []Published { l[2].IssuedAt += 120_000; return l }, "differs story.1.3"},
+			"of another epoch":  {func(l []Published) []Published { l[2].Epoch = 2; return l }, "unpublished story.1.3, unfounded story.1.3"},
+			"of another record": {func(l []Published) []Published { l[0].Inputs[0].From++; return l }, "unfounded story.1.1, unfounded story.1.2, unfounded story.1.3"},
+		}
+		for name, test := range logs {
+			l := honest()
+			for i := range l {
+				l[i].Inputs = slices.Clone(l[i].Inputs)
+			}
+			if findings, _ := v.recompute(journalOf(v.kafka), test.change(l)); told(findings) != test.want {
+				v.Errorf("%s: found %q, want %q", name, told(findings), test.want)
+			}
+		}
+	})
+}
+
+// TestRecomputeAfterRetention: an epoch whose beginning was deleted from the journal is told to be so, and others are computed.
+func TestRecomputeAfterRetention(t *testing.T) {
+	inVillage(t, storyHead+atOnce, func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.apply("story", storyHead+atOnce, func(a *Application) { a.Retry = true })
+		v.until("the second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		log := v.decisionLog()
+		at := log[len(log)-1].Inputs[0]
+		v.must(v.cluster.DeleteRecords(JournalTopic, at.Partition, at.From))
+		findings, counts := v.recompute(journalOf(v.kafka), log)
+		if told(findings) != "gone" || findings[0].Epoch != 1 || !strings.Contains(findings[0].Why, "retention") || counts.Same != 2 || counts.Gone != len(log)-2 {
+			v.Errorf("found %+v, counts %+v", findings, counts)
+		}
+	})
+}

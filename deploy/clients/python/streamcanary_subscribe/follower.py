@@ -1,0 +1,246 @@
+"""Follows one model: decides what a message is worth, calls the handler, and answers."""
+
+import asyncio
+import inspect
+import json
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any, Awaitable, Callable, Deque, Dict, List, Optional, Union
+
+from . import names
+from .decision import DecodeError, decode_decision, expired, timestamp
+from .position import Position, Version
+from .readers import Message, Reader, from_log, from_route
+from .trust import VerifyError
+
+INBOX = 16  # messages that wait for a handler; beyond it the readers wait
+MAX_UNSENT = 16  # acks that wait for a connection; beyond it the oldest is dropped, and on_error hears of it
+MAX_WHY_BYTES = 256
+RETRY_FIRST, RETRY_MOST = 1.0, 30.0  # pauses, in seconds, before a handler that failed is called again: doubled each time
+ACK_RETRY = 1.0
+
+_REJECTIONS = ("stale-epoch", "incompatible-state", "capacity", "policy")
+
+
+class Rejection(Exception):
+    """What a handler raises to refuse a decision; why is one of incompatible-state, capacity and policy, any other word counts as policy."""
+
+    def __init__(self, why: str):
+        super().__init__(f"rejected: {why}")
+        self.why = why
+
+
+@dataclass
+class Delivery:
+    """One decision that was verified and is to be carried out."""
+
+    decision: Dict[str, Any]  # as in `streamcanary schema decision`: the event's data
+    body: bytes  # the exact bytes that were signed
+    advise: bool = False  # the rollout only advises: don't act
+    restored: bool = False  # it was carried out before, and its routes are in force: only make sure that they are
+    attempt: int = 0  # counts the handler's calls for this decision from 1
+    snapshot: str = ""
+
+    @property
+    def routes(self) -> List[Dict[str, Any]]:
+        """The full desired split of the traffic, in basis points; empty: nothing is asked."""
+        return self.decision.get("routes") or []
+
+    @property
+    def state(self) -> List[Dict[str, Any]]:
+        """What is asked of state stores."""
+        return self.decision.get("state") or []
+
+    @property
+    def version(self) -> Version:
+        """Where it stands in the model's order."""
+        return _version(self.decision)
+
+    def took(self, snapshot: str) -> None:
+        """Says in the answer which snapshot was taken. See keep_state."""
+        self.snapshot = snapshot
+
+
+Handler = Callable[[Delivery], Union[None, Awaitable[None]]]
+
+
+def _version(d: Dict[str, Any]) -> Version:
+    return Version(d["epoch"], d["seq"])
+
+
+async def call(function: Callable[..., Any], *args: Any) -> Any:
+    """Calls a function: an async one here, a plain one in a thread of its own, so that the connection lives on while it works."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*args)
+    result = await asyncio.to_thread(function, *args)
+    return await result if inspect.isawaitable(result) else result
+
+
+class Follower:
+    """Follows one model. Its run task owns everything but the inbox."""
+
+    def __init__(self, options: Any, js: Any, model: str, handler: Handler):
+        self._o, self._js, self._model, self._handler = options, js, model, handler
+        self._inbox: "asyncio.Queue[Message]" = asyncio.Queue(INBOX)
+        self._routes_reader = Reader(js, names.ROUTES_STREAM, names.route_subject(model))
+        self._log_reader = Reader(js, names.STREAM, names.decision_subject(model))
+        self._position: Position = options.store.load(model)
+        self._seen = self._position.applied  # the highest verified one
+        self._route_seen = Version()  # the one that the route document last held
+        self._restored = False  # the routes in force were handed over in this run
+        self._pending: Optional[Delivery] = None
+        self._retry_at = 0.0  # of pending, on the monotonic clock
+        self._unsent: Deque[Dict[str, Any]] = deque()
+
+    def _tell(self, what: str) -> None:
+        self._o.on_error(RuntimeError(f"model {self._model}: {what}"))
+
+    async def read_routes(self) -> None:
+        """Puts the model's route document, then its changes, into the inbox."""
+        await self._routes_reader.run(self._put_route, lambda err: self._tell(str(err)))
+
+    async def read_log(self) -> None:
+        """Puts the model's last decision, then new ones, into the inbox; the route document comes first."""
+        await self._routes_reader.caught_up.wait()
+        await self._log_reader.run(self._put_log, lambda err: self._tell(str(err)))
+
+    async def _put_route(self, m: Any) -> None:
+        try:
+            message = from_route(m)
+        except ValueError as err:
+            self._tell(str(err))
+            return
+        if message is not None:
+            await self._inbox.put(message)
+
+    async def _put_log(self, m: Any) -> None:
+        await self._inbox.put(from_log(m))
+
+    async def run(self) -> None:
+        """Handles messages and retries until it is cancelled."""
+        arriving = asyncio.ensure_future(self._inbox.get())
+        try:
+            while True:
+                await asyncio.wait({arriving}, timeout=self._next())
+                if arriving.done():
+                    message, arriving = arriving.result(), asyncio.ensure_future(self._inbox.get())
+                    await self._consider(message)
+                await self._retry()
+        finally:
+            arriving.cancel()
+
+    def _next(self) -> Optional[float]:
+        """How long until something is to be tried again; None: never."""
+        waits = [ACK_RETRY] if self._unsent else []
+        if self._pending is not None:
+            waits.append(max(0.0, self._retry_at - time.monotonic()))
+        return min(waits, default=None)
+
+    async def _retry(self) -> None:
+        await self._send_acks()
+        if self._pending is not None and time.monotonic() >= self._retry_at:
+            await self._carry_out(self._pending)
+
+    async def _consider(self, m: Message) -> None:
+        """Decides what a message is worth: nothing, an answer, or a call of the handler."""
+        try:
+            self._o.trust.verify(m.key_id, m.signature, m.body)
+            d = decode_decision(m.body, self._model)
+            late = expired(d)
+        except (VerifyError, DecodeError) as err:
+            self._tell(f"a decision is not obeyed: {err}")
+            return
+        version = _version(d)
+        again = m.route and version == self._route_seen
+        if m.route:
+            self._route_seen = version
+        at = self._position
+        moves = bool(d.get("routes")) and d["mode"] == "enforce"
+        if moves and not self._restored and version == at.routes and self._seen == at.applied:
+            self._restored = True  # its routes are in force, and this run has not handed them over
+            await self._carry_out(Delivery(d, m.body, restored=True))
+        elif version == at.applied == self._seen:
+            await self._answer(d, *_done(d, at.snapshot))  # carried out already: only answer again
+        elif version <= at.applied or version < self._seen or (version == self._seen and not again):
+            if not m.route and version.epoch < at.applied.epoch:
+                await self._answer(d, "rejected", "stale-epoch")
+        else:
+            self._seen = version
+            await self._obey(d, m.body, late)
+
+    async def _obey(self, d: Dict[str, Any], body: bytes, late: bool) -> None:
+        """Answers that a decision was received, and carries it out."""
+        if late:
+            self._pending = None
+            await self._answer(d, "rejected", "policy")
+            return
+        await self._answer(d, "received")
+        await self._carry_out(Delivery(d, body, advise=d["mode"] != "enforce"))
+
+    async def _carry_out(self, delivery: Delivery) -> None:
+        """Calls the handler and answers by what came of it."""
+        before, self._pending = self._pending, None
+        attempt = before.attempt if before is not None and before.version == delivery.version else 0
+        delivery = replace(delivery, attempt=attempt + 1, snapshot="")
+        d = delivery.decision
+        try:
+            await call(self._handler, delivery)
+            self._keep(delivery)
+        except Rejection as err:
+            await self._answer(d, "rejected", err.why if err.why in _REJECTIONS else "policy")
+        except Exception as err:  # whatever it was, it is answered for, and tried again
+            self._pending = delivery
+            self._retry_at = time.monotonic() + min(RETRY_FIRST * 2 ** min(delivery.attempt - 1, 10), RETRY_MOST)
+            self._tell(f"decision {d['id']} (attempt {delivery.attempt}): {err!r}")
+            await self._answer(d, "failed", str(err) or type(err).__name__)
+        else:
+            await self._answer(d, *_done(d, self._position.snapshot))
+
+    def _keep(self, delivery: Delivery) -> None:
+        """Notes that a decision is carried out, before it is answered for."""
+        if delivery.restored:
+            return
+        version = delivery.version
+        moved = bool(delivery.routes) and not delivery.advise
+        position = Position(version, version if moved else self._position.routes, delivery.snapshot)
+        self._o.store.save(self._model, position)
+        self._position = position
+        self._restored = self._restored or moved
+
+    async def _answer(self, d: Dict[str, Any], status: str, why: str = "", snapshot: str = "") -> None:
+        """Acknowledges a decision, now or as soon as the connection allows."""
+        if len(self._unsent) == MAX_UNSENT:
+            dropped = self._unsent.popleft()
+            self._tell(f"ack {dropped['status']} of decision {dropped['decision']} could not be sent and is dropped")
+        ack = {"decision": d["id"], "epoch": d["epoch"], "seq": d["seq"], "consumer": self._o.consumer, "instance": self._o.instance, "status": status}
+        if why:
+            ack["why"] = why.encode()[:MAX_WHY_BYTES].decode(errors="ignore")
+        if snapshot:
+            ack["snapshot"] = snapshot
+        ack["at"] = timestamp()
+        self._unsent.append(ack)
+        await self._send_acks()
+
+    async def _send_acks(self) -> None:
+        """Sends what waits, in order; what can't be sent waits on."""
+        while self._unsent:
+            ack = self._unsent[0]
+            # A repetition within the stream's window of duplicates is one ack.
+            identity = "/".join((ack["decision"], ack["consumer"], ack["instance"], ack["status"]))
+            body = json.dumps(ack, ensure_ascii=False, separators=(",", ":")).encode()
+            try:
+                await self._js.publish(names.ack_subject(self._model, self._o.consumer), body, timeout=self._o.timeout, headers={names.HEADER_MESSAGE_ID: identity})
+            except Exception as err:  # it is tried again, whatever it was
+                self._tell(f"ack {ack['status']} of decision {ack['decision']} waits: {err!r}")
+                return
+            self._unsent.popleft()
+
+
+def _done(d: Dict[str, Any], snapshot: str) -> "tuple[str, str, str]":
+    """Status, why and snapshot of the answer for a decision that was carried out."""
+    if d["mode"] != "enforce":
+        return "received", "", ""
+    if d.get("phase") == "prepare":
+        return "prepared", "", snapshot
+    return "applied", "", ""

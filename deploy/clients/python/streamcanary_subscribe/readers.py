@@ -1,0 +1,112 @@
+"""Brings the route document and the decision log of a model to its follower."""
+
+import asyncio
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any, Awaitable, Callable
+
+import nats.errors
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from . import names
+from .decision import MAX_DECISION_BYTES
+from .trust import decode_base64
+
+REOPEN_AFTER = 1.0  # seconds before a reader that failed begins again
+_IDLE = 2.0  # seconds without a message after which it is looked whether any was lost, or the reader is gone
+_KEPT = 60.0  # seconds for which the server remembers a reader that doesn't ask
+_MAX_SIGNED_BYTES = MAX_DECISION_BYTES // 3 * 4 + 4096
+
+
+@dataclass(frozen=True)
+class Message:
+    """One decision as it arrived: nothing of it is proven yet."""
+
+    body: bytes
+    key_id: str
+    signature: bytes
+    route: bool  # from the route document
+
+
+class _Lost(Exception):
+    """A message was lost on its way: the reader begins again with what stands there now."""
+
+
+class Reader:
+    """Reads one subject of a stream: the last message that stands there, and then new ones. Whatever breaks it off, it begins again, with what stands there then; so nothing
+    that matters is missed."""
+
+    def __init__(self, js: JetStreamContext, stream: str, subject: str):
+        self._js, self._stream, self._subject = js, stream, subject
+        self.caught_up = asyncio.Event()  # what stood there at the beginning was read
+
+    async def run(self, put: Callable[[Msg], Awaitable[None]], on_error: Callable[[Exception], None]) -> None:
+        """Puts messages until it is cancelled."""
+        told = ""
+        while True:
+            try:
+                await self._read(put)
+            except Exception as err:  # it goes on, whatever it was
+                text = f"{type(err).__name__}: {err}"
+                if text != told:
+                    told = text
+                    on_error(RuntimeError(f"read {self._subject} of stream {self._stream}: {text} (trying again)"))
+            await asyncio.sleep(REOPEN_AFTER)
+
+    async def _read(self, put: Callable[[Msg], Awaitable[None]]) -> None:
+        config = ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, ack_policy=AckPolicy.NONE, inactive_threshold=_KEPT, mem_storage=True, num_replicas=1)
+        reader = await self._js.pull_subscribe(self._subject, stream=self._stream, config=config)
+        try:
+            if not (await reader.consumer_info()).num_pending:
+                self.caught_up.set()
+            count = 0
+            while True:
+                message = await self._next(reader, count)
+                if message is None:
+                    continue
+                count += 1
+                if message.metadata.sequence.consumer != count:
+                    raise _Lost(f"message {count} of the reader did not come")
+                await put(message)
+                self.caught_up.set()
+        finally:
+            try:
+                await reader.unsubscribe()
+            except (nats.errors.Error, asyncio.TimeoutError):
+                pass  # the connection is gone, and the subscription with it
+
+    async def _next(self, reader: Any, count: int) -> "Msg | None":
+        """The next message; None where there was none for a while and none was lost."""
+        try:
+            return (await reader.fetch(1, timeout=_IDLE))[0]
+        except (nats.errors.TimeoutError, asyncio.TimeoutError):
+            pass
+        delivered = (await reader.consumer_info()).delivered  # fails where the reader, or its stream, is gone
+        if delivered is not None and delivered.consumer_seq > count and not reader.pending_msgs:
+            raise _Lost(f"{delivered.consumer_seq - count} messages of the reader did not come")
+        return None
+
+
+def from_log(m: Msg) -> Message:
+    """Reads a message of the decision log; a header that can't be read stays empty, and then nothing verifies."""
+    headers = m.headers or {}
+    return Message(m.data, headers.get(names.HEADER_KEY_ID, ""), decode_base64(headers.get(names.HEADER_SIGNATURE, "")), route=False)
+
+
+def from_route(m: Msg) -> "Message | None":
+    """Reads the route document: the last effective decision, with who signed it. None where it was deleted; ValueError where it is none."""
+    if (m.headers or {}).get(names.HEADER_KV_OPERATION):
+        return None
+    if len(m.data) > _MAX_SIGNED_BYTES:
+        raise ValueError(f"route document: it has {len(m.data)} bytes, {_MAX_SIGNED_BYTES} are allowed")
+    try:
+        value = json.loads(m.data)
+        message = Message(base64.b64decode(value["body"], validate=True), str(value["key_id"]), decode_base64(value["signature"]), route=True)
+    except (ValueError, KeyError, TypeError) as err:
+        raise ValueError(f"route document: it is no signed decision: {err}") from None
+    if not message.body or not message.key_id:
+        raise ValueError("route document: body or key_id is missing")
+    return message
