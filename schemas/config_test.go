@@ -118,7 +118,7 @@ func badConfigs() []badFile {
 
 		{"repartition", "join: repartition\n", []string{"1:7: join: repartition is not supported yet: write auto, or remove the key"}, true},
 		{"keepRows", "keepRows: 10m\n", []string{"1:11: keepRows: 10m is not supported yet: write 0s, or remove the key"}, true},
-		{"sinks", "sinks: {oncall: {kind: webhook, url: u, secretFile: f}}\n", []string{"1:1: sinks: not supported yet: remove it"}, true},
+		{"sinks", "sinks: {oncall: {kind: webhook, url: \"http://h\", secretFile: f}}\n", []string{"1:1: sinks: not supported yet: remove it"}, true},
 		{"format", "sources: [{topic: a, type: prediction, format: avro}]\n", []string{"1:48: sources[0].format: avro is not supported yet: write json, or remove the key"}, true},
 		{"mapping", "sources: [{topic: a, type: prediction, mapping: {id: a.b}}]\n", []string{
 			"1:49: sources[0].mapping: a mapping is not supported yet: write {}, or remove the key"}, true},

@@ -70,6 +70,7 @@ func readRollout(root section) *Rollout {
 	rr.checkGranularity()
 	rr.keepOutcomes()
 	rr.readStages()
+	rr.readSinks()
 	return r
 }
 
