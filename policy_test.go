@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"decisions":           {"analysis", "windows", "schemas"},
 	"decisions/bus":       {"decisions", "schemas"},
 	"decisions/subscribe": {"schemas"},
+	"decisions/actuators": {"schemas"},
 	"loadgen":             {"schemas"},
 	"cmd/embed":           {},
 	"cmd/engine":          {"schemas", "ingest", "windows", "analysis", "decisions"},
