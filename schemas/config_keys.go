@@ -59,7 +59,7 @@ var configForm = mapping(
 	)},
 	field{key: "limits", form: limitsForm, about: "bounds of memory and work"},
 	field{key: "keepRows", form: duration(0, 30*day), need: laterElse, def: "0s", about: "raw rows that are kept for export"},
-	field{key: "sinks", need: later, form: names(MaxSinks, sinkForm), about: "who else hears of decisions, or carries them out; rollouts name them"},
+	field{key: "sinks", form: names(MaxSinks, sinkForm), def: "{}", about: "who else hears of decisions, or carries them out; rollouts name them"},
 )
 
 var tlsForm = mapping(
@@ -96,7 +96,7 @@ var sinkForm = mapping(
 	field{key: "file", form: text(maxPath), about: "of envoy: the file that it watches"},
 	field{key: "layer", form: text(maxAddress), about: "of envoy: name of its rtds_layer; default: streamcanary"},
 	field{key: "timeout", form: duration(100*time.Millisecond, time.Minute), def: "10s", about: "of each request"},
-	field{key: "retries", form: integer(0, 10), def: "4", about: "of a request that fails, one after the other, before it is given up for a while"},
+	field{key: "retries", form: integer(0, 10), def: "4", about: "of a request that fails, one after the other, before it is given up for a while; what moves traffic has none, and tries the newest decision again"},
 )
 
 var limitsForm = mapping(

@@ -87,7 +87,7 @@ var specForm = mapping(
 		field{key: "within", form: duration(time.Minute, 365*day), def: "14d", about: "in this time"},
 	)},
 	field{key: "hotfix", form: text(maxLabelBytes), about: "what rolling forward would mean: a flag, a setting"},
-	field{key: "sinks", need: later, form: list(0, MaxUses, useForm), about: "who else hears of it, or carries it out: sinks of the configuration"},
+	field{key: "sinks", form: list(0, MaxUses, useForm), about: "who else hears of it, or carries it out: sinks of the configuration"},
 )
 
 // useForm is one entry of sinks; it has one of the keys.

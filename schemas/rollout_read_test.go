@@ -97,6 +97,7 @@ spec:
   rollback: {drainWithin: 90s}
   chronic: {rollbacks: 2, within: 1d}
   hotfix: flag ranker.rerank=off
+  sinks: [{mlflow: {alias: champion}}, {webhook: oncall}]
 `
 
 func TestEveryKeyIsRead(t *testing.T) {
@@ -124,6 +125,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Acks:        Acks{Routers: []string{"edge", "core"}, Within: 5 * time.Second},
 		State:       StateSpec{Mode: StateNone, AckWithin: 30 * time.Second, Compatible: true},
 		DrainWithin: 90 * time.Second, Chronic: Chronic{2, 24 * time.Hour}, Hotfix: "flag ranker.rerank=off",
+		Sinks: []SinkUse{
+			{Kind: SinkMLflow, Sink: "mlflow", Name: "ranker", Alias: "champion", Baseline: "41", Canary: "42"}, {Kind: SinkWebhook, Sink: "oncall"},
+		},
 	}
 	got := parsed(t, everyKey)
 	want.Sha256 = got.Sha256
@@ -295,7 +299,7 @@ func laterRollouts() []badFile {
 	}
 	const notYet = ": not supported yet: remove it"
 	for _, key := range []string{
-		"training: {scores: s.csv}", "sinks: [{mlflow: {alias: champion}}, {webhook: oncall}]",
+		"training: {scores: s.csv}",
 		`cache: {namespace: "{model}:{version}", warm: [10, 50, 100], until: {hitRate: 0.8, max: 5m}, mute: [p99]}`,
 		"pillars: {registry: {mlflow: {name: r}}, input: {baseline: a, canary: b}, output: {baseline: a}, features: {canary: b}}",
 	} {

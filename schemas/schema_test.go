@@ -302,8 +302,8 @@ var fileFields = []struct {
 		"model": "Model", "baseline": "Baseline BaselineWhere", "canary": "Canary CanaryWhere", "mode": "Mode", "risk": "Risk", "window": "Window",
 		"lateness": "Lateness", "warmup": "Warmup", "patience": "Patience", "phi": "Phi", "outcomes": "Outcomes UnusedOutcomes",
 		"guardrails": "Guardrails DefaultGuardrails", "health": "Health", "stages": "Stages External ApprovePromotion", "acks": "Acks", "state": "State", "chronic": "Chronic", "hotfix": "Hotfix", "rollback": "DrainWithin",
-		"latencyGranularity": "LatencyGranularity", "segments": "Segments", "stratify": "Stratify",
-	}, nil, []string{"Name", "Labels", "Annotations", "Sha256", "Sinks"}},
+		"latencyGranularity": "LatencyGranularity", "segments": "Segments", "stratify": "Stratify", "sinks": "Sinks",
+	}, nil, []string{"Name", "Labels", "Annotations", "Sha256"}},
 	{Risk{}, &specForm.find("risk").form, map[string]string{"falseRollback": "FalseRollback", "falsePromote": "FalsePromote"}, nil, nil},
 	{OutcomeSpec{}, &outcomeForm, map[string]string{"within": "Within", "value": "Value", "cap": "Cap"}, nil, []string{"Name"}},
 	{Segments{}, &segmentsForm, map[string]string{"watch": "Field", "top": "Top", "list": "List"}, nil, nil},
@@ -322,8 +322,8 @@ var fileFields = []struct {
 	{Chronic{}, &specForm.find("chronic").form, map[string]string{"rollbacks": "Rollbacks", "within": "Within"}, nil, nil},
 	{Acks{}, &specForm.find("acks").form, map[string]string{"routers": "Routers", "within": "Within"}, nil, nil},
 	{Config{}, &configForm, map[string]string{
-		"data": "Data", "kafka": "Kafka", "sources": "Sources", "time": "Time", "nats": "NATS", "http": "HTTP", "limits": "Limits",
-	}, []string{"apiVersion", "kind", "join", "keepRows"}, []string{"Sinks"}},
+		"data": "Data", "kafka": "Kafka", "sources": "Sources", "time": "Time", "nats": "NATS", "http": "HTTP", "limits": "Limits", "sinks": "Sinks",
+	}, []string{"apiVersion", "kind", "join", "keepRows"}, nil},
 	{Kafka{}, &configForm.find("kafka").form, map[string]string{"brokers": "Brokers", "group": "Group", "tls": "TLS", "sasl": "SASL"}, nil, nil},
 	{SASL{}, &configForm.find("kafka").form.find("sasl").form, map[string]string{"mechanism": "Mechanism", "user": "User", "passwordFile": "PasswordFile"}, nil, nil},
 	{TLS{}, &tlsForm, map[string]string{

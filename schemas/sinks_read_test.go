@@ -30,16 +30,7 @@ const everyUse = shortest + `  acks: {routers: [gateway, edge]}
     - {webhook: hook}
 `
 
-// readSinksNow lets sinks be read, though nothing delivers to them yet.
-func readSinksNow(t *testing.T) {
-	for _, f := range []*field{configForm.find("sinks"), specForm.find("sinks")} {
-		f.need = optional
-		t.Cleanup(func() { f.need = later })
-	}
-}
-
 func TestSinks(t *testing.T) {
-	readSinksNow(t)
 	c, err := ParseConfig("c", []byte(everySink))
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +86,6 @@ func TestEverySinkKindHasARule(t *testing.T) {
 }
 
 func TestBadSinks(t *testing.T) {
-	readSinksNow(t)
 	tests := []struct{ name, file, want string }{
 		{"no kind", "sinks: {oncall: {url: u}}", "1:17: sinks.oncall.kind: missing: only a sink that is called like its kind can do without: write one of mlflow, httproute, envoy, webhook, slack, pagerduty or alertmanager"},
 		{"misspelt kind", "sinks: {oncall: {kind: webhok}}", `1:24: sinks.oncall.kind: "webhok" is not known: did you mean webhook?`},
@@ -126,7 +116,6 @@ func TestBadSinks(t *testing.T) {
 }
 
 func TestBadUses(t *testing.T) {
-	readSinksNow(t)
 	tests := []struct{ name, lines, want string }{
 		{"misspelt kind", "  sinks: [{webhok: a}]\n", "6:12: spec.sinks[0].webhok: unknown key: did you mean webhook?"},
 		{"two in one", "  sinks: [{webhook: a, slack: b}]\n", "6:11: spec.sinks[0]: an entry names one sink: write e.g. - {webhook: oncall}, and another entry for another sink"},
@@ -152,7 +141,6 @@ func TestBadUses(t *testing.T) {
 }
 
 func TestRolloutsWhoseSinksDontFit(t *testing.T) {
-	readSinksNow(t)
 	tests := []struct{ name, config, lines, want string }{
 		{"no sinks at all", "", "  sinks: [{slack: feed}]\n", "rollout ranker-42: spec.sinks names feed, and the configuration of serve has no sinks: add it there under sinks, or remove it here"},
 		{"another name", everySink, "  sinks: [{slack: slak}]\n", "rollout ranker-42: spec.sinks names slak, which is not among the sinks of serve's configuration: did you mean slack?"},
