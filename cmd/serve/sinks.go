@@ -200,7 +200,7 @@ func (k *sink) answer(ctx context.Context, t *bus.Told, failed error) error {
 	ack := schemas.Ack{Decision: d.ID, Epoch: d.Epoch, Seq: d.Seq, Consumer: k.Name, Instance: k.instance, Status: schemas.AckApplied, At: schemas.Time(time.Now().UnixMilli())}
 	switch {
 	case failed != nil:
-		ack.Status, ack.Why = schemas.AckFailed, cutWhy(failed.Error())
+		ack.Status, ack.Why = schemas.AckFailed, why(failed)
 	case d.Phase == schemas.PhasePrepare:
 		ack.Status = schemas.AckPrepared
 	}
@@ -217,4 +217,12 @@ func (k *sink) later(what string, err error) {
 // mostWhy bounds the reason in an ack, in bytes.
 const mostWhy = 256
 
-func cutWhy(text string) string { return strings.ToValidUTF8(text[:min(len(text), mostWhy)], "") }
+// why is a failure's reason for an ack, which says by itself whose it is, and about what.
+func why(failed error) string {
+	text := failed.Error()
+	var failure *actuators.Failure
+	if errors.As(failed, &failure) {
+		text = failure.Error()
+	}
+	return strings.ToValidUTF8(text[:min(len(text), mostWhy)], "")
+}

@@ -17,7 +17,8 @@ var _ = register(schemas.SinkEnvoy, openEnvoy)
 
 // envoy writes the file of an rtds_layer (runtime discovery from path_config_source): a discovery response with one Runtime, whose layer holds the runtime keys
 // <prefix>.<cluster> of a route's weighted_clusters, in basis points. The file is renamed into place, which is what Envoy watches for; keys of other rollouts in it stay.
-// The weights of the two clusters in the route itself must add up to 10000, too.
+// The weights of the two clusters in the route itself must add up to 10000, too. One serve writes the file; old keys are never taken out of it, but no more than mostKeys
+// come in.
 //
 //	layered_runtime:
 //	  layers:
@@ -32,6 +33,9 @@ type envoy struct {
 
 // runtimeType is the type of the one resource in the file.
 const runtimeType = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
+
+// mostKeys bounds the keys of the file. A rollout that would add more isn't begun; what it has, it keeps.
+const mostKeys = 1000
 
 type envoyFile struct {
 	VersionInfo string         `json:"version_info"` // the id of the decision that changed it last
@@ -68,6 +72,9 @@ func (a envoy) Act(_ context.Context, e *Event) error {
 		return nil
 	}
 	layer[baseline], layer[canary] = s.baseline, s.canary
+	if len(layer) > mostKeys {
+		return conflict("write the weights", "%s has %d keys, %d are allowed: take out those of clusters that are gone", a.sink.File, len(layer), mostKeys)
+	}
 	file.VersionInfo = e.ID
 	text, err := json.MarshalIndent(file, "", "  ")
 	if err != nil {

@@ -1,6 +1,7 @@
 package actuators
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,6 +89,17 @@ func TestEnvoyFaults(t *testing.T) {
 			}
 		})
 	}
+	within(t, schemas.SinkEnvoy, nil, func(w *world) {
+		for n := range mostKeys/2 + 1 {
+			e := eventOf(w.kind, rollback())
+			e.Use.Prefix = fmt.Sprint("p", n)
+			if err := w.sink.Act(w.Context(), e); (err != nil) != (n == mostKeys/2) {
+				w.Fatalf("rollout %d: %v", n, err)
+			} else if err != nil && !strings.Contains(err.Error(), "has 1002 keys, 1000 are allowed: take out those of clusters that are gone") {
+				w.Error(err)
+			}
+		}
+	})
 	within(t, schemas.SinkEnvoy, nil, func(w *world) {
 		if err := os.RemoveAll(filepath.Dir(w.sink.courier.sink.File)); err != nil {
 			w.Fatal(err)

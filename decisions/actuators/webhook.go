@@ -22,7 +22,7 @@ var _ = register(schemas.SinkWebhook, openWebhook)
 // secret can be replaced without a gap. The id is the event's with : for each dot, since it may hold none.
 //
 // A decision's body is what was published on NATS, byte for byte; the headers Sc-Key-Id and Sc-Signature are those of the stream, so that a receiver can hold it against
-// the key of serve, too. A notice's body has the type streamcanary.event.v1.
+// the key of serve, too. A notice's body has the type streamcanary.event.v1. What comes behind the host in the address is shown nowhere: with many receivers it is a secret.
 type webhook struct{ *courier }
 
 // shortestKey and longestKey bound what is signed with, in bytes (Standard Webhooks, "signature scheme").
@@ -64,7 +64,7 @@ func (w webhook) Act(ctx context.Context, e *Event) error {
 	if err != nil {
 		return &Failure{Doing: "sign", why: err.Error(), cause: err}
 	}
-	x := &call{method: http.MethodPost, url: w.sink.URL, key: e.ID, body: e.Signed.Body, header: http.Header{"Content-Type": {"application/cloudevents+json"}}}
+	x := &call{method: http.MethodPost, url: w.sink.URL, hidden: true, key: e.ID, body: e.Signed.Body, header: http.Header{"Content-Type": {"application/cloudevents+json"}}}
 	if e.Decision != nil {
 		x.header.Set(schemas.HeaderKeyID, e.Signed.KeyID)
 		x.header.Set(schemas.HeaderSignature, schemas.EncodeSignature(e.Signed.Signature))
