@@ -32,11 +32,12 @@ var mayImport = map[string][]string{
 	"decisions":           {"analysis", "windows", "schemas"},
 	"decisions/bus":       {"decisions", "schemas"},
 	"decisions/subscribe": {"schemas"},
+	"decisions/actuators": {"schemas"},
 	"loadgen":             {"schemas"},
 	"cmd/embed":           {},
 	"cmd/engine":          {"schemas", "ingest", "windows", "analysis", "decisions"},
 	"cmd/serve": {
-		"schemas", "ingest", "ingest/kafka", "windows", "decisions", "decisions/bus", "cmd/embed", "cmd/engine",
+		"schemas", "ingest", "ingest/kafka", "windows", "decisions", "decisions/bus", "decisions/actuators", "cmd/embed", "cmd/engine",
 	},
 	"cmd/streamcanary": {
 		"schemas", "ingest", "ingest/kafka", "windows", "analysis", "analysis/certify", "analysis/compare", "analysis/plan", "analysis/stats", "decisions",

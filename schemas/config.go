@@ -19,6 +19,7 @@ type Config struct {
 	NATS    NATS
 	HTTP    HTTP
 	Limits  Limits
+	Sinks   []Sink // ascending Name
 }
 
 // Kafka says where events come from. No brokers: the embedded one.
@@ -106,6 +107,7 @@ func readConfig(root section) *Config {
 		NATS:    readNATS(root.under("nats")),
 		HTTP:    HTTP{Listen: readAddress(http, "listen", http.text("listen")), TokensFile: http.text("tokensFile")},
 		Limits:  Limits{int(limits.number("pendingPredictions")), int(limits.number("eventBytes"))},
+		Sinks:   readSinks(root),
 	}
 }
 
@@ -217,7 +219,7 @@ func (c *Config) Fits(r *Rollout) error {
 		return fmt.Errorf("rollout %s: lateness %s is not above time.maxAhead %s of the configuration, so that a clock that is ahead could make others late: raise spec.lateness, or lower time.maxAhead",
 			r.Name, FormatDuration(r.Lateness), FormatDuration(c.Time.MaxAhead))
 	}
-	return nil
+	return c.fitSinks(r)
 }
 
 // CheckNATSURL says why a text is no address of a NATS server, or nil.

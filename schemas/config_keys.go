@@ -6,6 +6,7 @@ import "time"
 const (
 	MaxBrokers = 64
 	MaxSources = 256
+	MaxSinks   = 64
 	maxPath    = 4096
 	maxAddress = 512
 	maxGroup   = 249
@@ -58,12 +59,7 @@ var configForm = mapping(
 	)},
 	field{key: "limits", form: limitsForm, about: "bounds of memory and work"},
 	field{key: "keepRows", form: duration(0, 30*day), need: laterElse, def: "0s", about: "raw rows that are kept for export"},
-	field{key: "sinks", need: later, about: "who else hears of decisions", form: names(maxListed, mapping(
-		field{key: "kind", form: text(MaxNameBytes), about: "what it is"},
-		field{key: "url", form: text(maxPath), about: "where it is"},
-		field{key: "tokenFile", form: text(maxPath), about: "file of its token"},
-		field{key: "secretFile", form: text(maxPath), about: "file of its secret"},
-	))},
+	field{key: "sinks", form: names(MaxSinks, sinkForm), def: "{}", about: "who else hears of decisions, or carries them out; rollouts name them"},
 )
 
 var tlsForm = mapping(
@@ -85,6 +81,22 @@ var sourceForm = mapping(
 	field{key: "type", form: word("prediction", "outcome", "sample"), need: required, example: "type: prediction", about: "what it holds"},
 	field{key: "format", form: word(formatJSON, "avro", "protobuf", "arrow", "cloudevents", "kserve", "seldon"), need: laterElse, def: formatJSON, about: "how it is written"},
 	field{key: "mapping", form: names(maxListed, text(maxLabelBytes)), need: laterElse, def: "{}", about: "renames fields"},
+)
+
+// sinkForm has what any kind of sink may have; sinkRules says which of it a kind needs.
+var sinkForm = mapping(
+	field{key: "kind", form: word(sinkKindWords()...), about: "what it is; default: the sink's name, if that is a kind"},
+	field{key: "url", form: text(maxPath), about: "http:// or https:// address of the server"},
+	field{key: "user", form: text(maxAddress), about: "user's name for basic authentication, with the token as password"},
+	field{key: "tokenFile", form: text(maxPath), about: "file that holds a bearer token, or the user's password, and nothing else; read for each request"},
+	field{key: "tokenEnv", form: text(maxAddress), about: "or a variable of the environment that holds it"},
+	field{key: "secretFile", form: text(maxPath), about: "file of what a webhook signs with (a line each), of PagerDuty's routing key, or of the address of Slack's incoming webhook"},
+	field{key: "secretEnv", form: text(maxAddress), about: "or a variable of the environment that holds it"},
+	field{key: "caFile", form: text(maxPath), about: "PEM certificates that are trusted; default: the system's"},
+	field{key: "file", form: text(maxPath), about: "of envoy: the file that it watches"},
+	field{key: "layer", form: text(maxAddress), about: "of envoy: name of its rtds_layer; default: streamcanary"},
+	field{key: "timeout", form: duration(100*time.Millisecond, time.Minute), def: "10s", about: "of each request"},
+	field{key: "retries", form: integer(0, 10), def: "4", about: "of a request that fails, one after the other, before it is given up for a while; what moves traffic has none, and tries the newest decision again"},
 )
 
 var limitsForm = mapping(

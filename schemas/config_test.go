@@ -24,6 +24,10 @@ nats: {urls: ["tls://n:4222", "n:4222"], creds: n.creds, tls: {insecureSkipVerif
 http: {listen: ":9000"}
 limits: {pendingPredictions: 5000, versions: 8, segments: 200, models: 1000, eventBytes: 65536, memory: auto, decisionsPerHour: 60}
 keepRows: 0ms
+sinks:
+  oncall: {kind: webhook, url: "https://hooks/x?y=1", secretFile: /run/secrets/hook, caFile: ca.pem, timeout: 3s, retries: 0}
+  mlflow: {url: "http://mlflow:5000/", user: u, tokenEnv: MLFLOW_PASSWORD}
+  mesh: {kind: envoy, file: /etc/envoy/weights.json, layer: canaries}
 `
 
 // goodConfigs are accepted by the parser and by the schema.
@@ -62,6 +66,11 @@ func TestEverySettingIsRead(t *testing.T) {
 		NATS:    NATS{URLs: []string{"tls://n:4222", "n:4222"}, Creds: "n.creds", TLS: &TLS{InsecureSkipVerify: true}, SigningKey: "s.pem"},
 		HTTP:    HTTP{Listen: ":9000"},
 		Limits:  Limits{PendingPredictions: 5000, EventBytes: 65536},
+		Sinks: []Sink{
+			{Name: "mesh", Kind: SinkEnvoy, File: "/etc/envoy/weights.json", Layer: "canaries", Timeout: 10 * time.Second, Retries: 4},
+			{Name: "mlflow", Kind: SinkMLflow, URL: "http://mlflow:5000", User: "u", Token: SecretRef{Env: "MLFLOW_PASSWORD"}, Timeout: 10 * time.Second, Retries: 4},
+			{Name: "oncall", Kind: SinkWebhook, URL: "https://hooks/x?y=1", Secret: SecretRef{File: "/run/secrets/hook"}, CAFile: "ca.pem", Timeout: 3 * time.Second},
+		},
 	}
 	got, err := ParseConfig("streamcanary.yaml", []byte(everySetting))
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -118,7 +127,6 @@ func badConfigs() []badFile {
 
 		{"repartition", "join: repartition\n", []string{"1:7: join: repartition is not supported yet: write auto, or remove the key"}, true},
 		{"keepRows", "keepRows: 10m\n", []string{"1:11: keepRows: 10m is not supported yet: write 0s, or remove the key"}, true},
-		{"sinks", "sinks: {oncall: {kind: webhook, url: u, secretFile: f}}\n", []string{"1:1: sinks: not supported yet: remove it"}, true},
 		{"format", "sources: [{topic: a, type: prediction, format: avro}]\n", []string{"1:48: sources[0].format: avro is not supported yet: write json, or remove the key"}, true},
 		{"mapping", "sources: [{topic: a, type: prediction, mapping: {id: a.b}}]\n", []string{
 			"1:49: sources[0].mapping: a mapping is not supported yet: write {}, or remove the key"}, true},

@@ -124,6 +124,8 @@ func (e *explainer) section(f *form, path, indent string) {
 			e.guardrails(one, indent)
 		case at == "spec.stages":
 			e.stages(one, indent)
+		case at == "spec.sinks":
+			e.sinks(one, indent)
 		case one.form.kind == mappingForm:
 			e.line(indent+one.key+":", one.about)
 			e.section(&one.form, at, indent+"  ")

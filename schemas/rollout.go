@@ -41,6 +41,7 @@ type Rollout struct {
 	Chronic          Chronic
 	Hotfix           string // what rolling forward would mean; empty: nothing is declared
 	DrainWithin      time.Duration
+	Sinks            []SinkUse // in the file's order; no sink twice
 	// DefaultGuardrails is true when the default guardrails stand, because the file has no list or has exactly
 	// that one: such a guardrail is required only once it has had data.
 	DefaultGuardrails bool

@@ -21,6 +21,7 @@ const (
 	MaxBuckets    = 10_000
 	MaxRouters    = 64
 	MaxStores     = 16
+	MaxUses       = 16
 	maxStages     = 32
 	maxPast       = 64 // rollbacks that a decision remembers
 	maxLabels     = 64
@@ -86,11 +87,40 @@ var specForm = mapping(
 		field{key: "within", form: duration(time.Minute, 365*day), def: "14d", about: "in this time"},
 	)},
 	field{key: "hotfix", form: text(maxLabelBytes), about: "what rolling forward would mean: a flag, a setting"},
-	field{key: "sinks", need: later, about: "who else hears of it", form: list(0, maxListed, mapping(
-		field{key: "mlflow", about: "a model registry", form: mapping(field{key: "alias", form: text(MaxNameBytes), about: "the alias to move"})},
-		field{key: "webhook", form: text(MaxNameBytes), about: "a sink of the configuration"},
-	))},
+	field{key: "sinks", form: list(0, MaxUses, useForm), about: "who else hears of it, or carries it out: sinks of the configuration"},
 )
+
+// useForm is one entry of sinks; it has one of the keys.
+var useForm = mapping(
+	field{key: "mlflow", about: "a model registry that follows what was decided", form: mapping(
+		sinkField,
+		field{key: "name", form: text(maxLabelBytes), about: "the registered model; default: the model"},
+		field{key: "alias", form: text(MaxNameBytes), about: "alias of the version that serves: a promotion moves it to the canary, a rollback back"},
+		field{key: "candidate", form: text(MaxNameBytes), about: "alias of the canary: taken away when it is promoted or rolled back"},
+		field{key: "stage", form: text(MaxNameBytes), about: "stage of the version that serves, e.g. Production; the other one is archived"},
+		field{key: "baseline", form: text(MaxNameBytes), about: "the registered version; default: the baseline's version"},
+		field{key: "canary", form: text(MaxNameBytes), about: "the registered version; default: the canary's version"},
+	)},
+	field{key: "httproute", about: "a Gateway API HTTPRoute whose weights follow", form: mapping(
+		sinkField,
+		field{key: "namespace", form: text(MaxNameBytes), need: required, example: "namespace: feed", about: "the route's"},
+		field{key: "name", form: text(MaxNameBytes), need: required, example: "name: ranker", about: "the route's"},
+		field{key: "baseline", form: text(MaxNameBytes), need: required, example: "baseline: ranker-41", about: "name of the baseline's backendRef"},
+		field{key: "canary", form: text(MaxNameBytes), need: required, example: "canary: ranker-42", about: "name of the canary's backendRef"},
+	)},
+	field{key: "envoy", about: "runtime keys of Envoy's weighted_clusters that follow", form: mapping(
+		sinkField,
+		field{key: "prefix", form: text(MaxNameBytes), need: required, example: "prefix: routing.ranker", about: "runtime_key_prefix of the route's weighted_clusters"},
+		field{key: "baseline", form: text(MaxNameBytes), need: required, example: "baseline: ranker-41", about: "the baseline's cluster"},
+		field{key: "canary", form: text(MaxNameBytes), need: required, example: "canary: ranker-42", about: "the canary's cluster"},
+	)},
+	field{key: "webhook", form: text(MaxNameBytes), about: "gets everything, signed: the sink's name"},
+	field{key: "slack", form: text(MaxNameBytes), about: "a Slack channel: the sink's name"},
+	field{key: "pagerduty", form: text(MaxNameBytes), about: "people on call: the sink's name"},
+	field{key: "alertmanager", form: text(MaxNameBytes), about: "an Alertmanager: the sink's name"},
+)
+
+var sinkField = field{key: "sink", form: text(MaxNameBytes), about: "the sink's name in the configuration; default: its kind"}
 
 var segmentsForm = mapping(
 	field{key: "watch", form: word(SegmentField), def: SegmentField, about: "the event field that names the segment"},

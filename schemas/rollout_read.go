@@ -71,6 +71,7 @@ func readRollout(root section) *Rollout {
 	rr.keepOutcomes()
 	rr.readStages()
 	rr.readCache()
+	rr.readSinks()
 	return r
 }
 

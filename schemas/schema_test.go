@@ -302,7 +302,7 @@ var fileFields = []struct {
 		"model": "Model", "baseline": "Baseline BaselineWhere", "canary": "Canary CanaryWhere", "mode": "Mode", "risk": "Risk", "window": "Window",
 		"lateness": "Lateness", "warmup": "Warmup", "patience": "Patience", "phi": "Phi", "outcomes": "Outcomes UnusedOutcomes",
 		"guardrails": "Guardrails DefaultGuardrails", "health": "Health", "stages": "Stages External ApprovePromotion", "acks": "Acks", "state": "State", "cache": "Cache", "chronic": "Chronic", "hotfix": "Hotfix", "rollback": "DrainWithin",
-		"latencyGranularity": "LatencyGranularity", "segments": "Segments", "stratify": "Stratify",
+		"latencyGranularity": "LatencyGranularity", "segments": "Segments", "stratify": "Stratify", "sinks": "Sinks",
 	}, nil, []string{"Name", "Labels", "Annotations", "Sha256"}},
 	{Risk{}, &specForm.find("risk").form, map[string]string{"falseRollback": "FalseRollback", "falsePromote": "FalsePromote"}, nil, nil},
 	{OutcomeSpec{}, &outcomeForm, map[string]string{"within": "Within", "value": "Value", "cap": "Cap"}, nil, []string{"Name"}},
@@ -323,7 +323,7 @@ var fileFields = []struct {
 	{Chronic{}, &specForm.find("chronic").form, map[string]string{"rollbacks": "Rollbacks", "within": "Within"}, nil, nil},
 	{Acks{}, &specForm.find("acks").form, map[string]string{"routers": "Routers", "within": "Within"}, nil, nil},
 	{Config{}, &configForm, map[string]string{
-		"data": "Data", "kafka": "Kafka", "sources": "Sources", "time": "Time", "nats": "NATS", "http": "HTTP", "limits": "Limits",
+		"data": "Data", "kafka": "Kafka", "sources": "Sources", "time": "Time", "nats": "NATS", "http": "HTTP", "limits": "Limits", "sinks": "Sinks",
 	}, []string{"apiVersion", "kind", "join", "keepRows"}, nil},
 	{Kafka{}, &configForm.find("kafka").form, map[string]string{"brokers": "Brokers", "group": "Group", "tls": "TLS", "sasl": "SASL"}, nil, nil},
 	{SASL{}, &configForm.find("kafka").form.find("sasl").form, map[string]string{"mechanism": "Mechanism", "user": "User", "passwordFile": "PasswordFile"}, nil, nil},
@@ -333,6 +333,14 @@ var fileFields = []struct {
 	{Source{}, &sourceForm, map[string]string{"topic": "Topic", "type": "Type", "format": "Format"}, []string{"mapping"}, nil},
 	{Clocks{}, &configForm.find("time").form, map[string]string{"idleAfter": "IdleAfter", "maxAhead": "MaxAhead", "maxJump": "MaxJump"}, nil, nil},
 	{NATS{}, &configForm.find("nats").form, map[string]string{"urls": "URLs", "creds": "Creds", "tls": "TLS", "signingKey": "SigningKey"}, nil, nil},
+	{Sink{}, &sinkForm, map[string]string{
+		"kind": "Kind", "url": "URL", "user": "User", "tokenFile": "Token", "tokenEnv": "Token", "secretFile": "Secret", "secretEnv": "Secret",
+		"caFile": "CAFile", "file": "File", "layer": "Layer", "timeout": "Timeout", "retries": "Retries",
+	}, nil, []string{"Name"}},
+	{SinkUse{}, &useForm, map[string]string{
+		"mlflow": "Kind Sink Name Alias Candidate Stage Baseline Canary", "httproute": "Kind Sink Namespace Name Baseline Canary",
+		"envoy": "Kind Sink Prefix Baseline Canary", "webhook": "Kind Sink", "slack": "Kind Sink", "pagerduty": "Kind Sink", "alertmanager": "Kind Sink",
+	}, nil, nil},
 	{HTTP{}, &configForm.find("http").form, map[string]string{"listen": "Listen", "tokensFile": "TokensFile"}, nil, nil},
 	{Limits{}, &limitsForm, map[string]string{"pendingPredictions": "PendingPredictions", "eventBytes": "EventBytes"},
 		[]string{"versions", "segments", "models", "memory", "decisionsPerHour"}, nil},

@@ -314,7 +314,7 @@ func TestAsyncAPI(t *testing.T) {
 			d.at(ref)
 		}
 	}
-	inVillage(t, storyHead+atOnce+sharedAnd, func(v *village) {
+	inVillage(t, storyHead+atOnce+sharedAnd, "", func(v *village) {
 		heard := v.overhear()
 		v.keeps(&shelf{})
 		v.status("running")

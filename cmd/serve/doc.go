@@ -8,6 +8,8 @@
 // So a process that is killed anywhere starts again from the head and the journal and goes on as if nothing had happened. Crash
 // (crash.go) names the places where the tests kill it.
 //
+// Sinks (sinks.go) are told what was published: they read the decision log for themselves, so the loops never wait for one.
+//
 // Read serve.go first (what is started, in which order, and how it ends), then record.go, counter.go, court.go, desk.go, topics.go
 // (brokers that are away, and new partitions), and holdup.go, health.go, metrics.go, nag.go for what an operator sees.
 package serve

@@ -35,6 +35,8 @@ type metrics struct {
 	waiting   *prometheus.GaugeVec
 	forced    *prometheus.GaugeVec
 	recounts  prometheus.Counter
+	sinks     *prometheus.CounterVec
+	failing   *prometheus.GaugeVec
 }
 
 func newMetrics(program string) *metrics {
@@ -64,6 +66,8 @@ func newMetrics(program string) *metrics {
 		lost:      gauge("join_lost", "What there was no room for, since the topics were opened.", "what"),
 		waiting:   gauge("windows_waiting", "Sealed windows that wait for other partitions or streams.", "rollout"),
 		forced:    gauge("windows_forced", "Windows judged out of their order because too many waited.", "rollout"),
+		sinks:     counter("sink_events_total", "Decisions and notices by what became of them at a sink: told, superseded, refused, given-up, untrusted.", "sink", "result"),
+		failing:   gauge("sink_failing", "1 while a sink is not reached, and what it is to be told waits.", "sink"),
 		recounts: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "streamcanary", Name: "recounts_total", Help: "Times that events were read again because something could not be stored.",
 		}),
@@ -74,7 +78,7 @@ func newMetrics(program string) *metrics {
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
 	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
-		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, held,
+		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -137,6 +141,8 @@ func (m *metrics) noticed(n *schemas.Notice) {
 		}
 	}
 }
+
+func (m *metrics) told(sink, result string) { m.sinks.WithLabelValues(sink, result).Inc() }
 
 func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status)).Inc() }
 

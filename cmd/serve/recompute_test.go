@@ -125,7 +125,7 @@ func told(findings []Finding) string {
 
 // TestRecompute: a log of a rollback is what its journal leads to; and whatever is changed in the one or the other is found.
 func TestRecompute(t *testing.T) {
-	inVillage(t, storyHead+atOnce, func(v *village) {
+	inVillage(t, storyHead+atOnce, "", func(v *village) {
 		v.harms()
 		v.completed()
 		log := v.decisionLog()
@@ -214,7 +214,7 @@ func TestRecompute(t *testing.T) {
 
 // TestRecomputeAfterRetention: an epoch whose beginning was deleted from the journal is told to be so, and others are computed.
 func TestRecomputeAfterRetention(t *testing.T) {
-	inVillage(t, storyHead+atOnce, func(v *village) {
+	inVillage(t, storyHead+atOnce, "", func(v *village) {
 		v.status(decisions.StatusRunning)
 		v.apply("story", storyHead+atOnce, func(a *Application) { a.Retry = true })
 		v.until("the second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })

@@ -39,6 +39,8 @@ type Options struct {
 	EmbeddedPartitions int32
 	// BrokerPort and NATSPort are those of the embedded servers; 0: any free one.
 	BrokerPort, NATSPort int
+	// DryRun: sinks are told nothing, and change nothing; the log says what they would be told.
+	DryRun bool
 	// Ready is called once, when everything runs. Watch is called about every second with where the rollouts stand, and Decided
 	// with every decision. They must not block. Any may be nil.
 	Ready   func(Addresses)
@@ -54,6 +56,9 @@ type wires struct {
 	http  net.Listener
 	kafka func(ctx context.Context, network, address string) (net.Conn, error)
 	nats  func(*bus.Options)
+	// Of sinks: how they connect, and what their pauses vary by.
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	jitter func() float64
 }
 
 // pace is for tests in a hurry: what is 0 is as usual.
@@ -269,6 +274,10 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	if judging.people, err = peopleOf(&s.Config.HTTP); err != nil {
 		return err
 	}
+	sinks, err := s.openSinks(ctx)
+	if err != nil {
+		return err
+	}
 	http := newEndpoints(l, s.seen, s.board)
 	http.ask, http.people = judging.ask, judging.people
 	http.bus = s.bus
@@ -299,6 +308,9 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	g.start("commands", func(ctx context.Context) error {
 		return s.bus.Commands(ctx, func(r bus.Request) { judging.ask(ctx, r) })
 	})
+	for _, k := range sinks {
+		g.start("sink "+k.Name, k.run)
+	}
 	g.start("heartbeat", s.heartbeat)
 	g.start("topics", watching.run)
 	g.start("counting", counting.run)

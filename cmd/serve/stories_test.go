@@ -42,6 +42,13 @@ const (
 	sharedAnd  = "  state: {mode: shared, stores: [users], ackWithin: 30s}\n"
 	illegible  = "  state: {mode: shared, stores: [users], ackWithin: 30s, compatible: false}\n"
 	namespaced = "  state: namespaced\n"
+	outsideToo = `  sinks:
+    - {slack: slack}
+    - {pagerduty: pagerduty}
+    - {webhook: hook}
+    - {httproute: {sink: gateway, namespace: feed, name: ranker, baseline: ranker-v1, canary: ranker-v2}}
+    - {mlflow: {alias: champion, candidate: challenger, baseline: "7", canary: "8"}}
+`
 )
 
 // A shelf is a state store: it does what it is told, and says so, unless it is silent or has lost its snapshot.
@@ -249,6 +256,38 @@ func TestStoriesOfForward(t *testing.T) {
 			v.errors.Store(0)
 			v.status(decisions.StatusRunning)
 		}},
+	})
+}
+
+// TestStoriesOfSinks: what the systems outside are told, each under its name below the timeline.
+func TestStoriesOfSinks(t *testing.T) {
+	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
+	t.Run("told-outside", func(t *testing.T) {
+		storyWith(t, "told-outside", rollout, sinksOutside, func(v *village) {
+			v.harms()
+			v.completed()
+		})
+	})
+	t.Run("nobody-outside-answers", func(t *testing.T) {
+		storyWith(t, "nobody-outside-answers", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.away.Store(true)
+			v.wait(20 * time.Second)
+			v.errors.Store(6000)
+			v.status(decisions.StatusRolledBack)
+			v.wait(time.Minute)
+			v.restart() // in the midst of what nobody has heard yet
+			v.wait(20 * time.Second)
+			v.outside.away.Store(false)
+			v.completed()
+			v.wait(2 * time.Minute)
+		})
+	})
+	t.Run("a-promotion-outside", func(t *testing.T) {
+		storyWith(t, "a-promotion-outside", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusPromoted)
+			v.wait(5 * time.Second)
+		})
 	})
 }
 

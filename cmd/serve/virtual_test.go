@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -43,7 +44,11 @@ type village struct {
 	bus     *bus.Bus
 	began   time.Time
 	stops   []func()
-	asked   int // commands
+	asked   int    // commands
+	more    string // of the configuration
+	outside *outside
+	// stopService stops the service that runs now.
+	stopService func()
 
 	share    atomic.Int64 // the canary's, in basis points
 	copies   atomic.Int64 // of requests to the canary, whose answers nobody sees, in basis points
@@ -59,7 +64,13 @@ type village struct {
 // story tells a story in virtual time, and holds its timeline against a golden file.
 func story(t *testing.T, name, rollout string, tell func(v *village)) {
 	t.Helper()
-	inVillage(t, rollout, func(v *village) {
+	storyWith(t, name, rollout, "", tell)
+}
+
+// storyWith has more in the configuration, in which DIR is the village's folder.
+func storyWith(t *testing.T, name, rollout, more string, tell func(v *village)) {
+	t.Helper()
+	inVillage(t, rollout, more, func(v *village) {
 		tell(v)
 		v.golden(name)
 		v.honest()
@@ -67,15 +78,18 @@ func story(t *testing.T, name, rollout string, tell func(v *village)) {
 }
 
 // inVillage lets a village live with a rollout.
-func inVillage(t *testing.T, rollout string, tell func(v *village)) {
+func inVillage(t *testing.T, rollout, more string, tell func(v *village)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		v := &village{T: t, dir: dir}
+		v := &village{T: t, dir: dir, more: strings.ReplaceAll(more, "DIR", dir)}
 		v.requests.Store(200)
 		defer v.end()
 		v.found()
-		v.service()
+		if more != "" {
+			v.surround()
+		}
+		v.stopService = v.service()
 		v.began = time.Now()
 		v.model()
 		v.follow("router-a", v.obey)
@@ -139,34 +153,46 @@ func (v *village) end() {
 	synctest.Wait()
 }
 
-// runs lets something run until the story ends.
-func (v *village) runs(what string, do func(context.Context) error) {
+// runs lets something run until the story ends, or it is stopped.
+func (v *village) runs(what string, do func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- do(ctx) }()
-	v.stops = append(v.stops, func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			v.Errorf("%s: %v", what, err)
 		}
 	})
+	v.stops = append(v.stops, stop)
+	return stop
 }
 
 // service is `streamcanary serve`.
-func (v *village) service() {
+func (v *village) service() (stop func()) {
 	v.Helper()
-	config, err := schemas.ParseConfig("village", fmt.Appendf(nil, villageConfig, filepath.Join(v.dir, "data"), v.cluster.ListenAddrs()[0]))
+	config, err := schemas.ParseConfig("village", append(fmt.Appendf(nil, villageConfig, filepath.Join(v.dir, "data"), v.cluster.ListenAddrs()[0]), v.more...))
 	v.must(err)
 	listener, err := v.network.Listen("tcp", "127.0.0.1:8088")
 	v.must(err)
 	log := zerolog.New(zerolog.NewTestWriter(v.T)).Level(zerolog.ErrorLevel)
 	ready := make(chan struct{})
 	connection := v.conn()
-	v.runs("serve", func(ctx context.Context) error {
-		return Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) },
-			wires: wires{listener, v.network.DialContext, func(o *bus.Options) { o.Conn = connection }}})
+	w := wires{http: listener, kafka: v.network.DialContext, nats: func(o *bus.Options) { o.Conn = connection }, dial: v.network.DialContext, jitter: func() float64 { return 0 }}
+	stop = v.runs("serve", func(ctx context.Context) error {
+		return Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) }, wires: w})
 	})
 	<-ready
+	return stop
+}
+
+// restart stops the service and starts it again.
+func (v *village) restart() {
+	v.Helper()
+	v.stopService()
+	v.wait(time.Second)
+	v.stopService = v.service()
+	v.wait(0)
 }
 
 // requestsEvery is how often requests come.
@@ -404,7 +430,7 @@ func decided(d *schemas.Decision) string {
 func (v *village) golden(name string) {
 	v.Helper()
 	path := filepath.Join("testdata", "stories", name+".txt")
-	got := []byte(v.timeline())
+	got := []byte(v.timeline() + v.outside.told())
 	if *update {
 		v.must(os.MkdirAll(filepath.Dir(path), 0o755))
 		v.must(os.WriteFile(path, got, 0o644))

@@ -16,6 +16,7 @@ type serveFlags struct {
 	config, data, http  string
 	brokers, nats       []string
 	kafkaPort, natsPort int
+	dryRun              bool
 }
 
 func serveCommand(c *console) *cobra.Command {
@@ -51,7 +52,7 @@ the configuration file, that over the default.`,
 				config.HTTP.Listen = f.http
 			}
 			return serve.Run(cmd.Context(), serve.Options{
-				Config: config, Program: program(), Log: newLog(c), BrokerPort: f.kafkaPort, NATSPort: f.natsPort,
+				Config: config, Program: program(), Log: newLog(c), BrokerPort: f.kafkaPort, NATSPort: f.natsPort, DryRun: f.dryRun,
 				Ready: func(a serve.Addresses) { announce(c, a) },
 			})
 		},
@@ -62,6 +63,7 @@ the configuration file, that over the default.`,
 	cmd.Flags().StringVar(&f.http, "http-listen", "", "`ADDRESS` for health, metrics and status; otherwise the configuration's (127.0.0.1:8088)")
 	cmd.Flags().IntVar(&f.kafkaPort, "embedded-kafka-port", 0, "`PORT` of the embedded broker; 0 is any free one")
 	cmd.Flags().IntVar(&f.natsPort, "embedded-nats-port", 0, "`PORT` of the embedded NATS server; 0 is any free one")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell the configuration's sinks nothing: say in the log what each would be told, or would change")
 	return cmd
 }
 

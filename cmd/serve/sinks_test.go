@@ -1,0 +1,306 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// A booth is a sink with what is around it: a decision log with one rollout's decisions, and a server that answers as it is told.
+type booth struct {
+	*testing.T
+	bus    *bus.Bus
+	sink   *sink
+	log    bytes.Buffer
+	answer http.HandlerFunc
+	asked  int
+}
+
+const boothRollout = storyHead + atOnce + errorsMore + `  sinks:
+    - {slack: slack}
+    - {mlflow: {alias: champion}}
+    - {httproute: {sink: gateway, namespace: feed, name: ranker, baseline: ranker-v1, canary: ranker-v2}}
+`
+
+const boothSinks = `sinks:
+  slack: {secretFile: DIR/slack, retries: 0}
+  other: {kind: slack, secretFile: DIR/slack}
+  gateway: {kind: httproute, url: "http://127.0.0.1:9000", tokenFile: DIR/slack}
+  mlflow: {url: "http://127.0.0.1:9000", retries: 0}
+`
+
+// inBooth plays with a sink of a name.
+func inBooth(t *testing.T, name string, dry bool, play func(b *booth)) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "slack"), []byte("http://127.0.0.1:9000/slack-hush"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		v := &village{T: t, dir: dir, network: new(kfake.VirtualNetwork)}
+		var err error
+		v.server, err = server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: filepath.Join(dir, "nats"), NoSigs: true, NoLog: true})
+		v.must(err)
+		v.server.Start()
+		if !v.server.ReadyForConnections(10 * time.Second) {
+			t.Fatal("NATS is not ready")
+		}
+		conn, err := nats.Connect("", nats.InProcessServer(v.server))
+		v.must(err)
+		b := &booth{T: t, answer: func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok")) }}
+		l, err := v.network.Listen("tcp", "127.0.0.1:9000")
+		v.must(err)
+		outside := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.asked++; b.answer(w, r) })}
+		go outside.Serve(l)
+		config, err := schemas.ParseConfig("booth", []byte("data: "+dir+"\n"+strings.ReplaceAll(boothSinks, "DIR", dir)))
+		v.must(err)
+		s := &service{Options: Options{Config: config, Program: "streamcanary", Log: zerolog.New(&b.log), DryRun: dry, wires: wires{dial: v.network.DialContext}}, seen: newMetrics("x")}
+		s.key, err = signingKey(config)
+		v.must(err)
+		s.bus, err = bus.Connect(t.Context(), bus.Options{Conn: conn, Key: s.key})
+		v.must(err)
+		v.must(s.bus.Ensure(t.Context()))
+		b.bus = s.bus
+		b.publish(v)
+		sinks, err := s.openSinks(t.Context())
+		v.must(err)
+		for _, k := range sinks {
+			if k.Name == name {
+				b.sink = k
+			}
+		}
+		play(b)
+		for _, k := range sinks {
+			k.actuator.Close()
+		}
+		outside.Close()
+		conn.Close()
+		v.server.Shutdown()
+		v.server.WaitForShutdown()
+		synctest.Wait()
+	})
+}
+
+// publish stores a rollout's record and publishes its prepare and its commit.
+func (b *booth) publish(v *village) {
+	b.Helper()
+	r, err := schemas.ParseRollout("r", []byte(boothRollout))
+	v.must(err)
+	head := decisions.NewHead(0)
+	for _, in := range []decisions.Input{
+		{Kind: decisions.InputApplied, EventMs: 1000, WallMs: 1000, Applied: &decisions.Applied{Terms: decisions.TermsOf(r), Epoch: 1, Actor: schemas.Actor{Kind: "person", Name: "ada"}}},
+		{Kind: decisions.InputAck, EventMs: 2000, WallMs: 2000, Ack: &schemas.Ack{Decision: "story.1.1", Epoch: 1, Seq: 1, Consumer: "router-a", Status: schemas.AckPrepared}},
+	} {
+		head, _, err = head.Take(in)
+		v.must(err)
+	}
+	a := Application{ID: "1", File: "r", YAML: boothRollout}
+	head.Applied, err = a.Encode()
+	v.must(err)
+	_, err = b.bus.SaveHead(b.Context(), head, 0)
+	v.must(err)
+	_, err = b.bus.Deliver(b.Context(), head)
+	v.must(err)
+}
+
+// told is a published decision, as the sink hears it.
+func (b *booth) told(id string, attempt int) bus.Told {
+	b.Helper()
+	l, err := b.bus.Decision(b.Context(), id)
+	if err != nil {
+		b.Fatal(err)
+	}
+	l.At = time.Now()
+	return bus.Told{Logged: l, Attempt: attempt}
+}
+
+// takes wants the sink to answer in a way, and the log to have some words, or nothing.
+func (b *booth) takes(what string, t bus.Told, want time.Duration, words string) {
+	b.Helper()
+	b.log.Reset()
+	if again := b.sink.take(b.Context(), t); again != want {
+		b.Errorf("%s: it comes again after %s, want %s", what, again, want)
+	}
+	if text := b.log.String(); words == "" && text != "" || !strings.Contains(text, words) || strings.Contains(text, "hush") {
+		b.Errorf("%s: the log has %q, want %q", what, text, words)
+	}
+}
+
+func (b *booth) counted(result string, want float64) {
+	b.Helper()
+	if got := b.metric("streamcanary_sink_events_total", result); got != want {
+		b.Errorf("%g events are %s, want %g", got, result, want)
+	}
+}
+
+// metric is the value of a metric of this sink; result is that of a counter.
+func (b *booth) metric(name, result string) float64 {
+	b.Helper()
+	families, err := b.sink.seen.registry.Gather()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			labels := ""
+			for _, l := range m.GetLabel() {
+				labels += l.GetName() + "=" + l.GetValue() + " "
+			}
+			if f.GetName() == name && strings.Contains(labels, "sink="+b.sink.Name+" ") && strings.Contains(labels, result) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+func status(code int, header ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i+1 < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.WriteHeader(code)
+	}
+}
+
+// TestSinksOfPeople: what is tried again, for how long, and what is never.
+func TestSinksOfPeople(t *testing.T) {
+	inBooth(t, "slack", false, func(b *booth) {
+		b.takes("it is told", b.told("story.1.1", 1), 0, "")
+		b.answer = status(http.StatusServiceUnavailable)
+		b.takes("nobody answers", b.told("story.1.2", 1), sinkAgain, "this sink is not reached, and what it is to be told waits")
+		if b.metric("streamcanary_sink_failing", "") != 1 {
+			b.Error("no metric says that it fails")
+		}
+		b.takes("the same again isn't logged", b.told("story.1.2", 3), 4*sinkAgain, "")
+		b.takes("the longest pause", b.told("story.1.2", 100), sinkAgainMost, "")
+		b.answer = status(http.StatusTooManyRequests, "Retry-After", "600")
+		b.takes("it asks for a pause", b.told("story.1.2", 1), 10*time.Minute, "answers 429")
+		b.answer = status(http.StatusTooManyRequests, "Retry-After", "864000")
+		b.takes("it asks for too long a pause", b.told("story.1.2", 1), sinkAgainAsked, "")
+		old := b.told("story.1.2", 9)
+		old.At = time.Now().Add(-tellWithin - time.Second)
+		b.takes("it is given up", old, 0, "could not be reached in all that time")
+		b.answer = status(http.StatusBadRequest)
+		b.takes("it is refused", b.told("story.1.2", 1), 0, "this sink will never take this")
+		b.answer = func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok")) }
+		b.takes("it is reached again", b.told("story.1.2", 5), 0, "this sink is reached again")
+		for result, want := range map[string]float64{"told": 2, "given-up": 1, "refused": 1, "untrusted": 0} {
+			b.counted(result, want)
+		}
+	})
+}
+
+// TestForgedDecisions: what another key has signed is never told; for a minute it is left to whoever knows the key.
+func TestForgedDecisions(t *testing.T) {
+	for _, name := range []string{"slack", "gateway"} {
+		inBooth(t, name, false, func(b *booth) {
+			forged := b.told("story.1.2", 1)
+			forged.Signed.Body = bytes.Replace(forged.Signed.Body, []byte(`"weight_bp":1000`), []byte(`"weight_bp":9000`), 1)
+			b.takes("forged", forged, sinkAgain, "")
+			forged.At = forged.At.Add(-trustWithin)
+			b.takes("forged, and nobody knows it", forged, 0, "somebody forges decisions")
+			unsigned := b.told("story.1.2", 1)
+			unsigned.Signed.Signature, unsigned.At = nil, forged.At
+			b.takes("unsigned", unsigned, 0, "somebody forges decisions")
+			b.counted("untrusted", 2)
+			if b.asked > 0 {
+				b.Errorf("%d requests were sent", b.asked)
+			}
+		})
+	}
+}
+
+// TestSinksThatNobodyNames: a sink that the rollout doesn't name, or a rollout that nobody knows, is no matter.
+func TestSinksThatNobodyNames(t *testing.T) {
+	inBooth(t, "other", false, func(b *booth) {
+		b.takes("not named", b.told("story.1.2", 1), 0, "")
+		unknown := b.told("story.1.2", 1)
+		unknown.Decision.Rollout = "another"
+		b.takes("unknown", unknown, 0, "")
+		if b.asked > 0 {
+			b.Errorf("%d requests were sent", b.asked)
+		}
+	})
+}
+
+// TestSinksThatMoveTraffic: only the newest decision counts, a failure is answered for and tried again, however long it lasts and whatever it is.
+func TestSinksThatMoveTraffic(t *testing.T) {
+	inBooth(t, "gateway", false, func(b *booth) {
+		b.takes("a newer one is there", b.told("story.1.1", 1), 0, "")
+		b.counted("superseded", 1)
+		b.answer = func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"kind":"HTTPRoute"}`)) }
+		old := b.told("story.1.2", 8)
+		old.At = time.Now().Add(-2 * tellWithin)
+		b.takes("a person has to mend it", old, sinkAgainMost, "none of its rules has both backendRefs")
+		b.answer = func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut {
+				w.Write([]byte(strings.NewReplacer(`100}`, `90}`, `0}]`, `10}]`).Replace(outsideRoute)))
+				return
+			}
+			w.Write([]byte(outsideRoute))
+		}
+		b.takes("mended", b.told("story.1.2", 9), 0, "this sink is reached again")
+		if got := b.answers(); got != "failed, applied" {
+			b.Errorf("answered %s", got)
+		}
+	})
+}
+
+// answers are the statuses of the acks that were published.
+func (b *booth) answers() string {
+	b.Helper()
+	ctx, stop := context.WithTimeout(b.Context(), time.Minute)
+	defer stop()
+	var all []string
+	err := b.bus.Acks(ctx, func(m bus.AckMessage) error {
+		if m.Ack.Consumer != "gateway" || m.Ack.Decision != "story.1.2" || m.Model != "ranker" {
+			b.Errorf("ack %+v", m)
+		}
+		all = append(all, string(m.Ack.Status))
+		return nil
+	}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.Join(all, ", ")
+}
+
+// TestDryRun: nothing is sent, what would be is logged, nobody answers for it, and its place in the log is another one.
+func TestDryRun(t *testing.T) {
+	for name, asked := range map[string]int{"slack": 0, "gateway": 1} { // the route is read
+		inBooth(t, name, true, func(b *booth) {
+			b.answer = func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodGet {
+					b.Errorf("%s %s was sent", r.Method, r.URL)
+				}
+				w.Write([]byte(outsideRoute))
+			}
+			b.takes("dry", b.told("story.1.2", 1), 0, "dry run: would send P")
+			if b.asked != asked {
+				b.Errorf("%d requests, want %d", b.asked, asked)
+			}
+			if b.answers() != "" {
+				b.Error("it was answered for")
+			}
+			if q := b.sink.query(); q.Name != name+" (dry run)" {
+				b.Errorf("its place is %q", q.Name)
+			}
+		})
+	}
+}

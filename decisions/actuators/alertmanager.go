@@ -1,0 +1,76 @@
+package actuators
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+var _ = register(schemas.SinkAlertmanager, openAlertmanager)
+
+// alertmanager posts alerts to Alertmanager's API (POST /api/v2/alerts). Labels are an alert's identity: alertname StreamcanaryRollout, model, rollout, epoch, severity, and the
+// labels of the rollout. An alert ends when the alarm is over, or a day after it was raised last: it isn't sent again meanwhile, so an Alertmanager that loses its
+// alerts forgets it, after it has told of it.
+type alertmanager struct{ *courier }
+
+// alertLife is how long an alert is active that nobody ends.
+const alertLife = 24 * time.Hour
+
+type amAlert struct {
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+	StartsAt    schemas.Time      `json:"startsAt"`
+	EndsAt      schemas.Time      `json:"endsAt"`
+}
+
+func openAlertmanager(c *courier) (Actuator, error) { return alertmanager{c}, nil }
+
+// Act raises the alert of the event's severity, or ends those of both.
+func (a alertmanager) Act(ctx context.Context, e *Event) error {
+	var alerts []amAlert
+	switch e.alarm() {
+	case quiet:
+		return nil
+	case raise:
+		alerts = []amAlert{alertOf(e, e.severity(), e.at()+schemas.Time(alertLife.Milliseconds()))}
+	case over:
+		alerts = []amAlert{alertOf(e, schemas.Critical, e.at()), alertOf(e, schemas.Warning, e.at())}
+	}
+	x, err := jsonCall(http.MethodPost, a.sink.URL+"/api/v2/alerts", e, alerts)
+	if err != nil {
+		return err
+	}
+	return a.change(ctx, x)
+}
+
+func alertOf(e *Event, severity schemas.Severity, ends schemas.Time) amAlert {
+	labels := map[string]string{}
+	for name, value := range e.Rollout.Labels {
+		labels[labelName(name)] = value
+	}
+	labels["alertname"], labels["severity"] = "StreamcanaryRollout", string(severity)
+	labels["model"], labels["rollout"], labels["epoch"] = e.Rollout.Model, e.Rollout.Name, fmt.Sprint(e.epoch())
+	annotations := map[string]string{"summary": e.title(), "description": e.sentence(), "id": e.ID}
+	if runbook := e.Rollout.Annotations["runbook"]; runbook != "" {
+		annotations["runbook_url"] = runbook
+	}
+	return amAlert{labels, annotations, e.at(), ends}
+}
+
+// labelName is a name as Prometheus allows it: what isn't a letter, a digit or _ becomes _.
+func labelName(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r == '_' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' {
+			return r
+		}
+		return '_'
+	}, name)
+	if plain == "" || '0' <= plain[0] && plain[0] <= '9' {
+		return "_" + plain
+	}
+	return plain
+}

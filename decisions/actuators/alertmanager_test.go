@@ -1,0 +1,78 @@
+package actuators
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+var _ = fits(schemas.SinkAlertmanager, fixture{
+	sink: schemas.Sink{URL: address + "/am", Token: schemas.SecretRef{File: "f"}}, use: schemas.SinkUse{Kind: schemas.SinkAlertmanager, Sink: "x"},
+	system: func() http.Handler { return &amServer{} },
+})
+
+// amServer answers as Alertmanager does: 200 with nothing, or 400 with a JSON string that says which alert is invalid.
+type amServer struct{}
+
+func (s *amServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var alerts []amAlert
+	if r.Method != http.MethodPost || r.URL.Path != "/am/api/v2/alerts" {
+		http.NotFound(w, r)
+		return
+	}
+	if json.NewDecoder(r.Body).Decode(&alerts) != nil {
+		http.Error(w, `"parsing alerts body failed"`, http.StatusBadRequest)
+		return
+	}
+	for _, a := range alerts {
+		if a.Labels["alertname"] == "" || a.StartsAt > a.EndsAt {
+			http.Error(w, `"start time must be before end time"`, http.StatusBadRequest)
+			return
+		}
+	}
+}
+
+func TestAlertmanager(t *testing.T) {
+	labels := func(severity string) map[string]string {
+		return map[string]string{"alertname": "StreamcanaryRollout", "severity": severity, "model": "ranker", "rollout": "ranker-42", "epoch": "3", "team": "feed"}
+	}
+	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
+		for _, e := range []*Event{eventOf(w.kind, rollback()), noticeOf(w.kind, schemas.NoticeRollbackCompleted, schemas.Info), noticeOf(w.kind, schemas.NoticeCommandRefused, schemas.Warning)} {
+			if err := w.sink.Act(w.Context(), e); err != nil {
+				w.Fatal(err)
+			}
+		}
+		if w.count() != 2 {
+			w.Fatalf("%d requests, want one that raises and one that ends", w.count())
+		}
+		var raised, ended []amAlert
+		for i, into := range []*[]amAlert{&raised, &ended} {
+			if err := json.Unmarshal([]byte(w.all[i].body), into); err != nil {
+				w.Fatal(err)
+			}
+		}
+		const at, later = 1_767_000_001_500, 1_767_000_002_000
+		want := []amAlert{{labels("critical"), map[string]string{
+			"summary": "rollback: rollout ranker-42 of model ranker", "description": "Canary 42 answers with more errors than <baseline> 41 & more.",
+			"id": anID, "runbook_url": "https://wiki/ranker",
+		}, at, at + schemas.Time(24*time.Hour/time.Millisecond)}}
+		if !reflect.DeepEqual(raised, want) {
+			w.Errorf("got  %+v\nwant %+v", raised, want)
+		}
+		if len(ended) != 2 || !reflect.DeepEqual(ended[0].Labels, labels("critical")) || !reflect.DeepEqual(ended[1].Labels, labels("warning")) || ended[0].EndsAt != later || ended[1].EndsAt != later {
+			w.Errorf("ended %+v", ended)
+		}
+	})
+}
+
+func TestLabelName(t *testing.T) {
+	for in, want := range map[string]string{"team": "team", "app.kubernetes.io/name": "app_kubernetes_io_name", "1st": "_1st", "": "_", "ä": "_"} {
+		if got := labelName(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package actuators
+
+import (
+	"fmt"
+	"strings"
+
+	"streamcanary/schemas"
+)
+
+// An Event is what a sink hears of: a decision, or a notice of what became of one.
+type Event struct {
+	ID       string // the decision's or the notice's: the idempotency key
+	Decision *schemas.Decision
+	Signed   schemas.Signed  // of a decision: the exact bytes that were published, and who signed them
+	Notice   *schemas.Notice // where Decision is nil
+	Rollout  *schemas.Rollout
+	Use      *schemas.SinkUse // what the rollout wants of the sink
+}
+
+// OfDecision is the event of a decision as it was published.
+func OfDecision(d *schemas.Decision, signed schemas.Signed, r *schemas.Rollout, use *schemas.SinkUse) *Event {
+	return &Event{ID: d.ID, Decision: d, Signed: signed, Rollout: r, Use: use}
+}
+
+// OfNotice is the event of a notice.
+func OfNotice(n *schemas.Notice, r *schemas.Rollout, use *schemas.SinkUse) *Event {
+	return &Event{ID: n.ID, Notice: n, Rollout: r, Use: use}
+}
+
+// at is the wall time of an event; of one without, the event time.
+func (e *Event) at() schemas.Time {
+	at, events := schemas.Time(0), schemas.Time(0)
+	if d := e.Decision; d != nil {
+		at, events = d.IssuedAt, d.EventTime
+	} else {
+		at, events = e.Notice.At, e.Notice.EventTime
+	}
+	if at == 0 {
+		return events
+	}
+	return at
+}
+
+func (e *Event) severity() schemas.Severity {
+	if e.Decision != nil {
+		return e.Decision.Severity
+	}
+	return e.Notice.Severity
+}
+
+func (e *Event) epoch() int64 {
+	if e.Decision != nil {
+		return e.Decision.Epoch
+	}
+	return e.Notice.Epoch
+}
+
+// advises reports whether nobody acts on it, since the rollout only advises.
+func (e *Event) advises() bool { return e.Rollout.Mode != schemas.Enforce }
+
+// what is the event in a word: the action, or the kind of notice.
+func (e *Event) what() string {
+	if d := e.Decision; d != nil {
+		return string(d.Action)
+	}
+	return string(e.Notice.Kind)
+}
+
+// title is the event in one line, without its reason.
+func (e *Event) title() string {
+	text := fmt.Sprintf("%s: rollout %s of model %s", e.what(), e.Rollout.Name, e.Rollout.Model)
+	if e.Decision != nil && e.Decision.Phase != "" {
+		text = fmt.Sprintf("%s (%s): rollout %s of model %s", e.what(), e.Decision.Phase, e.Rollout.Name, e.Rollout.Model)
+	}
+	if e.advises() {
+		text += " (only advised: nobody acts on it)"
+	}
+	return text
+}
+
+// sentence says why.
+func (e *Event) sentence() string {
+	if e.Decision != nil {
+		return e.Decision.Reason.Sentence
+	}
+	return e.Notice.Sentence
+}
+
+// split is what becomes of the traffic; "" where nothing does.
+func (e *Event) split() string {
+	if e.Decision == nil {
+		return ""
+	}
+	var parts []string
+	for _, r := range e.Decision.Routes {
+		part := fmt.Sprintf("%s %g %%", r.Version, float64(r.WeightBP)/100)
+		if r.MirrorBP > 0 {
+			part += fmt.Sprintf(" and copies of %g %%", float64(r.MirrorBP)/100)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// actor is the person who decided; "" where the engine did.
+func (e *Event) actor() string {
+	if e.Decision == nil || e.Decision.Actor.Kind != "person" {
+		return ""
+	}
+	if e.Decision.Actor.Comment == "" {
+		return e.Decision.Actor.Name
+	}
+	return e.Decision.Actor.Name + ": " + e.Decision.Actor.Comment
+}
+
+// alarm is what an event means to people on call.
+type alarm int
+
+// What there is: nothing, raise the alarm of the rollout's epoch (or tell more of it), or it is over.
+const (
+	quiet alarm = iota
+	raise
+	over
+)
+
+// alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so does a notice that a person has to look at: a step that
+// failed or is overdue, a guardrail under suspicion. It is over when a rollback is carried out, or when the rollout goes on, has gone its way, or gives way to
+// another.
+func (e *Event) alarm() alarm {
+	if e.Decision == nil {
+		switch e.Notice.Kind {
+		case schemas.NoticeAcksOverdue, schemas.NoticeAckRefused, schemas.NoticeDrainOverdue, schemas.NoticeGuardrailSuspect:
+			return raise
+		case schemas.NoticeRollbackCompleted:
+			return over
+		case schemas.NoticeCommandRefused, schemas.NoticeGuardrailWarning:
+		}
+		return quiet
+	}
+	switch e.Decision.Action {
+	case schemas.ActionResume, schemas.ActionAdvance, schemas.ActionPromote, schemas.ActionRetry, schemas.ActionSupersede:
+		return over
+	case schemas.ActionRollback, schemas.ActionHold, schemas.ActionFreeze, schemas.ActionRollForward, schemas.ActionStart:
+	}
+	if e.severity() == schemas.Info {
+		return quiet
+	}
+	return raise
+}
+
+// alarmKey names the alarm of a rollout's epoch: everything about it is one incident.
+func (e *Event) alarmKey() string {
+	return fmt.Sprintf("streamcanary/%s/%d", e.Rollout.Name, e.epoch())
+}
+
+// clip cuts a text to so many bytes.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	const dots = "…"
+	return strings.ToValidUTF8(text[:most-len(dots)], "") + dots
+}

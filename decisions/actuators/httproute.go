@@ -1,0 +1,147 @@
+package actuators
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"streamcanary/schemas"
+)
+
+var _ = register(schemas.SinkHTTPRoute, openHTTPRoute)
+
+// httproute sets the weights of two backendRefs in a Gateway API HTTPRoute (v1), by reading it, changing the weights, and putting it back with its resourceVersion. Both
+// backends stay in the route, with a weight of 0 where one gets nothing: a rule with a single backendRef sends it everything, whatever its weight. All else in the
+// route stays as it is, but for the annotation streamcanary.dev/decision.
+type httproute struct{ *courier }
+
+const decisionAnnotation = "streamcanary.dev/decision"
+
+// rereads is how often a route is read again that somebody else changed meanwhile.
+const rereads = 5
+
+func openHTTPRoute(c *courier) (Actuator, error) { return httproute{c}, nil }
+
+// Act sets the weights of a decision that has routes.
+func (h httproute) Act(ctx context.Context, e *Event) error {
+	s, asked, err := splitOf(e)
+	if err != nil || !asked {
+		return err
+	}
+	for range rereads {
+		err = h.once(ctx, e, s.percent())
+		var failure *Failure
+		if !errors.As(err, &failure) || failure.Status != http.StatusConflict {
+			break
+		}
+	}
+	return err
+}
+
+// once reads the route and puts it back. 409 says that it was changed in between.
+func (h httproute) once(ctx context.Context, e *Event, s split) error {
+	address := fmt.Sprintf("%s/apis/gateway.networking.k8s.io/v1/namespaces/%s/httproutes/%s", h.sink.URL, url.PathEscape(e.Use.Namespace), url.PathEscape(e.Use.Name))
+	var route map[string]any
+	if err := h.read(ctx, address, &route); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("HTTPRoute %s/%s", e.Use.Namespace, e.Use.Name)
+	if route["kind"] != "HTTPRoute" {
+		return &Failure{Doing: "read " + name, why: "the server answers, but not with an HTTPRoute: is that the address of the Kubernetes API?"}
+	}
+	changed, err := weigh(route, e.Use, s)
+	if err != nil {
+		return conflict("change "+name, "%s", err)
+	}
+	if !changed {
+		return nil
+	}
+	annotate(route, e.ID)
+	x, err := jsonCall(http.MethodPut, address, e, route)
+	if err != nil {
+		return err
+	}
+	x.check = func(status int, body []byte) *Failure {
+		var now map[string]any
+		if failure := jsonInto(&now)(status, body); failure != nil {
+			return failure
+		}
+		if differs, err := weigh(now, e.Use, s); err != nil || differs {
+			return unlike(status, "with the weights that were put (does an admission webhook change them?)", nil)
+		}
+		return nil
+	}
+	return h.change(ctx, x)
+}
+
+// weigh sets the weights in every rule that has both backends. It reports whether any was another.
+func weigh(route map[string]any, use *schemas.SinkUse, s split) (changed bool, err error) {
+	spec, _ := route["spec"].(map[string]any)
+	rules, _ := spec["rules"].([]any)
+	found := false
+	for i := range rules {
+		rule, _ := rules[i].(map[string]any)
+		refs, _ := rule["backendRefs"].([]any)
+		baseline, canary := refNamed(refs, use.Baseline), refNamed(refs, use.Canary)
+		if baseline == nil || canary == nil {
+			continue
+		}
+		found = true
+		for _, ref := range refs {
+			if other, _ := ref.(map[string]any); other["name"] != use.Baseline && other["name"] != use.Canary && weightOf(other) != "0" {
+				return false, fmt.Errorf("its rule %d has a third backendRef, %v, with a weight: shares of two can't be set beside it; give it a weight of 0, or a rule of its own", i+1, other["name"])
+			}
+		}
+		changed = setWeight(baseline, s.baseline) || changed
+		changed = setWeight(canary, s.canary) || changed
+	}
+	if !found {
+		return false, fmt.Errorf("none of its rules has both backendRefs, %s and %s: add them, with weights 100 and 0", use.Baseline, use.Canary)
+	}
+	return changed, nil
+}
+
+// refNamed is the backendRef of a name; nil: there is none.
+func refNamed(refs []any, name string) map[string]any {
+	for _, ref := range refs {
+		if r, ok := ref.(map[string]any); ok && r["name"] == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// weightOf is a backendRef's weight as it is written; without one it is 1.
+func weightOf(ref map[string]any) string {
+	if weight, given := ref["weight"]; given {
+		return fmt.Sprint(weight)
+	}
+	return "1"
+}
+
+// setWeight sets a weight and reports whether it was another.
+func setWeight(ref map[string]any, weight int) bool {
+	if weightOf(ref) == fmt.Sprint(weight) {
+		return false
+	}
+	ref["weight"] = json.Number(fmt.Sprint(weight))
+	return true
+}
+
+// annotate says in the route which decision changed it.
+func annotate(route map[string]any, id string) {
+	metadata, _ := route["metadata"].(map[string]any)
+	if metadata == nil {
+		metadata = map[string]any{}
+		route["metadata"] = metadata
+	}
+	annotations, _ := metadata["annotations"].(map[string]any)
+	if annotations == nil {
+		annotations = map[string]any{}
+		metadata["annotations"] = annotations
+	}
+	annotations[decisionAnnotation] = id
+}

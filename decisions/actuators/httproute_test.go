@@ -1,0 +1,179 @@
+package actuators
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+var _ = fits(schemas.SinkHTTPRoute, fixture{
+	sink: schemas.Sink{URL: address, Token: schemas.SecretRef{File: "f"}}, heeds: true,
+	use:    schemas.SinkUse{Kind: schemas.SinkHTTPRoute, Sink: "x", Namespace: "feed", Name: "ranker", Baseline: "ranker-41", Canary: "ranker-42"},
+	system: func() http.Handler { return &cluster{version: 7, route: routeText} },
+})
+
+// routeText is a route as the Kubernetes API shows one; the numbers are ones that a float64 can't hold.
+const routeText = `{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute","metadata":{"name":"ranker","namespace":"feed","generation":9007199254740993,"resourceVersion":"7"},` +
+	`"spec":{"hostnames":["ranker.example"],"parentRefs":[{"name":"edge"}],"rules":[` +
+	`{"matches":[{"path":{"type":"PathPrefix","value":"/"}}],"backendRefs":[{"group":"","kind":"Service","name":"ranker-41","port":80,"weight":90},{"group":"","kind":"Service","name":"ranker-42","port":80,"weight":10,"filters":[]}]},` +
+	`{"matches":[{"path":{"type":"Exact","value":"/try"}}],"backendRefs":[{"name":"ranker-42","port":80}]}]}}`
+
+// A cluster answers as the Kubernetes API does: a PUT with another resourceVersion than the stored one is a conflict.
+type cluster struct {
+	mu      sync.Mutex
+	version int
+	route   string
+	meddle  int  // so many PUTs find that somebody was faster
+	keeps   bool // a webhook of the cluster leaves the weights as they are
+	puts    []string
+}
+
+func (c *cluster) fail(w http.ResponseWriter, status int, reason string) {
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no: %s","reason":%q,"code":%d}`, reason, reason, status)
+}
+
+func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.URL.Path != "/apis/gateway.networking.k8s.io/v1/namespaces/feed/httproutes/ranker" {
+		c.fail(w, http.StatusNotFound, "NotFound")
+		return
+	}
+	if r.Method == http.MethodPut {
+		text, _ := io.ReadAll(r.Body)
+		if c.meddle > 0 {
+			c.meddle--
+			c.route = strings.Replace(c.route, fmt.Sprintf(`"resourceVersion":"%d"`, c.version), fmt.Sprintf(`"resourceVersion":"%d"`, c.version+1), 1)
+			c.version++
+		}
+		var put struct {
+			Metadata struct{ ResourceVersion string }
+		}
+		switch {
+		case json.Unmarshal(text, &put) != nil:
+			c.fail(w, http.StatusBadRequest, "BadRequest")
+			return
+		case put.Metadata.ResourceVersion != fmt.Sprint(c.version):
+			c.fail(w, http.StatusConflict, "Conflict")
+			return
+		}
+		c.version++
+		c.puts = append(c.puts, string(text))
+		if !c.keeps {
+			c.route = strings.Replace(string(text), fmt.Sprintf(`"resourceVersion":"%d"`, c.version-1), fmt.Sprintf(`"resourceVersion":"%d"`, c.version), 1)
+		}
+	}
+	fmt.Fprint(w, c.route)
+}
+
+func onCluster(t *testing.T, c *cluster, play func(w *world)) {
+	t.Helper()
+	within(t, schemas.SinkHTTPRoute, func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		c.ServeHTTP(w, r)
+		return true
+	}, play)
+}
+
+// TestHTTPRoute: only the two weights change, both backends stay, and what is right already isn't put again.
+func TestHTTPRoute(t *testing.T) {
+	tests := []struct {
+		baseline, canary int
+		weights          string
+	}{{10000, 0, "100 0"}, {9950, 50, "9950 50"}, {5000, 5000, "50 50"}, {0, 10000, "0 100"}, {9000, 1000, ""}}
+	for _, x := range tests {
+		c := &cluster{version: 7, route: routeText}
+		onCluster(t, c, func(w *world) {
+			d := rollback()
+			d.Routes = []schemas.Route{{Version: "41", WeightBP: x.baseline}, {Version: "42", WeightBP: x.canary}}
+			for range 2 {
+				if err := w.sink.Act(w.Context(), eventOf(w.kind, d)); err != nil {
+					w.Fatal(err)
+				}
+			}
+			if x.weights == "" {
+				if len(c.puts) > 0 {
+					w.Errorf("put %s", c.puts[0])
+				}
+				return
+			}
+			var a, b int
+			fmt.Sscan(x.weights, &a, &b)
+			want := strings.Replace(routeText, `"weight":90`, fmt.Sprint(`"weight":`, a), 1)
+			want = strings.Replace(want, `"weight":10,`, fmt.Sprintf(`"weight":%d,`, b), 1)
+			want = strings.Replace(want, `"metadata":{`, `"metadata":{"annotations":{"streamcanary.dev/decision":"`+anID+`"},`, 1)
+			if len(c.puts) != 1 || canonical(w, c.puts[0]) != canonical(w, want) {
+				w.Errorf("put  %s\nwant %s", c.puts, want)
+			}
+		})
+	}
+}
+
+// canonical is JSON with its keys in order and its numbers as they are.
+func canonical(w *world, text string) string {
+	w.Helper()
+	var v any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		w.Fatal(err)
+	}
+	out, err := json.Marshal(v)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return string(out)
+}
+
+func TestRouteConflicts(t *testing.T) {
+	c := &cluster{version: 7, route: routeText, meddle: rereads - 1}
+	onCluster(t, c, func(w *world) {
+		if err := w.act(); err != nil || len(c.puts) != 1 {
+			w.Errorf("got %v after %d puts", err, len(c.puts))
+		}
+	})
+	c = &cluster{version: 7, route: routeText, meddle: 100}
+	onCluster(t, c, func(w *world) {
+		if f := w.fails(w.act(), "the server answers 409", "Conflict"); f.Refused || w.count() != 2*rereads {
+			w.Errorf("%+v after %d requests", f, w.count())
+		}
+	})
+	c = &cluster{version: 7, route: routeText, keeps: true}
+	onCluster(t, c, func(w *world) {
+		w.fails(w.act(), "409") // put once without effect, which is seen, then with an old version
+		if len(c.puts) < 1 {
+			w.Error("nothing was put")
+		}
+	})
+}
+
+func TestRoutesThatCantBeWeighed(t *testing.T) {
+	tests := []struct{ name, route, want string }{
+		{"another kind", strings.Replace(routeText, `"kind":"HTTPRoute"`, `"kind":"List"`, 1), "but not with an HTTPRoute: is that the address of the Kubernetes API?"},
+		{"no canary", strings.ReplaceAll(routeText, `"ranker-42"`, `"ranker-43"`), "none of its rules has both backendRefs, ranker-41 and ranker-42: add them, with weights 100 and 0"},
+		{"no rules", `{"kind":"HTTPRoute"}`, "none of its rules has both backendRefs"},
+		{"a third", strings.Replace(routeText, `"filters":[]}`, `"filters":[]},{"name":"ranker-43","port":80}`, 1), "its rule 1 has a third backendRef, ranker-43, with a weight"},
+	}
+	for _, x := range tests {
+		c := &cluster{version: 7, route: x.route}
+		onCluster(t, c, func(w *world) {
+			w.fails(w.act(), x.want)
+			if len(c.puts) > 0 {
+				w.Errorf("%s: it was put all the same", x.name)
+			}
+		})
+	}
+	d := rollback()
+	d.Routes = []schemas.Route{{Version: "41", WeightBP: 9000}, {Version: "43", WeightBP: 1000}}
+	within(t, schemas.SinkHTTPRoute, nil, func(w *world) {
+		w.fails(w.sink.Act(w.Context(), eventOf(w.kind, d)), "version 43 is neither the baseline (41) nor the canary (42) of rollout ranker-42")
+		d.Routes = []schemas.Route{{Version: "41", WeightBP: 10000}, {Version: "42", MirrorBP: 100}}
+		w.fails(w.sink.Act(w.Context(), eventOf(w.kind, d)), "version 42 is to get copies of requests")
+	})
+}

@@ -1,0 +1,201 @@
+package actuators
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"streamcanary/schemas"
+)
+
+var _ = register(schemas.SinkMLflow, openMLflow)
+
+// mlflow lets a model registry follow (MLflow's REST API 2.0). A promotion gives the alias of the version that serves to the canary, and its stage; a rollback takes
+// them away from the canary again, and gives them back to the baseline. The candidate's alias is the canary's from the start's commit to the end of its test.
+//
+// MLflow sets an alias without asking what it was, so it is read, compared, set and read again: an alias that points to neither of the two was moved by somebody else,
+// and is left alone. What it was stands in the model's tag streamcanary.previous.<alias> before it is set; the decision's id in the tag streamcanary.decision of both versions.
+type mlflow struct{ *courier }
+
+// The tags that are written.
+const (
+	previousTag = "streamcanary.previous."
+	decisionTag = "streamcanary.decision"
+)
+
+// archived is the stage of a version that no longer serves.
+const archived = "Archived"
+
+func openMLflow(c *courier) (Actuator, error) { return mlflow{c}, nil }
+
+// Act carries out what a decision means to the registry.
+func (m mlflow) Act(ctx context.Context, e *Event) error {
+	d := e.Decision
+	if d == nil || e.advises() {
+		return nil
+	}
+	use := e.Use
+	switch {
+	case d.Action == schemas.ActionStart && d.Phase == schemas.PhaseCommit:
+		return m.alias(ctx, e, aliasMove{use.Candidate, "", use.Canary})
+	case d.Action == schemas.ActionPromote:
+		return m.takesOver(ctx, e, use.Baseline, use.Canary)
+	case d.Action == schemas.ActionRollback:
+		return m.takesOver(ctx, e, use.Canary, use.Baseline)
+	case d.Action == schemas.ActionSupersede:
+		return m.alias(ctx, e, aliasMove{use.Candidate, use.Canary, ""})
+	}
+	return nil
+}
+
+// takesOver lets one version follow another as the one that serves.
+func (m mlflow) takesOver(ctx context.Context, e *Event, from, to string) error {
+	use := e.Use
+	if err := m.alias(ctx, e, aliasMove{use.Alias, from, to}); err != nil {
+		return err
+	}
+	if err := m.alias(ctx, e, aliasMove{use.Candidate, use.Canary, ""}); err != nil {
+		return err
+	}
+	if use.Stage != "" {
+		for _, x := range [][2]string{{to, use.Stage}, {from, archived}} {
+			if err := m.stage(ctx, e, x[0], x[1]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, version := range []string{from, to} {
+		tag := map[string]string{"name": use.Name, "version": version, "key": decisionTag, "value": e.ID}
+		if err := m.post(ctx, e, "model-versions/set-tag", tag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An aliasMove moves an alias from one version to another. An alias without a name is none; to "" takes it away.
+type aliasMove struct{ alias, from, to string }
+
+// alias moves an alias that is where it is expected, or nowhere.
+func (m mlflow) alias(ctx context.Context, e *Event, move aliasMove) error {
+	if move.alias == "" {
+		return nil
+	}
+	now, err := m.aliased(ctx, e.Use.Name, move.alias)
+	switch {
+	case err != nil:
+		return err
+	case now == move.to, now == "" && e.Decision.Action == schemas.ActionRollback:
+		return nil // nothing was given, so nothing is given back
+	case now != "" && now != move.from:
+		if move.to == "" {
+			return nil // it is another's by now
+		}
+		return conflict("move alias "+move.alias, "it points to version %s of %s, and was to point to %s: somebody else moved it, so it is left alone; move it to %s by hand, if that is right",
+			now, e.Use.Name, orNone(move.from), move.to)
+	}
+	if err := m.set(ctx, e, move, now); err != nil || m.dry() {
+		return err
+	}
+	if then, err := m.aliased(ctx, e.Use.Name, move.alias); err != nil || then == move.to {
+		return err
+	}
+	return &Failure{Doing: "move alias " + move.alias, why: fmt.Sprintf("it was set to %s, and then didn't point there: somebody else moves it, too", orNone(move.to))}
+}
+
+// set writes down what an alias was, and sets it, or takes it away.
+func (m mlflow) set(ctx context.Context, e *Event, move aliasMove, was string) error {
+	if was != "" {
+		tag := map[string]string{"name": e.Use.Name, "key": previousTag + move.alias, "value": was}
+		if err := m.post(ctx, e, "registered-models/set-tag", tag); err != nil {
+			return err
+		}
+	}
+	if move.to != "" {
+		return m.post(ctx, e, "registered-models/alias", map[string]string{"name": e.Use.Name, "alias": move.alias, "version": move.to})
+	}
+	return m.write(ctx, http.MethodDelete, e, writeTo{"registered-models/alias", map[string]string{"name": e.Use.Name, "alias": move.alias}})
+}
+
+func orNone(version string) string {
+	if version == "" {
+		return "no version"
+	}
+	return version
+}
+
+// aliased is the version that an alias points to; "": none.
+func (m mlflow) aliased(ctx context.Context, model, alias string) (string, error) {
+	var answer struct {
+		Model *struct {
+			Name    string
+			Aliases []struct{ Alias, Version string }
+		} `json:"registered_model"`
+	}
+	if err := m.read(ctx, m.at("registered-models/get", "name", model), &answer); err != nil {
+		return "", err
+	}
+	if answer.Model == nil || answer.Model.Name != model {
+		return "", &Failure{Doing: "read model " + model, why: "the server answers, but not with that model: is that the address of MLflow?"}
+	}
+	for _, a := range answer.Model.Aliases {
+		if a.Alias == alias {
+			return a.Version, nil
+		}
+	}
+	return "", nil
+}
+
+// stage gives a version a stage that it doesn't have.
+func (m mlflow) stage(ctx context.Context, e *Event, version, stage string) error {
+	var answer struct {
+		Version *struct {
+			Version string
+			Stage   string `json:"current_stage"`
+		} `json:"model_version"`
+	}
+	if err := m.read(ctx, m.at("model-versions/get", "name", e.Use.Name, "version", version), &answer); err != nil {
+		return err
+	}
+	switch {
+	case answer.Version == nil || answer.Version.Version != version:
+		return &Failure{Doing: "read version " + version, why: "the server answers, but not with that version: is that the address of MLflow?"}
+	case answer.Version.Stage == stage:
+		return nil
+	}
+	return m.post(ctx, e, "model-versions/transition-stage", map[string]any{"name": e.Use.Name, "version": version, "stage": stage, "archive_existing_versions": false})
+}
+
+// at is the address of a call, with pairs of a query.
+func (m mlflow) at(path string, query ...string) string {
+	address := m.sink.URL + "/api/2.0/mlflow/" + path
+	values := url.Values{}
+	for i := 0; i+1 < len(query); i += 2 {
+		values.Set(query[i], query[i+1])
+	}
+	if len(values) > 0 {
+		address += "?" + values.Encode()
+	}
+	return address
+}
+
+func (m mlflow) post(ctx context.Context, e *Event, path string, body any) error {
+	return m.write(ctx, http.MethodPost, e, writeTo{path, body})
+}
+
+// writeTo is what is written where.
+type writeTo struct {
+	path string
+	body any
+}
+
+// write changes something. MLflow answers with a JSON object.
+func (m mlflow) write(ctx context.Context, method string, e *Event, w writeTo) error {
+	x, err := jsonCall(method, m.at(w.path), e, w.body)
+	if err != nil {
+		return err
+	}
+	x.check = jsonInto(&map[string]any{})
+	return m.change(ctx, x)
+}

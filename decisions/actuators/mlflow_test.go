@@ -1,0 +1,191 @@
+package actuators
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+var _ = fits(schemas.SinkMLflow, fixture{
+	sink: schemas.Sink{URL: address, Token: schemas.SecretRef{File: "f"}}, heeds: true,
+	use: schemas.SinkUse{Kind: schemas.SinkMLflow, Sink: "x", Name: "ranker", Alias: "champion", Candidate: "challenger", Stage: "Production", Baseline: "7", Canary: "8"},
+	system: func() http.Handler { // as a promotion left it
+		return newRegistry(map[string]string{"champion": "8", "challenger": "8"}, map[string]string{"7": "Archived", "8": "Production"})
+	},
+})
+
+// A registry answers as MLflow's REST API does: objects in JSON, and errors as {"error_code", "message"}.
+type registry struct {
+	mu      sync.Mutex
+	aliases map[string]string
+	stages  map[string]string // of the versions that there are
+	tags    map[string]string // of the model, and of versions: "8/key"
+	log     []string          // what was changed
+	meddle  func(r *registry) // called before each alias is set
+}
+
+func newRegistry(aliases, stages map[string]string) *registry {
+	return &registry{aliases: maps.Clone(aliases), stages: maps.Clone(stages), tags: map[string]string{}}
+}
+
+func (g *registry) fail(w http.ResponseWriter, status int, code, message string) {
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `{"error_code":%q,"message":%q}`, code, message)
+}
+
+func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	path, found := strings.CutPrefix(r.URL.Path, "/api/2.0/mlflow/")
+	body := map[string]any{}
+	if r.Method != http.MethodGet {
+		if text, _ := io.ReadAll(r.Body); json.Unmarshal(text, &body) != nil {
+			g.fail(w, 400, "BAD_REQUEST", "the body is no JSON")
+			return
+		}
+	}
+	of := func(key string) string {
+		if text, ok := body[key].(string); ok {
+			return text
+		}
+		return r.URL.Query().Get(key)
+	}
+	if version := of("version"); !found || of("name") != "ranker" || version != "" && g.stages[version] == "" {
+		g.fail(w, 404, "RESOURCE_DOES_NOT_EXIST", "there is no such model version")
+		return
+	}
+	answer := any(map[string]any{})
+	switch r.Method + " " + path {
+	case "GET registered-models/get":
+		list := []map[string]string{}
+		for _, alias := range slices.Sorted(maps.Keys(g.aliases)) {
+			list = append(list, map[string]string{"alias": alias, "version": g.aliases[alias]})
+		}
+		answer = map[string]any{"registered_model": map[string]any{"name": "ranker", "creation_timestamp": 1, "aliases": list}}
+	case "GET model-versions/get":
+		answer = map[string]any{"model_version": map[string]any{"name": "ranker", "version": of("version"), "current_stage": g.stages[of("version")], "status": "READY"}}
+	case "POST registered-models/alias":
+		if g.meddle != nil {
+			g.meddle(g)
+		} else {
+			g.aliases[of("alias")] = of("version")
+		}
+		g.log = append(g.log, of("alias")+" = "+of("version"))
+	case "DELETE registered-models/alias":
+		delete(g.aliases, of("alias"))
+		g.log = append(g.log, "delete "+of("alias"))
+	case "POST registered-models/set-tag":
+		g.tags[of("key")] = of("value")
+		g.log = append(g.log, "tag "+of("key")+" = "+of("value"))
+	case "POST model-versions/set-tag":
+		g.tags[of("version")+"/"+of("key")] = of("value")
+		g.log = append(g.log, "tag "+of("version")+" "+of("key")+" = "+of("value"))
+	case "POST model-versions/transition-stage":
+		if body["archive_existing_versions"] != false {
+			g.fail(w, 400, "INVALID_PARAMETER_VALUE", "archive_existing_versions is missing")
+			return
+		}
+		g.stages[of("version")] = of("stage")
+		g.log = append(g.log, of("version")+" is "+of("stage"))
+	default:
+		g.fail(w, 404, "ENDPOINT_NOT_FOUND", r.Method+" "+path)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// onRegistry plays with a registry of its own.
+func onRegistry(t *testing.T, g *registry, play func(w *world)) {
+	t.Helper()
+	within(t, schemas.SinkMLflow, func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		g.ServeHTTP(w, r)
+		return true
+	}, play)
+}
+
+func TestMLflow(t *testing.T) {
+	begun := map[string]string{"champion": "7"}
+	serving := map[string]string{"7": "Production", "8": "None"}
+	tags := []string{"tag 7 streamcanary.decision = " + anID, "tag 8 streamcanary.decision = " + anID}
+	tests := []struct {
+		name    string
+		action  schemas.Action
+		phase   schemas.Phase
+		aliases map[string]string
+		stages  map[string]string
+		want    []string // what is changed, in order
+	}{
+		{"prepare", schemas.ActionStart, schemas.PhasePrepare, begun, serving, nil},
+		{"start", schemas.ActionStart, schemas.PhaseCommit, begun, serving, []string{"challenger = 8"}},
+		{"start again", schemas.ActionStart, schemas.PhaseCommit, map[string]string{"champion": "7", "challenger": "8"}, serving, nil},
+		{"hold", schemas.ActionHold, "", begun, serving, nil},
+		{"promote", schemas.ActionPromote, "", map[string]string{"champion": "7", "challenger": "8"}, serving, append([]string{
+			"tag streamcanary.previous.champion = 7", "champion = 8", "tag streamcanary.previous.challenger = 8", "delete challenger", "8 is Production", "7 is Archived"}, tags...)},
+		{"promote a first one", schemas.ActionPromote, "", nil, serving, append([]string{"champion = 8", "8 is Production", "7 is Archived"}, tags...)},
+		{"rollback", schemas.ActionRollback, "", map[string]string{"champion": "7", "challenger": "8"}, serving, append([]string{
+			"tag streamcanary.previous.challenger = 8", "delete challenger", "8 is Archived"}, tags[1], tags[0])},
+		{"rollback of a promotion", schemas.ActionRollback, "", map[string]string{"champion": "8"}, map[string]string{"7": "Archived", "8": "Production"}, append([]string{
+			"tag streamcanary.previous.champion = 8", "champion = 7", "7 is Production", "8 is Archived"}, tags[1], tags[0])},
+		{"rollback without a champion", schemas.ActionRollback, "", nil, map[string]string{"7": "Production", "8": "Archived"}, []string{tags[1], tags[0]}},
+		{"another candidate by now", schemas.ActionSupersede, schemas.PhaseAbort, map[string]string{"challenger": "9"}, serving, nil},
+		{"supersede", schemas.ActionSupersede, schemas.PhaseAbort, map[string]string{"challenger": "8"}, serving, []string{"tag streamcanary.previous.challenger = 8", "delete challenger"}},
+	}
+	for _, x := range tests {
+		t.Run(x.name, func(t *testing.T) {
+			g := newRegistry(x.aliases, x.stages)
+			if g.aliases == nil {
+				g.aliases = map[string]string{}
+			}
+			onRegistry(t, g, func(w *world) {
+				d := rollback()
+				d.Action, d.Phase = x.action, x.phase
+				for range 2 { // the second time finds it done
+					if err := w.sink.Act(w.Context(), eventOf(w.kind, d)); err != nil {
+						w.Fatal(err)
+					}
+				}
+				got := g.log
+				if len(got) > len(x.want) { // tags of decisions are written each time
+					got = slices.DeleteFunc(slices.Clone(got[len(x.want):]), func(s string) bool { return strings.Contains(s, "streamcanary.decision") })
+					got = append(slices.Clone(g.log[:len(x.want)]), got...)
+				}
+				if !slices.Equal(got, x.want) {
+					w.Errorf("got  %q\nwant %q", got, x.want)
+				}
+			})
+		})
+	}
+}
+
+// TestSomebodyElseMovesTheAlias: what somebody else set is left alone, and said.
+func TestSomebodyElseMovesTheAlias(t *testing.T) {
+	versions := map[string]string{"7": "None", "8": "None", "9": "None"}
+	g := newRegistry(map[string]string{"champion": "9"}, versions)
+	onRegistry(t, g, func(w *world) {
+		f := w.fails(w.act(), "move alias champion", "it points to version 9 of ranker, and was to point to 8: somebody else moved it, so it is left alone; move it to 7 by hand")
+		if !f.Refused || len(g.log) > 0 {
+			w.Errorf("%+v, changed %v", f, g.log)
+		}
+	})
+	g = newRegistry(map[string]string{"champion": "8"}, versions)
+	g.meddle = func(g *registry) { g.aliases["champion"] = "9" }
+	onRegistry(t, g, func(w *world) {
+		if f := w.fails(w.act(), "it was set to 7, and then didn't point there"); f.Refused {
+			w.Errorf("%+v", f)
+		}
+	})
+	g = newRegistry(nil, map[string]string{"7": "None"})
+	onRegistry(t, g, func(w *world) { w.fails(w.act(), "the server answers 404", "RESOURCE_DOES_NOT_EXIST") })
+	within(t, schemas.SinkMLflow, func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+		fmt.Fprint(w, `{"hello":"world"}`)
+		return true
+	}, func(w *world) { w.fails(w.act(), "but not with that model: is that the address of MLflow?") })
+}

@@ -1,0 +1,116 @@
+package actuators
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"streamcanary/schemas"
+)
+
+var _ = register(schemas.SinkPagerDuty, openPagerDuty)
+
+// pagerduty raises and ends incidents by PagerDuty's Events API v2 (POST /v2/enqueue, answered by 202 and {"status": "success"}). All that is raised about one epoch of a
+// rollout is one incident, by its dedup_key; it ends when the alarm is over. Events that are no alarm aren't sent.
+type pagerduty struct{ *courier }
+
+// maxSummary bounds a summary, in bytes.
+const maxSummary = 1024
+
+type pagerEvent struct {
+	RoutingKey string      `json:"routing_key"`
+	Action     string      `json:"event_action"`
+	DedupKey   string      `json:"dedup_key"`
+	Client     string      `json:"client"`
+	Payload    *pagerAlarm `json:"payload,omitempty"`
+	Links      []pagerLink `json:"links,omitempty"`
+}
+
+type pagerAlarm struct {
+	Summary   string            `json:"summary"`
+	Source    string            `json:"source"`
+	Severity  schemas.Severity  `json:"severity"`
+	Timestamp schemas.Time      `json:"timestamp"`
+	Component string            `json:"component"`
+	Group     string            `json:"group"`
+	Class     string            `json:"class"`
+	Details   map[string]string `json:"custom_details"`
+}
+
+type pagerLink struct {
+	Href string `json:"href"`
+	Text string `json:"text"`
+}
+
+func openPagerDuty(c *courier) (Actuator, error) {
+	p := pagerduty{c}
+	_, err := p.routingKey()
+	return p, err
+}
+
+func (p pagerduty) routingKey() (string, error) {
+	known, err := p.secrets()
+	if err == nil && len(strings.Fields(known.secret)) != 1 {
+		err = errors.New("its secret is no routing key: the file holds the integration key of an Events API v2 integration, and nothing else")
+	}
+	return known.secret, err
+}
+
+// Act raises an alarm, or ends it.
+func (p pagerduty) Act(ctx context.Context, e *Event) error {
+	alarm := e.alarm()
+	if alarm == quiet {
+		return nil
+	}
+	key, err := p.routingKey()
+	if err != nil {
+		return &Failure{Doing: "find the routing key", why: err.Error(), cause: err}
+	}
+	event := pagerEvent{RoutingKey: key, Action: "resolve", DedupKey: e.alarmKey(), Client: p.options.Program}
+	if alarm == raise {
+		event.Action = "trigger"
+		event.Payload = &pagerAlarm{
+			Summary: clip(e.title()+": "+e.sentence(), maxSummary), Source: e.Rollout.Model, Severity: e.severity(), Timestamp: e.at(),
+			Component: e.Rollout.Canary, Group: e.Rollout.Model, Class: e.what(), Details: detailsOf(e),
+		}
+		event.Links = linksOf(e.Rollout)
+	}
+	x, err := jsonCall(http.MethodPost, p.sink.URL+"/v2/enqueue", e, event)
+	if err != nil {
+		return err
+	}
+	x.check = func(status int, body []byte) *Failure {
+		var answer struct{ Status string }
+		if json.Unmarshal(body, &answer) != nil || answer.Status != "success" {
+			return unlike(status, `with PagerDuty's status "success"`, body)
+		}
+		return nil
+	}
+	return p.change(ctx, x)
+}
+
+// detailsOf are an event's facts for a person.
+func detailsOf(e *Event) map[string]string {
+	details := map[string]string{"id": e.ID, "why": e.sentence(), "baseline": e.Rollout.Baseline, "canary": e.Rollout.Canary}
+	for key, text := range map[string]string{"traffic": e.split(), "by": e.actor(), "hotfix": e.Rollout.Hotfix} {
+		if text != "" {
+			details[key] = text
+		}
+	}
+	return details
+}
+
+// linksOf are the rollout's annotations that are addresses, ascending by name.
+func linksOf(r *schemas.Rollout) []pagerLink {
+	var links []pagerLink
+	for name, text := range r.Annotations {
+		if strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://") {
+			links = append(links, pagerLink{text, name})
+		}
+	}
+	slices.SortFunc(links, func(a, b pagerLink) int { return strings.Compare(a.Text, b.Text) })
+	return links
+}

@@ -1,0 +1,108 @@
+package actuators
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+const pagerKey = "0123hush456789abcdef0123456789ab"
+
+var _ = fits(schemas.SinkPagerDuty, fixture{
+	sink: schemas.Sink{URL: address}, secret: pagerKey, use: schemas.SinkUse{Kind: schemas.SinkPagerDuty, Sink: "x"}, heeds: true,
+	system: func() http.Handler { return http.HandlerFunc(enqueue) },
+})
+
+// enqueue answers as PagerDuty does: 202 with the status success, 400 with the status invalid event.
+func enqueue(w http.ResponseWriter, r *http.Request) {
+	var e pagerEvent
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case r.Method != http.MethodPost || r.URL.Path != "/v2/enqueue":
+		http.NotFound(w, r)
+	case json.NewDecoder(r.Body).Decode(&e) != nil || e.RoutingKey != pagerKey || len(e.DedupKey) > 255 || e.Action == "trigger" && (e.Payload == nil || len(e.Payload.Summary) > 1024):
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"status":"invalid event","message":"Event object is invalid","errors":["?"]}`)
+	default:
+		w.WriteHeader(http.StatusAccepted)
+		fmt.Fprintf(w, `{"status":"success","message":"Event processed","dedup_key":%q}`, e.DedupKey)
+	}
+}
+
+func TestPagerDuty(t *testing.T) {
+	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
+		if err := w.act(); err != nil {
+			w.Fatal(err)
+		}
+		var got pagerEvent
+		if err := json.Unmarshal([]byte(w.all[0].body), &got); err != nil {
+			w.Fatal(err)
+		}
+		sentence := "Canary 42 answers with more errors than <baseline> 41 & more."
+		want := pagerEvent{
+			RoutingKey: pagerKey, Action: "trigger", DedupKey: "streamcanary/ranker-42/3", Client: "streamcanary",
+			Payload: &pagerAlarm{
+				Summary: "rollback: rollout ranker-42 of model ranker: " + sentence, Source: "ranker", Severity: schemas.Critical, Timestamp: 1_767_000_001_500,
+				Component: "42", Group: "ranker", Class: "rollback",
+				Details: map[string]string{"id": anID, "why": sentence, "baseline": "41", "canary": "42", "traffic": "41 100 %, 42 0 %", "hotfix": "flag rerank=off"},
+			},
+			Links: []pagerLink{{"https://wiki/ranker", "runbook"}},
+		}
+		if !reflect.DeepEqual(got, want) {
+			w.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	})
+}
+
+// TestAlarms: what pages, what ends it, and what does neither. Everything of an epoch is one incident.
+func TestAlarms(t *testing.T) {
+	decided := func(a schemas.Action, s schemas.Severity) *Event {
+		d := rollback()
+		d.Action, d.Severity = a, s
+		return eventOf(schemas.SinkPagerDuty, d)
+	}
+	noticed := func(k schemas.NoticeKind, s schemas.Severity) *Event { return noticeOf(schemas.SinkPagerDuty, k, s) }
+	tests := []struct {
+		event *Event
+		want  string
+	}{
+		{decided(schemas.ActionRollback, schemas.Critical), "trigger"},
+		{decided(schemas.ActionHold, schemas.Warning), "trigger"},
+		{decided(schemas.ActionHold, schemas.Info), ""}, // it waits for a person's approval
+		{decided(schemas.ActionFreeze, schemas.Critical), "trigger"},
+		{decided(schemas.ActionRollForward, schemas.Warning), "trigger"},
+		{decided(schemas.ActionStart, schemas.Info), ""},
+		{decided(schemas.ActionResume, schemas.Info), "resolve"},
+		{decided(schemas.ActionAdvance, schemas.Info), "resolve"},
+		{decided(schemas.ActionPromote, schemas.Info), "resolve"},
+		{decided(schemas.ActionSupersede, schemas.Warning), "resolve"},
+		{noticed(schemas.NoticeRollbackCompleted, schemas.Info), "resolve"},
+		{noticed(schemas.NoticeAcksOverdue, schemas.Critical), "trigger"},
+		{noticed(schemas.NoticeDrainOverdue, schemas.Critical), "trigger"},
+		{noticed(schemas.NoticeGuardrailSuspect, schemas.Warning), "trigger"},
+		{noticed(schemas.NoticeGuardrailWarning, schemas.Warning), ""},
+		{noticed(schemas.NoticeCommandRefused, schemas.Warning), ""},
+		{noticed("another-kind", schemas.Warning), ""},
+	}
+	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
+		for _, x := range tests {
+			before := w.count()
+			if err := w.sink.Act(w.Context(), x.event); err != nil {
+				w.Fatal(err)
+			}
+			var got pagerEvent
+			if w.count() > before {
+				if err := json.Unmarshal([]byte(w.all[before].body), &got); err != nil {
+					w.Fatal(err)
+				}
+			}
+			if got.Action != x.want || got.Action != "" && got.DedupKey != "streamcanary/ranker-42/3" || got.Action == "resolve" && got.Payload != nil {
+				w.Errorf("%s: got %+v, want %q", x.event.what(), got, x.want)
+			}
+		}
+	})
+}

@@ -1,0 +1,68 @@
+package actuators
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"streamcanary/schemas"
+)
+
+// maxSecret bounds a file or variable that holds a secret.
+const maxSecret = 16 << 10
+
+// readSecret reads what a reference names, without blanks around it; "" where nothing is named. No error holds what was read.
+func readSecret(what string, r schemas.SecretRef) (string, error) {
+	text, where := "", ""
+	switch {
+	case r.File != "":
+		where = "file " + r.File
+		data, err := os.ReadFile(r.File)
+		if err != nil {
+			return "", fmt.Errorf("read its %s: %w", what, err)
+		}
+		text = string(data)
+	case r.Env != "":
+		where = "variable " + r.Env
+		text = os.Getenv(r.Env)
+	default:
+		return "", nil
+	}
+	text = strings.TrimSpace(text)
+	switch {
+	case text == "":
+		return "", fmt.Errorf("read its %s: %s is empty", what, where)
+	case len(text) > maxSecret:
+		return "", fmt.Errorf("read its %s: %s has %d bytes, %d are allowed: is it the right one?", what, where, len(text), maxSecret)
+	}
+	return text, nil
+}
+
+// secrets are those that one request knows.
+type secrets struct{ token, secret string }
+
+// secrets reads both of a sink's.
+func (c *courier) secrets() (s secrets, err error) {
+	if s.token, err = readSecret("token", c.sink.Token); err != nil {
+		return s, err
+	}
+	if strings.ContainsAny(s.token, "\r\n") {
+		return secrets{}, errors.New("read its token: it has more than one line: a file holds one token and nothing else")
+	}
+	s.secret, err = readSecret("secret", c.sink.Secret)
+	return s, err
+}
+
+// shortestSecret is what is looked for in a text at all: what is shorter would be found in any.
+const shortestSecret = 4
+
+// redact takes the secrets out of a text, each line of them for itself, too.
+func (s secrets) redact(text string) string {
+	for _, secret := range append([]string{s.token, s.secret}, strings.Fields(s.secret)...) {
+		if len(secret) >= shortestSecret {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
+	}
+	return text
+}
