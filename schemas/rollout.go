@@ -39,6 +39,7 @@ type Rollout struct {
 	State            StateSpec
 	Chronic          Chronic
 	Hotfix           string // what rolling forward would mean; empty: nothing is declared
+	Pillars          Pillars
 	DrainWithin      time.Duration
 	// DefaultGuardrails is true when the default guardrails stand, because the file has no list or has exactly
 	// that one: such a guardrail is required only once it has had data.
