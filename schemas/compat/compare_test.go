@@ -169,6 +169,13 @@ func TestSchemas(t *testing.T) {
 				"?< c#/patternProperties keyword patternProperties is not understood, and not the same in b"}},
 		{"parts that are one", `{"allOf": [{"type": "object", "properties": {"a": {"type": "string"}}}, {"required": ["a"]}]}`,
 			`{"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}`, nil},
+		{"a narrower part", `{"allOf": [{"$ref": "#/$defs/id"}, {"maxLength": 9}, {"minLength": 2}], "$defs": {"id": {"type": "string", "minLength": 1, "maxLength": 64}}}`,
+			`{"type": "string", "minLength": 2, "maxLength": 9}`, nil},
+		{"the same words behind references", `{"properties": {"a": {"allOf": [{"$ref": "#/$defs/id"}, {"enum": ["x"]}]}, "b": true}, "$defs": {"id": {"enum": ["x", "y"]}}}`,
+			`{"properties": {"a": {"allOf": [{"$ref": "#/$defs/id"}, {"enum": ["x"]}]}}, "$defs": {"id": {"enum": ["x", "y"]}}}`, nil},
+		{"other words behind references", `{"properties": {"a": {"$ref": "#/$defs/id"}}, "$defs": {"id": {"$ref": "#/$defs/x"}, "x": {"type": "string"}}}`,
+			`{"properties": {"a": {"$ref": "#/$defs/id"}}, "$defs": {"id": {"$ref": "#/$defs/x"}, "x": {"type": "number"}}}`, []string{
+				"< c#/$defs/x/type it may be string in b, and here only number", "> b#/$defs/x/type it may be number in c, and here only string"}},
 		{"a reference beside other words", `{"$ref": "#/$defs/a", "required": ["x"], "$defs": {"a": {"type": "object", "properties": {"x": {"type": "string"}}}}}`,
 			`{"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}`, []string{
 				"< c#/properties/x/type it may be string in b, and here only number",

@@ -80,33 +80,45 @@ func (w *walk) fits(a, b place) {
 	case len(assertions(schema)) == 0:
 	case f.unknown != "":
 		w.unchecked(b, fmt.Sprintf("what %s allows is not known: %s", w.writer.Name, f.unknown))
-	case w.same(a.node, b.node):
+	case w.same(a.node, b.node, map[string]bool{}):
 	case w.divided(f, b):
 	default:
 		w.all(f, b, schema)
 	}
 }
 
-// same reports whether two schemas are the same text, and mean the same by it: with a reference in it, one may mean something else in another document.
-func (w *walk) same(a, b any) bool {
+// same reports whether two schemas say the same in the same words, behind their references, too. refs are those that were looked behind.
+func (w *walk) same(a, b any, refs map[string]bool) bool {
 	*w.steps++
 	switch a := a.(type) {
 	case map[string]any:
 		b, is := b.(map[string]any)
-		if !is || len(a) != len(b) || a["$ref"] != nil || a["$dynamicRef"] != nil || a["$recursiveRef"] != nil {
+		if !is || len(a) != len(b) || a["$dynamicRef"] != nil || a["$recursiveRef"] != nil {
 			return false
 		}
-		for key, x := range a {
-			if y, there := b[key]; !there || !w.same(x, y) {
+		for _, key := range sorted(a) {
+			if y, there := b[key]; !there || !w.same(a[key], y, refs) || key == "$ref" && !w.sameTargets(y, refs) {
 				return false
 			}
 		}
 		return true
 	case []any:
 		b, is := b.([]any)
-		return is && slices.EqualFunc(a, b, w.same)
+		return is && slices.EqualFunc(a, b, func(x, y any) bool { return w.same(x, y, refs) })
 	}
 	return equal(a, b)
+}
+
+// sameTargets reports whether a reference means the same in both documents. One that leads out of both is taken to.
+func (w *walk) sameTargets(ref any, refs map[string]bool) bool {
+	name, _ := ref.(string)
+	if refs[name] {
+		return true
+	}
+	refs[name] = true
+	there, lost := w.written.resolve(ref)
+	here, gone := w.read.resolve(ref)
+	return lost == gone && (lost != "" || w.same(there.node, here.node, refs))
 }
 
 // begin reports whether a pair of places is still to be looked at.

@@ -3,10 +3,11 @@ package compat
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // flat is what a writer's schema allows, in one set of keywords: references followed, allOf merged. Where two parts say different things
-// of one keyword the first one stands: that allows more than both together, never less.
+// of one keyword the narrower bound stands, else the first one: that allows more than both together, never less.
 type flat struct {
 	at      string
 	never   bool   // nothing is allowed
@@ -63,10 +64,32 @@ func (f *flat) merge(part flat) {
 			f.words[key] = slices.Concat(list(mine), list(theirs))
 		case key == "properties":
 			f.words[key] = mergedProperties(object(mine), object(theirs))
+		case f.narrows(key, &part):
+			f.words[key] = theirs
 		case key == "anyOf" || key == "oneOf":
 			f.words["allOf"] = slices.Concat(list(f.words["allOf"]), []any{map[string]any{key: theirs}})
 		}
 	}
+}
+
+// narrows reports whether a part's bound is the narrower one. The bounds of draft-04 are pairs of keywords, and stay as they are.
+func (f *flat) narrows(key string, part *flat) bool {
+	mine, theirs := number(f.words[key]), number(part.words[key])
+	if mine == nil || theirs == nil {
+		return false
+	}
+	for _, open := range []string{"exclusiveMinimum", "exclusiveMaximum"} {
+		if f.words[open] == true || part.words[open] == true {
+			return false
+		}
+	}
+	switch c := theirs.Cmp(mine); {
+	case strings.HasPrefix(key, "min"), key == "exclusiveMinimum":
+		return c > 0
+	case strings.HasPrefix(key, "max"), key == "exclusiveMaximum":
+		return c < 0
+	}
+	return false
 }
 
 func mergedProperties(a, b map[string]any) map[string]any {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -224,4 +225,23 @@ func mutated(random *rand.Rand, schema any) any {
 		word(random, c, 1)
 	}
 	return c
+}
+
+// FuzzCompare: whatever stands in two documents, they are compared or refused, the same way each time; and a document fits itself, unless
+// it can't be said what it means.
+func FuzzCompare(f *testing.F) {
+	f.Add(request41, `{"type": ["object"], "properties": {"user": {"$ref": "#"}}}`)
+	f.Add(`{"$schema": "draft-04", "minimum": 1e400, "exclusiveMinimum": true, "enum": {}, "type": 5, "required": "a", "items": [1]}`, `{"allOf": [{"$ref": "#"}, 1], "const": null}`)
+	f.Add(`{"oneOf": [{"anyOf": [{}]}, {"pattern": "("}], "additionalProperties": 7}`, `{"$ref": "#/oneOf/0", "properties": [], "multipleOf": 0}`)
+	f.Fuzz(func(t *testing.T, a, b string) {
+		x, y := Document{"a", JSONSchema, []byte(a)}, Document{"b", JSONSchema, []byte(b)}
+		found, err := Compare(Input, x, y, Options{})
+		again, same := Compare(Input, x, y, Options{})
+		if fmt.Sprint(found, err) != fmt.Sprint(again, same) {
+			t.Errorf("once %v (%v), then %v (%v)", found, err, again, same)
+		}
+		if found, err = Compare(Output, x, x, Options{}); err == nil && len(Harmful(found)) > 0 && !strings.Contains(a, "dynamicRef") && !strings.Contains(a, "recursiveRef") {
+			t.Errorf("a schema doesn't fit itself: %v", found)
+		}
+	})
 }
