@@ -80,7 +80,11 @@ kafka: {brokers: ["%s"]}
 sources: [{topic: predictions, type: prediction}]
 time: {idleAfter: 10m}
 nats: {urls: ["nats://village:4222"]}
+registries: {mlflow: {url: "http://` + mlflowAddress + `"}}
 `
+
+// mlflowAddress is where the village's MLflow is, if it has one.
+const mlflowAddress = "127.0.0.1:5000"
 
 // found makes Kafka and NATS.
 func (v *village) found() {
@@ -153,7 +157,7 @@ func (v *village) service() {
 	connection := v.conn()
 	v.runs("serve", func(ctx context.Context) error {
 		return Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) },
-			wires: wires{listener, v.network.DialContext, func(o *bus.Options) { o.Conn = connection }}})
+			wires: wires{listener, v.network.DialContext, func(o *bus.Options) { o.Conn = connection }, v.network.DialContext}})
 	})
 	<-ready
 }
