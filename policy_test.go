@@ -21,6 +21,7 @@ import (
 // A new package needs a line here.
 var mayImport = map[string][]string{
 	"schemas":             {},
+	"schemas/compat":      {},
 	"ingest":              {"schemas"},
 	"ingest/kafka":        {"ingest", "schemas"},
 	"windows":             {"schemas"},
@@ -31,17 +32,18 @@ var mayImport = map[string][]string{
 	"analysis/plan":       {"analysis", "analysis/stats", "windows", "schemas"},
 	"decisions":           {"analysis", "windows", "schemas"},
 	"decisions/bus":       {"decisions", "schemas"},
+	"decisions/pillars":   {"decisions", "schemas", "schemas/compat"},
 	"decisions/subscribe": {"schemas"},
 	"decisions/actuators": {"schemas"},
 	"loadgen":             {"schemas"},
 	"cmd/embed":           {},
 	"cmd/engine":          {"schemas", "ingest", "windows", "analysis", "decisions"},
 	"cmd/serve": {
-		"schemas", "ingest", "ingest/kafka", "windows", "decisions", "decisions/bus", "decisions/actuators", "cmd/embed", "cmd/engine",
+		"schemas", "ingest", "ingest/kafka", "windows", "decisions", "decisions/bus", "decisions/actuators", "decisions/pillars", "cmd/embed", "cmd/engine",
 	},
 	"cmd/streamcanary": {
 		"schemas", "ingest", "ingest/kafka", "windows", "analysis", "analysis/certify", "analysis/compare", "analysis/plan", "analysis/stats", "decisions",
-		"decisions/bus", "decisions/subscribe", "loadgen", "cmd/embed", "cmd/engine", "cmd/serve",
+		"decisions/bus", "decisions/pillars", "decisions/subscribe", "loadgen", "cmd/embed", "cmd/engine", "cmd/serve",
 	},
 }
 
@@ -52,6 +54,7 @@ var homes = []struct {
 	tests   bool
 }{
 	{"github.com/twmb/franz-go/pkg/kfake", []string{"cmd/embed"}, true},
+	{"github.com/twmb/avro", []string{"schemas/compat"}, false},
 	{"github.com/twmb/franz-go", []string{"ingest/kafka", "cmd/embed"}, true},
 	{"github.com/apache/arrow", []string{"windows"}, false},
 	{"gonum.org/v1/gonum", []string{"analysis/stats"}, true},
@@ -70,7 +73,7 @@ var homes = []struct {
 }
 
 // pure packages have no clock, network, environment, log or random source of their own.
-var pure = []string{"schemas", "windows", "analysis", "analysis/stats", "analysis/compare", "analysis/plan", "decisions"}
+var pure = []string{"schemas", "schemas/compat", "windows", "analysis", "analysis/stats", "analysis/compare", "analysis/plan", "decisions"}
 
 // impure lists what a pure package may not call.
 var impure = map[string][]string{

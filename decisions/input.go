@@ -58,6 +58,8 @@ type Applied struct {
 	Retry bool `json:"retry,omitempty"`
 	// Past are the model's rollbacks so far, oldest first; at most MaxPast.
 	Past []Past `json:"past,omitempty"`
+	// Pillars are what was checked before; if one failed, the epoch ends before it begins.
+	Pillars []Pillar `json:"pillars,omitempty"`
 }
 
 // Expired says that a deadline of State.Deadlines has passed on the waiting side's clock.

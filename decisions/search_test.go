@@ -60,6 +60,9 @@ var stories = map[string]story{
 		applied(1, terms(ramp)), ack(2, 1, "eu", schemas.AckPrepared), ack(3, 2, "eu", schemas.AckApplied), verdictOf(5, VerdictAdvance),
 		command(6, CommandRollback, false), command(7, CommandPromote, true),
 	}, 4, version{1, 4}, 2},
+	"a start that a pillar refuses": {[]Input{
+		pillared(NewPillar(PillarInput, PillarFailed, []string{"x is gone"})), ack(2, 1, "eu", schemas.AckApplied), verdictOf(5, VerdictRollback),
+	}, 1, version{}, 2},
 	"two decisions in one outbox": {[]Input{applied(1, terms(advise)), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback)}, 4, version{}, 2},
 	"state that goes back, and a store that is silent at first": {[]Input{
 		applied(1, terms(stateful, oneStore)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), verdictOf(10, VerdictRollback),

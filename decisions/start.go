@@ -14,9 +14,12 @@ func (t *turn) applied(a *Applied) {
 	}
 	t.s = State{
 		Terms: a.Terms, Epoch: a.Epoch, Status: StatusPreparing, Prev: a.Prev, Before: a.Routes,
-		EventMs: t.in.EventMs, Past: a.Past[max(0, len(a.Past)-MaxPast):],
+		EventMs: t.in.EventMs, Pillars: a.Pillars, Past: a.Past[max(0, len(a.Past)-MaxPast):],
 	}
 	t.s = t.s.clone()
+	if t.refusedStart(a) {
+		return
+	}
 	var routes []schemas.Route
 	if a.Terms.stageRoutes(0) != nil {
 		routes = a.Terms.baselineRoutes()

@@ -10,7 +10,7 @@ import (
 // Status is where a rollout stands.
 type Status string
 
-// The statuses. RolledBack, Frozen, Promoted, Superseded and Deleted end the epoch's judging: no verdict changes them. While a promotion isn't acknowledged, harm still
+// The statuses. RolledBack, Frozen, Promoted, Superseded, Deleted and Refused end the epoch's judging: no verdict changes them. While a promotion isn't acknowledged, harm still
 // rolls it back.
 const (
 	StatusPreparing  Status = "preparing" // waits for routers to acknowledge the prepare
@@ -22,11 +22,12 @@ const (
 	StatusPromoted   Status = "promoted"
 	StatusSuperseded Status = "superseded" // another rollout of the model took over
 	StatusDeleted    Status = "deleted"
+	StatusRefused    Status = "refused" // a pillar failed, so it never began
 )
 
 // Ended reports whether verdicts no longer matter to a rollout of this status.
 func (s Status) Ended() bool {
-	return s == StatusRolledBack || s == StatusFrozen || s == StatusPromoted || s == StatusSuperseded || s == StatusDeleted
+	return s == StatusRolledBack || s == StatusFrozen || s == StatusPromoted || s == StatusSuperseded || s == StatusDeleted || s == StatusRefused
 }
 
 // State is all that the machine knows of one epoch of one rollout. It is a value: Step never changes the one it was given.
@@ -59,6 +60,8 @@ type State struct {
 	// Snapshots are what the stores of shared state can go back to; Frozen: they were told to take no writes.
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
 	Frozen    bool       `json:"frozen,omitempty"`
+	// Pillars are what was checked before the start.
+	Pillars []Pillar `json:"pillars,omitempty"`
 	// Past are the model's rollbacks before this epoch, oldest first; Forward is why to roll forward, where that is recommended.
 	Past    []Past          `json:"past,omitempty"`
 	Forward *schemas.Reason `json:"forward,omitempty"`
@@ -157,6 +160,7 @@ func (s *State) clone() State {
 	c.Terms.Cache.WarmBP, c.Terms.Cache.Mute = slices.Clone(s.Terms.Cache.WarmBP), slices.Clone(s.Terms.Cache.Mute)
 	c.Snapshots = slices.Clone(s.Snapshots)
 	c.Past = slices.Clone(s.Past)
+	c.Pillars = slices.Clone(s.Pillars)
 	c.Routes = slices.Clone(s.Routes)
 	c.Before = slices.Clone(s.Before)
 	c.Terms.Stages = slices.Clone(s.Terms.Stages)

@@ -18,8 +18,10 @@ type Config struct {
 	Time    Clocks
 	NATS    NATS
 	HTTP    HTTP
-	Limits  Limits
-	Sinks   []Sink // ascending Name
+	// Registries are where the pillars of rollouts look things up.
+	Registries Registries
+	Limits     Limits
+	Sinks      []Sink // ascending Name
 }
 
 // Kafka says where events come from. No brokers: the embedded one.
@@ -72,6 +74,21 @@ type HTTP struct {
 	TokensFile string // who may ask for what; "": see cmd/serve
 }
 
+// Registries are services that pillars ask. A nil one is not configured.
+type Registries struct {
+	MLflow  *Registry
+	Schemas *Registry // a Schema Registry
+}
+
+// A Registry is an HTTP API, and who we are there: a bearer token, a user with a password, or nobody.
+type Registry struct {
+	URL          string
+	TokenFile    string
+	User         string
+	PasswordFile string
+	TLS          *TLS // nil: the system's certificates
+}
+
 // Limits bounds memory and work.
 type Limits struct {
 	PendingPredictions int
@@ -100,14 +117,15 @@ func ParseConfig(name string, data []byte) (*Config, error) {
 func readConfig(root section) *Config {
 	clocks, http, limits := root.under("time"), root.under("http"), root.under("limits")
 	return &Config{
-		Data:    root.text("data"),
-		Kafka:   readKafka(root.under("kafka")),
-		Sources: readSources(root),
-		Time:    Clocks{clocks.duration("idleAfter"), clocks.duration("maxAhead"), clocks.duration("maxJump")},
-		NATS:    readNATS(root.under("nats")),
-		HTTP:    HTTP{Listen: readAddress(http, "listen", http.text("listen")), TokensFile: http.text("tokensFile")},
-		Limits:  Limits{int(limits.number("pendingPredictions")), int(limits.number("eventBytes"))},
-		Sinks:   readSinks(root),
+		Data:       root.text("data"),
+		Kafka:      readKafka(root.under("kafka")),
+		Sources:    readSources(root),
+		Time:       Clocks{clocks.duration("idleAfter"), clocks.duration("maxAhead"), clocks.duration("maxJump")},
+		NATS:       readNATS(root.under("nats")),
+		HTTP:       HTTP{Listen: readAddress(http, "listen", http.text("listen")), TokensFile: http.text("tokensFile")},
+		Registries: readRegistries(root.under("registries")),
+		Limits:     Limits{int(limits.number("pendingPredictions")), int(limits.number("eventBytes"))},
+		Sinks:      readSinks(root),
 	}
 }
 

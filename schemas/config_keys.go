@@ -57,9 +57,21 @@ var configForm = mapping(
 		field{key: "listen", form: text(maxAddress), def: "127.0.0.1:8088", about: "host:port to listen on"},
 		field{key: "tokensFile", form: text(maxPath), about: "who may command rollouts, here and on NATS: a line `role name token` for each; roles: viewer, operator, admin"},
 	)},
+	field{key: "registries", about: "where the pillars of rollouts look things up", form: mapping(
+		field{key: "mlflow", form: registryForm, about: "the tracking server whose model registry has the versions"},
+		field{key: "schemas", form: registryForm, about: "the Schema Registry that has the subjects"},
+	)},
 	field{key: "limits", form: limitsForm, about: "bounds of memory and work"},
 	field{key: "keepRows", form: duration(0, 30*day), need: laterElse, def: "0s", about: "raw rows that are kept for export"},
 	field{key: "sinks", form: names(MaxSinks, sinkForm), def: "{}", about: "who else hears of decisions, or carries them out; rollouts name them"},
+)
+
+var registryForm = mapping(
+	field{key: "url", form: text(maxAddress), need: required, example: "url: https://mlflow.example:5000", about: "http:// or https:// address, without what its API adds to it"},
+	field{key: "tokenFile", form: text(maxPath), about: "file that holds a bearer token and nothing else"},
+	field{key: "user", form: text(maxAddress), about: "the user's name, or the API key"},
+	field{key: "passwordFile", form: text(maxPath), about: "file that holds the user's password and nothing else"},
+	field{key: "tls", form: tlsForm, about: "whom an https:// address must be signed by; default: the system's certificates"},
 )
 
 var tlsForm = mapping(

@@ -22,6 +22,9 @@ time: {idleAfter: 1m, maxAhead: 500ms, maxJump: 2h}
 join: auto
 nats: {urls: ["tls://n:4222", "n:4222"], creds: n.creds, tls: {insecureSkipVerify: true}, signingKey: s.pem}
 http: {listen: ":9000"}
+registries:
+  mlflow: {url: "https://mlflow:5000/", tokenFile: t, tls: {caFile: ca.pem}}
+  schemas: {url: "http://registry:8081", user: key, passwordFile: p}
 limits: {pendingPredictions: 5000, versions: 8, segments: 200, models: 1000, eventBytes: 65536, memory: auto, decisionsPerHour: 60}
 keepRows: 0ms
 sinks:
@@ -65,7 +68,11 @@ func TestEverySettingIsRead(t *testing.T) {
 		Time:    Clocks{IdleAfter: time.Minute, MaxAhead: 500 * time.Millisecond, MaxJump: 2 * time.Hour},
 		NATS:    NATS{URLs: []string{"tls://n:4222", "n:4222"}, Creds: "n.creds", TLS: &TLS{InsecureSkipVerify: true}, SigningKey: "s.pem"},
 		HTTP:    HTTP{Listen: ":9000"},
-		Limits:  Limits{PendingPredictions: 5000, EventBytes: 65536},
+		Registries: Registries{
+			MLflow:  &Registry{URL: "https://mlflow:5000/", TokenFile: "t", TLS: &TLS{CAFile: "ca.pem"}},
+			Schemas: &Registry{URL: "http://registry:8081", User: "key", PasswordFile: "p"},
+		},
+		Limits: Limits{PendingPredictions: 5000, EventBytes: 65536},
 		Sinks: []Sink{
 			{Name: "mesh", Kind: SinkEnvoy, File: "/etc/envoy/weights.json", Layer: "canaries", Timeout: 10 * time.Second, Retries: 4},
 			{Name: "mlflow", Kind: SinkMLflow, URL: "http://mlflow:5000", User: "u", Token: SecretRef{Env: "MLFLOW_PASSWORD"}, Timeout: 10 * time.Second, Retries: 4},
@@ -115,6 +122,20 @@ func badConfigs() []badFile {
 			"1:15: nats.creds: without urls the embedded server is used, which asks nobody who they are: name urls, or remove the key"}, false},
 		{"NATS tls without urls", "nats: {tls: {}}\n", []string{
 			"1:13: nats.tls: without urls the embedded server is used, in plain text on this machine: name urls, or remove the key"}, false},
+		{"registry without an address", "registries: {mlflow: {tokenFile: t}}\n", []string{
+			"1:22: registries.mlflow.url: missing: write url: https://mlflow.example:5000"}, true},
+		{"registry of another scheme", "registries: {mlflow: {url: \"sqlite:///m.db\"}}\n", []string{
+			`1:28: registries.mlflow.url: "sqlite:///m.db" is no address: write e.g. https://registry.example:8081`}, false},
+		{"registry's secret", "registries: {schemas: {url: \"http://u:hunter2@r:8081\"}}\n", []string{
+			"1:29: registries.schemas.url: the address holds a secret before the @: use tokenFile, or user and passwordFile"}, false},
+		{"registry's query", "registries: {schemas: {url: \"http://r:8081?token=hunter2\"}}\n", []string{
+			"1:29: registries.schemas.url: has something after a ? or #: write the address alone, e.g. https://registry.example:8081"}, false},
+		{"registry that knows us twice", "registries: {schemas: {url: \"http://r\", tokenFile: t, user: u, passwordFile: p}}\n", []string{
+			"1:52: registries.schemas.tokenFile: stands beside user: a registry knows us by one of the two: remove one"}, false},
+		{"user without a password", "registries: {schemas: {url: \"http://r\", user: u}}\n", []string{
+			"1:47: registries.schemas.user: stands without passwordFile: write passwordFile: /run/secrets/registry beside it, or remove it"}, false},
+		{"password without a user", "registries: {schemas: {url: \"http://r\", passwordFile: u}}\n", []string{
+			"1:55: registries.schemas.passwordFile: stands without user: write whose password it is, or use tokenFile"}, false},
 		{"source of nothing", "sources: [{topic: a}]\n", []string{"1:11: sources[0].type: missing: write type: prediction"}, true},
 		{"no predictions", "sources: [{topic: a, type: sample}]\n", []string{
 			"1:10: sources: no topic holds predictions, so nothing could be judged: add one with type: prediction"}, false},

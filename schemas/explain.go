@@ -74,6 +74,7 @@ func explainedValues(r *Rollout) map[string]string {
 	if r.Hotfix != "" {
 		values["spec.hotfix"] = quoted(r.Hotfix)
 	}
+	explainPillars(values, &r.Pillars)
 	return values
 }
 
@@ -114,6 +115,10 @@ func (e *explainer) section(f *form, path, indent string) {
 			e.say(indent, "all of the version: where, with patterns of "+orList(whereForm.keys())+", would pick part of it")
 		case at == "spec.health.unmatched" && e.rollout.Picks():
 			e.line(indent+one.key+": "+value, one.about+" (not tested beside where: an outcome without a prediction names no host)")
+		case at == "spec.pillars" && e.rollout.Pillars.None():
+			e.say(indent, "no pillars are named, so none is checked: pillars: {input: {baseline: in-41.json, canary: in-42.json}} would hold one schema against the other")
+		case strings.HasPrefix(at, "spec.pillars.") && one.form.kind == mappingForm && !e.rollout.Pillars.names(at):
+			e.say(indent, one.key+" is not named, so it is not checked")
 		case at == "spec.segments" && e.rollout.Segments == nil:
 			e.say(indent, "no segments are watched: segments: {watch: segment, top: 20} would watch the 20 greatest")
 		case at == "spec.cache" && e.rollout.Cache == nil:

@@ -40,6 +40,7 @@ type Rollout struct {
 	Cache            *CacheSpec // nil: no cache is known
 	Chronic          Chronic
 	Hotfix           string // what rolling forward would mean; empty: nothing is declared
+	Pillars          Pillars
 	DrainWithin      time.Duration
 	Sinks            []SinkUse // in the file's order; no sink twice
 	// DefaultGuardrails is true when the default guardrails stand, because the file has no list or has exactly

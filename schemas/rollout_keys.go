@@ -78,7 +78,7 @@ var specForm = mapping(
 		field{key: "ifIncompatible", form: word(string(ActionFreeze)), def: string(ActionFreeze), about: "what happens if the baseline can't read the state and a store doesn't answer"},
 		field{key: "drainWithin", form: duration(time.Second, day), def: "60s", about: "how soon the canary must be gone from the stream"},
 	)},
-	field{key: "pillars", form: pillarsForm, need: later, about: "what must fit before a rollout starts"},
+	field{key: "pillars", form: pillarsForm, about: "what must hold before the rollout starts; what isn't named isn't checked"},
 	field{key: "training", need: later, about: "for training/serving skew", form: mapping(
 		field{key: "scores", form: text(maxLabelBytes), about: "file of offline scores"},
 	)},
@@ -226,18 +226,4 @@ var cacheForm = mapping(
 		field{key: "max", form: duration(time.Second, day), def: "5m", about: "or so long was waited, for each step"},
 	)},
 	field{key: "mute", form: list(1, MaxGuardrails, text(MaxNameBytes)), about: "guardrails of the latency that say nothing while the cache of a version that has just got its traffic is cold"},
-)
-
-var pillarsForm = mapping(
-	field{key: "registry", about: "both versions exist and are ready", form: mapping(
-		field{key: "mlflow", about: "in MLflow", form: mapping(field{key: "name", form: text(MaxNameBytes), about: "the registered model"})},
-	)},
-	field{key: "input", form: pairForm, about: "JSON Schemas of requests"},
-	field{key: "output", form: pairForm, about: "JSON Schemas of answers"},
-	field{key: "features", form: pairForm, about: "lists of features"},
-)
-
-var pairForm = mapping(
-	field{key: "baseline", form: text(maxLabelBytes), about: "of the baseline"},
-	field{key: "canary", form: text(maxLabelBytes), about: "of the canary"},
 )

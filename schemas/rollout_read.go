@@ -59,6 +59,7 @@ func readRollout(root section) *Rollout {
 	rr := rolloutReader{spec: spec, rollout: r}
 	rr.checkArms()
 	rr.readState()
+	rr.readPillars()
 	if twice := repeatedText(r.Acks.Routers); twice != "" {
 		acks.refuse("routers", "%s is named twice: remove one", twice)
 	}

@@ -17,7 +17,7 @@ func badWheres() []badFile {
 	return []badFile{
 		{"misspelt field of where", picking("{hots: a}", ""), []string{"5:35: spec.canary.where.hots: unknown key: did you mean host?"}, true},
 		{"field that where can't match", picking("{unit: a}", ""), []string{"5:35: spec.canary.where.unit: unknown key: known here: host, region, segment"}, true},
-		{"field of the arm in where", picking(`{version: "a"}`, ""), []string{"5:35: spec.canary.where.version: unknown key: it belongs to spec.baseline or spec.canary"}, true},
+		{"field of the arm in where", picking(`{version: "a"}`, ""), []string{"5:35: spec.canary.where.version: unknown key: it belongs to spec.baseline, spec.canary or spec.pillars.registry.mlflow.baseline"}, true},
 		{"empty where", picking("{}", ""), []string{`5:34: spec.canary.where: is empty: name a field, e.g. where: {host: "base-*"}, or remove the key`}, true},
 		{"where without value", picking("", ""), []string{"5:34: spec.canary.where: has no value: write a mapping of keys, or remove the key"}, true},
 		{"text for where", picking("base-*", ""), []string{`5:34: spec.canary.where: "base-*" stands where a mapping of keys is wanted`}, true},

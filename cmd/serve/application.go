@@ -15,6 +15,8 @@ type Application struct {
 	From  schemas.Time  `json:"from"` // event time from which windows are judged
 	At    schemas.Time  `json:"at"`
 	Actor schemas.Actor `json:"actor"`
+	// Documents are the texts of the files that the rollout's pillars name, by name; at most MaxDocumentsBytes.
+	Documents map[string]string `json:"documents,omitempty"`
 	// Retry: begin anew what was judged before. Supersede: end whatever other rollout of the model is under way.
 	Retry     bool `json:"retry,omitempty"`
 	Supersede bool `json:"supersede,omitempty"`
@@ -23,8 +25,27 @@ type Application struct {
 	Force  bool `json:"force,omitempty"`  // even while a rollback is not yet carried out
 }
 
-// Encode returns the entry's bytes.
-func (a *Application) Encode() ([]byte, error) { return json.Marshal(a) }
+// Bounds of an application, which is kept in the rollout's record: of the documents alone, and of all, encoded.
+const (
+	MaxDocumentsBytes   = 256 << 10
+	MaxApplicationBytes = 400 << 10
+)
+
+// Encode returns the entry's bytes. It refuses what the service would.
+func (a *Application) Encode() ([]byte, error) {
+	size := 0
+	for _, text := range a.Documents {
+		size += len(text)
+	}
+	if size > MaxDocumentsBytes {
+		return nil, fmt.Errorf("the files that spec.pillars names have %d bytes together, at most %d go along with a rollout: keep schemas in a Schema Registry, and name them with subject:", size, MaxDocumentsBytes)
+	}
+	body, err := json.Marshal(a)
+	if err == nil && len(body) > MaxApplicationBytes {
+		return nil, fmt.Errorf("the rollout and the files that go along with it have %d bytes, encoded, and a record holds %d: keep schemas in a Schema Registry, or shorten the file", len(body), MaxApplicationBytes)
+	}
+	return body, err
+}
 
 // DecodeApplication reads an entry, and the rollout in it.
 func DecodeApplication(body []byte) (Application, *schemas.Rollout, error) {

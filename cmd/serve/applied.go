@@ -41,6 +41,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	d := c.desks[s.Rollout]
 	if s.Deleted {
 		c.board.accept(s.Rollout)
+		delete(c.inspections, s.Rollout)
 		if d != nil && finished(&d.head) {
 			delete(c.desks, s.Rollout)
 			c.models.CompareAndDelete(d.rollout.Model, owner{s.Rollout, d.head.State.Epoch})
@@ -48,6 +49,9 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		return nil
 	}
 	a, r, err := DecodeApplication(s.Body)
+	if err == nil {
+		_, err = a.Encode()
+	}
 	switch {
 	case err != nil:
 		c.refuse(s.Rollout, &a, err)
@@ -58,15 +62,27 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		c.board.accept(s.Rollout) // a file that was refused in between is gone
 		return nil
 	}
-	if other := c.judging(r.Model, r.Name); other != nil && a.Supersede && !other.head.State.Status.Ended() {
-		return c.supersede(ctx, s, &a, other)
+	other := c.judging(r.Model, r.Name)
+	if other == nil || !a.Supersede || other.head.State.Status.Ended() {
+		other, err = nil, c.mayJudge(s.Rollout, &a, r)
 	}
-	if err := c.mayJudge(s.Rollout, &a, r); err != nil {
+	var found []decisions.Pillar
+	if err == nil {
+		known := false
+		if found, known = c.inspect(ctx, s, &a, r); !known {
+			return nil
+		}
+		err = c.mayStart(found, d, other)
+	}
+	switch {
+	case err != nil:
 		c.refuse(s.Rollout, &a, err)
 		return nil
+	case other != nil:
+		return c.supersede(ctx, s, &a, other)
 	}
 	c.board.accept(s.Rollout)
-	return c.apply(ctx, &a, r)
+	return c.apply(ctx, &a, r, found)
 }
 
 // supersede journals the end of another rollout of the model; the new one is taken again when that has happened.
@@ -141,7 +157,7 @@ func (c *court) judging(model, but string) *desk {
 }
 
 // apply journals the start of a rollout's next epoch; it begins when it is read back (applied).
-func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout) error {
+func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, found []decisions.Pillar) error {
 	epoch, prev := int64(0), (*schemas.Prev)(nil)
 	if d := c.desks[r.Name]; d != nil {
 		epoch = d.head.State.Epoch
@@ -156,7 +172,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout) e
 	}
 	terms := decisions.TermsOf(r)
 	terms.Program, terms.Application = c.program, a.ID
-	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil}
+	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found}
 	route, err := c.bus.Route(ctx, r.Model)
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return err
@@ -205,6 +221,7 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 		return nil
 	}
 	delete(c.pending, e.rollout)
+	delete(c.inspections, e.rollout)
 	r, err := schemas.ParseRollout(a.File, []byte(a.YAML))
 	if err != nil {
 		return fmt.Errorf("apply rollout %s: %w", e.rollout, err)

@@ -13,6 +13,7 @@ import (
 	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
+	"streamcanary/decisions/pillars"
 	"streamcanary/ingest"
 	"streamcanary/ingest/kafka"
 	"streamcanary/schemas"
@@ -47,6 +48,11 @@ type court struct {
 	unread  *kafka.Grown           // a topic with partitions that nobody reads; nil: there is none
 	opened  chan struct{}          // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
 
+	registries  pillars.Registries
+	inspections map[string]*inspection // by rollout: of applications that are not begun yet
+	inspected   chan inspection        // those that are done
+	inspectors  sync.WaitGroup
+
 	turn int // of the rollouts' reports on the board
 
 	problemAt  time.Time // when the journal could not be read last
@@ -71,6 +77,9 @@ const (
 
 // run opens the desks, catches up with the journal, calls ready, and judges until the context ends.
 func (c *court) run(ctx context.Context, ready func()) error {
+	defer c.inspectors.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	first, err := c.firstSpecs(ctx)
 	if err != nil {
 		return err
@@ -260,6 +269,8 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			err = c.spec(ctx, s)
 		case r := <-c.commands:
 			c.command(ctx, r)
+		case x := <-c.inspected:
+			err = c.inspectionEnds(ctx, x)
 		case c.unread = <-c.grown:
 		case now := <-deadlines.C:
 			err = c.clock(ctx, now)

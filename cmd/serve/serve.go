@@ -21,6 +21,7 @@ import (
 
 	"streamcanary/cmd/embed"
 	"streamcanary/decisions/bus"
+	"streamcanary/decisions/pillars"
 	"streamcanary/ingest"
 	"streamcanary/ingest/kafka"
 	"streamcanary/schemas"
@@ -56,7 +57,7 @@ type wires struct {
 	http  net.Listener
 	kafka func(ctx context.Context, network, address string) (net.Conn, error)
 	nats  func(*bus.Options)
-	// Of sinks: how they connect, and what their pauses vary by.
+	// Of registries and sinks: how they connect; of sinks what their pauses vary by.
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	jitter func() float64
 }
@@ -94,6 +95,8 @@ type service struct {
 	key     *schemas.SigningKey
 	address Addresses
 	closing atomic.Bool
+
+	registries pillars.Registries
 }
 
 // Run serves until the context ends or something fails for good. It then stops within stopWithin.
@@ -123,6 +126,9 @@ func (s *service) connect(ctx context.Context) error {
 		return err
 	}
 	var err error
+	if s.registries, err = registriesOf(&s.Config.Registries, s.wires.dial); err != nil {
+		return err
+	}
 	if s.key, err = signingKey(s.Config); err != nil {
 		return err
 	}
@@ -274,6 +280,7 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	if judging.people, err = peopleOf(&s.Config.HTTP); err != nil {
 		return err
 	}
+	judging.registries = s.registries
 	sinks, err := s.openSinks(ctx)
 	if err != nil {
 		return err
@@ -337,6 +344,7 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
 		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), asking: map[string]*asked{}, decided: s.Decided,
 		program: s.Program, instance: instance(), retention: retention, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
+		inspections: map[string]*inspection{}, inspected: make(chan inspection),
 	}
 	return watching, counting, judging
 }
@@ -429,7 +437,9 @@ func KafkaConnection(k *schemas.Kafka, brokers []string) (kafka.Connection, erro
 }
 
 // NATSTLS reads the files that the configuration names; nil stays nil.
-func NATSTLS(t *schemas.TLS) (*tls.Config, error) {
+func NATSTLS(t *schemas.TLS) (*tls.Config, error) { return tlsOf("nats.tls", t) }
+
+func tlsOf(key string, t *schemas.TLS) (*tls.Config, error) {
 	if t == nil {
 		return nil, nil
 	}
@@ -437,17 +447,17 @@ func NATSTLS(t *schemas.TLS) (*tls.Config, error) {
 	if t.CAFile != "" {
 		pem, err := os.ReadFile(t.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("read nats.tls.caFile: %w", err)
+			return nil, fmt.Errorf("read %s.caFile: %w", key, err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read nats.tls.caFile: %s holds no certificate", t.CAFile)
+			return nil, fmt.Errorf("read %s.caFile: %s holds no certificate", key, t.CAFile)
 		}
 	}
 	if t.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("read nats.tls.certFile and keyFile: %w", err)
+			return nil, fmt.Errorf("read %s.certFile and keyFile: %w", key, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

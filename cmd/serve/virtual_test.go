@@ -105,7 +105,11 @@ kafka: {brokers: ["%s"]}
 sources: [{topic: predictions, type: prediction}]
 time: {idleAfter: 10m}
 nats: {urls: ["nats://village:4222"]}
+registries: {mlflow: {url: "http://` + mlflowAddress + `"}}
 `
+
+// mlflowAddress is where the village's MLflow is, if it has one.
+const mlflowAddress = "127.0.0.1:5000"
 
 // found makes Kafka and NATS.
 func (v *village) found() {

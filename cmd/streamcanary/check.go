@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,48 +10,71 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"streamcanary/decisions"
+	"streamcanary/decisions/pillars"
 	"streamcanary/schemas"
 )
 
 func checkCommand(c *console) *cobra.Command {
-	var file string
+	var r reach
+	var q pillarQuestion
 	var explain bool
 	cmd := &cobra.Command{
 		Use:   "check --rollout FILE",
-		Short: "Check a rollout file, and show what it means",
+		Short: "Check a rollout file, show what it means, and whether its pillars hold",
 		Long: `Checks that a rollout file is well formed and can be judged, and says of each mistake what, where and what to do.
---explain prints the whole rollout with every default and each guardrail's share of the risk.`,
-		Example: "  streamcanary check --rollout ranker-42.yaml --explain",
+--explain prints the whole rollout with every default and each guardrail's share of the risk.
+
+Of the pillars that the rollout names, schemas and feature lists in files are held against each other in both directions. With --online
+the registries of the configuration are asked, too, and whether routers have answered the model's current epoch: all that a start checks.`,
+		Example: "  streamcanary check --rollout ranker-42.yaml --explain\n  streamcanary check --rollout ranker-42.yaml --online --config streamcanary.yaml",
 		Args:    noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			r, err := readRollout(c, file)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if q.rollout, err = readRollout(c, q.file); err != nil {
+				return err
+			}
+			warn(c, q.rollout)
+			found, err := checkPillars(cmd.Context(), c, &r, q)
 			if err != nil {
 				return err
 			}
-			warn(c, r)
-			switch {
-			case c.json:
-				return json.NewEncoder(c.out).Encode(struct {
-					Type     string   `json:"type"`
-					Rollout  string   `json:"rollout"`
-					Model    string   `json:"model"`
-					Sha256   string   `json:"sha256"`
-					Explain  string   `json:"explain,omitempty"`
-					Warnings []string `json:"warnings,omitempty"`
-				}{"check", r.Name, r.Model, r.Sha256, explained(r, explain), r.Warnings()})
-			case explain:
-				_, err = c.out.Write(schemas.Explain(r))
-				return err
-			}
-			fmt.Fprintf(c.err, "%s: rollout %s is well formed: model %s, baseline %s, canary %s, %s\n",
-				file, r.Name, r.Model, r.BaselineWhere.Of(r.Baseline), r.CanaryWhere.Of(r.Canary), howMany(len(r.Guardrails), "guardrail"))
-			fmt.Fprintln(c.err, "not checked: whether the baseline is deployable, and whether the schemas of both versions fit")
-			return nil
+			return errors.Join(sayChecked(c, q, found, explain), wouldNotStart(q.rollout, found))
 		},
 	}
-	rolloutFlag(cmd, &file)
+	rolloutFlag(cmd, &q.file)
+	reachFlags(cmd, &r)
 	cmd.Flags().BoolVar(&explain, "explain", false, "print the whole rollout with every default")
+	cmd.Flags().BoolVar(&q.online, "online", false, "ask registries and NATS, too")
 	return cmd
+}
+
+// checked is what `check --json` says.
+type checked struct {
+	Type     string             `json:"type"`
+	Rollout  string             `json:"rollout"`
+	Model    string             `json:"model"`
+	Sha256   string             `json:"sha256"`
+	Explain  string             `json:"explain,omitempty"`
+	Warnings []string           `json:"warnings,omitempty"`
+	Pillars  []decisions.Pillar `json:"pillars,omitempty"`
+}
+
+// sayChecked says what was found.
+func sayChecked(c *console, q pillarQuestion, found []decisions.Pillar, explain bool) error {
+	r := q.rollout
+	if c.json {
+		return json.NewEncoder(c.out).Encode(checked{"check", r.Name, r.Model, r.Sha256, explained(r, explain), r.Warnings(), found})
+	}
+	if explain {
+		_, err := c.out.Write(schemas.Explain(r))
+		printPillars(c.err, found, nil) // it says itself what is not named
+		return err
+	}
+	fmt.Fprintf(c.err, "%s: rollout %s is well formed: model %s, baseline %s, canary %s, %s\n",
+		q.file, r.Name, r.Model, r.BaselineWhere.Of(r.Baseline), r.CanaryWhere.Of(r.Canary), howMany(len(r.Guardrails), "guardrail"))
+	printPillars(c.err, found, pillars.Unnamed(&r.Pillars))
+	return nil
 }
 
 // warn tells a person what works, and perhaps isn't what was meant: first of all that a rollout can be rolled back, but never promoted.

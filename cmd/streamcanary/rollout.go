@@ -16,6 +16,7 @@ import (
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
+	"streamcanary/decisions/pillars"
 	"streamcanary/schemas"
 )
 
@@ -45,6 +46,10 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 				return asUse(err)
 			}
 			warn(c, parsed)
+			documents, err := readDocuments(file, parsed)
+			if err != nil {
+				return err
+			}
 			since, err := startTime(from)
 			if err != nil {
 				return err
@@ -54,7 +59,8 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 				return err
 			}
 			defer b.Close()
-			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, At: now(), Actor: person(comment), Supersede: supersede}
+			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, At: now(), Actor: person(comment),
+				Documents: documents, Supersede: supersede}
 			return apply(cmd.Context(), c, b, application{a, parsed, again, at})
 		},
 	}
@@ -124,7 +130,7 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 		return err
 	}
 	warnFarAhead(c, a.From)
-	epoch, err := takenUp(ctx, b, &a)
+	state, err := takenUp(ctx, b, &a)
 	var no refused
 	if errors.As(err, &no) && len(there.head.Applied) > 0 {
 		return putBack(ctx, b, there, no)
@@ -132,13 +138,18 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	if err != nil {
 		return err
 	}
+	if state.Status == decisions.StatusRefused {
+		return notStarted(c, &state)
+	}
+	epoch := state.Epoch
 	if c.json {
 		return sayApplied(c, &a.Application, a.rollout, epoch)
 	}
 	if epoch == 0 {
-		fmt.Fprintf(c.err, "rollout %s is applied, but within %s no serve has taken it up: one that runs on this NATS will\n", a.rollout.Name, takenUpWithin)
+		fmt.Fprintf(c.err, "rollout %s is applied, but within %s no serve has taken it up: one that runs on this NATS will\n", a.rollout.Name, takenUpIn(a.rollout))
 		return nil
 	}
+	printPillars(c.err, state.Pillars, nil)
 	fmt.Fprintf(c.err, "rollout %s is applied, epoch %d: windows from %s on are judged%s\nnext: streamcanary rollout show %s\n",
 		a.rollout.Name, epoch, a.From, onceReady(a.rollout), a.rollout.Name)
 	return nil
@@ -210,27 +221,46 @@ func warnFarAhead(c *console, from schemas.Time) {
 	}
 }
 
+// notStarted is the error of an epoch that was refused because of its pillars.
+func notStarted(c *console, s *decisions.State) error {
+	if !c.json {
+		printPillars(c.err, s.Pillars, nil)
+	}
+	if s.Why == nil {
+		return fmt.Errorf("epoch %d of rollout %s does not start", s.Epoch, s.Terms.Rollout)
+	}
+	return fmt.Errorf("epoch %d: %s", s.Epoch, s.Why.Sentence)
+}
+
 // takenUpWithin is how long apply waits for the service to begin the epoch; without it the file waits for a service.
 const takenUpWithin = 5 * time.Second
 
-// takenUp waits until the service has begun the epoch that was asked for, and returns its number; 0: it hasn't. A refusal is an error.
-func takenUp(ctx context.Context, b *bus.Bus, a *application) (int64, error) {
-	for began := time.Now(); time.Since(began) < takenUpWithin; {
+// takenUpIn is how long it waits where pillars are checked before.
+func takenUpIn(r *schemas.Rollout) time.Duration {
+	if r.Pillars.None() {
+		return takenUpWithin
+	}
+	return takenUpWithin + pillars.Within
+}
+
+// takenUp waits until the service has begun the epoch that was asked for, and returns its state; one of epoch 0: it hasn't. A refusal is an error.
+func takenUp(ctx context.Context, b *bus.Bus, a *application) (decisions.State, error) {
+	for began := time.Now(); time.Since(began) < takenUpIn(a.rollout); {
 		head, _, err := b.LoadHead(ctx, a.rollout.Name)
 		if err == nil && head.State.Terms.Application == a.ID {
-			return head.State.Epoch, nil
+			return head.State, nil
 		}
 		if err != nil && !errors.Is(err, bus.ErrNotFound) {
-			return 0, err
+			return decisions.State{}, err
 		}
 		if why := refusal(ctx, &a.at, a.rollout.Name); why != nil && why.Application == a.ID {
-			return 0, refused{a.rollout.Name, why.Refused}
+			return decisions.State{}, refused{a.rollout.Name, why.Refused}
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return 0, err
+			return decisions.State{}, err
 		}
 	}
-	return 0, nil
+	return decisions.State{}, nil
 }
 
 // refusal is what the running service says about a rollout that it doesn't judge; nil: nothing, or it can't be asked.
@@ -303,6 +333,9 @@ func mayApply(ctx context.Context, b *bus.Bus, a *application) (*place, error) {
 // applied again without a new epoch.
 func standsAlready(h *decisions.Head, r *schemas.Rollout) (*serve.Application, error) {
 	s := &h.State
+	if s.Status == decisions.StatusRefused { // it never began
+		return nil, nil
+	}
 	if s.Status.Ended() {
 		return nil, fmt.Errorf("rollout %s is %s in epoch %d, and stays so: --new-epoch starts it afresh", r.Name, s.Status, s.Epoch)
 	}

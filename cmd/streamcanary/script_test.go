@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -58,7 +59,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "refuses": refuses, "until": until, "ready": ready, "unready": unready, "taken": taken, "gz": compressed, "zst": compressed,
-			"head": headOf, "shape": shape, "conforms": conforms, "reasons": reasons, "big": big, "empty": empty, "tiny": tiny, "fill": fill, "pretend": pretend,
+			"head": headOf, "shape": shape, "conforms": conforms, "reasons": reasons, "big": big, "empty": empty, "tiny": tiny, "fill": fill, "pretend": pretend, "answers": answers,
 		},
 	})
 }
@@ -183,6 +184,23 @@ func taken(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { l.Close() })
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	ts.Setenv(args[0], port)
+}
+
+// answers VARIABLE FOLDER starts an HTTP server until the script ends, and sets the variable to its address. It answers a question with the folder's file of its
+// name (GET_subjects_in_versions_1 for GET /subjects/in/versions/1), else as MLflow says that there is no such thing.
+func answers(ts *testscript.TestScript, _ bool, args []string) {
+	name := regexp.MustCompile(`[^A-Za-z0-9.-]+`)
+	folder := ts.MkAbs(args[1])
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, err := os.ReadFile(filepath.Join(folder, name.ReplaceAllString(r.Method+r.URL.RequestURI(), "_")))
+		if err != nil {
+			w.WriteHeader(http.StatusNotFound)
+			text = []byte(`{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"there is no such thing"}`)
+		}
+		_, _ = w.Write(text) // whoever asked may be gone
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.URL)
 }
 
 // gz FROM TO and zst FROM TO compress a file.

@@ -1,0 +1,106 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/decisions/pillars"
+	"streamcanary/schemas"
+)
+
+// Registries are the clients of the registries that a configuration names; it reads the files of their TLS settings.
+func Registries(config *schemas.Registries) (pillars.Registries, error) {
+	return registriesOf(config, nil)
+}
+
+// dialer makes connections; nil: as usual.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+func registriesOf(config *schemas.Registries, dial dialer) (pillars.Registries, error) {
+	var all pillars.Registries
+	for _, x := range []struct {
+		key    string
+		from   *schemas.Registry
+		client func(pillars.Endpoint) *pillars.Client
+		to     **pillars.Client
+	}{
+		{"registries.mlflow", config.MLflow, pillars.NewMLflow, &all.MLflow},
+		{"registries.schemas", config.Schemas, pillars.NewSchemas, &all.Schemas},
+	} {
+		if x.from == nil {
+			continue
+		}
+		settings, err := tlsOf(x.key+".tls", x.from.TLS)
+		if err != nil {
+			return all, err
+		}
+		*x.to = x.client(pillars.Endpoint{
+			URL: x.from.URL, TokenFile: x.from.TokenFile, User: x.from.User, PasswordFile: x.from.PasswordFile, TLS: settings, Dial: dial,
+		})
+	}
+	return all, nil
+}
+
+// inspection is the check of an application's pillars: under way, or done.
+type inspection struct {
+	spec    bus.Spec
+	id      string // of the application
+	done    bool
+	pillars []decisions.Pillar
+}
+
+// inspect returns what was found of an application's pillars. Where that isn't known yet it has them checked, by a goroutine of its own since registries
+// may take their time, and the application is taken again when that is done (inspected).
+func (c *court) inspect(ctx context.Context, s bus.Spec, a *Application, r *schemas.Rollout) ([]decisions.Pillar, bool) {
+	if r.Pillars.None() {
+		return nil, true
+	}
+	if there := c.inspections[s.Rollout]; there != nil && there.id == a.ID {
+		return there.pillars, there.done
+	}
+	x := &inspection{spec: s, id: a.ID}
+	c.inspections[s.Rollout] = x
+	query := pillars.Query{Pillars: &r.Pillars, Documents: a.Documents, Pins: c.pins(r.Model)}
+	c.inspectors.Go(func() {
+		found := pillars.Check(ctx, c.registries, query)
+		select {
+		case c.inspected <- inspection{spec: s, id: x.id, pillars: found}:
+		case <-ctx.Done():
+		}
+	})
+	return nil, false
+}
+
+// inspectionEnds takes what was found, and then the application, unless another one has come meanwhile.
+func (c *court) inspectionEnds(ctx context.Context, x inspection) error {
+	there := c.inspections[x.spec.Rollout]
+	if there == nil || there.id != x.id {
+		return nil
+	}
+	there.done, there.pillars = true, x.pillars
+	return c.spec(ctx, x.spec)
+}
+
+// mayStart refuses an application at the door whose pillars failed, where something is under way that goes on. Else the refusal is a decision of its own:
+// the journal has what was found, and everybody hears of it.
+func (c *court) mayStart(found []decisions.Pillar, d, other *desk) error {
+	why := decisions.FailedPillars(found)
+	if why == "" || (d == nil || finished(&d.head)) && other == nil {
+		return nil
+	}
+	return errors.New("pillar " + why)
+}
+
+// pins are what registered versions were when rollouts of a model started, by rollout.
+func (c *court) pins(model string) []decisions.Pin {
+	var all []decisions.Pin
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; d.rollout.Model == model {
+			all = append(all, decisions.PinsOf(&d.head.State)...)
+		}
+	}
+	return all
+}

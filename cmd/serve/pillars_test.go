@@ -1,0 +1,114 @@
+package serve
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+)
+
+// library is the village's model registry: what it says of a version, which may change.
+type library struct {
+	mu      sync.Mutex
+	answers map[string]string // by version
+	slow    time.Duration
+}
+
+func (l *library) set(version, answer string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answers[version] = answer
+}
+
+func (l *library) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	time.Sleep(l.slow)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	answer, there := l.answers[r.URL.Query().Get("version")]
+	if !there {
+		w.WriteHeader(http.StatusNotFound)
+		answer = `{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "not found"}`
+	}
+	_, _ = io.WriteString(w, answer) // whoever asked may be gone
+}
+
+const (
+	readyV1 = `{"model_version": {"name": "ranker", "version": "v1", "source": "s3://one", "run_id": "1", "status": "READY"}}`
+	readyV2 = `{"model_version": {"name": "ranker", "version": "v2", "source": "s3://two", "run_id": "2", "status": "READY"}}`
+)
+
+// lends lets a library answer at the address of the village's MLflow.
+func (v *village) lends(l *library) {
+	v.Helper()
+	listener, err := v.network.Listen("tcp", mlflowAddress)
+	v.must(err)
+	server := &http.Server{Handler: l}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(listener) // ends with Close
+	}()
+	v.stops = append(v.stops, func() {
+		server.Close()
+		<-ended
+	})
+}
+
+// documented adds the files of a rollout's pillars to its application.
+func documented(files ...string) func(*Application) {
+	return func(a *Application) {
+		a.Documents = map[string]string{}
+		for i := 0; i < len(files); i += 2 {
+			a.Documents[files[i]] = files[i+1]
+		}
+	}
+}
+
+const (
+	registered   = "  pillars: {registry: {mlflow: {name: ranker}}}\n"
+	withRequests = "  pillars: {input: {baseline: in-1.json, canary: in-2.json}}\n"
+)
+
+func TestStoriesOfPillars(t *testing.T) {
+	tell(t, map[string]tale{
+		"no-registry-no-start": {atOnce + registered, func(v *village) {
+			v.status(decisions.StatusRefused) // MLflow is away
+			l := &library{answers: map[string]string{"v1": readyV1}, slow: 3 * time.Second}
+			v.lends(l)
+			v.apply("story", rolloutWith(atOnce+registered))
+			v.epoch(2, decisions.StatusRefused) // v2 isn't there
+			l.set("v2", readyV2)
+			v.apply("story", rolloutWith(atOnce+registered))
+			v.epoch(3, decisions.StatusPromoted)
+			l.set("v2", strings.Replace(readyV2, "s3://two", "s3://other", 1))
+			v.apply("story", rolloutWith(atOnce+registered))
+			v.epoch(4, decisions.StatusRefused) // v2 isn't what it was
+			v.apply("story", rolloutWith(atOnce+registered))
+			v.epoch(5, decisions.StatusRefused)
+		}},
+		"requests-that-do-not-fit": {atOnce + withRequests, func(v *village) {
+			v.status(decisions.StatusRefused) // the application came without its files
+			const one, two = `{"type": "object"}`, `{"type": "object", "required": ["user"]}`
+			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", two))
+			v.epoch(2, decisions.StatusRefused)
+			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", one))
+			v.epoch(3, decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			// A running rollout goes on, whatever else is asked for.
+			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", two))
+			second := strings.Replace(rolloutWith(atOnce+withRequests), "name: story", "name: second", 1)
+			v.apply("second", second, func(a *Application) { a.Supersede = true })
+			v.epoch(3, decisions.StatusPromoted)
+		}},
+	})
+}
+
+// epoch waits until an epoch has a status.
+func (v *village) epoch(epoch int64, want decisions.Status) {
+	v.Helper()
+	v.until(string(want), func(s *decisions.State) bool { return s.Epoch == epoch && s.Status == want })
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/decisions/pillars"
+	"streamcanary/schemas"
+)
+
+// readDocuments reads the files that a rollout's pillars name, from the folder of the rollout's file; every error is wrong use.
+func readDocuments(file string, r *schemas.Rollout) (map[string]string, error) {
+	folder := filepath.Dir(file)
+	if file == "-" {
+		folder = "."
+	}
+	documents := map[string]string{}
+	for _, ref := range r.Pillars.References() {
+		if ref.Subject != "" {
+			continue
+		}
+		path := ref.File
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(folder, path)
+		}
+		text, err := readDocument(path)
+		if err != nil {
+			return nil, wrongUse{fmt.Errorf("read what spec.pillars names: %w", err)}
+		}
+		documents[ref.File] = text
+	}
+	return documents, nil
+}
+
+func readDocument(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, serve.MaxDocumentsBytes+1))
+	if err != nil {
+		return "", err
+	}
+	if len(text) > serve.MaxDocumentsBytes {
+		return "", fmt.Errorf("%s has more than %d bytes: keep it in a Schema Registry, and name it with subject:", path, serve.MaxDocumentsBytes)
+	}
+	return string(text), nil
+}
+
+// checkPillars checks all that `check` can: without registries and routers, unless it is told to ask them.
+func checkPillars(ctx context.Context, c *console, of *reach, q pillarQuestion) ([]decisions.Pillar, error) {
+	documents, err := readDocuments(q.file, q.rollout)
+	if err != nil {
+		return nil, err
+	}
+	query := pillars.Query{Pillars: &q.rollout.Pillars, Documents: documents, Offline: !q.online}
+	if !q.online {
+		return pillars.Check(ctx, pillars.Registries{}, query), nil
+	}
+	config, err := readConfig(c, of.config, of.data)
+	if err != nil {
+		return nil, err
+	}
+	registries, err := serve.Registries(&config.Registries)
+	if err != nil {
+		return nil, err
+	}
+	routing, pins := lookForRouters(ctx, c, of, q.rollout)
+	query.Pins = pins
+	return append(pillars.Check(ctx, registries, query), routing), nil
+}
+
+// pillarQuestion is whose pillars to check.
+type pillarQuestion struct {
+	rollout *schemas.Rollout
+	file    string
+	online  bool
+}
+
+// lookForRouters says whether the model's routers answer, and what the versions of its rollouts were when they started.
+func lookForRouters(ctx context.Context, c *console, of *reach, r *schemas.Rollout) (decisions.Pillar, []decisions.Pin) {
+	pillar := func(state decisions.PillarState, why error) decisions.Pillar {
+		return decisions.NewPillar(decisions.PillarRouting, state, []string{why.Error()})
+	}
+	if _, _, err := of.addresses(c); err != nil {
+		return pillar(decisions.PillarUnchecked, err), nil
+	}
+	b, _, err := of.bus(ctx, c)
+	if err != nil {
+		return pillar(decisions.PillarFailed, err), nil
+	}
+	defer b.Close()
+	current, pins, err := epochOf(ctx, b, r.Model)
+	if err != nil {
+		return pillar(decisions.PillarFailed, err), nil
+	}
+	terms := decisions.TermsOf(r)
+	return decisions.RoutingPillar(&terms, current), pins
+}
+
+// epochOf is the newest epoch of a model that has asked routers for something (nil: none has), and what versions were when rollouts of it started.
+func epochOf(ctx context.Context, b *bus.Bus, model string) (*decisions.State, []decisions.Pin, error) {
+	specs, err := b.Specs(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var newest *decisions.State
+	var pins []decisions.Pin
+	for _, s := range specs {
+		head, _, err := b.LoadHead(ctx, s.Rollout)
+		switch state := &head.State; {
+		case errors.Is(err, bus.ErrNotFound):
+		case err != nil:
+			return nil, nil, err
+		case state.Terms.Model != model:
+		default:
+			pins = append(pins, decisions.PinsOf(state)...)
+			if state.Status != decisions.StatusRefused && (newest == nil || state.Epoch > newest.Epoch) {
+				newest = state
+			}
+		}
+	}
+	return newest, pins, nil
+}
+
+// printPillars tells of each pillar what was found, a line each, and last those that nobody has looked at.
+func printPillars(w io.Writer, all []decisions.Pillar, unnamed []decisions.PillarName) {
+	for i := range all {
+		p := &all[i]
+		state := string(p.State)
+		if p.State == decisions.PillarUnchecked {
+			state = "not checked"
+		}
+		fmt.Fprintf(w, "pillar %s: %s\n", p.Name, state)
+		for _, found := range p.Found {
+			fmt.Fprintln(w, "  "+found)
+		}
+	}
+	if len(unnamed) > 0 {
+		fmt.Fprintf(w, "not checked, since the rollout's pillars don't name them: %s\n", joined(unnamed))
+	}
+}
+
+func joined(names []decisions.PillarName) string {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = string(name)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// wouldNotStart is the error of a rollout whose pillars failed; nil: none did.
+func wouldNotStart(r *schemas.Rollout, all []decisions.Pillar) error {
+	var names []decisions.PillarName
+	for i := range all {
+		if all[i].State == decisions.PillarFailed {
+			names = append(names, all[i].Name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return fmt.Errorf("rollout %s would not start: these pillars failed: %s", r.Name, joined(names))
+}

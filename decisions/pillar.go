@@ -1,0 +1,180 @@
+package decisions
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"streamcanary/schemas"
+)
+
+// codePillarFailed is the reason of a start that was refused: something that must hold before it doesn't.
+const codePillarFailed = "pillar_failed"
+
+// PillarName names what must hold before a rollout starts.
+type PillarName string
+
+// The pillars. PillarRouting is no part of what a start records: its prepare waits for the routers' answers.
+const (
+	PillarRegistry PillarName = "registry"
+	PillarInput    PillarName = "input"
+	PillarOutput   PillarName = "output"
+	PillarFeatures PillarName = "features"
+	PillarRouting  PillarName = "routing"
+)
+
+// PillarState is what came of checking a pillar.
+type PillarState string
+
+// The states of a pillar. A start has only those that were checked.
+const (
+	PillarHeld      PillarState = "held"
+	PillarFailed    PillarState = "failed"
+	PillarUnchecked PillarState = "unchecked"
+)
+
+// A Pillar is what was found of one thing that must hold. Make it with NewPillar, which keeps its bounds.
+type Pillar struct {
+	Name  PillarName  `json:"name"`
+	State PillarState `json:"state"`
+	Found []string    `json:"found,omitempty"` // a sentence each: why it failed, or what of it was not checked
+	Pins  []Pin       `json:"pins,omitempty"`  // of the registry: what the versions were at first sight
+}
+
+// A Pin is what a version of a registered model was when a rollout of it started. A version must never become another one.
+type Pin struct {
+	Model   string `json:"model"` // the registered model
+	Version string `json:"version"`
+	Source  string `json:"source,omitempty"`
+	RunID   string `json:"run_id,omitempty"`
+	Tag     string `json:"tag,omitempty"`    // where its digest stands
+	Digest  string `json:"digest,omitempty"` // what the tag said
+}
+
+// Bounds of what is kept of the pillars.
+const (
+	MaxPillars    = 4
+	MaxFound      = 12
+	MaxFoundBytes = 600
+	MaxPins       = 2
+	MaxPinBytes   = 1024 // of each of a pin's texts
+)
+
+// NewPillar is a pillar within its bounds: sentences beyond them are cut or counted.
+func NewPillar(name PillarName, state PillarState, found []string, pins ...Pin) Pillar {
+	p := Pillar{Name: name, State: state}
+	for i, sentence := range found {
+		if i == MaxFound-1 && len(found) > MaxFound {
+			p.Found = append(p.Found, fmt.Sprintf("and %d more", len(found)-i))
+			break
+		}
+		p.Found = append(p.Found, clip(sentence, MaxFoundBytes))
+	}
+	for _, pin := range pins[:min(len(pins), MaxPins)] {
+		for _, field := range []*string{&pin.Model, &pin.Version, &pin.Source, &pin.RunID, &pin.Tag, &pin.Digest} {
+			*field = clip(*field, MaxPinBytes)
+		}
+		p.Pins = append(p.Pins, pin)
+	}
+	return p
+}
+
+// FailedPillars says in one sentence which pillars failed, and the first reason; "" if none did.
+func FailedPillars(all []Pillar) string {
+	var names, why []string
+	for i := range all {
+		if p := &all[i]; p.State == PillarFailed {
+			names = append(names, string(p.Name))
+			why = append(why, p.Found...)
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	sentence := fmt.Sprintf("%s failed", strings.Join(names, ", "))
+	if len(why) > 0 {
+		sentence += ": " + strings.TrimSuffix(why[0], ".")
+	}
+	if len(why) > 1 {
+		sentence += fmt.Sprintf(" (and %d more)", len(why)-1)
+	}
+	return sentence
+}
+
+// checkPillars refuses what no check could have found.
+func checkPillars(all []Pillar) error {
+	if len(all) > MaxPillars {
+		return fmt.Errorf("%d pillars, at most %d", len(all), MaxPillars)
+	}
+	for i := range all {
+		p := &all[i]
+		if p.State != PillarHeld && p.State != PillarFailed || len(p.Found) > MaxFound || len(p.Pins) > MaxPins {
+			return fmt.Errorf("pillar %q: state %q, %d sentences, %d pins", p.Name, p.State, len(p.Found), len(p.Pins))
+		}
+	}
+	return nil
+}
+
+// refusedStart ends an epoch before it began, and reports whether it did: one of its pillars failed. No traffic is moved: what routers do stays as it is.
+func (t *turn) refusedStart(a *Applied) bool {
+	why := FailedPillars(a.Pillars)
+	if why == "" {
+		return false
+	}
+	t.s.Status = StatusRefused
+	d := draft{
+		action: schemas.ActionStart, phase: schemas.PhaseAbort, severity: schemas.Warning, actor: a.Actor,
+		reason: schemas.Reason{Code: codePillarFailed, Sentence: fmt.Sprintf(
+			"Rollout %s does not start, and no traffic is moved: pillar %s. Mend it, then apply the rollout again; `streamcanary rollout show %s` has all reasons.",
+			a.Terms.Rollout, clip(why, MaxFoundBytes), a.Terms.Rollout)},
+	}
+	if a.Retry {
+		d.action = schemas.ActionRetry
+	}
+	t.decide(d)
+	t.s.why(&d.reason)
+	return true
+}
+
+// PinsOf are the pins of a state's pillars. A refused start keeps those from before it.
+func PinsOf(s *State) []Pin {
+	var pins []Pin
+	for i := range s.Pillars {
+		pins = append(pins, s.Pillars[i].Pins...)
+	}
+	return pins
+}
+
+// RoutingPillar says whether traffic can be switched without a deploy: routers have answered the current epoch of the model. Of a model without an epoch
+// (nil) that can't be known: its start will wait for them.
+func RoutingPillar(t *Terms, current *State) Pillar {
+	var needed []string
+	switch {
+	case t.Mode == schemas.Advise:
+		return NewPillar(PillarRouting, PillarHeld, []string{"mode: advise needs no router"})
+	case t.External:
+		return NewPillar(PillarRouting, PillarHeld, []string{"stages: external needs no router: another controller moves the weights"})
+	case current == nil || current.Epoch == 0:
+		return NewPillar(PillarRouting, PillarUnchecked, []string{fmt.Sprintf("model %s has had no rollout: the start waits until its routers have answered that they are prepared", t.Model)})
+	}
+	var got []string
+	for _, a := range current.Answers {
+		if (a.Status == schemas.AckPrepared || a.Status == schemas.AckApplied) && !current.Terms.isStore(a.Consumer) {
+			got = append(got, a.Consumer)
+		}
+	}
+	for _, name := range t.Routers {
+		if !slices.Contains(got, name) {
+			needed = append(needed, name)
+		}
+	}
+	if len(t.Routers) == 0 && len(got) == 0 {
+		needed = []string{anyRouter}
+	}
+	if needed != nil {
+		return NewPillar(PillarRouting, PillarFailed, []string{fmt.Sprintf(
+			"epoch %d of model %s (rollout %s) was not answered by %s: does it run, with the name that acks.routers has, and is it allowed to acknowledge?",
+			current.Epoch, t.Model, current.Terms.Rollout, listed(needed))})
+	}
+	return NewPillar(PillarRouting, PillarHeld, []string{fmt.Sprintf("epoch %d of model %s was answered by %s", current.Epoch, t.Model, listed(got))})
+}

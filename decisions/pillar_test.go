@@ -1,0 +1,138 @@
+package decisions
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// pillared is an applied rollout with what was found of its pillars.
+func pillared(all ...Pillar) Input {
+	in := applied(1, terms(weight))
+	in.Applied.Pillars = all
+	return in
+}
+
+func TestPillarsThatHold(t *testing.T) {
+	pin := Pin{Model: "ranker", Version: "42", RunID: "r"}
+	in := pillared(NewPillar(PillarRegistry, PillarHeld, nil, pin), NewPillar(PillarInput, PillarHeld, []string{"not checked: x"}))
+	s, words := fold(t, in, ack(2, 1, "eu", schemas.AckPrepared))
+	expect(t, words, "#1 start prepare 41:10000 42:0 (route)", "#2 start commit 41:9000 42:1000 (route)")
+	if s.Status != StatusRunning || !reflect.DeepEqual(s.Pillars, in.Applied.Pillars) || !slices.Equal(PinsOf(&s), []Pin{pin}) {
+		t.Errorf("status %s, pillars %+v, pins %+v", s.Status, s.Pillars, PinsOf(&s))
+	}
+}
+
+// TestPillarsThatFail refuses the start: one decision that moves nothing, and the epoch has ended, whatever comes.
+func TestPillarsThatFail(t *testing.T) {
+	in := pillared(NewPillar(PillarRegistry, PillarHeld, nil), NewPillar(PillarInput, PillarFailed, []string{"x is required.", "y is gone"}), NewPillar(PillarOutput, PillarFailed, []string{"z"}))
+	s, words := fold(t, in, ack(2, 1, "eu", schemas.AckPrepared), verdictOf(3, VerdictRollback), traffic(4, 10, 10), gap(5), command(6, CommandResume, true))
+	expect(t, words, "#1 start abort", "!command-refused")
+	want := schemas.Reason{Code: "pillar_failed", Sentence: "Rollout ranker-42 does not start, and no traffic is moved: pillar input, output failed: x is required (and 2 more). " +
+		"Mend it, then apply the rollout again; `streamcanary rollout show ranker-42` has all reasons."}
+	if s.Status != StatusRefused || !s.Status.Ended() || s.Routes != nil || len(s.Deadlines()) > 0 || !reflect.DeepEqual(*s.Why, want) {
+		t.Errorf("status %s, routes %v, deadlines %v, why %+v", s.Status, s.Routes, s.Deadlines(), s.Why)
+	}
+	if len(PinsOf(&s)) > 0 {
+		t.Errorf("pins %v", PinsOf(&s))
+	}
+	again := applied(9, terms(weight))
+	again.Applied.Epoch, again.Applied.Prev, again.Applied.Retry = 2, s.Prev, true
+	again.Applied.Pillars = in.Applied.Pillars
+	if s, words = fold(t, in, again); s.Status != StatusRefused || len(words) != 2 || !strings.HasPrefix(words[1], "#1 retry abort") {
+		t.Errorf("a retry is %s: %q", s.Status, words)
+	}
+}
+
+// TestPillarsAreJournaled has the same decisions after the journal as before it.
+func TestPillarsAreJournaled(t *testing.T) {
+	for _, state := range []PillarState{PillarHeld, PillarFailed} {
+		in := pillared(NewPillar(PillarFeatures, state, []string{"a sentence"}, Pin{Model: "m", Version: "1", Source: "s", RunID: "r", Tag: "t", Digest: "d"}))
+		b, err := EncodeInput(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := DecodeInput(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, effects := Step(State{}, in)
+		again, same := Step(State{}, read)
+		if !reflect.DeepEqual(s, again) || !reflect.DeepEqual(effects, same) {
+			t.Errorf("%s: %+v %+v, after the journal %+v %+v", state, s, effects, again, same)
+		}
+		head := NewHead(0)
+		head.State = s
+		if b, err = EncodeHead(head); err != nil {
+			t.Fatal(err)
+		}
+		if back, err := DecodeHead(b); err != nil || !reflect.DeepEqual(back.State.Pillars, s.Pillars) {
+			t.Errorf("the record has %+v (%v)", back.State.Pillars, err)
+		}
+	}
+}
+
+func TestPillarsAreBounded(t *testing.T) {
+	long := strings.Repeat("ä", MaxFoundBytes)
+	p := NewPillar(PillarInput, PillarFailed, slices.Repeat([]string{long}, 40), Pin{Source: strings.Repeat("s", 5000)}, Pin{}, Pin{})
+	if len(p.Found) != MaxFound || p.Found[MaxFound-1] != "and 29 more" || len(p.Found[0]) > MaxFoundBytes || len(p.Pins) != MaxPins || len(p.Pins[0].Source) > MaxPinBytes {
+		t.Errorf("%d sentences, the last %s; %d pins", len(p.Found), p.Found[len(p.Found)-1], len(p.Pins))
+	}
+	s, _ := fold(t, pillared(p, p, p, p))
+	if len(s.Why.Sentence) > MaxSentence || !strings.Contains(s.Why.Sentence, "Mend it") {
+		t.Errorf("why: %s", s.Why.Sentence)
+	}
+	bad := map[string][]Pillar{
+		"too many":  {p, p, p, p, p},
+		"unchecked": {NewPillar(PillarInput, PillarUnchecked, nil)},
+		"too much":  {{Name: PillarInput, State: PillarHeld, Found: make([]string, MaxFound+1)}},
+		"no state":  {{Name: PillarInput}},
+	}
+	for name, all := range bad {
+		if _, err := EncodeInput(pillared(all...)); err == nil || !strings.Contains(err.Error(), "pillar") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b, _ := json.Marshal(pillared(bad["too many"]...))
+	if _, err := DecodeInput(b); err == nil {
+		t.Error("too many pillars were read")
+	}
+}
+
+func TestRouting(t *testing.T) {
+	current := func(change ...func(*State)) *State {
+		s, _ := fold(t, running(terms(weight))...)
+		for _, c := range change {
+			c(&s)
+		}
+		return &s
+	}
+	silent := func(s *State) { s.Answers = nil }
+	late := func(s *State) { s.Answers[0].Status = schemas.AckReceived }
+	store := func(s *State) { s.Terms.State.Stores = []string{"eu"} }
+	for _, test := range []struct {
+		name    string
+		terms   Terms
+		current *State
+		state   PillarState
+		want    string
+	}{
+		{"any router", terms(), current(), PillarHeld, "epoch 1 of model ranker was answered by eu"},
+		{"nobody", terms(), current(silent), PillarFailed, "epoch 1 of model ranker (rollout ranker-42) was not answered by any router: does it run"},
+		{"only received", terms(), current(late), PillarFailed, "was not answered by any router"},
+		{"only a store", terms(), current(store), PillarFailed, "was not answered by any router"},
+		{"not all", terms(named), current(), PillarFailed, "was not answered by us: does it run"},
+		{"the first rollout", terms(), nil, PillarUnchecked, "model ranker has had no rollout: the start waits until its routers have answered"},
+		{"advice", terms(advise), nil, PillarHeld, "mode: advise needs no router"},
+		{"another controller", terms(func(t *Terms) { t.External = true }), current(silent), PillarHeld, "stages: external needs no router"},
+	} {
+		p := RoutingPillar(&test.terms, test.current)
+		if p.Name != PillarRouting || p.State != test.state || len(p.Found) != 1 || !strings.Contains(p.Found[0], test.want) {
+			t.Errorf("%s: %+v, want %s: %s", test.name, p, test.state, test.want)
+		}
+	}
+}

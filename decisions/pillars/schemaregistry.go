@@ -1,0 +1,143 @@
+package pillars
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"streamcanary/schemas"
+	"streamcanary/schemas/compat"
+)
+
+// subjectVersion is a version of a subject, as GET /subjects/{subject}/versions/{version} answers it. An Avro schema has no schemaType.
+// (Confluent Schema Registry API reference.)
+type subjectVersion struct {
+	Subject    string            `json:"subject"`
+	Version    int               `json:"version"`
+	ID         int64             `json:"id"`
+	SchemaType string            `json:"schemaType"`
+	Schema     string            `json:"schema"`
+	References []json.RawMessage `json:"references"`
+}
+
+// kinds are the kinds of schemas by the registry's names.
+var kinds = map[string]compat.Kind{"": compat.Avro, "AVRO": compat.Avro, "JSON": compat.JSONSchema, "PROTOBUF": protobuf}
+
+// codes of the registry's errors.
+const (
+	noSubject = "40401"
+	noVersion = "40402"
+)
+
+// subject gets a version of a subject.
+func (c *check) subject(ctx context.Context, r schemas.Reference) (*side, error) {
+	if c.Schemas == nil {
+		return nil, errNoSchemaRegistry
+	}
+	v := &subjectVersion{}
+	err := c.Schemas.call(ctx, call{method: http.MethodGet, path: versionPath("/subjects/", r), answer: v})
+	var no *refusal
+	kind, known := kinds[v.SchemaType]
+	switch {
+	case errors.As(err, &no) && (no.code == noSubject || no.code == noVersion):
+		return nil, fmt.Errorf("%s is not in the Schema Registry at %s: register it, or name the right one", r, c.Schemas.address())
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", r, err)
+	case v.Subject != r.Subject || v.Version != r.Version || v.Schema == "":
+		return nil, fmt.Errorf("%s: what is at %s answers something else: is registries.schemas.url the Schema Registry's address?", r, c.Schemas.address())
+	case !known:
+		return nil, fmt.Errorf("%s is of the type %s: JSON, AVRO and PROTOBUF are known", r, shown(v.SchemaType))
+	}
+	return &side{Document: compat.Document{Name: r.String(), Kind: kind, Text: []byte(v.Schema)}, reference: r, subject: v}, nil
+}
+
+func versionPath(before string, r schemas.Reference) string {
+	return before + url.PathEscape(r.Subject) + "/versions/" + strconv.Itoa(r.Version)
+}
+
+// asked is what the registry said.
+type asked struct {
+	harmful, unchecked []string
+	compared           int
+}
+
+// ask lets the registry hold each schema against the other's version, where that is one of its own.
+func (c *check) ask(ctx context.Context, baseline, canary *side) asked {
+	var a asked
+	for _, x := range []struct{ candidate, registered *side }{{canary, baseline}, {baseline, canary}} {
+		if x.registered.subject == nil {
+			continue
+		}
+		if err := c.askOne(ctx, x.candidate, x.registered, &a); err != nil {
+			a.harmful = append(a.harmful, err.Error())
+		}
+	}
+	return a
+}
+
+// levelNone is the compatibility level at which a registry takes anything.
+const levelNone = "NONE"
+
+// askOne asks whether a schema may follow a registered version, by the subject's own compatibility level.
+func (c *check) askOne(ctx context.Context, candidate, registered *side, a *asked) error {
+	r := registered.reference
+	var config struct {
+		Level string `json:"compatibilityLevel"`
+	}
+	if err := c.Schemas.call(ctx, call{method: http.MethodGet, path: "/config/" + url.PathEscape(r.Subject) + "?defaultToGlobal=true", answer: &config}); err != nil {
+		return fmt.Errorf("compatibility level of %s: %w", r.Subject, err)
+	}
+	if config.Level == levelNone {
+		a.unchecked = append(a.unchecked, fmt.Sprintf("not checked by the Schema Registry: the compatibility level of %s is NONE", r.Subject))
+		return nil
+	}
+	var answer struct {
+		Compatible *bool    `json:"is_compatible"`
+		Messages   []string `json:"messages"`
+	}
+	body := map[string]any{"schema": string(candidate.Text), "schemaType": typeOf(candidate.Kind)}
+	if candidate.subject != nil && len(candidate.subject.References) > 0 {
+		body["references"] = candidate.subject.References
+	}
+	err := c.Schemas.call(ctx, call{method: http.MethodPost, path: versionPath("/compatibility/subjects/", r) + "?verbose=true", body: body, answer: &answer})
+	switch {
+	case err != nil:
+		return fmt.Errorf("compatibility of %s with %s: %w", candidate.Name, r, err)
+	case answer.Compatible == nil:
+		return fmt.Errorf("compatibility of %s with %s: what is at %s doesn't say is_compatible: is it a Schema Registry?", candidate.Name, r, c.Schemas.address())
+	case !*answer.Compatible:
+		why := "it gives no reason"
+		if len(answer.Messages) > 0 {
+			why = shown(strings.Join(answer.Messages, "; "))
+		}
+		return fmt.Errorf("the Schema Registry (level %s) refuses %s after %s: %s", shown(config.Level), candidate.Name, r, why)
+	}
+	a.compared++
+	return nil
+}
+
+func typeOf(kind compat.Kind) string {
+	for _, name := range []string{"AVRO", "JSON", "PROTOBUF"} {
+		if kinds[name] == kind {
+			return name
+		}
+	}
+	return ""
+}
+
+// schemaRefusal reads the body of an error of a Schema Registry's.
+func schemaRefusal(body []byte) (code, message string) {
+	var e struct {
+		Code    int    `json:"error_code"`
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(body, &e) != nil || e.Code == 0 {
+		return "", ""
+	}
+	return strconv.Itoa(e.Code), e.Message
+}

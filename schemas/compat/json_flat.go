@@ -1,0 +1,115 @@
+package compat
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// flat is what a writer's schema allows, in one set of keywords: references followed, allOf merged. Where two parts say different things
+// of one keyword the narrower bound stands, else the first one: that allows more than both together, never less.
+type flat struct {
+	at      string
+	never   bool   // nothing is allowed
+	unknown string // why it can't be said what is allowed
+	words   map[string]any
+}
+
+// flat returns it. Nothing in it is shared with the document but what no one changes.
+func (t *tree) flat(p place, depth int) flat {
+	p, why := t.follow(p)
+	f := flat{at: p.at, unknown: why, words: map[string]any{}}
+	if depth > maxReferences {
+		f.unknown = "it is nested too deep"
+	}
+	if f.unknown != "" {
+		return f
+	}
+	m, is := p.node.(map[string]any)
+	if !is {
+		allowed, bool := p.node.(bool)
+		f.never = bool && !allowed
+		if !bool {
+			f.unknown = "it is no schema"
+		}
+		return f
+	}
+	maps.Copy(f.words, m)
+	delete(f.words, "allOf")
+	delete(f.words, "$ref")
+	parts := slices.Clone(list(m["allOf"]))
+	if ref := m["$ref"]; ref != nil {
+		target, why := t.resolve(ref)
+		f.unknown = why
+		parts = append(parts, target.node)
+	}
+	for _, part := range parts {
+		f.merge(t.flat(place{p.at, part}, depth+1))
+	}
+	return f
+}
+
+// merge adds what another part says.
+func (f *flat) merge(part flat) {
+	f.never = f.never || part.never
+	if f.unknown == "" {
+		f.unknown = part.unknown
+	}
+	for _, key := range sorted(part.words) {
+		mine, theirs := f.words[key], part.words[key]
+		switch {
+		case mine == nil:
+			f.words[key] = theirs
+		case key == "required":
+			f.words[key] = slices.Concat(list(mine), list(theirs))
+		case key == "properties":
+			f.words[key] = mergedProperties(object(mine), object(theirs))
+		case f.narrows(key, &part):
+			f.words[key] = theirs
+		case key == "anyOf" || key == "oneOf":
+			f.words["allOf"] = slices.Concat(list(f.words["allOf"]), []any{map[string]any{key: theirs}})
+		}
+	}
+}
+
+// narrows reports whether a part's bound is the narrower one. The bounds of draft-04 are pairs of keywords, and stay as they are.
+func (f *flat) narrows(key string, part *flat) bool {
+	mine, theirs := number(f.words[key]), number(part.words[key])
+	if mine == nil || theirs == nil {
+		return false
+	}
+	for _, open := range []string{"exclusiveMinimum", "exclusiveMaximum"} {
+		if f.words[open] == true || part.words[open] == true {
+			return false
+		}
+	}
+	switch c := theirs.Cmp(mine); {
+	case strings.HasPrefix(key, "min"), key == "exclusiveMinimum":
+		return c > 0
+	case strings.HasPrefix(key, "max"), key == "exclusiveMaximum":
+		return c < 0
+	}
+	return false
+}
+
+func mergedProperties(a, b map[string]any) map[string]any {
+	both := maps.Clone(a)
+	if both == nil {
+		both = map[string]any{}
+	}
+	for _, name := range sorted(b) {
+		if mine, there := both[name]; there {
+			both[name] = map[string]any{"allOf": []any{mine, b[name]}}
+		} else {
+			both[name] = b[name]
+		}
+	}
+	return both
+}
+
+// with is the part of what is allowed of which more is said, in place of one keyword.
+func (f *flat) with(at string, more any, without string) place {
+	rest := maps.Clone(f.words)
+	delete(rest, without)
+	return place{f.at + at, map[string]any{"allOf": []any{more, rest}}}
+}
