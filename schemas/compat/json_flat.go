@@ -58,6 +58,7 @@ func (f *flat) merge(part flat) {
 	for _, key := range sorted(part.words) {
 		mine, theirs := f.words[key], part.words[key]
 		switch {
+		case mine == nil && theirs == true && f.words[bounds[key]] != nil: // draft-04: it is of the part's own bound, which doesn't stand
 		case mine == nil:
 			f.words[key] = theirs
 		case key == "required":
@@ -72,13 +73,16 @@ func (f *flat) merge(part flat) {
 	}
 }
 
+// bounds are the keywords that exclusive ones are of.
+var bounds = map[string]string{"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
+
 // narrows reports whether a part's bound is the narrower one. The bounds of draft-04 are pairs of keywords, and stay as they are.
 func (f *flat) narrows(key string, part *flat) bool {
 	mine, theirs := number(f.words[key]), number(part.words[key])
 	if mine == nil || theirs == nil {
 		return false
 	}
-	for _, open := range []string{"exclusiveMinimum", "exclusiveMaximum"} {
+	for open := range bounds {
 		if f.words[open] == true || part.words[open] == true {
 			return false
 		}
