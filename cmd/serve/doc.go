@@ -9,5 +9,6 @@
 // (crash.go) names the places where the tests kill it.
 //
 // Read serve.go first (what is started, in which order, and how it ends), then record.go, counter.go, court.go, desk.go, topics.go
-// (brokers that are away, and new partitions), and holdup.go, health.go, metrics.go, nag.go for what an operator sees.
+// (brokers that are away, and new partitions), and holdup.go, health.go, metrics.go, nag.go for what an operator sees;
+// recompute.go is the fold once more, for auditors.
 package serve

@@ -50,6 +50,26 @@ func (v *village) honest() {
 	}
 }
 
+// recomputed computes every decision of the stage's log again.
+func (s *stage) recomputed(t *testing.T) {
+	t.Helper()
+	var log []Published
+	err := s.bus.Log(t.Context(), bus.LogQuery{}, func(l bus.Logged) error {
+		log = append(log, PublishedOf(l.Decision, l.Signed.Body, l.At))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, err := Recompute(t.Context(), journalOf(s.client), log, func(f Finding) error {
+		t.Errorf("%s %s: %s\n%s", f.Kind, f.ID, f.Why, f.Computed)
+		return nil
+	})
+	if err != nil || counts.Same != len(log) || counts.Same < 2 {
+		t.Errorf("%+v of %d decisions (%v)", counts, len(log), err)
+	}
+}
+
 // copied is the village's journal in another Kafka, changed on the way: nil drops a record.
 func (v *village) copied(change func(kafka.Entry) *kafka.Entry) *Journal {
 	v.Helper()
