@@ -178,7 +178,7 @@ func (q *verification) run(ctx context.Context, c *console, r *reach) error {
 	}
 	told := verified{Type: "verified", Decisions: checked}
 	if q.recompute {
-		counts, err := recompute(ctx, c, r, b, log)
+		counts, err := (&recomputation{c: c, bus: b}).run(ctx, r, log)
 		if err != nil {
 			return err
 		}

@@ -72,7 +72,7 @@ func compareObjects(path string, a, b map[string]any, all *[]difference) {
 			compareJSON(at, x, y, all)
 			continue
 		}
-		oneSided(at, x, y, inA, all)
+		*all = append(*all, difference{at, rawIf(inA, x), rawIf(inB, y)})
 	}
 }
 
@@ -81,22 +81,21 @@ func compareLists(path string, a, b []any, all *[]difference) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		switch {
 		case i >= len(b):
-			oneSided(at, a[i], nil, true, all)
+			*all = append(*all, difference{Path: at, Published: rawJSON(a[i])})
 		case i >= len(a):
-			oneSided(at, nil, b[i], false, all)
+			*all = append(*all, difference{Path: at, Computed: rawJSON(b[i])})
 		default:
 			compareJSON(at, a[i], b[i], all)
 		}
 	}
 }
 
-// oneSided notes what only one of the two has.
-func oneSided(path string, a, b any, inA bool, all *[]difference) {
-	if inA {
-		*all = append(*all, difference{Path: path, Published: rawJSON(a)})
-		return
+// rawIf is a value as JSON, where it is there.
+func rawIf(there bool, v any) json.RawMessage {
+	if !there {
+		return nil
 	}
-	*all = append(*all, difference{Path: path, Computed: rawJSON(b)})
+	return rawJSON(v)
 }
 
 func rawJSON(v any) json.RawMessage {

@@ -32,9 +32,9 @@ type recomputation struct {
 	unpublished []serve.Finding
 }
 
-// recompute computes a log again from the window journal, and prints what isn't the same.
-func recompute(ctx context.Context, c *console, r *reach, b *bus.Bus, log []serve.Published) (serve.Recomputed, error) {
-	brokers, config, err := r.brokers(c)
+// run computes a log again from the window journal, and prints what isn't the same.
+func (x *recomputation) run(ctx context.Context, r *reach, log []serve.Published) (serve.Recomputed, error) {
+	brokers, config, err := r.brokers(x.c)
 	if err != nil {
 		return serve.Recomputed{}, err
 	}
@@ -43,7 +43,6 @@ func recompute(ctx context.Context, c *console, r *reach, b *bus.Bus, log []serv
 		return serve.Recomputed{}, err
 	}
 	defer journal.Close()
-	x := &recomputation{c: c, bus: b}
 	counts, err := serve.Recompute(ctx, journal, log, func(f serve.Finding) error { return x.found(ctx, f) })
 	if err == nil {
 		err = x.neverPublished(ctx)
