@@ -11,5 +11,6 @@
 // Sinks (sinks.go) are told what was published: they read the decision log for themselves, so the loops never wait for one.
 //
 // Read serve.go first (what is started, in which order, and how it ends), then record.go, counter.go, court.go, desk.go, topics.go
-// (brokers that are away, and new partitions), and holdup.go, health.go, metrics.go, nag.go for what an operator sees.
+// (brokers that are away, and new partitions), and holdup.go, health.go, metrics.go, nag.go for what an operator sees;
+// recompute.go is the fold once more, for auditors.
 package serve

@@ -38,6 +38,7 @@ func (s *stage) standing(t *testing.T) {
 	if at := s.foldAgain(t, &head, last); at != last.To {
 		t.Errorf("folded again, the journal asks for a rollback at offset %d; the decision stands on %v", at, last)
 	}
+	s.recomputed(t)
 }
 
 // foldAgain folds a range of the journal, and returns the offset of the record that asks for a rollback; -1: none does.

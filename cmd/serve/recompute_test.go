@@ -50,6 +50,26 @@ func (v *village) honest() {
 	}
 }
 
+// recomputed computes every decision of the stage's log again.
+func (s *stage) recomputed(t *testing.T) {
+	t.Helper()
+	var log []Published
+	err := s.bus.Log(t.Context(), bus.LogQuery{}, func(l bus.Logged) error {
+		log = append(log, PublishedOf(l.Decision, l.Signed.Body, l.At))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, err := Recompute(t.Context(), journalOf(s.client), log, func(f Finding) error {
+		t.Errorf("%s %s: %s\n%s", f.Kind, f.ID, f.Why, f.Computed)
+		return nil
+	})
+	if err != nil || counts.Same != len(log) || counts.Same < 2 {
+		t.Errorf("%+v of %d decisions (%v)", counts, len(log), err)
+	}
+}
+
 // copied is the village's journal in another Kafka, changed on the way: nil drops a record.
 func (v *village) copied(change func(kafka.Entry) *kafka.Entry) *Journal {
 	v.Helper()
@@ -123,85 +143,99 @@ func told(findings []Finding) string {
 	return strings.Join(words, ", ")
 }
 
+// A change of the journal, and what is found then.
+type journalChange struct {
+	change func(kafka.Entry) *kafka.Entry
+	want   string
+}
+
+func changedJournals() map[string]journalChange {
+	once := true
+	return map[string]journalChange{
+		"a copy": {keep, ""},
+		"no error of the canary": {changedParts(func(p *windows.Part) {
+			p.Cells[windows.Canary][0].K = 0
+		}), "differs story.1.3"}, // without errors it is the canary's silence, after the real rollback, that rolls it back
+		"nothing but errors of the canary": {changedParts(func(p *windows.Part) {
+			p.Cells[windows.Canary][0].K = p.Cells[windows.Canary][0].N
+		}), "differs story.1.3"},
+		"one error less": {changedParts(func(p *windows.Part) {
+			if c := &p.Cells[windows.Canary][0]; once && c.K > 0 {
+				c.K--
+				once = false
+			}
+		}), "differs story.1.3"},
+		"another time of the ack": {changedInputs(func(in *decisions.Input) {
+			if in.Ack != nil && in.Ack.Status == schemas.AckPrepared {
+				in.WallMs--
+			}
+		}), "differs story.1.2"},
+		"no ack": {func(e kafka.Entry) *kafka.Entry {
+			if in, err := decisions.DecodeInput(e.Value); err == nil && in.Ack != nil {
+				return nil
+			}
+			return &e
+		}, "unfounded story.1.2, unfounded story.1.3"},
+		"another start": {changedInputs(func(in *decisions.Input) {
+			if in.Applied != nil {
+				in.Applied.Actor.Name = "eve"
+			}
+		}), "differs story.1.1"},
+		"another file": {func(e kafka.Entry) *kafka.Entry {
+			for i := range e.Headers {
+				if e.Headers[i].Key == startHeader {
+					e.Headers[i].Value = []byte(strings.Replace(string(e.Headers[i].Value), "phi: 1", "phi: 2", 1))
+				}
+			}
+			return &e
+		}, "unfounded"},
+		"an older version's start": {func(e kafka.Entry) *kafka.Entry {
+			e.Headers = slices.DeleteFunc(slices.Clone(e.Headers), func(h ingest.Header) bool { return h.Key == startHeader })
+			return &e
+		}, "gone"},
+		"nothing": {func(kafka.Entry) *kafka.Entry { return nil }, "unfounded"},
+	}
+}
+
+// A change of the log, and what is found then.
+type logChange struct {
+	change func([]Published) []Published
+	want   string
+}
+
+func changedLogs() map[string]logChange {
+	return map[string]logChange{
+		"another body": {func(l []Published) []Published { l[1].Sha256 = l[0].Sha256; return l }, "differs story.1.2, differs story.1.3"}, // which names the body that was
+		"one more": {func(l []Published) []Published {
+			more := l[2]
+			more.ID, more.Seq = "story.1.4", 4
+			return append(l, more)
+		}, "unfounded story.1.4"},
+		"one less":          {func(l []Published) []Published { return l[:2] }, "unpublished story.1.3"},
+		"one twice":         {func(l []Published) []Published { return append(l, l[1]) }, "unfounded story.1.2"},
+		"issued too late":   {func(l []Published) []Published { l[2].StoredAt -= 120_000; return l }, "clock story.1.3"},
+		"another time":      {func(l []Published) []Published { l[2].IssuedAt += 120_000; return l }, "differs story.1.3"},
+		"of another epoch":  {func(l []Published) []Published { l[2].Epoch = 2; return l }, "unpublished story.1.3, unfounded story.1.3"},
+		"of another record": {func(l []Published) []Published { l[0].Inputs[0].From++; return l }, "unfounded story.1.1, unfounded story.1.2, unfounded story.1.3"},
+	}
+}
+
 // TestRecompute: a log of a rollback is what its journal leads to; and whatever is changed in the one or the other is found.
 func TestRecompute(t *testing.T) {
 	inVillage(t, storyHead+atOnce, "", func(v *village) {
 		v.harms()
 		v.completed()
 		log := v.decisionLog()
-		honest := func() []Published { return slices.Clone(log) }
-		last := log[len(log)-1]
-		if last.ID != "story.1.3" {
+		if last := log[len(log)-1]; last.ID != "story.1.3" {
 			v.Fatalf("the log ends with %s", last.ID)
 		}
-		once := true
-		journals := map[string]struct {
-			change func(kafka.Entry) *kafka.Entry
-			want   string
-		}{
-			"a copy": {keep, ""},
-			"no error of the canary": {changedParts(func(p *windows.Part) {
-				p.Cells[windows.Canary][0].K = 0
-			}), "differs story.1.3"}, // without errors it is the canary's silence, after the real rollback, that rolls it back
-			"nothing but errors of the canary": {changedParts(func(p *windows.Part) {
-				p.Cells[windows.Canary][0].K = p.Cells[windows.Canary][0].N
-			}), "differs story.1.3"},
-			"one error less": {changedParts(func(p *windows.Part) {
-				if c := &p.Cells[windows.Canary][0]; once && c.K > 0 {
-					c.K--
-					once = false
-				}
-			}), "differs story.1.3"},
-			"another router's ack": {changedInputs(func(in *decisions.Input) {
-				if in.Ack != nil && in.Ack.Status == schemas.AckPrepared {
-					in.WallMs--
-				}
-			}), "differs story.1.2"},
-			"no ack": {func(e kafka.Entry) *kafka.Entry {
-				if in, err := decisions.DecodeInput(e.Value); err == nil && in.Ack != nil {
-					return nil
-				}
-				return &e
-			}, "unfounded story.1.2, unfounded story.1.3"},
-			"another start": {changedInputs(func(in *decisions.Input) {
-				if in.Applied != nil {
-					in.Applied.Actor.Name = "eve"
-				}
-			}), "differs story.1.1"},
-			"another file": {func(e kafka.Entry) *kafka.Entry {
-				for i := range e.Headers {
-					if e.Headers[i].Key == startHeader {
-						e.Headers[i].Value = []byte(strings.Replace(string(e.Headers[i].Value), "phi: 1", "phi: 2", 1))
-					}
-				}
-				return &e
-			}, "unfounded"},
-			"an older version's start": {func(e kafka.Entry) *kafka.Entry {
-				e.Headers = slices.DeleteFunc(slices.Clone(e.Headers), func(h ingest.Header) bool { return h.Key == startHeader })
-				return &e
-			}, "gone"},
-			"nothing": {func(kafka.Entry) *kafka.Entry { return nil }, "unfounded"},
-		}
-		for name, test := range journals {
-			if findings, _ := v.recompute(v.copied(test.change), honest()); told(findings) != test.want {
+		for name, test := range changedJournals() {
+			if findings, _ := v.recompute(v.copied(test.change), log); told(findings) != test.want {
 				v.Errorf("%s: found %q, want %q", name, told(findings), test.want)
 			}
 		}
-		logs := map[string]struct {
-			change func([]Published) []Published
-			want   string
-		}{
-			"another body":      {func(l []Published) []Published { l[1].Sha256 = l[0].Sha256; return l }, "differs story.1.2, differs story.1.3"}, // which names the body that was
-			"one more":          {func(l []Published) []Published { last.ID, last.Seq = "story.1.4", 4; return append(l, last) }, "unfounded story.1.4"},
-			"one less":          {func(l []Published) []Published { return l[:2] }, "unpublished story.1.3"},
-			"one twice":         {func(l []Published) []Published { return append(l, l[1]) }, "unfounded story.1.2"},
-			"issued too late":   {func(l []Published) []Published { l[2].StoredAt -= 120_000; return l }, "clock story.1.3"},
-			"another time":      {func(l []Published) []Published { l[2].IssuedAt += 120_000; return l }, "differs story.1.3"},
-			"of another epoch":  {func(l []Published) []Published { l[2].Epoch = 2; return l }, "unpublished story.1.3, unfounded story.1.3"},
-			"of another record": {func(l []Published) []Published { l[0].Inputs[0].From++; return l }, "unfounded story.1.1, unfounded story.1.2, unfounded story.1.3"},
-		}
-		for name, test := range logs {
-			l := honest()
+		for name, test := range changedLogs() {
+			l := slices.Clone(log)
 			for i := range l {
 				l[i].Inputs = slices.Clone(l[i].Inputs)
 			}

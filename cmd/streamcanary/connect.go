@@ -31,6 +31,11 @@ func reachFlags(cmd *cobra.Command, r *reach) {
 	cmd.Flags().StringSliceVar(&r.nats, "nats-urls", nil, "NATS `URLS`; otherwise the configuration's, or those of the serve that runs on the data folder")
 }
 
+// journalFlag adds the flag that says where the window journal is.
+func journalFlag(cmd *cobra.Command, r *reach) {
+	cmd.Flags().StringSliceVar(&r.kafka, "kafka-brokers", nil, "Kafka `BROKERS`; otherwise the configuration's, or those of the serve on the data folder")
+}
+
 func configFlags(cmd *cobra.Command, config, data *string) {
 	cmd.Flags().StringVarP(config, "config", "c", "", "the configuration `FILE` (YAML); without one every default holds")
 	cmd.Flags().StringVar(data, "data", "", "the data `FOLDER`; otherwise the configuration's (./streamcanary-data)")
@@ -86,6 +91,20 @@ func (r *reach) addresses(c *console) (serve.Addresses, *schemas.Config, error) 
 		return a, nil, fmt.Errorf("where is NATS? No serve has run on the data folder %s: name it with --data, or name the servers with --nats-urls or --config", config.Data)
 	}
 	return a, config, nil
+}
+
+// brokers are those of the Kafka of a running service.
+func (r *reach) brokers(c *console) ([]string, *schemas.Config, error) {
+	a, config, err := r.addresses(c)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case len(r.kafka) > 0:
+		return r.kafka, config, nil
+	case len(a.Kafka) == 0:
+		return nil, nil, errors.New("where is Kafka? Name the brokers with --kafka-brokers or --config")
+	}
+	return a.Kafka, config, nil
 }
 
 // bus connects to the NATS of a running service.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
@@ -117,49 +120,92 @@ func oneID(_ *cobra.Command, args []string) error {
 
 func verifyCommand(c *console) *cobra.Command {
 	var r reach
-	var trust, model string
+	var q verification
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Verify the signatures and the chain of the decision log",
 		Long: `Verifies that every decision in the log is signed by a trusted key over its exact bytes, and names the hash of the model's decision
-before it. Exits with 1 at the first one that is not so.`,
-		Example: "  streamcanary decisions verify --trust trust.txt",
+before it. Exits with 1 at the first one that is not so.
+
+With --recompute, every decision is then computed again from the window journal: from what was counted, and from the acks, deadlines and people's commands that
+stand there, to the same bytes; of one that isn't the same, where it differs is printed. What the journal no longer has (its retention) is told, and is no failure
+unless nothing could be computed. What a person asked for stands on that, not on evidence. Another version of the program may compute other bytes: it is told which
+one began the epoch. It reads the journal and the log, and changes nothing.`,
+		Example: "  streamcanary decisions verify --trust trust.txt\n  streamcanary decisions verify --recompute --model ranker",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, a, err := r.bus(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			if trust == "" {
-				trust = a.Trust
-			}
-			keys, err := readTrust(trust)
-			if err != nil {
-				return err
-			}
-			checked := 0
-			last := map[string]bus.Logged{}
-			err = b.Log(cmd.Context(), bus.LogQuery{Model: model}, func(l bus.Logged) error {
-				if err := verify(keys, last, &l); err != nil {
-					return err
-				}
-				checked++
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			if c.json {
-				return json.NewEncoder(c.out).Encode(map[string]any{"type": "verified", "decisions": checked})
-			}
-			fmt.Fprintf(c.err, "%d decisions: every signature and every link is good\n", checked)
-			return nil
+			return q.run(cmd.Context(), c, &r)
 		},
 	}
 	reachFlags(cmd, &r)
-	cmd.Flags().StringVar(&trust, "trust", "", "the `FILE` of trusted keys; otherwise that of the serve on the data folder")
-	cmd.Flags().StringVar(&model, "model", "", "only those of one `MODEL`")
+	journalFlag(cmd, &r)
+	cmd.Flags().StringVar(&q.trust, "trust", "", "the `FILE` of trusted keys; otherwise that of the serve on the data folder")
+	cmd.Flags().StringVar(&q.model, "model", "", "only those of one `MODEL`")
+	cmd.Flags().BoolVar(&q.recompute, "recompute", false, "compute each decision again from the window journal")
 	return cmd
+}
+
+// A verification is what `decisions verify` is asked for.
+type verification struct {
+	trust, model string
+	recompute    bool
+}
+
+func (q *verification) run(ctx context.Context, c *console, r *reach) error {
+	b, a, err := r.bus(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	keys, err := readTrust(cmp.Or(q.trust, a.Trust))
+	if err != nil {
+		return err
+	}
+	checked := 0
+	var log []serve.Published
+	last := map[string]bus.Logged{}
+	err = b.Log(ctx, bus.LogQuery{Model: q.model}, func(l bus.Logged) error {
+		if err := verify(keys, last, &l); err != nil {
+			return err
+		}
+		checked++
+		if q.recompute {
+			log = append(log, serve.PublishedOf(l.Decision, l.Signed.Body, l.At))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	told := verified{Type: "verified", Decisions: checked}
+	if q.recompute {
+		counts, err := (&recomputation{c: c, bus: b}).run(ctx, r, log)
+		if err != nil {
+			return err
+		}
+		told.Recomputed = &counts
+	}
+	return told.print(c)
+}
+
+// verified is what is told at the end.
+type verified struct {
+	Decisions  int               `json:"decisions"`
+	Type       string            `json:"type"`
+	Recomputed *serve.Recomputed `json:"recomputed,omitempty"`
+}
+
+func (v *verified) print(c *console) error {
+	if c.json {
+		return json.NewEncoder(c.out).Encode(v)
+	}
+	fmt.Fprintf(c.err, "%d decisions: every signature and every link is good\n", v.Decisions)
+	if n := v.Recomputed; n != nil {
+		fmt.Fprintf(c.err, "%d of them were computed again from the window journal, to the same bytes; %d of these are what people asked for, which no evidence decided\n", n.Same, n.People)
+		if n.Gone > 0 {
+			fmt.Fprintf(c.err, "%d could not be computed again: see above\n", n.Gone)
+		}
+	}
+	return nil
 }
 
 func readTrust(path string) (schemas.Trust, error) {

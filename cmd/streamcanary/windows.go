@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -39,7 +38,7 @@ Kolmogorov-Smirnov distance (ks), and the two-sided Mann-Whitney p-value (mann_w
 		},
 	}
 	reachFlags(cmd, &r)
-	cmd.Flags().StringSliceVar(&r.kafka, "kafka-brokers", nil, "Kafka `BROKERS`; otherwise the configuration's, or those of the serve on the data folder")
+	journalFlag(cmd, &r)
 	cmd.Flags().IntVar(&last, "last", 20, "how many parts; 0 is all that the journal has")
 	return cmd
 }
@@ -51,18 +50,12 @@ type windowQuery struct {
 }
 
 func showWindows(ctx context.Context, c *console, r *reach, q windowQuery) error {
-	a, config, err := r.addresses(c)
+	brokers, config, err := r.brokers(c)
 	if err != nil {
 		return err
 	}
-	if len(r.kafka) > 0 {
-		a.Kafka = r.kafka
-	}
-	if len(a.Kafka) == 0 {
-		return errors.New("where is Kafka? Name the brokers with --kafka-brokers or --config")
-	}
 	var parts []windows.SealedPart
-	err = serve.EachPart(ctx, &config.Kafka, a.Kafka, func(key windows.Key, p *windows.Part) {
+	err = serve.EachPart(ctx, &config.Kafka, brokers, func(key windows.Key, p *windows.Part) {
 		if key.Rollout != q.rollout || key.Epoch != q.epoch || p.IsMark() {
 			return
 		}

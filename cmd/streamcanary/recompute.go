@@ -1,0 +1,171 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions/bus"
+)
+
+const (
+	// publishWithin is how long a decision that the journal leads to may take to get into the log.
+	publishWithin = 5 * time.Second
+	// maxShown is of how many decisions the differences are shown, maxPlaces how many of one.
+	maxShown  = 10
+	maxPlaces = 30
+	// maxText bounds a value that is shown to people, in bytes.
+	maxText = 300
+)
+
+// A recomputation computes the decisions of a log again, and tells what isn't the same.
+type recomputation struct {
+	c           *console
+	bus         *bus.Bus
+	wrong       int // findings that say that something isn't as it should be
+	shown       int
+	unpublished []serve.Finding
+}
+
+// run computes a log again from the window journal, and prints what isn't the same.
+func (x *recomputation) run(ctx context.Context, r *reach, log []serve.Published) (serve.Recomputed, error) {
+	brokers, config, err := r.brokers(x.c)
+	if err != nil {
+		return serve.Recomputed{}, err
+	}
+	journal, err := serve.OpenJournal(ctx, &config.Kafka, brokers)
+	if err != nil {
+		return serve.Recomputed{}, err
+	}
+	defer journal.Close()
+	counts, err := serve.Recompute(ctx, journal, log, func(f serve.Finding) error { return x.found(ctx, f) })
+	if err == nil {
+		err = x.neverPublished(ctx)
+	}
+	switch {
+	case err != nil:
+		return counts, err
+	case x.wrong > 0:
+		return counts, fmt.Errorf("the decision log isn't what the window journal leads to: %d findings, above", x.wrong)
+	case counts.Same == 0 && counts.Gone > 0:
+		return counts, errors.New("no decision could be computed again: the window journal hasn't got what they stand on any more")
+	}
+	return counts, nil
+}
+
+// found tells a finding; of a decision that is missing in the log, only at the end: it may still be on its way.
+func (x *recomputation) found(ctx context.Context, f serve.Finding) error {
+	if f.Kind == serve.FindingUnpublished {
+		x.unpublished = append(x.unpublished, f)
+		return nil
+	}
+	if f.Kind != serve.FindingGone {
+		x.wrong++
+	}
+	return x.print(ctx, &f)
+}
+
+// neverPublished tells of decisions that the log still hasn't got after a while.
+func (x *recomputation) neverPublished(ctx context.Context) error {
+	if len(x.unpublished) == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(publishWithin):
+	}
+	since := map[string]bool{}
+	err := x.bus.Log(ctx, bus.LogQuery{}, func(l bus.Logged) error {
+		since[l.Decision.ID] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range x.unpublished {
+		if since[x.unpublished[i].ID] {
+			continue // taken meanwhile: the next call looks at it
+		}
+		x.wrong++
+		if err := x.print(ctx, &x.unpublished[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// aFinding is a finding as --json prints it.
+type aFinding struct {
+	Type        string            `json:"type"` // finding
+	Kind        serve.FindingKind `json:"kind"`
+	Rollout     string            `json:"rollout"`
+	Epoch       int64             `json:"epoch"`
+	Decision    string            `json:"decision,omitempty"` // none: of the whole epoch
+	Why         string            `json:"why"`
+	Differences []difference      `json:"differences,omitempty"` // at most 30, and of the first 10 decisions only
+	BegunBy     string            `json:"begun_by,omitempty"`    // the program that began the epoch, where it is another one than this
+	Program     string            `json:"program,omitempty"`     // this one, where the two differ
+}
+
+func (x *recomputation) print(ctx context.Context, f *serve.Finding) error {
+	told := aFinding{Type: "finding", Kind: f.Kind, Rollout: f.Rollout, Epoch: f.Epoch, Decision: f.ID, Why: f.Why}
+	if f.Kind == serve.FindingDiffers && x.shown < maxShown {
+		x.shown++
+		published, err := x.bus.Decision(ctx, f.ID)
+		if err != nil {
+			return err
+		}
+		if told.Differences, err = differences(published.Signed.Body, f.Computed); err != nil {
+			return fmt.Errorf("decision %s: %w", f.ID, err)
+		}
+	}
+	if f.Kind != serve.FindingGone && f.Program != "" && f.Program != program() {
+		told.BegunBy, told.Program = f.Program, program()
+	}
+	if x.c.json {
+		told.Differences = told.Differences[:min(len(told.Differences), maxPlaces)]
+		return json.NewEncoder(x.c.out).Encode(told)
+	}
+	return writeFinding(x.c.out, &told)
+}
+
+// writeFinding tells a finding to people.
+func writeFinding(w io.Writer, f *aFinding) error {
+	what := "decision " + f.Decision
+	if f.Decision == "" {
+		what = fmt.Sprintf("rollout %s, epoch %d", f.Rollout, f.Epoch)
+	}
+	verdict := map[serve.FindingKind]string{
+		serve.FindingGone: "can't be computed again", serve.FindingDiffers: "DIFFERS", serve.FindingUnfounded: "UNFOUNDED",
+		serve.FindingUnpublished: "NOT IN THE LOG", serve.FindingClock: "ITS TIME IS WRONG",
+	}[f.Kind]
+	_, err := fmt.Fprintf(w, "%s: %s: %s\n", what, verdict, f.Why)
+	for i, d := range f.Differences {
+		if i == maxPlaces {
+			_, err = fmt.Fprintf(w, "    and %d more places\n", len(f.Differences)-i)
+			break
+		}
+		_, err = fmt.Fprintf(w, "    %s\n        published %s\n        computed  %s\n", cmp.Or(d.Path, "the same fields in other bytes"), shownJSON(d.Published), shownJSON(d.Computed))
+	}
+	if f.BegunBy != "" && err == nil {
+		_, err = fmt.Fprintf(w, "    the epoch was begun by %q, and this is %q: it may be the version that differs; verify with that one to know\n", f.BegunBy, f.Program)
+	}
+	return err
+}
+
+// shownJSON is a value for people.
+func shownJSON(text json.RawMessage) string {
+	switch {
+	case text == nil:
+		return "-"
+	case len(text) > maxText:
+		return fmt.Sprintf("%s… (%d bytes)", text[:maxText], len(text))
+	}
+	return string(text)
+}

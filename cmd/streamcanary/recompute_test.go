@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"streamcanary/cmd/embed"
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// rewrite DATA OLD NEW copies the decision log to a NATS of its own, FORGED, and replaces a text in the last decision, signed again: what somebody can do who has the key and the
+// disk.
+func rewrite(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := schemas.ParseSigningKey([]byte(ts.ReadFile(args[0] + "/keys/signing.pem")))
+	ts.Check(err)
+	servers, err := embed.Start(embed.Options{Dir: ts.MkAbs("forged"), NATS: true})
+	ts.Check(err)
+	ts.Defer(func() { _ = servers.Close() })
+	ts.Setenv("FORGED", servers.NATSURL())
+	ctx := context.Background()
+	from, err := bus.Connect(ctx, bus.Options{URLs: []string{ts.Getenv("NATS")}})
+	ts.Check(err)
+	defer from.Close()
+	to, err := bus.Connect(ctx, bus.Options{URLs: []string{servers.NATSURL()}})
+	ts.Check(err)
+	defer to.Close()
+	ts.Check(to.Ensure(ctx))
+	var log []bus.Logged
+	ts.Check(from.Log(ctx, bus.LogQuery{}, func(l bus.Logged) error {
+		log = append(log, l)
+		return nil
+	}))
+	last := &log[len(log)-1]
+	changed := strings.ReplaceAll(string(last.Signed.Body), args[1], args[2])
+	if changed == string(last.Signed.Body) {
+		ts.Fatalf("the last decision has no %q", args[1])
+	}
+	last.Signed = key.Sign([]byte(changed))
+	conn, err := nats.Connect(servers.NATSURL())
+	ts.Check(err)
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	ts.Check(err)
+	for _, l := range log {
+		subject, err := schemas.DecisionSubject(l.Decision.Model)
+		ts.Check(err)
+		m := &nats.Msg{Subject: subject, Data: l.Signed.Body, Header: nats.Header{}}
+		m.Header.Set(schemas.HeaderKeyID, l.Signed.KeyID)
+		m.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(l.Signed.Signature))
+		_, err = js.PublishMsg(ctx, m)
+		ts.Check(err)
+	}
+}
+
+// expire deletes all records that the window journal has, as its retention does.
+func expire(ts *testscript.TestScript, _ bool, _ []string) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(ts.Getenv("KAFKA")))
+	ts.Check(err)
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	ends, err := admin.ListEndOffsets(context.Background(), serve.JournalTopic)
+	ts.Check(err)
+	_, err = admin.DeleteRecords(context.Background(), ends.Offsets())
+	ts.Check(err)
+}
+
+func TestDifferences(t *testing.T) {
+	for name, test := range map[string]struct{ published, computed, want string }{
+		"the same":       {`{"a":1}`, `{"a":1}`, ""},
+		"a number":       {`{"a":{"b":[1,1.50]}}`, `{"a":{"b":[1,1.5]}}`, ".a.b[1] 1.50 1.5"},
+		"a great number": {`{"a":9007199254740993}`, `{"a":9007199254740992}`, ".a 9007199254740993 9007199254740992"},
+		"one-sided":      {`{"a":1,"b":"x<"}`, `{"a":1,"c":null}`, `.b "x<" -, .c - null`},
+		"a longer list":  {`{"a":[1,2,3]}`, `{"a":[1]}`, ".a[1] 2 -, .a[2] 3 -"},
+		"a shorter list": {`{"a":[1]}`, `{"a":[2,3]}`, ".a[0] 1 2, .a[1] - 3"},
+		"other kinds":    {`{"a":[1],"b":{}}`, `{"a":{"0":1},"b":[]}`, `.a [1] {"0":1}, .b {} []`},
+		"other bytes":    {`{"a":1, "b":2}`, `{"a":1,"b":2}`, ` "{\"a\":1, \"b\":2}" "{\"a\":1,\"b\":2}"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, err := differences([]byte(test.published), []byte(test.computed))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var words []string
+			for _, d := range all {
+				words = append(words, fmt.Sprintf("%s %s %s", d.Path, shownJSON(d.Published), shownJSON(d.Computed)))
+			}
+			if have := strings.Join(words, ", "); have != test.want {
+				t.Errorf("differences %s\nwant %s", have, test.want)
+			}
+		})
+	}
+	if _, err := differences([]byte("{"), []byte("{}")); err == nil || !strings.Contains(err.Error(), "the published body") {
+		t.Errorf("error %v of a body that is no JSON", err)
+	}
+}
+
+// TestFindingOfAnotherVersion: where another version began the epoch, a difference is told to be perhaps its own; and much is cut short.
+func TestFindingOfAnotherVersion(t *testing.T) {
+	f := aFinding{Kind: serve.FindingDiffers, Decision: "r.1.2", Why: "other bytes", BegunBy: "streamcanary 1", Program: "streamcanary 2"}
+	for range maxPlaces + 5 {
+		f.Differences = append(f.Differences, difference{Path: ".a", Published: []byte(strings.Repeat("1", maxText+1)), Computed: []byte("2")})
+	}
+	var out strings.Builder
+	if err := writeFinding(&out, &f); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"decision r.1.2: DIFFERS: other bytes\n", "111… (301 bytes)\n", "    and 5 more places\n", `begun by "streamcanary 1", and this is "streamcanary 2"`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
