@@ -16,10 +16,11 @@ import (
 // Settings of what sinks hear. The stream is a sink's queue, and its durable consumer, which all instances share, its place in it.
 const (
 	sinkConsumer  = "streamcanary-sink-"
-	sinkWait      = 10 * time.Second    // until an event comes again whose handler says nothing any more: a process that ended
-	sinkProgress  = 3 * time.Second     // how often a handler that is at work says so
-	sinkForgotten = 30 * 24 * time.Hour // after which a sink that nobody asks for begins anew
-	sinkOpen      = 64                  // decisions of SinkQuery.Last that are not done with
+	lastConsumer  = "streamcanary-last-" // of SinkQuery.Last: the two can't be turned into each other
+	sinkWait      = 10 * time.Second     // until an event comes again whose handler says nothing any more: a process that ended
+	sinkProgress  = 3 * time.Second      // how often a handler that is at work says so
+	sinkForgotten = 30 * 24 * time.Hour  // after which a sink that nobody asks for begins anew
+	sinkOpen      = 64                   // decisions of SinkQuery.Last that are not done with
 )
 
 // A SinkQuery says what a sink hears.
@@ -66,6 +67,7 @@ func (b *Bus) sinkConsumer(ctx context.Context, q SinkQuery) (jetstream.Consumer
 		AckWait: sinkWait, MaxDeliver: -1, MaxAckPending: 1, DeliverPolicy: jetstream.DeliverNewPolicy, InactiveThreshold: sinkForgotten,
 	}
 	if q.Last {
+		config.Durable = lastConsumer + token
 		config.FilterSubjects, config.DeliverPolicy, config.MaxAckPending = []string{schemas.AllDecisions}, jetstream.DeliverLastPerSubjectPolicy, sinkOpen
 	}
 	return b.js.CreateOrUpdateConsumer(ctx, schemas.StreamName, config)

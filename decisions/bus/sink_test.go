@@ -36,6 +36,16 @@ func listen(t *testing.T, b *Bus, q SinkQuery, answer func(id string, attempt in
 	return heard
 }
 
+// unnumbered leaves out which attempt it was: what was on its way to a reader that stopped comes again.
+func unnumbered(heard []string) string {
+	var all []string
+	for _, text := range heard {
+		id, _, _ := strings.Cut(text, "/")
+		all = append(all, id)
+	}
+	return strings.Join(slices.Compact(all), " ")
+}
+
 func taken(string, int) time.Duration { return 0 }
 
 // rolledBack publishes two decisions of a start, and a rollback, with the notices there are.
@@ -70,6 +80,9 @@ func TestSinkHearsInOrder(t *testing.T) {
 		if got := listen(t, b, q, taken); len(got) > 0 {
 			t.Errorf("heard again: %v", got)
 		}
+		if err := b.EnsureSink(t.Context(), SinkQuery{Name: q.Name, Last: true}); err != nil {
+			t.Errorf("a sink that becomes one of another kind: %v", err)
+		}
 		if got := listen(t, b, SinkQuery{Name: "late"}, taken); len(got) > 0 {
 			t.Errorf("who comes late heard %v", got)
 		}
@@ -83,7 +96,7 @@ func TestSinkHearsInOrder(t *testing.T) {
 		if _, err := b.js.Publish(t.Context(), "streamcanary.event.m.odd", []byte("no JSON")); err != nil {
 			t.Fatal(err)
 		}
-		if got := listen(t, b, q, taken); !slices.Equal(got, []string{"drain-overdue/1"}) {
+		if got := listen(t, b, q, taken); unnumbered(got) != "drain-overdue" {
 			t.Errorf("heard %v, want the notice alone", got)
 		}
 	})
@@ -105,12 +118,12 @@ func TestSinkHearsTheLast(t *testing.T) {
 			}
 			return 0
 		}
-		if got := listen(t, b, q, waits); !slices.Equal(got, []string{"r-1.1.2/1"}) {
+		if got := listen(t, b, q, waits); unnumbered(got) != "r-1.1.2" {
 			t.Errorf("heard %v, want the last one", got)
 		}
 		h = take(t, h, verdict(decisions.VerdictRollback))
 		deliver(t, b, h)
-		if got := listen(t, b, q, waits); !slices.Equal(got, []string{"r-1.1.3/1"}) {
+		if got := listen(t, b, q, waits); unnumbered(got) != "r-1.1.3" {
 			t.Errorf("heard %v, want the newer one", got)
 		}
 	})
@@ -138,7 +151,7 @@ func TestSinkThatEnds(t *testing.T) {
 			time.Sleep(2 * sinkWait)
 			return 0
 		}
-		if got := listen(t, b, q, slow); len(got) != 3 || got[0] != "r-1.1.1/2" || got[1] != "r-1.1.2/1" {
+		if got := listen(t, b, q, slow); unnumbered(got) != "r-1.1.1 r-1.1.2 r-1.1.3" || len(got) != 3 {
 			t.Errorf("heard %v", got)
 		}
 		if took := time.Since(began); took > 2*time.Minute {
