@@ -57,7 +57,7 @@ func (m noValueMetric) Key() string { return codeNoValue + "." + m.of }
 
 func (noValueMetric) Stream() windows.Stream { return servingStream }
 
-func (m noValueMetric) Columns() (windows.Columns, []string) { return measured{m.of}.Columns() }
+func (m noValueMetric) Columns() (windows.Columns, []string) { return measured(m).Columns() }
 
 func (noValueMetric) Keeps() windows.Keep { return windows.KeepSlices }
 
