@@ -264,7 +264,6 @@ func (d *coldDemo) traffic(to *topics) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	var began time.Time
-	var text []byte
 	for sent := int64(0); ; {
 		select {
 		case <-d.ctx.Done():
@@ -278,18 +277,25 @@ func (d *coldDemo) traffic(to *topics) error {
 			began = time.Now()
 		}
 		for ; time.Duration(sent)*time.Second/coldRate < time.Since(began); sent++ {
-			at := began.Add(time.Duration(sent) * time.Second / coldRate)
-			for _, f := range d.fleets {
-				version, hit, took := f.answer(at, at.Sub(began) > coldHealthy)
-				e := schemas.Event{Kind: schemas.KindPrediction, TimeMs: at.UnixMilli(), ID: fmt.Appendf(nil, "%s-%d", f.model, sent), Model: []byte(f.model), Version: []byte(version),
-					HasLatency: true, LatencyMs: float64(took) / float64(time.Millisecond), HasCacheHit: true, CacheHit: hit, SampledBy: 1}
-				text = loadgen.AppendJSON(text[:0], &e)
-				if err := to.Write(schemas.KindPrediction, e.ID, text, 0); err != nil && d.ctx.Err() == nil {
-					return err
-				}
+			if err := d.request(to, began, sent); err != nil && d.ctx.Err() == nil {
+				return err
 			}
 		}
 	}
+}
+
+// request sends what both fleets answer to one request.
+func (d *coldDemo) request(to *topics, began time.Time, number int64) error {
+	at := began.Add(time.Duration(number) * time.Second / coldRate)
+	for _, f := range d.fleets {
+		version, hit, took := f.answer(at, at.Sub(began) > coldHealthy)
+		e := schemas.Event{Kind: schemas.KindPrediction, TimeMs: at.UnixMilli(), ID: fmt.Appendf(nil, "%s-%d", f.model, number), Model: []byte(f.model), Version: []byte(version),
+			HasLatency: true, LatencyMs: float64(took) / float64(time.Millisecond), HasCacheHit: true, CacheHit: hit, SampledBy: 1}
+		if err := to.Write(schemas.KindPrediction, e.ID, loadgen.AppendJSON(nil, &e), 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // summary prints what users of each fleet waited, and fails where the steps were of no use.
