@@ -21,7 +21,7 @@ func failedBy(at int64, name string) Input {
 // TestForward: where going back would not help, the decision log says so, once, and what to do.
 func TestForward(t *testing.T) {
 	day := int64(24 * 3600 * 1000)
-	begin := applied(int64(20*day/1000), terms(weight, chronic))
+	begin := applied(20*day/1000, terms(weight, chronic))
 	begin.Applied.Past = []Past{{"a", 1, 5 * day, "errors"}, {"b", 2, 7 * day, "p99"}, {"c", 3, 19 * day, "errors"}}
 	begin.Applied.Epoch = 1
 	running := []Input{begin, ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied)}

@@ -68,7 +68,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	}
 	var found []decisions.Pillar
 	if err == nil {
-		known := false
+		var known bool
 		if found, known = c.inspect(ctx, s, &a, r); !known {
 			return nil
 		}

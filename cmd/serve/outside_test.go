@@ -68,7 +68,7 @@ func (v *village) surround() {
 		}
 		mux.ServeHTTP(w, r)
 	})}
-	go server.Serve(l)
+	go func() { _ = server.Serve(l) }()
 	v.stops = append(v.stops, func() { server.Close() })
 }
 

@@ -46,7 +46,7 @@ func TestRefusedTogether(t *testing.T) {
 	serving(t, s, pace{})
 	for name, why := range s.refusals(t, 1) {
 		other := map[string]string{"one": "two", "two": "one"}[name]
-		if want := fmt.Sprintf("model ranker has an active rollout, %s: delete that one first", other); why != want {
+		if want := fmt.Sprintf("model ranker has an active rollout, %s: delete that one first, or apply with --supersede", other); why != want {
 			t.Errorf("rollout %s is refused: %s, want %s", name, why, want)
 		}
 		s.status(t, other, 1, decisions.StatusRunning)

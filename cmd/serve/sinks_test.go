@@ -62,11 +62,11 @@ func inBooth(t *testing.T, name string, dry bool, play func(b *booth)) {
 		}
 		conn, err := nats.Connect("", nats.InProcessServer(v.server))
 		v.must(err)
-		b := &booth{T: t, answer: func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok")) }}
+		b := &booth{T: t, answer: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }}
 		l, err := v.network.Listen("tcp", "127.0.0.1:9000")
 		v.must(err)
 		outside := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.asked++; b.answer(w, r) })}
-		go outside.Serve(l)
+		go func() { _ = outside.Serve(l) }()
 		config, err := schemas.ParseConfig("booth", []byte("data: "+dir+"\n"+strings.ReplaceAll(boothSinks, "DIR", dir)))
 		v.must(err)
 		s := &service{Options: Options{Config: config, Program: "streamcanary", Log: zerolog.New(&b.log), DryRun: dry, wires: wires{dial: v.network.DialContext}}, seen: newMetrics("x")}
@@ -198,7 +198,7 @@ func TestSinksOfPeople(t *testing.T) {
 		b.takes("it is given up", old, 0, "could not be reached in all that time")
 		b.answer = status(http.StatusBadRequest)
 		b.takes("it is refused", b.told("story.1.2", 1), 0, "this sink will never take this")
-		b.answer = func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok")) }
+		b.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }
 		b.takes("it is reached again", b.told("story.1.2", 5), 0, "this sink is reached again")
 		for result, want := range map[string]float64{"told": 2, "given-up": 1, "refused": 1, "untrusted": 0} {
 			b.counted(result, want)
@@ -244,7 +244,7 @@ func TestSinksThatMoveTraffic(t *testing.T) {
 	inBooth(t, "gateway", false, func(b *booth) {
 		b.takes("a newer one is there", b.told("story.1.1", 1), 0, "")
 		b.counted("superseded", 1)
-		b.answer = func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"kind":"HTTPRoute"}`)) }
+		b.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"kind":"HTTPRoute"}`)) }
 		old := b.told("story.1.2", 8)
 		old.At = time.Now().Add(-2 * tellWithin)
 		b.takes("a person has to mend it", old, sinkAgainMost, "none of its rules has both backendRefs")

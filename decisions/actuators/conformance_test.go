@@ -178,7 +178,7 @@ func (w *world) serve(system http.Handler, bad fault) {
 			system.ServeHTTP(rw, r)
 		}
 	})}
-	go w.server.Serve(l)
+	go func() { _ = w.server.Serve(l) }()
 }
 
 // changes are the requests that change something.
@@ -411,7 +411,7 @@ func errorsThatPass(w *world) {
 }
 
 func jitter(w *world) {
-	w.fails(w.act())
+	_ = w.fails(w.act())
 	if pause := w.all[1].at.Sub(w.all[0].at); pause != firstPause*3/4 {
 		w.Errorf("the first pause is %s, want three quarters of %s", pause, firstPause)
 	}
@@ -474,10 +474,10 @@ func wrongBody(w *world) {
 		}
 		return
 	}
-	w.fails(err, "the server answers 200, but not", "<html>Sign in, please</html>")
+	_ = w.fails(err, "the server answers 200, but not", "<html>Sign in, please</html>")
 }
 
-func endless(w *world) { w.fails(w.act(), "but not within 4194304 bytes") }
+func endless(w *world) { _ = w.fails(w.act(), "but not within 4194304 bytes") }
 
 func redirected(w *world) {
 	f := w.fails(w.act(), "the server answers 302 and points to http://elsewhere:9: redirects are not followed")

@@ -29,7 +29,7 @@ func OfNotice(n *schemas.Notice, r *schemas.Rollout, use *schemas.SinkUse) *Even
 
 // at is the wall time of an event; of one without, the event time.
 func (e *Event) at() schemas.Time {
-	at, events := schemas.Time(0), schemas.Time(0)
+	var at, events schemas.Time
 	if d := e.Decision; d != nil {
 		at, events = d.IssuedAt, d.EventTime
 	} else {

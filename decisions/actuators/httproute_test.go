@@ -104,7 +104,7 @@ func TestHTTPRoute(t *testing.T) {
 				return
 			}
 			var a, b int
-			fmt.Sscan(x.weights, &a, &b)
+			_, _ = fmt.Sscan(x.weights, &a, &b)
 			want := strings.Replace(routeText, `"weight":90`, fmt.Sprint(`"weight":`, a), 1)
 			want = strings.Replace(want, `"weight":10,`, fmt.Sprintf(`"weight":%d,`, b), 1)
 			want = strings.Replace(want, `"metadata":{`, `"metadata":{"annotations":{"streamcanary.dev/decision":"`+anID+`"},`, 1)

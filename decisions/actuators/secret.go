@@ -14,7 +14,7 @@ const maxSecret = 16 << 10
 
 // readSecret reads what a reference names, without blanks around it; "" where nothing is named. No error holds what was read.
 func readSecret(what string, r schemas.SecretRef) (string, error) {
-	text, where := "", ""
+	var text, where string
 	switch {
 	case r.File != "":
 		where = "file " + r.File

@@ -21,7 +21,7 @@ func listen(t *testing.T, b *Bus, q SinkQuery, answer func(id string, attempt in
 	defer stop()
 	var heard []string
 	b.Tell(ctx, q, func(_ context.Context, x Told) time.Duration {
-		id := ""
+		var id string
 		if x.Decision != nil {
 			id = x.Decision.ID
 		} else {

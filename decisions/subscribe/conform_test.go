@@ -234,10 +234,10 @@ func (x *trial) stop() error {
 	}
 	x.running = nil
 	text, err := x.nextAck(0)
-	if err != nil || text != "" {
-		return fmt.Errorf("the client answered %q (%v), which the script doesn't have", text, err)
+	if err == nil && text != "" {
+		err = fmt.Errorf("the client answered %q, which the script doesn't have", text)
 	}
-	return nil
+	return err
 }
 
 // passedOver reports whether a line of the client is for people: what went wrong, other than a decision that it didn't obey.
@@ -314,8 +314,11 @@ func (x *trial) message() (*jetstream.RawStreamMsg, error) {
 // ackText is an ack in the script's words: its subject, its id and its body must be what the protocol says.
 func (x *trial) ackText(m *jetstream.RawStreamMsg) (string, error) {
 	subject, err := schemas.AckSubject(model, x.config.Consumer)
-	if err != nil || m.Subject != subject {
-		return "", fmt.Errorf("an ack on subject %s, want %s (%v)", m.Subject, subject, err)
+	if err != nil {
+		return "", err
+	}
+	if m.Subject != subject {
+		return "", fmt.Errorf("an ack on subject %s, want %s", m.Subject, subject)
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(m.Data))
 	if err == nil {
