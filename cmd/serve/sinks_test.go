@@ -250,10 +250,10 @@ func TestSinksThatMoveTraffic(t *testing.T) {
 		b.takes("a person has to mend it", old, sinkAgainMost, "none of its rules has both backendRefs")
 		b.answer = func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut {
-				w.Write([]byte(strings.NewReplacer(`100}`, `90}`, `0}]`, `10}]`).Replace(outsideRoute)))
+				_, _ = w.Write([]byte(strings.NewReplacer(`100}`, `90}`, `0}]`, `10}]`).Replace(outsideRoute)))
 				return
 			}
-			w.Write([]byte(outsideRoute))
+			_, _ = w.Write([]byte(outsideRoute))
 		}
 		b.takes("mended", b.told("story.1.2", 9), 0, "this sink is reached again")
 		if got := b.answers(); got != "failed, applied" {
@@ -289,7 +289,7 @@ func TestDryRun(t *testing.T) {
 				if r.Method != http.MethodGet {
 					b.Errorf("%s %s was sent", r.Method, r.URL)
 				}
-				w.Write([]byte(outsideRoute))
+				_, _ = w.Write([]byte(outsideRoute))
 			}
 			b.takes("dry", b.told("story.1.2", 1), 0, "dry run: would send P")
 			if b.asked != asked {

@@ -499,7 +499,7 @@ func stopped(w *world) {
 	ctx, cancel := context.WithTimeout(w.Context(), 200*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	w.fails(w.sink.Act(ctx, eventOf(w.kind, rollback())))
+	_ = w.fails(w.sink.Act(ctx, eventOf(w.kind, rollback())))
 	if took := time.Since(began); took != 200*time.Millisecond {
 		w.Errorf("it took %s", took)
 	}

@@ -80,7 +80,7 @@ func TestEnvoyFaults(t *testing.T) {
 			if err := os.WriteFile(s.File, []byte(text), 0o600); err != nil {
 				w.Fatal(err)
 			}
-			w.fails(w.act(), "read the weights", "is not the JSON of one Runtime named streamcanary")
+			_ = w.fails(w.act(), "read the weights", "is not the JSON of one Runtime named streamcanary")
 			if got, err := os.ReadFile(s.File); err != nil || string(got) != text {
 				w.Errorf("%s: it was changed to %s (%v)", name, got, err)
 			}
@@ -104,12 +104,12 @@ func TestEnvoyFaults(t *testing.T) {
 		if err := os.RemoveAll(filepath.Dir(w.sink.courier.sink.File)); err != nil {
 			w.Fatal(err)
 		}
-		w.fails(w.act(), "its folder", "no such file or directory")
+		_ = w.fails(w.act(), "its folder", "no such file or directory")
 	})
 	within(t, schemas.SinkEnvoy, nil, func(w *world) {
 		if err := os.MkdirAll(filepath.Join(w.sink.courier.sink.File, "a"), 0o700); err != nil {
 			w.Fatal(err)
 		}
-		w.fails(w.act(), "read the weights", "is a directory")
+		_ = w.fails(w.act(), "read the weights", "is a directory")
 	})
 }

@@ -146,7 +146,7 @@ func TestRouteConflicts(t *testing.T) {
 	})
 	c = &cluster{version: 7, route: routeText, keeps: true}
 	onCluster(t, c, func(w *world) {
-		w.fails(w.act(), "409") // put once without effect, which is seen, then with an old version
+		_ = w.fails(w.act(), "409") // put once without effect, which is seen, then with an old version
 		if len(c.puts) < 1 {
 			w.Error("nothing was put")
 		}
@@ -163,7 +163,7 @@ func TestRoutesThatCantBeWeighed(t *testing.T) {
 	for _, x := range tests {
 		c := &cluster{version: 7, route: x.route}
 		onCluster(t, c, func(w *world) {
-			w.fails(w.act(), x.want)
+			_ = w.fails(w.act(), x.want)
 			if len(c.puts) > 0 {
 				w.Errorf("%s: it was put all the same", x.name)
 			}
@@ -172,8 +172,8 @@ func TestRoutesThatCantBeWeighed(t *testing.T) {
 	d := rollback()
 	d.Routes = []schemas.Route{{Version: "41", WeightBP: 9000}, {Version: "43", WeightBP: 1000}}
 	within(t, schemas.SinkHTTPRoute, nil, func(w *world) {
-		w.fails(w.sink.Act(w.Context(), eventOf(w.kind, d)), "version 43 is neither the baseline (41) nor the canary (42) of rollout ranker-42")
+		_ = w.fails(w.sink.Act(w.Context(), eventOf(w.kind, d)), "version 43 is neither the baseline (41) nor the canary (42) of rollout ranker-42")
 		d.Routes = []schemas.Route{{Version: "41", WeightBP: 10000}, {Version: "42", MirrorBP: 100}}
-		w.fails(w.sink.Act(w.Context(), eventOf(w.kind, d)), "version 42 is to get copies of requests")
+		_ = w.fails(w.sink.Act(w.Context(), eventOf(w.kind, d)), "version 42 is to get copies of requests")
 	})
 }

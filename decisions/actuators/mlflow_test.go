@@ -183,9 +183,9 @@ func TestSomebodyElseMovesTheAlias(t *testing.T) {
 		}
 	})
 	g = newRegistry(nil, map[string]string{"7": "None"})
-	onRegistry(t, g, func(w *world) { w.fails(w.act(), "the server answers 404", "RESOURCE_DOES_NOT_EXIST") })
+	onRegistry(t, g, func(w *world) { _ = w.fails(w.act(), "the server answers 404", "RESOURCE_DOES_NOT_EXIST") })
 	within(t, schemas.SinkMLflow, func(_ int, w http.ResponseWriter, _ *http.Request) bool {
 		fmt.Fprint(w, `{"hello":"world"}`)
 		return true
-	}, func(w *world) { w.fails(w.act(), "but not with that model: is that the address of MLflow?") })
+	}, func(w *world) { _ = w.fails(w.act(), "but not with that model: is that the address of MLflow?") })
 }
