@@ -68,7 +68,7 @@ func explainedValues(r *Rollout) map[string]string {
 			values["spec.segments.list"], values["spec.segments.top"] = flowList(s.List), ""
 		}
 	}
-	// This has one value, for now.
+	// The one value that a file can have: others are refused.
 	values["spec.state.mode"] = stateForm.find("mode").def
 	return values
 }

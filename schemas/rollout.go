@@ -29,7 +29,7 @@ type Rollout struct {
 	Segments       *Segments   // nil: none are watched, nor told apart
 	Stratify       bool        // contrasts are made within segments, too; only with Segments
 	Health         Health
-	Stages         []Stage // one, for now
+	Stages         []Stage // exactly one: a file with more is refused
 	Acks           Acks
 	DrainWithin    time.Duration
 	// DefaultGuardrails is true when the default guardrails stand, because the file has no list or has exactly

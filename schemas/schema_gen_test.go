@@ -161,7 +161,7 @@ func fieldSchema(f *field) object {
 		schema["description"] = f.about + " (only mode none is supported yet)"
 		schema["not"] = object{"const": "namespaced"}
 	case f.key == "stages":
-		schema["description"] = f.about + " (one, for now)"
+		schema["description"] = f.about + " (exactly one: more are not supported yet)"
 		schema["not"] = object{"anyOf": []any{object{"const": "external"}, object{"type": "array", "minItems": 2}}}
 	}
 	return schema

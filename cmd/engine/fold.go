@@ -113,7 +113,7 @@ func (f *Fold) Next() (Turn, bool) {
 	return t, true
 }
 
-// Verdict is what the evidence asks for now.
+// Verdict is what the present evidence asks for.
 func (f *Fold) Verdict() *decisions.Verdict {
 	return &decisions.Verdict{
 		Action: decisions.VerdictAction(f.verdict.Action), Reason: f.reason, HarmBeganMs: f.verdict.HarmBeganMs,
