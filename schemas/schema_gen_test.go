@@ -154,12 +154,8 @@ func fieldSchema(f *field) object {
 		}
 	}
 	schema["description"] = f.about
-	switch {
-	case f.need == laterElse:
+	if f.need == laterElse {
 		schema["description"] = f.about + " (other values are not supported yet)"
-	case f.key == "state":
-		schema["description"] = f.about + " (only mode none is supported yet)"
-		schema["not"] = object{"const": "namespaced"}
 	}
 	return schema
 }

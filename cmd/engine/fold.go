@@ -159,7 +159,7 @@ func (f *Fold) walk() {
 	}
 }
 
-// Verdict is what the evidence asks for now.
+// Verdict is what the present evidence asks for.
 func (f *Fold) Verdict() *decisions.Verdict {
 	return &decisions.Verdict{
 		Action: decisions.VerdictAction(f.verdict.Action), Reason: f.reason, HarmBeganMs: f.verdict.HarmBeganMs, Breached: f.verdict.Breached, Severe: f.verdict.Severe,

@@ -71,7 +71,7 @@ func (b *fickleBroker) stop() {
 	}
 }
 
-// stopInFlight stops the broker while it has refused, for now, something that the service wants to append to the journal.
+// stopInFlight stops the broker while it has refused something that the service wants to append to the journal.
 func (b *fickleBroker) stopInFlight(t *testing.T, send func()) {
 	t.Helper()
 	refused := b.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: JournalTopic, Err: kerr.NotEnoughReplicas, Count: -1})

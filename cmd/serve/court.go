@@ -61,7 +61,7 @@ type court struct {
 	unacked    nag       // acks; their intake's goroutine has it
 }
 
-// owner is the rollout and epoch that a model is judged for now.
+// owner is the rollout and epoch that a model is judged for at present.
 type owner struct {
 	rollout string
 	epoch   int64
@@ -316,7 +316,7 @@ func (c *court) noProblem() {
 	}
 }
 
-// errUnjournaled: something could not be appended to the journal for now. What it was about is tried again.
+// errUnjournaled: something could not be appended to the journal. What it was about is tried again.
 var errUnjournaled = errors.New("the window journal takes nothing now")
 
 // entriesAhead bounds the journal records that are read ahead.
