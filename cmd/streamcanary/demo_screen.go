@@ -141,7 +141,7 @@ func (s *demoScreen) decision(d *schemas.Decision) {
 	for line := range strings.Lines(exemplarLines("", d.Reason.Guardrails)) {
 		s.say("%s", strings.TrimSpace(line))
 	}
-	if d.Action == schemas.ActionRollback {
+	if d.Action == schemas.ActionRollback && s.rollback == nil { // those that follow are its steps
 		s.rollback = d
 	}
 }

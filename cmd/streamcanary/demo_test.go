@@ -29,6 +29,19 @@ func seen(change func(*demoScreen)) *demoScreen {
 	return s
 }
 
+// TestDemoSteps: what a rollback was decided by is told by its first decision; those that follow tell its steps.
+func TestDemoSteps(t *testing.T) {
+	s := seen(func(s *demoScreen) { s.rollback = nil })
+	for _, reason := range []schemas.Reason{
+		{Sentence: "It is slower.", Guardrails: []schemas.GuardrailStatus{{Name: "p99", State: schemas.StateFailed}}}, {Sentence: "The store is restored."},
+	} {
+		s.decision(&schemas.Decision{Action: schemas.ActionRollback, Reason: reason})
+	}
+	if !provenBy(s.rollback, []string{"p99"}) {
+		t.Errorf("the rollback is said to be decided by %q", s.rollback.Reason.Sentence)
+	}
+}
+
 // TestDemoEnds: the demo goes on while anything is missing, and fails where something else happened than should have.
 func TestDemoEnds(t *testing.T) {
 	for _, row := range []struct {
