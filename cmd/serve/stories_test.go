@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,10 +53,10 @@ const (
 )
 
 // A shelf is a state store: it does what it is told, and says so, unless it is silent or has lost its snapshot.
-type shelf struct{ silent, empty bool }
+type shelf struct{ silent, empty atomic.Bool }
 
 func (s *shelf) can(ctx context.Context) error {
-	if s.silent {
+	if s.silent.Load() {
 		<-ctx.Done()
 	}
 	time.Sleep(time.Second)
@@ -66,7 +67,7 @@ func (s *shelf) Snapshot(ctx context.Context) (string, error) { return "before-v
 func (s *shelf) Freeze(ctx context.Context, _ string) error   { return s.can(ctx) }
 func (s *shelf) Unfreeze(ctx context.Context) error           { return s.can(ctx) }
 func (s *shelf) Restore(ctx context.Context, _ string) error {
-	if s.empty {
+	if s.empty.Load() {
 		return errors.New("the snapshot is gone")
 	}
 	return s.can(ctx)
@@ -188,23 +189,24 @@ func TestStoriesOfState(t *testing.T) {
 			s := &shelf{}
 			v.keeps(s)
 			v.status(decisions.StatusRunning)
-			s.silent = true
+			s.silent.Store(true)
 			v.harms()
 			v.wait(2 * time.Minute)
 		}},
 		"a-snapshot-that-is-gone": {atOnce + sharedAnd, func(v *village) {
-			s := &shelf{empty: true}
+			s := &shelf{}
+			s.empty.Store(true)
 			v.keeps(s)
 			v.harms()
 			v.wait(time.Minute)
-			s.empty = false
+			s.empty.Store(false)
 			v.completed()
 		}},
 		"state-that-the-baseline-can-not-read": {atOnce + illegible, func(v *village) {
 			s := &shelf{}
 			v.keeps(s)
 			v.status(decisions.StatusRunning)
-			s.silent = true
+			s.silent.Store(true)
 			v.harms()
 			v.status(decisions.StatusFrozen)
 			v.refused("rollback", false, "--override moves the traffic all the same")
