@@ -51,7 +51,7 @@ func (x *recomputation) run(ctx context.Context, r *reach, log []serve.Published
 	case err != nil:
 		return counts, err
 	case x.wrong > 0:
-		return counts, fmt.Errorf("the decision log isn't what the window journal leads to: %d findings, above", x.wrong)
+		return counts, fmt.Errorf("the decision log isn't what the window journal leads to (findings above: %d)", x.wrong)
 	case counts.Same == 0 && counts.Gone > 0:
 		return counts, errors.New("no decision could be computed again: the window journal hasn't got what they stand on any more")
 	}
