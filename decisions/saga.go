@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"fmt"
+	"strings"
 
 	"streamcanary/schemas"
 )
@@ -77,16 +78,17 @@ type SagaStep struct {
 	Attempt    int    `json:"attempt,omitempty"`
 	Why        string `json:"why,omitempty"` // of failed
 	// Waived: a person said that nothing waits for it.
-	Waived bool `json:"waived,omitempty"`
+	Waived bool   `json:"waived,omitempty"`
+	Sink   string `json:"sink,omitempty"` // whose step it is, where it is a sink's
 	// WarmBP, of a stop on the way back, is the baseline's share in it; Warm is what was seen of its cache since routers followed.
 	WarmBP int     `json:"warm_bp,omitempty"`
 	Warm   *Warmth `json:"warm,omitempty"`
 }
 
-// Done reports whether every step is acknowledged.
+// Done reports whether the rollback is carried out: every step is acknowledged, but for those of sinks.
 func (s *Saga) Done() bool {
 	for i := range s.Steps {
-		if s.Steps[i].open() {
+		if s.Steps[i].Sink == "" && s.Steps[i].open() {
 			return false
 		}
 	}
@@ -134,10 +136,14 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 		if name == StepRoute && !d.urgent {
 			t.s.Saga.Steps = append(t.s.Saga.Steps, t.s.warmSteps()...)
 		}
+		if name == StepVerify {
+			t.s.Saga.Steps = append(t.s.Saga.Steps, t.s.Terms.sinkSteps()...)
+		}
 		t.s.Saga.Steps = append(t.s.Saga.Steps, SagaStep{Name: name, State: StepPlanned})
 	}
 	first := t.begin(&t.s.Saga.Steps[0], d)
 	t.s.Saga.Decision = first.ID
+	t.s.Saga.tell(first, t.in.WallMs)
 	t.s.Saga.Times.Detected, t.s.Saga.Times.Decided = first.EventTime, first.IssuedAt
 }
 
@@ -201,12 +207,18 @@ func (t *turn) sagaAcked(a *schemas.Ack) {
 	}
 	for i := range t.s.Saga.Steps {
 		step := &t.s.Saga.Steps[i]
+		if step.Sink == a.Consumer && step.open() && a.Status == schemas.AckReceived {
+			step.Why = clip(a.Why, MaxWhy) // what keeps it, so far
+		}
 		if step.Wait == nil || !step.open() || step.Warm != nil || !step.Wait.satisfies(a) || !step.Wait.take(a.Consumer, &t.s.Terms) {
 			continue
 		}
-		if step.WarmBP > 0 {
+		switch {
+		case step.Sink != "":
+			t.told(step)
+		case step.WarmBP > 0:
 			t.followedTo(step)
-		} else {
+		default:
 			t.settle(step, t.in.WallMs)
 		}
 	}
@@ -255,9 +267,13 @@ func (t *turn) completed() {
 		sentence = fmt.Sprintf("Rollback of %s is acknowledged; no traffic came that could show that %s has drained.",
 			t.s.Terms.Rollout, t.s.Terms.Canary)
 	}
+	left := saga.left()
+	if left != nil {
+		sentence += fmt.Sprintf(" Not done yet: %s.", strings.Join(left, ", "))
+	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeRollbackCompleted, Severity: schemas.Info, Decision: saga.Decision,
-		Sentence: sentence, Outcome: outcome, Times: &times,
+		Sentence: sentence, Outcome: outcome, Times: &times, Waiting: left,
 	})
 }
 
@@ -268,11 +284,14 @@ func (t *turn) sagaExpired(x *Expired) {
 		if deadlineID(t.s.Saga.Decision, string(step.Name)) != x.Deadline {
 			continue
 		}
-		if step.Name == StepVerify {
+		switch {
+		case step.Name == StepVerify:
 			t.drainExpired(step, x.Quiet)
-			return
+		case step.Sink != "":
+			t.sinksOverdue()
+		default:
+			t.stepExpired(step)
 		}
-		t.stepExpired(step)
 		return
 	}
 }

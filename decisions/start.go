@@ -114,6 +114,10 @@ func (t *turn) refused(a *schemas.Ack) {
 	if t.s.Saga != nil {
 		step = t.s.Saga.refused(a, &t.s.Terms)
 	}
+	if step != nil && step.Sink != "" {
+		t.sinkRefused(step)
+		return
+	}
 	if w := t.s.Wait; step == nil && (w == nil || w.Decision != a.Decision || !w.awaits(a.Consumer, &t.s.Terms)) {
 		return
 	}

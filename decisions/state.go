@@ -93,7 +93,7 @@ type Wait struct {
 	Want       schemas.AckStatus `json:"want"`                // prepared or applied
 	NoRouter   bool              `json:"no_router,omitempty"` // no router need answer
 	Names      []string          `json:"names,omitempty"`     // routers that must answer, ascending; none: any one
-	Stores     []string          `json:"stores,omitempty"`    // state stores that must answer, ascending
+	Stores     []string          `json:"stores,omitempty"`    // state stores that must answer, ascending; of a sink's step the sink
 	Got        []string          `json:"got,omitempty"`       // who of them has, ascending
 	DeadlineMs int64             `json:"deadline_ms"`         // wall time
 	Attempt    int               `json:"attempt,omitempty"`
@@ -134,7 +134,7 @@ func (s *State) Deadlines() []Deadline {
 	if s.Wait != nil {
 		out = append(out, Deadline{ID: deadlineID(s.Wait.Decision, waitDeadline), AtMs: s.Wait.DeadlineMs})
 	}
-	if s.Saga == nil {
+	if s.Saga == nil || s.Status == StatusDeleted {
 		return out
 	}
 	for i := range s.Saga.Steps {
@@ -143,6 +143,12 @@ func (s *State) Deadlines() []Deadline {
 		}
 	}
 	return out
+}
+
+// Awaits reports whether an answer, or a deadline, may still change something.
+func (s *State) Awaits() bool {
+	open := func(step SagaStep) bool { return step.open() }
+	return s.Wait != nil || s.Saga != nil && s.Status != StatusDeleted && slices.ContainsFunc(s.Saga.Steps, open)
 }
 
 // waitDeadline names the deadline of State.Wait.
@@ -158,6 +164,7 @@ func (s *State) clone() State {
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
 	c.Terms.State.Stores = slices.Clone(s.Terms.State.Stores)
 	c.Terms.Cache.WarmBP, c.Terms.Cache.Mute = slices.Clone(s.Terms.Cache.WarmBP), slices.Clone(s.Terms.Cache.Mute)
+	c.Terms.Sinks.Registry, c.Terms.Sinks.Alert = slices.Clone(s.Terms.Sinks.Registry), slices.Clone(s.Terms.Sinks.Alert)
 	c.Snapshots = slices.Clone(s.Snapshots)
 	c.Past = slices.Clone(s.Past)
 	c.Pillars = slices.Clone(s.Pillars)
@@ -240,9 +247,9 @@ func (w *Wait) missing() []string {
 	return out
 }
 
-// awaits reports whether a consumer's answer counts. A store's is no router's.
+// awaits reports whether a consumer's answer counts. A store's, or a sink's, is no router's.
 func (w *Wait) awaits(consumer string, t *Terms) bool {
-	if t.isStore(consumer) {
+	if t.isStore(consumer) || t.isSink(consumer) {
 		return slices.Contains(w.Stores, consumer)
 	}
 	return !w.NoRouter && (len(w.Names) == 0 || slices.Contains(w.Names, consumer))

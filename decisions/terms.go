@@ -33,6 +33,8 @@ type Terms struct {
 	State StateTerms `json:"state,omitzero"`
 	// Cache is how the baseline's cache is warmed when traffic returns to it.
 	Cache CacheTerms `json:"cache,omitzero"`
+	// Sinks are those that a rollback tells, too.
+	Sinks SinkTerms `json:"sinks,omitzero"`
 	// Chronic is how many rollbacks of the model, in which time, call for another answer; Hotfix is what that would be.
 	Chronic ChronicTerms `json:"chronic,omitzero"`
 	Hotfix  string       `json:"hotfix,omitempty"`
@@ -73,7 +75,7 @@ func TermsOf(r *schemas.Rollout) Terms {
 		Sha256:   r.Sha256, Labels: maps.Clone(r.Labels), Links: maps.Clone(r.Annotations),
 	}
 	slices.Sort(t.Routers)
-	t.State, t.Cache = stateTermsOf(r), cacheTermsOf(r)
+	t.State, t.Cache, t.Sinks = stateTermsOf(r), cacheTermsOf(r), sinkTermsOf(r)
 	t.Chronic, t.Hotfix = ChronicTerms{r.Chronic.Rollbacks, r.Chronic.Within.Milliseconds()}, r.Hotfix
 	t.External, t.ApprovePromotion = r.External, r.ApprovePromotion
 	for i := range r.Stages {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # End to end: the built binary as a process, killed and restarted, against the broker of the tests (kfake) and, where there is
 # one, against a real Kafka: KAFKA_BOOTSTRAP names it, or Java and ../shared/kafka/start-kafka.sh start it here, with a port and a
-# folder of its own, so that runs beside each other don't meet.
+# folder of its own, so that runs beside each other don't meet. A real MLflow is demoted by a real rollback, where Python and a
+# registry of its packages are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -58,6 +59,18 @@ if python; then
 	STREAMCANARY_PYTHON=$venv/python/bin/python go test ./decisions/subscribe -run 'Conformance|Python' -count=1 -v
 else
 	echo "end to end: the client in Python is NOT tested: it needs python3 of 3.10 or later with venv, and a registry of Python packages" >&2
+fi
+
+# mlflow makes a place of its own for MLflow's server: the part of it that has the registry, with what that stores and answers with.
+mlflow() {
+	[ -n "$venv" ] && python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && python3 -m venv "$venv/mlflow" &&
+		"$venv/mlflow/bin/pip" install --quiet --disable-pip-version-check 'mlflow-skinny==3.17.2' flask flask-cors gunicorn sqlalchemy alembic graphene cryptography
+}
+
+if mlflow; then
+	export STREAMCANARY_MLFLOW=$venv/mlflow/bin/mlflow
+else
+	echo "end to end: a real MLflow is NOT tested: it needs python3 of 3.10 or later with venv, and a registry of Python packages" >&2
 fi
 
 STREAMCANARY_BINARY=$binary go test -tags e2e ./cmd/... ./ingest/kafka -run 'E2E|RealKafka' -count=1 -timeout 50m -v

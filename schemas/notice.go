@@ -5,13 +5,16 @@ import "fmt"
 // NoticeKind says what a notice is about; it is the last token of its subject.
 type NoticeKind string
 
-// The kinds of notices. NoticeAcksOverdue, NoticeAckRefused and NoticeDrainOverdue are escalations: a step of a decision
+// The kinds of notices. NoticeAcksOverdue, NoticeAckRefused, NoticeDrainOverdue, NoticeSinkOverdue and NoticeSinkRefused are escalations: a step of a decision
 // failed or is overdue. A reader passes over kinds that it doesn't know.
 const (
 	NoticeAcksOverdue       NoticeKind = "acks-overdue"       // Waiting says for whom
 	NoticeAckRefused        NoticeKind = "ack-refused"        // Waiting says by whom
 	NoticeDrainOverdue      NoticeKind = "drain-overdue"      // the canary is still in the stream
-	NoticeRollbackCompleted NoticeKind = "rollback-completed" // Times and Outcome are set
+	NoticeRollbackCompleted NoticeKind = "rollback-completed" // Times and Outcome are set; Waiting are steps that people were told of and that aren't done
+	NoticeSinkOverdue       NoticeKind = "sink-overdue"       // Waiting says which steps of a rollback: a registry, or what tells people
+	NoticeSinkRefused       NoticeKind = "sink-refused"       // likewise: it isn't tried again
+	NoticeSinkDone          NoticeKind = "sink-done"          // one of those is done after all; Waiting as of rollback-completed
 	NoticeCommandRefused    NoticeKind = "command-refused"
 	NoticeGuardrailSuspect  NoticeKind = "guardrail-suspect" // Guardrails says which: harm is proven, and looks like more than the margin
 	NoticeGuardrailWarning  NoticeKind = "guardrail-warning" // Guardrails says which failed, of those that only warn

@@ -44,7 +44,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		delete(c.inspections, s.Rollout)
 		if d != nil && finished(&d.head) {
 			delete(c.desks, s.Rollout)
-			c.models.CompareAndDelete(d.rollout.Model, owner{s.Rollout, d.head.State.Epoch})
+			c.models.Delete(life{d.rollout.Model, d.head.State.Epoch})
 		}
 		return nil
 	}
@@ -112,7 +112,7 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 	if plan := engine.PlanOf(r, 1, int64(a.From)); plan.Check() != nil {
 		return plan.Check()
 	}
-	if need := 2 * life(r); c.retention >= 0 && c.retention < need {
+	if need := 2 * lasts(r); c.retention >= 0 && c.retention < need {
 		return fmt.Errorf("the window journal %s keeps its records for %s, and this rollout needs %s: raise the topic's retention.ms, or lower the stages' max",
 			JournalTopic, c.retention, need)
 	}
@@ -127,8 +127,8 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 	return fmt.Errorf("model %s has an active rollout, %s: delete that one first, or apply with --supersede", r.Model, other.rollout.Name)
 }
 
-// life is how long a rollout's windows may matter: its stages, and the longest time until an outcome.
-func life(r *schemas.Rollout) time.Duration {
+// lasts is how long a rollout's windows may matter: its stages, and the longest time until an outcome.
+func lasts(r *schemas.Rollout) time.Duration {
 	within := time.Duration(0)
 	for _, o := range r.Outcomes {
 		within = max(within, o.Within)
@@ -172,6 +172,9 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	}
 	terms := decisions.TermsOf(r)
 	terms.Program, terms.Application = c.program, a.ID
+	if c.dry {
+		terms.Sinks = decisions.SinkTerms{}
+	}
 	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found}
 	route, err := c.bus.Route(ctx, r.Model)
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
@@ -252,8 +255,11 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	if err != nil {
 		return err
 	}
+	if before := c.desks[r.Name]; before != nil {
+		c.models.Delete(life{before.rollout.Model, before.head.State.Epoch})
+	}
 	c.desks[r.Name] = d
-	c.models.Store(r.Model, owner{r.Name, e.epoch})
+	c.models.Store(life{r.Model, e.epoch}, r.Name)
 	c.order(ctx, order{set: &plan})
 	return c.settle(ctx, d, effects)
 }

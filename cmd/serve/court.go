@@ -39,12 +39,13 @@ type court struct {
 	program   string
 	instance  string        // names this process in the heads that it writes
 	retention time.Duration // of the journal; negative: for ever
+	dry       bool          // sinks do nothing, so no step waits for them
 
 	desks   map[string]*desk       // by rollout
 	pending map[string]Application // applied, and not yet read back from the journal
 	untaken []bus.Spec             // what could not be journaled when it came
 	asking  map[string]*asked      // by command
-	models  sync.Map               // model -> owner: whose acks they are
+	models  sync.Map               // life -> rollout: whose acks they are
 	unread  *kafka.Grown           // a topic with partitions that nobody reads; nil: there is none
 	opened  chan struct{}          // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
 
@@ -61,10 +62,16 @@ type court struct {
 	unacked    nag       // acks; their intake's goroutine has it
 }
 
-// owner is the rollout and epoch that a model is judged for at present.
+// owner is a rollout in one of its epochs.
 type owner struct {
 	rollout string
 	epoch   int64
+}
+
+// life is an epoch of a model: that of one rollout.
+type life struct {
+	model string
+	epoch int64
 }
 
 // How often stage two does what the journal doesn't drive.
@@ -148,7 +155,7 @@ func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64)
 	d := c.newDesk(application, r, head.State.Epoch)
 	d.resume(head, revision)
 	c.desks[s.Rollout] = d
-	c.models.Store(r.Model, owner{r.Name, head.State.Epoch})
+	c.models.Store(life{r.Model, head.State.Epoch}, r.Name)
 	if d.answering() {
 		d.next = offsetOf(head.Offsets, d.partition)
 	}
@@ -506,14 +513,14 @@ func (c *court) append(ctx context.Context, e kafka.Entry) error {
 
 // ack journals a subscriber's answer. It is called from the intake's goroutine, once the court is opened.
 func (c *court) ack(ctx context.Context, m bus.AckMessage) error {
-	of, judged := c.models.Load(m.Model)
+	rollout, judged := c.models.Load(life{m.Model, m.Ack.Epoch})
 	if !judged {
 		return nil
 	}
 	c.crash.pass(BeforeAckAppend)
 	ack := m.Ack
 	in := decisions.Input{Kind: decisions.InputAck, WallMs: m.At.UnixMilli(), Ack: &ack}
-	if err := c.journalInput(ctx, m.Model, of.(owner), in); err != nil {
+	if err := c.journalInput(ctx, m.Model, owner{rollout.(string), ack.Epoch}, in); err != nil {
 		if ctx.Err() == nil && c.unacked.due(err) {
 			c.log.Warn().Err(err).Str("model", m.Model).Str("consumer", ack.Consumer).
 				Msg("an ack waits for the window journal, and comes again; look at Kafka (its disk, ACLs, the topic's settings)")

@@ -28,6 +28,7 @@ const sinksOutside = `sinks:
 type outside struct {
 	v       *village
 	away    atomic.Bool // nobody answers
+	shut    atomic.Bool // MLflow doesn't
 	mu      sync.Mutex
 	heard   map[string][]string // by system, what it was told
 	keys    map[string]int      // idempotency keys, by system
@@ -59,10 +60,10 @@ func (v *village) surround() {
 	}))
 	mux.HandleFunc("POST /hook", o.people("hook", "", func(m map[string]any) string { return fmt.Sprint(m["type"], " ", m["id"]) }))
 	mux.HandleFunc("/apis/", o.kubernetes)
-	mux.HandleFunc("/api/2.0/mlflow/", o.mlflow)
+	mux.HandleFunc(mlflowAPI, o.mlflow)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(70 * time.Millisecond) // no answer on the instant of a request to the model
-		if o.away.Load() {
+		time.Sleep(takes(r.URL.Path)) // no answer on the instant of a request to the model, nor of another system
+		if o.away.Load() || o.shut.Load() && strings.HasPrefix(r.URL.Path, mlflowAPI) {
 			http.Error(w, "nobody is here", http.StatusServiceUnavailable)
 			return
 		}
@@ -70,6 +71,26 @@ func (v *village) surround() {
 	})}
 	go func() { _ = server.Serve(l) }()
 	v.stops = append(v.stops, func() { server.Close() })
+}
+
+// mlflowAPI is the path of MLflow's API.
+const mlflowAPI = "/api/2.0/mlflow/"
+
+// takes is how long each system needs for an answer.
+func takes(path string) time.Duration {
+	for i, of := range []string{"/hook", mlflowAPI, "/v2/enqueue", "/slack"} {
+		if strings.HasPrefix(path, of) {
+			return time.Duration(71+i) * time.Millisecond
+		}
+	}
+	return 70 * time.Millisecond
+}
+
+// alias lets somebody else move an alias in MLflow.
+func (o *outside) alias(name, version string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.aliases[name] = version
 }
 
 func orNothing(x any) any {
@@ -151,7 +172,7 @@ func (o *outside) mlflow(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	switch r.Method + " " + strings.TrimPrefix(r.URL.Path, "/api/2.0/mlflow/") {
+	switch r.Method + " " + strings.TrimPrefix(r.URL.Path, mlflowAPI) {
 	case "POST registered-models/alias":
 		o.aliases[m.Alias] = m.Version
 		o.says("mlflow", m.Alias+" is "+m.Version)

@@ -16,7 +16,8 @@ import (
 )
 
 // A sink brings what was published to one system outside. It reads the decision log, at its own place in it, so the judge never waits for it, and a restart loses
-// nothing. What moves traffic is told the newest decision of a model only, and answers for it as a router does; all others are told everything in order.
+// nothing. What moves traffic is told the newest decision of a model only, and answers for it as a router does; all others are told everything in order, and answer for
+// what came of a rollback, since that is a step of it.
 type sink struct {
 	schemas.Sink
 	actuator *actuators.Sink
@@ -27,6 +28,7 @@ type sink struct {
 	seen     *metrics
 	dry      bool
 	unsaid   nag
+	done     string // the event that is carried out here, and perhaps not answered for yet
 }
 
 // Pauses before an event is tried again, beyond those between the requests of a row: the first, doubled each time, up to the longest.
@@ -155,16 +157,24 @@ func (k *sink) untrusted(t *bus.Told, e *actuators.Event) time.Duration {
 
 // act brings an event there, and answers for it.
 func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Duration {
-	err := k.actuator.Act(ctx, e)
-	if ctx.Err() != nil {
-		return sinkAgain
+	var err error
+	if k.done != e.ID || k.Kind.Routes() { // people are not told twice because NATS takes no answer
+		err = k.actuator.Act(ctx, e)
 	}
-	if unanswered := k.answer(ctx, t, err); unanswered != nil && err == nil {
-		k.later("this sink has carried a decision out and can't say so: trying again; look at NATS (its connection, permissions)", unanswered)
+	if ctx.Err() != nil {
 		return sinkAgain
 	}
 	var failure *actuators.Failure
 	errors.As(err, &failure)
+	refused := err != nil && !k.Kind.Routes() && (failure == nil || failure.Refused)
+	tooOld := err != nil && !k.Kind.Routes() && time.Since(t.At) > tellWithin
+	if err == nil {
+		k.done = e.ID
+	}
+	if unanswered := k.answer(ctx, t, err, refused || tooOld); unanswered != nil && (err == nil || refused || tooOld) {
+		k.later("what came of a decision at this sink can't be said: trying again; look at NATS (its connection, permissions)", unanswered)
+		return sinkAgain
+	}
 	switch {
 	case err == nil:
 		k.seen.told(k.Name, "told")
@@ -173,11 +183,11 @@ func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Du
 			k.log.Info().Str("id", e.ID).Int("attempt", t.Attempt).Msg("this sink is reached again")
 		}
 		return 0
-	case !k.Kind.Routes() && (failure == nil || failure.Refused):
+	case refused:
 		k.seen.told(k.Name, "refused")
 		k.log.Error().Err(err).Str("id", e.ID).Msg("this sink will never take this: it goes on with what comes next")
 		return 0
-	case !k.Kind.Routes() && time.Since(t.At) > tellWithin:
+	case tooOld:
 		k.seen.told(k.Name, "given-up")
 		k.log.Error().Err(err).Str("id", e.ID).Stringer("within", tellWithin).Msg("this sink could not be reached in all that time: it goes on with what comes next")
 		return 0
@@ -191,17 +201,19 @@ func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Du
 	return again
 }
 
-// answer acknowledges what moves traffic, as a router does.
-func (k *sink) answer(ctx context.Context, t *bus.Told, failed error) error {
-	if !k.Kind.Routes() || k.dry || t.Decision == nil || t.Decision.Mode != schemas.Enforce {
+// answer acknowledges what moves traffic, as a router does, and otherwise a rollback: that it is carried out here, never will be (given up), or why not yet.
+func (k *sink) answer(ctx context.Context, t *bus.Told, failed error, givenUp bool) error {
+	d := t.Decision
+	if k.dry || d == nil || d.Mode != schemas.Enforce || !k.Kind.Routes() && d.Action != schemas.ActionRollback {
 		return nil
 	}
-	d := t.Decision
 	ack := schemas.Ack{Decision: d.ID, Epoch: d.Epoch, Seq: d.Seq, Consumer: k.Name, Instance: k.instance, Status: schemas.AckApplied, At: schemas.Time(time.Now().UnixMilli())}
 	switch {
+	case failed != nil && !givenUp && !k.Kind.Routes():
+		ack.Status, ack.Why = schemas.AckReceived, why(failed)
 	case failed != nil:
 		ack.Status, ack.Why = schemas.AckFailed, why(failed)
-	case d.Phase == schemas.PhasePrepare:
+	case d.Phase == schemas.PhasePrepare && k.Kind.Routes():
 		ack.Status = schemas.AckPrepared
 	}
 	return k.bus.Answer(ctx, d.Model, &ack)

@@ -25,6 +25,7 @@ import (
 type booth struct {
 	*testing.T
 	bus    *bus.Bus
+	head   decisions.Head
 	sink   *sink
 	log    bytes.Buffer
 	answer http.HandlerFunc
@@ -114,8 +115,20 @@ func (b *booth) publish(v *village) {
 	v.must(err)
 	_, err = b.bus.SaveHead(b.Context(), head, 0)
 	v.must(err)
-	_, err = b.bus.Deliver(b.Context(), head)
+	b.head, err = b.bus.Deliver(b.Context(), head)
 	v.must(err)
+}
+
+// rollsBack publishes a rollback.
+func (b *booth) rollsBack() {
+	b.Helper()
+	head, _, err := b.head.Take(decisions.Input{Kind: decisions.InputVerdict, EventMs: 3000, WallMs: 3000, Verdict: &decisions.Verdict{Action: decisions.VerdictRollback}})
+	if err == nil {
+		b.head, err = b.bus.Deliver(b.Context(), head)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
 }
 
 // told is a published decision, as the sink hears it.
@@ -256,23 +269,62 @@ func TestSinksThatMoveTraffic(t *testing.T) {
 			_, _ = w.Write([]byte(outsideRoute))
 		}
 		b.takes("mended", b.told("story.1.2", 9), 0, "this sink is reached again")
-		if got := b.answers(); got != "failed, applied" {
+		if got := b.answers("story.1.2"); got != "failed, applied" {
 			b.Errorf("answered %s", got)
 		}
 	})
 }
 
-// answers are the statuses of the acks that were published.
-func (b *booth) answers() string {
+// TestSinksAnswerForRollbacks: a rollback is answered for, and nothing else: why it isn't done yet, that it is, or that it never will be.
+func TestSinksAnswerForRollbacks(t *testing.T) {
+	for _, name := range []string{"slack", "mlflow"} {
+		inBooth(t, name, false, func(b *booth) {
+			b.rollsBack()
+			if name == "mlflow" {
+				b.answer = func(w http.ResponseWriter, _ *http.Request) {
+					_, _ = w.Write([]byte(`{"registered_model":{"name":"ranker"}}`))
+				}
+			}
+			well := b.answer
+			b.takes("another decision", b.told("story.1.1", 1), 0, "")
+			if got := b.answers("story.1.1"); got != "" {
+				b.Errorf("a start was answered for: %s", got)
+			}
+			b.answer = status(http.StatusServiceUnavailable)
+			b.takes("nobody answers", b.told("story.1.3", 1), sinkAgain, "this sink is not reached")
+			b.takes("and once more", b.told("story.1.3", 2), 2*sinkAgain, "")
+			b.answer = well
+			b.takes("it is told", b.told("story.1.3", 3), 0, "this sink is reached again")
+			b.answer = status(http.StatusBadRequest)
+			b.asked = 0
+			b.takes("what is done isn't done twice", b.told("story.1.3", 4), 0, "")
+			if b.asked > 0 {
+				b.Errorf("%d requests were sent", b.asked)
+			}
+			b.sink.done = ""
+			b.takes("it is refused", b.told("story.1.3", 5), 0, "this sink will never take this")
+			if got := b.answers("story.1.3"); got != "received: the server answers 503, applied, failed: the server answers 400" {
+				b.Errorf("answered %s", got)
+			}
+		})
+	}
+}
+
+// answers are the statuses of the acks of a decision that were published, and the end of what a sink of people says why.
+func (b *booth) answers(decision string) string {
 	b.Helper()
 	ctx, stop := context.WithTimeout(b.Context(), time.Minute)
 	defer stop()
 	var all []string
 	err := b.bus.Acks(ctx, func(m bus.AckMessage) error {
-		if m.Ack.Consumer != "gateway" || m.Ack.Decision != "story.1.2" || m.Model != "ranker" {
+		if m.Ack.Consumer != b.sink.Name || m.Ack.Decision != decision || m.Model != "ranker" {
 			b.Errorf("ack %+v", m)
 		}
-		all = append(all, string(m.Ack.Status))
+		text := string(m.Ack.Status)
+		if _, why, told := strings.Cut(m.Ack.Why, ": "); told && !b.sink.Kind.Routes() {
+			text += ": " + why
+		}
+		all = append(all, text)
 		return nil
 	}, nil)
 	if err != nil {
@@ -295,7 +347,7 @@ func TestDryRun(t *testing.T) {
 			if b.asked != asked {
 				b.Errorf("%d requests, want %d", b.asked, asked)
 			}
-			if b.answers() != "" {
+			if b.answers("story.1.2") != "" {
 				b.Error("it was answered for")
 			}
 			if q := b.sink.query(); q.Name != name+" (dry run)" {

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -82,6 +83,15 @@ func (v *village) harms() {
 	v.status(decisions.StatusRunning)
 	v.wait(20 * time.Second)
 	v.errors.Store(6000)
+}
+
+// follows waits until a step of the rollback is done, and a while longer.
+func (v *village) follows(step decisions.StepName) {
+	v.Helper()
+	v.until("step "+string(step)+" is done", func(s *decisions.State) bool {
+		return slices.ContainsFunc(s.Saga.Steps, func(x decisions.SagaStep) bool { return x.Name == step && x.State == decisions.StepAcked })
+	})
+	v.wait(5 * time.Second)
 }
 
 // refused wants a command to be refused.
@@ -283,6 +293,40 @@ func TestStoriesOfSinks(t *testing.T) {
 			v.outside.away.Store(false)
 			v.completed()
 			v.wait(2 * time.Minute)
+		})
+	})
+	t.Run("a-registry-that-is-away", func(t *testing.T) {
+		storyWith(t, "a-registry-that-is-away", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.shut.Store(true)
+			v.harms()
+			v.completed() // all but the registry
+			v.restart()
+			v.wait(40 * time.Second)
+			v.outside.shut.Store(false)
+			v.follows("registry-mlflow")
+		})
+	})
+	t.Run("a-registry-that-somebody-else-writes-to", func(t *testing.T) {
+		storyWith(t, "a-registry-that-somebody-else-writes-to", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.alias("champion", "9")
+			v.harms()
+			v.completed()
+		})
+	})
+	t.Run("the-next-rollout-does-not-wait-for-a-registry", func(t *testing.T) {
+		storyWith(t, "the-next-rollout-does-not-wait-for-a-registry", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.shut.Store(true)
+			v.harms()
+			v.completed()
+			v.errors.Store(0)
+			v.apply("second", strings.Replace(rolloutWith(atOnce), "name: story", "name: second", 1))
+			v.untilOf("second", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+			v.outside.shut.Store(false)
+			v.follows("registry-mlflow") // of the first
+			v.untilOf("second", "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
 		})
 	})
 	t.Run("a-promotion-outside", func(t *testing.T) {

@@ -69,11 +69,14 @@ spec:
 `
 
 // storyTopics are the event topics of one run.
-type storyTopics struct{ run, predictions, outcomes, samples string }
+type storyTopics struct {
+	run, predictions, outcomes, samples string
+	more                                string // of the configuration
+}
 
 func newStoryTopics() storyTopics {
 	run := fmt.Sprint(time.Now().UnixNano())
-	return storyTopics{run, "predictions-" + run, "outcomes-" + run, "samples-" + run}
+	return storyTopics{run: run, predictions: "predictions-" + run, outcomes: "outcomes-" + run, samples: "samples-" + run}
 }
 
 // group is the consumer group of the run.
@@ -92,7 +95,7 @@ sources:
   - {topic: %s, type: sample}
 time: {idleAfter: 10m}
 http: {listen: "%s"}
-`, filepath.Join(dir, "data"), s.group(), s.predictions, s.outcomes, s.samples, address)
+%s`, filepath.Join(dir, "data"), s.group(), s.predictions, s.outcomes, s.samples, address, s.more)
 	path := filepath.Join(dir, "config.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -369,7 +369,7 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	}
 	if s.Saga != nil {
 		for _, step := range s.Saga.Steps {
-			fmt.Fprintf(w, "rollback step %s: %s%s\n", step.Name, step.State, because(cmp.Or(step.Why, step.Warm.Text())))
+			fmt.Fprintf(w, "rollback step %s: %s%s%s\n", step.Name, step.State, late(&step), because(cmp.Or(step.Why, step.Warm.Text())))
 		}
 	}
 	if s.Forward != nil {
@@ -385,6 +385,18 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	for _, a := range s.Answers {
 		fmt.Fprintf(w, "ack: %s answered %s to decision %d%s\n", a.Consumer, a.Status, a.Seq, because(a.Why))
 	}
+}
+
+// late is how often a step's deadline has passed, and until when it may take now.
+func late(step *decisions.SagaStep) string {
+	if step.Attempt == 0 {
+		return ""
+	}
+	text := fmt.Sprintf(" (deadline passed %d times", step.Attempt)
+	if step.DeadlineMs > 0 && step.State != decisions.StepAcked {
+		text += ", next " + schemas.Time(step.DeadlineMs).String()
+	}
+	return text + ")"
 }
 
 func because(why string) string {

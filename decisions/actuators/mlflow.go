@@ -2,6 +2,7 @@ package actuators
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -49,7 +50,7 @@ func (m mlflow) Act(ctx context.Context, e *Event) error {
 	return nil
 }
 
-// takesOver lets one version follow another as the one that serves.
+// takesOver lets one version follow another as the one that serves. Stages come last: MLflow deprecates them, and a server without them still gets all the rest.
 func (m mlflow) takesOver(ctx context.Context, e *Event, from, to string) error {
 	use := e.Use
 	if err := m.alias(ctx, e, aliasMove{use.Alias, from, to}); err != nil {
@@ -58,20 +59,19 @@ func (m mlflow) takesOver(ctx context.Context, e *Event, from, to string) error 
 	if err := m.alias(ctx, e, aliasMove{use.Candidate, use.Canary, ""}); err != nil {
 		return err
 	}
-	if use.Stage != "" {
-		for _, x := range [][2]string{{to, use.Stage}, {from, archived}} {
-			if err := m.stage(ctx, e, x[0], x[1]); err != nil {
-				return err
-			}
-		}
-	}
 	for _, version := range []string{from, to} {
 		tag := map[string]string{"name": use.Name, "version": version, "key": decisionTag, "value": e.ID}
 		if err := m.post(ctx, e, "model-versions/set-tag", tag); err != nil {
 			return err
 		}
 	}
-	return nil
+	if use.Stage == "" {
+		return nil
+	}
+	if err := m.stage(ctx, e, to, use.Stage); err != nil {
+		return err
+	}
+	return m.stage(ctx, e, from, archived)
 }
 
 // An aliasMove moves an alias from one version to another. An alias without a name is none; to "" takes it away.
@@ -164,7 +164,12 @@ func (m mlflow) stage(ctx context.Context, e *Event, version, stage string) erro
 	case answer.Version.Stage == stage:
 		return nil
 	}
-	return m.post(ctx, e, "model-versions/transition-stage", map[string]any{"name": e.Use.Name, "version": version, "stage": stage, "archive_existing_versions": false})
+	err := m.post(ctx, e, "model-versions/transition-stage", map[string]any{"name": e.Use.Name, "version": version, "stage": stage, "archive_existing_versions": false})
+	var f *Failure
+	if errors.As(err, &f) && (f.Status == http.StatusNotFound || f.Status == http.StatusNotImplemented) { // the version itself was just read
+		return conflict("give version "+version+" the stage "+stage, "this MLflow has no stages (it answers %d): use alias in place of stage in spec.sinks; the aliases and tags are set", f.Status)
+	}
+	return err
 }
 
 // at is the address of a call, with pairs of a query.

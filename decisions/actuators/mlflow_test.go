@@ -29,6 +29,7 @@ type registry struct {
 	stages  map[string]string // of the versions that there are
 	tags    map[string]string // of the model, and of versions: "8/key"
 	log     []string          // what was changed
+	bare    bool              // of a server that has no stages any more
 	meddle  func(r *registry) // called before each alias is set
 }
 
@@ -89,6 +90,10 @@ func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.tags[of("version")+"/"+of("key")] = of("value")
 		g.log = append(g.log, "tag "+of("version")+" "+of("key")+" = "+of("value"))
 	case "POST model-versions/transition-stage":
+		if g.bare {
+			g.fail(w, 404, "ENDPOINT_NOT_FOUND", "there are no stages")
+			return
+		}
 		if body["archive_existing_versions"] != false {
 			g.fail(w, 400, "INVALID_PARAMETER_VALUE", "archive_existing_versions is missing")
 			return
@@ -127,13 +132,13 @@ func TestMLflow(t *testing.T) {
 		{"start", schemas.ActionStart, schemas.PhaseCommit, begun, serving, []string{"challenger = 8"}},
 		{"start again", schemas.ActionStart, schemas.PhaseCommit, map[string]string{"champion": "7", "challenger": "8"}, serving, nil},
 		{"hold", schemas.ActionHold, "", begun, serving, nil},
-		{"promote", schemas.ActionPromote, "", map[string]string{"champion": "7", "challenger": "8"}, serving, append([]string{
-			"tag streamcanary.previous.champion = 7", "champion = 8", "tag streamcanary.previous.challenger = 8", "delete challenger", "8 is Production", "7 is Archived"}, tags...)},
-		{"promote a first one", schemas.ActionPromote, "", nil, serving, append([]string{"champion = 8", "8 is Production", "7 is Archived"}, tags...)},
-		{"rollback", schemas.ActionRollback, "", map[string]string{"champion": "7", "challenger": "8"}, serving, append([]string{
-			"tag streamcanary.previous.challenger = 8", "delete challenger", "8 is Archived"}, tags[1], tags[0])},
-		{"rollback of a promotion", schemas.ActionRollback, "", map[string]string{"champion": "8"}, map[string]string{"7": "Archived", "8": "Production"}, append([]string{
-			"tag streamcanary.previous.champion = 8", "champion = 7", "7 is Production", "8 is Archived"}, tags[1], tags[0])},
+		{"promote", schemas.ActionPromote, "", map[string]string{"champion": "7", "challenger": "8"}, serving, []string{
+			"tag streamcanary.previous.champion = 7", "champion = 8", "tag streamcanary.previous.challenger = 8", "delete challenger", tags[0], tags[1], "8 is Production", "7 is Archived"}},
+		{"promote a first one", schemas.ActionPromote, "", nil, serving, []string{"champion = 8", tags[0], tags[1], "8 is Production", "7 is Archived"}},
+		{"rollback", schemas.ActionRollback, "", map[string]string{"champion": "7", "challenger": "8"}, serving, []string{
+			"tag streamcanary.previous.challenger = 8", "delete challenger", tags[1], tags[0], "8 is Archived"}},
+		{"rollback of a promotion", schemas.ActionRollback, "", map[string]string{"champion": "8"}, map[string]string{"7": "Archived", "8": "Production"}, []string{
+			"tag streamcanary.previous.champion = 8", "champion = 7", tags[1], tags[0], "7 is Production", "8 is Archived"}},
 		{"rollback without a champion", schemas.ActionRollback, "", nil, map[string]string{"7": "Production", "8": "Archived"}, []string{tags[1], tags[0]}},
 		{"another candidate by now", schemas.ActionSupersede, schemas.PhaseAbort, map[string]string{"challenger": "9"}, serving, nil},
 		{"supersede", schemas.ActionSupersede, schemas.PhaseAbort, map[string]string{"challenger": "8"}, serving, []string{"tag streamcanary.previous.challenger = 8", "delete challenger"}},
@@ -163,6 +168,18 @@ func TestMLflow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMLflowWithoutStages: all the rest is done, and a person hears what to write instead.
+func TestMLflowWithoutStages(t *testing.T) {
+	g := newRegistry(map[string]string{"champion": "8"}, map[string]string{"7": "None", "8": "None"})
+	g.bare = true
+	onRegistry(t, g, func(w *world) {
+		f := w.fails(w.act(), "give version 7 the stage Production", "this MLflow has no stages (it answers 404): use alias in place of stage")
+		if !f.Refused || g.aliases["champion"] != "7" || g.tags["7/streamcanary.decision"] == "" {
+			w.Errorf("%+v, changed %v", f, g.log)
+		}
+	})
 }
 
 // TestSomebodyElseMovesTheAlias: what somebody else set is left alone, and said.
