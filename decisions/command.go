@@ -115,6 +115,9 @@ func (t *turn) refusesPromote(c *Command) string {
 func (s *State) refusesMore(c *Command) string {
 	switch {
 	case c.Force:
+	case s.blocking() != nil:
+		f := s.blocking()
+		return fmt.Sprintf("alert %s (guardrail %s) fires; --override goes past it, and the decision says so", f.Name, f.Guardrail)
 	case len(s.Breached) > 0:
 		return fmt.Sprintf("guardrails say that the canary does harm: %s; --override goes past them, and the decision says so", strings.Join(s.Breached, ", "))
 	case s.Hold != nil && s.Hold.Code != codeApproval && s.Hold.Code != codePaused:
@@ -182,7 +185,11 @@ func (t *turn) froze(c *Command) {
 }
 
 func (t *turn) resumed(c *Command) {
+	if t.s.Hold.Code == codeAlert {
+		t.s.waive()
+	}
 	t.resume(commanded(c, "resumed", "ended the hold"), schemas.Evidence{}, c.Actor)
+	t.alarms("")
 }
 
 func (t *turn) advanced(c *Command) {
@@ -217,6 +224,9 @@ func (s *State) passedOver(c *Command) []string {
 		return nil
 	}
 	over := slices.Clone(s.Breached)
+	if f := s.blocking(); f != nil {
+		over = append(over, f.Guardrail)
+	}
 	if s.Hold != nil && s.Hold.Code != codeApproval && s.Hold.Code != codePaused {
 		over = append(over, s.Hold.Code)
 	}

@@ -77,6 +77,9 @@ func (t *turn) decide(d draft) *schemas.Decision {
 	}
 	decision.Reason.Code = cmp.Or(d.reason.Code, string(d.action))
 	decision.Reason.Sentence = clip(cmp.Or(d.reason.Sentence, fmt.Sprintf("Rollout %s: %s.", s.Terms.Rollout, d.action)), MaxSentence)
+	if len(d.reason.Guardrails) > 0 || d.reason.Code == codeAlert {
+		decision.Reason.Guardrails = append(slices.Clone(d.reason.Guardrails), s.AlertStatus()...)
+	}
 	decision.Evidence.Inputs = slices.Clone(t.in.Read)
 	decision.Evidence.RolloutSha256 = s.Terms.Sha256
 	decision.Evidence.Program = cmp.Or(decision.Evidence.Program, s.Terms.Program)

@@ -138,6 +138,25 @@ func (w *digest) additions(g *schemas.GuardrailStatus) {
 			w.text(name)
 		}
 	}
+	if len(g.Alerts) > 0 {
+		tag('a')
+		w.number(int64(g.AlertsFiring))
+		w.number(int64(len(g.Alerts)))
+		for i := range g.Alerts {
+			w.alert(&g.Alerts[i])
+		}
+	}
+}
+
+func (w *digest) alert(a *schemas.AlertStatus) {
+	for _, s := range []string{a.Name, a.Fingerprint, a.Summary, a.URL} {
+		w.text(s)
+	}
+	w.number(int64(a.StartsAt))
+	w.number(int64(a.Due))
+	for _, is := range []bool{a.Before, a.Waived} {
+		w.number(map[bool]int64{true: 1}[is])
+	}
 }
 
 func (w *digest) interval(r *schemas.Interval) {

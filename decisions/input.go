@@ -17,6 +17,7 @@ const (
 	InputAck     InputKind = "ack"
 	InputExpired InputKind = "expired"
 	InputCommand InputKind = "command"
+	InputAlert   InputKind = "alert"
 	InputRuling  InputKind = "ruling"
 	InputVerdict InputKind = "verdict"
 	InputTraffic InputKind = "traffic"
@@ -35,13 +36,14 @@ type Input struct {
 	// Turn is how many parts had been merged and judged before it. Like Read it isn't journaled: where an input is taken again, it is the same.
 	Turn int64 `json:"-"`
 
-	Applied *Applied     `json:"applied,omitempty"`
-	Ack     *schemas.Ack `json:"ack,omitempty"`
-	Expired *Expired     `json:"expired,omitempty"`
-	Command *Command     `json:"command,omitempty"`
-	Ruling  *Ruling      `json:"ruling,omitempty"`
-	Verdict *Verdict     `json:"verdict,omitempty"`
-	Traffic *Traffic     `json:"traffic,omitempty"`
+	Applied *Applied       `json:"applied,omitempty"`
+	Ack     *schemas.Ack   `json:"ack,omitempty"`
+	Expired *Expired       `json:"expired,omitempty"`
+	Command *Command       `json:"command,omitempty"`
+	Alert   *schemas.Alert `json:"alert,omitempty"`
+	Ruling  *Ruling        `json:"ruling,omitempty"`
+	Verdict *Verdict       `json:"verdict,omitempty"`
+	Traffic *Traffic       `json:"traffic,omitempty"`
 }
 
 // Applied starts a new epoch of a rollout.
@@ -201,7 +203,7 @@ func DecodeInput(b []byte) (Input, error) {
 func (in *Input) check() error {
 	set := map[InputKind]bool{
 		InputApplied: in.Applied != nil, InputAck: in.Ack != nil, InputExpired: in.Expired != nil,
-		InputCommand: in.Command != nil, InputRuling: in.Ruling != nil,
+		InputCommand: in.Command != nil, InputAlert: in.Alert != nil, InputRuling: in.Ruling != nil,
 		InputVerdict: in.Verdict != nil, InputTraffic: in.Traffic != nil,
 	}
 	count := 0
@@ -216,6 +218,8 @@ func (in *Input) check() error {
 	switch {
 	case in.Applied != nil:
 		return in.Applied.check()
+	case in.Alert != nil:
+		return in.Alert.Check()
 	case in.Command != nil && in.Command.Actor.Kind != "person" && in.Command.Actor.Kind != engine.Kind:
 		return fmt.Errorf("command %s: its actor is %q, neither a person nor the engine", in.Command.Do, in.Command.Actor.Kind)
 	}

@@ -9,14 +9,14 @@ import (
 // codeApproval is the reason of a hold that waits for a person.
 const codeApproval = "approval"
 
-// stageEnds takes a verdict that the stage has shown what it was to show. What only a person ends comes first, and so does what the stage's own routes
-// still wait for: a stage that not all routers carry out has not been seen.
+// stageEnds takes a verdict that the stage has shown what it was to show. What only a person ends comes first, then an alert that fires, and what the
+// stage's own routes still wait for: a stage that not all routers carry out has not been seen.
 func (t *turn) stageEnds(v *Verdict) {
 	s := &t.s
 	last := s.Terms.last(s.Stage)
 	switch {
-	case s.Hold != nil && s.Hold.Sticky:
-	case s.Wait != nil:
+	case s.Hold != nil && s.Hold.Sticky, t.heldByAlert():
+	case s.Wait != nil, s.coming():
 		t.goOn(v)
 	case last && s.Terms.ApprovePromotion:
 		t.ask(v, "all traffic goes to "+s.Terms.Canary, "promote")
@@ -31,7 +31,7 @@ func (t *turn) stageEnds(v *Verdict) {
 
 // goOn ends a hold whose cause is gone.
 func (t *turn) goOn(v *Verdict) {
-	if t.s.Hold == nil || t.s.Hold.Sticky {
+	if t.s.Hold == nil || t.s.Hold.Sticky || t.heldByAlert() {
 		return
 	}
 	reason := v.Reason

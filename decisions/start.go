@@ -55,6 +55,9 @@ func (t *turn) applied(a *Applied) {
 func (t *turn) commit(sentence string) {
 	t.s.Status = StatusRunning
 	t.s.FromMs = t.s.EventMs
+	if len(t.s.Terms.Alerts) > 0 {
+		t.s.BeganMs = t.in.WallMs
+	}
 	asks := routers
 	if t.s.Terms.External {
 		asks = 0
@@ -64,6 +67,7 @@ func (t *turn) commit(sentence string) {
 		reason: schemas.Reason{Code: "prepared", Sentence: sentence},
 		actor:  engine, asks: asks, await: schemas.AckApplied,
 	})
+	t.alarms("")
 }
 
 // acked takes a subscriber's answer. Answers to another epoch are ignored; one to a decision that nobody waits for is kept for show.
@@ -181,7 +185,9 @@ func (t *turn) expired(x *Expired) {
 		t.overdue(w)
 		return
 	}
-	t.sagaExpired(x)
+	if !t.alertExpired(id) {
+		t.sagaExpired(x)
+	}
 }
 
 // overdue escalates a wait and starts it again with twice the time.

@@ -47,6 +47,9 @@ type State struct {
 	EventMs int64 `json:"event_ms"`
 	// FromMs is the event time of the commit: windows are judged from there on. 0 before it.
 	FromMs int64 `json:"from_ms,omitempty"`
+	// BeganMs is the wall time of the commit, where a guardrail is from outside; Alerts are those that fire, in the order in which they were told, at most MaxFiring.
+	BeganMs int64    `json:"began_ms,omitempty"`
+	Alerts  []Firing `json:"alerts,omitempty"`
 	// Stage is the one that the rollout is in, from 0, and Begun is where each after the first began.
 	Stage int          `json:"stage,omitempty"`
 	Begun []StageBegin `json:"begun,omitempty"`
@@ -128,12 +131,13 @@ type Deadline struct {
 	AtMs int64
 }
 
-// Deadlines are those to be watched now, in a fixed order: at most one per wait and saga step.
+// Deadlines are those to be watched now, in a fixed order: at most one per wait and saga step, and two per alert.
 func (s *State) Deadlines() []Deadline {
 	var out []Deadline
 	if s.Wait != nil {
 		out = append(out, Deadline{ID: deadlineID(s.Wait.Decision, waitDeadline), AtMs: s.Wait.DeadlineMs})
 	}
+	out = append(out, s.alertDeadlines()...)
 	if s.Saga == nil || s.Status == StatusDeleted {
 		return out
 	}
@@ -165,6 +169,7 @@ func (s *State) clone() State {
 	c.Terms.State.Stores = slices.Clone(s.Terms.State.Stores)
 	c.Terms.Cache.WarmBP, c.Terms.Cache.Mute = slices.Clone(s.Terms.Cache.WarmBP), slices.Clone(s.Terms.Cache.Mute)
 	c.Terms.Sinks.Registry, c.Terms.Sinks.Alert = slices.Clone(s.Terms.Sinks.Registry), slices.Clone(s.Terms.Sinks.Alert)
+	c.Terms.Alerts, c.Alerts = slices.Clone(s.Terms.Alerts), slices.Clone(s.Alerts)
 	c.Snapshots = slices.Clone(s.Snapshots)
 	c.Past = slices.Clone(s.Past)
 	c.Pillars = slices.Clone(s.Pillars)

@@ -41,6 +41,8 @@ func Step(s State, in Input) (State, []Effect) {
 		t.expired(in.Expired)
 	case InputCommand:
 		t.command(in.Command)
+	case InputAlert:
+		t.alerted(in.Alert)
 	case InputRuling:
 		t.ruled(in.Ruling)
 	case InputVerdict:

@@ -38,6 +38,8 @@ type Terms struct {
 	// Chronic is how many rollbacks of the model, in which time, call for another answer; Hotfix is what that would be.
 	Chronic ChronicTerms `json:"chronic,omitzero"`
 	Hotfix  string       `json:"hotfix,omitempty"`
+	// Alerts are the guardrails from outside.
+	Alerts []schemas.AlertGuardrail `json:"alerts,omitempty"`
 	// SettleMs is how much later than routers say so a new split is believed to be that of all predictions. 0 in a replay.
 	SettleMs      int64  `json:"settle_ms,omitempty"`
 	DrainWithinMs int64  `json:"drain_within_ms"`
@@ -77,6 +79,10 @@ func TermsOf(r *schemas.Rollout) Terms {
 	slices.Sort(t.Routers)
 	t.State, t.Cache, t.Sinks = stateTermsOf(r), cacheTermsOf(r), sinkTermsOf(r)
 	t.Chronic, t.Hotfix = ChronicTerms{r.Chronic.Rollbacks, r.Chronic.Within.Milliseconds()}, r.Hotfix
+	for _, g := range r.Alerts {
+		g.Match = slices.Clone(g.Match)
+		t.Alerts = append(t.Alerts, g)
+	}
 	t.External, t.ApprovePromotion = r.External, r.ApprovePromotion
 	for i := range r.Stages {
 		s := &r.Stages[i]

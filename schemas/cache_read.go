@@ -71,6 +71,8 @@ func (rr *rolloutReader) checkMute(s section) {
 	for _, name := range spec.Mute {
 		g, found := rr.rollout.guardrail(name)
 		switch {
+		case rr.rollout.isExternal(name):
+			s.refuse("mute", "guardrail %s is from outside, and no cold cache explains an alert: remove it", name)
 		case !found:
 			s.refuse("mute", "no guardrail is called %q: %s", name, suggest(name, rr.rollout.guardrailNames()))
 		case !g.FollowsCache():

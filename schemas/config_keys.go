@@ -55,7 +55,7 @@ var configForm = mapping(
 	)},
 	field{key: "http", about: "health, readiness and metrics", form: mapping(
 		field{key: "listen", form: text(maxAddress), def: "127.0.0.1:8088", about: "host:port to listen on"},
-		field{key: "tokensFile", form: text(maxPath), about: "who may command rollouts, here and on NATS: a line `role name token` for each; roles: viewer, operator, admin"},
+		field{key: "tokensFile", form: text(maxPath), about: "who may command rollouts, here and on NATS: a line `role name token` for each; roles: viewer, operator, admin, and alerter, for Alertmanager's webhook alone"},
 	)},
 	field{key: "registries", about: "where the pillars of rollouts look things up", form: mapping(
 		field{key: "mlflow", form: registryForm, about: "the tracking server whose model registry has the versions"},

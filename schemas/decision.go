@@ -162,6 +162,8 @@ type Against string
 const (
 	AgainstBaseline Against = "baseline"
 	AgainstLimit    Against = "limit"
+	// AgainstAlerts: a guardrail from outside, which has no numbers.
+	AgainstAlerts Against = "alerts"
 )
 
 // GuardrailStatus is what is known of one guardrail at one time. Estimate, Lower and Upper are in Unit, of the whole epoch:
@@ -172,7 +174,7 @@ type GuardrailStatus struct {
 	Name          string    `json:"name"`
 	Segment       string    `json:"segment,omitempty"`
 	State         State     `json:"state"`
-	Why           string    `json:"why,omitempty"` // of insufficient: no_data, waiting_outcomes (within has not passed), too_few, unequal_sampling, join_overflow; both_arms: excused, since the baseline is beyond the limit, too
+	Why           string    `json:"why,omitempty"` // of insufficient: no_data, waiting_outcomes (within has not passed), too_few, unequal_sampling, join_overflow; both_arms: excused, since the baseline is beyond the limit, too; fired_before: an alert began before the canary
 	On            On        `json:"on"`
 	Against       Against   `json:"against,omitempty"` // empty: one written before this was told
 	Unit          string    `json:"unit"`
@@ -200,12 +202,29 @@ type GuardrailStatus struct {
 	ProbabilityIndex *float64           `json:"probability_index,omitempty"`
 	KS               *float64           `json:"ks,omitempty"`
 	MannWhitneyP     *float64           `json:"mann_whitney_p,omitempty"`
-	Shape            []QuantileEvidence `json:"shape,omitempty"`       // of test: ks: where in the distribution the harm is; ascending Quantile
-	AtQuantile       float64            `json:"at_quantile,omitempty"` // of test: ks: the one with the most evidence now, of which estimate and interval are
-	Calibration      string             `json:"calibration,omitempty"` // CalibrationFailed, or empty
-	MutedUntil       Time               `json:"muted_until,omitzero"`  // it counts nothing until a cache is warm, at the latest until then
-	Harmed           []string           `json:"harmed,omitempty"`      // segments that are hurt, by e-BH; ascending
-	Exemplars        []Exemplar         `json:"exemplars,omitempty"`   // of a failure or a suspicion: predictions of the canary to look up, the newest windows' first; at most ten
+	Shape            []QuantileEvidence `json:"shape,omitempty"`         // of test: ks: where in the distribution the harm is; ascending Quantile
+	AtQuantile       float64            `json:"at_quantile,omitempty"`   // of test: ks: the one with the most evidence now, of which estimate and interval are
+	Calibration      string             `json:"calibration,omitempty"`   // CalibrationFailed, or empty
+	MutedUntil       Time               `json:"muted_until,omitzero"`    // it counts nothing until a cache is warm, at the latest until then
+	Harmed           []string           `json:"harmed,omitempty"`        // segments that are hurt, by e-BH; ascending
+	Exemplars        []Exemplar         `json:"exemplars,omitempty"`     // of a failure or a suspicion: predictions of the canary to look up, the newest windows' first; at most ten
+	Alerts           []AlertStatus      `json:"alerts,omitempty"`        // of a guardrail from outside: those that fire, what counts first; at most MaxAlertsShown
+	AlertsFiring     int                `json:"alerts_firing,omitempty"` // how many fire
+}
+
+// MaxAlertsShown bounds the alerts that a guardrail's status names.
+const MaxAlertsShown = 3
+
+// AlertStatus is an alert from outside that fires.
+type AlertStatus struct {
+	Name        string `json:"name"`      // its label alertname
+	StartsAt    Time   `json:"starts_at"` // Alertmanager's clock
+	Fingerprint string `json:"fingerprint"`
+	Summary     string `json:"summary,omitempty"` // its annotation, shortened
+	URL         string `json:"url,omitempty"`     // its generatorURL
+	Due         Time   `json:"due,omitzero"`      // it counts from then on (the guardrail's for); absent: it does
+	Before      bool   `json:"before,omitempty"`  // it fired before the canary began, so it is not its doing
+	Waived      bool   `json:"waived,omitempty"`  // a person resumed the rollout although it fires
 }
 
 // CalibrationFailed is the calibration of a guardrail whose self-test inside the baseline crossed: its noise isn't what the tests assume.

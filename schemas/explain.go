@@ -188,6 +188,9 @@ func (e *explainer) guardrails(f *field, indent string) {
 	for _, g := range r.Guardrails {
 		e.line(indent+"  - {"+guardrailText(g)+"}", e.share(g))
 	}
+	for i := range r.Alerts {
+		e.alert(&r.Alerts[i], indent)
+	}
 	e.say(indent+"  ", "the missing canary: "+e.riskShare(MissingCanaryWeight))
 	e.calibration(indent + "  ")
 	if r.Segments != nil {

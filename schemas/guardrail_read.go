@@ -11,43 +11,51 @@ import (
 // readGuardrails fills in the guardrails of the file, or the default ones.
 func (rr *rolloutReader) readGuardrails() {
 	r, given := rr.rollout, rr.spec.given("guardrails")
-	standing := rr.readGuardrailList(section{rr.spec.problems, nil, rr.spec.form, rr.spec.path})
+	standing, _ := rr.readGuardrailList(section{rr.spec.problems, nil, rr.spec.form, rr.spec.path})
 	if !given {
 		r.Guardrails, r.DefaultGuardrails = standing, true
 		return
 	}
-	r.Guardrails = rr.readGuardrailList(rr.spec)
+	r.Guardrails, r.Alerts = rr.readGuardrailList(rr.spec)
+	rr.checkAlerts()
 	r.DefaultGuardrails = slices.EqualFunc(r.Guardrails, standing, func(a, b Guardrail) bool {
 		a.Line = b.Line
 		return a == b
 	})
 }
 
-func (rr *rolloutReader) readGuardrailList(spec section) []Guardrail {
-	var read []Guardrail
+// readGuardrailList returns those that look at events, and those from outside.
+func (rr *rolloutReader) readGuardrailList(spec section) (read []Guardrail, alerts []AlertGuardrail) {
+	lines := map[string]int{} // by name
 	for _, s := range spec.items("guardrails") {
 		if !s.sound() {
 			continue
 		}
-		g := rr.readGuardrail(s)
-		if i := slices.IndexFunc(read, func(other Guardrail) bool { return other.Name == g.Name }); i >= 0 {
-			s.refuse("name", "a guardrail in line %d is called %s, too: give each its own name", read[i].Line, g.Name)
+		name := s.text("name")
+		if line, twice := lines[name]; twice {
+			s.refuse("name", "a guardrail in line %d is called %s, too: give each its own name", line, name)
 		}
-		read = append(read, g)
+		lines[name] = s.node.Line
+		switch kind := s.one(guardrailKinds, "what it watches, e.g. rate: error"); {
+		case kind == externalKey:
+			alerts = append(alerts, s.readAlerts())
+		case kind != "" || !s.given(externalKey): // else it is both, which was told
+			read = append(read, rr.readGuardrail(s, GuardrailKind(kind)))
+		}
 	}
-	return read
+	return read, alerts
 }
 
 var (
 	guardrailKinds = []string{
 		string(RateGuardrail), string(QuantileGuardrail), string(GaugeGuardrail), string(MeanGuardrail), string(DistributionGuardrail),
+		externalKey,
 	}
 	guardrailDirections = []string{string(Increase), string(Decrease), string(Above), string(Below)}
 )
 
-func (rr *rolloutReader) readGuardrail(s section) Guardrail {
-	g := Guardrail{Name: s.text("name"), On: On(s.text("on")), Line: s.node.Line}
-	g.Kind = GuardrailKind(s.one(guardrailKinds, "what it watches, e.g. rate: error"))
+func (rr *rolloutReader) readGuardrail(s section, kind GuardrailKind) Guardrail {
+	g := Guardrail{Name: s.text("name"), On: On(s.text("on")), Kind: kind, Line: s.node.Line}
 	g.Direction = s.readDirection(g.Kind)
 	if g.Kind == "" || g.Direction == "" {
 		return g
@@ -91,6 +99,9 @@ var strangers = []struct {
 	{"buckets", []GuardrailKind{QuantileGuardrail, DistributionGuardrail}, "only a quantile or a distribution is counted in buckets: remove them"},
 	{"from", []GuardrailKind{MeanGuardrail}, "only a mean has a choice of events: remove it"},
 	{"cap", []GuardrailKind{MeanGuardrail}, "only a mean has values that are capped: remove it"},
+	{"match", nil, "only alerts from outside are matched: remove it, or write external: alertmanager"},
+	{"for", nil, "only an alert from outside fires for a time: remove it, or write external: alertmanager"},
+	{"staleAfter", nil, "only an alert from outside is told again and again: remove it, or write external: alertmanager"},
 }
 
 // refuseStrangers refuses keys that another kind of guardrail has.

@@ -26,10 +26,12 @@ type Rollout struct {
 	// UnusedOutcomes are declared in the file, but no guardrail names them: their events are not looked at.
 	UnusedOutcomes []OutcomeSpec
 	Guardrails     []Guardrail // in the file's order
-	Segments       *Segments   // nil: none are watched, nor told apart
-	Stratify       bool        // contrasts are made within segments, too; only with Segments
-	Health         Health
-	Stages         []Stage // those that are judged, in their order; one at least
+	// Alerts are the guardrails from outside, in the file's order. They need no statistics, and spend no risk.
+	Alerts   []AlertGuardrail
+	Segments *Segments // nil: none are watched, nor told apart
+	Stratify bool      // contrasts are made within segments, too; only with Segments
+	Health   Health
+	Stages   []Stage // those that are judged, in their order; one at least
 	// External: another controller moves the weights. No stage plans one, decisions carry no routes before a rollback or a promotion, and
 	// a share that changes is that controller's doing.
 	External bool

@@ -16,6 +16,7 @@ const (
 // Bounds of a rollout file.
 const (
 	MaxGuardrails = 64
+	MaxExternal   = 8 // guardrails of them that are from outside
 	MaxOutcomes   = 16
 	MaxSegments   = 200
 	MaxBuckets    = 10_000
@@ -28,6 +29,7 @@ const (
 	maxLabelBytes = 1024
 	maxLabelsAll  = 16 << 10 // bytes of labels and annotations together: every decision has them
 	maxListed     = 256
+	maxMatchers   = 16
 )
 
 // rolloutForm is all that a rollout file may hold, in the order in which Explain prints it, with its defaults.
@@ -159,6 +161,12 @@ var guardrailForm = mapping(
 	field{key: "sample", form: text(MaxNameBytes), about: "share of this resource's samples above `limit`"},
 	field{key: "mean", form: text(MaxNameBytes), about: "mean of an outcome's values, of one of `values`, of the score, or of a sample"},
 	field{key: "distribution", form: text(MaxNameBytes), about: "the whole distribution of latency, score, or one of `values`"},
+	field{key: externalKey, form: word(FromAlertmanager), about: "alerts that Alertmanager's webhook tells of, and that fit `match`: harm while one fires"},
+	field{key: "match", form: names(maxMatchers, text(maxLabelBytes)).orForm(list(1, maxMatchers, text(maxLabelBytes))),
+		about: "of external: labels and their values, or a list of Alertmanager's matchers, e.g. severity=~\"page|critical\"; all must fit"},
+	field{key: "for", form: duration(0, day), def: "0s", about: "of external: the alert must have fired for so long"},
+	field{key: "staleAfter", form: duration(time.Second, 30*day), def: "5h",
+		about: "of external: an alert that isn't told again for so long counts as over; more than Alertmanager's repeat_interval (4h)"},
 	field{key: "test", form: word(string(TestKS), string(TestMannWhitney)), about: "how distributions are compared"},
 	field{key: "of", form: text(MaxNameBytes), def: ofLatency, about: "of a quantile: latency, score, or the name of one of `values`"},
 	field{key: "limit", form: number(0, 1e15), about: "of a sample: the reading above which it counts"},

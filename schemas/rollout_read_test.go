@@ -168,7 +168,7 @@ type badFile struct {
 }
 
 func badRollouts() []badFile {
-	return slices.Concat(badShapes(), badMargins(), badGuardrails(), badPlans(), badWheres(), badStates(), badPillars())
+	return slices.Concat(badShapes(), badMargins(), badGuardrails(), badPlans(), badWheres(), badStates(), badPillars(), badAlertGuardrails())
 }
 
 // add is the shortest rollout and further lines of its spec.
@@ -251,12 +251,12 @@ func badMargins() []badFile {
 
 func badGuardrails() []badFile {
 	return []badFile{
-		{"nothing watched", guard("name: a, increase: 5%"), []string{"7:5: spec.guardrails[0]: has no rate, quantile, sample, mean or distribution: say what it watches, e.g. rate: error"}, true},
+		{"nothing watched", guard("name: a, increase: 5%"), []string{"7:5: spec.guardrails[0]: has no rate, quantile, sample, mean, distribution or external: say what it watches, e.g. rate: error"}, true},
 		{"no direction", guard("name: a, rate: error"), []string{"7:5: spec.guardrails[0]: has no increase, decrease, above or below: say which way is harm, e.g. increase: 20%"}, true},
 		{"two directions", guard("name: a, rate: error, increase: 5%, above: 5%"), []string{
 			"7:49: spec.guardrails[0].above: above stands beside increase: a guardrail has one of increase, decrease, above or below: make two of it"}, true},
 		{"two things watched", guard("name: a, rate: error, sample: cpu, limit: 0.9, increase: 5%"), []string{
-			"7:36: spec.guardrails[0].sample: sample stands beside rate: a guardrail has one of rate, quantile, sample, mean or distribution: make two of it"}, true},
+			"7:36: spec.guardrails[0].sample: sample stands beside rate: a guardrail has one of rate, quantile, sample, mean, distribution or external: make two of it"}, true},
 		{"rate of something", guard("name: a, rate: error, of: latency, increase: 5%"), []string{"7:32: spec.guardrails[0].of: latency: only a quantile is of something: remove it"}, true},
 		{"limit of a rate", guard("name: a, rate: error, limit: 0.1, increase: 5%"), []string{"7:35: spec.guardrails[0].limit: only a sample has a limit: remove it, or write above: for a fixed limit"}, true},
 		{"sample without a limit", guard("name: a, sample: cpu, increase: 5pp"), []string{"7:5: spec.guardrails[0].limit: missing: write the reading above which a sample counts, e.g. limit: 0.9"}, true},

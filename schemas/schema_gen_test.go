@@ -174,6 +174,7 @@ func guardrailRules(schema object) {
 	schema["dependentRequired"] = object{
 		"of": []string{"quantile"}, "limit": []string{"sample"}, "sample": []string{"limit"}, "from": []string{"mean"}, "cap": []string{"mean"},
 		"test": []string{"distribution"}, "distribution": []string{"test"},
+		externalKey: []string{"match"}, "match": []string{externalKey}, "for": []string{externalKey}, "staleAfter": []string{externalKey},
 	}
 	has := func(keys ...string) object { return object{"required": keys} }
 	with := func(when object, key string, what any) object { when[key] = what; return when }
@@ -185,8 +186,9 @@ func guardrailRules(schema object) {
 	values := object{"of": object{"not": object{"enum": []string{ofLatency, ofScore}}}}
 	schema["allOf"] = []any{
 		object{"oneOf": needs(guardrailKinds)},
-		object{"if": has("distribution"), "then": object{"not": object{"anyOf": []any{has("above"), has("below"), has("increase", "decrease")}}},
-			"else": object{"oneOf": needs(guardrailDirections)}},
+		object{"if": has(externalKey), "then": object{"not": object{"anyOf": needs(statisticKeys())}}, "else": object{
+			"if": has("distribution"), "then": object{"not": object{"anyOf": []any{has("above"), has("below"), has("increase", "decrease")}}},
+			"else": object{"oneOf": needs(guardrailDirections)}}},
 		object{"if": has("buckets"), "then": object{"anyOf": needs([]string{"quantile", "distribution"})}},
 		unitRule(has("rate"), Guardrail{Kind: RateGuardrail}), unitRule(has("sample"), Guardrail{Kind: GaugeGuardrail}),
 		unitRule(has("mean"), Guardrail{Kind: MeanGuardrail, Of: "values"}),
@@ -196,6 +198,17 @@ func guardrailRules(schema object) {
 		unitRule(with(has("distribution"), "anyOf", linear("distribution")), Guardrail{Kind: DistributionGuardrail, Of: ofScore, Buckets: scoreBuckets}),
 		unitRule(with(has("distribution"), "not", object{"anyOf": linear("distribution")}), Guardrail{Kind: DistributionGuardrail, Of: "values"}),
 	}
+}
+
+// statisticKeys are those that no guardrail from outside has.
+func statisticKeys() []string {
+	var keys []string
+	for _, f := range guardrailKeys(false).fields {
+		if f.key != "name" && f.key != "on" {
+			keys = append(keys, f.key)
+		}
+	}
+	return keys
 }
 
 func needs(keys []string) []any {

@@ -178,6 +178,7 @@ func TestMessagesAndSchemasDontDrift(t *testing.T) {
 		"decision#finding": Finding{}, "decision#guardrail_status": GuardrailStatus{}, "decision#interval": Interval{},
 		"decision#quantile_evidence": QuantileEvidence{},
 		"decision#exemplar":          Exemplar{},
+		"decision#alert_status":      AlertStatus{},
 		"decision#arm_count":         ArmCount{}, "decision#evidence": Evidence{}, "decision#input": Input{}, "decision#actor": Actor{},
 		"decision": cloudEvent[*Decision]{}, "ack": Ack{},
 	}
@@ -289,6 +290,18 @@ func checkFields(t *testing.T, of reflect.Type, used map[string]bool) {
 	}
 }
 
+// guardrailKeys are the keys of guardrails from outside, or of the others.
+func guardrailKeys(outside bool) *form {
+	f := mapping()
+	for _, one := range guardrailForm.fields {
+		both := slices.Contains([]string{"name", "on"}, one.key)
+		if both || slices.Contains([]string{externalKey, "match", "for", "staleAfter"}, one.key) == outside {
+			f.fields = append(f.fields, one)
+		}
+	}
+	return &f
+}
+
 // fileFields says in which field of its struct each key of a table ends; keys whose machinery comes later, or that
 // have one value only, have none.
 var fileFields = []struct {
@@ -301,7 +314,7 @@ var fileFields = []struct {
 	{Rollout{}, &specForm, map[string]string{
 		"model": "Model", "baseline": "Baseline BaselineWhere", "canary": "Canary CanaryWhere", "mode": "Mode", "risk": "Risk", "window": "Window",
 		"lateness": "Lateness", "warmup": "Warmup", "patience": "Patience", "phi": "Phi", "outcomes": "Outcomes UnusedOutcomes",
-		"guardrails": "Guardrails DefaultGuardrails", "health": "Health", "stages": "Stages External ApprovePromotion", "acks": "Acks", "state": "State", "cache": "Cache", "chronic": "Chronic", "hotfix": "Hotfix", "rollback": "DrainWithin",
+		"guardrails": "Guardrails DefaultGuardrails Alerts", "health": "Health", "stages": "Stages External ApprovePromotion", "acks": "Acks", "state": "State", "cache": "Cache", "chronic": "Chronic", "hotfix": "Hotfix", "rollback": "DrainWithin",
 		"latencyGranularity": "LatencyGranularity", "segments": "Segments", "stratify": "Stratify", "sinks": "Sinks", "pillars": "Pillars",
 	}, nil, []string{"Name", "Labels", "Annotations", "Sha256"}},
 	{Risk{}, &specForm.find("risk").form, map[string]string{"falseRollback": "FalseRollback", "falsePromote": "FalsePromote"}, nil, nil},
@@ -309,7 +322,8 @@ var fileFields = []struct {
 	{Segments{}, &segmentsForm, map[string]string{"watch": "Field", "top": "Top", "list": "List"}, nil, nil},
 	{Where{}, &whereForm, map[string]string{"host": "Host", "segment": "Segment", "region": "Region"}, nil, nil},
 	{Buckets{}, &bucketsForm, map[string]string{"from": "From", "to": "To", "count": "Count"}, nil, nil},
-	{Guardrail{}, &guardrailForm, map[string]string{
+	{AlertGuardrail{}, guardrailKeys(true), map[string]string{"name": "Name", "match": "Match", "for": "For", "staleAfter": "StaleAfter", "on": "On"}, []string{externalKey}, nil},
+	{Guardrail{}, guardrailKeys(false), map[string]string{
 		"name": "Name", "rate": "Kind Of", "quantile": "Kind Quantile", "sample": "Kind Of", "of": "Of", "limit": "Limit",
 		"increase": "Direction Margin", "decrease": "Direction Margin", "above": "Direction Margin", "below": "Direction Margin",
 		"on": "On", "prove": "Prove", "required": "Required", "weight": "Weight",

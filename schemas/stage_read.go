@@ -155,7 +155,9 @@ func (rr *rolloutReader) checkPass(s section, stage Stage) {
 	}
 	for _, name := range stage.Pass {
 		g, found := rr.rollout.guardrail(name)
-		if !found {
+		if rr.rollout.isExternal(name) {
+			s.refuse("pass", "guardrail %s is from outside: an alert that doesn't fire proves nothing, and one that fires ends no stage anyway: don't name it", name)
+		} else if !found {
 			s.refuse("pass", "no guardrail is called %q: %s", name, suggest(name, rr.rollout.guardrailNames()))
 		} else if !g.CanPass() {
 			s.refuse("pass", "guardrail %s has no margin that harm could be proven to keep, so it never passes: give it one, or don't name it", name)

@@ -261,7 +261,11 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	c.desks[r.Name] = d
 	c.models.Store(life{r.Model, e.epoch}, r.Name)
 	c.order(ctx, order{set: &plan})
-	return c.settle(ctx, d, effects)
+	if err := c.settle(ctx, d, effects); err != nil {
+		return err
+	}
+	c.repeatRumours(ctx, d)
+	return nil
 }
 
 // deletion journals a person's wish to end a rollout.

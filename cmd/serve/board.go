@@ -96,7 +96,9 @@ func (d *desk) isOld() bool {
 // refresh computes the report anew.
 func (d *desk) refresh() {
 	state := &d.head.State
-	d.shown = shown{d.fold.Report(), state.Epoch, state.Seq, state.Status}
+	report := d.fold.Report()
+	report.Guardrails = append(report.Guardrails, state.AlertStatus()...)
+	d.shown = shown{report, state.Epoch, state.Seq, state.Status}
 }
 
 // show brings the board up to date: of many rollouts some reports at a time, by turns.

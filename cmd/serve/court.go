@@ -34,6 +34,7 @@ type court struct {
 	board     *board
 	specs     chan bus.Spec
 	commands  chan bus.Request
+	told      chan alertMessage // by Alertmanager
 	people    *people
 	decided   func(schemas.Decision) // hears of every decision; may be nil
 	program   string
@@ -45,6 +46,7 @@ type court struct {
 	pending map[string]Application // applied, and not yet read back from the journal
 	untaken []bus.Spec             // what could not be journaled when it came
 	asking  map[string]*asked      // by command
+	rumours rumours                // alerts that fire
 	models  sync.Map               // life -> rollout: whose acks they are
 	unread  *kafka.Grown           // a topic with partitions that nobody reads; nil: there is none
 	opened  chan struct{}          // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
@@ -276,6 +278,8 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			err = c.spec(ctx, s)
 		case r := <-c.commands:
 			c.command(ctx, r)
+		case m := <-c.told:
+			m.answer <- c.alerted(ctx, &m)
 		case x := <-c.inspected:
 			err = c.inspectionEnds(ctx, x)
 		case c.unread = <-c.grown:

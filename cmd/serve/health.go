@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
 )
 
 // endpoints serves what an operator and an orchestrator ask for.
@@ -27,6 +28,7 @@ type endpoints struct {
 	board   *board
 	seen    *metrics
 	ask     func(context.Context, bus.Request)
+	tell    func(context.Context, *schemas.Alerts) heeded
 	people  *people
 }
 
@@ -47,6 +49,7 @@ func newEndpoints(l net.Listener, m *metrics, b *board) *endpoints {
 	mux.HandleFunc("GET /v1/rollouts", e.rollouts)
 	mux.HandleFunc("GET /v1/rollouts/{name}", e.rollout)
 	mux.HandleFunc("POST /v1/rollouts/{name}/commands", e.command)
+	mux.HandleFunc("POST "+alertsPath, e.alertmanager)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	e.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
 	return e

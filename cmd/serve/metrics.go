@@ -35,6 +35,8 @@ type metrics struct {
 	waiting   *prometheus.GaugeVec
 	forced    *prometheus.GaugeVec
 	recounts  prometheus.Counter
+	alerts    *prometheus.CounterVec
+	firing    *prometheus.GaugeVec
 	sinks     *prometheus.CounterVec
 	failing   *prometheus.GaugeVec
 }
@@ -66,6 +68,8 @@ func newMetrics(program string) *metrics {
 		lost:      gauge("join_lost", "What there was no room for, since the topics were opened.", "what"),
 		waiting:   gauge("windows_waiting", "Sealed windows that wait for other partitions or streams.", "rollout"),
 		forced:    gauge("windows_forced", "Windows judged out of their order because too many waited.", "rollout"),
+		alerts:    counter("alerts_total", "Alerts that Alertmanager told of by what became of them: kept, other (of no rollout), truncated; and messages that were refused.", "result"),
+		firing:    gauge("guardrail_alerts_firing", "Alerts that fire and fit a guardrail from outside.", "rollout", "guardrail"),
 		sinks:     counter("sink_events_total", "Decisions and notices by what became of them at a sink: told, superseded, refused, given-up, untrusted.", "sink", "result"),
 		failing:   gauge("sink_failing", "1 while a sink is not reached, and what it is to be told waits.", "sink"),
 		recounts: prometheus.NewCounter(prometheus.CounterOpts{
@@ -78,7 +82,7 @@ func newMetrics(program string) *metrics {
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
 	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
-		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, held,
+		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -148,7 +152,7 @@ func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status
 
 // standing replaces what is known of the rollouts.
 func (m *metrics) standing(all []Standing) {
-	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, m.waiting, m.forced} {
+	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, m.waiting, m.forced, m.firing} {
 		v.Reset()
 	}
 	for i := range all {
@@ -164,6 +168,10 @@ func (m *metrics) standing(all []Standing) {
 }
 
 func (m *metrics) guardrail(rollout string, g *schemas.GuardrailStatus) {
+	if g.Against == schemas.AgainstAlerts {
+		m.firing.WithLabelValues(rollout, g.Name).Set(float64(g.AlertsFiring))
+		return
+	}
 	m.evidence.WithLabelValues(rollout, g.Name, g.Segment).Set(g.LogEvidence)
 	m.threshold.WithLabelValues(rollout, g.Name, g.Segment).Set(g.Threshold)
 	if g.Estimate != nil {

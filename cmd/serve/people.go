@@ -19,16 +19,23 @@ import (
 	"streamcanary/schemas"
 )
 
-// role is what a person may do: a viewer looks, an operator commands rollouts, and an admin goes past what speaks against it, too.
+// role is what somebody may do: an alerter tells of alerts, as Alertmanager does, and no more; a viewer looks, an operator commands rollouts, and an admin goes past
+// what speaks against it, too.
 type role int
 
 const (
-	viewer role = iota + 1
+	alerter role = iota + 1
+	viewer
 	operator
 	admin
 )
 
-var roles = map[string]role{"viewer": viewer, "operator": operator, "admin": admin}
+var roles = map[string]role{"alerter": alerter, "viewer": viewer, "operator": operator, "admin": admin}
+
+// String is the role's name, with its article.
+func (r role) String() string {
+	return [...]string{alerter: "an alerter", viewer: "a viewer", operator: "an operator", admin: "an admin"}[r]
+}
 
 // people are those who may command rollouts.
 type people struct {
@@ -77,7 +84,7 @@ func (p *people) add(words []string) error {
 	_, taken := p.byToken[key]
 	switch {
 	case !known:
-		return fmt.Errorf("role %q: it is viewer, operator or admin", words[0])
+		return fmt.Errorf("role %q: it is alerter, viewer, operator or admin", words[0])
 	case len(words[1]) > schemas.MaxNameBytes:
 		return fmt.Errorf("the name has %d bytes, %d are allowed", len(words[1]), schemas.MaxNameBytes)
 	case len(words[2]) < minTokenBytes:
@@ -108,7 +115,7 @@ func (p *people) who(token, claimed string) (person, error) {
 func (p person) may(c *schemas.Command) error {
 	switch {
 	case p.role < operator:
-		return fmt.Errorf("%s is a viewer: %s takes an operator", p.name, c.Do)
+		return fmt.Errorf("%s is %s: %s takes an operator", p.name, p.role, c.Do)
 	case c.Override && p.role < admin:
 		return fmt.Errorf("%s is an operator: override takes an admin", p.name)
 	}
@@ -206,12 +213,12 @@ const commandWithin = 20 * time.Second
 
 // command takes a person's command over HTTP: 200 with the decision, 409 refused, 403 denied, 503 not known.
 func (e *endpoints) command(w http.ResponseWriter, r *http.Request) {
-	if e.people.byToken == nil && !e.people.local {
-		http.Error(w, "http.listen is reachable from elsewhere, and there are no tokens: set http.tokensFile", http.StatusForbidden)
+	if err := e.open(); err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" { // what a page of another site can send without being asked isn't
-		http.Error(w, "the Content-Type must be application/json", http.StatusUnsupportedMediaType)
+	if !isJSON(r) {
+		http.Error(w, contentTypeWanted, http.StatusUnsupportedMediaType)
 		return
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, schemas.MaxCommandBytes+1))
@@ -242,6 +249,22 @@ func (e *endpoints) command(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(statusOf(reply))
 	answerWith(w, reply)
 }
+
+// open says why nobody is heard over HTTP; nil: whoever has a token is, or, without tokens, whoever is on this machine.
+func (e *endpoints) open() error {
+	if e.people.byToken == nil && !e.people.local {
+		return errors.New("http.listen is reachable from elsewhere, and there are no tokens: set http.tokensFile")
+	}
+	return nil
+}
+
+// isJSON reports whether a request says that it carries JSON: what a page of another site can send without being asked doesn't.
+func isJSON(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/json"
+}
+
+const contentTypeWanted = "the Content-Type must be application/json"
 
 func statusOf(r *schemas.CommandReply) int {
 	switch {

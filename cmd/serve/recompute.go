@@ -18,6 +18,7 @@ type Published struct {
 	Epoch, Seq  int64
 	Sha256      string // of the exact body, lower-case hex
 	Person      bool   // somebody asked for it: it stands on that, and on no evidence
+	Alert       bool   // an alert from outside asked for it: likewise
 	Inputs      []schemas.Input
 	IssuedAt    schemas.Time
 	StoredAt    schemas.Time // when NATS stored it
@@ -26,7 +27,7 @@ type Published struct {
 // PublishedOf is what Recompute must know of a decision that was stored at a time.
 func PublishedOf(d *schemas.Decision, body []byte, at time.Time) Published {
 	return Published{
-		ID: d.ID, Rollout: d.Rollout, Epoch: d.Epoch, Seq: d.Seq, Sha256: decisions.BodySha256(body), Person: d.Actor.Kind == "person",
+		ID: d.ID, Rollout: d.Rollout, Epoch: d.Epoch, Seq: d.Seq, Sha256: decisions.BodySha256(body), Person: d.Actor.Kind == "person", Alert: decisions.IsOfAlert(d),
 		Inputs: d.Evidence.Inputs, IssuedAt: d.IssuedAt, StoredAt: schemas.Time(at.UnixMilli()),
 	}
 }
@@ -56,9 +57,10 @@ type Finding struct {
 
 // Recomputed counts what became of the decisions of a log that weren't found otherwise.
 type Recomputed struct {
-	Same   int `json:"same"`   // the journal leads to the same bytes
-	People int `json:"people"` // of them what somebody asked for: computed from who asked for what, as the journal has it
-	Gone   int `json:"gone"`   // of epochs that are FindingGone
+	Same   int `json:"same"`             // the journal leads to the same bytes
+	People int `json:"people"`           // of them what somebody asked for: computed from who asked for what, as the journal has it
+	Alerts int `json:"alerts,omitempty"` // of them what an alert from outside asked for: computed from the alert, as the journal has it
+	Gone   int `json:"gone"`             // of epochs that are FindingGone
 }
 
 // clockSkew is how far apart the clocks of those that judge, of Kafka and of NATS may be. Of a decision that evidence leads to, the time at which it was issued is its
@@ -305,6 +307,9 @@ func (a *audit) one(x *retrial, d *decisions.Decided) error {
 	a.counts.Same++
 	if p.Person {
 		a.counts.People++
+	}
+	if p.Alert {
+		a.counts.Alerts++
 	}
 	return nil
 }

@@ -286,7 +286,7 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	http := newEndpoints(l, s.seen, s.board)
-	http.ask, http.people = judging.ask, judging.people
+	http.ask, http.tell, http.people = judging.ask, judging.hearAlerts, judging.people
 	http.bus = s.bus
 	if s.servers != nil {
 		http.servers = s.servers
@@ -342,7 +342,7 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 	}
 	judging := &court{
 		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
-		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), asking: map[string]*asked{}, decided: s.Decided,
+		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), told: make(chan alertMessage), rumours: rumours{}, asking: map[string]*asked{}, decided: s.Decided,
 		program: s.Program, instance: instance(), retention: retention, dry: s.DryRun, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
 		inspections: map[string]*inspection{}, inspected: make(chan inspection),
 	}

@@ -72,7 +72,7 @@ func sayChecked(c *console, q pillarQuestion, found []decisions.Pillar, explain 
 		return err
 	}
 	fmt.Fprintf(c.err, "%s: rollout %s is well formed: model %s, baseline %s, canary %s, %s\n",
-		q.file, r.Name, r.Model, r.BaselineWhere.Of(r.Baseline), r.CanaryWhere.Of(r.Canary), howMany(len(r.Guardrails), "guardrail"))
+		q.file, r.Name, r.Model, r.BaselineWhere.Of(r.Baseline), r.CanaryWhere.Of(r.Canary), howMany(len(r.Guardrails)+len(r.Alerts), "guardrail"))
 	printPillars(c.err, found, pillars.Unnamed(&r.Pillars))
 	return nil
 }

@@ -200,7 +200,7 @@ func (v *verified) print(c *console) error {
 	}
 	fmt.Fprintf(c.err, "%d decisions: every signature and every link is good\n", v.Decisions)
 	if n := v.Recomputed; n != nil {
-		fmt.Fprintf(c.err, "%d of them were computed again from the window journal, to the same bytes; %d of these are what people asked for, which no evidence decided\n", n.Same, n.People)
+		fmt.Fprintf(c.err, "%d of them were computed again from the window journal, to the same bytes; %d of these are what people asked for, which no evidence decided%s\n", n.Same, n.People, ofAlerts(n.Alerts))
 		if n.Gone > 0 {
 			fmt.Fprintf(c.err, "%d could not be computed again: see above\n", n.Gone)
 		}

@@ -56,6 +56,9 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 		fmt.Fprintf(w, "bad events: %s (--invalid FILE keeps them)\n", bad)
 	}
 	printNotes(w, s)
+	for i := range r.Alerts {
+		fmt.Fprintf(w, "note: guardrail %s is from outside: a log has no alerts, so it was not judged\n", r.Alerts[i].Name)
+	}
 	span := ""
 	if s.Windows > 0 {
 		span = fmt.Sprintf(", event time %s to %s", s.First, s.Reached)
@@ -121,6 +124,10 @@ func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 	fmt.Fprintln(t, "GUARDRAIL\tSTATE\tESTIMATE\tINTERVAL SINCE START\tMARGIN\tCANARY\tBASELINE\tEVIDENCE")
 	for i := range guardrails {
 		g := &guardrails[i]
+		if g.Against == schemas.AgainstAlerts {
+			fmt.Fprintln(t, alertRow(g))
+			continue
+		}
 		state := string(g.State)
 		if why := cmp.Or(mutedText(g), g.Why, g.Calibration); why != "" {
 			state += " (" + why + ")"
@@ -132,7 +139,7 @@ func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 		return err
 	}
 	for i := range guardrails {
-		if _, err := io.WriteString(w, shapeLines(&guardrails[i])); err != nil {
+		if _, err := io.WriteString(w, shapeLines(&guardrails[i])+alertLines(&guardrails[i])); err != nil {
 			return err
 		}
 	}

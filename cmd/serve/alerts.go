@@ -1,0 +1,234 @@
+package serve
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/ingest/kafka"
+	"streamcanary/schemas"
+)
+
+// alertsPath is where Alertmanager's webhook sends its messages: one address for all rollouts.
+const alertsPath = "/v1/alertmanager"
+
+// alertMessage is a message of Alertmanager's webhook on its way to the court. Its answer has room for one.
+type alertMessage struct {
+	alerts *schemas.Alerts
+	answer chan heeded
+}
+
+// heeded is what came of a message: how many of its alerts are in the journal, and of which rollouts.
+type heeded struct {
+	Alerts   int      `json:"alerts"`
+	Kept     int      `json:"kept"`
+	Rollouts []string `json:"rollouts,omitempty"`
+	err      error
+}
+
+// alertmanager takes a message: 200 once it is journaled, or concerns no rollout; 4xx for what is wrong with it, which Alertmanager doesn't send again; 503 where it
+// isn't kept, and comes again.
+func (e *endpoints) alertmanager(w http.ResponseWriter, r *http.Request) {
+	if why := e.barred(r); why != nil {
+		http.Error(w, why.Error(), http.StatusForbidden)
+		return
+	}
+	if !isJSON(r) {
+		http.Error(w, contentTypeWanted, http.StatusUnsupportedMediaType)
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, schemas.MaxAlertsBytes+1))
+	switch {
+	case err != nil:
+		http.Error(w, "the message can't be read: "+err.Error(), http.StatusBadRequest)
+		return
+	case len(body) > schemas.MaxAlertsBytes:
+		http.Error(w, fmt.Sprintf("the message has more than %d bytes: set max_alerts in webhook_configs", schemas.MaxAlertsBytes), http.StatusRequestEntityTooLarge)
+		return
+	}
+	alerts, err := schemas.DecodeAlerts(body)
+	if err != nil {
+		e.seen.alerts.WithLabelValues("refused").Inc()
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), commandWithin)
+	defer cancel()
+	came := e.tell(ctx, alerts)
+	if came.err != nil {
+		http.Error(w, came.err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(came) // the client is gone, or has it
+}
+
+// barred says why whoever asks may not tell of alerts; nil: they may.
+func (e *endpoints) barred(r *http.Request) error {
+	if err := e.open(); err != nil {
+		return err
+	}
+	who, err := e.people.who(r.Header.Get("Authorization"), "")
+	if err == nil && who.role != alerter && who.role < operator {
+		err = fmt.Errorf("%s is %s: alerts take an alerter, or an operator", who.name, who.role)
+	}
+	return err
+}
+
+// hearAlerts hands a message to the court, and waits until it is kept.
+func (c *court) hearAlerts(ctx context.Context, alerts *schemas.Alerts) heeded {
+	m := alertMessage{alerts, make(chan heeded, 1)}
+	select {
+	case c.told <- m:
+	case <-ctx.Done():
+		return heeded{err: fmt.Errorf("the service is starting, stopping or busy: send it again")}
+	}
+	select {
+	case came := <-m.answer:
+		return came
+	case <-ctx.Done():
+		return heeded{err: fmt.Errorf("it isn't known whether the alerts are kept, after %s: send them again, that changes nothing", commandWithin)}
+	}
+}
+
+// alerted journals a message's alerts, each for every rollout that it concerns. What is told again comes into the journal again: it is what keeps it from going stale.
+func (c *court) alerted(ctx context.Context, m *alertMessage) heeded {
+	came := heeded{Alerts: len(m.alerts.All)}
+	if m.alerts.Truncated > 0 {
+		c.seen.alerts.WithLabelValues("truncated").Add(float64(m.alerts.Truncated))
+		c.log.Warn().Int64("missing", m.alerts.Truncated).Str("receiver", m.alerts.Receiver).
+			Msg("Alertmanager has cut its message: rollouts hear nothing of the rest; raise max_alerts in webhook_configs, or group by more labels")
+	}
+	var entries []kafka.Entry
+	now := time.Now()
+	for i := range m.alerts.All {
+		a := &m.alerts.All[i]
+		c.rumours.hear(a, now)
+		result := "other"
+		for _, d := range c.concerned(a) {
+			e, err := alertRecord(d, a, now)
+			if err != nil {
+				return heeded{err: err}
+			}
+			if result != "kept" {
+				result = "kept"
+				came.Kept++
+			}
+			entries = append(entries, e)
+			came.Rollouts = append(came.Rollouts, d.rollout.Name)
+		}
+		c.seen.alerts.WithLabelValues(result).Inc()
+	}
+	slices.Sort(came.Rollouts)
+	came.Rollouts = slices.Compact(came.Rollouts)
+	if came.err = c.appendAlerts(ctx, entries); came.err != nil {
+		c.log.Warn().Err(came.err).Int("alerts", came.Kept).Strs("rollouts", came.Rollouts).
+			Msg("alerts wait for the window journal, and Alertmanager sends them again; look at Kafka (its disk, ACLs, the topic's settings)")
+	}
+	return came
+}
+
+// concerned are the desks of the rollouts under way that an alert concerns, by name.
+func (c *court) concerned(a *schemas.Alert) []*desk {
+	var desks []*desk
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; d.open() && !d.head.State.Status.Ended() && d.head.State.Terms.Concerns(a) {
+			desks = append(desks, d)
+		}
+	}
+	return desks
+}
+
+// alertRecord is the journal record of an alert for one rollout.
+func alertRecord(d *desk, a *schemas.Alert, now time.Time) (kafka.Entry, error) {
+	value, err := decisions.EncodeInput(decisions.Input{Kind: decisions.InputAlert, WallMs: now.UnixMilli(), Alert: a})
+	return kafka.Entry{Key: []byte(d.rollout.Model), Value: value, Headers: headers(inputRecord, d.rollout.Name, d.head.State.Epoch)}, err
+}
+
+// appendAlerts journals alerts, all at once: a storm of them must not keep windows from being judged.
+func (c *court) appendAlerts(ctx context.Context, entries []kafka.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if _, err := c.journal.AppendAll(ctx, entries); err != nil {
+		return fmt.Errorf("%w: append to %s: %w", errUnjournaled, JournalTopic, err)
+	}
+	return nil
+}
+
+// repeatRumours lets an epoch that begins hear of the alerts that fire by then. One that can't be journaled is heard of again when Alertmanager repeats it.
+func (c *court) repeatRumours(ctx context.Context, d *desk) {
+	var entries []kafka.Entry
+	now := time.Now()
+	for _, a := range c.rumours.firing(now) {
+		if !d.head.State.Terms.Concerns(a) {
+			continue
+		}
+		if e, err := alertRecord(d, a, now); err == nil { // what was heard is within its bounds
+			entries = append(entries, e)
+		}
+	}
+	if err := c.appendAlerts(ctx, entries); err != nil && ctx.Err() == nil {
+		c.log.Warn().Err(err).Str("rollout", d.rollout.Name).Int("alerts", len(entries)).
+			Msg("alerts that fire are not journaled: the rollout doesn't hear of them until Alertmanager repeats them; look at Kafka (its disk, ACLs, the topic's settings)")
+	}
+}
+
+// rumours are the alerts that fire, whether or not they concern a rollout by now: one that begins must know of them, and Alertmanager repeats them after hours. They are
+// in memory alone: after a restart they are heard of when they are repeated.
+type rumours map[string]rumour // by fingerprint
+
+type rumour struct {
+	alert *schemas.Alert
+	at    time.Time
+}
+
+// maxRumours bounds them; beyond it the one that was told longest ago is forgotten. rumoursFor is how long one is believed: more than Alertmanager's repeat_interval.
+const (
+	maxRumours = 1000
+	rumoursFor = 5 * time.Hour
+)
+
+func (r rumours) hear(a *schemas.Alert, now time.Time) {
+	before, known := r[a.Fingerprint]
+	if a.Resolved {
+		if known && (a.EndsAt == 0 || a.EndsAt >= before.alert.StartsAt) { // else the end of an earlier one, that comes late
+			delete(r, a.Fingerprint)
+		}
+		return
+	}
+	if !known && len(r) >= maxRumours {
+		delete(r, r.oldest())
+	}
+	r[a.Fingerprint] = rumour{a, now}
+}
+
+func (r rumours) oldest() string {
+	least := ""
+	for fingerprint, x := range r {
+		if least == "" || cmp.Or(x.at.Compare(r[least].at), cmp.Compare(fingerprint, least)) < 0 {
+			least = fingerprint
+		}
+	}
+	return least
+}
+
+// firing are those that are believed to fire, by fingerprint.
+func (r rumours) firing(now time.Time) []*schemas.Alert {
+	var all []*schemas.Alert
+	for fingerprint, x := range r {
+		if ended := x.alert.EndsAt > 0 && int64(x.alert.EndsAt) <= now.UnixMilli(); ended || now.Sub(x.at) > rumoursFor {
+			delete(r, fingerprint)
+			continue
+		}
+		all = append(all, x.alert)
+	}
+	slices.SortFunc(all, func(a, b *schemas.Alert) int { return cmp.Compare(a.Fingerprint, b.Fingerprint) })
+	return all
+}

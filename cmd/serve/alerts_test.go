@@ -1,0 +1,223 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// recordedAlerts is a message as Alertmanager 0.28 has sent it.
+func recordedAlerts(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "schemas", "testdata", "alertmanager", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// aDoor is the HTTP side alone: what the court answers is the test's.
+func aDoor(t *testing.T, tokens string, court func(*schemas.Alerts) heeded) *endpoints {
+	t.Helper()
+	dir := t.TempDir()
+	put(t, dir, "tokens", tokens)
+	people, err := peopleOf(&schemas.HTTP{Listen: "127.0.0.1:1", TokensFile: filepath.Join(dir, "tokens")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	e := newEndpoints(l, newMetrics("test"), &board{})
+	e.people, e.tell = people, func(_ context.Context, a *schemas.Alerts) heeded { return court(a) }
+	return e
+}
+
+const doorTokens = "alerter am alerter-token-1234\nviewer vic viewer-token-12345\noperator ada operator-token-1234\n"
+
+// TestAlertmanagerEndpoint: Alertmanager sends again what is answered with 5xx, and nothing else.
+func TestAlertmanagerEndpoint(t *testing.T) {
+	message := recordedAlerts(t, "mixed")
+	kept := func(a *schemas.Alerts) heeded {
+		return heeded{Alerts: len(a.All), Kept: 2, Rollouts: []string{"ranker-42"}}
+	}
+	unkept := func(*schemas.Alerts) heeded { return heeded{err: errors.New("the journal is away")} }
+	tests := []struct {
+		name, token, kind, body string
+		court                   func(*schemas.Alerts) heeded
+		status                  int
+		want                    string
+	}{
+		{"kept", "Bearer alerter-token-1234", "application/json", message, kept, 200, `{"alerts":4,"kept":2,"rollouts":["ranker-42"]}`},
+		{"an operator may", "Bearer operator-token-1234", "application/json; charset=utf-8", message, kept, 200, `{"alerts":4,`},
+		{"not kept: it comes again", "Bearer alerter-token-1234", "application/json", message, unkept, 503, "the journal is away"},
+		{"nobody", "", "application/json", message, kept, 403, "a token is needed"},
+		{"a stranger", "Bearer stranger-token-123", "application/json", message, kept, 403, "the token is not one of those in http.tokensFile"},
+		{"a viewer", "Bearer viewer-token-12345", "application/json", message, kept, 403, "vic is a viewer: alerts take an alerter, or an operator"},
+		{"a page of another site", "Bearer alerter-token-1234", "text/plain", message, kept, 415, "application/json"},
+		{"no JSON", "Bearer alerter-token-1234", "application/json", "{", kept, 400, "decode alerts: unexpected end"},
+		{"another system's", "Bearer alerter-token-1234", "application/json", strings.Replace(message, `"version":"4"`, `"version":"1"`, 1), kept, 400, `version is "1"`},
+		{"too much", "Bearer alerter-token-1234", "application/json", strings.Repeat(" ", schemas.MaxAlertsBytes+1), kept, 413, "set max_alerts"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			e := aDoor(t, doorTokens, test.court)
+			r := httptest.NewRequest(http.MethodPost, alertsPath, strings.NewReader(test.body))
+			r.Header.Set("Content-Type", test.kind)
+			if test.token != "" {
+				r.Header.Set("Authorization", test.token)
+			}
+			w := httptest.NewRecorder()
+			e.server.Handler.ServeHTTP(w, r)
+			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
+				t.Errorf("%d %s, want %d %s", w.Code, w.Body, test.status, test.want)
+			}
+		})
+	}
+}
+
+// TestAnAlerterCommandsNothing: Alertmanager's token is good for alerts alone.
+func TestAnAlerterCommandsNothing(t *testing.T) {
+	e := aDoor(t, doorTokens, nil)
+	who, err := e.people.who("Bearer alerter-token-1234", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := who.may(&schemas.Command{Do: "pause"}); err == nil || err.Error() != "am is an alerter: pause takes an operator" {
+		t.Errorf("got %v, want it denied", err)
+	}
+}
+
+func TestAlertsFromElsewhereNeedTokens(t *testing.T) {
+	e := aDoor(t, doorTokens, nil)
+	e.people = &people{}
+	w := httptest.NewRecorder()
+	e.server.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, alertsPath, nil))
+	if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "set http.tokensFile") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestRumours(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	alert := func(name string, starts, ends int64) *schemas.Alert {
+		return &schemas.Alert{Fingerprint: name, StartsAt: schemas.Time(starts), EndsAt: schemas.Time(ends), Resolved: ends > 0}
+	}
+	names := func(r rumours, now time.Time) (out []string) {
+		for _, a := range r.firing(now) {
+			out = append(out, a.Fingerprint)
+		}
+		return out
+	}
+	r := rumours{}
+	for _, a := range []*schemas.Alert{alert("b", 5, 0), alert("a", 5, 0), alert("c", 5, 0), alert("c", 5, 7), alert("a", 1, 3), alert("z", 1, 3)} {
+		r.hear(a, at)
+	}
+	if got := names(r, at); !reflect.DeepEqual(got, []string{"a", "b"}) {
+		t.Errorf("%v fire: c is over, and what ended was an earlier a", got)
+	}
+	r.hear(alert("b", 5, 0), at.Add(time.Hour))
+	if got := names(r, at.Add(rumoursFor+time.Minute)); !reflect.DeepEqual(got, []string{"b"}) {
+		t.Errorf("%v fire: a was not told again", got)
+	}
+	for i := range maxRumours {
+		r.hear(alert(fmt.Sprint(i), 5, 0), at.Add(2*time.Hour))
+	}
+	if _, known := r["b"]; known || len(r) != maxRumours {
+		t.Errorf("%d are known, b among them: %t; want the oldest forgotten", len(r), known)
+	}
+}
+
+// alertsOf are guardrails from outside, beside one of errors.
+const alertsOf = `  guardrails:
+    - {name: errors, rate: error, increase: 10pp}
+    - {name: page, external: alertmanager, match: {severity: page}, staleAfter: 2m}
+    - {name: busy, external: alertmanager, match: ['severity=~"busy|warm"'], for: 30s, staleAfter: 2m, on: hold}
+`
+
+// alerts tells the service of an alert, as Alertmanager does.
+func (v *village) alerts(status, severity string, starts time.Time, more ...string) {
+	v.Helper()
+	ends := "0001-01-01T00:00:00Z"
+	if status == "resolved" {
+		ends = time.Now().UTC().Format(time.RFC3339Nano)
+	}
+	body := fmt.Sprintf(`{"version":"4","receiver":"streamcanary","status":%q,"truncatedAlerts":0,"groupKey":"{}","alerts":[{"status":%[1]q,"labels":{"alertname":"High%s","severity":%[2]q%s},`+
+		`"annotations":{"summary":"Users see errors"},"startsAt":%q,"endsAt":%q,"generatorURL":"http://prometheus/graph","fingerprint":"f-%[2]s"}]}`,
+		status, severity, strings.Join(more, ""), starts.UTC().Format(time.RFC3339Nano), ends)
+	client := http.Client{Transport: &http.Transport{DialContext: v.network.DialContext, DisableKeepAlives: true}}
+	response, err := client.Post("http://127.0.0.1:8088"+alertsPath, "application/json", strings.NewReader(body))
+	v.must(err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	v.must(err)
+	if response.StatusCode != http.StatusOK {
+		v.Errorf("%s: %s", response.Status, answer)
+	}
+	v.wait(time.Second)
+}
+
+// TestStoriesOfAlerts: what Alertmanager tells of rolls back, holds, and is over again.
+func TestStoriesOfAlerts(t *testing.T) {
+	tell(t, map[string]tale{
+		"an-alert-from-outside": {atOnce + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(20 * time.Second)
+			v.alerts("firing", "page", time.Now(), `,"model":"other"`)
+			v.alerts("firing", "page", time.Now(), `,"version":"v1"`)
+			v.alerts("firing", "page", time.Now(), `,"model":"ranker","version":"v2"`)
+			v.alerts("firing", "page", time.Now())
+			v.completed()
+		}},
+		"an-alert-from-before": {atOnce + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			fires := v.began.Add(-10 * time.Minute)
+			v.alerts("firing", "page", fires)
+			v.wait(time.Minute)
+			v.alerts("firing", "page", fires) // as Alertmanager repeats it, twice where there are two of it
+			v.alerts("firing", "page", fires)
+			v.restart()
+			v.wait(time.Minute)
+			v.refused("promote", false, "alert Highpage (guardrail page) fires; --override goes past it")
+			v.alerts("resolved", "page", fires)
+			v.status(decisions.StatusPromoted)
+		}},
+		"an-alert-whose-end-is-lost": {atOnce + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			fires := time.Now()
+			v.alerts("firing", "busy", fires)
+			v.wait(10 * time.Second)
+			v.alerts("resolved", "busy", fires) // before its time
+			v.alerts("firing", "busy", time.Now())
+			v.status(decisions.StatusHolding)
+			v.status(decisions.StatusPromoted)
+		}},
+		"once-more-while-it-fires": {atOnce + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			fires := time.Now()
+			v.alerts("firing", "page", fires)
+			v.completed()
+			v.apply("story", rolloutWith(atOnce+alertsOf), func(a *Application) { a.Retry = true })
+			v.until("the second epoch holds", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusHolding })
+			v.wait(20 * time.Second)
+			v.ask("resume", false)
+			v.until("the second epoch is promoted", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusPromoted })
+		}},
+	})
+}
