@@ -177,6 +177,10 @@ func (t *turn) expired(x *Expired) {
 		t.overdue(w)
 		return
 	}
+	if w := t.s.Warming; w != nil && id == deadlineID(w.Decision, string(w.Name)) {
+		w.State, w.DeadlineMs = StepPassed, 0
+		return
+	}
 	t.sagaExpired(x)
 }
 
