@@ -137,7 +137,17 @@ const (
 	riseDone = "promote 41:0 42:10000 (route) +ranker:42 -ranker:41 ~[]"
 )
 
-func TestTakeover(t *testing.T) {
+// takeover is what happens while the canary's cache is warmed.
+type takeover struct {
+	name   string
+	change []func(*Terms)
+	in     []Input
+	want   []string
+	says   string // the last decision
+	shows  string // of the canary's cache
+}
+
+func takeovers() []takeover {
 	ok := func(at, seq int64) Input { return ack(at, seq, "eu", schemas.AckApplied) }
 	next := func(at int64) Input { return verdictOf(at, VerdictAdvance) }
 	end := func(at int64) Input { return verdictOf(at, VerdictPromote) }
@@ -147,14 +157,7 @@ func TestTakeover(t *testing.T) {
 	at20 := []Input{next(5), ok(6, 3)}
 	at60 := after(at20, canaryAnswers(7, 200, 160), next(8), ok(8, 4))
 	promoted := after(at60, canaryAnswers(9, 200, 190), end(10))
-	tests := []struct {
-		name   string
-		change []func(*Terms)
-		in     []Input
-		want   []string
-		says   string // the last decision
-		shows  string // of the canary's cache
-	}{
+	return []takeover{
 		{"each stop until its cache is warm", nil, at60, []string{rise20, rise60}, "42 answers 80 % from its cache. Now begins stage 3 of 3 (60 % of the traffic, until the cache of 42 is warm).",
 			"the cache of 42 is warmed, at the latest until 1970-01-01T00:05:08.000Z: 0 predictions have told whether the cache answered, 200 are needed"},
 		{"then all", nil, promoted, []string{rise20, rise60, "#5 " + riseDone}, "42 answers 95 % from its cache: all traffic goes to 42.", ""},
@@ -188,7 +191,10 @@ func TestTakeover(t *testing.T) {
 			[]string{rise20, "#4 rollback 41:10000 42:0 (route) +ranker:41 -ranker:42 ~[]"}, "", ""},
 		{"deleted", nil, after(at20, command(8, CommandDelete, false), expire(306, first), next(307)), []string{rise20, "#4 start abort 41:10000 42:0 (route) +ranker:41 -ranker:42 ~[]"}, "", ""},
 	}
-	for _, test := range tests {
+}
+
+func TestTakeover(t *testing.T) {
+	for _, test := range takeovers() {
 		t.Run(test.name, func(t *testing.T) {
 			for i := range test.in {
 				test.in[i].Turn = 5

@@ -44,7 +44,7 @@ func TestStoriesOfCaches(t *testing.T) {
 		v.status(decisions.StatusHolding)
 		v.ask("advance", false)
 		v.inStage(3)
-		v.wait(30 * time.Second)
+		v.wait(90 * time.Second)
 		v.slow.Store(300)
 	}
 	tell(t, map[string]tale{
