@@ -52,6 +52,7 @@ type coldness struct {
 	spec    *schemas.CacheSpec
 	cell    int  // of missMetric
 	is      bool // now: it is what the next window is taken by
+	counts  bool // windows are of the new share
 	fromMs  int64
 	untilMs int64
 	warm    [windows.Arms]bool
@@ -60,8 +61,14 @@ type coldness struct {
 
 // begin is where versions get their traffic: of an epoch both, as the baseline may have got its own back a moment ago; of a later stage the canary.
 func (c *coldness) begin(startMs int64, first bool) {
-	*c = coldness{spec: c.spec, cell: c.cell, is: true, fromMs: startMs, untilMs: startMs + c.spec.Max.Milliseconds()}
+	*c = coldness{spec: c.spec, cell: c.cell, is: true, counts: true, fromMs: startMs, untilMs: startMs + c.spec.Max.Milliseconds()}
 	c.warm[windows.Baseline] = !first
+}
+
+// coming is when a stage is decided: routers may follow at any moment, and until they have, nothing says how warm the cache is.
+func (c *coldness) coming(nowMs int64) {
+	c.begin(nowMs, false)
+	c.counts = false
 }
 
 // before brings it up to a window whose numbers nobody has looked at yet.
@@ -73,7 +80,7 @@ func (c *coldness) before(startMs int64) {
 
 // after counts a window.
 func (c *coldness) after(p *windows.Part) {
-	if c == nil || !c.is || p.StartMs < c.fromMs {
+	if c == nil || !c.is || !c.counts || p.StartMs < c.fromMs {
 		return
 	}
 	for arm := range windows.Arms {

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -106,6 +107,42 @@ func TestCacheOfAStage(t *testing.T) {
 	}
 	s.play(60, warmSide, warmSide)
 	s.want(VerdictPromote, codeAllPassed)
+}
+
+// TestCacheOfAStop: a stop on the way to all of the traffic needs nothing to pass, and asks for more as long as nothing is suspect. The canary's cache counts as cold from
+// when the stop is decided, whatever answers still come under the share of before.
+func TestCacheOfAStop(t *testing.T) {
+	r := inStages(cachedRollout(), 1000, 5000, 9000)
+	r.Stages[1] = schemas.Stage{WeightBP: 5000, Warm: true}
+	r.Stages[2] = schemas.Stage{WeightBP: 9000, Warm: true}
+	s := newScript(t, r, Options{Phi: 1})
+	before := side{n: 360, latencyMs: 100, told: 360, misses: 36}
+	tenth := side{n: 40, latencyMs: 100, told: 40, misses: 4}
+	s.play(300, before, tenth)
+	s.want(VerdictAdvance, codeAllPassed)
+	s.verdict = s.judge.Advance(1, math.MaxInt64)
+	s.want(VerdictContinue, codeUndecided)
+	s.play(20, before, tenth) // routers have not followed yet
+	s.want(VerdictContinue, codeUndecided)
+	if !isCold(s) {
+		t.Error("its cache isn't said to be cold before routers have followed")
+	}
+	tested := s.guard("p99").canary.firstMs
+	s.advance(1)
+	half, cold := side{n: 200, latencyMs: 100, told: 200, misses: 20}, side{n: 200, latencyMs: 900, told: 200, misses: 150}
+	s.play(20, half, cold)
+	s.want(VerdictAdvance, codeNoHarm)
+	if want := "No harm of canary 42 is proven or suspected in stage 2 of 3."; s.verdict.Sentence != want {
+		t.Errorf("said %q, want %q", s.verdict.Sentence, want)
+	}
+	if !isCold(s) || s.guard("p99").canary.firstMs != tested {
+		t.Errorf("cold %v, and p99 is tested from %d on, was from %d", isCold(s), s.guard("p99").canary.firstMs, tested)
+	}
+	s.advance(2)
+	s.play(1, side{n: 40, latencyMs: 100, told: 40, misses: 4}, side{n: 360, latencyMs: 100, told: 360, misses: 36})
+	s.want(VerdictPromote, codeNoHarm)
+	s.play(40, side{n: 40, latencyMs: 100, told: 40, misses: 4}, side{n: 360, latencyMs: 100, told: 360, misses: 36, errors: 100})
+	s.want(VerdictRollback, codeGuardrailFailed)
 }
 
 // TestSevere: what can't wait for a cache to be warmed.

@@ -26,6 +26,8 @@ func (j *Judge) sentence(c cause) string {
 	case c.code == codeWatched:
 		return fmt.Sprintf("%s did no proven harm for the %s that it was watched against what stayed at %s, after %s of traffic.",
 			capital(j.arm(windows.Canary)), durationText(j.stages.present().Watch.Milliseconds()), j.arm(windows.Baseline), durationText(j.nowMs-j.clock.startMs))
+	case c.code == codeNoHarm:
+		return fmt.Sprintf("No harm of %s is proven or suspected%s.", j.arm(windows.Canary), j.inStage())
 	case c.action == VerdictPromote:
 		return fmt.Sprintf("%s keeps every margin that it was held to against %s%s (%s), after %s of traffic.",
 			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.inStage(), j.names(schemas.StatePassed), durationText(j.nowMs-j.clock.startMs))

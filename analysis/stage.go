@@ -123,6 +123,9 @@ func (j *Judge) Advance(stage int, startMs int64) Verdict {
 		for _, g := range j.all {
 			g.unpass()
 		}
+		if j.cold != nil {
+			j.cold.coming(j.nowMs)
+		}
 		j.replan()
 	}
 	j.decide()

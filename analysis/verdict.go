@@ -28,6 +28,7 @@ const (
 	codePatience        = "patience"         // suspect for as long as the rollout's patience
 	codeAllPassed       = "all_passed"
 	codeWatched         = "watched"      // nothing failed for as long as a promotion is watched
+	codeNoHarm          = "no_harm"      // nothing failed or is suspect, in a stop that only warms a cache
 	codeInconclusive    = "inconclusive" // the stage's time is over
 )
 
@@ -189,12 +190,14 @@ func (j *Judge) next() cause {
 	switch {
 	case passed && age >= least && stage.Watch > 0:
 		return cause{action: VerdictPromote, code: codeWatched}
+	case passed && age >= least && stage.Warm:
+		return cause{action: map[bool]VerdictAction{true: VerdictPromote, false: VerdictAdvance}[j.stages.last()], code: codeNoHarm}
 	case passed && age >= least && j.stages.last():
 		return cause{action: VerdictPromote, code: codeAllPassed}
 	case passed && age >= least:
 		return cause{action: VerdictAdvance, code: codeAllPassed}
 	}
-	still := cause{action: VerdictContinue, code: codeUndecided, open: open{baking: passed, coming: age < 0}}
+	still := cause{action: VerdictContinue, code: codeUndecided, open: open{baking: passed && !stage.Warm, coming: age < 0}}
 	if g := j.suspect(); g != nil {
 		still.open = open{suspect: g, sinceMs: g.suspectSince}
 	}
@@ -242,9 +245,9 @@ func (g *guard) failure() string {
 	return codeGuardrailFailed
 }
 
-// passed reports whether everything that the end of a stage needs has passed in it, and nothing is suspect. A watch needs no more than the latter.
+// passed reports whether everything that the end of a stage needs has passed in it, and nothing is suspect. A watch, and a stop that warms a cache, need no more than the latter.
 func (j *Judge) passed(stage *schemas.Stage) bool {
-	some := stage.Watch > 0
+	some := stage.Watch > 0 || stage.Warm
 	for _, g := range j.all {
 		if g.state == schemas.StateSuspect && g.spec.On != schemas.OnWarn {
 			return false
@@ -260,7 +263,7 @@ func (j *Judge) passed(stage *schemas.Stage) bool {
 
 // mustPass reports whether a stage's end needs a guardrail to pass.
 func (j *Judge) mustPass(g *guard, stage *schemas.Stage) bool {
-	if stage.Watch > 0 {
+	if stage.Watch > 0 || stage.Warm {
 		return false
 	}
 	if stage.Pass != nil {

@@ -12,7 +12,7 @@ import (
 type CacheTerms struct {
 	BaselineNamespace string   `json:"baseline_namespace,omitempty"`
 	CanaryNamespace   string   `json:"canary_namespace,omitempty"`
-	WarmBP            []int    `json:"warm_bp,omitempty"` // shares at which traffic that returns to the baseline stops, ascending, less than all
+	WarmBP            []int    `json:"warm_bp,omitempty"` // shares at which a version that takes over stops, ascending, less than all
 	HitRate           float64  `json:"hit_rate,omitempty"`
 	MaxMs             int64    `json:"max_ms,omitempty"`
 	Mute              []string `json:"mute,omitempty"`
@@ -30,10 +30,10 @@ func cacheTermsOf(r *schemas.Rollout) CacheTerms {
 	}
 }
 
-// StepWarm is a stop on the way back: the baseline gets part of the traffic until its cache is warm. The share is part of the name.
+// StepWarm is a stop on the way to all of the traffic: a version gets part of it until its cache is warm. The share is part of the name.
 const StepWarm StepName = "warm"
 
-// Warmth is what the stream has shown of the baseline's cache under a share of the traffic.
+// Warmth is what the stream has shown of a version's cache under a share of the traffic.
 type Warmth struct {
 	FromMs int64   `json:"from_ms"` // event time: routers had followed
 	Told   int64   `json:"told"`    // predictions that say whether the cache answered, since the last warmAnswers of them
@@ -45,13 +45,13 @@ type Warmth struct {
 // warmAnswers is how many predictions a hit rate is taken of.
 const warmAnswers = 200
 
-// take counts a window, and reports whether the cache is warm.
-func (w *Warmth) take(of *Traffic, rate float64) bool {
-	if of.StartMs < w.FromMs {
+// take counts a window's predictions that say whether the cache answered, and those where it did, and reports whether the cache is warm.
+func (w *Warmth) take(startMs, told, hits int64, rate float64) bool {
+	if startMs < w.FromMs {
 		return false
 	}
-	w.Told += of.CacheTold
-	w.Hits += of.CacheHits
+	w.Told += told
+	w.Hits += hits
 	if w.Told < warmAnswers {
 		return false
 	}
@@ -83,14 +83,16 @@ func (s *State) warmSteps() []SagaStep {
 		}
 		for _, bp := range s.Terms.Cache.WarmBP {
 			if bp > r.WeightBP {
-				steps = append(steps, SagaStep{Name: StepName(fmt.Sprintf("%s-%s", StepWarm, shortPercent(bp))), State: StepPlanned, WarmBP: bp})
+				steps = append(steps, SagaStep{Name: warmName(bp), State: StepPlanned, WarmBP: bp})
 			}
 		}
 	}
 	return steps
 }
 
-// warming begins a stop.
+func warmName(bp int) StepName { return StepName(fmt.Sprintf("%s-%s", StepWarm, shortPercent(bp))) }
+
+// warming begins a stop on the way back.
 func (t *turn) warming(step *SagaStep, d *draft) {
 	terms := &t.s.Terms
 	d.routes = []schemas.Route{{Version: terms.Baseline, WeightBP: step.WarmBP}, {Version: terms.Canary, WeightBP: fullBP - step.WarmBP}}
@@ -116,17 +118,50 @@ func (t *turn) ended(step *SagaStep) string {
 		return fmt.Sprintf("%s takes no more writes", listed(terms.State.Stores))
 	case before.Warm == nil:
 		return fmt.Sprintf("%s has not followed, so nothing is warmed any more", listed(before.Wait.missing()))
-	case before.State == StepAcked:
-		return fmt.Sprintf("%s answers %s from its cache", terms.Baseline, before.Warm.text())
 	}
-	waited := schemas.FormatDuration(time.Duration(terms.Cache.MaxMs) * time.Millisecond)
-	if !before.Warm.Known {
-		return fmt.Sprintf("After %s it isn't known how warm the cache of %s is (events have no cache_hit, or too few came), and traffic doesn't wait any longer", waited, terms.Baseline)
-	}
-	return fmt.Sprintf("After %s %s answers no more than %s from its cache, and traffic doesn't wait any longer", waited, terms.Baseline, before.Warm.text())
+	return terms.warmed(terms.Baseline, before)
 }
 
-// followedTo begins the waiting for a warm cache: routers have followed to the step's share.
+// warmed is what a stop of a version has come to.
+func (t *Terms) warmed(version string, step *SagaStep) string {
+	if step.State == StepAcked {
+		return fmt.Sprintf("%s answers %s from its cache", version, step.Warm.text())
+	}
+	waited := schemas.FormatDuration(time.Duration(t.Cache.MaxMs) * time.Millisecond)
+	if !step.Warm.Known {
+		return fmt.Sprintf("After %s it isn't known how warm the cache of %s is (events have no cache_hit, or too few came), and traffic doesn't wait any longer", waited, version)
+	}
+	return fmt.Sprintf("After %s %s answers no more than %s from its cache, and traffic doesn't wait any longer", waited, version, step.Warm.text())
+}
+
+// warm begins a stop of the canary's, where the stage that a decision begins is one.
+func (t *turn) warm(d *schemas.Decision) {
+	if stage := &t.s.Terms.Stages[t.s.Stage]; stage.Warm {
+		t.s.Warming = &SagaStep{Name: warmName(stage.WeightBP), State: StepSent, Decision: d.ID, WarmBP: stage.WeightBP}
+	}
+}
+
+// warmedUp is a draft of what follows a stop of the canary's: its reason is what that has come to.
+func (t *turn) warmedUp(d draft, next string) draft {
+	d.reason.Sentence = t.s.Terms.warmed(t.s.Terms.Canary, t.s.Warming) + next
+	return d
+}
+
+// WarmingText is how far the canary's cache is warmed, for a person; "": the present stage isn't for that.
+func (s *State) WarmingText() string {
+	switch w := s.Warming; {
+	case w == nil:
+		return ""
+	case w.Warm == nil:
+		return fmt.Sprintf("the cache of %s is warmed when routers have followed to %s", s.Terms.Canary, percentOf(w.WarmBP))
+	case w.open():
+		return fmt.Sprintf("the cache of %s is warmed, at the latest until %s: %s", s.Terms.Canary, schemas.Time(w.DeadlineMs), w.Warm.Text())
+	default:
+		return s.Terms.warmed(s.Terms.Canary, w)
+	}
+}
+
+// followedTo begins the waiting for a warm cache: routers have followed to the stop's share.
 func (t *turn) followedTo(step *SagaStep) {
 	step.State, step.DeadlineMs = StepWarming, t.in.WallMs+t.s.Terms.Cache.MaxMs
 	step.Warm = &Warmth{FromMs: max(t.s.EventMs, t.in.WallMs+t.s.Terms.SettleMs)}
@@ -135,7 +170,7 @@ func (t *turn) followedTo(step *SagaStep) {
 // warmed looks at a sealed window for the stop that waits for a warm cache.
 func (t *turn) warmed(w *Traffic) {
 	for i := range t.s.Saga.Steps {
-		if step := &t.s.Saga.Steps[i]; step.State == StepWarming && step.Warm.take(w, t.s.Terms.Cache.HitRate) {
+		if step := &t.s.Saga.Steps[i]; step.State == StepWarming && step.Warm.take(w.StartMs, w.CacheTold, w.CacheHits, t.s.Terms.Cache.HitRate) {
 			t.settle(step, w.EndMs)
 			return
 		}
@@ -190,7 +225,7 @@ func (s *State) caches(d *schemas.Decision) *schemas.CacheOrder {
 	case weight[s.Terms.Canary] == 0:
 		return &schemas.CacheOrder{Activate: t.BaselineNamespace, Retire: t.CanaryNamespace}
 	case d.Action != schemas.ActionRollback:
-		return &schemas.CacheOrder{Activate: t.CanaryNamespace}
+		return &schemas.CacheOrder{Activate: t.CanaryNamespace, Warm: s.stopsToCome()}
 	}
 	order := &schemas.CacheOrder{Activate: t.BaselineNamespace}
 	for _, bp := range t.WarmBP {
@@ -199,6 +234,15 @@ func (s *State) caches(d *schemas.Decision) *schemas.CacheOrder {
 		}
 	}
 	return order
+}
+
+// stopsToCome are the canary's after the present one, in percent.
+func (s *State) stopsToCome() []float64 {
+	var stops []float64
+	for i := s.Stage; s.Terms.Stages[i].Warm && i+1 < len(s.Terms.Stages) && s.Terms.Stages[i+1].Warm; i++ {
+		stops = append(stops, float64(s.Terms.Stages[i+1].WeightBP)/100)
+	}
+	return stops
 }
 
 // mutes are the guardrails that count nothing while the cache of a version that gets its traffic by a decision is cold.

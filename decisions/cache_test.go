@@ -116,6 +116,107 @@ func TestWarmWithState(t *testing.T) {
 		"#6 rollback commit 41:10000 42:0 (route)", "#7 rollback commit 41:10000 42:0 (route)")
 }
 
+// rising is a rollout whose canary gets a twentieth, then a fifth and three fifths until its cache is warm, then all.
+func rising(t *Terms) {
+	cached(t)
+	t.Stages = []StageTerms{{WeightBP: 500}, {WeightBP: 2000, Warm: true}, {WeightBP: 6000, Warm: true}}
+}
+
+func asked(t *Terms) { t.Stages[1].Approve = true }
+
+// canaryAnswers is a window in which n of the canary's predictions say whether its cache answered, and so many did.
+func canaryAnswers(at, n, hits int64) Input {
+	in := traffic(at, 1000, n)
+	in.Traffic.CanaryCacheTold, in.Traffic.CanaryCacheHits = n, hits
+	return in
+}
+
+const (
+	rise20   = "#3 advance 41:8000 42:2000 (route) +ranker:42 - ~[60]"
+	rise60   = "#4 advance 41:4000 42:6000 (route) +ranker:42 - ~[]"
+	riseDone = "promote 41:0 42:10000 (route) +ranker:42 -ranker:41 ~[]"
+)
+
+// takeover is what happens while the canary's cache is warmed.
+type takeover struct {
+	name   string
+	change []func(*Terms)
+	in     []Input
+	want   []string
+	says   string // the last decision
+	shows  string // of the canary's cache
+}
+
+func takeovers() []takeover {
+	ok := func(at, seq int64) Input { return ack(at, seq, "eu", schemas.AckApplied) }
+	next := func(at int64) Input { return verdictOf(at, VerdictAdvance) }
+	end := func(at int64) Input { return verdictOf(at, VerdictPromote) }
+	severe := verdictOf(9, VerdictRollback)
+	severe.Verdict.Severe = true
+	first, second := id(1, 3)+"/warm-20", id(1, 4)+"/warm-60"
+	at20 := []Input{next(5), ok(6, 3)}
+	at60 := after(at20, canaryAnswers(7, 200, 160), next(8), ok(8, 4))
+	promoted := after(at60, canaryAnswers(9, 200, 190), end(10))
+	return []takeover{
+		{"each stop until its cache is warm", nil, at60, []string{rise20, rise60}, "42 answers 80 % from its cache. Now begins stage 3 of 3 (60 % of the traffic, until the cache of 42 is warm).",
+			"the cache of 42 is warmed, at the latest until 1970-01-01T00:05:08.000Z: 0 predictions have told whether the cache answered, 200 are needed"},
+		{"then all", nil, promoted, []string{rise20, rise60, "#5 " + riseDone}, "42 answers 95 % from its cache: all traffic goes to 42.", ""},
+		{"a colder one is waited for", nil, after(at20, canaryAnswers(7, 200, 159), canaryAnswers(8, 199, 199), next(9), end(10)), []string{rise20},
+			"Because. Now begins stage 2 of 3 (20 % of the traffic, until the cache of 42 is warm).",
+			"the cache of 42 is warmed, at the latest until 1970-01-01T00:05:06.000Z: 79 % come from the cache"},
+		{"the baseline's says nothing of it", nil, after(at20, answers(7, 500, 500), next(8)), []string{rise20}, "", ""},
+		{"nor do windows from before routers had followed", nil, after(at20, canaryAnswers(4, 500, 500), canaryAnswers(5, 500, 500), next(8)), []string{rise20}, "", ""},
+		{"nor those before they answer", nil, []Input{next(5), canaryAnswers(6, 500, 500), next(7)}, []string{rise20}, "",
+			"the cache of 42 is warmed when routers have followed to 20 %"},
+		{"a router that doesn't follow: told, and asked again", nil, []Input{next(5), expire(15, id(1, 3)+"/acks"), next(16)},
+			[]string{rise20, "!acks-overdue any", "again " + id(1, 3)}, "", ""},
+		{"not for ever", nil, after(at20, canaryAnswers(7, 200, 100), expire(306, first), next(307)), []string{rise20, rise60},
+			"After 5m 42 answers no more than 50 % from its cache, and traffic doesn't wait any longer. Now begins stage 3 of 3 (60 % of the traffic, until the cache of 42 is warm).", ""},
+		{"where nothing says so", nil, after(at60, expire(308, second), end(309)), []string{rise20, rise60, "#5 " + riseDone},
+			"After 5m it isn't known how warm the cache of 42 is (events have no cache_hit, or too few came), and traffic doesn't wait any longer: all traffic goes to 42.", ""},
+		{"its time alone moves nothing: what is suspect does no more", nil, after(at20, expire(306, first), verdictOf(307, VerdictContinue)), []string{rise20}, "",
+			"After 5m it isn't known how warm the cache of 42 is (events have no cache_hit, or too few came), and traffic doesn't wait any longer"},
+		{"nor does warmth", nil, after(at20, canaryAnswers(7, 200, 200), verdictOf(8, VerdictContinue)), []string{rise20}, "", "42 answers 100 % from its cache"},
+		{"a hold, and its end, go on waiting", nil, after(at20, verdictOf(7, VerdictHold), canaryAnswers(7, 200, 100), next(9)),
+			[]string{rise20, "#4 hold 41:8000 42:2000 (route) +ranker:42 - ~[60]", "#5 resume 41:8000 42:2000 over " + id(1, 4) + " (route) +ranker:42 - ~[60]"}, "", ""},
+		{"a person agrees to the first", []func(*Terms){asked}, []Input{next(5), next(6), command(7, CommandAdvance, false)},
+			[]string{"#3 hold 41:9500 42:500 (route) +ranker:42 - ~[]", "#4 advance 41:8000 42:2000 over " + id(1, 3) + " (route) +ranker:42 - ~[60]"}, "", ""},
+		{"a person who promotes doesn't wait", nil, after(at20, command(8, CommandPromote, false)), []string{rise20, "#4 " + riseDone}, "ada promoted 42.", ""},
+		{"nor does one who advances", nil, after(at20, command(8, CommandAdvance, false)), []string{rise20, rise60}, "", "the cache of 42 is warmed when routers have followed to 60 %"},
+		{"harm, with a baseline that has enough", nil, after(at20, verdictOf(9, VerdictRollback)), []string{rise20, "#4 rollback 41:10000 42:0 (route) +ranker:41 -ranker:42 ~[]"}, "Because.", ""},
+		{"harm, with one that has less", nil, after(at60, verdictOf(9, VerdictRollback)), []string{rise20, rise60, "#5 rollback 41:5000 42:5000 (route) +ranker:41 - ~[]"}, "", ""},
+		{"harm that can't wait", nil, after(at60, severe), []string{rise20, rise60, "#5 rollback 41:10000 42:0 (route) +ranker:41 -ranker:42 ~[]"}, "", ""},
+		{"harm after all went to it", nil, after(promoted, verdictOf(11, VerdictRollback)), []string{rise20, rise60, "#5 " + riseDone, "#6 rollback 41:400 42:9600 over " + id(1, 5) + " (route) +ranker:41 - ~[10 50]"}, "", ""},
+		{"a person's rollback beats it, and its time is nobody's any more", nil, after(at20, command(8, CommandRollback, false), canaryAnswers(9, 500, 500), expire(306, first), next(307)),
+			[]string{rise20, "#4 rollback 41:10000 42:0 (route) +ranker:41 -ranker:42 ~[]"}, "", ""},
+		{"deleted", nil, after(at20, command(8, CommandDelete, false), expire(306, first), next(307)), []string{rise20, "#4 start abort 41:10000 42:0 (route) +ranker:41 -ranker:42 ~[]"}, "", ""},
+	}
+}
+
+func TestTakeover(t *testing.T) {
+	for _, test := range takeovers() {
+		t.Run(test.name, func(t *testing.T) {
+			for i := range test.in {
+				test.in[i].Turn = 5
+			}
+			last := ""
+			s, words := foldWith(t, func(e Effect) string {
+				if e.Decision != nil {
+					last = e.Decision.Decision.Reason.Sentence
+				}
+				return saidWithCache(e)
+			}, after(running(terms(append([]func(*Terms){rising}, test.change...)...)), test.in...)...)
+			expect(t, words[2:], test.want...)
+			if test.says != "" && last != test.says {
+				t.Errorf("said %q, want %q", last, test.says)
+			}
+			if test.shows != "" && s.WarmingText() != test.shows {
+				t.Errorf("shown %q, want %q", s.WarmingText(), test.shows)
+			}
+		})
+	}
+}
+
 // TestCacheNames: which cache each decision of a rollout that goes well names, and what is muted.
 func TestCacheNames(t *testing.T) {
 	var muted []string

@@ -281,7 +281,7 @@ func (t *turn) supersede(c *Command) {
 // abort ends what is under way; where the engine had set a split, the traffic goes back to the baseline.
 func (t *turn) abort(d draft) {
 	d.supersedes, d.severity, d.state = t.superseded(), schemas.Warning, t.thaw()
-	t.s.Hold, t.s.Wait = nil, nil
+	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
 	if t.s.Routes != nil || t.s.Terms.stageRoutes(0) != nil {
 		d.routes = t.s.Terms.baselineRoutes()
 	}

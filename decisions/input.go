@@ -166,6 +166,9 @@ type Traffic struct {
 	// CacheTold are the baseline's predictions that say whether its cache answered, CacheHits those where it did.
 	CacheTold int64 `json:"cache_told,omitempty"`
 	CacheHits int64 `json:"cache_hits,omitempty"`
+	// CanaryCacheTold and CanaryCacheHits are the same of the canary.
+	CanaryCacheTold int64 `json:"canary_cache_told,omitempty"`
+	CanaryCacheHits int64 `json:"canary_cache_hits,omitempty"`
 	// Hosts are those on which the canary answered, the most predictions first, as far as events name them: at most MaxFlows.
 	Hosts []Flow `json:"hosts,omitempty"`
 }

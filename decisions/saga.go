@@ -52,8 +52,8 @@ const (
 	StepAcked   StepState = "acked"
 	StepFailed  StepState = "failed"
 	StepExpired StepState = "expired"
-	StepWarming StepState = "warming" // acknowledged, and the baseline's cache is waited for
-	StepPassed  StepState = "passed"  // of a stop on the way back: it has ended without a warm cache
+	StepWarming StepState = "warming" // acknowledged, and the cache of the version that takes over is waited for
+	StepPassed  StepState = "passed"  // of a stop on the way: it has ended without a warm cache
 	StepSkipped StepState = "skipped" // likewise: it was not made
 )
 
@@ -80,7 +80,7 @@ type SagaStep struct {
 	// Waived: a person said that nothing waits for it.
 	Waived bool   `json:"waived,omitempty"`
 	Sink   string `json:"sink,omitempty"` // whose step it is, where it is a sink's
-	// WarmBP, of a stop on the way back, is the baseline's share in it; Warm is what was seen of its cache since routers followed.
+	// WarmBP, of a stop on the way, is the share in it of the version that takes over; Warm is what was seen of its cache since routers followed.
 	WarmBP int     `json:"warm_bp,omitempty"`
 	Warm   *Warmth `json:"warm,omitempty"`
 }
@@ -123,7 +123,7 @@ func (s *Saga) step(name StepName) *SagaStep {
 // rollback gives the baseline all traffic, by steps that are followed until the canary has drained.
 func (t *turn) rollback(d draft, harmBeganMs int64) {
 	d.supersedes = t.superseded()
-	t.s.Hold, t.s.Wait = nil, nil
+	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
 	t.s.Status = StatusRolledBack
 	defer t.chronic(causeOf(&d.reason))
 	if !t.s.Terms.awaited() {

@@ -76,6 +76,10 @@ var stories = map[string]story{
 		applied(1, terms(cached)), ack(2, 1, "eu", schemas.AckPrepared), ack(3, 2, "eu", schemas.AckApplied), verdictOf(5, VerdictRollback),
 		ack(6, 3, "eu", schemas.AckApplied), answers(7, 200, 190), ack(8, 4, "eu", schemas.AckApplied), expire(400, id(1, 3)+"/warm-50"),
 	}, 5, version{1, 5}, 1},
+	"a canary whose cache is warmed on its way to all, and harm then": {[]Input{
+		applied(1, terms(rising)), ack(2, 1, "eu", schemas.AckPrepared), ack(3, 2, "eu", schemas.AckApplied), verdictOf(5, VerdictAdvance),
+		ack(6, 3, "eu", schemas.AckApplied), canaryAnswers(7, 200, 190), verdictOf(8, VerdictAdvance), expire(400, id(1, 4)+"/warm-60"), command(401, CommandRollback, true),
+	}, 5, version{1, 5}, 1},
 }
 
 func (w *world) clone() world {

@@ -16,14 +16,18 @@ func (t *turn) stageEnds(v *Verdict) {
 	last := s.Terms.last(s.Stage)
 	switch {
 	case s.Hold != nil && s.Hold.Sticky, t.heldByAlert():
-	case s.Wait != nil, s.coming():
+	case s.Wait != nil, s.coming(), s.Warming != nil && s.Warming.open():
 		t.goOn(v)
 	case last && s.Terms.ApprovePromotion:
 		t.ask(v, "all traffic goes to "+s.Terms.Canary, "promote")
+	case last && s.Warming != nil:
+		t.promote(t.warmedUp(v.draft(), ": all traffic goes to "+s.Terms.Canary+"."))
 	case last:
 		t.promote(v.draft())
 	case s.Terms.Stages[s.Stage+1].Approve:
 		t.ask(v, s.Terms.stageText(s.Stage+1)+" begins", "advance")
+	case s.Warming != nil:
+		t.advance(t.warmedUp(v.draft(), "."))
 	default:
 		t.advance(v.draft())
 	}
@@ -50,7 +54,7 @@ func (t *turn) ask(v *Verdict, next, command string) {
 // advance begins the next stage. Until routers have followed, its windows are not its own yet (followed).
 func (t *turn) advance(d draft) {
 	d.supersedes = t.superseded()
-	t.s.Hold, t.s.Wait = nil, nil
+	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
 	t.s.Status = StatusRunning
 	t.s.Stage++
 	t.s.Begun = append(t.s.Begun, StageBegin{Turn: t.in.Turn})
@@ -59,7 +63,7 @@ func (t *turn) advance(d draft) {
 	if d.routes != nil { // else nothing changes for routers
 		d.asks, d.await = routers, schemas.AckApplied
 	}
-	t.decide(d.as(schemas.ActionAdvance, schemas.Info))
+	t.warm(t.decide(d.as(schemas.ActionAdvance, schemas.Info)))
 	if t.s.Wait == nil {
 		t.followed()
 	}
@@ -73,13 +77,16 @@ func (t *turn) followed() {
 	}
 	if b := &t.s.Begun[t.s.Stage-1]; b.FromMs == 0 {
 		b.FromMs, b.FromTurn = max(t.s.EventMs, t.in.WallMs+t.s.Terms.SettleMs), t.in.Turn
+		if t.s.Warming != nil {
+			t.followedTo(t.s.Warming)
+		}
 	}
 }
 
 // promote gives the canary all traffic.
 func (t *turn) promote(d draft) {
 	d.supersedes = t.superseded()
-	t.s.Hold, t.s.Wait = nil, nil
+	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
 	t.s.Status = StatusPromoting
 	d.routes, d.state, d.asks, d.await = t.s.Terms.canaryRoutes(), t.thaw(), routers, schemas.AckApplied
 	t.decide(d.as(schemas.ActionPromote, schemas.Info))

@@ -185,6 +185,10 @@ func (t *turn) expired(x *Expired) {
 		t.overdue(w)
 		return
 	}
+	if w := t.s.Warming; w != nil && id == deadlineID(w.Decision, string(w.Name)) {
+		w.State, w.DeadlineMs = StepPassed, 0
+		return
+	}
 	if !t.alertExpired(id) {
 		t.sagaExpired(x)
 	}

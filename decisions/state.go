@@ -53,6 +53,8 @@ type State struct {
 	// Stage is the one that the rollout is in, from 0, and Begun is where each after the first began.
 	Stage int          `json:"stage,omitempty"`
 	Begun []StageBegin `json:"begun,omitempty"`
+	// Warming is how far the present stage is, where it only warms the canary's cache.
+	Warming *SagaStep `json:"warming,omitempty"`
 	// Why is the reason of the last decision but start, and of a hold that goes on for another reason that one: what a person
 	// asks for first.
 	Why      *schemas.Reason `json:"why,omitempty"`
@@ -131,13 +133,16 @@ type Deadline struct {
 	AtMs int64
 }
 
-// Deadlines are those to be watched now, in a fixed order: at most one per wait and saga step, and two per alert.
+// Deadlines are those to be watched now, in a fixed order: at most one per wait, stop that warms a cache, and saga step, and two per alert.
 func (s *State) Deadlines() []Deadline {
 	var out []Deadline
 	if s.Wait != nil {
 		out = append(out, Deadline{ID: deadlineID(s.Wait.Decision, waitDeadline), AtMs: s.Wait.DeadlineMs})
 	}
 	out = append(out, s.alertDeadlines()...)
+	if w := s.Warming; w != nil && w.DeadlineMs > 0 {
+		out = append(out, Deadline{ID: deadlineID(w.Decision, string(w.Name)), AtMs: w.DeadlineMs})
+	}
 	if s.Saga == nil || s.Status == StatusDeleted {
 		return out
 	}
@@ -181,6 +186,10 @@ func (s *State) clone() State {
 	c.Commanded = slices.Clone(s.Commanded)
 	c.Answers = slices.Clone(s.Answers)
 	c.Wait = s.Wait.clone()
+	if s.Warming != nil {
+		warming := s.Warming.clone()
+		c.Warming = &warming
+	}
 	if s.Hold != nil {
 		hold := *s.Hold
 		hold.Earlier = slices.Clone(s.Hold.Earlier)
@@ -191,13 +200,19 @@ func (s *State) clone() State {
 		saga.Steps = slices.Clone(s.Saga.Steps)
 		saga.Drain.Hosts = slices.Clone(s.Saga.Drain.Hosts)
 		for i := range saga.Steps {
-			saga.Steps[i].Wait = saga.Steps[i].Wait.clone()
-			if warm := saga.Steps[i].Warm; warm != nil {
-				w := *warm
-				saga.Steps[i].Warm = &w
-			}
+			saga.Steps[i] = saga.Steps[i].clone()
 		}
 		c.Saga = &saga
+	}
+	return c
+}
+
+func (s *SagaStep) clone() SagaStep {
+	c := *s
+	c.Wait = s.Wait.clone()
+	if s.Warm != nil {
+		warm := *s.Warm
+		c.Warm = &warm
 	}
 	return c
 }

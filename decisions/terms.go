@@ -31,7 +31,7 @@ type Terms struct {
 	AckWithinMs int64    `json:"ack_within_ms"`
 	// State is what goes back with the traffic.
 	State StateTerms `json:"state,omitzero"`
-	// Cache is how the baseline's cache is warmed when traffic returns to it.
+	// Cache is how the cache of the version that takes over is warmed.
 	Cache CacheTerms `json:"cache,omitzero"`
 	// Sinks are those that a rollback tells, too.
 	Sinks SinkTerms `json:"sinks,omitzero"`
@@ -59,6 +59,7 @@ type StageTerms struct {
 	MirrorBP int  `json:"mirror_bp,omitempty"` // the share of the baseline's traffic that is copied to the canary
 	Approve  bool `json:"approve,omitempty"`   // a person must say that it begins
 	Watch    bool `json:"watch,omitempty"`     // after it the canary gets all, without any more to be passed
+	Warm     bool `json:"warm,omitempty"`      // a stop of the canary's way to all of the traffic: until its cache is warm
 }
 
 // ChronicTerms say when rolling back again is no answer; the zero value: never.
@@ -67,7 +68,7 @@ type ChronicTerms struct {
 	WithinMs  int64 `json:"within_ms,omitempty"`
 }
 
-// TermsOf takes the terms from a rollout. The result shares no memory with it.
+// TermsOf takes the terms from a rollout, whose stages are those that the epoch goes through (schemas.Rollout.Walked). The result shares no memory with it.
 func TermsOf(r *schemas.Rollout) Terms {
 	t := Terms{
 		Rollout: r.Name, Model: r.Model, Baseline: r.Baseline, Canary: r.Canary, Mode: r.Mode,
@@ -86,7 +87,7 @@ func TermsOf(r *schemas.Rollout) Terms {
 	t.External, t.ApprovePromotion = r.External, r.ApprovePromotion
 	for i := range r.Stages {
 		s := &r.Stages[i]
-		t.Stages = append(t.Stages, StageTerms{WeightBP: s.WeightBP, MirrorBP: s.MirrorBP, Approve: s.Approve, Watch: s.Watch > 0})
+		t.Stages = append(t.Stages, StageTerms{WeightBP: s.WeightBP, MirrorBP: s.MirrorBP, Approve: s.Approve, Watch: s.Watch > 0, Warm: s.Warm})
 	}
 	return t
 }
@@ -158,6 +159,8 @@ func (t *Terms) stageText(stage int) string {
 	switch {
 	case s.MirrorBP > 0:
 		return fmt.Sprintf("%s (copies of %s of the traffic)", number, percentOf(s.MirrorBP))
+	case s.Warm:
+		return fmt.Sprintf("%s (%s of the traffic, until the cache of %s is warm)", number, percentOf(s.WeightBP), t.Canary)
 	case s.WeightBP > 0:
 		return fmt.Sprintf("%s (%s of the traffic)", number, percentOf(s.WeightBP))
 	}

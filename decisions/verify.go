@@ -55,9 +55,12 @@ func (d *Drain) take(w *Traffic) bool {
 	return byShare || byQuiet
 }
 
-// traffic looks at a sealed window for the verify step.
+// traffic looks at a sealed window for the verify step, and for a cache that is warmed.
 func (t *turn) traffic(w *Traffic) {
 	t.s.EventMs = max(t.s.EventMs, w.EndMs)
+	if step := t.s.Warming; step != nil && step.State == StepWarming && step.Warm.take(w.StartMs, w.CanaryCacheTold, w.CanaryCacheHits, t.s.Terms.Cache.HitRate) {
+		step.State, step.DeadlineMs = StepAcked, 0
+	}
 	if t.s.Saga == nil {
 		return
 	}

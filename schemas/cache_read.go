@@ -44,7 +44,7 @@ func (rr *rolloutReader) readCache() {
 	rr.checkWarm(s)
 }
 
-// checkWarm refuses steps where nobody knows from which share traffic returns.
+// checkWarm refuses steps where nobody knows from which share traffic moves, and more than an epoch can go through.
 func (rr *rolloutReader) checkWarm(s section) {
 	stages := rr.rollout.Stages
 	switch {
@@ -53,6 +53,8 @@ func (rr *rolloutReader) checkWarm(s section) {
 		s.refuse("warm", "with stages: external another controller moves the weights, and warms what it moves them to: remove the key")
 	case stages[len(stages)-1].WeightBP == 0:
 		s.refuse("warm", "no stage plans a weight, so nobody knows from which share traffic would return: give each stage a weight, or remove the key")
+	case len(stages)+len(rr.rollout.stops()) > maxStages:
+		s.refuse("warm", "%d stages, and %d stops of the cache above them: at most %d together: leave some out", len(stages), len(rr.rollout.stops()), maxStages)
 	}
 }
 

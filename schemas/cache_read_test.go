@@ -59,6 +59,7 @@ func TestCachesThatMeanNothing(t *testing.T) {
 		{"{warm: [10], mute: [p99, p99]}", weighted, "spec.cache.mute: p99 is named twice"},
 		{"{warm: [10]}", "  stages: external\n", "spec.cache.warm: with stages: external another controller moves the weights"},
 		{"{warm: [10]}", "", "spec.cache.warm: no stage plans a weight"},
+		{"{warm: [6, 7]}", "  stages: [" + strings.Repeat("{weight: 5}, ", 31) + "{weight: 5}]\n", "spec.cache.warm: 32 stages, and 2 stops of the cache above them: at most 32 together"},
 		{"{warm: [10], until: {hitRate: 1.5}}", weighted, "spec.cache.until.hitRate"},
 		{"{warm: [10], until: {max: 0s}}", weighted, "spec.cache.until.max"},
 		{"{warm: [10], until: {hits: 0.5}}", weighted, "spec.cache.until.hits: unknown key"},

@@ -115,7 +115,7 @@ const (
 type CacheOrder struct {
 	Activate string    `json:"activate"`         // namespace of the version that takes over
 	Retire   string    `json:"retire,omitempty"` // of the one that has no traffic any more: nobody may answer from it
-	Warm     []float64 `json:"warm,omitempty"`   // percents of the traffic at which its return will stop on its way to all
+	Warm     []float64 `json:"warm,omitempty"`   // percents of the traffic at which it will stop on its way to all
 }
 
 // A Mute says that a guardrail counts nothing for or against a version until its cache is warm.

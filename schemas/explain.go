@@ -296,12 +296,17 @@ func (e *explainer) stages(f *field, indent string) {
 	e.line(indent+f.key+":", f.about)
 	for _, s := range r.Stages {
 		if s.Watch > 0 {
+			e.stops(indent)
 			e.watch(s, indent)
 			continue
 		}
 		e.stage(s, indent)
 	}
-	switch last := r.Stages[len(r.Stages)-1]; {
+	last := r.Stages[len(r.Stages)-1]
+	if last.Watch == 0 {
+		e.stops(indent)
+	}
+	switch {
 	case r.ApprovePromotion:
 		e.line(indent+"  - {weight: 100, approve: true}", "the promotion, when a person says so")
 	case last.Watch == 0 && last.WeightBP == 0:
@@ -309,6 +314,19 @@ func (e *explainer) stages(f *field, indent string) {
 	case last.Watch == 0:
 		e.say(indent+"  ", "then the canary gets all traffic: {weight: 100, approve: true, watch: 24h, holdback: 1} would let a person say when, and go on judging")
 	}
+}
+
+// stops writes where the canary's cache is warmed.
+func (e *explainer) stops(indent string) {
+	stops := e.rollout.stops()
+	if len(stops) == 0 {
+		return
+	}
+	shares := make([]string, len(stops))
+	for i, bp := range stops {
+		shares[i] = percentOf(bp)
+	}
+	e.say(indent+"  ", fmt.Sprintf("on the way there, at %s percent: until the canary's cache is warm, each for %s at most", strings.Join(shares, ", "), FormatDuration(e.rollout.Cache.Max)))
 }
 
 // stage writes one stage below a promotion.

@@ -227,6 +227,8 @@ type Stage struct {
 	// Watch, of the last stage: so long a small part of the traffic stays at the baseline, for the canary to be held against; nothing
 	// has to pass, and it ends well if nothing fails. 0: no watch.
 	Watch time.Duration
+	// Warm: it is a stop on the way to all of the traffic, until the canary's cache is warm; nothing has to pass. No stage of a file is one: see Rollout.Walked.
+	Warm bool
 }
 
 // Shadow says whether the canary gets copies only.
@@ -270,7 +272,7 @@ type StateSpec struct {
 // CacheSpec says how the cache of the version that takes over is warmed.
 type CacheSpec struct {
 	Namespace string        // with {version}, and {model}; of both versions
-	WarmBP    []int         // shares of the traffic, in basis points, at which a return to the baseline stops; ascending, less than all
+	WarmBP    []int         // shares of the traffic, in basis points, at which a version that takes over stops; ascending, less than all
 	HitRate   float64       // a cache that answers this share is warm
 	Max       time.Duration // so long is waited for that, at each step
 	Mute      []string      // guardrails that say nothing while it isn't, in the file's order

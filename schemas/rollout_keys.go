@@ -228,7 +228,7 @@ var stateForm = mapping(
 
 var cacheForm = mapping(
 	field{key: "namespace", form: text(maxLabelBytes), def: `"{model}:{version}"`, about: "the cache's name, with {model} and {version}: decisions say which to use"},
-	field{key: "warm", form: list(1, maxStages, number(0, 100).above()), about: "percents at which traffic that returns to the baseline stops until it is warm; harm that can't wait skips them"},
+	field{key: "warm", form: list(1, maxStages, number(0, 100).above()), about: "percents at which a version that takes over stops until its cache is warm: the canary before its watch or promotion, the baseline after a rollback, but for harm that can't wait"},
 	field{key: "until", about: "when a cache is warm", form: mapping(
 		field{key: "hitRate", form: number(0, 1), def: "0.8", about: "this share of its predictions has cache_hit"},
 		field{key: "max", form: duration(time.Second, day), def: "5m", about: "or so long was waited, for each step"},

@@ -331,7 +331,7 @@ var fileFields = []struct {
 	}, nil, []string{"Line"}},
 	{Health{}, &healthForm, map[string]string{"silent": "Silent", "unmatched": "Unmatched", "selfTest": "SelfTest", "traffic": "Traffic", "noData": "NoData"}, nil, nil},
 	{Stage{}, &stageForm, map[string]string{"weight": "WeightBP", "mirror": "MirrorBP", "bake": "Bake", "pass": "Pass", "max": "Max", "then": "Then",
-		"approve": "Approve", "watch": "Watch", "holdback": "WeightBP"}, nil, nil},
+		"approve": "Approve", "watch": "Watch", "holdback": "WeightBP"}, nil, []string{"Warm"}},
 	{StateSpec{}, &stateForm, map[string]string{"mode": "Mode", "namespace": "Namespace", "stores": "Stores", "ackWithin": "AckWithin", "compatible": "Compatible"}, nil, nil},
 	{CacheSpec{}, &cacheForm, map[string]string{"namespace": "Namespace", "warm": "WarmBP", "until": "HitRate Max", "mute": "Mute"}, nil, nil},
 	{Chronic{}, &specForm.find("chronic").form, map[string]string{"rollbacks": "Rollbacks", "within": "Within"}, nil, nil},

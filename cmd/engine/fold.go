@@ -44,9 +44,9 @@ type Fold struct {
 // Sources are the partitions that parts come from.
 type Sources struct{ Predictions, Samples []windows.Partition }
 
-// NewFold starts an epoch. The plan must be the one that stage one works by.
+// NewFold starts an epoch that goes through the rollout's stages as they are walked. The plan must be the one that stage one works by.
 func NewFold(r *schemas.Rollout, plan *windows.Plan, from Sources) *Fold {
-	return newFold(r, plan, from, analysis.Options{})
+	return newFold(r.Walked(), plan, from, analysis.Options{})
 }
 
 func newFold(r *schemas.Rollout, plan *windows.Plan, from Sources, o analysis.Options) *Fold {
@@ -187,10 +187,17 @@ func (f *Fold) traffic(p *windows.Part) *decisions.Traffic {
 	}
 	t := f.served
 	t.Hosts = flows(p.Traffic[windows.Canary].Hosts)
-	if cells := p.Cells[windows.Baseline]; f.hitCell >= 0 && f.hitCell < len(cells) {
-		t.CacheTold, t.CacheHits = cells[f.hitCell].N, cells[f.hitCell].N-cells[f.hitCell].K
-	}
+	t.CacheTold, t.CacheHits = f.hits(p, windows.Baseline)
+	t.CanaryCacheTold, t.CanaryCacheHits = f.hits(p, windows.Canary)
 	return &t
+}
+
+// hits are an arm's predictions that say whether its cache answered, and those where it did.
+func (f *Fold) hits(p *windows.Part, arm windows.Arm) (told, hits int64) {
+	if cells := p.Cells[arm]; f.hitCell >= 0 && f.hitCell < len(cells) {
+		return cells[f.hitCell].N, cells[f.hitCell].N - cells[f.hitCell].K
+	}
+	return 0, 0
 }
 
 // flows are the hosts with the most predictions, those first.

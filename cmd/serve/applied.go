@@ -170,7 +170,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 		epoch = max(epoch, last.Decision.Epoch)
 		prev = &schemas.Prev{ID: last.Decision.ID, Sha256: decisions.BodySha256(last.Signed.Body)}
 	}
-	terms := decisions.TermsOf(r)
+	terms := decisions.TermsOf(r.Walked())
 	terms.Program, terms.Application = c.program, a.ID
 	if c.dry {
 		terms.Sinks = decisions.SinkTerms{}

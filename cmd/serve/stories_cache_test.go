@@ -2,6 +2,7 @@ package serve
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ func (v *village) caches() {
 const (
 	slower   = "  guardrails: [{name: slow, quantile: 0.5, of: latency, increase: 50%}, {name: errors, rate: error, increase: 10pp}]\n"
 	warmed   = "  cache: {warm: [20, 60], until: {hitRate: 0.8, max: 1m}, mute: [slow]}\n"
+	fewThen  = "  stages: [{weight: 5, bake: 1m, max: 10m}]\n"
 	fewFirst = "  stages: [{weight: 5, bake: 1m, max: 10m}, {weight: 100, approve: true, watch: 10m, holdback: 5}]\n"
 )
 
@@ -41,7 +43,7 @@ func TestStoriesOfCaches(t *testing.T) {
 		v.caches()
 		v.status(decisions.StatusHolding)
 		v.ask("advance", false)
-		v.inStage(1)
+		v.inStage(3)
 		v.wait(90 * time.Second)
 		v.slow.Store(300)
 	}
@@ -61,9 +63,25 @@ func TestStoriesOfCaches(t *testing.T) {
 			v.caches()
 			v.status(decisions.StatusHolding)
 			v.ask("advance", false)
-			v.inStage(1)
+			v.inStage(3)
 			v.errors.Store(6000)
 			v.completed()
+		}},
+		"a-promotion-that-warms": {slower + warmed + fewThen, func(v *village) {
+			v.caches()
+			v.status(decisions.StatusPromoted)
+		}},
+		"harm-while-a-promotion-warms": {slower + warmed + fewThen, func(v *village) {
+			v.caches()
+			v.inStage(2)
+			v.errors.Store(6000)
+			v.completed()
+		}},
+		"a-cache-that-stays-cold": {slower + strings.Replace(warmed, "0.8", "0.999", 1) + fewThen, func(v *village) {
+			v.caches()
+			v.inStage(1)
+			v.restart() // in the midst of what is waited for
+			v.status(decisions.StatusPromoted)
 		}},
 		"a-router-that-does-not-go-back": {slower + warmed + fewFirst, func(v *village) {
 			slows(v)

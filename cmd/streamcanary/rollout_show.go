@@ -361,6 +361,9 @@ func printTraffic(w io.Writer, s *decisions.State) {
 		}
 		fmt.Fprintf(w, "stage: %s, %s\n", s.StageText(), since)
 	}
+	if text := s.WarmingText(); text != "" {
+		fmt.Fprintf(w, "cache: %s\n", text)
+	}
 	if len(s.Routes) > 0 {
 		fmt.Fprintf(w, "routes: %s\n", routeText(s.Routes))
 	}
