@@ -68,7 +68,7 @@ var homes = []struct {
 	{"github.com/klauspost/compress", []string{"ingest"}, true},
 	{"github.com/cespare/xxhash", []string{"windows", "loadgen"}, true},
 	{"go.yaml.in/yaml", []string{"schemas", "cmd/streamcanary"}, true},
-	{"github.com/santhosh-tekuri/jsonschema", nil, true},
+	{"github.com/santhosh-tekuri/jsonschema", []string{"schemas/compat"}, true},
 	{"github.com/rogpeppe/go-internal", nil, true},
 }
 

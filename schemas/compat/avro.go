@@ -9,7 +9,7 @@ import (
 )
 
 // compareAvro tells the first thing that keeps what is written with one schema from being read with the other one, by the rules of schema
-// resolution (Avro 1.12 specification, "Schema Resolution").
+// resolution (Avro 1.12 specification, "Schema Resolution"); where nothing does, what means something else by its logical type.
 func compareAvro(p pass, _ Options) ([]Finding, error) {
 	writer, err := parseAvro(p.writer)
 	if err != nil {
@@ -21,7 +21,7 @@ func compareAvro(p pass, _ Options) ([]Finding, error) {
 	}
 	err = avro.CheckCompatibility(writer, reader)
 	if err == nil {
-		return nil, nil
+		return compareLogical(p, writer, reader), nil
 	}
 	var why *avro.CompatibilityError
 	if !errors.As(err, &why) {

@@ -63,7 +63,7 @@ func parseJSON(d Document) (*tree, error) {
 	default:
 		return nil, fmt.Errorf("%s is no JSON Schema: it is neither an object nor true or false", d.Name)
 	}
-	return t, nil
+	return t, wellFormed(d, t.root)
 }
 
 // near says in which line a document is broken.

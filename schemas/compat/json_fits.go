@@ -109,7 +109,7 @@ func (w *walk) same(a, b any, refs map[string]bool) bool {
 	return equal(a, b)
 }
 
-// sameTargets reports whether a reference means the same in both documents. One that leads out of both is taken to.
+// sameTargets reports whether a reference means the same in both documents. Of one that leads out of them nobody knows.
 func (w *walk) sameTargets(ref any, refs map[string]bool) bool {
 	name, _ := ref.(string)
 	if refs[name] {
@@ -118,7 +118,7 @@ func (w *walk) sameTargets(ref any, refs map[string]bool) bool {
 	refs[name] = true
 	there, lost := w.written.resolve(ref)
 	here, gone := w.read.resolve(ref)
-	return lost == gone && (lost != "" || w.same(there.node, here.node, refs))
+	return lost == "" && gone == "" && w.same(there.node, here.node, refs)
 }
 
 // begin reports whether a pair of places is still to be looked at.

@@ -203,9 +203,9 @@ func (x *items) at(i int) place {
 func elements(p place) items {
 	words := object(p.node)
 	x := items{rest: p.in(true, "items")}
-	tuple, key, rest := list(words["prefixItems"]), "prefixItems", "items"
+	tuple, key, rest := list(words["prefixItems"]), "prefixItems", othersOf(words)
 	if old, is := words["items"].([]any); is {
-		tuple, key, rest = old, "items", "additionalItems"
+		tuple, key = old, "items"
 	}
 	for i, schema := range tuple {
 		x.first = append(x.first, p.in(schema, key, strconv.Itoa(i)))
@@ -214,4 +214,16 @@ func elements(p place) items {
 		x.rest = p.in(words[rest], rest)
 	}
 	return x
+}
+
+// othersOf is the keyword by which a schema speaks of the elements that nothing else in it speaks of.
+func othersOf(words map[string]any) string {
+	rest := "items"
+	if _, old := words["items"].([]any); old {
+		rest = "additionalItems"
+	}
+	if _, said := words["unevaluatedItems"]; said && words[rest] == nil && plainly(words) {
+		return "unevaluatedItems"
+	}
+	return rest
 }
