@@ -63,6 +63,9 @@ var stories = map[string]story{
 	"a start that a pillar refuses": {[]Input{
 		pillared(NewPillar(PillarInput, PillarFailed, []string{"x is gone"})), ack(2, 1, "eu", schemas.AckApplied), verdictOf(5, VerdictRollback),
 	}, 1, version{}, 2},
+	"an alert that is told twice": {[]Input{
+		applied(1, terms(weight, guarded)), ack(2, 1, "eu", schemas.AckPrepared), alarm(5, "page", 4), alarm(6, "page", 4), command(7, CommandPromote, true),
+	}, 3, version{1, 3}, 1},
 	"two decisions in one outbox": {[]Input{applied(1, terms(advise)), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback)}, 4, version{}, 2},
 	"state that goes back, and a store that is silent at first": {[]Input{
 		applied(1, terms(stateful, oneStore)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), verdictOf(10, VerdictRollback),

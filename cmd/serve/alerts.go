@@ -114,7 +114,8 @@ func (c *court) alerted(ctx context.Context, m *alertMessage) heeded {
 		for _, d := range c.concerned(a) {
 			e, err := alertRecord(d, a, now)
 			if err != nil {
-				return heeded{err: err}
+				came.err = err
+				continue
 			}
 			if result != "kept" {
 				result = "kept"
@@ -127,7 +128,8 @@ func (c *court) alerted(ctx context.Context, m *alertMessage) heeded {
 	}
 	slices.Sort(came.Rollouts)
 	came.Rollouts = slices.Compact(came.Rollouts)
-	if came.err = c.appendAlerts(ctx, entries); came.err != nil {
+	if err := c.appendAlerts(ctx, entries); err != nil {
+		came.err = err
 		c.log.Warn().Err(came.err).Int("alerts", came.Kept).Strs("rollouts", came.Rollouts).
 			Msg("alerts wait for the window journal, and Alertmanager sends them again; look at Kafka (its disk, ACLs, the topic's settings)")
 	}
@@ -138,15 +140,18 @@ func (c *court) alerted(ctx context.Context, m *alertMessage) heeded {
 func (c *court) concerned(a *schemas.Alert) []*desk {
 	var desks []*desk
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; d.open() && !d.head.State.Status.Ended() && d.head.State.Terms.Concerns(a) {
+		if d := c.desks[name]; !d.head.State.Status.Ended() && d.head.State.Terms.Concerns(a) {
 			desks = append(desks, d)
 		}
 	}
 	return desks
 }
 
-// alertRecord is the journal record of an alert for one rollout.
+// alertRecord is the journal record of an alert for one rollout. Where another process decides for that, it is the one to tell.
 func alertRecord(d *desk, a *schemas.Alert, now time.Time) (kafka.Entry, error) {
+	if d.lost != nil {
+		return kafka.Entry{}, fmt.Errorf("another process decides for rollout %s, tell that one: %w", d.rollout.Name, d.lost)
+	}
 	value, err := decisions.EncodeInput(decisions.Input{Kind: decisions.InputAlert, WallMs: now.UnixMilli(), Alert: a})
 	return kafka.Entry{Key: []byte(d.rollout.Model), Value: value, Headers: headers(inputRecord, d.rollout.Name, d.head.State.Epoch)}, err
 }

@@ -15,6 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"streamcanary/decisions"
 	"streamcanary/schemas"
 )
@@ -153,6 +157,14 @@ const alertsOf = `  guardrails:
 // alerts tells the service of an alert, as Alertmanager does.
 func (v *village) alerts(status, severity string, starts time.Time, more ...string) {
 	v.Helper()
+	if code, answer := v.post(status, severity, starts, more...); code != http.StatusOK {
+		v.Errorf("%d: %s", code, answer)
+	}
+	v.wait(time.Second)
+}
+
+func (v *village) post(status, severity string, starts time.Time, more ...string) (code int, answer string) {
+	v.Helper()
 	ends := "0001-01-01T00:00:00Z"
 	if status == "resolved" {
 		ends = time.Now().UTC().Format(time.RFC3339Nano)
@@ -164,12 +176,37 @@ func (v *village) alerts(status, severity string, starts time.Time, more ...stri
 	response, err := client.Post("http://127.0.0.1:8088"+alertsPath, "application/json", strings.NewReader(body))
 	v.must(err)
 	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
+	text, err := io.ReadAll(response.Body)
 	v.must(err)
-	if response.StatusCode != http.StatusOK {
-		v.Errorf("%s: %s", response.Status, answer)
+	return response.StatusCode, string(text)
+}
+
+// TestAlertsThatAreNotKept: Alertmanager hears that it must send an alert again, and what is sent again does its work.
+func TestAlertsThatAreNotKept(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce+alertsOf), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(10 * time.Second)
+		refused := v.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: JournalTopic, Err: kerr.TopicAuthorizationFailed, Count: -1})
+		fires := time.Now()
+		if code, answer := v.post("firing", "page", fires); code != http.StatusServiceUnavailable || !strings.Contains(answer, "the window journal takes nothing now") {
+			v.Errorf("%d: %s, want 503", code, answer)
+		}
+		v.wait(5 * time.Second)
+		refused.Remove()
+		v.alerts("firing", "page", fires)
+		v.completed()
+		v.honest()
+	})
+}
+
+// TestAlertsBeforeTheServiceRuns: nobody takes them by then, and they come again.
+func TestAlertsBeforeTheServiceRuns(t *testing.T) {
+	c := &court{told: make(chan alertMessage)}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if came := c.hearAlerts(ctx, &schemas.Alerts{}); came.err == nil || !strings.Contains(came.err.Error(), "send it again") {
+		t.Errorf("got %v", came.err)
 	}
-	v.wait(time.Second)
 }
 
 // TestStoriesOfAlerts: what Alertmanager tells of rolls back, holds, and is over again.
