@@ -26,6 +26,9 @@ const (
 	sinkReminders = 6
 )
 
+// sinkLifeMs is for how long after a rollback a sink may answer, which gives up after a day.
+const sinkLifeMs = 2 * 24 * 3600 * 1000
+
 // sinkTermsOf takes them from a rollout.
 func sinkTermsOf(r *schemas.Rollout) SinkTerms {
 	var t SinkTerms
@@ -94,6 +97,17 @@ func (s *Saga) left() []string {
 		}
 	}
 	return names
+}
+
+// Awaits reports whether at a wall time a deadline, or the answer of a sink, may still change something.
+func (s *State) Awaits(wallMs int64) bool {
+	if len(s.Deadlines()) > 0 {
+		return true
+	}
+	if s.Saga == nil || s.Status == StatusDeleted || wallMs-int64(s.Saga.Times.Decided) > sinkLifeMs {
+		return false
+	}
+	return slices.ContainsFunc(s.Saga.Steps, func(step SagaStep) bool { return step.Sink != "" && step.open() && step.State != StepFailed })
 }
 
 // sinksOverdue tells people, in one sentence, of all sinks whose deadline has passed, and gives each more time.

@@ -154,12 +154,6 @@ func (s *State) Deadlines() []Deadline {
 	return out
 }
 
-// Awaits reports whether an answer, or a deadline, may still change something.
-func (s *State) Awaits() bool {
-	open := func(step SagaStep) bool { return step.open() }
-	return s.Wait != nil || s.Saga != nil && s.Status != StatusDeleted && slices.ContainsFunc(s.Saga.Steps, open)
-}
-
 // waitDeadline names the deadline of State.Wait.
 const waitDeadline = "acks"
 

@@ -76,17 +76,8 @@ type HTTP struct {
 
 // Registries are services that pillars ask. A nil one is not configured.
 type Registries struct {
-	MLflow  *Registry
-	Schemas *Registry // a Schema Registry
-}
-
-// A Registry is an HTTP API, and who we are there: a bearer token, a user with a password, or nobody.
-type Registry struct {
-	URL          string
-	TokenFile    string
-	User         string
-	PasswordFile string
-	TLS          *TLS // nil: the system's certificates
+	MLflow  *Server
+	Schemas *Server // a Schema Registry
 }
 
 // Limits bounds memory and work.
@@ -115,7 +106,7 @@ func ParseConfig(name string, data []byte) (*Config, error) {
 }
 
 func readConfig(root section) *Config {
-	clocks, http, limits := root.under("time"), root.under("http"), root.under("limits")
+	clocks, http, limits, registries := root.under("time"), root.under("http"), root.under("limits"), root.under("registries")
 	return &Config{
 		Data:       root.text("data"),
 		Kafka:      readKafka(root.under("kafka")),
@@ -123,7 +114,7 @@ func readConfig(root section) *Config {
 		Time:       Clocks{clocks.duration("idleAfter"), clocks.duration("maxAhead"), clocks.duration("maxJump")},
 		NATS:       readNATS(root.under("nats")),
 		HTTP:       HTTP{Listen: readAddress(http, "listen", http.text("listen")), TokensFile: http.text("tokensFile")},
-		Registries: readRegistries(root.under("registries")),
+		Registries: Registries{readRegistry(registries, "mlflow"), readRegistry(registries, "schemas")},
 		Limits:     Limits{int(limits.number("pendingPredictions")), int(limits.number("eventBytes"))},
 		Sinks:      readSinks(root),
 	}

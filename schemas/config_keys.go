@@ -1,6 +1,9 @@
 package schemas
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Bounds of a configuration file.
 const (
@@ -66,13 +69,7 @@ var configForm = mapping(
 	field{key: "sinks", form: names(MaxSinks, sinkForm), def: "{}", about: "who else hears of decisions, or carries them out; rollouts name them"},
 )
 
-var registryForm = mapping(
-	field{key: "url", form: text(maxAddress), need: required, example: "url: https://mlflow.example:5000", about: "http:// or https:// address, without what its API adds to it"},
-	field{key: "tokenFile", form: text(maxPath), about: "file that holds a bearer token and nothing else"},
-	field{key: "user", form: text(maxAddress), about: "the user's name, or the API key"},
-	field{key: "passwordFile", form: text(maxPath), about: "file that holds the user's password and nothing else"},
-	field{key: "tls", form: tlsForm, about: "whom an https:// address must be signed by; default: the system's certificates"},
-)
+var registryForm = mapping(serverFields(required, "5s", "2")...)
 
 var tlsForm = mapping(
 	field{key: "caFile", form: text(maxPath), about: "PEM certificates that are trusted; default: the system's"},
@@ -96,20 +93,14 @@ var sourceForm = mapping(
 )
 
 // sinkForm has what any kind of sink may have; sinkRules says which of it a kind needs.
-var sinkForm = mapping(
-	field{key: "kind", form: word(sinkKindWords()...), about: "what it is; default: the sink's name, if that is a kind"},
-	field{key: "url", form: text(maxPath), about: "http:// or https:// address of the server"},
-	field{key: "user", form: text(maxAddress), about: "user's name for basic authentication, with the token as password"},
-	field{key: "tokenFile", form: text(maxPath), about: "file that holds a bearer token, or the user's password, and nothing else; read for each request"},
-	field{key: "tokenEnv", form: text(maxAddress), about: "or a variable of the environment that holds it"},
-	field{key: "secretFile", form: text(maxPath), about: "file of what a webhook signs with (a line each), of PagerDuty's routing key, or of the address of Slack's incoming webhook"},
-	field{key: "secretEnv", form: text(maxAddress), about: "or a variable of the environment that holds it"},
-	field{key: "caFile", form: text(maxPath), about: "PEM certificates that are trusted; default: the system's"},
-	field{key: "file", form: text(maxPath), about: "of envoy: the file that it watches"},
-	field{key: "layer", form: text(maxAddress), about: "of envoy: name of its rtds_layer; default: streamcanary"},
-	field{key: "timeout", form: duration(100*time.Millisecond, time.Minute), def: "10s", about: "of each request"},
-	field{key: "retries", form: integer(0, 10), def: "4", about: "of a request that fails, one after the other, before it is given up for a while; what moves traffic has none, and tries the newest decision again"},
-)
+var sinkForm = mapping(slices.Concat([]field{
+	{key: "kind", form: word(sinkKindWords()...), about: "what it is; default: the sink's name, if that is a kind"},
+}, serverFields(optional, "10s", "4"), []field{
+	{key: "secretFile", form: text(maxPath), about: "file of what a webhook signs with (a line each), of PagerDuty's routing key, or of the address of Slack's incoming webhook"},
+	{key: "secretEnv", form: text(maxAddress), about: "or a variable of the environment that holds it"},
+	{key: "file", form: text(maxPath), about: "of envoy: the file that it watches"},
+	{key: "layer", form: text(maxAddress), about: "of envoy: name of its rtds_layer; default: streamcanary"},
+})...)
 
 var limitsForm = mapping(
 	field{key: "pendingPredictions", form: integer(1000, 1e9), def: "20000000", about: "predictions that wait for outcomes"},

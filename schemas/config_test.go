@@ -24,11 +24,11 @@ nats: {urls: ["tls://n:4222", "n:4222"], creds: n.creds, tls: {insecureSkipVerif
 http: {listen: ":9000"}
 registries:
   mlflow: {url: "https://mlflow:5000/", tokenFile: t, tls: {caFile: ca.pem}}
-  schemas: {url: "http://registry:8081", user: key, passwordFile: p}
+  schemas: {url: "http://registry:8081", user: key, tokenEnv: REGISTRY, timeout: 2s, retries: 0}
 limits: {pendingPredictions: 5000, versions: 8, segments: 200, models: 1000, eventBytes: 65536, memory: auto, decisionsPerHour: 60}
 keepRows: 0ms
 sinks:
-  oncall: {kind: webhook, url: "https://hooks/x?y=1", secretFile: /run/secrets/hook, caFile: ca.pem, timeout: 3s, retries: 0}
+  oncall: {kind: webhook, url: "https://hooks/x?y=1", secretFile: /run/secrets/hook, tls: {caFile: ca.pem}, timeout: 3s, retries: 0}
   mlflow: {url: "http://mlflow:5000/", user: u, tokenEnv: MLFLOW_PASSWORD}
   mesh: {kind: envoy, file: /etc/envoy/weights.json, layer: canaries}
 `
@@ -69,14 +69,14 @@ func TestEverySettingIsRead(t *testing.T) {
 		NATS:    NATS{URLs: []string{"tls://n:4222", "n:4222"}, Creds: "n.creds", TLS: &TLS{InsecureSkipVerify: true}, SigningKey: "s.pem"},
 		HTTP:    HTTP{Listen: ":9000"},
 		Registries: Registries{
-			MLflow:  &Registry{URL: "https://mlflow:5000/", TokenFile: "t", TLS: &TLS{CAFile: "ca.pem"}},
-			Schemas: &Registry{URL: "http://registry:8081", User: "key", PasswordFile: "p"},
+			MLflow:  &Server{URL: "https://mlflow:5000", Token: SecretRef{File: "t"}, TLS: &TLS{CAFile: "ca.pem"}, Timeout: 5 * time.Second, Retries: 2},
+			Schemas: &Server{URL: "http://registry:8081", User: "key", Token: SecretRef{Env: "REGISTRY"}, Timeout: 2 * time.Second},
 		},
 		Limits: Limits{PendingPredictions: 5000, EventBytes: 65536},
 		Sinks: []Sink{
-			{Name: "mesh", Kind: SinkEnvoy, File: "/etc/envoy/weights.json", Layer: "canaries", Timeout: 10 * time.Second, Retries: 4},
-			{Name: "mlflow", Kind: SinkMLflow, URL: "http://mlflow:5000", User: "u", Token: SecretRef{Env: "MLFLOW_PASSWORD"}, Timeout: 10 * time.Second, Retries: 4},
-			{Name: "oncall", Kind: SinkWebhook, URL: "https://hooks/x?y=1", Secret: SecretRef{File: "/run/secrets/hook"}, CAFile: "ca.pem", Timeout: 3 * time.Second},
+			{Name: "mesh", Kind: SinkEnvoy, File: "/etc/envoy/weights.json", Layer: "canaries", Server: Server{Timeout: 10 * time.Second, Retries: 4}},
+			{Name: "mlflow", Kind: SinkMLflow, Server: Server{URL: "http://mlflow:5000", User: "u", Token: SecretRef{Env: "MLFLOW_PASSWORD"}, Timeout: 10 * time.Second, Retries: 4}},
+			{Name: "oncall", Kind: SinkWebhook, Server: Server{URL: "https://hooks/x?y=1", TLS: &TLS{CAFile: "ca.pem"}, Timeout: 3 * time.Second}, Secret: SecretRef{File: "/run/secrets/hook"}},
 		},
 	}
 	got, err := ParseConfig("streamcanary.yaml", []byte(everySetting))
@@ -123,19 +123,19 @@ func badConfigs() []badFile {
 		{"NATS tls without urls", "nats: {tls: {}}\n", []string{
 			"1:13: nats.tls: without urls the embedded server is used, in plain text on this machine: name urls, or remove the key"}, false},
 		{"registry without an address", "registries: {mlflow: {tokenFile: t}}\n", []string{
-			"1:22: registries.mlflow.url: missing: write url: https://mlflow.example:5000"}, true},
+			"1:22: registries.mlflow.url: missing: write url: https://HOST"}, true},
 		{"registry of another scheme", "registries: {mlflow: {url: \"sqlite:///m.db\"}}\n", []string{
-			`1:28: registries.mlflow.url: "sqlite:///m.db" is no address: write e.g. https://registry.example:8081`}, false},
+			"1:28: registries.mlflow.url: it is no address of a server: write https://HOST or http://HOST:PORT"}, false},
 		{"registry's secret", "registries: {schemas: {url: \"http://u:hunter2@r:8081\"}}\n", []string{
-			"1:29: registries.schemas.url: the address holds a secret before the @: use tokenFile, or user and passwordFile"}, false},
+			"1:29: registries.schemas.url: the address holds a secret before the @: use user and tokenFile"}, false},
 		{"registry's query", "registries: {schemas: {url: \"http://r:8081?token=hunter2\"}}\n", []string{
-			"1:29: registries.schemas.url: has something after a ? or #: write the address alone, e.g. https://registry.example:8081"}, false},
-		{"registry that knows us twice", "registries: {schemas: {url: \"http://r\", tokenFile: t, user: u, passwordFile: p}}\n", []string{
-			"1:52: registries.schemas.tokenFile: stands beside user: a registry knows us by one of the two: remove one"}, false},
+			"1:29: registries.schemas.url: has something after a ?: write the address alone, e.g. https://HOST"}, false},
+		{"registry with two tokens", "registries: {schemas: {url: \"http://r\", tokenFile: t, tokenEnv: T}}\n", []string{
+			"1:65: registries.schemas.tokenEnv: stands beside tokenFile: remove one of the two"}, false},
 		{"user without a password", "registries: {schemas: {url: \"http://r\", user: u}}\n", []string{
-			"1:47: registries.schemas.user: stands without passwordFile: write passwordFile: /run/secrets/registry beside it, or remove it"}, false},
-		{"password without a user", "registries: {schemas: {url: \"http://r\", passwordFile: u}}\n", []string{
-			"1:55: registries.schemas.passwordFile: stands without user: write whose password it is, or use tokenFile"}, false},
+			"1:47: registries.schemas.user: stands without a password: name its file with tokenFile"}, false},
+		{"registry's certificate of nothing", "registries: {schemas: {url: \"http://r\", tls: {}}}\n", []string{
+			"1:46: registries.schemas.tls: http:// asks for no certificate: write https://, or remove the key"}, false},
 		{"source of nothing", "sources: [{topic: a}]\n", []string{"1:11: sources[0].type: missing: write type: prediction"}, true},
 		{"no predictions", "sources: [{topic: a, type: sample}]\n", []string{
 			"1:10: sources: no topic holds predictions, so nothing could be judged: add one with type: prediction"}, false},

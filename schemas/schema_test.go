@@ -340,7 +340,9 @@ var fileFields = []struct {
 	{RecordedVersion{}, &recordedForm, map[string]string{"version": "Version", "digest": "Digest"}, nil, nil},
 	{Pair{}, &pairForm, map[string]string{"baseline": "Baseline", "canary": "Canary"}, nil, nil},
 	{Registries{}, &configForm.find("registries").form, map[string]string{"mlflow": "MLflow", "schemas": "Schemas"}, nil, nil},
-	{Registry{}, &registryForm, map[string]string{"url": "URL", "tokenFile": "TokenFile", "user": "User", "passwordFile": "PasswordFile", "tls": "TLS"}, nil, nil},
+	{Server{}, &registryForm, map[string]string{
+		"url": "URL", "user": "User", "tokenFile": "Token", "tokenEnv": "Token", "tls": "TLS", "timeout": "Timeout", "retries": "Retries",
+	}, nil, nil},
 	{Acks{}, &specForm.find("acks").form, map[string]string{"routers": "Routers", "within": "Within"}, nil, nil},
 	{Config{}, &configForm, map[string]string{
 		"data": "Data", "kafka": "Kafka", "sources": "Sources", "time": "Time", "nats": "NATS", "http": "HTTP", "registries": "Registries", "limits": "Limits", "sinks": "Sinks",
@@ -354,8 +356,8 @@ var fileFields = []struct {
 	{Clocks{}, &configForm.find("time").form, map[string]string{"idleAfter": "IdleAfter", "maxAhead": "MaxAhead", "maxJump": "MaxJump"}, nil, nil},
 	{NATS{}, &configForm.find("nats").form, map[string]string{"urls": "URLs", "creds": "Creds", "tls": "TLS", "signingKey": "SigningKey"}, nil, nil},
 	{Sink{}, &sinkForm, map[string]string{
-		"kind": "Kind", "url": "URL", "user": "User", "tokenFile": "Token", "tokenEnv": "Token", "secretFile": "Secret", "secretEnv": "Secret",
-		"caFile": "CAFile", "file": "File", "layer": "Layer", "timeout": "Timeout", "retries": "Retries",
+		"kind": "Kind", "url": "Server", "user": "Server", "tokenFile": "Server", "tokenEnv": "Server", "tls": "Server", "timeout": "Server", "retries": "Server",
+		"secretFile": "Secret", "secretEnv": "Secret", "file": "File", "layer": "Layer",
 	}, nil, []string{"Name"}},
 	{SinkUse{}, &useForm, map[string]string{
 		"mlflow": "Kind Sink Name Alias Candidate Stage Baseline Canary", "httproute": "Kind Sink Namespace Name Baseline Canary",

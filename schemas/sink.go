@@ -1,9 +1,6 @@
 package schemas
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
 // SinkKind says what a sink is.
 type SinkKind string
@@ -29,24 +26,13 @@ func (k SinkKind) Routes() bool { return k == SinkHTTPRoute || k == SinkEnvoy }
 
 // A Sink is a system outside that hears of decisions and notices, or is changed by them, as the configuration names it.
 type Sink struct {
-	Name    string // the consumer in its acks
-	Kind    SinkKind
-	URL     string // without a slash at its end; "" where the kind needs none
-	User    string // with a token as password: HTTP basic authentication; "": the token is a bearer's
-	Token   SecretRef
-	Secret  SecretRef
-	CAFile  string        // PEM certificates that are trusted; "": the system's
-	File    string        // of SinkEnvoy
-	Layer   string        // of SinkEnvoy: the name of the runtime layer
-	Timeout time.Duration // of each request
-	Retries int           // after the first request, before it is given up for a while
+	Name string // the consumer in its acks
+	Kind SinkKind
+	Server
+	Secret SecretRef
+	File   string // of SinkEnvoy
+	Layer  string // of SinkEnvoy: the name of the runtime layer
 }
-
-// SecretRef says where a secret is: a file, or a variable of the environment, or neither. It never holds one.
-type SecretRef struct{ File, Env string }
-
-// Given says whether there is a secret at all.
-func (r SecretRef) Given() bool { return r != SecretRef{} }
 
 // A SinkUse is what a rollout wants of a sink.
 type SinkUse struct {

@@ -1,9 +1,7 @@
 package schemas
 
 import (
-	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -25,14 +23,14 @@ const (
 
 // sinkRules has a rule for every kind. `token` and `secret` stand for both ways to name one.
 var sinkRules = map[SinkKind]sinkRule{
-	SinkMLflow: {need: []string{"url"}, may: []string{"token", "user", "caFile"}},
-	SinkHTTPRoute: {need: []string{"url", "token"}, may: []string{"caFile"},
+	SinkMLflow: {need: []string{"url"}, may: []string{"token", "user", "tls"}},
+	SinkHTTPRoute: {need: []string{"url", "token"}, may: []string{"tls"},
 		def: map[string]string{"url": podAPI, "tokenFile": podFolder + "token", "caFile": podFolder + "ca.crt"}},
 	SinkEnvoy:        {need: []string{"file", "layer"}, def: map[string]string{"layer": "streamcanary"}},
-	SinkWebhook:      {need: []string{"url", "secret"}, may: []string{"token", "user", "caFile"}},
-	SinkSlack:        {need: []string{"secret"}, may: []string{"caFile"}},
-	SinkPagerDuty:    {need: []string{"url", "secret"}, may: []string{"caFile"}, def: map[string]string{"url": "https://events.pagerduty.com"}},
-	SinkAlertmanager: {need: []string{"url"}, may: []string{"token", "user", "caFile"}},
+	SinkWebhook:      {need: []string{"url", "secret"}, may: []string{"token", "user", "tls"}},
+	SinkSlack:        {need: []string{"secret"}, may: []string{"tls"}},
+	SinkPagerDuty:    {need: []string{"url", "secret"}, may: []string{"tls"}, def: map[string]string{"url": "https://events.pagerduty.com"}},
+	SinkAlertmanager: {need: []string{"url"}, may: []string{"token", "user", "tls"}},
 }
 
 // sinkExamples says what to write where a kind's need is missing.
@@ -59,7 +57,7 @@ func readSinks(root section) []Sink {
 }
 
 func readSink(s section, name string) Sink {
-	sink := Sink{Name: name, Kind: SinkKind(s.text("kind")), Timeout: s.duration("timeout"), Retries: int(s.number("retries"))}
+	sink := Sink{Name: name, Kind: SinkKind(s.text("kind")), Server: readServer(s), Secret: s.secret("secret"), File: s.text("file"), Layer: s.text("layer")}
 	if !s.given("kind") {
 		sink.Kind = SinkKind(name)
 	}
@@ -68,12 +66,9 @@ func readSink(s section, name string) Sink {
 		s.refuse("kind", "missing: only a sink that is called like its kind can do without: write one of %s", orList(sinkKindWords()))
 		return sink
 	}
-	sink.URL, sink.User, sink.File, sink.Layer = s.text("url"), s.text("user"), s.text("file"), s.text("layer")
-	sink.Token, sink.Secret = s.secret("token"), s.secret("secret")
-	sink.CAFile = s.text("caFile")
 	rule.fill(&sink)
 	rule.check(s, &sink)
-	sink.URL = strings.TrimRight(sink.URL, "/")
+	checkServer(s, &sink.Server)
 	return sink
 }
 
@@ -86,8 +81,8 @@ func (rule *sinkRule) fill(s *Sink) {
 	if !s.Token.Given() {
 		s.Token.File = rule.def["tokenFile"]
 	}
-	if s.CAFile == "" && inside {
-		s.CAFile = rule.def["caFile"]
+	if ca := rule.def["caFile"]; ca != "" && s.TLS == nil && inside {
+		s.TLS = &TLS{CAFile: ca}
 	}
 	if s.Layer == "" {
 		s.Layer = rule.def["layer"]
@@ -96,11 +91,8 @@ func (rule *sinkRule) fill(s *Sink) {
 
 // check refuses what the kind has no use for, and tells what it lacks.
 func (rule *sinkRule) check(s section, sink *Sink) {
-	for _, key := range []string{"url", "user", "tokenFile", "tokenEnv", "secretFile", "secretEnv", "caFile", "file", "layer"} {
+	for _, key := range []string{"url", "user", "tokenFile", "tokenEnv", "secretFile", "secretEnv", "tls", "file", "layer"} {
 		plain := strings.TrimSuffix(strings.TrimSuffix(key, "File"), "Env")
-		if key == "caFile" {
-			plain = key
-		}
 		switch useful := slices.Contains(rule.need, plain) || slices.Contains(rule.may, plain); {
 		case s.given(key) && sink.Kind == SinkSlack && key == "url":
 			s.refuse(key, "whoever has the address of an incoming webhook can write to Slack: put it into a file, and write secretFile: FILE")
@@ -115,41 +107,6 @@ func (rule *sinkRule) check(s section, sink *Sink) {
 			s.refuse(key, "missing: a sink of kind %s needs it: write %s", sink.Kind, sinkExamples[need])
 		}
 	}
-	if sink.User != "" && !sink.Token.Given() {
-		s.refuse("user", "stands without a password: name its file with tokenFile")
-	}
-	if err := checkHTTP(sink.URL); err != nil {
-		s.refuse("url", "%s", err)
-	}
-	if strings.HasPrefix(sink.URL, "http://") && sink.CAFile != "" {
-		s.refuse("caFile", "http:// asks for no certificate: write https://, or remove the key")
-	}
-}
-
-// secret reads where a secret is.
-func (s section) secret(name string) SecretRef {
-	r := SecretRef{s.text(name + "File"), s.text(name + "Env")}
-	if r.File != "" && r.Env != "" {
-		s.refuse(name+"Env", "stands beside %sFile: remove one of the two", name)
-	}
-	return r
-}
-
-// checkHTTP says why a text is no address of an HTTP server; nil: it is one, or empty. It never repeats what may be a secret.
-func checkHTTP(address string) error {
-	if address == "" {
-		return nil
-	}
-	u, err := url.Parse(address)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("it is no address of a server: write https://HOST or http://HOST:PORT")
-	case u.User != nil:
-		return errors.New("the address holds a secret before the @: use user and tokenFile")
-	case u.Fragment != "":
-		return errors.New("the address has a part behind #, which is never sent: remove it")
-	}
-	return nil
 }
 
 func sinkKindWords() []string {

@@ -10,7 +10,7 @@ import (
 const everySink = `kind: Config
 sinks:
   httproute: {}
-  gateway: {kind: httproute, url: "https://api:6443", tokenFile: t, caFile: ca.pem, timeout: 5s}
+  gateway: {kind: httproute, url: "https://api:6443", tokenFile: t, tls: {caFile: ca.pem}, timeout: 5s}
   pagerduty: {secretEnv: PAGERDUTY_KEY}
   slack: {secretFile: /run/secrets/slack}
   alertmanager: {url: "http://alertmanager:9093/am/"}
@@ -43,13 +43,13 @@ func TestSinks(t *testing.T) {
 		return s
 	}
 	want := []Sink{
-		with(Sink{Name: "alertmanager", Kind: SinkAlertmanager, URL: "http://alertmanager:9093/am"}),
+		with(Sink{Name: "alertmanager", Kind: SinkAlertmanager, Server: Server{URL: "http://alertmanager:9093/am"}}),
 		with(Sink{Name: "envoy", Kind: SinkEnvoy, File: "e.json", Layer: "streamcanary"}),
-		with(Sink{Name: "gateway", Kind: SinkHTTPRoute, URL: "https://api:6443", Token: SecretRef{File: "t"}, CAFile: "ca.pem", Timeout: 5 * time.Second}),
-		with(Sink{Name: "hook", Kind: SinkWebhook, URL: "http://hook", Secret: SecretRef{File: "s"}}),
-		with(Sink{Name: "httproute", Kind: SinkHTTPRoute, URL: podAPI, Token: SecretRef{File: podFolder + "token"}, CAFile: podFolder + "ca.crt"}),
-		with(Sink{Name: "mlflow", Kind: SinkMLflow, URL: "http://mlflow:5000", Token: SecretRef{File: "t"}}),
-		with(Sink{Name: "pagerduty", Kind: SinkPagerDuty, URL: "https://events.pagerduty.com", Secret: SecretRef{Env: "PAGERDUTY_KEY"}}),
+		with(Sink{Name: "gateway", Kind: SinkHTTPRoute, Server: Server{URL: "https://api:6443", Token: SecretRef{File: "t"}, TLS: &TLS{CAFile: "ca.pem"}, Timeout: 5 * time.Second}}),
+		with(Sink{Name: "hook", Kind: SinkWebhook, Server: Server{URL: "http://hook"}, Secret: SecretRef{File: "s"}}),
+		with(Sink{Name: "httproute", Kind: SinkHTTPRoute, Server: Server{URL: podAPI, Token: SecretRef{File: podFolder + "token"}, TLS: &TLS{CAFile: podFolder + "ca.crt"}}}),
+		with(Sink{Name: "mlflow", Kind: SinkMLflow, Server: Server{URL: "http://mlflow:5000", Token: SecretRef{File: "t"}}}),
+		with(Sink{Name: "pagerduty", Kind: SinkPagerDuty, Server: Server{URL: "https://events.pagerduty.com"}, Secret: SecretRef{Env: "PAGERDUTY_KEY"}}),
 		with(Sink{Name: "slack", Kind: SinkSlack, Secret: SecretRef{File: "/run/secrets/slack"}}),
 	}
 	if !reflect.DeepEqual(c.Sinks, want) {
@@ -100,7 +100,7 @@ func TestBadSinks(t *testing.T) {
 		{"two of a secret", "sinks: {slack: {secretFile: a, secretEnv: b}}", "1:43: sinks.slack.secretEnv: stands beside secretFile: remove one of the two"},
 		{"useless", "sinks: {envoy: {file: f, tokenFile: t}}", "1:37: sinks.envoy.tokenFile: a sink of kind envoy has no use for it: remove it"},
 		{"user alone", "sinks: {mlflow: {url: \"http://h\", user: u}}", "1:41: sinks.mlflow.user: stands without a password: name its file with tokenFile"},
-		{"certificate of nothing", "sinks: {mlflow: {url: \"http://h\", caFile: c}}", "1:43: sinks.mlflow.caFile: http:// asks for no certificate: write https://, or remove the key"},
+		{"certificate of nothing", "sinks: {mlflow: {url: \"http://h\", tls: {caFile: c}}}", "1:40: sinks.mlflow.tls: http:// asks for no certificate: write https://, or remove the key"},
 	}
 	for _, x := range tests {
 		t.Run(x.name, func(t *testing.T) {

@@ -63,7 +63,9 @@ func (d *desk) resume(head decisions.Head, revision uint64) {
 
 // answering reports whether nothing of a finished epoch is left but answers that somebody waits for. It needs no statistics, and is read on from
 // where its head was stored.
-func (d *desk) answering() bool { return finished(&d.head) && d.head.State.Awaits() }
+func (d *desk) answering() bool {
+	return finished(&d.head) && d.head.State.Awaits(time.Now().UnixMilli())
+}
 
 // open reports whether parts and inputs still change something.
 func (d *desk) open() bool { return d.lost == nil && d.head.State.Epoch > 0 }

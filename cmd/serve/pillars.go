@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/actuators"
 	"streamcanary/decisions/bus"
 	"streamcanary/decisions/pillars"
 	"streamcanary/schemas"
@@ -23,7 +24,7 @@ func registriesOf(config *schemas.Registries, dial dialer) (pillars.Registries, 
 	var all pillars.Registries
 	for _, x := range []struct {
 		key    string
-		from   *schemas.Registry
+		from   *schemas.Server
 		client func(pillars.Endpoint) *pillars.Client
 		to     **pillars.Client
 	}{
@@ -38,7 +39,8 @@ func registriesOf(config *schemas.Registries, dial dialer) (pillars.Registries, 
 			return all, err
 		}
 		*x.to = x.client(pillars.Endpoint{
-			URL: x.from.URL, TokenFile: x.from.TokenFile, User: x.from.User, PasswordFile: x.from.PasswordFile, TLS: settings, Dial: dial,
+			URL: x.from.URL, User: x.from.User, TLS: settings, Timeout: x.from.Timeout, Retries: x.from.Retries, Dial: dial,
+			Token: func() (string, error) { return actuators.ReadToken(x.from.Token) },
 		})
 	}
 	return all, nil

@@ -61,6 +61,9 @@ func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 			o.Say = func(text string) { k.log.Info().Msg("dry run: " + text) }
 		}
 		var err error
+		if o.TLS, err = tlsOf("sinks."+one.Name+".tls", one.TLS); err != nil {
+			return nil, err
+		}
 		if k.actuator, err = actuators.Open(one, o); err != nil {
 			return nil, fmt.Errorf("open the sinks of the configuration: %w", err)
 		}

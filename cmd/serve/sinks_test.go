@@ -219,6 +219,21 @@ func TestSinksOfPeople(t *testing.T) {
 	})
 }
 
+// TestSinkCertificates: a file of certificates that can't be read keeps the service from starting, and its key is named.
+func TestSinkCertificates(t *testing.T) {
+	config, err := schemas.ParseConfig("c", []byte("data: "+t.TempDir()+"\nsinks: {mlflow: {url: \"https://m\", tls: {caFile: no-such-file}}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{Options: Options{Config: config}}
+	if s.key, err = signingKey(config); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = s.openSinks(t.Context()); err == nil || !strings.Contains(err.Error(), "read sinks.mlflow.tls.caFile: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestForgedDecisions: what another key has signed is never told; for a minute it is left to whoever knows the key.
 func TestForgedDecisions(t *testing.T) {
 	for _, name := range []string{"slack", "gateway"} {

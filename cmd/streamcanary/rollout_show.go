@@ -395,7 +395,7 @@ func late(step *decisions.SagaStep) string {
 	if step.Attempt == 0 {
 		return ""
 	}
-	text := fmt.Sprintf(" (deadline passed %d times", step.Attempt)
+	text := fmt.Sprintf(" (deadlines passed: %d", step.Attempt)
 	if step.DeadlineMs > 0 && step.State != decisions.StepAcked {
 		text += ", next " + schemas.Time(step.DeadlineMs).String()
 	}

@@ -2,6 +2,7 @@ package actuators
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 
@@ -36,6 +37,8 @@ type Options struct {
 	Jitter func() float64
 	// Say, where it is set, makes it a dry run, and hears of each thing that would be changed or told, in one line or more.
 	Say func(string)
+	// TLS is whom an https:// address must be signed by, and what we show; nil: the system's certificates.
+	TLS *tls.Config
 	// Dial, where it is set, connects instead of the system.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -46,8 +49,7 @@ type Sink struct {
 	courier *courier
 }
 
-// Open makes the actuator of a sink. It reads the secrets and certificates that the sink names, so that a file that is missing or wrong is known before it is
-// needed.
+// Open makes the actuator of a sink. It reads the secrets that the sink names, so that a file that is missing or wrong is known before it is needed.
 func Open(s schemas.Sink, o Options) (*Sink, error) {
 	open := kinds[s.Kind]
 	if open == nil {

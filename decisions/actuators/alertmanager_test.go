@@ -11,7 +11,7 @@ import (
 )
 
 var _ = fits(schemas.SinkAlertmanager, fixture{
-	sink: schemas.Sink{URL: address + "/am", Token: schemas.SecretRef{File: "f"}}, use: schemas.SinkUse{Kind: schemas.SinkAlertmanager, Sink: "x"},
+	sink: schemas.Sink{Server: at(address+"/am", "f")}, use: schemas.SinkUse{Kind: schemas.SinkAlertmanager, Sink: "x"},
 	system: func() http.Handler { return &amServer{} },
 })
 

@@ -46,6 +46,11 @@ const (
 	anID      = "ranker-42.3.7"
 )
 
+// at is a server, with the file of a token.
+func at(url, token string) schemas.Server {
+	return schemas.Server{URL: url, Token: schemas.SecretRef{File: token}}
+}
+
 var testRollout = &schemas.Rollout{
 	Name: "ranker-42", Model: "ranker", Baseline: "41", Canary: "42", Mode: schemas.Enforce,
 	Labels: map[string]string{"team": "feed"}, Annotations: map[string]string{"runbook": "https://wiki/ranker", "owner": "feed-oncall"}, Hotfix: "flag rerank=off",

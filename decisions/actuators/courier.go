@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"streamcanary/schemas"
@@ -36,21 +33,10 @@ type courier struct {
 func newCourier(s schemas.Sink, o Options) (*courier, error) {
 	o.Program = cmp.Or(o.Program, "streamcanary")
 	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: o.Dial, MaxIdleConns: 4, MaxConnsPerHost: 4, IdleConnTimeout: time.Minute,
+		Proxy: http.ProxyFromEnvironment, DialContext: o.Dial, TLSClientConfig: o.TLS, MaxIdleConns: 4, MaxConnsPerHost: 4, IdleConnTimeout: time.Minute,
 		TLSHandshakeTimeout: s.Timeout, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
 	}
 	c := &courier{s, o, &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
-	if s.CAFile != "" {
-		pem, err := os.ReadFile(s.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read its caFile: %w", err)
-		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read its caFile: %s holds no certificate", s.CAFile)
-		}
-		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
-	}
 	_, err := c.secrets()
 	return c, err
 }

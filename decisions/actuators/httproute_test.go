@@ -13,7 +13,7 @@ import (
 )
 
 var _ = fits(schemas.SinkHTTPRoute, fixture{
-	sink: schemas.Sink{URL: address, Token: schemas.SecretRef{File: "f"}}, heeds: true,
+	sink: schemas.Sink{Server: at(address, "f")}, heeds: true,
 	use:    schemas.SinkUse{Kind: schemas.SinkHTTPRoute, Sink: "x", Namespace: "feed", Name: "ranker", Baseline: "ranker-41", Canary: "ranker-42"},
 	system: func() http.Handler { return &cluster{version: 7, route: routeText} },
 })

@@ -15,7 +15,7 @@ import (
 )
 
 var _ = fits(schemas.SinkMLflow, fixture{
-	sink: schemas.Sink{URL: address, Token: schemas.SecretRef{File: "f"}}, heeds: true,
+	sink: schemas.Sink{Server: at(address, "f")}, heeds: true,
 	use: schemas.SinkUse{Kind: schemas.SinkMLflow, Sink: "x", Name: "ranker", Alias: "champion", Candidate: "challenger", Stage: "Production", Baseline: "7", Canary: "8"},
 	system: func() http.Handler { // as a promotion left it
 		return newRegistry(map[string]string{"champion": "8", "challenger": "8"}, map[string]string{"7": "Archived", "8": "Production"})

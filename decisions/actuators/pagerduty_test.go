@@ -13,7 +13,7 @@ import (
 const pagerKey = "0123hush456789abcdef0123456789ab"
 
 var _ = fits(schemas.SinkPagerDuty, fixture{
-	sink: schemas.Sink{URL: address}, secret: pagerKey, use: schemas.SinkUse{Kind: schemas.SinkPagerDuty, Sink: "x"}, heeds: true,
+	sink: schemas.Sink{Server: at(address, "")}, secret: pagerKey, use: schemas.SinkUse{Kind: schemas.SinkPagerDuty, Sink: "x"}, heeds: true,
 	system: func() http.Handler { return http.HandlerFunc(enqueue) },
 })
 

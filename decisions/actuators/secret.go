@@ -39,16 +39,22 @@ func readSecret(what string, r schemas.SecretRef) (string, error) {
 	return text, nil
 }
 
+// ReadToken reads the token of a server, or its user's password; "" where none is named. No error holds what was read.
+func ReadToken(r schemas.SecretRef) (string, error) {
+	token, err := readSecret("token", r)
+	if strings.ContainsAny(token, "\r\n") {
+		return "", errors.New("read its token: it has more than one line: a file holds one token and nothing else")
+	}
+	return token, err
+}
+
 // secrets are those that one request knows.
 type secrets struct{ token, secret string }
 
 // secrets reads both of a sink's.
 func (c *courier) secrets() (s secrets, err error) {
-	if s.token, err = readSecret("token", c.sink.Token); err != nil {
+	if s.token, err = ReadToken(c.sink.Token); err != nil {
 		return s, err
-	}
-	if strings.ContainsAny(s.token, "\r\n") {
-		return secrets{}, errors.New("read its token: it has more than one line: a file holds one token and nothing else")
 	}
 	s.secret, err = readSecret("secret", c.sink.Secret)
 	return s, err

@@ -18,7 +18,7 @@ import (
 const hookSecrets = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\nwhsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNoLWh1c2g="
 
 var _ = fits(schemas.SinkWebhook, fixture{
-	sink: schemas.Sink{URL: address + "/hook", Token: schemas.SecretRef{File: "f"}}, secret: hookSecrets, use: schemas.SinkUse{Kind: schemas.SinkWebhook, Sink: "x"},
+	sink: schemas.Sink{Server: at(address+"/hook", "f")}, secret: hookSecrets, use: schemas.SinkUse{Kind: schemas.SinkWebhook, Sink: "x"},
 	system: func() http.Handler { return http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}) },
 })
 
@@ -116,7 +116,7 @@ func TestBadSecrets(t *testing.T) {
 		if err := os.WriteFile(path, []byte(x.secret), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Open(schemas.Sink{Name: "x", Kind: x.kind, URL: address, Secret: schemas.SecretRef{File: path}}, Options{})
+		_, err := Open(schemas.Sink{Name: "x", Kind: x.kind, Server: at(address, ""), Secret: schemas.SecretRef{File: path}}, Options{})
 		if err == nil || !strings.HasPrefix(err.Error(), "sink x: ") || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%s: got %v, want %q", x.name, err, x.want)
 		}
@@ -126,7 +126,7 @@ func TestBadSecrets(t *testing.T) {
 	}
 	t.Setenv("HOOK", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	for name, want := range map[string]string{"HOOK": "", "NO_HOOK": "variable NO_HOOK is empty"} {
-		_, err := Open(schemas.Sink{Name: "x", Kind: schemas.SinkWebhook, URL: address, Secret: schemas.SecretRef{Env: name}}, Options{})
+		_, err := Open(schemas.Sink{Name: "x", Kind: schemas.SinkWebhook, Server: at(address, ""), Secret: schemas.SecretRef{Env: name}}, Options{})
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", name, err, want)
 		}
@@ -138,7 +138,7 @@ func TestBadSecrets(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := Open(schemas.Sink{Name: "x", Kind: schemas.SinkMLflow, URL: address, Token: schemas.SecretRef{File: path}}, Options{}); err == nil || !strings.Contains(err.Error(), "read its token") {
+		if _, err := Open(schemas.Sink{Name: "x", Kind: schemas.SinkMLflow, Server: at(address, path)}, Options{}); err == nil || !strings.Contains(err.Error(), "read its token") {
 			t.Errorf("%s: got %v", file, err)
 		}
 	}

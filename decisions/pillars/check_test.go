@@ -3,11 +3,10 @@ package pillars
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -115,7 +114,7 @@ func (w *town) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 
 // endpoint is the server's, with what differs.
 func (w *town) endpoint(change ...func(*Endpoint)) Endpoint {
-	e := Endpoint{URL: "http://127.0.0.1:8081/", Dial: w.network.DialContext}
+	e := Endpoint{URL: "http://127.0.0.1:8081", Token: word("", nil), Timeout: 5 * time.Second, Retries: 2, Dial: w.network.DialContext}
 	for _, c := range change {
 		c(&e)
 	}
@@ -177,7 +176,7 @@ func other(change func(*decisions.Pin)) []decisions.Pin {
 
 const (
 	what = "version 42 of registered model ranker"
-	down = what + ": MLflow at http://127.0.0.1:8081/ answers "
+	down = what + ": MLflow at http://127.0.0.1:8081 answers "
 )
 
 func TestRegistry(t *testing.T) {
@@ -205,21 +204,21 @@ func TestRegistry(t *testing.T) {
 		{"not ready", with(ask42, answer{body: strings.Replace(version42, `"READY"`, `"FAILED_REGISTRATION", "status_message": "no space"`, 1)}), mlflow(), nil, []string{"registry failed",
 			what + " is FAILED_REGISTRATION (no space), not READY: wait until it is"}},
 		{"not there", with(ask42, answer{status: 404, body: noModel}), mlflow(), nil, []string{"registry failed",
-			what + " is not in MLflow at http://127.0.0.1:8081/: register it, or name the right one"}},
+			what + " is not in MLflow at http://127.0.0.1:8081: register it, or name the right one"}},
 		{"no number", with(ask42, answer{status: 400, body: badName}), mlflow(), nil, []string{"registry failed",
 			what + `: MLflow says "Parameter 'version' must be an integer, got 'v42'.": its versions are numbers`}},
 		{"no MLflow", with(ask42), mlflow(), nil, []string{"registry failed", down + "404: is its url in registries the API's own address?"}},
-		{"another model", with(ask42, answer{body: version41}), mlflow(), nil, []string{"registry failed", what + ": MLflow at http://127.0.0.1:8081/ answers something else"}},
-		{"an empty answer", with(ask42, answer{body: "{}"}), mlflow(), nil, []string{"registry failed", what + ": MLflow at http://127.0.0.1:8081/ answers something else"}},
-		{"a page", with(ask42, answer{body: "<html>"}), mlflow(), nil, []string{"registry failed", what + ": ask MLflow at http://127.0.0.1:8081/: its answer is not what its API says"}},
-		{"too much", with(ask42, answer{body: strings.Repeat(" ", answerBytes+1)}), mlflow(), nil, []string{"registry failed", what + ": ask MLflow at http://127.0.0.1:8081/: its answer has more than 2097152 bytes"}},
+		{"another model", with(ask42, answer{body: version41}), mlflow(), nil, []string{"registry failed", what + ": MLflow at http://127.0.0.1:8081 answers something else"}},
+		{"an empty answer", with(ask42, answer{body: "{}"}), mlflow(), nil, []string{"registry failed", what + ": MLflow at http://127.0.0.1:8081 answers something else"}},
+		{"a page", with(ask42, answer{body: "<html>"}), mlflow(), nil, []string{"registry failed", what + ": ask MLflow at http://127.0.0.1:8081: its answer is not what its API says"}},
+		{"too much", with(ask42, answer{body: strings.Repeat(" ", answerBytes+1)}), mlflow(), nil, []string{"registry failed", what + ": ask MLflow at http://127.0.0.1:8081: its answer has more than 2097152 bytes"}},
 		{"it fails once", with(ask42, answer{status: 500}, answer{body: version42}), mlflow(), nil, []string{"registry held"}},
 		{"it fails", with(ask42, answer{status: 503, body: `{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "the store\nis away"}`}), mlflow(), nil, []string{"registry failed",
-			down + "503 (the store is away), three times: look at its log, then apply again"}},
+			down + "503 (the store is away) (tried 3 times): look at its log, then apply again"}},
 		{"it is busy", with(ask42, answer{status: 429, header: map[string]string{"Retry-After": "3"}}, answer{body: version42}), mlflow(), nil, []string{"registry held"}},
 		{"it is slow once", with(ask42, answer{body: version42, after: 6 * time.Second}, answer{body: version42}), mlflow(), nil, []string{"registry held"}},
-		{"it is slow", with(ask42, answer{body: version42, after: time.Minute}), mlflow(), nil, []string{"registry failed", what + ": ask MLflow at http://127.0.0.1:8081/: context deadline exceeded"}},
-		{"it lets nobody in", with(ask42, answer{status: 401, body: "You are not authenticated."}), mlflow(), nil, []string{"registry failed", down + "401: it doesn't let us in: look at tokenFile"}},
+		{"it is slow", with(ask42, answer{body: version42, after: time.Minute}), mlflow(), nil, []string{"registry failed", what + ": ask MLflow at http://127.0.0.1:8081: context deadline exceeded"}},
+		{"it lets nobody in", with(ask42, answer{status: 401, body: "You are not authenticated."}), mlflow(), nil, []string{"registry failed", down + "401: it doesn't let us in: look at user, and tokenFile or tokenEnv, of its entry"}},
 		{"it is elsewhere", with(ask42, answer{status: 302, header: map[string]string{"Location": "http://elsewhere/"}}), mlflow(), nil, []string{"registry failed", down + "302: it sends us elsewhere"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -272,14 +271,14 @@ func TestSubjects(t *testing.T) {
 		{"nobody compares Protobuf", map[string]answer{in1: {body: strings.Replace(proto4, `"version": 4`, `"version": 1`, 1)}, level: {body: none}}, subjects(1, 4), []string{"input failed",
 			"nothing could be compared", "not checked by", "not checked by", "not checked, both ways"}},
 		{"no such subject", map[string]answer{in2: {status: 404, body: `{"error_code": 40401, "message": "Subject 'ranker/in' not found."}`}}, subjects(1, 2), []string{"input failed",
-			"subject:ranker/in@2 is not in the Schema Registry at http://127.0.0.1:8081/: register it"}},
+			"subject:ranker/in@2 is not in the Schema Registry at http://127.0.0.1:8081: register it"}},
 		{"no such version", map[string]answer{in2: {status: 404, body: `{"error_code": 40402, "message": "Version 2 not found."}`}}, subjects(1, 2), []string{"input failed",
 			"subject:ranker/in@2 is not in the Schema Registry"}},
 		{"an error of the registry's", map[string]answer{may2: {status: 422, body: `{"error_code": 42201, "message": "Invalid schema"}`}}, subjects(1, 2), []string{"input failed",
-			"compatibility of subject:ranker/in@1 with subject:ranker/in@2: the Schema Registry at http://127.0.0.1:8081/ answers 422 (Invalid schema)"}},
+			"compatibility of subject:ranker/in@1 with subject:ranker/in@2: the Schema Registry at http://127.0.0.1:8081 answers 422 (Invalid schema)"}},
 		{"no registry", map[string]answer{may2: {body: "{}"}}, subjects(1, 2), []string{"input failed",
-			"compatibility of subject:ranker/in@1 with subject:ranker/in@2: what is at http://127.0.0.1:8081/ doesn't say is_compatible"}},
-		{"another subject", map[string]answer{in2: {body: input1}}, subjects(1, 2), []string{"input failed", "subject:ranker/in@2: what is at http://127.0.0.1:8081/ answers something else"}},
+			"compatibility of subject:ranker/in@1 with subject:ranker/in@2: what is at http://127.0.0.1:8081 doesn't say is_compatible"}},
+		{"another subject", map[string]answer{in2: {body: input1}}, subjects(1, 2), []string{"input failed", "subject:ranker/in@2: what is at http://127.0.0.1:8081 answers something else"}},
 		{"another type", map[string]answer{in2: {body: strings.Replace(input2, "AVRO", "XML", 1)}}, subjects(1, 2), []string{"input failed", "subject:ranker/in@2 is of the type XML"}},
 		{"no level", map[string]answer{level: {status: 403}}, subjects(1, 2), []string{"input failed", "compatibility level of ranker/in: ", "compatibility level of ranker/in: "}},
 	} {
@@ -338,29 +337,24 @@ func TestWithoutRegistries(t *testing.T) {
 	}
 }
 
-// TestSecrets sends them, reads them anew each time, and never tells them.
+// word is a token that is read.
+func word(text string, err error) func() (string, error) {
+	return func() (string, error) { return text, err }
+}
+
+// TestSecrets sends them, and never tells them.
 func TestSecrets(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "token")
-	write := func(text string) {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for _, test := range []struct {
-		name, text string
+		name       string
 		change     func(*Endpoint)
 		sent, want string
 	}{
-		{"a token", "t0p-secret\n", func(e *Endpoint) { e.TokenFile = file }, "Bearer t0p-secret", "answers 403: it doesn't let us in"},
-		{"another one", "t0p-other", func(e *Endpoint) { e.TokenFile = file }, "Bearer t0p-other", "answers 403"},
-		{"a password", "t0p-secret", func(e *Endpoint) { e.User, e.PasswordFile = "u", file }, "Basic dTp0MHAtc2VjcmV0", "answers 403"},
-		{"nobody", "", func(*Endpoint) {}, "", "answers 403"},
-		{"an empty file", " \n", func(e *Endpoint) { e.TokenFile = file }, "none", "read tokenFile: " + file + " must hold one line, and holds 2 bytes"},
-		{"two lines", "t0p\nt0p2", func(e *Endpoint) { e.TokenFile = file }, "none", "must hold one line"},
-		{"no file", "", func(e *Endpoint) { e.User, e.PasswordFile = "u", file+"x" }, "none", "read passwordFile: open "},
+		{"a token", func(e *Endpoint) { e.Token = word("t0p-secret", nil) }, "Bearer t0p-secret", "answers 403: it doesn't let us in"},
+		{"a password", func(e *Endpoint) { e.User, e.Token = "u", word("t0p-secret", nil) }, "Basic dTp0MHAtc2VjcmV0", "answers 403"},
+		{"nobody", func(*Endpoint) {}, "", "answers 403"},
+		{"one that can't be read", func(e *Endpoint) { e.Token = word("", errors.New("read its token: file t is empty")) }, "none", "read its token: file t is empty"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			write(test.text)
 			sent := "none"
 			in(t, nil, func(w *town) {
 				c := NewMLflow(w.endpoint(test.change))
@@ -389,7 +383,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // TestNobodyThere asks an address at which nothing listens, and ends with its context.
 func TestNobodyThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := Registries{MLflow: NewMLflow(Endpoint{URL: "http://127.0.0.1:9", Dial: new(kfake.VirtualNetwork).DialContext})}
+		r := Registries{MLflow: NewMLflow(Endpoint{URL: "http://127.0.0.1:9", Token: word("", nil), Timeout: 5 * time.Second, Retries: 2, Dial: new(kfake.VirtualNetwork).DialContext})}
 		all := Check(t.Context(), r, Query{Pillars: mlflow()})
 		if len(all) != 1 || all[0].State != decisions.PillarFailed || !strings.Contains(all[0].Found[0], "does it run, and is its url in registries right?") {
 			t.Errorf("found %+v", all)

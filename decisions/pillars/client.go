@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +18,6 @@ import (
 
 // Bounds of asking a registry.
 const (
-	callWithin  = 5 * time.Second
-	attempts    = 3
 	retryFirst  = 500 * time.Millisecond // doubled each time
 	retryMost   = 5 * time.Second        // of what Retry-After may ask for
 	answerBytes = 2 << 20
@@ -29,11 +26,12 @@ const (
 
 // An Endpoint is an HTTP API, and who we are there.
 type Endpoint struct {
-	URL          string
-	TokenFile    string // of a bearer token; or:
-	User         string
-	PasswordFile string
-	TLS          *tls.Config // nil: the system's certificates
+	URL     string                 // without a slash at its end
+	User    string                 // with the token as password; "": it is a bearer's
+	Token   func() (string, error) // called for each request, so that a new one is taken without a restart; "": there is none
+	TLS     *tls.Config            // nil: the system's certificates
+	Timeout time.Duration          // of each request
+	Retries int                    // after the first
 	// Dial is for tests over a network inside the process; nil: as usual.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -55,10 +53,10 @@ func NewSchemas(e Endpoint) *Client { return newClient(e, "the Schema Registry",
 func newClient(e Endpoint, name string, refusal func([]byte) (string, string)) *Client {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: e.TLS, DialContext: e.Dial, DisableKeepAlives: true, ForceAttemptHTTP2: true}
 	asIs := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // a token must not follow to another host
-	return &Client{e, name, refusal, &http.Client{Transport: transport, CheckRedirect: asIs, Timeout: callWithin}}
+	return &Client{e, name, refusal, &http.Client{Transport: transport, CheckRedirect: asIs, Timeout: e.Timeout}}
 }
 
-// address is where the registry is, for people: it holds no secret (schemas.CheckHTTPURL).
+// address is where the registry is, for people: it holds no secret (schemas.Server).
 func (c *Client) address() string { return c.endpoint.URL }
 
 // call is one question.
@@ -74,6 +72,7 @@ type refusal struct {
 	status        int
 	code, message string // of the API, where it says so
 	after         time.Duration
+	attempts      int
 }
 
 func (r *refusal) Error() string {
@@ -83,13 +82,13 @@ func (r *refusal) Error() string {
 	}
 	switch {
 	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden:
-		return what + ": it doesn't let us in: look at tokenFile, or user and passwordFile, of its entry in registries"
+		return what + ": it doesn't let us in: look at user, and tokenFile or tokenEnv, of its entry in registries"
 	case r.status >= 300 && r.status < 400:
 		return what + ": it sends us elsewhere, which is not followed: write that address as its url in registries"
 	case r.status == http.StatusNotFound:
 		return what + ": is its url in registries the API's own address?"
 	case r.status == http.StatusTooManyRequests, r.status >= 500:
-		return what + ", three times: look at its log, then apply again"
+		return fmt.Sprintf("%s (tried %d times): look at its log, then apply again", what, r.attempts)
 	}
 	return what
 }
@@ -105,7 +104,10 @@ func (c *Client) call(ctx context.Context, q call) error {
 		var no *refusal
 		answered := errors.As(err, &no)
 		var broken *unreadable
-		if err == nil || answered && !no.passes() || errors.As(err, &broken) || attempt == attempts {
+		if err == nil || answered && !no.passes() || errors.As(err, &broken) || attempt > c.endpoint.Retries {
+			if answered {
+				no.attempts = attempt
+			}
 			return err
 		}
 		pause := wait
@@ -166,7 +168,7 @@ func (c *Client) request(ctx context.Context, q call) (*http.Request, error) {
 		}
 		body = bytes.NewReader(text)
 	}
-	r, err := http.NewRequestWithContext(ctx, q.method, strings.TrimRight(c.endpoint.URL, "/")+q.path, body)
+	r, err := http.NewRequestWithContext(ctx, q.method, c.endpoint.URL+q.path, body)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s at %s: %w", c.name, c.address(), err)
 	}
@@ -174,42 +176,16 @@ func (c *Client) request(ctx context.Context, q call) (*http.Request, error) {
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	switch e := &c.endpoint; {
-	case e.TokenFile != "":
-		token, err := secret("tokenFile", e.TokenFile)
-		if err != nil {
-			return nil, err
-		}
+	token, err := c.endpoint.Token()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("ask %s at %s: %w", c.name, c.address(), err)
+	case c.endpoint.User != "":
+		r.SetBasicAuth(c.endpoint.User, token)
+	case token != "":
 		r.Header.Set("Authorization", "Bearer "+token)
-	case e.User != "":
-		password, err := secret("passwordFile", e.PasswordFile)
-		if err != nil {
-			return nil, err
-		}
-		r.SetBasicAuth(e.User, password)
 	}
 	return r, nil
-}
-
-// maxSecretBytes bounds a file that holds a secret.
-const maxSecretBytes = 64 << 10
-
-// secret reads a file that holds a secret and nothing else. It is read at each call, so that a new one is taken without a restart.
-func secret(key, file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", key, err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSecretBytes))
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", key, err)
-	}
-	word := strings.TrimSpace(string(text))
-	if word == "" || strings.ContainsAny(word, "\r\n") {
-		return "", fmt.Errorf("read %s: %s must hold one line, and holds %d bytes", key, file, len(text))
-	}
-	return word, nil
 }
 
 // bare is a client's error without the address, which the caller names.
