@@ -11,8 +11,8 @@
 // They are read strictly. The tables rollout_keys.go and config_keys.go say which keys there are, what may stand
 // there, what stands there by default, and what isn't supported yet; the parser, Explain and the JSON Schemas all go by
 // them, so a new key is a line in a table and a line where it is read. Whatever is wrong with a file is told together,
-// as a FileError: file, line, column, full key, what is wrong, what to write. A key whose machinery comes later is
-// checked, and refused; it is never accepted and passed over.
+// as a FileError: file, line, column, full key, what is wrong, what to write. A value whose machinery comes later is
+// refused; it is never accepted and passed over.
 //
 // # Messages between machines
 //

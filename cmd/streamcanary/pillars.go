@@ -144,6 +144,9 @@ func printPillars(w io.Writer, all []decisions.Pillar, unnamed []decisions.Pilla
 		for _, found := range p.Found {
 			fmt.Fprintln(w, "  "+found)
 		}
+		for _, change := range p.Changes {
+			fmt.Fprintln(w, "  changed: "+change)
+		}
 	}
 	if len(unnamed) > 0 {
 		fmt.Fprintf(w, "not checked, since the rollout's pillars don't name them: %s\n", joined(unnamed))
