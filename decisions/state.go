@@ -66,9 +66,9 @@ type State struct {
 	Past    []Past          `json:"past,omitempty"`
 	Forward *schemas.Reason `json:"forward,omitempty"`
 	// Skew is what the last verdict told of the canary's scores, where there are offline ones.
-	Skew    *schemas.Skew   `json:"skew,omitempty"`
-	Answers []Answer        `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
-	Notices int64           `json:"notices"`        // made so far in this epoch
+	Skew    *schemas.Skew `json:"skew,omitempty"`
+	Answers []Answer      `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
+	Notices int64         `json:"notices"`        // made so far in this epoch
 	// Commanded are the last commands, oldest first, with what came of them: at most MaxCommanded.
 	Commanded []Commanded `json:"commanded,omitempty"`
 }

@@ -267,7 +267,7 @@ type Report struct {
 	Bands      []schemas.Band            `json:"bands,omitempty"`    // for display only
 	Health     []schemas.Finding         `json:"health,omitempty"`
 	Skew       *schemas.Skew             `json:"skew,omitempty"` // of the canary's scores, where there are offline ones
-	Windows    int64                     `json:"windows"` // merged serving windows with events
+	Windows    int64                     `json:"windows"`        // merged serving windows with events
 	First      schemas.Time              `json:"first_window,omitzero"`
 	Reached    schemas.Time              `json:"event_time,omitzero"` // end of the last merged serving window
 	Served     Served                    `json:"served"`              // in that window

@@ -28,6 +28,7 @@ type metrics struct {
 	threshold *prometheus.GaugeVec
 	estimate  *prometheus.GaugeVec
 	bound     *prometheus.GaugeVec
+	skew      *prometheus.GaugeVec
 	reached   *prometheus.GaugeVec
 	joining   *prometheus.GaugeVec
 	room      *prometheus.GaugeVec
@@ -60,14 +61,16 @@ func newMetrics(program string) *metrics {
 		threshold: gauge("guardrail_log_threshold", "Evidence at which the guardrail has failed.", "rollout", "guardrail", "segment"),
 		estimate:  gauge("guardrail_estimate", "Canary against baseline: a difference of shares, a ratio, or milliseconds.", "rollout", "guardrail", "segment", "unit"),
 		bound:     gauge("guardrail_bound", "Bounds of the estimate, valid at all times.", "rollout", "guardrail", "segment", "side"),
-		reached:   gauge("event_time_seconds", "Event time up to which windows are judged.", "rollout"),
-		joining:   gauge("join_remembered", "What is remembered to join outcomes to predictions, and to know copies.", "what"),
-		room:      gauge("join_limit", "How much of it there is room for: beyond, the oldest is forgotten.", "what"),
-		lost:      gauge("join_lost", "What there was no room for, since the topics were opened.", "what"),
-		waiting:   gauge("windows_waiting", "Sealed windows that wait for other partitions or streams.", "rollout"),
-		forced:    gauge("windows_forced", "Windows judged out of their order because too many waited.", "rollout"),
-		sinks:     counter("sink_events_total", "Decisions and notices by what became of them at a sink: told, superseded, refused, given-up, untrusted.", "sink", "result"),
-		failing:   gauge("sink_failing", "1 while a sink is not reached, and what it is to be told waits.", "sink"),
+		skew: gauge("score_skew", "How the canary's scores online differ from those offline (training.scores): ks, psi (for the eye), log_evidence of the test, and proven (1, else 0).",
+			"rollout", "what"),
+		reached: gauge("event_time_seconds", "Event time up to which windows are judged.", "rollout"),
+		joining: gauge("join_remembered", "What is remembered to join outcomes to predictions, and to know copies.", "what"),
+		room:    gauge("join_limit", "How much of it there is room for: beyond, the oldest is forgotten.", "what"),
+		lost:    gauge("join_lost", "What there was no room for, since the topics were opened.", "what"),
+		waiting: gauge("windows_waiting", "Sealed windows that wait for other partitions or streams.", "rollout"),
+		forced:  gauge("windows_forced", "Windows judged out of their order because too many waited.", "rollout"),
+		sinks:   counter("sink_events_total", "Decisions and notices by what became of them at a sink: told, superseded, refused, given-up, untrusted.", "sink", "result"),
+		failing: gauge("sink_failing", "1 while a sink is not reached, and what it is to be told waits.", "sink"),
 		recounts: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "streamcanary", Name: "recounts_total", Help: "Times that events were read again because something could not be stored.",
 		}),
@@ -77,7 +80,7 @@ func newMetrics(program string) *metrics {
 	}, m.deciding.seconds)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
-	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
+	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
 		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -148,7 +151,7 @@ func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status
 
 // standing replaces what is known of the rollouts.
 func (m *metrics) standing(all []Standing) {
-	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, m.waiting, m.forced} {
+	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced} {
 		v.Reset()
 	}
 	for i := range all {
@@ -160,6 +163,21 @@ func (m *metrics) standing(all []Standing) {
 		for j := range s.Guardrails {
 			m.guardrail(s.Rollout, &s.Guardrails[j])
 		}
+		m.skewed(s.Rollout, s.Skew)
+	}
+}
+
+// skewed tells of a canary's scores; nil: nothing is known of them.
+func (m *metrics) skewed(rollout string, s *schemas.Skew) {
+	if s == nil {
+		return
+	}
+	proven := 0.0
+	if s.Proven {
+		proven = 1
+	}
+	for what, x := range map[string]float64{"ks": s.KS, "psi": s.PSI, "log_evidence": s.LogEvidence, "proven": proven} {
+		m.skew.WithLabelValues(rollout, what).Set(x)
 	}
 }
 
