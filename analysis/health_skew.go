@@ -105,12 +105,12 @@ func (s *skew) alpha() float64 { return skewAlpha }
 
 func (s *skew) code() string { return codeScoreSkew }
 
+// finding has no number that moves, as it is said once: status has them.
 func (s *skew) finding() schemas.Finding {
 	known := s.status()
 	return schemas.Finding{
 		Code: codeScoreSkew, LogEvidence: known.LogEvidence, Threshold: known.Threshold, Since: known.Since,
-		Sentence: fmt.Sprintf("Scores of %s online differ from those that it gave offline (%s, of %s online and %s offline): look at what it is fed. By itself this decides nothing.",
-			s.judge.arm(windows.Canary), known, countText(known.Online), countText(known.Offline)),
+		Sentence: fmt.Sprintf("Scores of %s online differ from those that it gave offline: look at what it is fed. By itself this decides nothing.", s.judge.arm(windows.Canary)),
 	}
 }
 
@@ -147,7 +147,7 @@ func (j *Judge) Skew() *schemas.Skew {
 // Skewed reports whether that is proven.
 func (j *Judge) Skewed() bool { return j.skew != nil && j.skew.proven() }
 
-// scoreMetric counts the canary's scores in the bins of the offline ones, and of both arms those above the offline median, the baseline's by slice.
+// scoreMetric counts scores in the bins of the offline ones, and those above the offline median, of the baseline by slice, too.
 type scoreMetric struct {
 	of     *schemas.OfflineScores
 	middle int // the first bin above the median
@@ -177,9 +177,7 @@ func (m scoreMetric) Reduce(rows windows.Rows, cell *windows.Cell) {
 			continue
 		}
 		bin := m.of.Bin(x)
-		if rows.Arm == windows.Canary {
-			rows.Tally.Add(int32(bin))
-		}
+		rows.Tally.Add(int32(bin))
 		count(rows, cell, i, bin >= m.middle)
 	}
 	rows.Tally.Flush(cell)

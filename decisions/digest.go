@@ -9,7 +9,7 @@ import (
 
 // AppendDigest appends a decision's canonical bytes for the digest: its action, phase, stage, rollout, model, epoch, seq, routes,
 // reason and event time, and nothing else (no wall time, program, offset, key or hash, and nothing that is only shown: exemplars, whether bounds crossed, and the difference beside a ratio). Texts and lists carry their length, integers
-// are zigzag varints, and real numbers are rounded to 1e-9 (an absent one differs from 0).
+// are zigzag varints, and real numbers are rounded to 1e-9 (an absent one differs from 0). What is known of a cause (skew, changes) has no bytes where there is nothing.
 func AppendDigest(dst []byte, d *schemas.Decision) []byte {
 	w := digest{dst}
 	w.text(string(d.Action))

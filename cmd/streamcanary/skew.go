@@ -14,18 +14,27 @@ func printSkew(w io.Writer, s *schemas.Skew) {
 	}
 	since := ""
 	if s.Proven && s.Since != 0 {
-		since = " since " + s.Since.String()
+		since = ", since " + s.Since.String()
 	}
-	fmt.Fprintf(w, "scores online against offline: %s%s (%s; PSI is for the eye, and neither decides anything); %d online, %d offline\n", s, since, psiReading(s.PSI), s.Online, s.Offline)
+	fmt.Fprintf(w, "scores online against offline (nothing is decided by it): %s, %s by the usual reading%s; %d online, %d offline\n", s, psiReading(s.PSI), since, s.Online, s.Offline)
+}
+
+// skewLine is what a decision proves of scores, on a line below its sentence; nothing where that is nothing, or stands in the sentence.
+func skewLine(indent string, d *schemas.Decision) string {
+	s := d.Reason.Skew
+	if s == nil || !s.Proven || d.Action == schemas.ActionRollForward {
+		return ""
+	}
+	return fmt.Sprintf("%sscores online differ from those offline (%s)\n", indent, s)
 }
 
 // psiReading is the usual reading of a population stability index.
 func psiReading(psi float64) string {
 	switch {
 	case psi > schemas.PSIMuch:
-		return "much has changed, by the usual reading"
+		return "much"
 	case psi > schemas.PSISome:
-		return "some has changed, by the usual reading"
+		return "some"
 	}
-	return "little has changed, by the usual reading"
+	return "little"
 }

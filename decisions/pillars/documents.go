@@ -47,10 +47,6 @@ func (c *check) pair(ctx context.Context, name decisions.PillarName, role compat
 	if compared+asked.compared == 0 {
 		asked.harmful = append(asked.harmful, "nothing could be compared: see what was not checked")
 	}
-	changes, err := compat.Changes(role, baseline.Document, canary.Document, c.options(role))
-	if err != nil {
-		return failed(name, err)
-	}
 	harmful, rest := asked.harmful, asked.unchecked
 	for _, f := range own {
 		if f.Unchecked {
@@ -60,9 +56,17 @@ func (c *check) pair(ctx context.Context, name decisions.PillarName, role compat
 		}
 	}
 	if harmful != nil {
-		return decisions.NewPillar(name, decisions.PillarFailed, append(harmful, rest...)).Changed(changes)
+		return decisions.NewPillar(name, decisions.PillarFailed, append(harmful, rest...))
 	}
-	return decisions.NewPillar(name, decisions.PillarHeld, rest).Changed(changes)
+	held := decisions.NewPillar(name, decisions.PillarHeld, rest)
+	if !baseline.alone() || !canary.alone() { // what has parts elsewhere can't be read here
+		return held
+	}
+	changes, err := compat.Changes(role, baseline.Document, canary.Document, c.options(role))
+	if err != nil {
+		return failed(name, err)
+	}
+	return held.Changed(changes)
 }
 
 // options are how documents of a role are compared.

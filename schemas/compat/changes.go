@@ -33,11 +33,11 @@ func Changes(role Role, baseline, canary Document, o Options) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	prefix := string(role) + " "
+	say := wording{string(role) + " ", "has", "had"}
 	if role == Features {
-		prefix = "feature "
+		say = wording{"feature ", "is", "was"}
 	}
-	all := differences(prefix, was, is)
+	all := say.differences(was, is)
 	if o.Ordered && all == nil && !slices.EqualFunc(was, is, func(a, b part) bool { return a.name == b.name }) {
 		all = []string{"the features' order has changed"}
 	}
@@ -50,8 +50,11 @@ func Changes(role Role, baseline, canary Document, o Options) ([]string, error) 
 // part is one named thing of a document: its name, its type, and whatever else is said of it, each as text.
 type part struct{ name, kind, rest string }
 
+// wording is how changes are told: what begins them, and the verbs of what is said beside the type.
+type wording struct{ prefix, has, had string }
+
 // differences holds the parts of two documents against each other.
-func differences(prefix string, was, is []part) []string {
+func (w wording) differences(was, is []part) []string {
 	before := map[string]part{}
 	for _, p := range was {
 		before[p.name] = p
@@ -67,7 +70,7 @@ func differences(prefix string, was, is []part) []string {
 		case p.kind != old.kind:
 			changes[p.name] = fmt.Sprintf("is %s, was %s", orNothing(p.kind), orNothing(old.kind))
 		case p.rest != old.rest:
-			changes[p.name] = fmt.Sprintf("is said to be %s, was %s", orNothing(p.rest), orNothing(old.rest))
+			changes[p.name] = fmt.Sprintf("%s %s, %s %s", w.has, orNothing(p.rest), w.had, orNothing(old.rest))
 		}
 	}
 	for _, p := range was {
@@ -80,7 +83,7 @@ func differences(prefix string, was, is []part) []string {
 		if _, inside := changes[holderOf(name)]; inside && strings.HasPrefix(changes[name], "was ") { // it came or went with what holds it
 			continue
 		}
-		all = append(all, prefix+shown(name)+" "+changes[name])
+		all = append(all, w.prefix+shown(name)+" "+changes[name])
 	}
 	return all
 }
