@@ -116,27 +116,26 @@ func (s *skew) finding() schemas.Finding {
 
 func (s *skew) evidence(dst []float64) []float64 { return append(dst, s.mixture.LogE()) }
 
-// status is what is known now; nil before the first score.
+// status is what is known now.
 func (s *skew) status() *schemas.Skew {
-	distance, psi := stats.BinDistance(s.online, s.offline.Counts), stats.PSI(s.online, s.offline.Counts)
-	if math.IsNaN(distance) {
-		return nil
-	}
-	online := int64(0)
-	for _, n := range s.online {
-		online += n
-	}
 	k := &schemas.Skew{
-		KS: shown(distance), PSI: shown(psi), Proven: s.proven(), LogEvidence: shown(s.mixture.LogMax()), Threshold: skewThreshold,
-		Online: online, Offline: s.offline.N, OfflineSha256: s.offline.Sha256, Slack: s.test.Slack(),
+		Proven: s.proven(), LogEvidence: shown(s.mixture.LogMax()), Threshold: skewThreshold,
+		Offline: s.offline.N, OfflineSha256: s.offline.Sha256, Slack: s.test.Slack(),
 	}
+	for _, n := range s.online {
+		k.Online += n
+	}
+	if k.Online == 0 {
+		return k
+	}
+	k.KS, k.PSI = shown(stats.BinDistance(s.online, s.offline.Counts)), shown(stats.PSI(s.online, s.offline.Counts))
 	if since, dated := s.onset.began(); dated && s.mixture.LogMax() > 0 {
 		k.Since = schemas.Time(since)
 	}
 	return k
 }
 
-// Skew says how the canary's scores online differ from those offline; nil of a rollout without offline scores, and before the first score.
+// Skew says how the canary's scores online differ from those offline; nil of a rollout without offline scores.
 func (j *Judge) Skew() *schemas.Skew {
 	if j.skew == nil {
 		return nil

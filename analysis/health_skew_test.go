@@ -74,8 +74,11 @@ func TestSkewIsTold(t *testing.T) {
 		}
 	}
 	judge := w.script.judge
-	if judge.Skew() != nil || judge.Skewed() {
-		t.Errorf("before the first score: %+v", judge.Skew())
+	if k := judge.Skew(); *k != (schemas.Skew{Threshold: skewThreshold, Offline: 10_000, OfflineSha256: rollout.Training.Offline.Sha256, Slack: k.Slack}) || judge.Skewed() {
+		t.Errorf("before the first score: %+v", k)
+	}
+	if NewJudge(rolloutOf(errors05), Options{}).Skew() != nil {
+		t.Error("there is a skew without offline scores")
 	}
 	play(60)
 	if k := judge.Skew(); k.Proven || judge.Skewed() || k.KS > 0.05 || k.PSI > 0.05 || k.Online < 1100 || k.Offline != 10_000 || len(w.script.verdict.Health) > 0 {

@@ -91,9 +91,13 @@ const maxToldChanges = 4
 // known is what is known of the cause, beside the guardrails, in a sentence with a space before it; "" where that is nothing. None of it is proven to be the cause.
 func (t *Terms) known(r *schemas.Reason) string {
 	var known []string
-	if r.Skew != nil && r.Skew.Proven {
+	switch {
+	case r.Skew == nil:
+	case r.Skew.Online == 0:
+		known = append(known, "none of its answers had a score, so nothing is known of them against those offline")
+	case r.Skew.Proven:
 		known = append(known, fmt.Sprintf("its scores online differ from those offline (%s)", r.Skew))
-	} else if r.Skew != nil {
+	default:
 		known = append(known, fmt.Sprintf("its scores online are not proven to differ from those offline (%s)", r.Skew))
 	}
 	if told := r.Changes; len(told) > 0 {

@@ -62,6 +62,7 @@ func TestForwardSaysWhatIsKnown(t *testing.T) {
 		{"nothing", nil, nil, ""},
 		{"skew", nil, skew(true), " Known of 42: its scores online differ from those offline (KS 0.21, proven; PSI 0.34)."},
 		{"no skew", nil, skew(false), " Known of 42: its scores online are not proven to differ from those offline (KS 0.21, not proven; PSI 0.34)."},
+		{"no scores", nil, &schemas.Skew{}, " Known of 42: none of its answers had a score, so nothing is known of them against those offline."},
 		{"a dropped feature", []Pillar{changed}, nil, " Known of 42: against 41 feature age is float, was int, feature dwell was dropped."},
 		{"all of it", []Pillar{schema, changed}, skew(true), " Known of 42: its scores online differ from those offline (KS 0.21, proven; PSI 0.34); " +
 			"against 41 feature age is float, was int, feature dwell was dropped, input /a was added, input /b was added and more."},

@@ -133,7 +133,7 @@ type Reason struct {
 	Sentence   string            `json:"sentence"` // one plain sentence
 	Guardrails []GuardrailStatus `json:"guardrails,omitempty"`
 	Health     []Finding         `json:"health,omitempty"`
-	Skew       *Skew             `json:"skew,omitempty"`    // of a rollout with offline scores, once scores came
+	Skew       *Skew             `json:"skew,omitempty"`    // of a rollout with offline scores
 	Changes    []string          `json:"changes,omitempty"` // of roll-forward: what differs between the versions' schemas and features, a few words each
 }
 
@@ -148,7 +148,7 @@ type Skew struct {
 	LogEvidence   float64 `json:"log_evidence"` // natural log; its running maximum is what is proven by
 	Threshold     float64 `json:"threshold"`
 	Since         Time    `json:"since,omitzero"` // where the evidence turned; none while there is none
-	Online        int64   `json:"online"`         // the canary's scores in the epoch
+	Online        int64   `json:"online"`         // the canary's scores in the epoch; of 0 KS and PSI are 0, and say nothing
 	Offline       int64   `json:"offline"`
 	OfflineSha256 string  `json:"offline_sha256"` // of the file
 	// Slack is how far the offline scores' shares may be from those of their own distribution, as there are no more of them: up to it nothing is proven.
@@ -161,8 +161,11 @@ const (
 	PSIMuch = 0.25
 )
 
-// String is e.g. "KS 0.21, proven; PSI 0.34".
+// String is e.g. "KS 0.21, proven; PSI 0.34", or "no score came yet".
 func (s *Skew) String() string {
+	if s.Online == 0 {
+		return "no score came yet"
+	}
 	proven := "proven"
 	if !s.Proven {
 		proven = "not proven"

@@ -25,7 +25,7 @@
 //
 // event.go, rollout.go, decision.go, time.go: the types. form.go, rollout_keys.go, config_keys.go: the tables. yaml.go,
 // check.go, scalar.go, section.go, problem.go, nearest.go: reading by them. rollout_read.go, guardrail_read.go,
-// where.go, margin.go, resolution.go, duration.go, config.go: what no single key shows. explain.go and schema.go: the way back. message.go,
+// where.go, margin.go, resolution.go, duration.go, config.go: what no single key shows; training.go: the file of offline scores. explain.go and schema.go: the way back. message.go,
 // decision_message.go, notice.go, names.go, sign.go: what goes over NATS.
 //
 // # Limits

@@ -12,6 +12,10 @@ func printSkew(w io.Writer, s *schemas.Skew) {
 	if s == nil {
 		return
 	}
+	if s.Online == 0 {
+		fmt.Fprintf(w, "scores online against offline: no prediction of the canary had a score yet; %d offline\n", s.Offline)
+		return
+	}
 	since := ""
 	if s.Proven && s.Since != 0 {
 		since = ", since " + s.Since.String()
