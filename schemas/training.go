@@ -92,7 +92,7 @@ func scoresOf(name string, from io.Reader) ([]float64, error) {
 	column := -1
 	for {
 		record, err := reader.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return scores, nil
 		}
 		if err != nil {
