@@ -52,6 +52,7 @@ type Judge struct {
 	crowded       bool      // a window had as many segments as are told apart
 
 	checks        []check // in the order of their ranks
+	skew          *skew   // one of them; nil: there are no offline scores
 	sick, sickNow []bool  // by check: when Verdict.Health was made, and after the latest part
 	verdict       Verdict
 	open          open // what its sentence says while nothing is decided

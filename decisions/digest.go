@@ -9,7 +9,7 @@ import (
 
 // AppendDigest appends a decision's canonical bytes for the digest: its action, phase, stage, rollout, model, epoch, seq, routes,
 // reason and event time, and nothing else (no wall time, program, offset, key or hash, and nothing that is only shown: exemplars, whether bounds crossed, and the difference beside a ratio). Texts and lists carry their length, integers
-// are zigzag varints, and real numbers are rounded to 1e-9 (an absent one differs from 0).
+// are zigzag varints, and real numbers are rounded to 1e-9 (an absent one differs from 0). What is known of a cause (skew, changes) has no bytes where there is nothing.
 func AppendDigest(dst []byte, d *schemas.Decision) []byte {
 	w := digest{dst}
 	w.text(string(d.Action))
@@ -74,7 +74,38 @@ func (w *digest) reason(r *schemas.Reason) {
 		w.real(f.Threshold)
 		w.number(int64(f.Since))
 	}
+	w.known(r)
 }
+
+// known writes what is known of a cause, where there is something.
+func (w *digest) known(r *schemas.Reason) {
+	if k := r.Skew; k != nil {
+		w.tag('w')
+		for _, x := range []float64{k.KS, k.PSI, k.LogEvidence, k.Threshold, k.Slack} {
+			w.real(x)
+		}
+		for _, n := range []int64{truth(k.Proven), int64(k.Since), k.Online, k.Offline} {
+			w.number(n)
+		}
+	}
+	if len(r.Changes) > 0 {
+		w.tag('d')
+		w.number(int64(len(r.Changes)))
+		for _, text := range r.Changes {
+			w.text(text)
+		}
+	}
+}
+
+func truth(is bool) int64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// tag begins a field that is not always there.
+func (w *digest) tag(letter byte) { w.b = append(append(w.b, addition...), letter) }
 
 func (w *digest) guardrail(g *schemas.GuardrailStatus) {
 	for _, s := range []string{g.Name, g.Segment, string(g.State), g.Why, string(g.On), string(g.Against), g.Unit, g.Margin} {
@@ -104,15 +135,14 @@ var addition = []byte{0xff, 0}
 
 // additions writes the fields that are there, each under its own letter.
 func (w *digest) additions(g *schemas.GuardrailStatus) {
-	tag := func(letter byte) { w.b = append(append(w.b, addition...), letter) }
 	for i, x := range []*float64{g.ProbabilityIndex, g.KS, g.MannWhitneyP} {
 		if x != nil {
-			tag("pkm"[i])
+			w.tag("pkm"[i])
 			w.real(*x)
 		}
 	}
 	if len(g.Shape) > 0 {
-		tag('s')
+		w.tag('s')
 		w.number(int64(len(g.Shape)))
 		for _, q := range g.Shape {
 			w.real(q.Quantile)
@@ -120,26 +150,26 @@ func (w *digest) additions(g *schemas.GuardrailStatus) {
 		}
 	}
 	if g.AtQuantile > 0 {
-		tag('q')
+		w.tag('q')
 		w.real(g.AtQuantile)
 	}
 	if g.Calibration != "" {
-		tag('c')
+		w.tag('c')
 		w.text(g.Calibration)
 	}
 	if g.MutedUntil != 0 {
-		tag('u')
+		w.tag('u')
 		w.number(int64(g.MutedUntil))
 	}
 	if len(g.Harmed) > 0 {
-		tag('h')
+		w.tag('h')
 		w.number(int64(len(g.Harmed)))
 		for _, name := range g.Harmed {
 			w.text(name)
 		}
 	}
 	if len(g.Alerts) > 0 {
-		tag('a')
+		w.tag('a')
 		w.number(int64(g.AlertsFiring))
 		w.number(int64(len(g.Alerts)))
 		for i := range g.Alerts {
@@ -155,7 +185,7 @@ func (w *digest) alert(a *schemas.AlertStatus) {
 	w.number(int64(a.StartsAt))
 	w.number(int64(a.Due))
 	for _, is := range []bool{a.Before, a.Waived} {
-		w.number(map[bool]int64{true: 1}[is])
+		w.number(truth(is))
 	}
 }
 

@@ -49,8 +49,9 @@ func causeOf(r *schemas.Reason) string {
 	return clip(r.Code, schemas.MaxNameBytes)
 }
 
-// forward recommends to roll forward: to repair what is wrong instead of going back. It moves nothing, and is said once in an epoch.
-func (t *turn) forward(code, sentence string) {
+// forward recommends to roll forward: to repair what is wrong instead of going back. It moves nothing, and is said once in an epoch. The sentence of why is
+// followed by what is known of the cause, and by what to do.
+func (t *turn) forward(why schemas.Reason) {
 	if t.s.Forward != nil {
 		return
 	}
@@ -58,7 +59,9 @@ func (t *turn) forward(code, sentence string) {
 	if t.s.Terms.Hotfix != "" {
 		do = fmt.Sprintf("Roll forward: %s.", strings.TrimSuffix(t.s.Terms.Hotfix, "."))
 	}
-	t.s.Forward = &schemas.Reason{Code: code, Sentence: clip(sentence+" "+do, MaxSentence)}
+	told := clip(why.Sentence+t.s.Terms.known(&why), max(0, MaxSentence-len(do)-1))
+	why.Sentence = clip(told+" "+do, MaxSentence)
+	t.s.Forward = &why
 	t.decide(draft{action: schemas.ActionRollForward, severity: schemas.Warning, routes: t.s.Routes, reason: *t.s.Forward, actor: engine, follows: true})
 }
 
@@ -77,8 +80,37 @@ func (t *turn) chronic(cause string) {
 	if len(causes) < terms.Rollbacks {
 		return
 	}
-	t.forward(codeChronic, fmt.Sprintf("Model %s was rolled back %s within %s (%s), so the cause is likely not in one version, and rolling back won't end it.",
-		t.s.Terms.Model, times(len(causes)), schemas.FormatDuration(time.Duration(terms.WithinMs)*time.Millisecond), counted(causes)))
+	t.forward(schemas.Reason{Code: codeChronic, Skew: t.s.Skew, Changes: changesOf(t.s.Pillars), Sentence: fmt.Sprintf(
+		"Model %s was rolled back %s within %s (%s), so the cause is likely not in one version, and rolling back won't end it.",
+		t.s.Terms.Model, times(len(causes)), schemas.FormatDuration(time.Duration(terms.WithinMs)*time.Millisecond), counted(causes))})
+}
+
+// maxToldChanges bounds the changes that a sentence names.
+const maxToldChanges = 4
+
+// known is what is known of the cause, beside the guardrails, in a sentence with a space before it; "" where that is nothing. None of it is proven to be the cause.
+func (t *Terms) known(r *schemas.Reason) string {
+	var known []string
+	switch {
+	case r.Skew == nil:
+	case r.Skew.Online == 0:
+		known = append(known, "none of its answers had a score, so nothing is known of them against those offline")
+	case r.Skew.Proven:
+		known = append(known, fmt.Sprintf("its scores online differ from those offline (%s)", r.Skew))
+	default:
+		known = append(known, fmt.Sprintf("its scores online are not proven to differ from those offline (%s)", r.Skew))
+	}
+	if told := r.Changes; len(told) > 0 {
+		more := ""
+		if len(told) > maxToldChanges {
+			told, more = told[:maxToldChanges], " and more"
+		}
+		known = append(known, fmt.Sprintf("against %s %s%s", t.Baseline, strings.Join(told, ", "), more))
+	}
+	if known == nil {
+		return ""
+	}
+	return fmt.Sprintf(" Known of %s: %s.", t.Canary, strings.Join(known, "; "))
 }
 
 // counted is how often each stands in a list, the most frequent first: "p99 twice".

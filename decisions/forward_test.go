@@ -43,6 +43,55 @@ func TestForward(t *testing.T) {
 	}
 }
 
+// TestForwardSaysWhatIsKnown of the cause: how scores differ, by what a verdict told last, and what differs between the versions.
+func TestForwardSaysWhatIsKnown(t *testing.T) {
+	day := int64(24 * 3600 * 1000)
+	changed := NewPillar(PillarFeatures, PillarHeld, nil).Changed([]string{"feature age is float, was int", "feature dwell was dropped"})
+	schema := NewPillar(PillarInput, PillarHeld, nil).Changed([]string{"input /a was added", "input /b was added", "input /c was added"})
+	skew := func(proven bool) *schemas.Skew {
+		return &schemas.Skew{KS: 0.214, PSI: 0.335, Proven: proven, Online: 400}
+	}
+	const often = "Model ranker was rolled back 3 times within 14d (errors 3 times), so the cause is likely not in one version, and rolling back won't end it."
+	const do = " Roll forward: flag ranker.rerank=off."
+	for _, test := range []struct {
+		name    string
+		pillars []Pillar
+		skew    *schemas.Skew
+		want    string
+	}{
+		{"nothing", nil, nil, ""},
+		{"skew", nil, skew(true), " Known of 42: its scores online differ from those offline (KS 0.21, proven; PSI 0.34)."},
+		{"no skew", nil, skew(false), " Known of 42: its scores online are not proven to differ from those offline (KS 0.21, not proven; PSI 0.34)."},
+		{"no scores", nil, &schemas.Skew{}, " Known of 42: none of its answers had a score, so nothing is known of them against those offline."},
+		{"a dropped feature", []Pillar{changed}, nil, " Known of 42: against 41 feature age is float, was int, feature dwell was dropped."},
+		{"all of it", []Pillar{schema, changed}, skew(true), " Known of 42: its scores online differ from those offline (KS 0.21, proven; PSI 0.34); " +
+			"against 41 feature age is float, was int, feature dwell was dropped, input /a was added, input /b was added and more."},
+	} {
+		begin := applied(20*day/1000, terms(weight, chronic))
+		begin.Applied.Past = []Past{{"a", 1, 18 * day, "errors"}, {"b", 2, 19 * day, "errors"}}
+		begin.Applied.Pillars = test.pillars
+		told := verdictOf(20*day/1000+30, VerdictContinue)
+		told.Verdict.Reason.Skew = test.skew
+		s := stateOf(t, begin, ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied), told, failedBy(20*day/1000+60, "errors"))
+		if s.Forward == nil || s.Forward.Sentence != often+test.want+do || s.Forward.Skew != test.skew || len(s.Forward.Changes) != len(changesOf(test.pillars)) {
+			t.Errorf("%s: recommended %+v", test.name, s.Forward)
+		}
+	}
+}
+
+// TestForwardKeepsWhatToDo: however much is known, what to do is never cut off.
+func TestForwardKeepsWhatToDo(t *testing.T) {
+	long := strings.Repeat("x", 500)
+	begin := applied(1, terms(weight, chronic))
+	begin.Applied.Past = []Past{{"a", 1, 500, "errors"}, {"b", 2, 600, "errors"}}
+	begin.Applied.Pillars = []Pillar{NewPillar(PillarFeatures, PillarHeld, nil).Changed([]string{long, long, long, long, long})}
+	begin.Applied.Terms.Hotfix = strings.Repeat("y", 300)
+	s := stateOf(t, begin, ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied), failedBy(60, "errors"))
+	if got := s.Forward.Sentence; len(got) != MaxSentence || !strings.HasSuffix(got, "x Roll forward: "+begin.Applied.Terms.Hotfix+".") {
+		t.Errorf("%d bytes: %q", len(got), got)
+	}
+}
+
 // TestPastOf: what counts as a rollback of the past.
 func TestPastOf(t *testing.T) {
 	_, effects := Step(stateOf(t, running(terms(weight))...), failedBy(5, "p99"))

@@ -13,6 +13,9 @@ import (
 // ended (a rollback is latched), verdicts change nothing.
 func (t *turn) judged(v *Verdict) {
 	t.s.Breached = slices.Clone(v.Breached[:min(len(v.Breached), maxNamed)])
+	if v.Reason.Skew != nil {
+		t.s.Skew = v.Reason.Skew
+	}
 	if t.s.Status == StatusPromoting && v.Action == VerdictRollback {
 		t.rollback(v.draft(), v.HarmBeganMs)
 		return
@@ -30,7 +33,7 @@ func (t *turn) judged(v *Verdict) {
 	case VerdictHold:
 		t.hold(holding{reason: v.Reason, evidence: v.Evidence})
 		if v.Reason.Code == codeBothArms {
-			t.forward(codeNoRefuge, fmt.Sprintf("Baseline %s is beyond its own limit, too, so it is no refuge.", t.s.Terms.Baseline))
+			t.forward(schemas.Reason{Code: codeNoRefuge, Skew: t.s.Skew, Sentence: fmt.Sprintf("Baseline %s is beyond its own limit, too, so it is no refuge.", t.s.Terms.Baseline)})
 		}
 	case VerdictContinue:
 		t.goOn(v)

@@ -39,6 +39,8 @@ type Pillar struct {
 	State PillarState `json:"state"`
 	Found []string    `json:"found,omitempty"` // a sentence each: why it failed, or what of it was not checked
 	Pins  []Pin       `json:"pins,omitempty"`  // of the registry: what the versions were at first sight
+	// Changes are what differs between the versions, a few words each: what fits all the same, too.
+	Changes []string `json:"changes,omitempty"`
 }
 
 // A Pin is what a version of a registered model was when a rollout of it started. A version must never become another one.
@@ -56,6 +58,8 @@ const (
 	MaxPillars    = 4
 	MaxFound      = 12
 	MaxFoundBytes = 600
+	MaxChanges    = 12
+	MaxChangeSize = 200 // bytes
 	MaxPins       = 2
 	MaxPinBytes   = 1024 // of each of a pin's texts
 )
@@ -77,6 +81,34 @@ func NewPillar(name PillarName, state PillarState, found []string, pins ...Pin) 
 		p.Pins = append(p.Pins, pin)
 	}
 	return p
+}
+
+// Changed is the pillar with what differs between the versions, within its bounds.
+func (p Pillar) Changed(changes []string) Pillar {
+	p.Changes = nil
+	for i, change := range changes {
+		if i == MaxChanges-1 && len(changes) > MaxChanges {
+			change = fmt.Sprintf("and %d more", len(changes)-i)
+		}
+		p.Changes = append(p.Changes, clip(change, MaxChangeSize))
+		if len(p.Changes) == MaxChanges {
+			break
+		}
+	}
+	return p
+}
+
+// changesOf is all that differs between the versions, features first: they are what a model lives on.
+func changesOf(all []Pillar) []string {
+	var changes []string
+	for _, name := range []PillarName{PillarFeatures, PillarInput, PillarOutput} {
+		for i := range all {
+			if p := &all[i]; p.Name == name {
+				changes = append(changes, p.Changes...)
+			}
+		}
+	}
+	return changes
 }
 
 // FailedPillars says in one sentence which pillars failed, and the first reason; "" if none did.
@@ -108,8 +140,8 @@ func checkPillars(all []Pillar) error {
 	}
 	for i := range all {
 		p := &all[i]
-		if p.State != PillarHeld && p.State != PillarFailed || len(p.Found) > MaxFound || len(p.Pins) > MaxPins {
-			return fmt.Errorf("pillar %q: state %q, %d sentences, %d pins", p.Name, p.State, len(p.Found), len(p.Pins))
+		if p.State != PillarHeld && p.State != PillarFailed || len(p.Found) > MaxFound || len(p.Pins) > MaxPins || len(p.Changes) > MaxChanges {
+			return fmt.Errorf("pillar %q: state %q, %d sentences, %d pins, %d changes", p.Name, p.State, len(p.Found), len(p.Pins), len(p.Changes))
 		}
 	}
 	return nil

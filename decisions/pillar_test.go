@@ -48,6 +48,26 @@ func TestPillarsThatFail(t *testing.T) {
 	}
 }
 
+// TestPillarsChanges keeps what differs between the versions within its bounds.
+func TestPillarsChanges(t *testing.T) {
+	many := make([]string, MaxChanges+3)
+	for i := range many {
+		many[i] = strings.Repeat("x", MaxChangeSize+1)
+	}
+	p := NewPillar(PillarInput, PillarHeld, nil).Changed(many)
+	if len(p.Changes) != MaxChanges || p.Changes[MaxChanges-1] != "and 4 more" || len(p.Changes[0]) != MaxChangeSize {
+		t.Errorf("%d changes, the last %q", len(p.Changes), p.Changes[len(p.Changes)-1])
+	}
+	if p = p.Changed(many[:MaxChanges]); len(p.Changes) != MaxChanges || p.Changes[MaxChanges-1] != p.Changes[0] {
+		t.Errorf("as many as there may be: %q", p.Changes)
+	}
+	in := pillared(p)
+	in.Applied.Pillars[0].Changes = many
+	if _, err := EncodeInput(in); err == nil || !strings.Contains(err.Error(), "15 changes") {
+		t.Errorf("too many are journaled: %v", err)
+	}
+}
+
 // TestPillarsAreJournaled has the same decisions after the journal as before it.
 func TestPillarsAreJournaled(t *testing.T) {
 	for _, state := range []PillarState{PillarHeld, PillarFailed} {

@@ -70,8 +70,10 @@ type State struct {
 	// Past are the model's rollbacks before this epoch, oldest first; Forward is why to roll forward, where that is recommended.
 	Past    []Past          `json:"past,omitempty"`
 	Forward *schemas.Reason `json:"forward,omitempty"`
-	Answers []Answer        `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
-	Notices int64           `json:"notices"`        // made so far in this epoch
+	// Skew is what the last verdict told of the canary's scores, where there are offline ones.
+	Skew    *schemas.Skew `json:"skew,omitempty"`
+	Answers []Answer      `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
+	Notices int64         `json:"notices"`        // made so far in this epoch
 	// Commanded are the last commands, oldest first, with what came of them: at most MaxCommanded.
 	Commanded []Commanded `json:"commanded,omitempty"`
 }

@@ -154,6 +154,6 @@ func (t *turn) unfrozen(step *SagaStep) bool {
 			"%s is to be rolled back, but %s can't read its state, and %s has not answered that it can go back: no traffic is moved and no state written, until it does, or a person says so: streamcanary rollout rollback %s --override --comment WHY",
 			t.s.Terms.Canary, t.s.Terms.Baseline, listed(step.Wait.missing()), t.s.Terms.Rollout)},
 	})
-	t.forward(codeStateGone, fmt.Sprintf("The state of %s can't go back, and %s can't read it.", t.s.Terms.Model, t.s.Terms.Baseline))
+	t.forward(schemas.Reason{Code: codeStateGone, Sentence: fmt.Sprintf("The state of %s can't go back, and %s can't read it.", t.s.Terms.Model, t.s.Terms.Baseline)})
 	return true
 }

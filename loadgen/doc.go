@@ -28,6 +28,7 @@
 //	latency LAW [DRIFT]
 //	errors 0.1% [taking LAW] [DRIFT]             taking: their own latencies
 //	timeouts 0.05% [after 2s] [DRIFT]            after: the latency they are reported with
+//	score 40% [noise 15%] [DRIFT]                the model's answer, 0 to 1; errors and timeouts have none
 //	outcome click 5% after LAW [DRIFT]           of the answered predictions
 //	hosts 4 [named base]                         base-0, base-1, …; named after the version unless said
 //	segments web 60% ios 40%
@@ -53,7 +54,7 @@
 //	fault silent canary from 5m
 //	expect rollback, fail p99 errors, pass timeouts
 //
-// A fault is of errors, timeouts, latency, rate, silent, an outcome or a sample; of baseline, canary or both; adds points (+2pp,
+// A fault is of errors, timeouts, latency, rate, silent, score, an outcome or a sample; of baseline, canary or both; adds points (+2pp,
 // -1pp), sets (=100%) or multiplies (x1.5), latencies also by +20ms; grows over a time where one is said. Several
 // apply in their order. "tail" changes only what lies above the law's 95th percentile. A silent arm sends nothing, its requests are lost.
 // A fault of the rate is for both arms. The expected verdict (rollback, promote, hold, no-rollback) and guardrails are those of a

@@ -47,6 +47,7 @@ type Generator struct {
 	segments    [Arms][]float64 // cumulated shares
 	names       names
 	what, move  dice // what happens; what transport does
+	scores      dice // what the model answers
 
 	made     uint64 // predictions so far
 	pushed   uint64
@@ -66,6 +67,7 @@ type flight struct {
 	id      uint64
 	unit    uint64
 	number  float64 // latency or value
+	score   float64 // of a prediction, where its arm has one
 	host    uint16
 	segment uint8
 	which   uint8 // outcome or sample of the arm
@@ -100,7 +102,7 @@ func NewFrom(s *Scenario, seed uint64, from time.Duration) *Generator {
 		s: s, seed: seed, from: begin,
 		requests: newSource(s, seed, begin), marks: newCursor(s), samples: newSampler(s, seed, begin),
 		correlation: s.correlation(), names: namesOf(s),
-		what: newDice(seed, 2), move: newDice(seed, 3),
+		what: newDice(seed, 2), move: newDice(seed, 3), scores: newDice(seed, 6),
 	}
 	g.split.Store(noSplit)
 	for i := range s.Arms {
@@ -189,6 +191,9 @@ func (g *Generator) request(q request) {
 	g.answer(&f, &r.arms[arm])
 	f.host = uint16(g.what.share() * float64(a.Hosts))
 	f.segment = g.segment(arm, q.unit)
+	if a.Score != nil {
+		f.score = math.Round(min(max(r.arms[arm].score+a.Score.Noise*g.scores.NormFloat64(), 0), 1)*1e6) / 1e6
+	}
 	g.send(f, &a.Transport)
 	if f.flags&(flagError|flagTimeout) != 0 {
 		return
@@ -351,6 +356,9 @@ func (g *Generator) fill(r *Record, n *node[flight]) {
 	}
 	e.ID = hex16(g.id[:0], f.id)
 	e.LatencyMs, e.HasLatency = f.number, f.flags&flagLatency != 0
+	if g.s.Arms[f.arm].Score != nil && f.flags&(flagError|flagTimeout) == 0 {
+		e.Score, e.HasScore = f.score, true
+	}
 	e.Error, e.Timeout = f.flags&flagError != 0, f.flags&flagTimeout != 0
 	e.CacheHit, e.HasCacheHit = f.flags&flagHit != 0, f.flags&(flagHit|flagMiss) != 0
 	if len(arm.segments) > 0 {

@@ -46,6 +46,7 @@ func init() {
 		{"latency", "[baseline|canary] latency LAW [drift PERCENT over DURATION] [trend ±PERCENT over DURATION]", anyArm, false, parseLatency},
 		{"errors", "[baseline|canary] errors PERCENT [taking LAW] [drift …] [trend …]", anyArm, false, parseErrors},
 		{"timeouts", "[baseline|canary] timeouts PERCENT [after DURATION] [drift …] [trend …]", anyArm, false, parseTimeouts},
+		{"score", "[baseline|canary] score PERCENT [noise PERCENT] [drift …] [trend …]", anyArm, false, parseScore},
 		{"outcome", "[baseline|canary] outcome NAME PERCENT after LAW [drift …] [trend …]", anyArm, true, parseOutcome},
 		{"hosts", "[baseline|canary] hosts N [named NAME]", anyArm, false, parseHosts},
 		{"segments", "[baseline|canary] segments NAME PERCENT …", anyArm, false, parseSegments},
@@ -373,6 +374,9 @@ func (p *parser) checkFault(file string, i int) error {
 func (s *Scenario) faultWords() []string {
 	words := append([]string(nil), faultKinds...)
 	for i := range s.Arms {
+		if s.Arms[i].Score != nil {
+			words = append(words, scoreFault)
+		}
 		for _, o := range s.Arms[i].Outcomes {
 			words = append(words, o.Name)
 		}
@@ -386,7 +390,7 @@ func (s *Scenario) faultWords() []string {
 
 // checkName refuses an outcome or sample that is called like something else that a fault could be about.
 func (p *parser) checkName(l *line, name string, others func(a *Arm) bool) error {
-	clash := slices.Contains(faultKinds, name)
+	clash := slices.Contains(faultKinds, name) || name == scoreFault
 	for i := range p.s.Arms {
 		clash = clash || others(&p.s.Arms[i])
 	}

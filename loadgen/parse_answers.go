@@ -143,6 +143,19 @@ func parseSegments(p *parser, l *line) error {
 	return nil
 }
 
+func parseScore(p *parser, l *line) error {
+	var score Score
+	var err error
+	if score.Level.Base, err = l.share("score"); err != nil {
+		return err
+	}
+	err = parseOptions(l, &score.Level.Drift, map[string]func() error{
+		"noise": func() (err error) { score.Noise, err = l.share("noise"); return err },
+	})
+	p.each(func(a *Arm) { a.Score = &score })
+	return err
+}
+
 func parseSample(p *parser, l *line) error {
 	name, err := l.name("a sample")
 	if err != nil {

@@ -10,6 +10,9 @@ import (
 // faultKinds is what a fault can be about in every scenario.
 var faultKinds = []string{"errors", "latency", "rate", "silent", "timeouts"}
 
+// scoreFault is what a fault can be about where predictions have scores.
+const scoreFault = "score"
+
 func parseFault(p *parser, l *line) error {
 	f := Fault{Text: strings.Join(l.words[1:], " "), UntilMs: math.Inf(1)}
 	var err error

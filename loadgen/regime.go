@@ -22,6 +22,7 @@ type armRegime struct {
 	errors, timeouts float64
 	factor, plus     float64 // of latencies; plus in milliseconds
 	tail             float64 // factor of latencies above the arm's cut
+	score            float64 // its level
 	outcomes         [MaxOutcomes]float64
 	samples          [MaxSamples]float64
 }
@@ -96,6 +97,9 @@ func (s *Scenario) movingSpans() []span {
 	for i := range s.Arms {
 		a := &s.Arms[i]
 		stands = max(stands, a.Errors.Drift.stands(), a.Timeouts.Drift.stands(), a.LatencyFactor.stands())
+		if a.Score != nil {
+			stands = max(stands, a.Score.Level.Drift.stands())
+		}
 		for _, o := range a.Outcomes {
 			stands = max(stands, o.Rate.Drift.stands())
 		}
@@ -137,6 +141,9 @@ func (s *Scenario) regimeAt(t float64) regime {
 
 func (a *Arm) regimeAt(t float64) armRegime {
 	r := armRegime{errors: a.Errors.at(t), timeouts: a.Timeouts.at(t), factor: a.LatencyFactor.at(t), tail: 1}
+	if a.Score != nil {
+		r.score = a.Score.Level.at(t)
+	}
 	for i := range a.Outcomes {
 		r.outcomes[i] = a.Outcomes[i].Rate.at(t)
 	}
@@ -178,6 +185,8 @@ func (a *Arm) apply(f *Fault, k float64, r *armRegime) {
 		r.errors = f.change(r.errors, k)
 	case "timeouts":
 		r.timeouts = f.change(r.timeouts, k)
+	case scoreFault:
+		r.score = f.change(r.score, k)
 	case "latency":
 		switch {
 		case f.Change == Add:
@@ -216,6 +225,7 @@ func (f *Fault) change(x, k float64) float64 {
 func (r *armRegime) cut() {
 	r.errors = min(max(r.errors, 0), 1)
 	r.timeouts = min(max(r.timeouts, 0), 1-r.errors)
+	r.score = min(max(r.score, 0), 1)
 	for i := range r.outcomes {
 		r.outcomes[i] = min(max(r.outcomes[i], 0), 1)
 	}

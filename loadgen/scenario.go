@@ -67,6 +67,7 @@ type Arm struct {
 	TimeoutMs     float64 // the latency of a timeout; 0: it has none
 	Latency       Law     // in milliseconds
 	LatencyFactor Drift
+	Score         *Score // what the model answers; nil: predictions have none
 	Outcomes      []Outcome
 	Hosts         int
 	HostName      string    // what their names begin with; "": the version
@@ -102,6 +103,12 @@ type Units struct {
 	Sticky     bool    // one unit, one arm, as long as the split stays
 	Phi        float64 // variance of an arm's counts over their binomial variance; 1: independent requests
 	PhiOverMs  float64 // users only: counted over this long
+}
+
+// A Score is the model's answer: normal about Level, cut to 0..1. Whether a prediction fails doesn't depend on it.
+type Score struct {
+	Level Level
+	Noise float64 // standard deviation
 }
 
 // An Outcome is what happens after some of the answered predictions.
@@ -147,7 +154,7 @@ const (
 	Times Change = 'x'
 )
 
-// A Fault changes one thing of one arm or both from a time on. What is errors, timeouts, latency, silent, rate, or the name
+// A Fault changes one thing of one arm or both from a time on. What is errors, timeouts, latency, silent, rate, score, or the name
 // of an outcome or a sample.
 type Fault struct {
 	What    string

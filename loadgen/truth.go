@@ -47,6 +47,7 @@ type ArmTruth struct {
 	Errors    float64       `json:"errors"`
 	Timeouts  float64       `json:"timeouts"`
 	Latency   LatencyTruth  `json:"latency_ms"`
+	Score     *float64      `json:"score,omitempty"`    // level of the scores, before noise
 	Outcomes  []NamedTruth  `json:"outcomes,omitempty"` // share of the answered predictions, however late it happens
 	Samples   []SampleTruth `json:"samples,omitempty"`
 }
@@ -163,7 +164,7 @@ func (s *Scenario) phase(from, until float64) Phase {
 func (s *Scenario) armTruth(arm int, list []piece) ArmTruth {
 	a := &s.Arms[arm]
 	t := ArmTruth{Version: a.Version}
-	span, answered := 0.0, 0.0
+	span, answered, score := 0.0, 0.0, 0.0
 	weights := make([]float64, len(list))
 	outcomes := make([]float64, len(a.Outcomes))
 	total := 0.0
@@ -176,6 +177,7 @@ func (s *Scenario) armTruth(arm int, list []piece) ArmTruth {
 		t.Timeouts += weights[i] * p.timeouts
 		good := weights[i] * (1 - p.errors - p.timeouts)
 		answered += good
+		score += good * p.score
 		for j := range outcomes {
 			outcomes[j] += good * p.outcomes[j]
 		}
@@ -188,6 +190,9 @@ func (s *Scenario) armTruth(arm int, list []piece) ArmTruth {
 	t.Timeouts /= total
 	for j, k := range outcomes {
 		t.Outcomes = append(t.Outcomes, NamedTruth{a.Outcomes[j].Name, k / max(answered, math.SmallestNonzeroFloat64)})
+	}
+	if score /= max(answered, math.SmallestNonzeroFloat64); a.Score != nil {
+		t.Score = &score
 	}
 	t.Latency = s.latencyTruth(arm, list, weights)
 	t.Samples = s.samplesTruth(arm, list)

@@ -110,8 +110,8 @@ func (c checker) checkMapping(n *yaml.Node, f *form, path string) {
 		}
 		before := len(c.list)
 		c.check(value, &known.form, at)
-		if len(c.list) == before || known.need == later {
-			c.checkSupport(key, value, known, at)
+		if len(c.list) == before {
+			c.checkSupport(value, known, at)
 		}
 	}
 	for i := range f.fields {
@@ -132,11 +132,8 @@ func (c checker) repeated(n *yaml.Node, i int, path string) bool {
 	return false
 }
 
-func (c checker) checkSupport(key, value *yaml.Node, f *field, path string) {
-	switch {
-	case f.need == later:
-		c.addAt(key, path, "not supported yet: remove it")
-	case f.need == laterElse && !sameValue(value, f):
+func (c checker) checkSupport(value *yaml.Node, f *field, path string) {
+	if f.need == laterElse && !sameValue(value, f) {
 		c.addAt(value, path, "%s is not supported yet: write %s, or remove the key", nodeText(value), f.def)
 	}
 }

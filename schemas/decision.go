@@ -1,5 +1,7 @@
 package schemas
 
+import "fmt"
+
 // Action is what a decision asks for.
 type Action string
 
@@ -131,11 +133,49 @@ type Reason struct {
 	Sentence   string            `json:"sentence"` // one plain sentence
 	Guardrails []GuardrailStatus `json:"guardrails,omitempty"`
 	Health     []Finding         `json:"health,omitempty"`
+	Skew       *Skew             `json:"skew,omitempty"`    // of a rollout with offline scores
+	Changes    []string          `json:"changes,omitempty"` // of roll-forward: what differs between the versions' schemas and features, a few words each
+}
+
+// Skew is how the scores of a canary online differ from those that it gave offline. It decides nothing: it is what is known of a cause. KS is the largest difference of
+// the shares at or below an edge of the offline scores' bins, PSI the population stability index, for the eye only (above 0.25 is much, by the usual reading; of ten
+// bins chance alone makes about 9 (1/online + 1/offline)). Proven says whether the sequential test has found the distributions to differ; it may err
+// with a chance of 0.001 in an epoch, whatever the file's own sampling error.
+type Skew struct {
+	KS            float64 `json:"ks"`
+	PSI           float64 `json:"psi"`
+	Proven        bool    `json:"proven"`
+	LogEvidence   float64 `json:"log_evidence"` // natural log; its running maximum is what is proven by
+	Threshold     float64 `json:"threshold"`
+	Since         Time    `json:"since,omitzero"` // where the evidence turned; none while there is none
+	Online        int64   `json:"online"`         // the canary's scores in the epoch; of 0 KS and PSI are 0, and say nothing
+	Offline       int64   `json:"offline"`
+	OfflineSha256 string  `json:"offline_sha256"` // of the file
+	// Slack is how far the offline scores' shares may be from those of their own distribution, as there are no more of them: up to it nothing is proven.
+	Slack float64 `json:"slack"`
+}
+
+// PSI above which there is some, and much, of a change, by the usual reading.
+const (
+	PSISome = 0.1
+	PSIMuch = 0.25
+)
+
+// String is e.g. "KS 0.21, proven; PSI 0.34", or "no score came yet".
+func (s *Skew) String() string {
+	if s.Online == 0 {
+		return "no score came yet"
+	}
+	proven := "proven"
+	if !s.Proven {
+		proven = "not proven"
+	}
+	return fmt.Sprintf("KS %.2f, %s; PSI %.2f", s.KS, proven, s.PSI)
 }
 
 // Finding is one health finding.
 type Finding struct {
-	Code        string  `json:"code"` // canary_missing, baseline_missing, split_mismatch, no_data, join_overflow, segments_full, unequal_sampling, both_arms, input_gap, uncalibrated, late, no_latency, no_value, join_gap, bad_events
+	Code        string  `json:"code"` // canary_missing, baseline_missing, split_mismatch, no_data, join_overflow, segments_full, unequal_sampling, both_arms, input_gap, uncalibrated, late, no_latency, no_value, join_gap, bad_events, score_skew
 	Sentence    string  `json:"sentence"`
 	LogEvidence float64 `json:"log_evidence,omitempty"`
 	Threshold   float64 `json:"threshold,omitempty"`

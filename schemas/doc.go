@@ -11,8 +11,8 @@
 // They are read strictly. The tables rollout_keys.go and config_keys.go say which keys there are, what may stand
 // there, what stands there by default, and what isn't supported yet; the parser, Explain and the JSON Schemas all go by
 // them, so a new key is a line in a table and a line where it is read. Whatever is wrong with a file is told together,
-// as a FileError: file, line, column, full key, what is wrong, what to write. A key whose machinery comes later is
-// checked, and refused; it is never accepted and passed over.
+// as a FileError: file, line, column, full key, what is wrong, what to write. A value whose machinery comes later is
+// refused; it is never accepted and passed over.
 //
 // # Messages between machines
 //
@@ -25,7 +25,7 @@
 //
 // event.go, rollout.go, decision.go, time.go: the types. form.go, rollout_keys.go, config_keys.go: the tables. yaml.go,
 // check.go, scalar.go, section.go, problem.go, nearest.go: reading by them. rollout_read.go, guardrail_read.go,
-// where.go, margin.go, resolution.go, duration.go, config.go: what no single key shows. explain.go and schema.go: the way back. message.go,
+// where.go, margin.go, resolution.go, duration.go, config.go: what no single key shows; training.go: the file of offline scores. explain.go and schema.go: the way back. message.go,
 // decision_message.go, notice.go, names.go, sign.go: what goes over NATS.
 //
 // # Limits

@@ -15,7 +15,6 @@ import (
 func Explain(r *Rollout) []byte {
 	e := &explainer{rollout: r, values: explainedValues(r)}
 	e.section(&rolloutForm, "", "")
-	e.say("", "not yet, so that the file can't have them: "+strings.Join(e.missing, ", "))
 	return []byte(e.out.String())
 }
 
@@ -23,7 +22,6 @@ func Explain(r *Rollout) []byte {
 type explainer struct {
 	rollout *Rollout
 	values  map[string]string // by path, as YAML
-	missing []string          // keys whose machinery comes later
 	out     strings.Builder
 }
 
@@ -75,6 +73,9 @@ func explainedValues(r *Rollout) map[string]string {
 		values["spec.hotfix"] = quoted(r.Hotfix)
 	}
 	explainPillars(values, &r.Pillars)
+	if r.Training != nil {
+		values["spec.training.scores"] = quoted(r.Training.Scores)
+	}
 	return values
 }
 
@@ -109,14 +110,14 @@ func (e *explainer) section(f *form, path, indent string) {
 		at := join(path, one.key)
 		value, written := e.values[at]
 		switch {
-		case one.need == later:
-			e.missing = append(e.missing, at)
 		case at == "spec.baseline.where" && e.rollout.BaselineWhere.All(), at == "spec.canary.where" && e.rollout.CanaryWhere.All():
 			e.say(indent, "all of the version: where, with patterns of "+orList(whereForm.keys())+", would pick part of it")
 		case at == "spec.health.unmatched" && e.rollout.Picks():
 			e.line(indent+one.key+": "+value, one.about+" (not tested beside where: an outcome without a prediction names no host)")
 		case at == "spec.pillars" && e.rollout.Pillars.None():
 			e.say(indent, "no pillars are named, so none is checked: pillars: {input: {baseline: in-41.json, canary: in-42.json}} would hold one schema against the other")
+		case at == "spec.training" && e.rollout.Training == nil:
+			e.say(indent, "no offline scores: "+trainingExample+" would hold the canary's scores online against them")
 		case strings.HasPrefix(at, "spec.pillars.") && one.form.kind == mappingForm && !e.rollout.Pillars.names(at):
 			e.say(indent, one.key+" is not named, so it is not checked")
 		case at == "spec.segments" && e.rollout.Segments == nil:

@@ -47,13 +47,12 @@ type field struct {
 	example string // what to write where the key is missing
 }
 
-// need says whether a key must, may or can't be given now.
+// need says whether a key must or may be given.
 type need uint8
 
 const (
 	optional need = iota
 	required
-	later     // parsed and checked, then refused: its machinery comes later
 	laterElse // works at its default; other values come later
 )
 

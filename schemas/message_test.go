@@ -40,6 +40,9 @@ func fullDecision() *Decision {
 				Ratio: &Interval{Estimate: number3(1), Lower: number3(1.2), Upper: number3(0.8), Changed: true},
 			}, {Name: "ctr", Segment: "de", State: StateInsufficient, Why: "no_data", On: OnRollback, Unit: "ratio", Margin: "2%", Difference: &Interval{Lower: number3(-0.5)}}},
 			Health: []Finding{{"split_mismatch", "The canary gets 3 %, planned are 1 %.", 8, 7, 1_700_000_000_000}},
+			Skew: &Skew{KS: 0.25, PSI: 0.5, Proven: true, LogEvidence: 9, Threshold: 7.5, Since: 1_700_000_000_000, Online: 400, Offline: 10_000,
+				OfflineSha256: strings.Repeat("1", 64), Slack: 0.0625},
+			Changes: []string{"feature dwell_time was dropped"},
 		},
 		Evidence: Evidence{
 			Inputs: []Input{{"streamcanary.windows", 0, 10, 99}}, Watermark: 1_700_000_016_000,

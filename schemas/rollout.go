@@ -43,6 +43,7 @@ type Rollout struct {
 	Chronic          Chronic
 	Hotfix           string // what rolling forward would mean; empty: nothing is declared
 	Pillars          Pillars
+	Training         *Training // nil: nothing is known of the canary from before it served
 	DrainWithin      time.Duration
 	Sinks            []SinkUse // in the file's order; no sink twice
 	// DefaultGuardrails is true when the default guardrails stand, because the file has no list or has exactly

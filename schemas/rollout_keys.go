@@ -81,8 +81,8 @@ var specForm = mapping(
 		field{key: "drainWithin", form: duration(time.Second, day), def: "60s", about: "how soon the canary must be gone from the stream"},
 	)},
 	field{key: "pillars", form: pillarsForm, about: "what must hold before the rollout starts; what isn't named isn't checked"},
-	field{key: "training", need: later, about: "for training/serving skew", form: mapping(
-		field{key: "scores", form: text(maxLabelBytes), about: "file of offline scores"},
+	field{key: "training", about: "what the canary did offline: for training/serving skew, which decides nothing", form: mapping(
+		field{key: "scores", form: text(maxLabelBytes), need: required, example: "scores: offline-scores-42.csv", about: "file of the scores that it gave: a number on each line, or a column score"},
 	)},
 	field{key: "chronic", about: "when rolling back again is no answer, and rolling forward is recommended", form: mapping(
 		field{key: "rollbacks", form: integer(2, maxPast), def: "3", about: "so many of the model, with the one that is decided"},

@@ -60,6 +60,7 @@ func readRollout(root section) *Rollout {
 	rr.checkArms()
 	rr.readState()
 	rr.readPillars()
+	rr.readTraining()
 	if twice := repeatedText(r.Acks.Routers); twice != "" {
 		acks.refuse("routers", "%s is named twice: remove one", twice)
 	}

@@ -103,6 +103,7 @@ spec:
     input: {baseline: in-41.json, canary: schemas/in-42.json}
     output: {baseline: "subject:ranker@v-value@3", canary: out-42.avsc}
     features: {baseline: features-41.txt, canary: features-42.txt, ordered: true}
+  training: {scores: offline/scores-42.csv}
   sinks: [{mlflow: {alias: champion}}, {webhook: oncall}]
 `
 
@@ -138,6 +139,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Features: &Pair{Reference{File: "features-41.txt"}, Reference{File: "features-42.txt"}},
 			Ordered:  true,
 		},
+		Training:    &Training{Scores: "offline/scores-42.csv"},
 		Cache:       &CacheSpec{"c/{version}", []int{2000, 6000}, 0.9, 2 * time.Minute, []string{"q"}},
 		DrainWithin: 90 * time.Second, Chronic: Chronic{2, 24 * time.Hour}, Hotfix: "flag ranker.rerank=off",
 		Sinks: []SinkUse{
@@ -184,8 +186,10 @@ func badShapes() []badFile {
 		{"misspelt in a list", guard("name: a, rate: error, increese: 1%"), []string{"7:28: spec.guardrails[0].increese: unknown key: did you mean increase?"}, true},
 		{"key of elsewhere", add("  falseRollback: 0.1\n"), []string{"6:3: spec.falseRollback: unknown key: it belongs to spec.risk"}, true},
 		{"key of nowhere", add("  risk: {xxxxxxxx: 1}\n"), []string{"6:10: spec.risk.xxxxxxxx: unknown key: known here: falsePromote, falseRollback"}, true},
-		{"unknown key in what comes later", add("  training: {score: x}\n"), []string{
-			"6:3: spec.training: not supported yet: remove it", "6:14: spec.training.score: unknown key: did you mean scores?"}, true},
+		{"misspelt in training", add("  training: {score: x}\n"), []string{
+			"6:13: spec.training.scores: missing: write scores: offline-scores-42.csv", "6:14: spec.training.score: unknown key: did you mean scores?"}, true},
+		{"scores of another kind", add("  training: {scores: s.parquet}\n"), []string{
+			`6:22: spec.training.scores: "s.parquet": write the name of a file that ends in .csv: a number on each line, or a column score`}, false},
 		{"given twice", add("  window: 1s\n  window: 2s\n"), []string{"7:3: spec.window: given twice, first in line 6: remove one"}, false},
 		{"number for text", strings.Replace(shortest, `"41"`, `41`, 1), []string{`4:23: spec.baseline.version: 41 is a number here: write "41", in quotes`}, true},
 		{"truth for text", strings.Replace(shortest, `"41"`, `true`, 1), []string{`4:23: spec.baseline.version: true is a truth value here: write "true", in quotes`}, true},
@@ -311,13 +315,6 @@ func laterRollouts() []badFile {
 	var files []badFile
 	later := func(name, lines string, want ...string) {
 		files = append(files, badFile{name, shortest + lines, want, true})
-	}
-	const notYet = ": not supported yet: remove it"
-	for _, key := range []string{
-		"training: {scores: s.csv}",
-	} {
-		name, _, _ := strings.Cut(key, ":")
-		later(name, "  "+key+"\n", "6:3: spec."+name+notYet)
 	}
 	later("traffic", "  health: {traffic: warn}\n", "6:21: spec.health.traffic: warn is not supported yet: write hold, or remove the key")
 	return files

@@ -140,9 +140,6 @@ func mappingSchema(f *form) object {
 }
 
 func fieldSchema(f *field) object {
-	if f.need == later {
-		return object{"description": f.about + " (not supported yet)", "not": object{}}
-	}
 	schema := schemaOf(&f.form)
 	if f.def != "" {
 		schema["default"] = jsonOf(f.def)

@@ -174,7 +174,7 @@ func TestSchemaOfEvents(t *testing.T) {
 
 func TestMessagesAndSchemasDontDrift(t *testing.T) {
 	types := map[string]any{
-		"decision#data": Decision{}, "decision#prev": Prev{}, "decision#route": Route{}, "decision#reason": Reason{},
+		"decision#data": Decision{}, "decision#prev": Prev{}, "decision#route": Route{}, "decision#reason": Reason{}, "decision#skew": Skew{},
 		"decision#finding": Finding{}, "decision#guardrail_status": GuardrailStatus{}, "decision#interval": Interval{},
 		"decision#quantile_evidence": QuantileEvidence{},
 		"decision#exemplar":          Exemplar{},
@@ -302,8 +302,8 @@ func guardrailKeys(outside bool) *form {
 	return &f
 }
 
-// fileFields says in which field of its struct each key of a table ends; keys whose machinery comes later, or that
-// have one value only, have none.
+// fileFields says in which field of its struct each key of a table ends; keys that
+// have one value only have none.
 var fileFields = []struct {
 	of   any
 	form *form
@@ -315,7 +315,7 @@ var fileFields = []struct {
 		"model": "Model", "baseline": "Baseline BaselineWhere", "canary": "Canary CanaryWhere", "mode": "Mode", "risk": "Risk", "window": "Window",
 		"lateness": "Lateness", "warmup": "Warmup", "patience": "Patience", "phi": "Phi", "outcomes": "Outcomes UnusedOutcomes",
 		"guardrails": "Guardrails DefaultGuardrails Alerts", "health": "Health", "stages": "Stages External ApprovePromotion", "acks": "Acks", "state": "State", "cache": "Cache", "chronic": "Chronic", "hotfix": "Hotfix", "rollback": "DrainWithin",
-		"latencyGranularity": "LatencyGranularity", "segments": "Segments", "stratify": "Stratify", "sinks": "Sinks", "pillars": "Pillars",
+		"latencyGranularity": "LatencyGranularity", "segments": "Segments", "stratify": "Stratify", "sinks": "Sinks", "pillars": "Pillars", "training": "Training",
 	}, nil, []string{"Name", "Labels", "Annotations", "Sha256"}},
 	{Risk{}, &specForm.find("risk").form, map[string]string{"falseRollback": "FalseRollback", "falsePromote": "FalsePromote"}, nil, nil},
 	{OutcomeSpec{}, &outcomeForm, map[string]string{"within": "Within", "value": "Value", "cap": "Cap"}, nil, []string{"Name"}},
@@ -335,6 +335,7 @@ var fileFields = []struct {
 	{StateSpec{}, &stateForm, map[string]string{"mode": "Mode", "namespace": "Namespace", "stores": "Stores", "ackWithin": "AckWithin", "compatible": "Compatible"}, nil, nil},
 	{CacheSpec{}, &cacheForm, map[string]string{"namespace": "Namespace", "warm": "WarmBP", "until": "HitRate Max", "mute": "Mute"}, nil, nil},
 	{Chronic{}, &specForm.find("chronic").form, map[string]string{"rollbacks": "Rollbacks", "within": "Within"}, nil, nil},
+	{Training{}, &specForm.find("training").form, map[string]string{"scores": "Scores"}, nil, []string{"Offline"}},
 	{Pillars{}, &pillarsForm, map[string]string{"registry": "MLflow", "input": "Input", "output": "Output", "features": "Features Ordered"}, nil, nil},
 	{MLflowPillar{}, &mlflowForm, map[string]string{"name": "Name", "tag": "Tag", "baseline": "Baseline", "canary": "Canary"}, nil, nil},
 	{RecordedVersion{}, &recordedForm, map[string]string{"version": "Version", "digest": "Digest"}, nil, nil},
@@ -386,7 +387,7 @@ func TestFilesAndTablesDontDrift(t *testing.T) {
 			if slices.Contains(f.none, one.key) && !holdsNothing(one) {
 				t.Errorf("%s: key %s is accepted, and no field holds it", of.Name(), one.key)
 			}
-			if one.need != later && !slices.Contains(f.none, one.key) {
+			if !slices.Contains(f.none, one.key) {
 				known = append(known, one.key)
 			}
 		}
@@ -399,7 +400,7 @@ func TestFilesAndTablesDontDrift(t *testing.T) {
 
 // holdsNothing says whether only one thing can be written for a key.
 func holdsNothing(f *field) bool {
-	only := f.need == later || f.need == laterElse || f.form.kind == wordForm && len(f.form.words) == 1
+	only := f.need == laterElse || f.form.kind == wordForm && len(f.form.words) == 1
 	for i := range f.form.fields {
 		only = holdsNothing(&f.form.fields[i])
 		if !only {

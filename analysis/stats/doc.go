@@ -1,10 +1,10 @@
 // Package stats holds the sequential tests that a rollout is judged by: pure numbers in, evidence out.
 //
 // Every test is an e-process: evidence that may be looked at after every block and stopped at any time, with its
-// error rate intact. A kernel (Linear, Bernoulli, Bounded, Mean, TopK, Mallows, Tilt, SplitIncrements, MissingIncrement) turns one block of counts,
+// error rate intact. A kernel (Linear, Bernoulli, Bounded, Mean, TopK, Mallows, Tilt, Skew, SplitIncrements, MissingIncrement) turns one block of counts,
 // sums or histograms into increments, one for each bet of its grid; a Mixture adds them up over blocks and over possible starts of the harm.
 // Difference, Ratio, NormalMixture and QuantileRatio are confidence sequences. TopKMix and Mallows test whole distributions; ProbabilityIndex
-// and HodgesLehmann say by how much they differ; KSDistance, MannWhitney and QuantileBand are for display only. Holm spends the error rate over many tests; EBH
+// and HodgesLehmann say by how much they differ; KSDistance, BinDistance, PSI, MannWhitney and QuantileBand are for display only. Holm spends the error rate over many tests; EBH
 // says which of many segments are harmed.
 //
 // Logarithms are natural everywhere; c is the canary, b the baseline. A block is whatever the caller takes together: its end must depend on
@@ -24,7 +24,7 @@
 //
 // Read linear.go, mixture.go and start.go first; then bernoulli.go with plugin.go and insured.go, difference.go and ratio.go; bounded.go, mean.go,
 // longrun.go and normal.go (means); topk.go, hypergeometric.go and quantile_ratio.go; topk_mix.go and tail_blocks.go;
-// mallows.go, rank_ties.go and rank_law.go; rank_effect.go, rank_display.go and quantile_band.go; rounding.go; tilt.go,
+// mallows.go, rank_ties.go and rank_law.go; rank_effect.go, rank_display.go and quantile_band.go; rounding.go; tilt.go, skew.go,
 // split.go, split_change.go and missing.go; dispersion.go, spread.go and succession.go; holm.go and ebh.go.
 //
 // Limits: what a test assumes is said at its type; dispersion is calibrated, not exact; margins are tested near a quantile, not at it alone.

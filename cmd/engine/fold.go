@@ -31,6 +31,7 @@ type Fold struct {
 	verdict  analysis.Verdict
 	reason   schemas.Reason // of verdict; guardrails as they were when it became this one
 	turns    int64          // parts judged since the epoch began
+	skewed   bool           // as of the latest turn: scores online are proven to differ from those offline
 	stages   []decisions.StageBegin
 	walked   int               // stages after the first that the judge knows of
 	followed bool              // it knows when the last of these starts
@@ -104,7 +105,7 @@ func (f *Fold) Next() (Turn, bool) {
 		f.parts.Floats(f.evidence)
 		return t, true
 	}
-	begun, breached := f.verdict.StartMs != 0, f.verdict.Breached
+	begun, breached, skewed := f.verdict.StartMs != 0, f.verdict.Breached, f.skewed
 	v := f.judge.Step(p)
 	if v.StartMs != 0 {
 		f.turns++
@@ -114,7 +115,8 @@ func (f *Fold) Next() (Turn, bool) {
 	t.Begun = !begun && v.StartMs != 0
 	t.Changed = f.turn(v)
 	f.walk()
-	if v.Action != analysis.VerdictContinue || t.Changed || len(v.Concerns) > 0 || !slices.Equal(v.Breached, breached) {
+	f.skewed = f.judge.Skewed()
+	if v.Action != analysis.VerdictContinue || t.Changed || len(v.Concerns) > 0 || !slices.Equal(v.Breached, breached) || f.skewed != skewed {
 		t.Verdict = f.Verdict()
 		t.Verdict.Concerns = concernsOf(v.Concerns)
 	}
@@ -161,8 +163,10 @@ func (f *Fold) walk() {
 
 // Verdict is what the present evidence asks for.
 func (f *Fold) Verdict() *decisions.Verdict {
+	reason := f.reason
+	reason.Skew = f.judge.Skew()
 	return &decisions.Verdict{
-		Action: decisions.VerdictAction(f.verdict.Action), Reason: f.reason, HarmBeganMs: f.verdict.HarmBeganMs, Breached: f.verdict.Breached, Severe: f.verdict.Severe,
+		Action: decisions.VerdictAction(f.verdict.Action), Reason: reason, HarmBeganMs: f.verdict.HarmBeganMs, Breached: f.verdict.Breached, Severe: f.verdict.Severe,
 		Evidence: schemas.Evidence{RolloutSha256: f.rollout.Sha256, Watermark: schemas.Time(f.reached)},
 	}
 }
@@ -269,7 +273,8 @@ type Report struct {
 	Segments   []schemas.GuardrailStatus `json:"segments,omitempty"` // every one, where that was asked for
 	Bands      []schemas.Band            `json:"bands,omitempty"`    // for display only
 	Health     []schemas.Finding         `json:"health,omitempty"`
-	Windows    int64                     `json:"windows"` // merged serving windows with events
+	Skew       *schemas.Skew             `json:"skew,omitempty"` // of the canary's scores, where there are offline ones
+	Windows    int64                     `json:"windows"`        // merged serving windows with events
 	First      schemas.Time              `json:"first_window,omitzero"`
 	Reached    schemas.Time              `json:"event_time,omitzero"` // end of the last merged serving window
 	Served     Served                    `json:"served"`              // in that window
@@ -297,7 +302,7 @@ func (f *Fold) Report() Report {
 	return Report{
 		Segments: segments,
 		Verdict:  v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Bands: f.judge.Bands(),
-		Health: v.Health, Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
+		Health: v.Health, Skew: f.judge.Skew(), Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
 		Served: Served{f.served.Baseline, f.served.Canary}, Digest: f.Digest(),
 	}
 }

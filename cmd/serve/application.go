@@ -17,6 +17,8 @@ type Application struct {
 	Actor schemas.Actor `json:"actor"`
 	// Documents are the texts of the files that the rollout's pillars name, by name; at most MaxDocumentsBytes.
 	Documents map[string]string `json:"documents,omitempty"`
+	// Offline are the scores in the file that the rollout's training names, in bins; nil where it names none.
+	Offline *schemas.OfflineScores `json:"offline,omitempty"`
 	// Retry: begin anew what was judged before. Supersede: end whatever other rollout of the model is under way.
 	Retry     bool `json:"retry,omitempty"`
 	Supersede bool `json:"supersede,omitempty"`
@@ -53,9 +55,21 @@ func DecodeApplication(body []byte) (Application, *schemas.Rollout, error) {
 	if err := json.Unmarshal(body, &a); err != nil {
 		return a, nil, fmt.Errorf("decode rollout entry: %w", err)
 	}
-	r, err := schemas.ParseRollout(a.File, []byte(a.YAML))
+	r, err := a.Rollout()
 	if err != nil {
 		return a, nil, fmt.Errorf("decode rollout entry: %w", err)
 	}
 	return a, r, nil
+}
+
+// Rollout is the rollout in the application, with what came along for it.
+func (a *Application) Rollout() (*schemas.Rollout, error) {
+	r, err := schemas.ParseRollout(a.File, []byte(a.YAML))
+	if err != nil {
+		return nil, err
+	}
+	if err := r.WithOffline(a.Offline); err != nil {
+		return nil, err
+	}
+	return r, nil
 }

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +32,7 @@ func TestApplicationsFitARecord(t *testing.T) {
 		head.Applied = []byte(strings.Repeat("x", MaxApplicationBytes))
 		long := strings.Repeat("s", decisions.MaxFoundBytes)
 		p := decisions.NewPillar(decisions.PillarInput, decisions.PillarFailed, strings.Split(strings.Repeat(long+"\n", decisions.MaxFound), "\n"))
+		p = p.Changed(slices.Repeat([]string{long}, decisions.MaxChanges))
 		head.State.Pillars = []decisions.Pillar{p, p, p, p}
 		if encoded, err := decisions.EncodeHead(head); err != nil || len(encoded) > decisions.MaxHeadBytes-(3*decisions.MaxBodyBytes) {
 			t.Errorf("an application of %d bytes makes a record of %d (%v): too little is left for decisions", len(body), len(encoded), err)

@@ -225,7 +225,7 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	}
 	delete(c.pending, e.rollout)
 	delete(c.inspections, e.rollout)
-	r, err := schemas.ParseRollout(a.File, []byte(a.YAML))
+	r, err := a.Rollout()
 	if err != nil {
 		return fmt.Errorf("apply rollout %s: %w", e.rollout, err)
 	}

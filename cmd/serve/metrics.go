@@ -28,6 +28,7 @@ type metrics struct {
 	threshold *prometheus.GaugeVec
 	estimate  *prometheus.GaugeVec
 	bound     *prometheus.GaugeVec
+	skew      *prometheus.GaugeVec
 	reached   *prometheus.GaugeVec
 	joining   *prometheus.GaugeVec
 	room      *prometheus.GaugeVec
@@ -72,6 +73,8 @@ func newMetrics(program string) *metrics {
 		firing:    gauge("guardrail_alerts_firing", "Alerts that fire and fit a guardrail from outside.", "rollout", "guardrail"),
 		sinks:     counter("sink_events_total", "Decisions and notices by what became of them at a sink: told, superseded, refused, given-up, untrusted.", "sink", "result"),
 		failing:   gauge("sink_failing", "1 while a sink is not reached, and what it is to be told waits.", "sink"),
+		skew: gauge("score_skew", "How the canary's scores online differ from those offline (training.scores): ks, psi (for the eye), log_evidence of the test, and proven (1, else 0).",
+			"rollout", "what"),
 		recounts: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "streamcanary", Name: "recounts_total", Help: "Times that events were read again because something could not be stored.",
 		}),
@@ -81,7 +84,7 @@ func newMetrics(program string) *metrics {
 	}, m.deciding.seconds)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
-	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
+	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
 		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -152,7 +155,7 @@ func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status
 
 // standing replaces what is known of the rollouts.
 func (m *metrics) standing(all []Standing) {
-	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, m.waiting, m.forced, m.firing} {
+	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced, m.firing} {
 		v.Reset()
 	}
 	for i := range all {
@@ -164,6 +167,21 @@ func (m *metrics) standing(all []Standing) {
 		for j := range s.Guardrails {
 			m.guardrail(s.Rollout, &s.Guardrails[j])
 		}
+		m.skewed(s.Rollout, s.Skew)
+	}
+}
+
+// skewed tells of a canary's scores; nil: nothing is known of them.
+func (m *metrics) skewed(rollout string, s *schemas.Skew) {
+	if s == nil {
+		return
+	}
+	proven := 0.0
+	if s.Proven {
+		proven = 1
+	}
+	for what, x := range map[string]float64{"ks": s.KS, "psi": s.PSI, "log_evidence": s.LogEvidence, "proven": proven} {
+		m.skew.WithLabelValues(rollout, what).Set(x)
 	}
 }
 

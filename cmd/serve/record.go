@@ -133,7 +133,7 @@ func startOf(record *kafka.Entry, in *decisions.Input) (start, *schemas.Rollout,
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return s, nil, fmt.Errorf("header %s of the record that starts the epoch: %w", startHeader, err)
 	}
-	r, err := schemas.ParseRollout(s.Application.File, []byte(s.Application.YAML))
+	r, err := s.Application.Rollout()
 	if err != nil {
 		return s, nil, fmt.Errorf("the rollout's file in the record that starts the epoch: %w", err)
 	}

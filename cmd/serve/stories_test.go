@@ -3,6 +3,8 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -11,6 +13,7 @@ import (
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/subscribe"
+	"streamcanary/schemas"
 )
 
 // Each story is a rollout, what happens to it, and its timeline in testdata/stories: read that first.
@@ -29,10 +32,12 @@ spec:
 
 // What the rollouts of the stories differ in.
 const (
-	errorsMore = "  guardrails: [{name: errors, rate: error, increase: 10pp}]\n"
-	withLimit  = "  guardrails: [{name: errors, rate: error, increase: 10pp}, {name: outage, rate: error, above: 5%}]\n"
-	often      = "  chronic: {rollbacks: 2, within: 1d}\n  hotfix: flag ranker.rerank=off\n"
-	inSteps    = `  stages:
+	errorsMore   = "  guardrails: [{name: errors, rate: error, increase: 10pp}]\n"
+	withLimit    = "  guardrails: [{name: errors, rate: error, increase: 10pp}, {name: outage, rate: error, above: 5%}]\n"
+	withScores   = "  training: {scores: offline.csv}\n"
+	withFeatures = "  pillars: {features: {baseline: features-1.txt, canary: features-2.txt}}\n"
+	often        = "  chronic: {rollbacks: 2, within: 1d}\n  hotfix: flag ranker.rerank=off\n"
+	inSteps      = `  stages:
     - {weight: 5, bake: 10s, max: 10m}
     - {weight: 50, bake: 10s, max: 10m, approve: true}
     - {weight: 100, watch: 30s, holdback: 5}
@@ -245,6 +250,29 @@ func TestStoriesOfState(t *testing.T) {
 	})
 }
 
+// offlineScores are those of a canary that answers as it was trained to: anything from 0 to 1.
+func offlineScores(t *testing.T) *schemas.OfflineScores {
+	t.Helper()
+	var file strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintln(&file, float64(i)/10_000)
+	}
+	o, err := schemas.ReadScores("offline.csv", strings.NewReader(file.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// scored is an answer's score. The canary's are too low by so many hundredths of themselves.
+func scored(random *rand.Rand, version string, by int64) string {
+	score := random.Float64()
+	if version == "v2" {
+		score *= 1 - float64(by)/100
+	}
+	return fmt.Sprintf(`,"score":%.4f`, score)
+}
+
 func TestStoriesOfForward(t *testing.T) {
 	tell(t, map[string]tale{
 		"rolled-back-too-often": {atOnce + often, func(v *village) {
@@ -254,6 +282,26 @@ func TestStoriesOfForward(t *testing.T) {
 			v.apply("story", rolloutWith(atOnce+often), func(a *Application) { a.Retry = true })
 			v.until("the second epoch runs", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
 			v.wait(10 * time.Second)
+			v.errors.Store(6000)
+			v.until("it is rolled back", func(s *decisions.State) bool { return s.Epoch == 2 && s.Saga != nil && s.Saga.Done() })
+		}},
+		"what-is-known-of-the-cause": {atOnce + often + withFeatures + withScores, func(v *village) {
+			v.lower.Store(20)
+			known := func(a *Application) {
+				documented("features-1.txt", "user\nage: int\ndwell_time: float?\n", "features-2.txt", "user\nage: int\ncity?\n")(a)
+				a.Offline = offlineScores(v.T)
+			}
+			v.wait(2 * time.Second) // the application came without the scores: it is refused at the door
+			v.apply("story", rolloutWith(atOnce+often+withFeatures+withScores), known)
+			v.epoch(1, decisions.StatusRunning)
+			v.harms()
+			v.completed()
+			v.errors.Store(0)
+			v.apply("story", rolloutWith(atOnce+often+withFeatures+withScores), known, func(a *Application) { a.Retry = true })
+			v.epoch(2, decisions.StatusRunning)
+			v.wait(5 * time.Second)
+			v.restart() // what was read of the file is in the record
+			v.wait(5 * time.Second)
 			v.errors.Store(6000)
 			v.until("it is rolled back", func(s *decisions.State) bool { return s.Epoch == 2 && s.Saga != nil && s.Saga.Done() })
 		}},

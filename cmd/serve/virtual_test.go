@@ -57,6 +57,7 @@ type village struct {
 	third    atomic.Int64 // the share of another version, v3, that only errs, in basis points
 	deaf     atomic.Bool  // the router obeys nobody
 	slow     atomic.Int64 // ms that the canary's answers take longer
+	lower    atomic.Int64 // hundredths by which the canary's scores are too low; 0: there are no scores
 	larder   atomic.Pointer[larder]
 	requests atomic.Int64 // a second; 0: none come
 }
@@ -222,6 +223,9 @@ func (v *village) model() {
 						id, takes := fmt.Sprint(version, "-", n), int64(20)
 						if version == "v2" {
 							takes += v.slow.Load()
+						}
+						if by := v.lower.Load(); by > 0 {
+							more += scored(random, version, by)
 						}
 						if l := v.larder.Load(); l != nil {
 							hit := l.look(random, version, now)

@@ -117,14 +117,17 @@ func rolloutFlag(cmd *cobra.Command, file *string) {
 // maxFileBytes bounds a file that a person wrote.
 const maxFileBytes = 1 << 20
 
-// readRollout reads and parses a rollout file; every error is wrong use.
+// readRollout reads and parses a rollout file, and the offline scores that it names; every error is wrong use.
 func readRollout(c *console, file string) (*schemas.Rollout, error) {
 	data, err := readFile(c, file, "rollout")
 	if err != nil {
 		return nil, err
 	}
 	r, err := schemas.ParseRollout(file, data)
-	return r, asUse(err)
+	if err != nil {
+		return nil, asUse(err)
+	}
+	return r, readOffline(file, r)
 }
 
 // readFile reads a file that a person wrote, or standard input; every error is wrong use.

@@ -64,8 +64,8 @@ func printLogged(c *console, l *bus.Logged) error {
 	if len(d.Routes) > 0 {
 		routes = "\n    routes " + routeText(d.Routes)
 	}
-	_, err := fmt.Fprintf(c.out, "%s  %s %d.%d  %s%s%s  %s\n    %s%s\n%s", d.IssuedAt, d.Model, d.Epoch, d.Seq,
-		strings.ToUpper(string(d.Action)), phase(d), advice(d), d.ID, d.Reason.Sentence, routes, exemplarLines("    ", d.Reason.Guardrails))
+	_, err := fmt.Fprintf(c.out, "%s  %s %d.%d  %s%s%s  %s\n    %s%s\n%s%s", d.IssuedAt, d.Model, d.Epoch, d.Seq,
+		strings.ToUpper(string(d.Action)), phase(d), advice(d), d.ID, d.Reason.Sentence, routes, exemplarLines("    ", d.Reason.Guardrails), skewLine("    ", d))
 	return err
 }
 

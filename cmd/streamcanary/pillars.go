@@ -16,22 +16,51 @@ import (
 	"streamcanary/schemas"
 )
 
+// beside is the path of a file that a rollout's file names: it is relative to its folder.
+func beside(file, path string) string {
+	if filepath.IsAbs(path) || file == "-" {
+		return path
+	}
+	return filepath.Join(filepath.Dir(file), path)
+}
+
+// readOffline reads the offline scores that a rollout names, if it does, and gives them to it; every error is wrong use.
+func readOffline(file string, r *schemas.Rollout) error {
+	if r.Training == nil {
+		return nil
+	}
+	fail := func(err error) error {
+		return wrongUse{fmt.Errorf("read what spec.training.scores names: %w", err)}
+	}
+	path := beside(file, r.Training.Scores)
+	f, err := os.Open(path)
+	if err != nil {
+		return fail(err)
+	}
+	defer f.Close()
+	scores, err := schemas.ReadScores(path, f)
+	if err != nil {
+		return fail(err)
+	}
+	return r.WithOffline(scores)
+}
+
+// offlineOf are the offline scores of a rollout; nil: it has none.
+func offlineOf(r *schemas.Rollout) *schemas.OfflineScores {
+	if r.Training == nil {
+		return nil
+	}
+	return r.Training.Offline
+}
+
 // readDocuments reads the files that a rollout's pillars name, from the folder of the rollout's file; every error is wrong use.
 func readDocuments(file string, r *schemas.Rollout) (map[string]string, error) {
-	folder := filepath.Dir(file)
-	if file == "-" {
-		folder = "."
-	}
 	documents := map[string]string{}
 	for _, ref := range r.Pillars.References() {
 		if ref.Subject != "" {
 			continue
 		}
-		path := ref.File
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(folder, path)
-		}
-		text, err := readDocument(path)
+		text, err := readDocument(beside(file, ref.File))
 		if err != nil {
 			return nil, wrongUse{fmt.Errorf("read what spec.pillars names: %w", err)}
 		}
@@ -143,6 +172,9 @@ func printPillars(w io.Writer, all []decisions.Pillar, unnamed []decisions.Pilla
 		fmt.Fprintf(w, "pillar %s: %s\n", p.Name, state)
 		for _, found := range p.Found {
 			fmt.Fprintln(w, "  "+found)
+		}
+		for _, change := range p.Changes {
+			fmt.Fprintln(w, "  changed: "+change)
 		}
 	}
 	if len(unnamed) > 0 {

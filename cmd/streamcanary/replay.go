@@ -287,8 +287,8 @@ func (p *replayPrinter) decided(d schemas.Decision, counterfactual bool) {
 		if counterfactual {
 			note = " (counterfactual: traffic was not re-routed)"
 		}
-		fmt.Fprintf(p.console.err, "%s  %s%s%s\n    %s\n%s", d.EventTime, strings.ToUpper(string(d.Action)), phase(&d), note, d.Reason.Sentence,
-			exemplarLines("    ", d.Reason.Guardrails))
+		fmt.Fprintf(p.console.err, "%s  %s%s%s\n    %s\n%s%s", d.EventTime, strings.ToUpper(string(d.Action)), phase(&d), note, d.Reason.Sentence,
+			exemplarLines("    ", d.Reason.Guardrails), skewLine("    ", &d))
 		return
 	}
 	line := struct {
@@ -305,7 +305,9 @@ func (p *replayPrinter) decided(d schemas.Decision, counterfactual bool) {
 		Sentence       string          `json:"sentence"`
 		Routes         []schemas.Route `json:"routes,omitempty"`
 		Breached       []breach        `json:"breached"`
-	}{"decision", d.EventTime, d.Action, d.Phase, d.Rollout, d.Model, d.Epoch, d.Seq, counterfactual, d.Reason.Code, d.Reason.Sentence, d.Routes, breaches(d.Reason.Guardrails)}
+		Skew           *schemas.Skew   `json:"skew,omitempty"`
+	}{"decision", d.EventTime, d.Action, d.Phase, d.Rollout, d.Model, d.Epoch, d.Seq, counterfactual, d.Reason.Code, d.Reason.Sentence, d.Routes,
+		breaches(d.Reason.Guardrails), d.Reason.Skew}
 	if err := json.NewEncoder(p.out).Encode(line); err != nil && p.err == nil {
 		p.err = err
 	}

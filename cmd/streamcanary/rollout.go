@@ -45,6 +45,9 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 			if err != nil {
 				return asUse(err)
 			}
+			if err := readOffline(file, parsed); err != nil {
+				return err
+			}
 			warn(c, parsed)
 			documents, err := readDocuments(file, parsed)
 			if err != nil {
@@ -60,7 +63,7 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 			}
 			defer b.Close()
 			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, At: now(), Actor: person(comment),
-				Documents: documents, Supersede: supersede}
+				Documents: documents, Offline: offlineOf(parsed), Supersede: supersede}
 			return apply(cmd.Context(), c, b, application{a, parsed, again, at})
 		},
 	}
@@ -340,7 +343,7 @@ func standsAlready(h *decisions.Head, r *schemas.Rollout) (*serve.Application, e
 		return nil, fmt.Errorf("rollout %s is %s in epoch %d, and stays so: --new-epoch starts it afresh", r.Name, s.Status, s.Epoch)
 	}
 	judged, running, err := serve.DecodeApplication(h.Applied)
-	if err == nil && running.Sha256 == r.Sha256 {
+	if err == nil && running.Sha256 == r.Sha256 && offlineOf(running).Equal(offlineOf(r)) {
 		return &judged, nil
 	}
 	return nil, fmt.Errorf("rollout %s runs already (%s, epoch %d), from another file: a running epoch never changes; --new-epoch starts afresh",

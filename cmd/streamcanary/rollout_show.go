@@ -243,6 +243,7 @@ type view struct {
 	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
 	Bands      []schemas.Band            `json:"bands,omitempty"` // of now only; for display only
 	Health     []schemas.Finding         `json:"health,omitempty"`
+	Skew       *schemas.Skew             `json:"skew,omitempty"`          // of the canary's scores, where there are offline ones
 	Links      map[string]string         `json:"links,omitempty"`         // the rollout's annotations
 	Decided    *schemas.Reason           `json:"last_decision,omitempty"` // why the last one but the start
 	Record     *decisions.Head           `json:"record"`
@@ -259,9 +260,10 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 		v.Verdict, v.Code, v.Sentence = "", "preparing", "Nothing is judged before the routers have answered that they are prepared."
 	case live != nil && live.Epoch == s.Epoch && !s.Status.Ended():
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
-		v.Bands = live.Bands
+		v.Bands, v.Skew = live.Bands, live.Skew
 	case s.Why != nil:
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfDecision, s.Why.Code, s.Why.Sentence, s.Why.Guardrails, s.Why.Health
+		v.Skew = s.Skew
 	}
 	return v
 }
@@ -349,6 +351,7 @@ func printView(w io.Writer, v *view) error {
 	for _, f := range v.Health {
 		fmt.Fprintf(w, "health: %s: %s\n", f.Code, f.Sentence)
 	}
+	printSkew(w, v.Skew)
 	return nil
 }
 

@@ -34,6 +34,7 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 	for _, f := range s.Health {
 		fmt.Fprintf(w, "health: %s: %s\n", f.Code, f.Sentence)
 	}
+	printSkew(w, s.Skew)
 	fmt.Fprintln(w)
 	for _, kind := range []schemas.Kind{schemas.KindPrediction, schemas.KindOutcome, schemas.KindSample} {
 		if s.Counts.Total(kind) > 0 {

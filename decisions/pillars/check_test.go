@@ -327,6 +327,28 @@ func TestFiles(t *testing.T) {
 		"features failed", "rolling out: b.txt:1: place 1 is y, and x in a.txt", "rolling back: a.txt:1: place 1 is x, and y in b.txt")
 }
 
+// TestChangesAreKept: what differs between versions that fit is kept, from files and from a registry; of what can't be read here nothing is.
+func TestChangesAreKept(t *testing.T) {
+	answers := map[string][]answer{in1: {{body: input1}}, in2: {{body: input2}}, level: {{body: full}}, may1: {{body: yes}}, may2: {{body: yes}}, may4: {{body: yes}},
+		in4: {{body: proto4}}}
+	p := subjects(1, 2)
+	p.Features = &schemas.Pair{Baseline: schemas.Reference{File: "a.txt"}, Canary: schemas.Reference{File: "b.txt"}}
+	documents := map[string]string{"a.txt": "x\ndwell?\n", "b.txt": "x\n"}
+	in(t, answers, func(w *town) {
+		all := Check(w.Context(), w.registries(), Query{Pillars: p, Documents: documents})
+		expect(w.T, all, "input held", "features held")
+		if got, want := fmt.Sprint(all[0].Changes, all[1].Changes), "[input /age was added] [feature dwell was dropped]"; got != want {
+			w.Errorf("changes %s, want %s", got, want)
+		}
+	})
+	answers[in1] = []answer{{body: strings.Replace(proto4, `"version": 4`, `"version": 1`, 1)}}
+	in(t, answers, func(w *town) {
+		if all := Check(w.Context(), w.registries(), Query{Pillars: subjects(1, 4)}); all[0].State != decisions.PillarHeld || all[0].Changes != nil {
+			w.Errorf("%+v", all)
+		}
+	})
+}
+
 func TestWithoutRegistries(t *testing.T) {
 	p := subjects(1, 2)
 	p.MLflow = mlflow().MLflow

@@ -58,7 +58,20 @@ func (c *check) pair(ctx context.Context, name decisions.PillarName, role compat
 	if harmful != nil {
 		return decisions.NewPillar(name, decisions.PillarFailed, append(harmful, rest...))
 	}
-	return decisions.NewPillar(name, decisions.PillarHeld, rest)
+	held := decisions.NewPillar(name, decisions.PillarHeld, rest)
+	if !baseline.alone() || !canary.alone() { // what has parts elsewhere can't be read here
+		return held
+	}
+	changes, err := compat.Changes(role, baseline.Document, canary.Document, c.options(role))
+	if err != nil {
+		return failed(name, err)
+	}
+	return held.Changed(changes)
+}
+
+// options are how documents of a role are compared.
+func (c *check) options(role compat.Role) compat.Options {
+	return compat.Options{Ordered: c.Pillars.Ordered && role == compat.Features}
 }
 
 // own compares what can be compared here, and counts the comparisons.
@@ -69,7 +82,7 @@ func (c *check) own(role compat.Role, baseline, canary *side) ([]compat.Finding,
 				Do: "only the Schema Registry's own check says whether it fits", Unchecked: true}}, 0, nil
 		}
 	}
-	found, err := compat.Compare(role, baseline.Document, canary.Document, compat.Options{Ordered: c.Pillars.Ordered && role == compat.Features})
+	found, err := compat.Compare(role, baseline.Document, canary.Document, c.options(role))
 	return found, 1, err
 }
 
