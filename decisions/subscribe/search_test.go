@@ -255,7 +255,8 @@ var scenes = []scene{
 // scene says so.
 //
 // What only one reader will ever see is done in one order (fleet.settle, fleet.listens), and what differs in nothing that can matter is one state. Not in it: wrong keys and
-// forged decisions, handlers that fail or refuse, deadlines of the drain, caches, a journal or a stream that loses what it had.
+// forged decisions, handlers that fail or refuse, deadlines of the drain, caches, a second rollout of the model, an ack that a process takes in which still judges another
+// epoch, a journal or a stream that loses what it had.
 //
 // One thing a consumer may do: where it stopped between its work and its note, it carries out what the route document holds, at least what it had noted, before it
 // gets from the log what it had done already (consumer.torn).
