@@ -1,11 +1,14 @@
 package serve
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
 )
 
 // TestApplicationsFitARecord: what can be applied can be stored with the rollout's state, however its text is escaped.
@@ -38,4 +41,48 @@ func TestApplicationsFitARecord(t *testing.T) {
 			t.Errorf("an application of %d bytes makes a record of %d (%v): too little is left for decisions", len(body), len(encoded), err)
 		}
 	}
+}
+
+// TestEpochsBeginOnce: an epoch begins behind the decision that stands last in the log, and over the record that is known here; else another process, or what was decided
+// since it was asked for, comes first.
+func TestEpochsBeginOnce(t *testing.T) {
+	one, other := bus.Logged{Decision: &schemas.Decision{ID: "r.1.1"}}, &schemas.Prev{ID: "r.1.1", Sha256: strings.Repeat("0", 64)}
+	one.Signed.Body = []byte("one")
+	own := &schemas.Prev{ID: "r.1.1", Sha256: decisions.BodySha256(one.Signed.Body)}
+	for _, test := range []struct {
+		prev *schemas.Prev
+		last bus.Logged
+		want bool
+	}{{nil, bus.Logged{}, true}, {own, one, true}, {nil, one, false}, {own, bus.Logged{}, false}, {other, one, false}} {
+		if standsOn(test.prev, test.last) != test.want {
+			t.Errorf("prev %v, last %v: want %v", test.prev, test.last.Decision, test.want)
+		}
+	}
+
+	s := newStage(t, nil)
+	c := court{bus: s.bus, desks: map[string]*desk{}}
+	knows := func(epoch int64, want uint64, wantErr error) {
+		t.Helper()
+		if have, err := c.known(t.Context(), "r", epoch); have != want || !errors.Is(err, wantErr) {
+			t.Errorf("epoch %d may be written over revision %d (%v), want %d (%v)", epoch, have, err, want, wantErr)
+		}
+	}
+	write := func(over uint64) uint64 {
+		t.Helper()
+		head := decisions.NewHead(over)
+		head.State.Terms.Rollout, head.State.Epoch = "r", 1
+		revision, err := s.bus.SaveHead(t.Context(), head, over)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return revision
+	}
+	knows(1, 0, nil)
+	first := write(0)
+	knows(1, 0, bus.ErrLost)
+	knows(2, first, nil)
+	c.desks["r"] = &desk{revision: first}
+	knows(2, first, nil)
+	write(first)
+	knows(2, 0, bus.ErrLost)
 }

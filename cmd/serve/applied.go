@@ -233,20 +233,25 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 		c.refuse(e.rollout, &a, err)
 		return nil
 	}
-	sequence := uint64(0)
 	last, err := c.bus.LastDecision(ctx, r.Model)
-	if err == nil {
-		sequence = last.Sequence
-	} else if !errors.Is(err, bus.ErrNotFound) {
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return err
 	}
-	_, revision, err := c.bus.LoadHead(ctx, r.Name)
-	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+	if !standsOn(e.input.Applied.Prev, last) {
+		return c.applyAgain(r.Name, &a)
+	}
+	revision, err := c.known(ctx, r.Name, e.epoch)
+	if errors.Is(err, bus.ErrLost) {
+		c.log.Error().Err(err).Str("rollout", r.Name).Str("model", r.Model).
+			Msg("another process decides for this rollout: this one doesn't decide for the rollout until it is restarted; is it meant that two serve run?")
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	d := c.newDesk(a, r, e.epoch)
 	d.revision = revision
-	head := decisions.NewHead(sequence)
+	head := decisions.NewHead(last.Sequence)
 	if head.Applied, err = a.Encode(); err != nil {
 		return err
 	}
@@ -266,6 +271,41 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	}
 	c.repeatRumours(ctx, d)
 	return nil
+}
+
+// standsOn reports whether a start's prev is the decision that stands last in the log; the zero value: there is none.
+func standsOn(prev *schemas.Prev, last bus.Logged) bool {
+	if prev == nil || last.Decision == nil {
+		return prev == nil && last.Decision == nil
+	}
+	return prev.ID == last.Decision.ID && prev.Sha256 == decisions.BodySha256(last.Signed.Body)
+}
+
+// applyAgain takes an application once more: something was decided after its start was journaled, and a start on what stood before would fork the
+// chain.
+func (c *court) applyAgain(rollout string, a *Application) error {
+	body, err := a.Encode()
+	if err != nil {
+		return err
+	}
+	c.untaken = append(c.untaken, bus.Spec{Rollout: rollout, Body: body})
+	return nil
+}
+
+// known is the revision of a rollout's record that an epoch may be written over: the one that this process wrote or read last; 0: there is none. bus.ErrLost: another
+// process has written it since then, so that decisions may be under way of which nothing is known here.
+func (c *court) known(ctx context.Context, rollout string, epoch int64) (uint64, error) {
+	head, revision, err := c.bus.LoadHead(ctx, rollout)
+	if errors.Is(err, bus.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if d := c.desks[rollout]; d != nil && revision != d.revision || d == nil && head.State.Epoch >= epoch {
+		return 0, fmt.Errorf("begin epoch %d of rollout %s over revision %d of its record, of epoch %d: %w", epoch, rollout, revision, head.State.Epoch, bus.ErrLost)
+	}
+	return revision, nil
 }
 
 // deletion journals a person's wish to end a rollout.
