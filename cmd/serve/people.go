@@ -108,9 +108,9 @@ func (p *people) who(token, claimed string) (person, error) {
 func (p person) may(c *schemas.Command) error {
 	switch {
 	case p.role < operator:
-		return fmt.Errorf("%s is a viewer: %s takes an operator", p.name, c.Do)
+		return fmt.Errorf("%s is a viewer: %s takes an operator: ask one, or whoever keeps http.tokensFile of serve", p.name, c.Do)
 	case c.Override && p.role < admin:
-		return fmt.Errorf("%s is an operator: override takes an admin", p.name)
+		return fmt.Errorf("%s is an operator: override takes an admin: ask one, or leave it out: then it is done where nothing speaks against it", p.name)
 	}
 	return nil
 }
@@ -134,6 +134,7 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	switch {
 	case err != nil:
 		c.log.Warn().Err(err).Str("rollout", r.Rollout).Str("do", r.Command.Do).Msg("a command is denied")
+		c.seen.denied.Inc()
 		r.Reply(&schemas.CommandReply{Denied: err.Error()})
 		return
 	case d == nil:
