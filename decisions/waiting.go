@@ -86,11 +86,11 @@ func (s *State) hint(w *Wait) string {
 func (s *State) meanwhile() string {
 	switch s.Status {
 	case StatusPreparing:
-		return fmt.Sprintf("Until it is, nothing is judged and no traffic moves; `streamcanary rollout delete %s` gives the rollout up.", s.Terms.Rollout)
+		return fmt.Sprintf("Until it has been carried out, nothing is judged and no traffic moves; `streamcanary rollout delete %s` gives the rollout up.", s.Terms.Rollout)
 	case StatusPromoting:
-		return fmt.Sprintf("Until it is, traffic may still reach %s; `streamcanary rollout rollback %s --comment WHY` goes back.", s.Terms.Baseline, s.Terms.Rollout)
+		return fmt.Sprintf("Until it has been carried out, traffic may still reach %s; `streamcanary rollout rollback %s --comment WHY` goes back.", s.Terms.Baseline, s.Terms.Rollout)
 	}
-	return "Until it is, no stage begins or ends; harm rolls back all the same."
+	return "Until it has been carried out, no stage begins or ends; harm rolls back all the same."
 }
 
 // StepText is how far a step of a rollback is, and what it waits for, for a person.
