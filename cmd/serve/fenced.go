@@ -19,6 +19,6 @@ func (c *court) fenced(ctx context.Context, d *desk) string {
 		return stops
 	}
 	return fmt.Sprintf("the last decision in this model's log, %s (message %d of stream %s), is not this serve's (%v): nothing more is decided for this rollout, a rollback neither, until that is mended. "+
-		"If another serve is to run, give both the same nats.signingKey, and restart this one. If not, somebody forges decisions: routers that check signatures don't obey them; find who may publish on streamcanary.decision.>, "+
-		"delete the message (nats stream rmm %s %d), and restart serve", last.Decision.ID, last.Sequence, schemas.StreamName, why, schemas.StreamName, last.Sequence)
+		"If another serve is to run, give both the same nats.signingKey, and restart this one. If not, somebody forges decisions: routers that check signatures don't obey them; move traffic by hand where it must be, find who may publish on streamcanary.decision.>, "+
+		"and begin anew behind them: streamcanary rollout apply --rollout FILE --new-epoch", last.Decision.ID, last.Sequence, schemas.StreamName, why)
 }

@@ -31,7 +31,7 @@ func TestForged(t *testing.T) {
 		if d.lost == nil {
 			t.Fatal("it goes on deciding")
 		}
-		for _, want := range []string{"the last decision in this model's log, story.9.9 (message 1 of stream STREAMCANARY), is not this serve's (verify: it is not signed", "a rollback neither", "nats stream rmm STREAMCANARY 1"} {
+		for _, want := range []string{"the last decision in this model's log, story.9.9 (message 1 of stream STREAMCANARY), is not this serve's (verify: it is not signed", "a rollback neither", "streamcanary rollout apply --rollout FILE --new-epoch"} {
 			if h.log.times(want) == 0 {
 				t.Errorf("the log has not %q", want)
 			}
