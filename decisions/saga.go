@@ -315,23 +315,24 @@ func (t *turn) overdueStep(step *SagaStep) {
 	missing := step.Wait.missing()
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: step.Decision, Attempt: step.Attempt, Waiting: missing,
-		Sentence: fmt.Sprintf("Step %s of rollback %s is not acknowledged by %s (deadline passed %s): %s",
-			step.Name, t.s.Saga.Decision, listed(missing), times(step.Attempt), t.danger(step)),
+		Sentence: fmt.Sprintf("Step %s of rollback %s is not acknowledged by %s%s. %s %s",
+			step.Name, t.s.Saga.Decision, listed(missing), passed(step.Attempt), t.danger(step), t.s.hint(step.Wait)),
 	})
 }
 
-// danger is what it means that nobody answers a step, and what to do.
+// danger is what it means that a step isn't done, and what to do.
 func (t *turn) danger(step *SagaStep) string {
 	terms := &t.s.Terms
 	switch step.Name {
 	case StepFreeze:
-		return fmt.Sprintf("what %s writes may be lost when the state is restored. Stop its writes by hand.", terms.Canary)
+		return fmt.Sprintf("What %s writes may be lost when the state is restored: stop its writes by hand.", terms.Canary)
 	case StepRestore:
-		return fmt.Sprintf("%s serves all traffic with the state that %s left, and its stores take no writes. Restore it by hand if they don't.", terms.Baseline, terms.Canary)
+		return fmt.Sprintf("%s serves all traffic with the state that %s left, and %s may take no writes until it is restored (%s): restore it by hand if the store can't, and let the store acknowledge that.",
+			terms.Baseline, terms.Canary, listed(terms.State.Stores), t.s.snapshotsText())
 	case StepUnfreeze:
-		return "the state is restored, and may still take no writes. Let its stores write by hand if they don't."
+		return fmt.Sprintf("The state is restored, and %s may still take no writes: let it write by hand if it doesn't.", listed(terms.State.Stores))
 	}
-	return fmt.Sprintf("traffic may still reach %s. Move it by hand if it does.", terms.Canary)
+	return fmt.Sprintf("Traffic may still reach %s: move it by hand if it does.", terms.Canary)
 }
 
 // retry marks a step as expired, and sets its next deadline. A step that failed keeps saying so.

@@ -86,7 +86,7 @@ func TestDrainHosts(t *testing.T) {
 	flow.Traffic.Hosts = []Flow{{"c-7", 8}, {"c-9", 2}}
 	s := stateOf(t, after(rolledBack(terms()), flow, traffic(7, 0, 0))...)
 	_, effects := Step(s, expire(65, id(1, 3)+"/verify"))
-	want := "It is not proven that 42 has drained: it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2) (deadline passed once)."
+	want := "It is not proven that 42 has drained: it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2) (deadline passed once). Find what still routes to it, and move that by hand."
 	if n := effects[0].Notice; n == nil || n.Sentence != want {
 		t.Errorf("told %+v, want %q", effects[0], want)
 	}

@@ -70,12 +70,17 @@ func (t *turn) commit(sentence string) {
 	t.alarms("")
 }
 
-// acked takes a subscriber's answer. Answers to another epoch are ignored; one to a decision that nobody waits for is kept for show.
+// acked takes a subscriber's answer. Answers to another epoch are kept for show where this one's are missing; one to a decision that nobody waits for is kept for show.
 // Acks may come twice and in any order: what counts for a wait is a set, and only news of a refusal is told.
 func (t *turn) acked(a *schemas.Ack) {
-	if a.Epoch != t.s.Epoch || a.Seq < 1 || a.Seq > t.s.Seq {
+	if a.Epoch != t.s.Epoch {
+		t.s.stray(a, t.in.WallMs)
 		return
 	}
+	if a.Seq < 1 || a.Seq > t.s.Seq {
+		return
+	}
+	t.s.found(a.Consumer)
 	news := t.s.remember(a, t.in.WallMs)
 	if a.Status == schemas.AckRejected || a.Status == schemas.AckFailed {
 		if news {
@@ -127,7 +132,7 @@ func (t *turn) refused(a *schemas.Ack) {
 	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer},
-		Sentence: fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(a.Why)),
+		Sentence: fmt.Sprintf("%s answered %s to decision %s: %s. %s", a.Consumer, a.Status, a.Decision, orUnknown(a.Why), t.outcome(step)),
 	})
 	switch {
 	case step == nil:
@@ -137,6 +142,14 @@ func (t *turn) refused(a *schemas.Ack) {
 		t.skipWarming()
 		t.next()
 	}
+}
+
+// outcome is what a refusal means: of a step of a rollback, or of what else is waited for (nil).
+func (t *turn) outcome(step *SagaStep) string {
+	if step == nil {
+		return t.s.meanwhile()
+	}
+	return t.danger(step)
 }
 
 // remember keeps the newest ack of each consumer, and reports whether this one is news: a repetition, one that is overtaken by a
@@ -200,8 +213,7 @@ func (t *turn) overdue(w *Wait) {
 	w.DeadlineMs = t.in.WallMs + backoff(w.within(&t.s.Terms), w.Attempt)
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Warning, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(),
-		Sentence: fmt.Sprintf("Decision %s is not answered with %q by %s (deadline passed %s). Does it run, and is it allowed to acknowledge?",
-			w.Decision, w.Want, listed(w.missing()), times(w.Attempt)),
+		Sentence: fmt.Sprintf("Decision %s is not answered with %q by %s%s. %s %s", w.Decision, w.Want, listed(w.missing()), passed(w.Attempt), t.s.hint(w), t.s.meanwhile()),
 	})
 	t.out = append(t.out, Effect{Again: w.Decision})
 }

@@ -73,7 +73,8 @@ type State struct {
 	// Skew is what the last verdict told of the canary's scores, where there are offline ones.
 	Skew    *schemas.Skew `json:"skew,omitempty"`
 	Answers []Answer      `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
-	Notices int64         `json:"notices"`        // made so far in this epoch
+	Strays  []Stray       `json:"strays,omitempty"`
+	Notices int64         `json:"notices"` // made so far in this epoch
 	// Commanded are the last commands, oldest first, with what came of them: at most MaxCommanded.
 	Commanded []Commanded `json:"commanded,omitempty"`
 }
@@ -181,6 +182,7 @@ func (s *State) clone() State {
 	c.Breached = slices.Clone(s.Breached)
 	c.Commanded = slices.Clone(s.Commanded)
 	c.Answers = slices.Clone(s.Answers)
+	c.Strays = slices.Clone(s.Strays)
 	c.Wait = s.Wait.clone()
 	if s.Warming != nil {
 		warming := s.Warming.clone()

@@ -3,6 +3,7 @@ package decisions
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"streamcanary/schemas"
 )
@@ -58,6 +59,15 @@ func (s *State) orders(do schemas.StateDo) []schemas.StateOrder {
 		orders[i] = schemas.StateOrder{Store: store, Do: do, Snapshot: s.snapshotOf(store)}
 	}
 	return orders
+}
+
+// snapshotsText names what the stores can go back to.
+func (s *State) snapshotsText() string {
+	all := make([]string, len(s.Terms.State.Stores))
+	for i, store := range s.Terms.State.Stores {
+		all[i] = fmt.Sprintf("%s to snapshot %s", store, s.snapshotOf(store))
+	}
+	return strings.Join(all, ", ")
 }
 
 func (s *State) snapshotOf(store string) string {

@@ -72,6 +72,14 @@ func (t *turn) traffic(w *Traffic) {
 	t.settle(step, w.EndMs)
 }
 
+// text is what was seen of the canary last.
+func (d *Drain) text() string {
+	if d.Seen == 0 {
+		return "no prediction since the rollback has been counted yet"
+	}
+	return fmt.Sprintf("it served %d of the %d predictions of the newest window%s", d.LastCanary, d.LastAll, d.where())
+}
+
 // where is on which hosts the canary still answers: they tell which router sends its traffic there.
 func (d *Drain) where() string {
 	if len(d.Hosts) == 0 {
@@ -95,12 +103,12 @@ func (t *turn) drainExpired(step *SagaStep, quiet bool) {
 		return
 	}
 	t.retry(step, t.s.Terms.DrainWithinMs)
-	seen := fmt.Sprintf("it served %d of the %d predictions of the newest window%s", drain.LastCanary, drain.LastAll, drain.where())
+	do := "Find what still routes to it, and move that by hand."
 	if drain.Seen == 0 {
-		seen = "no prediction since the rollback has been counted yet"
+		do = "Are predictions still written, and read? /readyz and the lag of the topics tell."
 	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeDrainOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
-		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s (deadline passed %s).", t.s.Terms.Canary, seen, times(step.Attempt)),
+		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s. %s", t.s.Terms.Canary, drain.text(), passed(step.Attempt), do),
 	})
 }

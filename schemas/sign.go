@@ -184,6 +184,9 @@ func (t Trust) Bytes() []byte {
 // Verify says whether a trusted key signed exactly these bytes: nil, ErrUnknownKey or ErrBadSignature (wrapped).
 func (t Trust) Verify(s Signed) error {
 	key, known := t.keys[s.KeyID]
+	if s.KeyID == "" {
+		return fmt.Errorf("verify: it is not signed: %w", ErrUnknownKey)
+	}
 	if !known {
 		return fmt.Errorf("verify: signed with key %q, trusted are %q: %w", s.KeyID, t.IDs(), ErrUnknownKey)
 	}

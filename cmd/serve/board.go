@@ -21,7 +21,9 @@ type Standing struct {
 	Epoch    int64            `json:"epoch"`
 	Seq      int64            `json:"seq"`
 	Routes   []schemas.Route  `json:"routes,omitempty"`
-	Lost     string           `json:"lost,omitempty"` // why this process no longer decides for it
+	Waiting  []string         `json:"waiting,omitempty"` // for the answers of these consumers
+	Undone   bool             `json:"undone,omitempty"`  // a rollback was decided, and is not yet carried out
+	Lost     string           `json:"lost,omitempty"`    // why this process no longer decides for it
 	// Refused says why the rollout is not judged at all, and Application whose request that was; nothing else is set then.
 	Refused     string `json:"refused,omitempty"`
 	Application string `json:"application,omitempty"`
@@ -116,7 +118,7 @@ func (c *court) show() {
 		}
 		s := Standing{
 			Rollout: name, Model: d.rollout.Model, Baseline: d.rollout.Baseline, Canary: d.rollout.Canary,
-			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes,
+			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes, Waiting: d.head.State.Missing(), Undone: d.head.State.Undone(),
 			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(),
 		}
 		if d.lost != nil {

@@ -28,6 +28,7 @@ type court struct {
 	log       zerolog.Logger
 	crash     *drill
 	seen      *metrics
+	trust     schemas.Trust // this process's key
 	counter   chan<- order
 	grown     <-chan *kafka.Grown
 	sources   engine.Sources
@@ -423,8 +424,7 @@ func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) 
 			return nil
 		case d.lost != nil || errors.Is(err, bus.ErrFenced):
 			d.lost = err
-			c.log.Error().Err(err).Str("rollout", now.rollout).Str("model", d.rollout.Model).
-				Msg("another process decides for this rollout: this one stops deciding for it until it is restarted; is it meant that two serve run?")
+			c.log.Error().Err(err).Str("rollout", now.rollout).Str("model", d.rollout.Model).Msg(c.fenced(ctx, d))
 			return nil
 		}
 		if again.due(err) {

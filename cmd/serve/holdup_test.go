@@ -63,7 +63,7 @@ func newChamber(t *testing.T, dir string) *chamber {
 		t.Fatal(err)
 	}
 	seen := newMetrics("test")
-	h.court = &court{bus: b, seen: seen, board: &board{}, log: zerolog.New(&h.log), desks: map[string]*desk{}, counter: make(chan order, 9)}
+	h.court = &court{bus: b, seen: seen, trust: schemas.NewTrust(key.Public()), board: &board{}, log: zerolog.New(&h.log), desks: map[string]*desk{}, counter: make(chan order, 9)}
 	h.http = &endpoints{bus: b, seen: seen, board: h.court.board}
 	h.http.ready.Store(true)
 	if _, err := h.conn.Subscribe(schemas.HeartbeatSubject, func(*nats.Msg) { h.beats.Add(1) }); err != nil {
@@ -106,16 +106,22 @@ func (h *chamber) ready() string {
 // waited is what the metric says of a decision that waits.
 func (h *chamber) waited(t *testing.T) float64 {
 	t.Helper()
+	return h.metric(t, "streamcanary_decision_waiting_seconds")
+}
+
+// metric is the first value of a gauge.
+func (h *chamber) metric(t *testing.T, name string) float64 {
+	t.Helper()
 	families, err := h.court.seen.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		if f.GetName() == "streamcanary_decision_waiting_seconds" {
+		if f.GetName() == name {
 			return f.GetMetric()[0].GetGauge().GetValue()
 		}
 	}
-	t.Fatal("there is no such metric")
+	t.Fatalf("there is no metric %s", name)
 	return 0
 }
 

@@ -24,6 +24,11 @@ type metrics struct {
 	acks      *prometheus.CounterVec
 	rollbacks *prometheus.HistogramVec
 	status    *prometheus.GaugeVec
+	missing   *prometheus.GaugeVec
+	undone    *prometheus.GaugeVec
+	left      *prometheus.GaugeVec
+	denied    prometheus.Counter
+	notices   *prometheus.CounterVec
 	evidence  *prometheus.GaugeVec
 	threshold *prometheus.GaugeVec
 	estimate  *prometheus.GaugeVec
@@ -58,7 +63,14 @@ func newMetrics(program string) *metrics {
 			Namespace: "streamcanary", Name: "rollback_seconds", Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400},
 			Help: "Of rollbacks that are carried out, the time from when the harm began (estimated) until it was detected (event time), decided, acknowledged, and the canary had drained (event time).",
 		}, []string{"model", "until"}),
-		status:    gauge("rollout_status", "1 for the status that the rollout is in.", "model", "rollout", "status"),
+		status:  gauge("rollout_status", "1 for the status that the rollout is in.", "model", "rollout", "status"),
+		missing: gauge("acks_missing", "1 while a decision waits for the answer of this consumer; any: of one router, whichever.", "model", "rollout", "consumer"),
+		undone:  gauge("rollback_undone", "1 while a rollback is decided and not yet carried out: its acks, or the proof that the canary has drained, are missing.", "model", "rollout"),
+		left:    gauge("rollout_lost", "1 while this process no longer decides for a rollout: another one does, or somebody writes into its decision log.", "model", "rollout"),
+		denied: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "streamcanary", Name: "commands_denied_total", Help: "Commands of people who may not give them.",
+		}),
+		notices:   counter("notices_total", "What people were told of beside decisions, by this process.", "model", "rollout", "kind"),
 		evidence:  gauge("guardrail_log_evidence", "Running maximum of the fail evidence, natural log.", "rollout", "guardrail", "segment"),
 		threshold: gauge("guardrail_log_threshold", "Evidence at which the guardrail has failed.", "rollout", "guardrail", "segment"),
 		estimate:  gauge("guardrail_estimate", "Canary against baseline: a difference of shares, a ratio, or milliseconds.", "rollout", "guardrail", "segment", "unit"),
@@ -84,7 +96,7 @@ func newMetrics(program string) *metrics {
 	}, m.deciding.seconds)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
-	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
+	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.missing, m.undone, m.left, m.denied, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
 		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -135,8 +147,9 @@ func (m *metrics) decided(d *schemas.Decision) {
 	m.decisions.WithLabelValues(d.Model, d.Rollout, string(d.Action)).Inc()
 }
 
-// noticed takes the times of a rollback that is carried out, as far as they are known.
+// noticed counts a notice, and takes the times of a rollback that is carried out, as far as they are known.
 func (m *metrics) noticed(n *schemas.Notice) {
+	m.notices.WithLabelValues(n.Model, n.Rollout, string(n.Kind)).Inc()
 	if n.Kind != schemas.NoticeRollbackCompleted || n.Times == nil || n.Times.HarmBegan == 0 {
 		return
 	}
@@ -155,12 +168,21 @@ func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status
 
 // standing replaces what is known of the rollouts.
 func (m *metrics) standing(all []Standing) {
-	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced, m.firing} {
+	for _, v := range []*prometheus.GaugeVec{m.status, m.missing, m.undone, m.left, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced, m.firing} {
 		v.Reset()
 	}
 	for i := range all {
 		s := &all[i]
 		m.status.WithLabelValues(s.Model, s.Rollout, string(s.Status)).Set(1)
+		for _, consumer := range s.Waiting {
+			m.missing.WithLabelValues(s.Model, s.Rollout, consumer).Set(1)
+		}
+		if s.Lost != "" {
+			m.left.WithLabelValues(s.Model, s.Rollout).Set(1)
+		}
+		if s.Undone {
+			m.undone.WithLabelValues(s.Model, s.Rollout).Set(1)
+		}
 		m.reached.WithLabelValues(s.Rollout).Set(float64(s.Reached) / 1000)
 		m.waiting.WithLabelValues(s.Rollout).Set(float64(s.merger.Buffered))
 		m.forced.WithLabelValues(s.Rollout).Set(float64(s.merger.Forced))

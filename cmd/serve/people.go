@@ -115,9 +115,9 @@ func (p *people) who(token, claimed string) (person, error) {
 func (p person) may(c *schemas.Command) error {
 	switch {
 	case p.role < operator:
-		return fmt.Errorf("%s is %s: %s takes an operator", p.name, p.role, c.Do)
+		return fmt.Errorf("%s is %s: %s takes an operator: ask one, or whoever keeps http.tokensFile of serve", p.name, p.role, c.Do)
 	case c.Override && p.role < admin:
-		return fmt.Errorf("%s is an operator: override takes an admin", p.name)
+		return fmt.Errorf("%s is an operator: override takes an admin: ask one, or leave it out: then it is done where nothing speaks against it", p.name)
 	}
 	return nil
 }
@@ -141,6 +141,7 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	switch {
 	case err != nil:
 		c.log.Warn().Err(err).Str("rollout", r.Rollout).Str("do", r.Command.Do).Msg("a command is denied")
+		c.seen.denied.Inc()
 		r.Reply(&schemas.CommandReply{Denied: err.Error()})
 		return
 	case d == nil:

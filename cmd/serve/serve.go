@@ -341,7 +341,7 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 		seen: s.seen, recoveryEvery: cmp.Or(s.pace.recovery, s.crash.recoveryEvery()), sources: partitionCounts(from), orders: orders, plans: map[string]windows.Plan{}, failed: make(chan error, 1),
 	}
 	judging := &court{
-		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
+		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, trust: schemas.NewTrust(s.key.Public()), counter: orders, grown: grown,
 		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), told: make(chan alertMessage), rumours: rumours{}, asking: map[string]*asked{}, decided: s.Decided,
 		program: s.Program, instance: instance(), retention: retention, dry: s.DryRun, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
 		inspections: map[string]*inspection{}, inspected: make(chan inspection),

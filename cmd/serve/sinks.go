@@ -158,6 +158,17 @@ func (k *sink) untrusted(t *bus.Told, e *actuators.Event) time.Duration {
 	return 0
 }
 
+// until is what it means that a sink isn't reached.
+func (k *sink) until() string {
+	switch {
+	case k.Kind.Routes():
+		return "Until then it moves no traffic."
+	case k.Kind.Changes():
+		return "Until then the registry says what it said before: don't deploy by its aliases. Traffic doesn't wait for it."
+	}
+	return "Until then nobody hears of it there. Traffic doesn't wait for it."
+}
+
 // act brings an event there, and answers for it.
 func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Duration {
 	var err error
@@ -196,7 +207,7 @@ func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Du
 		return 0
 	}
 	k.seen.failing.WithLabelValues(k.Name).Set(1)
-	k.later("this sink is not reached, and what it is to be told waits: trying again", err)
+	k.later("this sink is not reached, and what it is to be told waits: trying again; does it run, and are its url and secret right? "+k.until(), err)
 	again := min(sinkAgain<<min(t.Attempt-1, 10), sinkAgainMost)
 	if failure != nil {
 		again = max(again, min(failure.After, sinkAgainAsked))

@@ -196,7 +196,7 @@ func TestSinksOfPeople(t *testing.T) {
 	inBooth(t, "slack", false, func(b *booth) {
 		b.takes("it is told", b.told("story.1.1", 1), 0, "")
 		b.answer = status(http.StatusServiceUnavailable)
-		b.takes("nobody answers", b.told("story.1.2", 1), sinkAgain, "this sink is not reached, and what it is to be told waits")
+		b.takes("nobody answers", b.told("story.1.2", 1), sinkAgain, "this sink is not reached, and what it is to be told waits: trying again; does it run, and are its url and secret right? Until then ")
 		if b.metric("streamcanary_sink_failing", "") != 1 {
 			b.Error("no metric says that it fails")
 		}

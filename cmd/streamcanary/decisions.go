@@ -34,15 +34,16 @@ func logCommand(c *console, use, short string, follow bool) *cobra.Command {
 		Use: use, Short: short, Args: noArguments,
 		Example: example,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, _, err := r.bus(cmd.Context(), c)
+			b, a, err := r.bus(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
 			defer b.Close()
+			trusted := knownTrust(a.Trust)
 			some := false
 			err = b.Log(cmd.Context(), bus.LogQuery{Model: model, Follow: follow}, func(l bus.Logged) error {
 				some = true
-				return printLogged(c, &l)
+				return errors.Join(printLogged(c, &l), untrusted(c, trusted, &l))
 			})
 			if err == nil && !some && !follow {
 				fmt.Fprintln(c.err, "no decisions yet")
@@ -69,6 +70,37 @@ func printLogged(c *console, l *bus.Logged) error {
 	return err
 }
 
+// knownTrust are the keys that the serve on the data folder signs with; nil where nobody knows them here.
+func knownTrust(path string) *schemas.Trust {
+	trust, err := readTrust(path)
+	if err != nil {
+		return nil
+	}
+	return &trust
+}
+
+// untrusted marks a decision that isn't signed, or, where the keys are known, not by them: it stands in the log, and nobody should take it for one. What JSON has stays as it
+// was published, so there it is told on standard error.
+func untrusted(c *console, trusted *schemas.Trust, l *bus.Logged) error {
+	if trusted == nil {
+		trusted = &schemas.Trust{}
+		if l.Signed.KeyID != "" {
+			return nil
+		}
+	}
+	why := l.Verify(*trusted)
+	if why == nil {
+		return nil
+	}
+	text := fmt.Sprintf("NOT TRUSTED (message %d of stream %s): %v; routers that check signatures don't obey it: who may publish on streamcanary.decision.>?", l.Sequence, schemas.StreamName, why)
+	if c.json {
+		_, err := fmt.Fprintf(c.err, "decision %s is %s\n", l.Decision.ID, text)
+		return err
+	}
+	_, err := fmt.Fprintf(c.out, "    %s\n", text)
+	return err
+}
+
 // advice marks a decision on which nobody may act.
 func advice(d *schemas.Decision) string {
 	if d.Mode == schemas.Advise {
@@ -90,7 +122,7 @@ func decisionCommand(c *console) *cobra.Command {
 		Long:    "Prints one decision whole; with --json, the event as it was published, to the byte.",
 		Example: "  streamcanary decisions show ranker-42.1.3",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, _, err := r.bus(cmd.Context(), c)
+			b, a, err := r.bus(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
@@ -100,7 +132,10 @@ func decisionCommand(c *console) *cobra.Command {
 				return fmt.Errorf("%w; `streamcanary decisions list` lists them", err)
 			}
 			if c.json {
-				return printBody(c, &l)
+				return errors.Join(printBody(c, &l), untrusted(c, knownTrust(a.Trust), &l))
+			}
+			if err := untrusted(c, knownTrust(a.Trust), &l); err != nil {
+				return err
 			}
 			e := json.NewEncoder(c.out)
 			e.SetIndent("", "  ")
@@ -224,7 +259,8 @@ func readTrust(path string) (schemas.Trust, error) {
 func verify(keys schemas.Trust, last map[string]bus.Logged, l *bus.Logged) error {
 	d := l.Decision
 	if err := l.Verify(keys); err != nil {
-		return fmt.Errorf("decision %s (%s %d.%d): %w", d.ID, d.Model, d.Epoch, d.Seq, err)
+		return fmt.Errorf("decision %s (%s %d.%d, message %d of stream %s): %w; `decisions list` marks all that are so: who may publish on streamcanary.decision.>?",
+			d.ID, d.Model, d.Epoch, d.Seq, l.Sequence, schemas.StreamName, err)
 	}
 	before, some := last[d.Model]
 	last[d.Model] = *l

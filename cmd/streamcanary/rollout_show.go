@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -69,6 +69,8 @@ type rolloutLine struct {
 	Canary    string       `json:"canary"`
 	Status    string       `json:"status"` // applied: no service has taken it up; refused: the service says why it won't
 	Why       string       `json:"why,omitempty"`
+	Waiting   []string     `json:"waiting,omitempty"` // for the answers of these
+	Undone    bool         `json:"undone,omitempty"`  // a rollback that is not yet carried out
 	Epoch     int64        `json:"epoch"`
 	Seq       int64        `json:"seq"`
 	Stage     int          `json:"stage,omitempty"` // that it is in, from 1, of so many
@@ -82,6 +84,7 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 	l := rolloutLine{Type: "rollout", Rollout: s.Rollout, Model: state.Terms.Model, Baseline: state.Terms.Baseline,
 		Canary: state.Terms.Canary, Status: statusOf(state), Epoch: state.Epoch, Seq: state.Seq, EventTime: schemas.Time(state.EventMs)}
 	if state.Status != "" {
+		l.Waiting, l.Undone = state.Missing(), state.Undone()
 		l.Stage, l.Stages = state.Stage+1, len(state.Terms.Stages)
 	}
 	if state.Status == "" {
@@ -139,7 +142,7 @@ func printRollouts(c *console, lines []rolloutLine) error {
 	}
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	if !c.json {
-		fmt.Fprintln(t, "ROLLOUT\tMODEL\tBASELINE\tCANARY\tSTATUS\tSTAGE\tVERDICT\tEPOCH\tDECISIONS\tJUDGED UP TO")
+		fmt.Fprintln(t, "ROLLOUT\tMODEL\tBASELINE\tCANARY\tSTATUS\tSTAGE\tVERDICT\tEPOCH\tDECISIONS\tJUDGED UP TO\tWAITS FOR")
 	}
 	for _, l := range lines {
 		if c.json {
@@ -151,8 +154,8 @@ func printRollouts(c *console, lines []rolloutLine) error {
 		if l.Why != "" {
 			fmt.Fprintf(c.err, "rollout %s is refused: %s\n", l.Rollout, l.Why)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, l.stageText(), orDash(l.Verdict),
-			l.Epoch, l.Seq, l.judgedText())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, l.stageText(), orDash(l.Verdict),
+			l.Epoch, l.Seq, l.judgedText(), l.waitsText())
 	}
 	return t.Flush()
 }
@@ -162,6 +165,14 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// waitsText is whose answer is waited for, or that the canary must drain.
+func (l *rolloutLine) waitsText() string {
+	if len(l.Waiting) == 0 && l.Undone {
+		return "the canary to drain"
+	}
+	return orDash(strings.Join(l.Waiting, ", "))
 }
 
 // stageText is e.g. 2 of 3.
@@ -247,6 +258,7 @@ type view struct {
 	Links      map[string]string         `json:"links,omitempty"`         // the rollout's annotations
 	Decided    *schemas.Reason           `json:"last_decision,omitempty"` // why the last one but the start
 	Record     *decisions.Head           `json:"record"`
+	lost       string                    // why the service doesn't decide for it any more
 	silent     error                     // why the service didn't say how it stands now
 }
 
@@ -255,6 +267,9 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 	s := &h.State
 	v := view{rolloutLine: lineOf(&bus.Spec{Rollout: s.Terms.Rollout}, s, live), Mode: s.Terms.Mode, Routes: s.Routes, Links: s.Terms.Links,
 		AsOf: asOfStart, Sentence: "Nothing but the start was decided yet.", Guardrails: []schemas.GuardrailStatus{}, Decided: s.Why, Record: h}
+	if live != nil {
+		v.lost = live.Lost
+	}
 	switch {
 	case s.Status == decisions.StatusPreparing:
 		v.Verdict, v.Code, v.Sentence = "", "preparing", "Nothing is judged before the routers have answered that they are prepared."
@@ -320,7 +335,14 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 func printView(w io.Writer, v *view) error {
 	s := &v.Record.State
 	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s, mode %s\n", v.Rollout, v.Model, v.Canary, v.Baseline, v.Mode)
-	fmt.Fprintf(w, "status: %s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, v.Epoch, v.Seq, v.judgedText(), advised(v))
+	undone := ""
+	if s.Undone() {
+		undone = " (not yet carried out)"
+	}
+	fmt.Fprintf(w, "status: %s%s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, undone, v.Epoch, v.Seq, v.judgedText(), advised(v))
+	if v.lost != "" {
+		fmt.Fprintf(w, "NOTHING IS DECIDED for it any more by the serve that was asked: %s; its log says what to do\n", v.lost)
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Terms.Links)) {
 		fmt.Fprintf(w, "link: %s: %s\n", name, s.Terms.Links[name])
 	}
@@ -368,15 +390,22 @@ func printTraffic(w io.Writer, s *decisions.State) {
 		fmt.Fprintf(w, "cache: %s\n", text)
 	}
 	if len(s.Routes) > 0 {
-		fmt.Fprintf(w, "routes: %s\n", routeText(s.Routes))
+		decided := ""
+		if len(s.Missing()) > 0 {
+			decided = " (decided, and not yet answered by all: see below)"
+		}
+		fmt.Fprintf(w, "routes: %s%s\n", routeText(s.Routes), decided)
 	}
 	if s.Wait != nil {
-		fmt.Fprintf(w, "waiting: for %s of decision %s, until %s (attempt %d)\n", s.Wait.Want, s.Wait.Decision, schemas.Time(s.Wait.DeadlineMs), s.Wait.Attempt+1)
+		fmt.Fprintf(w, "waiting: %s\n", s.WaitText())
 	}
 	if s.Saga != nil {
-		for _, step := range s.Saga.Steps {
-			fmt.Fprintf(w, "rollback step %s: %s%s%s\n", step.Name, step.State, late(&step), because(cmp.Or(step.Why, step.Warm.Text())))
+		for i := range s.Saga.Steps {
+			fmt.Fprintf(w, "rollback step %s: %s\n", s.Saga.Steps[i].Name, s.StepText(&s.Saga.Steps[i]))
 		}
+	}
+	for i := range s.Strays {
+		fmt.Fprintf(w, "waiting: %s\n", s.StrayText(&s.Strays[i]))
 	}
 	if s.Forward != nil {
 		fmt.Fprintf(w, "recommended: %s\n", s.Forward.Sentence)

@@ -38,6 +38,8 @@ class Trust:
     def verify(self, key: str, signature: bytes, body: bytes) -> None:
         """Raises VerifyError unless the trusted key of that id signed exactly these bytes."""
         public = self._keys.get(key)
+        if not key:
+            raise VerifyError("it is not signed: key is not trusted")
         if public is None:
             raise VerifyError(f"signed with key {key!r}, trusted are {self.ids}: key is not trusted")
         if len(signature) != _SIGNATURE_BYTES:

@@ -1,0 +1,126 @@
+package decisions
+
+import (
+	"fmt"
+	"slices"
+
+	"streamcanary/schemas"
+)
+
+// Missing are the consumers whose answer is waited for, ascending; "any" among them where one router of any name is.
+func (s *State) Missing() []string {
+	var missing []string
+	if s.Wait != nil {
+		missing = s.Wait.missing()
+	}
+	if s.Saga != nil {
+		for i := range s.Saga.Steps {
+			if step := &s.Saga.Steps[i]; step.Wait != nil && step.open() {
+				missing = append(missing, step.Wait.missing()...)
+			}
+		}
+	}
+	slices.Sort(missing)
+	return slices.Compact(missing)
+}
+
+// Undone reports whether a rollback was decided and is not yet carried out.
+func (s *State) Undone() bool {
+	return s.Saga != nil && !s.Saga.Done() && s.Status != StatusDeleted
+}
+
+// A Stray is an answer to another epoch by a consumer that this one waits for.
+type Stray struct {
+	Consumer string `json:"consumer"`
+	Epoch    int64  `json:"epoch"`
+	AtMs     int64  `json:"at_ms"` // wall time of the intake
+}
+
+// MaxStrays bounds those that are kept: the newest, and one for each consumer.
+const MaxStrays = 16
+
+// stray keeps an answer to another epoch, where its consumer is one that is waited for: who asks why it doesn't answer must hear that it does.
+func (s *State) stray(a *schemas.Ack, wallMs int64) {
+	missing := s.Missing()
+	if !slices.Contains(missing, a.Consumer) && (s.Terms.isStore(a.Consumer) || !slices.Contains(missing, anyRouter)) {
+		return
+	}
+	s.found(a.Consumer)
+	s.Strays = append(s.Strays, Stray{a.Consumer, a.Epoch, wallMs})
+	s.Strays = s.Strays[max(0, len(s.Strays)-MaxStrays):]
+}
+
+// found forgets a consumer's stray answer.
+func (s *State) found(consumer string) {
+	s.Strays = slices.DeleteFunc(s.Strays, func(x Stray) bool { return x.Consumer == consumer })
+}
+
+// StrayText says what an answer to another epoch means, and what to look at.
+func (s *State) StrayText(x *Stray) string {
+	if x.Epoch > s.Epoch {
+		return fmt.Sprintf("%s answers to epoch %d, and this is epoch %d: it hears another installation, or somebody answers in its name: look at its NATS, its trusted keys and who may acknowledge",
+			x.Consumer, x.Epoch, s.Epoch)
+	}
+	return fmt.Sprintf("%s answers to epoch %d, which is over, and this is epoch %d: it runs, and does what was decided then: look at its log, its NATS (the same one?), its trusted keys and its position; restart it",
+		x.Consumer, x.Epoch, s.Epoch)
+}
+
+// hint is what to look at where answers are missing: what is known of who doesn't give them.
+func (s *State) hint(w *Wait) string {
+	missing := w.missing()
+	for i := range s.Strays {
+		if x := &s.Strays[i]; slices.Contains(missing, x.Consumer) || slices.Contains(missing, anyRouter) && !s.Terms.isStore(x.Consumer) {
+			return s.StrayText(x) + "."
+		}
+	}
+	for i := range s.Answers {
+		x := &s.Answers[i]
+		if x.Seq == w.Seq && slices.Contains(missing, x.Consumer) && (x.Status == schemas.AckRejected || x.Status == schemas.AckFailed) {
+			return fmt.Sprintf("%s has answered %s: %s.", x.Consumer, x.Status, orUnknown(x.Why))
+		}
+	}
+	return "Does it run, and is it allowed to acknowledge?"
+}
+
+// meanwhile is what it means that a decision isn't answered, and what can be done.
+func (s *State) meanwhile() string {
+	switch s.Status {
+	case StatusPreparing:
+		return fmt.Sprintf("Until it has been carried out, nothing is judged and no traffic moves; `streamcanary rollout delete %s` gives the rollout up.", s.Terms.Rollout)
+	case StatusPromoting:
+		return fmt.Sprintf("Until it has been carried out, traffic may still reach %s; `streamcanary rollout rollback %s --comment WHY` goes back.", s.Terms.Baseline, s.Terms.Rollout)
+	}
+	return "Until it has been carried out, no stage begins or ends; harm rolls back all the same."
+}
+
+// StepText is how far a step of a rollback is, and what it waits for, for a person.
+func (s *State) StepText(step *SagaStep) string {
+	text := string(step.State)
+	switch {
+	case step.Why != "":
+		return text + ": " + step.Why
+	case step.Warm != nil:
+		return text + ": " + step.Warm.Text()
+	case !step.open() || !step.begun():
+		return text
+	case step.Wait != nil:
+		return fmt.Sprintf("%s: not acknowledged by %s%s", text, listed(step.Wait.missing()), passed(step.Attempt))
+	case step.Name == StepVerify:
+		return fmt.Sprintf("%s: %s%s", text, s.Saga.Drain.text(), passed(step.Attempt))
+	}
+	return text
+}
+
+// WaitText is what State.Wait waits for, for a person.
+func (s *State) WaitText() string {
+	w := s.Wait
+	return fmt.Sprintf("for %s to answer %q to decision %s%s, again at %s", listed(w.missing()), w.Want, w.Decision, passed(w.Attempt), schemas.Time(w.DeadlineMs))
+}
+
+// passed says how often a deadline has passed; nothing where none has.
+func passed(deadlines int) string {
+	if deadlines == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (deadline passed %s)", times(deadlines))
+}
