@@ -17,6 +17,9 @@ func (t *turn) judged(v *Verdict) {
 		t.rollback(v.draft(), v.HarmBeganMs)
 		return
 	}
+	if v.Action == VerdictRollback && v.Severe {
+		t.graver(v)
+	}
 	if t.s.Status != StatusRunning && t.s.Status != StatusHolding {
 		return
 	}

@@ -94,11 +94,16 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 	}
 	if live != nil && live.Refused == "" && live.Epoch == state.Epoch {
 		l.EventTime = max(l.EventTime, live.Reached)
-		if state.Status == decisions.StatusRunning || state.Status == decisions.StatusHolding {
+		if evidenceCounts(state) {
 			l.Verdict = string(live.Verdict)
 		}
 	}
 	return l
+}
+
+// evidenceCounts reports whether what the evidence says now still changes something: also while a promotion is on its way, or a rollback goes by steps.
+func evidenceCounts(s *decisions.State) bool {
+	return s.Status != decisions.StatusPreparing && !s.Status.Ended() || s.Returning()
 }
 
 func listCommand(c *console) *cobra.Command {
@@ -257,7 +262,7 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 	switch {
 	case s.Status == decisions.StatusPreparing:
 		v.Verdict, v.Code, v.Sentence = "", "preparing", "Nothing is judged before the routers have answered that they are prepared."
-	case live != nil && live.Epoch == s.Epoch && !s.Status.Ended():
+	case live != nil && live.Epoch == s.Epoch && evidenceCounts(s):
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
 		v.Bands = live.Bands
 	case s.Why != nil:
@@ -335,7 +340,7 @@ func printView(w io.Writer, v *view) error {
 	default:
 		fmt.Fprintln(w, v.Sentence)
 	}
-	if v.silent != nil && !s.Status.Ended() {
+	if v.silent != nil && (!s.Status.Ended() || s.Returning()) {
 		fmt.Fprintf(w, "how it stands now is unknown: %v\n", v.silent)
 	}
 	if len(v.Guardrails) > 0 {
