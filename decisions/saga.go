@@ -123,7 +123,7 @@ func (s *Saga) step(name StepName) *SagaStep {
 // rollback gives the baseline all traffic, by steps that are followed until the canary has drained.
 func (t *turn) rollback(d draft, harmBeganMs int64) {
 	d.supersedes = t.superseded()
-	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
+	t.s.Hold, t.s.Wait, t.s.Warming, t.s.Freezing = nil, nil, nil, nil
 	t.s.Status = StatusRolledBack
 	defer t.chronic(causeOf(&d.reason))
 	if !t.s.Terms.awaited() {
@@ -162,7 +162,8 @@ func (t *turn) begin(step *SagaStep, d draft) *schemas.Decision {
 	step.DeadlineMs = t.in.WallMs + t.s.Terms.within(kind.asks)
 	if verify := t.s.Saga.step(StepVerify); step.Name == StepRoute {
 		verify.State, verify.Decision, verify.DeadlineMs = StepPending, decided.ID, t.in.WallMs+t.s.Terms.DrainWithinMs
-		t.s.Saga.Drain = Drain{FromMs: int64(decided.EventTime), CleanFromMs: int64(decided.EventTime)}
+		at := int64(decided.EventTime)
+		t.s.Saga.Drain = Drain{RoutedMs: t.in.WallMs, FromMs: at, CleanFromMs: at, Look: Look{WallMs: t.in.WallMs, UpToMs: at}}
 	}
 	return decided
 }
@@ -286,7 +287,7 @@ func (t *turn) sagaExpired(x *Expired) {
 		}
 		switch {
 		case step.Name == StepVerify:
-			t.drainExpired(step, x.Quiet)
+			t.drainExpired(step, x)
 		case step.Sink != "":
 			t.sinksOverdue()
 		default:
@@ -327,9 +328,10 @@ func (t *turn) danger(step *SagaStep) string {
 	case StepFreeze:
 		return fmt.Sprintf("what %s writes may be lost when the state is restored. Stop its writes by hand.", terms.Canary)
 	case StepRestore:
-		return fmt.Sprintf("%s serves all traffic with the state that %s left, and its stores take no writes. Restore it by hand if they don't.", terms.Baseline, terms.Canary)
+		return fmt.Sprintf("%s. %s serves all traffic with what %s wrote, and no more writes are taken until that is restored. If need be, restore by hand what was before %s: %s.",
+			t.s.missingTexts(step.Wait), terms.Baseline, terms.Canary, terms.Canary, t.s.snapshotsOf(step.Wait.missing()))
 	case StepUnfreeze:
-		return "the state is restored, and may still take no writes. Let its stores write by hand if they don't."
+		return fmt.Sprintf("%s. The state is restored, and may still take no writes. If need be, let them in by hand, of %s.", t.s.missingTexts(step.Wait), listed(step.Wait.missing()))
 	}
 	return fmt.Sprintf("traffic may still reach %s. Move it by hand if it does.", terms.Canary)
 }

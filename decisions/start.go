@@ -89,6 +89,9 @@ func (t *turn) acked(a *schemas.Ack) {
 	if w := t.s.Wait; w != nil && w.satisfies(a) {
 		t.answered(w, a)
 	}
+	if w := t.s.Freezing; w != nil && w.satisfies(a) && w.take(a.Consumer, &t.s.Terms) {
+		t.s.Freezing = nil
+	}
 }
 
 // answered counts an answer that is waited for.
@@ -122,12 +125,16 @@ func (t *turn) refused(a *schemas.Ack) {
 		t.sinkRefused(step)
 		return
 	}
-	if w := t.s.Wait; step == nil && (w == nil || w.Decision != a.Decision || !w.awaits(a.Consumer, &t.s.Terms)) {
+	asked := func(w *Wait) bool { return w != nil && w.Decision == a.Decision && w.awaits(a.Consumer, &t.s.Terms) }
+	if step == nil && !asked(t.s.Wait) && !asked(t.s.Freezing) {
 		return
 	}
+	sentence := fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(a.Why))
+	if asked(t.s.Freezing) {
+		sentence += t.stillWritten()
+	}
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer},
-		Sentence: fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(a.Why)),
+		Kind: schemas.NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer}, Sentence: sentence,
 	})
 	switch {
 	case step == nil:
@@ -183,6 +190,10 @@ func (t *turn) expired(x *Expired) {
 	}
 	if w := t.s.Wait; w != nil && id == deadlineID(w.Decision, waitDeadline) {
 		t.overdue(w)
+		return
+	}
+	if w := t.s.Freezing; w != nil && id == deadlineID(w.Decision, waitDeadline) {
+		t.unfreezable(w)
 		return
 	}
 	if w := t.s.Warming; w != nil && id == deadlineID(w.Decision, string(w.Name)) {
