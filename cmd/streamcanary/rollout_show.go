@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -377,7 +376,7 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	}
 	if s.Saga != nil {
 		for _, step := range s.Saga.Steps {
-			fmt.Fprintf(w, "rollback step %s: %s%s%s\n", step.Name, step.State, late(&step), because(cmp.Or(step.Why, step.Warm.Text())))
+			fmt.Fprintf(w, "rollback step %s: %s%s%s\n", step.Name, step.State, late(&step), because(s.StepText(&step)))
 		}
 	}
 	if s.Forward != nil {
@@ -387,24 +386,39 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	for _, x := range s.Snapshots {
 		fmt.Fprintf(w, "state: %s can go back to snapshot %s\n", x.Store, x.ID)
 	}
-	if s.Frozen {
-		fmt.Fprintln(w, "state: takes no writes")
+	if text := s.FrozenText(); text != "" {
+		fmt.Fprintf(w, "state: %s\n", text)
+	}
+	if f := s.Freezing; f != nil {
+		fmt.Fprintf(w, "waiting: for stores to take no writes, of decision %s, until %s (attempt %d)\n", f.Decision, schemas.Time(f.DeadlineMs), f.Attempt+1)
 	}
 	for _, a := range s.Answers {
 		fmt.Fprintf(w, "ack: %s answered %s to decision %d%s\n", a.Consumer, a.Status, a.Seq, because(a.Why))
 	}
 }
 
-// late is how often a step's deadline has passed, and until when it may take now.
+// late is until when a step may take, and how often its deadline has passed.
 func late(step *decisions.SagaStep) string {
-	if step.Attempt == 0 {
-		return ""
-	}
-	text := fmt.Sprintf(" (deadline passed %d times", step.Attempt)
+	next := ""
 	if step.DeadlineMs > 0 && step.State != decisions.StepAcked {
-		text += ", next " + schemas.Time(step.DeadlineMs).String()
+		next = schemas.Time(step.DeadlineMs).String()
 	}
-	return text + ")"
+	switch {
+	case step.Attempt == 0 && next == "":
+		return ""
+	case step.Attempt == 0:
+		return fmt.Sprintf(" (until %s)", next)
+	case next == "":
+		return fmt.Sprintf(" (deadline passed %s)", times(step.Attempt))
+	}
+	return fmt.Sprintf(" (deadline passed %s, next %s)", times(step.Attempt), next)
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 func because(why string) string {
