@@ -166,3 +166,50 @@ func TestSevere(t *testing.T) {
 		}
 	}
 }
+
+// TestGraver: after a rollback that could wait for a cache to be warmed, evidence still counts, and says once that it can't any more.
+func TestGraver(t *testing.T) {
+	slow := side{n: 400, latencyMs: 130}
+	for _, test := range []struct {
+		name string
+		then side
+		code string
+	}{
+		{"as slow as before", slow, ""},
+		{"it errs", side{n: 400, latencyMs: 130, errors: 100}, codeGuardrailFailed},
+		{"it is silent", side{}, codeCanaryMissing},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := cachedRollout()
+			r.Cache = nil
+			s := newScript(t, r, Options{Phi: 1})
+			s.play(20, side{n: 400, latencyMs: 100}, side{n: 400, latencyMs: 100})
+			s.play(60, side{n: 400, latencyMs: 100}, slow)
+			was := s.verdict
+			if was.Action != VerdictRollback || was.Severe || was.Graver != nil {
+				t.Fatalf("%+v, want a rollback that can wait", was)
+			}
+			s.play(60, side{n: 400, latencyMs: 100}, test.then)
+			have := s.verdict
+			if code := codeOf(have.Graver); code != test.code {
+				t.Errorf("graver is %q, want %q", code, test.code)
+			}
+			if first := have.Graver; first != nil {
+				s.play(60, side{n: 400, latencyMs: 100}, side{n: 400, latencyMs: 100, errors: 300})
+				if s.verdict.Graver != first || first.HarmBeganMs < startMs+79_000 || first.Sentence == "" {
+					t.Errorf("graver %+v, then %+v: want the first, and since when", first, s.verdict.Graver)
+				}
+			}
+			if have.Sentence != was.Sentence || have.Guardrail != was.Guardrail {
+				t.Errorf("the rollback stands on %q, and then on %q", was.Sentence, have.Sentence)
+			}
+		})
+	}
+}
+
+func codeOf(g *Graver) string {
+	if g == nil {
+		return ""
+	}
+	return g.Code
+}

@@ -55,6 +55,7 @@ type Verdict struct {
 	Guardrail   string            // that a rollback or hold stands on; empty: none
 	Segment     string            // that it failed in; empty: all of the traffic
 	Severe      bool              // of a rollback: users get no answer, or one beyond a limit, so it can't wait for a cache to be warmed
+	Graver      *Graver           // that has come up since a rollback that could wait; nil: nothing has
 	Stage       int               // that it was said in, from 0
 	Health      []schemas.Finding // what is wrong with the input now
 	Concerns    []Concern         // that came up with the latest part; none beside a rollback
@@ -77,6 +78,7 @@ func (j *Judge) decide() {
 		g.judge(j.nowMs, patienceMs, passAt)
 	}
 	if j.verdict.Concerns = nil; j.verdict.Action == VerdictRollback {
+		j.worsen()
 		return
 	}
 	for i, c := range j.checks {
@@ -99,7 +101,7 @@ func (j *Judge) decide() {
 	}
 	j.verdict.Action, j.verdict.Code, j.verdict.Guardrail, j.verdict.Segment, j.verdict.EventMs = now.action, now.code, now.name(), now.segment(), j.nowMs
 	j.verdict.HarmBeganMs, j.verdict.Stage = j.harmBegan(now), j.stages.now
-	j.verdict.Severe = now.severe()
+	j.verdict.Severe = now.severe() || now.action == VerdictRollback && j.gravest().severe()
 	j.verdict.Sentence = j.sentence(now)
 }
 
@@ -147,14 +149,6 @@ func (c cause) name() string {
 	return c.guard.spec.Name
 }
 
-// severe reports whether a rollback can't wait: the canary is silent, it answers with more errors or time-outs, or it is beyond a limit.
-func (c cause) severe() bool {
-	if c.action != VerdictRollback || c.guard == nil {
-		return c.code == codeCanaryMissing
-	}
-	return !c.guard.isContrast() || c.guard.spec.Kind == schemas.RateGuardrail && (c.guard.spec.Of == "error" || c.guard.spec.Of == "timeout")
-}
-
 // segment is that of the guardrail.
 func (c cause) segment() string {
 	if c.guard == nil {
@@ -165,13 +159,10 @@ func (c cause) segment() string {
 
 // next is the verdict that the states ask for.
 func (j *Judge) next() cause {
-	if g := j.failed(schemas.OnRollback); g != nil {
-		return cause{action: VerdictRollback, code: g.failure(), guard: g}
+	if c := j.harm((*guard).always); c.action == VerdictRollback {
+		return c
 	}
-	if j.silent(windows.Canary) {
-		return cause{action: VerdictRollback, code: codeCanaryMissing, check: j.checks[j.checkOf(codeCanaryMissing)]}
-	}
-	if g := j.failed(schemas.OnHold); g != nil {
+	if g := j.failed(schemas.OnHold, (*guard).always); g != nil {
 		return cause{action: VerdictHold, code: g.failure(), guard: g}
 	}
 	for i, c := range j.checks {
@@ -216,12 +207,23 @@ func (j *Judge) suspect() *guard {
 	return nil
 }
 
-// failed is the failed guardrail with the most evidence above its threshold, of those that do the same.
-func (j *Judge) failed(on schemas.On) *guard {
+// harm is what asks for a rollback now, of guardrails like these, or the canary's silence; the zero cause: nothing does.
+func (j *Judge) harm(like func(*guard) bool) cause {
+	if g := j.failed(schemas.OnRollback, like); g != nil {
+		return cause{action: VerdictRollback, code: g.failure(), guard: g}
+	}
+	if j.silent(windows.Canary) {
+		return cause{action: VerdictRollback, code: codeCanaryMissing, check: j.checks[j.checkOf(codeCanaryMissing)]}
+	}
+	return cause{}
+}
+
+// failed is the failed guardrail with the most evidence above its threshold, of those that do the same, and are like these.
+func (j *Judge) failed(on schemas.On, like func(*guard) bool) *guard {
 	var worst *guard
 	most := 0.0
 	for _, g := range j.all {
-		if g.spec.On != on || g.state != schemas.StateFailed {
+		if g.spec.On != on || g.state != schemas.StateFailed || !like(g) {
 			continue
 		}
 		if excess := g.excess(); worst == nil || excess > most {

@@ -202,6 +202,28 @@ func (t *turn) skipWarming() {
 	}
 }
 
+// graver moves what is left of the way back at once: harm that users can't wait out has come up on it.
+func (t *turn) graver(v *Verdict) {
+	if !t.s.Returning() {
+		return
+	}
+	under := t.s.isWarming()
+	t.skipWarming()
+	if !under {
+		return // stores are waited for, and then all is moved
+	}
+	d := v.draft()
+	d.reason.Sentence += fmt.Sprintf(" That can't wait for the cache of %s: all traffic goes there.", t.s.Terms.Baseline)
+	d.follows = true
+	t.s.why(&d.reason)
+	t.begin(t.s.Saga.step(StepRoute), d)
+}
+
+// Returning reports whether traffic goes back in steps, and not all of it has yet: evidence still counts, as grave harm makes the rest of the way at once.
+func (s *State) Returning() bool {
+	return s.Saga != nil && s.Status != StatusDeleted && slices.ContainsFunc(s.Saga.Steps, func(step SagaStep) bool { return step.WarmBP > 0 && step.open() })
+}
+
 // isWarming reports whether traffic is on its way back in steps.
 func (s *State) isWarming() bool {
 	return s.Saga != nil && slices.ContainsFunc(s.Saga.Steps, func(step SagaStep) bool { return step.WarmBP > 0 && step.begun() && step.open() })

@@ -45,6 +45,8 @@ func TestWarm(t *testing.T) {
 	harm := verdictOf(5, VerdictRollback)
 	severe := verdictOf(5, VerdictRollback)
 	severe.Verdict.Severe = true
+	graver := verdictOf(8, VerdictRollback)
+	graver.Verdict.Severe, graver.Verdict.Reason.Sentence = true, "It errs."
 	followed := []Input{harm, ack(6, 3, "eu", schemas.AckApplied)}
 	first := id(1, 3) + "/warm-10"
 	tests := []struct {
@@ -66,6 +68,13 @@ func TestWarm(t *testing.T) {
 			"any router has not followed, so nothing is warmed any more: all traffic goes to 41."},
 		{"or that refuses", nil, []Input{harm, ack(6, 3, "eu", schemas.AckRejected)}, []string{warm10, "!ack-refused eu", "#4 " + allAt}, ""},
 		{"harm that can't wait", nil, []Input{severe}, []string{"#3 rollback 41:10000 42:0 (route) +ranker:41 -ranker:42 ~[]"}, "Because."},
+		{"harm that can't wait any more", nil, after(followed, verdictOf(7, VerdictRollback), graver, graver), []string{warm10, "#4 " + allAt},
+			"It errs. That can't wait for the cache of 41: all traffic goes there."},
+		{"also in the midst of the way", nil, after(followed, answers(7, 200, 190), graver, graver), []string{warm10, warm50, "#5 " + allAt}, ""},
+		{"and after a person's rollback", nil, []Input{command(5, CommandRollback, false), graver}, []string{warm10, "#4 " + allAt}, ""},
+		{"not once all has gone back", nil, after(followed, answers(7, 200, 160), ack(8, 4, "eu", schemas.AckApplied), answers(9, 200, 190), graver),
+			[]string{warm10, warm50, warmDone}, ""},
+		{"nor of a rollout that nobody follows any more", nil, after(followed, command(7, CommandDelete, true), graver), []string{warm10}, ""},
 		{"a person who doesn't wait", nil, after(followed, command(7, CommandRollback, false)), []string{warm10, "#4 " + allAt}, "ada moved all traffic without waiting for a warm cache."},
 		{"but asks only once", nil, after(followed, command(7, CommandRollback, false), command(8, CommandRollback, false)), []string{warm10, "#4 " + allAt, "!command-refused"}, ""},
 		{"a person's rollback is warmed", nil, []Input{command(5, CommandRollback, false)}, []string{warm10}, ""},
@@ -214,6 +223,17 @@ func TestTakeover(t *testing.T) {
 				t.Errorf("shown %q, want %q", s.WarmingText(), test.shows)
 			}
 		})
+	}
+}
+
+// TestGraverWithState: while stores are waited for, nothing but what comes after them becomes quicker.
+func TestGraverWithState(t *testing.T) {
+	graver := verdictOf(11, VerdictRollback)
+	graver.Verdict.Severe = true
+	s, words := fold(t, after(begun(cached), verdictOf(10, VerdictRollback), graver, ack(12, 3, "item", schemas.AckPrepared), ack(13, 3, "user", schemas.AckPrepared))...)
+	expect(t, words[2:], "#3 rollback prepare 41:500 42:9500 (route)", "#4 rollback commit 41:10000 42:0 (route)")
+	if s.Returning() {
+		t.Error("all has been moved, and traffic still returns in steps")
 	}
 }
 

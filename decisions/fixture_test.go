@@ -51,6 +51,13 @@ func expireQuiet(at int64, deadline string) Input {
 	return in
 }
 
+// expireSealed is the verify step's deadline where all of the model's predictions were read up to a second, and the last were of another.
+func expireSealed(at, sealed, served int64) Input {
+	in := expire(at, id(1, 3)+"/verify")
+	in.Expired.SealedMs, in.Expired.ServedMs = sealed*1000, served*1000
+	return in
+}
+
 func verdictOf(at int64, action VerdictAction) Input {
 	return Input{Kind: InputVerdict, EventMs: at * 1000, WallMs: at * 1000, Verdict: &Verdict{
 		Action: action, Reason: schemas.Reason{Code: "code-" + string(action), Sentence: "Because."}, HarmBeganMs: (at - 3) * 1000,

@@ -70,6 +70,10 @@ type Expired struct {
 	// Quiet says that whoever waited had read all predictions that there were, and that none had come for a while. Without it, what is
 	// not known to have come may only not have been read.
 	Quiet bool `json:"quiet,omitempty"`
+	// SealedMs is the event time up to which all predictions of the model were read and sealed, and ServedMs the end of the last window that has some of them,
+	// whether or not it is judged by now. Both stand still where nothing is read, and the first one goes on where only other models are asked. 0: not known.
+	SealedMs int64 `json:"sealed_ms,omitempty"`
+	ServedMs int64 `json:"served_ms,omitempty"`
 }
 
 // CommandKind is what a person asks for.

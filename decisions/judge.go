@@ -20,6 +20,9 @@ func (t *turn) judged(v *Verdict) {
 		t.rollback(v.draft(), v.HarmBeganMs)
 		return
 	}
+	if v.Action == VerdictRollback && v.Severe {
+		t.graver(v)
+	}
 	if t.s.Status != StatusRunning && t.s.Status != StatusHolding {
 		return
 	}
@@ -99,10 +102,13 @@ func (t *turn) hold(n holding) {
 	if n.freeze {
 		action, asks, t.s.Frozen = schemas.ActionFreeze, stores, t.s.Terms.State.shared()
 	}
-	t.decide(draft{
+	decided := t.decide(draft{
 		action: action, asks: asks, severity: cmp.Or(n.severity, schemas.Warning), routes: t.s.Routes,
 		reason: n.reason, evidence: n.evidence, actor: n.by(), supersedes: superseded,
 	})
+	if n.freeze {
+		t.freezes(decided)
+	}
 	t.s.Hold = &Hold{Decision: t.s.Prev.ID, Code: n.reason.Code, Earlier: earlier, Sticky: n.sticky}
 }
 

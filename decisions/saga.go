@@ -123,7 +123,7 @@ func (s *Saga) step(name StepName) *SagaStep {
 // rollback gives the baseline all traffic, by steps that are followed until the canary has drained.
 func (t *turn) rollback(d draft, harmBeganMs int64) {
 	d.supersedes = t.superseded()
-	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
+	t.s.Hold, t.s.Wait, t.s.Warming, t.s.Freezing = nil, nil, nil, nil
 	t.s.Status = StatusRolledBack
 	defer t.chronic(causeOf(&d.reason))
 	if !t.s.Terms.awaited() {
@@ -162,7 +162,8 @@ func (t *turn) begin(step *SagaStep, d draft) *schemas.Decision {
 	step.DeadlineMs = t.in.WallMs + t.s.Terms.within(kind.asks)
 	if verify := t.s.Saga.step(StepVerify); step.Name == StepRoute {
 		verify.State, verify.Decision, verify.DeadlineMs = StepPending, decided.ID, t.in.WallMs+t.s.Terms.DrainWithinMs
-		t.s.Saga.Drain = Drain{FromMs: int64(decided.EventTime), CleanFromMs: int64(decided.EventTime)}
+		at := int64(decided.EventTime)
+		t.s.Saga.Drain = Drain{RoutedMs: t.in.WallMs, FromMs: at, CleanFromMs: at, Look: Look{WallMs: t.in.WallMs, UpToMs: at}}
 	}
 	return decided
 }
@@ -286,7 +287,7 @@ func (t *turn) sagaExpired(x *Expired) {
 		}
 		switch {
 		case step.Name == StepVerify:
-			t.drainExpired(step, x.Quiet)
+			t.drainExpired(step, x)
 		case step.Sink != "":
 			t.sinksOverdue()
 		default:
@@ -330,7 +331,7 @@ func (t *turn) danger(step *SagaStep) string {
 		return fmt.Sprintf("%s serves all traffic with the state that %s left, and %s may take no writes until it is restored (%s): restore it by hand if the store can't, and let the store acknowledge that.",
 			terms.Baseline, terms.Canary, listed(terms.State.Stores), t.s.snapshotsText())
 	case StepUnfreeze:
-		return fmt.Sprintf("The state is restored, and %s may still take no writes: let it write by hand if it doesn't.", listed(terms.State.Stores))
+		return fmt.Sprintf("The state is restored, and %s may still take no writes: let it write by hand if it doesn't.", listed(step.Wait.missing()))
 	}
 	return fmt.Sprintf("Traffic may still reach %s: move it by hand if it does.", terms.Canary)
 }

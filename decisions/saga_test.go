@@ -22,7 +22,7 @@ func windowsOf(from int64, n int, baseline, canary int64) []Input {
 func TestSaga(t *testing.T) {
 	begun := []string{"#1 start prepare", "#2 start commit", "#3 rollback 41:10000 42:0 (route)"}
 	ok := ack(6, 3, "eu", schemas.AckApplied)
-	proof := windowsOf(6, 3, 1000, 0)
+	proof, verify := windowsOf(6, 3, 1000, 0), id(1, 3)+"/verify"
 	tests := []struct {
 		name          string
 		in            []Input
@@ -41,18 +41,31 @@ func TestSaga(t *testing.T) {
 		{"twice", []Input{expire(15, id(1, 3)+"/route"), expire(34, id(1, 3)+"/route"), expire(35, id(1, 3)+"/route")},
 			[]string{"!acks-overdue any", "again " + id(1, 3), "!acks-overdue any", "again " + id(1, 3)}, StepExpired, StepPending},
 		{"late, but answered", []Input{expire(15, id(1, 3)+"/route"), ok}, []string{"!acks-overdue any", "again " + id(1, 3)}, StepAcked, StepPending},
-		{"not drained in time", append(windowsOf(6, 5, 1000, 10), expire(65, id(1, 3)+"/verify")), []string{"!drain-overdue"}, StepPending, StepExpired},
-		{"and then drained", append(append(windowsOf(6, 5, 1000, 10), expire(65, id(1, 3)+"/verify"), ok), windowsOf(66, 3, 1000, 0)...),
+		{"not drained in time", append(windowsOf(6, 5, 1000, 10), expire(65, verify)), []string{"!drain-overdue"}, StepPending, StepExpired},
+		{"and then drained", append(append(windowsOf(6, 5, 1000, 10), expire(65, verify), ok), windowsOf(66, 3, 1000, 0)...),
 			[]string{"!drain-overdue", "!rollback-completed  done"}, StepAcked, StepAcked},
-		{"no traffic at all", []Input{ok, expireQuiet(65, id(1, 3)+"/verify")}, []string{"!rollback-completed  done_unproven"}, StepAcked, StepAcked},
-		{"no traffic, no ack yet", []Input{expireQuiet(65, id(1, 3)+"/verify")}, nil, StepPending, StepAcked},
-		{"no traffic of this model in what was judged", append(windowsOf(5, 60, 0, 0), ok, expire(65, id(1, 3)+"/verify")),
+		{"no traffic at all", []Input{ok, expireQuiet(65, verify)}, []string{"!rollback-completed  done_unproven"}, StepAcked, StepAcked},
+		{"no traffic, no ack yet", []Input{expireQuiet(65, verify)}, nil, StepPending, StepAcked},
+		{"no traffic of this model in what was judged", append(windowsOf(5, 60, 0, 0), ok, expire(65, verify)),
 			[]string{"!rollback-completed  done_unproven"}, StepAcked, StepAcked},
-		{"empty windows, but not for long enough", append(windowsOf(5, 59, 0, 0), ok, expire(65, id(1, 3)+"/verify")), []string{"!drain-overdue"}, StepAcked, StepExpired},
-		{"nothing was read", []Input{ok, expire(65, id(1, 3)+"/verify")}, []string{"!drain-overdue"}, StepAcked, StepExpired},
-		{"nothing was read, then it was", append([]Input{ok, expire(65, id(1, 3)+"/verify")}, proof...),
+		{"empty windows, but not for long enough yet", append(windowsOf(5, 59, 0, 0), ok, expire(65, verify)), nil, StepAcked, StepPending},
+		{"and then they are", append(windowsOf(5, 59, 0, 0), ok, expire(65, verify), traffic(64, 0, 0), expire(71, verify)), []string{"!rollback-completed  done_unproven"}, StepAcked, StepAcked},
+		{"traffic so thin that it can't be proven yet", append(windowsOf(6, 58, 20, 0), ok, expire(65, verify)), nil, StepAcked, StepPending},
+		{"and then it is", append(windowsOf(6, 58, 20, 0), ok, expire(65, verify), traffic(64, 20, 0)), []string{"!rollback-completed  done"}, StepAcked, StepAcked},
+		{"thin traffic that goes on to reach it", append(windowsOf(6, 58, 20, 1), ok, expire(65, verify)), []string{"!drain-overdue"}, StepAcked, StepExpired},
+		{"or reaches it now and then", append(windowsOf(6, 58, 20, 0), ok, expire(65, verify), traffic(64, 20, 1), traffic(69, 20, 0), expire(71, verify)), []string{"!drain-overdue"}, StepAcked, StepExpired},
+		{"thin traffic that isn't read any more", append(windowsOf(6, 20, 20, 0), ok, expire(65, verify)), []string{"!drain-overdue"}, StepAcked, StepExpired},
+		{"only other models are asked", []Input{ok, expireSealed(65, 62, 0), expireSealed(73, 70, 0)}, []string{"!rollback-completed  done_unproven"}, StepAcked, StepAcked},
+		{"only other models are asked, but for how long?", []Input{ok, expireSealed(65, 62, 0), expireSealed(72, 70, 0)}, nil, StepAcked, StepPending},
+		{"some of what was read isn't judged yet", []Input{ok, expireSealed(65, 62, 61), expireSealed(73, 70, 61)}, nil, StepAcked, StepPending},
+		{"the model isn't asked any more, when the canary was gone", append(windowsOf(6, 3, 20, 0), ok, expireSealed(65, 62, 9), expireSealed(73, 70, 9)),
+			[]string{"!rollback-completed  done_unproven"}, StepAcked, StepAcked},
+		{"or wasn't yet", append(windowsOf(6, 3, 20, 1), ok, expireSealed(65, 62, 9), expireSealed(185, 180, 9)), []string{"!drain-overdue", "!rollback-completed  done_unproven"}, StepAcked, StepAcked},
+		{"it stopped being read", []Input{ok, expireSealed(65, 62, 0), expireSealed(73, 62, 0)}, []string{"!drain-overdue"}, StepAcked, StepExpired},
+		{"nothing was read", []Input{ok, expire(65, verify)}, []string{"!drain-overdue"}, StepAcked, StepExpired},
+		{"nothing was read, then it was", append([]Input{ok, expire(65, verify)}, proof...),
 			[]string{"!drain-overdue", "!rollback-completed  done"}, StepAcked, StepAcked},
-		{"quiet says nothing against what was seen", append(windowsOf(6, 5, 1000, 10), expireQuiet(65, id(1, 3)+"/verify")), []string{"!drain-overdue"}, StepPending, StepExpired},
+		{"quiet says nothing against what was seen", append(windowsOf(6, 5, 1000, 10), expireQuiet(65, verify)), []string{"!drain-overdue"}, StepPending, StepExpired},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -82,13 +95,42 @@ func TestNamedSaga(t *testing.T) {
 
 // TestDrainHosts: what is told of a canary that doesn't drain names the hosts that still answer.
 func TestDrainHosts(t *testing.T) {
-	flow := traffic(6, 990, 10)
+	flow := traffic(63, 990, 10)
 	flow.Traffic.Hosts = []Flow{{"c-7", 8}, {"c-9", 2}}
-	s := stateOf(t, after(rolledBack(terms()), flow, traffic(7, 0, 0))...)
+	s := stateOf(t, after(rolledBack(terms()), append(windowsOf(6, 57, 990, 10), flow, traffic(64, 0, 0))...)...)
 	_, effects := Step(s, expire(65, id(1, 3)+"/verify"))
-	want := "It is not proven that 42 has drained: it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2) (deadline passed once). Find what still routes to it, and move that by hand."
+	want := "It is not proven that 42 has drained: it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2) (deadline passed once). No router has answered. Find what still routes to it, and move that by hand."
 	if n := effects[0].Notice; n == nil || n.Sentence != want {
 		t.Errorf("told %+v, want %q", effects[0], want)
+	}
+}
+
+// TestDrainOverdueSays: what is told of a canary that doesn't drain says how that is known, and who has answered.
+func TestDrainOverdueSays(t *testing.T) {
+	verify := id(1, 3) + "/verify"
+	told := func(in ...Input) string {
+		_, words := foldWith(t, func(e Effect) string {
+			if e.Notice != nil {
+				return e.Notice.Sentence
+			}
+			return ""
+		}, after(rolledBack(terms(named)), in...)...)
+		return words[len(words)-1]
+	}
+	refused := ack(7, 3, "us", schemas.AckRejected)
+	refused.Ack.Why = "capacity"
+	eu := ack(6, 3, "eu", schemas.AckApplied)
+	for want, have := range map[string]string{
+		"It is not proven that 42 has drained: it served 1 of the 21 predictions of the newest window (deadline passed once). Routers that say they have moved it: eu. us answered rejected: capacity. Find what still routes to it, and move that by hand.": told(
+			append(windowsOf(6, 58, 20, 1), eu, refused, expire(65, verify))...),
+		"It is not proven that 42 has drained: it still answers now and then, up to 1970-01-01T00:01:05.000Z; it served 0 of the 20 predictions of the newest window (deadline passed once). Routers that say they have moved it: eu. us has not answered. Find what still routes to it, and move that by hand.": told(
+			append(windowsOf(6, 58, 20, 0), eu, expire(65, verify), traffic(64, 20, 1), traffic(69, 20, 0), expire(71, verify))...),
+		"It is not proven that 42 has drained: little or nothing was counted after 1970-01-01T00:00:26.000Z; until then it served 0 of the 20 predictions of the newest window (deadline passed once). eu has not answered. us has not answered. Are predictions still written, and read? /readyz and the lag of the topics tell.": told(
+			append(windowsOf(6, 20, 20, 0), expire(65, verify))...),
+	} {
+		if have != want {
+			t.Errorf("told\n  %s\nwant\n  %s", have, want)
+		}
 	}
 }
 

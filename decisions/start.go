@@ -94,6 +94,9 @@ func (t *turn) acked(a *schemas.Ack) {
 	if w := t.s.Wait; w != nil && w.satisfies(a) {
 		t.answered(w, a)
 	}
+	if w := t.s.Freezing; w != nil && w.satisfies(a) && w.take(a.Consumer, &t.s.Terms) {
+		t.s.Freezing = nil
+	}
 }
 
 // answered counts an answer that is waited for.
@@ -127,12 +130,18 @@ func (t *turn) refused(a *schemas.Ack) {
 		t.sinkRefused(step)
 		return
 	}
-	if w := t.s.Wait; step == nil && (w == nil || w.Decision != a.Decision || !w.awaits(a.Consumer, &t.s.Terms)) {
+	asked := func(w *Wait) bool { return w != nil && w.Decision == a.Decision && w.awaits(a.Consumer, &t.s.Terms) }
+	if step == nil && !asked(t.s.Wait) && !asked(t.s.Freezing) {
 		return
 	}
+	sentence := fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(a.Why))
+	if asked(t.s.Freezing) {
+		sentence += t.stillWritten()
+	} else {
+		sentence += " " + t.outcome(step)
+	}
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer},
-		Sentence: fmt.Sprintf("%s answered %s to decision %s: %s. %s", a.Consumer, a.Status, a.Decision, orUnknown(a.Why), t.outcome(step)),
+		Kind: schemas.NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer}, Sentence: sentence,
 	})
 	switch {
 	case step == nil:
@@ -196,6 +205,10 @@ func (t *turn) expired(x *Expired) {
 	}
 	if w := t.s.Wait; w != nil && id == deadlineID(w.Decision, waitDeadline) {
 		t.overdue(w)
+		return
+	}
+	if w := t.s.Freezing; w != nil && id == deadlineID(w.Decision, waitDeadline) {
+		t.unfreezable(w)
 		return
 	}
 	if w := t.s.Warming; w != nil && id == deadlineID(w.Decision, string(w.Name)) {

@@ -65,6 +65,8 @@ type State struct {
 	// Snapshots are what the stores of shared state can go back to; Frozen: they were told to take no writes.
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
 	Frozen    bool       `json:"frozen,omitempty"`
+	// Freezing waits for stores that a person asked to take no writes.
+	Freezing *Wait `json:"freezing,omitempty"`
 	// Pillars are what was checked before the start.
 	Pillars []Pillar `json:"pillars,omitempty"`
 	// Past are the model's rollbacks before this epoch, oldest first; Forward is why to roll forward, where that is recommended.
@@ -139,8 +141,10 @@ type Deadline struct {
 // Deadlines are those to be watched now, in a fixed order: at most one per wait, stop that warms a cache, and saga step, and two per alert.
 func (s *State) Deadlines() []Deadline {
 	var out []Deadline
-	if s.Wait != nil {
-		out = append(out, Deadline{ID: deadlineID(s.Wait.Decision, waitDeadline), AtMs: s.Wait.DeadlineMs})
+	for _, w := range []*Wait{s.Wait, s.Freezing} {
+		if w != nil {
+			out = append(out, Deadline{ID: deadlineID(w.Decision, waitDeadline), AtMs: w.DeadlineMs})
+		}
 	}
 	out = append(out, s.alertDeadlines()...)
 	if w := s.Warming; w != nil && w.DeadlineMs > 0 {
@@ -157,7 +161,7 @@ func (s *State) Deadlines() []Deadline {
 	return out
 }
 
-// waitDeadline names the deadline of State.Wait.
+// waitDeadline names the deadline of State.Wait and State.Freezing.
 const waitDeadline = "acks"
 
 func deadlineID(decision, what string) string { return decision + "/" + what }
@@ -183,7 +187,7 @@ func (s *State) clone() State {
 	c.Commanded = slices.Clone(s.Commanded)
 	c.Answers = slices.Clone(s.Answers)
 	c.Strays = slices.Clone(s.Strays)
-	c.Wait = s.Wait.clone()
+	c.Wait, c.Freezing = s.Wait.clone(), s.Freezing.clone()
 	if s.Warming != nil {
 		warming := s.Warming.clone()
 		c.Warming = &warming

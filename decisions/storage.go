@@ -112,11 +112,57 @@ func (s *State) snapshotted(a *schemas.Ack) bool {
 
 // thaw lets stores take writes again, and is what a decision must say of it; nil where they do already.
 func (t *turn) thaw() []schemas.StateOrder {
+	t.s.Freezing = nil
 	if !t.s.Frozen {
 		return nil
 	}
 	t.s.Frozen = false
 	return t.s.orders(schemas.StateUnfreeze)
+}
+
+// freezes waits for the stores that a person's freeze asks.
+func (t *turn) freezes(d *schemas.Decision) {
+	if d.Acks == nil {
+		return // there are none, or nobody acts on it
+	}
+	t.s.Freezing = newWait(&t.s.Terms, stores, schemas.AckPrepared, d)
+	t.s.Freezing.DeadlineMs = int64(d.Deadline)
+}
+
+// unfreezable escalates a person's freeze that stores don't answer, and asks them again.
+func (t *turn) unfreezable(w *Wait) {
+	w.Attempt++
+	w.DeadlineMs = t.in.WallMs + backoff(w.within(&t.s.Terms), w.Attempt)
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(),
+		Sentence: fmt.Sprintf("The freeze that was asked for (decision %s) is not acknowledged (deadline passed %s): %s.%s",
+			w.Decision, times(w.Attempt), t.s.missingTexts(w), t.stillWritten()),
+	})
+	t.out = append(t.out, Effect{Again: t.s.Prev.ID})
+}
+
+// stillWritten is what it means that a store doesn't freeze, and what to do.
+func (t *turn) stillWritten() string {
+	return fmt.Sprintf(" What %s writes may still change it. Stop its writes by hand, or `rollout resume` ends the freeze.", t.s.Terms.Canary)
+}
+
+// FrozenText is how far the stores are with taking no writes, for a person; "": they weren't told to.
+func (s *State) FrozenText() string {
+	if !s.Frozen {
+		return ""
+	}
+	w := s.Freezing
+	if s.Saga != nil && s.Saga.step(StepFreeze) != nil {
+		w = s.Saga.step(StepFreeze).Wait
+	}
+	if w == nil || len(w.missing()) == 0 {
+		return "takes no writes"
+	}
+	text := "was asked to take no writes: " + s.missingTexts(w)
+	if len(w.Got) > 0 {
+		text += fmt.Sprintf("; %s takes none", strings.Join(w.Got, ", "))
+	}
+	return text
 }
 
 // freezing begins a rollback of what has shared state: nothing moves until its stores take no more writes.

@@ -53,6 +53,7 @@ const (
 	freeze   = "#3 rollback prepare 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user"
 	route    = "#4 rollback commit 41:10000 42:0 (route) | freeze item@item-before user@user-before | any"
 	restore  = "#5 rollback commit 41:10000 42:0 (route) | restore item@item-before user@user-before | item user"
+	froze    = "#3 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user"
 	unfreeze = "#6 rollback commit 41:10000 42:0 (route) | unfreeze item@item-before user@user-before | item user"
 )
 
@@ -126,6 +127,18 @@ func frozenTests() []stateTest {
 		{"a person freezes, and resumes", nil, []Input{command(10, CommandFreeze, false), command(11, CommandFreeze, false), verdictOf(12, VerdictAdvance), command(13, CommandResume, false)},
 			[]string{"#3 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user", "!command-refused",
 				"#4 resume 41:9900 42:100 over " + id(1, 3) + " (route) | unfreeze item@item-before user@user-before |"}, StatusRunning, false},
+		{"a store that fails a person's freeze is told, and asked again", nil, []Input{command(10, CommandFreeze, false), ack(11, 3, "item", schemas.AckFailed), ack(12, 3, "user", schemas.AckPrepared),
+			expire(40, id(1, 3)+"/acks"), ack(50, 3, "item", schemas.AckPrepared), expire(100, id(1, 3)+"/acks")},
+			[]string{froze, "!ack-refused item", "!acks-overdue item", "again " + id(1, 3)}, StatusHolding, true},
+		{"and so is a silent one", nil, []Input{command(10, CommandFreeze, false), ack(12, 3, "user", schemas.AckPrepared), expire(39, id(1, 3)+"/acks"), expire(40, id(1, 3)+"/acks"), expire(100, id(1, 3)+"/acks")},
+			[]string{froze, "!acks-overdue item", "again " + id(1, 3), "!acks-overdue item", "again " + id(1, 3)}, StatusHolding, true},
+		{"but not once the freeze is over", nil, []Input{command(10, CommandFreeze, false), command(13, CommandResume, false), ack(14, 3, "item", schemas.AckFailed), expire(40, id(1, 3)+"/acks")},
+			[]string{froze, "#4 resume 41:9900 42:100 over " + id(1, 3) + " (route) | unfreeze item@item-before user@user-before |"}, StatusRunning, false},
+		{"nor once it is rolled back: that freezes itself", nil, []Input{command(10, CommandFreeze, false), harm, expire(40, id(1, 3)+"/acks")},
+			[]string{froze, "#4 rollback prepare 41:9900 42:100 over " + id(1, 3) + " (route) | freeze item@item-before user@user-before | item user"}, StatusRolledBack, true},
+		{"a freeze before routers have followed waits for stores beside them", nil, []Input{verdictOf(10, VerdictAdvance), command(11, CommandFreeze, false), expire(20, id(1, 3)+"/acks"), ack(21, 3, "eu", schemas.AckApplied),
+			expire(41, id(1, 4)+"/acks")}, []string{"#3 advance 41:9000 42:1000 (route) | | any", "#4 freeze 41:9000 42:1000 (route) | freeze item@item-before user@user-before | item user",
+			"!acks-overdue any", "again " + id(1, 3), "!acks-overdue item,user", "again " + id(1, 4)}, StatusHolding, true},
 		{"a pause can be made a freeze", nil, []Input{command(10, CommandPause, false), command(11, CommandFreeze, false)},
 			[]string{"#3 hold 41:9900 42:100 (route) | |", "#4 freeze 41:9900 42:100 over " + id(1, 3) + " (route) | freeze item@item-before user@user-before | item user"}, StatusHolding, true},
 		{"harm rolls back what is frozen", nil, []Input{command(10, CommandFreeze, false), verdictOf(11, VerdictRollback)},
@@ -145,6 +158,66 @@ func saidWithState(e Effect) string {
 	}
 	d := &e.Decision.Decision
 	return strings.Join(strings.Fields(said(e)+" | "+ordered(d)+" | "+strings.Join(d.Acks, " ")), " ")
+}
+
+// TestFrozenText: what is shown of stores that were asked to take no writes is what they have answered.
+func TestFrozenText(t *testing.T) {
+	full := ack(11, 3, "item", schemas.AckFailed)
+	full.Ack.Why = "disk full"
+	freeze, user := command(10, CommandFreeze, false), ack(12, 3, "user", schemas.AckPrepared)
+	harm, overdue := verdictOf(10, VerdictRollback), expire(40, id(1, 3)+"/freeze")
+	for want, s := range map[string]State{
+		"": stateOf(t, begun()...),
+		"was asked to take no writes: item has not answered; user has not answered":     stateOf(t, after(begun(), freeze)...),
+		"was asked to take no writes: item answered failed: disk full; user takes none": stateOf(t, after(begun(), freeze, full, user)...),
+		"takes no writes": stateOf(t, after(begun(), freeze, full, user, ack(13, 3, "item", schemas.AckPrepared))...),
+		"was asked to take no writes: item answered failed: disk full; user has not answered": stateOf(t, after(begun(illegible), harm, full, command(50, CommandRollback, true))...),
+		"was asked to take no writes: user has not answered; item takes none":                 stateOf(t, after(begun(), harm, ack(11, 3, "item", schemas.AckPrepared), overdue)...),
+	} {
+		if have := s.FrozenText(); have != want {
+			t.Errorf("shown %q, want %q", have, want)
+		}
+	}
+}
+
+// TestWhatAStoreDoesNotDo: what is told of a store that doesn't do its step says whose it is, why, and what to do.
+func TestWhatAStoreDoesNotDo(t *testing.T) {
+	says := func(in ...Input) string {
+		_, words := foldWith(t, func(e Effect) string {
+			if e.Notice != nil {
+				return e.Notice.Sentence
+			}
+			return ""
+		}, after(begun(), in...)...)
+		for _, text := range slices.Backward(words) {
+			if text != "" {
+				return text
+			}
+		}
+		return ""
+	}
+	gone := ack(14, 5, "item", schemas.AckFailed)
+	gone.Ack.Why = "the snapshot is gone"
+	full := ack(11, 3, "item", schemas.AckFailed)
+	full.Ack.Why = "disk full"
+	moved := []Input{verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared), ack(13, 4, "eu", schemas.AckApplied)}
+	restored := append(moved[:4:4], ack(14, 5, "item", schemas.AckApplied), ack(15, 5, "user", schemas.AckApplied), ack(16, 6, "item", schemas.AckApplied))
+	for want, have := range map[string]string{
+		"Step restore of rollback ranker-42.1.3 is not acknowledged by item, user (deadline passed once). 41 serves all traffic with the state that 42 left, and item, user may take no writes " +
+			"until it is restored (item to snapshot item-before, user to snapshot user-before): restore it by hand if the store can't, and let the store acknowledge that. " +
+			"item has answered failed: the snapshot is gone.": says(
+			append(moved[:4:4], gone, expire(43, id(1, 3)+"/restore"))...),
+		"Step unfreeze of rollback ranker-42.1.3 is not acknowledged by user (deadline passed once). " +
+			"The state is restored, and user may still take no writes: let it write by hand if it doesn't. Does it run, and is it allowed to acknowledge?": says(append(restored[:7:7], expire(50, id(1, 3)+"/unfreeze"))...),
+		"item answered failed to decision ranker-42.1.3: disk full. What 42 writes may still change it. Stop its writes by hand, or `rollout resume` ends the freeze.": says(
+			command(10, CommandFreeze, false), full),
+		"The freeze that was asked for (decision ranker-42.1.3) is not acknowledged (deadline passed once): item answered failed: disk full; user has not answered. " +
+			"What 42 writes may still change it. Stop its writes by hand, or `rollout resume` ends the freeze.": says(command(10, CommandFreeze, false), full, expire(40, id(1, 3)+"/acks")),
+	} {
+		if have != want {
+			t.Errorf("told\n  %s\nwant\n  %s", have, want)
+		}
+	}
 }
 
 // TestSnapshotFirst: a store that names no snapshot which it could restore keeps the rollout from starting.

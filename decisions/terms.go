@@ -161,6 +161,8 @@ func (t *Terms) stageText(stage int) string {
 		return fmt.Sprintf("%s (copies of %s of the traffic)", number, percentOf(s.MirrorBP))
 	case s.Warm:
 		return fmt.Sprintf("%s (%s of the traffic, until the cache of %s is warm)", number, percentOf(s.WeightBP), t.Canary)
+	case s.Watch:
+		return fmt.Sprintf("%s (watched, with all of the traffic but a holdback of %s)", number, percentOf(fullBP-s.WeightBP))
 	case s.WeightBP > 0:
 		return fmt.Sprintf("%s (%s of the traffic)", number, percentOf(s.WeightBP))
 	}

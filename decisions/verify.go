@@ -18,8 +18,12 @@ const (
 	drainQuietMs     = 60_000
 )
 
+// drainGraceMs is how much longer than a proof needs is waited for it, for what is on its way.
+const drainGraceMs = 5_000
+
 // Drain is what the prediction stream has shown of the canary since the rollback was decided.
 type Drain struct {
+	RoutedMs    int64  `json:"routed_ms"`       // wall time at which the route was decided
 	FromMs      int64  `json:"from_ms"`         // event time of the rollback: earlier windows don't count
 	Windows     int    `json:"windows"`         // consecutive non-empty ones with a canary share below the limit
 	Predictions int64  `json:"predictions"`     // in them
@@ -28,7 +32,16 @@ type Drain struct {
 	Seen        int64  `json:"seen"`            // predictions since FromMs
 	LastCanary  int64  `json:"last_canary"`     // canary predictions in the newest non-empty window
 	LastAll     int64  `json:"last_all"`        // predictions in it
+	LastMs      int64  `json:"last_ms"`         // the end of that window
 	Hosts       []Flow `json:"hosts,omitempty"` // of them, the canary's
+	Look        Look   `json:"look"`            // when the deadline passed last, or the proof began
+}
+
+// A Look is how much was known when somebody looked whether the canary has drained.
+type Look struct {
+	WallMs      int64 `json:"wall_ms"`
+	UpToMs      int64 `json:"up_to_ms"`                // event time up to which it was known what the model serves
+	CleanFromMs int64 `json:"clean_from_ms,omitempty"` // Drain.CleanFromMs; 0: the proof had just begun, or people were told
 }
 
 // take adds a window, and reports whether the canary has drained. Windows without predictions say nothing.
@@ -38,7 +51,7 @@ func (d *Drain) take(w *Traffic) bool {
 		return false
 	}
 	d.Seen += all
-	d.LastCanary, d.LastAll, d.Hosts = w.Canary, all, slices.Clone(w.Hosts[:min(len(w.Hosts), MaxFlows)])
+	d.LastCanary, d.LastAll, d.LastMs, d.Hosts = w.Canary, all, w.EndMs, slices.Clone(w.Hosts[:min(len(w.Hosts), MaxFlows)])
 	if w.Canary > 0 {
 		d.CleanFromMs, d.CleanSeen = w.EndMs, 0
 	} else {
@@ -72,14 +85,6 @@ func (t *turn) traffic(w *Traffic) {
 	t.settle(step, w.EndMs)
 }
 
-// text is what was seen of the canary last.
-func (d *Drain) text() string {
-	if d.Seen == 0 {
-		return "no prediction since the rollback has been counted yet"
-	}
-	return fmt.Sprintf("it served %d of the %d predictions of the newest window%s", d.LastCanary, d.LastAll, d.where())
-}
-
 // where is on which hosts the canary still answers: they tell which router sends its traffic there.
 func (d *Drain) where() string {
 	if len(d.Hosts) == 0 {
@@ -92,23 +97,75 @@ func (d *Drain) where() string {
 	return ", on " + strings.Join(hosts, ", ")
 }
 
-// drainExpired ends verify without a proof where there was no traffic at all: the deadline's time was judged and is empty, or there is nothing
-// to read. Else it escalates, also where nothing is known because nothing was read (after a restart, or with a broker away).
-func (t *turn) drainExpired(step *SagaStep, quiet bool) {
-	drain := &t.s.Saga.Drain
-	judged := t.s.EventMs-drain.FromMs >= t.s.Terms.DrainWithinMs
-	if drain.Seen == 0 && (quiet || judged) {
+// drainExpired looks whether the canary has drained although it isn't proven. Where the model is asked nothing any more, nothing can prove it, and verify ends. Where
+// the canary is at 0 and only too little traffic has been there to prove it, it is waited for. Else it escalates, also where nothing is known because
+// nothing was read (after a restart, or with a broker away).
+func (t *turn) drainExpired(step *SagaStep, x *Expired) {
+	d, was := &t.s.Saga.Drain, t.s.Saga.Drain.Look
+	d.Look = Look{WallMs: t.in.WallMs, UpToMs: max(t.s.EventMs, x.SealedMs, was.UpToMs), CleanFromMs: d.CleanFromMs}
+	if x.Quiet {
+		d.Look.UpToMs = max(d.Look.UpToMs, t.in.WallMs)
+	}
+	silentFrom, needed := max(d.FromMs, d.RoutedMs, d.LastMs, x.ServedMs), t.s.Terms.DrainWithinMs
+	if d.Seen > 0 {
+		needed = max(needed, drainQuietMs)
+	}
+	switch {
+	case d.Look.UpToMs-silentFrom >= needed:
 		t.s.Saga.Unproven = true
 		t.settle(step, 0)
-		return
+	case d.isComing(&was):
+		due := silentFrom + needed
+		if proof := d.CleanFromMs + drainQuietMs; d.Seen > 0 && proof > d.Look.UpToMs {
+			due = proof
+		}
+		step.DeadlineMs = t.in.WallMs + max(due-d.Look.UpToMs, 0) + drainGraceMs
+	default:
+		t.drainOverdue(step, &was)
 	}
+}
+
+// isComing reports whether the proof only takes time: the canary is at 0, what is served is being read, and the canary was not seen again since somebody looked before.
+func (d *Drain) isComing(was *Look) bool {
+	return d.LastCanary == 0 && d.isRead(was) && !d.relapsed(was)
+}
+
+// isRead reports whether event time goes on as wall time does, by half at least.
+func (d *Drain) isRead(was *Look) bool {
+	return 2*(d.Look.UpToMs-was.UpToMs) >= d.Look.WallMs-was.WallMs
+}
+
+func (d *Drain) relapsed(was *Look) bool {
+	return was.CleanFromMs > 0 && d.CleanFromMs > was.CleanFromMs
+}
+
+// unread is what to look at where event time stands still.
+const unread = "Are predictions still written, and read? /readyz and the lag of the topics tell."
+
+// drainOverdue tells people that the canary isn't seen to have drained: what the stream shows, and who has answered.
+func (t *turn) drainOverdue(step *SagaStep, was *Look) {
+	d := &t.s.Saga.Drain
+	d.Look.CleanFromMs = 0
 	t.retry(step, t.s.Terms.DrainWithinMs)
-	do := "Find what still routes to it, and move that by hand."
-	if drain.Seen == 0 {
-		do = "Are predictions still written, and read? /readyz and the lag of the topics tell."
+	seen, do := d.Text(), "Find what still routes to it, and move that by hand."
+	switch {
+	case d.Seen == 0:
+		seen, do = "no prediction since the rollback has been counted yet", unread
+	case d.LastCanary == 0 && d.relapsed(was):
+		seen = fmt.Sprintf("it still answers now and then, up to %s; %s", schemas.Time(d.CleanFromMs), seen)
+	case !d.isRead(was):
+		seen, do = fmt.Sprintf("little or nothing was counted after %s; until then %s", schemas.Time(d.LastMs), seen), unread
 	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeDrainOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
-		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s. %s", t.s.Terms.Canary, drain.text(), passed(step.Attempt), do),
+		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s.%s %s", t.s.Terms.Canary, seen, passed(step.Attempt), t.s.whoFollowed(), do),
 	})
+}
+
+// Text is what the newest window with traffic shows of the canary, for a person; "" before there is one.
+func (d *Drain) Text() string {
+	if d.Seen == 0 {
+		return ""
+	}
+	return fmt.Sprintf("it served %d of the %d predictions of the newest window%s", d.LastCanary, d.LastAll, d.where())
 }

@@ -10,8 +10,10 @@ import (
 // Missing are the consumers whose answer is waited for, ascending; "any" among them where one router of any name is.
 func (s *State) Missing() []string {
 	var missing []string
-	if s.Wait != nil {
-		missing = s.Wait.missing()
+	for _, w := range []*Wait{s.Wait, s.Freezing} {
+		if w != nil {
+			missing = append(missing, w.missing()...)
+		}
 	}
 	if s.Saga != nil {
 		for i := range s.Saga.Steps {
@@ -91,24 +93,6 @@ func (s *State) meanwhile() string {
 		return fmt.Sprintf("Until it has been carried out, traffic may still reach %s; `streamcanary rollout rollback %s --comment WHY` goes back.", s.Terms.Baseline, s.Terms.Rollout)
 	}
 	return "Until it has been carried out, no stage begins or ends; harm rolls back all the same."
-}
-
-// StepText is how far a step of a rollback is, and what it waits for, for a person.
-func (s *State) StepText(step *SagaStep) string {
-	text := string(step.State)
-	switch {
-	case step.Why != "":
-		return text + ": " + step.Why
-	case step.Warm != nil:
-		return text + ": " + step.Warm.Text()
-	case !step.open() || !step.begun():
-		return text
-	case step.Wait != nil:
-		return fmt.Sprintf("%s: not acknowledged by %s%s", text, listed(step.Wait.missing()), passed(step.Attempt))
-	case step.Name == StepVerify:
-		return fmt.Sprintf("%s: %s%s", text, s.Saga.Drain.text(), passed(step.Attempt))
-	}
-	return text
 }
 
 // WaitText is what State.Wait waits for, for a person.

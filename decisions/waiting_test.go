@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -102,9 +103,10 @@ func TestStepText(t *testing.T) {
 	s, said := notices(t, append(in, failed)...)
 	var texts []string
 	for i := range s.Saga.Steps {
-		texts = append(texts, string(s.Saga.Steps[i].Name)+" "+s.StepText(&s.Saga.Steps[i]))
+		step := &s.Saga.Steps[i]
+		texts = append(texts, strings.TrimSuffix(fmt.Sprintf("%s %s: %s", step.Name, step.State, s.StepText(step)), ": "))
 	}
-	want := "freeze acked; route acked; restore failed: the snapshot is gone; unfreeze planned; verify pending: no prediction since the rollback has been counted yet"
+	want := "freeze acked; route acked; restore failed: item has not answered; user answered failed: the snapshot is gone; unfreeze planned; verify pending"
 	if got := strings.Join(texts, "; "); got != want || !s.Undone() {
 		t.Errorf("steps\n  %s\nwant\n  %s", got, want)
 	}

@@ -30,6 +30,7 @@ type Fold struct {
 	evidence []float64
 	verdict  analysis.Verdict
 	reason   schemas.Reason // of verdict; guardrails as they were when it became this one
+	graver   schemas.Reason // of what came up since that can't wait, likewise
 	turns    int64          // parts judged since the epoch began
 	skewed   bool           // as of the latest turn: scores online are proven to differ from those offline
 	stages   []decisions.StageBegin
@@ -131,6 +132,9 @@ func (f *Fold) turn(v analysis.Verdict) bool {
 	if changed {
 		f.reason = schemas.Reason{Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Health: v.Health}
 	}
+	if v.Graver != nil && was.Graver == nil {
+		f.graver = schemas.Reason{Code: v.Graver.Code, Sentence: v.Graver.Sentence, Guardrails: f.judge.Status(), Health: v.Health}
+	}
 	return changed
 }
 
@@ -161,14 +165,18 @@ func (f *Fold) walk() {
 	}
 }
 
-// Verdict is what the present evidence asks for.
+// Verdict is what the present evidence asks for. Where a rollback that could wait for something can't any more, it stands on that.
 func (f *Fold) Verdict() *decisions.Verdict {
 	reason := f.reason
 	reason.Skew = f.judge.Skew()
-	return &decisions.Verdict{
+	v := &decisions.Verdict{
 		Action: decisions.VerdictAction(f.verdict.Action), Reason: reason, HarmBeganMs: f.verdict.HarmBeganMs, Breached: f.verdict.Breached, Severe: f.verdict.Severe,
 		Evidence: schemas.Evidence{RolloutSha256: f.rollout.Sha256, Watermark: schemas.Time(f.reached)},
 	}
+	if g := f.verdict.Graver; g != nil {
+		v.Reason, v.HarmBeganMs, v.Severe = f.graver, g.HarmBeganMs, true
+	}
+	return v
 }
 
 func concernsOf(list []analysis.Concern) []decisions.Concern {

@@ -479,8 +479,7 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 			}
 			d.asked[key] = true
 			c.crash.pass(BeforeDeadlineAppend)
-			in := decisions.Input{Kind: decisions.InputExpired, WallMs: now.UnixMilli(), Expired: &decisions.Expired{Deadline: due.ID, Quiet: c.seen.quiet.Load()}}
-			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, in); err != nil {
+			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load())); err != nil {
 				delete(d.asked, key)
 				return err
 			}

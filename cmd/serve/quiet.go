@@ -17,6 +17,7 @@ type quiet struct {
 	ruled      bool          // no data: said since then
 	pause      time.Duration // the longest without such a part of late
 	sealed     map[windows.Partition]int64
+	servedMs   int64     // end of the last window in which a version answered, judged or not
 	behindFrom time.Time // since when sealed serving windows wait for other streams; zero: they don't
 }
 
@@ -39,6 +40,17 @@ func (d *desk) note(e *entry, wall time.Time) {
 	if !e.part.IsMark() {
 		d.quiet.served(wall)
 	}
+	for arm := range windows.Arms {
+		if t := &e.part.Traffic[arm]; t.Events > 0 || t.Late > 0 {
+			d.quiet.servedMs = max(d.quiet.servedMs, e.key.StartMs+d.rollout.Window.Milliseconds())
+		}
+	}
+}
+
+// expired is the input of a deadline that has passed, with what is known by now of what the model serves.
+func (d *desk) expired(deadline string, now time.Time, quiet bool) decisions.Input {
+	x := &decisions.Expired{Deadline: deadline, Quiet: quiet, SealedMs: max(0, d.quiet.sealedMs()), ServedMs: d.quiet.servedMs}
+	return decisions.Input{Kind: decisions.InputExpired, WallMs: now.UnixMilli(), Expired: x}
 }
 
 // served takes note that predictions came.

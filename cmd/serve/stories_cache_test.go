@@ -39,6 +39,7 @@ const (
 )
 
 func TestStoriesOfCaches(t *testing.T) {
+	cold := strings.Replace(warmed, "0.8", "0.999", 1) // never warm enough
 	slows := func(v *village) {
 		v.caches()
 		v.status(decisions.StatusHolding)
@@ -67,6 +68,13 @@ func TestStoriesOfCaches(t *testing.T) {
 			v.errors.Store(6000)
 			v.completed()
 		}},
+		"harm-that-comes-on-the-way-back": {slower + cold + fewFirst, func(v *village) {
+			slows(v)
+			v.until("traffic goes back by steps", func(s *decisions.State) bool { return s.Returning() })
+			v.wait(10 * time.Second)
+			v.errors.Store(6000)
+			v.completed()
+		}},
 		"a-promotion-that-warms": {slower + warmed + fewThen, func(v *village) {
 			v.caches()
 			v.status(decisions.StatusPromoted)
@@ -77,7 +85,7 @@ func TestStoriesOfCaches(t *testing.T) {
 			v.errors.Store(6000)
 			v.completed()
 		}},
-		"a-cache-that-stays-cold": {slower + strings.Replace(warmed, "0.8", "0.999", 1) + fewThen, func(v *village) {
+		"a-cache-that-stays-cold": {slower + cold + fewThen, func(v *village) {
 			v.caches()
 			v.inStage(1)
 			v.restart() // in the midst of what is waited for

@@ -58,8 +58,8 @@ const (
 `
 )
 
-// A shelf is a state store: it does what it is told, and says so, unless it is silent or has lost its snapshot.
-type shelf struct{ silent, empty atomic.Bool }
+// A shelf is a state store: it does what it is told, and says so, unless it is silent, has lost its snapshot, or can't freeze.
+type shelf struct{ silent, empty, full atomic.Bool }
 
 func (s *shelf) can(ctx context.Context) error {
 	if s.silent.Load() {
@@ -70,8 +70,13 @@ func (s *shelf) can(ctx context.Context) error {
 }
 
 func (s *shelf) Snapshot(ctx context.Context) (string, error) { return "before-v2", s.can(ctx) }
-func (s *shelf) Freeze(ctx context.Context, _ string) error   { return s.can(ctx) }
 func (s *shelf) Unfreeze(ctx context.Context) error           { return s.can(ctx) }
+func (s *shelf) Freeze(ctx context.Context, _ string) error {
+	if s.full.Load() {
+		return errors.New("the disk is full")
+	}
+	return s.can(ctx)
+}
 func (s *shelf) Restore(ctx context.Context, _ string) error {
 	if s.empty.Load() {
 		return errors.New("the snapshot is gone")
@@ -237,6 +242,19 @@ func TestStoriesOfState(t *testing.T) {
 			v.ask("resume", false)
 			v.status(decisions.StatusPromoted)
 		}},
+		"a-freeze-that-a-store-fails": {atOnce + sharedAnd, func(v *village) {
+			s := &shelf{}
+			v.keeps(s)
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			s.full.Store(true)
+			v.ask("freeze", false)
+			v.wait(time.Minute)
+			v.restart()
+			s.full.Store(false)
+			v.until("the store takes no writes", func(s *decisions.State) bool { return s.FrozenText() == "takes no writes" })
+			v.ask("resume", false)
+		}},
 		"state-with-names": {atOnce + namespaced, func(v *village) {
 			v.harms()
 			v.completed()
@@ -382,6 +400,59 @@ func TestStoriesOfSinks(t *testing.T) {
 			v.status(decisions.StatusPromoted)
 			v.wait(5 * time.Second)
 		})
+	})
+}
+
+// TestStoriesOfDraining: how a rollback ends where the stream shows little, or nothing, of the canary.
+func TestStoriesOfDraining(t *testing.T) {
+	rollsBack := func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(20 * time.Second)
+		v.ask("rollback", false)
+	}
+	tell(t, map[string]tale{
+		"few-ask": {atOnce, func(v *village) {
+			v.requests.Store(20)
+			rollsBack(v)
+			v.completed()
+		}},
+		"few-ask-and-some-still-reach-it": {atOnce, func(v *village) {
+			v.requests.Store(20)
+			rollsBack(v)
+			v.wait(30 * time.Second)
+			for range 3 {
+				v.share.Store(10_000) // by a router that nobody asked to answer
+				v.wait(time.Second)
+				v.share.Store(0)
+				v.wait(40 * time.Second)
+			}
+			v.completed()
+		}},
+		"nobody-asks-but-other-models-are": {atOnce, func(v *village) {
+			v.others.Store(100)
+			v.status(decisions.StatusRunning)
+			v.wait(20 * time.Second)
+			v.requests.Store(0)
+			v.wait(10 * time.Second)
+			v.ask("rollback", false)
+			v.completed()
+		}},
+		"nobody-ever-asked": {atOnce, func(v *village) {
+			v.requests.Store(0)
+			v.others.Store(100)
+			rollsBack(v)
+			v.completed()
+		}},
+		"nobody-asks-any-more": {atOnce, func(v *village) {
+			v.others.Store(100)
+			rollsBack(v)
+			v.wait(2 * time.Second)
+			v.share.Store(500) // the last requests reach it
+			v.requests.Store(20)
+			v.wait(2 * time.Second)
+			v.requests.Store(0)
+			v.completed()
+		}},
 	})
 }
 

@@ -60,6 +60,7 @@ type village struct {
 	lower    atomic.Int64 // hundredths by which the canary's scores are too low; 0: there are no scores
 	larder   atomic.Pointer[larder]
 	requests atomic.Int64 // a second; 0: none come
+	others   atomic.Int64 // a second, that another model answers
 }
 
 // story tells a story in virtual time, and holds its timeline against a golden file.
@@ -216,6 +217,10 @@ func (v *village) model() {
 				return nil
 			case now := <-tick.C:
 				var entries []kafka.Entry
+				for range v.others.Load() * int64(requestsEvery) / int64(time.Second) {
+					n++
+					entries = append(entries, kafka.Entry{Value: fmt.Appendf(nil, `{"id":"other-%d","ts":%d,"model":"other","version":"1","latency_ms":20,"error":false}`, n, now.UnixMilli())})
+				}
 				for range v.requests.Load() * int64(requestsEvery) / int64(time.Second) {
 					n++
 					draw := random.Int64N(10_000)

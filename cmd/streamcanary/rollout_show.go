@@ -97,11 +97,16 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 	}
 	if live != nil && live.Refused == "" && live.Epoch == state.Epoch {
 		l.EventTime = max(l.EventTime, live.Reached)
-		if state.Status == decisions.StatusRunning || state.Status == decisions.StatusHolding {
+		if evidenceCounts(state) {
 			l.Verdict = string(live.Verdict)
 		}
 	}
 	return l
+}
+
+// evidenceCounts reports whether what the evidence says now still changes something: also while a promotion is on its way, or a rollback goes by steps.
+func evidenceCounts(s *decisions.State) bool {
+	return s.Status != decisions.StatusPreparing && !s.Status.Ended() || s.Returning()
 }
 
 func listCommand(c *console) *cobra.Command {
@@ -273,7 +278,7 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 	switch {
 	case s.Status == decisions.StatusPreparing:
 		v.Verdict, v.Code, v.Sentence = "", "preparing", "Nothing is judged before the routers have answered that they are prepared."
-	case live != nil && live.Epoch == s.Epoch && !s.Status.Ended():
+	case live != nil && live.Epoch == s.Epoch && evidenceCounts(s):
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
 		v.Bands, v.Skew = live.Bands, live.Skew
 	case s.Why != nil:
@@ -359,7 +364,7 @@ func printView(w io.Writer, v *view) error {
 	default:
 		fmt.Fprintln(w, v.Sentence)
 	}
-	if v.silent != nil && !s.Status.Ended() {
+	if v.silent != nil && (!s.Status.Ended() || s.Returning()) {
 		fmt.Fprintf(w, "how it stands now is unknown: %v\n", v.silent)
 	}
 	if len(v.Guardrails) > 0 {
@@ -400,8 +405,8 @@ func printTraffic(w io.Writer, s *decisions.State) {
 		fmt.Fprintf(w, "waiting: %s\n", s.WaitText())
 	}
 	if s.Saga != nil {
-		for i := range s.Saga.Steps {
-			fmt.Fprintf(w, "rollback step %s: %s\n", s.Saga.Steps[i].Name, s.StepText(&s.Saga.Steps[i]))
+		for _, step := range s.Saga.Steps {
+			fmt.Fprintf(w, "rollback step %s: %s%s%s\n", step.Name, step.State, late(&step), because(s.StepText(&step)))
 		}
 	}
 	for i := range s.Strays {
@@ -414,24 +419,39 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	for _, x := range s.Snapshots {
 		fmt.Fprintf(w, "state: %s can go back to snapshot %s\n", x.Store, x.ID)
 	}
-	if s.Frozen {
-		fmt.Fprintln(w, "state: takes no writes")
+	if text := s.FrozenText(); text != "" {
+		fmt.Fprintf(w, "state: %s\n", text)
+	}
+	if f := s.Freezing; f != nil {
+		fmt.Fprintf(w, "waiting: for stores to take no writes, of decision %s, until %s (attempt %d)\n", f.Decision, schemas.Time(f.DeadlineMs), f.Attempt+1)
 	}
 	for _, a := range s.Answers {
 		fmt.Fprintf(w, "ack: %s answered %s to decision %d%s\n", a.Consumer, a.Status, a.Seq, because(a.Why))
 	}
 }
 
-// late is how often a step's deadline has passed, and until when it may take now.
+// late is until when a step may take, and how often its deadline has passed.
 func late(step *decisions.SagaStep) string {
-	if step.Attempt == 0 {
-		return ""
-	}
-	text := fmt.Sprintf(" (deadlines passed: %d", step.Attempt)
+	next := ""
 	if step.DeadlineMs > 0 && step.State != decisions.StepAcked {
-		text += ", next " + schemas.Time(step.DeadlineMs).String()
+		next = schemas.Time(step.DeadlineMs).String()
 	}
-	return text + ")"
+	switch {
+	case step.Attempt == 0 && next == "":
+		return ""
+	case step.Attempt == 0:
+		return fmt.Sprintf(" (until %s)", next)
+	case next == "":
+		return fmt.Sprintf(" (deadline passed %s)", times(step.Attempt))
+	}
+	return fmt.Sprintf(" (deadline passed %s, next %s)", times(step.Attempt), next)
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 func because(why string) string {

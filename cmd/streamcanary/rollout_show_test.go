@@ -4,25 +4,88 @@ import (
 	"strings"
 	"testing"
 
+	"streamcanary/cmd/engine"
+	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 )
 
-// TestStepsShown: each step of a rollback says how far it is, what keeps it, and until when it may take.
-func TestStepsShown(t *testing.T) {
-	state := decisions.State{Saga: &decisions.Saga{Steps: []decisions.SagaStep{
-		{Name: "route", State: decisions.StepAcked, Attempt: 1, DeadlineMs: 1},
-		{Name: "registry-mlflow", State: decisions.StepExpired, Attempt: 2, DeadlineMs: 1_767_225_600_000, Sink: "mlflow", Why: "the server answers 503"},
-		{Name: "alert-slack", State: decisions.StepSent, Sink: "slack", DeadlineMs: 1_767_225_600_000},
-		{Name: "alert-hook", State: decisions.StepFailed, Sink: "hook", Why: "the server answers 400"},
-	}}}
-	want := `rollback step route: acked (deadlines passed: 1)
-rollback step registry-mlflow: expired (deadlines passed: 2, next 2026-01-01T00:00:00.000Z): the server answers 503
-rollback step alert-slack: sent
-rollback step alert-hook: failed: the server answers 400
+// routed is the wait of two routers for decision 3; one has answered.
+func routed() *decisions.Wait {
+	return &decisions.Wait{Decision: "r.1.3", Seq: 3, Want: schemas.AckApplied, Names: []string{"eu", "us"}, Got: []string{"eu"}}
+}
+
+// draining is a rollback whose canary is still in the stream.
+func draining() decisions.State {
+	return decisions.State{
+		Terms: decisions.Terms{Rollout: "r", Model: "m", Baseline: "41", Canary: "42", Routers: []string{"eu", "us"}}, Epoch: 1, Seq: 3, Status: decisions.StatusRolledBack,
+		Answers: []decisions.Answer{{Consumer: "eu", Seq: 3, Status: schemas.AckApplied}, {Consumer: "us", Seq: 3, Status: schemas.AckRejected, Why: "capacity"}},
+		Saga: &decisions.Saga{
+			Decision: "r.1.3",
+			Steps: []decisions.SagaStep{
+				{Name: decisions.StepRoute, State: decisions.StepFailed, Decision: "r.1.3", Wait: routed(), DeadlineMs: 75_000, Attempt: 2},
+				{Name: decisions.StepVerify, State: decisions.StepSent, Decision: "r.1.3", DeadlineMs: 65_000},
+			},
+			Drain: decisions.Drain{Seen: 2000, LastCanary: 10, LastAll: 1000, Hosts: []decisions.Flow{{Host: "c-7", Predictions: 8}, {Host: "c-9", Predictions: 2}}},
+		},
+	}
+}
+
+// TestShowRollback: a rollback that isn't carried out says of each step until when it may take, whose answer is missing and why, and where the canary still answers.
+func TestShowRollback(t *testing.T) {
+	s := draining()
+	var b strings.Builder
+	printTraffic(&b, &s)
+	want := `rollback step route: failed (deadline passed 2 times, next 1970-01-01T00:01:15.000Z): us answered rejected: capacity; eu has
+rollback step verify: sent (until 1970-01-01T00:01:05.000Z): it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2)
+ack: eu answered applied to decision 3
+ack: us answered rejected to decision 3: capacity
 `
-	var shown strings.Builder
-	printTraffic(&shown, &state)
-	if !strings.HasSuffix(shown.String(), want) {
-		t.Errorf("shown\n%s\nwant\n%s", &shown, want)
+	if b.String() != want {
+		t.Errorf("shown\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// TestShowFreeze: a person's freeze that a store fails isn't shown as one that holds.
+func TestShowFreeze(t *testing.T) {
+	s := decisions.State{
+		Status: decisions.StatusHolding, Frozen: true, Answers: []decisions.Answer{{Consumer: "users", Seq: 3, Status: schemas.AckFailed, Why: "the disk is full"}},
+		Freezing: &decisions.Wait{Decision: "r.1.3", Seq: 3, Want: schemas.AckPrepared, NoRouter: true, Stores: []string{"users"}, DeadlineMs: 65_000, Attempt: 1},
+	}
+	var b strings.Builder
+	printTraffic(&b, &s)
+	want := `state: was asked to take no writes: users answered failed: the disk is full
+waiting: for stores to take no writes, of decision r.1.3, until 1970-01-01T00:01:05.000Z (attempt 2)
+ack: users answered failed to decision 3: the disk is full
+`
+	if b.String() != want {
+		t.Errorf("shown\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// TestShowNow: where the evidence still changes something, it is shown as it stands, with what it asks for.
+func TestShowNow(t *testing.T) {
+	live := &serve.Standing{Rollout: "r", Epoch: 1, Report: engine.Report{Verdict: "promote", Code: "all_passed", Sentence: "All passed."}}
+	on := &decisions.Saga{Steps: []decisions.SagaStep{{Name: "warm-10", State: decisions.StepWarming, WarmBP: 1000}, {Name: decisions.StepRoute, State: decisions.StepPlanned}}}
+	for _, test := range []struct {
+		name string
+		s    decisions.State
+		asOf string
+	}{
+		{"running", decisions.State{Status: decisions.StatusRunning}, asOfNow},
+		{"promoting", decisions.State{Status: decisions.StatusPromoting}, asOfNow},
+		{"traffic goes back in steps", decisions.State{Status: decisions.StatusRolledBack, Saga: on}, asOfNow},
+		{"it has gone back", decisions.State{Status: decisions.StatusRolledBack, Saga: draining().Saga}, asOfDecision},
+		{"promoted", decisions.State{Status: decisions.StatusPromoted}, asOfDecision},
+	} {
+		test.s.Epoch, test.s.Why = 1, &schemas.Reason{Code: "why", Sentence: "Why."}
+		v := viewOf(&decisions.Head{State: test.s}, live)
+		want := ""
+		if test.asOf == asOfNow {
+			want = "promote"
+		}
+		if v.AsOf != test.asOf || v.Verdict != want {
+			t.Errorf("%s: as of %s, verdict %q; want %s, %q", test.name, v.AsOf, v.Verdict, test.asOf, want)
+		}
 	}
 }
