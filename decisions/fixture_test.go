@@ -64,6 +64,11 @@ func verdictOf(at int64, action VerdictAction) Input {
 	}}
 }
 
+func grave(in Input) Input {
+	in.Verdict.Severe = true
+	return in
+}
+
 func traffic(at, baseline, canary int64) Input {
 	return Input{Kind: InputTraffic, EventMs: (at + 1) * 1000, WallMs: (at + 3) * 1000, Traffic: &Traffic{
 		StartMs: at * 1000, EndMs: (at + 1) * 1000, Baseline: baseline, Canary: canary,

@@ -175,15 +175,17 @@ type Traffic struct {
 	CanaryCacheHits int64 `json:"canary_cache_hits,omitempty"`
 	// Hosts are those on which the canary answered, the most predictions first, as far as events name them: at most MaxFlows.
 	Hosts []Flow `json:"hosts,omitempty"`
+	// Regions are the same by region.
+	Regions []Flow `json:"regions,omitempty"`
 }
 
-// A Flow is how many predictions the canary answered on one host.
+// A Flow is how many predictions the canary answered on one host, or in one region, whose name Host then is.
 type Flow struct {
 	Host        string `json:"host"`
 	Predictions int64  `json:"predictions"`
 }
 
-// MaxFlows bounds the hosts that are told.
+// MaxFlows bounds the hosts, and the regions, that are told.
 const MaxFlows = 8
 
 // EncodeInput returns the journal's bytes of an input: one JSON object.

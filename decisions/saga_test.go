@@ -93,13 +93,13 @@ func TestNamedSaga(t *testing.T) {
 	expect(t, words[3:], "!acks-overdue eu", "again "+id(1, 3), "!rollback-completed  done")
 }
 
-// TestDrainHosts: what is told of a canary that doesn't drain names the hosts that still answer.
+// TestDrainHosts: what is told of a canary that doesn't drain names the hosts and regions that still answer.
 func TestDrainHosts(t *testing.T) {
 	flow := traffic(63, 990, 10)
-	flow.Traffic.Hosts = []Flow{{"c-7", 8}, {"c-9", 2}}
+	flow.Traffic.Hosts, flow.Traffic.Regions = []Flow{{"c-7", 8}, {"c-9", 2}}, []Flow{{"eu", 10}}
 	s := stateOf(t, after(rolledBack(terms()), append(windowsOf(6, 57, 990, 10), flow, traffic(64, 0, 0))...)...)
 	_, effects := Step(s, expire(65, id(1, 3)+"/verify"))
-	want := "It is not proven that 42 has drained: it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2) (deadline passed once). No router has answered. Find what still routes to it, and move that by hand."
+	want := "It is not proven that 42 has drained: it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2), in eu (10) (deadline passed once). No router has answered. Find what still routes to it, and move that by hand."
 	if n := effects[0].Notice; n == nil || n.Sentence != want {
 		t.Errorf("told %+v, want %q", effects[0], want)
 	}

@@ -71,6 +71,14 @@ var stories = map[string]story{
 		applied(1, terms(stateful, oneStore)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), verdictOf(10, VerdictRollback),
 		expire(41, id(1, 3)+"/freeze"), ack(42, 4, "eu", schemas.AckApplied), ack(43, 5, "user", schemas.AckApplied),
 	}, 6, version{1, 6}, 1},
+	"a person's freeze that a store fails at first": {[]Input{
+		applied(1, terms(stateful, oneStore)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), command(10, CommandFreeze, false),
+		ack(11, 3, "user", schemas.AckFailed), expire(41, id(1, 3)+"/acks"), ack(42, 3, "user", schemas.AckPrepared), command(43, CommandResume, false),
+	}, 4, version{1, 4}, 1},
+	"harm that can't wait any more while traffic returns in steps": {[]Input{
+		applied(1, terms(cached)), ack(2, 1, "eu", schemas.AckPrepared), ack(3, 2, "eu", schemas.AckApplied), verdictOf(5, VerdictRollback),
+		ack(6, 3, "eu", schemas.AckApplied), grave(verdictOf(8, VerdictRollback)), ack(9, 4, "eu", schemas.AckApplied),
+	}, 4, version{1, 4}, 1},
 	"a registry that is overdue, then refuses, then follows": {[]Input{
 		applied(1, terms(weight, told)), ack(2, 1, "eu", schemas.AckPrepared), verdictOf(5, VerdictRollback),
 		ack(6, 3, "slack", schemas.AckApplied), expire(35, id(1, 3)+"/registry-mlflow"), ack(36, 3, "mlflow", schemas.AckFailed), ack(37, 3, "mlflow", schemas.AckApplied),

@@ -200,7 +200,7 @@ func (s *State) clone() State {
 	if s.Saga != nil {
 		saga := *s.Saga
 		saga.Steps = slices.Clone(s.Saga.Steps)
-		saga.Drain.Hosts = slices.Clone(s.Saga.Drain.Hosts)
+		saga.Drain.Hosts, saga.Drain.Regions = slices.Clone(s.Saga.Drain.Hosts), slices.Clone(s.Saga.Drain.Regions)
 		for i := range saga.Steps {
 			saga.Steps[i] = saga.Steps[i].clone()
 		}

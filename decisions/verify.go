@@ -23,18 +23,19 @@ const drainGraceMs = 5_000
 
 // Drain is what the prediction stream has shown of the canary since the rollback was decided.
 type Drain struct {
-	RoutedMs    int64  `json:"routed_ms"`       // wall time at which the route was decided
-	FromMs      int64  `json:"from_ms"`         // event time of the rollback: earlier windows don't count
-	Windows     int    `json:"windows"`         // consecutive non-empty ones with a canary share below the limit
-	Predictions int64  `json:"predictions"`     // in them
-	CleanFromMs int64  `json:"clean_from_ms"`   // event time since which no canary prediction was seen
-	CleanSeen   int64  `json:"clean_seen"`      // predictions since then
-	Seen        int64  `json:"seen"`            // predictions since FromMs
-	LastCanary  int64  `json:"last_canary"`     // canary predictions in the newest non-empty window
-	LastAll     int64  `json:"last_all"`        // predictions in it
-	LastMs      int64  `json:"last_ms"`         // the end of that window
-	Hosts       []Flow `json:"hosts,omitempty"` // of them, the canary's
-	Look        Look   `json:"look"`            // when the deadline passed last, or the proof began
+	RoutedMs    int64  `json:"routed_ms"`         // wall time at which the route was decided
+	FromMs      int64  `json:"from_ms"`           // event time of the rollback: earlier windows don't count
+	Windows     int    `json:"windows"`           // consecutive non-empty ones with a canary share below the limit
+	Predictions int64  `json:"predictions"`       // in them
+	CleanFromMs int64  `json:"clean_from_ms"`     // event time since which no canary prediction was seen
+	CleanSeen   int64  `json:"clean_seen"`        // predictions since then
+	Seen        int64  `json:"seen"`              // predictions since FromMs
+	LastCanary  int64  `json:"last_canary"`       // canary predictions in the newest non-empty window
+	LastAll     int64  `json:"last_all"`          // predictions in it
+	LastMs      int64  `json:"last_ms"`           // the end of that window
+	Hosts       []Flow `json:"hosts,omitempty"`   // of them, the canary's
+	Regions     []Flow `json:"regions,omitempty"` // likewise
+	Look        Look   `json:"look"`              // when the deadline passed last, or the proof began
 }
 
 // A Look is how much was known when somebody looked whether the canary has drained.
@@ -51,7 +52,8 @@ func (d *Drain) take(w *Traffic) bool {
 		return false
 	}
 	d.Seen += all
-	d.LastCanary, d.LastAll, d.LastMs, d.Hosts = w.Canary, all, w.EndMs, slices.Clone(w.Hosts[:min(len(w.Hosts), MaxFlows)])
+	d.LastCanary, d.LastAll, d.LastMs = w.Canary, all, w.EndMs
+	d.Hosts, d.Regions = most(w.Hosts), most(w.Regions)
 	if w.Canary > 0 {
 		d.CleanFromMs, d.CleanSeen = w.EndMs, 0
 	} else {
@@ -85,16 +87,24 @@ func (t *turn) traffic(w *Traffic) {
 	t.settle(step, w.EndMs)
 }
 
-// where is on which hosts the canary still answers: they tell which router sends its traffic there.
+func most(flows []Flow) []Flow { return slices.Clone(flows[:min(len(flows), MaxFlows)]) }
+
+// where is on which hosts and in which regions the canary still answers: they tell which router sends its traffic there.
 func (d *Drain) where() string {
-	if len(d.Hosts) == 0 {
-		return ""
+	text := ""
+	for _, x := range []struct {
+		by    string
+		flows []Flow
+	}{{"on", d.Hosts}, {"in", d.Regions}} {
+		var names []string
+		for _, f := range x.flows {
+			names = append(names, fmt.Sprintf("%s (%d)", f.Host, f.Predictions))
+		}
+		if names != nil {
+			text += fmt.Sprintf(", %s %s", x.by, strings.Join(names, ", "))
+		}
 	}
-	var hosts []string
-	for _, f := range d.Hosts {
-		hosts = append(hosts, fmt.Sprintf("%s (%d)", f.Host, f.Predictions))
-	}
-	return ", on " + strings.Join(hosts, ", ")
+	return text
 }
 
 // drainExpired looks whether the canary has drained although it isn't proven. Where the model is asked nothing any more, nothing can prove it, and verify ends. Where

@@ -95,6 +95,10 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 	for _, x := range extras {
 		fields = append(fields, x.field)
 	}
+	regions := len(fields)
+	if part.hasRegions() {
+		fields = append(fields, regionField)
+	}
 	if part.shows() {
 		fields = append(fields, exemplarField)
 	}
@@ -108,6 +112,9 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 	}
 	for i := range extras {
 		extras[i].append(b.Field(base+i), part)
+	}
+	if part.hasRegions() {
+		appendRegions(b.Field(regions).(*array.ListBuilder), part)
 	}
 	if part.shows() {
 		appendExemplars(b.Field(len(fields)-1).(*array.ListBuilder), part)
@@ -180,6 +187,17 @@ func appendPair(list *array.ListBuilder, a, b int64) {
 	s.FieldBuilder(1).(*array.Int64Builder).Append(b)
 }
 
+// appendHosts adds to a list's present row.
+func appendHosts(list *array.ListBuilder, hosts []HostCount) {
+	s := list.ValueBuilder().(*array.StructBuilder)
+	for _, h := range hosts {
+		s.Append(true)
+		s.FieldBuilder(0).(*array.BinaryBuilder).AppendString(h.Host)
+		s.FieldBuilder(1).(*array.Int64Builder).Append(h.Events)
+		s.FieldBuilder(2).(*array.Int64Builder).Append(h.Late)
+	}
+}
+
 func appendTraffic(b *array.RecordBuilder, at int, t *Traffic, slices []int64) {
 	for i, n := range []int64{t.Events, t.Served, t.Late} {
 		b.Field(at + i).(*array.Int64Builder).Append(n)
@@ -201,13 +219,7 @@ func appendTraffic(b *array.RecordBuilder, at int, t *Traffic, slices []int64) {
 	}
 	hosts := b.Field(at + 7).(*array.ListBuilder)
 	hosts.Append(true)
-	for _, h := range t.Hosts {
-		s := hosts.ValueBuilder().(*array.StructBuilder)
-		s.Append(true)
-		s.FieldBuilder(0).(*array.BinaryBuilder).AppendString(h.Host)
-		s.FieldBuilder(1).(*array.Int64Builder).Append(h.Events)
-		s.FieldBuilder(2).(*array.Int64Builder).Append(h.Late)
-	}
+	appendHosts(hosts, t.Hosts)
 	b.Field(at + 8).(*array.BooleanBuilder).Append(t.UnitsFull)
 }
 

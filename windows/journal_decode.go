@@ -178,14 +178,21 @@ func decodeTrafficOf(record arrow.Record, at, row int, t *Traffic) error {
 	for i := from; i < to; i++ {
 		t.Units = append(t.Units, UnitSight{unit.Value(i), pick.Value(i)})
 	}
-	hosts, from, to := listAt(record, at+7, row)
-	host := hosts.(*array.Struct)
-	name, events, late := host.Field(0).(*array.Binary), host.Field(1).(*array.Int64), host.Field(2).(*array.Int64)
-	for i := from; i < to; i++ {
-		t.Hosts = append(t.Hosts, HostCount{string(name.Value(i)), events.Value(i), late.Value(i)})
-	}
+	t.Hosts = hostsAt(record, at+7, row)
 	t.UnitsFull = record.Column(at + 8).(*array.Boolean).Value(row)
 	return nil
+}
+
+// hostsAt reads a row's list of hosts, or of regions.
+func hostsAt(record arrow.Record, column, row int) []HostCount {
+	var list []HostCount
+	values, from, to := listAt(record, column, row)
+	host := values.(*array.Struct)
+	name, events, late := host.Field(0).(*array.Binary), host.Field(1).(*array.Int64), host.Field(2).(*array.Int64)
+	for i := from; i < to; i++ {
+		list = append(list, HostCount{string(name.Value(i)), events.Value(i), late.Value(i)})
+	}
+	return list
 }
 
 // checkPart says what of a part contradicts itself, on both sides of the border.
@@ -210,6 +217,9 @@ func checkPart(key Key, p *Part) error {
 		}
 	}
 	if err := checkHealth(p); err != nil {
+		return err
+	}
+	if err := checkRegions(p); err != nil {
 		return err
 	}
 	if err := checkExemplars(p); err != nil {

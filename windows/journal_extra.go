@@ -180,6 +180,9 @@ func decodeNames(record arrow.Record, at int, p *Part) (int, error) {
 // decodeExtras reads the columns from at on: they must be in their order, and hold something.
 func decodeExtras(record arrow.Record, at int, p *Part) error {
 	end, err := decodeExemplars(record, int(record.NumCols()), p)
+	if err == nil {
+		end, err = decodeRegions(record, end, p)
+	}
 	if err != nil {
 		return err
 	}

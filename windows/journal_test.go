@@ -63,6 +63,7 @@ func samplePartWithAll(kind PartKind) (Key, *Part) {
 	p.Cells[Canary][0].K = 3
 	p.Segments[0].Cells[Canary][0].K = 1
 	p.Bad = 17
+	p.Traffic[Canary].Regions = []HostCount{{"", 1, 0}, {"eu\xff", 5, 0}, {"us", 2, 0}}
 	p.Exemplars = [][]Exemplar{nil, {{"a", "503", "de", math.Inf(1), false}, {"b\xff", "", "", -3, false}}, nil, {{"a", "", "", 0, false}}}
 	if kind == Outcomes {
 		p.Exemplars = [][]Exemplar{{{"b\xff", "503", "de", 0, true}, {"a", "", "", 0, false}}}
@@ -254,6 +255,10 @@ func TestEncodeRefusesExtras(t *testing.T) {
 		"a join gap below none":        {Outcomes, func(p *Part) { p.Source.Unmatched = -1 }},
 		"an arm's join gap below none": {Outcomes, func(p *Part) { p.Gap[Canary].Matched = -1 }},
 		"bad outcomes":                 {Outcomes, func(p *Part) { p.Bad = 1 }},
+		"regions out of order":         {Serving, func(p *Part) { p.Traffic[Canary].Regions[1].Host = "v" }},
+		"a region below none":          {Serving, func(p *Part) { p.Traffic[Canary].Regions[1].Events = -1 }},
+		"regions of the baseline":      {Serving, func(p *Part) { p.Traffic[Baseline].Regions = p.Traffic[Canary].Regions }},
+		"regions of outcomes":          {Outcomes, func(p *Part) { p.Traffic[Canary].Regions = []HostCount{{"eu", 1, 0}} }},
 		"less than no bad events":      {Serving, func(p *Part) { p.Bad = -1 }},
 		"a prediction without id":      {Serving, func(p *Part) { pairOf(p)[1].ID = "" }},
 		"a rank that is none":          {Serving, func(p *Part) { pairOf(p)[1].Rank = math.NaN() }},

@@ -230,7 +230,7 @@ func (t *Traffic) add(u *Traffic) {
 	for i := range t.Slices {
 		t.Slices[i] += u.Slices[i]
 	}
-	t.Hosts = addHosts(t.Hosts, u.Hosts)
+	t.Hosts, t.Regions = addHosts(t.Hosts, u.Hosts), addHosts(t.Regions, u.Regions)
 	t.Units = mergeSights(t.Units, u.Units)
 }
 

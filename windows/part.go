@@ -80,6 +80,7 @@ type Traffic struct {
 	Slices                 [Slices]int64 // served ones per calibration slice; baseline only
 	Units                  []UnitSight   // routing units first seen in this window; ascending Unit
 	Hosts                  []HostCount   // ascending Host, events without one left out; bounded by MaxHosts, the rest under ""
+	Regions                []HostCount   // the same by region: of the canary's predictions on time, in no digest, as nothing is decided by it
 	UnitsFull              bool          // MaxUnits was reached: Units is empty from here on (merged parts only)
 }
 
@@ -87,13 +88,13 @@ type Traffic struct {
 // so that which arm counts doesn't depend on the order of arrival (the smallest Pick does).
 type UnitSight struct{ Unit, Pick uint64 }
 
-// HostCount counts one host's predictions: on time and late.
+// HostCount counts the predictions of one host, or region: on time and late.
 type HostCount struct {
 	Host         string
 	Events, Late int64
 }
 
-// MaxHosts bounds the hosts told apart in one part and arm.
+// MaxHosts bounds the hosts, and the regions, told apart in one part and arm.
 const MaxHosts = 256
 
 // MaxUnits bounds the routing units that a Merger remembers of one epoch.

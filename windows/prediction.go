@@ -106,6 +106,7 @@ func (s *Stage) countPrediction(r *rollout, l *lane, o *openWindow, p placed) {
 	o.part.Traffic[p.arm].countPrediction(p.Event, p.slice)
 	o.hosts[p.arm].count(p.Host, 1, 0)
 	if p.arm == Canary {
+		o.regions.count(p.Region, 1, 0)
 		o.show(r.serving.exhibits, p)
 	}
 	if len(p.Unit) > 0 && !p.Shadow {

@@ -480,6 +480,7 @@ func clonePart(p *Part) *Part {
 		}
 		c.Traffic[arm].Units = slices.Clone(c.Traffic[arm].Units)
 		c.Traffic[arm].Hosts = slices.Clone(c.Traffic[arm].Hosts)
+		c.Traffic[arm].Regions = slices.Clone(c.Traffic[arm].Regions)
 	}
 	c.Exemplars = slices.Clone(p.Exemplars)
 	for i := range c.Exemplars {

@@ -15,6 +15,7 @@ type openWindow struct {
 	rows    []*rowSet
 	units   unitSet
 	hosts   [Arms]hostSet
+	regions hostSet // of the canary
 
 	segments segmentSet // of all; empty where the plan tells none apart
 	followed segmentSet // of those that outcomes can follow
@@ -69,7 +70,7 @@ func (w *workshop) part(stream Stream, keys []string, start int64) *Part {
 	for arm := range Arms {
 		p.Cells[arm] = emptyCells(p.Cells[arm], len(keys))
 		t := &p.Traffic[arm]
-		*t = Traffic{Units: t.Units[:0], Hosts: t.Hosts[:0]}
+		*t = Traffic{Units: t.Units[:0], Hosts: t.Hosts[:0], Regions: t.Regions[:0]}
 	}
 	return p
 }
@@ -158,6 +159,7 @@ func (w *workshop) seal(l *layout, o *openWindow, known *unitMemory) *Part {
 	for arm := range Arms {
 		p.Traffic[arm].Hosts = o.hosts[arm].drain(p.Traffic[arm].Hosts, &w.names)
 	}
+	p.Traffic[Canary].Regions = o.regions.drain(p.Traffic[Canary].Regions, &w.names)
 	o.part = nil
 	if len(w.windows) < recycledParts {
 		w.windows = append(w.windows, o)

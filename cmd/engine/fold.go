@@ -198,7 +198,7 @@ func (f *Fold) traffic(p *windows.Part) *decisions.Traffic {
 		Baseline: p.Traffic[windows.Baseline].Served, Canary: p.Traffic[windows.Canary].Served,
 	}
 	t := f.served
-	t.Hosts = flows(p.Traffic[windows.Canary].Hosts)
+	t.Hosts, t.Regions = flows(p.Traffic[windows.Canary].Hosts), flows(p.Traffic[windows.Canary].Regions)
 	t.CacheTold, t.CacheHits = f.hits(p, windows.Baseline)
 	t.CanaryCacheTold, t.CanaryCacheHits = f.hits(p, windows.Canary)
 	return &t
@@ -212,7 +212,7 @@ func (f *Fold) hits(p *windows.Part, arm windows.Arm) (told, hits int64) {
 	return 0, 0
 }
 
-// flows are the hosts with the most predictions, those first.
+// flows are the hosts, or regions, with the most predictions, those first.
 func flows(hosts []windows.HostCount) []decisions.Flow {
 	var most []decisions.Flow
 	for _, h := range hosts {

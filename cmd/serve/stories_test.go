@@ -49,7 +49,9 @@ const (
 	sharedAnd  = "  state: {mode: shared, stores: [users], ackWithin: 30s}\n"
 	illegible  = "  state: {mode: shared, stores: [users], ackWithin: 30s, compatible: false}\n"
 	namespaced = "  state: namespaced\n"
-	outsideToo = `  sinks:
+	// A deadline on the instant at which a window is judged could come before it or after.
+	betweenWindows = "  rollback: {drainWithin: 59500ms}\n"
+	outsideToo     = `  sinks:
     - {slack: slack}
     - {pagerduty: pagerduty}
     - {webhook: hook}
@@ -233,6 +235,21 @@ func TestStoriesOfState(t *testing.T) {
 			v.ask("rollback", true)
 			v.wait(20 * time.Second)
 		}},
+		"state-with-names": {atOnce + namespaced, func(v *village) {
+			v.harms()
+			v.completed()
+		}},
+		"a-router-that-never-answers": {atOnce + sharedAnd + betweenWindows, func(v *village) {
+			v.keeps(&shelf{})
+			v.harms()
+			v.deaf.Store(true)
+			v.wait(2 * time.Minute) // the stream shows where its traffic still goes
+		}},
+	})
+}
+
+func TestStoriesOfFreezes(t *testing.T) {
+	tell(t, map[string]tale{
 		"frozen-by-a-person": {atOnce + sharedAnd, func(v *village) {
 			v.keeps(&shelf{})
 			v.status(decisions.StatusRunning)
@@ -254,16 +271,6 @@ func TestStoriesOfState(t *testing.T) {
 			s.full.Store(false)
 			v.until("the store takes no writes", func(s *decisions.State) bool { return s.FrozenText() == "takes no writes" })
 			v.ask("resume", false)
-		}},
-		"state-with-names": {atOnce + namespaced, func(v *village) {
-			v.harms()
-			v.completed()
-		}},
-		"a-router-that-never-answers": {atOnce + sharedAnd, func(v *village) {
-			v.keeps(&shelf{})
-			v.harms()
-			v.deaf.Store(true)
-			v.wait(2 * time.Minute) // the stream shows where its traffic still goes
 		}},
 	})
 }

@@ -238,8 +238,8 @@ func (v *village) model() {
 								takes += missTakesMs
 							}
 						}
-						entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"host":"%s-%d","latency_ms":%d,"error":%t%s}`,
-							id, now.UnixMilli(), version, version, n%2, takes, random.Int64N(10_000) < errors, more)})
+						entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"host":"%s-%d","region":%q,"latency_ms":%d,"error":%t%s}`,
+							id, now.UnixMilli(), version, version, n%2, [...]string{"eu", "us", "eu"}[n%3], takes, random.Int64N(10_000) < errors, more)})
 					}
 					switch {
 					case draw < v.share.Load():
