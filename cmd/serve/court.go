@@ -62,6 +62,11 @@ type court struct {
 	unreadable nag       // the journal
 	unwritten  nag       // inputs
 	unacked    nag       // acks; their intake's goroutine has it
+	unasked    nag       // the decision log, where a rollout is to begin
+	untold     nag       // events of strangers and of lost rollouts
+
+	strangers *strangers
+	trustFile string
 }
 
 // owner is a rollout in one of its epochs.
@@ -180,23 +185,36 @@ func finished(h *decisions.Head) bool {
 	return s.Status == decisions.StatusDeleted || s.Status.Ended() && (s.Saga == nil || s.Saga.Done())
 }
 
-// checkLog refuses to go on with a decision log that lost decisions, and finishes what was under way when the process ended.
+// checkLog stops deciding for rollouts whose decision log has lost decisions, and finishes what was under way when the process ended.
 func (c *court) checkLog(ctx context.Context) error {
-	var heads []decisions.Head
 	for _, name := range sortedDesks(c.desks) {
-		heads = append(heads, c.desks[name].head)
-	}
-	if err := c.bus.CheckLog(ctx, heads); err != nil {
-		return err
-	}
-	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; len(d.head.Outbox) > 0 {
+		d := c.desks[name]
+		err := c.bus.CheckLog(ctx, []decisions.Head{d.head})
+		switch {
+		case errors.Is(err, bus.ErrLogRegressed):
+			c.lose(ctx, d, err)
+			continue
+		case err != nil:
+			return err
+		}
+		if len(d.head.Outbox) > 0 {
 			if err := c.store(ctx, d, nil); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// lose stops deciding for a rollout, and says so.
+func (c *court) lose(ctx context.Context, d *desk, err error) {
+	d.lost = err
+	said := "another process decides for this rollout: this one stops deciding for it until it is restarted; is it meant that two serve run?"
+	if errors.Is(err, bus.ErrLogRegressed) {
+		said = "the decision log lost decisions of this rollout: nothing is decided for it"
+	}
+	c.log.Error().Err(err).Str("rollout", d.rollout.Name).Str("model", d.rollout.Model).Strs("unpublished", Unpublished(&d.head)).Msg(said)
+	c.warn(ctx)
 }
 
 // catchUp folds what the journal has already. It returns the recovery point from which every open rollout can go on, or nil.
@@ -220,7 +238,7 @@ func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Rec
 	c.log.Info().Int("records", records).Dur("took_ms", time.Since(began)).Msg("caught up with the window journal")
 	var oldest point
 	for _, name := range sortedDesks(c.desks) {
-		if finished(&c.desks[name].head) {
+		if d := c.desks[name]; finished(&d.head) || d.lost != nil {
 			continue
 		}
 		p, kept := points[name]
@@ -287,6 +305,7 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			err = c.clock(ctx, now)
 		case <-boards.C:
 			c.show()
+			c.warn(ctx)
 			c.noProblem()
 			err = c.specsAgain(ctx)
 		}
@@ -383,7 +402,7 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 		err = c.settle(ctx, d, effects)
 	}
 	if e.input != nil && e.input.Command != nil && err == nil {
-		c.commanded(d, e.input.Command.ID)
+		c.commanded(ctx, d, e.input.Command.ID)
 	}
 	return e, err
 }
@@ -404,8 +423,8 @@ func (c *court) settle(ctx context.Context, d *desk, effects []decisions.Effect)
 // store stores a desk's head, tells what was decided, and empties its outbox. Until that is done it waits: nothing may be judged on what isn't
 // stored. All rollouts wait for one, also where only its subject or key is refused: to let the others go on, its records of the journal would have
 // to be kept aside in a bounded queue, and whatever looks at the rollouts of a model (apply, delete, the prev of the next decision) would have to know
-// desks that lag behind their stored head. What refuses one alone is a mistake in permissions or limits, or a log that lost decisions, with
-// which the service doesn't start, either; readiness, a metric and the log say whose it is, heartbeats stop, and once it is mended all go on.
+// desks that lag behind their stored head. What refuses one alone is a mistake in permissions or limits; readiness, a metric and the log say whose it is,
+// heartbeats stop, and once it is mended all go on. A rollout that another process decides for, or whose log lost decisions, is lost, and holds up no other.
 func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) error {
 	now := held{rollout: d.rollout.Name, since: time.Now()}
 	defer c.seen.deciding.over()
@@ -421,10 +440,8 @@ func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) 
 				c.log.Info().Str("rollout", now.rollout).Dur("waited_ms", time.Since(now.since)).Msg("this rollout's record and its decisions are stored and published: decisions go on")
 			}
 			return nil
-		case d.lost != nil || errors.Is(err, bus.ErrFenced):
-			d.lost = err
-			c.log.Error().Err(err).Str("rollout", now.rollout).Str("model", d.rollout.Model).
-				Msg("another process decides for this rollout: this one stops deciding for it until it is restarted; is it meant that two serve run?")
+		case d.lost != nil || errors.Is(err, bus.ErrFenced) || errors.Is(err, bus.ErrLogRegressed):
+			c.lose(ctx, d, err)
 			return nil
 		}
 		if again.due(err) {

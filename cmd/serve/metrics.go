@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +18,7 @@ type metrics struct {
 	storing   trouble     // of what stage one counted
 	judging   trouble     // of stage two's reading
 	deciding  holdup      // of what stage two decided
+	undecided trouble     // rollouts for which this process no longer decides
 	topics    trouble     // of the event topics
 	quiet     atomic.Bool // every partition of predictions is idle: all was read, and nothing came for idleAfter
 	registry  *prometheus.Registry
@@ -39,6 +42,8 @@ type metrics struct {
 	firing    *prometheus.GaugeVec
 	sinks     *prometheus.CounterVec
 	failing   *prometheus.GaugeVec
+	foreign   *prometheus.CounterVec
+	gone      *prometheus.GaugeVec
 }
 
 func newMetrics(program string) *metrics {
@@ -72,6 +77,8 @@ func newMetrics(program string) *metrics {
 		firing:    gauge("guardrail_alerts_firing", "Alerts that fire and fit a guardrail from outside.", "rollout", "guardrail"),
 		sinks:     counter("sink_events_total", "Decisions and notices by what became of them at a sink: told, superseded, refused, given-up, untrusted.", "sink", "result"),
 		failing:   gauge("sink_failing", "1 while a sink is not reached, and what it is to be told waits.", "sink"),
+		foreign:   counter("foreign_decisions_total", "What stands in the decision log, or as a route, and no key of this service has signed, as far as it was read back. It is passed over.", "model"),
+		gone:      gauge("rollout_lost", "1 where this process no longer decides for a rollout: another one does, or the decision log lost decisions.", "model", "rollout"),
 		recounts: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "streamcanary", Name: "recounts_total", Help: "Times that events were read again because something could not be stored.",
 		}),
@@ -82,7 +89,7 @@ func newMetrics(program string) *metrics {
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
 	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, build,
-		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, held,
+		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, m.foreign, m.gone, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -152,11 +159,16 @@ func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status
 
 // standing replaces what is known of the rollouts.
 func (m *metrics) standing(all []Standing) {
-	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, m.waiting, m.forced, m.firing} {
+	for _, v := range []*prometheus.GaugeVec{m.status, m.evidence, m.threshold, m.estimate, m.bound, m.reached, m.waiting, m.forced, m.firing, m.gone} {
 		v.Reset()
 	}
+	var lost []error
 	for i := range all {
 		s := &all[i]
+		if s.Lost != "" {
+			lost = append(lost, fmt.Errorf("rollout %s is lost: %s", s.Rollout, s.Lost))
+			m.gone.WithLabelValues(s.Model, s.Rollout).Set(1)
+		}
 		m.status.WithLabelValues(s.Model, s.Rollout, string(s.Status)).Set(1)
 		m.reached.WithLabelValues(s.Rollout).Set(float64(s.Reached) / 1000)
 		m.waiting.WithLabelValues(s.Rollout).Set(float64(s.merger.Buffered))
@@ -165,6 +177,7 @@ func (m *metrics) standing(all []Standing) {
 			m.guardrail(s.Rollout, &s.Guardrails[j])
 		}
 	}
+	m.undecided.is(errors.Join(lost...))
 }
 
 func (m *metrics) guardrail(rollout string, g *schemas.GuardrailStatus) {

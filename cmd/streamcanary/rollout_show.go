@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -69,6 +70,7 @@ type rolloutLine struct {
 	Canary    string       `json:"canary"`
 	Status    string       `json:"status"` // applied: no service has taken it up; refused: the service says why it won't
 	Why       string       `json:"why,omitempty"`
+	Lost      string       `json:"lost,omitempty"` // why the service that answers no longer decides for it: what the record has may not be published
 	Epoch     int64        `json:"epoch"`
 	Seq       int64        `json:"seq"`
 	Stage     int          `json:"stage,omitempty"` // that it is in, from 1, of so many
@@ -91,6 +93,9 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 		if _, r, err := serve.DecodeApplication(s.Body); err == nil {
 			l.Model, l.Baseline, l.Canary = r.Model, r.Baseline, r.Canary
 		}
+	}
+	if live != nil {
+		l.Lost = live.Lost
 	}
 	if live != nil && live.Refused == "" && live.Epoch == state.Epoch {
 		l.EventTime = max(l.EventTime, live.Reached)
@@ -150,6 +155,10 @@ func printRollouts(c *console, lines []rolloutLine) error {
 		}
 		if l.Why != "" {
 			fmt.Fprintf(c.err, "rollout %s is refused: %s\n", l.Rollout, l.Why)
+		}
+		if l.Lost != "" {
+			fmt.Fprintf(c.err, "rollout %s is LOST: %s\n", l.Rollout, l.Lost)
+			l.Status = "LOST, " + l.Status
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, l.stageText(), orDash(l.Verdict),
 			l.Epoch, l.Seq, l.judgedText())
@@ -214,9 +223,13 @@ func recordOf(ctx context.Context, b *bus.Bus, a *serve.Addresses, name string) 
 }
 
 // lastReason is why the epoch's last decision with evidence was made, from the decision log; nil: there is none.
-func lastReason(ctx context.Context, b *bus.Bus, s *decisions.State) (*schemas.Reason, error) {
+func lastReason(ctx context.Context, b *bus.Bus, a *serve.Addresses, s *decisions.State) (*schemas.Reason, error) {
 	var last *schemas.Reason
+	keys, unknown := readTrust(a.Trust) // without keys, the log is believed
 	err := b.Log(ctx, bus.LogQuery{Model: s.Terms.Model}, func(l bus.Logged) error {
+		if d := l.Decision; d == nil || unknown == nil && l.Verify(keys) != nil {
+			return nil
+		}
 		if d := l.Decision; d.Rollout == s.Terms.Rollout && d.Epoch == s.Epoch && len(d.Reason.Guardrails) > 0 {
 			last = &d.Reason
 		}
@@ -303,7 +316,7 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 	v := viewOf(&head, live[name])
 	v.silent = silent
 	if v.AsOf == asOfDecision && len(v.Guardrails) == 0 {
-		why, err := lastReason(ctx, b, &head.State)
+		why, err := lastReason(ctx, b, &a, &head.State)
 		if err != nil {
 			return nil, err
 		}
@@ -317,6 +330,12 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 // printView writes a rollout for people.
 func printView(w io.Writer, v *view) error {
 	s := &v.Record.State
+	switch ids := serve.Unpublished(v.Record); {
+	case v.Lost != "":
+		fmt.Fprintf(w, "LOST: %s\n\n", v.Lost)
+	case len(ids) > 0:
+		fmt.Fprintf(w, "NOT PUBLISHED: %s: decided and stored, but not in the decision log yet, so nobody obeys it: look at /readyz and the log of serve\n\n", strings.Join(ids, ", "))
+	}
 	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s, mode %s\n", v.Rollout, v.Model, v.Canary, v.Baseline, v.Mode)
 	fmt.Fprintf(w, "status: %s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, v.Epoch, v.Seq, v.judgedText(), advised(v))
 	for _, name := range slices.Sorted(maps.Keys(s.Terms.Links)) {
