@@ -81,8 +81,11 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		return nil
 	}
 	other := c.judging(r.Model, r.Name)
-	if other == nil || !a.Supersede || other.head.State.Status.Ended() {
+	switch {
+	case other == nil || !a.Supersede || other.head.State.Status.Ended():
 		other, err = nil, c.mayJudge(s.Rollout, &a, r)
+	case other.lost != nil: // it takes no command
+		err = errors.New(lostText(other))
 	}
 	var found []decisions.Pillar
 	if err == nil {

@@ -29,6 +29,9 @@ func newStrangers(log zerolog.Logger, seen *metrics) *strangers {
 	return &strangers{upTo: map[string]uint64{}, untold: map[string]bus.Foreign{}, told: map[string]bool{}, log: log, seen: seen}
 }
 
+// strangerNews is how old something may be to be told: what was there before stays in the log for long, and is read again with every start.
+const strangerNews = 24 * time.Hour
+
 // hear takes note of one; the same may come again.
 func (s *strangers) hear(f bus.Foreign) {
 	s.mu.Lock()
@@ -38,7 +41,7 @@ func (s *strangers) hear(f bus.Foreign) {
 	}
 	s.upTo[f.Place] = f.Sequence
 	s.seen.foreign.WithLabelValues(f.Model).Inc()
-	if s.told[f.Model] {
+	if s.told[f.Model] || time.Since(f.At) > strangerNews {
 		return
 	}
 	s.told[f.Model], s.untold[f.Model] = true, f

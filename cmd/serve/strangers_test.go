@@ -39,6 +39,74 @@ func (v *village) writes(body string, signed bool) {
 	v.must(err)
 }
 
+// TestSinkPassesStrangersOver: a sink that moves traffic carries out the model's last decision, whatever somebody else has written behind it; a copy of an older one moves nothing.
+func TestSinkPassesStrangersOver(t *testing.T) {
+	inBooth(t, "gateway", false, func(b *booth) {
+		b.rollsBack()
+		b.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(outsideRoute)) }
+		subject, err := schemas.DecisionSubject("ranker")
+		if err != nil {
+			b.Fatal(err)
+		}
+		l, err := b.bus.Decision(b.Context(), "story.1.2")
+		if err != nil {
+			b.Fatal(err)
+		}
+		copied := &nats.Msg{Subject: subject, Data: l.Signed.Body, Header: nats.Header{}}
+		copied.Header.Set(schemas.HeaderKeyID, l.Signed.KeyID)
+		copied.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(l.Signed.Signature))
+		forged := &nats.Msg{Subject: subject, Data: []byte(strings.ReplaceAll(string(l.Signed.Body), "story.1.2", "story.1.9"))}
+		for _, m := range []*nats.Msg{{Subject: subject, Data: []byte("hello")}, copied, forged} {
+			if _, err := b.conn.RequestMsg(m, time.Second); err != nil {
+				b.Fatal(err)
+			}
+		}
+		again := b.told("story.1.2", 1)
+		if err := b.bus.Log(b.Context(), bus.LogQuery{}, func(l bus.Logged) error {
+			if l.Decision != nil && l.Decision.ID == "story.1.2" {
+				again.Logged = l // the copy
+			}
+			return nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+		asked := b.asked
+		b.takes("a copy", again, 0, "")
+		if b.asked != asked {
+			b.Error("a copy of an older decision was carried out")
+		}
+		b.takes("a forgery", b.told("story.1.9", 1), sinkAgain, "")
+		if b.asked != asked {
+			b.Error("a forged decision was carried out")
+		}
+		b.takes("the last one", b.told("story.1.3", 1), 0, "")
+		if b.asked == asked {
+			b.Error("the last decision was not carried out")
+		}
+		time.Sleep(trustWithin)
+		old := b.told("story.1.9", 2)
+		old.At = time.Now().Add(-trustWithin)
+		b.takes("a forgery that nobody knew", old, 0, "somebody forges decisions")
+		b.takes("the next forgery", b.told("story.1.9", 1), 0, "somebody forges decisions")
+	})
+}
+
+// TestLastEpoch: a model whose epochs are used up has none begun; everything else goes on.
+func TestLastEpoch(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.writes(v.body("story.1.2", `"epoch":1`, `"epoch":9007199254740991`, "story.1.2", "story.9007199254740991.2"), true)
+		v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Retry = true })
+		v.wait(3 * time.Second)
+		if page := v.page("/v1/rollouts"); !strings.Contains(page, "model ranker has had epoch 9007199254740991, and 9007199254740991 is the last one that there can be") {
+			t.Errorf("rollouts: %s", page)
+		}
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
+			t.Errorf("ready: %s", ready)
+		}
+	})
+}
+
 // body is a decision in the log, with some texts replaced.
 func (v *village) body(id string, replaced ...string) string {
 	v.Helper()

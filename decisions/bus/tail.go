@@ -20,6 +20,7 @@ type Foreign struct {
 	Model    string
 	Place    string // what it stands in, for people: a subject, or a key of a bucket
 	Sequence uint64 // in that
+	At       time.Time
 	Why      error
 }
 
@@ -65,7 +66,7 @@ func (b *Bus) scan(ctx context.Context, s scan) (tail, error) {
 			t.first = decisions.BodySha256(l.Signed.Body)
 		}
 		if why := b.counts(&l, &s, t.last); why != nil {
-			b.foreign(Foreign{s.model, subject, sequence, why})
+			b.foreign(Foreign{s.model, subject, sequence, at, why})
 			return ended, nil
 		}
 		t.last = &l
