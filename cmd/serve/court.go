@@ -185,38 +185,6 @@ func finished(h *decisions.Head) bool {
 	return s.Status == decisions.StatusDeleted || s.Status.Ended() && (s.Saga == nil || s.Saga.Done())
 }
 
-// checkLog stops deciding for rollouts whose decision log has lost decisions, and finishes what was under way when the process ended.
-func (c *court) checkLog(ctx context.Context) error {
-	for _, name := range sortedDesks(c.desks) {
-		d := c.desks[name]
-		err := c.bus.CheckLog(ctx, []decisions.Head{d.head})
-		switch {
-		case errors.Is(err, bus.ErrLogRegressed):
-			c.lose(ctx, d, err)
-			continue
-		case err != nil:
-			return err
-		}
-		if len(d.head.Outbox) > 0 {
-			if err := c.store(ctx, d, nil); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// lose stops deciding for a rollout, and says so.
-func (c *court) lose(ctx context.Context, d *desk, err error) {
-	d.lost = err
-	said := "another process decides for this rollout: this one stops deciding for it until it is restarted; is it meant that two serve run?"
-	if errors.Is(err, bus.ErrLogRegressed) {
-		said = "the decision log lost decisions of this rollout: nothing is decided for it"
-	}
-	c.log.Error().Err(err).Str("rollout", d.rollout.Name).Str("model", d.rollout.Model).Strs("unpublished", Unpublished(&d.head)).Msg(said)
-	c.warn(ctx)
-}
-
 // catchUp folds what the journal has already. It returns the recovery point from which every open rollout can go on, or nil.
 func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Recovery, error) {
 	points := map[string]point{}

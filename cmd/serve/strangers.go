@@ -108,37 +108,10 @@ func noticeOf(d *desk, kind schemas.NoticeKind) *schemas.Notice {
 	return &schemas.Notice{Kind: kind, Model: d.rollout.Model, Rollout: d.rollout.Name, Epoch: d.head.State.Epoch}
 }
 
-func lostNotice(d *desk) *schemas.Notice {
-	n := noticeOf(d, schemas.NoticeRolloutLost)
-	n.ID = fmt.Sprintf("%s.%d.%d.lost", n.Rollout, n.Epoch, d.head.State.Seq)
-	n.Sentence = lostText(d)
-	return n
-}
-
 func foreignNotice(d *desk, f *bus.Foreign, trustFile string) *schemas.Notice {
 	n := noticeOf(d, schemas.NoticeForeignDecision)
 	n.ID = fmt.Sprintf("%s.%d.foreign.%d", n.Rollout, n.Epoch, f.Sequence)
 	n.Sentence = fmt.Sprintf("Somebody else writes where only serve writes decisions: message %d of %s is none of this service's. It is passed over, and so is more of it: look who may publish there (the NATS permissions). "+
 		"If another serve runs, give both the same nats.signingKey; if the key was changed, add the line of the one before to %s and restart serve. It is: %v", f.Sequence, f.Place, trustFile, f.Why)
 	return n
-}
-
-// lostText says that this process no longer decides for a rollout, and what to do.
-func lostText(d *desk) string {
-	text := "This serve no longer decides for rollout " + d.rollout.Name
-	if ids := Unpublished(&d.head); len(ids) > 0 {
-		text += fmt.Sprintf(", and has not published %v: routers stay as they are", ids)
-	}
-	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else begin a new epoch with `streamcanary rollout retry %s`, or move the traffic by hand. It is: %v", d.rollout.Name, d.lost)
-}
-
-// Unpublished are the ids of the decisions that a record has, and the log hasn't.
-func Unpublished(h *decisions.Head) []string {
-	var ids []string
-	for _, e := range h.Outbox {
-		if e.Kind == decisions.EntryDecision && !e.Published {
-			ids = append(ids, e.ID)
-		}
-	}
-	return ids
 }
