@@ -5,8 +5,8 @@ import "fmt"
 // NoticeKind says what a notice is about; it is the last token of its subject.
 type NoticeKind string
 
-// The kinds of notices. NoticeAcksOverdue, NoticeAckRefused, NoticeDrainOverdue, NoticeSinkOverdue and NoticeSinkRefused are escalations: a step of a decision
-// failed or is overdue. A reader passes over kinds that it doesn't know.
+// The kinds of notices. NoticeAcksOverdue, NoticeAckRefused, NoticeDrainOverdue, NoticeSinkOverdue, NoticeSinkRefused, NoticeRolloutLost and NoticeForeignDecision are escalations: a step of a decision
+// failed or is overdue, or decisions are in danger. A reader passes over kinds that it doesn't know.
 const (
 	NoticeAcksOverdue       NoticeKind = "acks-overdue"       // Waiting says for whom
 	NoticeAckRefused        NoticeKind = "ack-refused"        // Waiting says by whom
@@ -16,6 +16,8 @@ const (
 	NoticeSinkRefused       NoticeKind = "sink-refused"       // likewise: it isn't tried again
 	NoticeSinkDone          NoticeKind = "sink-done"          // one of those is done after all; Waiting as of rollback-completed
 	NoticeCommandRefused    NoticeKind = "command-refused"
+	NoticeRolloutLost       NoticeKind = "rollout-lost"      // this judge decides no longer for the rollout: another one does, or the decision log lost decisions
+	NoticeForeignDecision   NoticeKind = "foreign-decision"  // something stands in the decision log, or as a route, that the judge didn't sign: who can write there?
 	NoticeGuardrailSuspect  NoticeKind = "guardrail-suspect" // Guardrails says which: harm is proven, and looks like more than the margin
 	NoticeGuardrailWarning  NoticeKind = "guardrail-warning" // Guardrails says which failed, of those that only warn
 )

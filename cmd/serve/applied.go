@@ -19,8 +19,26 @@ func (c *court) spec(ctx context.Context, s bus.Spec) error {
 	if errors.Is(err, errUnjournaled) {
 		c.untaken = append(c.untaken, s)
 	}
-	return err
+	return c.untakenYet(ctx, s, err)
 }
+
+// errUnasked: what stands in the decision log of a model can't be read now.
+var errUnasked = errors.New("the decision log can't be read now")
+
+// untakenYet lets a file come again whose model's decision log can't be read now. Other errors are passed on.
+func (c *court) untakenYet(ctx context.Context, s bus.Spec, err error) error {
+	if !errors.Is(err, errUnasked) {
+		return err
+	}
+	c.untaken = append(c.untaken, s)
+	if ctx.Err() == nil && c.unasked.due(err) {
+		c.log.Warn().Err(err).Str("rollout", s.Rollout).Msg("a rollout waits until its model's decisions can be read: trying again; look at NATS (its connection, permissions)")
+	}
+	return nil
+}
+
+// maxEpoch bounds epochs: what every reader of JSON keeps exactly.
+const maxEpoch = 1<<53 - 1
 
 // specsAgain takes the files that could not be journaled.
 func (c *court) specsAgain(ctx context.Context) error {
@@ -63,8 +81,11 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		return nil
 	}
 	other := c.judging(r.Model, r.Name)
-	if other == nil || !a.Supersede || other.head.State.Status.Ended() {
+	switch {
+	case other == nil || !a.Supersede || other.head.State.Status.Ended():
 		other, err = nil, c.mayJudge(s.Rollout, &a, r)
+	case other.lost != nil: // it takes no command
+		err = errors.New(lostText(other))
 	}
 	var found []decisions.Pillar
 	if err == nil {
@@ -162,29 +183,30 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	if d := c.desks[r.Name]; d != nil {
 		epoch = d.head.State.Epoch
 	}
-	last, err := c.bus.LastDecision(ctx, r.Model)
-	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+	last, past, err := c.before(ctx, r.Model)
+	if err != nil {
 		return err
 	}
 	if last.Decision != nil {
 		epoch = max(epoch, last.Decision.Epoch)
 		prev = &schemas.Prev{ID: last.Decision.ID, Sha256: decisions.BodySha256(last.Signed.Body)}
 	}
+	if epoch >= maxEpoch {
+		c.refuse(r.Name, a, fmt.Errorf("model %s has had epoch %d, and %d is the last one that there can be: what wrote that? Let the model have another name", r.Model, epoch, int64(maxEpoch)))
+		return nil
+	}
 	terms := decisions.TermsOf(r.Walked())
 	terms.Program, terms.Application = c.program, a.ID
 	if c.dry {
 		terms.Sinks = decisions.SinkTerms{}
 	}
-	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found}
+	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: past}
 	route, err := c.bus.Route(ctx, r.Model)
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
-		return err
+		return fmt.Errorf("%w: %w", errUnasked, err)
 	}
 	if route != nil {
 		applied.Routes = route.Routes
-	}
-	if applied.Past, err = c.past(ctx, r.Model); err != nil {
-		return err
 	}
 	c.pending[r.Name] = *a
 	in := decisions.Input{Kind: decisions.InputApplied, EventMs: int64(a.From), WallMs: time.Now().UnixMilli(), Applied: &applied}
@@ -199,21 +221,20 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	return nil
 }
 
-// past are the model's rollbacks, oldest first: the first decision of each.
-func (c *court) past(ctx context.Context, model string) ([]decisions.Past, error) {
+// before is a model's last decision (none: its zero value), and its rollbacks, oldest first: the first decision of each.
+func (c *court) before(ctx context.Context, model string) (bus.Logged, []decisions.Past, error) {
 	var all []decisions.Past
-	err := c.bus.Log(ctx, bus.LogQuery{Model: model}, func(l bus.Logged) error {
+	last, err := c.bus.EachDecision(ctx, model, func(l *bus.Logged) {
 		p, is := decisions.PastOf(l.Decision)
 		if n := len(all); is && (n == 0 || all[n-1].Epoch != p.Epoch) {
 			all = append(all, p)
 			all = all[max(0, len(all)-decisions.MaxPast):]
 		}
-		return nil
 	})
-	if errors.Is(err, bus.ErrNotFound) {
-		err = nil
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return last, nil, fmt.Errorf("%w: %w", errUnasked, err)
 	}
-	return all, err
+	return last, all, nil
 }
 
 // applied begins an epoch where its start stands in the journal. One that this process didn't ask for (asked for by one that was
@@ -229,13 +250,17 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	if err != nil {
 		return fmt.Errorf("apply rollout %s: %w", e.rollout, err)
 	}
+	again := bus.Spec{Rollout: e.rollout} // as it was asked for, should the log not answer
+	if again.Body, err = a.Encode(); err != nil {
+		return fmt.Errorf("apply rollout %s: %w", e.rollout, err)
+	}
 	if err := c.mayJudge(e.rollout, &a, r); err != nil { // another one of the model stands in the journal before it
 		c.refuse(e.rollout, &a, err)
 		return nil
 	}
-	last, err := c.bus.LastDecision(ctx, r.Model)
-	if err != nil && !errors.Is(err, bus.ErrNotFound) {
-		return err
+	last, _, err := c.before(ctx, r.Model)
+	if err != nil {
+		return c.untakenYet(ctx, again, err)
 	}
 	if !standsOn(e.input.Applied.Prev, last) {
 		return c.applyAgain(r.Name, &a)
@@ -247,14 +272,12 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 		return nil
 	}
 	if err != nil {
-		return err
+		return c.untakenYet(ctx, again, fmt.Errorf("%w: %w", errUnasked, err))
 	}
 	d := c.newDesk(a, r, e.epoch)
 	d.revision = revision
 	head := decisions.NewHead(last.Sequence)
-	if head.Applied, err = a.Encode(); err != nil {
-		return err
-	}
+	head.Applied = again.Body
 	plan := engine.PlanOf(r, e.epoch, int64(a.From))
 	effects, err := d.begin(head, record, *e.input)
 	if err != nil {

@@ -122,7 +122,7 @@ func (c *court) show() {
 			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(),
 		}
 		if d.lost != nil {
-			s.Lost = d.lost.Error()
+			s.Lost = lostText(d)
 		}
 		all = append(all, s)
 	}

@@ -28,7 +28,6 @@ type court struct {
 	log       zerolog.Logger
 	crash     *drill
 	seen      *metrics
-	trust     schemas.Trust // this process's key
 	counter   chan<- order
 	grown     <-chan *kafka.Grown
 	sources   engine.Sources
@@ -63,6 +62,11 @@ type court struct {
 	unreadable nag       // the journal
 	unwritten  nag       // inputs
 	unacked    nag       // acks; their intake's goroutine has it
+	unasked    nag       // the decision log, where a rollout is to begin
+	untold     nag       // events of strangers and of lost rollouts
+
+	strangers *strangers
+	trustFile string
 }
 
 // owner is a rollout in one of its epochs.
@@ -181,25 +185,6 @@ func finished(h *decisions.Head) bool {
 	return s.Status == decisions.StatusDeleted || s.Status.Ended() && (s.Saga == nil || s.Saga.Done())
 }
 
-// checkLog refuses to go on with a decision log that lost decisions, and finishes what was under way when the process ended.
-func (c *court) checkLog(ctx context.Context) error {
-	var heads []decisions.Head
-	for _, name := range sortedDesks(c.desks) {
-		heads = append(heads, c.desks[name].head)
-	}
-	if err := c.bus.CheckLog(ctx, heads); err != nil {
-		return err
-	}
-	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; len(d.head.Outbox) > 0 {
-			if err := c.store(ctx, d, nil); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // catchUp folds what the journal has already. It returns the recovery point from which every open rollout can go on, or nil.
 func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Recovery, error) {
 	points := map[string]point{}
@@ -221,7 +206,7 @@ func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Rec
 	c.log.Info().Int("records", records).Dur("took_ms", time.Since(began)).Msg("caught up with the window journal")
 	var oldest point
 	for _, name := range sortedDesks(c.desks) {
-		if finished(&c.desks[name].head) {
+		if d := c.desks[name]; finished(&d.head) || d.lost != nil {
 			continue
 		}
 		p, kept := points[name]
@@ -288,6 +273,7 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			err = c.clock(ctx, now)
 		case <-boards.C:
 			c.show()
+			c.warn(ctx)
 			c.noProblem()
 			err = c.specsAgain(ctx)
 		}
@@ -384,7 +370,7 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 		err = c.settle(ctx, d, effects)
 	}
 	if e.input != nil && e.input.Command != nil && err == nil {
-		c.commanded(d, e.input.Command.ID)
+		c.commanded(ctx, d, e.input.Command.ID)
 	}
 	return e, err
 }
@@ -405,8 +391,8 @@ func (c *court) settle(ctx context.Context, d *desk, effects []decisions.Effect)
 // store stores a desk's head, tells what was decided, and empties its outbox. Until that is done it waits: nothing may be judged on what isn't
 // stored. All rollouts wait for one, also where only its subject or key is refused: to let the others go on, its records of the journal would have
 // to be kept aside in a bounded queue, and whatever looks at the rollouts of a model (apply, delete, the prev of the next decision) would have to know
-// desks that lag behind their stored head. What refuses one alone is a mistake in permissions or limits, or a log that lost decisions, with
-// which the service doesn't start, either; readiness, a metric and the log say whose it is, heartbeats stop, and once it is mended all go on.
+// desks that lag behind their stored head. What refuses one alone is a mistake in permissions or limits; readiness, a metric and the log say whose it is,
+// heartbeats stop, and once it is mended all go on. A rollout that another process decides for, or whose log lost decisions, is lost, and holds up no other.
 func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) error {
 	now := held{rollout: d.rollout.Name, since: time.Now()}
 	defer c.seen.deciding.over()
@@ -422,9 +408,8 @@ func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) 
 				c.log.Info().Str("rollout", now.rollout).Dur("waited_ms", time.Since(now.since)).Msg("this rollout's record and its decisions are stored and published: decisions go on")
 			}
 			return nil
-		case d.lost != nil || errors.Is(err, bus.ErrFenced):
-			d.lost = err
-			c.log.Error().Err(err).Str("rollout", now.rollout).Str("model", d.rollout.Model).Msg(c.fenced(ctx, d))
+		case d.lost != nil || errors.Is(err, bus.ErrFenced) || errors.Is(err, bus.ErrLogRegressed):
+			c.lose(ctx, d, err)
 			return nil
 		}
 		if again.due(err) {

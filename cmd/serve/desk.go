@@ -32,6 +32,7 @@ type desk struct {
 	foreign     int64           // parts of another plan or other partitions: of a process with another configuration
 	unread      bool            // it was ruled that new partitions are not read
 	lost        error           // why this process no longer decides for the rollout
+	lostTold    bool            // people were told of that
 	// clock is the wall time at which an input takes effect that names none: what follows from sealed parts. Of all that is decided by them it alone isn't in the journal.
 	clock func(decisions.Input) int64
 }

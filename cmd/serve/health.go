@@ -94,6 +94,9 @@ func (e *endpoints) waits() []string {
 	if held := e.seen.deciding.err(); held != nil {
 		why = append(why, held.Error())
 	}
+	if lost := e.seen.undecided.err(); lost != nil {
+		why = append(why, lost.Error())
+	}
 	if broker != nil {
 		why = append(why, broker.Error()+": events are refused")
 	}

@@ -63,7 +63,7 @@ func newChamber(t *testing.T, dir string) *chamber {
 		t.Fatal(err)
 	}
 	seen := newMetrics("test")
-	h.court = &court{bus: b, seen: seen, trust: schemas.NewTrust(key.Public()), board: &board{}, log: zerolog.New(&h.log), desks: map[string]*desk{}, counter: make(chan order, 9)}
+	h.court = &court{bus: b, seen: seen, board: &board{}, log: zerolog.New(&h.log), desks: map[string]*desk{}, counter: make(chan order, 9)}
 	h.http = &endpoints{bus: b, seen: seen, board: h.court.board}
 	h.http.ready.Store(true)
 	if _, err := h.conn.Subscribe(schemas.HeartbeatSubject, func(*nats.Msg) { h.beats.Add(1) }); err != nil {

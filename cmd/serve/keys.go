@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"streamcanary/ingest"
 	"streamcanary/ingest/kafka"
@@ -73,16 +75,32 @@ func writeWhole(path string, data []byte, mode os.FileMode) error {
 	return nil
 }
 
-// writeTrust leaves the public key where subscribers on this machine find it.
-func writeTrust(c *schemas.Config, key *schemas.SigningKey) (string, error) {
+// writeTrust leaves the public key where subscribers on this machine find it. Keys that stand there stay: what they have signed is still in the decision log,
+// and counts until somebody takes their line away.
+func writeTrust(c *schemas.Config, key *schemas.SigningKey) (string, schemas.Trust, error) {
 	path, err := filepath.Abs(trustFile(c)) // whoever reads the address file may stand in another folder
 	if err != nil {
-		return "", fmt.Errorf("find the key folder: %w", err)
+		return "", schemas.Trust{}, fmt.Errorf("find the key folder: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", fmt.Errorf("make the key folder: %w", err)
+		return "", schemas.Trust{}, fmt.Errorf("make the key folder: %w", err)
 	}
-	return path, writeWhole(path, schemas.NewTrust(key.Public()).Bytes(), 0o644)
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", schemas.Trust{}, fmt.Errorf("read the trusted keys: %w", err)
+	}
+	if trust, err := schemas.ParseTrust(path, text); err == nil && slices.Contains(trust.IDs(), key.ID()) {
+		return path, trust, nil
+	}
+	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n')
+	}
+	text = append(text, key.TrustLine()+"\n"...)
+	trust, err := schemas.ParseTrust(path, text)
+	if err != nil {
+		return "", trust, fmt.Errorf("add the signing key to the trusted keys: %w", err)
+	}
+	return path, trust, writeWhole(path, text, 0o644)
 }
 
 // sourcePartitions asks how many partitions the event topics have.

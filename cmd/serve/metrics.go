@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +18,7 @@ type metrics struct {
 	storing   trouble     // of what stage one counted
 	judging   trouble     // of stage two's reading
 	deciding  holdup      // of what stage two decided
+	undecided trouble     // rollouts for which this process no longer decides
 	topics    trouble     // of the event topics
 	quiet     atomic.Bool // every partition of predictions is idle: all was read, and nothing came for idleAfter
 	registry  *prometheus.Registry
@@ -26,7 +29,6 @@ type metrics struct {
 	status    *prometheus.GaugeVec
 	missing   *prometheus.GaugeVec
 	undone    *prometheus.GaugeVec
-	left      *prometheus.GaugeVec
 	denied    prometheus.Counter
 	notices   *prometheus.CounterVec
 	evidence  *prometheus.GaugeVec
@@ -45,6 +47,8 @@ type metrics struct {
 	firing    *prometheus.GaugeVec
 	sinks     *prometheus.CounterVec
 	failing   *prometheus.GaugeVec
+	foreign   *prometheus.CounterVec
+	gone      *prometheus.GaugeVec
 }
 
 func newMetrics(program string) *metrics {
@@ -66,7 +70,6 @@ func newMetrics(program string) *metrics {
 		status:  gauge("rollout_status", "1 for the status that the rollout is in.", "model", "rollout", "status"),
 		missing: gauge("acks_missing", "1 while a decision waits for the answer of this consumer; any: of one router, whichever.", "model", "rollout", "consumer"),
 		undone:  gauge("rollback_undone", "1 while a rollback is decided and not yet carried out: its acks, or the proof that the canary has drained, are missing.", "model", "rollout"),
-		left:    gauge("rollout_lost", "1 while this process no longer decides for a rollout: another one does, or somebody writes into its decision log.", "model", "rollout"),
 		denied: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "streamcanary", Name: "commands_denied_total", Help: "Commands of people who may not give them.",
 		}),
@@ -87,6 +90,8 @@ func newMetrics(program string) *metrics {
 		failing:   gauge("sink_failing", "1 while a sink is not reached, and what it is to be told waits.", "sink"),
 		skew: gauge("score_skew", "How the canary's scores online differ from those offline (training.scores): ks, psi (for the eye), log_evidence of the test, and proven (1, else 0).",
 			"rollout", "what"),
+		foreign: counter("foreign_decisions_total", "What stands in the decision log, or as a route, and no key of this service has signed, as far as it was read back. It is passed over.", "model"),
+		gone:    gauge("rollout_lost", "1 where this process no longer decides for a rollout: another one does, or the decision log lost decisions.", "model", "rollout"),
 		recounts: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "streamcanary", Name: "recounts_total", Help: "Times that events were read again because something could not be stored.",
 		}),
@@ -96,8 +101,8 @@ func newMetrics(program string) *metrics {
 	}, m.deciding.seconds)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
-	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.missing, m.undone, m.left, m.denied, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
-		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, held,
+	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.missing, m.undone, m.denied, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
+		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, m.foreign, m.gone, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -168,17 +173,19 @@ func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status
 
 // standing replaces what is known of the rollouts.
 func (m *metrics) standing(all []Standing) {
-	for _, v := range []*prometheus.GaugeVec{m.status, m.missing, m.undone, m.left, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced, m.firing} {
+	for _, v := range []*prometheus.GaugeVec{m.status, m.missing, m.undone, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced, m.firing, m.gone} {
 		v.Reset()
 	}
+	var lost []error
 	for i := range all {
 		s := &all[i]
+		if s.Lost != "" {
+			lost = append(lost, fmt.Errorf("rollout %s is lost: %s", s.Rollout, s.Lost))
+			m.gone.WithLabelValues(s.Model, s.Rollout).Set(1)
+		}
 		m.status.WithLabelValues(s.Model, s.Rollout, string(s.Status)).Set(1)
 		for _, consumer := range s.Waiting {
 			m.missing.WithLabelValues(s.Model, s.Rollout, consumer).Set(1)
-		}
-		if s.Lost != "" {
-			m.left.WithLabelValues(s.Model, s.Rollout).Set(1)
 		}
 		if s.Undone {
 			m.undone.WithLabelValues(s.Model, s.Rollout).Set(1)
@@ -191,6 +198,7 @@ func (m *metrics) standing(all []Standing) {
 		}
 		m.skewed(s.Rollout, s.Skew)
 	}
+	m.undecided.is(errors.Join(lost...))
 }
 
 // skewed tells of a canary's scores; nil: nothing is known of them.

@@ -148,7 +148,7 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 		r.Reply(&schemas.CommandReply{Refused: fmt.Sprintf("no rollout %s is judged here", r.Rollout)})
 		return
 	case d.lost != nil:
-		r.Reply(&schemas.CommandReply{Failed: "another process decides for this rollout: " + d.lost.Error()})
+		r.Reply(&schemas.CommandReply{Failed: lostText(d)})
 		return
 	}
 	if done := outcomeOf(&d.head.State, r.Command.ID); done != nil {
@@ -169,11 +169,18 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	}
 }
 
-// commanded answers those who asked for a command that was taken.
-func (c *court) commanded(d *desk, id string) {
-	if done := outcomeOf(&d.head.State, id); done != nil {
-		c.answer(id, done)
+// commanded answers those who asked for a command that was taken. What could not be published was not done.
+func (c *court) commanded(ctx context.Context, d *desk, id string) {
+	done := outcomeOf(&d.head.State, id)
+	switch {
+	case done == nil:
+		return
+	case d.lost != nil:
+		done = &schemas.CommandReply{Failed: lostText(d)}
+	case ctx.Err() != nil && len(d.head.Outbox) > 0:
+		done = &schemas.CommandReply{Failed: "the service is stopping before this is published: it does that when it starts again; then ask again with the same id"}
 	}
+	c.answer(id, done)
 }
 
 func (c *court) answer(id string, r *schemas.CommandReply) {

@@ -93,8 +93,11 @@ type service struct {
 	board   *board
 	crash   *drill
 	key     *schemas.SigningKey
-	address Addresses
-	closing atomic.Bool
+	trust   schemas.Trust // its own key, and those before it
+	// strangers are what stands in the decision log and isn't ours.
+	strangers *strangers
+	address   Addresses
+	closing   atomic.Bool
 
 	registries pillars.Registries
 }
@@ -102,6 +105,7 @@ type service struct {
 // Run serves until the context ends or something fails for good. It then stops within stopWithin.
 func Run(ctx context.Context, o Options) error {
 	s := &service{Options: o, seen: newMetrics(o.Program), board: &board{watch: o.Watch}, crash: newDrill(os.Getenv(CrashVariable))}
+	s.strangers = newStrangers(s.Log, s.seen)
 	l, err := o.wires.http, error(nil)
 	if l == nil {
 		l, err = listen(o.Config.HTTP.Listen)
@@ -132,8 +136,11 @@ func (s *service) connect(ctx context.Context) error {
 	if s.key, err = signingKey(s.Config); err != nil {
 		return err
 	}
-	if s.address.Trust, err = writeTrust(s.Config, s.key); err != nil {
+	if s.address.Trust, s.trust, err = writeTrust(s.Config, s.key); err != nil {
 		return err
+	}
+	if ids := s.trust.IDs(); len(ids) > 1 {
+		s.Log.Info().Strs("keys", ids).Str("file", s.address.Trust).Msg("decisions of earlier keys count, too: take the line of one away that is no longer to be trusted")
 	}
 	connection, err := KafkaConnection(&s.Config.Kafka, s.address.Kafka)
 	if err != nil {
@@ -148,7 +155,7 @@ func (s *service) connect(ctx context.Context) error {
 		return err
 	}
 	o := bus.Options{
-		URLs: s.address.NATS, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key,
+		URLs: s.address.NATS, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key, Trust: s.trust, OnForeign: s.strangers.hear,
 		After: func(effect string) { s.crash.pass(Point("after-" + effect)) },
 		OnState: func(connected bool, cause error) {
 			switch {
@@ -341,10 +348,10 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 		seen: s.seen, recoveryEvery: cmp.Or(s.pace.recovery, s.crash.recoveryEvery()), sources: partitionCounts(from), orders: orders, plans: map[string]windows.Plan{}, failed: make(chan error, 1),
 	}
 	judging := &court{
-		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, trust: schemas.NewTrust(s.key.Public()), counter: orders, grown: grown,
+		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
 		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), told: make(chan alertMessage), rumours: rumours{}, asking: map[string]*asked{}, decided: s.Decided,
 		program: s.Program, instance: instance(), retention: retention, dry: s.DryRun, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
-		inspections: map[string]*inspection{}, inspected: make(chan inspection),
+		inspections: map[string]*inspection{}, inspected: make(chan inspection), strangers: s.strangers, trustFile: s.address.Trust,
 	}
 	return watching, counting, judging
 }
@@ -392,6 +399,9 @@ func (s *service) beat(ctx context.Context) error {
 	beat := &schemas.Heartbeat{Instance: instance(), Program: s.Program,
 		At: schemas.Time(time.Now().UnixMilli()), EveryMs: heartbeatEvery.Milliseconds()}
 	for _, x := range s.board.Standings() {
+		if x.Lost != "" {
+			continue
+		}
 		beat.Rollouts = append(beat.Rollouts, schemas.RolloutBeat{Rollout: x.Rollout, Model: x.Model, Epoch: x.Epoch, Seq: x.Seq})
 	}
 	return s.bus.Heartbeat(ctx, beat)

@@ -29,6 +29,7 @@ type sink struct {
 	dry      bool
 	unsaid   nag
 	done     string // the event that is carried out here, and perhaps not answered for yet
+	vain     bool   // nobody has known the key of a decision
 }
 
 // Pauses before an event is tried again, beyond those between the requests of a row: the first, doubled each time, up to the longest.
@@ -48,7 +49,7 @@ const (
 func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 	var all []*sink
 	for _, one := range s.Config.Sinks {
-		k := &sink{Sink: one, bus: s.bus, trust: schemas.NewTrust(s.key.Public()), instance: instance(), seen: s.seen, dry: s.DryRun}
+		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: instance(), seen: s.seen, dry: s.DryRun}
 		k.log = s.Log.With().Str("sink", one.Name).Logger()
 		if one.Kind.Routes() {
 			one.Retries = 0 // between two attempts a newer decision may come
@@ -73,6 +74,14 @@ func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 		all = append(all, k)
 	}
 	return all, nil
+}
+
+// ownKeys are those whose decisions count.
+func (s *service) ownKeys() schemas.Trust {
+	if len(s.trust.IDs()) == 0 {
+		return schemas.NewTrust(s.key.Public())
+	}
+	return s.trust
 }
 
 // query is what the sink hears. A dry run has a place of its own, so that nothing is lost by it.
@@ -142,17 +151,22 @@ func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error
 	return actuators.OfNotice(t.Notice, r, use), nil
 }
 
-// newest reports whether a decision is its model's last one: it has the full desired state, so who has carried it out has carried out all.
+// newest reports whether a decision is its model's last one: it has the full desired state, so who has carried it out has carried out all. What no own key has signed is
+// newest for a while, since another process may know its key; it holds nothing up.
 func (k *sink) newest(ctx context.Context, t *bus.Told) (bool, error) {
-	last, err := k.bus.LastDecision(ctx, t.Decision.Model)
-	return err == nil && last.Sequence == t.Sequence, err
+	last, err := k.bus.LastDecision(ctx, t.Model)
+	if errors.Is(err, bus.ErrNotFound) {
+		return true, nil
+	}
+	return err == nil && (last.Sequence == t.Sequence || last.Sequence < t.Sequence && t.Verify(k.trust) != nil), err
 }
 
-// untrusted is what becomes of a decision that our key has not signed.
+// untrusted is what becomes of a decision that our key has not signed. It may wait for another process that knows the key; where that was in vain once, the next don't.
 func (k *sink) untrusted(t *bus.Told, e *actuators.Event) time.Duration {
-	if time.Since(t.At) < trustWithin {
+	if !k.vain && time.Since(t.At) < trustWithin {
 		return sinkAgain
 	}
+	k.vain = true
 	k.seen.told(k.Name, "untrusted")
 	k.log.Error().Str("id", e.ID).Msg("a decision is not told, nor carried out here: this process's key has not signed it; if another serve runs, give both the same nats.signingKey; if not, somebody forges decisions")
 	return 0

@@ -25,6 +25,7 @@ import (
 type booth struct {
 	*testing.T
 	bus    *bus.Bus
+	conn   *nats.Conn
 	head   decisions.Head
 	sink   *sink
 	log    bytes.Buffer
@@ -63,7 +64,7 @@ func inBooth(t *testing.T, name string, dry bool, play func(b *booth)) {
 		}
 		conn, err := nats.Connect("", nats.InProcessServer(v.server))
 		v.must(err)
-		b := &booth{T: t, answer: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }}
+		b := &booth{T: t, conn: conn, answer: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }}
 		l, err := v.network.Listen("tcp", "127.0.0.1:9000")
 		v.must(err)
 		outside := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.asked++; b.answer(w, r) })}

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"streamcanary/cmd/serve"
+	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
 )
 
 const (
@@ -27,7 +29,9 @@ const (
 type recomputation struct {
 	c           *console
 	bus         *bus.Bus
-	wrong       int // findings that say that something isn't as it should be
+	keys        schemas.Trust
+	sums        map[string]string // of the bodies that are held against the journal, by id
+	wrong       int               // findings that say that something isn't as it should be
 	shown       int
 	unpublished []serve.Finding
 }
@@ -43,6 +47,9 @@ func (x *recomputation) run(ctx context.Context, r *reach, log []serve.Published
 		return serve.Recomputed{}, err
 	}
 	defer journal.Close()
+	for i := range log {
+		x.sums[log[i].ID] = log[i].Sha256
+	}
 	counts, err := serve.Recompute(ctx, journal, log, func(f serve.Finding) error { return x.found(ctx, f) })
 	if err == nil {
 		err = x.neverPublished(ctx)
@@ -82,7 +89,9 @@ func (x *recomputation) neverPublished(ctx context.Context) error {
 	}
 	since := map[string]bool{}
 	err := x.bus.Log(ctx, bus.LogQuery{}, func(l bus.Logged) error {
-		since[l.Decision.ID] = true
+		if l.Verify(x.keys) == nil {
+			since[l.Decision.ID] = true
+		}
 		return nil
 	})
 	if err != nil {
@@ -104,6 +113,7 @@ func (x *recomputation) neverPublished(ctx context.Context) error {
 type aFinding struct {
 	Type        string            `json:"type"` // finding
 	Kind        serve.FindingKind `json:"kind"`
+	Message     uint64            `json:"message,omitempty"` // its number in the stream, of what is wrong with a message itself
 	Rollout     string            `json:"rollout"`
 	Epoch       int64             `json:"epoch"`
 	Decision    string            `json:"decision,omitempty"` // none: of the whole epoch
@@ -117,7 +127,7 @@ func (x *recomputation) print(ctx context.Context, f *serve.Finding) error {
 	told := aFinding{Type: "finding", Kind: f.Kind, Rollout: f.Rollout, Epoch: f.Epoch, Decision: f.ID, Why: f.Why}
 	if f.Kind == serve.FindingDiffers && x.shown < maxShown {
 		x.shown++
-		published, err := x.bus.Decision(ctx, f.ID)
+		published, err := x.bus.Find(ctx, f.ID, func(l *bus.Logged) bool { return decisions.BodySha256(l.Signed.Body) == x.sums[f.ID] })
 		if err != nil {
 			return err
 		}
@@ -128,24 +138,37 @@ func (x *recomputation) print(ctx context.Context, f *serve.Finding) error {
 	if f.Kind != serve.FindingGone && f.Program != "" && f.Program != program() {
 		told.BegunBy, told.Program = f.Program, program()
 	}
-	if x.c.json {
-		told.Differences = told.Differences[:min(len(told.Differences), maxPlaces)]
-		return json.NewEncoder(x.c.out).Encode(told)
+	return told.tell(x.c)
+}
+
+// tell prints a finding.
+func (f *aFinding) tell(c *console) error {
+	if c.json {
+		f.Differences = f.Differences[:min(len(f.Differences), maxPlaces)]
+		return json.NewEncoder(c.out).Encode(f)
 	}
-	return writeFinding(x.c.out, &told)
+	return writeFinding(c.out, f)
+}
+
+// verdicts are the kinds of findings, for people.
+var verdicts = map[serve.FindingKind]string{
+	serve.FindingGone: "can't be computed again", serve.FindingDiffers: "DIFFERS", serve.FindingUnfounded: "UNFOUNDED",
+	serve.FindingUnpublished: "NOT IN THE LOG", serve.FindingClock: "ITS TIME IS WRONG",
+	findingUnsigned: "BAD SIGNATURE", findingNoDecision: "NO DECISION", findingChain: "OUT OF ITS CHAIN",
 }
 
 // writeFinding tells a finding to people.
 func writeFinding(w io.Writer, f *aFinding) error {
-	what := "decision " + f.Decision
-	if f.Decision == "" {
+	what := "decision " + schemas.Readable(f.Decision)
+	switch {
+	case f.Message > 0 && f.Decision == "":
+		what = fmt.Sprintf("message %d", f.Message)
+	case f.Message > 0:
+		what = fmt.Sprintf("message %d, decision %s", f.Message, schemas.Readable(f.Decision))
+	case f.Decision == "":
 		what = fmt.Sprintf("rollout %s, epoch %d", f.Rollout, f.Epoch)
 	}
-	verdict := map[serve.FindingKind]string{
-		serve.FindingGone: "can't be computed again", serve.FindingDiffers: "DIFFERS", serve.FindingUnfounded: "UNFOUNDED",
-		serve.FindingUnpublished: "NOT IN THE LOG", serve.FindingClock: "ITS TIME IS WRONG",
-	}[f.Kind]
-	_, err := fmt.Fprintf(w, "%s: %s: %s\n", what, verdict, f.Why)
+	_, err := fmt.Fprintf(w, "%s: %s: %s\n", what, verdicts[f.Kind], f.Why)
 	for i, d := range f.Differences {
 		if i == maxPlaces {
 			_, err = fmt.Fprintf(w, "    and %d more places\n", len(f.Differences)-i)

@@ -18,15 +18,19 @@ import (
 	"streamcanary/schemas"
 )
 
-// rewrite DATA OLD NEW copies the decision log to a NATS of its own, FORGED, and replaces a text in the last decision, signed again: what somebody can do who has the key and the
-// disk.
+// rewrite DATA OLD NEW [NAME] copies the decision log to a NATS of its own, FORGED, and replaces a text in the last decision, signed again: what somebody can do who has the key and the
+// disk. With a NAME, it is that NATS, and the signature stays: what somebody can do who has the disk alone.
 func rewrite(ts *testscript.TestScript, _ bool, args []string) {
 	key, err := schemas.ParseSigningKey([]byte(ts.ReadFile(args[0] + "/keys/signing.pem")))
 	ts.Check(err)
-	servers, err := embed.Start(embed.Options{Dir: ts.MkAbs("forged"), NATS: true})
+	name := "FORGED"
+	if len(args) > 3 {
+		name = args[3]
+	}
+	servers, err := embed.Start(embed.Options{Dir: ts.MkAbs(strings.ToLower(name)), NATS: true})
 	ts.Check(err)
 	ts.Defer(func() { _ = servers.Close() })
-	ts.Setenv("FORGED", servers.NATSURL())
+	ts.Setenv(name, servers.NATSURL())
 	ctx := context.Background()
 	from, err := bus.Connect(ctx, bus.Options{URLs: []string{ts.Getenv("NATS")}})
 	ts.Check(err)
@@ -45,7 +49,10 @@ func rewrite(ts *testscript.TestScript, _ bool, args []string) {
 	if changed == string(last.Signed.Body) {
 		ts.Fatalf("the last decision has no %q", args[1])
 	}
-	last.Signed = key.Sign([]byte(changed))
+	last.Signed.Body = []byte(changed)
+	if name == "FORGED" {
+		last.Signed = key.Sign(last.Signed.Body)
+	}
 	conn, err := nats.Connect(servers.NATSURL())
 	ts.Check(err)
 	defer conn.Close()
@@ -58,6 +65,27 @@ func rewrite(ts *testscript.TestScript, _ bool, args []string) {
 		m.Header.Set(schemas.HeaderKeyID, l.Signed.KeyID)
 		m.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(l.Signed.Signature))
 		_, err = js.PublishMsg(ctx, m)
+		ts.Check(err)
+	}
+}
+
+// stranger OLD NEW publishes garbage on the subject of the model's decisions, and a copy of its last decision with a text replaced and no signature: what somebody can do who may publish
+// there.
+func stranger(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	conn, err := nats.Connect(ts.Getenv("NATS"))
+	ts.Check(err)
+	defer conn.Close()
+	b, err := bus.Connect(ctx, bus.Options{Conn: conn})
+	ts.Check(err)
+	last, err := b.LastDecision(ctx, "ranker")
+	ts.Check(err)
+	js, err := jetstream.New(conn)
+	ts.Check(err)
+	subject, err := schemas.DecisionSubject("ranker")
+	ts.Check(err)
+	for _, body := range []string{"hello", strings.ReplaceAll(string(last.Signed.Body), args[0], args[1])} {
+		_, err = js.Publish(ctx, subject, []byte(body))
 		ts.Check(err)
 	}
 }

@@ -71,6 +71,7 @@ type rolloutLine struct {
 	Why       string       `json:"why,omitempty"`
 	Waiting   []string     `json:"waiting,omitempty"` // for the answers of these
 	Undone    bool         `json:"undone,omitempty"`  // a rollback that is not yet carried out
+	Lost      string       `json:"lost,omitempty"`    // why the service that answers no longer decides for it: what the record has may not be published
 	Epoch     int64        `json:"epoch"`
 	Seq       int64        `json:"seq"`
 	Stage     int          `json:"stage,omitempty"` // that it is in, from 1, of so many
@@ -94,6 +95,9 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 		if _, r, err := serve.DecodeApplication(s.Body); err == nil {
 			l.Model, l.Baseline, l.Canary = r.Model, r.Baseline, r.Canary
 		}
+	}
+	if live != nil {
+		l.Lost = live.Lost
 	}
 	if live != nil && live.Refused == "" && live.Epoch == state.Epoch {
 		l.EventTime = max(l.EventTime, live.Reached)
@@ -158,6 +162,10 @@ func printRollouts(c *console, lines []rolloutLine) error {
 		}
 		if l.Why != "" {
 			fmt.Fprintf(c.err, "rollout %s is refused: %s\n", l.Rollout, l.Why)
+		}
+		if l.Lost != "" {
+			fmt.Fprintf(c.err, "rollout %s is LOST: %s\n", l.Rollout, l.Lost)
+			l.Status = "LOST, " + l.Status
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, l.stageText(), orDash(l.Verdict),
 			l.Epoch, l.Seq, l.judgedText(), l.waitsText())
@@ -230,9 +238,13 @@ func recordOf(ctx context.Context, b *bus.Bus, a *serve.Addresses, name string) 
 }
 
 // lastReason is why the epoch's last decision with evidence was made, from the decision log; nil: there is none.
-func lastReason(ctx context.Context, b *bus.Bus, s *decisions.State) (*schemas.Reason, error) {
+func lastReason(ctx context.Context, b *bus.Bus, a *serve.Addresses, s *decisions.State) (*schemas.Reason, error) {
 	var last *schemas.Reason
+	keys, unknown := readTrust(a.Trust) // without keys, the log is believed
 	err := b.Log(ctx, bus.LogQuery{Model: s.Terms.Model}, func(l bus.Logged) error {
+		if d := l.Decision; d == nil || unknown == nil && l.Verify(keys) != nil {
+			return nil
+		}
 		if d := l.Decision; d.Rollout == s.Terms.Rollout && d.Epoch == s.Epoch && len(d.Reason.Guardrails) > 0 {
 			last = &d.Reason
 		}
@@ -263,7 +275,6 @@ type view struct {
 	Links      map[string]string         `json:"links,omitempty"`         // the rollout's annotations
 	Decided    *schemas.Reason           `json:"last_decision,omitempty"` // why the last one but the start
 	Record     *decisions.Head           `json:"record"`
-	lost       string                    // why the service doesn't decide for it any more
 	silent     error                     // why the service didn't say how it stands now
 }
 
@@ -272,9 +283,6 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 	s := &h.State
 	v := view{rolloutLine: lineOf(&bus.Spec{Rollout: s.Terms.Rollout}, s, live), Mode: s.Terms.Mode, Routes: s.Routes, Links: s.Terms.Links,
 		AsOf: asOfStart, Sentence: "Nothing but the start was decided yet.", Guardrails: []schemas.GuardrailStatus{}, Decided: s.Why, Record: h}
-	if live != nil {
-		v.lost = live.Lost
-	}
 	switch {
 	case s.Status == decisions.StatusPreparing:
 		v.Verdict, v.Code, v.Sentence = "", "preparing", "Nothing is judged before the routers have answered that they are prepared."
@@ -325,7 +333,7 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 	v := viewOf(&head, live[name])
 	v.silent = silent
 	if v.AsOf == asOfDecision && len(v.Guardrails) == 0 {
-		why, err := lastReason(ctx, b, &head.State)
+		why, err := lastReason(ctx, b, &a, &head.State)
 		if err != nil {
 			return nil, err
 		}
@@ -339,15 +347,18 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 // printView writes a rollout for people.
 func printView(w io.Writer, v *view) error {
 	s := &v.Record.State
+	switch ids := serve.Unpublished(v.Record); {
+	case v.Lost != "":
+		fmt.Fprintf(w, "LOST: %s\n\n", v.Lost)
+	case len(ids) > 0:
+		fmt.Fprintf(w, "NOT PUBLISHED: %s: decided and stored, but not in the decision log yet, so nobody obeys it: look at /readyz and the log of serve\n\n", strings.Join(ids, ", "))
+	}
 	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s, mode %s\n", v.Rollout, v.Model, v.Canary, v.Baseline, v.Mode)
 	undone := ""
 	if s.Undone() {
 		undone = " (not yet carried out)"
 	}
 	fmt.Fprintf(w, "status: %s%s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, undone, v.Epoch, v.Seq, v.judgedText(), advised(v))
-	if v.lost != "" {
-		fmt.Fprintf(w, "NOTHING IS DECIDED for it any more by the serve that was asked: %s; its log says what to do\n", v.lost)
-	}
 	for _, name := range slices.Sorted(maps.Keys(s.Terms.Links)) {
 		fmt.Fprintf(w, "link: %s: %s\n", name, s.Terms.Links[name])
 	}

@@ -129,7 +129,8 @@ const (
 func (e *Event) alarm() alarm {
 	if e.Decision == nil {
 		switch e.Notice.Kind {
-		case schemas.NoticeAcksOverdue, schemas.NoticeAckRefused, schemas.NoticeDrainOverdue, schemas.NoticeGuardrailSuspect, schemas.NoticeSinkOverdue, schemas.NoticeSinkRefused:
+		case schemas.NoticeAcksOverdue, schemas.NoticeAckRefused, schemas.NoticeDrainOverdue, schemas.NoticeGuardrailSuspect, schemas.NoticeSinkOverdue, schemas.NoticeSinkRefused,
+			schemas.NoticeRolloutLost, schemas.NoticeForeignDecision:
 			return raise
 		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone:
 			if len(e.Notice.Waiting) == 0 {

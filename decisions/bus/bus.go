@@ -31,7 +31,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrLogRegressed: the decision log is older than what was published to it. Nothing may be published until a person looked.
 	ErrLogRegressed = errors.New("the decision log went backwards: it lost decisions that were published (restored from a backup, or recreated?); " +
-		"nothing is published before a person has looked: bring the log back, or delete the rollout's record and apply it as a new epoch")
+		"nothing is published for this rollout before a person has looked: bring the log back and start serve again, or begin a new epoch with `rollout retry`")
 	// ErrNoKey: something is to be published, and there is no key to sign with.
 	ErrNoKey = errors.New("no signing key")
 )
@@ -54,6 +54,10 @@ type Options struct {
 	Replicas int
 	// Key signs decisions; nil: nothing can be published but events.
 	Key *schemas.SigningKey
+	// Trust are the keys whose decisions count where the log and the routes are read back; none: that of Key. Without any key, signatures are not looked at.
+	Trust schemas.Trust
+	// OnForeign hears of what doesn't count where that is read back, as often as it is met. It must not block.
+	OnForeign func(Foreign)
 	// OnState hears of a lost (with the cause, or nil) and a regained connection. It must not block.
 	OnState func(connected bool, cause error)
 	// OnError hears of what goes wrong on the connection without a call that could return it (a watch that begins anew). It must not block.
@@ -69,6 +73,7 @@ type Bus struct {
 	conn  *nats.Conn
 	js    jetstream.JetStream
 	owned bool
+	trust schemas.Trust
 }
 
 // Connect connects, within Options.Timeout; the error names the addresses that were tried. Afterwards the connection is
@@ -83,7 +88,10 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	if o.Name == "" {
 		o.Name = "streamcanary"
 	}
-	b := &Bus{o: o, conn: o.Conn}
+	b := &Bus{o: o, conn: o.Conn, trust: o.Trust}
+	if len(b.trust.IDs()) == 0 && o.Key != nil {
+		b.trust = schemas.NewTrust(o.Key.Public())
+	}
 	if b.conn == nil {
 		conn, err := dial(ctx, o)
 		if err != nil {

@@ -60,8 +60,11 @@ func (b *Bus) do(ctx context.Context, d decisions.Delivery) (decisions.Receipt, 
 	panic(fmt.Sprintf("delivery %q of %s is unknown", d.Do, d.ID))
 }
 
-// Publish publishes a decision behind the one that it expects. Where the subject's last message is another, it reads that back into
-// the receipt: Head.Delivered tells whether it is one's own.
+// publishAttempts bounds how often a decision is published behind what others have written meanwhile.
+const publishAttempts = 16
+
+// Publish publishes a decision behind the one that it expects. Where a newer decision that counts (LastDecision) stands there, it is read back into the receipt:
+// Head.Delivered tells whether it is one's own. Whatever else stands there stops nothing: the decision is published behind it.
 func (b *Bus) Publish(ctx context.Context, d decisions.Delivery) (decisions.Receipt, error) {
 	subject, err := schemas.DecisionSubject(d.Model)
 	if err != nil {
@@ -70,24 +73,45 @@ func (b *Bus) Publish(ctx context.Context, d decisions.Delivery) (decisions.Rece
 	if b.o.Key == nil {
 		return decisions.Receipt{}, fmt.Errorf("publish decision %s: %w", d.ID, ErrNoKey)
 	}
+	message := b.message(subject, d)
+	expect := d.Expect
+	for range publishAttempts {
+		ack, err := b.publishBehind(ctx, message, expect)
+		switch {
+		case err == nil && !ack.Duplicate:
+			return decisions.Receipt{Sequence: ack.Sequence}, nil
+		case err != nil && !wrongLast(err):
+			return decisions.Receipt{}, fmt.Errorf("publish decision %s on %s at %s: %w", d.ID, subject, b.where(), err)
+		}
+		last, end, err := b.readBack(ctx, subject, d)
+		if err != nil || last != nil {
+			return decisions.Receipt{Last: last}, err
+		}
+		if ack != nil { // somebody else has used its id: the server takes it for a copy
+			message.Header.Set(schemas.HeaderMessageID, fmt.Sprintf("%s/%d", d.ID, end))
+		}
+		expect = end
+	}
+	return decisions.Receipt{}, fmt.Errorf("publish decision %s on %s at %s: others have written there %d times meanwhile: let only serve publish to %s",
+		d.ID, subject, b.where(), publishAttempts, schemas.AllDecisions)
+}
+
+// message is a decision as it is published.
+func (b *Bus) message(subject string, d decisions.Delivery) *nats.Msg {
 	signed := b.o.Key.Sign(d.Body)
 	message := &nats.Msg{Subject: subject, Data: d.Body, Header: nats.Header{}}
 	message.Header.Set(schemas.HeaderMessageID, d.ID)
 	message.Header.Set(schemas.HeaderKeyID, signed.KeyID)
 	message.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(signed.Signature))
 	message.Header.Set(schemas.HeaderPublicKey, base64.StdEncoding.EncodeToString(b.o.Key.Public()))
-	within, cancel := b.within(ctx)
+	return message
+}
+
+// publishBehind publishes if the subject's last message is the expected one. A replicated stream looks at the id first (PubAck.Duplicate).
+func (b *Bus) publishBehind(ctx context.Context, message *nats.Msg, expect uint64) (*jetstream.PubAck, error) {
+	ctx, cancel := b.within(ctx)
 	defer cancel()
-	ack, err := b.js.PublishMsg(within, message, jetstream.WithExpectLastSequencePerSubject(d.Expect), jetstream.WithExpectStream(schemas.StreamName))
-	switch {
-	case wrongLast(err):
-		return b.readBack(ctx, subject, d)
-	case err != nil:
-		return decisions.Receipt{}, fmt.Errorf("publish decision %s on %s at %s: %w", d.ID, subject, b.where(), err)
-	case ack.Duplicate: // a replicated stream looks at the id first
-		return b.readBack(ctx, subject, d)
-	}
-	return decisions.Receipt{Sequence: ack.Sequence}, nil
+	return b.js.PublishMsg(ctx, message, jetstream.WithExpectLastSequencePerSubject(expect), jetstream.WithExpectStream(schemas.StreamName))
 }
 
 // wrongLast reports whether the subject (or key) had another last message than expected.
@@ -97,21 +121,21 @@ func wrongLast(err error) bool {
 		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
-// readBack looks at what stands last on a decision subject. A subject that is empty although a message was expected has lost it.
-func (b *Bus) readBack(ctx context.Context, subject string, d decisions.Delivery) (decisions.Receipt, error) {
-	message, err := b.last(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return decisions.Receipt{}, fmt.Errorf("publish decision %s: %s is empty, its last message was to be %d: %w", d.ID, subject, d.Expect, ErrLogRegressed)
+// readBack looks for a decision that counts behind the one that was to be the last; nil: there is none, and end is what really stands last. A subject that
+// is empty although a message was expected has lost it.
+func (b *Bus) readBack(ctx context.Context, subject string, d decisions.Delivery) (last *decisions.Last, end uint64, err error) {
+	t, err := b.scan(ctx, scan{model: d.Model, from: max(d.Expect, 1), known: prevOf(d.Body)})
+	switch {
+	case err != nil:
+		return nil, 0, fmt.Errorf("publish decision %s: read %s back: %w", d.ID, subject, err)
+	case t.end == 0 && d.Expect > 0:
+		return nil, 0, fmt.Errorf("publish decision %s: %s is empty, its last message was to be %d: %w", d.ID, subject, d.Expect, ErrLogRegressed)
+	case t.end < d.Expect:
+		return nil, 0, fmt.Errorf("publish decision %s: the last message of %s is %d, it was to be %d: %w", d.ID, subject, t.end, d.Expect, ErrLogRegressed)
+	case t.last == nil || t.last.Sequence <= d.Expect:
+		return nil, t.end, nil
 	}
-	if err != nil {
-		return decisions.Receipt{}, fmt.Errorf("publish decision %s: read %s back: %w", d.ID, subject, err)
-	}
-	if message.Sequence < d.Expect {
-		return decisions.Receipt{}, fmt.Errorf("publish decision %s: the last message of %s is %d, it was to be %d: %w", d.ID, subject, message.Sequence, d.Expect, ErrLogRegressed)
-	}
-	return decisions.Receipt{Last: &decisions.Last{
-		Sequence: message.Sequence, ID: message.Header.Get(schemas.HeaderMessageID), Sha256: decisions.BodySha256(message.Data),
-	}}, nil
+	return &decisions.Last{Sequence: t.last.Sequence, ID: t.last.Decision.ID, Sha256: decisions.BodySha256(t.last.Signed.Body)}, t.end, nil
 }
 
 // last reads a subject's last message.

@@ -8,51 +8,46 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"streamcanary/decisions"
 	"streamcanary/schemas"
 )
 
-// Logged is one decision as it stands in the log.
+// Logged is one message of the log: a decision as it stands there, or what somebody else wrote.
 type Logged struct {
 	Sequence uint64    // in the stream
 	At       time.Time // when the server stored it
+	Model    string    // by the subject
 	Signed   schemas.Signed
-	Decision *schemas.Decision
+	Decision *schemas.Decision // nil: the message is no decision
+	// Malformed says why the message is no decision.
+	Malformed error
 }
 
-// Verify proves that a trusted key signed the exact bytes.
-func (l *Logged) Verify(trust schemas.Trust) error { return trust.Verify(l.Signed) }
-
-// LastDecision is a model's last decision; ErrNotFound where there is none. Its signature is not verified.
-func (b *Bus) LastDecision(ctx context.Context, model string) (Logged, error) {
-	subject, err := schemas.DecisionSubject(model)
-	if err != nil {
-		return Logged{}, fmt.Errorf("read last decision of model %s: %w", model, err)
+// Verify proves that a trusted key signed the exact bytes, and that they are a decision of the subject's model.
+func (l *Logged) Verify(trust schemas.Trust) error {
+	switch {
+	case l.Malformed != nil:
+		return l.Malformed
+	case l.Decision.Model != l.Model:
+		return fmt.Errorf("decision %s of model %q stands on the subject of model %q", l.Decision.ID, l.Decision.Model, l.Model)
 	}
-	message, err := b.last(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return Logged{}, fmt.Errorf("read last decision of model %s: %w", model, err)
-	}
-	return logged(message.Header, message.Data, message.Sequence, message.Time)
+	return trust.Verify(l.Signed)
 }
 
-func logged(header nats.Header, body []byte, sequence uint64, at time.Time) (Logged, error) {
-	decision, err := schemas.DecodeDecision(body)
-	if err != nil {
-		return Logged{}, fmt.Errorf("stream %s, message %d: %w", schemas.StreamName, sequence, err)
-	}
+func logged(m *jetstream.RawStreamMsg) Logged {
 	// A signature that can't be read stays empty: it verifies as what it is, a bad one.
-	signature, _ := schemas.DecodeSignature(header.Get(schemas.HeaderSignature))
-	return Logged{
-		Sequence: sequence, At: at, Decision: decision,
-		Signed: schemas.Signed{Body: body, KeyID: header.Get(schemas.HeaderKeyID), Signature: signature},
-	}, nil
+	signature, _ := schemas.DecodeSignature(m.Header.Get(schemas.HeaderSignature))
+	l := Logged{Sequence: m.Sequence, At: m.Time, Signed: schemas.Signed{Body: m.Data, KeyID: m.Header.Get(schemas.HeaderKeyID), Signature: signature}}
+	names, err := schemas.SubjectNames(m.Subject)
+	if err == nil && len(names) == 1 {
+		l.Model = names[0]
+	}
+	if l.Decision, err = schemas.DecodeDecision(m.Data); err != nil {
+		l.Malformed = fmt.Errorf("stream %s, message %d: %w", schemas.StreamName, m.Sequence, err)
+	}
+	return l
 }
 
 // LogQuery chooses decisions.
@@ -63,7 +58,7 @@ type LogQuery struct {
 
 // Log calls fn with the decisions of the log in its order, until its end, or until fn fails (its error). Following, it
 // goes on until the context ends (nil), also over a server that is away, or a log that is deleted and made anew: that is
-// read from its beginning. A message that is no decision is an error.
+// read from its beginning. It verifies nothing: what somebody else wrote there comes, too, and of what is no decision Logged.Malformed says why.
 func (b *Bus) Log(ctx context.Context, q LogQuery, fn func(Logged) error) error {
 	subject := schemas.AllDecisions
 	if q.Model != "" {
@@ -73,11 +68,7 @@ func (b *Bus) Log(ctx context.Context, q LogQuery, fn func(Logged) error) error 
 		}
 	}
 	each := func(message jetstream.Msg, sequence uint64, at time.Time) error {
-		l, err := logged(message.Headers(), message.Data(), sequence, at)
-		if err != nil {
-			return err
-		}
-		return fn(l)
+		return fn(logged(&jetstream.RawStreamMsg{Subject: message.Subject(), Sequence: sequence, Header: message.Headers(), Data: message.Data(), Time: at}))
 	}
 	if q.Follow {
 		return b.follow(ctx, subject, func(m jetstream.Msg, sequence uint64, at time.Time) (bool, error) {
@@ -111,12 +102,17 @@ func (b *Bus) lastSequence(ctx context.Context, subject string) (uint64, error) 
 	return message.Sequence, nil
 }
 
-// Decision finds a decision by its id; ErrNotFound where the log has none of it.
+// Decision finds a decision by its id; ErrNotFound where the log has none of it. Its signature is not verified.
 func (b *Bus) Decision(ctx context.Context, id string) (Logged, error) {
+	return b.Find(ctx, id, func(*Logged) bool { return true })
+}
+
+// Find finds the first decision of an id that is wanted; ErrNotFound where the log has none.
+func (b *Bus) Find(ctx context.Context, id string, wanted func(*Logged) bool) (Logged, error) {
 	found := errors.New("found")
 	var out Logged
 	err := b.Log(ctx, LogQuery{}, func(l Logged) error {
-		if l.Decision.ID == id {
+		if l.Decision != nil && l.Decision.ID == id && wanted(&l) {
 			out = l
 			return found
 		}
@@ -145,16 +141,19 @@ func (b *Bus) CheckLog(ctx context.Context, heads []decisions.Head) error {
 
 func (b *Bus) checkModel(ctx context.Context, h *decisions.Head) error {
 	model := h.State.Terms.Model
-	last, err := b.LastDecision(ctx, model)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	known, published := publishedLast(h)
+	t, err := b.scan(ctx, scan{model: model, from: max(h.SubjectSeq, 1), known: known})
+	if err != nil {
 		return err
 	}
-	if last.Sequence < h.SubjectSeq {
-		return fmt.Errorf("it ends at message %d, the record of rollout %s knows %d: %w", last.Sequence, h.State.Terms.Rollout, h.SubjectSeq, ErrLogRegressed)
+	if t.end < h.SubjectSeq {
+		return fmt.Errorf("it ends at message %d, the record of rollout %s knows %d: %w", t.end, h.State.Terms.Rollout, h.SubjectSeq, ErrLogRegressed)
 	}
-	unpublished := slices.ContainsFunc(h.Outbox, func(e decisions.Entry) bool { return e.Kind == decisions.EntryDecision && !e.Published })
-	if prev := h.State.Prev; prev != nil && last.Sequence == h.SubjectSeq && !unpublished && decisions.BodySha256(last.Signed.Body) != prev.Sha256 {
-		return fmt.Errorf("message %d is %q, the record of rollout %s knows %q there: %w", last.Sequence, idOf(last.Decision), h.State.Terms.Rollout, prev.ID, ErrLogRegressed)
+	if published && h.SubjectSeq > 0 && t.first != "" && t.first != known {
+		return fmt.Errorf("message %d isn't what the record of rollout %s knows there, %q: %w", h.SubjectSeq, h.State.Terms.Rollout, h.State.Prev.ID, ErrLogRegressed)
+	}
+	if t.last == nil && t.end > h.SubjectSeq && h.SubjectSeq > 0 {
+		return nil // what the record knows of has gone by the stream's limits, behind what others wrote
 	}
 	route, err := b.Route(ctx, model)
 	if errors.Is(err, ErrNotFound) {
@@ -163,10 +162,35 @@ func (b *Bus) checkModel(ctx context.Context, h *decisions.Head) error {
 	if err != nil {
 		return err
 	}
-	if last.Decision == nil || newer(route, last.Decision) {
-		return fmt.Errorf("the route document holds %q, the log ends with %q: %w", route.ID, idOf(last.Decision), ErrLogRegressed)
+	if t.last == nil || newer(route, t.last.Decision) {
+		var last *schemas.Decision
+		if t.last != nil {
+			last = t.last.Decision
+		}
+		return fmt.Errorf("the route document holds %q, the log ends with %q: %w", route.ID, idOf(last), ErrLogRegressed)
 	}
 	return nil
+}
+
+// publishedLast is the hash of the decision at Head.SubjectSeq, as far as the record knows it; true: all that was decided is published.
+func publishedLast(h *decisions.Head) (sha string, all bool) {
+	for _, e := range h.Outbox {
+		if e.Kind == decisions.EntryDecision && !e.Published {
+			return prevOf(e.Body), false
+		}
+	}
+	if h.State.Prev == nil {
+		return "", false
+	}
+	return h.State.Prev.Sha256, true
+}
+
+// prevOf is the hash of the decision before one; "": there is none.
+func prevOf(body []byte) string {
+	if d, err := schemas.DecodeDecision(body); err == nil && d.Prev != nil {
+		return d.Prev.Sha256
+	}
+	return ""
 }
 
 func idOf(d *schemas.Decision) string {

@@ -13,11 +13,14 @@ import (
 // place is how far a stream was read. A stream that was deleted and made anew begins again at 1.
 type place struct {
 	made time.Time // when the stream was; zero: it was not read yet
-	next uint64    // sequence of the next message
+	next uint64    // sequence of the next message; 0 is 1
 }
 
 // in brings a place into line with the stream as it is now.
 func (p *place) in(stream *jetstream.StreamInfo) {
+	if p.made.IsZero() {
+		p.made, p.next = stream.Created, max(p.next, 1)
+	}
 	if !p.made.Equal(stream.Created) || stream.State.LastSeq+1 < p.next {
 		p.made, p.next = stream.Created, 1
 	}

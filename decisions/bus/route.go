@@ -13,8 +13,8 @@ import (
 // routeAttempts bounds how often a route write that lost its compare-and-set is tried again.
 const routeAttempts = 16
 
-// PutRoute makes a decision the model's route document, unless an equal or newer one, by (epoch, seq), is there already: a late
-// writer never takes traffic back.
+// PutRoute makes a decision the model's route document, unless an equal or newer one that a trusted key has signed, by (epoch, seq), is there already: a late
+// writer never takes traffic back, and what somebody else wrote keeps nobody from it.
 func (b *Bus) PutRoute(ctx context.Context, model string, body []byte) error {
 	decision, err := schemas.DecodeDecision(body)
 	if err != nil {
@@ -60,7 +60,7 @@ func (b *Bus) AgainRoute(ctx context.Context, model, decision string) error {
 	if err != nil {
 		return fmt.Errorf("write route of model %s again: %w", model, err)
 	}
-	if value.ID != decision {
+	if value == nil || value.ID != decision {
 		return nil
 	}
 	err = b.setRoute(ctx, model, entry.Value(), entry.Revision())
@@ -70,15 +70,19 @@ func (b *Bus) AgainRoute(ctx context.Context, model, decision string) error {
 	return nil
 }
 
-// Route is the decision in a model's route document; ErrNotFound where there is none. Its signature is not verified.
+// Route is the decision in a model's route document; ErrNotFound where there is none that a trusted key has signed.
 func (b *Bus) Route(ctx context.Context, model string) (*schemas.Decision, error) {
 	decision, _, err := b.route(ctx, model)
+	if err == nil && decision == nil {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read route of model %s: %w", model, err)
 	}
 	return decision, nil
 }
 
+// route is what stands in a model's route document; nil: nothing that is to be believed.
 func (b *Bus) route(ctx context.Context, model string) (*schemas.Decision, uint64, error) {
 	decision, entry, err := b.routeEntry(ctx, model)
 	if err != nil {
@@ -96,15 +100,25 @@ func (b *Bus) routeEntry(ctx context.Context, model string) (*schemas.Decision, 
 	if err != nil {
 		return nil, nil, err
 	}
-	signed, err := schemas.DecodeSigned(entry.Value())
+	decision, err := b.routed(entry.Value(), model)
+	if err != nil && len(b.trust.IDs()) > 0 {
+		b.foreign(Foreign{model, fmt.Sprintf("bucket %s, key %s", schemas.RoutesBucket, key), entry.Revision(), entry.Created(), err})
+		return nil, entry, nil
+	}
+	return decision, entry, err
+}
+
+// routed is the decision in the value of a route document; the error says why it is none.
+func (b *Bus) routed(value []byte, model string) (*schemas.Decision, error) {
+	signed, err := schemas.DecodeSigned(value)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	decision, err := schemas.DecodeDecision(signed.Body)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return decision, entry, nil
+	return decision, b.believe(signed, decision, model)
 }
 
 func (b *Bus) setRoute(ctx context.Context, model string, value []byte, revision uint64) error {

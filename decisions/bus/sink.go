@@ -166,8 +166,8 @@ func readTold(message jetstream.Msg) (Told, error) {
 		t.Notice, err = schemas.DecodeNotice(message.Data())
 		return t, err
 	}
-	t.Logged, err = logged(message.Headers(), message.Data(), meta.Sequence.Stream, meta.Timestamp)
-	return t, err
+	t.Logged = logged(&jetstream.RawStreamMsg{Subject: message.Subject(), Sequence: meta.Sequence.Stream, Header: message.Headers(), Data: message.Data(), Time: meta.Timestamp})
+	return t, t.Malformed
 }
 
 // Answer publishes an ack, as a subscriber's client does. Its id makes a repetition within the stream's window of duplicates one ack.

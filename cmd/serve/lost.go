@@ -1,0 +1,70 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// checkLog stops deciding for rollouts whose decision log has lost decisions, and finishes what was under way when the process ended.
+func (c *court) checkLog(ctx context.Context) error {
+	for _, name := range sortedDesks(c.desks) {
+		d := c.desks[name]
+		err := c.bus.CheckLog(ctx, []decisions.Head{d.head})
+		switch {
+		case errors.Is(err, bus.ErrLogRegressed):
+			c.lose(ctx, d, err)
+			continue
+		case err != nil:
+			return err
+		}
+		if len(d.head.Outbox) > 0 {
+			if err := c.store(ctx, d, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lose stops deciding for a rollout, and says so.
+func (c *court) lose(ctx context.Context, d *desk, err error) {
+	d.lost = err
+	said := "another process decides for this rollout: this one stops deciding for it until it is restarted; is it meant that two serve run?"
+	if errors.Is(err, bus.ErrLogRegressed) {
+		said = "the decision log lost decisions of this rollout: nothing is decided for it"
+	}
+	c.log.Error().Err(err).Str("rollout", d.rollout.Name).Str("model", d.rollout.Model).Strs("unpublished", Unpublished(&d.head)).Msg(said)
+	c.warn(ctx)
+}
+
+func lostNotice(d *desk) *schemas.Notice {
+	n := noticeOf(d, schemas.NoticeRolloutLost)
+	n.ID = fmt.Sprintf("%s.%d.%d.lost", n.Rollout, n.Epoch, d.head.State.Seq)
+	n.Sentence = lostText(d)
+	return n
+}
+
+// lostText says that this process no longer decides for a rollout, and what to do.
+func lostText(d *desk) string {
+	text := "This serve no longer decides for rollout " + d.rollout.Name
+	if ids := Unpublished(&d.head); len(ids) > 0 {
+		text += fmt.Sprintf(", and has not published %v: routers stay as they are", ids)
+	}
+	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else begin a new epoch with `streamcanary rollout retry %s`, or move the traffic by hand. It is: %v", d.rollout.Name, d.lost)
+}
+
+// Unpublished are the ids of the decisions that a record has, and the log hasn't.
+func Unpublished(h *decisions.Head) []string {
+	var ids []string
+	for _, e := range h.Outbox {
+		if e.Kind == decisions.EntryDecision && !e.Published {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids
+}

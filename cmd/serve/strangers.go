@@ -1,0 +1,117 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// strangers are what stands where only the service writes decisions, and no own key has signed. It is passed over; the first of a model is told to people, and all are counted. It
+// may be used by many goroutines. What it keeps is bounded by the models that have rollouts.
+type strangers struct {
+	mu     sync.Mutex
+	upTo   map[string]uint64      // what is counted, by place
+	untold map[string]bus.Foreign // by model
+	told   map[string]bool        // by model
+	log    zerolog.Logger
+	seen   *metrics
+}
+
+func newStrangers(log zerolog.Logger, seen *metrics) *strangers {
+	return &strangers{upTo: map[string]uint64{}, untold: map[string]bus.Foreign{}, told: map[string]bool{}, log: log, seen: seen}
+}
+
+// strangerNews is how old something may be to be told: what was there before stays in the log for long, and is read again with every start.
+const strangerNews = 24 * time.Hour
+
+// hear takes note of one; the same may come again.
+func (s *strangers) hear(f bus.Foreign) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.Sequence <= s.upTo[f.Place] {
+		return
+	}
+	s.upTo[f.Place] = f.Sequence
+	s.seen.foreign.WithLabelValues(f.Model).Inc()
+	if s.told[f.Model] || time.Since(f.At) > strangerNews {
+		return
+	}
+	s.told[f.Model], s.untold[f.Model] = true, f
+	s.log.Error().Err(f.Why).Str("model", f.Model).Str("place", f.Place).Uint64("message", f.Sequence).
+		Msg("somebody else writes where only serve writes decisions: it is passed over, and more of it for this model is only counted (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
+}
+
+// next are those that people are to be told of, by model.
+func (s *strangers) next() map[string]bus.Foreign {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]bus.Foreign, len(s.untold))
+	for model, f := range s.untold {
+		all[model] = f
+	}
+	return all
+}
+
+// over forgets one that was told.
+func (s *strangers) over(model string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.untold, model)
+}
+
+// warn tells people of what endangers decisions: rollouts for which this process no longer decides, and what somebody else wrote into the decision log. What can't be told now is
+// told with the next call.
+func (c *court) warn(ctx context.Context) {
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; d.lost != nil && !d.lostTold {
+			d.lostTold = c.notify(ctx, lostNotice(d))
+		}
+	}
+	if c.strangers == nil {
+		return
+	}
+	found := c.strangers.next()
+	for _, name := range sortedDesks(c.desks) {
+		d := c.desks[name]
+		f, there := found[d.rollout.Model]
+		if there && c.notify(ctx, foreignNotice(d, &f, c.trustFile)) {
+			delete(found, d.rollout.Model)
+			c.strangers.over(d.rollout.Model)
+		}
+	}
+}
+
+// notify publishes a notice that follows from nothing in the journal. It reports whether that went well.
+func (c *court) notify(ctx context.Context, n *schemas.Notice) bool {
+	n.Severity, n.At = schemas.Critical, schemas.Time(time.Now().UnixMilli())
+	n.Sentence = strings.ToValidUTF8(n.Sentence[:min(len(n.Sentence), decisions.MaxSentence)], "")
+	body, err := schemas.EncodeNotice(n)
+	if err == nil {
+		err = c.bus.PublishNotice(ctx, decisions.Delivery{Do: decisions.DoNotify, Model: n.Model, ID: n.ID, Notice: n.Kind, Body: body})
+	}
+	if err != nil && ctx.Err() == nil && c.untold.due(err) {
+		c.log.Warn().Err(err).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Msg("an event is not published: trying again; look at NATS (its connection, permissions)")
+	}
+	return err == nil
+}
+
+// noticeOf begins a notice about a rollout.
+func noticeOf(d *desk, kind schemas.NoticeKind) *schemas.Notice {
+	return &schemas.Notice{Kind: kind, Model: d.rollout.Model, Rollout: d.rollout.Name, Epoch: d.head.State.Epoch}
+}
+
+func foreignNotice(d *desk, f *bus.Foreign, trustFile string) *schemas.Notice {
+	n := noticeOf(d, schemas.NoticeForeignDecision)
+	n.ID = fmt.Sprintf("%s.%d.foreign.%d", n.Rollout, n.Epoch, f.Sequence)
+	n.Sentence = fmt.Sprintf("Somebody else writes where only serve writes decisions: message %d of %s is none of this service's. It is passed over, and so is more of it: look who may publish there (the NATS permissions). "+
+		"If another serve runs, give both the same nats.signingKey; if the key was changed, add the line of the one before to %s and restart serve. It is: %v", f.Sequence, f.Place, trustFile, f.Why)
+	return n
+}

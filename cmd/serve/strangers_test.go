@@ -1,0 +1,274 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// writes publishes a body on the model's decision subject, as somebody can who may publish there; with the service's own key, as another serve does.
+func (v *village) writes(body string, signed bool) {
+	v.Helper()
+	subject, err := schemas.DecisionSubject("ranker")
+	v.must(err)
+	m := &nats.Msg{Subject: subject, Data: []byte(body), Header: nats.Header{}}
+	if signed {
+		pem, err := os.ReadFile(filepath.Join(v.dir, "data", "keys", "signing.pem"))
+		v.must(err)
+		key, err := schemas.ParseSigningKey(pem)
+		v.must(err)
+		m.Header.Set(schemas.HeaderKeyID, key.ID())
+		m.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(key.Sign(m.Data).Signature))
+	}
+	js, err := jetstream.New(v.conn())
+	v.must(err)
+	_, err = js.PublishMsg(v.Context(), m)
+	v.must(err)
+}
+
+// TestSinkPassesStrangersOver: a sink that moves traffic carries out the model's last decision, whatever somebody else has written behind it; a copy of an older one moves nothing.
+func TestSinkPassesStrangersOver(t *testing.T) {
+	inBooth(t, "gateway", false, func(b *booth) {
+		b.rollsBack()
+		b.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(outsideRoute)) }
+		subject, err := schemas.DecisionSubject("ranker")
+		if err != nil {
+			b.Fatal(err)
+		}
+		l, err := b.bus.Decision(b.Context(), "story.1.2")
+		if err != nil {
+			b.Fatal(err)
+		}
+		copied := &nats.Msg{Subject: subject, Data: l.Signed.Body, Header: nats.Header{}}
+		copied.Header.Set(schemas.HeaderKeyID, l.Signed.KeyID)
+		copied.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(l.Signed.Signature))
+		forged := &nats.Msg{Subject: subject, Data: []byte(strings.ReplaceAll(string(l.Signed.Body), "story.1.2", "story.1.9"))}
+		for _, m := range []*nats.Msg{{Subject: subject, Data: []byte("hello")}, copied, forged} {
+			if _, err := b.conn.RequestMsg(m, time.Second); err != nil {
+				b.Fatal(err)
+			}
+		}
+		again := b.told("story.1.2", 1)
+		if err := b.bus.Log(b.Context(), bus.LogQuery{}, func(l bus.Logged) error {
+			if l.Decision != nil && l.Decision.ID == "story.1.2" {
+				again.Logged = l // the copy
+			}
+			return nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+		asked := b.asked
+		b.takes("a copy", again, 0, "")
+		if b.asked != asked {
+			b.Error("a copy of an older decision was carried out")
+		}
+		b.takes("a forgery", b.told("story.1.9", 1), sinkAgain, "")
+		if b.asked != asked {
+			b.Error("a forged decision was carried out")
+		}
+		b.takes("the last one", b.told("story.1.3", 1), 0, "")
+		if b.asked == asked {
+			b.Error("the last decision was not carried out")
+		}
+		time.Sleep(trustWithin)
+		old := b.told("story.1.9", 2)
+		old.At = time.Now().Add(-trustWithin)
+		b.takes("a forgery that nobody knew", old, 0, "somebody forges decisions")
+		b.takes("the next forgery", b.told("story.1.9", 1), 0, "somebody forges decisions")
+	})
+}
+
+// TestLastEpoch: a model whose epochs are used up has none begun; everything else goes on.
+func TestLastEpoch(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.writes(v.body("story.1.2", `"epoch":1`, `"epoch":9007199254740991`, "story.1.2", "story.9007199254740991.2"), true)
+		v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Retry = true })
+		v.wait(3 * time.Second)
+		if page := v.page("/v1/rollouts"); !strings.Contains(page, "model ranker has had epoch 9007199254740991, and 9007199254740991 is the last one that there can be") {
+			t.Errorf("rollouts: %s", page)
+		}
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
+			t.Errorf("ready: %s", ready)
+		}
+	})
+}
+
+// body is a decision in the log, with some texts replaced.
+func (v *village) body(id string, replaced ...string) string {
+	v.Helper()
+	l, err := v.bus.Decision(v.Context(), id)
+	v.must(err)
+	return strings.NewReplacer(replaced...).Replace(string(l.Signed.Body))
+}
+
+// page is what the service answers over HTTP.
+func (v *village) page(path string) string {
+	v.Helper()
+	client := &http.Client{Transport: &http.Transport{DialContext: v.network.DialContext, DisableKeepAlives: true}}
+	r, err := client.Get("http://127.0.0.1:8088" + path)
+	v.must(err)
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	v.must(err)
+	return fmt.Sprint(r.StatusCode, " ", string(text))
+}
+
+// notices are those of a kind that were published so far.
+func (v *village) notices(kind schemas.NoticeKind) []*schemas.Notice {
+	v.Helper()
+	var all []*schemas.Notice
+	ctx, cancel := context.WithTimeout(v.Context(), time.Second)
+	defer cancel()
+	v.must(v.bus.Notices(ctx, func(n *schemas.Notice) error {
+		if n.Kind == kind {
+			all = append(all, n)
+		}
+		return nil
+	}))
+	v.wait(0)
+	return all
+}
+
+// TestStrangers: what somebody else writes into the decision log stops nothing and is never believed: a rollback behind it reaches the router, the next epoch counts from one's own, no
+// forged rollback makes the model chronic, and the service starts again. People are told once, and all of it is counted.
+func TestStrangers(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce+often, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5 * time.Second)
+		v.writes("hello", false)
+		v.writes(v.body("story.1.2", `"epoch":1`, `"epoch":9223372036854775807`, "story.1.2", "story.9223372036854775807.2"), false)
+		v.writes(v.body("story.1.2", `"action":"start"`, `"action":"rollback"`, `"phase":"commit",`, "", "story.1.2", "other.7.2", `"rollout":"story"`, `"rollout":"other"`, `"epoch":1`, `"epoch":7`), false)
+		v.writes(v.body("story.1.1"), true)
+		if reply := v.ask("rollback", false); reply.Decision != "story.1.3" {
+			t.Fatalf("a rollback is answered with %+v", reply)
+		}
+		v.completed()
+		if share := v.share.Load(); share != 0 {
+			t.Errorf("the router leaves the canary %d basis points", share)
+		}
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
+			t.Errorf("ready: %s", ready)
+		}
+		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 1 || told[0].Severity != schemas.Critical || !strings.Contains(told[0].Sentence, "NATS permissions") {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+		if metrics := v.page("/metrics"); !strings.Contains(metrics, `streamcanary_foreign_decisions_total{model="ranker"} 4`) {
+			t.Errorf("not counted: %s", metrics)
+		}
+		v.writes("hello again", false)
+		v.restart()
+		v.apply("story", storyHead+errorsMore+atOnce+often, func(a *Application) { a.Retry = true })
+		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		head, _, err := v.bus.LoadHead(v.Context(), "story")
+		v.must(err)
+		if past := head.State.Past; len(past) != 1 || past[0].Rollout != "story" || past[0].Epoch != 1 {
+			t.Errorf("rollbacks so far: %+v", past)
+		}
+	})
+}
+
+// TestLost: a decision that another serve was faster with is never answered as made: the command fails and says what to do, the service isn't ready, and people are told; a new epoch
+// decides again.
+func TestLost(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5 * time.Second)
+		v.writes(v.body("story.1.2", `"seq":2`, `"seq":3`, "story.1.2", "story.1.3"), true)
+		for range 2 { // a second one is answered alike
+			reply := v.ask("rollback", false)
+			if reply.Decision != "" || !strings.Contains(reply.Failed, "This serve no longer decides for rollout story, and has not published [story.1.3]") || !strings.Contains(reply.Failed, "rollout retry story") {
+				t.Errorf("a rollback is answered with %+v", reply)
+			}
+		}
+		v.wait(2 * time.Second)
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost: This serve no longer decides") {
+			t.Errorf("ready: %s", ready)
+		}
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 1 || told[0].Severity != schemas.Critical {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+		if metrics := v.page("/metrics"); !strings.Contains(metrics, `streamcanary_rollout_lost{model="ranker",rollout="story"} 1`) {
+			t.Error("the metric doesn't say it")
+		}
+		v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Retry = true })
+		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		if reply := v.ask("rollback", false); reply.Decision != "story.2.3" {
+			t.Errorf("a rollback is answered with %+v", reply)
+		}
+		v.completed()
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") || v.share.Load() != 0 {
+			t.Errorf("ready: %s, the canary has %d basis points", ready, v.share.Load())
+		}
+	})
+}
+
+// TestLogGone: where the decision log has lost what a rollout's record knows of, the service starts, decides nothing for that one, and says so; another model is judged.
+func TestLogGone(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.stopService()
+		v.wait(time.Second)
+		js, err := jetstream.New(v.conn())
+		v.must(err)
+		v.must(js.DeleteStream(v.Context(), schemas.StreamName))
+		v.must(v.bus.Ensure(v.Context()))
+		v.stopService = v.service()
+		v.wait(2 * time.Second)
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost: ") || !strings.Contains(ready, bus.ErrLogRegressed.Error()) {
+			t.Errorf("ready: %s", ready)
+		}
+		if reply := v.ask("rollback", false); reply.Failed == "" {
+			t.Errorf("a rollback is answered with %+v", reply)
+		}
+		advice := strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise").Replace(storyHead + errorsMore + atOnce)
+		v.apply("second", strings.Replace(advice, "  acks: {routers: [router-a], within: 10s}\n", "", 1))
+		v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+	})
+}
+
+// TestTrustKept: another signing key leaves the one before it among the trusted keys, and the same one changes nothing.
+func TestTrustKept(t *testing.T) {
+	config := &schemas.Config{Data: t.TempDir()}
+	var want []string
+	for range 2 {
+		key, err := signingKey(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, key.TrustLine()+"\n")
+		for range 2 {
+			path, trust, err := writeTrust(config, key)
+			text, _ := os.ReadFile(path)
+			if err != nil || string(text) != strings.Join(want, "") || len(trust.IDs()) != len(want) {
+				t.Errorf("%s holds %q, of which %v are trusted (%v), want %q", path, text, trust.IDs(), err, want)
+			}
+		}
+		if err := os.Remove(keyFile(config)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(trustFile(config), []byte("garbage\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key, err := signingKey(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := writeTrust(config, key); err == nil || !strings.Contains(err.Error(), "trust.txt:1") {
+		t.Errorf("error %v of a file that is no trust file", err)
+	}
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+)
+
+// TestLostFirst: that the service no longer decides for a rollout, or that a decision isn't published, stands before all else that is shown of it.
+func TestLostFirst(t *testing.T) {
+	head := decisions.Head{State: decisions.State{Terms: decisions.Terms{Rollout: "r", Model: "m"}, Epoch: 1, Status: decisions.StatusRolledBack}}
+	unpublished := head
+	unpublished.Outbox = []decisions.Entry{{Kind: decisions.EntryDecision, ID: "r.1.2", Published: true}, {Kind: decisions.EntryNotice, ID: "n"}, {Kind: decisions.EntryDecision, ID: "r.1.3"}}
+	lost := &serve.Standing{Rollout: "r", Epoch: 1, Lost: "another one decides"}
+	for _, row := range []struct {
+		name string
+		head decisions.Head
+		live *serve.Standing
+		want string
+	}{
+		{"nothing", head, &serve.Standing{Rollout: "r", Epoch: 1}, "r: model m"},
+		{"lost", unpublished, lost, "LOST: another one decides\n\nr: model m"},
+		{"not published", unpublished, nil, "NOT PUBLISHED: r.1.3: decided and stored"},
+	} {
+		v := viewOf(&row.head, row.live)
+		var out bytes.Buffer
+		if err := printView(&out, &v); err != nil || !strings.HasPrefix(out.String(), row.want) {
+			t.Errorf("%s: shown is (%v)\n%s\nwant first\n%s", row.name, err, out.String(), row.want)
+		}
+	}
+	var out, told bytes.Buffer
+	line := lineOf(&bus.Spec{Rollout: "r"}, &head.State, lost)
+	if err := printRollouts(&console{out: &out, err: &told}, []rolloutLine{line}); err != nil || told.String() != "rollout r is LOST: another one decides\n" || !strings.Contains(out.String(), "LOST, rolled-back") {
+		t.Errorf("listed is (%v)\n%s%s", err, told.String(), out.String())
+	}
+	out.Reset()
+	if err := printRollouts(&console{out: &out, err: &told, json: true}, []rolloutLine{line}); err != nil || !strings.Contains(out.String(), `"status":"rolled-back","lost":"another one decides"`) {
+		t.Errorf("listed is (%v) %s", err, out.String())
+	}
+}
