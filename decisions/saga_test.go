@@ -105,6 +105,21 @@ func TestDrainHosts(t *testing.T) {
 	}
 }
 
+// TestDrainOfABacklog: where events of yesterday are read, nothing is known of today: it is looked at again in a while, for as long as the reading goes on.
+func TestDrainOfABacklog(t *testing.T) {
+	const day = 24 * 60 * 60_000
+	in := append(rolledBack(terms()), expireSealed(65, 62, 0), expireSealed(130, 130, 0), expireSealed(195, 130, 0))
+	for i := range in {
+		in[i].WallMs += day
+	}
+	s, words := fold(t, in[:len(in)-1]...)
+	if have, want := s.Saga.step(StepVerify).DeadlineMs, int64(day+195_000); have != want || len(words) != 3 {
+		t.Errorf("looked at again at %d, want %d (%v)", have, want, words)
+	}
+	_, words = fold(t, in...)
+	expect(t, words[3:], "!drain-overdue")
+}
+
 // TestDrainOverdueSays: what is told of a canary that doesn't drain says how that is known, and who has answered.
 func TestDrainOverdueSays(t *testing.T) {
 	verify := id(1, 3) + "/verify"

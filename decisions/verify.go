@@ -129,7 +129,7 @@ func (t *turn) drainExpired(step *SagaStep, x *Expired) {
 		if proof := d.CleanFromMs + drainQuietMs; d.Seen > 0 && proof > d.Look.UpToMs {
 			due = proof
 		}
-		step.DeadlineMs = t.in.WallMs + max(due-d.Look.UpToMs, 0) + drainGraceMs
+		step.DeadlineMs = t.in.WallMs + min(max(due-d.Look.UpToMs, 0), needed) + drainGraceMs // where old events are read, that is looked at again and again
 	default:
 		t.drainOverdue(step, &was)
 	}
