@@ -78,6 +78,7 @@ func (t *turn) hold(n holding) {
 	superseded, earlier := "", []string(nil)
 	if h := t.s.Hold; h != nil {
 		if h.Sticky && !n.freeze || h.Code == n.reason.Code && !n.sticky {
+			h.cover(&n)
 			return
 		}
 		earlier = h.Earlier
@@ -91,6 +92,7 @@ func (t *turn) hold(n holding) {
 		}
 		superseded = h.Decision
 	}
+	under := t.s.beneath(&n)
 	t.s.Status = StatusHolding
 	action, asks := schemas.ActionHold, who(0)
 	if n.freeze {
@@ -100,7 +102,7 @@ func (t *turn) hold(n holding) {
 		action: action, asks: asks, severity: cmp.Or(n.severity, schemas.Warning), routes: t.s.Routes,
 		reason: n.reason, evidence: n.evidence, actor: n.by(), supersedes: superseded,
 	})
-	t.s.Hold = &Hold{Decision: t.s.Prev.ID, Code: n.reason.Code, Earlier: earlier, Sticky: n.sticky}
+	t.s.Hold = &Hold{Decision: t.s.Prev.ID, Code: n.reason.Code, Earlier: earlier, Sticky: n.sticky, Under: under}
 }
 
 // by is who holds it: the engine, unless somebody is named.
@@ -167,7 +169,7 @@ func (t *turn) ruled(r *Ruling) {
 		if reason.Sentence == "" {
 			reason.Sentence = "No version has answered for too long."
 		}
-		if t.s.Hold == nil { // what holds already says more, and its evidence would be said again with the next window
+		if t.s.Hold == nil || t.s.Hold.byPerson() { // what holds already says more, and its evidence would be said again with the next window
 			t.hold(holding{reason: reason})
 		}
 	}

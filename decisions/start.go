@@ -14,7 +14,7 @@ func (t *turn) applied(a *Applied) {
 	}
 	t.s = State{
 		Terms: a.Terms, Epoch: a.Epoch, Status: StatusPreparing, Prev: a.Prev, Before: a.Routes,
-		EventMs: t.in.EventMs, Pillars: a.Pillars, Past: a.Past[max(0, len(a.Past)-MaxPast):],
+		EventMs: t.in.EventMs, Commanded: t.s.Commanded, Pillars: a.Pillars, Past: a.Past[max(0, len(a.Past)-MaxPast):],
 	}
 	t.s = t.s.clone()
 	if t.refusedStart(a) {
@@ -200,8 +200,8 @@ func (t *turn) overdue(w *Wait) {
 	w.DeadlineMs = t.in.WallMs + backoff(w.within(&t.s.Terms), w.Attempt)
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Warning, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(),
-		Sentence: fmt.Sprintf("Decision %s is not answered with %q by %s (deadline passed %s). Does it run, and is it allowed to acknowledge?",
-			w.Decision, w.Want, listed(w.missing()), times(w.Attempt)),
+		Sentence: fmt.Sprintf("Decision %s is not answered with %q by %s (deadline passed %s). %s",
+			w.Decision, w.Want, listed(w.missing()), times(w.Attempt), t.s.advice(w)),
 	})
 	t.out = append(t.out, Effect{Again: w.Decision})
 }

@@ -116,6 +116,11 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 		return fmt.Errorf("the window journal %s keeps its records for %s, and this rollout needs %s: raise the topic's retention.ms, or lower the stages' max",
 			JournalTopic, c.retention, need)
 	}
+	if own := c.desks[name]; own != nil && own.rollout.Model == r.Model {
+		if why := own.head.State.Unfinished(a.Force); why != "" {
+			return errors.New(why)
+		}
+	}
 	other := c.judging(r.Model, r.Name)
 	switch {
 	case other == nil:
@@ -144,6 +149,7 @@ func (c *court) refuse(name string, a *Application, why error) {
 	}
 	c.log.Error().Err(why).Str("rollout", name).Msg(said)
 	c.board.refuse(Standing{Rollout: name, Application: a.ID, Refused: why.Error()})
+	c.unretried(name, a, why)
 }
 
 // judging is the desk of a model's rollout that still needs parts, other than one's own; nil if there is none.
@@ -247,6 +253,9 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	d := c.newDesk(a, r, e.epoch)
 	d.revision = revision
 	head := decisions.NewHead(sequence)
+	if before := c.desks[r.Name]; before != nil {
+		head.State.Commanded = c.leave(before, &a, e.epoch)
+	}
 	if head.Applied, err = a.Encode(); err != nil {
 		return err
 	}
@@ -254,6 +263,9 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	effects, err := d.begin(head, record, *e.input)
 	if err != nil {
 		return err
+	}
+	if a.Retry {
+		d.head.State.Remember(retried(&d.head.State, &a))
 	}
 	if before := c.desks[r.Name]; before != nil {
 		c.models.Delete(life{before.rollout.Model, before.head.State.Epoch})
@@ -263,6 +275,9 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	c.order(ctx, order{set: &plan})
 	if err := c.settle(ctx, d, effects); err != nil {
 		return err
+	}
+	if a.Retry {
+		c.commanded(d, retryOf(&a))
 	}
 	c.repeatRumours(ctx, d)
 	return nil

@@ -108,7 +108,7 @@ func TestStoriesOfStages(t *testing.T) {
 			v.status(decisions.StatusHolding)
 			v.ask("advance", false)
 			v.status(decisions.StatusPromoted)
-			v.refused("rollback", true, "to go back, apply a rollout with v1 as canary and v2 as baseline")
+			v.refused("rollback", true, "`streamcanary rollout back story --comment WHY` gives v1 all traffic again")
 		}},
 		"harm-while-a-person-is-waited-for": {inSteps, func(v *village) {
 			v.status(decisions.StatusHolding)
@@ -242,6 +242,19 @@ func TestStoriesOfState(t *testing.T) {
 			v.deaf.Store(true)
 			v.wait(2 * time.Minute) // the stream shows where its traffic still goes
 		}},
+	})
+}
+
+// TestStoriesOfPreparing: nobody but people decides in them, so there is nothing to be computed again.
+func TestStoriesOfPreparing(t *testing.T) {
+	const name = "a-person-ends-what-only-prepares"
+	inVillage(t, rolloutWith(elsewhere+sharedAnd), "", func(v *village) { // another controller sends the canary traffic, and its store is silent
+		v.share.Store(1000)
+		v.wait(20 * time.Second)
+		v.refused("pause", false, "it has not begun: it waits for users; `rollout rollback` ends it, and gives v1 all traffic")
+		v.ask("rollback", false)
+		v.completed()
+		v.golden(name)
 	})
 }
 
