@@ -29,6 +29,8 @@ type Command struct {
 	Comment string `json:"comment"`
 	// Override goes past what speaks against it: guardrails that say harm, a hold, missing answers, a watch, a rollback that is under way. The decision says so.
 	Override bool `json:"override,omitempty"`
+	// Sum, of CommandApply and CommandDelete alone, is what is handed in: its SHA-256, in hex.
+	Sum string `json:"sum,omitempty"`
 }
 
 // A CommandReply says what came of a command. Exactly one field is set, or none of a command that changed nothing.
@@ -41,6 +43,15 @@ type CommandReply struct {
 
 // CommandWords are what a person can ask for. CommandRetry, the last, begins a new epoch; the others are about the present one.
 var CommandWords = []string{"pause", "resume", "advance", "promote", "rollback", "freeze", CommandRetry}
+
+// CommandApply and CommandDelete announce what `rollout apply` and `rollout delete` hand in by NATS, so that the service knows who does.
+const (
+	CommandApply  = "apply"
+	CommandDelete = "delete"
+)
+
+// HandsIn reports whether a command only announces what is handed in.
+func (c *Command) HandsIn() bool { return c.Do == CommandApply || c.Do == CommandDelete }
 
 // CommandRetry judges the rollout anew, from the file that was applied.
 const CommandRetry = "retry"
@@ -70,7 +81,7 @@ func DecodeCommand(data []byte) (*Command, error) {
 }
 
 // commandKeys are those of a command, in the order of Command.
-var commandKeys = []string{"id", "do", "epoch", "by", "comment", "override"}
+var commandKeys = []string{"id", "do", "epoch", "by", "comment", "override", "sum"}
 
 // unknownKey is the error of the first key, by name, that a command has not.
 func unknownKey(data []byte) error {
@@ -93,10 +104,12 @@ func unknownKey(data []byte) error {
 func (c *Command) check() error {
 	var f fault
 	f.id("id", c.ID)
-	f.unless(slices.Contains(CommandWords, c.Do), "do is %q: it is one of %s", c.Do, orList(CommandWords))
+	f.unless(c.HandsIn() || slices.Contains(CommandWords, c.Do), "do is %q: it is one of %s", c.Do, orList(CommandWords))
 	f.unless(c.Epoch >= 0, "epoch is %d: it counts from 1", c.Epoch)
 	f.unless(len(c.By) <= MaxNameBytes, "by has %d bytes, %d are allowed", len(c.By), MaxNameBytes)
 	f.unless(strings.TrimSpace(c.Comment) != "", "comment is missing: say why, for the record")
+	f.unless(c.HandsIn() == (c.Sum != ""), "sum goes with apply and delete, and with nothing else")
+	f.unless(c.Sum == "" || isSha256(c.Sum), "sum is no SHA-256 in lower-case hex")
 	f.unless(len(c.Comment) <= MaxCommentBytes, "comment has %d bytes, %d are allowed", len(c.Comment), MaxCommentBytes)
 	return f.err
 }

@@ -42,6 +42,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	if s.Deleted {
 		c.board.accept(s.Rollout)
 		delete(c.inspections, s.Rollout)
+		delete(c.handIns, s.Rollout)
 		if d != nil && finished(&d.head) {
 			delete(c.desks, s.Rollout)
 			c.models.Delete(life{d.rollout.Model, d.head.State.Epoch})
@@ -55,6 +56,8 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	switch {
 	case err != nil:
 		c.refuse(s.Rollout, &a, err)
+		return nil
+	case !c.handedIn(&s, &a, d):
 		return nil
 	case a.Delete:
 		return c.deletion(ctx, &a, d)

@@ -46,10 +46,11 @@ type court struct {
 	pending map[string]Application // applied, and not yet read back from the journal
 	untaken []bus.Spec             // what could not be journaled when it came
 	asking  map[request]*asked
-	rumours rumours       // alerts that fire
-	models  sync.Map      // life -> rollout: whose acks they are
-	unread  *kafka.Grown  // a topic with partitions that nobody reads; nil: there is none
-	opened  chan struct{} // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
+	handIns map[string]handIn // by rollout: what was announced last
+	rumours rumours           // alerts that fire
+	models  sync.Map          // life -> rollout: whose acks they are
+	unread  *kafka.Grown      // a topic with partitions that nobody reads; nil: there is none
+	opened  chan struct{}     // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
 
 	registries  pillars.Registries
 	inspections map[string]*inspection // by rollout: of applications that are not begun yet

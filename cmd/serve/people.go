@@ -150,6 +150,9 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 		c.log.Warn().Err(err).Str("rollout", r.Rollout).Str("do", r.Command.Do).Msg("a command is denied")
 		r.Reply(&schemas.CommandReply{Denied: err.Error()})
 		return
+	case r.Command.HandsIn():
+		r.Reply(c.announced(&r, who))
+		return
 	case d == nil:
 		r.Reply(&schemas.CommandReply{Refused: fmt.Sprintf("no rollout %s is judged here", r.Rollout)})
 		return

@@ -31,6 +31,7 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 		c.answer(id, &schemas.CommandReply{Refused: err.Error()})
 		return
 	}
+	c.handIns[d.rollout.Name] = handIn{id: a.ID, name: in.Actor.Name}
 	if err := c.write(ctx, d.rollout.Name, &a); err != nil {
 		c.answer(id, &schemas.CommandReply{Failed: err.Error() + ": look at the rollout, then ask again with the same id"})
 	}

@@ -1,13 +1,19 @@
 package serve
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
 
@@ -103,4 +109,50 @@ func TestLookingTakesAViewer(t *testing.T) {
 			t.Errorf("%s with %q: %d %s, want %d %s", test.path, test.token, w.Code, w.Body, test.status, test.want)
 		}
 	}
+}
+
+// TestHandedInByNobody: with tokens, what is written into the bucket and was announced by nobody who may is refused, and judged is what was.
+func TestHandedInByNobody(t *testing.T) {
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	put(t, filepath.Dir(tokens), "tokens", doorTokens)
+	inVillage(t, rolloutWith(atOnce), "http: {listen: \"127.0.0.1:0\", tokensFile: "+tokens+"}\n", func(v *village) {
+		v.wait(5 * time.Second)
+		if _, _, err := v.bus.LoadHead(v.Context(), "story"); !errors.Is(err, bus.ErrNotFound) {
+			t.Fatalf("a rollout that nobody announced is judged: %v", err)
+		}
+		there, err := v.bus.Spec(v.Context(), "story")
+		v.must(err)
+		say := func(do string, body []byte, token string) *schemas.CommandReply {
+			sum := sha256.Sum256(body)
+			reply, err := v.bus.Ask(v.Context(), "story", &schemas.Command{ID: do, Do: do, Comment: "x", Sum: hex.EncodeToString(sum[:])}, token)
+			v.must(err)
+			return reply
+		}
+		if reply := say("apply", there.Body, "Bearer viewer-token-12345"); reply.Denied != "vic is a viewer: apply takes an operator" {
+			t.Errorf("a viewer applies: %+v", reply)
+		}
+		if reply := say("apply", []byte("another"), "Bearer operator-token-1234"); *reply != (schemas.CommandReply{}) {
+			t.Errorf("announced: %+v", reply)
+		}
+		v.apply("story", rolloutWith(atOnce)) // and that is not what was announced
+		v.wait(5 * time.Second)
+		if _, _, err := v.bus.LoadHead(v.Context(), "story"); !errors.Is(err, bus.ErrNotFound) {
+			t.Errorf("another file than the one that was announced is judged: %v", err)
+		}
+		a := Application{ID: "mine", From: schemas.Time(time.Now().UnixMilli()), File: "story.yaml", YAML: rolloutWith(atOnce), Actor: schemas.Actor{Kind: "person", Name: "mallory"}}
+		body, err := a.Encode()
+		v.must(err)
+		say("apply", body, "Bearer operator-token-1234")
+		there, err = v.bus.Spec(v.Context(), "story")
+		v.must(err)
+		_, err = v.bus.PutSpec(v.Context(), bus.Spec{Rollout: "story", Body: body, Revision: there.Revision})
+		v.must(err)
+		v.status(decisions.StatusRunning)
+		if !strings.Contains(v.timeline(), "1.1 START prepare by ada") {
+			t.Errorf("it isn't said who applied it:\n%s", v.timeline())
+		}
+		v.apply("story", rolloutWith(atOnce), func(a *Application) { a.Delete = true })
+		v.wait(5 * time.Second)
+		v.status(decisions.StatusRunning)
+	})
 }

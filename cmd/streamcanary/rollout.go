@@ -95,6 +95,9 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	if err != nil {
 		return err
 	}
+	if err := willHandIn(ctx, b, &a.Application, bus.Spec{Rollout: a.rollout.Name, Body: body}, a.at.Token); err != nil {
+		return err
+	}
 	if there.revision, err = b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision}); err != nil {
 		return unknown(a.rollout.Name, err)
 	}
@@ -363,23 +366,24 @@ func deleteCommand(c *console) *cobra.Command {
 		Long:    `Ends the judging of a rollout and removes it. Traffic stays as it is routed. While a rollback is not yet carried out, --force is needed.`,
 		Example: "  streamcanary rollout delete ranker-42 --comment 'superseded by 43'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, _, err := r.bus(cmd.Context(), c)
+			b, at, err := r.bus(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
 			defer b.Close()
-			return deleteRollout(cmd.Context(), c, b, removal{args[0], comment, force})
+			return deleteRollout(cmd.Context(), c, b, removal{args[0], comment, at.Token, force})
 		},
 	}
 	reachFlags(cmd, &r)
+	tokenFlag(cmd, &r)
 	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record")
 	cmd.Flags().BoolVar(&force, "force", false, "even while a rollback is not yet carried out")
 	return cmd
 }
 
 type removal struct {
-	name, comment string
-	force         bool
+	name, comment, token string
+	force                bool
 }
 
 // deleteWithin is how long delete waits for the service to end the rollout.
@@ -397,6 +401,9 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	a.ID, a.Delete, a.Force, a.At, a.Actor = rand.Text(), true, x.force, now(), person(x.comment)
 	body, err := a.Encode()
 	if err != nil {
+		return err
+	}
+	if err := willHandIn(ctx, b, &a, bus.Spec{Rollout: x.name, Body: body}, x.token); err != nil {
 		return err
 	}
 	if spec.Revision, err = b.PutSpec(ctx, bus.Spec{Rollout: x.name, Body: body, Revision: spec.Revision}); err != nil {
