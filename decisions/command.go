@@ -17,8 +17,7 @@ const codeCommanded = "commanded"
 
 // command obeys a person, or says why not.
 func (t *turn) command(c *Command) {
-	taken := func(x Commanded) bool { return x.ID == c.ID }
-	if c.ID != "" && slices.ContainsFunc(t.s.Commanded, taken) {
+	if _, taken := t.s.Outcome(c); taken {
 		return
 	}
 	before, why := t.s.Seq, "there is no such command"
@@ -27,15 +26,32 @@ func (t *turn) command(c *Command) {
 			do.obey(t, c)
 		}
 	}
-	result := Commanded{ID: c.ID, Refused: why}
+	result := Commanded{ID: c.ID, Sum: c.Sum(), Refused: why}
 	if why != "" {
 		t.deny(c, why)
 	} else if t.s.Seq > before {
 		result.Decision = t.s.Prev.ID
 	}
-	if c.ID != "" {
-		t.s.Commanded = append(t.s.Commanded, result)
-		t.s.Commanded = t.s.Commanded[max(0, len(t.s.Commanded)-MaxCommanded):]
+	t.s.Remember(result)
+}
+
+// Outcome is what came of a command that was taken; false: none of its id was. One that has the id of another command is refused, and nothing more.
+func (s *State) Outcome(c *Command) (Commanded, bool) {
+	i := slices.IndexFunc(s.Commanded, func(x Commanded) bool { return x.ID == c.ID })
+	if c.ID == "" || i < 0 {
+		return Commanded{}, false
+	}
+	if x := s.Commanded[i]; x.Sum == "" || x.Sum == c.Sum() {
+		return x, true
+	}
+	return Commanded{ID: c.ID, Refused: fmt.Sprintf("id %s was given to another command of this rollout: nothing is done; give this one an id of its own", c.ID)}, true
+}
+
+// Remember keeps what came of a command; one without an id isn't kept.
+func (s *State) Remember(x Commanded) {
+	if x.ID != "" {
+		s.Commanded = append(s.Commanded, x)
+		s.Commanded = s.Commanded[max(0, len(s.Commanded)-MaxCommanded):]
 	}
 }
 
@@ -104,8 +120,11 @@ func (t *turn) refusesAdvance(c *Command) string {
 
 func (t *turn) refusesPromote(c *Command) string {
 	s := &t.s
-	if !s.judged() {
+	switch {
+	case !s.judged():
 		return s.notJudged()
+	case !c.Force && s.watch() > 0 && t.in.Turn == 0:
+		return "there is no window yet in which both versions answered, so its watch can't begin; --override leaves the watch out, and the decision says so"
 	}
 	return s.refusesMore(c)
 }
@@ -120,8 +139,8 @@ func (s *State) refusesMore(c *Command) string {
 		return fmt.Sprintf("alert %s (guardrail %s) fires; --override goes past it, and the decision says so", f.Name, f.Guardrail)
 	case len(s.Breached) > 0:
 		return fmt.Sprintf("guardrails say that the canary does harm: %s; --override goes past them, and the decision says so", strings.Join(s.Breached, ", "))
-	case s.Hold != nil && s.Hold.Code != codeApproval && s.Hold.Code != codePaused:
-		return fmt.Sprintf("it holds (%s); --override goes past that, and the decision says so", s.Hold.Code)
+	case len(s.holdCodes()) > 0:
+		return fmt.Sprintf("it holds (%s); --override goes past that, and the decision says so", strings.Join(s.holdCodes(), ", "))
 	case s.Wait != nil:
 		return fmt.Sprintf("decision %s is not answered by %s yet; --override doesn't wait for it, and the decision says so", s.Wait.Decision, listed(s.Wait.missing()))
 	}
@@ -131,7 +150,7 @@ func (s *State) refusesMore(c *Command) string {
 func (t *turn) refusesRollback(c *Command) string {
 	s := &t.s
 	switch {
-	case s.Status == StatusPromoting, s.judged(), s.Status == StatusFrozen && c.Force, s.Status == StatusRolledBack && s.isWarming():
+	case s.Status == StatusPreparing, s.Status == StatusPromoting, s.judged(), s.Status == StatusFrozen && c.Force, s.Status == StatusRolledBack && s.isWarming():
 		return ""
 	case s.Status == StatusFrozen:
 		return fmt.Sprintf("%s has not answered that the state can go back, and %s can't read what %s wrote; --override moves the traffic all the same, and the decision says so",
@@ -164,14 +183,14 @@ func (s *State) judged() bool { return s.Status == StatusRunning || s.Status == 
 func (s *State) notJudged() string {
 	switch s.Status {
 	case StatusPreparing:
-		return "it has not begun: routers have not answered that they are prepared; `rollout delete` ends it"
+		return fmt.Sprintf("it has not begun: it waits for %s; `rollout rollback` ends it, and gives %s all traffic", s.WaitingText(), s.Terms.Baseline)
 	case StatusPromoting:
 		return "its promotion is on its way; `rollout rollback` stops it"
 	}
 	if s.Status == StatusPromoted {
-		return fmt.Sprintf("epoch %d is promoted, and stays so: to go back, apply a rollout with %s as canary and %s as baseline, and promote that", s.Epoch, s.Terms.Baseline, s.Terms.Canary)
+		return fmt.Sprintf("epoch %d is promoted, and stays so: `streamcanary rollout back %s --comment WHY` gives %s all traffic again, as a rollout of its own", s.Epoch, s.Terms.Rollout, s.Terms.Baseline)
 	}
-	return fmt.Sprintf("epoch %d is %s, and stays so: `rollout apply --new-epoch` starts afresh", s.Epoch, s.Status)
+	return fmt.Sprintf("epoch %d is %s, and stays so: `rollout retry` begins a new one, and `rollout apply --new-epoch` one from a changed file", s.Epoch, s.Status)
 }
 
 // pause holds the rollout until a person resumes it.
@@ -185,6 +204,10 @@ func (t *turn) froze(c *Command) {
 }
 
 func (t *turn) resumed(c *Command) {
+	if t.s.Hold.Under != nil {
+		t.uncover(c)
+		return
+	}
 	if t.s.Hold.Code == codeAlert {
 		t.s.waive()
 	}
@@ -197,7 +220,12 @@ func (t *turn) advanced(c *Command) {
 }
 
 func (t *turn) promoted(c *Command) {
-	t.promote(draft{reason: commanded(c, codeCommanded, "promoted "+t.s.Terms.Canary), actor: c.Actor, override: t.s.passedOver(c)})
+	d := draft{reason: commanded(c, codeCommanded, "promoted "+t.s.Terms.Canary), actor: c.Actor, override: t.s.passedOver(c)}
+	if at := t.s.watch(); at > 0 && !c.Force {
+		t.advanceTo(at, d)
+		return
+	}
+	t.promote(d)
 }
 
 func (t *turn) rolledBack(c *Command) {
@@ -215,7 +243,20 @@ func (t *turn) rolledBack(c *Command) {
 		t.begin(t.s.Saga.step(StepRoute), draft{reason: commanded(c, codeCommanded, "moved all traffic without waiting for a warm cache"), actor: c.Actor, follows: true})
 		return
 	}
-	t.rollback(draft{reason: commanded(c, codeCommanded, "rolled "+t.s.Terms.Canary+" back"), actor: c.Actor, urgent: c.Force}, 0)
+	early := t.s.Status == StatusPreparing
+	t.rollback(draft{reason: commanded(c, codeCommanded, t.s.rolledBackText(early)), actor: c.Actor, urgent: c.Force || early}, 0)
+}
+
+// rolledBackText is what a rollback does; an early one comes before judging has begun.
+func (s *State) rolledBackText(early bool) string {
+	text := fmt.Sprintf("rolled %s back", s.Terms.Canary)
+	if early {
+		text += " before it began"
+	}
+	if s.Terms.State.shared() && !s.restorable() {
+		text += fmt.Sprintf("; not all of %s had named a snapshot, so the state stays as it is", listed(s.Terms.State.Stores))
+	}
+	return text
 }
 
 // passedOver is what a person's decision doesn't wait for: the guardrails that say that the canary does harm, a hold, and answers that are missing.
@@ -227,9 +268,7 @@ func (s *State) passedOver(c *Command) []string {
 	if f := s.blocking(); f != nil {
 		over = append(over, f.Guardrail)
 	}
-	if s.Hold != nil && s.Hold.Code != codeApproval && s.Hold.Code != codePaused {
-		over = append(over, s.Hold.Code)
-	}
+	over = append(over, s.holdCodes()...)
 	if s.Wait != nil {
 		over = append(over, s.Wait.Decision)
 	}

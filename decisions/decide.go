@@ -96,13 +96,16 @@ func (t *turn) decide(d draft) *schemas.Decision {
 		s.Wait.DeadlineMs = int64(decision.Deadline)
 	}
 	t.record(decision, body)
-	if d.action != schemas.ActionStart && !d.follows {
+	if d.action != schemas.ActionStart && (!d.follows || d.actor.Kind == "person") {
 		s.why(&decision.Reason)
 	}
 	effective := s.Terms.Mode == schemas.Enforce && len(d.routes) > 0
 	t.out = append(t.out, Effect{Decision: &Decided{Decision: *decision, Body: body, Routes: effective}})
 	return decision
 }
+
+// First is the id of the epoch's first decision.
+func (s *State) First() string { return idOf(&s.Terms, s.Epoch, 1) }
 
 // previous are the routes in force before a decision, as far as they are known.
 func (s *State) previous() []schemas.Route {

@@ -1,6 +1,8 @@
 package decisions
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -81,8 +83,8 @@ type CommandKind string
 
 // The commands. CommandDelete ends the rollout; while a rollback is not yet carried out it needs Force.
 // CommandPause holds it until CommandResume, which ends any hold. CommandAdvance lets the next stage begin, and
-// CommandPromote gives the canary all traffic; both are what an approval waits for, and need Force where the evidence doesn't ask for it.
-// CommandRollback rolls back; where a store keeps it from moving traffic, with Force. CommandFreeze holds the rollout, and lets its state take no writes, until
+// CommandPromote gives the canary all traffic, after the watch where one is declared (with Force without it); both are what an approval waits for, and need Force where the evidence doesn't ask for it.
+// CommandRollback rolls back, and ends what only prepares; where a store keeps it from moving traffic, with Force. CommandFreeze holds the rollout, and lets its state take no writes, until
 // CommandResume. CommandSupersede ends the rollout for another one of its model.
 const (
 	CommandDelete    CommandKind = "delete"
@@ -102,6 +104,12 @@ type Command struct {
 	Actor schemas.Actor `json:"actor"`
 	Force bool          `json:"force,omitempty"` // go past what speaks against it
 	For   string        `json:"for,omitempty"`   // of supersede: the rollout that takes over
+}
+
+// Sum is what a command asks for, and who asks, in 16 hex digits: one of the same id and another sum is another command.
+func (c *Command) Sum() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %v %q %q", c.Do, c.Force, c.Actor.Name, c.Actor.Comment))
+	return hex.EncodeToString(sum[:8])
 }
 
 // RulingKind is a ruling from outside on the input.

@@ -84,6 +84,7 @@ func (t *turn) hold(n holding) {
 	superseded, earlier := "", []string(nil)
 	if h := t.s.Hold; h != nil {
 		if h.Sticky && !n.freeze || h.Code == n.reason.Code && !n.sticky {
+			h.cover(&n)
 			return
 		}
 		earlier = h.Earlier
@@ -97,6 +98,7 @@ func (t *turn) hold(n holding) {
 		}
 		superseded = h.Decision
 	}
+	under := t.s.beneath(&n)
 	t.s.Status = StatusHolding
 	action, asks := schemas.ActionHold, who(0)
 	if n.freeze {
@@ -109,7 +111,7 @@ func (t *turn) hold(n holding) {
 	if n.freeze {
 		t.freezes(decided)
 	}
-	t.s.Hold = &Hold{Decision: t.s.Prev.ID, Code: n.reason.Code, Earlier: earlier, Sticky: n.sticky}
+	t.s.Hold = &Hold{Decision: t.s.Prev.ID, Code: n.reason.Code, Earlier: earlier, Sticky: n.sticky, Under: under}
 }
 
 // by is who holds it: the engine, unless somebody is named.
@@ -176,7 +178,7 @@ func (t *turn) ruled(r *Ruling) {
 		if reason.Sentence == "" {
 			reason.Sentence = "No version has answered for too long."
 		}
-		if t.s.Hold == nil { // what holds already says more, and its evidence would be said again with the next window
+		if t.s.Hold == nil || t.s.Hold.byPerson() { // what holds already says more, and its evidence would be said again with the next window
 			t.hold(holding{reason: reason})
 		}
 	}

@@ -34,8 +34,8 @@ var stepKinds = map[StepName]struct {
 
 // rollbackSteps are a rollback's steps in their order: traffic safety first, then what must agree with it, then the proof. Each but the proof has a
 // decision of its own, and begins when the one before it has ended; the proof begins with the route.
-func (t *Terms) rollbackSteps() []StepName {
-	if t.State.shared() {
+func (s *State) rollbackSteps() []StepName {
+	if s.restorable() {
 		return []StepName{StepFreeze, StepRoute, StepRestore, StepUnfreeze, StepVerify}
 	}
 	return []StepName{StepRoute, StepVerify}
@@ -132,7 +132,7 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 		return
 	}
 	t.s.Saga = &Saga{Times: schemas.RollbackTimes{HarmBegan: schemas.Time(harmBeganMs)}}
-	for _, name := range t.s.Terms.rollbackSteps() {
+	for _, name := range t.s.rollbackSteps() {
 		if name == StepRoute && !d.urgent {
 			t.s.Saga.Steps = append(t.s.Saga.Steps, t.s.warmSteps()...)
 		}

@@ -15,7 +15,9 @@ func (t *turn) stageEnds(v *Verdict) {
 	s := &t.s
 	last := s.Terms.last(s.Stage)
 	switch {
-	case s.Hold != nil && s.Hold.Sticky, t.heldByAlert():
+	case s.Hold != nil && s.Hold.Sticky:
+		s.Hold.uncovered()
+	case t.heldByAlert():
 	case s.Wait != nil, s.coming(), s.Warming != nil && s.Warming.open():
 		t.goOn(v)
 	case last && s.Terms.ApprovePromotion:
@@ -36,6 +38,7 @@ func (t *turn) stageEnds(v *Verdict) {
 // goOn ends a hold whose cause is gone.
 func (t *turn) goOn(v *Verdict) {
 	if t.s.Hold == nil || t.s.Hold.Sticky || t.heldByAlert() {
+		t.s.Hold.uncovered()
 		return
 	}
 	reason := v.Reason
@@ -67,6 +70,28 @@ func (t *turn) advance(d draft) {
 	if t.s.Wait == nil {
 		t.followed()
 	}
+}
+
+// watch is the stage that begins the way to the watch: that itself, or the first stop before it at which the canary's cache is warmed; 0: none is declared, or it has begun.
+func (s *State) watch() int {
+	stages := s.Terms.Stages
+	at := len(stages) - 1
+	if s.Stage >= at || !stages[at].Watch {
+		return 0
+	}
+	for at-1 > s.Stage && stages[at-1].Warm {
+		at--
+	}
+	return at
+}
+
+// advanceTo begins a later stage. Those between are gone past: they have no windows of their own.
+func (t *turn) advanceTo(stage int, d draft) {
+	for t.s.Stage < stage-1 {
+		t.s.Stage++
+		t.s.Begun = append(t.s.Begun, StageBegin{Turn: t.in.Turn})
+	}
+	t.advance(d)
 }
 
 // followed notes that routers carry out what the present stage plans. Its windows begin with what is judged next, and not before a wall time that

@@ -191,7 +191,7 @@ func TestCommandOnce(t *testing.T) {
 	do.Turn, do.Command.ID, do.Command.Actor.Comment = 5, "c-1", "users wait"
 	s, words := fold(t, after(running(terms(ramp)), breach, do, do)...)
 	expect(t, words[2:], advance2)
-	if want := []Commanded{{ID: "c-1", Decision: id(1, 3)}}; !reflect.DeepEqual(s.Commanded, want) {
+	if want := []Commanded{{ID: "c-1", Sum: do.Command.Sum(), Decision: id(1, 3)}}; !reflect.DeepEqual(s.Commanded, want) {
 		t.Errorf("commanded %+v, want %+v", s.Commanded, want)
 	}
 	s, _ = fold(t, after(running(terms(ramp)), breach)...)

@@ -77,7 +77,8 @@ type State struct {
 	Answers []Answer      `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
 	Strays  []Stray       `json:"strays,omitempty"`
 	Notices int64         `json:"notices"` // made so far in this epoch
-	// Commanded are the last commands, oldest first, with what came of them: at most MaxCommanded.
+	// Commanded are the rollout's last commands, oldest first, with what came of them: at most MaxCommanded. A new epoch takes them over, so that one that is sent
+	// again does nothing to it.
 	Commanded []Commanded `json:"commanded,omitempty"`
 }
 
@@ -94,6 +95,7 @@ type Hold struct {
 	Code     string   `json:"code"`              // of what holds it now
 	Earlier  []string `json:"earlier,omitempty"` // codes that have held it before: each was decided, and isn't again
 	Sticky   bool     `json:"sticky,omitempty"`  // only a person ends it
+	Under    *Beneath `json:"under,omitempty"`   // of a hold that a person began: what the engine holds it for meanwhile
 }
 
 // Wait is a decision that waits for acks.
@@ -121,6 +123,7 @@ type Answer struct {
 // Commanded is a command that was taken. Exactly one of Decision and Refused is set; neither of a deletion of what had ended.
 type Commanded struct {
 	ID       string `json:"id"`
+	Sum      string `json:"sum,omitempty"` // Command.Sum
 	Decision string `json:"decision,omitempty"`
 	Refused  string `json:"refused,omitempty"` // why
 }

@@ -79,6 +79,12 @@ func (s *State) snapshotOf(store string) string {
 	return ""
 }
 
+// restorable reports whether there is shared state, and every store of it has named what it can go back to: before the start is committed, one may not have.
+func (s *State) restorable() bool {
+	missing := func(store string) bool { return s.snapshotOf(store) == "" }
+	return s.Terms.State.shared() && !slices.ContainsFunc(s.Terms.State.Stores, missing)
+}
+
 // state is what a decision with these routes asks of the model's state, where it doesn't say so itself: stores that take no writes go on so, and a version that
 // serves everybody is named with its state.
 func (s *State) state(routes []schemas.Route) []schemas.StateOrder {

@@ -205,7 +205,7 @@ func TestWhatAStoreDoesNotDo(t *testing.T) {
 	for want, have := range map[string]string{
 		"Step restore of rollback ranker-42.1.3 is not acknowledged by item, user (deadline passed once). 41 serves all traffic with the state that 42 left, and item, user may take no writes " +
 			"until it is restored (item to snapshot item-before, user to snapshot user-before): restore it by hand if the store can't, and let the store acknowledge that. " +
-			"item has answered failed: the snapshot is gone.": says(
+			"item answered failed: the snapshot is gone. Mend that there: it is asked again. And user: does it run, and is it allowed to acknowledge?": says(
 			append(moved[:4:4], gone, expire(43, id(1, 3)+"/restore"))...),
 		"Step unfreeze of rollback ranker-42.1.3 is not acknowledged by user (deadline passed once). " +
 			"The state is restored, and user may still take no writes: let it write by hand if it doesn't. Does it run, and is it allowed to acknowledge?": says(append(restored[:7:7], expire(50, id(1, 3)+"/unfreeze"))...),

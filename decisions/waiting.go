@@ -3,6 +3,7 @@ package decisions
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"streamcanary/schemas"
 )
@@ -75,13 +76,26 @@ func (s *State) hint(w *Wait) string {
 			return s.StrayText(x) + "."
 		}
 	}
-	for i := range s.Answers {
-		x := &s.Answers[i]
-		if x.Seq == w.Seq && slices.Contains(missing, x.Consumer) && (x.Status == schemas.AckRejected || x.Status == schemas.AckFailed) {
-			return fmt.Sprintf("%s has answered %s: %s.", x.Consumer, x.Status, orUnknown(x.Why))
+	return s.advice(w)
+}
+
+// advice is what to do about those who have not answered as is wanted.
+func (s *State) advice(w *Wait) string {
+	var said, silent []string
+	for _, name := range w.missing() {
+		if a := s.refusal(w, name); a != nil {
+			said = append(said, fmt.Sprintf("%s answered %s: %s", name, a.Status, strings.TrimSuffix(orUnknown(a.Why), ".")))
+		} else {
+			silent = append(silent, name)
 		}
 	}
-	return "Does it run, and is it allowed to acknowledge?"
+	switch {
+	case len(said) == 0:
+		return "Does it run, and is it allowed to acknowledge?"
+	case len(silent) == 0:
+		return strings.Join(said, "; ") + ". Mend that there: it is asked again."
+	}
+	return fmt.Sprintf("%s. Mend that there: it is asked again. And %s: does it run, and is it allowed to acknowledge?", strings.Join(said, "; "), listed(silent))
 }
 
 // meanwhile is what it means that a decision isn't answered, and what can be done.

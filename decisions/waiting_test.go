@@ -50,7 +50,7 @@ func TestMissing(t *testing.T) {
 			`Decision ranker-42.1.1 is not answered with "prepared" by eu, us (deadline passed once). Does it run, and is it allowed to acknowledge? ` + gives,
 			`for eu, us to answer "prepared" to decision ranker-42.1.1 (deadline passed once), again at 1970-01-01T00:00:31.000Z`},
 		{"by a refusal", []Input{applied(1, terms(named)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 1, "us", schemas.AckRejected), expire(11, id(1, 1)+"/acks")}, "us",
-			`Decision ranker-42.1.1 is not answered with "prepared" by us (deadline passed once). us has answered rejected: no reason given. ` + gives, ""},
+			`Decision ranker-42.1.1 is not answered with "prepared" by us (deadline passed once). us answered rejected: no reason given. Mend that there: it is asked again. ` + gives, ""},
 		{"for an older epoch", append(second(terms(named)), stale, expire(20, id(2, 1)+"/acks")), "eu us",
 			`Decision ranker-42.2.1 is not answered with "prepared" by eu, us (deadline passed once). eu answers to epoch 1, which is over, and this is epoch 2: it runs, and does what was decided then: look at its log, its NATS (the same one?), its trusted keys and its position; restart it. ` + gives, ""},
 		{"for one that isn't there, by any router", append(second(terms()), of(9, stale), expire(20, id(2, 1)+"/acks")), "any",

@@ -1,8 +1,11 @@
 package schemas
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 )
 
 // MaxCommandBytes bounds a command and its reply; MaxCommentBytes a comment.
@@ -13,16 +16,21 @@ const (
 
 // A Command is what a person asks of a rollout: a request on CommandSubject, or the body of POST /v1/rollouts/NAME/commands.
 type Command struct {
-	// ID tells a request that is sent again from a new one: the same ID is obeyed once.
+	// ID tells a request that is sent again from a new one: of a rollout the same ID is obeyed once, also after a new epoch has begun. Another command needs
+	// another ID.
 	ID string `json:"id"`
 	// Do is what is asked for: one of CommandWords.
 	Do string `json:"do"`
+	// Epoch is the one that it is meant for; 0: whichever there is. A command for another epoch is refused.
+	Epoch int64 `json:"epoch,omitempty"`
 	// By is who asks, where no token says so.
 	By string `json:"by,omitempty"`
 	// Comment is why. It is required, and kept in the decision.
 	Comment string `json:"comment"`
-	// Override goes past what speaks against it: guardrails that say harm, a hold, missing answers. The decision says so.
+	// Override goes past what speaks against it: guardrails that say harm, a hold, missing answers, a watch, a rollback that is under way. The decision says so.
 	Override bool `json:"override,omitempty"`
+	// Sum, of CommandApply and CommandDelete alone, is what is handed in: its SHA-256, in hex.
+	Sum string `json:"sum,omitempty"`
 }
 
 // A CommandReply says what came of a command. Exactly one field is set, or none of a command that changed nothing.
@@ -33,8 +41,20 @@ type CommandReply struct {
 	Failed   string `json:"failed,omitempty"`   // why it isn't known what came of it: try again with the same ID
 }
 
-// CommandWords are what a person can ask for.
-var CommandWords = []string{"pause", "resume", "advance", "promote", "rollback", "freeze"}
+// CommandWords are what a person can ask for. CommandRetry, the last, begins a new epoch; the others are about the present one.
+var CommandWords = []string{"pause", "resume", "advance", "promote", "rollback", "freeze", CommandRetry}
+
+// CommandApply and CommandDelete announce what `rollout apply` and `rollout delete` hand in by NATS, so that the service knows who does.
+const (
+	CommandApply  = "apply"
+	CommandDelete = "delete"
+)
+
+// HandsIn reports whether a command only announces what is handed in.
+func (c *Command) HandsIn() bool { return c.Do == CommandApply || c.Do == CommandDelete }
+
+// CommandRetry judges the rollout anew, from the file that was applied.
+const CommandRetry = "retry"
 
 // EncodeCommand writes a command. It refuses what DecodeCommand would.
 func EncodeCommand(c *Command) ([]byte, error) {
@@ -44,10 +64,13 @@ func EncodeCommand(c *Command) ([]byte, error) {
 	return encodeMessage(c, MaxCommandBytes)
 }
 
-// DecodeCommand reads a command; fields that it doesn't know are passed over.
+// DecodeCommand reads a command. People write it by hand, so a key that it doesn't know is an error, and not passed over.
 func DecodeCommand(data []byte) (*Command, error) {
 	var c Command
 	err := decodeMessage(data, MaxCommandBytes, &c)
+	if err == nil {
+		err = unknownKey(data)
+	}
 	if err == nil {
 		err = c.check()
 	}
@@ -57,12 +80,36 @@ func DecodeCommand(data []byte) (*Command, error) {
 	return &c, nil
 }
 
+// commandKeys are those of a command, in the order of Command.
+var commandKeys = []string{"id", "do", "epoch", "by", "comment", "override", "sum"}
+
+// unknownKey is the error of the first key, by name, that a command has not.
+func unknownKey(data []byte) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if slices.Contains(commandKeys, key) {
+			continue
+		}
+		if near := nearest(key, commandKeys); near != "" {
+			return fmt.Errorf("key %q is unknown: is %q meant?", key, near)
+		}
+		return fmt.Errorf("key %q is unknown: there are %s", key, strings.Join(commandKeys, ", "))
+	}
+	return nil
+}
+
 func (c *Command) check() error {
 	var f fault
 	f.id("id", c.ID)
-	f.unless(slices.Contains(CommandWords, c.Do), "do is %q: it is one of %s", c.Do, orList(CommandWords))
+	f.unless(c.HandsIn() || slices.Contains(CommandWords, c.Do), "do is %q: it is one of %s", c.Do, orList(CommandWords))
+	f.unless(c.Epoch >= 0, "epoch is %d: it counts from 1", c.Epoch)
 	f.unless(len(c.By) <= MaxNameBytes, "by has %d bytes, %d are allowed", len(c.By), MaxNameBytes)
-	f.unless(c.Comment != "", "comment is missing: say why, for the record")
+	f.unless(strings.TrimSpace(c.Comment) != "", "comment is missing: say why, for the record")
+	f.unless(c.HandsIn() == (c.Sum != ""), "sum goes with apply and delete, and with nothing else")
+	f.unless(c.Sum == "" || isSha256(c.Sum), "sum is no SHA-256 in lower-case hex")
 	f.unless(len(c.Comment) <= MaxCommentBytes, "comment has %d bytes, %d are allowed", len(c.Comment), MaxCommentBytes)
 	return f.err
 }

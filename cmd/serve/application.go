@@ -24,7 +24,7 @@ type Application struct {
 	Supersede bool `json:"supersede,omitempty"`
 
 	Delete bool `json:"delete,omitempty"` // end the rollout
-	Force  bool `json:"force,omitempty"`  // even while a rollback is not yet carried out
+	Force  bool `json:"force,omitempty"`  // end it, or begin a new epoch, even while a rollback is not yet carried out
 }
 
 // Bounds of an application, which is kept in the rollout's record: of the documents alone, and of all, encoded.

@@ -60,6 +60,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	if s.Deleted {
 		c.board.accept(s.Rollout)
 		delete(c.inspections, s.Rollout)
+		delete(c.handIns, s.Rollout)
 		if d != nil && finished(&d.head) {
 			delete(c.desks, s.Rollout)
 			c.models.Delete(life{d.rollout.Model, d.head.State.Epoch})
@@ -73,6 +74,8 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	switch {
 	case err != nil:
 		c.refuse(s.Rollout, &a, err)
+		return nil
+	case !c.handedIn(&s, &a, d):
 		return nil
 	case a.Delete:
 		return c.deletion(ctx, &a, d)
@@ -137,6 +140,11 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 		return fmt.Errorf("the window journal %s keeps its records for %s, and this rollout needs %s: raise the topic's retention.ms, or lower the stages' max",
 			JournalTopic, c.retention, need)
 	}
+	if own := c.desks[name]; own != nil && own.rollout.Model == r.Model {
+		if why := own.head.State.Unfinished(a.Force); why != "" {
+			return errors.New(why)
+		}
+	}
 	other := c.judging(r.Model, r.Name)
 	switch {
 	case other == nil:
@@ -165,6 +173,7 @@ func (c *court) refuse(name string, a *Application, why error) {
 	}
 	c.log.Error().Err(why).Str("rollout", name).Msg(said)
 	c.board.refuse(Standing{Rollout: name, Application: a.ID, Refused: why.Error()})
+	c.unretried(name, a, why)
 }
 
 // judging is the desk of a model's rollout that still needs parts, other than one's own; nil if there is none.
@@ -278,10 +287,16 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	d.revision = revision
 	head := decisions.NewHead(last.Sequence)
 	head.Applied = again.Body
+	if before := c.desks[r.Name]; before != nil {
+		head.State.Commanded = c.leave(before, &a, e.epoch)
+	}
 	plan := engine.PlanOf(r, e.epoch, int64(a.From))
 	effects, err := d.begin(head, record, *e.input)
 	if err != nil {
 		return err
+	}
+	if a.Retry {
+		d.head.State.Remember(retried(&d.head.State, &a))
 	}
 	if before := c.desks[r.Name]; before != nil {
 		c.models.Delete(life{before.rollout.Model, before.head.State.Epoch})
@@ -291,6 +306,9 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	c.order(ctx, order{set: &plan})
 	if err := c.settle(ctx, d, effects); err != nil {
 		return err
+	}
+	if a.Retry {
+		c.commanded(ctx, d, retryOf(&a))
 	}
 	c.repeatRumours(ctx, d)
 	return nil

@@ -3,10 +3,14 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
+
+	"streamcanary/schemas"
 )
 
 // Bounds of asking a running service.
@@ -15,14 +19,21 @@ const (
 	answerBytes = 64 << 20 // a thousand rollouts with all their guardrails fit
 )
 
-// Ask reads where the rollouts stand from the HTTP address of a running service. It takes two seconds at most.
-func Ask(ctx context.Context, address string) ([]Standing, error) {
+// ErrDenied: whoever asks may not look at rollouts.
+var ErrDenied = errors.New("denied")
+
+// Ask reads where the rollouts stand from the HTTP address of a running service, with the token of whoever asks where there is one. It takes two seconds
+// at most. ErrDenied where the token is missing or not enough.
+func Ask(ctx context.Context, a *Addresses) ([]Standing, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	url := "http://" + address + "/v1/rollouts"
+	url := "http://" + a.HTTP + "/v1/rollouts"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask for rollouts: %w", err)
+	}
+	if a.Token != "" {
+		request.Header.Set("Authorization", a.Token)
 	}
 	client := &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
 	response, err := client.Do(request)
@@ -30,6 +41,10 @@ func Ask(ctx context.Context, address string) ([]Standing, error) {
 		return nil, fmt.Errorf("ask for rollouts: %w", err)
 	}
 	defer response.Body.Close()
+	if response.StatusCode == http.StatusForbidden {
+		why, _ := io.ReadAll(io.LimitReader(response.Body, schemas.MaxCommandBytes)) // what there is of it
+		return nil, fmt.Errorf("ask for rollouts at %s: %w: %s", url, ErrDenied, strings.TrimSpace(string(why)))
+	}
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("ask for rollouts at %s: it answers %s", url, response.Status)
 	}

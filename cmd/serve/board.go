@@ -75,7 +75,8 @@ func byRollout(s Standing, rollout string) int { return strings.Compare(s.Rollou
 func (b *board) Everything() []Standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Concat([]Standing{}, b.all, b.refused) // never nil: in JSON it is a list
+	all := make([]Standing, 0, len(b.all)+len(b.refused)) // never nil: in JSON it is a list
+	return append(append(all, b.all...), b.refused...)
 }
 
 // boardMost is how many reports are computed at a time, besides those of rollouts about which something was decided: intervals cost more than tests.

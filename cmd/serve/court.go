@@ -45,11 +45,12 @@ type court struct {
 	desks   map[string]*desk       // by rollout
 	pending map[string]Application // applied, and not yet read back from the journal
 	untaken []bus.Spec             // what could not be journaled when it came
-	asking  map[string]*asked      // by command
-	rumours rumours                // alerts that fire
-	models  sync.Map               // life -> rollout: whose acks they are
-	unread  *kafka.Grown           // a topic with partitions that nobody reads; nil: there is none
-	opened  chan struct{}          // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
+	asking  map[request]*asked
+	handIns map[string]handIn // by rollout: what was announced last
+	rumours rumours           // alerts that fire
+	models  sync.Map          // life -> rollout: whose acks they are
+	unread  *kafka.Grown      // a topic with partitions that nobody reads; nil: there is none
+	opened  chan struct{}     // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
 
 	registries  pillars.Registries
 	inspections map[string]*inspection // by rollout: of applications that are not begun yet
@@ -370,7 +371,7 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 		err = c.settle(ctx, d, effects)
 	}
 	if e.input != nil && e.input.Command != nil && err == nil {
-		c.commanded(ctx, d, e.input.Command.ID)
+		c.commanded(ctx, d, e.input.Command)
 	}
 	return e, err
 }

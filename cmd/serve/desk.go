@@ -148,7 +148,7 @@ func (d *desk) inputs(t *engine.Turn) []decisions.Input {
 		in = append(in, decisions.Input{Kind: decisions.InputTraffic, EventMs: t.EventMs, Traffic: t.Traffic})
 	}
 	verdict := t.Verdict
-	if verdict == nil && t.Traffic != nil && state.Hold != nil && state.Hold.Code == string(decisions.RulingNoData) {
+	if verdict == nil && t.Traffic != nil && state.Hold.Is(string(decisions.RulingNoData)) {
 		verdict = d.fold.Verdict()
 	}
 	if verdict != nil {

@@ -46,8 +46,8 @@ func newEndpoints(l net.Listener, m *metrics, b *board) *endpoints {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", e.readyz)
-	mux.HandleFunc("GET /v1/rollouts", e.rollouts)
-	mux.HandleFunc("GET /v1/rollouts/{name}", e.rollout)
+	mux.HandleFunc("GET /v1/rollouts", e.looking(e.rollouts))
+	mux.HandleFunc("GET /v1/rollouts/{name}", e.looking(e.rollout))
 	mux.HandleFunc("POST /v1/rollouts/{name}/commands", e.command)
 	mux.HandleFunc("POST "+alertsPath, e.alertmanager)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
@@ -104,6 +104,21 @@ func (e *endpoints) waits() []string {
 		why = append(why, "events are not counted: "+bad.Error())
 	}
 	return why
+}
+
+// looking lets those look at rollouts who may: 403 for others, where there are tokens.
+func (e *endpoints) looking(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		who, err := e.people.who(r.Header.Get("Authorization"), "")
+		if err == nil {
+			err = who.looks()
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		next(w, r)
+	}
 }
 
 func (e *endpoints) rollouts(w http.ResponseWriter, _ *http.Request) { answer(w, e.board.Everything()) }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +36,7 @@ func (r role) String() string {
 	return [...]string{alerter: "an alerter", viewer: "a viewer", operator: "an operator", admin: "an admin"}[r]
 }
 
-// people are those who may command rollouts.
+// people are those who may look at rollouts, and command them.
 type people struct {
 	byToken map[[sha256.Size]byte]person // nil: there are no tokens, and whoever reaches NATS, or the loopback address, is an admin
 	local   bool                         // HTTP is on loopback alone
@@ -122,6 +121,14 @@ func (p person) may(c *schemas.Command) error {
 	return nil
 }
 
+// looks says why a person may not look at rollouts; nil: they may.
+func (p person) looks() error {
+	if p.role < viewer {
+		return fmt.Errorf("%s is %s: looking at rollouts takes a viewer", p.name, p.role)
+	}
+	return nil
+}
+
 // ask hands a command to the court.
 func (c *court) ask(ctx context.Context, r bus.Request) {
 	select {
@@ -144,6 +151,9 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 		c.seen.denied.Inc()
 		r.Reply(&schemas.CommandReply{Denied: err.Error()})
 		return
+	case r.Command.HandsIn():
+		r.Reply(c.announced(&r, who))
+		return
 	case d == nil:
 		r.Reply(&schemas.CommandReply{Refused: fmt.Sprintf("no rollout %s is judged here", r.Rollout)})
 		return
@@ -151,27 +161,48 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 		r.Reply(&schemas.CommandReply{Failed: lostText(d)})
 		return
 	}
-	if done := outcomeOf(&d.head.State, r.Command.ID); done != nil {
-		r.Reply(done)
-		return
-	}
-	if waiting := c.asking[r.Command.ID]; waiting != nil {
-		waiting.replies = append(waiting.replies, r.Reply)
-		return
-	}
-	c.asking[r.Command.ID] = &asked{time.Now(), []func(*schemas.CommandReply){r.Reply}}
-	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(), Command: &decisions.Command{
+	in := &decisions.Command{
 		ID: r.Command.ID, Do: decisions.CommandKind(r.Command.Do), Force: r.Command.Override,
 		Actor: schemas.Actor{Kind: "person", Name: who.name, Comment: r.Command.Comment},
-	}}
-	if err := c.journalInput(ctx, d.rollout.Model, owner{r.Rollout, d.head.State.Epoch}, in); err != nil {
-		c.answer(r.Command.ID, &schemas.CommandReply{Failed: err.Error()})
+	}
+	if c.heard(d, in, &r) {
+		return
+	}
+	id := request{r.Rollout, in.ID}
+	c.asking[id] = &asked{time.Now(), in.Sum(), []func(*schemas.CommandReply){r.Reply}}
+	if r.Command.Do == schemas.CommandRetry {
+		c.retry(ctx, d, in)
+		return
+	}
+	input := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(), Command: in}
+	if err := c.journalInput(ctx, d.rollout.Model, owner{r.Rollout, d.head.State.Epoch}, input); err != nil {
+		c.answer(id, &schemas.CommandReply{Failed: err.Error()})
 	}
 }
 
+// heard answers a command that was taken already, that waits already, or that is for another epoch, and reports whether it was one.
+func (c *court) heard(d *desk, in *decisions.Command, r *bus.Request) bool {
+	if done := outcomeOf(&d.head.State, in); done != nil {
+		r.Reply(done)
+		return true
+	}
+	waiting, epoch := c.asking[request{r.Rollout, in.ID}], d.head.State.Epoch
+	switch {
+	case waiting != nil && waiting.sum != in.Sum():
+		r.Reply(&schemas.CommandReply{Refused: fmt.Sprintf("another command of this rollout waits under the id %s: nothing is done; give this one an id of its own", in.ID)})
+	case waiting != nil:
+		waiting.replies = append(waiting.replies, r.Reply)
+	case r.Command.Epoch != 0 && r.Command.Epoch != epoch:
+		r.Reply(&schemas.CommandReply{Refused: fmt.Sprintf("it is meant for epoch %d, and rollout %s is in epoch %d: look at it with `rollout show`, then decide anew", r.Command.Epoch, r.Rollout, epoch)})
+	default:
+		return false
+	}
+	return true
+}
+
 // commanded answers those who asked for a command that was taken. What could not be published was not done.
-func (c *court) commanded(ctx context.Context, d *desk, id string) {
-	done := outcomeOf(&d.head.State, id)
+func (c *court) commanded(ctx context.Context, d *desk, in *decisions.Command) {
+	done := outcomeOf(&d.head.State, in)
 	switch {
 	case done == nil:
 		return
@@ -180,10 +211,10 @@ func (c *court) commanded(ctx context.Context, d *desk, id string) {
 	case ctx.Err() != nil && len(d.head.Outbox) > 0:
 		done = &schemas.CommandReply{Failed: "the service is stopping before this is published: it does that when it starts again; then ask again with the same id"}
 	}
-	c.answer(id, done)
+	c.answer(request{d.rollout.Name, in.ID}, done)
 }
 
-func (c *court) answer(id string, r *schemas.CommandReply) {
+func (c *court) answer(id request, r *schemas.CommandReply) {
 	if waiting := c.asking[id]; waiting != nil {
 		for _, reply := range waiting.replies {
 			reply(r)
@@ -192,9 +223,13 @@ func (c *court) answer(id string, r *schemas.CommandReply) {
 	}
 }
 
+// request names a command: its id counts within its rollout.
+type request struct{ rollout, id string }
+
 // asked is a command that is not answered yet, and who waits for it.
 type asked struct {
 	since   time.Time
+	sum     string // decisions.Command.Sum
 	replies []func(*schemas.CommandReply)
 }
 
@@ -208,12 +243,12 @@ func (c *court) unanswered(now time.Time) {
 }
 
 // outcomeOf is what came of a command; nil: it was not taken.
-func outcomeOf(s *decisions.State, id string) *schemas.CommandReply {
-	i := slices.IndexFunc(s.Commanded, func(x decisions.Commanded) bool { return x.ID == id })
-	if i < 0 {
+func outcomeOf(s *decisions.State, in *decisions.Command) *schemas.CommandReply {
+	done, taken := s.Outcome(in)
+	if !taken {
 		return nil
 	}
-	return &schemas.CommandReply{Decision: s.Commanded[i].Decision, Refused: s.Commanded[i].Refused}
+	return &schemas.CommandReply{Decision: done.Decision, Refused: done.Refused}
 }
 
 // commandWithin is how long whoever asks waits for what comes of a command.

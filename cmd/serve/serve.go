@@ -78,6 +78,7 @@ type Addresses struct {
 	PublicKey string   `json:"public_key"`
 	Trust     string   `json:"trust"` // the file that subscribers trust
 	Embedded  []string `json:"embedded,omitempty"`
+	Token     string   `json:"-"` // of whoever asks the service, with "Bearer " before it; it is never written down
 }
 
 // AddressFile is the name of the file, in the data folder, in which a running service leaves its Addresses.
@@ -349,7 +350,7 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 	}
 	judging := &court{
 		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
-		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), told: make(chan alertMessage), rumours: rumours{}, asking: map[string]*asked{}, decided: s.Decided,
+		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), told: make(chan alertMessage), rumours: rumours{}, asking: map[request]*asked{}, handIns: map[string]handIn{}, decided: s.Decided,
 		program: s.Program, instance: instance(), retention: retention, dry: s.DryRun, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
 		inspections: map[string]*inspection{}, inspected: make(chan inspection), strangers: s.strangers, trustFile: s.address.Trust,
 	}

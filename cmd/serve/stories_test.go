@@ -120,7 +120,7 @@ func TestStoriesOfStages(t *testing.T) {
 			v.status(decisions.StatusHolding)
 			v.ask("advance", false)
 			v.status(decisions.StatusPromoted)
-			v.refused("rollback", true, "to go back, apply a rollout with v1 as canary and v2 as baseline")
+			v.refused("rollback", true, "`streamcanary rollout back story --comment WHY` gives v1 all traffic again")
 		}},
 		"harm-while-a-person-is-waited-for": {inSteps, func(v *village) {
 			v.status(decisions.StatusHolding)
@@ -296,6 +296,19 @@ func scored(random *rand.Rand, version string, by int64) string {
 		score *= 1 - float64(by)/100
 	}
 	return fmt.Sprintf(`,"score":%.4f`, score)
+}
+
+// TestStoriesOfPreparing: nobody but people decides in them, so there is nothing to be computed again.
+func TestStoriesOfPreparing(t *testing.T) {
+	const name = "a-person-ends-what-only-prepares"
+	inVillage(t, rolloutWith(elsewhere+sharedAnd), "", func(v *village) { // another controller sends the canary traffic, and its store is silent
+		v.share.Store(1000)
+		v.wait(20 * time.Second)
+		v.refused("pause", false, "it has not begun: it waits for users; `rollout rollback` ends it, and gives v1 all traffic")
+		v.ask("rollback", false)
+		v.completed()
+		v.golden(name)
+	})
 }
 
 func TestStoriesOfForward(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -25,9 +24,10 @@ func peopleCommands(c *console) []*cobra.Command {
 		{"pause", "Hold a rollout until it is resumed", "Holds a rollout: no stage begins and nothing is promoted until `rollout resume`. Guardrails stay armed: harm rolls back all the same."},
 		{"resume", "End a hold", "Ends a hold: a pause, or one whose cause a person has looked at. The evidence may hold it again at once."},
 		{"advance", "Let the next stage begin", "Lets the next stage begin: what an approval waits for, or without the evidence that the stage was to show. Past signs of harm it needs --override."},
-		{"promote", "Give the canary all traffic", "Gives the canary all traffic: what an approval waits for, or without the evidence. Past signs of harm it needs --override."},
-		{"rollback", "Roll a canary back", "Gives the baseline all traffic, and follows that until the canary has drained. It stops a promotion that is on its way, and nothing in the epoch undoes it. Where the state can't go back and all stands still, it needs --override."},
+		{"promote", "Give the canary all traffic", "Gives the canary all traffic: what an approval waits for, or without the evidence. Where the last stage declares a watch, that begins, and all traffic follows when it is over. Past signs of harm it needs --override, which leaves the watch out, too."},
+		{"rollback", "Roll a canary back", "Gives the baseline all traffic, and follows that until the canary has drained. It stops a promotion that is on its way, ends what only prepares, and nothing in the epoch undoes it. Where the state can't go back and all stands still, it needs --override."},
 		{"freeze", "Hold a rollout, and let its state take no writes", "Holds a rollout until it is resumed, as pause does, and tells the stores of shared state to take no writes until then."},
+		{schemas.CommandRetry, "Judge a rollout anew, in a new epoch", "Begins a new epoch of a rollout from the file that was applied: its evidence begins anew, and a rollback of the epoch before no longer binds. While that rollback is not yet carried out, it needs --override, and while the state takes no writes it is refused."},
 	} {
 		all = append(all, peopleCommand(c, x.do, x.short, x.long))
 	}
@@ -37,7 +37,7 @@ func peopleCommands(c *console) []*cobra.Command {
 // order is one call of such a command.
 type order struct {
 	schemas.Command
-	rollout, tokenFile string
+	rollout string
 }
 
 func peopleCommand(c *console, do, short, long string) *cobra.Command {
@@ -57,34 +57,27 @@ func peopleCommand(c *console, do, short, long string) *cobra.Command {
 	reachFlags(cmd, &r)
 	cmd.Flags().StringVar(&o.Comment, "comment", "", "why, for the record (required)")
 	cmd.Flags().StringVar(&o.ID, "id", "", "the request's `ID`: asked again with the same one, it is obeyed once (default: a new one)")
-	cmd.Flags().StringVar(&o.tokenFile, "token-file", os.Getenv("STREAMCANARY_TOKEN_FILE"), "the `FILE` with your token, where serve has http.tokensFile")
-	if do == "advance" || do == "promote" || do == "rollback" {
+	cmd.Flags().Int64Var(&o.Epoch, "epoch", 0, "the `EPOCH` that it is meant for: it is refused where another has begun (default: whichever there is)")
+	tokenFlag(cmd, &r)
+	if do == "advance" || do == "promote" || do == "rollback" || do == schemas.CommandRetry {
 		cmd.Flags().BoolVar(&o.Override, "override", false, "go past what speaks against it; the decision says so")
 	}
 	return cmd
 }
 
 func runOrder(ctx context.Context, c *console, r *reach, o order) error {
-	token := ""
-	if o.tokenFile != "" {
-		text, err := os.ReadFile(o.tokenFile)
-		if err != nil {
-			return wrongUse{fmt.Errorf("--token-file: %w", err)}
-		}
-		token = "Bearer " + strings.TrimSpace(string(text))
-	}
 	if o.ID == "" {
 		o.ID = rand.Text()
 	}
 	o.By = person("").Name
-	b, _, err := r.bus(ctx, c)
+	b, at, err := r.bus(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
 	within, cancel := context.WithTimeout(ctx, commandWithin)
 	defer cancel()
-	reply, err := b.Ask(within, o.rollout, &o.Command, token)
+	reply, err := b.Ask(within, o.rollout, &o.Command, at.Token)
 	if err != nil {
 		return fmt.Errorf("%w (to ask for the same again: --id %s)", err, o.ID)
 	}

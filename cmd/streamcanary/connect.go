@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -22,6 +23,7 @@ import (
 type reach struct {
 	config, data string
 	nats, kafka  []string
+	tokenFile    string // of whoever asks; "": none
 	left         string // the data folder whose serve has left the NATS addresses; "": they are from elsewhere
 }
 
@@ -29,6 +31,23 @@ type reach struct {
 func reachFlags(cmd *cobra.Command, r *reach) {
 	configFlags(cmd, &r.config, &r.data)
 	cmd.Flags().StringSliceVar(&r.nats, "nats-urls", nil, "NATS `URLS`; otherwise the configuration's, or those of the serve that runs on the data folder")
+}
+
+// tokenFlag adds the flag that says who asks.
+func tokenFlag(cmd *cobra.Command, r *reach) {
+	cmd.Flags().StringVar(&r.tokenFile, "token-file", os.Getenv("STREAMCANARY_TOKEN_FILE"), "the `FILE` with your token, where serve has http.tokensFile")
+}
+
+// token is what tells the service who asks; "": nothing does.
+func (r *reach) token() (string, error) {
+	if r.tokenFile == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(r.tokenFile)
+	if err != nil {
+		return "", wrongUse{fmt.Errorf("--token-file: %w", err)}
+	}
+	return "Bearer " + strings.TrimSpace(string(text)), nil
 }
 
 // journalFlag adds the flag that says where the window journal is.
@@ -67,6 +86,9 @@ func (r *reach) addresses(c *console) (serve.Addresses, *schemas.Config, error) 
 		return serve.Addresses{}, nil, err
 	}
 	a := serve.Addresses{Kafka: config.Kafka.Brokers, NATS: config.NATS.URLs}
+	if a.Token, err = r.token(); err != nil {
+		return a, nil, err
+	}
 	path := filepath.Join(config.Data, serve.AddressFile)
 	text, err := os.ReadFile(path)
 	if err == nil {

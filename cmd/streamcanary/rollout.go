@@ -21,14 +21,14 @@ import (
 )
 
 func rolloutCommand(c *console) *cobra.Command {
-	all := []*cobra.Command{applyCommand(c), listCommand(c), showCommand(c), explainCommand(c), retryCommand(c), deleteCommand(c)}
+	all := []*cobra.Command{applyCommand(c), listCommand(c), showCommand(c), explainCommand(c), backCommand(c), deleteCommand(c)}
 	return group("rollout", "Apply, look at, command and delete rollouts", append(all, peopleCommands(c)...)...)
 }
 
 func applyCommand(c *console) *cobra.Command {
 	var r reach
 	var file, from, comment string
-	var again, supersede bool
+	var again, supersede, force bool
 	cmd := &cobra.Command{
 		Use:   "apply --rollout FILE",
 		Short: "Start judging a rollout",
@@ -63,49 +63,18 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 			}
 			defer b.Close()
 			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, At: now(), Actor: person(comment),
-				Documents: documents, Offline: offlineOf(parsed), Supersede: supersede}
+				Documents: documents, Offline: offlineOf(parsed), Supersede: supersede, Force: force}
 			return apply(cmd.Context(), c, b, application{a, parsed, again, at})
 		},
 	}
 	rolloutFlag(cmd, &file)
 	reachFlags(cmd, &r)
+	tokenFlag(cmd, &r)
 	cmd.Flags().StringVar(&from, "from", "", "judge windows from this event `TIME` on (RFC 3339); otherwise from 3 s ahead. A past one makes serve read events again from there, and running rollouts wait for that")
 	cmd.Flags().BoolVar(&again, "new-epoch", false, "start afresh, whatever the running or ended epoch has seen")
+	cmd.Flags().BoolVar(&force, "force", false, "with --new-epoch: give up following a rollback that is not yet carried out")
 	cmd.Flags().BoolVar(&supersede, "supersede", false, "end whatever other rollout of the model is under way")
 	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record")
-	return cmd
-}
-
-func retryCommand(c *console) *cobra.Command {
-	var r reach
-	var comment string
-	cmd := &cobra.Command{
-		Use: "retry NAME --comment WHY", Short: "Judge a rollout anew, in a new epoch", Args: oneName,
-		Long:    `Begins a new epoch of a rollout from the file that was applied: its evidence begins anew, and a rollback of the epoch before no longer binds.`,
-		Example: "  streamcanary rollout retry ranker-42 --comment 'the cache was cold; it is warm now'",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if strings.TrimSpace(comment) == "" {
-				return wrongUse{errors.New("--comment is missing: say why, for the record")}
-			}
-			b, at, err := r.bus(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			spec, err := b.Spec(cmd.Context(), args[0])
-			if err != nil {
-				return noRollout(args[0], err)
-			}
-			a, parsed, err := serve.DecodeApplication(spec.Body)
-			if err != nil {
-				return err
-			}
-			a.ID, a.From, a.At, a.Actor, a.Retry, a.Supersede = rand.Text(), now()+startAhead, now(), person(comment), true, false
-			return apply(cmd.Context(), c, b, application{a, parsed, true, at})
-		},
-	}
-	reachFlags(cmd, &r)
-	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record (required)")
 	return cmd
 }
 
@@ -129,8 +98,11 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	if err != nil {
 		return err
 	}
-	if there.revision, err = b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision}); err != nil {
+	if err := willHandIn(ctx, b, &a.Application, bus.Spec{Rollout: a.rollout.Name, Body: body}, a.at.Token); err != nil {
 		return err
+	}
+	if there.revision, err = b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision}); err != nil {
+		return unknown(a.rollout.Name, err)
 	}
 	warnFarAhead(c, a.From)
 	state, err := takenUp(ctx, b, &a)
@@ -139,7 +111,7 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 		return putBack(ctx, b, there, no)
 	}
 	if err != nil {
-		return err
+		return unknown(a.rollout.Name, err)
 	}
 	if state.Status == decisions.StatusRefused {
 		return notStarted(c, &state)
@@ -149,6 +121,9 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 		return sayApplied(c, &a.Application, a.rollout, epoch)
 	}
 	if epoch == 0 {
+		if _, err := standings(ctx, &a.at); errors.Is(err, serve.ErrDenied) {
+			fmt.Fprintf(c.err, "warning: whether the service refuses it isn't known: %v\n", err)
+		}
 		fmt.Fprintf(c.err, "rollout %s is applied, but within %s no serve has taken it up: one that runs on this NATS will\n", a.rollout.Name, takenUpIn(a.rollout))
 		return nil
 	}
@@ -156,6 +131,15 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	fmt.Fprintf(c.err, "rollout %s is applied, epoch %d: windows from %s on are judged%s\nnext: streamcanary rollout show %s\n",
 		a.rollout.Name, epoch, a.From, onceReady(a.rollout), a.rollout.Name)
 	return nil
+}
+
+// unknown is the error of an application of which nobody knows whether it arrived, or was taken up. One that was refused, or met another, is known.
+func unknown(name string, err error) error {
+	var no refused
+	if errors.As(err, &no) || errors.Is(err, bus.ErrConflict) {
+		return err
+	}
+	return fmt.Errorf("%w; rollout %s may have been applied all the same: look with `streamcanary rollout show %s` before you apply it again", err, name, name)
 }
 
 // onceReady says for whom the judging waits.
@@ -271,7 +255,7 @@ func refusal(ctx context.Context, at *serve.Addresses, name string) *serve.Stand
 	if at.HTTP == "" {
 		return nil
 	}
-	all, err := serve.Ask(ctx, at.HTTP)
+	all, err := serve.Ask(ctx, at)
 	if err != nil {
 		return nil
 	}
@@ -385,23 +369,24 @@ func deleteCommand(c *console) *cobra.Command {
 		Long:    `Ends the judging of a rollout and removes it. Traffic stays as it is routed. While a rollback is not yet carried out, --force is needed.`,
 		Example: "  streamcanary rollout delete ranker-42 --comment 'superseded by 43'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, _, err := r.bus(cmd.Context(), c)
+			b, at, err := r.bus(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
 			defer b.Close()
-			return deleteRollout(cmd.Context(), c, b, removal{args[0], comment, force})
+			return deleteRollout(cmd.Context(), c, b, removal{args[0], comment, at.Token, force})
 		},
 	}
 	reachFlags(cmd, &r)
+	tokenFlag(cmd, &r)
 	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record")
 	cmd.Flags().BoolVar(&force, "force", false, "even while a rollback is not yet carried out")
 	return cmd
 }
 
 type removal struct {
-	name, comment string
-	force         bool
+	name, comment, token string
+	force                bool
 }
 
 // deleteWithin is how long delete waits for the service to end the rollout.
@@ -419,6 +404,9 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	a.ID, a.Delete, a.Force, a.At, a.Actor = rand.Text(), true, x.force, now(), person(x.comment)
 	body, err := a.Encode()
 	if err != nil {
+		return err
+	}
+	if err := willHandIn(ctx, b, &a, bus.Spec{Rollout: x.name, Body: body}, x.token); err != nil {
 		return err
 	}
 	if spec.Revision, err = b.PutSpec(ctx, bus.Spec{Rollout: x.name, Body: body, Revision: spec.Revision}); err != nil {

@@ -46,6 +46,7 @@ standard error says so, and why.`,
 		},
 	}
 	reachFlags(cmd, &r)
+	tokenFlag(cmd, &r)
 	return cmd
 }
 

@@ -39,7 +39,7 @@ func standings(ctx context.Context, a *serve.Addresses) (map[string]*serve.Stand
 	if a.HTTP == "" {
 		return nil, errors.New("the address of the service is not known here: name its data folder with --data")
 	}
-	all, err := serve.Ask(ctx, a.HTTP)
+	all, err := serve.Ask(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +141,7 @@ func listCommand(c *console) *cobra.Command {
 		},
 	}
 	reachFlags(cmd, &r)
+	tokenFlag(cmd, &r)
 	return cmd
 }
 
@@ -285,7 +286,7 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 		AsOf: asOfStart, Sentence: "Nothing but the start was decided yet.", Guardrails: []schemas.GuardrailStatus{}, Decided: s.Why, Record: h}
 	switch {
 	case s.Status == decisions.StatusPreparing:
-		v.Verdict, v.Code, v.Sentence = "", "preparing", "Nothing is judged before the routers have answered that they are prepared."
+		v.Verdict, v.Code, v.Sentence = "", "preparing", fmt.Sprintf("Nothing is judged before these have answered that they are prepared: %s.", s.WaitingText())
 	case live != nil && live.Epoch == s.Epoch && evidenceCounts(s):
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
 		v.Bands, v.Skew = live.Bands, live.Skew
@@ -315,6 +316,7 @@ func showCommand(c *console) *cobra.Command {
 		},
 	}
 	reachFlags(cmd, &r)
+	tokenFlag(cmd, &r)
 	return cmd
 }
 

@@ -1,0 +1,103 @@
+package serve
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// retryAhead is how much later than now a retried rollout is judged, as one is that is applied: what was read already would have to be read again.
+const retryAhead = 3 * time.Second
+
+// retry hands the rollout's file in once more, as `rollout apply` does, under the command's id. It is answered when its epoch has begun (applied), or when that
+// is refused (unretried).
+func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
+	id := request{d.rollout.Name, in.ID}
+	if d.application.ID == in.ID { // so long ago that the command is forgotten
+		c.answer(id, &schemas.CommandReply{Decision: d.head.State.First()})
+		return
+	}
+	now := time.Now()
+	a := d.application
+	a.ID, a.From, a.At, a.Actor = in.ID, schemas.Time(now.Add(retryAhead).UnixMilli()), schemas.Time(now.UnixMilli()), in.Actor
+	a.Retry, a.Force, a.Supersede, a.Delete = true, in.Force, false, false
+	if err := c.mayJudge(d.rollout.Name, &a, d.rollout); err != nil {
+		c.answer(id, &schemas.CommandReply{Refused: err.Error()})
+		return
+	}
+	c.handIns[d.rollout.Name] = handIn{id: a.ID, name: in.Actor.Name}
+	if err := c.write(ctx, d.rollout.Name, &a); err != nil {
+		c.answer(id, &schemas.CommandReply{Failed: err.Error() + ": look at the rollout, then ask again with the same id"})
+	}
+}
+
+// write puts a rollout's file where `rollout apply` puts it; it comes back from there.
+func (c *court) write(ctx context.Context, rollout string, a *Application) error {
+	body, err := a.Encode()
+	if err != nil {
+		return err
+	}
+	there, err := c.bus.Spec(ctx, rollout)
+	if err != nil {
+		return err
+	}
+	_, err = c.bus.PutSpec(ctx, bus.Spec{Rollout: rollout, Body: body, Revision: there.Revision})
+	return err
+}
+
+// unretried answers those who asked for a retry that is refused, and puts the file of the epoch that stays back, so that nobody reads values that are in
+// force nowhere.
+func (c *court) unretried(rollout string, a *Application, why error) {
+	id := request{rollout, a.ID}
+	d := c.desks[rollout]
+	if !a.Retry || c.asking[id] == nil || d == nil {
+		return
+	}
+	reply := &schemas.CommandReply{Refused: why.Error()}
+	if err := c.write(context.Background(), rollout, &d.application); err != nil {
+		c.log.Warn().Err(err).Str("rollout", rollout).Msg("a retry is refused, and its file can't be put back: `rollout explain` tells of it until the next `rollout apply`")
+	}
+	c.answer(id, reply)
+}
+
+// retryOf is the command that an application came from, by which it is known when it is sent again.
+func retryOf(a *Application) *decisions.Command {
+	return &decisions.Command{ID: a.ID, Do: schemas.CommandRetry, Force: a.Force, Actor: a.Actor}
+}
+
+// retried is what came of a retry: the new epoch's first decision, or why it didn't start.
+func retried(s *decisions.State, a *Application) decisions.Commanded {
+	done := decisions.Commanded{ID: a.ID, Sum: retryOf(a).Sum()}
+	if s.Status == decisions.StatusRefused {
+		done.Refused = fmt.Sprintf("epoch %d: %s", s.Epoch, s.Why.Sentence)
+	} else {
+		done.Decision = s.First()
+	}
+	return done
+}
+
+// leave answers whoever waits for a command of an epoch that ends before it was taken, and returns the commands that the next epoch must not obey
+// once more: those that were taken, and these.
+func (c *court) leave(before *desk, a *Application, epoch int64) []decisions.Commanded {
+	state := decisions.State{Commanded: slices.Clone(before.head.State.Commanded)}
+	var late []request
+	for id := range c.asking {
+		if id.rollout == before.rollout.Name && id.id != a.ID {
+			late = append(late, id)
+		}
+	}
+	slices.SortFunc(late, func(x, y request) int { return cmp.Compare(x.id, y.id) })
+	for _, id := range late {
+		done := decisions.Commanded{ID: id.id, Sum: c.asking[id].sum, Refused: fmt.Sprintf(
+			"epoch %d began before it was taken, and nothing is done: look at the rollout, then decide anew, with another id", epoch)}
+		state.Remember(done)
+		c.answer(id, &schemas.CommandReply{Refused: done.Refused})
+	}
+	return state.Commanded
+}

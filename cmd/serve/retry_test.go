@@ -1,0 +1,158 @@
+package serve
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// request sends a command with an id of its own.
+func (v *village) request(c schemas.Command) *schemas.CommandReply {
+	v.Helper()
+	c.By = "ada"
+	reply, err := v.bus.Ask(v.Context(), "story", &c, "")
+	v.must(err)
+	return reply
+}
+
+// TestRetryByCommand: a retry waits for what the epoch has under way, begins one new epoch, and no command that was sent before does anything to that.
+func TestRetryByCommand(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce+sharedAnd), "", func(v *village) {
+		shelf := &shelf{}
+		shelf.empty.Store(true)
+		v.keeps(shelf)
+		v.status(decisions.StatusRunning)
+		back := schemas.Command{ID: "b-1", Do: "rollback", Comment: "users complain"}
+		decided := v.request(back)
+		if decided.Decision == "" {
+			t.Fatalf("the rollback: %+v", decided)
+		}
+		v.until("restore failed", func(s *decisions.State) bool {
+			return slices.ContainsFunc(s.Saga.Steps, func(x decisions.SagaStep) bool {
+				return x.Name == decisions.StepRestore && x.State == decisions.StepFailed
+			})
+		})
+		retry := schemas.Command{ID: "r-1", Do: "retry", Comment: "once more", Override: true}
+		if reply := v.request(retry); !strings.Contains(reply.Refused, "step restore failed, and waits for users: the snapshot is gone") {
+			t.Errorf("a retry over a rollback that is not carried out: %+v", reply)
+		}
+		shelf.empty.Store(false)
+		v.completed()
+		retry.ID = "r-2"
+		for range 2 { // the second is the same request
+			if reply := v.request(retry); reply.Decision != "story.2.1" {
+				t.Errorf("the retry: %+v", reply)
+			}
+		}
+		v.until("epoch 2 runs", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		v.restart()
+		if reply := v.request(back); *reply != *decided {
+			t.Errorf("the rollback, sent again: %+v, want %+v", reply, decided)
+		}
+		for _, test := range []struct {
+			c    schemas.Command
+			want string
+		}{
+			{schemas.Command{ID: "b-1", Do: "pause", Comment: "users complain"}, "id b-1 was given to another command"},
+			{schemas.Command{ID: "r-2", Do: "retry", Comment: "and again"}, "id r-2 was given to another command"},
+			{schemas.Command{ID: "p-1", Do: "pause", Comment: "x", Epoch: 1}, "it is meant for epoch 1, and rollout story is in epoch 2"},
+		} {
+			if reply := v.request(test.c); !strings.Contains(reply.Refused, test.want) {
+				t.Errorf("%+v: %+v, want it refused: %s", test.c, reply, test.want)
+			}
+		}
+		v.until("epoch 2 still runs", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		if reply := v.request(schemas.Command{ID: "f-1", Do: "freeze", Comment: "x", Epoch: 2}); reply.Decision == "" {
+			t.Errorf("freeze: %+v", reply)
+		}
+		if reply := v.request(schemas.Command{ID: "r-3", Do: "retry", Comment: "x"}); !strings.Contains(reply.Refused, "users takes no writes since it was frozen, and a new epoch would forget that: `rollout resume story") {
+			t.Errorf("a retry of what is frozen: %+v", reply)
+		}
+		v.honest()
+	})
+}
+
+// TestLookingTakesAViewer: with tokens nobody looks at rollouts without one.
+func TestLookingTakesAViewer(t *testing.T) {
+	e := aDoor(t, doorTokens, nil)
+	for _, test := range []struct {
+		path, token string
+		status      int
+		want        string
+	}{
+		{"/v1/rollouts", "", 403, "a token is needed"},
+		{"/v1/rollouts", "Bearer stranger-token-123", 403, "not one of those"},
+		{"/v1/rollouts", "Bearer alerter-token-1234", 403, "am is an alerter: looking at rollouts takes a viewer"},
+		{"/v1/rollouts/x", "", 403, "a token is needed"},
+		{"/v1/rollouts", "Bearer viewer-token-12345", 200, "[]"},
+		{"/v1/rollouts/x", "Bearer operator-token-1234", 404, "no rollout of that name"},
+		{"/livez", "", 200, "ok"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, test.path, nil)
+		if test.token != "" {
+			r.Header.Set("Authorization", test.token)
+		}
+		w := httptest.NewRecorder()
+		e.server.Handler.ServeHTTP(w, r)
+		if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
+			t.Errorf("%s with %q: %d %s, want %d %s", test.path, test.token, w.Code, w.Body, test.status, test.want)
+		}
+	}
+}
+
+// TestHandedInByNobody: with tokens, what is written into the bucket and was announced by nobody who may is refused, and judged is what was.
+func TestHandedInByNobody(t *testing.T) {
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	put(t, filepath.Dir(tokens), "tokens", doorTokens)
+	inVillage(t, rolloutWith(atOnce), "http: {listen: \"127.0.0.1:0\", tokensFile: "+tokens+"}\n", func(v *village) {
+		v.wait(5 * time.Second)
+		if _, _, err := v.bus.LoadHead(v.Context(), "story"); !errors.Is(err, bus.ErrNotFound) {
+			t.Fatalf("a rollout that nobody announced is judged: %v", err)
+		}
+		there, err := v.bus.Spec(v.Context(), "story")
+		v.must(err)
+		say := func(do string, body []byte, token string) *schemas.CommandReply {
+			sum := sha256.Sum256(body)
+			reply, err := v.bus.Ask(v.Context(), "story", &schemas.Command{ID: do, Do: do, Comment: "x", Sum: hex.EncodeToString(sum[:])}, token)
+			v.must(err)
+			return reply
+		}
+		if reply := say("apply", there.Body, "Bearer viewer-token-12345"); reply.Denied != "vic is a viewer: apply takes an operator" {
+			t.Errorf("a viewer applies: %+v", reply)
+		}
+		if reply := say("apply", []byte("another"), "Bearer operator-token-1234"); *reply != (schemas.CommandReply{}) {
+			t.Errorf("announced: %+v", reply)
+		}
+		v.apply("story", rolloutWith(atOnce)) // and that is not what was announced
+		v.wait(5 * time.Second)
+		if _, _, err := v.bus.LoadHead(v.Context(), "story"); !errors.Is(err, bus.ErrNotFound) {
+			t.Errorf("another file than the one that was announced is judged: %v", err)
+		}
+		a := Application{ID: "mine", From: schemas.Time(time.Now().UnixMilli()), File: "story.yaml", YAML: rolloutWith(atOnce), Actor: schemas.Actor{Kind: "person", Name: "mallory"}}
+		body, err := a.Encode()
+		v.must(err)
+		say("apply", body, "Bearer operator-token-1234")
+		there, err = v.bus.Spec(v.Context(), "story")
+		v.must(err)
+		_, err = v.bus.PutSpec(v.Context(), bus.Spec{Rollout: "story", Body: body, Revision: there.Revision})
+		v.must(err)
+		v.status(decisions.StatusRunning)
+		if !strings.Contains(v.timeline(), "1.1 START prepare by ada") {
+			t.Errorf("it isn't said who applied it:\n%s", v.timeline())
+		}
+		v.apply("story", rolloutWith(atOnce), func(a *Application) { a.Delete = true })
+		v.wait(5 * time.Second)
+		v.status(decisions.StatusRunning)
+	})
+}

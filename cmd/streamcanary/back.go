@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// backWithin is how long `rollout back` waits until its rollout is prepared and begun.
+const backWithin = 30 * time.Second
+
+func backCommand(c *console) *cobra.Command {
+	var r reach
+	var comment string
+	cmd := &cobra.Command{
+		Use: "back NAME --comment WHY", Short: "Give the baseline all traffic again, after a promotion", Args: oneName,
+		Long: `Goes back from what a rollout has promoted: applies its file with the versions changed for one another, as NAME-back, and promotes that at once.
+So the pillars that the file names are checked before, routers and stores answer that they are prepared, and what moves is a decision of a
+new epoch. No traffic moves before that promotion, and no evidence is waited for. What was not yet promoted is rolled back by 'rollout rollback'.`,
+		Example: "  streamcanary rollout back ranker-42 --comment 'users complain'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.TrimSpace(comment) == "" {
+				return wrongUse{errors.New("--comment is missing: say why, for the record")}
+			}
+			name, err := goBack(cmd.Context(), c, &r, way{args[0], comment})
+			if err != nil {
+				return err
+			}
+			return runOrder(cmd.Context(), c, &r, order{Command: schemas.Command{Do: "promote", Comment: comment}, rollout: name})
+		},
+	}
+	reachFlags(cmd, &r)
+	tokenFlag(cmd, &r)
+	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record (required)")
+	return cmd
+}
+
+type way struct{ from, comment string }
+
+// goBack applies the way back from a promoted rollout, and waits until that can be promoted. It returns its name.
+func goBack(ctx context.Context, c *console, r *reach, x way) (string, error) {
+	b, at, err := r.bus(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	defer b.Close()
+	head, err := recordOf(ctx, b, &at, x.from)
+	if err != nil {
+		return "", err
+	}
+	if err := mayGoBack(ctx, b, &head.State); err != nil {
+		return "", err
+	}
+	applied, _, err := serve.DecodeApplication(head.Applied)
+	if err != nil {
+		return "", err
+	}
+	text, name, err := schemas.WayBack([]byte(applied.YAML))
+	if err != nil {
+		return "", err
+	}
+	parsed, err := schemas.ParseRollout(name+".yaml", text)
+	if err != nil {
+		return "", err
+	}
+	a := serve.Application{ID: rand.Text(), File: name + ".yaml", YAML: string(text), From: now() + startAhead, At: now(), Actor: person(x.comment), Documents: applied.Documents}
+	quiet := *c
+	quiet.json = false // one line for all, of the promotion
+	if err := apply(ctx, &quiet, b, application{a, parsed, true, at}); err != nil {
+		return "", err
+	}
+	return name, begunToBack(ctx, b, name, a.ID)
+}
+
+// mayGoBack says why there is no way back from an epoch; nil: its promotion is the last word on its model.
+func mayGoBack(ctx context.Context, b *bus.Bus, s *decisions.State) error {
+	name := s.Terms.Rollout
+	if s.Status != decisions.StatusPromoted {
+		return fmt.Errorf("rollout %s is %s, not promoted: `streamcanary rollout rollback %s --comment WHY` rolls back what is under way", name, s.Status, name)
+	}
+	last, err := b.LastDecision(ctx, s.Terms.Model)
+	if err != nil {
+		return err
+	}
+	if d := last.Decision; d != nil && (d.Rollout != name || d.Epoch != s.Epoch) {
+		return fmt.Errorf("rollout %s has decided about model %s since (epoch %d): `streamcanary rollout show %s` tells how it stands", d.Rollout, s.Terms.Model, d.Epoch, d.Rollout)
+	}
+	return nil
+}
+
+// begunToBack waits until an application's epoch has begun and is answered.
+func begunToBack(ctx context.Context, b *bus.Bus, name, id string) error {
+	waits := "a serve that takes it up"
+	for began := time.Now(); time.Since(began) < backWithin; {
+		head, _, err := b.LoadHead(ctx, name)
+		if err != nil && !errors.Is(err, bus.ErrNotFound) {
+			return unknown(name, err)
+		}
+		if s := &head.State; err == nil && s.Terms.Application == id {
+			if s.Status == decisions.StatusRunning && s.Wait == nil {
+				return nil
+			}
+			waits = s.WaitingText()
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("rollout %s is applied, and no traffic is moved yet: after %s it still waits for %s. When that has answered: streamcanary rollout promote %s --comment WHY",
+		name, backWithin, waits, name)
+}

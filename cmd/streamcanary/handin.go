@@ -1,0 +1,38 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// willHandIn tells the service who hands something in, which it wants to know where it has tokens. Where none listens there is nobody to be told: one that has no
+// tokens takes it when it starts, and one that has refuses it then.
+func willHandIn(ctx context.Context, b *bus.Bus, a *serve.Application, s bus.Spec, token string) error {
+	within, cancel := context.WithTimeout(ctx, commandWithin)
+	defer cancel()
+	sum := sha256.Sum256(s.Body)
+	c := schemas.Command{ID: a.ID, Do: schemas.CommandApply, By: a.Actor.Name, Comment: cmp.Or(a.Actor.Comment, "no comment"), Override: a.Force, Sum: hex.EncodeToString(sum[:])}
+	if a.Delete {
+		c.Do = schemas.CommandDelete
+	}
+	reply, err := b.Ask(within, s.Rollout, &c, token)
+	switch {
+	case errors.Is(err, bus.ErrNobody):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w; nothing is handed in", err)
+	case reply.Denied != "":
+		return fmt.Errorf("%s is denied: %s", c.Do, reply.Denied)
+	case reply.Refused+reply.Failed != "":
+		return fmt.Errorf("%s is refused: %s", c.Do, reply.Refused+reply.Failed)
+	}
+	return nil
+}

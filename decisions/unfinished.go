@@ -1,0 +1,79 @@
+package decisions
+
+import (
+	"fmt"
+	"strings"
+
+	"streamcanary/schemas"
+)
+
+// WaitingText is whose answers are waited for, and what they answered instead, for a person; "": nobody's are.
+func (s *State) WaitingText() string {
+	if s.Wait == nil {
+		return ""
+	}
+	return s.waitingNames(s.Wait)
+}
+
+// waitingNames lists who has not answered as is wanted.
+func (s *State) waitingNames(w *Wait) string {
+	var all []string
+	for _, name := range w.missing() {
+		text := listed([]string{name})
+		if a := s.refusal(w, name); a != nil {
+			text += fmt.Sprintf(" (which answered %s: %s)", a.Status, orUnknown(a.Why))
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+// refusal is the answer of somebody who can't, or won't, do what is waited for; nil: none is known.
+func (s *State) refusal(w *Wait, name string) *Answer {
+	for i := range s.Answers {
+		a := &s.Answers[i]
+		if a.Consumer == name && a.Seq == w.Seq && (a.Status == schemas.AckFailed || a.Status == schemas.AckRejected) {
+			return a
+		}
+	}
+	return nil
+}
+
+// Unfinished says what the epoch has under way that a new one would forget, and what to do; "": nothing. A person who gives up following a rollback
+// (force) may begin a new epoch, but not while the state takes no writes: its snapshot would be of a state that was never restored.
+func (s *State) Unfinished(force bool) string {
+	name := s.Terms.Rollout
+	open := s.Saga != nil && !s.Saga.Done()
+	switch {
+	case s.Status == StatusDeleted, !s.Terms.awaited(), !open && !s.Frozen, open && !s.Frozen && force:
+		return ""
+	case !open:
+		return fmt.Sprintf("%s takes no writes since it was frozen, and a new epoch would forget that: `rollout resume %s --comment WHY` lets it write again", listed(s.Terms.State.Stores), name)
+	}
+	text := fmt.Sprintf("the rollback of epoch %d is not yet carried out (%s), and a new epoch would forget it", s.Epoch, s.openText())
+	switch {
+	case s.Status == StatusFrozen:
+		return fmt.Sprintf("%s: `rollout rollback %s --override --comment WHY` moves the traffic without waiting for the state", text, name)
+	case s.Frozen:
+		return fmt.Sprintf("%s: mend that, and it goes on by itself; `rollout delete %s --force` gives it up, and leaves %s to be restored, and to be let write again, by hand",
+			text, name, listed(s.Terms.State.Stores))
+	}
+	return fmt.Sprintf("%s: wait for it, or give up following it, with `rollout retry %s --override --comment WHY`, or `rollout apply --new-epoch --force`", text, name)
+}
+
+// openText is the step of a rollback that is to be done next.
+func (s *State) openText() string {
+	for i := range s.Saga.Steps {
+		step := &s.Saga.Steps[i]
+		switch {
+		case step.Sink != "" || !step.open():
+			continue
+		case step.Wait != nil && step.State == StepFailed:
+			return fmt.Sprintf("step %s failed, and waits for %s: %s", step.Name, listed(step.Wait.missing()), orUnknown(step.Why))
+		case step.Wait != nil:
+			return fmt.Sprintf("step %s waits for %s", step.Name, listed(step.Wait.missing()))
+		}
+		return fmt.Sprintf("step %s is %s", step.Name, step.State)
+	}
+	return "all steps are done"
+}

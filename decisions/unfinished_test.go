@@ -1,0 +1,141 @@
+package decisions
+
+import (
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// TestUnfinished: what a new epoch would forget, and what to do about it.
+func TestUnfinished(t *testing.T) {
+	harm := verdictOf(10, VerdictRollback)
+	moved := []Input{harm, ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared), ack(13, 4, "eu", schemas.AckApplied)}
+	corrupt := ack(14, 5, "user", schemas.AckFailed)
+	corrupt.Ack.Why = "snapshot corrupt"
+	frozen := command(10, CommandFreeze, false)
+	for name, test := range map[string]struct {
+		in           []Input
+		force        bool
+		want, wantTo string // "": nothing
+	}{
+		"running":     {begun(), false, "", ""},
+		"rolled back": {rolledBack(terms()), false, "rollback of epoch 1 is not yet carried out (step route waits for any router)", "`rollout retry ranker-42 --override --comment WHY`"},
+		"not drained": {after(rolledBack(terms()), ack(6, 3, "eu", schemas.AckApplied)), false, "(step verify is pending)", "`rollout apply --new-epoch --force`"},
+		"given up":    {after(rolledBack(terms()), ack(6, 3, "eu", schemas.AckApplied)), true, "", ""},
+		"drained":     {after(rolledBack(terms()), append(windowsOf(6, 3, 1000, 0), ack(9, 3, "eu", schemas.AckApplied))...), false, "", ""},
+		"not restored, and not to be given up": {after(begun(), append(moved[:4:4], ack(14, 5, "item", schemas.AckApplied), corrupt)...), true,
+			"(step restore failed, and waits for user: snapshot corrupt)", "`rollout delete ranker-42 --force` gives it up, and leaves item, user to be restored"},
+		"state that can't go back": {after(begun(illegible), harm, ack(11, 3, "item", schemas.AckRejected)), true, "(step freeze failed", "`rollout rollback ranker-42 --override --comment WHY`"},
+		"frozen by a person":       {after(begun(), frozen), true, "item, user takes no writes since it was frozen", "`rollout resume ranker-42 --comment WHY`"},
+		"and resumed":              {after(begun(), frozen, command(11, CommandResume, false)), false, "", ""},
+		"advice freezes nobody":    {[]Input{applied(1, terms(stateful, advise)), frozen}, false, "", ""},
+		"deleted":                  {after(rolledBack(terms()), command(7, CommandDelete, true)), false, "", ""},
+	} {
+		s, _ := fold(t, test.in...)
+		have := s.Unfinished(test.force)
+		if (have == "") != (test.want == "") || !strings.Contains(have, test.want) || !strings.Contains(have, test.wantTo) {
+			t.Errorf("%s: %q, want %q, and %q", name, have, test.want, test.wantTo)
+		}
+	}
+}
+
+// TestRollbackWhilePreparing: it ends the epoch, and the baseline gets all traffic whoever had split it; the state goes back only where each store can.
+func TestRollbackWhilePreparing(t *testing.T) {
+	external := func(t *Terms) { t.External, t.Stages = true, []StageTerms{{}} }
+	shared := func(t *Terms) {
+		t.State = StateTerms{Mode: schemas.StateShared, Stores: []string{"item", "user"}, AckWithinMs: 30_000, Compatible: true}
+	}
+	back := command(6, CommandRollback, false)
+	for name, test := range map[string]struct {
+		in   []Input
+		want string
+		why  string
+	}{
+		"routers have their own split": {[]Input{applied(1, terms()), back}, "#2 rollback 41:10000 42:0 over " + id(1, 1) + " (route)", "ada rolled 42 back before it began."},
+		"a ramp":                       {[]Input{applied(1, terms(ramp)), back}, "#2 rollback 41:10000 42:0 over " + id(1, 1) + " (route)", "ada rolled 42 back before it began."},
+		"another controller splits, and a store has no snapshot": {[]Input{applied(1, terms(external, shared)), snapped(2, 1, "user"), back},
+			"#2 rollback 41:10000 42:0 over " + id(1, 1) + " (route)", "ada rolled 42 back before it began; not all of item, user had named a snapshot, so the state stays as it is."},
+	} {
+		s, words := fold(t, append(test.in, ack(7, 1, "eu", schemas.AckPrepared), verdictOf(8, VerdictPromote))...)
+		expect(t, words[1:], test.want)
+		if s.Status != StatusRolledBack || s.Why.Sentence != test.why {
+			t.Errorf("%s: %s, %q", name, s.Status, s.Why.Sentence)
+		}
+	}
+	s, words := fold(t, applied(1, terms()), command(6, CommandPause, false), command(7, CommandFreeze, false))
+	expect(t, words[1:], "!command-refused", "!command-refused")
+	if s.Status != StatusPreparing {
+		t.Errorf("status %s", s.Status)
+	}
+}
+
+// TestWhoIsWaitedFor: by name, with what was answered instead, and advice that fits.
+func TestWhoIsWaitedFor(t *testing.T) {
+	full := ack(5, 1, "user", schemas.AckFailed)
+	full.Ack.Why = "no disk"
+	start := []Input{applied(1, terms(stateful)), ack(2, 1, "eu", schemas.AckPrepared)}
+	overdue := expire(31, id(1, 1)+"/acks")
+	const silent = "Does it run, and is it allowed to acknowledge?"
+	for name, test := range map[string]struct {
+		in           []Input
+		text, advice string
+	}{
+		"nobody has answered": {start, "item, user", silent},
+		"one has failed":      {after(start, snapped(4, 1, "item"), full), "user (which answered failed: no disk)", "user answered failed: no disk. Mend that there: it is asked again."},
+		"one has failed, and one is silent": {after(start, full), "item, user (which answered failed: no disk)",
+			"user answered failed: no disk. Mend that there: it is asked again. And item: does it run, and is it allowed to acknowledge?"},
+		"no router": {[]Input{applied(1, terms(stateful)), snapped(3, 1, "item"), snapped(4, 1, "user")}, "any router", silent},
+	} {
+		s, _ := fold(t, test.in...)
+		if have := s.WaitingText(); have != test.text {
+			t.Errorf("%s: waits for %q, want %q", name, have, test.text)
+		}
+		_, effects := Step(s, overdue)
+		if n := effects[0].Notice; n == nil || !strings.Contains(n.Sentence, test.advice) {
+			t.Errorf("%s: told %+v, want %q", name, effects[0], test.advice)
+		}
+		c := command(6, CommandPromote, false)
+		_, effects = Step(s, c)
+		if n := effects[0].Notice; !strings.Contains(n.Sentence, test.text) || !strings.Contains(n.Sentence, "`rollout rollback` ends it, and gives 41 all traffic") {
+			t.Errorf("%s: refused by %q", name, n.Sentence)
+		}
+	}
+}
+
+// TestWhyAfterAnOverride: what a person did last is the last reason, though the rollback goes on by it.
+func TestWhyAfterAnOverride(t *testing.T) {
+	override := command(50, CommandRollback, true)
+	override.Command.Actor.Comment = "users suffer"
+	s, _ := fold(t, after(begun(illegible), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckRejected), override)...)
+	if want := "ada moved the traffic although the state may not go back: users suffer."; s.Why.Sentence != want {
+		t.Errorf("the last reason is %q, want %q", s.Why.Sentence, want)
+	}
+}
+
+// TestCommandIDs: an id is of one command of its rollout, and a new epoch obeys none that was taken before it.
+func TestCommandIDs(t *testing.T) {
+	named := func(in Input) Input {
+		c := *in.Command
+		c.ID = "p-1"
+		in.Command = &c
+		return in
+	}
+	pause, back := named(command(5, CommandPause, false)), named(command(6, CommandRollback, false))
+	s, words := fold(t, after(running(terms(ramp)), pause, back, pause)...)
+	expect(t, words[2:], "#3 hold 41:9900 42:100 (route)")
+	if done, taken := s.Outcome(pause.Command); !taken || done.Decision != id(1, 3) {
+		t.Errorf("the pause: %+v", done)
+	}
+	if done, taken := s.Outcome(back.Command); !taken || done.Decision != "" || !strings.Contains(done.Refused, "id p-1 was given to another command") {
+		t.Errorf("a rollback under its id: %+v", done)
+	}
+	s, _ = fold(t, after(running(terms(ramp)), back)...)
+	again := applied(60, terms(ramp))
+	again.Applied.Epoch, again.Applied.Prev, again.Applied.Retry = 2, s.Prev, true
+	s, _ = Step(s, again)
+	s, effects := Step(s, back)
+	if len(effects) > 0 || s.Status != StatusPreparing {
+		t.Errorf("sent again after a retry: %s, %+v", s.Status, effects)
+	}
+}

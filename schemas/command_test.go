@@ -1,0 +1,31 @@
+package schemas
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestCommandsByHand: people write them, so what isn't understood is refused.
+func TestCommandsByHand(t *testing.T) {
+	for _, test := range []struct{ body, wantErr string }{
+		{`{"id":"a","do":"retry","comment":"x","epoch":2,"by":"ada","override":true}`, ""},
+		{`{"id":"a","do":"rollback","comment":"x","overide":true}`, `key "overide" is unknown: is "override" meant?`},
+		{`{"id":"a","do":"rollback","comment":"x","zzz":1}`, `key "zzz" is unknown: there are id, do, epoch, by, comment, override, sum`},
+		{`{"id":"a","do":"apply","comment":"x","sum":"` + strings.Repeat("0a", 32) + `"}`, ""},
+		{`{"id":"a","do":"delete","comment":"x"}`, "sum goes with apply and delete"},
+		{`{"id":"a","do":"pause","comment":"x","sum":"` + strings.Repeat("0a", 32) + `"}`, "sum goes with apply and delete, and with nothing else"},
+		{`{"id":"a","do":"apply","comment":"x","sum":"abc"}`, "sum is no SHA-256"},
+		{`{"id":"a","do":"rollback","comment":"  "}`, "comment is missing"},
+		{`{"id":"a","do":"rollback","comment":"x","epoch":-1}`, "epoch is -1"},
+		{`{"id":"a","do":"explode","comment":"x"}`, "it is one of pause, resume, advance, promote, rollback, freeze or retry"},
+		{`{"do":"pause","comment":"x"}`, "id is missing"},
+	} {
+		_, err := DecodeCommand([]byte(test.body))
+		switch {
+		case test.wantErr == "" && err != nil:
+			t.Errorf("%s: %v", test.body, err)
+		case test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)):
+			t.Errorf("%s: %v, want %q", test.body, err, test.wantErr)
+		}
+	}
+}
