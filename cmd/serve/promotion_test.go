@@ -16,15 +16,21 @@ func (s *stage) promote(t *testing.T) {
 	s.router(t)
 	text := strings.Replace(storyRollout, "increase: 0.5pp", "increase: 10pp", 1) + "  stages: [{bake: 20s, pass: [errors], max: 1h}]\n"
 	s.apply(t, "story", text, Application{ID: "story-1", From: schemas.Time(scenario.StartMs)})
-	s.status(t, "story", 1, decisions.StatusRunning)
+	s.settled(t, "the start is answered: a stage that nobody has answered doesn't end")
 	events := s.events(t, scenario)
 	for part := range storyParts {
 		s.send(t, events, part)
 	}
 	s.status(t, "story", 1, decisions.StatusPromoted)
-	s.until(t, "the promotion is answered", func() bool {
+	s.settled(t, "the promotion is answered")
+}
+
+// settled waits until the story's record waits for nothing.
+func (s *stage) settled(t *testing.T, what string) {
+	t.Helper()
+	s.until(t, what, func() bool {
 		head, _, err := s.bus.LoadHead(t.Context(), "story")
-		return err == nil && head.State.Wait == nil && len(head.State.Deadlines()) == 0
+		return err == nil && head.State.Status != decisions.StatusPreparing && head.State.Wait == nil && len(head.State.Deadlines()) == 0
 	})
 }
 
