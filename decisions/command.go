@@ -222,6 +222,7 @@ func (t *turn) advanced(c *Command) {
 func (t *turn) promoted(c *Command) {
 	d := draft{reason: commanded(c, codeCommanded, "promoted "+t.s.Terms.Canary), actor: c.Actor, override: t.s.passedOver(c)}
 	if at := t.s.watch(); at > 0 && !c.Force {
+		d.reason = commanded(c, codeCommanded, fmt.Sprintf("promoted %s, whose watch comes first", t.s.Terms.Canary))
 		t.advanceTo(at, d)
 		return
 	}

@@ -83,6 +83,22 @@ func TestRetryByCommand(t *testing.T) {
 	})
 }
 
+// TestALateCommand: a command that waits when another epoch begins is refused, and is known to that epoch; one of another rollout under the same id waits on.
+func TestALateCommand(t *testing.T) {
+	var told []string
+	ask := func(sum string) *asked {
+		return &asked{sum: sum, replies: []func(*schemas.CommandReply){func(r *schemas.CommandReply) { told = append(told, sum+": "+r.Refused) }}}
+	}
+	c := &court{asking: map[request]*asked{{"one", "x"}: ask("back"), {"two", "x"}: ask("other"), {"one", "r-1"}: ask("retry")}}
+	before := &desk{rollout: &schemas.Rollout{Name: "one"}, head: decisions.Head{State: decisions.State{Commanded: []decisions.Commanded{{ID: "p", Decision: "one.1.3"}}}}}
+	why := "epoch 2 began before it was taken, and nothing is done: look at the rollout, then decide anew, with another id"
+	have := c.leave(before, &Application{ID: "r-1"}, 2)
+	want := []decisions.Commanded{{ID: "p", Decision: "one.1.3"}, {ID: "x", Sum: "back", Refused: why}}
+	if !slices.Equal(have, want) || !slices.Equal(told, []string{"back: " + why}) || len(c.asking) != 2 {
+		t.Errorf("taken over %+v, told %q, %d wait", have, told, len(c.asking))
+	}
+}
+
 // TestLookingTakesAViewer: with tokens nobody looks at rollouts without one.
 func TestLookingTakesAViewer(t *testing.T) {
 	e := aDoor(t, doorTokens, nil)

@@ -13,17 +13,24 @@ import (
 	"streamcanary/schemas"
 )
 
+// handIn is what is about to be handed in: the application, and the entry that it becomes.
+type handIn struct {
+	*serve.Application
+	spec  bus.Spec
+	token string // of whoever asks
+}
+
 // willHandIn tells the service who hands something in, which it wants to know where it has tokens. Where none listens there is nobody to be told: one that has no
 // tokens takes it when it starts, and one that has refuses it then.
-func willHandIn(ctx context.Context, b *bus.Bus, a *serve.Application, s bus.Spec, token string) error {
+func willHandIn(ctx context.Context, b *bus.Bus, a handIn) error {
 	within, cancel := context.WithTimeout(ctx, commandWithin)
 	defer cancel()
-	sum := sha256.Sum256(s.Body)
+	sum := sha256.Sum256(a.spec.Body)
 	c := schemas.Command{ID: a.ID, Do: schemas.CommandApply, By: a.Actor.Name, Comment: cmp.Or(a.Actor.Comment, "no comment"), Override: a.Force, Sum: hex.EncodeToString(sum[:])}
 	if a.Delete {
 		c.Do = schemas.CommandDelete
 	}
-	reply, err := b.Ask(within, s.Rollout, &c, token)
+	reply, err := b.Ask(within, a.spec.Rollout, &c, a.token)
 	switch {
 	case errors.Is(err, bus.ErrNobody):
 		return nil

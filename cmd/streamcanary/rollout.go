@@ -98,7 +98,7 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	if err != nil {
 		return err
 	}
-	if err := willHandIn(ctx, b, &a.Application, bus.Spec{Rollout: a.rollout.Name, Body: body}, a.at.Token); err != nil {
+	if err := willHandIn(ctx, b, handIn{&a.Application, bus.Spec{Rollout: a.rollout.Name, Body: body}, a.at.Token}); err != nil {
 		return err
 	}
 	if there.revision, err = b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision}); err != nil {
@@ -406,7 +406,7 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	if err != nil {
 		return err
 	}
-	if err := willHandIn(ctx, b, &a, bus.Spec{Rollout: x.name, Body: body}, x.token); err != nil {
+	if err := willHandIn(ctx, b, handIn{&a, bus.Spec{Rollout: x.name, Body: body}, x.token}); err != nil {
 		return err
 	}
 	if spec.Revision, err = b.PutSpec(ctx, bus.Spec{Rollout: x.name, Body: body, Revision: spec.Revision}); err != nil {
