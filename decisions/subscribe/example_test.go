@@ -19,12 +19,7 @@ import (
 
 // A whole router: it reads the keys that it trusts, keeps its position in a folder, and sets the split of the traffic.
 func Example() {
-	file, err := os.ReadFile("trust.txt") // the line that `streamcanary serve` prints
-	if err != nil {
-		fmt.Println("router:", err)
-		return
-	}
-	trust, err := schemas.ParseTrust("trust.txt", file)
+	trust, err := subscribe.TrustFile("trust.txt") // the line that `streamcanary serve` prints
 	if err != nil {
 		fmt.Println("router:", err)
 		return

@@ -47,6 +47,7 @@ type follower struct {
 	restored  bool // the routes in force were handed over in this run
 	pending   *Delivery
 	retryAt   time.Time // of pending
+	held      []message // arrived during a call; at most inboxSize
 	unsent    []schemas.Ack
 }
 
@@ -63,6 +64,11 @@ func (f *follower) run(ctx context.Context) {
 			f.consider(ctx, m)
 		case <-tick.C:
 			f.retry(ctx)
+		}
+		for len(f.held) > 0 {
+			m := f.held[0]
+			f.held = f.held[1:]
+			f.consider(ctx, m)
 		}
 		tick.Reset(f.next())
 	}
@@ -152,7 +158,7 @@ func (f *follower) carryOut(ctx context.Context, d Delivery) {
 	d.Attempt++
 	f.pending = nil
 	d.snapshot = new(string)
-	err := f.handle(ctx, d)
+	err := f.call(ctx, d)
 	if err == nil {
 		err = f.store(&d)
 	}
@@ -161,6 +167,8 @@ func (f *follower) carryOut(ctx context.Context, d Delivery) {
 	case err == nil:
 		f.answer(ctx, &d.Decision, done(&d.Decision, f.position.Snapshot))
 	case ctx.Err() != nil: // stopped, not failed
+	case errors.Is(err, errOvertaken): // what it left undone is the newer one's now
+		f.answer(ctx, &d.Decision, answer{status: schemas.AckFailed, why: err.Error()})
 	case errors.As(err, &rejection):
 		f.answer(ctx, &d.Decision, answer{status: schemas.AckRejected, why: rejection.Why})
 	default:

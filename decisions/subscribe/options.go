@@ -37,12 +37,21 @@ type Options struct {
 
 	// Store keeps the position across restarts; default: Memory, which doesn't.
 	Store Store
-	// OnError hears of what could not be obeyed, sent or read; the subscriber goes on by itself. It must not block. Default: nowhere.
+	// OnError hears of what could not be obeyed, sent or read; the subscriber goes on by itself. It must not block. Default: a line on standard error.
 	OnError func(error)
 	// OnJudge hears when no heartbeat of the judge came for three times its period (alive false), and when one comes again. It must not block.
 	OnJudge func(alive bool, last time.Time)
 	// Timeout bounds every call to NATS; default 5 s.
 	Timeout time.Duration
+}
+
+// TrustFile reads trusted keys from a file: the keys/trust.txt of `serve`, or the line that it prints.
+func TrustFile(path string) (schemas.Trust, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return schemas.Trust{}, fmt.Errorf("read trusted keys: %w", err)
+	}
+	return schemas.ParseTrust(path, text)
 }
 
 // Delivery is one decision that was verified and is to be carried out.
@@ -62,8 +71,8 @@ type Delivery struct {
 // Took says in the answer which snapshot was taken: what a decision with State asks of a state store. See KeepState.
 func (d *Delivery) Took(snapshot string) { *d.snapshot = snapshot }
 
-// Handler carries a decision out. Its context ends when Run does, not when a newer decision comes. nil answers for the decision (see the
-// package's promise); Reject refuses it; any other error is tried again.
+// Handler carries a decision out. Its context ends when Run does, and a second after a newer decision came: that one is next, and says all that is to be so. nil
+// answers for the decision (see the package's promise); Reject refuses it; any other error is tried again, unless a newer decision came.
 type Handler func(ctx context.Context, d Delivery) error
 
 // Rejection is a refusal: what Reject returns.
@@ -114,7 +123,7 @@ func (o *Options) complete() error {
 		o.Store = Memory()
 	}
 	if o.OnError == nil {
-		o.OnError = func(error) {}
+		o.OnError = func(err error) { fmt.Fprintln(os.Stderr, "streamcanary:", err) }
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout

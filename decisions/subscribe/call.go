@@ -1,0 +1,61 @@
+package subscribe
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// overtakenGrace is how long a call may go on once a newer decision has come.
+const overtakenGrace = time.Second
+
+var errOvertaken = errors.New("a newer decision came")
+
+// call runs the handler. A newer decision ends its context: a call that hangs must not keep a rollback waiting. What arrives meanwhile is kept for run, in its order.
+func (f *follower) call(ctx context.Context, d Delivery) error {
+	calling, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	returned := make(chan error, 1)
+	go func() { returned <- f.handle(calling, d) }()
+	grace := time.NewTimer(overtakenGrace)
+	defer grace.Stop()
+	overtaken := false
+	for _, m := range f.held {
+		overtaken = overtaken || f.overtakes(m, &d.Decision)
+	}
+	if !overtaken {
+		grace.Stop()
+	}
+	for {
+		inbox := f.inbox
+		if len(f.held) == inboxSize {
+			inbox = nil
+		}
+		select {
+		case err := <-returned:
+			if err != nil && context.Cause(calling) == errOvertaken {
+				return errOvertaken
+			}
+			return err
+		case m := <-inbox:
+			f.held = append(f.held, m)
+			if !overtaken && f.overtakes(m, &d.Decision) {
+				overtaken = true
+				grace.Reset(overtakenGrace)
+			}
+		case <-grace.C:
+			end(errOvertaken)
+		}
+	}
+}
+
+// overtakes reports whether a message is a newer decision that will be carried out.
+func (f *follower) overtakes(m message, d *schemas.Decision) bool {
+	if len(f.trust.IDs()) == 0 {
+		return false // its key is not learned yet
+	}
+	newer, err := f.verified(m)
+	return err == nil && versionOf(newer).Compare(versionOf(d)) > 0 && !expired(newer)
+}
