@@ -106,7 +106,7 @@ func TestPromoteEntersTheWatch(t *testing.T) {
 	in.Turn = 5
 	in.Command.Actor.Comment = "it is good"
 	_, effects := Step(stateOf(t, running(terms(ramp, watched))...), in)
-	if have, want := effects[0].Decision.Decision.Reason.Sentence, "ada promoted 42, whose watch comes first: it is good. Now begins stage 4 of 4 (99 % of the traffic)."; have != want {
+	if have, want := effects[0].Decision.Decision.Reason.Sentence, "ada promoted 42, whose watch comes first: it is good. Now begins stage 4 of 4 (watched, with all of the traffic but a holdback of 1 %)."; have != want {
 		t.Errorf("said %q, want %q", have, want)
 	}
 	s, _ := fold(t, after(running(terms(ramp, watched)), in, ack(7, 3, "eu", schemas.AckApplied), in)...)

@@ -55,7 +55,7 @@ func lostText(d *desk) string {
 	if ids := Unpublished(&d.head); len(ids) > 0 {
 		text += fmt.Sprintf(", and has not published %v: routers stay as they are", ids)
 	}
-	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else begin a new epoch with `streamcanary rollout retry %s`, or move the traffic by hand. It is: %v", d.rollout.Name, d.lost)
+	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else begin a new epoch with `streamcanary rollout retry %s --override --comment WHY`, or move the traffic by hand. It is: %v", d.rollout.Name, d.lost)
 }
 
 // Unpublished are the ids of the decisions that a record has, and the log hasn't.

@@ -204,7 +204,7 @@ func TestLost(t *testing.T) {
 		if metrics := v.page("/metrics"); !strings.Contains(metrics, `streamcanary_rollout_lost{model="ranker",rollout="story"} 1`) {
 			t.Error("the metric doesn't say it")
 		}
-		v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Retry = true })
+		v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Retry, a.Force = true, true })
 		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
 		if reply := v.ask("rollback", false); reply.Decision != "story.2.3" {
 			t.Errorf("a rollback is answered with %+v", reply)
