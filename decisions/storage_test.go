@@ -273,3 +273,21 @@ func TestStateTerms(t *testing.T) {
 		}
 	}
 }
+
+// TestOverriddenStaysOverridden: once a person has moved the traffic without waiting for the state, a store's refusal stops nothing any more.
+func TestOverriddenStaysOverridden(t *testing.T) {
+	in := after(begun(illegible), verdictOf(10, VerdictRollback), expire(40, id(1, 3)+"/freeze"), command(41, CommandRollback, true))
+	s := stateOf(t, in...)
+	if s.Status != StatusRolledBack {
+		t.Fatalf("after the override it is %s", s.Status)
+	}
+	after, effects := Step(s, ack(42, 3, "user", schemas.AckFailed))
+	for _, e := range effects {
+		if e.Decision != nil && e.Decision.Decision.Action == schemas.ActionFreeze {
+			t.Errorf("it freezes again: %s", e.Decision.Decision.Reason.Sentence)
+		}
+	}
+	if after.Status != StatusRolledBack {
+		t.Errorf("it is %s", after.Status)
+	}
+}

@@ -12,7 +12,7 @@
 //   - A handler that returned nil is answered for: `prepared` for the prepare of a start, `applied` else. One that returned an error is answered
 //     `failed`, and called again with growing pauses, until it succeeds or a newer decision comes. One that returned a Rejection is answered
 //     `rejected`, and called again only when the decision is sent again. One that still runs a second after a newer decision came has its context
-//     ended, and is answered `failed`: a call that hangs keeps no rollback waiting, if it heeds its context.
+//     ended, and isn't answered: a call that hangs keeps no rollback waiting, if it heeds its context.
 //   - After a restart the decision whose routes are in force is handed over once more, with Restored set, so that a router that keeps its
 //     routes in memory finds them again. Acks that may have been lost are sent again.
 //   - A decision of a rollout in mode advise comes with Advise set: look, don't act. It is answered `received`.

@@ -167,8 +167,8 @@ func (f *follower) carryOut(ctx context.Context, d Delivery) {
 	case err == nil:
 		f.answer(ctx, &d.Decision, done(&d.Decision, f.position.Snapshot))
 	case ctx.Err() != nil: // stopped, not failed
-	case errors.Is(err, errOvertaken): // what it left undone is the newer one's now
-		f.answer(ctx, &d.Decision, answer{status: schemas.AckFailed, why: err.Error()})
+	case errors.Is(err, errOvertaken): // not answered: what it left undone is the newer one's now, and so is the answer
+		f.o.OnError(fmt.Errorf("model %s: the call for decision %s was ended: %w", f.model, d.Decision.ID, err))
 	case errors.As(err, &rejection):
 		f.answer(ctx, &d.Decision, answer{status: schemas.AckRejected, why: rejection.Why})
 	default:
