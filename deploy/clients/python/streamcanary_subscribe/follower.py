@@ -14,11 +14,12 @@ from .position import Position, Version
 from .readers import Message, Reader, from_log, from_route
 from .trust import VerifyError
 
-INBOX = 16  # messages that wait for a handler; beyond it the readers wait
+WAITING = 16  # messages that wait while a handler works; beyond it the oldest is dropped, since only a newer decision matters, and on_error hears of it
 MAX_UNSENT = 16  # acks that wait for a connection; beyond it the oldest is dropped, and on_error hears of it
 MAX_WHY_BYTES = 256
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0  # pauses, in seconds, before a handler that failed is called again: doubled each time
 ACK_RETRY = 1.0
+WHY_ENDED = "a newer decision came"
 
 _REJECTIONS = ("stale-epoch", "incompatible-state", "capacity", "policy")
 
@@ -70,11 +71,25 @@ def _version(d: Dict[str, Any]) -> Version:
 
 
 async def call(function: Callable[..., Any], *args: Any) -> Any:
-    """Calls a function: an async one here, a plain one in a thread of its own, so that the connection lives on while it works."""
+    """Calls a function: an async one here, a plain one in a thread of its own, so that the connection lives on while it works. A thread can't be ended: when the call
+    is cancelled the thread is waited for, and what it comes to counts, so that nothing works on behind a newer decision's back. A second cancellation leaves it."""
     if inspect.iscoroutinefunction(function):
         return await function(*args)
-    result = await asyncio.to_thread(function, *args)
-    return await result if inspect.isawaitable(result) else result
+    work = asyncio.ensure_future(asyncio.to_thread(function, *args))
+    ended = False
+    try:
+        await asyncio.wait({work})
+    except asyncio.CancelledError:
+        ended = True
+        await asyncio.wait({work})
+    result = work.result()
+    if not inspect.isawaitable(result):
+        return result
+    if ended:
+        if inspect.iscoroutine(result):
+            result.close()
+        raise asyncio.CancelledError
+    return await result
 
 
 class Follower:
@@ -82,12 +97,14 @@ class Follower:
 
     def __init__(self, options: Any, js: Any, model: str, handler: Handler):
         self._o, self._js, self._model, self._handler = options, js, model, handler
-        self._inbox: "asyncio.Queue[Message]" = asyncio.Queue(INBOX)
+        self._inbox: "asyncio.Queue[Message]" = asyncio.Queue(1)  # beyond it the readers wait
+        self._waiting: Deque[Message] = deque()  # came while the handler worked
         self._routes_reader = Reader(js, names.ROUTES_STREAM, names.route_subject(model))
         self._log_reader = Reader(js, names.STREAM, names.decision_subject(model))
         self._position: Position = options.store.load(model)
         self._seen = self._position.applied  # the highest verified one
         self._route_seen = Version()  # the one that the route document last held
+        self._ended = Version()  # the last one whose call a newer one ended: it is not called again
         self._restored = False  # the routes in force were handed over in this run
         self._pending: Optional[Delivery] = None
         self._retry_at = 0.0  # of pending, on the monotonic clock
@@ -119,16 +136,23 @@ class Follower:
 
     async def run(self) -> None:
         """Handles messages and retries until it is cancelled."""
-        arriving = asyncio.ensure_future(self._inbox.get())
+        self._arriving = asyncio.ensure_future(self._inbox.get())
         try:
             while True:
-                await asyncio.wait({arriving}, timeout=self._next())
-                if arriving.done():
-                    message, arriving = arriving.result(), asyncio.ensure_future(self._inbox.get())
-                    await self._consider(message)
+                if self._waiting:
+                    await self._consider(self._waiting.popleft())
+                else:
+                    await asyncio.wait({self._arriving}, timeout=self._next())
+                    if self._arriving.done():
+                        await self._consider(self._arrived())
                 await self._retry()
         finally:
-            arriving.cancel()
+            self._arriving.cancel()
+
+    def _arrived(self) -> Message:
+        """Takes the message that has arrived."""
+        message, self._arriving = self._arriving.result(), asyncio.ensure_future(self._inbox.get())
+        return message
 
     def _next(self) -> Optional[float]:
         """How long until something is to be tried again; None: never."""
@@ -142,15 +166,22 @@ class Follower:
         if self._pending is not None and time.monotonic() >= self._retry_at:
             await self._carry_out(self._pending)
 
-    async def _consider(self, m: Message) -> None:
-        """Decides what a message is worth: nothing, an answer, or a call of the handler."""
+    def _verified(self, m: Message) -> "Optional[tuple[Dict[str, Any], bool]]":
+        """The decision of a message, and whether it has expired; None, and on_error hears why, where it is not to be obeyed."""
         try:
             self._o.trust.verify(m.key_id, m.signature, m.body)
             d = decode_decision(m.body, self._model)
-            late = expired(d)
+            return d, expired(d)
         except (VerifyError, DecodeError) as err:
             self._tell(f"a decision is not obeyed: {err}")
+            return None
+
+    async def _consider(self, m: Message) -> None:
+        """Decides what a message is worth: nothing, an answer, or a call of the handler."""
+        verified = self._verified(m)
+        if verified is None:
             return
+        d, late = verified
         version = _version(d)
         again = m.route and version == self._route_seen
         if m.route:
@@ -162,7 +193,7 @@ class Follower:
             await self._carry_out(Delivery(d, m.body, restored=True))
         elif version == at.applied == self._seen:
             await self._answer(d, *_done(d, at.snapshot))  # carried out already: only answer again
-        elif version <= at.applied or version < self._seen or (version == self._seen and not again):
+        elif version <= max(at.applied, self._ended) or version < self._seen or (version == self._seen and not again):
             if not m.route and version.epoch < at.applied.epoch:
                 await self._answer(d, "rejected", "stale-epoch")
         else:
@@ -184,18 +215,60 @@ class Follower:
         attempt = before.attempt if before is not None and before.version == delivery.version else 0
         delivery = replace(delivery, attempt=attempt + 1, snapshot="")
         d = delivery.decision
+        work = await self._call(delivery)
         try:
-            await call(self._handler, delivery)
+            work.result()
             self._keep(delivery)
         except Rejection as err:
             await self._answer(d, "rejected", err.why if err.why in _REJECTIONS else "policy")
-        except Exception as err:  # whatever it was, it is answered for, and tried again
-            self._pending = delivery
-            self._retry_at = time.monotonic() + min(RETRY_FIRST * 2 ** min(delivery.attempt - 1, 10), RETRY_MOST)
-            self._tell(f"decision {d['id']} (attempt {delivery.attempt}): {err!r}")
-            await self._answer(d, "failed", str(err) or type(err).__name__)
+        except (Exception, asyncio.CancelledError) as err:  # whatever it was, it is answered for
+            await self._failed(delivery, err)
         else:
             await self._answer(d, *_done(d, self._position.snapshot))
+
+    async def _call(self, delivery: Delivery) -> "asyncio.Future[Any]":
+        """Calls the handler, waits for its end, and returns what came of it. A newer decision that comes in the meantime ends the call."""
+        work = asyncio.ensure_future(call(self._handler, delivery))
+        try:
+            while not work.done():
+                watched = {work} if self._ended == delivery.version else {work, self._arriving}
+                await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+                if not work.done() and self._newer(self._arrived()):
+                    self._ended = delivery.version
+                    work.cancel()
+        finally:
+            while not work.done():  # stopped: the handler is waited for
+                work.cancel()
+                try:
+                    await asyncio.wait({work})
+                except asyncio.CancelledError:
+                    pass  # it is cancelled once more
+            if not work.cancelled():
+                work.exception()  # seen: after a stop nobody asks for it
+        return work
+
+    def _newer(self, m: Message) -> bool:
+        """Lets a message that came while the handler works wait, and reports whether it is a newer decision than all before. What isn't to be obeyed doesn't wait."""
+        verified = self._verified(m)
+        if verified is None:
+            return False
+        if len(self._waiting) == WAITING:
+            self._waiting.popleft()
+            self._tell(f"{WAITING} messages wait for the handler, the oldest is dropped: none of them is a newer decision")
+        self._waiting.append(m)
+        return _version(verified[0]) > self._seen
+
+    async def _failed(self, delivery: Delivery, err: BaseException) -> None:
+        """Answers for a call that failed; it is tried again, except where a newer decision ended it."""
+        d = delivery.decision
+        if self._ended == delivery.version:
+            self._tell(f"decision {d['id']} (attempt {delivery.attempt}) was ended, {WHY_ENDED}: {err!r}")
+            await self._answer(d, "failed", WHY_ENDED)
+            return
+        self._pending = delivery
+        self._retry_at = time.monotonic() + min(RETRY_FIRST * 2 ** min(delivery.attempt - 1, 10), RETRY_MOST)
+        self._tell(f"decision {d['id']} (attempt {delivery.attempt}): {err!r}")
+        await self._answer(d, "failed", str(err) or type(err).__name__)
 
     def _keep(self, delivery: Delivery) -> None:
         """Notes that a decision is carried out, before it is answered for."""

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import sys
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, List, Optional
 
@@ -18,8 +19,9 @@ DEFAULT_TIMEOUT = 5.0
 _AGAIN = 0.2  # seconds
 
 
-def _nowhere(_: Exception) -> None:
-    pass
+def _to_stderr(err: Exception) -> None:
+    """Writes an error to standard error, as one line."""
+    print("streamcanary:", " ".join(str(err).split()), file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Options:
     tls: Optional[ssl.SSLContext] = None
     instance: str = ""  # tells instances apart; default: the host's name
     store: Store = field(default_factory=Memory)  # keeps the position across restarts; the default doesn't
-    on_error: Callable[[Exception], None] = _nowhere  # hears of what could not be obeyed, sent or read; it must not block
+    on_error: Callable[[Exception], None] = _to_stderr  # hears of what could not be obeyed, sent or read; it must not block
     timeout: float = DEFAULT_TIMEOUT  # of every call to NATS, in seconds
 
 

@@ -1,0 +1,268 @@
+"""A handler's call, and what comes while it is under way: a follower without a server."""
+
+import asyncio
+import contextlib
+import io
+import json
+import threading
+import unittest
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from test_client import KEY, PUBLIC, event
+
+from streamcanary_subscribe import Memory, Options, Position, Rejection, Trust, Version, keep_state
+from streamcanary_subscribe.follower import WAITING, WHY_ENDED, Follower
+from streamcanary_subscribe.readers import Message
+from streamcanary_subscribe.trust import key_id
+
+LONG = 10  # seconds after which a test has failed
+
+
+def message(epoch, seq, route=False, key=KEY, **changes):
+    """A decision as it arrives, signed with key, under the id of the key that is trusted."""
+    body = json.dumps(event(id=f"r=2E1.{epoch}.{seq}", epoch=epoch, seq=seq, **changes)).encode()
+    return Message(body, key_id(PUBLIC), key.sign(body), route)
+
+
+class Log:
+    """Takes acks in place of JetStream."""
+
+    def __init__(self):
+        self.acks = []
+
+    async def publish(self, _subject, body, **_):
+        ack = json.loads(body)
+        words = [f"{ack['epoch']}.{ack['seq']}", ack["status"]] + ([ack["why"]] if "why" in ack else [])
+        self.acks.append(" ".join(words))
+
+
+class Fixture:
+    """A follower that runs, and what it says."""
+
+    def __init__(self, handler):
+        self.log, self.errors, self.store = Log(), [], Memory()
+        options = Options(models=["m"], consumer="c", trust=Trust(PUBLIC), instance="i", store=self.store, on_error=lambda err: self.errors.append(str(err)))
+        self.follower = Follower(options, self.log, "m", handler)
+
+    async def __aenter__(self):
+        self.work = asyncio.ensure_future(self.follower.run())
+        return self
+
+    async def __aexit__(self, *_):
+        self.work.cancel()
+        await asyncio.wait_for(asyncio.wait({self.work}), LONG)
+
+    async def send(self, *messages):
+        for m in messages:
+            await asyncio.wait_for(self.follower._inbox.put(m), LONG)
+
+    async def until(self, condition):
+        async def wait():
+            while not condition():
+                await asyncio.sleep(0.001)
+
+        await asyncio.wait_for(wait(), LONG)
+
+    async def answered(self, *acks):
+        await self.until(lambda: len(self.log.acks) >= len(acks))
+        await self.settled()
+        assert self.log.acks == list(acks), self.log.acks
+
+    async def settled(self):
+        """Lets the follower do what it can do now."""
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+
+class Hung:
+    """A handler that hangs at one decision, and does at its end what it is told to."""
+
+    def __init__(self, seq=2, at_end=None):
+        self.seq, self.at_end, self.calls, self.go = seq, at_end, [], asyncio.Event()
+
+    async def handle(self, d):
+        self.calls.append(f"{d.version.epoch}.{d.version.seq}")
+        if d.version.seq != self.seq:
+            return
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.calls.append("ended")
+            if self.at_end is None:
+                raise
+            await self.at_end()
+
+
+class Ended(unittest.IsolatedAsyncioTestCase):
+    async def test_newer(self):
+        for newer in (message(1, 3), message(2, 1), message(1, 3, route=True), message(1, 3, action="rollback")):
+            hung = Hung()
+            async with Fixture(hung.handle) as f:
+                await f.send(message(1, 2), newer)
+                version = "2.1" if b'"epoch": 2' in newer.body else "1.3"
+                await f.answered("1.2 received", f"1.2 failed {WHY_ENDED}", f"{version} received", f"{version} applied")
+                self.assertEqual(hung.calls, ["1.2", "ended", version])
+                self.assertIsNone(f.follower._pending)
+                self.assertIsNone(f.follower._next())  # nothing is tried again
+                self.assertEqual(f.store.load("m").applied, Version(*map(int, version.split("."))))
+                self.assertEqual(len(f.errors), 1)
+                self.assertRegex(f.errors[0], r"model m: decision r=2E1\.1\.2 \(attempt 1\) was ended, a newer decision came")
+
+    async def test_newer_but_expired(self):
+        hung = Hung()
+        async with Fixture(hung.handle) as f:
+            await f.send(message(1, 2), message(1, 3, expires_at="2026-01-02T03:04:05.678Z"))
+            await f.answered("1.2 received", f"1.2 failed {WHY_ENDED}", "1.3 rejected policy")
+            self.assertEqual(hung.calls, ["1.2", "ended"])
+
+    async def test_what_ends_nothing(self):
+        forged = Ed25519PrivateKey.from_private_bytes(bytes([2]) * 32)
+        good = message(1, 3)
+        for m, errors in (
+            (message(1, 2), 0), (message(1, 2, route=True), 0), (message(1, 1), 0), (message(1, 3, key=forged), 1), (message(1, 3, model="n"), 1),
+            (Message(good.body + b" ", good.key_id, good.signature, False), 1), (message(1, 3, routes=[{"version": "a", "weight_bp": 1}]), 1), (message(1, 3, expires_at="soon"), 1),
+        ):
+            with self.subTest(m):
+                hung = Hung()
+                async with Fixture(hung.handle) as f:
+                    await f.send(message(1, 2), m)
+                    await f.settled()
+                    self.assertEqual((hung.calls, len(f.errors)), (["1.2"], errors))
+                    hung.go.set()
+                    again = ["1.2 applied"] if b'"seq": 2' in m.body else []  # it is answered once more
+                    await f.answered("1.2 received", "1.2 applied", *again)
+                    self.assertEqual(hung.calls, ["1.2"])
+
+    async def test_the_restored_one_is_ended_only_by_what_is_new(self):
+        hung = Hung()
+        async with Fixture(hung.handle) as f:
+            f.follower._position = Position(Version(1, 5), Version(1, 2))
+            f.follower._seen = Version(1, 5)
+            await f.send(message(1, 2, route=True), message(1, 5))
+            await f.settled()
+            self.assertEqual(hung.calls, ["1.2"])  # 1.5 was carried out before
+            await f.send(message(1, 6))
+            await f.answered(f"1.2 failed {WHY_ENDED}", "1.5 applied", "1.6 received", "1.6 applied")
+            self.assertEqual(hung.calls, ["1.2", "ended", "1.6"])
+
+    async def test_one_that_waits_is_not_called_again(self):
+        hung = Hung()
+        async with Fixture(hung.handle) as f:
+            await f.send(message(1, 2), *[message(1, 2, route=True)] * 3, message(1, 3))
+            await f.answered("1.2 received", f"1.2 failed {WHY_ENDED}", "1.3 received", "1.3 applied")
+            self.assertEqual(hung.calls, ["1.2", "ended", "1.3"])
+
+    async def test_many_wait(self):
+        hung = Hung()
+        async with Fixture(hung.handle) as f:
+            await f.send(message(1, 2), *[message(1, 2)] * (3 * WAITING))
+            await f.settled()
+            self.assertEqual(len(f.follower._waiting), WAITING)
+            self.assertEqual(len(f.errors), 2 * WAITING)
+            self.assertIn("the oldest is dropped", f.errors[0])
+            await f.send(message(1, 3))
+            await f.answered("1.2 received", f"1.2 failed {WHY_ENDED}", "1.3 received", "1.3 applied")
+            self.assertEqual(len(f.follower._waiting), 0)
+
+    async def test_readers_wait_for_one_that_ends_slowly(self):
+        go = asyncio.Event()
+        hung = Hung(at_end=go.wait)
+        async with Fixture(hung.handle) as f:
+            await f.send(message(1, 2), message(1, 3))
+            await f.until(lambda: "ended" in hung.calls)
+            await f.send(message(1, 4), message(1, 5))
+            with self.assertRaises(asyncio.TimeoutError):
+                await asyncio.wait_for(f.follower._inbox.put(message(1, 6)), 0.05)
+            self.assertEqual((hung.calls, f.log.acks), (["1.2", "ended"], ["1.2 received"]))
+            go.set()
+            await f.until(lambda: "1.5 applied" in f.log.acks)
+            self.assertEqual(hung.calls, ["1.2", "ended", "1.3", "1.4", "1.5"])
+
+    async def test_what_one_that_catches_comes_to(self):
+        async def returns():
+            await asyncio.sleep(0.01)
+
+        async def fails():
+            raise OSError("no disk")
+
+        async def refuses():
+            raise Rejection("capacity")
+
+        for at_end, ack in ((returns, "applied"), (fails, f"failed {WHY_ENDED}"), (refuses, "rejected capacity")):
+            hung = Hung(at_end=at_end)
+            async with Fixture(hung.handle) as f:
+                await f.send(message(1, 2), message(1, 3))
+                await f.answered("1.2 received", f"1.2 {ack}", "1.3 received", "1.3 applied")
+                self.assertEqual(hung.calls, ["1.2", "ended", "1.3"])
+
+    async def test_plain_ones_are_waited_for(self):
+        class Keeper:
+            def __init__(self):
+                self.calls, self.go = [], threading.Event()
+
+            def freeze(self, _):
+                self.calls.append("freeze")
+                self.go.wait(LONG)
+                self.calls.append("frozen")
+
+            def unfreeze(self):
+                self.calls.append("unfreeze")
+
+        k = Keeper()
+        for handler in (keep_state("c", k), lambda d: k.freeze("") if d.version.seq == 2 else k.unfreeze()):
+            k.calls, k.go = [], threading.Event()
+            async with Fixture(handler) as f:
+                await f.send(message(1, 2, state=[{"store": "c", "do": "freeze", "snapshot": "s"}]), message(1, 3, state=[{"store": "c", "do": "unfreeze"}]))
+                await f.until(lambda: f.follower._ended == Version(1, 2))
+                await f.settled()
+                self.assertEqual(k.calls, ["freeze"])
+                k.go.set()
+                await f.answered("1.2 received", "1.2 applied", "1.3 received", "1.3 applied")
+                self.assertEqual(k.calls, ["freeze", "frozen", "unfreeze"])
+
+    async def test_a_plain_one_that_hands_an_async_one_over(self):
+        hung, go = Hung(), threading.Event()
+
+        def handler(d):
+            if d.version.seq == 2:
+                go.wait(LONG)
+            return hung.handle(d)
+
+        async with Fixture(handler) as f:
+            await f.send(message(1, 2), message(1, 3))
+            await f.until(lambda: f.follower._ended == Version(1, 2))
+            go.set()
+            await f.until(lambda: "1.3 applied" in f.log.acks)
+            self.assertEqual(f.log.acks, ["1.2 received", f"1.2 failed {WHY_ENDED}", "1.3 received", "1.3 applied"])
+            self.assertEqual(hung.calls, ["1.3"])
+
+    async def test_one_that_ends_itself_has_failed(self):
+        async def handler(d):
+            if d.attempt == 1:
+                raise asyncio.CancelledError
+
+        async with Fixture(handler) as f:
+            await f.send(message(1, 2))
+            await f.answered("1.2 received", "1.2 failed CancelledError")
+            f.follower._retry_at = 0
+            await f.send(message(1, 1))  # wakes it
+            await f.answered("1.2 received", "1.2 failed CancelledError", "1.2 applied")
+
+    async def test_stop(self):
+        hung = Hung()
+        async with Fixture(hung.handle) as f:
+            await f.send(message(1, 2))
+            await f.until(lambda: hung.calls)
+        self.assertTrue(f.work.cancelled())
+        self.assertEqual((hung.calls, f.log.acks), (["1.2", "ended"], ["1.2 received"]))
+
+
+class Errors(unittest.TestCase):
+    def test_go_to_stderr(self):
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            Options(models=["m"], consumer="c", trust=Trust(PUBLIC)).on_error(RuntimeError("model m: one\n two"))
+        self.assertEqual(err.getvalue(), "streamcanary: model m: one two\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
