@@ -19,7 +19,6 @@ MAX_UNSENT = 16  # acks that wait for a connection; beyond it the oldest is drop
 MAX_WHY_BYTES = 256
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0  # pauses, in seconds, before a handler that failed is called again: doubled each time
 ACK_RETRY = 1.0
-WHY_ENDED = "a newer decision came"
 
 _REJECTIONS = ("stale-epoch", "incompatible-state", "capacity", "policy")
 
@@ -221,7 +220,7 @@ class Follower:
             self._keep(delivery)
         except Rejection as err:
             await self._answer(d, "rejected", err.why if err.why in _REJECTIONS else "policy")
-        except (Exception, asyncio.CancelledError) as err:  # whatever it was, it is answered for
+        except (Exception, asyncio.CancelledError) as err:
             await self._failed(delivery, err)
         else:
             await self._answer(d, *_done(d, self._position.snapshot))
@@ -259,11 +258,10 @@ class Follower:
         return _version(verified[0]) > self._seen
 
     async def _failed(self, delivery: Delivery, err: BaseException) -> None:
-        """Answers for a call that failed; it is tried again, except where a newer decision ended it."""
+        """Answers for a call that failed, and tries it again, except where a newer decision ended it."""
         d = delivery.decision
         if self._ended == delivery.version:
-            self._tell(f"decision {d['id']} (attempt {delivery.attempt}) was ended, {WHY_ENDED}: {err!r}")
-            await self._answer(d, "failed", WHY_ENDED)
+            self._tell(f"the call for decision {d['id']} was ended, a newer decision came: {err!r}")  # what it left undone, and the answer, is the newer one's now
             return
         self._pending = delivery
         self._retry_at = time.monotonic() + min(RETRY_FIRST * 2 ** min(delivery.attempt - 1, 10), RETRY_MOST)
