@@ -26,12 +26,16 @@ func checkCommand(c *console) *cobra.Command {
 --explain prints the whole rollout with every default and each guardrail's share of the risk.
 
 Of the pillars that the rollout names, schemas and feature lists in files are held against each other in both directions. With --online
-the registries of the configuration are asked, too, and whether routers have answered the model's current epoch: all that a start checks.`,
+the registries of the configuration are asked, too, and whether routers have answered the model's current epoch: all that a start checks.
+With --config the rollout is also held against the configuration that it would run under.`,
 		Example: "  streamcanary check --rollout ranker-42.yaml --explain\n  streamcanary check --rollout ranker-42.yaml --online --config streamcanary.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if q.rollout, err = readRollout(c, q.file); err != nil {
+				return err
+			}
+			if err := fitsConfig(c, &r, q); err != nil {
 				return err
 			}
 			warn(c, q.rollout)
@@ -47,6 +51,18 @@ the registries of the configuration are asked, too, and whether routers have ans
 	cmd.Flags().BoolVar(&explain, "explain", false, "print the whole rollout with every default")
 	cmd.Flags().BoolVar(&q.online, "online", false, "ask registries and NATS, too")
 	return cmd
+}
+
+// fitsConfig is why a rollout can't run under the configuration, where one is named or asked: the service would refuse it, too.
+func fitsConfig(c *console, r *reach, q pillarQuestion) error {
+	if r.config == "" && !q.online {
+		return nil
+	}
+	config, err := readConfig(c, r.config, r.data)
+	if err != nil {
+		return err
+	}
+	return config.Fits(q.rollout)
 }
 
 // checked is what `check --json` says.

@@ -201,5 +201,8 @@ func wouldNotStart(r *schemas.Rollout, all []decisions.Pillar) error {
 	if names == nil {
 		return nil
 	}
+	if len(names) == 1 && names[0] == decisions.PillarRouting {
+		return fmt.Errorf("rollout %s would start, and nothing would be judged before routers have answered: routing failed", r.Name)
+	}
 	return fmt.Errorf("rollout %s would not start: these pillars failed: %s", r.Name, joined(names))
 }
