@@ -6,12 +6,13 @@ import io
 import json
 import threading
 import unittest
+from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from test_client import KEY, PUBLIC, event
 
-from streamcanary_subscribe import Memory, Options, Position, Rejection, Trust, Version, keep_state
-from streamcanary_subscribe.follower import WAITING, WHY_ENDED, Follower
+from streamcanary_subscribe import Memory, Options, Position, Rejection, Trust, Version, follower, keep_state
+from streamcanary_subscribe.follower import WAITING, WHY_OVERTAKEN, Follower
 from streamcanary_subscribe.readers import Message
 from streamcanary_subscribe.trust import key_id
 
@@ -94,26 +95,56 @@ class Hung:
 
 
 class Ended(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        grace = mock.patch.object(follower, "GRACE", 0.05)
+        grace.start()
+        self.addCleanup(grace.stop)
+
+    async def test_grace(self):
+        for outcome, ack in ((None, "applied"), (OSError("no disk"), f"failed {WHY_OVERTAKEN}"), (Rejection("capacity"), "rejected capacity")):
+            go, ended = asyncio.Event(), []
+
+            async def handler(d):
+                if d.version.seq != 2:
+                    return
+                try:
+                    await go.wait()
+                except asyncio.CancelledError:
+                    ended.append(d)
+                    raise
+                if outcome:
+                    raise outcome
+
+            with mock.patch.object(follower, "GRACE", LONG):
+                async with Fixture(handler) as f:
+                    await f.send(message(1, 2), message(1, 3))
+                    await f.until(lambda: f.follower._overtaken == Version(1, 2))
+                    go.set()  # in time
+                    await f.answered("1.2 received", f"1.2 {ack}", "1.3 received", "1.3 applied")
+                    self.assertEqual(ended, [])
+
     async def test_newer(self):
         for newer in (message(1, 3), message(2, 1), message(1, 3, route=True), message(1, 3, action="rollback")):
             hung = Hung()
             async with Fixture(hung.handle) as f:
                 await f.send(message(1, 2), newer)
                 version = "2.1" if b'"epoch": 2' in newer.body else "1.3"
-                await f.answered("1.2 received", f"1.2 failed {WHY_ENDED}", f"{version} received", f"{version} applied")
+                await f.answered("1.2 received", f"1.2 failed {WHY_OVERTAKEN}", f"{version} received", f"{version} applied")
                 self.assertEqual(hung.calls, ["1.2", "ended", version])
                 self.assertIsNone(f.follower._pending)
                 self.assertIsNone(f.follower._next())  # nothing is tried again
                 self.assertEqual(f.store.load("m").applied, Version(*map(int, version.split("."))))
                 self.assertEqual(len(f.errors), 1)
-                self.assertRegex(f.errors[0], r"model m: decision r=2E1\.1\.2 \(attempt 1\) was ended, a newer decision came")
+                self.assertRegex(f.errors[0], r"model m: decision r=2E1\.1\.2 \(attempt 1\) is not tried again, a newer decision came")
 
     async def test_newer_but_expired(self):
         hung = Hung()
         async with Fixture(hung.handle) as f:
             await f.send(message(1, 2), message(1, 3, expires_at="2026-01-02T03:04:05.678Z"))
-            await f.answered("1.2 received", f"1.2 failed {WHY_ENDED}", "1.3 rejected policy")
-            self.assertEqual(hung.calls, ["1.2", "ended"])
+            await asyncio.sleep(2 * follower.GRACE)
+            self.assertEqual(hung.calls, ["1.2"])
+            hung.go.set()
+            await f.answered("1.2 received", "1.2 applied", "1.3 rejected policy")
 
     async def test_what_ends_nothing(self):
         forged = Ed25519PrivateKey.from_private_bytes(bytes([2]) * 32)
@@ -126,7 +157,7 @@ class Ended(unittest.IsolatedAsyncioTestCase):
                 hung = Hung()
                 async with Fixture(hung.handle) as f:
                     await f.send(message(1, 2), m)
-                    await f.settled()
+                    await asyncio.sleep(2 * follower.GRACE)
                     self.assertEqual((hung.calls, len(f.errors)), (["1.2"], errors))
                     hung.go.set()
                     again = ["1.2 applied"] if b'"seq": 2' in m.body else []  # it is answered once more
@@ -139,17 +170,17 @@ class Ended(unittest.IsolatedAsyncioTestCase):
             f.follower._position = Position(Version(1, 5), Version(1, 2))
             f.follower._seen = Version(1, 5)
             await f.send(message(1, 2, route=True), message(1, 5))
-            await f.settled()
+            await asyncio.sleep(2 * follower.GRACE)
             self.assertEqual(hung.calls, ["1.2"])  # 1.5 was carried out before
             await f.send(message(1, 6))
-            await f.answered(f"1.2 failed {WHY_ENDED}", "1.5 applied", "1.6 received", "1.6 applied")
+            await f.answered(f"1.2 failed {WHY_OVERTAKEN}", "1.5 applied", "1.6 received", "1.6 applied")
             self.assertEqual(hung.calls, ["1.2", "ended", "1.6"])
 
     async def test_one_that_waits_is_not_called_again(self):
         hung = Hung()
         async with Fixture(hung.handle) as f:
             await f.send(message(1, 2), *[message(1, 2, route=True)] * 3, message(1, 3))
-            await f.answered("1.2 received", f"1.2 failed {WHY_ENDED}", "1.3 received", "1.3 applied")
+            await f.answered("1.2 received", f"1.2 failed {WHY_OVERTAKEN}", "1.3 received", "1.3 applied")
             self.assertEqual(hung.calls, ["1.2", "ended", "1.3"])
 
     async def test_many_wait(self):
@@ -161,7 +192,7 @@ class Ended(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(len(f.errors), 2 * WAITING)
             self.assertIn("the oldest is dropped", f.errors[0])
             await f.send(message(1, 3))
-            await f.answered("1.2 received", f"1.2 failed {WHY_ENDED}", "1.3 received", "1.3 applied")
+            await f.answered("1.2 received", f"1.2 failed {WHY_OVERTAKEN}", "1.3 received", "1.3 applied")
             self.assertEqual(len(f.follower._waiting), 0)
 
     async def test_readers_wait_for_one_that_ends_slowly(self):
@@ -188,7 +219,7 @@ class Ended(unittest.IsolatedAsyncioTestCase):
         async def refuses():
             raise Rejection("capacity")
 
-        for at_end, ack in ((returns, "applied"), (fails, f"failed {WHY_ENDED}"), (refuses, "rejected capacity")):
+        for at_end, ack in ((returns, "applied"), (fails, f"failed {WHY_OVERTAKEN}"), (refuses, "rejected capacity")):
             hung = Hung(at_end=at_end)
             async with Fixture(hung.handle) as f:
                 await f.send(message(1, 2), message(1, 3))
@@ -213,8 +244,8 @@ class Ended(unittest.IsolatedAsyncioTestCase):
             k.calls, k.go = [], threading.Event()
             async with Fixture(handler) as f:
                 await f.send(message(1, 2, state=[{"store": "c", "do": "freeze", "snapshot": "s"}]), message(1, 3, state=[{"store": "c", "do": "unfreeze"}]))
-                await f.until(lambda: f.follower._ended == Version(1, 2))
-                await f.settled()
+                await f.until(lambda: f.follower._overtaken == Version(1, 2))
+                await asyncio.sleep(2 * follower.GRACE)
                 self.assertEqual(k.calls, ["freeze"])
                 k.go.set()
                 await f.answered("1.2 received", "1.2 applied", "1.3 received", "1.3 applied")
@@ -230,10 +261,11 @@ class Ended(unittest.IsolatedAsyncioTestCase):
 
         async with Fixture(handler) as f:
             await f.send(message(1, 2), message(1, 3))
-            await f.until(lambda: f.follower._ended == Version(1, 2))
+            await f.until(lambda: f.follower._overtaken == Version(1, 2))
+            await asyncio.sleep(2 * follower.GRACE)
             go.set()
             await f.until(lambda: "1.3 applied" in f.log.acks)
-            self.assertEqual(f.log.acks, ["1.2 received", f"1.2 failed {WHY_ENDED}", "1.3 received", "1.3 applied"])
+            self.assertEqual(f.log.acks, ["1.2 received", f"1.2 failed {WHY_OVERTAKEN}", "1.3 received", "1.3 applied"])
             self.assertEqual(hung.calls, ["1.3"])
 
     async def test_one_that_ends_itself_has_failed(self):
