@@ -13,7 +13,8 @@ const overtakenGrace = time.Second
 
 var errOvertaken = errors.New("a newer decision came")
 
-// call runs the handler. A newer decision ends its context: a call that hangs must not keep a rollback waiting. What arrives meanwhile is kept for run, in its order.
+// call runs the handler. A newer decision ends its context: a call that hangs must not keep a rollback waiting. The last of what arrives meanwhile is kept for run,
+// in its order.
 func (f *follower) call(ctx context.Context, d Delivery) error {
 	calling, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -29,17 +30,16 @@ func (f *follower) call(ctx context.Context, d Delivery) error {
 		grace.Stop()
 	}
 	for {
-		inbox := f.inbox
-		if len(f.held) == inboxSize {
-			inbox = nil
-		}
 		select {
 		case err := <-returned:
-			if err != nil && context.Cause(calling) == errOvertaken {
+			if err != nil && errors.Is(context.Cause(calling), errOvertaken) {
 				return errOvertaken
 			}
 			return err
-		case m := <-inbox:
+		case m := <-f.inbox:
+			if len(f.held) == inboxSize { // only a newer one matters: repeats must not stand in its way
+				f.held = f.held[1:]
+			}
 			f.held = append(f.held, m)
 			if !overtaken && f.overtakes(m, &d.Decision) {
 				overtaken = true

@@ -19,6 +19,7 @@ MAX_UNSENT = 16  # acks that wait for a connection; beyond it the oldest is drop
 MAX_WHY_BYTES = 256
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0  # pauses, in seconds, before a handler that failed is called again: doubled each time
 ACK_RETRY = 1.0
+GRACE = 1.0  # seconds that a call may still take once a newer decision has come
 
 _REJECTIONS = ("stale-epoch", "incompatible-state", "capacity", "policy")
 
@@ -103,7 +104,7 @@ class Follower:
         self._position: Position = options.store.load(model)
         self._seen = self._position.applied  # the highest verified one
         self._route_seen = Version()  # the one that the route document last held
-        self._ended = Version()  # the last one whose call a newer one ended: it is not called again
+        self._overtaken = Version()  # the last one that was being carried out when a newer one came: it is not called again
         self._restored = False  # the routes in force were handed over in this run
         self._pending: Optional[Delivery] = None
         self._retry_at = 0.0  # of pending, on the monotonic clock
@@ -192,7 +193,7 @@ class Follower:
             await self._carry_out(Delivery(d, m.body, restored=True))
         elif version == at.applied == self._seen:
             await self._answer(d, *_done(d, at.snapshot))  # carried out already: only answer again
-        elif version <= max(at.applied, self._ended) or version < self._seen or (version == self._seen and not again):
+        elif version <= max(at.applied, self._overtaken) or version < self._seen or (version == self._seen and not again):
             if not m.route and version.epoch < at.applied.epoch:
                 await self._answer(d, "rejected", "stale-epoch")
         else:
@@ -226,15 +227,17 @@ class Follower:
             await self._answer(d, *_done(d, self._position.snapshot))
 
     async def _call(self, delivery: Delivery) -> "asyncio.Future[Any]":
-        """Calls the handler, waits for its end, and returns what came of it. A newer decision that comes in the meantime ends the call."""
+        """Calls the handler, waits for its end, and returns what came of it. A newer decision that comes in the meantime ends a call that hangs."""
         work = asyncio.ensure_future(call(self._handler, delivery))
         try:
-            while not work.done():
-                watched = {work} if self._ended == delivery.version else {work, self._arriving}
-                await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            while not work.done() and self._overtaken != delivery.version:
+                await asyncio.wait({work, self._arriving}, return_when=asyncio.FIRST_COMPLETED)
                 if not work.done() and self._newer(self._arrived()):
-                    self._ended = delivery.version
-                    work.cancel()
+                    self._overtaken = delivery.version
+            await asyncio.wait({work}, timeout=GRACE)
+            if not work.done():
+                work.cancel()
+            await asyncio.wait({work})
         finally:
             while not work.done():  # stopped: the handler is waited for
                 work.cancel()
@@ -247,20 +250,21 @@ class Follower:
         return work
 
     def _newer(self, m: Message) -> bool:
-        """Lets a message that came while the handler works wait, and reports whether it is a newer decision than all before. What isn't to be obeyed doesn't wait."""
+        """Lets a message that came while the handler works wait, and reports whether it is a newer decision, to be carried out. What isn't to be obeyed doesn't wait."""
         verified = self._verified(m)
         if verified is None:
             return False
         if len(self._waiting) == WAITING:
             self._waiting.popleft()
-            self._tell(f"{WAITING} messages wait for the handler, the oldest is dropped: none of them is a newer decision")
+            self._tell(f"{WAITING} messages wait for the handler, the oldest is dropped")
         self._waiting.append(m)
-        return _version(verified[0]) > self._seen
+        d, late = verified
+        return _version(d) > self._seen and not late
 
     async def _failed(self, delivery: Delivery, err: BaseException) -> None:
-        """Answers for a call that failed, and tries it again, except where a newer decision ended it."""
+        """Answers for a call that failed, and tries it again, except where a newer decision has come."""
         d = delivery.decision
-        if self._ended == delivery.version:
+        if self._overtaken == delivery.version:
             self._tell(f"the call for decision {d['id']} was ended, a newer decision came: {err!r}")  # what it left undone, and the answer, is the newer one's now
             return
         self._pending = delivery

@@ -6,11 +6,12 @@ import io
 import json
 import threading
 import unittest
+from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from test_client import KEY, PUBLIC, event
 
-from streamcanary_subscribe import Memory, Options, Position, Rejection, Trust, Version, keep_state
+from streamcanary_subscribe import Memory, Options, Position, Rejection, Trust, Version, follower, keep_state
 from streamcanary_subscribe.follower import WAITING, Follower
 from streamcanary_subscribe.readers import Message
 from streamcanary_subscribe.trust import key_id
@@ -94,6 +95,34 @@ class Hung:
 
 
 class Ended(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        grace = mock.patch.object(follower, "GRACE", 0.05)
+        grace.start()
+        self.addCleanup(grace.stop)
+
+    async def test_grace(self):
+        for outcome, acks in ((None, ["1.2 applied"]), (OSError("no disk"), []), (Rejection("capacity"), ["1.2 rejected capacity"])):
+            go, ended = asyncio.Event(), []
+
+            async def handler(d):
+                if d.version.seq != 2:
+                    return
+                try:
+                    await go.wait()
+                except asyncio.CancelledError:
+                    ended.append(d)
+                    raise
+                if outcome:
+                    raise outcome
+
+            with mock.patch.object(follower, "GRACE", LONG):
+                async with Fixture(handler) as f:
+                    await f.send(message(1, 2), message(1, 3))
+                    await f.until(lambda: f.follower._overtaken == Version(1, 2))
+                    go.set()  # in time
+                    await f.answered("1.2 received", *acks, "1.3 received", "1.3 applied")
+                    self.assertEqual(ended, [])
+
     async def test_newer(self):
         for newer in (message(1, 3), message(2, 1), message(1, 3, route=True), message(1, 3, action="rollback")):
             hung = Hung()
@@ -112,8 +141,10 @@ class Ended(unittest.IsolatedAsyncioTestCase):
         hung = Hung()
         async with Fixture(hung.handle) as f:
             await f.send(message(1, 2), message(1, 3, expires_at="2026-01-02T03:04:05.678Z"))
-            await f.answered("1.2 received", "1.3 rejected policy")
-            self.assertEqual(hung.calls, ["1.2", "ended"])
+            await asyncio.sleep(2 * follower.GRACE)
+            self.assertEqual(hung.calls, ["1.2"])
+            hung.go.set()
+            await f.answered("1.2 received", "1.2 applied", "1.3 rejected policy")
 
     async def test_what_ends_nothing(self):
         forged = Ed25519PrivateKey.from_private_bytes(bytes([2]) * 32)
@@ -126,7 +157,7 @@ class Ended(unittest.IsolatedAsyncioTestCase):
                 hung = Hung()
                 async with Fixture(hung.handle) as f:
                     await f.send(message(1, 2), m)
-                    await f.settled()
+                    await asyncio.sleep(2 * follower.GRACE)
                     self.assertEqual((hung.calls, len(f.errors)), (["1.2"], errors))
                     hung.go.set()
                     again = ["1.2 applied"] if b'"seq": 2' in m.body else []  # it is answered once more
@@ -139,7 +170,7 @@ class Ended(unittest.IsolatedAsyncioTestCase):
             f.follower._position = Position(Version(1, 5), Version(1, 2))
             f.follower._seen = Version(1, 5)
             await f.send(message(1, 2, route=True), message(1, 5))
-            await f.settled()
+            await asyncio.sleep(2 * follower.GRACE)
             self.assertEqual(hung.calls, ["1.2"])  # 1.5 was carried out before
             await f.send(message(1, 6))
             await f.answered("1.5 applied", "1.6 received", "1.6 applied")
@@ -213,8 +244,8 @@ class Ended(unittest.IsolatedAsyncioTestCase):
             k.calls, k.go = [], threading.Event()
             async with Fixture(handler) as f:
                 await f.send(message(1, 2, state=[{"store": "c", "do": "freeze", "snapshot": "s"}]), message(1, 3, state=[{"store": "c", "do": "unfreeze"}]))
-                await f.until(lambda: f.follower._ended == Version(1, 2))
-                await f.settled()
+                await f.until(lambda: f.follower._overtaken == Version(1, 2))
+                await asyncio.sleep(2 * follower.GRACE)
                 self.assertEqual(k.calls, ["freeze"])
                 k.go.set()
                 await f.answered("1.2 received", "1.2 applied", "1.3 received", "1.3 applied")
@@ -230,7 +261,8 @@ class Ended(unittest.IsolatedAsyncioTestCase):
 
         async with Fixture(handler) as f:
             await f.send(message(1, 2), message(1, 3))
-            await f.until(lambda: f.follower._ended == Version(1, 2))
+            await f.until(lambda: f.follower._overtaken == Version(1, 2))
+            await asyncio.sleep(2 * follower.GRACE)
             go.set()
             await f.until(lambda: "1.3 applied" in f.log.acks)
             self.assertEqual(f.log.acks, ["1.2 received", "1.3 received", "1.3 applied"])
