@@ -11,7 +11,7 @@ import (
 const (
 	StreamName       = "STREAMCANARY"
 	RoutesBucket     = "streamcanary-routes"   // key: RouteKey(model); value: a Signed decision
-	RolloutsBucket   = "streamcanary-rollouts" // keys: SpecKey and StateKey of a rollout
+	RolloutsBucket   = "streamcanary-rollouts" // keys: SpecKey and StateKey of a rollout, PinsKey of a model
 	HeartbeatSubject = "streamcanary.heartbeat"
 	decisionSubject  = "streamcanary.decision."
 	ackSubject       = "streamcanary.ack."
@@ -107,6 +107,9 @@ func SpecKey(rollout string) (string, error) { return keyOf(rollout, ".spec") }
 
 // StateKey is the key of a rollout's record in RolloutsBucket; the engine alone writes it.
 func StateKey(rollout string) (string, error) { return keyOf(rollout, ".state") }
+
+// PinsKey is the key of what a model's registered versions were at first sight, in RolloutsBucket; the engine alone writes it.
+func PinsKey(model string) (string, error) { return keyOf(model, ".pins") }
 
 func keyOf(name, suffix string) (string, error) {
 	token, err := EncodeName(name)

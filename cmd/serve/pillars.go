@@ -67,13 +67,35 @@ func (c *court) inspect(ctx context.Context, s bus.Spec, a *Application, r *sche
 	c.inspections[s.Rollout] = x
 	query := pillars.Query{Pillars: &r.Pillars, Documents: a.Documents, Pins: c.pins(r.Model)}
 	c.inspectors.Go(func() {
-		found := pillars.Check(ctx, c.registries, query)
+		found := c.checkPillars(ctx, r.Model, query)
 		select {
 		case c.inspected <- inspection{spec: s, id: x.id, pillars: found}:
 		case <-ctx.Done():
 		}
 	})
 	return nil, false
+}
+
+// checkPillars checks pillars against what registered versions were at first sight, and keeps what they are now of those that were not seen before: that
+// outlives the rollout. What can't be read or kept fails the pillar.
+func (c *court) checkPillars(ctx context.Context, model string, q pillars.Query) []decisions.Pillar {
+	if q.Pillars.MLflow == nil {
+		return pillars.Check(ctx, c.registries, q)
+	}
+	kept, err := c.bus.Pins(ctx, model)
+	q.Pins = append(kept, q.Pins...)
+	found := pillars.Check(ctx, c.registries, q)
+	for i := range found {
+		if p := &found[i]; p.Name == decisions.PillarRegistry && p.State == decisions.PillarHeld {
+			if err == nil {
+				err = c.bus.KeepPins(ctx, model, p.Pins)
+			}
+			if err != nil {
+				*p = decisions.NewPillar(p.Name, decisions.PillarFailed, []string{err.Error()}, p.Pins...)
+			}
+		}
+	}
+	return found
 }
 
 // inspectionEnds takes what was found, and then the application, unless another one has come meanwhile.

@@ -107,6 +107,34 @@ func TestStoriesOfPillars(t *testing.T) {
 	})
 }
 
+// TestPinsOutliveRollouts: what a version was at first sight is known when its rollout is deleted, and the service began again.
+func TestPinsOutliveRollouts(t *testing.T) {
+	rollout := storyHead + errorsMore + atOnce + registered
+	inVillage(t, rollout, "", func(v *village) {
+		v.status(decisions.StatusRefused) // MLflow is away
+		l := &library{answers: map[string]string{"v1": readyV1, "v2": readyV2}}
+		v.lends(l)
+		v.apply("story", rollout)
+		v.epoch(2, decisions.StatusPromoted)
+		there, err := v.bus.Spec(v.Context(), "story")
+		v.must(err)
+		v.must(v.bus.DeleteSpec(v.Context(), "story", there.Revision)) // as `rollout delete` does
+		_, revision, err := v.bus.LoadHead(v.Context(), "story")
+		v.must(err)
+		v.must(v.bus.DeleteHead(v.Context(), "story", revision))
+		v.wait(time.Second)
+		v.restart()
+		l.set("v2", strings.Replace(readyV2, "s3://two", "s3://other", 1))
+		v.apply("other", strings.Replace(rollout, "name: story", "name: other", 1))
+		v.untilOf("other", "refused", func(s *decisions.State) bool { return s.Status == decisions.StatusRefused })
+		head, _, err := v.bus.LoadHead(v.Context(), "other")
+		v.must(err)
+		if why := decisions.FailedPillars(head.State.Pillars); !strings.Contains(why, "s3://two") {
+			t.Errorf("refused since %q, want its first source in it", why)
+		}
+	})
+}
+
 // epoch waits until an epoch has a status.
 func (v *village) epoch(epoch int64, want decisions.Status) {
 	v.Helper()

@@ -132,6 +132,11 @@ func lookForRouters(ctx context.Context, c *console, of *reach, r *schemas.Rollo
 	if err != nil {
 		return pillar(decisions.PillarFailed, err), nil
 	}
+	kept, err := b.Pins(ctx, r.Model)
+	if err != nil {
+		return pillar(decisions.PillarFailed, err), nil
+	}
+	pins = append(kept, pins...)
 	terms := decisions.TermsOf(r)
 	return decisions.RoutingPillar(&terms, current), pins
 }

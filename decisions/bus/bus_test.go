@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -186,6 +187,39 @@ func TestRecord(t *testing.T) {
 		}
 		if _, err := b.SaveHead(ctx, h, 0); err != nil {
 			t.Errorf("over a deleted record: %v", err)
+		}
+	})
+}
+
+// TestPins: what versions were at first sight stays so, and the oldest of too many goes.
+func TestPins(t *testing.T) {
+	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
+		b, ctx := open(t, connect()), t.Context()
+		pin := func(version int, source string) decisions.Pin {
+			return decisions.Pin{Model: "registered", Version: fmt.Sprint(version), Source: source}
+		}
+		if pins, err := b.Pins(ctx, "ranker"); err != nil || pins != nil {
+			t.Errorf("before any: %v (%v)", pins, err)
+		}
+		for _, seen := range [][]decisions.Pin{{pin(1, "a"), pin(2, "b")}, {pin(1, "changed"), pin(3, "c")}, {pin(3, "c")}, nil} {
+			if err := b.KeepPins(ctx, "ranker", seen); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pins, err := b.Pins(ctx, "ranker")
+		if want := []decisions.Pin{pin(1, "a"), pin(2, "b"), pin(3, "c")}; err != nil || !slices.Equal(pins, want) {
+			t.Errorf("kept %v (%v), want %v", pins, err, want)
+		}
+		for i := range maxPinned {
+			if err := b.KeepPins(ctx, "ranker", []decisions.Pin{pin(10+i, "x")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if pins, err = b.Pins(ctx, "ranker"); err != nil || len(pins) != maxPinned || pins[0].Version != "10" {
+			t.Errorf("%d are kept, the oldest %v (%v)", len(pins), pins[0], err)
+		}
+		if pins, err = b.Pins(ctx, "other"); err != nil || pins != nil {
+			t.Errorf("of another model: %v (%v)", pins, err)
 		}
 	})
 }
