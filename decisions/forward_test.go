@@ -33,6 +33,8 @@ func TestForward(t *testing.T) {
 	}
 	_, words = fold(t, after(running, failedBy(22*day/1000, "errors"))...) // the second is too long ago
 	expect(t, words[2:], "#3 rollback 41:10000 42:0 (route)")
+	_, words = fold(t, begin, command(20*day/1000+60, CommandRollback, false)) // before it began: nothing was tried
+	expect(t, words[1:], "#2 rollback 41:10000 42:0 over "+id(1, 1)+" (route)")
 
 	both := verdictOf(5, VerdictHold)
 	both.Verdict.Reason.Code = "both_arms"

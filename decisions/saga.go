@@ -124,8 +124,10 @@ func (s *Saga) step(name StepName) *SagaStep {
 func (t *turn) rollback(d draft, harmBeganMs int64) {
 	d.supersedes = t.superseded()
 	t.s.Hold, t.s.Wait, t.s.Warming, t.s.Freezing = nil, nil, nil, nil
+	if t.s.Status != StatusPreparing { // else nothing was tried
+		defer t.chronic(causeOf(&d.reason))
+	}
 	t.s.Status = StatusRolledBack
-	defer t.chronic(causeOf(&d.reason))
 	if !t.s.Terms.awaited() {
 		t.routing(&d)
 		t.decide(d.as(schemas.ActionRollback, schemas.Critical))

@@ -10,7 +10,8 @@ import (
 const backSuffix = "-back"
 
 // WayBack is the way back from what a rollout file promoted: the file with baseline and canary changed for one another, wherever both stand side by side, named NAME-back,
-// and without stages, so that no traffic moves before its promotion. The file must be one that ParseRollout reads.
+// and without stages and what walks them (cache.warm), so that no traffic moves before its promotion, and without the canary's offline scores (training). The file must be
+// one that ParseRollout reads.
 func WayBack(text []byte) (back []byte, name string, err error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
@@ -29,15 +30,23 @@ func WayBack(text []byte) (back []byte, name string, err error) {
 	if len(named.Value) > MaxNameBytes {
 		return nil, "", fmt.Errorf("turn rollout round: its name, %s, would have %d bytes, %d are allowed: write the file of the way back by hand", named.Value, len(named.Value), MaxNameBytes)
 	}
-	for i := 0; i+1 < len(spec.Content); i += 2 {
-		if spec.Content[i].Value == "stages" {
-			spec.Content = append(spec.Content[:i], spec.Content[i+2:]...)
-			break
-		}
-	}
+	drop(spec, "stages")
+	drop(spec, "training")
+	drop(valueOf(spec, "cache"), "warm")
+	drop(valueOf(spec, "cache"), "until")
 	turn(spec)
 	back, err = yaml.Marshal(&doc)
 	return back, named.Value, err
+}
+
+// drop takes a key out of a mapping, where it is there.
+func drop(n *yaml.Node, key string) {
+	for i := 0; valueOf(n, key) != nil; i += 2 {
+		if n.Content[i].Value == key {
+			n.Content = append(n.Content[:i], n.Content[i+2:]...)
+			return
+		}
+	}
 }
 
 // turn changes baseline and canary for one another in a node, and in all below it.

@@ -16,9 +16,11 @@ spec:
   stages:
     - {weight: 10, bake: 1m}
     - {weight: 100, watch: 1h, holdback: 5}
-  guardrails: [{name: errors, rate: error, increase: 1pp}]
+  guardrails: [{name: errors, rate: error, increase: 1pp}, {name: slow, quantile: 0.5, increase: 50%}]
   pillars:
     input: {baseline: in-41.json, canary: in-42.json}
+  cache: {namespace: "{model}:{version}", warm: [20, 60, 100], until: {hitRate: 0.8, max: 5m}, mute: [slow]}
+  training: {scores: offline.csv}
   sinks:
     - {mlflow: {alias: champion, baseline: "7", canary: "8"}}
 `

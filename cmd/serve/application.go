@@ -49,11 +49,20 @@ func (a *Application) Encode() ([]byte, error) {
 	return body, err
 }
 
-// DecodeApplication reads an entry, and the rollout in it.
-func DecodeApplication(body []byte) (Application, *schemas.Rollout, error) {
+// ReadApplication reads an entry, whatever the rollout in it is.
+func ReadApplication(body []byte) (Application, error) {
 	var a Application
 	if err := json.Unmarshal(body, &a); err != nil {
-		return a, nil, fmt.Errorf("decode rollout entry: %w", err)
+		return a, fmt.Errorf("decode rollout entry: %w", err)
+	}
+	return a, nil
+}
+
+// DecodeApplication reads an entry, and the rollout in it. Where that can't be read, the application is returned all the same.
+func DecodeApplication(body []byte) (Application, *schemas.Rollout, error) {
+	a, err := ReadApplication(body)
+	if err != nil {
+		return a, nil, err
 	}
 	r, err := a.Rollout()
 	if err != nil {

@@ -72,7 +72,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		_, err = a.Encode()
 	}
 	switch {
-	case err != nil:
+	case err != nil && !a.Delete:
 		c.refuse(s.Rollout, &a, err)
 		return nil
 	case !c.handedIn(&s, &a, d):
@@ -230,12 +230,18 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	return nil
 }
 
-// before is a model's last decision (none: its zero value), and its rollbacks, oldest first: the first decision of each.
+// before is a model's last decision (none: its zero value), and its rollbacks, oldest first: the first decision of each, of epochs that began.
 func (c *court) before(ctx context.Context, model string) (bus.Logged, []decisions.Past, error) {
 	var all []decisions.Past
+	prepared := int64(0) // the last epoch whose start is not committed
 	last, err := c.bus.EachDecision(ctx, model, func(l *bus.Logged) {
+		if d := l.Decision; d.Seq == 1 {
+			prepared = d.Epoch
+		} else if d.Phase == schemas.PhaseCommit && d.Action != schemas.ActionRollback {
+			prepared = 0
+		}
 		p, is := decisions.PastOf(l.Decision)
-		if n := len(all); is && (n == 0 || all[n-1].Epoch != p.Epoch) {
+		if n := len(all); is && p.Epoch != prepared && (n == 0 || all[n-1].Epoch != p.Epoch) {
 			all = append(all, p)
 			all = all[max(0, len(all)-decisions.MaxPast):]
 		}

@@ -181,6 +181,26 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
+// TestPastBegan: of a model's rollbacks those count whose rollout had begun; one that ended what only prepared tried nothing.
+func TestPastBegan(t *testing.T) {
+	inVillage(t, rolloutWith(elsewhere+sharedAnd), "", func(v *village) { // its store is silent
+		v.wait(5 * time.Second)
+		v.ask("rollback", false)
+		v.completed()
+		v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Retry = true })
+		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		v.ask("rollback", false)
+		v.completed()
+		v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Retry = true })
+		v.until("a third epoch", func(s *decisions.State) bool { return s.Epoch == 3 && s.Status == decisions.StatusRunning })
+		head, _, err := v.bus.LoadHead(v.Context(), "story")
+		v.must(err)
+		if past := head.State.Past; len(past) != 1 || past[0].Epoch != 2 {
+			t.Errorf("rollbacks so far: %+v", past)
+		}
+	})
+}
+
 // TestLost: a decision that another serve was faster with is never answered as made: the command fails and says what to do, the service isn't ready, and people are told; a new epoch
 // decides again.
 func TestLost(t *testing.T) {

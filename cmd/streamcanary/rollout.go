@@ -397,7 +397,7 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	if err != nil {
 		return noRollout(x.name, err)
 	}
-	a, _, err := serve.DecodeApplication(spec.Body)
+	a, err := serve.ReadApplication(spec.Body) // also one that the service refuses
 	if err != nil {
 		return err
 	}
