@@ -206,6 +206,7 @@ func TestStoriesOfState(t *testing.T) {
 			v.wait(40 * time.Second)
 			v.keeps(&shelf{})
 			v.status(decisions.StatusRunning)
+			v.wait(2 * time.Second) // the answers to the start come at the very instant at which it runs
 		}},
 		"a-silent-store": {atOnce + sharedAnd, func(v *village) {
 			s := &shelf{}
