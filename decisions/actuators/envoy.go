@@ -18,7 +18,7 @@ var _ = register(schemas.SinkEnvoy, openEnvoy)
 // envoy writes the file of an rtds_layer (runtime discovery from path_config_source): a discovery response with one Runtime, whose layer holds the runtime keys
 // <prefix>.<cluster> of a route's weighted_clusters, in basis points. The file is renamed into place, which is what Envoy watches for; keys of other rollouts in it stay.
 // The weights of the two clusters in the route itself must add up to 10000, too. One serve writes the file; old keys are never taken out of it, but no more than mostKeys
-// come in.
+// come in. Envoy doesn't start without the file, so it is there, without a key, as soon as the sink is opened.
 //
 //	layered_runtime:
 //	  layers:
@@ -50,7 +50,10 @@ type envoyRuntime struct {
 
 func openEnvoy(c *courier) (Actuator, error) {
 	a := envoy{c, &sync.Mutex{}}
-	_, err := a.load()
+	file, err := a.load()
+	if err == nil && file.VersionInfo == "" && !a.dry() {
+		err = a.save(file)
+	}
 	return a, err
 }
 
@@ -76,18 +79,23 @@ func (a envoy) Act(_ context.Context, e *Event) error {
 		return conflict("write the weights", "%s has %d keys, %d are allowed: take out those of clusters that are gone", a.sink.File, len(layer), mostKeys)
 	}
 	file.VersionInfo = e.ID
+	if err := a.save(file); err != nil {
+		return &Failure{Doing: "write the weights", why: err.Error(), cause: err}
+	}
+	return nil
+}
+
+// save writes the file; a dry run only says so.
+func (a envoy) save(file *envoyFile) error {
 	text, err := json.MarshalIndent(file, "", "  ")
 	if err != nil {
 		return err
 	}
 	if a.dry() {
-		a.options.Say(fmt.Sprintf("would write %s, for %s: %s", a.sink.File, e.ID, text))
+		a.options.Say(fmt.Sprintf("would write %s, for %s: %s", a.sink.File, file.VersionInfo, text))
 		return nil
 	}
-	if err := replaceFile(a.sink.File, append(text, '\n')); err != nil {
-		return &Failure{Doing: "write the weights", why: err.Error(), cause: err}
-	}
-	return nil
+	return replaceFile(a.sink.File, append(text, '\n'))
 }
 
 // load reads the file; one that isn't there is empty. What somebody else wrote is never written over.

@@ -1,6 +1,7 @@
 package actuators
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,6 +42,10 @@ func TestEnvoy(t *testing.T) {
 				w.Errorf("got %v\n%s\nwant\n%s", err, got, want)
 			}
 		}
+		check(strings.NewReplacer("ranker-42.3.7", "", `{
+        "routing.ranker.ranker-41": 10000,
+        "routing.ranker.ranker-42": 0
+      }`, "{}").Replace(envoyText)) // Envoy doesn't start without it
 		if err := w.act(); err != nil {
 			w.Fatal(err)
 		}
@@ -107,7 +112,8 @@ func TestEnvoyFaults(t *testing.T) {
 		_ = w.fails(w.act(), "its folder", "no such file or directory")
 	})
 	within(t, schemas.SinkEnvoy, nil, func(w *world) {
-		if err := os.MkdirAll(filepath.Join(w.sink.courier.sink.File, "a"), 0o700); err != nil {
+		file := w.sink.courier.sink.File
+		if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o700)); err != nil {
 			w.Fatal(err)
 		}
 		_ = w.fails(w.act(), "read the weights", "is a directory")
