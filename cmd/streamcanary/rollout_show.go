@@ -286,7 +286,7 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 		AsOf: asOfStart, Sentence: "Nothing but the start was decided yet.", Guardrails: []schemas.GuardrailStatus{}, Decided: s.Why, Record: h}
 	switch {
 	case s.Status == decisions.StatusPreparing:
-		v.Verdict, v.Code, v.Sentence = "", "preparing", fmt.Sprintf("Nothing is judged before these have answered that they are prepared: %s.", s.WaitingText())
+		v.Verdict, v.Code, v.Sentence = "", "preparing", s.PreparingText()
 	case live != nil && live.Epoch == s.Epoch && evidenceCounts(s):
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
 		v.Bands, v.Skew = live.Bands, live.Skew
