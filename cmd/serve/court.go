@@ -46,6 +46,7 @@ type court struct {
 	pending map[string]Application // applied, and not yet read back from the journal
 	untaken []bus.Spec             // what could not be journaled when it came
 	asking  map[request]*asked
+	last    []lastly          // answers that others may come before, the oldest first
 	handIns map[string]handIn // by rollout: what was announced last
 	rumours rumours           // alerts that fire
 	models  sync.Map          // life -> rollout: whose acks they are
@@ -453,6 +454,7 @@ func (c *court) order(ctx context.Context, o order) {
 // clock journals deadlines that have passed, and writes heads that were not written for long.
 func (c *court) clock(ctx context.Context, now time.Time) error {
 	c.unanswered(now)
+	c.sayLast(now)
 	for _, name := range sortedDesks(c.desks) {
 		d := c.desks[name]
 		if !d.open() {
