@@ -77,7 +77,9 @@ func runOrder(ctx context.Context, c *console, r *reach, o order) error {
 	defer b.Close()
 	within, cancel := context.WithTimeout(ctx, commandWithin)
 	defer cancel()
+	over := c.waitsForJudge(o.rollout)
 	reply, err := b.Ask(within, o.rollout, &o.Command, at.Token)
+	over()
 	if err != nil {
 		return fmt.Errorf("%w (to ask for the same again: --id %s)", err, o.ID)
 	}
