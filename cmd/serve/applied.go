@@ -75,6 +75,9 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	case err != nil && !a.Delete:
 		c.refuse(s.Rollout, &a, err)
 		return nil
+	case lateRetry(d, &a) != nil:
+		c.refuse(s.Rollout, &a, lateRetry(d, &a))
+		return nil
 	case !c.handedIn(&s, &a, d):
 		return nil
 	case a.Delete:

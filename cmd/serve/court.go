@@ -42,6 +42,7 @@ type court struct {
 	retention time.Duration // of the journal; negative: for ever
 	dry       bool          // sinks do nothing, so no step waits for them
 
+	began   time.Time
 	desks   map[string]*desk       // by rollout
 	pending map[string]Application // applied, and not yet read back from the journal
 	untaken []bus.Spec             // what could not be journaled when it came
@@ -94,6 +95,7 @@ const (
 // run opens the desks, catches up with the journal, calls ready, and judges until the context ends.
 func (c *court) run(ctx context.Context, ready func()) error {
 	defer c.inspectors.Wait()
+	c.began = time.Now()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	first, err := c.firstSpecs(ctx)
