@@ -153,10 +153,13 @@ func (c *court) firstSpecs(ctx context.Context) ([]bus.Spec, error) {
 // reopen opens the desk of a rollout that has a record, and moves the journal's reading back to where its statistics begin.
 func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64) error {
 	head, revision, err := c.bus.LoadHead(ctx, s.Rollout)
-	if errors.Is(err, bus.ErrNotFound) {
+	switch {
+	case errors.Is(err, bus.ErrNotFound):
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, bus.ErrUnreadable): // its file is refused for that (applied); the others are judged
+		c.log.Error().Err(err).Str("rollout", s.Rollout).Msg("this rollout's record can't be read, and it is not judged: where a newer version of streamcanary wrote it, run that; otherwise look who can write there, and `rollout delete --force`")
+		return nil
+	case err != nil:
 		return err
 	}
 	application, r, err := DecodeApplication(head.Applied) // the entry may hold another file by now

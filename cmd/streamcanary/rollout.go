@@ -294,7 +294,7 @@ func mayApply(ctx context.Context, b *bus.Bus, a *application) (*place, error) {
 	for _, s := range specs {
 		head, _, err := b.LoadHead(ctx, s.Rollout)
 		begun := err == nil
-		if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		if err != nil && !errors.Is(err, bus.ErrNotFound) && (s.Rollout == a.rollout.Name || !errors.Is(err, bus.ErrUnreadable)) {
 			return nil, err
 		}
 		state := &head.State

@@ -114,10 +114,14 @@ func forget(ctx context.Context, b *bus.Bus, x removal) error {
 func ended(ctx context.Context, b *bus.Bus, x removal) (uint64, error) {
 	for began := time.Now(); ; {
 		head, revision, err := b.LoadHead(ctx, x.name)
-		if errors.Is(err, bus.ErrNotFound) {
+		switch {
+		case errors.Is(err, bus.ErrNotFound):
 			return 0, nil
-		}
-		if err != nil {
+		case errors.Is(err, bus.ErrUnreadable) && x.force:
+			return revision, nil
+		case errors.Is(err, bus.ErrUnreadable):
+			return 0, fmt.Errorf("%w: where a newer version of streamcanary wrote it, run that; --force removes it", err)
+		case err != nil:
 			return 0, err
 		}
 		s := &head.State

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,27 +11,71 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"streamcanary/cmd/embed"
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 )
 
-// TestDeleteWhatIsRefused: an entry that no service judges, since it can't be read or is too large, can be deleted.
-func TestDeleteWhatIsRefused(t *testing.T) {
+// withoutServe is a NATS on which no service runs.
+func withoutServe(t *testing.T) (*bus.Bus, string) {
+	t.Helper()
 	servers, err := embed.Start(embed.Options{Dir: t.TempDir(), NATS: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer servers.Close()
+	t.Cleanup(func() { servers.Close() })
 	b, err := bus.Connect(t.Context(), bus.Options{URLs: []string{servers.NATSURL()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	t.Cleanup(b.Close)
 	if err := b.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return b, servers.NATSURL()
+}
+
+// TestUnreadableRecord: a record that can't be read stands in the list as that, beside the others, and is deleted by force alone.
+func TestUnreadableRecord(t *testing.T) {
+	b, url := withoutServe(t)
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, name := range []string{"garbled", "sound"} {
+		if _, err := b.PutSpec(t.Context(), bus.Spec{Rollout: name, Body: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.Request("$KV.streamcanary-rollouts.garbled.state", []byte("hello"), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	var out, told bytes.Buffer
+	c := &console{out: &out, err: &told}
+	list := listCommand(c)
+	list.SetArgs([]string{"--nats-urls", url, "--data", t.TempDir()})
+	if err := list.ExecuteContext(t.Context()); err != nil || !strings.Contains(out.String(), "unreadable") || !strings.Contains(out.String(), "sound") ||
+		!strings.Contains(told.String(), "rollout garbled is unreadable: read record of rollout garbled") {
+		t.Errorf("%v\n%s%s", err, out.String(), told.String())
+	}
+	if err := deleteRollout(t.Context(), c, b, removal{name: "garbled"}); err == nil || !strings.Contains(err.Error(), "--force removes it") {
+		t.Errorf("deleted without force: %v", err)
+	}
+	if err := deleteRollout(t.Context(), c, b, removal{name: "garbled", force: true}); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := b.LoadHead(t.Context(), "garbled"); !errors.Is(err, bus.ErrNotFound) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+// TestDeleteWhatIsRefused: an entry that no service judges, since it can't be read or is too large, can be deleted.
+func TestDeleteWhatIsRefused(t *testing.T) {
+	b, _ := withoutServe(t)
 	large, err := json.Marshal(serve.Application{ID: "a", YAML: strings.Repeat("#", serve.MaxApplicationBytes)})
 	if err != nil {
 		t.Fatal(err)
