@@ -189,7 +189,7 @@ func TestStoriesOfRollouts(t *testing.T) {
 			v.ask("resume", false)
 			v.ask("promote", false)
 			v.ask("rollback", false) // beats the promotion, whether or not that is acknowledged
-			v.refused("promote", true, "epoch 1 is rolled-back, and stays so")
+			v.refused("promote", true, "epoch 1 is rolled-back, and stays so: the rollback of epoch 1 is not yet carried out")
 			v.completed()
 		}},
 	})

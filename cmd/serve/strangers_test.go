@@ -266,6 +266,9 @@ func TestLogGone(t *testing.T) {
 		advice := strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise").Replace(storyHead + errorsMore + atOnce)
 		v.apply("second", strings.Replace(advice, "  acks: {routers: [router-a], within: 10s}\n", "", 1))
 		v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		if reply := v.ask("retry", true); reply.Decision != "story.2.1" { // as it is told to
+			t.Errorf("a retry is answered with %+v", reply)
+		}
 	})
 }
 

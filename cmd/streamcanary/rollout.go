@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -323,15 +324,15 @@ func standsAlready(h *decisions.Head, r *schemas.Rollout) (*serve.Application, e
 	if s.Status == decisions.StatusRefused { // it never began
 		return nil, nil
 	}
+	afresh := cmp.Or(s.Unfinished(false), "--new-epoch starts it afresh")
 	if s.Status.Ended() {
-		return nil, fmt.Errorf("rollout %s is %s in epoch %d, and stays so: --new-epoch starts it afresh", r.Name, s.Status, s.Epoch)
+		return nil, fmt.Errorf("rollout %s is %s in epoch %d, and stays so: %s", r.Name, s.Status, s.Epoch, afresh)
 	}
 	judged, running, err := serve.DecodeApplication(h.Applied)
 	if err == nil && running.Sha256 == r.Sha256 && offlineOf(running).Equal(offlineOf(r)) {
 		return &judged, nil
 	}
-	return nil, fmt.Errorf("rollout %s runs already (%s, epoch %d), from another file: a running epoch never changes; --new-epoch starts afresh",
-		r.Name, s.Status, s.Epoch)
+	return nil, fmt.Errorf("rollout %s runs already (%s, epoch %d), from another file, and a running epoch never changes: %s", r.Name, s.Status, s.Epoch, afresh)
 }
 
 // startAhead is how much later than now, in milliseconds, judging begins unless said: a first window that events have already passed
