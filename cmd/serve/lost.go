@@ -52,11 +52,11 @@ func lostNotice(d *desk) *schemas.Notice {
 // lostText says that this process no longer decides for a rollout, and what to do.
 func lostText(d *desk) string {
 	text := "This serve no longer decides for rollout " + d.rollout.Name
+	if errors.Is(d.lost, bus.ErrLost) { // what this one hasn't published, that one may have
+		return text + fmt.Sprintf(": another one has written its record. Ask that one, and stop this one; if no other runs, restart this one. It is: %v", d.lost)
+	}
 	if ids := Unpublished(&d.head); len(ids) > 0 {
 		text += fmt.Sprintf(", and has not published %v: routers stay as they are", ids)
-	}
-	if errors.Is(d.lost, bus.ErrLost) {
-		return text + fmt.Sprintf(": another one has written its record. Ask that one, and stop this one; if no other runs, restart this one. It is: %v", d.lost)
 	}
 	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else begin a new epoch with `streamcanary rollout retry %s --override --comment WHY`, or move the traffic by hand. It is: %v", d.rollout.Name, d.lost)
 }
