@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -130,4 +131,16 @@ func TestDeleteRefused(t *testing.T) {
 		v.apply("story", "kind: [", gone)
 		v.status(decisions.StatusDeleted)
 	})
+}
+
+// TestRefusedIsBounded: made-up rollouts don't fill the memory, and what is known of the others stays.
+func TestRefusedIsBounded(t *testing.T) {
+	b := &board{}
+	for i := range maxRefused + 10 {
+		b.refuse(Standing{Rollout: fmt.Sprintf("r-%05d", i), Refused: "x"})
+	}
+	b.refuse(Standing{Rollout: "r-00000", Refused: "another reason"})
+	if all := b.Everything(); len(all) != maxRefused || all[0].Refused != "another reason" {
+		t.Errorf("%d are kept, the first refused for %q", len(all), all[0].Refused)
+	}
 }
