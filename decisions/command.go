@@ -77,7 +77,7 @@ func (t *turn) refusesDelete(c *Command) string {
 	case s.Status == StatusDeleted:
 		return "it is deleted already"
 	case s.Saga != nil && !s.Saga.Done() && !c.Force:
-		return "its rollback is not yet carried out; delete it with force to give up following it"
+		return fmt.Sprintf("its rollback is not yet carried out: wait for it, or give up following it with `rollout delete %s --force`", s.Terms.Rollout)
 	}
 	return ""
 }
@@ -85,7 +85,7 @@ func (t *turn) refusesDelete(c *Command) string {
 func (t *turn) refusesPause(*Command) string {
 	s := &t.s
 	switch {
-	case !s.judged():
+	case !s.holdable():
 		return s.notJudged()
 	case s.Hold != nil && s.Hold.Sticky:
 		return fmt.Sprintf("it holds already (%s) until somebody resumes it", s.Hold.Code)
@@ -111,11 +111,23 @@ func (t *turn) refusesAdvance(c *Command) string {
 	case !s.judged():
 		return s.notJudged()
 	case s.Terms.last(s.Stage):
-		return "it is in its last stage, after which the canary gets all traffic: `rollout promote` does that"
+		return "it is in its last stage, after which the canary gets all traffic: " + t.promotes(c)
 	case t.in.Turn == 0:
 		return "there is no window yet in which both versions answered, so its first stage has not begun"
 	}
 	return s.refusesMore(c)
+}
+
+// promotes is how a promotion is asked for as things stand.
+func (t *turn) promotes(c *Command) string {
+	why := t.refusesPromote(c)
+	switch {
+	case why != "":
+		return "that is a promotion, which would be refused, too: " + strings.ReplaceAll(why, "--override", "`rollout promote --override`")
+	case c.Force:
+		return "`rollout promote --override` does that"
+	}
+	return "`rollout promote` does that"
 }
 
 func (t *turn) refusesPromote(c *Command) string {
@@ -162,10 +174,10 @@ func (t *turn) refusesRollback(c *Command) string {
 func (t *turn) refusesFreeze(*Command) string {
 	s := &t.s
 	switch {
-	case !s.judged():
+	case !s.holdable():
 		return s.notJudged()
 	case s.Hold != nil && s.Hold.Code == codeFrozen:
-		return "it is frozen already"
+		return "it is frozen already, until somebody resumes it"
 	}
 	return ""
 }
@@ -180,30 +192,55 @@ func (t *turn) refusesSupersede(*Command) string {
 // judged reports whether the rollout is under way.
 func (s *State) judged() bool { return s.Status == StatusRunning || s.Status == StatusHolding }
 
+// holdable reports whether a person may hold it: before it has begun, too.
+func (s *State) holdable() bool { return s.judged() || s.Status == StatusPreparing }
+
+// notJudged says why a command that is about judging isn't obeyed. What it names instead is obeyed as things stand.
 func (s *State) notJudged() string {
+	t := &s.Terms
 	switch s.Status {
 	case StatusPreparing:
-		return fmt.Sprintf("it has not begun: it waits for %s; `rollout rollback` ends it, and gives %s all traffic", s.WaitingText(), s.Terms.Baseline)
+		return fmt.Sprintf("it has not begun: %s; `rollout rollback` ends it, and gives %s all traffic", s.notBegun(), t.Baseline)
 	case StatusPromoting:
 		return "its promotion is on its way; `rollout rollback` stops it"
+	case StatusPromoted:
+		return fmt.Sprintf("epoch %d is promoted, and stays so: `streamcanary rollout back %s --comment WHY` gives %s all traffic again, as a rollout of its own", s.Epoch, t.Rollout, t.Baseline)
+	case StatusSuperseded:
+		return fmt.Sprintf("epoch %d is superseded by another rollout of model %s, and stays so: `rollout list` names it", s.Epoch, t.Model)
+	case StatusDeleted:
+		return fmt.Sprintf("epoch %d is deleted, and stays so: `rollout apply --new-epoch` begins one from a file", s.Epoch)
 	}
-	if s.Status == StatusPromoted {
-		return fmt.Sprintf("epoch %d is promoted, and stays so: `streamcanary rollout back %s --comment WHY` gives %s all traffic again, as a rollout of its own", s.Epoch, s.Terms.Rollout, s.Terms.Baseline)
+	stays := fmt.Sprintf("epoch %d is %s, and stays so: ", s.Epoch, s.Status)
+	if open := s.Unfinished(false); open != "" {
+		return stays + open
 	}
-	return fmt.Sprintf("epoch %d is %s, and stays so: `rollout retry` begins a new one, and `rollout apply --new-epoch` one from a changed file", s.Epoch, s.Status)
+	return stays + "`rollout retry` begins a new one, and `rollout apply --new-epoch` one from a changed file"
 }
 
 // pause holds the rollout until a person resumes it.
 func (t *turn) pause(c *Command) {
-	t.hold(holding{reason: commanded(c, codePaused, "paused it"), sticky: true, actor: c.Actor})
+	t.holdFor(holding{reason: commanded(c, codePaused, "paused it"), sticky: true, actor: c.Actor})
 }
 
 // froze holds the rollout, and lets its state take no writes, until a person resumes it.
 func (t *turn) froze(c *Command) {
-	t.hold(holding{reason: commanded(c, codeFrozen, "froze it"), sticky: true, freeze: true, actor: c.Actor})
+	t.holdFor(holding{reason: commanded(c, codeFrozen, "froze it"), sticky: true, freeze: true, actor: c.Actor})
+}
+
+// holdFor holds the rollout for a person, whether or not it has begun.
+func (t *turn) holdFor(n holding) {
+	if t.s.Status == StatusPreparing {
+		t.holdStart(n)
+		return
+	}
+	t.hold(n)
 }
 
 func (t *turn) resumed(c *Command) {
+	if t.s.Status == StatusPreparing {
+		t.resumeStart(c)
+		return
+	}
 	if t.s.Hold.Under != nil {
 		t.uncover(c)
 		return

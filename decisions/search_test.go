@@ -66,6 +66,9 @@ var stories = map[string]story{
 	"an alert that is told twice": {[]Input{
 		applied(1, terms(weight, guarded)), ack(2, 1, "eu", schemas.AckPrepared), alarm(5, "page", 4), alarm(6, "page", 4), command(7, CommandPromote, true),
 	}, 3, version{1, 3}, 1},
+	"a start that a person holds, and lets begin": {[]Input{
+		applied(1, terms(weight)), command(2, CommandPause, false), ack(3, 2, "eu", schemas.AckPrepared), command(4, CommandResume, false), verdictOf(5, VerdictRollback),
+	}, 4, version{1, 4}, 2},
 	"two decisions in one outbox": {[]Input{applied(1, terms(advise)), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback)}, 4, version{}, 2},
 	"state that goes back, and a store that is silent at first": {[]Input{
 		applied(1, terms(stateful, oneStore)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), verdictOf(10, VerdictRollback),

@@ -20,22 +20,10 @@ func (t *turn) applied(a *Applied) {
 	if t.refusedStart(a) {
 		return
 	}
-	var routes []schemas.Route
-	if a.Terms.stageRoutes(0) != nil {
-		routes = a.Terms.baselineRoutes()
-	}
-	asks := routers
-	if a.Terms.External {
-		asks = 0
-	}
-	if a.Terms.State.shared() {
-		asks |= stores
-	}
 	d := draft{
-		action: schemas.ActionStart, phase: schemas.PhasePrepare, severity: schemas.Info, routes: routes,
+		action: schemas.ActionStart, severity: schemas.Info, actor: a.Actor,
 		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins: canary %s against baseline %s of model %s.",
 			a.Terms.Rollout, a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)},
-		actor: a.Actor, state: t.s.orders(schemas.StateSnapshot), asks: asks, await: schemas.AckPrepared,
 	}
 	if a.Retry {
 		d.action, d.reason.Code = schemas.ActionRetry, "retried"
@@ -45,28 +33,24 @@ func (t *turn) applied(a *Applied) {
 			d.supersedes = a.Prev.ID
 		}
 	}
-	t.decide(d)
+	t.decide(t.preparation(d))
 	if t.s.Wait == nil {
-		t.commit("Judging begins.")
+		t.commit(draft{reason: schemas.Reason{Code: "prepared", Sentence: "Judging begins."}, actor: engine})
 	}
 }
 
 // commit ends the preparation: from its event time on the arms are compared.
-func (t *turn) commit(sentence string) {
+func (t *turn) commit(d draft) {
 	t.s.Status = StatusRunning
 	t.s.FromMs = t.s.EventMs
 	if len(t.s.Terms.Alerts) > 0 {
 		t.s.BeganMs = t.in.WallMs
 	}
-	asks := routers
-	if t.s.Terms.External {
-		asks = 0
+	if !t.s.Terms.External {
+		d.asks = routers
 	}
-	t.decide(draft{
-		action: schemas.ActionStart, phase: schemas.PhaseCommit, severity: schemas.Info, routes: t.s.Terms.stageRoutes(0),
-		reason: schemas.Reason{Code: "prepared", Sentence: sentence},
-		actor:  engine, asks: asks, await: schemas.AckApplied,
-	})
+	d.phase, d.routes, d.state, d.await = schemas.PhaseCommit, t.s.Terms.stageRoutes(0), t.thaw(), schemas.AckApplied
+	t.decide(d.as(schemas.ActionStart, schemas.Info))
 	t.alarms("")
 }
 
@@ -111,7 +95,7 @@ func (t *turn) answered(w *Wait, a *schemas.Ack) {
 		t.s.Wait = nil
 		switch t.s.Status {
 		case StatusPreparing:
-			t.commit(fmt.Sprintf("Prepared by %s.", listed(w.Got)))
+			t.prepared(w)
 		case StatusPromoting:
 			t.s.Status = StatusPromoted
 		case StatusRunning, StatusHolding:

@@ -13,7 +13,7 @@ type Status string
 // The statuses. RolledBack, Frozen, Promoted, Superseded, Deleted and Refused end the epoch's judging: no verdict changes them. While a promotion isn't acknowledged, harm still
 // rolls it back.
 const (
-	StatusPreparing  Status = "preparing" // waits for routers to acknowledge the prepare
+	StatusPreparing  Status = "preparing" // waits for routers to acknowledge the prepare, or, where a person holds it, for that to end
 	StatusRunning    Status = "running"
 	StatusHolding    Status = "holding"
 	StatusRolledBack Status = "rolled-back"

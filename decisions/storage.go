@@ -56,7 +56,10 @@ func (s *State) orders(do schemas.StateDo) []schemas.StateOrder {
 	}
 	orders := make([]schemas.StateOrder, len(s.Terms.State.Stores))
 	for i, store := range s.Terms.State.Stores {
-		orders[i] = schemas.StateOrder{Store: store, Do: do, Snapshot: s.snapshotOf(store)}
+		orders[i] = schemas.StateOrder{Store: store, Do: do}
+		if do != schemas.StateSnapshot {
+			orders[i].Snapshot = s.snapshotOf(store)
+		}
 	}
 	return orders
 }

@@ -63,11 +63,6 @@ func TestRollbackWhilePreparing(t *testing.T) {
 			t.Errorf("%s: %s, %q", name, s.Status, s.Why.Sentence)
 		}
 	}
-	s, words := fold(t, applied(1, terms()), command(6, CommandPause, false), command(7, CommandFreeze, false))
-	expect(t, words[1:], "!command-refused", "!command-refused")
-	if s.Status != StatusPreparing {
-		t.Errorf("status %s", s.Status)
-	}
 }
 
 // TestWhoIsWaitedFor: by name, with what was answered instead, and advice that fits.

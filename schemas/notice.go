@@ -118,9 +118,12 @@ type Heartbeat struct {
 	Instance string        `json:"instance"`
 	Program  string        `json:"program,omitempty"` // version
 	At       Time          `json:"at"`
-	EveryMs  int64         `json:"every_ms"` // the next one comes this much later
+	EveryMs  int64         `json:"every_ms"` // the next one comes this much later; at most MaxBeatEveryMs
 	Rollouts []RolloutBeat `json:"rollouts,omitempty"`
 }
+
+// MaxBeatEveryMs bounds what a heartbeat can say of the next one: whoever waits for it must not wait for ever.
+const MaxBeatEveryMs = 60 * 60 * 1000
 
 // RolloutBeat is where a judge stands with one rollout.
 type RolloutBeat struct {
@@ -165,6 +168,7 @@ func checkHeartbeat(h *Heartbeat) error {
 	f.unless(h.Schema == HeartbeatSchema, "schema is %q, not %q", h.Schema, HeartbeatSchema)
 	f.name("instance", h.Instance)
 	f.number("every_ms", h.EveryMs)
+	f.unless(h.EveryMs <= MaxBeatEveryMs, "every_ms is %d, at most %d are allowed", h.EveryMs, int64(MaxBeatEveryMs))
 	for i, r := range h.Rollouts {
 		f.name(fmt.Sprintf("rollouts[%d].model", i), r.Model)
 		f.name(fmt.Sprintf("rollouts[%d].rollout", i), r.Rollout)

@@ -61,11 +61,16 @@ func fromJSON(t *testing.T, text []byte) any {
 }
 
 func TestSchemaNames(t *testing.T) {
-	if got, want := SchemaNames(), []string{"ack", "config", "decision", "event", "rollout"}; !slices.Equal(got, want) {
+	if got, want := SchemaNames(), []string{"ack", "asyncapi", "command", "config", "decision", "event", "reply", "rollout"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	for _, name := range SchemaNames() {
-		compiled(t, name)
+		if about, err := SchemaAbout(name); err != nil || !strings.HasSuffix(about, ".") {
+			t.Errorf("%s is described as %q (%v)", name, about, err)
+		}
+		if name != AsyncAPI { // cmd/serve holds that against what is sent
+			compiled(t, name)
+		}
 	}
 	_, err := Schema("rolout")
 	if want := `no schema is called "rolout": did you mean rollout?`; err == nil || err.Error() != want {
@@ -144,6 +149,41 @@ func TestSchemaOfMessages(t *testing.T) {
 	}
 }
 
+// TestSchemaOfCommands: the schema takes what DecodeCommand takes, and refuses what it refuses.
+func TestSchemaOfCommands(t *testing.T) {
+	command, reply := compiled(t, "command"), compiled(t, "reply")
+	sum := strings.Repeat("a", 64)
+	for text, ok := range map[string]bool{
+		`{"id":"1","do":"pause","comment":"why"}`:                                            true,
+		`{"id":"1","do":"retry","epoch":0,"by":"","comment":"why","override":false}`:         true,
+		`{"id":"1","do":"apply","comment":"why","sum":"` + sum + `"}`:                        true,
+		`{"id":"1","do":"apply","comment":"why"}`:                                            false,
+		`{"id":"1","do":"pause","comment":"why","sum":"` + sum + `"}`:                        false,
+		`{"id":"1","do":"delete","comment":"why","sum":"` + strings.ToUpper(sum) + `"}`:      false,
+		`{"id":"1","do":"explode","comment":"why"}`:                                          false,
+		`{"id":"1","do":"pause","comment":" "}`:                                              false,
+		`{"id":"1","do":"pause"}`:                                                            false,
+		`{"id":"","do":"pause","comment":"why"}`:                                             false,
+		`{"id":"1","do":"pause","comment":"why","epoch":-1}`:                                 false,
+		`{"id":"1","do":"pause","comment":"why","force":true}`:                               false,
+		`{"id":"1","do":"pause","comment":"` + strings.Repeat("x", MaxCommentBytes+1) + `"}`: false,
+	} {
+		_, decoded := DecodeCommand([]byte(text))
+		if err := command.Validate(fromJSON(t, []byte(text))); (err == nil) != ok || (decoded == nil) != ok {
+			t.Errorf("%s: the schema says %v, DecodeCommand %v; want them to take it: %v", text, err, decoded, ok)
+		}
+	}
+	for _, r := range []*CommandReply{{Decision: "r.1.1"}, {Refused: "no"}, {Denied: "no"}, {Failed: "no"}, {}} {
+		body, err := EncodeReply(r)
+		if err == nil {
+			err = reply.Validate(fromJSON(t, body))
+		}
+		if err != nil {
+			t.Errorf("%+v: %v", r, err)
+		}
+	}
+}
+
 func TestSchemaOfEvents(t *testing.T) {
 	event := compiled(t, "event")
 	tests := []struct {
@@ -180,7 +220,7 @@ func TestMessagesAndSchemasDontDrift(t *testing.T) {
 		"decision#exemplar":          Exemplar{},
 		"decision#alert_status":      AlertStatus{},
 		"decision#arm_count":         ArmCount{}, "decision#evidence": Evidence{}, "decision#input": Input{}, "decision#actor": Actor{},
-		"decision": cloudEvent[*Decision]{}, "ack": Ack{},
+		"decision": cloudEvent[*Decision]{}, "ack": Ack{}, "command": Command{}, "reply": CommandReply{},
 	}
 	for place, value := range types {
 		name, def, _ := strings.Cut(place, "#")

@@ -38,7 +38,7 @@ const (
 	scoreColumn      = "score"
 	trainingSuffix   = ".csv"
 	trainingExample  = "training: {scores: offline-scores-42.csv}"
-	trainingNoScores = "the offline scores that spec.training.scores names (%s) did not come with the rollout: apply it again, from the folder that has the file"
+	trainingNoScores = "the offline scores that spec.training.scores names (%s) did not come with the rollout: apply it again, from the folder that has the file (of one that is in no folder, as `rollout back` makes them, write the file there first: `rollout explain NAME > FILE`)"
 )
 
 // ReadScores reads a file of offline scores: a number on each line, or, below a first line with the names of columns, a column `score`. It needs at least two

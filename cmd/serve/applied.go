@@ -75,6 +75,9 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	case err != nil && !a.Delete:
 		c.refuse(s.Rollout, &a, err)
 		return nil
+	case lateRetry(d, &a) != nil:
+		c.refuse(s.Rollout, &a, lateRetry(d, &a))
+		return nil
 	case !c.handedIn(&s, &a, d):
 		return nil
 	case a.Delete:
@@ -281,6 +284,10 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 		return c.applyAgain(r.Name, &a)
 	}
 	revision, err := c.known(ctx, r.Name, e.epoch)
+	if errors.Is(err, bus.ErrUnreadable) {
+		c.refuse(r.Name, &a, fmt.Errorf("%w: where a newer version of streamcanary wrote its record, run that; otherwise look who can write there, and `rollout delete %s --force`, then apply it again", err, r.Name))
+		return nil
+	}
 	if errors.Is(err, bus.ErrLost) {
 		c.log.Error().Err(err).Str("rollout", r.Name).Str("model", r.Model).
 			Msg("another process decides for this rollout: this one doesn't decide for the rollout until it is restarted; is it meant that two serve run?")

@@ -48,6 +48,9 @@ func (b *board) Standings() []Standing {
 	return slices.Clone(b.all)
 }
 
+// maxRefused bounds the rollouts that are kept as refused: whoever may write into the bucket can make up any number. What is beyond it stands in the log alone.
+const maxRefused = 10_000
+
 // refuse adds a rollout that is not judged, in place of what was refused under its name before.
 func (b *board) refuse(s Standing) {
 	b.mu.Lock()
@@ -55,6 +58,9 @@ func (b *board) refuse(s Standing) {
 	i, there := slices.BinarySearchFunc(b.refused, s.Rollout, byRollout)
 	if there {
 		b.refused[i] = s
+		return
+	}
+	if len(b.refused) >= maxRefused {
 		return
 	}
 	b.refused = slices.Insert(b.refused, i, s)

@@ -42,10 +42,12 @@ type court struct {
 	retention time.Duration // of the journal; negative: for ever
 	dry       bool          // sinks do nothing, so no step waits for them
 
+	began   time.Time
 	desks   map[string]*desk       // by rollout
 	pending map[string]Application // applied, and not yet read back from the journal
 	untaken []bus.Spec             // what could not be journaled when it came
 	asking  map[request]*asked
+	last    []lastly          // answers that others may come before, the oldest first
 	handIns map[string]handIn // by rollout: what was announced last
 	rumours rumours           // alerts that fire
 	models  sync.Map          // life -> rollout: whose acks they are
@@ -93,6 +95,7 @@ const (
 // run opens the desks, catches up with the journal, calls ready, and judges until the context ends.
 func (c *court) run(ctx context.Context, ready func()) error {
 	defer c.inspectors.Wait()
+	c.began = time.Now()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	first, err := c.firstSpecs(ctx)
@@ -150,10 +153,13 @@ func (c *court) firstSpecs(ctx context.Context) ([]bus.Spec, error) {
 // reopen opens the desk of a rollout that has a record, and moves the journal's reading back to where its statistics begin.
 func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64) error {
 	head, revision, err := c.bus.LoadHead(ctx, s.Rollout)
-	if errors.Is(err, bus.ErrNotFound) {
+	switch {
+	case errors.Is(err, bus.ErrNotFound):
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, bus.ErrUnreadable): // its file is refused for that (applied); the others are judged
+		c.log.Error().Err(err).Str("rollout", s.Rollout).Msg("this rollout's record can't be read, and it is not judged: where a newer version of streamcanary wrote it, run that; otherwise look who can write there, and `rollout delete --force`")
+		return nil
+	case err != nil:
 		return err
 	}
 	application, r, err := DecodeApplication(head.Applied) // the entry may hold another file by now
@@ -453,6 +459,7 @@ func (c *court) order(ctx context.Context, o order) {
 // clock journals deadlines that have passed, and writes heads that were not written for long.
 func (c *court) clock(ctx context.Context, now time.Time) error {
 	c.unanswered(now)
+	c.sayLast(now)
 	for _, name := range sortedDesks(c.desks) {
 		d := c.desks[name]
 		if !d.open() {

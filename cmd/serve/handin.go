@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -36,14 +37,29 @@ func (c *court) handedIn(s *bus.Spec, a *Application, d *desk) bool {
 	}
 	sum := sha256.Sum256(s.Body)
 	x := c.handIns[s.Rollout]
-	if own := x.sum == "" && x.id != "" && x.id == a.ID; own || x.sum == hex.EncodeToString(sum[:]) {
+	if c.ownHandIn(s.Rollout, a) || x.sum == hex.EncodeToString(sum[:]) {
 		a.Actor.Name = x.name
 		return true
 	}
-	what := "apply"
-	if a.Delete {
-		what = "delete"
-	}
-	c.refuse(s.Rollout, a, fmt.Errorf("who handed it in isn't known, and http.tokensFile is set: `rollout %s --token-file FILE`, while the service runs, says who does", what))
+	c.refuse(s.Rollout, a, c.unannounced(s.Rollout, a))
 	return false
+}
+
+// ownHandIn reports whether an application is one that this service wrote for somebody.
+func (c *court) ownHandIn(rollout string, a *Application) bool {
+	x := c.handIns[rollout]
+	return x.sum == "" && x.id != "" && x.id == a.ID
+}
+
+// unannounced says what is known of an application that nobody has announced, and what to do. What it says of itself anybody can have written.
+func (c *court) unannounced(rollout string, a *Application) error {
+	do := fmt.Sprintf("apply --rollout %s", cmp.Or(a.File, "FILE"))
+	switch {
+	case a.Delete:
+		do = "delete " + rollout
+	case a.Retry:
+		do = fmt.Sprintf("retry %s --id %s --comment WHY", rollout, a.ID)
+	}
+	return fmt.Errorf("who handed it in isn't known, and http.tokensFile is set: it names %s, at %s, and nobody has announced it to this service since that started, at %s. Hand it in again while the service runs, which says who does: `rollout %s --token-file FILE`",
+		cmp.Or(a.Actor.Name, "nobody"), a.At, schemas.Time(c.began.UnixMilli()), do)
 }

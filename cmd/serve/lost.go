@@ -52,6 +52,9 @@ func lostNotice(d *desk) *schemas.Notice {
 // lostText says that this process no longer decides for a rollout, and what to do.
 func lostText(d *desk) string {
 	text := "This serve no longer decides for rollout " + d.rollout.Name
+	if errors.Is(d.lost, bus.ErrLost) { // what this one hasn't published, that one may have
+		return text + fmt.Sprintf(": another one has written its record. Ask that one, and stop this one; if no other runs, restart this one. It is: %v", d.lost)
+	}
 	if ids := Unpublished(&d.head); len(ids) > 0 {
 		text += fmt.Sprintf(", and has not published %v: routers stay as they are", ids)
 	}

@@ -140,6 +140,9 @@ func (c *court) ask(ctx context.Context, r bus.Request) {
 
 // command journals what a person asks for; it is answered when it was read back and what came of it is published (commanded).
 func (c *court) command(ctx context.Context, r bus.Request) {
+	if r.Shared {
+		r.Reply = c.inTurn(ctx, &r)
+	}
 	d := c.desks[r.Rollout]
 	who, err := c.people.who(r.Token, r.Command.By)
 	if err == nil {
@@ -157,7 +160,7 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	case d == nil:
 		r.Reply(&schemas.CommandReply{Refused: fmt.Sprintf("no rollout %s is judged here", r.Rollout)})
 		return
-	case d.lost != nil:
+	case d.lost != nil && (r.Command.Do != schemas.CommandRetry || errors.Is(d.lost, bus.ErrLost)):
 		r.Reply(&schemas.CommandReply{Failed: lostText(d)})
 		return
 	}

@@ -3,6 +3,7 @@ package serve
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -51,12 +52,23 @@ func (c *court) write(ctx context.Context, rollout string, a *Application) error
 	return err
 }
 
+// lateRetry is why the record knows a retry to be refused: another epoch began before it was taken. nil: it isn't.
+func lateRetry(d *desk, a *Application) error {
+	if d == nil || !a.Retry || d.application.ID == a.ID {
+		return nil
+	}
+	if done, taken := d.head.State.Outcome(retryOf(a)); taken && done.Refused != "" {
+		return errors.New(done.Refused)
+	}
+	return nil
+}
+
 // unretried answers those who asked for a retry that is refused, and puts the file of the epoch that stays back, so that nobody reads values that are in
 // force nowhere.
 func (c *court) unretried(rollout string, a *Application, why error) {
 	id := request{rollout, a.ID}
 	d := c.desks[rollout]
-	if !a.Retry || c.asking[id] == nil || d == nil {
+	if !a.Retry || d == nil || !c.ownHandIn(rollout, a) && lateRetry(d, a) == nil {
 		return
 	}
 	reply := &schemas.CommandReply{Refused: why.Error()}

@@ -172,3 +172,45 @@ func TestHandedInByNobody(t *testing.T) {
 		v.status(decisions.StatusRunning)
 	})
 }
+
+// TestUnannounced: what nobody has announced says of itself who it is from, and the refusal says what is known, and what to do.
+func TestUnannounced(t *testing.T) {
+	c := &court{began: time.UnixMilli(5000)}
+	const known = "who handed it in isn't known, and http.tokensFile is set: it names ada, at 1970-01-01T00:00:01.000Z, and nobody has announced it to this service since that started, at 1970-01-01T00:00:05.000Z. " +
+		"Hand it in again while the service runs, which says who does: "
+	a := Application{ID: "x", At: 1000, File: "r.yaml", Actor: schemas.Actor{Kind: "person", Name: "ada"}}
+	for want, change := range map[string]func(a *Application){
+		"`rollout apply --rollout r.yaml --token-file FILE`":       func(*Application) {},
+		"`rollout delete r --token-file FILE`":                     func(a *Application) { a.Delete = true },
+		"`rollout retry r --id x --comment WHY --token-file FILE`": func(a *Application) { a.Retry = true },
+	} {
+		one := a
+		change(&one)
+		if have := c.unannounced("r", &one).Error(); have != known+want {
+			t.Errorf("%s\nwant\n%s", have, known+want)
+		}
+	}
+}
+
+// TestALateRetry: a retry that the record knows to be refused begins no epoch, whatever of it still stands in the bucket; the file of the running epoch stands there again.
+func TestALateRetry(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		if reply := v.request(schemas.Command{ID: "late", Do: "resume", Comment: "x"}); reply.Refused == "" {
+			t.Fatalf("resumed: %+v", reply)
+		}
+		v.stopService() // it is written while nobody reads
+		v.apply("story", rolloutWith(atOnce), func(a *Application) { a.ID, a.Retry = "late", true })
+		v.stopService = v.service()
+		v.wait(5 * time.Second)
+		there, err := v.bus.Spec(v.Context(), "story")
+		v.must(err)
+		a, err := ReadApplication(there.Body)
+		v.must(err)
+		head, _, err := v.bus.LoadHead(v.Context(), "story")
+		v.must(err)
+		if head.State.Epoch != 1 || a.ID != head.State.Terms.Application {
+			t.Errorf("epoch %d, of application %s, and the file is that of %s", head.State.Epoch, head.State.Terms.Application, a.ID)
+		}
+	})
+}

@@ -129,7 +129,7 @@ func (k *sink) take(ctx context.Context, t bus.Told) time.Duration {
 func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error) {
 	_, name := t.Names()
 	head, _, err := k.bus.LoadHead(ctx, name)
-	if errors.Is(err, bus.ErrNotFound) {
+	if errors.Is(err, bus.ErrNotFound) || errors.Is(err, bus.ErrUnreadable) { // nobody decides for it
 		return nil, nil
 	}
 	if err != nil {

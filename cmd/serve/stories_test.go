@@ -189,7 +189,7 @@ func TestStoriesOfRollouts(t *testing.T) {
 			v.ask("resume", false)
 			v.ask("promote", false)
 			v.ask("rollback", false) // beats the promotion, whether or not that is acknowledged
-			v.refused("promote", true, "epoch 1 is rolled-back, and stays so")
+			v.refused("promote", true, "epoch 1 is rolled-back, and stays so: the rollback of epoch 1 is not yet carried out")
 			v.completed()
 		}},
 	})
@@ -251,6 +251,29 @@ func TestStoriesOfState(t *testing.T) {
 
 func TestStoriesOfFreezes(t *testing.T) {
 	tell(t, map[string]tale{
+		"held-before-it-begins": {atOnce + sharedAnd, func(v *village) {
+			v.wait(10 * time.Second)
+			v.ask("pause", false)
+			v.wait(5 * time.Second)
+			v.keeps(&shelf{})
+			v.wait(10 * time.Second) // all are prepared, and nothing begins
+			v.refused("advance", false, "it has not begun: it holds (paused) until somebody resumes it; `rollout rollback` ends it")
+			v.ask("freeze", false)
+			v.wait(5 * time.Second)
+			v.restart()
+			v.wait(5 * time.Second)
+			v.ask("resume", false)
+			v.status(decisions.StatusPromoted)
+		}},
+		"frozen-and-resumed-before-it-is-prepared": {atOnce + sharedAnd, func(v *village) {
+			v.wait(5 * time.Second)
+			v.ask("freeze", false)
+			v.wait(5 * time.Second)
+			v.ask("resume", false)
+			v.keeps(&shelf{})
+			v.status(decisions.StatusRunning)
+			v.wait(20 * time.Second)
+		}},
 		"frozen-by-a-person": {atOnce + sharedAnd, func(v *village) {
 			v.keeps(&shelf{})
 			v.status(decisions.StatusRunning)
@@ -305,7 +328,7 @@ func TestStoriesOfPreparing(t *testing.T) {
 	inVillage(t, rolloutWith(elsewhere+sharedAnd), "", func(v *village) { // another controller sends the canary traffic, and its store is silent
 		v.share.Store(1000)
 		v.wait(20 * time.Second)
-		v.refused("pause", false, "it has not begun: it waits for users; `rollout rollback` ends it, and gives v1 all traffic")
+		v.refused("promote", true, "it has not begun: it waits for users; `rollout rollback` ends it, and gives v1 all traffic")
 		v.ask("rollback", false)
 		v.completed()
 		v.golden(name)

@@ -118,8 +118,14 @@ func (v *village) body(id string, replaced ...string) string {
 // page is what the service answers over HTTP.
 func (v *village) page(path string) string {
 	v.Helper()
+	return v.pageAt("127.0.0.1:8088", path)
+}
+
+// pageAt is what a service at an address answers.
+func (v *village) pageAt(address, path string) string {
+	v.Helper()
 	client := &http.Client{Transport: &http.Transport{DialContext: v.network.DialContext, DisableKeepAlives: true}}
-	r, err := client.Get("http://127.0.0.1:8088" + path)
+	r, err := client.Get("http://" + address + path)
 	v.must(err)
 	defer r.Body.Close()
 	text, err := io.ReadAll(r.Body)
@@ -224,8 +230,11 @@ func TestLost(t *testing.T) {
 		if metrics := v.page("/metrics"); !strings.Contains(metrics, `streamcanary_rollout_lost{model="ranker",rollout="story"} 1`) {
 			t.Error("the metric doesn't say it")
 		}
-		v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Retry, a.Force = true, true })
+		if reply := v.ask("retry", true); reply.Decision != "story.2.1" { // as it was told to
+			t.Errorf("a retry is answered with %+v", reply)
+		}
 		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		v.wait(time.Second)
 		if reply := v.ask("rollback", false); reply.Decision != "story.2.3" {
 			t.Errorf("a rollback is answered with %+v", reply)
 		}
@@ -257,6 +266,9 @@ func TestLogGone(t *testing.T) {
 		advice := strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise").Replace(storyHead + errorsMore + atOnce)
 		v.apply("second", strings.Replace(advice, "  acks: {routers: [router-a], within: 10s}\n", "", 1))
 		v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		if reply := v.ask("retry", true); reply.Decision != "story.2.1" { // as it is told to
+			t.Errorf("a retry is answered with %+v", reply)
+		}
 	})
 }
 

@@ -95,6 +95,7 @@ func inVillage(t *testing.T, rollout, more string, tell func(v *village)) {
 		v.began = time.Now()
 		v.model()
 		v.follow("router-a", v.obey)
+		synctest.Wait() // the router listens: where a prepare and its commit come at one instant, it could see only the last
 		v.apply("story", rollout)
 		tell(v)
 	})
@@ -177,9 +178,15 @@ func (v *village) runs(what string, do func(context.Context) error) (stop func()
 // service is `streamcanary serve`.
 func (v *village) service() (stop func()) {
 	v.Helper()
-	config, err := schemas.ParseConfig("village", append(fmt.Appendf(nil, villageConfig, filepath.Join(v.dir, "data"), v.cluster.ListenAddrs()[0]), v.more...))
+	return v.serviceAt("data", "127.0.0.1:8088")
+}
+
+// serviceAt has a data folder and an HTTP address.
+func (v *village) serviceAt(data, address string) (stop func()) {
+	v.Helper()
+	config, err := schemas.ParseConfig("village", append(fmt.Appendf(nil, villageConfig, filepath.Join(v.dir, data), v.cluster.ListenAddrs()[0]), v.more...))
 	v.must(err)
-	listener, err := v.network.Listen("tcp", "127.0.0.1:8088")
+	listener, err := v.network.Listen("tcp", address)
 	v.must(err)
 	log := zerolog.New(zerolog.NewTestWriter(v.T)).Level(zerolog.ErrorLevel)
 	ready := make(chan struct{})

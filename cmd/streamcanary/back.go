@@ -98,6 +98,17 @@ func mayGoBack(ctx context.Context, b *bus.Bus, s *decisions.State) error {
 	return nil
 }
 
+// waitsText is what an epoch that has not begun, or is not answered, waits for.
+func waitsText(s *decisions.State) string {
+	switch {
+	case s.Hold != nil:
+		return fmt.Sprintf("`streamcanary rollout resume %s --comment WHY` (it holds: %s)", s.Terms.Rollout, s.Hold.Code)
+	case s.Wait != nil:
+		return s.WaitingText()
+	}
+	return fmt.Sprintf("its start (it is %s)", s.Status)
+}
+
 // begunToBack waits until an application's epoch has begun and is answered.
 func begunToBack(ctx context.Context, b *bus.Bus, name, id string) error {
 	waits := "a serve that takes it up"
@@ -110,12 +121,12 @@ func begunToBack(ctx context.Context, b *bus.Bus, name, id string) error {
 			if s.Status == decisions.StatusRunning && s.Wait == nil {
 				return nil
 			}
-			waits = s.WaitingText()
+			waits = waitsText(s)
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("rollout %s is applied, and no traffic is moved yet: after %s it still waits for %s. When that has answered: streamcanary rollout promote %s --comment WHY",
+	return fmt.Errorf("rollout %s is applied, and no traffic is moved yet: after %s it still waits for %s. After that: streamcanary rollout promote %s --comment WHY",
 		name, backWithin, waits, name)
 }

@@ -21,12 +21,12 @@ const commandWithin = 25 * time.Second
 func peopleCommands(c *console) []*cobra.Command {
 	var all []*cobra.Command
 	for _, x := range []struct{ do, short, long string }{
-		{"pause", "Hold a rollout until it is resumed", "Holds a rollout: no stage begins and nothing is promoted until `rollout resume`. Guardrails stay armed: harm rolls back all the same."},
+		{"pause", "Hold a rollout until it is resumed", "Holds a rollout: no stage begins and nothing is promoted until `rollout resume`. Guardrails stay armed: harm rolls back all the same. One that has not begun is prepared, and begins when it is resumed."},
 		{"resume", "End a hold", "Ends a hold: a pause, or one whose cause a person has looked at. The evidence may hold it again at once."},
 		{"advance", "Let the next stage begin", "Lets the next stage begin: what an approval waits for, or without the evidence that the stage was to show. Past signs of harm it needs --override."},
 		{"promote", "Give the canary all traffic", "Gives the canary all traffic: what an approval waits for, or without the evidence. Where the last stage declares a watch, that begins, and all traffic follows when it is over. Past signs of harm it needs --override, which leaves the watch out, too."},
 		{"rollback", "Roll a canary back", "Gives the baseline all traffic, and follows that until the canary has drained. It stops a promotion that is on its way, ends what only prepares, and nothing in the epoch undoes it. Where the state can't go back and all stands still, it needs --override."},
-		{"freeze", "Hold a rollout, and let its state take no writes", "Holds a rollout until it is resumed, as pause does, and tells the stores of shared state to take no writes until then."},
+		{"freeze", "Hold a rollout, and let its state take no writes", "Holds a rollout until it is resumed, as pause does, and tells the stores of shared state to take no writes until then: before the start, once each has named its snapshot."},
 		{schemas.CommandRetry, "Judge a rollout anew, in a new epoch", "Begins a new epoch of a rollout from the file that was applied: its evidence begins anew, and a rollback of the epoch before no longer binds. While that rollback is not yet carried out, it needs --override, and while the state takes no writes it is refused."},
 	} {
 		all = append(all, peopleCommand(c, x.do, x.short, x.long))
@@ -77,7 +77,9 @@ func runOrder(ctx context.Context, c *console, r *reach, o order) error {
 	defer b.Close()
 	within, cancel := context.WithTimeout(ctx, commandWithin)
 	defer cancel()
+	over := c.waitsForJudge(o.rollout)
 	reply, err := b.Ask(within, o.rollout, &o.Command, at.Token)
+	over()
 	if err != nil {
 		return fmt.Errorf("%w (to ask for the same again: --id %s)", err, o.ID)
 	}

@@ -22,24 +22,26 @@ type handIn struct {
 
 // willHandIn tells the service who hands something in, which it wants to know where it has tokens. Where none listens there is nobody to be told: one that has no
 // tokens takes it when it starts, and one that has refuses it then.
-func willHandIn(ctx context.Context, b *bus.Bus, a handIn) error {
+func willHandIn(ctx context.Context, c *console, b *bus.Bus, a handIn) error {
 	within, cancel := context.WithTimeout(ctx, commandWithin)
 	defer cancel()
 	sum := sha256.Sum256(a.spec.Body)
-	c := schemas.Command{ID: a.ID, Do: schemas.CommandApply, By: a.Actor.Name, Comment: cmp.Or(a.Actor.Comment, "no comment"), Override: a.Force, Sum: hex.EncodeToString(sum[:])}
+	announced := schemas.Command{ID: a.ID, Do: schemas.CommandApply, By: a.Actor.Name, Comment: cmp.Or(a.Actor.Comment, "no comment"), Override: a.Force, Sum: hex.EncodeToString(sum[:])}
 	if a.Delete {
-		c.Do = schemas.CommandDelete
+		announced.Do = schemas.CommandDelete
 	}
-	reply, err := b.Ask(within, a.spec.Rollout, &c, a.token)
+	over := c.waitsForJudge(a.spec.Rollout)
+	reply, err := b.Ask(within, a.spec.Rollout, &announced, a.token)
+	over()
 	switch {
 	case errors.Is(err, bus.ErrNobody):
 		return nil
 	case err != nil:
 		return fmt.Errorf("%w; nothing is handed in", err)
 	case reply.Denied != "":
-		return fmt.Errorf("%s is denied: %s", c.Do, reply.Denied)
+		return fmt.Errorf("%s is denied: %s", announced.Do, reply.Denied)
 	case reply.Refused+reply.Failed != "":
-		return fmt.Errorf("%s is refused: %s", c.Do, reply.Refused+reply.Failed)
+		return fmt.Errorf("%s is refused: %s", announced.Do, reply.Refused+reply.Failed)
 	}
 	return nil
 }

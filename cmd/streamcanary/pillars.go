@@ -152,7 +152,7 @@ func epochOf(ctx context.Context, b *bus.Bus, model string) (*decisions.State, [
 	for _, s := range specs {
 		head, _, err := b.LoadHead(ctx, s.Rollout)
 		switch state := &head.State; {
-		case errors.Is(err, bus.ErrNotFound):
+		case errors.Is(err, bus.ErrNotFound), errors.Is(err, bus.ErrUnreadable):
 		case err != nil:
 			return nil, nil, err
 		case state.Terms.Model != model:

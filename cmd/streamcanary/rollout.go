@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -98,7 +99,7 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	if err != nil {
 		return err
 	}
-	if err := willHandIn(ctx, b, handIn{&a.Application, bus.Spec{Rollout: a.rollout.Name, Body: body}, a.at.Token}); err != nil {
+	if err := willHandIn(ctx, c, b, handIn{&a.Application, bus.Spec{Rollout: a.rollout.Name, Body: body}, a.at.Token}); err != nil {
 		return err
 	}
 	if there.revision, err = b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision}); err != nil {
@@ -294,7 +295,7 @@ func mayApply(ctx context.Context, b *bus.Bus, a *application) (*place, error) {
 	for _, s := range specs {
 		head, _, err := b.LoadHead(ctx, s.Rollout)
 		begun := err == nil
-		if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		if err != nil && !errors.Is(err, bus.ErrNotFound) && (s.Rollout == a.rollout.Name || !errors.Is(err, bus.ErrUnreadable)) {
 			return nil, err
 		}
 		state := &head.State
@@ -323,15 +324,15 @@ func standsAlready(h *decisions.Head, r *schemas.Rollout) (*serve.Application, e
 	if s.Status == decisions.StatusRefused { // it never began
 		return nil, nil
 	}
+	afresh := cmp.Or(s.Unfinished(false), "--new-epoch starts it afresh")
 	if s.Status.Ended() {
-		return nil, fmt.Errorf("rollout %s is %s in epoch %d, and stays so: --new-epoch starts it afresh", r.Name, s.Status, s.Epoch)
+		return nil, fmt.Errorf("rollout %s is %s in epoch %d, and stays so: %s", r.Name, s.Status, s.Epoch, afresh)
 	}
 	judged, running, err := serve.DecodeApplication(h.Applied)
 	if err == nil && running.Sha256 == r.Sha256 && offlineOf(running).Equal(offlineOf(r)) {
 		return &judged, nil
 	}
-	return nil, fmt.Errorf("rollout %s runs already (%s, epoch %d), from another file: a running epoch never changes; --new-epoch starts afresh",
-		r.Name, s.Status, s.Epoch)
+	return nil, fmt.Errorf("rollout %s runs already (%s, epoch %d), from another file, and a running epoch never changes: %s", r.Name, s.Status, s.Epoch, afresh)
 }
 
 // startAhead is how much later than now, in milliseconds, judging begins unless said: a first window that events have already passed
@@ -358,116 +359,4 @@ func person(comment string) schemas.Actor {
 		name = u.Username
 	}
 	return schemas.Actor{Kind: "person", Name: name, Comment: comment}
-}
-
-func deleteCommand(c *console) *cobra.Command {
-	var r reach
-	var comment string
-	var force bool
-	cmd := &cobra.Command{
-		Use: "delete NAME", Short: "End a rollout and forget it", Args: oneName,
-		Long:    `Ends the judging of a rollout and removes it. Traffic stays as it is routed. While a rollback is not yet carried out, --force is needed.`,
-		Example: "  streamcanary rollout delete ranker-42 --comment 'superseded by 43'",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			b, at, err := r.bus(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			return deleteRollout(cmd.Context(), c, b, removal{args[0], comment, at.Token, force})
-		},
-	}
-	reachFlags(cmd, &r)
-	tokenFlag(cmd, &r)
-	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record")
-	cmd.Flags().BoolVar(&force, "force", false, "even while a rollback is not yet carried out")
-	return cmd
-}
-
-type removal struct {
-	name, comment, token string
-	force                bool
-}
-
-// deleteWithin is how long delete waits for the service to end the rollout.
-const deleteWithin = 10 * time.Second
-
-func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error {
-	spec, err := b.Spec(ctx, x.name)
-	if err != nil {
-		return noRollout(x.name, err)
-	}
-	a, err := serve.ReadApplication(spec.Body) // also one that the service refuses
-	if err != nil {
-		return err
-	}
-	a.ID, a.Delete, a.Force, a.At, a.Actor = rand.Text(), true, x.force, now(), person(x.comment)
-	body, err := a.Encode()
-	if err != nil {
-		return err
-	}
-	if err := willHandIn(ctx, b, handIn{&a, bus.Spec{Rollout: x.name, Body: body}, x.token}); err != nil {
-		return err
-	}
-	if spec.Revision, err = b.PutSpec(ctx, bus.Spec{Rollout: x.name, Body: body, Revision: spec.Revision}); err != nil {
-		return err
-	}
-	if _, err := ended(ctx, b, x); err != nil {
-		return err
-	}
-	if err := b.DeleteSpec(ctx, x.name, spec.Revision); err != nil {
-		return err
-	}
-	if err := forget(ctx, b, x); err != nil {
-		return err
-	}
-	if c.json {
-		return json.NewEncoder(c.out).Encode(map[string]any{"type": "deleted", "rollout": x.name})
-	}
-	fmt.Fprintf(c.err, "rollout %s is deleted\n", x.name)
-	return nil
-}
-
-// forgetAttempts is how often delete tries to remove a record: by force it may do so while acks of the rollback still come in.
-const forgetAttempts = 5
-
-// forget removes the record of a rollout that has ended.
-func forget(ctx context.Context, b *bus.Bus, x removal) error {
-	for attempt := 1; ; attempt++ {
-		revision, err := ended(ctx, b, x)
-		if err != nil || revision == 0 {
-			return err
-		}
-		err = b.DeleteHead(ctx, x.name, revision)
-		if !errors.Is(err, bus.ErrLost) || attempt == forgetAttempts {
-			return err
-		}
-	}
-}
-
-// ended waits until the service has ended a rollout, and returns the revision of its record; 0: there is none.
-func ended(ctx context.Context, b *bus.Bus, x removal) (uint64, error) {
-	for began := time.Now(); ; {
-		head, revision, err := b.LoadHead(ctx, x.name)
-		if errors.Is(err, bus.ErrNotFound) {
-			return 0, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-		s := &head.State
-		drained := s.Saga == nil || s.Saga.Done()
-		if s.Status == decisions.StatusDeleted || s.Status.Ended() && drained { // else the service will still write the record
-			return revision, nil
-		}
-		switch late := time.Since(began) > deleteWithin; {
-		case late && !drained && !x.force:
-			return 0, fmt.Errorf("rollout %s: its rollback is still being carried out: wait for it, or take --force", x.name)
-		case late:
-			return 0, fmt.Errorf("rollout %s is still %s after %s: does a serve run on this NATS? It ends the rollout as soon as one does", x.name, s.Status, deleteWithin)
-		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
-			return 0, err
-		}
-	}
 }

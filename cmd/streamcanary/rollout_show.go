@@ -67,7 +67,7 @@ type rolloutLine struct {
 	Model     string       `json:"model"`
 	Baseline  string       `json:"baseline"`
 	Canary    string       `json:"canary"`
-	Status    string       `json:"status"` // applied: no service has taken it up; refused: the service says why it won't
+	Status    string       `json:"status"` // applied: no service has taken it up; refused: the service says why it won't; unreadable: its record can't be read
 	Why       string       `json:"why,omitempty"`
 	Waiting   []string     `json:"waiting,omitempty"` // for the answers of these
 	Undone    bool         `json:"undone,omitempty"`  // a rollback that is not yet carried out
@@ -132,10 +132,14 @@ func listCommand(c *console) *cobra.Command {
 			var lines []rolloutLine
 			for i := range specs {
 				head, _, err := b.LoadHead(cmd.Context(), specs[i].Rollout)
-				if err != nil && !errors.Is(err, bus.ErrNotFound) {
+				if err != nil && !errors.Is(err, bus.ErrNotFound) && !errors.Is(err, bus.ErrUnreadable) {
 					return err
 				}
-				lines = append(lines, lineOf(&specs[i], &head.State, live[specs[i].Rollout]))
+				line := lineOf(&specs[i], &head.State, live[specs[i].Rollout])
+				if errors.Is(err, bus.ErrUnreadable) {
+					line.Status, line.Why = "unreadable", err.Error()
+				}
+				lines = append(lines, line)
 			}
 			return printRollouts(c, lines)
 		},
@@ -162,7 +166,7 @@ func printRollouts(c *console, lines []rolloutLine) error {
 			continue
 		}
 		if l.Why != "" {
-			fmt.Fprintf(c.err, "rollout %s is refused: %s\n", l.Rollout, l.Why)
+			fmt.Fprintf(c.err, "rollout %s is %s: %s\n", l.Rollout, l.Status, l.Why)
 		}
 		if l.Lost != "" {
 			fmt.Fprintf(c.err, "rollout %s is LOST: %s\n", l.Rollout, l.Lost)
@@ -286,7 +290,7 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 		AsOf: asOfStart, Sentence: "Nothing but the start was decided yet.", Guardrails: []schemas.GuardrailStatus{}, Decided: s.Why, Record: h}
 	switch {
 	case s.Status == decisions.StatusPreparing:
-		v.Verdict, v.Code, v.Sentence = "", "preparing", fmt.Sprintf("Nothing is judged before these have answered that they are prepared: %s.", s.WaitingText())
+		v.Verdict, v.Code, v.Sentence = "", "preparing", s.PreparingText()
 	case live != nil && live.Epoch == s.Epoch && evidenceCounts(s):
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
 		v.Bands, v.Skew = live.Bands, live.Skew

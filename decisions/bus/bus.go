@@ -25,6 +25,8 @@ var (
 	ErrFenced = decisions.ErrFenced
 	// ErrLost: another instance has written the rollout's record: stop deciding for it.
 	ErrLost = errors.New("another instance has written this record")
+	// ErrUnreadable: a rollout's record is there, and no program of this version wrote it. Nobody decides for the rollout, since that could decide twice.
+	ErrUnreadable = errors.New("it can't be read, and so nothing is decided for the rollout")
 	// ErrConflict: a rollout's file was changed by someone else since it was read: read it again.
 	ErrConflict = errors.New("it was changed by someone else: read it again")
 	// ErrNotFound: there is no such record, file or decision.
@@ -60,7 +62,7 @@ type Options struct {
 	OnForeign func(Foreign)
 	// OnState hears of a lost (with the cause, or nil) and a regained connection. It must not block.
 	OnState func(connected bool, cause error)
-	// OnError hears of what goes wrong on the connection without a call that could return it (a watch that begins anew). It must not block.
+	// OnError hears of what goes wrong without a call that could return it (a watch that begins anew, a key that somebody else wrote). It must not block.
 	OnError func(error)
 	// After, where set, is called after each outside effect, with its name: "publish", "route", "event", "record". Tests and
 	// failure drills stop the process there.
@@ -74,6 +76,13 @@ type Bus struct {
 	js    jetstream.JetStream
 	owned bool
 	trust schemas.Trust
+}
+
+// wrong tells of what goes wrong without a call that could return it.
+func (b *Bus) wrong(err error) {
+	if b.o.OnError != nil {
+		b.o.OnError(err)
+	}
 }
 
 // Connect connects, within Options.Timeout; the error names the addresses that were tried. Afterwards the connection is

@@ -22,6 +22,7 @@ type Request struct {
 	Command *schemas.Command
 	Token   string // of whoever asks; "": none
 	Reply   func(*schemas.CommandReply)
+	Shared  bool // other services on this NATS hear it, too, and whoever asks takes the first reply
 }
 
 // Commands hands every command to the handler until the context ends (nil). One that can't be read is answered with the reason.
@@ -56,7 +57,7 @@ func (b *Bus) Commands(ctx context.Context, handle func(Request)) error {
 			reply(&schemas.CommandReply{Refused: err.Error()})
 			continue
 		}
-		handle(Request{Rollout: names[0], Command: command, Token: message.Header.Get(tokenHeader), Reply: reply})
+		handle(Request{Rollout: names[0], Command: command, Token: message.Header.Get(tokenHeader), Reply: reply, Shared: true})
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"streamcanary/schemas"
 )
 
-// LoadHead reads a rollout's record and its revision; ErrNotFound where there is none.
+// LoadHead reads a rollout's record and its revision; ErrNotFound where there is none, ErrUnreadable, with the revision, where it can't be read.
 func (b *Bus) LoadHead(ctx context.Context, rollout string) (decisions.Head, uint64, error) {
 	key, err := schemas.StateKey(rollout)
 	if err != nil {
@@ -25,7 +25,7 @@ func (b *Bus) LoadHead(ctx context.Context, rollout string) (decisions.Head, uin
 	}
 	head, err := decisions.DecodeHead(entry.Value())
 	if err != nil {
-		return decisions.Head{}, 0, fmt.Errorf("read record of rollout %s: %w", rollout, err)
+		return decisions.Head{}, entry.Revision(), fmt.Errorf("read record of rollout %s (bucket %s, key %s): %w: %w", rollout, schemas.RolloutsBucket, key, ErrUnreadable, err)
 	}
 	return head, entry.Revision(), nil
 }

@@ -66,7 +66,7 @@ func (b *Bus) DeleteSpec(ctx context.Context, rollout string, revision uint64) e
 	return nil
 }
 
-// WatchSpecs calls fn with every rollout file there is, then once with Synced, then with every change, until the context ends
+// WatchSpecs calls fn with every rollout file there is (a key that is no rollout's is passed over, and goes to Options.OnError), then once with Synced, then with every change, until the context ends
 // (nil) or fn fails (its error). Across a lost connection it goes on by itself; a file may then come again.
 func (b *Bus) WatchSpecs(ctx context.Context, fn func(Spec) error) error {
 	kv, err := b.bucket(ctx, schemas.RolloutsBucket)
@@ -91,7 +91,8 @@ func (b *Bus) WatchSpecs(ctx context.Context, fn func(Spec) error) error {
 			}
 			spec, err := specOf(entry)
 			if err != nil {
-				return err
+				b.wrong(err)
+				continue
 			}
 			if err := fn(spec); err != nil {
 				return err
@@ -108,7 +109,7 @@ func specOf(entry jetstream.KeyValueEntry) (Spec, error) {
 	}
 	rollout, err := schemas.DecodeName(strings.TrimSuffix(entry.Key(), specSuffix))
 	if err != nil {
-		return Spec{}, fmt.Errorf("bucket %s: %w", schemas.RolloutsBucket, err)
+		return Spec{}, fmt.Errorf("bucket %s, key %s: passed over, since it is no rollout's; who writes there? %w", schemas.RolloutsBucket, entry.Key(), err)
 	}
 	return Spec{
 		Rollout: rollout, Body: entry.Value(), Revision: entry.Revision(),

@@ -323,7 +323,7 @@ func TestFiles(t *testing.T) {
 		"features held")
 	p = &schemas.Pillars{Features: pair("a.txt", "b.txt"), Input: pair("a.json", "gone.json"), Ordered: true}
 	expect(t, Check(t.Context(), Registries{}, Query{Pillars: p, Documents: documents}),
-		"input failed", "the text of gone.json did not come with the rollout: apply it again, from the folder that has the file",
+		"input failed", "the text of gone.json did not come with the rollout: apply it again, from the folder that has the file (of one that is in no folder, as `rollout back` makes them, write the file there first: `rollout explain NAME > FILE`)",
 		"features failed", "rolling out: b.txt:1: place 1 is y, and x in a.txt", "rolling back: a.txt:1: place 1 is x, and y in b.txt")
 }
 

@@ -93,7 +93,7 @@ func (c *check) side(ctx context.Context, r schemas.Reference) (*side, error) {
 	}
 	text, there := c.Documents[r.File]
 	if !there {
-		return nil, fmt.Errorf("the text of %s did not come with the rollout: apply it again, from the folder that has the file", r.File)
+		return nil, fmt.Errorf("the text of %s did not come with the rollout: apply it again, from the folder that has the file (of one that is in no folder, as `rollout back` makes them, write the file there first: `rollout explain NAME > FILE`)", r.File)
 	}
 	return &side{Document: compat.Document{Name: r.File, Kind: kindOf(r.File), Text: []byte(text)}, reference: r}, nil
 }

@@ -1,0 +1,54 @@
+package serve
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// TestTheJudgeAnswers: where two services hear a command, the answer is that of the one that decides for the rollout, and at once; where none does, whoever hears it says so.
+func TestTheJudgeAnswers(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.must(os.CopyFS(filepath.Join(v.dir, "second", "keys"), os.DirFS(filepath.Join(v.dir, "data", "keys"))))
+		stop := v.serviceAt("second", "127.0.0.1:8089")
+		v.wait(5 * time.Second)
+		for i := range 6 {
+			began := time.Now()
+			do := [...]string{"pause", "resume"}[i%2]
+			if reply := v.ask(do, false); reply.Decision == "" || time.Since(began) > 3*time.Second {
+				t.Errorf("%s is answered after %s: %+v", do, time.Since(began), reply)
+			}
+			v.wait(4 * time.Second)
+		}
+		if reply := v.ask("resume", false); reply.Refused != "the rollout doesn't hold" {
+			t.Errorf("what the judge refuses is answered: %+v", reply)
+		}
+		began := time.Now()
+		reply, err := v.bus.Ask(v.Context(), "nobody", &schemas.Command{ID: "x", Do: "pause", Comment: "x"}, "")
+		v.must(err)
+		if reply.Refused != "no rollout nobody is judged here" || time.Since(began) > time.Second {
+			t.Errorf("a rollout that nobody judges: after %s %+v", time.Since(began), reply)
+		}
+		pages := v.page("/readyz") + v.pageAt("127.0.0.1:8089", "/readyz")
+		if strings.Count(pages, "another one has written its record. Ask that one, and stop this one; if no other runs, restart this one") != 1 {
+			t.Errorf("one of the two decides no more, and says so: %s", pages)
+		}
+		// Where the judge is gone, the other one says what it knows, before whoever asks gives up.
+		if strings.HasPrefix(v.page("/readyz"), "200") {
+			v.stopService()
+		} else {
+			stop()
+		}
+		began = time.Now()
+		reply = v.ask("pause", false)
+		if !strings.HasPrefix(reply.Failed, "This serve no longer decides for rollout story: another one has written its record.") || time.Since(began) > 25*time.Second {
+			t.Errorf("without the judge: after %s %+v", time.Since(began), reply)
+		}
+	})
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+)
+
+func deleteCommand(c *console) *cobra.Command {
+	var r reach
+	var comment string
+	var force bool
+	cmd := &cobra.Command{
+		Use: "delete NAME", Short: "End a rollout and forget it", Args: oneName,
+		Long:    `Ends the judging of a rollout and removes it. Traffic stays as it is routed. While a rollback is not yet carried out, --force is needed.`,
+		Example: "  streamcanary rollout delete ranker-42 --comment 'superseded by 43'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, at, err := r.bus(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			return deleteRollout(cmd.Context(), c, b, removal{args[0], comment, at, force})
+		},
+	}
+	reachFlags(cmd, &r)
+	tokenFlag(cmd, &r)
+	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record")
+	cmd.Flags().BoolVar(&force, "force", false, "even while a rollback is not yet carried out")
+	return cmd
+}
+
+type removal struct {
+	name, comment string
+	at            serve.Addresses
+	force         bool
+}
+
+// deleteWithin is how long delete waits for the service to end the rollout.
+const deleteWithin = 10 * time.Second
+
+func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error {
+	spec, err := b.Spec(ctx, x.name)
+	if err != nil {
+		return noRollout(x.name, err)
+	}
+	a, body, err := deletionOf(spec.Body, &x)
+	if err != nil {
+		return err
+	}
+	if err := willHandIn(ctx, c, b, handIn{&a, bus.Spec{Rollout: x.name, Body: body}, x.at.Token}); err != nil {
+		return err
+	}
+	if spec.Revision, err = b.PutSpec(ctx, bus.Spec{Rollout: x.name, Body: body, Revision: spec.Revision}); err != nil {
+		return err
+	}
+	over := c.waits("rollout %s: waiting for the serve that decides for it to end it, for %s at most", x.name, deleteWithin)
+	_, err = ended(ctx, b, x)
+	over()
+	if err != nil {
+		return err
+	}
+	if err := b.DeleteSpec(ctx, x.name, spec.Revision); err != nil {
+		return err
+	}
+	if err := forget(ctx, b, x); err != nil {
+		return err
+	}
+	if c.json {
+		return json.NewEncoder(c.out).Encode(map[string]any{"type": "deleted", "rollout": x.name})
+	}
+	fmt.Fprintf(c.err, "rollout %s is deleted\n", x.name)
+	return nil
+}
+
+// deletionOf is what ends a rollout, whose entry may be one that the service refuses. What can't be read, or is too large to be written again, is left out.
+func deletionOf(entry []byte, x *removal) (serve.Application, []byte, error) {
+	there, err := serve.ReadApplication(entry)
+	if _, tooLarge := there.Encode(); err != nil || tooLarge != nil {
+		there = serve.Application{}
+	}
+	there.ID, there.Delete, there.Force, there.At, there.Actor = rand.Text(), true, x.force, now(), person(x.comment)
+	body, err := there.Encode()
+	return there, body, err
+}
+
+// forgetAttempts is how often delete tries to remove a record: by force it may do so while acks of the rollback still come in.
+const forgetAttempts = 5
+
+// forget removes the record of a rollout that has ended.
+func forget(ctx context.Context, b *bus.Bus, x removal) error {
+	for attempt := 1; ; attempt++ {
+		revision, err := ended(ctx, b, x)
+		if err != nil || revision == 0 {
+			return err
+		}
+		err = b.DeleteHead(ctx, x.name, revision)
+		if !errors.Is(err, bus.ErrLost) || attempt == forgetAttempts {
+			return err
+		}
+	}
+}
+
+// ended waits until the service has ended a rollout, and returns the revision of its record; 0: there is none.
+func ended(ctx context.Context, b *bus.Bus, x removal) (uint64, error) {
+	for began := time.Now(); ; {
+		head, revision, err := b.LoadHead(ctx, x.name)
+		switch {
+		case errors.Is(err, bus.ErrNotFound):
+			return 0, nil
+		case errors.Is(err, bus.ErrUnreadable) && x.force:
+			return revision, nil
+		case errors.Is(err, bus.ErrUnreadable):
+			return 0, fmt.Errorf("%w: where a newer version of streamcanary wrote it, run that; --force removes it", err)
+		case err != nil:
+			return 0, err
+		}
+		s := &head.State
+		drained := s.Saga == nil || s.Saga.Done()
+		if s.Status == decisions.StatusDeleted || s.Status.Ended() && drained { // else the service will still write the record
+			return revision, nil
+		}
+		if time.Since(began) > deleteWithin {
+			return 0, unended(ctx, &x, s)
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// unended says what is known of a rollout that isn't ended in time, and what to do.
+func unended(ctx context.Context, x *removal, s *decisions.State) error {
+	if s.Undone() && !x.force {
+		return fmt.Errorf("rollout %s: its rollback is still being carried out: wait for it, or take --force", x.name)
+	}
+	still := fmt.Sprintf("rollout %s is still %s after %s", x.name, s.Status, deleteWithin)
+	live, err := standings(ctx, &x.at)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s, and whether a serve runs isn't known (%w): the rollout ends as soon as one that decides for it runs on this NATS; then delete it again", still, err)
+	case live[x.name] == nil:
+		return fmt.Errorf("%s: the serve at %s doesn't judge it; the rollout ends as soon as the one that does runs on this NATS; then delete it again", still, x.at.HTTP)
+	case live[x.name].Lost != "":
+		return fmt.Errorf("%s, and the serve at %s can't end it (when that is mended, delete it again): %s", still, x.at.HTTP, live[x.name].Lost)
+	case live[x.name].Refused != "":
+		return fmt.Errorf("%s: the serve at %s refuses that: %s", still, x.at.HTTP, live[x.name].Refused)
+	}
+	return fmt.Errorf("%s: the serve at %s judges it, and has not ended it; look at its log, then delete it again", still, x.at.HTTP)
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"streamcanary/cmd/embed"
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+)
+
+// withoutServe is a NATS on which no service runs.
+func withoutServe(t *testing.T) (*bus.Bus, string) {
+	t.Helper()
+	servers, err := embed.Start(embed.Options{Dir: t.TempDir(), NATS: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { servers.Close() })
+	b, err := bus.Connect(t.Context(), bus.Options{URLs: []string{servers.NATSURL()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if err := b.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b, servers.NATSURL()
+}
+
+// TestUnreadableRecord: a record that can't be read stands in the list as that, beside the others, and is deleted by force alone.
+func TestUnreadableRecord(t *testing.T) {
+	b, url := withoutServe(t)
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, name := range []string{"garbled", "sound"} {
+		if _, err := b.PutSpec(t.Context(), bus.Spec{Rollout: name, Body: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.Request("$KV.streamcanary-rollouts.garbled.state", []byte("hello"), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	var out, told bytes.Buffer
+	c := &console{out: &out, err: &told}
+	list := listCommand(c)
+	list.SetArgs([]string{"--nats-urls", url, "--data", t.TempDir()})
+	if err := list.ExecuteContext(t.Context()); err != nil || !strings.Contains(out.String(), "unreadable") || !strings.Contains(out.String(), "sound") ||
+		!strings.Contains(told.String(), "rollout garbled is unreadable: read record of rollout garbled") {
+		t.Errorf("%v\n%s%s", err, out.String(), told.String())
+	}
+	if err := deleteRollout(t.Context(), c, b, removal{name: "garbled"}); err == nil || !strings.Contains(err.Error(), "--force removes it") {
+		t.Errorf("deleted without force: %v", err)
+	}
+	if err := deleteRollout(t.Context(), c, b, removal{name: "garbled", force: true}); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := b.LoadHead(t.Context(), "garbled"); !errors.Is(err, bus.ErrNotFound) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+// TestDeleteWhatIsRefused: an entry that no service judges, since it can't be read or is too large, can be deleted.
+func TestDeleteWhatIsRefused(t *testing.T) {
+	b, _ := withoutServe(t)
+	large, err := json.Marshal(serve.Application{ID: "a", YAML: strings.Repeat("#", serve.MaxApplicationBytes)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, entry := range map[string]string{"garbage": "hello", "refused": `{"id":"a","file":"r.yaml","yaml":"kind: Rollout"}`, "large": string(large), "empty": ""} {
+		if _, err := b.PutSpec(t.Context(), bus.Spec{Rollout: name, Body: []byte(entry)}); err != nil {
+			t.Fatal(err)
+		}
+		var told bytes.Buffer
+		if err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: name, comment: "x"}); err != nil || told.String() != "rollout "+name+" is deleted\n" {
+			t.Errorf("%s: error %v, told %q", name, err, told.String())
+		}
+		if _, err := b.Spec(t.Context(), name); err == nil {
+			t.Errorf("%s is still there", name)
+		}
+	}
+}
+
+// TestUnended: where a rollout isn't ended in time, a person hears what is known, and what to do.
+func TestUnended(t *testing.T) {
+	var all []serve.Standing
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(all) }))
+	defer s.Close()
+	at := strings.TrimPrefix(s.URL, "http://")
+	open := decisions.State{Status: decisions.StatusRolledBack, Saga: &decisions.Saga{Steps: []decisions.SagaStep{{Name: decisions.StepRoute, State: decisions.StepSent}}}}
+	for _, test := range []struct {
+		name  string
+		x     removal
+		state decisions.State
+		live  []serve.Standing
+		want  string
+	}{
+		{"its rollback is open", removal{}, open, nil, "rollout r: its rollback is still being carried out: wait for it, or take --force"},
+		{"nobody is known", removal{}, decisions.State{Status: decisions.StatusRunning}, nil, "rollout r is still running after 10s, and whether a serve runs isn't known (the address of the service is not known here: name its data folder with --data): " +
+			"the rollout ends as soon as one that decides for it runs on this NATS; then delete it again"},
+		{"another one's", removal{at: serve.Addresses{HTTP: at}}, decisions.State{Status: decisions.StatusRunning}, nil, "rollout r is still running after 10s: the serve at " + at + " doesn't judge it; " +
+			"the rollout ends as soon as the one that does runs on this NATS; then delete it again"},
+		{"lost", removal{at: serve.Addresses{HTTP: at}, force: true}, open, []serve.Standing{{Rollout: "r", Lost: "It is lost: ask the other one."}}, "rollout r is still rolled-back after 10s, and the serve at " + at +
+			" can't end it (when that is mended, delete it again): It is lost: ask the other one."},
+		{"refused", removal{at: serve.Addresses{HTTP: at}}, decisions.State{Status: decisions.StatusRunning}, []serve.Standing{{Rollout: "r", Refused: "who handed it in isn't known"}},
+			"rollout r is still running after 10s: the serve at " + at + " refuses that: who handed it in isn't known"},
+		{"slow", removal{at: serve.Addresses{HTTP: at}}, decisions.State{Status: decisions.StatusRunning}, []serve.Standing{{Rollout: "r"}},
+			"rollout r is still running after 10s: the serve at " + at + " judges it, and has not ended it; look at its log, then delete it again"},
+	} {
+		all, test.x.name = test.live, "r"
+		if have := unended(t.Context(), &test.x, &test.state).Error(); have != test.want {
+			t.Errorf("%s:\n%s\nwant\n%s", test.name, have, test.want)
+		}
+	}
+}
+
+// TestWaits: a wait is silent for a second, and then says what it is for, once.
+func TestWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told bytes.Buffer
+		c := &console{err: &told}
+		over := c.waits("for %s", "a store")
+		time.Sleep(waitsAfter / 2)
+		over()
+		if told.Len() > 0 {
+			t.Errorf("a short wait says %q", told.String())
+		}
+		over = c.waits("for %s", "a store")
+		time.Sleep(5 * waitsAfter)
+		over()
+		if told.String() != "for a store\n" {
+			t.Errorf("a long wait says %q", told.String())
+		}
+	})
+}
