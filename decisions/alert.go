@@ -97,9 +97,15 @@ func (s *State) alertThat(is func(f *Firing, on schemas.On) bool) *Firing {
 	return nil
 }
 
-// alerted takes an alert from outside. What is told again only keeps it from going stale, and an epoch that has ended hears nothing any more.
+// Heeds reports whether an alert still matters to the rollout: it fits a guardrail, and the epoch is under way, or its traffic goes back in steps.
+func (s *State) Heeds(a *schemas.Alert) bool { return s.hears() && s.Terms.Concerns(a) }
+
+// hears reports whether alerts matter still.
+func (s *State) hears() bool { return !s.Status.Ended() || s.Returning() }
+
+// alerted takes an alert from outside. What is told again only keeps it from going stale, and an epoch that has ended hears nothing any more, once its traffic has gone back.
 func (t *turn) alerted(a *schemas.Alert) {
-	if t.s.Status.Ended() {
+	if !t.s.hears() {
 		return
 	}
 	var news []string
@@ -168,9 +174,16 @@ func (s *State) keep(f *Firing) bool {
 // alarms does what the alerts ask for now; over says what has ended, if nothing is asked for any more.
 func (t *turn) alarms(over string) {
 	s := &t.s
-	if f := s.harmful(); f != nil && (s.judged() || s.Status == StatusPromoting) {
-		t.rollback(draft{reason: s.alertReason(f), actor: engine, urgent: true}, f.StartsMs)
-		return
+	if f := s.harmful(); f != nil {
+		d := draft{reason: s.alertReason(f), actor: engine, urgent: true}
+		switch {
+		case s.judged(), s.Status == StatusPromoting:
+			t.rollback(d, f.StartsMs)
+			return
+		case s.Returning():
+			t.graver(d)
+			return
+		}
 	}
 	if !s.judged() {
 		return
@@ -249,7 +262,7 @@ func (f *Firing) deadline(what string) string {
 
 // alertDeadlines are when alerts begin to count, and when they go stale.
 func (s *State) alertDeadlines() []Deadline {
-	if s.Status.Ended() {
+	if !s.hears() {
 		return nil
 	}
 	var out []Deadline

@@ -202,8 +202,8 @@ func (t *turn) skipWarming() {
 	}
 }
 
-// graver moves what is left of the way back at once: harm that users can't wait out has come up on it.
-func (t *turn) graver(v *Verdict) {
+// graver moves what is left of the way back at once: harm that users can't wait out, which a draft tells, has come up on it.
+func (t *turn) graver(d draft) {
 	if !t.s.Returning() {
 		return
 	}
@@ -212,7 +212,6 @@ func (t *turn) graver(v *Verdict) {
 	if !under {
 		return // stores are waited for, and then all is moved
 	}
-	d := v.draft()
 	d.reason.Sentence += fmt.Sprintf(" That can't wait for the cache of %s: all traffic goes there.", t.s.Terms.Baseline)
 	d.follows = true
 	t.s.why(&d.reason)

@@ -21,7 +21,7 @@ func (t *turn) judged(v *Verdict) {
 		return
 	}
 	if v.Action == VerdictRollback && v.Severe {
-		t.graver(v)
+		t.graver(v.draft())
 	}
 	if t.s.Status != StatusRunning && t.s.Status != StatusHolding {
 		return

@@ -136,11 +136,11 @@ func (c *court) alerted(ctx context.Context, m *alertMessage) heeded {
 	return came
 }
 
-// concerned are the desks of the rollouts under way that an alert concerns, by name.
+// concerned are the desks of the rollouts to which an alert matters, by name.
 func (c *court) concerned(a *schemas.Alert) []*desk {
 	var desks []*desk
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; !d.head.State.Status.Ended() && d.head.State.Terms.Concerns(a) {
+		if d := c.desks[name]; d.head.State.Heeds(a) {
 			desks = append(desks, d)
 		}
 	}

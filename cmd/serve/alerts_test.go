@@ -154,6 +154,13 @@ const alertsOf = `  guardrails:
     - {name: busy, external: alertmanager, match: ['severity=~"busy|warm"'], for: 30s, staleAfter: 2m, on: hold}
 `
 
+// slowerOrTold are guardrails of the latency, of errors, and from outside.
+const slowerOrTold = `  guardrails:
+    - {name: slow, quantile: 0.5, of: latency, increase: 50%}
+    - {name: errors, rate: error, increase: 10pp}
+    - {name: page, external: alertmanager, match: {severity: page}, staleAfter: 2m}
+`
+
 // alerts tells the service of an alert, as Alertmanager does.
 func (v *village) alerts(status, severity string, starts time.Time, more ...string) {
 	v.Helper()
@@ -243,6 +250,18 @@ func TestStoriesOfAlerts(t *testing.T) {
 			v.alerts("firing", "busy", time.Now())
 			v.status(decisions.StatusHolding)
 			v.status(decisions.StatusPromoted)
+		}},
+		"an-alert-on-the-way-back": {slowerOrTold + neverWarm + fewFirst, func(v *village) {
+			v.slows()
+			v.until("traffic goes back by steps", func(s *decisions.State) bool { return s.Returning() })
+			v.wait(10 * time.Second)
+			if _, answer := v.post("firing", "page", time.Now()); !strings.Contains(answer, `"kept":1`) {
+				v.Errorf("%s, want it kept", answer)
+			}
+			v.completed()
+			if _, answer := v.post("firing", "page", time.Now()); !strings.Contains(answer, `"kept":0`) {
+				v.Errorf("%s: all has gone back, and it is kept", answer)
+			}
 		}},
 		"once-more-while-it-fires": {atOnce + alertsOf, func(v *village) {
 			v.status(decisions.StatusRunning)

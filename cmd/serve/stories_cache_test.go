@@ -38,19 +38,24 @@ const (
 	fewFirst = "  stages: [{weight: 5, bake: 1m, max: 10m}, {weight: 100, approve: true, watch: 10m, holdback: 5}]\n"
 )
 
+// neverWarm is warmed, by a rate that no cache comes to.
+var neverWarm = strings.Replace(warmed, "0.8", "0.999", 1)
+
+// slows lets the canary be slow in its watch.
+func (v *village) slows() {
+	v.Helper()
+	v.caches()
+	v.status(decisions.StatusHolding)
+	v.ask("advance", false)
+	v.inStage(3)
+	v.wait(90 * time.Second)
+	v.slow.Store(300)
+}
+
 func TestStoriesOfCaches(t *testing.T) {
-	cold := strings.Replace(warmed, "0.8", "0.999", 1) // never warm enough
-	slows := func(v *village) {
-		v.caches()
-		v.status(decisions.StatusHolding)
-		v.ask("advance", false)
-		v.inStage(3)
-		v.wait(90 * time.Second)
-		v.slow.Store(300)
-	}
 	tell(t, map[string]tale{
 		"a-cold-cache": {slower + warmed + fewFirst, func(v *village) {
-			slows(v)
+			v.slows()
 			v.completed()
 			v.slow.Store(0)
 			v.apply("story", rolloutWith(slower+warmed+fewFirst), func(a *Application) { a.Retry = true })
@@ -68,8 +73,8 @@ func TestStoriesOfCaches(t *testing.T) {
 			v.errors.Store(6000)
 			v.completed()
 		}},
-		"harm-that-comes-on-the-way-back": {slower + cold + fewFirst, func(v *village) {
-			slows(v)
+		"harm-that-comes-on-the-way-back": {slower + neverWarm + fewFirst, func(v *village) {
+			v.slows()
 			v.until("traffic goes back by steps", func(s *decisions.State) bool { return s.Returning() })
 			v.wait(10 * time.Second)
 			v.errors.Store(6000)
@@ -85,14 +90,14 @@ func TestStoriesOfCaches(t *testing.T) {
 			v.errors.Store(6000)
 			v.completed()
 		}},
-		"a-cache-that-stays-cold": {slower + cold + fewThen, func(v *village) {
+		"a-cache-that-stays-cold": {slower + neverWarm + fewThen, func(v *village) {
 			v.caches()
 			v.inStage(1)
 			v.restart() // in the midst of what is waited for
 			v.status(decisions.StatusPromoted)
 		}},
 		"a-router-that-does-not-go-back": {slower + warmed + fewFirst, func(v *village) {
-			slows(v)
+			v.slows()
 			v.deaf.Store(true)
 			v.wait(time.Minute)
 			v.deaf.Store(false)
