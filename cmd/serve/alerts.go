@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,11 +33,11 @@ type heeded struct {
 	err      error
 }
 
-// alertmanager takes a message: 200 once it is journaled, or concerns no rollout; 4xx for what is wrong with it, which Alertmanager doesn't send again; 503 where it
+// alertmanager takes a message: 200 once it is journaled, or concerns no rollout; 4xx for what is wrong with it, or with who sends it, which Alertmanager doesn't send again; 503 where it
 // isn't kept, and comes again.
 func (e *endpoints) alertmanager(w http.ResponseWriter, r *http.Request) {
 	if why := e.barred(r); why != nil {
-		http.Error(w, why.Error(), http.StatusForbidden)
+		http.Error(w, why.Error(), denial(w, why))
 		return
 	}
 	if !isJSON(r) {
@@ -49,7 +50,7 @@ func (e *endpoints) alertmanager(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the message can't be read: "+err.Error(), http.StatusBadRequest)
 		return
 	case len(body) > schemas.MaxAlertsBytes:
-		http.Error(w, fmt.Sprintf("the message has more than %d bytes: set max_alerts in webhook_configs", schemas.MaxAlertsBytes), http.StatusRequestEntityTooLarge)
+		http.Error(w, schemas.AlertsTooLong(len(body)).Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
 	alerts, err := schemas.DecodeAlerts(body)
@@ -75,8 +76,14 @@ func (e *endpoints) barred(r *http.Request) error {
 		return err
 	}
 	who, err := e.people.who(r.Header.Get("Authorization"), "")
-	if err == nil && who.role != alerter && who.role < operator {
-		err = fmt.Errorf("%s is %s: alerts take an alerter, or an operator", who.name, who.role)
+	const what = "in http_config of Alertmanager's webhook_configs, authorization: {credentials_file: FILE} is to have the token of a line `alerter NAME TOKEN` in http.tokensFile of serve"
+	switch {
+	case errors.Is(err, errNoToken):
+		return fmt.Errorf("%w: %s", errNoToken, what)
+	case errors.Is(err, errUnknownToken):
+		return fmt.Errorf("%w, as it was when serve started: %s", errUnknownToken, what)
+	case err == nil && who.role != alerter && who.role < operator:
+		return fmt.Errorf("%s is %s: alerts take an alerter, or an operator: %s", who.name, who.role, what)
 	}
 	return err
 }

@@ -70,13 +70,14 @@ func TestAlertmanagerEndpoint(t *testing.T) {
 		{"kept", "Bearer alerter-token-1234", "application/json", message, kept, 200, `{"alerts":4,"kept":2,"rollouts":["ranker-42"]}`},
 		{"an operator may", "Bearer operator-token-1234", "application/json; charset=utf-8", message, kept, 200, `{"alerts":4,`},
 		{"not kept: it comes again", "Bearer alerter-token-1234", "application/json", message, unkept, 503, "the journal is away"},
-		{"nobody", "", "application/json", message, kept, 403, "a token is needed"},
-		{"a stranger", "Bearer stranger-token-123", "application/json", message, kept, 403, "the token is not one of those in http.tokensFile"},
+		{"nobody", "", "application/json", message, kept, 401, "a token is needed: in http_config of Alertmanager's webhook_configs, authorization: {credentials_file: FILE} is to have"},
+		{"a stranger", "Bearer stranger-token-123", "application/json", message, kept, 401, "the token is not one of those in http.tokensFile, as it was when serve started: in http_config"},
 		{"a viewer", "Bearer viewer-token-12345", "application/json", message, kept, 403, "vic is a viewer: alerts take an alerter, or an operator"},
 		{"a page of another site", "Bearer alerter-token-1234", "text/plain", message, kept, 415, "application/json"},
 		{"no JSON", "Bearer alerter-token-1234", "application/json", "{", kept, 400, "decode alerts: unexpected end"},
 		{"another system's", "Bearer alerter-token-1234", "application/json", strings.Replace(message, `"version":"4"`, `"version":"1"`, 1), kept, 400, `version is "1"`},
 		{"too much", "Bearer alerter-token-1234", "application/json", strings.Repeat(" ", schemas.MaxAlertsBytes+1), kept, 413, "set max_alerts"},
+		{"too much, and no JSON", "Bearer alerter-token-1234", "application/json", strings.Repeat("x", 20<<20), kept, 413, "4194304 are allowed: set max_alerts in webhook_configs"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,8 +89,11 @@ func TestAlertmanagerEndpoint(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			e.server.Handler.ServeHTTP(w, r)
-			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
+			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) || strings.Contains(w.Body.String(), "--token-file") {
 				t.Errorf("%d %s, want %d %s", w.Code, w.Body, test.status, test.want)
+			}
+			if asks := strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Bearer"); asks != (test.status == http.StatusUnauthorized) {
+				t.Errorf("%d, WWW-Authenticate %q", w.Code, w.Header().Get("WWW-Authenticate"))
 			}
 		})
 	}
