@@ -30,10 +30,11 @@ type Firing struct {
 	Name        string `json:"name"`
 	Summary     string `json:"summary,omitempty"`
 	URL         string `json:"url,omitempty"`
-	StartsMs    int64  `json:"starts_ms"`        // Alertmanager's clock
-	DueMs       int64  `json:"due_ms,omitempty"` // wall time from which on it counts; 0: it does
-	StaleMs     int64  `json:"stale_ms"`         // wall time at which it counts as over, unless it is told again
-	Waived      bool   `json:"waived,omitempty"` // a person resumed the rollout although it fires; of one that only warns: people were told
+	StartsMs    int64  `json:"starts_ms"`          // Alertmanager's clock
+	HeardMs     int64  `json:"heard_ms,omitempty"` // wall time at which it was told first, where StartsMs was still ahead: then it counts from there
+	DueMs       int64  `json:"due_ms,omitempty"`   // wall time from which on it counts; 0: it does
+	StaleMs     int64  `json:"stale_ms"`           // wall time at which it counts as over, unless it is told again
+	Waived      bool   `json:"waived,omitempty"`   // a person resumed the rollout although it fires; of one that only warns: people were told
 }
 
 // Concerns reports whether an alert fits a guardrail of the rollout. Beside what match says, a label rollout, model or version must be the rollout's, its model's and the
@@ -61,7 +62,15 @@ func (t *Terms) alertGuardrail(f *Firing) *schemas.AlertGuardrail {
 }
 
 // before reports whether an alert fired before the canary began.
-func (s *State) before(f *Firing) bool { return s.BeganMs == 0 || f.StartsMs < s.BeganMs }
+func (s *State) before(f *Firing) bool { return s.BeganMs == 0 || f.began() < s.BeganMs }
+
+// began is when an alert began. One that starts ahead of our clock began when it was told: what fires has begun, whatever the clocks say.
+func (f *Firing) began() int64 {
+	if f.HeardMs > 0 {
+		return f.HeardMs
+	}
+	return f.StartsMs
+}
 
 // counts reports whether an alert has fired for long enough, and nobody has waived it.
 func (f *Firing) counts() bool { return f.DueMs == 0 && !f.Waived }
@@ -152,7 +161,10 @@ func (t *turn) firing(g *schemas.AlertGuardrail, a *schemas.Alert) Firing {
 	if a.EndsAt > 0 {
 		f.StaleMs = min(f.StaleMs, int64(a.EndsAt))
 	}
-	if due := f.StartsMs + g.For.Milliseconds(); g.For > 0 && due > t.in.WallMs {
+	if f.StartsMs > t.in.WallMs {
+		f.HeardMs = t.in.WallMs
+	}
+	if due := f.began() + g.For.Milliseconds(); g.For > 0 && due > t.in.WallMs {
 		f.DueMs = due
 	}
 	return f
@@ -178,7 +190,7 @@ func (t *turn) alarms(over string) {
 		d := draft{reason: s.alertReason(f), actor: engine, urgent: true}
 		switch {
 		case s.judged(), s.Status == StatusPromoting:
-			t.rollback(d, f.StartsMs)
+			t.rollback(d, f.began())
 			return
 		case s.Returning():
 			t.graver(d)
@@ -232,7 +244,7 @@ func (s *State) alertReason(f *Firing) schemas.Reason {
 }
 
 func (s *State) alertSentence(f *Firing) string {
-	text := fmt.Sprintf("Alert %s (guardrail %s) fires since %s", f.Name, f.Guardrail, time.UnixMilli(f.StartsMs).UTC().Format(time.RFC3339))
+	text := fmt.Sprintf("Alert %s (guardrail %s) fires since %s", f.Name, f.Guardrail, time.UnixMilli(f.began()).UTC().Format(time.RFC3339))
 	switch on := s.Terms.alertGuardrail(f).On; {
 	case s.before(f) && on == schemas.OnWarn:
 		text += fmt.Sprintf(", from before canary %s began", s.Terms.Canary)
@@ -316,7 +328,7 @@ func (s *State) alertStatus(g *schemas.AlertGuardrail) schemas.GuardrailStatus {
 		}
 		status.AlertsFiring++
 		status.Alerts = append(status.Alerts, schemas.AlertStatus{
-			Name: f.Name, Fingerprint: f.Fingerprint, StartsAt: schemas.Time(f.StartsMs), Summary: f.Summary, URL: f.URL,
+			Name: f.Name, Fingerprint: f.Fingerprint, StartsAt: schemas.Time(f.began()), Summary: f.Summary, URL: f.URL,
 			Due: schemas.Time(f.DueMs), Before: s.before(f), Waived: f.Waived && g.On != schemas.OnWarn,
 		})
 	}

@@ -103,6 +103,11 @@ func TestAlerts(t *testing.T) {
 			[]string{"hold paused: ada paused it.", "resume resumed: ada ended the hold.", pageBefore}, StatusHolding},
 		{"no promotion past it", []Input{alarm(20, "page", 1), command(25, CommandPromote, false)}, []string{pageBefore, "!command-refused"}, StatusHolding},
 		{"a promotion past it, by force", []Input{alarm(20, "page", 1), command(25, CommandPromote, true)}, []string{pageBefore, "promote commanded: ada promoted 42."}, StatusPromoting},
+		{"one that starts ahead of our clock has begun all the same", []Input{alarm(20, "page", 25)}, []string{strings.Replace(pageHarms, "10Z", "20Z", 1)}, StatusRolledBack},
+		{"for: counted from then, also when our clock has come there", []Input{alarm(20, "busy", 25), alarm(30, "busy", 25), due(50, "busy", "busy")},
+			[]string{strings.Replace(busyHolds, "10Z", "20Z", 1)}, StatusHolding},
+		{"one that starts tomorrow, and its end", []Input{alarm(20, "busy", 86_420), alarm(30, "busy", 86_420, resolvedAt(86_430)), due(50, "busy", "busy")}, nil, StatusRunning},
+		{"one that was over before the canary began", []Input{alarm(20, "page", 1, resolvedAt(1))}, nil, StatusRunning},
 		{"of another model", []Input{alarm(20, "page", 10, labelled("model", "other"))}, nil, StatusRunning},
 		{"of the baseline's version", []Input{alarm(20, "page", 10, labelled("version", "41"))}, nil, StatusRunning},
 		{"of this rollout", []Input{alarm(20, "page", 10, labelled("rollout", "ranker-42"), labelled("model", "ranker"), labelled("version", "42"))}, []string{pageHarms}, StatusRolledBack},
@@ -163,9 +168,11 @@ func TestAlertsOnTheWayBack(t *testing.T) {
 }
 
 func TestAlertsBeforeTheStart(t *testing.T) {
-	s, words := foldWith(t, saidWhy, applied(1, terms(guarded)), alarm(2, "page", 2), ack(3, 1, "eu", schemas.AckPrepared))
-	if s.Status != StatusHolding || !strings.Contains(words[2], "from before canary 42 began") {
-		t.Errorf("%s after %q, want it to hold as soon as it begins", s.Status, words)
+	for _, since := range []int64{2, 100} { // the other one is ahead of our clock
+		s, words := foldWith(t, saidWhy, applied(1, terms(guarded)), alarm(2, "page", since), ack(3, 1, "eu", schemas.AckPrepared))
+		if s.Status != StatusHolding || !strings.Contains(words[2], "fires since 1970-01-01T00:00:02Z, from before canary 42 began") {
+			t.Errorf("%s after %q, want it to hold as soon as it begins", s.Status, words)
+		}
 	}
 }
 
