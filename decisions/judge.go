@@ -162,8 +162,12 @@ func (t *turn) superseded() string {
 	return ""
 }
 
-// ruled takes a ruling on the input. A gap holds the rollout until a person resumes it, missing data until there is some again.
+// ruled takes a ruling on the input. Alerts that are left out are told; a gap holds the rollout until a person resumes it, missing data until there is some again.
 func (t *turn) ruled(r *Ruling) {
+	if r.Kind == RulingTruncated {
+		t.truncated(r)
+		return
+	}
 	if t.s.Status != StatusRunning && t.s.Status != StatusHolding {
 		return
 	}

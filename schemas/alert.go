@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"strings"
 	"time"
 	"unicode"
@@ -43,7 +44,8 @@ func (a *Alert) Name() string { return cmp.Or(onOneLine(a.Labels["alertname"]), 
 // Alerts are what one message of the webhook tells.
 type Alerts struct {
 	Receiver  string
-	Truncated int64 // alerts that the message has not, by its max_alerts
+	Group     string // whose alerts they are: Alertmanager's groupKey, on one line, with a hash behind it where it had to be changed for that
+	Truncated int64  // alerts that the message has not, by its max_alerts
 	All       []Alert
 }
 
@@ -52,6 +54,7 @@ type Alerts struct {
 type webhookMessage struct {
 	Version   string            `json:"version"`
 	Receiver  string            `json:"receiver"`
+	Group     string            `json:"groupKey"`
 	Truncated int64             `json:"truncatedAlerts"`
 	Alerts    []json.RawMessage `json:"alerts"` // webhookAlert, each read on its own: what is wrong with one is said of it
 }
@@ -83,7 +86,7 @@ func DecodeAlerts(data []byte) (*Alerts, error) {
 	case len(m.Alerts) > MaxAlerts:
 		err = fmt.Errorf("it has %d alerts, %d are allowed: set max_alerts: %d in webhook_configs, or group by more labels", len(m.Alerts), MaxAlerts, MaxAlerts)
 	}
-	all := &Alerts{Receiver: m.Receiver, Truncated: m.Truncated}
+	all := &Alerts{Receiver: m.Receiver, Group: groupName(m.Group), Truncated: max(0, m.Truncated)}
 	for i := 0; i < len(m.Alerts) && err == nil; i++ {
 		a, bad := decodeAlert(m.Alerts[i])
 		if bad != nil {
@@ -95,6 +98,15 @@ func DecodeAlerts(data []byte) (*Alerts, error) {
 		return nil, fmt.Errorf("decode alerts: %w", err)
 	}
 	return all, nil
+}
+
+// groupName is a group's key as it is kept, bounded: other keys have other names.
+func groupName(key string) string {
+	plain := onOneLine(key)
+	if plain == key {
+		return key
+	}
+	return fmt.Sprintf("%s #%08x", plain, crc32.ChecksumIEEE([]byte(key)))
 }
 
 // AlertsTooLong is the error of a message of so many bytes, or more.

@@ -25,7 +25,7 @@ func TestDecodeAlerts(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := Time(time.Date(2026, 11, 28, 23, 32, 24, 0, time.UTC).UnixMilli())
-	want := &Alerts{Receiver: "streamcanary", All: []Alert{
+	want := &Alerts{Receiver: "streamcanary", Group: `{}:{model="story"}`, All: []Alert{
 		{Fingerprint: "f1f97eb237fd0840", Labels: map[string]string{"alertname": "Throttled", "model": "story", "severity": "busy"}, StartsAt: at},
 		{Fingerprint: "17b5fdc81eae9892", Labels: map[string]string{"alertname": "HighErrors", "model": "story", "severity": "page", "team": "feed"},
 			Summary: "5 % of requests fail", URL: "http://prometheus:9090/graph?g0.expr=rate", StartsAt: at},
@@ -127,4 +127,23 @@ func FuzzDecodeAlerts(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAlertGroups: a group's key is one line and bounded, and two that are cut alike stay two.
+func TestAlertGroups(t *testing.T) {
+	group := func(key string) string {
+		got, err := DecodeAlerts([]byte(oneAlert(`"receiver":"r"`, fmt.Sprintf(`"receiver":"r","truncatedAlerts":-1,"groupKey":%q`, key))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Truncated != 0 {
+			t.Errorf("%d alerts are left out", got.Truncated)
+		}
+		return got.Group
+	}
+	long := strings.Repeat("x", 300)
+	a, b := group(long+"a"), group(long+"b")
+	if short := group("{}:{}"); short != "{}:{}" || a == b || len(a) > maxAlertSummary+20 || strings.Contains(group("a\nb"), "\n") {
+		t.Errorf("groups %q, %q, %q, %q", short, a, b, group("a\nb"))
+	}
 }

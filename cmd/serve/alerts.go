@@ -25,12 +25,13 @@ type alertMessage struct {
 	answer chan heeded
 }
 
-// heeded is what came of a message: how many of its alerts are in the journal, and of which rollouts.
+// heeded is what came of a message: how many of its alerts are in the journal, and of which rollouts, and how many Alertmanager had left out of it.
 type heeded struct {
-	Alerts   int      `json:"alerts"`
-	Kept     int      `json:"kept"`
-	Rollouts []string `json:"rollouts,omitempty"`
-	err      error
+	Alerts    int      `json:"alerts"`
+	Kept      int      `json:"kept"`
+	Truncated int64    `json:"truncated,omitempty"`
+	Rollouts  []string `json:"rollouts,omitempty"`
+	err       error
 }
 
 // alertmanager takes a message: 200 once it is journaled, or concerns no rollout; 4xx for what is wrong with it, or with who sends it, which Alertmanager doesn't send again; 503 where it
@@ -106,14 +107,15 @@ func (c *court) hearAlerts(ctx context.Context, alerts *schemas.Alerts) heeded {
 
 // alerted journals a message's alerts, each for every rollout that it concerns. What is told again comes into the journal again: it is what keeps it from going stale.
 func (c *court) alerted(ctx context.Context, m *alertMessage) heeded {
-	came := heeded{Alerts: len(m.alerts.All)}
+	came := heeded{Alerts: len(m.alerts.All), Truncated: m.alerts.Truncated}
 	if m.alerts.Truncated > 0 {
 		c.seen.alerts.WithLabelValues("truncated").Add(float64(m.alerts.Truncated))
 		c.log.Warn().Int64("missing", m.alerts.Truncated).Str("receiver", m.alerts.Receiver).
-			Msg("Alertmanager has cut its message: rollouts hear nothing of the rest; raise max_alerts in webhook_configs, or group by more labels")
+			Str("group", m.alerts.Group).Msg("Alertmanager has cut its message: rollouts hear nothing of the rest; raise max_alerts in webhook_configs, or group by more labels")
 	}
-	var entries []kafka.Entry
 	now := time.Now()
+	entries, err := c.truncated(m.alerts, now)
+	came.err = err
 	for i := range m.alerts.All {
 		a := &m.alerts.All[i]
 		c.rumours.hear(a, now)
@@ -159,7 +161,12 @@ func alertRecord(d *desk, a *schemas.Alert, now time.Time) (kafka.Entry, error) 
 	if d.lost != nil {
 		return kafka.Entry{}, fmt.Errorf("another process decides for rollout %s, tell that one: %w", d.rollout.Name, d.lost)
 	}
-	value, err := decisions.EncodeInput(decisions.Input{Kind: decisions.InputAlert, WallMs: now.UnixMilli(), Alert: a})
+	return inputEntry(d, decisions.Input{Kind: decisions.InputAlert, WallMs: now.UnixMilli(), Alert: a})
+}
+
+// inputEntry is the journal record of an input for the present epoch of a rollout.
+func inputEntry(d *desk, in decisions.Input) (kafka.Entry, error) {
+	value, err := decisions.EncodeInput(in)
 	return kafka.Entry{Key: []byte(d.rollout.Model), Value: value, Headers: headers(inputRecord, d.rollout.Name, d.head.State.Epoch)}, err
 }
 
@@ -174,7 +181,7 @@ func (c *court) appendAlerts(ctx context.Context, entries []kafka.Entry) error {
 	return nil
 }
 
-// repeatRumours lets an epoch that begins hear of the alerts that fire by then. One that can't be journaled is heard of again when Alertmanager repeats it.
+// repeatRumours lets an epoch that begins hear of the alerts that fire by then, and of those that Alertmanager left out. One that can't be journaled is heard of again when Alertmanager repeats it.
 func (c *court) repeatRumours(ctx context.Context, d *desk) {
 	var entries []kafka.Entry
 	now := time.Now()
@@ -183,6 +190,12 @@ func (c *court) repeatRumours(ctx context.Context, d *desk) {
 			continue
 		}
 		if e, err := alertRecord(d, a, now); err == nil { // what was heard is within its bounds
+			entries = append(entries, e)
+		}
+	}
+	for _, group := range c.truncations.lasting(now) {
+		missing := c.truncations[group].missing
+		if e, err := truncatedRecord(d, group, missing, now); err == nil && d.head.State.HeedsTruncated(group, missing) {
 			entries = append(entries, e)
 		}
 	}

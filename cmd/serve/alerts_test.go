@@ -151,6 +151,29 @@ func TestRumours(t *testing.T) {
 	}
 }
 
+func TestTruncations(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	cut := func(group string, missing int64) *schemas.Alerts { return &schemas.Alerts{Group: group, Truncated: missing} }
+	x := truncations{}
+	x.hear(cut("b", 3), at)
+	x.hear(cut("a", 2), at)
+	x.hear(cut("c", 1), at)
+	x.hear(cut("c", 0), at)
+	x.hear(cut("b", 4), at.Add(time.Hour))
+	if got := x.lasting(at.Add(time.Hour)); !reflect.DeepEqual(got, []string{"a", "b"}) || x["b"].missing != 4 {
+		t.Errorf("%v lack alerts, b %d: c is whole again", got, x["b"].missing)
+	}
+	if got := x.lasting(at.Add(rumoursFor + time.Minute)); !reflect.DeepEqual(got, []string{"b"}) {
+		t.Errorf("%v lack alerts: a was not told again", got)
+	}
+	for i := range maxTruncations {
+		x.hear(cut(fmt.Sprint(i), 5), at.Add(2*time.Hour))
+	}
+	if _, known := x["b"]; known || len(x) != maxTruncations {
+		t.Errorf("%d are known, b among them: %t; want the oldest forgotten", len(x), known)
+	}
+}
+
 // alertsOf are guardrails from outside, beside one of errors.
 const alertsOf = `  guardrails:
     - {name: errors, rate: error, increase: 10pp}
@@ -180,9 +203,9 @@ func (v *village) post(status, severity string, starts time.Time, more ...string
 	if status == "resolved" {
 		ends = time.Now().UTC().Format(time.RFC3339Nano)
 	}
-	body := fmt.Sprintf(`{"version":"4","receiver":"streamcanary","status":%q,"truncatedAlerts":0,"groupKey":"{}","alerts":[{"status":%[1]q,"labels":{"alertname":"High%s","severity":%[2]q%s},`+
+	body := fmt.Sprintf(`{"version":"4","receiver":"streamcanary","status":%q,"truncatedAlerts":%[6]d,"groupKey":"{}:{}","alerts":[{"status":%[1]q,"labels":{"alertname":"High%s","severity":%[2]q%s},`+
 		`"annotations":{"summary":"Users see errors"},"startsAt":%q,"endsAt":%q,"generatorURL":"http://prometheus/graph","fingerprint":"f-%[2]s"}]}`,
-		status, severity, strings.Join(more, ""), starts.UTC().Format(time.RFC3339Nano), ends)
+		status, severity, strings.Join(more, ""), starts.UTC().Format(time.RFC3339Nano), ends, v.leftOut)
 	client := http.Client{Transport: &http.Transport{DialContext: v.network.DialContext, DisableKeepAlives: true}}
 	response, err := client.Post("http://127.0.0.1:8088"+alertsPath, "application/json", strings.NewReader(body))
 	v.must(err)
@@ -266,6 +289,23 @@ func TestStoriesOfAlerts(t *testing.T) {
 			if _, answer := v.post("firing", "page", time.Now()); !strings.Contains(answer, `"kept":0`) {
 				v.Errorf("%s: all has gone back, and it is kept", answer)
 			}
+		}},
+		"alerts-that-are-left-out": {atOnce + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			v.leftOut = 7
+			fires := time.Now()
+			v.alerts("firing", "other", fires)
+			v.leftOut = 8
+			v.alerts("firing", "other", fires) // it grows, and is told once
+			v.ask("rollback", false)
+			v.completed()
+			v.apply("story", rolloutWith(atOnce+alertsOf), func(a *Application) { a.Retry = true })
+			v.until("the second epoch knows of it", func(s *decisions.State) bool { return s.Epoch == 2 && len(s.Truncated) == 1 && s.Truncated[0].Missing == 8 })
+			v.leftOut = 0
+			v.alerts("resolved", "other", fires)
+			v.until("all alerts are told again", func(s *decisions.State) bool { return len(s.Truncated) == 0 })
+			v.status(decisions.StatusPromoted)
 		}},
 		"once-more-while-it-fires": {atOnce + alertsOf, func(v *village) {
 			v.status(decisions.StatusRunning)
