@@ -164,7 +164,7 @@ func (s *State) WarmingText() string {
 // followedTo begins the waiting for a warm cache: routers have followed to the stop's share.
 func (t *turn) followedTo(step *SagaStep) {
 	step.State, step.DeadlineMs = StepWarming, t.in.WallMs+t.s.Terms.Cache.MaxMs
-	step.Warm = &Warmth{FromMs: max(t.s.EventMs, t.in.WallMs+t.s.Terms.SettleMs)}
+	step.Warm = &Warmth{FromMs: t.s.settledMs(t.in.WallMs)}
 }
 
 // warmed looks at a sealed window for the stop that waits for a warm cache.

@@ -101,12 +101,16 @@ func (t *turn) followed() {
 		return
 	}
 	if b := &t.s.Begun[t.s.Stage-1]; b.FromMs == 0 {
-		b.FromMs, b.FromTurn = max(t.s.EventMs, t.in.WallMs+t.s.Terms.SettleMs), t.in.Turn
+		b.FromMs, b.FromTurn = t.s.settledMs(t.in.WallMs), t.in.Turn
 		if t.s.Warming != nil {
 			t.followedTo(t.s.Warming)
 		}
 	}
 }
+
+// settledMs is the event time from which on all that is answered was routed after a wall time, and no window has been judged. In a replay, where there is no wall time,
+// it is the event time that was reached.
+func (s *State) settledMs(wallMs int64) int64 { return max(s.EventMs, wallMs+s.Terms.SettleMs) }
 
 // promote gives the canary all traffic.
 func (t *turn) promote(d draft) {

@@ -51,10 +51,15 @@ func (t *turn) applied(a *Applied) {
 	}
 }
 
-// commit ends the preparation: from its event time on the arms are compared.
+// commit ends the preparation: from then on the arms are compared. Where it moves traffic, windows from before it was decided, and what was routed before and is answered
+// after it, are of another split: as with a later stage (followed) the first window comes after them, also where events are read late. It doesn't wait for routers to
+// follow: until they have, the canary has no traffic by which anything could begin, and harm must count from its first window on.
 func (t *turn) commit(sentence string) {
 	t.s.Status = StatusRunning
 	t.s.FromMs = t.s.EventMs
+	if t.s.Terms.stageRoutes(0) != nil {
+		t.s.FromMs = t.s.settledMs(t.in.WallMs)
+	}
 	if len(t.s.Terms.Alerts) > 0 {
 		t.s.BeganMs = t.in.WallMs
 	}
