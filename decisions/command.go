@@ -121,6 +121,8 @@ func (t *turn) refusesAdvance(c *Command) string {
 func (t *turn) refusesPromote(c *Command) string {
 	s := &t.s
 	switch {
+	case s.Status == StatusPromoting && s.Warming != nil:
+		return "" // without waiting for a warm cache
 	case !s.judged():
 		return s.notJudged()
 	case !c.Force && s.watch() > 0 && t.in.Turn == 0:
@@ -185,6 +187,9 @@ func (s *State) notJudged() string {
 	case StatusPreparing:
 		return fmt.Sprintf("it has not begun: it waits for %s; `rollout rollback` ends it, and gives %s all traffic", s.WaitingText(), s.Terms.Baseline)
 	case StatusPromoting:
+		if s.Warming != nil {
+			return "its promotion is on its way, in steps that warm a cache; `rollout promote` goes on without waiting, `rollout rollback` stops it"
+		}
 		return "its promotion is on its way; `rollout rollback` stops it"
 	}
 	if s.Status == StatusPromoted {
@@ -220,7 +225,10 @@ func (t *turn) advanced(c *Command) {
 }
 
 func (t *turn) promoted(c *Command) {
-	d := draft{reason: commanded(c, codeCommanded, "promoted "+t.s.Terms.Canary), actor: c.Actor, override: t.s.passedOver(c)}
+	d := draft{reason: commanded(c, codeCommanded, "promoted "+t.s.Terms.Canary), actor: c.Actor, override: t.s.passedOver(c), urgent: c.Force}
+	if t.s.Status == StatusPromoting {
+		d.reason, d.urgent = commanded(c, codeCommanded, "moved all traffic without waiting for a warm cache"), true
+	}
 	if at := t.s.watch(); at > 0 && !c.Force {
 		d.reason = commanded(c, codeCommanded, fmt.Sprintf("promoted %s, whose watch comes first", t.s.Terms.Canary))
 		t.advanceTo(at, d)

@@ -16,7 +16,7 @@ func (t *turn) judged(v *Verdict) {
 	if v.Reason.Skew != nil {
 		t.s.Skew = v.Reason.Skew
 	}
-	if t.s.Status == StatusPromoting && v.Action == VerdictRollback {
+	if t.s.Status == StatusPromoting && v.Action == VerdictRollback && (v.Severe || t.s.Terms.Cache.PromoteBP == nil) { // else a cold cache could send all back
 		t.rollback(v.draft(), v.HarmBeganMs)
 		return
 	}

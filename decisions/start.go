@@ -118,6 +118,10 @@ func (t *turn) answered(w *Wait, a *schemas.Ack) {
 		case StatusPreparing:
 			t.commit(fmt.Sprintf("Prepared by %s.", listed(w.Got)))
 		case StatusPromoting:
+			if t.s.Warming != nil {
+				t.followedTo(t.s.Warming)
+				return
+			}
 			t.s.Status = StatusPromoted
 		case StatusRunning, StatusHolding:
 			t.followed()
@@ -218,6 +222,7 @@ func (t *turn) expired(x *Expired) {
 	}
 	if w := t.s.Warming; w != nil && id == deadlineID(w.Decision, string(w.Name)) {
 		w.State, w.DeadlineMs = StepPassed, 0
+		t.stopEnds()
 		return
 	}
 	if !t.alertExpired(id) {

@@ -180,6 +180,7 @@ func (s *State) clone() State {
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
 	c.Terms.State.Stores = slices.Clone(s.Terms.State.Stores)
 	c.Terms.Cache.WarmBP, c.Terms.Cache.Mute = slices.Clone(s.Terms.Cache.WarmBP), slices.Clone(s.Terms.Cache.Mute)
+	c.Terms.Cache.PromoteBP = slices.Clone(s.Terms.Cache.PromoteBP)
 	c.Terms.Sinks.Registry, c.Terms.Sinks.Alert = slices.Clone(s.Terms.Sinks.Registry), slices.Clone(s.Terms.Sinks.Alert)
 	c.Terms.Alerts, c.Alerts = slices.Clone(s.Terms.Alerts), slices.Clone(s.Alerts)
 	c.Truncated = slices.Clone(s.Truncated)

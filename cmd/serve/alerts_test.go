@@ -153,7 +153,9 @@ func TestRumours(t *testing.T) {
 
 func TestTruncations(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
-	cut := func(group string, missing int64) *schemas.Alerts { return &schemas.Alerts{Group: group, Truncated: missing} }
+	cut := func(group string, missing int64) *schemas.Alerts {
+		return &schemas.Alerts{Group: group, Truncated: missing}
+	}
 	x := truncations{}
 	x.hear(cut("b", 3), at)
 	x.hear(cut("a", 2), at)
@@ -278,6 +280,24 @@ func TestStoriesOfAlerts(t *testing.T) {
 			v.status(decisions.StatusHolding)
 			v.status(decisions.StatusPromoted)
 		}},
+		"once-more-while-it-fires": {atOnce + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			fires := time.Now()
+			v.alerts("firing", "page", fires)
+			v.completed()
+			v.apply("story", rolloutWith(atOnce+alertsOf), func(a *Application) { a.Retry = true })
+			v.until("the second epoch holds", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusHolding })
+			v.wait(20 * time.Second)
+			v.ask("resume", false)
+			v.until("the second epoch is promoted", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusPromoted })
+		}},
+	})
+}
+
+// TestStoriesOfAlertsAtOddTimes: one comes when the rollback is decided by then, others are left out of a message.
+func TestStoriesOfAlertsAtOddTimes(t *testing.T) {
+	tell(t, map[string]tale{
 		"an-alert-on-the-way-back": {slowerOrTold + neverWarm + fewFirst, func(v *village) {
 			v.slows()
 			v.until("traffic goes back by steps", func(s *decisions.State) bool { return s.Returning() })
@@ -301,23 +321,13 @@ func TestStoriesOfAlerts(t *testing.T) {
 			v.ask("rollback", false)
 			v.completed()
 			v.apply("story", rolloutWith(atOnce+alertsOf), func(a *Application) { a.Retry = true })
-			v.until("the second epoch knows of it", func(s *decisions.State) bool { return s.Epoch == 2 && len(s.Truncated) == 1 && s.Truncated[0].Missing == 8 })
+			v.until("the second epoch knows of it", func(s *decisions.State) bool {
+				return s.Epoch == 2 && len(s.Truncated) == 1 && s.Truncated[0].Missing == 8
+			})
 			v.leftOut = 0
 			v.alerts("resolved", "other", fires)
 			v.until("all alerts are told again", func(s *decisions.State) bool { return len(s.Truncated) == 0 })
 			v.status(decisions.StatusPromoted)
-		}},
-		"once-more-while-it-fires": {atOnce + alertsOf, func(v *village) {
-			v.status(decisions.StatusRunning)
-			v.wait(10 * time.Second)
-			fires := time.Now()
-			v.alerts("firing", "page", fires)
-			v.completed()
-			v.apply("story", rolloutWith(atOnce+alertsOf), func(a *Application) { a.Retry = true })
-			v.until("the second epoch holds", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusHolding })
-			v.wait(20 * time.Second)
-			v.ask("resume", false)
-			v.until("the second epoch is promoted", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusPromoted })
 		}},
 	})
 }

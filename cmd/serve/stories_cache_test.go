@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 )
 
 // A larder is the cache of each version: a key is there for a while after it was last asked for, so how many are there depends on how much a version is asked.
@@ -95,6 +96,21 @@ func TestStoriesOfCaches(t *testing.T) {
 			v.inStage(1)
 			v.restart() // in the midst of what is waited for
 			v.status(decisions.StatusPromoted)
+		}},
+		"back-into-a-cold-cache": {slower + warmed + fewThen, func(v *village) {
+			v.caches()
+			v.status(decisions.StatusPromoted)
+			v.wait(time.Minute) // nothing is left in the cache of v1
+			text, name, err := schemas.WayBack([]byte(rolloutWith(slower + warmed + fewThen)))
+			v.must(err)
+			v.apply(name, string(text))
+			v.untilOf(name, "it is prepared", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning && s.Wait == nil })
+			_, err = v.bus.Ask(v.Context(), name, &schemas.Command{ID: "back", Do: "promote", By: "ada", Comment: "users complain"}, "")
+			v.must(err)
+			v.untilOf(name, "it has the first step", func(s *decisions.State) bool { return s.Warming != nil && s.Warming.Warm != nil })
+			v.restart() // in the midst of what is waited for
+			v.untilOf(name, "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
+			v.wait(time.Minute)
 		}},
 		"a-router-that-does-not-go-back": {slower + warmed + fewFirst, func(v *village) {
 			v.slows()
