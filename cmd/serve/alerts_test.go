@@ -295,9 +295,18 @@ func TestStoriesOfAlerts(t *testing.T) {
 	})
 }
 
-// TestStoriesOfAlertsAtOddTimes: one comes when the rollback is decided by then, others are left out of a message.
+// TestStoriesOfAlertsAtOddTimes: one comes when the rollback is decided by then, others are left out of a message, and one lasts longer than its stage may take.
 func TestStoriesOfAlertsAtOddTimes(t *testing.T) {
+	const soon = "  stages: [{weight: 10, bake: 10s, max: 40s, then: rollback}]\n"
 	tell(t, map[string]tale{
+		"an-alert-that-outlasts-the-stage": {soon + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			fires := v.began.Add(-10 * time.Minute)
+			v.alerts("firing", "page", fires)
+			v.wait(time.Minute)
+			v.alerts("resolved", "page", fires)
+			v.status(decisions.StatusPromoted)
+		}},
 		"an-alert-on-the-way-back": {slowerOrTold + neverWarm + fewFirst, func(v *village) {
 			v.slows()
 			v.until("traffic goes back by steps", func(s *decisions.State) bool { return s.Returning() })
