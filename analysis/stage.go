@@ -17,6 +17,7 @@ type stages struct {
 	moved  bool            // by another controller: no share is planned, and none is expected to stay
 	now    int
 	starts []int64 // event time, by stage, up to the present one
+	shown  int64   // event time since which the present one has shown what it was to show; 0: it hasn't
 }
 
 // newStages panics where only some stages plan a share: what holds the traffic's split against a plan can't be what watches that it stays as it was.
@@ -44,6 +45,19 @@ func (s *stages) last() bool { return s.now == len(s.all)-1 }
 
 // age is how long the present stage has lasted at an event time, in ms; negative before it.
 func (s *stages) age(nowMs int64) int64 { return nowMs - s.starts[s.now] }
+
+// late notes whether the present stage has shown what it was to show, and reports whether its time is over and it hadn't by then. What it has shown in time stays so while it
+// keeps on: that it doesn't end is not for want of evidence, but for an alert, a person, or a router that hasn't answered.
+func (s *stages) late(nowMs int64, shown bool) bool {
+	switch {
+	case !shown:
+		s.shown = 0
+	case s.shown == 0:
+		s.shown = nowMs
+	}
+	most := s.present().Max.Milliseconds()
+	return most > 0 && s.age(nowMs) >= most && (!shown || s.age(s.shown) >= most)
+}
 
 // of is the stage of the window that starts at startMs.
 func (s *stages) of(startMs int64) int {
@@ -119,7 +133,7 @@ func (j *Judge) Advance(stage int, startMs int64) Verdict {
 	case moved:
 		s.starts[stage] = startMs
 	default:
-		s.now, s.starts = stage, append(s.starts, startMs)
+		s.now, s.starts, s.shown = stage, append(s.starts, startMs), 0
 		for _, g := range j.all {
 			g.unpass()
 		}

@@ -78,6 +78,28 @@ func TestStagesMax(t *testing.T) {
 	s.want(VerdictHold, codeInconclusive)
 }
 
+// TestStagesMaxWhileHeld: what a stage has shown in time stays shown, however long something keeps it from ending; what it shows later, or shows no more, comes too late.
+func TestStagesMaxWhileHeld(t *testing.T) {
+	r := inStages(rolloutOf(errors05), 1000, 1000)
+	r.Stages[0].Max, r.Stages[0].Then = 5*time.Minute, schemas.OnRollback
+	healthy, onMargin := func(s *script, windows int) { s.play(windows, side{n: 1800, errors: 2}, side{n: 200}) }, func(s *script, windows int) { s.play(windows, side{n: 1800}, side{n: 200, errors: 1}) }
+	s := newScript(t, r, Options{Phi: 1})
+	healthy(s, 290)
+	s.want(VerdictAdvance, codeAllPassed)
+	healthy(s, 300) // an alert fires
+	s.want(VerdictAdvance, codeAllPassed)
+	s.advance(1)
+	s.want(VerdictContinue, codeUndecided)
+
+	r.Stages[0].Then = schemas.OnHold
+	s = newScript(t, r, Options{Phi: 1})
+	onMargin(s, 300)
+	s.want(VerdictHold, codeInconclusive)
+	healthy(s, 600)
+	s.want(VerdictHold, codeInconclusive)
+	s.wantState("errors", passed)
+}
+
 // TestStagesPassList asks each stage for its own guardrails.
 func TestStagesPassList(t *testing.T) {
 	r := inStages(rolloutOf(errors05, guardrail("timeouts: rate timeout increase 0.5pp")), 1000, 1000)

@@ -171,21 +171,22 @@ func (j *Judge) next() cause {
 		}
 	}
 	stage, age := j.stages.present(), j.stages.age(j.nowMs)
-	if stage.Max > 0 && age >= stage.Max.Milliseconds() {
+	passed := j.passed(stage)
+	shown := passed && age >= (stage.Bake+stage.Watch).Milliseconds()
+	if j.stages.late(j.nowMs, shown) {
 		if stage.Then == schemas.OnRollback {
 			return cause{action: VerdictRollback, code: codeInconclusive}
 		}
 		return cause{action: VerdictHold, code: codeInconclusive}
 	}
-	passed, least := j.passed(stage), (stage.Bake + stage.Watch).Milliseconds()
 	switch {
-	case passed && age >= least && stage.Watch > 0:
+	case shown && stage.Watch > 0:
 		return cause{action: VerdictPromote, code: codeWatched}
-	case passed && age >= least && stage.Warm:
+	case shown && stage.Warm:
 		return cause{action: map[bool]VerdictAction{true: VerdictPromote, false: VerdictAdvance}[j.stages.last()], code: codeNoHarm}
-	case passed && age >= least && j.stages.last():
+	case shown && j.stages.last():
 		return cause{action: VerdictPromote, code: codeAllPassed}
-	case passed && age >= least:
+	case shown:
 		return cause{action: VerdictAdvance, code: codeAllPassed}
 	}
 	still := cause{action: VerdictContinue, code: codeUndecided, open: open{baking: passed && !stage.Warm, coming: age < 0}}

@@ -30,10 +30,11 @@ type Firing struct {
 	Name        string `json:"name"`
 	Summary     string `json:"summary,omitempty"`
 	URL         string `json:"url,omitempty"`
-	StartsMs    int64  `json:"starts_ms"`        // Alertmanager's clock
-	DueMs       int64  `json:"due_ms,omitempty"` // wall time from which on it counts; 0: it does
-	StaleMs     int64  `json:"stale_ms"`         // wall time at which it counts as over, unless it is told again
-	Waived      bool   `json:"waived,omitempty"` // a person resumed the rollout although it fires; of one that only warns: people were told
+	StartsMs    int64  `json:"starts_ms"`          // Alertmanager's clock
+	HeardMs     int64  `json:"heard_ms,omitempty"` // wall time at which it was told first, where StartsMs was still ahead: then it counts from there
+	DueMs       int64  `json:"due_ms,omitempty"`   // wall time from which on it counts; 0: it does
+	StaleMs     int64  `json:"stale_ms"`           // wall time at which it counts as over, unless it is told again
+	Waived      bool   `json:"waived,omitempty"`   // a person resumed the rollout although it fires; of one that only warns: people were told
 }
 
 // Concerns reports whether an alert fits a guardrail of the rollout. Beside what match says, a label rollout, model or version must be the rollout's, its model's and the
@@ -61,7 +62,15 @@ func (t *Terms) alertGuardrail(f *Firing) *schemas.AlertGuardrail {
 }
 
 // before reports whether an alert fired before the canary began.
-func (s *State) before(f *Firing) bool { return s.BeganMs == 0 || f.StartsMs < s.BeganMs }
+func (s *State) before(f *Firing) bool { return s.BeganMs == 0 || f.began() < s.BeganMs }
+
+// began is when an alert began. One that starts ahead of our clock began when it was told: what fires has begun, whatever the clocks say.
+func (f *Firing) began() int64 {
+	if f.HeardMs > 0 {
+		return f.HeardMs
+	}
+	return f.StartsMs
+}
 
 // counts reports whether an alert has fired for long enough, and nobody has waived it.
 func (f *Firing) counts() bool { return f.DueMs == 0 && !f.Waived }
@@ -97,9 +106,15 @@ func (s *State) alertThat(is func(f *Firing, on schemas.On) bool) *Firing {
 	return nil
 }
 
-// alerted takes an alert from outside. What is told again only keeps it from going stale, and an epoch that has ended hears nothing any more.
+// Heeds reports whether an alert still matters to the rollout: it fits a guardrail, and the epoch is under way, or its traffic goes back in steps.
+func (s *State) Heeds(a *schemas.Alert) bool { return s.hears() && s.Terms.Concerns(a) }
+
+// hears reports whether alerts matter still.
+func (s *State) hears() bool { return !s.Status.Ended() || s.Returning() }
+
+// alerted takes an alert from outside. What is told again only keeps it from going stale, and an epoch that has ended hears nothing any more, once its traffic has gone back.
 func (t *turn) alerted(a *schemas.Alert) {
-	if t.s.Status.Ended() {
+	if !t.s.hears() {
 		return
 	}
 	var news []string
@@ -146,7 +161,10 @@ func (t *turn) firing(g *schemas.AlertGuardrail, a *schemas.Alert) Firing {
 	if a.EndsAt > 0 {
 		f.StaleMs = min(f.StaleMs, int64(a.EndsAt))
 	}
-	if due := f.StartsMs + g.For.Milliseconds(); g.For > 0 && due > t.in.WallMs {
+	if f.StartsMs > t.in.WallMs {
+		f.HeardMs = t.in.WallMs
+	}
+	if due := f.began() + g.For.Milliseconds(); g.For > 0 && due > t.in.WallMs {
 		f.DueMs = due
 	}
 	return f
@@ -168,9 +186,16 @@ func (s *State) keep(f *Firing) bool {
 // alarms does what the alerts ask for now; over says what has ended, if nothing is asked for any more.
 func (t *turn) alarms(over string) {
 	s := &t.s
-	if f := s.harmful(); f != nil && (s.judged() || s.Status == StatusPromoting) {
-		t.rollback(draft{reason: s.alertReason(f), actor: engine, urgent: true}, f.StartsMs)
-		return
+	if f := s.harmful(); f != nil {
+		d := draft{reason: s.alertReason(f), actor: engine, urgent: true}
+		switch {
+		case s.judged(), s.Status == StatusPromoting:
+			t.rollback(d, f.began())
+			return
+		case s.Returning():
+			t.graver(d)
+			return
+		}
 	}
 	if !s.judged() {
 		return
@@ -219,7 +244,7 @@ func (s *State) alertReason(f *Firing) schemas.Reason {
 }
 
 func (s *State) alertSentence(f *Firing) string {
-	text := fmt.Sprintf("Alert %s (guardrail %s) fires since %s", f.Name, f.Guardrail, time.UnixMilli(f.StartsMs).UTC().Format(time.RFC3339))
+	text := fmt.Sprintf("Alert %s (guardrail %s) fires since %s", f.Name, f.Guardrail, time.UnixMilli(f.began()).UTC().Format(time.RFC3339))
 	switch on := s.Terms.alertGuardrail(f).On; {
 	case s.before(f) && on == schemas.OnWarn:
 		text += fmt.Sprintf(", from before canary %s began", s.Terms.Canary)
@@ -249,7 +274,7 @@ func (f *Firing) deadline(what string) string {
 
 // alertDeadlines are when alerts begin to count, and when they go stale.
 func (s *State) alertDeadlines() []Deadline {
-	if s.Status.Ended() {
+	if !s.hears() {
 		return nil
 	}
 	var out []Deadline
@@ -303,7 +328,7 @@ func (s *State) alertStatus(g *schemas.AlertGuardrail) schemas.GuardrailStatus {
 		}
 		status.AlertsFiring++
 		status.Alerts = append(status.Alerts, schemas.AlertStatus{
-			Name: f.Name, Fingerprint: f.Fingerprint, StartsAt: schemas.Time(f.StartsMs), Summary: f.Summary, URL: f.URL,
+			Name: f.Name, Fingerprint: f.Fingerprint, StartsAt: schemas.Time(f.began()), Summary: f.Summary, URL: f.URL,
 			Due: schemas.Time(f.DueMs), Before: s.before(f), Waived: f.Waived && g.On != schemas.OnWarn,
 		})
 	}

@@ -103,6 +103,11 @@ func TestAlerts(t *testing.T) {
 			[]string{"hold paused: ada paused it.", "resume resumed: ada ended the hold.", pageBefore}, StatusHolding},
 		{"no promotion past it", []Input{alarm(20, "page", 1), command(25, CommandPromote, false)}, []string{pageBefore, "!command-refused"}, StatusHolding},
 		{"a promotion past it, by force", []Input{alarm(20, "page", 1), command(25, CommandPromote, true)}, []string{pageBefore, "promote commanded: ada promoted 42."}, StatusPromoting},
+		{"one that starts ahead of our clock has begun all the same", []Input{alarm(20, "page", 25)}, []string{strings.Replace(pageHarms, "10Z", "20Z", 1)}, StatusRolledBack},
+		{"for: counted from then, also when our clock has come there", []Input{alarm(20, "busy", 25), alarm(30, "busy", 25), due(50, "busy", "busy")},
+			[]string{strings.Replace(busyHolds, "10Z", "20Z", 1)}, StatusHolding},
+		{"one that starts tomorrow, and its end", []Input{alarm(20, "busy", 86_420), alarm(30, "busy", 86_420, resolvedAt(86_430)), due(50, "busy", "busy")}, nil, StatusRunning},
+		{"one that was over before the canary began", []Input{alarm(20, "page", 1, resolvedAt(1))}, nil, StatusRunning},
 		{"of another model", []Input{alarm(20, "page", 10, labelled("model", "other"))}, nil, StatusRunning},
 		{"of the baseline's version", []Input{alarm(20, "page", 10, labelled("version", "41"))}, nil, StatusRunning},
 		{"of this rollout", []Input{alarm(20, "page", 10, labelled("rollout", "ranker-42"), labelled("model", "ranker"), labelled("version", "42"))}, []string{pageHarms}, StatusRolledBack},
@@ -119,10 +124,55 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
+// TestAlertsOnTheWayBack: harm that an alert tells of while traffic goes back in steps makes the rest of the way at once; nothing else does.
+func TestAlertsOnTheWayBack(t *testing.T) {
+	const (
+		first  = "rollback code-rollback: Because. Traffic returns to 41 in steps, as its cache may be cold: 10 % first."
+		second = "rollback code-rollback: 41 answers 80 % from its cache: 50 % of the traffic goes to 41."
+		all    = "rollback external_alert: Alert Apage (guardrail page) fires since 1970-01-01T00:00:20Z: It is page. That can't wait for the cache of 41: all traffic goes there."
+		last   = "rollback code-rollback: 41 answers 95 % from its cache: all traffic goes to 41."
+	)
+	pageAfter := func(t *Terms) { t.Alerts[0].For = 30 * time.Second }
+	back := []Input{verdictOf(15, VerdictRollback), ack(16, 3, "eu", schemas.AckApplied)}
+	gone := after(back, answers(17, 200, 160), ack(18, 4, "eu", schemas.AckApplied), answers(19, 200, 190))
+	tests := []struct {
+		name   string
+		change []func(*Terms)
+		in     []Input
+		want   []string
+	}{
+		{"one that rolls back", nil, after(back, alarm(21, "page", 20), alarm(22, "page", 20)), []string{first, all}},
+		{"in the midst of the way", nil, after(back, answers(17, 200, 160), alarm(21, "page", 20)), []string{first, second, all}},
+		{"before routers have followed", nil, []Input{back[0], alarm(21, "page", 20)}, []string{first, all}},
+		{"when it has fired for long enough", []func(*Terms){pageAfter}, after(back, alarm(21, "page", 20), expire(49, "alert/page/f-page/due"), expire(50, "alert/page/f-page/due")),
+			[]string{first, strings.Replace(all, "20Z", "20Z, for longer than 30s", 1)}},
+		{"told before, and for long enough on the way", []func(*Terms){pageAfter}, after([]Input{alarm(21, "page", 20)}, after(back, expire(50, "alert/page/f-page/due"))...),
+			[]string{first, strings.Replace(all, "20Z", "20Z, for longer than 30s", 1)}},
+		{"one from before the canary", nil, after(back, alarm(21, "page", 1)), []string{first}},
+		{"one that only holds", nil, after(back, alarm(60, "busy", 20)), []string{first}},
+		{"one that only warns", nil, after(back, alarm(60, "note", 20)), []string{first}},
+		{"once all has gone back", nil, after(gone, alarm(21, "page", 20)), []string{first, second, last}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, words := foldWith(t, saidWhy, after(running(terms(append([]func(*Terms){cached, guarded}, test.change...)...)), test.in...)...)
+			for i := range words {
+				words[i] = strings.Replace(words[i], "rollback code-rollback: 41 answers", "rollback code-rollback: 41 answers", 1)
+			}
+			expect(t, words[2:], test.want...)
+			if alarmed := test.want[len(test.want)-1] != first && test.name != "once all has gone back"; alarmed && s.Returning() {
+				t.Error("traffic still goes back in steps")
+			}
+		})
+	}
+}
+
 func TestAlertsBeforeTheStart(t *testing.T) {
-	s, words := foldWith(t, saidWhy, applied(1, terms(guarded)), alarm(2, "page", 2), ack(3, 1, "eu", schemas.AckPrepared))
-	if s.Status != StatusHolding || !strings.Contains(words[2], "from before canary 42 began") {
-		t.Errorf("%s after %q, want it to hold as soon as it begins", s.Status, words)
+	for _, since := range []int64{2, 100} { // the other one is ahead of our clock
+		s, words := foldWith(t, saidWhy, applied(1, terms(guarded)), alarm(2, "page", since), ack(3, 1, "eu", schemas.AckPrepared))
+		if s.Status != StatusHolding || !strings.Contains(words[2], "fires since 1970-01-01T00:00:02Z, from before canary 42 began") {
+			t.Errorf("%s after %q, want it to hold as soon as it begins", s.Status, words)
+		}
 	}
 }
 

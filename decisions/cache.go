@@ -16,6 +16,7 @@ type CacheTerms struct {
 	HitRate           float64  `json:"hit_rate,omitempty"`
 	MaxMs             int64    `json:"max_ms,omitempty"`
 	Mute              []string `json:"mute,omitempty"`
+	PromoteBP         []int    `json:"promote_bp,omitempty"` // shares at which a promotion itself stops, ascending: of a canary that had no traffic before
 }
 
 // cacheTermsOf takes them from a rollout.
@@ -26,7 +27,7 @@ func cacheTermsOf(r *schemas.Rollout) CacheTerms {
 	}
 	return CacheTerms{
 		BaselineNamespace: c.Of(r.Model, r.Baseline), CanaryNamespace: c.Of(r.Model, r.Canary),
-		WarmBP: slices.Clone(c.WarmBP), HitRate: c.HitRate, MaxMs: c.Max.Milliseconds(), Mute: slices.Clone(c.Mute),
+		WarmBP: slices.Clone(c.WarmBP), HitRate: c.HitRate, MaxMs: c.Max.Milliseconds(), Mute: slices.Clone(c.Mute), PromoteBP: r.PromotionStops(),
 	}
 }
 
@@ -161,10 +162,49 @@ func (s *State) WarmingText() string {
 	}
 }
 
+// promotionStop is the next share at which a promotion stops; 0: there is none any more, or nobody would say that routers have followed.
+func (s *State) promotionStop() int {
+	if !s.Terms.awaited() {
+		return 0
+	}
+	has := 0
+	for _, r := range s.previous() {
+		if r.Version == s.Terms.Canary {
+			has = r.WeightBP
+		}
+	}
+	for _, bp := range s.Terms.Cache.PromoteBP {
+		if bp > has {
+			return bp
+		}
+	}
+	return 0
+}
+
+// promoteTo gives the canary the share of a stop on its way to all of the traffic.
+func (t *turn) promoteTo(bp int, d draft) {
+	terms := &t.s.Terms
+	d.routes = []schemas.Route{{Version: terms.Baseline, WeightBP: fullBP - bp}, {Version: terms.Canary, WeightBP: bp}}
+	if d.follows {
+		d.reason.Sentence += fmt.Sprintf(": %s of the traffic goes to %s.", percentOf(bp), terms.Canary)
+	} else {
+		d.reason.Sentence += fmt.Sprintf(" Traffic goes to %s in steps, as its cache may be cold: %s first.", terms.Canary, percentOf(bp))
+	}
+	t.decide(d.as(schemas.ActionAdvance, schemas.Info))
+	t.s.Warming = &SagaStep{Name: warmName(bp), State: StepSent, Decision: t.s.Prev.ID, WarmBP: bp}
+}
+
+// stopEnds goes on from a stop of a promotion; a stage that warms is ended by its verdict.
+func (t *turn) stopEnds() {
+	if t.s.Status == StatusPromoting {
+		t.promote(draft{reason: t.s.again("%s", t.s.Terms.warmed(t.s.Terms.Canary, t.s.Warming)), actor: engine, follows: true})
+	}
+}
+
 // followedTo begins the waiting for a warm cache: routers have followed to the stop's share.
 func (t *turn) followedTo(step *SagaStep) {
 	step.State, step.DeadlineMs = StepWarming, t.in.WallMs+t.s.Terms.Cache.MaxMs
-	step.Warm = &Warmth{FromMs: max(t.s.EventMs, t.in.WallMs+t.s.Terms.SettleMs)}
+	step.Warm = &Warmth{FromMs: t.s.settledMs(t.in.WallMs)}
 }
 
 // warmed looks at a sealed window for the stop that waits for a warm cache.
@@ -202,8 +242,8 @@ func (t *turn) skipWarming() {
 	}
 }
 
-// graver moves what is left of the way back at once: harm that users can't wait out has come up on it.
-func (t *turn) graver(v *Verdict) {
+// graver moves what is left of the way back at once: harm that users can't wait out, which a draft tells, has come up on it.
+func (t *turn) graver(d draft) {
 	if !t.s.Returning() {
 		return
 	}
@@ -212,7 +252,6 @@ func (t *turn) graver(v *Verdict) {
 	if !under {
 		return // stores are waited for, and then all is moved
 	}
-	d := v.draft()
 	d.reason.Sentence += fmt.Sprintf(" That can't wait for the cache of %s: all traffic goes there.", t.s.Terms.Baseline)
 	d.follows = true
 	t.s.why(&d.reason)
@@ -247,7 +286,7 @@ func (s *State) caches(d *schemas.Decision) *schemas.CacheOrder {
 	case weight[s.Terms.Canary] == 0:
 		return &schemas.CacheOrder{Activate: t.BaselineNamespace, Retire: t.CanaryNamespace}
 	case d.Action != schemas.ActionRollback:
-		return &schemas.CacheOrder{Activate: t.CanaryNamespace, Warm: s.stopsToCome()}
+		return &schemas.CacheOrder{Activate: t.CanaryNamespace, Warm: s.stopsToCome(weight[s.Terms.Canary])}
 	}
 	order := &schemas.CacheOrder{Activate: t.BaselineNamespace}
 	for _, bp := range t.WarmBP {
@@ -258,9 +297,14 @@ func (s *State) caches(d *schemas.Decision) *schemas.CacheOrder {
 	return order
 }
 
-// stopsToCome are the canary's after the present one, in percent.
-func (s *State) stopsToCome() []float64 {
+// stopsToCome are the canary's after the present one, where it has a share, in percent.
+func (s *State) stopsToCome(has int) []float64 {
 	var stops []float64
+	for _, bp := range s.Terms.Cache.PromoteBP {
+		if bp > has {
+			stops = append(stops, float64(bp)/100)
+		}
+	}
 	for i := s.Stage; s.Terms.Stages[i].Warm && i+1 < len(s.Terms.Stages) && s.Terms.Stages[i+1].Warm; i++ {
 		stops = append(stops, float64(s.Terms.Stages[i+1].WeightBP)/100)
 	}

@@ -270,3 +270,64 @@ spec:
 		t.Errorf("%+v, want %+v", have, want)
 	}
 }
+
+// idle is a rollout whose canary had no traffic before, as that of a way back: its promotion stops at 20 % and 60 %.
+func idle(t *Terms) {
+	t.Cache = CacheTerms{BaselineNamespace: "ranker:41", CanaryNamespace: "ranker:42", WarmBP: []int{2000, 6000}, PromoteBP: []int{2000, 6000}, HitRate: 0.8, MaxMs: 300_000}
+}
+
+// TestPromotionStops: a promotion of a canary that had no traffic stops until its cache is warm.
+func TestPromotionStops(t *testing.T) {
+	ok := func(at, seq int64) Input { return ack(at, seq, "eu", schemas.AckApplied) }
+	promote := command(5, CommandPromote, false)
+	at20 := []Input{promote, ok(6, 3)}
+	at60 := after(at20, canaryAnswers(7, 200, 160), ok(8, 4))
+	all := after(at60, canaryAnswers(9, 200, 190))
+	const back = "rollback 41:10000 42:0 (route) +ranker:41 -ranker:42 ~[]"
+	first := id(1, 3) + "/warm-20"
+	tests := []struct {
+		name   string
+		change []func(*Terms)
+		in     []Input
+		want   []string
+		says   string // the last decision
+		status Status
+	}{
+		{"the first", nil, []Input{promote}, []string{rise20}, "ada promoted 42. Traffic goes to 42 in steps, as its cache may be cold: 20 % first.", StatusPromoting},
+		{"each until its cache is warm", nil, at60, []string{rise20, rise60}, "42 answers 80 % from its cache: 60 % of the traffic goes to 42.", StatusPromoting},
+		{"then all", nil, after(all, ok(10, 5)), []string{rise20, rise60, "#5 " + riseDone}, "42 answers 95 % from its cache: all traffic goes to 42.", StatusPromoted},
+		{"which routers must carry out", nil, all, []string{rise20, rise60, "#5 " + riseDone}, "", StatusPromoting},
+		{"a colder one is waited for", nil, after(at20, canaryAnswers(7, 200, 159), canaryAnswers(8, 199, 199)), []string{rise20}, "", StatusPromoting},
+		{"not for ever", nil, after(at20, canaryAnswers(7, 200, 100), expire(306, first)), []string{rise20, rise60},
+			"After 5m 42 answers no more than 50 % from its cache, and traffic doesn't wait any longer: 60 % of the traffic goes to 42.", StatusPromoting},
+		{"routers that don't follow are told of, and asked again", nil, []Input{promote, expire(15, id(1, 3)+"/acks")}, []string{rise20, "!acks-overdue any", "again " + id(1, 3)}, "", StatusPromoting},
+		{"a cold cache rolls nothing back", nil, after(at20, verdictOf(7, VerdictRollback)), []string{rise20}, "", StatusPromoting},
+		{"also at the end", nil, after(all, verdictOf(10, VerdictRollback)), []string{rise20, rise60, "#5 " + riseDone}, "", StatusPromoting},
+		{"harm that can't wait does", nil, after(at60, grave(verdictOf(9, VerdictRollback))), []string{rise20, rise60, "#5 " + back}, "", StatusRolledBack},
+		{"and an alert", []func(*Terms){guarded}, after(at60, alarm(9, "page", 8)), []string{rise20, rise60, "#5 " + back}, "", StatusRolledBack},
+		{"and a person", nil, after(at20, command(8, CommandRollback, false), canaryAnswers(9, 500, 500), expire(306, first)), []string{rise20, "#4 " + back}, "", StatusRolledBack},
+		{"a person who doesn't wait", nil, after(at20, command(8, CommandPromote, false), ok(9, 4), command(10, CommandPromote, false)), []string{rise20, "#4 " + riseDone, "!command-refused"},
+			"ada moved all traffic without waiting for a warm cache.", StatusPromoted},
+		{"by force none", nil, []Input{command(5, CommandPromote, true)}, []string{"#3 " + riseDone}, "ada promoted 42.", StatusPromoting},
+		{"nothing else meanwhile", nil, after(at20, command(7, CommandPause, false), command(8, CommandAdvance, false)), []string{rise20, "!command-refused", "!command-refused"}, "", StatusPromoting},
+		{"deleted", nil, after(at20, command(8, CommandDelete, false), expire(306, first)), []string{rise20, "#4 start abort 41:10000 42:0 (route) +ranker:41 -ranker:42 ~[]"}, "", StatusDeleted},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			last := ""
+			s, words := foldWith(t, func(e Effect) string {
+				if e.Decision != nil {
+					last = e.Decision.Decision.Reason.Sentence
+				}
+				return saidWithCache(e)
+			}, after(running(terms(append([]func(*Terms){idle}, test.change...)...)), test.in...)...)
+			expect(t, words[2:], test.want...)
+			if test.says != "" && last != test.says {
+				t.Errorf("said %q, want %q", last, test.says)
+			}
+			if s.Status != test.status || (s.Warming != nil) && s.Status != StatusPromoting {
+				t.Errorf("it is %s, want %s; warming %+v", s.Status, test.status, s.Warming)
+			}
+		})
+	}
+}

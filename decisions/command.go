@@ -133,6 +133,8 @@ func (t *turn) promotes(c *Command) string {
 func (t *turn) refusesPromote(c *Command) string {
 	s := &t.s
 	switch {
+	case s.Status == StatusPromoting && s.Warming != nil:
+		return "" // without waiting for a warm cache
 	case !s.judged():
 		return s.notJudged()
 	case !c.Force && s.watch() > 0 && t.in.Turn == 0:
@@ -202,6 +204,9 @@ func (s *State) notJudged() string {
 	case StatusPreparing:
 		return fmt.Sprintf("it has not begun: %s; `rollout rollback` ends it, and gives %s all traffic", s.notBegun(), t.Baseline)
 	case StatusPromoting:
+		if s.Warming != nil {
+			return "its promotion is on its way, in steps that warm a cache; `rollout promote` goes on without waiting, `rollout rollback` stops it"
+		}
 		return "its promotion is on its way; `rollout rollback` stops it"
 	case StatusPromoted:
 		return fmt.Sprintf("epoch %d is promoted, and stays so: `streamcanary rollout back %s --comment WHY` gives %s all traffic again, as a rollout of its own", s.Epoch, t.Rollout, t.Baseline)
@@ -257,7 +262,10 @@ func (t *turn) advanced(c *Command) {
 }
 
 func (t *turn) promoted(c *Command) {
-	d := draft{reason: commanded(c, codeCommanded, "promoted "+t.s.Terms.Canary), actor: c.Actor, override: t.s.passedOver(c)}
+	d := draft{reason: commanded(c, codeCommanded, "promoted "+t.s.Terms.Canary), actor: c.Actor, override: t.s.passedOver(c), urgent: c.Force}
+	if t.s.Status == StatusPromoting {
+		d.reason, d.urgent = commanded(c, codeCommanded, "moved all traffic without waiting for a warm cache"), true
+	}
 	if at := t.s.watch(); at > 0 && !c.Force {
 		d.reason = commanded(c, codeCommanded, fmt.Sprintf("promoted %s, whose watch comes first", t.s.Terms.Canary))
 		t.advanceTo(at, d)

@@ -122,6 +122,8 @@ const (
 	RulingGap     RulingKind = "input_gap"
 	RulingNoData  RulingKind = "no_data"
 	RulingRelease RulingKind = "release"
+	// RulingTruncated: Alertmanager left Missing alerts of Group out of its message; 0: it had them all.
+	RulingTruncated RulingKind = "alerts_truncated"
 )
 
 // Ruling is a ruling from outside on the input, journaled where it took effect.
@@ -132,6 +134,8 @@ type Ruling struct {
 	Topic    string     `json:"topic,omitempty"`     // of an idle partition's release
 	Number   int32      `json:"partition,omitempty"` // likewise
 	UpToMs   int64      `json:"up_to_ms,omitempty"`  // of a release: event time
+	Group    string     `json:"group,omitempty"`     // of truncated alerts
+	Missing  int64      `json:"missing,omitempty"`   // likewise
 	Idle     bool       `json:"idle,omitempty"`      // the partition stopped (true) or began again (false) to count
 }
 

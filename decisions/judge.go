@@ -16,12 +16,12 @@ func (t *turn) judged(v *Verdict) {
 	if v.Reason.Skew != nil {
 		t.s.Skew = v.Reason.Skew
 	}
-	if t.s.Status == StatusPromoting && v.Action == VerdictRollback {
+	if t.s.Status == StatusPromoting && v.Action == VerdictRollback && (v.Severe || t.s.Terms.Cache.PromoteBP == nil) { // else a cold cache could send all back
 		t.rollback(v.draft(), v.HarmBeganMs)
 		return
 	}
 	if v.Action == VerdictRollback && v.Severe {
-		t.graver(v)
+		t.graver(v.draft())
 	}
 	if t.s.Status != StatusRunning && t.s.Status != StatusHolding {
 		return
@@ -162,8 +162,12 @@ func (t *turn) superseded() string {
 	return ""
 }
 
-// ruled takes a ruling on the input. A gap holds the rollout until a person resumes it, missing data until there is some again.
+// ruled takes a ruling on the input. Alerts that are left out are told; a gap holds the rollout until a person resumes it, missing data until there is some again.
 func (t *turn) ruled(r *Ruling) {
+	if r.Kind == RulingTruncated {
+		t.truncated(r)
+		return
+	}
 	if t.s.Status != StatusRunning && t.s.Status != StatusHolding {
 		return
 	}

@@ -101,19 +101,30 @@ func (t *turn) followed() {
 		return
 	}
 	if b := &t.s.Begun[t.s.Stage-1]; b.FromMs == 0 {
-		b.FromMs, b.FromTurn = max(t.s.EventMs, t.in.WallMs+t.s.Terms.SettleMs), t.in.Turn
+		b.FromMs, b.FromTurn = t.s.settledMs(t.in.WallMs), t.in.Turn
 		if t.s.Warming != nil {
 			t.followedTo(t.s.Warming)
 		}
 	}
 }
 
-// promote gives the canary all traffic.
+// settledMs is the event time from which on all that is answered was routed after a wall time, and no window has been judged. In a replay, where there is no wall time,
+// it is the event time that was reached.
+func (s *State) settledMs(wallMs int64) int64 { return max(s.EventMs, wallMs+s.Terms.SettleMs) }
+
+// promote gives the canary all traffic, or the share of the first stop at which its cache is warmed, unless that can't be waited for.
 func (t *turn) promote(d draft) {
 	d.supersedes = t.superseded()
 	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
 	t.s.Status = StatusPromoting
-	d.routes, d.state, d.asks, d.await = t.s.Terms.canaryRoutes(), t.thaw(), routers, schemas.AckApplied
+	d.state, d.asks, d.await = t.thaw(), routers, schemas.AckApplied
+	if bp := t.s.promotionStop(); bp > 0 && !d.urgent {
+		t.promoteTo(bp, d)
+		return
+	}
+	if d.routes = t.s.Terms.canaryRoutes(); d.follows {
+		d.reason.Sentence += fmt.Sprintf(": all traffic goes to %s.", t.s.Terms.Canary)
+	}
 	t.decide(d.as(schemas.ActionPromote, schemas.Info))
 	if t.s.Wait == nil {
 		t.s.Status = StatusPromoted

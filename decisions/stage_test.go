@@ -28,6 +28,29 @@ const (
 	advance2 = "#3 advance 41:9000 42:1000 (route)"
 )
 
+// TestFirstWindow: where the first stage's windows begin, when its commit comes while events are read late.
+func TestFirstWindow(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		terms  Terms
+		wallMs int64
+		want   int64
+	}{
+		{"after what was routed before", terms(ramp), 25_000, 29_000},
+		{"not before what was read", terms(ramp), 1_000, 5_000},
+		{"routers keep their own split", terms(withoutWeights), 25_000, 5_000},
+		{"another controller moves the weights", terms(external), 25_000, 5_000},
+		{"a replay, which has no wall time", terms(ramp, unattended, func(t *Terms) { t.SettleMs = 0 }), 0, 5_000},
+	} {
+		first := applied(5, test.terms)
+		prepared := ack(5, 1, "eu", schemas.AckPrepared)
+		first.WallMs, prepared.WallMs = test.wallMs, test.wallMs
+		if s, _ := fold(t, first, prepared); s.FromMs != test.want || s.Status != StatusRunning {
+			t.Errorf("%s: from %d, %s, want %d", test.name, s.FromMs, s.Status, test.want)
+		}
+	}
+}
+
 func TestStages(t *testing.T) {
 	ok := func(at, seq int64) Input { return ack(at, seq, "eu", schemas.AckApplied) }
 	next := func(at int64) Input { return verdictOf(at, VerdictAdvance) }

@@ -39,10 +39,15 @@ func (t *turn) applied(a *Applied) {
 	}
 }
 
-// commit ends the preparation: from its event time on the arms are compared.
+// commit ends the preparation: from then on the arms are compared. Where it moves traffic, windows from before it was decided, and what was routed before and is answered
+// after it, are of another split: as with a later stage (followed) the first window comes after them, also where events are read late. It doesn't wait for routers to
+// follow: until they have, the canary has no traffic by which anything could begin, and harm must count from its first window on.
 func (t *turn) commit(d draft) {
 	t.s.Status = StatusRunning
 	t.s.FromMs = t.s.EventMs
+	if t.s.Terms.stageRoutes(0) != nil {
+		t.s.FromMs = t.s.settledMs(t.in.WallMs)
+	}
 	if len(t.s.Terms.Alerts) > 0 {
 		t.s.BeganMs = t.in.WallMs
 	}
@@ -97,6 +102,10 @@ func (t *turn) answered(w *Wait, a *schemas.Ack) {
 		case StatusPreparing:
 			t.prepared(w)
 		case StatusPromoting:
+			if t.s.Warming != nil {
+				t.followedTo(t.s.Warming)
+				return
+			}
 			t.s.Status = StatusPromoted
 		case StatusRunning, StatusHolding:
 			t.followed()
@@ -197,6 +206,7 @@ func (t *turn) expired(x *Expired) {
 	}
 	if w := t.s.Warming; w != nil && id == deadlineID(w.Decision, string(w.Name)) {
 		w.State, w.DeadlineMs = StepPassed, 0
+		t.stopEnds()
 		return
 	}
 	if !t.alertExpired(id) {

@@ -45,11 +45,14 @@ type State struct {
 	Before []schemas.Route `json:"before,omitempty"`
 	// EventMs is the highest event time that an input carried.
 	EventMs int64 `json:"event_ms"`
-	// FromMs is the event time of the commit: windows are judged from there on. 0 before it.
+	// FromMs is the event time from which on windows are judged, set by the commit. 0 before it.
 	FromMs int64 `json:"from_ms,omitempty"`
 	// BeganMs is the wall time of the commit, where a guardrail is from outside; Alerts are those that fire, in the order in which they were told, at most MaxFiring.
 	BeganMs int64    `json:"began_ms,omitempty"`
 	Alerts  []Firing `json:"alerts,omitempty"`
+	// Truncated are groups of alerts that Alertmanager told only a part of, in the order in which that was told, at most MaxTruncated; TruncatedMs is when people were told last.
+	Truncated   []Truncated `json:"truncated,omitempty"`
+	TruncatedMs int64       `json:"truncated_ms,omitempty"`
 	// Stage is the one that the rollout is in, from 0, and Begun is where each after the first began.
 	Stage int          `json:"stage,omitempty"`
 	Begun []StageBegin `json:"begun,omitempty"`
@@ -177,8 +180,10 @@ func (s *State) clone() State {
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
 	c.Terms.State.Stores = slices.Clone(s.Terms.State.Stores)
 	c.Terms.Cache.WarmBP, c.Terms.Cache.Mute = slices.Clone(s.Terms.Cache.WarmBP), slices.Clone(s.Terms.Cache.Mute)
+	c.Terms.Cache.PromoteBP = slices.Clone(s.Terms.Cache.PromoteBP)
 	c.Terms.Sinks.Registry, c.Terms.Sinks.Alert = slices.Clone(s.Terms.Sinks.Registry), slices.Clone(s.Terms.Sinks.Alert)
 	c.Terms.Alerts, c.Alerts = slices.Clone(s.Terms.Alerts), slices.Clone(s.Alerts)
+	c.Truncated = slices.Clone(s.Truncated)
 	c.Snapshots = slices.Clone(s.Snapshots)
 	c.Past = slices.Clone(s.Past)
 	c.Pillars = slices.Clone(s.Pillars)

@@ -75,6 +75,7 @@ func (t *turn) traffic(w *Traffic) {
 	t.s.EventMs = max(t.s.EventMs, w.EndMs)
 	if step := t.s.Warming; step != nil && step.State == StepWarming && step.Warm.take(w.StartMs, w.CanaryCacheTold, w.CanaryCacheHits, t.s.Terms.Cache.HitRate) {
 		step.State, step.DeadlineMs = StepAcked, 0
+		t.stopEnds()
 	}
 	if t.s.Saga == nil {
 		return

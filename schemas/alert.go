@@ -2,7 +2,9 @@ package schemas
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"strings"
 	"time"
 	"unicode"
@@ -42,25 +44,27 @@ func (a *Alert) Name() string { return cmp.Or(onOneLine(a.Labels["alertname"]), 
 // Alerts are what one message of the webhook tells.
 type Alerts struct {
 	Receiver  string
-	Truncated int64 // alerts that the message has not, by its max_alerts
+	Group     string // whose alerts they are: Alertmanager's groupKey, on one line, with a hash behind it where it had to be changed for that
+	Truncated int64  // alerts that the message has not, by its max_alerts
 	All       []Alert
 }
 
 // webhookMessage is the message, as far as it is looked at
 // (https://prometheus.io/docs/alerting/latest/configuration/#webhook_config).
 type webhookMessage struct {
-	Version   string         `json:"version"`
-	Receiver  string         `json:"receiver"`
-	Truncated int64          `json:"truncatedAlerts"`
-	Alerts    []webhookAlert `json:"alerts"`
+	Version   string            `json:"version"`
+	Receiver  string            `json:"receiver"`
+	Group     string            `json:"groupKey"`
+	Truncated int64             `json:"truncatedAlerts"`
+	Alerts    []json.RawMessage `json:"alerts"` // webhookAlert, each read on its own: what is wrong with one is said of it
 }
 
 type webhookAlert struct {
 	Status       string            `json:"status"`
 	Labels       map[string]string `json:"labels"`
 	Annotations  map[string]string `json:"annotations"`
-	StartsAt     time.Time         `json:"startsAt"`
-	EndsAt       time.Time         `json:"endsAt"`
+	StartsAt     string            `json:"startsAt"` // like endsAt it is read later, so that an error can name the alert
+	EndsAt       string            `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL"`
 	Fingerprint  string            `json:"fingerprint"`
 }
@@ -69,6 +73,9 @@ type webhookAlert struct {
 // that names the alert.
 func DecodeAlerts(data []byte) (*Alerts, error) {
 	var m webhookMessage
+	if len(data) > MaxAlertsBytes {
+		return nil, fmt.Errorf("decode alerts: %w", AlertsTooLong(len(data)))
+	}
 	err := decodeMessage(data, MaxAlertsBytes, &m)
 	switch {
 	case err != nil:
@@ -79,11 +86,11 @@ func DecodeAlerts(data []byte) (*Alerts, error) {
 	case len(m.Alerts) > MaxAlerts:
 		err = fmt.Errorf("it has %d alerts, %d are allowed: set max_alerts: %d in webhook_configs, or group by more labels", len(m.Alerts), MaxAlerts, MaxAlerts)
 	}
-	all := &Alerts{Receiver: m.Receiver, Truncated: m.Truncated}
+	all := &Alerts{Receiver: m.Receiver, Group: groupName(m.Group), Truncated: max(0, m.Truncated)}
 	for i := 0; i < len(m.Alerts) && err == nil; i++ {
-		a := m.Alerts[i].alert()
-		if err = m.Alerts[i].check(&a); err != nil {
-			err = fmt.Errorf("alert %d (%s): %w", i+1, a.Name(), err)
+		a, bad := decodeAlert(m.Alerts[i])
+		if bad != nil {
+			err = fmt.Errorf("alert %d (%s): %w", i+1, a.called(), bad)
 		}
 		all.All = append(all.All, a)
 	}
@@ -93,28 +100,60 @@ func DecodeAlerts(data []byte) (*Alerts, error) {
 	return all, nil
 }
 
-// alert is what is kept. A time of the year 1 is none: Go's zero time.
-func (w *webhookAlert) alert() Alert {
-	a := Alert{
-		Fingerprint: w.Fingerprint, Labels: w.Labels, Summary: onOneLine(w.Annotations["summary"]), URL: w.GeneratorURL,
-		StartsAt: Time(w.StartsAt.UnixMilli()), Resolved: w.Status == "resolved",
+// groupName is a group's key as it is kept, bounded: other keys have other names.
+func groupName(key string) string {
+	plain := onOneLine(key)
+	if plain == key {
+		return key
 	}
-	if w.EndsAt.Year() > 1 {
-		a.EndsAt = Time(w.EndsAt.UnixMilli())
+	return fmt.Sprintf("%s #%08x", plain, crc32.ChecksumIEEE([]byte(key)))
+}
+
+// AlertsTooLong is the error of a message of so many bytes, or more.
+func AlertsTooLong(bytes int) error {
+	return fmt.Errorf("the message has %d bytes or more, %d are allowed: set max_alerts in webhook_configs, or group by more labels", bytes, MaxAlertsBytes)
+}
+
+// decodeAlert reads one alert of a message. Where that fails, it has what could be read.
+func decodeAlert(data []byte) (Alert, error) {
+	var w webhookAlert
+	bad := json.Unmarshal(data, &w)
+	a := Alert{
+		Fingerprint: w.Fingerprint, Labels: w.Labels, Summary: onOneLine(w.Annotations["summary"]), URL: w.GeneratorURL, Resolved: w.Status == "resolved",
 	}
 	if len(a.URL) > maxAlertURL {
 		a.URL = "" // a part of it leads nowhere
 	}
-	return a
+	var f fault
+	f.unless(bad == nil, "%w", bad)
+	oneOf(&f, "status", w.Status, "firing", "resolved")
+	a.StartsAt = f.alertTime("startsAt", w.StartsAt)
+	a.EndsAt = f.alertTime("endsAt", w.EndsAt)
+	f.unless(a.StartsAt != 0, "startsAt is missing")
+	f.unless(f.err != nil || a.Check() == nil, "%v", a.Check())
+	return a, f.err
 }
 
-func (w *webhookAlert) check(a *Alert) error {
-	var f fault
-	oneOf(&f, "status", w.Status, "firing", "resolved")
-	f.unless(w.StartsAt.Year() > 1 && a.StartsAt.writable(), "startsAt is missing")
-	f.unless(a.EndsAt.writable(), "endsAt is outside of the years 0 to 9999")
-	f.unless(f.err != nil || a.Check() == nil, "%v", a.Check())
-	return f.err
+// alertTime reads a time. One of the year 1 is none, as Go's zero time.
+func (f *fault) alertTime(field, text string) Time {
+	if text == "" {
+		return 0
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	t := Time(at.UnixMilli())
+	f.unless(err == nil && t.writable(), "%s %.64q is no time: RFC 3339 is wanted, e.g. 2026-01-31T12:00:00Z", field, text)
+	if err != nil || at.Year() <= 1 {
+		return 0
+	}
+	return t
+}
+
+// called is the alert's name and fingerprint, as far as it has them.
+func (a *Alert) called() string {
+	if a.Fingerprint == "" {
+		return a.Name()
+	}
+	return fmt.Sprintf("%s, fingerprint %.64s", a.Name(), a.Fingerprint)
 }
 
 // Check holds an alert to its bounds: the error says which is passed.

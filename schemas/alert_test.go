@@ -25,7 +25,7 @@ func TestDecodeAlerts(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := Time(time.Date(2026, 11, 28, 23, 32, 24, 0, time.UTC).UnixMilli())
-	want := &Alerts{Receiver: "streamcanary", All: []Alert{
+	want := &Alerts{Receiver: "streamcanary", Group: `{}:{model="story"}`, All: []Alert{
 		{Fingerprint: "f1f97eb237fd0840", Labels: map[string]string{"alertname": "Throttled", "model": "story", "severity": "busy"}, StartsAt: at},
 		{Fingerprint: "17b5fdc81eae9892", Labels: map[string]string{"alertname": "HighErrors", "model": "story", "severity": "page", "team": "feed"},
 			Summary: "5 % of requests fail", URL: "http://prometheus:9090/graph?g0.expr=rate", StartsAt: at},
@@ -75,16 +75,20 @@ func TestDecodeAlertsRefuses(t *testing.T) {
 		{"another version", oneAlert(`"4"`, `"1"`), `decode alerts: version is "1": only messages of Alertmanager's webhook, version "4", are read`},
 		{"no alerts", `{"version":"4","alerts":[]}`, "decode alerts: it has no alerts"},
 		{"too many", `{"version":"4","alerts":[` + strings.Repeat(`{},`, MaxAlerts) + `{}]}`, "decode alerts: it has 1001 alerts, 1000 are allowed: set max_alerts: 1000"},
-		{"too long", oneAlert(`"u"`, `"`+strings.Repeat("u", MaxAlertsBytes)+`"`), "bytes, 4194304 are allowed"},
-		{"another status", oneAlert("firing", "pending"), `decode alerts: alert 1 (A): status "pending" is unknown: there are firing, resolved`},
-		{"no start", oneAlert("2026-01-31T13:00:00.123456789+01:00", "0001-01-01T00:00:00Z"), "decode alerts: alert 1 (A): startsAt is missing"},
-		{"no time", oneAlert("2026-01-31T13:00:00.123456789+01:00", "today"), "decode alerts: parsing time"},
+		{"too long", oneAlert(`"u"`, `"`+strings.Repeat("u", MaxAlertsBytes)+`"`), "bytes or more, 4194304 are allowed: set max_alerts"},
+		{"too long, and no JSON", strings.Repeat("x", 20<<20), "the message has 20971520 bytes or more, 4194304 are allowed: set max_alerts"},
+		{"another status", oneAlert("firing", "pending"), `decode alerts: alert 1 (A, fingerprint f): status "pending" is unknown: there are firing, resolved`},
+		{"no start", oneAlert("2026-01-31T13:00:00.123456789+01:00", "0001-01-01T00:00:00Z"), "decode alerts: alert 1 (A, fingerprint f): startsAt is missing"},
+		{"no time", oneAlert("2026-01-31T13:00:00.123456789+01:00", "today"), `decode alerts: alert 1 (A, fingerprint f): startsAt "today" is no time: RFC 3339 is wanted, e.g. 2026-01-31T12:00:00Z`},
+		{"no time of its end", oneAlert("0001-01-01T00:00:00Z", "1770000000"), `alert 1 (A, fingerprint f): endsAt "1770000000" is no time`},
+		{"a number as a time", oneAlert(`"0001-01-01T00:00:00Z"`, "1770000000"), `alert 1 (A, fingerprint f): json: cannot unmarshal number into Go struct field webhookAlert.endsAt`},
+		{"the year 10000 in UTC", oneAlert("0001-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00"), `endsAt "9999-12-31T23:59:59-01:00" is no time`},
 		{"no fingerprint", oneAlert(`"f"`, `""`), "alert 1 (A): fingerprint is missing"},
 		{"a long fingerprint", oneAlert(`"f"`, `"`+strings.Repeat("f", 65)+`"`), "fingerprint has 65 bytes, 64 are allowed"},
-		{"no labels", oneAlert(`{"alertname":"A"}`, `{}`), "alert 1 (without alertname): labels are missing"},
+		{"no labels", oneAlert(`{"alertname":"A"}`, `{}`), "alert 1 (without alertname, fingerprint f): labels are missing"},
 		{"too many labels", oneAlert(`"alertname":"A"`, many(65)), "it has 65 labels, 64 are allowed"},
 		{"a long label", oneAlert(`"A"`, `"A","l":"`+strings.Repeat("v", 1025)+`"`), "a label has 1 bytes and a value of 1025, 128 and 1024 are allowed"},
-		{"a number as a label", oneAlert(`"A"`, `1`), "decode alerts: json: cannot unmarshal number"},
+		{"a number as a label", oneAlert(`"A"`, `1`), "decode alerts: alert 1 (without alertname, fingerprint f): json: cannot unmarshal number"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -123,4 +127,23 @@ func FuzzDecodeAlerts(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAlertGroups: a group's key is one line and bounded, and two that are cut alike stay two.
+func TestAlertGroups(t *testing.T) {
+	group := func(key string) string {
+		got, err := DecodeAlerts([]byte(oneAlert(`"receiver":"r"`, fmt.Sprintf(`"receiver":"r","truncatedAlerts":-1,"groupKey":%q`, key))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Truncated != 0 {
+			t.Errorf("%d alerts are left out", got.Truncated)
+		}
+		return got.Group
+	}
+	long := strings.Repeat("x", 300)
+	a, b := group(long+"a"), group(long+"b")
+	if short := group("{}:{}"); short != "{}:{}" || a == b || len(a) > maxAlertSummary+20 || strings.Contains(group("a\nb"), "\n") {
+		t.Errorf("groups %q, %q, %q, %q", short, a, b, group("a\nb"))
+	}
 }

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -10,8 +11,9 @@ import (
 const backSuffix = "-back"
 
 // WayBack is the way back from what a rollout file promoted: the file with baseline and canary changed for one another, wherever both stand side by side, named NAME-back,
-// and without stages and what walks them (cache.warm), so that no traffic moves before its promotion, and without the canary's offline scores (training). The file must be
-// one that ParseRollout reads.
+// and without stages, so that no traffic moves before its promotion, which stops at the steps of cache.warm, where there are some (cache.idle). It has no offline scores
+// (training), which are the canary's, and no guardrails from outside: an alert that fires is a reason to go back, and must not keep from it. The file must be one that
+// ParseRollout reads.
 func WayBack(text []byte) (back []byte, name string, err error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
@@ -32,8 +34,8 @@ func WayBack(text []byte) (back []byte, name string, err error) {
 	}
 	drop(spec, "stages")
 	drop(spec, "training")
-	drop(valueOf(spec, "cache"), "warm")
-	drop(valueOf(spec, "cache"), "until")
+	dropExternal(valueOf(spec, "guardrails"))
+	idles(valueOf(spec, "cache"))
 	turn(spec)
 	back, err = yaml.Marshal(&doc)
 	return back, named.Value, err
@@ -46,6 +48,20 @@ func drop(n *yaml.Node, key string) {
 			n.Content = append(n.Content[:i], n.Content[i+2:]...)
 			return
 		}
+	}
+}
+
+// dropExternal takes the guardrails from outside out of a list.
+func dropExternal(list *yaml.Node) {
+	if list != nil {
+		list.Content = slices.DeleteFunc(list.Content, func(n *yaml.Node) bool { return valueOf(n, externalKey) != nil })
+	}
+}
+
+// idles says of a cache that is warmed in steps that the promotion stops at them.
+func idles(cache *yaml.Node) {
+	if valueOf(cache, "warm") != nil && valueOf(cache, "idle") == nil {
+		cache.Content = append(cache.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "idle"}, &yaml.Node{Kind: yaml.ScalarNode, Value: "true"})
 	}
 }
 

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,7 +17,7 @@ spec:
   stages:
     - {weight: 10, bake: 1m}
     - {weight: 100, watch: 1h, holdback: 5}
-  guardrails: [{name: errors, rate: error, increase: 1pp}, {name: slow, quantile: 0.5, increase: 50%}]
+  guardrails: [{name: errors, rate: error, increase: 1pp}, {name: page, external: alertmanager, match: {severity: page}}, {name: slow, quantile: 0.5, increase: 50%}]
   pillars:
     input: {baseline: in-41.json, canary: in-42.json}
   cache: {namespace: "{model}:{version}", warm: [20, 60, 100], until: {hitRate: 0.8, max: 5m}, mute: [slow]}
@@ -34,6 +35,9 @@ spec:
 	}
 	if r.Name != name || r.Baseline != "42" || r.Canary != "41" || len(r.Stages) != 1 || r.Stages[0].WeightBP != 0 {
 		t.Errorf("%+v", r)
+	}
+	if c := r.Cache; !c.Idle || c.HitRate != 0.8 || !slices.Equal(r.PromotionStops(), []int{2000, 6000}) || len(r.Alerts) != 0 || len(r.Guardrails) != 2 {
+		t.Errorf("cache %+v, %d guardrails, %d from outside", c, len(r.Guardrails), len(r.Alerts))
 	}
 	for _, want := range []string{`input: {baseline: in-42.json, canary: in-41.json}`, `{alias: champion, baseline: "8", canary: "7"}`, `canary: {version: "41", where: {host: "base-*"}}`} {
 		if !strings.Contains(string(back), want) {

@@ -17,7 +17,7 @@ func (rr *rolloutReader) readCache() {
 	}
 	s := rr.spec.under("cache")
 	until := s.under("until")
-	spec := &CacheSpec{Namespace: s.text("namespace"), HitRate: until.number("hitRate"), Max: until.duration("max"), Mute: s.texts("mute")}
+	spec := &CacheSpec{Namespace: s.text("namespace"), HitRate: until.number("hitRate"), Max: until.duration("max"), Idle: s.flag("idle"), Mute: s.texts("mute")}
 	for _, percent := range s.texts("warm") {
 		spec.WarmBP = append(spec.WarmBP, warmBP(percent))
 	}
@@ -48,9 +48,14 @@ func (rr *rolloutReader) readCache() {
 func (rr *rolloutReader) checkWarm(s section) {
 	stages := rr.rollout.Stages
 	switch {
+	case rr.rollout.Cache.Idle && len(rr.rollout.Cache.WarmBP) == 0:
+		s.refuse("idle", "there are no steps at which a promotion could stop: write warm: [10, 50, 100], or remove the key")
 	case len(rr.rollout.Cache.WarmBP) == 0 || rr.spec.problems.under("spec.stages"):
 	case rr.rollout.External:
 		s.refuse("warm", "with stages: external another controller moves the weights, and warms what it moves them to: remove the key")
+	case rr.rollout.Cache.Idle && rr.spec.given("stages"):
+		s.refuse("idle", "stages give the canary traffic before its promotion: remove stages, or this key")
+	case rr.rollout.Cache.Idle:
 	case stages[len(stages)-1].WeightBP == 0:
 		s.refuse("warm", "no stage plans a weight, so nobody knows from which share traffic would return: give each stage a weight, or remove the key")
 	case len(stages)+len(rr.rollout.stops()) > maxStages:
@@ -116,6 +121,9 @@ func explainCache(values map[string]string, c *CacheSpec) {
 	}
 	values["spec.cache.namespace"] = quoted(c.Namespace)
 	values["spec.cache.until.hitRate"], values["spec.cache.until.max"] = shortNumber(c.HitRate), FormatDuration(c.Max)
+	if c.Idle {
+		values["spec.cache.idle"] = "true"
+	}
 	if len(c.WarmBP) > 0 {
 		steps := make([]string, 0, len(c.WarmBP)+1)
 		for _, bp := range append(slices.Clone(c.WarmBP), allBP) {

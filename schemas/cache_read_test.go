@@ -31,8 +31,8 @@ func TestCacheIsRead(t *testing.T) {
 		want  *CacheSpec
 	}{
 		{"none", nil},
-		{"{warm: [10, 50, 100], mute: [p99, misses]}", &CacheSpec{"{model}:{version}", []int{1000, 5000}, 0.8, 5 * time.Minute, []string{"p99", "misses"}}},
-		{`{namespace: "c-{version}", warm: [0.5, 99.9], until: {hitRate: 0.65, max: 30s}}`, &CacheSpec{"c-{version}", []int{50, 9990}, 0.65, 30 * time.Second, nil}},
+		{"{warm: [10, 50, 100], mute: [p99, misses]}", &CacheSpec{"{model}:{version}", []int{1000, 5000}, 0.8, 5 * time.Minute, false, []string{"p99", "misses"}}},
+		{`{namespace: "c-{version}", warm: [0.5, 99.9], until: {hitRate: 0.65, max: 30s}}`, &CacheSpec{"c-{version}", []int{50, 9990}, 0.65, 30 * time.Second, false, nil}},
 	} {
 		r := parsed(t, cacheFile(test.cache, weighted))
 		if !reflect.DeepEqual(r.Cache, test.want) {
@@ -60,6 +60,9 @@ func TestCachesThatMeanNothing(t *testing.T) {
 		{"{warm: [10]}", "  stages: external\n", "spec.cache.warm: with stages: external another controller moves the weights"},
 		{"{warm: [10]}", "", "spec.cache.warm: no stage plans a weight"},
 		{"{warm: [6, 7]}", "  stages: [" + strings.Repeat("{weight: 5}, ", 31) + "{weight: 5}]\n", "spec.cache.warm: 32 stages, and 2 stops of the cache above them: at most 32 together"},
+		{"{mute: [p99], idle: true}", "", "spec.cache.idle: there are no steps at which a promotion could stop"},
+		{"{warm: [10], idle: true}", weighted, "spec.cache.idle: stages give the canary traffic before its promotion"},
+		{"{warm: [10], idle: true}", "  stages: external\n", "spec.cache.warm: with stages: external another controller moves the weights"},
 		{"{warm: [10], until: {hitRate: 1.5}}", weighted, "spec.cache.until.hitRate"},
 		{"{warm: [10], until: {max: 0s}}", weighted, "spec.cache.until.max"},
 		{"{warm: [10], until: {hits: 0.5}}", weighted, "spec.cache.until.hits: unknown key"},

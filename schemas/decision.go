@@ -258,7 +258,7 @@ const MaxAlertsShown = 3
 // AlertStatus is an alert from outside that fires.
 type AlertStatus struct {
 	Name        string `json:"name"`      // its label alertname
-	StartsAt    Time   `json:"starts_at"` // Alertmanager's clock
+	StartsAt    Time   `json:"starts_at"` // Alertmanager's clock, or when it was told, if that was ahead of ours
 	Fingerprint string `json:"fingerprint"`
 	Summary     string `json:"summary,omitempty"` // its annotation, shortened
 	URL         string `json:"url,omitempty"`     // its generatorURL

@@ -20,6 +20,7 @@ const (
 	NoticeForeignDecision   NoticeKind = "foreign-decision"  // something stands in the decision log, or as a route, that the judge didn't sign: who can write there?
 	NoticeGuardrailSuspect  NoticeKind = "guardrail-suspect" // Guardrails says which: harm is proven, and looks like more than the margin
 	NoticeGuardrailWarning  NoticeKind = "guardrail-warning" // Guardrails says which failed, of those that only warn
+	NoticeAlertsTruncated   NoticeKind = "alerts-truncated"  // Alertmanager left alerts out of a message: Guardrails are those from outside, which may miss one
 )
 
 // NoticeOutcome says how a rollback was completed.

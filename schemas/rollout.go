@@ -276,6 +276,7 @@ type CacheSpec struct {
 	WarmBP    []int         // shares of the traffic, in basis points, at which a version that takes over stops; ascending, less than all
 	HitRate   float64       // a cache that answers this share is warm
 	Max       time.Duration // so long is waited for that, at each step
+	Idle      bool          // no stage plans the canary any traffic, and its promotion stops at WarmBP
 	Mute      []string      // guardrails that say nothing while it isn't, in the file's order
 }
 

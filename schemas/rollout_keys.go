@@ -233,5 +233,6 @@ var cacheForm = mapping(
 		field{key: "hitRate", form: number(0, 1), def: "0.8", about: "this share of its predictions has cache_hit"},
 		field{key: "max", form: duration(time.Second, day), def: "5m", about: "or so long was waited, for each step"},
 	)},
+	field{key: "idle", form: form{kind: boolForm}, def: "false", about: "the canary has no traffic before its promotion, no stage plans it any, and the promotion itself stops at the percents of warm: what rollout back writes"},
 	field{key: "mute", form: list(1, MaxGuardrails, text(MaxNameBytes)), about: "guardrails of the latency that say nothing while the cache of a version that has just got its traffic is cold"},
 )

@@ -140,7 +140,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Ordered:  true,
 		},
 		Training:    &Training{Scores: "offline/scores-42.csv"},
-		Cache:       &CacheSpec{"c/{version}", []int{2000, 6000}, 0.9, 2 * time.Minute, []string{"q"}},
+		Cache:       &CacheSpec{"c/{version}", []int{2000, 6000}, 0.9, 2 * time.Minute, false, []string{"q"}},
 		DrainWithin: 90 * time.Second, Chronic: Chronic{2, 24 * time.Hour}, Hotfix: "flag ranker.rerank=off",
 		Sinks: []SinkUse{
 			{Kind: SinkMLflow, Sink: "mlflow", Name: "ranker", Alias: "champion", Baseline: "41", Canary: "42"}, {Kind: SinkWebhook, Sink: "oncall"},

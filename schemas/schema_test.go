@@ -373,7 +373,7 @@ var fileFields = []struct {
 	{Stage{}, &stageForm, map[string]string{"weight": "WeightBP", "mirror": "MirrorBP", "bake": "Bake", "pass": "Pass", "max": "Max", "then": "Then",
 		"approve": "Approve", "watch": "Watch", "holdback": "WeightBP"}, nil, []string{"Warm"}},
 	{StateSpec{}, &stateForm, map[string]string{"mode": "Mode", "namespace": "Namespace", "stores": "Stores", "ackWithin": "AckWithin", "compatible": "Compatible"}, nil, nil},
-	{CacheSpec{}, &cacheForm, map[string]string{"namespace": "Namespace", "warm": "WarmBP", "until": "HitRate Max", "mute": "Mute"}, nil, nil},
+	{CacheSpec{}, &cacheForm, map[string]string{"namespace": "Namespace", "warm": "WarmBP", "until": "HitRate Max", "idle": "Idle", "mute": "Mute"}, nil, nil},
 	{Chronic{}, &specForm.find("chronic").form, map[string]string{"rollbacks": "Rollbacks", "within": "Within"}, nil, nil},
 	{Training{}, &specForm.find("training").form, map[string]string{"scores": "Scores"}, nil, []string{"Offline"}},
 	{Pillars{}, &pillarsForm, map[string]string{"registry": "MLflow", "input": "Input", "output": "Output", "features": "Features Ordered"}, nil, nil},

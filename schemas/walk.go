@@ -45,6 +45,14 @@ func (r *Rollout) stops() []int {
 	return stops
 }
 
+// PromotionStops are the shares at which a promotion itself stops until the canary's cache is warm: where no stage gives it any traffic before.
+func (r *Rollout) PromotionStops() []int {
+	if r.Cache == nil || !r.Cache.Idle || r.Mode != Enforce {
+		return nil
+	}
+	return slices.Clone(r.Cache.WarmBP)
+}
+
 // takeover parts the stages into those before the canary takes over, one at least, and the watch, where there is one.
 func (r *Rollout) takeover() (before, after []Stage) {
 	at := len(r.Stages)

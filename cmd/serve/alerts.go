@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,19 +25,20 @@ type alertMessage struct {
 	answer chan heeded
 }
 
-// heeded is what came of a message: how many of its alerts are in the journal, and of which rollouts.
+// heeded is what came of a message: how many of its alerts are in the journal, and of which rollouts, and how many Alertmanager had left out of it.
 type heeded struct {
-	Alerts   int      `json:"alerts"`
-	Kept     int      `json:"kept"`
-	Rollouts []string `json:"rollouts,omitempty"`
-	err      error
+	Alerts    int      `json:"alerts"`
+	Kept      int      `json:"kept"`
+	Truncated int64    `json:"truncated,omitempty"`
+	Rollouts  []string `json:"rollouts,omitempty"`
+	err       error
 }
 
-// alertmanager takes a message: 200 once it is journaled, or concerns no rollout; 4xx for what is wrong with it, which Alertmanager doesn't send again; 503 where it
+// alertmanager takes a message: 200 once it is journaled, or concerns no rollout; 4xx for what is wrong with it, or with who sends it, which Alertmanager doesn't send again; 503 where it
 // isn't kept, and comes again.
 func (e *endpoints) alertmanager(w http.ResponseWriter, r *http.Request) {
 	if why := e.barred(r); why != nil {
-		http.Error(w, why.Error(), http.StatusForbidden)
+		http.Error(w, why.Error(), denial(w, why))
 		return
 	}
 	if !isJSON(r) {
@@ -49,7 +51,7 @@ func (e *endpoints) alertmanager(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the message can't be read: "+err.Error(), http.StatusBadRequest)
 		return
 	case len(body) > schemas.MaxAlertsBytes:
-		http.Error(w, fmt.Sprintf("the message has more than %d bytes: set max_alerts in webhook_configs", schemas.MaxAlertsBytes), http.StatusRequestEntityTooLarge)
+		http.Error(w, schemas.AlertsTooLong(len(body)).Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
 	alerts, err := schemas.DecodeAlerts(body)
@@ -75,8 +77,14 @@ func (e *endpoints) barred(r *http.Request) error {
 		return err
 	}
 	who, err := e.people.who(r.Header.Get("Authorization"), "")
-	if err == nil && who.role != alerter && who.role < operator {
-		err = fmt.Errorf("%s is %s: alerts take an alerter, or an operator", who.name, who.role)
+	const what = "in http_config of Alertmanager's webhook_configs, authorization: {credentials_file: FILE} is to have the token of a line `alerter NAME TOKEN` in http.tokensFile of serve"
+	switch {
+	case errors.Is(err, errNoToken):
+		return fmt.Errorf("%w: %s", errNoToken, what)
+	case errors.Is(err, errUnknownToken):
+		return fmt.Errorf("%w, as it was when serve started: %s", errUnknownToken, what)
+	case err == nil && who.role != alerter && who.role < operator:
+		return fmt.Errorf("%s is %s: alerts take an alerter, or an operator: %s", who.name, who.role, what)
 	}
 	return err
 }
@@ -99,14 +107,15 @@ func (c *court) hearAlerts(ctx context.Context, alerts *schemas.Alerts) heeded {
 
 // alerted journals a message's alerts, each for every rollout that it concerns. What is told again comes into the journal again: it is what keeps it from going stale.
 func (c *court) alerted(ctx context.Context, m *alertMessage) heeded {
-	came := heeded{Alerts: len(m.alerts.All)}
+	came := heeded{Alerts: len(m.alerts.All), Truncated: m.alerts.Truncated}
 	if m.alerts.Truncated > 0 {
 		c.seen.alerts.WithLabelValues("truncated").Add(float64(m.alerts.Truncated))
 		c.log.Warn().Int64("missing", m.alerts.Truncated).Str("receiver", m.alerts.Receiver).
-			Msg("Alertmanager has cut its message: rollouts hear nothing of the rest; raise max_alerts in webhook_configs, or group by more labels")
+			Str("group", m.alerts.Group).Msg("Alertmanager has cut its message: rollouts hear nothing of the rest; raise max_alerts in webhook_configs, or group by more labels")
 	}
-	var entries []kafka.Entry
 	now := time.Now()
+	entries, err := c.truncated(m.alerts, now)
+	came.err = err
 	for i := range m.alerts.All {
 		a := &m.alerts.All[i]
 		c.rumours.hear(a, now)
@@ -136,11 +145,11 @@ func (c *court) alerted(ctx context.Context, m *alertMessage) heeded {
 	return came
 }
 
-// concerned are the desks of the rollouts under way that an alert concerns, by name.
+// concerned are the desks of the rollouts to which an alert matters, by name.
 func (c *court) concerned(a *schemas.Alert) []*desk {
 	var desks []*desk
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; !d.head.State.Status.Ended() && d.head.State.Terms.Concerns(a) {
+		if d := c.desks[name]; d.head.State.Heeds(a) {
 			desks = append(desks, d)
 		}
 	}
@@ -152,7 +161,12 @@ func alertRecord(d *desk, a *schemas.Alert, now time.Time) (kafka.Entry, error) 
 	if d.lost != nil {
 		return kafka.Entry{}, fmt.Errorf("another process decides for rollout %s, tell that one: %w", d.rollout.Name, d.lost)
 	}
-	value, err := decisions.EncodeInput(decisions.Input{Kind: decisions.InputAlert, WallMs: now.UnixMilli(), Alert: a})
+	return inputEntry(d, decisions.Input{Kind: decisions.InputAlert, WallMs: now.UnixMilli(), Alert: a})
+}
+
+// inputEntry is the journal record of an input for the present epoch of a rollout.
+func inputEntry(d *desk, in decisions.Input) (kafka.Entry, error) {
+	value, err := decisions.EncodeInput(in)
 	return kafka.Entry{Key: []byte(d.rollout.Model), Value: value, Headers: headers(inputRecord, d.rollout.Name, d.head.State.Epoch)}, err
 }
 
@@ -167,7 +181,7 @@ func (c *court) appendAlerts(ctx context.Context, entries []kafka.Entry) error {
 	return nil
 }
 
-// repeatRumours lets an epoch that begins hear of the alerts that fire by then. One that can't be journaled is heard of again when Alertmanager repeats it.
+// repeatRumours lets an epoch that begins hear of the alerts that fire by then, and of those that Alertmanager left out. One that can't be journaled is heard of again when Alertmanager repeats it.
 func (c *court) repeatRumours(ctx context.Context, d *desk) {
 	var entries []kafka.Entry
 	now := time.Now()
@@ -176,6 +190,12 @@ func (c *court) repeatRumours(ctx context.Context, d *desk) {
 			continue
 		}
 		if e, err := alertRecord(d, a, now); err == nil { // what was heard is within its bounds
+			entries = append(entries, e)
+		}
+	}
+	for _, group := range c.truncations.lasting(now) {
+		missing := c.truncations[group].missing
+		if e, err := truncatedRecord(d, group, missing, now); err == nil && d.head.State.HeedsTruncated(group, missing) {
 			entries = append(entries, e)
 		}
 	}

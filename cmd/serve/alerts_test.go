@@ -70,13 +70,14 @@ func TestAlertmanagerEndpoint(t *testing.T) {
 		{"kept", "Bearer alerter-token-1234", "application/json", message, kept, 200, `{"alerts":4,"kept":2,"rollouts":["ranker-42"]}`},
 		{"an operator may", "Bearer operator-token-1234", "application/json; charset=utf-8", message, kept, 200, `{"alerts":4,`},
 		{"not kept: it comes again", "Bearer alerter-token-1234", "application/json", message, unkept, 503, "the journal is away"},
-		{"nobody", "", "application/json", message, kept, 403, "a token is needed"},
-		{"a stranger", "Bearer stranger-token-123", "application/json", message, kept, 403, "the token is not one of those in http.tokensFile"},
+		{"nobody", "", "application/json", message, kept, 401, "a token is needed: in http_config of Alertmanager's webhook_configs, authorization: {credentials_file: FILE} is to have"},
+		{"a stranger", "Bearer stranger-token-123", "application/json", message, kept, 401, "the token is not one of those in http.tokensFile, as it was when serve started: in http_config"},
 		{"a viewer", "Bearer viewer-token-12345", "application/json", message, kept, 403, "vic is a viewer: alerts take an alerter, or an operator"},
 		{"a page of another site", "Bearer alerter-token-1234", "text/plain", message, kept, 415, "application/json"},
 		{"no JSON", "Bearer alerter-token-1234", "application/json", "{", kept, 400, "decode alerts: unexpected end"},
 		{"another system's", "Bearer alerter-token-1234", "application/json", strings.Replace(message, `"version":"4"`, `"version":"1"`, 1), kept, 400, `version is "1"`},
 		{"too much", "Bearer alerter-token-1234", "application/json", strings.Repeat(" ", schemas.MaxAlertsBytes+1), kept, 413, "set max_alerts"},
+		{"too much, and no JSON", "Bearer alerter-token-1234", "application/json", strings.Repeat("x", 20<<20), kept, 413, "4194304 are allowed: set max_alerts in webhook_configs"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,8 +89,11 @@ func TestAlertmanagerEndpoint(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			e.server.Handler.ServeHTTP(w, r)
-			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
+			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) || strings.Contains(w.Body.String(), "--token-file") {
 				t.Errorf("%d %s, want %d %s", w.Code, w.Body, test.status, test.want)
+			}
+			if asks := strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Bearer"); asks != (test.status == http.StatusUnauthorized) {
+				t.Errorf("%d, WWW-Authenticate %q", w.Code, w.Header().Get("WWW-Authenticate"))
 			}
 		})
 	}
@@ -147,11 +151,43 @@ func TestRumours(t *testing.T) {
 	}
 }
 
+func TestTruncations(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	cut := func(group string, missing int64) *schemas.Alerts {
+		return &schemas.Alerts{Group: group, Truncated: missing}
+	}
+	x := truncations{}
+	x.hear(cut("b", 3), at)
+	x.hear(cut("a", 2), at)
+	x.hear(cut("c", 1), at)
+	x.hear(cut("c", 0), at)
+	x.hear(cut("b", 4), at.Add(time.Hour))
+	if got := x.lasting(at.Add(time.Hour)); !reflect.DeepEqual(got, []string{"a", "b"}) || x["b"].missing != 4 {
+		t.Errorf("%v lack alerts, b %d: c is whole again", got, x["b"].missing)
+	}
+	if got := x.lasting(at.Add(rumoursFor + time.Minute)); !reflect.DeepEqual(got, []string{"b"}) {
+		t.Errorf("%v lack alerts: a was not told again", got)
+	}
+	for i := range maxTruncations {
+		x.hear(cut(fmt.Sprint(i), 5), at.Add(2*time.Hour))
+	}
+	if _, known := x["b"]; known || len(x) != maxTruncations {
+		t.Errorf("%d are known, b among them: %t; want the oldest forgotten", len(x), known)
+	}
+}
+
 // alertsOf are guardrails from outside, beside one of errors.
 const alertsOf = `  guardrails:
     - {name: errors, rate: error, increase: 10pp}
     - {name: page, external: alertmanager, match: {severity: page}, staleAfter: 2m}
     - {name: busy, external: alertmanager, match: ['severity=~"busy|warm"'], for: 30s, staleAfter: 2m, on: hold}
+`
+
+// slowerOrTold are guardrails of the latency, of errors, and from outside.
+const slowerOrTold = `  guardrails:
+    - {name: slow, quantile: 0.5, of: latency, increase: 50%}
+    - {name: errors, rate: error, increase: 10pp}
+    - {name: page, external: alertmanager, match: {severity: page}, staleAfter: 2m}
 `
 
 // alerts tells the service of an alert, as Alertmanager does.
@@ -169,9 +205,9 @@ func (v *village) post(status, severity string, starts time.Time, more ...string
 	if status == "resolved" {
 		ends = time.Now().UTC().Format(time.RFC3339Nano)
 	}
-	body := fmt.Sprintf(`{"version":"4","receiver":"streamcanary","status":%q,"truncatedAlerts":0,"groupKey":"{}","alerts":[{"status":%[1]q,"labels":{"alertname":"High%s","severity":%[2]q%s},`+
+	body := fmt.Sprintf(`{"version":"4","receiver":"streamcanary","status":%q,"truncatedAlerts":%[6]d,"groupKey":"{}:{}","alerts":[{"status":%[1]q,"labels":{"alertname":"High%s","severity":%[2]q%s},`+
 		`"annotations":{"summary":"Users see errors"},"startsAt":%q,"endsAt":%q,"generatorURL":"http://prometheus/graph","fingerprint":"f-%[2]s"}]}`,
-		status, severity, strings.Join(more, ""), starts.UTC().Format(time.RFC3339Nano), ends)
+		status, severity, strings.Join(more, ""), starts.UTC().Format(time.RFC3339Nano), ends, v.leftOut)
 	client := http.Client{Transport: &http.Transport{DialContext: v.network.DialContext, DisableKeepAlives: true}}
 	response, err := client.Post("http://127.0.0.1:8088"+alertsPath, "application/json", strings.NewReader(body))
 	v.must(err)
@@ -255,6 +291,52 @@ func TestStoriesOfAlerts(t *testing.T) {
 			v.wait(20 * time.Second)
 			v.ask("resume", false)
 			v.until("the second epoch is promoted", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusPromoted })
+		}},
+	})
+}
+
+// TestStoriesOfAlertsAtOddTimes: one comes when the rollback is decided by then, others are left out of a message, and one lasts longer than its stage may take.
+func TestStoriesOfAlertsAtOddTimes(t *testing.T) {
+	const soon = "  stages: [{weight: 10, bake: 10s, max: 40s, then: rollback}]\n"
+	tell(t, map[string]tale{
+		"an-alert-that-outlasts-the-stage": {soon + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			fires := v.began.Add(-10 * time.Minute)
+			v.alerts("firing", "page", fires)
+			v.wait(time.Minute)
+			v.alerts("resolved", "page", fires)
+			v.status(decisions.StatusPromoted)
+		}},
+		"an-alert-on-the-way-back": {slowerOrTold + neverWarm + fewFirst, func(v *village) {
+			v.slows()
+			v.until("traffic goes back by steps", func(s *decisions.State) bool { return s.Returning() })
+			v.wait(10 * time.Second)
+			if _, answer := v.post("firing", "page", time.Now()); !strings.Contains(answer, `"kept":1`) {
+				v.Errorf("%s, want it kept", answer)
+			}
+			v.completed()
+			if _, answer := v.post("firing", "page", time.Now()); !strings.Contains(answer, `"kept":0`) {
+				v.Errorf("%s: all has gone back, and it is kept", answer)
+			}
+		}},
+		"alerts-that-are-left-out": {atOnce + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			v.leftOut = 7
+			fires := time.Now()
+			v.alerts("firing", "other", fires)
+			v.leftOut = 8
+			v.alerts("firing", "other", fires) // it grows, and is told once
+			v.ask("rollback", false)
+			v.completed()
+			v.apply("story", rolloutWith(atOnce+alertsOf), func(a *Application) { a.Retry = true })
+			v.until("the second epoch knows of it", func(s *decisions.State) bool {
+				return s.Epoch == 2 && len(s.Truncated) == 1 && s.Truncated[0].Missing == 8
+			})
+			v.leftOut = 0
+			v.alerts("resolved", "other", fires)
+			v.until("all alerts are told again", func(s *decisions.State) bool { return len(s.Truncated) == 0 })
+			v.status(decisions.StatusPromoted)
 		}},
 	})
 }

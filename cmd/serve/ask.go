@@ -41,7 +41,7 @@ func Ask(ctx context.Context, a *Addresses) ([]Standing, error) {
 		return nil, fmt.Errorf("ask for rollouts: %w", err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode == http.StatusForbidden {
+	if response.StatusCode == http.StatusForbidden || response.StatusCode == http.StatusUnauthorized {
 		why, _ := io.ReadAll(io.LimitReader(response.Body, schemas.MaxCommandBytes)) // what there is of it
 		return nil, fmt.Errorf("ask for rollouts at %s: %w: %s", url, ErrDenied, strings.TrimSpace(string(why)))
 	}

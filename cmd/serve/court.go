@@ -42,17 +42,18 @@ type court struct {
 	retention time.Duration // of the journal; negative: for ever
 	dry       bool          // sinks do nothing, so no step waits for them
 
-	began   time.Time
-	desks   map[string]*desk       // by rollout
-	pending map[string]Application // applied, and not yet read back from the journal
-	untaken []bus.Spec             // what could not be journaled when it came
-	asking  map[request]*asked
-	last    []lastly          // answers that others may come before, the oldest first
-	handIns map[string]handIn // by rollout: what was announced last
-	rumours rumours           // alerts that fire
-	models  sync.Map          // life -> rollout: whose acks they are
-	unread  *kafka.Grown      // a topic with partitions that nobody reads; nil: there is none
-	opened  chan struct{}     // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
+	began       time.Time
+	desks       map[string]*desk       // by rollout
+	pending     map[string]Application // applied, and not yet read back from the journal
+	untaken     []bus.Spec             // what could not be journaled when it came
+	asking      map[request]*asked
+	last        []lastly          // answers that others may come before, the oldest first
+	handIns     map[string]handIn // by rollout: what was announced last
+	rumours     rumours           // alerts that fire
+	truncations truncations       // groups of alerts that lack some
+	models      sync.Map          // life -> rollout: whose acks they are
+	unread      *kafka.Grown      // a topic with partitions that nobody reads; nil: there is none
+	opened      chan struct{}     // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
 
 	registries  pillars.Registries
 	inspections map[string]*inspection // by rollout: of applications that are not begun yet

@@ -106,7 +106,21 @@ func (e *endpoints) waits() []string {
 	return why
 }
 
-// looking lets those look at rollouts who may: 403 for others, where there are tokens.
+// denial is the status for who may not do what they ask for: 401, with how to say who one is, where a token is missing or isn't known, and 403 where it isn't enough
+// (RFC 6750, section 3).
+func denial(w http.ResponseWriter, why error) int {
+	switch {
+	case errors.Is(why, errNoToken):
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case errors.Is(why, errUnknownToken):
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+	default:
+		return http.StatusForbidden
+	}
+	return http.StatusUnauthorized
+}
+
+// looking lets those look at rollouts who may: 401 or 403 for others, where there are tokens.
 func (e *endpoints) looking(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		who, err := e.people.who(r.Header.Get("Authorization"), "")
@@ -114,7 +128,7 @@ func (e *endpoints) looking(next http.HandlerFunc) http.HandlerFunc {
 			err = who.looks()
 		}
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusForbidden)
+			http.Error(w, err.Error(), denial(w, err))
 			return
 		}
 		next(w, r)

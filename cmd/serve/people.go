@@ -95,7 +95,13 @@ func (p *people) add(words []string) error {
 	return nil
 }
 
-// who is asking; the error says why it is nobody.
+// Why whoever asks is nobody.
+var (
+	errNoToken      = errors.New("a token is needed")
+	errUnknownToken = errors.New("the token is not one of those in http.tokensFile")
+)
+
+// who is asking; the error, errNoToken or errUnknownToken, says why it is nobody.
 func (p *people) who(token, claimed string) (person, error) {
 	if p.byToken == nil {
 		return person{claimed, admin}, nil
@@ -103,9 +109,9 @@ func (p *people) who(token, claimed string) (person, error) {
 	who, known := p.byToken[sha256.Sum256([]byte(strings.TrimPrefix(token, "Bearer ")))]
 	switch {
 	case token == "":
-		return person{}, errors.New("a token is needed: --token-file FILE, or the header Authorization: Bearer TOKEN; http.tokensFile of serve has them")
+		return person{}, fmt.Errorf("%w: --token-file FILE, or the header Authorization: Bearer TOKEN; http.tokensFile of serve has them", errNoToken)
 	case !known:
-		return person{}, errors.New("the token is not one of those in http.tokensFile")
+		return person{}, errUnknownToken
 	}
 	return who, nil
 }
@@ -257,7 +263,7 @@ func outcomeOf(s *decisions.State, in *decisions.Command) *schemas.CommandReply 
 // commandWithin is how long whoever asks waits for what comes of a command.
 const commandWithin = 20 * time.Second
 
-// command takes a person's command over HTTP: 200 with the decision, 409 refused, 403 denied, 503 not known.
+// command takes a person's command over HTTP: 200 with the decision, 409 refused, 401 and 403 denied (denial), 503 not known.
 func (e *endpoints) command(w http.ResponseWriter, r *http.Request) {
 	if err := e.open(); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
@@ -292,7 +298,11 @@ func (e *endpoints) command(w http.ResponseWriter, r *http.Request) {
 	case <-ctx.Done():
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(statusOf(reply))
+	status := statusOf(reply)
+	if _, nobody := e.people.who(r.Header.Get("Authorization"), ""); nobody != nil && status == http.StatusForbidden {
+		status = denial(w, nobody)
+	}
+	w.WriteHeader(status)
 	answerWith(w, reply)
 }
 

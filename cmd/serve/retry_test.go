@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
@@ -107,10 +109,10 @@ func TestLookingTakesAViewer(t *testing.T) {
 		status      int
 		want        string
 	}{
-		{"/v1/rollouts", "", 403, "a token is needed"},
-		{"/v1/rollouts", "Bearer stranger-token-123", 403, "not one of those"},
+		{"/v1/rollouts", "", 401, "a token is needed"},
+		{"/v1/rollouts", "Bearer stranger-token-123", 401, "not one of those"},
 		{"/v1/rollouts", "Bearer alerter-token-1234", 403, "am is an alerter: looking at rollouts takes a viewer"},
-		{"/v1/rollouts/x", "", 403, "a token is needed"},
+		{"/v1/rollouts/x", "", 401, "a token is needed"},
 		{"/v1/rollouts", "Bearer viewer-token-12345", 200, "[]"},
 		{"/v1/rollouts/x", "Bearer operator-token-1234", 404, "no rollout of that name"},
 		{"/livez", "", 200, "ok"},
@@ -123,6 +125,35 @@ func TestLookingTakesAViewer(t *testing.T) {
 		e.server.Handler.ServeHTTP(w, r)
 		if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
 			t.Errorf("%s with %q: %d %s, want %d %s", test.path, test.token, w.Code, w.Body, test.status, test.want)
+		}
+	}
+}
+
+// TestCommandsOfNobody: over HTTP, who has no token, or one that isn't known, is asked for one; who has one that isn't enough is denied.
+func TestCommandsOfNobody(t *testing.T) {
+	e := aDoor(t, doorTokens, nil)
+	c := &court{people: e.people, seen: e.seen, log: zerolog.Nop()}
+	e.ask = c.command
+	for _, test := range []struct {
+		token  string
+		status int
+		asks   string
+		want   string
+	}{
+		{"", 401, "Bearer", `"denied":"a token is needed`},
+		{"Bearer stranger-token-123", 401, `Bearer error="invalid_token"`, `"denied":"the token is not one of those`},
+		{"Bearer alerter-token-1234", 403, "", `"denied":"am is an alerter: pause takes an operator`},
+		{"Bearer operator-token-1234", 409, "", `"refused":"no rollout x is judged here"`},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/v1/rollouts/x/commands", strings.NewReader(`{"id":"1","do":"pause","comment":"c"}`))
+		r.Header.Set("Content-Type", "application/json")
+		if test.token != "" {
+			r.Header.Set("Authorization", test.token)
+		}
+		w := httptest.NewRecorder()
+		e.server.Handler.ServeHTTP(w, r)
+		if w.Code != test.status || w.Header().Get("WWW-Authenticate") != test.asks || !strings.Contains(w.Body.String(), test.want) {
+			t.Errorf("with %q: %d %s %q, want %d %s %q", test.token, w.Code, w.Body, w.Header().Get("WWW-Authenticate"), test.status, test.want, test.asks)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 )
 
 // A larder is the cache of each version: a key is there for a while after it was last asked for, so how many are there depends on how much a version is asked.
@@ -38,19 +39,24 @@ const (
 	fewFirst = "  stages: [{weight: 5, bake: 1m, max: 10m}, {weight: 100, approve: true, watch: 10m, holdback: 5}]\n"
 )
 
+// neverWarm is warmed, by a rate that no cache comes to.
+var neverWarm = strings.Replace(warmed, "0.8", "0.999", 1)
+
+// slows lets the canary be slow in its watch.
+func (v *village) slows() {
+	v.Helper()
+	v.caches()
+	v.status(decisions.StatusHolding)
+	v.ask("advance", false)
+	v.inStage(3)
+	v.wait(90 * time.Second)
+	v.slow.Store(300)
+}
+
 func TestStoriesOfCaches(t *testing.T) {
-	cold := strings.Replace(warmed, "0.8", "0.999", 1) // never warm enough
-	slows := func(v *village) {
-		v.caches()
-		v.status(decisions.StatusHolding)
-		v.ask("advance", false)
-		v.inStage(3)
-		v.wait(90 * time.Second)
-		v.slow.Store(300)
-	}
 	tell(t, map[string]tale{
 		"a-cold-cache": {slower + warmed + fewFirst, func(v *village) {
-			slows(v)
+			v.slows()
 			v.completed()
 			v.slow.Store(0)
 			v.apply("story", rolloutWith(slower+warmed+fewFirst), func(a *Application) { a.Retry = true })
@@ -68,8 +74,8 @@ func TestStoriesOfCaches(t *testing.T) {
 			v.errors.Store(6000)
 			v.completed()
 		}},
-		"harm-that-comes-on-the-way-back": {slower + cold + fewFirst, func(v *village) {
-			slows(v)
+		"harm-that-comes-on-the-way-back": {slower + neverWarm + fewFirst, func(v *village) {
+			v.slows()
 			v.until("traffic goes back by steps", func(s *decisions.State) bool { return s.Returning() })
 			v.wait(10 * time.Second)
 			v.errors.Store(6000)
@@ -85,14 +91,29 @@ func TestStoriesOfCaches(t *testing.T) {
 			v.errors.Store(6000)
 			v.completed()
 		}},
-		"a-cache-that-stays-cold": {slower + cold + fewThen, func(v *village) {
+		"a-cache-that-stays-cold": {slower + neverWarm + fewThen, func(v *village) {
 			v.caches()
 			v.inStage(1)
 			v.restart() // in the midst of what is waited for
 			v.status(decisions.StatusPromoted)
 		}},
+		"back-into-a-cold-cache": {slower + warmed + fewThen, func(v *village) {
+			v.caches()
+			v.status(decisions.StatusPromoted)
+			v.wait(time.Minute) // nothing is left in the cache of v1
+			text, name, err := schemas.WayBack([]byte(rolloutWith(slower + warmed + fewThen)))
+			v.must(err)
+			v.apply(name, string(text))
+			v.untilOf(name, "it is prepared", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning && s.Wait == nil })
+			_, err = v.bus.Ask(v.Context(), name, &schemas.Command{ID: "back", Do: "promote", By: "ada", Comment: "users complain"}, "")
+			v.must(err)
+			v.untilOf(name, "it has the first step", func(s *decisions.State) bool { return s.Warming != nil && s.Warming.Warm != nil })
+			v.restart() // in the midst of what is waited for
+			v.untilOf(name, "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
+			v.wait(time.Minute)
+		}},
 		"a-router-that-does-not-go-back": {slower + warmed + fewFirst, func(v *village) {
-			slows(v)
+			v.slows()
 			v.deaf.Store(true)
 			v.wait(time.Minute)
 			v.deaf.Store(false)

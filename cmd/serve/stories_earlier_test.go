@@ -25,7 +25,9 @@ func TestStoriesOfEarlierEpochs(t *testing.T) {
 		v.wait(5 * time.Second)
 
 		v.apply("story", rolloutWith(atOnce), func(a *Application) { a.Retry = true }) // v2, which had gone
-		v.until("it runs again", func(s *decisions.State) bool { return s.Epoch > 1 && s.Status == decisions.StatusRunning && s.Wait == nil })
+		v.until("it runs again", func(s *decisions.State) bool {
+			return s.Epoch > 1 && s.Status == decisions.StatusRunning && s.Wait == nil
+		})
 		v.wait(10 * time.Second)
 		if reply := v.request(schemas.Command{ID: "late", Do: "rollback", Comment: "of what was promoted", Epoch: 1}); !strings.Contains(reply.Refused, "it is meant for epoch 1") {
 			v.Errorf("a rollback of the earlier epoch: %+v", reply)

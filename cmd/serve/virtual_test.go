@@ -47,6 +47,7 @@ type village struct {
 	asked   int    // commands
 	more    string // of the configuration
 	outside *outside
+	leftOut int // alerts that Alertmanager leaves out of its messages
 	// stopService stops the service that runs now.
 	stopService func()
 

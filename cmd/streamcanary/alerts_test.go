@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"streamcanary/decisions"
 	"streamcanary/schemas"
 )
 
@@ -38,5 +39,16 @@ func TestGuardrailsFromOutsideInTheTable(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTruncatedIsShown: alerts that Alertmanager left out are shown with the rollout that may miss one.
+func TestTruncatedIsShown(t *testing.T) {
+	var b strings.Builder
+	s := decisions.State{Status: decisions.StatusRunning, Truncated: []decisions.Truncated{{Group: "{}:{a=\"b\"}", Missing: 7, SinceMs: 1000}}}
+	s.Terms.Alerts = []schemas.AlertGuardrail{{Name: "page"}}
+	printTraffic(&b, &s)
+	if want := "alerts: Alertmanager left 7 alerts of group {}:{a=\"b\"} out of its last message (known since 1970-01-01T00:00:01.000Z), and one that fits page may be"; !strings.Contains(b.String(), want) {
+		t.Errorf("got %q, want %s", b.String(), want)
 	}
 }

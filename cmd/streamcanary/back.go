@@ -26,7 +26,8 @@ func backCommand(c *console) *cobra.Command {
 		Use: "back NAME --comment WHY", Short: "Give the baseline all traffic again, after a promotion", Args: oneName,
 		Long: `Goes back from what a rollout has promoted: applies its file with the versions changed for one another, as NAME-back, and promotes that at once.
 So the pillars that the file names are checked before, routers and stores answer that they are prepared, and what moves is a decision of a
-new epoch. No traffic moves before that promotion, and no evidence is waited for. What was not yet promoted is rolled back by 'rollout rollback'.`,
+new epoch. No traffic moves before that promotion, and no evidence is waited for. Where the file has cache.warm, the promotion stops at its steps until the cache is
+warm; 'rollout promote NAME-back' goes on without waiting. Guardrails from outside are left out: an alert that fires now must not keep from going back. What was not yet promoted is rolled back by 'rollout rollback'.`,
 		Example: "  streamcanary rollout back ranker-42 --comment 'users complain'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(comment) == "" {

@@ -432,6 +432,9 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	if s.Forward != nil {
 		fmt.Fprintf(w, "recommended: %s\n", s.Forward.Sentence)
 	}
+	for _, text := range s.TruncatedTexts() {
+		fmt.Fprintf(w, "alerts: %s\n", schemas.Readable(text))
+	}
 	printPillars(w, s.Pillars, nil)
 	for _, x := range s.Snapshots {
 		fmt.Fprintf(w, "state: %s can go back to snapshot %s\n", x.Store, x.ID)

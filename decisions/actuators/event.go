@@ -124,13 +124,13 @@ const (
 )
 
 // alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so does a notice that a person has to look at: a step that
-// failed or is overdue, a guardrail under suspicion. It is over when a rollback is carried out with all that people were told of, or when the rollout goes on, has gone its way, or gives way to
+// failed or is overdue, a guardrail under suspicion, or one that may miss its alerts. It is over when a rollback is carried out with all that people were told of, or when the rollout goes on, has gone its way, or gives way to
 // another.
 func (e *Event) alarm() alarm {
 	if e.Decision == nil {
 		switch e.Notice.Kind {
 		case schemas.NoticeAcksOverdue, schemas.NoticeAckRefused, schemas.NoticeDrainOverdue, schemas.NoticeGuardrailSuspect, schemas.NoticeSinkOverdue, schemas.NoticeSinkRefused,
-			schemas.NoticeRolloutLost, schemas.NoticeForeignDecision:
+			schemas.NoticeRolloutLost, schemas.NoticeForeignDecision, schemas.NoticeAlertsTruncated:
 			return raise
 		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone:
 			if len(e.Notice.Waiting) == 0 {
