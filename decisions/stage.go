@@ -114,7 +114,7 @@ func (t *turn) promote(d draft) {
 	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
 	t.s.Status = StatusPromoting
 	d.routes, d.state, d.asks, d.await = t.s.Terms.canaryRoutes(), t.thaw(), routers, schemas.AckApplied
-	t.decide(d.as(schemas.ActionPromote, schemas.Info))
+	t.tellPromotion(t.decide(d.as(schemas.ActionPromote, schemas.Info)))
 	if t.s.Wait == nil {
 		t.s.Status = StatusPromoted
 	}
