@@ -32,7 +32,7 @@ type sink struct {
 	unsaid   nag
 	forged   nag
 	done     []string             // events that are carried out here, and perhaps not answered for yet: the newest doneMost
-	keeps    map[uint64]string    // by sequence, what keeps events that come again: the bus bounds how many there are
+	keeps    map[uint64]keeping   // by sequence, events that come again: the bus bounds how many there are
 	aside    map[uint64]time.Time // by sequence, decisions of an unknown key that wait for who knows it, and when they were published: at most asideMost
 	vain     bool                 // nobody has known such a key
 }
@@ -60,7 +60,7 @@ const (
 func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 	var all []*sink
 	for _, one := range s.Config.Sinks {
-		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: instance(), seen: s.seen, dry: s.DryRun, roster: s.roster, keeps: map[uint64]string{}, aside: map[uint64]time.Time{}}
+		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: instance(), seen: s.seen, dry: s.DryRun, roster: s.roster, keeps: map[uint64]keeping{}, aside: map[uint64]time.Time{}}
 		k.log = s.Log.With().Str("sink", one.Name).Logger()
 		if one.Kind.Routes() {
 			one.Retries = 0 // between two attempts a newer decision may come
@@ -122,6 +122,14 @@ func (k *sink) run(ctx context.Context) error {
 
 // take brings one event there, if its rollout wants that.
 func (k *sink) take(ctx context.Context, t bus.Told) bus.Again {
+	again := k.bring(ctx, t)
+	if again.After == 0 {
+		k.forget(&t)
+	}
+	return again
+}
+
+func (k *sink) bring(ctx context.Context, t bus.Told) bus.Again {
 	e, err := k.wanted(ctx, &t)
 	if err == nil && e != nil && k.Kind.Routes() {
 		var newest bool
@@ -142,11 +150,7 @@ func (k *sink) take(ctx context.Context, t bus.Told) bus.Again {
 	if t.Decision != nil && t.Verify(k.trust) != nil {
 		return k.untrusted(&t)
 	}
-	again := bus.Again{After: k.act(ctx, &t, e)}
-	if again.After == 0 {
-		delete(k.keeps, t.Sequence)
-	}
-	return again
+	return bus.Again{After: k.act(ctx, &t, e)}
 }
 
 // wanted is the event, as the rollout that is judged wants it told, or wanted before it was deleted; nil: it doesn't.
@@ -170,7 +174,7 @@ func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error
 	switch {
 	case use == nil || use.Kind != k.Kind:
 		return nil, nil
-	case t.Decision != nil && k.Kind.Changes() && overtaken(t.Decision, &head.State):
+	case t.Decision != nil && k.Kind.Changes() && !k.Kind.Routes() && overtaken(t.Decision, &head.State):
 		return nil, nil
 	case t.Decision != nil:
 		return actuators.OfDecision(t.Decision, t.Signed, r, use), nil

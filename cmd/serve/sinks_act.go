@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -66,13 +67,11 @@ func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Du
 	switch {
 	case err == nil:
 		k.seen.told(k.Name, "told")
-		k.seen.failing.WithLabelValues(k.Name).Set(0)
-		if k.unsaid.over() {
-			k.log.Info().Str("id", e.ID).Int("attempt", t.Attempt).Msg("this sink is reached again")
-		}
+		k.works(t)
 		return 0
 	case a.refused:
 		k.seen.told(k.Name, "refused")
+		k.works(t)
 		k.log.Error().Err(err).Str("id", e.ID).Msg("this sink will never take this: it goes on with what comes next")
 		return 0
 	case a.tooOld:
@@ -86,7 +85,8 @@ func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Du
 // failed says why an event isn't there yet, and when it comes again.
 func (k *sink) failed(t *bus.Told, a *attempt) time.Duration {
 	k.seen.failing.WithLabelValues(k.Name).Set(1)
-	k.keeps[t.Sequence] = why(a.err)
+	model, _ := t.Names()
+	k.keeps[t.Sequence] = keeping{model, why(a.err)}
 	said := "this sink is not reached, and what it is to be told waits: trying again; does it run, and are its url and secret right? "
 	if a.failure != nil && a.failure.Reached() {
 		said = "this sink is reached, and doesn't do what it is told, which waits with what comes after it for this model: trying again; mend what it answers. "
@@ -97,6 +97,28 @@ func (k *sink) failed(t *bus.Told, a *attempt) time.Duration {
 		again = max(again, min(a.failure.After, sinkAgainAsked))
 	}
 	return again
+}
+
+// keeping is an event that comes again: its model, and why.
+type keeping struct{ model, why string }
+
+// forget forgets what kept an event that is done with, and where traffic is moved, those before it of its model.
+func (k *sink) forget(t *bus.Told) {
+	model, _ := t.Names()
+	maps.DeleteFunc(k.keeps, func(sequence uint64, x keeping) bool {
+		return sequence == t.Sequence || k.Kind.Routes() && x.model == model && sequence < t.Sequence
+	})
+}
+
+// works notes that the sink has answered to an event. It works again once nothing is kept.
+func (k *sink) works(t *bus.Told) {
+	if k.forget(t); len(k.keeps) > 0 {
+		return
+	}
+	k.seen.failing.WithLabelValues(k.Name).Set(0)
+	if k.unsaid.over() {
+		k.log.Info().Str("id", t.ID()).Int("attempt", t.Attempt).Msg("this sink works again: nothing waits for it")
+	}
 }
 
 // answers reports whether a decision is answered for: by what moves traffic, as a router does, and otherwise where a step waits for that.
@@ -137,7 +159,7 @@ func (k *sink) waits(ctx context.Context, t, behind *bus.Told) {
 	}
 	e, err := k.wanted(ctx, t)
 	if err == nil && e != nil {
-		err = k.ack(ctx, t.Decision, schemas.AckReceived, fmt.Sprintf("it waits for %s, which comes first: %s", behind.ID(), k.keeps[behind.Sequence]))
+		err = k.ack(ctx, t.Decision, schemas.AckReceived, fmt.Sprintf("it waits for %s, which comes first: %s", behind.ID(), k.keeps[behind.Sequence].why))
 	}
 	if err != nil && ctx.Err() == nil {
 		k.later("what keeps a decision from this sink can't be said; look at NATS (its connection, permissions)", err)

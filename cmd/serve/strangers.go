@@ -84,6 +84,7 @@ func (c *court) farewell(ctx context.Context, d *desk, by schemas.Actor) {
 	n := noticeOf(d, gone.Kind)
 	n.Severity, n.Waiting, n.Sentence = gone.Severity, gone.Waiting, gone.Sentence
 	n.ID = fmt.Sprintf("%s.%d.deleted", n.Rollout, n.Epoch)
+	d.lostTold = true // its record goes, and nobody is to miss it
 	c.farewells = append(c.farewells, n)
 	c.farewells = c.farewells[max(0, len(c.farewells)-goneMost):]
 	c.warn(ctx)
@@ -93,7 +94,7 @@ func (c *court) farewell(ctx context.Context, d *desk, by schemas.Actor) {
 // deleted. What can't be told now is told with the next call.
 func (c *court) warn(ctx context.Context) {
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; d.lost != nil && !d.lostTold {
+		if d := c.desks[name]; d.isLost() && !d.lostTold {
 			d.lostTold = c.notify(ctx, lostNotice(d))
 		}
 	}

@@ -137,8 +137,8 @@ func (l *lanes) behind() []waiting {
 	return all
 }
 
-// idle waits until something is added, or a time has passed; 0: none will.
-func (l *lanes) idle(ctx context.Context, in time.Duration) {
+// idle waits until something is added (true), or a time has passed; 0: none will.
+func (l *lanes) idle(ctx context.Context, in time.Duration) (added bool) {
 	var due <-chan time.Time
 	if in > 0 {
 		timer := time.NewTimer(in)
@@ -148,8 +148,10 @@ func (l *lanes) idle(ctx context.Context, in time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-l.added:
+		return true
 	case <-due:
 	}
+	return false
 }
 
 // messages are those of all events.

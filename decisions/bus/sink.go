@@ -16,12 +16,13 @@ import (
 // Settings of what sinks hear. The stream is a sink's queue, and its durable consumer, which all instances share, its place in it.
 const (
 	sinkConsumer  = "streamcanary-sink-"
-	lastConsumer  = "streamcanary-last-" // of SinkQuery.Last: the two can't be turned into each other
-	sinkWait      = 10 * time.Second     // until an event comes again that nobody says anything of any more: a process that ended
-	sinkProgress  = 3 * time.Second      // how often one that is held, or at work, is said to be
-	sinkForgotten = 30 * 24 * time.Hour  // after which a sink that nobody asks for begins anew
-	sinkOpen      = 64                   // decisions of SinkQuery.Last that are not done with
-	sinkHeld      = 256                  // events of another query that are not done with: beyond them all wait in the stream for one of these
+	lastConsumer  = "streamcanary-last-"  // of SinkQuery.Last: the two can't be turned into each other
+	sinkWait      = 10 * time.Second      // until an event comes again that nobody says anything of any more: a process that ended
+	sinkProgress  = 3 * time.Second       // how often one that is held, or at work, is said to be
+	sinkGathers   = 20 * time.Millisecond // what comes together is ranked together
+	sinkForgotten = 30 * 24 * time.Hour   // after which a sink that nobody asks for begins anew
+	sinkOpen      = 64                    // decisions of SinkQuery.Last that are not done with
+	sinkHeld      = 256                   // events of another query that are not done with: beyond them all wait in the stream for one of these
 )
 
 // A SinkQuery says what a sink hears.
@@ -210,7 +211,9 @@ func (l *lanes) walk(ctx context.Context, q *SinkQuery, handle Teller) {
 		}
 		h, in := l.next(time.Now())
 		if h == nil {
-			l.idle(ctx, in)
+			if l.idle(ctx, in) && q.Rank != nil {
+				pause(ctx, sinkGathers)
+			}
 			continue
 		}
 		t := h.Told
