@@ -204,7 +204,7 @@ func (s *State) Awaits(wallMs int64) bool {
 
 // sinksOverdue tells people, in one sentence, of all sinks whose deadline has passed, and gives each more time.
 func (t *turn) sinksOverdue() {
-	var names, why []string
+	var names, why, silent []string
 	var last *SagaStep
 	for _, step := range t.s.sinks() {
 		if !step.open() || step.DeadlineMs == 0 || step.DeadlineMs > t.in.WallMs {
@@ -216,12 +216,14 @@ func (t *turn) sinksOverdue() {
 		}
 		names = append(names, string(step.Name))
 		if step.Why != "" {
-			why = append(why, step.Sink+": "+step.Why)
+			why = append(why, step.Sink+": "+strings.TrimSuffix(step.Why, ".")+".")
+		} else {
+			silent = append(silent, step.Sink)
 		}
 		last = step
 	}
-	if why == nil {
-		why = []string{"It has said nothing: does a serve run that has it in its sinks?"}
+	if silent != nil {
+		why = append(why, fmt.Sprintf("Nothing is said by %s: does a serve run that has it in its sinks?", strings.Join(silent, ", ")))
 	}
 	often := times(last.Attempt)
 	if last.DeadlineMs == 0 {

@@ -440,6 +440,11 @@ func TestStoriesOfSinks(t *testing.T) {
 			v.untilOf("second", "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
 		})
 	})
+}
+
+// TestStoriesOfEndsOutside: what they are told of a promotion, and of a deletion.
+func TestStoriesOfEndsOutside(t *testing.T) {
+	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
 	t.Run("a-promotion-that-the-registry-refuses", func(t *testing.T) {
 		storyWith(t, "a-promotion-that-the-registry-refuses", rollout, sinksOutside, func(v *village) {
 			v.status(decisions.StatusRunning)
