@@ -46,7 +46,7 @@ func explainMLflow(f *Failure, body []byte) {
 		return
 	}
 	switch answer.Code {
-	case "RESOURCE_DOES_NOT_EXIST":
+	case "RESOURCE_DOES_NOT_EXIST", "NOT_FOUND":
 		f.why = fmt.Sprintf("MLflow has no such thing: %s: register it, or mend name, baseline and canary of this sink in spec.sinks", strings.TrimSuffix(clip(answer.Message, shownBody), "."))
 	case "INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "FEATURE_DISABLED":
 	case "PERMISSION_DENIED", "ABORTED", "RESOURCE_CONFLICT":
