@@ -26,14 +26,29 @@ func (s *State) whoFollowed() string {
 // missingText is why somebody's answer is missing: it is silent, or has said why.
 func (s *State) missingText(name string, seq int64) string {
 	for i := range s.Answers {
-		if a := &s.Answers[i]; a.Consumer == name && a.Seq >= seq && (a.Status == schemas.AckFailed || a.Status == schemas.AckRejected) {
-			return fmt.Sprintf("%s answered %s: %s", name, a.Status, strings.TrimSuffix(orUnknown(a.Why), "."))
+		if a := &s.Answers[i]; a.Seq >= seq && a.refuses() && s.speaksFor(a.Consumer, name) {
+			return a.text()
 		}
 	}
 	if name == anyRouter {
 		return "No router has answered"
 	}
 	return name + " has not answered"
+}
+
+// refuses reports whether somebody could not, or would not, do what was asked.
+func (a *Answer) refuses() bool {
+	return a.Status == schemas.AckFailed || a.Status == schemas.AckRejected
+}
+
+// text is who refuses, and why.
+func (a *Answer) text() string {
+	return fmt.Sprintf("%s answered %s: %s", a.Consumer, a.Status, strings.TrimSuffix(orUnknown(a.Why), "."))
+}
+
+// speaksFor reports whether a consumer's answer is one of a name that is waited for: its own, or where any router is enough, a router's.
+func (s *State) speaksFor(consumer, name string) bool {
+	return consumer == name || name == anyRouter && !s.Terms.isStore(consumer) && !s.Terms.isSink(consumer)
 }
 
 // missingTexts is why answers to a wait are missing, of each who has to give one.

@@ -74,7 +74,7 @@ func TestWarm(t *testing.T) {
 		{"and after a person's rollback", nil, []Input{command(5, CommandRollback, false), graver}, []string{warm10, "#4 " + allAt}, ""},
 		{"not once all has gone back", nil, after(followed, answers(7, 200, 160), ack(8, 4, "eu", schemas.AckApplied), answers(9, 200, 190), graver),
 			[]string{warm10, warm50, warmDone}, ""},
-		{"nor of a rollout that nobody follows any more", nil, after(followed, command(7, CommandDelete, true), graver), []string{warm10}, ""},
+		{"nor of a rollout that nobody follows any more", nil, after(followed, command(7, CommandDelete, true), graver), []string{warm10, "!rollout-deleted warm-10,warm-50,route,verify"}, ""},
 		{"a person who doesn't wait", nil, after(followed, command(7, CommandRollback, false)), []string{warm10, "#4 " + allAt}, "ada moved all traffic without waiting for a warm cache."},
 		{"but asks only once", nil, after(followed, command(7, CommandRollback, false), command(8, CommandRollback, false)), []string{warm10, "#4 " + allAt, "!command-refused"}, ""},
 		{"a person's rollback is warmed", nil, []Input{command(5, CommandRollback, false)}, []string{warm10}, ""},

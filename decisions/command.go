@@ -339,10 +339,12 @@ func (t *turn) remove(c *Command) {
 	t.s.Status = StatusDeleted
 	if ended {
 		t.s.Hold, t.s.Wait = nil, nil
-		if t.s.Frozen {
+		if !t.s.Frozen {
+			t.notice(Deleted(&t.s, c.Actor))
+		} else {
 			t.decide(draft{
 				action: schemas.ActionFreeze, phase: schemas.PhaseAbort, severity: schemas.Critical, routes: t.s.Routes, actor: c.Actor,
-				reason: schemas.Reason{Code: "deleted", Sentence: fmt.Sprintf("The rollout was deleted before its state was restored: %s takes no writes until somebody there lets it.",
+				reason: schemas.Reason{Code: schemas.ReasonDeleted, Sentence: fmt.Sprintf("The rollout was deleted before its state was restored: %s takes no writes until somebody there lets it.",
 					listed(t.s.Terms.State.Stores))},
 			})
 		}
@@ -350,7 +352,7 @@ func (t *turn) remove(c *Command) {
 	}
 	t.abort(draft{
 		action: schemas.ActionStart, phase: schemas.PhaseAbort, actor: c.Actor,
-		reason: schemas.Reason{Code: "deleted", Sentence: "The rollout was deleted before it ended."},
+		reason: schemas.Reason{Code: schemas.ReasonDeleted, Sentence: "The rollout was deleted before it ended."},
 	})
 }
 

@@ -123,7 +123,7 @@ func (s *Saga) step(name StepName) *SagaStep {
 // rollback gives the baseline all traffic, by steps that are followed until the canary has drained.
 func (t *turn) rollback(d draft, harmBeganMs int64) {
 	d.supersedes = t.superseded()
-	t.s.Hold, t.s.Wait, t.s.Warming, t.s.Freezing = nil, nil, nil, nil
+	t.s.Hold, t.s.Wait, t.s.Warming, t.s.Freezing, t.s.Promotion = nil, nil, nil, nil, nil
 	if t.s.Status != StatusPreparing { // else nothing was tried
 		defer t.chronic(causeOf(&d.reason))
 	}
@@ -139,13 +139,14 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 			t.s.Saga.Steps = append(t.s.Saga.Steps, t.s.warmSteps()...)
 		}
 		if name == StepVerify {
-			t.s.Saga.Steps = append(t.s.Saga.Steps, t.s.Terms.sinkSteps()...)
+			t.s.Saga.Steps = append(t.s.Saga.Steps, sinkSteps(StepRegistry, t.s.Terms.Sinks.Registry)...)
+			t.s.Saga.Steps = append(t.s.Saga.Steps, sinkSteps(StepAlert, t.s.Terms.Sinks.Alert)...)
 		}
 		t.s.Saga.Steps = append(t.s.Saga.Steps, SagaStep{Name: name, State: StepPlanned})
 	}
 	first := t.begin(&t.s.Saga.Steps[0], d)
 	t.s.Saga.Decision = first.ID
-	t.s.Saga.tell(first, t.in.WallMs)
+	beginSinks(t.s.Saga.Steps, first, t.in.WallMs)
 	t.s.Saga.Times.Detected, t.s.Saga.Times.Decided = first.EventTime, first.IssuedAt
 }
 
@@ -210,18 +211,12 @@ func (t *turn) sagaAcked(a *schemas.Ack) {
 	}
 	for i := range t.s.Saga.Steps {
 		step := &t.s.Saga.Steps[i]
-		if step.Sink == a.Consumer && step.open() && a.Status == schemas.AckReceived {
-			step.Why = clip(a.Why, MaxWhy) // what keeps it, so far
-		}
-		if step.Wait == nil || !step.open() || step.Warm != nil || !step.Wait.satisfies(a) || !step.Wait.take(a.Consumer, &t.s.Terms) {
+		if step.Sink != "" || step.Wait == nil || !step.open() || step.Warm != nil || !step.Wait.satisfies(a) || !step.Wait.take(a.Consumer, &t.s.Terms) {
 			continue
 		}
-		switch {
-		case step.Sink != "":
-			t.told(step)
-		case step.WarmBP > 0:
+		if step.WarmBP > 0 {
 			t.followedTo(step)
-		default:
+		} else {
 			t.settle(step, t.in.WallMs)
 		}
 	}
@@ -270,7 +265,7 @@ func (t *turn) completed() {
 		sentence = fmt.Sprintf("Rollback of %s is acknowledged; no traffic came that could show that %s has drained.",
 			t.s.Terms.Rollout, t.s.Terms.Canary)
 	}
-	left := saga.left()
+	left := t.s.left()
 	if left != nil {
 		sentence += fmt.Sprintf(" Not done yet: %s.", strings.Join(left, ", "))
 	}
@@ -287,12 +282,9 @@ func (t *turn) sagaExpired(x *Expired) {
 		if deadlineID(t.s.Saga.Decision, string(step.Name)) != x.Deadline {
 			continue
 		}
-		switch {
-		case step.Name == StepVerify:
+		if step.Name == StepVerify {
 			t.drainExpired(step, x)
-		case step.Sink != "":
-			t.sinksOverdue()
-		default:
+		} else {
 			t.stepExpired(step)
 		}
 		return
@@ -349,11 +341,9 @@ func (t *turn) retry(step *SagaStep, withinMs int64) {
 
 // published notes that the decision with this id is out: the steps that it asks for are sent.
 func (s *State) published(id string) {
-	if s.Saga == nil {
-		return
-	}
-	for i := range s.Saga.Steps {
-		if step := &s.Saga.Steps[i]; step.State == StepPending && step.Decision == id {
+	steps := s.steps()
+	for i := range steps {
+		if step := &steps[i]; step.State == StepPending && step.Decision == id {
 			step.State = StepSent
 		}
 	}

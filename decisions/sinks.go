@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,17 +9,24 @@ import (
 	"streamcanary/schemas"
 )
 
-// SinkTerms are the sinks of a rollout whose work is a step of its rollback. What moves traffic isn't among them: it answers as a router does, to StepRoute.
+// SinkTerms are the sinks of a rollout whose work is a step of its rollback, and a registry's of its promotion, too. What moves traffic isn't among them: it answers as a
+// router does, to StepRoute.
 type SinkTerms struct {
 	Registry []string `json:"registry,omitempty"` // model registries, ascending
 	Alert    []string `json:"alert,omitempty"`    // what people hear by, ascending
 }
 
-// The steps of sinks; the sink is part of the name. All begin with the rollback's first decision, and nothing waits for them.
+// The steps of sinks; the sink is part of the name. All begin with the first decision of the rollback or with the promotion, and nothing waits for them.
 const (
-	StepRegistry StepName = "registry" // the canary's alias or stage is taken away
+	StepRegistry StepName = "registry" // the alias or stage is the version's that serves
 	StepAlert    StepName = "alert"    // people are told
 )
+
+// A Promotion is what must agree with a promotion that was decided: the steps of registries.
+type Promotion struct {
+	DecidedMs int64      `json:"decided_ms"` // wall time
+	Steps     []SagaStep `json:"steps"`
+}
 
 // How long a sink may take until people are told that it is overdue, doubled each time, and how often they are. It is tried again for a day, whatever they are told.
 const (
@@ -26,7 +34,7 @@ const (
 	sinkReminders = 6
 )
 
-// sinkLifeMs is for how long after a rollback a sink may answer, which gives up after a day.
+// sinkLifeMs is for how long after a rollback, or a promotion, a sink may answer, which gives up after a day.
 const sinkLifeMs = 2 * 24 * 3600 * 1000
 
 // sinkTermsOf takes them from a rollout.
@@ -51,28 +59,103 @@ func (t *Terms) isSink(consumer string) bool {
 	return slices.Contains(t.Sinks.Registry, consumer) || slices.Contains(t.Sinks.Alert, consumer)
 }
 
-// sinkSteps are the steps of the sinks, registries first.
-func (t *Terms) sinkSteps() []SagaStep {
+// sinkSteps are the steps of sinks of a kind.
+func sinkSteps(kind StepName, sinks []string) []SagaStep {
 	var steps []SagaStep
-	for _, of := range []struct {
-		kind  StepName
-		sinks []string
-	}{{StepRegistry, t.Sinks.Registry}, {StepAlert, t.Sinks.Alert}} {
-		for _, sink := range of.sinks {
-			steps = append(steps, SagaStep{Name: of.kind + "-" + StepName(sink), State: StepPlanned, Sink: sink})
-		}
+	for _, sink := range sinks {
+		steps = append(steps, SagaStep{Name: kind + "-" + StepName(sink), State: StepPlanned, Sink: sink})
 	}
 	return steps
 }
 
-// tell begins the steps of sinks.
-func (s *Saga) tell(first *schemas.Decision, wallMs int64) {
-	for i := range s.Steps {
-		if step := &s.Steps[i]; step.Sink != "" {
-			step.State, step.Decision, step.DeadlineMs = StepPending, first.ID, wallMs+sinkWithinMs
-			step.Wait = &Wait{Decision: first.ID, Seq: first.Seq, Want: schemas.AckApplied, NoRouter: true, Stores: []string{step.Sink}}
+// beginSinks begins the steps of sinks with a decision that all of them are told.
+func beginSinks(steps []SagaStep, with *schemas.Decision, wallMs int64) {
+	for i := range steps {
+		if step := &steps[i]; step.Sink != "" {
+			step.State, step.Decision, step.DeadlineMs = StepPending, with.ID, wallMs+sinkWithinMs
+			step.Wait = &Wait{Decision: with.ID, Seq: with.Seq, Want: schemas.AckApplied, NoRouter: true, Stores: []string{step.Sink}}
 		}
 	}
+}
+
+// tellPromotion begins what follows a promotion.
+func (t *turn) tellPromotion(d *schemas.Decision) {
+	t.s.Promotion = nil
+	steps := sinkSteps(StepRegistry, t.s.Terms.Sinks.Registry)
+	if steps == nil || !t.s.Terms.awaited() {
+		return
+	}
+	beginSinks(steps, d, t.in.WallMs)
+	t.s.Promotion = &Promotion{DecidedMs: t.in.WallMs, Steps: steps}
+}
+
+// steps are those that are followed: of the rollback, or of the promotion.
+func (s *State) steps() []SagaStep {
+	switch {
+	case s.Saga != nil:
+		return s.Saga.Steps
+	case s.Promotion != nil:
+		return s.Promotion.Steps
+	}
+	return nil
+}
+
+// sinks are those of them that sinks do.
+func (s *State) sinks() []*SagaStep {
+	var sinks []*SagaStep
+	steps := s.steps()
+	for i := range steps {
+		if steps[i].Sink != "" {
+			sinks = append(sinks, &steps[i])
+		}
+	}
+	return sinks
+}
+
+// ending is what the steps are of, in a word.
+func (s *State) ending() string {
+	if s.Saga != nil {
+		return "rollback"
+	}
+	return "promotion"
+}
+
+// sinkAcked gives an ack to the step of a sink that waits for it.
+func (t *turn) sinkAcked(a *schemas.Ack) {
+	if t.s.Status == StatusDeleted {
+		return // nobody follows it any more
+	}
+	for _, step := range t.s.sinks() {
+		if step.Sink == a.Consumer && step.open() && a.Status == schemas.AckReceived && a.Seq >= step.Wait.Seq {
+			step.Why = clip(a.Why, MaxWhy) // what keeps it, so far
+		}
+		if step.open() && step.Wait.satisfies(a) && step.Wait.take(a.Consumer, &t.s.Terms) {
+			t.told(step)
+		}
+	}
+}
+
+// sinkRefuses marks the step of a sink that answers that it never will as failed, and reports whether there is one. A later ack still settles it.
+func (t *turn) sinkRefuses(a *schemas.Ack) bool {
+	for _, step := range t.s.sinks() {
+		if step.open() && step.Decision == a.Decision && step.Wait.awaits(a.Consumer, &t.s.Terms) {
+			step.State, step.Why = StepFailed, clip(a.Why, MaxWhy)
+			t.sinkRefused(step)
+			return true
+		}
+	}
+	return false
+}
+
+// sinkExpired takes the deadline of a sink's step, and reports whether it is one's.
+func (t *turn) sinkExpired(id string) bool {
+	for _, step := range t.s.sinks() {
+		if t.s.stepDeadline(step) == id {
+			t.sinksOverdue()
+			return true
+		}
+	}
+	return false
 }
 
 // told ends the step of a sink. Who was told that it is overdue, or refused, is told that, too.
@@ -83,16 +166,17 @@ func (t *turn) told(step *SagaStep) {
 		return
 	}
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeSinkDone, Severity: schemas.Info, Decision: step.Decision, Attempt: step.Attempt, Waiting: t.s.Saga.left(),
-		Sentence: fmt.Sprintf("Step %s of rollback %s is done after all.", step.Name, step.Decision),
+		Kind: schemas.NoticeSinkDone, Severity: schemas.Info, Decision: step.Decision, Attempt: step.Attempt, Waiting: t.s.left(),
+		Sentence: fmt.Sprintf("Step %s of %s %s is done after all.", step.Name, t.s.ending(), step.Decision),
 	})
 }
 
 // left are the steps that are still open, of sinks only those that people were told of: as long as there is one, somebody may have to do something.
-func (s *Saga) left() []string {
+func (s *State) left() []string {
 	var names []string
-	for i := range s.Steps {
-		if step := &s.Steps[i]; step.open() && (step.Sink == "" || step.Attempt > 0 || step.State == StepFailed) {
+	steps := s.steps()
+	for i := range steps {
+		if step := &steps[i]; step.open() && (step.Sink == "" || step.Attempt > 0 || step.State == StepFailed) {
 			names = append(names, string(step.Name))
 		}
 	}
@@ -101,22 +185,29 @@ func (s *Saga) left() []string {
 
 // Awaits reports whether at a wall time a deadline, or the answer of a sink, may still change something.
 func (s *State) Awaits(wallMs int64) bool {
-	if len(s.Deadlines()) > 0 {
+	var decidedMs int64
+	switch {
+	case len(s.Deadlines()) > 0:
 		return true
+	case s.Status == StatusDeleted:
+		return false
+	case s.Saga != nil:
+		decidedMs = int64(s.Saga.Times.Decided)
+	case s.Promotion != nil:
+		decidedMs = s.Promotion.DecidedMs
 	}
-	if s.Saga == nil || s.Status == StatusDeleted || wallMs-int64(s.Saga.Times.Decided) > sinkLifeMs {
+	if wallMs-decidedMs > sinkLifeMs {
 		return false
 	}
-	return slices.ContainsFunc(s.Saga.Steps, func(step SagaStep) bool { return step.Sink != "" && step.open() && step.State != StepFailed })
+	return slices.ContainsFunc(s.sinks(), func(step *SagaStep) bool { return step.open() && step.State != StepFailed })
 }
 
 // sinksOverdue tells people, in one sentence, of all sinks whose deadline has passed, and gives each more time.
 func (t *turn) sinksOverdue() {
-	var names, why []string
+	var names, why, silent []string
 	var last *SagaStep
-	for i := range t.s.Saga.Steps {
-		step := &t.s.Saga.Steps[i]
-		if step.Sink == "" || !step.open() || step.DeadlineMs == 0 || step.DeadlineMs > t.in.WallMs {
+	for _, step := range t.s.sinks() {
+		if !step.open() || step.DeadlineMs == 0 || step.DeadlineMs > t.in.WallMs {
 			continue
 		}
 		t.retry(step, sinkWithinMs)
@@ -125,12 +216,14 @@ func (t *turn) sinksOverdue() {
 		}
 		names = append(names, string(step.Name))
 		if step.Why != "" {
-			why = append(why, step.Sink+": "+step.Why)
+			why = append(why, step.Sink+": "+strings.TrimSuffix(step.Why, ".")+".")
+		} else {
+			silent = append(silent, step.Sink)
 		}
 		last = step
 	}
-	if why == nil {
-		why = []string{"It has said nothing: does a serve run that has it in its sinks?"}
+	if silent != nil {
+		why = append(why, fmt.Sprintf("Nothing is said by %s: does a serve run that has it in its sinks?", strings.Join(silent, ", ")))
 	}
 	often := times(last.Attempt)
 	if last.DeadlineMs == 0 {
@@ -138,8 +231,8 @@ func (t *turn) sinksOverdue() {
 	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeSinkOverdue, Severity: schemas.Warning, Decision: last.Decision, Attempt: last.Attempt, Waiting: names,
-		Sentence: fmt.Sprintf("Not done of rollback %s in time: %s (deadline passed %s). Traffic doesn't wait for that, and it is tried again for a day. %s %s",
-			last.Decision, strings.Join(names, ", "), often, t.byHand(names), strings.Join(why, " ")),
+		Sentence: fmt.Sprintf("Not done of %s %s in time: %s (deadline passed %s). Traffic doesn't wait for that, and it is tried again for a day. %s %s",
+			t.s.ending(), last.Decision, strings.Join(names, ", "), often, t.byHand(names), strings.Join(why, " ")),
 	})
 }
 
@@ -148,8 +241,8 @@ func (t *turn) sinkRefused(step *SagaStep) {
 	step.DeadlineMs = 0
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeSinkRefused, Severity: schemas.Warning, Decision: step.Decision, Waiting: []string{string(step.Name)},
-		Sentence: fmt.Sprintf("Step %s of rollback %s has failed, and isn't tried again: %s. Traffic doesn't wait for that. %s",
-			step.Name, step.Decision, strings.TrimSuffix(orUnknown(step.Why), "."), t.byHand([]string{string(step.Name)})),
+		Sentence: fmt.Sprintf("Step %s of %s %s has failed, and isn't tried again: %s. Traffic doesn't wait for that. %s",
+			step.Name, t.s.ending(), step.Decision, strings.TrimSuffix(orUnknown(step.Why), "."), t.byHand([]string{string(step.Name)})),
 	})
 }
 
@@ -157,6 +250,9 @@ func (t *turn) sinkRefused(step *SagaStep) {
 func (t *turn) byHand(steps []string) string {
 	registry := func(name string) bool { return strings.HasPrefix(name, string(StepRegistry)) }
 	move := fmt.Sprintf("give the registry's alias or stage back to %s", t.s.Terms.Baseline)
+	if t.s.Saga == nil {
+		move = fmt.Sprintf("give the registry's alias or stage to %s", t.s.Terms.Canary)
+	}
 	switch {
 	case !slices.ContainsFunc(steps, registry):
 		return "If that can't wait, tell people yourself."
@@ -164,4 +260,14 @@ func (t *turn) byHand(steps []string) string {
 		return fmt.Sprintf("If that can't wait, %s by hand.", move)
 	}
 	return fmt.Sprintf("If that can't wait, %s by hand, and tell people yourself.", move)
+}
+
+// Deleted is the notice that a rollout was deleted which had ended; its id and times are set by who publishes it.
+func Deleted(s *State, by schemas.Actor) schemas.Notice {
+	text := fmt.Sprintf("%s deleted rollout %s, which had ended.", cmp.Or(by.Name, "A person"), s.Terms.Rollout)
+	left := s.left()
+	if left != nil {
+		text += fmt.Sprintf(" Not done, and not followed any more: %s.", strings.Join(left, ", "))
+	}
+	return schemas.Notice{Kind: schemas.NoticeRolloutDeleted, Severity: schemas.Info, Waiting: left, Sentence: text}
 }

@@ -61,7 +61,7 @@ func TestSinkSteps(t *testing.T) {
 		{"refused, then done", []Input{fails, all[0]}, []string{"!sink-refused registry-mlflow", "!sink-done route,verify"}, "acked pending pending"},
 		{"done twice", []Input{all[0], all[0], fails}, nil, "acked pending pending"},
 		{"a later decision of the rollback", []Input{command(6, CommandRollback, false), ack(7, 3, "slack", schemas.AckApplied)}, []string{"!command-refused"}, "pending pending acked"},
-		{"deleted", append([]Input{command(6, CommandDelete, true)}, late...), nil, "pending pending pending"},
+		{"deleted", append([]Input{command(6, CommandDelete, true)}, late...), []string{"!rollout-deleted route,verify"}, "pending pending pending"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestSinkSentences(t *testing.T) {
 	have := sentences(keeps, expire(35, id(1, 3)+"/alert-slack"), ack(36, 3, "oncall", schemas.AckApplied), ack(36, 3, "slack", schemas.AckApplied), fails)
 	want := []string{
 		"Not done of rollback ranker-42.1.3 in time: registry-mlflow, alert-oncall, alert-slack (deadline passed once). Traffic doesn't wait for that, and it is tried again for a day. " +
-			"If that can't wait, give the registry's alias or stage back to 41 by hand, and tell people yourself. mlflow: GET http://mlflow: the server answers 503",
+			"If that can't wait, give the registry's alias or stage back to 41 by hand, and tell people yourself. mlflow: GET http://mlflow: the server answers 503. Nothing is said by oncall, slack: does a serve run that has it in its sinks?",
 		"Step alert-oncall of rollback ranker-42.1.3 is done after all.",
 		"Step alert-slack of rollback ranker-42.1.3 is done after all.",
 		"Step registry-mlflow of rollback ranker-42.1.3 has failed, and isn't tried again: move alias champion: it points to version 9. Traffic doesn't wait for that. " +
@@ -122,7 +122,7 @@ func TestSinkSentences(t *testing.T) {
 	}
 	have = sentences(ack(6, 3, "mlflow", schemas.AckApplied), ack(6, 3, "oncall", schemas.AckApplied), expire(35, id(1, 3)+"/alert-slack"))
 	want = []string{"Not done of rollback ranker-42.1.3 in time: alert-slack (deadline passed once). Traffic doesn't wait for that, and it is tried again for a day. " +
-		"If that can't wait, tell people yourself. It has said nothing: does a serve run that has it in its sinks?"}
+		"If that can't wait, tell people yourself. Nothing is said by slack: does a serve run that has it in its sinks?"}
 	if !slices.Equal(have, want) {
 		t.Errorf("told\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
 	}
@@ -189,5 +189,107 @@ func TestSinksAreNoRouters(t *testing.T) {
 	own := terms(told)
 	if p := RoutingPillar(&own, &s); p.State != PillarFailed {
 		t.Errorf("the pillar of routing has %s", p.State)
+	}
+}
+
+// TestPromotionSteps: a registry's step in a promotion, until a rollback ends it. People have no step in it.
+func TestPromotionSteps(t *testing.T) {
+	promoted := after(running(terms(told)), verdictOf(5, VerdictPromote))
+	begun := []string{"#1 start prepare", "#2 start commit", "#3 promote 41:0 42:10000 (route)"}
+	all := ack(6, 3, "mlflow", schemas.AckApplied)
+	keeps := ack(7, 3, "mlflow", schemas.AckReceived)
+	keeps.Ack.Why = "it answers 503"
+	fails := ack(8, 3, "mlflow", schemas.AckFailed)
+	fails.Ack.Why = "somebody else moved it."
+	late := expire(35, id(1, 3)+"/registry-mlflow")
+	tests := []struct {
+		name   string
+		in     []Input
+		want   []string
+		step   string
+		status Status
+	}{
+		{"waits", nil, nil, "pending", StatusPromoting},
+		{"the promotion doesn't wait for it", []Input{ack(6, 3, "eu", schemas.AckApplied)}, nil, "pending", StatusPromoted},
+		{"no registry answers for traffic", []Input{all}, nil, "acked", StatusPromoting},
+		{"people have no step", []Input{ack(6, 3, "slack", schemas.AckApplied), expire(35, id(1, 3)+"/alert-slack")}, nil, "pending", StatusPromoting},
+		{"what keeps it", []Input{keeps}, nil, "pending: it answers 503", StatusPromoting},
+		{"what keeps an earlier decision", []Input{ack(7, 2, "mlflow", schemas.AckReceived)}, nil, "pending", StatusPromoting},
+		{"overdue, then done", []Input{late, ack(36, 3, "mlflow", schemas.AckApplied)}, []string{"!sink-overdue registry-mlflow", "!sink-done"}, "acked", StatusPromoting},
+		{"refused, then done", []Input{fails, all}, []string{"!sink-refused registry-mlflow", "!sink-done"}, "acked", StatusPromoting},
+		{"refused after the promotion", []Input{ack(6, 3, "eu", schemas.AckApplied), fails}, []string{"!sink-refused registry-mlflow"}, "failed: somebody else moved it.", StatusPromoted},
+		{"deleted", []Input{ack(6, 3, "eu", schemas.AckApplied), command(7, CommandDelete, false), late, all}, []string{"!rollout-deleted"}, "pending", StatusDeleted},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, words := fold(t, after(promoted, test.in...)...)
+			expectNamed(t, words, append(begun[:3:3], test.want...))
+			step := &s.Promotion.Steps[0]
+			if have := strings.TrimSuffix(string(step.State)+": "+step.Why, ": "); have != test.step || len(s.Promotion.Steps) != 1 || s.Status != test.status {
+				t.Errorf("it is %s, with %d steps; the registry's is %q, want %q", s.Status, len(s.Promotion.Steps), have, test.step)
+			}
+			if waits := slices.Contains(s.Missing(), "mlflow"); waits == (test.step == "acked") {
+				t.Errorf("the registry's answer is waited for: %t", waits)
+			}
+		})
+	}
+	s, _ := fold(t, after(promoted, verdictOf(7, VerdictRollback))...)
+	if step := s.Saga.step("registry-mlflow"); s.Promotion != nil || step == nil || step.Decision != id(1, 4) {
+		t.Errorf("after a rollback: %+v, %+v", s.Promotion, step)
+	}
+	s, _ = fold(t, after(promoted, ack(6, 3, "eu", schemas.AckApplied))...)
+	for range sinkReminders {
+		s, _ = Step(s, expire(1_000_000, id(1, 3)+"/registry-mlflow"))
+		s.Promotion.Steps[0].DeadlineMs = min(s.Promotion.Steps[0].DeadlineMs, 1)
+	}
+	if len(s.Deadlines()) > 0 || !s.Awaits(86_400_000) || s.Awaits(3*86_400_000) {
+		t.Errorf("a registry's answer is waited for as long as it may come: deadlines %v", s.Deadlines())
+	}
+	fewer, _ := fold(t, after(running(terms()), verdictOf(5, VerdictPromote))...)
+	if fewer.Promotion != nil {
+		t.Errorf("without a registry: %+v", fewer.Promotion)
+	}
+}
+
+// TestPromotionSentences: what people read of a promotion that the registry doesn't follow.
+func TestPromotionSentences(t *testing.T) {
+	fails := ack(8, 3, "mlflow", schemas.AckFailed)
+	fails.Ack.Why = "MLflow has no such thing"
+	s, _ := fold(t, after(running(terms(told)), verdictOf(5, VerdictPromote))...)
+	var have []string
+	for _, in := range []Input{expire(35, id(1, 3)+"/registry-mlflow"), fails, command(9, CommandDelete, true)} {
+		var effects []Effect
+		s, effects = Step(s, in)
+		for _, e := range effects {
+			if e.Notice != nil {
+				have = append(have, e.Notice.Sentence)
+			}
+		}
+		if in.Kind == InputAck {
+			s, _ = Step(s, ack(9, 3, "eu", schemas.AckApplied))
+		}
+	}
+	want := []string{
+		"Not done of promotion ranker-42.1.3 in time: registry-mlflow (deadline passed once). Traffic doesn't wait for that, and it is tried again for a day. " +
+			"If that can't wait, give the registry's alias or stage to 42 by hand. Nothing is said by mlflow: does a serve run that has it in its sinks?",
+		"Step registry-mlflow of promotion ranker-42.1.3 has failed, and isn't tried again: MLflow has no such thing. Traffic doesn't wait for that. " +
+			"If that can't wait, give the registry's alias or stage to 42 by hand.",
+		"ada deleted rollout ranker-42, which had ended. Not done, and not followed any more: registry-mlflow.",
+	}
+	if !slices.Equal(have, want) {
+		t.Errorf("told\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestAnyRouterThatFails: where any router is enough, one that answers that it can't is named, and what it says.
+func TestAnyRouterThatFails(t *testing.T) {
+	fails := ack(6, 3, "eu", schemas.AckFailed)
+	fails.Ack.Why = "disk full."
+	s, _ := fold(t, after(rolledBack(terms(told)), fails, ack(6, 3, "slack", schemas.AckFailed))...)
+	route := s.Saga.step(StepRoute)
+	for what, have := range map[string]string{"the step": s.StepText(route), "the hint": s.hint(route.Wait), "the wait": s.waitingNames(route.Wait), "the drain": s.whoFollowed()} {
+		if !strings.Contains(have, "eu answered failed: disk full") || strings.Contains(have, "slack") || strings.Contains(have, "No router") {
+			t.Errorf("%s: %q", what, have)
+		}
 	}
 }

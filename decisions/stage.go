@@ -125,7 +125,7 @@ func (t *turn) promote(d draft) {
 	if d.routes = t.s.Terms.canaryRoutes(); d.follows {
 		d.reason.Sentence += fmt.Sprintf(": all traffic goes to %s.", t.s.Terms.Canary)
 	}
-	t.decide(d.as(schemas.ActionPromote, schemas.Info))
+	t.tellPromotion(t.decide(d.as(schemas.ActionPromote, schemas.Info)))
 	if t.s.Wait == nil {
 		t.s.Status = StatusPromoted
 	}

@@ -77,6 +77,7 @@ func (t *turn) acked(a *schemas.Ack) {
 		}
 		return
 	}
+	t.sinkAcked(a)
 	if t.s.Saga != nil {
 		t.sagaAcked(a)
 	}
@@ -116,12 +117,11 @@ func (t *turn) answered(w *Wait, a *schemas.Ack) {
 // refused tells people that a subscriber will not, or could not, obey a decision that is waited for.
 func (t *turn) refused(a *schemas.Ack) {
 	var step *SagaStep
+	if t.sinkRefuses(a) {
+		return
+	}
 	if t.s.Saga != nil {
 		step = t.s.Saga.refused(a, &t.s.Terms)
-	}
-	if step != nil && step.Sink != "" {
-		t.sinkRefused(step)
-		return
 	}
 	asked := func(w *Wait) bool { return w != nil && w.Decision == a.Decision && w.awaits(a.Consumer, &t.s.Terms) }
 	if step == nil && !asked(t.s.Wait) && !asked(t.s.Freezing) {
@@ -209,7 +209,7 @@ func (t *turn) expired(x *Expired) {
 		t.stopEnds()
 		return
 	}
-	if !t.alertExpired(id) {
+	if !t.alertExpired(id) && !t.sinkExpired(id) {
 		t.sagaExpired(x)
 	}
 }

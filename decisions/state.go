@@ -65,6 +65,8 @@ type State struct {
 	Hold     *Hold           `json:"hold,omitempty"`
 	Wait     *Wait           `json:"wait,omitempty"` // for acks of a start or a promotion
 	Saga     *Saga           `json:"saga,omitempty"`
+	// Promotion is how far what follows a promotion is; nil where nothing does, and of what a rollback has ended.
+	Promotion *Promotion `json:"promotion,omitempty"`
 	// Snapshots are what the stores of shared state can go back to; Frozen: they were told to take no writes.
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
 	Frozen    bool       `json:"frozen,omitempty"`
@@ -156,12 +158,13 @@ func (s *State) Deadlines() []Deadline {
 	if w := s.Warming; w != nil && w.DeadlineMs > 0 {
 		out = append(out, Deadline{ID: deadlineID(w.Decision, string(w.Name)), AtMs: w.DeadlineMs})
 	}
-	if s.Saga == nil || s.Status == StatusDeleted {
+	if s.Status == StatusDeleted {
 		return out
 	}
-	for i := range s.Saga.Steps {
-		if step := &s.Saga.Steps[i]; step.open() && step.DeadlineMs > 0 {
-			out = append(out, Deadline{ID: deadlineID(s.Saga.Decision, string(step.Name)), AtMs: step.DeadlineMs})
+	steps := s.steps()
+	for i := range steps {
+		if step := &steps[i]; step.open() && step.DeadlineMs > 0 {
+			out = append(out, Deadline{ID: s.stepDeadline(step), AtMs: step.DeadlineMs})
 		}
 	}
 	return out
@@ -169,6 +172,14 @@ func (s *State) Deadlines() []Deadline {
 
 // waitDeadline names the deadline of State.Wait and State.Freezing.
 const waitDeadline = "acks"
+
+// stepDeadline names the deadline of a step: a rollback's are all of its first decision.
+func (s *State) stepDeadline(step *SagaStep) string {
+	if s.Saga != nil {
+		return deadlineID(s.Saga.Decision, string(step.Name))
+	}
+	return deadlineID(step.Decision, string(step.Name))
+}
 
 func deadlineID(decision, what string) string { return decision + "/" + what }
 
@@ -207,12 +218,22 @@ func (s *State) clone() State {
 	}
 	if s.Saga != nil {
 		saga := *s.Saga
-		saga.Steps = slices.Clone(s.Saga.Steps)
+		saga.Steps = cloneSteps(s.Saga.Steps)
 		saga.Drain.Hosts, saga.Drain.Regions = slices.Clone(s.Saga.Drain.Hosts), slices.Clone(s.Saga.Drain.Regions)
-		for i := range saga.Steps {
-			saga.Steps[i] = saga.Steps[i].clone()
-		}
 		c.Saga = &saga
+	}
+	if s.Promotion != nil {
+		promotion := *s.Promotion
+		promotion.Steps = cloneSteps(s.Promotion.Steps)
+		c.Promotion = &promotion
+	}
+	return c
+}
+
+func cloneSteps(steps []SagaStep) []SagaStep {
+	c := slices.Clone(steps)
+	for i := range c {
+		c[i] = c[i].clone()
 	}
 	return c
 }

@@ -126,11 +126,11 @@ func TestVerdicts(t *testing.T) {
 		{"delete twice", []Input{command(8, CommandDelete, false), command(9, CommandDelete, false)}, []string{"#3 start abort", "!command-refused"}, StatusDeleted},
 		{"delete in the midst of a rollback", []Input{verdictOf(5, VerdictRollback), command(6, CommandDelete, false)},
 			[]string{rollback, "!command-refused"}, StatusRolledBack},
-		{"by force", []Input{verdictOf(5, VerdictRollback), command(6, CommandDelete, true)}, []string{rollback}, StatusDeleted},
+		{"by force", []Input{verdictOf(5, VerdictRollback), command(6, CommandDelete, true)}, []string{rollback, "!rollout-deleted route,verify"}, StatusDeleted},
 		{"delete a promotion on its way", []Input{verdictOf(5, VerdictPromote), command(6, CommandDelete, false)},
 			[]string{"#3 promote 41:0 42:10000 (route)", "#4 start abort 41:10000 42:0 over " + id(1, 3) + " (route)"}, StatusDeleted},
 		{"delete after the end", []Input{verdictOf(5, VerdictPromote), ack(5, 3, "eu", schemas.AckApplied), command(6, CommandDelete, false)},
-			[]string{"#3 promote 41:0 42:10000 (route)"}, StatusDeleted},
+			[]string{"#3 promote 41:0 42:10000 (route)", "!rollout-deleted"}, StatusDeleted},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -3,8 +3,6 @@ package decisions
 import (
 	"fmt"
 	"strings"
-
-	"streamcanary/schemas"
 )
 
 // WaitingText is whose answers are waited for, and what they answered instead, for a person; "": nobody's are.
@@ -20,8 +18,11 @@ func (s *State) waitingNames(w *Wait) string {
 	var all []string
 	for _, name := range w.missing() {
 		text := listed([]string{name})
-		if a := s.refusal(w, name); a != nil {
+		switch a := s.refusal(w, name); {
+		case a != nil && a.Consumer == name:
 			text += fmt.Sprintf(" (which answered %s: %s)", a.Status, orUnknown(a.Why))
+		case a != nil:
+			text += fmt.Sprintf(" (%s)", a.text())
 		}
 		all = append(all, text)
 	}
@@ -32,7 +33,7 @@ func (s *State) waitingNames(w *Wait) string {
 func (s *State) refusal(w *Wait, name string) *Answer {
 	for i := range s.Answers {
 		a := &s.Answers[i]
-		if a.Consumer == name && a.Seq == w.Seq && (a.Status == schemas.AckFailed || a.Status == schemas.AckRejected) {
+		if a.Seq == w.Seq && a.refuses() && s.speaksFor(a.Consumer, name) {
 			return a
 		}
 	}

@@ -16,11 +16,10 @@ func (s *State) Missing() []string {
 			missing = append(missing, w.missing()...)
 		}
 	}
-	if s.Saga != nil {
-		for i := range s.Saga.Steps {
-			if step := &s.Saga.Steps[i]; step.Wait != nil && step.open() {
-				missing = append(missing, step.Wait.missing()...)
-			}
+	steps := s.steps()
+	for i := range steps {
+		if step := &steps[i]; step.Wait != nil && step.open() {
+			missing = append(missing, step.Wait.missing()...)
 		}
 	}
 	slices.Sort(missing)
@@ -84,7 +83,7 @@ func (s *State) advice(w *Wait) string {
 	var said, silent []string
 	for _, name := range w.missing() {
 		if a := s.refusal(w, name); a != nil {
-			said = append(said, fmt.Sprintf("%s answered %s: %s", name, a.Status, strings.TrimSuffix(orUnknown(a.Why), ".")))
+			said = append(said, a.text())
 		} else {
 			silent = append(silent, name)
 		}

@@ -29,6 +29,9 @@ const (
 	PhaseAbort   Phase = "abort"
 )
 
+// ReasonDeleted is the code of the decision that ends a rollout because a person deleted it.
+const ReasonDeleted = "deleted"
+
 // Severity says how loud a decision is.
 type Severity string
 

@@ -16,6 +16,7 @@ const (
 	NoticeSinkRefused       NoticeKind = "sink-refused"       // likewise: it isn't tried again
 	NoticeSinkDone          NoticeKind = "sink-done"          // one of those is done after all; Waiting as of rollback-completed
 	NoticeCommandRefused    NoticeKind = "command-refused"
+	NoticeRolloutDeleted    NoticeKind = "rollout-deleted"   // one that had ended: nobody follows what was left to do
 	NoticeRolloutLost       NoticeKind = "rollout-lost"      // this judge decides no longer for the rollout: another one does, or the decision log lost decisions
 	NoticeForeignDecision   NoticeKind = "foreign-decision"  // something stands in the decision log, or as a route, that the judge didn't sign: who can write there?
 	NoticeGuardrailSuspect  NoticeKind = "guardrail-suspect" // Guardrails says which: harm is proven, and looks like more than the margin

@@ -63,6 +63,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		delete(c.handIns, s.Rollout)
 		if d != nil && finished(&d.head) {
 			delete(c.desks, s.Rollout)
+			c.roster.remove(s.Rollout)
 			c.models.Delete(life{d.rollout.Model, d.head.State.Epoch})
 		}
 		return nil
@@ -315,6 +316,7 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 		c.models.Delete(life{before.rollout.Model, before.head.State.Epoch})
 	}
 	c.desks[r.Name] = d
+	c.roster.put(r)
 	c.models.Store(life{r.Model, e.epoch}, r.Name)
 	c.order(ctx, order{set: &plan})
 	if err := c.settle(ctx, d, effects); err != nil {
@@ -364,7 +366,12 @@ func (c *court) known(ctx context.Context, rollout string, epoch int64) (uint64,
 
 // deletion journals a person's wish to end a rollout.
 func (c *court) deletion(ctx context.Context, a *Application, d *desk) error {
-	if d == nil || finished(&d.head) || d.asked[a.ID] {
+	if d == nil || d.asked[a.ID] {
+		return nil
+	}
+	if finished(&d.head) {
+		d.asked[a.ID] = true
+		c.farewell(ctx, d, a.Actor)
 		return nil
 	}
 	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(),

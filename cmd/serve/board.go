@@ -128,7 +128,7 @@ func (c *court) show() {
 			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes, Waiting: d.head.State.Missing(), Undone: d.head.State.Undone(),
 			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(),
 		}
-		if d.lost != nil {
+		if d.isLost() {
 			s.Lost = lostText(d)
 		}
 		all = append(all, s)

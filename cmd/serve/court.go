@@ -69,6 +69,8 @@ type court struct {
 	unasked    nag       // the decision log, where a rollout is to begin
 	untold     nag       // events of strangers and of lost rollouts
 
+	roster    *roster
+	farewells []*schemas.Notice // of deleted rollouts, to be published: the newest goneMost
 	strangers *strangers
 	trustFile string
 }
@@ -170,6 +172,7 @@ func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64)
 	d := c.newDesk(application, r, head.State.Epoch)
 	d.resume(head, revision)
 	c.desks[s.Rollout] = d
+	c.roster.put(r)
 	c.models.Store(life{r.Model, head.State.Epoch}, r.Name)
 	if d.answering() {
 		d.next = offsetOf(head.Offsets, d.partition)

@@ -34,12 +34,21 @@ func (c *court) checkLog(ctx context.Context) error {
 // lose stops deciding for a rollout, and says so.
 func (c *court) lose(ctx context.Context, d *desk, err error) {
 	d.lost = err
+	if !d.isLost() {
+		return
+	}
 	said := "another process decides for this rollout: this one stops deciding for it until it is restarted; is it meant that two serve run?"
 	if errors.Is(err, bus.ErrLogRegressed) {
 		said = "the decision log lost decisions of this rollout: nothing is decided for it"
 	}
 	c.log.Error().Err(err).Str("rollout", d.rollout.Name).Str("model", d.rollout.Model).Strs("unpublished", Unpublished(&d.head)).Msg(said)
 	c.warn(ctx)
+}
+
+// isLost reports whether this process no longer decides for a rollout, though there is something to decide: the record of one that was deleted may be gone before its last acks are in it.
+func (d *desk) isLost() bool {
+	gone := d.head.State.Status == decisions.StatusDeleted && len(Unpublished(&d.head)) == 0
+	return d.lost != nil && !gone
 }
 
 func lostNotice(d *desk) *schemas.Notice {

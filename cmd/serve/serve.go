@@ -97,6 +97,7 @@ type service struct {
 	trust   schemas.Trust // its own key, and those before it
 	// strangers are what stands in the decision log and isn't ours.
 	strangers *strangers
+	roster    *roster
 	address   Addresses
 	closing   atomic.Bool
 
@@ -105,7 +106,7 @@ type service struct {
 
 // Run serves until the context ends or something fails for good. It then stops within stopWithin.
 func Run(ctx context.Context, o Options) error {
-	s := &service{Options: o, seen: newMetrics(o.Program), board: &board{watch: o.Watch}, crash: newDrill(os.Getenv(CrashVariable))}
+	s := &service{Options: o, seen: newMetrics(o.Program), board: &board{watch: o.Watch}, crash: newDrill(os.Getenv(CrashVariable)), roster: newRoster()}
 	s.strangers = newStrangers(s.Log, s.seen)
 	l, err := o.wires.http, error(nil)
 	if l == nil {
@@ -301,6 +302,22 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	}
 	g := newGroup(ctx)
 	g.start("HTTP", func(context.Context) error { return http.serve(l) })
+	s.listen(g, judging, sinks)
+	g.start("heartbeat", s.heartbeat)
+	g.start("topics", watching.run)
+	g.start("counting", counting.run)
+	g.start("judging", func(ctx context.Context) error { return judging.run(ctx, func() { s.ready(http) }) })
+	<-g.ctx.Done()
+	http.ready.Store(false)
+	s.Log.Info().Msg("stopping")
+	stop, cancel := context.WithTimeout(context.Background(), stopWithin/4)
+	defer cancel()
+	_ = http.server.Shutdown(stop)
+	return g.wait()
+}
+
+// listen starts what hears NATS: rollout files, acks, commands, what strangers write, and sinks.
+func (s *service) listen(g *group, judging *court, sinks []*sink) {
 	g.start("specs", func(ctx context.Context) error {
 		return s.bus.WatchSpecs(ctx, func(spec bus.Spec) error {
 			select {
@@ -323,20 +340,13 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	g.start("commands", func(ctx context.Context) error {
 		return s.bus.Commands(ctx, func(r bus.Request) { judging.ask(ctx, r) })
 	})
+	g.start("strangers", func(ctx context.Context) error {
+		s.bus.WatchStrangers(ctx)
+		return nil
+	})
 	for _, k := range sinks {
 		g.start("sink "+k.Name, k.run)
 	}
-	g.start("heartbeat", s.heartbeat)
-	g.start("topics", watching.run)
-	g.start("counting", counting.run)
-	g.start("judging", func(ctx context.Context) error { return judging.run(ctx, func() { s.ready(http) }) })
-	<-g.ctx.Done()
-	http.ready.Store(false)
-	s.Log.Info().Msg("stopping")
-	stop, cancel := context.WithTimeout(context.Background(), stopWithin/4)
-	defer cancel()
-	_ = http.server.Shutdown(stop)
-	return g.wait()
 }
 
 // parts makes what the service works with, from the partitions that there are and the journal's retention.
@@ -352,7 +362,7 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
 		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), told: make(chan alertMessage), rumours: rumours{}, truncations: truncations{}, asking: map[request]*asked{}, handIns: map[string]handIn{}, decided: s.Decided,
 		program: s.Program, instance: instance(), retention: retention, dry: s.DryRun, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
-		inspections: map[string]*inspection{}, inspected: make(chan inspection), strangers: s.strangers, trustFile: s.address.Trust,
+		inspections: map[string]*inspection{}, inspected: make(chan inspection), strangers: s.strangers, roster: s.roster, trustFile: s.address.Trust,
 	}
 	return watching, counting, judging
 }

@@ -4,20 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"streamcanary/decisions"
 	"streamcanary/decisions/actuators"
 	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
 
 // A sink brings what was published to one system outside. It reads the decision log, at its own place in it, so the judge never waits for it, and a restart loses
-// nothing. What moves traffic is told the newest decision of a model only, and answers for it as a router does; all others are told everything in order, and answer for
-// what came of a rollback, since that is a step of it.
+// nothing. What moves traffic is told the newest decision of a model only, and answers for it as a router does; all others are told everything of a model in order, people first what
+// they are woken for, and answer for what came of a rollback, and a registry of a promotion, since that is a step of it. One goroutine has it.
 type sink struct {
 	schemas.Sink
 	actuator *actuators.Sink
@@ -27,10 +28,20 @@ type sink struct {
 	log      zerolog.Logger
 	seen     *metrics
 	dry      bool
+	roster   *roster
 	unsaid   nag
-	done     string // the event that is carried out here, and perhaps not answered for yet
-	vain     bool   // nobody has known the key of a decision
+	forged   nag
+	done     []string             // events that are carried out here, and perhaps not answered for yet: the newest doneMost
+	keeps    map[uint64]keeping   // by sequence, events that come again: the bus bounds how many there are
+	aside    map[uint64]time.Time // by sequence, decisions of an unknown key that wait for who knows it, and when they were published: at most asideMost
+	vain     bool                 // nobody has known such a key
 }
+
+// Bounds of what a sink remembers. Beyond asideMost a decision of an unknown key doesn't wait.
+const (
+	doneMost  = 64
+	asideMost = 16
+)
 
 // Pauses before an event is tried again, beyond those between the requests of a row: the first, doubled each time, up to the longest.
 const (
@@ -49,7 +60,7 @@ const (
 func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 	var all []*sink
 	for _, one := range s.Config.Sinks {
-		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: instance(), seen: s.seen, dry: s.DryRun}
+		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: instance(), seen: s.seen, dry: s.DryRun, roster: s.roster, keeps: map[uint64]keeping{}, aside: map[uint64]time.Time{}}
 		k.log = s.Log.With().Str("sink", one.Name).Logger()
 		if one.Kind.Routes() {
 			one.Retries = 0 // between two attempts a newer decision may come
@@ -86,11 +97,20 @@ func (s *service) ownKeys() schemas.Trust {
 
 // query is what the sink hears. A dry run has a place of its own, so that nothing is lost by it.
 func (k *sink) query() bus.SinkQuery {
-	q := bus.SinkQuery{Name: k.Name, Last: k.Kind.Routes()}
+	q := bus.SinkQuery{Name: k.Name, Last: k.Kind.Routes(), Waits: k.waits}
+	if !k.Kind.Routes() && !k.Kind.Changes() {
+		q.Rank = rank
+	}
 	if k.dry {
 		q.Name += " (dry run)"
 	}
 	return q
+}
+
+// rank lets people hear first of what they are woken for.
+func rank(t *bus.Told) bus.Rank {
+	e := actuators.Event{Decision: t.Decision, Notice: t.Notice}
+	return bus.Rank{Urgent: e.Urgent(), Ends: e.Ends()}
 }
 
 // run tells the sink what is published until the context ends.
@@ -100,48 +120,63 @@ func (k *sink) run(ctx context.Context) error {
 	return nil
 }
 
-// take brings one event there, if its rollout wants that. It says after which time the event is to come again; 0: it is done with.
-func (k *sink) take(ctx context.Context, t bus.Told) time.Duration {
+// take brings one event there, if its rollout wants that.
+func (k *sink) take(ctx context.Context, t bus.Told) bus.Again {
+	again := k.bring(ctx, t)
+	if again.After == 0 {
+		k.forget(&t)
+	}
+	return again
+}
+
+func (k *sink) bring(ctx context.Context, t bus.Told) bus.Again {
 	e, err := k.wanted(ctx, &t)
 	if err == nil && e != nil && k.Kind.Routes() {
 		var newest bool
 		if newest, err = k.newest(ctx, &t); err == nil && !newest {
 			k.seen.told(k.Name, "superseded")
-			return 0
+			return bus.Again{}
 		}
 	}
 	switch {
 	case ctx.Err() != nil:
-		return sinkAgain
+		return bus.Again{After: sinkAgain}
 	case err != nil:
 		k.later("what this sink is to be told can't be looked up: trying again; look at NATS (its connection, permissions)", err)
-		return sinkAgain
+		return bus.Again{After: sinkAgain}
 	case e == nil:
-		return 0
+		return bus.Again{}
 	}
 	if t.Decision != nil && t.Verify(k.trust) != nil {
-		return k.untrusted(&t, e)
+		return k.untrusted(&t)
 	}
-	return k.act(ctx, &t, e)
+	return bus.Again{After: k.act(ctx, &t, e)}
 }
 
-// wanted is the event, as the rollout that is judged wants it told; nil: it doesn't.
+// wanted is the event, as the rollout that is judged wants it told, or wanted before it was deleted; nil: it doesn't.
 func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error) {
 	_, name := t.Names()
 	head, _, err := k.bus.LoadHead(ctx, name)
-	if errors.Is(err, bus.ErrNotFound) || errors.Is(err, bus.ErrUnreadable) { // nobody decides for it
+	var r *schemas.Rollout
+	switch {
+	case errors.Is(err, bus.ErrUnreadable): // nobody decides for it
 		return nil, nil
-	}
-	if err != nil {
+	case errors.Is(err, bus.ErrNotFound):
+		if r = k.roster.find(name); r == nil {
+			return nil, nil
+		}
+	case err != nil:
 		return nil, err
-	}
-	_, r, err := DecodeApplication(head.Applied)
-	if err != nil {
-		return nil, err
+	default:
+		if _, r, err = DecodeApplication(head.Applied); err != nil {
+			return nil, err
+		}
 	}
 	use := r.Sink(k.Name)
 	switch {
 	case use == nil || use.Kind != k.Kind:
+		return nil, nil
+	case t.Decision != nil && k.Kind.Changes() && !k.Kind.Routes() && overtaken(t.Decision, &head.State):
 		return nil, nil
 	case t.Decision != nil:
 		return actuators.OfDecision(t.Decision, t.Signed, r, use), nil
@@ -149,6 +184,20 @@ func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error
 		return nil, nil
 	}
 	return actuators.OfNotice(t.Notice, r, use), nil
+}
+
+// overtaken reports whether a decision means nothing to a registry any more, since its epoch has ended otherwise: what ended it does all that is left to do. So it does no harm if two
+// processes that share a sink's place tell the two in another order.
+func overtaken(d *schemas.Decision, s *decisions.State) bool {
+	switch {
+	case d.Epoch != s.Epoch:
+		return false
+	case d.Action == schemas.ActionStart:
+		return d.Phase == schemas.PhaseCommit && s.Status.Ended()
+	case d.Action == schemas.ActionPromote:
+		return s.Saga != nil
+	}
+	return false
 }
 
 // newest reports whether a decision is its model's last one: it has the full desired state, so who has carried it out has carried out all. What no own key has signed is
@@ -161,108 +210,34 @@ func (k *sink) newest(ctx context.Context, t *bus.Told) (bool, error) {
 	return err == nil && (last.Sequence == t.Sequence || last.Sequence < t.Sequence && t.Verify(k.trust) != nil), err
 }
 
-// untrusted is what becomes of a decision that our key has not signed. It may wait for another process that knows the key; where that was in vain once, the next don't.
-func (k *sink) untrusted(t *bus.Told, e *actuators.Event) time.Duration {
-	if !k.vain && time.Since(t.At) < trustWithin {
-		return sinkAgain
+// untrusted is what becomes of a decision that our key has not signed. It is put aside as long as another process may know the key; where that was in vain once, the next aren't.
+// That somebody forges decisions is said once by strangers, and here once a minute.
+func (k *sink) untrusted(t *bus.Told) bus.Again {
+	if k.mayBeKnown(t) {
+		return bus.Again{After: sinkAgain, Aside: true}
 	}
-	k.vain = true
+	delete(k.aside, t.Sequence)
 	k.seen.told(k.Name, "untrusted")
-	k.log.Error().Str("id", e.ID).Msg("a decision is not told, nor carried out here: this process's key has not signed it; if another serve runs, give both the same nats.signingKey; if not, somebody forges decisions")
-	return 0
+	if k.forged.due(errForged) {
+		k.log.Error().Str("id", t.Decision.ID).Err(errForged).Msg("a decision is not told, nor carried out here; if another serve runs, give both the same nats.signingKey; if not, somebody forges decisions")
+	}
+	return bus.Again{}
 }
 
-// until is what it means that a sink isn't reached.
-func (k *sink) until() string {
-	switch {
-	case k.Kind.Routes():
-		return "Until then it moves no traffic."
-	case k.Kind.Changes():
-		return "Until then the registry says what it said before: don't deploy by its aliases. Traffic doesn't wait for it."
-	}
-	return "Until then nobody hears of it there. Traffic doesn't wait for it."
-}
+var errForged = errors.New("this process's key has not signed it")
 
-// act brings an event there, and answers for it.
-func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Duration {
-	var err error
-	if k.done != e.ID || k.Kind.Routes() { // people are not told twice because NATS takes no answer
-		err = k.actuator.Act(ctx, e)
+// mayBeKnown reports whether a decision of an unknown key is still left to another process.
+func (k *sink) mayBeKnown(t *bus.Told) bool {
+	if time.Since(t.At) >= trustWithin {
+		k.vain = true
 	}
-	if ctx.Err() != nil {
-		return sinkAgain
+	if k.vain {
+		return false
 	}
-	var failure *actuators.Failure
-	errors.As(err, &failure)
-	refused := err != nil && !k.Kind.Routes() && (failure == nil || failure.Refused)
-	tooOld := err != nil && !k.Kind.Routes() && time.Since(t.At) > tellWithin
-	if err == nil {
-		k.done = e.ID
+	maps.DeleteFunc(k.aside, func(_ uint64, at time.Time) bool { return time.Since(at) >= trustWithin })
+	if _, there := k.aside[t.Sequence]; !there && len(k.aside) >= asideMost {
+		return false
 	}
-	if unanswered := k.answer(ctx, t, err, refused || tooOld); unanswered != nil && (err == nil || refused || tooOld) {
-		k.later("what came of a decision at this sink can't be said: trying again; look at NATS (its connection, permissions)", unanswered)
-		return sinkAgain
-	}
-	switch {
-	case err == nil:
-		k.seen.told(k.Name, "told")
-		k.seen.failing.WithLabelValues(k.Name).Set(0)
-		if k.unsaid.over() {
-			k.log.Info().Str("id", e.ID).Int("attempt", t.Attempt).Msg("this sink is reached again")
-		}
-		return 0
-	case refused:
-		k.seen.told(k.Name, "refused")
-		k.log.Error().Err(err).Str("id", e.ID).Msg("this sink will never take this: it goes on with what comes next")
-		return 0
-	case tooOld:
-		k.seen.told(k.Name, "given-up")
-		k.log.Error().Err(err).Str("id", e.ID).Stringer("within", tellWithin).Msg("this sink could not be reached in all that time: it goes on with what comes next")
-		return 0
-	}
-	k.seen.failing.WithLabelValues(k.Name).Set(1)
-	k.later("this sink is not reached, and what it is to be told waits: trying again; does it run, and are its url and secret right? "+k.until(), err)
-	again := min(sinkAgain<<min(t.Attempt-1, 10), sinkAgainMost)
-	if failure != nil {
-		again = max(again, min(failure.After, sinkAgainAsked))
-	}
-	return again
-}
-
-// answer acknowledges what moves traffic, as a router does, and otherwise a rollback: that it is carried out here, never will be (given up), or why not yet.
-func (k *sink) answer(ctx context.Context, t *bus.Told, failed error, givenUp bool) error {
-	d := t.Decision
-	if k.dry || d == nil || d.Mode != schemas.Enforce || !k.Kind.Routes() && d.Action != schemas.ActionRollback {
-		return nil
-	}
-	ack := schemas.Ack{Decision: d.ID, Epoch: d.Epoch, Seq: d.Seq, Consumer: k.Name, Instance: k.instance, Status: schemas.AckApplied, At: schemas.Time(time.Now().UnixMilli())}
-	switch {
-	case failed != nil && !givenUp && !k.Kind.Routes():
-		ack.Status, ack.Why = schemas.AckReceived, why(failed)
-	case failed != nil:
-		ack.Status, ack.Why = schemas.AckFailed, why(failed)
-	case d.Phase == schemas.PhasePrepare && k.Kind.Routes():
-		ack.Status = schemas.AckPrepared
-	}
-	return k.bus.Answer(ctx, d.Model, &ack)
-}
-
-// later logs what is tried again: when it is new, and once a minute.
-func (k *sink) later(what string, err error) {
-	if k.unsaid.due(err) {
-		k.log.Warn().Err(err).Msg(what)
-	}
-}
-
-// mostWhy bounds the reason in an ack, in bytes.
-const mostWhy = 256
-
-// why is a failure's reason for an ack, which says by itself whose it is, and about what.
-func why(failed error) string {
-	text := failed.Error()
-	var failure *actuators.Failure
-	if errors.As(failed, &failure) {
-		text = failure.Error()
-	}
-	return strings.ToValidUTF8(text[:min(len(text), mostWhy)], "")
+	k.aside[t.Sequence] = t.At
+	return true
 }

@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -71,7 +72,7 @@ func inBooth(t *testing.T, name string, dry bool, play func(b *booth)) {
 		go func() { _ = outside.Serve(l) }()
 		config, err := schemas.ParseConfig("booth", []byte("data: "+dir+"\n"+strings.ReplaceAll(boothSinks, "DIR", dir)))
 		v.must(err)
-		s := &service{Options: Options{Config: config, Program: "streamcanary", Log: zerolog.New(&b.log), DryRun: dry, wires: wires{dial: v.network.DialContext}}, seen: newMetrics("x")}
+		s := &service{Options: Options{Config: config, Program: "streamcanary", Log: zerolog.New(&b.log), DryRun: dry, wires: wires{dial: v.network.DialContext}}, seen: newMetrics("x"), roster: newRoster()}
 		s.key, err = signingKey(config)
 		v.must(err)
 		s.bus, err = bus.Connect(t.Context(), bus.Options{Conn: conn, Key: s.key})
@@ -130,6 +131,13 @@ func (b *booth) rollsBack() {
 	if err != nil {
 		b.Fatal(err)
 	}
+	_, revision, err := b.bus.LoadHead(b.Context(), "story")
+	if err == nil {
+		_, err = b.bus.SaveHead(b.Context(), b.head, revision)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
 }
 
 // told is a published decision, as the sink hears it.
@@ -147,7 +155,7 @@ func (b *booth) told(id string, attempt int) bus.Told {
 func (b *booth) takes(what string, t bus.Told, want time.Duration, words string) {
 	b.Helper()
 	b.log.Reset()
-	if again := b.sink.take(b.Context(), t); again != want {
+	if again := b.sink.take(b.Context(), t).After; again != want {
 		b.Errorf("%s: it comes again after %s, want %s", what, again, want)
 	}
 	if text := b.log.String(); words == "" && text != "" || !strings.Contains(text, words) || strings.Contains(text, "hush") {
@@ -209,11 +217,14 @@ func TestSinksOfPeople(t *testing.T) {
 		b.takes("it asks for too long a pause", b.told("story.1.2", 1), sinkAgainAsked, "")
 		old := b.told("story.1.2", 9)
 		old.At = time.Now().Add(-tellWithin - time.Second)
-		b.takes("it is given up", old, 0, "could not be reached in all that time")
+		b.takes("it is given up", old, 0, "this sink did not take it in all that time")
 		b.answer = status(http.StatusBadRequest)
 		b.takes("it is refused", b.told("story.1.2", 1), 0, "this sink will never take this")
+		if b.metric("streamcanary_sink_failing", "") != 0 || !strings.Contains(b.log.String(), "this sink works again") {
+			b.Errorf("it answers, and nothing says so: %s", b.log.String())
+		}
 		b.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }
-		b.takes("it is reached again", b.told("story.1.2", 5), 0, "this sink is reached again")
+		b.takes("it is told", b.told("story.1.2", 5), 0, "")
 		for result, want := range map[string]float64{"told": 2, "given-up": 1, "refused": 1, "untrusted": 0} {
 			b.counted(result, want)
 		}
@@ -246,7 +257,7 @@ func TestForgedDecisions(t *testing.T) {
 			b.takes("forged, and nobody knows it", forged, 0, "somebody forges decisions")
 			unsigned := b.told("story.1.2", 1)
 			unsigned.Signed.Signature, unsigned.At = nil, forged.At
-			b.takes("unsigned", unsigned, 0, "somebody forges decisions")
+			b.takes("unsigned, and that was said a moment ago", unsigned, 0, "")
 			b.counted("untrusted", 2)
 			if b.asked > 0 {
 				b.Errorf("%d requests were sent", b.asked)
@@ -284,7 +295,7 @@ func TestSinksThatMoveTraffic(t *testing.T) {
 			}
 			_, _ = w.Write([]byte(outsideRoute))
 		}
-		b.takes("mended", b.told("story.1.2", 9), 0, "this sink is reached again")
+		b.takes("mended", b.told("story.1.2", 9), 0, "this sink works again")
 		if got := b.answers("story.1.2"); got != "failed, applied" {
 			b.Errorf("answered %s", got)
 		}
@@ -310,14 +321,14 @@ func TestSinksAnswerForRollbacks(t *testing.T) {
 			b.takes("nobody answers", b.told("story.1.3", 1), sinkAgain, "this sink is not reached")
 			b.takes("and once more", b.told("story.1.3", 2), 2*sinkAgain, "")
 			b.answer = well
-			b.takes("it is told", b.told("story.1.3", 3), 0, "this sink is reached again")
+			b.takes("it is told", b.told("story.1.3", 3), 0, "this sink works again")
 			b.answer = status(http.StatusBadRequest)
 			b.asked = 0
 			b.takes("what is done isn't done twice", b.told("story.1.3", 4), 0, "")
 			if b.asked > 0 {
 				b.Errorf("%d requests were sent", b.asked)
 			}
-			b.sink.done = ""
+			b.sink.done = nil
 			b.takes("it is refused", b.told("story.1.3", 5), 0, "this sink will never take this")
 			if got := b.answers("story.1.3"); got != "received: the server answers 503, applied, failed: the server answers 400" {
 				b.Errorf("answered %s", got)
@@ -370,5 +381,115 @@ func TestDryRun(t *testing.T) {
 				b.Errorf("its place is %q", q.Name)
 			}
 		})
+	}
+}
+
+// TestSinksSayWhatItIs: a system that answers that it won't is reached, and the log says so.
+func TestSinksSayWhatItIs(t *testing.T) {
+	inBooth(t, "mlflow", false, func(b *booth) {
+		b.rollsBack()
+		b.answer = status(http.StatusNotFound)
+		b.takes("a proxy's 404", b.told("story.1.3", 1), sinkAgain, "this sink is reached, and doesn't do what it is told")
+		b.answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(`{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Registered Model with name=ranker not found"}`))
+		}
+		b.takes("MLflow's own", b.told("story.1.3", 2), 0, "this sink will never take this: it goes on with what comes next")
+		if got, want := b.answers("story.1.3"), "received: the server answers 404, failed: MLflow has no such thing: Registered Model with name=ranker not found: register it, or mend name, baseline and canary of this sink in spec.sinks"; got[:len(want)] != want {
+			t.Errorf("answered %s", got)
+		}
+		b.takes("a start whose epoch has ended", b.told("story.1.2", 1), 0, "")
+	})
+}
+
+// TestSinksAnswerForThoseBehind: a rollback that stands behind another event says what keeps it; nothing else does.
+func TestSinksAnswerForThoseBehind(t *testing.T) {
+	inBooth(t, "slack", false, func(b *booth) {
+		b.rollsBack()
+		b.answer = status(http.StatusForbidden)
+		first, second, third := b.told("story.1.1", 1), b.told("story.1.2", 1), b.told("story.1.3", 1)
+		b.takes("it is not allowed", first, sinkAgain, "this sink is reached")
+		for _, behind := range []*bus.Told{&second, &third} {
+			b.sink.waits(b.Context(), behind, &first)
+		}
+		forged := third
+		forged.Signed.Signature = nil
+		b.sink.waits(b.Context(), &forged, &first)
+		if got := b.answers("story.1.3"); got != "received: POST http://127.0.0.1:9000/***: the server answers 403: look at the token or secret of this sink, and at what it may do" {
+			t.Errorf("answered %s", got)
+		}
+		if got := b.answers("story.1.2"); got != "" {
+			t.Errorf("a start was answered for: %s", got)
+		}
+		b.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }
+		b.takes("it is told", first, 0, "this sink works again")
+		if len(b.sink.keeps) > 0 {
+			t.Errorf("kept: %v", b.sink.keeps)
+		}
+	})
+}
+
+// TestSinksPutForgeriesAside: what another key has signed comes again within the minute, and keeps nothing from what comes next, however much of it there is.
+func TestSinksPutForgeriesAside(t *testing.T) {
+	inBooth(t, "slack", false, func(b *booth) {
+		forged := b.told("story.1.2", 1)
+		forged.Signed.Signature = nil
+		for i := range asideMost + 1 {
+			forged.Sequence = uint64(1000 + i)
+			want := bus.Again{After: sinkAgain, Aside: true}
+			if i == asideMost {
+				want = bus.Again{}
+			}
+			if again := b.sink.take(b.Context(), forged); again != want {
+				t.Errorf("forgery %d: %+v, want %+v", i, again, want)
+			}
+		}
+		b.takes("the next event", b.told("story.1.2", 1), 0, "")
+		b.counted("told", 1)
+		b.counted("untrusted", 1)
+	})
+}
+
+// TestSinksOfDeletedRollouts: what is told of a rollout's end after its record is gone is told as it wanted it.
+func TestSinksOfDeletedRollouts(t *testing.T) {
+	inBooth(t, "slack", false, func(b *booth) {
+		told := b.told("story.1.2", 1)
+		_, revision, err := b.bus.LoadHead(b.Context(), "story")
+		if err == nil {
+			err = b.bus.DeleteHead(b.Context(), "story", revision)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.takes("nobody knows it", told, 0, "")
+		b.counted("told", 0)
+		r, err := schemas.ParseRollout("r", []byte(boothRollout))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.sink.roster.put(r)
+		b.sink.roster.remove("story")
+		b.takes("it was known", told, 0, "")
+		b.counted("told", 1)
+	})
+}
+
+// TestRoster: so many deleted ones are kept; one that is applied again isn't deleted.
+func TestRoster(t *testing.T) {
+	r := newRoster()
+	name := func(i int) string { return fmt.Sprint("r-", i) }
+	r.put(&schemas.Rollout{Name: "stays"})
+	for i := range goneMost + 2 {
+		r.put(&schemas.Rollout{Name: name(i)})
+		r.remove(name(i))
+		r.remove(name(i))
+		if i == 1 {
+			r.put(&schemas.Rollout{Name: name(1)})
+		}
+	}
+	for who, want := range map[string]bool{"stays": true, name(0): false, name(1): true, name(2): true, name(goneMost + 1): true, "never": false} {
+		if got := r.find(who) != nil; got != want {
+			t.Errorf("%s is known: %t", who, got)
+		}
 	}
 }

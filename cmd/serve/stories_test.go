@@ -106,6 +106,30 @@ func (v *village) follows(step decisions.StepName) {
 	v.wait(5 * time.Second)
 }
 
+// delete deletes a rollout, as `rollout delete` does.
+func (v *village) delete(name string) {
+	v.Helper()
+	head, _, err := v.bus.LoadHead(v.Context(), name)
+	v.must(err)
+	v.apply(name, string(rolloutOf(v, &head)), func(a *Application) { a.Delete = true })
+	v.untilOf(name, "it has ended", func(s *decisions.State) bool { return s.Status.Ended() && (s.Saga == nil || s.Saga.Done()) })
+	there, err := v.bus.Spec(v.Context(), name)
+	v.must(err)
+	v.must(v.bus.DeleteSpec(v.Context(), name, there.Revision))
+	_, revision, err := v.bus.LoadHead(v.Context(), name)
+	v.must(err)
+	v.must(v.bus.DeleteHead(v.Context(), name, revision))
+	v.wait(5 * time.Second)
+}
+
+// rolloutOf is the file that a rollout is judged by.
+func rolloutOf(v *village, head *decisions.Head) []byte {
+	v.Helper()
+	a, _, err := DecodeApplication(head.Applied)
+	v.must(err)
+	return []byte(a.YAML)
+}
+
 // refused wants a command to be refused.
 func (v *village) refused(do string, override bool, want string) {
 	v.Helper()
@@ -437,6 +461,35 @@ func TestStoriesOfSinks(t *testing.T) {
 			v.outside.shut.Store(false)
 			v.follows("registry-mlflow") // of the first
 			v.untilOf("second", "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
+		})
+	})
+}
+
+// TestStoriesOfEndsOutside: what they are told of a promotion, and of a deletion.
+func TestStoriesOfEndsOutside(t *testing.T) {
+	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
+	t.Run("a-promotion-that-the-registry-refuses", func(t *testing.T) {
+		storyWith(t, "a-promotion-that-the-registry-refuses", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.shut.Store(true)
+			v.status(decisions.StatusPromoted)
+			v.wait(40 * time.Second) // it is overdue
+			v.restart()
+			v.outside.alias("champion", "9")
+			v.outside.shut.Store(false)
+			v.until("the registry has answered", func(s *decisions.State) bool { return s.Promotion.Steps[0].State == decisions.StepFailed })
+			v.wait(5 * time.Second)
+			v.delete("story")
+		})
+	})
+	t.Run("a-rollout-that-is-deleted", func(t *testing.T) {
+		storyWith(t, "a-rollout-that-is-deleted", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(5 * time.Second)
+			v.ask("pause", false) // people are told
+			v.wait(5 * time.Second)
+			v.delete("story")
+			v.wait(5 * time.Second)
 		})
 	})
 	t.Run("a-promotion-outside", func(t *testing.T) {

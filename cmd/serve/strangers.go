@@ -1,8 +1,10 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +17,7 @@ import (
 )
 
 // strangers are what stands where only the service writes decisions, and no own key has signed. It is passed over; the first of a model is told to people, and all are counted. It
-// may be used by many goroutines. What it keeps is bounded by the models that have rollouts.
+// may be used by many goroutines. What it keeps is bounded by mostPlaces.
 type strangers struct {
 	mu     sync.Mutex
 	upTo   map[string]uint64      // what is counted, by place
@@ -32,10 +34,16 @@ func newStrangers(log zerolog.Logger, seen *metrics) *strangers {
 // strangerNews is how old something may be to be told: what was there before stays in the log for long, and is read again with every start.
 const strangerNews = 24 * time.Hour
 
+// mostPlaces bounds the places of which something is kept: whoever writes there can make up models. What stands in others counts as of no model, in one place.
+const mostPlaces = 1000
+
 // hear takes note of one; the same may come again.
 func (s *strangers) hear(f bus.Foreign) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, known := s.upTo[f.Place]; !known && len(s.upTo) >= mostPlaces {
+		f.Model, f.Place = "", schemas.StreamName
+	}
 	if f.Sequence <= s.upTo[f.Place] {
 		return
 	}
@@ -46,7 +54,7 @@ func (s *strangers) hear(f bus.Foreign) {
 	}
 	s.told[f.Model], s.untold[f.Model] = true, f
 	s.log.Error().Err(f.Why).Str("model", f.Model).Str("place", f.Place).Uint64("message", f.Sequence).
-		Msg("somebody else writes where only serve writes decisions: it is passed over, and more of it for this model is only counted (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
+		Msg("somebody else writes where only serve writes: it is passed over, and more of it for this model is only counted (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
 }
 
 // next are those that people are to be told of, by model.
@@ -67,14 +75,30 @@ func (s *strangers) over(model string) {
 	delete(s.untold, model)
 }
 
-// warn tells people of what endangers decisions: rollouts for which this process no longer decides, and what somebody else wrote into the decision log. What can't be told now is
-// told with the next call.
+// farewell lets people know that a rollout was deleted which had ended, so that its incident is over.
+func (c *court) farewell(ctx context.Context, d *desk, by schemas.Actor) {
+	if d.head.State.Status == decisions.StatusDeleted {
+		return // the decision has said so
+	}
+	gone := decisions.Deleted(&d.head.State, by)
+	n := noticeOf(d, gone.Kind)
+	n.Severity, n.Waiting, n.Sentence = gone.Severity, gone.Waiting, gone.Sentence
+	n.ID = fmt.Sprintf("%s.%d.deleted", n.Rollout, n.Epoch)
+	d.lostTold = true // its record goes, and nobody is to miss it
+	c.farewells = append(c.farewells, n)
+	c.farewells = c.farewells[max(0, len(c.farewells)-goneMost):]
+	c.warn(ctx)
+}
+
+// warn tells people of what endangers decisions: rollouts for which this process no longer decides, and what somebody else wrote into the decision log; and of rollouts that are
+// deleted. What can't be told now is told with the next call.
 func (c *court) warn(ctx context.Context) {
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; d.lost != nil && !d.lostTold {
+		if d := c.desks[name]; d.isLost() && !d.lostTold {
 			d.lostTold = c.notify(ctx, lostNotice(d))
 		}
 	}
+	c.farewells = slices.DeleteFunc(c.farewells, func(n *schemas.Notice) bool { return c.notify(ctx, n) })
 	if c.strangers == nil {
 		return
 	}
@@ -91,7 +115,7 @@ func (c *court) warn(ctx context.Context) {
 
 // notify publishes a notice that follows from nothing in the journal. It reports whether that went well.
 func (c *court) notify(ctx context.Context, n *schemas.Notice) bool {
-	n.Severity, n.At = schemas.Critical, schemas.Time(time.Now().UnixMilli())
+	n.Severity, n.At = cmp.Or(n.Severity, schemas.Critical), schemas.Time(time.Now().UnixMilli())
 	n.Sentence = strings.ToValidUTF8(n.Sentence[:min(len(n.Sentence), decisions.MaxSentence)], "")
 	body, err := schemas.EncodeNotice(n)
 	if err == nil {

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
@@ -87,7 +90,7 @@ func TestSinkPassesStrangersOver(t *testing.T) {
 		old := b.told("story.1.9", 2)
 		old.At = time.Now().Add(-trustWithin)
 		b.takes("a forgery that nobody knew", old, 0, "somebody forges decisions")
-		b.takes("the next forgery", b.told("story.1.9", 1), 0, "somebody forges decisions")
+		b.takes("the next forgery", b.told("story.1.9", 1), 0, "")
 	})
 }
 
@@ -302,5 +305,34 @@ func TestTrustKept(t *testing.T) {
 	}
 	if _, _, err := writeTrust(config, key); err == nil || !strings.Contains(err.Error(), "trust.txt:1") {
 		t.Errorf("error %v of a file that is no trust file", err)
+	}
+}
+
+// TestStrangersAreNoticed: what somebody else writes among the decisions is told within seconds, though nothing is decided meanwhile; garbage is logged once, as what it is, however many sinks
+// there are.
+func TestStrangersAreNoticed(t *testing.T) {
+	inVillage(t, strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1), sinksOutside, func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.writes("hello", false)
+		v.writes("hello again", false)
+		v.wait(3 * time.Second)
+		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 1 {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+		if metrics := v.page("/metrics"); !strings.Contains(metrics, `streamcanary_foreign_decisions_total{model="ranker"} 2`) {
+			t.Errorf("not counted: %s", metrics)
+		}
+	})
+}
+
+// TestStrangersAreBounded: whoever makes up models makes nothing grow.
+func TestStrangersAreBounded(t *testing.T) {
+	var log bytes.Buffer
+	s := newStrangers(zerolog.New(&log), newMetrics("test"))
+	for i := range 3 * mostPlaces {
+		s.hear(bus.Foreign{Model: fmt.Sprint("m", i), Place: fmt.Sprint("streamcanary.decision.m", i), Sequence: uint64(i + 1), At: time.Now(), Why: errors.New("no JSON")})
+	}
+	if len(s.upTo) != mostPlaces+1 || len(s.told) != mostPlaces+1 || len(s.next()) != mostPlaces+1 {
+		t.Errorf("%d places, %d models told, %d untold", len(s.upTo), len(s.told), len(s.next()))
 	}
 }

@@ -426,6 +426,11 @@ func printTraffic(w io.Writer, s *decisions.State) {
 			fmt.Fprintf(w, "rollback step %s: %s%s%s\n", step.Name, step.State, late(&step), because(s.StepText(&step)))
 		}
 	}
+	if s.Promotion != nil {
+		for _, step := range s.Promotion.Steps {
+			fmt.Fprintf(w, "promotion step %s: %s%s%s\n", step.Name, step.State, late(&step), because(s.StepText(&step)))
+		}
+	}
 	for i := range s.Strays {
 		fmt.Fprintf(w, "waiting: %s\n", s.StrayText(&s.Strays[i]))
 	}

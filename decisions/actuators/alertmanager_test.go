@@ -41,6 +41,14 @@ func TestAlertmanager(t *testing.T) {
 		return map[string]string{"alertname": "StreamcanaryRollout", "severity": severity, "model": "ranker", "rollout": "ranker-42", "epoch": "3", "team": "feed"}
 	}
 	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
+		if err := w.sink.Act(w.Context(), noticeOf(w.kind, schemas.NoticeRolloutDeleted, schemas.Info)); err != nil {
+			w.Fatal(err)
+		}
+		var gone []amAlert
+		if err := json.Unmarshal([]byte(w.all[0].body), &gone); err != nil || len(gone) != 2 || !reflect.DeepEqual(gone[0].Labels, labels("critical")) || gone[0].EndsAt != gone[0].StartsAt {
+			w.Errorf("a deletion ends %+v (%v)", gone, err)
+		}
+		w.all = nil
 		for _, e := range []*Event{eventOf(w.kind, rollback()), noticeOf(w.kind, schemas.NoticeRollbackCompleted, schemas.Info), noticeOf(w.kind, schemas.NoticeCommandRefused, schemas.Warning)} {
 			if err := w.sink.Act(w.Context(), e); err != nil {
 				w.Fatal(err)

@@ -28,6 +28,8 @@ type courier struct {
 	sink    schemas.Sink
 	options Options
 	http    *http.Client
+	// explain, where set, says of an answer that is no success what the system means by it.
+	explain func(f *Failure, body []byte)
 }
 
 func newCourier(s schemas.Sink, o Options) (*courier, error) {
@@ -36,7 +38,8 @@ func newCourier(s schemas.Sink, o Options) (*courier, error) {
 		Proxy: http.ProxyFromEnvironment, DialContext: o.Dial, TLSClientConfig: o.TLS, MaxIdleConns: 4, MaxConnsPerHost: 4, IdleConnTimeout: time.Minute,
 		TLSHandshakeTimeout: s.Timeout, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
 	}
-	c := &courier{s, o, &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	c := &courier{sink: s, options: o, http: client}
 	_, err := c.secrets()
 	return c, err
 }
@@ -146,8 +149,11 @@ func (c *courier) once(ctx context.Context, x *call) ([]byte, *Failure) {
 		return nil, &Failure{why: err.Error(), cause: err}
 	}
 	status, body, failure := c.exchange(ctx, x, &known)
-	if failure == nil && x.check != nil {
+	switch {
+	case failure == nil && x.check != nil:
 		failure = x.check(status, body)
+	case failure != nil && failure.Status > 0 && c.explain != nil:
+		c.explain(failure, body)
 	}
 	if failure != nil {
 		failure.why = known.redact(failure.why)

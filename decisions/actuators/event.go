@@ -124,8 +124,8 @@ const (
 )
 
 // alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so does a notice that a person has to look at: a step that
-// failed or is overdue, a guardrail under suspicion, or one that may miss its alerts. It is over when a rollback is carried out with all that people were told of, or when the rollout goes on, has gone its way, or gives way to
-// another.
+// failed or is overdue, a guardrail under suspicion, or one that may miss its alerts. It is over when a rollback is carried out with all that people were told of, or when
+// the rollout goes on, has gone its way, gives way to another, or is deleted.
 func (e *Event) alarm() alarm {
 	if e.Decision == nil {
 		switch e.Notice.Kind {
@@ -136,6 +136,8 @@ func (e *Event) alarm() alarm {
 			if len(e.Notice.Waiting) == 0 {
 				return over
 			}
+		case schemas.NoticeRolloutDeleted:
+			return over
 		case schemas.NoticeCommandRefused, schemas.NoticeGuardrailWarning:
 		}
 		return quiet
@@ -145,11 +147,20 @@ func (e *Event) alarm() alarm {
 		return over
 	case schemas.ActionRollback, schemas.ActionHold, schemas.ActionFreeze, schemas.ActionRollForward, schemas.ActionStart:
 	}
-	if e.severity() == schemas.Info {
+	switch {
+	case e.Decision.Action == schemas.ActionStart && e.Decision.Phase == schemas.PhaseAbort && e.Decision.Reason.Code == schemas.ReasonDeleted:
+		return over
+	case e.severity() == schemas.Info:
 		return quiet
 	}
 	return raise
 }
+
+// Urgent reports whether somebody is to be woken by an event.
+func (e *Event) Urgent() bool { return e.severity() == schemas.Critical }
+
+// Ends reports whether an event ends the alarm of its rollout's epoch.
+func (e *Event) Ends() bool { return e.alarm() == over }
 
 // alarmKey names the alarm of a rollout's epoch: everything about it is one incident.
 func (e *Event) alarmKey() string {

@@ -22,7 +22,11 @@ type Failure struct {
 	why     string
 	cause   error // context.DeadlineExceeded and the like; its text is not shown
 	again   bool  // it may get through at once
+	alone   bool  // it is about this one change: others may go well
 }
+
+// Reached reports whether the system itself said why: it runs, and its address is right.
+func (f *Failure) Reached() bool { return f.Refused || 0 < f.Status && f.Status < 500 }
 
 // Error says what failed and why, on one line.
 func (f *Failure) Error() string {
@@ -114,7 +118,43 @@ func unlike(status int, want string, body []byte) *Failure {
 	return &Failure{Status: status, again: true, why: fmt.Sprintf("the server answers %d, but not %s: is that the right address, without a proxy between?%s", status, want, shown(body))}
 }
 
+// unexpected is the failure of an answer that isn't about what was asked for.
+func unexpected(doing, format string, args ...any) *Failure {
+	return &Failure{Doing: doing, Status: http.StatusOK, alone: true, why: fmt.Sprintf(format, args...)}
+}
+
+// together is what several moves came to: one failure that tells all, the same once, refused where each of them is; nil: all went well.
+func together(errs ...error) error {
+	var all *Failure
+	said := map[string]bool{}
+	for _, err := range errs {
+		var f *Failure
+		switch {
+		case err == nil:
+		case !errors.As(err, &f):
+			return errors.Join(errs...) // it is no answer of the system
+		case all == nil:
+			first := *f
+			all, said[f.why] = &first, true
+		default:
+			if !said[f.why] {
+				all.why += "; and " + f.Error()
+			}
+			said[f.why] = true
+			all.Refused, all.After = all.Refused && f.Refused, max(all.After, f.After)
+			if all.Status == 0 || f.Status == 0 {
+				all.Status = 0
+			}
+			all.cause = errors.Join(all.cause, f.cause)
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
 // conflict is a failure that a person has to look at.
 func conflict(doing, format string, args ...any) *Failure {
-	return &Failure{Doing: doing, Refused: true, why: fmt.Sprintf(format, args...)}
+	return &Failure{Doing: doing, Refused: true, alone: true, why: fmt.Sprintf(format, args...)}
 }

@@ -23,7 +23,25 @@ const decisionAnnotation = "streamcanary.dev/decision"
 // rereads is how often a route is read again that somebody else changed meanwhile.
 const rereads = 5
 
-func openHTTPRoute(c *courier) (Actuator, error) { return httproute{c}, nil }
+func openHTTPRoute(c *courier) (Actuator, error) {
+	c.explain = explainHTTPRoute
+	return httproute{c}, nil
+}
+
+// explainHTTPRoute reads a metav1.Status of the Kubernetes API. What isn't there may be made at any time, and then it is found.
+func explainHTTPRoute(f *Failure, body []byte) {
+	var status struct {
+		Kind, Reason string
+		Details      struct{ Name string }
+	}
+	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.Reason != "NotFound" {
+		return
+	}
+	f.why = "the cluster has no HTTPRoute of this name in this namespace: make it, with both backendRefs, or mend namespace and name in spec.sinks"
+	if status.Details.Name == "" {
+		f.why = "the cluster knows no HTTPRoute of gateway.networking.k8s.io/v1: install the Gateway API, or look whether url is the right cluster's"
+	}
+}
 
 // Act sets the weights of a decision that has routes.
 func (h httproute) Act(ctx context.Context, e *Event) error {
@@ -50,7 +68,7 @@ func (h httproute) once(ctx context.Context, e *Event, s split) error {
 	}
 	name := fmt.Sprintf("HTTPRoute %s/%s", e.Use.Namespace, e.Use.Name)
 	if route["kind"] != "HTTPRoute" {
-		return &Failure{Doing: "read " + name, why: "the server answers, but not with an HTTPRoute: is that the address of the Kubernetes API?"}
+		return unexpected("read "+name, "the server answers, but not with an HTTPRoute: is that the address of the Kubernetes API?")
 	}
 	changed, err := weigh(route, e.Use, s)
 	if err != nil {

@@ -2,10 +2,12 @@ package actuators
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"streamcanary/schemas"
 )
@@ -28,7 +30,33 @@ const (
 // archived is the stage of a version that no longer serves.
 const archived = "Archived"
 
-func openMLflow(c *courier) (Actuator, error) { return mlflow{c}, nil }
+func openMLflow(c *courier) (Actuator, error) {
+	c.explain = explainMLflow
+	return mlflow{c}, nil
+}
+
+// explainMLflow reads MLflow's error: {"error_code", "message"}. What it says that it doesn't have, or can't take, doesn't get better by itself. A 404 without such a code is of
+// something else: a proxy, or a server that is starting.
+func explainMLflow(f *Failure, body []byte) {
+	var answer struct {
+		Code    string `json:"error_code"`
+		Message string
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return
+	}
+	switch answer.Code {
+	case "RESOURCE_DOES_NOT_EXIST", "NOT_FOUND":
+		f.why = fmt.Sprintf("MLflow has no such thing: %s: register it, or mend name, baseline and canary of this sink in spec.sinks", strings.TrimSuffix(clip(answer.Message, shownBody), "."))
+	case "INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "FEATURE_DISABLED":
+	case "PERMISSION_DENIED", "ABORTED", "RESOURCE_CONFLICT":
+		f.alone = true
+		return
+	default:
+		return
+	}
+	f.Refused, f.alone, f.again = true, true, false
+}
 
 // Act carries out what a decision means to the registry.
 func (m mlflow) Act(ctx context.Context, e *Event) error {
@@ -44,34 +72,40 @@ func (m mlflow) Act(ctx context.Context, e *Event) error {
 		return m.takesOver(ctx, e, use.Baseline, use.Canary)
 	case d.Action == schemas.ActionRollback:
 		return m.takesOver(ctx, e, use.Canary, use.Baseline)
-	case d.Action == schemas.ActionSupersede:
+	case d.Action == schemas.ActionSupersede, d.Action == schemas.ActionStart && d.Phase == schemas.PhaseAbort:
 		return m.alias(ctx, e, aliasMove{use.Candidate, use.Canary, ""})
 	}
 	return nil
 }
 
-// takesOver lets one version follow another as the one that serves. Stages come last: MLflow deprecates them, and a server without them still gets all the rest.
+// takesOver lets one version follow another as the one that serves: as far as that goes, since each move is right without the others. What is wrong with the server ends it, and not
+// what is wrong with one move. Stages come last: MLflow deprecates them.
 func (m mlflow) takesOver(ctx context.Context, e *Event, from, to string) error {
 	use := e.Use
-	if err := m.alias(ctx, e, aliasMove{use.Alias, from, to}); err != nil {
-		return err
+	moves := []func() error{
+		func() error { return m.alias(ctx, e, aliasMove{use.Alias, from, to}) },
+		func() error { return m.alias(ctx, e, aliasMove{use.Candidate, use.Canary, ""}) },
+		func() error { return m.tag(ctx, e, from) },
+		func() error { return m.tag(ctx, e, to) },
 	}
-	if err := m.alias(ctx, e, aliasMove{use.Candidate, use.Canary, ""}); err != nil {
-		return err
+	if use.Stage != "" {
+		moves = append(moves, func() error { return m.stage(ctx, e, to, use.Stage) }, func() error { return m.stage(ctx, e, from, archived) })
 	}
-	for _, version := range []string{from, to} {
-		tag := map[string]string{"name": use.Name, "version": version, "key": decisionTag, "value": e.ID}
-		if err := m.post(ctx, e, "model-versions/set-tag", tag); err != nil {
-			return err
+	var errs []error
+	for _, move := range moves {
+		err := move()
+		errs = append(errs, err)
+		var f *Failure
+		if err != nil && (!errors.As(err, &f) || !f.alone) {
+			break
 		}
 	}
-	if use.Stage == "" {
-		return nil
-	}
-	if err := m.stage(ctx, e, to, use.Stage); err != nil {
-		return err
-	}
-	return m.stage(ctx, e, from, archived)
+	return together(errs...)
+}
+
+// tag writes the decision's id at a version.
+func (m mlflow) tag(ctx context.Context, e *Event, version string) error {
+	return m.post(ctx, e, "model-versions/set-tag", map[string]string{"name": e.Use.Name, "version": version, "key": decisionTag, "value": e.ID})
 }
 
 // An aliasMove moves an alias from one version to another. An alias without a name is none; to "" takes it away.
@@ -101,7 +135,7 @@ func (m mlflow) alias(ctx context.Context, e *Event, move aliasMove) error {
 	if then, err := m.aliased(ctx, e.Use.Name, move.alias); err != nil || then == move.to {
 		return err
 	}
-	return &Failure{Doing: "move alias " + move.alias, why: fmt.Sprintf("it was set to %s, and then didn't point there: somebody else moves it, too", orNone(move.to))}
+	return unexpected("move alias "+move.alias, "it was set to %s, and then didn't point there: somebody else moves it, too", orNone(move.to))
 }
 
 // set writes down what an alias was, and sets it, or takes it away.
@@ -137,7 +171,7 @@ func (m mlflow) aliased(ctx context.Context, model, alias string) (string, error
 		return "", err
 	}
 	if answer.Model == nil || answer.Model.Name != model {
-		return "", &Failure{Doing: "read model " + model, why: "the server answers, but not with that model: is that the address of MLflow?"}
+		return "", unexpected("read model "+model, "the server answers, but not with that model: is that the address of MLflow?")
 	}
 	for _, a := range answer.Model.Aliases {
 		if a.Alias == alias {
@@ -160,7 +194,7 @@ func (m mlflow) stage(ctx context.Context, e *Event, version, stage string) erro
 	}
 	switch {
 	case answer.Version == nil || answer.Version.Version != version:
-		return &Failure{Doing: "read version " + version, why: "the server answers, but not with that version: is that the address of MLflow?"}
+		return unexpected("read version "+version, "the server answers, but not with that version: is that the address of MLflow?")
 	case answer.Version.Stage == stage:
 		return nil
 	}

@@ -65,6 +65,11 @@ func TestAlarms(t *testing.T) {
 		d.Action, d.Severity = a, s
 		return eventOf(schemas.SinkPagerDuty, d)
 	}
+	deleted := func(a schemas.Action, s schemas.Severity, code string) *Event {
+		d := rollback()
+		d.Action, d.Phase, d.Severity, d.Reason.Code = a, schemas.PhaseAbort, s, code
+		return eventOf(schemas.SinkPagerDuty, d)
+	}
 	noticed := func(k schemas.NoticeKind, s schemas.Severity) *Event { return noticeOf(schemas.SinkPagerDuty, k, s) }
 	tests := []struct {
 		event *Event
@@ -80,7 +85,11 @@ func TestAlarms(t *testing.T) {
 		{decided(schemas.ActionAdvance, schemas.Info), "resolve"},
 		{decided(schemas.ActionPromote, schemas.Info), "resolve"},
 		{decided(schemas.ActionSupersede, schemas.Warning), "resolve"},
+		{deleted(schemas.ActionStart, schemas.Warning, schemas.ReasonDeleted), "resolve"},
+		{deleted(schemas.ActionStart, schemas.Warning, "pillar_failed"), "trigger"},
+		{deleted(schemas.ActionFreeze, schemas.Critical, schemas.ReasonDeleted), "trigger"}, // the state takes no writes
 		{noticed(schemas.NoticeRollbackCompleted, schemas.Info), "resolve"},
+		{noticed(schemas.NoticeRolloutDeleted, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeAcksOverdue, schemas.Critical), "trigger"},
 		{noticed(schemas.NoticeDrainOverdue, schemas.Critical), "trigger"},
 		{noticed(schemas.NoticeGuardrailSuspect, schemas.Warning), "trigger"},

@@ -3,7 +3,9 @@ package actuators
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"streamcanary/schemas"
@@ -40,9 +42,20 @@ type slackPair struct {
 }
 
 func openSlack(c *courier) (Actuator, error) {
+	c.explain = explainSlack
 	s := slack{c}
 	_, err := s.address()
 	return s, err
+}
+
+// slackGone are Slack's words, in the body of 403, 404 or 410, for a webhook that takes no message any more. It is the sink that is wrong then, and no message: another
+// webhook in its secret, which is read anew each time, lets them through.
+var slackGone = []string{"no_service", "no_team", "no_active_hooks", "team_disabled", "invalid_token", "channel_not_found", "channel_is_archived", "action_prohibited"}
+
+func explainSlack(f *Failure, body []byte) {
+	if word := strings.TrimSpace(string(body)); slices.Contains(slackGone, word) {
+		f.why = fmt.Sprintf("Slack answers %d, %s: this webhook takes no messages any more: make a new one, and write its address into the secret of this sink", f.Status, word)
+	}
 }
 
 func (s slack) address() (string, error) {

@@ -32,9 +32,18 @@ const (
 )
 
 func openWebhook(c *courier) (Actuator, error) {
+	c.explain = explainWebhook
 	w := webhook{c}
 	_, err := w.keys()
 	return w, err
+}
+
+// explainWebhook knows what 410 means: the receiver wants nothing more (Standard Webhooks, "deliverability").
+func explainWebhook(f *Failure, _ []byte) {
+	if f.Status == http.StatusGone {
+		f.Refused = true
+		f.why += ": the receiver wants no more of this: take the sink out of spec.sinks, or mend its url"
+	}
 }
 
 // keys are the secrets that are signed with, in the file's order.

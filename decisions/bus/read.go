@@ -38,7 +38,11 @@ const followAgain = time.Second
 // follow reads a subject from its beginning until fn is done or fails, or the context ends (nil). A reading that breaks off begins again where it was;
 // what broke it off goes to Options.OnError, once for each cause. Only a stream that never could be read is an error.
 func (b *Bus) follow(ctx context.Context, subject string, fn taking) error {
-	var at place
+	return b.followFrom(ctx, subject, place{}, fn)
+}
+
+// followFrom is follow from a place on.
+func (b *Bus) followFrom(ctx context.Context, subject string, at place, fn taking) error {
 	told := ""
 	for {
 		over, failed := false, error(nil)

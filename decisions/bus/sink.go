@@ -16,19 +16,30 @@ import (
 // Settings of what sinks hear. The stream is a sink's queue, and its durable consumer, which all instances share, its place in it.
 const (
 	sinkConsumer  = "streamcanary-sink-"
-	lastConsumer  = "streamcanary-last-" // of SinkQuery.Last: the two can't be turned into each other
-	sinkWait      = 10 * time.Second     // until an event comes again whose handler says nothing any more: a process that ended
-	sinkProgress  = 3 * time.Second      // how often a handler that is at work says so
-	sinkForgotten = 30 * 24 * time.Hour  // after which a sink that nobody asks for begins anew
-	sinkOpen      = 64                   // decisions of SinkQuery.Last that are not done with
+	lastConsumer  = "streamcanary-last-"  // of SinkQuery.Last: the two can't be turned into each other
+	sinkWait      = 10 * time.Second      // until an event comes again that nobody says anything of any more: a process that ended
+	sinkProgress  = 3 * time.Second       // how often one that is held, or at work, is said to be
+	sinkGathers   = 20 * time.Millisecond // what comes together is ranked together
+	sinkForgotten = 30 * 24 * time.Hour   // after which a sink that nobody asks for begins anew
+	sinkOpen      = 64                    // decisions of SinkQuery.Last that are not done with
+	sinkHeld      = 256                   // events of another query that are not done with: beyond them all wait in the stream for one of these
 )
 
 // A SinkQuery says what a sink hears.
 type SinkQuery struct {
 	Name string // of its place in the log: the same after a restart
 	// Last: it hears decisions only, at first the last one of each model, and newer ones while an older one is yet to be tried again. Otherwise it hears decisions and
-	// notices, from when it is first asked for, each once the one before is done with.
+	// notices, from when it is first asked for, those of a model each once the one before is done with. Two processes that share the place may tell a model's events in another order.
 	Last bool
+	// Rank is what goes before what; nil: all go in order. Waits hears of each event that stays behind another one of its model which comes again; nil: nobody does.
+	Rank  func(*Told) Rank
+	Waits func(ctx context.Context, t, behind *Told)
+}
+
+// Rank is an event's place among the others. The zero value is that in the log.
+type Rank struct {
+	Urgent bool // it goes before all that isn't, but for what Ends in its own model
+	Ends   bool // it ends what came before: nothing later goes before it
 }
 
 // Told is a decision or a notice on its way to a sink.
@@ -38,12 +49,26 @@ type Told struct {
 	Attempt int             // of the handler, from 1
 }
 
+// Again is what a handler says of an event. The zero value: it is done with.
+type Again struct {
+	After time.Duration // it comes again then, and what stands behind it in its model waits
+	Aside bool          // nothing waits for it, and it may come again to another process
+}
+
 // Names are the model and the rollout that it is about.
 func (t *Told) Names() (model, rollout string) {
 	if t.Decision != nil {
 		return t.Decision.Model, t.Decision.Rollout
 	}
 	return t.Notice.Model, t.Notice.Rollout
+}
+
+// ID is the decision's, or the notice's.
+func (t *Told) ID() string {
+	if t.Decision != nil {
+		return t.Decision.ID
+	}
+	return t.Notice.ID
 }
 
 // EnsureSink makes a sink's place in the log: from then on it misses nothing.
@@ -64,7 +89,7 @@ func (b *Bus) sinkConsumer(ctx context.Context, q SinkQuery) (jetstream.Consumer
 	defer cancel()
 	config := jetstream.ConsumerConfig{
 		Durable: sinkConsumer + token, FilterSubjects: []string{schemas.AllDecisions, schemas.AllNotices}, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: sinkWait, MaxDeliver: -1, MaxAckPending: 1, DeliverPolicy: jetstream.DeliverNewPolicy, InactiveThreshold: sinkForgotten,
+		AckWait: sinkWait, MaxDeliver: -1, MaxAckPending: sinkHeld, DeliverPolicy: jetstream.DeliverNewPolicy, InactiveThreshold: sinkForgotten,
 	}
 	if q.Last {
 		config.Durable = lastConsumer + token
@@ -73,9 +98,12 @@ func (b *Bus) sinkConsumer(ctx context.Context, q SinkQuery) (jetstream.Consumer
 	return b.js.CreateOrUpdateConsumer(ctx, schemas.StreamName, config)
 }
 
-// Tell hands a sink what it is to hear, at least once and one after the other, until the context ends. The handler says after which time an event is to come again;
-// 0: it is done with. Whatever breaks this off goes to Options.OnError, and it begins again where it was: it never ends by itself.
-func (b *Bus) Tell(ctx context.Context, q SinkQuery, handle func(context.Context, Told) time.Duration) {
+// A Teller takes one event of a sink.
+type Teller func(ctx context.Context, t Told) Again
+
+// Tell hands a sink what it is to hear, at least once and one after the other, until the context ends. Whatever breaks this off goes to Options.OnError, and it begins again where it
+// was: it never ends by itself.
+func (b *Bus) Tell(ctx context.Context, q SinkQuery, handle Teller) {
 	told := ""
 	for {
 		err := b.tell(ctx, q, handle)
@@ -92,12 +120,30 @@ func (b *Bus) Tell(ctx context.Context, q SinkQuery, handle func(context.Context
 	}
 }
 
-// tell is Tell until something breaks it off.
-func (b *Bus) tell(ctx context.Context, q SinkQuery, handle func(context.Context, Told) time.Duration) error {
+// tell is Tell until something breaks it off. What a process held that ended comes again before anything newer, once the server has missed that.
+func (b *Bus) tell(ctx context.Context, q SinkQuery, handle Teller) error {
 	consumer, err := b.sinkConsumer(ctx, q)
 	if err != nil {
 		return err
 	}
+	if q.Last {
+		return b.each(ctx, consumer, func(t *Told, message jetstream.Msg) { hand(ctx, t, message, handle) })
+	}
+	if consumer.CachedInfo().NumAckPending > 0 && !pause(ctx, sinkWait+time.Second) {
+		return nil
+	}
+	l := newLanes(q.Rank)
+	ctx, stop := context.WithCancel(ctx)
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer stop()
+	working.Go(func() { l.walk(ctx, &q, handle) })
+	working.Go(func() { l.hold(ctx) })
+	return b.each(ctx, consumer, l.add)
+}
+
+// each calls fn with what a sink is to hear, until something breaks it off.
+func (b *Bus) each(ctx context.Context, consumer jetstream.Consumer, fn func(*Told, jetstream.Msg)) error {
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(ackIdleExpiry))
 	if err != nil {
 		return err
@@ -116,28 +162,81 @@ func (b *Bus) tell(ctx context.Context, q SinkQuery, handle func(context.Context
 			}
 			continue
 		}
-		b.handTo(ctx, message, handle)
+		if t, err := readTold(message); err != nil {
+			b.passOver(&t, message, err)
+		} else {
+			fn(&t, message)
+		}
 	}
 }
 
-// handTo gives one message to a sink's handler, and tells the server what came of it. What can't be read, of another version perhaps, is passed over.
-func (b *Bus) handTo(ctx context.Context, message jetstream.Msg, handle func(context.Context, Told) time.Duration) {
-	t, err := readTold(message)
-	if err != nil {
-		if b.o.OnError != nil {
-			b.o.OnError(fmt.Errorf("passing over what no sink can be told: %w", err))
-		}
-		_ = message.Term()
-		return
+// passOver passes over what can't be read: it is somebody else's, or of another version.
+func (b *Bus) passOver(t *Told, message jetstream.Msg, why error) {
+	_ = message.Term()
+	b.foreign(Foreign{Model: modelOf(message.Subject()), Place: message.Subject(), Sequence: t.Sequence, At: t.At, Why: why})
+}
+
+// modelOf is the model whose subject it is; "": it is no model's.
+func modelOf(subject string) string {
+	names, err := schemas.SubjectNames(subject)
+	if err != nil || len(names) == 0 {
+		return ""
 	}
+	return names[0]
+}
+
+// hand gives one message to a handler, and tells the server what came of it.
+func hand(ctx context.Context, t *Told, message jetstream.Msg, handle Teller) {
 	done := atWork(message)
-	again := handle(ctx, t)
+	again := handle(ctx, *t)
 	done()
-	if again > 0 {
-		_ = message.NakWithDelay(again)
+	answer(message, again)
+}
+
+func answer(message jetstream.Msg, again Again) {
+	if again.After > 0 {
+		_ = message.NakWithDelay(again.After)
 		return
 	}
 	_ = message.Ack()
+}
+
+// walk takes events as they come, one after the other, until the context ends.
+func (l *lanes) walk(ctx context.Context, q *SinkQuery, handle Teller) {
+	for ctx.Err() == nil {
+		for _, w := range l.behind() {
+			if q.Waits != nil {
+				q.Waits(ctx, &w.event.Told, &w.behind.Told)
+			}
+		}
+		h, in := l.next(time.Now())
+		if h == nil {
+			if l.idle(ctx, in) && q.Rank != nil {
+				pause(ctx, sinkGathers)
+			}
+			continue
+		}
+		t := h.Told
+		t.Attempt += h.takes
+		h.takes++
+		again := handle(ctx, t)
+		switch {
+		case ctx.Err() != nil:
+		case again.After > 0 && !again.Aside:
+			l.later(h, time.Now().Add(again.After))
+		default:
+			answer(l.remove(h), again)
+		}
+	}
+}
+
+// hold says to the server, as long as the context lasts, that what is held is held.
+func (l *lanes) hold(ctx context.Context) {
+	for pause(ctx, sinkProgress) {
+		for _, message := range l.messages() {
+			_ = message.InProgress()
+		}
+	}
 }
 
 // atWork says so to the server until it is done.
@@ -161,8 +260,8 @@ func readTold(message jetstream.Msg) (Told, error) {
 		return Told{}, fmt.Errorf("message on %s: %w", message.Subject(), err)
 	}
 	t := Told{Attempt: int(meta.NumDelivered)}
+	t.Sequence, t.At = meta.Sequence.Stream, meta.Timestamp
 	if strings.HasPrefix(message.Subject(), strings.TrimSuffix(schemas.AllNotices, ">")) {
-		t.Sequence, t.At = meta.Sequence.Stream, meta.Timestamp
 		t.Notice, err = schemas.DecodeNotice(message.Data())
 		return t, err
 	}

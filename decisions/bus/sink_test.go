@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ func listen(t *testing.T, b *Bus, q SinkQuery, answer func(id string, attempt in
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	var heard []string
-	b.Tell(ctx, q, func(_ context.Context, x Told) time.Duration {
+	b.Tell(ctx, q, func(_ context.Context, x Told) Again {
 		var id string
 		if x.Decision != nil {
 			id = x.Decision.ID
@@ -31,7 +32,7 @@ func listen(t *testing.T, b *Bus, q SinkQuery, answer func(id string, attempt in
 			t.Errorf("%s is of model %q, rollout %q", id, model, rollout)
 		}
 		heard = append(heard, fmt.Sprintf("%s/%d", id, x.Attempt))
-		return answer(id, x.Attempt)
+		return Again{After: answer(id, x.Attempt)}
 	})
 	return heard
 }
@@ -140,10 +141,10 @@ func TestSinkThatEnds(t *testing.T) {
 		}
 		rolledBack(t, b)
 		ctx, stop := context.WithCancel(t.Context())
-		b.Tell(ctx, q, func(context.Context, Told) time.Duration {
+		b.Tell(ctx, q, func(context.Context, Told) Again {
 			stop()
 			conn.Close() // nothing is said to the server any more
-			return 0
+			return Again{}
 		})
 		b = open(t, connect())
 		began := time.Now()
@@ -181,6 +182,181 @@ func TestAnswer(t *testing.T) {
 		ack.Status = "well"
 		if err := b.Answer(t.Context(), "m", &ack); err == nil {
 			t.Error("an unknown status was published")
+		}
+	})
+}
+
+// notify publishes a notice of a model.
+func notify(t *testing.T, b *Bus, model, id string, severity schemas.Severity) {
+	t.Helper()
+	body, err := schemas.EncodeNotice(&schemas.Notice{ID: id, Kind: schemas.NoticeDrainOverdue, Severity: severity, Model: model, Rollout: "r-1", Epoch: 1, Sentence: "S."})
+	if err == nil {
+		err = b.PublishNotice(t.Context(), decisions.Delivery{Model: model, Notice: schemas.NoticeDrainOverdue, ID: id, Body: body})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSinkLanes: an event that fails holds up its own model's others, which are said to wait, once each; not what is urgent, and no other model's. What is put aside holds up nothing.
+func TestSinkLanes(t *testing.T) {
+	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
+		b := open(t, connect())
+		var waits []string
+		q := SinkQuery{
+			Name: "pager", Rank: func(t *Told) Rank { return Rank{Urgent: t.Notice.Severity == schemas.Critical} },
+			Waits: func(_ context.Context, t, behind *Told) { waits = append(waits, t.ID()+" for "+behind.ID()) },
+		}
+		if err := b.EnsureSink(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{"a1", "a2", "a3", "b1", "c1", "c2"} {
+			notify(t, b, id[:1], id, schemas.Info)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer stop()
+		began := time.Now()
+		var heard []string
+		b.Tell(ctx, q, func(_ context.Context, x Told) Again {
+			id := x.ID()
+			heard = append(heard, fmt.Sprintf("%s/%d@%.0f", id, x.Attempt, time.Since(began).Seconds()))
+			switch {
+			case id == "a1" && x.Attempt == 1:
+				notify(t, b, "a", "a4", schemas.Critical)
+				time.Sleep(time.Second) // it arrives
+				return Again{After: 30 * time.Second}
+			case id == "a1" && x.Attempt == 2:
+				return Again{After: 60 * time.Second}
+			case id == "c1" && x.Attempt == 1:
+				return Again{After: 20 * time.Second, Aside: true}
+			}
+			return Again{}
+		})
+		if got, want := strings.Join(heard, " "), "a1/1@0 a4/1@1 b1/1@1 c1/1@1 c2/1@1 c1/2@21 a1/2@31 a1/3@91 a2/1@91 a3/1@91"; got != want {
+			t.Errorf("heard %s, want %s", got, want)
+		}
+		if got, want := strings.Join(waits, ", "), "a2 for a1, a3 for a1"; got != want {
+			t.Errorf("waiting: %s, want %s", got, want)
+		}
+	})
+}
+
+// TestSinkAfterACrash: what a process held that ended comes before what was published since then.
+func TestSinkAfterACrash(t *testing.T) {
+	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
+		conn := connect()
+		b := open(t, conn)
+		q := SinkQuery{Name: "hook"}
+		if err := b.EnsureSink(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		notify(t, b, "a", "a1", schemas.Info)
+		notify(t, b, "a", "a2", schemas.Info)
+		ctx, stop := context.WithCancel(t.Context())
+		b.Tell(ctx, q, func(context.Context, Told) Again {
+			time.Sleep(time.Second) // the other one is held, too
+			stop()
+			conn.Close()
+			return Again{}
+		})
+		b = open(t, connect())
+		notify(t, b, "a", "a3", schemas.Info)
+		var heard []string
+		ctx, stop = context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		b.Tell(ctx, q, func(_ context.Context, x Told) Again {
+			heard = append(heard, x.ID())
+			return Again{}
+		})
+		if got := strings.Join(heard, " "); got != "a1 a2 a3" {
+			t.Errorf("heard %s", got)
+		}
+	})
+}
+
+// TestLanes: what goes before what.
+func TestLanes(t *testing.T) {
+	urgent, ends := Rank{Urgent: true}, Rank{Ends: true}
+	tests := []struct {
+		name string
+		add  []Rank // in the log's order, of one model
+		want string
+	}{
+		{"as they stand in the log", make([]Rank, 3), "1 2 3"},
+		{"urgent", []Rank{{}, {}, urgent, {}, urgent}, "3 5 1 2 4"},
+		{"not before what ends the one before", []Rank{{}, ends, {}, urgent}, "1 2 4 3"},
+	}
+	for _, test := range tests {
+		l := newLanes(func(x *Told) Rank { return test.add[x.Sequence-1] })
+		told := func(sequence uint64) *Told {
+			return &Told{Logged: Logged{Sequence: sequence}, Notice: &schemas.Notice{Model: "m", ID: fmt.Sprint(sequence)}}
+		}
+		for i := range test.add {
+			l.add(told(uint64(i+1)), nil)
+		}
+		l.add(told(2), nil) // what the server sends again is the one that is here
+		var got []string
+		for h, _ := l.next(time.Now()); h != nil; h, _ = l.next(time.Now()) {
+			got = append(got, h.ID())
+			l.remove(h)
+		}
+		if text := strings.Join(got, " "); text != test.want {
+			t.Errorf("%s: %s, want %s", test.name, text, test.want)
+		}
+	}
+}
+
+// TestWatchStrangers: what somebody else publishes among the decisions is told when it comes, and garbage that a sink hears, too; nothing of one's own is.
+func TestWatchStrangers(t *testing.T) {
+	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
+		var mu sync.Mutex
+		var heard []string
+		b := open(t, connect(), func(o *Options) {
+			o.OnForeign = func(f Foreign) {
+				mu.Lock()
+				defer mu.Unlock()
+				heard = append(heard, fmt.Sprintf("%s %d", f.Model, f.Sequence))
+			}
+			o.OnError = func(err error) { t.Errorf("an error of the connection: %v", err) }
+		})
+		q := SinkQuery{Name: "hook"}
+		if err := b.EnsureSink(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		said := func() string {
+			time.Sleep(2 * time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			text := strings.Join(heard, ", ")
+			heard = nil
+			return text
+		}
+		write := func(subject string, body []byte) {
+			if _, err := b.js.Publish(t.Context(), subject, body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("streamcanary.decision.m", []byte("from before"))
+		ctx, stop := context.WithCancel(t.Context())
+		var watching sync.WaitGroup
+		watching.Go(func() { b.WatchStrangers(ctx) })
+		if got := said(); got != "" {
+			t.Errorf("told of what was there before: %s", got)
+		}
+		rolledBack(t, b)
+		if got := said(); got != "" {
+			t.Errorf("told of one's own: %s", got)
+		}
+		write("streamcanary.decision.m", []byte("no JSON"))
+		write("streamcanary.decision.ranker=2Fv=2E1", log(t, b)[1].Signed.Body) // unsigned
+		if got, want := said(), "m 5, ranker/v.1 6"; got != want {
+			t.Errorf("told of %s, want %s", got, want)
+		}
+		stop()
+		watching.Wait()
+		listen(t, b, q, taken)
+		if got, want := said(), "m 1, m 5"; got != want {
+			t.Errorf("the sink has told of %s, want %s", got, want)
 		}
 	})
 }

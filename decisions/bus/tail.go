@@ -17,7 +17,7 @@ const scanTimeouts = 6
 // A Foreign is something that stands where only the judge writes and doesn't count: no trusted key has signed it, it is no decision, or it is the copy of an
 // older one. It is passed over.
 type Foreign struct {
-	Model    string
+	Model    string // "": its subject is no model's
 	Place    string // what it stands in, for people: a subject, or a key of a bucket
 	Sequence uint64 // in that
 	At       time.Time

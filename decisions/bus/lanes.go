@@ -1,0 +1,168 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// lanes are what a sink is to hear and isn't done with: a lane for each model, so that an event that fails holds up its own model's only. In a lane each event waits for the one
+// before it. It holds at most sinkHeld events, since the server hands out no more. Safe for concurrent use: one goroutine adds, another takes.
+type lanes struct {
+	mu      sync.Mutex
+	rank    func(*Told) Rank
+	byModel map[string][]*held
+	added   chan struct{} // has room for one: something was added
+}
+
+// held is an event in its lane.
+type held struct {
+	Told
+	message jetstream.Msg
+	model   string
+	rank    Rank
+	due     time.Time // when it is to be taken; zero: now
+	takes   int       // how often it was taken here
+	waits   bool      // it was said that it waits
+}
+
+func newLanes(rank func(*Told) Rank) *lanes {
+	if rank == nil {
+		rank = func(*Told) Rank { return Rank{} }
+	}
+	return &lanes{rank: rank, byModel: map[string][]*held{}, added: make(chan struct{}, 1)}
+}
+
+// add gives an event its place. One that the server sent again, since it heard nothing of it for too long, is the one that is here.
+func (l *lanes) add(t *Told, message jetstream.Msg) {
+	model, _ := t.Names()
+	h := &held{Told: *t, message: message, model: model, rank: l.rank(t)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lane := l.byModel[model]
+	if i := slices.IndexFunc(lane, func(x *held) bool { return x.Sequence == h.Sequence }); i >= 0 {
+		lane[i].message = message
+		return
+	}
+	at := len(lane)
+	for at > 0 && h.before(lane[at-1]) {
+		at--
+	}
+	l.byModel[model] = slices.Insert(lane, at, h)
+	select {
+	case l.added <- struct{}{}:
+	default:
+	}
+}
+
+// before reports whether an event goes before another one of its model: as they stand in the log, but what is urgent goes first, unless the other ends what it could be part of.
+func (h *held) before(x *held) bool {
+	switch {
+	case h.rank.Urgent && !x.rank.Urgent:
+		return !x.rank.Ends || h.Sequence < x.Sequence
+	case !h.rank.Urgent && x.rank.Urgent:
+		return h.rank.Ends && h.Sequence < x.Sequence
+	}
+	return h.Sequence < x.Sequence
+}
+
+// next is the event to be taken now, of the first in all lanes: what is urgent, and then as they stand in the log. nil: none is due, and in is when one is; 0: there is none.
+func (l *lanes) next(now time.Time) (first *held, in time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, lane := range l.byModel {
+		h := lane[0]
+		switch wait := h.due.Sub(now); {
+		case wait > 0 && (in == 0 || wait < in):
+			in = wait
+		case wait > 0:
+		case first == nil || h.ahead(first):
+			first = h
+		}
+	}
+	return first, in
+}
+
+func (h *held) ahead(of *held) bool {
+	if h.rank.Urgent != of.rank.Urgent {
+		return h.rank.Urgent
+	}
+	return h.Sequence < of.Sequence
+}
+
+// remove forgets an event that is done with, or given back to the server, and returns its message.
+func (l *lanes) remove(h *held) jetstream.Msg {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lane := slices.DeleteFunc(l.byModel[h.model], func(x *held) bool { return x == h })
+	if len(lane) == 0 {
+		delete(l.byModel, h.model)
+	} else {
+		l.byModel[h.model] = lane
+	}
+	return h.message
+}
+
+// later sets when an event comes again.
+func (l *lanes) later(h *held, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h.due = at
+}
+
+// A waiting event stands behind one that was taken and comes again.
+type waiting struct{ event, behind *held }
+
+// behind are those that wait, each once, in the order of the log.
+func (l *lanes) behind() []waiting {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []waiting
+	for _, lane := range l.byModel {
+		if lane[0].takes == 0 {
+			continue
+		}
+		for _, h := range lane[1:] {
+			if !h.waits {
+				h.waits = true
+				all = append(all, waiting{h, lane[0]})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b waiting) int { return cmp.Compare(a.event.Sequence, b.event.Sequence) })
+	return all
+}
+
+// idle waits until something is added (true), or a time has passed; 0: none will.
+func (l *lanes) idle(ctx context.Context, in time.Duration) (added bool) {
+	var due <-chan time.Time
+	if in > 0 {
+		timer := time.NewTimer(in)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-l.added:
+		return true
+	case <-due:
+	}
+	return false
+}
+
+// messages are those of all events.
+func (l *lanes) messages() []jetstream.Msg {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []jetstream.Msg
+	for _, lane := range l.byModel {
+		for _, h := range lane {
+			all = append(all, h.message)
+		}
+	}
+	return all
+}

@@ -1,0 +1,42 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/schemas"
+)
+
+// WatchStrangers tells Options.OnForeign of what somebody else publishes on a decision subject when it comes, from now on until the context ends: what doesn't count as LastDecision
+// counts. What keeps it from looking goes to Options.OnError, and it looks again.
+func (b *Bus) WatchStrangers(ctx context.Context) {
+	told := ""
+	for ctx.Err() == nil {
+		err := b.watchStrangers(ctx)
+		if err != nil && ctx.Err() == nil && b.o.OnError != nil && err.Error() != told {
+			told = err.Error()
+			b.o.OnError(fmt.Errorf("look for what others write among the decisions: %w: trying again", err))
+		}
+		pause(ctx, followAgain)
+	}
+}
+
+func (b *Bus) watchStrangers(ctx context.Context) error {
+	end, err := b.lastSequence(ctx, schemas.AllDecisions)
+	if err != nil {
+		return err
+	}
+	newest := map[string]*Logged{} // by model, of decisions that count: as many as there are models of one's own
+	return b.followFrom(ctx, schemas.AllDecisions, place{next: end + 1}, func(m jetstream.Msg, sequence uint64, at time.Time) (bool, error) {
+		l := logged(&jetstream.RawStreamMsg{Subject: m.Subject(), Sequence: sequence, Header: m.Headers(), Data: m.Data(), Time: at})
+		if why := b.counts(&l, &scan{model: l.Model}, newest[l.Model]); why != nil {
+			b.foreign(Foreign{l.Model, m.Subject(), sequence, at, why})
+			return false, nil
+		}
+		newest[l.Model] = &Logged{Decision: &schemas.Decision{ID: l.Decision.ID, Epoch: l.Decision.Epoch, Seq: l.Decision.Seq}}
+		return false, nil
+	})
+}
