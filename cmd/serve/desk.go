@@ -26,6 +26,7 @@ type desk struct {
 	unsettled   *decisions.Head // a write of which nobody knows whether it was stored
 	dirty       bool            // the head in memory has more than the stored one
 	savedAt     time.Time
+	watchAt     time.Time // when its pillars are checked again; zero: nobody has said
 	quiet       quiet
 	shown       shown
 	asked       map[string]bool // deadlines whose expiry is journaled

@@ -130,13 +130,13 @@ func (e *Event) alarm() alarm {
 	if e.Decision == nil {
 		switch e.Notice.Kind {
 		case schemas.NoticeAcksOverdue, schemas.NoticeAckRefused, schemas.NoticeDrainOverdue, schemas.NoticeGuardrailSuspect, schemas.NoticeSinkOverdue, schemas.NoticeSinkRefused,
-			schemas.NoticeRolloutLost, schemas.NoticeForeignDecision:
+			schemas.NoticePillarFailed, schemas.NoticeRolloutLost, schemas.NoticeForeignDecision:
 			return raise
 		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone:
 			if len(e.Notice.Waiting) == 0 {
 				return over
 			}
-		case schemas.NoticeCommandRefused, schemas.NoticeGuardrailWarning:
+		case schemas.NoticeCommandRefused, schemas.NoticeGuardrailWarning, schemas.NoticeBaselineBeyond, schemas.NoticePillarHeld:
 		}
 		return quiet
 	}
