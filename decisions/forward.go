@@ -91,7 +91,18 @@ func (t *turn) recommend(why schemas.Reason) {
 	told := clip(why.Sentence+t.s.known(), max(0, MaxSentence-len(do)-1))
 	why.Sentence = clip(told+" "+do, MaxSentence)
 	t.s.Forward = &why
-	t.decide(draft{action: schemas.ActionRollForward, severity: schemas.Warning, routes: t.s.Routes, reason: why, actor: engine, follows: true})
+	t.decide(draft{action: schemas.ActionRollForward, severity: schemas.Warning, routes: t.s.Routes, state: t.s.restoring(), reason: why, actor: engine, follows: true})
+}
+
+// restoring is what a decision must go on to ask of stores that are about to go back to their snapshots, since they do what the newest one says; nil: they aren't.
+func (s *State) restoring() []schemas.StateOrder {
+	if s.Saga == nil {
+		return nil
+	}
+	if step := s.Saga.step(StepRestore); step == nil || !step.begun() || !step.open() {
+		return nil
+	}
+	return s.orders(schemas.StateRestore)
 }
 
 // chronic is why rolling back again is no answer, where the model has been rolled back too often; the zero value: it hasn't.

@@ -104,8 +104,8 @@ func (t *turn) checked(c *Checked) {
 func (t *turn) tellPillars(failed, held []*Watched) {
 	if len(failed) > 0 {
 		t.notice(schemas.Notice{Kind: schemas.NoticePillarFailed, Severity: schemas.Warning, Sentence: fmt.Sprintf(
-			"Pillar %s, which held when rollout %s started. %s gets no more traffic until it holds again, or a person goes past it. %s",
-			failedText(failed), t.s.Terms.Rollout, t.s.Terms.Canary, t.s.meaning(failed))})
+			"A pillar of rollout %s holds no longer: %s. %s gets no more traffic until it does, or a person resumes the rollout. %s",
+			t.s.Terms.Rollout, failedText(failed), t.s.Terms.Canary, t.s.meaning(failed))})
 	}
 	if len(held) > 0 {
 		t.notice(schemas.Notice{Kind: schemas.NoticePillarHeld, Severity: schemas.Info, Sentence: fmt.Sprintf("Pillar %s holds again.", namesOf(held))})
@@ -158,7 +158,7 @@ func (t *turn) heldByPillar() bool {
 		return false
 	}
 	t.hold(holding{reason: schemas.Reason{Code: codePillarFailed, Sentence: fmt.Sprintf(
-		"Pillar %s: %s gets no more traffic until it holds again, or a person resumes the rollout.", failedText(failing), t.s.Terms.Canary)}})
+		"A pillar holds no longer: %s. %s gets no more traffic until it does, or a person resumes the rollout.", failedText(failing), t.s.Terms.Canary)}})
 	return true
 }
 

@@ -313,6 +313,9 @@ func (t *turn) stepExpired(step *SagaStep) {
 	if step.Name == StepFreeze && t.unfrozen(step) {
 		return
 	}
+	if step.Name == StepRestore {
+		t.unrestored(step)
+	}
 	t.out = append(t.out, Effect{Again: t.s.Prev.ID})
 }
 

@@ -15,6 +15,7 @@ import (
 type library struct {
 	mu      sync.Mutex
 	answers map[string]string // by version
+	away    bool              // it answers nobody
 	slow    time.Duration
 }
 
@@ -24,10 +25,20 @@ func (l *library) set(version, answer string) {
 	l.answers[version] = answer
 }
 
+func (l *library) goes(away bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.away = away
+}
+
 func (l *library) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(l.slow)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.away {
+		http.Error(w, "the store is away", http.StatusServiceUnavailable)
+		return
+	}
 	answer, there := l.answers[r.URL.Query().Get("version")]
 	if !there {
 		w.WriteHeader(http.StatusNotFound)
@@ -69,6 +80,7 @@ func documented(files ...string) func(*Application) {
 }
 
 const (
+	forLong      = "  stages: [{weight: 10, bake: 2h, max: 3h}]\n"
 	registered   = "  pillars: {registry: {mlflow: {name: ranker}}}\n"
 	withRequests = "  pillars: {input: {baseline: in-1.json, canary: in-2.json}}\n"
 )
@@ -89,6 +101,32 @@ func TestStoriesOfPillars(t *testing.T) {
 			v.epoch(4, decisions.StatusRefused) // v2 isn't what it was
 			v.apply("story", rolloutWith(atOnce+registered))
 			v.epoch(5, decisions.StatusRefused)
+		}},
+		"a-registry-that-changes-while-it-runs": {forLong + registered, func(v *village) {
+			v.requests.Store(20)
+			v.status(decisions.StatusRefused) // MLflow is away
+			l := &library{answers: map[string]string{"v1": readyV1, "v2": readyV2}}
+			v.lends(l)
+			v.apply("story", rolloutWith(forLong+registered))
+			v.epoch(2, decisions.StatusRunning)
+			known := func(what string, is func(w *decisions.Watched) bool) {
+				v.until(what, func(s *decisions.State) bool { return len(s.Watched) == 1 && is(&s.Watched[0]) })
+			}
+			l.goes(true)
+			known("the registry is away", func(w *decisions.Watched) bool { return w.State == decisions.PillarHeld && w.UnknownMs > 0 })
+			v.restart() // what is known is in the record
+			l.goes(false)
+			l.set("v1", strings.Replace(readyV1, "s3://one", "s3://other", 1))
+			known("v1 is not what it was", func(w *decisions.Watched) bool {
+				return w.State == decisions.PillarFailed && w.Baseline && w.UnknownMs == 0
+			})
+			v.status(decisions.StatusHolding)
+			l.set("v1", readyV1)
+			v.status(decisions.StatusRunning)
+			l.set("v1", strings.Replace(readyV1, "READY", "FAILED_REGISTRATION", 1))
+			v.status(decisions.StatusHolding)
+			v.errors.Store(6000)
+			v.completed()
 		}},
 		"requests-that-do-not-fit": {atOnce + withRequests, func(v *village) {
 			v.status(decisions.StatusRefused) // the application came without its files
