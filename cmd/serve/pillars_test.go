@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -143,6 +144,20 @@ func TestStoriesOfPillars(t *testing.T) {
 			v.epoch(3, decisions.StatusPromoted)
 		}},
 	})
+}
+
+// TestWatchPeriod: rollouts don't ask all at once, and each asks about every five minutes.
+func TestWatchPeriod(t *testing.T) {
+	seen := map[time.Duration]bool{}
+	for i := range 1000 {
+		p := watchPeriod(fmt.Sprintf("ranker-%d", i))
+		if seen[p] = true; p < 4*time.Minute || p >= 6*time.Minute {
+			t.Fatalf("rollout %d asks every %s", i, p)
+		}
+	}
+	if len(seen) < 500 || watchPeriod("a") != watchPeriod("a") {
+		t.Errorf("1000 rollouts ask at %d times", len(seen))
+	}
 }
 
 // TestPinsOutliveRollouts: what a version was at first sight is known when its rollout is deleted, and the service began again.
