@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 )
 
 // library is the village's model registry: what it says of a version, which may change.
@@ -155,8 +157,36 @@ func TestWatchPeriod(t *testing.T) {
 			t.Fatalf("rollout %d asks every %s", i, p)
 		}
 	}
-	if len(seen) < 500 || watchPeriod("a") != watchPeriod("a") {
+	if len(seen) < 500 {
 		t.Errorf("1000 rollouts ask at %d times", len(seen))
+	}
+}
+
+// TestWatchesDue: of many rollouts the longest overdue comes first, so that none waits for ever behind others, and nobody asks about what needs no asking.
+func TestWatchesDue(t *testing.T) {
+	now := time.Now()
+	c := &court{desks: map[string]*desk{}, watches: map[string]bool{"under-way": true}}
+	add := func(name string, at time.Time, p schemas.Pillars, status decisions.Status) {
+		c.desks[name] = &desk{rollout: &schemas.Rollout{Name: name, Pillars: p}, watchAt: at, head: decisions.Head{State: decisions.State{Status: status}}}
+	}
+	asks := schemas.Pillars{MLflow: &schemas.MLflowPillar{}}
+	add("a", now.Add(-time.Second), asks, decisions.StatusRunning)
+	add("b", now.Add(-time.Minute), asks, decisions.StatusHolding)
+	add("ended", now.Add(-time.Hour), asks, decisions.StatusPromoted)
+	add("later", now.Add(time.Second), asks, decisions.StatusRunning)
+	add("no-pillars", now.Add(-time.Hour), schemas.Pillars{}, decisions.StatusRunning)
+	add("reopened", time.Time{}, asks, decisions.StatusRunning)
+	add("under-way", now.Add(-time.Hour), asks, decisions.StatusRunning)
+	if due := c.watchesDue(now); !slices.Equal(due, []string{"b", "a"}) {
+		t.Errorf("due %q", due)
+	}
+	if due := c.watchesDue(now.Add(time.Minute)); !slices.Equal(due, []string{"b", "a", "later", "reopened"}) {
+		t.Errorf("a minute later due %q", due)
+	}
+	c.watches["c"], c.watches["d"], c.watches["e"] = true, true, true
+	c.watchPillars(t.Context(), now) // as many as there may be are under way
+	if len(c.watches) != watchesMost || !c.desks["b"].watchAt.Before(now) {
+		t.Errorf("%d are under way", len(c.watches))
 	}
 }
 

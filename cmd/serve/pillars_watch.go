@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"streamcanary/decisions"
@@ -29,22 +30,13 @@ type watchedPillars struct {
 	found []decisions.Pillar
 }
 
-// watchPillars has the pillars checked again that are due, each by a goroutine of its own.
+// watchPillars has the pillars checked again that are due, the longest overdue first, each by a goroutine of its own.
 func (c *court) watchPillars(ctx context.Context, now time.Time) {
-	for _, name := range sortedDesks(c.desks) {
-		d := c.desks[name]
+	for _, name := range c.watchesDue(now) {
 		if len(c.watches) >= watchesMost {
 			return
 		}
-		if !d.watchable() || c.watches[name] {
-			continue
-		}
-		if d.watchAt.IsZero() { // they were checked before the start, or it is the start of this process
-			d.watchAt = now.Add(watchPeriod(name))
-		}
-		if now.Before(d.watchAt) {
-			continue
-		}
+		d := c.desks[name]
 		d.watchAt = now.Add(watchPeriod(name))
 		c.watches[name] = true
 		of := owner{name, d.head.State.Epoch}
@@ -57,6 +49,25 @@ func (c *court) watchPillars(ctx context.Context, now time.Time) {
 			}
 		})
 	}
+}
+
+// watchesDue are the rollouts whose pillars are to be checked again.
+func (c *court) watchesDue(now time.Time) []string {
+	var due []string
+	for _, name := range sortedDesks(c.desks) {
+		d := c.desks[name]
+		if !d.watchable() || c.watches[name] {
+			continue
+		}
+		if d.watchAt.IsZero() { // another process, or this one before it was restarted, has asked before: nobody knows when
+			d.watchAt = now.Add(watchPeriod(name) / 10)
+		}
+		if !now.Before(d.watchAt) {
+			due = append(due, name)
+		}
+	}
+	slices.SortStableFunc(due, func(a, b string) int { return c.desks[a].watchAt.Compare(c.desks[b].watchAt) })
+	return due
 }
 
 // watchable reports whether a desk's pillars still matter, and can be asked about.
