@@ -280,7 +280,7 @@ func TestBothArms(t *testing.T) {
 		s.play(60, side{n: 100, errors: 30}, side{n: 100, errors: 30})
 		s.want(VerdictHold, codeBothArms)
 		s.wantState("outage", continues)
-		if len(s.verdict.Health) != 1 || s.verdict.Health[0].Code != codeBothArms {
+		if h := s.verdict.Health; len(h) != 2 || h[0].Code != codeBothArms || h[1].Code != codeBaselineBeyond {
 			t.Errorf("health %+v", s.verdict.Health)
 		}
 	})

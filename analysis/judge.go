@@ -53,7 +53,8 @@ type Judge struct {
 
 	checks        []check // in the order of their ranks
 	skew          *skew   // one of them; nil: there are no offline scores
-	sick, sickNow []bool  // by check: when Verdict.Health was made, and after the latest part
+	refuges       []*refuge
+	sick, sickNow []bool // by check: when Verdict.Health was made, and after the latest part
 	verdict       Verdict
 	open          open // what its sentence says while nothing is decided
 }

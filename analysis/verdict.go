@@ -60,6 +60,7 @@ type Verdict struct {
 	Health      []schemas.Finding // what is wrong with the input now
 	Concerns    []Concern         // that came up with the latest part; none beside a rollback
 	Breached    []string          // guardrails that are failed or suspect now, but for those that only warn
+	Beyond      int               // how often what Judge.Beyond tells has changed, up to a rollback
 }
 
 // decide brings proofs, states and the verdict up to date. It allocates only when the verdict changes or a
@@ -85,6 +86,7 @@ func (j *Judge) decide() {
 		j.sickNow[i] = c.sick()
 	}
 	j.breaches()
+	j.shelters()
 	now := j.next()
 	if now.action != VerdictRollback {
 		j.verdict.Concerns = j.concerns()

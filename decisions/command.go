@@ -20,7 +20,7 @@ func (t *turn) command(c *Command) {
 	if _, taken := t.s.Outcome(c); taken {
 		return
 	}
-	before, why := t.s.Seq, "there is no such command"
+	why := "there is no such command"
 	if do, known := commands[c.Do]; known {
 		if why = do.refuses(t, c); why == "" {
 			do.obey(t, c)
@@ -29,10 +29,23 @@ func (t *turn) command(c *Command) {
 	result := Commanded{ID: c.ID, Sum: c.Sum(), Refused: why}
 	if why != "" {
 		t.deny(c, why)
-	} else if t.s.Seq > before {
-		result.Decision = t.s.Prev.ID
+	} else {
+		result.Decision, result.Advice = t.came()
 	}
 	t.s.Remember(result)
+}
+
+// came is what a command has led to: the decision, and a recommendation that follows it.
+func (t *turn) came() (decision, advice string) {
+	for _, e := range t.out {
+		if e.Decision != nil {
+			decision = cmp.Or(decision, e.Decision.Decision.ID)
+		}
+	}
+	if d := t.recommended(); d != nil {
+		advice = d.Reason.Sentence
+	}
+	return decision, advice
 }
 
 // Outcome is what came of a command that was taken; false: none of its id was. One that has the id of another command is refused, and nothing more.
@@ -250,11 +263,15 @@ func (t *turn) resumed(c *Command) {
 		t.uncover(c)
 		return
 	}
-	if t.s.Hold.Code == codeAlert {
+	switch t.s.Hold.Code {
+	case codeAlert:
 		t.s.waive()
+	case codePillarFailed:
+		t.s.waivePillars()
 	}
 	t.resume(commanded(c, "resumed", "ended the hold"), schemas.Evidence{}, c.Actor)
 	t.alarms("")
+	t.pillared()
 }
 
 func (t *turn) advanced(c *Command) {

@@ -40,7 +40,7 @@ func (a *Applied) check() error {
 	if t.AckWithinMs < 0 || t.DrainWithinMs < 0 || a.Epoch < 1 {
 		return fmt.Errorf("acks within %d ms, drain within %d ms, epoch %d", t.AckWithinMs, t.DrainWithinMs, a.Epoch)
 	}
-	if err := checkPillars(a.Pillars); err != nil {
+	if err := checkPillars(a.Pillars, PillarHeld, PillarFailed); err != nil {
 		return err
 	}
 	id, err := schemas.DecisionID(t.Rollout, a.Epoch, 1)

@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,9 +13,10 @@ import (
 
 // The reasons of a roll-forward.
 const (
-	codeChronic   = "chronic"    // the model was rolled back too often: the cause is not in one version
-	codeNoRefuge  = "no_refuge"  // the baseline is beyond its own limit
-	codeStateGone = "state_gone" // the state can't go back
+	codeChronic    = "chronic"     // the model was rolled back too often: the cause is not in one version
+	codeNoRefuge   = "no_refuge"   // the baseline is beyond its own limit, or can't be deployed any more
+	codeSchemaGone = "schema_gone" // what is made for the canary doesn't fit the baseline any more, or the other way round
+	codeStateGone  = "state_gone"  // the state can't go back
 )
 
 // codeBothArms is the reason of a hold in which both versions are beyond a limit.
@@ -26,6 +28,8 @@ type Past struct {
 	Epoch   int64  `json:"epoch"`
 	AtMs    int64  `json:"at_ms"` // event time
 	Cause   string `json:"cause"` // the guardrail that failed, else the reason's code
+	// Skew is how the scores of what was rolled back differed from those offline, where that was proven.
+	Skew string `json:"skew,omitempty"`
 }
 
 // MaxPast bounds the rollbacks that are remembered: the newest.
@@ -36,7 +40,11 @@ func PastOf(d *schemas.Decision) (Past, bool) {
 	if d.Action != schemas.ActionRollback || d.Mode != schemas.Enforce {
 		return Past{}, false
 	}
-	return Past{Rollout: d.Rollout, Epoch: d.Epoch, AtMs: int64(d.EventTime), Cause: causeOf(&d.Reason)}, true
+	p := Past{Rollout: d.Rollout, Epoch: d.Epoch, AtMs: int64(d.EventTime), Cause: causeOf(&d.Reason)}
+	if k := d.Reason.Skew; k != nil && k.Proven {
+		p.Skew = k.String()
+	}
+	return p, true
 }
 
 // causeOf is what a rollback stands on.
@@ -49,68 +57,116 @@ func causeOf(r *schemas.Reason) string {
 	return clip(r.Code, schemas.MaxNameBytes)
 }
 
-// forward recommends to roll forward: to repair what is wrong instead of going back. It moves nothing, and is said once in an epoch. The sentence of why is
-// followed by what is known of the cause, and by what to do.
+// forward recommends to roll forward where nothing is rolled back: once in an epoch for each reason.
 func (t *turn) forward(why schemas.Reason) {
-	if t.s.Forward != nil {
-		return
+	if t.s.Forward == nil || t.s.Forward.Code != why.Code {
+		t.recommend(why)
 	}
+}
+
+// afterRollback recommends to roll forward behind a rollback that may not help: one decision, whatever speaks for it. The rollback itself stands: it is what helps users
+// now, as far as anything does. What was recommended before it is said again, since a rollback alone would read as if all were well.
+func (t *turn) afterRollback(cause string) {
+	var why schemas.Reason
+	for _, r := range []schemas.Reason{t.s.noRefuge(), t.s.pillarGone(), t.s.chronic(cause)} {
+		if r.Code == "" {
+			continue
+		}
+		why.Code = cmp.Or(why.Code, r.Code)
+		why.Sentence = strings.TrimSpace(why.Sentence + " " + r.Sentence)
+	}
+	if why.Code != "" {
+		t.recommend(why)
+	}
+}
+
+// recommend says to repair what is wrong instead of going back. It moves nothing. The sentence of why is followed by what is known of the cause, and by
+// what to do: whatever the reason, both are told.
+func (t *turn) recommend(why schemas.Reason) {
 	do := "Roll forward: repair the cause."
 	if t.s.Terms.Hotfix != "" {
 		do = fmt.Sprintf("Roll forward: %s.", strings.TrimSuffix(t.s.Terms.Hotfix, "."))
 	}
-	told := clip(why.Sentence+t.s.Terms.known(&why), max(0, MaxSentence-len(do)-1))
+	why.Skew, why.Changes = t.s.Skew, changesOf(t.s.Pillars)
+	told := clip(why.Sentence+t.s.known(), max(0, MaxSentence-len(do)-1))
 	why.Sentence = clip(told+" "+do, MaxSentence)
 	t.s.Forward = &why
-	t.decide(draft{action: schemas.ActionRollForward, severity: schemas.Warning, routes: t.s.Routes, reason: *t.s.Forward, actor: engine, follows: true})
+	t.decide(draft{action: schemas.ActionRollForward, severity: schemas.Warning, routes: t.s.Routes, state: t.s.restoring(), reason: why, actor: engine, follows: true})
 }
 
-// chronic recommends to roll forward where the model has been rolled back too often. The rollback itself stands: it is what helps users now.
-func (t *turn) chronic(cause string) {
-	terms := &t.s.Terms.Chronic
-	if terms.Rollbacks == 0 {
-		return
+// restoring is what a decision must go on to ask of stores that are about to go back to their snapshots, since they do what the newest one says; nil: they aren't.
+func (s *State) restoring() []schemas.StateOrder {
+	if s.Saga == nil {
+		return nil
 	}
+	if step := s.Saga.step(StepRestore); step == nil || !step.begun() || !step.open() {
+		return nil
+	}
+	return s.orders(schemas.StateRestore)
+}
+
+// chronic is why rolling back again is no answer, where the model has been rolled back too often; the zero value: it hasn't.
+func (s *State) chronic(cause string) schemas.Reason {
 	causes := []string{cause}
-	for _, p := range t.s.Past {
-		if t.s.EventMs-p.AtMs <= terms.WithinMs {
-			causes = append(causes, p.Cause)
+	for i := range s.Past {
+		if s.recent(&s.Past[i]) {
+			causes = append(causes, s.Past[i].Cause)
 		}
 	}
-	if len(causes) < terms.Rollbacks {
-		return
+	if terms := &s.Terms.Chronic; terms.Rollbacks == 0 || len(causes) < terms.Rollbacks {
+		return schemas.Reason{}
 	}
-	t.forward(schemas.Reason{Code: codeChronic, Skew: t.s.Skew, Changes: changesOf(t.s.Pillars), Sentence: fmt.Sprintf(
+	return schemas.Reason{Code: codeChronic, Sentence: fmt.Sprintf(
 		"Model %s was rolled back %s within %s (%s), so the cause is likely not in one version, and rolling back won't end it.",
-		t.s.Terms.Model, times(len(causes)), schemas.FormatDuration(time.Duration(terms.WithinMs)*time.Millisecond), counted(causes))})
+		s.Terms.Model, times(len(causes)), schemas.FormatDuration(time.Duration(s.Terms.Chronic.WithinMs)*time.Millisecond), counted(causes))}
 }
 
-// maxToldChanges bounds the changes that a sentence names.
-const maxToldChanges = 4
+// recent reports whether a rollback is one of those that are counted.
+func (s *State) recent(p *Past) bool { return s.EventMs-p.AtMs <= s.Terms.Chronic.WithinMs }
+
+// Bounds of what a sentence names: changes, and earlier epochs.
+const (
+	maxToldChanges = 4
+	maxToldEpochs  = 3
+)
 
 // known is what is known of the cause, beside the guardrails, in a sentence with a space before it; "" where that is nothing. None of it is proven to be the cause.
-func (t *Terms) known(r *schemas.Reason) string {
+func (s *State) known() string {
 	var known []string
-	switch {
-	case r.Skew == nil:
-	case r.Skew.Online == 0:
+	switch k := s.Skew; {
+	case k == nil:
+	case k.Online == 0:
 		known = append(known, "none of its answers had a score, so nothing is known of them against those offline")
-	case r.Skew.Proven:
-		known = append(known, fmt.Sprintf("its scores online differ from those offline (%s)", r.Skew))
+	case k.Proven:
+		known = append(known, fmt.Sprintf("its scores online differ from those offline (%s)", k))
 	default:
-		known = append(known, fmt.Sprintf("its scores online are not proven to differ from those offline (%s)", r.Skew))
+		known = append(known, fmt.Sprintf("its scores online are not proven to differ from those offline (%s)", k))
 	}
-	if told := r.Changes; len(told) > 0 {
+	if told := s.skewedBefore(); told != nil {
+		known = append(known, "scores online differed from those offline before, in "+strings.Join(told, ", "))
+	}
+	if told := changesOf(s.Pillars); len(told) > 0 {
 		more := ""
 		if len(told) > maxToldChanges {
 			told, more = told[:maxToldChanges], " and more"
 		}
-		known = append(known, fmt.Sprintf("against %s %s%s", t.Baseline, strings.Join(told, ", "), more))
+		known = append(known, fmt.Sprintf("against %s %s%s", s.Terms.Baseline, strings.Join(told, ", "), more))
 	}
 	if known == nil {
 		return ""
 	}
-	return fmt.Sprintf(" Known of %s: %s.", t.Canary, strings.Join(known, "; "))
+	return fmt.Sprintf(" Known of %s: %s.", s.Terms.Canary, strings.Join(known, "; "))
+}
+
+// skewedBefore names the earlier epochs in which a skew was proven, the newest first: of this rollout, and of others whose rollbacks are counted.
+func (s *State) skewedBefore() []string {
+	var told []string
+	for i := range slices.Backward(s.Past) {
+		if p := &s.Past[i]; p.Skew != "" && len(told) < maxToldEpochs && (p.Rollout == s.Terms.Rollout || s.recent(p)) {
+			told = append(told, fmt.Sprintf("epoch %d of %s (%s)", p.Epoch, p.Rollout, p.Skew))
+		}
+	}
+	return told
 }
 
 // counted is how often each stands in a list, the most frequent first: "p99 twice".

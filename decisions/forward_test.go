@@ -22,7 +22,7 @@ func failedBy(at int64, name string) Input {
 func TestForward(t *testing.T) {
 	day := int64(24 * 3600 * 1000)
 	begin := applied(20*day/1000, terms(weight, chronic))
-	begin.Applied.Past = []Past{{"a", 1, 5 * day, "errors"}, {"b", 2, 7 * day, "p99"}, {"c", 3, 19 * day, "errors"}}
+	begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 5 * day, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 7 * day, Cause: "p99"}, {Rollout: "c", Epoch: 3, AtMs: 19 * day, Cause: "errors"}}
 	begin.Applied.Epoch = 1
 	running := []Input{begin, ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied)}
 	s, words := fold(t, after(running, failedBy(20*day/1000+60, "errors"))...)
@@ -70,7 +70,7 @@ func TestForwardSaysWhatIsKnown(t *testing.T) {
 			"against 41 feature age is float, was int, feature dwell was dropped, input /a was added, input /b was added and more."},
 	} {
 		begin := applied(20*day/1000, terms(weight, chronic))
-		begin.Applied.Past = []Past{{"a", 1, 18 * day, "errors"}, {"b", 2, 19 * day, "errors"}}
+		begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 18 * day, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 19 * day, Cause: "errors"}}
 		begin.Applied.Pillars = test.pillars
 		told := verdictOf(20*day/1000+30, VerdictContinue)
 		told.Verdict.Reason.Skew = test.skew
@@ -85,7 +85,7 @@ func TestForwardSaysWhatIsKnown(t *testing.T) {
 func TestForwardKeepsWhatToDo(t *testing.T) {
 	long := strings.Repeat("x", 500)
 	begin := applied(1, terms(weight, chronic))
-	begin.Applied.Past = []Past{{"a", 1, 500, "errors"}, {"b", 2, 600, "errors"}}
+	begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 500, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 600, Cause: "errors"}}
 	begin.Applied.Pillars = []Pillar{NewPillar(PillarFeatures, PillarHeld, nil).Changed([]string{long, long, long, long, long})}
 	begin.Applied.Terms.Hotfix = strings.Repeat("y", 300)
 	s := stateOf(t, begin, ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied), failedBy(60, "errors"))
@@ -98,7 +98,7 @@ func TestForwardKeepsWhatToDo(t *testing.T) {
 func TestPastOf(t *testing.T) {
 	_, effects := Step(stateOf(t, running(terms(weight))...), failedBy(5, "p99"))
 	d := effects[0].Decision.Decision
-	if p, is := PastOf(&d); !is || p != (Past{"ranker-42", 1, 5000, "p99"}) {
+	if p, is := PastOf(&d); !is || p != (Past{Rollout: "ranker-42", Epoch: 1, AtMs: 5000, Cause: "p99"}) {
 		t.Errorf("%+v, %v", p, is)
 	}
 	d.Mode = schemas.Advise

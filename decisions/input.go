@@ -21,6 +21,7 @@ const (
 	InputCommand InputKind = "command"
 	InputAlert   InputKind = "alert"
 	InputRuling  InputKind = "ruling"
+	InputPillars InputKind = "pillars"
 	InputVerdict InputKind = "verdict"
 	InputTraffic InputKind = "traffic"
 )
@@ -44,6 +45,7 @@ type Input struct {
 	Command *Command       `json:"command,omitempty"`
 	Alert   *schemas.Alert `json:"alert,omitempty"`
 	Ruling  *Ruling        `json:"ruling,omitempty"`
+	Pillars *Checked       `json:"pillars,omitempty"`
 	Verdict *Verdict       `json:"verdict,omitempty"`
 	Traffic *Traffic       `json:"traffic,omitempty"`
 }
@@ -164,6 +166,8 @@ type Verdict struct {
 	Severe bool `json:"severe,omitempty"`
 	// Breached are the guardrails that say now that the canary does harm: failed, or suspect; not those that only warn.
 	Breached []string `json:"breached,omitempty"`
+	// Beyond are the limits that the baseline is beyond now.
+	Beyond []Beyond `json:"beyond,omitempty"`
 }
 
 // A Concern is about a guardrail that is suspect, or, where it only warns, has failed.
@@ -224,7 +228,7 @@ func DecodeInput(b []byte) (Input, error) {
 func (in *Input) check() error {
 	set := map[InputKind]bool{
 		InputApplied: in.Applied != nil, InputAck: in.Ack != nil, InputExpired: in.Expired != nil,
-		InputCommand: in.Command != nil, InputAlert: in.Alert != nil, InputRuling: in.Ruling != nil,
+		InputCommand: in.Command != nil, InputAlert: in.Alert != nil, InputRuling: in.Ruling != nil, InputPillars: in.Pillars != nil,
 		InputVerdict: in.Verdict != nil, InputTraffic: in.Traffic != nil,
 	}
 	count := 0
@@ -241,6 +245,8 @@ func (in *Input) check() error {
 		return in.Applied.check()
 	case in.Alert != nil:
 		return in.Alert.Check()
+	case in.Pillars != nil:
+		return checkPillars(in.Pillars.Pillars, PillarHeld, PillarFailed, PillarUnknown)
 	case in.Command != nil && in.Command.Actor.Kind != "person" && in.Command.Actor.Kind != engine.Kind:
 		return fmt.Errorf("command %s: its actor is %q, neither a person nor the engine", in.Command.Do, in.Command.Actor.Kind)
 	}

@@ -13,6 +13,8 @@ import (
 // ended (a rollback is latched), verdicts change nothing.
 func (t *turn) judged(v *Verdict) {
 	t.s.Breached = slices.Clone(v.Breached[:min(len(v.Breached), maxNamed)])
+	t.s.Beyond = slices.Clone(v.Beyond[:min(len(v.Beyond), maxNamed)])
+	defer t.beyond()
 	if v.Reason.Skew != nil {
 		t.s.Skew = v.Reason.Skew
 	}
@@ -36,7 +38,7 @@ func (t *turn) judged(v *Verdict) {
 	case VerdictHold:
 		t.hold(holding{reason: v.Reason, evidence: v.Evidence})
 		if v.Reason.Code == codeBothArms {
-			t.forward(schemas.Reason{Code: codeNoRefuge, Skew: t.s.Skew, Sentence: fmt.Sprintf("Baseline %s is beyond its own limit, too, so it is no refuge.", t.s.Terms.Baseline)})
+			t.forward(schemas.Reason{Code: codeNoRefuge, Sentence: t.s.bothText()})
 		}
 	case VerdictContinue:
 		t.goOn(v)

@@ -31,6 +31,8 @@ const (
 	PillarHeld      PillarState = "held"
 	PillarFailed    PillarState = "failed"
 	PillarUnchecked PillarState = "unchecked"
+	// PillarUnknown: of a rollout that runs: who would have to be asked doesn't answer.
+	PillarUnknown PillarState = "unknown"
 )
 
 // A Pillar is what was found of one thing that must hold. Make it with NewPillar, which keeps its bounds.
@@ -39,6 +41,8 @@ type Pillar struct {
 	State PillarState `json:"state"`
 	Found []string    `json:"found,omitempty"` // a sentence each: why it failed, or what of it was not checked
 	Pins  []Pin       `json:"pins,omitempty"`  // of the registry: what the versions were at first sight
+	// Baseline: of a registry's that failed: the version to go back to is concerned.
+	Baseline bool `json:"baseline,omitempty"`
 	// Changes are what differs between the versions, a few words each: what fits all the same, too.
 	Changes []string `json:"changes,omitempty"`
 }
@@ -133,14 +137,14 @@ func FailedPillars(all []Pillar) string {
 	return sentence
 }
 
-// checkPillars refuses what no check could have found.
-func checkPillars(all []Pillar) error {
+// checkPillars refuses what no check could have found, in one of these states.
+func checkPillars(all []Pillar, states ...PillarState) error {
 	if len(all) > MaxPillars {
 		return fmt.Errorf("%d pillars, at most %d", len(all), MaxPillars)
 	}
 	for i := range all {
 		p := &all[i]
-		if p.State != PillarHeld && p.State != PillarFailed || len(p.Found) > MaxFound || len(p.Pins) > MaxPins || len(p.Changes) > MaxChanges {
+		if !slices.Contains(states, p.State) || len(p.Found) > MaxFound || len(p.Pins) > MaxPins || len(p.Changes) > MaxChanges {
 			return fmt.Errorf("pillar %q: state %q, %d sentences, %d pins, %d changes", p.Name, p.State, len(p.Found), len(p.Pins), len(p.Changes))
 		}
 	}

@@ -125,7 +125,10 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 	d.supersedes = t.superseded()
 	t.s.Hold, t.s.Wait, t.s.Warming, t.s.Freezing, t.s.Promotion = nil, nil, nil, nil, nil
 	if t.s.Status != StatusPreparing { // else nothing was tried
-		defer t.chronic(causeOf(&d.reason))
+		defer t.afterRollback(causeOf(&d.reason))
+	}
+	if d.reason.Skew == nil { // a person's, or an alert's: the decision log tells later epochs what was known
+		d.reason.Skew = t.s.Skew
 	}
 	t.s.Status = StatusRolledBack
 	if !t.s.Terms.awaited() {
@@ -301,6 +304,9 @@ func (t *turn) stepExpired(step *SagaStep) {
 	t.overdueStep(step)
 	if step.Name == StepFreeze && t.unfrozen(step) {
 		return
+	}
+	if step.Name == StepRestore {
+		t.unrestored(step)
 	}
 	t.out = append(t.out, Effect{Again: t.s.Prev.ID})
 }

@@ -9,7 +9,7 @@ import (
 // codeApproval is the reason of a hold that waits for a person.
 const codeApproval = "approval"
 
-// stageEnds takes a verdict that the stage has shown what it was to show. What only a person ends comes first, then an alert that fires, and what the
+// stageEnds takes a verdict that the stage has shown what it was to show. What only a person ends comes first, then an alert that fires, a pillar that fails, and what the
 // stage's own routes still wait for: a stage that not all routers carry out has not been seen.
 func (t *turn) stageEnds(v *Verdict) {
 	s := &t.s
@@ -17,7 +17,7 @@ func (t *turn) stageEnds(v *Verdict) {
 	switch {
 	case s.Hold != nil && s.Hold.Sticky:
 		s.Hold.uncovered()
-	case t.heldByAlert():
+	case t.heldByAlert(), t.heldByPillar():
 	case s.Wait != nil, s.coming(), s.Warming != nil && s.Warming.open():
 		t.goOn(v)
 	case last && s.Terms.ApprovePromotion:
@@ -37,7 +37,7 @@ func (t *turn) stageEnds(v *Verdict) {
 
 // goOn ends a hold whose cause is gone.
 func (t *turn) goOn(v *Verdict) {
-	if t.s.Hold == nil || t.s.Hold.Sticky || t.heldByAlert() {
+	if t.s.Hold == nil || t.s.Hold.Sticky || t.heldByAlert() || t.heldByPillar() {
 		t.s.Hold.uncovered()
 		return
 	}

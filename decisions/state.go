@@ -74,9 +74,14 @@ type State struct {
 	Freezing *Wait `json:"freezing,omitempty"`
 	// Pillars are what was checked before the start.
 	Pillars []Pillar `json:"pillars,omitempty"`
+	// Watched is what was found of them since.
+	Watched []Watched `json:"watched,omitempty"`
 	// Past are the model's rollbacks before this epoch, oldest first; Forward is why to roll forward, where that is recommended.
 	Past    []Past          `json:"past,omitempty"`
 	Forward *schemas.Reason `json:"forward,omitempty"`
+	// Beyond are the limits that the baseline is beyond, by the last verdict; BeyondTold are the guardrails of which people have heard that.
+	Beyond     []Beyond `json:"beyond,omitempty"`
+	BeyondTold []string `json:"beyond_told,omitempty"`
 	// Skew is what the last verdict told of the canary's scores, where there are offline ones.
 	Skew    *schemas.Skew `json:"skew,omitempty"`
 	Answers []Answer      `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
@@ -131,6 +136,7 @@ type Commanded struct {
 	Sum      string `json:"sum,omitempty"` // Command.Sum
 	Decision string `json:"decision,omitempty"`
 	Refused  string `json:"refused,omitempty"` // why
+	Advice   string `json:"advice,omitempty"`  // beside Decision: why that may not help, and what to do
 }
 
 // MaxCommanded bounds the commands whose outcome is kept.
@@ -197,12 +203,13 @@ func (s *State) clone() State {
 	c.Truncated = slices.Clone(s.Truncated)
 	c.Snapshots = slices.Clone(s.Snapshots)
 	c.Past = slices.Clone(s.Past)
-	c.Pillars = slices.Clone(s.Pillars)
+	c.Pillars, c.Watched = slices.Clone(s.Pillars), slices.Clone(s.Watched)
 	c.Routes = slices.Clone(s.Routes)
 	c.Before = slices.Clone(s.Before)
 	c.Terms.Stages = slices.Clone(s.Terms.Stages)
 	c.Begun = slices.Clone(s.Begun)
 	c.Breached = slices.Clone(s.Breached)
+	c.Beyond, c.BeyondTold = slices.Clone(s.Beyond), slices.Clone(s.BeyondTold)
 	c.Commanded = slices.Clone(s.Commanded)
 	c.Answers = slices.Clone(s.Answers)
 	c.Strays = slices.Clone(s.Strays)

@@ -43,6 +43,8 @@ func Step(s State, in Input) (State, []Effect) {
 		t.command(in.Command)
 	case InputAlert:
 		t.alerted(in.Alert)
+	case InputPillars:
+		t.checked(in.Pillars)
 	case InputRuling:
 		t.ruled(in.Ruling)
 	case InputVerdict:

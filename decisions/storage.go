@@ -201,6 +201,15 @@ func (s *State) again(format string, args ...any) schemas.Reason {
 	return r
 }
 
+// unrestored recommends to roll forward where a store says, and not for a moment only, that it can't go back to its snapshot.
+func (t *turn) unrestored(step *SagaStep) {
+	if step.State != StepFailed {
+		return
+	}
+	t.forward(schemas.Reason{Code: codeStateGone, Sentence: fmt.Sprintf("The state of %s does not go back (%s), and %s serves all traffic with what %s left in it.",
+		t.s.Terms.Model, t.s.missingTexts(step.Wait), t.s.Terms.Baseline, t.s.Terms.Canary)})
+}
+
 // unfrozen decides what becomes of a rollback whose stores don't answer that they take no more writes: it goes on, or, where the baseline can't read what the canary
 // wrote, all stays as it is until they do or a person says so. It reports whether a decision was taken.
 func (t *turn) unfrozen(step *SagaStep) bool {

@@ -99,7 +99,10 @@ func restoredTests() []stateTest {
 		{"a store that was silent is asked to restore", nil, []Input{harm, ack(11, 3, "item", schemas.AckPrepared), overdue, ack(41, 4, "eu", schemas.AckApplied)},
 			[]string{freeze, "!acks-overdue user", route, restore}, StatusRolledBack, true},
 		{"a store that can't restore is told, and asked again", nil, append(moved[:4:4], ack(14, 5, "item", schemas.AckFailed), expire(43, id(1, 3)+"/restore")),
-			[]string{freeze, route, restore, "!ack-refused item", "!acks-overdue item,user", "again " + id(1, 5)}, StatusRolledBack, true},
+			[]string{freeze, route, restore, "!ack-refused item", "!acks-overdue item,user", "#6 roll-forward 41:10000 42:0 (route) | restore item@item-before user@user-before |", "again " + id(1, 6)}, StatusRolledBack, true},
+		{"what restores after all has done so", nil, append(moved[:4:4], ack(14, 5, "item", schemas.AckFailed), expire(43, id(1, 3)+"/restore"), ack(50, 6, "item", schemas.AckApplied), ack(51, 5, "user", schemas.AckApplied)),
+			[]string{freeze, route, restore, "!ack-refused item", "!acks-overdue item,user", "#6 roll-forward 41:10000 42:0 (route) | restore item@item-before user@user-before |", "again " + id(1, 6),
+				"#7 rollback commit 41:10000 42:0 (route) | unfreeze item@item-before user@user-before | item user"}, StatusRolledBack, false},
 		{"a silent router is told, and the state stays frozen", nil, append(frozen[:3:3], expire(22, id(1, 3)+"/route")),
 			[]string{freeze, route, "!acks-overdue any", "again " + id(1, 4)}, StatusRolledBack, true},
 	}

@@ -22,6 +22,9 @@ const (
 	NoticeGuardrailSuspect  NoticeKind = "guardrail-suspect" // Guardrails says which: harm is proven, and looks like more than the margin
 	NoticeGuardrailWarning  NoticeKind = "guardrail-warning" // Guardrails says which failed, of those that only warn
 	NoticeAlertsTruncated   NoticeKind = "alerts-truncated"  // Alertmanager left alerts out of a message: Guardrails are those from outside, which may miss one
+	NoticeBaselineBeyond    NoticeKind = "baseline-beyond"   // Guardrails says which limits the baseline itself is proven to be beyond
+	NoticePillarFailed      NoticeKind = "pillar-failed"     // what held before the start of a rollout doesn't any more
+	NoticePillarHeld        NoticeKind = "pillar-held"       // it does again
 )
 
 // NoticeOutcome says how a rollback was completed.

@@ -106,7 +106,7 @@ func (f *Fold) Next() (Turn, bool) {
 		f.parts.Floats(f.evidence)
 		return t, true
 	}
-	begun, breached, skewed := f.verdict.StartMs != 0, f.verdict.Breached, f.skewed
+	begun, breached, skewed, beyond := f.verdict.StartMs != 0, f.verdict.Breached, f.skewed, f.verdict.Beyond
 	v := f.judge.Step(p)
 	if v.StartMs != 0 {
 		f.turns++
@@ -117,7 +117,7 @@ func (f *Fold) Next() (Turn, bool) {
 	t.Changed = f.turn(v)
 	f.walk()
 	f.skewed = f.judge.Skewed()
-	if v.Action != analysis.VerdictContinue || t.Changed || len(v.Concerns) > 0 || !slices.Equal(v.Breached, breached) || f.skewed != skewed {
+	if v.Action != analysis.VerdictContinue || t.Changed || len(v.Concerns) > 0 || !slices.Equal(v.Breached, breached) || f.skewed != skewed || v.Beyond != beyond {
 		t.Verdict = f.Verdict()
 		t.Verdict.Concerns = concernsOf(v.Concerns)
 	}
@@ -172,6 +172,9 @@ func (f *Fold) Verdict() *decisions.Verdict {
 	v := &decisions.Verdict{
 		Action: decisions.VerdictAction(f.verdict.Action), Reason: reason, HarmBeganMs: f.verdict.HarmBeganMs, Breached: f.verdict.Breached, Severe: f.verdict.Severe,
 		Evidence: schemas.Evidence{RolloutSha256: f.rollout.Sha256, Watermark: schemas.Time(f.reached)},
+	}
+	for _, b := range f.judge.Beyond() {
+		v.Beyond = append(v.Beyond, decisions.Beyond(b))
 	}
 	if g := f.verdict.Graver; g != nil {
 		v.Reason, v.HarmBeganMs, v.Severe = f.graver, g.HarmBeganMs, true

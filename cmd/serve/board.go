@@ -29,6 +29,10 @@ type Standing struct {
 	Application string `json:"application,omitempty"`
 	engine.Report
 	Why *schemas.Reason `json:"why,omitempty"` // of the last decision but the start
+	// Pillars is what was found of them since the start; Beyond are the limits that the baseline is beyond; Forward is why to roll forward, where that is recommended.
+	Pillars []decisions.Watched `json:"pillars,omitempty"`
+	Beyond  []decisions.Beyond  `json:"baseline_beyond,omitempty"`
+	Forward *schemas.Reason     `json:"forward,omitempty"`
 
 	merger windows.MergerStats // for the metrics
 }
@@ -127,6 +131,7 @@ func (c *court) show() {
 			Rollout: name, Model: d.rollout.Model, Baseline: d.rollout.Baseline, Canary: d.rollout.Canary,
 			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes, Waiting: d.head.State.Missing(), Undone: d.head.State.Undone(),
 			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(),
+			Pillars: d.head.State.Watched, Beyond: d.head.State.Beyond, Forward: d.head.State.Forward,
 		}
 		if d.isLost() {
 			s.Lost = lostText(d)

@@ -58,6 +58,8 @@ type court struct {
 	registries  pillars.Registries
 	inspections map[string]*inspection // by rollout: of applications that are not begun yet
 	inspected   chan inspection        // those that are done
+	watches     map[string]bool        // rollouts that run, and whose pillars are being checked again
+	watched     chan watchedPillars    // what was found of them
 	inspectors  sync.WaitGroup
 
 	turn int // of the rollouts' reports on the board
@@ -279,6 +281,8 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			m.answer <- c.alerted(ctx, &m)
 		case x := <-c.inspected:
 			err = c.inspectionEnds(ctx, x)
+		case x := <-c.watched:
+			err = c.pillarsWatched(ctx, x)
 		case c.unread = <-c.grown:
 		case now := <-deadlines.C:
 			err = c.clock(ctx, now)
@@ -286,6 +290,7 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			c.show()
 			c.warn(ctx)
 			c.noProblem()
+			c.watchPillars(ctx, time.Now())
 			err = c.specsAgain(ctx)
 		}
 		if errors.Is(err, errUnjournaled) {

@@ -26,6 +26,7 @@ type desk struct {
 	unsettled   *decisions.Head // a write of which nobody knows whether it was stored
 	dirty       bool            // the head in memory has more than the stored one
 	savedAt     time.Time
+	watchAt     time.Time // when its pillars are checked again; zero: soon
 	quiet       quiet
 	shown       shown
 	asked       map[string]bool // deadlines whose expiry is journaled
@@ -50,6 +51,7 @@ func newDesk(s start, r *schemas.Rollout, epoch int64) *desk {
 func (d *desk) begin(head decisions.Head, record *kafka.Entry, in decisions.Input) ([]decisions.Effect, error) {
 	d.head, d.partition, d.next = head, record.Partition, record.Offset+1
 	d.head.From = []decisions.Offset{{Partition: record.Partition, Offset: record.Offset}}
+	d.watchAt = time.Now().Add(watchPeriod(d.rollout.Name)) // they were checked just before
 	return d.input(in)
 }
 

@@ -257,7 +257,7 @@ func outcomeOf(s *decisions.State, in *decisions.Command) *schemas.CommandReply 
 	if !taken {
 		return nil
 	}
-	return &schemas.CommandReply{Decision: done.Decision, Refused: done.Refused}
+	return &schemas.CommandReply{Decision: done.Decision, Refused: done.Refused, Advice: done.Advice}
 }
 
 // commandWithin is how long whoever asks waits for what comes of a command.

@@ -1,20 +1,24 @@
 package serve
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 )
 
 // library is the village's model registry: what it says of a version, which may change.
 type library struct {
 	mu      sync.Mutex
 	answers map[string]string // by version
+	away    bool              // it answers nobody
 	slow    time.Duration
 }
 
@@ -24,10 +28,20 @@ func (l *library) set(version, answer string) {
 	l.answers[version] = answer
 }
 
+func (l *library) goes(away bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.away = away
+}
+
 func (l *library) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(l.slow)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.away {
+		http.Error(w, "the store is away", http.StatusServiceUnavailable)
+		return
+	}
 	answer, there := l.answers[r.URL.Query().Get("version")]
 	if !there {
 		w.WriteHeader(http.StatusNotFound)
@@ -69,6 +83,7 @@ func documented(files ...string) func(*Application) {
 }
 
 const (
+	forLong      = "  stages: [{weight: 10, bake: 2h, max: 3h}]\n"
 	registered   = "  pillars: {registry: {mlflow: {name: ranker}}}\n"
 	withRequests = "  pillars: {input: {baseline: in-1.json, canary: in-2.json}}\n"
 )
@@ -90,6 +105,32 @@ func TestStoriesOfPillars(t *testing.T) {
 			v.apply("story", rolloutWith(atOnce+registered))
 			v.epoch(5, decisions.StatusRefused)
 		}},
+		"a-registry-that-changes-while-it-runs": {forLong + registered, func(v *village) {
+			v.requests.Store(20)
+			v.status(decisions.StatusRefused) // MLflow is away
+			l := &library{answers: map[string]string{"v1": readyV1, "v2": readyV2}}
+			v.lends(l)
+			v.apply("story", rolloutWith(forLong+registered))
+			v.epoch(2, decisions.StatusRunning)
+			known := func(what string, is func(w *decisions.Watched) bool) {
+				v.until(what, func(s *decisions.State) bool { return len(s.Watched) == 1 && is(&s.Watched[0]) })
+			}
+			l.goes(true)
+			known("the registry is away", func(w *decisions.Watched) bool { return w.State == decisions.PillarHeld && w.UnknownMs > 0 })
+			v.restart() // what is known is in the record
+			l.goes(false)
+			l.set("v1", strings.Replace(readyV1, "s3://one", "s3://other", 1))
+			known("v1 is not what it was", func(w *decisions.Watched) bool {
+				return w.State == decisions.PillarFailed && w.Baseline && w.UnknownMs == 0
+			})
+			v.status(decisions.StatusHolding)
+			l.set("v1", readyV1)
+			v.status(decisions.StatusRunning)
+			l.set("v1", strings.Replace(readyV1, "READY", "FAILED_REGISTRATION", 1))
+			v.status(decisions.StatusHolding)
+			v.errors.Store(6000)
+			v.completed()
+		}},
 		"requests-that-do-not-fit": {atOnce + withRequests, func(v *village) {
 			v.status(decisions.StatusRefused) // the application came without its files
 			const one, two = `{"type": "object"}`, `{"type": "object", "required": ["user"]}`
@@ -105,6 +146,48 @@ func TestStoriesOfPillars(t *testing.T) {
 			v.epoch(3, decisions.StatusPromoted)
 		}},
 	})
+}
+
+// TestWatchPeriod: rollouts don't ask all at once, and each asks about every five minutes.
+func TestWatchPeriod(t *testing.T) {
+	seen := map[time.Duration]bool{}
+	for i := range 1000 {
+		p := watchPeriod(fmt.Sprintf("ranker-%d", i))
+		if seen[p] = true; p < 4*time.Minute || p >= 6*time.Minute {
+			t.Fatalf("rollout %d asks every %s", i, p)
+		}
+	}
+	if len(seen) < 500 {
+		t.Errorf("1000 rollouts ask at %d times", len(seen))
+	}
+}
+
+// TestWatchesDue: of many rollouts the longest overdue comes first, so that none waits for ever behind others, and nobody asks about what needs no asking.
+func TestWatchesDue(t *testing.T) {
+	now := time.Now()
+	c := &court{desks: map[string]*desk{}, watches: map[string]bool{"under-way": true}}
+	add := func(name string, at time.Time, p schemas.Pillars, status decisions.Status) {
+		c.desks[name] = &desk{rollout: &schemas.Rollout{Name: name, Pillars: p}, watchAt: at, head: decisions.Head{State: decisions.State{Status: status}}}
+	}
+	asks := schemas.Pillars{MLflow: &schemas.MLflowPillar{}}
+	add("a", now.Add(-time.Second), asks, decisions.StatusRunning)
+	add("b", now.Add(-time.Minute), asks, decisions.StatusHolding)
+	add("ended", now.Add(-time.Hour), asks, decisions.StatusPromoted)
+	add("later", now.Add(time.Second), asks, decisions.StatusRunning)
+	add("no-pillars", now.Add(-time.Hour), schemas.Pillars{}, decisions.StatusRunning)
+	add("reopened", time.Time{}, asks, decisions.StatusRunning)
+	add("under-way", now.Add(-time.Hour), asks, decisions.StatusRunning)
+	if due := c.watchesDue(now); !slices.Equal(due, []string{"b", "a"}) {
+		t.Errorf("due %q", due)
+	}
+	if due := c.watchesDue(now.Add(time.Minute)); !slices.Equal(due, []string{"b", "a", "later", "reopened"}) {
+		t.Errorf("a minute later due %q", due)
+	}
+	c.watches["c"], c.watches["d"], c.watches["e"] = true, true, true
+	c.watchPillars(t.Context(), now) // as many as there may be are under way
+	if len(c.watches) != watchesMost || !c.desks["b"].watchAt.Before(now) {
+		t.Errorf("%d are under way", len(c.watches))
+	}
 }
 
 // TestPinsOutliveRollouts: what a version was at first sight is known when its rollout is deleted, and the service began again.

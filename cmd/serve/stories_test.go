@@ -391,6 +391,45 @@ func TestStoriesOfForward(t *testing.T) {
 			v.errors.Store(6000)
 			v.until("it is rolled back", func(s *decisions.State) bool { return s.Epoch == 2 && s.Saga != nil && s.Saga.Done() })
 		}},
+		"a-skew-of-an-earlier-epoch": {atOnce + often + withScores, func(v *village) {
+			v.lower.Store(20)
+			known := func(a *Application) { a.Offline = offlineScores(v.T) }
+			v.wait(2 * time.Second) // the application came without the scores: it is refused at the door
+			v.apply("story", rolloutWith(atOnce+often+withScores), known)
+			v.epoch(1, decisions.StatusRunning)
+			v.wait(40 * time.Second)
+			v.ask("rollback", false) // a person's reason has no evidence, and what was proven is kept all the same
+			v.completed()
+			v.lower.Store(0) // its answers have no scores any more
+			v.apply("story", rolloutWith(atOnce+often+withScores), known, func(a *Application) { a.Retry = true })
+			v.epoch(2, decisions.StatusRunning)
+			v.harms()
+			v.until("it is rolled back", func(s *decisions.State) bool { return s.Epoch == 2 && s.Saga != nil && s.Saga.Done() })
+		}},
+	})
+}
+
+// TestStoriesOfRefuge: what is decided where the baseline is no better.
+func TestStoriesOfRefuge(t *testing.T) {
+	tell(t, map[string]tale{
+		"a-baseline-beyond-its-limit": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			v.all.Store(1500) // of the canary's answers none
+			v.wait(20 * time.Second)
+			v.errors.Store(6000)
+			v.completed()
+		}},
+		"a-person-goes-back-to-no-refuge": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			v.all.Store(1500)
+			v.wait(20 * time.Second)
+			if reply := v.ask("rollback", false); reply.Decision != "story.1.3" || !strings.Contains(reply.Advice, "it is no refuge") || !strings.HasSuffix(reply.Advice, "Roll forward: more replicas.") {
+				v.Errorf("answered %+v", reply)
+			}
+			v.completed()
+		}},
 		"no-refuge": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
 			v.status(decisions.StatusRunning)
 			v.wait(10 * time.Second)

@@ -96,8 +96,15 @@ func tellReply(c *console, o order, reply *schemas.CommandReply) error {
 	case reply.Failed != "":
 		return fmt.Errorf("%s: %s (--id %s)", o.Do, reply.Failed, o.ID)
 	case c.json:
-		return json.NewEncoder(c.out).Encode(map[string]any{"type": "commanded", "do": o.Do, "rollout": o.rollout, "id": o.ID, "decision": reply.Decision})
+		line := map[string]any{"type": "commanded", "do": o.Do, "rollout": o.rollout, "id": o.ID, "decision": reply.Decision}
+		if reply.Advice != "" {
+			line["advice"] = reply.Advice
+		}
+		return json.NewEncoder(c.out).Encode(line)
 	}
 	fmt.Fprintf(c.err, "rollout %s: %s, decision %s\n", o.rollout, o.Do, reply.Decision)
+	if reply.Advice != "" {
+		fmt.Fprintf(c.err, "recommended: %s\n", reply.Advice)
+	}
 	return nil
 }

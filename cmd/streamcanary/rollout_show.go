@@ -395,6 +395,11 @@ func printView(w io.Writer, v *view) error {
 	for _, f := range v.Health {
 		fmt.Fprintf(w, "health: %s: %s\n", f.Code, f.Sentence)
 	}
+	if v.AsOf != asOfNow { // else it is among these
+		for _, b := range s.Beyond {
+			fmt.Fprintf(w, "baseline: %s\n", b.Sentence)
+		}
+	}
 	printSkew(w, v.Skew)
 	return nil
 }
@@ -441,6 +446,9 @@ func printTraffic(w io.Writer, s *decisions.State) {
 		fmt.Fprintf(w, "alerts: %s\n", schemas.Readable(text))
 	}
 	printPillars(w, s.Pillars, nil)
+	for _, text := range s.WatchedTexts() {
+		fmt.Fprintf(w, "pillar %s\n", text)
+	}
 	for _, x := range s.Snapshots {
 		fmt.Fprintf(w, "state: %s can go back to snapshot %s\n", x.Store, x.ID)
 	}

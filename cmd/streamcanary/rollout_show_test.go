@@ -63,6 +63,27 @@ ack: users answered failed to decision 3: the disk is full
 	}
 }
 
+// TestShowPillars: what became of pillars since the start is shown with its time, and what the baseline is beyond where nobody says how it stands now.
+func TestShowPillars(t *testing.T) {
+	s := decisions.State{
+		Status: decisions.StatusRolledBack, Pillars: []decisions.Pillar{decisions.NewPillar(decisions.PillarRegistry, decisions.PillarHeld, nil)},
+		Watched: []decisions.Watched{{Name: decisions.PillarRegistry, State: decisions.PillarFailed, SinceMs: 65_000, Found: []string{"version 41 is gone"}, UnknownMs: 75_000, Unknown: "MLflow is away"}},
+		Beyond:  []decisions.Beyond{{Guardrail: "outage", Sentence: "Baseline 41 is too slow itself.", Proven: true}},
+		Why:     &schemas.Reason{Code: "guardrail_failed", Sentence: "It is slow."},
+	}
+	var b strings.Builder
+	if err := printView(&b, &view{AsOf: asOfDecision, Record: &decisions.Head{State: s}}); err != nil {
+		t.Fatal(err)
+	}
+	want := `pillar registry: held
+pillar registry: FAILED since 1970-01-01T00:01:05Z: version 41 is gone
+pillar registry: unknown since 1970-01-01T00:01:15Z, and taken for what it was: MLflow is away
+`
+	if !strings.Contains(b.String(), want) || !strings.HasSuffix(b.String(), "\nbaseline: Baseline 41 is too slow itself.\n") {
+		t.Errorf("shown\n%s", b.String())
+	}
+}
+
 // TestShowNow: where the evidence still changes something, it is shown as it stands, with what it asks for.
 func TestShowNow(t *testing.T) {
 	live := &serve.Standing{Rollout: "r", Epoch: 1, Report: engine.Report{Verdict: "promote", Code: "all_passed", Sentence: "All passed."}}

@@ -130,7 +130,7 @@ func (e *Event) alarm() alarm {
 	if e.Decision == nil {
 		switch e.Notice.Kind {
 		case schemas.NoticeAcksOverdue, schemas.NoticeAckRefused, schemas.NoticeDrainOverdue, schemas.NoticeGuardrailSuspect, schemas.NoticeSinkOverdue, schemas.NoticeSinkRefused,
-			schemas.NoticeRolloutLost, schemas.NoticeForeignDecision, schemas.NoticeAlertsTruncated:
+			schemas.NoticePillarFailed, schemas.NoticeRolloutLost, schemas.NoticeForeignDecision, schemas.NoticeAlertsTruncated:
 			return raise
 		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone:
 			if len(e.Notice.Waiting) == 0 {
@@ -138,7 +138,7 @@ func (e *Event) alarm() alarm {
 			}
 		case schemas.NoticeRolloutDeleted:
 			return over
-		case schemas.NoticeCommandRefused, schemas.NoticeGuardrailWarning:
+		case schemas.NoticeCommandRefused, schemas.NoticeGuardrailWarning, schemas.NoticeBaselineBeyond, schemas.NoticePillarHeld:
 		}
 		return quiet
 	}

@@ -2,7 +2,9 @@ package pillars
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"streamcanary/decisions"
@@ -26,6 +28,8 @@ type Query struct {
 	Pins      []decisions.Pin   // what versions were when earlier rollouts started
 	// Offline asks nobody: what would have to be asked is unchecked.
 	Offline bool
+	// Running: the rollout runs, and held these before. Whoever can't be asked is no failure then: it is unknown.
+	Running bool
 }
 
 // check is one call of Check.
@@ -76,8 +80,25 @@ func Unnamed(p *schemas.Pillars) []decisions.PillarName {
 	return names
 }
 
-func failed(name decisions.PillarName, why error) decisions.Pillar {
-	return decisions.NewPillar(name, decisions.PillarFailed, []string{why.Error()})
+// Asks reports whether checking pillars asks anybody: what only came along as files never changes.
+func Asks(p *schemas.Pillars) bool {
+	bySubject := func(r schemas.Reference) bool { return r.Subject != "" }
+	return p.MLflow != nil || slices.ContainsFunc(p.References(), bySubject)
+}
+
+// away is why whoever would have to say doesn't: it can't be reached, or what it says is no answer to what was asked.
+type away struct{ error }
+
+// Unwrap is the cause.
+func (a *away) Unwrap() error { return a.error }
+
+// failed is a pillar that failed, unless it is only unknown (Query.Running).
+func (c *check) failed(name decisions.PillarName, why error) decisions.Pillar {
+	state := decisions.PillarFailed
+	if no := (*away)(nil); c.Running && errors.As(why, &no) {
+		state = decisions.PillarUnknown
+	}
+	return decisions.NewPillar(name, state, []string{why.Error()})
 }
 
 func unchecked(name decisions.PillarName, whom string) decisions.Pillar {

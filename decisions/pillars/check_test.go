@@ -214,7 +214,7 @@ func TestRegistry(t *testing.T) {
 		{"too much", with(ask42, answer{body: strings.Repeat(" ", answerBytes+1)}), mlflow(), nil, []string{"registry failed", what + ": ask MLflow at http://127.0.0.1:8081: its answer has more than 2097152 bytes"}},
 		{"it fails once", with(ask42, answer{status: 500}, answer{body: version42}), mlflow(), nil, []string{"registry held"}},
 		{"it fails", with(ask42, answer{status: 503, body: `{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "the store\nis away"}`}), mlflow(), nil, []string{"registry failed",
-			down + "503 (the store is away) (tried 3 times): look at its log, then apply again"}},
+			down + "503 (the store is away) (tried 3 times): look at its log"}},
 		{"it is busy", with(ask42, answer{status: 429, header: map[string]string{"Retry-After": "3"}}, answer{body: version42}), mlflow(), nil, []string{"registry held"}},
 		{"it is slow once", with(ask42, answer{body: version42, after: 6 * time.Second}, answer{body: version42}), mlflow(), nil, []string{"registry held"}},
 		{"it is slow", with(ask42, answer{body: version42, after: time.Minute}), mlflow(), nil, []string{"registry failed", what + ": ask MLflow at http://127.0.0.1:8081: context deadline exceeded"}},

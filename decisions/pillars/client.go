@@ -88,7 +88,7 @@ func (r *refusal) Error() string {
 	case r.status == http.StatusNotFound:
 		return what + ": is its url in registries the API's own address?"
 	case r.status == http.StatusTooManyRequests, r.status >= 500:
-		return fmt.Sprintf("%s (tried %d times): look at its log, then apply again", what, r.attempts)
+		return fmt.Sprintf("%s (tried %d times): look at its log", what, r.attempts)
 	}
 	return what
 }

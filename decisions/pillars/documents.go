@@ -33,18 +33,18 @@ func (c *check) pair(ctx context.Context, name decisions.PillarName, role compat
 	}
 	baseline, err := c.side(ctx, p.Baseline)
 	if err != nil {
-		return failed(name, err)
+		return c.failed(name, err)
 	}
 	canary, err := c.side(ctx, p.Canary)
 	if err != nil {
-		return failed(name, err)
+		return c.failed(name, err)
 	}
 	own, compared, err := c.own(role, baseline, canary)
 	if err != nil {
-		return failed(name, err)
+		return c.failed(name, err)
 	}
 	asked := c.ask(ctx, baseline, canary)
-	if compared+asked.compared == 0 {
+	if compared+asked.compared == 0 && asked.away == nil {
 		asked.harmful = append(asked.harmful, "nothing could be compared: see what was not checked")
 	}
 	harmful, rest := asked.harmful, asked.unchecked
@@ -58,13 +58,16 @@ func (c *check) pair(ctx context.Context, name decisions.PillarName, role compat
 	if harmful != nil {
 		return decisions.NewPillar(name, decisions.PillarFailed, append(harmful, rest...))
 	}
+	if asked.away != nil {
+		return c.failed(name, asked.away)
+	}
 	held := decisions.NewPillar(name, decisions.PillarHeld, rest)
 	if !baseline.alone() || !canary.alone() { // what has parts elsewhere can't be read here
 		return held
 	}
 	changes, err := compat.Changes(role, baseline.Document, canary.Document, c.options(role))
 	if err != nil {
-		return failed(name, err)
+		return c.failed(name, err)
 	}
 	return held.Changed(changes)
 }
@@ -110,4 +113,4 @@ func kindOf(file string) compat.Kind {
 }
 
 // errNoSchemaRegistry: a subject is named, and no registry is configured.
-var errNoSchemaRegistry = errors.New("the configuration has no registries.schemas: write where the Schema Registry is, e.g. registries: {schemas: {url: \"https://registry.example:8081\"}}")
+var errNoSchemaRegistry = &away{errors.New("the configuration has no registries.schemas: write where the Schema Registry is, e.g. registries: {schemas: {url: \"https://registry.example:8081\"}}")}

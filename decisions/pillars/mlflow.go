@@ -45,23 +45,36 @@ func (c *check) registry(ctx context.Context) decisions.Pillar {
 		return unchecked(name, "MLflow")
 	}
 	if c.MLflow == nil {
-		return failed(name, errors.New("the configuration has no registries.mlflow: write where MLflow is, e.g. registries: {mlflow: {url: \"https://mlflow.example\"}}"))
+		return c.failed(name, &away{errors.New("the configuration has no registries.mlflow: write where MLflow is, e.g. registries: {mlflow: {url: \"https://mlflow.example\"}}")})
 	}
 	var why []string
 	var pins, were []decisions.Pin
-	for _, recorded := range []schemas.RecordedVersion{c.Pillars.MLflow.Baseline, c.Pillars.MLflow.Canary} {
+	var unknown error
+	baseline := false
+	for i, recorded := range []schemas.RecordedVersion{c.Pillars.MLflow.Baseline, c.Pillars.MLflow.Canary} {
 		were = append(were, c.pinned(c.Pillars.MLflow.Name, recorded.Version)...)
 		v, err := c.modelVersion(ctx, recorded.Version)
+		if no := (*away)(nil); c.Running && errors.As(err, &no) {
+			unknown = err
+			continue
+		}
 		if err != nil {
-			why = append(why, err.Error())
+			why, baseline = append(why, err.Error()), baseline || i == 0
 			continue
 		}
 		pin := decisions.Pin{Model: v.Name, Version: v.Version, Source: v.Source, RunID: v.RunID, Tag: c.Pillars.MLflow.Tag, Digest: v.tag(c.Pillars.MLflow.Tag)}
 		pins = append(pins, pin)
-		why = append(why, c.changed(v, recorded)...)
+		if other := c.changed(v, recorded); other != nil {
+			why, baseline = append(why, other...), baseline || i == 0
+		}
 	}
-	if why != nil {
-		return decisions.NewPillar(name, decisions.PillarFailed, why, were...)
+	switch {
+	case why != nil:
+		p := decisions.NewPillar(name, decisions.PillarFailed, why, were...)
+		p.Baseline = baseline
+		return p
+	case unknown != nil:
+		return c.failed(name, unknown)
 	}
 	return decisions.NewPillar(name, decisions.PillarHeld, nil, pins...)
 }
@@ -92,9 +105,9 @@ func (c *check) modelVersion(ctx context.Context, version string) (*modelVersion
 	case errors.As(err, &no) && no.code == "INVALID_PARAMETER_VALUE":
 		return nil, fmt.Errorf("%s: MLflow says %q: its versions are numbers: name the right one with version: (pillars.registry.mlflow)", what, no.message)
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", what, err)
+		return nil, &away{fmt.Errorf("%s: %w", what, err)}
 	case v == nil || v.Name != model || v.Version != version:
-		return nil, fmt.Errorf("%s: MLflow at %s answers something else: is registries.mlflow.url the tracking server's address?", what, c.MLflow.address())
+		return nil, &away{fmt.Errorf("%s: MLflow at %s answers something else: is registries.mlflow.url the tracking server's address?", what, c.MLflow.address())}
 	}
 	return answer.ModelVersion, nil
 }

@@ -1,6 +1,7 @@
 package pillars
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,9 +48,9 @@ func (c *check) subject(ctx context.Context, r schemas.Reference) (*side, error)
 	case errors.As(err, &no) && (no.code == noSubject || no.code == noVersion):
 		return nil, fmt.Errorf("%s is not in the Schema Registry at %s: register it, or name the right one", r, c.Schemas.address())
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", r, err)
+		return nil, &away{fmt.Errorf("%s: %w", r, err)}
 	case v.Subject != r.Subject || v.Version != r.Version || v.Schema == "":
-		return nil, fmt.Errorf("%s: what is at %s answers something else: is registries.schemas.url the Schema Registry's address?", r, c.Schemas.address())
+		return nil, &away{fmt.Errorf("%s: what is at %s answers something else: is registries.schemas.url the Schema Registry's address?", r, c.Schemas.address())}
 	case !known:
 		return nil, fmt.Errorf("%s is of the type %s: JSON, AVRO and PROTOBUF are known", r, shown(v.SchemaType))
 	}
@@ -64,6 +65,7 @@ func versionPath(before string, r schemas.Reference) string {
 type asked struct {
 	harmful, unchecked []string
 	compared           int
+	away               error // the first; nil: it answered all
 }
 
 // ask lets the registry hold each schema against the other's version, where that is one of its own.
@@ -73,7 +75,12 @@ func (c *check) ask(ctx context.Context, baseline, canary *side) asked {
 		if x.registered.subject == nil {
 			continue
 		}
-		if err := c.askOne(ctx, x.candidate, x.registered, &a); err != nil {
+		err := c.askOne(ctx, x.candidate, x.registered, &a)
+		no := (*away)(nil)
+		switch {
+		case c.Running && errors.As(err, &no):
+			a.away = cmp.Or(a.away, err)
+		case err != nil:
 			a.harmful = append(a.harmful, err.Error())
 		}
 	}
@@ -90,7 +97,7 @@ func (c *check) askOne(ctx context.Context, candidate, registered *side, a *aske
 		Level string `json:"compatibilityLevel"`
 	}
 	if err := c.Schemas.call(ctx, call{method: http.MethodGet, path: "/config/" + url.PathEscape(r.Subject) + "?defaultToGlobal=true", answer: &config}); err != nil {
-		return fmt.Errorf("compatibility level of %s: %w", r.Subject, err)
+		return &away{fmt.Errorf("compatibility level of %s: %w", r.Subject, err)}
 	}
 	if config.Level == levelNone {
 		a.unchecked = append(a.unchecked, fmt.Sprintf("not checked by the Schema Registry: the compatibility level of %s is NONE", r.Subject))
@@ -107,9 +114,9 @@ func (c *check) askOne(ctx context.Context, candidate, registered *side, a *aske
 	err := c.Schemas.call(ctx, call{method: http.MethodPost, path: versionPath("/compatibility/subjects/", r) + "?verbose=true", body: body, answer: &answer})
 	switch {
 	case err != nil:
-		return fmt.Errorf("compatibility of %s with %s: %w", candidate.Name, r, err)
+		return &away{fmt.Errorf("compatibility of %s with %s: %w", candidate.Name, r, err)}
 	case answer.Compatible == nil:
-		return fmt.Errorf("compatibility of %s with %s: what is at %s doesn't say is_compatible: is it a Schema Registry?", candidate.Name, r, c.Schemas.address())
+		return &away{fmt.Errorf("compatibility of %s with %s: what is at %s doesn't say is_compatible: is it a Schema Registry?", candidate.Name, r, c.Schemas.address())}
 	case !*answer.Compatible:
 		why := "it gives no reason"
 		if len(answer.Messages) > 0 {

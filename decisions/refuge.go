@@ -1,0 +1,85 @@
+package decisions
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"streamcanary/schemas"
+)
+
+// A Beyond is an absolute limit that the baseline is beyond.
+type Beyond struct {
+	Guardrail string `json:"guardrail"`
+	Sentence  string `json:"sentence"` // the baseline's estimate, since when, and the limit
+	// Proven: of the baseline alone. Else the canary's own failure of this limit is excused by what is seen of the baseline (both_arms).
+	Proven bool `json:"proven,omitempty"`
+}
+
+// beyondText tells of limits that the baseline is beyond; "" of none.
+func beyondText(all []Beyond) string {
+	if len(all) == 0 {
+		return ""
+	}
+	text := all[0].Sentence
+	if len(all) > 1 {
+		names := make([]string, len(all)-1)
+		for i := range names {
+			names[i] = all[i+1].Guardrail
+		}
+		text += fmt.Sprintf(" It is beyond these, too: %s.", strings.Join(names, ", "))
+	}
+	return text
+}
+
+// proven are the limits that the baseline alone is proven to be beyond.
+func (s *State) proven() []Beyond {
+	return slices.DeleteFunc(slices.Clone(s.Beyond), func(b Beyond) bool { return !b.Proven })
+}
+
+// noRefuge is why a rollback doesn't end the harm, where the baseline is proven to be beyond a limit of its own; the zero value: nothing of that is known.
+func (s *State) noRefuge() schemas.Reason {
+	text := beyondText(s.proven())
+	if text == "" {
+		return schemas.Reason{}
+	}
+	return schemas.Reason{Code: codeNoRefuge, Sentence: fmt.Sprintf("%s So it is no refuge: that all traffic goes back to it does not end this.", text)}
+}
+
+// bothText is why nothing is rolled back where both versions are beyond a limit.
+func (s *State) bothText() string {
+	if text := beyondText(s.Beyond); text != "" {
+		return text + " So it is no refuge, and nothing is rolled back for that limit."
+	}
+	return fmt.Sprintf("Baseline %s is beyond its own limit, too, so it is no refuge.", s.Terms.Baseline)
+}
+
+// beyond tells people once of each limit that the baseline is proven to be beyond, unless a recommendation has just done so.
+func (t *turn) beyond() {
+	var news []Beyond
+	for _, b := range t.s.proven() {
+		if !slices.Contains(t.s.BeyondTold, b.Guardrail) {
+			news = append(news, b)
+			t.s.BeyondTold = append(t.s.BeyondTold, b.Guardrail)
+		}
+	}
+	if news == nil || !t.s.judged() && t.s.Status != StatusPromoting || t.recommended() != nil {
+		return
+	}
+	names := make([]string, len(news))
+	for i := range news {
+		names[i] = news[i].Guardrail
+	}
+	t.notice(schemas.Notice{Kind: schemas.NoticeBaselineBeyond, Severity: schemas.Warning, Guardrails: names,
+		Sentence: beyondText(news) + " By itself that changes nothing: look at the baseline. A rollback would not end it."})
+}
+
+// recommended is the recommendation to roll forward that was decided in this turn; nil: none was.
+func (t *turn) recommended() *schemas.Decision {
+	for _, e := range t.out {
+		if e.Decision != nil && e.Decision.Decision.Action == schemas.ActionRollForward {
+			return &e.Decision.Decision
+		}
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package decisions
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// outage is the limit that the baseline is beyond.
+func outage(proven bool) Beyond {
+	return Beyond{Guardrail: "outage", Sentence: "Baseline 41 answers with too many errors itself (outage): 12 % since 09:00:00 (120 of 1,000), where the limit is 5 %.", Proven: proven}
+}
+
+// beyond is a verdict beside which the baseline is beyond limits.
+func beyond(in Input, limits ...Beyond) Input {
+	in.Verdict.Beyond = limits
+	return in
+}
+
+func hotfix(t *Terms) { t.Hotfix = "more replicas" }
+
+// TestNoRefuge: a baseline that is proven to be beyond a limit of its own is told of once, and what is rolled back to it all the same is followed by the
+// recommendation that says so.
+func TestNoRefuge(t *testing.T) {
+	start := []Input{applied(1, terms(weight, hotfix)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied)}
+	const want = "Baseline 41 answers with too many errors itself (outage): 12 % since 09:00:00 (120 of 1,000), where the limit is 5 %. " +
+		"So it is no refuge: that all traffic goes back to it does not end this. Roll forward: more replicas."
+
+	told := after(start, beyond(verdictOf(5, VerdictContinue), outage(true)), beyond(verdictOf(6, VerdictContinue), outage(true)),
+		verdictOf(7, VerdictContinue), beyond(verdictOf(8, VerdictContinue), outage(true)))
+	s, words := fold(t, told...)
+	expect(t, words[2:], "!baseline-beyond")
+	if !reflect.DeepEqual(s.Beyond, []Beyond{outage(true)}) || s.Forward != nil || s.Status != StatusRunning {
+		t.Errorf("beyond %+v, recommended %+v", s.Beyond, s.Forward)
+	}
+
+	s, words = fold(t, after(told, beyond(failedBy(60, "p99"), outage(true)))...)
+	expect(t, words[3:], "#3 rollback 41:10000 42:0 (route)", "#4 roll-forward 41:10000 42:0 (route)")
+	if s.Forward.Code != "no_refuge" || s.Forward.Sentence != want || s.Why.Code != "code-rollback" {
+		t.Errorf("recommended %+v, the reason is %+v", s.Forward, s.Why)
+	}
+
+	_, words = fold(t, after(start, beyond(failedBy(60, "p99"), outage(true)))...) // proven with the very same part: the recommendation tells it
+	expect(t, words[2:], "#3 rollback 41:10000 42:0 (route)", "#4 roll-forward 41:10000 42:0 (route)")
+	_, words = fold(t, after(start, beyond(failedBy(60, "p99"), outage(false)))...) // only seen, and not proven of it alone
+	expect(t, words[2:], "#3 rollback 41:10000 42:0 (route)")
+	_, words = fold(t, after(told, failedBy(60, "p99"))...) // it was, and is no more
+	expect(t, words[3:], "#3 rollback 41:10000 42:0 (route)")
+}
+
+// TestNoRefugeIsSaidAgain behind a rollback, although a hold for both versions had said it: alone the rollback would read as if all were well.
+func TestNoRefugeIsSaidAgain(t *testing.T) {
+	both := beyond(verdictOf(5, VerdictHold), outage(false))
+	both.Verdict.Reason.Code = "both_arms"
+	s, words := fold(t, applied(1, terms(weight, chronic)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied), both)
+	expect(t, words[2:], "#3 hold 41:9000 42:1000 (route)", "#4 roll-forward 41:9000 42:1000 (route)")
+	if want := outage(false).Sentence + " So it is no refuge, and nothing is rolled back for that limit. Roll forward: flag ranker.rerank=off."; s.Forward.Sentence != want {
+		t.Errorf("recommended %q", s.Forward.Sentence)
+	}
+	begin := applied(1, terms(weight, chronic))
+	begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 500, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 600, Cause: "errors"}}
+	s, words = fold(t, begin, ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied), both, beyond(failedBy(60, "p99"), outage(true)))
+	expect(t, words[4:], "#5 rollback 41:10000 42:0 over "+id(1, 3)+" (route)", "#6 roll-forward 41:10000 42:0 (route)")
+	if s.Forward.Code != "no_refuge" || !strings.Contains(s.Forward.Sentence, "no refuge: that all traffic") || !strings.Contains(s.Forward.Sentence, "Model ranker was rolled back 3 times") {
+		t.Errorf("recommended %+v", s.Forward)
+	}
+}
+
+// TestNoRefugeIsAnswered: whoever rolls back hears with the answer that it may not help, also when the command is sent again.
+func TestNoRefugeIsAnswered(t *testing.T) {
+	start := []Input{applied(1, terms(weight, hotfix)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied)}
+	back := command(60, CommandRollback, false)
+	back.Command.ID = "c1"
+	for _, limits := range [][]Beyond{nil, {outage(true)}} {
+		s, _ := fold(t, after(start, beyond(verdictOf(5, VerdictContinue), limits...), back)...)
+		done, taken := s.Outcome(back.Command)
+		if !taken || done.Decision != id(1, 3) || (done.Advice != "") != (limits != nil) || limits != nil && done.Advice != s.Forward.Sentence {
+			t.Errorf("%d limits: answered %+v", len(limits), done)
+		}
+	}
+}
+
+// TestEveryRecommendationSaysWhatIsKnown of the cause, whatever its reason.
+func TestEveryRecommendationSaysWhatIsKnown(t *testing.T) {
+	skew := &schemas.Skew{KS: .214, PSI: .335, Proven: true, Online: 400}
+	begin := func(change ...func(*Terms)) Input {
+		in := applied(1, terms(append(change, weight)...))
+		in.Applied.Pillars = []Pillar{NewPillar(PillarFeatures, PillarHeld, nil).Changed([]string{"feature dwell was dropped"})}
+		return in
+	}
+	seen := func(in Input, limits ...Beyond) Input {
+		in.Verdict.Reason.Skew = skew
+		return beyond(in, limits...)
+	}
+	both := seen(verdictOf(5, VerdictHold), outage(false))
+	both.Verdict.Reason.Code = "both_arms"
+	started := []Input{ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied)}
+	gone := func(t *Terms) {
+		t.State = StateTerms{Mode: schemas.StateShared, Stores: []string{"users"}, AckWithinMs: 5000}
+	}
+	snapshot := ack(2, 1, "users", schemas.AckPrepared)
+	snapshot.Ack.Snapshot = "s1"
+	for _, test := range []struct {
+		code string
+		in   []Input
+	}{
+		{"no_refuge", append([]Input{begin()}, append(started, seen(failedBy(60, "p99"), outage(true)))...)},
+		{"no_refuge", append([]Input{begin()}, append(started, both)...)},
+		{"state_gone", []Input{begin(gone), ack(2, 1, "eu", schemas.AckPrepared), snapshot, seen(failedBy(60, "p99")), expire(70, id(1, 3)+"/freeze")}},
+	} {
+		s, words := fold(t, test.in...)
+		const want = "Known of 42: its scores online differ from those offline (KS 0.21, proven; PSI 0.34); against 41 feature dwell was dropped."
+		if s.Forward == nil || s.Forward.Code != test.code || !strings.Contains(s.Forward.Sentence, want) || s.Forward.Skew != skew || len(s.Forward.Changes) != 1 {
+			t.Errorf("%s: recommended %+v by %q", test.code, s.Forward, words)
+		}
+	}
+}
+
+// TestSkewOfEarlierEpochs: what was proven of the scores in an epoch that was rolled back is told after later ones, too, whoever rolled it back.
+func TestSkewOfEarlierEpochs(t *testing.T) {
+	proven := &schemas.Skew{KS: .214, PSI: .335, Proven: true, Online: 400}
+	first := []Input{applied(1, terms(weight)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied)}
+	seen := verdictOf(5, VerdictContinue)
+	seen.Verdict.Reason.Skew = proven
+	s, _ := fold(t, after(first, seen)...)
+	_, effects := Step(s, command(60, CommandRollback, false))
+	past, is := PastOf(&effects[0].Decision.Decision)
+	if !is || past.Skew != "KS 0.21, proven; PSI 0.34" {
+		t.Fatalf("a person's rollback is remembered as %+v", past)
+	}
+	begin := applied(100, terms(weight, chronic))
+	begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 500, Cause: "errors"}, past}
+	again, _ := fold(t, begin, ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied), failedBy(160, "errors"))
+	if want := " Known of 42: scores online differed from those offline before, in epoch 1 of ranker-42 (KS 0.21, proven; PSI 0.34)."; again.Forward == nil || !strings.Contains(again.Forward.Sentence, want) {
+		t.Errorf("recommended %+v", again.Forward)
+	}
+	seen.Verdict.Reason.Skew = &schemas.Skew{KS: .01, Online: 400}
+	s, _ = fold(t, after(first, seen)...)
+	_, effects = Step(s, failedBy(60, "p99"))
+	if past, _ := PastOf(&effects[0].Decision.Decision); past.Skew != "" {
+		t.Errorf("what is not proven is remembered: %+v", past)
+	}
+}
