@@ -1,0 +1,104 @@
+package serve
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+)
+
+// TestStoriesOfSinks: what the systems outside are told, each under its name below the timeline.
+func TestStoriesOfSinks(t *testing.T) {
+	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
+	t.Run("told-outside", func(t *testing.T) {
+		storyWith(t, "told-outside", rollout, sinksOutside, func(v *village) {
+			v.harms()
+			v.completed()
+		})
+	})
+	t.Run("nobody-outside-answers", func(t *testing.T) {
+		storyWith(t, "nobody-outside-answers", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.away.Store(true)
+			v.wait(20 * time.Second)
+			v.errors.Store(6000)
+			v.status(decisions.StatusRolledBack)
+			v.wait(time.Minute)
+			v.restart() // in the midst of what nobody has heard yet
+			v.wait(20 * time.Second)
+			v.outside.away.Store(false)
+			v.completed()
+			v.wait(2 * time.Minute)
+		})
+	})
+	t.Run("a-registry-that-is-away", func(t *testing.T) {
+		storyWith(t, "a-registry-that-is-away", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.shut.Store(true)
+			v.harms()
+			v.completed() // all but the registry
+			v.restart()
+			v.wait(40 * time.Second)
+			v.outside.shut.Store(false)
+			v.follows("registry-mlflow")
+		})
+	})
+	t.Run("a-registry-that-somebody-else-writes-to", func(t *testing.T) {
+		storyWith(t, "a-registry-that-somebody-else-writes-to", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.alias("champion", "9")
+			v.harms()
+			v.completed()
+		})
+	})
+	t.Run("the-next-rollout-does-not-wait-for-a-registry", func(t *testing.T) {
+		storyWith(t, "the-next-rollout-does-not-wait-for-a-registry", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.shut.Store(true)
+			v.harms()
+			v.completed()
+			v.errors.Store(0)
+			v.apply("second", strings.Replace(rolloutWith(atOnce), "name: story", "name: second", 1))
+			v.untilOf("second", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+			v.outside.shut.Store(false)
+			v.follows("registry-mlflow") // of the first
+			v.untilOf("second", "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
+		})
+	})
+}
+
+// TestStoriesOfEndsOutside: what they are told of a promotion, and of a deletion.
+func TestStoriesOfEndsOutside(t *testing.T) {
+	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
+	t.Run("a-promotion-that-the-registry-refuses", func(t *testing.T) {
+		storyWith(t, "a-promotion-that-the-registry-refuses", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.shut.Store(true)
+			v.status(decisions.StatusPromoted)
+			v.wait(40 * time.Second) // it is overdue
+			v.restart()
+			v.outside.alias("champion", "9")
+			v.outside.shut.Store(false)
+			v.until("the registry has answered", func(s *decisions.State) bool { return s.Promotion.Steps[0].State == decisions.StepFailed })
+			v.wait(5 * time.Second)
+			v.delete("story")
+		})
+	})
+	t.Run("a-rollout-that-is-deleted", func(t *testing.T) {
+		storyWith(t, "a-rollout-that-is-deleted", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(5 * time.Second)
+			v.ask("pause", false) // people are told
+			v.wait(5 * time.Second)
+			v.delete("story")
+			v.wait(5 * time.Second)
+		})
+	})
+	t.Run("a-promotion-outside", func(t *testing.T) {
+		storyWith(t, "a-promotion-outside", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusPromoted)
+			v.wait(5 * time.Second)
+		})
+	})
+}
