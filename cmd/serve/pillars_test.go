@@ -109,6 +109,28 @@ func TestStoriesOfPillars(t *testing.T) {
 			v.apply("story", rolloutWith(atOnce+registered))
 			v.epoch(5, decisions.StatusRefused)
 		}},
+		"requests-that-do-not-fit": {atOnce + withRequests, func(v *village) {
+			v.status(decisions.StatusRefused) // the application came without its files
+			v.steady(1)
+			const one, two = `{"type": "object"}`, `{"type": "object", "required": ["user"]}`
+			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", two))
+			v.epoch(2, decisions.StatusRefused)
+			v.steady(1)
+			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", one))
+			v.epoch(3, decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			// A running rollout goes on, whatever else is asked for.
+			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", two))
+			second := strings.Replace(rolloutWith(atOnce+withRequests), "name: story", "name: second", 1)
+			v.apply("second", second, func(a *Application) { a.Supersede = true })
+			v.epoch(3, decisions.StatusPromoted)
+		}},
+	})
+}
+
+// TestStoriesOfPillarsThatFail: a registry that is away, or has something else by now, while the rollout runs.
+func TestStoriesOfPillarsThatFail(t *testing.T) {
+	tell(t, map[string]tale{
 		"a-registry-that-changes-while-it-runs": {forLong + registered, func(v *village) {
 			v.requests.Store(20)
 			v.status(decisions.StatusRefused) // MLflow is away
@@ -141,22 +163,6 @@ func TestStoriesOfPillars(t *testing.T) {
 			v.steady(10)
 			v.errors.Store(10_000)
 			v.completed()
-		}},
-		"requests-that-do-not-fit": {atOnce + withRequests, func(v *village) {
-			v.status(decisions.StatusRefused) // the application came without its files
-			v.steady(1)
-			const one, two = `{"type": "object"}`, `{"type": "object", "required": ["user"]}`
-			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", two))
-			v.epoch(2, decisions.StatusRefused)
-			v.steady(1)
-			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", one))
-			v.epoch(3, decisions.StatusRunning)
-			v.wait(10 * time.Second)
-			// A running rollout goes on, whatever else is asked for.
-			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", two))
-			second := strings.Replace(rolloutWith(atOnce+withRequests), "name: story", "name: second", 1)
-			v.apply("second", second, func(a *Application) { a.Supersede = true })
-			v.epoch(3, decisions.StatusPromoted)
 		}},
 	})
 }
