@@ -92,50 +92,30 @@ func TestStoriesOfPillars(t *testing.T) {
 	tell(t, map[string]tale{
 		"no-registry-no-start": {atOnce + registered, func(v *village) {
 			v.status(decisions.StatusRefused) // MLflow is away
+			v.steady(10)
 			l := &library{answers: map[string]string{"v1": readyV1}, slow: 3 * time.Second}
 			v.lends(l)
 			v.apply("story", rolloutWith(atOnce+registered))
 			v.epoch(2, decisions.StatusRefused) // v2 isn't there
+			v.steady(10)
 			l.set("v2", readyV2)
 			v.apply("story", rolloutWith(atOnce+registered))
 			v.epoch(3, decisions.StatusPromoted)
+			v.steady(10)
 			l.set("v2", strings.Replace(readyV2, "s3://two", "s3://other", 1))
 			v.apply("story", rolloutWith(atOnce+registered))
 			v.epoch(4, decisions.StatusRefused) // v2 isn't what it was
+			v.steady(10)
 			v.apply("story", rolloutWith(atOnce+registered))
 			v.epoch(5, decisions.StatusRefused)
 		}},
-		"a-registry-that-changes-while-it-runs": {forLong + registered, func(v *village) {
-			v.requests.Store(20)
-			v.status(decisions.StatusRefused) // MLflow is away
-			l := &library{answers: map[string]string{"v1": readyV1, "v2": readyV2}}
-			v.lends(l)
-			v.apply("story", rolloutWith(forLong+registered))
-			v.epoch(2, decisions.StatusRunning)
-			known := func(what string, is func(w *decisions.Watched) bool) {
-				v.until(what, func(s *decisions.State) bool { return len(s.Watched) == 1 && is(&s.Watched[0]) })
-			}
-			l.goes(true)
-			known("the registry is away", func(w *decisions.Watched) bool { return w.State == decisions.PillarHeld && w.UnknownMs > 0 })
-			v.restart() // what is known is in the record
-			l.goes(false)
-			l.set("v1", strings.Replace(readyV1, "s3://one", "s3://other", 1))
-			known("v1 is not what it was", func(w *decisions.Watched) bool {
-				return w.State == decisions.PillarFailed && w.Baseline && w.UnknownMs == 0
-			})
-			v.status(decisions.StatusHolding)
-			l.set("v1", readyV1)
-			v.status(decisions.StatusRunning)
-			l.set("v1", strings.Replace(readyV1, "READY", "FAILED_REGISTRATION", 1))
-			v.status(decisions.StatusHolding)
-			v.errors.Store(6000)
-			v.completed()
-		}},
 		"requests-that-do-not-fit": {atOnce + withRequests, func(v *village) {
 			v.status(decisions.StatusRefused) // the application came without its files
+			v.steady(1)
 			const one, two = `{"type": "object"}`, `{"type": "object", "required": ["user"]}`
 			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", two))
 			v.epoch(2, decisions.StatusRefused)
+			v.steady(1)
 			v.apply("story", rolloutWith(atOnce+withRequests), documented("in-1.json", one, "in-2.json", one))
 			v.epoch(3, decisions.StatusRunning)
 			v.wait(10 * time.Second)
@@ -144,6 +124,45 @@ func TestStoriesOfPillars(t *testing.T) {
 			second := strings.Replace(rolloutWith(atOnce+withRequests), "name: story", "name: second", 1)
 			v.apply("second", second, func(a *Application) { a.Supersede = true })
 			v.epoch(3, decisions.StatusPromoted)
+		}},
+	})
+}
+
+// TestStoriesOfPillarsThatFail: a registry that is away, or has something else by now, while the rollout runs.
+func TestStoriesOfPillarsThatFail(t *testing.T) {
+	tell(t, map[string]tale{
+		"a-registry-that-changes-while-it-runs": {forLong + registered, func(v *village) {
+			v.requests.Store(20)
+			v.status(decisions.StatusRefused) // MLflow is away
+			v.steady(10)
+			l := &library{answers: map[string]string{"v1": readyV1, "v2": readyV2}}
+			v.lends(l)
+			v.apply("story", rolloutWith(forLong+registered))
+			v.epoch(2, decisions.StatusRunning)
+			v.steady(10)
+			known := func(what string, is func(w *decisions.Watched) bool) {
+				v.until(what, func(s *decisions.State) bool { return len(s.Watched) == 1 && is(&s.Watched[0]) })
+			}
+			l.goes(true)
+			known("the registry is away", func(w *decisions.Watched) bool { return w.State == decisions.PillarHeld && w.UnknownMs > 0 })
+			v.steady(10)
+			v.restart() // what is known is in the record
+			v.steady(10)
+			l.goes(false)
+			l.set("v1", strings.Replace(readyV1, "s3://one", "s3://other", 1))
+			known("v1 is not what it was", func(w *decisions.Watched) bool {
+				return w.State == decisions.PillarFailed && w.Baseline && w.UnknownMs == 0
+			})
+			v.status(decisions.StatusHolding)
+			v.steady(10)
+			l.set("v1", readyV1)
+			v.status(decisions.StatusRunning)
+			v.steady(10)
+			l.set("v1", strings.Replace(readyV1, "READY", "FAILED_REGISTRATION", 1))
+			v.status(decisions.StatusHolding)
+			v.steady(10)
+			v.errors.Store(10_000)
+			v.completed()
 		}},
 	})
 }

@@ -345,6 +345,12 @@ func (v *village) wait(d time.Duration) {
 	time.Sleep((requestsEvery + off - time.Since(v.began)%requestsEvery) % requestsEvery)
 }
 
+// steady lets time pass to the next multiple of some seconds, and then some: what comes next doesn't depend on which of two polls has seen what came before.
+func (v *village) steady(seconds time.Duration) {
+	step := seconds * time.Second
+	v.wait(step - time.Since(v.began)%step)
+}
+
 func (v *village) status(want decisions.Status) {
 	v.Helper()
 	v.until(string(want), func(s *decisions.State) bool { return s.Status == want })
