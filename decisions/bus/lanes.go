@@ -15,6 +15,7 @@ import (
 type lanes struct {
 	mu      sync.Mutex
 	rank    func(*Told) Rank
+	gathers bool // an event is taken a little later, so that what comes together is ranked together
 	byModel map[string][]*held
 	added   chan struct{} // has room for one: something was added
 }
@@ -31,16 +32,20 @@ type held struct {
 }
 
 func newLanes(rank func(*Told) Rank) *lanes {
-	if rank == nil {
+	gathers := rank != nil
+	if !gathers {
 		rank = func(*Told) Rank { return Rank{} }
 	}
-	return &lanes{rank: rank, byModel: map[string][]*held{}, added: make(chan struct{}, 1)}
+	return &lanes{rank: rank, gathers: gathers, byModel: map[string][]*held{}, added: make(chan struct{}, 1)}
 }
 
 // add gives an event its place. One that the server sent again, since it heard nothing of it for too long, is the one that is here.
 func (l *lanes) add(t *Told, message jetstream.Msg) {
 	model, _ := t.Names()
 	h := &held{Told: *t, message: message, model: model, rank: l.rank(t)}
+	if l.gathers {
+		h.due = time.Now().Add(sinkGathers)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lane := l.byModel[model]
@@ -137,8 +142,8 @@ func (l *lanes) behind() []waiting {
 	return all
 }
 
-// idle waits until something is added (true), or a time has passed; 0: none will.
-func (l *lanes) idle(ctx context.Context, in time.Duration) (added bool) {
+// idle waits until something is added, or a time has passed; 0: none will.
+func (l *lanes) idle(ctx context.Context, in time.Duration) {
 	var due <-chan time.Time
 	if in > 0 {
 		timer := time.NewTimer(in)
@@ -148,10 +153,8 @@ func (l *lanes) idle(ctx context.Context, in time.Duration) (added bool) {
 	select {
 	case <-ctx.Done():
 	case <-l.added:
-		return true
 	case <-due:
 	}
-	return false
 }
 
 // messages are those of all events.

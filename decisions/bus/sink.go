@@ -127,7 +127,7 @@ func (b *Bus) tell(ctx context.Context, q SinkQuery, handle Teller) error {
 		return err
 	}
 	if q.Last {
-		return b.each(ctx, consumer, func(t *Told, message jetstream.Msg) { hand(ctx, t, message, handle) })
+		return b.each(ctx, consumer, 1, func(t *Told, message jetstream.Msg) { hand(ctx, t, message, handle) })
 	}
 	if consumer.CachedInfo().NumAckPending > 0 && !pause(ctx, sinkWait+time.Second) {
 		return nil
@@ -139,12 +139,12 @@ func (b *Bus) tell(ctx context.Context, q SinkQuery, handle Teller) error {
 	defer stop()
 	working.Go(func() { l.walk(ctx, &q, handle) })
 	working.Go(func() { l.hold(ctx) })
-	return b.each(ctx, consumer, l.add)
+	return b.each(ctx, consumer, sinkHeld, l.add)
 }
 
-// each calls fn with what a sink is to hear, until something breaks it off.
-func (b *Bus) each(ctx context.Context, consumer jetstream.Consumer, fn func(*Told, jetstream.Msg)) error {
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(ackIdleExpiry))
+// each calls fn with what a sink is to hear, of which at most so many are on their way, until something breaks it off.
+func (b *Bus) each(ctx context.Context, consumer jetstream.Consumer, most int, fn func(*Told, jetstream.Msg)) error {
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(most), jetstream.PullExpiry(ackIdleExpiry))
 	if err != nil {
 		return err
 	}
@@ -211,9 +211,7 @@ func (l *lanes) walk(ctx context.Context, q *SinkQuery, handle Teller) {
 		}
 		h, in := l.next(time.Now())
 		if h == nil {
-			if l.idle(ctx, in) && q.Rank != nil {
-				pause(ctx, sinkGathers)
-			}
+			l.idle(ctx, in)
 			continue
 		}
 		t := h.Told

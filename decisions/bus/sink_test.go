@@ -295,8 +295,12 @@ func TestLanes(t *testing.T) {
 			l.add(told(uint64(i+1)), nil)
 		}
 		l.add(told(2), nil) // what the server sends again is the one that is here
+		if h, in := l.next(time.Now()); h != nil || in <= 0 || in > sinkGathers {
+			t.Errorf("%s: at once %v, and the next in %s", test.name, h, in)
+		}
 		var got []string
-		for h, _ := l.next(time.Now()); h != nil; h, _ = l.next(time.Now()) {
+		gathered := time.Now().Add(sinkGathers)
+		for h, _ := l.next(gathered); h != nil; h, _ = l.next(gathered) {
 			got = append(got, h.ID())
 			l.remove(h)
 		}
