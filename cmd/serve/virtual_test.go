@@ -200,11 +200,12 @@ func (v *village) serviceAt(data, address string) (stop func()) {
 	return stop
 }
 
-// restart stops the service and starts it again.
+// restart stops the service and starts it again, a second later, however long the stopping takes.
 func (v *village) restart() {
 	v.Helper()
+	again := time.Now().Add(time.Second)
 	v.stopService()
-	v.wait(time.Second)
+	time.Sleep(time.Until(again))
 	v.stopService = v.service()
 	v.wait(0)
 }
