@@ -63,6 +63,8 @@ func (s *State) missingTexts(w *Wait) string {
 // StepText is how far a step of the rollback is, for a person: who has answered and who hasn't, what the stream shows, what keeps it; "": its state says all.
 func (s *State) StepText(step *SagaStep) string {
 	switch {
+	case step.Warm != nil && step.State == StepPassed:
+		return "it ended before the cache was warm: " + step.Warm.Text()
 	case step.Warm != nil:
 		return step.Warm.Text()
 	case step.Name == StepVerify && step.begun() && step.open():

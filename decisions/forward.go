@@ -28,6 +28,8 @@ type Past struct {
 	Epoch   int64  `json:"epoch"`
 	AtMs    int64  `json:"at_ms"` // event time
 	Cause   string `json:"cause"` // the guardrail that failed, else the reason's code
+	// Canary is the version that was rolled back; empty: older records don't say.
+	Canary string `json:"canary,omitempty"`
 	// Skew is how the scores of what was rolled back differed from those offline, where that was proven.
 	Skew string `json:"skew,omitempty"`
 }
@@ -41,6 +43,9 @@ func PastOf(d *schemas.Decision) (Past, bool) {
 		return Past{}, false
 	}
 	p := Past{Rollout: d.Rollout, Epoch: d.Epoch, AtMs: int64(d.EventTime), Cause: causeOf(&d.Reason)}
+	if i := slices.IndexFunc(d.Routes, func(r schemas.Route) bool { return r.WeightBP == 0 }); i >= 0 {
+		p.Canary = clip(d.Routes[i].Version, schemas.MaxNameBytes)
+	}
 	if k := d.Reason.Skew; k != nil && k.Proven {
 		p.Skew = k.String()
 	}
@@ -107,27 +112,40 @@ func (s *State) restoring() []schemas.StateOrder {
 
 // chronic is why rolling back again is no answer, where the model has been rolled back too often; the zero value: it hasn't.
 func (s *State) chronic(cause string) schemas.Reason {
-	causes := []string{cause}
+	causes, canaries := []string{cause}, []string{s.Terms.Canary}
 	for i := range s.Past {
-		if s.recent(&s.Past[i]) {
-			causes = append(causes, s.Past[i].Cause)
+		if p := &s.Past[i]; s.recent(p) {
+			causes, canaries = append(causes, p.Cause), append(canaries, p.Canary)
 		}
 	}
 	if terms := &s.Terms.Chronic; terms.Rollbacks == 0 || len(causes) < terms.Rollbacks {
 		return schemas.Reason{}
 	}
-	return schemas.Reason{Code: codeChronic, Sentence: fmt.Sprintf(
-		"Model %s was rolled back %s within %s (%s), so the cause is likely not in one version, and rolling back won't end it.",
-		s.Terms.Model, times(len(causes)), schemas.FormatDuration(time.Duration(s.Terms.Chronic.WithinMs)*time.Millisecond), counted(causes))}
+	return schemas.Reason{Code: codeChronic, Sentence: fmt.Sprintf("Model %s was rolled back %s within %s (%s), %s.",
+		s.Terms.Model, times(len(causes)), schemas.FormatDuration(time.Duration(s.Terms.Chronic.WithinMs)*time.Millisecond), counted(causes), versionsText(canaries))}
+}
+
+// versionsText says what it means which versions were rolled back.
+func versionsText(canaries []string) string {
+	slices.Sort(canaries)
+	canaries = slices.Compact(canaries)
+	switch {
+	case len(canaries) == 1:
+		return fmt.Sprintf("each time from %s, so another try of it won't end that", canaries[0])
+	case slices.Contains(canaries, ""):
+		return "and rolling back won't end it"
+	}
+	return fmt.Sprintf("from %d versions (%s), so the cause is likely not in one version, and rolling back won't end it", len(canaries), listed(canaries[:min(len(canaries), maxToldVersions)]))
 }
 
 // recent reports whether a rollback is one of those that are counted.
 func (s *State) recent(p *Past) bool { return s.EventMs-p.AtMs <= s.Terms.Chronic.WithinMs }
 
-// Bounds of what a sentence names: changes, and earlier epochs.
+// Bounds of what a sentence names: changes, earlier epochs, and versions.
 const (
-	maxToldChanges = 4
-	maxToldEpochs  = 3
+	maxToldChanges  = 4
+	maxToldEpochs   = 3
+	maxToldVersions = 5
 )
 
 // known is what is known of the cause, beside the guardrails, in a sentence with a space before it; "" where that is nothing. None of it is proven to be the cause.

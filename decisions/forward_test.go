@@ -22,12 +22,12 @@ func failedBy(at int64, name string) Input {
 func TestForward(t *testing.T) {
 	day := int64(24 * 3600 * 1000)
 	begin := applied(20*day/1000, terms(weight, chronic))
-	begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 5 * day, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 7 * day, Cause: "p99"}, {Rollout: "c", Epoch: 3, AtMs: 19 * day, Cause: "errors"}}
+	begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 5 * day, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 7 * day, Cause: "p99", Canary: "39"}, {Rollout: "c", Epoch: 3, AtMs: 19 * day, Cause: "errors", Canary: "40"}}
 	begin.Applied.Epoch = 1
 	running := []Input{begin, ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied)}
 	s, words := fold(t, after(running, failedBy(20*day/1000+60, "errors"))...)
 	expect(t, words[2:], "#3 rollback 41:10000 42:0 (route)", "#4 roll-forward 41:10000 42:0 (route)")
-	want := "Model ranker was rolled back 3 times within 14d (errors 2 times, p99 once), so the cause is likely not in one version, and rolling back won't end it. Roll forward: flag ranker.rerank=off."
+	want := "Model ranker was rolled back 3 times within 14d (errors 2 times, p99 once), from 3 versions (39, 40, 42), so the cause is likely not in one version, and rolling back won't end it. Roll forward: flag ranker.rerank=off."
 	if s.Forward.Sentence != want || s.Forward.Code != "chronic" || s.Why.Code != "code-rollback" {
 		t.Errorf("recommended %+v, the reason is %+v", s.Forward, s.Why)
 	}
@@ -53,7 +53,7 @@ func TestForwardSaysWhatIsKnown(t *testing.T) {
 	skew := func(proven bool) *schemas.Skew {
 		return &schemas.Skew{KS: 0.214, PSI: 0.335, Proven: proven, Online: 400}
 	}
-	const often = "Model ranker was rolled back 3 times within 14d (errors 3 times), so the cause is likely not in one version, and rolling back won't end it."
+	const often = "Model ranker was rolled back 3 times within 14d (errors 3 times), each time from 42, so another try of it won't end that."
 	const do = " Roll forward: flag ranker.rerank=off."
 	for _, test := range []struct {
 		name    string
@@ -70,7 +70,7 @@ func TestForwardSaysWhatIsKnown(t *testing.T) {
 			"against 41 feature age is float, was int, feature dwell was dropped, input /a was added, input /b was added and more."},
 	} {
 		begin := applied(20*day/1000, terms(weight, chronic))
-		begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 18 * day, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 19 * day, Cause: "errors"}}
+		begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 18 * day, Cause: "errors", Canary: "42"}, {Rollout: "b", Epoch: 2, AtMs: 19 * day, Cause: "errors", Canary: "42"}}
 		begin.Applied.Pillars = test.pillars
 		told := verdictOf(20*day/1000+30, VerdictContinue)
 		told.Verdict.Reason.Skew = test.skew
@@ -98,7 +98,7 @@ func TestForwardKeepsWhatToDo(t *testing.T) {
 func TestPastOf(t *testing.T) {
 	_, effects := Step(stateOf(t, running(terms(weight))...), failedBy(5, "p99"))
 	d := effects[0].Decision.Decision
-	if p, is := PastOf(&d); !is || p != (Past{Rollout: "ranker-42", Epoch: 1, AtMs: 5000, Cause: "p99"}) {
+	if p, is := PastOf(&d); !is || p != (Past{Rollout: "ranker-42", Epoch: 1, AtMs: 5000, Cause: "p99", Canary: "42"}) {
 		t.Errorf("%+v, %v", p, is)
 	}
 	d.Mode = schemas.Advise

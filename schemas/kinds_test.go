@@ -228,6 +228,16 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", test.guard, got, test.want)
 		}
 	}
+	for acks, want := range map[string]string{
+		"":                                     "sink httproute moves traffic, and a rollback counts as carried out without its answer: name it in acks: {routers: [httproute]}",
+		"  acks: {routers: [eu]}\n":            "sink httproute moves traffic, and a rollback counts as carried out without its answer: name it in acks: {routers: [eu, httproute]}",
+		"  acks: {routers: [eu, httproute]}\n": "",
+	} {
+		text := acks + "  sinks: [{slack: slack}, {httproute: {namespace: a, name: b, baseline: c, canary: d}}]\n"
+		if got := strings.Join(parsed(t, add(text)).Warnings(), "\n"); got != want {
+			t.Errorf("%s: got %q, want %q", acks, got, want)
+		}
+	}
 }
 
 // TestShares: shares of the risk, with the tenth that segments have, and each family's own.

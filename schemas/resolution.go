@@ -3,6 +3,8 @@ package schemas
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 )
 
 // bucketsPerDoubling is how fine the exponential buckets of latencies are: each 1.09 % wide.
@@ -19,8 +21,8 @@ func (b Buckets) Shift(margin float64) (fail, pass int) {
 	return int(math.Ceil(exact - shiftSlack)), int(math.Floor(exact + shiftSlack))
 }
 
-// Warnings tells what of a rollout can be judged and yet is not what its author may think, a sentence each, in the guardrails' order:
-// margins that are finer than the buckets that they are held against.
+// Warnings tells what of a rollout can be judged and yet is not what its author may think, a sentence each: in the guardrails' order margins that are finer than
+// the buckets that they are held against, then sinks that move traffic and whose answer nothing waits for.
 func (r *Rollout) Warnings() []string {
 	var all []string
 	for i := range r.Guardrails {
@@ -30,6 +32,12 @@ func (r *Rollout) Warnings() []string {
 			if text := g.coarse(); text != "" {
 				all = append(all, "guardrail "+g.Name+": "+text)
 			}
+		}
+	}
+	for i := range r.Sinks {
+		if use := &r.Sinks[i]; use.Kind.Routes() && !slices.Contains(r.Acks.Routers, use.Sink) {
+			all = append(all, fmt.Sprintf("sink %s moves traffic, and a rollback counts as carried out without its answer: name it in acks: {routers: [%s]}", use.Sink,
+				strings.Join(append(slices.Clone(r.Acks.Routers), use.Sink), ", ")))
 		}
 	}
 	return all

@@ -12,7 +12,7 @@ import (
 
 var _ = register(schemas.SinkAlertmanager, openAlertmanager)
 
-// alertmanager posts alerts to Alertmanager's API (POST /api/v2/alerts). Labels are an alert's identity: alertname StreamcanaryRollout, model, rollout, epoch, severity, and the
+// alertmanager posts alerts to Alertmanager's API (POST /api/v2/alerts). Labels are an alert's identity: alertname StreamcanaryRollout, model, rollout, severity, and the
 // labels of the rollout. An alert ends when the alarm is over, or a day after it was raised last: it isn't sent again meanwhile, so an Alertmanager that loses its
 // alerts forgets it, after it has told of it.
 type alertmanager struct{ *courier }
@@ -53,8 +53,8 @@ func alertOf(e *Event, severity schemas.Severity, ends schemas.Time) amAlert {
 		labels[labelName(name)] = value
 	}
 	labels["alertname"], labels["severity"] = "StreamcanaryRollout", string(severity)
-	labels["model"], labels["rollout"], labels["epoch"] = e.Rollout.Model, e.Rollout.Name, fmt.Sprint(e.epoch())
-	annotations := map[string]string{"summary": e.title(), "description": e.sentence(), "id": e.ID}
+	labels["model"], labels["rollout"] = e.Rollout.Model, e.Rollout.Name
+	annotations := map[string]string{"summary": e.title(), "description": e.sentence(), "id": e.ID, "epoch": fmt.Sprint(e.epoch())}
 	if runbook := e.Rollout.Annotations["runbook"]; runbook != "" {
 		annotations["runbook_url"] = runbook
 	}

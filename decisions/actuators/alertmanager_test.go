@@ -38,7 +38,7 @@ func (s *amServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestAlertmanager(t *testing.T) {
 	labels := func(severity string) map[string]string {
-		return map[string]string{"alertname": "StreamcanaryRollout", "severity": severity, "model": "ranker", "rollout": "ranker-42", "epoch": "3", "team": "feed"}
+		return map[string]string{"alertname": "StreamcanaryRollout", "severity": severity, "model": "ranker", "rollout": "ranker-42", "team": "feed"}
 	}
 	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
 		if err := w.sink.Act(w.Context(), noticeOf(w.kind, schemas.NoticeRolloutDeleted, schemas.Info)); err != nil {
@@ -66,7 +66,7 @@ func TestAlertmanager(t *testing.T) {
 		const at, later = 1_767_000_001_500, 1_767_000_002_000
 		want := []amAlert{{labels("critical"), map[string]string{
 			"summary": "rollback: rollout ranker-42 of model ranker", "description": "Canary 42 answers with more errors than <baseline> 41 & more.",
-			"id": anID, "runbook_url": "https://wiki/ranker",
+			"id": anID, "epoch": "3", "runbook_url": "https://wiki/ranker",
 		}, at, at + schemas.Time(24*time.Hour/time.Millisecond)}}
 		if !reflect.DeepEqual(raised, want) {
 			w.Errorf("got  %+v\nwant %+v", raised, want)

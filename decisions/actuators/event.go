@@ -116,7 +116,7 @@ func (e *Event) actor() string {
 // alarm is what an event means to people on call.
 type alarm int
 
-// What there is: nothing, raise the alarm of the rollout's epoch (or tell more of it), or it is over.
+// What there is: nothing, raise the rollout's alarm (or tell more of it), or it is over.
 const (
 	quiet alarm = iota
 	raise
@@ -125,7 +125,7 @@ const (
 
 // alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so does a notice that a person has to look at: a step that
 // failed or is overdue, a guardrail under suspicion, or one that may miss its alerts. It is over when a rollback is carried out with all that people were told of, or when
-// the rollout goes on, has gone its way, gives way to another, or is deleted.
+// the rollout begins, goes on, has gone its way, gives way to another, or is deleted.
 func (e *Event) alarm() alarm {
 	if e.Decision == nil {
 		switch e.Notice.Kind {
@@ -150,6 +150,8 @@ func (e *Event) alarm() alarm {
 	switch {
 	case e.Decision.Action == schemas.ActionStart && e.Decision.Phase == schemas.PhaseAbort && e.Decision.Reason.Code == schemas.ReasonDeleted:
 		return over
+	case e.Decision.Action == schemas.ActionStart && e.Decision.Phase == schemas.PhaseCommit: // what kept it from beginning is over, also where that was another epoch
+		return over
 	case e.severity() == schemas.Info:
 		return quiet
 	}
@@ -159,13 +161,11 @@ func (e *Event) alarm() alarm {
 // Urgent reports whether somebody is to be woken by an event.
 func (e *Event) Urgent() bool { return e.severity() == schemas.Critical }
 
-// Ends reports whether an event ends the alarm of its rollout's epoch.
+// Ends reports whether an event ends the alarm of its rollout.
 func (e *Event) Ends() bool { return e.alarm() == over }
 
-// alarmKey names the alarm of a rollout's epoch: everything about it is one incident.
-func (e *Event) alarmKey() string {
-	return fmt.Sprintf("streamcanary/%s/%d", e.Rollout.Name, e.epoch())
-}
+// alarmKey names the alarm of a rollout: everything about it is one incident. Its epoch is no part of that, since what one epoch raised may be over with the next.
+func (e *Event) alarmKey() string { return "streamcanary/" + e.Rollout.Name }
 
 // clip cuts a text to so many bytes.
 func clip(text string, most int) string {

@@ -25,8 +25,11 @@ type Failure struct {
 	alone   bool  // it is about this one change: others may go well
 }
 
-// Reached reports whether the system itself said why: it runs, and its address is right.
-func (f *Failure) Reached() bool { return f.Refused || 0 < f.Status && f.Status < 500 }
+// Reached reports whether the system itself said why: it runs, and its address is right. What a proxy says for it (502, 503, 504) doesn't.
+func (f *Failure) Reached() bool {
+	proxy := f.Status == http.StatusBadGateway || f.Status == http.StatusServiceUnavailable || f.Status == http.StatusGatewayTimeout
+	return f.Refused || f.Status > 0 && !proxy
+}
 
 // Error says what failed and why, on one line.
 func (f *Failure) Error() string {

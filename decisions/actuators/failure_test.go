@@ -53,9 +53,9 @@ func TestAnswersThatStay(t *testing.T) {
 	}
 }
 
-// TestReached: a server that isn't well isn't reached.
+// TestReached: what a proxy says for a server is not the server's word.
 func TestReached(t *testing.T) {
-	for status, want := range map[int]bool{0: false, 500: false, 503: false, 404: true, 429: true, 200: true} {
+	for status, want := range map[int]bool{0: false, 500: true, 502: false, 503: false, 404: true, 429: true, 200: true} {
 		if f := (&Failure{Status: status}); f.Reached() != want {
 			t.Errorf("%d: reached %t", status, f.Reached())
 		}

@@ -13,7 +13,7 @@ import (
 
 var _ = register(schemas.SinkPagerDuty, openPagerDuty)
 
-// pagerduty raises and ends incidents by PagerDuty's Events API v2 (POST /v2/enqueue, answered by 202 and {"status": "success"}). All that is raised about one epoch of a
+// pagerduty raises and ends incidents by PagerDuty's Events API v2 (POST /v2/enqueue, answered by 202 and {"status": "success"}). All that is raised about a
 // rollout is one incident, by its dedup_key; it ends when the alarm is over. Events that are no alarm aren't sent.
 type pagerduty struct{ *courier }
 

@@ -44,7 +44,7 @@ func TestPagerDuty(t *testing.T) {
 		}
 		sentence := "Canary 42 answers with more errors than <baseline> 41 & more."
 		want := pagerEvent{
-			RoutingKey: pagerKey, Action: "trigger", DedupKey: "streamcanary/ranker-42/3", Client: "streamcanary",
+			RoutingKey: pagerKey, Action: "trigger", DedupKey: "streamcanary/ranker-42", Client: "streamcanary",
 			Payload: &pagerAlarm{
 				Summary: "rollback: rollout ranker-42 of model ranker: " + sentence, Source: "ranker", Severity: schemas.Critical, Timestamp: 1_767_000_001_500,
 				Component: "42", Group: "ranker", Class: "rollback",
@@ -58,7 +58,7 @@ func TestPagerDuty(t *testing.T) {
 	})
 }
 
-// TestAlarms: what pages, what ends it, and what does neither. Everything of an epoch is one incident.
+// TestAlarms: what pages, what ends it, and what does neither. Everything of a rollout is one incident.
 func TestAlarms(t *testing.T) {
 	decided := func(a schemas.Action, s schemas.Severity) *Event {
 		d := rollback()
@@ -70,6 +70,8 @@ func TestAlarms(t *testing.T) {
 		d.Action, d.Phase, d.Severity, d.Reason.Code = a, schemas.PhaseAbort, s, code
 		return eventOf(schemas.SinkPagerDuty, d)
 	}
+	begun := decided(schemas.ActionStart, schemas.Info)
+	begun.Decision.Phase = schemas.PhaseCommit
 	noticed := func(k schemas.NoticeKind, s schemas.Severity) *Event { return noticeOf(schemas.SinkPagerDuty, k, s) }
 	tests := []struct {
 		event *Event
@@ -87,6 +89,7 @@ func TestAlarms(t *testing.T) {
 		{decided(schemas.ActionSupersede, schemas.Warning), "resolve"},
 		{deleted(schemas.ActionStart, schemas.Warning, schemas.ReasonDeleted), "resolve"},
 		{deleted(schemas.ActionStart, schemas.Warning, "pillar_failed"), "trigger"},
+		{begun, "resolve"}, // what kept it from beginning, in an epoch before
 		{deleted(schemas.ActionFreeze, schemas.Critical, schemas.ReasonDeleted), "trigger"}, // the state takes no writes
 		{noticed(schemas.NoticeRollbackCompleted, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeRolloutDeleted, schemas.Info), "resolve"},
@@ -109,7 +112,7 @@ func TestAlarms(t *testing.T) {
 					w.Fatal(err)
 				}
 			}
-			if got.Action != x.want || got.Action != "" && got.DedupKey != "streamcanary/ranker-42/3" || got.Action == "resolve" && got.Payload != nil {
+			if got.Action != x.want || got.Action != "" && got.DedupKey != "streamcanary/ranker-42" || got.Action == "resolve" && got.Payload != nil {
 				w.Errorf("%s: got %+v, want %q", x.event.what(), got, x.want)
 			}
 		}
