@@ -62,11 +62,12 @@ type wires struct {
 	jitter func() float64
 }
 
-// pace is for tests in a hurry: what is 0 is as usual.
+// pace is for tests in a hurry, or that leave nothing to chance: what is 0 is as usual.
 type pace struct {
 	topics   time.Duration // topicsEvery
 	append   time.Duration // kafka.AppendWithin
 	recovery time.Duration // recoveryEvery
+	journal  int32         // journalPartitions
 }
 
 // Addresses are where the parts of a running service are.
@@ -271,7 +272,7 @@ const journalPartitions = 8
 
 // work runs both stages until one ends.
 func (s *service) work(ctx context.Context, l net.Listener) error {
-	if err := s.client.EnsureTopic(ctx, JournalTopic, journalPartitions, journalConfig); err != nil {
+	if err := s.client.EnsureTopic(ctx, JournalTopic, cmp.Or(s.pace.journal, journalPartitions), journalConfig); err != nil {
 		return err
 	}
 	if err := s.client.EnsureTopic(ctx, DeadLetterTopic, 1, nil); err != nil {

@@ -194,11 +194,14 @@ func (v *village) serviceAt(data, address string) (stop func()) {
 	connection := v.conn()
 	w := wires{http: listener, kafka: v.network.DialContext, nats: func(o *bus.Options) { o.Conn = connection }, dial: v.network.DialContext, jitter: func() float64 { return 0 }}
 	stop = v.runs("serve", func(ctx context.Context) error {
-		return Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) }, wires: w})
+		return Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) }, wires: w, pace: oneJournal})
 	})
 	<-ready
 	return stop
 }
+
+// oneJournal: of several partitions the client's first request may name only some, and the others wait until it is answered.
+var oneJournal = pace{journal: 1}
 
 // restart stops the service and starts it again, a second later, however long the stopping takes.
 func (v *village) restart() {

@@ -3,7 +3,9 @@ package actuators
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 
 	"streamcanary/schemas"
@@ -56,6 +58,9 @@ func Open(s schemas.Sink, o Options) (*Sink, error) {
 		return nil, fmt.Errorf("sink %s: kind %q has no actuator", s.Name, s.Kind)
 	}
 	c, err := newCourier(s, o)
+	if s.Kind == schemas.SinkHTTPRoute && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: in a pod it is there by itself; elsewhere name one by tokenFile or tokenEnv", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sink %s: %w", s.Name, err)
 	}

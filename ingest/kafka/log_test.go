@@ -373,3 +373,24 @@ func TestDeadLettersLost(t *testing.T) {
 		}
 	})
 }
+
+// TestFetchWait: a client takes up one partition after the other, so its first request may name only some that have nothing. Until it is answered the others are not
+// asked for.
+func TestFetchWait(t *testing.T) {
+	inBubble(t, []kfake.Opt{kfake.SeedTopics(1, "log")}, func(f *fake) {
+		c := f.connect()
+		defer c.Close()
+		f.produce("log", 0, []byte("a"))
+		asked := 0
+		f.cluster.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			f.cluster.KeepControl()
+			if asked++; request.(*kmsg.FetchRequest).MaxWaitMillis > 500 {
+				f.Errorf("a broker may wait for %d ms", request.(*kmsg.FetchRequest).MaxWaitMillis)
+			}
+			return nil, nil, false
+		})
+		if got := drain(f.T, c.Log("log", 0), nil); len(got) != 1 || asked == 0 {
+			f.Errorf("drained %q by %d requests", got, asked)
+		}
+	})
+}

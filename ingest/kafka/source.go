@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -25,6 +26,10 @@ const (
 	batchBytesMost = 64 << 20 // a batch of the producer's may decompress to
 	responseBytes  = 96 << 20 // a broker's answer: one batch may be larger than what was asked for
 	keptBatches    = batchesAhead + 4
+
+	// fetchWait is how long a broker waits for something to send, as for Kafka's own consumer (the client's default is ten times that). A partition that a request
+	// doesn't name is held up by it, and the first request names those that the client has taken up by then.
+	fetchWait = 500 * time.Millisecond
 )
 
 // A Topic is what a Source reads.
@@ -135,7 +140,7 @@ func (c *Client) Source(ctx context.Context, o SourceOptions) (*Source, error) {
 func consuming() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(fetchPartition), kgo.MaxConcurrentFetches(fetchesAtOnce),
+		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(fetchPartition), kgo.MaxConcurrentFetches(fetchesAtOnce), kgo.FetchMaxWait(fetchWait),
 		kgo.BrokerMaxReadBytes(responseBytes), kgo.MaxDecompressBatchBytes(batchBytesMost),
 	}
 }
