@@ -26,6 +26,17 @@ func (s *State) Missing() []string {
 	return slices.Compact(missing)
 }
 
+// MissingText is whose answer is waited for, for a person.
+func (s *State) MissingText() string {
+	names := s.Missing()
+	for i, name := range names {
+		if name == anyRouter {
+			names[i] = "any router"
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
 // Undone reports whether a rollback was decided and is not yet carried out.
 func (s *State) Undone() bool {
 	return s.Saga != nil && !s.Saga.Done() && s.Status != StatusDeleted

@@ -40,6 +40,8 @@ type CommandReply struct {
 	Denied   string `json:"denied,omitempty"`   // why this person may not
 	Advice   string `json:"advice,omitempty"`   // beside Decision: why that may not help, and what to do instead
 	Failed   string `json:"failed,omitempty"`   // why it isn't known what came of it: try again with the same ID
+	// NoRollout, beside Refused, says that nothing of that name is judged. It is the HTTP status alone (404), and not on the wire.
+	NoRollout bool `json:"-"`
 }
 
 // CommandWords are what a person can ask for. CommandRetry, the last, begins a new epoch; the others are about the present one.

@@ -271,6 +271,9 @@ func sortedKeys[V any](m map[string]V) []string {
 func jsonFields(of reflect.Type) (all, always []string) {
 	for i := range of.NumField() {
 		name, options, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+		if name == "-" {
+			continue // not on the wire
+		}
 		all = append(all, name)
 		if options == "" {
 			always = append(always, name)

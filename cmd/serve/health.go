@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
 
 	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
@@ -30,6 +31,7 @@ type endpoints struct {
 	ask     func(context.Context, bus.Request)
 	tell    func(context.Context, *schemas.Alerts) heeded
 	people  *people
+	log     zerolog.Logger
 }
 
 // listen opens the address before anything else is started, so that a port in use is said at once.
@@ -144,7 +146,7 @@ func (e *endpoints) rollout(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	http.Error(w, "there is no rollout of that name", http.StatusNotFound)
+	http.Error(w, "there is no rollout of that name; GET /v1/rollouts lists them", http.StatusNotFound)
 }
 
 func answer(w http.ResponseWriter, v any) {

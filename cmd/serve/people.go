@@ -120,9 +120,17 @@ func (p *people) who(token, claimed string) (person, error) {
 func (p person) may(c *schemas.Command) error {
 	switch {
 	case p.role < operator:
-		return fmt.Errorf("%s is %s: %s takes an operator: ask one, or whoever keeps http.tokensFile of serve", p.name, p.role, c.Do)
+		return p.commands(c.Do)
 	case c.Override && p.role < admin:
 		return fmt.Errorf("%s is an operator: override takes an admin: ask one, or leave it out: then it is done where nothing speaks against it", p.name)
+	}
+	return nil
+}
+
+// commands says why a person may command nothing, of what they ask for; nil: they may command something.
+func (p person) commands(do string) error {
+	if p.role < operator {
+		return fmt.Errorf("%s is %s: %s takes an operator: ask one, or whoever keeps http.tokensFile of serve", p.name, p.role, do)
 	}
 	return nil
 }
@@ -164,7 +172,7 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 		r.Reply(c.announced(&r, who))
 		return
 	case d == nil:
-		r.Reply(&schemas.CommandReply{Refused: fmt.Sprintf("no rollout %s is judged here", r.Rollout)})
+		r.Reply(&schemas.CommandReply{Refused: c.unjudged(r.Rollout), NoRollout: true})
 		return
 	case d.lost != nil && (r.Command.Do != schemas.CommandRetry || errors.Is(d.lost, bus.ErrLost)):
 		r.Reply(&schemas.CommandReply{Failed: lostText(d)})
@@ -187,6 +195,22 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	if err := c.journalInput(ctx, d.rollout.Model, owner{r.Rollout, d.head.State.Epoch}, input); err != nil {
 		c.answer(id, &schemas.CommandReply{Failed: err.Error()})
 	}
+}
+
+// maxNamed bounds the rollouts that an answer names.
+const maxNamed = 10
+
+// unjudged says that a rollout isn't judged, and which are.
+func (c *court) unjudged(name string) string {
+	names := sortedDesks(c.desks)
+	if len(names) == 0 {
+		return fmt.Sprintf("no rollout %s is judged here, and no other one: apply one with `streamcanary rollout apply --rollout FILE`", name)
+	}
+	more := ""
+	if n := len(names) - maxNamed; n > 0 {
+		names, more = names[:maxNamed], fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("no rollout %s is judged here; there are %s%s: `streamcanary rollout list` or GET /v1/rollouts lists them", name, strings.Join(names, ", "), more)
 }
 
 // heard answers a command that was taken already, that waits already, or that is for another epoch, and reports whether it was one.
@@ -263,10 +287,21 @@ func outcomeOf(s *decisions.State, in *decisions.Command) *schemas.CommandReply 
 // commandWithin is how long whoever asks waits for what comes of a command.
 const commandWithin = 20 * time.Second
 
-// command takes a person's command over HTTP: 200 with the decision, 409 refused, 401 and 403 denied (denial), 503 not known.
+// command takes a person's command over HTTP: 200 with the decision, 409 refused, 404 of no rollout that is judged, 401 and 403 denied (denial), 503 not known. Who asks comes before
+// what they send.
 func (e *endpoints) command(w http.ResponseWriter, r *http.Request) {
 	if err := e.open(); err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	who, err := e.people.who(r.Header.Get("Authorization"), "")
+	if err == nil {
+		err = who.commands("a command")
+	}
+	if err != nil {
+		e.log.Warn().Err(err).Str("rollout", r.PathValue("name")).Msg("a command is denied")
+		e.seen.denied.Inc()
+		reply(w, denial(w, err), &schemas.CommandReply{Denied: err.Error()})
 		return
 	}
 	if !isJSON(r) {
@@ -292,18 +327,12 @@ func (e *endpoints) command(w http.ResponseWriter, r *http.Request) {
 		default:
 		}
 	}})
-	reply := &schemas.CommandReply{Failed: "no answer within " + commandWithin.String() + ": ask again with the same id"}
+	came := &schemas.CommandReply{Failed: "no answer within " + commandWithin.String() + ": ask again with the same id"}
 	select {
-	case reply = <-replies:
+	case came = <-replies:
 	case <-ctx.Done():
 	}
-	w.Header().Set("Content-Type", "application/json")
-	status := statusOf(reply)
-	if _, nobody := e.people.who(r.Header.Get("Authorization"), ""); nobody != nil && status == http.StatusForbidden {
-		status = denial(w, nobody)
-	}
-	w.WriteHeader(status)
-	answerWith(w, reply)
+	reply(w, statusOf(came), came)
 }
 
 // open says why nobody is heard over HTTP; nil: whoever has a token is, or, without tokens, whoever is on this machine.
@@ -326,6 +355,8 @@ func statusOf(r *schemas.CommandReply) int {
 	switch {
 	case r.Denied != "":
 		return http.StatusForbidden
+	case r.NoRollout:
+		return http.StatusNotFound
 	case r.Refused != "":
 		return http.StatusConflict
 	case r.Failed != "":
@@ -334,7 +365,10 @@ func statusOf(r *schemas.CommandReply) int {
 	return http.StatusOK
 }
 
-func answerWith(w io.Writer, r *schemas.CommandReply) {
+// reply says what came of a command.
+func reply(w http.ResponseWriter, status int, r *schemas.CommandReply) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	if body, err := schemas.EncodeReply(r); err == nil {
 		_, _ = w.Write(append(body, '\n')) // the client is gone, or has it
 	}

@@ -132,28 +132,39 @@ func TestLookingTakesAViewer(t *testing.T) {
 // TestCommandsOfNobody: over HTTP, who has no token, or one that isn't known, is asked for one; who has one that isn't enough is denied.
 func TestCommandsOfNobody(t *testing.T) {
 	e := aDoor(t, doorTokens, nil)
-	c := &court{people: e.people, seen: e.seen, log: zerolog.Nop()}
+	c := &court{people: e.people, seen: e.seen, log: zerolog.Nop(), desks: map[string]*desk{}}
 	e.ask = c.command
+	for _, name := range strings.Fields("l k j i h g f e d c b a") {
+		c.desks[name] = &desk{}
+	}
+	const json, form = "application/json", "application/x-www-form-urlencoded"
 	for _, test := range []struct {
-		token  string
-		status int
-		asks   string
-		want   string
+		token, kind string
+		status      int
+		asks        string
+		want        string
 	}{
-		{"", 401, "Bearer", `"denied":"a token is needed`},
-		{"Bearer stranger-token-123", 401, `Bearer error="invalid_token"`, `"denied":"the token is not one of those`},
-		{"Bearer alerter-token-1234", 403, "", `"denied":"am is an alerter: pause takes an operator`},
-		{"Bearer operator-token-1234", 409, "", `"refused":"no rollout x is judged here"`},
+		{"", json, 401, "Bearer", `"denied":"a token is needed`},
+		{"", form, 401, "Bearer", `"denied":"a token is needed`},
+		{"Bearer stranger-token-123", json, 401, `Bearer error="invalid_token"`, `"denied":"the token is not one of those`},
+		{"Bearer stranger-token-123", "", 401, `Bearer error="invalid_token"`, `"denied":"the token is not one of those`},
+		{"Bearer alerter-token-1234", json, 403, "", `"denied":"am is an alerter: a command takes an operator`},
+		{"Bearer viewer-token-12345", form, 403, "", `"denied":"vic is a viewer: a command takes an operator`},
+		{"Bearer operator-token-1234", form, 415, "", "the Content-Type must be application/json"},
+		{"Bearer operator-token-1234", json, 404, "",
+			`{"refused":"no rollout x is judged here; there are a, b, c, d, e, f, g, h, i, j and 2 more: ` + "`streamcanary rollout list` or GET /v1/rollouts lists them\"}"},
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/v1/rollouts/x/commands", strings.NewReader(`{"id":"1","do":"pause","comment":"c"}`))
-		r.Header.Set("Content-Type", "application/json")
+		if test.kind != "" {
+			r.Header.Set("Content-Type", test.kind)
+		}
 		if test.token != "" {
 			r.Header.Set("Authorization", test.token)
 		}
 		w := httptest.NewRecorder()
 		e.server.Handler.ServeHTTP(w, r)
 		if w.Code != test.status || w.Header().Get("WWW-Authenticate") != test.asks || !strings.Contains(w.Body.String(), test.want) {
-			t.Errorf("with %q: %d %s %q, want %d %s %q", test.token, w.Code, w.Body, w.Header().Get("WWW-Authenticate"), test.status, test.want, test.asks)
+			t.Errorf("with %q as %q: %d %s %q, want %d %s %q", test.token, test.kind, w.Code, w.Body, w.Header().Get("WWW-Authenticate"), test.status, test.want, test.asks)
 		}
 	}
 }

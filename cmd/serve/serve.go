@@ -297,7 +297,7 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 	}
 	http := newEndpoints(l, s.seen, s.board)
 	http.ask, http.tell, http.people = judging.ask, judging.hearAlerts, judging.people
-	http.bus = s.bus
+	http.bus, http.log = s.bus, s.Log
 	if s.servers != nil {
 		http.servers = s.servers
 	}

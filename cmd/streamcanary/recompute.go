@@ -30,8 +30,9 @@ type recomputation struct {
 	c           *console
 	bus         *bus.Bus
 	keys        schemas.Trust
-	sums        map[string]string // of the bodies that are held against the journal, by id
-	wrong       int               // findings that say that something isn't as it should be
+	sums        map[string]string         // of the bodies that are held against the journal, by id
+	known       func(*serve.Finding) bool // whether a trusted key has signed what a finding is about
+	wrong       int                       // findings that say that something isn't as it should be
 	shown       int
 	unpublished []serve.Finding
 }
@@ -65,8 +66,12 @@ func (x *recomputation) run(ctx context.Context, r *reach, log []serve.Published
 	return counts, nil
 }
 
-// found tells a finding; of a decision that is missing in the log, only at the end: it may still be on its way.
+// found tells a finding; of a decision that is missing in the log, only at the end: it may still be on its way. That the journal doesn't lead to what nobody has signed is no
+// finding of its own.
 func (x *recomputation) found(ctx context.Context, f serve.Finding) error {
+	if f.Kind == serve.FindingUnfounded && !x.known(&f) {
+		return nil
+	}
 	if f.Kind == serve.FindingUnpublished {
 		x.unpublished = append(x.unpublished, f)
 		return nil

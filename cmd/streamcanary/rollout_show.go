@@ -128,7 +128,7 @@ func listCommand(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			live, _ := standings(cmd.Context(), &a) // without it, the record's own event time is shown
+			live, silent := standings(cmd.Context(), &a) // without it, the record's own event time is shown
 			var lines []rolloutLine
 			for i := range specs {
 				head, _, err := b.LoadHead(cmd.Context(), specs[i].Rollout)
@@ -141,6 +141,9 @@ func listCommand(c *console) *cobra.Command {
 				}
 				lines = append(lines, line)
 			}
+			if silent != nil && slices.ContainsFunc(lines, goesOn) {
+				fmt.Fprintf(c.err, "not all of it: verdicts, and how far it is judged now, are unknown: %v\n", silent)
+			}
 			return printRollouts(c, lines)
 		},
 	}
@@ -148,6 +151,9 @@ func listCommand(c *console) *cobra.Command {
 	tokenFlag(cmd, &r)
 	return cmd
 }
+
+// goesOn reports whether the service may know more of a rollout than its record does.
+func goesOn(l rolloutLine) bool { return !decisions.Status(l.Status).Ended() }
 
 func printRollouts(c *console, lines []rolloutLine) error {
 	if len(lines) == 0 {
@@ -279,8 +285,16 @@ type view struct {
 	Skew       *schemas.Skew             `json:"skew,omitempty"`          // of the canary's scores, where there are offline ones
 	Links      map[string]string         `json:"links,omitempty"`         // the rollout's annotations
 	Decided    *schemas.Reason           `json:"last_decision,omitempty"` // why the last one but the start
+	LeftOut    string                    `json:"left_out,omitempty"`      // what is missing here, why, and how to get it
 	Record     *decisions.Head           `json:"record"`
-	silent     error                     // why the service didn't say how it stands now
+}
+
+// leftOut says what is missing where the service doesn't say how a rollout stands now; "": nothing that counts any more.
+func leftOut(s *decisions.State, silent error) string {
+	if silent == nil || s.Status.Ended() && !s.Returning() {
+		return ""
+	}
+	return fmt.Sprintf("how it stands now is unknown (guardrails with their evidence, findings of health, the verdict): %v; what follows is the record, and what stood at the last decision", silent)
 }
 
 // viewOf tells of now while the rollout is judged, and of its last decision afterwards.
@@ -337,7 +351,7 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 	}
 	live, silent := standings(ctx, &a)
 	v := viewOf(&head, live[name])
-	v.silent = silent
+	v.LeftOut = leftOut(&head.State, silent)
 	if v.AsOf == asOfDecision && len(v.Guardrails) == 0 {
 		why, err := lastReason(ctx, b, &a, &head.State)
 		if err != nil {
@@ -358,6 +372,9 @@ func printView(w io.Writer, v *view) error {
 		fmt.Fprintf(w, "LOST: %s\n\n", v.Lost)
 	case len(ids) > 0:
 		fmt.Fprintf(w, "NOT PUBLISHED: %s: decided and stored, but not in the decision log yet, so nobody obeys it: look at /readyz and the log of serve\n\n", strings.Join(ids, ", "))
+	}
+	if v.LeftOut != "" {
+		fmt.Fprintf(w, "NOT ALL OF IT: %s\n\n", v.LeftOut)
 	}
 	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s, mode %s\n", v.Rollout, v.Model, v.Canary, v.Baseline, v.Mode)
 	undone := ""
@@ -380,9 +397,6 @@ func printView(w io.Writer, v *view) error {
 		fmt.Fprintf(w, "last decision: %s: %s\n", v.Code, v.Sentence)
 	default:
 		fmt.Fprintln(w, v.Sentence)
-	}
-	if v.silent != nil && (!s.Status.Ended() || s.Returning()) {
-		fmt.Fprintf(w, "how it stands now is unknown: %v\n", v.silent)
 	}
 	if len(v.Guardrails) > 0 {
 		fmt.Fprintln(w)
@@ -419,7 +433,7 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	if len(s.Routes) > 0 {
 		decided := ""
 		if len(s.Missing()) > 0 {
-			decided = " (decided, and not yet answered by all: see below)"
+			decided = fmt.Sprintf(" (decided; waits for %s to answer: see below)", s.MissingText())
 		}
 		fmt.Fprintf(w, "routes: %s%s\n", routeText(s.Routes), decided)
 	}

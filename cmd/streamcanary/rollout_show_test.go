@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -60,6 +61,41 @@ ack: users answered failed to decision 3: the disk is full
 `
 	if b.String() != want {
 		t.Errorf("shown\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// TestShowWhoIsAwaited: routes that not everybody has answered say who hasn't.
+func TestShowWhoIsAwaited(t *testing.T) {
+	for _, test := range []struct {
+		names []string
+		want  string
+	}{
+		{[]string{"eu", "us"}, "routes: 41 100.00 % (decided; waits for us to answer: see below)\n"},
+		{nil, "routes: 41 100.00 % (decided; waits for any router to answer: see below)\n"},
+	} {
+		w := routed()
+		if w.Names = test.names; w.Names == nil {
+			w.Got = nil
+		}
+		s := decisions.State{Status: decisions.StatusPreparing, Routes: []schemas.Route{{Version: "41", WeightBP: 10000}}, Wait: w}
+		var b strings.Builder
+		printTraffic(&b, &s)
+		if !strings.HasPrefix(b.String(), test.want) {
+			t.Errorf("shown\n%s\nwant\n%s", b.String(), test.want)
+		}
+	}
+}
+
+// TestLeftOut: what the service alone knows is missed only while it still changes something.
+func TestLeftOut(t *testing.T) {
+	silent := errors.New("it is asleep")
+	for status, want := range map[decisions.Status]bool{decisions.StatusRunning: true, decisions.StatusHolding: true, decisions.StatusPromoted: false, decisions.StatusRolledBack: false} {
+		if have := leftOut(&decisions.State{Status: status}, silent); (have != "") != want || want && !strings.Contains(have, "it is asleep") {
+			t.Errorf("%s: %q", status, have)
+		}
+	}
+	if have := leftOut(&decisions.State{Status: decisions.StatusRunning}, nil); have != "" {
+		t.Errorf("nothing is missing, and it says %q", have)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
@@ -35,7 +36,7 @@ func (q *verification) run(ctx context.Context, c *console, r *reach) error {
 	told := verified{Type: "verified", Decisions: x.good}
 	wrong := x.err()
 	if q.recompute {
-		counts, err := (&recomputation{c: c, bus: b, keys: keys, sums: map[string]string{}}).run(ctx, r, x.log())
+		counts, err := (&recomputation{c: c, bus: b, keys: keys, sums: map[string]string{}, known: x.isSigned}).run(ctx, r, x.log())
 		if err != nil && wrong != nil {
 			return fmt.Errorf("%w; and %w", wrong, err)
 		}
@@ -107,6 +108,13 @@ func (x *links) log() []serve.Published {
 		}
 	}
 	return log
+}
+
+// isSigned reports whether a trusted key has signed the decision that a finding is about, or any of the epoch that it is about. What none has signed is told already.
+func (x *links) isSigned(f *serve.Finding) bool {
+	return slices.ContainsFunc(x.all, func(p serve.Published) bool {
+		return p.Rollout == f.Rollout && p.Epoch == f.Epoch && (f.ID == "" || p.ID == f.ID)
+	})
 }
 
 // follows says why a decision doesn't follow the model's one before it; nil: it does. The log may begin later than the model did.

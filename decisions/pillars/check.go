@@ -102,5 +102,5 @@ func (c *check) failed(name decisions.PillarName, why error) decisions.Pillar {
 }
 
 func unchecked(name decisions.PillarName, whom string) decisions.Pillar {
-	return decisions.NewPillar(name, decisions.PillarUnchecked, []string{fmt.Sprintf("%s was not asked", whom)})
+	return decisions.NewPillar(name, decisions.PillarUnchecked, []string{fmt.Sprintf("%s was not asked: `streamcanary check --online` asks it", whom)})
 }

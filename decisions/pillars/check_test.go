@@ -216,8 +216,9 @@ func TestRegistry(t *testing.T) {
 		{"it fails", with(ask42, answer{status: 503, body: `{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "the store\nis away"}`}), mlflow(), nil, []string{"registry failed",
 			down + "503 (the store is away) (tried 3 times): look at its log"}},
 		{"it is busy", with(ask42, answer{status: 429, header: map[string]string{"Retry-After": "3"}}, answer{body: version42}), mlflow(), nil, []string{"registry held"}},
+		{"it stays busy", with(ask42, answer{status: 429}), mlflow(), nil, []string{"registry failed", down + "429 (tried 3 times): it is asked too much: try again later"}},
 		{"it is slow once", with(ask42, answer{body: version42, after: 6 * time.Second}, answer{body: version42}), mlflow(), nil, []string{"registry held"}},
-		{"it is slow", with(ask42, answer{body: version42, after: time.Minute}), mlflow(), nil, []string{"registry failed", what + ": ask MLflow at http://127.0.0.1:8081: context deadline exceeded"}},
+		{"it is slow", with(ask42, answer{body: version42, after: time.Minute}), mlflow(), nil, []string{"registry failed", what + ": ask MLflow at http://127.0.0.1:8081: no answer within 5s: does it run"}},
 		{"it lets nobody in", with(ask42, answer{status: 401, body: "You are not authenticated."}), mlflow(), nil, []string{"registry failed", down + "401: it doesn't let us in: look at user, and tokenFile or tokenEnv, of its entry"}},
 		{"it is elsewhere", with(ask42, answer{status: 302, header: map[string]string{"Location": "http://elsewhere/"}}), mlflow(), nil, []string{"registry failed", down + "302: it sends us elsewhere"}},
 	} {

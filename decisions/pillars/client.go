@@ -87,7 +87,9 @@ func (r *refusal) Error() string {
 		return what + ": it sends us elsewhere, which is not followed: write that address as its url in registries"
 	case r.status == http.StatusNotFound:
 		return what + ": is its url in registries the API's own address?"
-	case r.status == http.StatusTooManyRequests, r.status >= 500:
+	case r.status == http.StatusTooManyRequests:
+		return fmt.Sprintf("%s (tried %d times): it is asked too much: try again later, or raise its limit for us", what, r.attempts)
+	case r.status >= 500:
 		return fmt.Sprintf("%s (tried %d times): look at its log", what, r.attempts)
 	}
 	return what
@@ -137,13 +139,13 @@ func (c *Client) once(ctx context.Context, q call) error {
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask %s at %s: %w: does it run, and is its url in registries right?", c.name, c.address(), bare(err))
+		return fmt.Errorf("ask %s at %s: %w: does it run, and is its url in registries right?", c.name, c.address(), c.silent(ctx, bare(err)))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, answerBytes+1))
 	switch {
 	case err != nil:
-		return fmt.Errorf("ask %s at %s: read its answer: %w", c.name, c.address(), bare(err))
+		return fmt.Errorf("ask %s at %s: read its answer: %w", c.name, c.address(), c.silent(ctx, bare(err)))
 	case response.StatusCode != http.StatusOK:
 		no := &refusal{name: fmt.Sprintf("%s at %s", c.name, c.address()), status: response.StatusCode, after: retryAfter(response)}
 		no.code, no.message = c.refusal(body)
@@ -186,6 +188,18 @@ func (c *Client) request(ctx context.Context, q call) (*http.Request, error) {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	return r, nil
+}
+
+// silent says of a server that doesn't answer in time how long that was; other errors are as they are.
+func (c *Client) silent(ctx context.Context, err error) error {
+	var late net.Error
+	switch {
+	case !errors.As(err, &late) || !late.Timeout():
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("no answer in the %s that asking all may take", Within)
+	}
+	return fmt.Errorf("no answer within %s", c.endpoint.Timeout)
 }
 
 // bare is a client's error without the address, which the caller names.
