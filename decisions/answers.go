@@ -68,7 +68,9 @@ func (s *State) StepText(step *SagaStep) string {
 	case step.Warm != nil:
 		return step.Warm.Text()
 	case step.Name == StepVerify && step.begun() && step.open():
-		return s.Saga.Drain.Text()
+		return s.Saga.Drain.dated()
+	case step.Name == StepVerify && step.State == StepAcked && s.Saga.Unproven:
+		return fmt.Sprintf("not proven: no traffic came that could show that %s has drained", s.Terms.Canary)
 	case !step.begun() || !step.open() || step.Wait == nil || step.Sink != "":
 		return step.Why
 	}

@@ -132,7 +132,7 @@ func (t *turn) drainExpired(step *SagaStep, x *Expired) {
 		}
 		step.DeadlineMs = t.in.WallMs + min(max(due-d.Look.UpToMs, 0), needed) + drainGraceMs // where old events are read, that is looked at again and again
 	default:
-		t.drainOverdue(step, &was)
+		t.drainOverdue(step, x, &was)
 	}
 }
 
@@ -154,7 +154,7 @@ func (d *Drain) relapsed(was *Look) bool {
 const unread = "Are predictions still written, and read? /readyz and the lag of the topics tell."
 
 // drainOverdue tells people that the canary isn't seen to have drained: what the stream shows, and who has answered.
-func (t *turn) drainOverdue(step *SagaStep, was *Look) {
+func (t *turn) drainOverdue(step *SagaStep, x *Expired, was *Look) {
 	d := &t.s.Saga.Drain
 	d.Look.CleanFromMs = 0
 	t.retry(step, t.s.Terms.DrainWithinMs)
@@ -166,11 +166,22 @@ func (t *turn) drainOverdue(step *SagaStep, was *Look) {
 		seen = fmt.Sprintf("it still answers now and then, up to %s; %s", schemas.Time(d.CleanFromMs), seen)
 	case !d.isRead(was):
 		seen, do = fmt.Sprintf("little or nothing was counted after %s; until then %s", schemas.Time(d.LastMs), seen), unread
+	case d.Look.UpToMs-max(d.LastMs, x.ServedMs) > drainGraceMs:
+		seen = fmt.Sprintf("%s; the model wasn't asked after that, up to %s", d.dated(), schemas.Time(d.Look.UpToMs))
+		do = "If nobody asks the model any more, this ends by itself (done_unproven). Else find what still routes to it, and why its predictions don't come."
 	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeDrainOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
 		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s.%s %s", t.s.Terms.Canary, seen, passed(step.Attempt), t.s.whoFollowed(), do),
 	})
+}
+
+// dated is Text with the end of that window.
+func (d *Drain) dated() string {
+	if d.Seen == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s, up to %s", d.Text(), schemas.Time(d.LastMs))
 }
 
 // Text is what the newest window with traffic shows of the canary, for a person; "" before there is one.

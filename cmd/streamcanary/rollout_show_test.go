@@ -27,7 +27,7 @@ func draining() decisions.State {
 				{Name: decisions.StepRoute, State: decisions.StepFailed, Decision: "r.1.3", Wait: routed(), DeadlineMs: 75_000, Attempt: 2},
 				{Name: decisions.StepVerify, State: decisions.StepSent, Decision: "r.1.3", DeadlineMs: 65_000},
 			},
-			Drain: decisions.Drain{Seen: 2000, LastCanary: 10, LastAll: 1000, Hosts: []decisions.Flow{{Host: "c-7", Predictions: 8}, {Host: "c-9", Predictions: 2}}},
+			Drain: decisions.Drain{Seen: 2000, LastMs: 59_000, LastCanary: 10, LastAll: 1000, Hosts: []decisions.Flow{{Host: "c-7", Predictions: 8}, {Host: "c-9", Predictions: 2}}},
 		},
 	}
 }
@@ -38,11 +38,23 @@ func TestShowRollback(t *testing.T) {
 	var b strings.Builder
 	printTraffic(&b, &s)
 	want := `rollback step route: failed (deadline passed 2 times, next 1970-01-01T00:01:15.000Z): us answered rejected: capacity; eu has
-rollback step verify: sent (until 1970-01-01T00:01:05.000Z): it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2)
+rollback step verify: sent (until 1970-01-01T00:01:05.000Z): it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2), up to 1970-01-01T00:00:59.000Z
 ack: eu answered applied to decision 3
 ack: us answered rejected to decision 3: capacity
 `
 	if b.String() != want {
+		t.Errorf("shown\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// TestShowUnproven: a rollback after which nobody asked the model says that its drain isn't proven.
+func TestShowUnproven(t *testing.T) {
+	s := draining()
+	s.Saga.Unproven = true
+	s.Saga.Steps = []decisions.SagaStep{{Name: decisions.StepVerify, State: decisions.StepAcked, Decision: "r.1.3"}}
+	var b strings.Builder
+	printTraffic(&b, &s)
+	if want := "rollback step verify: acked: not proven: no traffic came that could show that 42 has drained\n"; !strings.HasPrefix(b.String(), want) {
 		t.Errorf("shown\n%s\nwant\n%s", b.String(), want)
 	}
 }
