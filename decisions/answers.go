@@ -23,12 +23,13 @@ func (s *State) whoFollowed() string {
 	return text
 }
 
-// missingText is why somebody's answer is missing: it is silent, or has said why.
+// missingText is why somebody's answer to a decision, or to a later one that asks for the same, is missing: it is silent, has said why, or has only received it.
 func (s *State) missingText(name string, seq int64) string {
-	for i := range s.Answers {
-		if a := &s.Answers[i]; a.Seq >= seq && a.refuses() && s.speaksFor(a.Consumer, name) {
-			return a.text()
-		}
+	if a := s.refusal(name, seq); a != nil {
+		return s.refusalText(a)
+	}
+	if a := s.receipt(name, seq); a != nil {
+		return s.receiptText(a)
 	}
 	if name == anyRouter {
 		return "No router has answered"
@@ -36,14 +37,50 @@ func (s *State) missingText(name string, seq int64) string {
 	return name + " has not answered"
 }
 
+// refusal is the answer to a decision, or to a later one of the epoch, which asks for the same as long as that is waited for, of somebody who can't, or won't, do it; nil: none
+// is known. A name is one that is waited for.
+func (s *State) refusal(name string, seq int64) *Answer {
+	for i := range s.Answers {
+		if a := s.Answers[i].refusal(); a != nil && a.Seq >= seq && s.speaksFor(a.Consumer, name) {
+			return a
+		}
+	}
+	return nil
+}
+
+// receipt is the ack of somebody who has received a decision, or a later one, and has said no more; nil: there is none.
+func (s *State) receipt(name string, seq int64) *Answer {
+	for i := range s.Answers {
+		if a := &s.Answers[i]; a.Status == schemas.AckReceived && a.Seq >= seq && s.speaksFor(a.Consumer, name) {
+			return a
+		}
+	}
+	return nil
+}
+
+// refusal is the answer itself, or what it was before a mere receipt, where that is a refusal; nil: it isn't.
+func (a *Answer) refusal() *Answer {
+	if !a.refuses() {
+		return a.Refused
+	}
+	alone := *a
+	alone.Refused = nil
+	return &alone
+}
+
 // refuses reports whether somebody could not, or would not, do what was asked.
 func (a *Answer) refuses() bool {
 	return a.Status == schemas.AckFailed || a.Status == schemas.AckRejected
 }
 
-// text is who refuses, and why.
-func (a *Answer) text() string {
-	return fmt.Sprintf("%s answered %s: %s", a.Consumer, a.Status, strings.TrimSuffix(orUnknown(a.Why), "."))
+// refusalText is who refuses what, when, and why.
+func (s *State) refusalText(a *Answer) string {
+	return fmt.Sprintf("%s answered %s to decision %s at %s: %s", a.Consumer, a.Status, idOf(&s.Terms, s.Epoch, a.Seq), schemas.Time(a.AtMs), strings.TrimSuffix(orUnknown(a.Why), "."))
+}
+
+// receiptText is who has received what, when, and no more.
+func (s *State) receiptText(a *Answer) string {
+	return fmt.Sprintf("%s received decision %s at %s, and has not said since what came of it", a.Consumer, idOf(&s.Terms, s.Epoch, a.Seq), schemas.Time(a.AtMs))
 }
 
 // speaksFor reports whether a consumer's answer is one of a name that is waited for: its own, or where any router is enough, a router's.

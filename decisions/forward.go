@@ -96,7 +96,11 @@ func (t *turn) recommend(why schemas.Reason) {
 	told := clip(why.Sentence+t.s.known(), max(0, MaxSentence-len(do)-1))
 	why.Sentence = clip(told+" "+do, MaxSentence)
 	t.s.Forward = &why
-	t.decide(draft{action: schemas.ActionRollForward, severity: schemas.Warning, routes: t.s.Routes, state: t.s.restoring(), reason: why, actor: engine, follows: true})
+	severity := schemas.Warning
+	if t.s.Status == StatusFrozen { // users are harmed, and nothing moves
+		severity = schemas.Critical
+	}
+	t.decide(draft{action: schemas.ActionRollForward, severity: severity, routes: t.s.Routes, state: t.s.restoring(), reason: why, actor: engine, follows: true})
 }
 
 // restoring is what a decision must go on to ask of stores that are about to go back to their snapshots, since they do what the newest one says; nil: they aren't.

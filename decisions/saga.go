@@ -2,7 +2,9 @@ package decisions
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"streamcanary/schemas"
 )
@@ -189,10 +191,13 @@ func (t *turn) next() {
 	}
 }
 
-// passable reports whether the rollback goes on although a freeze isn't answered.
+// passable reports whether the rollback goes on now although a freeze isn't answered.
 func (t *turn) passable(freeze *SagaStep) bool {
-	return freeze.Waived || t.s.Terms.State.Compatible && (freeze.State == StepExpired || freeze.State == StepFailed)
+	return freeze.Waived || t.passes(freeze) && (freeze.State == StepExpired || freeze.State == StepFailed)
 }
+
+// passes reports whether a freeze that isn't answered, once it is overdue or refused, holds nothing back.
+func (t *turn) passes(freeze *SagaStep) bool { return freeze.Waived || t.s.Terms.State.Compatible }
 
 // routing gives all traffic to the baseline.
 func (t *turn) routing(d *draft) {
@@ -225,11 +230,11 @@ func (t *turn) sagaAcked(a *schemas.Ack) {
 	}
 }
 
-// refused marks the step that waits for an ack of this decision as failed, and returns it; nil: there is none. A later ack still settles it.
-func (s *Saga) refused(a *schemas.Ack, t *Terms) *SagaStep {
-	for i := range s.Steps {
+// refused marks the step that asked for what an ack refuses, the newest of them, as failed, and returns it; nil: there is none. A later ack still settles it.
+func (s *Saga) refused(a *schemas.Ack, asked func(*Wait) bool) *SagaStep {
+	for i := range slices.Backward(s.Steps) {
 		step := &s.Steps[i]
-		if step.Wait != nil && step.open() && step.Decision == a.Decision && step.Wait.awaits(a.Consumer, t) {
+		if step.Sink == "" && step.open() && asked(step.Wait) {
 			step.State, step.Why = StepFailed, clip(a.Why, MaxWhy)
 			return step
 		}
@@ -316,9 +321,14 @@ func (t *turn) overdueStep(step *SagaStep) {
 	missing := step.Wait.missing()
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: step.Decision, Attempt: step.Attempt, Waiting: missing,
-		Sentence: fmt.Sprintf("Step %s of rollback %s is not acknowledged by %s%s. %s %s",
-			step.Name, t.s.Saga.Decision, listed(missing), passed(step.Attempt), t.danger(step), t.s.hint(step.Wait)),
+		Sentence: fmt.Sprintf("Step %s of rollback %s, decided %s ago, is not acknowledged by %s%s. %s %s",
+			step.Name, t.s.Saga.Decision, t.ago(t.s.Saga.Times.Decided), listed(missing), passed(step.Attempt), t.danger(step), t.s.hint(step.Wait)),
 	})
+}
+
+// ago is for how long something has been so, in whole seconds.
+func (t *turn) ago(since schemas.Time) string {
+	return schemas.FormatDuration((time.Duration(t.in.WallMs-int64(since)) * time.Millisecond).Truncate(time.Second))
 }
 
 // danger is what it means that a step isn't done, and what to do.
@@ -326,6 +336,9 @@ func (t *turn) danger(step *SagaStep) string {
 	terms := &t.s.Terms
 	switch step.Name {
 	case StepFreeze:
+		if !t.passes(step) {
+			return t.s.stuckText()
+		}
 		return fmt.Sprintf("What %s writes may be lost when the state is restored: stop its writes by hand.", terms.Canary)
 	case StepRestore:
 		return fmt.Sprintf("%s serves all traffic with the state that %s left, and %s may take no writes until it is restored (%s): restore it by hand if the store can't, and let the store acknowledge that.",
@@ -333,7 +346,31 @@ func (t *turn) danger(step *SagaStep) string {
 	case StepUnfreeze:
 		return fmt.Sprintf("The state is restored, and %s may still take no writes: let it write by hand if it doesn't.", listed(step.Wait.missing()))
 	}
-	return fmt.Sprintf("Traffic may still reach %s: move it by hand if it does.", terms.Canary)
+	return t.s.reachedText()
+}
+
+// stuckText is what it means that a freeze that nothing goes on without isn't acknowledged, and what to do. It is true once the freeze is refused or overdue (unfrozen).
+func (s *State) stuckText() string {
+	serves := s.Terms.Canary + " still serves its users"
+	for _, r := range s.Routes {
+		if r.Version == s.Terms.Canary {
+			serves = fmt.Sprintf("%s still serves %s of the traffic", s.Terms.Canary, percentOf(r.WeightBP))
+		}
+	}
+	return fmt.Sprintf("No traffic is moved until then, since %s can't read what %s writes: %s. `streamcanary rollout rollback %s --override --comment WHY` moves it all the same.",
+		s.Terms.Baseline, s.Terms.Canary, serves, s.Terms.Rollout)
+}
+
+// reachedText is what it means that routers have not acknowledged the route of a rollback: what the stream shows of the canary since, as far as anything came.
+func (s *State) reachedText() string {
+	d := &s.Saga.Drain
+	switch {
+	case d.Seen == 0:
+		return fmt.Sprintf("Traffic may still reach %s: move it by hand if it does.", s.Terms.Canary)
+	case d.LastCanary == 0:
+		return fmt.Sprintf("The newest window with traffic, up to %s, shows none of %s; who has not acknowledged may still send it some.", schemas.Time(d.LastMs), s.Terms.Canary)
+	}
+	return fmt.Sprintf("%s still serves users: %s. Move its traffic by hand now.", s.Terms.Canary, strings.TrimPrefix(d.Text(), "it served "))
 }
 
 // retry marks a step as expired, and sets its next deadline. A step that failed keeps saying so.

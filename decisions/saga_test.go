@@ -136,7 +136,7 @@ func TestDrainOverdueSays(t *testing.T) {
 	refused.Ack.Why = "capacity"
 	eu := ack(6, 3, "eu", schemas.AckApplied)
 	for want, have := range map[string]string{
-		"It is not proven that 42 has drained: it served 1 of the 21 predictions of the newest window (deadline passed once). Routers that say they have moved it: eu. us answered rejected: capacity. Find what still routes to it, and move that by hand.": told(
+		"It is not proven that 42 has drained: it served 1 of the 21 predictions of the newest window (deadline passed once). Routers that say they have moved it: eu. us answered rejected to decision ranker-42.1.3 at 1970-01-01T00:00:07.000Z: capacity. Find what still routes to it, and move that by hand.": told(
 			append(windowsOf(6, 58, 20, 1), eu, refused, expire(65, verify))...),
 		"It is not proven that 42 has drained: it still answers now and then, up to 1970-01-01T00:01:05.000Z; it served 0 of the 20 predictions of the newest window (deadline passed once). Routers that say they have moved it: eu. us has not answered. Find what still routes to it, and move that by hand.": told(
 			append(windowsOf(6, 58, 20, 0), eu, expire(65, verify), traffic(64, 20, 1), traffic(69, 20, 0), expire(71, verify))...),

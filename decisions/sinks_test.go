@@ -288,7 +288,7 @@ func TestAnyRouterThatFails(t *testing.T) {
 	s, _ := fold(t, after(rolledBack(terms(told)), fails, ack(6, 3, "slack", schemas.AckFailed))...)
 	route := s.Saga.step(StepRoute)
 	for what, have := range map[string]string{"the step": s.StepText(route), "the hint": s.hint(route.Wait), "the wait": s.waitingNames(route.Wait), "the drain": s.whoFollowed()} {
-		if !strings.Contains(have, "eu answered failed: disk full") || strings.Contains(have, "slack") || strings.Contains(have, "No router") {
+		if !strings.Contains(have, "eu answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:06.000Z: disk full") || strings.Contains(have, "slack") || strings.Contains(have, "No router") {
 			t.Errorf("%s: %q", what, have)
 		}
 	}

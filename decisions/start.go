@@ -70,10 +70,11 @@ func (t *turn) acked(a *schemas.Ack) {
 		return
 	}
 	t.s.found(a.Consumer)
+	before := t.s.refusedLast(a.Consumer)
 	news := t.s.remember(a, t.in.WallMs)
 	if a.Status == schemas.AckRejected || a.Status == schemas.AckFailed {
 		if news {
-			t.refused(a)
+			t.refused(a, before)
 		}
 		return
 	}
@@ -94,7 +95,7 @@ func (t *turn) answered(w *Wait, a *schemas.Ack) {
 	if t.s.Status == StatusPreparing && t.s.Terms.isStore(a.Consumer) && !t.s.snapshotted(a) {
 		nameless := *a
 		nameless.Why = "it names no snapshot that could be restored"
-		t.refused(&nameless)
+		t.refused(&nameless, 0)
 		return
 	}
 	if w.take(a.Consumer, &t.s.Terms) {
@@ -114,16 +115,19 @@ func (t *turn) answered(w *Wait, a *schemas.Ack) {
 	}
 }
 
-// refused tells people that a subscriber will not, or could not, obey a decision that is waited for.
-func (t *turn) refused(a *schemas.Ack) {
+// refused tells people that a subscriber will not, or could not, obey a decision that is waited for, or a later one that asks for the same, where it hasn't refused
+// that before: before is the seq of what it refused last.
+func (t *turn) refused(a *schemas.Ack, before int64) {
 	var step *SagaStep
 	if t.sinkRefuses(a) {
 		return
 	}
-	if t.s.Saga != nil {
-		step = t.s.Saga.refused(a, &t.s.Terms)
+	asked := func(w *Wait) bool {
+		return w != nil && w.awaits(a.Consumer, &t.s.Terms) && (w.Decision == a.Decision || w.Seq < a.Seq && before < w.Seq && !slices.Contains(w.Got, a.Consumer))
 	}
-	asked := func(w *Wait) bool { return w != nil && w.Decision == a.Decision && w.awaits(a.Consumer, &t.s.Terms) }
+	if t.s.Saga != nil {
+		step = t.s.Saga.refused(a, asked)
+	}
 	if step == nil && !asked(t.s.Wait) && !asked(t.s.Freezing) {
 		return
 	}
@@ -154,6 +158,16 @@ func (t *turn) outcome(step *SagaStep) string {
 	return t.danger(step)
 }
 
+// refusedLast is the seq of the decision that a consumer refused last; 0: it hasn't, or has answered otherwise since.
+func (s *State) refusedLast(consumer string) int64 {
+	for i := range s.Answers {
+		if a := s.Answers[i].refusal(); a != nil && a.Consumer == consumer {
+			return a.Seq
+		}
+	}
+	return 0
+}
+
 // remember keeps the newest ack of each consumer, and reports whether this one is news: a repetition, one that is overtaken by a
 // newer answer, and one of a consumer beyond MaxAnswers is none.
 func (s *State) remember(a *schemas.Ack, wallMs int64) bool {
@@ -169,6 +183,9 @@ func (s *State) remember(a *schemas.Ack, wallMs int64) bool {
 	old := s.Answers[at]
 	if old.Seq > a.Seq || old.Seq == a.Seq && rank(old.Status) >= rank(a.Status) {
 		return false
+	}
+	if a.Status == schemas.AckReceived {
+		answer.Refused = old.refusal()
 	}
 	s.Answers[at] = answer
 	return true

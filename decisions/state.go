@@ -128,6 +128,8 @@ type Answer struct {
 	Status   schemas.AckStatus `json:"status"`
 	Why      string            `json:"why,omitempty"`
 	AtMs     int64             `json:"at_ms"` // wall time of the intake
+	// Refused, of an ack that only says that a decision was received, is what the consumer answered before it, where that was a refusal.
+	Refused *Answer `json:"refused,omitempty"`
 }
 
 // Commanded is a command that was taken. Exactly one of Decision and Refused is set; neither of a deletion of what had ended.

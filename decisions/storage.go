@@ -213,7 +213,7 @@ func (t *turn) unrestored(step *SagaStep) {
 // unfrozen decides what becomes of a rollback whose stores don't answer that they take no more writes: it goes on, or, where the baseline can't read what the canary
 // wrote, all stays as it is until they do or a person says so. It reports whether a decision was taken.
 func (t *turn) unfrozen(step *SagaStep) bool {
-	if t.s.Terms.State.Compatible || step.Waived {
+	if t.passes(step) {
 		step.DeadlineMs = 0 // later steps ask the same stores
 		t.next()
 		return true

@@ -171,11 +171,11 @@ func TestFrozenText(t *testing.T) {
 	harm, overdue := verdictOf(10, VerdictRollback), expire(40, id(1, 3)+"/freeze")
 	for want, s := range map[string]State{
 		"": stateOf(t, begun()...),
-		"was asked to take no writes: item has not answered; user has not answered":     stateOf(t, after(begun(), freeze)...),
-		"was asked to take no writes: item answered failed: disk full; user takes none": stateOf(t, after(begun(), freeze, full, user)...),
+		"was asked to take no writes: item has not answered; user has not answered":                                                           stateOf(t, after(begun(), freeze)...),
+		"was asked to take no writes: item answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: disk full; user takes none": stateOf(t, after(begun(), freeze, full, user)...),
 		"takes no writes": stateOf(t, after(begun(), freeze, full, user, ack(13, 3, "item", schemas.AckPrepared))...),
-		"was asked to take no writes: item answered failed: disk full; user has not answered": stateOf(t, after(begun(illegible), harm, full, command(50, CommandRollback, true))...),
-		"was asked to take no writes: user has not answered; item takes none":                 stateOf(t, after(begun(), harm, ack(11, 3, "item", schemas.AckPrepared), overdue)...),
+		"was asked to take no writes: item answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: disk full; user has not answered": stateOf(t, after(begun(illegible), harm, full, command(50, CommandRollback, true))...),
+		"was asked to take no writes: user has not answered; item takes none":                                                                       stateOf(t, after(begun(), harm, ack(11, 3, "item", schemas.AckPrepared), overdue)...),
 	} {
 		if have := s.FrozenText(); have != want {
 			t.Errorf("shown %q, want %q", have, want)
@@ -206,15 +206,15 @@ func TestWhatAStoreDoesNotDo(t *testing.T) {
 	moved := []Input{verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared), ack(13, 4, "eu", schemas.AckApplied)}
 	restored := append(moved[:4:4], ack(14, 5, "item", schemas.AckApplied), ack(15, 5, "user", schemas.AckApplied), ack(16, 6, "item", schemas.AckApplied))
 	for want, have := range map[string]string{
-		"Step restore of rollback ranker-42.1.3 is not acknowledged by item, user (deadline passed once). 41 serves all traffic with the state that 42 left, and item, user may take no writes " +
+		"Step restore of rollback ranker-42.1.3, decided 33s ago, is not acknowledged by item, user (deadline passed once). 41 serves all traffic with the state that 42 left, and item, user may take no writes " +
 			"until it is restored (item to snapshot item-before, user to snapshot user-before): restore it by hand if the store can't, and let the store acknowledge that. " +
-			"item answered failed: the snapshot is gone. Mend that there: it is asked again. And user: does it run, and is it allowed to acknowledge?": says(
+			"item answered failed to decision ranker-42.1.5 at 1970-01-01T00:00:14.000Z: the snapshot is gone. Mend that there: it is asked again. And user: does it run, and is it allowed to acknowledge?": says(
 			append(moved[:4:4], gone, expire(43, id(1, 3)+"/restore"))...),
-		"Step unfreeze of rollback ranker-42.1.3 is not acknowledged by user (deadline passed once). " +
+		"Step unfreeze of rollback ranker-42.1.3, decided 40s ago, is not acknowledged by user (deadline passed once). " +
 			"The state is restored, and user may still take no writes: let it write by hand if it doesn't. Does it run, and is it allowed to acknowledge?": says(append(restored[:7:7], expire(50, id(1, 3)+"/unfreeze"))...),
 		"item answered failed to decision ranker-42.1.3: disk full. What 42 writes may still change it. Stop its writes by hand, or `rollout resume` ends the freeze.": says(
 			command(10, CommandFreeze, false), full),
-		"The freeze that was asked for (decision ranker-42.1.3) is not acknowledged (deadline passed once): item answered failed: disk full; user has not answered. " +
+		"The freeze that was asked for (decision ranker-42.1.3) is not acknowledged (deadline passed once): item answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: disk full; user has not answered. " +
 			"What 42 writes may still change it. Stop its writes by hand, or `rollout resume` ends the freeze.": says(command(10, CommandFreeze, false), full, expire(40, id(1, 3)+"/acks")),
 	} {
 		if have != want {

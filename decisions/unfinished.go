@@ -18,26 +18,15 @@ func (s *State) waitingNames(w *Wait) string {
 	var all []string
 	for _, name := range w.missing() {
 		text := listed([]string{name})
-		switch a := s.refusal(w, name); {
+		switch a := s.refusal(name, w.Seq); {
 		case a != nil && a.Consumer == name:
 			text += fmt.Sprintf(" (which answered %s: %s)", a.Status, orUnknown(a.Why))
 		case a != nil:
-			text += fmt.Sprintf(" (%s)", a.text())
+			text += fmt.Sprintf(" (%s)", s.refusalText(a))
 		}
 		all = append(all, text)
 	}
 	return strings.Join(all, ", ")
-}
-
-// refusal is the answer of somebody who can't, or won't, do what is waited for; nil: none is known.
-func (s *State) refusal(w *Wait, name string) *Answer {
-	for i := range s.Answers {
-		a := &s.Answers[i]
-		if a.Seq == w.Seq && a.refuses() && s.speaksFor(a.Consumer, name) {
-			return a
-		}
-	}
-	return nil
 }
 
 // Unfinished says what the epoch has under way that a new one would forget, and what to do; "": nothing. A person who gives up following a rollback

@@ -77,9 +77,9 @@ func TestWhoIsWaitedFor(t *testing.T) {
 		text, advice string
 	}{
 		"nobody has answered": {start, "item, user", silent},
-		"one has failed":      {after(start, snapped(4, 1, "item"), full), "user (which answered failed: no disk)", "user answered failed: no disk. Mend that there: it is asked again."},
+		"one has failed":      {after(start, snapped(4, 1, "item"), full), "user (which answered failed: no disk)", "user answered failed to decision ranker-42.1.1 at 1970-01-01T00:00:05.000Z: no disk. Mend that there: it is asked again."},
 		"one has failed, and one is silent": {after(start, full), "item, user (which answered failed: no disk)",
-			"user answered failed: no disk. Mend that there: it is asked again. And item: does it run, and is it allowed to acknowledge?"},
+			"user answered failed to decision ranker-42.1.1 at 1970-01-01T00:00:05.000Z: no disk. Mend that there: it is asked again. And item: does it run, and is it allowed to acknowledge?"},
 		"no router": {[]Input{applied(1, terms(stateful)), snapped(3, 1, "item"), snapped(4, 1, "user")}, "any router", silent},
 	} {
 		s, _ := fold(t, test.in...)

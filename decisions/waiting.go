@@ -91,21 +91,29 @@ func (s *State) hint(w *Wait) string {
 
 // advice is what to do about those who have not answered as is wanted.
 func (s *State) advice(w *Wait) string {
-	var said, silent []string
+	var refused, busy, silent, texts []string
 	for _, name := range w.missing() {
-		if a := s.refusal(w, name); a != nil {
-			said = append(said, a.text())
+		if a := s.refusal(name, w.Seq); a != nil {
+			refused = append(refused, s.refusalText(a))
+		} else if a := s.receipt(name, w.Seq); a != nil {
+			busy = append(busy, s.receiptText(a))
 		} else {
 			silent = append(silent, name)
 		}
 	}
-	switch {
-	case len(said) == 0:
-		return "Does it run, and is it allowed to acknowledge?"
-	case len(silent) == 0:
-		return strings.Join(said, "; ") + ". Mend that there: it is asked again."
+	if refused != nil {
+		texts = append(texts, strings.Join(refused, "; ")+". Mend that there: it is asked again.")
 	}
-	return fmt.Sprintf("%s. Mend that there: it is asked again. And %s: does it run, and is it allowed to acknowledge?", strings.Join(said, "; "), listed(silent))
+	if busy != nil {
+		texts = append(texts, strings.Join(busy, "; ")+": it runs, and what it was asked to do hangs: look at its log, and restart it.")
+	}
+	switch {
+	case silent != nil && texts == nil:
+		return "Does it run, and is it allowed to acknowledge?"
+	case silent != nil:
+		texts = append(texts, fmt.Sprintf("And %s: does it run, and is it allowed to acknowledge?", listed(silent)))
+	}
+	return strings.Join(texts, " ")
 }
 
 // meanwhile is what it means that a decision isn't answered, and what can be done.

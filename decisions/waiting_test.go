@@ -50,7 +50,7 @@ func TestMissing(t *testing.T) {
 			`Decision ranker-42.1.1 is not answered with "prepared" by eu, us (deadline passed once). Does it run, and is it allowed to acknowledge? ` + gives,
 			`for eu, us to answer "prepared" to decision ranker-42.1.1 (deadline passed once), again at 1970-01-01T00:00:31.000Z`},
 		{"by a refusal", []Input{applied(1, terms(named)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 1, "us", schemas.AckRejected), expire(11, id(1, 1)+"/acks")}, "us",
-			`Decision ranker-42.1.1 is not answered with "prepared" by us (deadline passed once). us answered rejected: no reason given. Mend that there: it is asked again. ` + gives, ""},
+			`Decision ranker-42.1.1 is not answered with "prepared" by us (deadline passed once). us answered rejected to decision ranker-42.1.1 at 1970-01-01T00:00:02.000Z: no reason given. Mend that there: it is asked again. ` + gives, ""},
 		{"for an older epoch", append(second(terms(named)), stale, expire(20, id(2, 1)+"/acks")), "eu us",
 			`Decision ranker-42.2.1 is not answered with "prepared" by eu, us (deadline passed once). eu answers to epoch 1, which is over, and this is epoch 2: it runs, and does what was decided then: look at its log, its NATS (the same one?), its trusted keys and its position; restart it. ` + gives, ""},
 		{"for one that isn't there, by any router", append(second(terms()), of(9, stale), expire(20, id(2, 1)+"/acks")), "any",
@@ -60,7 +60,7 @@ func TestMissing(t *testing.T) {
 		{"a promotion", after(running(terms(weight)), verdictOf(5, VerdictPromote), expire(15, id(1, 3)+"/acks")), "any",
 			`Decision ranker-42.1.3 is not answered with "applied" by any router (deadline passed once). Does it run, and is it allowed to acknowledge? Until it has been carried out, traffic may still reach 41; ` + "`streamcanary rollout rollback ranker-42 --comment WHY` goes back.", ""},
 		{"a rollback", after(rolledBack(terms(weight)), expire(15, id(1, 3)+"/route")), "any",
-			"Step route of rollback ranker-42.1.3 is not acknowledged by any router (deadline passed once). Traffic may still reach 42: move it by hand if it does. Does it run, and is it allowed to acknowledge?", ""},
+			"Step route of rollback ranker-42.1.3, decided 10s ago, is not acknowledged by any router (deadline passed once). Traffic may still reach 42: move it by hand if it does. Does it run, and is it allowed to acknowledge?", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestStepText(t *testing.T) {
 		step := &s.Saga.Steps[i]
 		texts = append(texts, strings.TrimSuffix(fmt.Sprintf("%s %s: %s", step.Name, step.State, s.StepText(step)), ": "))
 	}
-	want := "freeze acked; route acked; restore failed: item has not answered; user answered failed: the snapshot is gone; unfreeze planned; verify pending"
+	want := "freeze acked; route acked; restore failed: item has not answered; user answered failed to decision ranker-42.1.5 at 1970-01-01T00:00:14.000Z: the snapshot is gone; unfreeze planned; verify pending"
 	if got := strings.Join(texts, "; "); got != want || !s.Undone() {
 		t.Errorf("steps\n  %s\nwant\n  %s", got, want)
 	}

@@ -52,6 +52,16 @@ func (b *board) Standings() []Standing {
 	return slices.Clone(b.all)
 }
 
+// models are those of the rollouts that are judged.
+func (b *board) models() []string {
+	var models []string
+	for _, s := range b.Standings() {
+		models = append(models, s.Model)
+	}
+	slices.Sort(models)
+	return slices.Compact(models)
+}
+
 // maxRefused bounds the rollouts that are kept as refused: whoever may write into the bucket can make up any number. What is beyond it stands in the log alone.
 const maxRefused = 10_000
 

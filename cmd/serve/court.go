@@ -444,7 +444,7 @@ func (c *court) tell(effects []decisions.Effect) {
 		case e.Decision != nil:
 			d := &e.Decision.Decision
 			c.seen.decided(d)
-			c.log.WithLevel(levelOf(d.Severity)).Str("model", d.Model).Str("rollout", d.Rollout).Str("action", string(d.Action)).Str("phase", string(d.Phase)).
+			c.log.WithLevel(levelOfDecision(d)).Str("model", d.Model).Str("rollout", d.Rollout).Str("action", string(d.Action)).Str("phase", string(d.Phase)).
 				Str("mode", string(d.Mode)).Int64("epoch", d.Epoch).Int64("seq", d.Seq).Str("id", d.ID).Str("event_time", d.EventTime.String()).Msg(d.Reason.Sentence)
 			if c.decided != nil {
 				c.decided(*d)
@@ -585,10 +585,22 @@ func partitionsOf(config *schemas.Config, from []ingest.Partition) engine.Source
 	return s
 }
 
-// levelOf is how loud the log is: a rollback is no error of this program, and yet nobody may miss it.
+// levelOf is how loud the log is: what is critical waits for somebody to do something.
 func levelOf(s schemas.Severity) zerolog.Level {
-	if s == schemas.Info {
+	switch s {
+	case schemas.Info:
 		return zerolog.InfoLevel
+	case schemas.Critical:
+		return zerolog.ErrorLevel
+	case schemas.Warning:
 	}
 	return zerolog.WarnLevel
+}
+
+// levelOfDecision is levelOf, but for rollbacks: one is carried out, so it is no error, and yet nobody may miss it.
+func levelOfDecision(d *schemas.Decision) zerolog.Level {
+	if d.Action == schemas.ActionRollback {
+		return zerolog.WarnLevel
+	}
+	return levelOf(d.Severity)
 }

@@ -345,6 +345,14 @@ func (s *service) listen(g *group, judging *court, sinks []*sink) {
 		s.bus.WatchStrangers(ctx)
 		return nil
 	})
+	g.start("routes", func(ctx context.Context) error {
+		select {
+		case <-judging.opened:
+			s.bus.WatchRoutes(ctx, bus.RouteWatch{Models: s.board.models, Mended: s.strangers.mended})
+		case <-ctx.Done():
+		}
+		return nil
+	})
 	for _, k := range sinks {
 		g.start("sink "+k.Name, k.run)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -16,13 +17,13 @@ import (
 	"streamcanary/schemas"
 )
 
-// strangers are what stands where only the service writes decisions, and no own key has signed. It is passed over; the first of a model is told to people, and all are counted. It
-// may be used by many goroutines. What it keeps is bounded by mostPlaces.
+// strangers are what stands where only the service writes decisions, and no own key has signed: in a model's log, or as its route document. It is passed over; the first of each
+// place is told to people, and all are counted. It may be used by many goroutines. What it keeps is bounded by mostPlaces.
 type strangers struct {
 	mu     sync.Mutex
 	upTo   map[string]uint64      // what is counted, by place
-	untold map[string]bus.Foreign // by model
-	told   map[string]bool        // by model
+	untold map[string]bus.Foreign // by place
+	told   map[string]bool        // by place
 	log    zerolog.Logger
 	seen   *metrics
 }
@@ -49,30 +50,35 @@ func (s *strangers) hear(f bus.Foreign) {
 	}
 	s.upTo[f.Place] = f.Sequence
 	s.seen.foreign.WithLabelValues(f.Model).Inc()
-	if s.told[f.Model] || time.Since(f.At) > strangerNews {
+	if s.told[f.Place] || time.Since(f.At) > strangerNews {
 		return
 	}
-	s.told[f.Model], s.untold[f.Model] = true, f
+	s.told[f.Place], s.untold[f.Place] = true, f
 	s.log.Error().Err(f.Why).Str("model", f.Model).Str("place", f.Place).Uint64("message", f.Sequence).
-		Msg("somebody else writes where only serve writes: it is passed over, and more of it for this model is only counted (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
+		Msg("somebody else writes where only serve writes: it is passed over, and more of it there is only counted (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
 }
 
-// next are those that people are to be told of, by model.
+// mended says in the log that a route document is the right one again.
+func (s *strangers) mended(model, decision string) {
+	s.log.Warn().Str("model", model).Str("id", decision).Msg("this model's route document was missing or not serve's: its last effective decision is written back")
+}
+
+// next are those that people are to be told of, by place.
 func (s *strangers) next() map[string]bus.Foreign {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make(map[string]bus.Foreign, len(s.untold))
-	for model, f := range s.untold {
-		all[model] = f
+	for place, f := range s.untold {
+		all[place] = f
 	}
 	return all
 }
 
 // over forgets one that was told.
-func (s *strangers) over(model string) {
+func (s *strangers) over(place string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.untold, model)
+	delete(s.untold, place)
 }
 
 // farewell lets people know that a rollout was deleted which had ended, so that its incident is over.
@@ -103,14 +109,22 @@ func (c *court) warn(ctx context.Context) {
 		return
 	}
 	found := c.strangers.next()
-	for _, name := range sortedDesks(c.desks) {
-		d := c.desks[name]
-		f, there := found[d.rollout.Model]
-		if there && c.notify(ctx, foreignNotice(d, &f, c.trustFile)) {
-			delete(found, d.rollout.Model)
-			c.strangers.over(d.rollout.Model)
+	for _, place := range slices.Sorted(maps.Keys(found)) {
+		f := found[place]
+		if d := c.deskOf(f.Model); d != nil && c.notify(ctx, foreignNotice(d, &f, c.trustFile)) {
+			c.strangers.over(place)
 		}
 	}
+}
+
+// deskOf is the first desk of a model; nil: it has none.
+func (c *court) deskOf(model string) *desk {
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; d.rollout.Model == model {
+			return d
+		}
+	}
+	return nil
 }
 
 // notify publishes a notice that follows from nothing in the journal. It reports whether that went well.
@@ -135,6 +149,13 @@ func noticeOf(d *desk, kind schemas.NoticeKind) *schemas.Notice {
 func foreignNotice(d *desk, f *bus.Foreign, trustFile string) *schemas.Notice {
 	n := noticeOf(d, schemas.NoticeForeignDecision)
 	n.ID = fmt.Sprintf("%s.%d.foreign.%d", n.Rollout, n.Epoch, f.Sequence)
+	if f.Route {
+		n.ID = fmt.Sprintf("%s.%d.foreign-route.%d", n.Rollout, n.Epoch, f.Sequence)
+		n.Sentence = fmt.Sprintf("Somebody else writes the route document of model %s, which only serve writes (%s, revision %d). Subscribers that trust serve's key alone pass it over, "+
+			"and serve writes the right one back, at most every %s: look who may publish to $KV.%s.> (the NATS permissions). If another serve runs, give both the same nats.signingKey. It is: %v",
+			f.Model, f.Place, f.Sequence, bus.RouteMendEvery, schemas.RoutesBucket, f.Why)
+		return n
+	}
 	n.Sentence = fmt.Sprintf("Somebody else writes where only serve writes decisions: message %d of %s is none of this service's. It is passed over, and so is more of it: look who may publish there (the NATS permissions). "+
 		"If another serve runs, give both the same nats.signingKey; if the key was changed, add the line of the one before to %s and restart serve. It is: %v", f.Sequence, f.Place, trustFile, f.Why)
 	return n

@@ -13,7 +13,7 @@ import (
 var _ = register(schemas.SinkAlertmanager, openAlertmanager)
 
 // alertmanager posts alerts to Alertmanager's API (POST /api/v2/alerts). Labels are an alert's identity: alertname StreamcanaryRollout, model, rollout, severity, and the
-// labels of the rollout. An alert ends when the alarm is over, or a day after it was raised last: it isn't sent again meanwhile, so an Alertmanager that loses its
+// labels of the rollout; that a rollback is stuck has the alertname StreamcanaryRollbackStuck, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or a day after it was raised last: it isn't sent again meanwhile, so an Alertmanager that loses its
 // alerts forgets it, after it has told of it.
 type alertmanager struct{ *courier }
 
@@ -29,16 +29,32 @@ type amAlert struct {
 
 func openAlertmanager(c *courier) (Actuator, error) { return alertmanager{c}, nil }
 
-// Act raises the alert of the event's severity, or ends those of both.
+// The names of alerts: about a rollout, and that its rollback is stuck.
+const (
+	amRollout = "StreamcanaryRollout"
+	amStuck   = "StreamcanaryRollbackStuck"
+)
+
+// Act raises the alert of the event's severity, or ends those of both; likewise what is stuck.
 func (a alertmanager) Act(ctx context.Context, e *Event) error {
 	var alerts []amAlert
+	later := e.at() + schemas.Time(alertLife.Milliseconds())
 	switch e.alarm() {
 	case quiet:
-		return nil
 	case raise:
-		alerts = []amAlert{alertOf(e, e.severity(), e.at()+schemas.Time(alertLife.Milliseconds()))}
+		alerts = append(alerts, alertOf(e, amRollout, e.severity(), later))
 	case over:
-		alerts = []amAlert{alertOf(e, schemas.Critical, e.at()), alertOf(e, schemas.Warning, e.at())}
+		alerts = append(alerts, alertOf(e, amRollout, schemas.Critical, e.at()), alertOf(e, amRollout, schemas.Warning, e.at()))
+	}
+	switch e.stuck() {
+	case quiet:
+	case raise:
+		alerts = append(alerts, alertOf(e, amStuck, schemas.Critical, later))
+	case over:
+		alerts = append(alerts, alertOf(e, amStuck, schemas.Critical, e.at()))
+	}
+	if alerts == nil {
+		return nil
 	}
 	x, err := jsonCall(http.MethodPost, a.sink.URL+"/api/v2/alerts", e, alerts)
 	if err != nil {
@@ -47,12 +63,12 @@ func (a alertmanager) Act(ctx context.Context, e *Event) error {
 	return a.change(ctx, x)
 }
 
-func alertOf(e *Event, severity schemas.Severity, ends schemas.Time) amAlert {
+func alertOf(e *Event, name string, severity schemas.Severity, ends schemas.Time) amAlert {
 	labels := map[string]string{}
 	for name, value := range e.Rollout.Labels {
 		labels[labelName(name)] = value
 	}
-	labels["alertname"], labels["severity"] = "StreamcanaryRollout", string(severity)
+	labels["alertname"], labels["severity"] = name, string(severity)
 	labels["model"], labels["rollout"] = e.Rollout.Model, e.Rollout.Name
 	annotations := map[string]string{"summary": e.title(), "description": e.sentence(), "id": e.ID, "epoch": fmt.Sprint(e.epoch())}
 	if runbook := e.Rollout.Annotations["runbook"]; runbook != "" {

@@ -45,7 +45,7 @@ func TestAlertmanager(t *testing.T) {
 			w.Fatal(err)
 		}
 		var gone []amAlert
-		if err := json.Unmarshal([]byte(w.all[0].body), &gone); err != nil || len(gone) != 2 || !reflect.DeepEqual(gone[0].Labels, labels("critical")) || gone[0].EndsAt != gone[0].StartsAt {
+		if err := json.Unmarshal([]byte(w.all[0].body), &gone); err != nil || len(gone) != 3 || gone[2].Labels["alertname"] != amStuck || !reflect.DeepEqual(gone[0].Labels, labels("critical")) || gone[0].EndsAt != gone[0].StartsAt {
 			w.Errorf("a deletion ends %+v (%v)", gone, err)
 		}
 		w.all = nil
@@ -71,7 +71,7 @@ func TestAlertmanager(t *testing.T) {
 		if !reflect.DeepEqual(raised, want) {
 			w.Errorf("got  %+v\nwant %+v", raised, want)
 		}
-		if len(ended) != 2 || !reflect.DeepEqual(ended[0].Labels, labels("critical")) || !reflect.DeepEqual(ended[1].Labels, labels("warning")) || ended[0].EndsAt != later || ended[1].EndsAt != later {
+		if len(ended) != 3 || !reflect.DeepEqual(ended[0].Labels, labels("critical")) || !reflect.DeepEqual(ended[1].Labels, labels("warning")) || ended[0].EndsAt != later || ended[1].EndsAt != later {
 			w.Errorf("ended %+v", ended)
 		}
 	})

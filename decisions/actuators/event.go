@@ -158,14 +158,41 @@ func (e *Event) alarm() alarm {
 	return raise
 }
 
+// stuckDeadlines is how many deadlines of a step of a rollback must have passed until it is an incident of its own. Each deadline is twice as long as the one before.
+const stuckDeadlines = 3
+
+// stuck says what to do about the second incident of a rollout: that its rollback isn't carried out. Who was woken by the rollback itself, and has gone back to sleep
+// since all seemed well, isn't woken by more of the same incident. It begins with the third passed deadline of a critical step, or with the first of the proof that the canary has
+// drained, and ends when the rollback is carried out, or with all of the rollout's alarms, where another epoch begins or it is deleted.
+func (e *Event) stuck() alarm {
+	if d := e.Decision; d != nil {
+		if (d.Action == schemas.ActionStart || d.Action == schemas.ActionRetry) && e.alarm() == over {
+			return over
+		}
+		return quiet
+	}
+	switch n := e.Notice; {
+	case n.Kind == schemas.NoticeRollbackCompleted, n.Kind == schemas.NoticeRolloutDeleted:
+		return over
+	case n.Severity != schemas.Critical:
+	case n.Kind == schemas.NoticeAcksOverdue && n.Attempt >= stuckDeadlines, n.Kind == schemas.NoticeDrainOverdue && n.Attempt > 0:
+		return raise
+	}
+	return quiet
+}
+
 // Urgent reports whether somebody is to be woken by an event.
 func (e *Event) Urgent() bool { return e.severity() == schemas.Critical }
 
 // Ends reports whether an event ends the alarm of its rollout.
 func (e *Event) Ends() bool { return e.alarm() == over }
 
-// alarmKey names the alarm of a rollout: everything about it is one incident. Its epoch is no part of that, since what one epoch raised may be over with the next.
+// alarmKey names the alarm of a rollout: everything about it is one incident, but that its rollback is stuck. Its epoch is no part of that, since what one epoch raised may be
+// over with the next.
 func (e *Event) alarmKey() string { return "streamcanary/" + e.Rollout.Name }
+
+// stuckKey names the incident that a rollback is stuck.
+func (e *Event) stuckKey() string { return e.alarmKey() + "/stuck" }
 
 // clip cuts a text to so many bytes.
 func clip(text string, most int) string {

@@ -14,7 +14,8 @@ import (
 var _ = register(schemas.SinkPagerDuty, openPagerDuty)
 
 // pagerduty raises and ends incidents by PagerDuty's Events API v2 (POST /v2/enqueue, answered by 202 and {"status": "success"}). All that is raised about a
-// rollout is one incident, by its dedup_key; it ends when the alarm is over. Events that are no alarm aren't sent.
+// rollout is one incident, by its dedup_key, but that its rollback is stuck: that is another, since nobody is woken by more of what was acknowledged. Either ends when its alarm is
+// over. Events that are no alarm aren't sent.
 type pagerduty struct{ *courier }
 
 // maxSummary bounds a summary, in bytes.
@@ -59,18 +60,28 @@ func (p pagerduty) routingKey() (string, error) {
 	return known.secret, err
 }
 
-// Act raises an alarm, or ends it.
+// Act raises an alarm, or ends those that are over.
 func (p pagerduty) Act(ctx context.Context, e *Event) error {
-	alarm := e.alarm()
-	if alarm == quiet {
+	alarm, stuck := e.alarm(), e.stuck()
+	if alarm != quiet && stuck != raise {
+		if err := p.enqueue(ctx, e, alarm, e.alarmKey()); err != nil {
+			return err
+		}
+	}
+	if stuck == quiet {
 		return nil
 	}
+	return p.enqueue(ctx, e, stuck, e.stuckKey())
+}
+
+// enqueue raises or ends one incident.
+func (p pagerduty) enqueue(ctx context.Context, e *Event, what alarm, dedup string) error {
 	key, err := p.routingKey()
 	if err != nil {
 		return &Failure{Doing: "find the routing key", why: err.Error(), cause: err}
 	}
-	event := pagerEvent{RoutingKey: key, Action: "resolve", DedupKey: e.alarmKey(), Client: p.options.Program}
-	if alarm == raise {
+	event := pagerEvent{RoutingKey: key, Action: "resolve", DedupKey: dedup, Client: p.options.Program}
+	if what == raise {
 		event.Action = "trigger"
 		event.Payload = &pagerAlarm{
 			Summary: clip(e.title()+": "+e.sentence(), maxSummary), Source: e.Rollout.Model, Severity: e.severity(), Timestamp: e.at(),
@@ -82,6 +93,7 @@ func (p pagerduty) Act(ctx context.Context, e *Event) error {
 	if err != nil {
 		return err
 	}
+	x.key += strings.TrimPrefix(dedup, e.alarmKey()) // of two requests about an event each has its own
 	x.check = func(status int, body []byte) *Failure {
 		var answer struct{ Status string }
 		if json.Unmarshal(body, &answer) != nil || answer.Status != "success" {

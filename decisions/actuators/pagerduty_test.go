@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"testing"
 
 	"streamcanary/schemas"
@@ -114,6 +115,54 @@ func TestAlarms(t *testing.T) {
 			}
 			if got.Action != x.want || got.Action != "" && got.DedupKey != "streamcanary/ranker-42" || got.Action == "resolve" && got.Payload != nil {
 				w.Errorf("%s: got %+v, want %q", x.event.what(), got, x.want)
+			}
+		}
+	})
+}
+
+// TestStuck: a rollback that isn't carried out becomes a second incident, with the third deadline that passed, or the first of the drain; it ends when the rollback is carried out,
+// whatever else isn't done, or with a new epoch.
+func TestStuck(t *testing.T) {
+	passed := func(k schemas.NoticeKind, s schemas.Severity, deadlines int) *Event {
+		e := noticeOf(schemas.SinkPagerDuty, k, s)
+		e.Notice.Attempt = deadlines
+		return e
+	}
+	but := noticeOf(schemas.SinkPagerDuty, schemas.NoticeRollbackCompleted, schemas.Info)
+	but.Notice.Waiting = []string{"registry-mlflow"}
+	retried := rollback()
+	retried.Action, retried.Severity = schemas.ActionRetry, schemas.Info
+	const one, two = "streamcanary/ranker-42", "streamcanary/ranker-42/stuck"
+	tests := []struct {
+		name  string
+		event *Event
+		want  []string
+	}{
+		{"the first deadline", passed(schemas.NoticeAcksOverdue, schemas.Critical, 1), []string{"trigger " + one}},
+		{"the third", passed(schemas.NoticeAcksOverdue, schemas.Critical, 3), []string{"trigger " + two}},
+		{"the third of a stage", passed(schemas.NoticeAcksOverdue, schemas.Warning, 3), []string{"trigger " + one}},
+		{"the drain", passed(schemas.NoticeDrainOverdue, schemas.Critical, 1), []string{"trigger " + two}},
+		{"carried out", noticeOf(schemas.SinkPagerDuty, schemas.NoticeRollbackCompleted, schemas.Info), []string{"resolve " + one, "resolve " + two}},
+		{"carried out, but for a registry", but, []string{"resolve " + two}},
+		{"begun anew", eventOf(schemas.SinkPagerDuty, retried), []string{"resolve " + one, "resolve " + two}},
+		{"deleted", noticeOf(schemas.SinkPagerDuty, schemas.NoticeRolloutDeleted, schemas.Info), []string{"resolve " + one, "resolve " + two}},
+	}
+	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
+		for _, x := range tests {
+			before := w.count()
+			if err := w.sink.Act(w.Context(), x.event); err != nil {
+				w.Fatal(err)
+			}
+			var got, keys []string
+			for _, r := range w.all[before:] {
+				var e pagerEvent
+				if err := json.Unmarshal([]byte(r.body), &e); err != nil {
+					w.Fatal(err)
+				}
+				got, keys = append(got, e.Action+" "+e.DedupKey), append(keys, r.header.Get("Idempotency-Key"))
+			}
+			if !slices.Equal(got, x.want) || len(keys) == 2 && keys[0] == keys[1] {
+				w.Errorf("%s: got %q under the keys %q, want %q", x.name, got, keys, x.want)
 			}
 		}
 	})

@@ -102,7 +102,7 @@ func (b *Bus) routeEntry(ctx context.Context, model string) (*schemas.Decision, 
 	}
 	decision, err := b.routed(entry.Value(), model)
 	if err != nil && len(b.trust.IDs()) > 0 {
-		b.foreign(Foreign{model, fmt.Sprintf("bucket %s, key %s", schemas.RoutesBucket, key), entry.Revision(), entry.Created(), err})
+		b.foreign(foreignRoute(model, entry, err))
 		return nil, entry, nil
 	}
 	return decision, entry, err

@@ -22,6 +22,7 @@ type Foreign struct {
 	Sequence uint64 // in that
 	At       time.Time
 	Why      error
+	Route    bool // it stands as a route document, and not in the log
 }
 
 // foreign tells of something that doesn't count.
@@ -66,7 +67,7 @@ func (b *Bus) scan(ctx context.Context, s scan) (tail, error) {
 			t.first = decisions.BodySha256(l.Signed.Body)
 		}
 		if why := b.counts(&l, &s, t.last); why != nil {
-			b.foreign(Foreign{s.model, subject, sequence, at, why})
+			b.foreign(Foreign{Model: s.model, Place: subject, Sequence: sequence, At: at, Why: why})
 			return ended, nil
 		}
 		t.last = &l

@@ -33,7 +33,7 @@ func (b *Bus) watchStrangers(ctx context.Context) error {
 	return b.followFrom(ctx, schemas.AllDecisions, place{next: end + 1}, func(m jetstream.Msg, sequence uint64, at time.Time) (bool, error) {
 		l := logged(&jetstream.RawStreamMsg{Subject: m.Subject(), Sequence: sequence, Header: m.Headers(), Data: m.Data(), Time: at})
 		if why := b.counts(&l, &scan{model: l.Model}, newest[l.Model]); why != nil {
-			b.foreign(Foreign{l.Model, m.Subject(), sequence, at, why})
+			b.foreign(Foreign{Model: l.Model, Place: m.Subject(), Sequence: sequence, At: at, Why: why})
 			return false, nil
 		}
 		newest[l.Model] = &Logged{Decision: &schemas.Decision{ID: l.Decision.ID, Epoch: l.Decision.Epoch, Seq: l.Decision.Seq}}

@@ -45,6 +45,9 @@ func TestGarbage(t *testing.T) {
 			if err := kv.Delete(t.Context(), document); err != nil {
 				t.Fatal(err)
 			}
+			if err := kv.Purge(t.Context(), document); err != nil {
+				t.Fatal(err)
+			}
 		}
 		litter() // it is there when the subscriber begins
 		r := j.follow(func(o *Options, _ *router) { o.OnJudge = func(bool, time.Time) {} })

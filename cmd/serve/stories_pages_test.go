@@ -1,0 +1,89 @@
+package serve
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// pagers are those who are woken.
+const pagers = "  sinks: [{slack: slack}, {pagerduty: pagerduty}]\n"
+
+// TestStoriesOfPages: what wakes people, and what they are told, while a canary that is to be rolled back serves on.
+func TestStoriesOfPages(t *testing.T) {
+	t.Run("a-freeze-that-nothing-moves-without", func(t *testing.T) {
+		storyWith(t, "a-freeze-that-nothing-moves-without", rolloutWith(atOnce+illegible+pagers), sinksOutside, func(v *village) {
+			s := &shelf{}
+			v.keeps(s)
+			v.status(decisions.StatusRunning)
+			s.full.Store(true)
+			v.harms()
+			v.status(decisions.StatusFrozen)
+			v.wait(4 * time.Minute)
+			if reply := v.ask("rollback", true); reply.Decision == "" { // as the page says
+				v.Errorf("answered %+v", reply)
+			}
+			s.full.Store(false)
+			v.completed()
+		})
+	})
+	t.Run("a-rollback-that-nobody-follows", func(t *testing.T) {
+		storyWith(t, "a-rollback-that-nobody-follows", rolloutWith(atOnce+betweenWindows+pagers), sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.deaf.Store(true)
+			v.harms()
+			v.status(decisions.StatusRolledBack)
+			v.wait(4 * time.Minute)
+			v.deaf.Store(false)
+			v.completed()
+		})
+	})
+}
+
+// routes is the bucket of route documents.
+func (v *village) routes() jetstream.KeyValue {
+	v.Helper()
+	js, err := jetstream.New(v.conn())
+	v.must(err)
+	kv, err := js.KeyValue(v.Context(), schemas.RoutesBucket)
+	v.must(err)
+	return kv
+}
+
+// TestStoriesOfStrangers: who writes route documents is heard of within seconds, moves no traffic, and the right document is there again.
+func TestStoriesOfStrangers(t *testing.T) {
+	story(t, "a-route-that-somebody-else-writes", rolloutWith(atOnce), func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5 * time.Second)
+		kv := v.routes()
+		was, err := kv.Get(v.Context(), "ranker")
+		v.must(err)
+		signed, err := schemas.DecodeSigned(was.Value())
+		v.must(err)
+		signed.Body = []byte(strings.ReplaceAll(string(signed.Body), `"weight_bp":1000`, `"weight_bp":5000`))
+		forged, err := schemas.EncodeSigned(signed)
+		v.must(err)
+		for name, do := range []func() error{
+			func() error { _, err := kv.Put(v.Context(), "ranker", []byte("hello")); return err },
+			func() error { _, err := kv.Put(v.Context(), "ranker", forged); return err },
+			func() error { return kv.Delete(v.Context(), "ranker") },
+			func() error { return kv.Purge(v.Context(), "ranker") },
+		} {
+			v.must(do())
+			v.wait(11 * time.Second)
+			if d, err := v.bus.Route(v.Context(), "ranker"); err != nil || d.ID != "story.1.2" || v.share.Load() != 1000 {
+				v.Errorf("%d: %+v (%v) stands there, and the canary has %d basis points", name, d, err, v.share.Load())
+			}
+		}
+		if metrics := v.page("/metrics"); !strings.Contains(metrics, `streamcanary_foreign_decisions_total{model="ranker"} 4`) {
+			v.Errorf("not counted: %s", metrics)
+		}
+		v.status(decisions.StatusPromoted)
+		v.wait(5 * time.Second)
+	})
+}

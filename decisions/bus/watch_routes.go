@@ -1,0 +1,188 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/schemas"
+)
+
+// RouteMendEvery is how often a model's route document is written back at most: whoever writes there again and again is told of, and not raced.
+const RouteMendEvery = 10 * time.Second
+
+// Bounds of what is done about route documents that somebody else wrote.
+const (
+	// routeSweepEvery is how often all documents are looked at: what a stream loses without a word, no watch tells.
+	routeSweepEvery = time.Minute
+	// routeMendsMost bounds the documents that wait to be written back; beyond it the next sweep finds them.
+	routeMendsMost = 1000
+	routeTick      = time.Second
+)
+
+// Why a document counts for nothing though nobody forged it.
+var errRouteDeleted = errors.New("it was deleted")
+
+// A RouteWatch looks after the route documents: what the judge didn't write there goes to Options.OnForeign within a second, and the model's last effective decision by the
+// decision log is written back, at once and at most every RouteMendEvery. Subscribers obey neither meanwhile: they believe a signature, and only what is above what they have applied.
+type RouteWatch struct {
+	Models  func() []string              // those that are judged here: their documents are missed where there are none
+	Mended  func(model, decision string) // hears of a document that was written back
+	newest  map[string]schemas.Decision  // by model, of documents that count; only what identifies them
+	due     map[string]time.Time         // by model, when its document is to be written back
+	mended  map[string]time.Time         // by model, when it was last
+	present map[string]bool              // in this sweep
+}
+
+// WatchRoutes runs a watch until the context ends. What keeps it from looking goes to Options.OnError, and it looks again.
+func (b *Bus) WatchRoutes(ctx context.Context, w RouteWatch) {
+	w.newest, w.due, w.mended = map[string]schemas.Decision{}, map[string]time.Time{}, map[string]time.Time{}
+	told := ""
+	for ctx.Err() == nil {
+		w.present = map[string]bool{}
+		err := b.sweepRoutes(ctx, &w)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			told = ""
+			continue
+		case err.Error() != told:
+			told = err.Error()
+			b.wrong(fmt.Errorf("look after the route documents: %w: trying again", err))
+		}
+		pause(ctx, followAgain)
+	}
+}
+
+// sweepRoutes looks at all documents, and then at what changes, until the next sweep is due.
+func (b *Bus) sweepRoutes(ctx context.Context, w *RouteWatch) error {
+	kv, err := b.bucket(ctx, schemas.RoutesBucket)
+	if err != nil {
+		return err
+	}
+	watcher, err := kv.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("watch bucket %s at %s: %w", schemas.RoutesBucket, b.where(), err)
+	}
+	defer func() { _ = watcher.Stop() }()
+	tick := time.NewTicker(routeTick)
+	defer tick.Stop()
+	for over := time.Now().Add(routeSweepEvery); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case entry, open := <-watcher.Updates():
+			if !open {
+				return b.ended(ctx, "watch the route documents")
+			}
+			if entry == nil {
+				w.missing()
+			} else if model, why := b.looksAt(w, entry); why != nil {
+				b.foreign(foreignRoute(model, entry, why))
+			}
+		case <-tick.C:
+		}
+		now := time.Now()
+		if err := b.mendRoutes(ctx, w, now); err != nil || now.After(over) {
+			return err
+		}
+	}
+}
+
+// foreignRoute is a route document that counts for nothing.
+func foreignRoute(model string, entry jetstream.KeyValueEntry, why error) Foreign {
+	place := fmt.Sprintf("bucket %s, key %s", schemas.RoutesBucket, entry.Key())
+	return Foreign{Model: model, Place: place, Sequence: entry.Revision(), At: entry.Created(), Why: why, Route: true}
+}
+
+// missing lets those documents be looked up that aren't there.
+func (w *RouteWatch) missing() {
+	for _, model := range w.Models() {
+		if !w.present[model] {
+			w.mend(model)
+		}
+	}
+}
+
+// mend notes that a model's document is to be written back.
+func (w *RouteWatch) mend(model string) {
+	if _, waits := w.due[model]; !waits && len(w.due) < routeMendsMost {
+		w.due[model] = w.mended[model].Add(RouteMendEvery)
+	}
+}
+
+// looksAt says why a document is not the judge's newest one; nil: it is, as far as documents tell.
+func (b *Bus) looksAt(w *RouteWatch, entry jetstream.KeyValueEntry) (model string, why error) {
+	model, err := schemas.DecodeName(entry.Key())
+	if err != nil {
+		return "", fmt.Errorf("it is no model's: %w", err)
+	}
+	w.present[model] = true
+	var d *schemas.Decision
+	if entry.Operation() != jetstream.KeyValuePut {
+		err = errRouteDeleted
+	} else if d, err = b.routed(entry.Value(), model); err == nil {
+		before, known := w.newest[model]
+		if known && newer(&before, d) {
+			err = fmt.Errorf("decision %s was put back over %s: it is a copy of an older one", d.ID, before.ID)
+		}
+	}
+	if err != nil {
+		w.mend(model)
+		return model, err
+	}
+	w.newest[model] = schemas.Decision{ID: d.ID, Epoch: d.Epoch, Seq: d.Seq}
+	delete(w.due, model)
+	return model, nil
+}
+
+// mendRoutes writes back what is due.
+func (b *Bus) mendRoutes(ctx context.Context, w *RouteWatch, now time.Time) error {
+	for model, at := range w.due {
+		if at.After(now) {
+			continue
+		}
+		id, err := b.mendRoute(ctx, model)
+		if err != nil {
+			return err // it stays due, and the next sweep begins with what stands there
+		}
+		delete(w.due, model)
+		if id != "" {
+			w.mended[model] = now
+			w.Mended(model, id)
+		}
+	}
+	return nil
+}
+
+// mendRoute makes the last effective decision of a model's log its route document, if that isn't so, and returns its id; "": nothing was to be done.
+func (b *Bus) mendRoute(ctx context.Context, model string) (string, error) {
+	var last *Logged
+	_, err := b.EachDecision(ctx, model, func(l *Logged) {
+		if l.Decision.Mode == schemas.Enforce && len(l.Decision.Routes) > 0 {
+			last = l
+		}
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) || last == nil {
+		return "", unlessNotFound(err)
+	}
+	there, _, err := b.route(ctx, model)
+	if err == nil && there != nil && !newer(last.Decision, there) {
+		return "", nil
+	}
+	if err := b.PutRoute(ctx, model, last.Signed.Body); err != nil {
+		return "", err
+	}
+	return last.Decision.ID, nil
+}
+
+func unlessNotFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}

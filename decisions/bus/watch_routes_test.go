@@ -1,0 +1,138 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// watched is a bus whose route documents are looked after, for a model that has been rolled back; others write into the bucket.
+type watched struct {
+	*testing.T
+	bus    *Bus
+	kv     jetstream.KeyValue
+	js     jetstream.JetStream
+	key    string
+	mu     sync.Mutex
+	told   []Foreign
+	mended int
+	older  []byte // a document that was right once
+}
+
+// watching watches until the test ends.
+func watching(t *testing.T, test func(w *watched)) {
+	t.Helper()
+	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
+		conn := connect()
+		w := &watched{T: t}
+		w.bus = open(t, conn, func(o *Options) {
+			o.OnForeign = func(f Foreign) { w.mu.Lock(); w.told = append(w.told, f); w.mu.Unlock() }
+			o.OnError = func(err error) { t.Log(err) }
+		})
+		w.js, _ = jetstream.New(conn)
+		var err error
+		w.kv, err = w.js.KeyValue(t.Context(), schemas.RoutesBucket)
+		w.must(err)
+		w.key, err = schemas.RouteKey("ranker/v.1")
+		w.must(err)
+		h := deliver(t, w.bus, take(t, decisions.NewHead(0), applied(1), prepared(1)))
+		was, err := w.kv.Get(t.Context(), w.key)
+		w.must(err)
+		w.older = was.Value()
+		deliver(t, w.bus, take(t, h, verdict(decisions.VerdictRollback)))
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			w.bus.WatchRoutes(ctx, RouteWatch{Models: func() []string { return []string{"ranker/v.1", "idle"} }, Mended: func(string, string) { w.mu.Lock(); w.mended++; w.mu.Unlock() }})
+		})
+		synctest.Wait()
+		test(w)
+		stop()
+		running.Wait()
+	})
+}
+
+func (w *watched) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// stands is the decision in the document; "": it is none.
+func (w *watched) stands() string {
+	if d, err := w.bus.Route(w.Context(), "ranker/v.1"); err == nil {
+		return d.ID
+	}
+	return ""
+}
+
+// TestWatchRoutes: whatever somebody else does to a route document is told within a second, and the model's last effective decision stands there again.
+func TestWatchRoutes(t *testing.T) {
+	watching(t, func(w *watched) {
+		put := func(value []byte) func() error {
+			return func() error { _, err := w.kv.Put(w.Context(), w.key, value); return err }
+		}
+		forged, err := schemas.EncodeSigned(key(t, 2).Sign([]byte(`{"specversion":"1.0"}`)))
+		w.must(err)
+		for _, test := range []struct {
+			name, why string
+			do        func() error
+		}{
+			{"garbage", "", put([]byte("hello"))},
+			{"empty", "", put(nil)},
+			{"signed by another", "", put(forged)},
+			{"an older one", "it is a copy of an older one", put(w.older)},
+			{"deleted", "it was deleted", func() error { return w.kv.Delete(w.Context(), w.key) }},
+			{"purged", "it was deleted", func() error { return w.kv.Purge(w.Context(), w.key) }},
+		} {
+			w.told, w.mended = nil, 0
+			w.must(test.do())
+			time.Sleep(time.Second)
+			w.mu.Lock()
+			if len(w.told) == 0 || !w.told[0].Route || w.told[0].Model != "ranker/v.1" || !strings.Contains(w.told[0].Why.Error(), test.why) || w.mended != 1 || w.stands() != "r-1.1.3" {
+				w.Errorf("%s: told %+v, %d written back, %q stands there", test.name, w.told, w.mended, w.stands())
+			}
+			w.mu.Unlock()
+			time.Sleep(RouteMendEvery)
+		}
+		w.must(w.js.DeleteKeyValue(w.Context(), schemas.RoutesBucket))
+		w.must(w.bus.Ensure(w.Context()))
+		time.Sleep(2 * routeSweepEvery)
+		if w.stands() != "r-1.1.3" {
+			w.Errorf("%q stands in a bucket that was made anew", w.stands())
+		}
+	})
+}
+
+// TestWatchRoutesFight: who writes again and again is not raced, and the last word is the judge's; made-up models cost no more than a look into the log.
+func TestWatchRoutesFight(t *testing.T) {
+	watching(t, func(w *watched) {
+		for i := range 600 { // a minute
+			_, err := w.kv.Put(w.Context(), w.key, fmt.Append(nil, "hello ", i))
+			w.must(err)
+			_, err = w.kv.Put(w.Context(), fmt.Sprint("made-up-", i), []byte("hello"))
+			w.must(err)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(RouteMendEvery + routeTick)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.mended < 2 || w.mended > int(time.Minute/RouteMendEvery)+2 || w.stands() != "r-1.1.3" {
+			w.Errorf("written back %d times, %q stands there", w.mended, w.stands())
+		}
+		if entry, err := w.kv.Get(w.Context(), "made-up-7"); err != nil || string(entry.Value()) != "hello" {
+			w.Errorf("of a model without decisions: %v, %+v", err, entry)
+		}
+	})
+}
