@@ -83,7 +83,7 @@ func (j *Judge) checkOf(code string) int {
 }
 
 // FalseHolds bounds how many holds to expect in an epoch in which nothing is wrong: those of guardrails with on: hold, which have falseRollback for
-// themselves, that of a silent baseline, which has as much, and those of every check of the input and self-test that holds (0.001 each; of unreadable
+// themselves, that of a silent baseline, which has as much, that of one that is absent from the start where routers are asked (Judge.Due), and those of every check of the input and self-test that holds (0.001 each; of unreadable
 // events twice). A sum of chances is a bound whether or not they depend on each other. Holds at a stage's end for want of proof are not counted.
 func (j *Judge) FalseHolds() float64 {
 	sum := 0.0
@@ -91,7 +91,7 @@ func (j *Judge) FalseHolds() float64 {
 		sum = j.rollout.Risk.FalseRollback
 	}
 	for _, c := range j.checks {
-		if c.holds() {
+		if c.holds() || c.code() == codeBaselineAbsent && j.arrival.awaited {
 			sum += c.alpha()
 		}
 	}

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -109,7 +110,7 @@ func TestSplit(t *testing.T) {
 		{"twice the plan", schemas.OnHold, 1000, func(s *script) { s.play(50, side{n: 800}, side{n: 200}) }, VerdictHold, codeSplitMismatch, []string{codeSplitMismatch}},
 		{"twice the plan, only a warning", schemas.OnWarn, 1000, func(s *script) { s.play(50, side{n: 800}, side{n: 200}) }, VerdictContinue, codeUndecided, []string{codeSplitMismatch}},
 		{"events off, units as planned", schemas.OnHold, 1000,
-			func(s *script) { s.play(50, side{n: 800, units: 90}, side{n: 200, units: 10}) }, VerdictContinue, codeUndecided, nil},
+			func(s *script) { s.play(50, side{n: 800, units: 90}, side{n: 200, units: 10}) }, VerdictContinue, codeUndecided, []string{codeOffPlan}},
 		{"units off, events as planned", schemas.OnHold, 1000,
 			func(s *script) { s.play(50, side{n: 900, units: 80}, side{n: 100, units: 20}) }, VerdictHold, codeSplitMismatch, []string{codeSplitMismatch}},
 		{"a stall that is made up for", schemas.OnHold, 1000, func(s *script) {
@@ -127,7 +128,7 @@ func TestSplit(t *testing.T) {
 		{"too many units to remember", schemas.OnHold, 1000, func(s *script) {
 			s.play(20, side{n: 900, units: 90}, side{n: 100, units: 10})
 			s.play(30, side{n: 500, full: true}, side{n: 500})
-		}, VerdictHold, codeSplitUnwatched, []string{codeSplitUnwatched}},
+		}, VerdictHold, codeSplitUnwatched, []string{codeSplitUnwatched, codeOffPlan}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -136,7 +137,7 @@ func TestSplit(t *testing.T) {
 			s := newScript(t, r, Options{Phi: 1})
 			tt.play(s)
 			s.want(tt.action, tt.code)
-			if got := codes(s.verdict.Health); len(got) != len(tt.health) || len(got) == 1 && got[0] != tt.health[0] {
+			if got := codes(s.verdict.Health); !slices.Equal(got, tt.health) {
 				t.Errorf("health %v, want %v", got, tt.health)
 			}
 		})

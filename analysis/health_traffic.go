@@ -90,8 +90,12 @@ func (j *Judge) splitSentence() string {
 	counts := fmt.Sprintf("(%s of %s)", countText(since.canary), countText(since.all))
 	switch {
 	case j.split.planned > 0:
-		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s%s %s, planned are %s; the comparison may be of unlike users.",
-			canary, percentText(since.share()), what, when, counts, percentText(since.planned()))
+		pass := ""
+		if j.plan.differs() {
+			pass = " Nothing counts towards a pass until it is."
+		}
+		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s%s %s, planned are %s; the comparison may be of unlike users.%s",
+			canary, percentText(since.share()), what, when, counts, percentText(since.planned()), pass)
 	case before.all == 0:
 		return fmt.Sprintf("Traffic is not split as it was at first: %s has %s of the %s%s %s; the comparison may be of unlike users.",
 			canary, percentText(since.share()), what, when, counts)

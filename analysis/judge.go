@@ -47,6 +47,8 @@ type Judge struct {
 	missingMember int                   // of the rollback family: the missing canary
 	silence       [windows.Arms]float64 // log threshold of each
 	split         *split
+	arrival       arrival    // before the epoch begins
+	plan          *planCheck // one of checks; nil: no share is planned
 	sampling      sampling
 	cold          *coldness // nil: nothing is muted for a cold cache
 	crowded       bool      // a window had as many segments as are told apart
@@ -165,6 +167,7 @@ func (j *Judge) newHealth() {
 	}
 	j.split = newSplit(j.stages.share(0), len(j.stages.all), j.sizes)
 	j.split.moving, j.split.free = j.stages.all[0].Shadow(), j.stages.moved
+	j.newArrival(serving)
 }
 
 // Step takes the next merged part and returns what follows from all parts so far. The verdict's slices belong to the
@@ -178,6 +181,7 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 	if !j.begin(p) {
 		j.recall(s, p)
 		j.calibrate(s, p)
+		j.await(p)
 		return j.verdict
 	}
 	j.turn(s, p)
@@ -330,7 +334,8 @@ func (j *Judge) matters(s *stream) bool {
 }
 
 // Evidence appends every number that the tests stand on, in a fixed order: per guardrail the log evidence of any harm, of
-// harm beyond the margin and of keeping it (0 where it can't pass), then of the missing arms, the split, and the checks of the input.
+// harm beyond the margin and of keeping it (0 where it can't pass), then of the missing arms, the split, and the checks of the input; before the epoch
+// begins, once its traffic is due, of absent arms.
 func (j *Judge) Evidence(dst []float64) []float64 {
 	for _, g := range j.all {
 		dst = g.canary.evidence(dst)
@@ -347,6 +352,11 @@ func (j *Judge) Evidence(dst []float64) []float64 {
 	dst = append(dst, j.split.logE())
 	for _, c := range j.checks {
 		dst = c.evidence(dst)
+	}
+	if !j.begun && j.arrival.endMs > 0 {
+		for _, m := range j.arrival.arms {
+			dst = append(dst, m.mixture.LogE())
+		}
 	}
 	return dst
 }

@@ -40,8 +40,16 @@ func (j *Judge) sentence(c cause) string {
 		if c.action == VerdictRollback {
 			then = "it is rolled back, as the rollout has it (then: rollback)"
 		}
-		return fmt.Sprintf("%s were over on %s, and by then %s was neither proven worse than %s nor proven within the margins of %s: %s.",
-			j.wholeText(durationText(whole)), timeText(j.stages.starts[j.stages.now]+whole, 0), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames(), then)
+		if j.stages.starts[j.stages.now] >= j.stages.from()+whole {
+			return fmt.Sprintf("%s were over on %s, and %s is compared with %s only since %s, which is too late: %s (`rollout retry` begins anew).", j.wholeText(durationText(whole)),
+				timeText(j.stages.from()+whole, 0), j.arm(windows.Canary), j.arm(windows.Baseline), timeText(j.stages.starts[j.stages.now], j.nowMs), then)
+		}
+		plan := ""
+		if j.plan.differs() {
+			plan = " " + j.plan.sentence()
+		}
+		return fmt.Sprintf("%s were over on %s, and by then %s was neither proven worse than %s nor proven within the margins of %s: %s.%s",
+			j.wholeText(durationText(whole)), timeText(j.stages.from()+whole, 0), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames(), then, plan)
 	case c.open.suspect != nil:
 		return j.suspectSentence(c.open)
 	case c.open.baking && j.stages.present().Watch > 0:

@@ -17,6 +17,7 @@ type stages struct {
 	moved  bool            // by another controller: no share is planned, and none is expected to stay
 	now    int
 	starts []int64 // event time, by stage, up to the present one
+	dueMs  int64   // event time from which on the traffic of the first was due, by what routers say; 0: not known
 	shown  int64   // event time since which the present one has shown what it was to show; 0: it hasn't
 }
 
@@ -56,7 +57,17 @@ func (s *stages) late(nowMs int64, shown bool) bool {
 		s.shown = nowMs
 	}
 	most := s.present().Max.Milliseconds()
-	return most > 0 && s.age(nowMs) >= most && (!shown || s.age(s.shown) >= most)
+	from := s.from()
+	return most > 0 && nowMs-from >= most && (!shown || s.shown-from >= most)
+}
+
+// from is the event time from which the present stage's max counts: its start, or, where that was earlier, when its traffic was due.
+func (s *stages) from() int64 {
+	start := s.starts[s.now]
+	if s.now == 0 && s.dueMs > 0 {
+		return min(start, s.dueMs)
+	}
+	return start
 }
 
 // of is the stage of the window that starts at startMs.
@@ -134,6 +145,7 @@ func (j *Judge) Advance(stage int, startMs int64) Verdict {
 		s.starts[stage] = startMs
 	default:
 		s.now, s.starts, s.shown = stage, append(s.starts, startMs), 0
+		j.plan.renew()
 		for _, g := range j.all {
 			g.unpass()
 		}

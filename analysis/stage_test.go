@@ -557,5 +557,7 @@ func TestStageSentences(t *testing.T) {
 	s.play(30, side{n: 900}, side{n: 100})
 	s.advance(1)
 	s.play(60, side{n: 1800}, side{n: 200, errors: 1})
-	says("The 1m of stage 2 of 2 were over on 9 Oct 09:01:30, and by then canary 42 was neither proven worse than baseline 41 nor proven within the margins of errors: a person must decide.")
+	says("The 1m of stage 2 of 2 were over on 9 Oct 09:01:30, and by then canary 42 was neither proven worse than baseline 41 nor proven within the margins of errors: a person must decide. " +
+		"Canary 42 has 10 % of the traffic since 09:00:30, planned are 25 %: nothing counts towards a pass until it has what is planned. Harm counts all the same. " +
+		"Set the routers to the plan, or apply a rollout whose stages plan what they do.")
 }

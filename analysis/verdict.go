@@ -22,7 +22,7 @@ const (
 
 // Codes of verdicts; a hold for the input's health has its finding's code.
 const (
-	codeNotBegun        = "not_begun"        // no window yet in which both arms answered
+	codeNotBegun        = "not_begun"        // no window yet in which both arms answered; as a hold or a rollback: nor by the end of the stage's time
 	codeUndecided       = "undecided"        // nothing proven yet
 	codeGuardrailFailed = "guardrail_failed" // harm is proven
 	codePatience        = "patience"         // suspect for as long as the rollout's patience
@@ -58,6 +58,7 @@ type Verdict struct {
 	Graver      *Graver           // that has come up since a rollback that could wait; nil: nothing has
 	Stage       int               // that it was said in, from 0
 	Health      []schemas.Finding // what is wrong with the input now
+	Amiss       []schemas.Finding // of Health, those of traffic that isn't as planned
 	Concerns    []Concern         // that came up with the latest part; none beside a rollback
 	Breached    []string          // guardrails that are failed or suspect now, but for those that only warn
 	Beyond      int               // how often what Judge.Beyond tells has changed, up to a rollback
@@ -88,16 +89,16 @@ func (j *Judge) decide() {
 	j.breaches()
 	j.shelters()
 	now := j.next()
+	if (now.action == VerdictAdvance || now.action == VerdictPromote) && j.plan.ends() {
+		j.sickNow[j.checkOf(codeOffPlan)] = false
+	}
 	if now.action != VerdictRollback {
 		j.verdict.Concerns = j.concerns()
 	}
 	same := now.action == j.verdict.Action && now.code == j.verdict.Code && now.name() == j.verdict.Guardrail && now.segment() == j.verdict.Segment &&
 		now.open == j.open && j.stages.now == j.verdict.Stage
 	j.open = now.open
-	if !slices.Equal(j.sickNow, j.sick) {
-		copy(j.sick, j.sickNow)
-		j.verdict.Health = j.findings()
-	}
+	j.tellHealth()
 	if same {
 		return
 	}

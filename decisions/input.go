@@ -166,6 +166,10 @@ type Verdict struct {
 	Severe bool `json:"severe,omitempty"`
 	// Breached are the guardrails that say now that the canary does harm: failed, or suspect; not those that only warn.
 	Breached []string `json:"breached,omitempty"`
+	// Unbegun: there is no window yet in which both versions answered.
+	Unbegun bool `json:"unbegun,omitempty"`
+	// Amiss is what isn't as planned in the traffic now.
+	Amiss []schemas.Finding `json:"amiss,omitempty"`
 	// Beyond are the limits that the baseline is beyond now.
 	Beyond []Beyond `json:"beyond,omitempty"`
 }

@@ -28,6 +28,7 @@ func (t *turn) judged(v *Verdict) {
 	if t.s.Status != StatusRunning && t.s.Status != StatusHolding {
 		return
 	}
+	v = t.amiss(v)
 	t.concerned(v.Concerns, schemas.StateFailed, schemas.NoticeGuardrailWarning)
 	t.concerned(v.Concerns, schemas.StateSuspect, schemas.NoticeGuardrailSuspect)
 	switch v.Action {
@@ -143,6 +144,8 @@ func (s *State) goesOn() string {
 	switch s.Hold.Code {
 	case string(RulingNoData):
 		return "Data is there again; judging goes on."
+	case codeNotBegun:
+		return "Both versions answer now: judging begins."
 	case "canary_missing":
 		return fmt.Sprintf("Canary %s is heard of again; judging goes on.", s.Terms.Canary)
 	case "baseline_missing":

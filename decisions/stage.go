@@ -57,7 +57,7 @@ func (t *turn) ask(v *Verdict, next, command string) {
 // advance begins the next stage. Until routers have followed, its windows are not its own yet (followed).
 func (t *turn) advance(d draft) {
 	d.supersedes = t.superseded()
-	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
+	t.s.Hold, t.s.Wait, t.s.Warming, t.s.Amiss = nil, nil, nil, nil
 	t.s.Status = StatusRunning
 	t.s.Stage++
 	t.s.Begun = append(t.s.Begun, StageBegin{Turn: t.in.Turn})
@@ -98,6 +98,9 @@ func (t *turn) advanceTo(stage int, d draft) {
 // allows for producers' clocks that are ahead, and for requests that were routed before and are answered after it.
 func (t *turn) followed() {
 	if t.s.Stage == 0 {
+		if t.s.DueMs == 0 {
+			t.s.DueMs = t.s.settledMs(t.in.WallMs)
+		}
 		return
 	}
 	if b := &t.s.Begun[t.s.Stage-1]; b.FromMs == 0 {

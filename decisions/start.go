@@ -56,6 +56,9 @@ func (t *turn) commit(d draft) {
 	}
 	d.phase, d.routes, d.state, d.await = schemas.PhaseCommit, t.s.Terms.stageRoutes(0), t.thaw(), schemas.AckApplied
 	t.decide(d.as(schemas.ActionStart, schemas.Info))
+	if t.s.Wait == nil {
+		t.s.DueMs = t.s.FromMs
+	}
 	t.alarms("")
 }
 

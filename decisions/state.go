@@ -47,6 +47,8 @@ type State struct {
 	EventMs int64 `json:"event_ms"`
 	// FromMs is the event time from which on windows are judged, set by the commit. 0 before it.
 	FromMs int64 `json:"from_ms,omitempty"`
+	// DueMs is the event time from which on the first stage's traffic is due: routers have said that they follow, or nobody asks them. 0: not yet.
+	DueMs int64 `json:"due_ms,omitempty"`
 	// BeganMs is the wall time of the commit, where a guardrail is from outside; Alerts are those that fire, in the order in which they were told, at most MaxFiring.
 	BeganMs int64    `json:"began_ms,omitempty"`
 	Alerts  []Firing `json:"alerts,omitempty"`
@@ -82,6 +84,8 @@ type State struct {
 	// Beyond are the limits that the baseline is beyond, by the last verdict; BeyondTold are the guardrails of which people have heard that.
 	Beyond     []Beyond `json:"beyond,omitempty"`
 	BeyondTold []string `json:"beyond_told,omitempty"`
+	// Amiss is what isn't as planned in the traffic, by the last verdict.
+	Amiss []schemas.Finding `json:"amiss,omitempty"`
 	// Skew is what the last verdict told of the canary's scores, where there are offline ones.
 	Skew    *schemas.Skew `json:"skew,omitempty"`
 	Answers []Answer      `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
@@ -212,6 +216,7 @@ func (s *State) clone() State {
 	c.Begun = slices.Clone(s.Begun)
 	c.Breached = slices.Clone(s.Breached)
 	c.Beyond, c.BeyondTold = slices.Clone(s.Beyond), slices.Clone(s.BeyondTold)
+	c.Amiss = slices.Clone(s.Amiss)
 	c.Commanded = slices.Clone(s.Commanded)
 	c.Answers = slices.Clone(s.Answers)
 	c.Strays = slices.Clone(s.Strays)

@@ -23,6 +23,8 @@ const (
 	NoticeGuardrailWarning  NoticeKind = "guardrail-warning" // Guardrails says which failed, of those that only warn
 	NoticeAlertsTruncated   NoticeKind = "alerts-truncated"  // Alertmanager left alerts out of a message: Guardrails are those from outside, which may miss one
 	NoticeBaselineBeyond    NoticeKind = "baseline-beyond"   // Guardrails says which limits the baseline itself is proven to be beyond
+	NoticeShareOffPlan      NoticeKind = "share-off-plan"    // what a version gets of the traffic isn't what the stage plans: nothing, or too little or too much for a pass
+	NoticeShareAsPlanned    NoticeKind = "share-as-planned"  // it is again; Waiting is what else people were told of, and that isn't over
 	NoticePillarFailed      NoticeKind = "pillar-failed"     // what held before the start of a rollout doesn't any more
 	NoticePillarHeld        NoticeKind = "pillar-held"       // it does again
 )

@@ -202,7 +202,7 @@ var healthForm = mapping(
 	field{key: "unmatched", form: form{kind: percentForm}, def: "5%", about: "margin for the share of outcomes without a prediction"},
 	field{key: "selfTest", form: word(string(OnHold), string(OnWarn)), def: string(OnHold), about: "what happens if the baseline differs from itself"},
 	field{key: "traffic", form: word(string(OnHold), string(OnWarn)), def: string(OnHold), need: laterElse, about: "what happens if the split isn't the planned one"},
-	field{key: "noData", form: duration(time.Second, 30*day), def: "60s", about: "silence of both arms that holds the rollout; where traffic is thin, twice its longest pause of late"},
+	field{key: "noData", form: duration(time.Second, 30*day), def: "60s", about: "silence of both arms that holds the rollout (where traffic is thin, twice its longest pause of late), and of a canary that never came that rolls back"},
 )
 
 var stageForm = mapping(

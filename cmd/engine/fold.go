@@ -75,6 +75,9 @@ func (f *Fold) Rest() { f.resting = true }
 // they are in no digest.
 func (f *Fold) Begin(fromMs int64) { f.begun, f.fromMs = true, fromMs }
 
+// Due says from which event time on the traffic of the first stage is due, and whether routers have said that they follow its plan: see analysis.Judge.Due.
+func (f *Fold) Due(fromMs int64, awaited bool) { f.judge.Due(fromMs, awaited) }
+
 // A Turn is what one merged part changed.
 type Turn struct {
 	Part    *windows.Part // that was merged; valid until the next turn
@@ -106,7 +109,7 @@ func (f *Fold) Next() (Turn, bool) {
 		f.parts.Floats(f.evidence)
 		return t, true
 	}
-	begun, breached, skewed, beyond := f.verdict.StartMs != 0, f.verdict.Breached, f.skewed, f.verdict.Beyond
+	begun, breached, skewed, beyond, amiss := f.verdict.StartMs != 0, f.verdict.Breached, f.skewed, f.verdict.Beyond, f.verdict.Amiss
 	v := f.judge.Step(p)
 	if v.StartMs != 0 {
 		f.turns++
@@ -117,12 +120,14 @@ func (f *Fold) Next() (Turn, bool) {
 	t.Changed = f.turn(v)
 	f.walk()
 	f.skewed = f.judge.Skewed()
-	if v.Action != analysis.VerdictContinue || t.Changed || len(v.Concerns) > 0 || !slices.Equal(v.Breached, breached) || f.skewed != skewed || v.Beyond != beyond {
+	if v.Action != analysis.VerdictContinue || t.Changed || len(v.Concerns) > 0 || !slices.Equal(v.Breached, breached) || f.skewed != skewed || v.Beyond != beyond || !slices.EqualFunc(v.Amiss, amiss, sameCode) {
 		t.Verdict = f.Verdict()
 		t.Verdict.Concerns = concernsOf(v.Concerns)
 	}
 	return t, true
 }
+
+func sameCode(a, b schemas.Finding) bool { return a.Code == b.Code }
 
 // turn takes over a verdict, and reports whether it asks for something else than the one before.
 func (f *Fold) turn(v analysis.Verdict) bool {
@@ -171,6 +176,7 @@ func (f *Fold) Verdict() *decisions.Verdict {
 	reason.Skew = f.judge.Skew()
 	v := &decisions.Verdict{
 		Action: decisions.VerdictAction(f.verdict.Action), Reason: reason, HarmBeganMs: f.verdict.HarmBeganMs, Breached: f.verdict.Breached, Severe: f.verdict.Severe,
+		Unbegun: f.verdict.StartMs == 0, Amiss: slices.Clone(f.verdict.Amiss),
 		Evidence: schemas.Evidence{RolloutSha256: f.rollout.Sha256, Watermark: schemas.Time(f.reached)},
 	}
 	for _, b := range f.judge.Beyond() {

@@ -193,6 +193,9 @@ func (d *desk) follow() {
 	if s.FromMs > 0 {
 		d.fold.Begin(s.FromMs)
 	}
+	if s.DueMs > 0 {
+		d.fold.Due(s.DueMs, s.Routed())
+	}
 	d.fold.Walk(s.Begun)
 }
 

@@ -57,6 +57,7 @@ type village struct {
 	all      atomic.Int64 // of the baseline's
 	third    atomic.Int64 // the share of another version, v3, that only errs, in basis points
 	deaf     atomic.Bool  // the router obeys nobody
+	idle     atomic.Bool  // the router says that it obeys, and moves nothing
 	slow     atomic.Int64 // ms that the canary's answers take longer
 	lower    atomic.Int64 // hundredths by which the canary's scores are too low; 0: there are no scores
 	larder   atomic.Pointer[larder]
@@ -296,7 +297,7 @@ func (v *village) obey(_ context.Context, d subscribe.Delivery) error {
 		return subscribe.Reject(schemas.WhyCapacity)
 	}
 	for _, r := range d.Decision.Routes {
-		if r.Version == "v2" {
+		if r.Version == "v2" && !v.idle.Load() {
 			v.share.Store(int64(r.WeightBP))
 			v.copies.Store(int64(r.MirrorBP))
 		}

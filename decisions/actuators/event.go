@@ -124,15 +124,16 @@ const (
 )
 
 // alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so does a notice that a person has to look at: a step that
-// failed or is overdue, a guardrail under suspicion, or one that may miss its alerts. It is over when a rollback is carried out with all that people were told of, or when
+// failed or is overdue, a guardrail under suspicion, or one that may miss its alerts, traffic that isn't as planned. It is over when a rollback is carried out, or the traffic is as planned, with all that people were told of, or when
 // the rollout begins, goes on, has gone its way, gives way to another, or is deleted.
 func (e *Event) alarm() alarm {
 	if e.Decision == nil {
 		switch e.Notice.Kind {
 		case schemas.NoticeAcksOverdue, schemas.NoticeAckRefused, schemas.NoticeDrainOverdue, schemas.NoticeGuardrailSuspect, schemas.NoticeSinkOverdue, schemas.NoticeSinkRefused,
-			schemas.NoticePillarFailed, schemas.NoticeRolloutLost, schemas.NoticeForeignDecision, schemas.NoticeAlertsTruncated:
+			schemas.NoticePillarFailed, schemas.NoticeRolloutLost, schemas.NoticeForeignDecision, schemas.NoticeAlertsTruncated,
+			schemas.NoticeShareOffPlan:
 			return raise
-		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone:
+		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone, schemas.NoticeShareAsPlanned:
 			if len(e.Notice.Waiting) == 0 {
 				return over
 			}

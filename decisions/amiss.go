@@ -1,0 +1,92 @@
+package decisions
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"streamcanary/schemas"
+)
+
+// codeNotBegun is the reason of what is decided although there was never a window in which both versions answered.
+const codeNotBegun = "not_begun"
+
+// maxRouters bounds the routers that a sentence names.
+const maxRouters = 8
+
+// amiss tells people once of each stretch in which the traffic isn't as planned, and of its end. It returns the verdict, with what routers say where nothing could be
+// compared: who reads that a version gets nothing must know who says that it does.
+func (t *turn) amiss(v *Verdict) *Verdict {
+	was := t.s.Amiss
+	t.s.Amiss = slices.Clone(v.Amiss[:min(len(v.Amiss), maxNamed)])
+	if v.Unbegun && v.Action != VerdictContinue {
+		told := *v
+		told.Reason.Sentence += " " + t.s.followedText()
+		v = &told
+	}
+	if v.Action == VerdictRollback {
+		return v
+	}
+	for _, f := range t.s.Amiss {
+		if !hasCode(was, f.Code) {
+			t.notice(schemas.Notice{Kind: schemas.NoticeShareOffPlan, Severity: schemas.Warning, Sentence: f.Sentence + " " + t.s.followedText()})
+		}
+	}
+	for _, f := range was {
+		if !hasCode(t.s.Amiss, f.Code) {
+			t.notice(schemas.Notice{Kind: schemas.NoticeShareAsPlanned, Severity: schemas.Info, Sentence: t.s.asPlanned(f.Code), Waiting: t.s.standing()})
+		}
+	}
+	return v
+}
+
+func hasCode(list []schemas.Finding, code string) bool {
+	return slices.ContainsFunc(list, func(f schemas.Finding) bool { return f.Code == code })
+}
+
+// asPlanned says what is as planned again.
+func (s *State) asPlanned(code string) string {
+	switch code {
+	case "canary_absent":
+		return fmt.Sprintf("Canary %s is heard of: judging begins.", s.Terms.Canary)
+	case "baseline_absent":
+		return fmt.Sprintf("Baseline %s is heard of: judging begins.", s.Terms.Baseline)
+	}
+	return fmt.Sprintf("Canary %s has the share of the traffic that is planned: what it does counts towards a pass again.", s.Terms.Canary)
+}
+
+// standing is what else people were told of, and that isn't over: what holds the rollout, what is amiss, guardrails, and answers that are missing.
+func (s *State) standing() []string {
+	all := s.holdCodes()
+	for _, f := range s.Amiss {
+		all = append(all, f.Code)
+	}
+	all = slices.Concat(all, s.Breached, s.Missing())
+	return all[:min(len(all), maxNamed)]
+}
+
+// Routed reports whether routers were asked to follow what the present stage plans.
+func (s *State) Routed() bool {
+	return s.Terms.awaited() && !s.Terms.External && s.Terms.stageRoutes(s.Stage) != nil
+}
+
+// followedText is which routers say that they follow.
+func (s *State) followedText() string {
+	if !s.Routed() {
+		return "No router was asked to move traffic."
+	}
+	var names []string
+	for i := range s.Answers {
+		if a := &s.Answers[i]; a.Status == schemas.AckApplied && s.speaksFor(a.Consumer, anyRouter) {
+			names = append(names, fmt.Sprintf("%s (decision %d)", a.Consumer, a.Seq))
+		}
+	}
+	if len(names) == 0 {
+		return "No router has answered that it has applied a decision."
+	}
+	more := ""
+	if len(names) > maxRouters {
+		more = fmt.Sprintf(" and %d more", len(names)-maxRouters)
+	}
+	return fmt.Sprintf("Routers say that they have applied: %s%s.", strings.Join(names[:min(len(names), maxRouters)], ", "), more)
+}
