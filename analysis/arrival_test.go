@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -252,5 +253,36 @@ func TestDueTwice(t *testing.T) {
 	s.play(1, side{n: 900}, side{})
 	if got := len(s.judge.Evidence(nil)); got != before+int(windows.Arms) {
 		t.Errorf("a window from then on has %d numbers of evidence, want %d", got, before+int(windows.Arms))
+	}
+}
+
+// TestSimAbsent counts how often a canary that gets its share, of so little traffic that it takes its time to come, is said to be absent.
+func TestSimAbsent(t *testing.T) {
+	runs := size(4000, 40_000)
+	told, begun := make([]bool, runs), make([]bool, runs)
+	inParallel(runs, func(i int, random *rand.Rand) {
+		r := inStages(rolloutOf(errors05), 500)
+		w := &world{random: random, requests: 3, share: constant(.05), drift: constant(1), slower: 1, metrics: Metrics(r)}
+		j := NewJudge(r, Options{NoIntervals: true, Phi: 1})
+		j.Due(startMs, true)
+		for at := 0; at < 2000 && !j.begun; at++ {
+			v := j.Step(w.window(at, startMs+int64(at)*1000))
+			told[i] = told[i] || len(v.Amiss) > 0
+		}
+		begun[i] = j.begun
+	})
+	wrong := 0
+	for i := range runs {
+		if told[i] {
+			wrong++
+		}
+		if !begun[i] {
+			t.Fatalf("run %d has no window of both", i)
+		}
+	}
+	limit := binomialLimit(runs, absentAlpha)
+	t.Logf("told: %d of %d, limit %d", wrong, runs, limit)
+	if wrong > limit {
+		t.Errorf("%d of %d are said to be absent, limit %d", wrong, runs, limit)
 	}
 }

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"math"
 
 	"streamcanary/schemas"
 	"streamcanary/windows"
@@ -10,7 +11,8 @@ import (
 const codeOffPlan = "off_plan"
 
 // planCheck tells people that the share that is seen is not the one that the stage plans, so that nothing counts towards a pass (stages.offPlan): a shadow of which half is
-// mirrored, weights that a router rounds. It decides nothing, and stands on the same sizes.
+// mirrored, weights that a router rounds. It decides nothing, and stands on the same sizes, divided by their over-dispersion: users send several at once, which moves the share of a
+// second or two, and is nothing to tell people.
 //
 // A stretch begins when the share was off the plan for health.silent without a break, and ends when it was within the odds of the plan for as long; a time in which too little came
 // to tell does neither. Where the split's own test looks, that is quicker, and says it: a stretch then begins after health.noData, for what that test can't see, which may go by
@@ -18,9 +20,12 @@ const codeOffPlan = "off_plan"
 type planCheck struct {
 	judge       *Judge
 	serving     *stream
-	atMs        int64 // start of the first window of the share that is seen now; 0: none yet
-	offMs, onMs int64 // start of the first window since which the share is off the plan, or on it, without a break; 0: it isn't
-	off         bool  // in a stretch
+	watch       shareWatch // of sizes, each divided by phi
+	seen        shareWatch // the latest that wasn't empty
+	seenMs      int64      // start of its last window; 0: the share has changed since
+	atMs        int64      // start of the first window of the share that was seen last; 0: none yet
+	offMs, onMs int64      // start of the first window since which the share is off the plan, or on it, without a break; 0: it isn't
+	off         bool       // in a stretch
 	told        bool
 }
 
@@ -32,22 +37,23 @@ var _ = registerHealth(healthKind{name: "share off the plan", rank: 32, checks: 
 	return []check{j.plan}
 }})
 
-func (k *planCheck) take(p *windows.Part, _ feeding, c clock) {
-	if p.Kind != windows.Serving {
+func (k *planCheck) take(p *windows.Part, f feeding, c clock) {
+	j := k.judge
+	if p.Kind != windows.Serving || f.unequal || k.serving.stage != j.stages.now { // the latter: routers change over
 		return
 	}
-	j, w := k.judge, &k.serving.traffic.watch
-	if k.serving.stage != j.stages.now { // routers change over
+	arms := j.sizes.arms()
+	phi := max(arms[windows.Canary], arms[windows.Baseline])
+	k.watch.add(float64(p.Traffic[windows.Canary].Events)/phi, float64(p.Traffic[windows.Baseline].Events)/phi)
+	if k.watch == (shareWatch{}) {
+		k.seenMs = 0
 		return
 	}
-	if w.canary+w.baseline == 0 { // the share changes
-		k.atMs = 0
-		return
-	}
-	if k.atMs == 0 {
+	if k.seenMs == 0 {
 		k.atMs = p.StartMs
 	}
-	off := j.stages.offPlan(k.serving)
+	k.seen, k.seenMs = k.watch, p.StartMs
+	off := j.stages.off(k.serving.stage, &k.watch)
 	k.offMs, k.onMs = since(k.offMs, off, p.StartMs), since(k.onMs, !off && k.near(), p.StartMs)
 	end, wait := p.StartMs+c.widthMs, k.wait()
 	switch {
@@ -73,7 +79,7 @@ func since(before int64, is bool, nowMs int64) int64 {
 
 // near reports whether the share that is seen has odds within those that end no block.
 func (k *planCheck) near() bool {
-	w, share := &k.serving.traffic.watch, k.judge.stages.share(k.serving.stage)
+	w, share := &k.watch, k.judge.stages.share(k.serving.stage)
 	here, there := w.canary*(1-share), w.baseline*share
 	return here >= shareOddsLow*there && here <= shareOddsHigh*there
 }
@@ -90,7 +96,7 @@ func (k *planCheck) wait() int64 {
 // renew begins a stage, with another plan; nil is no check.
 func (k *planCheck) renew() {
 	if k != nil {
-		k.atMs, k.offMs, k.onMs, k.off, k.told = 0, 0, 0, false, false
+		k.watch, k.seen, k.seenMs, k.atMs, k.offMs, k.onMs, k.off, k.told = shareWatch{}, shareWatch{}, 0, 0, 0, 0, false, false
 	}
 }
 
@@ -103,8 +109,8 @@ func (k *planCheck) ends() bool {
 	return true
 }
 
-// differs reports whether nothing that is seen now proves a pass; nil is no check.
-func (k *planCheck) differs() bool { return k != nil && k.judge.stages.offPlan(k.serving) }
+// differs reports whether the share that is seen now is off the plan, told or not; nil is no check.
+func (k *planCheck) differs() bool { return k != nil && k.offMs > 0 }
 
 func (k *planCheck) sick() bool { return k.told }
 
@@ -131,15 +137,19 @@ func (k *planCheck) sentence() string {
 
 // text is what is planned and what is seen, and what that means.
 func (k *planCheck) text() string {
-	j, w := k.judge, &k.serving.traffic.watch
+	j, w := k.judge, &k.seen
 	stage := &j.stages.all[k.serving.stage]
 	when := ""
 	if k.atMs > 0 {
 		when = " since " + timeText(k.atMs, j.nowMs)
 	}
 	if stage.Shadow() {
+		copied := math.NaN()
+		if w.baseline > 0 {
+			copied = w.canary / w.baseline
+		}
 		return fmt.Sprintf("%s gets copies of %s of the requests%s, planned are copies of %s: nothing counts towards a pass until as many come as are planned.",
-			capital(j.arm(windows.Canary)), percentText(w.canary/w.baseline), when, percentText(float64(stage.MirrorBP)/10000))
+			capital(j.arm(windows.Canary)), percentText(copied), when, percentText(float64(stage.MirrorBP)/10000))
 	}
 	return fmt.Sprintf("%s has %s of the traffic%s, planned are %s: nothing counts towards a pass until it has what is planned.",
 		capital(j.arm(windows.Canary)), percentText(w.canary/(w.canary+w.baseline)), when, percentText(j.stages.share(k.serving.stage)))

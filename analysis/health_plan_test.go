@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,56 @@ func TestOffPlanThin(t *testing.T) {
 	s.play(3, side{n: 3}, side{})
 	s.play(20, side{}, side{})
 	s.amiss(codeOffPlan)
+}
+
+// TestOffPlanSeen: what is told has a share in it also where it is told in a window in which that changes, or the baseline is silent.
+func TestOffPlanSeen(t *testing.T) {
+	r := rolloutOf(errors05)
+	r.Stages = []schemas.Stage{{MirrorBP: 2000, Max: time.Hour, Then: schemas.OnHold}}
+	s := newScript(t, r, Options{Phi: 1})
+	s.play(20, side{n: 1000}, side{n: 100, shadow: 100})
+	s.play(1, side{n: 1000}, side{n: 700, shadow: 700})
+	if text := s.judge.plan.text(); !strings.HasPrefix(text, "Canary 42 gets copies of 10 % of the requests since 09:00:00,") {
+		t.Error(text)
+	}
+	s.play(6, side{}, side{n: 700, shadow: 700})
+	if text := s.judge.plan.text(); !strings.HasPrefix(text, "Canary 42 gets copies of unknown of the requests since 09:00:21,") {
+		t.Error(text)
+	}
+}
+
+// TestSimOffPlan: users who send several requests at once move the share of a second, and nobody is told of that; of half the share people are, in each run.
+func TestSimOffPlan(t *testing.T) {
+	runs := size(20, 400)
+	type count struct{ wrong, missed bool }
+	for _, clump := range []int64{1, 3, 10, 30} {
+		counts := make([]count, runs)
+		inParallel(runs, func(i int, random *rand.Rand) {
+			w := &world{random: random}
+			draw := func(mean float64) int64 { return clump * w.poisson(mean/float64(clump)) }
+			for _, share := range []float64{.2, .1} {
+				r := rolloutOf(errors05)
+				r.Stages = []schemas.Stage{{MirrorBP: 2000, Max: 24 * time.Hour, Then: schemas.OnHold}}
+				r.Health.Silent = 30 * time.Second // less than a clump a second of half the copies is silent for 5 s now and then
+				s, told := newScript(t, r, Options{Phi: float64(clump), NoIntervals: true}), false
+				for range 600 {
+					copies := draw(200 * share)
+					s.play(1, side{n: draw(200)}, side{n: copies, shadow: copies})
+					told = told || len(s.verdict.Amiss) > 0
+				}
+				if share == .2 {
+					counts[i].wrong = told
+				} else {
+					counts[i].missed = !told
+				}
+			}
+		})
+		for i, c := range counts {
+			if c.wrong || c.missed {
+				t.Errorf("clumps of %d, run %d: told of a share on the plan: %t; not of half of it: %t", clump, i, c.wrong, c.missed)
+			}
+		}
+	}
 }
 
 // TestOffPlanNowhere: without a plan there is no check, and with one that fits nothing to tell.

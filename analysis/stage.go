@@ -94,11 +94,15 @@ func (s *stages) share(stage int) float64 {
 // offPlan reports whether the share that a stream shows since it changed last is another than the one that its stage plans, from sizes alone. The canary was to be
 // seen under so much load: under less it proves nothing about that.
 func (s *stages) offPlan(of *stream) bool {
-	share := s.share(of.stage)
+	return s.off(of.stage, &of.traffic.watch)
+}
+
+// off reports whether a share is another than the one that a stage plans.
+func (s *stages) off(stage int, w *shareWatch) bool {
+	share := s.share(stage)
 	if share == 0 {
 		return false
 	}
-	w := &of.traffic.watch
 	const certain = 1e9 // a plan isn't counted: as a reference it is as good as any number of predictions
 	return w.canary+w.baseline > 0 && shareDiffers(w.canary, w.baseline, certain*share, certain*(1-share))
 }

@@ -413,6 +413,11 @@ func printView(w io.Writer, v *view) error {
 		for _, b := range s.Beyond {
 			fmt.Fprintf(w, "baseline: %s\n", b.Sentence)
 		}
+		for _, f := range s.Amiss {
+			if !s.Status.Ended() {
+				fmt.Fprintf(w, "traffic: %s\n", f.Sentence)
+			}
+		}
 	}
 	printSkew(w, v.Skew)
 	return nil

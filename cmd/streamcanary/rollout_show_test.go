@@ -132,6 +132,21 @@ pillar registry: unknown since 1970-01-01T00:01:15Z, and taken for what it was: 
 	}
 }
 
+// TestShowAmiss: where nobody says how it stands now, traffic that isn't as planned is shown from the record, as long as it is judged.
+func TestShowAmiss(t *testing.T) {
+	s := decisions.State{Status: decisions.StatusRunning, Amiss: []schemas.Finding{{Code: "off_plan", Sentence: "Canary 42 has too little."}}}
+	for status, want := range map[decisions.Status]bool{decisions.StatusRunning: true, decisions.StatusHolding: true, decisions.StatusRolledBack: false} {
+		s.Status = status
+		var b strings.Builder
+		if err := printView(&b, &view{AsOf: asOfStart, Record: &decisions.Head{State: s}}); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(b.String(), "\ntraffic: Canary 42 has too little.\n") != want {
+			t.Errorf("%s: shown\n%s", status, b.String())
+		}
+	}
+}
+
 // TestShowNow: where the evidence still changes something, it is shown as it stands, with what it asks for.
 func TestShowNow(t *testing.T) {
 	live := &serve.Standing{Rollout: "r", Epoch: 1, Report: engine.Report{Verdict: "promote", Code: "all_passed", Sentence: "All passed."}}

@@ -74,6 +74,8 @@ func TestAlarms(t *testing.T) {
 	begun := decided(schemas.ActionStart, schemas.Info)
 	begun.Decision.Phase = schemas.PhaseCommit
 	noticed := func(k schemas.NoticeKind, s schemas.Severity) *Event { return noticeOf(schemas.SinkPagerDuty, k, s) }
+	alsoHeld := noticed(schemas.NoticeShareAsPlanned, schemas.Info)
+	alsoHeld.Notice.Waiting = []string{"alert"}
 	tests := []struct {
 		event *Event
 		want  string
@@ -97,6 +99,9 @@ func TestAlarms(t *testing.T) {
 		{noticed(schemas.NoticeAcksOverdue, schemas.Critical), "trigger"},
 		{noticed(schemas.NoticeDrainOverdue, schemas.Critical), "trigger"},
 		{noticed(schemas.NoticeGuardrailSuspect, schemas.Warning), "trigger"},
+		{noticed(schemas.NoticeShareOffPlan, schemas.Warning), "trigger"},
+		{alsoHeld, ""},
+		{noticed(schemas.NoticeShareAsPlanned, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeGuardrailWarning, schemas.Warning), ""},
 		{noticed(schemas.NoticeCommandRefused, schemas.Warning), ""},
 		{noticed("another-kind", schemas.Warning), ""},

@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	"streamcanary/decisions"
+	"streamcanary/windows"
+)
+
+// absentRun is what a fold told of a log: each change of the verdict, with its event time, and the digest in the end.
+type absentRun struct {
+	told   []string
+	digest string
+}
+
+// runAbsent folds a log live, as serve does. The traffic is due 20 s after the log's first window, which is said as soon as a certain event time was reached; early: before anything was read.
+func runAbsent(t *testing.T, path string, early bool) absentRun {
+	t.Helper()
+	r := rolloutOf(t, storyRollout+"  health: {noData: 10s}\n  stages: [{weight: 30, bake: 10s}]\n")
+	src := logs(t, 20_000, path)
+	p, err := newReplay(r, src, ReplayOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := src.Partitions()[0]
+	plan, partition := PlanOf(r, replayEpoch, earliest), windows.Partition{Topic: at.Topic, Number: at.Number}
+	p.fold = NewFold(r, &plan, Sources{Predictions: []windows.Partition{partition}, Samples: []windows.Partition{partition}})
+	p.fold.Begin(earliest)
+	firstMs := parsedStart(t)
+	due := func() { p.fold.Due(firstMs+20_000, true) }
+	if early {
+		due()
+	}
+	var run absentRun
+	for {
+		b, err := src.Next(context.Background())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range b.Items {
+			if err := p.intake.Take(context.Background(), b, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.Release()
+		if err := p.sealed(); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			turn, is := p.fold.Next()
+			if !is {
+				break
+			}
+			if turn.Verdict != nil && (turn.Changed || len(turn.Verdict.Concerns) == 0) {
+				run.note(turn.EventMs-firstMs, turn.Verdict)
+			}
+			if reached := p.fold.ReachedMs(); !early && reached > firstMs+15_000 {
+				if reached > firstMs+20_000 {
+					t.Fatalf("%d was reached before the traffic was due", reached-firstMs)
+				}
+				due()
+				early = true
+			}
+		}
+	}
+	run.digest = p.fold.Digest()
+	return run
+}
+
+func (r *absentRun) note(atMs int64, v *decisions.Verdict) {
+	words := fmt.Sprintf("%s %s unbegun %t", v.Action, v.Reason.Code, v.Unbegun)
+	for _, f := range v.Amiss {
+		words += " " + f.Code
+	}
+	if last := len(r.told) - 1; last < 0 || !strings.HasSuffix(r.told[last], words) {
+		r.told = append(r.told, fmt.Sprintf("%ds %s", atMs/1000, words))
+	}
+}
+
+// parsedStart is the start of the story's first window.
+func parsedStart(t *testing.T) int64 {
+	t.Helper()
+	src := logs(t, 0, write(t, "first.ndjson", linesOf(t, story)[:50]))
+	b, err := src.Next(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Release()
+	first := b.Items[0].Event.TimeMs
+	for i := range b.Items {
+		first = min(first, b.Items[i].Event.TimeMs)
+	}
+	return first / 1000 * 1000
+}
+
+// TestAbsentFold: a canary under another name is told of and rolled back, to the same digest whether its traffic was known to be due from the beginning, as it is after a
+// restart, or was said to be on the way.
+func TestAbsentFold(t *testing.T) {
+	lines := linesOf(t, story)
+	for i := range lines {
+		lines[i].text = bytes.Replace(lines[i].text, []byte(`"version":"v2"`), []byte(`"version":"v9"`), 1)
+	}
+	path := write(t, "other-name.ndjson", lines)
+	onTheWay, again := runAbsent(t, path, false), runAbsent(t, path, true)
+	if !reflect.DeepEqual(onTheWay, again) {
+		t.Errorf("told %v, digest %s; folded again %v, digest %s", onTheWay.told, onTheWay.digest, again.told, again.digest)
+	}
+	if want := []string{"1s continue not_begun unbegun true", "25s continue not_begun unbegun true canary_absent", "30s rollback canary_missing unbegun true canary_absent"}; !reflect.DeepEqual(again.told, want) {
+		t.Errorf("told %v, want %v", again.told, want)
+	}
+}
