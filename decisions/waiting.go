@@ -26,9 +26,9 @@ func (s *State) Missing() []string {
 	return slices.Compact(missing)
 }
 
-// MissingText is whose answer is waited for, for a person.
-func (s *State) MissingText() string {
-	names := s.Missing()
+// RoutersText is which of those whose answer is waited for carry the routes, for a person: no store, and no sink that only tells. "" where all have answered.
+func (s *State) RoutersText() string {
+	names := slices.DeleteFunc(s.Missing(), func(name string) bool { return s.Terms.isStore(name) || s.Terms.isSink(name) })
 	for i, name := range names {
 		if name == anyRouter {
 			names[i] = "any router"

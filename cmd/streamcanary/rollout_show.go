@@ -437,8 +437,8 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	}
 	if len(s.Routes) > 0 {
 		decided := ""
-		if len(s.Missing()) > 0 {
-			decided = fmt.Sprintf(" (decided; waits for %s to answer: see below)", s.MissingText())
+		if who := s.RoutersText(); who != "" {
+			decided = fmt.Sprintf(" (decided; waits for %s to answer: see below)", who)
 		}
 		fmt.Fprintf(w, "routes: %s%s\n", routeText(s.Routes), decided)
 	}

@@ -79,17 +79,22 @@ ack: users answered failed to decision 3: the disk is full
 // TestShowWhoIsAwaited: routes that not everybody has answered say who hasn't.
 func TestShowWhoIsAwaited(t *testing.T) {
 	for _, test := range []struct {
-		names []string
-		want  string
+		names, sinks []string
+		want         string
 	}{
-		{[]string{"eu", "us"}, "routes: 41 100.00 % (decided; waits for us to answer: see below)\n"},
-		{nil, "routes: 41 100.00 % (decided; waits for any router to answer: see below)\n"},
+		{[]string{"eu"}, []string{"slack"}, "routes: 41 100.00 %\nrollback step alert-slack: sent"},
+		{[]string{"eu", "us"}, nil, "routes: 41 100.00 % (decided; waits for us to answer: see below)\n"},
+		{nil, nil, "routes: 41 100.00 % (decided; waits for any router to answer: see below)\n"},
 	} {
 		w := routed()
 		if w.Names = test.names; w.Names == nil {
 			w.Got = nil
 		}
 		s := decisions.State{Status: decisions.StatusPreparing, Routes: []schemas.Route{{Version: "41", WeightBP: 10000}}, Wait: w}
+		if s.Terms.Sinks.Alert = test.sinks; test.sinks != nil {
+			told := &decisions.Wait{Seq: 3, Want: schemas.AckApplied, Names: test.sinks}
+			s.Wait, s.Saga = nil, &decisions.Saga{Steps: []decisions.SagaStep{{Name: "alert-slack", Sink: "slack", State: decisions.StepSent, Wait: told}}}
+		}
 		var b strings.Builder
 		printTraffic(&b, &s)
 		if !strings.HasPrefix(b.String(), test.want) {
