@@ -37,6 +37,28 @@ func (s *State) missingText(name string, seq int64) string {
 	return name + " has not answered"
 }
 
+// What is wrong with an answer to the prepare of a start. To have applied it says nothing of being ready for what comes, and of a store not what it could go back to.
+const (
+	whyApplied  = "a prepare is answered with prepared, which says that the start may come; this does not count"
+	whyNameless = "it names no snapshot that could be restored"
+)
+
+// answerOf is what is kept of an ack.
+func (s *State) answerOf(a *schemas.Ack, wallMs int64) Answer {
+	answer := Answer{Consumer: a.Consumer, Seq: a.Seq, Status: a.Status, Why: clip(a.Why, MaxWhy), AtMs: wallMs}
+	w := s.Wait
+	if s.Status != StatusPreparing || w == nil || a.Decision != w.Decision || a.Seq != w.Seq || !w.awaits(a.Consumer, &s.Terms) {
+		return answer
+	}
+	switch {
+	case a.Status == schemas.AckApplied:
+		answer.Unfit, answer.Why = true, whyApplied
+	case a.Status == schemas.AckPrepared && s.Terms.isStore(a.Consumer) && a.Snapshot == "":
+		answer.Unfit, answer.Why = true, whyNameless
+	}
+	return answer
+}
+
 // refusal is the answer to a decision, or to a later one of the epoch, which asks for the same as long as that is waited for, of somebody who can't, or won't, do it; nil: none
 // is known. A name is one that is waited for.
 func (s *State) refusal(name string, seq int64) *Answer {
@@ -68,9 +90,9 @@ func (a *Answer) refusal() *Answer {
 	return &alone
 }
 
-// refuses reports whether somebody could not, or would not, do what was asked.
+// refuses reports whether somebody could not, or would not, do what was asked, or gave an answer that is none to it.
 func (a *Answer) refuses() bool {
-	return a.Status == schemas.AckFailed || a.Status == schemas.AckRejected
+	return a.Unfit || a.Status == schemas.AckFailed || a.Status == schemas.AckRejected
 }
 
 // refusalText is who refuses what, when, and why.

@@ -114,11 +114,11 @@ func (t *turn) ended(step *SagaStep) string {
 	before := &steps[max(at, 0)]
 	switch {
 	case before.Name == StepFreeze && before.open():
-		return fmt.Sprintf("%s has not answered that it takes no more writes, and traffic doesn't wait for that", listed(before.Wait.missing()))
+		return fmt.Sprintf("%s not answered that no more writes are taken, and traffic doesn't wait for that", agreed(before.Wait.missing(), "has", "have"))
 	case before.Name == StepFreeze:
-		return fmt.Sprintf("%s takes no more writes", listed(terms.State.Stores))
+		return agreed(terms.State.Stores, "takes", "take") + " no more writes"
 	case before.Warm == nil:
-		return fmt.Sprintf("%s has not followed, so nothing is warmed any more", listed(before.Wait.missing()))
+		return agreed(before.Wait.missing(), "has", "have") + " not followed, so nothing is warmed any more"
 	}
 	return terms.warmed(terms.Baseline, before)
 }

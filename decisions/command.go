@@ -15,6 +15,9 @@ const codePaused = "paused"
 // codeCommanded is the reason of what a person decided.
 const codeCommanded = "commanded"
 
+// overWatch stands among what a person went past where a watch was left out, or ended before its time.
+const overWatch = "watch"
+
 // command obeys a person, or says why not.
 func (t *turn) command(c *Command) {
 	if _, taken := t.s.Outcome(c); taken {
@@ -133,43 +136,62 @@ func (t *turn) refusesAdvance(c *Command) string {
 
 // promotes is how a promotion is asked for as things stand.
 func (t *turn) promotes(c *Command) string {
-	why := t.refusesPromote(c)
-	switch {
-	case why != "":
-		return "that is a promotion, which would be refused, too: " + strings.ReplaceAll(why, "--override", "`rollout promote --override`")
-	case c.Force:
-		return "`rollout promote --override` does that"
+	asked := *c
+	asked.Do = CommandPromote
+	if why := t.refusesPromote(&asked); why != "" {
+		return "that is a promotion, which would be refused, too: " + why
+	}
+	if c.Force {
+		return t.s.overruled(&asked) + " does that"
 	}
 	return "`rollout promote` does that"
+}
+
+// overruled is how to ask for a command once more, past what speaks against it.
+func (s *State) overruled(c *Command) string {
+	return fmt.Sprintf("`streamcanary rollout %s %s --override --comment WHY`", c.Do, s.Terms.Rollout)
 }
 
 func (t *turn) refusesPromote(c *Command) string {
 	s := &t.s
 	switch {
-	case s.Status == StatusPromoting && s.Warming != nil:
-		return "" // without waiting for a warm cache
+	case s.Status == StatusPromoting && s.Warming != nil: // without waiting for a warm cache
+		return s.refusesHarm(c)
 	case !s.judged():
 		return s.notJudged()
 	case !c.Force && s.watch() > 0 && t.in.Turn == 0:
-		return "there is no window yet in which both versions answered, so its watch can't begin; --override leaves the watch out, and the decision says so"
+		return fmt.Sprintf("there is no window yet in which both versions answered, so its watch can't begin; %s leaves the watch out, and the decision says so", s.overruled(c))
 	}
-	return s.refusesMore(c)
+	why := slices.DeleteFunc([]string{s.refusesMore(c), s.refusesWatched(c)}, func(text string) bool { return text == "" })
+	return strings.Join(why, "; and ")
 }
 
 // refusesMore says why the canary may not get more traffic. A person may go on without proof of health, and not past signs of harm, or where the
 // evidence is incomplete, unless by force, which the decision says.
 func (s *State) refusesMore(c *Command) string {
+	if why := s.refusesHarm(c); why != "" {
+		return why
+	}
 	switch {
 	case c.Force:
-	case s.blocking() != nil:
-		f := s.blocking()
-		return fmt.Sprintf("alert %s (guardrail %s) fires; --override goes past it, and the decision says so", f.Name, f.Guardrail)
-	case len(s.Breached) > 0:
-		return fmt.Sprintf("guardrails say that the canary does harm: %s; --override goes past them, and the decision says so", strings.Join(s.Breached, ", "))
 	case len(s.holdCodes()) > 0:
-		return fmt.Sprintf("it holds (%s); --override goes past that, and the decision says so", strings.Join(s.holdCodes(), ", "))
+		return fmt.Sprintf("it holds (%s); %s goes past that, and the decision says so", strings.Join(s.holdCodes(), ", "), s.overruled(c))
+	case len(s.gone()) > 0: // under a pause
+		return fmt.Sprintf("a pillar holds no longer: %s; %s goes past that, and the decision says so", failedText(s.gone()), s.overruled(c))
 	case s.Wait != nil:
-		return fmt.Sprintf("decision %s is not answered by %s yet; --override doesn't wait for it, and the decision says so", s.Wait.Decision, listed(s.Wait.missing()))
+		return fmt.Sprintf("decision %s is not answered by %s yet; %s doesn't wait for it, and the decision says so", s.Wait.Decision, listed(s.Wait.missing()), s.overruled(c))
+	}
+	return ""
+}
+
+// refusesHarm says which signs of harm a person may not go past, unless by force.
+func (s *State) refusesHarm(c *Command) string {
+	switch f := s.blocking(); {
+	case c.Force:
+	case f != nil:
+		return fmt.Sprintf("alert %s (guardrail %s) fires; %s goes past it, and the decision says so", f.Name, f.Guardrail, s.overruled(c))
+	case len(s.Breached) > 0:
+		return fmt.Sprintf("guardrails say that the canary does harm: %s; %s goes past them, and the decision says so", strings.Join(s.Breached, ", "), s.overruled(c))
 	}
 	return ""
 }
@@ -180,8 +202,8 @@ func (t *turn) refusesRollback(c *Command) string {
 	case s.Status == StatusPreparing, s.Status == StatusPromoting, s.judged(), s.Status == StatusFrozen && c.Force, s.Status == StatusRolledBack && s.isWarming():
 		return ""
 	case s.Status == StatusFrozen:
-		return fmt.Sprintf("%s has not answered that the state can go back, and %s can't read what %s wrote; --override moves the traffic all the same, and the decision says so",
-			listed(s.Saga.step(StepFreeze).Wait.missing()), s.Terms.Baseline, s.Terms.Canary)
+		return fmt.Sprintf("%s not answered that the state can go back, and %s can't read what %s wrote; %s moves the traffic all the same, and the decision says so",
+			agreed(s.Saga.step(StepFreeze).Wait.missing(), "has", "have"), s.Terms.Baseline, s.Terms.Canary, s.overruled(c))
 	}
 	return s.notJudged()
 }
@@ -229,8 +251,11 @@ func (s *State) notJudged() string {
 		return fmt.Sprintf("epoch %d is deleted, and stays so: `rollout apply --new-epoch` begins one from a file", s.Epoch)
 	}
 	stays := fmt.Sprintf("epoch %d is %s, and stays so: ", s.Epoch, s.Status)
-	if open := s.Unfinished(false); open != "" {
-		return stays + open
+	switch {
+	case s.Status == StatusFrozen:
+		return fmt.Sprintf("its rollback waits for the state (%s); `rollout rollback %s --override --comment WHY` moves the traffic without that", s.openText(), t.Rollout)
+	case s.Undone():
+		return fmt.Sprintf("%sits rollback is not yet carried out (%s); once it is, a new epoch can begin", stays, s.openText())
 	}
 	return stays + "`rollout retry` begins a new one, and `rollout apply --new-epoch` one from a changed file"
 }
@@ -280,14 +305,21 @@ func (t *turn) advanced(c *Command) {
 
 func (t *turn) promoted(c *Command) {
 	d := draft{reason: commanded(c, codeCommanded, "promoted "+t.s.Terms.Canary), actor: c.Actor, override: t.s.passedOver(c), urgent: c.Force}
-	if t.s.Status == StatusPromoting {
+	at := t.s.watch()
+	untilMs, watched := t.s.watching()
+	switch {
+	case t.s.Status == StatusPromoting:
 		d.reason, d.urgent = commanded(c, codeCommanded, "moved all traffic without waiting for a warm cache"), true
-	}
-	if at := t.s.watch(); at > 0 && !c.Force {
+	case at > 0 && !c.Force:
 		d.reason = commanded(c, codeCommanded, fmt.Sprintf("promoted %s, whose watch comes first", t.s.Terms.Canary))
 		t.advanceTo(at, d)
 		return
+	case at > 0, watched && untilMs == 0:
+		d.reason = commanded(c, codeCommanded, fmt.Sprintf("promoted %s without its watch", t.s.Terms.Canary))
+	case watched:
+		d.reason = commanded(c, codeCommanded, fmt.Sprintf("promoted %s, %s before its watch was over", t.s.Terms.Canary, t.s.watchLeft(untilMs)))
 	}
+	d.reason.Sentence += t.s.keptText()
 	t.promote(d)
 }
 
@@ -332,8 +364,14 @@ func (s *State) passedOver(c *Command) []string {
 		over = append(over, f.Guardrail)
 	}
 	over = append(over, s.holdCodes()...)
+	if len(s.gone()) > 0 && !slices.Contains(over, codePillarFailed) {
+		over = append(over, codePillarFailed)
+	}
 	if s.Wait != nil {
 		over = append(over, s.Wait.Decision)
+	}
+	if _, watched := s.watching(); c.Do == CommandPromote && s.judged() && (watched || s.watch() > 0) {
+		over = append(over, overWatch)
 	}
 	return over
 }
@@ -361,8 +399,8 @@ func (t *turn) remove(c *Command) {
 		} else {
 			t.decide(draft{
 				action: schemas.ActionFreeze, phase: schemas.PhaseAbort, severity: schemas.Critical, routes: t.s.Routes, actor: c.Actor,
-				reason: schemas.Reason{Code: schemas.ReasonDeleted, Sentence: fmt.Sprintf("The rollout was deleted before its state was restored: %s takes no writes until somebody there lets it.",
-					listed(t.s.Terms.State.Stores))},
+				reason: schemas.Reason{Code: schemas.ReasonDeleted, Sentence: fmt.Sprintf("The rollout was deleted before its state was restored: %s no writes until somebody there lets that.",
+					agreed(t.s.Terms.State.Stores, "takes", "take"))},
 			})
 		}
 		return

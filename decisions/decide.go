@@ -152,6 +152,14 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
+// agreed joins names with the verb that goes with one, or with several.
+func agreed(names []string, one, several string) string {
+	if len(names) == 1 {
+		return listed(names) + " " + one
+	}
+	return listed(names) + " " + several
+}
+
 // clip cuts a text at a bound of bytes, between runes.
 func clip(s string, most int) string {
 	if len(s) <= most {

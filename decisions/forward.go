@@ -103,6 +103,13 @@ func (t *turn) recommend(why schemas.Reason) {
 	t.decide(draft{action: schemas.ActionRollForward, severity: severity, routes: t.s.Routes, state: t.s.restoring(), reason: why, actor: engine, follows: true})
 }
 
+// returns forgets the recommendation for state that doesn't go back: it can, or has.
+func (s *State) returns() {
+	if s.Forward != nil && s.Forward.Code == codeStateGone {
+		s.Forward = nil
+	}
+}
+
 // restoring is what a decision must go on to ask of stores that are about to go back to their snapshots, since they do what the newest one says; nil: they aren't.
 func (s *State) restoring() []schemas.StateOrder {
 	if s.Saga == nil {

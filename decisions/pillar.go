@@ -195,7 +195,7 @@ func RoutingPillar(t *Terms, current *State) Pillar {
 	}
 	var got []string
 	for _, a := range current.Answers {
-		if (a.Status == schemas.AckPrepared || a.Status == schemas.AckApplied) && !current.Terms.isStore(a.Consumer) && !current.Terms.isSink(a.Consumer) {
+		if (a.Status == schemas.AckPrepared || a.Status == schemas.AckApplied) && !a.Unfit && !current.Terms.isStore(a.Consumer) && !current.Terms.isSink(a.Consumer) {
 			got = append(got, a.Consumer)
 		}
 	}

@@ -151,9 +151,12 @@ func (s *State) failing(like func(*Watched) bool) []*Watched {
 	return all
 }
 
+// gone are the pillars that keep the canary from more traffic.
+func (s *State) gone() []*Watched { return s.failing(func(w *Watched) bool { return !w.Waived }) }
+
 // heldByPillar holds the rollout while a pillar fails, and reports whether one wants that.
 func (t *turn) heldByPillar() bool {
-	failing := t.s.failing(func(w *Watched) bool { return !w.Waived })
+	failing := t.s.gone()
 	if len(failing) == 0 {
 		return false
 	}

@@ -33,7 +33,7 @@ func (t *turn) prepared(w *Wait) {
 	case h == nil:
 		t.commit(draft{reason: schemas.Reason{Code: "prepared", Sentence: sentence}, actor: engine})
 	case h.Code == codeFrozen && t.s.Terms.State.shared():
-		sentence = fmt.Sprintf("%s It is to hold: until it is resumed, %s takes no writes.", sentence, listed(t.s.Terms.State.Stores))
+		sentence = fmt.Sprintf("%s It is to hold: until it is resumed, %s no writes.", sentence, agreed(t.s.Terms.State.Stores, "takes", "take"))
 		t.freezePrepared(draft{reason: schemas.Reason{Code: codeFrozen, Sentence: sentence}, actor: engine, follows: true})
 	}
 }

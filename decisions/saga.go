@@ -249,6 +249,9 @@ func (t *turn) settle(step *SagaStep, atMs int64) {
 	switch step.Name {
 	case StepFreeze:
 		t.s.Status = StatusRolledBack // all may have stood still until now
+		t.s.returns()
+	case StepRestore:
+		t.s.returns()
 	case StepRoute:
 		t.s.Saga.Times.Acked = schemas.Time(atMs)
 	case StepVerify:

@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"fmt"
+	"time"
 
 	"streamcanary/schemas"
 )
@@ -83,6 +84,42 @@ func (s *State) watch() int {
 		at--
 	}
 	return at
+}
+
+// watching reports whether the present stage is a watch that is not over, and until which event time it takes; 0: that is not known, or not yet.
+func (s *State) watching() (untilMs int64, is bool) {
+	stage := &s.Terms.Stages[s.Stage]
+	if !stage.Watch || s.Hold != nil && s.Hold.Code == codeApproval {
+		return 0, false
+	}
+	if from := s.StageFromMs(); from > 0 && stage.WatchMs > 0 {
+		untilMs = from + stage.WatchMs
+	}
+	return untilMs, untilMs == 0 || s.EventMs < untilMs
+}
+
+// watchLeft is how much of a watch until an event time is left, for a person.
+func (s *State) watchLeft(untilMs int64) string {
+	left := time.Duration(untilMs-s.EventMs) * time.Millisecond
+	return schemas.FormatDuration((left + time.Second - 1).Truncate(time.Second))
+}
+
+// refusesWatched says why a watch that is not over isn't ended; "": none is under way.
+func (s *State) refusesWatched(c *Command) string {
+	untilMs, is := s.watching()
+	if !is || c.Force {
+		return ""
+	}
+	terms, stage := &s.Terms, &s.Terms.Stages[s.Stage]
+	until := "its watch is not over"
+	switch {
+	case untilMs > 0:
+		until = fmt.Sprintf("its watch takes until %s, %s more by the events", schemas.Time(untilMs), s.watchLeft(untilMs))
+	case stage.WatchMs > 0:
+		until = fmt.Sprintf("its watch of %s has not begun", schemas.FormatDuration(time.Duration(stage.WatchMs)*time.Millisecond))
+	}
+	return fmt.Sprintf("%s: as long as %s of the traffic stays at %s, harm of %s that only all of the traffic shows is proven against it, and rolled back; %s ends it now, and the decision says so",
+		until, percentOf(fullBP-stage.WeightBP), terms.Baseline, terms.Canary, s.overruled(c))
 }
 
 // advanceTo begins a later stage. Those between are gone past: they have no windows of their own.

@@ -69,15 +69,16 @@ func (t *turn) acked(a *schemas.Ack) {
 		t.s.stray(a, t.in.WallMs)
 		return
 	}
-	if a.Seq < 1 || a.Seq > t.s.Seq {
+	if why := t.s.Unheeded(a); why != "" && why != UnheededStranger { // a stranger's is shown
 		return
 	}
 	t.s.found(a.Consumer)
 	before := t.s.refusedLast(a.Consumer)
-	news := t.s.remember(a, t.in.WallMs)
-	if a.Status == schemas.AckRejected || a.Status == schemas.AckFailed {
+	answer := t.s.answerOf(a, t.in.WallMs)
+	news := t.s.remember(&answer)
+	if answer.refuses() {
 		if news {
-			t.refused(a, before)
+			t.refused(a, &answer, before)
 		}
 		return
 	}
@@ -95,11 +96,8 @@ func (t *turn) acked(a *schemas.Ack) {
 
 // answered counts an answer that is waited for.
 func (t *turn) answered(w *Wait, a *schemas.Ack) {
-	if t.s.Status == StatusPreparing && t.s.Terms.isStore(a.Consumer) && !t.s.snapshotted(a) {
-		nameless := *a
-		nameless.Why = "it names no snapshot that could be restored"
-		t.refused(&nameless, 0)
-		return
+	if t.s.Status == StatusPreparing && t.s.Terms.isStore(a.Consumer) {
+		t.s.snapshotted(a)
 	}
 	if w.take(a.Consumer, &t.s.Terms) {
 		t.s.Wait = nil
@@ -119,8 +117,8 @@ func (t *turn) answered(w *Wait, a *schemas.Ack) {
 }
 
 // refused tells people that a subscriber will not, or could not, obey a decision that is waited for, or a later one that asks for the same, where it hasn't refused
-// that before: before is the seq of what it refused last.
-func (t *turn) refused(a *schemas.Ack, before int64) {
+// that before (before is the seq of what it refused last), or that its answer is no answer to it.
+func (t *turn) refused(a *schemas.Ack, answer *Answer, before int64) {
 	var step *SagaStep
 	if t.sinkRefuses(a) {
 		return
@@ -134,7 +132,7 @@ func (t *turn) refused(a *schemas.Ack, before int64) {
 	if step == nil && !asked(t.s.Wait) && !asked(t.s.Freezing) {
 		return
 	}
-	sentence := fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(a.Why))
+	sentence := fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(answer.Why))
 	if asked(t.s.Freezing) {
 		sentence += t.stillWritten()
 	} else {
@@ -173,38 +171,39 @@ func (s *State) refusedLast(consumer string) int64 {
 
 // remember keeps the newest ack of each consumer, and reports whether this one is news: a repetition, one that is overtaken by a
 // newer answer, and one of a consumer beyond MaxAnswers is none.
-func (s *State) remember(a *schemas.Ack, wallMs int64) bool {
-	answer := Answer{Consumer: a.Consumer, Seq: a.Seq, Status: a.Status, Why: clip(a.Why, MaxWhy), AtMs: wallMs}
+func (s *State) remember(a *Answer) bool {
 	at, found := slices.BinarySearchFunc(s.Answers, a.Consumer, func(x Answer, name string) int { return compare(x.Consumer, name) })
 	if !found {
 		if len(s.Answers) == MaxAnswers {
 			return false
 		}
-		s.Answers = slices.Insert(s.Answers, at, answer)
+		s.Answers = slices.Insert(s.Answers, at, *a)
 		return true
 	}
 	old := s.Answers[at]
-	if old.Seq > a.Seq || old.Seq == a.Seq && rank(old.Status) >= rank(a.Status) {
+	if old.Seq > a.Seq || old.Seq == a.Seq && old.rank() >= a.rank() {
 		return false
 	}
 	if a.Status == schemas.AckReceived {
-		answer.Refused = old.refusal()
+		a.Refused = old.refusal()
 	}
-	s.Answers[at] = answer
+	s.Answers[at] = *a
 	return true
 }
 
 // rank orders the answers to one decision, so that acks that arrive in another order than they were given leave the same state.
-func rank(status schemas.AckStatus) int {
-	switch status {
-	case schemas.AckReceived:
+func (a *Answer) rank() int {
+	switch {
+	case a.Status == schemas.AckReceived:
 		return 1
-	case schemas.AckFailed, schemas.AckRejected:
-		return 2
-	case schemas.AckPrepared:
+	case a.Unfit && a.Status == schemas.AckPrepared:
 		return 3
-	case schemas.AckApplied:
+	case a.refuses():
+		return 2
+	case a.Status == schemas.AckPrepared:
 		return 4
+	case a.Status == schemas.AckApplied:
+		return 5
 	}
 	return 0
 }

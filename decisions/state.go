@@ -134,6 +134,8 @@ type Answer struct {
 	AtMs     int64             `json:"at_ms"` // wall time of the intake
 	// Refused, of an ack that only says that a decision was received, is what the consumer answered before it, where that was a refusal.
 	Refused *Answer `json:"refused,omitempty"`
+	// Unfit: it is not what a prepare asks for, and Why says so. It doesn't count.
+	Unfit bool `json:"unfit,omitempty"`
 }
 
 // Commanded is a command that was taken. Exactly one of Decision and Refused is set; neither of a deletion of what had ended.
@@ -331,7 +333,8 @@ func (w *Wait) take(consumer string, t *Terms) bool {
 	return len(w.missing()) == 0
 }
 
-// satisfies reports whether an ack is an answer of the kind that is waited for. To have applied a prepare is to be prepared. To have applied a later decision
+// satisfies reports whether an ack is an answer of the kind that is waited for. A store that has applied a freeze takes no writes: traffic doesn't wait for the other word. The
+// prepare of a start is held to it (unfit). To have applied a later decision
 // of the epoch is to have applied this one: as long as something waits for it, later ones (holds and their ends) have the same routes, and a router that
 // comes late sees only the last.
 func (w *Wait) satisfies(a *schemas.Ack) bool {

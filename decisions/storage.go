@@ -109,14 +109,10 @@ func (s *State) state(routes []schemas.Route) []schemas.StateOrder {
 	return nil
 }
 
-// snapshotted takes a store's answer to the prepare of a start, and reports whether it is one: it must name what can be restored.
-func (s *State) snapshotted(a *schemas.Ack) bool {
-	if a.Snapshot == "" {
-		return false
-	}
+// snapshotted takes a store's answer to the prepare of a start, which names what can be restored (answerOf).
+func (s *State) snapshotted(a *schemas.Ack) {
 	s.Snapshots = slices.DeleteFunc(s.Snapshots, func(x Snapshot) bool { return x.Store == a.Consumer })
 	s.Snapshots = append(s.Snapshots, Snapshot{a.Consumer, a.Snapshot})
-	return true
 }
 
 // thaw lets stores take writes again, and is what a decision must say of it; nil where they do already.
@@ -155,6 +151,44 @@ func (t *turn) stillWritten() string {
 	return fmt.Sprintf(" What %s writes may still change it. Stop its writes by hand, or `rollout resume` ends the freeze.", t.s.Terms.Canary)
 }
 
+// SnapshotTexts are what the stores can go back to, or have gone back to, for a person.
+func (s *State) SnapshotTexts() []string {
+	var texts []string
+	for _, x := range s.Snapshots {
+		texts = append(texts, s.snapshotText(&x))
+	}
+	return texts
+}
+
+func (s *State) snapshotText(x *Snapshot) string {
+	var freeze, restore *SagaStep
+	if s.Saga != nil {
+		freeze, restore = s.Saga.step(StepFreeze), s.Saga.step(StepRestore)
+	}
+	if restore != nil && restore.begun() {
+		if slices.Contains(restore.Wait.Got, x.Store) {
+			return fmt.Sprintf("%s has gone back to snapshot %s", x.Store, x.ID)
+		}
+		return fmt.Sprintf("%s is to go back to snapshot %s (%s)", x.Store, x.ID, s.missingText(x.Store, restore.Wait.Seq))
+	}
+	waits := []*Wait{s.Freezing}
+	if freeze != nil {
+		waits = append(waits, freeze.Wait)
+	}
+	for _, w := range waits {
+		if w == nil || !slices.Contains(w.missing(), x.Store) {
+			continue
+		}
+		if a := s.refusal(x.Store, w.Seq); a != nil {
+			return fmt.Sprintf("%s has snapshot %s, and it is not known whether it can go back to it (%s)", x.Store, x.ID, s.refusalText(a))
+		}
+	}
+	if s.Status == StatusPromoted {
+		return fmt.Sprintf("%s had snapshot %s before %s; a store keeps one as long as the rollout lasts", x.Store, x.ID, s.Terms.Canary)
+	}
+	return fmt.Sprintf("%s can go back to snapshot %s", x.Store, x.ID)
+}
+
 // FrozenText is how far the stores are with taking no writes, for a person; "": they weren't told to.
 func (s *State) FrozenText() string {
 	if !s.Frozen {
@@ -183,13 +217,13 @@ func (t *turn) freezing(d *draft) {
 // restoring sends the state back to what it was before the canary.
 func (t *turn) restoring(d *draft) {
 	d.phase, d.routes, d.state = schemas.PhaseCommit, t.s.Terms.baselineRoutes(), t.s.orders(schemas.StateRestore)
-	d.reason = t.s.again("All traffic goes to %s; %s goes back to the snapshot from before %s.", t.s.Terms.Baseline, listed(t.s.Terms.State.Stores), t.s.Terms.Canary)
+	d.reason = t.s.again("All traffic goes to %s; %s back to the snapshot from before %s.", t.s.Terms.Baseline, agreed(t.s.Terms.State.Stores, "goes", "go"), t.s.Terms.Canary)
 }
 
 // unfreezing ends the restoring.
 func (t *turn) unfreezing(d *draft) {
 	d.phase, d.routes, d.state = schemas.PhaseCommit, t.s.Terms.baselineRoutes(), t.thaw()
-	d.reason = t.s.again("%s is restored, and takes writes again.", listed(t.s.Terms.State.Stores))
+	d.reason = t.s.again("%s restored, and %s writes again.", agreed(t.s.Terms.State.Stores, "is", "are"), map[bool]string{true: "takes", false: "take"}[len(t.s.Terms.State.Stores) == 1])
 }
 
 // again is the reason of the rollback, in other words.
@@ -225,8 +259,8 @@ func (t *turn) unfrozen(step *SagaStep) bool {
 	t.decide(draft{
 		action: schemas.ActionFreeze, severity: schemas.Critical, routes: t.s.Routes, actor: engine, asks: stores,
 		reason: schemas.Reason{Code: codeStateNotReady, Sentence: fmt.Sprintf(
-			"%s is to be rolled back, but %s can't read its state, and %s has not answered that it can go back: no traffic is moved and no state written, until it does, or a person says so: streamcanary rollout rollback %s --override --comment WHY",
-			t.s.Terms.Canary, t.s.Terms.Baseline, listed(step.Wait.missing()), t.s.Terms.Rollout)},
+			"%s is to be rolled back, but %s can't read its state, and %s not answered that it can go back: no traffic is moved and no state written, until that is answered, or a person says so: streamcanary rollout rollback %s --override --comment WHY",
+			t.s.Terms.Canary, t.s.Terms.Baseline, agreed(step.Wait.missing(), "has", "have"), t.s.Terms.Rollout)},
 	})
 	t.forward(schemas.Reason{Code: codeStateGone, Sentence: fmt.Sprintf("The state of %s can't go back, and %s can't read it.", t.s.Terms.Model, t.s.Terms.Baseline)})
 	return true

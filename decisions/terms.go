@@ -46,6 +46,8 @@ type Terms struct {
 	Sha256        string `json:"sha256"` // of the rollout
 	Program       string `json:"program,omitempty"`
 	Application   string `json:"application,omitempty"` // id of the request that started the epoch
+	// Back is what the epoch goes back from, where `rollout back` began it.
+	Back *Back `json:"back,omitempty"`
 	// Source is the CloudEvents source of the decisions: who speaks; "streamcanary" where it is empty.
 	Source string `json:"source,omitempty"`
 	// Unattended is true in a replay: nobody acknowledges, so nothing waits for an ack or for the canary to drain.
@@ -55,11 +57,12 @@ type Terms struct {
 // StageTerms are what the state machine needs of a stage. Where neither WeightBP nor MirrorBP is set, routers keep their own split, and no decision
 // carries routes before the rollback or the promotion.
 type StageTerms struct {
-	WeightBP int  `json:"weight_bp,omitempty"` // the canary's planned share
-	MirrorBP int  `json:"mirror_bp,omitempty"` // the share of the baseline's traffic that is copied to the canary
-	Approve  bool `json:"approve,omitempty"`   // a person must say that it begins
-	Watch    bool `json:"watch,omitempty"`     // after it the canary gets all, without any more to be passed
-	Warm     bool `json:"warm,omitempty"`      // a stop of the canary's way to all of the traffic: until its cache is warm
+	WeightBP int   `json:"weight_bp,omitempty"` // the canary's planned share
+	MirrorBP int   `json:"mirror_bp,omitempty"` // the share of the baseline's traffic that is copied to the canary
+	Approve  bool  `json:"approve,omitempty"`   // a person must say that it begins
+	Watch    bool  `json:"watch,omitempty"`     // after it the canary gets all, without any more to be passed
+	WatchMs  int64 `json:"watch_ms,omitempty"`  // how long it takes, event time; 0: not known
+	Warm     bool  `json:"warm,omitempty"`      // a stop of the canary's way to all of the traffic: until its cache is warm
 }
 
 // ChronicTerms say when rolling back again is no answer; the zero value: never.
@@ -87,7 +90,7 @@ func TermsOf(r *schemas.Rollout) Terms {
 	t.External, t.ApprovePromotion = r.External, r.ApprovePromotion
 	for i := range r.Stages {
 		s := &r.Stages[i]
-		t.Stages = append(t.Stages, StageTerms{WeightBP: s.WeightBP, MirrorBP: s.MirrorBP, Approve: s.Approve, Watch: s.Watch > 0, Warm: s.Warm})
+		t.Stages = append(t.Stages, StageTerms{WeightBP: s.WeightBP, MirrorBP: s.MirrorBP, Approve: s.Approve, Watch: s.Watch > 0, WatchMs: s.Watch.Milliseconds(), Warm: s.Warm})
 	}
 	return t
 }
@@ -125,6 +128,11 @@ func (t *Terms) within(w who) int64 {
 		within = max(within, t.State.AckWithinMs)
 	}
 	return within
+}
+
+// asksRouter reports whether a name is a router's that may answer.
+func (t *Terms) asksRouter(name string) bool {
+	return len(t.Routers) == 0 || slices.Contains(t.Routers, name)
 }
 
 // anyRouter in a decision's acks: one router's answer is enough.

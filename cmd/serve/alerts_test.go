@@ -266,7 +266,7 @@ func TestStoriesOfAlerts(t *testing.T) {
 			v.alerts("firing", "page", fires)
 			v.restart()
 			v.wait(time.Minute)
-			v.refused("promote", false, "alert Highpage (guardrail page) fires; --override goes past it")
+			v.refused("promote", false, "alert Highpage (guardrail page) fires; `streamcanary rollout promote story --override --comment WHY` goes past it")
 			v.alerts("resolved", "page", fires)
 			v.status(decisions.StatusPromoted)
 		}},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"streamcanary/decisions"
 	"streamcanary/schemas"
 )
 
@@ -22,6 +23,8 @@ type Application struct {
 	// Retry: begin anew what was judged before. Supersede: end whatever other rollout of the model is under way.
 	Retry     bool `json:"retry,omitempty"`
 	Supersede bool `json:"supersede,omitempty"`
+	// Back is what `rollout back` goes back from; nil elsewhere.
+	Back *decisions.Back `json:"back,omitempty"`
 
 	Delete bool `json:"delete,omitempty"` // end the rollout
 	Force  bool `json:"force,omitempty"`  // end it, or begin a new epoch, even while a rollback is not yet carried out

@@ -64,7 +64,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		if d != nil && finished(&d.head) {
 			delete(c.desks, s.Rollout)
 			c.roster.remove(s.Rollout)
-			c.models.Delete(life{d.rollout.Model, d.head.State.Epoch})
+			c.ends(d.rollout.Model, owner{s.Rollout, d.head.State.Epoch})
 		}
 		return nil
 	}
@@ -209,7 +209,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 		return nil
 	}
 	terms := decisions.TermsOf(r.Walked())
-	terms.Program, terms.Application = c.program, a.ID
+	terms.Program, terms.Application, terms.Back = c.program, a.ID, a.Back.Kept()
 	if c.dry {
 		terms.Sinks = decisions.SinkTerms{}
 	}
@@ -313,11 +313,11 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 		d.head.State.Remember(retried(&d.head.State, &a))
 	}
 	if before := c.desks[r.Name]; before != nil {
-		c.models.Delete(life{before.rollout.Model, before.head.State.Epoch})
+		c.ends(before.rollout.Model, owner{r.Name, before.head.State.Epoch})
 	}
 	c.desks[r.Name] = d
 	c.roster.put(r)
-	c.models.Store(life{r.Model, e.epoch}, r.Name)
+	c.lives(r.Model, owner{r.Name, e.epoch})
 	c.order(ctx, order{set: &plan})
 	if err := c.settle(ctx, d, effects); err != nil {
 		return err

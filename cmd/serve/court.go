@@ -52,6 +52,7 @@ type court struct {
 	rumours     rumours           // alerts that fire
 	truncations truncations       // groups of alerts that lack some
 	models      sync.Map          // life -> rollout: whose acks they are
+	newest      sync.Map          // model -> owner: the epoch that is under way
 	unread      *kafka.Grown      // a topic with partitions that nobody reads; nil: there is none
 	opened      chan struct{}     // closed when models has all that there were at the start: an ack before that would be taken for a stranger's
 
@@ -68,6 +69,8 @@ type court struct {
 	unreadable nag       // the journal
 	unwritten  nag       // inputs
 	unacked    nag       // acks; their intake's goroutine has it
+	strays     stretches // answers to other epochs, likewise
+	unheard    stretches // answers to what was never decided
 	unasked    nag       // the decision log, where a rollout is to begin
 	untold     nag       // events of strangers and of lost rollouts
 
@@ -175,7 +178,7 @@ func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64)
 	d.resume(head, revision)
 	c.desks[s.Rollout] = d
 	c.roster.put(r)
-	c.models.Store(life{r.Model, head.State.Epoch}, r.Name)
+	c.lives(r.Model, owner{r.Name, head.State.Epoch})
 	if d.answering() {
 		d.next = offsetOf(head.Offsets, d.partition)
 	}
@@ -372,6 +375,9 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 	if d == nil || d.lost != nil || e.epoch != d.head.State.Epoch || record.Partition != d.partition || record.Offset < d.next {
 		return e, nil
 	}
+	if e.input != nil && e.input.Ack != nil && !d.replaying(record.Offset) {
+		c.heeded(d, e.input.Ack)
+	}
 	foreign := d.foreign
 	effects, err := d.take(record.Offset, &e, time.Now())
 	if err != nil {
@@ -516,11 +522,25 @@ func (c *court) append(ctx context.Context, e kafka.Entry) error {
 	return nil
 }
 
+// lives notes an epoch of a model: answers to it are its rollout's.
+func (c *court) lives(model string, of owner) {
+	c.models.Store(life{model, of.epoch}, of.rollout)
+	if now, known := c.newest.Load(model); !known || now.(owner).epoch <= of.epoch {
+		c.newest.Store(model, of)
+	}
+}
+
+// ends forgets one.
+func (c *court) ends(model string, of owner) {
+	c.models.Delete(life{model, of.epoch})
+	c.newest.CompareAndDelete(model, of)
+}
+
 // ack journals a subscriber's answer. It is called from the intake's goroutine, once the court is opened.
 func (c *court) ack(ctx context.Context, m bus.AckMessage) error {
 	rollout, judged := c.models.Load(life{m.Model, m.Ack.Epoch})
 	if !judged {
-		return nil
+		return c.strayed(ctx, &m)
 	}
 	c.crash.pass(BeforeAckAppend)
 	ack := m.Ack

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"streamcanary/decisions"
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
@@ -25,6 +26,7 @@ type metrics struct {
 	events    *prometheus.GaugeVec
 	decisions *prometheus.CounterVec
 	acks      *prometheus.CounterVec
+	ignored   *prometheus.CounterVec
 	rollbacks *prometheus.HistogramVec
 	status    *prometheus.GaugeVec
 	missing   *prometheus.GaugeVec
@@ -63,6 +65,7 @@ func newMetrics(program string) *metrics {
 		events:    gauge("events", "Events by kind and class since the topics were opened; every event is in one class.", "kind", "class"),
 		decisions: counter("decisions_total", "Decisions taken by this process.", "model", "rollout", "action"),
 		acks:      counter("acks_total", "Acks of subscribers.", "status"),
+		ignored:   counter("acks_ignored_total", "Acks that count for nothing, by reason: unknown_model, older_epoch, future_epoch, future_decision, unknown_decision, not_asked (a name that no decision asks).", "reason"),
 		rollbacks: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "streamcanary", Name: "rollback_seconds", Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 14400},
 			Help: "Of rollbacks that are carried out, the time from when the harm began (estimated) until it was detected (event time), decided, acknowledged, and the canary had drained (event time).",
@@ -101,7 +104,7 @@ func newMetrics(program string) *metrics {
 	}, m.deciding.seconds)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
-	m.registry.MustRegister(m.events, m.decisions, m.acks, m.rollbacks, m.status, m.missing, m.undone, m.denied, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
+	m.registry.MustRegister(m.events, m.decisions, m.acks, m.ignored, m.rollbacks, m.status, m.missing, m.undone, m.denied, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
 		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, m.foreign, m.gone, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -170,6 +173,8 @@ func (m *metrics) noticed(n *schemas.Notice) {
 func (m *metrics) told(sink, result string) { m.sinks.WithLabelValues(sink, result).Inc() }
 
 func (m *metrics) acked(a *schemas.Ack) { m.acks.WithLabelValues(string(a.Status)).Inc() }
+
+func (m *metrics) unheeded(why decisions.Unheeded) { m.ignored.WithLabelValues(string(why)).Inc() }
 
 // standing replaces what is known of the rollouts.
 func (m *metrics) standing(all []Standing) {

@@ -37,6 +37,24 @@ func TestStoriesOfEarlierEpochs(t *testing.T) {
 	}}})
 }
 
+// TestStoriesOfStateThatStays: the way back from a promotion restores nothing, and says so.
+func TestStoriesOfStateThatStays(t *testing.T) {
+	tell(t, map[string]tale{"a-way-back-keeps-the-state": {atOnce + sharedAnd, func(v *village) {
+		v.keeps(&shelf{})
+		v.status(decisions.StatusPromoted)
+		v.wait(5 * time.Second)
+		head, _, err := v.bus.LoadHead(v.Context(), "story")
+		v.must(err)
+		way, name, err := schemas.WayBack([]byte(rolloutWith(atOnce + sharedAnd)))
+		v.must(err)
+		v.apply(name, string(way), func(a *Application) { a.Back = decisions.BackOf(&head.State) })
+		v.untilOf(name, "it is prepared", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning && s.Wait == nil })
+		v.orders(name, "promote")
+		v.untilOf(name, "v1 serves all", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
+		v.wait(5 * time.Second)
+	}}})
+}
+
 // orders lets a person ask something of a rollout of another name.
 func (v *village) orders(rollout, do string) {
 	v.Helper()

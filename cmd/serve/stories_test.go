@@ -213,7 +213,7 @@ func TestStoriesOfRollouts(t *testing.T) {
 			v.ask("resume", false)
 			v.ask("promote", false)
 			v.ask("rollback", false) // beats the promotion, whether or not that is acknowledged
-			v.refused("promote", true, "epoch 1 is rolled-back, and stays so: the rollback of epoch 1 is not yet carried out")
+			v.refused("promote", true, "epoch 1 is rolled-back, and stays so: its rollback is not yet carried out")
 			v.completed()
 		}},
 	})
@@ -256,7 +256,7 @@ func TestStoriesOfState(t *testing.T) {
 			s.silent.Store(true)
 			v.harms()
 			v.status(decisions.StatusFrozen)
-			v.refused("rollback", false, "--override moves the traffic all the same")
+			v.refused("rollback", false, "`streamcanary rollout rollback story --override --comment WHY` moves the traffic all the same")
 			v.ask("rollback", true)
 			v.wait(20 * time.Second)
 		}},

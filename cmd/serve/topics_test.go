@@ -58,6 +58,7 @@ func TestGrown(t *testing.T) {
 		"story.2.1 start prepare", "story.2.2 start commit", "story.2.3 " + hold,
 		"story.3.1 start prepare", "story.3.2 start commit", "story.3.3 rollback",
 	}
+	s.until(t, "the rollback is in the log, too", func() bool { return len(s.decided(t)) >= len(want) }) // the record is written first
 	got := s.decided(t)
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("decisions\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -27,17 +27,24 @@ func backCommand(c *console) *cobra.Command {
 		Long: `Goes back from what a rollout has promoted: applies its file with the versions changed for one another, as NAME-back, and promotes that at once.
 So the pillars that the file names are checked before, routers and stores answer that they are prepared, and what moves is a decision of a
 new epoch. No traffic moves before that promotion, and no evidence is waited for. Where the file has cache.warm, the promotion stops at its steps until the cache is
-warm; 'rollout promote NAME-back' goes on without waiting. Guardrails from outside are left out: an alert that fires now must not keep from going back. What was not yet promoted is rolled back by 'rollout rollback'.`,
+warm; 'rollout promote NAME-back' goes on without waiting. Shared state (state.mode: shared) is not restored: it keeps what the newer version wrote, and the decision names
+the snapshots from before that version. Guardrails from outside are left out: an alert that fires now must not keep from going back. What was not yet promoted is rolled back by 'rollout rollback'.`,
 		Example: "  streamcanary rollout back ranker-42 --comment 'users complain'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(comment) == "" {
 				return wrongUse{errors.New("--comment is missing: say why, for the record")}
 			}
-			name, err := goBack(cmd.Context(), c, &r, way{args[0], comment})
+			name, kept, err := goBack(cmd.Context(), c, &r, way{args[0], comment})
 			if err != nil {
 				return err
 			}
-			return runOrder(cmd.Context(), c, &r, order{Command: schemas.Command{Do: "promote", Comment: comment}, rollout: name})
+			if err := runOrder(cmd.Context(), c, &r, order{Command: schemas.Command{Do: "promote", Comment: comment}, rollout: name}); err != nil {
+				return err
+			}
+			if kept != "" && !c.json {
+				fmt.Fprintf(c.err, "state: %s\n", schemas.Readable(kept))
+			}
+			return nil
 		},
 	}
 	reachFlags(cmd, &r)
@@ -48,39 +55,43 @@ warm; 'rollout promote NAME-back' goes on without waiting. Guardrails from outsi
 
 type way struct{ from, comment string }
 
-// goBack applies the way back from a promoted rollout, and waits until that can be promoted. It returns its name.
-func goBack(ctx context.Context, c *console, r *reach, x way) (string, error) {
+// goBack applies the way back from a promoted rollout, and waits until that can be promoted. It returns its name, and what becomes of shared state ("": there is none).
+func goBack(ctx context.Context, c *console, r *reach, x way) (name, kept string, err error) {
 	b, at, err := r.bus(ctx, c)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer b.Close()
 	head, err := recordOf(ctx, b, &at, x.from)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if err := mayGoBack(ctx, b, &head.State); err != nil {
-		return "", err
+		return "", "", err
 	}
 	applied, _, err := serve.DecodeApplication(head.Applied)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	text, name, err := schemas.WayBack([]byte(applied.YAML))
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	parsed, err := schemas.ParseRollout(name+".yaml", text)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	a := serve.Application{ID: rand.Text(), File: name + ".yaml", YAML: string(text), From: now() + startAhead, At: now(), Actor: person(x.comment), Documents: applied.Documents}
+	a.Back = decisions.BackOf(&head.State)
+	if parsed.State.Mode == schemas.StateShared {
+		kept = a.Back.KeptText(parsed.State.Stores, head.State.Terms.Canary)
+	}
 	quiet := *c
 	quiet.json = false // one line for all, of the promotion
 	if err := apply(ctx, &quiet, b, application{a, parsed, true, at}); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return name, begunToBack(ctx, b, name, a.ID)
+	return name, kept, begunToBack(ctx, b, name, a.ID)
 }
 
 // mayGoBack says why there is no way back from an epoch; nil: its promotion is the last word on its model.

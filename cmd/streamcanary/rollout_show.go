@@ -468,11 +468,11 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	for _, text := range s.WatchedTexts() {
 		fmt.Fprintf(w, "pillar %s\n", text)
 	}
-	for _, x := range s.Snapshots {
-		fmt.Fprintf(w, "state: %s can go back to snapshot %s\n", x.Store, x.ID)
+	for _, text := range s.SnapshotTexts() {
+		fmt.Fprintf(w, "state: %s\n", schemas.Readable(text))
 	}
 	if text := s.FrozenText(); text != "" {
-		fmt.Fprintf(w, "state: %s\n", text)
+		fmt.Fprintf(w, "state: %s\n", schemas.Readable(text))
 	}
 	if f := s.Freezing; f != nil {
 		fmt.Fprintf(w, "waiting: for stores to take no writes, of decision %s, until %s (attempt %d)\n", f.Decision, schemas.Time(f.DeadlineMs), f.Attempt+1)

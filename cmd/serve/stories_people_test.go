@@ -1,0 +1,75 @@
+package serve
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// TestStoriesOfPeople: what people may do while a watch runs.
+func TestStoriesOfPeople(t *testing.T) {
+	tell(t, map[string]tale{"a-watch-that-is-cut-short": {inSteps, func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(10 * time.Second)
+		v.ask("promote", false) // begins the watch
+		v.refused("promote", false, "its watch of 30s has not begun")
+		v.inStage(2)
+		v.wait(15 * time.Second)
+		v.refused("promote", false, "its watch takes until")
+		v.refused("advance", true, "`streamcanary rollout promote story --override --comment WHY` does that")
+		v.ask("pause", false)
+		v.refused("promote", false, "its watch takes until")
+		v.ask("resume", false)
+		v.ask("promote", true)
+		v.status(decisions.StatusPromoted)
+		v.wait(5 * time.Second)
+		v.refused("rollback", true, "`streamcanary rollout back story --comment WHY` gives v1 all traffic again")
+	}}})
+}
+
+// TestStoriesOfAnswers: what answers to a prepare mean. Those of raw and users come from no client of ours.
+func TestStoriesOfAnswers(t *testing.T) {
+	const name = "a-router-that-answers-applied-to-a-prepare"
+	rollout := strings.Replace(rolloutWith(atOnce+sharedAnd), "[router-a]", "[raw, router-a]", 1)
+	t.Run(name, func(t *testing.T) {
+		storyWith(t, name, rollout, "", func(v *village) {
+			v.wait(2 * time.Second)
+			v.answers("raw", 1, schemas.AckApplied, "")
+			v.answers("users", 1, schemas.AckApplied, "before-v2")
+			v.wait(2 * time.Second)
+			v.answers("users", 1, schemas.AckPrepared, "")
+			v.wait(40 * time.Second) // overdue
+			v.shows("raw (which answered applied: a prepare is answered with prepared", "users (which answered prepared: it names no snapshot that could be restored")
+			v.answers("users", 1, schemas.AckPrepared, "before-v2")
+			v.wait(5 * time.Second)
+			v.answers("raw", 1, schemas.AckPrepared, "")
+			v.status(decisions.StatusRunning)
+			v.answers("raw", 2, schemas.AckApplied, "")
+			v.wait(5 * time.Second)
+		})
+	})
+}
+
+// answers publishes an answer of a consumer that nothing runs for. Each is of an instance of its own: the stream takes two of one as one.
+func (v *village) answers(consumer string, seq int64, status schemas.AckStatus, snapshot string) {
+	v.Helper()
+	v.must(v.bus.Answer(v.Context(), "ranker", &schemas.Ack{
+		Decision: fmt.Sprint("story.1.", seq), Epoch: 1, Seq: seq, Consumer: consumer, Instance: fmt.Sprint(time.Now().UnixMilli()), Status: status, Snapshot: snapshot, At: schemas.Time(time.Now().UnixMilli()),
+	}))
+}
+
+// shows wants what is waited for to be told with these words.
+func (v *village) shows(want ...string) {
+	v.Helper()
+	head, _, err := v.bus.LoadHead(v.Context(), "story")
+	v.must(err)
+	for _, words := range want {
+		if text := head.State.WaitingText(); !strings.Contains(text, words) {
+			v.Errorf("shown %q, want %q", text, words)
+		}
+	}
+}

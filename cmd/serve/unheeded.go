@@ -1,0 +1,83 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// mostStretches bounds the consumers of which it is kept when something was said of them: whoever may acknowledge can make up names.
+const mostStretches = 1000
+
+// stretches keep what comes again and again from being said each time: it is due when it is new, or was said nagEvery ago. One goroutine uses them.
+type stretches struct{ said map[string]time.Time }
+
+// due reports whether something is to be said of a key now. Beyond the bound nothing new is, until what is kept is old.
+func (s *stretches) due(key string, now time.Time) bool {
+	old := func(_ string, said time.Time) bool { return now.Sub(said) >= nagEvery }
+	if said, known := s.said[key]; known && !old(key, said) {
+		return false
+	}
+	if len(s.said) >= mostStretches {
+		maps.DeleteFunc(s.said, old)
+	}
+	if len(s.said) >= mostStretches {
+		return false
+	}
+	if s.said == nil {
+		s.said = map[string]time.Time{}
+	}
+	s.said[key] = now
+	return true
+}
+
+// strayed takes an answer to an epoch that isn't under way. It is counted, and told to the epoch that is, once in a while for each consumer: who asks why somebody doesn't answer
+// must hear that it does, to something else. It is called from the intake's goroutine.
+func (c *court) strayed(ctx context.Context, m *bus.AckMessage) error {
+	now, known := c.newest.Load(m.Model)
+	if !known {
+		c.seen.unheeded(decisions.UnheededModel)
+		return nil
+	}
+	of, why := now.(owner), decisions.UnheededOlder
+	if m.Ack.Epoch > of.epoch {
+		why = decisions.UnheededNewer
+	}
+	key := fmt.Sprint(m.Model, "/", m.Ack.Consumer, "/", m.Ack.Epoch)
+	if !c.strays.due(key, time.Now()) {
+		c.seen.unheeded(why)
+		return nil // that is known
+	}
+	if err := c.journalInput(ctx, m.Model, of, decisions.Input{Kind: decisions.InputAck, WallMs: m.At.UnixMilli(), Ack: &m.Ack}); err != nil {
+		delete(c.strays.said, key) // it comes again
+		return err
+	}
+	c.seen.unheeded(why)
+	return nil
+}
+
+// heeded counts an answer that counts for nothing, and says so once in a while where it is of somebody who is asked, to what was never decided.
+func (c *court) heeded(d *desk, a *schemas.Ack) {
+	s := &d.head.State
+	if a.Epoch < s.Epoch { // counted, and shown where it is waited for
+		return
+	}
+	why := decisions.UnheededNewer
+	if a.Epoch == s.Epoch {
+		if why = s.Unheeded(a); why == "" {
+			return
+		}
+		c.seen.unheeded(why)
+	}
+	if why == decisions.UnheededStranger || !s.Terms.Asks(a.Consumer) || !c.unheard.due(fmt.Sprint(d.rollout.Name, "/", a.Consumer), time.Now()) {
+		return
+	}
+	c.log.Warn().Str("model", d.rollout.Model).Str("rollout", d.rollout.Name).Str("consumer", a.Consumer).Str("decision", a.Decision).Int64("epoch", a.Epoch).Int64("seq", a.Seq).
+		Str("status", string(a.Status)).Str("reason", string(why)).Str("last", s.Prev.ID).
+		Msg("somebody answers to a decision that was never made here, which counts for nothing: does it hear another installation, or does somebody else answer in its name? Look at its NATS, its trusted keys and who may acknowledge")
+}

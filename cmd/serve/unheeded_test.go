@@ -1,0 +1,96 @@
+package serve
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// TestUnheeded: an answer that counts for nothing leaves a count with its reason, the log tells once in a while of one that was never asked for, and who waits is told of other epochs.
+func TestUnheeded(t *testing.T) {
+	inVillage(t, strings.Replace(rolloutWith(atOnce), "[router-a]", "[raw, router-a]", 1), "", func(v *village) {
+		v.wait(2 * time.Second)
+		say := func(model, consumer, decision string, epoch, seq int64) {
+			v.Helper()
+			v.must(v.bus.Answer(v.Context(), model, &schemas.Ack{
+				Decision: decision, Epoch: epoch, Seq: seq, Consumer: consumer, Instance: fmt.Sprint(time.Now().UnixNano()), Status: schemas.AckApplied, At: schemas.Time(time.Now().UnixMilli()),
+			}))
+			v.wait(10 * time.Millisecond)
+		}
+		for range 3 {
+			say("ranker", "raw", "story.1.7", 1, 7)
+			say("ranker", "raw", "other.1.1", 1, 1)
+			say("ranker", "raw", "story.9.1", 9, 1)
+			say("ranker", "nobody", "story.1.1", 1, 1)
+			say("unknown", "raw", "story.1.1", 1, 1)
+		}
+		v.wait(2 * time.Second)
+		page := v.page("/metrics")
+		for reason, want := range map[decisions.Unheeded]int{
+			decisions.UnheededFuture: 3, decisions.UnheededDecision: 3, decisions.UnheededNewer: 3, decisions.UnheededStranger: 3, decisions.UnheededModel: 3,
+		} {
+			if line := fmt.Sprintf("streamcanary_acks_ignored_total{reason=%q} %d\n", reason, want); !strings.Contains(page, line) {
+				v.Errorf("metrics have no line %s", line)
+			}
+		}
+		v.until("who waits for raw is told what it answers to", func(s *decisions.State) bool {
+			return len(s.Strays) == 1 && s.Strays[0].Consumer == "raw" && s.Strays[0].Epoch == 9 && s.Status == decisions.StatusPreparing
+		})
+	})
+}
+
+// TestUnheededIsLogged: once in a while for each consumer that is asked, and of nobody else.
+func TestUnheededIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		c := &court{seen: newMetrics("test"), log: zerolog.New(&log)}
+		d := &desk{rollout: &schemas.Rollout{Name: "r", Model: "m"}}
+		d.head.State = decisions.State{Terms: decisions.Terms{Rollout: "r", Model: "m", Mode: schemas.Enforce, Routers: []string{"eu"}}, Epoch: 2, Seq: 3, Prev: &schemas.Prev{ID: "r.2.3"}}
+		say := func(consumer string, epoch, seq int64) {
+			c.heeded(d, &schemas.Ack{Decision: fmt.Sprintf("r.%d.%d", epoch, seq), Epoch: epoch, Seq: seq, Consumer: consumer, Status: schemas.AckApplied})
+		}
+		for range 5 {
+			say("eu", 2, 3)    // as asked
+			say("eu", 1, 9)    // is over
+			say("eu", 2, 4)    // was never decided
+			say("eu", 3, 1)    // nor was that
+			say("other", 2, 4) // and nobody asked who says so
+			say("other", 2, 3)
+		}
+		if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), `"decision":"r.2.4"`) || !strings.Contains(log.String(), `"reason":"future_decision"`) {
+			t.Errorf("logged\n%s", log.String())
+		}
+		time.Sleep(nagEvery)
+		say("eu", 3, 1)
+		if lines := strings.Count(log.String(), "\n"); lines != 2 || !strings.Contains(log.String(), `"reason":"future_epoch"`) {
+			t.Errorf("a while later logged\n%s", log.String())
+		}
+	})
+}
+
+// TestStretches: what is said of one is said again after a while, and no more names are kept than there is room for.
+func TestStretches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s stretches
+		said := 0
+		for i := range 2 * mostStretches {
+			if s.due(fmt.Sprint(i), time.Now()) {
+				said++
+			}
+		}
+		if said != mostStretches || s.due("0", time.Now()) {
+			t.Errorf("%d are said", said)
+		}
+		time.Sleep(nagEvery)
+		if !s.due("0", time.Now()) || !s.due("new", time.Now()) || len(s.said) > mostStretches {
+			t.Errorf("after a while nothing is said again, or %d are kept", len(s.said))
+		}
+	})
+}

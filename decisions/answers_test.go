@@ -1,0 +1,80 @@
+package decisions
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// TestAnswersToAPrepare: what doesn't say that the start may come doesn't count, is told once, and is shown where the answer is missing.
+func TestAnswersToAPrepare(t *testing.T) {
+	wrong := snapped(3, 1, "user")
+	wrong.Ack.Status = schemas.AckApplied
+	nameless := ack(3, 1, "item", schemas.AckPrepared)
+	eu := ack(2, 1, "eu", schemas.AckApplied)
+	const gives = " Until it has been carried out, nothing is judged and no traffic moves; `streamcanary rollout delete ranker-42` gives the rollout up."
+	const why = ": a prepare is answered with prepared, which says that the start may come; this does not count"
+	const to = " to decision ranker-42.1.1"
+	const applied1, applied2, applied3 = " answered applied" + to + why, " answered applied" + to + " at 1970-01-01T00:00:02.000Z" + why, " answered applied" + to + " at 1970-01-01T00:00:03.000Z" + why
+	for name, test := range map[string]struct {
+		start   []Input
+		answers []Input
+		told    []string // of the answers
+		missing string
+		overdue string // part of the page
+	}{
+		"a router": {[]Input{applied(1, terms(named))}, []Input{eu, eu, ack(4, 1, "us", schemas.AckPrepared)},
+			[]string{"eu" + applied1 + "." + gives},
+			"eu (which answered applied: a prepare is answered with prepared, which says that the start may come; this does not count)", "eu" + applied2 + ". Mend that there: it is asked again."},
+		"any router": {[]Input{applied(1, terms())}, []Input{eu}, []string{"eu" + applied1 + "." + gives},
+			"any router (eu" + applied2 + ")", "eu" + applied2 + ". Mend that there"},
+		"stores, of which one names no snapshot": {[]Input{applied(1, terms(stateful)), ack(2, 1, "eu", schemas.AckPrepared)}, []Input{wrong, nameless, nameless, wrong},
+			[]string{"user" + applied1 + "." + gives, "item answered prepared" + to + ": it names no snapshot that could be restored." + gives},
+			"item (which answered prepared: it names no snapshot that could be restored), user (which answered applied: a prepare", "item answered prepared" + to + " at 1970-01-01T00:00:03.000Z: it names no snapshot that could be restored; user" + applied3 + ". Mend that there"},
+		"of a stranger: nobody waits for it": {[]Input{applied(1, terms(named))}, []Input{ack(2, 1, "asia", schemas.AckApplied)}, nil, "eu, us", "by eu, us (deadline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, told := notices(t, after(test.start, test.answers...)...)
+			told = slices.DeleteFunc(told, func(sentence string) bool { return sentence == "" })
+			if s.Status != StatusPreparing || !slices.Equal(told, test.told) {
+				t.Errorf("%s, told\n%s\nwant\n%s", s.Status, strings.Join(told, "\n"), strings.Join(test.told, "\n"))
+			}
+			if text := s.WaitingText(); !strings.HasPrefix(text, test.missing) {
+				t.Errorf("waits for %q, want %q", text, test.missing)
+			}
+			_, effects := Step(s, expire(40, id(1, 1)+"/acks"))
+			if n := effects[0].Notice; n == nil || n.Kind != schemas.NoticeAcksOverdue || !strings.Contains(n.Sentence, test.overdue) {
+				t.Errorf("overdue: %+v, want %q", n, test.overdue)
+			}
+		})
+	}
+}
+
+// TestAnswerMended: who answers as is asked after all counts, whatever it said before; and what counts is not taken back.
+func TestAnswerMended(t *testing.T) {
+	wrong, right := ack(2, 1, "eu", schemas.AckApplied), ack(3, 1, "eu", schemas.AckPrepared)
+	for name, in := range map[string][]Input{"first wrong": {wrong, right}, "first right": {right, wrong}} {
+		s, words := fold(t, append([]Input{applied(1, terms(named))}, in...)...)
+		if have := (Answer{Consumer: "eu", Seq: 1, Status: schemas.AckPrepared, AtMs: right.WallMs}); name == "first wrong" && !reflect.DeepEqual(s.Answers, []Answer{have}) {
+			t.Errorf("%s: %+v", name, s.Answers)
+		}
+		if !slices.Equal(s.Wait.Got, []string{"eu"}) {
+			t.Errorf("%s: got %v after %v", name, s.Wait.Got, words)
+		}
+	}
+	item, user := ack(2, 1, "item", schemas.AckPrepared), snapped(3, 1, "user")
+	s, words := fold(t, applied(1, terms(stateful)), ack(1, 1, "eu", schemas.AckPrepared), item, user, snapped(4, 1, "item"))
+	expect(t, words, "#1 start prepare 41:10000 42:0 (route)", "!ack-refused item", "#2 start commit 41:9900 42:100 (route)")
+	if len(s.Snapshots) != 2 {
+		t.Errorf("snapshots %v", s.Snapshots)
+	}
+}
+
+// TestFreezeDone: a store that answers applied to a freeze takes no writes, and traffic doesn't wait for another word.
+func TestFreezeDone(t *testing.T) {
+	_, words := fold(t, after(begun(), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckApplied), ack(12, 3, "user", schemas.AckApplied))...)
+	expect(t, words[2:], "#3 rollback prepare 41:9900 42:100 (route)", "#4 rollback commit 41:10000 42:0 (route)")
+}

@@ -1,0 +1,174 @@
+package decisions
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// dayLong is a ramp's watch, with its length.
+func dayLong(t *Terms) {
+	watched(t)
+	t.Stages[len(t.Stages)-1].WatchMs = 24 * 3600 * 1000
+}
+
+// inWatch is a rollout in its watch, which routers have followed to at second 7: its first window begins at second 11.
+func inWatch() []Input {
+	in := command(6, CommandPromote, false)
+	in.Turn = 5
+	return after(running(terms(ramp, dayLong)), in, ack(7, 3, "eu", schemas.AckApplied))
+}
+
+// at is a command with evidence before it, at a second of both clocks.
+func at(second int64, do CommandKind, force bool) Input {
+	in := command(second, do, force)
+	in.Turn, in.EventMs = 8, second*1000
+	return in
+}
+
+// TestWatchIsNotCutShort: who ends a watch before its time must say so, and the decision tells.
+func TestWatchIsNotCutShort(t *testing.T) {
+	const past = "`streamcanary rollout promote ranker-42 --override --comment WHY` ends it now, and the decision says so"
+	const why = ": as long as 1 % of the traffic stays at 41, harm of 42 that only all of the traffic shows is proven against it, and rolled back; " + past
+	runs := "its watch takes until 1970-01-02T00:00:11.000Z, 23h59m51s more by the events" + why
+	breach := verdictOf(19, VerdictContinue)
+	breach.Verdict.Breached = []string{"p99"}
+	first := command(6, CommandPromote, false)
+	first.Turn = 5
+	for name, test := range map[string]struct {
+		in   []Input
+		want string // why it is refused; "": it is done
+		over []string
+		said string
+	}{
+		"promote":            {after(inWatch(), at(20, CommandPromote, false)), runs, nil, ""},
+		"promote once more":  {after(inWatch(), at(20, CommandPromote, false), at(20, CommandPromote, false)), runs, nil, ""},
+		"advance":            {after(inWatch(), at(20, CommandAdvance, false)), "it is in its last stage, after which the canary gets all traffic: that is a promotion, which would be refused, too: " + runs, nil, ""},
+		"advance, by force":  {after(inWatch(), at(20, CommandAdvance, true)), "it is in its last stage, after which the canary gets all traffic: `streamcanary rollout promote ranker-42 --override --comment WHY` does that", nil, ""},
+		"out of a pause":     {after(inWatch(), at(20, CommandPause, false), at(20, CommandPromote, false)), runs, nil, ""},
+		"a pause, resumed":   {after(inWatch(), at(20, CommandPause, false), at(20, CommandResume, false), at(20, CommandPromote, false)), runs, nil, ""},
+		"while harm is seen": {after(inWatch(), breach, at(20, CommandPromote, false)), "guardrails say that the canary does harm: p99; `streamcanary rollout promote ranker-42 --override --comment WHY` goes past them, and the decision says so; and " + runs, nil, ""},
+		"before routers follow": {after(running(terms(ramp, dayLong)), first, at(20, CommandPromote, false)),
+			"decision ranker-42.1.3 is not answered by any router yet; `streamcanary rollout promote ranker-42 --override --comment WHY` doesn't wait for it, and the decision says so; and its watch of 24h has not begun" + why, nil, ""},
+		"an older record, which has no length": {after(running(terms(ramp, watched)), first, ack(7, 3, "eu", schemas.AckApplied), at(20, CommandPromote, false)), "its watch is not over" + why, nil, ""},
+		"by force":                             {after(inWatch(), at(20, CommandPromote, true)), "", []string{"watch"}, "ada promoted 42, 23h59m51s before its watch was over."},
+		"by force, past harm":                  {after(inWatch(), breach, at(20, CommandPromote, true)), "", []string{"p99", "watch"}, "ada promoted 42, 23h59m51s before its watch was over."},
+		"left out by force":                    {after(running(terms(ramp, dayLong)), at(20, CommandPromote, true)), "", []string{"watch"}, "ada promoted 42 without its watch."},
+		"begun and cut, by force":              {after(running(terms(ramp, dayLong)), first, at(20, CommandPromote, true)), "", []string{id(1, 3), "watch"}, "ada promoted 42 without its watch."},
+		"its time is over":                     {after(inWatch(), at(24*3600+11, CommandPromote, false)), "", nil, "ada promoted 42."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			last := test.in[len(test.in)-1]
+			_, effects := Step(stateOf(t, test.in[:len(test.in)-1]...), last)
+			if n := effects[0].Notice; test.want != "" && (n == nil || n.Sentence != "Command "+string(last.Command.Do)+" of rollout ranker-42 is refused: "+test.want+".") {
+				t.Fatalf("said %s %+v, want it refused: %s", said(effects[0]), n, test.want)
+			}
+			if test.want != "" {
+				return
+			}
+			d := effects[0].Decision.Decision
+			if d.Action != schemas.ActionPromote || !reflect.DeepEqual(d.Override, test.over) || d.Reason.Sentence != test.said {
+				t.Errorf("%s past %q: %s, want past %q: %s", d.Action, d.Override, d.Reason.Sentence, test.over, test.said)
+			}
+		})
+	}
+}
+
+// TestPromoteDeliveredAgain: the command that began the watch ends nothing when it comes once more.
+func TestPromoteDeliveredAgain(t *testing.T) {
+	in := at(6, CommandPromote, false)
+	in.Command.ID = "p-1"
+	again := at(20, CommandPromote, false)
+	again.Command.ID = "p-1"
+	_, words := fold(t, after(running(terms(ramp, dayLong)), in, again, ack(21, 3, "eu", schemas.AckApplied), again)...)
+	expect(t, words[2:], "#3 advance 41:100 42:9900 (route)")
+}
+
+// TestPausedPillar: a pause doesn't hide a pillar that fails from who would give the canary more traffic.
+func TestPausedPillar(t *testing.T) {
+	gone := Input{Kind: InputPillars, WallMs: 6000, Pillars: &Checked{Pillars: []Pillar{NewPillar(PillarRegistry, PillarFailed, []string{"version 7 is gone"})}}}
+	in := after(running(terms(ramp)), at(5, CommandPause, false), gone)
+	for _, do := range []CommandKind{CommandAdvance, CommandPromote} {
+		s, effects := Step(stateOf(t, in...), at(8, do, false))
+		want := "a pillar holds no longer: registry failed: version 7 is gone; `streamcanary rollout " + string(do) + " ranker-42 --override --comment WHY` goes past that"
+		if effects[0].Notice == nil || !strings.Contains(effects[0].Notice.Sentence, want) || s.Stage != 0 {
+			t.Errorf("%s: %s, stage %d, want refused: %s", do, said(effects[0]), s.Stage, want)
+		}
+		_, effects = Step(stateOf(t, in...), at(8, do, true))
+		if d := effects[0].Decision; d == nil || !reflect.DeepEqual(d.Decision.Override, []string{codePillarFailed}) {
+			t.Errorf("%s by force: %s", do, said(effects[0]))
+		}
+	}
+}
+
+// TestPromoteAtAStopPastHarm: who doesn't wait for a warm cache goes past no harm either.
+func TestPromoteAtAStopPastHarm(t *testing.T) {
+	cold := func(t *Terms) {
+		t.Cache = CacheTerms{BaselineNamespace: "b", CanaryNamespace: "c", MaxMs: 60_000, HitRate: 0.8, PromoteBP: []int{1000}}
+	}
+	breach := verdictOf(8, VerdictContinue)
+	breach.Verdict.Breached = []string{"errors"}
+	in := after(running(terms(withoutWeights, cold)), at(5, CommandPromote, false), ack(6, 3, "eu", schemas.AckApplied))
+	_, words := fold(t, after(in, at(9, CommandPromote, false))...)
+	expect(t, words[2:], "#3 advance 41:9000 42:1000 (route)", "#4 promote 41:0 42:10000 (route)")
+	_, words = fold(t, after(in, breach, at(9, CommandPromote, false), at(10, CommandPromote, true))...)
+	expect(t, words[2:], "#3 advance 41:9000 42:1000 (route)", "!command-refused", "#4 promote 41:0 42:10000 (route)")
+}
+
+// TestRollbackAndPromotion: a rollback beats a promotion until that is acknowledged. Then the way back is a rollout of its own.
+func TestRollbackAndPromotion(t *testing.T) {
+	in := after(running(terms(ramp)), at(5, CommandPromote, false))
+	s, words := fold(t, after(in, at(6, CommandRollback, false), ack(7, 3, "eu", schemas.AckApplied))...)
+	expect(t, words[2:], "#3 promote 41:0 42:10000 (route)", "#4 rollback 41:10000 42:0 over "+id(1, 3)+" (route)")
+	if s.Status != StatusRolledBack || s.Saga.step(StepRoute).State != StepPending {
+		t.Errorf("%s, %+v: the promotion's late answer counts for the rollback", s.Status, s.Saga.step(StepRoute))
+	}
+	s, effects := Step(stateOf(t, after(in, ack(6, 3, "eu", schemas.AckApplied))...), at(7, CommandRollback, true))
+	want := "epoch 1 is promoted, and stays so: `streamcanary rollout back ranker-42 --comment WHY` gives 41 all traffic again, as a rollout of its own."
+	if n := effects[0].Notice; s.Status != StatusPromoted || n == nil || !strings.HasSuffix(n.Sentence, want) {
+		t.Errorf("%s: %s, want refused: %s", s.Status, said(effects[0]), want)
+	}
+}
+
+// TestRefusedAfterARollback: who asks for more is told what is under way, and how to begin anew after it.
+func TestRefusedAfterARollback(t *testing.T) {
+	stays := "epoch 1 is rolled-back, and stays so: "
+	for name, test := range map[string]struct {
+		in   []Input
+		want string
+	}{
+		"under way": {rolledBack(terms()), stays + "its rollback is not yet carried out (step route waits for any router); once it is, a new epoch can begin."},
+		"done": {after(rolledBack(terms()), append(windowsOf(6, 3, 1000, 0), ack(9, 3, "eu", schemas.AckApplied))...),
+			stays + "`rollout retry` begins a new one, and `rollout apply --new-epoch` one from a changed file."},
+		"waits for the state": {after(begun(illegible), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckRejected)),
+			"its rollback waits for the state (step freeze failed, and waits for item, user: no reason given); `rollout rollback ranker-42 --override --comment WHY` moves the traffic without that."},
+	} {
+		for _, do := range []CommandKind{CommandAdvance, CommandPromote} {
+			_, effects := Step(stateOf(t, test.in...), at(50, do, true))
+			if n := effects[0].Notice; n == nil || n.Sentence != "Command "+string(do)+" of rollout ranker-42 is refused: "+test.want {
+				t.Errorf("%s, %s: %+v, want %s", name, do, n, test.want)
+			}
+		}
+	}
+}
+
+// TestBackKeepsTheState: a promotion that goes back says that no state does, and what that was before.
+func TestBackKeepsTheState(t *testing.T) {
+	back := func(t *Terms) {
+		stateful(t)
+		t.Stages = []StageTerms{{}}
+		t.Back = &Back{Rollout: "ranker-43", Snapshots: []Snapshot{{"user", "user-before"}}}
+	}
+	start := []Input{applied(1, terms(back)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), snapped(4, 1, "item"), ack(5, 2, "eu", schemas.AckApplied)}
+	_, effects := Step(stateOf(t, start...), at(6, CommandPromote, false))
+	want := "ada promoted 42. No state is restored: item, user keep what 41 wrote. Before ranker-43, user had snapshot user-before: to go back to that, restore it by hand, if it is still kept."
+	if have := effects[0].Decision.Decision.Reason.Sentence; have != want {
+		t.Errorf("said %q, want %q", have, want)
+	}
+	_, effects = Step(stateOf(t, running(terms(ramp, func(t *Terms) { t.Back = &Back{Rollout: "ranker-43"} }))...), at(6, CommandPromote, false))
+	if have := effects[0].Decision.Decision.Reason.Sentence; have != "ada promoted 42." {
+		t.Errorf("without shared state: %q", have)
+	}
+}
