@@ -111,7 +111,7 @@ func (p *people) who(token, claimed string) (person, error) {
 	case token == "":
 		return person{}, fmt.Errorf("%w: --token-file FILE, or the header Authorization: Bearer TOKEN; http.tokensFile of serve has them", errNoToken)
 	case !known:
-		return person{}, errUnknownToken
+		return person{}, fmt.Errorf("%w of serve, as it was when serve started: ask whoever keeps that file", errUnknownToken)
 	}
 	return who, nil
 }

@@ -70,6 +70,9 @@ func runOrder(ctx context.Context, c *console, r *reach, o order) error {
 		o.ID = rand.Text()
 	}
 	o.By = person("").Name
+	if _, err := schemas.EncodeCommand(&o.Command); err != nil {
+		return wrongUse{err}
+	}
 	b, at, err := r.bus(ctx, c)
 	if err != nil {
 		return err

@@ -47,7 +47,12 @@ func (r *reach) token() (string, error) {
 	if err != nil {
 		return "", wrongUse{fmt.Errorf("--token-file: %w", err)}
 	}
-	return "Bearer " + strings.TrimSpace(string(text)), nil
+	words := strings.Fields(string(text))
+	if len(words) != 1 {
+		return "", wrongUse{fmt.Errorf("--token-file: %s holds %s: it is to hold your token and nothing else, the last word of your line in http.tokensFile of serve",
+			r.tokenFile, howMany(len(words), "word"))}
+	}
+	return "Bearer " + words[0], nil
 }
 
 // journalFlag adds the flag that says where the window journal is.

@@ -49,7 +49,7 @@ no decision, but a line {"type":"refused"} with its bytes.`,
 				return err
 			}
 			if !x.some && !follow {
-				fmt.Fprintln(c.err, "no decisions yet")
+				fmt.Fprintln(c.err, noDecisions(model))
 			}
 			return x.end()
 		},
@@ -58,6 +58,14 @@ no decision, but a line {"type":"refused"} with its bytes.`,
 	trustFlag(cmd, &trust)
 	cmd.Flags().StringVar(&model, "model", "", "only those of one `MODEL`")
 	return cmd
+}
+
+// noDecisions says that a log has no decisions, of one model or at all.
+func noDecisions(model string) string {
+	if model == "" {
+		return "no decisions yet"
+	}
+	return fmt.Sprintf("the log has no decision of model %s; `streamcanary rollout list` lists the rollouts with their models", model)
 }
 
 func printLogged(c *console, l *bus.Logged) error {

@@ -85,8 +85,12 @@ func kindOfValue(kind string) string {
 	switch kind {
 	case "bool":
 		return "true or false"
-	case "int":
+	case "int", "int64":
 		return "a whole number"
+	case "float64":
+		return "a number"
+	case "duration":
+		return "a time such as 30s"
 	case "uint64":
 		return "a whole number, 0 or more"
 	}

@@ -33,6 +33,9 @@ func (q *verification) run(ctx context.Context, c *console, r *reach) error {
 	if err := b.Log(ctx, bus.LogQuery{Model: q.model}, func(l bus.Logged) error { return x.take(&l) }); err != nil {
 		return err
 	}
+	if q.model != "" && len(x.all) == 0 && x.wrong == 0 {
+		return errors.New(noDecisions(q.model))
+	}
 	told := verified{Type: "verified", Decisions: x.good}
 	wrong := x.err()
 	if q.recompute {

@@ -118,6 +118,8 @@ func explain(err error) error {
 		return nil
 	case errors.Is(err, kerr.UnknownServerError):
 		return fmt.Errorf("the broker failed, and its log says why (is its disk full?): %w", err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("nothing listens there (does the broker run, and is its address right?): %w", err)
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Errorf("authentication was refused: %w", err)
 	case errors.As(err, &first), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
