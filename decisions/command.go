@@ -162,8 +162,14 @@ func (t *turn) refusesPromote(c *Command) string {
 	case !c.Force && s.watch() > 0 && t.in.Turn == 0:
 		return fmt.Sprintf("there is no window yet in which both versions answered, so its watch can't begin; %s leaves the watch out, and the decision says so", s.overruled(c))
 	}
-	why := slices.DeleteFunc([]string{s.refusesMore(c), s.refusesWatched(c)}, func(text string) bool { return text == "" })
-	return strings.Join(why, "; and ")
+	more, watched := s.refusesMore(c), s.refusesWatched(c)
+	switch {
+	case watched == "":
+		return more
+	case more == "":
+		return fmt.Sprintf("%s; %s ends it now, and the decision says so", watched, s.overruled(c))
+	}
+	return fmt.Sprintf("%s. It would end the watch, too: %s", more, watched)
 }
 
 // refusesMore says why the canary may not get more traffic. A person may go on without proof of health, and not past signs of harm, or where the

@@ -31,8 +31,9 @@ func at(second int64, do CommandKind, force bool) Input {
 // TestWatchIsNotCutShort: who ends a watch before its time must say so, and the decision tells.
 func TestWatchIsNotCutShort(t *testing.T) {
 	const past = "`streamcanary rollout promote ranker-42 --override --comment WHY` ends it now, and the decision says so"
-	const why = ": as long as 1 % of the traffic stays at 41, harm of 42 that only all of the traffic shows is proven against it, and rolled back; " + past
-	runs := "its watch takes until 1970-01-02T00:00:11.000Z, 23h59m51s more by the events" + why
+	const why = ": as long as 1 % of the traffic stays at 41, harm of 42 that only all of the traffic shows is proven against it, and rolled back"
+	const left = "its watch takes until 1970-01-02T00:00:11.000Z, 23h59m51s more by the events" + why
+	const runs = left + "; " + past
 	breach := verdictOf(19, VerdictContinue)
 	breach.Verdict.Breached = []string{"p99"}
 	first := command(6, CommandPromote, false)
@@ -49,10 +50,10 @@ func TestWatchIsNotCutShort(t *testing.T) {
 		"advance, by force":  {after(inWatch(), at(20, CommandAdvance, true)), "it is in its last stage, after which the canary gets all traffic: `streamcanary rollout promote ranker-42 --override --comment WHY` does that", nil, ""},
 		"out of a pause":     {after(inWatch(), at(20, CommandPause, false), at(20, CommandPromote, false)), runs, nil, ""},
 		"a pause, resumed":   {after(inWatch(), at(20, CommandPause, false), at(20, CommandResume, false), at(20, CommandPromote, false)), runs, nil, ""},
-		"while harm is seen": {after(inWatch(), breach, at(20, CommandPromote, false)), "guardrails say that the canary does harm: p99; `streamcanary rollout promote ranker-42 --override --comment WHY` goes past them, and the decision says so; and " + runs, nil, ""},
+		"while harm is seen": {after(inWatch(), breach, at(20, CommandPromote, false)), "guardrails say that the canary does harm: p99; `streamcanary rollout promote ranker-42 --override --comment WHY` goes past them, and the decision says so. It would end the watch, too: " + left, nil, ""},
 		"before routers follow": {after(running(terms(ramp, dayLong)), first, at(20, CommandPromote, false)),
-			"decision ranker-42.1.3 is not answered by any router yet; `streamcanary rollout promote ranker-42 --override --comment WHY` doesn't wait for it, and the decision says so; and its watch of 24h has not begun" + why, nil, ""},
-		"an older record, which has no length": {after(running(terms(ramp, watched)), first, ack(7, 3, "eu", schemas.AckApplied), at(20, CommandPromote, false)), "its watch is not over" + why, nil, ""},
+			"decision ranker-42.1.3 is not answered by any router yet; `streamcanary rollout promote ranker-42 --override --comment WHY` doesn't wait for it, and the decision says so. It would end the watch, too: its watch of 24h has not begun" + why, nil, ""},
+		"an older record, which has no length": {after(running(terms(ramp, watched)), first, ack(7, 3, "eu", schemas.AckApplied), at(20, CommandPromote, false)), "its watch is not over" + why + "; " + past, nil, ""},
 		"by force":                             {after(inWatch(), at(20, CommandPromote, true)), "", []string{"watch"}, "ada promoted 42, 23h59m51s before its watch was over."},
 		"by force, past harm":                  {after(inWatch(), breach, at(20, CommandPromote, true)), "", []string{"p99", "watch"}, "ada promoted 42, 23h59m51s before its watch was over."},
 		"left out by force":                    {after(running(terms(ramp, dayLong)), at(20, CommandPromote, true)), "", []string{"watch"}, "ada promoted 42 without its watch."},

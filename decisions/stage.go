@@ -104,7 +104,7 @@ func (s *State) watchLeft(untilMs int64) string {
 	return schemas.FormatDuration((left + time.Second - 1).Truncate(time.Second))
 }
 
-// refusesWatched says why a watch that is not over isn't ended; "": none is under way.
+// refusesWatched says what a watch that is not over is good for, so that it isn't ended by the way; "": none is under way.
 func (s *State) refusesWatched(c *Command) string {
 	untilMs, is := s.watching()
 	if !is || c.Force {
@@ -118,8 +118,8 @@ func (s *State) refusesWatched(c *Command) string {
 	case stage.WatchMs > 0:
 		until = fmt.Sprintf("its watch of %s has not begun", schemas.FormatDuration(time.Duration(stage.WatchMs)*time.Millisecond))
 	}
-	return fmt.Sprintf("%s: as long as %s of the traffic stays at %s, harm of %s that only all of the traffic shows is proven against it, and rolled back; %s ends it now, and the decision says so",
-		until, percentOf(fullBP-stage.WeightBP), terms.Baseline, terms.Canary, s.overruled(c))
+	return fmt.Sprintf("%s: as long as %s of the traffic stays at %s, harm of %s that only all of the traffic shows is proven against it, and rolled back",
+		until, percentOf(fullBP-stage.WeightBP), terms.Baseline, terms.Canary)
 }
 
 // advanceTo begins a later stage. Those between are gone past: they have no windows of their own.

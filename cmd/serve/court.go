@@ -522,41 +522,6 @@ func (c *court) append(ctx context.Context, e kafka.Entry) error {
 	return nil
 }
 
-// lives notes an epoch of a model: answers to it are its rollout's.
-func (c *court) lives(model string, of owner) {
-	c.models.Store(life{model, of.epoch}, of.rollout)
-	if now, known := c.newest.Load(model); !known || now.(owner).epoch <= of.epoch {
-		c.newest.Store(model, of)
-	}
-}
-
-// ends forgets one.
-func (c *court) ends(model string, of owner) {
-	c.models.Delete(life{model, of.epoch})
-	c.newest.CompareAndDelete(model, of)
-}
-
-// ack journals a subscriber's answer. It is called from the intake's goroutine, once the court is opened.
-func (c *court) ack(ctx context.Context, m bus.AckMessage) error {
-	rollout, judged := c.models.Load(life{m.Model, m.Ack.Epoch})
-	if !judged {
-		return c.strayed(ctx, &m)
-	}
-	c.crash.pass(BeforeAckAppend)
-	ack := m.Ack
-	in := decisions.Input{Kind: decisions.InputAck, WallMs: m.At.UnixMilli(), Ack: &ack}
-	if err := c.journalInput(ctx, m.Model, owner{rollout.(string), ack.Epoch}, in); err != nil {
-		if ctx.Err() == nil && c.unacked.due(err) {
-			c.log.Warn().Err(err).Str("model", m.Model).Str("consumer", ack.Consumer).
-				Msg("an ack waits for the window journal, and comes again; look at Kafka (its disk, ACLs, the topic's settings)")
-		}
-		return err
-	}
-	c.crash.pass(AfterAckAppend)
-	c.seen.acked(&ack)
-	return nil
-}
-
 // end writes every head once more, so that a restart has less to read.
 func (c *court) end() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin/2)

@@ -178,3 +178,27 @@ func TestShowNow(t *testing.T) {
 		}
 	}
 }
+
+// TestShowUnfitAnswer: an answer that is none to a prepare is shown as what it is, and a snapshot as what it is good for.
+func TestShowUnfitAnswer(t *testing.T) {
+	const why = "it names no snapshot that could be restored"
+	s := decisions.State{
+		Terms:  decisions.Terms{Rollout: "r", Model: "m", Baseline: "41", Canary: "42", State: decisions.StateTerms{Mode: schemas.StateShared, Stores: []string{"items", "users"}}},
+		Status: decisions.StatusPreparing, Seq: 1, Snapshots: []decisions.Snapshot{{Store: "items", ID: "i-1"}},
+		Wait:    &decisions.Wait{Decision: "r.1.1", Seq: 1, Want: schemas.AckPrepared, NoRouter: true, Stores: []string{"items", "users"}, Got: []string{"items"}, DeadlineMs: 65_000},
+		Answers: []decisions.Answer{{Consumer: "items", Seq: 1, Status: schemas.AckPrepared}, {Consumer: "users", Seq: 1, Status: schemas.AckPrepared, Why: why, Unfit: true}},
+	}
+	var b strings.Builder
+	printTraffic(&b, &s)
+	want := `waiting: for users to answer "prepared" to decision r.1.1, again at 1970-01-01T00:01:05.000Z
+state: items can go back to snapshot i-1
+ack: items answered prepared to decision 1
+ack: users answered prepared to decision 1: it names no snapshot that could be restored
+`
+	if b.String() != want {
+		t.Errorf("shown\n%s\nwant\n%s", b.String(), want)
+	}
+	if want := "users (which answered prepared: " + why + ")"; !strings.Contains(s.PreparingText(), want) {
+		t.Errorf("shown %q, want %q", s.PreparingText(), want)
+	}
+}
