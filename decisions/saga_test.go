@@ -220,7 +220,7 @@ func TestDrain(t *testing.T) {
 // TestDeadlines: what is to be watched at each point, and the growing pauses.
 func TestDeadlines(t *testing.T) {
 	s, _ := fold(t, rolledBack(terms())...)
-	want := []Deadline{{id(1, 3) + "/route", 15_000}, {id(1, 3) + "/verify", 65_000}}
+	want := []Deadline{{ID: id(1, 3) + "/route", AtMs: 15_000}, {ID: id(1, 3) + "/verify", AtMs: 65_000}}
 	if have := s.Deadlines(); !reflect.DeepEqual(have, want) {
 		t.Errorf("deadlines %v, want %v", have, want)
 	}

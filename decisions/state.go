@@ -158,6 +158,7 @@ const MaxAnswers = 64
 type Deadline struct {
 	ID   string
 	AtMs int64
+	Sink bool // of a sink's step
 }
 
 // Deadlines are those to be watched now, in a fixed order: at most one per wait, stop that warms a cache, and saga step, and two per alert.
@@ -178,7 +179,7 @@ func (s *State) Deadlines() []Deadline {
 	steps := s.steps()
 	for i := range steps {
 		if step := &steps[i]; step.open() && step.DeadlineMs > 0 {
-			out = append(out, Deadline{ID: s.stepDeadline(step), AtMs: step.DeadlineMs})
+			out = append(out, Deadline{ID: s.stepDeadline(step), AtMs: step.DeadlineMs, Sink: step.Sink != ""})
 		}
 	}
 	return out

@@ -46,7 +46,8 @@ func Ask(ctx context.Context, a *Addresses) ([]Standing, error) {
 		return nil, fmt.Errorf("ask for rollouts at %s: %w: %s", url, ErrDenied, strings.TrimSpace(string(why)))
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask for rollouts at %s: it answers %s", url, response.Status)
+		why, _ := io.ReadAll(io.LimitReader(response.Body, schemas.MaxCommandBytes))
+		return nil, fmt.Errorf("ask for rollouts at %s: it answers %s: %s", url, response.Status, strings.TrimSpace(string(why)))
 	}
 	var all []Standing
 	if err := json.NewDecoder(io.LimitReader(response.Body, answerBytes)).Decode(&all); err != nil {

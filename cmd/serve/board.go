@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
@@ -43,6 +44,8 @@ type board struct {
 	all     []Standing
 	refused []Standing // by rollout
 	watch   func([]Standing)
+	// catching is true until what there was before a restart is known again.
+	catching atomic.Bool
 }
 
 // Standings returns them, by rollout.
@@ -126,6 +129,9 @@ func (d *desk) refresh() {
 
 // show brings the board up to date: of many rollouts some reports at a time, by turns.
 func (c *court) show() {
+	if c.catching {
+		return
+	}
 	all := []Standing{}
 	names := sortedDesks(c.desks)
 	for i := range min(boardMost, len(names)) {

@@ -43,6 +43,8 @@ type court struct {
 	dry       bool          // sinks do nothing, so no step waits for them
 
 	began       time.Time
+	catching    bool                   // up with the journal: nothing is shown yet
+	judgesFrom  time.Time              // since when it is caught up
 	desks       map[string]*desk       // by rollout
 	pending     map[string]Application // applied, and not yet read back from the journal
 	untaken     []bus.Spec             // what could not be journaled when it came
@@ -74,6 +76,8 @@ type court struct {
 	unasked    nag       // the decision log, where a rollout is to begin
 	untold     nag       // events of strangers and of lost rollouts
 
+	knocks    map[knock]time.Time // when each was told last: at most mostKnocks
+	denied    int                 // told so far
 	roster    *roster
 	farewells []*schemas.Notice // of deleted rollouts, to be published: the newest goneMost
 	strangers *strangers
@@ -103,7 +107,7 @@ const (
 // run opens the desks, catches up with the journal, calls ready, and judges until the context ends.
 func (c *court) run(ctx context.Context, ready func()) error {
 	defer c.inspectors.Wait()
-	c.began = time.Now()
+	c.began, c.catching = time.Now(), true
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	first, err := c.firstSpecs(ctx)
@@ -132,6 +136,7 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	c.caughtUp()
 	c.handOver(ctx, recovery)
 	for _, s := range first {
 		if err := c.spec(ctx, s); err != nil {
@@ -140,6 +145,13 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	}
 	ready()
 	return c.judge(ctx, reader)
+}
+
+// caughtUp shows where the rollouts stand, from here on: before, the board would have less of them than it had before the restart.
+func (c *court) caughtUp() {
+	c.catching, c.judgesFrom = false, time.Now()
+	c.show()
+	c.board.catching.Store(false)
 }
 
 // firstSpecs takes the rollouts that are there at the start.
@@ -469,40 +481,6 @@ func (c *court) order(ctx context.Context, o order) {
 	case c.counter <- o:
 	case <-ctx.Done():
 	}
-}
-
-// clock journals deadlines that have passed, and writes heads that were not written for long.
-func (c *court) clock(ctx context.Context, now time.Time) error {
-	c.unanswered(now)
-	c.sayLast(now)
-	for _, name := range sortedDesks(c.desks) {
-		d := c.desks[name]
-		if !d.open() {
-			continue
-		}
-		for _, due := range d.head.State.Deadlines() {
-			key := fmt.Sprint(due.ID, due.AtMs)
-			if due.AtMs > now.UnixMilli() || d.asked[key] {
-				continue
-			}
-			d.asked[key] = true
-			c.crash.pass(BeforeDeadlineAppend)
-			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load())); err != nil {
-				delete(d.asked, key)
-				return err
-			}
-		}
-		if err := c.listen(ctx, d, now); err != nil {
-			return err
-		}
-		if !finished(&d.head) && d.next > offsetOf(d.head.Offsets, d.partition) && now.Sub(d.savedAt) >= saveEvery {
-			if err := c.store(ctx, d, nil); err != nil {
-				return err
-			}
-			c.crash.pass(AfterPeriodicSave)
-		}
-	}
-	return nil
 }
 
 // journalInput appends an input of one epoch.

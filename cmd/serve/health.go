@@ -48,8 +48,8 @@ func newEndpoints(l net.Listener, m *metrics, b *board) *endpoints {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", e.readyz)
-	mux.HandleFunc("GET /v1/rollouts", e.looking(e.rollouts))
-	mux.HandleFunc("GET /v1/rollouts/{name}", e.looking(e.rollout))
+	mux.HandleFunc("GET /v1/rollouts", e.looking(e.known(e.rollouts)))
+	mux.HandleFunc("GET /v1/rollouts/{name}", e.looking(e.known(e.rollout)))
 	mux.HandleFunc("POST /v1/rollouts/{name}/commands", e.command)
 	mux.HandleFunc("POST "+alertsPath, e.alertmanager)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
@@ -131,6 +131,18 @@ func (e *endpoints) looking(next http.HandlerFunc) http.HandlerFunc {
 		}
 		if err != nil {
 			http.Error(w, err.Error(), denial(w, err))
+			return
+		}
+		next(w, r)
+	}
+}
+
+// known lets nobody look before what there was before a restart is known again: 503.
+func (e *endpoints) known(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if e.board.catching.Load() {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "this serve has just started, and catches up with what was judged before: ask again in a moment", http.StatusServiceUnavailable)
 			return
 		}
 		next(w, r)

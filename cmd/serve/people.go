@@ -159,13 +159,17 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	}
 	d := c.desks[r.Rollout]
 	who, err := c.people.who(r.Token, r.Command.By)
-	if err == nil {
+	known := err == nil
+	if known {
 		err = who.may(r.Command)
 	}
 	switch {
 	case err != nil:
 		c.log.Warn().Err(err).Str("rollout", r.Rollout).Str("do", r.Command.Do).Msg("a command is denied")
 		c.seen.denied.Inc()
+		if known && d != nil {
+			c.tellDenied(ctx, d, who, r.Command, err)
+		}
 		r.Reply(&schemas.CommandReply{Denied: err.Error()})
 		return
 	case r.Command.HandsIn():

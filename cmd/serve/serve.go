@@ -109,6 +109,7 @@ type service struct {
 func Run(ctx context.Context, o Options) error {
 	s := &service{Options: o, seen: newMetrics(o.Program), board: &board{watch: o.Watch}, crash: newDrill(os.Getenv(CrashVariable)), roster: newRoster()}
 	s.strangers = newStrangers(s.Log, s.seen)
+	s.board.catching.Store(true)
 	l, err := o.wires.http, error(nil)
 	if l == nil {
 		l, err = listen(o.Config.HTTP.Listen)

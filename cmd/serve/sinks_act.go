@@ -67,11 +67,13 @@ func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Du
 	switch {
 	case err == nil:
 		k.seen.told(k.Name, "told")
-		k.works(t)
+		if k.works(t) {
+			k.log.Info().Str("id", e.ID).Int("attempt", t.Attempt).Msg("this sink works again: it has taken this, and nothing waits that it failed before")
+		}
 		return 0
 	case a.refused:
 		k.seen.told(k.Name, "refused")
-		k.works(t)
+		k.works(t) // it answers, and that it does no more is the news
 		k.log.Error().Err(err).Str("id", e.ID).Msg("this sink will never take this: it goes on with what comes next")
 		return 0
 	case a.tooOld:
@@ -110,15 +112,13 @@ func (k *sink) forget(t *bus.Told) {
 	})
 }
 
-// works notes that the sink has answered to an event. It works again once nothing is kept.
-func (k *sink) works(t *bus.Told) {
+// works notes that the sink has answered to an event, and reports whether it works again: nothing is kept any more.
+func (k *sink) works(t *bus.Told) bool {
 	if k.forget(t); len(k.keeps) > 0 {
-		return
+		return false
 	}
 	k.seen.failing.WithLabelValues(k.Name).Set(0)
-	if k.unsaid.over() {
-		k.log.Info().Str("id", t.ID()).Int("attempt", t.Attempt).Msg("this sink works again: nothing waits for it")
-	}
+	return k.unsaid.over()
 }
 
 // answers reports whether a decision is answered for: by what moves traffic, as a router does, and otherwise where a step waits for that.

@@ -18,7 +18,7 @@ func TestStoriesOfSinks(t *testing.T) {
 		})
 	})
 	t.Run("nobody-outside-answers", func(t *testing.T) {
-		storyWith(t, "nobody-outside-answers", rollout, sinksOutside, func(v *village) {
+		storyWith(t, "nobody-outside-answers", strings.Replace(rollout, "within: 10s", "within: 9500ms", 1), sinksOutside, func(v *village) {
 			v.status(decisions.StatusRunning)
 			v.outside.away.Store(true)
 			v.wait(20 * time.Second)

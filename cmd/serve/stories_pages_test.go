@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -8,18 +9,27 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/subscribe"
 	"streamcanary/schemas"
 )
 
 // pagers are those who are woken.
 const pagers = "  sinks: [{slack: slack}, {pagerduty: pagerduty}]\n"
 
+// A brim is a shelf that notices only after a while that it is full: what is decided at that instant is decided before it answers.
+type brim struct{ shelf }
+
+func (b *brim) Freeze(ctx context.Context, snapshot string) error {
+	time.Sleep(applyTakes + 80*time.Millisecond) // never at the instant at which the router answers
+	return b.shelf.Freeze(ctx, snapshot)
+}
+
 // TestStoriesOfPages: what wakes people, and what they are told, while a canary that is to be rolled back serves on.
 func TestStoriesOfPages(t *testing.T) {
 	t.Run("a-freeze-that-nothing-moves-without", func(t *testing.T) {
 		storyWith(t, "a-freeze-that-nothing-moves-without", rolloutWith(atOnce+illegible+pagers), sinksOutside, func(v *village) {
-			s := &shelf{}
-			v.keeps(s)
+			s := &brim{}
+			v.follow("users", subscribe.KeepState("users", s))
 			v.status(decisions.StatusRunning)
 			s.full.Store(true)
 			v.harms()
@@ -33,7 +43,7 @@ func TestStoriesOfPages(t *testing.T) {
 		})
 	})
 	t.Run("a-rollback-that-nobody-follows", func(t *testing.T) {
-		storyWith(t, "a-rollback-that-nobody-follows", rolloutWith(atOnce+betweenWindows+pagers), sinksOutside, func(v *village) {
+		storyWith(t, "a-rollback-that-nobody-follows", rolloutWith(atOnce+betweenWindows+acksBetween+pagers), sinksOutside, func(v *village) {
 			v.status(decisions.StatusRunning)
 			v.deaf.Store(true)
 			v.harms()

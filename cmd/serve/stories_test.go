@@ -51,6 +51,7 @@ const (
 	namespaced = "  state: namespaced\n"
 	// A deadline on the instant at which a window is judged could come before it or after.
 	betweenWindows = "  rollback: {drainWithin: 59500ms}\n"
+	acksBetween    = "  acks: {routers: [router-a], within: 9500ms}\n"
 	outsideToo     = `  sinks:
     - {slack: slack}
     - {pagerduty: pagerduty}
@@ -264,7 +265,7 @@ func TestStoriesOfState(t *testing.T) {
 			v.harms()
 			v.completed()
 		}},
-		"a-router-that-never-answers": {atOnce + sharedAnd + betweenWindows, func(v *village) {
+		"a-router-that-never-answers": {atOnce + sharedAnd + betweenWindows + acksBetween, func(v *village) {
 			v.keeps(&shelf{})
 			v.harms()
 			v.deaf.Store(true)
@@ -512,6 +513,9 @@ func tell(t *testing.T, tales map[string]tale) {
 func rolloutWith(rest string) string {
 	if !strings.Contains(rest, "guardrails:") {
 		rest += errorsMore
+	}
+	if strings.Contains(rest, "  acks:") {
+		return strings.Replace(storyHead, "  acks: {routers: [router-a], within: 10s}\n", "", 1) + rest
 	}
 	return storyHead + rest
 }

@@ -1,0 +1,58 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"streamcanary/decisions"
+)
+
+// How long after it has caught up a process waits for answers that came, or would have come, while nobody heard them, before it says that they are missing: what is in the log
+// of acks is read at once, and a sink is told again after what a crash has left in the air (bus.Tell), with the pauses of a few attempts.
+const (
+	acksGrace  = 2 * time.Second
+	sinksGrace = 20 * time.Second
+)
+
+// graceOf is that of a deadline.
+func graceOf(d *decisions.Deadline) time.Duration {
+	if d.Sink {
+		return sinksGrace
+	}
+	return acksGrace
+}
+
+// clock journals deadlines that have passed, and writes heads that were not written for long.
+func (c *court) clock(ctx context.Context, now time.Time) error {
+	c.unanswered(now)
+	c.sayLast(now)
+	for _, name := range sortedDesks(c.desks) {
+		d := c.desks[name]
+		if !d.open() {
+			continue
+		}
+		for _, due := range d.head.State.Deadlines() {
+			key := fmt.Sprint(due.ID, due.AtMs)
+			if due.AtMs > now.UnixMilli() || d.asked[key] || now.Sub(c.judgesFrom) < graceOf(&due) {
+				continue
+			}
+			d.asked[key] = true
+			c.crash.pass(BeforeDeadlineAppend)
+			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load())); err != nil {
+				delete(d.asked, key)
+				return err
+			}
+		}
+		if err := c.listen(ctx, d, now); err != nil {
+			return err
+		}
+		if !finished(&d.head) && d.next > offsetOf(d.head.Offsets, d.partition) && now.Sub(d.savedAt) >= saveEvery {
+			if err := c.store(ctx, d, nil); err != nil {
+				return err
+			}
+			c.crash.pass(AfterPeriodicSave)
+		}
+	}
+	return nil
+}

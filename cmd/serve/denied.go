@@ -1,0 +1,40 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// A knock is that somebody who is known may not do something: who, with which rollout, and what.
+type knock struct{ who, rollout, do string }
+
+// Bounds of what is told of them: who knocks again and again is told once in a while, and counted.
+const (
+	deniedEvery = time.Minute
+	mostKnocks  = 1000
+)
+
+// tellDenied puts on the event stream that a person wanted what their role doesn't allow: everything that people ask for stands there, with who it was. What comes from nobody who is known
+// doesn't: whoever reaches NATS could write there.
+func (c *court) tellDenied(ctx context.Context, d *desk, who person, wanted *schemas.Command, why error) {
+	now, of := time.Now(), knock{who.name, d.rollout.Name, wanted.Do}
+	maps.DeleteFunc(c.knocks, func(_ knock, at time.Time) bool { return now.Sub(at) >= deniedEvery })
+	if _, told := c.knocks[of]; told || len(c.knocks) >= mostKnocks {
+		return
+	}
+	if c.knocks == nil {
+		c.knocks = map[knock]time.Time{}
+	}
+	c.knocks[of] = now
+	c.denied++
+	n := noticeOf(d, schemas.NoticeCommandRefused)
+	n.ID = fmt.Sprintf("%s.%d.denied.%d.%d", n.Rollout, n.Epoch, now.UnixMilli(), c.denied)
+	n.Severity = schemas.Warning
+	n.Sentence = fmt.Sprintf("Command %s of rollout %s is denied: %v. More of it within %s is only counted (streamcanary_commands_denied_total).", wanted.Do, d.rollout.Name, why, deniedEvery)
+	n.EventTime = schemas.Time(d.head.State.EventMs)
+	c.notify(ctx, n)
+}

@@ -1,0 +1,66 @@
+package serve
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// announces lets an operator hand in the rollout's file, which the village has written already.
+func (v *village) announces() {
+	v.Helper()
+	there, err := v.bus.Spec(v.Context(), "story")
+	v.must(err)
+	sum := sha256.Sum256(there.Body)
+	_, err = v.bus.Ask(v.Context(), "story", &schemas.Command{ID: "announced", Do: "apply", Comment: "x", Sum: hex.EncodeToString(sum[:])}, "Bearer operator-token-1234")
+	v.must(err)
+	there, err = v.bus.Spec(v.Context(), "story")
+	v.must(err)
+	_, err = v.bus.PutSpec(v.Context(), there)
+	v.must(err)
+}
+
+// TestDeniedIsTold: what a person wanted whose role doesn't allow it stands on the event stream with their name, once a minute; what somebody wanted whom nobody knows doesn't.
+func TestDeniedIsTold(t *testing.T) {
+	folder := t.TempDir()
+	put(t, folder, "tokens", doorTokens)
+	inVillage(t, rolloutWith(atOnce), "http: {listen: \"127.0.0.1:0\", tokensFile: "+filepath.Join(folder, "tokens")+"}\n", func(v *village) {
+		v.announces()
+		v.status(decisions.StatusRunning)
+		asks := 0
+		ask := func(do, token string) {
+			v.Helper()
+			asks++
+			reply, err := v.bus.Ask(v.Context(), "story", &schemas.Command{ID: fmt.Sprint("denied-", asks), Do: do, By: "somebody", Comment: "x"}, token)
+			v.must(err)
+			if reply.Denied == "" {
+				v.Errorf("%s with %q is answered %+v", do, token, reply)
+			}
+		}
+		for _, token := range []string{"", "Bearer stranger-token-123"} {
+			ask("rollback", token)
+		}
+		for range 5 {
+			ask("rollback", "Bearer viewer-token-12345")
+		}
+		ask("pause", "Bearer viewer-token-12345")
+		v.wait(time.Second)
+		told := v.notices(schemas.NoticeCommandRefused)
+		if len(told) != 2 || !strings.HasPrefix(told[0].Sentence, "Command rollback of rollout story is denied: ") || !strings.Contains(told[0].Sentence, "vic is a viewer: rollback takes an operator") || told[0].Rollout != "story" {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+		v.wait(deniedEvery)
+		ask("rollback", "Bearer viewer-token-12345")
+		v.wait(time.Second)
+		if told := v.notices(schemas.NoticeCommandRefused); len(told) != 3 {
+			t.Errorf("told %d times after a minute", len(told))
+		}
+	})
+}
