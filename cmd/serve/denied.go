@@ -20,8 +20,8 @@ const (
 
 // tellDenied puts on the event stream that a person wanted what their role doesn't allow: everything that people ask for stands there, with who it was. What comes from nobody who is known
 // doesn't: whoever reaches NATS could write there.
-func (c *court) tellDenied(ctx context.Context, d *desk, who person, wanted *schemas.Command, why error) {
-	now, of := time.Now(), knock{who.name, d.rollout.Name, wanted.Do}
+func (c *court) tellDenied(ctx context.Context, d *desk, of knock, why error) {
+	now := time.Now()
 	maps.DeleteFunc(c.knocks, func(_ knock, at time.Time) bool { return now.Sub(at) >= deniedEvery })
 	if _, told := c.knocks[of]; told || len(c.knocks) >= mostKnocks {
 		return
@@ -34,7 +34,7 @@ func (c *court) tellDenied(ctx context.Context, d *desk, who person, wanted *sch
 	n := noticeOf(d, schemas.NoticeCommandRefused)
 	n.ID = fmt.Sprintf("%s.%d.denied.%d.%d", n.Rollout, n.Epoch, now.UnixMilli(), c.denied)
 	n.Severity = schemas.Warning
-	n.Sentence = fmt.Sprintf("Command %s of rollout %s is denied: %v. More of it within %s is only counted (streamcanary_commands_denied_total).", wanted.Do, d.rollout.Name, why, deniedEvery)
+	n.Sentence = fmt.Sprintf("Command %s of rollout %s is denied: %v. More of it within %s is only counted (streamcanary_commands_denied_total).", of.do, of.rollout, why, deniedEvery)
 	n.EventTime = schemas.Time(d.head.State.EventMs)
 	c.notify(ctx, n)
 }

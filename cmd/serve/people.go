@@ -168,7 +168,7 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 		c.log.Warn().Err(err).Str("rollout", r.Rollout).Str("do", r.Command.Do).Msg("a command is denied")
 		c.seen.denied.Inc()
 		if known && d != nil {
-			c.tellDenied(ctx, d, who, r.Command, err)
+			c.tellDenied(ctx, d, knock{who.name, r.Rollout, r.Command.Do}, err)
 		}
 		r.Reply(&schemas.CommandReply{Denied: err.Error()})
 		return
