@@ -313,8 +313,12 @@ func (e *endpoints) command(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, schemas.MaxCommandBytes+1))
-	if err != nil {
+	switch {
+	case err != nil:
 		http.Error(w, "the request can't be read: "+err.Error(), http.StatusBadRequest)
+		return
+	case len(body) > schemas.MaxCommandBytes:
+		http.Error(w, fmt.Sprintf("the command has more than %d bytes", schemas.MaxCommandBytes), http.StatusRequestEntityTooLarge)
 		return
 	}
 	command, err := schemas.DecodeCommand(body)

@@ -308,6 +308,9 @@ func TestCommandsOverHTTP(t *testing.T) {
 	if status, _ := post("application/json", `{"id":"a","do":"rollback"}`); status != 400 {
 		t.Errorf("without a comment: %d", status)
 	}
+	if status, _ := post("application/json", strings.Repeat(" ", schemas.MaxCommandBytes+1)); status != 413 {
+		t.Errorf("more than a command may have: %d", status)
+	}
 	if status, r := post("application/json", `{"id":"a","do":"resume","comment":"x"}`); status != 409 || r.Refused == "" {
 		t.Errorf("what can't be done: %d %+v", status, r)
 	}

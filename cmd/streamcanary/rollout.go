@@ -38,6 +38,9 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 		Example: "  streamcanary rollout apply --rollout ranker-42.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if force && !again {
+				return wrongUse{errors.New("--force goes with --new-epoch: alone it does nothing")}
+			}
 			text, err := readFile(c, file, "rollout")
 			if err != nil {
 				return err
