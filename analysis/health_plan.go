@@ -14,17 +14,17 @@ const codeOffPlan = "off_plan"
 // mirrored, weights that a router rounds. It decides nothing, and stands on the same sizes, divided by their over-dispersion: users send several at once, which moves the share of a
 // second or two, and is nothing to tell people.
 //
-// A stretch begins when the share was off the plan for health.silent without a break, and ends when it was within the odds of the plan for as long; a time in which too little came
-// to tell does neither. Where the split's own test looks, that is quicker, and says it: a stretch then begins after health.noData, for what that test can't see, which may go by
-// units, and of units by those that are new.
+// Windows are taken in batches: one ends as soon as it is proven to be off the plan, or when it would be if its odds were at the bounds of what ends no block. So what was before is
+// forgotten, however long it was. A stretch begins when batches were off the plan for health.silent, and ends when they were on it for as long. Where the split's own test looks, that is
+// quicker, and says it: a stretch then takes health.noData, and is of what that test can't see, which may go by units, and of units by those that are new.
 type planCheck struct {
 	judge       *Judge
 	serving     *stream
-	watch       shareWatch // of sizes, each divided by phi
-	seen        shareWatch // the latest that wasn't empty
-	seenMs      int64      // start of its last window; 0: the share has changed since
-	atMs        int64      // start of the first window of the share that was seen last; 0: none yet
-	offMs, onMs int64      // start of the first window since which the share is off the plan, or on it, without a break; 0: it isn't
+	batch       shareWatch // sizes of the open one, each divided by phi
+	fromMs      int64      // its start; 0: it is empty
+	seen        shareWatch // of all batches since the share was off the plan last
+	atMs        int64      // start of the first of these
+	offMs, onMs int64      // start of the first batch since which the share is off the plan, or on it, without a break; 0: it isn't
 	off         bool       // in a stretch
 	told        bool
 }
@@ -44,26 +44,51 @@ func (k *planCheck) take(p *windows.Part, f feeding, c clock) {
 	}
 	arms := j.sizes.arms()
 	phi := max(arms[windows.Canary], arms[windows.Baseline])
-	k.watch.add(float64(p.Traffic[windows.Canary].Events)/phi, float64(p.Traffic[windows.Baseline].Events)/phi)
-	if k.watch == (shareWatch{}) {
-		k.seenMs = 0
-		return
+	k.batch.canary += float64(p.Traffic[windows.Canary].Events) / phi
+	k.batch.baseline += float64(p.Traffic[windows.Baseline].Events) / phi
+	if k.fromMs == 0 {
+		k.fromMs = p.StartMs
 	}
-	if k.seenMs == 0 {
-		k.atMs = p.StartMs
-	}
-	k.seen, k.seenMs = k.watch, p.StartMs
-	off := j.stages.off(k.serving.stage, &k.watch)
-	k.offMs, k.onMs = since(k.offMs, off, p.StartMs), since(k.onMs, !off && k.near(), p.StartMs)
-	end, wait := p.StartMs+c.widthMs, k.wait()
-	switch {
-	case k.offMs > 0 && end-k.offMs >= wait:
-		k.off = true
-	case k.onMs > 0 && end-k.onMs >= wait:
-		k.off = false
+	if off := j.stages.off(k.serving.stage, &k.batch); off || k.enough() {
+		k.end(off, p.StartMs+c.widthMs)
 	}
 	stage := &j.stages.all[k.serving.stage]
 	k.told = k.off && (k.told || !j.split.off) && !stage.Warm && stage.Watch == 0 // where nothing has to pass
+}
+
+// end ends a batch.
+func (k *planCheck) end(off bool, endMs int64) {
+	if off && k.offMs == 0 {
+		k.seen, k.atMs = shareWatch{}, k.fromMs
+	}
+	if off {
+		k.seen.canary, k.seen.baseline = k.seen.canary+k.batch.canary, k.seen.baseline+k.batch.baseline
+	}
+	k.offMs, k.onMs = since(k.offMs, off, k.fromMs), since(k.onMs, !off, k.fromMs)
+	k.batch, k.fromMs = shareWatch{}, 0
+	switch wait := k.wait(); {
+	case k.offMs > 0 && endMs-k.offMs >= wait:
+		k.off = true
+	case k.off && k.onMs > 0 && endMs-k.onMs >= wait:
+		k.over()
+	}
+}
+
+// over ends a stretch. What keeps windows from proving a pass forgets it, too: where little comes, no window shows that the share has changed.
+func (k *planCheck) over() {
+	k.off, k.told, k.serving.traffic.watch = false, false, shareWatch{}
+}
+
+// enough reports whether the open batch would be proven to be off the plan if its odds were at the bounds.
+func (k *planCheck) enough() bool {
+	share, n := k.judge.stages.share(k.serving.stage), k.batch.canary+k.batch.baseline
+	for _, odds := range []float64{shareOddsLow, shareOddsHigh} {
+		at := odds * share / (1 - share + odds*share)
+		if g := 2 * n * (excess(at, share) + excess(1-at, 1-share)); g <= shareDeviance {
+			return false
+		}
+	}
+	return true
 }
 
 // since is from when on something is so: a time that is kept while it is, 0 when it isn't.
@@ -75,13 +100,6 @@ func since(before int64, is bool, nowMs int64) int64 {
 		return nowMs
 	}
 	return before
-}
-
-// near reports whether the share that is seen has odds within those that end no block.
-func (k *planCheck) near() bool {
-	w, share := &k.watch, k.judge.stages.share(k.serving.stage)
-	here, there := w.canary*(1-share), w.baseline*share
-	return here >= shareOddsLow*there && here <= shareOddsHigh*there
 }
 
 // wait is how long a share must stay off the plan, or on it, in ms.
@@ -96,17 +114,8 @@ func (k *planCheck) wait() int64 {
 // renew begins a stage, with another plan; nil is no check.
 func (k *planCheck) renew() {
 	if k != nil {
-		k.watch, k.seen, k.seenMs, k.atMs, k.offMs, k.onMs, k.off, k.told = shareWatch{}, shareWatch{}, 0, 0, 0, 0, false, false
+		*k = planCheck{judge: k.judge, serving: k.serving}
 	}
-}
-
-// ends ends a stretch where its stage does and the share is on the plan by now, and reports whether there was one; nil is no check.
-func (k *planCheck) ends() bool {
-	if k == nil || !k.told || k.onMs == 0 {
-		return false
-	}
-	k.off, k.told = false, false
-	return true
 }
 
 // differs reports whether the share that is seen now is off the plan, told or not; nil is no check.

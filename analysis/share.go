@@ -21,11 +21,7 @@ type shareWatch struct{ canary, baseline float64 }
 // step takes one window's sizes and reports whether its share is another than that since the last change. The
 // window of a change is nobody's: the next one begins the new share.
 func (s *shareWatch) step(canary, baseline int64) bool {
-	return s.add(float64(canary), float64(baseline))
-}
-
-// add is step with sizes that are no counts.
-func (s *shareWatch) add(c, b float64) bool {
+	c, b := float64(canary), float64(baseline)
 	if c+b == 0 {
 		return false
 	}

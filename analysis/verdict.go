@@ -89,9 +89,6 @@ func (j *Judge) decide() {
 	j.breaches()
 	j.shelters()
 	now := j.next()
-	if (now.action == VerdictAdvance || now.action == VerdictPromote) && j.plan.ends() {
-		j.sickNow[j.checkOf(codeOffPlan)] = false
-	}
 	if now.action != VerdictRollback {
 		j.verdict.Concerns = j.concerns()
 	}

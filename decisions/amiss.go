@@ -40,6 +40,16 @@ func (t *turn) amiss(v *Verdict) *Verdict {
 	return v
 }
 
+// amissEnds tells that a stage ends, and with it what people were told of its traffic.
+func (t *turn) amissEnds() {
+	if t.s.Amiss == nil {
+		return
+	}
+	t.s.Amiss = nil
+	t.notice(schemas.Notice{Kind: schemas.NoticeShareAsPlanned, Severity: schemas.Info, Waiting: t.s.standing(),
+		Sentence: fmt.Sprintf("%s ends, and with it what was told of its share of the traffic.", strings.ToUpper(t.s.StageText()[:1])+t.s.StageText()[1:])})
+}
+
 func hasCode(list []schemas.Finding, code string) bool {
 	return slices.ContainsFunc(list, func(f schemas.Finding) bool { return f.Code == code })
 }

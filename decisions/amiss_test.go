@@ -47,6 +47,28 @@ func TestAmiss(t *testing.T) {
 	)
 }
 
+// TestAmissStageEnds: what people were told ends with its stage, and what is amiss in the next one is told anew.
+func TestAmissStageEnds(t *testing.T) {
+	start := append(running(terms(ramp)), verdictOf(9, VerdictContinue))
+	_, have := foldWith(t, toldOf, after(start,
+		withAmiss(verdictOf(10, VerdictContinue), "off_plan"),
+		withAmiss(verdictOf(11, VerdictAdvance), "off_plan"),
+		verdictOf(12, VerdictContinue),
+		withAmiss(verdictOf(13, VerdictContinue), "off_plan"),
+		command(14, CommandPromote, true),
+		withAmiss(verdictOf(15, VerdictContinue), "off_plan"),
+	)...)
+	var notices []string
+	for _, x := range have {
+		if strings.HasPrefix(x, "!") {
+			notices = append(notices, x)
+		}
+	}
+	const off = "!share-off-plan: It is off_plan. Routers say that they have applied: eu (decision 2)."
+	expect(t, notices, off, "!share-as-planned: Stage 1 of 3 (1 % of the traffic) ends, and with it what was told of its share of the traffic.",
+		off, "!share-as-planned: Stage 2 of 3 (10 % of the traffic) ends, and with it what was told of its share of the traffic.")
+}
+
 // TestAmissUnbegun adds what routers say to what is decided before there was a window of both, and leaves the verdict as it was.
 func TestAmissUnbegun(t *testing.T) {
 	for name, x := range map[string]struct {

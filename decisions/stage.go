@@ -58,7 +58,8 @@ func (t *turn) ask(v *Verdict, next, command string) {
 // advance begins the next stage. Until routers have followed, its windows are not its own yet (followed).
 func (t *turn) advance(d draft) {
 	d.supersedes = t.superseded()
-	t.s.Hold, t.s.Wait, t.s.Warming, t.s.Amiss = nil, nil, nil, nil
+	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
+	t.amissEnds()
 	t.s.Status = StatusRunning
 	t.s.Stage++
 	t.s.Begun = append(t.s.Begun, StageBegin{Turn: t.in.Turn})
@@ -156,6 +157,7 @@ func (s *State) settledMs(wallMs int64) int64 { return max(s.EventMs, wallMs+s.T
 func (t *turn) promote(d draft) {
 	d.supersedes = t.superseded()
 	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
+	t.amissEnds()
 	t.s.Status = StatusPromoting
 	d.state, d.asks, d.await = t.thaw(), routers, schemas.AckApplied
 	if bp := t.s.promotionStop(); bp > 0 && !d.urgent {
