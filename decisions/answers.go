@@ -97,12 +97,21 @@ func (a *Answer) refuses() bool {
 
 // refusalText is who refuses what, when, and why.
 func (s *State) refusalText(a *Answer) string {
-	return fmt.Sprintf("%s answered %s to decision %s at %s: %s", a.Consumer, a.Status, idOf(&s.Terms, s.Epoch, a.Seq), schemas.Time(a.AtMs), strings.TrimSuffix(orUnknown(a.Why), "."))
+	return fmt.Sprintf("%s answered %s to decision %s at %s: %s", a.Consumer, a.Status, s.idText(a.Seq), schemas.Time(a.AtMs), strings.TrimSuffix(orUnknown(a.Why), "."))
+}
+
+// idText is the id of a decision of the epoch, for a person.
+func (s *State) idText(seq int64) string {
+	id, err := schemas.DecisionID(s.Terms.Rollout, s.Epoch, seq)
+	if err != nil {
+		return fmt.Sprint(seq)
+	}
+	return id
 }
 
 // receiptText is who has received what, when, and no more.
 func (s *State) receiptText(a *Answer) string {
-	return fmt.Sprintf("%s received decision %s at %s, and has not said since what came of it", a.Consumer, idOf(&s.Terms, s.Epoch, a.Seq), schemas.Time(a.AtMs))
+	return fmt.Sprintf("%s received decision %s at %s, and has not said since what came of it", a.Consumer, s.idText(a.Seq), schemas.Time(a.AtMs))
 }
 
 // speaksFor reports whether a consumer's answer is one of a name that is waited for: its own, or where any router is enough, a router's.

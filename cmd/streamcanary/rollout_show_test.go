@@ -37,7 +37,7 @@ func TestShowRollback(t *testing.T) {
 	s := draining()
 	var b strings.Builder
 	printTraffic(&b, &s)
-	want := `rollback step route: failed (deadline passed 2 times, next 1970-01-01T00:01:15.000Z): us answered rejected: capacity; eu has
+	want := `rollback step route: failed (deadline passed 2 times, next 1970-01-01T00:01:15.000Z): us answered rejected to decision r.1.3 at 1970-01-01T00:00:00.000Z: capacity; eu has
 rollback step verify: sent (until 1970-01-01T00:01:05.000Z): it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2), up to 1970-01-01T00:00:59.000Z
 ack: eu answered applied to decision 3
 ack: us answered rejected to decision 3: capacity
@@ -67,7 +67,7 @@ func TestShowFreeze(t *testing.T) {
 	}
 	var b strings.Builder
 	printTraffic(&b, &s)
-	want := `state: was asked to take no writes: users answered failed: the disk is full
+	want := `state: was asked to take no writes: users answered failed to decision 3 at 1970-01-01T00:00:00.000Z: the disk is full
 waiting: for stores to take no writes, of decision r.1.3, until 1970-01-01T00:01:05.000Z (attempt 2)
 ack: users answered failed to decision 3: the disk is full
 `
