@@ -94,7 +94,7 @@ func (j *Judge) splitSentence() string {
 		if j.plan.differs() {
 			pass = " Nothing counts towards a pass until it is."
 		}
-		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s%s %s, planned are %s; the comparison may be of unlike users.%s",
+		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s of both%s %s, planned are %s; the comparison may be of unlike users, or a third version has some of the traffic.%s",
 			canary, percentText(since.share()), what, when, counts, percentText(since.planned()), pass)
 	case before.all == 0:
 		return fmt.Sprintf("Traffic is not split as it was at first: %s has %s of the %s%s %s; the comparison may be of unlike users.",

@@ -112,9 +112,9 @@ func TestSplitSentences(t *testing.T) {
 		want     string
 	}{
 		{"off the plan", 1000, 53, side{}, side{n: 1000},
-			"Traffic is not split as planned: canary 42 has 0 % of the predictions since 09:00:53 (0 of 1,000), planned are 10 %; the comparison may be of unlike users."},
+			"Traffic is not split as planned: canary 42 has 0 % of the predictions of both since 09:00:53 (0 of 1,000), planned are 10 %; the comparison may be of unlike users, or a third version has some of the traffic."},
 		{"off the plan from the start", 1000, 0, side{n: 100, units: 20}, side{n: 900, units: 80},
-			"Traffic is not split as planned: canary 42 has 20 % of the routing units since 09:00:00 (60 of 300), planned are 10 %; the comparison may be of unlike users."},
+			"Traffic is not split as planned: canary 42 has 20 % of the routing units of both since 09:00:00 (60 of 300), planned are 10 %; the comparison may be of unlike users, or a third version has some of the traffic."},
 		{"less than it was", 0, 53, side{n: 1}, side{n: 1000},
 			"Traffic is not split as it was: canary 42 had 10 % of the predictions until 09:00:53, 0.1 % since (1 of 1,001); the comparison may be of unlike users."},
 		{"more than it was", 0, 53, side{n: 400}, side{n: 600},
