@@ -11,6 +11,9 @@ import (
 // codeNotBegun is the reason of what is decided although there was never a window in which both versions answered.
 const codeNotBegun = "not_begun"
 
+// codeCanaryAbsent is the code of what is amiss where nothing has come of the canary although it is due.
+const codeCanaryAbsent = "canary_absent"
+
 // maxRouters bounds the routers that a sentence names.
 const maxRouters = 8
 
@@ -57,7 +60,7 @@ func hasCode(list []schemas.Finding, code string) bool {
 // asPlanned says what is as planned again.
 func (s *State) asPlanned(code string) string {
 	switch code {
-	case "canary_absent":
+	case codeCanaryAbsent:
 		return fmt.Sprintf("Canary %s is heard of: judging begins.", s.Terms.Canary)
 	case "baseline_absent":
 		return fmt.Sprintf("Baseline %s is heard of: judging begins.", s.Terms.Baseline)

@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -171,5 +172,22 @@ func TestBackKeepsTheState(t *testing.T) {
 	_, effects = Step(stateOf(t, running(terms(ramp, func(t *Terms) { t.Back = &Back{Rollout: "ranker-43"} }))...), at(6, CommandPromote, false))
 	if have := effects[0].Decision.Decision.Reason.Sentence; have != "ada promoted 42." {
 		t.Errorf("without shared state: %q", have)
+	}
+}
+
+// TestAbsentCanary: who would give a canary more traffic of which nothing is heard overrules that.
+func TestAbsentCanary(t *testing.T) {
+	in := after(running(terms(ramp)), withAmiss(verdictOf(5, VerdictContinue), codeCanaryAbsent))
+	for _, do := range []CommandKind{CommandAdvance, CommandPromote} {
+		s, effects := Step(stateOf(t, in...), at(8, do, false))
+		want := "nothing is heard of canary 42"
+		if effects[0].Notice == nil || !strings.Contains(effects[0].Notice.Sentence, want) || s.Stage != 0 {
+			t.Errorf("%s: %s, stage %d, want refused: %s", do, said(effects[0]), s.Stage, want)
+		}
+		_, effects = Step(stateOf(t, in...), at(8, do, true))
+		i := slices.IndexFunc(effects, func(e Effect) bool { return e.Decision != nil }) // what was told of the stage ends before it
+		if i < 0 || !reflect.DeepEqual(effects[i].Decision.Decision.Override, []string{codeCanaryAbsent}) {
+			t.Errorf("%s by force: effects %+v", do, effects)
+		}
 	}
 }
