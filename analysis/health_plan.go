@@ -26,6 +26,7 @@ type planCheck struct {
 	atMs        int64      // start of the first of these
 	offMs, onMs int64      // start of the first batch since which the share is off the plan, or on it, without a break; 0: it isn't
 	off         bool       // in a stretch
+	split       bool       // the split's test has said it by the last window
 	told        bool
 }
 
@@ -42,6 +43,10 @@ func (k *planCheck) take(p *windows.Part, f feeding, c clock) {
 	if p.Kind != windows.Serving || f.unequal || k.serving.stage != j.stages.now { // the latter: routers change over
 		return
 	}
+	if k.split && !j.split.off { // it is as planned again, and that was quicker, too
+		k.renew()
+	}
+	k.split = j.split.off
 	arms := j.sizes.arms()
 	phi := max(arms[windows.Canary], arms[windows.Baseline])
 	k.batch.canary += float64(p.Traffic[windows.Canary].Events) / phi

@@ -15,7 +15,7 @@ const splitAlpha = .001
 // Units count, each at its first sight, where events name them, else served predictions: which of both is
 // fixed by the first window that has any. Predictions come by users, several at once, so their counts are divided by the over-dispersion of
 // sizes: calibrated, where units are exact. A mismatch stands while its evidence does: predictions are dated by their
-// answers, so an arm that stalls for a moment is short of them first and makes up for it later.
+// answers, so an arm that stalls for a moment is short of them first and makes up for it later. Where a share is planned it ends, too, once the split is as planned again (splitBack).
 type split struct {
 	planned float64     // canary's share in the windows that come; 0: unknown
 	moving  bool        // routers change over to a new share, or users get one arm only: these windows are left out
@@ -33,6 +33,7 @@ type split struct {
 	inc     [stats.SplitTilts]float64
 	onset   onset
 	history history[splitTally, *splitTally]
+	back    splitBack
 }
 
 // splitTally counts units, or predictions: the canary's, all, and what the canary's should have been, times 10,000.
@@ -65,7 +66,13 @@ func (s *split) renew(window int64) {
 	if s.change == nil {
 		return
 	}
-	s.change, s.weights, s.firstAt = stats.NewSplitChange(), startWeights{}, window
+	s.change = stats.NewSplitChange()
+	s.anew(window)
+}
+
+// anew begins the test with a window.
+func (s *split) anew(window int64) {
+	s.weights, s.firstAt, s.off, s.back = startWeights{}, window, false, splitBack{}
 	s.onset, s.history = newOnset(stats.SplitTilts), history[splitTally, *splitTally]{}
 }
 
@@ -110,6 +117,21 @@ func (s *split) step(p *windows.Part, c clock) {
 	}
 	s.history.add(splitTally{k, n, n * int64(math.Round(s.planned*10000))}, p.StartMs, &s.onset)
 	s.off = s.logE() >= splitThreshold || s.off && s.logE() >= halfway*splitThreshold
+	s.mended(events, all-events, c.window(p.StartMs)+1)
+}
+
+// mended begins the test of a planned share anew, with the next window, once it is as planned again.
+func (s *split) mended(canary, others float64, next int64) {
+	switch {
+	case !s.off || s.change != nil:
+		s.back = splitBack{}
+	case s.back.odds == 0:
+		_, _, seen := s.changed()
+		s.back.begin(seen)
+	case s.back.back(canary, others, s.planned):
+		s.mixture = stats.NewMixture(stats.SplitTilts)
+		s.anew(next)
+	}
 }
 
 // changed is when the share became another one, as far as the evidence tells, and what was counted before and since; 0: unknown,
