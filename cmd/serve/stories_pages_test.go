@@ -96,4 +96,25 @@ func TestStoriesOfStrangers(t *testing.T) {
 		v.status(decisions.StatusPromoted)
 		v.wait(5 * time.Second)
 	})
+	story(t, "an-older-route-while-serve-is-away", rolloutWith(atOnce), func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5 * time.Second)
+		kv := v.routes()
+		was, err := kv.Get(v.Context(), "ranker")
+		v.must(err)
+		v.deaf.Store(true)
+		v.harms()
+		v.status(decisions.StatusRolledBack)
+		v.wait(2 * time.Second)
+		v.stopService()
+		_, err = kv.Put(v.Context(), "ranker", was.Value())
+		v.must(err)
+		v.deaf.Store(false)
+		time.Sleep(2 * time.Second)
+		v.stopService = v.service()
+		v.completed()
+		if d, err := v.bus.Route(v.Context(), "ranker"); err != nil || d.ID != "story.1.3" || v.share.Load() != 0 {
+			v.Errorf("%+v (%v) stands there, and the canary has %d basis points", d, err, v.share.Load())
+		}
+	})
 }

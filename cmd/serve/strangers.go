@@ -60,7 +60,7 @@ func (s *strangers) hear(f bus.Foreign) {
 
 // mended says in the log that a route document is the right one again.
 func (s *strangers) mended(model, decision string) {
-	s.log.Warn().Str("model", model).Str("id", decision).Msg("this model's route document was missing or not serve's: its last effective decision is written back")
+	s.log.Warn().Str("model", model).Str("id", decision).Msg("this model's route document was missing, older than its decision log, or not serve's: its last effective decision is written back")
 }
 
 // next are those that people are to be told of, by place.

@@ -28,18 +28,20 @@ var errRouteDeleted = errors.New("it was deleted")
 
 // A RouteWatch looks after the route documents: what the judge didn't write there goes to Options.OnForeign within a second, and the model's last effective decision by the
 // decision log is written back, at once and at most every RouteMendEvery. Subscribers obey neither meanwhile: they believe a signature, and only what is above what they have applied.
+// Each document is held against the log once, when it is seen first: an older one that was put back while nobody watched has a good signature, too.
 type RouteWatch struct {
 	Models  func() []string              // those that are judged here: their documents are missed where there are none
 	Mended  func(model, decision string) // hears of a document that was written back
 	newest  map[string]schemas.Decision  // by model, of documents that count; only what identifies them
-	due     map[string]time.Time         // by model, when its document is to be written back
+	held    map[string]bool              // by model, of those in newest: its document was held against the log
+	due     map[string]time.Time         // by model, when its document is to be written back, or held against the log
 	mended  map[string]time.Time         // by model, when it was last
 	present map[string]bool              // in this sweep
 }
 
 // WatchRoutes runs a watch until the context ends. What keeps it from looking goes to Options.OnError, and it looks again.
 func (b *Bus) WatchRoutes(ctx context.Context, w RouteWatch) {
-	w.newest, w.due, w.mended = map[string]schemas.Decision{}, map[string]time.Time{}, map[string]time.Time{}
+	w.newest, w.held, w.due, w.mended = map[string]schemas.Decision{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
 	told := ""
 	for ctx.Err() == nil {
 		w.present = map[string]bool{}
@@ -128,7 +130,7 @@ func (b *Bus) looksAt(w *RouteWatch, entry jetstream.KeyValueEntry) (model strin
 	} else if d, err = b.routed(entry.Value(), model); err == nil {
 		before, known := w.newest[model]
 		if known && newer(&before, d) {
-			err = fmt.Errorf("decision %s was put back over %s: it is a copy of an older one", d.ID, before.ID)
+			err = putBack(d, &before)
 		}
 	}
 	if err != nil {
@@ -137,7 +139,15 @@ func (b *Bus) looksAt(w *RouteWatch, entry jetstream.KeyValueEntry) (model strin
 	}
 	w.newest[model] = schemas.Decision{ID: d.ID, Epoch: d.Epoch, Seq: d.Seq}
 	delete(w.due, model)
+	if !w.held[model] {
+		w.mend(model)
+	}
 	return model, nil
+}
+
+// putBack says that a document holds an older decision than the one that belongs there.
+func putBack(d, over *schemas.Decision) error {
+	return fmt.Errorf("decision %s was put back over %s: it is a copy of an older one", d.ID, over.ID)
 }
 
 // mendRoutes writes back what is due.
@@ -151,6 +161,9 @@ func (b *Bus) mendRoutes(ctx context.Context, w *RouteWatch, now time.Time) erro
 			return err // it stays due, and the next sweep begins with what stands there
 		}
 		delete(w.due, model)
+		if _, known := w.newest[model]; known {
+			w.held[model] = true
+		}
 		if id != "" {
 			w.mended[model] = now
 			w.Mended(model, id)
@@ -159,7 +172,8 @@ func (b *Bus) mendRoutes(ctx context.Context, w *RouteWatch, now time.Time) erro
 	return nil
 }
 
-// mendRoute makes the last effective decision of a model's log its route document, if that isn't so, and returns its id; "": nothing was to be done.
+// mendRoute makes the last effective decision of a model's log its route document, if that isn't so, and returns its id; "": nothing was to be done. An older document that was
+// written after that decision was put back by somebody else; one from before it is what a process left that ended between the two writes.
 func (b *Bus) mendRoute(ctx context.Context, model string) (string, error) {
 	var last *Logged
 	_, err := b.EachDecision(ctx, model, func(l *Logged) {
@@ -170,9 +184,14 @@ func (b *Bus) mendRoute(ctx context.Context, model string) (string, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) || last == nil {
 		return "", unlessNotFound(err)
 	}
-	there, _, err := b.route(ctx, model)
-	if err == nil && there != nil && !newer(last.Decision, there) {
-		return "", nil
+	there, entry, err := b.routeEntry(ctx, model)
+	if err == nil && there != nil {
+		if !newer(last.Decision, there) {
+			return "", nil
+		}
+		if entry.Created().After(last.At) {
+			b.foreign(foreignRoute(model, entry, putBack(there, last.Decision)))
+		}
 	}
 	if err := b.PutRoute(ctx, model, last.Signed.Body); err != nil {
 		return "", err

@@ -26,11 +26,12 @@ type watched struct {
 	mu     sync.Mutex
 	told   []Foreign
 	mended int
-	older  []byte // a document that was right once
+	head   decisions.Head // the record
+	older  []byte         // a document that was right once
 }
 
-// watching watches until the test ends.
-func watching(t *testing.T, test func(w *watched)) {
+// watching watches until the test ends; before it begins, some things are done.
+func watching(t *testing.T, test func(w *watched), before ...func(w *watched)) {
 	t.Helper()
 	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
 		conn := connect()
@@ -49,7 +50,10 @@ func watching(t *testing.T, test func(w *watched)) {
 		was, err := w.kv.Get(t.Context(), w.key)
 		w.must(err)
 		w.older = was.Value()
-		deliver(t, w.bus, take(t, h, verdict(decisions.VerdictRollback)))
+		w.head = deliver(t, w.bus, take(t, h, verdict(decisions.VerdictRollback)))
+		for _, do := range before {
+			do(w)
+		}
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
@@ -113,6 +117,52 @@ func TestWatchRoutes(t *testing.T) {
 			w.Errorf("%q stands in a bucket that was made anew", w.stands())
 		}
 	})
+}
+
+// TestWatchRoutesAfterRestart: an older document that was put back while nobody watched is told, and the model's last effective decision stands there again; one that
+// is older since the process ended before it wrote the newer one is brought up to date, and nobody is told. A document that is right is left as it is.
+func TestWatchRoutesAfterRestart(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		before func(w *watched)
+		told   string // "": nobody is
+		mended int
+	}{
+		{"put back", func(w *watched) {
+			time.Sleep(time.Second)
+			_, err := w.kv.Put(w.Context(), w.key, w.older)
+			w.must(err)
+		}, "decision r-1.1.2 was put back over r-1.1.3", 1},
+		{"never written", func(w *watched) {
+			_, err := w.kv.Put(w.Context(), w.key, w.older)
+			w.must(err)
+			time.Sleep(time.Second)
+			h := take(w.T, w.head, applied(2))
+			d, _ := h.Next()
+			_, err = w.bus.Publish(w.Context(), d)
+			w.must(err)
+		}, "", 1},
+		{"right", func(*watched) {}, "", 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			watching(t, func(w *watched) {
+				time.Sleep(2 * time.Second)
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				right := len(w.told) == 0
+				if test.told != "" {
+					right = len(w.told) > 0 && w.told[0].Route && strings.Contains(w.told[0].Why.Error(), test.told)
+				}
+				want := "r-1.1.3"
+				if test.name == "never written" {
+					want = "r-1.2.1"
+				}
+				if !right || w.mended != test.mended || w.stands() != want {
+					t.Errorf("told %+v, %d written back, %q stands there", w.told, w.mended, w.stands())
+				}
+			}, test.before)
+		})
+	}
 }
 
 // TestWatchRoutesFight: who writes again and again is not raced, and the last word is the judge's; made-up models cost no more than a look into the log.
