@@ -73,6 +73,35 @@ func TestAnswerMended(t *testing.T) {
 	}
 }
 
+// TestAnswerAnew: who fails again for another reason is shown and told of with that one and its time; the refusal is told once. A repetition changes nothing.
+func TestAnswerAnew(t *testing.T) {
+	failed := func(second int64, why string) Input {
+		in := ack(second, 1, "eu", schemas.AckFailed)
+		in.Ack.Why = why
+		return in
+	}
+	s, told := notices(t, applied(1, terms(named)), failed(2, "no disk"), failed(3, "no disk"), failed(4, "no memory"), failed(5, "no memory"), ack(6, 1, "eu", schemas.AckReceived))
+	if told = slices.DeleteFunc(told, func(sentence string) bool { return sentence == "" }); len(told) != 1 || !strings.Contains(told[0], "no disk") {
+		t.Errorf("told %q", told)
+	}
+	if want := (Answer{Consumer: "eu", Seq: 1, Status: schemas.AckFailed, Why: "no memory", AtMs: 4000}); !reflect.DeepEqual(s.Answers, []Answer{want}) {
+		t.Errorf("answers %+v", s.Answers)
+	}
+	rejected := ack(7, 1, "eu", schemas.AckRejected)
+	rejected.Ack.Why = "no memory"
+	s, _ = Step(s, rejected)
+	if len(s.Answers) != 1 || s.Answers[0].Status != schemas.AckRejected || s.Answers[0].AtMs != 7000 {
+		t.Errorf("answers %+v", s.Answers)
+	}
+	s, effects := Step(s, expire(40, id(1, 1)+"/acks"))
+	if n := effects[0].Notice; n == nil || !strings.Contains(n.Sentence, "eu answered rejected to decision ranker-42.1.1 at 1970-01-01T00:00:07.000Z: no memory") {
+		t.Errorf("overdue: %+v", n)
+	}
+	if s, _ = Step(s, ack(41, 1, "eu", schemas.AckPrepared)); s.Answers[0].Status != schemas.AckPrepared {
+		t.Errorf("answers %+v", s.Answers)
+	}
+}
+
 // TestFreezeDone: a store that answers applied to a freeze takes no writes, and traffic doesn't wait for another word.
 func TestFreezeDone(t *testing.T) {
 	_, words := fold(t, after(begun(), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckApplied), ack(12, 3, "user", schemas.AckApplied))...)

@@ -170,7 +170,7 @@ func (s *State) refusedLast(consumer string) int64 {
 }
 
 // remember keeps the newest ack of each consumer, and reports whether this one is news: a repetition, one that is overtaken by a
-// newer answer, and one of a consumer beyond MaxAnswers is none.
+// newer answer, and one of a consumer beyond MaxAnswers is none. A refusal for another reason than before is kept, and is no news.
 func (s *State) remember(a *Answer) bool {
 	at, found := slices.BinarySearchFunc(s.Answers, a.Consumer, func(x Answer, name string) int { return compare(x.Consumer, name) })
 	if !found {
@@ -181,6 +181,10 @@ func (s *State) remember(a *Answer) bool {
 		return true
 	}
 	old := s.Answers[at]
+	if old.Seq == a.Seq && old.rank() == a.rank() && a.refuses() && (old.Why != a.Why || old.Status != a.Status) {
+		s.Answers[at] = *a
+		return false
+	}
 	if old.Seq > a.Seq || old.Seq == a.Seq && old.rank() >= a.rank() {
 		return false
 	}

@@ -1,6 +1,9 @@
 package schemas
 
-import "fmt"
+import (
+	"crypto/sha256"
+	"fmt"
+)
 
 // Action is what a decision asks for.
 type Action string
@@ -354,4 +357,11 @@ type Ack struct {
 	Why      string    `json:"why,omitempty"` // of a rejection: stale-epoch, incompatible-state, capacity, policy
 	Snapshot string    `json:"snapshot,omitempty"`
 	At       Time      `json:"at"`
+}
+
+// MessageID is the Nats-Msg-Id that an ack is published with. It names all that is said, but when: a true repetition within the stream's window of duplicates is dropped there; another
+// reason, or a snapshot that is named only now, is not.
+func (a *Ack) MessageID() string {
+	said := sha256.Sum256([]byte(a.Why + "\n" + a.Snapshot))
+	return fmt.Sprintf("%s/%s/%s/%s/%x", a.Decision, a.Consumer, a.Instance, a.Status, said[:8])
 }

@@ -279,8 +279,7 @@ func (b *Bus) Answer(ctx context.Context, model string, a *schemas.Ack) error {
 	}
 	ctx, cancel := b.within(ctx)
 	defer cancel()
-	id := fmt.Sprintf("%s/%s/%s/%s", a.Decision, a.Consumer, a.Instance, a.Status)
-	if _, err := b.js.Publish(ctx, subject, body, jetstream.WithMsgID(id)); err != nil {
+	if _, err := b.js.Publish(ctx, subject, body, jetstream.WithMsgID(a.MessageID())); err != nil {
 		return fmt.Errorf("answer decision %s at %s: %w", a.Decision, b.where(), err)
 	}
 	return nil

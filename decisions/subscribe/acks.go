@@ -76,8 +76,7 @@ func (f *follower) send(ctx context.Context, a *schemas.Ack) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.o.Timeout)
 	defer cancel()
-	id := strings.Join([]string{a.Decision, a.Consumer, a.Instance, string(a.Status)}, "/")
-	_, err = f.js.Publish(ctx, subject, body, jetstream.WithMsgID(id))
+	_, err = f.js.Publish(ctx, subject, body, jetstream.WithMsgID(a.MessageID()))
 	return err
 }
 

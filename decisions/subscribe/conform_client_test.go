@@ -38,6 +38,9 @@ func (c *conformConfig) answer(version string, n int) error {
 	if why, refuses := strings.CutPrefix(all[n], "refuse:"); refuses {
 		return Reject(why)
 	}
+	if what, fails := strings.CutPrefix(all[n], "fail:"); fails {
+		return errors.New(what)
+	}
 	if all[n] == "fail" {
 		return errors.New("no disk")
 	}

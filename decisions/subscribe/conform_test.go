@@ -2,6 +2,8 @@ package subscribe
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -337,7 +339,8 @@ func (x *trial) ackText(m *jetstream.RawStreamMsg) (string, error) {
 	if age := time.Since(time.UnixMilli(int64(a.At))); age < -conformWait || age > conformWait {
 		return "", fmt.Errorf("ack %s: its time is %s off", m.Data, age)
 	}
-	id := strings.Join([]string{a.Decision, a.Consumer, a.Instance, string(a.Status)}, "/")
+	said := sha256.Sum256([]byte(a.Why + "\n" + a.Snapshot))
+	id := strings.Join([]string{a.Decision, a.Consumer, a.Instance, string(a.Status), hex.EncodeToString(said[:])[:16]}, "/")
 	if have := m.Header.Get(schemas.HeaderMessageID); have != id {
 		return "", fmt.Errorf("an ack with the message id %q, want %q", have, id)
 	}

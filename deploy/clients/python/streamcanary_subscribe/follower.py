@@ -1,6 +1,7 @@
 """Follows one model: decides what a message is worth, calls the handler, and answers."""
 
 import asyncio
+import hashlib
 import inspect
 import json
 import time
@@ -301,8 +302,7 @@ class Follower:
         """Sends what waits, in order; what can't be sent waits on."""
         while self._unsent:
             ack = self._unsent[0]
-            # A repetition within the stream's window of duplicates is one ack.
-            identity = "/".join((ack["decision"], ack["consumer"], ack["instance"], ack["status"]))
+            identity = _message_id(ack)
             body = json.dumps(ack, ensure_ascii=False, separators=(",", ":")).encode()
             try:
                 await self._js.publish(names.ack_subject(self._model, self._o.consumer), body, timeout=self._o.timeout, headers={names.HEADER_MESSAGE_ID: identity})
@@ -310,6 +310,12 @@ class Follower:
                 self._tell(f"ack {ack['status']} of decision {ack['decision']} waits: {err!r}")
                 return
             self._unsent.popleft()
+
+
+def _message_id(ack: Dict[str, Any]) -> str:
+    """The id that an ack is published with: a true repetition within the stream's window of duplicates is one ack; another reason, or a snapshot that is named only now, isn't."""
+    said = hashlib.sha256(f"{ack.get('why', '')}\n{ack.get('snapshot', '')}".encode()).hexdigest()[:16]
+    return "/".join((ack["decision"], ack["consumer"], ack["instance"], ack["status"], said))
 
 
 def _done(d: Dict[str, Any], snapshot: str) -> "tuple[str, str, str]":

@@ -23,6 +23,8 @@ def answer(config: Dict[str, Any], version: str, n: int) -> None:
     """Does what a handler does when it is called for the n-th time, from 0, for a decision."""
     answers = config["answers"].get(version, [])
     word = answers[n] if n < len(answers) else "ok"
+    if word.startswith("fail:"):
+        raise OSError(word[len("fail:"):])
     if word == "fail":
         raise OSError("no disk")
     if word.startswith("refuse:"):
