@@ -64,10 +64,32 @@ func (j *Judge) silent(arm windows.Arm) bool { return j.missing[arm].proven(j.si
 func (j *Judge) missingView(arm windows.Arm, code string) *view {
 	m := j.missing[arm]
 	return &view{name: code, when: func() bool { return j.silent(arm) }, tell: func(f *schemas.Finding) {
-		f.Sentence = fmt.Sprintf("Nothing was heard of %s since %s, while %s sent %s predictions; about %s of the former were due.",
-			j.arm(arm), timeText(m.lastMs, j.nowMs), j.arm(1-arm), countText(m.others), countText(int64(math.Round(m.due()))))
+		f.Sentence = fmt.Sprintf("Nothing was heard of %s since %s, while %s sent %s predictions%s.%s",
+			j.arm(arm), timeText(m.lastMs, j.nowMs), j.arm(1-arm), countText(m.others), j.dueText(m), j.movedText(arm))
 		f.LogEvidence, f.Threshold, f.Since = shown(m.mixture.LogE()), j.silence[arm], schemas.Time(m.lastMs)
 	}}
+}
+
+// dueText is how much of a silent arm was due, where its share is known: another controller may have moved that.
+func (j *Judge) dueText(m *missing) string {
+	due := int64(math.Round(m.due()))
+	if j.stages.moved || m.planned == 0 && due == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; about %s of the former were due", countText(due))
+}
+
+// movedText is what a silent arm may mean where another controller moves the traffic, and what to do then; "" where none does.
+func (j *Judge) movedText(arm windows.Arm) string {
+	switch {
+	case !j.stages.moved:
+		return ""
+	case arm == windows.Canary:
+		return fmt.Sprintf(" Another controller moves the traffic: if it has not taken it from %s, look whether that runs and answers.", j.arm(arm))
+	}
+	return fmt.Sprintf(" Another controller moves the traffic: if it has given all of it to %s, nothing is left to compare, and `streamcanary rollout promote %s --override --comment WHY` "+
+		"ends the rollout (`rollout rollback` ends it with all of it at %s); if not, look whether %s runs and answers. It holds until that is heard of.",
+		j.arm(windows.Canary), j.rollout.Name, j.arm(arm), j.arm(arm))
 }
 
 func (j *Judge) tellSplit(f *schemas.Finding) {

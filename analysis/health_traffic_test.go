@@ -78,3 +78,28 @@ func TestSplitOfParts(t *testing.T) {
 		t.Errorf("changed, and found %q", found)
 	}
 }
+
+// TestMissingElsewhere: where another controller moves the traffic no share is planned, so none is said to have been due; what to do is.
+func TestMissingElsewhere(t *testing.T) {
+	for name, x := range map[string]struct {
+		then           [2]side // baseline, canary
+		action         VerdictAction
+		code, sentence string
+	}{
+		"all goes to the canary": {[2]side{{}, {n: 1000}}, VerdictHold, codeBaselineMissing,
+			"Nothing was heard of baseline 41 since 09:01:00, while canary 42 sent 5,000 predictions. Another controller moves the traffic: if it has given all of it to canary 42, nothing is left to compare, " +
+				"and `streamcanary rollout promote ranker-42 --override --comment WHY` ends the rollout (`rollout rollback` ends it with all of it at baseline 41); if not, look whether baseline 41 runs and answers. It holds until that is heard of."},
+		"none goes to it": {[2]side{{n: 1000}, {}}, VerdictRollback, codeCanaryMissing,
+			"Nothing was heard of canary 42 since 09:01:00, while baseline 41 sent 5,000 predictions. Another controller moves the traffic: if it has not taken it from canary 42, look whether that runs and answers."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := rolloutOf(errors05)
+			r.External = true
+			s := newScript(t, r, Options{Phi: 1})
+			s.play(60, side{n: 500}, side{n: 500})
+			s.play(5, x.then[0], x.then[1])
+			s.want(x.action, x.code)
+			s.says(x.sentence)
+		})
+	}
+}
