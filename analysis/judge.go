@@ -48,7 +48,9 @@ type Judge struct {
 	silence       [windows.Arms]float64 // log threshold of each
 	split         *split
 	arrival       arrival    // before the epoch begins
-	plan          *planCheck // one of checks; nil: no share is planned
+	plan          *planCheck // one of checks, as the next two are; nil: no share is planned
+	unserved      *unserved
+	users         *shadowUsers
 	sampling      sampling
 	cold          *coldness // nil: nothing is muted for a cold cache
 	crowded       bool      // a window had as many segments as are told apart
@@ -233,7 +235,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	canary, baseline := &p.Traffic[windows.Canary], &p.Traffic[windows.Baseline]
 	unequal := j.sampling.see(p, j.clock.widthMs)
 	cut := !unequal && s.traffic.step(canary.Events, baseline.Events)
-	j.clock.over = j.clock.over || j.stages.offPlan(s)
+	j.clock.over = j.clock.over || j.stages.offPlan(s) || j.users.spoils(s, p, canary.Served)
 	j.cold.before(p.StartMs)
 	warming := p.StartMs < j.firstMs+j.rollout.Warmup.Milliseconds()
 	if !unequal && !warming {
@@ -307,7 +309,7 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	unequal := p.Kind == windows.Outcomes && j.sampling.was(p.StartMs)
 	leave := p.Overflow
 	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline])
-	j.clock.over = j.clock.over || j.stages.offPlan(s)
+	j.clock.over = j.clock.over || j.stages.offPlan(s) || p.Kind == windows.Outcomes && j.users.spoils(s, p, n[windows.Canary])
 	s.measure(p, (*dispersion).look)
 	j.sift(s, p)
 	for _, g := range s.guards {
@@ -334,8 +336,8 @@ func (j *Judge) matters(s *stream) bool {
 }
 
 // Evidence appends every number that the tests stand on, in a fixed order: per guardrail the log evidence of any harm, of
-// harm beyond the margin and of keeping it (0 where it can't pass), then of the missing arms, the split, and the checks of the input; before the epoch
-// begins, once its traffic is due, of absent arms.
+// harm beyond the margin and of keeping it (0 where it can't pass), then of the missing arms, the split, and the checks of the input; of a canary
+// that answers no user, while that is so; before the epoch begins, once its traffic is due, of absent arms.
 func (j *Judge) Evidence(dst []float64) []float64 {
 	for _, g := range j.all {
 		dst = g.canary.evidence(dst)
@@ -353,6 +355,7 @@ func (j *Judge) Evidence(dst []float64) []float64 {
 	for _, c := range j.checks {
 		dst = c.evidence(dst)
 	}
+	dst = j.unserved.told(dst)
 	if !j.begun && j.arrival.endMs > 0 {
 		for _, m := range j.arrival.arms {
 			dst = append(dst, m.mixture.LogE())

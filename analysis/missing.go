@@ -47,16 +47,23 @@ func newMissing(arm windows.Arm, planned float64, silent time.Duration, phi *dis
 // that had no event at all only spend their start weights.
 func (m *missing) step(p *windows.Part, c clock, changed bool) {
 	mine, other := &p.Traffic[m.arm], &p.Traffic[1-m.arm]
-	k, others := mine.Events+mine.Late, other.Events+other.Late
-	window := c.window(p.StartMs)
-	m.bet(float64(k), float64(others), window, c)
-	m.observe(float64(k), float64(others), window == 0, changed)
-	end := p.StartMs + c.widthMs
-	if k > 0 || m.lastMs == 0 {
+	m.count(heard{mine: mine.Events + mine.Late, other: other.Events + other.Late, onTime: other.Events}, p.StartMs, c, changed)
+}
+
+// heard is what was heard of both arms in one window: events of the arm that is tested, of the other one, and those of the latter that were on time.
+type heard struct{ mine, other, onTime int64 }
+
+// count takes the counts of the window that starts at startMs.
+func (m *missing) count(h heard, startMs int64, c clock, changed bool) {
+	window := c.window(startMs)
+	m.bet(float64(h.mine), float64(h.other), window, c)
+	m.observe(float64(h.mine), float64(h.other), window == 0, changed)
+	end := startMs + c.widthMs
+	if h.mine > 0 || m.lastMs == 0 {
 		m.lastMs, m.others, m.silenced = end, 0, false
 		return
 	}
-	m.others += other.Events
+	m.others += h.onTime
 	m.silenced = end-m.lastMs >= m.silent && m.others >= missingEvents
 }
 

@@ -48,6 +48,9 @@ func (j *Judge) sentence(c cause) string {
 		if j.plan.differs() {
 			plan = " " + j.plan.sentence()
 		}
+		if j.users.reached() {
+			plan += " " + j.users.sentence()
+		}
 		return fmt.Sprintf("%s were over on %s, and by then %s was neither proven worse than %s nor proven within the margins of %s: %s.%s",
 			j.wholeText(durationText(whole)), timeText(j.stages.from()+whole, 0), j.arm(windows.Canary), j.arm(windows.Baseline), j.openNames(), then, plan)
 	case c.open.suspect != nil:

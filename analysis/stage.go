@@ -150,6 +150,8 @@ func (j *Judge) Advance(stage int, startMs int64) Verdict {
 	default:
 		s.now, s.starts, s.shown = stage, append(s.starts, startMs), 0
 		j.plan.renew()
+		j.unserved.renew()
+		j.users.renew()
 		for _, g := range j.all {
 			g.unpass()
 		}

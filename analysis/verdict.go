@@ -216,6 +216,9 @@ func (j *Judge) harm(like func(*guard) bool) cause {
 	if j.silent(windows.Canary) {
 		return cause{action: VerdictRollback, code: codeCanaryMissing, check: j.checks[j.checkOf(codeCanaryMissing)]}
 	}
+	if j.verdict.Action != VerdictRollback && j.unserved.over() { // a canary that is rolled back is to answer nobody
+		return cause{action: VerdictRollback, code: codeCanaryMissing, check: j.unserved}
+	}
 	return cause{}
 }
 
@@ -280,6 +283,8 @@ func (j *Judge) harmBegan(c cause) int64 {
 	switch {
 	case c.action != VerdictRollback, c.code == codeInconclusive:
 		return 0
+	case c.check != nil && c.check.code() == codeCanaryUnserved:
+		return j.unserved.test.lastMs
 	case c.guard == nil:
 		return j.missing[windows.Canary].lastMs
 	}

@@ -11,18 +11,22 @@ import (
 // codeNotBegun is the reason of what is decided although there was never a window in which both versions answered.
 const codeNotBegun = "not_begun"
 
-// codeCanaryAbsent is the code of what is amiss where nothing has come of the canary although it is due.
-const codeCanaryAbsent = "canary_absent"
+// Codes of a canary that has a weight: nothing is heard of it, at first or later; and copies are, but no user is answered.
+const (
+	codeCanaryAbsent   = "canary_absent"
+	codeCanaryMissing  = "canary_missing"
+	codeCanaryUnserved = "canary_unserved"
+)
 
 // maxRouters bounds the routers that a sentence names.
 const maxRouters = 8
 
 // amiss tells people once of each stretch in which the traffic isn't as planned, and of its end. It returns the verdict, with what routers say where nothing could be
-// compared: who reads that a version gets nothing must know who says that it does.
+// compared, or no user was answered: who reads that a version gets nothing must know who says that it does.
 func (t *turn) amiss(v *Verdict) *Verdict {
 	was := t.s.Amiss
 	t.s.Amiss = slices.Clone(v.Amiss[:min(len(v.Amiss), maxNamed)])
-	if v.Unbegun && v.Action != VerdictContinue {
+	if v.Action != VerdictContinue && (v.Unbegun || v.Action == VerdictRollback && v.Reason.Code == codeCanaryMissing && hasCode(v.Amiss, codeCanaryUnserved)) {
 		told := *v
 		told.Reason.Sentence += " " + t.s.followedText()
 		v = &told
@@ -57,11 +61,25 @@ func hasCode(list []schemas.Finding, code string) bool {
 	return slices.ContainsFunc(list, func(f schemas.Finding) bool { return f.Code == code })
 }
 
+// unheard is the code of what is amiss where users who are sent to the canary get no answer that anybody hears of; "": nothing is.
+func (s *State) unheard() string {
+	for _, code := range []string{codeCanaryAbsent, codeCanaryUnserved} {
+		if hasCode(s.Amiss, code) {
+			return code
+		}
+	}
+	return ""
+}
+
 // asPlanned says what is as planned again.
 func (s *State) asPlanned(code string) string {
 	switch code {
 	case codeCanaryAbsent:
 		return fmt.Sprintf("Canary %s is heard of: judging begins.", s.Terms.Canary)
+	case codeCanaryUnserved:
+		return fmt.Sprintf("Canary %s answers users.", s.Terms.Canary)
+	case "shadow_users":
+		return fmt.Sprintf("No user reaches canary %s any more: what its copies show counts towards a pass again.", s.Terms.Canary)
 	case "baseline_absent":
 		return fmt.Sprintf("Baseline %s is heard of: judging begins.", s.Terms.Baseline)
 	}

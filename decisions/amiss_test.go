@@ -102,6 +102,29 @@ func TestAmissUnbegun(t *testing.T) {
 	}
 }
 
+// TestAmissUsers tells of users whom nobody answers, with what routers say in the rollback for it, and of those who reach a shadow.
+func TestAmissUsers(t *testing.T) {
+	back := withAmiss(verdictOf(14, VerdictRollback), "canary_unserved")
+	back.Verdict.Reason.Code = "canary_missing"
+	_, have := foldWith(t, toldOf, after(running(terms(weight)),
+		withAmiss(verdictOf(10, VerdictContinue), "canary_unserved"),
+		verdictOf(11, VerdictContinue),
+		withAmiss(verdictOf(12, VerdictContinue), "shadow_users"),
+		verdictOf(13, VerdictContinue),
+	)...)
+	expect(t, have[2:],
+		"!share-off-plan: It is canary_unserved. Routers say that they have applied: eu (decision 2).",
+		"!share-as-planned: Canary 42 answers users.",
+		"!share-off-plan: It is shadow_users. Routers say that they have applied: eu (decision 2).",
+		"!share-as-planned: No user reaches canary 42 any more: what its copies show counts towards a pass again.",
+	)
+	s, _ := fold(t, running(terms(weight))...)
+	_, effects := Step(s, back)
+	if len(effects) == 0 || effects[0].Decision == nil || effects[0].Decision.Decision.Reason.Sentence != "Because. Routers say that they have applied: eu (decision 2)." {
+		t.Errorf("effects %+v", effects)
+	}
+}
+
 // TestAmissManyRouters bounds the names.
 func TestAmissManyRouters(t *testing.T) {
 	s := State{Terms: terms(weight)}

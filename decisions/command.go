@@ -198,7 +198,7 @@ func (s *State) refusesHarm(c *Command) string {
 		return fmt.Sprintf("alert %s (guardrail %s) fires; %s goes past it, and the decision says so", f.Name, f.Guardrail, s.overruled(c))
 	case len(s.Breached) > 0:
 		return fmt.Sprintf("guardrails say that the canary does harm: %s; %s goes past them, and the decision says so", strings.Join(s.Breached, ", "), s.overruled(c))
-	case hasCode(s.Amiss, codeCanaryAbsent):
+	case s.unheard() != "":
 		return fmt.Sprintf("nothing is heard of canary %s, so more users may get no answer, or be served by what nobody judges; %s goes past that, and the decision says so", s.Terms.Canary, s.overruled(c))
 	}
 	return ""
@@ -372,8 +372,8 @@ func (s *State) passedOver(c *Command) []string {
 		over = append(over, f.Guardrail)
 	}
 	over = append(over, s.holdCodes()...)
-	if hasCode(s.Amiss, codeCanaryAbsent) {
-		over = append(over, codeCanaryAbsent)
+	if code := s.unheard(); code != "" {
+		over = append(over, code)
 	}
 	if len(s.gone()) > 0 && !slices.Contains(over, codePillarFailed) {
 		over = append(over, codePillarFailed)

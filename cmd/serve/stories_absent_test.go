@@ -50,6 +50,57 @@ func TestStoriesOfAbsence(t *testing.T) {
 			v.copies.Store(5000)
 			v.status(decisions.StatusPromoted)
 		}},
+		"a-weight-of-which-nothing-comes": {inShadow, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			v.idle.Store(true) // copies go on, and no user comes
+			v.until("it is in its second stage", func(s *decisions.State) bool { return s.Stage == 1 })
+			v.wait(30 * time.Second)
+			v.restart()
+			v.completed()
+		}},
+		"a-weight-that-comes-late": {inShadow, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			v.idle.Store(true)
+			v.until("it is in its second stage", func(s *decisions.State) bool { return s.Stage == 1 })
+			v.wait(40 * time.Second)
+			v.idle.Store(false)
+			v.share.Store(1000)
+			v.copies.Store(0)
+			v.status(decisions.StatusPromoted)
+		}},
+		"a-weight-of-copies": {atOnce, func(v *village) {
+			v.idle.Store(true)
+			v.copies.Store(1111)
+			v.completed()
+		}},
+		"a-shadow-that-users-reach": {inShadow, func(v *village) {
+			v.idle.Store(true)
+			v.copies.Store(5000)
+			v.share.Store(300)
+			v.status(decisions.StatusRunning)
+			v.wait(60 * time.Second)
+			v.restart()
+			v.share.Store(0)
+			v.idle.Store(false)
+			v.status(decisions.StatusPromoted)
+		}},
+		"users-instead-of-copies": {inShortShadow, func(v *village) {
+			v.idle.Store(true)
+			v.share.Store(3333)
+			v.status(decisions.StatusHolding)
+		}},
+		"another-controller-goes-all-the-way": {elsewhere, func(v *village) {
+			v.status(decisions.StatusRunning)
+			for _, share := range []int64{500, 5000, 10_000} {
+				v.share.Store(share)
+				v.wait(60 * time.Second)
+			}
+			v.status(decisions.StatusHolding)
+			v.ask("promote", true)
+			v.status(decisions.StatusPromoted)
+		}},
 		"another-controller-that-never-begins": {notLong, func(v *village) {
 			v.status(decisions.StatusHolding)
 			v.wait(20 * time.Second)
