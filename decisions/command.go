@@ -435,6 +435,9 @@ func (t *turn) supersede(c *Command) {
 func (t *turn) abort(d draft) {
 	d.supersedes, d.severity, d.state = t.superseded(), schemas.Warning, t.thaw()
 	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
+	if t.s.Status == StatusDeleted {
+		d.reason.Sentence += t.s.thawLeft()
+	}
 	if t.s.Routes != nil || t.s.Terms.stageRoutes(0) != nil {
 		d.routes = t.s.Terms.baselineRoutes()
 	}

@@ -86,6 +86,8 @@ func (t *turn) decide(d draft) *schemas.Decision {
 	if d.state == nil {
 		decision.State = s.state(d.routes)
 	}
+	decision.State = s.owed(decision.State)
+	t.thawsBy(decision)
 	decision.Cache, decision.Mute = s.caches(decision), s.mutes(decision)
 	if decision.Acks = s.Terms.askedFor(d.asks); decision.Acks != nil {
 		decision.Deadline = schemas.Time(t.in.WallMs + s.Terms.within(d.asks))

@@ -78,6 +78,8 @@ type Expired struct {
 	// whether or not it is judged by now. Both stand still where nothing is read, and the first one goes on where only other models are asked. 0: not known.
 	SealedMs int64 `json:"sealed_ms,omitempty"`
 	ServedMs int64 `json:"served_ms,omitempty"`
+	// Later says that a later epoch of the model has begun.
+	Later bool `json:"later,omitempty"`
 }
 
 // CommandKind is what a person asks for.

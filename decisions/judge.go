@@ -105,7 +105,8 @@ func (t *turn) hold(n holding) {
 	t.s.Status = StatusHolding
 	action, asks := schemas.ActionHold, who(0)
 	if n.freeze {
-		action, asks, t.s.Frozen = schemas.ActionFreeze, stores, t.s.Terms.State.shared()
+		action, asks = schemas.ActionFreeze, stores
+		t.s.freeze()
 	}
 	decided := t.decide(draft{
 		action: action, asks: asks, severity: cmp.Or(n.severity, schemas.Warning), routes: t.s.Routes,

@@ -58,7 +58,7 @@ func (t *turn) holdStart(n holding) {
 
 // freezePrepared lets the state of a rollout that is prepared take no writes.
 func (t *turn) freezePrepared(d draft) {
-	t.s.Frozen = t.s.Terms.State.shared()
+	t.s.freeze()
 	d.routes, d.asks = t.s.Routes, stores
 	decided := t.decide(d.as(schemas.ActionFreeze, schemas.Warning))
 	t.freezes(decided)

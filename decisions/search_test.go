@@ -78,6 +78,10 @@ var stories = map[string]story{
 		applied(1, terms(stateful, oneStore)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), command(10, CommandFreeze, false),
 		ack(11, 3, "user", schemas.AckFailed), expire(41, id(1, 3)+"/acks"), ack(42, 3, "user", schemas.AckPrepared), command(43, CommandResume, false),
 	}, 4, version{1, 4}, 1},
+	"writes that are let in while a store is away": {[]Input{
+		applied(1, terms(stateful, oneStore)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), command(10, CommandFreeze, false), ack(11, 3, "user", schemas.AckApplied),
+		command(12, CommandResume, false), command(13, CommandPromote, true), expire(43, id(1, 4)+"/thaw"), ack(44, 5, "user", schemas.AckApplied),
+	}, 5, version{1, 5}, 1},
 	"harm that can't wait any more while traffic returns in steps": {[]Input{
 		applied(1, terms(cached)), ack(2, 1, "eu", schemas.AckPrepared), ack(3, 2, "eu", schemas.AckApplied), verdictOf(5, VerdictRollback),
 		ack(6, 3, "eu", schemas.AckApplied), grave(verdictOf(8, VerdictRollback)), ack(9, 4, "eu", schemas.AckApplied),

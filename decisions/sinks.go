@@ -269,5 +269,6 @@ func Deleted(s *State, by schemas.Actor) schemas.Notice {
 	if left != nil {
 		text += fmt.Sprintf(" Not done, and not followed any more: %s.", strings.Join(left, ", "))
 	}
+	text += s.thawLeft()
 	return schemas.Notice{Kind: schemas.NoticeRolloutDeleted, Severity: schemas.Info, Waiting: left, Sentence: text}
 }

@@ -17,6 +17,7 @@ func (t *turn) applied(a *Applied) {
 		EventMs: t.in.EventMs, Commanded: t.s.Commanded, Pillars: a.Pillars, Past: a.Past[max(0, len(a.Past)-MaxPast):],
 	}
 	t.s = t.s.clone()
+	t.s.thaws(t.s.Terms.State.Owing)
 	if t.refusedStart(a) {
 		return
 	}
@@ -55,6 +56,7 @@ func (t *turn) commit(d draft) {
 		d.asks = routers
 	}
 	d.phase, d.routes, d.state, d.await = schemas.PhaseCommit, t.s.Terms.stageRoutes(0), t.thaw(), schemas.AckApplied
+	t.s.thaws(nil) // its own stores are told from here on
 	t.decide(d.as(schemas.ActionStart, schemas.Info))
 	if t.s.Wait == nil {
 		t.s.DueMs = t.s.FromMs
@@ -92,11 +94,12 @@ func (t *turn) acked(a *schemas.Ack) {
 	if w := t.s.Freezing; w != nil && w.satisfies(a) && w.take(a.Consumer, &t.s.Terms) {
 		t.s.Freezing = nil
 	}
+	t.thawed(a)
 }
 
 // answered counts an answer that is waited for.
 func (t *turn) answered(w *Wait, a *schemas.Ack) {
-	if t.s.Status == StatusPreparing && t.s.Terms.isStore(a.Consumer) {
+	if t.s.snapshotting(a.Consumer) {
 		t.s.snapshotted(a)
 	}
 	if w.take(a.Consumer, &t.s.Terms) {
@@ -129,13 +132,18 @@ func (t *turn) refused(a *schemas.Ack, answer *Answer, before int64) {
 	if t.s.Saga != nil {
 		step = t.s.Saga.refused(a, asked)
 	}
-	if step == nil && !asked(t.s.Wait) && !asked(t.s.Freezing) {
+	thaws := asked(t.s.Thawing) && !t.s.snapshotting(a.Consumer)
+	if step == nil && !asked(t.s.Wait) && !asked(t.s.Freezing) && !thaws {
 		return
 	}
 	sentence := fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(answer.Why))
-	if asked(t.s.Freezing) {
+	switch {
+	case asked(t.s.Freezing):
 		sentence += t.stillWritten()
-	} else {
+	case thaws:
+		t.s.Thawing.Told = true
+		sentence += t.s.stillFrozen([]string{a.Consumer})
+	default:
 		sentence += " " + t.outcome(step)
 	}
 	t.notice(schemas.Notice{
@@ -225,6 +233,10 @@ func (t *turn) expired(x *Expired) {
 	}
 	if w := t.s.Freezing; w != nil && id == deadlineID(w.Decision, waitDeadline) {
 		t.unfreezable(w)
+		return
+	}
+	if w := t.s.Thawing; w != nil && id == deadlineID(w.Decision, thawDeadline) {
+		t.unthawed(w, x)
 		return
 	}
 	if w := t.s.Warming; w != nil && id == deadlineID(w.Decision, string(w.Name)) {

@@ -74,6 +74,8 @@ type State struct {
 	Frozen    bool       `json:"frozen,omitempty"`
 	// Freezing waits for stores that a person asked to take no writes.
 	Freezing *Wait `json:"freezing,omitempty"`
+	// Thawing waits for stores that are to take writes again; each decision goes on to tell them.
+	Thawing *Wait `json:"thawing,omitempty"`
 	// Pillars are what was checked before the start.
 	Pillars []Pillar `json:"pillars,omitempty"`
 	// Watched is what was found of them since.
@@ -123,6 +125,7 @@ type Wait struct {
 	Got        []string          `json:"got,omitempty"`       // who of them has, ascending
 	DeadlineMs int64             `json:"deadline_ms"`         // wall time
 	Attempt    int               `json:"attempt,omitempty"`
+	Told       bool              `json:"told,omitempty"` // of Thawing: people have heard that an answer is missing
 }
 
 // Answer is the newest ack of one consumer.
@@ -169,6 +172,9 @@ func (s *State) Deadlines() []Deadline {
 			out = append(out, Deadline{ID: deadlineID(w.Decision, waitDeadline), AtMs: w.DeadlineMs})
 		}
 	}
+	if w := s.Thawing; w != nil && w.Decision != "" {
+		out = append(out, Deadline{ID: deadlineID(w.Decision, thawDeadline), AtMs: w.DeadlineMs})
+	}
 	out = append(out, s.alertDeadlines()...)
 	if w := s.Warming; w != nil && w.DeadlineMs > 0 {
 		out = append(out, Deadline{ID: deadlineID(w.Decision, string(w.Name)), AtMs: w.DeadlineMs})
@@ -204,7 +210,7 @@ func (s *State) clone() State {
 	c.Terms.Labels = maps.Clone(s.Terms.Labels)
 	c.Terms.Links = maps.Clone(s.Terms.Links)
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
-	c.Terms.State.Stores = slices.Clone(s.Terms.State.Stores)
+	c.Terms.State.Stores, c.Terms.State.Owing = slices.Clone(s.Terms.State.Stores), slices.Clone(s.Terms.State.Owing)
 	c.Terms.Cache.WarmBP, c.Terms.Cache.Mute = slices.Clone(s.Terms.Cache.WarmBP), slices.Clone(s.Terms.Cache.Mute)
 	c.Terms.Cache.PromoteBP = slices.Clone(s.Terms.Cache.PromoteBP)
 	c.Terms.Sinks.Registry, c.Terms.Sinks.Alert = slices.Clone(s.Terms.Sinks.Registry), slices.Clone(s.Terms.Sinks.Alert)
@@ -223,7 +229,7 @@ func (s *State) clone() State {
 	c.Commanded = slices.Clone(s.Commanded)
 	c.Answers = slices.Clone(s.Answers)
 	c.Strays = slices.Clone(s.Strays)
-	c.Wait, c.Freezing = s.Wait.clone(), s.Freezing.clone()
+	c.Wait, c.Freezing, c.Thawing = s.Wait.clone(), s.Freezing.clone(), s.Thawing.clone()
 	if s.Warming != nil {
 		warming := s.Warming.clone()
 		c.Warming = &warming

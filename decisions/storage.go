@@ -23,6 +23,8 @@ type StateTerms struct {
 	Stores            []string `json:"stores,omitempty"` // of shared state: consumers that must all answer, ascending
 	AckWithinMs       int64    `json:"ack_within_ms,omitempty"`
 	Compatible        bool     `json:"compatible,omitempty"` // the baseline can read what the canary wrote
+	// Owing are stores that an earlier epoch of the model told to take writes again, and that have not answered; ascending. They may be others than the rollout's own.
+	Owing []string `json:"owing,omitempty"`
 }
 
 // stateTermsOf takes them from a rollout.
@@ -41,7 +43,9 @@ func stateTermsOf(r *schemas.Rollout) StateTerms {
 func (t *StateTerms) shared() bool { return t.Mode == schemas.StateShared }
 
 // isStore reports whether a consumer answers for state, and not for traffic.
-func (t *Terms) isStore(consumer string) bool { return slices.Contains(t.State.Stores, consumer) }
+func (t *Terms) isStore(consumer string) bool {
+	return slices.Contains(t.State.Stores, consumer) || slices.Contains(t.State.Owing, consumer)
+}
 
 // A Snapshot is what a store can go back to.
 type Snapshot struct {
@@ -113,16 +117,6 @@ func (s *State) state(routes []schemas.Route) []schemas.StateOrder {
 func (s *State) snapshotted(a *schemas.Ack) {
 	s.Snapshots = slices.DeleteFunc(s.Snapshots, func(x Snapshot) bool { return x.Store == a.Consumer })
 	s.Snapshots = append(s.Snapshots, Snapshot{a.Consumer, a.Snapshot})
-}
-
-// thaw lets stores take writes again, and is what a decision must say of it; nil where they do already.
-func (t *turn) thaw() []schemas.StateOrder {
-	t.s.Freezing = nil
-	if !t.s.Frozen {
-		return nil
-	}
-	t.s.Frozen = false
-	return t.s.orders(schemas.StateUnfreeze)
 }
 
 // freezes waits for the stores that a person's freeze asks.
@@ -210,7 +204,7 @@ func (s *State) FrozenText() string {
 
 // freezing begins a rollback of what has shared state: nothing moves until its stores take no more writes.
 func (t *turn) freezing(d *draft) {
-	t.s.Frozen = true
+	t.s.freeze()
 	d.phase, d.routes = schemas.PhasePrepare, t.s.Routes
 }
 
@@ -220,9 +214,10 @@ func (t *turn) restoring(d *draft) {
 	d.reason = t.s.again("All traffic goes to %s; %s back to the snapshot from before %s.", t.s.Terms.Baseline, agreed(t.s.Terms.State.Stores, "goes", "go"), t.s.Terms.Canary)
 }
 
-// unfreezing ends the restoring.
+// unfreezing ends the restoring. Its step waits for the answers.
 func (t *turn) unfreezing(d *draft) {
-	d.phase, d.routes, d.state = schemas.PhaseCommit, t.s.Terms.baselineRoutes(), t.thaw()
+	t.s.Frozen = false
+	d.phase, d.routes, d.state = schemas.PhaseCommit, t.s.Terms.baselineRoutes(), t.s.orders(schemas.StateUnfreeze)
 	d.reason = t.s.again("%s restored, and %s writes again.", agreed(t.s.Terms.State.Stores, "is", "are"), map[bool]string{true: "takes", false: "take"}[len(t.s.Terms.State.Stores) == 1])
 }
 

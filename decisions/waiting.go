@@ -11,7 +11,7 @@ import (
 // Missing are the consumers whose answer is waited for, ascending; "any" among them where one router of any name is.
 func (s *State) Missing() []string {
 	var missing []string
-	for _, w := range []*Wait{s.Wait, s.Freezing} {
+	for _, w := range []*Wait{s.Wait, s.Freezing, s.Thawing} {
 		if w != nil {
 			missing = append(missing, w.missing()...)
 		}

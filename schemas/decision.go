@@ -113,7 +113,7 @@ const (
 	StateFreeze StateDo = "freeze"
 	// StateRestore: freeze, if that isn't done, and go back to the snapshot.
 	StateRestore StateDo = "restore"
-	// StateUnfreeze: take writes again.
+	// StateUnfreeze: take writes again, if that isn't done. It stands in every decision until it is answered.
 	StateUnfreeze StateDo = "unfreeze"
 	// StateUse: read and write in this namespace.
 	StateUse StateDo = "use"

@@ -15,6 +15,7 @@ const (
 	NoticeSinkOverdue       NoticeKind = "sink-overdue"       // Waiting says which steps of a rollback: a registry, or what tells people
 	NoticeSinkRefused       NoticeKind = "sink-refused"       // likewise: it isn't tried again
 	NoticeSinkDone          NoticeKind = "sink-done"          // one of those is done after all; Waiting as of rollback-completed
+	NoticeWritesAgain       NoticeKind = "writes-again"       // stores of which people were told take writes again; Waiting as of rollback-completed
 	NoticeCommandRefused    NoticeKind = "command-refused"
 	NoticeRolloutDeleted    NoticeKind = "rollout-deleted"   // one that had ended: nobody follows what was left to do
 	NoticeRolloutLost       NoticeKind = "rollout-lost"      // this judge decides no longer for the rollout: another one does, or the decision log lost decisions

@@ -213,6 +213,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	if c.dry {
 		terms.Sinks = decisions.SinkTerms{}
 	}
+	terms.State.Owes(c.owing(&last))
 	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: past}
 	route, err := c.bus.Route(ctx, r.Model)
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
@@ -232,6 +233,18 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	}
 	c.crash.pass(AfterAppliedAppend)
 	return nil
+}
+
+// owing are the stores that the model's last decision told to take writes again, as far as they have not answered that. What a deleted rollout's stores have answered isn't known
+// any more: all that it told are told once more.
+func (c *court) owing(last *bus.Logged) []string {
+	if last.Decision == nil {
+		return nil
+	}
+	if d := c.desks[last.Decision.Rollout]; d != nil && d.rollout.Model == last.Decision.Model && d.head.State.Epoch == last.Decision.Epoch {
+		return d.head.State.Owing()
+	}
+	return decisions.OwingOf(last.Decision)
 }
 
 // before is a model's last decision (none: its zero value), and its rollbacks, oldest first: the first decision of each, of epochs that began.

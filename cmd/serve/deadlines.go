@@ -23,6 +23,12 @@ func graceOf(d *decisions.Deadline) time.Duration {
 	return acksGrace
 }
 
+// isLater reports whether a later epoch of a desk's model has begun.
+func (c *court) isLater(d *desk) bool {
+	now, known := c.newest.Load(d.rollout.Model)
+	return known && now.(owner).epoch > d.head.State.Epoch
+}
+
 // clock journals deadlines that have passed, and writes heads that were not written for long.
 func (c *court) clock(ctx context.Context, now time.Time) error {
 	c.unanswered(now)
@@ -39,7 +45,7 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 			}
 			d.asked[key] = true
 			c.crash.pass(BeforeDeadlineAppend)
-			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load())); err != nil {
+			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load(), c.isLater(d))); err != nil {
 				delete(d.asked, key)
 				return err
 			}

@@ -48,8 +48,8 @@ func (d *desk) note(e *entry, wall time.Time) {
 }
 
 // expired is the input of a deadline that has passed, with what is known by now of what the model serves.
-func (d *desk) expired(deadline string, now time.Time, quiet bool) decisions.Input {
-	x := &decisions.Expired{Deadline: deadline, Quiet: quiet, SealedMs: max(0, d.quiet.sealedMs()), ServedMs: d.quiet.servedMs}
+func (d *desk) expired(deadline string, now time.Time, quiet, later bool) decisions.Input {
+	x := &decisions.Expired{Deadline: deadline, Quiet: quiet, Later: later, SealedMs: max(0, d.quiet.sealedMs()), ServedMs: d.quiet.servedMs}
 	return decisions.Input{Kind: decisions.InputExpired, WallMs: now.UnixMilli(), Expired: x}
 }
 

@@ -61,8 +61,8 @@ const (
 `
 )
 
-// A shelf is a state store: it does what it is told, and says so, unless it is silent, has lost its snapshot, or can't freeze.
-type shelf struct{ silent, empty, full atomic.Bool }
+// A shelf is a state store: it does what it is told, and says so, unless it is silent, has lost its snapshot, or can't freeze. It is frozen while it takes no writes.
+type shelf struct{ silent, empty, full, frozen atomic.Bool }
 
 func (s *shelf) can(ctx context.Context) error {
 	if s.silent.Load() {
@@ -73,11 +73,16 @@ func (s *shelf) can(ctx context.Context) error {
 }
 
 func (s *shelf) Snapshot(ctx context.Context) (string, error) { return "before-v2", s.can(ctx) }
-func (s *shelf) Unfreeze(ctx context.Context) error           { return s.can(ctx) }
+func (s *shelf) Unfreeze(ctx context.Context) error {
+	err := s.can(ctx)
+	s.frozen.Store(s.frozen.Load() && err != nil)
+	return err
+}
 func (s *shelf) Freeze(ctx context.Context, _ string) error {
 	if s.full.Load() {
 		return errors.New("the disk is full")
 	}
+	s.frozen.Store(true)
 	return s.can(ctx)
 }
 func (s *shelf) Restore(ctx context.Context, _ string) error {
@@ -87,8 +92,35 @@ func (s *shelf) Restore(ctx context.Context, _ string) error {
 	return s.can(ctx)
 }
 
-// keeps lets a store answer.
-func (v *village) keeps(s *shelf) { v.follow("users", subscribe.KeepState("users", s)) }
+// keeps lets a store answer until it is stopped.
+func (v *village) keeps(s *shelf) (stop func()) {
+	return v.follow("users", subscribe.KeepState("users", s))
+}
+
+// freezes lets a store take no writes, and then lets it be away.
+func (v *village) freezes(s *shelf) {
+	v.Helper()
+	stop := v.keeps(s)
+	v.status(decisions.StatusRunning)
+	v.wait(10 * time.Second)
+	v.ask("freeze", false)
+	v.wait(5 * time.Second)
+	stop()
+}
+
+// thaws wants a store to take writes again within a few seconds of its return.
+func (v *village) thaws(rollout string, s *shelf) {
+	v.Helper()
+	if !s.frozen.Load() {
+		v.Error("the store takes writes while it is away")
+	}
+	v.keeps(s)
+	v.untilOf(rollout, "the store has answered that it takes writes", func(s *decisions.State) bool { return len(s.Owing()) == 0 })
+	if s.frozen.Load() {
+		v.Error("the store takes no writes")
+	}
+	v.wait(5 * time.Second)
+}
 
 // harms lets the canary err after 20 seconds of the rollout.
 func (v *village) harms() {
@@ -307,6 +339,25 @@ func TestStoriesOfFreezes(t *testing.T) {
 			v.wait(10 * time.Second)
 			v.ask("resume", false)
 			v.status(decisions.StatusPromoted)
+		}},
+		"writes-are-let-in-while-a-store-is-away": {atOnce + sharedAnd, func(v *village) {
+			s := &shelf{}
+			v.freezes(s)
+			v.ask("resume", false)
+			v.status(decisions.StatusPromoted)
+			v.wait(10 * time.Second)
+			v.restart()
+			v.wait(time.Minute)
+			v.thaws("story", s)
+			v.wait(4 * time.Minute) // nobody is told any more
+		}},
+		"another-rollout-takes-over-while-a-store-is-away": {atOnce + sharedAnd, func(v *village) {
+			s := &shelf{}
+			v.freezes(s)
+			v.apply("second", strings.Replace(rolloutWith(atOnce), "name: story", "name: second", 1), func(a *Application) { a.Supersede = true })
+			v.untilOf("second", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+			v.wait(45 * time.Second)
+			v.thaws("second", s)
 		}},
 		"a-freeze-that-a-store-fails": {atOnce + sharedAnd, func(v *village) {
 			s := &shelf{}

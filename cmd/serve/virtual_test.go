@@ -274,15 +274,15 @@ func (v *village) model() {
 	})
 }
 
-// follow lets a subscriber obey decisions.
-func (v *village) follow(consumer string, handle subscribe.Handler) {
+// follow lets a subscriber obey decisions until the story ends, or it is stopped.
+func (v *village) follow(consumer string, handle subscribe.Handler) (stop func()) {
 	v.Helper()
 	text, err := os.ReadFile(filepath.Join(v.dir, "data", "keys", "trust.txt"))
 	v.must(err)
 	trust, err := schemas.ParseTrust("trust.txt", text)
 	v.must(err)
 	conn := v.conn()
-	v.runs(consumer, func(ctx context.Context) error {
+	return v.runs(consumer, func(ctx context.Context) error {
 		return subscribe.Run(ctx, subscribe.Options{Conn: conn, Models: []string{"ranker"}, Consumer: consumer, Instance: "1", Trust: trust}, handle)
 	})
 }

@@ -474,6 +474,9 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	if text := s.FrozenText(); text != "" {
 		fmt.Fprintf(w, "state: %s\n", schemas.Readable(text))
 	}
+	if text := s.ThawText(); text != "" {
+		fmt.Fprintf(w, "state: %s\n", schemas.Readable(text))
+	}
 	if f := s.Freezing; f != nil {
 		fmt.Fprintf(w, "waiting: for stores to take no writes, of decision %s, until %s (attempt %d)\n", f.Decision, schemas.Time(f.DeadlineMs), f.Attempt+1)
 	}

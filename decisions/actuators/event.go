@@ -124,7 +124,7 @@ const (
 )
 
 // alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so does a notice that a person has to look at: a step that
-// failed or is overdue, a guardrail under suspicion, or one that may miss its alerts, traffic that isn't as planned. It is over when a rollback is carried out, or the traffic is as planned, with all that people were told of, or when
+// failed or is overdue, a guardrail under suspicion, or one that may miss its alerts, traffic that isn't as planned. It is over when a rollback is carried out, stores take writes again, or the traffic is as planned, with all that people were told of, or when
 // the rollout begins, goes on, has gone its way, gives way to another, or is deleted.
 func (e *Event) alarm() alarm {
 	if e.Decision == nil {
@@ -133,7 +133,7 @@ func (e *Event) alarm() alarm {
 			schemas.NoticePillarFailed, schemas.NoticeRolloutLost, schemas.NoticeForeignDecision, schemas.NoticeAlertsTruncated,
 			schemas.NoticeShareOffPlan:
 			return raise
-		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone, schemas.NoticeShareAsPlanned:
+		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone, schemas.NoticeShareAsPlanned, schemas.NoticeWritesAgain:
 			if len(e.Notice.Waiting) == 0 {
 				return over
 			}
@@ -173,7 +173,7 @@ func (e *Event) stuck() alarm {
 		return quiet
 	}
 	switch n := e.Notice; {
-	case n.Kind == schemas.NoticeRollbackCompleted, n.Kind == schemas.NoticeRolloutDeleted:
+	case n.Kind == schemas.NoticeRollbackCompleted, n.Kind == schemas.NoticeRolloutDeleted, n.Kind == schemas.NoticeWritesAgain && len(n.Waiting) == 0:
 		return over
 	case n.Severity != schemas.Critical:
 	case n.Kind == schemas.NoticeAcksOverdue && n.Attempt >= stuckDeadlines, n.Kind == schemas.NoticeDrainOverdue && n.Attempt > 0:
