@@ -359,6 +359,14 @@ func TestStoriesOfFreezes(t *testing.T) {
 			v.wait(45 * time.Second)
 			v.thaws("second", s)
 		}},
+		"deleted-while-a-store-is-away": {atOnce + sharedAnd, func(v *village) {
+			s := &shelf{}
+			v.freezes(s)
+			v.delete("story") // what its stores have answered is forgotten
+			v.apply("second", strings.Replace(rolloutWith(atOnce), "name: story", "name: second", 1))
+			v.untilOf("second", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+			v.thaws("second", s)
+		}},
 		"a-freeze-that-a-store-fails": {atOnce + sharedAnd, func(v *village) {
 			s := &shelf{}
 			v.keeps(s)

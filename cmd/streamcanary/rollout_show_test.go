@@ -76,6 +76,20 @@ ack: users answered failed to decision 3: the disk is full
 	}
 }
 
+// TestShowThaw: stores that have not answered that they take writes again are named, whatever else is over.
+func TestShowThaw(t *testing.T) {
+	s := decisions.State{
+		Terms: decisions.Terms{Rollout: "r", Model: "m", Baseline: "1", Canary: "2", State: decisions.StateTerms{Mode: schemas.StateShared, Stores: []string{"users"}}}, Epoch: 1, Seq: 5, Status: decisions.StatusPromoted,
+		Thawing: &decisions.Wait{Decision: "r.1.4", Seq: 4, Want: schemas.AckApplied, NoRouter: true, Stores: []string{"users"}, DeadlineMs: 65_000, Attempt: 1},
+	}
+	var out strings.Builder
+	printTraffic(&out, &s)
+	want := "state: was told to take writes again by decision r.1.4 (deadline passed once), and may not do it yet: users has not answered\n"
+	if !strings.Contains(out.String(), want) {
+		t.Errorf("shown\n%swant\n%s", out.String(), want)
+	}
+}
+
 // TestShowWhoIsAwaited: routes that not everybody has answered say who hasn't.
 func TestShowWhoIsAwaited(t *testing.T) {
 	for _, test := range []struct {
