@@ -340,6 +340,25 @@ func TestStoriesOfFreezes(t *testing.T) {
 			v.ask("resume", false)
 			v.status(decisions.StatusPromoted)
 		}},
+		"a-freeze-that-a-store-fails": {atOnce + sharedAnd, func(v *village) {
+			s := &shelf{}
+			v.keeps(s)
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			s.full.Store(true)
+			v.ask("freeze", false)
+			v.wait(time.Minute)
+			v.restart()
+			s.full.Store(false)
+			v.until("the store takes no writes", func(s *decisions.State) bool { return s.FrozenText() == "takes no writes" })
+			v.ask("resume", false)
+		}},
+	})
+}
+
+// TestStoriesOfWrites: a store that is away while writes are let in takes some when it is back.
+func TestStoriesOfWrites(t *testing.T) {
+	tell(t, map[string]tale{
 		"writes-are-let-in-while-a-store-is-away": {atOnce + sharedAnd, func(v *village) {
 			s := &shelf{}
 			v.freezes(s)
@@ -366,19 +385,6 @@ func TestStoriesOfFreezes(t *testing.T) {
 			v.apply("second", strings.Replace(rolloutWith(atOnce), "name: story", "name: second", 1))
 			v.untilOf("second", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
 			v.thaws("second", s)
-		}},
-		"a-freeze-that-a-store-fails": {atOnce + sharedAnd, func(v *village) {
-			s := &shelf{}
-			v.keeps(s)
-			v.status(decisions.StatusRunning)
-			v.wait(10 * time.Second)
-			s.full.Store(true)
-			v.ask("freeze", false)
-			v.wait(time.Minute)
-			v.restart()
-			s.full.Store(false)
-			v.until("the store takes no writes", func(s *decisions.State) bool { return s.FrozenText() == "takes no writes" })
-			v.ask("resume", false)
 		}},
 	})
 }
