@@ -152,7 +152,7 @@ func TestSimUnserved(t *testing.T) {
 		w := &world{random: random, requests: 3, share: constant(.05), drift: constant(1), slower: 1, metrics: Metrics(r)}
 		j := NewJudge(r, Options{NoIntervals: true, Phi: 1})
 		j.Due(startMs, true)
-		for at := range 1000 {
+		for at := range 400 {
 			p := w.window(at, startMs+int64(at)*1000)
 			p.Traffic[windows.Canary].Events++ // a copy
 			j.Step(p)

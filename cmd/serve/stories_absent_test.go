@@ -50,6 +50,37 @@ func TestStoriesOfAbsence(t *testing.T) {
 			v.copies.Store(5000)
 			v.status(decisions.StatusPromoted)
 		}},
+		"another-controller-goes-all-the-way": {elsewhere, func(v *village) {
+			v.status(decisions.StatusRunning)
+			for _, share := range []int64{500, 5000, 10_000} {
+				v.share.Store(share)
+				v.wait(60 * time.Second)
+			}
+			v.status(decisions.StatusHolding)
+			v.ask("promote", true)
+			v.status(decisions.StatusPromoted)
+		}},
+		"another-controller-that-never-begins": {notLong, func(v *village) {
+			v.status(decisions.StatusHolding)
+			v.wait(20 * time.Second)
+			v.share.Store(1000)
+			v.status(decisions.StatusPromoted)
+		}},
+		"a-stream-that-is-silent": {atOnce, func(v *village) {
+			v.requests.Store(0)
+			v.status(decisions.StatusHolding)
+			v.wait(2 * time.Minute)
+			v.idle.Store(true)
+			v.share.Store(0)
+			v.requests.Store(200) // only now it is seen that none reach the canary
+			v.completed()
+		}},
+	})
+}
+
+// TestStoriesOfUsers: a canary with a weight that only gets copies of requests, and a shadow that answers users.
+func TestStoriesOfUsers(t *testing.T) {
+	tell(t, map[string]tale{
 		"a-weight-of-which-nothing-comes": {inShadow, func(v *village) {
 			v.status(decisions.StatusRunning)
 			v.wait(10 * time.Second)
@@ -90,31 +121,6 @@ func TestStoriesOfAbsence(t *testing.T) {
 			v.idle.Store(true)
 			v.share.Store(3333)
 			v.status(decisions.StatusHolding)
-		}},
-		"another-controller-goes-all-the-way": {elsewhere, func(v *village) {
-			v.status(decisions.StatusRunning)
-			for _, share := range []int64{500, 5000, 10_000} {
-				v.share.Store(share)
-				v.wait(60 * time.Second)
-			}
-			v.status(decisions.StatusHolding)
-			v.ask("promote", true)
-			v.status(decisions.StatusPromoted)
-		}},
-		"another-controller-that-never-begins": {notLong, func(v *village) {
-			v.status(decisions.StatusHolding)
-			v.wait(20 * time.Second)
-			v.share.Store(1000)
-			v.status(decisions.StatusPromoted)
-		}},
-		"a-stream-that-is-silent": {atOnce, func(v *village) {
-			v.requests.Store(0)
-			v.status(decisions.StatusHolding)
-			v.wait(2 * time.Minute)
-			v.idle.Store(true)
-			v.share.Store(0)
-			v.requests.Store(200) // only now it is seen that none reach the canary
-			v.completed()
 		}},
 	})
 }
