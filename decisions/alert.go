@@ -285,11 +285,18 @@ func (s *State) alertDeadlines() []Deadline {
 		}
 		out = append(out, Deadline{ID: f.deadline(staleDeadline), AtMs: f.StaleMs})
 	}
+	if len(s.Truncated) > 0 && !s.TruncatedTold {
+		out = append(out, Deadline{ID: truncatedDeadline, AtMs: s.truncatedDue()})
+	}
 	return out
 }
 
 // alertExpired takes a deadline of an alert, and reports whether it was one.
 func (t *turn) alertExpired(id string) bool {
+	if id == truncatedDeadline {
+		t.tellTruncated()
+		return true
+	}
 	for i := range t.s.Alerts {
 		f := &t.s.Alerts[i]
 		switch id {

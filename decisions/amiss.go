@@ -86,14 +86,30 @@ func (s *State) asPlanned(code string) string {
 	return fmt.Sprintf("Canary %s has the share of the traffic that is planned: what it does counts towards a pass again.", s.Terms.Canary)
 }
 
-// standing is what else people were told of, and that isn't over: what holds the rollout, what is amiss, guardrails, and answers that are missing.
+// standing is what else people were told of, and that isn't over: what holds the rollout, what is amiss, guardrails, alerts that are left out, and answers
+// that are missing.
 func (s *State) standing() []string {
 	all := s.holdCodes()
 	for _, f := range s.Amiss {
 		all = append(all, f.Code)
 	}
+	if s.TruncatedTold {
+		all = append(all, truncatedDeadline)
+	}
 	all = slices.Concat(all, s.Breached, s.Missing())
 	return all[:min(len(all), maxNamed)]
+}
+
+// Calm reports whether nothing stands any more that people were told of: of what began, while it goes on, and after its end. What never began, and state that can't go back, wait for a person.
+func (s *State) Calm() bool {
+	switch s.Status {
+	case StatusRunning, StatusHolding, StatusPromoting:
+		return len(s.standing()) == 0
+	case StatusRolledBack, StatusPromoted, StatusSuperseded:
+		return len(s.left()) == 0
+	case StatusPreparing, StatusFrozen, StatusDeleted, StatusRefused:
+	}
+	return false
 }
 
 // Routed reports whether routers were asked to follow what the present stage plans.

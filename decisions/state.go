@@ -52,9 +52,11 @@ type State struct {
 	// BeganMs is the wall time of the commit, where a guardrail is from outside; Alerts are those that fire, in the order in which they were told, at most MaxFiring.
 	BeganMs int64    `json:"began_ms,omitempty"`
 	Alerts  []Firing `json:"alerts,omitempty"`
-	// Truncated are groups of alerts that Alertmanager told only a part of, in the order in which that was told, at most MaxTruncated; TruncatedMs is when people were told last.
-	Truncated   []Truncated `json:"truncated,omitempty"`
-	TruncatedMs int64       `json:"truncated_ms,omitempty"`
+	// Truncated are groups of alerts that Alertmanager told only a part of, in the order in which that was told, at most MaxTruncated; TruncatedMs is when people were told last,
+	// and TruncatedTold whether they haven't been told of its end.
+	Truncated     []Truncated `json:"truncated,omitempty"`
+	TruncatedMs   int64       `json:"truncated_ms,omitempty"`
+	TruncatedTold bool        `json:"truncated_told,omitempty"`
 	// Stage is the one that the rollout is in, from 0, and Begun is where each after the first began.
 	Stage int          `json:"stage,omitempty"`
 	Begun []StageBegin `json:"begun,omitempty"`

@@ -19,8 +19,12 @@ type Truncated struct {
 // MaxTruncated bounds the groups that are kept, one for each name. Beyond it the one that was told of longest ago makes room: that something is missing is known by then.
 const MaxTruncated = 8
 
-// truncatedEvery is how often people are told that alerts are left out: again only where all messages were whole in between.
+// truncatedEvery is how often people are told that alerts are left out: again only where all messages were whole in between, and where that was less than this after they were told, as soon
+// as it is over.
 const truncatedEvery = time.Hour
+
+// truncatedDeadline is when people may be told again.
+const truncatedDeadline = "alerts-truncated"
 
 // HeedsTruncated reports whether it is news to the rollout that the last message of a group left so many alerts out; 0: it was whole.
 func (s *State) HeedsTruncated(group string, missing int64) bool {
@@ -40,24 +44,49 @@ func (t *turn) truncated(r *Ruling) {
 	if !t.s.HeedsTruncated(r.Group, r.Missing) {
 		return
 	}
-	news := len(t.s.Truncated) == 0
 	now := Truncated{r.Group, r.Missing, t.in.WallMs}
 	if at := t.s.truncatedAt(r.Group); at >= 0 {
 		now.SinceMs = t.s.Truncated[at].SinceMs
 		t.s.Truncated = slices.Delete(t.s.Truncated, at, at+1)
 	}
 	if r.Missing <= 0 {
+		t.wholeAgain()
 		return
 	}
 	t.s.Truncated = append(t.s.Truncated, now)
 	t.s.Truncated = t.s.Truncated[max(0, len(t.s.Truncated)-MaxTruncated):]
-	if !news || t.s.TruncatedMs > 0 && t.in.WallMs < t.s.TruncatedMs+truncatedEvery.Milliseconds() {
+	t.tellTruncated()
+}
+
+// tellTruncated tells people that alerts are left out, where that is news.
+func (t *turn) tellTruncated() {
+	if len(t.s.Truncated) == 0 || t.s.TruncatedTold || t.in.WallMs < t.s.truncatedDue() {
 		return
 	}
-	t.s.TruncatedMs = t.in.WallMs
+	t.s.TruncatedMs, t.s.TruncatedTold = t.in.WallMs, true
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeAlertsTruncated, Severity: schemas.Warning, Guardrails: t.s.Terms.alertNames(), Sentence: t.s.TruncatedTexts()[0],
 	})
+}
+
+// wholeAgain tells those who were told that no group lacks alerts any more.
+func (t *turn) wholeAgain() {
+	if len(t.s.Truncated) > 0 || !t.s.TruncatedTold {
+		return
+	}
+	t.s.TruncatedTold = false
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeAlertsWhole, Severity: schemas.Info, Guardrails: t.s.Terms.alertNames(), Waiting: t.s.standing(),
+		Sentence: "Alertmanager's messages have all their alerts again.",
+	})
+}
+
+// truncatedDue is the wall time from which on people may be told that alerts are left out.
+func (s *State) truncatedDue() int64 {
+	if s.TruncatedMs == 0 {
+		return 0
+	}
+	return s.TruncatedMs + truncatedEvery.Milliseconds()
 }
 
 // alertNames are the guardrails from outside.

@@ -20,9 +20,11 @@ const (
 	NoticeRolloutDeleted    NoticeKind = "rollout-deleted"   // one that had ended: nobody follows what was left to do
 	NoticeRolloutLost       NoticeKind = "rollout-lost"      // this judge decides no longer for the rollout: another one does, or the decision log lost decisions
 	NoticeForeignDecision   NoticeKind = "foreign-decision"  // something stands in the decision log, or as a route, that the judge didn't sign: who can write there?
+	NoticeForeignOver       NoticeKind = "foreign-over"      // nothing more of that came for an hour, and nothing else that people were told of stands
 	NoticeGuardrailSuspect  NoticeKind = "guardrail-suspect" // Guardrails says which: harm is proven, and looks like more than the margin
 	NoticeGuardrailWarning  NoticeKind = "guardrail-warning" // Guardrails says which failed, of those that only warn
 	NoticeAlertsTruncated   NoticeKind = "alerts-truncated"  // Alertmanager left alerts out of a message: Guardrails are those from outside, which may miss one
+	NoticeAlertsWhole       NoticeKind = "alerts-whole"      // its messages have all alerts again; Waiting as of share-as-planned
 	NoticeBaselineBeyond    NoticeKind = "baseline-beyond"   // Guardrails says which limits the baseline itself is proven to be beyond
 	NoticeShareOffPlan      NoticeKind = "share-off-plan"    // what a version gets of the traffic isn't what the stage plans: nothing, or too little or too much for a pass
 	NoticeShareAsPlanned    NoticeKind = "share-as-planned"  // it is again; Waiting is what else people were told of, and that isn't over

@@ -23,13 +23,14 @@ type strangers struct {
 	mu     sync.Mutex
 	upTo   map[string]uint64      // what is counted, by place
 	untold map[string]bus.Foreign // by place
-	told   map[string]bool        // by place
+	told   map[string]string      // by place, of what model
+	found  map[string]time.Time   // by model, when something was written last
 	log    zerolog.Logger
 	seen   *metrics
 }
 
 func newStrangers(log zerolog.Logger, seen *metrics) *strangers {
-	return &strangers{upTo: map[string]uint64{}, untold: map[string]bus.Foreign{}, told: map[string]bool{}, log: log, seen: seen}
+	return &strangers{upTo: map[string]uint64{}, untold: map[string]bus.Foreign{}, told: map[string]string{}, found: map[string]time.Time{}, log: log, seen: seen}
 }
 
 // strangerNews is how old something may be to be told: what was there before stays in the log for long, and is read again with every start.
@@ -50,10 +51,13 @@ func (s *strangers) hear(f bus.Foreign) {
 	}
 	s.upTo[f.Place] = f.Sequence
 	s.seen.foreign.WithLabelValues(f.Model).Inc()
-	if s.told[f.Place] || time.Since(f.At) > strangerNews {
+	if f.At.After(s.found[f.Model]) {
+		s.found[f.Model] = f.At
+	}
+	if _, told := s.told[f.Place]; told || time.Since(f.At) > strangerNews {
 		return
 	}
-	s.told[f.Place], s.untold[f.Place] = true, f
+	s.told[f.Place], s.untold[f.Place] = f.Model, f
 	s.log.Error().Err(f.Why).Str("model", f.Model).Str("place", f.Place).Uint64("message", f.Sequence).
 		Msg("somebody else writes where only serve writes: it is passed over, and more of it there is only counted (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
 }
@@ -113,18 +117,21 @@ func (c *court) warn(ctx context.Context) {
 		f := found[place]
 		if d := c.deskOf(f.Model); d != nil && c.notify(ctx, foreignNotice(d, &f, c.trustFile)) {
 			c.strangers.over(place)
+			c.trespasses.since[d.rollout.Name] = time.Now()
 		}
 	}
+	c.trespassed(ctx, time.Now())
 }
 
-// deskOf is the first desk of a model; nil: it has none.
+// deskOf is the first desk of a model, of one that hasn't ended where there is one; nil: it has none.
 func (c *court) deskOf(model string) *desk {
+	var first *desk
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; d.rollout.Model == model {
-			return d
+		if d := c.desks[name]; d.rollout.Model == model && (first == nil || first.head.State.Status.Ended() && !d.head.State.Status.Ended()) {
+			first = d
 		}
 	}
-	return nil
+	return first
 }
 
 // notify publishes a notice that follows from nothing in the journal. It reports whether that went well.

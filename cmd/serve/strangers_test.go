@@ -325,6 +325,54 @@ func TestStrangersAreNoticed(t *testing.T) {
 	})
 }
 
+// TestStrangersAreOver: what was told of strangers is over when nobody has written for an hour, also after a restart and where the rollout has ended; who writes then is told anew.
+func TestStrangersAreOver(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.ask("rollback", false)
+		v.completed()
+		v.requests.Store(0)
+		told := func(strangers, over int) {
+			v.Helper()
+			if a, b := v.notices(schemas.NoticeForeignDecision), v.notices(schemas.NoticeForeignOver); len(a) != strangers || len(b) != over {
+				v.Errorf("told of strangers %d times, want %d, and of their end %d, want %d: %+v", len(a), strangers, len(b), over, b)
+			}
+		}
+		v.must(v.routes().Delete(v.Context(), "ranker"))
+		v.wait(20 * time.Second)
+		v.restart()
+		v.wait(strangersQuiet - time.Minute)
+		told(1, 0)
+		v.wait(2 * time.Minute)
+		told(1, 1)
+		v.must(v.routes().Delete(v.Context(), "ranker"))
+		v.wait(20 * time.Second)
+		told(2, 1)
+	})
+}
+
+// TestStrangersForgotten: after the end people are told anew of a model's strangers, and of no other's.
+func TestStrangersForgotten(t *testing.T) {
+	s := newStrangers(zerolog.Nop(), newMetrics("test"))
+	write := func(model string, sequence uint64) {
+		s.hear(bus.Foreign{Model: model, Place: "streamcanary.decision." + model, Sequence: sequence, At: time.Now(), Why: errors.New("no JSON")})
+	}
+	write("a", 1)
+	write("b", 1)
+	s.forget("a") // it isn't told yet
+	if len(s.told) != 2 {
+		t.Errorf("%v", s.told)
+	}
+	s.over("streamcanary.decision.a")
+	s.over("streamcanary.decision.b")
+	s.forget("a")
+	write("a", 2)
+	write("b", 2)
+	if next := s.next(); len(next) != 1 || next["streamcanary.decision.a"].Sequence != 2 || s.last("a").IsZero() || !s.last("c").IsZero() {
+		t.Errorf("%v", next)
+	}
+}
+
 // TestStrangersAreBounded: whoever makes up models makes nothing grow.
 func TestStrangersAreBounded(t *testing.T) {
 	var log bytes.Buffer

@@ -76,6 +76,8 @@ func TestAlarms(t *testing.T) {
 	noticed := func(k schemas.NoticeKind, s schemas.Severity) *Event { return noticeOf(schemas.SinkPagerDuty, k, s) }
 	alsoHeld := noticed(schemas.NoticeShareAsPlanned, schemas.Info)
 	alsoHeld.Notice.Waiting = []string{"alert"}
+	alsoMissing := noticed(schemas.NoticeAlertsWhole, schemas.Info)
+	alsoMissing.Notice.Waiting = []string{"off_plan"}
 	tests := []struct {
 		event *Event
 		want  string
@@ -102,6 +104,11 @@ func TestAlarms(t *testing.T) {
 		{noticed(schemas.NoticeShareOffPlan, schemas.Warning), "trigger"},
 		{alsoHeld, ""},
 		{noticed(schemas.NoticeShareAsPlanned, schemas.Info), "resolve"},
+		{noticed(schemas.NoticeAlertsTruncated, schemas.Warning), "trigger"},
+		{alsoMissing, ""},
+		{noticed(schemas.NoticeAlertsWhole, schemas.Info), "resolve"},
+		{noticed(schemas.NoticeForeignDecision, schemas.Critical), "trigger"},
+		{noticed(schemas.NoticeForeignOver, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeGuardrailWarning, schemas.Warning), ""},
 		{noticed(schemas.NoticeCommandRefused, schemas.Warning), ""},
 		{noticed("another-kind", schemas.Warning), ""},

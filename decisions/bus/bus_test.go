@@ -352,6 +352,12 @@ func TestNoticesAndHeartbeat(t *testing.T) {
 		if len(seen) != 1 {
 			t.Errorf("events %v, want one", seen)
 		}
+		if last, at, err := b.LastNotice(t.Context(), "m", schemas.NoticeDrainOverdue); err != nil || last.ID != "n-1" || !at.Equal(time.Now().Add(-time.Second)) {
+			t.Errorf("the last one is %+v at %s (%v)", last, at, err)
+		}
+		if _, _, err := b.LastNotice(t.Context(), "m", schemas.NoticeForeignOver); !errors.Is(err, ErrNotFound) {
+			t.Errorf("of another kind: %v", err)
+		}
 		if err := b.Heartbeat(t.Context(), &schemas.Heartbeat{Instance: "a", At: 1, EveryMs: 5000}); err != nil {
 			t.Error(err)
 		}

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -35,6 +36,26 @@ func (b *Bus) Notices(ctx context.Context, fn func(*schemas.Notice) error) error
 		}
 		return false, fn(notice)
 	})
+}
+
+// LastNotice is the last event of a kind about a model, and when it was stored; ErrNotFound where there is none.
+func (b *Bus) LastNotice(ctx context.Context, model string, kind schemas.NoticeKind) (*schemas.Notice, time.Time, error) {
+	subject, err := schemas.NoticeSubject(model, kind)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("read the last event %s of model %s: %w", kind, model, err)
+	}
+	message, err := b.last(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("read the last event %s of model %s at %s: %w", kind, model, b.where(), err)
+	}
+	notice, err := schemas.DecodeNotice(message.Data)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("read the last event %s of model %s: %w", kind, model, err)
+	}
+	return notice, message.Time, nil
 }
 
 // Heartbeat publishes that the judge is alive. Its error is news of the decision log, too: a full disk, a lost quorum.
