@@ -59,6 +59,13 @@ func TestPagerDuty(t *testing.T) {
 	})
 }
 
+// beside is the end of something, while something else stands.
+func beside(k schemas.NoticeKind) *Event {
+	e := noticeOf(schemas.SinkPagerDuty, k, schemas.Info)
+	e.Notice.Waiting = []string{"alert"}
+	return e
+}
+
 // TestAlarms: what pages, what ends it, and what does neither. Everything of a rollout is one incident.
 func TestAlarms(t *testing.T) {
 	decided := func(a schemas.Action, s schemas.Severity) *Event {
@@ -74,10 +81,6 @@ func TestAlarms(t *testing.T) {
 	begun := decided(schemas.ActionStart, schemas.Info)
 	begun.Decision.Phase = schemas.PhaseCommit
 	noticed := func(k schemas.NoticeKind, s schemas.Severity) *Event { return noticeOf(schemas.SinkPagerDuty, k, s) }
-	alsoHeld := noticed(schemas.NoticeShareAsPlanned, schemas.Info)
-	alsoHeld.Notice.Waiting = []string{"alert"}
-	alsoMissing := noticed(schemas.NoticeAlertsWhole, schemas.Info)
-	alsoMissing.Notice.Waiting = []string{"off_plan"}
 	tests := []struct {
 		event *Event
 		want  string
@@ -102,10 +105,10 @@ func TestAlarms(t *testing.T) {
 		{noticed(schemas.NoticeDrainOverdue, schemas.Critical), "trigger"},
 		{noticed(schemas.NoticeGuardrailSuspect, schemas.Warning), "trigger"},
 		{noticed(schemas.NoticeShareOffPlan, schemas.Warning), "trigger"},
-		{alsoHeld, ""},
+		{beside(schemas.NoticeShareAsPlanned), ""},
 		{noticed(schemas.NoticeShareAsPlanned, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeAlertsTruncated, schemas.Warning), "trigger"},
-		{alsoMissing, ""},
+		{beside(schemas.NoticeAlertsWhole), ""},
 		{noticed(schemas.NoticeAlertsWhole, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeForeignDecision, schemas.Critical), "trigger"},
 		{noticed(schemas.NoticeForeignOver, schemas.Info), "resolve"},
