@@ -38,7 +38,7 @@ func TestPagesKeepAnswers(t *testing.T) {
 		hangs  = "user received decision ranker-42.1.5 at 1970-01-01T00:00:14.000Z, and has not said since what came of it: it runs, and what it was asked to do hangs: look at its log, and restart it."
 	)
 	harm := after(begun(illegible), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared))
-	fails := why(ack(12, 3, "user", schemas.AckFailed), "no disk") // and a freeze and a roll-forward follow, 4 and 5
+	fails := why(ack(12, 3, "user", schemas.AckFailed), "no disk") // and a freeze follows, 4; the roll-forward with the deadline, 5
 	page := expire(50, id(1, 3)+"/freeze")
 	for name, test := range map[string]struct {
 		in   []Input

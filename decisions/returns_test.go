@@ -14,7 +14,7 @@ func TestSnapshotTexts(t *testing.T) {
 		in.Ack.Why = why
 		return in
 	}
-	harm := verdictOf(10, VerdictRollback)
+	harm, overdue := verdictOf(10, VerdictRollback), expire(40, id(1, 3)+"/freeze")
 	frozen := after(begun(), harm, ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared))
 	moved := after(frozen, ack(13, 4, "eu", schemas.AckApplied))
 	gone := after(moved, ack(14, 5, "item", schemas.AckApplied), failed(15, 5, "no such snapshot"), expire(60, id(1, 3)+"/restore"))
@@ -28,8 +28,9 @@ func TestSnapshotTexts(t *testing.T) {
 		"running":              {begun(), item, user, ""},
 		"a freeze that failed": {after(begun(), harm, failed(11, 3, "no disk")), item, "user has snapshot user-before, and it is not known whether it can go back to it (user answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: no disk)", ""},
 		"of a person":          {after(begun(), command(10, CommandFreeze, false), failed(11, 3, "no disk")), item, "user has snapshot user-before, and it is not known whether it can go back to it (user answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: no disk)", ""},
-		"it can't go back":     {after(begun(illegible), harm, failed(11, 3, "no disk")), item, "user has snapshot user-before, and it is not known whether it can go back to it (user answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: no disk)", codeStateGone},
-		"and can after all":    {after(begun(illegible), harm, failed(11, 3, "no disk"), ack(12, 3, "user", schemas.AckPrepared), ack(12, 3, "item", schemas.AckPrepared)), item, user, ""},
+		"it fails once":        {after(begun(illegible), harm, failed(11, 3, "no disk")), item, "user has snapshot user-before, and it is not known whether it can go back to it (user answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: no disk)", ""},
+		"it can't go back":     {after(begun(illegible), harm, failed(11, 3, "no disk"), overdue), item, "user has snapshot user-before, and it is not known whether it can go back to it (user answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: no disk)", codeStateGone},
+		"and can after all":    {after(begun(illegible), harm, failed(11, 3, "no disk"), overdue, ack(42, 3, "user", schemas.AckPrepared), ack(42, 3, "item", schemas.AckPrepared)), item, user, ""},
 		"frozen":               {frozen, item, user, ""},
 		"to be restored":       {moved, "item is to go back to snapshot item-before (item has not answered)", "user is to go back to snapshot user-before (user has not answered)", ""},
 		"restored by one":      {gone, "item has gone back to snapshot item-before", "user is to go back to snapshot user-before (user answered failed to decision ranker-42.1.5 at 1970-01-01T00:00:15.000Z: no such snapshot)", codeStateGone},

@@ -310,7 +310,7 @@ func (t *turn) stepExpired(step *SagaStep) {
 	}
 	t.retry(step, t.s.Terms.within(stepKinds[step.Name].asks))
 	t.overdueStep(step)
-	if step.Name == StepFreeze && t.unfrozen(step) {
+	if step.Name == StepFreeze && t.unfrozen(step, false) {
 		return
 	}
 	if step.Name == StepRestore {

@@ -152,7 +152,7 @@ func (t *turn) refused(a *schemas.Ack, answer *Answer, before int64) {
 	switch {
 	case step == nil:
 	case step.Name == StepFreeze:
-		t.unfrozen(step)
+		t.unfrozen(step, a.Status == schemas.AckRejected)
 	case step.WarmBP > 0:
 		t.skipWarming()
 		t.next()

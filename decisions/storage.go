@@ -240,16 +240,26 @@ func (t *turn) unrestored(step *SagaStep) {
 }
 
 // unfrozen decides what becomes of a rollback whose stores don't answer that they take no more writes: it goes on, or, where the baseline can't read what the canary
-// wrote, all stays as it is until they do or a person says so. It reports whether a decision was taken.
-func (t *turn) unfrozen(step *SagaStep) bool {
+// wrote, all stays as it is until they do or a person says so. To roll forward is recommended once the deadline has passed, or a store has refused: what has only failed is tried again by
+// itself, a second later. It reports whether a decision was taken.
+func (t *turn) unfrozen(step *SagaStep, refused bool) bool {
 	if t.passes(step) {
 		step.DeadlineMs = 0 // later steps ask the same stores
 		t.next()
 		return true
 	}
-	if t.s.Status == StatusFrozen {
-		return false
+	before := t.s.Seq
+	if t.s.Status != StatusFrozen {
+		t.standStill(step)
 	}
+	if refused || step.Attempt > 0 {
+		t.forward(schemas.Reason{Code: codeStateGone, Sentence: fmt.Sprintf("The state of %s can't go back, and %s can't read it.", t.s.Terms.Model, t.s.Terms.Baseline)})
+	}
+	return t.s.Seq > before
+}
+
+// standStill freezes all as it is, since state can't go back yet that the baseline can't read.
+func (t *turn) standStill(step *SagaStep) {
 	t.s.Status = StatusFrozen
 	t.decide(draft{
 		action: schemas.ActionFreeze, severity: schemas.Critical, routes: t.s.Routes, actor: engine, asks: stores,
@@ -257,6 +267,19 @@ func (t *turn) unfrozen(step *SagaStep) bool {
 			"%s is to be rolled back, but %s can't read its state, and %s not answered that it can go back: no traffic is moved and no state written, until that is answered, or a person says so: streamcanary rollout rollback %s --override --comment WHY",
 			t.s.Terms.Canary, t.s.Terms.Baseline, agreed(step.Wait.missing(), "has", "have"), t.s.Terms.Rollout)},
 	})
-	t.forward(schemas.Reason{Code: codeStateGone, Sentence: fmt.Sprintf("The state of %s can't go back, and %s can't read it.", t.s.Terms.Model, t.s.Terms.Baseline)})
-	return true
+}
+
+// WhyText is why the last decision but the start was taken, for a person, and whether that is over.
+func (s *State) WhyText() string {
+	switch {
+	case s.Why == nil:
+		return ""
+	case s.Why.Code != codeStateNotReady, s.Status == StatusFrozen, s.Saga == nil:
+		return s.Why.Sentence
+	}
+	since := "goes on"
+	if s.Saga.Done() {
+		since = "is carried out"
+	}
+	return fmt.Sprintf("%s (That is over: the stores take no more writes, and the rollback %s.)", s.Why.Sentence, since)
 }

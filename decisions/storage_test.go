@@ -294,3 +294,38 @@ func TestOverriddenStaysOverridden(t *testing.T) {
 		t.Errorf("it is %s", after.Status)
 	}
 }
+
+// TestFreezeThatFailsOnce: a store that fails a freeze that nothing moves without tries again by itself. That all stands still is told at once; that the state can't go back only when
+// the deadline has passed, once, and never where the freeze was done meanwhile: then the rollback goes on, and it is said that the standstill is over.
+func TestFreezeThatFailsOnce(t *testing.T) {
+	fails, frozen := ack(11, 3, "item", schemas.AckFailed), ack(13, 4, "user", schemas.AckApplied)
+	begins := after(begun(illegible), verdictOf(10, VerdictRollback), fails)
+	still := func(s State, step string) {
+		t.Helper()
+		if s.Status != StatusFrozen || s.Why.Code != codeStateNotReady || s.WhyText() != s.Why.Sentence {
+			t.Errorf("%s: %s, %+v", step, s.Status, s.Why)
+		}
+	}
+	s, words := foldWith(t, saidAction, begins...)
+	expect(t, words[2:], "rollback", "!ack-refused", "freeze")
+	still(s, "it fails")
+	s, words = foldWith(t, saidAction, after(begins, expire(40, id(1, 3)+"/freeze"), expire(100, id(1, 3)+"/freeze"))...)
+	expect(t, words[5:], "!acks-overdue", "roll-forward", "!acks-overdue", "again "+id(1, 5))
+	still(s, "and is overdue")
+	s, words = foldWith(t, saidAction, after(begins, ack(12, 4, "item", schemas.AckApplied), frozen)...)
+	expect(t, words[5:], "rollback")
+	if text := s.WhyText(); s.Status != StatusRolledBack || !strings.HasSuffix(text, "(That is over: the stores take no more writes, and the rollback goes on.)") {
+		t.Errorf("%s: %s", s.Status, text)
+	}
+}
+
+// saidAction is an effect in a word.
+func saidAction(e Effect) string {
+	switch {
+	case e.Decision != nil:
+		return string(e.Decision.Decision.Action)
+	case e.Notice != nil:
+		return "!" + string(e.Notice.Kind)
+	}
+	return "again " + e.Again
+}

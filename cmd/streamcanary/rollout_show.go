@@ -309,7 +309,7 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
 		v.Bands, v.Skew = live.Bands, live.Skew
 	case s.Why != nil:
-		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfDecision, s.Why.Code, s.Why.Sentence, s.Why.Guardrails, s.Why.Health
+		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfDecision, s.Why.Code, s.WhyText(), s.Why.Guardrails, s.Why.Health
 		v.Skew = s.Skew
 	}
 	return v
@@ -391,7 +391,7 @@ func printView(w io.Writer, v *view) error {
 	case asOfNow:
 		fmt.Fprintf(w, "now: %s (%s): %s\n", v.Verdict, v.Code, v.Sentence)
 		if s.Why != nil {
-			fmt.Fprintf(w, "last decision: %s: %s\n", s.Why.Code, s.Why.Sentence)
+			fmt.Fprintf(w, "last decision: %s: %s\n", s.Why.Code, s.WhyText())
 		}
 	case asOfDecision:
 		fmt.Fprintf(w, "last decision: %s: %s\n", v.Code, v.Sentence)
