@@ -68,7 +68,7 @@ func (s *shelf) can(ctx context.Context) error {
 	if s.silent.Load() {
 		<-ctx.Done()
 	}
-	time.Sleep(time.Second)
+	time.Sleep(storeTakes)
 	return ctx.Err()
 }
 

@@ -290,6 +290,9 @@ func (v *village) follow(consumer string, handle subscribe.Handler) (stop func()
 // applyTakes is how long a router needs to move traffic. It lets no change fall on the instant of a request.
 const applyTakes = 230 * time.Millisecond
 
+// storeTakes is how long a store needs to save or restore a snapshot, or to stop writes. It lets no answer fall on the instant at which a window is judged.
+const storeTakes = time.Second + 20*time.Millisecond
+
 // obey is the router's handler.
 func (v *village) obey(_ context.Context, d subscribe.Delivery) error {
 	time.Sleep(applyTakes)
