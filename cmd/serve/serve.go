@@ -68,6 +68,7 @@ type pace struct {
 	append   time.Duration // kafka.AppendWithin
 	recovery time.Duration // recoveryEvery
 	journal  int32         // journalPartitions
+	fetch    time.Duration // kafka.Connection.FetchWait
 }
 
 // Addresses are where the parts of a running service are.
@@ -150,7 +151,7 @@ func (s *service) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	connection.Dial = s.wires.kafka
+	connection.Dial, connection.FetchWait = s.wires.kafka, s.pace.fetch
 	if s.client, err = kafka.Connect(ctx, connection); err != nil {
 		return err
 	}

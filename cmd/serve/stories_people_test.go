@@ -47,6 +47,7 @@ func TestStoriesOfAnswers(t *testing.T) {
 			v.answers("users", 1, schemas.AckPrepared, "before-v2")
 			v.wait(5 * time.Second)
 			v.answers("raw", 1, schemas.AckPrepared, "")
+			v.wait(time.Second)
 			v.status(decisions.StatusRunning)
 			v.answers("raw", 2, schemas.AckApplied, "")
 			v.wait(5 * time.Second)

@@ -201,8 +201,9 @@ func (v *village) serviceAt(data, address string) (stop func()) {
 	return stop
 }
 
-// oneJournal: of several partitions the client's first request may name only some, and the others wait until it is answered.
-var oneJournal = pace{journal: 1}
+// oneJournal: of several partitions the client's first request may name only some, and the others wait until it is answered. So a long wait holds up nothing, and
+// hours of a story take less.
+var oneJournal = pace{journal: 1, fetch: 5 * time.Second}
 
 // restart stops the service and starts it again, a second later, however long the stopping takes.
 func (v *village) restart() {
@@ -336,6 +337,7 @@ func (v *village) untilOf(rollout, what string, is func(s *decisions.State) bool
 	v.Helper()
 	v.wait(0)
 	for began := time.Now(); ; v.wait(500 * time.Millisecond) { // never on the instant at which a window is judged
+		synctest.Wait() // what comes of this instant is there
 		head, _, err := v.bus.LoadHead(v.Context(), rollout)
 		if err == nil && is(&head.State) {
 			return

@@ -31,6 +31,8 @@ type Connection struct {
 	ClientID string   // shown in the brokers' logs; "" is "streamcanary"
 	// Dial opens connections; nil: TCP. TLS, where there is one, goes over it.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// FetchWait is how long a broker may wait for something to send; 0: half a second.
+	FetchWait time.Duration
 }
 
 // A Client is a connection to a cluster, for producing and for questions about topics and offsets. It may be used by many

@@ -48,7 +48,7 @@ func (l *Log) ReadFrom(ctx context.Context, offsets map[int32]int64) (*Reader, e
 			return nil, fmt.Errorf("read topic %s: partition %d does not exist", l.topic, p)
 		}
 	}
-	options := append(slices.Clone(l.client.base), consuming()...)
+	options := append(slices.Clone(l.client.base), l.client.consuming()...)
 	r.kafka, err = kgo.NewClient(append(options, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topic: from}))...)
 	if err != nil {
 		return nil, fmt.Errorf("read topic %s: %w", l.topic, err)

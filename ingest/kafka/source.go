@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,7 +123,7 @@ func (c *Client) Source(ctx context.Context, o SourceOptions) (*Source, error) {
 			from[topic][p] = kgo.NewOffset().At(at)
 		}
 	}
-	s.kafka, err = kgo.NewClient(append(slices.Clone(c.base), append(consuming(), kgo.ConsumePartitions(from), kgo.WithPools(new(fetchPools)))...)...)
+	s.kafka, err = kgo.NewClient(append(slices.Clone(c.base), append(c.consuming(), kgo.ConsumePartitions(from), kgo.WithPools(new(fetchPools)))...)...)
 	if err != nil {
 		return nil, fmt.Errorf("read from kafka: %w", err)
 	}
@@ -137,10 +138,10 @@ func (c *Client) Source(ctx context.Context, o SourceOptions) (*Source, error) {
 
 // consuming are the options of every reading connection. Nothing is ever reset (DESIGN: nothing is silently re-read or
 // skipped), and control records are kept, so that the end of a transactional log can be told.
-func consuming() []kgo.Opt {
+func (c *Client) consuming() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(fetchPartition), kgo.MaxConcurrentFetches(fetchesAtOnce), kgo.FetchMaxWait(fetchWait),
+		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(fetchPartition), kgo.MaxConcurrentFetches(fetchesAtOnce), kgo.FetchMaxWait(cmp.Or(c.connection.FetchWait, fetchWait)),
 		kgo.BrokerMaxReadBytes(responseBytes), kgo.MaxDecompressBatchBytes(batchBytesMost),
 	}
 }
