@@ -26,6 +26,7 @@ func TestSplitIsBack(t *testing.T) {
 		s.play(20, test.right, test.after)
 		s.play(test.windows, test.wrong, test.canary)
 		s.want(VerdictHold, codeSplitMismatch)
+		first := s.verdict.Health[0].Since
 		s.play(15, test.right, test.after)
 		if got := codes(s.verdict.Health); len(got) > 0 {
 			t.Errorf("%s: %v after 15 windows that are as planned", test.name, got)
@@ -33,6 +34,8 @@ func TestSplitIsBack(t *testing.T) {
 		s.play(5, test.wrong, test.canary)
 		if got := codes(s.verdict.Health); len(got) == 0 || got[0] != codeSplitMismatch {
 			t.Errorf("%s: wrong again, and only %v", test.name, got)
+		} else if again := s.verdict.Health[0].Since; int64(again-first) < int64(test.windows+10)*1000 {
+			t.Errorf("%s: wrong again since %s, as if what was before were still counted (first %s)", test.name, again, first)
 		}
 	}
 }
