@@ -55,12 +55,14 @@ func TestStoriesOfAnswers(t *testing.T) {
 	})
 }
 
-// answers publishes an answer of a consumer that nothing runs for. Each is of an instance of its own: the stream takes two of one as one.
+// answers publishes an answer of a consumer that nothing runs for, and waits for what comes of it: the order of two is no chance. Each is of an instance of its
+// own: the stream takes two of one as one.
 func (v *village) answers(consumer string, seq int64, status schemas.AckStatus, snapshot string) {
 	v.Helper()
 	v.must(v.bus.Answer(v.Context(), "ranker", &schemas.Ack{
 		Decision: fmt.Sprint("story.1.", seq), Epoch: 1, Seq: seq, Consumer: consumer, Instance: fmt.Sprint(time.Now().UnixMilli()), Status: status, Snapshot: snapshot, At: schemas.Time(time.Now().UnixMilli()),
 	}))
+	v.wait(100 * time.Millisecond)
 }
 
 // shows wants what is waited for to be told with these words.
