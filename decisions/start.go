@@ -257,7 +257,7 @@ func (t *turn) overdue(w *Wait) {
 		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Warning, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(),
 		Sentence: fmt.Sprintf("Decision %s is not answered with %q by %s%s. %s %s", w.Decision, w.Want, listed(w.missing()), passed(w.Attempt), t.s.hint(w), t.s.meanwhile()),
 	})
-	t.out = append(t.out, Effect{Again: w.Decision})
+	t.out = append(t.out, Effect{Again: t.s.Prev.ID})
 }
 
 // backoff is how long the next attempt may take: the first deadline doubled each time, at most 32 times it.

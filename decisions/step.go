@@ -6,7 +6,7 @@ import "streamcanary/schemas"
 type Effect struct {
 	Decision *Decided
 	Notice   *schemas.Notice
-	// Again is the id of a decision whose route is to be written again, so that routers look at it again.
+	// Again is the id of the newest decision, which is to be asked again: it says all that is to be, and who has refused it, or an earlier one, hears no other.
 	Again string
 }
 

@@ -141,7 +141,7 @@ func frozenTests() []stateTest {
 			[]string{froze, "#4 rollback prepare 41:9900 42:100 over " + id(1, 3) + " (route) | freeze item@item-before user@user-before | item user"}, StatusRolledBack, true},
 		{"a freeze before routers have followed waits for stores beside them", nil, []Input{verdictOf(10, VerdictAdvance), command(11, CommandFreeze, false), expire(20, id(1, 3)+"/acks"), ack(21, 3, "eu", schemas.AckApplied),
 			expire(41, id(1, 4)+"/acks")}, []string{"#3 advance 41:9000 42:1000 (route) | | any", "#4 freeze 41:9000 42:1000 (route) | freeze item@item-before user@user-before | item user",
-			"!acks-overdue any", "again " + id(1, 3), "!acks-overdue item,user", "again " + id(1, 4)}, StatusHolding, true},
+			"!acks-overdue any", "again " + id(1, 4), "!acks-overdue item,user", "again " + id(1, 4)}, StatusHolding, true},
 		{"a pause can be made a freeze", nil, []Input{command(10, CommandPause, false), command(11, CommandFreeze, false)},
 			[]string{"#3 hold 41:9900 42:100 (route) | |", "#4 freeze 41:9900 42:100 over " + id(1, 3) + " (route) | freeze item@item-before user@user-before | item user"}, StatusHolding, true},
 		{"harm rolls back what is frozen", nil, []Input{command(10, CommandFreeze, false), verdictOf(11, VerdictRollback)},
