@@ -29,7 +29,7 @@ type EntryKind string
 const (
 	EntryDecision EntryKind = "decision"
 	EntryNotice   EntryKind = "notice"
-	EntryAgain    EntryKind = "again" // writes a route document again
+	EntryAgain    EntryKind = "again" // asks a decision again
 )
 
 // Entry is one thing that is decided and stored, and not yet known to be published.
@@ -51,7 +51,7 @@ type Do string
 const (
 	DoPublish Do = "publish" // the decision, to the model's subject, if Expect is its last sequence
 	DoRoute   Do = "route"   // write the decision as the model's route document, unless a newer one is there
-	DoAgain   Do = "again"   // write the model's route document again, if it is the decision's
+	DoAgain   Do = "again"   // ask the decision again, if it is the model's last one
 	DoNotify  Do = "notify"  // publish the notice
 )
 

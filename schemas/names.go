@@ -102,6 +102,16 @@ func CommandSubject(rollout string) (string, error) { return subject(commandSubj
 // RouteKey is a model's key in RoutesBucket.
 func RouteKey(model string) (string, error) { return EncodeName(model) }
 
+// AgainPrefix begins the keys in RoutesBucket under which decisions without routes are asked again. No model's key has a slash; and it is one token, so that who may write all models' keys may
+// write these, too.
+const AgainPrefix = "again/"
+
+// AgainKey is where a model's newest decision is asked again, where it has no routes. Its value is as that of RouteKey; it is in force for nobody who hasn't read the decision in the log.
+func AgainKey(model string) (string, error) {
+	token, err := EncodeName(model)
+	return AgainPrefix + token, err
+}
+
 // SpecKey is the key of a rollout's file in RolloutsBucket; `apply` writes it.
 func SpecKey(rollout string) (string, error) { return keyOf(rollout, ".spec") }
 

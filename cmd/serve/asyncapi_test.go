@@ -344,6 +344,11 @@ func TestAsyncAPI(t *testing.T) {
 			}
 		}
 	})
+	inVillage(t, rolloutWith(notLong), "", func(v *village) {
+		v.deaf.Store(true)
+		v.wait(11 * time.Second) // what has no routes is asked again
+		d.stream(v, "KV_"+schemas.RoutesBucket)
+	})
 	for _, e := range []string{`{"id":"p","ts":1,"name":"click","value":2}`, `{"id":"p","ts":1,"model":"m","version":"v","name":"click","event_id":"e"}`} {
 		d.hold(d.channel("outcomes"), nil, []byte(e))
 	}

@@ -83,6 +83,7 @@ func TestStoriesOfStrangers(t *testing.T) {
 			func() error { _, err := kv.Put(v.Context(), "ranker", forged); return err },
 			func() error { return kv.Delete(v.Context(), "ranker") },
 			func() error { return kv.Purge(v.Context(), "ranker") },
+			func() error { _, err := kv.Put(v.Context(), "again/ranker", forged); return err },
 		} {
 			v.must(do())
 			v.wait(11 * time.Second)
@@ -90,7 +91,7 @@ func TestStoriesOfStrangers(t *testing.T) {
 				v.Errorf("%d: %+v (%v) stands there, and the canary has %d basis points", name, d, err, v.share.Load())
 			}
 		}
-		if metrics := v.page("/metrics"); !strings.Contains(metrics, `streamcanary_foreign_decisions_total{model="ranker"} 4`) {
+		if metrics := v.page("/metrics"); !strings.Contains(metrics, `streamcanary_foreign_decisions_total{model="ranker"} 5`) {
 			v.Errorf("not counted: %s", metrics)
 		}
 		v.status(decisions.StatusPromoted)

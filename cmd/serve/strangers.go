@@ -158,6 +158,11 @@ func foreignNotice(d *desk, f *bus.Foreign, trustFile string) *schemas.Notice {
 	n.ID = fmt.Sprintf("%s.%d.foreign.%d", n.Rollout, n.Epoch, f.Sequence)
 	if f.Route {
 		n.ID = fmt.Sprintf("%s.%d.foreign-route.%d", n.Rollout, n.Epoch, f.Sequence)
+		if f.Again {
+			n.Sentence = fmt.Sprintf("Somebody else writes where only serve asks again for decisions of model %s (%s, revision %d). Subscribers that trust serve's key alone pass it over, and no traffic moves by it: "+
+				"look who may publish to $KV.%s.> (the NATS permissions). If another serve runs, give both the same nats.signingKey. It is: %v", f.Model, f.Place, f.Sequence, schemas.RoutesBucket, f.Why)
+			return n
+		}
 		n.Sentence = fmt.Sprintf("Somebody else writes the route document of model %s, which only serve writes (%s, revision %d). Subscribers that trust serve's key alone pass it over, "+
 			"and serve writes the right one back, at most every %s: look who may publish to $KV.%s.> (the NATS permissions). If another serve runs, give both the same nats.signingKey. It is: %v",
 			f.Model, f.Place, f.Sequence, bus.RouteMendEvery, schemas.RoutesBucket, f.Why)

@@ -378,7 +378,7 @@ func TestAgain(t *testing.T) {
 		}
 		before, value := look()
 		for id, changed := range map[string]bool{"r-1.1.0": false, "r-1.1.1": true} {
-			if err := b.AgainRoute(t.Context(), "ranker/v.1", id); err != nil {
+			if err := b.Again(t.Context(), "ranker/v.1", id); err != nil {
 				t.Error(err)
 			}
 			after, same := look()
@@ -387,7 +387,7 @@ func TestAgain(t *testing.T) {
 			}
 			before = after
 		}
-		if err := b.AgainRoute(t.Context(), "nobody", "x"); err != nil {
+		if err := b.Again(t.Context(), "nobody", "x"); err != nil {
 			t.Error(err)
 		}
 	})

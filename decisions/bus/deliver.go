@@ -49,7 +49,7 @@ func (b *Bus) do(ctx context.Context, d decisions.Delivery) (decisions.Receipt, 
 		}
 		return decisions.Receipt{}, err
 	case decisions.DoAgain:
-		return decisions.Receipt{}, b.AgainRoute(ctx, d.Model, d.ID)
+		return decisions.Receipt{}, b.Again(ctx, d.Model, d.ID)
 	case decisions.DoNotify:
 		err := b.PublishNotice(ctx, d)
 		if err == nil {

@@ -50,26 +50,6 @@ func newer(a, than *schemas.Decision) bool {
 	return a.Epoch > than.Epoch || a.Epoch == than.Epoch && a.Seq > than.Seq
 }
 
-// AgainRoute writes a model's route document again as it is, so that routers look at it again, if it is the decision's. Somebody else's
-// newer document is left alone.
-func (b *Bus) AgainRoute(ctx context.Context, model, decision string) error {
-	value, entry, err := b.routeEntry(ctx, model)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("write route of model %s again: %w", model, err)
-	}
-	if value == nil || value.ID != decision {
-		return nil
-	}
-	err = b.setRoute(ctx, model, entry.Value(), entry.Revision())
-	if err != nil && !wrongLast(err) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		return fmt.Errorf("write route of model %s again: %w", model, err)
-	}
-	return nil
-}
-
 // Route is the decision in a model's route document; ErrNotFound where there is none that a trusted key has signed.
 func (b *Bus) Route(ctx context.Context, model string) (*schemas.Decision, error) {
 	decision, _, err := b.route(ctx, model)

@@ -23,6 +23,7 @@ type Foreign struct {
 	At       time.Time
 	Why      error
 	Route    bool // it stands as a route document, and not in the log
+	Again    bool // of Route: it stands where decisions without routes are asked again
 }
 
 // foreign tells of something that doesn't count.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,11 +38,13 @@ type RouteWatch struct {
 	due     map[string]time.Time         // by model, when its document is to be written back, or held against the log
 	mended  map[string]time.Time         // by model, when it was last
 	present map[string]bool              // in this sweep
+	asked   map[string]uint64            // by key of what was asked again, the last revision that somebody else wrote: it is told once
 }
 
 // WatchRoutes runs a watch until the context ends. What keeps it from looking goes to Options.OnError, and it looks again.
 func (b *Bus) WatchRoutes(ctx context.Context, w RouteWatch) {
 	w.newest, w.held, w.due, w.mended = map[string]schemas.Decision{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
+	w.asked = map[string]uint64{}
 	told := ""
 	for ctx.Err() == nil {
 		w.present = map[string]bool{}
@@ -83,6 +86,8 @@ func (b *Bus) sweepRoutes(ctx context.Context, w *RouteWatch) error {
 			}
 			if entry == nil {
 				w.missing()
+			} else if strings.HasPrefix(entry.Key(), schemas.AgainPrefix) {
+				b.looksAtAgain(w, entry)
 			} else if model, why := b.looksAt(w, entry); why != nil {
 				b.foreign(foreignRoute(model, entry, why))
 			}
@@ -92,6 +97,25 @@ func (b *Bus) sweepRoutes(ctx context.Context, w *RouteWatch) error {
 		if err := b.mendRoutes(ctx, w, now); err != nil || now.After(over) {
 			return err
 		}
+	}
+}
+
+// looksAtAgain tells of a decision that is asked again, and that only somebody else can have written. Nothing is written in its place: it is in force for nobody.
+func (b *Bus) looksAtAgain(w *RouteWatch, entry jetstream.KeyValueEntry) {
+	if entry.Operation() != jetstream.KeyValuePut || w.asked[entry.Key()] == entry.Revision() {
+		return
+	}
+	model, err := schemas.DecodeName(strings.TrimPrefix(entry.Key(), schemas.AgainPrefix))
+	if err == nil {
+		_, err = b.routed(entry.Value(), model)
+	}
+	if err != nil {
+		if len(w.asked) < routeMendsMost {
+			w.asked[entry.Key()] = entry.Revision()
+		}
+		f := foreignRoute(model, entry, err)
+		f.Again = true
+		b.foreign(f)
 	}
 }
 

@@ -110,6 +110,7 @@ func TestWatchRoutes(t *testing.T) {
 			w.mu.Unlock()
 			time.Sleep(RouteMendEvery)
 		}
+		w.again(forged)
 		w.must(w.js.DeleteKeyValue(w.Context(), schemas.RoutesBucket))
 		w.must(w.bus.Ensure(w.Context()))
 		time.Sleep(2 * routeSweepEvery)
@@ -117,6 +118,37 @@ func TestWatchRoutes(t *testing.T) {
 			w.Errorf("%q stands in a bucket that was made anew", w.stands())
 		}
 	})
+}
+
+// again writes where decisions are asked again: what serve has signed is nobody's news, anything else is told once, and nothing is written in its place.
+func (w *watched) again(forged []byte) {
+	w.Helper()
+	key, err := schemas.AgainKey("ranker/v.1")
+	w.must(err)
+	for _, test := range []struct {
+		value []byte
+		told  int
+	}{{w.older, 0}, {forged, 1}, {[]byte("hello"), 1}} {
+		w.told, w.mended = nil, 0
+		revision, err := w.kv.Put(w.Context(), key, test.value)
+		w.must(err)
+		time.Sleep(2 * routeSweepEvery)
+		entry, err := w.kv.Get(w.Context(), key)
+		w.must(err)
+		w.mu.Lock()
+		if len(w.told) != test.told || w.mended != 0 || entry.Revision() != revision {
+			w.Errorf("%q asked again: told %+v, %d written back, revision %d after %d", test.value, w.told, w.mended, entry.Revision(), revision)
+		}
+		for _, f := range w.told {
+			if !f.Route || !f.Again || f.Model != "ranker/v.1" {
+				w.Errorf("%q asked again: told %+v", test.value, f)
+			}
+		}
+		w.mu.Unlock()
+	}
+	w.must(w.kv.Delete(w.Context(), key))
+	time.Sleep(time.Second)
+	w.told, w.mended = nil, 0
 }
 
 // TestWatchRoutesAfterRestart: an older document that was put back while nobody watched is told, and the model's last effective decision stands there again; one that

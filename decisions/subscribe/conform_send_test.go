@@ -23,7 +23,10 @@ func (x *trial) send(where string, words []string) error {
 		}
 	}
 	if where == "route" || where == "both" {
-		return x.route(signed)
+		return x.put(signed, schemas.RouteKey)
+	}
+	if where == "again" {
+		return x.put(signed, schemas.AgainKey)
 	}
 	return nil
 }
@@ -43,8 +46,8 @@ func (x *trial) log(s schemas.Signed) error {
 	return err
 }
 
-// route writes the route document.
-func (x *trial) route(s schemas.Signed) error {
+// put writes the model's route document, or asks it again.
+func (x *trial) put(s schemas.Signed, keyOf func(string) (string, error)) error {
 	value, err := schemas.EncodeSigned(s)
 	if err != nil {
 		return err
@@ -53,11 +56,11 @@ func (x *trial) route(s schemas.Signed) error {
 	if err != nil {
 		return err
 	}
-	token, err := schemas.RouteKey(model)
+	key, err := keyOf(model)
 	if err != nil {
 		return err
 	}
-	_, err = kv.Put(x.t.Context(), token, value)
+	_, err = kv.Put(x.t.Context(), key, value)
 	return err
 }
 

@@ -11,7 +11,8 @@
 //     the newer one says all that is to be.
 //   - A handler that returned nil is answered for: `prepared` for the prepare of a start, `applied` else. One that returned an error is answered
 //     `failed`, and called again with growing pauses, until it succeeds or a newer decision comes. One that returned a Rejection is answered
-//     `rejected`, and called again only when the decision is sent again. One that still runs a second after a newer decision came has its context
+//     `rejected`, and called again only when the decision is asked again: when its route document is written once more, or, where it has no
+//     routes, when it is written to the key beside it that is for that. One that still runs a second after a newer decision came has its context
 //     ended, and isn't answered: a call that hangs keeps no rollback waiting, if it heeds its context.
 //   - After a restart the decision whose routes are in force is handed over once more, with Restored set, so that a router that keeps its
 //     routes in memory finds them again. Acks that may have been lost are sent again.

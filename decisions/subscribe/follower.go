@@ -26,6 +26,7 @@ type message struct {
 	signed schemas.Signed
 	public []byte // the key that a log message brings along; nil in a route document
 	route  bool   // from the route document
+	again  bool   // asked again, without routes
 }
 
 // follower follows one model. Its run goroutine owns everything but the inbox.
@@ -99,6 +100,9 @@ func (f *follower) consider(ctx context.Context, m message) {
 		f.aside = &m // a route document brings no key along: the log's next message does
 		return
 	}
+	if m.again && len(f.trust.IDs()) == 0 {
+		return // nothing was read in the log yet
+	}
 	decision, err := f.verified(m)
 	if err != nil {
 		f.o.OnError(fmt.Errorf("model %s: a decision is not obeyed: %w", f.model, err))
@@ -114,7 +118,10 @@ func (f *follower) consider(ctx context.Context, m message) {
 // weigh places a decision that is verified, and does what is due.
 func (f *follower) weigh(ctx context.Context, decision *schemas.Decision, m message) {
 	v := versionOf(decision)
-	again := m.route && v == f.routeSeen
+	if m.again && v != f.seen {
+		return // the log says what is to be; there it hasn't come yet, or is over
+	}
+	again := m.again || m.route && v == f.routeSeen
 	if m.route {
 		f.routeSeen = v
 	}

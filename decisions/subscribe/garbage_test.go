@@ -27,6 +27,7 @@ func TestGarbage(t *testing.T) {
 		}
 		log, _ := schemas.DecisionSubject(model)
 		document, _ := schemas.RouteKey(model)
+		again, _ := schemas.AgainKey(model)
 		litter := func() {
 			t.Helper()
 			for _, text := range garbage {
@@ -35,8 +36,10 @@ func TestGarbage(t *testing.T) {
 					t.Fatal(err)
 				}
 				j.head.SubjectSeq = ack.Sequence
-				if _, err := kv.Put(t.Context(), document, text); err != nil {
-					t.Fatal(err)
+				for _, key := range []string{document, again} {
+					if _, err := kv.Put(t.Context(), key, text); err != nil {
+						t.Fatal(err)
+					}
 				}
 				if _, err := js.Publish(t.Context(), schemas.HeartbeatSubject, text); err != nil {
 					t.Fatal(err)
@@ -59,7 +62,7 @@ func TestGarbage(t *testing.T) {
 		j.take(prepared(1))
 		same(t, "given after it", r.given(), "1.2 start")
 		same(t, "acks", j.sent(), "eu 1.1 received, eu 1.1 prepared, eu 1.2 received, eu 1.2 applied")
-		if told := r.errors(); !strings.Contains(told, "a decision is not obeyed") || !strings.Contains(told, "route document: ") || !strings.Contains(told, "decode heartbeat") {
+		if told := r.errors(); !strings.Contains(told, "a decision is not obeyed") || !strings.Contains(told, "route document: ") || !strings.Contains(told, "decision that is asked again: ") || !strings.Contains(told, "decode heartbeat") {
 			t.Errorf("told %q", told)
 		}
 	})

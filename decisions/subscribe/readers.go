@@ -52,6 +52,17 @@ func (f *follower) watchRoutes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return f.watchKey(ctx, key, func(entry jetstream.KeyValueEntry) {
+		if entry == nil {
+			f.openLog()
+			return
+		}
+		f.putEntry(ctx, entry, message{route: true})
+	})
+}
+
+// watchKey gives the value of a key of the bucket, if it has one, then nil, and then its changes, until the context ends.
+func (f *follower) watchKey(ctx context.Context, key string, give func(jetstream.KeyValueEntry)) error {
 	opening, cancel := context.WithTimeout(ctx, f.o.Timeout)
 	defer cancel()
 	kv, err := f.js.KeyValue(opening, schemas.RoutesBucket)
@@ -71,13 +82,26 @@ func (f *follower) watchRoutes(ctx context.Context) error {
 			if !open {
 				return errClosed
 			}
-			if entry == nil {
-				f.openLog()
-				continue
-			}
-			f.putRoute(ctx, entry)
+			give(entry)
 		}
 	}
+}
+
+// readAgain puts what is asked again without routes into the inbox until the context ends: the last of it, then what comes.
+func (f *follower) readAgain(ctx context.Context) {
+	f.keep(ctx, "decisions that are asked again", f.watchAgain)
+}
+
+func (f *follower) watchAgain(ctx context.Context) error {
+	key, err := schemas.AgainKey(f.model)
+	if err != nil {
+		return err
+	}
+	return f.watchKey(ctx, key, func(entry jetstream.KeyValueEntry) {
+		if entry != nil {
+			f.putEntry(ctx, entry, message{again: true})
+		}
+	})
 }
 
 // openLog lets the log be read; only readRoutes calls it.
@@ -89,16 +113,22 @@ func (f *follower) openLog() {
 	}
 }
 
-func (f *follower) putRoute(ctx context.Context, entry jetstream.KeyValueEntry) {
+// putEntry puts what stands in the bucket; m says where.
+func (f *follower) putEntry(ctx context.Context, entry jetstream.KeyValueEntry, m message) {
 	if entry.Operation() != jetstream.KeyValuePut {
 		return
 	}
 	signed, err := schemas.DecodeSigned(entry.Value())
 	if err != nil {
-		f.o.OnError(fmt.Errorf("model %s: route document: %w", f.model, err))
+		what := "route document"
+		if m.again {
+			what = "decision that is asked again"
+		}
+		f.o.OnError(fmt.Errorf("model %s: %s: %w", f.model, what, err))
 		return
 	}
-	f.put(ctx, message{signed: signed, route: true})
+	m.signed = signed
+	f.put(ctx, m)
 }
 
 // watchLog reads the log until the context ends, or the connection or the log is gone: left to itself, the client would try to go on for as long as

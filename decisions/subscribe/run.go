@@ -51,6 +51,7 @@ func runAll(ctx context.Context, conn *nats.Conn, o *Options, followers []*follo
 	for _, f := range followers {
 		running.Go(func() { f.run(ctx) })
 		running.Go(func() { f.readRoutes(ctx) })
+		running.Go(func() { f.readAgain(ctx) })
 		running.Go(func() { f.readLog(ctx) })
 	}
 	if o.OnJudge != nil {

@@ -252,7 +252,7 @@ func TestRejecting(t *testing.T) {
 			t.Errorf("acks %s", have)
 		}
 		r.locked(func() { refuse = false })
-		if err := j.bus.AgainRoute(t.Context(), model, "r-1.1.3"); err != nil {
+		if err := j.bus.Again(t.Context(), model, "r-1.1.3"); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "sent again", r.given(), "1.3 rollback")

@@ -7,7 +7,8 @@ run connects, reads the model's route document, then watches it and the decision
 - A decision reaches the handler only if a key that you trust signed exactly its bytes.
 - (epoch, seq) only grow: a decision that isn't above the last one that you carried out is not handed over.
 - A handler that returned is answered for: `prepared` for the prepare of a start, `applied` else. One that raised is answered `failed`, and called again
-  with growing pauses, until it succeeds or a newer decision comes. One that raised Rejection is answered `rejected`.
+  with growing pauses, until it succeeds or a newer decision comes. One that raised Rejection is answered `rejected`, and called
+  again only when the decision is asked again.
 - A call that still runs a second after a newer decision came is ended: asyncio.CancelledError is raised in it, it is not answered, and the newer one is next. A
   handler that catches that is waited for, and so is a plain one, which can't be ended; one that returns all the same has carried its decision out.
 - After a restart the decision whose routes are in force is handed over once more, with `restored` set. Acks that may have been lost are sent again.

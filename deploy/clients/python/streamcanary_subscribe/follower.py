@@ -12,7 +12,7 @@ from typing import Any, Awaitable, Callable, Deque, Dict, List, Optional, Union
 from . import names
 from .decision import DecodeError, decode_decision, expired, timestamp
 from .position import Position, Version
-from .readers import Message, Reader, from_log, from_route
+from .readers import Message, Reader, from_bucket, from_log
 from .trust import VerifyError
 
 WAITING = 16  # messages that wait while a handler works; beyond it the oldest is dropped, since only a newer decision matters, and on_error hears of it
@@ -101,6 +101,7 @@ class Follower:
         self._inbox: "asyncio.Queue[Message]" = asyncio.Queue(1)  # beyond it the readers wait
         self._waiting: Deque[Message] = deque()  # came while the handler worked
         self._routes_reader = Reader(js, names.ROUTES_STREAM, names.route_subject(model))
+        self._again_reader = Reader(js, names.ROUTES_STREAM, names.again_subject(model))
         self._log_reader = Reader(js, names.STREAM, names.decision_subject(model))
         self._position: Position = options.store.load(model)
         self._seen = self._position.applied  # the highest verified one
@@ -123,9 +124,19 @@ class Follower:
         await self._routes_reader.caught_up.wait()
         await self._log_reader.run(self._put_log, lambda err: self._tell(str(err)))
 
+    async def read_again(self) -> None:
+        """Puts what is asked again into the inbox: the last of it, then what comes."""
+        await self._again_reader.run(self._put_again, lambda err: self._tell(str(err)))
+
     async def _put_route(self, m: Any) -> None:
+        await self._put_entry(m, again=False)
+
+    async def _put_again(self, m: Any) -> None:
+        await self._put_entry(m, again=True)
+
+    async def _put_entry(self, m: Any, again: bool) -> None:
         try:
-            message = from_route(m)
+            message = from_bucket(m, again)
         except ValueError as err:
             self._tell(str(err))
             return
@@ -184,7 +195,9 @@ class Follower:
             return
         d, late = verified
         version = _version(d)
-        again = m.route and version == self._route_seen
+        if m.again and version != self._seen:
+            return  # the log says what is to be; there it hasn't come yet, or is over
+        again = m.again or (m.route and version == self._route_seen)
         if m.route:
             self._route_seen = version
         at = self._position

@@ -38,6 +38,11 @@ def route_subject(model: str) -> str:
     return ROUTES_PREFIX + encode_name(model)
 
 
+def again_subject(model: str) -> str:
+    """Where the model's newest decision is asked again, where it has no routes: a key beside the route document."""
+    return ROUTES_PREFIX + "again/" + encode_name(model)
+
+
 def decision_id(rollout: str, epoch: int, seq: int) -> str:
     """Names a decision by what it is."""
     return f"{encode_name(rollout)}.{epoch}.{seq}"

@@ -1,4 +1,4 @@
-"""Brings the route document and the decision log of a model to its follower."""
+"""Brings the route document, the decision log of a model, and what is asked again, to its follower."""
 
 import asyncio
 import base64
@@ -28,7 +28,8 @@ class Message:
     body: bytes
     key_id: str
     signature: bytes
-    route: bool  # from the route document
+    route: bool = False  # from the route document
+    again: bool = False  # asked again, without routes
 
 
 class _Lost(Exception):
@@ -93,20 +94,21 @@ class Reader:
 def from_log(m: Msg) -> Message:
     """Reads a message of the decision log; a header that can't be read stays empty, and then nothing verifies."""
     headers = m.headers or {}
-    return Message(m.data, headers.get(names.HEADER_KEY_ID, ""), decode_base64(headers.get(names.HEADER_SIGNATURE, "")), route=False)
+    return Message(m.data, headers.get(names.HEADER_KEY_ID, ""), decode_base64(headers.get(names.HEADER_SIGNATURE, "")))
 
 
-def from_route(m: Msg) -> "Message | None":
-    """Reads the route document: the last effective decision, with who signed it. None where it was deleted; ValueError where it is none."""
+def from_bucket(m: Msg, again: bool) -> "Message | None":
+    """Reads the route document, or what is asked again: a decision, with who signed it. None where it was deleted; ValueError where it is none."""
     if (m.headers or {}).get(names.HEADER_KV_OPERATION):
         return None
+    what = "decision that is asked again" if again else "route document"
     if len(m.data) > _MAX_SIGNED_BYTES:
-        raise ValueError(f"route document: it has {len(m.data)} bytes, {_MAX_SIGNED_BYTES} are allowed")
+        raise ValueError(f"{what}: it has {len(m.data)} bytes, {_MAX_SIGNED_BYTES} are allowed")
     try:
         value = json.loads(m.data)
-        message = Message(base64.b64decode(value["body"], validate=True), str(value["key_id"]), decode_base64(value["signature"]), route=True)
+        message = Message(base64.b64decode(value["body"], validate=True), str(value["key_id"]), decode_base64(value["signature"]), route=not again, again=again)
     except (ValueError, KeyError, TypeError) as err:
-        raise ValueError(f"route document: it is no signed decision: {err}") from None
+        raise ValueError(f"{what}: it is no signed decision: {err}") from None
     if not message.body or not message.key_id:
-        raise ValueError("route document: body or key_id is missing")
+        raise ValueError(f"{what}: body or key_id is missing")
     return message

@@ -66,7 +66,7 @@ async def run(options: Options, handler: Handler) -> None:
     try:
         js = conn.jetstream(timeout=options.timeout)
         followers = [Follower(options, js, model, handler) for model in options.models]
-        tasks = [asyncio.ensure_future(work()) for f in followers for work in (f.run, f.read_routes, f.read_log)]
+        tasks = [asyncio.ensure_future(work()) for f in followers for work in (f.run, f.read_routes, f.read_again, f.read_log)]
         try:
             await asyncio.gather(*tasks)
         finally:

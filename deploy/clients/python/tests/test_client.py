@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from streamcanary_subscribe import DecodeError, Dir, Memory, Options, Position, Trust, VerifyError, Version, parse_trust, run
 from streamcanary_subscribe.decision import decode_decision, expired
-from streamcanary_subscribe.names import ack_subject, decision_id, encode_name, route_subject
+from streamcanary_subscribe.names import ack_subject, again_subject, decision_id, encode_name, route_subject
 from streamcanary_subscribe.trust import key_id
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
@@ -45,6 +45,7 @@ class Names(unittest.TestCase):
             with self.assertRaises(ValueError):
                 encode_name(name)
         self.assertEqual(ack_subject("a.b", "c"), "streamcanary.ack.a=2Eb.c")
+        self.assertEqual(again_subject("a b"), "$KV.streamcanary-routes.again/a=20b")
         self.assertEqual(route_subject("a b"), "$KV.streamcanary-routes.a=20b")
         self.assertEqual(decision_id("r.1", 3, 4), "r=2E1.3.4")
 
