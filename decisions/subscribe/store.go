@@ -50,7 +50,7 @@ func (m *memory) Save(model string, p Position) error {
 }
 
 // Dir is a store of one small file per model in a folder, which is made if absent. Each write is on disk, whole, before Save returns.
-// The folder belongs to one subscriber.
+// The folder belongs to one subscriber: two that share it, as two instances of a router could, are told so where they write at once.
 func Dir(path string) (Store, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("open position store: %w", err)
@@ -96,7 +96,7 @@ func (d dir) Save(model string, p Position) error {
 	if err := writeSynced(name+".new", text); err != nil {
 		return err
 	}
-	if err := os.Rename(name+".new", name); err != nil {
+	if err := d.replace(name); err != nil {
 		return err
 	}
 	folder, err := os.Open(string(d))
@@ -104,6 +104,15 @@ func (d dir) Save(model string, p Position) error {
 		return err
 	}
 	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// replace puts the new position in the place of the old one. That it is gone, a moment after it was written, is the work of a second subscriber.
+func (d dir) replace(name string) error {
+	err := os.Rename(name+".new", name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("another process keeps its positions in %s, too: give each subscriber, and each instance of one, a folder of its own: %w", string(d), err)
+	}
+	return err
 }
 
 func writeSynced(name string, text []byte) error {

@@ -60,3 +60,26 @@ func TestDirRefuses(t *testing.T) {
 		t.Error("a file is taken for a folder")
 	}
 }
+
+// TestDirShared: what a second process does to a folder is told, with what to do.
+func TestDirShared(t *testing.T) {
+	path := t.TempDir()
+	store, err := Dir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := store.(dir).file("m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeSynced(name+".new", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Save("m", Position{}); err != nil { // the other one, between writing and renaming
+		t.Fatal(err)
+	}
+	err = store.(dir).replace(name)
+	if err == nil || !strings.Contains(err.Error(), "another process keeps its positions in "+path+", too") || !strings.Contains(err.Error(), "a folder of its own") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -93,7 +93,10 @@ class Dir:
             json.dump(position.to_json(), file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name + ".new", name)
+        try:
+            os.replace(name + ".new", name)
+        except FileNotFoundError as err:
+            raise OSError(f"another process keeps its positions in {self._path}, too: give each subscriber, and each instance of one, a folder of its own: {err}") from None
         folder = os.open(self._path, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import unittest
+from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -138,6 +139,12 @@ class Positions(unittest.TestCase):
                 file.write('{"applied":')
             with self.assertRaisesRegex(ValueError, "t.json.*remove the file"):
                 Dir(path).load("t")
+
+    def test_shared(self):
+        with tempfile.TemporaryDirectory() as folder:
+            store = Dir(folder)
+            with mock.patch("os.replace", side_effect=FileNotFoundError("m.json.new is gone")), self.assertRaisesRegex(OSError, f"positions in {folder}, too: give .* a folder of its own: m.json.new"):
+                store.save("m", Position())
 
     def test_order(self):
         self.assertLess(Version(1, 9), Version(2, 1))
