@@ -261,9 +261,9 @@ func (s *State) notJudged() string {
 	stays := fmt.Sprintf("epoch %d is %s, and stays so: ", s.Epoch, s.Status)
 	switch {
 	case s.Status == StatusFrozen:
-		return fmt.Sprintf("its rollback waits for the state (%s); `rollout rollback %s --override --comment WHY` moves the traffic without that", s.openText(), t.Rollout)
+		return fmt.Sprintf("its rollback waits for the state (%s); `rollout rollback %s --override --comment WHY` moves the traffic without that", s.OpenText(), t.Rollout)
 	case s.Undone():
-		return fmt.Sprintf("%sits rollback is not yet carried out (%s); once it is, a new epoch can begin", stays, s.openText())
+		return fmt.Sprintf("%sits rollback is not yet carried out (%s); once it is, a new epoch can begin", stays, s.OpenText())
 	}
 	return stays + "`rollout retry` begins a new one, and `rollout apply --new-epoch` one from a changed file"
 }

@@ -40,7 +40,7 @@ func (s *State) Unfinished(force bool) string {
 	case !open:
 		return fmt.Sprintf("%s takes no writes since it was frozen, and a new epoch would forget that: `rollout resume %s --comment WHY` lets it write again", listed(s.Terms.State.Stores), name)
 	}
-	text := fmt.Sprintf("the rollback of epoch %d is not yet carried out (%s), and a new epoch would forget it", s.Epoch, s.openText())
+	text := fmt.Sprintf("the rollback of epoch %d is not yet carried out (%s), and a new epoch would forget it", s.Epoch, s.OpenText())
 	switch {
 	case s.Status == StatusFrozen:
 		return fmt.Sprintf("%s: `rollout rollback %s --override --comment WHY` moves the traffic without waiting for the state", text, name)
@@ -51,8 +51,8 @@ func (s *State) Unfinished(force bool) string {
 	return fmt.Sprintf("%s: wait for it, or give up following it, with `rollout retry %s --override --comment WHY`, or `rollout apply --new-epoch --force`", text, name)
 }
 
-// openText is the step of a rollback that is to be done next.
-func (s *State) openText() string {
+// OpenText is the step of a rollback that is to be done next, for a person; only of a state that has one.
+func (s *State) OpenText() string {
 	for i := range s.Saga.Steps {
 		step := &s.Saga.Steps[i]
 		switch {

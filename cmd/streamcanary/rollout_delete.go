@@ -53,6 +53,9 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	if err != nil {
 		return noRollout(x.name, err)
 	}
+	if err := mayDelete(ctx, b, &x); err != nil {
+		return err
+	}
 	a, body, err := deletionOf(spec.Body, &x)
 	if err != nil {
 		return err
@@ -80,6 +83,24 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	}
 	fmt.Fprintf(c.err, "rollout %s is deleted\n", x.name)
 	return nil
+}
+
+// mayDelete says at once why the service would refuse to end a rollout, before anything is handed in; nil: nothing is known that speaks against it.
+func mayDelete(ctx context.Context, b *bus.Bus, x *removal) error {
+	if x.force {
+		return nil
+	}
+	head, _, err := b.LoadHead(ctx, x.name)
+	if err == nil && head.State.Undone() {
+		return stillUndone(x.name, &head.State)
+	}
+	return nil // what can't be read is told by what follows
+}
+
+// stillUndone is why a rollout isn't deleted whose rollback is on its way.
+func stillUndone(name string, s *decisions.State) error {
+	return fmt.Errorf("rollout %s: its rollback is not yet carried out (%s): wait for it (`streamcanary rollout show %s`), or give up following it with `streamcanary rollout delete %s --force`",
+		name, s.OpenText(), name, name)
 }
 
 // deletionOf is what ends a rollout, whose entry may be one that the service refuses. What can't be read, or is too large to be written again, is left out.
@@ -141,7 +162,7 @@ func ended(ctx context.Context, b *bus.Bus, x removal) (uint64, error) {
 // unended says what is known of a rollout that isn't ended in time, and what to do.
 func unended(ctx context.Context, x *removal, s *decisions.State) error {
 	if s.Undone() && !x.force {
-		return fmt.Errorf("rollout %s: its rollback is still being carried out: wait for it, or take --force", x.name)
+		return stillUndone(x.name, s)
 	}
 	still := fmt.Sprintf("rollout %s is still %s after %s", x.name, s.Status, deleteWithin)
 	live, err := standings(ctx, &x.at)

@@ -17,6 +17,7 @@ import (
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
 )
 
 // withoutServe is a NATS on which no service runs.
@@ -94,6 +95,31 @@ func TestDeleteWhatIsRefused(t *testing.T) {
 	}
 }
 
+// TestDeleteWhileARollbackIsOpen: without force the answer comes at once, nothing is handed in that would delete the rollout later, and the rollout stays.
+func TestDeleteWhileARollbackIsOpen(t *testing.T) {
+	b, _ := withoutServe(t)
+	const entry = `{"id":"a","file":"r.yaml","yaml":"kind: Rollout"}`
+	if _, err := b.PutSpec(t.Context(), bus.Spec{Rollout: "r", Body: []byte(entry)}); err != nil {
+		t.Fatal(err)
+	}
+	wait := &decisions.Wait{Decision: "r.1.3", Seq: 3, Names: []string{"eu", "us"}, Got: []string{"eu"}}
+	head := decisions.NewHead(0)
+	head.State = decisions.State{Epoch: 1, Status: decisions.StatusRolledBack, Terms: decisions.Terms{Rollout: "r", Model: "m", Mode: schemas.Enforce},
+		Saga: &decisions.Saga{Decision: "r.1.3", Steps: []decisions.SagaStep{{Name: decisions.StepRoute, State: decisions.StepSent, Wait: wait}}}}
+	if _, err := b.SaveHead(t.Context(), head, 0); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	err := deleteRollout(t.Context(), &console{err: &bytes.Buffer{}}, b, removal{name: "r"})
+	const want = "rollout r: its rollback is not yet carried out (step route waits for us): wait for it (`streamcanary rollout show r`), or give up following it with `streamcanary rollout delete r --force`"
+	if took := time.Since(began); err == nil || err.Error() != want || took > deleteWithin/2 {
+		t.Errorf("after %s: %v, want %s", took, err, want)
+	}
+	if there, err := b.Spec(t.Context(), "r"); err != nil || string(there.Body) != entry {
+		t.Errorf("the entry is %s (%v)", there.Body, err)
+	}
+}
+
 // TestUnended: where a rollout isn't ended in time, a person hears what is known, and what to do.
 func TestUnended(t *testing.T) {
 	var all []serve.Standing
@@ -108,7 +134,7 @@ func TestUnended(t *testing.T) {
 		live  []serve.Standing
 		want  string
 	}{
-		{"its rollback is open", removal{}, open, nil, "rollout r: its rollback is still being carried out: wait for it, or take --force"},
+		{"its rollback is open", removal{}, open, nil, "rollout r: its rollback is not yet carried out (step route is sent): wait for it (`streamcanary rollout show r`), or give up following it with `streamcanary rollout delete r --force`"},
 		{"nobody is known", removal{}, decisions.State{Status: decisions.StatusRunning}, nil, "rollout r is still running after 10s, and whether a serve runs isn't known (the address of the service is not known here: name its data folder with --data): " +
 			"the rollout ends as soon as one that decides for it runs on this NATS; then delete it again"},
 		{"another one's", removal{at: serve.Addresses{HTTP: at}}, decisions.State{Status: decisions.StatusRunning}, nil, "rollout r is still running after 10s: the serve at " + at + " doesn't judge it; " +
