@@ -265,12 +265,11 @@ func TestSubjects(t *testing.T) {
 			"rolling out: subject:ranker/in@3 at age: field of type int has no default, and is not in subject:ranker/in@1: the canary gets requests made for the baseline",
 			"rolling back: subject:ranker/in@1 at user: field of type string has no default"}},
 		{"the registry takes anything", map[string]answer{level: {body: none}}, subjects(1, 2), []string{"input held",
-			"not checked by the Schema Registry: the compatibility level of ranker/in is NONE",
 			"not checked by the Schema Registry: the compatibility level of ranker/in is NONE"}},
 		{"Protobuf is the registry's", map[string]answer{in1: {body: strings.Replace(proto4, `"version": 4`, `"version": 1`, 1)}}, subjects(1, 4), []string{"input held",
 			"not checked, both ways: subject:ranker/in@1: it is a Protobuf schema with parts elsewhere"}},
 		{"nobody compares Protobuf", map[string]answer{in1: {body: strings.Replace(proto4, `"version": 4`, `"version": 1`, 1)}, level: {body: none}}, subjects(1, 4), []string{"input failed",
-			"nothing could be compared", "not checked by", "not checked by", "not checked, both ways"}},
+			"nothing could be compared", "not checked by", "not checked, both ways"}},
 		{"no such subject", map[string]answer{in2: {status: 404, body: `{"error_code": 40401, "message": "Subject 'ranker/in' not found."}`}}, subjects(1, 2), []string{"input failed",
 			"subject:ranker/in@2 is not in the Schema Registry at http://127.0.0.1:8081: register it"}},
 		{"no such version", map[string]answer{in2: {status: 404, body: `{"error_code": 40402, "message": "Version 2 not found."}`}}, subjects(1, 2), []string{"input failed",
@@ -281,7 +280,7 @@ func TestSubjects(t *testing.T) {
 			"compatibility of subject:ranker/in@1 with subject:ranker/in@2: what is at http://127.0.0.1:8081 doesn't say is_compatible"}},
 		{"another subject", map[string]answer{in2: {body: input1}}, subjects(1, 2), []string{"input failed", "subject:ranker/in@2: what is at http://127.0.0.1:8081 answers something else"}},
 		{"another type", map[string]answer{in2: {body: strings.Replace(input2, "AVRO", "XML", 1)}}, subjects(1, 2), []string{"input failed", "subject:ranker/in@2 is of the type XML"}},
-		{"no level", map[string]answer{level: {status: 403}}, subjects(1, 2), []string{"input failed", "compatibility level of ranker/in: ", "compatibility level of ranker/in: "}},
+		{"no level", map[string]answer{level: {status: 403}}, subjects(1, 2), []string{"input failed", "compatibility level of ranker/in: "}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			in(t, answers(test.change), func(w *town) {

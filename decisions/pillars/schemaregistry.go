@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,6 +85,7 @@ func (c *check) ask(ctx context.Context, baseline, canary *side) asked {
 			a.harmful = append(a.harmful, err.Error())
 		}
 	}
+	a.harmful, a.unchecked = slices.Compact(a.harmful), slices.Compact(a.unchecked) // mostly both versions are of one subject
 	return a
 }
 
