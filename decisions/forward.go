@@ -98,7 +98,7 @@ func (t *turn) recommend(why schemas.Reason) {
 	t.s.Forward = &why
 	severity := schemas.Warning
 	if t.s.Status == StatusFrozen { // users are harmed, and nothing moves
-		severity = schemas.Critical
+		severity = t.s.Saga.severity()
 	}
 	t.decide(draft{action: schemas.ActionRollForward, severity: severity, routes: t.s.Routes, state: t.s.restoring(), reason: why, actor: engine, follows: true})
 }

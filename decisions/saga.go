@@ -67,6 +67,22 @@ type Saga struct {
 	Times    schemas.RollbackTimes `json:"times"`
 	// Unproven is true when no traffic was there that could show that the canary had drained.
 	Unproven bool `json:"unproven,omitempty"`
+	// Untried: the rollout had not begun, and no decision had given its canary traffic.
+	Untried bool `json:"untried,omitempty"`
+}
+
+// severity is how loud the rollback, and what keeps it, is told: of a canary that was never tried as a warning, unless the stream shows that it serves all the same.
+func (s *Saga) severity() schemas.Severity {
+	if s.Untried && !s.Drain.served() {
+		return schemas.Warning
+	}
+	return schemas.Critical
+}
+
+// untried reports whether a rollout has not begun, and no decision that is known gives its canary traffic.
+func (s *State) untried() bool {
+	gives := func(r schemas.Route) bool { return r.Version == s.Terms.Canary && r.WeightBP+r.MirrorBP > 0 }
+	return s.Status == StatusPreparing && !slices.ContainsFunc(s.Before, gives) && !slices.ContainsFunc(s.Routes, gives)
 }
 
 // SagaStep is one step of a saga.
@@ -129,6 +145,7 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 	if t.s.Status != StatusPreparing { // else nothing was tried
 		defer t.afterRollback(causeOf(&d.reason))
 	}
+	untried := t.s.untried()
 	if d.reason.Skew == nil { // a person's, or an alert's: the decision log tells later epochs what was known
 		d.reason.Skew = t.s.Skew
 	}
@@ -138,7 +155,7 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 		t.decide(d.as(schemas.ActionRollback, schemas.Critical))
 		return
 	}
-	t.s.Saga = &Saga{Times: schemas.RollbackTimes{HarmBegan: schemas.Time(harmBeganMs)}}
+	t.s.Saga = &Saga{Untried: untried, Times: schemas.RollbackTimes{HarmBegan: schemas.Time(harmBeganMs)}}
 	for _, name := range t.s.rollbackSteps() {
 		if name == StepRoute && !d.urgent {
 			t.s.Saga.Steps = append(t.s.Saga.Steps, t.s.warmSteps()...)
@@ -164,7 +181,7 @@ func (t *turn) begin(step *SagaStep, d draft) *schemas.Decision {
 		kind.begin(t, &d)
 	}
 	d.asks = kind.asks
-	decided := t.decide(d.as(schemas.ActionRollback, schemas.Critical))
+	decided := t.decide(d.as(schemas.ActionRollback, t.s.Saga.severity()))
 	step.State, step.Decision = StepPending, decided.ID
 	step.Wait = newWait(&t.s.Terms, kind.asks, kind.want, decided)
 	step.DeadlineMs = t.in.WallMs + t.s.Terms.within(kind.asks)
@@ -323,7 +340,7 @@ func (t *turn) stepExpired(step *SagaStep) {
 func (t *turn) overdueStep(step *SagaStep) {
 	missing := step.Wait.missing()
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: step.Decision, Attempt: step.Attempt, Waiting: missing,
+		Kind: schemas.NoticeAcksOverdue, Severity: t.s.Saga.severity(), Decision: step.Decision, Attempt: step.Attempt, Waiting: missing,
 		Sentence: fmt.Sprintf("Step %s of rollback %s, decided %s ago, is not acknowledged by %s%s. %s %s",
 			step.Name, t.s.Saga.Decision, t.ago(t.s.Saga.Times.Decided), listed(missing), passed(step.Attempt), t.danger(step), t.s.hint(step.Wait)),
 	})

@@ -1,7 +1,9 @@
 package decisions
 
 import (
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"streamcanary/schemas"
@@ -234,5 +236,46 @@ func TestDeadlines(t *testing.T) {
 	}
 	if have := pauses; !reflect.DeepEqual(have, []int64{20, 40, 80, 160, 320, 320, 320, 320}) {
 		t.Errorf("pauses %v", have)
+	}
+}
+
+// TestRollbackOfWhatNeverBegan: a person's rollback of what has not begun wakes nobody, as long as neither a decision nor the stream gives its canary traffic.
+func TestRollbackOfWhatNeverBegan(t *testing.T) {
+	before := applied(1, terms(weight))
+	before.Applied.Routes = []schemas.Route{{Version: "41"}, {Version: "42", WeightBP: fullBP}} // it was promoted, and is tried once more
+	other := applied(1, terms(weight))
+	other.Applied.Routes = []schemas.Route{{Version: "40"}, {Version: "41", WeightBP: fullBP}}
+	back, drained := command(2, CommandRollback, false), windowsOf(2, 4, 1000, 0)
+	overdue, later := expire(12, id(1, 2)+"/route"), expire(32, id(1, 2)+"/route")
+	refuses := ack(3, 2, "eu", schemas.AckRejected)
+	for name, test := range map[string]struct {
+		in   []Input
+		want string
+	}{
+		"nobody has traffic":               {[]Input{applied(1, terms(weight)), back, overdue, later}, "rollback warning, acks-overdue warning, acks-overdue warning"},
+		"nor by another rollout":           {[]Input{other, back, overdue}, "rollback warning, acks-overdue warning"},
+		"a router refuses":                 {[]Input{applied(1, terms(weight)), back, refuses}, "rollback warning, ack-refused warning"},
+		"it isn't proven":                  {[]Input{applied(1, terms(weight)), back, expire(62, id(1, 2)+"/verify")}, "rollback warning, drain-overdue warning"},
+		"the stream shows none of it":      {after([]Input{applied(1, terms(weight)), back}, append(drained, overdue)...), "rollback warning, acks-overdue warning"},
+		"the stream shows it":              {[]Input{applied(1, terms(weight)), back, traffic(2, 900, 100), overdue}, "rollback warning, acks-overdue critical"},
+		"and shows it after it was proven": {after([]Input{applied(1, terms(weight)), back}, append(drained, overdue, traffic(20, 900, 100), later)...), "rollback warning, acks-overdue warning, acks-overdue critical"},
+		"it had all before":                {[]Input{before, back, overdue}, "rollback critical, acks-overdue critical"},
+		"it has begun":                     {after(running(terms(weight)), command(6, CommandRollback, false), expire(16, id(1, 3)+"/route")), "rollback critical, acks-overdue critical"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var loud []string
+			foldWith(t, func(e Effect) string {
+				switch {
+				case e.Notice != nil:
+					loud = append(loud, fmt.Sprint(e.Notice.Kind, " ", e.Notice.Severity))
+				case e.Decision != nil && e.Decision.Decision.Action == schemas.ActionRollback:
+					loud = append(loud, fmt.Sprint("rollback ", e.Decision.Decision.Severity))
+				}
+				return ""
+			}, test.in...)
+			if have := strings.Join(loud, ", "); have != test.want {
+				t.Errorf("%s\nwant %s", have, test.want)
+			}
+		})
 	}
 }

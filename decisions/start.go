@@ -146,8 +146,12 @@ func (t *turn) refused(a *schemas.Ack, answer *Answer, before int64) {
 	default:
 		sentence += " " + t.outcome(step)
 	}
+	severity := schemas.Critical
+	if step != nil {
+		severity = t.s.Saga.severity()
+	}
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeAckRefused, Severity: schemas.Critical, Decision: a.Decision, Waiting: []string{a.Consumer}, Sentence: sentence,
+		Kind: schemas.NoticeAckRefused, Severity: severity, Decision: a.Decision, Waiting: []string{a.Consumer}, Sentence: sentence,
 	})
 	switch {
 	case step == nil:

@@ -262,7 +262,7 @@ func (t *turn) unfrozen(step *SagaStep, refused bool) bool {
 func (t *turn) standStill(step *SagaStep) {
 	t.s.Status = StatusFrozen
 	t.decide(draft{
-		action: schemas.ActionFreeze, severity: schemas.Critical, routes: t.s.Routes, actor: engine, asks: stores,
+		action: schemas.ActionFreeze, severity: t.s.Saga.severity(), routes: t.s.Routes, actor: engine, asks: stores,
 		reason: schemas.Reason{Code: codeStateNotReady, Sentence: fmt.Sprintf(
 			"%s is to be rolled back, but %s can't read its state, and %s not answered that it can go back: no traffic is moved and no state written, until that is answered, or a person says so: streamcanary rollout rollback %s --override --comment WHY",
 			t.s.Terms.Canary, t.s.Terms.Baseline, agreed(step.Wait.missing(), "has", "have"), t.s.Terms.Rollout)},

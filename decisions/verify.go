@@ -82,10 +82,12 @@ func (t *turn) traffic(w *Traffic) {
 	}
 	t.warmed(w)
 	step := t.s.Saga.step(StepVerify)
-	if step == nil || !step.begun() || !step.open() || !t.s.Saga.Drain.take(w) {
+	if step == nil || !step.begun() || t.s.Saga.Done() {
 		return
 	}
-	t.settle(step, w.EndMs)
+	if drained := t.s.Saga.Drain.take(w); drained && step.open() { // what is told of another step that is open says how the canary stands now
+		t.settle(step, w.EndMs)
+	}
 }
 
 func most(flows []Flow) []Flow { return slices.Clone(flows[:min(len(flows), MaxFlows)]) }
@@ -141,6 +143,9 @@ func (d *Drain) isComing(was *Look) bool {
 	return d.LastCanary == 0 && d.isRead(was) && !d.relapsed(was)
 }
 
+// served reports whether the stream has shown the canary since the rollback was decided.
+func (d *Drain) served() bool { return d.CleanFromMs > d.FromMs }
+
 // isRead reports whether event time goes on as wall time does, by half at least.
 func (d *Drain) isRead(was *Look) bool {
 	return 2*(d.Look.UpToMs-was.UpToMs) >= d.Look.WallMs-was.WallMs
@@ -171,7 +176,7 @@ func (t *turn) drainOverdue(step *SagaStep, x *Expired, was *Look) {
 		do = "If nobody asks the model any more, this ends by itself (done_unproven). Else find what still routes to it, and why its predictions don't come."
 	}
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeDrainOverdue, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Attempt: step.Attempt,
+		Kind: schemas.NoticeDrainOverdue, Severity: t.s.Saga.severity(), Decision: t.s.Saga.Decision, Attempt: step.Attempt,
 		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s.%s %s", t.s.Terms.Canary, seen, passed(step.Attempt), t.s.whoFollowed(), do),
 	})
 }

@@ -55,6 +55,21 @@ func TestStoriesOfPages(t *testing.T) {
 	})
 }
 
+// TestStoriesOfGivingUp: who rolls back what has not begun wakes nobody, unless users reach the canary all the same. Nobody but people decides in it, so there is nothing to be computed again.
+func TestStoriesOfGivingUp(t *testing.T) {
+	rollout := strings.Replace(rolloutWith(atOnce+betweenWindows+acksBetween+pagers), "[router-a]", "[router-a, router-b]", 1)
+	inVillage(t, rollout, sinksOutside, func(v *village) { // router-b doesn't run
+		v.wait(5 * time.Second)
+		v.ask("rollback", false)
+		v.wait(90 * time.Second)
+		v.share.Store(1000)
+		v.wait(80 * time.Second)
+		v.apply("story", rollout, func(a *Application) { a.Delete, a.Force = true, true })
+		v.wait(5 * time.Second)
+		v.golden("given-up-before-it-begins")
+	})
+}
+
 // routes is the bucket of route documents.
 func (v *village) routes() jetstream.KeyValue {
 	v.Helper()
