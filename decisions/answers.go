@@ -139,6 +139,8 @@ func (s *State) StepText(step *SagaStep) string {
 		return s.Saga.Drain.dated()
 	case step.Name == StepVerify && step.State == StepAcked && s.Saga.Unproven:
 		return fmt.Sprintf("not proven: no traffic came that could show that %s has drained", s.Terms.Canary)
+	case step.Name == StepFreeze && step.State == StepPassed:
+		return s.unheldText(step) + ", and it was answered only later"
 	case !step.begun() || !step.open() || step.Wait == nil || step.Sink != "":
 		return step.Why
 	}
@@ -146,5 +148,16 @@ func (s *State) StepText(step *SagaStep) string {
 	if len(step.Wait.Got) > 0 {
 		text += fmt.Sprintf("; %s has", strings.Join(step.Wait.Got, ", "))
 	}
+	if step.Name == StepFreeze && s.Saga.moved() != "" {
+		text += "; " + s.unheldText(step)
+	}
 	return text
+}
+
+// unheldText says that traffic moved although a freeze wasn't answered.
+func (s *State) unheldText(freeze *SagaStep) string {
+	if freeze.Waived {
+		return fmt.Sprintf("a person let the traffic move without it (decision %s)", s.Saga.moved())
+	}
+	return fmt.Sprintf("traffic didn't wait for it (decision %s)", s.Saga.moved())
 }

@@ -55,7 +55,7 @@ const (
 	StepFailed  StepState = "failed"
 	StepExpired StepState = "expired"
 	StepWarming StepState = "warming" // acknowledged, and the cache of the version that takes over is waited for
-	StepPassed  StepState = "passed"  // of a stop on the way: it has ended without a warm cache
+	StepPassed  StepState = "passed"  // of a stop on the way: it has ended without a warm cache; of a freeze: it was answered only after the traffic had moved without it
 	StepSkipped StepState = "skipped" // likewise: it was not made
 )
 
@@ -136,6 +136,16 @@ func (s *Saga) step(name StepName) *SagaStep {
 		}
 	}
 	return nil
+}
+
+// moved is the first decision by which traffic goes back, all of it or some; "": none has been taken.
+func (s *Saga) moved() string {
+	for i := range s.Steps {
+		if step := &s.Steps[i]; (step.WarmBP > 0 || step.Name == StepRoute) && step.Decision != "" {
+			return step.Decision
+		}
+	}
+	return ""
 }
 
 // rollback gives the baseline all traffic, by steps that are followed until the canary has drained.
@@ -265,6 +275,9 @@ func (t *turn) settle(step *SagaStep, atMs int64) {
 	step.State, step.Why = StepAcked, ""
 	switch step.Name {
 	case StepFreeze:
+		if t.s.Saga.moved() != "" {
+			step.State, step.DeadlineMs = StepPassed, 0
+		}
 		t.s.Status = StatusRolledBack // all may have stood still until now
 		t.s.returns()
 	case StepRestore:

@@ -295,6 +295,30 @@ func TestOverriddenStaysOverridden(t *testing.T) {
 	}
 }
 
+// TestFreezeThatNeverHeld: traffic that has moved without a freeze was not held by it, whatever a store answers later; that is shown.
+func TestFreezeThatNeverHeld(t *testing.T) {
+	harm, override := verdictOf(10, VerdictRollback), command(41, CommandRollback, true)
+	refused := after(begun(illegible, oneStore), harm, ack(11, 3, "user", schemas.AckRejected), override)
+	late := after(begun(illegible, oneStore), harm, ack(11, 3, "user", schemas.AckRejected), override, ack(42, 6, "eu", schemas.AckApplied), ack(43, 7, "user", schemas.AckApplied))
+	silent := after(begun(oneStore), harm, expire(40, id(1, 3)+"/freeze"))
+	for name, test := range map[string]struct {
+		in    []Input
+		state StepState
+		want  string
+	}{
+		"by override": {refused, StepFailed, "user answered rejected to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: no reason given; a person let the traffic move without it (decision ranker-42.1.6)"},
+		"by override, and answered once it was restored": {late, StepPassed, "a person let the traffic move without it (decision ranker-42.1.6), and it was answered only later"},
+		"nobody waits":                      {silent, StepExpired, "user has not answered; traffic didn't wait for it (decision ranker-42.1.4)"},
+		"nobody waits, and it answers then": {after(silent, ack(42, 4, "user", schemas.AckApplied)), StepPassed, "traffic didn't wait for it (decision ranker-42.1.4), and it was answered only later"},
+		"it holds":                          {after(begun(oneStore), harm, ack(11, 3, "user", schemas.AckPrepared)), StepAcked, ""},
+	} {
+		s := stateOf(t, test.in...)
+		if step := s.Saga.step(StepFreeze); step.State != test.state || s.StepText(step) != test.want {
+			t.Errorf("%s: %s: %s\nwant %s: %s", name, step.State, s.StepText(step), test.state, test.want)
+		}
+	}
+}
+
 // TestFreezeThatFailsOnce: a store that fails a freeze that nothing moves without tries again by itself. That all stands still is told at once; that the state can't go back only when
 // the deadline has passed, once, and never where the freeze was done meanwhile: then the rollback goes on, and it is said that the standstill is over.
 func TestFreezeThatFailsOnce(t *testing.T) {
