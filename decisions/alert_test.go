@@ -102,7 +102,7 @@ func TestAlerts(t *testing.T) {
 		{"a person resumes from a pause, and it holds by the alert", []Input{command(5, CommandPause, false), alarm(20, "page", 1), command(25, CommandResume, false)},
 			[]string{"hold paused: ada paused it.", "resume resumed: ada ended the hold.", pageBefore}, StatusHolding},
 		{"no promotion past it", []Input{alarm(20, "page", 1), command(25, CommandPromote, false)}, []string{pageBefore, "!command-refused"}, StatusHolding},
-		{"a promotion past it, by force", []Input{alarm(20, "page", 1), command(25, CommandPromote, true)}, []string{pageBefore, "promote commanded: ada promoted 42."}, StatusPromoting},
+		{"a promotion past it, by force", []Input{alarm(20, "page", 1), command(25, CommandPromote, true)}, []string{pageBefore, "promote commanded: ada promoted 42, by override past page, external_alert."}, StatusPromoting},
 		{"one that starts ahead of our clock has begun all the same", []Input{alarm(20, "page", 25)}, []string{strings.Replace(pageHarms, "10Z", "20Z", 1)}, StatusRolledBack},
 		{"for: counted from then, also when our clock has come there", []Input{alarm(20, "busy", 25), alarm(30, "busy", 25), due(50, "busy", "busy")},
 			[]string{strings.Replace(busyHolds, "10Z", "20Z", 1)}, StatusHolding},

@@ -308,27 +308,49 @@ func (t *turn) resumed(c *Command) {
 }
 
 func (t *turn) advanced(c *Command) {
-	t.advance(draft{reason: commanded(c, codeCommanded, "let the next stage begin"), actor: c.Actor, override: t.s.passedOver(c)})
+	over := t.s.passedOver(c)
+	t.advance(draft{reason: commanded(c, codeCommanded, "let the next stage begin"+overText(over)), actor: c.Actor, override: over})
 }
 
 func (t *turn) promoted(c *Command) {
-	d := draft{reason: commanded(c, codeCommanded, "promoted "+t.s.Terms.Canary), actor: c.Actor, override: t.s.passedOver(c), urgent: c.Force}
+	over := t.s.passedOver(c)
+	d := draft{actor: c.Actor, override: over, urgent: c.Force}
+	did := "promoted " + t.s.Terms.Canary
 	at := t.s.watch()
 	untilMs, watched := t.s.watching()
 	switch {
 	case t.s.Status == StatusPromoting:
-		d.reason, d.urgent = commanded(c, codeCommanded, "moved all traffic without waiting for a warm cache"), true
+		did, d.urgent = "moved all traffic without waiting for a warm cache", true
 	case at > 0 && !c.Force:
-		d.reason = commanded(c, codeCommanded, fmt.Sprintf("promoted %s, whose watch comes first", t.s.Terms.Canary))
+		d.reason = commanded(c, codeCommanded, did+", whose watch comes first")
 		t.advanceTo(at, d)
 		return
 	case at > 0, watched && untilMs == 0:
-		d.reason = commanded(c, codeCommanded, fmt.Sprintf("promoted %s without its watch", t.s.Terms.Canary))
+		did += " without its watch"
 	case watched:
-		d.reason = commanded(c, codeCommanded, fmt.Sprintf("promoted %s, %s before its watch was over", t.s.Terms.Canary, t.s.watchLeft(untilMs)))
+		did += fmt.Sprintf(", %s before its watch was over", t.s.watchLeft(untilMs))
 	}
+	d.reason = commanded(c, codeCommanded, did+overText(over))
 	d.reason.Sentence += t.s.keptText()
 	t.promote(d)
+}
+
+// maxToldOver bounds what a sentence names of what a person went past; the decision's override names all.
+const maxToldOver = 5
+
+// overText says in a sentence what a person went past; "" of nothing. A watch is told of by what was done.
+func overText(over []string) string {
+	if len(over) == 0 {
+		return ""
+	}
+	over = slices.DeleteFunc(slices.Clone(over), func(x string) bool { return x == overWatch })
+	switch {
+	case len(over) == 0:
+		return ", by override"
+	case len(over) > maxToldOver:
+		return fmt.Sprintf(", by override past %s and %d more", listed(over[:maxToldOver]), len(over)-maxToldOver)
+	}
+	return ", by override past " + listed(over)
 }
 
 func (t *turn) rolledBack(c *Command) {
@@ -337,7 +359,8 @@ func (t *turn) rolledBack(c *Command) {
 		t.skipWarming()
 		freeze.Waived, freeze.DeadlineMs, t.s.Status = true, 0, StatusRolledBack
 		t.begin(t.s.Saga.step(StepRoute), draft{
-			reason: commanded(c, codeCommanded, "moved the traffic although the state may not go back"), actor: c.Actor, follows: true, override: freeze.Wait.missing(),
+			reason: commanded(c, codeCommanded, fmt.Sprintf("moved the traffic by override, although %s not answered that the state can go back", agreed(freeze.Wait.missing(), "has", "have"))),
+			actor:  c.Actor, follows: true, override: freeze.Wait.missing(),
 		})
 		return
 	}

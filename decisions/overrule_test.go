@@ -55,10 +55,10 @@ func TestWatchIsNotCutShort(t *testing.T) {
 		"before routers follow": {after(running(terms(ramp, dayLong)), first, at(20, CommandPromote, false)),
 			"decision ranker-42.1.3 is not answered by any router yet; `streamcanary rollout promote ranker-42 --override --comment WHY` doesn't wait for it, and the decision says so. It would end the watch, too: its watch of 24h has not begun" + why, nil, ""},
 		"an older record, which has no length": {after(running(terms(ramp, watched)), first, ack(7, 3, "eu", schemas.AckApplied), at(20, CommandPromote, false)), "its watch is not over" + why + "; " + past, nil, ""},
-		"by force":                             {after(inWatch(), at(20, CommandPromote, true)), "", []string{"watch"}, "ada promoted 42, 23h59m51s before its watch was over."},
-		"by force, past harm":                  {after(inWatch(), breach, at(20, CommandPromote, true)), "", []string{"p99", "watch"}, "ada promoted 42, 23h59m51s before its watch was over."},
-		"left out by force":                    {after(running(terms(ramp, dayLong)), at(20, CommandPromote, true)), "", []string{"watch"}, "ada promoted 42 without its watch."},
-		"begun and cut, by force":              {after(running(terms(ramp, dayLong)), first, at(20, CommandPromote, true)), "", []string{id(1, 3), "watch"}, "ada promoted 42 without its watch."},
+		"by force":                             {after(inWatch(), at(20, CommandPromote, true)), "", []string{"watch"}, "ada promoted 42, 23h59m51s before its watch was over, by override."},
+		"by force, past harm":                  {after(inWatch(), breach, at(20, CommandPromote, true)), "", []string{"p99", "watch"}, "ada promoted 42, 23h59m51s before its watch was over, by override past p99."},
+		"left out by force":                    {after(running(terms(ramp, dayLong)), at(20, CommandPromote, true)), "", []string{"watch"}, "ada promoted 42 without its watch, by override."},
+		"begun and cut, by force":              {after(running(terms(ramp, dayLong)), first, at(20, CommandPromote, true)), "", []string{id(1, 3), "watch"}, "ada promoted 42 without its watch, by override past ranker-42.1.3."},
 		"its time is over":                     {after(inWatch(), at(24*3600+11, CommandPromote, false)), "", nil, "ada promoted 42."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,6 +188,22 @@ func TestAbsentCanary(t *testing.T) {
 		i := slices.IndexFunc(effects, func(e Effect) bool { return e.Decision != nil }) // what was told of the stage ends before it
 		if i < 0 || !reflect.DeepEqual(effects[i].Decision.Decision.Override, []string{codeCanaryAbsent}) {
 			t.Errorf("%s by force: effects %+v", do, effects)
+		}
+	}
+}
+
+// TestOverText: a sentence names what a person went past, and not without end.
+func TestOverText(t *testing.T) {
+	for want, over := range map[string][]string{
+		"":                                 nil,
+		", by override":                    {"watch"},
+		", by override past p99, late":     {"p99", "late", "watch"},
+		", by override past any router":    {anyRouter},
+		", by override past a, b, c, d, e": {"a", "b", "c", "d", "e"},
+		", by override past a, b, c, d, e and 2 more": {"a", "b", "c", "d", "e", "f", "g", "watch"},
+	} {
+		if have := overText(over); have != want {
+			t.Errorf("%q of %q, want %q", have, over, want)
 		}
 	}
 }

@@ -221,7 +221,7 @@ func TestCommandOnce(t *testing.T) {
 	_, effects := Step(s, do)
 	d := effects[0].Decision.Decision
 	if !reflect.DeepEqual(d.Override, []string{"p99", "errors"}) || d.Actor != do.Command.Actor || d.Stage != 1 ||
-		!strings.HasPrefix(d.Reason.Sentence, "ada let the next stage begin: users wait") {
+		!strings.HasPrefix(d.Reason.Sentence, "ada let the next stage begin, by override past p99, errors: users wait.") {
 		t.Errorf("override %v, actor %+v, stage %d: %s", d.Override, d.Actor, d.Stage, d.Reason.Sentence)
 	}
 	for i := range 3 * MaxCommanded {

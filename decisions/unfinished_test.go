@@ -103,7 +103,7 @@ func TestWhyAfterAnOverride(t *testing.T) {
 	override := command(50, CommandRollback, true)
 	override.Command.Actor.Comment = "users suffer"
 	s, _ := fold(t, after(begun(illegible), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckRejected), override)...)
-	if want := "ada moved the traffic although the state may not go back: users suffer."; s.Why.Sentence != want {
+	if want := "ada moved the traffic by override, although item, user have not answered that the state can go back: users suffer."; s.Why.Sentence != want {
 		t.Errorf("the last reason is %q, want %q", s.Why.Sentence, want)
 	}
 }
