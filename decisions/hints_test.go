@@ -21,6 +21,9 @@ func obeyed(s *State, hint, do string) string {
 		if do == "apply" && !strings.Contains(hint, "--new-epoch") {
 			return "an epoch that there is needs --new-epoch"
 		}
+		if do == "retry" {
+			return s.RefusesRetry(force)
+		}
 		return s.Unfinished(force)
 	case "back":
 		if s.Status != StatusPromoted {
@@ -106,7 +109,7 @@ func TestHintsAreObeyed(t *testing.T) {
 				}
 			}
 		}
-		texts["retry"] = s.Unfinished(false)
+		texts["retry"], texts["apply"] = s.RefusesRetry(false), s.Unfinished(false)
 		if s.Why != nil {
 			texts["why"] = s.Why.Sentence
 		}

@@ -62,6 +62,8 @@ type Applied struct {
 	Actor  schemas.Actor   `json:"actor"`
 	// Retry: the rollout was judged before, and begins anew with no evidence; its first decision supersedes Prev.
 	Retry bool `json:"retry,omitempty"`
+	// Override is what whoever begins it went past.
+	Override []string `json:"override,omitempty"`
 	// Past are the model's rollbacks so far, oldest first; at most MaxPast.
 	Past []Past `json:"past,omitempty"`
 	// Pillars are what was checked before; if one failed, the epoch ends before it begins.

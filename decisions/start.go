@@ -22,14 +22,14 @@ func (t *turn) applied(a *Applied) {
 		return
 	}
 	d := draft{
-		action: schemas.ActionStart, severity: schemas.Info, actor: a.Actor,
-		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins: canary %s against baseline %s of model %s.",
-			a.Terms.Rollout, a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)},
+		action: schemas.ActionStart, severity: schemas.Info, actor: a.Actor, override: a.Override,
+		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins%s: canary %s against baseline %s of model %s.",
+			a.Terms.Rollout, overText(a.Override), a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)},
 	}
 	if a.Retry {
 		d.action, d.reason.Code = schemas.ActionRetry, "retried"
-		d.reason.Sentence = fmt.Sprintf("Rollout %s begins anew, as epoch %d: canary %s against baseline %s of model %s. What was seen of it before counts no more.",
-			a.Terms.Rollout, a.Epoch, a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)
+		d.reason.Sentence = fmt.Sprintf("Rollout %s begins anew, as epoch %d%s: canary %s against baseline %s of model %s. What was seen of it before counts no more.",
+			a.Terms.Rollout, a.Epoch, overText(a.Override), a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)
 		if a.Prev != nil {
 			d.supersedes = a.Prev.ID
 		}

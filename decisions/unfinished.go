@@ -51,6 +51,45 @@ func (s *State) Unfinished(force bool) string {
 	return fmt.Sprintf("%s: wait for it, or give up following it, with `rollout retry %s --override --comment WHY`, or `rollout apply --new-epoch --force`", text, name)
 }
 
+// RefusesRetry says why a retry doesn't begin a new epoch, and what to do; "": it does. It is for what has ended, or holds for something that is wrong: an epoch that is well under
+// way is only forgotten by force.
+func (s *State) RefusesRetry(force bool) string {
+	why := s.Unfinished(force)
+	if why != "" || force {
+		return why
+	}
+	name := s.Terms.Rollout
+	switch under := s.underWay(); under {
+	case "":
+		return ""
+	case StatusPreparing:
+		return fmt.Sprintf("epoch %d has not begun: %s; `streamcanary rollout retry %s --override --comment WHY` prepares a new one all the same, and the decision says so", s.Epoch, s.notBegun(), name)
+	default:
+		return fmt.Sprintf("epoch %d is %s, and a new one would forget what it has shown: `rollout rollback %s --comment WHY` ends it; `streamcanary rollout retry %s --override --comment WHY` begins anew now, and the decision says so",
+			s.Epoch, under, name, name)
+	}
+}
+
+// underWay is the status of an epoch that is under way, and not held by the engine; "" of another.
+func (s *State) underWay() Status {
+	switch h := s.Hold; {
+	case s.Status.Ended(), s.Status == StatusHolding && h != nil && h.Code != codeApproval && (!h.byPerson() || h.Under != nil):
+		return ""
+	}
+	return s.Status
+}
+
+// GivesUp is what a new epoch that begins by force goes past, and its first decision names: a retry the status of an epoch that is well under way, and any the rollback that is not yet carried out.
+func (s *State) GivesUp(retry bool) []string {
+	switch under := s.underWay(); {
+	case s.Undone():
+		return []string{s.Saga.Decision}
+	case retry && under != "":
+		return []string{string(under)}
+	}
+	return nil
+}
+
 // OpenText is the step of a rollback that is to be done next, for a person; only of a state that has one.
 func (s *State) OpenText() string {
 	for i := range s.Saga.Steps {

@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,53 @@ func TestUnfinished(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusesRetry: a retry is for what has ended, or is held for something that is wrong. Of an epoch that is well under way it takes force, which the new one's first decision says.
+func TestRefusesRetry(t *testing.T) {
+	const now = "`streamcanary rollout retry ranker-42 --override --comment WHY` begins anew now, and the decision says so"
+	const runs = "epoch 1 is running, and a new one would forget what it has shown: `rollout rollback ranker-42 --comment WHY` ends it; " + now
+	promoting := after(weighted(), verdictOf(10, VerdictPromote))
+	pause := command(10, CommandPause, false)
+	for name, test := range map[string]struct {
+		in   []Input
+		want string
+		over []string
+	}{
+		"running":                     {weighted(), runs, []string{"running"}},
+		"promoting":                   {promoting, strings.Replace(runs, "is running", "is promoting", 1), []string{"promoting"}},
+		"paused by a person":          {after(weighted(), pause), strings.Replace(runs, "is running", "is holding", 1), []string{"holding"}},
+		"paused, and held beneath it": {after(weighted(), found(9, "late"), pause), "", nil},
+		"held for a finding":          {after(weighted(), found(10, "late")), "", nil},
+		"held for a gap":              {after(weighted(), gap(10)), "", nil},
+		"waiting for an approval":     {after(running(terms(ramp, approved)), verdictOf(10, VerdictAdvance)), strings.Replace(runs, "is running", "is holding", 1), []string{"holding"}},
+		"preparing": {[]Input{applied(1, terms(ramp))},
+			"epoch 1 has not begun: it waits for any router; `streamcanary rollout retry ranker-42 --override --comment WHY` prepares a new one all the same, and the decision says so", []string{"preparing"}},
+		"rolled back, and open": {rolledBack(terms()), "the rollback of epoch 1 is not yet carried out (step route waits for any router), and a new epoch would forget it: " +
+			"wait for it, or give up following it, with `rollout retry ranker-42 --override --comment WHY`, or `rollout apply --new-epoch --force`", []string{id(1, 3)}},
+		"rolled back": {after(rolledBack(terms()), append(windowsOf(6, 3, 1000, 0), ack(9, 3, "eu", schemas.AckApplied))...), "", nil},
+		"promoted":    {after(promoting, ack(11, 3, "eu", schemas.AckApplied)), "", nil},
+	} {
+		s := stateOf(t, test.in...)
+		if have := s.RefusesRetry(false); have != test.want {
+			t.Errorf("%s: %s\nwant %s", name, have, test.want)
+		}
+		if why, over := s.RefusesRetry(true), s.GivesUp(true); why != "" || !slices.Equal(over, test.over) {
+			t.Errorf("%s, by force: refused %q, past %q, want past %q", name, why, over, test.over)
+		}
+	}
+	if over := (&State{Status: StatusRunning}).GivesUp(false); over != nil {
+		t.Errorf("who applies a changed file says so by --new-epoch: past %q", over)
+	}
+	again := applied(60, terms(ramp))
+	again.Applied.Epoch, again.Applied.Retry, again.Applied.Override = 2, true, []string{"running"}
+	_, effects := Step(stateOf(t, weighted()...), again)
+	if d := effects[0].Decision.Decision; !slices.Equal(d.Override, []string{"running"}) || !strings.HasPrefix(d.Reason.Sentence, "Rollout ranker-42 begins anew, as epoch 2, by override past running: canary 42 ") {
+		t.Errorf("past %q: %s", d.Override, d.Reason.Sentence)
+	}
+}
+
+// weighted is a rollout with a weight that runs.
+func weighted() []Input { return running(terms(weight)) }
 
 // TestRollbackWhilePreparing: it ends the epoch, and the baseline gets all traffic whoever had split it; the state goes back only where each store can.
 func TestRollbackWhilePreparing(t *testing.T) {

@@ -215,6 +215,9 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	}
 	terms.State.Owes(c.owing(&last))
 	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: past}
+	if own := c.desks[r.Name]; own != nil && a.Force {
+		applied.Override = own.head.State.GivesUp(a.Retry)
+	}
 	route, err := c.bus.Route(ctx, r.Model)
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return fmt.Errorf("%w: %w", errUnasked, err)

@@ -24,6 +24,10 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 		c.answer(id, &schemas.CommandReply{Decision: d.head.State.First()})
 		return
 	}
+	if why := d.head.State.RefusesRetry(in.Force); why != "" && d.lost == nil {
+		c.answer(id, &schemas.CommandReply{Refused: why})
+		return
+	}
 	now := time.Now()
 	a := d.application
 	a.ID, a.From, a.At, a.Actor = in.ID, schemas.Time(now.Add(retryAhead).UnixMilli()), schemas.Time(now.UnixMilli()), in.Actor

@@ -35,6 +35,9 @@ func TestRetryByCommand(t *testing.T) {
 		shelf.empty.Store(true)
 		v.keeps(shelf)
 		v.status(decisions.StatusRunning)
+		if reply := v.request(schemas.Command{ID: "r-0", Do: "retry", Comment: "x"}); !strings.Contains(reply.Refused, "epoch 1 is running, and a new one would forget what it has shown") {
+			t.Errorf("a retry of what runs: %+v", reply)
+		}
 		back := schemas.Command{ID: "b-1", Do: "rollback", Comment: "users complain"}
 		decided := v.request(back)
 		if decided.Decision == "" {
@@ -80,6 +83,13 @@ func TestRetryByCommand(t *testing.T) {
 		}
 		if reply := v.request(schemas.Command{ID: "r-3", Do: "retry", Comment: "x"}); !strings.Contains(reply.Refused, "users takes no writes since it was frozen, and a new epoch would forget that: `rollout resume story") {
 			t.Errorf("a retry of what is frozen: %+v", reply)
+		}
+		v.request(schemas.Command{ID: "f-2", Do: "resume", Comment: "x"})
+		if reply := v.request(schemas.Command{ID: "r-4", Do: "retry", Comment: "x", Override: true}); reply.Decision != "story.3.1" {
+			t.Errorf("a retry of what runs, by force: %+v", reply)
+		}
+		if text := v.timeline(); !strings.Contains(text, "Rollout story begins anew, as epoch 3, by override past running: canary v2") {
+			t.Errorf("the override isn't said:\n%s", text)
 		}
 		v.honest()
 	})

@@ -27,7 +27,7 @@ func peopleCommands(c *console) []*cobra.Command {
 		{"promote", "Give the canary all traffic", "Gives the canary all traffic: what an approval waits for, or without the evidence. Where the last stage declares a watch, that begins, and all traffic follows when it is over. Past signs of harm, and to end a watch that runs, it needs --override, which leaves out a watch that has not begun, too."},
 		{"rollback", "Roll a canary back", "Gives the baseline all traffic, and follows that until the canary has drained. It stops a promotion that is on its way, ends what only prepares, and nothing in the epoch undoes it. Where the state can't go back and all stands still, it needs --override."},
 		{"freeze", "Hold a rollout, and let its state take no writes", "Holds a rollout until it is resumed, as pause does, and tells the stores of shared state to take no writes until then: before the start, once each has named its snapshot."},
-		{schemas.CommandRetry, "Judge a rollout anew, in a new epoch", "Begins a new epoch of a rollout from the file that was applied: its evidence begins anew, and a rollback of the epoch before no longer binds. While that rollback is not yet carried out, it needs --override, and while the state takes no writes it is refused."},
+		{schemas.CommandRetry, "Judge a rollout anew, in a new epoch", "Begins a new epoch of a rollout from the file that was applied: its evidence begins anew, and a rollback of the epoch before no longer binds. While that rollback is not yet carried out, and where the epoch is well under way, it needs --override, and while the state takes no writes it is refused."},
 	} {
 		all = append(all, peopleCommand(c, x.do, x.short, x.long))
 	}
