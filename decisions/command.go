@@ -51,26 +51,6 @@ func (t *turn) came() (decision, advice string) {
 	return decision, advice
 }
 
-// Outcome is what came of a command that was taken; false: none of its id was. One that has the id of another command is refused, and nothing more.
-func (s *State) Outcome(c *Command) (Commanded, bool) {
-	i := slices.IndexFunc(s.Commanded, func(x Commanded) bool { return x.ID == c.ID })
-	if c.ID == "" || i < 0 {
-		return Commanded{}, false
-	}
-	if x := s.Commanded[i]; x.Sum == "" || x.Sum == c.Sum() {
-		return x, true
-	}
-	return Commanded{ID: c.ID, Refused: fmt.Sprintf("id %s was given to another command of this rollout: nothing is done; give this one an id of its own", c.ID)}, true
-}
-
-// Remember keeps what came of a command; one without an id isn't kept.
-func (s *State) Remember(x Commanded) {
-	if x.ID != "" {
-		s.Commanded = append(s.Commanded, x)
-		s.Commanded = s.Commanded[max(0, len(s.Commanded)-MaxCommanded):]
-	}
-}
-
 // commands are what a person can ask for: why it can't be done now ("": it can), and how.
 var commands = map[CommandKind]struct {
 	refuses func(*turn, *Command) string

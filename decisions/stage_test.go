@@ -1,6 +1,8 @@
 package decisions
 
 import (
+	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -233,6 +235,54 @@ func TestCommandOnce(t *testing.T) {
 	}
 	if len(s.Commanded) != MaxCommanded {
 		t.Errorf("%d commands kept", len(s.Commanded))
+	}
+}
+
+// TestCommandOnceForLong: an id that was obeyed is known after many others, in later epochs, too, and is obeyed no more; what was refused so long ago is looked at anew.
+func TestCommandOnceForLong(t *testing.T) {
+	ask := func(do CommandKind, id string) Input {
+		in := command(6, do, false)
+		in.Command.ID = id
+		return in
+	}
+	turns := []CommandKind{CommandPause, CommandResume}
+	s := stateOf(t, running(terms(ramp))...)
+	s, _ = Step(s, ask(CommandResume, "refused"))
+	last := ""
+	for i := range MaxCommanded + MaxSpent {
+		last = fmt.Sprint("c-", i)
+		s, _ = Step(s, ask(turns[i%2], last))
+	}
+	again := applied(60, terms(ramp))
+	again.Applied.Epoch, again.Applied.Prev, again.Applied.Retry = 2, s.Prev, true
+	s, _ = Step(s, again)
+	for _, test := range []struct {
+		in    Input
+		taken bool
+		want  Commanded
+	}{
+		{ask(CommandPause, "c-0"), true, Commanded{Decision: id(1, 3)}},
+		{ask(CommandResume, "c-1"), true, Commanded{Decision: id(1, 4)}},
+		{ask(turns[(MaxCommanded+MaxSpent-1)%2], last), true, Commanded{Decision: id(1, 2+MaxCommanded+MaxSpent)}},
+		{ask(CommandRollback, "c-0"), true, Commanded{Refused: "id c-0 was given to another command of this rollout: nothing is done; give this one an id of its own"}},
+		{ask(CommandResume, "refused"), false, Commanded{}},
+	} {
+		have, taken := s.Outcome(test.in.Command)
+		if have.ID, have.Sum = "", ""; taken != test.taken || have != test.want {
+			t.Errorf("%s %s: %+v, %v; want %+v", test.in.Command.Do, test.in.Command.ID, have, taken, test.want)
+		}
+		if _, effects := Step(s, test.in); taken && len(effects) > 0 {
+			t.Errorf("%s is obeyed again: %s", test.in.Command.ID, said(effects[0]))
+		}
+	}
+	if s, _ = Step(s, ask(CommandPause, "one more")); len(s.Commanded) != MaxCommanded || len(s.Spent) != MaxSpent {
+		t.Errorf("%d and %d kept", len(s.Commanded), len(s.Spent))
+	}
+	if _, taken := s.Outcome(ask(CommandPause, "c-0").Command); taken {
+		t.Error("the oldest is not forgotten")
+	}
+	if b, err := json.Marshal(s.Spent); err != nil || len(b) > MaxHeadBytes/10 {
+		t.Errorf("%d bytes of a record (%v)", len(b), err)
 	}
 }
 

@@ -14,7 +14,7 @@ func (t *turn) applied(a *Applied) {
 	}
 	t.s = State{
 		Terms: a.Terms, Epoch: a.Epoch, Status: StatusPreparing, Prev: a.Prev, Before: a.Routes,
-		EventMs: t.in.EventMs, Commanded: t.s.Commanded, Pillars: a.Pillars, Past: a.Past[max(0, len(a.Past)-MaxPast):],
+		EventMs: t.in.EventMs, Commanded: t.s.Commanded, Spent: t.s.Spent, Pillars: a.Pillars, Past: a.Past[max(0, len(a.Past)-MaxPast):],
 	}
 	t.s = t.s.clone()
 	t.s.thaws(t.s.Terms.State.Owing)

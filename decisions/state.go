@@ -96,8 +96,9 @@ type State struct {
 	Strays  []Stray       `json:"strays,omitempty"`
 	Notices int64         `json:"notices"` // made so far in this epoch
 	// Commanded are the rollout's last commands, oldest first, with what came of them: at most MaxCommanded. A new epoch takes them over, so that one that is sent
-	// again does nothing to it.
+	// again does nothing to it. Spent are the ids of those before them that were obeyed, oldest first: at most MaxSpent, and then the oldest is forgotten.
 	Commanded []Commanded `json:"commanded,omitempty"`
+	Spent     []Spent     `json:"spent,omitempty"`
 }
 
 // StageBegin is where in the evidence a stage begins, so that folding it again does the same.
@@ -152,8 +153,19 @@ type Commanded struct {
 	Advice   string `json:"advice,omitempty"`  // beside Decision: why that may not help, and what to do
 }
 
-// MaxCommanded bounds the commands whose outcome is kept.
-const MaxCommanded = 16
+// Spent is the id of a command that was obeyed a while ago.
+type Spent struct {
+	Key    string `json:"key"` // the first 16 hex digits of its SHA-256
+	Sum    string `json:"sum,omitempty"`
+	Number string `json:"number"` // of the decision: epoch.seq
+}
+
+// MaxCommanded bounds the commands whose outcome is kept whole, MaxSpent the ids of obeyed ones before them. A command that was refused, and is sent again after so many others, is
+// looked at anew.
+const (
+	MaxCommanded = 16
+	MaxSpent     = 1000
+)
 
 // MaxAnswers bounds the consumers whose newest ack is kept. Beyond it a new consumer's ack still counts for the decision
 // that waits, but is not kept for show.
@@ -228,7 +240,7 @@ func (s *State) clone() State {
 	c.Breached = slices.Clone(s.Breached)
 	c.Beyond, c.BeyondTold = slices.Clone(s.Beyond), slices.Clone(s.BeyondTold)
 	c.Amiss = slices.Clone(s.Amiss)
-	c.Commanded = slices.Clone(s.Commanded)
+	c.Commanded, c.Spent = slices.Clone(s.Commanded), slices.Clip(s.Spent) // these are never changed in place
 	c.Answers = slices.Clone(s.Answers)
 	c.Strays = slices.Clone(s.Strays)
 	c.Wait, c.Freezing, c.Thawing = s.Wait.clone(), s.Freezing.clone(), s.Thawing.clone()

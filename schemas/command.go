@@ -16,8 +16,8 @@ const (
 
 // A Command is what a person asks of a rollout: a request on CommandSubject, or the body of POST /v1/rollouts/NAME/commands.
 type Command struct {
-	// ID tells a request that is sent again from a new one: of a rollout the same ID is obeyed once, also after a new epoch has begun. Another command needs
-	// another ID.
+	// ID tells a request that is sent again from a new one: of a rollout the same ID is obeyed once, also after a new epoch has begun, until the rollout is deleted or
+	// a thousand later commands were obeyed. Another command needs another ID.
 	ID string `json:"id"`
 	// Do is what is asked for: one of CommandWords.
 	Do string `json:"do"`

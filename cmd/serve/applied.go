@@ -318,7 +318,7 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	head := decisions.NewHead(last.Sequence)
 	head.Applied = again.Body
 	if before := c.desks[r.Name]; before != nil {
-		head.State.Commanded = c.leave(before, &a, e.epoch)
+		head.State = c.leave(before, &a, e.epoch)
 	}
 	plan := engine.PlanOf(r, e.epoch, int64(a.From))
 	effects, err := d.begin(head, record, *e.input)

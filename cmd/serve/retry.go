@@ -99,9 +99,10 @@ func retried(s *decisions.State, a *Application) decisions.Commanded {
 }
 
 // leave answers whoever waits for a command of an epoch that ends before it was taken, and returns the commands that the next epoch must not obey
-// once more: those that were taken, and these.
-func (c *court) leave(before *desk, a *Application, epoch int64) []decisions.Commanded {
-	state := decisions.State{Commanded: slices.Clone(before.head.State.Commanded)}
+// once more: those that were taken, and these. It is a state that has only them.
+func (c *court) leave(before *desk, a *Application, epoch int64) decisions.State {
+	was := &before.head.State
+	state := decisions.State{Commanded: slices.Clone(was.Commanded), Spent: slices.Clip(was.Spent)}
 	var late []request
 	for id := range c.asking {
 		if id.rollout == before.rollout.Name && id.id != a.ID {
@@ -115,5 +116,5 @@ func (c *court) leave(before *desk, a *Application, epoch int64) []decisions.Com
 		state.Remember(done)
 		c.answer(id, &schemas.CommandReply{Refused: done.Refused})
 	}
-	return state.Commanded
+	return state
 }

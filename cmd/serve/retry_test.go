@@ -104,7 +104,7 @@ func TestALateCommand(t *testing.T) {
 	c := &court{asking: map[request]*asked{{"one", "x"}: ask("back"), {"two", "x"}: ask("other"), {"one", "r-1"}: ask("retry")}}
 	before := &desk{rollout: &schemas.Rollout{Name: "one"}, head: decisions.Head{State: decisions.State{Commanded: []decisions.Commanded{{ID: "p", Decision: "one.1.3"}}}}}
 	why := "epoch 2 began before it was taken, and nothing is done: look at the rollout, then decide anew, with another id"
-	have := c.leave(before, &Application{ID: "r-1"}, 2)
+	have := c.leave(before, &Application{ID: "r-1"}, 2).Commanded
 	want := []decisions.Commanded{{ID: "p", Decision: "one.1.3"}, {ID: "x", Sum: "back", Refused: why}}
 	if !slices.Equal(have, want) || !slices.Equal(told, []string{"back: " + why}) || len(c.asking) != 2 {
 		t.Errorf("taken over %+v, told %q, %d wait", have, told, len(c.asking))

@@ -56,7 +56,7 @@ func peopleCommand(c *console, do, short, long string) *cobra.Command {
 	}
 	reachFlags(cmd, &r)
 	cmd.Flags().StringVar(&o.Comment, "comment", "", "why, for the record (required)")
-	cmd.Flags().StringVar(&o.ID, "id", "", "the request's `ID`: asked again with the same one, it is obeyed once (default: a new one)")
+	cmd.Flags().StringVar(&o.ID, "id", "", "the request's `ID`: asked again with the same one, it is obeyed once, until the rollout is deleted or a thousand later commands were obeyed (default: a new one)")
 	cmd.Flags().Int64Var(&o.Epoch, "epoch", 0, "the `EPOCH` that it is meant for: it is refused where another has begun (default: whichever there is)")
 	tokenFlag(cmd, &r)
 	if do == "advance" || do == "promote" || do == "rollback" || do == schemas.CommandRetry {
