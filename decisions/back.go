@@ -12,7 +12,13 @@ import (
 type Back struct {
 	Rollout   string     `json:"rollout"`
 	Snapshots []Snapshot `json:"snapshots,omitempty"` // of shared state, from before the rollout; at most MaxBackSnapshots
+	// Unreadable: the version that gets its traffic back can't read what the newer one wrote into shared state. Override: whoever goes back knows that, and says so.
+	Unreadable bool `json:"unreadable,omitempty"`
+	Override   bool `json:"override,omitempty"`
 }
+
+// codeUnreadable stands among what a person went past where traffic goes back to a version that can't read the state.
+const codeUnreadable = "state_incompatible"
 
 // MaxBackSnapshots bounds the snapshots that are told.
 const MaxBackSnapshots = 16
@@ -22,7 +28,7 @@ func (b *Back) Kept() *Back {
 	if b == nil {
 		return nil
 	}
-	kept := &Back{Rollout: clip(b.Rollout, schemas.MaxNameBytes)}
+	kept := &Back{Rollout: clip(b.Rollout, schemas.MaxNameBytes), Unreadable: b.Unreadable, Override: b.Override}
 	for _, x := range b.Snapshots[:min(len(b.Snapshots), MaxBackSnapshots)] {
 		kept.Snapshots = append(kept.Snapshots, Snapshot{clip(x.Store, schemas.MaxNameBytes), clip(x.ID, schemas.MaxSnapshotBytes)})
 	}
@@ -31,7 +37,35 @@ func (b *Back) Kept() *Back {
 
 // BackOf is what goes back from an epoch.
 func BackOf(s *State) *Back {
-	return (&Back{Rollout: s.Terms.Rollout, Snapshots: s.Snapshots}).Kept()
+	return (&Back{Rollout: s.Terms.Rollout, Snapshots: s.Snapshots, Unreadable: s.Terms.unreadable()}).Kept()
+}
+
+// unreadable reports whether the baseline can't read what the canary writes.
+func (t *Terms) unreadable() bool { return t.State.shared() && !t.State.Compatible }
+
+// RefusesBack says why nobody should go back from a promoted epoch, and what to do; "": nothing speaks against it, or it is to be gone past.
+func (s *State) RefusesBack(override bool) string {
+	t := &s.Terms
+	if override || !t.unreadable() {
+		return ""
+	}
+	return fmt.Sprintf("%s can't read what %s wrote to %s (state.compatible: false), and a way back restores no state: it would serve all users from state that it can't read. Repair %s (roll forward), or go back all the same: "+
+		"`streamcanary rollout back %s --override --comment WHY`, which takes an admin, and the decision says so", t.Baseline, t.Canary, strings.Join(t.State.Stores, ", "), t.Canary, t.Rollout)
+}
+
+// refusesUnreadable says why a way back isn't promoted; "": it is.
+func (s *State) refusesUnreadable(c *Command) string {
+	t := &s.Terms
+	if b := t.Back; b == nil || !b.Unreadable || b.Override || c.Force {
+		return ""
+	}
+	return fmt.Sprintf("%s can't read what %s wrote to %s (state.compatible: false of rollout %s), and no state is restored; %s goes back all the same, and the decision says so",
+		t.Canary, t.Baseline, strings.Join(t.State.Stores, ", "), t.Back.Rollout, s.overruled(c))
+}
+
+// goesUnreadable reports whether a command gives all traffic to a version that can't read the state, which is said by it or was said before.
+func (s *State) goesUnreadable(c *Command) bool {
+	return c.Do == CommandPromote && s.Terms.Back != nil && s.Terms.Back.Unreadable
 }
 
 // keptText is what becomes of the state with a way back's promotion, in sentences with a space before them; "" where none is shared.
@@ -39,12 +73,15 @@ func (s *State) keptText() string {
 	if s.Terms.Back == nil || !s.Terms.State.shared() {
 		return ""
 	}
-	return " " + s.Terms.Back.KeptText(s.Terms.State.Stores, s.Terms.Baseline)
+	return " " + s.Terms.Back.KeptText(s.Terms.State.Stores, s.Terms.Baseline, s.Terms.Canary)
 }
 
-// KeptText is what stores of shared state keep when traffic goes back from a version, and what can be done about it.
-func (b *Back) KeptText(stores []string, from string) string {
+// KeptText is what stores of shared state keep when traffic goes back from a version to another, and what can be done about it.
+func (b *Back) KeptText(stores []string, from, to string) string {
 	text := fmt.Sprintf("No state is restored: %s what %s wrote.", agreed(stores, "keeps", "keep"), from)
+	if b.Unreadable {
+		text = fmt.Sprintf("No state is restored: %s what %s wrote, which %s can't read.", agreed(stores, "keeps", "keep"), from, to)
+	}
 	var known []string
 	for _, x := range b.Snapshots {
 		known = append(known, fmt.Sprintf("%s had snapshot %s", x.Store, x.ID))

@@ -139,6 +139,8 @@ func (t *turn) refusesPromote(c *Command) string {
 		return s.refusesHarm(c)
 	case !s.judged():
 		return s.notJudged()
+	case s.refusesUnreadable(c) != "":
+		return s.refusesUnreadable(c)
 	case !c.Force && s.watch() > 0 && t.in.Turn == 0:
 		return fmt.Sprintf("there is no window yet in which both versions answered, so its watch can't begin; %s leaves the watch out, and the decision says so", s.overruled(c))
 	}
@@ -232,6 +234,10 @@ func (s *State) notJudged() string {
 		}
 		return "its promotion is on its way; `rollout rollback` stops it"
 	case StatusPromoted:
+		if t.unreadable() {
+			return fmt.Sprintf("epoch %d is promoted, and stays so: `streamcanary rollout back %s --override --comment WHY` gives %s all traffic again, as a rollout of its own, although it can't read what %s wrote",
+				s.Epoch, t.Rollout, t.Baseline, t.Canary)
+		}
 		return fmt.Sprintf("epoch %d is promoted, and stays so: `streamcanary rollout back %s --comment WHY` gives %s all traffic again, as a rollout of its own", s.Epoch, t.Rollout, t.Baseline)
 	case StatusSuperseded:
 		return fmt.Sprintf("epoch %d is superseded by another rollout of model %s, and stays so: `rollout list` names it", s.Epoch, t.Model)
@@ -367,10 +373,14 @@ func (s *State) rolledBackText(early bool) string {
 
 // passedOver is what a person's decision doesn't wait for: the guardrails that say that the canary does harm, a hold, and answers that are missing.
 func (s *State) passedOver(c *Command) []string {
-	if !c.Force {
-		return nil
+	var over []string
+	if s.goesUnreadable(c) {
+		over = append(over, codeUnreadable)
 	}
-	over := slices.Clone(s.Breached)
+	if !c.Force {
+		return over
+	}
+	over = append(over, s.Breached...)
 	if f := s.blocking(); f != nil {
 		over = append(over, f.Guardrail)
 	}

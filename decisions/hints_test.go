@@ -29,7 +29,7 @@ func obeyed(s *State, hint, do string) string {
 		if s.Status != StatusPromoted {
 			return fmt.Sprintf("it is %s, not promoted", s.Status)
 		}
-		return ""
+		return s.RefusesBack(force)
 	}
 	in := command(3000, CommandKind(do), force)
 	in.Turn = 5
@@ -73,6 +73,7 @@ func hintStates() map[string][]Input {
 		"an alert":                          after(running(terms(weight, guarded)), alarm(10, "hold", 4)),
 		"promoting":                         promoting,
 		"promoted":                          after(promoting, ack(11, 3, "eu", schemas.AckApplied)),
+		"promoted, and not to be read":      after(begun(illegible), command(10, CommandPromote, true), ack(11, 3, "eu", schemas.AckApplied)),
 		"rolled back, and open":             rolledBack(terms(ramp)),
 		"rolled back, and done":             after(rolledBack(terms()), append(windowsOf(6, 3, 1000, 0), ack(9, 3, "eu", schemas.AckApplied))...),
 		"rolled back, its state frozen":     after(begun(), harm),

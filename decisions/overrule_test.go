@@ -175,6 +175,47 @@ func TestBackKeepsTheState(t *testing.T) {
 	}
 }
 
+// TestBackToWhoCannotRead: traffic goes back to a version that can't read the state only where somebody says so, when the way back is applied, or now.
+func TestBackToWhoCannotRead(t *testing.T) {
+	way := func(override bool) []Input {
+		back := func(t *Terms) {
+			stateful(t)
+			illegible(t)
+			oneStore(t)
+			t.Stages = []StageTerms{{}}
+			t.Back = &Back{Rollout: "ranker-43", Unreadable: true, Override: override}
+		}
+		return []Input{applied(1, terms(back)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), ack(5, 2, "eu", schemas.AckApplied)}
+	}
+	_, effects := Step(stateOf(t, way(false)...), at(6, CommandPromote, false))
+	want := "Command promote of rollout ranker-42 is refused: 42 can't read what 41 wrote to user (state.compatible: false of rollout ranker-43), and no state is restored; " +
+		"`streamcanary rollout promote ranker-42 --override --comment WHY` goes back all the same, and the decision says so."
+	if n := effects[0].Notice; n == nil || n.Sentence != want {
+		t.Errorf("said %+v, want %q", effects[0], want)
+	}
+	for _, test := range []struct{ before, now bool }{{true, false}, {false, true}, {true, true}} {
+		_, effects := Step(stateOf(t, way(test.before)...), at(6, CommandPromote, test.now))
+		const want = "ada promoted 42, by override past state_incompatible. No state is restored: user keeps what 41 wrote, which 42 can't read."
+		if d := effects[0].Decision.Decision; d.Action != schemas.ActionPromote || d.Reason.Sentence != want || !slices.Equal(d.Override, []string{"state_incompatible"}) {
+			t.Errorf("%+v: %s past %q: %s", test, d.Action, d.Override, d.Reason.Sentence)
+		}
+	}
+	s := State{Terms: terms(stateful, illegible)}
+	if b := BackOf(&s); !b.Unreadable || b.Override || s.RefusesBack(true) != "" {
+		t.Errorf("%+v, %s", b, s.RefusesBack(true))
+	}
+	want = "41 can't read what 42 wrote to item, user (state.compatible: false), and a way back restores no state: it would serve all users from state that it can't read. Repair 42 (roll forward), or go back all the same: " +
+		"`streamcanary rollout back ranker-42 --override --comment WHY`, which takes an admin, and the decision says so"
+	if have := s.RefusesBack(false); have != want {
+		t.Errorf("%s\nwant %s", have, want)
+	}
+	for _, change := range []func(*Terms){stateful, ramp} {
+		if s := (State{Terms: terms(change)}); s.RefusesBack(false) != "" || BackOf(&s).Unreadable {
+			t.Errorf("state that can be read is refused: %s", s.RefusesBack(false))
+		}
+	}
+}
+
 // TestAbsentCanary: who would give a canary more traffic of which nothing is heard overrules that.
 func TestAbsentCanary(t *testing.T) {
 	in := after(running(terms(ramp)), withAmiss(verdictOf(5, VerdictContinue), codeCanaryAbsent))

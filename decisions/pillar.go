@@ -158,11 +158,15 @@ func (t *turn) refusedStart(a *Applied) bool {
 		return false
 	}
 	t.s.Status = StatusRefused
+	again := "apply the rollout again"
+	if a.Terms.Back != nil {
+		again = fmt.Sprintf("go back again, with `streamcanary rollout back %s --comment WHY`", a.Terms.Back.Rollout)
+	}
 	d := draft{
 		action: schemas.ActionStart, phase: schemas.PhaseAbort, severity: schemas.Warning, actor: a.Actor,
 		reason: schemas.Reason{Code: codePillarFailed, Sentence: fmt.Sprintf(
-			"Rollout %s does not start, and no traffic is moved: pillar %s. Mend it, then apply the rollout again; `streamcanary rollout show %s` has all reasons.",
-			a.Terms.Rollout, clip(why, MaxFoundBytes), a.Terms.Rollout)},
+			"Rollout %s does not start, and no traffic is moved: pillar %s. Mend it, then %s; `streamcanary rollout show %s` has all reasons.",
+			a.Terms.Rollout, clip(why, MaxFoundBytes), again, a.Terms.Rollout)},
 	}
 	if a.Retry {
 		d.action = schemas.ActionRetry

@@ -40,6 +40,11 @@ func TestPillarsThatFail(t *testing.T) {
 	if len(PinsOf(&s)) > 0 {
 		t.Errorf("pins %v", PinsOf(&s))
 	}
+	in.Applied.Terms.Back = &Back{Rollout: "ranker-41"}
+	if s, _ = fold(t, in); !strings.Contains(s.Why.Sentence, "Mend it, then go back again, with `streamcanary rollout back ranker-41 --comment WHY`; ") {
+		t.Errorf("a way back: %s", s.Why.Sentence)
+	}
+	in.Applied.Terms.Back = nil
 	again := applied(9, terms(weight))
 	again.Applied.Epoch, again.Applied.Prev, again.Applied.Retry = 2, s.Prev, true
 	again.Applied.Pillars = in.Applied.Pillars

@@ -52,6 +52,9 @@ func (a *Application) Encode() ([]byte, error) {
 	return body, err
 }
 
+// Overrides reports whether it goes past something, which takes an admin.
+func (a *Application) Overrides() bool { return a.Force || a.Back != nil && a.Back.Override }
+
 // ReadApplication reads an entry, whatever the rollout in it is.
 func ReadApplication(body []byte) (Application, error) {
 	var a Application

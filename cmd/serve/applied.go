@@ -209,7 +209,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 		return nil
 	}
 	terms := decisions.TermsOf(r.Walked())
-	terms.Program, terms.Application, terms.Back = c.program, a.ID, a.Back.Kept()
+	terms.Program, terms.Application, terms.Back = c.program, a.ID, c.backOf(a)
 	if c.dry {
 		terms.Sinks = decisions.SinkTerms{}
 	}
@@ -236,6 +236,18 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	}
 	c.crash.pass(AfterAppliedAppend)
 	return nil
+}
+
+// backOf is what an application goes back from. Whether its state can be read is known here, whatever the application says.
+func (c *court) backOf(a *Application) *decisions.Back {
+	back := a.Back.Kept()
+	if back == nil {
+		return nil
+	}
+	if d := c.desks[back.Rollout]; d != nil {
+		back.Unreadable = back.Unreadable || decisions.BackOf(&d.head.State).Unreadable
+	}
+	return back
 }
 
 // owing are the stores that the model's last decision told to take writes again, as far as they have not answered that. What a deleted rollout's stores have answered isn't known

@@ -16,6 +16,8 @@ type handIn struct {
 	sum  string // SHA-256 of the entry, in hex; "": it is the service's own
 	id   string // of the application, where it is the service's own
 	name string // who
+	// override: whoever announced it may go past what speaks against it, and said so.
+	override bool
 }
 
 // maxHandIns bounds the rollouts for which something is announced.
@@ -26,7 +28,7 @@ func (c *court) announced(r *bus.Request, who person) *schemas.CommandReply {
 	if _, there := c.handIns[r.Rollout]; !there && len(c.handIns) >= maxHandIns {
 		return &schemas.CommandReply{Refused: fmt.Sprintf("%d rollouts are announced or applied already: delete those that have ended", maxHandIns)}
 	}
-	c.handIns[r.Rollout] = handIn{sum: r.Command.Sum, name: who.name}
+	c.handIns[r.Rollout] = handIn{sum: r.Command.Sum, name: who.name, override: r.Command.Override}
 	return &schemas.CommandReply{}
 }
 
@@ -37,7 +39,12 @@ func (c *court) handedIn(s *bus.Spec, a *Application, d *desk) bool {
 	}
 	sum := sha256.Sum256(s.Body)
 	x := c.handIns[s.Rollout]
-	if c.ownHandIn(s.Rollout, a) || x.sum == hex.EncodeToString(sum[:]) {
+	own, announced := c.ownHandIn(s.Rollout, a), x.sum == hex.EncodeToString(sum[:])
+	switch {
+	case announced && a.Overrides() && !x.override:
+		c.refuse(s.Rollout, a, fmt.Errorf("it goes past what speaks against it, and %s has announced it without that: such a thing is announced with `override`, which takes an admin", x.name))
+		return false
+	case own || announced:
 		a.Actor.Name = x.name
 		return true
 	}

@@ -32,6 +32,10 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 	a := d.application
 	a.ID, a.From, a.At, a.Actor = in.ID, schemas.Time(now.Add(retryAhead).UnixMilli()), schemas.Time(now.UnixMilli()), in.Actor
 	a.Retry, a.Force, a.Supersede, a.Delete = true, in.Force, false, false
+	if a.Back != nil { // who went past something before didn't do so for this epoch
+		back := *a.Back
+		back.Override, a.Back = false, &back
+	}
 	if err := c.mayJudge(d.rollout.Name, &a, d.rollout); err != nil {
 		c.answer(id, &schemas.CommandReply{Refused: err.Error()})
 		return

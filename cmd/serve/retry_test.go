@@ -222,6 +222,18 @@ func TestHandedInByNobody(t *testing.T) {
 		v.apply("story", rolloutWith(atOnce), func(a *Application) { a.Delete = true })
 		v.wait(5 * time.Second)
 		v.status(decisions.StatusRunning)
+		a.ID, a.Force = "by force", true // which an operator may not, and doesn't announce
+		body, err = a.Encode()
+		v.must(err)
+		say("apply", body, "Bearer operator-token-1234")
+		there, err = v.bus.Spec(v.Context(), "story")
+		v.must(err)
+		_, err = v.bus.PutSpec(v.Context(), bus.Spec{Rollout: "story", Body: body, Revision: there.Revision})
+		v.must(err)
+		v.wait(5 * time.Second)
+		if head, _, err := v.bus.LoadHead(v.Context(), "story"); err != nil || head.State.Epoch != 1 {
+			t.Errorf("an operator begins epoch %d by force (%v)", head.State.Epoch, err)
+		}
 	})
 }
 

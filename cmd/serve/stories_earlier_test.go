@@ -55,6 +55,42 @@ func TestStoriesOfStateThatStays(t *testing.T) {
 	}}})
 }
 
+// TestStoriesOfStateThatNobodyReads: who goes back to a version that can't read the state must say so, and the decision tells. It is no less so where the application is silent about it.
+func TestStoriesOfStateThatNobodyReads(t *testing.T) {
+	tell(t, map[string]tale{"a-way-back-to-who-can-not-read-the-state": {atOnce + illegible, func(v *village) {
+		v.keeps(&shelf{})
+		v.status(decisions.StatusPromoted)
+		v.wait(5 * time.Second)
+		head, _, err := v.bus.LoadHead(v.Context(), "story")
+		v.must(err)
+		if why := head.State.RefusesBack(false); !strings.Contains(why, "`streamcanary rollout back story --override --comment WHY`, which takes an admin, and the decision says so") {
+			v.Errorf("refused: %q", why)
+		}
+		way, name, err := schemas.WayBack([]byte(rolloutWith(atOnce + illegible)))
+		v.must(err)
+		for i, override := range []bool{false, true} {
+			v.apply(name, string(way), func(a *Application) {
+				a.Back = decisions.BackOf(&head.State)
+				a.Back.Unreadable, a.Back.Override = false, override
+			})
+			v.untilOf(name, "it is prepared", func(s *decisions.State) bool {
+				return s.Epoch == int64(2+i) && s.Status == decisions.StatusRunning && s.Wait == nil
+			})
+			v.wait(5 * time.Second)
+			if !override {
+				reply, err := v.bus.Ask(v.Context(), name, &schemas.Command{ID: "too soon", Do: "promote", By: "ada", Comment: "the story wants it"}, "")
+				v.must(err)
+				if want := "`streamcanary rollout promote story-back --override --comment WHY` goes back all the same"; !strings.Contains(reply.Refused, want) {
+					v.Errorf("%+v, want it refused: %s", reply, want)
+				}
+			}
+		}
+		v.orders(name, "promote")
+		v.untilOf(name, "v1 serves all", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
+		v.wait(5 * time.Second)
+	}}})
+}
+
 // orders lets a person ask something of a rollout of another name.
 func (v *village) orders(rollout, do string) {
 	v.Helper()

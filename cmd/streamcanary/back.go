@@ -22,19 +22,20 @@ const backWithin = 30 * time.Second
 func backCommand(c *console) *cobra.Command {
 	var r reach
 	var comment string
+	var override bool
 	cmd := &cobra.Command{
 		Use: "back NAME --comment WHY", Short: "Give the baseline all traffic again, after a promotion", Args: oneName,
 		Long: `Goes back from what a rollout has promoted: applies its file with the versions changed for one another, as NAME-back, and promotes that at once.
 So the pillars that the file names are checked before, routers and stores answer that they are prepared, and what moves is a decision of a
 new epoch. No traffic moves before that promotion, and no evidence is waited for. Where the file has cache.warm, the promotion stops at its steps until the cache is
 warm; 'rollout promote NAME-back' goes on without waiting. Shared state (state.mode: shared) is not restored: it keeps what the newer version wrote, and the decision names
-the snapshots from before that version. Guardrails from outside are left out: an alert that fires now must not keep from going back. What was not yet promoted is rolled back by 'rollout rollback'.`,
+the snapshots from before that version. Where the baseline can't read what the newer version wrote (state.compatible: false) that takes --override. Guardrails from outside are left out: an alert that fires now must not keep from going back. What was not yet promoted is rolled back by 'rollout rollback'.`,
 		Example: "  streamcanary rollout back ranker-42 --comment 'users complain'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(comment) == "" {
 				return wrongUse{errors.New("--comment is missing: say why, for the record")}
 			}
-			name, kept, err := goBack(cmd.Context(), c, &r, way{args[0], comment})
+			name, kept, err := goBack(cmd.Context(), c, &r, way{args[0], comment, override})
 			if err != nil {
 				return err
 			}
@@ -50,10 +51,14 @@ the snapshots from before that version. Guardrails from outside are left out: an
 	reachFlags(cmd, &r)
 	tokenFlag(cmd, &r)
 	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record (required)")
+	cmd.Flags().BoolVar(&override, "override", false, "go back although the baseline can't read the state; the decision says so")
 	return cmd
 }
 
-type way struct{ from, comment string }
+type way struct {
+	from, comment string
+	override      bool
+}
 
 // goBack applies the way back from a promoted rollout, and waits until that can be promoted. It returns its name, and what becomes of shared state ("": there is none).
 func goBack(ctx context.Context, c *console, r *reach, x way) (name, kept string, err error) {
@@ -66,7 +71,7 @@ func goBack(ctx context.Context, c *console, r *reach, x way) (name, kept string
 	if err != nil {
 		return "", "", err
 	}
-	if err := mayGoBack(ctx, b, &head.State); err != nil {
+	if err := mayGoBack(ctx, b, &head.State, x.override); err != nil {
 		return "", "", err
 	}
 	applied, _, err := serve.DecodeApplication(head.Applied)
@@ -83,8 +88,9 @@ func goBack(ctx context.Context, c *console, r *reach, x way) (name, kept string
 	}
 	a := serve.Application{ID: rand.Text(), File: name + ".yaml", YAML: string(text), From: now() + startAhead, At: now(), Actor: person(x.comment), Documents: applied.Documents}
 	a.Back = decisions.BackOf(&head.State)
+	a.Back.Override = x.override && a.Back.Unreadable
 	if parsed.State.Mode == schemas.StateShared {
-		kept = a.Back.KeptText(parsed.State.Stores, head.State.Terms.Canary)
+		kept = a.Back.KeptText(parsed.State.Stores, head.State.Terms.Canary, head.State.Terms.Baseline)
 	}
 	quiet := *c
 	quiet.json = false // one line for all, of the promotion
@@ -95,7 +101,7 @@ func goBack(ctx context.Context, c *console, r *reach, x way) (name, kept string
 }
 
 // mayGoBack says why there is no way back from an epoch; nil: its promotion is the last word on its model.
-func mayGoBack(ctx context.Context, b *bus.Bus, s *decisions.State) error {
+func mayGoBack(ctx context.Context, b *bus.Bus, s *decisions.State, override bool) error {
 	name := s.Terms.Rollout
 	if s.Status != decisions.StatusPromoted {
 		return fmt.Errorf("rollout %s is %s, not promoted: `streamcanary rollout rollback %s --comment WHY` rolls back what is under way", name, s.Status, name)
@@ -104,10 +110,19 @@ func mayGoBack(ctx context.Context, b *bus.Bus, s *decisions.State) error {
 	if err != nil {
 		return err
 	}
-	if d := last.Decision; d != nil && (d.Rollout != name || d.Epoch != s.Epoch) {
+	if d := last.Decision; d != nil && (d.Rollout != name || d.Epoch != s.Epoch) && !neverBegan(ctx, b, d) {
 		return fmt.Errorf("rollout %s has decided about model %s since (epoch %d): `streamcanary rollout show %s` tells how it stands", d.Rollout, s.Terms.Model, d.Epoch, d.Rollout)
 	}
+	if why := s.RefusesBack(override); why != "" {
+		return errors.New(why)
+	}
 	return nil
+}
+
+// neverBegan reports whether a decision is of an epoch whose start was refused: it has moved nothing.
+func neverBegan(ctx context.Context, b *bus.Bus, d *schemas.Decision) bool {
+	head, _, err := b.LoadHead(ctx, d.Rollout)
+	return err == nil && head.State.Epoch == d.Epoch && head.State.Status == decisions.StatusRefused
 }
 
 // waitsText is what an epoch that has not begun, or is not answered, waits for.

@@ -26,7 +26,7 @@ func willHandIn(ctx context.Context, c *console, b *bus.Bus, a handIn) error {
 	within, cancel := context.WithTimeout(ctx, commandWithin)
 	defer cancel()
 	sum := sha256.Sum256(a.spec.Body)
-	announced := schemas.Command{ID: a.ID, Do: schemas.CommandApply, By: a.Actor.Name, Comment: cmp.Or(a.Actor.Comment, "no comment"), Override: a.Force, Sum: hex.EncodeToString(sum[:])}
+	announced := schemas.Command{ID: a.ID, Do: schemas.CommandApply, By: a.Actor.Name, Comment: cmp.Or(a.Actor.Comment, "no comment"), Override: a.Overrides(), Sum: hex.EncodeToString(sum[:])}
 	if a.Delete {
 		announced.Do = schemas.CommandDelete
 	}
