@@ -122,6 +122,11 @@ func (s *State) followedText() string {
 	if !s.Routed() {
 		return "No router was asked to move traffic."
 	}
+	return s.appliedText()
+}
+
+// appliedText is which routers say that they have applied a decision.
+func (s *State) appliedText() string {
 	var names []string
 	for i := range s.Answers {
 		if a := &s.Answers[i]; a.Status == schemas.AckApplied && s.speaksFor(a.Consumer, anyRouter) {

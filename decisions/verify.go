@@ -114,7 +114,22 @@ func (d *Drain) where() string {
 // the canary is at 0 and only too little traffic has been there to prove it, it is waited for. Else it escalates, also where nothing is known because
 // nothing was read (after a restart, or with a broker away).
 func (t *turn) drainExpired(step *SagaStep, x *Expired) {
-	d, was := &t.s.Saga.Drain, t.s.Saga.Drain.Look
+	was := t.s.Saga.Drain.Look
+	switch silent, dueMs := t.looks(&t.s.Saga.Drain, x); {
+	case silent:
+		t.s.Saga.Unproven = true
+		t.settle(step, 0)
+	case dueMs > 0:
+		step.DeadlineMs = dueMs
+	default:
+		t.drainOverdue(step, x, &was)
+	}
+}
+
+// looks notes what is known of a drain whose deadline has passed, and reports whether nothing can prove it any more, as the model isn't asked. Else dueMs is the wall time until which the proof
+// is waited for, where it only takes time; 0: it isn't.
+func (t *turn) looks(d *Drain, x *Expired) (silent bool, dueMs int64) {
+	was := d.Look
 	d.Look = Look{WallMs: t.in.WallMs, UpToMs: max(t.s.EventMs, x.SealedMs, was.UpToMs), CleanFromMs: d.CleanFromMs}
 	if x.Quiet {
 		d.Look.UpToMs = max(d.Look.UpToMs, t.in.WallMs)
@@ -125,17 +140,15 @@ func (t *turn) drainExpired(step *SagaStep, x *Expired) {
 	}
 	switch {
 	case d.Look.UpToMs-silentFrom >= needed:
-		t.s.Saga.Unproven = true
-		t.settle(step, 0)
+		return true, 0
 	case d.isComing(&was):
 		due := silentFrom + needed
 		if proof := d.CleanFromMs + drainQuietMs; d.Seen > 0 && proof > d.Look.UpToMs {
 			due = proof
 		}
-		step.DeadlineMs = t.in.WallMs + min(max(due-d.Look.UpToMs, 0), needed) + drainGraceMs // where old events are read, that is looked at again and again
-	default:
-		t.drainOverdue(step, x, &was)
+		return false, t.in.WallMs + min(max(due-d.Look.UpToMs, 0), needed) + drainGraceMs // where old events are read, that is looked at again and again
 	}
+	return false, 0
 }
 
 // isComing reports whether the proof only takes time: the canary is at 0, what is served is being read, and the canary was not seen again since somebody looked before.
@@ -160,13 +173,21 @@ const unread = "Are predictions still written, and read? /readyz and the lag of 
 
 // drainOverdue tells people that the canary isn't seen to have drained: what the stream shows, and who has answered.
 func (t *turn) drainOverdue(step *SagaStep, x *Expired, was *Look) {
-	d := &t.s.Saga.Drain
-	d.Look.CleanFromMs = 0
 	t.retry(step, t.s.Terms.DrainWithinMs)
-	seen, do := d.Text(), "Find what still routes to it, and move that by hand."
+	seen, do := t.undrained(&t.s.Saga.Drain, x, was)
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeDrainOverdue, Severity: t.s.Saga.severity(), Decision: t.s.Saga.Decision, Attempt: step.Attempt,
+		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s.%s %s", t.s.Terms.Canary, seen, passed(step.Attempt), t.s.whoFollowed(), do),
+	})
+}
+
+// undrained is what the stream shows of a version that isn't seen to have drained, and what to do. People are told of it.
+func (t *turn) undrained(d *Drain, x *Expired, was *Look) (seen, do string) {
+	d.Look.CleanFromMs = 0
+	seen, do = d.Text(), "Find what still routes to it, and move that by hand."
 	switch {
 	case d.Seen == 0:
-		seen, do = "no prediction since the rollback has been counted yet", unread
+		seen, do = fmt.Sprintf("no prediction since the %s has been counted yet", t.s.ending()), unread
 	case d.LastCanary == 0 && d.relapsed(was):
 		seen = fmt.Sprintf("it still answers now and then, up to %s; %s", schemas.Time(d.CleanFromMs), seen)
 	case !d.isRead(was):
@@ -175,10 +196,7 @@ func (t *turn) drainOverdue(step *SagaStep, x *Expired, was *Look) {
 		seen = fmt.Sprintf("%s; the model wasn't asked after that, up to %s", d.dated(), schemas.Time(d.Look.UpToMs))
 		do = "If nobody asks the model any more, this ends by itself (done_unproven). Else find what still routes to it, and why its predictions don't come."
 	}
-	t.notice(schemas.Notice{
-		Kind: schemas.NoticeDrainOverdue, Severity: t.s.Saga.severity(), Decision: t.s.Saga.Decision, Attempt: step.Attempt,
-		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s.%s %s", t.s.Terms.Canary, seen, passed(step.Attempt), t.s.whoFollowed(), do),
-	})
+	return seen, do
 }
 
 // dated is Text with the end of that window.
