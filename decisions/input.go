@@ -185,7 +185,8 @@ type Concern struct {
 	Sentence  string        `json:"sentence"`
 }
 
-// Traffic is what each arm served in one sealed window. Windows come in order.
+// Traffic is what each arm served in one sealed window. Windows come in order. Once the epoch has ended, the version that is to have no users any more (State.Retired) is in the
+// canary's place.
 type Traffic struct {
 	StartMs  int64 `json:"start_ms"`
 	EndMs    int64 `json:"end_ms"`

@@ -298,6 +298,8 @@ func (t *turn) settle(step *SagaStep, atMs int64) {
 func (t *turn) completed() {
 	saga := t.s.Saga
 	times := saga.Times
+	t.retire(saga.Decision)
+	t.s.Retired.Unproven = saga.Unproven
 	sentence := fmt.Sprintf("Rollback of %s is carried out: %s serves all traffic and %s has drained.",
 		t.s.Terms.Rollout, t.s.Terms.Baseline, t.s.Terms.Canary)
 	outcome := schemas.OutcomeDone

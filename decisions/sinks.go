@@ -171,7 +171,7 @@ func (t *turn) told(step *SagaStep) {
 	})
 }
 
-// left are the steps that are still open, of sinks only those that people were told of: as long as there is one, somebody may have to do something.
+// left are the steps that are still open, of sinks only those that people were told of, and verify where a version that was retired serves users: as long as there is one, somebody may have to do something.
 func (s *State) left() []string {
 	var names []string
 	steps := s.steps()
@@ -179,6 +179,9 @@ func (s *State) left() []string {
 		if step := &steps[i]; step.open() && (step.Sink == "" || step.Attempt > 0 || step.State == StepFailed) {
 			names = append(names, string(step.Name))
 		}
+	}
+	if s.Retired != nil && s.Retired.Told {
+		names = append(names, string(StepVerify))
 	}
 	return names
 }

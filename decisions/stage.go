@@ -169,7 +169,7 @@ func (t *turn) promote(d draft) {
 	}
 	t.tellPromotion(t.decide(d.as(schemas.ActionPromote, schemas.Info)))
 	if t.s.Wait == nil {
-		t.s.Status = StatusPromoted
+		t.hasPromoted(t.s.Prev.ID)
 	}
 }
 

@@ -112,7 +112,7 @@ func (t *turn) answered(w *Wait, a *schemas.Ack) {
 				t.followedTo(t.s.Warming)
 				return
 			}
-			t.s.Status = StatusPromoted
+			t.hasPromoted(w.Decision)
 		case StatusRunning, StatusHolding:
 			t.followed()
 		}
@@ -227,7 +227,7 @@ func (a *Answer) rank() int {
 // expired takes a deadline that has passed; one that was met meanwhile, or moved, is ignored.
 func (t *turn) expired(x *Expired) {
 	id := x.Deadline
-	armed := slices.ContainsFunc(t.s.Deadlines(), func(d Deadline) bool { return d.ID == id && d.AtMs <= t.in.WallMs })
+	armed := slices.ContainsFunc(t.s.Deadlines(), func(d Deadline) bool { return d.ID == id && (d.AtMs <= t.in.WallMs || d.Later && x.Later) })
 	if !armed {
 		return
 	}
@@ -241,6 +241,10 @@ func (t *turn) expired(x *Expired) {
 	}
 	if w := t.s.Thawing; w != nil && id == deadlineID(w.Decision, thawDeadline) {
 		t.unthawed(w, x)
+		return
+	}
+	if r := t.s.Retired; r != nil && id == deadlineID(r.Decision, retiredDeadline) {
+		t.retiredExpired(x)
 		return
 	}
 	if w := t.s.Warming; w != nil && id == deadlineID(w.Decision, string(w.Name)) {

@@ -71,6 +71,8 @@ type State struct {
 	Saga     *Saga           `json:"saga,omitempty"`
 	// Promotion is how far what follows a promotion is; nil where nothing does, and of what a rollback has ended.
 	Promotion *Promotion `json:"promotion,omitempty"`
+	// Retired is what the stream shows, once the epoch has ended, of the version that is to have no users any more; nil: it isn't looked at.
+	Retired *Retired `json:"retired,omitempty"`
 	// Snapshots are what the stores of shared state can go back to; Frozen: they were told to take no writes.
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
 	Frozen    bool       `json:"frozen,omitempty"`
@@ -176,9 +178,11 @@ type Deadline struct {
 	ID   string
 	AtMs int64
 	Sink bool // of a sink's step
+	// Later: it passes as soon as a later epoch of the model has begun, too.
+	Later bool
 }
 
-// Deadlines are those to be watched now, in a fixed order: at most one per wait, stop that warms a cache, and saga step, and two per alert.
+// Deadlines are those to be watched now, in a fixed order: at most one per wait, stop that warms a cache, saga step, and version that is retired, and two per alert.
 func (s *State) Deadlines() []Deadline {
 	var out []Deadline
 	for _, w := range []*Wait{s.Wait, s.Freezing} {
@@ -202,7 +206,7 @@ func (s *State) Deadlines() []Deadline {
 			out = append(out, Deadline{ID: s.stepDeadline(step), AtMs: step.DeadlineMs, Sink: step.Sink != ""})
 		}
 	}
-	return out
+	return append(out, s.retiredDeadlines()...)
 }
 
 // waitDeadline names the deadline of State.Wait and State.Freezing.
@@ -264,6 +268,7 @@ func (s *State) clone() State {
 		promotion.Steps = cloneSteps(s.Promotion.Steps)
 		c.Promotion = &promotion
 	}
+	c.Retired = s.Retired.clone()
 	return c
 }
 

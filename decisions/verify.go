@@ -77,6 +77,10 @@ func (t *turn) traffic(w *Traffic) {
 		step.State, step.DeadlineMs = StepAcked, 0
 		t.stopEnds()
 	}
+	if t.s.Retired != nil {
+		t.retiredServes(w)
+		return
+	}
 	if t.s.Saga == nil {
 		return
 	}

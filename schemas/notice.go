@@ -5,7 +5,7 @@ import "fmt"
 // NoticeKind says what a notice is about; it is the last token of its subject.
 type NoticeKind string
 
-// The kinds of notices. NoticeAcksOverdue, NoticeAckRefused, NoticeDrainOverdue, NoticeSinkOverdue, NoticeSinkRefused, NoticeRolloutLost and NoticeForeignDecision are escalations: a step of a decision
+// The kinds of notices. NoticeAcksOverdue, NoticeAckRefused, NoticeDrainOverdue, NoticeRetiredServes, NoticeSinkOverdue, NoticeSinkRefused, NoticeRolloutLost and NoticeForeignDecision are escalations: a step of a decision
 // failed or is overdue, or decisions are in danger. A reader passes over kinds that it doesn't know.
 const (
 	NoticeAcksOverdue       NoticeKind = "acks-overdue"       // Waiting says for whom
@@ -28,14 +28,16 @@ const (
 	NoticeBaselineBeyond    NoticeKind = "baseline-beyond"   // Guardrails says which limits the baseline itself is proven to be beyond
 	NoticeShareOffPlan      NoticeKind = "share-off-plan"    // what a version gets of the traffic isn't what the stage plans: nothing, or too little or too much for a pass
 	NoticeShareAsPlanned    NoticeKind = "share-as-planned"  // it is again; Waiting is what else people were told of, and that isn't over
+	NoticeRetiredServes     NoticeKind = "retired-serves"    // the version that a rollback or a promotion has taken all traffic from serves users, still or again
+	NoticeRetiredOver       NoticeKind = "retired-over"      // it doesn't any more, as Outcome says, or a later epoch has begun; Waiting as of rollback-completed
 	NoticePillarFailed      NoticeKind = "pillar-failed"     // what held before the start of a rollout doesn't any more
 	NoticePillarHeld        NoticeKind = "pillar-held"       // it does again
 )
 
-// NoticeOutcome says how a rollback was completed.
+// NoticeOutcome says how a rollback was completed, or what people were told of a version that was retired ended.
 type NoticeOutcome string
 
-// How a rollback was completed.
+// How that was.
 const (
 	OutcomeDone         NoticeOutcome = "done"
 	OutcomeDoneUnproven NoticeOutcome = "done_unproven" // no traffic came that could prove the drain

@@ -62,6 +62,9 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		delete(c.inspections, s.Rollout)
 		delete(c.handIns, s.Rollout)
 		if d != nil && finished(&d.head) {
+			if d.vigil != nil {
+				c.order(ctx, order{remove: s.Rollout})
+			}
 			delete(c.desks, s.Rollout)
 			c.roster.remove(s.Rollout)
 			c.ends(d.rollout.Model, owner{s.Rollout, d.head.State.Epoch})
@@ -332,7 +335,6 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	if before := c.desks[r.Name]; before != nil {
 		head.State = c.leave(before, &a, e.epoch)
 	}
-	plan := engine.PlanOf(r, e.epoch, int64(a.From))
 	effects, err := d.begin(head, record, *e.input)
 	if err != nil {
 		return err
@@ -340,13 +342,7 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	if a.Retry {
 		d.head.State.Remember(retried(&d.head.State, &a))
 	}
-	if before := c.desks[r.Name]; before != nil {
-		c.ends(before.rollout.Model, owner{r.Name, before.head.State.Epoch})
-	}
-	c.desks[r.Name] = d
-	c.roster.put(r)
-	c.lives(r.Model, owner{r.Name, e.epoch})
-	c.order(ctx, order{set: &plan})
+	c.takesOver(ctx, d)
 	if err := c.settle(ctx, d, effects); err != nil {
 		return err
 	}
@@ -355,6 +351,20 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	}
 	c.repeatRumours(ctx, d)
 	return nil
+}
+
+// takesOver makes a desk's epoch its model's, and lets stage one count it.
+func (c *court) takesOver(ctx context.Context, d *desk) {
+	r, epoch := d.rollout, d.head.State.Epoch
+	if before := c.desks[r.Name]; before != nil {
+		c.ends(before.rollout.Model, owner{r.Name, before.head.State.Epoch})
+	}
+	c.relieve(ctx, r.Model)
+	c.desks[r.Name] = d
+	c.roster.put(r)
+	c.lives(r.Model, owner{r.Name, epoch})
+	plan := engine.PlanOf(r, epoch, int64(d.application.From))
+	c.order(ctx, order{set: &plan})
 }
 
 // standsOn reports whether a start's prev is the decision that stands last in the log; the zero value: there is none.

@@ -24,6 +24,7 @@ type Standing struct {
 	Routes   []schemas.Route  `json:"routes,omitempty"`
 	Waiting  []string         `json:"waiting,omitempty"` // for the answers of these consumers
 	Undone   bool             `json:"undone,omitempty"`  // a rollback was decided, and is not yet carried out
+	Retired  string           `json:"retired,omitempty"` // what the stream shows, once the epoch has ended, of the version that is to have no users any more
 	Lost     string           `json:"lost,omitempty"`    // why this process no longer decides for it
 	// Refused says why the rollout is not judged at all, and Application whose request that was; nothing else is set then.
 	Refused     string `json:"refused,omitempty"`
@@ -35,7 +36,8 @@ type Standing struct {
 	Beyond  []decisions.Beyond  `json:"baseline_beyond,omitempty"`
 	Forward *schemas.Reason     `json:"forward,omitempty"`
 
-	merger windows.MergerStats // for the metrics
+	merger  windows.MergerStats // for the metrics
+	serving string              // likewise: the version that serves users although it is to have none
 }
 
 // board has the newest standing of every rollout, for other goroutines to read.
@@ -146,6 +148,7 @@ func (c *court) show() {
 		s := Standing{
 			Rollout: name, Model: d.rollout.Model, Baseline: d.rollout.Baseline, Canary: d.rollout.Canary,
 			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes, Waiting: d.head.State.Missing(), Undone: d.head.State.Undone(),
+			Retired: d.head.State.RetiredText(), serving: d.head.State.RetiredServing(),
 			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(),
 			Pillars: d.head.State.Watched, Beyond: d.head.State.Beyond, Forward: d.head.State.Forward,
 		}

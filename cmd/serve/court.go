@@ -208,7 +208,7 @@ func (c *court) newDesk(a Application, r *schemas.Rollout, epoch int64) *desk {
 	return d
 }
 
-// finished reports whether an epoch needs no more parts: a rollback is followed until it is carried out, or its rollout is deleted by force.
+// finished reports whether an epoch needs no more parts, but for its vigil: a rollback is followed until it is carried out, or its rollout is deleted by force.
 func finished(h *decisions.Head) bool {
 	s := &h.State
 	return s.Status == decisions.StatusDeleted || s.Status.Ended() && (s.Saga == nil || s.Saga.Done())
@@ -259,8 +259,11 @@ type point struct {
 func (c *court) handOver(ctx context.Context, recovery *windows.Recovery) {
 	var plans []windows.Plan
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; !finished(&d.head) {
+		switch d := c.desks[name]; {
+		case !finished(&d.head):
 			plans = append(plans, engine.PlanOf(d.rollout, d.head.State.Epoch, int64(d.application.From)))
+		case d.head.State.Retired != nil && d.lost == nil && !c.isLater(d):
+			plans = append(plans, c.keepsVigil(d))
 		}
 	}
 	if len(plans) > 0 {
@@ -417,7 +420,7 @@ func (c *court) settle(ctx context.Context, d *desk, effects []decisions.Effect)
 		return err
 	}
 	if finished(&d.head) {
-		c.order(ctx, order{remove: d.rollout.Name})
+		c.afterwards(ctx, d)
 	}
 	c.show()
 	return nil

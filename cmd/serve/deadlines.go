@@ -38,14 +38,15 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 		if !d.open() {
 			continue
 		}
+		later := c.isLater(d)
 		for _, due := range d.head.State.Deadlines() {
 			key := fmt.Sprint(due.ID, due.AtMs)
-			if due.AtMs > now.UnixMilli() || d.asked[key] || now.Sub(c.judgesFrom) < graceOf(&due) {
+			if due.AtMs > now.UnixMilli() && !(due.Later && later) || d.asked[key] || now.Sub(c.judgesFrom) < graceOf(&due) {
 				continue
 			}
 			d.asked[key] = true
 			c.crash.pass(BeforeDeadlineAppend)
-			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load(), c.isLater(d))); err != nil {
+			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load(), later)); err != nil {
 				delete(d.asked, key)
 				return err
 			}
@@ -53,7 +54,7 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 		if err := c.listen(ctx, d, now); err != nil {
 			return err
 		}
-		if !finished(&d.head) && d.next > offsetOf(d.head.Offsets, d.partition) && now.Sub(d.savedAt) >= saveEvery {
+		if (!finished(&d.head) || d.vigil != nil) && d.next > offsetOf(d.head.Offsets, d.partition) && now.Sub(d.savedAt) >= saveEvery {
 			if err := c.store(ctx, d, nil); err != nil {
 				return err
 			}

@@ -28,6 +28,7 @@ type desk struct {
 	savedAt     time.Time
 	watchAt     time.Time // when its pillars are checked again; zero: soon
 	quiet       quiet
+	vigil       *engine.Vigil // over who serves users once the epoch has ended; nil: it isn't kept
 	shown       shown
 	asked       map[string]bool // deadlines whose expiry is journaled
 	foreign     int64           // parts of another plan or other partitions: of a process with another configuration
@@ -91,9 +92,13 @@ func (d *desk) take(offset int64, e *entry, wall time.Time) ([]decisions.Effect,
 	d.next = offset + 1
 	var effects []decisions.Effect
 	switch {
+	case e.part != nil && d.vigil != nil && d.vigil.Counts(&e.key):
+		return d.serves(e, wall)
 	case e.part != nil:
 		switch err := d.fold.Add(e.key, e.part); {
 		case errors.Is(err, windows.ErrHole): // stage one counts again what it lost, and this part with it
+			return nil, nil
+		case err != nil && finished(&d.head): // of a vigil that was kept before a restart
 			return nil, nil
 		case err != nil:
 			d.foreign++
@@ -146,7 +151,7 @@ func (d *desk) judge(known bool) ([]decisions.Effect, error) {
 func (d *desk) inputs(t *engine.Turn) []decisions.Input {
 	var in []decisions.Input
 	state := &d.head.State
-	if t.Traffic != nil && (state.Saga != nil || state.Warming != nil) {
+	if t.Traffic != nil && state.Retired == nil && (state.Saga != nil || state.Warming != nil) {
 		in = append(in, decisions.Input{Kind: decisions.InputTraffic, EventMs: t.EventMs, Traffic: t.Traffic})
 	}
 	verdict := t.Verdict
@@ -165,13 +170,13 @@ func (d *desk) input(in decisions.Input) ([]decisions.Effect, error) {
 	if in.WallMs == 0 {
 		in.WallMs = d.clock(in)
 	}
-	was := d.head.State.Status
+	was, looked := d.head.State.Status, d.head.State.Retired != nil
 	head, effects, err := d.head.Take(in)
 	if err != nil {
 		return nil, err
 	}
 	d.head = head
-	d.dirty = d.dirty || len(effects) > 0 || head.State.Status != was || in.Kind == decisions.InputAck
+	d.dirty = d.dirty || len(effects) > 0 || head.State.Status != was || looked != (head.State.Retired != nil) || in.Kind == decisions.InputAck
 	for _, e := range effects {
 		if e.Decision != nil {
 			d.fold.Decided(&e.Decision.Decision)

@@ -31,6 +31,7 @@ type metrics struct {
 	status    *prometheus.GaugeVec
 	missing   *prometheus.GaugeVec
 	undone    *prometheus.GaugeVec
+	serving   *prometheus.GaugeVec
 	denied    prometheus.Counter
 	notices   *prometheus.CounterVec
 	evidence  *prometheus.GaugeVec
@@ -73,6 +74,7 @@ func newMetrics(program string) *metrics {
 		status:  gauge("rollout_status", "1 for the status that the rollout is in.", "model", "rollout", "status"),
 		missing: gauge("acks_missing", "1 while a decision waits for the answer of this consumer; any: of one router, whichever.", "model", "rollout", "consumer"),
 		undone:  gauge("rollback_undone", "1 while a rollback is decided and not yet carried out: its acks, or the proof that the canary has drained, are missing.", "model", "rollout"),
+		serving: gauge("retired_serving", "1 while people have been told that this version serves users, although a rollback or a promotion has taken all traffic from it.", "model", "rollout", "version"),
 		denied: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "streamcanary", Name: "commands_denied_total", Help: "Commands of people who may not give them.",
 		}),
@@ -104,7 +106,7 @@ func newMetrics(program string) *metrics {
 	}, m.deciding.seconds)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
-	m.registry.MustRegister(m.events, m.decisions, m.acks, m.ignored, m.rollbacks, m.status, m.missing, m.undone, m.denied, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
+	m.registry.MustRegister(m.events, m.decisions, m.acks, m.ignored, m.rollbacks, m.status, m.missing, m.undone, m.serving, m.denied, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
 		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, m.foreign, m.gone, held,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -178,7 +180,7 @@ func (m *metrics) unheeded(why decisions.Unheeded) { m.ignored.WithLabelValues(s
 
 // standing replaces what is known of the rollouts.
 func (m *metrics) standing(all []Standing) {
-	for _, v := range []*prometheus.GaugeVec{m.status, m.missing, m.undone, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced, m.firing, m.gone} {
+	for _, v := range []*prometheus.GaugeVec{m.status, m.missing, m.undone, m.serving, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced, m.firing, m.gone} {
 		v.Reset()
 	}
 	var lost []error
@@ -194,6 +196,9 @@ func (m *metrics) standing(all []Standing) {
 		}
 		if s.Undone {
 			m.undone.WithLabelValues(s.Model, s.Rollout).Set(1)
+		}
+		if s.serving != "" {
+			m.serving.WithLabelValues(s.Model, s.Rollout, s.serving).Set(1)
 		}
 		m.reached.WithLabelValues(s.Rollout).Set(float64(s.Reached) / 1000)
 		m.waiting.WithLabelValues(s.Rollout).Set(float64(s.merger.Buffered))

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,12 +26,13 @@ func (s *stage) promote(t *testing.T) {
 	s.settled(t, "the promotion is answered")
 }
 
-// settled waits until the story's record waits for nothing.
+// settled waits until the story's record waits for nothing but what the stream shows after the end.
 func (s *stage) settled(t *testing.T, what string) {
 	t.Helper()
+	waits := func(d decisions.Deadline) bool { return !d.Later }
 	s.until(t, what, func() bool {
 		head, _, err := s.bus.LoadHead(t.Context(), "story")
-		return err == nil && head.State.Status != decisions.StatusPreparing && head.State.Wait == nil && len(head.State.Deadlines()) == 0
+		return err == nil && head.State.Status != decisions.StatusPreparing && head.State.Wait == nil && !slices.ContainsFunc(head.State.Deadlines(), waits)
 	})
 }
 

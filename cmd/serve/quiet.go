@@ -88,6 +88,9 @@ func (c *court) listen(ctx context.Context, d *desk, now time.Time) error {
 	if err := c.listenBeyond(ctx, d, now); err != nil {
 		return err
 	}
+	if d.vigil != nil {
+		return nil // nothing is held back
+	}
 	q := &d.quiet
 	silent := q.silent(d.rollout.Health.NoData)
 	if running := d.head.State.Status == decisions.StatusRunning; running && !q.ruled && now.Sub(q.servedAt) >= silent {

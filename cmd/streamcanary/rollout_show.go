@@ -455,6 +455,9 @@ func printTraffic(w io.Writer, s *decisions.State) {
 			fmt.Fprintf(w, "promotion step %s: %s%s%s\n", step.Name, step.State, late(&step), because(s.StepText(&step)))
 		}
 	}
+	if text := s.RetiredText(); text != "" {
+		fmt.Fprintf(w, "retired: %s\n", schemas.Readable(text))
+	}
 	for i := range s.Strays {
 		fmt.Fprintf(w, "waiting: %s\n", s.StrayText(&s.Strays[i]))
 	}

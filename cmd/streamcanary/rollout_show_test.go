@@ -59,6 +59,20 @@ func TestShowUnproven(t *testing.T) {
 	}
 }
 
+// TestShowRetired: a version that was rolled back, and serves users again.
+func TestShowRetired(t *testing.T) {
+	s := decisions.State{
+		Terms: decisions.Terms{Baseline: "41", Canary: "42"}, Status: decisions.StatusRolledBack,
+		Retired: &decisions.Retired{DeadlineMs: 90_000, Told: true, Attempt: 1, Drain: draining().Saga.Drain},
+	}
+	var b strings.Builder
+	printTraffic(&b, &s)
+	want := "retired: 42 serves users: it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2), up to 1970-01-01T00:00:59.000Z (deadline passed once)\n"
+	if b.String() != want {
+		t.Errorf("shown\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
 // TestShowFreeze: a person's freeze that a store fails isn't shown as one that holds.
 func TestShowFreeze(t *testing.T) {
 	s := decisions.State{

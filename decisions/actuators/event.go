@@ -124,7 +124,7 @@ const (
 )
 
 // alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so does a notice that a person has to look at: a step that
-// failed or is overdue, a guardrail under suspicion, or one that may miss its alerts, traffic that isn't as planned, somebody else's decisions. It is over when a rollback is carried out, stores take
+// failed or is overdue, a guardrail under suspicion, or one that may miss its alerts, traffic that isn't as planned, users of a version that is to have none, somebody else's decisions. It is over when a rollback is carried out, that version has drained, stores take
 // writes again, the traffic is as planned, or Alertmanager tells of all alerts again, with all that people were told of; when nobody else has written decisions for an hour, and nothing else stands; or when
 // the rollout begins, goes on, has gone its way, gives way to another, or is deleted.
 func (e *Event) alarm() alarm {
@@ -132,9 +132,9 @@ func (e *Event) alarm() alarm {
 		switch e.Notice.Kind {
 		case schemas.NoticeAcksOverdue, schemas.NoticeAckRefused, schemas.NoticeDrainOverdue, schemas.NoticeGuardrailSuspect, schemas.NoticeSinkOverdue, schemas.NoticeSinkRefused,
 			schemas.NoticePillarFailed, schemas.NoticeRolloutLost, schemas.NoticeForeignDecision, schemas.NoticeAlertsTruncated,
-			schemas.NoticeShareOffPlan:
+			schemas.NoticeShareOffPlan, schemas.NoticeRetiredServes:
 			return raise
-		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone, schemas.NoticeShareAsPlanned, schemas.NoticeAlertsWhole, schemas.NoticeWritesAgain:
+		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone, schemas.NoticeRetiredOver, schemas.NoticeShareAsPlanned, schemas.NoticeAlertsWhole, schemas.NoticeWritesAgain:
 			if len(e.Notice.Waiting) == 0 {
 				return over
 			}

@@ -1,0 +1,57 @@
+package engine
+
+import (
+	"testing"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+	"streamcanary/windows"
+)
+
+const vigilRollout = `apiVersion: streamcanary.dev/v1
+kind: Rollout
+metadata: {name: ranker-42}
+spec:
+  model: ranker
+  baseline: {version: v1, where: {host: "stable-*"}}
+  canary: {version: v2}
+  outcomes: {click: {within: 10s}}
+  segments: {list: [de, fr]}
+  guardrails:
+    - {name: errors, rate: error, increase: 1pp}
+    - {name: ctr, rate: click, decrease: 2%}
+    - {name: cpu, sample: cpu, limit: 0.9, increase: 5pp}
+`
+
+// TestVigil: it counts who serves and nothing else, and the version that is to have no users is the canary of its windows.
+func TestVigil(t *testing.T) {
+	r, err := schemas.ParseRollout("ranker-42.yaml", []byte(vigilRollout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := windows.Partition{Topic: "predictions"}
+	for _, promoted := range []bool{false, true} {
+		plan, judged := VigilOf(r, promoted, 3, 10_000), PlanOf(r, 3, 10_000)
+		v := NewVigil(plan, []windows.Partition{at})
+		want := [2]string{"v1", "v2"}
+		if promoted {
+			want = [2]string{"v2", "v1"}
+		}
+		if versions := [2]string{plan.Baseline, plan.Canary}; versions != want || len(plan.Streams()) != 1 || plan.Check() != nil || v.Counts(&windows.Key{Plan: judged.Hash()}) {
+			t.Errorf("promoted %t: it counts %v in %v (%v), want %v", promoted, versions, plan.Streams(), plan.Check(), want)
+		}
+		if picks := plan.Where[windows.Baseline].Of("v1") != "v1"; picks == promoted {
+			t.Errorf("promoted %t: the versions' parts are %v", promoted, plan.Where)
+		}
+		part := &windows.Part{Stream: windows.Stream{Kind: windows.Serving}, StartMs: 10_000}
+		part.Traffic[windows.Baseline] = windows.Traffic{Events: 90, Served: 90}
+		part.Traffic[windows.Canary] = windows.Traffic{Events: 12, Served: 10, Hosts: []windows.HostCount{{Host: "a", Events: 10}}}
+		if err := v.Add(windows.Key{Rollout: r.Name, Epoch: 3, Plan: plan.Hash(), Partition: at, Stream: part.Stream, StartMs: part.StartMs}, part); err != nil {
+			t.Fatal(err)
+		}
+		w := v.Next()
+		if w == nil || w.Baseline != 90 || w.Canary != 10 || w.EndMs != 11_000 || len(w.Hosts) != 1 || w.Hosts[0] != (decisions.Flow{Host: "a", Predictions: 10}) || v.Next() != nil {
+			t.Errorf("promoted %t: %+v", promoted, w)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"streamcanary/cmd/engine"
+	"streamcanary/decisions"
+	"streamcanary/windows"
+)
+
+// When an epoch has ended, stage one counts on which version serves users, and nothing else, for as long as the state machine looks at that (decisions.Retired). It counts
+// from a while after now on, also after a restart, so that no event is read again for it: what is served in between is not seen.
+
+// afterwards lets stage one count what a finished epoch needs, or nothing more of it.
+func (c *court) afterwards(ctx context.Context, d *desk) {
+	switch {
+	case d.head.State.Retired == nil || c.isLater(d):
+		d.vigil = nil
+		c.order(ctx, order{remove: d.rollout.Name})
+	case d.vigil == nil && !c.catching: // else it begins with what is handed over
+		plan := c.keepsVigil(d)
+		c.order(ctx, order{set: &plan})
+	}
+}
+
+// keepsVigil begins a desk's vigil, and is what stage one must count for it.
+func (c *court) keepsVigil(d *desk) windows.Plan {
+	s := &d.head.State
+	from := max(time.Now().UnixMilli(), s.EventMs) + s.Terms.SettleMs // nothing of it was read yet
+	plan := engine.VigilOf(d.rollout, s.Promoted(), s.Epoch, from)
+	d.vigil = engine.NewVigil(plan, c.sources.Predictions)
+	return plan
+}
+
+// relieve ends the counting for what another rollout of the model has left, before its own begins: a model has one plan.
+func (c *court) relieve(ctx context.Context, model string) {
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; d.rollout.Model == model && d.vigil != nil {
+			d.vigil = nil
+			c.order(ctx, order{remove: name})
+		}
+	}
+}
+
+// serves takes a sealed part of the vigil.
+func (d *desk) serves(e *entry, wall time.Time) ([]decisions.Effect, error) {
+	if err := d.vigil.Add(e.key, e.part); err != nil {
+		if !errors.Is(err, windows.ErrHole) { // else stage one counts again what it lost, and this part with it
+			d.foreign++
+		}
+		return nil, nil
+	}
+	d.note(e, wall)
+	var effects []decisions.Effect
+	for w := d.vigil.Next(); w != nil; w = d.vigil.Next() {
+		more, err := d.input(decisions.Input{Kind: decisions.InputTraffic, Traffic: w})
+		if err != nil {
+			return nil, err
+		}
+		effects = append(effects, more...)
+	}
+	return effects, nil
+}

@@ -1,0 +1,237 @@
+package decisions
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"streamcanary/schemas"
+)
+
+// What an epoch's end promises is held against the stream when the epoch has ended, too: the canary of a rollback, and the baseline of a promotion, is to have no users
+// any more. Whether a promotion is seen at all is proven as a rollback's drain is (verify.go). What has drained may come back: a router that restarts with an old configuration.
+
+// retiredForMs is for how long that is looked at. It ends sooner where a later epoch of the model begins, and later where people were told, and not of the end.
+const retiredForMs = 24 * 3600 * 1000
+
+// Retired is what the stream has shown of the version that is to have no users any more.
+type Retired struct {
+	Decision   string   `json:"decision"`              // that took them from it
+	UntilMs    int64    `json:"until_ms"`              // wall time: for how long it is looked at
+	DeadlineMs int64    `json:"deadline_ms,omitempty"` // wall time until which it must be proven to have drained; 0: it has, or nothing can prove it
+	Attempt    int      `json:"attempt,omitempty"`
+	Told       bool     `json:"told,omitempty"`     // people were told, and not yet of the end
+	Again      bool     `json:"again,omitempty"`    // it is about its users since it had drained
+	Unproven   bool     `json:"unproven,omitempty"` // no traffic came that could show that it had
+	Drain      Drain    `json:"drain"`
+	Comeback   Comeback `json:"comeback,omitzero"`
+}
+
+// When a version that has drained is taken to have users again: when it has had so many predictions more than a share allows that is so many times the limit of a drain. A few strays are
+// none: what is beyond is added up from where it was last nothing (Page's rule, analysis/split_back.go), so that predictions of others make up for them, and of one window at most
+// so many count, so that it takes three.
+const (
+	comebackExcess = 10
+	comebackTimes  = 2
+	comebackWindow = 4
+)
+
+// Comeback is what came of a version since its share was last no more than is allowed.
+type Comeback struct {
+	FromMs int64 `json:"from_ms,omitempty"` // event time
+	Excess int64 `json:"excess,omitempty"`  // predictions beyond, times drainShare
+}
+
+// take adds a window, and reports whether the version has users again.
+func (c *Comeback) take(w *Traffic) bool {
+	if c.Excess == 0 {
+		c.FromMs = w.StartMs
+	}
+	c.Excess += min(drainShare*w.Canary-comebackTimes*(w.Baseline+w.Canary), comebackWindow*drainShare)
+	if c.Excess <= 0 {
+		*c = Comeback{}
+	}
+	return c.Excess >= comebackExcess*drainShare
+}
+
+// clone shares no memory with r which Step could change; nil of nil.
+func (r *Retired) clone() *Retired {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	c.Drain.Hosts, c.Drain.Regions = slices.Clone(r.Drain.Hosts), slices.Clone(r.Drain.Regions)
+	return &c
+}
+
+// hasPromoted ends a promotion: routers have followed the decision. What the stream shows is held against it from here on.
+func (t *turn) hasPromoted(decision string) {
+	t.s.Status = StatusPromoted
+	if !t.s.Terms.awaited() {
+		return
+	}
+	t.retire(decision)
+	t.drains(t.s.settledMs(t.in.WallMs))
+}
+
+// retire begins to look at a version that has drained.
+func (t *turn) retire(decision string) {
+	t.s.Retired = &Retired{Decision: decision, UntilMs: t.in.WallMs + retiredForMs}
+}
+
+// drains lets the proof begin that it has drained, from an event time on.
+func (t *turn) drains(fromMs int64) {
+	r := t.s.Retired
+	r.DeadlineMs = t.in.WallMs + t.s.Terms.DrainWithinMs
+	r.Drain = Drain{RoutedMs: t.in.WallMs, FromMs: fromMs, CleanFromMs: fromMs, Look: Look{WallMs: t.in.WallMs, UpToMs: t.s.EventMs}}
+}
+
+// endedBy is what has taken its users from it, at a sentence's beginning.
+func (s *State) endedBy() string {
+	text := fmt.Sprintf("%s %s", s.ending(), s.Retired.Decision)
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// Promoted reports whether the epoch has ended with a promotion.
+func (s *State) Promoted() bool { return s.Status == StatusPromoted }
+
+// retiredVersion has no users any more; heir has them.
+func (s *State) retiredVersion() (retired, heir string) {
+	if s.Promoted() {
+		return s.Terms.Baseline, s.Terms.Canary
+	}
+	return s.Terms.Canary, s.Terms.Baseline
+}
+
+// retiredServes looks at a sealed window for the retired version, which is in the place of the canary there.
+func (t *turn) retiredServes(w *Traffic) {
+	r := t.s.Retired
+	switch {
+	case w.Baseline+w.Canary == 0:
+	case r.DeadlineMs > 0 && r.Drain.take(w):
+		t.retiredDrained()
+	case r.DeadlineMs == 0 && r.Comeback.take(w):
+		t.comesBack(w)
+	}
+}
+
+// comesBack tells people that a version has users again, and begins the proof of the end of that.
+func (t *turn) comesBack(w *Traffic) {
+	r := t.s.Retired
+	since := r.Comeback.FromMs
+	t.drains(w.StartMs)
+	r.Drain.take(w)
+	r.Told, r.Again, r.Attempt, r.Comeback = true, true, 0, Comeback{}
+	version, heir := t.s.retiredVersion()
+	t.tellRetired(fmt.Sprintf("%s gave all traffic to %s, and since %s %s serves users again: %s. %s Find what routes to it, a router that restarted with an old configuration perhaps, and move that by hand.",
+		t.s.endedBy(), heir, schemas.Time(since), version, r.Drain.Text(), t.s.appliedText()))
+}
+
+// tellRetired tells people that a retired version serves users. A baseline that has never drained is no harm by itself.
+func (t *turn) tellRetired(sentence string) {
+	r := t.s.Retired
+	severity := schemas.Critical
+	if t.s.Promoted() && !r.Again {
+		severity = schemas.Warning
+	}
+	t.notice(schemas.Notice{Kind: schemas.NoticeRetiredServes, Severity: severity, Decision: r.Decision, Attempt: r.Attempt, Sentence: sentence})
+}
+
+// retiredDrained ends the proof: the version has drained.
+func (t *turn) retiredDrained() {
+	version, heir := t.s.retiredVersion()
+	t.s.Retired.Unproven = false
+	t.retiredOver(schemas.OutcomeDone, fmt.Sprintf("%s has drained, as %s %s wants it: %s serves all users.", version, t.s.ending(), t.s.Retired.Decision, heir))
+}
+
+// retiredOver goes on to look whether the version has users again, and says that what people were told is over.
+func (t *turn) retiredOver(outcome schemas.NoticeOutcome, sentence string) {
+	r := t.s.Retired
+	told, attempt := r.Told, r.Attempt
+	r.Told, r.Again, r.Attempt, r.DeadlineMs, r.Comeback = false, false, 0, 0, Comeback{}
+	if told {
+		t.notice(schemas.Notice{Kind: schemas.NoticeRetiredOver, Severity: schemas.Info, Decision: r.Decision, Attempt: attempt, Outcome: outcome, Sentence: sentence, Waiting: t.s.left()})
+	}
+}
+
+// retiredExpired takes the deadline of the retired version: that of the proof, or of the looking.
+func (t *turn) retiredExpired(x *Expired) {
+	r := t.s.Retired
+	version, _ := t.s.retiredVersion()
+	switch {
+	case x.Later:
+		t.retiredOver("", fmt.Sprintf("A later epoch of model %s has begun, and moves its traffic: what %s serves is no matter of %s %s any more.", t.s.Terms.Model, version, t.s.ending(), r.Decision))
+		t.s.Retired = nil
+	case r.DeadlineMs == 0:
+		t.s.Retired = nil
+	default:
+		t.retiredLook(x)
+	}
+}
+
+// retiredLook looks whether the retired version has drained although it isn't proven.
+func (t *turn) retiredLook(x *Expired) {
+	r, was := t.s.Retired, t.s.Retired.Drain.Look
+	version, heir := t.s.retiredVersion()
+	silent, dueMs := t.looks(&r.Drain, x)
+	switch {
+	case silent:
+		r.Unproven = true
+		t.retiredOver(schemas.OutcomeDoneUnproven, fmt.Sprintf("Model %s isn't asked any more, so nothing shows whether %s would still get users. This counts as over.", t.s.Terms.Model, version))
+	case dueMs > 0:
+		r.DeadlineMs = dueMs
+	default:
+		r.Told = true
+		r.Attempt++
+		r.DeadlineMs = t.in.WallMs + backoff(t.s.Terms.DrainWithinMs, r.Attempt)
+		seen, do := t.undrained(&r.Drain, x, &was)
+		t.tellRetired(fmt.Sprintf("%s gave all traffic to %s, and it is not proven that %s has drained: %s%s. %s %s",
+			t.s.endedBy(), heir, version, seen, passed(r.Attempt), t.s.appliedText(), do))
+	}
+}
+
+// retiredDeadline names the deadline of the retired version.
+const retiredDeadline = "retired"
+
+// retiredDeadlines are when somebody looks at it next; a later epoch ends that at once.
+func (s *State) retiredDeadlines() []Deadline {
+	r := s.Retired
+	if r == nil {
+		return nil
+	}
+	d := Deadline{ID: deadlineID(r.Decision, retiredDeadline), AtMs: r.UntilMs, Later: true}
+	if r.DeadlineMs > 0 {
+		d.AtMs = r.DeadlineMs
+	}
+	return []Deadline{d}
+}
+
+// RetiredServing is the version that serves users although it is to have none, as people were told; "": none does, as far as is known.
+func (s *State) RetiredServing() string {
+	if s.Retired == nil || !s.Retired.Told {
+		return ""
+	}
+	version, _ := s.retiredVersion()
+	return version
+}
+
+// RetiredText is what the stream shows, after the epoch's end, of the version that is to have no users any more, for a person; "": it isn't looked at.
+func (s *State) RetiredText() string {
+	r := s.Retired
+	if r == nil {
+		return ""
+	}
+	version, _ := s.retiredVersion()
+	looked := fmt.Sprintf("looked at until %s", schemas.Time(r.UntilMs))
+	switch {
+	case r.DeadlineMs == 0 && r.Unproven:
+		return fmt.Sprintf("%s is not proven to have drained: no traffic came that could show it; %s", version, looked)
+	case r.DeadlineMs == 0:
+		return fmt.Sprintf("%s has drained; %s, should it have users again", version, looked)
+	case r.Drain.Seen == 0:
+		return fmt.Sprintf("%s is not proven to have drained: no prediction since has been counted yet%s", version, passed(r.Attempt))
+	case r.Told:
+		return fmt.Sprintf("%s serves users: %s%s", version, r.Drain.dated(), passed(r.Attempt))
+	}
+	return fmt.Sprintf("%s is not proven to have drained yet: %s", version, r.Drain.dated())
+}

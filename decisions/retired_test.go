@@ -1,0 +1,121 @@
+package decisions
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// drained is a rollback that is carried out: proven by the stream at second 9.
+func drained(t Terms) []Input {
+	return after(rolledBack(t), after([]Input{ack(6, 3, "eu", schemas.AckApplied)}, windowsOf(6, 3, 1000, 0)...)...)
+}
+
+// followed is a promotion that routers have acknowledged at second 6.
+func followed(t Terms) []Input {
+	return after(running(t), verdictOf(5, VerdictPromote), ack(6, 3, "eu", schemas.AckApplied))
+}
+
+func retiredAt(at int64) Input { return expire(at, id(1, 3)+"/retired") }
+
+func laterAt(at int64) Input {
+	in := retiredAt(at)
+	in.Expired.Later = true
+	return in
+}
+
+func quietAt(at int64) Input { return expireQuiet(at, id(1, 3)+"/retired") }
+
+// TestRetired: in the windows, the version that is to have no users any more is in the canary's place.
+func TestRetired(t *testing.T) {
+	back, gone := windowsOf(20, 5, 190, 10), windowsOf(40, 3, 1000, 0)
+	tests := []struct {
+		name  string
+		begin []Input
+		in    []Input
+		want  []string
+		text  string // of RetiredText; "": nobody looks any more
+	}{
+		{"a promotion that is seen", followed(terms()), windowsOf(6, 3, 1000, 0), nil, "41 has drained; looked at until"},
+		{"one of which nothing comes", followed(terms()), after(windowsOf(60, 5, 20, 180), retiredAt(66)), []string{"!retired-serves"}, "41 serves users: it served 180 of the 200"},
+		{"before its time", followed(terms()), after(windowsOf(60, 5, 20, 180), retiredAt(65)), nil, "41 is not proven to have drained yet: it served 180 of the 200"},
+		{"told again, and drained at last", followed(terms()), after(after(windowsOf(60, 5, 20, 180), retiredAt(66), retiredAt(186)), windowsOf(200, 3, 1000, 0)...),
+			[]string{"!retired-serves", "!retired-serves", "!retired-over  done"}, "41 has drained; looked at until"},
+		{"thin traffic takes its time", followed(terms()), after(windowsOf(60, 5, 3, 0), sealedAt(66, 65, 65)), nil, "41 is not proven to have drained yet: it served 0 of the 3"},
+		{"nothing is read", followed(terms()), []Input{retiredAt(66)}, []string{"!retired-serves"}, "41 is not proven to have drained: no prediction since has been counted yet (deadline passed once)"},
+		{"nobody asks the model", followed(terms()), []Input{quietAt(66)}, nil, "41 is not proven to have drained: no traffic came that could show it; looked at until"},
+		{"nobody asks any more", followed(terms()), after(windowsOf(60, 5, 20, 180), retiredAt(66), quietAt(186)), []string{"!retired-serves", "!retired-over  done_unproven"}, "41 is not proven to have drained: no traffic"},
+
+		{"a rollback that stays", drained(terms()), windowsOf(20, 100, 200, 0), nil, "42 has drained; looked at until"},
+		{"many strays at once", drained(terms()), after(windowsOf(20, 2, 0, 200), windowsOf(22, 100, 200, 0)...), nil, "42 has drained; looked at until"},
+		{"a few now and then", drained(terms()), slices.Concat(windowsOf(20, 1, 199, 1), windowsOf(21, 4, 200, 0), windowsOf(25, 2, 198, 2), windowsOf(27, 60, 200, 0), windowsOf(87, 2, 198, 2)), nil, "42 has drained; looked at until"},
+		{"users again", drained(terms()), back, []string{"!retired-serves"}, "42 serves users: it served 10 of the 200"},
+		{"all of the few", drained(terms()), windowsOf(20, 11, 0, 1), []string{"!retired-serves"}, "42 serves users: it served 1 of the 1 "},
+		{"and gone", drained(terms()), slices.Concat(back, gone), []string{"!retired-serves", "!retired-over  done"}, "42 has drained; looked at until"},
+		{"and again", drained(terms()), slices.Concat(back, gone, windowsOf(50, 5, 190, 10)), []string{"!retired-serves", "!retired-over  done", "!retired-serves"}, "42 serves users: it served 10 of the 200"},
+		{"still, past a day", drained(terms()), after(back, retiredAt(90_000)), []string{"!retired-serves", "!retired-serves"}, "42 serves users: it served 10 of the 200"},
+		{"a day later", drained(terms()), []Input{retiredAt(90_000)}, nil, ""},
+		{"a later epoch", drained(terms()), []Input{laterAt(20)}, nil, ""},
+		{"users again, and a later epoch", drained(terms()), after(back, laterAt(26)), []string{"!retired-serves", "!retired-over"}, ""},
+		{"nobody acts on it", after(running(terms(advise)), verdictOf(5, VerdictPromote)), windowsOf(6, 3, 0, 1000), nil, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, begun := fold(t, test.begin...)
+			s, words := fold(t, after(test.begin, test.in...)...)
+			expectNamed(t, words[len(begun):], test.want)
+			if text := s.RetiredText(); !strings.HasPrefix(text, test.text) || (text == "") != (test.text == "") {
+				t.Errorf("it says %q, want %q", text, test.text)
+			}
+		})
+	}
+}
+
+// sealedAt is retiredAt where all of the model's predictions were read up to a second.
+func sealedAt(at, sealed, served int64) Input {
+	in := retiredAt(at)
+	in.Expired.SealedMs, in.Expired.ServedMs = sealed*1000, served*1000
+	return in
+}
+
+// TestRetiredSeverity: a version that was rolled back, and one that is back, wake people; a promotion that isn't followed is told. What was told keeps the rollout's incident open.
+func TestRetiredSeverity(t *testing.T) {
+	for name, x := range map[string]struct {
+		in   []Input
+		want schemas.Severity
+	}{
+		"rolled back":                   {after(drained(terms()), windowsOf(20, 5, 190, 10)...), schemas.Critical},
+		"promoted, and never seen":      {after(followed(terms()), retiredAt(66)), schemas.Warning},
+		"promoted, and the old is back": {slices.Concat(followed(terms()), windowsOf(6, 3, 1000, 0), windowsOf(20, 5, 190, 10)), schemas.Critical},
+	} {
+		var s State
+		var last *schemas.Notice
+		for _, in := range x.in {
+			var effects []Effect
+			if s, effects = Step(s, in); len(effects) > 0 && effects[0].Notice != nil {
+				last = effects[0].Notice
+			}
+		}
+		if last == nil || last.Kind != schemas.NoticeRetiredServes || last.Severity != x.want || last.Decision != id(1, 3) || s.Calm() || !slices.Contains(s.left(), "verify") {
+			t.Errorf("%s: %+v; left to do: %v", name, last, s.left())
+		}
+	}
+}
+
+// TestComebackOfStrays: a version that has half of what a drain allows, day in, day out, wakes nobody.
+func TestComebackOfStrays(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var c Comeback
+	for second := range int64(20 * 86_400) {
+		w := Traffic{StartMs: second * 1000, EndMs: second*1000 + 1000, Baseline: 20}
+		if random.IntN(2*drainShare) < 20 {
+			w.Canary = 1
+		}
+		if c.take(&w) {
+			t.Fatalf("after %d s", second)
+		}
+	}
+}
