@@ -80,6 +80,17 @@ func (s *State) receipt(name string, seq int64) *Answer {
 	return nil
 }
 
+// last is the newest answer of a name that has given none to what it is waited for; nil: it has never answered in the epoch.
+func (s *State) last(name string) *Answer {
+	var last *Answer
+	for i := range s.Answers {
+		if a := &s.Answers[i]; s.speaksFor(a.Consumer, name) && (last == nil || a.AtMs > last.AtMs) {
+			last = a
+		}
+	}
+	return last
+}
+
 // refusal is the answer itself, or what it was before a mere receipt, where that is a refusal; nil: it isn't.
 func (a *Answer) refusal() *Answer {
 	if !a.refuses() {
@@ -112,6 +123,14 @@ func (s *State) idText(seq int64) string {
 // receiptText is who has received what, when, and no more.
 func (s *State) receiptText(a *Answer) string {
 	return fmt.Sprintf("%s received decision %s at %s, and has not said since what came of it", a.Consumer, s.idText(a.Seq), schemas.Time(a.AtMs))
+}
+
+// lastText is what somebody who is silent has answered last, and what to do.
+func (s *State) lastText(a *Answer) string {
+	if a.Status == schemas.AckReceived {
+		return fmt.Sprintf("%s received decision %s at %s, and has answered nothing since: what that asks for hangs there, or it has stopped: look at its log, and restart it.", a.Consumer, s.idText(a.Seq), schemas.Time(a.AtMs))
+	}
+	return fmt.Sprintf("%s answered %s to decision %s at %s, and nothing since: does it still run? Look at its log.", a.Consumer, a.Status, s.idText(a.Seq), schemas.Time(a.AtMs))
 }
 
 // speaksFor reports whether a consumer's answer is one of a name that is waited for: its own, or where any router is enough, a router's.

@@ -32,7 +32,8 @@ func toldLast(t *testing.T, kind schemas.NoticeKind, in ...Input) schemas.Notice
 // repeats the order: what it answers to that, or that it has only received it, takes nothing away.
 func TestPagesKeepAnswers(t *testing.T) {
 	const (
-		silent = "Does it run, and is it allowed to acknowledge?"
+		before = "user answered prepared to decision ranker-42.1.1 at 1970-01-01T00:00:03.000Z, and nothing since: does it still run? Look at its log."
+		odd    = "user answered failed to decision ranker-42.1.2 at 1970-01-01T00:00:06.000Z, and nothing since: does it still run? Look at its log."
 		at3    = "user answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:12.000Z: no disk. Mend that there: it is asked again."
 		at4    = "user answered failed to decision ranker-42.1.4 at 1970-01-01T00:00:13.000Z: still none. Mend that there: it is asked again."
 		hangs  = "user received decision ranker-42.1.5 at 1970-01-01T00:00:14.000Z, and has not said since what came of it: it runs, and what it was asked to do hangs: look at its log, and restart it."
@@ -49,12 +50,24 @@ func TestPagesKeepAnswers(t *testing.T) {
 		"and the next is only received": {after(harm, fails, why(ack(13, 4, "user", schemas.AckFailed), "still none"),
 			ack(14, 5, "user", schemas.AckReceived), page), at4},
 		"received alone, of what repeats it": {after(harm, expire(40, id(1, 3)+"/freeze"), ack(14, 5, "user", schemas.AckReceived), expire(110, id(1, 3)+"/freeze")), hangs},
-		"nothing":                            {after(harm, page), silent},
-		"refused before this order":          {after(begun(illegible), why(ack(6, 2, "user", schemas.AckFailed), "odd"), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), page), silent},
+		"nothing":                            {after(harm, page), before},
+		"refused before this order":          {after(begun(illegible), why(ack(6, 2, "user", schemas.AckFailed), "odd"), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), page), odd},
 	} {
 		if n := toldLast(t, schemas.NoticeAcksOverdue, test.in...); !strings.HasSuffix(n.Sentence, " "+test.want) {
 			t.Errorf("%s: told\n  %s\nwant at its end\n  %s", name, n.Sentence, test.want)
 		}
+	}
+}
+
+// TestPageOfAStoreThatHangs: where a store hangs with the freeze, the rollback goes on without it, and what is told of the restore says what it answered last, and not that it may not run.
+func TestPageOfAStoreThatHangs(t *testing.T) {
+	in := after(begun(), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckReceived),
+		expire(40, id(1, 3)+"/freeze"), ack(41, 4, "eu", schemas.AckApplied), ack(42, 5, "item", schemas.AckApplied), expire(71, id(1, 3)+"/restore"))
+	const want = "is not acknowledged by user (deadline passed once). 41 serves all traffic with the state that 42 left, and item, user may take no writes until it is restored " +
+		"(item to snapshot item-before, user to snapshot user-before): restore it by hand if the store can't, and let the store acknowledge that. " +
+		"user received decision ranker-42.1.3 at 1970-01-01T00:00:12.000Z, and has answered nothing since: what that asks for hangs there, or it has stopped: look at its log, and restart it."
+	if n := toldLast(t, schemas.NoticeAcksOverdue, in...); !strings.HasPrefix(n.Sentence, "Step restore of") || !strings.HasSuffix(n.Sentence, want) {
+		t.Errorf("told\n  %s\nwant at its end\n  %s", n.Sentence, want)
 	}
 }
 

@@ -208,10 +208,10 @@ func TestWhatAStoreDoesNotDo(t *testing.T) {
 	for want, have := range map[string]string{
 		"Step restore of rollback ranker-42.1.3, decided 33s ago, is not acknowledged by item, user (deadline passed once). 41 serves all traffic with the state that 42 left, and item, user may take no writes " +
 			"until it is restored (item to snapshot item-before, user to snapshot user-before): restore it by hand if the store can't, and let the store acknowledge that. " +
-			"item answered failed to decision ranker-42.1.5 at 1970-01-01T00:00:14.000Z: the snapshot is gone. Mend that there: it is asked again. And user: does it run, and is it allowed to acknowledge?": says(
+			"item answered failed to decision ranker-42.1.5 at 1970-01-01T00:00:14.000Z: the snapshot is gone. Mend that there: it is asked again. user answered prepared to decision ranker-42.1.3 at 1970-01-01T00:00:12.000Z, and nothing since: does it still run? Look at its log.": says(
 			append(moved[:4:4], gone, expire(43, id(1, 3)+"/restore"))...),
 		"Step unfreeze of rollback ranker-42.1.3, decided 40s ago, is not acknowledged by user (deadline passed once). " +
-			"The state is restored, and user may still take no writes: let it write by hand if it doesn't. Does it run, and is it allowed to acknowledge?": says(append(restored[:7:7], expire(50, id(1, 3)+"/unfreeze"))...),
+			"The state is restored, and user may still take no writes: let it write by hand if it doesn't. user answered applied to decision ranker-42.1.5 at 1970-01-01T00:00:15.000Z, and nothing since: does it still run? Look at its log.": says(append(restored[:7:7], expire(50, id(1, 3)+"/unfreeze"))...),
 		"item answered failed to decision ranker-42.1.3: disk full. What 42 writes may still change it. Stop its writes by hand, or `rollout resume` ends the freeze.": says(
 			command(10, CommandFreeze, false), full),
 		"The freeze that was asked for (decision ranker-42.1.3) is not acknowledged (deadline passed once): item answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: disk full; user has not answered. " +

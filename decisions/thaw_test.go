@@ -168,9 +168,9 @@ func TestWhatAFrozenStoreMeans(t *testing.T) {
 	full.Ack.Why = "no disk"
 	resumed := after(frozenNow(), command(13, CommandResume, false), ack(14, 4, "item", schemas.AckApplied))
 	for want, in := range map[string][]Input{
-		"That user takes writes again (decision ranker-42.1.4) is not acknowledged (deadline passed once). Until then writes there may be refused: let user take them by hand if need be. Each decision asks for it until that is answered. Does it run, and is it allowed to acknowledge?": after(resumed, expire(43, id(1, 4)+"/thaw")),
-		"user answered failed to decision ranker-42.1.4: no disk. Until then writes there may be refused: let user take them by hand if need be. Each decision asks for it until that is answered.":                                                                                         after(resumed, full),
-		"That user takes writes again (decision ranker-42.1.1) is not acknowledged (deadline passed once). Until then writes there may be refused: let user take them by hand if need be. Each decision asks for it until that is answered. user is told so when the start is committed.":   {applied(1, terms(stateful, oneStore, owes("user"))), expire(31, id(1, 1)+"/thaw")},
+		"That user takes writes again (decision ranker-42.1.4) is not acknowledged (deadline passed once). Until then writes there may be refused: let user take them by hand if need be. Each decision asks for it until that is answered. user answered applied to decision ranker-42.1.3 at 1970-01-01T00:00:12.000Z, and nothing since: does it still run? Look at its log.": after(resumed, expire(43, id(1, 4)+"/thaw")),
+		"user answered failed to decision ranker-42.1.4: no disk. Until then writes there may be refused: let user take them by hand if need be. Each decision asks for it until that is answered.":                                                                                                                                                                              after(resumed, full),
+		"That user takes writes again (decision ranker-42.1.1) is not acknowledged (deadline passed once). Until then writes there may be refused: let user take them by hand if need be. Each decision asks for it until that is answered. user is told so when the start is committed.":                                                                                        {applied(1, terms(stateful, oneStore, owes("user"))), expire(31, id(1, 1)+"/thaw")},
 	} {
 		_, words := foldWith(t, func(e Effect) string {
 			if e.Notice != nil {

@@ -91,12 +91,14 @@ func (s *State) hint(w *Wait) string {
 
 // advice is what to do about those who have not answered as is wanted.
 func (s *State) advice(w *Wait) string {
-	var refused, busy, silent, texts []string
+	var refused, busy, gone, silent, texts []string
 	for _, name := range w.missing() {
 		if a := s.refusal(name, w.Seq); a != nil {
 			refused = append(refused, s.refusalText(a))
 		} else if a := s.receipt(name, w.Seq); a != nil {
 			busy = append(busy, s.receiptText(a))
+		} else if a := s.last(name); a != nil {
+			gone = append(gone, s.lastText(a))
 		} else {
 			silent = append(silent, name)
 		}
@@ -106,6 +108,9 @@ func (s *State) advice(w *Wait) string {
 	}
 	if busy != nil {
 		texts = append(texts, strings.Join(busy, "; ")+": it runs, and what it was asked to do hangs: look at its log, and restart it.")
+	}
+	if gone != nil {
+		texts = append(texts, strings.Join(gone, " "))
 	}
 	switch {
 	case silent != nil && texts == nil:

@@ -56,11 +56,11 @@ func TestMissing(t *testing.T) {
 		{"for one that isn't there, by any router", append(second(terms()), of(9, stale), expire(20, id(2, 1)+"/acks")), "any",
 			`Decision ranker-42.2.1 is not answered with "prepared" by any router (deadline passed once). eu answers to epoch 9, and this is epoch 2: it hears another installation, or somebody answers in its name: look at its NATS, its trusted keys and who may acknowledge. ` + gives, ""},
 		{"a stage", after(running(terms(ramp)), verdictOf(5, VerdictAdvance), expire(15, id(1, 3)+"/acks")), "any",
-			`Decision ranker-42.1.3 is not answered with "applied" by any router (deadline passed once). Does it run, and is it allowed to acknowledge? Until it has been carried out, no stage begins or ends; harm rolls back all the same.`, ""},
+			`Decision ranker-42.1.3 is not answered with "applied" by any router (deadline passed once). eu answered applied to decision ranker-42.1.2 at 1970-01-01T00:00:02.000Z, and nothing since: does it still run? Look at its log. Until it has been carried out, no stage begins or ends; harm rolls back all the same.`, ""},
 		{"a promotion", after(running(terms(weight)), verdictOf(5, VerdictPromote), expire(15, id(1, 3)+"/acks")), "any",
-			`Decision ranker-42.1.3 is not answered with "applied" by any router (deadline passed once). Does it run, and is it allowed to acknowledge? Until it has been carried out, traffic may still reach 41; ` + "`streamcanary rollout rollback ranker-42 --comment WHY` goes back.", ""},
+			`Decision ranker-42.1.3 is not answered with "applied" by any router (deadline passed once). eu answered applied to decision ranker-42.1.2 at 1970-01-01T00:00:02.000Z, and nothing since: does it still run? Look at its log. Until it has been carried out, traffic may still reach 41; ` + "`streamcanary rollout rollback ranker-42 --comment WHY` goes back.", ""},
 		{"a rollback", after(rolledBack(terms(weight)), expire(15, id(1, 3)+"/route")), "any",
-			"Step route of rollback ranker-42.1.3, decided 10s ago, is not acknowledged by any router (deadline passed once). Traffic may still reach 42: move it by hand if it does. Does it run, and is it allowed to acknowledge?", ""},
+			"Step route of rollback ranker-42.1.3, decided 10s ago, is not acknowledged by any router (deadline passed once). Traffic may still reach 42: move it by hand if it does. eu answered applied to decision ranker-42.1.2 at 1970-01-01T00:00:02.000Z, and nothing since: does it still run? Look at its log.", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
