@@ -129,20 +129,7 @@ func (h *histogram) add(more []windows.Bucket) {
 	if len(more) == 0 {
 		return
 	}
-	out, mine := h.spare[:0], h.buckets
-	for len(mine) > 0 && len(more) > 0 {
-		switch a, b := mine[0], more[0]; {
-		case a.Index < b.Index:
-			out, mine = append(out, a), mine[1:]
-		case a.Index > b.Index:
-			out, more = append(out, b), more[1:]
-		default:
-			a.Count += b.Count
-			out, mine, more = append(out, a), mine[1:], more[1:]
-		}
-	}
-	out = append(append(out, mine...), more...)
-	h.buckets, h.spare = out, h.buckets
+	h.buckets, h.spare = windows.AppendSum(h.spare[:0], h.buckets, more), h.buckets
 }
 
 func (h *histogram) clear() { h.buckets = h.buckets[:0] }

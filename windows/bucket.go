@@ -95,3 +95,19 @@ var mantissaEdges = [bucketsPerDoubling + 1]uint64{
 	0xea4afa2a490d9, 0xefa1bee615a27, 0xf50765b6e4540, 0xfa7c1819e90d8,
 	1 << 52,
 }
+
+// AppendSum appends the sum of two histograms, ascending as in Cell, to dst, which shares no memory with them.
+func AppendSum(dst, a, b []Bucket) []Bucket {
+	for len(a) > 0 && len(b) > 0 {
+		switch x, y := a[0], b[0]; {
+		case x.Index < y.Index:
+			dst, a = append(dst, x), a[1:]
+		case x.Index > y.Index:
+			dst, b = append(dst, y), b[1:]
+		default:
+			x.Count += y.Count
+			dst, a, b = append(dst, x), a[1:], b[1:]
+		}
+	}
+	return append(append(dst, a...), b...)
+}

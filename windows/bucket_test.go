@@ -220,3 +220,19 @@ func BenchmarkBucketOf(b *testing.B) {
 	}
 	_ = sum
 }
+
+// TestAppendSum: what is in both is added up, and what was there before stays.
+func TestAppendSum(t *testing.T) {
+	a, b := []Bucket{{1, 2}, {3, 4}, {9, 1}}, []Bucket{{-5, 7}, {3, 1}, {4, 2}}
+	for _, test := range []struct{ dst, a, b, want []Bucket }{
+		{nil, a, b, []Bucket{{-5, 7}, {1, 2}, {3, 5}, {4, 2}, {9, 1}}},
+		{[]Bucket{{8, 8}}, b, a, []Bucket{{8, 8}, {-5, 7}, {1, 2}, {3, 5}, {4, 2}, {9, 1}}},
+		{nil, a, nil, a},
+		{nil, nil, b, b},
+		{nil, nil, nil, nil},
+	} {
+		if have := AppendSum(test.dst, test.a, test.b); !slices.Equal(have, test.want) {
+			t.Errorf("%v and %v: %v, want %v", test.a, test.b, have, test.want)
+		}
+	}
+}

@@ -204,8 +204,8 @@ type pair struct {
 
 func (p *pair) add(canary, baseline []windows.Bucket) {
 	p.n, p.m = p.n+total(canary), p.m+total(baseline)
-	p.canary, p.spare = merged(p.spare[:0], p.canary, canary), p.canary
-	p.baseline, p.spare = merged(p.spare[:0], p.baseline, baseline), p.baseline
+	p.canary, p.spare = windows.AppendSum(p.spare[:0], p.canary, canary), p.canary
+	p.baseline, p.spare = windows.AppendSum(p.spare[:0], p.baseline, baseline), p.baseline
 }
 
 // full reports whether 4 of the pooled requests are expected beyond the quantile. It looks at the pool alone: to wait for the canary's first request would
@@ -220,20 +220,4 @@ func total(hist []windows.Bucket) int64 {
 		n += int64(b.Count)
 	}
 	return n
-}
-
-// merged appends the sum of two histograms to dst.
-func merged(dst, a, b []windows.Bucket) []windows.Bucket {
-	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0].Index < b[0].Index:
-			dst, a = append(dst, a[0]), a[1:]
-		case a[0].Index > b[0].Index:
-			dst, b = append(dst, b[0]), b[1:]
-		default:
-			dst = append(dst, windows.Bucket{Index: a[0].Index, Count: a[0].Count + b[0].Count})
-			a, b = a[1:], b[1:]
-		}
-	}
-	return append(append(dst, a...), b...)
 }

@@ -113,18 +113,5 @@ func (s *bucketSum) add(more []windows.Bucket) {
 	if len(more) == 0 {
 		return
 	}
-	out, mine := s.spare[:0], s.buckets
-	for len(mine) > 0 && len(more) > 0 {
-		switch a, b := mine[0], more[0]; {
-		case a.Index < b.Index:
-			out, mine = append(out, a), mine[1:]
-		case a.Index > b.Index:
-			out, more = append(out, b), more[1:]
-		default:
-			a.Count += b.Count
-			out, mine, more = append(out, a), mine[1:], more[1:]
-		}
-	}
-	out = append(append(out, mine...), more...)
-	s.buckets, s.spare = out, s.buckets
+	s.buckets, s.spare = windows.AppendSum(s.spare[:0], s.buckets, more), s.buckets
 }
