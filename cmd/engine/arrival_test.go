@@ -3,9 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -39,23 +37,7 @@ func runAbsent(t *testing.T, path string, early bool) absentRun {
 		due()
 	}
 	var run absentRun
-	for {
-		b, err := src.Next(context.Background())
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range b.Items {
-			if err := p.intake.Take(context.Background(), b, i); err != nil {
-				t.Fatal(err)
-			}
-		}
-		b.Release()
-		if err := p.sealed(); err != nil {
-			t.Fatal(err)
-		}
+	p.count(t, src, func() {
 		for {
 			turn, is := p.fold.Next()
 			if !is {
@@ -72,7 +54,7 @@ func runAbsent(t *testing.T, path string, early bool) absentRun {
 				early = true
 			}
 		}
-	}
+	})
 	run.digest = p.fold.Digest()
 	return run
 }

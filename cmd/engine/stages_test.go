@@ -11,6 +11,7 @@ import (
 
 	"streamcanary/analysis"
 	"streamcanary/decisions"
+	"streamcanary/ingest"
 )
 
 // stagedRollout is the story's, in three stages.
@@ -65,23 +66,7 @@ func TestWalkPastAStage(t *testing.T) {
 	p.head.State.Status = decisions.StatusDeleted // nothing is decided by the evidence
 	p.head.State.Terms = decisions.TermsOf(r)
 	steps := 0
-	for {
-		b, err := src.Next(context.Background())
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range b.Items {
-			if err := p.intake.Take(context.Background(), b, i); err != nil {
-				t.Fatal(err)
-			}
-		}
-		b.Release()
-		if err := p.sealed(); err != nil {
-			t.Fatal(err)
-		}
+	p.count(t, src, func() {
 		for {
 			if _, due := p.fold.Next(); !due {
 				break
@@ -98,9 +83,33 @@ func TestWalkPastAStage(t *testing.T) {
 				p.fold.Walk(walk)
 			}
 		}
-	}
+	})
 	if v := p.fold.verdict; v.Stage != 2 || p.fold.walked != 2 || !p.fold.followed || v.Action != analysis.VerdictPromote {
 		t.Errorf("stage %d, %s (%s)", v.Stage, v.Action, v.Sentence)
+	}
+}
+
+// count counts a log to its end, and calls then after each batch, when what it sealed is there to be judged.
+func (p *replay) count(t *testing.T, src ingest.Source, then func()) {
+	t.Helper()
+	for {
+		b, err := src.Next(context.Background())
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range b.Items {
+			if err := p.intake.Take(context.Background(), b, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.Release()
+		if err := p.sealed(); err != nil {
+			t.Fatal(err)
+		}
+		then()
 	}
 }
 
