@@ -54,18 +54,36 @@ func (s *State) bothText() string {
 	return fmt.Sprintf("Baseline %s is beyond its own limit, too, so it is no refuge.", s.Terms.Baseline)
 }
 
-// beyond tells people once of each limit that the baseline is proven to be beyond, unless a recommendation has just done so.
+// beyond tells people once of each limit that the baseline is proven to be beyond, unless a recommendation has just done so. Behind a rollback it is the recommendation
+// itself, once; while all stands still, that can wait until traffic moves.
 func (t *turn) beyond() {
-	var news []Beyond
-	for _, b := range t.s.proven() {
-		if !slices.Contains(t.s.BeyondTold, b.Guardrail) {
-			news = append(news, b)
-			t.s.BeyondTold = append(t.s.BeyondTold, b.Guardrail)
-		}
-	}
-	if news == nil || !t.s.judged() && t.s.Status != StatusPromoting || t.recommended() != nil {
+	if t.s.Status == StatusFrozen {
 		return
 	}
+	said := len(t.s.BeyondTold) > 0
+	news := t.s.news()
+	switch {
+	case news == nil || t.recommended() != nil:
+	case t.s.judged() || t.s.Status == StatusPromoting:
+		t.tellBeyond(news)
+	case t.s.Status == StatusRolledBack && t.s.Undone() && !said:
+		t.recommend(t.s.noRefuge())
+	}
+}
+
+// news are the limits that the baseline is proven to be beyond, and that were not told; they are now.
+func (s *State) news() []Beyond {
+	var news []Beyond
+	for _, b := range s.proven() {
+		if !slices.Contains(s.BeyondTold, b.Guardrail) {
+			news = append(news, b)
+			s.BeyondTold = append(s.BeyondTold, b.Guardrail)
+		}
+	}
+	return news
+}
+
+func (t *turn) tellBeyond(news []Beyond) {
 	names := make([]string, len(news))
 	for i := range news {
 		names[i] = news[i].Guardrail

@@ -68,6 +68,54 @@ func TestNoRefugeIsSaidAgain(t *testing.T) {
 	}
 }
 
+// TestNoRefugeBehindARollback: a baseline that is proven to be beyond its limit only while the rollback to it is carried out is told of behind it, once; what stores are asked for then
+// stands in that decision, too.
+func TestNoRefugeBehindARollback(t *testing.T) {
+	worse := Beyond{Guardrail: "slow", Sentence: "Baseline 41 is too slow itself (slow).", Proven: true}
+	late := func(at int64, limits ...Beyond) Input { return beyond(verdictOf(at, VerdictRollback), limits...) }
+	start := []Input{applied(1, terms(weight, hotfix)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied)}
+	held := beyond(verdictOf(3, VerdictHold), outage(false))
+	held.Verdict.Reason.Code = "both_arms"
+	const advised = "#4 roll-forward 41:10000 42:0 (route)"
+	for name, test := range map[string]struct {
+		in   []Input
+		want []string // behind the start
+	}{
+		"by evidence": {[]Input{late(60), late(61, outage(true)), late(62, outage(true)), late(63, outage(true), worse)}, []string{"#3 rollback 41:10000 42:0 (route)", advised}},
+		"by a person": {[]Input{command(60, CommandRollback, false), beyond(verdictOf(61, VerdictContinue), outage(true)), beyond(verdictOf(62, VerdictContinue), outage(true))},
+			[]string{"#3 rollback 41:10000 42:0 (route)", advised}},
+		"told before it, over then, and proven again": {[]Input{beyond(verdictOf(5, VerdictContinue), outage(true)), late(60), late(61, outage(true))},
+			[]string{"!baseline-beyond", "#3 rollback 41:10000 42:0 (route)", advised}},
+		"said with a hold, and proven now": {[]Input{held, late(60), late(61, outage(true))}, []string{"#3 hold 41:9000 42:1000 (route)", "#4 roll-forward 41:9000 42:1000 (route)",
+			"#5 rollback 41:10000 42:0 over " + id(1, 3) + " (route)", "#6 roll-forward 41:10000 42:0 (route)"}},
+		"seen, and not proven": {[]Input{late(60), late(61, outage(false))}, []string{"#3 rollback 41:10000 42:0 (route)"}},
+		"when all is done": {append(append([]Input{late(60), ack(61, 3, "eu", schemas.AckApplied)}, windowsOf(62, 3, 1000, 0)...), late(70, outage(true))),
+			[]string{"#3 rollback 41:10000 42:0 (route)", "!rollback-completed  done"}},
+	} {
+		s, words := fold(t, after(start, test.in...)...)
+		expect(t, words[2:], test.want...)
+		if last := test.want[len(test.want)-1]; strings.Contains(last, "roll-forward") && (s.Forward.Code != "no_refuge" || !strings.HasSuffix(s.Forward.Sentence, "does not end this. Roll forward: more replicas.")) {
+			t.Errorf("%s: recommended %+v", name, s.Forward)
+		}
+	}
+
+	back := []Input{late(10), ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared), ack(13, 4, "eu", schemas.AckApplied), ack(14, 5, "item", schemas.AckApplied), ack(15, 5, "user", schemas.AckApplied)}
+	for n, want := range map[int]string{1: "freeze", 4: "restore", 6: "unfreeze"} {
+		_, effects := Step(stateOf(t, after(begun(), back[:n]...)...), late(20, outage(true)))
+		if len(effects) != 1 || effects[0].Decision.Decision.Action != schemas.ActionRollForward || len(effects[0].Decision.Decision.State) != 2 || string(effects[0].Decision.Decision.State[0].Do) != want {
+			t.Errorf("after %d inputs: %+v, want stores to go on with %s", n, effects, want)
+		}
+	}
+	stuck := after(begun(illegible), late(10), ack(11, 3, "item", schemas.AckPrepared), expire(41, id(1, 3)+"/freeze"), late(42, outage(true)))
+	s, words := fold(t, stuck...)
+	if s.Status != StatusFrozen || s.Forward.Code != "state_gone" {
+		t.Errorf("%s, recommended %+v by %q", s.Status, s.Forward, words)
+	}
+	if s, _ = fold(t, after(stuck, command(50, CommandRollback, true), late(51, outage(true)))...); s.Forward.Code != "no_refuge" {
+		t.Errorf("once traffic moves: recommended %+v", s.Forward)
+	}
+}
+
 // TestNoRefugeIsAnswered: whoever rolls back hears with the answer that it may not help, also when the command is sent again.
 func TestNoRefugeIsAnswered(t *testing.T) {
 	start := []Input{applied(1, terms(weight, hotfix)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied)}

@@ -496,6 +496,13 @@ func TestStoriesOfRefuge(t *testing.T) {
 			}
 			v.completed()
 		}},
+		"no-refuge-behind-a-rollback": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
+			v.harms()
+			v.status(decisions.StatusRolledBack)
+			v.wait(1500 * time.Millisecond)
+			v.all.Store(1500)
+			v.completed()
+		}},
 		"no-refuge": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
 			v.status(decisions.StatusRunning)
 			v.wait(10 * time.Second)
