@@ -285,7 +285,7 @@ func (s *State) caches(d *schemas.Decision) *schemas.CacheOrder {
 		return &schemas.CacheOrder{Activate: t.BaselineNamespace}
 	case weight[s.Terms.Canary] == 0:
 		return &schemas.CacheOrder{Activate: t.BaselineNamespace, Retire: t.CanaryNamespace}
-	case d.Action != schemas.ActionRollback:
+	case s.Saga == nil: // else it is on the way back, whatever is decided meanwhile
 		return &schemas.CacheOrder{Activate: t.CanaryNamespace, Warm: s.stopsToCome(weight[s.Terms.Canary])}
 	}
 	order := &schemas.CacheOrder{Activate: t.BaselineNamespace}

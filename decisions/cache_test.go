@@ -331,3 +331,12 @@ func TestPromotionStops(t *testing.T) {
 		})
 	}
 }
+
+// TestWarmIsSaidOn: a recommendation while traffic goes back in steps names the cache that the rollback warms, the steps that are to come, and no other.
+func TestWarmIsSaidOn(t *testing.T) {
+	behind, later := beyond(verdictOf(5, VerdictRollback), outage(true)), verdictOf(5, VerdictRollback)
+	for _, harm := range []Input{behind, later} {
+		_, words := foldWith(t, saidWithCache, after(running(terms(cached)), harm, beyond(verdictOf(6, VerdictRollback), outage(true)))...)
+		expect(t, words[2:], warm10, "#4 roll-forward 41:1000 42:9000 (route) +ranker:41 - ~[50]")
+	}
+}
