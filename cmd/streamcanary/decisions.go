@@ -151,11 +151,15 @@ func verifyCommand(c *console) *cobra.Command {
 		Long: `Verifies that every decision in the log is signed by a trusted key over its exact bytes, and names the hash of the model's decision
 before it. Tells every one that is not so, and exits with 1 then.
 
+What somebody else has written into the log stays there. Once you have looked into such a message, name it in a file for --known, a line each: its number in the stream, the
+SHA-256 of its bytes (both are printed), and a note. It is told on as known, and counts no more; with any other byte it does. Nothing that a trusted key has signed
+can be known in this way, but for a copy: a broken chain, or a decision that the journal doesn't lead to, stays wrong.
+
 With --recompute, every decision is then computed again from the window journal: from what was counted, and from the acks, deadlines and people's commands that
 stand there, to the same bytes; of one that isn't the same, where it differs is printed. What the journal no longer has (its retention) is told, and is no failure
 unless nothing could be computed. What a person asked for stands on that, not on evidence. Another version of the program may compute other bytes: it is told which
 one began the epoch. It reads the journal and the log, and changes nothing.`,
-		Example: "  streamcanary decisions verify --trust trust.txt\n  streamcanary decisions verify --recompute --model ranker",
+		Example: "  streamcanary decisions verify --trust trust.txt\n  streamcanary decisions verify --recompute --model ranker\n  streamcanary decisions verify --known looked-into.txt",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return q.run(cmd.Context(), c, &r)
@@ -165,24 +169,35 @@ one began the epoch. It reads the journal and the log, and changes nothing.`,
 	journalFlag(cmd, &r)
 	trustFlag(cmd, &q.trust)
 	cmd.Flags().StringVar(&q.model, "model", "", "only those of one `MODEL`")
+	cmd.Flags().StringVar(&q.known, "known", "", "the `FILE` of foreign messages that were looked into, and don't count")
 	cmd.Flags().BoolVar(&q.recompute, "recompute", false, "compute each decision again from the window journal")
 	return cmd
 }
 
 // verified is what is told at the end.
 type verified struct {
-	Decisions  int               `json:"decisions"`
-	Type       string            `json:"type"`
+	Decisions  int               `json:"decisions"` // that are good
+	Type       string            `json:"type"`      // verified, or unverified: something is wrong
 	Recomputed *serve.Recomputed `json:"recomputed,omitempty"`
+	Wrong      int               `json:"wrong,omitempty"` // findings that count
+	Known      int               `json:"known,omitempty"` // foreign messages that are known, and don't count
+	known      string
 }
 
 func (v *verified) print(c *console) error {
 	if c.json {
 		return json.NewEncoder(c.out).Encode(v)
 	}
-	fmt.Fprintf(c.err, "%d decisions: every signature and every link is good\n", v.Decisions)
+	them := "decisions"
+	if v.Wrong == 0 {
+		fmt.Fprintf(c.err, "%d decisions: every signature and every link is good\n", v.Decisions)
+		them = "of them"
+	}
+	if v.known != "" {
+		fmt.Fprintln(c.err, v.known)
+	}
 	if n := v.Recomputed; n != nil {
-		fmt.Fprintf(c.err, "%d of them were computed again from the window journal, to the same bytes; %d of these are what people asked for, which no evidence decided%s\n", n.Same, n.People, ofAlerts(n.Alerts))
+		fmt.Fprintf(c.err, "%d %s were computed again from the window journal, to the same bytes; %d of these are what people asked for, which no evidence decided%s\n", n.Same, them, n.People, ofAlerts(n.Alerts))
 		if n.Gone > 0 {
 			fmt.Fprintf(c.err, "%d could not be computed again: see above\n", n.Gone)
 		}

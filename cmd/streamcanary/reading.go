@@ -25,6 +25,7 @@ const (
 	findingUnsigned   serve.FindingKind = "bad_signature" // no trusted key has signed it
 	findingNoDecision serve.FindingKind = "no_decision"
 	findingChain      serve.FindingKind = "chain" // it doesn't follow the one before it
+	findingCopy       serve.FindingKind = "copy"  // of one before it
 )
 
 // A reading prints the decision log, and marks what no trusted key has signed.

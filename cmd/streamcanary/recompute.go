@@ -35,35 +35,38 @@ type recomputation struct {
 	wrong       int                       // findings that say that something isn't as it should be
 	shown       int
 	unpublished []serve.Finding
+	counts      serve.Recomputed
+	done        bool // all of the log was computed: counts are of it
 }
 
 // run computes a log again from the window journal, and prints what isn't the same.
-func (x *recomputation) run(ctx context.Context, r *reach, log []serve.Published) (serve.Recomputed, error) {
+func (x *recomputation) run(ctx context.Context, r *reach, log []serve.Published) error {
 	brokers, config, err := r.brokers(x.c)
 	if err != nil {
-		return serve.Recomputed{}, err
+		return err
 	}
 	journal, err := serve.OpenJournal(ctx, &config.Kafka, brokers)
 	if err != nil {
-		return serve.Recomputed{}, err
+		return err
 	}
 	defer journal.Close()
 	for i := range log {
 		x.sums[log[i].ID] = log[i].Sha256
 	}
-	counts, err := serve.Recompute(ctx, journal, log, func(f serve.Finding) error { return x.found(ctx, f) })
+	x.counts, err = serve.Recompute(ctx, journal, log, func(f serve.Finding) error { return x.found(ctx, f) })
 	if err == nil {
 		err = x.neverPublished(ctx)
 	}
+	x.done = err == nil
 	switch {
 	case err != nil:
-		return counts, err
+		return err
 	case x.wrong > 0:
-		return counts, fmt.Errorf("the decision log isn't what the window journal leads to (findings above: %d)", x.wrong)
-	case counts.Same == 0 && counts.Gone > 0:
-		return counts, errors.New("no decision could be computed again: the window journal hasn't got what they stand on any more")
+		return fmt.Errorf("the decision log isn't what the window journal leads to (findings above: %d)", x.wrong)
+	case x.counts.Same == 0 && x.counts.Gone > 0:
+		return errors.New("no decision could be computed again: the window journal hasn't got what they stand on any more")
 	}
-	return counts, nil
+	return nil
 }
 
 // found tells a finding; of a decision that is missing in the log, only at the end: it may still be on its way. That the journal doesn't lead to what nobody has signed is no
@@ -126,6 +129,9 @@ type aFinding struct {
 	Differences []difference      `json:"differences,omitempty"` // at most 30, and of the first 10 decisions only
 	BegunBy     string            `json:"begun_by,omitempty"`    // the program that began the epoch, where it is another one than this
 	Program     string            `json:"program,omitempty"`     // this one, where the two differ
+	Sha256      string            `json:"sha256,omitempty"`      // of its bytes, where it is foreign
+	Known       bool              `json:"known,omitempty"`       // by the file of --known: it isn't counted
+	Note        string            `json:"note,omitempty"`        // of that file
 }
 
 func (x *recomputation) print(ctx context.Context, f *serve.Finding) error {
@@ -159,7 +165,7 @@ func (f *aFinding) tell(c *console) error {
 var verdicts = map[serve.FindingKind]string{
 	serve.FindingGone: "can't be computed again", serve.FindingDiffers: "DIFFERS", serve.FindingUnfounded: "UNFOUNDED",
 	serve.FindingUnpublished: "NOT IN THE LOG", serve.FindingClock: "ITS TIME IS WRONG",
-	findingUnsigned: "BAD SIGNATURE", findingNoDecision: "NO DECISION", findingChain: "OUT OF ITS CHAIN",
+	findingUnsigned: "BAD SIGNATURE", findingNoDecision: "NO DECISION", findingChain: "OUT OF ITS CHAIN", findingCopy: "A COPY",
 }
 
 // writeFinding tells a finding to people.
@@ -173,7 +179,14 @@ func writeFinding(w io.Writer, f *aFinding) error {
 	case f.Decision == "":
 		what = fmt.Sprintf("rollout %s, epoch %d", f.Rollout, f.Epoch)
 	}
-	_, err := fmt.Fprintf(w, "%s: %s: %s\n", what, verdicts[f.Kind], f.Why)
+	verdict := verdicts[f.Kind]
+	if f.Known {
+		verdict += ", known" + inBrackets(f.Note)
+	}
+	_, err := fmt.Fprintf(w, "%s: %s: %s\n", what, verdict, f.Why)
+	if f.Sha256 != "" && !f.Known && err == nil {
+		_, err = fmt.Fprintf(w, "    for --known, once it is looked into: %d %s\n", f.Message, f.Sha256)
+	}
 	for i, d := range f.Differences {
 		if i == maxPlaces {
 			_, err = fmt.Fprintf(w, "    and %d more places\n", len(f.Differences)-i)
@@ -185,6 +198,13 @@ func writeFinding(w io.Writer, f *aFinding) error {
 		_, err = fmt.Fprintf(w, "    the epoch was begun by %q, and this is %q: it may be the version that differs; verify with that one to know\n", f.BegunBy, f.Program)
 	}
 	return err
+}
+
+func inBrackets(note string) string {
+	if note == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%s)", note)
 }
 
 // shownJSON is a value for people.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -88,6 +90,50 @@ func stranger(ts *testscript.TestScript, _ bool, args []string) {
 		_, err = js.Publish(ctx, subject, []byte(body))
 		ts.Check(err)
 	}
+}
+
+// copied ID publishes a decision of the log once more, with its signature: what somebody can do who may read and publish there.
+func copied(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	conn, err := nats.Connect(ts.Getenv("NATS"))
+	ts.Check(err)
+	defer conn.Close()
+	b, err := bus.Connect(ctx, bus.Options{Conn: conn})
+	ts.Check(err)
+	l, err := b.Decision(ctx, args[0])
+	ts.Check(err)
+	js, err := jetstream.New(conn)
+	ts.Check(err)
+	subject, err := schemas.DecisionSubject(l.Model)
+	ts.Check(err)
+	m := &nats.Msg{Subject: subject, Data: l.Signed.Body, Header: nats.Header{}}
+	m.Header.Set(schemas.HeaderKeyID, l.Signed.KeyID)
+	m.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(l.Signed.Signature))
+	_, err = js.PublishMsg(ctx, m)
+	ts.Check(err)
+}
+
+// looked FILE adds the foreign messages that the last output tells of to a file for --known.
+func looked(ts *testscript.TestScript, _ bool, args []string) {
+	var known strings.Builder
+	if had, err := os.ReadFile(ts.MkAbs(args[0])); err == nil {
+		known.Write(had)
+	}
+	for text := range strings.Lines(ts.ReadFile("stdout")) {
+		var f aFinding
+		if json.Unmarshal([]byte(text), &f) == nil && f.Sha256 != "" && !f.Known {
+			fmt.Fprintf(&known, "%d %s a test of ours # by hand\n", f.Message, f.Sha256)
+		} else if _, line, is := strings.Cut(text, "for --known, once it is looked into: "); is {
+			fmt.Fprintf(&known, "%s\n", strings.TrimSpace(line))
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(known.String()), 0o600))
+}
+
+// replace FILE gives the first of a file's known messages another hash.
+func replace(ts *testscript.TestScript, _ bool, args []string) {
+	words := strings.Fields(ts.ReadFile(args[0]))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(ts.ReadFile(args[0]), words[1], strings.Repeat("0", 64), 1)), 0o600))
 }
 
 // expire deletes all records that the window journal has, as its retention does.

@@ -15,8 +15,8 @@ import (
 
 // A verification is what `decisions verify` is asked for.
 type verification struct {
-	trust, model string
-	recompute    bool
+	trust, model, known string
+	recompute           bool
 }
 
 func (q *verification) run(ctx context.Context, c *console, r *reach) error {
@@ -29,37 +29,53 @@ func (q *verification) run(ctx context.Context, c *console, r *reach) error {
 	if err != nil {
 		return err
 	}
-	x := &links{c: c, keys: keys, last: map[string]*bus.Logged{}, signed: map[string]bool{}}
+	known, err := readKnown(q.known)
+	if err != nil {
+		return err
+	}
+	x := &links{c: c, keys: keys, known: &known, last: map[string]*bus.Logged{}, signed: map[string]string{}}
 	if err := b.Log(ctx, bus.LogQuery{Model: q.model}, func(l bus.Logged) error { return x.take(&l) }); err != nil {
 		return err
 	}
 	if q.model != "" && len(x.all) == 0 && x.wrong == 0 {
 		return errors.New(noDecisions(q.model))
 	}
-	told := verified{Type: "verified", Decisions: x.good}
+	if q.model == "" {
+		known.stale(c.err)
+	}
+	told := verified{Type: "verified", Decisions: x.good, Wrong: x.wrong, Known: known.counted, known: known.text()}
 	wrong := x.err()
 	if q.recompute {
-		counts, err := (&recomputation{c: c, bus: b, keys: keys, sums: map[string]string{}, known: x.isSigned}).run(ctx, r, x.log())
-		if err != nil && wrong != nil {
-			return fmt.Errorf("%w; and %w", wrong, err)
+		again := &recomputation{c: c, bus: b, keys: keys, sums: map[string]string{}, known: x.isSigned}
+		err := again.run(ctx, r, x.log())
+		if wrong = also(wrong, err); !again.done {
+			return wrong
 		}
-		wrong = errors.Join(wrong, err)
-		told.Recomputed = &counts
+		told.Recomputed, told.Wrong = &again.counts, told.Wrong+again.wrong
 	}
 	if wrong != nil {
-		return wrong
+		told.Type = "unverified"
 	}
-	return told.print(c)
+	return cmp.Or(wrong, told.print(c))
+}
+
+// also is two errors in one sentence.
+func also(a, b error) error {
+	if a != nil && b != nil {
+		return fmt.Errorf("%w; and %w", a, b)
+	}
+	return cmp.Or(a, b)
 }
 
 // links checks the signatures and the chain of a log, tells what is wrong with it, and keeps what it takes to compute its decisions again.
 type links struct {
 	c      *console
 	keys   schemas.Trust
+	known  *acknowledged
 	last   map[string]*bus.Logged // by model
 	good   int
 	wrong  int
-	signed map[string]bool // ids that a trusted key has signed
+	signed map[string]string // the hash of the body that a trusted key has signed first, by id
 	all    []serve.Published
 	others []serve.Published // what no trusted key has signed: perhaps a decision whose body was changed
 }
@@ -67,29 +83,43 @@ type links struct {
 // take checks one message.
 func (x *links) take(l *bus.Logged) error {
 	if why := l.Verify(x.keys); why != nil {
-		if l.Decision != nil {
-			x.others = append(x.others, serve.PublishedOf(l.Decision, l.Signed.Body, l.At))
-		}
-		return x.tell(l, wrongWith(l), why)
+		return x.foreign(l, wrongWith(l), why)
+	}
+	sum := decisions.BodySha256(l.Signed.Body)
+	if x.signed[l.Decision.ID] == sum {
+		return x.foreign(l, findingCopy, errors.New("it stands in the log already, and nobody obeys it twice: who may publish there has copied it"))
 	}
 	why := follows(x.last[l.Model], l)
 	x.last[l.Model] = l
-	x.signed[l.Decision.ID] = true
+	x.signed[l.Decision.ID] = sum
 	x.all = append(x.all, serve.PublishedOf(l.Decision, l.Signed.Body, l.At))
 	if why != nil {
-		return x.tell(l, findingChain, why)
+		x.wrong++
+		f := findingOf(l, findingChain, why)
+		return f.tell(x.c)
 	}
 	x.good++
 	return nil
 }
 
-func (x *links) tell(l *bus.Logged, kind serve.FindingKind, why error) error {
-	x.wrong++
+// foreign tells of a message that nobody obeys. One that is known isn't counted.
+func (x *links) foreign(l *bus.Logged, kind serve.FindingKind, why error) error {
+	f := findingOf(l, kind, why)
+	if !x.known.take(&f, l) {
+		x.wrong++
+		if l.Decision != nil {
+			x.others = append(x.others, serve.PublishedOf(l.Decision, l.Signed.Body, l.At))
+		}
+	}
+	return f.tell(x.c)
+}
+
+func findingOf(l *bus.Logged, kind serve.FindingKind, why error) aFinding {
 	f := aFinding{Type: "finding", Kind: kind, Message: l.Sequence, Why: why.Error()}
 	if d := l.Decision; d != nil {
 		f.Rollout, f.Epoch, f.Decision = d.Rollout, d.Epoch, d.ID
 	}
-	return f.tell(x.c)
+	return f
 }
 
 // err says how much is wrong; nil: nothing is.
@@ -97,16 +127,20 @@ func (x *links) err() error {
 	if x.wrong == 0 {
 		return nil
 	}
-	return fmt.Errorf("the decision log isn't what trusted keys have signed, one behind the other (findings above: %d; good are %d): look who may publish to %s (the NATS permissions)",
-		x.wrong, x.good, schemas.AllDecisions)
+	beside := ""
+	if x.known.counted > 0 {
+		beside = ", beside those that are known"
+	}
+	return fmt.Errorf("the decision log isn't what trusted keys have signed, one behind the other (findings above%s: %d; good are %d): look who may publish to %s (the NATS permissions)",
+		beside, x.wrong, x.good, schemas.AllDecisions)
 }
 
 // log is what is to be computed again: of an id that a trusted key has signed only that.
 func (x *links) log() []serve.Published {
 	log := x.all
 	for _, p := range x.others {
-		if !x.signed[p.ID] {
-			x.signed[p.ID] = true
+		if x.signed[p.ID] == "" {
+			x.signed[p.ID] = p.Sha256
 			log = append(log, p)
 		}
 	}
