@@ -70,6 +70,10 @@ var stories = map[string]story{
 	"a start that a person holds, and lets begin": {[]Input{
 		applied(1, terms(weight)), command(2, CommandPause, false), ack(3, 2, "eu", schemas.AckPrepared), command(4, CommandResume, false), verdictOf(5, VerdictRollback),
 	}, 4, version{1, 4}, 2},
+	"a pillar that fails, holds again, and fails before the harm": {[]Input{
+		applied(1, terms(ramp)), ack(2, 1, "eu", schemas.AckPrepared), ack(3, 2, "eu", schemas.AckApplied),
+		looked(4, schemaThat(PillarFailed)), looked(5, schemaThat(PillarHeld)), looked(6, schemaThat(PillarFailed)), verdictOf(7, VerdictRollback),
+	}, 7, version{1, 7}, 1},
 	"two decisions in one outbox": {[]Input{applied(1, terms(advise)), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback)}, 4, version{}, 2},
 	"state that goes back, and a store that is silent at first": {[]Input{
 		applied(1, terms(stateful, oneStore)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), verdictOf(10, VerdictRollback),
@@ -100,6 +104,9 @@ var stories = map[string]story{
 		ack(6, 3, "eu", schemas.AckApplied), canaryAnswers(7, 200, 190), verdictOf(8, VerdictAdvance), expire(400, id(1, 4)+"/warm-60"), command(401, CommandRollback, true),
 	}, 5, version{1, 5}, 1},
 }
+
+// schemaThat is the pillar of the input schema in a state.
+func schemaThat(state PillarState) Pillar { return NewPillar(PillarInput, state, nil) }
 
 func (w *world) clone() world {
 	c := *w

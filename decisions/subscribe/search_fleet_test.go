@@ -102,6 +102,7 @@ type cue struct {
 	apply   bool // a person applies the rollout, the first time or anew
 	verdict decisions.VerdictAction
 	command decisions.CommandKind // with force
+	pillar  decisions.PillarState // of the input schema, by somebody who has looked
 }
 
 // headed is a head, and what it does next.

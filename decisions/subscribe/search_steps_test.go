@@ -109,6 +109,9 @@ func (w *fleet) come() {
 	case cue.verdict != "":
 		in.Kind = decisions.InputVerdict
 		in.Verdict = &decisions.Verdict{Action: cue.verdict, Reason: schemas.Reason{Code: "evidence", Sentence: "By the evidence."}}
+	case cue.pillar != "":
+		in.Kind = decisions.InputPillars
+		in.Pillars = &decisions.Checked{Pillars: []decisions.Pillar{decisions.NewPillar(decisions.PillarInput, cue.pillar, nil)}}
 	default:
 		in.Kind = decisions.InputCommand
 		in.Command = &decisions.Command{Do: cue.command, Actor: schemas.Actor{Kind: "person", Name: "ada"}, Force: true}
@@ -303,6 +306,8 @@ func (c *cue) text() string {
 		return "a person applies the rollout"
 	case c.verdict != "":
 		return "the evidence says " + string(c.verdict)
+	case c.pillar != "":
+		return "a pillar is found to be " + string(c.pillar)
 	}
 	return "a person says " + string(c.command)
 }
@@ -316,6 +321,8 @@ func (s *scene) inputText(n uint8) string {
 		return "verdict " + string(in.Verdict.Action)
 	case in.Command != nil:
 		return "command " + string(in.Command.Do)
+	case in.Pillars != nil:
+		return "pillar " + string(in.Pillars.Pillars[0].State)
 	}
 	return string(in.Kind)
 }

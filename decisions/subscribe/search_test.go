@@ -206,10 +206,11 @@ func sceneTerms(routers string, stores ...string) decisions.Terms {
 }
 
 // rolledBack is a rollout that starts and is rolled back; what would promote it comes too late. retried is one that is rolled back, and may begin anew at any time
-// after its start.
+// after its start. pillars is one that holds for a pillar, and is rolled back all the same, which a recommendation follows.
 var (
 	rolledBack = []cue{{apply: true}, {after: 2, verdict: decisions.VerdictRollback}, {after: 2, verdict: decisions.VerdictPromote}, {after: 2, command: decisions.CommandPromote}}
 	retried    = []cue{{apply: true}, {after: 2, verdict: decisions.VerdictRollback}, {after: 2, apply: true}}
+	pillars    = []cue{{apply: true}, {after: 2, pillar: decisions.PillarFailed}, {after: 2, verdict: decisions.VerdictRollback}}
 )
 
 // scenes share the faults out, so that each one ends: any order of everything is in all of them, and in each one all of its faults are in any order, at any place.
@@ -220,6 +221,10 @@ var scenes = []scene{
 	},
 	{
 		name: "two engines and three consumers", terms: sceneTerms("a"), consumers: 3, script: rolledBack, ends: Version{1, 3},
+		faults: faults{takeovers: 1},
+	},
+	{
+		name: "two engines and a pillar that fails", terms: sceneTerms("a"), consumers: 1, script: pillars, ends: Version{1, 5},
 		faults: faults{takeovers: 1},
 	},
 	{
