@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,24 @@ func TestStagesShadow(t *testing.T) {
 	s.play(30, side{n: 1000}, copies)
 	s.play(30, side{n: 1000}, side{})
 	s.want(VerdictRollback, codeCanaryMissing)
+}
+
+// TestStagesWatchComes: until routers have followed to the watch, nobody knows when it ends.
+func TestStagesWatchComes(t *testing.T) {
+	r := inStages(rolloutOf(errors05), 1000, 9500)
+	r.Stages[1].Bake, r.Stages[1].Max, r.Stages[1].Watch = 0, 0, 2*time.Minute
+	s := newScript(t, r, Options{Phi: 1})
+	s.play(60, side{n: 900}, side{n: 100})
+	s.verdict = s.judge.Advance(1, math.MaxInt64)
+	s.play(5, side{n: 900}, side{n: 100})
+	if !s.judge.verdictIs("Stage 2 of 2 (95 % of the traffic) begins; until then what canary 42 does counts against it, and not for it.") {
+		t.Error(s.verdict.Sentence)
+	}
+	s.advance(1)
+	s.play(5, side{n: 50}, side{n: 950})
+	if !s.judge.verdictIs("Canary 42 is watched against what stayed at baseline 41 until 09:03:05.") {
+		t.Error(s.verdict.Sentence)
+	}
 }
 
 // TestStagesWatch: the last stage ends by its time, unless something is suspect, and rolls back what fails against the holdback.

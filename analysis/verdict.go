@@ -189,7 +189,7 @@ func (j *Judge) next() cause {
 	case shown:
 		return cause{action: VerdictAdvance, code: codeAllPassed}
 	}
-	still := cause{action: VerdictContinue, code: codeUndecided, open: open{baking: passed && !stage.Warm, coming: age < 0}}
+	still := cause{action: VerdictContinue, code: codeUndecided, open: open{baking: passed && !stage.Warm && age >= 0, coming: age < 0}}
 	if g := j.suspect(); g != nil {
 		still.open = open{suspect: g, sinceMs: g.suspectSince}
 	}
