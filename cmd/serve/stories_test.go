@@ -502,6 +502,7 @@ func TestStoriesOfRefuge(t *testing.T) {
 			v.wait(1500 * time.Millisecond)
 			v.all.Store(1500)
 			v.completed()
+			v.timed()
 		}},
 		"no-refuge": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
 			v.status(decisions.StatusRunning)
