@@ -18,7 +18,7 @@ func violated(format string, args ...any) { panic(violation(fmt.Sprintf(format, 
 // checkNext holds a decision that is about to be stored behind the log's last one to what makes a chain.
 func (w *fleet) checkNext(body uint8) {
 	d := w.s.bodies[body].decision
-	v, last := versionOf(d), Version{}
+	v := versionOf(d)
 	if w.last() == 0 {
 		if d.Prev != nil || v != (Version{1, 1}) {
 			violated("the log begins with %s behind %v", d.ID, d.Prev)
@@ -26,7 +26,7 @@ func (w *fleet) checkNext(body uint8) {
 		return
 	}
 	before := &w.s.bodies[w.last()]
-	last = versionOf(before.decision)
+	last := versionOf(before.decision)
 	if d.Prev == nil || d.Prev.ID != before.decision.ID || d.Prev.Sha256 != before.sha256 {
 		violated("the chain forks: %s stands on %s, and the log ends with %s", d.ID, prevText(d.Prev, before), before.decision.ID)
 	}
