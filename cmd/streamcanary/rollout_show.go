@@ -428,7 +428,7 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	if len(s.Terms.Stages) > 1 {
 		since := "begins when routers have followed"
 		if at := s.StageFromMs(); at > 0 {
-			since = "since " + schemas.Time(at).String()
+			since = fmt.Sprintf("of windows from %s on", schemas.Time(at)) // that may be still to come
 		}
 		fmt.Fprintf(w, "stage: %s, %s\n", s.StageText(), since)
 	}

@@ -47,6 +47,22 @@ ack: us answered rejected to decision 3: capacity
 	}
 }
 
+// TestShowStage: a stage's first window may be still to come when routers have followed.
+func TestShowStage(t *testing.T) {
+	s := decisions.State{Status: decisions.StatusRunning, Stage: 1, Begun: []decisions.StageBegin{{Turn: 5}}}
+	s.Terms.Stages = []decisions.StageTerms{{WeightBP: 500}, {WeightBP: 2000}}
+	for _, test := range []struct {
+		fromMs int64
+		want   string
+	}{{0, "stage: stage 2 of 2 (20 % of the traffic), begins when routers have followed\n"}, {65_000, "stage: stage 2 of 2 (20 % of the traffic), of windows from 1970-01-01T00:01:05.000Z on\n"}} {
+		s.Begun[0].FromMs = test.fromMs
+		var b strings.Builder
+		if printTraffic(&b, &s); b.String() != test.want {
+			t.Errorf("shown %q, want %q", b.String(), test.want)
+		}
+	}
+}
+
 // TestShowUnproven: a rollback after which nobody asked the model says that its drain isn't proven.
 func TestShowUnproven(t *testing.T) {
 	s := draining()
