@@ -13,13 +13,12 @@ import (
 
 // Settings of the intake of acks.
 const (
-	ackConsumer   = "streamcanary-acks" // durable, one for all instances
-	ackWait       = 5 * time.Second     // until an ack that was not handed over comes again: to another instance, or after a restart
-	ackAgain      = time.Second         // the same after the handler refused it
-	acksInFlight  = 256
-	intakePause   = time.Second // after an error of the connection
-	acksInBatch   = 8
-	ackIdleExpiry = 30 * time.Second
+	ackConsumer  = "streamcanary-acks" // durable, one for all instances
+	ackWait      = 5 * time.Second     // until an ack that was not handed over comes again: to another instance, or after a restart
+	ackAgain     = time.Second         // the same after the handler refused it
+	acksInFlight = 256
+	acksInBatch  = 8
+	acksOverlap  = 10 * time.Minute // of what was taken before the consumer was deleted, how much is taken again: another instance may have had some of it in hand
 )
 
 // AckMessage is an ack as it arrived. Model and consumer in it are those of its subject, which the server guards, too.
@@ -31,62 +30,54 @@ type AckMessage struct {
 }
 
 // Acks hands every ack to the handler, at least once, until the context ends (nil). One that the handler refuses comes again
-// after a second, one that it took never (but for a crash just then). Acks that can't be read, or whose subject names somebody
-// else, go to malformed (nil: nowhere) and are done with. Instances share the acks among them.
+// after a second, one that it took never (but for a crash just then, or where somebody has deleted the consumer: what came in the last minutes before that comes again). Acks that can't be read,
+// or whose subject names somebody else, go to malformed (nil: nowhere) and are done with. Instances share the acks among them. What breaks it off goes to Options.OnError, and it begins
+// again where it was; it is an error only where it could never begin.
 func (b *Bus) Acks(ctx context.Context, handle func(AckMessage) error, malformed func(error)) error {
-	consumer, err := b.ackConsumer(ctx)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("take acks at %s: %w", b.where(), err)
-	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(acksInBatch), jetstream.PullExpiry(ackIdleExpiry))
-	if err != nil {
-		return fmt.Errorf("take acks at %s: %w", b.where(), err)
-	}
-	defer messages.Stop()
-	for {
-		message, err := messages.Next(jetstream.NextContext(ctx))
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, jetstream.ErrMsgIteratorClosed), errors.Is(err, jetstream.ErrConsumerDeleted):
-			return fmt.Errorf("take acks at %s: %w", b.where(), err)
-		case err != nil: // a heartbeat missed: the iterator goes on when the connection is back
-			if !pause(ctx, intakePause) {
-				return nil
-			}
-			continue
+	var taken time.Time // of the last ack that was taken; zero: none was
+	began := false
+	return b.lasting(ctx, "take acks", func(err error) bool { return !began && !errors.Is(err, jetstream.ErrStreamNotFound) }, func(again func()) error {
+		from := taken
+		if !from.IsZero() {
+			from = from.Add(-acksOverlap)
 		}
-		b.handOver(message, handle, malformed)
-	}
-}
-
-func (b *Bus) ackConsumer(ctx context.Context) (jetstream.Consumer, error) {
-	ctx, cancel := b.within(ctx)
-	defer cancel()
-	return b.js.CreateOrUpdateConsumer(ctx, schemas.StreamName, jetstream.ConsumerConfig{
-		Durable: ackConsumer, FilterSubject: schemas.AllAcks, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: acksInFlight, DeliverPolicy: jetstream.DeliverAllPolicy,
+		consumer, err := b.durable(ctx, ackConfig(), from)
+		if err != nil {
+			return err
+		}
+		began = true
+		again()
+		return b.messages(ctx, consumer, acksInBatch, func(message jetstream.Msg) {
+			if at, took := b.handOver(message, handle, malformed); took {
+				taken = at
+			}
+		})
 	})
 }
 
-// handOver gives one message to the handler. What the server isn't told here (a lost connection) makes it come again.
-func (b *Bus) handOver(message jetstream.Msg, handle func(AckMessage) error, malformed func(error)) {
+func ackConfig() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: ackConsumer, FilterSubject: schemas.AllAcks, AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: acksInFlight, DeliverPolicy: jetstream.DeliverAllPolicy,
+	}
+}
+
+// handOver gives one message to the handler, and says whether that took it, and when it was stored. What the server isn't told here (a lost connection) makes it come again.
+func (b *Bus) handOver(message jetstream.Msg, handle func(AckMessage) error, malformed func(error)) (at time.Time, took bool) {
 	ack, err := readAck(message)
 	if err != nil {
 		if malformed != nil {
 			malformed(err)
 		}
 		_ = message.Term()
-		return
+		return at, false
 	}
 	if handle(ack) != nil {
 		_ = message.NakWithDelay(ackAgain)
-		return
+		return at, false
 	}
 	_ = message.Ack()
+	return ack.At, true
 }
 
 func readAck(message jetstream.Msg) (AckMessage, error) {
@@ -106,16 +97,4 @@ func readAck(message jetstream.Msg) (AckMessage, error) {
 		return AckMessage{}, fmt.Errorf("ack on %s: %w", message.Subject(), err)
 	}
 	return AckMessage{Ack: *ack, Model: names[0], Sequence: meta.Sequence.Stream, At: meta.Timestamp}, nil
-}
-
-// pause waits; false: the context ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

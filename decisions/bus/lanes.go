@@ -169,3 +169,17 @@ func (l *lanes) messages() []jetstream.Msg {
 	}
 	return all
 }
+
+// oldest is when the oldest event that is held was stored, or a time where none is older.
+func (l *lanes) oldest(at time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, lane := range l.byModel {
+		for _, h := range lane {
+			if h.At.Before(at) {
+				at = h.At
+			}
+		}
+	}
+	return at
+}

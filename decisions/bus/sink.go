@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -73,20 +72,19 @@ func (t *Told) ID() string {
 
 // EnsureSink makes a sink's place in the log: from then on it misses nothing.
 func (b *Bus) EnsureSink(ctx context.Context, q SinkQuery) error {
-	_, err := b.sinkConsumer(ctx, q)
+	_, err := b.sinkConsumer(ctx, q, time.Time{})
 	if err != nil {
 		return fmt.Errorf("sink %s at %s: %w", q.Name, b.where(), err)
 	}
 	return nil
 }
 
-func (b *Bus) sinkConsumer(ctx context.Context, q SinkQuery) (jetstream.Consumer, error) {
+// sinkConsumer opens it. One that somebody has deleted begins again with what was stored from a time on (zero: none was read), of the last decisions with those.
+func (b *Bus) sinkConsumer(ctx context.Context, q SinkQuery, from time.Time) (jetstream.Consumer, error) {
 	token, err := schemas.EncodeName(q.Name)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := b.within(ctx)
-	defer cancel()
 	config := jetstream.ConsumerConfig{
 		Durable: sinkConsumer + token, FilterSubjects: []string{schemas.AllDecisions, schemas.AllNotices}, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: sinkWait, MaxDeliver: -1, MaxAckPending: sinkHeld, DeliverPolicy: jetstream.DeliverNewPolicy, InactiveThreshold: sinkForgotten,
@@ -94,8 +92,9 @@ func (b *Bus) sinkConsumer(ctx context.Context, q SinkQuery) (jetstream.Consumer
 	if q.Last {
 		config.Durable = lastConsumer + token
 		config.FilterSubjects, config.DeliverPolicy, config.MaxAckPending = []string{schemas.AllDecisions}, jetstream.DeliverLastPerSubjectPolicy, sinkOpen
+		from = time.Time{}
 	}
-	return b.js.CreateOrUpdateConsumer(ctx, schemas.StreamName, config)
+	return b.durable(ctx, config, from)
 }
 
 // A Teller takes one event of a sink.
@@ -104,70 +103,56 @@ type Teller func(ctx context.Context, t Told) Again
 // Tell hands a sink what it is to hear, at least once and one after the other, until the context ends. Whatever breaks this off goes to Options.OnError, and it begins again where it
 // was: it never ends by itself.
 func (b *Bus) Tell(ctx context.Context, q SinkQuery, handle Teller) {
-	told := ""
-	for {
-		err := b.tell(ctx, q, handle)
-		if ctx.Err() != nil {
-			return
-		}
-		if b.o.OnError != nil && err.Error() != told {
-			told = err.Error()
-			b.o.OnError(fmt.Errorf("sink %s hears nothing: %w: trying again", q.Name, err))
-		}
-		if !pause(ctx, intakePause) {
-			return
-		}
-	}
+	h := hearing{SinkQuery: q}
+	never := func(error) bool { return false }
+	_ = b.lasting(ctx, "sink "+q.Name+" hears nothing", never, func(begun func()) error { return b.tell(ctx, &h, handle, begun) }) // it never ends by itself
+}
+
+// hearing is how far a sink has heard.
+type hearing struct {
+	SinkQuery
+	from time.Time // all that was stored before is done with; zero: nothing was read
 }
 
 // tell is Tell until something breaks it off. What a process held that ended comes again before anything newer, once the server has missed that.
-func (b *Bus) tell(ctx context.Context, q SinkQuery, handle Teller) error {
-	consumer, err := b.sinkConsumer(ctx, q)
+func (b *Bus) tell(ctx context.Context, h *hearing, handle Teller, begun func()) error {
+	consumer, err := b.sinkConsumer(ctx, h.SinkQuery, h.from)
 	if err != nil {
 		return err
 	}
-	if q.Last {
+	begun()
+	if h.from.IsZero() {
+		h.from = time.Now()
+	}
+	if h.Last {
 		return b.each(ctx, consumer, 1, func(t *Told, message jetstream.Msg) { hand(ctx, t, message, handle) })
 	}
 	if consumer.CachedInfo().NumAckPending > 0 && !pause(ctx, sinkWait+time.Second) {
 		return nil
 	}
-	l := newLanes(q.Rank)
+	l := newLanes(h.Rank)
+	defer func() { h.from = l.oldest(h.from) }()
 	ctx, stop := context.WithCancel(ctx)
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer stop()
-	working.Go(func() { l.walk(ctx, &q, handle) })
+	working.Go(func() { l.walk(ctx, &h.SinkQuery, handle) })
 	working.Go(func() { l.hold(ctx) })
-	return b.each(ctx, consumer, sinkHeld, l.add)
+	return b.each(ctx, consumer, sinkHeld, func(t *Told, message jetstream.Msg) {
+		h.from = t.At.Add(1)
+		l.add(t, message)
+	})
 }
 
 // each calls fn with what a sink is to hear, of which at most so many are on their way, until something breaks it off.
 func (b *Bus) each(ctx context.Context, consumer jetstream.Consumer, most int, fn func(*Told, jetstream.Msg)) error {
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(most), jetstream.PullExpiry(ackIdleExpiry))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		message, err := messages.Next(jetstream.NextContext(ctx))
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, jetstream.ErrMsgIteratorClosed), errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrConsumerNotFound):
-			return err
-		case err != nil: // a heartbeat missed: the iterator goes on when the connection is back
-			if !pause(ctx, intakePause) {
-				return nil
-			}
-			continue
-		}
+	return b.messages(ctx, consumer, most, func(message jetstream.Msg) {
 		if t, err := readTold(message); err != nil {
 			b.passOver(&t, message, err)
 		} else {
 			fn(&t, message)
 		}
-	}
+	})
 }
 
 // passOver passes over what can't be read: it is somebody else's, or of another version.
