@@ -124,6 +124,9 @@ func (c *court) run(ctx context.Context, ready func()) error {
 			return err
 		}
 	}
+	if err := c.bus.RestoreRoutes(ctx, c.judged(), c.strangers.mended); err != nil {
+		return err
+	}
 	close(c.opened)
 	if err := c.checkLog(ctx); err != nil {
 		return err

@@ -41,6 +41,9 @@ const mostPlaces = 1000
 
 // hear takes note of one; the same may come again.
 func (s *strangers) hear(f bus.Foreign) {
+	if f.Gone {
+		s.log.Error().Err(f.Why).Str("place", f.Place).Msg(goneAdvice(&f))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.upTo[f.Place]; !known && len(s.upTo) >= mostPlaces {
@@ -58,6 +61,9 @@ func (s *strangers) hear(f bus.Foreign) {
 		return
 	}
 	s.told[f.Place], s.untold[f.Place] = f.Model, f
+	if f.Gone {
+		return
+	}
 	s.log.Error().Err(f.Why).Str("model", f.Model).Str("place", f.Place).Uint64("message", f.Sequence).
 		Msg("somebody else writes where only serve writes: it is passed over, and more of it there is only counted (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
 }
@@ -123,6 +129,15 @@ func (c *court) warn(ctx context.Context) {
 	c.trespassed(ctx, time.Now())
 }
 
+// judged are the models that have a desk, in the order of their rollouts.
+func (c *court) judged() []string {
+	var models []string
+	for _, name := range sortedDesks(c.desks) {
+		models = append(models, c.desks[name].rollout.Model)
+	}
+	return models
+}
+
 // deskOf is the first desk of a model, of one that hasn't ended where there is one; nil: it has none.
 func (c *court) deskOf(model string) *desk {
 	var first *desk
@@ -156,6 +171,11 @@ func noticeOf(d *desk, kind schemas.NoticeKind) *schemas.Notice {
 func foreignNotice(d *desk, f *bus.Foreign, trustFile string) *schemas.Notice {
 	n := noticeOf(d, schemas.NoticeForeignDecision)
 	n.ID = fmt.Sprintf("%s.%d.foreign.%d", n.Rollout, n.Epoch, f.Sequence)
+	if f.Gone {
+		n.ID = fmt.Sprintf("%s.%d.foreign-gone.%d", n.Rollout, n.Epoch, f.Sequence)
+		n.Sentence = strings.ToUpper(f.Place[:1]) + f.Place[1:] + ": " + f.Why.Error() + "; " + goneAdvice(f) + "."
+		return n
+	}
 	if f.Route {
 		n.ID = fmt.Sprintf("%s.%d.foreign-route.%d", n.Rollout, n.Epoch, f.Sequence)
 		if f.Again {
@@ -171,4 +191,10 @@ func foreignNotice(d *desk, f *bus.Foreign, trustFile string) *schemas.Notice {
 	n.Sentence = fmt.Sprintf("Somebody else writes where only serve writes decisions: message %d of %s is none of this service's. It is passed over, and so is more of it: look who may publish there (the NATS permissions). "+
 		"If another serve runs, give both the same nats.signingKey; if the key was changed, add the line of the one before to %s and restart serve. It is: %v", f.Sequence, f.Place, trustFile, f.Why)
 	return n
+}
+
+// goneAdvice says what became of a place that somebody has deleted, and what to do.
+func goneAdvice(*bus.Foreign) string {
+	return "serve has made it again, and writes each model's last effective decision back from the decision log; routers keep the split that they have. Look who may delete and purge streams " +
+		"(the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RoutesBucket + " and PURGE)"
 }

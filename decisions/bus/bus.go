@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -76,6 +77,8 @@ type Bus struct {
 	js    jetstream.JetStream
 	owned bool
 	trust schemas.Trust
+
+	madeRoutes atomic.Bool // the bucket of the routes was not there
 }
 
 // wrong tells of what goes wrong without a call that could return it.

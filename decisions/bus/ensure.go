@@ -36,10 +36,16 @@ func (b *Bus) streamConfig() jetstream.StreamConfig {
 
 func (b *Bus) bucketConfigs() []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{
-		{Bucket: schemas.RoutesBucket, Description: "the last effective decision of each model", History: routeHistory,
-			Storage: jetstream.FileStorage, Replicas: b.o.Replicas},
+		b.routesConfig(),
 		{Bucket: schemas.RolloutsBucket, Description: "each rollout's file and record", History: 1,
 			Storage: jetstream.FileStorage, Replicas: b.o.Replicas},
+	}
+}
+
+func (b *Bus) routesConfig() jetstream.KeyValueConfig {
+	return jetstream.KeyValueConfig{
+		Bucket: schemas.RoutesBucket, Description: "the last effective decision of each model", History: routeHistory,
+		Storage: jetstream.FileStorage, Replicas: b.o.Replicas,
 	}
 }
 
@@ -115,6 +121,9 @@ func (b *Bus) ensureBucket(ctx context.Context, want jetstream.KeyValueConfig) e
 	bucket, err := b.js.KeyValue(ctx, want.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		bucket, err = b.js.CreateKeyValue(ctx, want)
+		if err == nil && want.Bucket == schemas.RoutesBucket {
+			b.madeRoutes.Store(true)
+		}
 		if errors.Is(err, jetstream.ErrBucketExists) { // another instance was faster
 			bucket, err = b.js.KeyValue(ctx, want.Bucket)
 		}

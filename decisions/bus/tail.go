@@ -24,6 +24,7 @@ type Foreign struct {
 	Why      error
 	Route    bool // it stands as a route document, and not in the log
 	Again    bool // of Route: it stands where decisions without routes are asked again
+	Gone     bool // somebody has deleted all of the place: Sequence says when, in milliseconds
 }
 
 // foreign tells of something that doesn't count.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,12 +26,15 @@ const (
 	routeTick      = time.Second
 )
 
-// Why a document counts for nothing though nobody forged it.
+// errRouteDeleted is why a document counts for nothing though nobody forged it.
 var errRouteDeleted = errors.New("it was deleted")
+
+// errRoutesGone: the bucket of the documents isn't the one that was read.
+var errRoutesGone = errors.New("somebody has deleted or emptied it")
 
 // A RouteWatch looks after the route documents: what the judge didn't write there goes to Options.OnForeign within a second, and the model's last effective decision by the
 // decision log is written back, at once and at most every RouteMendEvery. Subscribers obey neither meanwhile: they believe a signature, and only what is above what they have applied.
-// Each document is held against the log once, when it is seen first: an older one that was put back while nobody watched has a good signature, too.
+// A bucket that is deleted is made again, and every model's document written back. Each document is held against the log once, when it is seen first: an older one that was put back while nobody watched has a good signature, too.
 type RouteWatch struct {
 	Models  func() []string              // those that are judged here: their documents are missed where there are none
 	Mended  func(model, decision string) // hears of a document that was written back
@@ -39,6 +44,8 @@ type RouteWatch struct {
 	mended  map[string]time.Time         // by model, when it was last
 	present map[string]bool              // in this sweep
 	asked   map[string]uint64            // by key of what was asked again, the last revision that somebody else wrote: it is told once
+	made    time.Time                    // when the bucket was; zero: it isn't read yet
+	gone    bool                         // and its documents are not yet due to be written back
 }
 
 // WatchRoutes runs a watch until the context ends. What keeps it from looking goes to Options.OnError, and it looks again.
@@ -48,8 +55,14 @@ func (b *Bus) WatchRoutes(ctx context.Context, w RouteWatch) {
 	told := ""
 	for ctx.Err() == nil {
 		w.present = map[string]bool{}
-		err := b.sweepRoutes(ctx, &w)
+		err := b.remakeRoutes(ctx, &w)
+		if err == nil {
+			err = b.sweepRoutes(ctx, &w)
+		}
 		switch {
+		case errors.Is(err, errRoutesGone):
+			w.gone = true
+			continue
 		case ctx.Err() != nil:
 			return
 		case err == nil:
@@ -66,6 +79,9 @@ func (b *Bus) WatchRoutes(ctx context.Context, w RouteWatch) {
 // sweepRoutes looks at all documents, and then at what changes, until the next sweep is due.
 func (b *Bus) sweepRoutes(ctx context.Context, w *RouteWatch) error {
 	kv, err := b.bucket(ctx, schemas.RoutesBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return errRoutesGone
+	}
 	if err != nil {
 		return err
 	}
@@ -92,6 +108,9 @@ func (b *Bus) sweepRoutes(ctx context.Context, w *RouteWatch) error {
 				b.foreign(foreignRoute(model, entry, why))
 			}
 		case <-tick.C:
+			if err := b.sameRoutes(ctx, w, kv); err != nil {
+				return err
+			}
 		}
 		now := time.Now()
 		if err := b.mendRoutes(ctx, w, now); err != nil || now.After(over) {
@@ -117,6 +136,127 @@ func (b *Bus) looksAtAgain(w *RouteWatch, entry jetstream.KeyValueEntry) {
 		f.Again = true
 		b.foreign(f)
 	}
+}
+
+// sameRoutes is errRoutesGone where the bucket isn't the one that was read, or is empty: a watch isn't told of that.
+func (b *Bus) sameRoutes(ctx context.Context, w *RouteWatch, kv jetstream.KeyValue) error {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	status, err := kv.Status(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) {
+		return errRoutesGone
+	}
+	own, ok := status.(*jetstream.KeyValueBucketStatus)
+	if err != nil || !ok {
+		return nil // it isn't known
+	}
+	made := own.StreamInfo().Created
+	if !w.made.IsZero() && !w.made.Equal(made) || status.Values() == 0 && len(w.present) > 0 {
+		return errRoutesGone
+	}
+	w.made = made
+	return nil
+}
+
+// remakeRoutes makes a bucket that is gone again, lets all documents be written back at once, and tells of it.
+func (b *Bus) remakeRoutes(ctx context.Context, w *RouteWatch) error {
+	if !w.gone {
+		return nil
+	}
+	if err := b.ensureBucket(ctx, b.routesConfig()); err != nil {
+		return err
+	}
+	models, err := b.decidedModels(ctx)
+	if err != nil {
+		return err
+	}
+	w.newest, w.held, w.made, w.gone = map[string]schemas.Decision{}, map[string]bool{}, time.Time{}, false
+	for _, model := range models {
+		w.due[model] = time.Time{}
+	}
+	b.foreign(goneRoutes(w.Models()))
+	return nil
+}
+
+// goneRoutes tells of a bucket that was deleted, once: to one of the models that are judged.
+func goneRoutes(models []string) Foreign {
+	now := time.Now()
+	f := Foreign{Place: "bucket " + schemas.RoutesBucket, Sequence: uint64(now.UnixMilli()), At: now, Why: errRoutesGone, Route: true, Gone: true}
+	if len(models) > 0 {
+		f.Model = models[0]
+	}
+	return f
+}
+
+// decidedModels are those that have something in the decision log, ascending: at most routeMendsMost, since others may write there.
+func (b *Bus) decidedModels(ctx context.Context) ([]string, error) {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	stream, err := b.js.Stream(ctx, schemas.StreamName)
+	if err != nil {
+		return nil, fmt.Errorf("list the models with decisions at %s: %w", b.where(), err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(schemas.AllDecisions))
+	if err != nil {
+		return nil, fmt.Errorf("list the models with decisions at %s: %w", b.where(), err)
+	}
+	var models []string
+	for _, subject := range slices.Sorted(maps.Keys(info.State.Subjects)) {
+		if model := modelOf(subject); model != "" && len(models) < routeMendsMost {
+			models = append(models, model)
+		}
+	}
+	return models, nil
+}
+
+// RestoreRoutes writes the documents back that are not there, of all models with decisions: before anything is judged, and before WatchRoutes looks at what others did to those
+// that are. judged are the models of which somebody hears if the whole bucket was deleted while nobody watched.
+func (b *Bus) RestoreRoutes(ctx context.Context, judged []string, mended func(model, decision string)) error {
+	models, err := b.decidedModels(ctx)
+	if err != nil {
+		return err
+	}
+	written := 0
+	for _, model := range models {
+		there, err := b.hasRoute(ctx, model)
+		if err != nil {
+			return fmt.Errorf("look for the route of model %s at %s: %w", model, b.where(), err)
+		}
+		if there {
+			continue
+		}
+		id, err := b.mendRoute(ctx, model)
+		if err != nil {
+			return err
+		}
+		if id != "" {
+			written++
+			mended(model, id)
+		}
+	}
+	if written > 0 && b.madeRoutes.Load() {
+		b.foreign(goneRoutes(judged))
+	}
+	return nil
+}
+
+// hasRoute reports whether a model's document is there, or the mark that it was deleted.
+func (b *Bus) hasRoute(ctx context.Context, model string) (bool, error) {
+	key, err := schemas.RouteKey(model)
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	stream, err := b.js.Stream(ctx, "KV_"+schemas.RoutesBucket)
+	if err != nil {
+		return false, err
+	}
+	_, err = stream.GetLastMsgForSubject(ctx, "$KV."+schemas.RoutesBucket+"."+key)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // foreignRoute is a route document that counts for nothing.

@@ -111,11 +111,28 @@ func TestWatchRoutes(t *testing.T) {
 			time.Sleep(RouteMendEvery)
 		}
 		w.again(forged)
-		w.must(w.js.DeleteKeyValue(w.Context(), schemas.RoutesBucket))
-		w.must(w.bus.Ensure(w.Context()))
-		time.Sleep(2 * routeSweepEvery)
-		if w.stands() != "r-1.1.3" {
-			w.Errorf("%q stands in a bucket that was made anew", w.stands())
+		for name, do := range map[string]func(){
+			"deleted": func() { w.must(w.js.DeleteKeyValue(w.Context(), schemas.RoutesBucket)) },
+			"made anew": func() {
+				w.must(w.js.DeleteKeyValue(w.Context(), schemas.RoutesBucket))
+				w.must(w.bus.Ensure(w.Context()))
+			},
+			"emptied": func() {
+				stream, err := w.js.Stream(w.Context(), "KV_"+schemas.RoutesBucket)
+				w.must(err)
+				w.must(stream.Purge(w.Context()))
+			},
+		} {
+			w.mu.Lock()
+			w.told, w.mended = nil, 0
+			w.mu.Unlock()
+			do()
+			time.Sleep(3 * time.Second)
+			w.mu.Lock()
+			if len(w.told) != 1 || !w.told[0].Gone || w.mended != 1 || w.stands() != "r-1.1.3" {
+				w.Errorf("a bucket that is %s: told %+v, %d written back, %q stands there", name, w.told, w.mended, w.stands())
+			}
+			w.mu.Unlock()
 		}
 	})
 }
