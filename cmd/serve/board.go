@@ -48,6 +48,7 @@ type board struct {
 	watch   func([]Standing)
 	// catching is true until what there was before a restart is known again.
 	catching atomic.Bool
+	away     func() error // why nothing can be published, nil: it can; may be nil
 }
 
 // Standings returns them, by rollout.
@@ -96,12 +97,21 @@ func (b *board) accept(rollout string) {
 
 func byRollout(s Standing, rollout string) int { return strings.Compare(s.Rollout, rollout) }
 
-// Everything is the standings, and then the rollouts that are not judged. A refused change of a judged rollout stands in both.
+// Everything is the standings, and then the rollouts that are not judged. A refused change of a judged rollout stands in both. While nothing can be published, nobody decides for those that haven't ended.
 func (b *board) Everything() []Standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := make([]Standing, 0, len(b.all)+len(b.refused)) // never nil: in JSON it is a list
-	return append(append(all, b.all...), b.refused...)
+	all = append(append(all, b.all...), b.refused...)
+	if b.away == nil || b.away() == nil {
+		return all
+	}
+	for i := range b.all {
+		if all[i].Lost == "" && !all[i].Status.Ended() {
+			all[i].Lost = b.away().Error()
+		}
+	}
+	return all
 }
 
 // boardMost is how many reports are computed at a time, besides those of rollouts about which something was decided: intervals cost more than tests.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -81,6 +82,7 @@ type court struct {
 	roster     *roster
 	farewells  []*schemas.Notice // of deleted rollouts, to be published: the newest goneMost
 	strangers  *strangers
+	logAgain   atomic.Bool // the decision log is to be held against the records
 	trespasses *trespasses
 	trustFile  string
 }
@@ -310,6 +312,7 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			err = c.clock(ctx, now)
 		case <-boards.C:
 			c.show()
+			c.lookAgain(ctx)
 			c.warn(ctx)
 			c.noProblem()
 			c.watchPillars(ctx, time.Now())

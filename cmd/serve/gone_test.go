@@ -1,10 +1,13 @@
 package serve
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"streamcanary/decisions"
@@ -67,5 +70,130 @@ func TestRoutesGone(t *testing.T) {
 		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 2 {
 			t.Errorf("told %d times: %+v", len(told), told)
 		}
+	})
+}
+
+// A backup is a stream, as `nats stream backup` keeps it.
+type backup struct {
+	Config json.RawMessage `json:"config"`
+	State  json.RawMessage `json:"state"`
+	chunks [][]byte
+}
+
+// asks asks the server for something by its API.
+func (v *village) asks(conn *nats.Conn, api string, body []byte) *nats.Msg {
+	v.Helper()
+	m, err := conn.Request("$JS.API.STREAM."+api+"."+schemas.StreamName, body, 5*time.Second)
+	v.must(err)
+	if strings.Contains(string(m.Data), `"error"`) {
+		v.Fatalf("%s: %s", api, m.Data)
+	}
+	return m
+}
+
+// backsUp backs the decision log up.
+func (v *village) backsUp() backup {
+	v.Helper()
+	conn := v.conn()
+	inbox := nats.NewInbox()
+	chunks, err := conn.SubscribeSync(inbox)
+	v.must(err)
+	var b backup
+	v.must(json.Unmarshal(v.asks(conn, "SNAPSHOT", fmt.Appendf(nil, `{"deliver_subject":%q,"no_consumers":true}`, inbox)).Data, &b))
+	for {
+		m, err := chunks.NextMsg(5 * time.Second)
+		v.must(err)
+		if len(m.Data) == 0 {
+			return b
+		}
+		b.chunks = append(b.chunks, m.Data)
+		_ = m.Respond(nil) // where the server waits for that
+	}
+}
+
+// restores restores it.
+func (v *village) restores(b backup) {
+	v.Helper()
+	conn := v.conn()
+	var to struct {
+		Subject string `json:"deliver_subject"`
+	}
+	head, err := json.Marshal(b)
+	v.must(err)
+	v.must(json.Unmarshal(v.asks(conn, "RESTORE", head).Data, &to))
+	for _, chunk := range append(b.chunks, nil) {
+		_, err := conn.Request(to.Subject, chunk, 5*time.Second)
+		v.must(err)
+	}
+}
+
+// TestStoriesOfALogThatIsGone: a decision log that somebody deletes ends nothing. Serve says so wherever it is asked, takes no command, and holds the decision that it comes to; when the log
+// is restored, it is published behind the ones before, and people are told.
+func TestStoriesOfALogThatIsGone(t *testing.T) {
+	story(t, "a-decision-log-that-is-gone", storyHead+errorsMore+atOnce, func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		kept := v.backsUp()
+		v.must(v.js().DeleteStream(v.Context(), schemas.StreamName))
+		v.wait(4 * time.Second)
+		const says = "the decision log (stream STREAMCANARY) can't be used since "
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 "+says) || !strings.Contains(ready, "Restore it from a backup") {
+			v.Errorf("ready: %s", ready)
+		}
+		if page := v.page("/v1/rollouts"); !strings.Contains(page, `"lost":"`+says) {
+			v.Errorf("rollouts: %s", page)
+		}
+		if metrics := v.page("/metrics"); !strings.Contains(metrics, "streamcanary_decision_log_gone 1\n") {
+			v.Error("the metric doesn't say it")
+		}
+		if reply := v.ask("advance", false); !strings.HasPrefix(reply.Failed, "it is not taken: "+says) {
+			v.Errorf("an order is answered with %+v", reply)
+		}
+		v.errors.Store(2000)
+		v.wait(2 * time.Minute)
+		if ready := v.page("/readyz"); !strings.Contains(ready, "decisions wait since ") || v.share.Load() == 0 {
+			v.Errorf("the canary has %d basis points, ready: %s", v.share.Load(), ready)
+		}
+		if reply := v.ask("rollback", false); !strings.HasPrefix(reply.Failed, "it is not taken: "+says) {
+			v.Errorf("an order is answered with %+v", reply)
+		}
+		v.restores(kept)
+		v.completed()
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") || v.share.Load() != 0 {
+			v.Errorf("the canary has %d basis points, ready: %s", v.share.Load(), ready)
+		}
+		if page := v.page("/v1/rollouts"); strings.Contains(page, `"lost":`) {
+			v.Errorf("rollouts: %s", page)
+		}
+		v.wait(3 * time.Second)
+	})
+}
+
+// TestLogMadeAnew: where an empty decision log takes the place of the one that had decisions, a rollout is lost at once, before it decides anything, and what to do is said; a rollout whose model has
+// decided nothing yet begins.
+func TestLogMadeAnew(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.must(v.js().DeleteStream(v.Context(), schemas.StreamName))
+		v.must(v.bus.Ensure(v.Context()))
+		v.wait(3 * time.Second)
+		ready := v.page("/readyz")
+		if !strings.HasPrefix(ready, "503 rollout story is lost: This serve no longer decides for rollout story. Restore stream STREAMCANARY from a backup") || strings.Contains(ready, "another serve") {
+			t.Errorf("ready: %s", ready)
+		}
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 1 {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 1 || !strings.HasPrefix(told[0].Sentence, "Stream STREAMCANARY: it is another one, or shorter than it was; ") {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+		advice := strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise").Replace(storyHead + errorsMore + atOnce)
+		v.apply("second", strings.Replace(advice, "  acks: {routers: [router-a], within: 10s}\n", "", 1))
+		v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		if reply := v.ask("retry", true); reply.Decision != "story.2.1" {
+			t.Errorf("a retry is answered with %+v", reply)
+		}
+		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
 	})
 }

@@ -93,6 +93,9 @@ func (e *endpoints) waits() []string {
 	if bad := e.seen.judging.err(); bad != nil {
 		why = append(why, "windows are not judged: "+bad.Error())
 	}
+	if away := e.seen.away.err(); away != nil {
+		why = append(why, away.Error())
+	}
 	if held := e.seen.deciding.err(); held != nil {
 		why = append(why, held.Error())
 	}

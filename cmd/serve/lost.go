@@ -14,6 +14,9 @@ import (
 func (c *court) checkLog(ctx context.Context) error {
 	for _, name := range sortedDesks(c.desks) {
 		d := c.desks[name]
+		if d.lost != nil {
+			continue
+		}
 		err := c.bus.CheckLog(ctx, []decisions.Head{d.head})
 		switch {
 		case errors.Is(err, bus.ErrLogRegressed):
@@ -67,7 +70,12 @@ func lostText(d *desk) string {
 	if ids := Unpublished(&d.head); len(ids) > 0 {
 		text += fmt.Sprintf(", and has not published %v: routers stay as they are", ids)
 	}
-	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else begin a new epoch with `streamcanary rollout retry %s --override --comment WHY`, or move the traffic by hand. It is: %v", d.rollout.Name, d.lost)
+	retry := fmt.Sprintf("begin a new epoch with `streamcanary rollout retry %s --override --comment WHY`, or move the traffic by hand", d.rollout.Name)
+	if errors.Is(d.lost, bus.ErrLogRegressed) { // no other serve is at fault
+		return text + fmt.Sprintf(". Restore stream %s from a backup that has what is missing (`nats stream rm`, then `nats stream restore`), and restart serve; where there is none, "+
+			"%s: the chain of decisions begins anew then, and what was before is proven by backups alone. It is: %v", schemas.StreamName, retry, d.lost)
+	}
+	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else %s. It is: %v", retry, d.lost)
 }
 
 // Unpublished are the ids of the decisions that a record has, and the log hasn't.

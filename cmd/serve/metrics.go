@@ -20,6 +20,7 @@ type metrics struct {
 	judging   trouble     // of stage two's reading
 	deciding  holdup      // of what stage two decided
 	undecided trouble     // rollouts for which this process no longer decides
+	away      logAway     // the decision log
 	topics    trouble     // of the event topics
 	quiet     atomic.Bool // every partition of predictions is idle: all was read, and nothing came for idleAfter
 	registry  *prometheus.Registry
@@ -104,10 +105,13 @@ func newMetrics(program string) *metrics {
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "streamcanary", Name: "decision_waiting_seconds", Help: "For how long the oldest decision has waited that is not yet stored and published; 0: there is none.",
 	}, m.deciding.seconds)
+	away := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "streamcanary", Name: "decision_log_gone", Help: "1 while the decision log (stream " + schemas.StreamName + ") isn't there, or has settings that decisions can't stand on: nothing is published.",
+	}, m.away.gone)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
 	m.registry.MustRegister(m.events, m.decisions, m.acks, m.ignored, m.rollbacks, m.status, m.missing, m.undone, m.serving, m.denied, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
-		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, m.foreign, m.gone, held,
+		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, m.foreign, m.gone, held, away,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -145,10 +145,17 @@ func (p person) looks() error {
 
 // ask hands a command to the court.
 func (c *court) ask(ctx context.Context, r bus.Request) {
+	if c.unlogged(&r) {
+		return
+	}
 	select {
 	case c.commands <- r:
 	case <-ctx.Done():
-		r.Reply(&schemas.CommandReply{Failed: "the service is stopping"})
+		why := "the service is stopping"
+		if held := c.seen.deciding.err(); held != nil {
+			why = "it is not taken: " + held.Error()
+		}
+		r.Reply(&schemas.CommandReply{Failed: why})
 	}
 }
 

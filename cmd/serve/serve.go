@@ -111,6 +111,7 @@ func Run(ctx context.Context, o Options) error {
 	s := &service{Options: o, seen: newMetrics(o.Program), board: &board{watch: o.Watch}, crash: newDrill(os.Getenv(CrashVariable)), roster: newRoster()}
 	s.strangers = newStrangers(s.Log, s.seen)
 	s.board.catching.Store(true)
+	s.board.away = s.seen.away.err
 	l, err := o.wires.http, error(nil)
 	if l == nil {
 		l, err = listen(o.Config.HTTP.Listen)
@@ -342,6 +343,10 @@ func (s *service) listen(g *group, judging *court, sinks []*sink) {
 	})
 	g.start("commands", func(ctx context.Context) error {
 		return s.bus.Commands(ctx, func(r bus.Request) { judging.ask(ctx, r) })
+	})
+	g.start("decision log", func(ctx context.Context) error {
+		s.bus.WatchLog(ctx, judging.becomes)
+		return nil
 	})
 	g.start("strangers", func(ctx context.Context) error {
 		s.bus.WatchStrangers(ctx)

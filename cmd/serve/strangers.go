@@ -192,9 +192,3 @@ func foreignNotice(d *desk, f *bus.Foreign, trustFile string) *schemas.Notice {
 		"If another serve runs, give both the same nats.signingKey; if the key was changed, add the line of the one before to %s and restart serve. It is: %v", f.Sequence, f.Place, trustFile, f.Why)
 	return n
 }
-
-// goneAdvice says what became of a place that somebody has deleted, and what to do.
-func goneAdvice(*bus.Foreign) string {
-	return "serve has made it again, and writes each model's last effective decision back from the decision log; routers keep the split that they have. Look who may delete and purge streams " +
-		"(the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RoutesBucket + " and PURGE)"
-}

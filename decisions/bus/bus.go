@@ -33,8 +33,7 @@ var (
 	// ErrNotFound: there is no such record, file or decision.
 	ErrNotFound = errors.New("not found")
 	// ErrLogRegressed: the decision log is older than what was published to it. Nothing may be published until a person looked.
-	ErrLogRegressed = errors.New("the decision log went backwards: it lost decisions that were published (restored from a backup, or recreated?); " +
-		"nothing is published for this rollout before a person has looked: bring the log back and start serve again, or begin a new epoch with `rollout retry`")
+	ErrLogRegressed = errors.New("the decision log went backwards: it lost decisions that were published (restored from an older backup, emptied, or made anew?)")
 	// ErrNoKey: something is to be published, and there is no key to sign with.
 	ErrNoKey = errors.New("no signing key")
 )

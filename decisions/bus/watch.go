@@ -30,8 +30,13 @@ func (b *Bus) watchStrangers(ctx context.Context) error {
 		return err
 	}
 	newest := map[string]*Logged{} // by model, of decisions that count: as many as there are models of one's own
+	before := uint64(0)
 	return b.followFrom(ctx, schemas.AllDecisions, place{next: end + 1}, func(m jetstream.Msg, sequence uint64, at time.Time) (bool, error) {
 		l := logged(&jetstream.RawStreamMsg{Subject: m.Subject(), Sequence: sequence, Header: m.Headers(), Data: m.Data(), Time: at})
+		if sequence <= before { // a log that was restored, or made anew, is read from its beginning
+			clear(newest)
+		}
+		before = sequence
 		if why := b.counts(&l, &scan{model: l.Model}, newest[l.Model]); why != nil {
 			b.foreign(Foreign{Model: l.Model, Place: m.Subject(), Sequence: sequence, At: at, Why: why})
 			return false, nil
