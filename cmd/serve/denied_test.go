@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"streamcanary/decisions"
 	"streamcanary/schemas"
 )
@@ -61,6 +63,37 @@ func TestDeniedIsTold(t *testing.T) {
 		v.wait(time.Second)
 		if told := v.notices(schemas.NoticeCommandRefused); len(told) != 3 {
 			t.Errorf("told %d times after a minute", len(told))
+		}
+	})
+}
+
+// TestMalformedIsDeniedFirst: whoever may not command hears that, and not what is wrong with what they sent; whoever may hears what it is.
+func TestMalformedIsDeniedFirst(t *testing.T) {
+	folder := t.TempDir()
+	put(t, folder, "tokens", doorTokens)
+	inVillage(t, rolloutWith(atOnce), "http: {listen: \"127.0.0.1:0\", tokensFile: "+filepath.Join(folder, "tokens")+"}\n", func(v *village) {
+		conn := v.conn()
+		for _, test := range []struct{ subject, text, token, want string }{
+			{"streamcanary.command.story", "hello", "", `"denied":"a token is needed`},
+			{"streamcanary.command.story", "hello", "Bearer stranger-token-123", `"denied":"the token is not one of those`},
+			{"streamcanary.command.story", `{"do":"explode"}`, "Bearer viewer-token-12345", `"denied":"vic is a viewer: a command takes an operator`},
+			{"streamcanary.command.story", "hello", "Bearer operator-token-1234", `"refused":"decode command: `},
+			{"streamcanary.command.=ZZ", "hello", "", `"denied":"a token is needed`},
+			{"streamcanary.command.=ZZ", "hello", "Bearer operator-token-1234", `"refused":"the subject names no rollout`},
+		} {
+			m := nats.NewMsg(test.subject)
+			m.Data = []byte(test.text)
+			if test.token != "" {
+				m.Header.Set("Authorization", test.token)
+			}
+			answer, err := conn.RequestMsg(m, 5*time.Second)
+			v.must(err)
+			if !strings.Contains(string(answer.Data), test.want) {
+				t.Errorf("%q to %s with %q is answered %s, want %s", test.text, test.subject, test.token, answer.Data, test.want)
+			}
+		}
+		if metrics := v.page("/metrics"); !strings.Contains(metrics, "streamcanary_commands_denied_total 4\n") {
+			t.Error("not counted")
 		}
 	})
 }

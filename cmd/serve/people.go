@@ -145,7 +145,7 @@ func (p person) looks() error {
 
 // ask hands a command to the court.
 func (c *court) ask(ctx context.Context, r bus.Request) {
-	if c.unlogged(&r) {
+	if c.malformed(&r) || c.unlogged(&r) {
 		return
 	}
 	select {
@@ -157,6 +157,25 @@ func (c *court) ask(ctx context.Context, r bus.Request) {
 		}
 		r.Reply(&schemas.CommandReply{Failed: why})
 	}
+}
+
+// malformed answers what is no command; false: it is one. Who asks comes before what they send, as over HTTP.
+func (c *court) malformed(r *bus.Request) bool {
+	if r.Malformed == nil {
+		return false
+	}
+	who, err := c.people.who(r.Token, "")
+	if err == nil {
+		err = who.commands("a command")
+	}
+	if err != nil {
+		c.log.Warn().Err(err).Str("rollout", r.Rollout).Msg("a command is denied")
+		c.seen.denied.Inc()
+		r.Reply(&schemas.CommandReply{Denied: err.Error()})
+		return true
+	}
+	r.Reply(&schemas.CommandReply{Refused: r.Malformed.Error()})
+	return true
 }
 
 // command journals what a person asks for; it is answered when it was read back and what came of it is published (commanded).

@@ -18,14 +18,16 @@ const tokenHeader = "Authorization"
 
 // A Request is a command as it arrived. Reply must be called once.
 type Request struct {
-	Rollout string
+	Rollout string // "": it names none, and Malformed says so
 	Command *schemas.Command
-	Token   string // of whoever asks; "": none
-	Reply   func(*schemas.CommandReply)
-	Shared  bool // other services on this NATS hear it, too, and whoever asks takes the first reply
+	// Malformed says why it is no command, and Command is nil: whoever may not command is to hear that, and no more.
+	Malformed error
+	Token     string // of whoever asks; "": none
+	Reply     func(*schemas.CommandReply)
+	Shared    bool // other services on this NATS hear it, too, and whoever asks takes the first reply
 }
 
-// Commands hands every command to the handler until the context ends (nil). One that can't be read is answered with the reason.
+// Commands hands every command to the handler until the context ends (nil), also one that can't be read.
 func (b *Bus) Commands(ctx context.Context, handle func(Request)) error {
 	subscription, err := b.conn.SubscribeSync(schemas.AllCommands)
 	if err != nil {
@@ -47,18 +49,19 @@ func (b *Bus) Commands(ctx context.Context, handle func(Request)) error {
 				_ = message.Respond(body) // whoever asked has gone, or asks again
 			}
 		}
-		names, err := schemas.SubjectNames(message.Subject)
-		if err != nil || len(names) != 1 {
-			reply(&schemas.CommandReply{Refused: "the subject names no rollout"})
-			continue
-		}
-		command, err := schemas.DecodeCommand(message.Data)
-		if err != nil {
-			reply(&schemas.CommandReply{Refused: err.Error()})
-			continue
-		}
-		handle(Request{Rollout: names[0], Command: command, Token: message.Header.Get(tokenHeader), Reply: reply, Shared: true})
+		r := Request{Token: message.Header.Get(tokenHeader), Reply: reply, Shared: true}
+		r.Rollout, r.Command, r.Malformed = readCommand(message)
+		handle(r)
 	}
+}
+
+func readCommand(message *nats.Msg) (rollout string, c *schemas.Command, err error) {
+	names, err := schemas.SubjectNames(message.Subject)
+	if err != nil || len(names) != 1 {
+		return "", nil, errors.New("the subject names no rollout")
+	}
+	c, err = schemas.DecodeCommand(message.Data)
+	return names[0], c, err
 }
 
 // Ask sends a command to the service that judges a rollout, and returns its answer; ErrNobody where none listens. The token may be empty. Asking again

@@ -112,7 +112,7 @@ func TestGarbageMessages(t *testing.T) {
 	})
 }
 
-// TestGarbageCommands: what is no command is answered with what is wrong, and reaches nobody.
+// TestGarbageCommands: what is no command is handed over as what it is, with who sent it.
 func TestGarbageCommands(t *testing.T) {
 	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
 		conn := connect()
@@ -120,7 +120,13 @@ func TestGarbageCommands(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- b.Commands(ctx, func(r Request) { r.Reply(&schemas.CommandReply{Decision: "heard"}) })
+			ended <- b.Commands(ctx, func(r Request) {
+				if r.Malformed != nil && r.Command == nil {
+					r.Reply(&schemas.CommandReply{Refused: r.Malformed.Error()})
+					return
+				}
+				r.Reply(&schemas.CommandReply{Decision: "heard"})
+			})
 		}()
 		time.Sleep(time.Second)
 		for _, text := range garbage {
