@@ -36,8 +36,9 @@ type Standing struct {
 	Beyond  []decisions.Beyond  `json:"baseline_beyond,omitempty"`
 	Forward *schemas.Reason     `json:"forward,omitempty"`
 
-	merger  windows.MergerStats // for the metrics
-	serving string              // likewise: the version that serves users although it is to have none
+	merger     windows.MergerStats // for the metrics
+	recordedMs int64               // likewise: event time up to which the record goes, also where nothing of it is folded again
+	serving    string              // likewise: the version that serves users although it is to have none
 }
 
 // board has the newest standing of every rollout, for other goroutines to read.
@@ -159,7 +160,7 @@ func (c *court) show() {
 			Rollout: name, Model: d.rollout.Model, Baseline: d.rollout.Baseline, Canary: d.rollout.Canary,
 			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes, Waiting: d.head.State.Missing(), Undone: d.head.State.Undone(),
 			Retired: d.head.State.RetiredText(), serving: d.head.State.RetiredServing(),
-			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(),
+			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(), recordedMs: d.head.State.EventMs,
 			Pillars: d.head.State.Watched, Beyond: d.head.State.Beyond, Forward: d.head.State.Forward,
 		}
 		if d.isLost() {

@@ -204,7 +204,9 @@ func (m *metrics) standing(all []Standing) {
 		if s.serving != "" {
 			m.serving.WithLabelValues(s.Model, s.Rollout, s.serving).Set(1)
 		}
-		m.reached.WithLabelValues(s.Rollout).Set(float64(s.Reached) / 1000)
+		if at := max(int64(s.Reached), s.recordedMs); at > 0 {
+			m.reached.WithLabelValues(s.Rollout).Set(float64(at) / 1000)
+		}
 		m.waiting.WithLabelValues(s.Rollout).Set(float64(s.merger.Buffered))
 		m.forced.WithLabelValues(s.Rollout).Set(float64(s.merger.Forced))
 		for j := range s.Guardrails {
