@@ -333,6 +333,14 @@ func TestStoriesOfAlertsAtOddTimes(t *testing.T) {
 			v.until("the second epoch knows of it", func(s *decisions.State) bool {
 				return s.Epoch == 2 && len(s.Truncated) == 1 && s.Truncated[0].Missing == 8
 			})
+			v.wait(4 * time.Second) // nothing else is on its way to the record
+			v.leftOut = 9
+			v.alerts("firing", "other", fires)
+			grew := time.Now()
+			v.until("it has grown", func(s *decisions.State) bool { return s.Truncated[0].Missing == 9 })
+			if took := time.Since(grew); took > 2*time.Second {
+				v.Errorf("the record has it %s later", took)
+			}
 			v.leftOut = 0
 			v.alerts("resolved", "other", fires)
 			v.until("all alerts are told again", func(s *decisions.State) bool { return len(s.Truncated) == 0 })

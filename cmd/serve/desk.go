@@ -176,7 +176,7 @@ func (d *desk) input(in decisions.Input) ([]decisions.Effect, error) {
 		return nil, err
 	}
 	d.head = head
-	d.dirty = d.dirty || len(effects) > 0 || head.State.Status != was || looked != (head.State.Retired != nil) || in.Kind == decisions.InputAck
+	d.dirty = d.dirty || len(effects) > 0 || head.State.Status != was || looked != (head.State.Retired != nil) || shownAtOnce(&in)
 	for _, e := range effects {
 		if e.Decision != nil {
 			d.fold.Decided(&e.Decision.Decision)
@@ -184,6 +184,11 @@ func (d *desk) input(in decisions.Input) ([]decisions.Effect, error) {
 	}
 	d.follow()
 	return effects, nil
+}
+
+// shownAtOnce reports whether an input stands in what people look at though it has no effect: answers, and how many alerts were left out.
+func shownAtOnce(in *decisions.Input) bool {
+	return in.Kind == decisions.InputAck || in.Kind == decisions.InputRuling && in.Ruling.Kind == decisions.RulingTruncated
 }
 
 // read is what of the journal the epoch stands on up to now: from its start to the record that was taken last. Where a record is taken again after a
