@@ -72,8 +72,12 @@ func lostText(d *desk) string {
 	}
 	retry := fmt.Sprintf("begin a new epoch with `streamcanary rollout retry %s --override --comment WHY`, or move the traffic by hand", d.rollout.Name)
 	if errors.Is(d.lost, bus.ErrLogRegressed) { // no other serve is at fault
-		return text + fmt.Sprintf(". Restore stream %s from a backup that has what is missing (`nats stream rm`, then `nats stream restore`), and restart serve; where there is none, "+
-			"%s: the chain of decisions begins anew then, and what was before is proven by backups alone. It is: %v", schemas.StreamName, retry, d.lost)
+		without := retry + ": the chain of decisions begins anew then, and what was before is proven by backups alone"
+		if finished(&d.head) && len(Unpublished(&d.head)) == 0 {
+			without = fmt.Sprintf("`streamcanary rollout delete %s` takes it away: it has ended, and nothing is left to decide for it", d.rollout.Name)
+		}
+		return text + fmt.Sprintf(". Restore stream %s from a backup that has what is missing (`nats stream rm`, then `nats stream restore`), and restart serve; where there is none, %s. It is: %v",
+			schemas.StreamName, without, d.lost)
 	}
 	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else %s. It is: %v", retry, d.lost)
 }
