@@ -207,6 +207,13 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 		epoch = max(epoch, last.Decision.Epoch)
 		prev = &schemas.Prev{ID: last.Decision.ID, Sha256: decisions.BodySha256(last.Signed.Body)}
 	}
+	route, err := c.bus.Route(ctx, r.Model)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return fmt.Errorf("%w: %w", errUnasked, err)
+	}
+	if epoch = max(epoch, c.published(r.Model)); route != nil {
+		epoch = max(epoch, route.Epoch)
+	}
 	if epoch >= maxEpoch {
 		c.refuse(r.Name, a, fmt.Errorf("model %s has had epoch %d, and %d is the last one that there can be: what wrote that? Let the model have another name", r.Model, epoch, int64(maxEpoch)))
 		return nil
@@ -220,10 +227,6 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: past}
 	if own := c.desks[r.Name]; own != nil && a.Force {
 		applied.Override = own.head.State.GivesUp(a.Retry)
-	}
-	route, err := c.bus.Route(ctx, r.Model)
-	if err != nil && !errors.Is(err, bus.ErrNotFound) {
-		return fmt.Errorf("%w: %w", errUnasked, err)
 	}
 	if route != nil {
 		applied.Routes = route.Routes
@@ -251,6 +254,17 @@ func (c *court) backOf(a *Application) *decisions.Back {
 		back.Unreadable = back.Unreadable || decisions.BackOf(&d.head.State).Unreadable
 	}
 	return back
+}
+
+// published is the highest epoch of a model of which the records say that something was published; 0: there is none. The decision log has it, too, but for one that has lost decisions: routers remember them.
+func (c *court) published(model string) int64 {
+	epoch := int64(0)
+	for _, d := range c.desks {
+		if d.rollout.Model == model && d.head.SubjectSeq > 0 {
+			epoch = max(epoch, d.head.State.Epoch)
+		}
+	}
+	return epoch
 }
 
 // owing are the stores that the model's last decision told to take writes again, as far as they have not answered that. What a deleted rollout's stores have answered isn't known

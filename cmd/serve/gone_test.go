@@ -197,3 +197,28 @@ func TestLogMadeAnew(t *testing.T) {
 		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
 	})
 }
+
+// TestEpochsAfterALostLog: the next rollout of a model whose decision log was lost, and whose rollout before has ended, begins in an epoch that its routers have not had, also where the route documents are gone.
+func TestEpochsAfterALostLog(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Retry = true })
+		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		v.ask("rollback", false)
+		v.completed()
+		v.must(v.js().DeleteStream(v.Context(), schemas.StreamName))
+		v.must(v.js().DeleteKeyValue(v.Context(), schemas.RoutesBucket))
+		v.must(v.bus.Ensure(v.Context()))
+		v.wait(3 * time.Second)
+		if ready := v.page("/readyz"); !strings.Contains(ready, "`streamcanary rollout delete story` takes it away: it has ended") {
+			t.Errorf("ready: %s", ready)
+		}
+		v.apply("next", strings.Replace(storyHead+errorsMore+atOnce, "name: story", "name: next", 1))
+		v.untilOf("next", "the router obeys", func(s *decisions.State) bool {
+			return s.Epoch == 3 && s.Status == decisions.StatusRunning && s.Wait == nil
+		})
+		if share := v.share.Load(); share == 0 {
+			t.Errorf("the router gives the canary nothing")
+		}
+	})
+}
