@@ -353,11 +353,10 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 	v := viewOf(&head, live[name])
 	v.LeftOut = leftOut(&head.State, silent)
 	if v.AsOf == asOfDecision && len(v.Guardrails) == 0 {
-		why, err := lastReason(ctx, b, &a, &head.State)
-		if err != nil {
-			return nil, err
-		}
-		if why != nil {
+		switch why, err := lastReason(ctx, b, &a, &head.State); {
+		case err != nil && v.LeftOut == "":
+			v.LeftOut = fmt.Sprintf("the guardrails and the findings of health at its last decision stand in the decision log, which can't be read: %v", err)
+		case why != nil:
 			v.Guardrails, v.Health = why.Guardrails, why.Health
 		}
 	}

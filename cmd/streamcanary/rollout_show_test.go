@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"streamcanary/cmd/engine"
 	"streamcanary/cmd/serve"
@@ -244,5 +248,30 @@ ack: users answered prepared to decision 1: it names no snapshot that could be r
 	}
 	if want := "users (which answered prepared: " + why + ")"; !strings.Contains(s.PreparingText(), want) {
 		t.Errorf("shown %q, want %q", s.PreparingText(), want)
+	}
+}
+
+// TestShowWithoutLog: of a rollout that has ended there is shown what its record has where the decision log is gone, and what is missing is said.
+func TestShowWithoutLog(t *testing.T) {
+	b, url := withoutServe(t)
+	head := decisions.NewHead(0)
+	head.State = decisions.State{Terms: decisions.Terms{Rollout: "story", Model: "ranker"}, Epoch: 1, Seq: 3, Status: decisions.StatusRolledBack, Why: &schemas.Reason{Code: "commanded", Sentence: "S."}}
+	if _, err := b.SaveHead(t.Context(), head, 0); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Request("$JS.API.STREAM.DELETE."+schemas.StreamName, nil, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	show := showCommand(&console{out: &out, err: &bytes.Buffer{}})
+	show.SetArgs([]string{"story", "--nats-urls", url, "--data", t.TempDir()})
+	if err := show.ExecuteContext(t.Context()); err != nil || !strings.HasPrefix(out.String(), "NOT ALL OF IT: the guardrails and the findings of health at its last decision stand in the decision log, which can't be read: ") ||
+		!strings.Contains(out.String(), "status: rolled-back") {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
