@@ -14,6 +14,8 @@ func TestAnswersToAPrepare(t *testing.T) {
 	wrong := snapped(3, 1, "user")
 	wrong.Ack.Status = schemas.AckApplied
 	nameless := ack(3, 1, "item", schemas.AckPrepared)
+	blank := snapped(3, 1, "item")
+	blank.Ack.Snapshot = " \t"
 	eu := ack(2, 1, "eu", schemas.AckApplied)
 	const gives = " Until it has been carried out, nothing is judged and no traffic moves; `streamcanary rollout delete ranker-42` gives the rollout up."
 	const why = ": a prepare is answered with prepared, which says that the start may come; this does not count"
@@ -34,6 +36,8 @@ func TestAnswersToAPrepare(t *testing.T) {
 		"stores, of which one names no snapshot": {[]Input{applied(1, terms(stateful)), ack(2, 1, "eu", schemas.AckPrepared)}, []Input{wrong, nameless, nameless, wrong},
 			[]string{"user" + applied1 + "." + gives, "item answered prepared" + to + ": it names no snapshot that could be restored." + gives},
 			"item (which answered prepared: it names no snapshot that could be restored), user (which answered applied: a prepare", "item answered prepared" + to + " at 1970-01-01T00:00:03.000Z: it names no snapshot that could be restored; user" + applied3 + ". Mend that there"},
+		"a store whose snapshot has no name but blanks": {[]Input{applied(1, terms(stateful)), ack(2, 1, "eu", schemas.AckPrepared), snapped(2, 1, "user")}, []Input{blank},
+			[]string{"item answered prepared" + to + ": it names no snapshot that could be restored." + gives}, "item (which answered prepared: it names no snapshot that could be restored)", "item answered prepared" + to},
 		"of a stranger: nobody waits for it": {[]Input{applied(1, terms(named))}, []Input{ack(2, 1, "asia", schemas.AckApplied)}, nil, "eu, us", "by eu, us (deadline"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package subscribe
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"streamcanary/schemas"
 )
@@ -40,8 +41,8 @@ func keep(ctx context.Context, k Keeper, d *Delivery, o schemas.StateOrder) erro
 	switch o.Do {
 	case schemas.StateSnapshot:
 		name, err := k.Snapshot(ctx)
-		if err == nil && (name == "" || len(name) > schemas.MaxSnapshotBytes) {
-			err = fmt.Errorf("the snapshot's name has %d bytes, 1 to %d are allowed", len(name), schemas.MaxSnapshotBytes)
+		if err == nil && (strings.TrimSpace(name) == "" || len(name) > schemas.MaxSnapshotBytes) {
+			err = fmt.Errorf("the snapshot's name has %d bytes, 1 to %d are allowed, and not blanks alone", len(name), schemas.MaxSnapshotBytes)
 		}
 		d.Took(name)
 		return err

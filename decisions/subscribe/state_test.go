@@ -117,3 +117,23 @@ func TestKeepStateFails(t *testing.T) {
 		})
 	}
 }
+
+// nameless is a store that gives its snapshots a name of its choice.
+type nameless struct {
+	cellar
+	name string
+}
+
+func (n *nameless) Snapshot(context.Context) (string, error) { return n.name, nil }
+
+// TestKeepStateNames: a snapshot that nobody could ask for again is none.
+func TestKeepStateNames(t *testing.T) {
+	order := schemas.StateOrder{Store: "users", Do: schemas.StateSnapshot}
+	for name, fits := range map[string]bool{"s1": true, " s 1 ": true, strings.Repeat("x", schemas.MaxSnapshotBytes): true, "": false, " ": false, "\t\u00a0\n": false, strings.Repeat("x", schemas.MaxSnapshotBytes+1): false} {
+		took := ""
+		d := Delivery{snapshot: &took}
+		if err := keep(t.Context(), &nameless{name: name}, &d, order); (err == nil) != fits {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}

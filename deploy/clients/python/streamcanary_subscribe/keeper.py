@@ -43,8 +43,8 @@ async def _keep(keeper: Keeper, delivery: Delivery, order: dict) -> None:
     if do == "snapshot":
         name = await call(keeper.snapshot)
         size = len(name.encode())
-        if not 1 <= size <= MAX_SNAPSHOT_BYTES:
-            raise ValueError(f"the snapshot's name has {size} bytes, 1 to {MAX_SNAPSHOT_BYTES} are allowed")
+        if not name.strip() or size > MAX_SNAPSHOT_BYTES:
+            raise ValueError(f"the snapshot's name has {size} bytes, 1 to {MAX_SNAPSHOT_BYTES} are allowed, and not blanks alone")
         delivery.took(name)
     elif do == "freeze":
         await call(keeper.freeze, snapshot)
