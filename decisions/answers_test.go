@@ -57,6 +57,54 @@ func TestAnswersToAPrepare(t *testing.T) {
 	}
 }
 
+// TestAnyRouter: where any router is enough, a name that nobody knows is one, and no store is: neither one of the rollout's own, nor one that an earlier decision asked.
+func TestAnyRouter(t *testing.T) {
+	knows := func(names ...string) func(*Terms) { return func(t *Terms) { t.Knows(names) } }
+	for name, test := range map[string]struct {
+		terms  Terms
+		who    string
+		begins bool
+	}{
+		"nobody knows it":                         {terms(ramp, knows("user")), "eu", true},
+		"a store of an earlier rollout":           {terms(ramp, knows("user")), "user", false},
+		"that is named as a router":               {terms(ramp, func(t *Terms) { t.Routers = []string{"user"} }, knows("user")), "user", true},
+		"another than the one that is named":      {terms(ramp, named, knows("user")), "user", false},
+		"a sink that tells":                       {terms(ramp, func(t *Terms) { t.Sinks.Alert = []string{"slack"} }), "slack", false},
+		"a store that owes an answer from before": {terms(ramp, func(t *Terms) { t.State.Owing = []string{"user"} }), "user", false},
+	} {
+		s, _ := fold(t, applied(1, test.terms), ack(2, 1, test.who, schemas.AckPrepared))
+		if begins := s.Status != StatusPreparing; begins != test.begins {
+			t.Errorf("%s: %s", name, s.Status)
+		}
+	}
+	s := stateOf(t, applied(1, terms(ramp, knows("user"))))
+	if why := s.Unheeded(ack(2, 1, "user", schemas.AckPrepared).Ack); why != UnheededStranger {
+		t.Errorf("it is counted as %q", why)
+	}
+}
+
+// TestStoresOf: stores are known by the decisions that asked them, those of late, and not by what was only advised.
+func TestStoresOf(t *testing.T) {
+	asks := func(mode schemas.Mode, stores ...string) *schemas.Decision {
+		d := &schemas.Decision{Mode: mode, State: []schemas.StateOrder{{Do: schemas.StateUse, Namespace: "n"}}}
+		for _, store := range stores {
+			d.State = append(d.State, schemas.StateOrder{Store: store, Do: schemas.StateFreeze})
+		}
+		return d
+	}
+	known := StoresOf(StoresOf(nil, asks(schemas.Enforce, "b", "a")), asks(schemas.Enforce, "c", "b"))
+	if want := []string{"a", "c", "b"}; !slices.Equal(StoresOf(known, asks(schemas.Advise, "x")), want) {
+		t.Errorf("known are %q, want %q", known, want)
+	}
+	for i := range 2 * MaxFormer {
+		known = StoresOf(known, asks(schemas.Enforce, strings.Repeat("s", i+1)))
+	}
+	terms := terms(oneStore)
+	if terms.Knows(append(known, "user")); len(known) != MaxFormer || len(terms.State.Former) != MaxFormer || slices.Contains(terms.State.Former, "user") {
+		t.Errorf("%d known, %d kept", len(known), len(terms.State.Former))
+	}
+}
+
 // TestAnswerMended: who answers as is asked after all counts, whatever it said before; and what counts is not taken back.
 func TestAnswerMended(t *testing.T) {
 	wrong, right := ack(2, 1, "eu", schemas.AckApplied), ack(3, 1, "eu", schemas.AckPrepared)

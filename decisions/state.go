@@ -228,7 +228,7 @@ func (s *State) clone() State {
 	c.Terms.Labels = maps.Clone(s.Terms.Labels)
 	c.Terms.Links = maps.Clone(s.Terms.Links)
 	c.Terms.Routers = slices.Clone(s.Terms.Routers)
-	c.Terms.State.Stores, c.Terms.State.Owing = slices.Clone(s.Terms.State.Stores), slices.Clone(s.Terms.State.Owing)
+	c.Terms.State.Stores, c.Terms.State.Owing, c.Terms.State.Former = slices.Clone(s.Terms.State.Stores), slices.Clone(s.Terms.State.Owing), slices.Clone(s.Terms.State.Former)
 	c.Terms.Cache.WarmBP, c.Terms.Cache.Mute = slices.Clone(s.Terms.Cache.WarmBP), slices.Clone(s.Terms.Cache.Mute)
 	c.Terms.Cache.PromoteBP = slices.Clone(s.Terms.Cache.PromoteBP)
 	c.Terms.Sinks.Registry, c.Terms.Sinks.Alert = slices.Clone(s.Terms.Sinks.Registry), slices.Clone(s.Terms.Sinks.Alert)

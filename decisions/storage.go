@@ -25,7 +25,13 @@ type StateTerms struct {
 	Compatible        bool     `json:"compatible,omitempty"` // the baseline can read what the canary wrote
 	// Owing are stores that an earlier epoch of the model told to take writes again, and that have not answered; ascending. They may be others than the rollout's own.
 	Owing []string `json:"owing,omitempty"`
+	// Former are stores that earlier decisions of the model asked, and this rollout doesn't; at most MaxFormer, ascending. They may follow the model still, and answer what asks nothing
+	// of them, which is no router's answer where any router is enough.
+	Former []string `json:"former,omitempty"`
 }
+
+// MaxFormer bounds the stores of earlier rollouts that are known: those that were asked last.
+const MaxFormer = 64
 
 // stateTermsOf takes them from a rollout.
 func stateTermsOf(r *schemas.Rollout) StateTerms {
@@ -44,7 +50,26 @@ func (t *StateTerms) shared() bool { return t.Mode == schemas.StateShared }
 
 // isStore reports whether a consumer answers for state, and not for traffic.
 func (t *Terms) isStore(consumer string) bool {
-	return slices.Contains(t.State.Stores, consumer) || slices.Contains(t.State.Owing, consumer)
+	return slices.Contains(t.State.Stores, consumer) || slices.Contains(t.State.Owing, consumer) || slices.Contains(t.State.Former, consumer)
+}
+
+// Knows notes stores that earlier decisions of the model asked, the latest last. Whom the rollout names as a router is one.
+func (t *Terms) Knows(stores []string) {
+	known := slices.DeleteFunc(slices.Clone(stores), func(name string) bool {
+		return slices.Contains(t.State.Stores, name) || slices.Contains(t.Routers, name)
+	})
+	t.State.Former = slices.Clone(known[max(0, len(known)-MaxFormer):])
+	slices.Sort(t.State.Former)
+}
+
+// StoresOf adds the stores that a decision asks to those that earlier ones asked, the latest last.
+func StoresOf(before []string, d *schemas.Decision) []string {
+	for _, o := range d.State {
+		if o.Store != "" && d.Mode == schemas.Enforce {
+			before = append(slices.DeleteFunc(before, func(name string) bool { return name == o.Store }), o.Store)
+		}
+	}
+	return before[max(0, len(before)-MaxFormer):]
 }
 
 // A Snapshot is what a store can go back to.

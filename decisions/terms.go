@@ -132,7 +132,7 @@ func (t *Terms) within(w who) int64 {
 
 // asksRouter reports whether a name is a router's that may answer.
 func (t *Terms) asksRouter(name string) bool {
-	return len(t.Routers) == 0 || slices.Contains(t.Routers, name)
+	return len(t.Routers) == 0 && !slices.Contains(t.State.Former, name) || slices.Contains(t.Routers, name)
 }
 
 // anyRouter in a decision's acks: one router's answer is enough.

@@ -1,6 +1,10 @@
 package decisions
 
-import "streamcanary/schemas"
+import (
+	"slices"
+
+	"streamcanary/schemas"
+)
 
 // Unheeded is why an ack counts for nothing, whatever it says: a label of a counter.
 type Unheeded string
@@ -30,5 +34,5 @@ func (s *State) Unheeded(a *schemas.Ack) Unheeded {
 
 // Asks reports whether a consumer is one whom decisions may ask for an answer.
 func (t *Terms) Asks(consumer string) bool {
-	return t.isStore(consumer) || t.isSink(consumer) || t.asksRouter(consumer)
+	return slices.Contains(t.State.Stores, consumer) || slices.Contains(t.State.Owing, consumer) || t.isSink(consumer) || t.asksRouter(consumer)
 }

@@ -199,10 +199,11 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	if d := c.desks[r.Name]; d != nil {
 		epoch = d.head.State.Epoch
 	}
-	last, past, err := c.before(ctx, r.Model)
+	was, err := c.before(ctx, r.Model)
 	if err != nil {
 		return err
 	}
+	last := was.last
 	if last.Decision != nil {
 		epoch = max(epoch, last.Decision.Epoch)
 		prev = &schemas.Prev{ID: last.Decision.ID, Sha256: decisions.BodySha256(last.Signed.Body)}
@@ -224,7 +225,8 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 		terms.Sinks = decisions.SinkTerms{}
 	}
 	terms.State.Owes(c.owing(&last))
-	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: past}
+	terms.Knows(was.stores)
+	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: was.past}
 	if own := c.desks[r.Name]; own != nil && a.Force {
 		applied.Override = own.head.State.GivesUp(a.Retry)
 	}
@@ -279,9 +281,16 @@ func (c *court) owing(last *bus.Logged) []string {
 	return decisions.OwingOf(last.Decision)
 }
 
-// before is a model's last decision (none: its zero value), and its rollbacks, oldest first: the first decision of each, of epochs that began.
-func (c *court) before(ctx context.Context, model string) (bus.Logged, []decisions.Past, error) {
-	var all []decisions.Past
+// history is what the decision log knows of a model.
+type history struct {
+	last   bus.Logged       // decision; none: the zero value
+	past   []decisions.Past // its rollbacks, oldest first: the first decision of each, of epochs that began
+	stores []string         // that its decisions asked, the latest last
+}
+
+// before reads what the decision log knows of a model.
+func (c *court) before(ctx context.Context, model string) (history, error) {
+	var h history
 	prepared := int64(0) // the last epoch whose start is not committed
 	last, err := c.bus.EachDecision(ctx, model, func(l *bus.Logged) {
 		if d := l.Decision; d.Seq == 1 {
@@ -289,16 +298,18 @@ func (c *court) before(ctx context.Context, model string) (bus.Logged, []decisio
 		} else if d.Phase == schemas.PhaseCommit && d.Action != schemas.ActionRollback {
 			prepared = 0
 		}
+		h.stores = decisions.StoresOf(h.stores, l.Decision)
 		p, is := decisions.PastOf(l.Decision)
-		if n := len(all); is && p.Epoch != prepared && (n == 0 || all[n-1].Epoch != p.Epoch) {
-			all = append(all, p)
-			all = all[max(0, len(all)-decisions.MaxPast):]
+		if n := len(h.past); is && p.Epoch != prepared && (n == 0 || h.past[n-1].Epoch != p.Epoch) {
+			h.past = append(h.past, p)
+			h.past = h.past[max(0, len(h.past)-decisions.MaxPast):]
 		}
 	})
+	h.last = last
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
-		return last, nil, fmt.Errorf("%w: %w", errUnasked, err)
+		return h, fmt.Errorf("%w: %w", errUnasked, err)
 	}
-	return last, all, nil
+	return h, nil
 }
 
 // applied begins an epoch where its start stands in the journal. One that this process didn't ask for (asked for by one that was
@@ -322,11 +333,11 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 		c.refuse(e.rollout, &a, err)
 		return nil
 	}
-	last, _, err := c.before(ctx, r.Model)
+	was, err := c.before(ctx, r.Model)
 	if err != nil {
 		return c.untakenYet(ctx, again, err)
 	}
-	if !standsOn(e.input.Applied.Prev, last) {
+	if !standsOn(e.input.Applied.Prev, was.last) {
 		return c.applyAgain(r.Name, &a)
 	}
 	revision, err := c.known(ctx, r.Name, e.epoch)
@@ -344,7 +355,7 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	}
 	d := c.newDesk(a, r, e.epoch)
 	d.revision = revision
-	head := decisions.NewHead(last.Sequence)
+	head := decisions.NewHead(was.last.Sequence)
 	head.Applied = again.Body
 	if before := c.desks[r.Name]; before != nil {
 		head.State = c.leave(before, &a, e.epoch)

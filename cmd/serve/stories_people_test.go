@@ -55,6 +55,29 @@ func TestStoriesOfAnswers(t *testing.T) {
 	})
 }
 
+// TestStoriesOfAnyRouter: where any router is enough, a store that follows the model since an earlier rollout is none.
+func TestStoriesOfAnyRouter(t *testing.T) {
+	tell(t, map[string]tale{"a-store-is-no-router": {atOnce + sharedAnd, func(v *village) {
+		v.keeps(&shelf{})
+		v.status(decisions.StatusRunning)
+		v.wait(5 * time.Second)
+		v.deaf.Store(true)
+		second := strings.NewReplacer("name: story", "name: second", "[router-a]", "any").Replace(rolloutWith(atOnce))
+		v.apply("second", second, func(a *Application) { a.Supersede = true })
+		v.wait(9 * time.Second)
+		head, _, err := v.bus.LoadHead(v.Context(), "second")
+		v.must(err)
+		if s := &head.State; s.Status != decisions.StatusPreparing || !strings.HasPrefix(s.WaitingText(), "any router (router-a answered rejected") {
+			v.Errorf("%s, and waits for %q", s.Status, s.WaitingText())
+		}
+		v.deaf.Store(false)
+		v.untilOf("second", "it has begun", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning && s.Wait == nil })
+		v.wait(5 * time.Second)
+		v.apply("second", second, func(a *Application) { a.Delete = true })
+		v.wait(5 * time.Second)
+	}}})
+}
+
 // answers publishes an answer of a consumer that nothing runs for, and waits for what comes of it: the order of two is no chance. Each is of an instance of its
 // own: the stream takes two of one as one.
 func (v *village) answers(consumer string, seq int64, status schemas.AckStatus, snapshot string) {
