@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +34,34 @@ func TestConcerns(t *testing.T) {
 	}
 	if s.verdict.Action != VerdictRollback || s.verdict.Code != codePatience {
 		t.Errorf("%s (%s): %s", s.verdict.Action, s.verdict.Code, s.verdict.Sentence)
+	}
+}
+
+// TestConcernsThatEnd: that a guardrail is suspect no more is told, once that has been so for long enough to be no flutter, and what is suspect after that is told anew. One that only warns has
+// woken nobody, and ends without a word.
+func TestConcernsThatEnd(t *testing.T) {
+	warns := guardrail("warns: rate error increase 0.5pp")
+	warns.On, warns.Required = schemas.OnWarn, false
+	s := newScript(t, rolloutOf(errors05, warns), Options{Phi: 1})
+	var told []string
+	for _, is := range []struct {
+		minute int64
+		state  schemas.State
+	}{{0, suspect}, {1, suspect}, {2, schemas.StateContinue}, {5, schemas.StatePassed}, {6, suspect}, {7, schemas.StateContinue}, {11, suspect},
+		{12, schemas.StateInsufficient}, {17, schemas.StatePassed}, {18, schemas.StateContinue}, {19, suspect}, {20, suspect}} {
+		for _, g := range s.judge.all {
+			g.state = is.state
+		}
+		s.judge.nowMs = is.minute * 60_000
+		for _, c := range s.judge.concerns() {
+			told = append(told, fmt.Sprintf("%d: %s %s", is.minute, c.Guardrail, c.State))
+			if c.Warns != (c.Guardrail == "warns") || c.State == schemas.StateContinue && c.Sentence != "Guardrail errors is suspect no more, for 5m: it has passed." {
+				t.Errorf("told %+v", c)
+			}
+		}
+	}
+	if want := []string{"0: errors suspect", "0: warns suspect", "17: errors continue", "19: errors suspect"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }
 

@@ -57,8 +57,9 @@ type guard struct {
 	again        int   // new beginnings of a limit's tests
 	patienceOut  bool  // failed by patience, not by proof
 	breached     bool  // it was in Verdict.Breached after the latest part
-	toldSuspect  bool  // people have heard of it in this epoch
+	toldSuspect  bool  // people have heard of it, and not that it is over
 	toldFailed   bool  // likewise, of one that only warns
+	calmSince    int64 // event time since which what was told to be suspect is so no more; 0: it is, or it wasn't told
 	voided       bool  // a doubt came up at some time: what was proven then doesn't count
 	bothArms     bool  // of a limit: this time the baseline is beyond it, too
 	suspectSince int64 // event time; 0: not suspect

@@ -44,7 +44,7 @@ func (t *Terms) Concerns(a *schemas.Alert) bool {
 }
 
 func (t *Terms) fits(g *schemas.AlertGuardrail, a *schemas.Alert) bool {
-	if a.Labels["alertname"] == schemas.OwnAlert || !g.Fits(a.Labels) {
+	if schemas.IsOwnAlert(a.Labels["alertname"]) || !g.Fits(a.Labels) {
 		return false
 	}
 	for _, own := range [...][2]string{{"rollout", t.Rollout}, {"model", t.Model}, {"version", t.Canary}} {
@@ -219,7 +219,7 @@ func (t *turn) warned() {
 			concerns = append(concerns, Concern{Guardrail: f.Guardrail, State: schemas.StateFailed, Sentence: t.s.alertSentence(f)})
 		}
 	}
-	t.concerned(concerns, schemas.StateFailed, schemas.NoticeGuardrailWarning)
+	t.concerned(concerns)
 }
 
 // heldByAlert holds the rollout instead of what the evidence asks for, and reports whether an alert wants that.

@@ -111,7 +111,8 @@ func TestAlerts(t *testing.T) {
 		{"of another model", []Input{alarm(20, "page", 10, labelled("model", "other"))}, nil, StatusRunning},
 		{"of the baseline's version", []Input{alarm(20, "page", 10, labelled("version", "41"))}, nil, StatusRunning},
 		{"of this rollout", []Input{alarm(20, "page", 10, labelled("rollout", "ranker-42"), labelled("model", "ranker"), labelled("version", "42"))}, []string{pageHarms}, StatusRolledBack},
-		{"what our own sink raised", []Input{alarm(20, "page", 10, labelled("alertname", schemas.OwnAlert))}, nil, StatusRunning},
+		{"what our own sink raised", []Input{alarm(20, "page", 10, labelled("alertname", schemas.OwnAlert)), alarm(21, "page", 10, labelled("alertname", "StreamcanaryRollbackStuck")),
+			alarm(22, "page", 10, labelled("alertname", "StreamcanaryStateStuck"))}, nil, StatusRunning},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -86,17 +86,20 @@ func (s *State) asPlanned(code string) string {
 	return fmt.Sprintf("Canary %s has the share of the traffic that is planned: what it does counts towards a pass again.", s.Terms.Canary)
 }
 
-// standing is what else people were told of, and that isn't over: what holds the rollout, what is amiss, guardrails, alerts that are left out, and answers
-// that are missing.
+// standing is what else people were told of, and that isn't over: what holds the rollout, pillars that fail, what is amiss, guardrails, alerts that are left out, answers
+// and steps that are missing: what nobody was told to be missing comes without a word, and would keep the incident open. A hold for pillars stands as long as one fails.
 func (s *State) standing() []string {
-	all := s.holdCodes()
+	all := slices.DeleteFunc(s.holdCodes(), func(code string) bool { return code == codePillarFailed })
+	for _, w := range s.gone() {
+		all = append(all, "pillar "+string(w.Name))
+	}
 	for _, f := range s.Amiss {
 		all = append(all, f.Code)
 	}
 	if s.TruncatedTold {
 		all = append(all, truncatedDeadline)
 	}
-	all = slices.Concat(all, s.Breached, s.Missing())
+	all = slices.Concat(all, s.Breached, s.toldMissing(), s.left())
 	return all[:min(len(all), maxNamed)]
 }
 

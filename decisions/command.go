@@ -423,8 +423,7 @@ func (t *turn) remove(c *Command) {
 		} else {
 			t.decide(draft{
 				action: schemas.ActionFreeze, phase: schemas.PhaseAbort, severity: schemas.Critical, routes: t.s.Routes, actor: c.Actor,
-				reason: schemas.Reason{Code: schemas.ReasonDeleted, Sentence: fmt.Sprintf("The rollout was deleted before its state was restored: %s no writes until somebody there lets that.",
-					agreed(t.s.Terms.State.Stores, "takes", "take"))},
+				reason: schemas.Reason{Code: schemas.ReasonDeleted, Sentence: "The rollout was deleted before its rollback was carried out, and nobody follows that any more." + t.s.trafficLeft() + t.s.frozenLeft() + t.s.thawLeft()},
 			})
 		}
 		return

@@ -178,11 +178,12 @@ type Verdict struct {
 	Beyond []Beyond `json:"beyond,omitempty"`
 }
 
-// A Concern is about a guardrail that is suspect, or, where it only warns, has failed.
+// A Concern is about a guardrail that is suspect, or is so no more (continue), or, where it only warns, has failed.
 type Concern struct {
 	Guardrail string        `json:"guardrail"` // with its segment, where it has one
 	State     schemas.State `json:"state"`
 	Sentence  string        `json:"sentence"`
+	Warns     bool          `json:"warns,omitempty"` // the guardrail only warns
 }
 
 // Traffic is what each arm served in one sealed window. Windows come in order. Once the epoch has ended, the version that is to have no users any more (State.Retired) is in the

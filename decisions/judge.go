@@ -29,8 +29,7 @@ func (t *turn) judged(v *Verdict) {
 		return
 	}
 	v = t.amiss(v)
-	t.concerned(v.Concerns, schemas.StateFailed, schemas.NoticeGuardrailWarning)
-	t.concerned(v.Concerns, schemas.StateSuspect, schemas.NoticeGuardrailSuspect)
+	t.concerned(v.Concerns)
 	switch v.Action {
 	case VerdictRollback:
 		t.rollback(v.draft(), v.HarmBeganMs)
@@ -51,12 +50,20 @@ func (v *Verdict) draft() draft {
 	return draft{reason: v.Reason, evidence: v.Evidence, actor: engine, urgent: v.Severe}
 }
 
-// concerned tells people what the evidence gives cause for, of all guardrails in a state at once.
-func (t *turn) concerned(concerns []Concern, state schemas.State, kind schemas.NoticeKind) {
+// concerned tells people what the evidence gives cause for. What only warns wakes nobody, suspect or failed.
+func (t *turn) concerned(concerns []Concern) {
+	t.concern(concerns, schemas.NoticeGuardrailWarning, func(c *Concern) bool { return c.State == schemas.StateFailed })
+	t.concern(concerns, schemas.NoticeGuardrailWarning, func(c *Concern) bool { return c.State == schemas.StateSuspect && c.Warns })
+	t.concern(concerns, schemas.NoticeGuardrailSuspect, func(c *Concern) bool { return c.State == schemas.StateSuspect && !c.Warns })
+	t.concern(concerns, schemas.NoticeGuardrailClear, func(c *Concern) bool { return c.State == schemas.StateContinue })
+}
+
+// concern tells people of all guardrails of a kind at once.
+func (t *turn) concern(concerns []Concern, kind schemas.NoticeKind, is func(*Concern) bool) {
 	var names []string
 	sentence := ""
 	for _, c := range concerns {
-		if c.State == state {
+		if is(&c) {
 			names = append(names, c.Guardrail)
 			sentence = cmp.Or(sentence, c.Sentence)
 		}
@@ -67,7 +74,11 @@ func (t *turn) concerned(concerns []Concern, state schemas.State, kind schemas.N
 	if len(names) > 1 {
 		sentence += fmt.Sprintf(" So are: %s.", strings.Join(names[1:], ", "))
 	}
-	t.notice(schemas.Notice{Kind: kind, Severity: schemas.Warning, Guardrails: names[:min(len(names), maxNamed)], Sentence: sentence})
+	n := schemas.Notice{Kind: kind, Severity: schemas.Warning, Guardrails: names[:min(len(names), maxNamed)], Sentence: sentence}
+	if kind == schemas.NoticeGuardrailClear {
+		n.Severity, n.Waiting = schemas.Info, t.s.standing()
+	}
+	t.notice(n)
 }
 
 // holding is what makes a rollout hold.

@@ -108,7 +108,7 @@ func (t *turn) tellPillars(failed, held []*Watched) {
 			t.s.Terms.Rollout, failedText(failed), t.s.Terms.Canary, t.s.meaning(failed))})
 	}
 	if len(held) > 0 {
-		t.notice(schemas.Notice{Kind: schemas.NoticePillarHeld, Severity: schemas.Info, Sentence: fmt.Sprintf("Pillar %s holds again.", namesOf(held))})
+		t.notice(schemas.Notice{Kind: schemas.NoticePillarHeld, Severity: schemas.Info, Waiting: t.s.standing(), Sentence: fmt.Sprintf("Pillar %s holds again.", namesOf(held))})
 	}
 }
 

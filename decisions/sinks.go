@@ -147,15 +147,33 @@ func (t *turn) sinkRefuses(a *schemas.Ack) bool {
 	return false
 }
 
-// sinkExpired takes the deadline of a sink's step, and reports whether it is one's.
+// sinkExpired takes the deadline of a sink's step, and reports whether it is one's. What a sink refused is nobody's to mend once the model's next rollout has begun: what the
+// registry says is up to that one.
 func (t *turn) sinkExpired(id string) bool {
 	for _, step := range t.s.sinks() {
-		if t.s.stepDeadline(step) == id {
+		switch {
+		case t.s.stepDeadline(step) != id:
+			continue
+		case step.refused():
+			step.State = StepSkipped
+			t.handedOn(step.Decision, "", fmt.Sprintf("Step %s of %s %s, which was refused,", step.Name, t.s.ending(), step.Decision))
+		default:
 			t.sinksOverdue()
-			return true
 		}
+		return true
 	}
 	return false
+}
+
+// refused reports whether a sink has said that it will never do its step.
+func (s *SagaStep) refused() bool { return s.Sink != "" && s.State == StepFailed }
+
+// handedOn tells those who were told that something isn't done that it is followed here no longer.
+func (t *turn) handedOn(decision string, order schemas.StateDo, what string) {
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeHandedOn, Severity: schemas.Info, Decision: decision, Order: order, Waiting: t.s.remaining(),
+		Sentence: fmt.Sprintf("%s is followed here no longer: a later rollout of model %s has begun, and that is up to it now.", what, t.s.Terms.Model),
+	})
 }
 
 // told ends the step of a sink. Who was told that it is overdue, or refused, is told that, too.
@@ -171,7 +189,8 @@ func (t *turn) told(step *SagaStep) {
 	})
 }
 
-// left are the steps that are still open, of sinks only those that people were told of, and verify where a version that was retired serves users: as long as there is one, somebody may have to do something.
+// left are the steps that are still open, of sinks only those that people were told of, verify where a version that was retired serves users, and the order to take writes again, where
+// people were told that it isn't answered: as long as there is one, somebody may have to do something.
 func (s *State) left() []string {
 	var names []string
 	steps := s.steps()
@@ -183,14 +202,25 @@ func (s *State) left() []string {
 	if s.Retired != nil && s.Retired.Told {
 		names = append(names, string(StepVerify))
 	}
+	if w := s.Thawing; w != nil && w.Told && !slices.Contains(names, string(StepUnfreeze)) {
+		names = append(names, string(StepUnfreeze))
+	}
 	return names
+}
+
+// remaining is what people were told of and isn't over: of what goes on, and after its end.
+func (s *State) remaining() []string {
+	if s.Status.Ended() {
+		return s.left()
+	}
+	return s.standing()
 }
 
 // Awaits reports whether at a wall time a deadline, or the answer of a sink, may still change something.
 func (s *State) Awaits(wallMs int64) bool {
 	var decidedMs int64
 	switch {
-	case len(s.Deadlines()) > 0:
+	case slices.ContainsFunc(s.Deadlines(), func(d Deadline) bool { return !d.Next }):
 		return true
 	case s.Status == StatusDeleted:
 		return false
@@ -244,8 +274,8 @@ func (t *turn) sinkRefused(step *SagaStep) {
 	step.DeadlineMs = 0
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeSinkRefused, Severity: schemas.Warning, Decision: step.Decision, Waiting: []string{string(step.Name)},
-		Sentence: fmt.Sprintf("Step %s of %s %s has failed, and isn't tried again: %s. Traffic doesn't wait for that. %s",
-			step.Name, t.s.ending(), step.Decision, strings.TrimSuffix(orUnknown(step.Why), "."), t.byHand([]string{string(step.Name)})),
+		Sentence: fmt.Sprintf("Step %s of %s %s has failed, and isn't tried again: %s. Traffic doesn't wait for that. %s This counts as over with the model's next rollout, or with `streamcanary rollout delete %s`.",
+			step.Name, t.s.ending(), step.Decision, strings.TrimSuffix(orUnknown(step.Why), "."), t.byHand([]string{string(step.Name)}), t.s.Terms.Rollout),
 	})
 }
 
@@ -272,6 +302,6 @@ func Deleted(s *State, by schemas.Actor) schemas.Notice {
 	if left != nil {
 		text += fmt.Sprintf(" Not done, and not followed any more: %s.", strings.Join(left, ", "))
 	}
-	text += s.thawLeft()
+	text += s.trafficLeft() + s.thawLeft()
 	return schemas.Notice{Kind: schemas.NoticeRolloutDeleted, Severity: schemas.Info, Waiting: left, Sentence: text}
 }

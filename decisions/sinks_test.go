@@ -115,7 +115,7 @@ func TestSinkSentences(t *testing.T) {
 		"Step alert-oncall of rollback ranker-42.1.3 is done after all.",
 		"Step alert-slack of rollback ranker-42.1.3 is done after all.",
 		"Step registry-mlflow of rollback ranker-42.1.3 has failed, and isn't tried again: move alias champion: it points to version 9. Traffic doesn't wait for that. " +
-			"If that can't wait, give the registry's alias or stage back to 41 by hand.",
+			"If that can't wait, give the registry's alias or stage back to 41 by hand. This counts as over with the model's next rollout, or with `streamcanary rollout delete ranker-42`.",
 	}
 	if !slices.Equal(have, want) {
 		t.Errorf("told\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
@@ -275,7 +275,7 @@ func TestPromotionSentences(t *testing.T) {
 		"Not done of promotion ranker-42.1.3 in time: registry-mlflow (deadline passed once). Traffic doesn't wait for that, and it is tried again for a day. " +
 			"If that can't wait, give the registry's alias or stage to 42 by hand. Nothing is said by mlflow: does a serve run that has it in its sinks?",
 		"Step registry-mlflow of promotion ranker-42.1.3 has failed, and isn't tried again: MLflow has no such thing. Traffic doesn't wait for that. " +
-			"If that can't wait, give the registry's alias or stage to 42 by hand.",
+			"If that can't wait, give the registry's alias or stage to 42 by hand. This counts as over with the model's next rollout, or with `streamcanary rollout delete ranker-42`.",
 		"ada deleted rollout ranker-42, which had ended. Not done, and not followed any more: registry-mlflow.",
 	}
 	if !slices.Equal(have, want) {

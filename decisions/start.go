@@ -89,12 +89,28 @@ func (t *turn) acked(a *schemas.Ack) {
 		t.sagaAcked(a)
 	}
 	if w := t.s.Wait; w != nil && w.satisfies(a) {
+		before := t.s.Seq
 		t.answered(w, a)
+		if t.s.Wait == nil && t.s.Seq == before { // else the decision that follows says so
+			t.complete(w, "")
+		}
 	}
 	if w := t.s.Freezing; w != nil && w.satisfies(a) && w.take(a.Consumer, &t.s.Terms) {
 		t.s.Freezing = nil
+		t.complete(w, schemas.StateFreeze)
 	}
 	t.thawed(a)
+}
+
+// complete tells those who were told that answers are missing, or refusals, that all have answered now.
+func (t *turn) complete(w *Wait, order schemas.StateDo) {
+	if !w.Told && w.Attempt == 0 {
+		return
+	}
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeAcksComplete, Severity: schemas.Info, Decision: w.Decision, Attempt: w.Attempt, Waiting: t.s.remaining(), Order: order,
+		Sentence: fmt.Sprintf("Decision %s is answered with %q after all, by %s.", w.Decision, w.Want, listed(w.Got)),
+	})
 }
 
 // answered counts an answer that is waited for.
@@ -137,13 +153,18 @@ func (t *turn) refused(a *schemas.Ack, answer *Answer, before int64) {
 		return
 	}
 	sentence := fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(answer.Why))
+	var order schemas.StateDo
 	switch {
 	case asked(t.s.Freezing):
+		t.s.Freezing.Told, order = true, schemas.StateFreeze
 		sentence += t.stillWritten()
 	case thaws:
-		t.s.Thawing.Told = true
+		t.s.Thawing.Told, order = true, schemas.StateUnfreeze
 		sentence += t.s.stillFrozen([]string{a.Consumer})
 	default:
+		if step == nil {
+			t.s.Wait.Told = true
+		}
 		sentence += " " + t.outcome(step)
 	}
 	severity := schemas.Critical
@@ -151,7 +172,7 @@ func (t *turn) refused(a *schemas.Ack, answer *Answer, before int64) {
 		severity = t.s.Saga.severity()
 	}
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeAckRefused, Severity: severity, Decision: a.Decision, Waiting: []string{a.Consumer}, Sentence: sentence,
+		Kind: schemas.NoticeAckRefused, Severity: severity, Decision: a.Decision, Waiting: []string{a.Consumer}, Order: order, Sentence: sentence,
 	})
 	switch {
 	case step == nil:
@@ -227,7 +248,7 @@ func (a *Answer) rank() int {
 // expired takes a deadline that has passed; one that was met meanwhile, or moved, is ignored.
 func (t *turn) expired(x *Expired) {
 	id := x.Deadline
-	armed := slices.ContainsFunc(t.s.Deadlines(), func(d Deadline) bool { return d.ID == id && (d.AtMs <= t.in.WallMs || d.Later && x.Later) })
+	armed := slices.ContainsFunc(t.s.Deadlines(), func(d Deadline) bool { return d.ID == id && d.Due(t.in.WallMs, x.Later) })
 	if !armed {
 		return
 	}

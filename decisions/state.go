@@ -130,7 +130,7 @@ type Wait struct {
 	Got        []string          `json:"got,omitempty"`       // who of them has, ascending
 	DeadlineMs int64             `json:"deadline_ms"`         // wall time
 	Attempt    int               `json:"attempt,omitempty"`
-	Told       bool              `json:"told,omitempty"` // of Thawing: people have heard that an answer is missing
+	Told       bool              `json:"told,omitempty"` // people have heard that an answer is missing, or a refusal
 }
 
 // Answer is the newest ack of one consumer.
@@ -180,6 +180,16 @@ type Deadline struct {
 	Sink bool // of a sink's step
 	// Later: it passes as soon as a later epoch of the model has begun, too.
 	Later bool
+	// Next: it has passed as soon as a later epoch of the model has begun, and not before.
+	Next bool
+}
+
+// Due reports whether it has passed; later says that a later epoch of the model has begun.
+func (d *Deadline) Due(wallMs int64, later bool) bool {
+	if d.Next {
+		return later
+	}
+	return d.AtMs <= wallMs || d.Later && later
 }
 
 // Deadlines are those to be watched now, in a fixed order: at most one per wait, stop that warms a cache, saga step, and version that is retired, and two per alert.
@@ -204,6 +214,8 @@ func (s *State) Deadlines() []Deadline {
 	for i := range steps {
 		if step := &steps[i]; step.open() && step.DeadlineMs > 0 {
 			out = append(out, Deadline{ID: s.stepDeadline(step), AtMs: step.DeadlineMs, Sink: step.Sink != ""})
+		} else if step.refused() {
+			out = append(out, Deadline{ID: s.stepDeadline(step), Sink: true, Next: true})
 		}
 	}
 	return append(out, s.retiredDeadlines()...)

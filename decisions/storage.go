@@ -158,7 +158,7 @@ func (t *turn) unfreezable(w *Wait) {
 	w.Attempt++
 	w.DeadlineMs = t.in.WallMs + backoff(w.within(&t.s.Terms), w.Attempt)
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(),
+		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(), Order: schemas.StateFreeze,
 		Sentence: fmt.Sprintf("The freeze that was asked for (decision %s) is not acknowledged (deadline passed %s): %s.%s",
 			w.Decision, times(w.Attempt), t.s.missingTexts(w), t.stillWritten()),
 	})

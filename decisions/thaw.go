@@ -131,7 +131,7 @@ func (t *turn) thawed(a *schemas.Ack) {
 	}
 	if t.s.Thawing = nil; w.Told {
 		t.notice(schemas.Notice{
-			Kind: schemas.NoticeWritesAgain, Severity: schemas.Info, Decision: w.Decision, Attempt: w.Attempt, Waiting: t.s.left(),
+			Kind: schemas.NoticeWritesAgain, Severity: schemas.Info, Decision: w.Decision, Attempt: w.Attempt, Waiting: t.s.remaining(), Order: schemas.StateUnfreeze,
 			Sentence: fmt.Sprintf("%s writes again (decision %s).", agreed(w.Stores, "takes", "take"), w.Decision),
 		})
 	}
@@ -145,7 +145,9 @@ func (s *State) snapshotting(store string) bool {
 // unthawed tells people of stores that have not answered that they take writes, and tells those again. A later epoch of the model does both itself.
 func (t *turn) unthawed(w *Wait, x *Expired) {
 	if x.Later {
-		t.s.Thawing = nil
+		if t.s.Thawing = nil; w.Told {
+			t.handedOn(w.Decision, schemas.StateUnfreeze, fmt.Sprintf("That %s again (decision %s)", agreed(w.missing(), "takes writes", "take writes"), w.Decision))
+		}
 		return
 	}
 	w.Told = true
@@ -156,7 +158,7 @@ func (t *turn) unthawed(w *Wait, x *Expired) {
 		hint = t.s.thawTexts() + "."
 	}
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(),
+		Kind: schemas.NoticeAcksOverdue, Severity: schemas.Critical, Decision: w.Decision, Attempt: w.Attempt, Waiting: w.missing(), Order: schemas.StateUnfreeze,
 		Sentence: fmt.Sprintf("That %s again (decision %s) is not acknowledged%s.%s %s",
 			agreed(w.missing(), "takes writes", "take writes"), w.Decision, passed(w.Attempt), t.s.stillFrozen(w.missing()), hint),
 	})
@@ -188,6 +190,34 @@ func (s *State) ThawText() string {
 		return ""
 	}
 	return fmt.Sprintf("was told to take writes again by decision %s%s, and may not do it yet: %s", w.Decision, passed(w.Attempt), s.thawTexts())
+}
+
+// trafficLeft is what a rollback that is deleted before it is carried out leaves behind of the traffic; a sentence with a space before it, "": nothing.
+func (s *State) trafficLeft() string {
+	if s.Saga == nil || s.Saga.Done() {
+		return ""
+	}
+	for _, r := range s.Routes {
+		if r.Version == s.Terms.Canary && r.WeightBP > 0 {
+			return fmt.Sprintf(" %s still has %s of the traffic: move it to %s by hand.", s.Terms.Canary, percentOf(r.WeightBP), s.Terms.Baseline)
+		}
+	}
+	if step := s.Saga.step(StepRoute); step.open() || s.Saga.step(StepVerify).open() {
+		return fmt.Sprintf(" It is not known that all traffic has gone to %s: look whether %s still gets some, and move that by hand.", s.Terms.Baseline, s.Terms.Canary)
+	}
+	return ""
+}
+
+// frozenLeft is the same of stores that were told to take no writes.
+func (s *State) frozenLeft() string {
+	text := fmt.Sprintf(" %s no writes", agreed(s.Terms.State.Stores, "takes", "take"))
+	if s.Saga == nil {
+		return text + ": let them in by hand."
+	}
+	if w := s.Saga.step(StepFreeze).Wait; len(w.missing()) > 0 {
+		text = fmt.Sprintf(" It is not known whether %s: %s", agreed(w.missing(), "takes no writes", "take no writes"), s.missingTexts(w))
+	}
+	return fmt.Sprintf("%s. The state may be as %s left it: let it go back by hand (%s), and take writes again.", strings.TrimSuffix(text, "."), s.Terms.Canary, s.snapshotsText())
 }
 
 // thawLeft is what a rollout that is deleted leaves behind of stores that have not answered that they take writes; a sentence with a space before it, "": nothing.

@@ -26,6 +26,17 @@ func (s *State) Missing() []string {
 	return slices.Compact(missing)
 }
 
+// toldMissing are those of whom people were told that they haven't answered as is wanted, but for steps and stores that are to take writes again (left).
+func (s *State) toldMissing() []string {
+	var missing []string
+	for _, w := range []*Wait{s.Wait, s.Freezing} {
+		if w != nil && (w.Told || w.Attempt > 0) {
+			missing = append(missing, w.missing()...)
+		}
+	}
+	return missing
+}
+
 // RoutersText is which of those whose answer is waited for carry the routes, for a person: no store, and no sink that only tells. "" where all have answered.
 func (s *State) RoutersText() string {
 	names := slices.DeleteFunc(s.Missing(), func(name string) bool { return s.Terms.isStore(name) || s.Terms.isSink(name) })

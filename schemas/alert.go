@@ -24,8 +24,17 @@ const (
 // alertsVersion is that of the webhook's messages.
 const alertsVersion = "4"
 
-// OwnAlert is the alertname of what the alertmanager sink raises: no guardrail from outside heeds it, since a rollout would be judged by what was said of it.
-const OwnAlert = "StreamcanaryRollout"
+// The alertnames of what the alertmanager sink raises: about a rollout, that its rollback is stuck, and that its stores don't do what they were asked.
+const (
+	OwnAlert      = "StreamcanaryRollout"
+	OwnAlertStuck = "StreamcanaryRollbackStuck"
+	OwnAlertState = "StreamcanaryStateStuck"
+)
+
+// IsOwnAlert reports whether an alertname is one of those: no guardrail from outside heeds it, since a rollout would be judged by what was said of it.
+func IsOwnAlert(name string) bool {
+	return name == OwnAlert || name == OwnAlertStuck || name == OwnAlertState
+}
 
 // An Alert is one alert that Alertmanager tells of.
 type Alert struct {

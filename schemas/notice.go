@@ -16,13 +16,17 @@ const (
 	NoticeSinkRefused       NoticeKind = "sink-refused"       // likewise: it isn't tried again
 	NoticeSinkDone          NoticeKind = "sink-done"          // one of those is done after all; Waiting as of rollback-completed
 	NoticeWritesAgain       NoticeKind = "writes-again"       // stores of which people were told take writes again; Waiting as of rollback-completed
+	NoticeAcksComplete      NoticeKind = "acks-complete"      // whose answers people were told are missing, or refusals, have answered as is wanted; Waiting as of share-as-planned
+	NoticeHandedOn          NoticeKind = "handed-on"          // what people were told isn't done is up to the model's next rollout now; Waiting as of rollback-completed
 	NoticeCommandRefused    NoticeKind = "command-refused"
 	NoticeRolloutDeleted    NoticeKind = "rollout-deleted"   // one that had ended: nobody follows what was left to do
 	NoticeRolloutLost       NoticeKind = "rollout-lost"      // this judge decides no longer for the rollout: another one does, or the decision log lost decisions
+	NoticeRolloutFound      NoticeKind = "rollout-found"     // a judge decides for it again, and nothing else that people were told of stands
 	NoticeForeignDecision   NoticeKind = "foreign-decision"  // something stands in the decision log, or as a route, that the judge didn't sign: who can write there?
 	NoticeForeignOver       NoticeKind = "foreign-over"      // nothing more of that came for an hour, and nothing else that people were told of stands
 	NoticeGuardrailSuspect  NoticeKind = "guardrail-suspect" // Guardrails says which: harm is proven, and looks like more than the margin
-	NoticeGuardrailWarning  NoticeKind = "guardrail-warning" // Guardrails says which failed, of those that only warn
+	NoticeGuardrailClear    NoticeKind = "guardrail-clear"   // it was suspect, and has not been for a while; Waiting as of share-as-planned
+	NoticeGuardrailWarning  NoticeKind = "guardrail-warning" // Guardrails says which failed, or are suspect, of those that only warn
 	NoticeAlertsTruncated   NoticeKind = "alerts-truncated"  // Alertmanager left alerts out of a message: Guardrails are those from outside, which may miss one
 	NoticeAlertsWhole       NoticeKind = "alerts-whole"      // its messages have all alerts again; Waiting as of share-as-planned
 	NoticeBaselineBeyond    NoticeKind = "baseline-beyond"   // Guardrails says which limits the baseline itself is proven to be beyond
@@ -31,7 +35,7 @@ const (
 	NoticeRetiredServes     NoticeKind = "retired-serves"    // the version that a rollback or a promotion has taken all traffic from serves users, still or again
 	NoticeRetiredOver       NoticeKind = "retired-over"      // it doesn't any more, as Outcome says, or a later epoch has begun; Waiting as of rollback-completed
 	NoticePillarFailed      NoticeKind = "pillar-failed"     // what held before the start of a rollout doesn't any more
-	NoticePillarHeld        NoticeKind = "pillar-held"       // it does again
+	NoticePillarHeld        NoticeKind = "pillar-held"       // it does again; Waiting as of share-as-planned
 )
 
 // NoticeOutcome says how a rollback was completed, or what people were told of a version that was retired ended.
@@ -60,6 +64,7 @@ type Notice struct {
 	Sentence   string         `json:"sentence"`           // one plain sentence: what happened, and what to do
 	Attempt    int            `json:"attempt,omitempty"`  // deadlines passed so far
 	Waiting    []string       `json:"waiting,omitempty"`
+	Order      StateDo        `json:"order,omitempty"` // of answers of stores, where that is no step of a rollback: what they were asked, freeze or unfreeze
 	Guardrails []string       `json:"guardrails,omitempty"` // with their segments: "p99 in de"
 	Outcome    NoticeOutcome  `json:"outcome,omitempty"`
 	Times      *RollbackTimes `json:"times,omitempty"`

@@ -84,6 +84,7 @@ type court struct {
 	strangers  *strangers
 	logAgain   atomic.Bool // the decision log is to be held against the records
 	trespasses *trespasses
+	losses     *losses
 	trustFile  string
 }
 

@@ -41,7 +41,7 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 		later := c.isLater(d)
 		for _, due := range d.head.State.Deadlines() {
 			key := fmt.Sprint(due.ID, due.AtMs)
-			if due.AtMs > now.UnixMilli() && !(due.Later && later) || d.asked[key] || now.Sub(c.judgesFrom) < graceOf(&due) {
+			if !due.Due(now.UnixMilli(), later) || d.asked[key] || now.Sub(c.judgesFrom) < graceOf(&due) {
 				continue
 			}
 			d.asked[key] = true

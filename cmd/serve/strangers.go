@@ -18,23 +18,32 @@ import (
 )
 
 // strangers are what stands where only the service writes decisions, and no own key has signed: in a model's log, or as its route document. It is passed over; the first of each
-// place is told to people, and all are counted. It may be used by many goroutines. What it keeps is bounded by mostPlaces.
+// place is told to people, and then one an hour at most, and all are counted. It may be used by many goroutines. What it keeps is bounded by mostPlaces.
 type strangers struct {
 	mu     sync.Mutex
 	upTo   map[string]uint64      // what is counted, by place
 	untold map[string]bus.Foreign // by place
-	told   map[string]string      // by place, of what model
+	told   map[string]telling     // by place
 	found  map[string]time.Time   // by model, when something was written last
 	log    zerolog.Logger
 	seen   *metrics
 }
 
 func newStrangers(log zerolog.Logger, seen *metrics) *strangers {
-	return &strangers{upTo: map[string]uint64{}, untold: map[string]bus.Foreign{}, told: map[string]string{}, found: map[string]time.Time{}, log: log, seen: seen}
+	return &strangers{upTo: map[string]uint64{}, untold: map[string]bus.Foreign{}, told: map[string]telling{}, found: map[string]time.Time{}, log: log, seen: seen}
+}
+
+// A telling is that people were told of one: of what model, and when.
+type telling struct {
+	model string
+	at    time.Time
 }
 
 // strangerNews is how old something may be to be told: what was there before stays in the log for long, and is read again with every start.
 const strangerNews = 24 * time.Hour
+
+// strangersAgain is for how long more of it in a place is only counted. Who goes on is told again: that it stands since is another thing than that it was once.
+const strangersAgain = time.Hour
 
 // mostPlaces bounds the places of which something is kept: whoever writes there can make up models. What stands in others counts as of no model, in one place.
 const mostPlaces = 1000
@@ -57,15 +66,15 @@ func (s *strangers) hear(f bus.Foreign) {
 	if f.At.After(s.found[f.Model]) {
 		s.found[f.Model] = f.At
 	}
-	if _, told := s.told[f.Place]; told || time.Since(f.At) > strangerNews {
+	if told, is := s.told[f.Place]; is && time.Since(told.at) < strangersAgain || time.Since(f.At) > strangerNews {
 		return
 	}
-	s.told[f.Place], s.untold[f.Place] = f.Model, f
+	s.told[f.Place], s.untold[f.Place] = telling{f.Model, time.Now()}, f
 	if f.Gone {
 		return
 	}
 	s.log.Error().Err(f.Why).Str("model", f.Model).Str("place", f.Place).Uint64("message", f.Sequence).
-		Msg("somebody else writes where only serve writes: it is passed over, and more of it there is only counted (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
+		Msg("somebody else writes where only serve writes: it is passed over, and more of it there is only counted for an hour (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
 }
 
 // mended says in the log that a route document is the right one again.
@@ -127,6 +136,7 @@ func (c *court) warn(ctx context.Context) {
 		}
 	}
 	c.trespassed(ctx, time.Now())
+	c.found(ctx, time.Now())
 }
 
 // judged are the models that have a desk, in the order of their rollouts.

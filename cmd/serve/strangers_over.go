@@ -81,7 +81,7 @@ func (c *court) lastNotice(ctx context.Context, d *desk, kind schemas.NoticeKind
 		return false, at, nil
 	case err != nil: // or an event of another version
 		if ctx.Err() == nil && c.untold.due(err) {
-			c.log.Warn().Err(err).Str("rollout", d.rollout.Name).Msg("it isn't known whether people were told of strangers: trying again; look at NATS (its connection, permissions)")
+			c.log.Warn().Err(err).Str("rollout", d.rollout.Name).Msg("it isn't known what people were told of a rollout: trying again; look at NATS (its connection, permissions)")
 		}
 		return false, at, err
 	}
@@ -108,8 +108,8 @@ func (s *strangers) last(model string) time.Time {
 func (s *strangers) forget(model string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.told, func(place, of string) bool {
+	maps.DeleteFunc(s.told, func(place string, of telling) bool {
 		_, waits := s.untold[place]
-		return of == model && !waits
+		return of.model == model && !waits
 	})
 }

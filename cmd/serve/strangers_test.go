@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -245,6 +246,13 @@ func TestLost(t *testing.T) {
 		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") || v.share.Load() != 0 {
 			t.Errorf("ready: %s, the canary has %d basis points", ready, v.share.Load())
 		}
+		v.requests.Store(0)
+		v.wait(foundAfter + 2*time.Second)
+		v.restart() // what is told to be over is told once
+		v.wait(foundAfter + 2*time.Second)
+		if told := v.notices(schemas.NoticeRolloutFound); len(told) != 1 || told[0].Severity != schemas.Info || !strings.Contains(told[0].Sentence, "decides for rollout story, which was told to be lost at ") {
+			t.Errorf("told %d times that it isn't lost: %+v", len(told), told)
+		}
 	})
 }
 
@@ -371,6 +379,23 @@ func TestStrangersForgotten(t *testing.T) {
 	if next := s.next(); len(next) != 1 || next["streamcanary.decision.a"].Sequence != 2 || s.last("a").IsZero() || !s.last("c").IsZero() {
 		t.Errorf("%v", next)
 	}
+}
+
+// TestStrangersThatGoOn: who goes on writing in a place is told again, once an hour.
+func TestStrangersThatGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStrangers(zerolog.Nop(), newMetrics("test"))
+		told := 0
+		for sequence := range uint64(30) { // five hours
+			s.hear(bus.Foreign{Model: "a", Place: "$KV.streamcanary-routes.a", Sequence: sequence + 1, At: time.Now(), Why: errors.New("no JSON"), Route: true})
+			told += len(s.next())
+			s.over("$KV.streamcanary-routes.a")
+			time.Sleep(10 * time.Minute)
+		}
+		if told != 5 {
+			t.Errorf("told %d times in five hours, want 5", told)
+		}
+	})
 }
 
 // TestStrangersAreBounded: whoever makes up models makes nothing grow.

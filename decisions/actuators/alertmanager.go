@@ -13,7 +13,8 @@ import (
 var _ = register(schemas.SinkAlertmanager, openAlertmanager)
 
 // alertmanager posts alerts to Alertmanager's API (POST /api/v2/alerts). Labels are an alert's identity: alertname StreamcanaryRollout, model, rollout, severity, and the
-// labels of the rollout; that a rollback is stuck has the alertname StreamcanaryRollbackStuck, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or a day after it was raised last: it isn't sent again meanwhile, so an Alertmanager that loses its
+// labels of the rollout; that a rollback is stuck has the alertname StreamcanaryRollbackStuck, and that stores don't answer a freeze, or
+// that they take writes again, StreamcanaryStateStuck, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or a day after it was raised last: it isn't sent again meanwhile, so an Alertmanager that loses its
 // alerts forgets it, after it has told of it.
 type alertmanager struct{ *courier }
 
@@ -29,29 +30,23 @@ type amAlert struct {
 
 func openAlertmanager(c *courier) (Actuator, error) { return alertmanager{c}, nil }
 
-// The names of alerts: about a rollout, and that its rollback is stuck.
-const (
-	amRollout = "StreamcanaryRollout"
-	amStuck   = "StreamcanaryRollbackStuck"
-)
+// amNames are the names of alerts, by incident.
+var amNames = map[string]string{"": schemas.OwnAlert, incidentStuck: schemas.OwnAlertStuck, incidentState: schemas.OwnAlertState}
 
-// Act raises the alert of the event's severity, or ends those of both; likewise what is stuck.
+// Act raises the alert of the event's severity, or ends those of both; likewise what has an alert of its own.
 func (a alertmanager) Act(ctx context.Context, e *Event) error {
 	var alerts []amAlert
 	later := e.at() + schemas.Time(alertLife.Milliseconds())
-	switch e.alarm() {
-	case quiet:
-	case raise:
-		alerts = append(alerts, alertOf(e, amRollout, e.severity(), later))
-	case over:
-		alerts = append(alerts, alertOf(e, amRollout, schemas.Critical, e.at()), alertOf(e, amRollout, schemas.Warning, e.at()))
-	}
-	switch e.stuck() {
-	case quiet:
-	case raise:
-		alerts = append(alerts, alertOf(e, amStuck, schemas.Critical, later))
-	case over:
-		alerts = append(alerts, alertOf(e, amStuck, schemas.Critical, e.at()))
+	for _, x := range e.incidents() {
+		name := amNames[x.name]
+		switch {
+		case x.what == raise:
+			alerts = append(alerts, alertOf(e, name, e.severity(), later))
+		case x.name == "":
+			alerts = append(alerts, alertOf(e, name, schemas.Critical, e.at()), alertOf(e, name, schemas.Warning, e.at()))
+		default:
+			alerts = append(alerts, alertOf(e, name, schemas.Critical, e.at()))
+		}
 	}
 	if alerts == nil {
 		return nil
@@ -71,6 +66,9 @@ func alertOf(e *Event, name string, severity schemas.Severity, ends schemas.Time
 	labels["alertname"], labels["severity"] = name, string(severity)
 	labels["model"], labels["rollout"] = e.Rollout.Model, e.Rollout.Name
 	annotations := map[string]string{"summary": e.title(), "description": e.sentence(), "id": e.ID, "epoch": fmt.Sprint(e.epoch())}
+	for _, l := range linksOf(e.Rollout) {
+		annotations[strings.TrimSuffix(labelName(l.Text), "_url")+"_url"] = l.Href
+	}
 	if runbook := e.Rollout.Annotations["runbook"]; runbook != "" {
 		annotations["runbook_url"] = runbook
 	}

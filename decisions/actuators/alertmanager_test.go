@@ -45,7 +45,7 @@ func TestAlertmanager(t *testing.T) {
 			w.Fatal(err)
 		}
 		var gone []amAlert
-		if err := json.Unmarshal([]byte(w.all[0].body), &gone); err != nil || len(gone) != 3 || gone[2].Labels["alertname"] != amStuck || !reflect.DeepEqual(gone[0].Labels, labels("critical")) || gone[0].EndsAt != gone[0].StartsAt {
+		if err := json.Unmarshal([]byte(w.all[0].body), &gone); err != nil || len(gone) != 3 || gone[2].Labels["alertname"] != "StreamcanaryRollbackStuck" || !reflect.DeepEqual(gone[0].Labels, labels("critical")) || gone[0].EndsAt != gone[0].StartsAt {
 			w.Errorf("a deletion ends %+v (%v)", gone, err)
 		}
 		w.all = nil

@@ -2,6 +2,7 @@ package actuators
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"streamcanary/schemas"
@@ -123,26 +124,50 @@ const (
 	over
 )
 
-// alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so does a notice that a person has to look at: a step that
-// failed or is overdue, a guardrail under suspicion, or one that may miss its alerts, traffic that isn't as planned, users of a version that is to have none, somebody else's decisions. It is over when a rollback is carried out, that version has drained, stores take
-// writes again, the traffic is as planned, or Alertmanager tells of all alerts again, with all that people were told of; when nobody else has written decisions for an hour, and nothing else stands; or when
-// the rollout begins, goes on, has gone its way, gives way to another, or is deleted.
+// alarms say of each kind of notice what it is to people on call: it raises the alarm, as what a person has to look at; it ends it, where it names nothing else that stands; or neither
+// (quiet). A kind that isn't here is neither. What raises has an end among the others (TestAlarmsEnd).
+var alarms = map[schemas.NoticeKind]alarm{
+	schemas.NoticeAcksOverdue:      raise,
+	schemas.NoticeAckRefused:       raise,
+	schemas.NoticeDrainOverdue:     raise,
+	schemas.NoticeGuardrailSuspect: raise,
+	schemas.NoticeSinkOverdue:      raise,
+	schemas.NoticeSinkRefused:      raise,
+	schemas.NoticePillarFailed:     raise,
+	schemas.NoticeRolloutLost:      raise,
+	schemas.NoticeForeignDecision:  raise,
+	schemas.NoticeAlertsTruncated:  raise,
+	schemas.NoticeShareOffPlan:     raise,
+	schemas.NoticeRetiredServes:    raise,
+
+	schemas.NoticeRollbackCompleted: over,
+	schemas.NoticeSinkDone:          over,
+	schemas.NoticeHandedOn:          over,
+	schemas.NoticeWritesAgain:       over,
+	schemas.NoticeAcksComplete:      over,
+	schemas.NoticeRolloutFound:      over,
+	schemas.NoticeForeignOver:       over,
+	schemas.NoticeRetiredOver:       over,
+	schemas.NoticeGuardrailClear:    over,
+	schemas.NoticeAlertsWhole:       over,
+	schemas.NoticeShareAsPlanned:    over,
+	schemas.NoticePillarHeld:        over,
+	schemas.NoticeRolloutDeleted:    over, // whatever it names: nobody follows that any more
+
+	schemas.NoticeCommandRefused:   quiet,
+	schemas.NoticeGuardrailWarning: quiet,
+	schemas.NoticeBaselineBeyond:   quiet,
+}
+
+// alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so do some notices. It is over with a notice that says so (alarms), or when the
+// rollout begins, goes on, has gone its way, gives way to another, or is deleted, also where that leaves state that takes no writes: who forces that is told so, and nothing could end it after.
 func (e *Event) alarm() alarm {
-	if e.Decision == nil {
-		switch e.Notice.Kind {
-		case schemas.NoticeAcksOverdue, schemas.NoticeAckRefused, schemas.NoticeDrainOverdue, schemas.NoticeGuardrailSuspect, schemas.NoticeSinkOverdue, schemas.NoticeSinkRefused,
-			schemas.NoticePillarFailed, schemas.NoticeRolloutLost, schemas.NoticeForeignDecision, schemas.NoticeAlertsTruncated,
-			schemas.NoticeShareOffPlan, schemas.NoticeRetiredServes:
-			return raise
-		case schemas.NoticeRollbackCompleted, schemas.NoticeSinkDone, schemas.NoticeRetiredOver, schemas.NoticeShareAsPlanned, schemas.NoticeAlertsWhole, schemas.NoticeWritesAgain:
-			if len(e.Notice.Waiting) == 0 {
-				return over
-			}
-		case schemas.NoticeRolloutDeleted, schemas.NoticeForeignOver:
-			return over
-		case schemas.NoticeCommandRefused, schemas.NoticeGuardrailWarning, schemas.NoticeBaselineBeyond, schemas.NoticePillarHeld:
+	if n := e.Notice; e.Decision == nil {
+		what := alarms[n.Kind]
+		if what == over && len(n.Waiting) > 0 && n.Kind != schemas.NoticeRolloutDeleted {
+			return quiet
 		}
-		return quiet
+		return what
 	}
 	switch e.Decision.Action {
 	case schemas.ActionResume, schemas.ActionAdvance, schemas.ActionPromote, schemas.ActionRetry, schemas.ActionSupersede:
@@ -150,9 +175,9 @@ func (e *Event) alarm() alarm {
 	case schemas.ActionRollback, schemas.ActionHold, schemas.ActionFreeze, schemas.ActionRollForward, schemas.ActionStart:
 	}
 	switch {
-	case e.Decision.Action == schemas.ActionStart && e.Decision.Phase == schemas.PhaseAbort && e.Decision.Reason.Code == schemas.ReasonDeleted:
+	case e.deletes():
 		return over
-	case e.Decision.Action == schemas.ActionStart && e.Decision.Phase == schemas.PhaseCommit: // what kept it from beginning is over, also where that was another epoch
+	case e.begins(): // what kept it from beginning is over, also where that was another epoch
 		return over
 	case e.severity() == schemas.Info:
 		return quiet
@@ -160,28 +185,99 @@ func (e *Event) alarm() alarm {
 	return raise
 }
 
-// stuckDeadlines is how many deadlines of a step of a rollback must have passed until it is an incident of its own. Each deadline is twice as long as the one before.
+// deletes reports whether an event is the end of a rollout that is deleted.
+func (e *Event) deletes() bool {
+	if d := e.Decision; d != nil {
+		return d.Phase == schemas.PhaseAbort && d.Reason.Code == schemas.ReasonDeleted
+	}
+	return e.Notice.Kind == schemas.NoticeRolloutDeleted
+}
+
+// begins reports whether an event is the start of what is judged.
+func (e *Event) begins() bool {
+	d := e.Decision
+	return d != nil && d.Action == schemas.ActionStart && d.Phase == schemas.PhaseCommit
+}
+
+// stuckDeadlines is how many deadlines of a step of a rollback, or of an order to stores, must have passed until it is an incident of its own. Each deadline is twice as long as the one before.
 const stuckDeadlines = 3
 
-// stuck says what to do about the second incident of a rollout: that its rollback isn't carried out. Who was woken by the rollback itself, and has gone back to sleep
+// stuck says what to do about the incident of a rollout that its rollback isn't carried out. Who was woken by the rollback itself, and has gone back to sleep
 // since all seemed well, isn't woken by more of the same incident. It begins with the third passed deadline of a critical step, or with the first of the proof that the canary has
 // drained, and ends when the rollback is carried out, or with all of the rollout's alarms, where another epoch begins or it is deleted.
 func (e *Event) stuck() alarm {
-	if d := e.Decision; d != nil {
-		if (d.Action == schemas.ActionStart || d.Action == schemas.ActionRetry) && e.alarm() == over {
-			return over
-		}
-		return quiet
-	}
-	switch n := e.Notice; {
-	case n.Kind == schemas.NoticeRollbackCompleted, n.Kind == schemas.NoticeRolloutDeleted, n.Kind == schemas.NoticeWritesAgain && len(n.Waiting) == 0:
+	n := e.Notice
+	switch {
+	case e.deletes(), e.begins(), e.Decision != nil && e.Decision.Action == schemas.ActionRetry:
 		return over
-	case n.Severity != schemas.Critical:
-	case n.Kind == schemas.NoticeAcksOverdue && n.Attempt >= stuckDeadlines, n.Kind == schemas.NoticeDrainOverdue && n.Attempt > 0:
+	case e.Decision != nil:
+		return quiet
+	case n.Kind == schemas.NoticeRollbackCompleted:
+		return over
+	case n.Severity == schemas.Critical && n.Order == "" && e.longOverdue(), n.Severity == schemas.Critical && n.Kind == schemas.NoticeDrainOverdue && n.Attempt > 0:
 		return raise
 	}
 	return quiet
 }
+
+// frozen says what to do about the incident that stores don't do what they were asked beside a rollback: to take no writes, as a person wants it, or to take them again. It begins with the third passed
+// deadline, and ends when they have answered, when that is up to a later rollout, or with the alarm of the rollout.
+func (e *Event) frozen() alarm {
+	n := e.Notice
+	switch {
+	case !e.ofStores():
+	case e.Decision != nil && e.alarm() == over:
+		return over
+	case e.Decision != nil:
+	case n.Kind == schemas.NoticeRollbackCompleted, n.Kind == schemas.NoticeRolloutDeleted, n.Order != "" && alarms[n.Kind] == over:
+		return over
+	case n.Order != "" && n.Severity == schemas.Critical && e.longOverdue():
+		return raise
+	}
+	return quiet
+}
+
+// ofStores reports whether an event is of a rollout whose stores may have been asked something, or those of one before it, which are asked in its decisions.
+func (e *Event) ofStores() bool {
+	switch {
+	case e.Rollout.State.Mode == schemas.StateShared:
+		return true
+	case e.Decision != nil:
+		return slices.ContainsFunc(e.Decision.State, func(o schemas.StateOrder) bool { return o.Store != "" })
+	}
+	return e.Notice.Order != "" || slices.Contains(e.Notice.Waiting, string(schemas.StateUnfreeze))
+}
+
+func (e *Event) longOverdue() bool {
+	return e.Notice.Kind == schemas.NoticeAcksOverdue && e.Notice.Attempt >= stuckDeadlines
+}
+
+// An incident is one of what people on call hear of a rollout, which begins and ends by itself.
+type incident struct {
+	name string // "": that of the rollout itself
+	what alarm
+}
+
+// incidents are those that an event raises or ends. What becomes an incident of its own isn't told as more of the rollout's.
+func (e *Event) incidents() []incident {
+	var all []incident
+	own := []incident{{incidentStuck, e.stuck()}, {incidentState, e.frozen()}}
+	if what := e.alarm(); what != quiet && own[0].what != raise && own[1].what != raise {
+		all = append(all, incident{"", what})
+	}
+	for _, x := range own {
+		if x.what != quiet {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// The incidents beside that of the rollout: its rollback isn't carried out, and stores don't do what they were asked.
+const (
+	incidentStuck = "stuck"
+	incidentState = "state"
+)
 
 // Urgent reports whether somebody is to be woken by an event.
 func (e *Event) Urgent() bool { return e.severity() == schemas.Critical }
@@ -189,12 +285,11 @@ func (e *Event) Urgent() bool { return e.severity() == schemas.Critical }
 // Ends reports whether an event ends the alarm of its rollout.
 func (e *Event) Ends() bool { return e.alarm() == over }
 
-// alarmKey names the alarm of a rollout: everything about it is one incident, but that its rollback is stuck. Its epoch is no part of that, since what one epoch raised may be
+// alarmKey names an incident of a rollout: everything about it is one, but what has one of its own. Its epoch is no part of that, since what one epoch raised may be
 // over with the next.
-func (e *Event) alarmKey() string { return "streamcanary/" + e.Rollout.Name }
-
-// stuckKey names the incident that a rollback is stuck.
-func (e *Event) stuckKey() string { return e.alarmKey() + "/stuck" }
+func (e *Event) alarmKey(x *incident) string {
+	return strings.TrimSuffix("streamcanary/"+e.Rollout.Name+"/"+x.name, "/")
+}
 
 // clip cuts a text to so many bytes.
 func clip(text string, most int) string {

@@ -14,8 +14,8 @@ import (
 var _ = register(schemas.SinkPagerDuty, openPagerDuty)
 
 // pagerduty raises and ends incidents by PagerDuty's Events API v2 (POST /v2/enqueue, answered by 202 and {"status": "success"}). All that is raised about a
-// rollout is one incident, by its dedup_key, but that its rollback is stuck: that is another, since nobody is woken by more of what was acknowledged. Either ends when its alarm is
-// over. Events that are no alarm aren't sent.
+// rollout is one incident, by its dedup_key, but that its rollback is stuck, or an order to stores: each is another, since nobody is woken by more of what was acknowledged. Each ends when
+// its alarm is over. Events that are no alarm aren't sent.
 type pagerduty struct{ *courier }
 
 // maxSummary bounds a summary, in bytes.
@@ -62,26 +62,22 @@ func (p pagerduty) routingKey() (string, error) {
 
 // Act raises an alarm, or ends those that are over.
 func (p pagerduty) Act(ctx context.Context, e *Event) error {
-	alarm, stuck := e.alarm(), e.stuck()
-	if alarm != quiet && stuck != raise {
-		if err := p.enqueue(ctx, e, alarm, e.alarmKey()); err != nil {
+	for _, x := range e.incidents() {
+		if err := p.enqueue(ctx, e, &x); err != nil {
 			return err
 		}
 	}
-	if stuck == quiet {
-		return nil
-	}
-	return p.enqueue(ctx, e, stuck, e.stuckKey())
+	return nil
 }
 
 // enqueue raises or ends one incident.
-func (p pagerduty) enqueue(ctx context.Context, e *Event, what alarm, dedup string) error {
+func (p pagerduty) enqueue(ctx context.Context, e *Event, of *incident) error {
 	key, err := p.routingKey()
 	if err != nil {
 		return &Failure{Doing: "find the routing key", why: err.Error(), cause: err}
 	}
-	event := pagerEvent{RoutingKey: key, Action: "resolve", DedupKey: dedup, Client: p.options.Program}
-	if what == raise {
+	event := pagerEvent{RoutingKey: key, Action: "resolve", DedupKey: e.alarmKey(of), Client: p.options.Program}
+	if of.what == raise {
 		event.Action = "trigger"
 		event.Payload = &pagerAlarm{
 			Summary: clip(e.title()+": "+e.sentence(), maxSummary), Source: e.Rollout.Model, Severity: e.severity(), Timestamp: e.at(),
@@ -93,7 +89,9 @@ func (p pagerduty) enqueue(ctx context.Context, e *Event, what alarm, dedup stri
 	if err != nil {
 		return err
 	}
-	x.key += strings.TrimPrefix(dedup, e.alarmKey()) // of two requests about an event each has its own
+	if of.name != "" { // of two requests about an event each has its own
+		x.key += "/" + of.name
+	}
 	x.check = func(status int, body []byte) *Failure {
 		var answer struct{ Status string }
 		if json.Unmarshal(body, &answer) != nil || answer.Status != "success" {

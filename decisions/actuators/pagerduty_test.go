@@ -98,7 +98,7 @@ func TestAlarms(t *testing.T) {
 		{deleted(schemas.ActionStart, schemas.Warning, schemas.ReasonDeleted), "resolve"},
 		{deleted(schemas.ActionStart, schemas.Warning, "pillar_failed"), "trigger"},
 		{begun, "resolve"}, // what kept it from beginning, in an epoch before
-		{deleted(schemas.ActionFreeze, schemas.Critical, schemas.ReasonDeleted), "trigger"}, // the state takes no writes
+		{deleted(schemas.ActionFreeze, schemas.Critical, schemas.ReasonDeleted), "resolve"}, // the state takes no writes, and who forced that was told so
 		{noticed(schemas.NoticeRollbackCompleted, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeRolloutDeleted, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeAcksOverdue, schemas.Critical), "trigger"},
@@ -107,6 +107,9 @@ func TestAlarms(t *testing.T) {
 		{noticed(schemas.NoticeShareOffPlan, schemas.Warning), "trigger"},
 		{beside(schemas.NoticeShareAsPlanned), ""},
 		{noticed(schemas.NoticeShareAsPlanned, schemas.Info), "resolve"},
+		{noticed(schemas.NoticePillarFailed, schemas.Warning), "trigger"},
+		{beside(schemas.NoticePillarHeld), ""},
+		{noticed(schemas.NoticePillarHeld, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeAlertsTruncated, schemas.Warning), "trigger"},
 		{beside(schemas.NoticeAlertsWhole), ""},
 		{noticed(schemas.NoticeAlertsWhole, schemas.Info), "resolve"},

@@ -1,0 +1,212 @@
+package actuators
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// constants are the names and values of the constants of a type in a file.
+func constants(t *testing.T, file, typed string) map[string]string {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	ast.Inspect(tree, func(n ast.Node) bool {
+		spec, is := n.(*ast.ValueSpec)
+		if !is || spec.Type == nil {
+			return true
+		}
+		if name, is := spec.Type.(*ast.Ident); is && name.Name == typed {
+			all[spec.Names[0].Name], err = strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		}
+		return true
+	})
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%s has %d constants of type %s (%v)", file, len(all), typed, err)
+	}
+	return all
+}
+
+// makers is the text of the packages that make notices.
+func makers(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, pattern := range []string{"../*.go", "../../cmd/serve/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasSuffix(file, "_test.go") {
+				all.Write(text)
+			}
+		}
+	}
+	return all.String()
+}
+
+// noticeEnds are the notices that end what a notice has raised, beside what ends all of a rollout's incidents. Whoever adds a kind that raises adds what ends it.
+var noticeEnds = map[schemas.NoticeKind][]schemas.NoticeKind{
+	schemas.NoticeAcksOverdue:      {schemas.NoticeAcksComplete, schemas.NoticeWritesAgain, schemas.NoticeHandedOn, schemas.NoticeRollbackCompleted},
+	schemas.NoticeAckRefused:       {schemas.NoticeAcksComplete, schemas.NoticeWritesAgain, schemas.NoticeHandedOn, schemas.NoticeRollbackCompleted},
+	schemas.NoticeDrainOverdue:     {schemas.NoticeRollbackCompleted},
+	schemas.NoticeGuardrailSuspect: {schemas.NoticeGuardrailClear},
+	schemas.NoticeSinkOverdue:      {schemas.NoticeSinkDone},
+	schemas.NoticeSinkRefused:      {schemas.NoticeSinkDone, schemas.NoticeHandedOn},
+	schemas.NoticePillarFailed:     {schemas.NoticePillarHeld},
+	schemas.NoticeRolloutLost:      {schemas.NoticeRolloutFound},
+	schemas.NoticeForeignDecision:  {schemas.NoticeForeignOver},
+	schemas.NoticeAlertsTruncated:  {schemas.NoticeAlertsWhole},
+	schemas.NoticeShareOffPlan:     {schemas.NoticeShareAsPlanned},
+}
+
+// actionEnds is what ends what a decision has raised, likewise: a notice or a decision.
+var actionEnds = map[schemas.Action]*Event{
+	schemas.ActionRollback:    ofKind(schemas.NoticeRollbackCompleted),
+	schemas.ActionFreeze:      ofKind(schemas.NoticeRollbackCompleted),
+	schemas.ActionRollForward: ofKind(schemas.NoticeRollbackCompleted),
+	schemas.ActionHold:        ofAction(schemas.ActionResume, "", schemas.Info),
+	schemas.ActionStart:       ofAction(schemas.ActionStart, schemas.PhaseCommit, schemas.Info), // what an abort has raised
+}
+
+func ofKind(k schemas.NoticeKind) *Event { return noticeOf(schemas.SinkPagerDuty, k, schemas.Critical) }
+
+func ofAction(a schemas.Action, phase schemas.Phase, severity schemas.Severity) *Event {
+	d := rollback()
+	d.Action, d.Phase, d.Severity = a, phase, severity
+	return eventOf(schemas.SinkPagerDuty, d)
+}
+
+// TestAlarmsEnd walks over all kinds of notices and all actions: each is known, each that raises an alarm has an end, which is one, and each end ends something, and is made somewhere.
+func TestAlarmsEnd(t *testing.T) {
+	made := makers(t)
+	ends := []schemas.NoticeKind{schemas.NoticeRolloutDeleted}
+	for _, list := range noticeEnds {
+		ends = append(ends, list...)
+	}
+	for name, value := range constants(t, "../../schemas/notice.go", "NoticeKind") {
+		kind := schemas.NoticeKind(value)
+		what, known := alarms[kind]
+		if !known || !strings.Contains(made, "schemas."+name) {
+			t.Errorf("%s: known to alarms: %t; made by nobody: %t", name, known, !strings.Contains(made, "schemas."+name))
+		}
+		if (what == raise) != (noticeEnds[kind] != nil) || (what == over) != slices.Contains(ends, kind) {
+			t.Errorf("%s: it is %d to people on call (0 nothing, 1 raised, 2 over), ended by %v", name, what, noticeEnds[kind])
+		}
+		for _, end := range noticeEnds[kind] {
+			if ofKind(end).alarm() != over {
+				t.Errorf("%s is no end of %s", end, name)
+			}
+		}
+	}
+	for name, value := range constants(t, "../../schemas/decision.go", "Action") {
+		for _, phase := range []schemas.Phase{"", schemas.PhasePrepare, schemas.PhaseCommit, schemas.PhaseAbort} {
+			e := ofAction(schemas.Action(value), phase, schemas.Critical)
+			if end := actionEnds[schemas.Action(value)]; e.alarm() == raise && (end == nil || end.alarm() != over) {
+				t.Errorf("nothing ends %s %s", name, phase)
+			}
+		}
+	}
+}
+
+// TestIncidentsEnd: each incident that has a name of its own is ended by what ends its cause, by a deletion, and by a new epoch.
+func TestIncidentsEnd(t *testing.T) {
+	overdue := func(order schemas.StateDo) *Event {
+		e := ofKind(schemas.NoticeAcksOverdue)
+		e.Notice.Attempt, e.Notice.Order = stuckDeadlines, order
+		return e
+	}
+	ordered := func(k schemas.NoticeKind, order schemas.StateDo) *Event {
+		e := ofKind(k)
+		e.Notice.Severity, e.Notice.Order = schemas.Info, order
+		return e
+	}
+	deleted := ofAction(schemas.ActionFreeze, schemas.PhaseAbort, schemas.Critical)
+	deleted.Decision.Reason.Code = schemas.ReasonDeleted
+	begun, resumed := ofAction(schemas.ActionStart, schemas.PhaseCommit, schemas.Info), ofAction(schemas.ActionResume, "", schemas.Info)
+	freeze, unfreeze := schemas.StateFreeze, schemas.StateUnfreeze
+	for name, x := range map[string]struct {
+		raised *Event
+		ends   []*Event
+		stays  []*Event
+	}{
+		incidentStuck: {overdue(""), []*Event{ofKind(schemas.NoticeRollbackCompleted), ofKind(schemas.NoticeRolloutDeleted), deleted, begun}, []*Event{resumed, ordered(schemas.NoticeWritesAgain, unfreeze)}},
+		incidentState: {overdue(freeze), []*Event{ordered(schemas.NoticeAcksComplete, freeze), ordered(schemas.NoticeWritesAgain, unfreeze), ordered(schemas.NoticeHandedOn, unfreeze),
+			ofKind(schemas.NoticeRollbackCompleted), ofKind(schemas.NoticeRolloutDeleted), deleted, begun, resumed},
+			[]*Event{ordered(schemas.NoticeSinkDone, ""), ordered(schemas.NoticeAckRefused, freeze), ofAction(schemas.ActionHold, "", schemas.Warning)}},
+	} {
+		for _, e := range slices.Concat([]*Event{x.raised}, x.ends, x.stays) {
+			shared := *e.Rollout
+			shared.State.Mode, e.Rollout = schemas.StateShared, &shared
+		}
+		of := func(e *Event) alarm {
+			for _, have := range e.incidents() {
+				if have.name == name {
+					return have.what
+				}
+			}
+			return quiet
+		}
+		if all := x.raised.incidents(); len(all) != 1 || all[0] != (incident{name, raise}) {
+			t.Errorf("%s: raised as %+v", name, all)
+		}
+		for _, e := range x.ends {
+			if of(e) != over {
+				t.Errorf("%s: %s doesn't end it", name, e.title())
+			}
+		}
+		for _, e := range x.stays {
+			if of(e) != quiet {
+				t.Errorf("%s: %s is %d to it", name, e.title(), of(e))
+			}
+		}
+	}
+	if all := overdue(unfreeze).incidents(); len(all) != 1 || all[0].name != incidentState { // of a store that an earlier rollout had
+		t.Errorf("of a rollout without state: %+v", all)
+	}
+}
+
+// TestAlertmanagerLinks: what the rollout links to stands beside its runbook.
+func TestAlertmanagerLinks(t *testing.T) {
+	e := ofKind(schemas.NoticeAcksOverdue)
+	r := *e.Rollout
+	r.Annotations, e.Rollout = map[string]string{"runbook": "wiki: ranker", "grafana.dashboard": "https://grafana/d/1", "trace_url": "https://t", "note": "no link"}, &r
+	have := alertOf(e, schemas.OwnAlert, schemas.Critical, 0).Annotations
+	if have["runbook_url"] != "wiki: ranker" || have["grafana_dashboard_url"] != "https://grafana/d/1" || have["trace_url"] != "https://t" || len(have) != 7 {
+		t.Errorf("annotations %v", have)
+	}
+}
+
+// TestAlertmanagerNames: what is stuck is named for what it is.
+func TestAlertmanagerNames(t *testing.T) {
+	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
+		for order, want := range map[schemas.StateDo]string{"": "StreamcanaryRollbackStuck", schemas.StateFreeze: "StreamcanaryStateStuck", schemas.StateUnfreeze: "StreamcanaryStateStuck"} {
+			e := noticeOf(w.kind, schemas.NoticeAcksOverdue, schemas.Critical)
+			e.Notice.Attempt, e.Notice.Order = stuckDeadlines, order
+			w.all = nil
+			if err := w.sink.Act(w.Context(), e); err != nil {
+				w.Fatal(err)
+			}
+			var raised []amAlert
+			if err := json.Unmarshal([]byte(w.all[0].body), &raised); err != nil || len(raised) != 1 || raised[0].Labels["alertname"] != want {
+				w.Errorf("%q: raised %+v (%v), want %s", order, raised, err, want)
+			}
+		}
+	})
+}

@@ -1,0 +1,147 @@
+package decisions
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"streamcanary/schemas"
+)
+
+// later is a deadline that has passed, told when a later epoch of the model has begun.
+func later(at int64, deadline string) Input {
+	in := expire(at, deadline)
+	in.Expired.Later = true
+	return in
+}
+
+// TestAnswersThatCome: who was told that answers are missing, or refusals, is told when they have come, unless a decision that follows says so; and only of those whom people were
+// told of it is said that they are waited for.
+func TestAnswersThatCome(t *testing.T) {
+	fails := why(ack(6, 3, "eu", schemas.AckFailed), "no such backend")
+	advanced := after(running(terms(ramp)), verdictOf(5, VerdictAdvance))
+	promoted := after(running(terms(weight)), verdictOf(5, VerdictPromote))
+	const advance, promote = "#3 advance 41:9000 42:1000 (route)", "#3 promote 41:0 42:10000 (route)"
+	for name, test := range map[string]struct {
+		in   []Input
+		want []string
+	}{
+		"in time":                       {after(advanced, ack(6, 3, "eu", schemas.AckApplied)), []string{advance}},
+		"late":                          {after(advanced, expire(16, id(1, 3)+"/acks"), ack(17, 3, "eu", schemas.AckApplied)), []string{advance, "!acks-overdue any", "again " + id(1, 3), "!acks-complete"}},
+		"refused, then done":            {after(advanced, fails, ack(7, 3, "eu", schemas.AckApplied)), []string{advance, "!ack-refused eu", "!acks-complete"}},
+		"refused, then done, of an end": {after(promoted, fails, ack(7, 3, "eu", schemas.AckApplied)), []string{promote, "!ack-refused eu", "!acks-complete"}},
+		"beside what is amiss": {after(advanced, fails, withAmiss(verdictOf(7, VerdictContinue), "off_plan"), ack(8, 3, "eu", schemas.AckApplied), verdictOf(9, VerdictContinue)),
+			[]string{advance, "!ack-refused eu", "!share-off-plan", "!acks-complete off_plan", "!share-as-planned"}},
+		"what is amiss ends first": {after(advanced, fails, withAmiss(verdictOf(7, VerdictContinue), "off_plan"), verdictOf(8, VerdictContinue), ack(9, 3, "eu", schemas.AckApplied)),
+			[]string{advance, "!ack-refused eu", "!share-off-plan", "!share-as-planned any", "!acks-complete"}},
+		"nobody was told that one is missing": {after(advanced, withAmiss(verdictOf(6, VerdictContinue), "off_plan"), verdictOf(7, VerdictContinue), ack(8, 3, "eu", schemas.AckApplied)),
+			[]string{advance, "!share-off-plan", "!share-as-planned"}},
+		"a start": {[]Input{applied(1, terms(weight)), expire(11, id(1, 1)+"/acks"), ack(12, 1, "eu", schemas.AckPrepared)},
+			[]string{"!acks-overdue any", "again " + id(1, 1), "#2 start commit 41:9000 42:1000 (route)"}},
+	} {
+		_, words := fold(t, test.in...)
+		if have := words[len(words)-len(test.want):]; !slices.Equal(have, test.want) {
+			t.Errorf("%s:\n  %s\nwant\n  %s", name, strings.Join(words, "\n  "), strings.Join(test.want, "\n  "))
+		}
+	}
+}
+
+// TestSuspicionEnds: the end of a suspicion names what else stands; a guardrail that only warns is told as a warning, suspect or failed.
+func TestSuspicionEnds(t *testing.T) {
+	concern := func(at int64, do VerdictAction, concerns ...Concern) Input {
+		in := verdictOf(at, do)
+		in.Verdict.Concerns = concerns
+		return in
+	}
+	said := func(e Effect) string {
+		if e.Notice == nil {
+			return toldOf(e)
+		}
+		return toldOf(e) + " " + string(e.Notice.Severity) + " " + strings.Join(e.Notice.Guardrails, ",")
+	}
+	_, words := foldWith(t, said, after(running(terms(weight)),
+		concern(10, VerdictContinue, Concern{"p99", schemas.StateSuspect, "It is slow.", false}, Concern{"ctr", schemas.StateSuspect, "Few click.", true}),
+		concern(11, VerdictHold, Concern{"p99", schemas.StateContinue, "It is fast.", false}),
+		concern(12, VerdictContinue, Concern{"p99", schemas.StateSuspect, "It is slow again.", false}),
+		concern(13, VerdictContinue, Concern{"p99", schemas.StateContinue, "It is fast again.", false}),
+	)...)
+	expect(t, words[2:],
+		"!guardrail-warning: Few click. warning ctr",
+		"!guardrail-suspect: It is slow. warning p99",
+		"!guardrail-clear: It is fast. info p99",
+		"#3 hold 41:9000 42:1000 (route)",
+		"!guardrail-suspect: It is slow again. warning p99",
+		"#4 resume 41:9000 42:1000 over ranker-42.1.3 (route)",
+		"!guardrail-clear: It is fast again. info p99",
+	)
+}
+
+// TestHandedOn: what nobody mends any more, since the model's next rollout has begun, ends; as long as none has, it stays.
+func TestHandedOn(t *testing.T) {
+	fails := why(ack(8, 3, "mlflow", schemas.AckFailed), "no such model")
+	said := func(e Effect) string { return strings.TrimSuffix(toldOf(e), ".") }
+	promoted := after(running(terms(told)), verdictOf(5, VerdictPromote), ack(6, 3, "eu", schemas.AckApplied), fails)
+	s, words := foldWith(t, said, after(promoted, expire(86_400, id(1, 3)+"/registry-mlflow"), later(86_500, id(1, 3)+"/registry-mlflow"), later(86_600, id(1, 3)+"/registry-mlflow"),
+		ack(86_700, 3, "mlflow", schemas.AckApplied))...)
+	want := []string{
+		"!sink-refused registry-mlflow: Step registry-mlflow of promotion ranker-42.1.3 has failed, and isn't tried again: no such model. Traffic doesn't wait for that. " +
+			"If that can't wait, give the registry's alias or stage to 42 by hand. This counts as over with the model's next rollout, or with `streamcanary rollout delete ranker-42`",
+		"!handed-on: Step registry-mlflow of promotion ranker-42.1.3, which was refused, is followed here no longer: a later rollout of model ranker has begun, and that is up to it now",
+	}
+	if have := words[len(words)-2:]; !slices.Equal(have, want) || len(s.Deadlines()) > 0 || len(s.left()) > 0 {
+		t.Errorf("told\n  %s\nwant\n  %s\n%v are left", strings.Join(words, "\n  "), strings.Join(want, "\n  "), s.left())
+	}
+	if s, _ = fold(t, promoted...); len(s.Deadlines()) != 1 || s.Deadlines()[0].Due(1<<60, false) || !s.Deadlines()[0].Due(0, true) || s.Awaits(3*86_400_000) {
+		t.Errorf("deadlines %+v", s.Deadlines())
+	}
+	superseded := after(frozenNow(), command(13, CommandSupersede, false), ack(14, 4, "item", schemas.AckApplied))
+	for name, x := range map[string]struct {
+		in   []Input
+		want string
+	}{
+		"people were told": {after(superseded, expire(43, id(1, 4)+"/thaw"), later(103, id(1, 4)+"/thaw")),
+			"!handed-on: That user takes writes again (decision ranker-42.1.4) is followed here no longer: a later rollout of model ranker has begun, and that is up to it now"},
+		"nobody was told": {after(superseded, later(43, id(1, 4)+"/thaw")), "#4 supersede abort 41:10000 42:0 over ranker-42.1.3 (route)"},
+	} {
+		if _, words := foldWith(t, said, x.in...); words[len(words)-1] != x.want {
+			t.Errorf("%s: told at last %q, want %q", name, words[len(words)-1], x.want)
+		}
+	}
+}
+
+// TestDeletedByForce: who deletes a rollout whose rollback isn't carried out is told all that nobody follows any more: of the traffic, of stores, and of state.
+func TestDeletedByForce(t *testing.T) {
+	fails := why(ack(12, 3, "user", schemas.AckFailed), "no disk")
+	frozen := after(begun(illegible), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared))
+	routed := after(begun(), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), ack(11, 3, "user", schemas.AckPrepared))
+	const (
+		given   = "The rollout was deleted before its rollback was carried out, and nobody follows that any more. "
+		goBack  = " The state may be as 42 left it: let it go back by hand (item to snapshot item-before, user to snapshot user-before), and take writes again."
+		serves  = "42 still has 1 % of the traffic: move it to 41 by hand. "
+		unknown = "It is not known that all traffic has gone to 41: look whether 42 still gets some, and move that by hand."
+	)
+	for name, test := range map[string]struct {
+		in   []Input
+		want string
+	}{
+		"a store has failed":   {after(frozen, fails), given + serves + "It is not known whether user takes no writes: user answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:12.000Z: no disk." + goBack},
+		"a store is silent":    {frozen, given + serves + "It is not known whether user takes no writes: user has not answered." + goBack},
+		"all take no writes":   {after(routed, ack(12, 4, "eu", schemas.AckApplied)), given + unknown + " item, user take no writes." + goBack},
+		"without state":        {after(running(terms(weight)), verdictOf(10, VerdictRollback)), "ada deleted rollout ranker-42, which had ended. Not done, and not followed any more: route, verify. " + unknown},
+		"in steps":             {after(running(terms(cached)), verdictOf(5, VerdictRollback)), "ada deleted rollout ranker-42, which had ended. Not done, and not followed any more: warm-10, warm-50, route, verify. 42 still has 90 % of the traffic: move it to 41 by hand."},
+		"it has ended in good": {after(running(terms(weight)), verdictOf(10, VerdictPromote), ack(11, 3, "eu", schemas.AckApplied)), "ada deleted rollout ranker-42, which had ended."},
+	} {
+		last := ""
+		foldWith(t, func(e Effect) string {
+			if e.Decision != nil {
+				last = e.Decision.Decision.Reason.Sentence
+			} else if e.Notice != nil {
+				last = e.Notice.Sentence
+			}
+			return ""
+		}, after(test.in, command(60, CommandDelete, true))...)
+		if last != test.want {
+			t.Errorf("%s: told\n  %s\nwant\n  %s", name, last, test.want)
+		}
+	}
+}
