@@ -100,7 +100,23 @@ func slackOf(e *Event) slackMessage {
 			a.Fields = append(a.Fields, f)
 		}
 	}
+	if links := slackLinks(e.Rollout); links != "" {
+		a.Fields = append(a.Fields, slackPair{"Links", links, false})
+	}
 	return slackMessage{Text: "*" + slackEscape(clip(e.title(), slackText)) + "*", Attachments: []slackAttachment{a}}
+}
+
+// slackLinks are the rollout's links, as many as fit: the runbook, a dashboard.
+func slackLinks(r *schemas.Rollout) string {
+	text := ""
+	for _, l := range linksOf(r) {
+		link := fmt.Sprintf("<%s|%s>", slackEscape(strings.ReplaceAll(l.Href, "|", "%7C")), slackEscape(l.Text))
+		if len(text)+len(link)+1 > slackValue {
+			continue
+		}
+		text = strings.TrimSpace(text + " " + link)
+	}
+	return text
 }
 
 // slackEscape keeps a text from being taken for a link or a mention.

@@ -38,7 +38,7 @@ func TestSlack(t *testing.T) {
 		Attachments: []slackAttachment{{
 			Color: "danger", Text: "Canary 42 answers with more errors than &lt;baseline&gt; 41 &amp; more.", MrkdwnIn: []string{"text"},
 			Fields: []slackPair{
-				{"Traffic", "41 100 %, 42 0 %", false}, {"By", "ada: &lt;!channel&gt; look", false}, {"Id", anID, true}, {"At", "2025-12-29T09:20:01.500Z", true},
+				{"Traffic", "41 100 %, 42 0 %", false}, {"By", "ada: &lt;!channel&gt; look", false}, {"Id", anID, true}, {"At", "2025-12-29T09:20:01.500Z", true}, {"Links", "<https://wiki/ranker|runbook>", false},
 			},
 		}},
 	}
@@ -55,6 +55,10 @@ func TestSlack(t *testing.T) {
 	}
 	advised := eventOf(schemas.SinkSlack, d)
 	r := *testRollout
+	r.Annotations = map[string]string{"runbook": "https://wiki/a|b?x=1&y=<2>", "dashboard": "http://grafana/d/1", "note": "no link", "long": "https://" + strings.Repeat("x", slackValue), "s>o": "https://x"}
+	if got, want := slackLinks(&r), "<http://grafana/d/1|dashboard> <https://wiki/a%7Cb?x=1&amp;y=&lt;2&gt;|runbook> <https://x|s&gt;o>"; got != want {
+		t.Errorf("links %q, want %q", got, want)
+	}
 	r.Mode, advised.Rollout = schemas.Advise, &r
 	if text := slackOf(advised).Text; !strings.Contains(text, "only advised: nobody acts on it") {
 		t.Errorf("got %q", text)
