@@ -29,6 +29,7 @@ type outside struct {
 	v       *village
 	away    atomic.Bool // nobody answers
 	shut    atomic.Bool // MLflow doesn't
+	busy    atomic.Bool // PagerDuty is asked too much
 	mu      sync.Mutex
 	heard   map[string][]string // by system, what it was told
 	keys    map[string]int      // idempotency keys, by system
@@ -65,6 +66,11 @@ func (v *village) surround() {
 		time.Sleep(takes(r.URL.Path)) // no answer on the instant of a request to the model, nor of another system
 		if o.away.Load() || o.shut.Load() && strings.HasPrefix(r.URL.Path, mlflowAPI) {
 			http.Error(w, "nobody is here", http.StatusServiceUnavailable)
+			return
+		}
+		if o.busy.Load() && r.URL.Path == "/v2/enqueue" {
+			w.Header().Set("Retry-After", "41")
+			http.Error(w, "Rate limit reached", http.StatusTooManyRequests)
 			return
 		}
 		mux.ServeHTTP(w, r)

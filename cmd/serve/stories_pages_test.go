@@ -53,6 +53,34 @@ func TestStoriesOfPages(t *testing.T) {
 			v.completed()
 		})
 	})
+	t.Run("a-pager-that-is-busy", func(t *testing.T) {
+		storyWith(t, "a-pager-that-is-busy", rolloutWith(atOnce+pagers), sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(5 * time.Second)
+			v.outside.busy.Store(true)
+			v.harms()
+			v.completed()
+			v.wait(20 * time.Second)
+			v.outside.busy.Store(false)
+			v.wait(time.Minute)
+		})
+	})
+	t.Run("deleted-before-its-state-goes-back", func(t *testing.T) {
+		storyWith(t, "deleted-before-its-state-goes-back", rolloutWith(atOnce+illegible+pagers), sinksOutside, func(v *village) {
+			s := &brim{}
+			v.follow("users", subscribe.KeepState("users", s))
+			v.status(decisions.StatusRunning)
+			s.full.Store(true)
+			v.harms()
+			v.status(decisions.StatusFrozen)
+			v.wait(10 * time.Second)
+			head, _, err := v.bus.LoadHead(v.Context(), "story")
+			v.must(err)
+			v.apply("story", string(rolloutOf(v, &head)), func(a *Application) { a.Delete, a.Force = true, true })
+			v.status(decisions.StatusDeleted)
+			v.wait(5 * time.Second)
+		})
+	})
 }
 
 // TestStoriesOfGivingUp: who rolls back what has not begun wakes nobody, unless users reach the canary all the same. Nobody but people decides in it, so there is nothing to be computed again.

@@ -240,7 +240,7 @@ func (e *Event) frozen() alarm {
 // ofStores reports whether an event is of a rollout whose stores may have been asked something, or those of one before it, which are asked in its decisions.
 func (e *Event) ofStores() bool {
 	switch {
-	case e.Rollout.State.Mode == schemas.StateShared:
+	case e.Rollout == nil || e.Rollout.State.Mode == schemas.StateShared:
 		return true
 	case e.Decision != nil:
 		return slices.ContainsFunc(e.Decision.State, func(o schemas.StateOrder) bool { return o.Store != "" })
@@ -279,11 +279,13 @@ const (
 	incidentState = "state"
 )
 
-// Urgent reports whether somebody is to be woken by an event.
-func (e *Event) Urgent() bool { return e.severity() == schemas.Critical }
+// Urgent reports whether somebody is to be woken by an event. What ends an incident never is: before what has raised it, it would leave that open.
+func (e *Event) Urgent() bool { return e.severity() == schemas.Critical && !e.Ends() }
 
-// Ends reports whether an event ends the alarm of its rollout.
-func (e *Event) Ends() bool { return e.alarm() == over }
+// Ends reports whether an event ends an incident. It may be of no known rollout.
+func (e *Event) Ends() bool {
+	return slices.ContainsFunc(e.incidents(), func(x incident) bool { return x.what == over })
+}
 
 // alarmKey names an incident of a rollout: everything about it is one, but what has one of its own. Its epoch is no part of that, since what one epoch raised may be
 // over with the next.

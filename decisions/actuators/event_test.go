@@ -177,6 +177,13 @@ func TestIncidentsEnd(t *testing.T) {
 			}
 		}
 	}
+	if deleted.Urgent() || !deleted.Ends() || (&Event{Decision: deleted.Decision}).Urgent() || !overdue(freeze).Urgent() || overdue(freeze).Ends() {
+		t.Error("what ends an incident goes before what has raised it")
+	}
+	but := ofKind(schemas.NoticeRollbackCompleted)
+	if but.Notice.Waiting = []string{"registry-mlflow"}; !but.Ends() { // that it was stuck
+		t.Error("it ends nothing")
+	}
 	if all := overdue(unfreeze).incidents(); len(all) != 1 || all[0].name != incidentState { // of a store that an earlier rollout had
 		t.Errorf("of a rollout without state: %+v", all)
 	}
