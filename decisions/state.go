@@ -178,9 +178,9 @@ type Deadline struct {
 	ID   string
 	AtMs int64
 	Sink bool // of a sink's step
-	// Later: it passes as soon as a later epoch of the model has begun, too.
+	// Later: it passes as soon as a later epoch of the model has begun to prepare, too.
 	Later bool
-	// Next: it has passed as soon as a later epoch of the model has begun, and not before.
+	// Next: it has passed as soon as a later epoch of the model was committed, and not before.
 	Next bool
 }
 

@@ -29,6 +29,24 @@ func (c *court) isLater(d *desk) bool {
 	return known && now.(owner).epoch > d.head.State.Epoch
 }
 
+// isBegunLater reports whether that epoch was committed: what has only prepared, or was refused, does nothing of what an earlier one has left.
+func (c *court) isBegunLater(d *desk) bool {
+	now, known := c.newest.Load(d.rollout.Model)
+	if !known || now.(owner).epoch <= d.head.State.Epoch {
+		return false
+	}
+	later := c.desks[now.(owner).rollout]
+	return later != nil && later.head.State.Epoch == now.(owner).epoch && later.head.State.FromMs > 0
+}
+
+// isDue reports whether a deadline of a desk has passed.
+func (c *court) isDue(d *desk, due *decisions.Deadline, now time.Time) bool {
+	if due.Next {
+		return due.Due(now.UnixMilli(), c.isBegunLater(d))
+	}
+	return due.Due(now.UnixMilli(), c.isLater(d))
+}
+
 // clock journals deadlines that have passed, and writes heads that were not written for long.
 func (c *court) clock(ctx context.Context, now time.Time) error {
 	c.unanswered(now)
@@ -38,15 +56,14 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 		if !d.open() {
 			continue
 		}
-		later := c.isLater(d)
 		for _, due := range d.head.State.Deadlines() {
 			key := fmt.Sprint(due.ID, due.AtMs)
-			if !due.Due(now.UnixMilli(), later) || d.asked[key] || now.Sub(c.judgesFrom) < graceOf(&due) {
+			if !c.isDue(d, &due, now) || d.asked[key] || now.Sub(c.judgesFrom) < graceOf(&due) {
 				continue
 			}
 			d.asked[key] = true
 			c.crash.pass(BeforeDeadlineAppend)
-			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load(), later)); err != nil {
+			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load(), c.isLater(d))); err != nil {
 				delete(d.asked, key)
 				return err
 			}

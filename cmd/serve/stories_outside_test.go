@@ -50,6 +50,10 @@ func TestStoriesOfSinks(t *testing.T) {
 			v.outside.alias("champion", "9")
 			v.harms()
 			v.completed()
+			v.errors.Store(0)
+			v.apply("second", strings.Replace(rolloutWith(atOnce), "name: story", "name: second", 1))
+			v.untilOf("second", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+			v.wait(5 * time.Second) // what was refused is up to that one
 		})
 	})
 	t.Run("the-next-rollout-does-not-wait-for-a-registry", func(t *testing.T) {
