@@ -94,6 +94,9 @@ func TestHandedOn(t *testing.T) {
 	if s, _ = fold(t, promoted...); len(s.Deadlines()) != 1 || s.Deadlines()[0].Due(1<<60, false) || !s.Deadlines()[0].Due(0, true) || s.Awaits(3*86_400_000) {
 		t.Errorf("deadlines %+v", s.Deadlines())
 	}
+	advised := after([]Input{applied(1, terms(weight, advise))}, verdictOf(5, VerdictRollback))
+	refusal := applied(1, terms(weight))
+	refusal.Applied.Pillars = []Pillar{NewPillar(PillarRegistry, PillarFailed, []string{"version 41 is gone"})}
 	superseded := after(frozenNow(), command(13, CommandSupersede, false), ack(14, 4, "item", schemas.AckApplied))
 	for name, x := range map[string]struct {
 		in   []Input
@@ -101,6 +104,9 @@ func TestHandedOn(t *testing.T) {
 	}{
 		"people were told": {after(superseded, expire(43, id(1, 4)+"/thaw"), later(103, id(1, 4)+"/thaw")),
 			"!handed-on: That user takes writes again (decision ranker-42.1.4) is followed here no longer: a later rollout of model ranker has begun, and that is up to it now"},
+		"advised":         {after(advised, later(100, id(1, 3)+"/next"), later(101, id(1, 3)+"/next")), "!handed-on: What decision ranker-42.1.3 told of rollout ranker-42 is followed here no longer: a later rollout of model ranker has begun, and that is up to it now"},
+		"none began":      {after(advised, expire(100, id(1, 3)+"/next")), "#3 rollback 41:10000 42:0"},
+		"refused":         {[]Input{refusal, later(100, id(1, 1)+"/next")}, "!handed-on: What decision ranker-42.1.1 told of rollout ranker-42 is followed here no longer: a later rollout of model ranker has begun, and that is up to it now"},
 		"nobody was told": {after(superseded, later(43, id(1, 4)+"/thaw")), "#4 supersede abort 41:10000 42:0 over ranker-42.1.3 (route)"},
 	} {
 		if _, words := foldWith(t, said, x.in...); words[len(words)-1] != x.want {

@@ -34,7 +34,7 @@ func TestPillarsThatFail(t *testing.T) {
 	expect(t, words, "#1 start abort", "!command-refused")
 	want := schemas.Reason{Code: "pillar_failed", Sentence: "Rollout ranker-42 does not start, and no traffic is moved: pillar input, output failed: x is required (and 2 more). " +
 		"Mend it, then apply the rollout again; `streamcanary rollout show ranker-42` has all reasons."}
-	if s.Status != StatusRefused || !s.Status.Ended() || s.Routes != nil || len(s.Deadlines()) > 0 || !reflect.DeepEqual(*s.Why, want) {
+	if s.Status != StatusRefused || !s.Status.Ended() || s.Routes != nil || s.Awaits(1) || !reflect.DeepEqual(*s.Why, want) {
 		t.Errorf("status %s, routes %v, deadlines %v, why %+v", s.Status, s.Routes, s.Deadlines(), s.Why)
 	}
 	if len(PinsOf(&s)) > 0 {

@@ -43,6 +43,9 @@ func TestPillarsWhileItRuns(t *testing.T) {
 			[]string{"!pillar-failed", "#3 hold 41:9000 42:1000 (route)", "#4 resume 41:9000 42:1000 over " + id(1, 3) + " (route)", "!pillar-held", "!pillar-failed", "#5 hold 41:9000 42:1000 (route)"}, StatusHolding},
 		{"under a pause", []Input{command(9, CommandPause, false), looked(10, failed), command(11, CommandResume, false)},
 			[]string{"#3 hold 41:9000 42:1000 (route)", "!pillar-failed", "#4 resume 41:9000 42:1000 over " + id(1, 3) + " (route)", "#5 hold 41:9000 42:1000 (route)"}, StatusHolding},
+		{"under a pause, and holds again", []Input{command(9, CommandPause, false), looked(10, failed), looked(20, held)}, []string{"#3 hold 41:9000 42:1000 (route)", "!pillar-failed", "!pillar-held"}, StatusHolding},
+		{"one of two holds again", []Input{looked(10, failed, input), looked(20, held), looked(30, NewPillar(PillarInput, PillarHeld, nil))}, []string{"!pillar-failed", "#3 hold 41:9000 42:1000 (route)",
+			"!pillar-held pillar input", "!pillar-held", "#4 resume 41:9000 42:1000 over " + id(1, 3) + " (route)"}, StatusRunning},
 		{"after the end", []Input{verdictOf(9, VerdictRollback), looked(10, failed)}, []string{"#3 rollback 41:10000 42:0 (route)"}, StatusRolledBack},
 	} {
 		s, words := fold(t, after(start, test.in...)...)

@@ -175,7 +175,7 @@ func TestUnattended(t *testing.T) {
 	for name, change := range map[string]func(*Terms){"advise": advise, "replay": unattended} {
 		t.Run(name, func(t *testing.T) {
 			s, words := fold(t, after(running(terms(change)), append([]Input{verdictOf(5, VerdictRollback)}, windowsOf(6, 4, 1000, 0)...)...)...)
-			if len(words) != 3 || s.Saga != nil || s.Wait != nil || s.Deadlines() != nil {
+			if len(words) != 3 || s.Saga != nil || s.Wait != nil || s.Awaits(5_000) {
 				t.Errorf("effects %v, state %+v", words, s)
 			}
 		})

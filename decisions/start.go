@@ -273,6 +273,11 @@ func (t *turn) expired(x *Expired) {
 		t.stopEnds()
 		return
 	}
+	if t.s.lingers() && id == deadlineID(t.s.Prev.ID, nextDeadline) {
+		t.s.HandedOn = true
+		t.handedOn(t.s.Prev.ID, "", fmt.Sprintf("What decision %s told of rollout %s", t.s.Prev.ID, t.s.Terms.Rollout))
+		return
+	}
 	if !t.alertExpired(id) && !t.sinkExpired(id) {
 		t.sagaExpired(x)
 	}

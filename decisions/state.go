@@ -97,6 +97,8 @@ type State struct {
 	Answers []Answer      `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
 	Strays  []Stray       `json:"strays,omitempty"`
 	Notices int64         `json:"notices"` // made so far in this epoch
+	// HandedOn: people were told that what this epoch has left is up to the model's next rollout.
+	HandedOn bool `json:"handed_on,omitempty"`
 	// Commanded are the rollout's last commands, oldest first, with what came of them: at most MaxCommanded. A new epoch takes them over, so that one that is sent
 	// again does nothing to it. Spent are the ids of those before them that were obeyed, oldest first: at most MaxSpent, and then the oldest is forgotten.
 	Commanded []Commanded `json:"commanded,omitempty"`
@@ -210,6 +212,9 @@ func (s *State) Deadlines() []Deadline {
 	if s.Status == StatusDeleted {
 		return out
 	}
+	if s.lingers() {
+		out = append(out, Deadline{ID: deadlineID(s.Prev.ID, nextDeadline), Next: true})
+	}
 	steps := s.steps()
 	for i := range steps {
 		if step := &steps[i]; step.open() && step.DeadlineMs > 0 {
@@ -219,6 +224,14 @@ func (s *State) Deadlines() []Deadline {
 		}
 	}
 	return append(out, s.retiredDeadlines()...)
+}
+
+// nextDeadline names the commit of the model's next rollout.
+const nextDeadline = "next"
+
+// lingers reports whether an epoch has ended with something that nobody here can see the end of: a start that a pillar kept from beginning, or a rollback that was only advised.
+func (s *State) lingers() bool {
+	return !s.HandedOn && (s.Status == StatusRefused || s.Status == StatusRolledBack && !s.Terms.awaited() && !s.Terms.Unattended)
 }
 
 // waitDeadline names the deadline of State.Wait and State.Freezing.

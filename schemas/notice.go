@@ -64,7 +64,7 @@ type Notice struct {
 	Sentence   string         `json:"sentence"`           // one plain sentence: what happened, and what to do
 	Attempt    int            `json:"attempt,omitempty"`  // deadlines passed so far
 	Waiting    []string       `json:"waiting,omitempty"`
-	Order      StateDo        `json:"order,omitempty"` // of answers of stores, where that is no step of a rollback: what they were asked, freeze or unfreeze
+	Order      StateDo        `json:"order,omitempty"`      // of answers of stores, where that is no step of a rollback: what they were asked, freeze or unfreeze
 	Guardrails []string       `json:"guardrails,omitempty"` // with their segments: "p99 in de"
 	Outcome    NoticeOutcome  `json:"outcome,omitempty"`
 	Times      *RollbackTimes `json:"times,omitempty"`
