@@ -109,7 +109,7 @@ func (s *State) Calm() bool {
 	case StatusRunning, StatusHolding, StatusPromoting:
 		return len(s.standing()) == 0
 	case StatusRolledBack, StatusPromoted, StatusSuperseded:
-		return len(s.left()) == 0
+		return len(s.left()) == 0 && !s.lingers()
 	case StatusPreparing, StatusFrozen, StatusDeleted, StatusRefused:
 	}
 	return false

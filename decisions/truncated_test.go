@@ -82,7 +82,7 @@ func TestWhatIsSaidOfTruncated(t *testing.T) {
 
 // TestCalm: nothing is calm while something stands that people were told of, and what has ended is.
 func TestCalm(t *testing.T) {
-	begins := running(terms(guarded))
+	begins, advised := running(terms(guarded)), []Input{applied(1, terms(advise))}
 	for name, test := range map[string]struct {
 		in   []Input
 		want bool
@@ -93,6 +93,8 @@ func TestCalm(t *testing.T) {
 		"and are whole again": {after(begins, leftOut(20, "a", 7), leftOut(21, "a", 0)), true},
 		"it holds":            {after(begins, verdictOf(20, VerdictHold)), false},
 		"it goes back":        {after(begins, verdictOf(20, VerdictRollback)), false},
+		"it only advises":     {after(advised, verdictOf(20, VerdictRollback)), false},
+		"and is handed on":    {after(advised, verdictOf(20, VerdictRollback), later(30, id(1, 3)+"/next")), true},
 	} {
 		if s, _ := fold(t, test.in...); s.Calm() != test.want {
 			t.Errorf("%s: %v (%s, %v, %v)", name, s.Calm(), s.Status, s.standing(), s.left())
