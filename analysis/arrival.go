@@ -277,7 +277,7 @@ func (j *Judge) absentView(arm windows.Arm, code string) *view {
 }
 
 // amissCodes are the findings of traffic that isn't as planned: people are told when one begins and when it ends.
-var amissCodes = []string{codeCanaryAbsent, codeCanaryUnserved, codeBaselineAbsent, codeOffPlan, codeShadowUsers}
+var amissCodes = []string{codeCanaryAbsent, codeCanaryUnserved, codeCanaryScarce, codeBaselineAbsent, codeOffPlan, codeShadowUsers}
 
 // tellHealth brings what the verdict says of the input up to date, and reports whether that is other findings than before.
 func (j *Judge) tellHealth() bool {

@@ -12,7 +12,7 @@ type Graver struct {
 // worsen looks whether what users bear while a rollback takes its time has become worse. The first that has is latched, as the rollback is; which one that
 // stands on stays. What a canary that gets no more traffic leaves behind (its silence) is told, too: who moved the traffic knows what to make of it.
 func (j *Judge) worsen() {
-	if j.verdict.Severe || j.verdict.Graver != nil {
+	if j.verdict.Severe && j.verdict.Code != codeCanaryScarce || j.verdict.Graver != nil { // a person who moves traffic back in steps makes it scarce, too
 		return
 	}
 	if c := j.gravest(); c.severe() {
@@ -23,10 +23,10 @@ func (j *Judge) worsen() {
 // gravest is the harm now that can't wait; the zero cause: none.
 func (j *Judge) gravest() cause { return j.harm((*guard).severe) }
 
-// severe reports whether a rollback can't wait: the canary is silent, it answers with more errors or time-outs, or it is beyond a limit.
+// severe reports whether a rollback can't wait: the canary is silent, or in part, it answers with more errors or time-outs, or it is beyond a limit.
 func (c cause) severe() bool {
 	if c.action != VerdictRollback || c.guard == nil {
-		return c.code == codeCanaryMissing
+		return c.code == codeCanaryMissing || c.code == codeCanaryScarce
 	}
 	return c.guard.severe()
 }

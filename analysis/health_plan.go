@@ -66,6 +66,10 @@ func (k *planCheck) end(off bool, endMs int64) {
 	if off && k.offMs == 0 {
 		k.seen, k.atMs = shareWatch{}, k.fromMs
 	}
+	few := k.batch.share() < k.judge.stages.share(k.serving.stage) // more than enough is enough to bake
+	if stage := k.judge.stages.present(); off && few && !stage.Warm && stage.Watch == 0 {
+		k.judge.stages.awayMs += endMs - k.fromMs
+	}
 	if off {
 		k.seen.canary, k.seen.baseline = k.seen.canary+k.batch.canary, k.seen.baseline+k.batch.baseline
 	}
@@ -166,7 +170,7 @@ func (k *planCheck) text() string {
 			capital(j.arm(windows.Canary)), percentText(copied), when, percentText(float64(stage.MirrorBP)/10000))
 	}
 	return fmt.Sprintf("%s has %s of the traffic%s, planned are %s: nothing counts towards a pass until it has what is planned.",
-		capital(j.arm(windows.Canary)), percentText(w.canary/(w.canary+w.baseline)), when, percentText(j.stages.share(k.serving.stage)))
+		capital(j.arm(windows.Canary)), percentText(w.share()), when, percentText(j.stages.share(k.serving.stage)))
 }
 
 func (k *planCheck) evidence(dst []float64) []float64 { return dst }

@@ -48,8 +48,9 @@ type Judge struct {
 	silence       [windows.Arms]float64 // log threshold of each
 	split         *split
 	arrival       arrival    // before the epoch begins
-	plan          *planCheck // one of checks, as the next two are; nil: no share is planned
+	plan          *planCheck // one of checks, as the next three are; nil: no share is planned
 	unserved      *unserved
+	scarce        *scarce
 	users         *shadowUsers
 	sampling      sampling
 	cold          *coldness // nil: nothing is muted for a cold cache
@@ -337,7 +338,7 @@ func (j *Judge) matters(s *stream) bool {
 
 // Evidence appends every number that the tests stand on, in a fixed order: per guardrail the log evidence of any harm, of
 // harm beyond the margin and of keeping it (0 where it can't pass), then of the missing arms, the split, and the checks of the input; of a canary
-// that answers no user, while that is so; before the epoch begins, once its traffic is due, of absent arms.
+// that answers no user, or less than half of its share, while that is so; before the epoch begins, once its traffic is due, of absent arms.
 func (j *Judge) Evidence(dst []float64) []float64 {
 	for _, g := range j.all {
 		dst = g.canary.evidence(dst)
@@ -355,7 +356,7 @@ func (j *Judge) Evidence(dst []float64) []float64 {
 	for _, c := range j.checks {
 		dst = c.evidence(dst)
 	}
-	dst = j.unserved.told(dst)
+	dst = j.scarce.told(j.unserved.told(dst))
 	if !j.begun && j.arrival.endMs > 0 {
 		for _, m := range j.arrival.arms {
 			dst = append(dst, m.mixture.LogE())

@@ -59,9 +59,12 @@ func (j *Judge) sentence(c cause) string {
 		until := j.stages.starts[j.stages.now] + j.stages.present().Watch.Milliseconds()
 		return fmt.Sprintf("%s is watched against what stayed at %s until %s.", capital(j.arm(windows.Canary)), j.arm(windows.Baseline), timeText(until, j.nowMs))
 	case c.open.baking:
-		until := j.stages.starts[j.stages.now] + j.stages.present().Bake.Milliseconds()
-		return fmt.Sprintf("%s keeps every margin that it was held to against %s%s (%s); the stage goes on until %s.",
-			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.inStage(), j.names(schemas.StatePassed), timeText(until, j.nowMs))
+		until, away := j.stages.starts[j.stages.now]+j.stages.present().Bake.Milliseconds()+c.open.awayMs, ""
+		if c.open.awayMs > 0 {
+			away = fmt.Sprintf(", as its share was less than planned for %s of the time", durationText(c.open.awayMs))
+		}
+		return fmt.Sprintf("%s keeps every margin that it was held to against %s%s (%s); the stage goes on until %s%s.",
+			capital(j.arm(windows.Canary)), j.arm(windows.Baseline), j.inStage(), j.names(schemas.StatePassed), timeText(until, j.nowMs), away)
 	case c.open.coming:
 		return j.comingText()
 	}

@@ -18,6 +18,9 @@ const (
 // where the canary speaks.
 type shareWatch struct{ canary, baseline float64 }
 
+// share is the canary's; NaN of nothing.
+func (s *shareWatch) share() float64 { return s.canary / (s.canary + s.baseline) }
+
 // step takes one window's sizes and reports whether its share is another than that since the last change. The
 // window of a change is nobody's: the next one begins the new share.
 func (s *shareWatch) step(canary, baseline int64) bool {

@@ -18,6 +18,7 @@ type stages struct {
 	now    int
 	starts []int64 // event time, by stage, up to the present one
 	dueMs  int64   // event time from which on the traffic of the first was due, by what routers say; 0: not known
+	awayMs int64   // of the present one: time in which the share was less than planned, which no bake counts
 	shown  int64   // event time since which the present one has shown what it was to show; 0: it hasn't
 }
 
@@ -148,9 +149,10 @@ func (j *Judge) Advance(stage int, startMs int64) Verdict {
 	case moved:
 		s.starts[stage] = startMs
 	default:
-		s.now, s.starts, s.shown = stage, append(s.starts, startMs), 0
+		s.now, s.starts, s.shown, s.awayMs = stage, append(s.starts, startMs), 0, 0
 		j.plan.renew()
 		j.unserved.renew()
+		j.scarce.renew()
 		j.users.renew()
 		for _, g := range j.all {
 			g.unpass()

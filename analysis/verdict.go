@@ -139,6 +139,7 @@ type open struct {
 	sinceMs int64  // event time from which its patience counts
 	baking  bool   // everything has passed that must, but the stage isn't old enough
 	coming  bool   // the stage hasn't begun
+	awayMs  int64  // of the stage: what its bake doesn't count
 }
 
 // name is the guardrail's, if there is one.
@@ -172,7 +173,7 @@ func (j *Judge) next() cause {
 	}
 	stage, age := j.stages.present(), j.stages.age(j.nowMs)
 	passed := j.passed(stage)
-	shown := passed && age >= (stage.Bake+stage.Watch).Milliseconds()
+	shown := passed && age-j.stages.awayMs >= (stage.Bake+stage.Watch).Milliseconds()
 	if j.stages.late(j.nowMs, shown) {
 		if stage.Then == schemas.OnRollback {
 			return cause{action: VerdictRollback, code: codeInconclusive}
@@ -190,6 +191,9 @@ func (j *Judge) next() cause {
 		return cause{action: VerdictAdvance, code: codeAllPassed}
 	}
 	still := cause{action: VerdictContinue, code: codeUndecided, open: open{baking: passed && !stage.Warm && age >= 0, coming: age < 0}}
+	if still.open.baking {
+		still.open.awayMs = j.stages.awayMs
+	}
 	if g := j.suspect(); g != nil {
 		still.open = open{suspect: g, sinceMs: g.suspectSince}
 	}
@@ -218,6 +222,9 @@ func (j *Judge) harm(like func(*guard) bool) cause {
 	}
 	if j.verdict.Action != VerdictRollback && j.unserved.over() { // a canary that is rolled back is to answer nobody
 		return cause{action: VerdictRollback, code: codeCanaryMissing, check: j.unserved}
+	}
+	if j.verdict.Action != VerdictRollback && j.scarce.over() { // likewise
+		return cause{action: VerdictRollback, code: codeCanaryScarce, check: j.scarce}
 	}
 	return cause{}
 }
@@ -285,6 +292,8 @@ func (j *Judge) harmBegan(c cause) int64 {
 		return 0
 	case c.check != nil && c.check.code() == codeCanaryUnserved:
 		return j.unserved.test.lastMs
+	case c.code == codeCanaryScarce:
+		return j.scarce.sinceMs
 	case c.guard == nil:
 		return j.missing[windows.Canary].lastMs
 	}

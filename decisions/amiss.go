@@ -11,11 +11,12 @@ import (
 // codeNotBegun is the reason of what is decided although there was never a window in which both versions answered.
 const codeNotBegun = "not_begun"
 
-// Codes of a canary that has a weight: nothing is heard of it, at first or later; and copies are, but no user is answered.
+// Codes of a canary that has a weight: nothing is heard of it, at first or later; copies are, but no user is answered; less than half of what is planned is.
 const (
 	codeCanaryAbsent   = "canary_absent"
 	codeCanaryMissing  = "canary_missing"
 	codeCanaryUnserved = "canary_unserved"
+	codeCanaryScarce   = "canary_scarce"
 )
 
 // maxRouters bounds the routers that a sentence names.
@@ -26,7 +27,7 @@ const maxRouters = 8
 func (t *turn) amiss(v *Verdict) *Verdict {
 	was := t.s.Amiss
 	t.s.Amiss = slices.Clone(v.Amiss[:min(len(v.Amiss), maxNamed)])
-	if v.Action != VerdictContinue && (v.Unbegun || v.Action == VerdictRollback && v.Reason.Code == codeCanaryMissing && hasCode(v.Amiss, codeCanaryUnserved)) {
+	if v.Action != VerdictContinue && v.Unbegun || v.Action == VerdictRollback && v.unanswered() {
 		told := *v
 		told.Reason.Sentence += " " + t.s.followedText()
 		v = &told
@@ -47,6 +48,11 @@ func (t *turn) amiss(v *Verdict) *Verdict {
 	return v
 }
 
+// unanswered reports whether a verdict stands on users whom the canary doesn't answer, while something is heard of it.
+func (v *Verdict) unanswered() bool {
+	return v.Reason.Code == codeCanaryScarce || v.Reason.Code == codeCanaryMissing && hasCode(v.Amiss, codeCanaryUnserved)
+}
+
 // amissEnds tells that a stage ends, and with it what people were told of its traffic.
 func (t *turn) amissEnds() {
 	if t.s.Amiss == nil {
@@ -61,9 +67,9 @@ func hasCode(list []schemas.Finding, code string) bool {
 	return slices.ContainsFunc(list, func(f schemas.Finding) bool { return f.Code == code })
 }
 
-// unheard is the code of what is amiss where users who are sent to the canary get no answer that anybody hears of; "": nothing is.
+// unheard is the code of what is amiss where users who are sent to the canary, or most of them, get no answer that anybody hears of; "": nothing is.
 func (s *State) unheard() string {
-	for _, code := range []string{codeCanaryAbsent, codeCanaryUnserved} {
+	for _, code := range []string{codeCanaryAbsent, codeCanaryUnserved, codeCanaryScarce} {
 		if hasCode(s.Amiss, code) {
 			return code
 		}
@@ -78,6 +84,8 @@ func (s *State) asPlanned(code string) string {
 		return fmt.Sprintf("Canary %s is heard of: judging begins.", s.Terms.Canary)
 	case codeCanaryUnserved:
 		return fmt.Sprintf("Canary %s answers users.", s.Terms.Canary)
+	case codeCanaryScarce:
+		return fmt.Sprintf("Canary %s answers half of its planned share of the traffic, or more.", s.Terms.Canary)
 	case "shadow_users":
 		return fmt.Sprintf("No user reaches canary %s any more: what its copies show counts towards a pass again.", s.Terms.Canary)
 	case "baseline_absent":

@@ -180,6 +180,8 @@ func (s *State) refusesHarm(c *Command) string {
 		return fmt.Sprintf("alert %s (guardrail %s) fires; %s goes past it, and the decision says so", f.Name, f.Guardrail, s.overruled(c))
 	case len(s.Breached) > 0:
 		return fmt.Sprintf("guardrails say that the canary does harm: %s; %s goes past them, and the decision says so", strings.Join(s.Breached, ", "), s.overruled(c))
+	case s.unheard() == codeCanaryScarce:
+		return fmt.Sprintf("canary %s answers less than half of what is planned, so more users may get no answer; %s goes past that, and the decision says so", s.Terms.Canary, s.overruled(c))
 	case s.unheard() != "":
 		return fmt.Sprintf("nothing is heard of canary %s, so more users may get no answer, or be served by what nobody judges; %s goes past that, and the decision says so", s.Terms.Canary, s.overruled(c))
 	}

@@ -22,7 +22,7 @@ func (t *turn) judged(v *Verdict) {
 		t.rollback(v.draft(), v.HarmBeganMs)
 		return
 	}
-	if v.Action == VerdictRollback && v.Severe {
+	if v.Action == VerdictRollback && v.Severe && v.Reason.Code != codeCanaryScarce { // the way back makes it so
 		t.graver(v.draft())
 	}
 	if t.s.Status != StatusRunning && t.s.Status != StatusHolding {

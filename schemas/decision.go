@@ -135,7 +135,7 @@ type Mute struct {
 
 // Reason says why, for people and for machines.
 type Reason struct {
-	Code       string            `json:"code"`     // e.g. guardrail_failed, all_passed, canary_missing
+	Code       string            `json:"code"`     // e.g. guardrail_failed, all_passed, canary_missing, canary_scarce
 	Sentence   string            `json:"sentence"` // one plain sentence
 	Guardrails []GuardrailStatus `json:"guardrails,omitempty"`
 	Health     []Finding         `json:"health,omitempty"`
@@ -181,7 +181,7 @@ func (s *Skew) String() string {
 
 // Finding is one health finding.
 type Finding struct {
-	Code        string  `json:"code"` // canary_missing, baseline_missing, canary_absent, baseline_absent, canary_unserved, split_mismatch, off_plan, shadow_users, no_data, join_overflow, segments_full, unequal_sampling, both_arms, input_gap, uncalibrated, late, no_latency, no_value, join_gap, bad_events, score_skew, baseline_beyond
+	Code        string  `json:"code"` // canary_missing, baseline_missing, canary_absent, baseline_absent, canary_unserved, canary_scarce, split_mismatch, off_plan, shadow_users, no_data, join_overflow, segments_full, unequal_sampling, both_arms, input_gap, uncalibrated, late, no_latency, no_value, join_gap, bad_events, score_skew, baseline_beyond
 	Sentence    string  `json:"sentence"`
 	LogEvidence float64 `json:"log_evidence,omitempty"`
 	Threshold   float64 `json:"threshold,omitempty"`

@@ -10,6 +10,7 @@ import (
 // Stages of a canary that may never come.
 const (
 	inShortShadow = "  stages: [{weight: 0, mirror: 50, bake: 10s, max: 2m}, {weight: 10, bake: 10s, max: 10m}]\n"
+	inHalves      = "  stages: [{weight: 50, bake: 1m, max: 10m}]\n"
 	notLong       = "  stages: [{bake: 10s, max: 1m}]\n"
 )
 
@@ -74,6 +75,34 @@ func TestStoriesOfAbsence(t *testing.T) {
 			v.share.Store(0)
 			v.requests.Store(200) // only now it is seen that none reach the canary
 			v.completed()
+		}},
+	})
+}
+
+// TestStoriesOfParts: a canary that answers some of its users, and others get no answer.
+func TestStoriesOfParts(t *testing.T) {
+	tell(t, map[string]tale{
+		"a-canary-that-breaks-off-in-part": {inHalves, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(20 * time.Second)
+			v.broken.Store(9600)
+			v.wait(30 * time.Second)
+			v.broken.Store(0)
+			v.status(decisions.StatusRunning)
+			v.wait(20 * time.Second)
+			v.broken.Store(9600)
+			v.wait(30 * time.Second)
+			v.restart()
+			v.refused("promote", false, "canary v2 answers less than half of what is planned, so more users may get no answer")
+			v.completed()
+		}},
+		"a-share-that-falls-for-a-while": {inHalves, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(20 * time.Second)
+			v.broken.Store(6000) // more than a third of both is left, so it is no more than off the plan
+			v.wait(20 * time.Second)
+			v.broken.Store(0)
+			v.status(decisions.StatusPromoted)
 		}},
 	})
 }

@@ -53,6 +53,7 @@ type village struct {
 
 	share    atomic.Int64 // the canary's, in basis points
 	copies   atomic.Int64 // of requests to the canary, whose answers nobody sees, in basis points
+	broken   atomic.Int64 // of the canary's requests, what it never answers, in basis points
 	errors   atomic.Int64 // of the canary's answers, in basis points
 	all      atomic.Int64 // of the baseline's
 	third    atomic.Int64 // the share of another version, v3, that only errs, in basis points
@@ -256,6 +257,7 @@ func (v *village) model() {
 							id, now.UnixMilli(), version, version, n%2, [...]string{"eu", "us", "eu"}[n%3], takes, random.Int64N(10_000) < errors, more)})
 					}
 					switch {
+					case draw < v.share.Load()*v.broken.Load()/10_000: // and no event says so
 					case draw < v.share.Load():
 						answer("v2", "", v.errors.Load())
 					case draw < v.share.Load()+v.third.Load():
