@@ -95,6 +95,10 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 	for _, x := range extras {
 		fields = append(fields, x.field)
 	}
+	others := len(fields)
+	if len(part.Others) > 0 {
+		fields = append(fields, othersField)
+	}
 	regions := len(fields)
 	if part.hasRegions() {
 		fields = append(fields, regionField)
@@ -112,6 +116,9 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 	}
 	for i := range extras {
 		extras[i].append(b.Field(base+i), part)
+	}
+	if len(part.Others) > 0 {
+		appendOthers(b.Field(others).(*array.ListBuilder), part)
 	}
 	if part.hasRegions() {
 		appendRegions(b.Field(regions).(*array.ListBuilder), part)

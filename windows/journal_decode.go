@@ -222,6 +222,9 @@ func checkPart(key Key, p *Part) error {
 	if err := checkRegions(p); err != nil {
 		return err
 	}
+	if err := checkOthers(p); err != nil {
+		return err
+	}
 	if err := checkExemplars(p); err != nil {
 		return err
 	}

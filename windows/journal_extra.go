@@ -183,6 +183,9 @@ func decodeExtras(record arrow.Record, at int, p *Part) error {
 	if err == nil {
 		end, err = decodeRegions(record, end, p)
 	}
+	if err == nil {
+		end, err = decodeOthers(record, end, p)
+	}
 	if err != nil {
 		return err
 	}

@@ -193,6 +193,7 @@ func (p *Part) add(q *Part) {
 	p.Overflow = p.Overflow || q.Overflow
 	p.Bad += q.Bad
 	p.Source.add(q.Source)
+	p.Others = addHosts(p.Others, q.Others)
 	for arm := range Arms {
 		p.Gap[arm].add(q.Gap[arm])
 		for i := range q.Cells[arm] {

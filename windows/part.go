@@ -88,7 +88,7 @@ type Traffic struct {
 // so that which arm counts doesn't depend on the order of arrival (the smallest Pick does).
 type UnitSight struct{ Unit, Pick uint64 }
 
-// HostCount counts the predictions of one host, or region: on time and late.
+// HostCount counts the predictions of one host, region or version: on time and late.
 type HostCount struct {
 	Host         string
 	Events, Late int64
@@ -115,6 +115,11 @@ type Part struct {
 	// order of their ranks. There may be fewer lists than exhibits: then the last ones are empty.
 	Exemplars [][]Exemplar
 
+	// Others counts the predictions of the model's other versions in the window (serving parts only), by version: ascending, bounded as hosts are, and copies count again.
+	// They are under no arm; people are told of them where an arm is missed, which may answer under another name. Nothing is decided by them, and no digest has them: a part with nothing
+	// else is a mark, and a Merger leaves them out.
+	Others []HostCount
+
 	// AfterMs is where the part ends, at most, that was sealed before this one, of the same stream and partition: where that one was lost, this one would
 	// seem to say that nothing was in it. Nothing of the content; NoTime: none.
 	AfterMs int64
@@ -137,7 +142,7 @@ func (g *JoinGap) add(h JoinGap) {
 	g.Unmatched += h.Unmatched
 }
 
-// IsMark says that the part holds nothing: no event, on time or late, none that is bad, and no overflow.
+// IsMark says that the part holds nothing: no event, on time or late, none that is bad, and no overflow. It may name other versions.
 func (p *Part) IsMark() bool {
 	if p.Overflow || p.Bad != 0 || p.Gap != [Arms]JoinGap{} || p.Source != (JoinGap{}) {
 		return false

@@ -16,10 +16,14 @@ func (s *Stage) takePrediction(src *source, e *schemas.Event) Class {
 	}
 	arm, ok := r.arm(e)
 	start := floorTo(e.TimeMs, r.WidthMs)
-	if !ok || start < r.start {
+	if start < r.start {
 		return s.passOver(src, e)
 	}
 	l := r.lanes[src.place]
+	if !ok {
+		s.countOther(r, l, e, start)
+		return s.passOver(src, e)
+	}
 	id := xxhash.Sum64(e.ID)
 	if start < l.serving.mark {
 		s.countLate(r, l, arm, e)
@@ -130,6 +134,14 @@ type copies struct {
 	copied bool  // one is remembered
 	until  int64 // when the last of them is forgotten
 	mark   *slot // one that outcomes aren't joined to: it can serve for this copy, too. Valid until the next insertion
+}
+
+// countOther counts a prediction that is under no arm of its model's rollout in its open window, where it is another version's.
+func (s *Stage) countOther(r *rollout, l *lane, e *schemas.Event, start int64) {
+	if start < l.serving.mark || string(e.Version) == r.Baseline || string(e.Version) == r.Canary {
+		return
+	}
+	s.window(r, &r.serving, &l.serving, start).others.count(e.Version, 1, 0)
 }
 
 // findCopies looks for earlier copies of a prediction in its partition. A copy is remembered until the watermark of

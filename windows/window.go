@@ -16,6 +16,7 @@ type openWindow struct {
 	units   unitSet
 	hosts   [Arms]hostSet
 	regions hostSet // of the canary
+	others  hostSet // versions
 
 	segments segmentSet // of all; empty where the plan tells none apart
 	followed segmentSet // of those that outcomes can follow
@@ -66,7 +67,7 @@ func (w *workshop) part(stream Stream, keys []string, start int64) *Part {
 	}
 	p.Stream, p.StartMs, p.Metrics, p.Overflow, p.AfterMs = stream, start, keys, false, NoTime
 	p.Segments, p.Bad, p.Gap, p.Source = p.Segments[:0], 0, [Arms]JoinGap{}, JoinGap{}
-	p.Exemplars = p.Exemplars[:0]
+	p.Exemplars, p.Others = p.Exemplars[:0], p.Others[:0]
 	for arm := range Arms {
 		p.Cells[arm] = emptyCells(p.Cells[arm], len(keys))
 		t := &p.Traffic[arm]
@@ -160,6 +161,7 @@ func (w *workshop) seal(l *layout, o *openWindow, known *unitMemory) *Part {
 		p.Traffic[arm].Hosts = o.hosts[arm].drain(p.Traffic[arm].Hosts, &w.names)
 	}
 	p.Traffic[Canary].Regions = o.regions.drain(p.Traffic[Canary].Regions, &w.names)
+	p.Others = o.others.drain(p.Others, &w.names)
 	o.part = nil
 	if len(w.windows) < recycledParts {
 		w.windows = append(w.windows, o)
