@@ -228,7 +228,7 @@ func (j *Judge) lookSentence(arm windows.Arm) string {
 	case !j.arrival.awaited:
 		router = "it gets traffic"
 	}
-	return fmt.Sprintf("Look whether %s, whether it runs and answers, and whether its events say version %q.", router, version)
+	return fmt.Sprintf("Look whether %s, whether it runs and answers, and whether its events say version %q.%s", router, version, j.othersText())
 }
 
 // quieter is the arm of which less was heard.

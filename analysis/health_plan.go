@@ -150,7 +150,7 @@ func (k *planCheck) sentence() string {
 	if stage.Shadow() {
 		set = "the mirroring to the plan, or apply a rollout that plans what is mirrored"
 	}
-	return fmt.Sprintf("%s Harm counts all the same. Set %s.", k.text(), set)
+	return fmt.Sprintf("%s Harm counts all the same. Set %s.%s", k.text(), set, j.othersText())
 }
 
 // text is what is planned and what is seen, and what that means.

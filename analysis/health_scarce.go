@@ -126,8 +126,8 @@ func (s *scarce) sentence() string {
 		then = fmt.Sprintf(", so it is rolled back after %s", durationText(s.seen.ms))
 	}
 	return fmt.Sprintf("%s answers %s of the traffic of both since %s, which is less than half of the %s that are planned. Users who are sent to it may get no answer%s. "+
-		"Look whether all of it runs and answers (pods, hosts, regions), and whether every router sends it what it says it does.",
-		capital(j.arm(windows.Canary)), percentText(s.seen.share()), timeText(s.sinceMs, j.nowMs), percentText(j.stages.share(j.stages.now)), then)
+		"Look whether all of it runs and answers (pods, hosts, regions), and whether every router sends it what it says it does.%s",
+		capital(j.arm(windows.Canary)), percentText(s.seen.share()), timeText(s.sinceMs, j.nowMs), percentText(j.stages.share(j.stages.now)), then, j.othersText())
 }
 
 func (s *scarce) evidence(dst []float64) []float64 { return dst }

@@ -64,8 +64,8 @@ func (j *Judge) silent(arm windows.Arm) bool { return j.missing[arm].proven(j.si
 func (j *Judge) missingView(arm windows.Arm, code string) *view {
 	m := j.missing[arm]
 	return &view{name: code, when: func() bool { return j.silent(arm) }, tell: func(f *schemas.Finding) {
-		f.Sentence = fmt.Sprintf("Nothing was heard of %s since %s, while %s sent %s predictions%s.%s",
-			j.arm(arm), timeText(m.lastMs, j.nowMs), j.arm(1-arm), countText(m.others), j.dueText(m), j.movedText(arm))
+		f.Sentence = fmt.Sprintf("Nothing was heard of %s since %s, while %s sent %s predictions%s.%s%s",
+			j.arm(arm), timeText(m.lastMs, j.nowMs), j.arm(1-arm), countText(m.others), j.dueText(m), j.movedText(arm), j.othersText())
 		f.LogEvidence, f.Threshold, f.Since = shown(m.mixture.LogE()), j.silence[arm], schemas.Time(m.lastMs)
 	}}
 }
@@ -116,8 +116,8 @@ func (j *Judge) splitSentence() string {
 		if j.plan.differs() {
 			pass = " Nothing counts towards a pass until it is."
 		}
-		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s of both%s %s, planned are %s; the comparison may be of unlike users, or a third version has some of the traffic.%s",
-			canary, percentText(since.share()), what, when, counts, percentText(since.planned()), pass)
+		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s of both%s %s, planned are %s; the comparison may be of unlike users, or a third version has some of the traffic.%s%s",
+			canary, percentText(since.share()), what, when, counts, percentText(since.planned()), pass, j.othersText())
 	case before.all == 0:
 		return fmt.Sprintf("Traffic is not split as it was at first: %s has %s of the %s%s %s; the comparison may be of unlike users.",
 			canary, percentText(since.share()), what, when, counts)

@@ -109,8 +109,8 @@ func (u *unserved) sentence() string {
 	}
 	return fmt.Sprintf("%s has answered no user since %s%s, while %s does: planned %s, observed 0 %%; it only gets copies of requests. "+
 		"Users who are sent to it may get no answer, or that of a version that nobody judges%s. "+
-		"Look whether the router sends it what it says it does, whether requests are still copied to it, and whether its events have the right version, and \"shadow\" only of copies.",
-		capital(j.arm(windows.Canary)), timeText(u.test.lastMs, j.nowMs), due, j.arm(windows.Baseline), j.plannedText(windows.Canary), then)
+		"Look whether the router sends it what it says it does, whether requests are still copied to it, and whether its events have the right version, and \"shadow\" only of copies.%s",
+		capital(j.arm(windows.Canary)), timeText(u.test.lastMs, j.nowMs), due, j.arm(windows.Baseline), j.plannedText(windows.Canary), then, j.othersText())
 }
 
 func (u *unserved) evidence(dst []float64) []float64 { return dst }

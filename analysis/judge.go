@@ -52,6 +52,7 @@ type Judge struct {
 	unserved      *unserved
 	scarce        *scarce
 	users         *shadowUsers
+	others        Others
 	sampling      sampling
 	cold          *coldness // nil: nothing is muted for a cold cache
 	crowded       bool      // a window had as many segments as are told apart
@@ -181,6 +182,7 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 		return j.verdict
 	}
 	j.nowMs = max(j.nowMs, windows.Ready(p.Stream, p.StartMs+j.clock.widthMs, s.withinMs))
+	j.others.Add(p, OthersPeriod(j.rollout))
 	if !j.begin(p) {
 		j.recall(s, p)
 		j.calibrate(s, p)

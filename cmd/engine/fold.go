@@ -41,6 +41,7 @@ type Fold struct {
 	firstMs  int64             // start of the first merged serving window
 	lastMs   int64             // end of the last merged serving window
 	reached  int64             // latest ready time of a part
+	others   analysis.Others   // of every part, also of windows in which no version of the rollout answered; the judge's own are of merged ones
 }
 
 // Sources are the partitions that parts come from.
@@ -60,7 +61,16 @@ func newFold(r *schemas.Rollout, plan *windows.Plan, from Sources, o analysis.Op
 
 // Add takes one sealed part of one partition; its memory is the caller's again on return. A second record of a
 // key is dropped. An error means that the part is not of this epoch's plan.
-func (f *Fold) Add(key windows.Key, p *windows.Part) error { return f.merger.Add(key, p) }
+func (f *Fold) Add(key windows.Key, p *windows.Part) error {
+	err := f.merger.Add(key, p)
+	if err == nil {
+		f.others.Add(p, analysis.OthersPeriod(f.rollout))
+	}
+	return err
+}
+
+// OthersAlone is a sentence that names the model's other versions that answer while the rollout's two are silent; "": there are none.
+func (f *Fold) OthersAlone() string { return analysis.OthersText(f.others.Alone()) }
 
 // Finish says that no more parts will come.
 func (f *Fold) Finish() { f.merger.Finish() }
@@ -290,8 +300,9 @@ type Report struct {
 	Segments   []schemas.GuardrailStatus `json:"segments,omitempty"` // every one, where that was asked for
 	Bands      []schemas.Band            `json:"bands,omitempty"`    // for display only
 	Health     []schemas.Finding         `json:"health,omitempty"`
-	Skew       *schemas.Skew             `json:"skew,omitempty"` // of the canary's scores, where there are offline ones
-	Windows    int64                     `json:"windows"`        // merged serving windows with events
+	Others     []analysis.OtherVersion   `json:"other_versions,omitempty"` // of the model, that answer of late: those with the most predictions first
+	Skew       *schemas.Skew             `json:"skew,omitempty"`           // of the canary's scores, where there are offline ones
+	Windows    int64                     `json:"windows"`                  // merged serving windows with events
 	First      schemas.Time              `json:"first_window,omitzero"`
 	Reached    schemas.Time              `json:"event_time,omitzero"` // end of the last merged serving window
 	Served     Served                    `json:"served"`              // in that window
@@ -319,7 +330,7 @@ func (f *Fold) Report() Report {
 	return Report{
 		Segments: segments,
 		Verdict:  v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Bands: f.judge.Bands(),
-		Health: v.Health, Skew: f.judge.Skew(), Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
+		Health: v.Health, Skew: f.judge.Skew(), Others: f.others.List(), Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
 		Served: Served{f.served.Baseline, f.served.Canary}, Digest: f.Digest(),
 	}
 }

@@ -95,9 +95,7 @@ func (c *court) listen(ctx context.Context, d *desk, now time.Time) error {
 	silent := q.silent(d.rollout.Health.NoData)
 	if running := d.head.State.Status == decisions.StatusRunning; running && !q.ruled && now.Sub(q.servedAt) >= silent {
 		q.ruled = true
-		sentence := fmt.Sprintf("Neither %s nor %s of model %s has answered for %s: is the input still written, or has traffic stopped?",
-			d.rollout.BaselineWhere.Of(d.rollout.Baseline), d.rollout.CanaryWhere.Of(d.rollout.Canary), d.rollout.Model, silent.Round(time.Second))
-		if err := c.rule(ctx, d, now, &decisions.Ruling{Kind: decisions.RulingNoData, Sentence: sentence}); err != nil {
+		if err := c.rule(ctx, d, now, &decisions.Ruling{Kind: decisions.RulingNoData, Sentence: d.noDataText(silent)}); err != nil {
 			q.ruled = false
 			return err
 		}
@@ -128,6 +126,16 @@ func (c *court) listen(ctx context.Context, d *desk, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// noDataText says for how long neither version has answered, and which others do.
+func (d *desk) noDataText(silent time.Duration) string {
+	why := ": is the input still written, or has traffic stopped?"
+	if others := d.fold.OthersAlone(); others != "" {
+		why = ", as far as events say. " + others + " Look whether one of these is meant: the events must have the versions that the rollout has."
+	}
+	return fmt.Sprintf("Neither %s nor %s of model %s has answered for %s%s",
+		d.rollout.BaselineWhere.Of(d.rollout.Baseline), d.rollout.CanaryWhere.Of(d.rollout.Canary), d.rollout.Model, silent.Round(time.Second), why)
 }
 
 // listenBeyond rules on partitions that nobody reads: once in an epoch, as soon as it is judged.

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,46 @@ func TestStoriesOfAbsence(t *testing.T) {
 			v.share.Store(0)
 			v.requests.Store(200) // only now it is seen that none reach the canary
 			v.completed()
+		}},
+	})
+}
+
+// tells wants the service to say this of the rollout.
+func (v *village) tells(want string) {
+	v.Helper()
+	if page := v.page("/v1/rollouts/story"); !strings.Contains(page, want) {
+		v.Errorf("it tells\n%s\nwant %s", page, want)
+	}
+}
+
+// TestStoriesOfNames: versions that the events call something else are named where they are missed.
+func TestStoriesOfNames(t *testing.T) {
+	tell(t, map[string]tale{
+		"a-canary-under-another-name": {atOnce, func(v *village) {
+			v.renamed.Store(strings.NewReplacer("v2", "V2"))
+			v.third.Store(100)
+			v.status(decisions.StatusRunning)
+			v.wait(20 * time.Second)
+			v.tells(`"other_versions":[{"version":"V2","share":0.`)
+			v.completed()
+		}},
+		"another-controller-and-another-name": {elsewhere, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.share.Store(1000)
+			v.wait(20 * time.Second)
+			v.renamed.Store(strings.NewReplacer("v2", "v2.1"))
+			v.completed()
+		}},
+		"versions-that-no-rollout-has": {elsewhere, func(v *village) {
+			v.renamed.Store(strings.NewReplacer("v1", "1.0", "v2", "2.0"))
+			v.share.Store(1000)
+			v.status(decisions.StatusHolding)
+			v.tells(`"other_versions":[{"version":"1.0","share":0.`)
+			v.restart()
+			v.wait(20 * time.Second)
+			v.renamed.Store(nil)
+			v.status(decisions.StatusRunning)
+			v.wait(5 * time.Second)
 		}},
 	})
 }

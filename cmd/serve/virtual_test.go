@@ -62,8 +62,9 @@ type village struct {
 	slow     atomic.Int64 // ms that the canary's answers take longer
 	lower    atomic.Int64 // hundredths by which the canary's scores are too low; 0: there are no scores
 	larder   atomic.Pointer[larder]
-	requests atomic.Int64 // a second; 0: none come
-	others   atomic.Int64 // a second, that another model answers
+	renamed  atomic.Pointer[strings.Replacer] // of versions, in events
+	requests atomic.Int64                     // a second; 0: none come
+	others   atomic.Int64                     // a second, that another model answers
 }
 
 // story tells a story in virtual time, and holds its timeline against a golden file.
@@ -253,8 +254,12 @@ func (v *village) model() {
 								takes += missTakesMs
 							}
 						}
+						called := version
+						if r := v.renamed.Load(); r != nil {
+							called = r.Replace(version)
+						}
 						entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"host":"%s-%d","region":%q,"latency_ms":%d,"error":%t%s}`,
-							id, now.UnixMilli(), version, version, n%2, [...]string{"eu", "us", "eu"}[n%3], takes, random.Int64N(10_000) < errors, more)})
+							id, now.UnixMilli(), called, version, n%2, [...]string{"eu", "us", "eu"}[n%3], takes, random.Int64N(10_000) < errors, more)})
 					}
 					switch {
 					case draw < v.share.Load()*v.broken.Load()/10_000: // and no event says so

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"streamcanary/analysis"
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
@@ -282,10 +283,11 @@ type view struct {
 	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
 	Bands      []schemas.Band            `json:"bands,omitempty"` // of now only; for display only
 	Health     []schemas.Finding         `json:"health,omitempty"`
-	Skew       *schemas.Skew             `json:"skew,omitempty"`          // of the canary's scores, where there are offline ones
-	Links      map[string]string         `json:"links,omitempty"`         // the rollout's annotations
-	Decided    *schemas.Reason           `json:"last_decision,omitempty"` // why the last one but the start
-	LeftOut    string                    `json:"left_out,omitempty"`      // what is missing here, why, and how to get it
+	Others     []analysis.OtherVersion   `json:"other_versions,omitempty"` // of the model, that answer now
+	Skew       *schemas.Skew             `json:"skew,omitempty"`           // of the canary's scores, where there are offline ones
+	Links      map[string]string         `json:"links,omitempty"`          // the rollout's annotations
+	Decided    *schemas.Reason           `json:"last_decision,omitempty"`  // why the last one but the start
+	LeftOut    string                    `json:"left_out,omitempty"`       // what is missing here, why, and how to get it
 	Record     *decisions.Head           `json:"record"`
 }
 
@@ -307,7 +309,7 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 		v.Verdict, v.Code, v.Sentence = "", "preparing", s.PreparingText()
 	case live != nil && live.Epoch == s.Epoch && evidenceCounts(s):
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
-		v.Bands, v.Skew = live.Bands, live.Skew
+		v.Bands, v.Skew, v.Others = live.Bands, live.Skew, live.Others
 	case s.Why != nil:
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfDecision, s.Why.Code, s.WhyText(), s.Why.Guardrails, s.Why.Health
 		v.Skew = s.Skew
@@ -407,6 +409,9 @@ func printView(w io.Writer, v *view) error {
 	}
 	for _, f := range v.Health {
 		fmt.Fprintf(w, "health: %s: %s\n", f.Code, f.Sentence)
+	}
+	if others := analysis.OthersText(v.Others); others != "" {
+		fmt.Fprintf(w, "traffic: %s\n", others)
 	}
 	if v.AsOf != asOfNow { // else it is among these
 		for _, b := range s.Beyond {

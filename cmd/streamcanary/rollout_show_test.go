@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"streamcanary/analysis"
 	"streamcanary/cmd/engine"
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
@@ -223,6 +224,22 @@ func TestShowNow(t *testing.T) {
 		}
 		if v.AsOf != test.asOf || v.Verdict != want {
 			t.Errorf("%s: as of %s, verdict %q; want %s, %q", test.name, v.AsOf, v.Verdict, test.asOf, want)
+		}
+	}
+}
+
+// TestShowOthers: while a rollout is judged, the model's other versions that answer are named.
+func TestShowOthers(t *testing.T) {
+	live := &serve.Standing{Rollout: "r", Epoch: 1, Report: engine.Report{Others: []analysis.OtherVersion{{Version: "V42", Share: .1}, {Version: "40\x1b[2J", Share: .02}, {Share: .01}, {Version: "39", Share: .001}}}}
+	for status, want := range map[decisions.Status]bool{decisions.StatusRunning: true, decisions.StatusPromoted: false} {
+		v := viewOf(&decisions.Head{State: decisions.State{Epoch: 1, Status: status}}, live)
+		var b strings.Builder
+		if err := printView(&b, &v); err != nil {
+			t.Fatal(err)
+		}
+		line := "\ntraffic: Other versions of the model answer: \"V42\" (10 % of its predictions), \"40\\x1b[2J\" (2 %), those that are not told apart (1 %) and more.\n"
+		if strings.Contains(b.String(), line) != want {
+			t.Errorf("%s: shown\n%s\nwant %t: %s", status, b.String(), want, line)
 		}
 	}
 }
