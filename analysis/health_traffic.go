@@ -87,9 +87,9 @@ func (j *Judge) movedText(arm windows.Arm) string {
 	case arm == windows.Canary:
 		return fmt.Sprintf(" Another controller moves the traffic: if it has not taken it from %s, look whether that runs and answers.", j.arm(arm))
 	}
-	return fmt.Sprintf(" Another controller moves the traffic: if it has given all of it to %s, nothing is left to compare, and `streamcanary rollout promote %s --override --comment WHY` "+
-		"ends the rollout (`rollout rollback` ends it with all of it at %s); if not, look whether %s runs and answers. It holds until that is heard of.",
-		j.arm(windows.Canary), j.rollout.Name, j.arm(arm), j.arm(arm))
+	return fmt.Sprintf(" Another controller moves the traffic. If it has given all of it to %s, nothing is left to compare (by then passed: %s; not yet: %s): `streamcanary rollout promote %s --override --comment WHY` "+
+		"ends the rollout with that, and `streamcanary rollout rollback %s --comment WHY` with all of it at %s, which that controller must carry out, too. If it has not, look whether %s runs and answers. It holds until that is heard of.",
+		j.arm(windows.Canary), j.names(schemas.StatePassed), j.openNames(), j.rollout.Name, j.rollout.Name, j.arm(arm), j.arm(arm))
 }
 
 func (j *Judge) tellSplit(f *schemas.Finding) {

@@ -87,8 +87,9 @@ func TestMissingElsewhere(t *testing.T) {
 		code, sentence string
 	}{
 		"all goes to the canary": {[2]side{{}, {n: 1000}}, VerdictHold, codeBaselineMissing,
-			"Nothing was heard of baseline 41 since 09:01:00, while canary 42 sent 5,000 predictions. Another controller moves the traffic: if it has given all of it to canary 42, nothing is left to compare, " +
-				"and `streamcanary rollout promote ranker-42 --override --comment WHY` ends the rollout (`rollout rollback` ends it with all of it at baseline 41); if not, look whether baseline 41 runs and answers. It holds until that is heard of."},
+			"Nothing was heard of baseline 41 since 09:01:00, while canary 42 sent 5,000 predictions. Another controller moves the traffic. If it has given all of it to canary 42, nothing is left to compare (by then passed: errors; not yet: none): " +
+				"`streamcanary rollout promote ranker-42 --override --comment WHY` ends the rollout with that, and `streamcanary rollout rollback ranker-42 --comment WHY` with all of it at baseline 41, which that controller must carry out, too. " +
+				"If it has not, look whether baseline 41 runs and answers. It holds until that is heard of."},
 		"none goes to it": {[2]side{{n: 1000}, {}}, VerdictRollback, codeCanaryMissing,
 			"Nothing was heard of canary 42 since 09:01:00, while baseline 41 sent 5,000 predictions. Another controller moves the traffic: if it has not taken it from canary 42, look whether that runs and answers."},
 	} {

@@ -59,6 +59,8 @@ func TestStoriesOfAbsence(t *testing.T) {
 				v.wait(60 * time.Second)
 			}
 			v.status(decisions.StatusHolding)
+			v.refused("promote", false, "it holds (baseline_missing); `streamcanary rollout promote story --override --comment WHY` goes past that")
+			v.wait(5 * time.Second)
 			v.ask("promote", true)
 			v.status(decisions.StatusPromoted)
 		}},
