@@ -94,13 +94,21 @@ func (s *scarce) take(p *windows.Part, f feeding, c clock) {
 	}
 }
 
+// lasted is for how long it is scarce, in ms: the open batch counts where it looks like the others.
+func (s *scarce) lasted() int64 {
+	if s.batch.ms > 0 && s.batch.share() < scarcely*s.judge.stages.share(s.serving.stage) {
+		return s.seen.ms + s.batch.ms
+	}
+	return s.seen.ms
+}
+
 // over reports whether it has lasted so long that something is done; nil is no check.
-func (s *scarce) over() bool { return s != nil && s.sick() && s.seen.ms >= s.judge.arrival.noData }
+func (s *scarce) over() bool { return s != nil && s.sick() && s.lasted() >= s.judge.arrival.noData }
 
 func (s *scarce) sick() bool {
 	j := s.judge
 	switch {
-	case s.seen.ms < j.arrival.silent, s.seen.canary == 0, j.silent(windows.Canary), j.unserved.sick(): // one that is silent has findings of its own
+	case s.seen.canary == 0, s.lasted() < j.arrival.silent, j.silent(windows.Canary), j.unserved.sick(): // one that is silent has findings of its own
 		return false
 	case j.split.units:
 		return j.split.off && !j.split.full
@@ -121,9 +129,9 @@ func (s *scarce) finding() schemas.Finding {
 // sentence says what is planned and what is seen since when, what that may mean, what comes of it, and what to look at.
 func (s *scarce) sentence() string {
 	j := s.judge
-	then := fmt.Sprintf(": if it stays so until %s, it is rolled back", timeText(s.endMs+max(0, j.arrival.noData-s.seen.ms), j.nowMs))
+	then := fmt.Sprintf(": if it stays so until %s, it is rolled back", timeText(s.endMs+max(0, j.arrival.noData-s.lasted()), j.nowMs))
 	if s.over() {
-		then = fmt.Sprintf(", so it is rolled back after %s", durationText(s.seen.ms))
+		then = fmt.Sprintf(", so it is rolled back after %s", durationText(s.lasted()))
 	}
 	return fmt.Sprintf("%s answers %s of the traffic of both since %s, which is less than half of the %s that are planned. Users who are sent to it may get no answer%s. "+
 		"Look whether all of it runs and answers (pods, hosts, regions), and whether every router sends it what it says it does.%s",
