@@ -92,7 +92,9 @@ func (o *Others) among(all int64) []OtherVersion {
 		all += v.Events
 	}
 	most := slices.Clone(o.counts)
-	slices.SortStableFunc(most, func(a, b windows.HostCount) int { return cmp.Or(cmp.Compare(b.Events, a.Events), strings.Compare(a.Host, b.Host)) })
+	slices.SortStableFunc(most, func(a, b windows.HostCount) int {
+		return cmp.Or(cmp.Compare(b.Events, a.Events), strings.Compare(a.Host, b.Host))
+	})
 	var list []OtherVersion
 	for _, v := range most[:min(len(most), mostListed)] {
 		list = append(list, OtherVersion{v.Host, float64(v.Events) / float64(all)})
