@@ -47,6 +47,8 @@ func TestWarm(t *testing.T) {
 	severe.Verdict.Severe = true
 	graver := verdictOf(8, VerdictRollback)
 	graver.Verdict.Severe, graver.Verdict.Reason.Sentence = true, "It errs."
+	scarce := verdictOf(8, VerdictRollback)
+	scarce.Verdict.Severe, scarce.Verdict.Reason.Code = true, codeCanaryScarce
 	followed := []Input{harm, ack(6, 3, "eu", schemas.AckApplied)}
 	first := id(1, 3) + "/warm-10"
 	tests := []struct {
@@ -72,6 +74,8 @@ func TestWarm(t *testing.T) {
 			"It errs. That can't wait for the cache of 41: all traffic goes there."},
 		{"also in the midst of the way", nil, after(followed, answers(7, 200, 190), graver, graver), []string{warm10, warm50, "#5 " + allAt}, ""},
 		{"and after a person's rollback", nil, []Input{command(5, CommandRollback, false), graver}, []string{warm10, "#4 " + allAt}, ""},
+		{"but not as the way back itself leaves it less than is planned", nil, []Input{command(5, CommandRollback, false), scarce}, []string{warm10}, ""},
+		{"which can't wait before", nil, []Input{scarce}, []string{"#3 rollback 41:10000 42:0 (route) +ranker:41 -ranker:42 ~[]"}, "Because. Routers say that they have applied: eu (decision 2)."},
 		{"not once all has gone back", nil, after(followed, answers(7, 200, 160), ack(8, 4, "eu", schemas.AckApplied), answers(9, 200, 190), graver),
 			[]string{warm10, warm50, warmDone}, ""},
 		{"nor of a rollout that nobody follows any more", nil, after(followed, command(7, CommandDelete, true), graver), []string{warm10, "!rollout-deleted warm-10,warm-50,route,verify"}, ""},
