@@ -2,13 +2,14 @@ package compat
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/avro"
 )
 
 // logical holds the logical types of two schemas against each other, which schema resolution passes over: a long of milliseconds is read as one of
-// microseconds. What an alias joins isn't looked at.
+// microseconds.
 type logical struct {
 	pass
 	written, read map[string]*avro.SchemaNode // named types
@@ -50,20 +51,42 @@ func fullName(n *avro.SchemaNode) string {
 	return n.Namespace + "." + n.Name
 }
 
-// nodes holds what stands at a path in both: each branch of a union against those of its type.
+// nodes holds what stands at a path in both: each branch of a union against those that it may be read as.
 func (w *logical) nodes(path string, there, here *avro.SchemaNode) {
 	for _, x := range branches(there, w.written) {
-		for _, y := range branches(here, w.read) {
+		for _, y := range readAs(x, branches(here, w.read)) {
 			pair := fullName(x) + "\n" + fullName(y)
-			if x.Type != y.Type || fullName(x) != fullName(y) || w.seen[pair] {
+			if w.seen[pair] {
 				continue
 			}
-			w.seen[pair] = x.Name != ""
+			w.seen[pair] = x.Name != "" && y.Name != ""
 			w.meaning(path, x, y)
 			w.parts(path, x, y)
 		}
 	}
 }
+
+// readAs are the branches that a written one may be read as: those of its type and name, or alias; where there is none, those that its type is promoted to.
+func readAs(x *avro.SchemaNode, all []*avro.SchemaNode) []*avro.SchemaNode {
+	var same, promoted []*avro.SchemaNode
+	for _, y := range all {
+		switch {
+		case x.Type == y.Type && (x.Name == "" || unqualified(x.Name) == unqualified(y.Name) || len(y.Aliases) > 0):
+			same = append(same, y)
+		case slices.Contains(promotions[x.Type], y.Type):
+			promoted = append(promoted, y)
+		}
+	}
+	if same != nil {
+		return same
+	}
+	return promoted
+}
+
+// promotions are the types that a value of another one is read as (Avro 1.12 specification, "Schema Resolution").
+var promotions = map[string][]string{"int": {"long", "float", "double"}, "long": {"float", "double"}, "float": {"double"}, "string": {"bytes"}, "bytes": {"string"}}
+
+func unqualified(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
 
 // branches are those of a union, else the node alone; names are followed.
 func branches(n *avro.SchemaNode, types map[string]*avro.SchemaNode) []*avro.SchemaNode {
@@ -89,8 +112,8 @@ func (w *logical) parts(path string, x, y *avro.SchemaNode) {
 	}
 	for i := range x.Fields {
 		for j := range y.Fields {
-			if x.Fields[i].Name == y.Fields[j].Name {
-				w.nodes(strings.TrimPrefix(path+"."+x.Fields[i].Name, "."), &x.Fields[i].Type, &y.Fields[j].Type)
+			if y.Fields[j].Name == x.Fields[i].Name || slices.Contains(y.Fields[j].Aliases, x.Fields[i].Name) {
+				w.nodes(strings.TrimPrefix(path+"."+y.Fields[j].Name, "."), &x.Fields[i].Type, &y.Fields[j].Type)
 			}
 		}
 	}
@@ -98,16 +121,16 @@ func (w *logical) parts(path string, x, y *avro.SchemaNode) {
 
 // meaning tells where two nodes of one type mean different things by a value, and, where only one says what it means, that nobody knows.
 func (w *logical) meaning(path string, x, y *avro.SchemaNode) {
-	there, here := meant(x), meant(y)
-	if there == here {
+	if x.LogicalType == y.LogicalType {
 		return
 	}
+	there, here := meant(x), meant(y)
 	f := Finding{Way: w.way, At: w.reader.Name + " at " + shown(path), Change: fmt.Sprintf("it is %s here, and %s in %s", here, there, w.writer.Name)}
 	if path == "" {
 		f.At += "(root)"
 	}
 	if x.LogicalType == "" || y.LogicalType == "" {
-		f.Do, f.Unchecked = "look at it yourself", true
+		f.Do, f.Unchecked = "say what it means in both versions, or in none", true
 	} else {
 		f.Harm, f.Do = w.harm(), "keep its meaning, or add a new field with a default"
 	}

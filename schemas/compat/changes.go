@@ -136,7 +136,7 @@ func jsonParts(d Document) ([]part, error) {
 		return nil, err
 	}
 	l := jsonLister{tree: t}
-	l.walk(place{"", t.root}, "/", 0)
+	l.walk(place{node: t.root}, "/", 0)
 	return l.parts, nil
 }
 
@@ -160,7 +160,7 @@ func (l *jsonLister) walk(p place, name string, depth int) {
 	if !deeper {
 		return
 	}
-	at, named := place{f.at, f.words}, object(f.words["properties"])
+	at, named := f.place(), object(f.words["properties"])
 	for _, key := range sorted(f.words["properties"]) {
 		l.walk(at.in(named[key], "properties", key), below(name, escaped.Replace(key)), depth+1)
 	}

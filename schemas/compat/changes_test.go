@@ -43,7 +43,7 @@ func TestChanges(t *testing.T) {
 		{"a schema that is a type", Avro, Output, `"int"`, `"long"`, []string{"output / is long, was int"}},
 	}
 	for _, test := range tests {
-		got, err := Changes(test.role, Document{"one", test.kind, []byte(test.baseline)}, Document{"two", test.kind, []byte(test.canary)}, Options{Ordered: true})
+		got, err := Changes(test.role, Document{Name: "one", Kind: test.kind, Text: []byte(test.baseline)}, Document{Name: "two", Kind: test.kind, Text: []byte(test.canary)}, Options{Ordered: true})
 		if err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v\ngot  %q\nwant %q", test.name, err, got, test.want)
 		}
@@ -56,21 +56,21 @@ func TestChangesAreBounded(t *testing.T) {
 	for i := range 5000 {
 		fmt.Fprintf(&many, "f%d\n", i)
 	}
-	got, err := Changes(Features, Document{"one", FeatureList, []byte("a")}, Document{"two", FeatureList, []byte(many.String())}, Options{})
+	got, err := Changes(Features, Document{Name: "one", Kind: FeatureList, Text: []byte("a")}, Document{Name: "two", Kind: FeatureList, Text: []byte(many.String())}, Options{})
 	if err != nil || len(got) != maxChanges+1 || got[maxChanges] != "4901 changes more" {
 		t.Errorf("%d changes, the last %q, %v", len(got), got[len(got)-1], err)
 	}
 	wide := `{"properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}, "c": {"$ref": "#"}, "d": {"$ref": "#"}}}` // 4^16 parts
-	if got, err := Changes(Input, Document{"one", JSONSchema, []byte(wide)}, Document{"two", JSONSchema, []byte(wide)}, Options{}); err != nil || got != nil {
+	if got, err := Changes(Input, Document{Name: "one", Kind: JSONSchema, Text: []byte(wide)}, Document{Name: "two", Kind: JSONSchema, Text: []byte(wide)}, Options{}); err != nil || got != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	if got, err := Changes(Input, Document{"one", Avro, []byte(`"int"`)}, Document{"two", JSONSchema, []byte(`{}`)}, Options{}); err != nil || got != nil {
+	if got, err := Changes(Input, Document{Name: "one", Kind: Avro, Text: []byte(`"int"`)}, Document{Name: "two", Kind: JSONSchema, Text: []byte(`{}`)}, Options{}); err != nil || got != nil {
 		t.Errorf("of two kinds: %q, %v", got, err)
 	}
 	for _, kind := range []Kind{JSONSchema, Avro, FeatureList} {
 		sound := map[Kind]string{JSONSchema: "{}", Avro: `"int"`, FeatureList: "a"}[kind]
 		for _, broken := range [][2]string{{"{", sound}, {sound, "{"}} {
-			if _, err := Changes(Input, Document{"one", kind, []byte(broken[0] + " ")}, Document{"two", kind, []byte(broken[1] + " ")}, Options{}); err == nil && kind != FeatureList {
+			if _, err := Changes(Input, Document{Name: "one", Kind: kind, Text: []byte(broken[0] + " ")}, Document{Name: "two", Kind: kind, Text: []byte(broken[1] + " ")}, Options{}); err == nil && kind != FeatureList {
 				t.Errorf("%s: broken documents are taken", kind)
 			}
 		}

@@ -20,6 +20,9 @@ type Document struct {
 	Name string // as findings and errors call it: a file, a subject
 	Kind Kind
 	Text []byte
+	// Parts are the documents elsewhere that it refers to, by the names that it has for them: what they are, e.g. "money@3" of a Schema Registry. What is
+	// the same of two documents is taken for the same; it isn't read.
+	Parts map[string]string
 }
 
 // Options are how documents are compared.

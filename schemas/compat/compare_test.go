@@ -19,7 +19,7 @@ func said(f Finding) string {
 // compare returns the findings of two documents in short.
 func compare(t *testing.T, role Role, kind Kind, baseline, canary string, o Options) []string {
 	t.Helper()
-	found, err := Compare(role, Document{"b", kind, []byte(baseline)}, Document{"c", kind, []byte(canary)}, o)
+	found, err := Compare(role, Document{Name: "b", Kind: kind, Text: []byte(baseline)}, Document{Name: "c", Kind: kind, Text: []byte(canary)}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,13 +102,13 @@ var requests = []struct {
 	{"a format", `"minLength": 1,`, `"minLength": 1, "format": "uuid",`, []string{
 		`?< c#/properties/user/format format is "uuid" here, and not in b`}},
 	{"what isn't understood", `"required": ["user"`, `"not": {"required": ["age"]}, "required": ["user"`, []string{
-		"?< c#/not keyword not is not understood, and not the same in b"}},
+		"?< c#/not keyword not is not compared, and not known to say the same in b"}},
 	{"a word of no standard", `"description": "who asks"`, `"nullable": true`, []string{
-		"?< c#/properties/user/nullable keyword nullable is not understood, and not the same in b",
-		"?> b#/properties/user keyword nullable of c is not understood"}},
+		"?< c#/properties/user/nullable keyword nullable is not compared, and not known to say the same in b",
+		"?> b#/properties/user keyword nullable of c is not known here"}},
 	{"a reference elsewhere", `"#/$defs/item"`, `"item.json"`, []string{
-		`?< c#/properties/items/items $ref "item.json" points out of the document, or by a name`,
-		`?> b#/$defs/item what c allows is not known: $ref "item.json" points out of the document, or by a name`}},
+		`?< c#/properties/items/items $ref "item.json" points out of the document`,
+		`?> b#/$defs/item what c allows is not known: $ref "item.json" points out of the document`}},
 }
 
 func TestRequests(t *testing.T) {
@@ -168,27 +168,22 @@ var pairs = []struct {
 	{"names by pattern", `{"type": "object", "properties": {"x_a": {"type": "string"}}, "additionalProperties": false}`,
 		`{"type": "object", "patternProperties": {"^x_": {"type": "number"}}, "additionalProperties": false}`, []string{
 			"< c#/patternProperties/^x_/type it may be string in b, and here only number",
-			"?< c#/patternProperties keyword patternProperties is not understood, and not the same in b",
-			"> b#/additionalProperties properties like ^x_ of c are not taken here"}},
+			"> b#/additionalProperties properties like ^x_ of c are not taken here",
+			"> b#/properties/x_a/type it may be number in c, and here only string"}},
 	{"the same pattern", `{"type": "object", "patternProperties": {"^x_": {"type": "integer"}}, "additionalProperties": false}`,
 		`{"type": "object", "patternProperties": {"^x_": {"type": "number"}}, "additionalProperties": false}`, []string{
-			"?< c#/patternProperties keyword patternProperties is not understood, and not the same in b",
-			"> b#/patternProperties/^x_/type it may be number in c, and here only integer",
-			"?> b#/patternProperties keyword patternProperties is not understood, and not the same in c"}},
+			"> b#/patternProperties/^x_/type it may be number in c, and here only integer"}},
 	{"a pattern less", `{"type": "object", "patternProperties": {"^x_": {}}, "additionalProperties": false}`, `{"type": "object", "additionalProperties": false}`, []string{
-		"< c#/additionalProperties properties like ^x_ of b are not taken here",
-		"?> b#/patternProperties keyword patternProperties is not understood, and not the same in c"}},
+		"< c#/additionalProperties properties like ^x_ of b are not taken here"}},
 	{"another pattern", `{"type": "object", "patternProperties": {"^x": {}}, "additionalProperties": false}`,
 		`{"type": "object", "patternProperties": {"^y": {}}, "additionalProperties": false}`, []string{
 			"?< c#/additionalProperties properties like ^x of b may not be taken here",
-			"?< c#/patternProperties keyword patternProperties is not understood, and not the same in b",
-			"?> b#/additionalProperties properties like ^y of c may not be taken here",
-			"?> b#/patternProperties keyword patternProperties is not understood, and not the same in c"}},
+			"?> b#/additionalProperties properties like ^y of c may not be taken here"}},
 	{"a pattern in a map", `{"type": "object", "patternProperties": {"^x": {"type": "string"}}, "additionalProperties": false}`,
 		`{"type": "object", "additionalProperties": {"type": "integer"}}`, []string{
 			"< c#/additionalProperties/type it may be string in b, and here only integer",
 			"> b#/additionalProperties additional properties are refused here, and allowed in c",
-			"?> b#/patternProperties keyword patternProperties is not understood, and not the same in c"}},
+			"> b#/patternProperties/^x/type it may be integer in c, and here only string"}},
 	{"an open schema becomes a map", `{"type": "object"}`, `{"type": "object", "additionalProperties": {"type": "integer"}}`, []string{
 		"< c#/additionalProperties/type it may be anything in b, and here only integer"}},
 	{"anything becomes a map", `{"type": "object", "additionalProperties": true}`, `{"type": "object", "additionalProperties": {"type": "integer"}}`, []string{
@@ -198,20 +193,20 @@ var pairs = []struct {
 			"< c#/unevaluatedProperties property b of b is not taken here"}},
 	{"what no part evaluates", `{"type": "object", "allOf": [{"properties": {"a": {}, "b": {}}}], "unevaluatedProperties": false}`,
 		`{"type": "object", "allOf": [{"properties": {"a": {}}}], "unevaluatedProperties": false}`, []string{
-			"?< c#/unevaluatedProperties keyword unevaluatedProperties is not understood",
-			"?> b#/unevaluatedProperties keyword unevaluatedProperties is not understood"}},
+			"?< c#/unevaluatedProperties keyword unevaluatedProperties is not compared, and not known to say the same in b",
+			"?> b#/unevaluatedProperties keyword unevaluatedProperties is not compared, and not known to say the same in c"}},
 	{"items that are not evaluated", `{"type": "array", "prefixItems": [{}, {}], "unevaluatedItems": false}`, `{"type": "array", "prefixItems": [{}], "unevaluatedItems": false}`, []string{
 		"< c#/unevaluatedItems nothing is allowed here, and something in b"}},
 	{"how many it contains", `{"type": "array", "contains": {"const": 1}, "minContains": 0}`, `{"type": "array", "contains": {"const": 1}}`, []string{
-		"?< c#/contains keyword contains is not understood",
-		"?> b#/contains keyword contains is not understood", "?> b#/minContains keyword minContains is not understood, and not the same in c"}},
+		"?< c#/contains keyword contains is not compared, and not known to say the same in b",
+		"?> b#/contains keyword contains is not compared, and not known to say the same in c", "?> b#/minContains keyword minContains is not compared, and not known to say the same in c"}},
 	{"a dynamic reference", `{"type": "object", "properties": {"a": {"$dynamicRef": "#n"}}, "$defs": {"n": {"$dynamicAnchor": "n", "type": "string"}}}`,
 		`{"type": "object", "properties": {"a": {"$dynamicRef": "#n"}}, "$defs": {"n": {"$dynamicAnchor": "n", "type": "integer"}}}`, []string{
-			"?< c#/properties/a/$dynamicRef keyword $dynamicRef is not understood",
-			"?> b#/properties/a/$dynamicRef keyword $dynamicRef is not understood"}},
+			"?< c#/properties/a/$dynamicRef keyword $dynamicRef is not compared, and not known to say the same in b",
+			"?> b#/properties/a/$dynamicRef keyword $dynamicRef is not compared, and not known to say the same in c"}},
 	{"a reference out of both", `{"type": "object", "properties": {"a": {"$ref": "common.json#/x"}}}`, `{"type": "object", "properties": {"a": {"$ref": "common.json#/x"}}}`, []string{
-		`?< c#/properties/a $ref "common.json#/x" points out of the document, or by a name`,
-		`?> b#/properties/a $ref "common.json#/x" points out of the document, or by a name`}},
+		`?< c#/properties/a $ref "common.json#/x" points out of the document`,
+		`?> b#/properties/a $ref "common.json#/x" points out of the document`}},
 	{"parts that are one", `{"allOf": [{"type": "object", "properties": {"a": {"type": "string"}}}, {"required": ["a"]}]}`,
 		`{"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}`, nil},
 	{"a narrower part", `{"allOf": [{"$ref": "#/$defs/id"}, {"maxLength": 9}, {"minLength": 2}], "$defs": {"id": {"type": "string", "minLength": 1, "maxLength": 64}}}`,
@@ -237,7 +232,7 @@ var pairs = []struct {
 		`{"oneOf": [{"type": "object", "properties": {"kind": {"const": "b"}}, "required": ["kind"]}, {"type": "object", "properties": {"kind": {"const": "a"}}, "required": ["kind"]}]}`, nil},
 	{"one of what overlaps", `{"oneOf": [{"type": "string", "maxLength": 3}, {"type": "string", "minLength": 2}]}`, `{"type": "string", "maxLength": 2}`, []string{
 		"< c#/maxLength maxLength is 2 here, and b allows longer strings",
-		"?> b#/oneOf that only one of the alternatives takes it"}},
+		"?> b#/oneOf that only one of the alternatives takes it is not proven"}},
 }
 
 func TestSchemas(t *testing.T) {
@@ -318,6 +313,21 @@ func TestLogicalTypes(t *testing.T) {
 		"> b at seen[] it is timestamp-millis here, and timestamp-micros in c")
 }
 
+// TestLogicalTypesBehindOtherNames: what is read under another name, or as a wider type, has its meaning, too.
+func TestLogicalTypesBehindOtherNames(t *testing.T) {
+	schema := func(name, field, kind string) string {
+		return `{"type": "record", "name": "` + name + `", "aliases": ["R", "S"], "fields": [{"name": "` + field + `", "aliases": ["` + map[string]string{"old": "new", "new": "old"}[field] + `"], "type": ` + kind + `}]}`
+	}
+	const millis, date = `{"type": "long", "logicalType": "timestamp-millis"}`, `{"type": "int", "logicalType": "date"}`
+	expect(t, compare(t, Input, Avro, schema("R", "old", millis), schema("S", "new", `{"type": "long", "logicalType": "timestamp-micros"}`), Options{}),
+		"< c at new it is timestamp-micros here, and timestamp-millis in b", "> b at old it is timestamp-millis here, and timestamp-micros in c")
+	expect(t, compare(t, Input, Avro, schema("R", "old", date), schema("R", "old", millis), Options{}),
+		"< c at old it is timestamp-millis here, and date in b", "> b at old it is int here, and long in c")
+	expect(t, compare(t, Input, Avro, schema("R", "old", date), schema("R", "old", `["null", "double"]`), Options{}),
+		"?< c at old it is a plain double here, and date in b", "> b at old it is int here, and null in c")
+	expect(t, compare(t, Input, Avro, schema("R", "old", `"int"`), schema("R", "old", `"int"`), Options{}))
+}
+
 func TestUnreadable(t *testing.T) {
 	for _, test := range []struct {
 		kind       Kind
@@ -329,6 +339,8 @@ func TestUnreadable(t *testing.T) {
 		{JSONSchema, `[]`, "c is no JSON Schema: it is neither an object nor true or false"},
 		{JSONSchema, `{"properties": {"a": {"type": "strng"}}}`, "c is no JSON Schema: /properties/a/type: value must be one of"},
 		{JSONSchema, `{"$schema": "http://json-schema.org/draft-07/schema#", "minimum": 1, "exclusiveMinimum": true}`, "c is no JSON Schema: /exclusiveMinimum: got boolean, want number"},
+		{JSONSchema, `{"$schema": "https://example.com/ours"}`, "c names a $schema that is not known here, https://example.com/ours: write it in one of 2020-12, 2019-09, draft-07, draft-06, draft-04"},
+		{JSONSchema, `{"$defs": {"a": {"$schema": "http://json-schema.org/draft-07/schema#"}}}`, "c#/$defs/a is of draft-07, and the document of 2020-12: write both in one"},
 		{Avro, `{"type": "recrd"}`, "c is no Avro schema: "},
 		{FeatureList, "a: b c", `c:1: "a: b c" is no feature: write ` + "`name` or `name: type`"},
 		{FeatureList, "a:", `c:1: "a:" is no feature`},
@@ -338,12 +350,12 @@ func TestUnreadable(t *testing.T) {
 		{"Protobuf", "", "b is a Protobuf: that is not compared here"},
 	} {
 		good := map[Kind]string{JSONSchema: "{}", Avro: `"string"`, FeatureList: "a"}[test.kind]
-		_, err := Compare(Input, Document{"b", test.kind, []byte(good)}, Document{"c", test.kind, []byte(test.text)}, Options{})
+		_, err := Compare(Input, Document{Name: "b", Kind: test.kind, Text: []byte(good)}, Document{Name: "c", Kind: test.kind, Text: []byte(test.text)}, Options{})
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %s", test.text[:min(20, len(test.text))], err, test.want)
 		}
 	}
-	_, err := Compare(Input, Document{"b", Avro, nil}, Document{"c", JSONSchema, nil}, Options{})
+	_, err := Compare(Input, Document{Name: "b", Kind: Avro, Text: nil}, Document{Name: "c", Kind: JSONSchema, Text: nil}, Options{})
 	if want := "b is a Avro schema, and c a JSON Schema: they can't be held against each other"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

@@ -25,7 +25,7 @@ const (
 	RollingBack Way = "rolling back"
 )
 
-// A Finding is one thing that doesn't fit, or, where Unchecked, that nobody has looked at.
+// A Finding is one thing that doesn't fit, or, where Unchecked, that can't be compared, so that nobody knows.
 type Finding struct {
 	Way       Way    `json:"way"`
 	At        string `json:"at"`     // document, and where in it: a JSON pointer, a path, a line
@@ -38,12 +38,12 @@ type Finding struct {
 // String is the finding in one line.
 func (f Finding) String() string {
 	if f.Unchecked {
-		return fmt.Sprintf("not checked, %s: %s: %s: %s", f.Way, f.At, f.Change, f.Do)
+		return fmt.Sprintf("can't be compared, %s: %s: %s: %s", f.Way, f.At, f.Change, f.Do)
 	}
 	return fmt.Sprintf("%s: %s: %s: %s: %s", f.Way, f.At, f.Change, f.Harm, f.Do)
 }
 
-// Harmful are the findings that something was proven of, or rather could not be proven to fit: all but the unchecked ones.
+// Harmful are the findings of what differs: all but those that can't be compared.
 func Harmful(all []Finding) []Finding {
 	var harmful []Finding
 	for _, f := range all {

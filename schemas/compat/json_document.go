@@ -16,16 +16,20 @@ import (
 
 // tree is a JSON Schema document.
 type tree struct {
-	name string
-	root any
+	name  string
+	root  any
+	draft int // of drafts
+	named bool
 	// alone: what stands beside a $ref says nothing, as in draft-07 and before.
 	alone bool
+	parts map[string]string // Document.Parts
 }
 
 // place is a schema in a document: a bool or an object.
 type place struct {
 	at   string // its JSON pointer
 	node any
+	said []any // schemas of the document that hold there, too, each as it stands: the node may say less than all of them
 }
 
 // escaped and plain are the two ways of a name in a pointer (RFC 6901, 3 and 4).
@@ -39,16 +43,13 @@ func (p place) in(node any, keys ...string) place {
 	for _, k := range keys {
 		p.at += "/" + escaped.Replace(k)
 	}
-	return place{p.at, node}
+	return place{at: p.at, node: node}
 }
-
-// oldDrafts are those in which a $ref stands alone.
-var oldDrafts = []string{"draft-03", "draft-04", "draft-06", "draft-07"}
 
 func parseJSON(d Document) (*tree, error) {
 	decoder := json.NewDecoder(bytes.NewReader(d.Text))
 	decoder.UseNumber()
-	t := &tree{name: d.Name}
+	t := &tree{name: d.Name, parts: d.Parts}
 	if err := decoder.Decode(&t.root); err != nil {
 		return nil, fmt.Errorf("%s is no JSON: %w%s", d.Name, err, near(d.Text, err))
 	}
@@ -58,12 +59,16 @@ func parseJSON(d Document) (*tree, error) {
 	switch root := t.root.(type) {
 	case bool:
 	case map[string]any:
-		draft, _ := root["$schema"].(string)
-		t.alone = slices.ContainsFunc(oldDrafts, func(old string) bool { return strings.Contains(draft, old) })
+		if err := t.dialect(root["$schema"]); err != nil {
+			return nil, err
+		}
 	default:
 		return nil, fmt.Errorf("%s is no JSON Schema: it is neither an object nor true or false", d.Name)
 	}
-	return t, wellFormed(d, t.root)
+	if err := t.wellFormed(); err != nil {
+		return nil, err
+	}
+	return t, t.join()
 }
 
 // near says in which line a document is broken.
@@ -100,9 +105,9 @@ func (t *tree) resolve(ref any) (place, string) {
 	pointer, local := strings.CutPrefix(text, "#")
 	pointer, err := url.PathUnescape(pointer)
 	if !local || err != nil || pointer != "" && pointer[0] != '/' {
-		return place{}, fmt.Sprintf("$ref %q points out of the document, or by a name", shown(text))
+		return place{}, fmt.Sprintf("$ref %q points out of the document", shown(text))
 	}
-	p := place{pointer, t.root}
+	p := place{at: pointer, node: t.root}
 	if pointer == "" {
 		return p, ""
 	}
@@ -131,7 +136,7 @@ func child(node any, key string) (any, bool) {
 
 // annotations are the keywords that no document is refused by.
 var annotations = words(`$schema $id id $anchor $comment $defs definitions $vocabulary title description default examples example deprecated readOnly writeOnly
-	contentMediaType contentEncoding contentSchema`)
+	contentMediaType contentEncoding contentSchema $dynamicAnchor $recursiveAnchor`)
 
 func words(text string) map[string]bool {
 	set := map[string]bool{}
@@ -205,21 +210,6 @@ func equal(a, b any) bool {
 		}
 	}
 	return a == b
-}
-
-// refers reports whether there is a reference in a value: then the same text may mean something else in another document.
-func refers(node any) bool {
-	switch n := node.(type) {
-	case map[string]any:
-		for k, v := range n {
-			if k == "$ref" || k == "$dynamicRef" || k == "$recursiveRef" || refers(v) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(n, refers)
-	}
-	return false
 }
 
 // text is a JSON value for a sentence.

@@ -9,10 +9,61 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// drafts are the metaschemas that a document may follow, the newest first.
+// drafts are the metaschemas that a document may follow, the newest first. One that names none is read as the newest, but may have the keywords of all.
 var drafts = []string{
 	"https://json-schema.org/draft/2020-12/schema", "https://json-schema.org/draft/2019-09/schema",
 	"http://json-schema.org/draft-07/schema", "http://json-schema.org/draft-06/schema", "http://json-schema.org/draft-04/schema",
+}
+
+// Places in drafts.
+const (
+	draft2020 = iota
+	draft2019
+	draft07
+	draft06
+	draft04
+)
+
+var draftNames = []string{"2020-12", "2019-09", "draft-07", "draft-06", "draft-04"}
+
+// sinceDraft and untilDraft are the keywords that not all drafts have: elsewhere they say nothing.
+var (
+	sinceDraft = map[string]int{
+		"const": draft06, "contains": draft06, "propertyNames": draft06, "if": draft07, "then": draft07, "else": draft07,
+		"dependentRequired": draft2019, "dependentSchemas": draft2019, "minContains": draft2019, "maxContains": draft2019,
+		"unevaluatedItems": draft2019, "unevaluatedProperties": draft2019, "$recursiveRef": draft2019, "prefixItems": draft2020, "$dynamicRef": draft2020,
+	}
+	untilDraft = map[string]int{"dependencies": draft07, "additionalItems": draft2019, "$recursiveRef": draft2019}
+)
+
+// knows reports whether a keyword says something in the draft that a document names.
+func (t *tree) knows(key string) bool {
+	return !t.named || inDraft(key, t.draft)
+}
+
+func inDraft(key string, draft int) bool {
+	first, late := sinceDraft[key]
+	last, gone := untilDraft[key]
+	return (!late || draft <= first) && (!gone || draft >= last)
+}
+
+// dialect takes what a document names as its $schema. One that isn't known may mean anything.
+func (t *tree) dialect(named any) error {
+	if named == nil {
+		return nil
+	}
+	bare := func(address string) string {
+		_, rest, _ := strings.Cut(strings.TrimSuffix(address, "#"), "://")
+		return rest
+	}
+	text, _ := named.(string)
+	for i, draft := range drafts {
+		if bare(text) == bare(draft) {
+			t.draft, t.named, t.alone = i, true, i >= draft07
+			return nil
+		}
+	}
+	return fmt.Errorf("%s names a $schema that is not known here, %s: write it in one of %s", t.name, shown(text), strings.Join(draftNames, ", "))
 }
 
 // compiled are the metaschemas of drafts.
@@ -28,20 +79,18 @@ var compiled = sync.OnceValues(func() ([]*jsonschema.Schema, error) {
 	return all, nil
 })
 
-// wellFormed returns an error of a document that is no schema of the draft that it names; where it names none of them, one that is no schema of any.
-func wellFormed(d Document, root any) error {
-	m, _ := root.(map[string]any)
-	named, _ := m["$schema"].(string)
+// wellFormed returns an error of a document that is no schema of the draft that it names; where it names none, one that is no schema of any.
+func (t *tree) wellFormed() error {
 	metaschemas, err := compiled()
 	if err != nil {
 		return err
 	}
 	var newest error
-	for i, draft := range drafts {
-		err := metaschemas[i].Validate(root)
-		if draft == strings.TrimSuffix(named, "#") {
-			return malformed(d, err)
+	for i := range drafts {
+		if t.named && i != t.draft {
+			continue
 		}
+		err := metaschemas[i].Validate(t.root)
 		if err == nil {
 			return nil
 		}
@@ -49,11 +98,11 @@ func wellFormed(d Document, root any) error {
 			newest = err
 		}
 	}
-	return malformed(d, newest)
+	return t.malformed(newest)
 }
 
 // malformed says where a document is no schema, and why: the innermost cause, of which there may be more.
-func malformed(d Document, err error) error {
+func (t *tree) malformed(err error) error {
 	var at *jsonschema.ValidationError
 	if !errors.As(err, &at) {
 		return err
@@ -62,5 +111,5 @@ func malformed(d Document, err error) error {
 		at = at.Causes[0]
 	}
 	_, why, _ := strings.Cut(at.Error(), "': ")
-	return fmt.Errorf("%s is no JSON Schema: %s: %s", d.Name, shown(place{}.in(nil, at.InstanceLocation...).at), shown(why))
+	return fmt.Errorf("%s is no JSON Schema: %s: %s", t.name, shown(place{}.in(nil, at.InstanceLocation...).at), shown(why))
 }

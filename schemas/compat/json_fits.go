@@ -1,12 +1,16 @@
 package compat
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
-// Bounds of one direction's walk through two documents. Beyond them what is left is told as not checked.
+// Bounds of one direction's walk through two documents. Beyond them what is left is told as not compared.
 const (
 	maxSteps = 1_000_000 // a value that is looked at is one, a pair of schemas pairSteps
 	maxDepth = 64
@@ -37,8 +41,36 @@ func compareJSON(p pass, _ Options) ([]Finding, error) {
 		return nil, err
 	}
 	w := walk{pass: p, written: written, read: read, seen: map[string]bool{}, told: map[string]bool{}, steps: new(int)}
-	w.fits(place{"", written.root}, place{"", read.root})
+	if !w.alike() {
+		w.fits(place{node: written.root}, place{node: read.root})
+	}
 	return w.found, nil
+}
+
+// alike reports whether two documents are one, or the same word for word, and refer to nothing that may not be.
+func (w *walk) alike() bool {
+	if w.writer.Name == w.reader.Name && bytes.Equal(w.writer.Text, w.reader.Text) {
+		return true
+	}
+	return w.written.draft == w.read.draft && equal(w.written.root, w.read.root) && !w.leaves(w.written.root)
+}
+
+// leaves reports whether a value has a reference out of its document to what need not be the same in both.
+func (w *walk) leaves(node any) bool {
+	switch n := node.(type) {
+	case map[string]any:
+		for key, v := range n {
+			ref, is := v.(string)
+			out := is && (key == "$ref" || key == "$dynamicRef" || key == "$recursiveRef") && !strings.HasPrefix(ref, "#") &&
+				(w.written.elsewhere(ref) == "" || w.written.elsewhere(ref) != w.read.elsewhere(ref))
+			if out || w.leaves(v) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(n, w.leaves)
+	}
+	return false
 }
 
 // tell notes what doesn't fit at a place of the reader's.
@@ -46,9 +78,9 @@ func (w *walk) tell(at place, change, do string) {
 	w.add(Finding{Way: w.way, At: w.reader.Name + "#" + at.at, Change: change, Harm: w.harm(), Do: do})
 }
 
-// unchecked tells what nobody looked at.
-func (w *walk) unchecked(at place, change string) {
-	w.add(Finding{Way: w.way, At: w.reader.Name + "#" + at.at, Change: change, Do: "look at it yourself", Unchecked: true})
+// unchecked tells what can't be compared.
+func (w *walk) unchecked(at place, change, do string) {
+	w.add(Finding{Way: w.way, At: w.reader.Name + "#" + at.at, Change: change, Do: do, Unchecked: true})
 }
 
 func (w *walk) add(f Finding) {
@@ -60,65 +92,61 @@ func (w *walk) add(f Finding) {
 
 // fits tells all that keeps what fits a place of the writer's from fitting one of the reader's.
 func (w *walk) fits(a, b place) {
-	b, why := w.read.follow(b)
-	if why != "" {
-		w.unchecked(b, why)
-		return
-	}
+	here, why := w.read.follow(b)
 	f := w.written.flat(a, 0)
-	if f.never || !w.begin(f.at, b) {
+	if f.never || !w.begin(f.at, here) {
 		return
 	}
 	defer func() { w.depth-- }()
-	schema, is := b.node.(map[string]any)
+	schema, is := here.node.(map[string]any)
 	switch {
-	case !is && b.node == true:
-	case !is && b.node == false:
-		w.tell(b, fmt.Sprintf("nothing is allowed here, and something in %s", w.writer.Name), "allow it, or keep it from being sent first")
+	case w.same(a.node, b.node) || w.says(f, here.node):
+	case why != "":
+		w.unchecked(here, why, joinAdvice)
+	case !is && here.node == true:
+	case !is && here.node == false:
+		w.tell(here, fmt.Sprintf("nothing is allowed here, and something in %s", w.writer.Name), "allow it, or keep it from being sent first")
 	case !is:
-		w.unchecked(b, "it is no schema")
+		w.unchecked(here, "it is no schema", "mend it")
 	case len(assertions(schema)) == 0:
 	case f.unknown != "":
-		w.unchecked(b, fmt.Sprintf("what %s allows is not known: %s", w.writer.Name, f.unknown))
-	case w.same(a.node, b.node, map[string]bool{}):
-	case w.divided(f, b):
+		w.unchecked(here, fmt.Sprintf("what %s allows is not known: %s", w.writer.Name, f.unknown), joinAdvice)
 	default:
-		w.all(f, b, schema)
+		schema = w.without(f, schema)
+		if here.node = schema; !w.divided(f, here) {
+			w.all(f, here, schema)
+		}
 	}
 }
 
-// same reports whether two schemas say the same in the same words, behind their references, too. refs are those that were looked behind.
-func (w *walk) same(a, b any, refs map[string]bool) bool {
-	*w.steps++
-	switch a := a.(type) {
-	case map[string]any:
-		b, is := b.(map[string]any)
-		if !is || len(a) != len(b) || a["$dynamicRef"] != nil || a["$recursiveRef"] != nil {
-			return false
-		}
-		for _, key := range sorted(a) {
-			if y, there := b[key]; !there || !w.same(a[key], y, refs) || key == "$ref" && !w.sameTargets(y, refs) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		b, is := b.([]any)
-		return is && slices.EqualFunc(a, b, func(x, y any) bool { return w.same(x, y, refs) })
-	}
-	return equal(a, b)
+// joinAdvice is what to do about a reference that can't be followed.
+const joinAdvice = "write what it points to into the document, e.g. under $defs, in both versions"
+
+// says reports whether one of the parts of what the writer says is what a schema of the reader's says.
+func (w *walk) says(f flat, schema any) bool {
+	return slices.ContainsFunc(f.said, func(part any) bool { return w.same(part, schema) })
 }
 
-// sameTargets reports whether a reference means the same in both documents. Of one that leads out of them nobody knows.
-func (w *walk) sameTargets(ref any, refs map[string]bool) bool {
-	name, _ := ref.(string)
-	if refs[name] {
-		return true
+// saysWord reports whether one of the parts of what the writer says has a keyword of the reader's, to the same effect.
+func (w *walk) saysWord(f flat, key string, value any) bool {
+	return slices.ContainsFunc(f.said, func(part any) bool {
+		theirs, there := object(part)[key]
+		return there && w.sameWord(key, theirs, value)
+	})
+}
+
+// without is the reader's schema without the alternatives that the writer names, too: they take whatever the writer allows. Where others hang on which of them fit, all stay.
+func (w *walk) without(f flat, schema map[string]any) map[string]any {
+	if schema["unevaluatedProperties"] != nil || schema["unevaluatedItems"] != nil {
+		return schema
 	}
-	refs[name] = true
-	there, lost := w.written.resolve(ref)
-	here, gone := w.read.resolve(ref)
-	return lost == "" && gone == "" && w.same(there.node, here.node, refs)
+	for _, key := range []string{"anyOf", "oneOf"} {
+		if branches, there := schema[key]; there && w.saysWord(f, key, branches) {
+			schema = maps.Clone(schema)
+			delete(schema, key)
+		}
+	}
+	return schema
 }
 
 // begin reports whether a pair of places is still to be looked at.
@@ -131,7 +159,7 @@ func (w *walk) begin(at string, b place) bool {
 	w.begun = append(w.begun, key)
 	*w.steps += pairSteps
 	if *w.steps > maxSteps || w.depth == maxDepth {
-		w.add(Finding{Way: w.way, At: w.reader.Name + "#", Do: "look at it yourself", Unchecked: true,
+		w.add(Finding{Way: w.way, At: w.reader.Name + "#", Do: "keep it smaller, or flatter", Unchecked: true,
 			Change: fmt.Sprintf("the schemas are too large, have too many alternatives, or are nested too deep (beyond %d) to be compared whole", maxDepth)})
 		return false
 	}
@@ -155,10 +183,10 @@ func (w *walk) divided(f flat, b place) bool {
 
 // all holds what the writer allows against everything that the reader says.
 func (w *walk) all(f flat, b place, schema map[string]any) {
-	a := place{f.at, f.words}
+	a := f.place()
 	if ref := schema["$ref"]; ref != nil {
 		if target, why := w.read.resolve(ref); why != "" {
-			w.unchecked(b, why)
+			w.unchecked(b, why, joinAdvice)
 		} else {
 			w.fits(a, target)
 		}
@@ -170,7 +198,8 @@ func (w *walk) all(f flat, b place, schema map[string]any) {
 		if branches := list(schema[key]); branches != nil {
 			w.alternatives(f, b.in(branches, key))
 			if key == "oneOf" && !w.apart(b.in(branches, key)) {
-				w.unchecked(b.in(nil, key), "that only one of the alternatives takes it")
+				w.unchecked(b.in(nil, key), "that only one of the alternatives takes it is not proven",
+					"write anyOf, or let each alternative have a type of its own, or a required property with a value of its own")
 			}
 		}
 	}
@@ -200,10 +229,10 @@ func (w *walk) alternatives(f flat, b place) {
 			for _, key := range trial.begun { // what holds here need not hold where another alternative is tried
 				delete(w.seen, key)
 			}
-			if nearest == nil || len(Harmful(trial.found)) < len(Harmful(nearest.found)) {
+			if nearest == nil || trial.nearer(nearest) {
 				nearest = trial
 			}
-			if len(Harmful(nearest.found)) == 0 {
+			if len(nearest.found) == 0 {
 				break
 			}
 		}
@@ -219,6 +248,11 @@ func (w *walk) alternatives(f flat, b place) {
 		}
 		w.tell(b, fmt.Sprintf("no alternative takes %s, which %s allows (the nearest: %s)", part.what, w.writer.Name, harmful[0].Change), "add one that does")
 	}
+}
+
+// nearer reports whether less keeps one alternative from taking all than another one.
+func (w *walk) nearer(other *walk) bool {
+	return cmp.Or(cmp.Compare(len(Harmful(w.found)), len(Harmful(other.found))), cmp.Compare(len(w.found), len(other.found))) < 0
 }
 
 // trial is a walk whose findings may be thrown away.
@@ -286,6 +320,6 @@ func (w *walk) differ(a, b map[string]any, deep bool) bool {
 	return slices.ContainsFunc(texts(a["required"]), func(name string) bool {
 		mine, theirs := object(a["properties"])[name], object(b["properties"])[name]
 		return slices.Contains(both, name) && mine != nil && theirs != nil &&
-			w.differ(w.read.flat(place{"", mine}, 0).words, w.read.flat(place{"", theirs}, 0).words, false)
+			w.differ(w.read.flat(place{node: mine}, 0).words, w.read.flat(place{node: theirs}, 0).words, false)
 	})
 }

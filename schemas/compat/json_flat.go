@@ -13,12 +13,17 @@ type flat struct {
 	never   bool   // nothing is allowed
 	unknown string // why it can't be said what is allowed
 	words   map[string]any
+	said    []any // all that is said, each part as it stands
 }
+
+// place is where it stands, with all that is said there.
+func (f *flat) place() place { return place{f.at, f.words, f.said} }
 
 // flat returns it. Nothing in it is shared with the document but what no one changes.
 func (t *tree) flat(p place, depth int) flat {
+	said := p.said
 	p, why := t.follow(p)
-	f := flat{at: p.at, unknown: why, words: map[string]any{}}
+	f := flat{at: p.at, unknown: why, words: map[string]any{}, said: slices.Clip(said)}
 	if depth > maxReferences {
 		f.unknown = "it is nested too deep"
 	}
@@ -34,6 +39,7 @@ func (t *tree) flat(p place, depth int) flat {
 		}
 		return f
 	}
+	f.said = append(f.said, m)
 	maps.Copy(f.words, m)
 	delete(f.words, "allOf")
 	delete(f.words, "$ref")
@@ -44,7 +50,7 @@ func (t *tree) flat(p place, depth int) flat {
 		parts = append(parts, target.node)
 	}
 	for _, part := range parts {
-		f.merge(t.flat(place{p.at, part}, depth+1))
+		f.merge(t.flat(place{at: p.at, node: part}, depth+1))
 	}
 	return f
 }
@@ -55,15 +61,18 @@ func (f *flat) merge(part flat) {
 	if f.unknown == "" {
 		f.unknown = part.unknown
 	}
+	f.said = append(f.said, part.said...)
+	had := maps.Clone(f.words)
 	for _, key := range sorted(part.words) {
 		mine, theirs := f.words[key], part.words[key]
 		switch {
+		case hangs(key, had): // half of the one and half of the other would be what nobody says
 		case mine == nil && theirs == true && f.words[bounds[key]] != nil: // draft-04: it is of the part's own bound, which doesn't stand
 		case mine == nil:
 			f.words[key] = theirs
 		case key == "required":
 			f.words[key] = slices.Concat(list(mine), list(theirs))
-		case key == "properties":
+		case key == "properties" || key == "patternProperties":
 			f.words[key] = mergedProperties(object(mine), object(theirs))
 		case f.narrows(key, &part):
 			f.words[key] = theirs
@@ -71,6 +80,16 @@ func (f *flat) merge(part flat) {
 			f.words["allOf"] = slices.Concat(list(f.words["allOf"]), []any{map[string]any{key: theirs}})
 		}
 	}
+}
+
+// together are the keywords that say something only together.
+var together = []map[string]bool{words("if then else"), words("contains minContains maxContains"), words("items prefixItems additionalItems unevaluatedItems")}
+
+// hangs reports whether a keyword hangs on another one that stands already.
+func hangs(key string, words map[string]any) bool {
+	return slices.ContainsFunc(together, func(group map[string]bool) bool {
+		return group[key] && slices.ContainsFunc(sorted(words), func(other string) bool { return group[other] })
+	})
 }
 
 // bounds are the keywords that exclusive ones are of.
@@ -96,6 +115,7 @@ func (f *flat) narrows(key string, part *flat) bool {
 	return false
 }
 
+// mergedProperties are the properties of both, by name or by pattern.
 func mergedProperties(a, b map[string]any) map[string]any {
 	both := maps.Clone(a)
 	if both == nil {
@@ -115,5 +135,9 @@ func mergedProperties(a, b map[string]any) map[string]any {
 func (f *flat) with(at string, more any, without string) place {
 	rest := maps.Clone(f.words)
 	delete(rest, without)
-	return place{f.at + at, map[string]any{"allOf": []any{more, rest}}}
+	if without == "anyOf" { // more than one of them may fit, and each names parts of its own
+		delete(rest, "unevaluatedProperties")
+		delete(rest, "unevaluatedItems")
+	}
+	return place{f.at + at, map[string]any{"allOf": []any{more, rest}}, f.said}
 }

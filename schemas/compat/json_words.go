@@ -105,11 +105,12 @@ func (w *walk) sizes(f flat, b place, schema map[string]any, both types) {
 			w.tell(b.in(nil, s.key), fmt.Sprintf("%s is %s here, and %s allows %s", s.key, text(schema[s.key]), w.writer.Name, s.what), "take as much here as there")
 		}
 	}
-	if pattern := schema["pattern"]; pattern != nil && both&isString != 0 && !equal(f.words["pattern"], pattern) {
+	if pattern := schema["pattern"]; pattern != nil && both&isString != 0 && !w.saysWord(f, "pattern", pattern) {
 		w.pattern(f, b.in(pattern, "pattern"))
 	}
-	if format := schema["format"]; format != nil && !equal(f.words["format"], format) {
-		w.unchecked(b.in(nil, "format"), fmt.Sprintf("format is %s here, and not in %s", text(format), w.writer.Name))
+	if format := schema["format"]; format != nil && both&(isString|isNumber) != 0 && !w.saysWord(f, "format", format) {
+		w.unchecked(b.in(nil, "format"), fmt.Sprintf("format is %s here, and not in %s", text(format), w.writer.Name),
+			"write the same format in both versions, or in none")
 	}
 }
 
@@ -141,11 +142,14 @@ func sizeOf(words map[string]any, key string) *big.Rat {
 // pattern holds strings against a regular expression that the writer hasn't.
 func (w *walk) pattern(f flat, at place) {
 	source, _ := at.node.(string)
-	expression, err := regexp.Compile(source)
+	expression := expressionOf(source)
 	values := valuesOf(f.words)
 	switch {
-	case f.words["pattern"] != nil || err != nil:
-		w.unchecked(at, fmt.Sprintf("the pattern is another one than in %s", w.writer.Name))
+	case values != nil && expression == nil:
+		w.unchecked(at, fmt.Sprintf("the pattern %s can't be tried here on the values of %s", shown(source), w.writer.Name), "write the values here, too, in place of the pattern")
+	case values == nil && f.words["pattern"] != nil:
+		w.unchecked(at, fmt.Sprintf("the pattern is %s here, and another one in %s", shown(source), w.writer.Name),
+			"keep the pattern, or take any string here")
 	case values == nil:
 		w.tell(at, fmt.Sprintf("only strings like %s are taken here, and %s allows any", shown(source), w.writer.Name), "take any here, too, or write the pattern there first")
 	default:
@@ -155,6 +159,18 @@ func (w *walk) pattern(f flat, at place) {
 			}
 		}
 	}
+}
+
+// foreign is what Go's regular expressions and those of ECMA 262, which JSON Schema goes by, don't read alike.
+var foreign = regexp.MustCompile(`\\[^dDwWbBnrtfv.*+?()\[\]{}|^$/\\-]|\(\?[^:]|\[\[:|\[\^?\]`)
+
+// expressionOf is a pattern that can be tried here; nil: it can't.
+func expressionOf(source string) *regexp.Regexp {
+	expression, err := regexp.Compile(source)
+	if err != nil || foreign.MatchString(source) {
+		return nil
+	}
+	return expression
 }
 
 // texts are the strings of a list.
@@ -173,7 +189,7 @@ func (w *walk) arrays(f flat, b place, schema map[string]any) {
 	if schema["uniqueItems"] == true && f.words["uniqueItems"] != true {
 		w.tell(b.in(nil, "uniqueItems"), fmt.Sprintf("items must differ here, and need not in %s", w.writer.Name), "take equal ones here, too")
 	}
-	a := place{f.at, f.words}
+	a := f.place()
 	there, here := elements(a), elements(b)
 	for i := range max(len(there.first), len(here.first)) {
 		if most := number(f.words["maxItems"]); most != nil && most.Cmp(new(big.Rat).SetInt64(int64(i))) <= 0 {
