@@ -39,7 +39,7 @@ const (
 type Pillar struct {
 	Name  PillarName  `json:"name"`
 	State PillarState `json:"state"`
-	Found []string    `json:"found,omitempty"` // a sentence each: why it failed, or what of it was not checked
+	Found []string    `json:"found,omitempty"` // a sentence each: why it failed, or who was not asked
 	Pins  []Pin       `json:"pins,omitempty"`  // of the registry: what the versions were at first sight
 	// Baseline: of a registry's that failed: the version to go back to is concerned.
 	Baseline bool `json:"baseline,omitempty"`

@@ -266,10 +266,11 @@ func TestSubjects(t *testing.T) {
 			"rolling back: subject:ranker/in@1 at user: field of type string has no default"}},
 		{"the registry takes anything", map[string]answer{level: {body: none}}, subjects(1, 2), []string{"input held",
 			"not checked by the Schema Registry: the compatibility level of ranker/in is NONE"}},
-		{"Protobuf is the registry's", map[string]answer{in1: {body: strings.Replace(proto4, `"version": 4`, `"version": 1`, 1)}}, subjects(1, 4), []string{"input held",
-			"not checked, both ways: subject:ranker/in@1: it is a Protobuf schema with parts elsewhere"}},
+		{"Protobuf is the registry's", map[string]answer{in1: {body: strings.Replace(proto4, `"version": 4`, `"version": 1`, 1)}}, subjects(1, 4), []string{"input held"}},
 		{"nobody compares Protobuf", map[string]answer{in1: {body: strings.Replace(proto4, `"version": 4`, `"version": 1`, 1)}, level: {body: none}}, subjects(1, 4), []string{"input failed",
-			"nothing could be compared", "not checked by", "not checked, both ways"}},
+			"can't be compared: subject:ranker/in@1 is a Protobuf schema that refers to a@1, which only the Schema Registry can hold against another one, and of either direction it did not say that it fits (its compatibility level is NONE of ranker/in): let",
+			"not checked by"}},
+		{"one and the same Protobuf", map[string]answer{level: {body: none}}, subjects(4, 4), []string{"input held", "not checked by"}},
 		{"no such subject", map[string]answer{in2: {status: 404, body: `{"error_code": 40401, "message": "Subject 'ranker/in' not found."}`}}, subjects(1, 2), []string{"input failed",
 			"subject:ranker/in@2 is not in the Schema Registry at http://127.0.0.1:8081: register it"}},
 		{"no such version", map[string]answer{in2: {status: 404, body: `{"error_code": 40402, "message": "Version 2 not found."}`}}, subjects(1, 2), []string{"input failed",
@@ -318,13 +319,51 @@ func TestFiles(t *testing.T) {
 	}
 	p := &schemas.Pillars{Input: pair("a.json", "b.json"), Output: pair("a.json", "bad.json"), Features: pair("a.txt", "b.txt")}
 	expect(t, Check(t.Context(), Registries{}, Query{Pillars: p, Documents: documents, Offline: true}),
-		"input failed", "rolling out: b.json#/required: property x is required here, and not in a.json: the canary gets", "not checked, rolling out: b.json#/properties/x/format",
+		"input failed", "rolling out: b.json#/required: property x is required here, and not in a.json: the canary gets", "can't be compared, rolling out: b.json#/properties/x/format: format is \"uuid\" here, and not in a.json: write the same format",
 		"output failed", "bad.json is no JSON",
 		"features held")
 	p = &schemas.Pillars{Features: pair("a.txt", "b.txt"), Input: pair("a.json", "gone.json"), Ordered: true}
 	expect(t, Check(t.Context(), Registries{}, Query{Pillars: p, Documents: documents}),
 		"input failed", "the text of gone.json did not come with the rollout: apply it again, from the folder that has the file (of one that is in no folder, as `rollout back` makes them, write the file there first: `rollout explain NAME > FILE`)",
 		"features failed", "rolling out: b.txt:1: place 1 is y, and x in a.txt", "rolling back: a.txt:1: place 1 is x, and y in b.txt")
+}
+
+// TestWhatCantBeCompared: nothing starts on a schema of which nobody knows whether it fits, and the reason says which keyword, where and of which version.
+func TestWhatCantBeCompared(t *testing.T) {
+	p := &schemas.Pillars{Input: &schemas.Pair{Baseline: schemas.Reference{File: "a.json"}, Canary: schemas.Reference{File: "b.json"}}}
+	for _, test := range []struct {
+		name, baseline, canary string
+		want                   []string
+	}{
+		{"a reference elsewhere", `{"properties": {"x": {"$ref": "money.json"}}}`, `{"properties": {"x": {"$ref": "money.json"}, "y": {}}}`, []string{"input failed",
+			`can't be compared, rolling out: b.json#/properties/x: $ref "money.json" points out of the document: write what it points to into the document, e.g. under $defs, in both versions`,
+			`can't be compared, rolling back: a.json#/properties/x: $ref "money.json" points out of the document: write`}},
+		{"another pattern", `{"properties": {"x": {"type": "string", "pattern": "^a"}}}`, `{"properties": {"x": {"type": "string", "pattern": "^b"}}}`, []string{"input failed",
+			"can't be compared, rolling out: b.json#/properties/x/pattern: the pattern is ^b here, and another one in a.json: keep the pattern, or take any string here",
+			"can't be compared, rolling back: a.json#/properties/x/pattern: the pattern is ^a here, and another one in b.json: keep"}},
+		{"the same in both", `{"properties": {"x": {"pattern": "^a", "not": {"const": "a"}}}}`, `{"properties": {"x": {"pattern": "^a", "not": {"const": "a"}}, "y": {}}}`, []string{"input held"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			expect(t, Check(t.Context(), Registries{}, Query{Pillars: p, Documents: map[string]string{"a.json": test.baseline, "b.json": test.canary}}), test.want...)
+		})
+	}
+}
+
+// TestDirections: a registry proves only the directions that its levels speak of.
+func TestDirections(t *testing.T) {
+	for _, test := range []struct {
+		level     string
+		canary    bool
+		out, back bool
+	}{
+		{"BACKWARD", true, true, false}, {"BACKWARD_TRANSITIVE", false, false, true}, {"FORWARD", true, false, true}, {"FORWARD", false, true, false},
+		{"FULL_TRANSITIVE", true, true, true}, {"NONE", true, false, false}, {"", false, false, false},
+	} {
+		var a asked
+		if a.proves(test.level, test.canary); a.out != test.out || a.back != test.back {
+			t.Errorf("%q, canary %v: out %v, back %v", test.level, test.canary, a.out, a.back)
+		}
+	}
 }
 
 // TestChangesAreKept: what differs between versions that fit is kept, from files and from a registry; of what can't be read here nothing is.

@@ -9,5 +9,6 @@
 //
 // Read in this order: check.go, mlflow.go, documents.go, schemaregistry.go, client.go.
 //
-// Limits: Protobuf schemas, and Avro schemas that refer to other subjects, are compared by the Schema Registry alone.
+// Limits: Protobuf schemas, and Avro schemas that refer to other subjects, are compared by the Schema Registry alone, which must then say of both directions that they
+// fit. What nobody can compare has failed.
 package pillars

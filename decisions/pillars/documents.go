@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"streamcanary/decisions"
@@ -39,30 +41,26 @@ func (c *check) pair(ctx context.Context, name decisions.PillarName, role compat
 	if err != nil {
 		return c.failed(name, err)
 	}
-	own, compared, err := c.own(role, baseline, canary)
-	if err != nil {
-		return c.failed(name, err)
-	}
-	asked := c.ask(ctx, baseline, canary)
-	if compared+asked.compared == 0 && asked.away == nil {
-		asked.harmful = append(asked.harmful, "nothing could be compared: see what was not checked")
-	}
-	harmful, rest := asked.harmful, asked.unchecked
-	for _, f := range own {
-		if f.Unchecked {
-			rest = append(rest, f.String())
-		} else {
-			harmful = append(harmful, f.String())
+	here := baseline.alone() && canary.alone()
+	var own []compat.Finding
+	if here {
+		if own, err = compat.Compare(role, baseline.Document, canary.Document, c.options(role)); err != nil {
+			return c.failed(name, err)
 		}
 	}
-	if harmful != nil {
-		return decisions.NewPillar(name, decisions.PillarFailed, append(harmful, rest...))
+	asked := c.ask(ctx, baseline, canary)
+	why := slices.Concat(asked.harmful, sentences(own))
+	if !here && asked.away == nil {
+		why = slices.Concat(why, asked.unproven(baseline, canary))
+	}
+	if why != nil {
+		return decisions.NewPillar(name, decisions.PillarFailed, append(why, asked.unchecked...))
 	}
 	if asked.away != nil {
 		return c.failed(name, asked.away)
 	}
-	held := decisions.NewPillar(name, decisions.PillarHeld, rest)
-	if !baseline.alone() || !canary.alone() { // what has parts elsewhere can't be read here
+	held := decisions.NewPillar(name, decisions.PillarHeld, asked.unchecked)
+	if !here { // what has parts elsewhere can't be read here
 		return held
 	}
 	changes, err := compat.Changes(role, baseline.Document, canary.Document, c.options(role))
@@ -77,16 +75,47 @@ func (c *check) options(role compat.Role) compat.Options {
 	return compat.Options{Ordered: c.Pillars.Ordered && role == compat.Features}
 }
 
-// own compares what can be compared here, and counts the comparisons.
-func (c *check) own(role compat.Role, baseline, canary *side) ([]compat.Finding, int, error) {
-	for _, s := range []*side{baseline, canary} {
-		if !s.alone() {
-			return []compat.Finding{{Way: "both ways", At: s.Name, Change: fmt.Sprintf("it is a %s with parts elsewhere, or of another kind than JSON and Avro", s.Kind),
-				Do: "only the Schema Registry's own check says whether it fits", Unchecked: true}}, 0, nil
+// sentences are findings, what differs first. What can't be compared is as bad as that: nobody knows whether it fits.
+func sentences(all []compat.Finding) []string {
+	var differs, unknown []string
+	for _, f := range all {
+		if f.Unchecked {
+			unknown = append(unknown, f.String())
+		} else {
+			differs = append(differs, f.String())
 		}
 	}
-	found, err := compat.Compare(role, baseline.Document, canary.Document, c.options(role))
-	return found, 1, err
+	return append(differs, unknown...)
+}
+
+// unproven says why nobody knows whether schemas fit that only the registry compares; nil: it said so of both directions, or they are one and the same.
+func (a *asked) unproven(baseline, canary *side) []string {
+	if a.out && a.back || baseline.reference == canary.reference {
+		return nil
+	}
+	s, ways := baseline, "either direction"
+	if s.alone() {
+		s = canary
+	}
+	if a.out {
+		ways = string(compat.RollingBack)
+	} else if a.back {
+		ways = string(compat.RollingOut)
+	}
+	asked := "it has no version to hold it against"
+	if a.levels != nil {
+		asked = "its compatibility level is " + strings.Join(slices.Compact(a.levels), ", and ")
+	}
+	return []string{fmt.Sprintf("can't be compared: %s is a %s%s, which only the Schema Registry can hold against another one, and of %s it did not say that it fits (%s): "+
+		"let the level of both be BACKWARD, FORWARD or FULL, or write the schema whole, as JSON or Avro", s.Name, s.Kind, s.elsewhere(), ways, asked)}
+}
+
+// elsewhere says what of a document stands elsewhere.
+func (s *side) elsewhere() string {
+	if len(s.Parts) == 0 {
+		return ""
+	}
+	return " that refers to " + strings.Join(slices.Sorted(maps.Values(s.Parts)), ", ")
 }
 
 // side gets a document.

@@ -55,7 +55,23 @@ func (c *check) subject(ctx context.Context, r schemas.Reference) (*side, error)
 	case !known:
 		return nil, fmt.Errorf("%s is of the type %s: JSON, AVRO and PROTOBUF are known", r, shown(v.SchemaType))
 	}
-	return &side{Document: compat.Document{Name: r.String(), Kind: kind, Text: []byte(v.Schema)}, reference: r, subject: v}, nil
+	return &side{Document: compat.Document{Name: r.String(), Kind: kind, Text: []byte(v.Schema), Parts: v.parts()}, reference: r, subject: v}, nil
+}
+
+// parts are the versions of subjects that a schema refers to, by the names that it has for them. A version never changes.
+func (v *subjectVersion) parts() map[string]string {
+	parts := map[string]string{}
+	for _, text := range v.References {
+		var r struct {
+			Name    string `json:"name"`
+			Subject string `json:"subject"`
+			Version int    `json:"version"`
+		}
+		if json.Unmarshal(text, &r) == nil && r.Name != "" && r.Subject != "" && r.Version > 0 {
+			parts[r.Name] = fmt.Sprintf("%s@%d", r.Subject, r.Version)
+		}
+	}
+	return parts
 }
 
 func versionPath(before string, r schemas.Reference) string {
@@ -65,18 +81,27 @@ func versionPath(before string, r schemas.Reference) string {
 // asked is what the registry said.
 type asked struct {
 	harmful, unchecked []string
-	compared           int
+	out, back          bool // it says that what is made for the baseline fits the canary, and the other way round
+	levels             []string
 	away               error // the first; nil: it answered all
+}
+
+// proves notes what a registry has said by calling a candidate compatible.
+func (a *asked) proves(level string, canary bool) {
+	reads := strings.HasPrefix(level, "FULL") || strings.HasPrefix(level, "BACKWARD") // what was written before
+	isRead := strings.HasPrefix(level, "FULL") || strings.HasPrefix(level, "FORWARD") // by who knows what was before
+	a.out = a.out || canary && reads || !canary && isRead
+	a.back = a.back || canary && isRead || !canary && reads
 }
 
 // ask lets the registry hold each schema against the other's version, where that is one of its own.
 func (c *check) ask(ctx context.Context, baseline, canary *side) asked {
 	var a asked
-	for _, x := range []struct{ candidate, registered *side }{{canary, baseline}, {baseline, canary}} {
+	for _, x := range []question{{canary, baseline, true}, {baseline, canary, false}} {
 		if x.registered.subject == nil {
 			continue
 		}
-		err := c.askOne(ctx, x.candidate, x.registered, &a)
+		err := c.askOne(ctx, x, &a)
 		no := (*away)(nil)
 		switch {
 		case c.Running && errors.As(err, &no):
@@ -89,18 +114,25 @@ func (c *check) ask(ctx context.Context, baseline, canary *side) asked {
 	return a
 }
 
+// question is whether a schema may follow a registered one.
+type question struct {
+	candidate, registered *side
+	canary                bool // the candidate is the canary's
+}
+
 // levelNone is the compatibility level at which a registry takes anything.
 const levelNone = "NONE"
 
 // askOne asks whether a schema may follow a registered version, by the subject's own compatibility level.
-func (c *check) askOne(ctx context.Context, candidate, registered *side, a *asked) error {
-	r := registered.reference
+func (c *check) askOne(ctx context.Context, q question, a *asked) error {
+	candidate, r := q.candidate, q.registered.reference
 	var config struct {
 		Level string `json:"compatibilityLevel"`
 	}
 	if err := c.Schemas.call(ctx, call{method: http.MethodGet, path: "/config/" + url.PathEscape(r.Subject) + "?defaultToGlobal=true", answer: &config}); err != nil {
 		return &away{fmt.Errorf("compatibility level of %s: %w", r.Subject, err)}
 	}
+	a.levels = append(a.levels, fmt.Sprintf("%s of %s", shown(config.Level), r.Subject))
 	if config.Level == levelNone {
 		a.unchecked = append(a.unchecked, fmt.Sprintf("not checked by the Schema Registry: the compatibility level of %s is NONE", r.Subject))
 		return nil
@@ -126,7 +158,7 @@ func (c *check) askOne(ctx context.Context, candidate, registered *side, a *aske
 		}
 		return fmt.Errorf("the Schema Registry (level %s) refuses %s after %s: %s", shown(config.Level), candidate.Name, r, why)
 	}
-	a.compared++
+	a.proves(config.Level, q.canary)
 	return nil
 }
 
