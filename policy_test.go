@@ -21,7 +21,7 @@ import (
 // A new package needs a line here.
 var mayImport = map[string][]string{
 	"schemas":             {},
-	"schemas/compat":      {},
+	"schemas/compat":      {"schemas"},
 	"ingest":              {"schemas"},
 	"ingest/kafka":        {"ingest", "schemas"},
 	"windows":             {"schemas"},

@@ -86,6 +86,9 @@ func DecodeAlerts(data []byte) (*Alerts, error) {
 		return nil, fmt.Errorf("decode alerts: %w", AlertsTooLong(len(data)))
 	}
 	err := decodeMessage(data, MaxAlertsBytes, &m)
+	if err == nil {
+		err = OnceEach(data)
+	}
 	switch {
 	case err != nil:
 	case m.Version != alertsVersion:

@@ -72,6 +72,7 @@ func TestDecodeAlertsRefuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"no JSON", "{", "decode alerts: unexpected end of JSON input"},
 		{"a list, as for the API", "[]", "decode alerts: it is no JSON object"},
+		{"a status twice", oneAlert(`"status":"firing"`, `"status":"firing","status":"resolved"`), "decode alerts: key alerts[0].status stands there twice, the second time in line 1: remove one"},
 		{"another version", oneAlert(`"4"`, `"1"`), `decode alerts: version is "1": only messages of Alertmanager's webhook, version "4", are read`},
 		{"no alerts", `{"version":"4","alerts":[]}`, "decode alerts: it has no alerts"},
 		{"too many", `{"version":"4","alerts":[` + strings.Repeat(`{},`, MaxAlerts) + `{}]}`, "decode alerts: it has 1001 alerts, 1000 are allowed: set max_alerts: 1000"},

@@ -72,6 +72,9 @@ func DecodeCommand(data []byte) (*Command, error) {
 	var c Command
 	err := decodeMessage(data, MaxCommandBytes, &c)
 	if err == nil {
+		err = OnceEach(data)
+	}
+	if err == nil {
 		err = unknownKey(data)
 	}
 	if err == nil {

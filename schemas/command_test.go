@@ -9,6 +9,7 @@ import (
 func TestCommandsByHand(t *testing.T) {
 	for _, test := range []struct{ body, wantErr string }{
 		{`{"id":"a","do":"retry","comment":"x","epoch":2,"by":"ada","override":true}`, ""},
+		{`{"id":"a","do":"pause","comment":"x","do":"promote"}`, "key do stands there twice, the second time in line 1: remove one"},
 		{`{"id":"a","do":"rollback","comment":"x","overide":true}`, `key "overide" is unknown: is "override" meant?`},
 		{`{"id":"a","do":"rollback","comment":"x","zzz":1}`, `key "zzz" is unknown: there are id, do, epoch, by, comment, override, sum`},
 		{`{"id":"a","do":"apply","comment":"x","sum":"` + strings.Repeat("0a", 32) + `"}`, ""},

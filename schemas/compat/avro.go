@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/twmb/avro"
+
+	"streamcanary/schemas"
 )
 
 // compareAvro tells the first thing that keeps what is written with one schema from being read with the other one, by the rules of schema
@@ -35,6 +37,9 @@ func parseAvro(d Document) (*avro.Schema, error) {
 	s, err := avro.Parse(string(d.Text))
 	if err != nil {
 		return nil, fmt.Errorf("%s is no Avro schema: %s", d.Name, shown(strings.TrimPrefix(err.Error(), "avro: ")))
+	}
+	if err := schemas.OnceEach(d.Text); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name, err)
 	}
 	return s, nil
 }

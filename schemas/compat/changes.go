@@ -181,7 +181,9 @@ func (f *flat) part(name string, deeper bool) part {
 			p.kind = typeText(v)
 		case deeper && (key == "properties" || key == "items" && object(v) != nil):
 		case key == "required":
-			rest[key] = sortedTexts(v)
+			if names := sortedTexts(v); names != nil { // an empty list says nothing
+				rest[key] = names
+			}
 		default:
 			rest[key] = v
 		}

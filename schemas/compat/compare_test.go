@@ -341,6 +341,8 @@ func TestUnreadable(t *testing.T) {
 		{JSONSchema, `{"$schema": "http://json-schema.org/draft-07/schema#", "minimum": 1, "exclusiveMinimum": true}`, "c is no JSON Schema: /exclusiveMinimum: got boolean, want number"},
 		{JSONSchema, `{"$schema": "https://example.com/ours"}`, "c names a $schema that is not known here, https://example.com/ours: write it in one of 2020-12, 2019-09, draft-07, draft-06, draft-04"},
 		{JSONSchema, `{"$defs": {"a": {"$schema": "http://json-schema.org/draft-07/schema#"}}}`, "c#/$defs/a is of draft-07, and the document of 2020-12: write both in one"},
+		{JSONSchema, "{\"properties\": {\"a\": {\"type\": \"string\"},\n\"a\": {}}}", "c: key properties.a stands there twice, the second time in line 2: remove one"},
+		{Avro, `{"type": "fixed", "name": "A", "size": 1, "size": 2}`, "c: key size stands there twice, the second time in line 1: remove one"},
 		{Avro, `{"type": "recrd"}`, "c is no Avro schema: "},
 		{FeatureList, "a: b c", `c:1: "a: b c" is no feature: write ` + "`name` or `name: type`"},
 		{FeatureList, "a:", `c:1: "a:" is no feature`},

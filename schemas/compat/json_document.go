@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"streamcanary/schemas"
 )
 
 // tree is a JSON Schema document.
@@ -55,6 +57,9 @@ func parseJSON(d Document) (*tree, error) {
 	}
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, fmt.Errorf("%s is no JSON Schema: something stands behind its end, at byte %d", d.Name, decoder.InputOffset())
+	}
+	if err := schemas.OnceEach(d.Text); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name, err)
 	}
 	switch root := t.root.(type) {
 	case bool:
