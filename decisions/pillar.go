@@ -115,26 +115,38 @@ func changesOf(all []Pillar) []string {
 	return changes
 }
 
-// FailedPillars says in one sentence which pillars failed, and the first reason; "" if none did.
+// FailedPillars says in a sentence's part which pillars failed, "pillar input failed: …" or "pillars registry and input failed: registry: …; input: …", and of each the first
+// reason; "" if none did.
 func FailedPillars(all []Pillar) string {
 	var names, why []string
 	for i := range all {
 		if p := &all[i]; p.State == PillarFailed {
 			names = append(names, string(p.Name))
-			why = append(why, p.Found...)
+			why = append(why, firstReason(p.Found))
 		}
 	}
-	if names == nil {
+	switch len(names) {
+	case 0:
 		return ""
+	case 1:
+		return strings.TrimSuffix(fmt.Sprintf("pillar %s failed: %s", names[0], why[0]), ": ")
 	}
-	sentence := fmt.Sprintf("%s failed", strings.Join(names, ", "))
-	if len(why) > 0 {
-		sentence += ": " + strings.TrimSuffix(why[0], ".")
+	each := MaxFoundBytes/len(names) - 30 // so that each has its part of what is told
+	for i, name := range names {
+		why[i] = name + ": " + clip(why[i], each)
 	}
-	if len(why) > 1 {
-		sentence += fmt.Sprintf(" (and %d more)", len(why)-1)
+	return fmt.Sprintf("pillars %s and %s failed: %s", strings.Join(names[:len(names)-1], ", "), names[len(names)-1], strings.Join(why, "; "))
+}
+
+// firstReason is the first of sentences, and how many there are beside it.
+func firstReason(found []string) string {
+	switch len(found) {
+	case 0:
+		return ""
+	case 1:
+		return strings.TrimSuffix(found[0], ".")
 	}
-	return sentence
+	return fmt.Sprintf("%s (and %d more)", strings.TrimSuffix(found[0], "."), len(found)-1)
 }
 
 // checkPillars refuses what no check could have found, in one of these states.
@@ -165,8 +177,8 @@ func (t *turn) refusedStart(a *Applied) bool {
 	d := draft{
 		action: schemas.ActionStart, phase: schemas.PhaseAbort, severity: schemas.Warning, actor: a.Actor,
 		reason: schemas.Reason{Code: codePillarFailed, Sentence: fmt.Sprintf(
-			"Rollout %s does not start, and no traffic is moved: pillar %s. Mend it, then %s; `streamcanary rollout show %s` has all reasons.",
-			a.Terms.Rollout, clip(why, MaxFoundBytes), again, a.Terms.Rollout)},
+			"Rollout %s does not start, and no traffic is moved: %s. Mend it, then %s; `streamcanary rollout show %s` has all reasons.",
+			a.Terms.Rollout, clip(why, len("pillar ")+MaxFoundBytes), again, a.Terms.Rollout)},
 	}
 	if a.Retry {
 		d.action = schemas.ActionRetry

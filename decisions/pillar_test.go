@@ -27,12 +27,36 @@ func TestPillarsThatHold(t *testing.T) {
 	}
 }
 
+// TestFailedPillars: which ones, and of each why, within bounds.
+func TestFailedPillars(t *testing.T) {
+	failed := func(name PillarName, why ...string) Pillar { return NewPillar(name, PillarFailed, why) }
+	long := strings.Repeat("x", MaxFoundBytes)
+	for _, test := range []struct {
+		all  []Pillar
+		want string
+	}{
+		{nil, ""},
+		{[]Pillar{NewPillar(PillarInput, PillarHeld, nil)}, ""},
+		{[]Pillar{failed(PillarInput)}, "pillar input failed"},
+		{[]Pillar{failed(PillarInput, "a.", "b")}, "pillar input failed: a (and 1 more)"},
+		{[]Pillar{failed(PillarRegistry, "gone."), failed(PillarInput, "a"), failed(PillarOutput, "b", "c", "d")}, "pillars registry, input and output failed: registry: gone; input: a; output: b (and 2 more)"},
+	} {
+		if got := FailedPillars(test.all); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+	all := []Pillar{failed(PillarRegistry, long), failed(PillarInput, long), failed(PillarOutput, long), failed(PillarFeatures, "age is gone")}
+	if got := FailedPillars(all); len(got) > MaxFoundBytes || !strings.HasSuffix(got, "; features: age is gone") {
+		t.Errorf("%d bytes: %s", len(got), got)
+	}
+}
+
 // TestPillarsThatFail refuses the start: one decision that moves nothing, and the epoch has ended, whatever comes.
 func TestPillarsThatFail(t *testing.T) {
 	in := pillared(NewPillar(PillarRegistry, PillarHeld, nil), NewPillar(PillarInput, PillarFailed, []string{"x is required.", "y is gone"}), NewPillar(PillarOutput, PillarFailed, []string{"z"}))
 	s, words := fold(t, in, ack(2, 1, "eu", schemas.AckPrepared), verdictOf(3, VerdictRollback), traffic(4, 10, 10), gap(5), command(6, CommandResume, true))
 	expect(t, words, "#1 start abort", "!command-refused")
-	want := schemas.Reason{Code: "pillar_failed", Sentence: "Rollout ranker-42 does not start, and no traffic is moved: pillar input, output failed: x is required (and 2 more). " +
+	want := schemas.Reason{Code: "pillar_failed", Sentence: "Rollout ranker-42 does not start, and no traffic is moved: pillars input and output failed: input: x is required (and 1 more); output: z. " +
 		"Mend it, then apply the rollout again; `streamcanary rollout show ranker-42` has all reasons."}
 	if s.Status != StatusRefused || !s.Status.Ended() || s.Routes != nil || s.Awaits(1) || !reflect.DeepEqual(*s.Why, want) {
 		t.Errorf("status %s, routes %v, deadlines %v, why %+v", s.Status, s.Routes, s.Deadlines(), s.Why)

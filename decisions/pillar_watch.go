@@ -104,11 +104,12 @@ func (t *turn) checked(c *Checked) {
 func (t *turn) tellPillars(failed, held []*Watched) {
 	if len(failed) > 0 {
 		t.notice(schemas.Notice{Kind: schemas.NoticePillarFailed, Severity: schemas.Warning, Sentence: fmt.Sprintf(
-			"A pillar of rollout %s holds no longer: %s. %s gets no more traffic until it does, or a person resumes the rollout. %s",
-			t.s.Terms.Rollout, failedText(failed), t.s.Terms.Canary, t.s.meaning(failed))})
+			"%s of rollout %s %s no longer: %s. %s gets no more traffic until %s, or a person resumes the rollout. %s",
+			oneOrMore(failed, "A pillar", "Pillars"), t.s.Terms.Rollout, oneOrMore(failed, "holds", "hold"), failedText(failed), t.s.Terms.Canary,
+			oneOrMore(failed, "it does", "they do"), t.s.meaning(failed))})
 	}
 	if len(held) > 0 {
-		t.notice(schemas.Notice{Kind: schemas.NoticePillarHeld, Severity: schemas.Info, Waiting: t.s.standing(), Sentence: fmt.Sprintf("Pillar %s holds again.", namesOf(held))})
+		t.notice(schemas.Notice{Kind: schemas.NoticePillarHeld, Severity: schemas.Info, Waiting: t.s.standing(), Sentence: fmt.Sprintf("%s %s %s again.", oneOrMore(held, "Pillar", "Pillars"), namesOf(held), oneOrMore(held, "holds", "hold"))})
 	}
 }
 
@@ -137,7 +138,16 @@ func failedText(all []*Watched) string {
 	for i, w := range all {
 		found[i] = Pillar{Name: w.Name, State: PillarFailed, Found: w.Found}
 	}
-	return clip(FailedPillars(found), MaxFoundBytes)
+	_, text, _ := strings.Cut(FailedPillars(found), " ") // without the word "pillar", which the sentence has
+	return clip(text, MaxFoundBytes)
+}
+
+// oneOrMore is the word that fits how many pillars there are.
+func oneOrMore(all []*Watched, one, more string) string {
+	if len(all) == 1 {
+		return one
+	}
+	return more
 }
 
 // failing are the pillars that fail now.
@@ -161,7 +171,8 @@ func (t *turn) heldByPillar() bool {
 		return false
 	}
 	t.hold(holding{reason: schemas.Reason{Code: codePillarFailed, Sentence: fmt.Sprintf(
-		"A pillar holds no longer: %s. %s gets no more traffic until it does, or a person resumes the rollout.", failedText(failing), t.s.Terms.Canary)}})
+		"%s no longer: %s. %s gets no more traffic until %s, or a person resumes the rollout.",
+		oneOrMore(failing, "A pillar holds", "Pillars hold"), failedText(failing), t.s.Terms.Canary, oneOrMore(failing, "it does", "they do"))}})
 	return true
 }
 
@@ -189,7 +200,7 @@ func (s *State) pillarGone() schemas.Reason {
 	if failing[0].Name == PillarRegistry {
 		code, what = codeNoRefuge, fmt.Sprintf("%s may not be deployable any more", s.Terms.Baseline)
 	}
-	return schemas.Reason{Code: code, Sentence: fmt.Sprintf("%s, so going back to it may not work (pillar %s).", what, failedText(failing))}
+	return schemas.Reason{Code: code, Sentence: fmt.Sprintf("%s, so going back to it may not work (%s %s).", what, oneOrMore(failing, "pillar", "pillars"), failedText(failing))}
 }
 
 // WatchedTexts tell how the pillars stand since the start, where that is not what held before it.

@@ -55,6 +55,20 @@ func TestPillarsWhileItRuns(t *testing.T) {
 	}
 }
 
+// TestPillarsThatFailTogether: what is told names them all.
+func TestPillarsThatFailTogether(t *testing.T) {
+	input := NewPillar(PillarInput, PillarFailed, []string{"/user is required"})
+	start := running(terms(weight))
+	s, _ := fold(t, after(start, looked(10, registryThat(PillarFailed, true, "version 41 is gone"), input))...)
+	if want := "Pillars hold no longer: registry and input failed: registry: version 41 is gone; input: /user is required. 42 gets no more traffic until they do, or a person resumes the rollout."; s.Hold == nil || s.Why.Sentence != want {
+		t.Errorf("held for %+v, want %s", s.Why, want)
+	}
+	s, _ = fold(t, after(start, looked(10, input, registryThat(PillarFailed, true, "version 41 is gone")), failedBy(60, "p99"))...)
+	if want := "(pillars input and registry failed: input: /user is required; registry: version 41 is gone)"; s.Forward == nil || !strings.Contains(s.Forward.Sentence, want) {
+		t.Errorf("recommended %+v, want %s", s.Forward, want)
+	}
+}
+
 // TestPillarsThatFailBeforeARollback: harm rolls back all the same, and what that may not help is said behind it.
 func TestPillarsThatFailBeforeARollback(t *testing.T) {
 	for _, test := range []struct {

@@ -115,7 +115,7 @@ func (c *court) mayStart(found []decisions.Pillar, d, other *desk) error {
 	if why == "" || (d == nil || finished(&d.head)) && other == nil {
 		return nil
 	}
-	return errors.New("pillar " + why)
+	return errors.New(why)
 }
 
 // pins are what registered versions were when rollouts of a model started, by rollout.

@@ -44,18 +44,26 @@ func (j *joiner) visit(p place, base *url.URL, do func(p place, m map[string]any
 	case map[string]any:
 		base = j.address(n, base)
 		do(p, n, base)
-		for _, key := range sorted(n) {
-			switch {
-			case data[key]:
-			case byName[key]:
-				for _, name := range sorted(n[key]) {
-					j.visit(p.in(object(n[key])[name], key, name), base, do)
-				}
-			default:
-				j.visit(p.in(n[key], key), base, do)
-			}
+		for _, part := range p.parts() {
+			j.visit(part, base, do)
 		}
 	}
+}
+
+// parts are what stands in a schema's keywords and isn't data.
+func (p place) parts() []place {
+	var all []place
+	m := object(p.node)
+	for _, key := range sorted(p.node) {
+		if byName[key] {
+			for _, name := range sorted(m[key]) {
+				all = append(all, p.in(object(m[key])[name], key, name))
+			}
+		} else if !data[key] {
+			all = append(all, p.in(m[key], key))
+		}
+	}
+	return all
 }
 
 // address is that of a schema: its own, or that of what it stands in.
