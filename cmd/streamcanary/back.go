@@ -94,7 +94,7 @@ func goBack(ctx context.Context, c *console, r *reach, x way) (name, kept string
 	}
 	quiet := *c
 	quiet.json = false // one line for all, of the promotion
-	if err := apply(ctx, &quiet, b, application{a, parsed, true, at}); err != nil {
+	if err := apply(ctx, &quiet, b, application{a, parsed, true, at, nil}); err != nil {
 		return "", "", err
 	}
 	return name, kept, begunToBack(ctx, b, name, a.ID)

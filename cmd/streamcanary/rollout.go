@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +70,7 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 			defer b.Close()
 			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, At: now(), Actor: person(comment),
 				Documents: documents, Offline: offlineOf(parsed), Supersede: supersede, Force: force}
-			return apply(cmd.Context(), c, b, application{a, parsed, again, at})
+			return apply(cmd.Context(), c, b, application{a, parsed, again, at, given(cmd, "from", "supersede", "comment")})
 		},
 	}
 	rolloutFlag(cmd, &file)
@@ -88,6 +90,18 @@ type application struct {
 	rollout *schemas.Rollout
 	again   bool
 	at      serve.Addresses
+	starts  []string // the flags that were given and matter only to a start
+}
+
+// given are the flags among these that stand on the command line.
+func given(cmd *cobra.Command, names ...string) []string {
+	var all []string
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			all = append(all, "--"+name)
+		}
+	}
+	return all
 }
 
 func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
@@ -179,8 +193,12 @@ func unchanged(c *console, a *application, there *place) error {
 	if c.json {
 		return sayApplied(c, there.same, a.rollout, s.Epoch)
 	}
-	fmt.Fprintf(c.err, "rollout %s runs already (%s, epoch %d), from this very file: nothing is changed; --new-epoch starts afresh\n",
-		a.rollout.Name, s.Status, s.Epoch)
+	idle := ""
+	if len(a.starts) > 0 {
+		idle = fmt.Sprintf(", and %s did nothing: windows from %s on are judged, as before", strings.Join(a.starts, ", "), there.same.From)
+	}
+	fmt.Fprintf(c.err, "rollout %s runs already (%s, epoch %d), from this very file: nothing is changed%s; --new-epoch starts afresh\n",
+		a.rollout.Name, s.Status, s.Epoch, idle)
 	return nil
 }
 
@@ -312,7 +330,7 @@ func mayApply(ctx context.Context, b *bus.Bus, a *application) (*place, error) {
 		}
 		own = place{revision: s.Revision, head: head}
 		if begun && !a.again { // a file that no service has taken up may be replaced
-			if own.same, err = standsAlready(&head, a.rollout); err != nil {
+			if own.same, err = standsAlready(&head, a); err != nil {
 				return nil, err
 			}
 		}
@@ -322,8 +340,8 @@ func mayApply(ctx context.Context, b *bus.Bus, a *application) (*place, error) {
 
 // standsAlready returns the application of a running epoch if it is of the same file, and says else why that rollout can't be
 // applied again without a new epoch.
-func standsAlready(h *decisions.Head, r *schemas.Rollout) (*serve.Application, error) {
-	s := &h.State
+func standsAlready(h *decisions.Head, a *application) (*serve.Application, error) {
+	s, r := &h.State, a.rollout
 	if s.Status == decisions.StatusRefused { // it never began
 		return nil, nil
 	}
@@ -332,10 +350,26 @@ func standsAlready(h *decisions.Head, r *schemas.Rollout) (*serve.Application, e
 		return nil, fmt.Errorf("rollout %s is %s in epoch %d, and stays so: %s", r.Name, s.Status, s.Epoch, afresh)
 	}
 	judged, running, err := serve.DecodeApplication(h.Applied)
+	what := "from another file"
 	if err == nil && running.Sha256 == r.Sha256 && offlineOf(running).Equal(offlineOf(r)) {
-		return &judged, nil
+		changed := changedDocuments(judged.Documents, a.Documents)
+		if changed == nil {
+			return &judged, nil
+		}
+		what = "and was checked with what stood in " + strings.Join(changed, ", ") + " then"
 	}
-	return nil, fmt.Errorf("rollout %s runs already (%s, epoch %d), from another file, and a running epoch never changes: %s", r.Name, s.Status, s.Epoch, afresh)
+	return nil, fmt.Errorf("rollout %s runs already (%s, epoch %d), %s, and a running epoch never changes: %s", r.Name, s.Status, s.Epoch, what, afresh)
+}
+
+// changedDocuments are the names of the files that aren't what they were when a rollout was applied, ascending.
+func changedDocuments(were, are map[string]string) []string {
+	var changed []string
+	for _, name := range slices.Sorted(maps.Keys(are)) {
+		if were[name] != are[name] {
+			changed = append(changed, name)
+		}
+	}
+	return changed
 }
 
 // startAhead is how much later than now, in milliseconds, judging begins unless said: a first window that events have already passed
