@@ -1,0 +1,151 @@
+package schemas
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// documents are those whose keys and examples are held against the forms of files.
+var documents = []string{"../README.md", "../ARCHITECTURE.md", "../deploy/PROTOCOL.md"}
+
+// elsewhere are words of documents that look like keys of our files and are others': fields of messages, settings of other systems, names of code.
+var elsewhere = map[string]bool{
+	"cache.activate": true, "reason.skew": true, "data.id": true, "data.model": true, "epoch.seq": true, // of decisions
+	"why: policy": true, "why: stale-epoch": true, // of acks
+	"failureLimit: 3": true, "generatorURL": true, "startsAt": true, "send_resolved: true": true, // of Argo and Alertmanager
+	"doc.go": true, "test: ks": true,
+}
+
+var (
+	blocks = regexp.MustCompile("(?s)```.*?```")
+	spans  = regexp.MustCompile("`([^`\n]+)`")
+	// key is a path of keys, or a key and its value, as a document names it.
+	key = regexp.MustCompile(`^([a-z][a-zA-Z]*(?:\.[a-z][a-zA-Z]*)*)(: .+)?$`)
+)
+
+// forms are all keys of both files, by their paths without the marks of lists.
+func forms() map[string]*field {
+	all := map[string]*field{}
+	var walk func(f *form, path string)
+	walk = func(f *form, path string) {
+		for ; f != nil; f = f.or {
+			for i := range f.fields {
+				at := join(path, f.fields[i].key)
+				all[at] = &f.fields[i]
+				walk(&f.fields[i].form, at)
+			}
+			if f.item != nil {
+				walk(f.item, path)
+			}
+		}
+	}
+	walk(&rolloutForm, "")
+	walk(&configForm, "")
+	return all
+}
+
+// TestKeysInDocuments: each key that a document names exists, takes the value that stands behind it, and is said to be where it is: `rollback.drainWithin`, or in
+// an example, not only `drainWithin`.
+func TestKeysInDocuments(t *testing.T) {
+	all := forms()
+	for _, document := range documents {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, span := range spans.FindAllStringSubmatch(blocks.ReplaceAllString(string(text), ""), -1) {
+			m := key.FindStringSubmatch(span[1])
+			if m == nil || elsewhere[span[1]] || strings.HasPrefix(span[1], "streamcanary.") {
+				continue
+			}
+			name, value := m[1], m[2]
+			if value == "" && strings.ToLower(name) == name && !strings.Contains(name, ".") {
+				continue // a word like any other
+			}
+			if value == "" && strings.Contains(name, ".") && regexp.MustCompile(`\.[A-Z]|\.go$`).MatchString(name) {
+				continue
+			}
+			found++
+			checkNamed(t, all, named{document, string(text), name, value})
+		}
+		t.Logf("%s names %d keys", document, found)
+	}
+}
+
+// named is a key that a document names.
+type named struct{ document, text, name, value string }
+
+func checkNamed(t *testing.T, all map[string]*field, n named) {
+	t.Helper()
+	var wrong []string
+	places, top := 0, false
+	for path, f := range all {
+		if path != n.name && !strings.HasSuffix(path, "."+n.name) {
+			continue
+		}
+		places++
+		top = top || path == n.name || path == "spec."+n.name
+		problem := problems{file: n.document}
+		if n.value != "" {
+			if node := problem.readDocument([]byte(n.name[strings.LastIndexByte(n.name, '.')+1:] + n.value)); node != nil {
+				checker{&problem, &rolloutForm}.check(node.Content[1], &f.form, path)
+			}
+		}
+		if len(problem.list) > 0 {
+			wrong = append(wrong, problem.list[0].String())
+		}
+	}
+	base := n.name[strings.LastIndexByte(n.name, '.')+1:]
+	told := top || placed[base] || strings.Contains(n.name, ".") || regexp.MustCompile(`[a-zA-Z]\.`+base+"`|\\{[^`\n]*\\b"+base+":|\n    +- \\{[^\n]*\\b"+base+":").MatchString(n.text)
+	switch {
+	case places == 0:
+		t.Errorf("%s: `%s%s` is no key of a rollout or a configuration", n.document, n.name, n.value)
+	case len(wrong) == places:
+		slices.Sort(wrong)
+		t.Errorf("%s: `%s%s`: %s", n.document, n.name, n.value, wrong[0])
+	case !told:
+		t.Errorf("%s: `%s` is named, and nowhere what it belongs to", n.document, n.name)
+	}
+}
+
+// placed are keys of which a sentence says where they belong: tokenFile and tokenEnv are of each server under sinks and registries.
+var placed = map[string]bool{"tokenFile": true, "tokenEnv": true}
+
+// TestExamplesInDocuments: the examples of the README are read, strictly, within the least rollout, or as a configuration.
+func TestExamplesInDocuments(t *testing.T) {
+	text, err := os.ReadFile(documents[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "kind: Rollout\nmetadata: {name: x}\nspec:\n  model: ranker\n"
+	const arms = "  baseline: {version: \"41\"}\n  canary: {version: \"42\"}\n"
+	read := 0
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		yaml := block[1]
+		switch {
+		case strings.HasPrefix(yaml, "route:"): // Alertmanager's
+			continue
+		case strings.HasPrefix(yaml, "  baseline:"):
+			_, err = ParseRollout("README", []byte(head+yaml))
+		case strings.HasPrefix(yaml, "  cache:"): // warming is between the shares of stages
+			_, err = ParseRollout("README", []byte(head+arms+"  stages: [{weight: 10}]\n"+yaml))
+		case strings.HasPrefix(yaml, "  "):
+			_, err = ParseRollout("README", []byte(head+arms+yaml))
+		case strings.HasPrefix(yaml, "apiVersion"):
+			_, err = ParseRollout("README", []byte(yaml))
+		default:
+			_, err = ParseConfig("README", []byte(yaml))
+		}
+		read++
+		if err != nil {
+			t.Errorf("%s\n%v", yaml, err)
+		}
+	}
+	if read < 10 {
+		t.Errorf("only %d examples were found", read)
+	}
+}
