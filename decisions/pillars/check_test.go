@@ -73,7 +73,7 @@ func in(t *testing.T, answers map[string][]answer, do func(*town)) {
 		ended := make(chan error, 1)
 		go func() { ended <- server.Serve(listener) }()
 		do(w)
-		server.Close()
+		_ = server.Close()
 		<-ended
 	})
 }
@@ -260,7 +260,7 @@ func TestSubjects(t *testing.T) {
 	}{
 		{"they fit", nil, subjects(1, 2), []string{"input held"}},
 		{"the registry refuses", map[string]answer{may1: {body: not}}, subjects(1, 2), []string{"input failed",
-			"the Schema Registry (level FULL) refuses subject:ranker/in@2 after subject:ranker/in@1: {errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', path '/fields/0'}; {oldSchemaVersion: 1}"}},
+			"the Schema Registry (level FULL) refuses subject:ranker/in@2 after subject:ranker/in@1: {errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', path '/fields/0'}; {oldSchemaVersion: 1}: register a version that fits, and name that"}},
 		{"our own check refuses", nil, subjects(1, 3), []string{"input failed",
 			"rolling out: subject:ranker/in@3 at age: field of type int has no default, and is not in subject:ranker/in@1: the canary gets requests made for the baseline",
 			"rolling back: subject:ranker/in@1 at user: field of type string has no default"}},

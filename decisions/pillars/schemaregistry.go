@@ -156,7 +156,7 @@ func (c *check) askOne(ctx context.Context, q question, a *asked) error {
 		if len(answer.Messages) > 0 {
 			why = shown(strings.Join(answer.Messages, "; "))
 		}
-		return fmt.Errorf("the Schema Registry (level %s) refuses %s after %s: %s", shown(config.Level), candidate.Name, r, why)
+		return fmt.Errorf("the Schema Registry (level %s) refuses %s after %s: %s: register a version that fits, and name that", shown(config.Level), candidate.Name, r, why)
 	}
 	a.proves(config.Level, q.canary)
 	return nil
