@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"streamcanary/cmd/serve"
@@ -169,21 +170,42 @@ func epochOf(ctx context.Context, b *bus.Bus, model string) (*decisions.State, [
 // printPillars tells of each pillar what was found, a line each, and last those that nobody has looked at.
 func printPillars(w io.Writer, all []decisions.Pillar, unnamed []decisions.PillarName) {
 	for i := range all {
-		p := &all[i]
-		state := string(p.State)
-		if p.State == decisions.PillarUnchecked {
-			state = "not checked"
-		}
-		fmt.Fprintf(w, "pillar %s: %s\n", p.Name, state)
-		for _, found := range p.Found {
-			fmt.Fprintln(w, "  "+found)
-		}
-		for _, change := range p.Changes {
-			fmt.Fprintln(w, "  changed: "+change)
-		}
+		printPillar(w, &all[i], "")
 	}
 	if len(unnamed) > 0 {
 		fmt.Fprintf(w, "not checked, since the rollout's pillars don't name them: %s\n", joined(unnamed))
+	}
+}
+
+// printPillar tells of one; when is when that was found, e.g. " at the start", where it may be otherwise now.
+func printPillar(w io.Writer, p *decisions.Pillar, when string) {
+	state := string(p.State)
+	if p.State == decisions.PillarUnchecked {
+		state = "not checked"
+	}
+	fmt.Fprintf(w, "pillar %s: %s%s\n", p.Name, state, when)
+	for _, found := range p.Found {
+		fmt.Fprintln(w, "  "+found)
+	}
+	for _, change := range p.Changes {
+		fmt.Fprintln(w, "  changed: "+change)
+	}
+}
+
+// printWatched tells of each pillar of a rollout what held at its start, and what became of it since.
+func printWatched(w io.Writer, s *decisions.State) {
+	since := s.WatchedTexts()
+	for i := range s.Pillars {
+		name := string(s.Pillars[i].Name) + ":"
+		later := func(text string) bool { return strings.HasPrefix(text, name) }
+		when := ""
+		if slices.ContainsFunc(since, later) {
+			when = " at the start"
+		}
+		printPillar(w, &s.Pillars[i], when)
+	}
+	for _, text := range since {
+		fmt.Fprintf(w, "pillar %s\n", text)
 	}
 }
 

@@ -471,10 +471,7 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	for _, text := range s.TruncatedTexts() {
 		fmt.Fprintf(w, "alerts: %s\n", schemas.Readable(text))
 	}
-	printPillars(w, s.Pillars, nil)
-	for _, text := range s.WatchedTexts() {
-		fmt.Fprintf(w, "pillar %s\n", text)
-	}
+	printWatched(w, s)
 	for _, text := range s.SnapshotTexts() {
 		fmt.Fprintf(w, "state: %s\n", schemas.Readable(text))
 	}

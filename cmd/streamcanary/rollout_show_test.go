@@ -177,7 +177,7 @@ func TestShowPillars(t *testing.T) {
 	if err := printView(&b, &view{AsOf: asOfDecision, Record: &decisions.Head{State: s}}); err != nil {
 		t.Fatal(err)
 	}
-	want := `pillar registry: held
+	want := `pillar registry: held at the start
 pillar registry: FAILED since 1970-01-01T00:01:05Z: version 41 is gone
 pillar registry: unknown since 1970-01-01T00:01:15Z, and taken for what it was: MLflow is away
 `

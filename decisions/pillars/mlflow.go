@@ -125,12 +125,12 @@ func (c *check) changed(v *modelVersion, recorded schemas.RecordedVersion) []str
 	case digest == "":
 		why = append(why, fmt.Sprintf("%s has no tag %s to hold against the digest %s of the rollout: let whoever registers versions set it", what, tag, recorded.Digest))
 	default:
-		why = append(why, fmt.Sprintf("%s has the %s %s, the rollout %s: it was changed: register what is new as a version of its own", what, tag, shown(digest), recorded.Digest))
+		why = append(why, fmt.Sprintf("%s has the %s %s, and %s in the rollout: it was changed: register what is new as a version of its own", what, tag, shown(digest), recorded.Digest))
 	}
 	for _, was := range c.pinned(v.Name, v.Version) {
 		now := decisions.NewPillar("", "", nil, decisions.Pin{Source: v.Source, RunID: v.RunID, Digest: v.tag(was.Tag)}).Pins[0]
 		for _, x := range []struct{ what, was, now string }{{"source", was.Source, now.Source}, {"run id", was.RunID, now.RunID}, {was.Tag, was.Digest, now.Digest}} {
-			if x.was != x.now && x.was != "" {
+			if x.was != x.now && x.was != "" && x.was != recorded.Digest { // of that digest it is said
 				why = append(why, fmt.Sprintf("%s had the %s %s when a rollout of it started, and has %s now: a version must not change: register what is new as one of its own",
 					what, x.what, shown(x.was), orNone(x.now)))
 			}
