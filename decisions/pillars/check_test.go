@@ -74,7 +74,9 @@ func in(t *testing.T, answers map[string][]answer, do func(*town)) {
 		go func() { ended <- server.Serve(listener) }()
 		do(w)
 		_ = server.Close()
-		<-ended
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 }
 

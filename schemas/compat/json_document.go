@@ -25,6 +25,8 @@ type tree struct {
 	// alone: what stands beside a $ref says nothing, as in draft-07 and before.
 	alone bool
 	parts map[string]string // Document.Parts
+	// merged counts the parts of the schema that is being flattened.
+	merged int
 }
 
 // place is a schema in a document: a bool or an object.

@@ -19,13 +19,19 @@ type flat struct {
 // place is where it stands, with all that is said there.
 func (f *flat) place() place { return place{f.at, f.words, f.said} }
 
+// maxMerged bounds the parts of one schema, those of its parts with them.
+const maxMerged = 2000
+
 // flat returns it. Nothing in it is shared with the document but what no one changes.
 func (t *tree) flat(p place, depth int) flat {
 	said := p.said
 	p, why := t.follow(p)
 	f := flat{at: p.at, unknown: why, words: map[string]any{}, said: slices.Clip(said)}
-	if depth > maxReferences {
-		f.unknown = "it is nested too deep"
+	if depth == 0 {
+		t.merged = 0
+	}
+	if t.merged++; t.merged > maxMerged || depth > maxReferences {
+		f.unknown = "it has too many parts, or is nested too deep"
 	}
 	if f.unknown != "" {
 		return f
@@ -50,6 +56,9 @@ func (t *tree) flat(p place, depth int) flat {
 		parts = append(parts, target.node)
 	}
 	for _, part := range parts {
+		if f.unknown != "" {
+			break
+		}
 		f.merge(t.flat(place{at: p.at, node: part}, depth+1))
 	}
 	return f

@@ -22,7 +22,9 @@ func (w *walk) sameWord(key string, a, b any) bool {
 }
 
 func (s *same) schemas(a, b any) bool {
-	*s.steps++
+	if *s.steps++; *s.steps > maxSteps {
+		return false // and the walk ends, and says so
+	}
 	x, isX := a.(map[string]any)
 	y, isY := b.(map[string]any)
 	if !isX || !isY {

@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -82,6 +83,24 @@ func TestStrict(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			expect(t, compare(t, Input, JSONSchema, test.baseline, test.canary, Options{}), test.want...)
 		})
+	}
+}
+
+// TestManyParts: parts of parts are as many as two to the power of their depth; that ends, and is told.
+func TestManyParts(t *testing.T) {
+	deep := `"d28": {"type": "object"}`
+	for i := range 28 {
+		deep = fmt.Sprintf(`"d%d": {"allOf": [{"$ref": "#/$defs/d%d"}, {"$ref": "#/$defs/d%d"}]}, `, 27-i, 28-i, 28-i) + deep
+	}
+	for _, many := range []string{`{"allOf": [{"$ref": "#"}, {"$ref": "#"}]}`, `{"$ref": "#/$defs/d0", "$defs": {` + deep + `}}`} {
+		got := compare(t, Input, JSONSchema, many, `{"type": "string"}`, Options{})
+		if len(got) == 0 || got[0] != "?< c# what b allows is not known: it has too many parts, or is nested too deep" {
+			t.Errorf("found %q", got)
+		}
+		one, two := Document{Name: "b", Kind: JSONSchema, Text: []byte(many)}, Document{Name: "c", Kind: JSONSchema, Text: []byte(`{}`)}
+		if _, err := Changes(Input, one, two, Options{}); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
