@@ -342,6 +342,7 @@ func TestUnreadable(t *testing.T) {
 		{JSONSchema, `{"$schema": "https://example.com/ours"}`, "c names a $schema that is not known here, https://example.com/ours: write it in one of 2020-12, 2019-09, draft-07, draft-06, draft-04"},
 		{JSONSchema, `{"$defs": {"a": {"$schema": "http://json-schema.org/draft-07/schema#"}}}`, "c#/$defs/a is of draft-07, and the document of 2020-12: write both in one"},
 		{JSONSchema, "{\"properties\": {\"a\": {\"type\": \"string\"},\n\"a\": {}}}", "c: key properties.a stands there twice, the second time in line 2: remove one"},
+		{JSONSchema, `{"$schema": "http://json-schema.org/draft-07/schema#", "required": "a", "maximum": true, "type": 5, "enum": {}}`, "c is no JSON Schema: /enum: got object, want array"},
 		{Avro, `{"type": "fixed", "name": "A", "size": 1, "size": 2}`, "c: key size stands there twice, the second time in line 1: remove one"},
 		{Avro, `{"type": "recrd"}`, "c is no Avro schema: "},
 		{FeatureList, "a: b c", `c:1: "a: b c" is no feature: write ` + "`name` or `name: type`"},

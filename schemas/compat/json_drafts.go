@@ -3,6 +3,7 @@ package compat
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -101,15 +102,24 @@ func (t *tree) wellFormed() error {
 	return t.malformed(newest)
 }
 
-// malformed says where a document is no schema, and why: the innermost cause, of which there may be more.
+// innermost is the first of the innermost causes, by where they are: the validator has them in any order.
+func innermost(at *jsonschema.ValidationError) *jsonschema.ValidationError {
+	first := at
+	for i, cause := range at.Causes {
+		if c := innermost(cause); i == 0 || slices.Compare(c.InstanceLocation, first.InstanceLocation) < 0 {
+			first = c
+		}
+	}
+	return first
+}
+
+// malformed says where a document is no schema, and why: the first of the innermost causes.
 func (t *tree) malformed(err error) error {
 	var at *jsonschema.ValidationError
 	if !errors.As(err, &at) {
 		return err
 	}
-	for len(at.Causes) > 0 {
-		at = at.Causes[0]
-	}
+	at = innermost(at)
 	_, why, _ := strings.Cut(at.Error(), "': ")
 	return fmt.Errorf("%s is no JSON Schema: %s: %s", t.name, shown(place{}.in(nil, at.InstanceLocation...).at), shown(why))
 }
