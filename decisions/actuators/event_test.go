@@ -74,6 +74,7 @@ var noticeEnds = map[schemas.NoticeKind][]schemas.NoticeKind{
 	schemas.NoticeForeignDecision:  {schemas.NoticeForeignOver},
 	schemas.NoticeAlertsTruncated:  {schemas.NoticeAlertsWhole},
 	schemas.NoticeShareOffPlan:     {schemas.NoticeShareAsPlanned},
+	schemas.NoticeRetiredServes:    {schemas.NoticeRetiredOver},
 }
 
 // actionEnds is what ends what a decision has raised, likewise: a notice or a decision.

@@ -68,18 +68,13 @@ func beside(k schemas.NoticeKind) *Event {
 
 // TestAlarms: what pages, what ends it, and what does neither. Everything of a rollout is one incident.
 func TestAlarms(t *testing.T) {
-	decided := func(a schemas.Action, s schemas.Severity) *Event {
-		d := rollback()
-		d.Action, d.Severity = a, s
-		return eventOf(schemas.SinkPagerDuty, d)
-	}
+	decided := func(a schemas.Action, s schemas.Severity) *Event { return ofAction(a, "", s) }
 	deleted := func(a schemas.Action, s schemas.Severity, code string) *Event {
 		d := rollback()
 		d.Action, d.Phase, d.Severity, d.Reason.Code = a, schemas.PhaseAbort, s, code
 		return eventOf(schemas.SinkPagerDuty, d)
 	}
-	begun := decided(schemas.ActionStart, schemas.Info)
-	begun.Decision.Phase = schemas.PhaseCommit
+	begun := ofAction(schemas.ActionStart, schemas.PhaseCommit, schemas.Info)
 	noticed := func(k schemas.NoticeKind, s schemas.Severity) *Event { return noticeOf(schemas.SinkPagerDuty, k, s) }
 	tests := []struct {
 		event *Event

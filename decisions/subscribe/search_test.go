@@ -302,7 +302,7 @@ func TestTheSearchFinds(t *testing.T) {
 		{"an engine that writes over the record of another", writesOver, 0, "all stands still, and the log ends with r.2.2"},
 		{"an engine that begins an epoch on what stood there earlier", startsAnyway, 0, "the chain forks: r.1.1 stands on none, and the log ends with r.1.1"},
 		{"an engine that doesn't deliver what was left", forgetsOutbox, 0, "the log's last decision is not the record's"},
-		{"a consumer that looks at nothing that was there before it", forgetsRoute, 3, "all stands still, and "},
+		{"a consumer that looks at nothing that was there before it", forgetsRoute, 4, "all stands still, and "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := scenes[test.scene]
