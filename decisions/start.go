@@ -107,9 +107,12 @@ func (t *turn) complete(w *Wait, order schemas.StateDo) {
 	if !w.Told && w.Attempt == 0 {
 		return
 	}
+	sentence := fmt.Sprintf("Decision %s is answered with %q after all, by %s.", w.Decision, w.Want, listed(w.Got))
+	if order == schemas.StateFreeze {
+		sentence = fmt.Sprintf("The freeze that was asked for (decision %s) is acknowledged after all, by %s.", w.Decision, listed(w.Got))
+	}
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeAcksComplete, Severity: schemas.Info, Decision: w.Decision, Attempt: w.Attempt, Waiting: t.s.remaining(), Order: order,
-		Sentence: fmt.Sprintf("Decision %s is answered with %q after all, by %s.", w.Decision, w.Want, listed(w.Got)),
+		Kind: schemas.NoticeAcksComplete, Severity: schemas.Info, Decision: w.Decision, Attempt: w.Attempt, Waiting: t.s.remaining(), Order: order, Sentence: sentence,
 	})
 }
 
