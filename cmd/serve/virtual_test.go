@@ -218,7 +218,7 @@ func (v *village) restart() {
 }
 
 // requestsEvery is how often requests come.
-const requestsEvery = 50 * time.Millisecond
+const requestsEvery = 200 * time.Millisecond
 
 // model answers requests, split as the router has it; each answer is an event at once.
 func (v *village) model() {
