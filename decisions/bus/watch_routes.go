@@ -45,6 +45,7 @@ type RouteWatch struct {
 	present map[string]bool              // in this sweep
 	asked   map[string]uint64            // by key of what was asked again, the last revision that somebody else wrote: it is told once
 	made    time.Time                    // when the bucket was; zero: it isn't read yet
+	seen    bool                         // a document stood there, in this sweep or an earlier one
 	gone    bool                         // and its documents are not yet due to be written back
 }
 
@@ -100,7 +101,9 @@ func (b *Bus) sweepRoutes(ctx context.Context, w *RouteWatch) error {
 			if !open {
 				return b.ended(ctx, "watch the route documents")
 			}
-			if entry == nil {
+			if entry == nil && len(w.present) == 0 && w.seen {
+				return errRoutesGone // it was emptied as this sweep began
+			} else if entry == nil {
 				w.missing()
 			} else if strings.HasPrefix(entry.Key(), schemas.AgainPrefix) {
 				b.looksAtAgain(w, entry)
@@ -151,7 +154,7 @@ func (b *Bus) sameRoutes(ctx context.Context, w *RouteWatch, kv jetstream.KeyVal
 		return nil // it isn't known
 	}
 	made := own.StreamInfo().Created
-	if !w.made.IsZero() && !w.made.Equal(made) || status.Values() == 0 && len(w.present) > 0 {
+	if !w.made.IsZero() && !w.made.Equal(made) || status.Values() == 0 && w.seen {
 		return errRoutesGone
 	}
 	w.made = made
@@ -170,7 +173,7 @@ func (b *Bus) remakeRoutes(ctx context.Context, w *RouteWatch) error {
 	if err != nil {
 		return err
 	}
-	w.newest, w.held, w.made, w.gone = map[string]schemas.Decision{}, map[string]bool{}, time.Time{}, false
+	w.newest, w.held, w.made, w.gone, w.seen = map[string]schemas.Decision{}, map[string]bool{}, time.Time{}, false, false
 	for _, model := range models {
 		w.due[model] = time.Time{}
 	}
@@ -287,7 +290,7 @@ func (b *Bus) looksAt(w *RouteWatch, entry jetstream.KeyValueEntry) (model strin
 	if err != nil {
 		return "", fmt.Errorf("it is no model's: %w", err)
 	}
-	w.present[model] = true
+	w.present[model], w.seen = true, true
 	var d *schemas.Decision
 	if entry.Operation() != jetstream.KeyValuePut {
 		err = errRouteDeleted

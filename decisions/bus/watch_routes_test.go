@@ -123,6 +123,7 @@ func TestWatchRoutes(t *testing.T) {
 				w.must(stream.Purge(w.Context()))
 			},
 		} {
+			time.Sleep(300 * time.Millisecond) // never on the instant of a look
 			w.mu.Lock()
 			w.told, w.mended = nil, 0
 			w.mu.Unlock()
