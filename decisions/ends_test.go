@@ -80,7 +80,9 @@ func TestSuspicionEnds(t *testing.T) {
 func TestHandedOn(t *testing.T) {
 	fails := why(ack(8, 3, "mlflow", schemas.AckFailed), "no such model")
 	said := func(e Effect) string { return strings.TrimSuffix(toldOf(e), ".") }
-	waits := func(s *State) []Deadline { return slices.DeleteFunc(s.Deadlines(), func(d Deadline) bool { return d.Later }) } // but for what the stream shows after the end
+	waits := func(s *State) []Deadline {
+		return slices.DeleteFunc(s.Deadlines(), func(d Deadline) bool { return d.Later })
+	} // but for what the stream shows after the end
 	promoted := after(running(terms(told)), verdictOf(5, VerdictPromote), ack(6, 3, "eu", schemas.AckApplied), fails)
 	s, words := foldWith(t, said, after(promoted, expire(86_400, id(1, 3)+"/registry-mlflow"), later(86_500, id(1, 3)+"/registry-mlflow"), later(86_600, id(1, 3)+"/registry-mlflow"),
 		ack(86_700, 3, "mlflow", schemas.AckApplied))...)

@@ -72,7 +72,12 @@ func newChamber(t *testing.T, dir string) *chamber {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- (&service{bus: b, seen: seen, board: h.court.board}).heartbeat(ctx) }()
-	t.Cleanup(func() { stop(); <-ended })
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 	return h
 }
 
