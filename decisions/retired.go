@@ -160,7 +160,12 @@ func (t *turn) retiredExpired(x *Expired) {
 	version, _ := t.s.retiredVersion()
 	switch {
 	case x.Later:
-		t.retiredOver("", fmt.Sprintf("A later epoch of model %s has begun, and moves its traffic: what %s serves is no matter of %s %s any more.", t.s.Terms.Model, version, t.s.ending(), r.Decision))
+		seen := "nothing was counted of it"
+		if text := r.Drain.Text(); text != "" {
+			seen = text
+		}
+		t.retiredOver("", fmt.Sprintf("A later epoch of model %s was applied, and for %s %s nobody looks any more at what %s serves; when last looked at, %s. Look whether it still does.",
+			t.s.Terms.Model, t.s.ending(), r.Decision, version, seen))
 		t.s.Retired = nil
 	case r.DeadlineMs == 0:
 		t.s.Retired = nil
