@@ -48,6 +48,32 @@ func TestMissingNeedsTraffic(t *testing.T) {
 	s.want(VerdictRollback, codeCanaryMissing)
 }
 
+// TestMissingWithinAWindow: an arm that dies in the midst of a window still speaks in it, however much, and is missed as one that dies between two.
+func TestMissingWithinAWindow(t *testing.T) {
+	for _, dying := range []int64{0, 1, 10, 20, 30, 39} {
+		r := rolloutOf(errors05)
+		r.Health.Traffic, r.Stages[0].Bake = schemas.OnWarn, time.Hour
+		s := newScript(t, r, Options{Phi: 1})
+		s.play(100, side{n: 160}, side{n: 40})
+		s.play(1, side{n: 200 - dying}, side{n: dying})
+		s.play(40, side{n: 200}, side{})
+		if s.want(VerdictRollback, codeCanaryMissing); t.Failed() {
+			t.Fatalf("the canary dies in a window in which it answers %d", dying)
+		}
+	}
+	for _, dying := range []int64{0, 10, 40, 80, 120, 159} {
+		r := rolloutOf(errors05)
+		r.Health.Traffic, r.Stages[0].Bake = schemas.OnWarn, time.Hour
+		s := newScript(t, r, Options{Phi: 1})
+		s.play(100, side{n: 160}, side{n: 40})
+		s.play(1, side{n: dying}, side{n: 200 - dying})
+		s.play(40, side{}, side{n: 200})
+		if s.want(VerdictHold, codeBaselineMissing); t.Failed() {
+			t.Fatalf("the baseline dies in a window in which it answers %d", dying)
+		}
+	}
+}
+
 // TestMissingAfterARamp: where no share is planned, one that went down while the arm still speaks is the new plan, and a short silence at it no crash.
 func TestMissingAfterARamp(t *testing.T) {
 	r := rolloutOf(errors05)

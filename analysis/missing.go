@@ -21,7 +21,8 @@ const (
 // Where the rollout plans no share, the share observed is the plan: from the epoch's second window (the first one was
 // chosen for having both arms) up to the arm's last event, and of that the lower limit at three
 // standard deviations, so that a share known from a few events doesn't accuse a healthy arm. A change of the share in
-// which the arm still speaks begins a new plan; one in which it doesn't is what is being tested.
+// which the arm still speaks begins a new plan; one in which it doesn't is what is being tested. Whoever dies in the midst of a window
+// still speaks in it: until the new share is known, the one before holds.
 type missing struct {
 	arm     windows.Arm
 	planned float64 // share of the traffic, the least while routers change over from one stage to another; 0: observed
@@ -29,6 +30,7 @@ type missing struct {
 
 	mine, all float64 // observed up to the arm's last event
 	pending   float64 // events of the other arm since
+	former    float64 // the share before a change, as long as the new one isn't known; 0: it isn't known either, or was another stage's
 	renew     bool    // a stage has begun: the share is observed anew from when the arm speaks
 	lastMs    int64   // end of the last window in which the arm spoke, on time or late
 	others    int64   // the other arm's events since
@@ -81,6 +83,10 @@ func (m *missing) bet(mine, other float64, window int64, c clock) {
 // observe learns the share from a window.
 func (m *missing) observe(mine, other float64, first, changed bool) {
 	if (changed || m.renew) && mine > 0 {
+		m.former = m.share()
+		if m.renew {
+			m.former = 0
+		}
 		m.mine, m.all, m.pending, m.renew = 0, 0, 0, false
 		return
 	}
@@ -96,13 +102,13 @@ func (m *missing) observe(mine, other float64, first, changed bool) {
 	m.pending = 0
 }
 
-// share is the plan: the rollout's, or the lower limit of the observed one; 0 while unknown.
+// share is the plan: the rollout's, or the lower limit of the observed one, or of the one before a change; 0 while unknown.
 func (m *missing) share() float64 {
 	if m.planned > 0 {
 		return m.planned
 	}
 	if m.mine < observedEvents {
-		return 0
+		return m.former
 	}
 	z := 3 * math.Sqrt(m.phi.canary())
 	return max(0, m.mine+z*z/2-z*math.Sqrt(m.mine+z*z/4)) / m.all
@@ -111,7 +117,11 @@ func (m *missing) share() float64 {
 // due is how many events of the arm the silence should have held.
 func (m *missing) due() float64 {
 	share := m.planned
-	if share == 0 && m.all > 0 {
+	switch {
+	case share > 0:
+	case m.mine < observedEvents && m.former > 0:
+		share = m.former
+	case m.all > 0:
 		share = m.mine / m.all
 	}
 	return float64(m.others) * share / (1 - share)
