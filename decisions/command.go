@@ -194,8 +194,8 @@ func (t *turn) refusesRollback(c *Command) string {
 	case s.Status == StatusPreparing, s.Status == StatusPromoting, s.judged(), s.Status == StatusFrozen && c.Force, s.Status == StatusRolledBack && s.isWarming():
 		return ""
 	case s.Status == StatusFrozen:
-		return fmt.Sprintf("%s not answered that the state can go back, and %s can't read what %s wrote; %s moves the traffic all the same, and the decision says so",
-			agreed(s.Saga.step(StepFreeze).Wait.missing(), "has", "have"), s.Terms.Baseline, s.Terms.Canary, s.overruled(c))
+		return fmt.Sprintf("%s, and %s can't read what %s wrote; %s moves the traffic all the same, and the decision says so",
+			s.notBackText(s.Saga.step(StepFreeze).Wait, "the state"), s.Terms.Baseline, s.Terms.Canary, s.overruled(c))
 	}
 	return s.notJudged()
 }
@@ -347,7 +347,7 @@ func (t *turn) rolledBack(c *Command) {
 		t.skipWarming()
 		freeze.Waived, freeze.DeadlineMs, t.s.Status = true, 0, StatusRolledBack
 		t.begin(t.s.Saga.step(StepRoute), draft{
-			reason: commanded(c, codeCommanded, fmt.Sprintf("moved the traffic by override, although %s not answered that the state can go back", agreed(freeze.Wait.missing(), "has", "have"))),
+			reason: commanded(c, codeCommanded, fmt.Sprintf("moved the traffic by override, although %s", t.s.notBackText(freeze.Wait, "the state"))),
 			actor:  c.Actor, follows: true, override: freeze.Wait.missing(),
 		})
 		return

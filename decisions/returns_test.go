@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"streamcanary/schemas"
@@ -109,6 +110,36 @@ func TestUnheeded(t *testing.T) {
 		}
 		if next, _ := Step(s, in); (test.want == UnheededFuture || test.want == UnheededDecision) && len(next.Answers) > 0 {
 			t.Errorf("%s: kept %+v", name, next.Answers)
+		}
+	}
+}
+
+// TestFrozenWithTheReason: a freeze that ends no rollback says what a store has answered, where that is why its state can't go back, and so does what is said of the rollback then.
+func TestFrozenWithTheReason(t *testing.T) {
+	failed := why(ack(11, 3, "user", schemas.AckFailed), "snapshot file is corrupt")
+	frozen := after(begun(illegible), verdictOf(10, VerdictRollback), failed)
+	const because = "can't go back yet (item has not answered; user answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: snapshot file is corrupt)"
+	silent := after(begun(illegible), verdictOf(10, VerdictRollback), expire(40, id(1, 3)+"/freeze"))
+	for name, test := range map[string]struct {
+		in   []Input
+		want string
+	}{
+		"frozen":               {frozen, "42 is to be rolled back, but 41 can't read its state, and it " + because + ": no traffic is moved"},
+		"a rollback":           {after(frozen, command(12, CommandRollback, false)), "is refused: the state " + because + ", and 41 can't read what 42 wrote; "},
+		"past that":            {after(frozen, command(12, CommandRollback, true)), "moved the traffic by override, although the state " + because + "."},
+		"nobody says anything": {silent, "and item, user have not answered that it can go back: no traffic is moved"},
+	} {
+		var said []string
+		foldWith(t, func(e Effect) string {
+			if e.Decision != nil {
+				said = append(said, e.Decision.Decision.Reason.Sentence)
+			} else if e.Notice != nil {
+				said = append(said, e.Notice.Sentence)
+			}
+			return ""
+		}, test.in...)
+		if !strings.Contains(strings.Join(said, "\n"), test.want) {
+			t.Errorf("%s: said\n%s\nwant %s", name, strings.Join(said, "\n"), test.want)
 		}
 	}
 }

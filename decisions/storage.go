@@ -289,9 +289,18 @@ func (t *turn) standStill(step *SagaStep) {
 	t.decide(draft{
 		action: schemas.ActionFreeze, severity: t.s.Saga.severity(), routes: t.s.Routes, actor: engine, asks: stores,
 		reason: schemas.Reason{Code: codeStateNotReady, Sentence: fmt.Sprintf(
-			"%s is to be rolled back, but %s can't read its state, and %s not answered that it can go back: no traffic is moved and no state written, until that is answered, or a person says so: streamcanary rollout rollback %s --override --comment WHY",
-			t.s.Terms.Canary, t.s.Terms.Baseline, agreed(step.Wait.missing(), "has", "have"), t.s.Terms.Rollout)},
+			"%s is to be rolled back, but %s can't read its state, and %s: no traffic is moved and no state written, until that is answered, or a person says so: streamcanary rollout rollback %s --override --comment WHY",
+			t.s.Terms.Canary, t.s.Terms.Baseline, t.s.notBackText(step.Wait, "it"), t.s.Terms.Rollout)},
 	})
+}
+
+// notBackText is that stores have not answered a freeze, after which something (the state) could go back, and where one has said why it can't, that.
+func (s *State) notBackText(w *Wait, what string) string {
+	missing := w.missing()
+	if !slices.ContainsFunc(missing, func(name string) bool { return s.refusal(name, w.Seq) != nil }) {
+		return fmt.Sprintf("%s not answered that %s can go back", agreed(missing, "has", "have"), what)
+	}
+	return fmt.Sprintf("%s can't go back yet (%s)", what, s.missingTexts(w))
 }
 
 // WhyText is why the last decision but the start was taken, for a person, and whether that is over.

@@ -151,7 +151,7 @@ func TestWhyAfterAnOverride(t *testing.T) {
 	override := command(50, CommandRollback, true)
 	override.Command.Actor.Comment = "users suffer"
 	s, _ := fold(t, after(begun(illegible), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckRejected), override)...)
-	if want := "ada moved the traffic by override, although item, user have not answered that the state can go back: users suffer."; s.Why.Sentence != want {
+	if want := "ada moved the traffic by override, although the state can't go back yet (item answered rejected to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: no reason given; user has not answered): users suffer."; s.Why.Sentence != want {
 		t.Errorf("the last reason is %q, want %q", s.Why.Sentence, want)
 	}
 }
