@@ -120,8 +120,11 @@ signed; where none has, it is marked, and the status is 1.`,
 					return errors.Join(x.take(&l), x.end())
 				}
 			}
-			if err != nil {
+			if errors.Is(err, bus.ErrNotFound) {
 				return fmt.Errorf("%w; `streamcanary decisions list` lists them", err)
+			}
+			if err != nil {
+				return err
 			}
 			if c.json {
 				return printBody(c, &l)

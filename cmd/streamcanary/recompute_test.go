@@ -92,6 +92,16 @@ func stranger(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// unlogged deletes the decision log.
+func unlogged(ts *testscript.TestScript, _ bool, _ []string) {
+	conn, err := nats.Connect(ts.Getenv("NATS"))
+	ts.Check(err)
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	ts.Check(err)
+	ts.Check(js.DeleteStream(context.Background(), schemas.StreamName))
+}
+
 // copied ID publishes a decision of the log once more, with its signature: what somebody can do who may read and publish there.
 func copied(ts *testscript.TestScript, _ bool, args []string) {
 	ctx := context.Background()

@@ -144,7 +144,7 @@ func (b *Bus) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg
 	defer cancel()
 	stream, err := b.js.Stream(ctx, schemas.StreamName)
 	if err != nil {
-		return nil, noJetStream(err)
+		return nil, noLog(err)
 	}
 	return stream.GetLastMsgForSubject(ctx, subject)
 }

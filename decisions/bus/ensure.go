@@ -70,6 +70,15 @@ func noJetStream(err error) error {
 	return err
 }
 
+// noLog says of an error what it means that the decision log isn't there. Others are passed on.
+func noLog(err error) error {
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return noJetStream(err)
+	}
+	return fmt.Errorf("the decision log (stream %s) isn't there; serve makes it when it starts: is this its NATS, and its account? If somebody has deleted it, restore it from a backup (`nats stream restore`), and serve goes on by itself; "+
+		"where there is none, `streamcanary rollout show NAME` says what to do: %w", schemas.StreamName, err)
+}
+
 func (b *Bus) ensureStream(ctx context.Context) error {
 	ctx, cancel := b.within(ctx)
 	defer cancel()

@@ -75,7 +75,7 @@ func (b *Bus) read(ctx context.Context, subject string, at *place, fn taking) er
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read %s at %s: %w", subject, b.where(), noJetStream(err))
+		return fmt.Errorf("read %s at %s: %w", subject, b.where(), noLog(err))
 	}
 	messages, err := consumer.Messages()
 	if err != nil {
@@ -88,7 +88,7 @@ func (b *Bus) read(ctx context.Context, subject string, at *place, fn taking) er
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read %s at %s: %w", subject, b.where(), err)
+			return fmt.Errorf("read %s at %s: %w", subject, b.where(), noLog(err))
 		}
 		meta, err := message.Metadata()
 		if err != nil {

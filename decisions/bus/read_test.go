@@ -106,5 +106,11 @@ func TestListLogGone(t *testing.T) {
 		if err := b.Log(t.Context(), LogQuery{Follow: true}, func(Logged) error { return nil }); !errors.Is(err, jetstream.ErrStreamNotFound) {
 			t.Errorf("error %v of following a log that isn't there, want %v", err, jetstream.ErrStreamNotFound)
 		}
+		for _, query := range []LogQuery{{}, {Follow: true}} {
+			err := b.Log(t.Context(), query, func(Logged) error { return nil })
+			if want := "the decision log (stream STREAMCANARY) isn't there; serve makes it when it starts: is this its NATS, and its account? If somebody has deleted it, restore it from a backup"; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%+v: error %v, want %s", query, err, want)
+			}
+		}
 	})
 }
