@@ -32,6 +32,12 @@ func (s *State) Unheeded(a *schemas.Ack) Unheeded {
 	return ""
 }
 
+// Outlived reports whether an answer to the epoch is of no use any more, once a later one of the model has begun: nobody waits for one of that consumer. A sink's isn't: it carries out what was
+// decided in its order, however late, and goes on to what comes next by itself.
+func (s *State) Outlived(a *schemas.Ack) bool {
+	return !s.Misses(a.Consumer) && !s.Terms.isSink(a.Consumer)
+}
+
 // Asks reports whether a consumer is one whom decisions may ask for an answer.
 func (t *Terms) Asks(consumer string) bool {
 	return slices.Contains(t.State.Stores, consumer) || slices.Contains(t.State.Owing, consumer) || t.isSink(consumer) || t.asksRouter(consumer)

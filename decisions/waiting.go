@@ -26,6 +26,11 @@ func (s *State) Missing() []string {
 	return slices.Compact(missing)
 }
 
+// Misses reports whether an answer is waited for that a consumer can give.
+func (s *State) Misses(consumer string) bool {
+	return slices.ContainsFunc(s.Missing(), func(name string) bool { return s.speaksFor(consumer, name) })
+}
+
 // toldMissing are those of whom people were told that they haven't answered as is wanted, but for steps and stores that are to take writes again (left).
 func (s *State) toldMissing() []string {
 	var missing []string
@@ -65,8 +70,7 @@ const MaxStrays = 16
 
 // stray keeps an answer to another epoch, where its consumer is one that is waited for: who asks why it doesn't answer must hear that it does.
 func (s *State) stray(a *schemas.Ack, wallMs int64) {
-	missing := s.Missing()
-	if !slices.Contains(missing, a.Consumer) && (s.Terms.isStore(a.Consumer) || !slices.Contains(missing, anyRouter)) {
+	if !s.Misses(a.Consumer) {
 		return
 	}
 	s.found(a.Consumer)

@@ -95,6 +95,28 @@ func TestStrays(t *testing.T) {
 	}
 }
 
+// TestOutlived: an answer to an epoch that others came after counts there as long as it is waited for, and a sink's is never out of its time.
+func TestOutlived(t *testing.T) {
+	harm := verdictOf(5, VerdictRollback)
+	for name, test := range map[string]struct {
+		in   []Input
+		who  string
+		want bool
+	}{
+		"a router, all is done":             {after(running(terms(weight)), verdictOf(5, VerdictPromote), ack(6, 3, "eu", schemas.AckApplied)), "eu", true},
+		"a router whose answer is missing":  {after(running(terms(named, weight)), harm, ack(6, 3, "eu", schemas.AckApplied)), "us", false},
+		"and the other, which has given it": {after(running(terms(named, weight)), harm, ack(6, 3, "eu", schemas.AckApplied)), "eu", true},
+		"any router":                        {after(running(terms(weight)), harm), "eu", false},
+		"a store that owes an answer":       {[]Input{applied(1, terms(weight, func(t *Terms) { t.State.Owing = []string{"user"} }))}, "user", false},
+		"a sink, all is done":               {after(running(terms(weight, told)), harm, ack(6, 3, "mlflow", schemas.AckApplied)), "mlflow", false},
+	} {
+		s, _ := fold(t, test.in...)
+		if have := s.Outlived(&schemas.Ack{Consumer: test.who}); have != test.want {
+			t.Errorf("%s: outlived is %v, missing are %v", name, have, s.Missing())
+		}
+	}
+}
+
 // TestStepText: of each step of a rollback, what it waits for.
 func TestStepText(t *testing.T) {
 	in := after(begun(), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared), ack(13, 4, "eu", schemas.AckApplied))

@@ -83,7 +83,7 @@ func (c *court) strayed(ctx context.Context, m *bus.AckMessage) error {
 	if m.Ack.Epoch > of.epoch {
 		why = decisions.UnheededNewer
 	}
-	key := fmt.Sprint(m.Model, "/", m.Ack.Consumer, "/", m.Ack.Epoch)
+	key := strayKey(m.Model, &m.Ack, of)
 	if !c.strays.due(key, time.Now()) {
 		c.seen.unheeded(why)
 		return nil // that is known
@@ -94,6 +94,36 @@ func (c *court) strayed(ctx context.Context, m *bus.AckMessage) error {
 	}
 	c.seen.unheeded(why)
 	return nil
+}
+
+// strayKey is for what is told once in a while: that somebody answers to another epoch than the one that is under way.
+func strayKey(model string, a *schemas.Ack, now owner) string {
+	return fmt.Sprint(model, "/", a.Consumer, "/", a.Epoch, "/", now.epoch)
+}
+
+// outlived takes an answer to an epoch whose record is there, though a later one of the model has begun. Where nobody waits for it there it is counted, and where that one does wait for
+// whoever gives it, told to that one. While the journal is folded again, it isn't known which of the two came first.
+func (c *court) outlived(ctx context.Context, d *desk, in *decisions.Input) {
+	s, a, model := &d.head.State, in.Ack, d.rollout.Model
+	now, known := c.newest.Load(model)
+	why := s.Unheeded(a)
+	if c.catching || !known || now.(owner).epoch <= s.Epoch || a.Epoch != s.Epoch || !s.Outlived(a) || why == decisions.UnheededFuture || why == decisions.UnheededDecision {
+		return
+	}
+	if why == "" { // else it is counted as that
+		c.seen.unheeded(decisions.UnheededOlder)
+	}
+	of := now.(owner)
+	key, later := strayKey(model, a, of), c.desks[of.rollout]
+	if later == nil || !later.open() || later.head.State.Epoch != of.epoch || !later.head.State.Misses(a.Consumer) || !c.behind.due(key, time.Now()) {
+		return
+	}
+	if err := c.journalInput(ctx, model, of, decisions.Input{Kind: decisions.InputAck, WallMs: in.WallMs, Ack: a}); err != nil {
+		delete(c.behind.said, key) // with its next answer
+		if c.unwritten.due(err) {
+			c.log.Warn().Err(err).Str("model", model).Str("consumer", a.Consumer).Msg("that somebody answers to an earlier epoch can't be noted; look at Kafka (its disk, ACLs, the topic's settings)")
+		}
+	}
 }
 
 // heeded counts an answer that counts for nothing, and says so once in a while where it is of somebody who is asked, to what was never decided.

@@ -74,6 +74,7 @@ type court struct {
 	unacked    nag       // acks; their intake's goroutine has it
 	strays     stretches // answers to other epochs, likewise
 	unheard    stretches // answers to what was never decided
+	behind     stretches // answers to epochs that others came after, and whose records are there
 	unasked    nag       // the decision log, where a rollout is to begin
 	untold     nag       // events of strangers and of lost rollouts
 
@@ -400,6 +401,7 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 	}
 	if e.input != nil && e.input.Ack != nil && !d.replaying(record.Offset) {
 		c.heeded(d, e.input.Ack)
+		c.outlived(ctx, d, e.input)
 	}
 	foreign := d.foreign
 	effects, err := d.take(record.Offset, &e, time.Now())

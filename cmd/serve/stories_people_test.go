@@ -78,12 +78,49 @@ func TestStoriesOfAnyRouter(t *testing.T) {
 	}}})
 }
 
+// TestStoriesOfEpochs: a router that answers to the model's rollout before is named where it keeps the next one, and counted. Nothing of ours runs for raw.
+func TestStoriesOfEpochs(t *testing.T) {
+	const name = "a-router-that-stays-behind"
+	rollout := strings.Replace(rolloutWith(atOnce), "[router-a]", "[raw, router-a]", 1)
+	t.Run(name, func(t *testing.T) {
+		storyWith(t, name, rollout, "", func(v *village) {
+			v.wait(2 * time.Second)
+			v.answers("raw", 1, schemas.AckPrepared, "")
+			v.status(decisions.StatusRunning)
+			v.answers("raw", 2, schemas.AckApplied, "")
+			v.wait(5 * time.Second)
+			v.apply("second", strings.Replace(rollout, "name: story", "name: second", 1), func(a *Application) { a.Supersede = true })
+			v.wait(time.Second)
+			v.restart()
+			v.wait(2 * time.Second)
+			for range 2 {
+				v.answers("raw", 2, schemas.AckApplied, "")
+				v.wait(4 * time.Second)
+			}
+			if page := v.page("/metrics"); !strings.Contains(page, `streamcanary_acks_ignored_total{reason="older_epoch"} 2`+"\n") {
+				v.Error("what raw answered to the epoch before is not counted")
+			}
+			v.wait(5 * time.Second) // overdue
+			v.answersTo("second", 2, "raw", 1, schemas.AckPrepared, "")
+			v.wait(5 * time.Second)
+			v.answersTo("second", 2, "raw", 2, schemas.AckApplied, "")
+			v.wait(2 * time.Second)
+		})
+	})
+}
+
 // answers publishes an answer of a consumer that nothing runs for, and waits for what comes of it: the order of two is no chance. Each is of an instance of its
 // own: the stream takes two of one as one.
 func (v *village) answers(consumer string, seq int64, status schemas.AckStatus, snapshot string) {
 	v.Helper()
+	v.answersTo("story", 1, consumer, seq, status, snapshot)
+}
+
+// answersTo is the same for a decision of another rollout.
+func (v *village) answersTo(rollout string, epoch int64, consumer string, seq int64, status schemas.AckStatus, snapshot string) {
+	v.Helper()
 	v.must(v.bus.Answer(v.Context(), "ranker", &schemas.Ack{
-		Decision: fmt.Sprint("story.1.", seq), Epoch: 1, Seq: seq, Consumer: consumer, Instance: fmt.Sprint(time.Now().UnixMilli()), Status: status, Snapshot: snapshot, At: schemas.Time(time.Now().UnixMilli()),
+		Decision: fmt.Sprintf("%s.%d.%d", rollout, epoch, seq), Epoch: epoch, Seq: seq, Consumer: consumer, Instance: fmt.Sprint(time.Now().UnixMilli()), Status: status, Snapshot: snapshot, At: schemas.Time(time.Now().UnixMilli()),
 	}))
 	v.wait(100 * time.Millisecond)
 }
