@@ -256,7 +256,7 @@ func (t *turn) sinksOverdue() {
 		last = step
 	}
 	if silent != nil {
-		why = append(why, fmt.Sprintf("Nothing is said by %s: does a serve run that has it in its sinks?", strings.Join(silent, ", ")))
+		why = append(why, fmt.Sprintf("Nothing is said by %s: does a serve run that has it in its sinks, or does what it was told before hang there?", strings.Join(silent, ", ")))
 	}
 	often := times(last.Attempt)
 	if last.DeadlineMs == 0 {

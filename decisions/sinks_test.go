@@ -111,7 +111,7 @@ func TestSinkSentences(t *testing.T) {
 	have := sentences(keeps, expire(35, id(1, 3)+"/alert-slack"), ack(36, 3, "oncall", schemas.AckApplied), ack(36, 3, "slack", schemas.AckApplied), fails)
 	want := []string{
 		"Not done of rollback ranker-42.1.3 in time: registry-mlflow, alert-oncall, alert-slack (deadline passed once). Traffic doesn't wait for that, and it is tried again for a day. " +
-			"If that can't wait, give the registry's alias or stage back to 41 by hand, and tell people yourself. mlflow: GET http://mlflow: the server answers 503. Nothing is said by oncall, slack: does a serve run that has it in its sinks?",
+			"If that can't wait, give the registry's alias or stage back to 41 by hand, and tell people yourself. mlflow: GET http://mlflow: the server answers 503. Nothing is said by oncall, slack: does a serve run that has it in its sinks, or does what it was told before hang there?",
 		"Step alert-oncall of rollback ranker-42.1.3 is done after all.",
 		"Step alert-slack of rollback ranker-42.1.3 is done after all.",
 		"Step registry-mlflow of rollback ranker-42.1.3 has failed, and isn't tried again: move alias champion: it points to version 9. Traffic doesn't wait for that. " +
@@ -122,7 +122,7 @@ func TestSinkSentences(t *testing.T) {
 	}
 	have = sentences(ack(6, 3, "mlflow", schemas.AckApplied), ack(6, 3, "oncall", schemas.AckApplied), expire(35, id(1, 3)+"/alert-slack"))
 	want = []string{"Not done of rollback ranker-42.1.3 in time: alert-slack (deadline passed once). Traffic doesn't wait for that, and it is tried again for a day. " +
-		"If that can't wait, tell people yourself. Nothing is said by slack: does a serve run that has it in its sinks?"}
+		"If that can't wait, tell people yourself. Nothing is said by slack: does a serve run that has it in its sinks, or does what it was told before hang there?"}
 	if !slices.Equal(have, want) {
 		t.Errorf("told\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
 	}
@@ -273,7 +273,7 @@ func TestPromotionSentences(t *testing.T) {
 	}
 	want := []string{
 		"Not done of promotion ranker-42.1.3 in time: registry-mlflow (deadline passed once). Traffic doesn't wait for that, and it is tried again for a day. " +
-			"If that can't wait, give the registry's alias or stage to 42 by hand. Nothing is said by mlflow: does a serve run that has it in its sinks?",
+			"If that can't wait, give the registry's alias or stage to 42 by hand. Nothing is said by mlflow: does a serve run that has it in its sinks, or does what it was told before hang there?",
 		"Step registry-mlflow of promotion ranker-42.1.3 has failed, and isn't tried again: MLflow has no such thing. Traffic doesn't wait for that. " +
 			"If that can't wait, give the registry's alias or stage to 42 by hand. This counts as over with the model's next rollout, or with `streamcanary rollout delete ranker-42`.",
 		"ada deleted rollout ranker-42, which had ended. Not done, and not followed any more: registry-mlflow.",

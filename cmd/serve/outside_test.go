@@ -29,6 +29,7 @@ type outside struct {
 	v       *village
 	away    atomic.Bool // nobody answers
 	shut    atomic.Bool // MLflow doesn't
+	hangs   atomic.Bool // MLflow takes what it is asked, and says nothing
 	busy    atomic.Bool // PagerDuty is asked too much
 	mu      sync.Mutex
 	heard   map[string][]string // by system, what it was told
@@ -63,6 +64,10 @@ func (v *village) surround() {
 	mux.HandleFunc("/apis/", o.kubernetes)
 	mux.HandleFunc(mlflowAPI, o.mlflow)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.hangs.Load() && strings.HasPrefix(r.URL.Path, mlflowAPI) {
+			<-r.Context().Done()
+			return
+		}
 		time.Sleep(takes(r.URL.Path)) // no answer on the instant of a request to the model, nor of another system
 		if o.away.Load() || o.shut.Load() && strings.HasPrefix(r.URL.Path, mlflowAPI) {
 			http.Error(w, "nobody is here", http.StatusServiceUnavailable)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -35,6 +36,7 @@ type sink struct {
 	keeps    map[uint64]keeping   // by sequence, events that come again: the bus bounds how many there are
 	aside    map[uint64]time.Time // by sequence, decisions of an unknown key that wait for who knows it, and when they were published: at most asideMost
 	vain     bool                 // nobody has known such a key
+	hitch    atomic.Value         // string: what keeps the event that is under way; "": nothing is known
 }
 
 // Bounds of what a sink remembers. Beyond asideMost a decision of an unknown key doesn't wait.
@@ -65,7 +67,7 @@ func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 		if one.Kind.Routes() {
 			one.Retries = 0 // between two attempts a newer decision may come
 		}
-		o := actuators.Options{Program: s.Program, Jitter: s.wires.jitter, Dial: s.wires.dial}
+		o := actuators.Options{Program: s.Program, Jitter: s.wires.jitter, Dial: s.wires.dial, Failed: func(f *actuators.Failure) { k.hitch.Store(why(f)) }}
 		if o.Jitter == nil {
 			o.Jitter = rand.Float64
 		}

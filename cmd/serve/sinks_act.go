@@ -1,12 +1,14 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"streamcanary/decisions/actuators"
@@ -50,7 +52,9 @@ func (a *attempt) over() bool { return a.err == nil || a.refused || a.tooOld }
 func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Duration {
 	var err error
 	if !slices.Contains(k.done, e.ID) || k.Kind.Routes() { // people are not told twice because NATS takes no answer
+		over := k.trying(ctx, t)
 		err = k.actuator.Act(ctx, e)
+		over()
 	}
 	if ctx.Err() != nil {
 		return sinkAgain
@@ -82,6 +86,29 @@ func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Du
 		return 0
 	}
 	return k.failed(t, &a)
+}
+
+// tryingSaid is after how long it is said of an event that it is still tried for the first time: sooner than people are told that it is overdue.
+const tryingSaid = 17 * time.Second
+
+// trying says, where a decision takes long, that it is tried and what keeps it so far: else it would look as if nobody had this sink. It goes on until over is called.
+func (k *sink) trying(ctx context.Context, t *bus.Told) (over func()) {
+	k.hitch.Store("")
+	_, said := k.keeps[t.Sequence]
+	if said || k.Kind.Routes() || !k.answers(t.Decision) {
+		return func() {}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var saying sync.WaitGroup
+	saying.Go(func() {
+		if pause(ctx, tryingSaid); ctx.Err() == nil {
+			_ = k.ack(ctx, t.Decision, schemas.AckReceived, cmp.Or(k.hitch.Load().(string), "it is tried, and the system has not answered yet")) // what comes of it is said all the same
+		}
+	})
+	return func() {
+		stop()
+		saying.Wait()
+	}
 }
 
 // failed says why an event isn't there yet, and when it comes again.

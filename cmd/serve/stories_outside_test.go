@@ -44,6 +44,17 @@ func TestStoriesOfSinks(t *testing.T) {
 			v.follows("registry-mlflow")
 		})
 	})
+	t.Run("a-registry-that-hangs", func(t *testing.T) {
+		storyWith(t, "a-registry-that-hangs", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.hangs.Store(true)
+			v.harms()
+			v.completed() // all but the registry
+			v.wait(20 * time.Second)
+			v.outside.hangs.Store(false)
+			v.follows("registry-mlflow")
+		})
+	})
 	t.Run("a-registry-that-somebody-else-writes-to", func(t *testing.T) {
 		storyWith(t, "a-registry-that-somebody-else-writes-to", rollout, sinksOutside, func(v *village) {
 			v.status(decisions.StatusRunning)

@@ -39,6 +39,8 @@ type Options struct {
 	Jitter func() float64
 	// Say, where it is set, makes it a dry run, and hears of each thing that would be changed or told, in one line or more.
 	Say func(string)
+	// Failed, where it is set, hears of each request that failed and is sent again, with those before it. It is called from within Act.
+	Failed func(*Failure)
 	// TLS is whom an https:// address must be signed by, and what we show; nil: the system's certificates.
 	TLS *tls.Config
 	// Dial, where it is set, connects instead of the system.

@@ -127,7 +127,13 @@ func (c *courier) send(ctx context.Context, x *call) ([]byte, error) {
 		}
 		failure.Doing, failure.Attempts = x.doing(), n
 		wait := max(c.pause(n), failure.After)
-		if !failure.again || n > c.sink.Retries || wait > longestPause || !sleep(ctx, wait) {
+		if !failure.again || n > c.sink.Retries || wait > longestPause {
+			return nil, failure
+		}
+		if c.options.Failed != nil {
+			c.options.Failed(failure)
+		}
+		if !sleep(ctx, wait) {
 			return nil, failure
 		}
 	}
