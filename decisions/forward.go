@@ -64,8 +64,31 @@ func causeOf(r *schemas.Reason) string {
 
 // forward recommends to roll forward where nothing is rolled back: once in an epoch for each reason.
 func (t *turn) forward(why schemas.Reason) {
-	if t.s.Forward == nil || t.s.Forward.Code != why.Code {
+	if !slices.ContainsFunc(t.s.Recommended(), func(r schemas.Reason) bool { return r.Code == why.Code }) {
 		t.recommend(why)
+	}
+}
+
+// Recommended are the reasons to roll forward that stand, the newest first: one for each code.
+func (s *State) Recommended() []schemas.Reason {
+	if s.Forward == nil {
+		return nil
+	}
+	return append([]schemas.Reason{*s.Forward}, s.ForwardToo...)
+}
+
+// stands notes a recommendation as the newest. One of the same code ends with it; others stand until their own cause ends.
+func (s *State) stands(why schemas.Reason) {
+	s.unsay(why.Code)
+	s.Forward, s.ForwardToo = &why, s.Recommended()
+}
+
+// unsay forgets the recommendation of a code.
+func (s *State) unsay(code string) {
+	left := slices.DeleteFunc(s.Recommended(), func(r schemas.Reason) bool { return r.Code == code })
+	s.Forward, s.ForwardToo = nil, nil
+	if len(left) > 0 {
+		s.Forward, s.ForwardToo = &left[0], slices.Clone(left[1:])
 	}
 }
 
@@ -98,7 +121,7 @@ func (t *turn) recommend(why schemas.Reason) {
 	why.Skew, why.Changes = t.s.Skew, changesOf(t.s.Pillars)
 	told := clip(why.Sentence+t.s.known(), max(0, MaxSentence-len(do)-1))
 	why.Sentence = clip(told+" "+do, MaxSentence)
-	t.s.Forward = &why
+	t.s.stands(why)
 	severity := schemas.Warning
 	if t.s.Status == StatusFrozen { // users are harmed, and nothing moves
 		severity = t.s.Saga.severity()
@@ -107,11 +130,7 @@ func (t *turn) recommend(why schemas.Reason) {
 }
 
 // returns forgets the recommendation for state that doesn't go back: it can, or has.
-func (s *State) returns() {
-	if s.Forward != nil && s.Forward.Code == codeStateGone {
-		s.Forward = nil
-	}
-}
+func (s *State) returns() { s.unsay(codeStateGone) }
 
 // restoring is what a decision must go on to ask of stores that are about to go back to their snapshots, since they do what the newest one says; nil: they aren't.
 func (s *State) restoring() []schemas.StateOrder {

@@ -94,6 +94,43 @@ func TestForwardKeepsWhatToDo(t *testing.T) {
 	}
 }
 
+// TestRecommendationsStand: a recommendation ends with its own cause, and not with one that came after it.
+func TestRecommendationsStand(t *testing.T) {
+	begin := applied(1, terms(stateful, illegible, chronic))
+	begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 500, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 600, Cause: "errors"}}
+	codes := func(s State) string {
+		var all []string
+		for _, r := range s.Recommended() {
+			all = append(all, r.Code+" "+r.Sentence[:min(len(r.Sentence), 20)])
+		}
+		return strings.Join(all, ", ")
+	}
+	stuck := []Input{begin, ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), snapped(4, 1, "item"), ack(5, 2, "eu", schemas.AckApplied),
+		beyond(failedBy(10, "errors"), outage(true)), ack(11, 3, "item", schemas.AckPrepared)}
+	gone := after(stuck, expire(41, id(1, 3)+"/freeze"))
+	const standing, lost = "no_refuge Baseline 41 answers ", "state_gone The state of ranker "
+	for name, test := range map[string]struct {
+		in   []Input
+		want string
+	}{
+		"at once":            {stuck, standing},
+		"the state, too":     {gone, lost + ", " + standing},
+		"and it can go back": {after(gone, ack(42, 3, "user", schemas.AckPrepared)), standing},
+		"and does not":       {after(gone, ack(42, 3, "user", schemas.AckPrepared), ack(43, 7, "eu", schemas.AckApplied), ack(44, 8, "user", schemas.AckFailed), expire(90, id(1, 3)+"/restore")), lost + ", " + standing},
+		"and has after all": {after(gone, ack(42, 3, "user", schemas.AckPrepared), ack(43, 7, "eu", schemas.AckApplied), ack(44, 8, "user", schemas.AckFailed), expire(90, id(1, 3)+"/restore"),
+			ack(95, 8, "item", schemas.AckApplied), ack(96, 8, "user", schemas.AckApplied)), standing},
+	} {
+		s := stateOf(t, test.in...)
+		if have := codes(s); have != test.want {
+			t.Errorf("%s: recommended %q, want %q", name, have, test.want)
+		}
+	}
+	old := State{Forward: &schemas.Reason{Code: codeStateGone}} // of a record from before there could be more
+	if old.returns(); old.Recommended() != nil || old.Forward != nil {
+		t.Errorf("recommended %+v", old.Recommended())
+	}
+}
+
 // TestPastOf: what counts as a rollback of the past.
 func TestPastOf(t *testing.T) {
 	_, effects := Step(stateOf(t, running(terms(weight))...), failedBy(5, "p99"))

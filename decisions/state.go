@@ -84,9 +84,11 @@ type State struct {
 	Pillars []Pillar `json:"pillars,omitempty"`
 	// Watched is what was found of them since.
 	Watched []Watched `json:"watched,omitempty"`
-	// Past are the model's rollbacks before this epoch, oldest first; Forward is why to roll forward, where that is recommended.
-	Past    []Past          `json:"past,omitempty"`
-	Forward *schemas.Reason `json:"forward,omitempty"`
+	// Past are the model's rollbacks before this epoch, oldest first; Forward is the newest reason to roll forward, where that is recommended, and ForwardToo are
+	// those before it that still stand, the newest first, one for each code (Recommended has all).
+	Past       []Past           `json:"past,omitempty"`
+	Forward    *schemas.Reason  `json:"forward,omitempty"`
+	ForwardToo []schemas.Reason `json:"forward_too,omitempty"`
 	// Beyond are the limits that the baseline is beyond, by the last verdict; BeyondTold are the guardrails of which people have heard that.
 	Beyond     []Beyond `json:"beyond,omitempty"`
 	BeyondTold []string `json:"beyond_told,omitempty"`
@@ -260,7 +262,7 @@ func (s *State) clone() State {
 	c.Terms.Alerts, c.Alerts = slices.Clone(s.Terms.Alerts), slices.Clone(s.Alerts)
 	c.Truncated = slices.Clone(s.Truncated)
 	c.Snapshots = slices.Clone(s.Snapshots)
-	c.Past = slices.Clone(s.Past)
+	c.Past, c.ForwardToo = slices.Clone(s.Past), slices.Clone(s.ForwardToo)
 	c.Pillars, c.Watched = slices.Clone(s.Pillars), slices.Clone(s.Watched)
 	c.Routes = slices.Clone(s.Routes)
 	c.Before = slices.Clone(s.Before)

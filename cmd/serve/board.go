@@ -31,10 +31,12 @@ type Standing struct {
 	Application string `json:"application,omitempty"`
 	engine.Report
 	Why *schemas.Reason `json:"why,omitempty"` // of the last decision but the start
-	// Pillars is what was found of them since the start; Beyond are the limits that the baseline is beyond; Forward is why to roll forward, where that is recommended.
-	Pillars []decisions.Watched `json:"pillars,omitempty"`
-	Beyond  []decisions.Beyond  `json:"baseline_beyond,omitempty"`
-	Forward *schemas.Reason     `json:"forward,omitempty"`
+	// Pillars is what was found of them since the start; Beyond are the limits that the baseline is beyond; Forward is the newest reason to roll forward, where that
+	// is recommended, and ForwardToo are those before it that still stand.
+	Pillars    []decisions.Watched `json:"pillars,omitempty"`
+	Beyond     []decisions.Beyond  `json:"baseline_beyond,omitempty"`
+	Forward    *schemas.Reason     `json:"forward,omitempty"`
+	ForwardToo []schemas.Reason    `json:"forward_too,omitempty"`
 
 	merger     windows.MergerStats // for the metrics
 	recordedMs int64               // likewise: event time up to which the record goes, also where nothing of it is folded again
@@ -161,7 +163,7 @@ func (c *court) show() {
 			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes, Waiting: d.head.State.Missing(), Undone: d.head.State.Undone(),
 			Retired: d.head.State.RetiredText(), serving: d.head.State.RetiredServing(),
 			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(), recordedMs: d.head.State.EventMs,
-			Pillars: d.head.State.Watched, Beyond: d.head.State.Beyond, Forward: d.head.State.Forward,
+			Pillars: d.head.State.Watched, Beyond: d.head.State.Beyond, Forward: d.head.State.Forward, ForwardToo: d.head.State.ForwardToo,
 		}
 		if d.isLost() {
 			s.Lost = lostText(d)

@@ -465,8 +465,8 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	for i := range s.Strays {
 		fmt.Fprintf(w, "waiting: %s\n", s.StrayText(&s.Strays[i]))
 	}
-	if s.Forward != nil {
-		fmt.Fprintf(w, "recommended: %s\n", s.Forward.Sentence)
+	for _, why := range s.Recommended() {
+		fmt.Fprintf(w, "recommended: %s\n", why.Sentence)
 	}
 	for _, text := range s.TruncatedTexts() {
 		fmt.Fprintf(w, "alerts: %s\n", schemas.Readable(text))
