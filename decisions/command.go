@@ -45,7 +45,7 @@ func (t *turn) came() (decision, advice string) {
 			decision = cmp.Or(decision, e.Decision.Decision.ID)
 		}
 	}
-	if d := t.recommended(); d != nil {
+	if d := t.decided(schemas.ActionRollForward); d != nil {
 		advice = d.Reason.Sentence
 	}
 	return decision, advice

@@ -95,10 +95,12 @@ func (s *State) unsay(code string) {
 // afterRollback recommends to roll forward behind a rollback that may not help: one decision, whatever speaks for it. The rollback itself stands: it is what helps users
 // now, as far as anything does. What was recommended before it is said again, since a rollback alone would read as if all were well. A baseline that is proven to be beyond its
 // limit only later, while the rollback is carried out, is told of then (beyond).
-func (t *turn) afterRollback(cause string) {
+func (t *turn) afterRollback() {
 	var why schemas.Reason
 	t.s.BeyondTold = nil // before: behind the rollback it is said again
 	t.s.news()
+
+	cause := causeOf(&t.decided(schemas.ActionRollback).Reason) // as later epochs read it in the decision log (PastOf)
 	for _, r := range []schemas.Reason{t.s.noRefuge(), t.s.pillarGone(), t.s.chronic(cause)} {
 		if r.Code == "" {
 			continue

@@ -94,6 +94,24 @@ func TestForwardKeepsWhatToDo(t *testing.T) {
 	}
 }
 
+// TestChronicNamesAlerts: a rollback that an alert asks for counts by its guardrail, as those in the decision log do.
+func TestChronicNamesAlerts(t *testing.T) {
+	begin := func(past ...Past) []Input {
+		in := running(terms(guarded, chronic))
+		in[0].Applied.Past = past
+		return in
+	}
+	first, effects := Step(stateOf(t, begin()...), alarm(20, "page", 10))
+	past, is := PastOf(&effects[0].Decision.Decision)
+	if !is || past.Cause != "page" || first.Forward != nil {
+		t.Fatalf("remembered as %+v, recommended %+v", past, first.Forward)
+	}
+	again := stateOf(t, after(begin(past, past), alarm(20, "page", 10))...)
+	if want := "(page 3 times)"; again.Forward == nil || !strings.Contains(again.Forward.Sentence, want) {
+		t.Errorf("recommended %+v, want %s", again.Forward, want)
+	}
+}
+
 // TestRecommendationsStand: a recommendation ends with its own cause, and not with one that came after it.
 func TestRecommendationsStand(t *testing.T) {
 	begin := applied(1, terms(stateful, illegible, chronic))

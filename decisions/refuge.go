@@ -63,7 +63,7 @@ func (t *turn) beyond() {
 	said := len(t.s.BeyondTold) > 0
 	news := t.s.news()
 	switch {
-	case news == nil || t.recommended() != nil:
+	case news == nil || t.decided(schemas.ActionRollForward) != nil:
 	case t.s.judged() || t.s.Status == StatusPromoting:
 		t.tellBeyond(news)
 	case t.s.Status == StatusRolledBack && t.s.Undone() && !said:
@@ -92,10 +92,10 @@ func (t *turn) tellBeyond(news []Beyond) {
 		Sentence: beyondText(news) + " By itself that changes nothing: look at the baseline. A rollback would not end it."})
 }
 
-// recommended is the recommendation to roll forward that was decided in this turn; nil: none was.
-func (t *turn) recommended() *schemas.Decision {
+// decided is the first decision of an action in this turn; nil: there is none.
+func (t *turn) decided(action schemas.Action) *schemas.Decision {
 	for _, e := range t.out {
-		if e.Decision != nil && e.Decision.Decision.Action == schemas.ActionRollForward {
+		if e.Decision != nil && e.Decision.Decision.Action == action {
 			return &e.Decision.Decision
 		}
 	}

@@ -153,7 +153,7 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 	d.supersedes = t.superseded()
 	t.s.Hold, t.s.Wait, t.s.Warming, t.s.Freezing, t.s.Promotion = nil, nil, nil, nil, nil
 	if t.s.Status != StatusPreparing { // else nothing was tried
-		defer t.afterRollback(causeOf(&d.reason))
+		defer t.afterRollback()
 	}
 	untried := t.s.untried()
 	if d.reason.Skew == nil { // a person's, or an alert's: the decision log tells later epochs what was known
