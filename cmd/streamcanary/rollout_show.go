@@ -249,16 +249,16 @@ func recordOf(ctx context.Context, b *bus.Bus, a *serve.Addresses, name string) 
 	return head, fmt.Errorf("rollout %s is applied, but no serve has taken it up: does one run on this NATS?", name)
 }
 
-// lastReason is why the epoch's last decision with evidence was made, from the decision log; nil: there is none.
-func lastReason(ctx context.Context, b *bus.Bus, a *serve.Addresses, s *decisions.State) (*schemas.Reason, error) {
-	var last *schemas.Reason
+// lastEvident is the epoch's last decision with evidence, from the decision log; nil: there is none.
+func lastEvident(ctx context.Context, b *bus.Bus, a *serve.Addresses, s *decisions.State) (*schemas.Decision, error) {
+	var last *schemas.Decision
 	keys, unknown := readTrust(a.Trust) // without keys, the log is believed
 	err := b.Log(ctx, bus.LogQuery{Model: s.Terms.Model}, func(l bus.Logged) error {
 		if d := l.Decision; d == nil || unknown == nil && l.Verify(keys) != nil {
 			return nil
 		}
 		if d := l.Decision; d.Rollout == s.Terms.Rollout && d.Epoch == s.Epoch && len(d.Reason.Guardrails) > 0 {
-			last = &d.Reason
+			last = d
 		}
 		return nil
 	})
@@ -283,6 +283,8 @@ type view struct {
 	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
 	Bands      []schemas.Band            `json:"bands,omitempty"` // of now only; for display only
 	Health     []schemas.Finding         `json:"health,omitempty"`
+	EvidenceOf string                    `json:"evidence_of,omitempty"`    // as_of last_decision: the decision of which guardrails and health are
+	EvidenceAt schemas.Time              `json:"evidence_at,omitzero"`     // up to which event time it was judged by then
 	Others     []analysis.OtherVersion   `json:"other_versions,omitempty"` // of the model, that answer now
 	Skew       *schemas.Skew             `json:"skew,omitempty"`           // of the canary's scores, where there are offline ones
 	Links      map[string]string         `json:"links,omitempty"`          // the rollout's annotations
@@ -355,11 +357,12 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 	v := viewOf(&head, live[name])
 	v.LeftOut = leftOut(&head.State, silent)
 	if v.AsOf == asOfDecision && len(v.Guardrails) == 0 {
-		switch why, err := lastReason(ctx, b, &a, &head.State); {
+		switch d, err := lastEvident(ctx, b, &a, &head.State); {
 		case err != nil && v.LeftOut == "":
 			v.LeftOut = fmt.Sprintf("the guardrails and the findings of health at its last decision stand in the decision log, which can't be read: %v", err)
-		case why != nil:
-			v.Guardrails, v.Health = why.Guardrails, why.Health
+		case d != nil:
+			v.Guardrails, v.Health = d.Reason.Guardrails, d.Reason.Health
+			v.EvidenceOf, v.EvidenceAt = d.ID, d.EventTime
 		}
 	}
 	return &v, nil
@@ -408,7 +411,7 @@ func printView(w io.Writer, v *view) error {
 		}
 	}
 	for _, f := range v.Health {
-		fmt.Fprintf(w, "health: %s: %s\n", f.Code, f.Sentence)
+		fmt.Fprintf(w, "health%s: %s: %s\n", v.evidenceText(), f.Code, f.Sentence)
 	}
 	if others := analysis.OthersText(v.Others); others != "" {
 		fmt.Fprintf(w, "traffic: %s\n", others)
@@ -425,6 +428,14 @@ func printView(w io.Writer, v *view) error {
 	}
 	printSkew(w, v.Skew)
 	return nil
+}
+
+// evidenceText says of which decision the findings of health are, where they aren't of now: what goes on counting, as what is seen of the baseline, has other numbers since.
+func (v *view) evidenceText() string {
+	if v.EvidenceOf == "" {
+		return ""
+	}
+	return fmt.Sprintf(" at decision %s (judged up to %s)", v.EvidenceOf, v.EvidenceAt)
 }
 
 // printTraffic writes what is routed, and who is waited for.

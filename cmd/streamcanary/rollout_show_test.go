@@ -186,6 +186,25 @@ pillar registry: unknown since 1970-01-01T00:01:15Z, and taken for what it was: 
 	}
 }
 
+// TestShowDatesTheEvidence: a finding of the last decision stands still, and what is seen of the baseline goes on: each says of when it is.
+func TestShowDatesTheEvidence(t *testing.T) {
+	s := decisions.State{Status: decisions.StatusRolledBack, Beyond: []decisions.Beyond{{Guardrail: "outage", Sentence: "Baseline 41 is beyond: 9.8 % (1,141 of 11,652)."}},
+		Why: &schemas.Reason{Code: "guardrail_failed", Sentence: "It is slow."}}
+	v := view{AsOf: asOfDecision, EvidenceOf: "ranker-42.1.3", EvidenceAt: 65_000, Record: &decisions.Head{State: s},
+		Health: []schemas.Finding{{Code: "baseline_beyond", Sentence: "Baseline 41 is beyond: 11.1 % (102 of 918)."}}}
+	var b strings.Builder
+	if err := printView(&b, &v); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+health at decision ranker-42.1.3 (judged up to 1970-01-01T00:01:05.000Z): baseline_beyond: Baseline 41 is beyond: 11.1 % (102 of 918).
+baseline: Baseline 41 is beyond: 9.8 % (1,141 of 11,652).
+`
+	if !strings.HasSuffix(b.String(), want) {
+		t.Errorf("shown\n%s", b.String())
+	}
+}
+
 // TestShowAmiss: where nobody says how it stands now, traffic that isn't as planned is shown from the record, as long as it is judged.
 func TestShowAmiss(t *testing.T) {
 	s := decisions.State{Status: decisions.StatusRunning, Amiss: []schemas.Finding{{Code: "off_plan", Sentence: "Canary 42 has too little."}}}
