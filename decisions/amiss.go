@@ -140,7 +140,7 @@ func (s *State) followedText() string {
 func (s *State) appliedText() string {
 	var names []string
 	for i := range s.Answers {
-		if a := &s.Answers[i]; a.Status == schemas.AckApplied && s.speaksFor(a.Consumer, anyRouter) {
+		if a := &s.Answers[i]; a.Status == schemas.AckApplied && s.speaksFor(a.Consumer, anyRouter) && !s.Stranger(a.Consumer) {
 			names = append(names, fmt.Sprintf("%s (decision %d)", a.Consumer, a.Seq))
 		}
 	}

@@ -200,7 +200,6 @@ func PinsOf(s *State) []Pin {
 // RoutingPillar says whether traffic can be switched without a deploy: routers have answered the current epoch of the model. Of a model without an epoch
 // (nil) that can't be known: its start will wait for them.
 func RoutingPillar(t *Terms, current *State) Pillar {
-	var needed []string
 	switch {
 	case t.Mode == schemas.Advise:
 		return NewPillar(PillarRouting, PillarHeld, []string{"mode: advise needs no router"})
@@ -209,12 +208,8 @@ func RoutingPillar(t *Terms, current *State) Pillar {
 	case current == nil || current.Epoch == 0:
 		return NewPillar(PillarRouting, PillarUnchecked, []string{fmt.Sprintf("model %s has had no rollout: the start waits until its routers have answered that they are prepared", t.Model)})
 	}
-	var got []string
-	for _, a := range current.Answers {
-		if (a.Status == schemas.AckPrepared || a.Status == schemas.AckApplied) && !a.Unfit && !current.Terms.isStore(a.Consumer) && !current.Terms.isSink(a.Consumer) {
-			got = append(got, a.Consumer)
-		}
-	}
+	got, others := current.ready(t)
+	var needed []string
 	for _, name := range t.Routers {
 		if !slices.Contains(got, name) {
 			needed = append(needed, name)
@@ -223,10 +218,33 @@ func RoutingPillar(t *Terms, current *State) Pillar {
 	if len(t.Routers) == 0 && len(got) == 0 {
 		needed = []string{anyRouter}
 	}
+	aside := ""
+	if others != nil {
+		aside = fmt.Sprintf(" (answers of names that acks.routers doesn't have: %s)", listed(others[:min(len(others), maxRouters)]))
+	}
 	if needed != nil {
 		return NewPillar(PillarRouting, PillarFailed, []string{fmt.Sprintf(
-			"epoch %d of model %s (rollout %s) was not answered by %s: does it run, with the name that acks.routers has, and is it allowed to acknowledge?",
-			current.Epoch, t.Model, current.Terms.Rollout, listed(needed))})
+			"epoch %d of model %s (rollout %s) was not answered by %s%s: does it run, with the name that acks.routers has, and is it allowed to acknowledge?",
+			current.Epoch, t.Model, current.Terms.Rollout, listed(needed), aside)})
 	}
-	return NewPillar(PillarRouting, PillarHeld, []string{fmt.Sprintf("epoch %d of model %s was answered by %s", current.Epoch, t.Model, listed(got))})
+	return NewPillar(PillarRouting, PillarHeld, []string{fmt.Sprintf("epoch %d of model %s was answered by %s%s", current.Epoch, t.Model, listed(got), aside)})
+}
+
+// ready are who has answered the epoch as a router does that can be switched: those whom a rollout would ask, and others, whom nobody asks. Where any router is enough for it, it is one that
+// this epoch asks.
+func (s *State) ready(t *Terms) (asked, others []string) {
+	asks := t
+	if len(t.Routers) == 0 {
+		asks = &s.Terms
+	}
+	for _, a := range s.Answers {
+		switch {
+		case a.Status != schemas.AckPrepared && a.Status != schemas.AckApplied, a.Unfit, s.Terms.isStore(a.Consumer), s.Terms.isSink(a.Consumer):
+		case asks.asksRouter(a.Consumer):
+			asked = append(asked, a.Consumer)
+		case s.Stranger(a.Consumer):
+			others = append(others, a.Consumer)
+		}
+	}
+	return asked, others
 }

@@ -163,6 +163,14 @@ func TestRouting(t *testing.T) {
 	silent := func(s *State) { s.Answers = nil }
 	late := func(s *State) { s.Answers[0].Status = schemas.AckReceived }
 	store := func(s *State) { s.Terms.State.Stores = []string{"eu"} }
+	ghost := func(s *State) { // a name that its acks.routers doesn't have
+		s.Terms.Routers = []string{"eu"}
+		s.Answers = append(s.Answers, Answer{Consumer: "ghost", Status: schemas.AckApplied})
+	}
+	unnamed := func(s *State) {
+		ghost(s)
+		s.Answers = s.Answers[1:]
+	}
 	for _, test := range []struct {
 		name    string
 		terms   Terms
@@ -175,6 +183,11 @@ func TestRouting(t *testing.T) {
 		{"only received", terms(), current(late), PillarFailed, "was not answered by any router"},
 		{"only a store", terms(), current(store), PillarFailed, "was not answered by any router"},
 		{"not all", terms(named), current(), PillarFailed, "was not answered by us: does it run"},
+		{"a stranger, too", terms(func(t *Terms) { t.Routers = []string{"eu"} }), current(ghost), PillarHeld, "epoch 1 of model ranker was answered by eu (answers of names that acks.routers doesn't have: ghost)"},
+		{"a stranger, for any", terms(), current(ghost), PillarHeld, "was answered by eu (answers of names that acks.routers doesn't have: ghost)"},
+		{"only a stranger", terms(func(t *Terms) { t.Routers = []string{"eu"} }), current(unnamed), PillarFailed, "was not answered by eu (answers of names that acks.routers doesn't have: ghost): does it run"},
+		{"only a stranger, for any", terms(), current(unnamed), PillarFailed, "was not answered by any router (answers of names"},
+		{"asked from now on", terms(func(t *Terms) { t.Routers = []string{"ghost"} }), current(ghost), PillarHeld, "was answered by ghost"},
 		{"the first rollout", terms(), nil, PillarUnchecked, "model ranker has had no rollout: the start waits until its routers have answered"},
 		{"advice", terms(advise), nil, PillarHeld, "mode: advise needs no router"},
 		{"another controller", terms(func(t *Terms) { t.External = true }), current(silent), PillarHeld, "stages: external needs no router"},

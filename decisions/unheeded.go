@@ -26,7 +26,7 @@ func (s *State) Unheeded(a *schemas.Ack) Unheeded {
 		return UnheededFuture
 	case a.Seq < 1 || a.Decision != idOf(&s.Terms, s.Epoch, a.Seq):
 		return UnheededDecision
-	case s.Terms.awaited() && !s.Terms.Asks(a.Consumer):
+	case s.Stranger(a.Consumer):
 		return UnheededStranger
 	}
 	return ""
@@ -37,6 +37,9 @@ func (s *State) Unheeded(a *schemas.Ack) Unheeded {
 func (s *State) Outlived(a *schemas.Ack) bool {
 	return !s.Misses(a.Consumer) && !s.Terms.isSink(a.Consumer)
 }
+
+// Stranger reports whether a consumer that answers is one whom no decision asks.
+func (s *State) Stranger(consumer string) bool { return s.Terms.awaited() && !s.Terms.Asks(consumer) }
 
 // Asks reports whether a consumer is one whom decisions may ask for an answer.
 func (t *Terms) Asks(consumer string) bool {

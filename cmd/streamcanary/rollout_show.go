@@ -496,7 +496,11 @@ func printTraffic(w io.Writer, s *decisions.State) {
 		fmt.Fprintf(w, "waiting: for stores to take no writes, of decision %s, until %s (attempt %d)\n", f.Decision, schemas.Time(f.DeadlineMs), f.Attempt+1)
 	}
 	for _, a := range s.Answers {
-		fmt.Fprintf(w, "ack: %s answered %s to decision %d%s\n", a.Consumer, a.Status, a.Seq, because(a.Why))
+		who := a.Consumer
+		if s.Stranger(who) {
+			who += " (whom nobody asks)"
+		}
+		fmt.Fprintf(w, "ack: %s answered %s to decision %d%s\n", who, a.Status, a.Seq, because(a.Why))
 	}
 }
 

@@ -186,6 +186,17 @@ pillar registry: unknown since 1970-01-01T00:01:15Z, and taken for what it was: 
 	}
 }
 
+// TestShowStrangers: who answers although nobody asks stands there as such.
+func TestShowStrangers(t *testing.T) {
+	s := decisions.State{Terms: decisions.Terms{Mode: schemas.Enforce, Routers: []string{"r1"}}, Answers: []decisions.Answer{
+		{Consumer: "ghost", Seq: 2, Status: schemas.AckApplied}, {Consumer: "r1", Seq: 2, Status: schemas.AckApplied}}}
+	var b strings.Builder
+	printTraffic(&b, &s)
+	if want := "ack: ghost (whom nobody asks) answered applied to decision 2\nack: r1 answered applied to decision 2\n"; b.String() != want {
+		t.Errorf("shown\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
 // TestShowDatesTheEvidence: a finding of the last decision stands still, and what is seen of the baseline goes on: each says of when it is.
 func TestShowDatesTheEvidence(t *testing.T) {
 	s := decisions.State{Status: decisions.StatusRolledBack, Beyond: []decisions.Beyond{{Guardrail: "outage", Sentence: "Baseline 41 is beyond: 9.8 % (1,141 of 11,652)."}},
