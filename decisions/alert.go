@@ -72,6 +72,16 @@ func (f *Firing) began() int64 {
 	return f.StartsMs
 }
 
+// HeardMs is when an alert that started ahead of our clock was told first, by what is kept of it; 0: it isn't known to have been.
+func (s *State) HeardMs(a *schemas.Alert) int64 {
+	for i := range s.Alerts {
+		if f := &s.Alerts[i]; f.Fingerprint == a.Fingerprint && f.StartsMs == int64(a.StartsAt) {
+			return f.HeardMs
+		}
+	}
+	return 0
+}
+
 // counts reports whether an alert has fired for long enough, and nobody has waived it.
 func (f *Firing) counts() bool { return f.DueMs == 0 && !f.Waived }
 
@@ -161,7 +171,7 @@ func (t *turn) firing(g *schemas.AlertGuardrail, a *schemas.Alert) Firing {
 	if a.EndsAt > 0 {
 		f.StaleMs = min(f.StaleMs, int64(a.EndsAt))
 	}
-	if f.StartsMs > t.in.WallMs {
+	if f.HeardMs = min(t.in.HeardMs, t.in.WallMs); f.HeardMs == 0 && f.StartsMs > t.in.WallMs {
 		f.HeardMs = t.in.WallMs
 	}
 	if due := f.began() + g.For.Milliseconds(); g.For > 0 && due > t.in.WallMs {

@@ -177,6 +177,31 @@ func TestAlertsBeforeTheStart(t *testing.T) {
 	}
 }
 
+// TestAlertsAheadOfOurClock: one begins when it was told first, of whatever rollout, also once our clock has passed its start.
+func TestAlertsAheadOfOurClock(t *testing.T) {
+	for name, test := range map[string]struct {
+		at, since, heard int64
+		want             string
+	}{
+		"told first now":             {20, 50, 0, "rollback external_alert: Alert Apage (guardrail page) fires since 1970-01-01T00:00:20Z: It is page."},
+		"told before the canary":     {20, 50, 1, pageBefore},
+		"and its start has passed":   {60, 50, 1, pageBefore},
+		"told since":                 {60, 50, 10, pageHarms},
+		"our clock was set back":     {20, 50, 30, "rollback external_alert: Alert Apage (guardrail page) fires since 1970-01-01T00:00:20Z: It is page."},
+		"of a journal that is older": {60, 10, 0, pageHarms},
+	} {
+		in := alarm(test.at, "page", test.since)
+		in.HeardMs = test.heard * 1000
+		s, words := foldWith(t, saidWhy, after(running(terms(guarded)), in)...)
+		if last := words[len(words)-1]; last != test.want {
+			t.Errorf("%s: %q, want %q", name, last, test.want)
+		}
+		if want := min(test.at, test.heard) * 1000; want > 0 && s.HeardMs(in.Alert) != want {
+			t.Errorf("%s: heard at %d, want %d", name, s.HeardMs(in.Alert), want)
+		}
+	}
+}
+
 func TestWhatADecisionOfAnAlertSays(t *testing.T) {
 	_, effects := Step(func() State { s, _ := fold(t, running(terms(guarded))...); return s }(), alarm(20, "page", 10))
 	d := effects[0].Decision.Decision

@@ -38,6 +38,8 @@ type Input struct {
 	Read []schemas.Input `json:"-"`
 	// Turn is how many parts had been merged and judged before it. Like Read it isn't journaled: where an input is taken again, it is the same.
 	Turn int64 `json:"-"`
+	// HeardMs is the wall time at which an alert was told first, of whatever rollout, where it starts ahead of that; 0 elsewhere, and in older journals: WallMs is it.
+	HeardMs int64 `json:"heard_ms,omitempty"`
 
 	Applied *Applied       `json:"applied,omitempty"`
 	Ack     *schemas.Ack   `json:"ack,omitempty"`

@@ -118,10 +118,10 @@ func (c *court) alerted(ctx context.Context, m *alertMessage) heeded {
 	came.err = err
 	for i := range m.alerts.All {
 		a := &m.alerts.All[i]
-		c.rumours.hear(a, now)
+		c.rumours.hear(a, c.firstHeard(a, now), now)
 		result := "other"
 		for _, d := range c.concerned(a) {
-			e, err := alertRecord(d, a, now)
+			e, err := alertRecord(d, a, c.rumours.heardMs(a), now)
 			if err != nil {
 				came.err = err
 				continue
@@ -145,6 +145,20 @@ func (c *court) alerted(ctx context.Context, m *alertMessage) heeded {
 	return came
 }
 
+// firstHeard is when an alert was told first, as far as that is known: by what is remembered of it, or, after a restart, by the record of a rollout that took it as ahead of our clock.
+func (c *court) firstHeard(a *schemas.Alert, now time.Time) time.Time {
+	if x, known := c.rumours[a.Fingerprint]; known && x.alert.StartsAt == a.StartsAt {
+		return x.first
+	}
+	first := now
+	for _, d := range c.desks {
+		if ms := d.head.State.HeardMs(a); ms > 0 && ms < first.UnixMilli() {
+			first = time.UnixMilli(ms)
+		}
+	}
+	return first
+}
+
 // concerned are the desks of the rollouts to which an alert matters, by name.
 func (c *court) concerned(a *schemas.Alert) []*desk {
 	var desks []*desk
@@ -157,11 +171,11 @@ func (c *court) concerned(a *schemas.Alert) []*desk {
 }
 
 // alertRecord is the journal record of an alert for one rollout. Where another process decides for that, it is the one to tell.
-func alertRecord(d *desk, a *schemas.Alert, now time.Time) (kafka.Entry, error) {
+func alertRecord(d *desk, a *schemas.Alert, heardMs int64, now time.Time) (kafka.Entry, error) {
 	if d.lost != nil {
 		return kafka.Entry{}, fmt.Errorf("another process decides for rollout %s, tell that one: %w", d.rollout.Name, d.lost)
 	}
-	return inputEntry(d, decisions.Input{Kind: decisions.InputAlert, WallMs: now.UnixMilli(), Alert: a})
+	return inputEntry(d, decisions.Input{Kind: decisions.InputAlert, WallMs: now.UnixMilli(), HeardMs: heardMs, Alert: a})
 }
 
 // inputEntry is the journal record of an input for the present epoch of a rollout.
@@ -189,7 +203,7 @@ func (c *court) repeatRumours(ctx context.Context, d *desk) {
 		if !d.head.State.Terms.Concerns(a) {
 			continue
 		}
-		if e, err := alertRecord(d, a, now); err == nil { // what was heard is within its bounds
+		if e, err := alertRecord(d, a, c.rumours.heardMs(a), now); err == nil { // what was heard is within its bounds
 			entries = append(entries, e)
 		}
 	}
@@ -211,7 +225,8 @@ type rumours map[string]rumour // by fingerprint
 
 type rumour struct {
 	alert *schemas.Alert
-	at    time.Time
+	first time.Time // it was told first
+	at    time.Time // it was told last
 }
 
 // maxRumours bounds them; beyond it the one that was told longest ago is forgotten. rumoursFor is how long one is believed: more than Alertmanager's repeat_interval.
@@ -220,7 +235,7 @@ const (
 	rumoursFor = 5 * time.Hour
 )
 
-func (r rumours) hear(a *schemas.Alert, now time.Time) {
+func (r rumours) hear(a *schemas.Alert, first, now time.Time) {
 	before, known := r[a.Fingerprint]
 	if a.Resolved {
 		if known && (a.EndsAt == 0 || a.EndsAt >= before.alert.StartsAt) { // else the end of an earlier one, that comes late
@@ -231,7 +246,16 @@ func (r rumours) hear(a *schemas.Alert, now time.Time) {
 	if !known && len(r) >= maxRumours {
 		delete(r, r.oldest())
 	}
-	r[a.Fingerprint] = rumour{a, now}
+	r[a.Fingerprint] = rumour{a, first, now}
+}
+
+// heardMs is when an alert was told first, where it starts ahead of that: all rollouts count it from there. 0 elsewhere.
+func (r rumours) heardMs(a *schemas.Alert) int64 {
+	x, known := r[a.Fingerprint]
+	if !known || x.alert.StartsAt != a.StartsAt || int64(a.StartsAt) <= x.first.UnixMilli() {
+		return 0
+	}
+	return x.first.UnixMilli()
 }
 
 func (r rumours) oldest() string {

@@ -134,17 +134,23 @@ func TestRumours(t *testing.T) {
 	}
 	r := rumours{}
 	for _, a := range []*schemas.Alert{alert("b", 5, 0), alert("a", 5, 0), alert("c", 5, 0), alert("c", 5, 7), alert("a", 1, 3), alert("z", 1, 3)} {
-		r.hear(a, at)
+		r.hear(a, at, at)
 	}
 	if got := names(r, at); !reflect.DeepEqual(got, []string{"a", "b"}) {
 		t.Errorf("%v fire: c is over, and what ended was an earlier a", got)
 	}
-	r.hear(alert("b", 5, 0), at.Add(time.Hour))
+	ahead := alert("ahead", at.Add(time.Minute).UnixMilli(), 0)
+	r.hear(ahead, at, at.Add(time.Hour))
+	if r.heardMs(ahead) != at.UnixMilli() || r.heardMs(alert("b", 5, 0)) != 0 || r.heardMs(alert("ahead", 7, 0)) != 0 || r.heardMs(alert("unheard", 7, 0)) != 0 {
+		t.Error("only what starts ahead of when it was told first counts from there")
+	}
+	delete(r, "ahead")
+	r.hear(alert("b", 5, 0), at, at.Add(time.Hour))
 	if got := names(r, at.Add(rumoursFor+time.Minute)); !reflect.DeepEqual(got, []string{"b"}) {
 		t.Errorf("%v fire: a was not told again", got)
 	}
 	for i := range maxRumours {
-		r.hear(alert(fmt.Sprint(i), 5, 0), at.Add(2*time.Hour))
+		r.hear(alert(fmt.Sprint(i), 5, 0), at, at.Add(2*time.Hour))
 	}
 	if _, known := r["b"]; known || len(r) != maxRumours {
 		t.Errorf("%d are known, b among them: %t; want the oldest forgotten", len(r), known)
@@ -279,6 +285,18 @@ func TestStoriesOfAlerts(t *testing.T) {
 			v.alerts("firing", "busy", time.Now())
 			v.status(decisions.StatusHolding)
 			v.status(decisions.StatusPromoted)
+		}},
+		"an-alert-ahead-of-our-clock": {atOnce + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(10 * time.Second)
+			fires := time.Now().Add(45 * time.Second) // Alertmanager's clock
+			v.alerts("firing", "page", fires)
+			v.completed()
+			v.restart()
+			v.wait(time.Until(fires) + 3*time.Second)
+			v.alerts("firing", "page", fires) // as it is repeated, to nobody now
+			v.apply("story", rolloutWith(atOnce+alertsOf), func(a *Application) { a.Retry = true })
+			v.until("the second epoch holds", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusHolding })
 		}},
 		"once-more-while-it-fires": {atOnce + alertsOf, func(v *village) {
 			v.status(decisions.StatusRunning)
