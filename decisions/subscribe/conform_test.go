@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -202,7 +203,7 @@ func (x *trial) step(words []string) error {
 		return x.stop()
 	case "away":
 		x.away()
-		return nil
+		return x.pause(words[1:])
 	case "back":
 		if err := x.back(); err != nil {
 			return err
@@ -214,6 +215,8 @@ func (x *trial) step(words []string) error {
 			return err
 		}
 		return x.bus.Ensure(x.t.Context())
+	case "consumers":
+		return x.expectConsumers(words[1:])
 	case "send":
 		return x.send(words[1], words[2:])
 	case "ack":
@@ -222,6 +225,36 @@ func (x *trial) step(words []string) error {
 		return x.expectLine(strings.Join(words, " "))
 	}
 	return fmt.Errorf("no step is called %q", words[0])
+}
+
+// pause lets a time pass, where one is named.
+func (x *trial) pause(words []string) error {
+	if len(words) == 0 {
+		return nil
+	}
+	d, err := time.ParseDuration(words[0])
+	time.Sleep(d)
+	return err
+}
+
+// expectConsumers looks whether the client has at most so many consumers.
+func (x *trial) expectConsumers(words []string) error {
+	most, err := strconv.Atoi(strings.Join(words, " "))
+	if err != nil {
+		return err
+	}
+	have := 0
+	for name := range x.js.StreamNames(x.t.Context()).Name() {
+		stream, err := x.js.Stream(x.t.Context(), name)
+		if err != nil {
+			return err
+		}
+		have += stream.CachedInfo().State.Consumers
+	}
+	if have > most {
+		return fmt.Errorf("there are %d consumers", have)
+	}
+	return nil
 }
 
 // stop ends the client; after that nothing may be left that the script didn't name.

@@ -96,13 +96,13 @@ async def call(function: Callable[..., Any], *args: Any) -> Any:
 class Follower:
     """Follows one model. Its run task owns everything but the inbox."""
 
-    def __init__(self, options: Any, js: Any, model: str, handler: Handler):
+    def __init__(self, options: Any, js: Any, model: str, handler: Handler, ready: Callable[[], Awaitable[None]]):
         self._o, self._js, self._model, self._handler = options, js, model, handler
         self._inbox: "asyncio.Queue[Message]" = asyncio.Queue(1)  # beyond it the readers wait
         self._waiting: Deque[Message] = deque()  # came while the handler worked
-        self._routes_reader = Reader(js, names.ROUTES_STREAM, names.route_subject(model))
-        self._again_reader = Reader(js, names.ROUTES_STREAM, names.again_subject(model))
-        self._log_reader = Reader(js, names.STREAM, names.decision_subject(model))
+        self._routes_reader = Reader(js, names.ROUTES_STREAM, names.route_subject(model), ready)
+        self._again_reader = Reader(js, names.ROUTES_STREAM, names.again_subject(model), ready)
+        self._log_reader = Reader(js, names.STREAM, names.decision_subject(model), ready)
         self._position: Position = options.store.load(model)
         self._seen = self._position.applied  # the highest verified one
         self._route_seen = Version()  # the one that the route document last held

@@ -40,8 +40,9 @@ class Reader:
     """Reads one subject of a stream: the last message that stands there, and then new ones. Whatever breaks it off, it begins again, with what stands there then; so nothing
     that matters is missed."""
 
-    def __init__(self, js: JetStreamContext, stream: str, subject: str):
+    def __init__(self, js: JetStreamContext, stream: str, subject: str, ready: Callable[[], Awaitable[None]]):
         self._js, self._stream, self._subject = js, stream, subject
+        self._ready = ready  # returns where the server answers, and raises where it doesn't
         self.caught_up = asyncio.Event()  # what stood there at the beginning was read
 
     async def run(self, put: Callable[[Msg], Awaitable[None]], on_error: Callable[[Exception], None]) -> None:
@@ -58,6 +59,7 @@ class Reader:
             await asyncio.sleep(REOPEN_AFTER)
 
     async def _read(self, put: Callable[[Msg], Awaitable[None]]) -> None:
+        await self._ready()  # what is asked without a connection is kept, and all of it carried out with the next one: a consumer for each try
         config = ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, ack_policy=AckPolicy.NONE, inactive_threshold=_KEPT, mem_storage=True, num_replicas=1)
         reader = await self._js.pull_subscribe(self._subject, stream=self._stream, config=config)
         try:

@@ -65,7 +65,7 @@ async def run(options: Options, handler: Handler) -> None:
     conn = options.conn or await _dial(options)
     try:
         js = conn.jetstream(timeout=options.timeout)
-        followers = [Follower(options, js, model, handler) for model in options.models]
+        followers = [Follower(options, js, model, handler, lambda: _ready(conn, options.timeout)) for model in options.models]
         tasks = [asyncio.ensure_future(work()) for f in followers for work in (f.run, f.read_routes, f.read_again, f.read_log)]
         try:
             await asyncio.gather(*tasks)
@@ -74,6 +74,13 @@ async def run(options: Options, handler: Handler) -> None:
     finally:
         if not options.conn:
             await conn.close()
+
+
+async def _ready(conn: Client, timeout: float) -> None:
+    """Returns where the server answers now."""
+    if not conn.is_connected:
+        raise ConnectionError("there is no connection to NATS")
+    await conn.flush(timeout)  # type: ignore[arg-type]
 
 
 async def _end(tasks: "Iterable[asyncio.Future[None]]") -> None:

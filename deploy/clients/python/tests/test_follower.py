@@ -43,7 +43,7 @@ class Fixture:
     def __init__(self, handler):
         self.log, self.errors, self.store = Log(), [], Memory()
         options = Options(models=["m"], consumer="c", trust=Trust(PUBLIC), instance="i", store=self.store, on_error=lambda err: self.errors.append(str(err)))
-        self.follower = Follower(options, self.log, "m", handler)
+        self.follower = Follower(options, self.log, "m", handler, mock.AsyncMock())
 
     async def __aenter__(self):
         self.work = asyncio.ensure_future(self.follower.run())
