@@ -34,11 +34,18 @@ class Position:
     @staticmethod
     def from_json(value: Dict[str, Any]) -> "Position":
         """Reads what to_json wrote."""
-        return Position(_version(value["applied"]), _version(value["routes"]), str(value.get("snapshot", "")))
+        return Position(_version(value, "applied"), _version(value, "routes"), str(value.get("snapshot", "")))
 
 
-def _version(value: Dict[str, Any]) -> Version:
-    return Version(int(value["epoch"]), int(value["seq"]))
+def _version(position: Dict[str, Any], name: str) -> Version:
+    value = _part(position, name, name)
+    return Version(*(int(_part(value, part, f"{name}.{part}")) for part in ("epoch", "seq")))
+
+
+def _part(value: Dict[str, Any], name: str, path: str) -> Any:
+    if name not in value:
+        raise ValueError(f"{path} is missing")
+    return value[name]
 
 
 class Store(Protocol):
@@ -83,7 +90,7 @@ class Dir:
                 return Position.from_json(json.load(file))
         except FileNotFoundError:
             return Position()
-        except (ValueError, KeyError, TypeError, AttributeError) as err:
+        except (ValueError, TypeError, AttributeError) as err:
             raise ValueError(f"{name}: {err} (remove the file to begin anew)") from None
 
     def save(self, model: str, position: Position) -> None:

@@ -135,10 +135,14 @@ class Positions(unittest.TestCase):
             self.assertEqual(Dir(path).load("m/1"), want)
             with open(os.path.join(path, "m=2F1.json"), encoding="utf-8") as file:
                 self.assertEqual(json.load(file), {"applied": {"epoch": 2, "seq": 3}, "routes": {"epoch": 1, "seq": 4}, "snapshot": "s1"})
-            with open(os.path.join(path, "t.json"), "w", encoding="utf-8") as file:
-                file.write('{"applied":')
-            with self.assertRaisesRegex(ValueError, "t.json.*remove the file"):
-                Dir(path).load("t")
+            for text, why in (
+                ('{"applied":', ""), ("[]", "applied is missing"), ('{"applied": {"epoch": 1, "seq": 2}}', "routes is missing"), ('{"applied": {"epoch": 1}}', "applied.seq is missing"), ("7", ""),
+                ('{"applied": 7}', ""),
+            ):
+                with open(os.path.join(path, "t.json"), "w", encoding="utf-8") as file:
+                    file.write(text)
+                with self.subTest(text), self.assertRaisesRegex(ValueError, f"t.json: {why}.*remove the file"):
+                    Dir(path).load("t")
 
     def test_shared(self):
         with tempfile.TemporaryDirectory() as folder:
