@@ -15,6 +15,7 @@ import (
 // Published is what Recompute must know of a decision in the log.
 type Published struct {
 	ID, Rollout string
+	Model       string
 	Epoch, Seq  int64
 	Sha256      string // of the exact body, lower-case hex
 	Person      bool   // somebody asked for it: it stands on that, and on no evidence
@@ -27,7 +28,7 @@ type Published struct {
 // PublishedOf is what Recompute must know of a decision that was stored at a time.
 func PublishedOf(d *schemas.Decision, body []byte, at time.Time) Published {
 	return Published{
-		ID: d.ID, Rollout: d.Rollout, Epoch: d.Epoch, Seq: d.Seq, Sha256: decisions.BodySha256(body), Person: d.Actor.Kind == "person", Alert: decisions.IsOfAlert(d),
+		ID: d.ID, Rollout: d.Rollout, Model: d.Model, Epoch: d.Epoch, Seq: d.Seq, Sha256: decisions.BodySha256(body), Person: d.Actor.Kind == "person", Alert: decisions.IsOfAlert(d),
 		Inputs: d.Evidence.Inputs, IssuedAt: d.IssuedAt, StoredAt: schemas.Time(at.UnixMilli()),
 	}
 }
@@ -39,7 +40,7 @@ type FindingKind string
 const (
 	FindingDiffers     FindingKind = "differs"     // Computed is the body that the journal leads to
 	FindingUnfounded   FindingKind = "unfounded"   // the journal leads to no such decision, or to none of the epoch
-	FindingUnpublished FindingKind = "unpublished" // the journal leads to it, and the log hasn't got it; Computed is set
+	FindingUnpublished FindingKind = "unpublished" // the journal leads to it, and the log hasn't got it; Computed is set, but not of a whole epoch
 	FindingClock       FindingKind = "clock"       // the body is what the journal leads to, but it was issued at another time than it says
 	FindingGone        FindingKind = "gone"        // of a whole epoch: the journal hasn't got what it takes, by its retention or since an older program wrote it
 )
@@ -48,6 +49,7 @@ const (
 type Finding struct {
 	Kind     FindingKind
 	Rollout  string
+	Model    string // of a whole epoch that the log has nothing of
 	Epoch    int64
 	ID       string // "" of a whole epoch
 	Why      string // one sentence
@@ -68,12 +70,12 @@ type Recomputed struct {
 const clockSkew = time.Minute
 
 // Recompute computes every decision of a log again from the window journal, and calls found with what isn't the same, to the byte; in the order of the journal, and at the end
-// what never came. An epoch whose beginning the journal has no more (retention) is one finding, and none of its decisions is
+// what never came, and of which epochs of a model, also of one that the log doesn't name, it has nothing at all. An epoch whose beginning the journal has no more (retention) is one finding, and none of its decisions is
 // computed.
 //
 // The log must have been read before: what it holds by then stands on records that are in the journal now. Decisions that were taken meanwhile are FindingUnpublished.
 func Recompute(ctx context.Context, journal *Journal, log []Published, found func(Finding) error) (Recomputed, error) {
-	a := &audit{found: found, retrials: map[epochKey]*retrial{}, desks: map[string]*retrial{}}
+	a := &audit{found: found, retrials: map[epochKey]*retrial{}, desks: map[string]*retrial{}, heard: map[modelEpoch]bool{}}
 	for i := range log {
 		if err := a.expect(&log[i]); err != nil {
 			return a.counts, err
@@ -83,11 +85,10 @@ func Recompute(ctx context.Context, journal *Journal, log []Published, found fun
 	if err != nil {
 		return a.counts, err
 	}
-	from, err := a.from(begins, ends)
-	if err != nil {
+	if err := a.unreachable(begins, ends); err != nil {
 		return a.counts, err
 	}
-	reader, err := journal.log.ReadFrom(ctx, from)
+	reader, err := journal.log.ReadFrom(ctx, begins) // what it has of epochs before those of the log is to be seen, too
 	if err != nil {
 		return a.counts, err
 	}
@@ -105,7 +106,14 @@ type audit struct {
 	retrials map[epochKey]*retrial
 	order    []*retrial          // as their first decisions stand in the log
 	desks    map[string]*retrial // those that the journal's reading is in the midst of, by model
+	heard    map[modelEpoch]bool // those of which the log has a decision, or that are among silent
+	silent   []Finding           // the epochs that begin in the journal, and of which the log has nothing
 	counts   Recomputed
+}
+
+type modelEpoch struct {
+	model string
+	epoch int64
 }
 
 type epochKey struct {
@@ -127,6 +135,7 @@ type retrial struct {
 
 // expect takes note of a decision in the log.
 func (a *audit) expect(p *Published) error {
+	a.heard[modelEpoch{p.Model, p.Epoch}] = true
 	key := epochKey{p.Rollout, p.Epoch}
 	x := a.retrials[key]
 	if x == nil {
@@ -145,12 +154,8 @@ func (a *audit) expect(p *Published) error {
 	return nil
 }
 
-// from is where the journal is read from, by partition: where the first of the epochs began, and partitions without any not at all.
-func (a *audit) from(begins, ends map[int32]int64) (map[int32]int64, error) {
-	from := make(map[int32]int64, len(ends))
-	for partition, end := range ends {
-		from[partition] = end
-	}
+// unreachable gives the epochs up of which the journal hasn't got the beginning.
+func (a *audit) unreachable(begins, ends map[int32]int64) error {
 	for _, x := range a.order {
 		at, end := x.begins, ends[x.begins.Partition]
 		kind, why := FindingUnfounded, ""
@@ -166,15 +171,14 @@ func (a *audit) from(begins, ends map[int32]int64) (map[int32]int64, error) {
 			why = fmt.Sprintf("it began at offset %d of partition %d of %s, which ends at %d: is this the Kafka that it was judged by, or was the topic made anew?",
 				at.From, at.Partition, JournalTopic, end)
 		}
-		if why != "" {
-			if err := a.giveUp(x, kind, why); err != nil {
-				return nil, err
-			}
+		if why == "" {
 			continue
 		}
-		from[at.Partition] = min(from[at.Partition], at.From)
+		if err := a.giveUp(x, kind, why); err != nil {
+			return err
+		}
 	}
-	return from, nil
+	return nil
 }
 
 // giveUp gives an epoch up.
@@ -220,6 +224,7 @@ func (a *audit) take(record *kafka.Entry) error {
 // begin opens the desk of an epoch at the record that its decisions say that it began with: others may stand there that were never heeded (court.applied). With it, the model's epoch
 // before it ends.
 func (a *audit) begin(record *kafka.Entry, e *entry) error {
+	a.listen(record, e)
 	x := a.retrials[epochKey{e.rollout, e.epoch}]
 	if x == nil || x.gone || record.Partition != x.begins.Partition || record.Offset != x.begins.From {
 		return nil
@@ -242,6 +247,20 @@ func (a *audit) begin(record *kafka.Entry, e *entry) error {
 		return a.untakable(x, record, err)
 	}
 	return a.compare(x, effects)
+}
+
+// listen takes note of an epoch that begins here, and of which the log has nothing: of none of the model's rollouts, as what another one was ahead of was never heeded.
+func (a *audit) listen(record *kafka.Entry, e *entry) {
+	model := e.input.Applied.Terms.Model
+	if a.heard[modelEpoch{model, e.epoch}] {
+		return
+	}
+	a.heard[modelEpoch{model, e.epoch}] = true
+	a.silent = append(a.silent, Finding{
+		Kind: FindingUnpublished, Rollout: e.rollout, Model: model, Epoch: e.epoch, Program: e.input.Applied.Terms.Program,
+		Why: fmt.Sprintf("this epoch of model %s begins in the window journal (offset %d of partition %d of %s), and the log has no decision of it: they were lost or taken away, unless serve was ended just as it began",
+			model, record.Offset, record.Partition, JournalTopic),
+	})
 }
 
 // clock is when an input took effect that is not in the journal: where a decision follows from it, when that was issued, as it says; compare looks whether that can be. Nothing else
@@ -314,8 +333,13 @@ func (a *audit) one(x *retrial, d *decisions.Decided) error {
 	return nil
 }
 
-// missing tells of decisions in the log that the journal never led to.
+// missing tells of decisions in the log that the journal never led to, and of epochs of which the log has nothing.
 func (a *audit) missing() error {
+	for _, f := range a.silent {
+		if err := a.found(f); err != nil {
+			return err
+		}
+	}
 	for _, x := range a.order {
 		if x.gone {
 			continue

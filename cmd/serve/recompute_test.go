@@ -211,11 +211,17 @@ func changedLogs() map[string]logChange {
 			more.ID, more.Seq = "story.1.4", 4
 			return append(l, more)
 		}, "unfounded story.1.4"},
-		"one less":          {func(l []Published) []Published { return l[:2] }, "unpublished story.1.3"},
-		"one twice":         {func(l []Published) []Published { return append(l, l[1]) }, "unfounded story.1.2"},
-		"issued too late":   {func(l []Published) []Published { l[2].StoredAt -= 120_000; return l }, "clock story.1.3"},
-		"another time":      {func(l []Published) []Published { l[2].IssuedAt += 120_000; return l }, "differs story.1.3"},
-		"of another epoch":  {func(l []Published) []Published { l[2].Epoch = 2; return l }, "unpublished story.1.3, unfounded story.1.3"},
+		"one less":         {func(l []Published) []Published { return l[:2] }, "unpublished story.1.3"},
+		"one twice":        {func(l []Published) []Published { return append(l, l[1]) }, "unfounded story.1.2"},
+		"issued too late":  {func(l []Published) []Published { l[2].StoredAt -= 120_000; return l }, "clock story.1.3"},
+		"another time":     {func(l []Published) []Published { l[2].IssuedAt += 120_000; return l }, "differs story.1.3"},
+		"of another epoch": {func(l []Published) []Published { l[2].Epoch = 2; return l }, "unpublished story.1.3, unfounded story.1.3"},
+		"nothing":          {func([]Published) []Published { return nil }, "unpublished"},
+		"another rollout":  {func(l []Published) []Published { l[0].Rollout, l[0].ID = "other", "other.1.1"; return l[:1] }, "unfounded other.1.1"}, // an epoch is one rollout's
+		"another model": {func(l []Published) []Published {
+			l[0].Model, l[0].Rollout, l[0].ID = "other", "other", "other.1.1"
+			return l[:1]
+		}, "unpublished, unfounded other.1.1"},
 		"of another record": {func(l []Published) []Published { l[0].Inputs[0].From++; return l }, "unfounded story.1.1, unfounded story.1.2, unfounded story.1.3"},
 	}
 }
@@ -258,6 +264,23 @@ func TestRecomputeAfterRetention(t *testing.T) {
 		findings, counts := v.recompute(journalOf(v.kafka), log)
 		if told(findings) != "gone" || findings[0].Epoch != 1 || !strings.Contains(findings[0].Why, "retention") || counts.Same != 2 || counts.Gone != len(log)-2 {
 			v.Errorf("found %+v, counts %+v", findings, counts)
+		}
+	})
+}
+
+// TestRecomputeOfSilentEpochs: an epoch that begins in the journal, and of which the log has nothing, is told, whether it was the first or the last.
+func TestRecomputeOfSilentEpochs(t *testing.T) {
+	inVillage(t, storyHead+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.apply("story", storyHead+atOnce, func(a *Application) { a.Retry = true })
+		v.until("the second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		log := v.decisionLog()
+		for epoch := int64(1); epoch <= 2; epoch++ {
+			rest := slices.DeleteFunc(slices.Clone(log), func(p Published) bool { return p.Epoch == epoch })
+			findings, counts := v.recompute(journalOf(v.kafka), rest)
+			if told(findings) != "unpublished" || findings[0].Epoch != epoch || findings[0].Rollout != "story" || findings[0].Model == "" || counts.Same != len(rest) {
+				v.Errorf("without epoch %d: found %+v, counts %+v", epoch, findings, counts)
+			}
 		}
 	})
 }

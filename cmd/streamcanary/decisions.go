@@ -152,14 +152,15 @@ func verifyCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Verify the signatures and the chain of the decision log",
 		Long: `Verifies that every decision in the log is signed by a trusted key over its exact bytes, and names the hash of the model's decision
-before it. Tells every one that is not so, and exits with 1 then.
+before it. Tells every one that is not so, and exits with 1 then; likewise where a model's log begins in a later epoch than 1 with a decision that names none before
+it, since all that stood there was gone when it was taken. Where the first one names another, NATS may have removed that by its age: it is told, and doesn't count.
 
 What somebody else has written into the log stays there. Once you have looked into such a message, name it in a file for --known, a line each: its number in the stream, the
 SHA-256 of its bytes (both are printed), and a note. It is told on as known, and counts no more; with any other byte it does. Nothing that a trusted key has signed
 can be known in this way, but for a copy: a broken chain, or a decision that the journal doesn't lead to, stays wrong.
 
 With --recompute, every decision is then computed again from the window journal: from what was counted, and from the acks, deadlines and people's commands that
-stand there, to the same bytes; of one that isn't the same, where it differs is printed. What the journal no longer has (its retention) is told, and is no failure
+stand there, to the same bytes; of one that isn't the same, where it differs is printed. An epoch that begins there, and of which the log has nothing, is told, too. What the journal no longer has (its retention) is told, and is no failure
 unless nothing could be computed. What a person asked for stands on that, not on evidence. Another version of the program may compute other bytes: it is told which
 one began the epoch. It reads the journal and the log, and changes nothing.`,
 		Example: "  streamcanary decisions verify --trust trust.txt\n  streamcanary decisions verify --recompute --model ranker\n  streamcanary decisions verify --known looked-into.txt",

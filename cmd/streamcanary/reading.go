@@ -26,6 +26,8 @@ const (
 	findingNoDecision serve.FindingKind = "no_decision"
 	findingChain      serve.FindingKind = "chain" // it doesn't follow the one before it
 	findingCopy       serve.FindingKind = "copy"  // of one before it
+	findingBeginning  serve.FindingKind = "beginning_lost"
+	findingBegins     serve.FindingKind = "begins_later" // as NATS removes what is old: it isn't wrong
 )
 
 // A reading prints the decision log, and marks what no trusted key has signed.

@@ -30,6 +30,7 @@ type recomputation struct {
 	c           *console
 	bus         *bus.Bus
 	keys        schemas.Trust
+	model       string                    // "": all
 	sums        map[string]string         // of the bodies that are held against the journal, by id
 	known       func(*serve.Finding) bool // whether a trusted key has signed what a finding is about
 	wrong       int                       // findings that say that something isn't as it should be
@@ -75,6 +76,9 @@ func (x *recomputation) found(ctx context.Context, f serve.Finding) error {
 	if f.Kind == serve.FindingUnfounded && !x.known(&f) {
 		return nil
 	}
+	if x.model != "" && f.Model != "" && f.Model != x.model {
+		return nil
+	}
 	if f.Kind == serve.FindingUnpublished {
 		x.unpublished = append(x.unpublished, f)
 		return nil
@@ -95,10 +99,10 @@ func (x *recomputation) neverPublished(ctx context.Context) error {
 		return ctx.Err()
 	case <-time.After(publishWithin):
 	}
-	since := map[string]bool{}
+	since, epochs := map[string]bool{}, map[string]bool{}
 	err := x.bus.Log(ctx, bus.LogQuery{}, func(l bus.Logged) error {
 		if l.Verify(x.keys) == nil {
-			since[l.Decision.ID] = true
+			since[l.Decision.ID], epochs[modelEpoch(l.Model, l.Decision.Epoch)] = true, true
 		}
 		return nil
 	})
@@ -106,16 +110,19 @@ func (x *recomputation) neverPublished(ctx context.Context) error {
 		return err
 	}
 	for i := range x.unpublished {
-		if since[x.unpublished[i].ID] {
+		f := &x.unpublished[i]
+		if since[f.ID] || f.ID == "" && epochs[modelEpoch(f.Model, f.Epoch)] {
 			continue // taken meanwhile: the next call looks at it
 		}
 		x.wrong++
-		if err := x.print(ctx, &x.unpublished[i]); err != nil {
+		if err := x.print(ctx, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+func modelEpoch(model string, epoch int64) string { return fmt.Sprint(epoch, " of ", model) }
 
 // aFinding is a finding as --json prints it.
 type aFinding struct {
@@ -166,6 +173,7 @@ var verdicts = map[serve.FindingKind]string{
 	serve.FindingGone: "can't be computed again", serve.FindingDiffers: "DIFFERS", serve.FindingUnfounded: "UNFOUNDED",
 	serve.FindingUnpublished: "NOT IN THE LOG", serve.FindingClock: "ITS TIME IS WRONG",
 	findingUnsigned: "BAD SIGNATURE", findingNoDecision: "NO DECISION", findingChain: "OUT OF ITS CHAIN", findingCopy: "A COPY",
+	findingBeginning: "ITS BEGINNING IS MISSING", findingBegins: "begins here",
 }
 
 // writeFinding tells a finding to people.

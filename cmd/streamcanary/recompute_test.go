@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +31,22 @@ func rewrite(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) > 3 {
 		name = args[3]
 	}
+	copyLog(ts, name, func(log []bus.Logged) []bus.Logged {
+		last := &log[len(log)-1]
+		changed := strings.ReplaceAll(string(last.Signed.Body), args[1], args[2])
+		if changed == string(last.Signed.Body) {
+			ts.Fatalf("the last decision has no %q", args[1])
+		}
+		last.Signed.Body = []byte(changed)
+		if name == "FORGED" {
+			last.Signed = key.Sign(last.Signed.Body)
+		}
+		return log
+	})
+}
+
+// copyLog copies the decision log, changed, to a NATS of its own, whose address is then in the variable name.
+func copyLog(ts *testscript.TestScript, name string, change func([]bus.Logged) []bus.Logged) {
 	servers, err := embed.Start(embed.Options{Dir: ts.MkAbs(strings.ToLower(name)), NATS: true})
 	ts.Check(err)
 	ts.Defer(func() { _ = servers.Close() })
@@ -46,15 +64,7 @@ func rewrite(ts *testscript.TestScript, _ bool, args []string) {
 		log = append(log, l)
 		return nil
 	}))
-	last := &log[len(log)-1]
-	changed := strings.ReplaceAll(string(last.Signed.Body), args[1], args[2])
-	if changed == string(last.Signed.Body) {
-		ts.Fatalf("the last decision has no %q", args[1])
-	}
-	last.Signed.Body = []byte(changed)
-	if name == "FORGED" {
-		last.Signed = key.Sign(last.Signed.Body)
-	}
+	log = change(log)
 	conn, err := nats.Connect(servers.NATSURL())
 	ts.Check(err)
 	defer conn.Close()
@@ -156,6 +166,41 @@ func expire(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	_, err = admin.DeleteRecords(context.Background(), ends.Offsets())
 	ts.Check(err)
+}
+
+// later ID copies the decision log from a decision on to a NATS of its own, LATER: what stands there once the rest was removed.
+func later(ts *testscript.TestScript, _ bool, args []string) {
+	copyLog(ts, "LATER", func(log []bus.Logged) []bus.Logged {
+		return log[slices.IndexFunc(log, func(l bus.Logged) bool { return l.Decision.ID == args[0] }):]
+	})
+}
+
+// TestBeginningOfALog: a log that doesn't have its beginning says so, and it is wrong where nothing stood before it when it was begun.
+func TestBeginningOfALog(t *testing.T) {
+	key, err := schemas.NewSigningKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := &schemas.Prev{ID: "r.2.7", Sha256: strings.Repeat("a", 64)}
+	for name, test := range map[string]struct {
+		epoch, seq int64
+		prev       *schemas.Prev
+		want       string
+		wrong      int
+	}{
+		"whole":           {1, 1, nil, "", 0},
+		"made anew":       {3, 1, nil, "message 9, decision r.3.1: ITS BEGINNING IS MISSING: the log of model m begins here, in epoch 3, and this decision names none before it: ", 1},
+		"no first number": {1, 2, nil, "message 9, decision r.1.2: ITS BEGINNING IS MISSING: ", 1},
+		"retention":       {3, 1, before, "message 9, decision r.3.1: begins here: the log of model m begins here; decision r.2.7, which this one follows, is not in it any more. ", 0},
+	} {
+		var out strings.Builder
+		x := &links{c: &console{out: &out}, keys: schemas.NewTrust(key.Public()), known: &acknowledged{}, last: map[string]*bus.Logged{}, signed: map[string]string{}}
+		d := &schemas.Decision{ID: fmt.Sprintf("r.%d.%d", test.epoch, test.seq), Model: "m", Rollout: "r", Epoch: test.epoch, Seq: test.seq, Prev: test.prev}
+		err := x.take(&bus.Logged{Model: "m", Sequence: 9, Decision: d, Signed: key.Sign([]byte(d.ID))})
+		if err != nil || !strings.HasPrefix(out.String(), test.want) || (out.Len() == 0) != (test.want == "") || x.wrong != test.wrong {
+			t.Errorf("%s: %d wrong, error %v, told %s", name, x.wrong, err, out.String())
+		}
+	}
 }
 
 func TestDifferences(t *testing.T) {

@@ -60,7 +60,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "refuses": refuses, "until": until, "ready": ready, "unready": unready, "taken": taken, "gz": compressed, "zst": compressed,
 			"head": headOf, "shape": shape, "conforms": conforms, "reasons": reasons, "big": big, "empty": empty, "tiny": tiny, "fill": fill, "pretend": pretend, "answers": answers,
-			"rewrite": rewrite, "stranger": stranger, "unlogged": unlogged, "copied": copied, "looked": looked, "replace": replace, "expire": expire,
+			"rewrite": rewrite, "stranger": stranger, "unlogged": unlogged, "copied": copied, "looked": looked, "replace": replace, "expire": expire, "later": later,
 		},
 	})
 }

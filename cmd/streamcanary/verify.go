@@ -46,7 +46,7 @@ func (q *verification) run(ctx context.Context, c *console, r *reach) error {
 	told := verified{Type: "verified", Decisions: x.good, Wrong: x.wrong, Known: known.counted, known: known.text()}
 	wrong := x.err()
 	if q.recompute {
-		again := &recomputation{c: c, bus: b, keys: keys, sums: map[string]string{}, known: x.isSigned}
+		again := &recomputation{c: c, bus: b, keys: keys, model: q.model, sums: map[string]string{}, known: x.isSigned}
 		err := again.run(ctx, r, x.log())
 		if wrong = also(wrong, err); !again.done {
 			return wrong
@@ -89,7 +89,11 @@ func (x *links) take(l *bus.Logged) error {
 	if x.signed[l.Decision.ID] == sum {
 		return x.foreign(l, findingCopy, errors.New("it stands in the log already, and nobody obeys it twice: who may publish there has copied it"))
 	}
-	why := follows(x.last[l.Model], l)
+	before := x.last[l.Model]
+	if err := x.begins(before, l); err != nil {
+		return err
+	}
+	why := follows(before, l)
 	x.last[l.Model] = l
 	x.signed[l.Decision.ID] = sum
 	x.all = append(x.all, serve.PublishedOf(l.Decision, l.Signed.Body, l.At))
@@ -100,6 +104,26 @@ func (x *links) take(l *bus.Logged) error {
 	}
 	x.good++
 	return nil
+}
+
+// begins tells of a model's log that doesn't have its beginning. Where its first decision names the one before it, NATS may have removed that by its age, and nothing is wrong. Where it
+// names none, and isn't the first epoch's, nothing stood there any more when it was taken: the log was lost, or made anew.
+func (x *links) begins(before, l *bus.Logged) error {
+	d := l.Decision
+	if before != nil || d.Epoch == 1 && d.Seq == 1 && d.Prev == nil {
+		return nil
+	}
+	kind, why := findingBegins, ""
+	if d.Prev != nil {
+		why = fmt.Sprintf("the log of model %s begins here; decision %s, which this one follows, is not in it any more. NATS removes decisions %s after they were published, and of more than %d of a model the oldest; "+
+			"where neither is so, somebody has", d.Model, d.Prev.ID, schemas.FormatDuration(bus.KeepFor), bus.KeepPerSubject)
+	} else {
+		kind, x.wrong = findingBeginning, x.wrong+1
+		why = fmt.Sprintf("the log of model %s begins here, in epoch %d, and this decision names none before it: all that came before was gone when it was taken. The stream %s was deleted, emptied or made anew, unless nothing had been "+
+			"decided for %s; look for it in a backup of NATS, and who may delete there", d.Model, d.Epoch, schemas.StreamName, schemas.FormatDuration(bus.KeepFor))
+	}
+	f := findingOf(l, kind, errors.New(why))
+	return f.tell(x.c)
 }
 
 // foreign tells of a message that nobody obeys. One that is known isn't counted.

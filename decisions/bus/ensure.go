@@ -15,10 +15,11 @@ import (
 // Settings of the stream and the buckets.
 const (
 	duplicatesWindow = 10 * time.Minute
-	keepFor          = 400 * 24 * time.Hour
-	// keepPerSubject is how many decisions of a model (acks of a consumer, events of a kind, heartbeats) are kept: beyond it the
+	// KeepFor is for how long what is published is kept.
+	KeepFor = 400 * 24 * time.Hour
+	// KeepPerSubject is how many decisions of a model (acks of a consumer, events of a kind, heartbeats) are kept: beyond it the
 	// oldest of that subject goes.
-	keepPerSubject = 10000
+	KeepPerSubject = 10000
 	maxMessage     = 1 << 20
 	routeHistory   = 16
 )
@@ -29,7 +30,7 @@ func (b *Bus) streamConfig() jetstream.StreamConfig {
 		Name: schemas.StreamName, Description: "decisions, acks, events and heartbeats of streamcanary",
 		Subjects: []string{schemas.AllDecisions, schemas.AllAcks, schemas.AllNotices, schemas.HeartbeatSubject},
 		Storage:  jetstream.FileStorage, Replicas: b.o.Replicas, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
-		MaxAge: keepFor, MaxMsgsPerSubject: keepPerSubject, MaxMsgSize: maxMessage, Duplicates: duplicatesWindow,
+		MaxAge: KeepFor, MaxMsgsPerSubject: KeepPerSubject, MaxMsgSize: maxMessage, Duplicates: duplicatesWindow,
 		DenyDelete: true, DenyPurge: true, Compression: jetstream.S2Compression,
 	}
 }

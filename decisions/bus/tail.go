@@ -11,7 +11,7 @@ import (
 	"streamcanary/schemas"
 )
 
-// scanTimeouts is how many times Options.Timeout reading a model's whole log may take: it has up to keepPerSubject messages.
+// scanTimeouts is how many times Options.Timeout reading a model's whole log may take: it has up to KeepPerSubject messages.
 const scanTimeouts = 6
 
 // A Foreign is something that stands where only the judge writes and doesn't count: no trusted key has signed it, it is no decision, or it is the copy of an
