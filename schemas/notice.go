@@ -20,7 +20,7 @@ const (
 	NoticeHandedOn          NoticeKind = "handed-on"          // what people were told isn't done is up to the model's next rollout now; Waiting as of rollback-completed
 	NoticeCommandRefused    NoticeKind = "command-refused"
 	NoticeRolloutDeleted    NoticeKind = "rollout-deleted"   // one that had ended: nobody follows what was left to do
-	NoticeRolloutLost       NoticeKind = "rollout-lost"      // this judge decides no longer for the rollout: another one does, or the decision log lost decisions
+	NoticeRolloutLost       NoticeKind = "rollout-lost"      // this judge decides no longer for the rollout: another one does, the decision log lost decisions, or its record is gone
 	NoticeRolloutFound      NoticeKind = "rollout-found"     // a judge decides for it again, and nothing else that people were told of stands
 	NoticeForeignDecision   NoticeKind = "foreign-decision"  // something stands in the decision log, or as a route, that the judge didn't sign: who can write there?
 	NoticeForeignOver       NoticeKind = "foreign-over"      // nothing more of that came for an hour, and nothing else that people were told of stands

@@ -170,6 +170,7 @@ func (c *court) show() {
 		}
 		all = append(all, s)
 	}
+	all = append(all, c.remembered()...)
 	c.board.mu.Lock()
 	c.board.all = all
 	c.board.mu.Unlock()

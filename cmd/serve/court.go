@@ -86,6 +86,7 @@ type court struct {
 	logAgain   atomic.Bool // the decision log is to be held against the records
 	trespasses *trespasses
 	losses     *losses
+	forgotten  map[string]*forgotten // by model
 	trustFile  string
 }
 
@@ -142,6 +143,9 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	defer reader.Close()
 	recovery, err := c.catchUp(ctx, reader)
 	if err != nil {
+		return err
+	}
+	if err := c.findForgotten(ctx, first); err != nil {
 		return err
 	}
 	c.caughtUp()

@@ -123,6 +123,7 @@ func (c *court) warn(ctx context.Context) {
 			d.lostTold = c.notify(ctx, lostNotice(d))
 		}
 	}
+	c.warnForgotten(ctx)
 	c.farewells = slices.DeleteFunc(c.farewells, func(n *schemas.Notice) bool { return c.notify(ctx, n) })
 	if c.strangers == nil {
 		return

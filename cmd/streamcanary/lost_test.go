@@ -42,3 +42,14 @@ func TestLostFirst(t *testing.T) {
 		t.Errorf("listed is (%v) %s", err, out.String())
 	}
 }
+
+// TestForgottenLines: what the service knows to be under way, and nobody has a file of, is listed; what was refused, or has a file, is no such thing.
+func TestForgottenLines(t *testing.T) {
+	live := map[string]*serve.Standing{
+		"b": {Rollout: "b", Model: "m", Status: "unknown", Epoch: 2, Seq: 3, Lost: "its record is gone"}, "a": {Rollout: "a", Lost: "another one decides"}, "c": {Rollout: "c", Refused: "no"},
+	}
+	lines := forgottenLines([]bus.Spec{{Rollout: "a"}}, live)
+	if len(lines) != 1 || lines[0].Rollout != "b" || lines[0].Status != "unknown" || lines[0].Lost != "its record is gone" || lines[0].Seq != 3 {
+		t.Errorf("listed are %+v", lines)
+	}
+}

@@ -68,7 +68,7 @@ type rolloutLine struct {
 	Model     string       `json:"model"`
 	Baseline  string       `json:"baseline"`
 	Canary    string       `json:"canary"`
-	Status    string       `json:"status"` // applied: no service has taken it up; refused: the service says why it won't; unreadable: its record can't be read
+	Status    string       `json:"status"` // applied: no service has taken it up; refused: the service says why it won't; unreadable: its record can't be read; unknown: it is under way by its last decision, and its record is gone
 	Why       string       `json:"why,omitempty"`
 	Waiting   []string     `json:"waiting,omitempty"` // for the answers of these
 	Undone    bool         `json:"undone,omitempty"`  // a rollback that is not yet carried out
@@ -114,6 +114,19 @@ func evidenceCounts(s *decisions.State) bool {
 	return s.Status != decisions.StatusPreparing && !s.Status.Ended() || s.Returning()
 }
 
+// forgottenLines are the rollouts that the service knows to be under way, and of which there is neither a file nor a record.
+func forgottenLines(specs []bus.Spec, live map[string]*serve.Standing) []rolloutLine {
+	var lines []rolloutLine
+	for _, name := range slices.Sorted(maps.Keys(live)) {
+		s := live[name]
+		if s.Lost == "" || slices.ContainsFunc(specs, func(spec bus.Spec) bool { return spec.Rollout == name }) {
+			continue
+		}
+		lines = append(lines, rolloutLine{Type: "rollout", Rollout: name, Model: s.Model, Baseline: s.Baseline, Canary: s.Canary, Status: string(s.Status), Lost: s.Lost, Epoch: s.Epoch, Seq: s.Seq})
+	}
+	return lines
+}
+
 func listCommand(c *console) *cobra.Command {
 	var r reach
 	cmd := &cobra.Command{
@@ -142,6 +155,7 @@ func listCommand(c *console) *cobra.Command {
 				}
 				lines = append(lines, line)
 			}
+			lines = append(lines, forgottenLines(specs, live)...)
 			if silent != nil && slices.ContainsFunc(lines, goesOn) {
 				fmt.Fprintf(c.err, "not all of it: verdicts, and how far it is judged now, are unknown: %v\n", silent)
 			}
@@ -241,6 +255,9 @@ func recordOf(ctx context.Context, b *bus.Bus, a *serve.Addresses, name string) 
 		return head, err
 	}
 	if _, err := b.Spec(ctx, name); err != nil {
+		if live, _ := standings(ctx, a); live[name] != nil && live[name].Lost != "" {
+			return head, fmt.Errorf("rollout %s is LOST: %s", name, live[name].Lost)
+		}
 		return head, noRollout(name, err)
 	}
 	if why := refusal(ctx, a, name); why != nil {

@@ -1,0 +1,108 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// A forgotten rollout is one that nobody has a record of, and whose last decision shares its model's traffic out: the canary keeps its users, and nobody decides.
+type forgotten struct {
+	decision *schemas.Decision
+	told     bool
+}
+
+// statusUnknown is that of a rollout that nobody has a record of.
+const statusUnknown decisions.Status = "unknown"
+
+// findForgotten looks, once the desks are open, for rollouts that the decision log has under way and that have neither a record nor a file.
+func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
+	last, err := c.bus.InForce(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range last {
+		has := func(s bus.Spec) bool { return s.Rollout == d.Rollout && !s.Deleted }
+		if !shared(d) || c.desks[d.Rollout] != nil || slices.ContainsFunc(first, has) || c.since(d) {
+			continue
+		}
+		_, _, err := c.bus.LoadHead(ctx, d.Rollout)
+		if err == nil || errors.Is(err, bus.ErrUnreadable) {
+			continue
+		}
+		if !errors.Is(err, bus.ErrNotFound) {
+			return err
+		}
+		c.forgotten[d.Model] = &forgotten{decision: d}
+		c.log.Error().Str("rollout", d.Rollout).Str("model", d.Model).Str("id", d.ID).Msg(forgottenText(d))
+	}
+	return nil
+}
+
+// shared reports whether a decision leaves a model's traffic with several versions, in a rollout that nobody has deleted.
+func shared(d *schemas.Decision) bool {
+	return len(users(d)) > 1 && d.Reason.Code != schemas.ReasonDeleted
+}
+
+// users are the versions that a decision leaves traffic with, copies included, and how much: a prepare moves nothing yet.
+func users(d *schemas.Decision) []string {
+	routes := d.Routes
+	if d.Phase == schemas.PhasePrepare {
+		routes = d.PreviousRoutes
+	}
+	var with []string
+	for _, r := range routes {
+		switch {
+		case r.WeightBP > 0:
+			with = append(with, fmt.Sprintf("%s %g %%", r.Version, float64(r.WeightBP)/100))
+		case r.MirrorBP > 0:
+			with = append(with, fmt.Sprintf("%s copies of %g %%", r.Version, float64(r.MirrorBP)/100))
+		}
+	}
+	return with
+}
+
+// since reports whether the model has a rollout that began after a decision.
+func (c *court) since(than *schemas.Decision) bool {
+	d := c.deskOf(than.Model)
+	return d != nil && d.head.State.Epoch > than.Epoch
+}
+
+func forgottenText(d *schemas.Decision) string {
+	return fmt.Sprintf("The record of rollout %s is gone (bucket %s), and so is its file; by its last decision, %s, model %s has %s: nobody decides for that now, and no guardrail takes the canary back. "+
+		"Apply the rollout's file again with `streamcanary rollout apply`: it goes on in a new epoch, and `rollout rollback` takes the canary back then; or restore the bucket from a backup "+
+		"(`nats stream restore`) while no serve runs. Look who may delete and purge streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_%s and PURGE)",
+		d.Rollout, schemas.RolloutsBucket, d.ID, d.Model, strings.Join(users(d), ", "), schemas.RolloutsBucket)
+}
+
+// remembered are the standings of the forgotten; who has a rollout since then isn't any more.
+func (c *court) remembered() []Standing {
+	maps.DeleteFunc(c.forgotten, func(_ string, f *forgotten) bool { return c.desks[f.decision.Rollout] != nil || c.since(f.decision) })
+	var all []Standing
+	for _, model := range slices.Sorted(maps.Keys(c.forgotten)) {
+		d := c.forgotten[model].decision
+		all = append(all, Standing{Rollout: d.Rollout, Model: d.Model, Status: statusUnknown, Epoch: d.Epoch, Seq: d.Seq, Routes: d.Routes, Lost: forgottenText(d)})
+	}
+	return all
+}
+
+// warnForgotten tells people of them, with every start.
+func (c *court) warnForgotten(ctx context.Context) {
+	for _, model := range slices.Sorted(maps.Keys(c.forgotten)) {
+		f := c.forgotten[model]
+		if f.told {
+			continue
+		}
+		d := f.decision
+		n := &schemas.Notice{Kind: schemas.NoticeRolloutLost, Model: d.Model, Rollout: d.Rollout, Epoch: d.Epoch, Sentence: forgottenText(d) + "."}
+		n.ID = fmt.Sprintf("%s.%d.%d.forgotten.%d", d.Rollout, d.Epoch, d.Seq, c.began.UnixMilli())
+		f.told = c.notify(ctx, n)
+	}
+}
