@@ -75,7 +75,7 @@ func TestSentencesOfStores(t *testing.T) {
 	for seq, want := range map[int64][2]string{
 		4: {"user takes no more writes: all traffic goes to 41.", "item, user take no more writes: all traffic goes to 41."},
 		5: {"All traffic goes to 41; user goes back to the snapshot from before 42.", "All traffic goes to 41; item, user go back to the snapshot from before 42."},
-		6: {"user is restored, and takes writes again.", "item, user are restored, and take writes again."},
+		6: {"user is restored, and told to take writes again.", "item, user are restored, and told to take writes again."},
 	} {
 		if have := [2]string{one[id(1, seq)], two[id(1, seq)]}; have != want {
 			t.Errorf("decision %d: %q, want %q", seq, have, want)

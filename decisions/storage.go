@@ -243,7 +243,7 @@ func (t *turn) restoring(d *draft) {
 func (t *turn) unfreezing(d *draft) {
 	t.s.Frozen = false
 	d.phase, d.routes, d.state = schemas.PhaseCommit, t.s.Terms.baselineRoutes(), t.s.orders(schemas.StateUnfreeze)
-	d.reason = t.s.again("%s restored, and %s writes again.", agreed(t.s.Terms.State.Stores, "is", "are"), map[bool]string{true: "takes", false: "take"}[len(t.s.Terms.State.Stores) == 1])
+	d.reason = t.s.again("%s restored, and told to take writes again.", agreed(t.s.Terms.State.Stores, "is", "are"))
 }
 
 // again is the reason of the rollback, in other words.
@@ -265,7 +265,7 @@ func (t *turn) unrestored(step *SagaStep) {
 }
 
 // unfrozen decides what becomes of a rollback whose stores don't answer that they take no more writes: it goes on, or, where the baseline can't read what the canary
-// wrote, all stays as it is until they do or a person says so. To roll forward is recommended once the deadline has passed, or a store has refused: what has only failed is tried again by
+// wrote, all stays as it is until they do or an admin says so. To roll forward is recommended once the deadline has passed, or a store has refused: what has only failed is tried again by
 // itself, a second later. It reports whether a decision was taken.
 func (t *turn) unfrozen(step *SagaStep, refused bool) bool {
 	if t.passes(step) {
@@ -289,7 +289,7 @@ func (t *turn) standStill(step *SagaStep) {
 	t.decide(draft{
 		action: schemas.ActionFreeze, severity: t.s.Saga.severity(), routes: t.s.Routes, actor: engine, asks: stores,
 		reason: schemas.Reason{Code: codeStateNotReady, Sentence: fmt.Sprintf(
-			"%s is to be rolled back, but %s can't read its state, and %s: no traffic is moved and no state written, until that is answered, or a person says so: streamcanary rollout rollback %s --override --comment WHY",
+			"%s is to be rolled back, but %s can't read its state, and %s: no traffic is moved, and stores are asked to take no writes (one that hasn't answered may still take them), until that is answered, or an admin goes past it: streamcanary rollout rollback %s --override --comment WHY",
 			t.s.Terms.Canary, t.s.Terms.Baseline, t.s.notBackText(step.Wait, "it"), t.s.Terms.Rollout)},
 	})
 }
