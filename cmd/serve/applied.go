@@ -56,6 +56,10 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	if s.Synced {
 		return nil
 	}
+	if s.Gone {
+		c.writeBack(ctx)
+		return nil
+	}
 	d := c.desks[s.Rollout]
 	if s.Deleted {
 		c.board.accept(s.Rollout)

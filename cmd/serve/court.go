@@ -177,7 +177,9 @@ func (c *court) firstSpecs(ctx context.Context) ([]bus.Spec, error) {
 			if s.Synced {
 				return first, nil
 			}
-			first = append(first, s)
+			if !s.Gone { // there is nothing in memory yet
+				first = append(first, s)
+			}
 		}
 	}
 }

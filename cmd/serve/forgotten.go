@@ -13,16 +13,17 @@ import (
 	"streamcanary/schemas"
 )
 
-// A forgotten rollout is one that nobody has a record of, and whose last decision shares its model's traffic out: the canary keeps its users, and nobody decides.
+// A forgotten rollout is one whose file is gone, mostly with its record, and whose last decision shares its model's traffic out: the canary keeps its users, and nobody decides.
 type forgotten struct {
 	decision *schemas.Decision
+	record   bool // there is one, and nothing is judged by it without the file
 	told     bool
 }
 
-// statusUnknown is that of a rollout that nobody has a record of.
+// statusUnknown is that of a rollout that is forgotten.
 const statusUnknown decisions.Status = "unknown"
 
-// findForgotten looks, once the desks are open, for rollouts that the decision log has under way and that have neither a record nor a file.
+// findForgotten looks, once the desks are open, for rollouts that the decision log has under way and that have no file: a record that has not ended counts for nothing without it.
 func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
 	last, err := c.bus.InForce(ctx)
 	if err != nil {
@@ -33,15 +34,16 @@ func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
 		if !shared(d) || c.desks[d.Rollout] != nil || slices.ContainsFunc(first, has) || c.since(d) {
 			continue
 		}
-		_, _, err := c.bus.LoadHead(ctx, d.Rollout)
-		if err == nil || errors.Is(err, bus.ErrUnreadable) {
+		head, _, err := c.bus.LoadHead(ctx, d.Rollout)
+		if err == nil && head.State.Status.Ended() {
 			continue
 		}
-		if !errors.Is(err, bus.ErrNotFound) {
+		if err != nil && !errors.Is(err, bus.ErrNotFound) && !errors.Is(err, bus.ErrUnreadable) {
 			return err
 		}
-		c.forgotten[d.Model] = &forgotten{decision: d}
-		c.log.Error().Str("rollout", d.Rollout).Str("model", d.Model).Str("id", d.ID).Msg(forgottenText(d))
+		f := &forgotten{decision: d, record: !errors.Is(err, bus.ErrNotFound)}
+		c.forgotten[d.Model] = f
+		c.log.Error().Str("rollout", d.Rollout).Str("model", d.Model).Str("id", d.ID).Msg(f.text())
 	}
 	return nil
 }
@@ -75,8 +77,13 @@ func (c *court) since(than *schemas.Decision) bool {
 	return d != nil && d.head.State.Epoch > than.Epoch
 }
 
-func forgottenText(d *schemas.Decision) string {
-	return fmt.Sprintf("The record of rollout %s is gone (bucket %s), and so is its file; by its last decision, %s, model %s has %s: nobody decides for that now, and no guardrail takes the canary back. "+
+// text says that nobody decides, and what to do.
+func (f *forgotten) text() string {
+	d, gone := f.decision, "The record and the file of rollout %s are gone"
+	if f.record {
+		gone = "The file of rollout %s is gone, and nothing is judged by its record alone"
+	}
+	return fmt.Sprintf(gone+" (bucket %s); by its last decision, %s, model %s has %s: nobody decides for that now, and no guardrail takes the canary back. "+
 		"Apply the rollout's file again with `streamcanary rollout apply`: it goes on in a new epoch, and `rollout rollback` takes the canary back then; or restore the bucket from a backup "+
 		"(`nats stream restore`) while no serve runs. Look who may delete and purge streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_%s and PURGE)",
 		d.Rollout, schemas.RolloutsBucket, d.ID, d.Model, strings.Join(users(d), ", "), schemas.RolloutsBucket)
@@ -87,8 +94,9 @@ func (c *court) remembered() []Standing {
 	maps.DeleteFunc(c.forgotten, func(_ string, f *forgotten) bool { return c.desks[f.decision.Rollout] != nil || c.since(f.decision) })
 	var all []Standing
 	for _, model := range slices.Sorted(maps.Keys(c.forgotten)) {
-		d := c.forgotten[model].decision
-		all = append(all, Standing{Rollout: d.Rollout, Model: d.Model, Status: statusUnknown, Epoch: d.Epoch, Seq: d.Seq, Routes: d.Routes, Lost: forgottenText(d)})
+		f := c.forgotten[model]
+		d := f.decision
+		all = append(all, Standing{Rollout: d.Rollout, Model: d.Model, Status: statusUnknown, Epoch: d.Epoch, Seq: d.Seq, Routes: d.Routes, Lost: f.text()})
 	}
 	return all
 }
@@ -101,7 +109,7 @@ func (c *court) warnForgotten(ctx context.Context) {
 			continue
 		}
 		d := f.decision
-		n := &schemas.Notice{Kind: schemas.NoticeRolloutLost, Model: d.Model, Rollout: d.Rollout, Epoch: d.Epoch, Sentence: forgottenText(d) + "."}
+		n := &schemas.Notice{Kind: schemas.NoticeRolloutLost, Model: d.Model, Rollout: d.Rollout, Epoch: d.Epoch, Sentence: f.text() + "."}
 		n.ID = fmt.Sprintf("%s.%d.%d.forgotten.%d", d.Rollout, d.Epoch, d.Seq, c.began.UnixMilli())
 		f.told = c.notify(ctx, n)
 	}

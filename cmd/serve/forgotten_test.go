@@ -20,7 +20,7 @@ func TestForgotten(t *testing.T) {
 		v.wait(time.Second)
 		v.stopService = v.service()
 		v.wait(2 * time.Second)
-		const says = "The record of rollout story is gone (bucket streamcanary-rollouts), and so is its file; by its last decision, story.1.2, model ranker has "
+		const says = "The record and the file of rollout story are gone (bucket streamcanary-rollouts); by its last decision, story.1.2, model ranker has "
 		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost: "+says) || !strings.Contains(ready, "Apply the rollout's file again") {
 			t.Errorf("ready: %s", ready)
 		}

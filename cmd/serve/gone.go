@@ -80,6 +80,10 @@ func (c *court) unlogged(r *bus.Request) bool {
 
 // goneAdvice says what became of a place that somebody has deleted, and what to do.
 func goneAdvice(f *bus.Foreign) string {
+	if f.Place == recordsPlace {
+		return "serve has made it again, and written each rollout's record and file back from memory: decisions go on. A file that was refused, or waited to begin, must be applied again. Look who may delete and purge " +
+			"streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RolloutsBucket + " and PURGE)"
+	}
 	if f.Route {
 		return "serve has made it again, and writes each model's last effective decision back from the decision log; routers keep the split that they have. Look who may delete and purge streams " +
 			"(the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RoutesBucket + " and PURGE)"

@@ -96,6 +96,9 @@ func (e *endpoints) waits() []string {
 	if away := e.seen.away.err(); away != nil {
 		why = append(why, away.Error())
 	}
+	if gone := e.seen.records.err(); gone != nil {
+		why = append(why, gone.Error())
+	}
 	if held := e.seen.deciding.err(); held != nil {
 		why = append(why, held.Error())
 	}

@@ -21,6 +21,7 @@ type metrics struct {
 	deciding  holdup      // of what stage two decided
 	undecided trouble     // rollouts for which this process no longer decides
 	away      logAway     // the decision log
+	records   trouble     // the bucket of the rollouts' records
 	topics    trouble     // of the event topics
 	quiet     atomic.Bool // every partition of predictions is idle: all was read, and nothing came for idleAfter
 	registry  *prometheus.Registry

@@ -323,13 +323,12 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 // listen starts what hears NATS: rollout files, acks, commands, what strangers write, and sinks.
 func (s *service) listen(g *group, judging *court, sinks []*sink) {
 	g.start("specs", func(ctx context.Context) error {
-		return s.bus.WatchSpecs(ctx, func(spec bus.Spec) error {
+		return s.bus.KeepSpecs(ctx, func(spec bus.Spec) {
 			select {
 			case judging.specs <- spec:
 			case <-ctx.Done():
 			}
-			return nil
-		})
+		}, judging.recordsAway)
 	})
 	g.start("acks", func(ctx context.Context) error {
 		select {

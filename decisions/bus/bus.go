@@ -78,6 +78,7 @@ type Bus struct {
 	trust schemas.Trust
 
 	madeRoutes atomic.Bool // the bucket of the routes was not there
+	wroteBack  atomic.Bool // a record of a rollout was not there, nor a mark that it was deleted
 }
 
 // wrong tells of what goes wrong without a call that could return it.

@@ -38,8 +38,14 @@ func (b *Bus) streamConfig() jetstream.StreamConfig {
 func (b *Bus) bucketConfigs() []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{
 		b.routesConfig(),
-		{Bucket: schemas.RolloutsBucket, Description: "each rollout's file and record", History: 1,
-			Storage: jetstream.FileStorage, Replicas: b.o.Replicas},
+		b.rolloutsConfig(),
+	}
+}
+
+func (b *Bus) rolloutsConfig() jetstream.KeyValueConfig {
+	return jetstream.KeyValueConfig{
+		Bucket: schemas.RolloutsBucket, Description: "each rollout's file and record", History: 1,
+		Storage: jetstream.FileStorage, Replicas: b.o.Replicas,
 	}
 }
 

@@ -31,7 +31,7 @@ func (b *Bus) LoadHead(ctx context.Context, rollout string) (decisions.Head, uin
 }
 
 // SaveHead writes a rollout's record over the revision that was read or written last (0: there is none), and returns the new one. ErrLost:
-// another instance wrote it meanwhile. A write whose ack was lost is found again: saving the same bytes once more succeeds.
+// another instance wrote it, or somebody deleted it, meanwhile; a record that is gone with all of the bucket is written again. A write whose ack was lost is found again: saving the same bytes once more succeeds.
 func (b *Bus) SaveHead(ctx context.Context, h decisions.Head, revision uint64) (uint64, error) {
 	rollout := h.State.Terms.Rollout
 	key, err := schemas.StateKey(rollout)
@@ -43,6 +43,9 @@ func (b *Bus) SaveHead(ctx context.Context, h decisions.Head, revision uint64) (
 		return 0, err
 	}
 	next, err := b.cas(ctx, change{schemas.RolloutsBucket, key, value, revision})
+	if errors.Is(err, errStale) && revision > 0 {
+		next, err = b.saveAgain(ctx, key, value)
+	}
 	switch {
 	case errors.Is(err, errStale):
 		return 0, fmt.Errorf("write record of rollout %s over revision %d: %w", rollout, revision, ErrLost)
@@ -51,6 +54,19 @@ func (b *Bus) SaveHead(ctx context.Context, h decisions.Head, revision uint64) (
 	}
 	b.after("record")
 	return next, nil
+}
+
+// saveAgain writes a record of which the bucket has nothing any more, not even a mark that it was deleted: nobody else has written it, but somebody has emptied the bucket.
+func (b *Bus) saveAgain(ctx context.Context, key string, value []byte) (uint64, error) {
+	there, err := b.hasKey(ctx, schemas.RolloutsBucket, key)
+	if err != nil {
+		return 0, err
+	}
+	if there {
+		return 0, errStale
+	}
+	b.wroteBack.Store(true)
+	return b.cas(ctx, change{schemas.RolloutsBucket, key, value, 0})
 }
 
 // DeleteHead removes a rollout's record of this revision; ErrLost if it was written meanwhile.

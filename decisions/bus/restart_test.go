@@ -58,7 +58,7 @@ func TestWatchesOutliveTheServer(t *testing.T) {
 		b := open(t, conn)
 		ctx, cancel := context.WithCancel(t.Context())
 		var acks, specs atomic.Int64
-		done := make(chan error, 3)
+		done := make(chan error, 4)
 		var given heard
 		go given.follows(ctx, b, done)
 		head := deliver(t, b, take(t, decisions.NewHead(0), applied(1)))
@@ -71,6 +71,8 @@ func TestWatchesOutliveTheServer(t *testing.T) {
 				return nil
 			})
 		}()
+		var files keeper
+		go files.keeps(ctx, b, done)
 		send := func(seq int64) {
 			js, _ := jetstream.New(conn)
 			body, err := schemas.EncodeAck(&schemas.Ack{Decision: "d", Epoch: 1, Seq: seq, Consumer: "eu", Status: schemas.AckApplied, At: 1})
@@ -100,8 +102,11 @@ func TestWatchesOutliveTheServer(t *testing.T) {
 		if acks.Load() != 2 || specs.Load() < 2 {
 			t.Errorf("%d acks and %d changes of files came, want 2 of each", acks.Load(), specs.Load())
 		}
+		if files.changes.Load() < 2 || files.gone.Load() != 0 {
+			t.Errorf("who keeps the files heard of %d changes, want 2, and %d times that they are gone", files.changes.Load(), files.gone.Load())
+		}
 		cancel()
-		for range 3 {
+		for range 4 {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}

@@ -19,6 +19,8 @@ type Spec struct {
 	Deleted  bool // of a change: the file is gone
 	// Synced, of a change, marks that all there was when the watch began has been seen. Nothing else is set then.
 	Synced bool
+	// Gone, of KeepSpecs, says that all there was has been deleted, and may be written again. Nothing else is set then.
+	Gone bool
 }
 
 // PutSpec writes a rollout's file over a revision (0: there is none); ErrConflict if another is there. Writing the same bytes

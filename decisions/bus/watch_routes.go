@@ -249,13 +249,18 @@ func (b *Bus) hasRoute(ctx context.Context, model string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return b.hasKey(ctx, schemas.RoutesBucket, key)
+}
+
+// hasKey reports whether a bucket has something of a key: a value, or the mark that it was deleted.
+func (b *Bus) hasKey(ctx context.Context, bucket, key string) (bool, error) {
 	ctx, cancel := b.within(ctx)
 	defer cancel()
-	stream, err := b.js.Stream(ctx, "KV_"+schemas.RoutesBucket)
+	stream, err := b.js.Stream(ctx, "KV_"+bucket)
 	if err != nil {
 		return false, err
 	}
-	_, err = stream.GetLastMsgForSubject(ctx, "$KV."+schemas.RoutesBucket+"."+key)
+	_, err = stream.GetLastMsgForSubject(ctx, "$KV."+bucket+"."+key)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}

@@ -1,0 +1,133 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/schemas"
+)
+
+// Settings of the watch of the bucket of rollouts.
+const (
+	specLookEvery = 1130 * time.Millisecond // at no instant at which a service does something each second
+	// specLooks is how often in a row the bucket must be found gone: a server that has just started may not know all its streams.
+	specLooks = 2
+)
+
+// errSpecsGone: the bucket of the rollouts isn't the one that was read.
+var errSpecsGone = errors.New("somebody has deleted or emptied it")
+
+// specWatch is what was seen of the bucket of rollouts.
+type specWatch struct {
+	synced bool
+	made   time.Time // when the bucket was; zero: it isn't read yet
+	values uint64    // that it had; a deletion leaves a mark, so there are never fewer
+	looks  int       // in a row that found no bucket
+}
+
+// KeepSpecs is WatchSpecs for who has all records in memory: a bucket that is deleted is made again, and one that was emptied is noticed, too; fn then gets a Spec that is Gone, and what there is
+// comes again. Away hears that the bucket is gone, as long as it can't be made again. It ends with the context (nil), or where the files can't be read at all (its error).
+func (b *Bus) KeepSpecs(ctx context.Context, fn func(Spec), away func(error)) error {
+	var w specWatch
+	told := ""
+	for ctx.Err() == nil {
+		err := b.followSpecs(ctx, &w, fn)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errSpecsGone):
+			if err = b.remakeSpecs(ctx, &w); err == nil {
+				away(errSpecsGone)
+				fn(Spec{Gone: true})
+				continue
+			}
+			if w.looks >= specLooks {
+				away(fmt.Errorf("%w, and it can't be made again: %w", errSpecsGone, err))
+			}
+		case !w.synced || b.conn.IsClosed():
+			return err
+		case err.Error() != told:
+			told = err.Error()
+			b.wrong(fmt.Errorf("look after the rollouts: %w: trying again", err))
+		}
+		pause(ctx, specLookEvery)
+	}
+	return nil
+}
+
+// remakeSpecs makes a bucket that is gone again; what was seen of the one before counts no more.
+func (b *Bus) remakeSpecs(ctx context.Context, w *specWatch) error {
+	if w.looks++; w.looks < specLooks {
+		return errSpecsGone
+	}
+	if err := b.ensureBucket(ctx, b.rolloutsConfig()); err != nil {
+		return err
+	}
+	*w = specWatch{synced: w.synced}
+	return nil
+}
+
+// followSpecs hands on what the bucket has, and then what changes.
+func (b *Bus) followSpecs(ctx context.Context, w *specWatch, fn func(Spec)) error {
+	kv, err := b.bucket(ctx, schemas.RolloutsBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return errSpecsGone
+	}
+	if err != nil {
+		return err
+	}
+	watcher, err := kv.Watch(ctx, "*"+specSuffix)
+	if err != nil {
+		return fmt.Errorf("watch rollouts at %s: %w", b.where(), err)
+	}
+	defer func() { _ = watcher.Stop() }()
+	tick := time.NewTicker(specLookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case entry, open := <-watcher.Updates():
+			if !open {
+				return fmt.Errorf("watch rollouts at %s: the watch has ended", b.where())
+			}
+			spec, err := specOf(entry)
+			if err != nil {
+				b.wrong(err)
+			} else if !spec.Synced || !w.synced {
+				w.synced = w.synced || spec.Synced
+				fn(spec)
+			}
+		case <-tick.C:
+			if err := b.sameSpecs(ctx, w, kv); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// sameSpecs is errSpecsGone where the bucket isn't the one that was read, or was emptied: a watch isn't told of that.
+func (b *Bus) sameSpecs(ctx context.Context, w *specWatch, kv jetstream.KeyValue) error {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	status, err := kv.Status(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) {
+		return errSpecsGone
+	}
+	own, ok := status.(*jetstream.KeyValueBucketStatus)
+	if err != nil || !ok {
+		return nil // it isn't known
+	}
+	made, values := own.StreamInfo().Created, status.Values()
+	other := !w.made.IsZero() && !w.made.Equal(made)
+	if b.wroteBack.Swap(false) || other || values < w.values {
+		w.looks = specLooks // it is there, and not what it was
+		return errSpecsGone
+	}
+	w.made, w.values, w.looks = made, values, 0
+	return nil
+}

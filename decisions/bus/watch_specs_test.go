@@ -1,0 +1,136 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// keeper counts what who keeps the files hears.
+type keeper struct{ changes, gone atomic.Int64 }
+
+func (k *keeper) keeps(ctx context.Context, b *Bus, done chan<- error) {
+	done <- b.KeepSpecs(ctx, func(s Spec) {
+		if s.Gone {
+			k.gone.Add(1)
+		} else if !s.Synced {
+			k.changes.Add(1)
+		}
+	}, func(error) { k.gone.Add(1) })
+}
+
+// TestSaveWhatIsGone: a record that is gone with all of its bucket is written again over any revision; one that somebody deleted is not.
+func TestSaveWhatIsGone(t *testing.T) {
+	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
+		conn := connect()
+		b, ctx := open(t, conn), t.Context()
+		js, err := jetstream.New(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := take(t, decisions.NewHead(0), applied(1))
+		revision, err := b.SaveHead(ctx, h, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := js.Stream(ctx, "KV_"+schemas.RolloutsBucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Purge(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if revision, err = b.SaveHead(ctx, h, revision); err != nil {
+			t.Fatalf("over nothing: %v", err)
+		}
+		if _, have, err := b.LoadHead(ctx, "r-1"); err != nil || have != revision {
+			t.Errorf("revision %d is there (%v), want %d", have, err, revision)
+		}
+		if err := b.DeleteHead(ctx, "r-1", revision); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.SaveHead(ctx, h, revision); !errors.Is(err, ErrLost) {
+			t.Errorf("error %v over a deletion, want ErrLost", err)
+		}
+	})
+}
+
+// TestKeepSpecs: who keeps the files hears once that their bucket was deleted or emptied, when there is one again, and what is written there then; a file that is deleted is no such thing.
+func TestKeepSpecs(t *testing.T) {
+	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
+		conn := connect()
+		b, ctx := open(t, conn), t.Context()
+		js, err := jetstream.New(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard := make(chan string, 100)
+		go func() {
+			_ = b.KeepSpecs(ctx, func(s Spec) {
+				switch {
+				case s.Gone:
+					heard <- "gone"
+				case s.Synced:
+					heard <- "synced"
+				case s.Deleted:
+					heard <- "deleted"
+				default:
+					heard <- string(s.Body)
+				}
+			}, func(error) {})
+		}()
+		want := func(want ...string) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			var have []string
+			for len(heard) > 0 {
+				have = append(have, <-heard)
+			}
+			if !slices.Equal(have, want) {
+				t.Errorf("heard %q, want %q", have, want)
+			}
+		}
+		put := func(body string) uint64 {
+			t.Helper()
+			revision, err := b.PutSpec(ctx, Spec{Rollout: "r", Body: []byte(body)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return revision
+		}
+		want("synced")
+		revision := put("a")
+		want("a")
+		if err := b.DeleteSpec(ctx, "r", revision); err != nil {
+			t.Fatal(err)
+		}
+		want("deleted")
+		put("b")
+		want("b")
+		if err := js.DeleteKeyValue(ctx, schemas.RolloutsBucket); err != nil {
+			t.Fatal(err)
+		}
+		want("gone")
+		put("c")
+		want("c")
+		stream, err := js.Stream(ctx, "KV_"+schemas.RolloutsBucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Purge(ctx); err != nil {
+			t.Fatal(err)
+		}
+		want("gone")
+		put("d")
+		want("d")
+	})
+}
