@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,6 +32,7 @@ type outside struct {
 	shut    atomic.Bool // MLflow doesn't
 	hangs   atomic.Bool // MLflow takes what it is asked, and says nothing
 	busy    atomic.Bool // PagerDuty is asked too much
+	endless atomic.Bool // PagerDuty ends no incident
 	mu      sync.Mutex
 	heard   map[string][]string // by system, what it was told
 	keys    map[string]int      // idempotency keys, by system
@@ -78,10 +80,21 @@ func (v *village) surround() {
 			http.Error(w, "Rate limit reached", http.StatusTooManyRequests)
 			return
 		}
+		if o.endless.Load() && ends(r) {
+			http.Error(w, "it can't be resolved", http.StatusInternalServerError)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})}
 	go func() { _ = server.Serve(l) }()
 	v.stops = append(v.stops, func() { server.Close() })
+}
+
+// ends reports whether a request ends an incident of PagerDuty.
+func ends(r *http.Request) bool {
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && r.URL.Path == "/v2/enqueue" && bytes.Contains(body, []byte(`"resolve"`))
 }
 
 // mlflowAPI is the path of MLflow's API.

@@ -101,7 +101,7 @@ func (s *service) ownKeys() schemas.Trust {
 func (k *sink) query() bus.SinkQuery {
 	q := bus.SinkQuery{Name: k.Name, Last: k.Kind.Routes(), Waits: k.waits}
 	if !k.Kind.Routes() && !k.Kind.Changes() {
-		q.Rank = rank
+		q.Rank = k.rank
 	}
 	if k.dry {
 		q.Name += " (dry run)"
@@ -109,10 +109,12 @@ func (k *sink) query() bus.SinkQuery {
 	return q
 }
 
-// rank lets people hear first of what they are woken for.
-func rank(t *bus.Told) bus.Rank {
+// rank lets people hear first of what they are woken for, also where what ends an incident fails before it: that comes later then, and ends only what wasn't raised meanwhile. Who has no
+// incidents hears all in order with that, since an end that comes too late would be read as one.
+func (k *sink) rank(t *bus.Told) bus.Rank {
 	e := actuators.Event{Decision: t.Decision, Notice: t.Notice}
-	return bus.Rank{Urgent: e.Urgent(), Ends: e.Ends()}
+	incidents := k.Kind == schemas.SinkPagerDuty || k.Kind == schemas.SinkAlertmanager
+	return bus.Rank{Urgent: e.Urgent(), Ends: e.Ends(), Yields: e.Ends() && incidents}
 }
 
 // run tells the sink what is published until the context ends.
@@ -133,6 +135,12 @@ func (k *sink) take(ctx context.Context, t bus.Told) bus.Again {
 
 func (k *sink) bring(ctx context.Context, t bus.Told) bus.Again {
 	e, err := k.wanted(ctx, &t)
+	for i := 0; i < len(t.Passed) && err == nil && e != nil; i++ {
+		var later *actuators.Event
+		if later, err = k.wanted(ctx, &t.Passed[i]); later != nil {
+			e.Since = append(e.Since, later)
+		}
+	}
 	if err == nil && e != nil && k.Kind.Routes() {
 		var newest bool
 		if newest, err = k.newest(ctx, &t); err == nil && !newest {

@@ -65,6 +65,18 @@ func TestStoriesOfPages(t *testing.T) {
 			v.wait(time.Minute)
 		})
 	})
+	t.Run("a-pager-that-ends-nothing", func(t *testing.T) {
+		storyWith(t, "a-pager-that-ends-nothing", rolloutWith(atOnce+pagers), sinksOutside, func(v *village) {
+			v.outside.endless.Store(true)
+			v.status(decisions.StatusRunning)
+			v.wait(5 * time.Second)
+			v.harms()
+			v.completed()
+			v.wait(45 * time.Second)
+			v.outside.endless.Store(false)
+			v.wait(45 * time.Second)
+		})
+	})
 	t.Run("deleted-before-its-state-goes-back", func(t *testing.T) {
 		storyWith(t, "deleted-before-its-state-goes-back", rolloutWith(atOnce+illegible+pagers), sinksOutside, func(v *village) {
 			s := &brim{}

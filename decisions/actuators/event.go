@@ -16,6 +16,7 @@ type Event struct {
 	Notice   *schemas.Notice // where Decision is nil
 	Rollout  *schemas.Rollout
 	Use      *schemas.SinkUse // what the rollout wants of the sink
+	Since    []*Event         // what was told before it, although it came later: an incident that one of these has raised isn't ended by it
 }
 
 // OfDecision is the event of a decision as it was published.
@@ -270,7 +271,14 @@ func (e *Event) incidents() []incident {
 			all = append(all, x)
 		}
 	}
-	return all
+	return slices.DeleteFunc(all, func(x incident) bool { return x.what == over && e.raisedSince(x.name) })
+}
+
+// raisedSince reports whether an incident of the rollout was raised by what came after an event, and was told before it.
+func (e *Event) raisedSince(name string) bool {
+	return slices.ContainsFunc(e.Since, func(later *Event) bool {
+		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{name, raise})
+	})
 }
 
 // The incidents beside that of the rollout: its rollback isn't carried out, and stores don't do what they were asked.

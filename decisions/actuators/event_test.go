@@ -2,6 +2,7 @@ package actuators
 
 import (
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -217,4 +218,25 @@ func TestAlertmanagerNames(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSince: what comes late ends no incident that was raised meanwhile, and all others.
+func TestSince(t *testing.T) {
+	begun := ofAction(schemas.ActionStart, schemas.PhaseCommit, schemas.Info)
+	another := ofAction(schemas.ActionRollback, "", schemas.Critical)
+	rollout := *another.Rollout
+	rollout.Name = "another"
+	another.Rollout = &rollout
+	ends := func(since ...*Event) string {
+		e := *begun
+		e.Since = since
+		return fmt.Sprint(e.incidents())
+	}
+	all := ends()
+	if got := ends(another, begun); got != all {
+		t.Errorf("behind what raised nothing of the rollout it ends %s, want %s", got, all)
+	}
+	if got, want := ends(ofAction(schemas.ActionRollback, "", schemas.Critical)), strings.Replace(all, "{ 2} ", "", 1); got != want || got == all {
+		t.Errorf("behind a rollback it ends %s, want %s of %s", got, want, all)
+	}
 }

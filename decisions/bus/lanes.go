@@ -11,13 +11,14 @@ import (
 )
 
 // lanes are what a sink is to hear and isn't done with: a lane for each model, so that an event that fails holds up its own model's only. In a lane each event waits for the one
-// before it. It holds at most sinkHeld events, since the server hands out no more. Safe for concurrent use: one goroutine adds, another takes.
+// before it. What is done with, but has passed one that yields, is kept until that is done with, too: so after a crash both come again, in the order of the log. It holds at most sinkHeld events, since the server hands out no more. Safe for concurrent use: one goroutine adds, another takes.
 type lanes struct {
 	mu      sync.Mutex
 	rank    func(*Told) Rank
 	gathers bool // an event is taken a little later, so that what comes together is ranked together
 	byModel map[string][]*held
-	added   chan struct{} // has room for one: something was added
+	passed  map[string][]*held // by model, in the order in which they were told
+	added   chan struct{}      // has room for one: something was added
 }
 
 // held is an event in its lane.
@@ -29,6 +30,7 @@ type held struct {
 	due     time.Time // when it is to be taken; zero: now
 	takes   int       // how often it was taken here
 	waits   bool      // it was said that it waits
+	failed  bool      // it was taken, and comes again
 }
 
 func newLanes(rank func(*Told) Rank) *lanes {
@@ -36,7 +38,7 @@ func newLanes(rank func(*Told) Rank) *lanes {
 	if !gathers {
 		rank = func(*Told) Rank { return Rank{} }
 	}
-	return &lanes{rank: rank, gathers: gathers, byModel: map[string][]*held{}, added: make(chan struct{}, 1)}
+	return &lanes{rank: rank, gathers: gathers, byModel: map[string][]*held{}, passed: map[string][]*held{}, added: make(chan struct{}, 1)}
 }
 
 // add gives an event its place. One that the server sent again, since it heard nothing of it for too long, is the one that is here.
@@ -48,29 +50,38 @@ func (l *lanes) add(t *Told, message jetstream.Msg) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	lane := l.byModel[model]
-	if i := slices.IndexFunc(lane, func(x *held) bool { return x.Sequence == h.Sequence }); i >= 0 {
-		lane[i].message = message
+	known := slices.Concat(l.byModel[model], l.passed[model])
+	if i := slices.IndexFunc(known, func(x *held) bool { return x.Sequence == h.Sequence }); i >= 0 {
+		known[i].message = message
 		return
 	}
-	at := len(lane)
-	for at > 0 && h.before(lane[at-1]) {
-		at--
-	}
-	l.byModel[model] = slices.Insert(lane, at, h)
+	l.byModel[model] = append(l.byModel[model], h)
+	l.order(model)
 	select {
 	case l.added <- struct{}{}:
 	default:
 	}
 }
 
-// before reports whether an event goes before another one of its model: as they stand in the log, but what is urgent goes first, unless the other ends what it could be part of.
-func (h *held) before(x *held) bool {
+// order puts each event of a model before those that it goes before.
+func (l *lanes) order(model string) {
+	lane := l.byModel[model]
+	stuck := slices.ContainsFunc(lane, func(x *held) bool { return x.failed && !x.rank.Urgent })
+	for i := range lane {
+		for at := i; at > 0 && lane[at].before(lane[at-1], stuck); at-- {
+			lane[at], lane[at-1] = lane[at-1], lane[at]
+		}
+	}
+}
+
+// before reports whether an event goes before another one of its model: as they stand in the log, but what is urgent goes first, unless the other ends what it could be part of, and doesn't
+// yield where their lane is stuck.
+func (h *held) before(x *held, stuck bool) bool {
 	switch {
 	case h.rank.Urgent && !x.rank.Urgent:
-		return !x.rank.Ends || h.Sequence < x.Sequence
+		return !x.rank.Ends || h.Sequence < x.Sequence || stuck && x.rank.Yields
 	case !h.rank.Urgent && x.rank.Urgent:
-		return h.rank.Ends && h.Sequence < x.Sequence
+		return h.rank.Ends && h.Sequence < x.Sequence && !(stuck && h.rank.Yields)
 	}
 	return h.Sequence < x.Sequence
 }
@@ -99,24 +110,61 @@ func (h *held) ahead(of *held) bool {
 	return h.Sequence < of.Sequence
 }
 
-// remove forgets an event that is done with, or given back to the server, and returns its message.
+// ahead are those that have passed an event.
+func (l *lanes) ahead(h *held) []Told {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []Told
+	for _, x := range l.passed[h.model] {
+		if x.Sequence > h.Sequence {
+			all = append(all, x.Told)
+		}
+	}
+	return all
+}
+
+// done forgets an event that is done with, but for what has passed another one, and returns the messages of all that the server is to hear of.
+func (l *lanes) done(h *held) []jetstream.Msg {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop(h)
+	var over []jetstream.Msg
+	passed := slices.DeleteFunc(append(l.passed[h.model], h), func(x *held) bool {
+		if slices.ContainsFunc(l.byModel[h.model], func(y *held) bool { return y.rank.Yields && y.Sequence < x.Sequence }) {
+			return false
+		}
+		over = append(over, x.message)
+		return true
+	})
+	if l.passed[h.model] = passed; len(passed) == 0 {
+		delete(l.passed, h.model)
+	}
+	return over
+}
+
+// remove forgets an event that is given back to the server, and returns its message.
 func (l *lanes) remove(h *held) jetstream.Msg {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.drop(h)
+	return h.message
+}
+
+func (l *lanes) drop(h *held) {
 	lane := slices.DeleteFunc(l.byModel[h.model], func(x *held) bool { return x == h })
 	if len(lane) == 0 {
 		delete(l.byModel, h.model)
 	} else {
 		l.byModel[h.model] = lane
 	}
-	return h.message
 }
 
-// later sets when an event comes again.
+// later sets when an event comes again, which lets what is urgent pass it.
 func (l *lanes) later(h *held, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h.due = at
+	h.due, h.failed = at, true
+	l.order(h.model)
 }
 
 // A waiting event stands behind one that was taken and comes again.
@@ -164,6 +212,11 @@ func (l *lanes) messages() []jetstream.Msg {
 	var all []jetstream.Msg
 	for _, lane := range l.byModel {
 		for _, h := range lane {
+			all = append(all, h.message)
+		}
+	}
+	for _, passed := range l.passed {
+		for _, h := range passed {
 			all = append(all, h.message)
 		}
 	}

@@ -39,6 +39,7 @@ type SinkQuery struct {
 type Rank struct {
 	Urgent bool // it goes before all that isn't, but for what Ends in its own model
 	Ends   bool // it ends what came before: nothing later goes before it
+	Yields bool // with Ends: but for what is urgent, once one of its model that isn't has failed. It hears of that (Told.Passed)
 }
 
 // Told is a decision or a notice on its way to a sink.
@@ -46,6 +47,7 @@ type Told struct {
 	Logged                  // Decision is nil where it is a notice
 	Notice  *schemas.Notice // nil where it is a decision
 	Attempt int             // of the handler, from 1
+	Passed  []Told          // what was told before it, as Rank.Yields says, although it stands behind it in the log
 }
 
 // Again is what a handler says of an event. The zero value: it is done with.
@@ -201,14 +203,19 @@ func (l *lanes) walk(ctx context.Context, q *SinkQuery, handle Teller) {
 		}
 		t := h.Told
 		t.Attempt += h.takes
+		t.Passed = l.ahead(h)
 		h.takes++
 		again := handle(ctx, t)
 		switch {
 		case ctx.Err() != nil:
 		case again.After > 0 && !again.Aside:
 			l.later(h, time.Now().Add(again.After))
-		default:
+		case again.After > 0:
 			answer(l.remove(h), again)
+		default:
+			for _, message := range l.done(h) {
+				answer(message, again)
+			}
 		}
 	}
 }

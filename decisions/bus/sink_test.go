@@ -241,6 +241,53 @@ func TestSinkLanes(t *testing.T) {
 	})
 }
 
+// TestSinkYields: what is urgent passes what ends an incident, once something of its lane has failed, and the other one hears of it; the server hears of it only then, so that after a
+// crash both come again in order.
+func TestSinkYields(t *testing.T) {
+	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
+		b := open(t, connect())
+		q := SinkQuery{Name: "pager", Rank: func(t *Told) Rank {
+			ends := t.Notice.Severity == schemas.Info
+			return Rank{Urgent: t.Notice.Severity == schemas.Critical, Ends: ends, Yields: ends}
+		}}
+		if err := b.EnsureSink(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		notify(t, b, "a", "a1", schemas.Info)
+		notify(t, b, "a", "a2", schemas.Info)
+		notify(t, b, "a", "a3", schemas.Critical)
+		hears := func(within time.Duration, fails string) string {
+			ctx, stop := context.WithTimeout(t.Context(), within)
+			defer stop()
+			began := time.Now()
+			var heard []string
+			b.Tell(ctx, q, func(_ context.Context, x Told) Again {
+				text := fmt.Sprintf("%s@%.0f", x.ID(), time.Since(began).Seconds())
+				for _, p := range x.Passed {
+					text += "<" + p.ID()
+				}
+				if heard = append(heard, text); x.ID() == fails {
+					return Again{After: 30 * time.Second}
+				}
+				return Again{}
+			})
+			return strings.Join(heard, " ")
+		}
+		if got, want := hears(time.Minute-time.Second, "a1"), "a1@0 a3@0 a1@30<a3"; got != want {
+			t.Errorf("heard %s, want %s", got, want)
+		}
+		if got, want := hears(50*time.Second, "a1"), "a1@11 a3@11 a1@41<a3"; got != want {
+			t.Errorf("after a crash heard %s, want %s", got, want)
+		}
+		if got, want := hears(time.Minute, ""), "a1@11 a2@11 a3@11"; got != want {
+			t.Errorf("after another one heard %s, want %s", got, want)
+		}
+		if got := hears(time.Minute, ""); got != "" {
+			t.Errorf("what is done came again: %s", got)
+		}
+	})
+}
+
 // TestSinkAfterACrash: what a process held that ended comes before what was published since then.
 func TestSinkAfterACrash(t *testing.T) {
 	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
