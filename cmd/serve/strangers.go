@@ -18,12 +18,12 @@ import (
 )
 
 // strangers are what stands where only the service writes decisions, and no own key has signed: in a model's log, or as its route document. It is passed over; the first of each
-// place is told to people, and then one an hour at most, and all are counted. It may be used by many goroutines. What it keeps is bounded by mostPlaces.
+// matter is told to people, and then one an hour at most, and all are counted. A matter is a place, and what has the form of a decision there is another one: garbage hides no forgery. It may be used by many goroutines. What it keeps is bounded by mostPlaces.
 type strangers struct {
 	mu     sync.Mutex
 	upTo   map[string]uint64      // what is counted, by place
-	untold map[string]bus.Foreign // by place
-	told   map[string]telling     // by place
+	untold map[string]bus.Foreign // by matter
+	told   map[string]telling     // by matter
 	found  map[string]time.Time   // by model, when something was written last
 	log    zerolog.Logger
 	seen   *metrics
@@ -66,15 +66,24 @@ func (s *strangers) hear(f bus.Foreign) {
 	if f.At.After(s.found[f.Model]) {
 		s.found[f.Model] = f.At
 	}
-	if told, is := s.told[f.Place]; is && time.Since(told.at) < strangersAgain || time.Since(f.At) > strangerNews {
+	about := matter(&f)
+	if told, is := s.told[about]; is && time.Since(told.at) < strangersAgain || time.Since(f.At) > strangerNews {
 		return
 	}
-	s.told[f.Place], s.untold[f.Place] = telling{f.Model, time.Now()}, f
+	s.told[about], s.untold[about] = telling{f.Model, time.Now()}, f
 	if f.Gone {
 		return
 	}
 	s.log.Error().Err(f.Why).Str("model", f.Model).Str("place", f.Place).Uint64("message", f.Sequence).
-		Msg("somebody else writes where only serve writes: it is passed over, and more of it there is only counted for an hour (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
+		Msg("somebody else writes where only serve writes: it is passed over, and more of its kind (garbage, or decisions) there is only counted for an hour (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
+}
+
+// matter is what one is told of.
+func matter(f *bus.Foreign) string {
+	if f.Forged {
+		return f.Place + ", decisions"
+	}
+	return f.Place
 }
 
 // mended says in the log that a route document is the right one again.
@@ -82,22 +91,22 @@ func (s *strangers) mended(model, decision string) {
 	s.log.Warn().Str("model", model).Str("id", decision).Msg("this model's route document was missing, older than its decision log, or not serve's: its last effective decision is written back")
 }
 
-// next are those that people are to be told of, by place.
+// next are those that people are to be told of, by matter.
 func (s *strangers) next() map[string]bus.Foreign {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make(map[string]bus.Foreign, len(s.untold))
-	for place, f := range s.untold {
-		all[place] = f
+	for about, f := range s.untold {
+		all[about] = f
 	}
 	return all
 }
 
 // over forgets one that was told.
-func (s *strangers) over(place string) {
+func (s *strangers) over(about string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.untold, place)
+	delete(s.untold, about)
 }
 
 // farewell lets people know that a rollout was deleted which had ended, so that its incident is over.
@@ -129,10 +138,10 @@ func (c *court) warn(ctx context.Context) {
 		return
 	}
 	found := c.strangers.next()
-	for _, place := range slices.Sorted(maps.Keys(found)) {
-		f := found[place]
+	for _, about := range slices.Sorted(maps.Keys(found)) {
+		f := found[about]
 		if d := c.deskOf(f.Model); d != nil && c.notify(ctx, foreignNotice(d, &f, c.trustFile)) {
-			c.strangers.over(place)
+			c.strangers.over(about)
 			c.trespasses.since[d.rollout.Name] = time.Now()
 		}
 	}

@@ -108,8 +108,8 @@ func (s *strangers) last(model string) time.Time {
 func (s *strangers) forget(model string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.told, func(place string, of telling) bool {
-		_, waits := s.untold[place]
+	maps.DeleteFunc(s.told, func(about string, of telling) bool {
+		_, waits := s.untold[about]
 		return of.model == model && !waits
 	})
 }

@@ -154,7 +154,7 @@ func (v *village) notices(kind schemas.NoticeKind) []*schemas.Notice {
 }
 
 // TestStrangers: what somebody else writes into the decision log stops nothing and is never believed: a rollback behind it reaches the router, the next epoch counts from one's own, no
-// forged rollback makes the model chronic, and the service starts again. People are told once, and all of it is counted.
+// forged rollback makes the model chronic, and the service starts again. People are told once of garbage and once of forgeries, and all of it is counted.
 func TestStrangers(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+atOnce+often, "", func(v *village) {
 		v.status(decisions.StatusRunning)
@@ -173,7 +173,7 @@ func TestStrangers(t *testing.T) {
 		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
 			t.Errorf("ready: %s", ready)
 		}
-		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 1 || told[0].Severity != schemas.Critical || !strings.Contains(told[0].Sentence, "NATS permissions") {
+		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 2 || told[0].Severity != schemas.Critical || !strings.Contains(told[0].Sentence, "NATS permissions") {
 			t.Errorf("told %d times: %+v", len(told), told)
 		}
 		if metrics := v.page("/metrics"); !strings.Contains(metrics, `streamcanary_foreign_decisions_total{model="ranker"} 4`) {
@@ -379,6 +379,24 @@ func TestStrangersForgotten(t *testing.T) {
 	if next := s.next(); len(next) != 1 || next["streamcanary.decision.a"].Sequence != 2 || s.last("a").IsZero() || !s.last("c").IsZero() {
 		t.Errorf("%v", next)
 	}
+}
+
+// TestGarbageHidesNoForgery: what has the form of a decision is told also where garbage was, a moment before; each once an hour.
+func TestGarbageHidesNoForgery(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.writes("hello", false)
+		v.wait(5 * time.Second)
+		v.writes(v.body("story.1.2", `"action":"start"`, `"action":"rollback"`), false)
+		v.wait(5 * time.Second)
+		v.writes(v.body("story.1.1"), true)
+		v.writes("hello again", false)
+		v.wait(5 * time.Second)
+		told := v.notices(schemas.NoticeForeignDecision)
+		if len(told) != 2 || !strings.Contains(told[0].Sentence, "no JSON object") || !strings.Contains(told[1].Sentence, "it is not signed") {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+	})
 }
 
 // TestStrangersThatGoOn: who goes on writing in a place is told again, once an hour.

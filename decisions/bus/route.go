@@ -82,7 +82,7 @@ func (b *Bus) routeEntry(ctx context.Context, model string) (*schemas.Decision, 
 	}
 	decision, err := b.routed(entry.Value(), model)
 	if err != nil && len(b.trust.IDs()) > 0 {
-		b.foreign(foreignRoute(model, entry, err))
+		b.foreign(b.foreignRoute(model, entry, err))
 		return nil, entry, nil
 	}
 	return decision, entry, err

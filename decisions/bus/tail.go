@@ -22,6 +22,7 @@ type Foreign struct {
 	Sequence uint64 // in that
 	At       time.Time
 	Why      error
+	Forged   bool // it has the form of a decision, and isn't garbage
 	Route    bool // it stands as a route document, and not in the log
 	Again    bool // of Route: it stands where decisions without routes are asked again
 	Gone     bool // somebody has deleted all of the place: Sequence says when, in milliseconds
@@ -69,7 +70,7 @@ func (b *Bus) scan(ctx context.Context, s scan) (tail, error) {
 			t.first = decisions.BodySha256(l.Signed.Body)
 		}
 		if why := b.counts(&l, &s, t.last); why != nil {
-			b.foreign(Foreign{Model: s.model, Place: subject, Sequence: sequence, At: at, Why: why})
+			b.foreign(Foreign{Model: s.model, Place: subject, Sequence: sequence, At: at, Why: why, Forged: l.Malformed == nil})
 			return ended, nil
 		}
 		t.last = &l

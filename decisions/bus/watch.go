@@ -38,7 +38,7 @@ func (b *Bus) watchStrangers(ctx context.Context) error {
 		}
 		before = sequence
 		if why := b.counts(&l, &scan{model: l.Model}, newest[l.Model]); why != nil {
-			b.foreign(Foreign{Model: l.Model, Place: m.Subject(), Sequence: sequence, At: at, Why: why})
+			b.foreign(Foreign{Model: l.Model, Place: m.Subject(), Sequence: sequence, At: at, Why: why, Forged: l.Malformed == nil})
 			return false, nil
 		}
 		newest[l.Model] = &Logged{Decision: &schemas.Decision{ID: l.Decision.ID, Epoch: l.Decision.Epoch, Seq: l.Decision.Seq}}

@@ -108,7 +108,7 @@ func (b *Bus) sweepRoutes(ctx context.Context, w *RouteWatch) error {
 			} else if strings.HasPrefix(entry.Key(), schemas.AgainPrefix) {
 				b.looksAtAgain(w, entry)
 			} else if model, why := b.looksAt(w, entry); why != nil {
-				b.foreign(foreignRoute(model, entry, why))
+				b.foreign(b.foreignRoute(model, entry, why))
 			}
 		case <-tick.C:
 			if err := b.sameRoutes(ctx, w, kv); err != nil {
@@ -135,7 +135,7 @@ func (b *Bus) looksAtAgain(w *RouteWatch, entry jetstream.KeyValueEntry) {
 		if len(w.asked) < routeMendsMost {
 			w.asked[entry.Key()] = entry.Revision()
 		}
-		f := foreignRoute(model, entry, err)
+		f := b.foreignRoute(model, entry, err)
 		f.Again = true
 		b.foreign(f)
 	}
@@ -268,9 +268,10 @@ func (b *Bus) hasKey(ctx context.Context, bucket, key string) (bool, error) {
 }
 
 // foreignRoute is a route document that counts for nothing.
-func foreignRoute(model string, entry jetstream.KeyValueEntry, why error) Foreign {
+func (b *Bus) foreignRoute(model string, entry jetstream.KeyValueEntry, why error) Foreign {
 	place := fmt.Sprintf("bucket %s, key %s", schemas.RoutesBucket, entry.Key())
-	return Foreign{Model: model, Place: place, Sequence: entry.Revision(), At: entry.Created(), Why: why, Route: true}
+	decision, _ := b.routed(entry.Value(), model)
+	return Foreign{Model: model, Place: place, Sequence: entry.Revision(), At: entry.Created(), Why: why, Forged: decision != nil, Route: true}
 }
 
 // missing lets those documents be looked up that aren't there.
@@ -362,7 +363,7 @@ func (b *Bus) mendRoute(ctx context.Context, model string) (string, error) {
 			return "", nil
 		}
 		if entry.Created().After(last.At) {
-			b.foreign(foreignRoute(model, entry, putBack(there, last.Decision)))
+			b.foreign(b.foreignRoute(model, entry, putBack(there, last.Decision)))
 		}
 	}
 	if err := b.PutRoute(ctx, model, last.Signed.Body); err != nil {
