@@ -53,7 +53,7 @@ func (s *State) answerOf(a *schemas.Ack, wallMs int64) Answer {
 	switch {
 	case a.Status == schemas.AckApplied:
 		answer.Unfit, answer.Why = true, whyApplied
-	case a.Status == schemas.AckPrepared && s.Terms.isStore(a.Consumer) && strings.TrimSpace(a.Snapshot) == "":
+	case a.Status == schemas.AckPrepared && s.snapshotting(a.Consumer) && strings.TrimSpace(a.Snapshot) == "":
 		answer.Unfit, answer.Why = true, whyNameless
 	}
 	return answer

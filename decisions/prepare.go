@@ -13,6 +13,9 @@ import (
 func (t *turn) preparation(d draft) draft {
 	terms := &t.s.Terms
 	d.phase, d.await, d.state = schemas.PhasePrepare, schemas.AckPrepared, t.s.orders(schemas.StateSnapshot)
+	if terms.State.kept() {
+		d.state = nil
+	}
 	if terms.stageRoutes(0) != nil {
 		d.routes = terms.baselineRoutes()
 	}

@@ -16,6 +16,9 @@ func (t *turn) applied(a *Applied) {
 		Terms: a.Terms, Epoch: a.Epoch, Status: StatusPreparing, Prev: a.Prev, Before: a.Routes,
 		EventMs: t.in.EventMs, Commanded: t.s.Commanded, Spent: t.s.Spent, Pillars: a.Pillars, Past: a.Past[max(0, len(a.Past)-MaxPast):],
 	}
+	if w := a.Terms.State.Written; w != nil {
+		t.s.Snapshots = w.Snapshots
+	}
 	t.s = t.s.clone()
 	t.s.thaws(t.s.Terms.State.Owing)
 	if t.refusedStart(a) {
@@ -34,6 +37,7 @@ func (t *turn) applied(a *Applied) {
 			d.supersedes = a.Prev.ID
 		}
 	}
+	d.reason.Sentence += t.s.writtenText()
 	t.decide(t.preparation(d))
 	if t.s.Wait == nil {
 		t.commit(draft{reason: schemas.Reason{Code: "prepared", Sentence: "Judging begins."}, actor: engine})

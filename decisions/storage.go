@@ -28,6 +28,8 @@ type StateTerms struct {
 	// Former are stores that earlier decisions of the model asked, and this rollout doesn't; at most MaxFormer, ascending. They may follow the model still, and answer what asks nothing
 	// of them, which is no router's answer where any router is enough.
 	Former []string `json:"former,omitempty"`
+	// Written is what an earlier epoch of the model may have left in the state; nil: nothing that is known.
+	Written *Written `json:"written,omitempty"`
 }
 
 // MaxFormer bounds the stores of earlier rollouts that are known: those that were asked last.
@@ -203,7 +205,7 @@ func (s *State) snapshotText(x *Snapshot) string {
 		}
 	}
 	if s.Status == StatusPromoted {
-		return fmt.Sprintf("%s had snapshot %s before %s; a store keeps one as long as the rollout lasts", x.Store, x.ID, s.Terms.Canary)
+		return fmt.Sprintf("%s had snapshot %s before %s; a store keeps one as long as the rollout lasts", x.Store, x.ID, s.beforeText())
 	}
 	return fmt.Sprintf("%s can go back to snapshot %s", x.Store, x.ID)
 }
@@ -233,10 +235,10 @@ func (t *turn) freezing(d *draft) {
 	d.phase, d.routes = schemas.PhasePrepare, t.s.Routes
 }
 
-// restoring sends the state back to what it was before the canary.
+// restoring sends the state back to its snapshots.
 func (t *turn) restoring(d *draft) {
 	d.phase, d.routes, d.state = schemas.PhaseCommit, t.s.Terms.baselineRoutes(), t.s.orders(schemas.StateRestore)
-	d.reason = t.s.again("All traffic goes to %s; %s back to the snapshot from before %s.", t.s.Terms.Baseline, agreed(t.s.Terms.State.Stores, "goes", "go"), t.s.Terms.Canary)
+	d.reason = t.s.again("All traffic goes to %s; %s back to the snapshot from before %s.", t.s.Terms.Baseline, agreed(t.s.Terms.State.Stores, "goes", "go"), t.s.beforeText())
 }
 
 // unfreezing ends the restoring. Its step waits for the answers.

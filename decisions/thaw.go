@@ -139,7 +139,7 @@ func (t *turn) thawed(a *schemas.Ack) {
 
 // snapshotting reports whether a store is asked for its snapshot now: that it takes writes again is asked by the commit that follows.
 func (s *State) snapshotting(store string) bool {
-	return s.Status == StatusPreparing && s.Wait != nil && slices.Contains(s.Terms.State.Stores, store)
+	return s.Status == StatusPreparing && s.Wait != nil && !s.Terms.State.kept() && slices.Contains(s.Terms.State.Stores, store)
 }
 
 // unthawed tells people of stores that have not answered that they take writes, and tells those again. A later epoch of the model does both itself.

@@ -27,7 +27,7 @@ type Application struct {
 	Back *decisions.Back `json:"back,omitempty"`
 
 	Delete bool `json:"delete,omitempty"` // end the rollout
-	Force  bool `json:"force,omitempty"`  // end it, or begin a new epoch, even while a rollback is not yet carried out
+	Force  bool `json:"force,omitempty"`  // end it, or begin a new epoch, even while a rollback is not yet carried out, or over a canary whose state could not go back then
 }
 
 // Bounds of an application, which is kept in the rollout's record: of the documents alone, and of all, encoded.

@@ -100,6 +100,8 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		other, err = nil, c.mayJudge(s.Rollout, &a, r)
 	case other.lost != nil: // it takes no command
 		err = errors.New(lostText(other))
+	default:
+		err = mayBeginOver(other, &a, r)
 	}
 	var found []decisions.Pillar
 	if err == nil {
@@ -154,6 +156,9 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 	if own := c.desks[name]; own != nil && own.rollout.Model == r.Model {
 		if why := own.head.State.Unfinished(a.Force); why != "" {
 			return errors.New(why)
+		}
+		if err := mayBeginOver(own, a, r); err != nil {
+			return err
 		}
 	}
 	other := c.judging(r.Model, r.Name)
@@ -230,9 +235,10 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	}
 	terms.State.Owes(c.owing(&last))
 	terms.Knows(was.stores)
+	c.over(a, &terms, &last, route)
 	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: was.past}
-	if own := c.desks[r.Name]; own != nil && a.Force {
-		applied.Override = own.head.State.GivesUp(a.Retry)
+	if a.Force {
+		applied.Override = c.goesPast(a, &terms, &last)
 	}
 	if route != nil {
 		applied.Routes = route.Routes

@@ -40,8 +40,8 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 		Example: "  streamcanary rollout apply --rollout ranker-42.yaml",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if force && !again {
-				return wrongUse{errors.New("--force goes with --new-epoch: alone it does nothing")}
+			if force && !again && !supersede {
+				return wrongUse{errors.New("--force goes with --new-epoch or --supersede: alone it does nothing")}
 			}
 			text, err := readFile(c, file, "rollout")
 			if err != nil {
@@ -78,7 +78,7 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 	tokenFlag(cmd, &r)
 	cmd.Flags().StringVar(&from, "from", "", "judge windows from this event `TIME` on (RFC 3339); otherwise from 3 s ahead. A past one makes serve read events again from there, and running rollouts wait for that")
 	cmd.Flags().BoolVar(&again, "new-epoch", false, "start afresh, whatever the running or ended epoch has seen")
-	cmd.Flags().BoolVar(&force, "force", false, "with --new-epoch: give up following a rollback that is not yet carried out")
+	cmd.Flags().BoolVar(&force, "force", false, "with --new-epoch or --supersede: give up following a rollback that is not yet carried out, or the way back to the state before a canary")
 	cmd.Flags().BoolVar(&supersede, "supersede", false, "end whatever other rollout of the model is under way")
 	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record")
 	return cmd

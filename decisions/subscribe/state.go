@@ -11,7 +11,7 @@ import (
 // A Keeper holds state that the versions of a model share. Its methods are called again after a crash, so each must be idempotent, and what it did must outlive a restart; an error is answered
 // `failed`, and the call tried again, a Rejection (Reject(schemas.WhyIncompatibleState)) `rejected`.
 type Keeper interface {
-	// Snapshot takes a snapshot that can be restored as long as the rollout lasts, and names it.
+	// Snapshot takes a snapshot that can be restored as long as the rollout lasts, and names it. One that takes over from it, or begins it anew, goes on with it, and asks for no other.
 	Snapshot(ctx context.Context) (name string, err error)
 	// Freeze lets no more writes in, and makes sure that the snapshot can be restored. It may be frozen already.
 	Freeze(ctx context.Context, snapshot string) error

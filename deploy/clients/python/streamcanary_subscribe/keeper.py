@@ -11,7 +11,8 @@ class Keeper(Protocol):
     outlive a restart. One that raises is answered `failed` and called again; one that raises Rejection is answered `rejected`."""
 
     def snapshot(self) -> Union[str, Awaitable[str]]:
-        """Takes a snapshot that can be restored as long as the rollout lasts, and names it."""
+        """Takes a snapshot that can be restored as long as the rollout lasts, and names it. One that takes over from it, or begins it anew, goes on with it, and asks for
+        no other."""
 
     def freeze(self, snapshot: str) -> Union[None, Awaitable[None]]:
         """Lets no more writes in, and makes sure that the snapshot can be restored. It may be frozen already."""

@@ -1,0 +1,107 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/subscribe"
+	"streamcanary/schemas"
+)
+
+// counting is a store that names each snapshot anew, and remembers what it went back to.
+type counting struct {
+	shelf
+	taken atomic.Int64
+	back  atomic.Value
+}
+
+func (s *counting) Snapshot(ctx context.Context) (string, error) {
+	return fmt.Sprintf("snap-%d", s.taken.Add(1)), s.can(ctx)
+}
+
+func (s *counting) Restore(ctx context.Context, snapshot string) error {
+	s.back.Store(snapshot)
+	return s.can(ctx)
+}
+
+// runsAs lets time pass until an epoch of a rollout has traffic.
+func (v *village) runsAs(rollout string, epoch int64) {
+	v.Helper()
+	v.untilOf(rollout, fmt.Sprintf("epoch %d has traffic", epoch), func(s *decisions.State) bool {
+		return s.Epoch == epoch && s.Status == decisions.StatusRunning && s.DueMs > 0
+	})
+	v.wait(2*time.Second + 300*time.Millisecond)
+}
+
+// TestStoriesOfStateBegunOver: an epoch that begins over one that is under way goes back to what was before that: by a retry, a file that is applied anew, and another rollout that takes over.
+func TestStoriesOfStateBegunOver(t *testing.T) {
+	tell(t, map[string]tale{"state-of-what-begins-over-another": {atOnce + sharedAnd, func(v *village) {
+		s := &counting{}
+		v.follow("users", subscribe.KeepState("users", s))
+		v.runsAs("story", 1)
+		v.ask("retry", true)
+		v.runsAs("story", 2)
+		v.apply("story", rolloutWith(atOnce+sharedAnd))
+		v.runsAs("story", 3)
+		v.restart()
+		v.wait(5*time.Second + 300*time.Millisecond)
+		second := strings.Replace(rolloutWith(atOnce+sharedAnd), "name: story", "name: second", 1)
+		v.apply("second", second, func(a *Application) { a.Supersede = true })
+		v.runsAs("second", 4)
+		v.orders("second", "rollback")
+		v.untilOf("second", "the rollback is carried out", func(s *decisions.State) bool { return s.Saga != nil && s.Saga.Done() })
+		if back := s.back.Load(); back != "snap-1" || s.taken.Load() != 1 {
+			v.Errorf("went back to %v, of %d snapshots", back, s.taken.Load())
+		}
+		v.wait(5*time.Second + 300*time.Millisecond)
+		v.apply("third", strings.Replace(second, "name: second", "name: third", 1)) // what was written is gone: a snapshot of its own
+		v.runsAs("third", 5)
+	}}})
+}
+
+// TestStoriesOfStateBegunOverByForce: where the snapshots from before are of no use, nothing begins without an admin's word, and the decisions say what the new ones may have.
+func TestStoriesOfStateBegunOverByForce(t *testing.T) {
+	tell(t, map[string]tale{"state-that-keeps-what-was-tried": {atOnce + sharedAnd, func(v *village) {
+		v.follow("users", subscribe.KeepState("users", &counting{}))
+		v.runsAs("story", 1)
+		other := strings.Replace(rolloutWith(atOnce+strings.Replace(sharedAnd, "[users]", "[items, users]", 1)), "name: story", "name: second", 1)
+		items := subscribe.KeepState("items", &counting{})
+		v.follow("items", func(ctx context.Context, d subscribe.Delivery) error {
+			time.Sleep(130 * time.Millisecond) // never at the instant of the other one
+			return items(ctx, d)
+		})
+		v.apply("second", other, func(a *Application) { a.Supersede = true })
+		v.wait(5*time.Second + 300*time.Millisecond)
+		const why = "v2 may have written to users in epoch 1, and second could not go back to the snapshots from before that (users to snapshot snap-1): its state.stores are not theirs (users): " +
+			"`rollout rollback story --comment WHY` first, and apply it when that is carried out; or apply it with --force, which takes an admin, and the decision says so"
+		if page := v.page("/v1/rollouts"); !strings.Contains(page, why) {
+			v.Errorf("want it refused: %s\n%s", why, page)
+		}
+		v.apply("second", other, func(a *Application) { a.Supersede, a.Force = true, true })
+		v.runsAs("second", 2)
+		v.orders("second", "rollback")
+		v.untilOf("second", "the rollback is carried out", func(s *decisions.State) bool { return s.Saga != nil && s.Saga.Done() })
+		v.wait(5*time.Second + 300*time.Millisecond)
+	}}})
+}
+
+// TestStoriesOfStateAfterALostLog: whoever begins anew without the decision log isn't told that the snapshot is from before the canary.
+func TestStoriesOfStateAfterALostLog(t *testing.T) {
+	tell(t, map[string]tale{"state-after-a-lost-log": {atOnce + sharedAnd, func(v *village) {
+		v.follow("users", subscribe.KeepState("users", &counting{}))
+		v.runsAs("story", 1)
+		v.must(v.js().DeleteStream(v.Context(), schemas.StreamName))
+		v.must(v.bus.Ensure(v.Context()))
+		v.wait(3*time.Second + 300*time.Millisecond)
+		v.ask("retry", true)
+		v.runsAs("story", 2)
+		v.ask("rollback", false)
+		v.until("it is restored", func(s *decisions.State) bool { return s.Saga != nil && !s.Frozen })
+		v.wait(2*time.Second + 300*time.Millisecond)
+	}}})
+}
