@@ -105,3 +105,20 @@ func TestStoriesOfStateAfterALostLog(t *testing.T) {
 		v.wait(2*time.Second + 300*time.Millisecond)
 	}}})
 }
+
+// TestStateAfterADeletion: a rollout that is deleted while its canary has traffic leaves what that wrote, also where nothing but the decision log knows of it.
+func TestStateAfterADeletion(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce+sharedAnd), "", func(v *village) {
+		v.follow("users", subscribe.KeepState("users", &counting{}))
+		v.runsAs("story", 1)
+		v.delete("story")
+		v.wait(2*time.Second + 300*time.Millisecond)
+		v.apply("story", rolloutWith(atOnce+sharedAnd))
+		v.runsAs("story", 2)
+		head, _, err := v.bus.LoadHead(v.Context(), "story")
+		v.must(err)
+		if w := head.State.Terms.State.Written; w == nil || w.By != "v2" || !w.Within || w.Snapshots != nil || head.State.Snapshots[0].ID != "snap-2" {
+			v.Errorf("%+v, snapshots %+v", w, head.State.Snapshots)
+		}
+	})
+}
