@@ -113,8 +113,10 @@ func (x *links) begins(before, l *bus.Logged) error {
 	if before != nil || d.Epoch == 1 && d.Seq == 1 && d.Prev == nil {
 		return nil
 	}
-	kind, why := findingBegins, ""
+	var kind serve.FindingKind
+	var why string
 	if d.Prev != nil {
+		kind = findingBegins
 		why = fmt.Sprintf("the log of model %s begins here; decision %s, which this one follows, is not in it any more. NATS removes decisions %s after they were published, and of more than %d of a model the oldest; "+
 			"where neither is so, somebody has", d.Model, d.Prev.ID, schemas.FormatDuration(bus.KeepFor), bus.KeepPerSubject)
 	} else {
