@@ -92,7 +92,7 @@ func TestStoriesOfStateBegunOverByForce(t *testing.T) {
 
 // TestStoriesOfStateAfterALostLog: whoever begins anew without the decision log isn't told that the snapshot is from before the canary.
 func TestStoriesOfStateAfterALostLog(t *testing.T) {
-	tell(t, map[string]tale{"state-after-a-lost-log": {atOnce + sharedAnd, func(v *village) {
+	inVillage(t, rolloutWith(atOnce+sharedAnd), "", func(v *village) {
 		v.follow("users", subscribe.KeepState("users", &counting{}))
 		v.runsAs("story", 1)
 		v.must(v.js().DeleteStream(v.Context(), schemas.StreamName))
@@ -103,7 +103,11 @@ func TestStoriesOfStateAfterALostLog(t *testing.T) {
 		v.ask("rollback", false)
 		v.until("it is restored", func(s *decisions.State) bool { return s.Saga != nil && !s.Frozen })
 		v.wait(2*time.Second + 300*time.Millisecond)
-	}}})
+		v.golden("state-after-a-lost-log")
+		if findings, _ := v.recompute(journalOf(v.kafka), v.decisionLog()); told(findings) != "unpublished" || findings[0].Epoch != 1 {
+			v.Errorf("of a log that lost epoch 1: %+v", findings)
+		}
+	})
 }
 
 // TestStateAfterADeletion: a rollout that is deleted while its canary has traffic leaves what that wrote, also where nothing but the decision log knows of it.
