@@ -70,6 +70,16 @@ func (s *State) RefusesRetry(force bool) string {
 	}
 }
 
+// RefusesAnew says why a promotion isn't begun anew while it stands, and what to do; "": there is none.
+func (s *State) RefusesAnew(force bool) string {
+	t := &s.Terms
+	if force || s.Status != StatusPromoted {
+		return ""
+	}
+	return fmt.Sprintf("epoch %d has given %s all users, and a new one would give them to %s again at once, with the state as it is: `streamcanary rollout back %s --comment WHY` leads them back by evidence; "+
+		"`streamcanary rollout retry %s --override --comment WHY` begins anew now, and the decision says so", s.Epoch, t.Canary, t.Baseline, t.Rollout, t.Rollout)
+}
+
 // underWay is the status of an epoch that is under way, and not held by the engine; "" of another.
 func (s *State) underWay() Status {
 	switch h := s.Hold; {
@@ -79,13 +89,16 @@ func (s *State) underWay() Status {
 	return s.Status
 }
 
-// GivesUp is what a new epoch that begins by force goes past, and its first decision names: a retry the status of an epoch that is well under way, and any the rollback that is not yet carried out.
+// GivesUp is what a new epoch that begins by force goes past, and its first decision names: a retry the status of an epoch that is well under way, or was promoted, and any the rollback that is not yet
+// carried out.
 func (s *State) GivesUp(retry bool) []string {
 	switch under := s.underWay(); {
 	case s.Undone():
 		return []string{s.Saga.Decision}
 	case retry && under != "":
 		return []string{string(under)}
+	case retry && s.Status == StatusPromoted:
+		return []string{string(StatusPromoted)}
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func TestRefusesRetry(t *testing.T) {
 		"rolled back, and open": {rolledBack(terms()), "the rollback of epoch 1 is not yet carried out (step route waits for any router), and a new epoch would forget it: " +
 			"wait for it, or give up following it, with `rollout retry ranker-42 --override --comment WHY`, or `rollout apply --new-epoch --force`", []string{id(1, 3)}},
 		"rolled back": {after(rolledBack(terms()), append(windowsOf(6, 3, 1000, 0), ack(9, 3, "eu", schemas.AckApplied))...), "", nil},
-		"promoted":    {after(promoting, ack(11, 3, "eu", schemas.AckApplied)), "", nil},
+		"promoted":    {after(promoting, ack(11, 3, "eu", schemas.AckApplied)), "", []string{"promoted"}},
 	} {
 		s := stateOf(t, test.in...)
 		if have := s.RefusesRetry(false); have != test.want {
@@ -73,6 +73,11 @@ func TestRefusesRetry(t *testing.T) {
 		if why, over := s.RefusesRetry(true), s.GivesUp(true); why != "" || !slices.Equal(over, test.over) {
 			t.Errorf("%s, by force: refused %q, past %q, want past %q", name, why, over, test.over)
 		}
+	}
+	stands := stateOf(t, after(promoting, ack(11, 3, "eu", schemas.AckApplied))...)
+	const back = "epoch 1 has given 42 all users, and a new one would give them to 41 again at once, with the state as it is: `streamcanary rollout back ranker-42 --comment WHY` leads them back by evidence; " + now
+	if why := stands.RefusesAnew(false); why != back || stands.RefusesAnew(true) != "" || (&State{Status: StatusRolledBack}).RefusesAnew(false) != "" {
+		t.Errorf("a promotion that stands: %s\nwant %s", why, back)
 	}
 	if over := (&State{Status: StatusRunning}).GivesUp(false); over != nil {
 		t.Errorf("who applies a changed file says so by --new-epoch: past %q", over)

@@ -24,7 +24,11 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 		c.answer(id, &schemas.CommandReply{Decision: d.head.State.First()})
 		return
 	}
-	if why := d.head.State.RefusesRetry(in.Force); why != "" && d.lost == nil {
+	why := d.head.State.RefusesRetry(in.Force)
+	if why == "" && !c.isBegunLater(d) { // else what serves is a later epoch's
+		why = d.head.State.RefusesAnew(in.Force)
+	}
+	if why != "" && d.lost == nil {
 		c.answer(id, &schemas.CommandReply{Refused: why})
 		return
 	}
