@@ -190,8 +190,11 @@ func (t *turn) retiredLook(x *Expired) {
 		r.Attempt++
 		r.DeadlineMs = t.in.WallMs + backoff(t.s.Terms.DrainWithinMs, r.Attempt)
 		seen, do := t.undrained(&r.Drain, x, &was)
-		t.tellRetired(fmt.Sprintf("%s gave all traffic to %s, and it is not proven that %s has drained: %s%s. %s %s",
-			t.s.endedBy(), heir, version, seen, passed(r.Attempt), t.s.appliedText(), do))
+		what := fmt.Sprintf("it is not proven that %s has drained", version)
+		if r.Again {
+			what = fmt.Sprintf("%s, which is back, isn't seen to have drained again", version)
+		}
+		t.tellRetired(fmt.Sprintf("%s gave all traffic to %s, and %s: %s%s. %s %s", t.s.endedBy(), heir, what, seen, passed(r.Attempt), t.s.appliedText(), do))
 	}
 }
 
@@ -235,7 +238,7 @@ func (s *State) RetiredText() string {
 		return fmt.Sprintf("%s has drained; %s, should it have users again", version, looked)
 	case r.Drain.Seen == 0:
 		return fmt.Sprintf("%s is not proven to have drained: no prediction since has been counted yet%s", version, passed(r.Attempt))
-	case r.Told:
+	case r.Told && r.Drain.LastCanary > 0:
 		return fmt.Sprintf("%s serves users: %s%s", version, r.Drain.dated(), passed(r.Attempt))
 	}
 	return fmt.Sprintf("%s is not proven to have drained yet: %s", version, r.Drain.dated())

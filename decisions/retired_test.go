@@ -54,6 +54,7 @@ func TestRetired(t *testing.T) {
 		{"a few now and then", drained(terms()), slices.Concat(windowsOf(20, 1, 199, 1), windowsOf(21, 4, 200, 0), windowsOf(25, 2, 198, 2), windowsOf(27, 60, 200, 0), windowsOf(87, 2, 198, 2)), nil, "42 has drained; looked at until"},
 		{"users again", drained(terms()), back, []string{"!retired-serves"}, "42 serves users: it served 10 of the 200"},
 		{"all of the few", drained(terms()), windowsOf(20, 11, 0, 1), []string{"!retired-serves"}, "42 serves users: it served 1 of the 1 "},
+		{"and only just gone", drained(terms()), slices.Concat(back, windowsOf(25, 1, 200, 0)), []string{"!retired-serves"}, "42 is not proven to have drained yet: it served 0 of the 200"},
 		{"and gone", drained(terms()), slices.Concat(back, gone), []string{"!retired-serves", "!retired-over  done"}, "42 has drained; looked at until"},
 		{"and again", drained(terms()), slices.Concat(back, gone, windowsOf(50, 5, 190, 10)), []string{"!retired-serves", "!retired-over  done", "!retired-serves"}, "42 serves users: it served 10 of the 200"},
 		{"still, past a day", drained(terms()), after(back, retiredAt(90_000)), []string{"!retired-serves", "!retired-serves"}, "42 serves users: it served 10 of the 200"},
@@ -86,10 +87,12 @@ func TestRetiredSeverity(t *testing.T) {
 	for name, x := range map[string]struct {
 		in   []Input
 		want schemas.Severity
+		said string
 	}{
-		"rolled back":                   {after(drained(terms()), windowsOf(20, 5, 190, 10)...), schemas.Critical},
-		"promoted, and never seen":      {after(followed(terms()), retiredAt(66)), schemas.Warning},
-		"promoted, and the old is back": {slices.Concat(followed(terms()), windowsOf(6, 3, 1000, 0), windowsOf(20, 5, 190, 10)), schemas.Critical},
+		"rolled back":                   {after(drained(terms()), windowsOf(20, 5, 190, 10)...), schemas.Critical, "42 serves users again: it served 10 of the 200"},
+		"rolled back, and still there":  {after(after(drained(terms()), windowsOf(20, 5, 190, 10)...), retiredAt(90_000)), schemas.Critical, "42, which is back, isn't seen to have drained again: "},
+		"promoted, and never seen":      {after(followed(terms()), retiredAt(66)), schemas.Warning, "it is not proven that 41 has drained: "},
+		"promoted, and the old is back": {slices.Concat(followed(terms()), windowsOf(6, 3, 1000, 0), windowsOf(20, 5, 190, 10)), schemas.Critical, "41 serves users again: it served 10 of the 200"},
 	} {
 		var s State
 		var last *schemas.Notice
@@ -99,7 +102,7 @@ func TestRetiredSeverity(t *testing.T) {
 				last = effects[0].Notice
 			}
 		}
-		if last == nil || last.Kind != schemas.NoticeRetiredServes || last.Severity != x.want || last.Decision != id(1, 3) || s.Calm() || !slices.Contains(s.left(), "verify") {
+		if last == nil || last.Kind != schemas.NoticeRetiredServes || last.Severity != x.want || last.Decision != id(1, 3) || s.Calm() || !slices.Contains(s.left(), "verify") || !strings.Contains(last.Sentence, x.said) {
 			t.Errorf("%s: %+v; left to do: %v", name, last, s.left())
 		}
 	}
