@@ -24,16 +24,23 @@ func (b *brim) Freeze(ctx context.Context, snapshot string) error {
 	return b.shelf.Freeze(ctx, snapshot)
 }
 
+// standsStill lets harm come where the store has no room to freeze, and nothing moves without that.
+func (v *village) standsStill() *brim {
+	v.Helper()
+	s := &brim{}
+	v.follow("users", subscribe.KeepState("users", s))
+	v.status(decisions.StatusRunning)
+	s.full.Store(true)
+	v.harms()
+	v.status(decisions.StatusFrozen)
+	return s
+}
+
 // TestStoriesOfPages: what wakes people, and what they are told, while a canary that is to be rolled back serves on.
 func TestStoriesOfPages(t *testing.T) {
 	t.Run("a-freeze-that-nothing-moves-without", func(t *testing.T) {
 		storyWith(t, "a-freeze-that-nothing-moves-without", rolloutWith(atOnce+illegible+pagers), sinksOutside, func(v *village) {
-			s := &brim{}
-			v.follow("users", subscribe.KeepState("users", s))
-			v.status(decisions.StatusRunning)
-			s.full.Store(true)
-			v.harms()
-			v.status(decisions.StatusFrozen)
+			s := v.standsStill()
 			v.wait(4 * time.Minute)
 			if reply := v.ask("rollback", true); reply.Decision == "" { // as the page says
 				v.Errorf("answered %+v", reply)
@@ -79,12 +86,7 @@ func TestStoriesOfPages(t *testing.T) {
 	})
 	t.Run("deleted-before-its-state-goes-back", func(t *testing.T) {
 		storyWith(t, "deleted-before-its-state-goes-back", rolloutWith(atOnce+illegible+pagers), sinksOutside, func(v *village) {
-			s := &brim{}
-			v.follow("users", subscribe.KeepState("users", s))
-			v.status(decisions.StatusRunning)
-			s.full.Store(true)
-			v.harms()
-			v.status(decisions.StatusFrozen)
+			v.standsStill()
 			v.wait(10 * time.Second)
 			head, _, err := v.bus.LoadHead(v.Context(), "story")
 			v.must(err)

@@ -71,14 +71,19 @@ func copyLog(ts *testscript.TestScript, name string, change func([]bus.Logged) [
 	js, err := jetstream.New(conn)
 	ts.Check(err)
 	for _, l := range log {
-		subject, err := schemas.DecisionSubject(l.Decision.Model)
-		ts.Check(err)
-		m := &nats.Msg{Subject: subject, Data: l.Signed.Body, Header: nats.Header{}}
-		m.Header.Set(schemas.HeaderKeyID, l.Signed.KeyID)
-		m.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(l.Signed.Signature))
-		_, err = js.PublishMsg(ctx, m)
-		ts.Check(err)
+		publishes(ctx, ts, js, &l)
 	}
+}
+
+// publishes publishes a decision as it was signed, without the id by which the stream would know it.
+func publishes(ctx context.Context, ts *testscript.TestScript, js jetstream.JetStream, l *bus.Logged) {
+	subject, err := schemas.DecisionSubject(l.Model)
+	ts.Check(err)
+	m := &nats.Msg{Subject: subject, Data: l.Signed.Body, Header: nats.Header{}}
+	m.Header.Set(schemas.HeaderKeyID, l.Signed.KeyID)
+	m.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(l.Signed.Signature))
+	_, err = js.PublishMsg(ctx, m)
+	ts.Check(err)
 }
 
 // stranger OLD NEW publishes garbage on the subject of the model's decisions, and a copy of its last decision with a text replaced and no signature: what somebody can do who may publish
@@ -124,13 +129,7 @@ func copied(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	js, err := jetstream.New(conn)
 	ts.Check(err)
-	subject, err := schemas.DecisionSubject(l.Model)
-	ts.Check(err)
-	m := &nats.Msg{Subject: subject, Data: l.Signed.Body, Header: nats.Header{}}
-	m.Header.Set(schemas.HeaderKeyID, l.Signed.KeyID)
-	m.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(l.Signed.Signature))
-	_, err = js.PublishMsg(ctx, m)
-	ts.Check(err)
+	publishes(ctx, ts, js, &l)
 }
 
 // looked FILE adds the foreign messages that the last output tells of to a file for --known.
