@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -134,6 +135,20 @@ func TestWatchRoutes(t *testing.T) {
 				w.Errorf("a bucket that is %s: told %+v, %d written back, %q stands there", name, w.told, w.mended, w.stands())
 			}
 			w.mu.Unlock()
+		}
+	})
+}
+
+// TestRoutesEmptiedBeforeASweep: a sweep that begins on a bucket in which documents stood, and finds none, takes it for emptied; each document by itself would be written back without a word.
+func TestRoutesEmptiedBeforeASweep(t *testing.T) {
+	watching(t, func(w *watched) {
+		time.Sleep(300 * time.Millisecond) // never on the instant of a look
+		stream, err := w.js.Stream(w.Context(), "KV_"+schemas.RoutesBucket)
+		w.must(err)
+		w.must(stream.Purge(w.Context()))
+		sweep := RouteWatch{Models: func() []string { return []string{"ranker/v.1"} }, Mended: func(string, string) {}, present: map[string]bool{}, due: map[string]time.Time{}, mended: map[string]time.Time{}, seen: true}
+		if err := w.bus.sweepRoutes(w.Context(), &sweep); !errors.Is(err, errRoutesGone) || len(sweep.due) > 0 {
+			w.Errorf("found %v, due are %v", err, sweep.due)
 		}
 	})
 }
