@@ -68,6 +68,8 @@ type Applied struct {
 	Override []string `json:"override,omitempty"`
 	// Past are the model's rollbacks so far, oldest first; at most MaxPast.
 	Past []Past `json:"past,omitempty"`
+	// Left is the canary that it begins over, whose users it takes the traffic from; nil: none.
+	Left *Left `json:"left,omitempty"`
 	// Pillars are what was checked before; if one failed, the epoch ends before it begins.
 	Pillars []Pillar `json:"pillars,omitempty"`
 }
@@ -205,11 +207,19 @@ type Traffic struct {
 	Hosts []Flow `json:"hosts,omitempty"`
 	// Regions are the same by region.
 	Regions []Flow `json:"regions,omitempty"`
+	// Others are the predictions of the model's other versions, as far as they are told apart.
+	Others []VersionFlow `json:"others,omitempty"`
 }
 
 // A Flow is how many predictions the canary answered on one host, or in one region, whose name Host then is.
 type Flow struct {
 	Host        string `json:"host"`
+	Predictions int64  `json:"predictions"`
+}
+
+// A VersionFlow is how many predictions a version answered, copies of requests included.
+type VersionFlow struct {
+	Version     string `json:"version"`
 	Predictions int64  `json:"predictions"`
 }
 

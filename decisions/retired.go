@@ -16,6 +16,7 @@ const retiredForMs = 24 * 3600 * 1000
 
 // Retired is what the stream has shown of the version that is to have no users any more.
 type Retired struct {
+	Version    string   `json:"version,omitempty"`     // where it is none of the epoch's own (replaced.go)
 	Decision   string   `json:"decision"`              // that took them from it
 	UntilMs    int64    `json:"until_ms"`              // wall time: for how long it is looked at
 	DeadlineMs int64    `json:"deadline_ms,omitempty"` // wall time until which it must be proven to have drained; 0: it has, or nothing can prove it
@@ -71,7 +72,7 @@ func (t *turn) hasPromoted(decision string) {
 		return
 	}
 	t.retire(decision)
-	t.drains(t.s.settledMs(t.in.WallMs))
+	t.drains(t.s.Retired, t.s.settledMs(t.in.WallMs))
 }
 
 // retire begins to look at a version that has drained.
@@ -80,73 +81,82 @@ func (t *turn) retire(decision string) {
 }
 
 // drains lets the proof begin that it has drained, from an event time on.
-func (t *turn) drains(fromMs int64) {
-	r := t.s.Retired
+func (t *turn) drains(r *Retired, fromMs int64) {
 	r.DeadlineMs = t.in.WallMs + t.s.Terms.DrainWithinMs
 	r.Drain = Drain{RoutedMs: t.in.WallMs, FromMs: fromMs, CleanFromMs: fromMs, Look: Look{WallMs: t.in.WallMs, UpToMs: t.s.EventMs}}
 }
 
-// endedBy is what has taken its users from it, at a sentence's beginning.
-func (s *State) endedBy() string {
-	text := fmt.Sprintf("%s %s", s.ending(), s.Retired.Decision)
+// endedBy is what has taken its users from it, and who has them, at a sentence's beginning.
+func (s *State) endedBy(r *Retired) string {
+	version, heir := s.retiredVersion(r)
+	if r.Version != "" {
+		return fmt.Sprintf("Decision %s took all traffic from %s, over which rollout %s begins", r.Decision, version, s.Terms.Rollout)
+	}
+	text := fmt.Sprintf("%s %s gave all traffic to %s", s.ending(), r.Decision, heir)
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // Promoted reports whether the epoch has ended with a promotion.
 func (s *State) Promoted() bool { return s.Status == StatusPromoted }
 
-// retiredVersion has no users any more; heir has them.
-func (s *State) retiredVersion() (retired, heir string) {
-	if s.Promoted() {
+// retiredVersion has no users any more; heir has them, "" where the epoch's two share them.
+func (s *State) retiredVersion(r *Retired) (retired, heir string) {
+	switch {
+	case r.Version != "":
+		return r.Version, ""
+	case s.Promoted():
 		return s.Terms.Baseline, s.Terms.Canary
 	}
 	return s.Terms.Canary, s.Terms.Baseline
 }
 
 // retiredServes looks at a sealed window for the retired version, which is in the place of the canary there.
-func (t *turn) retiredServes(w *Traffic) {
-	r := t.s.Retired
+func (t *turn) retiredServes(r *Retired, w *Traffic) {
 	switch {
 	case w.Baseline+w.Canary == 0:
 	case r.DeadlineMs > 0 && r.Drain.take(w):
-		t.retiredDrained()
+		t.retiredDrained(r)
 	case r.DeadlineMs == 0 && r.Comeback.take(w):
-		t.comesBack(w)
+		t.comesBack(r, w)
 	}
 }
 
 // comesBack tells people that a version has users again, and begins the proof of the end of that.
-func (t *turn) comesBack(w *Traffic) {
-	r := t.s.Retired
+func (t *turn) comesBack(r *Retired, w *Traffic) {
 	since := r.Comeback.FromMs
-	t.drains(w.StartMs)
+	t.drains(r, w.StartMs)
 	r.Drain.take(w)
 	r.Told, r.Again, r.Attempt, r.Comeback = true, true, 0, Comeback{}
-	version, heir := t.s.retiredVersion()
-	t.tellRetired(fmt.Sprintf("%s gave all traffic to %s, and since %s %s serves users again: %s. %s Find what routes to it, a router that restarted with an old configuration perhaps, and move that by hand.",
-		t.s.endedBy(), heir, schemas.Time(since), version, r.Drain.Text(), t.s.appliedText()))
+	version, _ := t.s.retiredVersion(r)
+	t.tellRetired(r, fmt.Sprintf("%s, and since %s %s serves users again: %s. %s Find what routes to it, a router that restarted with an old configuration perhaps, and move that by hand.",
+		t.s.endedBy(r), schemas.Time(since), version, r.Drain.Text(), t.s.appliedText()))
 }
 
 // tellRetired tells people that a retired version serves users. A baseline that has never drained is no harm by itself.
-func (t *turn) tellRetired(sentence string) {
-	r := t.s.Retired
+func (t *turn) tellRetired(r *Retired, sentence string) {
 	severity := schemas.Critical
-	if t.s.Promoted() && !r.Again {
+	if t.s.Promoted() && !r.Again && r.Version == "" {
 		severity = schemas.Warning
+	}
+	if r.Version != "" {
+		sentence += fmt.Sprintf(" Nobody judges what %s answers any more; its events name the hosts, where producers write them.", r.Version)
 	}
 	t.notice(schemas.Notice{Kind: schemas.NoticeRetiredServes, Severity: severity, Decision: r.Decision, Attempt: r.Attempt, Sentence: sentence})
 }
 
 // retiredDrained ends the proof: the version has drained.
-func (t *turn) retiredDrained() {
-	version, heir := t.s.retiredVersion()
-	t.s.Retired.Unproven = false
-	t.retiredOver(schemas.OutcomeDone, fmt.Sprintf("%s has drained, as %s %s wants it: %s serves all users.", version, t.s.ending(), t.s.Retired.Decision, heir))
+func (t *turn) retiredDrained(r *Retired) {
+	version, heir := t.s.retiredVersion(r)
+	r.Unproven = false
+	if heir == "" {
+		t.retiredOver(r, schemas.OutcomeDone, fmt.Sprintf("%s has drained, as decision %s wants it.", version, r.Decision))
+		return
+	}
+	t.retiredOver(r, schemas.OutcomeDone, fmt.Sprintf("%s has drained, as %s %s wants it: %s serves all users.", version, t.s.ending(), r.Decision, heir))
 }
 
 // retiredOver goes on to look whether the version has users again, and says that what people were told is over.
-func (t *turn) retiredOver(outcome schemas.NoticeOutcome, sentence string) {
-	r := t.s.Retired
+func (t *turn) retiredOver(r *Retired, outcome schemas.NoticeOutcome, sentence string) {
 	told, attempt := r.Told, r.Attempt
 	r.Told, r.Again, r.Attempt, r.DeadlineMs, r.Comeback = false, false, 0, 0, Comeback{}
 	if told {
@@ -157,32 +167,32 @@ func (t *turn) retiredOver(outcome schemas.NoticeOutcome, sentence string) {
 // retiredExpired takes the deadline of the retired version: that of the proof, or of the looking.
 func (t *turn) retiredExpired(x *Expired) {
 	r := t.s.Retired
-	version, _ := t.s.retiredVersion()
+	version, _ := t.s.retiredVersion(r)
 	switch {
 	case x.Later:
 		seen := "nothing was counted of it"
 		if text := r.Drain.Text(); text != "" {
 			seen = text
 		}
-		t.retiredOver("", fmt.Sprintf("A later epoch of model %s was applied, and for %s %s nobody looks any more at what %s serves; when last looked at, %s. Look whether it still does.",
+		t.retiredOver(r, "", fmt.Sprintf("A later epoch of model %s was applied, and for %s %s nobody looks any more at what %s serves; when last looked at, %s. Look whether it still does.",
 			t.s.Terms.Model, t.s.ending(), r.Decision, version, seen))
 		t.s.Retired = nil
 	case r.DeadlineMs == 0:
 		t.s.Retired = nil
 	default:
-		t.retiredLook(x)
+		t.retiredLook(r, x)
 	}
 }
 
 // retiredLook looks whether the retired version has drained although it isn't proven.
-func (t *turn) retiredLook(x *Expired) {
-	r, was := t.s.Retired, t.s.Retired.Drain.Look
-	version, heir := t.s.retiredVersion()
+func (t *turn) retiredLook(r *Retired, x *Expired) {
+	was := r.Drain.Look
+	version, _ := t.s.retiredVersion(r)
 	silent, dueMs := t.looks(&r.Drain, x)
 	switch {
 	case silent:
 		r.Unproven = true
-		t.retiredOver(schemas.OutcomeDoneUnproven, fmt.Sprintf("Model %s isn't asked any more, so nothing shows whether %s would still get users. This counts as over.", t.s.Terms.Model, version))
+		t.retiredOver(r, schemas.OutcomeDoneUnproven, fmt.Sprintf("Model %s isn't asked any more, so nothing shows whether %s would still get users. This counts as over.", t.s.Terms.Model, version))
 	case dueMs > 0:
 		r.DeadlineMs = dueMs
 	default:
@@ -194,42 +204,59 @@ func (t *turn) retiredLook(x *Expired) {
 		if r.Again {
 			what = fmt.Sprintf("%s, which is back, isn't seen to have drained again", version)
 		}
-		t.tellRetired(fmt.Sprintf("%s gave all traffic to %s, and %s: %s%s. %s %s", t.s.endedBy(), heir, what, seen, passed(r.Attempt), t.s.appliedText(), do))
+		t.tellRetired(r, fmt.Sprintf("%s, and %s: %s%s. %s %s", t.s.endedBy(r), what, seen, passed(r.Attempt), t.s.appliedText(), do))
 	}
 }
 
 // retiredDeadline names the deadline of the retired version.
 const retiredDeadline = "retired"
 
-// retiredDeadlines are when somebody looks at it next; a later epoch ends that at once.
+// retiredDeadlines are when somebody looks at it next, and at the version that was replaced; a later epoch ends that at once.
 func (s *State) retiredDeadlines() []Deadline {
-	r := s.Retired
-	if r == nil {
-		return nil
+	var out []Deadline
+	if r := s.Retired; r != nil {
+		out = append(out, r.deadline(retiredDeadline))
 	}
-	d := Deadline{ID: deadlineID(r.Decision, retiredDeadline), AtMs: r.UntilMs, Later: true}
+	if s.replacing() {
+		out = append(out, s.Replaced.deadline(replacedDeadline))
+	}
+	return out
+}
+
+func (r *Retired) deadline(name string) Deadline {
+	d := Deadline{ID: deadlineID(r.Decision, name), AtMs: r.UntilMs, Later: true}
 	if r.DeadlineMs > 0 {
 		d.AtMs = r.DeadlineMs
 	}
-	return []Deadline{d}
+	return d
 }
 
-// RetiredServing is the version that serves users although it is to have none, as people were told; "": none does, as far as is known.
-func (s *State) RetiredServing() string {
-	if s.Retired == nil || !s.Retired.Told {
-		return ""
+// RetiredServing are the versions that serve users although they are to have none, as people were told; none: none does, as far as is known.
+func (s *State) RetiredServing() []string {
+	var versions []string
+	for _, r := range []*Retired{s.Retired, s.Replaced} {
+		if r != nil && r.Told {
+			version, _ := s.retiredVersion(r)
+			versions = append(versions, version)
+		}
 	}
-	version, _ := s.retiredVersion()
-	return version
+	return versions
 }
 
-// RetiredText is what the stream shows, after the epoch's end, of the version that is to have no users any more, for a person; "": it isn't looked at.
+// RetiredText is what the stream shows of the versions that are to have no users any more, for a person: of that of the epoch's end, and of the one that it began over; "": none is looked at.
 func (s *State) RetiredText() string {
-	r := s.Retired
-	if r == nil {
-		return ""
+	var texts []string
+	if s.Retired != nil {
+		texts = append(texts, s.retiredText(s.Retired))
 	}
-	version, _ := s.retiredVersion()
+	if s.replacing() {
+		texts = append(texts, s.retiredText(s.Replaced))
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (s *State) retiredText(r *Retired) string {
+	version, _ := s.retiredVersion(r)
 	looked := fmt.Sprintf("looked at until %s", schemas.Time(r.UntilMs))
 	switch {
 	case r.DeadlineMs == 0 && r.Unproven:

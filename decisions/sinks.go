@@ -199,7 +199,7 @@ func (s *State) left() []string {
 			names = append(names, string(step.Name))
 		}
 	}
-	if s.Retired != nil && s.Retired.Told {
+	if len(s.RetiredServing()) > 0 {
 		names = append(names, string(StepVerify))
 	}
 	if w := s.Thawing; w != nil && w.Told && !slices.Contains(names, string(StepUnfreeze)) {

@@ -39,6 +39,7 @@ func (t *turn) applied(a *Applied) {
 	}
 	d.reason.Sentence += t.s.writtenText()
 	t.decide(t.preparation(d))
+	t.replaces(a.Left)
 	if t.s.Wait == nil {
 		t.commit(draft{reason: schemas.Reason{Code: "prepared", Sentence: "Judging begins."}, actor: engine})
 	}
@@ -273,6 +274,10 @@ func (t *turn) expired(x *Expired) {
 	}
 	if r := t.s.Retired; r != nil && id == deadlineID(r.Decision, retiredDeadline) {
 		t.retiredExpired(x)
+		return
+	}
+	if t.s.replacing() && id == deadlineID(t.s.Replaced.Decision, replacedDeadline) {
+		t.replacedExpired(x)
 		return
 	}
 	if w := t.s.Warming; w != nil && id == deadlineID(w.Decision, string(w.Name)) {

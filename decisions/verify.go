@@ -77,8 +77,9 @@ func (t *turn) traffic(w *Traffic) {
 		step.State, step.DeadlineMs = StepAcked, 0
 		t.stopEnds()
 	}
+	t.replacedServes(w)
 	if t.s.Retired != nil {
-		t.retiredServes(w)
+		t.retiredServes(t.s.Retired, w)
 		return
 	}
 	if t.s.Saga == nil {

@@ -32,7 +32,7 @@ const (
 	NoticeBaselineBeyond    NoticeKind = "baseline-beyond"   // Guardrails says which limits the baseline itself is proven to be beyond
 	NoticeShareOffPlan      NoticeKind = "share-off-plan"    // what a version gets of the traffic isn't what the stage plans: nothing, or too little or too much for a pass
 	NoticeShareAsPlanned    NoticeKind = "share-as-planned"  // it is again; Waiting is what else people were told of, and that isn't over
-	NoticeRetiredServes     NoticeKind = "retired-serves"    // the version that a rollback or a promotion has taken all traffic from serves users, still or again
+	NoticeRetiredServes     NoticeKind = "retired-serves"    // the version that a rollback, a promotion or another rollout has taken all traffic from serves users, still or again
 	NoticeRetiredOver       NoticeKind = "retired-over"      // it doesn't any more, as Outcome says, or a later epoch has begun; Waiting as of rollback-completed
 	NoticePillarFailed      NoticeKind = "pillar-failed"     // what held before the start of a rollout doesn't any more
 	NoticePillarHeld        NoticeKind = "pillar-held"       // it does again; Waiting as of share-as-planned

@@ -218,6 +218,7 @@ func (f *Fold) traffic(p *windows.Part) *decisions.Traffic {
 	}
 	t := f.served
 	t.Hosts, t.Regions = flows(p.Traffic[windows.Canary].Hosts), flows(p.Traffic[windows.Canary].Regions)
+	t.Others = versionFlows(p.Others)
 	t.CacheTold, t.CacheHits = f.hits(p, windows.Baseline)
 	t.CanaryCacheTold, t.CanaryCacheHits = f.hits(p, windows.Canary)
 	return &t
@@ -241,6 +242,15 @@ func flows(hosts []windows.HostCount) []decisions.Flow {
 	}
 	slices.SortStableFunc(most, func(a, b decisions.Flow) int { return cmp.Compare(b.Predictions, a.Predictions) })
 	return most[:min(len(most), decisions.MaxFlows)]
+}
+
+// versionFlows are the counts of other versions.
+func versionFlows(others []windows.HostCount) []decisions.VersionFlow {
+	var flows []decisions.VersionFlow
+	for _, o := range others {
+		flows = append(flows, decisions.VersionFlow{Version: o.Host, Predictions: o.Events})
+	}
+	return flows
 }
 
 func (f *Fold) readyMs(p *windows.Part) int64 {

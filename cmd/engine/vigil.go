@@ -45,6 +45,6 @@ func (v *Vigil) Next() *decisions.Traffic {
 	baseline, canary := &p.Traffic[windows.Baseline], &p.Traffic[windows.Canary]
 	return &decisions.Traffic{
 		StartMs: p.StartMs, EndMs: p.StartMs + v.plan.WidthMs, Baseline: baseline.Served, Canary: canary.Served,
-		Hosts: flows(canary.Hosts), Regions: flows(canary.Regions),
+		Hosts: flows(canary.Hosts), Regions: flows(canary.Regions), Others: versionFlows(p.Others),
 	}
 }

@@ -236,7 +236,11 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	terms.State.Owes(c.owing(&last))
 	terms.Knows(was.stores)
 	c.over(a, &terms, &last, route)
-	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: was.past}
+	left := (*decisions.Left)(nil)
+	if d := c.author(r.Model, &last); d != nil && d.lost == nil {
+		left = d.head.State.Leaves(&terms)
+	}
+	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: was.past, Left: left}
 	if a.Force {
 		applied.Override = c.goesPast(a, &terms, &last)
 	}

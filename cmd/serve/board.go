@@ -24,7 +24,7 @@ type Standing struct {
 	Routes   []schemas.Route  `json:"routes,omitempty"`
 	Waiting  []string         `json:"waiting,omitempty"` // for the answers of these consumers
 	Undone   bool             `json:"undone,omitempty"`  // a rollback was decided, and is not yet carried out
-	Retired  string           `json:"retired,omitempty"` // what the stream shows, once the epoch has ended, of the version that is to have no users any more
+	Retired  string           `json:"retired,omitempty"` // what the stream shows of the versions that are to have no users any more
 	Lost     string           `json:"lost,omitempty"`    // why this process no longer decides for it
 	// Refused says why the rollout is not judged at all, and Application whose request that was; nothing else is set then.
 	Refused     string `json:"refused,omitempty"`
@@ -40,7 +40,7 @@ type Standing struct {
 
 	merger     windows.MergerStats // for the metrics
 	recordedMs int64               // likewise: event time up to which the record goes, also where nothing of it is folded again
-	serving    string              // likewise: the version that serves users although it is to have none
+	serving    []string            // likewise: the versions that serve users although they are to have none
 }
 
 // board has the newest standing of every rollout, for other goroutines to read.

@@ -151,7 +151,7 @@ func (d *desk) judge(known bool) ([]decisions.Effect, error) {
 func (d *desk) inputs(t *engine.Turn) []decisions.Input {
 	var in []decisions.Input
 	state := &d.head.State
-	if t.Traffic != nil && state.Retired == nil && (state.Saga != nil || state.Warming != nil) {
+	if t.Traffic != nil && state.Retired == nil && (state.Saga != nil || state.Warming != nil || state.Replaced != nil) {
 		in = append(in, decisions.Input{Kind: decisions.InputTraffic, EventMs: t.EventMs, Traffic: t.Traffic})
 	}
 	verdict := t.Verdict

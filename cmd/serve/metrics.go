@@ -76,7 +76,7 @@ func newMetrics(program string) *metrics {
 		status:  gauge("rollout_status", "1 for the status that the rollout is in.", "model", "rollout", "status"),
 		missing: gauge("acks_missing", "1 while a decision waits for the answer of this consumer; any: of one router, whichever.", "model", "rollout", "consumer"),
 		undone:  gauge("rollback_undone", "1 while a rollback is decided and not yet carried out: its acks, or the proof that the canary has drained, are missing.", "model", "rollout"),
-		serving: gauge("retired_serving", "1 while people have been told that this version serves users, although a rollback or a promotion has taken all traffic from it.", "model", "rollout", "version"),
+		serving: gauge("retired_serving", "1 while people have been told that this version serves users, although a rollback, a promotion or another rollout has taken all traffic from it.", "model", "rollout", "version"),
 		denied: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "streamcanary", Name: "commands_denied_total", Help: "Commands of people who may not give them.",
 		}),
@@ -202,8 +202,8 @@ func (m *metrics) standing(all []Standing) {
 		if s.Undone {
 			m.undone.WithLabelValues(s.Model, s.Rollout).Set(1)
 		}
-		if s.serving != "" {
-			m.serving.WithLabelValues(s.Model, s.Rollout, s.serving).Set(1)
+		for _, version := range s.serving {
+			m.serving.WithLabelValues(s.Model, s.Rollout, version).Set(1)
 		}
 		if at := max(int64(s.Reached), s.recordedMs); at > 0 {
 			m.reached.WithLabelValues(s.Rollout).Set(float64(at) / 1000)

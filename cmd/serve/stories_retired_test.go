@@ -61,3 +61,48 @@ func tellBack(t *testing.T) {
 		v.wait(5 * time.Second)
 	})
 }
+
+// supersedes lets another rollout, with a canary of its own, take over from the story's, which runs. Predictions of the router's canary are v3's from then on, and those of a third version v2's.
+func (v *village) supersedes() {
+	v.Helper()
+	v.status(decisions.StatusRunning)
+	v.wait(10*time.Second + 300*time.Millisecond)
+	second := rolloutWith("  stages: [{weight: 10, bake: 10m, max: 1h}]\n  rollback: {drainWithin: 19500ms}\n")
+	v.apply("second", strings.NewReplacer("name: story", "name: second", "version: v2", "version: v3").Replace(second), func(a *Application) { a.Supersede = true })
+	v.untilOf("second", "it runs", func(s *decisions.State) bool { return s.DueMs > 0 })
+	v.renamed.Store(strings.NewReplacer("v2", "v3", "v3", "v2"))
+	v.share.Store(1000)
+}
+
+// seen waits until people were told of users of the canary that another rollout has replaced, or of the end of that, and a while longer.
+func (v *village) seen(is bool) {
+	v.Helper()
+	v.untilOf("second", "people were told of users of the canary that was replaced, or of the end", func(s *decisions.State) bool { return s.Replaced != nil && s.Replaced.Told == is })
+	v.wait(5 * time.Second)
+}
+
+// TestStoriesOfTheReplaced: what the stream shows of the canary of a rollout that another one took over from.
+func TestStoriesOfTheReplaced(t *testing.T) {
+	tell(t, map[string]tale{
+		"a-router-that-keeps-to-what-was-superseded": {atOnce, func(v *village) {
+			v.supersedes()
+			v.third.Store(500) // the router sends users to v2 on
+			v.seen(true)
+			v.restart()
+			if metrics, shown := v.page("/metrics"), `streamcanary_retired_serving{model="ranker",rollout="second",version="v2"} 1`; !strings.Contains(metrics, shown) {
+				v.Errorf("not shown: %s", metrics)
+			}
+			v.third.Store(0)
+			v.seen(false)
+			v.third.Store(500) // one of its copies has restarted with an old configuration
+			v.seen(true)
+			v.third.Store(0)
+			v.seen(false)
+		}},
+		"a-superseded-canary-that-nobody-asks-any-more": {atOnce, func(v *village) {
+			v.supersedes()
+			v.untilOf("second", "the canary before it has drained", func(s *decisions.State) bool { return s.Replaced != nil && s.Replaced.DeadlineMs == 0 })
+			v.wait(30 * time.Second)
+		}},
+	})
+}
