@@ -18,7 +18,7 @@ func (s *State) Leaves(next *Terms) *Left {
 		switch {
 		case s.Status == StatusSuperseded && s.Routes != nil && s.Prev != nil:
 			return &Left{Version: s.Terms.Canary, Decision: s.Prev.ID}
-		case !s.Status.Ended():
+		case !s.Status.Ended(), s.Promoted(): // after a promotion by override alone (moves.go)
 			return &Left{Version: s.Terms.Canary}
 		}
 	}
@@ -32,6 +32,9 @@ func (s *State) Leaves(next *Terms) *Left {
 func (s *State) hadUsers() bool {
 	if s.FromMs == 0 || !s.Terms.awaited() {
 		return false
+	}
+	if s.Promoted() {
+		return true
 	}
 	for i := range s.Terms.Stages[:min(s.Stage+1, len(s.Terms.Stages))] {
 		if s.Terms.Stages[i].WeightBP > 0 {

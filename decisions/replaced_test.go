@@ -100,6 +100,7 @@ func TestLeaves(t *testing.T) {
 		"one that only prepares":         {[]Input{applied(1, terms(weight))}, "43", nil},
 		"copies only":                    {running(terms(shadow)), "43", nil},
 		"another controller's":           {running(terms(external)), "43", nil},
+		"promoted":                       {followed(terms(weight)), "43", &Left{Version: "42"}},
 		"rolled back":                    {rolledBack(terms(weight)), "43", nil},
 		"advice":                         {running(terms(weight, advise)), "43", nil},
 		"what it was not rid of itself":  {chain, "43", &Left{"42", "ranker-41.1.9"}},

@@ -37,7 +37,7 @@ func (t *turn) applied(a *Applied) {
 			d.supersedes = a.Prev.ID
 		}
 	}
-	d.reason.Sentence += t.s.writtenText()
+	d.reason.Sentence += t.s.movedText(a.Override) + t.s.writtenText()
 	t.decide(t.preparation(d))
 	t.replaces(a.Left)
 	if t.s.Wait == nil {

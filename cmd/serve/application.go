@@ -23,6 +23,8 @@ type Application struct {
 	// Retry: begin anew what was judged before. Supersede: end whatever other rollout of the model is under way.
 	Retry     bool `json:"retry,omitempty"`
 	Supersede bool `json:"supersede,omitempty"`
+	// Override: begin although that takes users at once from a version that is not on trial.
+	Override bool `json:"override,omitempty"`
 	// Back is what `rollout back` goes back from; nil elsewhere.
 	Back *decisions.Back `json:"back,omitempty"`
 
@@ -53,7 +55,12 @@ func (a *Application) Encode() ([]byte, error) {
 }
 
 // Overrides reports whether it goes past something, which takes an admin.
-func (a *Application) Overrides() bool { return a.Force || a.Back != nil && a.Back.Override }
+func (a *Application) Overrides() bool {
+	return a.Force || a.Override || a.Back != nil && a.Back.Override
+}
+
+// moves reports whether whoever begins it has said that it may take users at once from a version that is not on trial.
+func (a *Application) moves() bool { return a.Override || a.Retry && a.Force }
 
 // ReadApplication reads an entry, whatever the rollout in it is.
 func ReadApplication(body []byte) (Application, error) {

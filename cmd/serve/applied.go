@@ -94,14 +94,9 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		c.board.accept(s.Rollout) // a file that was refused in between is gone
 		return nil
 	}
-	other := c.judging(r.Model, r.Name)
-	switch {
-	case other == nil || !a.Supersede || other.head.State.Status.Ended():
-		other, err = nil, c.mayJudge(s.Rollout, &a, r)
-	case other.lost != nil: // it takes no command
-		err = errors.New(lostText(other))
-	default:
-		err = mayBeginOver(other, &a, r)
+	other, err := c.mayBegin(ctx, s.Rollout, &a, r)
+	if errors.Is(err, errUnasked) {
+		return err
 	}
 	var found []decisions.Pillar
 	if err == nil {
@@ -120,6 +115,23 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	}
 	c.board.accept(s.Rollout)
 	return c.apply(ctx, &a, r, found)
+}
+
+// mayBegin says why a rollout doesn't begin; other is the one that it ends, nil: none.
+func (c *court) mayBegin(ctx context.Context, name string, a *Application, r *schemas.Rollout) (other *desk, err error) {
+	other = c.judging(r.Model, r.Name)
+	switch {
+	case other == nil || !a.Supersede || other.head.State.Status.Ended():
+		other, err = nil, c.mayJudge(name, a, r)
+	case other.lost != nil: // it takes no command
+		err = errors.New(lostText(other))
+	default:
+		err = mayBeginOver(other, a, r)
+	}
+	if err == nil {
+		err = c.mayMove(ctx, a, r)
+	}
+	return other, err
 }
 
 // supersede journals the end of another rollout of the model; the new one is taken again when that has happened.
@@ -241,9 +253,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 		left = d.head.State.Leaves(&terms)
 	}
 	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: was.past, Left: left}
-	if a.Force {
-		applied.Override = c.goesPast(a, &terms, &last)
-	}
+	applied.Override = c.goesPast(a, &terms, &last, route)
 	if route != nil {
 		applied.Routes = route.Routes
 	}

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"context"
 	"errors"
+	"fmt"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
@@ -57,14 +59,36 @@ func (c *court) author(model string, last *bus.Logged) *desk {
 	return d
 }
 
-// goesPast is what an application goes past by force.
-func (c *court) goesPast(a *Application, terms *decisions.Terms, last *bus.Logged) []string {
+// goesPast is what an application goes past by force or by override.
+func (c *court) goesPast(a *Application, terms *decisions.Terms, last *bus.Logged, route *schemas.Decision) []string {
 	var over []string
-	if own := c.desks[terms.Rollout]; own != nil {
+	if own := c.desks[terms.Rollout]; own != nil && a.Force {
 		over = own.head.State.GivesUp(a.Retry)
 	}
-	if d := c.author(terms.Model, last); d != nil && d.lost == nil {
+	if d := c.author(terms.Model, last); d != nil && d.lost == nil && a.Force {
 		over = append(over, d.head.State.GoesPast(terms)...)
 	}
+	if a.moves() {
+		over = append(over, terms.GoesPastUsers(route)...)
+	}
 	return over
+}
+
+// mayMove says why a rollout doesn't begin where that would take users at once from a version that is not on trial.
+func (c *court) mayMove(ctx context.Context, a *Application, r *schemas.Rollout) error {
+	if a.moves() {
+		return nil
+	}
+	route, err := c.bus.Route(ctx, r.Model)
+	if errors.Is(err, bus.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnasked, err)
+	}
+	terms := decisions.TermsOf(r.Walked())
+	if why := terms.RefusesMove(route, a.Retry); why != "" {
+		return errors.New(why)
+	}
+	return nil
 }

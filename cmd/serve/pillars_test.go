@@ -103,10 +103,11 @@ func TestStoriesOfPillars(t *testing.T) {
 			v.epoch(3, decisions.StatusPromoted)
 			v.steady(10)
 			l.set("v2", strings.Replace(readyV2, "s3://two", "s3://other", 1))
-			v.apply("story", rolloutWith(atOnce+registered))
+			past := func(a *Application) { a.Override = true } // who wants all users back on v1
+			v.apply("story", rolloutWith(atOnce+registered), past)
 			v.epoch(4, decisions.StatusRefused) // v2 isn't what it was
 			v.steady(10)
-			v.apply("story", rolloutWith(atOnce+registered))
+			v.apply("story", rolloutWith(atOnce+registered), past)
 			v.epoch(5, decisions.StatusRefused)
 		}},
 		"requests-that-do-not-fit": {atOnce + withRequests, func(v *village) {

@@ -35,12 +35,20 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 	now := time.Now()
 	a := d.application
 	a.ID, a.From, a.At, a.Actor = in.ID, schemas.Time(now.Add(retryAhead).UnixMilli()), schemas.Time(now.UnixMilli()), in.Actor
-	a.Retry, a.Force, a.Supersede, a.Delete = true, in.Force, false, false
+	a.Retry, a.Force, a.Supersede, a.Override, a.Delete = true, in.Force, false, false, false
 	if a.Back != nil { // who went past something before didn't do so for this epoch
 		back := *a.Back
 		back.Override, a.Back = false, &back
 	}
-	if err := c.mayJudge(d.rollout.Name, &a, d.rollout); err != nil {
+	err := c.mayJudge(d.rollout.Name, &a, d.rollout)
+	if err == nil {
+		err = c.mayMove(ctx, &a, d.rollout)
+	}
+	if errors.Is(err, errUnasked) {
+		c.answer(id, &schemas.CommandReply{Failed: err.Error() + ": ask again"})
+		return
+	}
+	if err != nil {
 		c.answer(id, &schemas.CommandReply{Refused: err.Error()})
 		return
 	}

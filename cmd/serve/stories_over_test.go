@@ -126,3 +126,27 @@ func TestStateAfterADeletion(t *testing.T) {
 		}
 	})
 }
+
+// TestStoriesOfUsersMoved: after a promotion no rollout takes all users to the version before at once, unless an admin says so.
+func TestStoriesOfUsersMoved(t *testing.T) {
+	tell(t, map[string]tale{"a-start-that-would-move-all-users": {atOnce, func(v *village) {
+		v.runsAs("story", 1)
+		v.ask("promote", false)
+		v.status(decisions.StatusPromoted)
+		v.wait(10*time.Second + 300*time.Millisecond)
+		refuses := func(name, rollout, why string) {
+			v.apply(name, rollout)
+			v.wait(3*time.Second + 300*time.Millisecond)
+			if page := v.page("/v1/rollouts"); !strings.Contains(page, why) {
+				v.Errorf("want %s refused: %s\n%s", name, why, page)
+			}
+		}
+		const moves = "100 % of users are on v2 by the routes of epoch 1 (decision story.1.3), and this rollout would move them to v1 at once: "
+		const back = "`streamcanary rollout back story --comment WHY` where going back is meant; or apply it with --override to move them now, which takes an admin, and the decision says so"
+		second := strings.NewReplacer("name: story", "name: second", "version: v2", "version: v3").Replace(rolloutWith(atOnce))
+		refuses("second", second, moves+"write `baseline: {version: v2}` where that is what serves; or "+back)
+		refuses("story", rolloutWith(atOnce), moves+back)
+		v.apply("story", rolloutWith(atOnce), func(a *Application) { a.Override = true })
+		v.runsAs("story", 2)
+	}}})
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
 	"streamcanary/decisions/pillars"
 	"streamcanary/schemas"
 )
@@ -26,7 +28,7 @@ func checkCommand(c *console) *cobra.Command {
 --explain prints the whole rollout with every default and each guardrail's share of the risk.
 
 Of the pillars that the rollout names, schemas and feature lists in files are held against each other in both directions. With --online
-the registries of the configuration are asked, too, and whether routers have answered the model's current epoch: all that a start checks.
+the registries of the configuration are asked, too, whether routers have answered the model's current epoch, and whether users are on the baseline by the routes in force: all that a start checks.
 With --config the rollout is also held against the configuration that it would run under.`,
 		Example: "  streamcanary check --rollout ranker-42.yaml --explain\n  streamcanary check --rollout ranker-42.yaml --online --config streamcanary.yaml",
 		Args:    noArguments,
@@ -43,7 +45,8 @@ With --config the rollout is also held against the configuration that it would r
 			if err != nil {
 				return err
 			}
-			return errors.Join(sayChecked(c, q, found, explain), wouldNotStart(q.rollout, found))
+			moves := wouldMove(cmd.Context(), c, &r, q)
+			return errors.Join(sayChecked(c, q, findings{found, moves}, explain), wouldNotStart(q.rollout, found), moves)
 		},
 	}
 	rolloutFlag(cmd, &q.file)
@@ -74,13 +77,49 @@ type checked struct {
 	Explain  string             `json:"explain,omitempty"`
 	Warnings []string           `json:"warnings,omitempty"`
 	Pillars  []decisions.Pillar `json:"pillars,omitempty"`
+	Refused  string             `json:"refused,omitempty"` // why it would be refused now, beside its pillars
+}
+
+// findings are what was found of the pillars, and why the rollout would be refused beside them; nil: it would not.
+type findings struct {
+	pillars []decisions.Pillar
+	moves   error
+}
+
+// wouldMove is why the service would refuse a rollout whose start takes users from a version that is not on trial; nil: it would not, or isn't asked. That NATS isn't reached is told of the pillar routing.
+func wouldMove(ctx context.Context, c *console, of *reach, q pillarQuestion) error {
+	if !q.online {
+		return nil
+	}
+	b, _, err := of.bus(ctx, c)
+	if err != nil {
+		return nil
+	}
+	defer b.Close()
+	route, err := b.Route(ctx, q.rollout.Model)
+	switch {
+	case errors.Is(err, bus.ErrNotFound):
+		return nil
+	case err != nil:
+		fmt.Fprintf(c.err, "warning: whether its start moves users isn't known: %v\n", err)
+		return nil
+	}
+	terms := decisions.TermsOf(q.rollout.Walked())
+	if why := terms.RefusesMove(route, false); why != "" {
+		return fmt.Errorf("rollout %s would be refused: %s", q.rollout.Name, why)
+	}
+	return nil
 }
 
 // sayChecked says what was found.
-func sayChecked(c *console, q pillarQuestion, found []decisions.Pillar, explain bool) error {
-	r := q.rollout
+func sayChecked(c *console, q pillarQuestion, f findings, explain bool) error {
+	r, found := q.rollout, f.pillars
 	if c.json {
-		return json.NewEncoder(c.out).Encode(checked{"check", r.Name, r.Model, r.Sha256, explained(r, explain), r.Warnings(), found})
+		refused := ""
+		if f.moves != nil {
+			refused = f.moves.Error()
+		}
+		return json.NewEncoder(c.out).Encode(checked{"check", r.Name, r.Model, r.Sha256, explained(r, explain), r.Warnings(), found, refused})
 	}
 	if explain {
 		_, err := c.out.Write(schemas.Explain(r))

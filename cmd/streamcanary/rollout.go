@@ -31,7 +31,7 @@ func rolloutCommand(c *console) *cobra.Command {
 func applyCommand(c *console) *cobra.Command {
 	var r reach
 	var file, from, comment string
-	var again, supersede, force bool
+	var again, supersede, force, override bool
 	cmd := &cobra.Command{
 		Use:   "apply --rollout FILE",
 		Short: "Start judging a rollout",
@@ -69,8 +69,8 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 			}
 			defer b.Close()
 			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, At: now(), Actor: person(comment),
-				Documents: documents, Offline: offlineOf(parsed), Supersede: supersede, Force: force}
-			return apply(cmd.Context(), c, b, application{a, parsed, again, at, given(cmd, "from", "supersede", "comment")})
+				Documents: documents, Offline: offlineOf(parsed), Supersede: supersede, Force: force, Override: override}
+			return apply(cmd.Context(), c, b, application{a, parsed, again, at, given(cmd, "from", "supersede", "override", "comment")})
 		},
 	}
 	rolloutFlag(cmd, &file)
@@ -79,6 +79,7 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 	cmd.Flags().StringVar(&from, "from", "", "judge windows from this event `TIME` on (RFC 3339); otherwise from 3 s ahead. A past one makes serve read events again from there, and running rollouts wait for that")
 	cmd.Flags().BoolVar(&again, "new-epoch", false, "start afresh, whatever the running or ended epoch has seen")
 	cmd.Flags().BoolVar(&force, "force", false, "with --new-epoch or --supersede: give up following a rollback that is not yet carried out, or the way back to the state before a canary")
+	cmd.Flags().BoolVar(&override, "override", false, "begin although that moves users at once from a version that is not on trial to the baseline; the decision says so")
 	cmd.Flags().BoolVar(&supersede, "supersede", false, "end whatever other rollout of the model is under way")
 	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record")
 	return cmd
