@@ -451,6 +451,9 @@ func (t *turn) abort(d draft) {
 	t.s.Hold, t.s.Wait, t.s.Warming = nil, nil, nil
 	if t.s.Status == StatusDeleted {
 		d.reason.Sentence += t.s.thawLeft()
+		if left := t.s.WrittenLeft(); left != "" {
+			d.reason.Sentence += " " + left
+		}
 	}
 	if t.s.Routes != nil || t.s.Terms.stageRoutes(0) != nil {
 		d.routes = t.s.Terms.baselineRoutes()

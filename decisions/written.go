@@ -141,3 +141,17 @@ func (s *State) writtenText() string {
 	}
 	return fmt.Sprintf(" %s may have written to the state: a rollback goes back to the snapshot from before %s.", w.By, s.beforeText())
 }
+
+// WrittenLeft is what the canary of a rollout that was deleted while it was under way has left in shared state, and what to do; a sentence, "" where it has left none that is known.
+func (s *State) WrittenLeft() string {
+	if s.Status != StatusDeleted || s.Saga != nil || !s.tried() {
+		return ""
+	}
+	stores := listed(s.Terms.State.Stores)
+	text := fmt.Sprintf("What %s wrote to %s stays there: nothing is restored.", s.Terms.Canary, stores)
+	if !s.restorable() {
+		return text + fmt.Sprintf(" Not all of %s had named a snapshot from before that.", stores)
+	}
+	return text + fmt.Sprintf(" By hand it can go back to before %s (%s): look whether the snapshot is still there, stop the writes, restore it with the store's own tools, and let writes in again; what %s wrote since then is lost, too.",
+		s.beforeText(), s.snapshotsText(), s.Terms.Baseline)
+}

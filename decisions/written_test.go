@@ -166,3 +166,37 @@ func TestRefusesOver(t *testing.T) {
 		}
 	}
 }
+
+// TestWrittenLeft: who deletes a rollout while it is under way is told what its canary has left in shared state, and to which snapshot that could go back.
+func TestWrittenLeft(t *testing.T) {
+	gone := command(10, CommandDelete, false)
+	const left = "What 42 wrote to item, user stays there: nothing is restored. By hand it can go back to before 42 (item to snapshot item-before, user to snapshot user-before): " +
+		"look whether the snapshot is still there, stop the writes, restore it with the store's own tools, and let writes in again; what 41 wrote since then is lost, too."
+	nameless := stateOf(t, after(begun(), gone)...)
+	nameless.Snapshots = nil
+	if text := nameless.WrittenLeft(); text != "What 42 wrote to item, user stays there: nothing is restored. Not all of item, user had named a snapshot from before that." {
+		t.Errorf("without snapshots: %q", text)
+	}
+	for name, x := range map[string]struct {
+		in   []Input
+		want string
+	}{
+		"while it runs":           {after(begun(), gone), left},
+		"while it is held":        {after(begun(), gap(8), gone), left},
+		"before it began":         {after(begun()[:3], gone), ""},
+		"one without state":       {after(running(terms(weight)), gone), ""},
+		"advice":                  {after(running(terms(stateful, advise)), gone), ""},
+		"while it goes back":      {after(begun(), verdictOf(9, VerdictRollback), command(10, CommandDelete, true)), ""},
+		"what is not deleted yet": {after(begun(), command(10, CommandPause, false)), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, effects := Step(stateOf(t, x.in[:len(x.in)-1]...), x.in[len(x.in)-1])
+			if text := s.WrittenLeft(); text != x.want {
+				t.Errorf("%q, want %q", text, x.want)
+			}
+			if d := effects[0].Decision; x.want != "" && d.Decision.Reason.Sentence != "The rollout was deleted before it ended. "+x.want {
+				t.Errorf("its decision says %q", d.Decision.Reason.Sentence)
+			}
+		})
+	}
+}

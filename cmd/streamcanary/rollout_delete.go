@@ -13,6 +13,7 @@ import (
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
 )
 
 func deleteCommand(c *console) *cobra.Command {
@@ -21,7 +22,8 @@ func deleteCommand(c *console) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use: "delete NAME", Short: "End a rollout and forget it", Args: oneName,
-		Long:    `Ends the judging of a rollout and removes it. Traffic stays as it is routed. While a rollback is not yet carried out, --force is needed.`,
+		Long: `Ends the judging of a rollout and removes it. One that is under way gives its baseline all traffic, where decisions had moved some; what has ended stays as it is routed. While a rollback is not yet carried out, --force is needed.
+Shared state (state.mode: shared) is not restored: what the canary wrote stays, and the answer names the snapshots from before.`,
 		Example: "  streamcanary rollout delete ranker-42 --comment 'superseded by 43'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, at, err := r.bus(cmd.Context(), c)
@@ -72,16 +74,32 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	if err != nil {
 		return err
 	}
+	written := ""
+	if head, _, err := b.LoadHead(ctx, x.name); err == nil { // what can't be read is not known to have left anything
+		written = head.State.WrittenLeft()
+	}
 	if err := b.DeleteSpec(ctx, x.name, spec.Revision); err != nil {
 		return err
 	}
 	if err := forget(ctx, b, x); err != nil {
 		return err
 	}
+	return sayDeleted(c, x.name, written)
+}
+
+// sayDeleted says that a rollout is deleted, and what its canary has left in shared state ("": nothing).
+func sayDeleted(c *console, name, written string) error {
 	if c.json {
-		return json.NewEncoder(c.out).Encode(map[string]any{"type": "deleted", "rollout": x.name})
+		said := map[string]any{"type": "deleted", "rollout": name}
+		if written != "" {
+			said["state"] = written
+		}
+		return json.NewEncoder(c.out).Encode(said)
 	}
-	fmt.Fprintf(c.err, "rollout %s is deleted\n", x.name)
+	fmt.Fprintf(c.err, "rollout %s is deleted\n", name)
+	if written != "" {
+		fmt.Fprintf(c.err, "state: %s\n", schemas.Readable(written))
+	}
 	return nil
 }
 

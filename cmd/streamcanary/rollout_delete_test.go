@@ -120,6 +120,34 @@ func TestDeleteWhileARollbackIsOpen(t *testing.T) {
 	}
 }
 
+// TestDeleteTellsWhatWasWritten: who deletes a rollout whose canary may have written shared state is told in the answer, too.
+func TestDeleteTellsWhatWasWritten(t *testing.T) {
+	b, _ := withoutServe(t)
+	for _, asJSON := range []bool{false, true} {
+		if _, err := b.PutSpec(t.Context(), bus.Spec{Rollout: "r", Body: []byte(`{"id":"a"}`)}); err != nil {
+			t.Fatal(err)
+		}
+		head := decisions.NewHead(0)
+		head.State = decisions.State{Epoch: 1, Status: decisions.StatusDeleted, FromMs: 1, Snapshots: []decisions.Snapshot{{Store: "users", ID: "snap-1"}}, Terms: decisions.Terms{
+			Rollout: "r", Model: "m", Baseline: "v1", Canary: "v2", Mode: schemas.Enforce, State: decisions.StateTerms{Mode: schemas.StateShared, Stores: []string{"users"}}}}
+		if _, err := b.SaveHead(t.Context(), head, 0); err != nil {
+			t.Fatal(err)
+		}
+		var out, told bytes.Buffer
+		if err := deleteRollout(t.Context(), &console{out: &out, err: &told, json: asJSON}, b, removal{name: "r"}); err != nil {
+			t.Fatal(err)
+		}
+		const written = "What v2 wrote to users stays there: nothing is restored. By hand it can go back to before v2 (users to snapshot snap-1): "
+		want, have := "rollout r is deleted\nstate: "+written, told.String()
+		if asJSON {
+			want, have = `{"rollout":"r","state":"`+written, out.String()
+		}
+		if !strings.HasPrefix(have, want) {
+			t.Errorf("%q, want %q", have, want)
+		}
+	}
+}
+
 // TestUnended: where a rollout isn't ended in time, a person hears what is known, and what to do.
 func TestUnended(t *testing.T) {
 	var all []serve.Standing
