@@ -320,12 +320,13 @@ func mayApply(ctx context.Context, b *bus.Bus, a *application) (*place, error) {
 		if err != nil && !errors.Is(err, bus.ErrNotFound) && (s.Rollout == a.rollout.Name || !errors.Is(err, bus.ErrUnreadable)) {
 			return nil, err
 		}
-		state := &head.State
 		if s.Rollout != a.rollout.Name {
 			_, there, err := serve.DecodeApplication(s.Body)
-			if err == nil && there.Model == a.rollout.Model && !state.Status.Ended() && !a.Supersede {
-				return nil, fmt.Errorf("model %s has an active rollout, %s (%s): end it first with `streamcanary rollout delete %s`, or apply with --supersede",
-					there.Model, s.Rollout, statusOf(state), s.Rollout)
+			if err != nil || there.Model != a.rollout.Model || a.Supersede {
+				continue
+			}
+			if err := a.obstacle(ctx, s.Rollout, &head.State); err != nil {
+				return nil, err
 			}
 			continue
 		}

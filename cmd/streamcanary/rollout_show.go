@@ -187,7 +187,7 @@ func printRollouts(c *console, lines []rolloutLine) error {
 			continue
 		}
 		if l.Why != "" {
-			fmt.Fprintf(c.err, "rollout %s is %s: %s\n", l.Rollout, l.Status, l.Why)
+			fmt.Fprintf(c.err, "rollout %s is %s: %s%s\n", l.Rollout, l.Status, l.Why, l.asOf())
 		}
 		if l.Lost != "" {
 			fmt.Fprintf(c.err, "rollout %s is LOST: %s\n", l.Rollout, l.Lost)
@@ -197,6 +197,14 @@ func printRollouts(c *console, lines []rolloutLine) error {
 			l.Epoch, l.Seq, l.judgedText(), l.waitsText())
 	}
 	return t.Flush()
+}
+
+// asOf says of when a refusal is; "": it is none.
+func (l *rolloutLine) asOf() string {
+	if l.Status != "refused" {
+		return ""
+	}
+	return ". " + refusedAsOf
 }
 
 func orDash(s string) string {
@@ -261,7 +269,7 @@ func recordOf(ctx context.Context, b *bus.Bus, a *serve.Addresses, name string) 
 		return head, noRollout(name, err)
 	}
 	if why := refusal(ctx, a, name); why != nil {
-		return head, fmt.Errorf("rollout %s is applied, but the service refuses it: %s", name, why.Refused)
+		return head, stillRefused(name, why)
 	}
 	return head, fmt.Errorf("rollout %s is applied, but no serve has taken it up: does one run on this NATS?", name)
 }

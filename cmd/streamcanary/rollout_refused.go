@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions"
+)
+
+// refusedAsOf says of when a refusal is: the service looks at what is applied once, and what spoke against it may be over.
+const refusedAsOf = "That is as things were when it looked: it looks again only when the rollout is applied again, or serve is started. Where it is over, or mended, apply it again"
+
+// stillRefused is the error of a look at a rollout that the service doesn't judge.
+func stillRefused(name string, no *serve.Standing) error {
+	return fmt.Errorf("rollout %s is applied, but the service refuses it: %s. %s", name, no.Refused, refusedAsOf)
+}
+
+// obstacle says why another rollout of the model keeps one from being applied; nil: it doesn't. One that the service refuses isn't under way, whatever its file says.
+func (a *application) obstacle(ctx context.Context, name string, s *decisions.State) error {
+	model, end := a.rollout.Model, fmt.Sprintf("end it first with `streamcanary rollout delete %s`, or apply with --supersede", name)
+	switch {
+	case s.Status.Ended(), s.Status == "" && refusal(ctx, &a.at, name) != nil:
+		return nil
+	case s.Status == "":
+		return fmt.Errorf("rollout %s of model %s is applied, too, and as far as is known no serve has taken it up yet: %s", name, model, end)
+	}
+	return fmt.Errorf("model %s has an active rollout, %s (%s): %s", model, name, s.Status, end)
+}
