@@ -72,7 +72,10 @@ func (t *turn) hasPromoted(decision string) {
 		return
 	}
 	t.retire(decision)
-	t.drains(t.s.Retired, t.s.settledMs(t.in.WallMs))
+	fromMs := t.s.settledMs(t.in.WallMs)
+	t.drains(t.s.Retired, fromMs)
+	// The first window that counts must have been judged: it begins, and ends, within one such time each.
+	t.s.Retired.DeadlineMs = max(t.s.Retired.DeadlineMs, fromMs+2*t.s.Terms.SettleMs)
 }
 
 // retire begins to look at a version that has drained.

@@ -19,6 +19,9 @@ func followed(t Terms) []Input {
 	return after(running(t), verdictOf(5, VerdictPromote), ack(6, 3, "eu", schemas.AckApplied))
 }
 
+// briefly gives a promotion less time to be seen than its windows of 10 s, which wait for 5 s, take.
+func briefly(t *Terms) { t.DrainWithinMs, t.SettleMs = 10_000, 16_000 }
+
 func retiredAt(at int64) Input { return expire(at, id(1, 3)+"/retired") }
 
 func laterAt(at int64) Input {
@@ -46,6 +49,8 @@ func TestRetired(t *testing.T) {
 			[]string{"!retired-serves", "!retired-serves", "!retired-over  done"}, "41 has drained; looked at until"},
 		{"thin traffic takes its time", followed(terms()), after(windowsOf(60, 5, 3, 0), sealedAt(66, 65, 65)), nil, "41 is not proven to have drained yet: it served 0 of the 3"},
 		{"nothing is read", followed(terms()), []Input{retiredAt(66)}, []string{"!retired-serves"}, "41 is not proven to have drained: no prediction since has been counted yet (deadline passed once)"},
+		{"its first window isn't due", followed(terms(briefly)), []Input{retiredAt(53)}, nil, "41 is not proven to have drained: no prediction since has been counted yet"},
+		{"its first window is due", followed(terms(briefly)), []Input{retiredAt(54)}, []string{"!retired-serves"}, "41 is not proven to have drained: no prediction since has been counted yet (deadline passed once)"},
 		{"nobody asks the model", followed(terms()), []Input{quietAt(66)}, nil, "41 is not proven to have drained: no traffic came that could show it; looked at until"},
 		{"nobody asks any more", followed(terms()), after(windowsOf(60, 5, 20, 180), retiredAt(66), quietAt(186)), []string{"!retired-serves", "!retired-over  done_unproven"}, "41 is not proven to have drained: no traffic"},
 
