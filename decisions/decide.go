@@ -98,7 +98,8 @@ func (t *turn) decide(d draft) *schemas.Decision {
 		s.Wait.DeadlineMs = int64(decision.Deadline)
 	}
 	t.record(decision, body)
-	if d.action != schemas.ActionStart && (!d.follows || d.actor.Kind == "person") {
+	begins := d.action == schemas.ActionStart && (s.Seq == 1 || d.actor.Kind != "person") // one after a person's hold is their decision, and so is its end
+	if !begins && (!d.follows || d.actor.Kind == "person") {
 		s.why(&decision.Reason)
 	}
 	effective := s.Terms.Mode == schemas.Enforce && len(d.routes) > 0

@@ -87,8 +87,8 @@ func TestPreparingText(t *testing.T) {
 		}
 	}
 	s, _ := Step(stateOf(t, applied(1, terms(ramp)), pause), ack(7, 2, "eu", schemas.AckPrepared))
-	_, effects := Step(s, command(8, CommandResume, false))
-	if d := effects[0].Decision.Decision; d.Actor != person || d.Reason.Sentence != "ada ended the hold." {
-		t.Errorf("%+v: %s", d.Actor, d.Reason.Sentence)
+	s, effects := Step(s, command(8, CommandResume, false))
+	if d := effects[0].Decision.Decision; d.Actor != person || d.Reason.Sentence != "ada ended the hold." || s.Why.Sentence != d.Reason.Sentence {
+		t.Errorf("%+v: %s; the record says %s", d.Actor, d.Reason.Sentence, s.Why.Sentence)
 	}
 }

@@ -62,8 +62,8 @@ type State struct {
 	Begun []StageBegin `json:"begun,omitempty"`
 	// Warming is how far the present stage is, where it only warms the canary's cache.
 	Warming *SagaStep `json:"warming,omitempty"`
-	// Why is the reason of the last decision but start, and of a hold that goes on for another reason that one: what a person
-	// asks for first.
+	// Why is the reason of the last decision but the start, and but what only follows from another one; of a hold that goes on for another reason that one: what a person
+	// asks for first. A start that a person's resume lets begin is one.
 	Why      *schemas.Reason `json:"why,omitempty"`
 	Breached []string        `json:"breached,omitempty"` // guardrails that say that the canary does harm
 	Hold     *Hold           `json:"hold,omitempty"`

@@ -274,22 +274,6 @@ func recordOf(ctx context.Context, b *bus.Bus, a *serve.Addresses, name string) 
 	return head, fmt.Errorf("rollout %s is applied, but no serve has taken it up: does one run on this NATS?", name)
 }
 
-// lastEvident is the epoch's last decision with evidence, from the decision log; nil: there is none.
-func lastEvident(ctx context.Context, b *bus.Bus, a *serve.Addresses, s *decisions.State) (*schemas.Decision, error) {
-	var last *schemas.Decision
-	keys, unknown := readTrust(a.Trust) // without keys, the log is believed
-	err := b.Log(ctx, bus.LogQuery{Model: s.Terms.Model}, func(l bus.Logged) error {
-		if d := l.Decision; d == nil || unknown == nil && l.Verify(keys) != nil {
-			return nil
-		}
-		if d := l.Decision; d.Rollout == s.Terms.Rollout && d.Epoch == s.Epoch && len(d.Reason.Guardrails) > 0 {
-			last = d
-		}
-		return nil
-	})
-	return last, err
-}
-
 // The moments of which `rollout show` tells.
 const (
 	asOfNow      = "now"           // the running service has just said it
@@ -313,7 +297,8 @@ type view struct {
 	Others     []analysis.OtherVersion   `json:"other_versions,omitempty"` // of the model, that answer now
 	Skew       *schemas.Skew             `json:"skew,omitempty"`           // of the canary's scores, where there are offline ones
 	Links      map[string]string         `json:"links,omitempty"`          // the rollout's annotations
-	Decided    *schemas.Reason           `json:"last_decision,omitempty"`  // why the last one but the start
+	Decided    *schemas.Reason           `json:"last_decision,omitempty"`  // why the last one but the start, and but what only follows from one
+	Last       *lastDecision             `json:"last,omitempty"`           // the last one, whatever it is about
 	LeftOut    string                    `json:"left_out,omitempty"`       // what is missing here, why, and how to get it
 	Record     *decisions.Head           `json:"record"`
 }
@@ -381,15 +366,7 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 	live, silent := standings(ctx, &a)
 	v := viewOf(&head, live[name])
 	v.LeftOut = leftOut(&head.State, silent)
-	if v.AsOf == asOfDecision && len(v.Guardrails) == 0 {
-		switch d, err := lastEvident(ctx, b, &a, &head.State); {
-		case err != nil && v.LeftOut == "":
-			v.LeftOut = fmt.Sprintf("the guardrails and the findings of health at its last decision stand in the decision log, which can't be read: %v", err)
-		case d != nil:
-			v.Guardrails, v.Health = d.Reason.Guardrails, d.Reason.Health
-			v.EvidenceOf, v.EvidenceAt = d.ID, d.EventTime
-		}
-	}
+	v.complete(ctx, b, &a)
 	return &v, nil
 }
 
@@ -419,16 +396,17 @@ func printView(w io.Writer, v *view) error {
 	switch v.AsOf {
 	case asOfNow:
 		fmt.Fprintf(w, "now: %s (%s): %s\n", v.Verdict, v.Code, v.Sentence)
-		if s.Why != nil {
-			fmt.Fprintf(w, "last decision: %s: %s\n", s.Why.Code, s.WhyText())
-		}
+		printDecided(w, v)
 	case asOfDecision:
-		fmt.Fprintf(w, "last decision: %s: %s\n", v.Code, v.Sentence)
+		printDecided(w, v)
 	default:
 		fmt.Fprintln(w, v.Sentence)
 	}
 	if len(v.Guardrails) > 0 {
 		fmt.Fprintln(w)
+		if v.EvidenceOf != "" {
+			fmt.Fprintf(w, "guardrails%s:\n", v.evidenceText())
+		}
 		err := printGuardrails(w, v.Guardrails)
 		fmt.Fprint(w, exemplarLines("", v.Guardrails))
 		if err := errors.Join(err, printBands(w, v.Bands)); err != nil {

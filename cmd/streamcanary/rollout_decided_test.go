@@ -1,0 +1,65 @@
+package main
+
+import (
+	"crypto/rand"
+	"strings"
+	"testing"
+
+	"streamcanary/cmd/serve"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// TestShowLastDecision: what was decided last is told as that, and what a rollback stands on, or the evidence of, as what it is.
+func TestShowLastDecision(t *testing.T) {
+	_, url := withoutServe(t)
+	key, err := schemas.NewSigningKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bus.Connect(t.Context(), bus.Options{URLs: []string{url}, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	terms := decisions.Terms{Rollout: "r", Model: "ranker", Baseline: "41", Canary: "42", Mode: schemas.Enforce, Stages: []decisions.StageTerms{{WeightBP: 500}}, AckWithinMs: 1000, DrainWithinMs: 1000,
+		State: decisions.StateTerms{Mode: schemas.StateShared, Stores: []string{"users"}, AckWithinMs: 1000, Compatible: true}}
+	actor := schemas.Actor{Kind: "person", Name: "ada"}
+	ack := func(seq int64, who string, status schemas.AckStatus, snapshot string) decisions.Input {
+		id, err := schemas.DecisionID("r", 1, seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decisions.Input{Kind: decisions.InputAck, WallMs: seq, Ack: &schemas.Ack{Decision: id, Epoch: 1, Seq: seq, Consumer: who, Status: status, Snapshot: snapshot}}
+	}
+	command := func(do decisions.CommandKind) decisions.Input {
+		return decisions.Input{Kind: decisions.InputCommand, Command: &decisions.Command{Do: do, Actor: actor}}
+	}
+	late := decisions.Verdict{Action: decisions.VerdictHold, Reason: schemas.Reason{Code: "late", Sentence: "Answers come late.", Guardrails: []schemas.GuardrailStatus{{Name: "p99", State: "unknown"}}}}
+	h := decides(t, b, 0, decisions.Input{Kind: decisions.InputApplied, Applied: &decisions.Applied{Terms: terms, Epoch: 1, Actor: actor}},
+		ack(1, "eu", schemas.AckPrepared, ""), ack(1, "users", schemas.AckPrepared, "before"), ack(2, "eu", schemas.AckApplied, ""),
+		decisions.Input{Kind: decisions.InputVerdict, EventMs: 65_000, Verdict: &late}, command(decisions.CommandRollback), ack(4, "users", schemas.AckPrepared, ""))
+	shown := func(a *serve.Addresses) string {
+		v := viewOf(&h, nil)
+		v.complete(t.Context(), b, a)
+		var out strings.Builder
+		if err := printView(&out, &v); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	have := shown(&serve.Addresses{})
+	for _, want := range []string{
+		"\ndecided: commanded: ada rolled 42 back.\nlast decision: r.1.5 (rollback): commanded: users takes no more writes: all traffic goes to 41.\n",
+		"\nguardrails at decision r.1.3 (judged up to 1970-01-01T00:01:05.000Z):\nGUARDRAIL",
+	} {
+		if !strings.Contains(have, want) {
+			t.Errorf("shown\n%s\nwant %s", have, want)
+		}
+	}
+	h.State.Terms.Model = "other" // of which the log has nothing
+	if have := shown(&serve.Addresses{}); !strings.Contains(have, "\ndecided: commanded: ada rolled 42 back.\n") || strings.Contains(have, "last decision:") {
+		t.Errorf("without a log there is shown\n%s", have)
+	}
+}
