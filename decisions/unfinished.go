@@ -103,19 +103,35 @@ func (s *State) GivesUp(retry bool) []string {
 	return nil
 }
 
-// OpenText is the step of a rollback that is to be done next, for a person; only of a state that has one.
+// OpenText is what a rollback waits for now, for a person: each step that has begun and isn't done, and the proof of its drain where only that is left; only of a state that has a saga.
 func (s *State) OpenText() string {
+	var open, proof []string
 	for i := range s.Saga.Steps {
 		step := &s.Saga.Steps[i]
 		switch {
 		case step.Sink != "" || !step.open():
-			continue
-		case step.Wait != nil && step.State == StepFailed:
-			return fmt.Sprintf("step %s failed, and waits for %s: %s", step.Name, listed(step.Wait.missing()), orUnknown(step.Why))
-		case step.Wait != nil:
-			return fmt.Sprintf("step %s waits for %s", step.Name, listed(step.Wait.missing()))
+		case step.Name == StepVerify || !step.begun():
+			proof = append(proof, step.openText())
+		default:
+			open = append(open, step.openText())
 		}
-		return fmt.Sprintf("step %s is %s", step.Name, step.State)
+	}
+	switch {
+	case open != nil:
+		return strings.Join(open, "; ")
+	case proof != nil:
+		return proof[0]
 	}
 	return "all steps are done"
+}
+
+// openText is what a step that isn't done waits for.
+func (s *SagaStep) openText() string {
+	switch {
+	case s.Wait != nil && s.State == StepFailed:
+		return fmt.Sprintf("step %s failed, and waits for %s: %s", s.Name, listed(s.Wait.missing()), orUnknown(s.Why))
+	case s.Wait != nil && len(s.Wait.missing()) > 0:
+		return fmt.Sprintf("step %s waits for %s", s.Name, listed(s.Wait.missing()))
+	}
+	return fmt.Sprintf("step %s is %s", s.Name, s.State)
 }

@@ -14,6 +14,8 @@ func TestUnfinished(t *testing.T) {
 	moved := []Input{harm, ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared), ack(13, 4, "eu", schemas.AckApplied)}
 	corrupt := ack(14, 5, "user", schemas.AckFailed)
 	corrupt.Ack.Why = "snapshot corrupt"
+	full := ack(11, 3, "item", schemas.AckFailed)
+	full.Ack.Why = "disk full"
 	frozen := command(10, CommandFreeze, false)
 	for name, test := range map[string]struct {
 		in           []Input
@@ -27,11 +29,16 @@ func TestUnfinished(t *testing.T) {
 		"drained":     {after(rolledBack(terms()), append(windowsOf(6, 3, 1000, 0), ack(9, 3, "eu", schemas.AckApplied))...), false, "", ""},
 		"not restored, and not to be given up": {after(begun(), append(moved[:4:4], ack(14, 5, "item", schemas.AckApplied), corrupt)...), true,
 			"(step restore failed, and waits for user: snapshot corrupt)", "`rollout delete ranker-42 --force` gives it up, and leaves item, user to be restored"},
-		"state that can't go back": {after(begun(illegible), harm, ack(11, 3, "item", schemas.AckRejected)), true, "(step freeze failed", "`rollout rollback ranker-42 --override --comment WHY`"},
-		"frozen by a person":       {after(begun(), frozen), true, "item, user takes no writes since it was frozen", "`rollout resume ranker-42 --comment WHY`"},
-		"and resumed":              {after(begun(), frozen, command(11, CommandResume, false)), false, "", ""},
-		"advice freezes nobody":    {[]Input{applied(1, terms(stateful, advise)), frozen}, false, "", ""},
-		"deleted":                  {after(rolledBack(terms()), command(7, CommandDelete, true)), false, "", ""},
+		"not frozen, and not followed": {after(begun(), harm, full), true,
+			"(step freeze failed, and waits for item, user: disk full; step route waits for any router), and a new epoch would forget it: mend that, and it goes on by itself", "`rollout delete ranker-42 --force` gives it up"},
+		"not frozen, and followed": {after(begun(), harm, full, ack(12, 4, "eu", schemas.AckApplied)), true,
+			"(step freeze failed, and waits for item, user: disk full; step restore waits for item, user), and a new epoch", ""},
+		"in a cache that is warmed": {after(running(terms(cached)), harm, ack(11, 3, "eu", schemas.AckApplied)), false, "(step warm-10 is warming)", ""},
+		"state that can't go back":  {after(begun(illegible), harm, ack(11, 3, "item", schemas.AckRejected)), true, "(step freeze failed", "`rollout rollback ranker-42 --override --comment WHY`"},
+		"frozen by a person":        {after(begun(), frozen), true, "item, user takes no writes since it was frozen", "`rollout resume ranker-42 --comment WHY`"},
+		"and resumed":               {after(begun(), frozen, command(11, CommandResume, false)), false, "", ""},
+		"advice freezes nobody":     {[]Input{applied(1, terms(stateful, advise)), frozen}, false, "", ""},
+		"deleted":                   {after(rolledBack(terms()), command(7, CommandDelete, true)), false, "", ""},
 	} {
 		s, _ := fold(t, test.in...)
 		have := s.Unfinished(test.force)
