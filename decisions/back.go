@@ -53,6 +53,31 @@ func (s *State) RefusesBack(override bool) string {
 		"`streamcanary rollout back %s --override --comment WHY`, which takes an admin, and the decision says so", t.Baseline, t.Canary, strings.Join(t.State.Stores, ", "), t.Canary, t.Rollout)
 }
 
+// NotPromoted says why there is no way back from an epoch that isn't promoted, and what to do.
+func (s *State) NotPromoted() string {
+	t := &s.Terms
+	not := fmt.Sprintf("rollout %s is %s, not promoted: ", t.Rollout, s.Status)
+	switch s.Status {
+	case StatusSuperseded:
+		return fmt.Sprintf("%sanother rollout of model %s took over from it, and moves the traffic since: `streamcanary rollout list` names it", not, t.Model)
+	case StatusRefused:
+		return not + "it never began, and has moved nothing"
+	case StatusRolledBack:
+		if s.Undone() {
+			return fmt.Sprintf("%sits rollback is on its way, and gives %s all traffic again (%s)", not, t.Baseline, s.OpenText())
+		}
+		if !t.awaited() {
+			return not + "it advises, and has moved nothing"
+		}
+		return fmt.Sprintf("%s%s has all traffic again", not, t.Baseline)
+	case StatusFrozen:
+		return not + s.notJudged()
+	case StatusDeleted:
+		return not + "nobody decides for it any more; look at what routers do, and move the traffic by hand"
+	}
+	return fmt.Sprintf("%s`streamcanary rollout rollback %s --comment WHY` rolls back what is under way", not, t.Rollout)
+}
+
 // refusesUnreadable says why a way back isn't promoted; "": it is.
 func (s *State) refusesUnreadable(c *Command) string {
 	t := &s.Terms

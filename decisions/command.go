@@ -23,7 +23,7 @@ func (t *turn) command(c *Command) {
 	if _, taken := t.s.Outcome(c); taken {
 		return
 	}
-	why := "there is no such command"
+	why := noSuchCommand
 	if do, known := commands[c.Do]; known {
 		if why = do.refuses(t, c); why == "" {
 			do.obey(t, c)
@@ -37,6 +37,17 @@ func (t *turn) command(c *Command) {
 	}
 	t.s.Remember(result)
 }
+
+// Refuses says why a command isn't obeyed as things stand after so many turns (Input.Turn); "": it is.
+func (s *State) Refuses(c *Command, turns int64) string {
+	t := turn{s: s.clone(), in: Input{Kind: InputCommand, Turn: turns, Command: c}}
+	if do, known := commands[c.Do]; known {
+		return do.refuses(&t, c)
+	}
+	return noSuchCommand
+}
+
+const noSuchCommand = "there is no such command"
 
 // came is what a command has led to: the decision, and a recommendation that follows it.
 func (t *turn) came() (decision, advice string) {
@@ -92,6 +103,8 @@ func (t *turn) refusesPause(*Command) string {
 func (t *turn) refusesResume(*Command) string {
 	s := &t.s
 	switch {
+	case s.Hold == nil && !s.holdable():
+		return s.notJudged()
 	case s.Hold == nil:
 		return "the rollout doesn't hold"
 	case s.Hold.Code == codeApproval:
@@ -194,7 +207,7 @@ func (t *turn) refusesRollback(c *Command) string {
 	case s.Status == StatusPreparing, s.Status == StatusPromoting, s.judged(), s.Status == StatusFrozen && c.Force, s.Status == StatusRolledBack && s.isWarming():
 		return ""
 	case s.Status == StatusFrozen:
-		return fmt.Sprintf("%s, and %s can't read what %s wrote; %s moves the traffic all the same, and the decision says so",
+		return fmt.Sprintf("%s, and %s can't read what %s wrote; %s moves the traffic all the same, which takes an admin, and the decision says so",
 			s.notBackText(s.Saga.step(StepFreeze).Wait, "the state"), s.Terms.Baseline, s.Terms.Canary, s.overruled(c))
 	}
 	return s.notJudged()
@@ -249,7 +262,7 @@ func (s *State) notJudged() string {
 	stays := fmt.Sprintf("epoch %d is %s, and stays so: ", s.Epoch, s.Status)
 	switch {
 	case s.Status == StatusFrozen:
-		return fmt.Sprintf("its rollback waits for the state (%s); `rollout rollback %s --override --comment WHY` moves the traffic without that", s.OpenText(), t.Rollout)
+		return fmt.Sprintf("its rollback waits for the state (%s); `rollout rollback %s --override --comment WHY` moves the traffic without that, which takes an admin", s.OpenText(), t.Rollout)
 	case s.Undone():
 		return fmt.Sprintf("%sits rollback is not yet carried out (%s); once it is, a new epoch can begin", stays, s.OpenText())
 	}

@@ -114,6 +114,9 @@ func TestHintsAreObeyed(t *testing.T) {
 		if s.Why != nil {
 			texts["why"] = s.Why.Sentence
 		}
+		if s.Status != StatusPromoted {
+			texts["back"] = s.NotPromoted()
+		}
 		if s.Wait != nil {
 			texts["meanwhile"] = s.meanwhile()
 		}

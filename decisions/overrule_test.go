@@ -145,9 +145,9 @@ func TestRefusedAfterARollback(t *testing.T) {
 		"done": {after(rolledBack(terms()), append(windowsOf(6, 3, 1000, 0), ack(9, 3, "eu", schemas.AckApplied))...),
 			stays + "`rollout retry` begins a new one, and `rollout apply --new-epoch` one from a changed file."},
 		"waits for the state": {after(begun(illegible), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckRejected)),
-			"its rollback waits for the state (step freeze failed, and waits for item, user: no reason given); `rollout rollback ranker-42 --override --comment WHY` moves the traffic without that."},
+			"its rollback waits for the state (step freeze failed, and waits for item, user: no reason given); `rollout rollback ranker-42 --override --comment WHY` moves the traffic without that, which takes an admin."},
 	} {
-		for _, do := range []CommandKind{CommandAdvance, CommandPromote} {
+		for _, do := range []CommandKind{CommandAdvance, CommandPromote, CommandResume} {
 			_, effects := Step(stateOf(t, test.in...), at(50, do, true))
 			if n := effects[0].Notice; n == nil || n.Sentence != "Command "+string(do)+" of rollout ranker-42 is refused: "+test.want {
 				t.Errorf("%s, %s: %+v, want %s", name, do, n, test.want)

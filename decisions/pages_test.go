@@ -90,7 +90,7 @@ func TestRefusalOfARepeatedOrder(t *testing.T) {
 // that is decided and told of it is critical.
 func TestPageOfAStuckFreeze(t *testing.T) {
 	const want = "No traffic is moved until then, since 41 can't read what 42 writes: 42 still serves 1 % of the traffic. " +
-		"`streamcanary rollout rollback ranker-42 --override --comment WHY` moves it all the same."
+		"`streamcanary rollout rollback ranker-42 --override --comment WHY` moves it all the same, which takes an admin."
 	stuck := after(begun(illegible), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), expire(40, id(1, 3)+"/freeze"), expire(100, id(1, 3)+"/freeze"))
 	pages := 0
 	s, _ := foldWith(t, func(e Effect) string {

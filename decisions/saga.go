@@ -392,7 +392,7 @@ func (s *State) stuckText() string {
 			serves = fmt.Sprintf("%s still serves %s of the traffic", s.Terms.Canary, percentOf(r.WeightBP))
 		}
 	}
-	return fmt.Sprintf("No traffic is moved until then, since %s can't read what %s writes: %s. `streamcanary rollout rollback %s --override --comment WHY` moves it all the same.",
+	return fmt.Sprintf("No traffic is moved until then, since %s can't read what %s writes: %s. `streamcanary rollout rollback %s --override --comment WHY` moves it all the same, which takes an admin.",
 		s.Terms.Baseline, s.Terms.Canary, serves, s.Terms.Rollout)
 }
 

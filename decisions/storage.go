@@ -169,7 +169,7 @@ func (t *turn) unfreezable(w *Wait) {
 
 // stillWritten is what it means that a store doesn't freeze, and what to do.
 func (t *turn) stillWritten() string {
-	return fmt.Sprintf(" What %s writes may still change it. Stop its writes by hand, or `rollout resume` ends the freeze.", t.s.Terms.Canary)
+	return fmt.Sprintf(" What %s writes may still change it. Stop its writes by hand, or `streamcanary rollout resume %s --comment WHY` ends the freeze.", t.s.Terms.Canary, t.s.Terms.Rollout)
 }
 
 // SnapshotTexts are what the stores can go back to, or have gone back to, for a person.

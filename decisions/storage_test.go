@@ -212,10 +212,10 @@ func TestWhatAStoreDoesNotDo(t *testing.T) {
 			append(moved[:4:4], gone, expire(43, id(1, 3)+"/restore"))...),
 		"Step unfreeze of rollback ranker-42.1.3, decided 40s ago, is not acknowledged by user (deadline passed once). " +
 			"The state is restored, and user may still take no writes: let it write by hand if it doesn't. user answered applied to decision ranker-42.1.5 at 1970-01-01T00:00:15.000Z, and nothing since: does it still run? Look at its log.": says(append(restored[:7:7], expire(50, id(1, 3)+"/unfreeze"))...),
-		"item answered failed to decision ranker-42.1.3: disk full. What 42 writes may still change it. Stop its writes by hand, or `rollout resume` ends the freeze.": says(
+		"item answered failed to decision ranker-42.1.3: disk full. What 42 writes may still change it. Stop its writes by hand, or `streamcanary rollout resume ranker-42 --comment WHY` ends the freeze.": says(
 			command(10, CommandFreeze, false), full),
 		"The freeze that was asked for (decision ranker-42.1.3) is not acknowledged (deadline passed once): item answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: disk full; user has not answered. " +
-			"What 42 writes may still change it. Stop its writes by hand, or `rollout resume` ends the freeze.": says(command(10, CommandFreeze, false), full, expire(40, id(1, 3)+"/acks")),
+			"What 42 writes may still change it. Stop its writes by hand, or `streamcanary rollout resume ranker-42 --comment WHY` ends the freeze.": says(command(10, CommandFreeze, false), full, expire(40, id(1, 3)+"/acks")),
 	} {
 		if have != want {
 			t.Errorf("told\n  %s\nwant\n  %s", have, want)

@@ -43,7 +43,7 @@ func (s *State) Unfinished(force bool) string {
 	text := fmt.Sprintf("the rollback of epoch %d is not yet carried out (%s), and a new epoch would forget it", s.Epoch, s.OpenText())
 	switch {
 	case s.Status == StatusFrozen:
-		return fmt.Sprintf("%s: `rollout rollback %s --override --comment WHY` moves the traffic without waiting for the state", text, name)
+		return fmt.Sprintf("%s: `rollout rollback %s --override --comment WHY` moves the traffic without waiting for the state, which takes an admin", text, name)
 	case s.Frozen:
 		return fmt.Sprintf("%s: mend that, and it goes on by itself; `rollout delete %s --force` gives it up, and leaves %s to be restored, and to be let write again, by hand",
 			text, name, listed(s.Terms.State.Stores))

@@ -67,6 +67,34 @@ func TestDeniedIsTold(t *testing.T) {
 	})
 }
 
+// TestDeniedOverride: an operator who may not go past what speaks against a command hears whether the same would be done without that.
+func TestDeniedOverride(t *testing.T) {
+	folder := t.TempDir()
+	put(t, folder, "tokens", doorTokens)
+	inVillage(t, rolloutWith(atOnce), "http: {listen: \"127.0.0.1:0\", tokensFile: "+filepath.Join(folder, "tokens")+"}\n", func(v *village) {
+		v.announces()
+		v.status(decisions.StatusRunning)
+		for _, test := range []struct{ rollout, do, want string }{
+			{"story", "rollback", ": override takes an admin: ask one, or leave it out: nothing speaks against it now"},
+			{"story", "delete", ": override takes an admin: ask one, or leave it out: nothing speaks against it now"},
+			{"story", "resume", ": override takes an admin: ask one; without it, it is refused, too: the rollout doesn't hold"},
+			{"story", "retry", ": override takes an admin: ask one; without it, it is refused, too: epoch 1 is running, and a new one would forget what it has shown: `rollout rollback story"},
+			{"story", "apply", ": override takes an admin: ask one; without it, it is done only where nothing speaks against it"},
+			{"other", "promote", ": override takes an admin: ask one; without it, it is done only where nothing speaks against it"},
+		} {
+			x := schemas.Command{ID: test.do, Do: test.do, By: "somebody", Comment: "x", Override: true}
+			if x.HandsIn() {
+				x.Sum = strings.Repeat("a", 64)
+			}
+			reply, err := v.bus.Ask(v.Context(), test.rollout, &x, "Bearer operator-token-1234")
+			v.must(err)
+			if !strings.Contains(reply.Denied, " is an operator"+test.want) {
+				v.Errorf("%s %s is answered %+v, want %s", test.do, test.rollout, reply, test.want)
+			}
+		}
+	})
+}
+
 // TestMalformedIsDeniedFirst: whoever may not command hears that, and not what is wrong with what they sent; whoever may hears what it is.
 func TestMalformedIsDeniedFirst(t *testing.T) {
 	folder := t.TempDir()

@@ -99,6 +99,7 @@ func (p *people) add(words []string) error {
 var (
 	errNoToken      = errors.New("a token is needed")
 	errUnknownToken = errors.New("the token is not one of those in http.tokensFile")
+	errOverride     = errors.New("an operator: override takes an admin")
 )
 
 // who is asking; the error, errNoToken or errUnknownToken, says why it is nobody.
@@ -122,9 +123,34 @@ func (p person) may(c *schemas.Command) error {
 	case p.role < operator:
 		return p.commands(c.Do)
 	case c.Override && p.role < admin:
-		return fmt.Errorf("%s is an operator: override takes an admin: ask one, or leave it out: then it is done where nothing speaks against it", p.name)
+		return fmt.Errorf("%s is %w: ask one", p.name, errOverride)
 	}
 	return nil
+}
+
+// withoutOverride is what came of a command that takes an admin if it were asked for without going past what speaks against it.
+func (c *court) withoutOverride(d *desk, x *schemas.Command) string {
+	const unknown = "; without it, it is done only where nothing speaks against it"
+	if d == nil || d.lost != nil {
+		return unknown
+	}
+	s, why := &d.head.State, ""
+	switch x.Do {
+	case schemas.CommandApply:
+		if why = s.Unfinished(false); why == "" { // more speaks against it perhaps: its file isn't known yet
+			return unknown
+		}
+	case schemas.CommandRetry:
+		if why = s.RefusesRetry(false); why == "" && !c.isBegunLater(d) {
+			why = s.RefusesAnew(false)
+		}
+	default:
+		why = s.Refuses(&decisions.Command{Do: decisions.CommandKind(x.Do)}, d.fold.Turns())
+	}
+	if why == "" {
+		return ", or leave it out: nothing speaks against it now"
+	}
+	return "; without it, it is refused, too: " + why
 }
 
 // commands says why a person may command nothing, of what they ask for; nil: they may command something.
@@ -188,6 +214,9 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	known := err == nil
 	if known {
 		err = who.may(r.Command)
+	}
+	if errors.Is(err, errOverride) {
+		err = fmt.Errorf("%w%s", err, c.withoutOverride(d, r.Command))
 	}
 	switch {
 	case err != nil:

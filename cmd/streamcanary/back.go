@@ -104,7 +104,7 @@ func goBack(ctx context.Context, c *console, r *reach, x way) (name, kept string
 func mayGoBack(ctx context.Context, b *bus.Bus, s *decisions.State, override bool) error {
 	name := s.Terms.Rollout
 	if s.Status != decisions.StatusPromoted {
-		return fmt.Errorf("rollout %s is %s, not promoted: `streamcanary rollout rollback %s --comment WHY` rolls back what is under way", name, s.Status, name)
+		return errors.New(s.NotPromoted())
 	}
 	last, err := b.LastDecision(ctx, s.Terms.Model)
 	if err != nil {

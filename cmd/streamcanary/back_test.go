@@ -72,6 +72,12 @@ func TestMayGoBack(t *testing.T) {
 	}
 	may("", nil, false)
 	may("rollout r is running, not promoted", func(s *decisions.State) { s.Status = decisions.StatusRunning }, true)
+	ended := func(status decisions.Status) func(*decisions.State) {
+		return func(s *decisions.State) { s.Status = status }
+	}
+	may("rollout r is superseded, not promoted: another rollout of model ranker took over from it, and moves the traffic since: `streamcanary rollout list` names it", ended(decisions.StatusSuperseded), true)
+	may("rollout r is rolled-back, not promoted: 41 has all traffic again", ended(decisions.StatusRolledBack), true)
+	may("rollout r is refused, not promoted: it never began", ended(decisions.StatusRefused), true)
 	may("41 can't read what 42 wrote to users (state.compatible: false)", illegible, false)
 	may("", illegible, true)
 	gone := decisions.NewPillar(decisions.PillarRegistry, decisions.PillarFailed, []string{"it is gone"})
