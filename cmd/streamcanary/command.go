@@ -71,7 +71,7 @@ func runOrder(ctx context.Context, c *console, r *reach, o order) error {
 	}
 	o.By = person("").Name
 	if _, err := schemas.EncodeCommand(&o.Command); err != nil {
-		return wrongUse{err}
+		return wrongUse{fmt.Errorf("%s: %s", o.Do, strings.TrimPrefix(err.Error(), "encode command: "))}
 	}
 	b, at, err := r.bus(ctx, c)
 	if err != nil {
@@ -84,9 +84,18 @@ func runOrder(ctx context.Context, c *console, r *reach, o order) error {
 	reply, err := b.Ask(within, o.rollout, &o.Command, at.Token)
 	over()
 	if err != nil {
-		return fmt.Errorf("%w (to ask for the same again: --id %s)", err, o.ID)
+		return unanswered(err, o)
 	}
 	return tellReply(c, o, reply)
+}
+
+// unanswered says that nobody knows what came of a command, or that nobody heard it.
+func unanswered(err error, o order) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w (to ask for the same again: --id %s)", err, o.ID)
+	}
+	return fmt.Errorf("no answer to %s came within %s, and whether it is done isn't known: look with `streamcanary rollout show %s`, and at the log of serve (to ask for the same again, which does it once: --id %s)",
+		o.Do, commandWithin, o.rollout, o.ID)
 }
 
 // tellReply says what came of a command.

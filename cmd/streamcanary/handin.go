@@ -36,8 +36,12 @@ func willHandIn(ctx context.Context, c *console, b *bus.Bus, a handIn) error {
 	switch {
 	case errors.Is(err, bus.ErrNobody):
 		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("serve gives no answer within %s, so nothing is handed in: look at its log and /readyz, then ask again", commandWithin)
 	case err != nil:
 		return fmt.Errorf("%w; nothing is handed in", err)
+	case reply.Denied != "" && a.Force:
+		return fmt.Errorf("%s is denied: %s (--force is what overrides here)", announced.Do, reply.Denied)
 	case reply.Denied != "":
 		return fmt.Errorf("%s is denied: %s", announced.Do, reply.Denied)
 	case reply.Refused+reply.Failed != "":

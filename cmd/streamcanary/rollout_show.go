@@ -21,8 +21,11 @@ import (
 )
 
 func oneName(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
+	if len(args) != 1 || args[0] == "" {
 		return errors.New("name one rollout; `streamcanary rollout list` lists them")
+	}
+	if n := len(args[0]); n > schemas.MaxNameBytes {
+		return fmt.Errorf("that has %d bytes, and a rollout's name has %d at most; `streamcanary rollout list` lists them", n, schemas.MaxNameBytes)
 	}
 	return nil
 }
