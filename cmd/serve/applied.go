@@ -178,8 +178,8 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 	case other == nil:
 		return nil
 	case other.head.State.Status.Ended():
-		return fmt.Errorf("the rollback of model %s by rollout %s is not yet carried out: wait for that, or give up following it with `rollout delete --force`",
-			r.Model, other.rollout.Name)
+		return fmt.Errorf("the rollback of model %s by rollout %s is not yet carried out: wait for that, or give up following it with `streamcanary rollout delete %s --force`, which takes an admin",
+			r.Model, other.rollout.Name, other.rollout.Name)
 	}
 	return fmt.Errorf("model %s has an active rollout, %s: delete that one first, or apply with --supersede", r.Model, other.rollout.Name)
 }

@@ -98,6 +98,16 @@ func (b *board) accept(rollout string) {
 	}
 }
 
+// refusal is why a rollout is not judged; "": it wasn't refused.
+func (b *board) refusal(rollout string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i, there := slices.BinarySearchFunc(b.refused, rollout, byRollout); there {
+		return b.refused[i].Refused
+	}
+	return ""
+}
+
 func byRollout(s Standing, rollout string) int { return strings.Compare(s.Rollout, rollout) }
 
 // Everything is the standings, and then the rollouts that are not judged. A refused change of a judged rollout stands in both. While nothing can be published, nobody decides for those that haven't ended.

@@ -259,8 +259,11 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 // maxNamed bounds the rollouts that an answer names.
 const maxNamed = 10
 
-// unjudged says that a rollout isn't judged, and which are.
+// unjudged says that a rollout isn't judged, and why, or which are.
 func (c *court) unjudged(name string) string {
+	if why := c.board.refusal(name); why != "" {
+		return fmt.Sprintf("rollout %s is not judged: it was refused when it was applied, or when serve started: %s", name, why)
+	}
 	names := sortedDesks(c.desks)
 	if len(names) == 0 {
 		return fmt.Sprintf("no rollout %s is judged here, and no other one: apply one with `streamcanary rollout apply --rollout FILE`", name)

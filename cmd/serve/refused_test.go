@@ -77,7 +77,7 @@ func TestRefusedAfterRollback(t *testing.T) {
 	wide := strings.Replace(named("wide"), "model: ranker", "model: other\n  window: 100ms\n  lateness: 1d", 1)
 	s.apply(t, "wide", wide, Application{ID: "wide-1", From: from})
 	got, want := s.refusals(t, 2), map[string]string{
-		"next": "the rollback of model ranker by rollout story is not yet carried out: wait for that, or give up following it with `rollout delete --force`",
+		"next": "the rollback of model ranker by rollout story is not yet carried out: wait for that, or give up following it with `streamcanary rollout delete story --force`, which takes an admin",
 		"wide": `plan of rollout "wide": lateness of 86400000 ms is more than 65536 windows of 100 ms`,
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {

@@ -129,6 +129,9 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	if errors.As(err, &no) && len(there.head.Applied) > 0 {
 		return putBack(ctx, b, there, no)
 	}
+	if no.why != "" {
+		return staysThere(no)
+	}
 	if err != nil {
 		return unknown(a.rollout.Name, err)
 	}

@@ -9,11 +9,18 @@ import (
 )
 
 // refusedAsOf says of when a refusal is: the service looks at what is applied once, and what spoke against it may be over.
-const refusedAsOf = "That is as things were when it looked: it looks again only when the rollout is applied again, or serve is started. Where it is over, or mended, apply it again"
+func refusedAsOf(name string) string {
+	return fmt.Sprintf("That is as things were when it looked: it looks again only when the rollout is applied again, or serve is started. Where it is over, or mended, apply it again; `streamcanary rollout delete %s` takes it back", name)
+}
 
 // stillRefused is the error of a look at a rollout that the service doesn't judge.
 func stillRefused(name string, no *serve.Standing) error {
-	return fmt.Errorf("rollout %s is applied, but the service refuses it: %s. %s", name, no.Refused, refusedAsOf)
+	return fmt.Errorf("rollout %s is applied, but the service refuses it: %s. %s", name, no.Refused, refusedAsOf(name))
+}
+
+// staysThere is the error of an application that was refused, and whose file stays where the next serve finds it.
+func staysThere(no refused) error {
+	return fmt.Errorf("%w. Its file stays, and serve looks at it again when it is started: mend that and apply it again, or take it back with `streamcanary rollout delete %s`", no, no.rollout)
 }
 
 // obstacle says why another rollout of the model keeps one from being applied; nil: it doesn't. One that the service refuses isn't under way, whatever its file says.

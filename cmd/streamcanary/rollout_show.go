@@ -207,7 +207,7 @@ func (l *rolloutLine) asOf() string {
 	if l.Status != "refused" {
 		return ""
 	}
-	return ". " + refusedAsOf
+	return ". " + refusedAsOf(l.Rollout)
 }
 
 func orDash(s string) string {
