@@ -105,6 +105,8 @@ func (t *turn) refusesResume(*Command) string {
 	switch {
 	case s.Hold == nil && !s.holdable():
 		return s.notJudged()
+	case s.Hold == nil && s.Status == StatusPreparing:
+		return "the rollout doesn't hold: it has not begun, and " + s.notBegun()
 	case s.Hold == nil:
 		return "the rollout doesn't hold"
 	case s.Hold.Code == codeApproval:

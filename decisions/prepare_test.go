@@ -86,6 +86,10 @@ func TestPreparingText(t *testing.T) {
 			t.Errorf("%q\nwant %q", have, want)
 		}
 	}
+	const waits = "Command resume of rollout ranker-42 is refused: the rollout doesn't hold: it has not begun, and it waits for any router."
+	if _, effects := Step(stateOf(t, applied(1, terms(ramp))), command(8, CommandResume, false)); effects[0].Notice.Sentence != waits {
+		t.Errorf("%q, want %q", effects[0].Notice.Sentence, waits)
+	}
 	s, _ := Step(stateOf(t, applied(1, terms(ramp)), pause), ack(7, 2, "eu", schemas.AckPrepared))
 	s, effects := Step(s, command(8, CommandResume, false))
 	if d := effects[0].Decision.Decision; d.Actor != person || d.Reason.Sentence != "ada ended the hold." || s.Why.Sentence != d.Reason.Sentence {

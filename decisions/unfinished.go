@@ -128,6 +128,8 @@ func (s *State) OpenText() string {
 // openText is what a step that isn't done waits for.
 func (s *SagaStep) openText() string {
 	switch {
+	case s.Name == StepVerify && s.begun():
+		return "step verify waits until the stream shows that the canary has drained"
 	case s.Wait != nil && s.State == StepFailed:
 		return fmt.Sprintf("step %s failed, and waits for %s: %s", s.Name, listed(s.Wait.missing()), orUnknown(s.Why))
 	case s.Wait != nil && len(s.Wait.missing()) > 0:

@@ -24,7 +24,7 @@ func TestUnfinished(t *testing.T) {
 	}{
 		"running":     {begun(), false, "", ""},
 		"rolled back": {rolledBack(terms()), false, "rollback of epoch 1 is not yet carried out (step route waits for any router)", "`rollout retry ranker-42 --override --comment WHY`"},
-		"not drained": {after(rolledBack(terms()), ack(6, 3, "eu", schemas.AckApplied)), false, "(step verify is pending)", "`rollout apply --new-epoch --force`"},
+		"not drained": {after(rolledBack(terms()), ack(6, 3, "eu", schemas.AckApplied)), false, "(step verify waits until the stream shows that the canary has drained)", "`rollout apply --new-epoch --force`"},
 		"given up":    {after(rolledBack(terms()), ack(6, 3, "eu", schemas.AckApplied)), true, "", ""},
 		"drained":     {after(rolledBack(terms()), append(windowsOf(6, 3, 1000, 0), ack(9, 3, "eu", schemas.AckApplied))...), false, "", ""},
 		"not restored, and not to be given up": {after(begun(), append(moved[:4:4], ack(14, 5, "item", schemas.AckApplied), corrupt)...), true,
