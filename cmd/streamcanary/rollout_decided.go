@@ -15,6 +15,7 @@ import (
 type fromLog struct {
 	last    *schemas.Decision
 	evident *schemas.Decision // the last one with evidence
+	later   *schemas.Decision // the model's last one of a later epoch that routes
 }
 
 // readLog reads what the decision log knows of an epoch.
@@ -23,7 +24,13 @@ func readLog(ctx context.Context, b *bus.Bus, a *serve.Addresses, s *decisions.S
 	keys, unknown := readTrust(a.Trust) // without keys, the log is believed
 	err := b.Log(ctx, bus.LogQuery{Model: s.Terms.Model}, func(l bus.Logged) error {
 		d := l.Decision
-		if d == nil || d.Rollout != s.Terms.Rollout || d.Epoch != s.Epoch || unknown == nil && l.Verify(keys) != nil {
+		if d == nil || d.Epoch < s.Epoch || unknown == nil && l.Verify(keys) != nil {
+			return nil
+		}
+		if d.Epoch > s.Epoch && len(d.Routes) > 0 { // else it has moved nothing
+			found.later = d
+		}
+		if d.Epoch > s.Epoch || d.Rollout != s.Terms.Rollout {
 			return nil
 		}
 		found.last = d
@@ -43,7 +50,13 @@ type lastDecision struct {
 	Sentence string         `json:"sentence"`
 }
 
-// complete adds what only the decision log knows: the last decision, and, where nobody says how the guardrails stand now, how they stood last.
+// A laterEpoch is the newest of the model: its routes are in force, and not those that an ended rollout's record has.
+type laterEpoch struct {
+	Rollout string `json:"rollout"`
+	Epoch   int64  `json:"epoch"`
+}
+
+// complete adds what only the decision log knows: the last decision, whether another epoch has decided since, and, where nobody says how the guardrails stand now, how they stood last.
 func (v *view) complete(ctx context.Context, b *bus.Bus, a *serve.Addresses) {
 	s := &v.Record.State
 	dated := v.AsOf == asOfDecision && len(v.Guardrails) == 0
@@ -60,6 +73,9 @@ func (v *view) complete(ctx context.Context, b *bus.Bus, a *serve.Addresses) {
 	}
 	if d := found.last; d != nil && err == nil {
 		v.Last = &lastDecision{d.ID, d.Action, d.Reason.Code, d.Reason.Sentence}
+	}
+	if d := found.later; d != nil && err == nil && s.Status.Ended() {
+		v.Later = &laterEpoch{d.Rollout, d.Epoch}
 	}
 	if d := found.evident; d != nil && dated {
 		v.Guardrails, v.Health = d.Reason.Guardrails, d.Reason.Health

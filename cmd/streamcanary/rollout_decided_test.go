@@ -58,6 +58,16 @@ func TestShowLastDecision(t *testing.T) {
 			t.Errorf("shown\n%s\nwant %s", have, want)
 		}
 	}
+	if strings.Contains(have, "since then") {
+		t.Errorf("nobody has decided since, and there is shown\n%s", have)
+	}
+	next := terms
+	next.Rollout, next.State = "next", decisions.StateTerms{}
+	decides(t, b, h.SubjectSeq, decisions.Input{Kind: decisions.InputApplied, Applied: &decisions.Applied{Terms: next, Epoch: 2, Prev: h.State.Prev, Actor: actor}})
+	const since = "\nsince then: rollout next has decided about model ranker (epoch 2): the routes here are of before; `streamcanary rollout show next`, or `streamcanary decisions list`, tells\n"
+	if have := shown(&serve.Addresses{}); !strings.Contains(have, since) {
+		t.Errorf("shown\n%s\nwant %s", have, since)
+	}
 	h.State.Terms.Model = "other" // of which the log has nothing
 	if have := shown(&serve.Addresses{}); !strings.Contains(have, "\ndecided: commanded: ada rolled 42 back.\n") || strings.Contains(have, "last decision:") {
 		t.Errorf("without a log there is shown\n%s", have)

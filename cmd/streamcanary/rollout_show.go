@@ -299,6 +299,7 @@ type view struct {
 	EvidenceAt schemas.Time              `json:"evidence_at,omitzero"`     // up to which event time it was judged by then
 	Others     []analysis.OtherVersion   `json:"other_versions,omitempty"` // of the model, that answer now
 	Skew       *schemas.Skew             `json:"skew,omitempty"`           // of the canary's scores, where there are offline ones
+	Later      *laterEpoch               `json:"later,omitempty"`          // of the model, where this one has ended
 	Links      map[string]string         `json:"links,omitempty"`          // the rollout's annotations
 	Decided    *schemas.Reason           `json:"last_decision,omitempty"`  // why the last one but the start, and but what only follows from one
 	Last       *lastDecision             `json:"last,omitempty"`           // the last one, whatever it is about
@@ -395,6 +396,9 @@ func printView(w io.Writer, v *view) error {
 		fmt.Fprintf(w, "link: %s: %s\n", name, s.Terms.Links[name])
 	}
 	printTraffic(w, s)
+	if x := v.Later; x != nil {
+		fmt.Fprintf(w, "since then: rollout %s has decided about model %s (epoch %d): the routes here are of before; `streamcanary rollout show %s`, or `streamcanary decisions list`, tells\n", x.Rollout, v.Model, x.Epoch, x.Rollout)
+	}
 	fmt.Fprintln(w)
 	switch v.AsOf {
 	case asOfNow:
