@@ -268,11 +268,14 @@ func (c *court) unjudged(name string) string {
 	if len(names) == 0 {
 		return fmt.Sprintf("no rollout %s is judged here, and no other one: apply one with `streamcanary rollout apply --rollout FILE`", name)
 	}
-	more := ""
+	there, more := "there are", ""
+	if len(names) == 1 {
+		there = "there is only"
+	}
 	if n := len(names) - maxNamed; n > 0 {
 		names, more = names[:maxNamed], fmt.Sprintf(" and %d more", n)
 	}
-	return fmt.Sprintf("no rollout %s is judged here; there are %s%s: `streamcanary rollout list` or GET /v1/rollouts lists them", name, strings.Join(names, ", "), more)
+	return fmt.Sprintf("no rollout %s is judged here; %s %s%s: `streamcanary rollout list` or GET /v1/rollouts lists them", name, there, strings.Join(names, ", "), more)
 }
 
 // heard answers a command that was taken already, that waits already, or that is for another epoch, and reports whether it was one.
