@@ -431,12 +431,12 @@ func commanded(c *Command, code, did string) schemas.Reason {
 
 // remove ends the rollout. One that was under way tells routers so by an abort.
 func (t *turn) remove(c *Command) {
-	ended := t.s.Status.Ended()
+	ended, gone := t.s.Status.Ended(), Deleted(&t.s, c.Actor)
 	t.s.Status = StatusDeleted
 	if ended {
-		t.s.Hold, t.s.Wait = nil, nil
+		t.s.Hold, t.s.Wait, t.s.Retired, t.s.Replaced = nil, nil, nil, nil
 		if !t.s.Frozen {
-			t.notice(Deleted(&t.s, c.Actor))
+			t.notice(gone)
 		} else {
 			t.decide(draft{
 				action: schemas.ActionFreeze, phase: schemas.PhaseAbort, severity: schemas.Critical, routes: t.s.Routes, actor: c.Actor,

@@ -140,7 +140,7 @@ func TestDeletedByForce(t *testing.T) {
 		"all take no writes":   {after(routed, ack(12, 4, "eu", schemas.AckApplied)), given + unknown + " item, user take no writes." + goBack},
 		"without state":        {after(running(terms(weight)), verdictOf(10, VerdictRollback)), "ada deleted rollout ranker-42, which had ended. Not done, and not followed any more: route, verify. " + unknown},
 		"in steps":             {after(running(terms(cached)), verdictOf(5, VerdictRollback)), "ada deleted rollout ranker-42, which had ended. Not done, and not followed any more: warm-10, warm-50, route, verify. 42 still has 90 % of the traffic: move it to 41 by hand."},
-		"it has ended in good": {after(running(terms(weight)), verdictOf(10, VerdictPromote), ack(11, 3, "eu", schemas.AckApplied)), "ada deleted rollout ranker-42, which had ended."},
+		"it has ended in good": {after(running(terms(weight)), verdictOf(10, VerdictPromote), ack(11, 3, "eu", schemas.AckApplied)), "ada deleted rollout ranker-42, which had ended. " + unseen},
 	} {
 		last := ""
 		foldWith(t, func(e Effect) string {

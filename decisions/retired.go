@@ -273,3 +273,32 @@ func (s *State) retiredText(r *Retired) string {
 	}
 	return fmt.Sprintf("%s is not proven to have drained yet: %s", version, r.Drain.dated())
 }
+
+// RetiredLeft is what whoever ends the looking must know of the versions that are to have no users any more: how each was seen last, and how to look without us; "": none is looked at.
+func (s *State) RetiredLeft() string {
+	var texts []string
+	if s.Retired != nil {
+		texts = append(texts, s.retiredLeft(s.Retired))
+	}
+	if s.replacing() {
+		texts = append(texts, s.retiredLeft(s.Replaced))
+	}
+	return strings.Join(texts, " ")
+}
+
+func (s *State) retiredLeft(r *Retired) string {
+	version, _ := s.retiredVersion(r)
+	look := fmt.Sprintf("the predictions of model %s that name version %s, with their host and region, tell", s.Terms.Model, version)
+	seen := ""
+	if text := r.Drain.dated(); text != "" {
+		seen = ": " + text
+	}
+	switch {
+	case r.Told && r.Drain.LastCanary > 0:
+		return fmt.Sprintf("%s, and %s still had users when last looked at%s. Nobody looks at that any more: find what routes to it, and move that by hand; %s whether it is over.",
+			s.endedBy(r), version, seen, look)
+	case r.DeadlineMs > 0:
+		return fmt.Sprintf("It is not proven that %s has drained%s. Nobody looks at that any more: %s whether it still has users.", version, seen, look)
+	}
+	return fmt.Sprintf("Nobody looks any more whether %s has users again, which was to be until %s: %s.", version, schemas.Time(r.UntilMs), look)
+}

@@ -113,6 +113,33 @@ func TestRetiredSeverity(t *testing.T) {
 	}
 }
 
+// unseen is what whoever deletes a promotion that the stream has not shown yet hears of it.
+const unseen = "It is not proven that 41 has drained. Nobody looks at that any more: the predictions of model ranker that name version 41, with their host and region, tell whether it still has users."
+
+// TestRetiredDeleted: whoever deletes the rollout hears how the version that nobody looks at any more was seen last. The status is that of before.
+func TestRetiredDeleted(t *testing.T) {
+	for name, x := range map[string]struct {
+		in       []Input
+		want     string
+		severity schemas.Severity
+	}{
+		"it serves users": {after(followed(terms()), append(windowsOf(60, 5, 20, 180), retiredAt(66))...),
+			" Not done, and not followed any more: verify. Promotion ranker-42.1.3 gave all traffic to 42, and 41 still had users when last looked at: it served 180 of the 200 predictions of the newest window, up to 1970-01-01T00:01:05.000Z. Nobody looks at that any more: find what routes to it, and move that by hand; ", schemas.Warning},
+		"not proven yet": {followed(terms()), " " + unseen, schemas.Info},
+		"drained":        {drained(terms()), " Nobody looks any more whether 42 has users again, which was to be until 1970-01-02T00:00:11.000Z: the predictions of model ranker that name version 42, with their host and region, tell.", schemas.Info},
+	} {
+		s, _ := fold(t, x.in...)
+		s, effects := Step(s, command(100, CommandDelete, false))
+		if len(effects) == 0 || effects[0].Notice == nil || s.Retired != nil {
+			t.Fatalf("%s: %v", name, effects)
+		}
+		n, want := effects[0].Notice, "ada deleted rollout ranker-42, which had ended."+x.want
+		if !strings.HasPrefix(n.Sentence, want) || n.Severity != x.severity {
+			t.Errorf("%s: told (%s)\n%s\nwant (%s)\n%s", name, n.Severity, n.Sentence, x.severity, want)
+		}
+	}
+}
+
 // TestComebackOfStrays: a version that has half of what a drain allows, day in, day out, wakes nobody.
 func TestComebackOfStrays(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))

@@ -303,5 +303,12 @@ func Deleted(s *State, by schemas.Actor) schemas.Notice {
 		text += fmt.Sprintf(" Not done, and not followed any more: %s.", strings.Join(left, ", "))
 	}
 	text += s.trafficLeft() + s.thawLeft()
-	return schemas.Notice{Kind: schemas.NoticeRolloutDeleted, Severity: schemas.Info, Waiting: left, Sentence: text}
+	severity := schemas.Info
+	if retired := s.RetiredLeft(); retired != "" {
+		text += " " + retired
+	}
+	if len(s.RetiredServing()) > 0 { // its incident ends, and that doesn't
+		severity = schemas.Warning
+	}
+	return schemas.Notice{Kind: schemas.NoticeRolloutDeleted, Severity: severity, Waiting: left, Sentence: text}
 }

@@ -276,7 +276,7 @@ func TestPromotionSentences(t *testing.T) {
 			"If that can't wait, give the registry's alias or stage to 42 by hand. Nothing is said by mlflow: does a serve run that has it in its sinks, or does what it was told before hang there?",
 		"Step registry-mlflow of promotion ranker-42.1.3 has failed, and isn't tried again: MLflow has no such thing. Traffic doesn't wait for that. " +
 			"If that can't wait, give the registry's alias or stage to 42 by hand. This counts as over with the model's next rollout, or with `streamcanary rollout delete ranker-42`.",
-		"ada deleted rollout ranker-42, which had ended. Not done, and not followed any more: registry-mlflow.",
+		"ada deleted rollout ranker-42, which had ended. Not done, and not followed any more: registry-mlflow. " + unseen,
 	}
 	if !slices.Equal(have, want) {
 		t.Errorf("told\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))

@@ -31,6 +31,9 @@ func TestStoriesOfTheRetired(t *testing.T) {
 			v.told(true)
 			v.share.Store(10_000)
 			v.told(false)
+			v.share.Store(9500)
+			v.told(true)
+			v.delete("story") // who does that hears that users are still served
 		}},
 	})
 	t.Run("a-rolled-back-version-that-comes-back", tellBack)

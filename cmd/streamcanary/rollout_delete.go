@@ -74,9 +74,9 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	if err != nil {
 		return err
 	}
-	written := ""
-	if head, _, err := b.LoadHead(ctx, x.name); err == nil { // what can't be read is not known to have left anything
-		written = head.State.WrittenLeft()
+	said := deleted{Type: "deleted", Rollout: x.name}
+	if head, _, err := b.LoadHead(ctx, x.name); err == nil { // what isn't there, or can't be read, has nothing to tell
+		said.State, said.Left = head.State.WrittenLeft(), head.State.RetiredLeft()
 	}
 	if err := b.DeleteSpec(ctx, x.name, spec.Revision); err != nil {
 		return err
@@ -84,23 +84,30 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	if err := forget(ctx, b, x); err != nil {
 		return err
 	}
-	return sayDeleted(c, x.name, written)
+	return sayDeleted(c, said)
 }
 
-// sayDeleted says that a rollout is deleted, and what its canary has left in shared state ("": nothing).
-func sayDeleted(c *console, name, written string) error {
+// sayDeleted says that a rollout is deleted, and what it leaves behind.
+func sayDeleted(c *console, said deleted) error {
 	if c.json {
-		said := map[string]any{"type": "deleted", "rollout": name}
-		if written != "" {
-			said["state"] = written
-		}
 		return json.NewEncoder(c.out).Encode(said)
 	}
-	fmt.Fprintf(c.err, "rollout %s is deleted\n", name)
-	if written != "" {
-		fmt.Fprintf(c.err, "state: %s\n", schemas.Readable(written))
+	fmt.Fprintf(c.err, "rollout %s is deleted\n", said.Rollout)
+	if said.State != "" {
+		fmt.Fprintf(c.err, "state: %s\n", schemas.Readable(said.State))
+	}
+	if said.Left != "" {
+		fmt.Fprintln(c.err, schemas.Readable(said.Left))
 	}
 	return nil
+}
+
+// deleted is what became of it, as `rollout delete --json` prints it.
+type deleted struct {
+	Type    string `json:"type"`
+	Rollout string `json:"rollout"`
+	State   string `json:"state,omitempty"` // what the canary has left in shared state
+	Left    string `json:"left,omitempty"`  // what nobody looks at any more
 }
 
 // mayDelete says at once why the service would refuse to end a rollout, before anything is handed in; nil: nothing is known that speaks against it.

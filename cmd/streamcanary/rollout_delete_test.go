@@ -140,11 +140,30 @@ func TestDeleteTellsWhatWasWritten(t *testing.T) {
 		const written = "What v2 wrote to users stays there: nothing is restored. By hand it can go back to before v2 (users to snapshot snap-1): "
 		want, have := "rollout r is deleted\nstate: "+written, told.String()
 		if asJSON {
-			want, have = `{"rollout":"r","state":"`+written, out.String()
+			want, have = `{"type":"deleted","rollout":"r","state":"`+written, out.String()
 		}
 		if !strings.HasPrefix(have, want) {
 			t.Errorf("%q, want %q", have, want)
 		}
+	}
+}
+
+// TestDeleteWhileTheRetiredServes: whoever ends the looking hears what is left.
+func TestDeleteWhileTheRetiredServes(t *testing.T) {
+	b, _ := withoutServe(t)
+	if _, err := b.PutSpec(t.Context(), bus.Spec{Rollout: "r", Body: []byte(`{"id":"a","file":"r.yaml","yaml":"kind: Rollout"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	head := decisions.NewHead(0)
+	head.State = decisions.State{Epoch: 1, Status: decisions.StatusPromoted, Terms: decisions.Terms{Rollout: "r", Model: "m", Baseline: "41", Canary: "42"},
+		Retired: &decisions.Retired{Decision: "r.1.3", Told: true, Drain: decisions.Drain{Seen: 10, LastCanary: 3, LastAll: 10, LastMs: 1000}}}
+	if _, err := b.SaveHead(t.Context(), head, 0); err != nil {
+		t.Fatal(err)
+	}
+	var told bytes.Buffer
+	const want = "rollout r is deleted\nPromotion r.1.3 gave all traffic to 42, and 41 still had users when last looked at: it served 3 of the 10 predictions of the newest window, up to 1970-01-01T00:00:01.000Z. "
+	if err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "r"}); err != nil || !strings.HasPrefix(told.String(), want) {
+		t.Errorf("%v: told\n%s\nwant\n%s", err, &told, want)
 	}
 }
 
