@@ -17,6 +17,7 @@ const retiredForMs = 24 * 3600 * 1000
 // Retired is what the stream has shown of the version that is to have no users any more.
 type Retired struct {
 	Version    string   `json:"version,omitempty"`     // where it is none of the epoch's own (replaced.go)
+	By         string   `json:"by,omitempty"`          // what that was, where it was in an epoch before, and no other has begun since (LooksOn)
 	Decision   string   `json:"decision"`              // that took them from it
 	UntilMs    int64    `json:"until_ms"`              // wall time: for how long it is looked at
 	DeadlineMs int64    `json:"deadline_ms,omitempty"` // wall time until which it must be proven to have drained; 0: it has, or nothing can prove it
@@ -99,8 +100,27 @@ func (s *State) endedBy(r *Retired) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// Promoted reports whether the epoch has ended with a promotion.
-func (s *State) Promoted() bool { return s.Status == StatusPromoted }
+// LooksOn lets the state that the rollout's next epoch begins from look on at what this one's end promises: should that epoch be refused, nothing takes the place of this one. The next epoch's
+// versions must be the same.
+func (s *State) LooksOn(next *State) {
+	if s.Retired == nil {
+		return
+	}
+	next.Retired, next.Replaced = s.Retired.clone(), s.Replaced.clone()
+	next.Retired.By = s.ending()
+}
+
+// looksOn is that where LooksOn has said so.
+func (s *State) looksOn(next *State) {
+	if s.Retired != nil && s.Retired.By != "" {
+		next.Retired, next.Replaced = s.Retired, s.Replaced
+	}
+}
+
+// Promoted reports whether the epoch has ended with a promotion, or a refused one looks on at what that promises.
+func (s *State) Promoted() bool {
+	return s.Status == StatusPromoted || s.Retired != nil && s.Retired.By == promotion
+}
 
 // retiredVersion has no users any more; heir has them, "" where the epoch's two share them.
 func (s *State) retiredVersion(r *Retired) (retired, heir string) {

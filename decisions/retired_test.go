@@ -113,6 +113,48 @@ func TestRetiredSeverity(t *testing.T) {
 	}
 }
 
+// TestRetiredLooksOn: what an epoch's end promises is looked at on while the rollout's next ones are refused, and no longer than that.
+func TestRetiredLooksOn(t *testing.T) {
+	refusal := func(at, epoch int64, found PillarState) Input {
+		in := applied(at, terms())
+		in.Applied.Epoch, in.Applied.Pillars = epoch, []Pillar{NewPillar(PillarRegistry, found, []string{"version 41 is gone"})}
+		return in
+	}
+	next := func(s State, in Input) State {
+		var begin State
+		s.LooksOn(&begin)
+		s, _ = Step(begin, in)
+		return s
+	}
+	for name, x := range map[string]struct {
+		in   []Input
+		said string
+		over string
+	}{
+		"rolled back": {drained(terms()), "Rollback ranker-42.1.3 gave all traffic to 41, and since 1970-01-01T00:00:20.000Z 42 serves users again: ",
+			"42 has drained, as rollback ranker-42.1.3 wants it: 41 serves all users."},
+		"promoted": {slices.Concat(followed(terms()), windowsOf(6, 3, 1000, 0)), "Promotion ranker-42.1.3 gave all traffic to 42, and since 1970-01-01T00:00:20.000Z 41 serves users again: ",
+			"41 has drained, as promotion ranker-42.1.3 wants it: 42 serves all users."},
+	} {
+		s, _ := fold(t, x.in...)
+		s = next(next(s, refusal(15, 2, PillarFailed)), refusal(16, 3, PillarFailed))
+		var told []*schemas.Notice
+		for _, in := range slices.Concat(windowsOf(20, 5, 190, 10), windowsOf(30, 3, 1000, 0)) {
+			var effects []Effect
+			if s, effects = Step(s, in); len(effects) > 0 {
+				told = append(told, effects[0].Notice)
+			}
+		}
+		if len(told) != 2 || !strings.HasPrefix(told[0].Sentence, x.said) || told[0].Severity != schemas.Critical || told[0].Decision != id(1, 3) || told[0].Epoch != 3 ||
+			told[1].Sentence != x.over || told[1].Waiting != nil {
+			t.Errorf("%s: told %+v", name, told)
+		}
+		if begun := next(s, refusal(50, 4, PillarHeld)); begun.Retired != nil || begun.Status == StatusRefused {
+			t.Errorf("%s: it is %s, and looked at: %+v", name, begun.Status, begun.Retired)
+		}
+	}
+}
+
 // unseen is what whoever deletes a promotion that the stream has not shown yet hears of it.
 const unseen = "It is not proven that 41 has drained. Nobody looks at that any more: the predictions of model ranker that name version 41, with their host and region, tell whether it still has users."
 

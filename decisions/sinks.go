@@ -114,11 +114,16 @@ func (s *State) sinks() []*SagaStep {
 
 // ending is what the steps are of, in a word.
 func (s *State) ending() string {
-	if s.Saga != nil {
+	switch {
+	case s.Retired != nil && s.Retired.By != "":
+		return s.Retired.By
+	case s.Saga != nil:
 		return "rollback"
 	}
-	return "promotion"
+	return promotion
 }
+
+const promotion = "promotion"
 
 // sinkAcked gives an ack to the step of a sink that waits for it.
 func (t *turn) sinkAcked(a *schemas.Ack) {

@@ -12,6 +12,7 @@ func (t *turn) applied(a *Applied) {
 	if a.Epoch <= t.s.Epoch {
 		return
 	}
+	before := t.s
 	t.s = State{
 		Terms: a.Terms, Epoch: a.Epoch, Status: StatusPreparing, Prev: a.Prev, Before: a.Routes,
 		EventMs: t.in.EventMs, Commanded: t.s.Commanded, Spent: t.s.Spent, Pillars: a.Pillars, Past: a.Past[max(0, len(a.Past)-MaxPast):],
@@ -19,11 +20,13 @@ func (t *turn) applied(a *Applied) {
 	if w := a.Terms.State.Written; w != nil {
 		t.s.Snapshots = w.Snapshots
 	}
+	before.looksOn(&t.s)
 	t.s = t.s.clone()
 	t.s.thaws(t.s.Terms.State.Owing)
 	if t.refusedStart(a) {
 		return
 	}
+	t.s.Retired, t.s.Replaced = nil, nil
 	d := draft{
 		action: schemas.ActionStart, severity: schemas.Info, actor: a.Actor, override: a.Override,
 		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins%s: canary %s against baseline %s of model %s.",

@@ -184,7 +184,7 @@ type Deadline struct {
 	ID   string
 	AtMs int64
 	Sink bool // of a sink's step
-	// Later: it passes as soon as a later epoch of the model has begun to prepare, too.
+	// Later: it passes as soon as a later epoch of the model has begun to prepare, too. One that was refused has not.
 	Later bool
 	// Next: it has passed as soon as a later epoch of the model was committed, and not before.
 	Next bool

@@ -383,6 +383,9 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	head.Applied = again.Body
 	if before := c.desks[r.Name]; before != nil {
 		head.State = c.leave(before, &a, e.epoch)
+		if sameVersions(before.rollout, r) {
+			before.head.State.LooksOn(&head.State)
+		}
 	}
 	effects, err := d.begin(head, record, *e.input)
 	if err != nil {
@@ -402,18 +405,23 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	return nil
 }
 
-// takesOver makes a desk's epoch its model's, and lets stage one count it.
+// takesOver makes a desk's epoch its model's, and lets stage one count it, where it begins.
 func (c *court) takesOver(ctx context.Context, d *desk) {
 	r, epoch := d.rollout, d.head.State.Epoch
 	if before := c.desks[r.Name]; before != nil {
 		c.ends(before.rollout.Model, owner{r.Name, before.head.State.Epoch})
 	}
-	c.relieve(ctx, r.Model)
+	begins := d.head.State.Status != decisions.StatusRefused // else nothing is counted for it, and what an earlier epoch has left is looked at on
+	if begins {
+		c.relieve(ctx, r.Model)
+	}
 	c.desks[r.Name] = d
 	c.roster.put(r)
 	c.lives(r.Model, owner{r.Name, epoch})
-	plan := engine.PlanOf(r, epoch, int64(d.application.From))
-	c.order(ctx, order{set: &plan})
+	if begins {
+		plan := engine.PlanOf(r, epoch, int64(d.application.From))
+		c.order(ctx, order{set: &plan})
+	}
 }
 
 // standsOn reports whether a start's prev is the decision that stands last in the log; the zero value: there is none.

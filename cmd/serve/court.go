@@ -275,7 +275,7 @@ func (c *court) handOver(ctx context.Context, recovery *windows.Recovery) {
 		switch d := c.desks[name]; {
 		case !finished(&d.head):
 			plans = append(plans, engine.PlanOf(d.rollout, d.head.State.Epoch, int64(d.application.From)))
-		case d.head.State.Retired != nil && d.lost == nil && !c.isLater(d):
+		case d.head.State.Retired != nil && d.lost == nil && !c.isReplaced(d):
 			plans = append(plans, c.keepsVigil(d))
 		}
 	}

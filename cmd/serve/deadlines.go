@@ -39,12 +39,15 @@ func (c *court) isBegunLater(d *desk) bool {
 	return later != nil && later.head.State.Epoch == now.(owner).epoch && later.head.State.FromMs > 0
 }
 
-// isDue reports whether a deadline of a desk has passed.
-func (c *court) isDue(d *desk, due *decisions.Deadline, now time.Time) bool {
-	if due.Next {
-		return due.Due(now.UnixMilli(), c.isBegunLater(d))
+// laterFor reports whether a later epoch of a desk's model has begun, as a deadline means it.
+func (c *court) laterFor(d *desk, due *decisions.Deadline) bool {
+	switch {
+	case due.Next:
+		return c.isBegunLater(d)
+	case due.Later:
+		return c.isReplaced(d)
 	}
-	return due.Due(now.UnixMilli(), c.isLater(d))
+	return c.isLater(d)
 }
 
 // clock journals deadlines that have passed, and writes heads that were not written for long.
@@ -58,12 +61,13 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 		}
 		for _, due := range d.head.State.Deadlines() {
 			key := fmt.Sprint(due.ID, due.AtMs)
-			if !c.isDue(d, &due, now) || d.asked[key] || now.Sub(c.judgesFrom) < graceOf(&due) {
+			later := c.laterFor(d, &due)
+			if !due.Due(now.UnixMilli(), later) || d.asked[key] || now.Sub(c.judgesFrom) < graceOf(&due) {
 				continue
 			}
 			d.asked[key] = true
 			c.crash.pass(BeforeDeadlineAppend)
-			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load(), c.isLater(d))); err != nil {
+			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load(), later)); err != nil {
 				delete(d.asked, key)
 				return err
 			}

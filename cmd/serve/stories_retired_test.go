@@ -54,15 +54,32 @@ func tellBack(t *testing.T) {
 			v.Errorf("not shown: %s", metrics)
 		}
 		v.wait(10 * time.Second)
+		v.apply("other", strings.Replace(rolloutWith(atOnce+registered), "name: story", "name: other", 1)) // its registry is away
+		v.untilOf("other", "it is refused", refusedIn(2))
+		v.steady(10)
 		v.share.Store(0)
 		v.told(false)
 		v.share.Store(500)
 		v.told(true)
+		v.apply("story", rolloutWith(atOnce+betweenWindows+pagers+registered)) // it, too, is refused: nothing takes the place of what is looked at
+		v.until("it is refused", refusedIn(3))
+		v.steady(10)
+		v.share.Store(0)
+		v.told(false)
+		v.share.Store(500)
+		v.told(true)
+		v.restart()
+		v.wait(5 * time.Second)
 		v.share.Store(0)
 		v.apply("second", strings.Replace(rolloutWith(atOnce), "name: story", "name: second", 1)) // its own decisions move the traffic
 		v.untilOf("story", "nobody looks any more", func(s *decisions.State) bool { return s.Retired == nil })
 		v.wait(5 * time.Second)
 	})
+}
+
+// refusedIn is an epoch that did not begin.
+func refusedIn(epoch int64) func(*decisions.State) bool {
+	return func(s *decisions.State) bool { return s.Epoch == epoch && s.Status == decisions.StatusRefused }
 }
 
 // supersedes lets another rollout, with a canary of its own, take over from the story's, which runs. Predictions of the router's canary are v3's from then on, and those of a third version v2's.

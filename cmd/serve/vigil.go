@@ -7,6 +7,7 @@ import (
 
 	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 	"streamcanary/windows"
 )
 
@@ -16,7 +17,7 @@ import (
 // afterwards lets stage one count what a finished epoch needs, or nothing more of it.
 func (c *court) afterwards(ctx context.Context, d *desk) {
 	switch {
-	case d.head.State.Retired == nil || c.isLater(d):
+	case d.head.State.Retired == nil || c.isReplaced(d):
 		d.vigil = nil
 		c.order(ctx, order{remove: d.rollout.Name})
 	case d.vigil == nil && !c.catching: // else it begins with what is handed over
@@ -32,6 +33,24 @@ func (c *court) keepsVigil(d *desk) windows.Plan {
 	plan := engine.VigilOf(d.rollout, s.Promoted(), s.Epoch, from)
 	d.vigil = engine.NewVigil(plan, c.sources.Predictions)
 	return plan
+}
+
+// isReplaced reports whether a later epoch of a desk's model has taken its place: not one that was refused, which does nothing.
+func (c *court) isReplaced(d *desk) bool {
+	if !c.isLater(d) {
+		return false
+	}
+	for _, later := range c.desks {
+		if s := &later.head.State; later.rollout.Model == d.rollout.Model && s.Epoch > d.head.State.Epoch && s.Status != decisions.StatusRefused {
+			return true
+		}
+	}
+	return false
+}
+
+// sameVersions reports whether two rollouts compare the same.
+func sameVersions(a, b *schemas.Rollout) bool {
+	return a.Model == b.Model && a.Baseline == b.Baseline && a.Canary == b.Canary && a.BaselineWhere == b.BaselineWhere && a.CanaryWhere == b.CanaryWhere
 }
 
 // relieve ends the counting for what another rollout of the model has left, before its own begins: a model has one plan.
