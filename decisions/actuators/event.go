@@ -171,8 +171,12 @@ func (e *Event) alarm() alarm {
 		return what
 	}
 	switch e.Decision.Action {
-	case schemas.ActionResume, schemas.ActionAdvance, schemas.ActionPromote, schemas.ActionRetry, schemas.ActionSupersede:
+	case schemas.ActionResume, schemas.ActionAdvance, schemas.ActionPromote, schemas.ActionSupersede:
 		return over
+	case schemas.ActionRetry:
+		if e.Decision.Phase != schemas.PhaseAbort { // one that is refused ends nothing
+			return over
+		}
 	case schemas.ActionRollback, schemas.ActionHold, schemas.ActionFreeze, schemas.ActionRollForward, schemas.ActionStart:
 	}
 	switch {

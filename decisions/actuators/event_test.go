@@ -85,6 +85,7 @@ var actionEnds = map[schemas.Action]*Event{
 	schemas.ActionRollForward: ofKind(schemas.NoticeRollbackCompleted),
 	schemas.ActionHold:        ofAction(schemas.ActionResume, "", schemas.Info),
 	schemas.ActionStart:       ofAction(schemas.ActionStart, schemas.PhaseCommit, schemas.Info), // what an abort has raised
+	schemas.ActionRetry:       ofAction(schemas.ActionStart, schemas.PhaseCommit, schemas.Info), // likewise
 }
 
 func ofKind(k schemas.NoticeKind) *Event { return noticeOf(schemas.SinkPagerDuty, k, schemas.Critical) }

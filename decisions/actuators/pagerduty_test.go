@@ -92,6 +92,7 @@ func TestAlarms(t *testing.T) {
 		{decided(schemas.ActionSupersede, schemas.Warning), "resolve"},
 		{deleted(schemas.ActionStart, schemas.Warning, schemas.ReasonDeleted), "resolve"},
 		{deleted(schemas.ActionStart, schemas.Warning, "pillar_failed"), "trigger"},
+		{deleted(schemas.ActionRetry, schemas.Warning, "pillar_failed"), "trigger"}, // what stands goes on
 		{begun, "resolve"}, // what kept it from beginning, in an epoch before
 		{deleted(schemas.ActionFreeze, schemas.Critical, schemas.ReasonDeleted), "resolve"}, // the state takes no writes, and who forced that was told so
 		{noticed(schemas.NoticeRollbackCompleted, schemas.Info), "resolve"},
