@@ -139,8 +139,12 @@ func (t *turn) retiredServes(r *Retired, w *Traffic) {
 	case w.Baseline+w.Canary == 0:
 	case r.DeadlineMs > 0 && r.Drain.take(w):
 		t.retiredDrained(r)
-	case r.DeadlineMs == 0 && r.Comeback.take(w):
-		t.comesBack(r, w)
+	case r.DeadlineMs > 0:
+	default:
+		r.Drain.sees(w)
+		if r.Comeback.take(w) {
+			t.comesBack(r, w)
+		}
 	}
 }
 
@@ -191,6 +195,9 @@ func (t *turn) retiredOver(r *Retired, outcome schemas.NoticeOutcome, sentence s
 func (t *turn) retiredExpired(x *Expired) {
 	r := t.s.Retired
 	version, _ := t.s.retiredVersion(r)
+	if x.Later || r.DeadlineMs == 0 {
+		t.s.Looked = t.s.lookedText(r, t.in.WallMs)
+	}
 	switch {
 	case x.Later:
 		seen := "nothing was counted of it"
@@ -266,11 +273,14 @@ func (s *State) RetiredServing() []string {
 	return versions
 }
 
-// RetiredText is what the stream shows of the versions that are to have no users any more, for a person: of that of the epoch's end, and of the one that it began over; "": none is looked at.
+// RetiredText is what the stream shows of the versions that are to have no users any more, for a person: of that of the epoch's end, or what was seen of it last, and of the one that it began over;
+// "": none was looked at.
 func (s *State) RetiredText() string {
 	var texts []string
 	if s.Retired != nil {
 		texts = append(texts, s.retiredText(s.Retired))
+	} else if s.Looked != "" {
+		texts = append(texts, s.Looked)
 	}
 	if s.replacing() {
 		texts = append(texts, s.retiredText(s.Replaced))
@@ -280,18 +290,42 @@ func (s *State) RetiredText() string {
 
 func (s *State) retiredText(r *Retired) string {
 	version, _ := s.retiredVersion(r)
-	looked := fmt.Sprintf("looked at until %s", schemas.Time(r.UntilMs))
+	looked, again := fmt.Sprintf("looked at until %s", schemas.Time(r.UntilMs)), fmt.Sprintf("; people are told at %s, unless it is over", schemas.Time(r.DeadlineMs))
+	if r.Told {
+		again = fmt.Sprintf("%s; people are told again at %s, unless it is over", passed(r.Attempt), schemas.Time(r.DeadlineMs))
+	}
+	last := ""
+	if text := r.Drain.dated(); text != "" {
+		last = "; last " + text
+	}
 	switch {
 	case r.DeadlineMs == 0 && r.Unproven:
-		return fmt.Sprintf("%s is not proven to have drained: no traffic came that could show it; %s", version, looked)
+		return fmt.Sprintf("%s is not proven to have drained: no traffic came that could show it; %s%s", version, looked, last)
 	case r.DeadlineMs == 0:
-		return fmt.Sprintf("%s has drained; %s, should it have users again", version, looked)
+		return fmt.Sprintf("%s has drained; %s, should it have users again%s", version, looked, last)
 	case r.Drain.Seen == 0:
-		return fmt.Sprintf("%s is not proven to have drained: no prediction since has been counted yet%s", version, passed(r.Attempt))
+		return fmt.Sprintf("%s is not proven to have drained: no prediction since has been counted yet%s", version, again)
 	case r.Told && r.Drain.LastCanary > 0:
-		return fmt.Sprintf("%s serves users: %s%s", version, r.Drain.dated(), passed(r.Attempt))
+		return fmt.Sprintf("%s serves users: %s%s", version, r.Drain.dated(), again)
 	}
-	return fmt.Sprintf("%s is not proven to have drained yet: %s", version, r.Drain.dated())
+	return fmt.Sprintf("%s is not proven to have drained yet: %s%s", version, r.Drain.dated(), again)
+}
+
+// lookedText is what was seen last of a version that nobody looks at any more from a wall time on.
+func (s *State) lookedText(r *Retired, wallMs int64) string {
+	version, _ := s.retiredVersion(r)
+	what := "had drained"
+	switch {
+	case r.Told && r.Drain.LastCanary > 0:
+		what = "still served users"
+	case r.DeadlineMs > 0, r.Unproven:
+		what = "was not proven to have drained"
+	}
+	last := ""
+	if text := r.Drain.dated(); text != "" {
+		last = "; last " + text
+	}
+	return fmt.Sprintf("%s %s, and nobody looks any more since %s%s", version, what, schemas.Time(wallMs), last)
 }
 
 // RetiredLeft is what whoever ends the looking must know of the versions that are to have no users any more: how each was seen last, and how to look without us; "": none is looked at.

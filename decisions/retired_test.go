@@ -40,7 +40,7 @@ func TestRetired(t *testing.T) {
 		begin []Input
 		in    []Input
 		want  []string
-		text  string // of RetiredText; "": nobody looks any more
+		text  string // of RetiredText; "": it was never looked at
 	}{
 		{"a promotion that is seen", followed(terms()), windowsOf(6, 3, 1000, 0), nil, "41 has drained; looked at until"},
 		{"one of which nothing comes", followed(terms()), after(windowsOf(60, 5, 20, 180), retiredAt(66)), []string{"!retired-serves"}, "41 serves users: it served 180 of the 200"},
@@ -48,7 +48,7 @@ func TestRetired(t *testing.T) {
 		{"told again, and drained at last", followed(terms()), after(after(windowsOf(60, 5, 20, 180), retiredAt(66), retiredAt(186)), windowsOf(200, 3, 1000, 0)...),
 			[]string{"!retired-serves", "!retired-serves", "!retired-over  done"}, "41 has drained; looked at until"},
 		{"thin traffic takes its time", followed(terms()), after(windowsOf(60, 5, 3, 0), sealedAt(66, 65, 65)), nil, "41 is not proven to have drained yet: it served 0 of the 3"},
-		{"nothing is read", followed(terms()), []Input{retiredAt(66)}, []string{"!retired-serves"}, "41 is not proven to have drained: no prediction since has been counted yet (deadline passed once)"},
+		{"nothing is read", followed(terms()), []Input{retiredAt(66)}, []string{"!retired-serves"}, "41 is not proven to have drained: no prediction since has been counted yet (deadline passed once); people are told again at 1970-01-01T00:03:06.000Z, unless it is over"},
 		{"its first window isn't due", followed(terms(briefly)), []Input{retiredAt(53)}, nil, "41 is not proven to have drained: no prediction since has been counted yet"},
 		{"its first window is due", followed(terms(briefly)), []Input{retiredAt(54)}, []string{"!retired-serves"}, "41 is not proven to have drained: no prediction since has been counted yet (deadline passed once)"},
 		{"nobody asks the model", followed(terms()), []Input{quietAt(66)}, nil, "41 is not proven to have drained: no traffic came that could show it; looked at until"},
@@ -63,9 +63,12 @@ func TestRetired(t *testing.T) {
 		{"and gone", drained(terms()), slices.Concat(back, gone), []string{"!retired-serves", "!retired-over  done"}, "42 has drained; looked at until"},
 		{"and again", drained(terms()), slices.Concat(back, gone, windowsOf(50, 5, 190, 10)), []string{"!retired-serves", "!retired-over  done", "!retired-serves"}, "42 serves users: it served 10 of the 200"},
 		{"still, past a day", drained(terms()), after(back, retiredAt(90_000)), []string{"!retired-serves", "!retired-serves"}, "42 serves users: it served 10 of the 200"},
-		{"a day later", drained(terms()), []Input{retiredAt(90_000)}, nil, ""},
-		{"a later epoch", drained(terms()), []Input{laterAt(20)}, nil, ""},
-		{"users again, and a later epoch", drained(terms()), after(back, laterAt(26)), []string{"!retired-serves", "!retired-over"}, ""},
+		{"a day later", drained(terms()), []Input{retiredAt(90_000)}, nil, "42 had drained, and nobody looks any more since 1970-01-02T01:00:00.000Z"},
+		{"a day after a promotion", followed(terms()), after(windowsOf(6, 3, 1000, 0), retiredAt(90_000)), nil, "41 had drained, and nobody looks any more since 1970-01-02T01:00:00.000Z; last it served 0 of the 1000 predictions"},
+		{"a day later, and never asked", followed(terms()), []Input{quietAt(66), retiredAt(90_000)}, nil, "41 was not proven to have drained, and nobody looks any more since"},
+		{"a later epoch", drained(terms()), []Input{laterAt(20)}, nil, "42 had drained, and nobody looks any more since 1970-01-01T00:00:20.000Z"},
+		{"users again, and a later epoch", drained(terms()), after(back, laterAt(26)), []string{"!retired-serves", "!retired-over"}, "42 still served users, and nobody looks any more since 1970-01-01T00:00:26.000Z; last it served 10 of the 200"},
+		{"what was seen last", drained(terms()), windowsOf(20, 2, 199, 1), nil, "42 has drained; looked at until 1970-01-02T00:00:11.000Z, should it have users again; last it served 1 of the 200 predictions of the newest window, up to 1970-01-01T00:00:22.000Z"},
 		{"nobody acts on it", after(running(terms(advise)), verdictOf(5, VerdictPromote)), windowsOf(6, 3, 0, 1000), nil, ""},
 	}
 	for _, test := range tests {

@@ -73,6 +73,8 @@ type State struct {
 	Promotion *Promotion `json:"promotion,omitempty"`
 	// Retired is what the stream shows, once the epoch has ended, of the version that is to have no users any more; nil: it isn't looked at.
 	Retired *Retired `json:"retired,omitempty"`
+	// Looked is what was seen of it last, for a person, once nobody looks any more.
+	Looked string `json:"looked,omitempty"`
 	// Replaced is what it shows of the canary that the epoch began over, from whose users it has taken the traffic; nil: it isn't looked at.
 	Replaced *Retired `json:"replaced,omitempty"`
 	// Snapshots are what the stores of shared state can go back to; Frozen: they were told to take no writes.

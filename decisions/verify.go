@@ -51,9 +51,7 @@ func (d *Drain) take(w *Traffic) bool {
 	if w.StartMs < d.FromMs || all == 0 {
 		return false
 	}
-	d.Seen += all
-	d.LastCanary, d.LastAll, d.LastMs = w.Canary, all, w.EndMs
-	d.Hosts, d.Regions = most(w.Hosts), most(w.Regions)
+	d.sees(w)
 	if w.Canary > 0 {
 		d.CleanFromMs, d.CleanSeen = w.EndMs, 0
 	} else {
@@ -68,6 +66,14 @@ func (d *Drain) take(w *Traffic) bool {
 	byShare := d.Windows >= drainWindows && d.Predictions >= drainPredictions
 	byQuiet := d.CleanSeen > 0 && w.EndMs-d.CleanFromMs >= drainQuietMs
 	return byShare || byQuiet
+}
+
+// sees takes a window with predictions for the eye.
+func (d *Drain) sees(w *Traffic) {
+	all := w.Baseline + w.Canary
+	d.Seen += all
+	d.LastCanary, d.LastAll, d.LastMs = w.Canary, all, w.EndMs
+	d.Hosts, d.Regions = most(w.Hosts), most(w.Regions)
 }
 
 // traffic looks at a sealed window for the verify step, and for a cache that is warmed.

@@ -88,7 +88,7 @@ func TestShowRetired(t *testing.T) {
 	}
 	var b strings.Builder
 	printTraffic(&b, &s)
-	want := "retired: 42 serves users: it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2), up to 1970-01-01T00:00:59.000Z (deadline passed once)\n"
+	want := "retired: 42 serves users: it served 10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2), up to 1970-01-01T00:00:59.000Z (deadline passed once); people are told again at 1970-01-01T00:01:30.000Z, unless it is over\n"
 	if b.String() != want {
 		t.Errorf("shown\n%s\nwant\n%s", b.String(), want)
 	}
