@@ -17,6 +17,11 @@ const scarcely = .5
 // here: as with a canary of which nothing comes, what may hurt users goes back. It is told of after health.silent, and rolled back after health.noData, both of windows with
 // traffic, without a break. Where no router has said that it follows (advice, a replay), nothing is awaited.
 //
+// Half of the share, and not of the odds: a canary that is to have 95 % of the traffic, and half of whose users get no answer, has 90.5 % of what is answered; so has one to which a router sends 90.5 %, and
+// then the baseline answers the rest. By the odds both would go back, and in the second case most users would change versions for a weight that is a little off. What would tell them apart is whether the
+// baseline answers more than before, a second for a second; but how much is asked at all changes by itself, for one region as for all, and no test holds over that. So beyond half of the share nothing goes
+// back: the split's test holds the rollout, and its sentence says what it may mean (lostText).
+//
 // It stands on sizes, divided by their over-dispersion, copies left out, in batches: one ends as soon as its share is proven to be below the half (shareDeviance: once in
 // 30,000 of a canary that has just that), or when a quarter would be. For a canary that gets its share, a minute of them is beyond all chance, so it takes nothing of any budget.
 // Where events name units, a router may keep users where they are, and a new weight comes with new ones: then the split's own test, which counts each at first sight, must have proven it, too.

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,6 +109,28 @@ func TestScarceNot(t *testing.T) {
 				t.Errorf("%s: %+v", s.verdict.Action, s.verdict.Amiss)
 			}
 		})
+	}
+}
+
+// TestHalfIsLost: of a canary with nearly all of the traffic that loses half of its answers, the hold says that users may get none; of one that gets a little less than is planned, it doesn't.
+func TestHalfIsLost(t *testing.T) {
+	const lost = "If routers send canary 42 what is planned, less than half of that is answered, and users get no answer: look whether all of it runs and answers (pods, hosts, regions)."
+	for name, x := range map[string]struct {
+		baseline, canary int64
+		lost             bool
+	}{
+		"more than half": {50, 400, true},
+		"less":           {50, 600, false},
+		"a router sends less, and the baseline answers the rest": {90, 910, false},
+	} {
+		s := awaitedOf(t, schemas.Stage{WeightBP: 9500, Bake: 10 * time.Minute, Max: time.Hour})
+		s.play(30, side{n: 50}, side{n: 950})
+		s.play(120, side{n: x.baseline}, side{n: x.canary})
+		s.want(VerdictHold, codeSplitMismatch)
+		s.amiss()
+		if has := strings.Contains(s.verdict.Sentence, lost); has != x.lost {
+			t.Errorf("%s: it says %s", name, s.verdict.Sentence)
+		}
 	}
 }
 

@@ -98,6 +98,16 @@ func (j *Judge) tellSplit(f *schemas.Finding) {
 	f.LogEvidence, f.Threshold, f.Since = shown(j.split.logE()), splitThreshold, schemas.Time(since)
 }
 
+// lostText is what a share below the plan may mean besides, where the canary has half of its share or more, so that it isn't scarce: if routers send it what they say they do, less than half of that is answered. A
+// canary with nearly all of the traffic loses little of its share by that. "" where it can't be so, or no router says that it follows.
+func (j *Judge) lostText(since *splitTally) string {
+	share, planned := since.share(), since.planned()
+	if j.split.units || !j.arrival.awaited || j.stages.present().Shadow() || share < scarcely*planned || share*(1-planned) >= scarcely*planned*(1-share) {
+		return ""
+	}
+	return fmt.Sprintf(" If routers send %s what is planned, less than half of that is answered, and users get no answer: look whether all of it runs and answers (pods, hosts, regions).", j.arm(windows.Canary))
+}
+
 // splitSentence says what the canary's share was until when, or was planned, and what it is since.
 func (j *Judge) splitSentence() string {
 	at, before, since := j.split.changed()
@@ -116,8 +126,8 @@ func (j *Judge) splitSentence() string {
 		if j.plan.differs() {
 			pass = " Nothing counts towards a pass until it is."
 		}
-		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s of both%s %s, planned are %s; the comparison may be of unlike users, or a third version has some of the traffic.%s%s",
-			canary, percentText(since.share()), what, when, counts, percentText(since.planned()), pass, j.othersText())
+		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s of both%s %s, planned are %s; the comparison may be of unlike users, or a third version has some of the traffic.%s%s%s",
+			canary, percentText(since.share()), what, when, counts, percentText(since.planned()), j.lostText(&since), pass, j.othersText())
 	case before.all == 0:
 		return fmt.Sprintf("Traffic is not split as it was at first: %s has %s of the %s%s %s; the comparison may be of unlike users.",
 			canary, percentText(since.share()), what, when, counts)
