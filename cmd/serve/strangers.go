@@ -170,13 +170,16 @@ func (c *court) deskOf(model string) *desk {
 	return first
 }
 
-// notify publishes a notice that follows from nothing in the journal. It reports whether that went well.
+// notify publishes a notice that follows from nothing in the journal, and counts it once it is there. It reports whether that went well.
 func (c *court) notify(ctx context.Context, n *schemas.Notice) bool {
 	n.Severity, n.At = cmp.Or(n.Severity, schemas.Critical), schemas.Time(time.Now().UnixMilli())
 	n.Sentence = strings.ToValidUTF8(n.Sentence[:min(len(n.Sentence), decisions.MaxSentence)], "")
 	body, err := schemas.EncodeNotice(n)
 	if err == nil {
 		err = c.bus.PublishNotice(ctx, decisions.Delivery{Do: decisions.DoNotify, Model: n.Model, ID: n.ID, Notice: n.Kind, Body: body})
+	}
+	if err == nil {
+		c.seen.noticed(n)
 	}
 	if err != nil && ctx.Err() == nil && c.untold.due(err) {
 		c.log.Warn().Err(err).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Msg("an event is not published: trying again; look at NATS (its connection, permissions)")

@@ -327,8 +327,10 @@ func TestStrangersAreNoticed(t *testing.T) {
 		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 1 {
 			t.Errorf("told %d times: %+v", len(told), told)
 		}
-		if metrics := v.page("/metrics"); !strings.Contains(metrics, `streamcanary_foreign_decisions_total{model="ranker"} 2`) {
-			t.Errorf("not counted: %s", metrics)
+		for _, want := range []string{`streamcanary_foreign_decisions_total{model="ranker"} 2`, `streamcanary_notices_total{kind="foreign-decision",model="ranker",rollout="story"} 1`} {
+			if metrics := v.page("/metrics"); !strings.Contains(metrics, want) {
+				t.Errorf("%s is not counted: %s", want, metrics)
+			}
 		}
 	})
 }
