@@ -271,12 +271,12 @@ func (s *State) notJudged() string {
 	return stays + "`rollout retry` begins a new one, and `rollout apply --new-epoch` one from a changed file"
 }
 
-// pause holds the rollout until a person resumes it.
+// pause holds the rollout until a person resumes it. Nothing changes for users, and who did it knows of it: that pages nobody.
 func (t *turn) pause(c *Command) {
-	t.holdFor(holding{reason: commanded(c, codePaused, "paused it"), sticky: true, actor: c.Actor})
+	t.holdFor(holding{reason: commanded(c, codePaused, "paused it"), sticky: true, severity: schemas.Info, actor: c.Actor})
 }
 
-// froze holds the rollout, and lets its state take no writes, until a person resumes it.
+// froze holds the rollout, and lets its state take no writes, until a person resumes it. What users write isn't taken meanwhile: that is a warning, and stays open.
 func (t *turn) froze(c *Command) {
 	t.holdFor(holding{reason: commanded(c, codeFrozen, "froze it"), sticky: true, freeze: true, actor: c.Actor})
 }

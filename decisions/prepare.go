@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"fmt"
 
 	"streamcanary/schemas"
@@ -43,7 +44,7 @@ func (t *turn) prepared(w *Wait) {
 
 // holdStart holds a rollout that has not begun.
 func (t *turn) holdStart(n holding) {
-	d := draft{reason: n.reason, actor: n.actor, supersedes: t.superseded()}.as(schemas.ActionHold, schemas.Warning)
+	d := draft{reason: n.reason, actor: n.actor, supersedes: t.superseded()}.as(schemas.ActionHold, cmp.Or(n.severity, schemas.Warning))
 	if n.freeze {
 		d.action = schemas.ActionFreeze
 	}

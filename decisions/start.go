@@ -179,8 +179,11 @@ func (t *turn) refused(a *schemas.Ack, answer *Answer, before int64) {
 		sentence += " " + t.outcome(step)
 	}
 	severity := schemas.Critical
-	if step != nil {
+	switch {
+	case step != nil:
 		severity = t.s.Saga.severity()
+	case order == "": // of a start, or of more traffic: users stay with the version that serves them well
+		severity = schemas.Warning
 	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeAckRefused, Severity: severity, Decision: a.Decision, Waiting: []string{a.Consumer}, Order: order, Sentence: sentence,

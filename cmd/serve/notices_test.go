@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -8,14 +9,17 @@ import (
 	"go/token"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
 
@@ -71,6 +75,34 @@ func TestEveryNoticeIsCounted(t *testing.T) {
 			if want := fmt.Sprintf("streamcanary_notices_total{kind=%q,model=\"ranker\",rollout=\"story\"} 2\n", kind); !strings.Contains(page.Body.String(), want) {
 				t.Errorf("/metrics lacks %s", want)
 			}
+		}
+	})
+}
+
+// TestSeveritiesBeside: what people are told beside the state machine is critical where nobody may be deciding, or somebody else is; its end is info, and a person who is denied something a warning.
+func TestSeveritiesBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newChamber(t, t.TempDir())
+		h.decide(t)
+		d := h.court.desks["story"]
+		d.lost = errors.New("another serve decides")
+		for _, n := range []*schemas.Notice{lostNotice(d), h.court.foundNotice(d, time.Now()), foreignNotice(d, &bus.Foreign{Model: "ranker", Place: "a place", Why: errors.New("not signed")}, ""), foreignOverNotice(d, time.Now())} {
+			if !h.court.notify(t.Context(), n) {
+				t.Errorf("%s is not published", n.Kind)
+			}
+		}
+		h.court.tellDenied(t.Context(), d, knock{"eve", "story", "promote"}, errors.New("eve may not"))
+		h.court.farewell(t.Context(), d, schemas.Actor{Kind: "person", Name: "ada"})
+		var have []string
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := h.court.bus.Notices(ctx, func(n *schemas.Notice) error {
+			have = append(have, string(n.Kind)+" "+string(n.Severity))
+			return nil
+		})
+		want := []string{"rollout-lost critical", "rollout-found info", "foreign-decision critical", "foreign-over info", "command-refused warning", "rollout-deleted info"}
+		if !slices.Equal(have, want) || err != nil {
+			t.Errorf("told %q (%v), want %q", have, err, want)
 		}
 	})
 }

@@ -88,7 +88,7 @@ func TestStoriesOfSinksThatHang(t *testing.T) {
 	})
 }
 
-// TestStoriesOfEndsOutside: what they are told of a promotion, and of a deletion.
+// TestStoriesOfEndsOutside: what they are told of a promotion, of what a person does, and of a deletion.
 func TestStoriesOfEndsOutside(t *testing.T) {
 	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
 	t.Run("a-promotion-that-the-registry-refuses", func(t *testing.T) {
@@ -109,7 +109,9 @@ func TestStoriesOfEndsOutside(t *testing.T) {
 		storyWith(t, "a-rollout-that-is-deleted", rollout, sinksOutside, func(v *village) {
 			v.status(decisions.StatusRunning)
 			v.wait(5 * time.Second)
-			v.ask("pause", false) // people are told
+			v.ask("pause", false) // who did it knows: nobody is paged
+			v.wait(5 * time.Second)
+			v.ask("freeze", false) // users' writes wait for somebody
 			v.wait(5 * time.Second)
 			v.delete("story")
 			v.wait(5 * time.Second)
