@@ -52,14 +52,28 @@ func PastOf(d *schemas.Decision) (Past, bool) {
 	return p, true
 }
 
-// causeOf is what a rollback stands on.
+// causeOf is what a rollback stands on: the guardrail that decided, else the reason's code. A verdict falls with the first proof, so all that had failed by then were proven with the
+// same part, and the one with the most evidence above its threshold decided; of alerts the one that began first. What only warns or holds decides no rollback, however long it has failed.
 func causeOf(r *schemas.Reason) string {
+	var cause *schemas.GuardrailStatus
 	for i := range r.Guardrails {
-		if g := &r.Guardrails[i]; g.State == schemas.StateFailed {
-			return clip(g.Name, schemas.MaxNameBytes)
+		g := &r.Guardrails[i]
+		if g.State == schemas.StateFailed && g.On == schemas.OnRollback && (g.Against == schemas.AgainstAlerts) == (r.Code == codeAlert) && (cause == nil || decidesBefore(g, cause)) {
+			cause = g
 		}
 	}
-	return clip(r.Code, schemas.MaxNameBytes)
+	if cause == nil {
+		return clip(r.Code, schemas.MaxNameBytes)
+	}
+	return clip(cause.Name, schemas.MaxNameBytes)
+}
+
+// decidesBefore reports whether of two guardrails of a kind that have failed it is the first that decides.
+func decidesBefore(a, b *schemas.GuardrailStatus) bool {
+	if len(a.Alerts) > 0 && len(b.Alerts) > 0 {
+		return a.Alerts[0].StartsAt < b.Alerts[0].StartsAt
+	}
+	return a.LogEvidence-a.Threshold > b.LogEvidence-b.Threshold
 }
 
 // forward recommends to roll forward where nothing is rolled back: once in an epoch for each reason.

@@ -14,7 +14,7 @@ func chronic(t *Terms) {
 // failedBy is a rollback for one guardrail.
 func failedBy(at int64, name string) Input {
 	in := verdictOf(at, VerdictRollback)
-	in.Verdict.Reason.Guardrails = []schemas.GuardrailStatus{{Name: "ctr", State: schemas.StateContinue}, {Name: name, State: schemas.StateFailed}}
+	in.Verdict.Reason.Guardrails = []schemas.GuardrailStatus{{Name: "ctr", State: schemas.StateContinue}, {Name: name, State: schemas.StateFailed, On: schemas.OnRollback}}
 	return in
 }
 
@@ -173,4 +173,36 @@ func TestPastOf(t *testing.T) {
 func stateOf(t *testing.T, in ...Input) State {
 	s, _ := fold(t, in...)
 	return s
+}
+
+// TestCause: of all that had failed, the cause is what decided, wherever it stands in the rollout's file.
+func TestCause(t *testing.T) {
+	failed := func(name string, on schemas.On, excess float64) schemas.GuardrailStatus {
+		return schemas.GuardrailStatus{Name: name, State: schemas.StateFailed, On: on, LogEvidence: 9 + excess, Threshold: 9}
+	}
+	fires := func(name string, on schemas.On, since schemas.Time) schemas.GuardrailStatus {
+		return schemas.GuardrailStatus{Name: name, State: schemas.StateFailed, On: on, Against: schemas.AgainstAlerts, Alerts: []schemas.AlertStatus{{StartsAt: since}}}
+	}
+	suspect := schemas.GuardrailStatus{Name: "slow", State: schemas.StateSuspect, On: schemas.OnRollback, LogEvidence: 8, Threshold: 9}
+	for name, test := range map[string]struct {
+		code string
+		all  []schemas.GuardrailStatus
+		want string
+	}{
+		"the strongest proof":                      {"guardrail_failed", []schemas.GuardrailStatus{failed("p99", schemas.OnRollback, 1), failed("errors", schemas.OnRollback, 30)}, "errors"},
+		"what warns had failed long before":        {"guardrail_failed", []schemas.GuardrailStatus{failed("ctr", schemas.OnWarn, 99), failed("errors", schemas.OnRollback, 1)}, "errors"},
+		"what holds, too":                          {"guardrail_failed", []schemas.GuardrailStatus{failed("cpu", schemas.OnHold, 99), failed("errors", schemas.OnRollback, 1)}, "errors"},
+		"patience: no proof, and all the same":     {"patience", []schemas.GuardrailStatus{suspect, failed("errors", schemas.OnRollback, -2)}, "errors"},
+		"alike: the first of the file":             {"guardrail_failed", []schemas.GuardrailStatus{failed("p99", schemas.OnRollback, 1), failed("errors", schemas.OnRollback, 1)}, "p99"},
+		"silence, beside a warning":                {codeCanaryMissing, []schemas.GuardrailStatus{failed("ctr", schemas.OnWarn, 9)}, codeCanaryMissing},
+		"silence, beside an alert":                 {codeCanaryMissing, []schemas.GuardrailStatus{fires("page", schemas.OnRollback, 1)}, codeCanaryMissing},
+		"a guardrail, beside an alert":             {"guardrail_failed", []schemas.GuardrailStatus{fires("page", schemas.OnRollback, 1), failed("errors", schemas.OnRollback, 1)}, "errors"},
+		"the alert that began first":               {codeAlert, []schemas.GuardrailStatus{fires("busy", schemas.OnHold, 1), fires("page", schemas.OnRollback, 3), fires("slo", schemas.OnRollback, 2)}, "slo"},
+		"a person, whatever had been said of it":   {codeCommanded, nil, codeCommanded},
+		"time is over while one that warns failed": {"inconclusive", []schemas.GuardrailStatus{failed("ctr", schemas.OnWarn, 9)}, "inconclusive"},
+	} {
+		if have := causeOf(&schemas.Reason{Code: test.code, Guardrails: test.all}); have != test.want {
+			t.Errorf("%s: %s, want %s", name, have, test.want)
+		}
+	}
 }
