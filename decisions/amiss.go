@@ -107,7 +107,13 @@ func (s *State) standing() []string {
 	if s.TruncatedTold {
 		all = append(all, truncatedDeadline)
 	}
-	all = slices.Concat(all, s.Breached, s.toldMissing(), s.left())
+	all = append(all, s.Breached...)
+	for _, name := range s.Suspected {
+		if !slices.Contains(s.Breached, name) {
+			all = append(all, name)
+		}
+	}
+	all = slices.Concat(all, s.toldMissing(), s.left())
 	return all[:min(len(all), maxNamed)]
 }
 

@@ -76,6 +76,27 @@ func TestSuspicionEnds(t *testing.T) {
 	)
 }
 
+// TestSuspicionStands: a suspicion that comes and goes is told once, so it stands until its end is told, whatever else ends meanwhile.
+func TestSuspicionStands(t *testing.T) {
+	concern := func(at int64, state schemas.State, breached ...string) Input {
+		in := verdictOf(at, VerdictContinue)
+		in.Verdict.Concerns, in.Verdict.Breached = []Concern{{"p99", state, "It is so.", false}}, breached
+		return in
+	}
+	gone, back := looked(12, registryThat(PillarFailed, true, "version 41 is gone")), looked(13, registryThat(PillarHeld, false))
+	begin := after(running(terms(ramp)), concern(10, schemas.StateSuspect, "p99"), verdictOf(11, VerdictContinue), gone, back)
+	s, words := fold(t, begin...)
+	expect(t, words[2:], "!guardrail-suspect", "!pillar-failed", "#3 hold 41:9900 42:100 (route)", "!pillar-held p99", "#4 resume 41:9900 42:100 over "+id(1, 3)+" (route)")
+	if !slices.Equal(s.Suspected, []string{"p99"}) || s.Calm() {
+		t.Errorf("suspected %q, calm %t", s.Suspected, s.Calm())
+	}
+	s, words = fold(t, after(begin, at(14, CommandAdvance, true), concern(20, schemas.StateContinue))...)
+	expect(t, words[7:], "#5 advance 41:9000 42:1000 (route)", "!guardrail-clear")
+	if s.Suspected != nil || !s.Calm() {
+		t.Errorf("suspected %q, calm %t", s.Suspected, s.Calm())
+	}
+}
+
 // TestHandedOn: what nobody mends any more, since the model's next rollout has begun, ends; as long as none has, it stays.
 func TestHandedOn(t *testing.T) {
 	fails := why(ack(8, 3, "mlflow", schemas.AckFailed), "no such model")

@@ -74,11 +74,27 @@ func (t *turn) concern(concerns []Concern, kind schemas.NoticeKind, is func(*Con
 	if len(names) > 1 {
 		sentence += fmt.Sprintf(" So are: %s.", strings.Join(names[1:], ", "))
 	}
+	t.s.suspected(kind, names)
 	n := schemas.Notice{Kind: kind, Severity: schemas.Warning, Guardrails: names[:min(len(names), maxNamed)], Sentence: sentence}
 	if kind == schemas.NoticeGuardrailClear {
 		n.Severity, n.Waiting = schemas.Info, t.s.standing()
 	}
 	t.notice(n)
+}
+
+// suspected notes of which guardrails people are told that they are suspect, or are so no more. A suspicion that comes and goes is told once, so it stands until its end is told.
+func (s *State) suspected(kind schemas.NoticeKind, names []string) {
+	if kind != schemas.NoticeGuardrailSuspect && kind != schemas.NoticeGuardrailClear {
+		return
+	}
+	s.Suspected = slices.DeleteFunc(s.Suspected, func(name string) bool { return slices.Contains(names, name) })
+	if kind == schemas.NoticeGuardrailSuspect {
+		s.Suspected = append(s.Suspected, names...)
+		s.Suspected = s.Suspected[:min(len(s.Suspected), maxNamed)]
+	}
+	if len(s.Suspected) == 0 {
+		s.Suspected = nil
+	}
 }
 
 // holding is what makes a rollout hold.

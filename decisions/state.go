@@ -62,6 +62,8 @@ type State struct {
 	Begun []StageBegin `json:"begun,omitempty"`
 	// Warming is how far the present stage is, where it only warms the canary's cache.
 	Warming *SagaStep `json:"warming,omitempty"`
+	// Suspected are the guardrails of which people were told that they are suspect, and not yet that it is over; at most maxNamed.
+	Suspected []string `json:"suspected,omitempty"`
 	// Why is the reason of the last decision but the start, and but what only follows from another one; of a hold that goes on for another reason that one: what a person
 	// asks for first. A start that a person's resume lets begin is one.
 	Why      *schemas.Reason `json:"why,omitempty"`
@@ -272,7 +274,7 @@ func (s *State) clone() State {
 	c.Before = slices.Clone(s.Before)
 	c.Terms.Stages = slices.Clone(s.Terms.Stages)
 	c.Begun = slices.Clone(s.Begun)
-	c.Breached = slices.Clone(s.Breached)
+	c.Breached, c.Suspected = slices.Clone(s.Breached), slices.Clone(s.Suspected)
 	c.Beyond, c.BeyondTold = slices.Clone(s.Beyond), slices.Clone(s.BeyondTold)
 	c.Amiss = slices.Clone(s.Amiss)
 	c.Commanded, c.Spent = slices.Clone(s.Commanded), slices.Clip(s.Spent) // these are never changed in place

@@ -189,7 +189,11 @@ func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error
 	case t.Decision != nil && k.Kind.Changes() && !k.Kind.Routes() && overtaken(t.Decision, &head.State):
 		return nil, nil
 	case t.Decision != nil:
-		return actuators.OfDecision(t.Decision, t.Signed, r, use), nil
+		e := actuators.OfDecision(t.Decision, t.Signed, r, use)
+		if t.Decision.Epoch == head.State.Epoch && !head.State.Status.Ended() {
+			e.Suspected = head.State.Suspected
+		}
+		return e, nil
 	case k.Kind.Changes():
 		return nil, nil
 	}

@@ -97,6 +97,27 @@ func TestStoriesOfPages(t *testing.T) {
 	})
 }
 
+// TestStoriesOfSuspicions: who lets a rollout go on while a guardrail is suspect ends no incident: people aren't told of it again.
+func TestStoriesOfSuspicions(t *testing.T) {
+	t.Run("a-suspicion-that-a-person-goes-past", func(t *testing.T) {
+		storyWith(t, "a-suspicion-that-a-person-goes-past", rolloutWith(inSteps+"  patience: never\n"+pagers), sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.errors.Store(1150)
+			v.until("people are told that errors is suspect", func(s *decisions.State) bool { return len(s.Suspected) > 0 })
+			v.wait(1100 * time.Millisecond)
+			v.ask("pause", false) // nobody is paged for it, and its end ends nothing
+			v.wait(2100 * time.Millisecond)
+			v.ask("resume", false)
+			v.wait(2100 * time.Millisecond)
+			v.ask("advance", true)
+			v.wait(5100 * time.Millisecond)
+			v.ask("rollback", false)
+			v.completed()
+			v.wait(2 * time.Second)
+		})
+	})
+}
+
 // TestStoriesOfGivingUp: who rolls back what has not begun wakes nobody, unless users reach the canary all the same. Nobody but people decides in it, so there is nothing to be computed again.
 func TestStoriesOfGivingUp(t *testing.T) {
 	rollout := strings.Replace(rolloutWith(atOnce+betweenWindows+acksBetween+pagers), "[router-a]", "[router-a, router-b]", 1)

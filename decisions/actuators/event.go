@@ -17,6 +17,8 @@ type Event struct {
 	Rollout  *schemas.Rollout
 	Use      *schemas.SinkUse // what the rollout wants of the sink
 	Since    []*Event         // what was told before it, although it came later: an incident that one of these has raised isn't ended by it
+	// Suspected are the guardrails that people were told to be suspect, and haven't heard the end of, where the event is of the epoch that is judged.
+	Suspected []string
 }
 
 // OfDecision is the event of a decision as it was published.
@@ -190,6 +192,12 @@ func (e *Event) alarm() alarm {
 	return raise
 }
 
+// goesOnSuspected reports whether a rollout goes on, or gives its canary more traffic, while a guardrail is suspect of which people were told: that ends by itself (guardrail-clear), or with
+// what the rollout comes to.
+func (e *Event) goesOnSuspected() bool {
+	return e.Decision != nil && (e.Decision.Action == schemas.ActionResume || e.Decision.Action == schemas.ActionAdvance) && len(e.Suspected) > 0
+}
+
 // deletes reports whether an event is the end of a rollout that is deleted.
 func (e *Event) deletes() bool {
 	if d := e.Decision; d != nil {
@@ -267,7 +275,7 @@ type incident struct {
 func (e *Event) incidents() []incident {
 	var all []incident
 	own := []incident{{incidentStuck, e.stuck()}, {incidentState, e.frozen()}}
-	if what := e.alarm(); what != quiet && own[0].what != raise && own[1].what != raise {
+	if what := e.alarm(); what != quiet && !(what == over && e.goesOnSuspected()) && own[0].what != raise && own[1].what != raise {
 		all = append(all, incident{"", what})
 	}
 	for _, x := range own {

@@ -192,6 +192,30 @@ func TestIncidentsEnd(t *testing.T) {
 	}
 }
 
+// TestSuspicionsStay: who lets a rollout go on, or gives its canary more traffic, ends no incident while a guardrail is suspect of which people were told; only what stores were asked is over then.
+func TestSuspicionsStay(t *testing.T) {
+	for action, ends := range map[schemas.Action]bool{
+		schemas.ActionResume: false, schemas.ActionAdvance: false, schemas.ActionPromote: true, schemas.ActionSupersede: true, schemas.ActionRetry: true,
+	} {
+		e := ofAction(action, "", schemas.Info)
+		if !e.Ends() {
+			t.Errorf("%s ends nothing", action)
+		}
+		e.Suspected = []string{"p99"}
+		if slices.Contains(e.incidents(), incident{"", over}) != ends {
+			t.Errorf("%s, while a guardrail is suspect: %+v", action, e.incidents())
+		}
+	}
+	e := ofAction(schemas.ActionResume, "", schemas.Info)
+	e.Decision.State, e.Suspected = []schemas.StateOrder{{Store: "user", Do: schemas.StateUnfreeze}}, []string{"p99"}
+	if all := e.incidents(); !slices.Equal(all, []incident{{incidentState, over}}) {
+		t.Errorf("the end of a freeze: %+v", all)
+	}
+	if n := ofKind(schemas.NoticeGuardrailClear); !n.Ends() {
+		t.Error("its end ends nothing")
+	}
+}
+
 // TestAlertmanagerLinks: what the rollout links to stands beside its runbook.
 func TestAlertmanagerLinks(t *testing.T) {
 	e := ofKind(schemas.NoticeAcksOverdue)
