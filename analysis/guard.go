@@ -65,6 +65,8 @@ type guard struct {
 	suspectSince int64 // event time; 0: not suspect
 	estimated    int64 // blocks tested when beyond was found
 	beyond       bool
+
+	shown *figures // of its failure, as they were told last; nil: they weren't
 }
 
 // isContrast reports whether the guardrail holds the canary against the baseline.

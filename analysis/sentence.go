@@ -130,9 +130,11 @@ func listText(names []string) string {
 // guardSentence says why a guardrail failed, in numbers that a person can use: both arms' values since the harm began,
 // the difference, what it is at least, and the margin.
 func (j *Judge) guardSentence(g *guard) string {
-	since, _ := g.began()
-	e := g.estimate(since)
-	at := timeText(since, j.nowMs)
+	shown := j.figures(g)
+	e, at := shown.estimate, timeText(shown.sinceMs, j.nowMs)
+	if shown.atMs != j.nowMs {
+		at += ", as of " + timeText(shown.atMs, j.nowMs)
+	}
 	if known := e[windows.Canary].value; !g.isContrast() && math.IsInf(known, 0) && g.ofPart { // only its side of the limit is
 		return fmt.Sprintf("%s %s%s: since %s %s are beyond it; the limit is %s%s.", capital(j.arm(windows.Canary)), g.limitText(), g.whereText(), at,
 			g.countText(e[windows.Canary]), marginText(g.spec.Margin.Text), j.also(g))
@@ -155,7 +157,7 @@ func (j *Judge) guardSentence(g *guard) string {
 		patience = fmt.Sprintf(", beyond it without a break for %s", durationText(j.rollout.Patience.Milliseconds()))
 	}
 	return fmt.Sprintf("%s %s %s%s%s (%s%s%s)%s.", capital(j.arm(windows.Canary)), g.harmText(), j.arm(windows.Baseline), g.whereText(), values,
-		g.sizeText(e, g.boundText(since, j.nowMs)), margin, patience, j.also(g))
+		g.sizeText(e, g.boundText(shown.sinceMs, j.nowMs)), margin, patience, j.also(g))
 }
 
 // sizeText is the effect and its bound, as far as they are known, with a semicolon after them.
@@ -235,13 +237,15 @@ func (g *guard) harmText() string {
 
 // shapeText is how the canary's distribution differs, up to the baseline's name: of a test by quantiles with the one that shows it most.
 func (g *guard) shapeText() string {
-	s, where := g.spec, "as a whole"
-	if len(g.more) > 0 {
-		where = quantileName(g.tail())
-	}
-	e := estimate{}
+	s, where, tail, e := g.spec, "as a whole", g.tail(), estimate{}
 	if since, ok := g.began(); ok {
 		e = g.estimate(since)
+	}
+	if g.shown != nil {
+		tail, e = g.shown.tail, g.shown.estimate
+	}
+	if len(g.more) > 0 {
+		where = quantileName(tail)
 	}
 	up := s.Direction == schemas.Increase || s.Direction == schemas.Both && !(e[windows.Canary].value < e[windows.Baseline].value)
 	switch {
