@@ -83,10 +83,14 @@ func (f *forgotten) text() string {
 	if f.record {
 		gone = "The file of rollout %s is gone, and nothing is judged by its record alone"
 	}
+	apply := "`streamcanary rollout apply`"
+	if d.Action == schemas.ActionPromote { // which an epoch that begins would undo
+		apply = "`streamcanary rollout apply --override`"
+	}
 	return fmt.Sprintf(gone+" (bucket %s); by its last decision, %s, model %s has %s: nobody decides for that now, and no guardrail takes the canary back. "+
-		"Apply the rollout's file again with `streamcanary rollout apply`: it goes on in a new epoch, and `rollout rollback` takes the canary back then; or restore the bucket from a backup "+
+		"Apply the rollout's file again with %s: it goes on in a new epoch, and `rollout rollback` takes the canary back then; or restore the bucket from a backup "+
 		"(`nats stream restore`) while no serve runs. Look who may delete and purge streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_%s and PURGE)",
-		d.Rollout, schemas.RolloutsBucket, d.ID, d.Model, strings.Join(users(d), ", "), schemas.RolloutsBucket)
+		d.Rollout, schemas.RolloutsBucket, d.ID, d.Model, strings.Join(users(d), ", "), apply, schemas.RolloutsBucket)
 }
 
 // remembered are the standings of the forgotten; who has a rollout since then isn't any more.

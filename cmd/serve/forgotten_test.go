@@ -65,3 +65,17 @@ func TestUsers(t *testing.T) {
 		}
 	}
 }
+
+// TestForgottenText: a promotion that is forgotten on its way is begun over by override alone.
+func TestForgottenText(t *testing.T) {
+	routes := []schemas.Route{{Version: "v1", WeightBP: 5000}, {Version: "v2", WeightBP: 5000}}
+	for action, want := range map[schemas.Action]string{
+		schemas.ActionStart:   "Apply the rollout's file again with `streamcanary rollout apply`: ",
+		schemas.ActionPromote: "Apply the rollout's file again with `streamcanary rollout apply --override`: ",
+	} {
+		f := forgotten{decision: &schemas.Decision{ID: "story.1.3", Rollout: "story", Model: "ranker", Action: action, Routes: routes}}
+		if text := f.text(); !strings.Contains(text, want) {
+			t.Errorf("%s: %s", action, text)
+		}
+	}
+}
