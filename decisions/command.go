@@ -475,10 +475,3 @@ func (t *turn) abort(d draft) {
 	}
 	t.decide(d)
 }
-
-func (t *turn) deny(c *Command, why string) {
-	t.notice(schemas.Notice{
-		Kind: schemas.NoticeCommandRefused, Severity: schemas.Warning,
-		Sentence: fmt.Sprintf("Command %s of rollout %s is refused: %s.", c.Do, t.s.Terms.Rollout, why),
-	})
-}

@@ -39,6 +39,8 @@ func TestWatchIsNotCutShort(t *testing.T) {
 	breach.Verdict.Breached = []string{"p99"}
 	first := command(6, CommandPromote, false)
 	first.Turn = 5
+	later := at(20, CommandPromote, false) // by the clock: what is asked for again at once isn't told again
+	later.WallMs += RefusedEvery.Milliseconds()
 	for name, test := range map[string]struct {
 		in   []Input
 		want string // why it is refused; "": it is done
@@ -46,7 +48,7 @@ func TestWatchIsNotCutShort(t *testing.T) {
 		said string
 	}{
 		"promote":            {after(inWatch(), at(20, CommandPromote, false)), runs, nil, ""},
-		"promote once more":  {after(inWatch(), at(20, CommandPromote, false), at(20, CommandPromote, false)), runs, nil, ""},
+		"promote once more":  {after(inWatch(), at(20, CommandPromote, false), later), runs, nil, ""},
 		"advance":            {after(inWatch(), at(20, CommandAdvance, false)), "it is in its last stage, after which the canary gets all traffic: that is a promotion, which would be refused, too: " + runs, nil, ""},
 		"advance, by force":  {after(inWatch(), at(20, CommandAdvance, true)), "it is in its last stage, after which the canary gets all traffic: `streamcanary rollout promote ranker-42 --override --comment WHY` does that", nil, ""},
 		"out of a pause":     {after(inWatch(), at(20, CommandPause, false), at(20, CommandPromote, false)), runs, nil, ""},

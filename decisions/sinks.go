@@ -315,5 +315,5 @@ func Deleted(s *State, by schemas.Actor) schemas.Notice {
 	if len(s.RetiredServing()) > 0 { // its incident ends, and that doesn't
 		severity = schemas.Warning
 	}
-	return schemas.Notice{Kind: schemas.NoticeRolloutDeleted, Severity: severity, Waiting: left, Sentence: text}
+	return schemas.Notice{Kind: schemas.NoticeRolloutDeleted, Severity: severity, Waiting: left, Actor: &by, Sentence: text}
 }

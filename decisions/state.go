@@ -111,6 +111,8 @@ type State struct {
 	// again does nothing to it. Spent are the ids of those before them that were obeyed, oldest first: at most MaxSpent, and then the oldest is forgotten.
 	Commanded []Commanded `json:"commanded,omitempty"`
 	Spent     []Spent     `json:"spent,omitempty"`
+	// Refusals are what was told of commands that were refused in this epoch; at most MaxRefusals.
+	Refusals []Refusal `json:"refusals,omitempty"`
 }
 
 // StageBegin is where in the evidence a stage begins, so that folding it again does the same.
@@ -278,6 +280,7 @@ func (s *State) clone() State {
 	c.Beyond, c.BeyondTold = slices.Clone(s.Beyond), slices.Clone(s.BeyondTold)
 	c.Amiss = slices.Clone(s.Amiss)
 	c.Commanded, c.Spent = slices.Clone(s.Commanded), slices.Clip(s.Spent) // these are never changed in place
+	c.Refusals = slices.Clone(s.Refusals)
 	c.Answers = slices.Clone(s.Answers)
 	c.Strays = slices.Clone(s.Strays)
 	c.Wait, c.Freezing, c.Thawing = s.Wait.clone(), s.Freezing.clone(), s.Thawing.clone()

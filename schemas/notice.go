@@ -18,24 +18,24 @@ const (
 	NoticeWritesAgain       NoticeKind = "writes-again"       // stores of which people were told take writes again; Waiting as of rollback-completed
 	NoticeAcksComplete      NoticeKind = "acks-complete"      // whose answers people were told are missing, or refusals, have answered as is wanted; Waiting as of share-as-planned
 	NoticeHandedOn          NoticeKind = "handed-on"          // what people were told isn't done is up to the model's next rollout now; Waiting as of rollback-completed
-	NoticeCommandRefused    NoticeKind = "command-refused"
-	NoticeRolloutDeleted    NoticeKind = "rollout-deleted"   // one that had ended: nobody follows what was left to do
-	NoticeRolloutLost       NoticeKind = "rollout-lost"      // this judge decides no longer for the rollout: another one does, the decision log lost decisions, or its record is gone
-	NoticeRolloutFound      NoticeKind = "rollout-found"     // a judge decides for it again, and nothing else that people were told of stands
-	NoticeForeignDecision   NoticeKind = "foreign-decision"  // something stands in the decision log, or as a route, that the judge didn't sign: who can write there?
-	NoticeForeignOver       NoticeKind = "foreign-over"      // nothing more of that came for an hour, and nothing else that people were told of stands
-	NoticeGuardrailSuspect  NoticeKind = "guardrail-suspect" // Guardrails says which: harm is proven, and looks like more than the margin
-	NoticeGuardrailClear    NoticeKind = "guardrail-clear"   // it was suspect, and has not been for a while; Waiting as of share-as-planned
-	NoticeGuardrailWarning  NoticeKind = "guardrail-warning" // Guardrails says which failed, or are suspect, of those that only warn
-	NoticeAlertsTruncated   NoticeKind = "alerts-truncated"  // Alertmanager left alerts out of a message: Guardrails are those from outside, which may miss one
-	NoticeAlertsWhole       NoticeKind = "alerts-whole"      // its messages have all alerts again; Waiting as of share-as-planned
-	NoticeBaselineBeyond    NoticeKind = "baseline-beyond"   // Guardrails says which limits the baseline itself is proven to be beyond
-	NoticeShareOffPlan      NoticeKind = "share-off-plan"    // what a version gets of the traffic isn't what the stage plans: nothing, or too little or too much for a pass
-	NoticeShareAsPlanned    NoticeKind = "share-as-planned"  // it is again; Waiting is what else people were told of, and that isn't over
-	NoticeRetiredServes     NoticeKind = "retired-serves"    // the version that a rollback, a promotion or another rollout has taken all traffic from serves users, still or again
-	NoticeRetiredOver       NoticeKind = "retired-over"      // it doesn't any more, as Outcome says, or a later epoch has begun; Waiting as of rollback-completed
-	NoticePillarFailed      NoticeKind = "pillar-failed"     // what held before the start of a rollout doesn't any more
-	NoticePillarHeld        NoticeKind = "pillar-held"       // it does again; Waiting as of share-as-planned
+	NoticeCommandRefused    NoticeKind = "command-refused"    // Actor says whose
+	NoticeRolloutDeleted    NoticeKind = "rollout-deleted"    // by Actor, one that had ended: nobody follows what was left to do
+	NoticeRolloutLost       NoticeKind = "rollout-lost"       // this judge decides no longer for the rollout: another one does, the decision log lost decisions, or its record is gone
+	NoticeRolloutFound      NoticeKind = "rollout-found"      // a judge decides for it again, and nothing else that people were told of stands
+	NoticeForeignDecision   NoticeKind = "foreign-decision"   // something stands in the decision log, or as a route, that the judge didn't sign: who can write there?
+	NoticeForeignOver       NoticeKind = "foreign-over"       // nothing more of that came for an hour, and nothing else that people were told of stands
+	NoticeGuardrailSuspect  NoticeKind = "guardrail-suspect"  // Guardrails says which: harm is proven, and looks like more than the margin
+	NoticeGuardrailClear    NoticeKind = "guardrail-clear"    // it was suspect, and has not been for a while; Waiting as of share-as-planned
+	NoticeGuardrailWarning  NoticeKind = "guardrail-warning"  // Guardrails says which failed, or are suspect, of those that only warn
+	NoticeAlertsTruncated   NoticeKind = "alerts-truncated"   // Alertmanager left alerts out of a message: Guardrails are those from outside, which may miss one
+	NoticeAlertsWhole       NoticeKind = "alerts-whole"       // its messages have all alerts again; Waiting as of share-as-planned
+	NoticeBaselineBeyond    NoticeKind = "baseline-beyond"    // Guardrails says which limits the baseline itself is proven to be beyond
+	NoticeShareOffPlan      NoticeKind = "share-off-plan"     // what a version gets of the traffic isn't what the stage plans: nothing, or too little or too much for a pass
+	NoticeShareAsPlanned    NoticeKind = "share-as-planned"   // it is again; Waiting is what else people were told of, and that isn't over
+	NoticeRetiredServes     NoticeKind = "retired-serves"     // the version that a rollback, a promotion or another rollout has taken all traffic from serves users, still or again
+	NoticeRetiredOver       NoticeKind = "retired-over"       // it doesn't any more, as Outcome says, or a later epoch has begun; Waiting as of rollback-completed
+	NoticePillarFailed      NoticeKind = "pillar-failed"      // what held before the start of a rollout doesn't any more
+	NoticePillarHeld        NoticeKind = "pillar-held"        // it does again; Waiting as of share-as-planned
 )
 
 // NoticeOutcome says how a rollback was completed, or what people were told of a version that was retired ended.
@@ -64,6 +64,7 @@ type Notice struct {
 	Sentence   string         `json:"sentence"`           // one plain sentence: what happened, and what to do
 	Attempt    int            `json:"attempt,omitempty"`  // deadlines passed so far
 	Waiting    []string       `json:"waiting,omitempty"`
+	Actor      *Actor         `json:"actor,omitempty"`      // of what a person did, or wanted: who, and why
 	Order      StateDo        `json:"order,omitempty"`      // of answers of stores, where that is no step of a rollback: what they were asked, freeze or unfreeze
 	Guardrails []string       `json:"guardrails,omitempty"` // with their segments: "p99 in de"
 	Outcome    NoticeOutcome  `json:"outcome,omitempty"`

@@ -489,7 +489,7 @@ func (c *court) tell(effects []decisions.Effect) {
 		case e.Notice != nil:
 			n := e.Notice
 			c.seen.noticed(n)
-			c.log.WithLevel(levelOf(n.Severity)).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Msg(n.Sentence)
+			c.log.WithLevel(levelOf(n.Severity)).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Func(byWhom(n)).Msg(n.Sentence)
 		}
 	}
 }

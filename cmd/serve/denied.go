@@ -6,11 +6,20 @@ import (
 	"maps"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"streamcanary/schemas"
 )
 
 // A knock is that somebody who is known may not do something: who, with which rollout, and what.
 type knock struct{ who, rollout, do string }
+
+// Knocked is one such time: the reason that they gave, and why they may not.
+type knocked struct {
+	knock
+	comment string
+	why     error
+}
 
 // Bounds of what is told of them: who knocks again and again is told once in a while, and counted.
 const (
@@ -18,23 +27,32 @@ const (
 	mostKnocks  = 1000
 )
 
+// byWhom names in the log whom a notice is of, where it is a person's doing.
+func byWhom(n *schemas.Notice) func(*zerolog.Event) {
+	return func(e *zerolog.Event) {
+		if n.Actor != nil {
+			e.Str("by", n.Actor.Name)
+		}
+	}
+}
+
 // tellDenied puts on the event stream that a person wanted what their role doesn't allow: everything that people ask for stands there, with who it was. What comes from nobody who is known
 // doesn't: whoever reaches NATS could write there.
-func (c *court) tellDenied(ctx context.Context, d *desk, of knock, why error) {
+func (c *court) tellDenied(ctx context.Context, d *desk, of knocked) {
 	now := time.Now()
 	maps.DeleteFunc(c.knocks, func(_ knock, at time.Time) bool { return now.Sub(at) >= deniedEvery })
-	if _, told := c.knocks[of]; told || len(c.knocks) >= mostKnocks {
+	if _, told := c.knocks[of.knock]; told || len(c.knocks) >= mostKnocks {
 		return
 	}
 	if c.knocks == nil {
 		c.knocks = map[knock]time.Time{}
 	}
-	c.knocks[of] = now
+	c.knocks[of.knock] = now
 	c.denied++
 	n := noticeOf(d, schemas.NoticeCommandRefused)
 	n.ID = fmt.Sprintf("%s.%d.denied.%d.%d", n.Rollout, n.Epoch, now.UnixMilli(), c.denied)
-	n.Severity = schemas.Warning
-	n.Sentence = fmt.Sprintf("Command %s of rollout %s is denied: %v. More of it within %s is only counted (streamcanary_commands_denied_total).", of.do, of.rollout, why, deniedEvery)
+	n.Severity, n.Actor = schemas.Warning, &schemas.Actor{Kind: "person", Name: of.who, Comment: of.comment}
+	n.Sentence = fmt.Sprintf("Command %s of rollout %s is denied: %v. More of it within %s is only counted (streamcanary_commands_denied_total).", of.do, of.rollout, of.why, deniedEvery)
 	n.EventTime = schemas.Time(d.head.State.EventMs)
 	c.notify(ctx, n)
 }

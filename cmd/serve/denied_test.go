@@ -55,7 +55,8 @@ func TestDeniedIsTold(t *testing.T) {
 		ask("pause", "Bearer viewer-token-12345")
 		v.wait(time.Second)
 		told := v.notices(schemas.NoticeCommandRefused)
-		if len(told) != 2 || !strings.HasPrefix(told[0].Sentence, "Command rollback of rollout story is denied: ") || !strings.Contains(told[0].Sentence, "vic is a viewer: rollback takes an operator") || told[0].Rollout != "story" {
+		if len(told) != 2 || !strings.HasPrefix(told[0].Sentence, "Command rollback of rollout story is denied: ") || !strings.Contains(told[0].Sentence, "vic is a viewer: rollback takes an operator") || told[0].Rollout != "story" ||
+			told[0].Actor == nil || *told[0].Actor != (schemas.Actor{Kind: "person", Name: "vic", Comment: "x"}) {
 			t.Errorf("told %d times: %+v", len(told), told)
 		}
 		v.wait(deniedEvery)
@@ -121,6 +122,35 @@ func TestMalformedIsDeniedFirst(t *testing.T) {
 			}
 		}
 		if metrics := v.page("/metrics"); !strings.Contains(metrics, "streamcanary_commands_denied_total 4\n") {
+			t.Error("not counted")
+		}
+	})
+}
+
+// TestRefusedIsTold: what can't be done as things stand is told with who wanted it, once a minute for each person and reason; every one of them is answered, and counted.
+func TestRefusedIsTold(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		tries := func(n int) {
+			v.Helper()
+			for range n {
+				if reply := v.ask("resume", false); reply.Refused != "the rollout doesn't hold" {
+					v.Errorf("answered %+v", reply)
+				}
+				v.wait(100 * time.Millisecond)
+			}
+		}
+		tries(20)
+		told := v.notices(schemas.NoticeCommandRefused)
+		if len(told) != 1 || told[0].Actor == nil || *told[0].Actor != (schemas.Actor{Kind: "person", Name: "ada", Comment: "the story wants it"}) {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+		v.wait(decisions.RefusedEvery)
+		tries(1)
+		if told := v.notices(schemas.NoticeCommandRefused); len(told) != 2 || !strings.Contains(told[1].Sentence, "and not told 19 times, at last at ") {
+			t.Errorf("told %d times after a minute: %+v", len(told), told)
+		}
+		if metrics := v.page("/metrics"); !strings.Contains(metrics, "streamcanary_commands_refused_total 21\n") {
 			t.Error("not counted")
 		}
 	})

@@ -35,6 +35,7 @@ type metrics struct {
 	undone    *prometheus.GaugeVec
 	serving   *prometheus.GaugeVec
 	denied    prometheus.Counter
+	refused   prometheus.Counter
 	notices   *prometheus.CounterVec
 	evidence  *prometheus.GaugeVec
 	threshold *prometheus.GaugeVec
@@ -80,6 +81,9 @@ func newMetrics(program string) *metrics {
 		denied: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "streamcanary", Name: "commands_denied_total", Help: "Commands of people who may not give them.",
 		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "streamcanary", Name: "commands_refused_total", Help: "Commands of people who may give them, and that can't be done as things stand.",
+		}),
 		notices:   counter("notices_total", "What people were told of beside decisions, by this process.", "model", "rollout", "kind"),
 		evidence:  gauge("guardrail_log_evidence", "Running maximum of the fail evidence, natural log.", "rollout", "guardrail", "segment"),
 		threshold: gauge("guardrail_log_threshold", "Evidence at which the guardrail has failed.", "rollout", "guardrail", "segment"),
@@ -111,7 +115,7 @@ func newMetrics(program string) *metrics {
 	}, m.away.gone)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
-	m.registry.MustRegister(m.events, m.decisions, m.acks, m.ignored, m.rollbacks, m.status, m.missing, m.undone, m.serving, m.denied, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
+	m.registry.MustRegister(m.events, m.decisions, m.acks, m.ignored, m.rollbacks, m.status, m.missing, m.undone, m.serving, m.denied, m.refused, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
 		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, m.foreign, m.gone, held, away,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

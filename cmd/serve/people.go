@@ -223,7 +223,7 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 		c.log.Warn().Err(err).Str("rollout", r.Rollout).Str("do", r.Command.Do).Msg("a command is denied")
 		c.seen.denied.Inc()
 		if known && d != nil {
-			c.tellDenied(ctx, d, knock{who.name, r.Rollout, r.Command.Do}, err)
+			c.tellDenied(ctx, d, knocked{knock{who.name, r.Rollout, r.Command.Do}, r.Command.Comment, err})
 		}
 		r.Reply(&schemas.CommandReply{Denied: err.Error()})
 		return
@@ -314,6 +314,9 @@ func (c *court) commanded(ctx context.Context, d *desk, in *decisions.Command) {
 
 func (c *court) answer(id request, r *schemas.CommandReply) {
 	if waiting := c.asking[id]; waiting != nil {
+		if r.Refused != "" {
+			c.seen.refused.Inc()
+		}
 		for _, reply := range waiting.replies {
 			reply(r)
 		}

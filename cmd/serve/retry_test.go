@@ -101,7 +101,7 @@ func TestALateCommand(t *testing.T) {
 	ask := func(sum string) *asked {
 		return &asked{sum: sum, replies: []func(*schemas.CommandReply){func(r *schemas.CommandReply) { told = append(told, sum+": "+r.Refused) }}}
 	}
-	c := &court{asking: map[request]*asked{{"one", "x"}: ask("back"), {"two", "x"}: ask("other"), {"one", "r-1"}: ask("retry")}}
+	c := &court{seen: newMetrics("test"), asking: map[request]*asked{{"one", "x"}: ask("back"), {"two", "x"}: ask("other"), {"one", "r-1"}: ask("retry")}}
 	before := &desk{rollout: &schemas.Rollout{Name: "one"}, head: decisions.Head{State: decisions.State{Commanded: []decisions.Commanded{{ID: "p", Decision: "one.1.3"}}}}}
 	why := "epoch 2 began before it was taken, and nothing is done: look at the rollout, then decide anew, with another id"
 	have := c.leave(before, &Application{ID: "r-1"}, 2).Commanded

@@ -116,7 +116,7 @@ func (c *court) farewell(ctx context.Context, d *desk, by schemas.Actor) {
 	}
 	gone := decisions.Deleted(&d.head.State, by)
 	n := noticeOf(d, gone.Kind)
-	n.Severity, n.Waiting, n.Sentence = gone.Severity, gone.Waiting, gone.Sentence
+	n.Severity, n.Waiting, n.Actor, n.Sentence = gone.Severity, gone.Waiting, gone.Actor, gone.Sentence
 	n.ID = fmt.Sprintf("%s.%d.deleted", n.Rollout, n.Epoch)
 	c.log.WithLevel(levelOf(n.Severity)).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Msg(n.Sentence)
 	d.lostTold = true // its record goes, and nobody is to miss it
