@@ -2,8 +2,10 @@ package schemas
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -70,12 +72,16 @@ func EncodeCommand(c *Command) ([]byte, error) {
 // DecodeCommand reads a command. People write it by hand, so a key that it doesn't know is an error, and not passed over.
 func DecodeCommand(data []byte) (*Command, error) {
 	var c Command
-	err := decodeMessage(data, MaxCommandBytes, &c)
+	var given map[string]json.RawMessage
+	err := notJSON(decodeMessage(data, MaxCommandBytes, &given))
 	if err == nil {
 		err = OnceEach(data)
 	}
 	if err == nil {
-		err = unknownKey(data)
+		err = unknownKey(given)
+	}
+	if err == nil {
+		err = wrongKind(json.Unmarshal(data, &c), given)
 	}
 	if err == nil {
 		err = c.check()
@@ -90,12 +96,8 @@ func DecodeCommand(data []byte) (*Command, error) {
 var commandKeys = []string{"id", "do", "epoch", "by", "comment", "override", "sum"}
 
 // unknownKey is the error of the first key, by name, that a command has not.
-func unknownKey(data []byte) error {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(data, &all); err != nil {
-		return err
-	}
-	for _, key := range slices.Sorted(maps.Keys(all)) {
+func unknownKey(given map[string]json.RawMessage) error {
+	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if slices.Contains(commandKeys, key) {
 			continue
 		}
@@ -105,6 +107,38 @@ func unknownKey(data []byte) error {
 		return fmt.Errorf("key %q is unknown: there are %s", key, strings.Join(commandKeys, ", "))
 	}
 	return nil
+}
+
+// notJSON says where a text isn't JSON.
+func notJSON(err error) error {
+	var wrong *json.SyntaxError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("it is no JSON: %w (byte %d)", err, wrong.Offset)
+	}
+	return err
+}
+
+// mostGiven bounds what an error says of a value that was given.
+const mostGiven = 60
+
+// wrongKind says of a value that its key can't have what was given, and what it is.
+func wrongKind(err error, given map[string]json.RawMessage) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	value := strings.ToValidUTF8(string(given[wrong.Field]), "?")
+	if len(value) > mostGiven {
+		value = strings.ToValidUTF8(value[:mostGiven], "") + "…"
+	}
+	want := "a text, in quotes"
+	switch wrong.Type.Kind() {
+	case reflect.Int64:
+		want = "a whole number, without quotes"
+	case reflect.Bool:
+		want = "true or false, without quotes"
+	}
+	return fmt.Errorf("%s is %s: it is %s", wrong.Field, Readable(value), want)
 }
 
 func (c *Command) check() error {

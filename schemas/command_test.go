@@ -20,6 +20,19 @@ func TestCommandsByHand(t *testing.T) {
 		{`{"id":"a","do":"rollback","comment":"x","epoch":-1}`, "epoch is -1"},
 		{`{"id":"a","do":"explode","comment":"x"}`, "it is one of pause, resume, advance, promote, rollback, freeze or retry"},
 		{`{"do":"pause","comment":"x"}`, "id is missing"},
+		{`{"id":"a","do":"pause","comment":"x","epoch":"1"}`, `decode command: epoch is "1": it is a whole number, without quotes`},
+		{`{"id":"a","do":"pause","comment":"x","epoch":1.5}`, `decode command: epoch is 1.5: it is a whole number, without quotes`},
+		{`{"id":"a","do":"pause","comment":"x","epoch":99999999999999999999}`, `decode command: epoch is 99999999999999999999: it is a whole number`},
+		{`{"id":1,"do":"pause","comment":"x"}`, `decode command: id is 1: it is a text, in quotes`},
+		{`{"id":"a","do":["pause"],"comment":"x"}`, `decode command: do is ["pause"]: it is a text, in quotes`},
+		{`{"id":"a","do":"pause","comment":{"why":"` + strings.Repeat("x", 100) + `"}}`, `decode command: comment is {"why":"` + strings.Repeat("x", 52) + `…: it is a text, in quotes`},
+		{`{"id":"a","do":"pause","comment":"x","by":false}`, `decode command: by is false: it is a text, in quotes`},
+		{`{"id":"a","do":"pause","comment":"x","override":"yes"}`, `decode command: override is "yes": it is true or false, without quotes`},
+		{`{"id":"a","do":"pause","comment":"x","override":1}`, `decode command: override is 1: it is true or false, without quotes`},
+		{`{"ID":5,"do":"pause","comment":"x"}`, `decode command: key "ID" is unknown: is "id" meant?`},
+		{`{"id":"a",}`, `decode command: it is no JSON: invalid character '}' looking for beginning of object key string (byte 11)`},
+		{`{"id":"a"`, `decode command: it is no JSON: unexpected end of JSON input (byte 9)`},
+		{`["pause"]`, `decode command: it is no JSON object`},
 	} {
 		_, err := DecodeCommand([]byte(test.body))
 		switch {
