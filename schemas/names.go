@@ -159,7 +159,7 @@ func SubjectNames(subject string) ([]string, error) {
 	return nil, fmt.Errorf("subject %q is none of a decision, an ack, a notice or a command", subject)
 }
 
-// Readable returns a name for people: quoted where a terminal would obey it, or not show it as it is, since some producer wrote it.
+// Readable returns a name, or a sentence that has one, for people: quoted where a terminal would obey it, or not show it as it is, since some producer, or whoever commands or answers, wrote it.
 func Readable(name string) string {
 	unfit := func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }
 	if strings.ContainsFunc(name, unfit) {

@@ -482,14 +482,14 @@ func (c *court) tell(effects []decisions.Effect) {
 			d := &e.Decision.Decision
 			c.seen.decided(d)
 			c.log.WithLevel(levelOfDecision(d)).Str("model", d.Model).Str("rollout", d.Rollout).Str("action", string(d.Action)).Str("phase", string(d.Phase)).
-				Str("mode", string(d.Mode)).Int64("epoch", d.Epoch).Int64("seq", d.Seq).Str("id", d.ID).Str("event_time", d.EventTime.String()).Msg(d.Reason.Sentence)
+				Str("mode", string(d.Mode)).Int64("epoch", d.Epoch).Int64("seq", d.Seq).Str("id", d.ID).Str("event_time", d.EventTime.String()).Msg(schemas.Readable(d.Reason.Sentence))
 			if c.decided != nil {
 				c.decided(*d)
 			}
 		case e.Notice != nil:
 			n := e.Notice
 			c.seen.noticed(n)
-			c.log.WithLevel(levelOf(n.Severity)).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Func(byWhom(n)).Msg(n.Sentence)
+			c.log.WithLevel(levelOf(n.Severity)).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Func(byWhom(n)).Msg(schemas.Readable(n.Sentence))
 		}
 	}
 }

@@ -31,7 +31,7 @@ const (
 func byWhom(n *schemas.Notice) func(*zerolog.Event) {
 	return func(e *zerolog.Event) {
 		if n.Actor != nil {
-			e.Str("by", n.Actor.Name)
+			e.Str("by", schemas.Readable(n.Actor.Name))
 		}
 	}
 }

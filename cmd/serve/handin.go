@@ -68,5 +68,5 @@ func (c *court) unannounced(rollout string, a *Application) error {
 		do = fmt.Sprintf("retry %s --id %s --comment WHY", rollout, a.ID)
 	}
 	return fmt.Errorf("who handed it in isn't known, and http.tokensFile is set: it names %s, at %s, and nobody has announced it to this service since that started, at %s. Hand it in again while the service runs, which says who does: `rollout %s --token-file FILE`",
-		cmp.Or(a.Actor.Name, "nobody"), a.At, schemas.Time(c.began.UnixMilli()), do)
+		schemas.Readable(cmp.Or(a.Actor.Name, "nobody")), a.At, schemas.Time(c.began.UnixMilli()), do)
 }

@@ -116,7 +116,7 @@ func tellReply(c *console, o order, reply *schemas.CommandReply) error {
 	}
 	fmt.Fprintf(c.err, "rollout %s: %s, decision %s\n", o.rollout, o.Do, reply.Decision)
 	if reply.Advice != "" {
-		fmt.Fprintf(c.err, "recommended: %s\n", reply.Advice)
+		say(c.err, "recommended: %s\n", reply.Advice)
 	}
 	return nil
 }

@@ -77,8 +77,10 @@ func printLogged(c *console, l *bus.Logged) error {
 	if len(d.Routes) > 0 {
 		routes = "\n    routes " + routeText(d.Routes)
 	}
-	_, err := fmt.Fprintf(c.out, "%s  %s %d.%d  %s%s%s  %s\n    %s%s\n%s%s", d.IssuedAt, d.Model, d.Epoch, d.Seq,
-		strings.ToUpper(string(d.Action)), phase(d), advice(d), d.ID, d.Reason.Sentence, routes, exemplarLines("    ", d.Reason.Guardrails), skewLine("    ", d))
+	err := result(c.out, "%s  %s %d.%d  %s%s%s  %s\n    %s", d.IssuedAt, d.Model, d.Epoch, d.Seq, strings.ToUpper(string(d.Action)), phase(d), advice(d), d.ID, d.Reason.Sentence)
+	if err == nil {
+		_, err = fmt.Fprintf(c.out, "%s\n%s%s", routes, exemplarLines("    ", d.Reason.Guardrails), skewLine("    ", d))
+	}
 	return err
 }
 
@@ -129,9 +131,11 @@ signed; where none has, it is marked, and the status is 1.`,
 			if c.json {
 				return printBody(c, &l)
 			}
-			e := json.NewEncoder(c.out)
-			e.SetIndent("", "  ")
-			return e.Encode(l.Decision)
+			whole, err := json.MarshalIndent(l.Decision, "", "  ")
+			if err == nil {
+				_, err = fmt.Fprintln(c.out, readableJSON(whole))
+			}
+			return err
 		},
 	}
 	reachFlags(cmd, &r)

@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, c *console) int {
 	if ctx.Err() != nil { // what ended it is a person, in whichever words
 		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
 	}
-	fmt.Fprintln(c.err, "streamcanary:", text)
+	say(c.err, "streamcanary: %s\n", text)
 	return exitFailed
 }
 

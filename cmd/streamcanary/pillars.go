@@ -185,10 +185,10 @@ func printPillar(w io.Writer, p *decisions.Pillar, when string) {
 	}
 	fmt.Fprintf(w, "pillar %s: %s%s\n", p.Name, state, when)
 	for _, found := range p.Found {
-		fmt.Fprintln(w, "  "+found)
+		say(w, "  %s\n", found)
 	}
 	for _, change := range p.Changes {
-		fmt.Fprintln(w, "  changed: "+change)
+		say(w, "  changed: %s\n", change)
 	}
 }
 
@@ -205,7 +205,7 @@ func printWatched(w io.Writer, s *decisions.State) {
 		printPillar(w, &s.Pillars[i], when)
 	}
 	for _, text := range since {
-		fmt.Fprintf(w, "pillar %s\n", text)
+		say(w, "pillar %s\n", text)
 	}
 }
 

@@ -104,7 +104,10 @@ func printRefused(c *console, l *bus.Logged, why error) error {
 	if d := l.Decision; d != nil {
 		says = fmt.Sprintf("    it says that it is %s: %s %d.%d, %s\n", schemas.Readable(d.ID), schemas.Readable(d.Model), d.Epoch, d.Seq, schemas.Readable(string(d.Action)))
 	}
-	_, err := fmt.Fprintf(c.out, "%s  %s  message %d of model %s: nobody obeys it: %v\n%s", told.At, verdicts[told.Kind], l.Sequence, schemas.Readable(l.Model), why, says)
+	err := result(c.out, "%s  %s  message %d of model %s: nobody obeys it: %v\n", told.At, verdicts[told.Kind], l.Sequence, l.Model, why)
+	if err == nil {
+		_, err = fmt.Fprint(c.out, says)
+	}
 	return err
 }
 

@@ -185,13 +185,13 @@ func writeFinding(w io.Writer, f *aFinding) error {
 	case f.Message > 0:
 		what = fmt.Sprintf("message %d, decision %s", f.Message, schemas.Readable(f.Decision))
 	case f.Decision == "":
-		what = fmt.Sprintf("rollout %s, epoch %d", f.Rollout, f.Epoch)
+		what = fmt.Sprintf("rollout %s, epoch %d", schemas.Readable(f.Rollout), f.Epoch)
 	}
 	verdict := verdicts[f.Kind]
 	if f.Known {
 		verdict += ", known" + inBrackets(f.Note)
 	}
-	_, err := fmt.Fprintf(w, "%s: %s: %s\n", what, verdict, f.Why)
+	err := result(w, "%s: %s: %s\n", what, verdict, f.Why)
 	if f.Sha256 != "" && !f.Known && err == nil {
 		_, err = fmt.Fprintf(w, "    for --known, once it is looked into: %d %s\n", f.Message, f.Sha256)
 	}
@@ -200,7 +200,7 @@ func writeFinding(w io.Writer, f *aFinding) error {
 			_, err = fmt.Fprintf(w, "    and %d more places\n", len(f.Differences)-i)
 			break
 		}
-		_, err = fmt.Fprintf(w, "    %s\n        published %s\n        computed  %s\n", cmp.Or(d.Path, "the same fields in other bytes"), shownJSON(d.Published), shownJSON(d.Computed))
+		_, err = fmt.Fprintf(w, "    %s\n        published %s\n        computed  %s\n", schemas.Readable(cmp.Or(d.Path, "the same fields in other bytes")), shownJSON(d.Published), shownJSON(d.Computed))
 	}
 	if f.BegunBy != "" && err == nil {
 		_, err = fmt.Fprintf(w, "    the epoch was begun by %q, and this is %q: it may be the version that differs; verify with that one to know\n", f.BegunBy, f.Program)
@@ -221,7 +221,7 @@ func shownJSON(text json.RawMessage) string {
 	case text == nil:
 		return "-"
 	case len(text) > maxText:
-		return fmt.Sprintf("%s… (%d bytes)", text[:maxText], len(text))
+		return fmt.Sprintf("%s… (%d bytes)", readableJSON(text[:maxText]), len(text))
 	}
-	return string(text)
+	return readableJSON(text)
 }

@@ -89,11 +89,11 @@ func printDecided(w io.Writer, v *view) {
 	switch {
 	case s.Why == nil:
 	case v.Last == nil:
-		fmt.Fprintf(w, "decided: %s: %s\n", s.Why.Code, s.WhyText())
+		say(w, "decided: %s: %s\n", s.Why.Code, s.WhyText())
 	case v.Last.Code == s.Why.Code && v.Last.Sentence == s.Why.Sentence:
-		fmt.Fprintf(w, "last decision: %s: %s\n", s.Why.Code, s.WhyText())
+		say(w, "last decision: %s: %s\n", s.Why.Code, s.WhyText())
 	default:
-		fmt.Fprintf(w, "decided: %s: %s\n", s.Why.Code, s.WhyText())
-		fmt.Fprintf(w, "last decision: %s (%s): %s: %s\n", v.Last.ID, v.Last.Action, v.Last.Code, schemas.Readable(v.Last.Sentence))
+		say(w, "decided: %s: %s\n", s.Why.Code, s.WhyText())
+		say(w, "last decision: %s (%s): %s: %s\n", v.Last.ID, v.Last.Action, v.Last.Code, v.Last.Sentence)
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
-	"streamcanary/schemas"
 )
 
 func deleteCommand(c *console) *cobra.Command {
@@ -92,12 +91,12 @@ func sayDeleted(c *console, said deleted) error {
 	if c.json {
 		return json.NewEncoder(c.out).Encode(said)
 	}
-	fmt.Fprintf(c.err, "rollout %s is deleted\n", said.Rollout)
+	say(c.err, "rollout %s is deleted\n", said.Rollout)
 	if said.State != "" {
-		fmt.Fprintf(c.err, "state: %s\n", schemas.Readable(said.State))
+		say(c.err, "state: %s\n", said.State)
 	}
 	if said.Left != "" {
-		fmt.Fprintln(c.err, schemas.Readable(said.Left))
+		say(c.err, "%s\n", said.Left)
 	}
 	return nil
 }

@@ -160,7 +160,7 @@ func listCommand(c *console) *cobra.Command {
 			}
 			lines = append(lines, forgottenLines(specs, live)...)
 			if silent != nil && slices.ContainsFunc(lines, goesOn) {
-				fmt.Fprintf(c.err, "not all of it: verdicts, and how far it is judged now, are unknown: %v\n", silent)
+				say(c.err, "not all of it: verdicts, and how far it is judged now, are unknown: %v\n", silent)
 			}
 			return printRollouts(c, lines)
 		},
@@ -190,13 +190,13 @@ func printRollouts(c *console, lines []rolloutLine) error {
 			continue
 		}
 		if l.Why != "" {
-			fmt.Fprintf(c.err, "rollout %s is %s: %s%s\n", l.Rollout, l.Status, l.Why, l.asOf())
+			say(c.err, "rollout %s is %s: %s%s\n", l.Rollout, l.Status, l.Why, l.asOf())
 		}
 		if l.Lost != "" {
-			fmt.Fprintf(c.err, "rollout %s is LOST: %s\n", l.Rollout, l.Lost)
+			say(c.err, "rollout %s is LOST: %s\n", l.Rollout, l.Lost)
 			l.Status = "LOST, " + l.Status
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, l.stageText(), orDash(l.Verdict),
+		say(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, l.stageText(), orDash(l.Verdict),
 			l.Epoch, l.Seq, l.judgedText(), l.waitsText())
 	}
 	return t.Flush()
@@ -379,40 +379,40 @@ func printView(w io.Writer, v *view) error {
 	s := &v.Record.State
 	switch ids := serve.Unpublished(v.Record); {
 	case v.Lost != "":
-		fmt.Fprintf(w, "LOST: %s\n\n", v.Lost)
+		say(w, "LOST: %s\n\n", v.Lost)
 	case len(ids) > 0:
-		fmt.Fprintf(w, "NOT PUBLISHED: %s: decided and stored, but not in the decision log yet, so nobody obeys it: look at /readyz and the log of serve\n\n", strings.Join(ids, ", "))
+		say(w, "NOT PUBLISHED: %s: decided and stored, but not in the decision log yet, so nobody obeys it: look at /readyz and the log of serve\n\n", strings.Join(ids, ", "))
 	}
 	if v.LeftOut != "" {
-		fmt.Fprintf(w, "NOT ALL OF IT: %s\n\n", v.LeftOut)
+		say(w, "NOT ALL OF IT: %s\n\n", v.LeftOut)
 	}
-	fmt.Fprintf(w, "%s: model %s, canary %s against baseline %s, mode %s\n", v.Rollout, v.Model, v.Canary, v.Baseline, v.Mode)
+	say(w, "%s: model %s, canary %s against baseline %s, mode %s\n", v.Rollout, v.Model, v.Canary, v.Baseline, v.Mode)
 	undone := ""
 	if s.Undone() {
 		undone = " (not yet carried out)"
 	}
-	fmt.Fprintf(w, "status: %s%s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, undone, v.Epoch, v.Seq, v.judgedText(), advised(v))
+	say(w, "status: %s%s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, undone, v.Epoch, v.Seq, v.judgedText(), advised(v))
 	for _, name := range slices.Sorted(maps.Keys(s.Terms.Links)) {
-		fmt.Fprintf(w, "link: %s: %s\n", name, s.Terms.Links[name])
+		say(w, "link: %s: %s\n", name, s.Terms.Links[name])
 	}
 	printTraffic(w, s)
 	if x := v.Later; x != nil {
-		fmt.Fprintf(w, "since then: rollout %s has decided about model %s (epoch %d): the routes here are of before; `streamcanary rollout show %s`, or `streamcanary decisions list`, tells\n", x.Rollout, v.Model, x.Epoch, x.Rollout)
+		say(w, "since then: rollout %s has decided about model %s (epoch %d): the routes here are of before; `streamcanary rollout show %s`, or `streamcanary decisions list`, tells\n", x.Rollout, v.Model, x.Epoch, x.Rollout)
 	}
 	fmt.Fprintln(w)
 	switch v.AsOf {
 	case asOfNow:
-		fmt.Fprintf(w, "now: %s (%s): %s\n", v.Verdict, v.Code, v.Sentence)
+		say(w, "now: %s (%s): %s\n", v.Verdict, v.Code, v.Sentence)
 		printDecided(w, v)
 	case asOfDecision:
 		printDecided(w, v)
 	default:
-		fmt.Fprintln(w, v.Sentence)
+		say(w, "%s\n", v.Sentence)
 	}
 	if len(v.Guardrails) > 0 {
 		fmt.Fprintln(w)
 		if v.EvidenceOf != "" {
-			fmt.Fprintf(w, "guardrails%s:\n", v.evidenceText())
+			say(w, "guardrails%s:\n", v.evidenceText())
 		}
 		err := printGuardrails(w, v.Guardrails)
 		fmt.Fprint(w, exemplarLines("", v.Guardrails))
@@ -421,18 +421,18 @@ func printView(w io.Writer, v *view) error {
 		}
 	}
 	for _, f := range v.Health {
-		fmt.Fprintf(w, "health%s: %s: %s\n", v.evidenceText(), f.Code, f.Sentence)
+		say(w, "health%s: %s: %s\n", v.evidenceText(), f.Code, f.Sentence)
 	}
 	if others := analysis.OthersText(v.Others); others != "" {
-		fmt.Fprintf(w, "traffic: %s\n", others)
+		say(w, "traffic: %s\n", others)
 	}
 	if v.AsOf != asOfNow { // else it is among these
 		for _, b := range s.Beyond {
-			fmt.Fprintf(w, "baseline: %s\n", b.Sentence)
+			say(w, "baseline: %s\n", b.Sentence)
 		}
 		for _, f := range s.Amiss {
 			if !s.Status.Ended() {
-				fmt.Fprintf(w, "traffic: %s\n", f.Sentence)
+				say(w, "traffic: %s\n", f.Sentence)
 			}
 		}
 	}
@@ -455,62 +455,62 @@ func printTraffic(w io.Writer, s *decisions.State) {
 		if at := s.StageFromMs(); at > 0 {
 			since = fmt.Sprintf("of windows from %s on", schemas.Time(at)) // that may be still to come
 		}
-		fmt.Fprintf(w, "stage: %s, %s\n", s.StageText(), since)
+		say(w, "stage: %s, %s\n", s.StageText(), since)
 	}
 	if text := s.WarmingText(); text != "" {
-		fmt.Fprintf(w, "cache: %s\n", text)
+		say(w, "cache: %s\n", text)
 	}
 	if len(s.Routes) > 0 {
 		decided := ""
 		if who := s.RoutersText(); who != "" {
 			decided = fmt.Sprintf(" (decided; waits for %s to answer: see below)", who)
 		}
-		fmt.Fprintf(w, "routes: %s%s\n", routeText(s.Routes), decided)
+		say(w, "routes: %s%s\n", routeText(s.Routes), decided)
 	}
 	if s.Wait != nil {
-		fmt.Fprintf(w, "waiting: %s\n", s.WaitText())
+		say(w, "waiting: %s\n", s.WaitText())
 	}
 	if s.Saga != nil {
 		for _, step := range s.Saga.Steps {
-			fmt.Fprintf(w, "rollback step %s: %s%s%s\n", step.Name, step.State, late(&step), because(s.StepText(&step)))
+			say(w, "rollback step %s: %s%s%s\n", step.Name, step.State, late(&step), because(s.StepText(&step)))
 		}
 	}
 	if s.Promotion != nil {
 		for _, step := range s.Promotion.Steps {
-			fmt.Fprintf(w, "promotion step %s: %s%s%s\n", step.Name, step.State, late(&step), because(s.StepText(&step)))
+			say(w, "promotion step %s: %s%s%s\n", step.Name, step.State, late(&step), because(s.StepText(&step)))
 		}
 	}
 	if text := s.RetiredText(); text != "" {
-		fmt.Fprintf(w, "retired: %s\n", schemas.Readable(text))
+		say(w, "retired: %s\n", text)
 	}
 	for i := range s.Strays {
-		fmt.Fprintf(w, "waiting: %s\n", s.StrayText(&s.Strays[i]))
+		say(w, "waiting: %s\n", s.StrayText(&s.Strays[i]))
 	}
 	for _, why := range s.Recommended() {
-		fmt.Fprintf(w, "recommended: %s\n", why.Sentence)
+		say(w, "recommended: %s\n", why.Sentence)
 	}
 	for _, text := range s.TruncatedTexts() {
-		fmt.Fprintf(w, "alerts: %s\n", schemas.Readable(text))
+		say(w, "alerts: %s\n", text)
 	}
 	printWatched(w, s)
 	for _, text := range s.SnapshotTexts() {
-		fmt.Fprintf(w, "state: %s\n", schemas.Readable(text))
+		say(w, "state: %s\n", text)
 	}
 	if text := s.FrozenText(); text != "" {
-		fmt.Fprintf(w, "state: %s\n", schemas.Readable(text))
+		say(w, "state: %s\n", text)
 	}
 	if text := s.ThawText(); text != "" {
-		fmt.Fprintf(w, "state: %s\n", schemas.Readable(text))
+		say(w, "state: %s\n", text)
 	}
 	if f := s.Freezing; f != nil {
-		fmt.Fprintf(w, "waiting: for stores to take no writes, of decision %s, until %s (attempt %d)\n", f.Decision, schemas.Time(f.DeadlineMs), f.Attempt+1)
+		say(w, "waiting: for stores to take no writes, of decision %s, until %s (attempt %d)\n", f.Decision, schemas.Time(f.DeadlineMs), f.Attempt+1)
 	}
 	for _, a := range s.Answers {
 		who := a.Consumer
 		if s.Stranger(who) {
 			who += " (whom nobody asks)"
 		}
-		fmt.Fprintf(w, "ack: %s answered %s to decision %d%s\n", who, a.Status, a.Seq, because(a.Why))
+		say(w, "ack: %s answered %s to decision %d%s\n", who, a.Status, a.Seq, because(a.Why))
 	}
 }
 
@@ -542,5 +542,5 @@ func because(why string) string {
 	if why == "" {
 		return ""
 	}
-	return ": " + why
+	return ": " + schemas.Readable(why)
 }

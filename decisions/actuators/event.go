@@ -82,12 +82,12 @@ func (e *Event) title() string {
 	return text
 }
 
-// sentence says why.
+// sentence says why, for people: what others wrote in it breaks no line, and turns no text around.
 func (e *Event) sentence() string {
 	if e.Decision != nil {
-		return e.Decision.Reason.Sentence
+		return schemas.Readable(e.Decision.Reason.Sentence)
 	}
-	return e.Notice.Sentence
+	return schemas.Readable(e.Notice.Sentence)
 }
 
 // split is what becomes of the traffic; "" where nothing does.
@@ -106,15 +106,16 @@ func (e *Event) split() string {
 	return strings.Join(parts, ", ")
 }
 
-// actor is the person who decided; "" where the engine did.
+// actor is the person who decided, for people; "" where the engine did.
 func (e *Event) actor() string {
 	if e.Decision == nil || e.Decision.Actor.Kind != "person" {
 		return ""
 	}
+	name := schemas.Readable(e.Decision.Actor.Name)
 	if e.Decision.Actor.Comment == "" {
-		return e.Decision.Actor.Name
+		return name
 	}
-	return e.Decision.Actor.Name + ": " + e.Decision.Actor.Comment
+	return name + ": " + schemas.Readable(e.Decision.Actor.Comment)
 }
 
 // alarm is what an event means to people on call.

@@ -265,3 +265,24 @@ func TestSince(t *testing.T) {
 		t.Errorf("behind a rollback it ends %s, want %s of %s", got, want, all)
 	}
 }
+
+// TestPeopleReadWhatIsReadable: a comment that breaks lines, or turns text around, is quoted where it goes to people, and is in what was signed to the byte.
+func TestPeopleReadWhatIsReadable(t *testing.T) {
+	const foul = "look\n*all is well*\u202e\x1b[31m"
+	const shown = `look\n*all is well*\u202e\x1b[31m`
+	d := rollback()
+	d.Actor = schemas.Actor{Kind: "person", Name: "ada\u202e", Comment: foul}
+	d.Reason.Sentence = "ada rolled 42 back: " + foul + "."
+	for kind, text := range map[schemas.SinkKind]string{
+		schemas.SinkSlack:        fmt.Sprint(slackOf(eventOf(schemas.SinkSlack, d))),
+		schemas.SinkPagerDuty:    fmt.Sprint(detailsOf(eventOf(schemas.SinkPagerDuty, d))),
+		schemas.SinkAlertmanager: fmt.Sprint(alertOf(eventOf(schemas.SinkAlertmanager, d), "StreamcanaryRollout", schemas.Critical, 0)),
+	} {
+		if strings.ContainsAny(text, "\n\u202e\x1b") || !strings.Contains(text, `"ada rolled 42 back: `+shown+`."`) {
+			t.Errorf("%s: %q", kind, text)
+		}
+	}
+	if text := eventOf(schemas.SinkSlack, d).actor(); text != `"ada\u202e": "`+shown+`"` {
+		t.Errorf("by %s", text)
+	}
+}
