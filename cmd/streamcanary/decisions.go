@@ -26,13 +26,13 @@ func logCommand(c *console, use, short string, follow bool) *cobra.Command {
 		example = "  streamcanary decisions watch --model ranker"
 	}
 	var r reach
-	var model, trust string
+	var model, trust, known string
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: noArguments,
 		Long: short + `.
 
 What no trusted key has signed is marked: nobody obeys it, and somebody else can write into the decision log. The status is then 1. With --json such a message is
-no decision, but a line {"type":"refused"} with its bytes.`,
+no decision, but a line {"type":"refused"} with its bytes. One that a file for --known names is marked as known, and doesn't count (see streamcanary decisions verify --help).`,
 		Example: example,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, a, err := r.bus(cmd.Context(), c)
@@ -40,7 +40,7 @@ no decision, but a line {"type":"refused"} with its bytes.`,
 				return err
 			}
 			defer b.Close()
-			x, err := readingOf(c, trust, a.Trust)
+			x, err := readingOf(c, trust, a.Trust, known)
 			if err != nil {
 				return err
 			}
@@ -56,6 +56,7 @@ no decision, but a line {"type":"refused"} with its bytes.`,
 	}
 	reachFlags(cmd, &r)
 	trustFlag(cmd, &trust)
+	knownFlag(cmd, &known)
 	cmd.Flags().StringVar(&model, "model", "", "only those of one `MODEL`")
 	return cmd
 }
@@ -100,11 +101,11 @@ func printBody(c *console, l *bus.Logged) error {
 
 func decisionCommand(c *console) *cobra.Command {
 	var r reach
-	var trust string
+	var trust, known string
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Print one decision whole", Args: oneID,
 		Long: `Prints one decision whole; with --json, the event as it was published, to the byte. Of several messages of this id it is the one that a trusted key has
-signed; where none has, it is marked, and the status is 1.`,
+signed; where none has, it is marked, and the status is 1, unless a file for --known names it.`,
 		Example: "  streamcanary decisions show ranker-42.1.3",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, a, err := r.bus(cmd.Context(), c)
@@ -112,7 +113,7 @@ signed; where none has, it is marked, and the status is 1.`,
 				return err
 			}
 			defer b.Close()
-			x, err := readingOf(c, trust, a.Trust)
+			x, err := readingOf(c, trust, a.Trust, known)
 			if err != nil {
 				return err
 			}
@@ -140,6 +141,7 @@ signed; where none has, it is marked, and the status is 1.`,
 	}
 	reachFlags(cmd, &r)
 	trustFlag(cmd, &trust)
+	knownFlag(cmd, &known)
 	return cmd
 }
 
@@ -177,7 +179,7 @@ one began the epoch. It reads the journal and the log, and changes nothing.`,
 	journalFlag(cmd, &r)
 	trustFlag(cmd, &q.trust)
 	cmd.Flags().StringVar(&q.model, "model", "", "only those of one `MODEL`")
-	cmd.Flags().StringVar(&q.known, "known", "", "the `FILE` of foreign messages that were looked into, and don't count")
+	knownFlag(cmd, &q.known)
 	cmd.Flags().BoolVar(&q.recompute, "recompute", false, "compute each decision again from the window journal")
 	return cmd
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 )
@@ -27,6 +29,11 @@ type acknowledged struct {
 	path     string
 	messages map[uint64]*known
 	counted  int // found so far
+}
+
+// knownFlag adds the flag that names their file.
+func knownFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "known", "", "the `FILE` of foreign messages that were looked into, and don't count")
 }
 
 // readKnown reads a file of known messages: on each line the message's number, the SHA-256 of its bytes, and a note; # begins a comment. "": none are known.

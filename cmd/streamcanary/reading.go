@@ -34,21 +34,25 @@ const (
 type reading struct {
 	c         *console
 	keys      schemas.Trust
+	known     acknowledged
 	unchecked bool // no trusted keys are known here
 	some      bool
 	bad       int
 }
 
-// readingOf reads the trusted keys: of the file that was named, else of the serve that has left one.
-func readingOf(c *console, named, left string) (*reading, error) {
+// readingOf reads the messages that are known, and the trusted keys: of the file that was named, else of the serve that has left one.
+func readingOf(c *console, named, left, known string) (*reading, error) {
 	x := &reading{c: c}
+	var err error
+	if x.known, err = readKnown(known); err != nil {
+		return x, err
+	}
 	path := cmp.Or(named, left)
 	if _, err := os.Stat(path); named == "" && errors.Is(err, fs.ErrNotExist) {
 		x.unchecked = true
 		fmt.Fprintln(c.err, "signatures are not checked, since no trusted keys are known here: name their file with --trust FILE")
 		return x, nil
 	}
-	var err error
 	x.keys, err = readTrust(path)
 	return x, err
 }
@@ -68,16 +72,24 @@ func (x *reading) take(l *bus.Logged) error {
 	if why == nil {
 		return printLogged(x.c, l)
 	}
-	x.bad++
-	return printRefused(x.c, l, why)
+	f := aFinding{Why: why.Error()}
+	if !x.known.take(&f, l) {
+		x.bad++
+	}
+	return printRefused(x.c, l, &f)
 }
 
 // end is the error that says how many were marked.
 func (x *reading) end() error {
+	beside := ""
+	if text := x.known.text(); text != "" {
+		fmt.Fprintln(x.c.err, text)
+		beside = ", beside those that are known"
+	}
 	if x.bad == 0 {
 		return nil
 	}
-	return fmt.Errorf("no trusted key has signed what is marked above (messages: %d): nobody obeys it; look who may publish to %s (the NATS permissions); --trust FILE names other keys", x.bad, schemas.AllDecisions)
+	return fmt.Errorf("no trusted key has signed what is marked above (messages%s: %d): nobody obeys it; look who may publish to %s (the NATS permissions); --trust FILE names other keys", beside, x.bad, schemas.AllDecisions)
 }
 
 // aRefused is a message that nobody obeys, as --json prints it.
@@ -89,11 +101,14 @@ type aRefused struct {
 	Model    string            `json:"model"`   // by its subject
 	Decision string            `json:"decision,omitempty"`
 	Why      string            `json:"why"`
-	Body     []byte            `json:"body"` // base64
+	Body     []byte            `json:"body"`            // base64
+	Known    bool              `json:"known,omitempty"` // by the file of --known: it isn't counted
+	Note     string            `json:"note,omitempty"`  // of that file
 }
 
-func printRefused(c *console, l *bus.Logged, why error) error {
-	told := aRefused{Type: "refused", Kind: wrongWith(l), Message: l.Sequence, At: schemas.Time(l.At.UnixMilli()), Model: l.Model, Why: why.Error(), Body: l.Signed.Body}
+// printRefused prints a message that nobody obeys; a finding says why, and whether it is known.
+func printRefused(c *console, l *bus.Logged, f *aFinding) error {
+	told := aRefused{Type: "refused", Kind: wrongWith(l), Message: l.Sequence, At: schemas.Time(l.At.UnixMilli()), Model: l.Model, Why: f.Why, Body: l.Signed.Body, Known: f.Known, Note: f.Note}
 	if l.Decision != nil {
 		told.Decision = l.Decision.ID
 	}
@@ -104,7 +119,7 @@ func printRefused(c *console, l *bus.Logged, why error) error {
 	if d := l.Decision; d != nil {
 		says = fmt.Sprintf("    it says that it is %s: %s %d.%d, %s\n", schemas.Readable(d.ID), schemas.Readable(d.Model), d.Epoch, d.Seq, schemas.Readable(string(d.Action)))
 	}
-	err := result(c.out, "%s  %s  message %d of model %s: nobody obeys it: %v\n", told.At, verdicts[told.Kind], l.Sequence, l.Model, why)
+	err := result(c.out, "%s  %s  message %d of model %s: nobody obeys it: %s\n", told.At, f.verdict(told.Kind), l.Sequence, l.Model, f.Why)
 	if err == nil {
 		_, err = fmt.Fprint(c.out, says)
 	}

@@ -187,11 +187,7 @@ func writeFinding(w io.Writer, f *aFinding) error {
 	case f.Decision == "":
 		what = fmt.Sprintf("rollout %s, epoch %d", schemas.Readable(f.Rollout), f.Epoch)
 	}
-	verdict := verdicts[f.Kind]
-	if f.Known {
-		verdict += ", known" + inBrackets(f.Note)
-	}
-	err := result(w, "%s: %s: %s\n", what, verdict, f.Why)
+	err := result(w, "%s: %s: %s\n", what, f.verdict(f.Kind), f.Why)
 	if f.Sha256 != "" && !f.Known && err == nil {
 		_, err = fmt.Fprintf(w, "    for --known, once it is looked into: %d %s\n", f.Message, f.Sha256)
 	}
@@ -206,6 +202,14 @@ func writeFinding(w io.Writer, f *aFinding) error {
 		_, err = fmt.Fprintf(w, "    the epoch was begun by %q, and this is %q: it may be the version that differs; verify with that one to know\n", f.BegunBy, f.Program)
 	}
 	return err
+}
+
+// verdict is a kind of finding, for people.
+func (f *aFinding) verdict(kind serve.FindingKind) string {
+	if f.Known {
+		return verdicts[kind] + ", known" + inBrackets(f.Note)
+	}
+	return verdicts[kind]
 }
 
 func inBrackets(note string) string {

@@ -19,7 +19,9 @@ const (
 )
 
 // obeyed is what of a text a terminal would obey, or that isn't seen.
-func obeyed(text string) bool { return strings.ContainsAny(text, "\x1b\u202e\u009b") || strings.Contains(text, "\nstatus: promoted\u202e") }
+func obeyed(text string) bool {
+	return strings.ContainsAny(text, "\x1b\u202e\u009b") || strings.Contains(text, "\nstatus: promoted\u202e")
+}
 
 // TestShowsWhatOthersWrote: a comment of who commands, and the names and reasons of who answers, are shown by `rollout show` and obeyed by no terminal.
 func TestShowsWhatOthersWrote(t *testing.T) {
@@ -62,7 +64,7 @@ func TestPrintsWhatOthersWrote(t *testing.T) {
 	out.Reset()
 	forged := *d
 	forged.ID = foul
-	if err := printRefused(c, &bus.Logged{Decision: &forged, Signed: l.Signed, Model: l.Model}, errNothing(foul)); err != nil || obeyed(out.String()) || strings.Count(out.String(), shown) != 3 {
+	if err := printRefused(c, &bus.Logged{Decision: &forged, Signed: l.Signed, Model: l.Model}, &aFinding{Why: foul}); err != nil || obeyed(out.String()) || strings.Count(out.String(), shown) != 3 {
 		t.Errorf("%v: printed\n%q", err, out.String())
 	}
 	out.Reset()
@@ -76,10 +78,6 @@ func TestPrintsWhatOthersWrote(t *testing.T) {
 		t.Errorf("%v: printed\n%q", err, out.String())
 	}
 }
-
-type errNothing string
-
-func (e errNothing) Error() string { return string(e) }
 
 // TestReadableJSON: it is the same JSON.
 func TestReadableJSON(t *testing.T) {
