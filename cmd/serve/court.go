@@ -35,6 +35,7 @@ type court struct {
 	board     *board
 	specs     chan bus.Spec
 	commands  chan bus.Request
+	knocking  chan knocked      // at the doors, who isn't let in
 	told      chan alertMessage // by Alertmanager
 	people    *people
 	decided   func(schemas.Decision) // hears of every decision; may be nil
@@ -309,6 +310,8 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			err = c.spec(ctx, s)
 		case r := <-c.commands:
 			c.command(ctx, r)
+		case x := <-c.knocking:
+			c.tellDenied(ctx, &x)
 		case m := <-c.told:
 			m.answer <- c.alerted(ctx, &m)
 		case x := <-c.inspected:

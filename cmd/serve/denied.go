@@ -23,9 +23,18 @@ type knocked struct {
 
 // Bounds of what is told of them: who knocks again and again is told once in a while, and counted.
 const (
-	deniedEvery = time.Minute
-	mostKnocks  = 1000
+	deniedEvery  = time.Minute
+	mostKnocks   = 1000
+	mostKnocking = 64 // that wait to be told: beyond it they are only logged and counted
 )
+
+// knock hands to the court who isn't let in at a door. It doesn't wait.
+func (c *court) knock(x knocked) {
+	select {
+	case c.knocking <- x:
+	default:
+	}
+}
 
 // byWhom names in the log whom a notice is of, where it is a person's doing.
 func byWhom(n *schemas.Notice) func(*zerolog.Event) {
@@ -38,7 +47,11 @@ func byWhom(n *schemas.Notice) func(*zerolog.Event) {
 
 // tellDenied puts on the event stream that a person wanted what their role doesn't allow: everything that people ask for stands there, with who it was. What comes from nobody who is known
 // doesn't: whoever reaches NATS could write there.
-func (c *court) tellDenied(ctx context.Context, d *desk, of knocked) {
+func (c *court) tellDenied(ctx context.Context, of *knocked) {
+	d := c.desks[of.rollout]
+	if d == nil {
+		return
+	}
 	now := time.Now()
 	maps.DeleteFunc(c.knocks, func(_ knock, at time.Time) bool { return now.Sub(at) >= deniedEvery })
 	if _, told := c.knocks[of.knock]; told || len(c.knocks) >= mostKnocks {
@@ -52,7 +65,11 @@ func (c *court) tellDenied(ctx context.Context, d *desk, of knocked) {
 	n := noticeOf(d, schemas.NoticeCommandRefused)
 	n.ID = fmt.Sprintf("%s.%d.denied.%d.%d", n.Rollout, n.Epoch, now.UnixMilli(), c.denied)
 	n.Severity, n.Actor = schemas.Warning, &schemas.Actor{Kind: "person", Name: of.who, Comment: of.comment}
-	n.Sentence = fmt.Sprintf("Command %s of rollout %s is denied: %v. More of it within %s is only counted (streamcanary_commands_denied_total).", of.do, of.rollout, of.why, deniedEvery)
+	what := "Command " + of.do
+	if of.do == "" { // what they sent is no command
+		what = "A command"
+	}
+	n.Sentence = fmt.Sprintf("%s of rollout %s is denied: %v. More of it within %s is only counted (streamcanary_commands_denied_total).", what, of.rollout, of.why, deniedEvery)
 	n.EventTime = schemas.Time(d.head.State.EventMs)
 	c.notify(ctx, n)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +66,7 @@ func TestDeniedIsTold(t *testing.T) {
 		if told := v.notices(schemas.NoticeCommandRefused); len(told) != 3 {
 			t.Errorf("told %d times after a minute", len(told))
 		}
+		v.knocksAtTheDoors()
 	})
 }
 
@@ -96,6 +98,36 @@ func TestDeniedOverride(t *testing.T) {
 	})
 }
 
+// knocksAtTheDoors lets a viewer command over HTTP, and send what is no command over both: that is told likewise.
+func (v *village) knocksAtTheDoors() {
+	v.Helper()
+	before := len(v.notices(schemas.NoticeCommandRefused))
+	client := http.Client{Transport: &http.Transport{DialContext: v.network.DialContext, DisableKeepAlives: true}}
+	for _, body := range []string{`{"id":"1","do":"resume","comment":"by HTTP"}`, `{"id":"1","do":"resume","comment":"by HTTP"}`, "hello"} {
+		r, err := http.NewRequestWithContext(v.Context(), http.MethodPost, "http://127.0.0.1:8088/v1/rollouts/story/commands", strings.NewReader(body))
+		v.must(err)
+		r.Header.Set("Authorization", "Bearer viewer-token-12345")
+		r.Header.Set("Content-Type", "application/json")
+		answer, err := client.Do(r)
+		v.must(err)
+		v.must(answer.Body.Close())
+		if answer.StatusCode != http.StatusForbidden {
+			v.Errorf("%s is answered %d", body, answer.StatusCode)
+		}
+	}
+	m := nats.NewMsg("streamcanary.command.story")
+	m.Data = []byte("hello")
+	m.Header.Set("Authorization", "Bearer viewer-token-12345")
+	_, err := v.conn().RequestMsgWithContext(v.Context(), m) // one with a timeout takes its timer from a pool of all tests, and that may be another bubble's
+	v.must(err)
+	v.wait(time.Second)
+	told := v.notices(schemas.NoticeCommandRefused)[before:]
+	if len(told) != 2 || !strings.HasPrefix(told[0].Sentence, "Command resume of rollout story is denied: vic is a viewer: resume takes an operator") || told[0].Actor == nil || told[0].Actor.Comment != "by HTTP" ||
+		!strings.HasPrefix(told[1].Sentence, "A command of rollout story is denied: vic is a viewer: a command takes an operator") || told[1].Actor == nil || told[1].Actor.Name != "vic" {
+		v.Errorf("told at the doors %d times: %+v", len(told), told)
+	}
+}
+
 // TestMalformedIsDeniedFirst: whoever may not command hears that, and not what is wrong with what they sent; whoever may hears what it is.
 func TestMalformedIsDeniedFirst(t *testing.T) {
 	folder := t.TempDir()
@@ -115,7 +147,7 @@ func TestMalformedIsDeniedFirst(t *testing.T) {
 			if test.token != "" {
 				m.Header.Set("Authorization", test.token)
 			}
-			answer, err := conn.RequestMsg(m, 5*time.Second)
+			answer, err := conn.RequestMsgWithContext(v.Context(), m)
 			v.must(err)
 			if !strings.Contains(string(answer.Data), test.want) {
 				t.Errorf("%q to %s with %q is answered %s, want %s", test.text, test.subject, test.token, answer.Data, test.want)

@@ -29,6 +29,7 @@ type endpoints struct {
 	board   *board
 	seen    *metrics
 	ask     func(context.Context, bus.Request)
+	knock   func(knocked)
 	tell    func(context.Context, *schemas.Alerts) heeded
 	people  *people
 	log     zerolog.Logger

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -192,7 +193,9 @@ func (c *court) malformed(r *bus.Request) bool {
 	}
 	who, err := c.people.who(r.Token, "")
 	if err == nil {
-		err = who.commands("a command")
+		if err = who.commands("a command"); err != nil {
+			c.knock(knocked{knock: knock{who: who.name, rollout: r.Rollout}, why: err})
+		}
 	}
 	if err != nil {
 		c.log.Warn().Err(err).Str("rollout", r.Rollout).Msg("a command is denied")
@@ -222,8 +225,8 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	case err != nil:
 		c.log.Warn().Err(err).Str("rollout", r.Rollout).Str("do", r.Command.Do).Msg("a command is denied")
 		c.seen.denied.Inc()
-		if known && d != nil {
-			c.tellDenied(ctx, d, knocked{knock{who.name, r.Rollout, r.Command.Do}, r.Command.Comment, err})
+		if known {
+			c.tellDenied(ctx, &knocked{knock{who.name, r.Rollout, r.Command.Do}, r.Command.Comment, err})
 		}
 		r.Reply(&schemas.CommandReply{Denied: err.Error()})
 		return
@@ -364,7 +367,9 @@ func (e *endpoints) command(w http.ResponseWriter, r *http.Request) {
 	}
 	who, err := e.people.who(r.Header.Get("Authorization"), "")
 	if err == nil {
-		err = who.commands("a command")
+		if err = who.commands("a command"); err != nil {
+			e.knock(wanted(r, who))
+		}
 	}
 	if err != nil {
 		e.log.Warn().Err(err).Str("rollout", r.PathValue("name")).Msg("a command is denied")
@@ -405,6 +410,17 @@ func (e *endpoints) command(w http.ResponseWriter, r *http.Request) {
 	case <-ctx.Done():
 	}
 	reply(w, statusOf(came), came)
+}
+
+// wanted is what somebody sends who may command nothing, as far as it is a command.
+func wanted(r *http.Request, who person) knocked {
+	c := &schemas.Command{}
+	if body, err := io.ReadAll(io.LimitReader(r.Body, schemas.MaxCommandBytes+1)); err == nil {
+		if sent, err := schemas.DecodeCommand(body); err == nil {
+			c = sent
+		}
+	}
+	return knocked{knock{who.name, r.PathValue("name"), c.Do}, c.Comment, who.commands(cmp.Or(c.Do, "a command"))}
 }
 
 // open says why nobody is heard over HTTP; nil: whoever has a token is, or, without tokens, whoever is on this machine.

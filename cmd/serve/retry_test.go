@@ -143,7 +143,7 @@ func TestLookingTakesAViewer(t *testing.T) {
 func TestCommandsOfNobody(t *testing.T) {
 	e := aDoor(t, doorTokens, nil)
 	c := &court{people: e.people, seen: e.seen, log: zerolog.Nop(), desks: map[string]*desk{}}
-	e.ask = c.command
+	e.ask, e.knock = c.command, c.knock
 	for _, name := range strings.Fields("l k j i h g f e d c b a") {
 		c.desks[name] = &desk{}
 	}

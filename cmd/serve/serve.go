@@ -299,7 +299,7 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	http := newEndpoints(l, s.seen, s.board)
-	http.ask, http.tell, http.people = judging.ask, judging.hearAlerts, judging.people
+	http.ask, http.knock, http.tell, http.people = judging.ask, judging.knock, judging.hearAlerts, judging.people
 	http.bus, http.log = s.bus, s.Log
 	if s.servers != nil {
 		http.servers = s.servers
@@ -375,7 +375,7 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 	}
 	judging := &court{
 		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
-		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), told: make(chan alertMessage), rumours: rumours{}, truncations: truncations{}, asking: map[request]*asked{}, handIns: map[string]handIn{}, decided: s.Decided,
+		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), knocking: make(chan knocked, mostKnocking), told: make(chan alertMessage), rumours: rumours{}, truncations: truncations{}, asking: map[request]*asked{}, handIns: map[string]handIn{}, decided: s.Decided,
 		program: s.Program, instance: instance(), retention: retention, dry: s.DryRun, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
 		inspections: map[string]*inspection{}, inspected: make(chan inspection), watches: map[string]bool{}, watched: make(chan watchedPillars), strangers: s.strangers, trespasses: newTrespasses(), losses: newLosses(), forgotten: map[string]*forgotten{}, roster: s.roster, trustFile: s.address.Trust,
 	}
