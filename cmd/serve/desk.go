@@ -35,6 +35,7 @@ type desk struct {
 	unread      bool            // it was ruled that new partitions are not read
 	lost        error           // why this process no longer decides for the rollout
 	lostTold    bool            // people were told of that
+	gaps        *gaps           // in what it reads; nil: nobody asks
 	// clock is the wall time at which an input takes effect that names none: what follows from sealed parts. Of all that is decided by them it alone isn't in the journal.
 	clock func(decisions.Input) int64
 }
@@ -97,6 +98,7 @@ func (d *desk) take(offset int64, e *entry, wall time.Time) ([]decisions.Effect,
 	case e.part != nil:
 		switch err := d.fold.Add(e.key, e.part); {
 		case errors.Is(err, windows.ErrHole): // stage one counts again what it lost, and this part with it
+			d.gaps.hole(e)
 			return nil, nil
 		case err != nil && finished(&d.head): // of a vigil that was kept before a restart
 			return nil, nil
@@ -104,6 +106,7 @@ func (d *desk) take(offset int64, e *entry, wall time.Time) ([]decisions.Effect,
 			d.foreign++
 			return nil, nil
 		}
+		d.gaps.filled(e)
 		d.note(e, wall)
 		return d.judge(known)
 	case e.input != nil:

@@ -131,6 +131,7 @@ type retrial struct {
 	desk      *desk // nil before its first record, and behind its last
 	atMs      int64 // when the record that is taken now was appended
 	program   string
+	gaps      gaps
 }
 
 // expect takes note of a decision in the log.
@@ -139,7 +140,7 @@ func (a *audit) expect(p *Published) error {
 	key := epochKey{p.Rollout, p.Epoch}
 	x := a.retrials[key]
 	if x == nil {
-		x = &retrial{epochKey: key, published: map[string]*Published{}}
+		x = &retrial{epochKey: key, published: map[string]*Published{}, gaps: gaps{holes: map[place]string{}}}
 		a.retrials[key] = x
 		a.order = append(a.order, x)
 	}
@@ -196,6 +197,9 @@ func (a *audit) untakable(x *retrial, record *kafka.Entry, err error) error {
 }
 
 func (a *audit) tell(x *retrial, f Finding) error {
+	if f.ID != "" && f.Kind != FindingClock {
+		f.Why += x.gaps.text()
+	}
 	f.Rollout, f.Epoch, f.Program = x.rollout, x.epoch, x.program
 	return a.found(f)
 }
@@ -203,8 +207,13 @@ func (a *audit) tell(x *retrial, f Finding) error {
 // take takes one record of the journal, as the court does (court.take).
 func (a *audit) take(record *kafka.Entry) error {
 	e, err := decodeEntry(record)
-	if err != nil {
-		return nil // as the court, which says so in its log
+	if err != nil { // it is passed over, as by the court
+		for _, x := range a.desks {
+			if x.desk != nil && x.desk.partition == record.Partition {
+				x.gaps.unreadable(record, err)
+			}
+		}
+		return nil
 	}
 	if e.input != nil && e.input.Kind == decisions.InputApplied {
 		return a.begin(record, &e)
@@ -241,7 +250,7 @@ func (a *audit) begin(record *kafka.Entry, e *entry) error {
 	}
 	a.desks[r.Model] = x
 	x.desk, x.atMs, x.program = newDesk(s, r, e.epoch), record.TimeMs, e.input.Applied.Terms.Program
-	x.desk.clock = x.clock
+	x.desk.clock, x.desk.gaps = x.clock, &x.gaps
 	effects, err := x.desk.begin(decisions.NewHead(0), record, *e.input)
 	if err != nil {
 		return a.untakable(x, record, err)

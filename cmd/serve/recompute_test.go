@@ -116,6 +116,22 @@ func changedParts(change func(*windows.Part)) func(kafka.Entry) *kafka.Entry {
 	}
 }
 
+// onePart changes the first record in which the canary answers.
+func onePart(change func(kafka.Entry) *kafka.Entry) func(kafka.Entry) *kafka.Entry {
+	done := false
+	return func(e kafka.Entry) *kafka.Entry {
+		if done || header(&e, kindHeader) != partRecord {
+			return &e
+		}
+		_, part, err := windows.DecodePart(e.Value)
+		if err != nil || part.IsMark() || part.Kind != windows.Serving || part.Cells[windows.Canary][0].N == 0 {
+			return &e
+		}
+		done = true
+		return change(e)
+	}
+}
+
 // changedInputs changes what the journal says that came from outside.
 func changedInputs(change func(*decisions.Input)) func(kafka.Entry) *kafka.Entry {
 	return func(e kafka.Entry) *kafka.Entry {
@@ -147,40 +163,47 @@ func told(findings []Finding) string {
 type journalChange struct {
 	change func(kafka.Entry) *kafka.Entry
 	want   string
+	why    string // also; "": anything
 }
 
 func changedJournals() map[string]journalChange {
 	once := true
 	return map[string]journalChange{
-		"a copy": {keep, ""},
+		"a copy": {change: keep},
 		"no error of the canary": {changedParts(func(p *windows.Part) {
 			p.Cells[windows.Canary][0].K = 0
-		}), "differs story.1.3"}, // without errors it is the canary's silence, after the real rollback, that rolls it back
+		}), "differs story.1.3", ""}, // without errors it is the canary's silence, after the real rollback, that rolls it back
 		"nothing but errors of the canary": {changedParts(func(p *windows.Part) {
 			p.Cells[windows.Canary][0].K = p.Cells[windows.Canary][0].N
-		}), "differs story.1.3"},
+		}), "differs story.1.3", ""},
 		"one error less": {changedParts(func(p *windows.Part) {
 			if c := &p.Cells[windows.Canary][0]; once && c.K > 0 {
 				c.K--
 				once = false
 			}
-		}), "differs story.1.3"},
+		}), "differs story.1.3", ""},
+		"a part less": {onePart(func(kafka.Entry) *kafka.Entry { return nil }), "unfounded story.1.3", "parts of it are missing, and none after them could be taken: serving of predictions/"},
+		"a part damaged": {onePart(func(e kafka.Entry) *kafka.Entry {
+			e.Value = slices.Clone(e.Value)
+			e.Value[len(e.Value)/2] ^= 1
+			return &e
+		}), "unfounded story.1.3", "it has records that can't be read, and that were passed over: 1, the first at offset "},
 		"another time of the ack": {changedInputs(func(in *decisions.Input) {
 			if in.Ack != nil && in.Ack.Status == schemas.AckPrepared {
 				in.WallMs--
 			}
-		}), "differs story.1.2"},
+		}), "differs story.1.2", ""},
 		"no ack": {func(e kafka.Entry) *kafka.Entry {
 			if in, err := decisions.DecodeInput(e.Value); err == nil && in.Ack != nil {
 				return nil
 			}
 			return &e
-		}, "unfounded story.1.2, unfounded story.1.3"},
+		}, "unfounded story.1.2, unfounded story.1.3", ""},
 		"another start": {changedInputs(func(in *decisions.Input) {
 			if in.Applied != nil {
 				in.Applied.Actor.Name = "eve"
 			}
-		}), "differs story.1.1"},
+		}), "differs story.1.1", ""},
 		"another file": {func(e kafka.Entry) *kafka.Entry {
 			for i := range e.Headers {
 				if e.Headers[i].Key == startHeader {
@@ -188,12 +211,12 @@ func changedJournals() map[string]journalChange {
 				}
 			}
 			return &e
-		}, "unfounded"},
+		}, "unfounded", ""},
 		"an older version's start": {func(e kafka.Entry) *kafka.Entry {
 			e.Headers = slices.DeleteFunc(slices.Clone(e.Headers), func(h ingest.Header) bool { return h.Key == startHeader })
 			return &e
-		}, "gone"},
-		"nothing": {func(kafka.Entry) *kafka.Entry { return nil }, "unfounded"},
+		}, "gone", ""},
+		"nothing": {func(kafka.Entry) *kafka.Entry { return nil }, "unfounded", ""},
 	}
 }
 
@@ -236,8 +259,8 @@ func TestRecompute(t *testing.T) {
 			v.Fatalf("the log ends with %s", last.ID)
 		}
 		for name, test := range changedJournals() {
-			if findings, _ := v.recompute(v.copied(test.change), log); told(findings) != test.want {
-				v.Errorf("%s: found %q, want %q", name, told(findings), test.want)
+			if findings, _ := v.recompute(v.copied(test.change), log); told(findings) != test.want || test.why != "" && !strings.Contains(findings[0].Why, test.why) {
+				v.Errorf("%s: found %q, want %q %s\n%+v", name, told(findings), test.want, test.why, findings)
 			}
 		}
 		for name, test := range changedLogs() {
