@@ -83,7 +83,7 @@ type backup struct {
 // asks asks the server for something by its API.
 func (v *village) asks(conn *nats.Conn, api string, body []byte) *nats.Msg {
 	v.Helper()
-	m, err := conn.Request("$JS.API.STREAM."+api+"."+schemas.StreamName, body, 5*time.Second)
+	m, err := conn.RequestWithContext(v.Context(), "$JS.API.STREAM."+api+"."+schemas.StreamName, body) // with a timeout its timer would come from a pool of all tests, perhaps out of another bubble
 	v.must(err)
 	if strings.Contains(string(m.Data), `"error"`) {
 		v.Fatalf("%s: %s", api, m.Data)
@@ -122,7 +122,7 @@ func (v *village) restores(b backup) {
 	v.must(err)
 	v.must(json.Unmarshal(v.asks(conn, "RESTORE", head).Data, &to))
 	for _, chunk := range append(b.chunks, nil) {
-		_, err := conn.Request(to.Subject, chunk, 5*time.Second)
+		_, err := conn.RequestWithContext(v.Context(), to.Subject, chunk)
 		v.must(err)
 	}
 }

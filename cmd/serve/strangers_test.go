@@ -61,7 +61,7 @@ func TestSinkPassesStrangersOver(t *testing.T) {
 		copied.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(l.Signed.Signature))
 		forged := &nats.Msg{Subject: subject, Data: []byte(strings.ReplaceAll(string(l.Signed.Body), "story.1.2", "story.1.9"))}
 		for _, m := range []*nats.Msg{{Subject: subject, Data: []byte("hello")}, copied, forged} {
-			if _, err := b.conn.RequestMsg(m, time.Second); err != nil {
+			if _, err := b.conn.RequestMsgWithContext(b.Context(), m); err != nil {
 				b.Fatal(err)
 			}
 		}
