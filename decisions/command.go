@@ -177,6 +177,8 @@ func (s *State) refusesMore(c *Command) string {
 	}
 	switch {
 	case c.Force:
+	case s.Hold.Is(codeFrozen) && s.Hold.Under == nil:
+		return fmt.Sprintf("it holds (%s): `streamcanary rollout resume %s --comment WHY` ends that; %s goes past it, and the decision says so", s.Hold.Code, s.Terms.Rollout, s.overruled(c))
 	case len(s.holdCodes()) > 0:
 		return fmt.Sprintf("it holds (%s); %s goes past that, and the decision says so", strings.Join(s.holdCodes(), ", "), s.overruled(c))
 	case len(s.gone()) > 0: // under a pause

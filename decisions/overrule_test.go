@@ -47,11 +47,13 @@ func TestWatchIsNotCutShort(t *testing.T) {
 		over []string
 		said string
 	}{
-		"promote":            {after(inWatch(), at(20, CommandPromote, false)), runs, nil, ""},
-		"promote once more":  {after(inWatch(), at(20, CommandPromote, false), later), runs, nil, ""},
-		"advance":            {after(inWatch(), at(20, CommandAdvance, false)), "it is in its last stage, after which the canary gets all traffic: that is a promotion, which would be refused, too: " + runs, nil, ""},
-		"advance, by force":  {after(inWatch(), at(20, CommandAdvance, true)), "it is in its last stage, after which the canary gets all traffic: `streamcanary rollout promote ranker-42 --override --comment WHY` does that", nil, ""},
-		"out of a pause":     {after(inWatch(), at(20, CommandPause, false), at(20, CommandPromote, false)), runs, nil, ""},
+		"promote":           {after(inWatch(), at(20, CommandPromote, false)), runs, nil, ""},
+		"promote once more": {after(inWatch(), at(20, CommandPromote, false), later), runs, nil, ""},
+		"advance":           {after(inWatch(), at(20, CommandAdvance, false)), "it is in its last stage, after which the canary gets all traffic: that is a promotion, which would be refused, too: " + runs, nil, ""},
+		"advance, by force": {after(inWatch(), at(20, CommandAdvance, true)), "it is in its last stage, after which the canary gets all traffic: `streamcanary rollout promote ranker-42 --override --comment WHY` does that", nil, ""},
+		"out of a pause":    {after(inWatch(), at(20, CommandPause, false), at(20, CommandPromote, false)), runs, nil, ""},
+		"out of a freeze": {after(inWatch(), at(20, CommandFreeze, false), at(20, CommandPromote, false)), "it holds (frozen): `streamcanary rollout resume ranker-42 --comment WHY` ends that; " +
+			"`streamcanary rollout promote ranker-42 --override --comment WHY` goes past it, and the decision says so. It would end the watch, too: " + left, nil, ""},
 		"a pause, resumed":   {after(inWatch(), at(20, CommandPause, false), at(20, CommandResume, false), at(20, CommandPromote, false)), runs, nil, ""},
 		"while harm is seen": {after(inWatch(), breach, at(20, CommandPromote, false)), "guardrails say that the canary does harm: p99; `streamcanary rollout promote ranker-42 --override --comment WHY` goes past them, and the decision says so. It would end the watch, too: " + left, nil, ""},
 		"before routers follow": {after(running(terms(ramp, dayLong)), first, at(20, CommandPromote, false)),

@@ -38,7 +38,7 @@ func (s *State) Unfinished(force bool) string {
 	case s.Status == StatusDeleted, !s.Terms.awaited(), !open && !s.Frozen, open && !s.Frozen && force:
 		return ""
 	case !open:
-		return fmt.Sprintf("%s takes no writes since it was frozen, and a new epoch would forget that: `rollout resume %s --comment WHY` lets it write again", listed(s.Terms.State.Stores), name)
+		return fmt.Sprintf("%s to take no writes, and a new epoch would forget that: `rollout resume %s --comment WHY` ends it", agreed(s.Terms.State.Stores, "was told", "were told"), name)
 	}
 	text := fmt.Sprintf("the rollback of epoch %d is not yet carried out (%s), and a new epoch would forget it", s.Epoch, s.OpenText())
 	switch {

@@ -35,7 +35,7 @@ func TestUnfinished(t *testing.T) {
 			"(step freeze failed, and waits for item, user: disk full; step restore waits for item, user), and a new epoch", ""},
 		"in a cache that is warmed": {after(running(terms(cached)), harm, ack(11, 3, "eu", schemas.AckApplied)), false, "(step warm-10 is warming)", ""},
 		"state that can't go back":  {after(begun(illegible), harm, ack(11, 3, "item", schemas.AckRejected)), true, "(step freeze failed", "`rollout rollback ranker-42 --override --comment WHY`"},
-		"frozen by a person":        {after(begun(), frozen), true, "item, user takes no writes since it was frozen", "`rollout resume ranker-42 --comment WHY`"},
+		"frozen by a person":        {after(begun(), frozen), true, "item, user were told to take no writes", "`rollout resume ranker-42 --comment WHY`"},
 		"and resumed":               {after(begun(), frozen, command(11, CommandResume, false)), false, "", ""},
 		"advice freezes nobody":     {[]Input{applied(1, terms(stateful, advise)), frozen}, false, "", ""},
 		"deleted":                   {after(rolledBack(terms()), command(7, CommandDelete, true)), false, "", ""},

@@ -81,7 +81,7 @@ func TestRetryByCommand(t *testing.T) {
 		if reply := v.request(schemas.Command{ID: "f-1", Do: "freeze", Comment: "x", Epoch: 2}); reply.Decision == "" {
 			t.Errorf("freeze: %+v", reply)
 		}
-		if reply := v.request(schemas.Command{ID: "r-3", Do: "retry", Comment: "x"}); !strings.Contains(reply.Refused, "users takes no writes since it was frozen, and a new epoch would forget that: `rollout resume story") {
+		if reply := v.request(schemas.Command{ID: "r-3", Do: "retry", Comment: "x"}); !strings.Contains(reply.Refused, "users was told to take no writes, and a new epoch would forget that: `rollout resume story") {
 			t.Errorf("a retry of what is frozen: %+v", reply)
 		}
 		v.request(schemas.Command{ID: "f-2", Do: "resume", Comment: "x"})

@@ -20,7 +20,7 @@ func stillRefused(name string, no *serve.Standing) error {
 
 // staysThere is the error of an application that was refused, and whose file stays where the next serve finds it.
 func staysThere(no refused) error {
-	return fmt.Errorf("%w. Its file stays, and serve looks at it again when it is started: mend that and apply it again, or take it back with `streamcanary rollout delete %s`", no, no.rollout)
+	return fmt.Errorf("%w. Its file stays, and serve looks at it again when it is started: when that is over, or mended, apply it again, or take it back with `streamcanary rollout delete %s`", no, no.rollout)
 }
 
 // obstacle says why another rollout of the model keeps one from being applied; nil: it doesn't. One that the service refuses isn't under way, whatever its file says.
