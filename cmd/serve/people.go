@@ -135,7 +135,8 @@ func (c *court) withoutOverride(d *desk, x *schemas.Command) string {
 	if d == nil || d.lost != nil {
 		return unknown
 	}
-	s, why := &d.head.State, ""
+	s := &d.head.State
+	var why string
 	switch x.Do {
 	case schemas.CommandApply:
 		if why = s.Unfinished(false); why == "" { // more speaks against it perhaps: its file isn't known yet
