@@ -384,8 +384,14 @@ func (s *State) rolledBackText(early bool) string {
 	if early {
 		text += " before it began"
 	}
-	if s.Terms.State.shared() && !s.restorable() {
-		text += fmt.Sprintf("; not all of %s had named a snapshot, so the state stays as it is", listed(s.Terms.State.Stores))
+	switch names := listed(s.Terms.State.Stores); {
+	case s.untouched():
+		text += fmt.Sprintf("; it has written nothing to %s, so the state stays as it is, and no snapshot of it need be kept", names)
+		if s.Frozen {
+			text += "; writes are taken again"
+		}
+	case s.Terms.State.shared() && !s.restorable():
+		text += fmt.Sprintf("; not all of %s had named a snapshot, so the state stays as it is", names)
 	}
 	return text
 }

@@ -6,6 +6,12 @@ import (
 	"streamcanary/schemas"
 )
 
+// overTried begins over a canary that may have written.
+func overTried(t *Terms) {
+	stateful(t)
+	t.State.Written = &Written{By: "42", Epoch: 7, Snapshots: []Snapshot{{"item", "item-first"}, {"user", "user-first"}}}
+}
+
 // TestHeldBeforeItBegins: who pauses or freezes a rollout that is being prepared gets it prepared, and not begun, until it is resumed.
 func TestHeldBeforeItBegins(t *testing.T) {
 	const (
@@ -59,9 +65,12 @@ func TestHeldBeforeItBegins(t *testing.T) {
 		{"a pause that is prepared can be made a freeze", stateful, append(append([]Input{pause}, all(2)...), freeze, expire(37, id(1, 3)+"/acks")),
 			[]string{"#2 hold " + again + id(1, 1) + asked, "#3 freeze 41:10000 42:0 over " + id(1, 2) + " (route) | " + frozen + " | item user",
 				"!acks-overdue item,user", "again " + id(1, 3)}, StatusPreparing, true},
-		{"rolled back while it is frozen: the state goes back", stateful, append(append([]Input{freeze}, all(2)...), command(20, CommandRollback, false)),
+		{"rolled back once there are snapshots, and nothing more: nothing was written, and nothing goes back", stateful,
+			[]Input{snapped(11, 1, "user"), snapped(12, 1, "item"), command(20, CommandRollback, false)}, []string{"#2 " + back + id(1, 1) + route}, StatusRolledBack, false},
+		{"rolled back while it is frozen: the stores take writes, and nothing goes back", stateful, append(append([]Input{freeze}, all(2)...), command(20, CommandRollback, false), ack(21, 4, "item", schemas.AckApplied), expire(51, id(1, 4)+"/thaw")),
 			[]string{"#2 freeze " + again + id(1, 1) + asked, "#3 freeze 41:10000 42:0 (route) | " + frozen + " | item user",
-				"#4 rollback prepare 41:10000 42:0 over " + id(1, 3) + " (route) | " + frozen + " | item user"}, StatusRolledBack, true},
+				"#4 " + back + id(1, 3) + " (route) | unfreeze item@item-before user@user-before | any", "!acks-overdue user", "again " + id(1, 4)}, StatusRolledBack, false},
+		{"rolled back while what it begins over may have written: the state goes back", overTried, []Input{command(20, CommandRollback, false)}, []string{"#2 rollback prepare 41:10000 42:0 over " + id(1, 1) + " (route) | freeze item@item-first user@user-first | item user"}, StatusRolledBack, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, words := foldWith(t, saidWithState, append([]Input{applied(1, terms(test.change))}, test.in...)...)

@@ -85,6 +85,20 @@ func (s *State) untried() bool {
 	return s.Status == StatusPreparing && !slices.ContainsFunc(s.Before, gives) && !slices.ContainsFunc(s.Routes, gives)
 }
 
+// untouched reports whether an untried canary can't have written shared state: its weights are this rollout's own, and no version that was tried before has left anything there. What was
+// written since the snapshots is the baseline's then.
+func (s *State) untouched() bool {
+	t := &s.Terms
+	return t.State.shared() && t.State.Written == nil && !t.External && t.stageRoutes(0) != nil && s.untried()
+}
+
+// release gives the snapshots up, lets stores that take no writes take some again, and is what a decision must say of that.
+func (t *turn) release() []schemas.StateOrder {
+	orders := t.thaw()
+	t.s.Snapshots = nil
+	return orders
+}
+
 // SagaStep is one step of a saga.
 type SagaStep struct {
 	Name     StepName  `json:"name"`
@@ -156,6 +170,9 @@ func (t *turn) rollback(d draft, harmBeganMs int64) {
 		defer t.afterRollback()
 	}
 	untried := t.s.untried()
+	if t.s.untouched() {
+		d.state = t.release()
+	}
 	if d.reason.Skew == nil { // a person's, or an alert's: the decision log tells later epochs what was known
 		d.reason.Skew = t.s.Skew
 	}

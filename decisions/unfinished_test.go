@@ -116,11 +116,24 @@ func TestRollbackWhilePreparing(t *testing.T) {
 		"a ramp":                       {[]Input{applied(1, terms(ramp)), back}, "#2 rollback 41:10000 42:0 over " + id(1, 1) + " (route)", "ada rolled 42 back before it began."},
 		"another controller splits, and a store has no snapshot": {[]Input{applied(1, terms(external, shared)), snapped(2, 1, "user"), back},
 			"#2 rollback 41:10000 42:0 over " + id(1, 1) + " (route)", "ada rolled 42 back before it began; not all of item, user had named a snapshot, so the state stays as it is."},
+		"all stores have snapshots": {[]Input{applied(1, terms(ramp, shared)), snapped(2, 1, "user"), snapped(3, 1, "item"), back},
+			"#2 rollback 41:10000 42:0 over " + id(1, 1) + " (route)", "ada rolled 42 back before it began; it has written nothing to item, user, so the state stays as it is, and no snapshot of it need be kept."},
 	} {
 		s, words := fold(t, append(test.in, ack(7, 1, "eu", schemas.AckPrepared), verdictOf(8, VerdictPromote))...)
 		expect(t, words[1:], test.want)
 		if s.Status != StatusRolledBack || s.Why.Sentence != test.why {
 			t.Errorf("%s: %s, %q", name, s.Status, s.Why.Sentence)
+		}
+	}
+}
+
+// TestRollbackOfWhatMayHaveWritten: where another controller moves the traffic, it isn't known whether the canary had some before the start, so the state goes back.
+func TestRollbackOfWhatMayHaveWritten(t *testing.T) {
+	for name, change := range map[string]func(*Terms){"another controller": external, "nobody's weights": withoutWeights} {
+		_, words := foldWith(t, saidWithState, applied(1, terms(stateful, change)), command(2, CommandPause, false), ack(3, 2, "eu", schemas.AckPrepared), snapped(4, 2, "user"), snapped(5, 2, "item"),
+			command(6, CommandRollback, false))
+		if last := words[len(words)-1]; !strings.Contains(last, "#3 rollback prepare") || !strings.Contains(last, "freeze item@item-before user@user-before") {
+			t.Errorf("%s: %s", name, last)
 		}
 	}
 }

@@ -133,6 +133,24 @@ func TestStoriesOfGivingUp(t *testing.T) {
 	})
 }
 
+// TestStoriesOfGivingUpState: what is rolled back before it has begun leaves the state as it is, and its stores write again.
+func TestStoriesOfGivingUpState(t *testing.T) {
+	tell(t, map[string]tale{"rolled-back-while-frozen-before-it-begins": {atOnce + sharedAnd, func(v *village) {
+		s := &shelf{}
+		v.wait(5 * time.Second)
+		v.ask("freeze", false)
+		v.keeps(s)
+		v.until("the store takes no writes", func(s *decisions.State) bool { return s.FrozenText() == "takes no writes" })
+		v.wait(5 * time.Second)
+		v.ask("rollback", false)
+		v.completed()
+		v.wait(5 * time.Second)
+		if s.frozen.Load() {
+			v.Error("the store takes no writes")
+		}
+	}}})
+}
+
 // routes is the bucket of route documents.
 func (v *village) routes() jetstream.KeyValue {
 	v.Helper()
