@@ -45,7 +45,9 @@ type follower struct {
 	// routeSeen is the one that the route document last held; aside is a route document that came before any key was learned.
 	routeSeen Version
 	aside     *message
-	restored  bool // the routes in force were handed over in this run
+	restored  bool    // the routes in force were handed over in this run
+	called    Version // the one that the handler was called for last, and how often in this run
+	calls     int
 	pending   *Delivery
 	retryAt   time.Time // of pending
 	held      []message // arrived during a call; at most inboxSize
@@ -159,10 +161,11 @@ func expired(d *schemas.Decision) bool {
 
 // carryOut calls the handler and answers by what came of it.
 func (f *follower) carryOut(ctx context.Context, d Delivery) {
-	if f.pending != nil && versionOf(&f.pending.Decision) == versionOf(&d.Decision) {
-		d.Attempt = f.pending.Attempt
+	if v := versionOf(&d.Decision); f.called != v {
+		f.called, f.calls = v, 0
 	}
-	d.Attempt++
+	f.calls++
+	d.Attempt = f.calls
 	f.pending = nil
 	d.snapshot = new(string)
 	err := f.call(ctx, d)

@@ -62,7 +62,7 @@ type Delivery struct {
 	Advise bool
 	// Restored: it was carried out before; its routes are in force. Only make sure that they are.
 	Restored bool
-	// Attempt counts the handler's calls for this decision from 1.
+	// Attempt counts the handler's calls for this decision, in this run, from 1: also where it had refused it, and is asked again.
 	Attempt int
 
 	snapshot *string

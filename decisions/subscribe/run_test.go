@@ -255,7 +255,7 @@ func TestRejecting(t *testing.T) {
 		if err := j.bus.Again(t.Context(), model, "r-1.1.3"); err != nil {
 			t.Fatal(err)
 		}
-		same(t, "sent again", r.given(), "1.3 rollback")
+		same(t, "sent again", r.given(), "1.3 rollback attempt 2")
 		same(t, "acks", j.sent(), "eu 1.3 applied")
 	})
 }

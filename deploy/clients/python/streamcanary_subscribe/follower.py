@@ -41,7 +41,7 @@ class Delivery:
     body: bytes  # the exact bytes that were signed
     advise: bool = False  # the rollout only advises: don't act
     restored: bool = False  # it was carried out before, and its routes are in force: only make sure that they are
-    attempt: int = 0  # counts the handler's calls for this decision from 1
+    attempt: int = 0  # counts the handler's calls for this decision, in this run, from 1: also where it had refused it, and is asked again
     snapshot: str = ""
 
     @property
@@ -108,6 +108,7 @@ class Follower:
         self._route_seen = Version()  # the one that the route document last held
         self._overtaken = Version()  # the last one that was being carried out when a newer one came: it is not called again
         self._restored = False  # the routes in force were handed over in this run
+        self._called, self._calls = Version(), 0  # the version that the handler was called for last, and how often in this run
         self._pending: Optional[Delivery] = None
         self._retry_at = 0.0  # of pending, on the monotonic clock
         self._unsent: Deque[Dict[str, Any]] = deque()
@@ -225,9 +226,10 @@ class Follower:
 
     async def _carry_out(self, delivery: Delivery) -> None:
         """Calls the handler and answers by what came of it."""
-        before, self._pending = self._pending, None
-        attempt = before.attempt if before is not None and before.version == delivery.version else 0
-        delivery = replace(delivery, attempt=attempt + 1, snapshot="")
+        self._pending = None
+        self._calls = self._calls + 1 if self._called == delivery.version else 1
+        self._called = delivery.version
+        delivery = replace(delivery, attempt=self._calls, snapshot="")
         d = delivery.decision
         work = await self._call(delivery)
         try:
