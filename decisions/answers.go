@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"streamcanary/schemas"
@@ -57,6 +58,55 @@ func (s *State) answerOf(a *schemas.Ack, wallMs int64) Answer {
 		answer.Unfit, answer.Why = true, whyNameless
 	}
 	return answer
+}
+
+// answerAt is the place of a consumer's answer among those that are kept, and whether there is one.
+func (s *State) answerAt(consumer string) (int, bool) {
+	return slices.BinarySearchFunc(s.Answers, consumer, func(x Answer, name string) int { return compare(x.Consumer, name) })
+}
+
+// makesRoom reports whether there is a place for the answer of a consumer who has none yet. At the bound that of somebody who is less asked is forgotten for it, the oldest of the least; and whoever
+// is asked by name has one always.
+func (s *State) makesRoom(consumer string) bool {
+	if len(s.Answers) < MaxAnswers {
+		return true
+	}
+	mine, out, least := s.Terms.asked(consumer), -1, byName
+	for i := range s.Answers {
+		x := s.Terms.asked(s.Answers[i].Consumer)
+		if x < mine && (out < 0 || x < least || x == least && s.Answers[i].AtMs < s.Answers[out].AtMs) {
+			out, least = i, x
+		}
+	}
+	if out >= 0 {
+		s.Answers = slices.Delete(s.Answers, out, out+1)
+	}
+	return out >= 0 || mine == byName
+}
+
+// asking is how a consumer is asked.
+type asking uint8
+
+const (
+	notAsked asking = iota
+	asAny           // any router is enough
+	byName
+)
+
+// asked is how a consumer is asked.
+func (t *Terms) asked(consumer string) asking {
+	switch {
+	case slices.Contains(t.Routers, consumer), slices.Contains(t.State.Stores, consumer), slices.Contains(t.State.Owing, consumer), t.isSink(consumer):
+		return byName
+	case t.asksRouter(consumer):
+		return asAny
+	}
+	return notAsked
+}
+
+// mostAnswers is how many answers are kept at most.
+func (t *Terms) mostAnswers() int {
+	return max(MaxAnswers, len(t.Routers)+len(t.State.Stores)+len(t.State.Owing)+len(t.Sinks.Registry)+len(t.Sinks.Alert))
 }
 
 // refusal is the answer to a decision, or to a later one of the epoch, which asks for the same as long as that is waited for, of somebody who can't, or won't, do it; nil: none

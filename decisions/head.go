@@ -140,8 +140,8 @@ func (h *Head) check() error {
 	if h.Version != HeadVersion {
 		return fmt.Errorf("version %d, want %d", h.Version, HeadVersion)
 	}
-	if len(h.Outbox) > MaxOutbox || len(h.State.Answers) > MaxAnswers {
-		return fmt.Errorf("%d outbox entries and %d acks, at most %d and %d", len(h.Outbox), len(h.State.Answers), MaxOutbox, MaxAnswers)
+	if most := h.State.Terms.mostAnswers(); len(h.Outbox) > MaxOutbox || len(h.State.Answers) > most {
+		return fmt.Errorf("%d outbox entries and %d acks, at most %d and %d", len(h.Outbox), len(h.State.Answers), MaxOutbox, most)
 	}
 	if h.State.Epoch < 0 || h.State.Seq < 0 {
 		return fmt.Errorf("epoch %d, seq %d", h.State.Epoch, h.State.Seq)

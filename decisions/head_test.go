@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +120,65 @@ func TestHeadBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d bytes, at most %d", len(b), MaxHeadBytes)
+}
+
+// TestRoomForAnswers: whoever is asked by name has a place among the answers that are kept, whoever else answers, and before that who may answer as any router.
+func TestRoomForAnswers(t *testing.T) {
+	answer := func(s State, at int64, who string) State {
+		s, _ = Step(s, ack(at, 1, who, schemas.AckReceived))
+		return s
+	}
+	crowd := func(s State, at int64, names string, n int) State {
+		for i := range n {
+			s = answer(s, at+int64(i), fmt.Sprintf("%s-%03d", names, i))
+		}
+		return s
+	}
+	has := func(s State, who string) bool { _, found := s.answerAt(who); return found }
+	s := crowd(stateOf(t, applied(1, terms(stateful, named))), 100, "x", 2*MaxAnswers)
+	s = answer(answer(answer(s, 1000, "eu"), 1001, "us"), 1002, "item")
+	if len(s.Answers) != MaxAnswers || !has(s, "eu") || !has(s, "us") || !has(s, "item") || has(s, "x-000") || has(s, "x-002") || !has(s, "x-003") || !has(s, "x-063") || has(s, "x-064") {
+		t.Errorf("%d answers are kept: %+v", len(s.Answers), s.Answers)
+	}
+	if !slices.IsSortedFunc(s.Answers, func(a, b Answer) int { return compare(a.Consumer, b.Consumer) }) {
+		t.Errorf("out of order: %+v", s.Answers)
+	}
+	former := func(t *Terms) {
+		for i := range MaxFormer {
+			t.State.Former = append(t.State.Former, fmt.Sprintf("store-%03d", i))
+		}
+	}
+	s = crowd(stateOf(t, applied(1, terms(stateful, former))), 100, "store", MaxFormer)
+	s = answer(answer(crowd(s, 200, "router", MaxAnswers), 1000, "eu"), 1001, "user")
+	if len(s.Answers) != MaxAnswers || has(s, "store-000") || has(s, "eu") || !has(s, "user") || has(s, "router-000") || !has(s, "router-001") {
+		t.Errorf("where any router is enough, %d answers are kept: %+v", len(s.Answers), s.Answers)
+	}
+	many := func(t *Terms) {
+		for i := range schemas.MaxRouters {
+			t.Routers = append(t.Routers, fmt.Sprintf("router-%03d", i))
+		}
+	}
+	s = crowd(crowd(stateOf(t, applied(1, terms(stateful, many))), 100, "x", MaxAnswers), 200, "router", schemas.MaxRouters)
+	s = answer(answer(s, 1000, "user"), 1001, "item")
+	h := headOf(t, applied(1, terms(stateful, many)))
+	h.State.Answers = s.Answers
+	if _, err := EncodeHead(h); err != nil || len(s.Answers) != schemas.MaxRouters+2 {
+		t.Errorf("%d answers are kept, %v", len(s.Answers), err)
+	}
+}
+
+// TestAnyRouterIsBounded: where any router is enough, and a store is still waited for, made-up names don't make the record grow, and the store counts all the same.
+func TestAnyRouterIsBounded(t *testing.T) {
+	s := stateOf(t, applied(1, terms(stateful, oneStore)))
+	for i := range 4 * MaxAnswers {
+		s, _ = Step(s, ack(2, 1, fmt.Sprint("r", i), schemas.AckPrepared))
+	}
+	if have := len(s.Wait.Got); have != MaxAnswers {
+		t.Errorf("%d names are kept, want %d", have, MaxAnswers)
+	}
+	if s, _ = Step(s, snapped(3, 1, "user")); s.Status != StatusRunning {
+		t.Errorf("it is %s", s.Status)
+	}
 }
 
 func TestOutboxFull(t *testing.T) {

@@ -217,13 +217,14 @@ func (s *State) refusedLast(consumer string) int64 {
 }
 
 // remember keeps the newest ack of each consumer, and reports whether this one is news: a repetition, one that is overtaken by a
-// newer answer, and one of a consumer beyond MaxAnswers is none. A refusal for another reason than before is kept, and is no news.
+// newer answer, and one of a consumer for whom there is no place is none. A refusal for another reason than before is kept, and is no news.
 func (s *State) remember(a *Answer) bool {
-	at, found := slices.BinarySearchFunc(s.Answers, a.Consumer, func(x Answer, name string) int { return compare(x.Consumer, name) })
+	at, found := s.answerAt(a.Consumer)
 	if !found {
-		if len(s.Answers) == MaxAnswers {
+		if !s.makesRoom(a.Consumer) {
 			return false
 		}
+		at, _ = s.answerAt(a.Consumer)
 		s.Answers = slices.Insert(s.Answers, at, *a)
 		return true
 	}

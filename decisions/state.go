@@ -102,7 +102,7 @@ type State struct {
 	Amiss []schemas.Finding `json:"amiss,omitempty"`
 	// Skew is what the last verdict told of the canary's scores, where there are offline ones.
 	Skew    *schemas.Skew `json:"skew,omitempty"`
-	Answers []Answer      `json:"acks,omitempty"` // ascending Consumer; at most MaxAnswers
+	Answers []Answer      `json:"acks,omitempty"` // ascending Consumer; at most Terms.mostAnswers
 	Strays  []Stray       `json:"strays,omitempty"`
 	Notices int64         `json:"notices"` // made so far in this epoch
 	// HandedOn: people were told that what this epoch has left is up to the model's next rollout.
@@ -139,7 +139,7 @@ type Wait struct {
 	NoRouter   bool              `json:"no_router,omitempty"` // no router need answer
 	Names      []string          `json:"names,omitempty"`     // routers that must answer, ascending; none: any one
 	Stores     []string          `json:"stores,omitempty"`    // state stores that must answer, ascending; of a sink's step the sink
-	Got        []string          `json:"got,omitempty"`       // who of them has, ascending
+	Got        []string          `json:"got,omitempty"`       // who of them has, ascending; where any router is enough, at most MaxAnswers
 	DeadlineMs int64             `json:"deadline_ms"`         // wall time
 	Attempt    int               `json:"attempt,omitempty"`
 	Told       bool              `json:"told,omitempty"` // people have heard that an answer is missing, or a refusal
@@ -181,7 +181,7 @@ const (
 	MaxSpent     = 1000
 )
 
-// MaxAnswers bounds the consumers whose newest ack is kept. Beyond it a new consumer's ack still counts for the decision
+// MaxAnswers bounds the consumers whose newest ack is kept, but for those that are asked by name, who all have a place. Beyond it a new consumer's ack still counts for the decision
 // that waits, but is not kept for show.
 const MaxAnswers = 64
 
@@ -389,7 +389,8 @@ func (w *Wait) take(consumer string, t *Terms) bool {
 	if !w.awaits(consumer, t) {
 		return false
 	}
-	if at, found := slices.BinarySearch(w.Got, consumer); !found {
+	bounded := len(w.Got) < MaxAnswers || slices.Contains(w.Names, consumer) || slices.Contains(w.Stores, consumer) // where any router is enough, it has answered by then
+	if at, found := slices.BinarySearch(w.Got, consumer); !found && bounded {
 		w.Got = slices.Insert(w.Got, at, consumer)
 	}
 	return len(w.missing()) == 0

@@ -1,10 +1,6 @@
 package decisions
 
-import (
-	"slices"
-
-	"streamcanary/schemas"
-)
+import "streamcanary/schemas"
 
 // Unheeded is why an ack counts for nothing, whatever it says: a label of a counter.
 type Unheeded string
@@ -43,5 +39,5 @@ func (s *State) Stranger(consumer string) bool { return s.Terms.awaited() && !s.
 
 // Asks reports whether a consumer is one whom decisions may ask for an answer.
 func (t *Terms) Asks(consumer string) bool {
-	return slices.Contains(t.State.Stores, consumer) || slices.Contains(t.State.Owing, consumer) || t.isSink(consumer) || t.asksRouter(consumer)
+	return t.asked(consumer) != notAsked
 }
