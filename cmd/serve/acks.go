@@ -8,6 +8,7 @@ import (
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
+	"streamcanary/ingest/kafka"
 	"streamcanary/schemas"
 )
 
@@ -102,20 +103,24 @@ func strayKey(model string, a *schemas.Ack, now owner) string {
 }
 
 // outlived takes an answer to an epoch whose record is there, though a later one of the model has begun. Where nobody waits for it there it is counted, and where that one does wait for
-// whoever gives it, told to that one. While the journal is folded again, it isn't known which of the two came first.
-func (c *court) outlived(ctx context.Context, d *desk, in *decisions.Input) {
+// whoever gives it, told to that one. Which of the two came first, it and the beginning of the later one, is the order in the journal, also where that is folded again.
+func (c *court) outlived(ctx context.Context, d *desk, offset int64, in *decisions.Input) {
 	s, a, model := &d.head.State, in.Ack, d.rollout.Model
 	now, known := c.newest.Load(model)
 	why := s.Unheeded(a)
-	if c.catching || !known || now.(owner).epoch <= s.Epoch || a.Epoch != s.Epoch || !s.Outlived(a) || why == decisions.UnheededFuture || why == decisions.UnheededDecision {
+	if !known || now.(owner).epoch <= s.Epoch || a.Epoch != s.Epoch || !s.Outlived(a) || why == decisions.UnheededFuture || why == decisions.UnheededDecision {
+		return
+	}
+	of := now.(owner)
+	key, later := strayKey(model, a, of), c.desks[of.rollout]
+	begun := later != nil && later.open() && later.head.State.Epoch == of.epoch
+	if begun && offset < offsetOf(later.head.From, later.partition) {
 		return
 	}
 	if why == "" { // else it is counted as that
 		c.seen.unheeded(decisions.UnheededOlder)
 	}
-	of := now.(owner)
-	key, later := strayKey(model, a, of), c.desks[of.rollout]
-	if later == nil || !later.open() || later.head.State.Epoch != of.epoch || !later.head.State.Misses(a.Consumer) || !c.behind.due(key, time.Now()) {
+	if !begun || !later.head.State.Misses(a.Consumer) || !c.behind.due(key, time.Now()) {
 		return
 	}
 	if err := c.journalInput(ctx, model, of, decisions.Input{Kind: decisions.InputAck, WallMs: in.WallMs, Ack: a}); err != nil {
@@ -123,6 +128,13 @@ func (c *court) outlived(ctx context.Context, d *desk, in *decisions.Input) {
 		if c.unwritten.due(err) {
 			c.log.Warn().Err(err).Str("model", model).Str("consumer", a.Consumer).Msg("that somebody answers to an earlier epoch can't be noted; look at Kafka (its disk, ACLs, the topic's settings)")
 		}
+	}
+}
+
+// outrun counts an answer to an epoch after which its rollout's next one began before it was folded.
+func (c *court) outrun(d *desk, record *kafka.Entry, e *entry) {
+	if d != nil && e.input != nil && e.input.Ack != nil && e.epoch < d.head.State.Epoch && record.Partition == d.partition && !d.replaying(record.Offset) {
+		c.seen.unheeded(decisions.UnheededOlder)
 	}
 }
 

@@ -405,12 +405,13 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 		return e, c.applied(ctx, record, &e)
 	}
 	d := c.desks[e.rollout]
+	c.outrun(d, record, &e)
 	if d == nil || d.lost != nil || e.epoch != d.head.State.Epoch || record.Partition != d.partition || record.Offset < d.next {
 		return e, nil
 	}
 	if e.input != nil && e.input.Ack != nil && !d.replaying(record.Offset) {
 		c.heeded(d, e.input.Ack)
-		c.outlived(ctx, d, e.input)
+		c.outlived(ctx, d, record.Offset, e.input)
 	}
 	foreign := d.foreign
 	effects, err := d.take(record.Offset, &e, time.Now())

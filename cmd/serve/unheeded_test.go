@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"streamcanary/decisions"
+	"streamcanary/ingest/kafka"
 	"streamcanary/schemas"
 )
 
@@ -44,6 +45,49 @@ func TestUnheeded(t *testing.T) {
 			return len(s.Strays) == 1 && s.Strays[0].Consumer == "raw" && s.Strays[0].Epoch == 9 && s.Status == decisions.StatusPreparing
 		})
 	})
+}
+
+// TestOlderEpochWhileAway: what was answered to an epoch before, and journaled by a serve that ended before it had folded it, is counted by the next one, and told where it is waited for.
+func TestOlderEpochWhileAway(t *testing.T) {
+	rollout := strings.Replace(rolloutWith(atOnce), "[router-a]", "[raw, router-a]", 1)
+	second := strings.Replace(rollout, "name: story", "name: second", 1)
+	inVillage(t, rollout, "", func(v *village) {
+		v.wait(2 * time.Second)
+		v.answers("raw", 1, schemas.AckPrepared, "")
+		v.status(decisions.StatusRunning)
+		v.answers("raw", 2, schemas.AckApplied, "")
+		v.wait(5 * time.Second)
+		v.apply("second", second, func(a *Application) { a.Supersede = true })
+		v.wait(2 * time.Second)
+		v.journaledWhileAway("story", 1)
+		v.untilOf("second", "who waits for raw is told what it answers to", func(s *decisions.State) bool {
+			return len(s.Strays) == 1 && s.Strays[0].Consumer == "raw" && s.Strays[0].Epoch == 1 && s.Status == decisions.StatusPreparing
+		})
+		v.apply("second", second, func(a *Application) { a.Retry, a.Force = true, true })
+		v.untilOf("second", "it begins anew", func(s *decisions.State) bool { return s.Epoch == 3 })
+		v.wait(2 * time.Second)
+		v.journaledWhileAway("second", 2)
+	})
+}
+
+// journaledWhileAway stops the service, appends two answers of raw that it didn't come to, and wants both counted once it runs again.
+func (v *village) journaledWhileAway(rollout string, epoch int64) {
+	v.Helper()
+	v.stopService()
+	for seq := range 2 {
+		id := fmt.Sprintf("%s.%d.%d", rollout, epoch, seq+1)
+		value, err := decisions.EncodeInput(decisions.Input{Kind: decisions.InputAck, WallMs: time.Now().UnixMilli(), Ack: &schemas.Ack{
+			Decision: id, Epoch: epoch, Seq: int64(seq + 1), Consumer: "raw", Status: schemas.AckApplied, At: schemas.Time(time.Now().UnixMilli()),
+		}})
+		v.must(err)
+		_, err = v.kafka.Log(JournalTopic, 0).Append(v.Context(), kafka.Entry{Key: []byte("ranker"), Value: value, Headers: headers(inputRecord, rollout, epoch)})
+		v.must(err)
+	}
+	v.stopService = v.service()
+	v.wait(5 * time.Second)
+	if page := v.page("/metrics"); !strings.Contains(page, `streamcanary_acks_ignored_total{reason="older_epoch"} 2`+"\n") {
+		v.Errorf("answers to %s.%d are not counted", rollout, epoch)
+	}
 }
 
 // TestUnheededIsLogged: once in a while for each consumer that is asked, and of nobody else.
