@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -11,7 +12,9 @@ import (
 // and a restore would lose all of it; a store keeps a snapshot only as long as its rollout lasts. So that is for a person to weigh, and to do.
 type Back struct {
 	Rollout   string     `json:"rollout"`
-	Snapshots []Snapshot `json:"snapshots,omitempty"` // of shared state, from before the rollout; at most MaxBackSnapshots
+	Snapshots []Snapshot `json:"snapshots,omitempty"` // of shared state; at most MaxBackSnapshots
+	// Before is what the snapshots are from before, where that isn't the rollout: it began over a version that may have written.
+	Before string `json:"before,omitempty"`
 	// Unreadable: the version that gets its traffic back can't read what the newer one wrote into shared state. Override: whoever goes back knows that, and says so.
 	Unreadable bool `json:"unreadable,omitempty"`
 	Override   bool `json:"override,omitempty"`
@@ -28,7 +31,7 @@ func (b *Back) Kept() *Back {
 	if b == nil {
 		return nil
 	}
-	kept := &Back{Rollout: clip(b.Rollout, schemas.MaxNameBytes), Unreadable: b.Unreadable, Override: b.Override}
+	kept := &Back{Rollout: clip(b.Rollout, schemas.MaxNameBytes), Before: clip(b.Before, MaxWhy), Unreadable: b.Unreadable, Override: b.Override}
 	for _, x := range b.Snapshots[:min(len(b.Snapshots), MaxBackSnapshots)] {
 		kept.Snapshots = append(kept.Snapshots, Snapshot{clip(x.Store, schemas.MaxNameBytes), clip(x.ID, schemas.MaxSnapshotBytes)})
 	}
@@ -37,7 +40,11 @@ func (b *Back) Kept() *Back {
 
 // BackOf is what goes back from an epoch.
 func BackOf(s *State) *Back {
-	return (&Back{Rollout: s.Terms.Rollout, Snapshots: s.Snapshots, Unreadable: s.Terms.unreadable()}).Kept()
+	b := &Back{Rollout: s.Terms.Rollout, Snapshots: s.Snapshots, Unreadable: s.Terms.unreadable()}
+	if s.Terms.State.Written != nil && len(s.Snapshots) > 0 {
+		b.Before = s.beforeText()
+	}
+	return b.Kept()
 }
 
 // unreadable reports whether the baseline can't read what the canary writes.
@@ -114,5 +121,5 @@ func (b *Back) KeptText(stores []string, from, to string) string {
 	if known == nil {
 		return text
 	}
-	return fmt.Sprintf("%s Before %s, %s: to go back to that, restore it by hand, if it is still kept.", text, b.Rollout, strings.Join(known, ", "))
+	return fmt.Sprintf("%s Before %s, %s: to go back to that, restore it by hand, if it is still kept.", text, cmp.Or(b.Before, b.Rollout), strings.Join(known, ", "))
 }

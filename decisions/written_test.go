@@ -134,6 +134,24 @@ func TestRestoresWhatWasBefore(t *testing.T) {
 	}
 }
 
+// TestBackNamesWhatWasBefore: a way back names what the snapshots are from before: the rollout, or where that began over a version that may have written, what they were taken for.
+func TestBackNamesWhatWasBefore(t *testing.T) {
+	own := []Snapshot{{"item", "item-before"}, {"user", "user-before"}}
+	for want, w := range map[string]*Written{
+		"Before ranker-42, ":    nil,
+		"Before 40 (epoch 1), ": {By: "40", Epoch: 1, Snapshots: own},
+		"Before epoch 2, which may have what 40 wrote earlier, ": {By: "40", Within: true},
+		"Before epoch 1, which may have what 40 wrote earlier, ": {By: "40", Epoch: 1, Snapshots: own, Within: true},
+	} {
+		s := State{Terms: terms(stateful), Epoch: 2, Snapshots: own}
+		s.Terms.State.Written = w
+		want = "No state is restored: item, user keep what 42 wrote. " + want + "item had snapshot item-before, user had snapshot user-before: to go back to that, restore it by hand, if it is still kept."
+		if have := BackOf(&s).KeptText(s.Terms.State.Stores, "42", "41"); have != want {
+			t.Errorf("%s\nwant %s", have, want)
+		}
+	}
+}
+
 // TestRefusesOver: what can't go back to the snapshots of what is under way doesn't begin over it, but by force.
 func TestRefusesOver(t *testing.T) {
 	const first = "42 may have written to item, user in epoch 1, and ranker-42 could not go back to the snapshots from before that (item to snapshot item-before, user to snapshot user-before): "
