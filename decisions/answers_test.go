@@ -159,3 +159,50 @@ func TestFreezeDone(t *testing.T) {
 	_, words := fold(t, after(begun(), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckApplied), ack(12, 3, "user", schemas.AckApplied))...)
 	expect(t, words[2:], "#3 rollback prepare 41:9900 42:100 (route)", "#4 rollback commit 41:10000 42:0 (route)")
 }
+
+// TestHostileAcks: what is forged, doubled, of another epoch or number, or says what nobody asked, decides nothing, tells nobody, and leaves what is waited for as it is, however far a rollout is.
+func TestHostileAcks(t *testing.T) {
+	saga := after(begun(named), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared), ack(13, 4, "eu", schemas.AckApplied), ack(14, 4, "us", schemas.AckApplied),
+		ack(15, 5, "item", schemas.AckApplied), ack(16, 5, "user", schemas.AckApplied))
+	saga = slices.Insert(saga, 2, ack(2, 1, "us", schemas.AckPrepared))
+	for n := 1; n <= len(saga); n++ {
+		s := stateOf(t, saga[:n]...)
+		hostile := func(name, who string, epoch, seq int64, decision string, status schemas.AckStatus) {
+			x := snapped(20, seq, who)
+			x.Ack.Epoch, x.Ack.Decision, x.Ack.Status, x.Ack.At = epoch, decision, status, 1<<52
+			left, effects := Step(s, x)
+			left, again := Step(left, x)
+			bounded := len(left.Answers) <= MaxAnswers && len(left.Strays) <= MaxStrays
+			left.Answers, left.Strays, left.EventMs = s.Answers, s.Strays, s.EventMs
+			if len(effects)+len(again) > 0 || !bounded || !reflect.DeepEqual(left, s) {
+				t.Errorf("after %d inputs, %s of %s (%s): %d effects, state %+v\nwas %+v", n, name, who, status, len(effects)+len(again), left, s)
+			}
+		}
+		for _, status := range []schemas.AckStatus{schemas.AckReceived, schemas.AckPrepared, schemas.AckApplied, schemas.AckRejected, schemas.AckFailed} {
+			for _, who := range []string{"eu", "us", "item", "user", "nobody"} {
+				hostile("an older epoch", who, 0, s.Seq, id(0, s.Seq), status)
+				hostile("an older epoch's number for this one's decision", who, 0, s.Seq, id(1, s.Seq), status)
+				hostile("a later epoch", who, 9, s.Seq, id(9, s.Seq), status)
+				hostile("a decision that there is none of", who, 1, s.Seq+1, id(1, s.Seq+1), status)
+				hostile("a number that isn't the decision's", who, 1, s.Seq, id(1, s.Seq+1), status)
+				hostile("another rollout's", who, 1, s.Seq, "ranker-43.1.1", status)
+				hostile("no number", who, 1, 0, id(1, 0), status)
+			}
+			hostile("a stranger's", "nobody", 1, s.Seq, id(1, s.Seq), status)
+		}
+		doubled, effects := Step(s, saga[n-1])
+		if doubled.EventMs = s.EventMs; saga[n-1].Kind == InputAck && (len(effects) > 0 || !reflect.DeepEqual(doubled, s)) {
+			t.Errorf("after %d inputs, the last ack once more: %d effects, %+v\nwas %+v", n, len(effects), doubled, s)
+		}
+	}
+}
+
+// TestAckOfTheFuture: when an answer says that it was given is nobody's time: what counts is when it came.
+func TestAckOfTheFuture(t *testing.T) {
+	future := ack(2, 1, "eu", schemas.AckPrepared)
+	future.Ack.At = 1 << 52
+	have, _ := Step(stateOf(t, applied(1, terms(ramp))), future)
+	if want := stateOf(t, applied(1, terms(ramp)), ack(2, 1, "eu", schemas.AckPrepared)); !reflect.DeepEqual(have, want) {
+		t.Errorf("%+v\nwant %+v", have, want)
+	}
+}

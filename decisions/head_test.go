@@ -176,6 +176,18 @@ func TestAnyRouterIsBounded(t *testing.T) {
 	if have := len(s.Wait.Got); have != MaxAnswers {
 		t.Errorf("%d names are kept, want %d", have, MaxAnswers)
 	}
+	strays := stateOf(t, applied(1, terms(stateful, oneStore)))
+	for i := range 4 * MaxStrays {
+		old := ack(2, 1, fmt.Sprint("r", i), schemas.AckPrepared)
+		if i == 1 {
+			old.Ack.Consumer = "user"
+		}
+		old.Ack.Epoch = 0
+		strays, _ = Step(strays, old)
+	}
+	if have := strays.Strays; len(have) != MaxStrays || have[0].Consumer != "user" || have[1].Consumer != fmt.Sprint("r", 3*MaxStrays+1) {
+		t.Errorf("strays are %+v", have)
+	}
 	if s, _ = Step(s, snapped(3, 1, "user")); s.Status != StatusRunning {
 		t.Errorf("it is %s", s.Status)
 	}

@@ -65,7 +65,7 @@ type Stray struct {
 	AtMs     int64  `json:"at_ms"` // wall time of the intake
 }
 
-// MaxStrays bounds those that are kept: the newest, and one for each consumer.
+// MaxStrays bounds those that are kept: the newest, one for each consumer, and those of consumers that are asked by name before others.
 const MaxStrays = 16
 
 // stray keeps an answer to another epoch, where its consumer is one that is waited for: who asks why it doesn't answer must hear that it does.
@@ -75,7 +75,10 @@ func (s *State) stray(a *schemas.Ack, wallMs int64) {
 	}
 	s.found(a.Consumer)
 	s.Strays = append(s.Strays, Stray{a.Consumer, a.Epoch, wallMs})
-	s.Strays = s.Strays[max(0, len(s.Strays)-MaxStrays):]
+	if len(s.Strays) > MaxStrays {
+		least := slices.MinFunc(s.Strays, func(x, y Stray) int { return int(s.Terms.asked(x.Consumer)) - int(s.Terms.asked(y.Consumer)) }) // the first of them
+		s.found(least.Consumer)
+	}
 }
 
 // found forgets a consumer's stray answer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"streamcanary/decisions"
@@ -84,22 +85,31 @@ func (c *court) strayed(ctx context.Context, m *bus.AckMessage) error {
 	if m.Ack.Epoch > of.epoch {
 		why = decisions.UnheededNewer
 	}
-	key := strayKey(m.Model, &m.Ack, of)
-	if !c.strays.due(key, time.Now()) {
+	key, said := strayKey(m.Model, &m.Ack, of), c.saidOf(m.Ack.Consumer, of)
+	if !said.due(key, time.Now()) {
 		c.seen.unheeded(why)
 		return nil // that is known
 	}
 	if err := c.journalInput(ctx, m.Model, of, decisions.Input{Kind: decisions.InputAck, WallMs: m.At.UnixMilli(), Ack: &m.Ack}); err != nil {
-		delete(c.strays.said, key) // it comes again
+		delete(said.said, key) // it comes again
 		return err
 	}
 	c.seen.unheeded(why)
 	return nil
 }
 
-// strayKey is for what is told once in a while: that somebody answers to another epoch than the one that is under way.
+// strayKey is for what is told once in a while: that somebody answers to another epoch than the one that is under way. All that are still to come are one: whoever may acknowledge can make them up.
 func strayKey(model string, a *schemas.Ack, now owner) string {
-	return fmt.Sprint(model, "/", a.Consumer, "/", a.Epoch, "/", now.epoch)
+	return fmt.Sprint(model, "/", a.Consumer, "/", min(a.Epoch, now.epoch+1), "/", now.epoch)
+}
+
+// saidOf is where it is kept that something was said of a consumer: those whom the rollout asks by name have a place of their own, however many others answer.
+func (c *court) saidOf(consumer string, of owner) *stretches {
+	r := c.roster.find(of.rollout)
+	if r != nil && (slices.Contains(r.Acks.Routers, consumer) || slices.Contains(r.State.Stores, consumer)) {
+		return &c.strays
+	}
+	return &c.crowd
 }
 
 // outlived takes an answer to an epoch whose record is there, though a later one of the model has begun. Where nobody waits for it there it is counted, and where that one does wait for

@@ -73,7 +73,8 @@ type court struct {
 	unreadable nag       // the journal
 	unwritten  nag       // inputs
 	unacked    nag       // acks; their intake's goroutine has it
-	strays     stretches // answers to other epochs, likewise
+	strays     stretches // answers to other epochs, likewise, of those who are asked by name
+	crowd      stretches // and of all others
 	unheard    stretches // answers to what was never decided
 	behind     stretches // answers to epochs that others came after, and whose records are there
 	unasked    nag       // the decision log, where a rollout is to begin

@@ -119,6 +119,30 @@ func TestUnheededIsLogged(t *testing.T) {
 	})
 }
 
+// TestCrowd: made-up names and epochs take no place from those whom the rollout asks.
+func TestCrowd(t *testing.T) {
+	c := &court{roster: newRoster()}
+	c.roster.put(&schemas.Rollout{Name: "r", Model: "m", Acks: schemas.Acks{Routers: []string{"eu"}}, State: schemas.StateSpec{Stores: []string{"users"}}})
+	now := owner{"r", 7}
+	due := func(consumer string, epoch int64) bool {
+		return c.saidOf(consumer, now).due(strayKey("m", &schemas.Ack{Consumer: consumer, Epoch: epoch}, now), time.Now())
+	}
+	for i := range 2 * mostStretches {
+		due(fmt.Sprint("made-up-", i), 3)
+	}
+	if due("nobody", 3) {
+		t.Error("the crowd has no bound")
+	}
+	for _, epoch := range []int64{1, 2, 8} {
+		if !due("eu", epoch) || due("eu", epoch) || !due("users", epoch) {
+			t.Errorf("eu and users, of epoch %d, are not told once", epoch)
+		}
+	}
+	if due("eu", 9) || due("eu", 1<<50) {
+		t.Error("each epoch that is still to come is told")
+	}
+}
+
 // TestStretches: what is said of one is said again after a while, and no more names are kept than there is room for.
 func TestStretches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
