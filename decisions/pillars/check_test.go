@@ -245,6 +245,11 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+// avro is a version whose schema refers to another subject.
+func avro(version int) string {
+	return fmt.Sprintf(`{"subject": "ranker/in", "version": %d, "id": 11, "schema": "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"user\",\"type\":\"User\"}]}", "references": [{"name": "User", "subject": "user", "version": 1}]}`, version)
+}
+
 func TestSubjects(t *testing.T) {
 	answers := func(change map[string]answer) map[string][]answer {
 		all := map[string][]answer{in1: {{body: input1}}, in2: {{body: input2}}, in3: {{body: input3}}, in4: {{body: proto4}}, level: {{body: full}}}
@@ -265,6 +270,10 @@ func TestSubjects(t *testing.T) {
 		{"they fit", nil, subjects(1, 2), []string{"input held"}},
 		{"the registry refuses", map[string]answer{may1: {body: not}}, subjects(1, 2), []string{"input failed",
 			"the Schema Registry (level FULL) refuses subject:ranker/in@2 after subject:ranker/in@1: {errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', path '/fields/0'}; {oldSchemaVersion: 1}: register a version that fits, and name that"}},
+		{"Apicurio refuses", map[string]answer{may1: {body: `{"is_compatible": false, "reason": "Incompatible artifact: ranker/in [AVRO], num of incompatible diffs: {1}"}`}}, subjects(1, 2), []string{"input failed",
+			"the Schema Registry (level FULL) refuses subject:ranker/in@2 after subject:ranker/in@1: Incompatible artifact: ranker/in [AVRO], num of incompatible diffs: {1}: register"}},
+		{"the registry refuses, and doesn't say why", map[string]answer{may1: {body: `{"is_compatible": false}`}}, subjects(1, 2), []string{"input failed",
+			"the Schema Registry (level FULL) refuses subject:ranker/in@2 after subject:ranker/in@1: it gives no reason: register"}},
 		{"our own check refuses", nil, subjects(1, 3), []string{"input failed",
 			"rolling out: subject:ranker/in@3 at age: field of type int has no default, and is not in subject:ranker/in@1: the canary gets requests made for the baseline",
 			"rolling back: subject:ranker/in@1 at user: field of type string has no default"}},
@@ -272,15 +281,20 @@ func TestSubjects(t *testing.T) {
 			"not checked by the Schema Registry: the compatibility level of ranker/in is NONE"}},
 		{"Protobuf is the registry's", map[string]answer{in1: {body: strings.Replace(proto4, `"version": 4`, `"version": 1`, 1)}}, subjects(1, 4), []string{"input held"}},
 		{"nobody compares Protobuf", map[string]answer{in1: {body: strings.Replace(proto4, `"version": 4`, `"version": 1`, 1)}, level: {body: none}}, subjects(1, 4), []string{"input failed",
-			"can't be compared: subject:ranker/in@1 is a Protobuf schema that refers to a@1, which only the Schema Registry can hold against another one, and of either direction it did not say that it fits (its compatibility level is NONE of ranker/in): let",
+			"can't be compared: subject:ranker/in@1 is a Protobuf schema that refers to a@1, which only the Schema Registry can hold against another one, and of either direction it did not say that it fits (the compatibility level of ranker/in is NONE): let",
 			"not checked by"}},
+		{"the registry refuses Protobuf", map[string]answer{in1: {body: strings.Replace(proto4, `"version": 4`, `"version": 1`, 1)}, may1: {body: not}}, subjects(1, 4), []string{"input failed",
+			"the Schema Registry (level FULL) refuses subject:ranker/in@4 after subject:ranker/in@1: "}}, // and not that nobody compares them
+		{"Avro that refers to others", map[string]answer{in1: {body: avro(1)}, in2: {body: avro(2)}, level: {body: none}}, subjects(1, 2), []string{"input failed",
+			"can't be compared: subject:ranker/in@1 is an Avro schema that refers to user@1, which only", "not checked by"}},
 		{"one and the same Protobuf", map[string]answer{level: {body: none}}, subjects(4, 4), []string{"input held", "not checked by"}},
 		{"no such subject", map[string]answer{in2: {status: 404, body: `{"error_code": 40401, "message": "Subject 'ranker/in' not found."}`}}, subjects(1, 2), []string{"input failed",
 			"subject:ranker/in@2 is not in the Schema Registry at http://127.0.0.1:8081: register it"}},
 		{"no such version", map[string]answer{in2: {status: 404, body: `{"error_code": 40402, "message": "Version 2 not found."}`}}, subjects(1, 2), []string{"input failed",
 			"subject:ranker/in@2 is not in the Schema Registry"}},
 		{"an error of the registry's", map[string]answer{may2: {status: 422, body: `{"error_code": 42201, "message": "Invalid schema"}`}}, subjects(1, 2), []string{"input failed",
-			"compatibility of subject:ranker/in@1 with subject:ranker/in@2: the Schema Registry at http://127.0.0.1:8081 answers 422 (Invalid schema)"}},
+			"compatibility of subject:ranker/in@1 with subject:ranker/in@2: the Schema Registry at http://127.0.0.1:8081 answers 422 (Invalid schema): it can't read the schema, or not what that refers to (Apicurio reads no references of Avro's here): write"}},
+		{"two kinds, one of them the registry's", nil, subjects(1, 4), []string{"input failed", "subject:ranker/in@1 is an Avro schema, and subject:ranker/in@4 a Protobuf schema: they can't be held against each other"}},
 		{"no registry", map[string]answer{may2: {body: "{}"}}, subjects(1, 2), []string{"input failed",
 			"compatibility of subject:ranker/in@1 with subject:ranker/in@2: what is at http://127.0.0.1:8081 doesn't say is_compatible"}},
 		{"another subject", map[string]answer{in2: {body: input1}}, subjects(1, 2), []string{"input failed", "subject:ranker/in@2: what is at http://127.0.0.1:8081 answers something else"}},

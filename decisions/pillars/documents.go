@@ -43,14 +43,14 @@ func (c *check) pair(ctx context.Context, name decisions.PillarName, role compat
 	}
 	here := baseline.alone() && canary.alone()
 	var own []compat.Finding
-	if here {
+	if here || baseline.Kind != canary.Kind { // which nobody holds against each other
 		if own, err = compat.Compare(role, baseline.Document, canary.Document, c.options(role)); err != nil {
 			return c.failed(name, err)
 		}
 	}
 	asked := c.ask(ctx, baseline, canary)
 	why := slices.Concat(asked.harmful, sentences(own))
-	if !here && asked.away == nil {
+	if !here && asked.away == nil && asked.harmful == nil {
 		why = slices.Concat(why, asked.unproven(baseline, canary))
 	}
 	if why != nil {
@@ -104,10 +104,10 @@ func (a *asked) unproven(baseline, canary *side) []string {
 	}
 	asked := "it has no version to hold it against"
 	if a.levels != nil {
-		asked = "its compatibility level is " + strings.Join(slices.Compact(a.levels), ", and ")
+		asked = strings.Join(slices.Compact(a.levels), ", and ")
 	}
-	return []string{fmt.Sprintf("can't be compared: %s is a %s%s, which only the Schema Registry can hold against another one, and of %s it did not say that it fits (%s): "+
-		"let the level of both be BACKWARD, FORWARD or FULL, or write the schema whole, as JSON or Avro", s.Name, s.Kind, s.elsewhere(), ways, asked)}
+	return []string{fmt.Sprintf("can't be compared: %s is %s%s, which only the Schema Registry can hold against another one, and of %s it did not say that it fits (%s): "+
+		"let the level of both be BACKWARD, FORWARD or FULL, or write the schema whole, as JSON or Avro", s.Name, s.Kind.One(), s.elsewhere(), ways, asked)}
 }
 
 // elsewhere says what of a document stands elsewhere.

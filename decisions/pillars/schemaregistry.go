@@ -132,7 +132,7 @@ func (c *check) askOne(ctx context.Context, q question, a *asked) error {
 	if err := c.Schemas.call(ctx, call{method: http.MethodGet, path: "/config/" + url.PathEscape(r.Subject) + "?defaultToGlobal=true", answer: &config}); err != nil {
 		return &away{fmt.Errorf("compatibility level of %s: %w", r.Subject, err)}
 	}
-	a.levels = append(a.levels, fmt.Sprintf("%s of %s", shown(config.Level), r.Subject))
+	a.levels = append(a.levels, fmt.Sprintf("the compatibility level of %s is %s", r.Subject, shown(config.Level)))
 	if config.Level == levelNone {
 		a.unchecked = append(a.unchecked, fmt.Sprintf("not checked by the Schema Registry: the compatibility level of %s is NONE", r.Subject))
 		return nil
@@ -140,22 +140,23 @@ func (c *check) askOne(ctx context.Context, q question, a *asked) error {
 	var answer struct {
 		Compatible *bool    `json:"is_compatible"`
 		Messages   []string `json:"messages"`
+		Reason     string   `json:"reason"` // Apicurio's, which has no messages
 	}
 	body := map[string]any{"schema": string(candidate.Text), "schemaType": typeOf(candidate.Kind)}
 	if candidate.subject != nil && len(candidate.subject.References) > 0 {
 		body["references"] = candidate.subject.References
 	}
 	err := c.Schemas.call(ctx, call{method: http.MethodPost, path: versionPath("/compatibility/subjects/", r) + "?verbose=true", body: body, answer: &answer})
+	var no *refusal
 	switch {
+	case errors.As(err, &no) && no.status == http.StatusUnprocessableEntity:
+		return &away{fmt.Errorf("compatibility of %s with %s: %w: it can't read the schema, or not what that refers to (Apicurio reads no references of Avro's here): write the schema whole, or leave this pillar out", candidate.Name, r, err)}
 	case err != nil:
 		return &away{fmt.Errorf("compatibility of %s with %s: %w", candidate.Name, r, err)}
 	case answer.Compatible == nil:
 		return &away{fmt.Errorf("compatibility of %s with %s: what is at %s doesn't say is_compatible: is it a Schema Registry?", candidate.Name, r, c.Schemas.address())}
 	case !*answer.Compatible:
-		why := "it gives no reason"
-		if len(answer.Messages) > 0 {
-			why = shown(strings.Join(answer.Messages, "; "))
-		}
+		why := cmp.Or(shown(strings.Join(answer.Messages, "; ")), shown(answer.Reason), "it gives no reason")
 		return fmt.Errorf("the Schema Registry (level %s) refuses %s after %s: %s: register a version that fits, and name that", shown(config.Level), candidate.Name, r, why)
 	}
 	a.proves(config.Level, q.canary)

@@ -12,6 +12,14 @@ const (
 	FeatureList Kind = "feature list"
 )
 
+// One is a document of the kind, with its article: "an Avro schema".
+func (k Kind) One() string {
+	if k == Avro {
+		return "an " + string(k)
+	}
+	return "a " + string(k)
+}
+
 // MaxDocumentBytes bounds a document. A larger one is refused.
 const MaxDocumentBytes = 1 << 20
 
@@ -34,7 +42,7 @@ type Options struct {
 // its documents; none: they fit. A document that can't be read is an error, which names it.
 func Compare(role Role, baseline, canary Document, o Options) ([]Finding, error) {
 	if baseline.Kind != canary.Kind {
-		return nil, fmt.Errorf("%s is a %s, and %s a %s: they can't be held against each other", baseline.Name, baseline.Kind, canary.Name, canary.Kind)
+		return nil, fmt.Errorf("%s is %s, and %s %s: they can't be held against each other", baseline.Name, baseline.Kind.One(), canary.Name, canary.Kind.One())
 	}
 	for _, d := range []Document{baseline, canary} {
 		if len(d.Text) > MaxDocumentBytes {
@@ -43,7 +51,7 @@ func Compare(role Role, baseline, canary Document, o Options) ([]Finding, error)
 	}
 	compare, known := map[Kind]func(pass, Options) ([]Finding, error){JSONSchema: compareJSON, Avro: compareAvro, FeatureList: compareFeatures}[baseline.Kind]
 	if !known {
-		return nil, fmt.Errorf("%s is a %s: that is not compared here", baseline.Name, baseline.Kind)
+		return nil, fmt.Errorf("%s is %s: that is not compared here", baseline.Name, baseline.Kind.One())
 	}
 	var all []Finding
 	for _, p := range passes(role, baseline, canary) {

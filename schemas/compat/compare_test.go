@@ -359,7 +359,7 @@ func TestUnreadable(t *testing.T) {
 		}
 	}
 	_, err := Compare(Input, Document{Name: "b", Kind: Avro, Text: nil}, Document{Name: "c", Kind: JSONSchema, Text: nil}, Options{})
-	if want := "b is a Avro schema, and c a JSON Schema: they can't be held against each other"; err == nil || err.Error() != want {
+	if want := "b is an Avro schema, and c a JSON Schema: they can't be held against each other"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
