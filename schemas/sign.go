@@ -127,7 +127,7 @@ func NewTrust(keys ...ed25519.PublicKey) Trust {
 }
 
 // ParseTrust reads a trust file: per line a key id, the public key in base64, and whatever helps people to know it
-// again; empty lines and those that begin with # are passed over. name is what the file is called in errors. A file
+// again, all that after the word "key" or without it, as `serve` prints it; empty lines and those that begin with # are passed over. name is what the file is called in errors. A file
 // without a key is an error, since nothing would ever be obeyed.
 func ParseTrust(name string, data []byte) (Trust, error) {
 	if len(data) > MaxTrustBytes {
@@ -140,6 +140,9 @@ func ParseTrust(name string, data []byte) (Trust, error) {
 		words := strings.Fields(line)
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
+		}
+		if words[0] == "key" && len(words) > 1 {
+			words = words[1:]
 		}
 		key, err := parseTrustLine(words)
 		if err != nil {

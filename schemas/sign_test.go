@@ -127,12 +127,17 @@ func TestTrustFile(t *testing.T) {
 	if err != nil || strings.Join(again.IDs(), " ") != strings.Join(trust.IDs(), " ") || len(again.IDs()) != 2 {
 		t.Errorf("got %v, %v", again.IDs(), err)
 	}
+	if printed, err := ParseTrust("trust", []byte("  key      "+key.TrustLine()+"\n")); err != nil || strings.Join(printed.IDs(), " ") != key.ID() {
+		t.Errorf("of the line that `serve` prints: got %v, %v", printed.IDs(), err)
+	}
 	golden(t, "testdata/trust", []byte(key.TrustLine()+"\n"))
 
 	public := strings.Fields(key.TrustLine())[1]
 	tests := []struct{ name, file, want string }{
 		{"empty", "# none\n", "trust: no key in it: copy the line with key id and public key that `serve` prints"},
 		{"id alone", "\nab\n", `trust:2: "ab" is no key: a line has a key id, and the public key in base64`},
+		{"the word alone", "key\n", `trust:1: "key" is no key: a line has a key id, and the public key in base64`},
+		{"the word and an id", "key ab\n", `trust:1: "ab" is no key: a line has a key id, and the public key in base64`},
 		{"no base64", "ab x!\n", `trust:1: key ab: "x!" is no public key: it must be 32 bytes in base64`},
 		{"short key", "ab AAAA\n", `trust:1: key ab: "AAAA" is no public key: it must be 32 bytes in base64`},
 		{"id of another", other.ID() + " " + public + "\n", "trust:1: key " + other.ID() + ": the public key beside it has the id " + key.ID() + ": one of the two was changed, so trust neither"},

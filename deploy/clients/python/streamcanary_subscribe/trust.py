@@ -57,7 +57,7 @@ def read_trust(path: "str | os.PathLike[str]") -> Trust:
 
 
 def parse_trust(name: str, data: bytes) -> Trust:
-    """Reads trusted keys: per line a key id, the public key in base64, and whatever helps people; empty lines and those that begin with # are passed over. A file without a
+    """Reads trusted keys: per line a key id, the public key in base64, and whatever helps people, after the word "key" or without it, as `serve` prints it; empty lines and those that begin with # are passed over. A file without a
     key is an error, since nothing would ever be obeyed. name is what the file is called in errors."""
     if len(data) > MAX_TRUST_BYTES:
         raise ValueError(f"{name}: more than {MAX_TRUST_BYTES} bytes")
@@ -66,6 +66,8 @@ def parse_trust(name: str, data: bytes) -> Trust:
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
+        if words[0] == "key" and len(words) > 1:
+            words = words[1:]
         keys.append(_key(f"{name}:{number}", words))
         if len(keys) > MAX_TRUST_KEYS:
             raise ValueError(f"{name}:{number}: more than {MAX_TRUST_KEYS} keys")
