@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"streamcanary/schemas"
 )
 
@@ -24,7 +26,25 @@ const routeText = `{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRout
 	`{"matches":[{"path":{"type":"PathPrefix","value":"/"}}],"backendRefs":[{"group":"","kind":"Service","name":"ranker-41","port":80,"weight":90},{"group":"","kind":"Service","name":"ranker-42","port":80,"weight":10,"filters":[]}]},` +
 	`{"matches":[{"path":{"type":"Exact","value":"/try"}}],"backendRefs":[{"name":"ranker-42","port":80}]}]}}`
 
-// A cluster answers as the Kubernetes API does: a PUT with another resourceVersion than the stored one is a conflict.
+// crd is the schema that a cluster with the Gateway API holds a route against (testdata/httproute.schema.py).
+var crd = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	return jsonschema.NewCompiler().Compile("testdata/httproute.schema.json")
+})
+
+// fitsCRD holds a route against it.
+func fitsCRD(route string) error {
+	schema, err := crd()
+	if err != nil {
+		return err
+	}
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(route))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(v)
+}
+
+// A cluster answers as the Kubernetes API does: a PUT with another resourceVersion than the stored one is a conflict, and one that the Gateway API's schema doesn't take is invalid.
 type cluster struct {
 	mu      sync.Mutex
 	version int
@@ -59,6 +79,9 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case json.Unmarshal(text, &put) != nil:
 			c.fail(w, http.StatusBadRequest, "BadRequest")
+			return
+		case fitsCRD(string(text)) != nil:
+			c.fail(w, http.StatusUnprocessableEntity, "Invalid")
 			return
 		case put.Metadata.ResourceVersion != fmt.Sprint(c.version):
 			c.fail(w, http.StatusConflict, "Conflict")
@@ -129,6 +152,27 @@ func canonical(w *world, text string) string {
 		w.Fatal(err)
 	}
 	return string(out)
+}
+
+// TestRouteFitsCRD: the schema takes what is put, whatever else a route has, and wouldn't take a slip.
+func TestRouteFitsCRD(t *testing.T) {
+	whole := strings.Replace(routeText, `"matches":[{"path":{"type":"Exact","value":"/try"}}]`, `"name":"try","timeouts":{"request":"10s"},"matches":[{"method":"GET","headers":[{"name":"x","value":"y"}]}],`+
+		`"filters":[{"type":"RequestMirror","requestMirror":{"backendRef":{"name":"ranker-42","port":80},"percent":10}}]`, 1)
+	whole = strings.TrimSuffix(whole, "}") + `,"status":{"parents":[{"controllerName":"example.com/edge","parentRef":{"name":"edge"},"conditions":[` +
+		`{"type":"Accepted","status":"True","reason":"Accepted","message":"","lastTransitionTime":"2026-01-05T10:00:00Z","observedGeneration":9007199254740993}]}]}}`
+	c := &cluster{version: 7, route: whole}
+	onCluster(t, c, func(w *world) {
+		if err := w.act(); err != nil || len(c.puts) != 1 || fitsCRD(c.route) != nil {
+			w.Errorf("got %v after %d puts: %v", err, len(c.puts), fitsCRD(c.route))
+		}
+	})
+	for _, slip := range []struct{ was, is string }{
+		{`"weight":10`, `"weight":"10"`}, {`"weight":10`, `"weight":0.5`}, {`"weight":10`, `"weight":1000001`}, {`"weight":10`, `"share":10`}, {`"weight":90`, `"weight":-1`}, {`"name":"ranker-41",`, ""},
+	} {
+		if text := strings.Replace(whole, slip.was, slip.is, 1); text == whole || fitsCRD(text) == nil {
+			t.Errorf("with %s for %s it is taken", slip.is, slip.was)
+		}
+	}
 }
 
 func TestRouteConflicts(t *testing.T) {
