@@ -14,8 +14,8 @@ var _ = register(schemas.SinkAlertmanager, openAlertmanager)
 
 // alertmanager posts alerts to Alertmanager's API (POST /api/v2/alerts). Labels are an alert's identity: alertname StreamcanaryRollout, model, rollout, severity, and the
 // labels of the rollout; that a rollback is stuck has the alertname StreamcanaryRollbackStuck, and that stores don't answer a freeze, or
-// that they take writes again, StreamcanaryStateStuck, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or a day after it was raised last: it isn't sent again meanwhile, so an Alertmanager that loses its
-// alerts forgets it, after it has told of it.
+// that they take writes again, StreamcanaryStateStuck, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or a day after it was raised last: it isn't sent again meanwhile, and Alertmanager keeps
+// alerts in memory alone: one that restarts forgets it, after it has told of it.
 type alertmanager struct{ *courier }
 
 // alertLife is how long an alert is active that nobody ends.
