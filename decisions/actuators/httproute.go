@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"streamcanary/schemas"
 )
@@ -20,6 +21,9 @@ type httproute struct{ *courier }
 
 const decisionAnnotation = "streamcanary.dev/decision"
 
+// noSuchPath is what the Kubernetes API answers where no resource is that it knows.
+const noSuchPath = "404 page not found"
+
 // rereads is how often a route is read again that somebody else changed meanwhile.
 const rereads = 5
 
@@ -28,18 +32,25 @@ func openHTTPRoute(c *courier) (Actuator, error) {
 	return httproute{c}, nil
 }
 
-// explainHTTPRoute reads a metav1.Status of the Kubernetes API. What isn't there may be made at any time, and then it is found.
+// explainHTTPRoute reads a metav1.Status of the Kubernetes API, whose message says it best. What isn't there may be made at any time, and then it is found.
 func explainHTTPRoute(f *Failure, body []byte) {
 	var status struct {
-		Kind, Reason string
-		Details      struct{ Name string }
+		Kind, Reason, Message string
+		Details               struct{ Name string }
 	}
-	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.Reason != "NotFound" {
+	const unknown = "the cluster knows no HTTPRoute of gateway.networking.k8s.io/v1: install the Gateway API, or look whether url is the right cluster's"
+	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" {
+		if strings.TrimSpace(string(body)) == noSuchPath {
+			f.why += ": " + unknown
+		}
 		return
 	}
-	f.why = "the cluster has no HTTPRoute of this name in this namespace: make it, with both backendRefs, or mend namespace and name in spec.sinks"
-	if status.Details.Name == "" {
-		f.why = "the cluster knows no HTTPRoute of gateway.networking.k8s.io/v1: install the Gateway API, or look whether url is the right cluster's"
+	f.why = strings.Replace(f.why, shown(body), shown([]byte(status.Message)), 1)
+	switch {
+	case status.Reason == "NotFound" && status.Details.Name == "":
+		f.why = unknown
+	case status.Reason == "NotFound":
+		f.why = "the cluster has no HTTPRoute of this name in this namespace: make it, with both backendRefs, or mend namespace and name in spec.sinks"
 	}
 }
 

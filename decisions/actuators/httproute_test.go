@@ -197,6 +197,31 @@ func TestRouteConflicts(t *testing.T) {
 	})
 }
 
+// TestRouteRefused: what a Kubernetes API 1.37 answers is told by its own message.
+func TestRouteRefused(t *testing.T) {
+	for _, x := range []struct {
+		name, body, want string
+		status           int
+	}{
+		{"changed meanwhile", `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Operation cannot be fulfilled on httproutes.gateway.networking.k8s.io \"ranker\": the object has been modified; please apply your changes to the latest version and try again","reason":"Conflict","details":{"name":"ranker","group":"gateway.networking.k8s.io","kind":"httproutes"},"code":409}`,
+			`the server answers 409: Operation cannot be fulfilled on httproutes.gateway.networking.k8s.io "ranker": the object has been modified; please apply`, 409},
+		{"nobody known", `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}`,
+			"the server answers 401: look at the token or secret of this sink, and at what it may do: Unauthorized", 401},
+		{"no such kind", "404 page not found\n", "the server answers 404: 404 page not found: the cluster knows no HTTPRoute of gateway.networking.k8s.io/v1: install the Gateway API", 404},
+		{"a proxy's page", "<html>404</html>", "the server answers 404: <html>404</html>", 404},
+	} {
+		within(t, schemas.SinkHTTPRoute, func(_ int, to http.ResponseWriter, _ *http.Request) bool {
+			to.WriteHeader(x.status)
+			fmt.Fprint(to, x.body)
+			return true
+		}, func(w *world) {
+			if f := w.fails(w.act(), x.want); strings.Contains(f.Error(), "apiVersion") {
+				w.Errorf("%s: %s", x.name, f)
+			}
+		})
+	}
+}
+
 func TestRoutesThatCantBeWeighed(t *testing.T) {
 	tests := []struct{ name, route, want string }{
 		{"another kind", strings.Replace(routeText, `"kind":"HTTPRoute"`, `"kind":"List"`, 1), "but not with an HTTPRoute: is that the address of the Kubernetes API?"},
