@@ -127,7 +127,7 @@ func TestExamplesInDocuments(t *testing.T) {
 	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 		yaml := block[1]
 		switch {
-		case strings.HasPrefix(yaml, "route:"): // Alertmanager's
+		case strings.HasPrefix(yaml, "route:"), strings.HasPrefix(yaml, "layered_runtime:"): // Alertmanager's, and Envoy's
 			continue
 		case strings.HasPrefix(yaml, "  baseline:"):
 			_, err = ParseRollout("README", []byte(head+yaml))

@@ -38,7 +38,7 @@ func TestShowsWhatOthersWrote(t *testing.T) {
 		t.Errorf("shown raw\n%q", b.String())
 	}
 	for _, want := range []string{
-		`last decision: commanded: "ada rolled 42 back: ` + shown + `.`,
+		`decided: commanded: "ada rolled 42 back: ` + shown + `.`,
 		`ack: us answered rejected to decision 3: "` + shown + `"` + "\n",
 		`ack: "ghost` + shown + "\" answered applied to decision 3\n",
 	} {
