@@ -11,10 +11,13 @@ import (
 	"streamcanary/schemas"
 )
 
-// A knock is that somebody who is known may not do something: who, with which rollout, and what.
-type knock struct{ who, rollout, do string }
+// A knock is that somebody who is known may not do something, or can't: who, with which rollout, and what.
+type knock struct {
+	who, rollout, do string
+	refused          bool // they may, and it can't be done as things stand
+}
 
-// Knocked is one such time: the reason that they gave, and why they may not.
+// Knocked is one such time: the reason that they gave, and why not.
 type knocked struct {
 	knock
 	comment string
@@ -45,7 +48,7 @@ func byWhom(n *schemas.Notice) func(*zerolog.Event) {
 	}
 }
 
-// tellDenied puts on the event stream that a person wanted what their role doesn't allow: everything that people ask for stands there, with who it was. What comes from nobody who is known
+// tellDenied puts on the event stream that a person wanted what their role doesn't allow, or what is refused before it comes to the state machine (a retry): everything that people ask for stands there, with who it was. What comes from nobody who is known
 // doesn't: whoever reaches NATS could write there.
 func (c *court) tellDenied(ctx context.Context, of *knocked) {
 	d := c.desks[of.rollout]
@@ -69,7 +72,11 @@ func (c *court) tellDenied(ctx context.Context, of *knocked) {
 	if of.do == "" { // what they sent is no command
 		what = "A command"
 	}
-	n.Sentence = fmt.Sprintf("%s of rollout %s is denied: %v. More of it within %s is only counted (streamcanary_commands_denied_total).", what, of.rollout, of.why, deniedEvery)
+	word := "denied"
+	if of.refused {
+		word = "refused"
+	}
+	n.Sentence = fmt.Sprintf("%s of rollout %s is %s: %v. More of it within %s is only counted (streamcanary_commands_%[3]s_total).", what, of.rollout, word, of.why, deniedEvery)
 	n.EventTime = schemas.Time(d.head.State.EventMs)
 	c.notify(ctx, n)
 }

@@ -91,7 +91,7 @@ func TestSeveritiesBeside(t *testing.T) {
 				t.Errorf("%s is not published", n.Kind)
 			}
 		}
-		h.court.tellDenied(t.Context(), &knocked{knock{"eve", "story", "promote"}, "", errors.New("eve may not")})
+		h.court.tellDenied(t.Context(), &knocked{knock{who: "eve", rollout: "story", do: "promote"}, "", errors.New("eve may not")})
 		h.court.farewell(t.Context(), d, schemas.Actor{Kind: "person", Name: "ada"})
 		var have []string
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -227,7 +227,7 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 		c.log.Warn().Err(err).Str("rollout", r.Rollout).Str("do", r.Command.Do).Msg("a command is denied")
 		c.seen.denied.Inc()
 		if known {
-			c.tellDenied(ctx, &knocked{knock{who.name, r.Rollout, r.Command.Do}, r.Command.Comment, err})
+			c.tellDenied(ctx, &knocked{knock{who: who.name, rollout: r.Rollout, do: r.Command.Do}, r.Command.Comment, err})
 		}
 		r.Reply(&schemas.CommandReply{Denied: err.Error()})
 		return
@@ -421,7 +421,7 @@ func wanted(r *http.Request, who person) knocked {
 			c = sent
 		}
 	}
-	return knocked{knock{who.name, r.PathValue("name"), c.Do}, c.Comment, who.commands(cmp.Or(c.Do, "a command"))}
+	return knocked{knock{who: who.name, rollout: r.PathValue("name"), do: c.Do}, c.Comment, who.commands(cmp.Or(c.Do, "a command"))}
 }
 
 // open says why nobody is heard over HTTP; nil: whoever has a token is, or, without tokens, whoever is on this machine.

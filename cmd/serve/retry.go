@@ -29,7 +29,7 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 		why = d.head.State.RefusesAnew(in.Force)
 	}
 	if why != "" && d.lost == nil {
-		c.answer(id, &schemas.CommandReply{Refused: why})
+		c.refuseRetry(ctx, id, in.Actor, errors.New(why))
 		return
 	}
 	now := time.Now()
@@ -49,7 +49,7 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 		return
 	}
 	if err != nil {
-		c.answer(id, &schemas.CommandReply{Refused: err.Error()})
+		c.refuseRetry(ctx, id, in.Actor, err)
 		return
 	}
 	c.handIns[d.rollout.Name] = handIn{id: a.ID, name: in.Actor.Name}
@@ -91,11 +91,19 @@ func (c *court) unretried(rollout string, a *Application, why error) {
 	if !a.Retry || d == nil || !c.ownHandIn(rollout, a) && lateRetry(d, a) == nil {
 		return
 	}
-	reply := &schemas.CommandReply{Refused: why.Error()}
 	if err := c.write(context.Background(), rollout, &d.application); err != nil {
 		c.log.Warn().Err(err).Str("rollout", rollout).Msg("a retry is refused, and its file can't be put back: `rollout explain` tells of it until the next `rollout apply`")
 	}
-	c.answer(id, reply)
+	c.refuseRetry(context.Background(), id, a.Actor, why)
+}
+
+// refuseRetry answers those who asked for a retry that is refused, and tells of it.
+func (c *court) refuseRetry(ctx context.Context, id request, by schemas.Actor, why error) {
+	if c.asking[id] == nil { // of an earlier start of the service
+		return
+	}
+	c.tellDenied(ctx, &knocked{knock{by.Name, id.rollout, schemas.CommandRetry, true}, by.Comment, why})
+	c.answer(id, &schemas.CommandReply{Refused: why.Error()})
 }
 
 // retryOf is the command that an application came from, by which it is known when it is sent again.

@@ -38,6 +38,11 @@ func TestRetryByCommand(t *testing.T) {
 		if reply := v.request(schemas.Command{ID: "r-0", Do: "retry", Comment: "x"}); !strings.Contains(reply.Refused, "epoch 1 is running, and a new one would forget what it has shown") {
 			t.Errorf("a retry of what runs: %+v", reply)
 		}
+		v.wait(100 * time.Millisecond)
+		told := v.notices(schemas.NoticeCommandRefused)
+		if len(told) != 1 || !strings.HasPrefix(told[0].Sentence, "Command retry of rollout story is refused: epoch 1 is running, ") || told[0].Actor == nil || *told[0].Actor != (schemas.Actor{Kind: "person", Name: "ada", Comment: "x"}) {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
 		back := schemas.Command{ID: "b-1", Do: "rollback", Comment: "users complain"}
 		decided := v.request(back)
 		if decided.Decision == "" {
