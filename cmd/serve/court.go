@@ -80,7 +80,7 @@ type court struct {
 	unasked    nag       // the decision log, where a rollout is to begin
 	untold     nag       // events of strangers and of lost rollouts
 
-	knocks     map[knock]time.Time // when each was told last: at most mostKnocks
+	knocks     map[knock]toldKnock // at most mostKnocks
 	denied     int                 // told so far
 	roster     *roster
 	farewells  []*schemas.Notice // of deleted rollouts, to be published: the newest goneMost

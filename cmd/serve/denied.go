@@ -17,6 +17,12 @@ type knock struct {
 	refused          bool // they may, and it can't be done as things stand
 }
 
+// A toldKnock is when one was told last, and how often it came since.
+type toldKnock struct {
+	at, last time.Time
+	more     int
+}
+
 // Knocked is one such time: the reason that they gave, and why not.
 type knocked struct {
 	knock
@@ -56,14 +62,10 @@ func (c *court) tellDenied(ctx context.Context, of *knocked) {
 		return
 	}
 	now := time.Now()
-	maps.DeleteFunc(c.knocks, func(_ knock, at time.Time) bool { return now.Sub(at) >= deniedEvery })
-	if _, told := c.knocks[of.knock]; told || len(c.knocks) >= mostKnocks {
+	more, due := c.heardBefore(of.knock, now)
+	if !due {
 		return
 	}
-	if c.knocks == nil {
-		c.knocks = map[knock]time.Time{}
-	}
-	c.knocks[of.knock] = now
 	c.denied++
 	n := noticeOf(d, schemas.NoticeCommandRefused)
 	n.ID = fmt.Sprintf("%s.%d.denied.%d.%d", n.Rollout, n.Epoch, now.UnixMilli(), c.denied)
@@ -76,7 +78,30 @@ func (c *court) tellDenied(ctx context.Context, of *knocked) {
 	if of.refused {
 		word = "refused"
 	}
-	n.Sentence = fmt.Sprintf("%s of rollout %s is %s: %v. More of it within %s is only counted (streamcanary_commands_%[3]s_total).", what, of.rollout, word, of.why, deniedEvery)
+	n.Sentence = fmt.Sprintf("%s of rollout %s is %s: %v. More of it within %s is only counted (streamcanary_commands_%[3]s_total).%[6]s", what, of.rollout, word, of.why, schemas.FormatDuration(deniedEvery), more)
 	n.EventTime = schemas.Time(d.head.State.EventMs)
 	c.notify(ctx, n)
+}
+
+// heardBefore keeps a knock, and reports whether it is to be told, with what wasn't told of it before.
+func (c *court) heardBefore(k knock, now time.Time) (more string, due bool) {
+	if c.knocks == nil {
+		c.knocks = map[knock]toldKnock{}
+	}
+	x, known := c.knocks[k]
+	switch {
+	case known && now.Sub(x.at) < deniedEvery:
+		x.more, x.last = x.more+1, now
+		c.knocks[k] = x
+		return "", false
+	case x.more > 0:
+		more = fmt.Sprintf(" Since %s it was asked for %d times more, at last at %s.", schemas.Time(x.at.UnixMilli()), x.more, schemas.Time(x.last.UnixMilli()))
+	case !known && len(c.knocks) >= mostKnocks:
+		maps.DeleteFunc(c.knocks, func(_ knock, x toldKnock) bool { return now.Sub(x.at) >= deniedEvery })
+		if len(c.knocks) >= mostKnocks {
+			return "", false
+		}
+	}
+	c.knocks[k] = toldKnock{at: now}
+	return more, true
 }

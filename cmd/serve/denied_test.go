@@ -63,8 +63,8 @@ func TestDeniedIsTold(t *testing.T) {
 		v.wait(deniedEvery)
 		ask("rollback", "Bearer viewer-token-12345")
 		v.wait(time.Second)
-		if told := v.notices(schemas.NoticeCommandRefused); len(told) != 3 {
-			t.Errorf("told %d times after a minute", len(told))
+		if told := v.notices(schemas.NoticeCommandRefused); len(told) != 3 || !strings.Contains(told[2].Sentence, " it was asked for 4 times more, at last at ") {
+			t.Errorf("told %d times after a minute: %+v", len(told), told)
 		}
 		v.knocksAtTheDoors()
 	})
@@ -186,4 +186,17 @@ func TestRefusedIsTold(t *testing.T) {
 			t.Error("not counted")
 		}
 	})
+}
+
+// TestKnocksAreBounded: whom there are too many of is only counted; what was told long ago makes room.
+func TestKnocksAreBounded(t *testing.T) {
+	c, now := &court{}, time.Unix(0, 0)
+	for i := range mostKnocks + 5 {
+		if _, due := c.heardBefore(knock{who: fmt.Sprint(i)}, now); due != (i < mostKnocks) {
+			t.Fatalf("%d is told: %v", i, due)
+		}
+	}
+	if _, due := c.heardBefore(knock{who: "late"}, now.Add(deniedEvery)); !due || len(c.knocks) != 1 {
+		t.Errorf("a minute later it is told: %v, and %d are kept", due, len(c.knocks))
+	}
 }
