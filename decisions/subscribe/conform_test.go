@@ -81,12 +81,13 @@ func newTrial(t *testing.T, c conformClient) *trial {
 	dir := t.TempDir()
 	x := &trial{t: t, client: c, next: 1, schema: ackSchema(t), at: server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: filepath.Join(dir, "nats"), NoSigs: true, NoLog: true,
+		Users: []*server.User{{Username: "serve", Password: "s"}, {Username: "client", Password: "c", Permissions: permitted()}},
 	}}
 	x.must(x.back())
 	t.Cleanup(func() { x.away() })
 	x.at.Port = x.server.Addr().(*net.TCPAddr).Port
 	var err error
-	x.conn, err = nats.Connect(x.server.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(conformPause))
+	x.conn, err = nats.Connect(x.server.ClientURL(), nats.UserInfo("serve", "s"), nats.MaxReconnects(-1), nats.ReconnectWait(conformPause))
 	x.must(err)
 	t.Cleanup(x.conn.Close)
 	x.js, err = jetstream.New(x.conn)
@@ -97,9 +98,21 @@ func newTrial(t *testing.T, c conformClient) *trial {
 	trust := filepath.Join(dir, "trust.txt")
 	x.must(os.WriteFile(trust, []byte("# of this test\n"+key(1).TrustLine()+" whoever\n"), 0o644))
 	x.config = conformConfig{
-		URLs: []string{x.server.ClientURL()}, Models: []string{model}, Instance: "i-1", Trust: trust, Dir: filepath.Join(dir, "positions"), Answers: map[string][]string{},
+		URLs: []string{strings.Replace(x.server.ClientURL(), "nats://", "nats://client:c@", 1)}, Models: []string{model}, Instance: "i-1", Trust: trust, Dir: filepath.Join(dir, "positions"), Answers: map[string][]string{},
 	}
 	return x
+}
+
+// permitted is what deploy/PROTOCOL.md says that a client may do in NATS, and nothing else.
+func permitted() *server.Permissions {
+	publish := []string{"streamcanary.ack.ranker=2Fv=2E1.eu", "streamcanary.ack.ranker=2Fv=2E1.users"}
+	for _, stream := range []string{"STREAMCANARY", "KV_streamcanary-routes"} {
+		publish = append(publish, "$JS.API.CONSUMER.MSG.NEXT."+stream+".>")
+		for _, do := range []string{"CREATE", "INFO", "DELETE"} {
+			publish = append(publish, "$JS.API.CONSUMER."+do+"."+stream+".>")
+		}
+	}
+	return &server.Permissions{Publish: &server.SubjectPermission{Allow: publish}, Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>", "streamcanary.heartbeat"}}}
 }
 
 // back starts the server, away ends it.
@@ -276,7 +289,9 @@ func (x *trial) stop() error {
 }
 
 // passedOver reports whether a line of the client is for people: what went wrong, other than a decision that it didn't obey.
-func passedOver(line string) bool { return strings.HasPrefix(line, "error ") }
+func passedOver(line string) bool {
+	return strings.HasPrefix(line, "error ") && !strings.Contains(strings.ToLower(line), "permissions violation")
+}
 
 func (x *trial) expectLine(want string) error {
 	timer := time.NewTimer(conformWait)

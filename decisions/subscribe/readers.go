@@ -45,46 +45,20 @@ func (f *follower) keep(ctx context.Context, what string, read func(context.Cont
 	}
 }
 
-var errClosed = errors.New("the subscription is closed")
-
 func (f *follower) watchRoutes(ctx context.Context) error {
 	key, err := schemas.RouteKey(f.model)
 	if err != nil {
 		return err
 	}
-	return f.watchKey(ctx, key, func(entry jetstream.KeyValueEntry) {
-		if entry == nil {
-			f.openLog()
-			return
-		}
-		f.putEntry(ctx, entry, message{route: true})
-	})
+	return f.watchKey(ctx, key, message{route: true}, f.openLog)
 }
 
-// watchKey gives the value of a key of the bucket, if it has one, then nil, and then its changes, until the context ends.
-func (f *follower) watchKey(ctx context.Context, key string, give func(jetstream.KeyValueEntry)) error {
-	opening, cancel := context.WithTimeout(ctx, f.o.Timeout)
-	defer cancel()
-	kv, err := f.js.KeyValue(opening, schemas.RoutesBucket)
-	if err != nil {
-		return err
-	}
-	watcher, err := kv.Watch(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = watcher.Stop() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case entry, open := <-watcher.Updates():
-			if !open {
-				return errClosed
-			}
-			give(entry)
-		}
-	}
+// watchKey puts the value of a key of the bucket, if it has one, and its changes, until the context ends; m says where it is from. It doesn't watch as a bucket's own
+// client does: what that asks for in NATS (flow control) is more than a router need be permitted, and where it isn't, it hears nothing more after some MB.
+func (f *follower) watchKey(ctx context.Context, key string, m message, caughtUp func()) error {
+	return f.read(ctx, reader{stream: "KV_" + schemas.RoutesBucket, subject: "$KV." + schemas.RoutesBucket + "." + key, caughtUp: caughtUp, give: func(entry jetstream.Msg) {
+		f.putEntry(ctx, entry, m)
+	}})
 }
 
 // readAgain puts what is asked again without routes into the inbox until the context ends: the last of it, then what comes.
@@ -97,11 +71,7 @@ func (f *follower) watchAgain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.watchKey(ctx, key, func(entry jetstream.KeyValueEntry) {
-		if entry != nil {
-			f.putEntry(ctx, entry, message{again: true})
-		}
-	})
+	return f.watchKey(ctx, key, message{again: true}, func() {})
 }
 
 // openLog lets the log be read; only readRoutes calls it.
@@ -114,11 +84,11 @@ func (f *follower) openLog() {
 }
 
 // putEntry puts what stands in the bucket; m says where.
-func (f *follower) putEntry(ctx context.Context, entry jetstream.KeyValueEntry, m message) {
-	if entry.Operation() != jetstream.KeyValuePut {
+func (f *follower) putEntry(ctx context.Context, entry jetstream.Msg, m message) {
+	if entry.Headers().Get(operation) != "" { // it is gone
 		return
 	}
-	signed, err := schemas.DecodeSigned(entry.Value())
+	signed, err := schemas.DecodeSigned(entry.Data())
 	if err != nil {
 		what := "route document"
 		if m.again {
@@ -131,26 +101,55 @@ func (f *follower) putEntry(ctx context.Context, entry jetstream.KeyValueEntry, 
 	f.put(ctx, m)
 }
 
-// watchLog reads the log until the context ends, or the connection or the log is gone: left to itself, the client would try to go on for as long as
-// that lasts, heed no context meanwhile, and go on behind the last sequence even in a log that was made anew.
 func (f *follower) watchLog(ctx context.Context) error {
 	subject, err := schemas.DecisionSubject(f.model)
 	if err != nil {
 		return err
 	}
+	return f.read(ctx, reader{stream: schemas.StreamName, subject: subject, caughtUp: func() {}, give: func(m jetstream.Msg) { f.put(ctx, fromLog(m)) }})
+}
+
+// A reader is who reads one subject of a stream.
+type reader struct {
+	stream, subject string
+	give            func(jetstream.Msg)
+	caughtUp        func() // what stood there at the beginning was read, or nothing did
+}
+
+// operation is the header of a key's value that is none: the key was deleted.
+const operation = "KV-Operation"
+
+// read gives the last message that stands there, and new ones, until the context ends, or the connection or the stream is gone: left to itself, the client would try to go on for as long as
+// that lasts, heed no context meanwhile, and go on behind the last sequence even in a stream that was made anew.
+func (f *follower) read(ctx context.Context, r reader) error {
 	opening, cancel := context.WithTimeout(ctx, f.o.Timeout)
 	defer cancel()
-	consumer, err := f.js.OrderedConsumer(opening, schemas.StreamName, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, MaxResetAttempts: 1,
+	consumer, err := f.js.OrderedConsumer(opening, r.stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{r.subject}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, MaxResetAttempts: 1,
 	})
 	if err != nil {
 		return err
 	}
+	behind := consumer.CachedInfo().NumPending > 0
 	messages, err := consumer.Messages()
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
+	if behind { // what stood there may have been taken away since
+		first, cancel := context.WithTimeout(ctx, f.o.Timeout)
+		defer cancel()
+		next, err := messages.Next(jetstream.NextContext(first))
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			r.give(next)
+		case !errors.Is(err, context.DeadlineExceeded):
+			return err
+		}
+	}
+	r.caughtUp()
 	for {
 		next, err := messages.Next(jetstream.NextContext(ctx))
 		if ctx.Err() != nil {
@@ -159,7 +158,7 @@ func (f *follower) watchLog(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		f.put(ctx, fromLog(next))
+		r.give(next)
 	}
 }
 
