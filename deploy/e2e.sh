@@ -87,7 +87,7 @@ fi
 
 # apicurio makes a place of its own for a Schema Registry, one that keeps what it knows in memory.
 apicurio() {
-	[ -n "$venv" ] && java -version 2>&1 | grep -qE 'version "(1[7-9]|[2-9][0-9])' && command -v mvn >/dev/null 2>&1 &&
+	[ -n "$venv" ] && java -version 2>&1 | grep -E 'version "(1[7-9]|[2-9][0-9])' >/dev/null && command -v mvn >/dev/null 2>&1 &&
 		(cd "$venv" && mvn --quiet --batch-mode dependency:unpack -Dartifact=io.apicurio:apicurio-registry-app:2.6.13.Final:tar.gz:all -DoutputDirectory="$venv/apicurio") # it writes where it is, too
 }
 
