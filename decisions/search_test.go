@@ -74,6 +74,14 @@ var stories = map[string]story{
 		applied(1, terms(ramp)), ack(2, 1, "eu", schemas.AckPrepared), ack(3, 2, "eu", schemas.AckApplied),
 		looked(4, schemaThat(PillarFailed)), looked(5, schemaThat(PillarHeld)), looked(6, schemaThat(PillarFailed)), verdictOf(7, VerdictRollback),
 	}, 7, version{1, 7}, 1},
+	"a promotion that nothing takes back once its routers have followed": {[]Input{
+		applied(1, terms(weight)), ack(2, 1, "eu", schemas.AckPrepared), ack(3, 2, "eu", schemas.AckApplied), command(5, CommandPromote, true), ack(6, 3, "eu", schemas.AckApplied),
+		verdictOf(7, VerdictRollback), command(8, CommandRollback, true), ack(9, 3, "eu", schemas.AckFailed),
+	}, 3, version{1, 3}, 1},
+	"a promotion that harm ends before its routers have followed": {[]Input{
+		applied(1, terms(weight)), ack(2, 1, "eu", schemas.AckPrepared), ack(3, 2, "eu", schemas.AckApplied), command(5, CommandPromote, true), verdictOf(7, VerdictRollback),
+		ack(8, 3, "eu", schemas.AckApplied), verdictOf(9, VerdictPromote), command(10, CommandPromote, true),
+	}, 4, version{1, 4}, 1},
 	"two decisions in one outbox": {[]Input{applied(1, terms(advise)), verdictOf(5, VerdictHold), verdictOf(6, VerdictRollback)}, 4, version{}, 2},
 	"state that goes back, and a store that is silent at first": {[]Input{
 		applied(1, terms(stateful, oneStore)), ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), verdictOf(10, VerdictRollback),
@@ -191,9 +199,18 @@ func (w *world) take(i int) {
 	if err != nil {
 		panic(err)
 	}
+	if was, is := in.head.State.Status, head.State.Status; !absorbs(was, is) {
+		panic(fmt.Sprintf("it was %s, and %s makes it %s", was, input.Kind, is))
+	}
 	head.Offsets = []Offset{{0, int64(at + 1)}}
 	head.Writer = fmt.Sprint(i)
 	in.head, in.unsaved = head, true
+}
+
+// absorbs reports whether a status may follow on another: once an epoch has ended, it stays so as it has. Only a rollback may stand still until its stores freeze, and then goes on.
+func absorbs(was, is Status) bool {
+	rollback := func(s Status) bool { return s == StatusRolledBack || s == StatusFrozen }
+	return !was.Ended() || was == is || rollback(was) && rollback(is)
 }
 
 // save writes the record by compare-and-set. Where its answer is lost, the instance will try again.

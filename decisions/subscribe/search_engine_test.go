@@ -119,13 +119,31 @@ func (s *scene) take(t taking) took {
 	if err != nil {
 		panic(err)
 	}
+	after.State.Status = s.flawed(before.State.Status, after.State.Status)
 	was, is := before.State.Status, after.State.Status
-	if was.Ended() && !is.Ended() && before.State.Epoch == after.State.Epoch {
+	if before.State.Epoch == after.State.Epoch && !absorbs(was, is) {
 		violated("epoch %d was %s, and %s makes it %s", before.State.Epoch, was, s.inputText(t.input), is)
 	}
 	result := took{s.headNumber(after), len(effects) > 0 || was != is || in.Kind == decisions.InputAck}
 	s.takes[t] = result
 	return result
+}
+
+// absorbs reports whether a status may follow on another: once an epoch has ended, it stays so as it has. Only a rollback may stand still until its stores freeze, and then goes on.
+func absorbs(was, is decisions.Status) bool {
+	rollback := func(s decisions.Status) bool { return s == decisions.StatusRolledBack || s == decisions.StatusFrozen }
+	return !was.Ended() || was == is || rollback(was) && rollback(is)
+}
+
+// flawed is the status that follows where the engine has a flaw.
+func (s *scene) flawed(was, is decisions.Status) decisions.Status {
+	switch {
+	case s.flaw == revives && was == decisions.StatusRolledBack:
+		return decisions.StatusRunning
+	case s.flaw == takesBack && was == decisions.StatusPromoted:
+		return decisions.StatusRolledBack
+	}
+	return is
 }
 
 // apply journals the start of the next epoch.

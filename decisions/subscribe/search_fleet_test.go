@@ -84,8 +84,8 @@ type scene struct {
 	consumers int // named a, b, c
 	script    []cue
 	faults    faults
-	ends      Version // of the last decision
-	flaw      flaw    // of the model: for the test of the search itself
+	ends      []Version // the last decision is one of these
+	flaw      flaw      // of the model: for the test of the search itself
 
 	headNumbers, bodyNumbers, inputNumbers map[string]int
 	heads                                  []headed
@@ -162,7 +162,7 @@ func (s *scene) headNumber(h decisions.Head) uint16 {
 			x.body = s.bodyNumber(x.next.Body)
 		}
 		for _, d := range h.State.Deadlines() {
-			if !strings.HasSuffix(d.ID, "/"+string(decisions.StepVerify)) { // traffic ends that one, and there is none here
+			if !strings.HasSuffix(d.ID, "/"+string(decisions.StepVerify)) && !strings.HasSuffix(d.ID, "/retired") { // traffic ends these, and there is none here
 				x.waits = append(x.waits, d)
 			}
 		}

@@ -17,6 +17,8 @@ const (
 	writesOver          // an engine writes the record whoever has written it meanwhile
 	startsAnyway        // an engine begins an epoch whatever was decided, or written, since it asked for that
 	forgetsOutbox       // an engine doesn't deliver what the one before it had left
+	revives             // an engine lets what is rolled back run again
+	takesBack           // an engine rolls back what is promoted
 	forgetsRoute        // a consumer that begins again waits for the next decision, and looks at nothing that was there before
 )
 
