@@ -13,7 +13,7 @@ import (
 	"streamcanary/schemas"
 )
 
-// A forgotten rollout is one whose file is gone, mostly with its record, and whose last decision shares its model's traffic out: the canary keeps its users, and nobody decides.
+// A forgotten rollout is one whose file is gone, mostly with its record, and which its last decision leaves under way: the canary may have users, or everybody is prepared, and nobody decides.
 type forgotten struct {
 	decision *schemas.Decision
 	record   bool // there is one, and nothing is judged by it without the file
@@ -25,13 +25,14 @@ const statusUnknown decisions.Status = "unknown"
 
 // findForgotten looks, once the desks are open, for rollouts that the decision log has under way and that have no file: a record that has not ended counts for nothing without it.
 func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
-	last, err := c.bus.InForce(ctx)
+	last, err := c.unended(ctx)
 	if err != nil {
 		return err
 	}
-	for _, d := range last {
+	for _, model := range slices.Sorted(maps.Keys(last)) {
+		d := last[model]
 		has := func(s bus.Spec) bool { return s.Rollout == d.Rollout && !s.Deleted }
-		if !shared(d) || c.desks[d.Rollout] != nil || slices.ContainsFunc(first, has) || c.since(d) {
+		if c.desks[d.Rollout] != nil || slices.ContainsFunc(first, has) || c.since(d) {
 			continue
 		}
 		head, _, err := c.bus.LoadHead(ctx, d.Rollout)
@@ -46,6 +47,35 @@ func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
 		c.log.Error().Str("rollout", d.Rollout).Str("model", d.Model).Str("id", d.ID).Msg(f.text())
 	}
 	return nil
+}
+
+// unended are the decisions, by model, that leave a rollout under way: the one in force that shares the traffic out, or the last one where that does, or shows that nothing has ended yet.
+func (c *court) unended(ctx context.Context) (map[string]*schemas.Decision, error) {
+	routed, err := c.bus.InForce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	last, err := c.bus.LastWanted(ctx, func(d *schemas.Decision) bool { return shared(d) || unrouted(d) })
+	if err != nil {
+		return nil, err
+	}
+	by := map[string]*schemas.Decision{}
+	for _, d := range append(slices.DeleteFunc(routed, func(d *schemas.Decision) bool { return !shared(d) }), last...) {
+		by[d.Model] = d
+	}
+	return by, nil
+}
+
+// unrouted reports whether a decision is of a rollout that is under way, and has given no version any traffic by itself: it is being prepared, or another controller moves the weights. A rollback
+// and a promotion carry routes, and all else that ends a rollout is an abort; in mode advise a recommendation to roll forward may come behind a rollback.
+func unrouted(d *schemas.Decision) bool {
+	switch {
+	case d.Phase == schemas.PhaseAbort:
+		return false
+	case d.Phase == schemas.PhasePrepare:
+		return true
+	}
+	return len(d.Routes) == 0 && (d.Mode == schemas.Enforce || d.Action != schemas.ActionRollForward)
 }
 
 // shared reports whether a decision leaves a model's traffic with several versions, in a rollout that nobody has deleted.
@@ -87,10 +117,22 @@ func (f *forgotten) text() string {
 	if d.Action == schemas.ActionPromote { // which an epoch that begins would undo
 		apply = "`streamcanary rollout apply --override`"
 	}
-	return fmt.Sprintf(gone+" (bucket %s); by its last decision, %s, model %s has %s: nobody decides for that now, and no guardrail takes the canary back. "+
-		"Apply the rollout's file again with %s: it goes on in a new epoch, and `rollout rollback` takes the canary back then; or restore the bucket from a backup "+
+	return fmt.Sprintf(gone+" (bucket %s); by its last decision, %s, %s. "+
+		"Apply the rollout's file again with %s: it goes on in a new epoch, and `rollout rollback` takes the canary back then, or `rollout delete` ends it; or restore the bucket from a backup "+
 		"(`nats stream restore`) while no serve runs. Look who may delete and purge streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_%s and PURGE)",
-		d.Rollout, schemas.RolloutsBucket, d.ID, d.Model, strings.Join(users(d), ", "), apply, schemas.RolloutsBucket)
+		d.Rollout, schemas.RolloutsBucket, d.ID, f.leaves(), apply, schemas.RolloutsBucket)
+}
+
+// leaves says how the last decision leaves the model.
+func (f *forgotten) leaves() string {
+	d := f.decision
+	switch {
+	case shared(d) && d.Mode == schemas.Enforce:
+		return fmt.Sprintf("model %s has %s: nobody decides for that now, and no guardrail takes the canary back", d.Model, strings.Join(users(d), ", "))
+	case d.Phase == schemas.PhasePrepare:
+		return fmt.Sprintf("it was being prepared, and no traffic of model %s was moved by it: it doesn't begin now, and who has prepared for it (routers, state stores) waits in vain", d.Model)
+	}
+	return fmt.Sprintf("it was under way, and others move the weights of model %s: nobody judges its canary now, which may have users, and no guardrail takes it back", d.Model)
 }
 
 // remembered are the standings of the forgotten; who has a rollout since then isn't any more.

@@ -45,6 +45,78 @@ func TestForgotten(t *testing.T) {
 	})
 }
 
+// TestForgottenWithoutTraffic: a rollout that is being prepared, or whose weights another controller moves, is told as lost, too, where its record is gone when serve starts; one that was deleted isn't.
+func TestForgottenWithoutTraffic(t *testing.T) {
+	for _, row := range []struct {
+		name, rollout string
+		deaf, deleted bool
+		says          string
+	}{
+		{name: "preparing", rollout: storyHead + errorsMore + atOnce, deaf: true,
+			says: "story.1.1, it was being prepared, and no traffic of model ranker was moved by it: it doesn't begin now"},
+		{name: "external", rollout: storyHead + errorsMore + elsewhere,
+			says: "story.1.2, it was under way, and others move the weights of model ranker: nobody judges its canary now"},
+		{name: "advised", rollout: advised(storyHead + errorsMore + atOnce),
+			says: "story.1.2, it was under way, and others move the weights of model ranker: nobody judges its canary now"},
+		{name: "deleted", rollout: storyHead + errorsMore + elsewhere, deleted: true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			inVillage(t, row.rollout, "", func(v *village) {
+				v.deaf.Store(row.deaf)
+				v.wait(5*time.Second + 130*time.Millisecond)
+				if row.deleted {
+					v.apply("story", row.rollout, func(a *Application) { a.ID, a.Delete = "gone", true })
+					v.wait(3 * time.Second)
+				}
+				v.stopService()
+				v.must(v.js().DeleteKeyValue(v.Context(), schemas.RolloutsBucket))
+				v.wait(time.Second)
+				v.stopService = v.service()
+				v.wait(2 * time.Second)
+				ready, told := v.page("/readyz"), v.notices(schemas.NoticeRolloutLost)
+				if row.says == "" {
+					if !strings.HasPrefix(ready, "200") || len(told) != 0 {
+						t.Errorf("told %d times: %+v; ready: %s", len(told), told, ready)
+					}
+					return
+				}
+				says := "The record and the file of rollout story are gone (bucket streamcanary-rollouts); by its last decision, " + row.says
+				if !strings.HasPrefix(ready, "503 rollout story is lost: "+says) || len(told) != 1 || !strings.HasPrefix(told[0].Sentence, says) {
+					t.Errorf("told %d times: %+v; ready: %s", len(told), told, ready)
+				}
+			})
+		})
+	}
+}
+
+// advised is a rollout in mode advise, which nobody need acknowledge.
+func advised(rollout string) string {
+	return strings.NewReplacer("model: ranker", "model: ranker\n  mode: advise", "  acks: {routers: [router-a], within: 10s}\n", "").Replace(rollout)
+}
+
+// TestUnrouted: which decisions without a split leave a rollout under way.
+func TestUnrouted(t *testing.T) {
+	all := []schemas.Route{{Version: "v1", WeightBP: 10000}, {Version: "v2"}}
+	for _, row := range []struct {
+		name string
+		d    schemas.Decision
+		want bool
+	}{
+		{"a prepare", schemas.Decision{Mode: schemas.Enforce, Action: schemas.ActionStart, Phase: schemas.PhasePrepare, Routes: all}, true},
+		{"a hold before the start", schemas.Decision{Mode: schemas.Enforce, Action: schemas.ActionHold, Phase: schemas.PhasePrepare, Routes: all}, true},
+		{"weights of others", schemas.Decision{Mode: schemas.Enforce, Action: schemas.ActionStart, Phase: schemas.PhaseCommit}, true},
+		{"a hold of weights of others", schemas.Decision{Mode: schemas.Enforce, Action: schemas.ActionHold, Phase: schemas.PhaseCommit}, true},
+		{"a rollback", schemas.Decision{Mode: schemas.Enforce, Action: schemas.ActionRollback, Phase: schemas.PhaseCommit, Routes: all}, false},
+		{"a refused start", schemas.Decision{Mode: schemas.Enforce, Action: schemas.ActionStart, Phase: schemas.PhaseAbort}, false},
+		{"to roll forward, of weights of others", schemas.Decision{Mode: schemas.Enforce, Action: schemas.ActionRollForward, Phase: schemas.PhaseCommit}, true},
+		{"to roll forward, advised behind a rollback", schemas.Decision{Mode: schemas.Advise, Action: schemas.ActionRollForward, Phase: schemas.PhaseCommit}, false},
+	} {
+		if got := unrouted(&row.d); got != row.want {
+			t.Errorf("%s: %v, want %v", row.name, got, row.want)
+		}
+	}
+}
+
 // TestUsers: who has users by a decision.
 func TestUsers(t *testing.T) {
 	split, all := []schemas.Route{{Version: "v1", WeightBP: 8000}, {Version: "v2", WeightBP: 2000}}, []schemas.Route{{Version: "v1", WeightBP: 10000}, {Version: "v2"}}
