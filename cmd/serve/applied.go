@@ -62,17 +62,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	}
 	d := c.desks[s.Rollout]
 	if s.Deleted {
-		c.board.accept(s.Rollout)
-		delete(c.inspections, s.Rollout)
-		delete(c.handIns, s.Rollout)
-		if d != nil && finished(&d.head) {
-			if d.vigil != nil {
-				c.order(ctx, order{remove: s.Rollout})
-			}
-			delete(c.desks, s.Rollout)
-			c.roster.remove(s.Rollout)
-			c.ends(d.rollout.Model, owner{s.Rollout, d.head.State.Epoch})
-		}
+		c.removed(ctx, s.Rollout)
 		return nil
 	}
 	a, r, err := DecodeApplication(s.Body)
@@ -109,6 +99,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	switch {
 	case err != nil:
 		c.refuse(s.Rollout, &a, err)
+		c.beside(s.Rollout, r.Model)
 		return nil
 	case other != nil:
 		return c.supersede(ctx, s, &a, other)
@@ -132,6 +123,27 @@ func (c *court) mayBegin(ctx context.Context, name string, a *Application, r *sc
 		err = c.mayMove(ctx, a, r)
 	}
 	return other, err
+}
+
+// removed takes that a rollout's file is gone.
+func (c *court) removed(ctx context.Context, name string) {
+	c.board.accept(name)
+	delete(c.inspections, name)
+	delete(c.handIns, name)
+	delete(c.standbys.since, name)
+	d := c.desks[name]
+	switch {
+	case d == nil:
+	case errors.Is(d.lost, bus.ErrLost):
+		c.untook(ctx, d)
+	case finished(&d.head):
+		if d.vigil != nil {
+			c.order(ctx, order{remove: name})
+		}
+		delete(c.desks, name)
+		c.roster.remove(name)
+		c.ends(d.rollout.Model, owner{name, d.head.State.Epoch})
+	}
 }
 
 // supersede journals the end of another rollout of the model; the new one is taken again when that has happened.
@@ -371,7 +383,8 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	}
 	if errors.Is(err, bus.ErrLost) {
 		c.log.Error().Err(err).Str("rollout", r.Name).Str("model", r.Model).
-			Msg("another process decides for this rollout: this one doesn't decide for the rollout until it is restarted; is it meant that two serve run?")
+			Msg("another process decides for this rollout: this one stands by, and goes on when that one is stopped; is it meant that two serve run?")
+		c.standsBy(r.Name)
 		return nil
 	}
 	if err != nil {

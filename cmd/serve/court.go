@@ -89,6 +89,7 @@ type court struct {
 	trespasses *trespasses
 	losses     *losses
 	forgotten  map[string]*forgotten // by model
+	standbys   standbys
 	trustFile  string
 }
 
@@ -147,6 +148,9 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	if err := c.claim(ctx); err != nil {
+		return err
+	}
 	if err := c.findForgotten(ctx, first); err != nil {
 		return err
 	}
@@ -198,22 +202,27 @@ func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64)
 	case err != nil:
 		return err
 	}
+	if d := c.opens(s.Rollout, head, revision); d != nil && (!finished(&head) || d.answering()) && d.next < offsets[d.partition] {
+		offsets[d.partition] = d.next
+	}
+	return nil
+}
+
+// opens opens the desk of a record; nil: that doesn't say what it is of.
+func (c *court) opens(name string, head decisions.Head, revision uint64) *desk {
 	application, r, err := DecodeApplication(head.Applied) // the entry may hold another file by now
 	if err != nil || len(head.From) == 0 {
 		return nil
 	}
 	d := c.newDesk(application, r, head.State.Epoch)
 	d.resume(head, revision)
-	c.desks[s.Rollout] = d
+	c.desks[name] = d
 	c.roster.put(r)
 	c.lives(r.Model, owner{r.Name, head.State.Epoch})
 	if d.answering() {
 		d.next = offsetOf(head.Offsets, d.partition)
 	}
-	if (!finished(&head) || d.answering()) && d.next < offsets[d.partition] {
-		offsets[d.partition] = d.next
-	}
-	return nil
+	return d
 }
 
 // newDesk makes an empty desk for an epoch.
@@ -250,7 +259,7 @@ func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Rec
 	c.log.Info().Int("records", records).Dur("took_ms", time.Since(began)).Msg("caught up with the window journal")
 	var oldest point
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; finished(&d.head) || d.lost != nil {
+		if d := c.desks[name]; finished(&d.head) || d.lost != nil && !errors.Is(d.lost, bus.ErrLost) {
 			continue
 		}
 		p, kept := points[name]
@@ -324,6 +333,7 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 			err = c.clock(ctx, now)
 		case <-boards.C:
 			c.show()
+			c.standBy(ctx, time.Now())
 			c.lookAgain(ctx)
 			c.warn(ctx)
 			c.noProblem()
@@ -522,20 +532,6 @@ func (c *court) append(ctx context.Context, e kafka.Entry) error {
 		return fmt.Errorf("%w: append to %s: %w", errUnjournaled, JournalTopic, err)
 	}
 	return nil
-}
-
-// end writes every head once more, so that a restart has less to read.
-func (c *court) end() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin/2)
-	defer cancel()
-	var errs []error
-	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; d.open() && (d.dirty || d.next > offsetOf(d.head.Offsets, d.partition)) {
-			errs = append(errs, d.store(ctx, c.bus, c.crash, func() {}))
-		}
-	}
-	c.show()
-	return errors.Join(errs...)
 }
 
 func sortedDesks(m map[string]*desk) []string {

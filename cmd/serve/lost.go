@@ -41,7 +41,11 @@ func (c *court) lose(ctx context.Context, d *desk, err error) {
 		return
 	}
 	said := "another process decides for this rollout: this one stops deciding for it until it is restarted; is it meant that two serve run?"
-	if errors.Is(err, bus.ErrLogRegressed) {
+	switch {
+	case errors.Is(err, bus.ErrLost):
+		said = "another process decides for this rollout: this one stands by, and goes on when that one is stopped; is it meant that two serve run?"
+		c.standsBy(d.rollout.Name)
+	case errors.Is(err, bus.ErrLogRegressed):
 		said = "the decision log lost decisions of this rollout: nothing is decided for it"
 	}
 	c.log.Error().Err(err).Str("rollout", d.rollout.Name).Str("model", d.rollout.Model).Strs("unpublished", Unpublished(&d.head)).Msg(said)
@@ -65,7 +69,7 @@ func lostNotice(d *desk) *schemas.Notice {
 func lostText(d *desk) string {
 	text := "This serve no longer decides for rollout " + d.rollout.Name
 	if errors.Is(d.lost, bus.ErrLost) { // what this one hasn't published, that one may have
-		return text + fmt.Sprintf(": another one has written its record. Ask that one, and stop this one; if no other runs, restart this one. It is: %v", d.lost)
+		return text + fmt.Sprintf(": another one has written its record. Ask that one, and stop this one; if no other runs, restart this one. Where that one is stopped, this one goes on by itself. It is: %v", d.lost)
 	}
 	if ids := Unpublished(&d.head); len(ids) > 0 {
 		text += fmt.Sprintf(", and has not published %v: routers stay as they are", ids)

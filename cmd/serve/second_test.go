@@ -2,10 +2,13 @@ package serve
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"streamcanary/decisions"
 	"streamcanary/schemas"
 )
 
@@ -117,4 +120,129 @@ func (s *stage) judged(t *testing.T) string {
 		t.Errorf("the second rollout's last decision is %s, want a rollback", o.Decisions[2])
 	}
 	return strings.Join(o.Decisions, "\n")
+}
+
+// other starts a second service beside the one that runs, with the same key.
+func (v *village) other(name, address string) (stop func()) {
+	v.Helper()
+	v.must(os.CopyFS(filepath.Join(v.dir, name, "keys"), os.DirFS(filepath.Join(v.dir, "data", "keys"))))
+	return v.serviceAt(name, address)
+}
+
+// TestStoriesOfARollingDeploy: an old service and a new one run side by side for a minute. Nobody is woken, the new one is ready, and decides when the old one has gone.
+func TestStoriesOfARollingDeploy(t *testing.T) {
+	story(t, "a-rolling-deploy", storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.other("new", "127.0.0.1:8089")
+		v.wait(time.Minute)
+		if ready := v.pageAt("127.0.0.1:8089", "/readyz"); !strings.HasPrefix(ready, "200") {
+			v.Errorf("the new one: %s", ready)
+		}
+		v.stopService()
+		v.wait(5*time.Second + 70*time.Millisecond)
+		v.errors.Store(2000)
+		v.completed()
+		if ready := v.pageAt("127.0.0.1:8089", "/readyz"); !strings.HasPrefix(ready, "200") || v.share.Load() != 0 {
+			v.Errorf("the canary has %d basis points, ready: %s", v.share.Load(), ready)
+		}
+	})
+}
+
+// TestStandsBy: of two services the one that began last decides; when it is stopped, the one that stands by goes on, and what was applied meanwhile is judged on, too.
+func TestStandsBy(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		stop := v.other("new", "127.0.0.1:8089")
+		v.wait(30*time.Second + 70*time.Millisecond)
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost") || !strings.Contains(ready, "Where that one is stopped, this one goes on by itself") {
+			t.Errorf("the old one: %s", ready)
+		}
+		v.apply("second", strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise", "  acks: {routers: [router-a], within: 10s}\n", "").Replace(storyHead+errorsMore+atOnce))
+		v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		if reply := v.ask("retry", true); reply.Decision != "story.2.1" { // the old one knows of epoch 1
+			t.Errorf("a retry is answered with %+v", reply)
+		}
+		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		v.wait(30*time.Second + 70*time.Millisecond)
+		stop()
+		v.wait(7*time.Second + 70*time.Millisecond)
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
+			t.Errorf("the one that is left: %s", ready)
+		}
+		v.errors.Store(2000)
+		v.completed()
+		if page := v.page("/v1/rollouts"); v.share.Load() != 0 || strings.Contains(page, `"lost":`) || !strings.Contains(page, `"rollout":"second"`) {
+			t.Errorf("the canary has %d basis points; rollouts: %s", v.share.Load(), page)
+		}
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 {
+			t.Errorf("told: %+v", told)
+		}
+	})
+}
+
+// TestBegunBeside: a rollout that began while this service stood by, and that it had refused, since it knew of no end of the one before, is judged on by it, too.
+func TestBegunBeside(t *testing.T) {
+	long := storyHead + errorsMore + "  stages: [{weight: 10, bake: 10m, max: 1h}]\n"
+	inVillage(t, long, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		stop := v.other("new", "127.0.0.1:8089")
+		v.wait(30*time.Second + 70*time.Millisecond)
+		v.ask("rollback", false)
+		v.completed()
+		v.apply("next", strings.Replace(long, "name: story", "name: next", 1))
+		running := func(s *decisions.State) bool { return s.Status == decisions.StatusRunning && s.Wait == nil }
+		v.untilOf("next", "the next one runs", running)
+		v.wait(7*time.Second + 70*time.Millisecond)
+		stop()
+		v.wait(7*time.Second + 70*time.Millisecond)
+		v.errors.Store(2000)
+		v.untilOf("next", "the rollback is carried out", func(s *decisions.State) bool { return s.Saga != nil && s.Saga.Done() })
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 || v.share.Load() != 0 {
+			t.Errorf("the canary has %d basis points, told: %+v", v.share.Load(), told)
+		}
+	})
+}
+
+// TestTwoForLong: two services that go on running side by side are told, once, for each rollout that both have; one that is deleted meanwhile isn't.
+func TestTwoForLong(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		second := strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise", "  acks: {routers: [router-a], within: 10s}\n", "").Replace(storyHead + errorsMore + atOnce)
+		v.apply("second", second)
+		v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.other("new", "127.0.0.1:8089")
+		v.wait(30*time.Second + 70*time.Millisecond)
+		v.apply("second", second, func(a *Application) { a.ID, a.Delete = "gone", true })
+		v.wait(3*time.Second + 70*time.Millisecond)
+		there, err := v.bus.Spec(v.Context(), "second")
+		v.must(err)
+		v.must(v.bus.DeleteSpec(v.Context(), "second", there.Revision))
+		v.wait(4 * time.Minute)
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 {
+			t.Errorf("told before 5 minutes are over: %+v", told)
+		}
+		v.wait(2 * time.Minute)
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 1 || told[0].Rollout != "story" || !strings.Contains(told[0].Sentence, "another one has written its record") {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+	})
+}
+
+// TestNobodysRecord: a record that somebody deletes by its key is nobody's, and that is told within seconds, though another service could have written it.
+func TestNobodysRecord(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		_, revision, err := v.bus.LoadHead(v.Context(), "story")
+		v.must(err)
+		v.must(v.bus.DeleteHead(v.Context(), "story", revision))
+		v.wait(20*time.Second + 70*time.Millisecond)
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 1 {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+	})
 }

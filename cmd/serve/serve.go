@@ -57,6 +57,8 @@ type wires struct {
 	http  net.Listener
 	kafka func(ctx context.Context, network, address string) (net.Conn, error)
 	nats  func(*bus.Options)
+	// instance names the process where several run in one.
+	instance string
 	// Of registries and sinks: how they connect; of sinks what their pauses vary by.
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	jitter func() float64
@@ -376,8 +378,8 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 	judging := &court{
 		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
 		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), knocking: make(chan knocked, mostKnocking), told: make(chan alertMessage), rumours: rumours{}, truncations: truncations{}, asking: map[request]*asked{}, handIns: map[string]handIn{}, decided: s.Decided,
-		program: s.Program, instance: instance(), retention: retention, dry: s.DryRun, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
-		inspections: map[string]*inspection{}, inspected: make(chan inspection), watches: map[string]bool{}, watched: make(chan watchedPillars), strangers: s.strangers, trespasses: newTrespasses(), losses: newLosses(), forgotten: map[string]*forgotten{}, roster: s.roster, trustFile: s.address.Trust,
+		program: s.Program, instance: s.instance(), retention: retention, dry: s.DryRun, desks: map[string]*desk{}, pending: map[string]Application{}, opened: make(chan struct{}),
+		inspections: map[string]*inspection{}, inspected: make(chan inspection), watches: map[string]bool{}, watched: make(chan watchedPillars), strangers: s.strangers, trespasses: newTrespasses(), losses: newLosses(), forgotten: map[string]*forgotten{}, standbys: standbys{since: map[string]time.Time{}}, roster: s.roster, trustFile: s.address.Trust,
 	}
 	return watching, counting, judging
 }
@@ -422,7 +424,7 @@ func (s *service) heartbeat(ctx context.Context) error {
 }
 
 func (s *service) beat(ctx context.Context) error {
-	beat := &schemas.Heartbeat{Instance: instance(), Program: s.Program,
+	beat := &schemas.Heartbeat{Instance: s.instance(), Program: s.Program,
 		At: schemas.Time(time.Now().UnixMilli()), EveryMs: heartbeatEvery.Milliseconds()}
 	for _, x := range s.board.Standings() {
 		if x.Lost != "" {
@@ -434,7 +436,10 @@ func (s *service) beat(ctx context.Context) error {
 }
 
 // instance names this process.
-func instance() string {
+func (s *service) instance() string {
+	if s.wires.instance != "" {
+		return s.wires.instance
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"

@@ -62,7 +62,7 @@ const (
 func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 	var all []*sink
 	for _, one := range s.Config.Sinks {
-		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: instance(), seen: s.seen, dry: s.DryRun, roster: s.roster, keeps: map[uint64]keeping{}, aside: map[uint64]time.Time{}}
+		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: s.instance(), seen: s.seen, dry: s.DryRun, roster: s.roster, keeps: map[uint64]keeping{}, aside: map[uint64]time.Time{}}
 		k.log = s.Log.With().Str("sink", one.Name).Logger()
 		if one.Kind.Routes() {
 			one.Retries = 0 // between two attempts a newer decision may come

@@ -129,7 +129,7 @@ func (c *court) farewell(ctx context.Context, d *desk, by schemas.Actor) {
 // deleted. What can't be told now is told with the next call.
 func (c *court) warn(ctx context.Context) {
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; d.isLost() && !d.lostTold {
+		if d := c.desks[name]; d.isLost() && !d.lostTold && c.alarms(name) {
 			d.lostTold = c.notify(ctx, lostNotice(d))
 		}
 	}

@@ -196,6 +196,9 @@ func (v *village) serviceAt(data, address string) (stop func()) {
 	ready := make(chan struct{})
 	connection := v.conn()
 	w := wires{http: listener, kafka: v.network.DialContext, nats: func(o *bus.Options) { o.Conn = connection }, dial: v.network.DialContext, jitter: func() float64 { return 0 }}
+	if data != "data" {
+		w.instance = data
+	}
 	stop = v.runs("serve", func(ctx context.Context) error {
 		return Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) }, wires: w, pace: oneJournal})
 	})

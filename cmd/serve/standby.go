@@ -1,0 +1,242 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"streamcanary/cmd/engine"
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+)
+
+// Where two processes serve the same rollouts, as an old and a new one do while a deploy rolls, the one that began last decides: once it has caught up, it claims each record by writing it. The other
+// one finds that at its next write, and stands by. Who stops releases its records, and who stands by takes them over then: it reads the record and the journal again, as at a start. So whichever
+// is stopped, the one that is left decides, and nobody is woken unless two go on running for longer than a deploy takes.
+
+const (
+	// besideWithin is for how long two may run side by side before people are told.
+	besideWithin = 5 * time.Minute
+	// standByEvery is how often it is looked whether a record was released.
+	standByEvery = 5 * time.Second
+	// claimAttempts bounds how often a record is read again at the start that another process has written meanwhile: that one does so each 10 s.
+	claimAttempts = 10
+)
+
+// standbys are the rollouts that another process decides for, and since when that is known.
+type standbys struct {
+	since  map[string]time.Time // by rollout
+	looked time.Time
+	failed nag
+}
+
+// standsBy notes that another process decides for a rollout.
+func (c *court) standsBy(name string) {
+	if _, known := c.standbys.since[name]; !known {
+		c.standbys.since[name] = time.Now()
+	}
+}
+
+// beside notes a rollout that is refused here, and of whose model another process decides: that one may have begun it.
+func (c *court) beside(name, model string) {
+	for _, d := range c.desks {
+		if d.rollout.Model == model && errors.Is(d.lost, bus.ErrLost) && c.desks[name] == nil {
+			c.standsBy(name)
+		}
+	}
+}
+
+// alarms reports whether people are to hear that this process no longer decides for a rollout: at once, but for what another one has only just taken over.
+func (c *court) alarms(name string) bool {
+	since, stands := c.standbys.since[name]
+	return !stands || time.Since(since) >= besideWithin
+}
+
+// needed reports whether something may still be decided for a desk's epoch.
+func (d *desk) needed() bool {
+	return !finished(&d.head) || d.head.State.Retired != nil || d.answering()
+}
+
+// claim makes this process the one that decides, for all that it has just read.
+func (c *court) claim(ctx context.Context) error {
+	for _, name := range sortedDesks(c.desks) {
+		c.signs(ctx, c.desks[name])
+		for n := 0; n < claimAttempts && errors.Is(c.desks[name].lost, bus.ErrLost); n++ {
+			if err := c.retake(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// signs writes a record in this process's name. What keeps it from being written but another process is told by the next write.
+func (c *court) signs(ctx context.Context, d *desk) {
+	if d.lost != nil || !d.needed() {
+		return
+	}
+	if err := d.sign(ctx, c.bus, c.instance); d.lost != nil {
+		c.lose(ctx, d, err)
+	}
+}
+
+// end writes every head once more, so that a restart has less to read, and releases them.
+func (c *court) end() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin/2)
+	defer cancel()
+	var errs []error
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; d.open() && (d.dirty || d.next > offsetOf(d.head.Offsets, d.partition)) {
+			if err := d.store(ctx, c.bus, c.crash, func() {}); !errors.Is(err, bus.ErrLost) { // else another one decides, and has it
+				errs = append(errs, err)
+			}
+		}
+	}
+	c.release(ctx)
+	c.show()
+	return errors.Join(errs...)
+}
+
+// release lets another process take over at once what this one, which stops, decides for. Where that can't be written, or another one has done it, it is left.
+func (c *court) release(ctx context.Context) {
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; d.open() && d.needed() {
+			_ = d.sign(ctx, c.bus, "")
+		}
+	}
+}
+
+// sign writes the record with the name of who decides for the rollout; "": nobody does. Of an epoch that isn't folded again, since it has ended, nothing else of it changes.
+func (d *desk) sign(ctx context.Context, b *bus.Bus, name string) error {
+	d.instance = name
+	if d.next >= offsetOf(d.head.Offsets, d.partition) {
+		return d.save(ctx, b)
+	}
+	if d.unsettled != nil {
+		if err := d.write(ctx, b, *d.unsettled); err != nil {
+			return err
+		}
+	}
+	head := d.head
+	head.Writer = name
+	if err := d.write(ctx, b, head); err != nil {
+		return err
+	}
+	d.head = head
+	return nil
+}
+
+// standBy takes over what another process has released. A record that is gone while its file is there is nobody's: people hear of that at once.
+func (c *court) standBy(ctx context.Context, now time.Time) {
+	if now.Sub(c.standbys.looked) < standByEvery {
+		return
+	}
+	c.standbys.looked = now
+	for _, name := range slices.Sorted(maps.Keys(c.standbys.since)) {
+		head, _, err := c.bus.LoadHead(ctx, name)
+		switch {
+		case errors.Is(err, bus.ErrNotFound) && c.desks[name] != nil:
+			delete(c.standbys.since, name)
+			continue
+		case err != nil || head.Writer != "":
+			continue
+		}
+		if err := c.retake(ctx, name); err != nil && ctx.Err() == nil {
+			if c.standbys.failed.due(err) {
+				c.log.Warn().Err(err).Str("rollout", name).Msg("another serve has released this rollout, and it can't be taken over yet: trying again; look at Kafka and NATS")
+			}
+			continue
+		}
+		c.standbys.failed.over()
+	}
+}
+
+// retake opens a rollout's desk anew, by the record and the journal as they are now, and claims the record. Whatever comes between is taken in its turn.
+func (c *court) retake(ctx context.Context, name string) error {
+	head, revision, err := c.bus.LoadHead(ctx, name)
+	if err != nil {
+		return err
+	}
+	before := c.desks[name]
+	d := c.opens(name, head, revision)
+	if d == nil {
+		return fmt.Errorf("the record of rollout %s doesn't say where its epoch begins", name)
+	}
+	if before != nil && before.head.State.Epoch != head.State.Epoch {
+		c.ends(before.rollout.Model, owner{name, before.head.State.Epoch})
+	}
+	delete(c.standbys.since, name)
+	c.board.accept(name) // what it was refused for here is over
+	if err := c.refold(ctx, d); err != nil {
+		d.lost = fmt.Errorf("read its journal again: %w: %w", err, bus.ErrLost) // what it has is a part only
+		c.standsBy(name)
+		return err
+	}
+	c.signs(ctx, d)
+	if d.lost != nil {
+		return nil
+	}
+	c.logAgain.Store(true)
+	c.log.Info().Str("rollout", name).Str("model", d.rollout.Model).Msg("this process decides for this rollout")
+	switch {
+	case c.catching: // all is handed over at once
+	case finished(&d.head):
+		c.afterwards(ctx, d)
+	case before == nil || before.head.State.Epoch != d.head.State.Epoch:
+		for _, other := range sortedDesks(c.desks) { // a model has one plan; what became of that rollout is read in its turn
+			if c.desks[other].rollout.Model == d.rollout.Model && other != name {
+				c.desks[other].vigil = nil
+				c.order(ctx, order{remove: other})
+			}
+		}
+		plan := engine.PlanOf(d.rollout, d.head.State.Epoch, int64(d.application.From))
+		c.order(ctx, order{set: &plan})
+	}
+	return nil
+}
+
+// refold folds what the journal has of one desk up to now. The journal's reader is somewhere before: what it brings again is passed over.
+func (c *court) refold(ctx context.Context, d *desk) error {
+	if finished(&d.head) {
+		d.next = offsetOf(d.head.Offsets, d.partition)
+	}
+	offsets, err := c.journal.EndOffsets(ctx)
+	if err != nil {
+		return fmt.Errorf("read the window journal: %w", err)
+	}
+	if d.next >= offsets[d.partition] {
+		return nil
+	}
+	offsets[d.partition] = d.next
+	reader, err := c.journal.ReadFrom(ctx, offsets)
+	if err != nil {
+		return fmt.Errorf("read the window journal: %w", err)
+	}
+	defer reader.Close()
+	for !reader.CaughtUp() {
+		record, err := reader.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("read the window journal: %w", err)
+		}
+		e, err := decodeEntry(&record)
+		if err != nil || e.rollout != d.rollout.Name || e.input != nil && e.input.Kind == decisions.InputApplied {
+			continue
+		}
+		if _, err := c.take(ctx, &record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untook forgets a rollout that another process decides for, and whose file is gone.
+func (c *court) untook(ctx context.Context, d *desk) {
+	name := d.rollout.Name
+	delete(c.desks, name)
+	c.order(ctx, order{remove: name})
+	c.roster.remove(name)
+	c.ends(d.rollout.Model, owner{name, d.head.State.Epoch})
+}
