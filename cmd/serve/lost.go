@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
@@ -71,9 +72,7 @@ func lostText(d *desk) string {
 	if errors.Is(d.lost, bus.ErrLost) { // what this one hasn't published, that one may have
 		return text + fmt.Sprintf(": another one has written its record. Ask that one, and stop this one; if no other runs, restart this one. Where that one is stopped, this one goes on by itself. It is: %v", d.lost)
 	}
-	if ids := Unpublished(&d.head); len(ids) > 0 {
-		text += fmt.Sprintf(", and has not published %v: routers stay as they are", ids)
-	}
+	text += d.leaves()
 	retry := fmt.Sprintf("begin a new epoch with `streamcanary rollout retry %s --override --comment WHY`, or move the traffic by hand", d.rollout.Name)
 	if errors.Is(d.lost, bus.ErrLogRegressed) { // no other serve is at fault
 		without := retry + ": the chain of decisions begins anew then, and what was before is proven by backups alone"
@@ -84,6 +83,27 @@ func lostText(d *desk) string {
 			schemas.StreamName, without, d.lost)
 	}
 	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else %s. It is: %v", retry, d.lost)
+}
+
+// leaves is what becomes of a model's traffic where nothing is decided for its rollout any more.
+func (d *desk) leaves() string {
+	s := &d.head.State
+	split := users(&schemas.Decision{Routes: s.Routes})
+	switch ids := Unpublished(&d.head); {
+	case s.Terms.Mode != schemas.Enforce && len(ids) == 0: // it moves nothing anyway
+		return ""
+	case len(ids) > 0 && s.Status.Ended():
+		return fmt.Sprintf(", and has not published %v: routers stay as they are", ids)
+	case len(ids) > 0:
+		return fmt.Sprintf(", and has not published %v: routers stay as they are, and no guardrail takes the canary back", ids)
+	case len(split) > 1:
+		return fmt.Sprintf(": model %s keeps %s, and no guardrail takes the canary back", s.Terms.Model, strings.Join(split, ", "))
+	case s.Status == decisions.StatusPreparing:
+		return ": it doesn't begin, and no traffic is moved"
+	case !s.Status.Ended():
+		return ": routers stay as they are, and no guardrail takes the canary back"
+	}
+	return ""
 }
 
 // Unpublished are the ids of the decisions that a record has, and the log hasn't.

@@ -147,7 +147,8 @@ func (b *Bus) checkModel(ctx context.Context, h *decisions.Head) error {
 		return err
 	}
 	if t.end < h.SubjectSeq {
-		return fmt.Errorf("it ends at message %d, the record of rollout %s knows %d: %w", t.end, h.State.Terms.Rollout, h.SubjectSeq, ErrLogRegressed)
+		return fmt.Errorf("it ends with %s (message %d), the record of rollout %s knows %s (message %d): %w",
+			b.lastID(ctx, model), t.end, h.State.Terms.Rollout, publishedID(h), h.SubjectSeq, ErrLogRegressed)
 	}
 	if published && h.SubjectSeq > 0 && t.first != "" && t.first != known {
 		return fmt.Errorf("message %d isn't what the record of rollout %s knows there, %q: %w", h.SubjectSeq, h.State.Terms.Rollout, h.State.Prev.ID, ErrLogRegressed)
@@ -170,6 +171,37 @@ func (b *Bus) checkModel(ctx context.Context, h *decisions.Head) error {
 		return fmt.Errorf("the route document holds %q, the log ends with %q: %w", route.ID, idOf(last), ErrLogRegressed)
 	}
 	return nil
+}
+
+// lastID names a model's last decision for people, as far as it can be read.
+func (b *Bus) lastID(ctx context.Context, model string) string {
+	last, err := b.LastDecision(ctx, model)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return "nothing"
+	case err != nil:
+		return "what can't be read"
+	}
+	return last.Decision.ID
+}
+
+// publishedID names the decision at Head.SubjectSeq for people, as far as the record knows it.
+func publishedID(h *decisions.Head) string {
+	prev := h.State.Prev
+	for _, e := range h.Outbox {
+		if e.Kind == decisions.EntryDecision && !e.Published {
+			d, err := schemas.DecodeDecision(e.Body)
+			if err != nil {
+				return "another"
+			}
+			prev = d.Prev
+			break
+		}
+	}
+	if prev == nil {
+		return "another"
+	}
+	return prev.ID
 }
 
 // publishedLast is the hash of the decision at Head.SubjectSeq, as far as the record knows it; true: all that was decided is published.
