@@ -256,6 +256,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	terms.Program, terms.Application, terms.Back = c.program, a.ID, c.backOf(a)
 	if c.dry {
 		terms.Sinks = decisions.SinkTerms{}
+		c.waitsInVain(r)
 	}
 	terms.State.Owes(c.owing(&last))
 	terms.Knows(was.stores)

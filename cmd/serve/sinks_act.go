@@ -156,6 +156,22 @@ func (k *sink) answers(d *schemas.Decision) bool {
 	return k.Kind.Routes() || d.Action == schemas.ActionRollback || d.Action == schemas.ActionPromote && k.Kind.Changes()
 }
 
+// waitsInVain says in the log of a dry run that a rollout waits for sinks, which answer nothing in it.
+func (c *court) waitsInVain(r *schemas.Rollout) {
+	var names []string
+	for _, s := range c.config.Sinks {
+		asked := slices.Contains(r.Acks.Routers, s.Name) || len(r.Acks.Routers) == 0 && r.Sink(s.Name) != nil
+		if s.Kind.Routes() && asked {
+			names = append(names, s.Name)
+		}
+	}
+	if len(names) == 0 || r.Mode != schemas.Enforce {
+		return
+	}
+	c.log.Warn().Str("rollout", r.Name).Str("model", r.Model).Strs("sinks", names).
+		Msg("dry run: these sinks move no traffic and answer nothing, so where no other router may answer, the rollout is never prepared, and nothing is judged: to see more, name a router in acks.routers that runs, or apply it with mode: advise")
+}
+
 // answer acknowledges that a decision is carried out here, never will be (given up), or why not yet.
 func (k *sink) answer(ctx context.Context, t *bus.Told, a *attempt) error {
 	d := t.Decision

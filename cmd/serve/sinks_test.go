@@ -384,6 +384,32 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// TestDryRunWaits: the log of a dry run says which rollouts wait for sinks that answer nothing.
+func TestDryRunWaits(t *testing.T) {
+	sinks := []schemas.Sink{{Name: "gateway", Kind: schemas.SinkHTTPRoute}, {Name: "slack", Kind: schemas.SinkSlack}}
+	uses := []schemas.SinkUse{{Kind: schemas.SinkHTTPRoute, Sink: "gateway"}, {Kind: schemas.SinkSlack, Sink: "slack"}}
+	for _, row := range []struct {
+		name    string
+		mode    schemas.Mode
+		routers []string
+		want    bool
+	}{
+		{"it is named", schemas.Enforce, []string{"gateway", "router-a"}, true},
+		{"any router", schemas.Enforce, nil, true},
+		{"others are named", schemas.Enforce, []string{"router-a"}, false},
+		{"nobody is asked", schemas.Advise, nil, false},
+	} {
+		var log bytes.Buffer
+		c := &court{config: &schemas.Config{Sinks: sinks}, log: zerolog.New(&log)}
+		r := &schemas.Rollout{Name: "story", Mode: row.mode, Sinks: uses}
+		r.Acks.Routers = row.routers
+		c.waitsInVain(r)
+		if got := strings.Contains(log.String(), `"sinks":["gateway"]`); got != row.want {
+			t.Errorf("%s: the log says %q", row.name, log.String())
+		}
+	}
+}
+
 // TestSinksSayWhatItIs: a system that answers that it won't is reached, and the log says so.
 func TestSinksSayWhatItIs(t *testing.T) {
 	inBooth(t, "mlflow", false, func(b *booth) {

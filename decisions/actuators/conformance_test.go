@@ -274,6 +274,7 @@ var conformance = []struct {
 	{name: "delivers", play: delivers},
 	{name: "advises", play: advises},
 	{name: "dry run", options: Options{Say: func(string) {}}, play: dryRun},
+	{name: "dry run of what is so", play: dryAgain},
 	{name: "errors that pass", server: true, play: errorsThatPass, bad: func(n int, w http.ResponseWriter, r *http.Request) bool {
 		if n <= 2 {
 			echo(w, r, http.StatusInternalServerError)
@@ -397,6 +398,27 @@ func dryRun(w *world) {
 	text := strings.Join(w.said, "\n")
 	if !strings.Contains(text, "would ") || !strings.Contains(text, anID) {
 		w.Errorf("it says %q", text)
+	}
+	w.keepsSecrets(text)
+}
+
+// dryAgain: a dry run says so where nothing is to be changed, since in one nothing ever is.
+func dryAgain(w *world) {
+	if err := w.act(); err != nil {
+		w.Fatal(err)
+	}
+	before := len(w.changes())
+	dry, err := Open(w.sink.courier.sink, Options{Dial: w.network.DialContext, Say: func(text string) { w.said = append(w.said, text) }})
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer dry.Close()
+	if err := dry.Act(w.Context(), eventOf(w.kind, rollback())); err != nil {
+		w.Fatal(err)
+	}
+	text := strings.Join(w.said, "\n")
+	if w.kind.Changes() && !strings.Contains(text, "would change nothing for "+anID+": ") || len(w.changes()) != before {
+		w.Errorf("%d changes, it says %q", len(w.changes())-before, text)
 	}
 	w.keepsSecrets(text)
 }

@@ -100,6 +100,13 @@ func (c *courier) change(ctx context.Context, x *call) error {
 	return err
 }
 
+// leave says, in a dry run, that an event changes nothing, and why: there what came before has changed nothing either.
+func (c *courier) leave(e *Event, format string, args ...any) {
+	if c.dry() {
+		c.options.Say(fmt.Sprintf("would change nothing for %s: %s", e.ID, fmt.Sprintf(format, args...)))
+	}
+}
+
 // read gets JSON.
 func (c *courier) read(ctx context.Context, url string, into any) error {
 	_, err := c.send(ctx, &call{method: http.MethodGet, url: url, check: jsonInto(into)})

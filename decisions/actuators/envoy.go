@@ -72,6 +72,7 @@ func (a envoy) Act(_ context.Context, e *Event) error {
 	layer := file.Resources[0].Layer
 	baseline, canary := e.Use.Prefix+"."+e.Use.Baseline, e.Use.Prefix+"."+e.Use.Canary
 	if layer[baseline] == float64(s.baseline) && layer[canary] == float64(s.canary) {
+		a.leave(e, "%s has %d for %s and %d for %s", a.sink.File, s.baseline, baseline, s.canary, canary)
 		return nil
 	}
 	layer[baseline], layer[canary] = s.baseline, s.canary

@@ -86,6 +86,7 @@ func (h httproute) once(ctx context.Context, e *Event, s split) error {
 		return conflict("change "+name, "%s", err)
 	}
 	if !changed {
+		h.leave(e, "%s has weight %d for %s and %d for %s", name, s.baseline, e.Use.Baseline, s.canary, e.Use.Canary)
 		return nil
 	}
 	annotate(route, e.ID)

@@ -121,9 +121,11 @@ func (m mlflow) alias(ctx context.Context, e *Event, move aliasMove) error {
 	case err != nil:
 		return err
 	case now == move.to, now == "" && e.Decision.Action == schemas.ActionRollback:
+		m.leave(e, "alias %s of %s points to %s", move.alias, e.Use.Name, orNone(now))
 		return nil // nothing was given, so nothing is given back
 	case now != "" && now != move.from:
 		if move.to == "" {
+			m.leave(e, "alias %s of %s points to version %s, which is another's", move.alias, e.Use.Name, now)
 			return nil // it is another's by now
 		}
 		return conflict("move alias "+move.alias, "it points to version %s of %s, and was to point to %s: somebody else moved it, so it is left alone; move it to %s by hand, if that is right",
@@ -196,6 +198,7 @@ func (m mlflow) stage(ctx context.Context, e *Event, version, stage string) erro
 	case answer.Version == nil || answer.Version.Version != version:
 		return unexpected("read version "+version, "the server answers, but not with that version: is that the address of MLflow?")
 	case answer.Version.Stage == stage:
+		m.leave(e, "version %s of %s has stage %s", version, e.Use.Name, stage)
 		return nil
 	}
 	err := m.post(ctx, e, "model-versions/transition-stage", map[string]any{"name": e.Use.Name, "version": version, "stage": stage, "archive_existing_versions": false})
