@@ -19,6 +19,9 @@ import (
 // alertsPath is where Alertmanager's webhook sends its messages: one address for all rollouts.
 const alertsPath = "/v1/alertmanager"
 
+// alertsAgain is after how many seconds a message that isn't kept may come again. Alertmanager has pauses of its own.
+const alertsAgain = "10"
+
 // alertMessage is a message of Alertmanager's webhook on its way to the court. Its answer has room for one.
 type alertMessage struct {
 	alerts *schemas.Alerts
@@ -64,7 +67,12 @@ func (e *endpoints) alertmanager(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	came := e.tell(ctx, alerts)
 	if came.err != nil {
-		http.Error(w, came.err.Error(), http.StatusServiceUnavailable)
+		why := came.err.Error()
+		if bad := e.uncounted(); bad != nil {
+			why += ". Kafka, in which alerts are kept: " + bad.Error()
+		}
+		w.Header().Set("Retry-After", alertsAgain)
+		http.Error(w, why, http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -92,6 +92,9 @@ func TestAlertmanagerEndpoint(t *testing.T) {
 			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) || strings.Contains(w.Body.String(), "--token-file") {
 				t.Errorf("%d %s, want %d %s", w.Code, w.Body, test.status, test.want)
 			}
+			if again := w.Header().Get("Retry-After"); (again == "10") != (test.status == http.StatusServiceUnavailable) {
+				t.Errorf("%d, Retry-After %q", w.Code, again)
+			}
 			if asks := strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Bearer"); asks != (test.status == http.StatusUnauthorized) {
 				t.Errorf("%d, WWW-Authenticate %q", w.Code, w.Header().Get("WWW-Authenticate"))
 			}
@@ -225,7 +228,7 @@ func (v *village) post(status, severity string, starts time.Time, more ...string
 
 // TestAlertsThatAreNotKept: Alertmanager hears that it must send an alert again, and what is sent again does its work.
 func TestAlertsThatAreNotKept(t *testing.T) {
-	inVillage(t, rolloutWith(atOnce+alertsOf), "", func(v *village) {
+	inVillage(t, rolloutWith("  stages: [{weight: 10, bake: 10m, max: 1h}]\n"+alertsOf), "", func(v *village) {
 		v.status(decisions.StatusRunning)
 		v.wait(10 * time.Second)
 		refused := v.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: JournalTopic, Err: kerr.TopicAuthorizationFailed, Count: -1})
@@ -235,6 +238,18 @@ func TestAlertsThatAreNotKept(t *testing.T) {
 		}
 		v.wait(5 * time.Second)
 		refused.Remove()
+		v.wait(time.Minute)
+		silent := v.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: JournalTopic, Err: kerr.NotLeaderForPartition, Count: -1})
+		const unknown = "it isn't known whether the alerts are kept, after 20s: send them again, that changes nothing"
+		if code, answer := v.post("firing", "page", fires); code != http.StatusServiceUnavailable || !strings.HasPrefix(answer, unknown) {
+			v.Errorf("%d: %s, want 503", code, answer)
+		}
+		v.wait(time.Minute)
+		if code, answer := v.post("firing", "page", fires); code != http.StatusServiceUnavailable || !strings.Contains(answer, ". Kafka, in which alerts are kept: what was counted is not stored") {
+			v.Errorf("%d: %s, want 503 with what is wrong", code, answer)
+		}
+		silent.Remove()
+		v.wait(40 * time.Second)
 		v.alerts("firing", "page", fires)
 		v.completed()
 		v.honest()

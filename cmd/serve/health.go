@@ -109,10 +109,15 @@ func (e *endpoints) waits() []string {
 	if broker != nil {
 		why = append(why, broker.Error()+": events are refused")
 	}
-	if bad := cmp.Or(e.seen.topics.err(), e.seen.storing.err(), e.seen.counting.err()); bad != nil {
+	if bad := e.uncounted(); bad != nil {
 		why = append(why, "events are not counted: "+bad.Error())
 	}
 	return why
+}
+
+// uncounted is what keeps events from being counted now; nil: nothing.
+func (e *endpoints) uncounted() error {
+	return cmp.Or(e.seen.topics.err(), e.seen.storing.err(), e.seen.counting.err())
 }
 
 // denial is the status for who may not do what they ask for: 401, with how to say who one is, where a token is missing or isn't known, and 403 where it isn't enough
