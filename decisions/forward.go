@@ -130,10 +130,7 @@ func (t *turn) afterRollback() {
 // recommend says to repair what is wrong instead of going back. It moves nothing. The sentence of why is followed by what is known of the cause, and by
 // what to do: whatever the reason, both are told.
 func (t *turn) recommend(why schemas.Reason) {
-	do := "Roll forward: repair the cause."
-	if t.s.Terms.Hotfix != "" {
-		do = fmt.Sprintf("Roll forward: %s.", strings.TrimSuffix(t.s.Terms.Hotfix, "."))
-	}
+	do := t.s.rollForward()
 	why.Skew, why.Changes = t.s.Skew, changesOf(t.s.Pillars)
 	told := clip(why.Sentence+t.s.known(), max(0, MaxSentence-len(do)-1))
 	why.Sentence = clip(told+" "+do, MaxSentence)
@@ -143,6 +140,14 @@ func (t *turn) recommend(why schemas.Reason) {
 		severity = t.s.Saga.severity()
 	}
 	t.decide(draft{action: schemas.ActionRollForward, severity: severity, routes: t.s.Routes, state: t.s.restoring(), reason: why, actor: engine, follows: true})
+}
+
+// rollForward is what to do.
+func (s *State) rollForward() string {
+	if s.Terms.Hotfix == "" {
+		return "Roll forward: repair the cause."
+	}
+	return fmt.Sprintf("Roll forward: %s.", strings.TrimSuffix(s.Terms.Hotfix, "."))
 }
 
 // returns forgets the recommendation for state that doesn't go back: it can, or has.

@@ -209,6 +209,8 @@ type Traffic struct {
 	Regions []Flow `json:"regions,omitempty"`
 	// Others are the predictions of the model's other versions, as far as they are told apart.
 	Others []VersionFlow `json:"others,omitempty"`
+	// Beyond are the limits that the baseline is proven to be beyond by then, once a rollback is carried out.
+	Beyond []Beyond `json:"beyond,omitempty"`
 }
 
 // A Flow is how many predictions the canary answered on one host, or in one region, whose name Host then is.

@@ -92,6 +92,25 @@ func (t *turn) tellBeyond(news []Beyond) {
 		Sentence: beyondText(news) + " By itself that changes nothing: look at the baseline. A rollback would not end it."})
 }
 
+// heirBeyond tells people once of each limit that the baseline is proven to be beyond when a rollback has given it all users: what to do instead is the same as behind the rollback. It is no decision any more.
+func (t *turn) heirBeyond(w *Traffic) {
+	if t.s.Promoted() {
+		return
+	}
+	t.s.Beyond = slices.Clone(w.Beyond[:min(len(w.Beyond), maxNamed)])
+	news := t.s.news()
+	if news == nil {
+		return
+	}
+	names := make([]string, len(news))
+	for i := range news {
+		names[i] = news[i].Guardrail
+	}
+	why := schemas.Reason{Code: codeNoRefuge, Sentence: fmt.Sprintf("%s All users are with it since rollback %s, so that is no refuge. %s", beyondText(news), t.s.Retired.Decision, t.s.rollForward())}
+	t.s.stands(why)
+	t.notice(schemas.Notice{Kind: schemas.NoticeBaselineBeyond, Severity: schemas.Warning, Decision: t.s.Retired.Decision, Guardrails: names, Sentence: why.Sentence})
+}
+
 // decided is the first decision of an action in this turn; nil: there is none.
 func (t *turn) decided(action schemas.Action) *schemas.Decision {
 	for _, e := range t.out {

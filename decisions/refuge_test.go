@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -189,5 +190,36 @@ func TestSkewOfEarlierEpochs(t *testing.T) {
 	_, effects = Step(s, failedBy(60, "p99"))
 	if past, _ := PastOf(&effects[0].Decision.Decision); past.Skew != "" {
 		t.Errorf("what is not proven is remembered: %+v", past)
+	}
+}
+
+// TestHeirBeyond: a baseline that goes bad once a rollback has given it all users is told of once, with what to do; it is no decision any more.
+func TestHeirBeyond(t *testing.T) {
+	hotfix := func(t *Terms) { t.Hotfix = "flag ranker.rerank=off" }
+	outage := Beyond{Guardrail: "outage", Sentence: "Baseline 41 answers with too many errors itself (outage).", Proven: true}
+	beyond := func(from int64, seconds int, all ...Beyond) []Input {
+		in := windowsOf(from, seconds, 200, 0)
+		for i := range in {
+			in[i].Traffic.Beyond = all
+		}
+		return in
+	}
+	bad := beyond(30, 5, outage)
+	for name, x := range map[string]struct {
+		begin, in []Input
+		want      []string
+	}{
+		"it is well":              {drained(terms(hotfix)), beyond(20, 100), nil},
+		"it fails":                {drained(terms(hotfix)), slices.Concat(beyond(20, 10), bad), []string{"!baseline-beyond"}},
+		"it fails, and again":     {drained(terms(hotfix)), slices.Concat(bad, beyond(40, 10), beyond(50, 10, outage)), []string{"!baseline-beyond"}},
+		"a promotion has no such": {followed(terms(hotfix)), slices.Concat(windowsOf(6, 3, 1000, 0), bad), nil},
+	} {
+		_, begun := fold(t, x.begin...)
+		s, words := fold(t, after(x.begin, x.in...)...)
+		expectNamed(t, words[len(begun):], x.want)
+		const want = "Baseline 41 answers with too many errors itself (outage). All users are with it since rollback ranker-42.1.3, so that is no refuge. Roll forward: flag ranker.rerank=off."
+		if (x.want != nil) != (len(s.Recommended()) == 1) || x.want != nil && s.Forward.Sentence != want {
+			t.Errorf("%s: recommended %+v", name, s.Recommended())
+		}
 	}
 }

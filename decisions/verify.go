@@ -85,6 +85,7 @@ func (t *turn) traffic(w *Traffic) {
 	}
 	t.replacedServes(w)
 	if t.s.Retired != nil {
+		t.heirBeyond(w)
 		t.retiredServes(t.s.Retired, w)
 		return
 	}

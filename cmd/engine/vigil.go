@@ -1,16 +1,21 @@
 package engine
 
 import (
+	"slices"
+
+	"streamcanary/analysis"
 	"streamcanary/decisions"
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
 
-// A Vigil tells what each version serves once an epoch has ended: no metric is counted and nothing is judged any more. It is no part of the evidence, and of no digest.
+// A Vigil tells what each version serves once an epoch has ended, and after a rollback whether the baseline keeps its absolute limits: nothing else is counted, and the two aren't compared any more. It is no part
+// of the evidence, and of no digest.
 type Vigil struct {
 	plan   windows.Plan
 	hash   string
 	merger *windows.Merger
+	refuge *analysis.Refuge // nil: there is no such limit
 }
 
 // VigilOf is what stage one must count for an epoch that has ended, from the first window that starts at or after fromMs. The version that is to have no users any more is in the canary's
@@ -22,12 +27,27 @@ func VigilOf(r *schemas.Rollout, promoted bool, epoch, fromMs int64) windows.Pla
 		p.Where[windows.Baseline], p.Where[windows.Canary] = p.Where[windows.Canary], p.Where[windows.Baseline]
 	}
 	p.Metrics, p.Outcomes, p.Exhibits, p.Segments, p.Health = nil, nil, nil, nil, false
+	if alone := refugeOf(r, promoted); alone != nil {
+		p.Metrics = slices.DeleteFunc(analysis.Metrics(alone), func(m windows.Metric) bool { return m.Stream().Kind != windows.Serving })
+	}
 	return p
 }
 
-// NewVigil keeps one by a plan, which is VigilOf.
-func NewVigil(p windows.Plan, predictions []windows.Partition) *Vigil {
-	return &Vigil{plan: p, hash: p.Hash(), merger: windows.NewMerger(&p, predictions, nil)}
+// refugeOf is what is judged of the version that users have gone back to; nil: nothing.
+func refugeOf(r *schemas.Rollout, promoted bool) *schemas.Rollout {
+	if promoted {
+		return nil
+	}
+	return analysis.RefugeOf(r)
+}
+
+// NewVigil keeps one by a plan, which is VigilOf that rollout.
+func NewVigil(r *schemas.Rollout, promoted bool, p windows.Plan, predictions []windows.Partition) *Vigil {
+	v := &Vigil{plan: p, hash: p.Hash(), merger: windows.NewMerger(&p, predictions, nil)}
+	if alone := refugeOf(r, promoted); alone != nil {
+		v.refuge = analysis.NewRefuge(alone, analysis.Options{NoIntervals: true})
+	}
+	return v
 }
 
 // Counts reports whether a part is of it.
@@ -44,7 +64,21 @@ func (v *Vigil) Next() *decisions.Traffic {
 	}
 	baseline, canary := &p.Traffic[windows.Baseline], &p.Traffic[windows.Canary]
 	return &decisions.Traffic{
+		Beyond:  v.beyond(p),
 		StartMs: p.StartMs, EndMs: p.StartMs + v.plan.WidthMs, Baseline: baseline.Served, Canary: canary.Served,
 		Hosts: flows(canary.Hosts), Regions: flows(canary.Regions), Others: versionFlows(p.Others),
 	}
+}
+
+// beyond are the limits that the baseline is proven to be beyond by then.
+func (v *Vigil) beyond(p *windows.Part) []decisions.Beyond {
+	if v.refuge == nil {
+		return nil
+	}
+	v.refuge.Step(p)
+	var all []decisions.Beyond
+	for _, b := range v.refuge.Proven() {
+		all = append(all, decisions.Beyond(b))
+	}
+	return all
 }

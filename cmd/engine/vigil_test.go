@@ -23,6 +23,40 @@ spec:
     - {name: cpu, sample: cpu, limit: 0.9, increase: 5pp}
 `
 
+// TestVigilOfLimits: after a rollback, and not after a promotion, it counts what the baseline's absolute limits need, too, and tells that it is beyond one.
+func TestVigilOfLimits(t *testing.T) {
+	r, err := schemas.ParseRollout("ranker-42.yaml", []byte(vigilRollout+"    - {name: outage, rate: error, above: 5%}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Phi = 1
+	if promoted := VigilOf(r, true, 3, 0); promoted.Metrics != nil {
+		t.Errorf("after a promotion it counts %v", promoted.Metrics)
+	}
+	at, plan := windows.Partition{Topic: "predictions"}, VigilOf(r, false, 3, 0)
+	if len(plan.Streams()) != 1 || plan.Check() != nil || len(plan.Metrics) == 0 {
+		t.Fatalf("it counts %v in %v (%v)", plan.Metrics, plan.Streams(), plan.Check())
+	}
+	v := NewVigil(r, false, plan, []windows.Partition{at})
+	var told []decisions.Beyond
+	for second := range int64(60) {
+		part := &windows.Part{Stream: windows.Stream{Kind: windows.Serving}, StartMs: second * 1000}
+		part.Traffic[windows.Baseline] = windows.Traffic{Events: 100, Served: 100, SampledMin: 1, SampledMax: 1}
+		part.Cells[windows.Baseline] = make([]windows.Cell, len(plan.Metrics))
+		part.Cells[windows.Canary] = make([]windows.Cell, len(plan.Metrics))
+		for i := range plan.Metrics {
+			part.Cells[windows.Baseline][i] = windows.Cell{N: 100, K: 30}
+		}
+		if err := v.Add(windows.Key{Rollout: r.Name, Epoch: 3, Plan: plan.Hash(), Partition: at, Stream: part.Stream, StartMs: part.StartMs}, part); err != nil {
+			t.Fatal(err)
+		}
+		told = v.Next().Beyond
+	}
+	if len(told) != 1 || told[0].Guardrail != "outage" || !told[0].Proven {
+		t.Errorf("told %+v", told)
+	}
+}
+
 // TestVigil: it counts who serves and nothing else, and the version that is to have no users is the canary of its windows.
 func TestVigil(t *testing.T) {
 	r, err := schemas.ParseRollout("ranker-42.yaml", []byte(vigilRollout))
@@ -32,7 +66,7 @@ func TestVigil(t *testing.T) {
 	at := windows.Partition{Topic: "predictions"}
 	for _, promoted := range []bool{false, true} {
 		plan, judged := VigilOf(r, promoted, 3, 10_000), PlanOf(r, 3, 10_000)
-		v := NewVigil(plan, []windows.Partition{at})
+		v := NewVigil(r, promoted, plan, []windows.Partition{at})
 		want := [2]string{"v1", "v2"}
 		if promoted {
 			want = [2]string{"v2", "v1"}

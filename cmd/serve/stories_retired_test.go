@@ -35,6 +35,19 @@ func TestStoriesOfTheRetired(t *testing.T) {
 			v.told(true)
 			v.delete("story") // who does that hears that users are still served
 		}},
+		"an-old-version-that-is-no-refuge-for-long": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
+			v.harms()
+			v.completed()
+			v.wait(20 * time.Second)
+			v.all.Store(1500) // it fails by itself, and has all users
+			v.until("people were told", func(s *decisions.State) bool { return s.Forward != nil })
+			v.wait(5 * time.Second)
+			v.restart()
+			v.all.Store(0)
+			v.wait(20 * time.Second)
+			v.all.Store(3000) // told once
+			v.wait(20 * time.Second)
+		}},
 	})
 	t.Run("a-rolled-back-version-that-comes-back", tellBack)
 }

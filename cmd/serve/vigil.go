@@ -11,7 +11,7 @@ import (
 	"streamcanary/windows"
 )
 
-// When an epoch has ended, stage one counts on which version serves users, and nothing else, for as long as the state machine looks at that (decisions.Retired). It counts
+// When an epoch has ended, stage one counts on which version serves users, and after a rollback what the baseline's absolute limits need, for as long as the state machine looks at that (decisions.Retired). It counts
 // from a while after now on, also after a restart, so that no event is read again for it: what is served in between is not seen.
 
 // afterwards lets stage one count what a finished epoch needs, or nothing more of it.
@@ -31,7 +31,7 @@ func (c *court) keepsVigil(d *desk) windows.Plan {
 	s := &d.head.State
 	from := max(time.Now().UnixMilli(), s.EventMs) + s.Terms.SettleMs // nothing of it was read yet
 	plan := engine.VigilOf(d.rollout, s.Promoted(), s.Epoch, from)
-	d.vigil = engine.NewVigil(plan, c.sources.Predictions)
+	d.vigil = engine.NewVigil(d.rollout, s.Promoted(), plan, c.sources.Predictions)
 	return plan
 }
 
