@@ -182,6 +182,30 @@ func TestStandsBy(t *testing.T) {
 	})
 }
 
+// TestAnotherKey: a service that has another key than the one that decides takes nothing over, neither when it begins nor when that one is stopped: routers would not obey it.
+func TestAnotherKey(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.serviceAt("stranger", "127.0.0.1:8089")
+		v.wait(30*time.Second + 70*time.Millisecond)
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
+			t.Errorf("the one that decides: %s", ready)
+		}
+		v.stopService()
+		v.wait(20*time.Second + 70*time.Millisecond)
+		if ready := v.pageAt("127.0.0.1:8089", "/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost") {
+			t.Errorf("the stranger: %s", ready)
+		}
+		v.stopService = v.service()
+		v.errors.Store(2000)
+		v.completed()
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") || v.share.Load() != 0 {
+			t.Errorf("the canary has %d basis points, ready: %s", v.share.Load(), ready)
+		}
+	})
+}
+
 // TestBegunBeside: a rollout that began while this service stood by, and that it had refused, since it knew of no end of the one before, is judged on by it, too.
 func TestBegunBeside(t *testing.T) {
 	long := storyHead + errorsMore + "  stages: [{weight: 10, bake: 10m, max: 1h}]\n"

@@ -63,6 +63,9 @@ func (d *desk) needed() bool {
 // claim makes this process the one that decides, for all that it has just read.
 func (c *court) claim(ctx context.Context) error {
 	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; !d.needed() || !c.trusts(ctx, &d.head) {
+			continue
+		}
 		c.signs(ctx, c.desks[name])
 		for n := 0; n < claimAttempts && errors.Is(c.desks[name].lost, bus.ErrLost); n++ {
 			if err := c.retake(ctx, name); err != nil {
@@ -71,6 +74,15 @@ func (c *court) claim(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// trusts reports whether this process believes what was decided for a rollout last. One with another key, whose decisions nobody may obey, takes nothing over.
+func (c *court) trusts(ctx context.Context, h *decisions.Head) bool {
+	if h.SubjectSeq == 0 {
+		return true
+	}
+	last, err := c.bus.LastDecision(ctx, h.State.Terms.Model)
+	return err == nil && last.Sequence >= h.SubjectSeq
 }
 
 // signs writes a record in this process's name. What keeps it from being written but another process is told by the next write.
@@ -141,7 +153,7 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 		case errors.Is(err, bus.ErrNotFound) && c.desks[name] != nil:
 			delete(c.standbys.since, name)
 			continue
-		case err != nil || head.Writer != "":
+		case err != nil || head.Writer != "" || !c.trusts(ctx, &head):
 			continue
 		}
 		if err := c.retake(ctx, name); err != nil && ctx.Err() == nil {
