@@ -92,7 +92,7 @@ func (s *State) StrayText(x *Stray) string {
 		return fmt.Sprintf("%s answers to epoch %d, and this is epoch %d: it hears another installation, or somebody answers in its name: look at its NATS, its trusted keys and who may acknowledge",
 			x.Consumer, x.Epoch, s.Epoch)
 	}
-	return fmt.Sprintf("%s answers to epoch %d, which is over, and this is epoch %d: it runs, and does what was decided then: look at its log, its NATS (the same one?), its trusted keys and its position; restart it",
+	return fmt.Sprintf("%s answers to epoch %d, which is over, and this is epoch %d: it runs, and does what was decided then, or somebody answers in its name: look at its log, its NATS (the same one?), its trusted keys, its position and who may acknowledge; restart it",
 		x.Consumer, x.Epoch, s.Epoch)
 }
 

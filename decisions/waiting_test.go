@@ -52,7 +52,7 @@ func TestMissing(t *testing.T) {
 		{"by a refusal", []Input{applied(1, terms(named)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 1, "us", schemas.AckRejected), expire(11, id(1, 1)+"/acks")}, "us",
 			`Decision ranker-42.1.1 is not answered with "prepared" by us (deadline passed once). us answered rejected to decision ranker-42.1.1 at 1970-01-01T00:00:02.000Z: no reason given. Mend that there: it is asked again. ` + gives, ""},
 		{"for an older epoch", append(second(terms(named)), stale, expire(20, id(2, 1)+"/acks")), "eu us",
-			`Decision ranker-42.2.1 is not answered with "prepared" by eu, us (deadline passed once). eu answers to epoch 1, which is over, and this is epoch 2: it runs, and does what was decided then: look at its log, its NATS (the same one?), its trusted keys and its position; restart it. ` + gives, ""},
+			`Decision ranker-42.2.1 is not answered with "prepared" by eu, us (deadline passed once). eu answers to epoch 1, which is over, and this is epoch 2: it runs, and does what was decided then, or somebody answers in its name: look at its log, its NATS (the same one?), its trusted keys, its position and who may acknowledge; restart it. ` + gives, ""},
 		{"for one that isn't there, by any router", append(second(terms()), of(9, stale), expire(20, id(2, 1)+"/acks")), "any",
 			`Decision ranker-42.2.1 is not answered with "prepared" by any router (deadline passed once). eu answers to epoch 9, and this is epoch 2: it hears another installation, or somebody answers in its name: look at its NATS, its trusted keys and who may acknowledge. ` + gives, ""},
 		{"a stage", after(running(terms(ramp)), verdictOf(5, VerdictAdvance), expire(15, id(1, 3)+"/acks")), "any",
