@@ -234,6 +234,7 @@ func TestBegunBeside(t *testing.T) {
 func TestTwoForLong(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
 		v.status(decisions.StatusRunning)
+		v.requests.Store(20) // nothing is to be found in them
 		second := strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise", "  acks: {routers: [router-a], within: 10s}\n", "").Replace(storyHead + errorsMore + atOnce)
 		v.apply("second", second)
 		v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
