@@ -127,7 +127,7 @@ func (j *Judge) splitSentence() string {
 			pass = " Nothing counts towards a pass until it is."
 		}
 		return fmt.Sprintf("Traffic is not split as planned: %s has %s of the %s of both%s %s, planned are %s; the comparison may be of unlike users, or a third version has some of the traffic.%s%s%s",
-			canary, percentText(since.share()), what, when, counts, percentText(since.planned()), j.lostText(&since), pass, j.othersText())
+			canary, percentText(since.share()), what, when, counts, percentText(since.planned()), pass, j.lostText(&since), j.othersText())
 	case before.all == 0:
 		return fmt.Sprintf("Traffic is not split as it was at first: %s has %s of the %s%s %s; the comparison may be of unlike users.",
 			canary, percentText(since.share()), what, when, counts)

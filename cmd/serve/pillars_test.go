@@ -228,7 +228,7 @@ func TestPinsOutliveRollouts(t *testing.T) {
 		v.wait(time.Second)
 		v.restart()
 		l.set("v2", strings.Replace(readyV2, "s3://two", "s3://other", 1))
-		v.apply("other", strings.Replace(rollout, "name: story", "name: other", 1))
+		v.apply("other", strings.Replace(rollout, "name: story", "name: other", 1), func(a *Application) { a.Override = true })
 		v.untilOf("other", "refused", func(s *decisions.State) bool { return s.Status == decisions.StatusRefused })
 		head, _, err := v.bus.LoadHead(v.Context(), "other")
 		v.must(err)

@@ -75,7 +75,7 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	}
 	said := deleted{Type: "deleted", Rollout: x.name}
 	if head, _, err := b.LoadHead(ctx, x.name); err == nil { // what isn't there, or can't be read, has nothing to tell
-		said.State, said.Left = head.State.WrittenLeft(), head.State.RetiredLeft()
+		said.State, said.Retired = head.State.WrittenLeft(), head.State.RetiredLeft()
 	}
 	if err := b.DeleteSpec(ctx, x.name, spec.Revision); err != nil {
 		return err
@@ -95,8 +95,8 @@ func sayDeleted(c *console, said deleted) error {
 	if said.State != "" {
 		say(c.err, "state: %s\n", said.State)
 	}
-	if said.Left != "" {
-		say(c.err, "%s\n", said.Left)
+	if said.Retired != "" {
+		say(c.err, "retired: %s\n", said.Retired)
 	}
 	return nil
 }
@@ -105,8 +105,8 @@ func sayDeleted(c *console, said deleted) error {
 type deleted struct {
 	Type    string `json:"type"`
 	Rollout string `json:"rollout"`
-	State   string `json:"state,omitempty"` // what the canary has left in shared state
-	Left    string `json:"left,omitempty"`  // what nobody looks at any more
+	State   string `json:"state,omitempty"`   // what the canary has left in shared state
+	Retired string `json:"retired,omitempty"` // what nobody looks at any more of a version that is to have no users
 }
 
 // mayDelete says at once why the service would refuse to end a rollout, before anything is handed in; nil: nothing is known that speaks against it.

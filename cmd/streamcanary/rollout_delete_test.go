@@ -161,7 +161,7 @@ func TestDeleteWhileTheRetiredServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told bytes.Buffer
-	const want = "rollout r is deleted\nPromotion r.1.3 gave all traffic to 42, and 41 still had users when last looked at: it served 3 of the 10 predictions of the newest window, up to 1970-01-01T00:00:01.000Z. "
+	const want = "rollout r is deleted\nretired: Promotion r.1.3 gave all traffic to 42, and 41 still had users when last looked at: it served 3 of the 10 predictions of the newest window, up to 1970-01-01T00:00:01.000Z. "
 	if err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "r"}); err != nil || !strings.HasPrefix(told.String(), want) {
 		t.Errorf("%v: told\n%s\nwant\n%s", err, &told, want)
 	}
