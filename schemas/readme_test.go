@@ -9,7 +9,7 @@ import (
 )
 
 // documents are those whose keys and examples are held against the forms of files.
-var documents = []string{"../README.md", "../ARCHITECTURE.md", "../deploy/PROTOCOL.md"}
+var documents = []string{"../README.md", "../deploy/ROLLOUTS.md", "../deploy/OPERATING.md", "../ARCHITECTURE.md", "../deploy/PROTOCOL.md"}
 
 // elsewhere are words of documents that look like keys of our files and are others': fields of messages, settings of other systems, names of code.
 var elsewhere = map[string]bool{
@@ -115,37 +115,46 @@ func checkNamed(t *testing.T, all map[string]*field, n named) {
 // placed are keys of which a sentence says where they belong: tokenFile and tokenEnv are of each server under sinks and registries.
 var placed = map[string]bool{"tokenFile": true, "tokenEnv": true}
 
-// TestExamplesInDocuments: the examples of the README are read, strictly, within the least rollout, or as a configuration.
+// TestExamplesInDocuments: the examples of the documents are read, strictly, within the least rollout, or as a configuration.
 func TestExamplesInDocuments(t *testing.T) {
-	text, err := os.ReadFile(documents[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	const head = "kind: Rollout\nmetadata: {name: x}\nspec:\n  model: ranker\n"
-	const arms = "  baseline: {version: \"41\"}\n  canary: {version: \"42\"}\n"
 	read := 0
-	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-		yaml := block[1]
-		switch {
-		case strings.HasPrefix(yaml, "route:"), strings.HasPrefix(yaml, "layered_runtime:"): // Alertmanager's, and Envoy's
-			continue
-		case strings.HasPrefix(yaml, "  baseline:"):
-			_, err = ParseRollout("README", []byte(head+yaml))
-		case strings.HasPrefix(yaml, "  cache:"): // warming is between the shares of stages
-			_, err = ParseRollout("README", []byte(head+arms+"  stages: [{weight: 10}]\n"+yaml))
-		case strings.HasPrefix(yaml, "  "):
-			_, err = ParseRollout("README", []byte(head+arms+yaml))
-		case strings.HasPrefix(yaml, "apiVersion"):
-			_, err = ParseRollout("README", []byte(yaml))
-		default:
-			_, err = ParseConfig("README", []byte(yaml))
-		}
-		read++
+	for _, document := range documents {
+		text, err := os.ReadFile(document)
 		if err != nil {
-			t.Errorf("%s\n%v", yaml, err)
+			t.Fatal(err)
+		}
+		for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			yaml := block[1]
+			if strings.HasPrefix(yaml, "route:") || strings.HasPrefix(yaml, "layered_runtime:") { // Alertmanager's, and Envoy's
+				continue
+			}
+			read++
+			if err := readExample(document, yaml); err != nil {
+				t.Errorf("%s\n%v", yaml, err)
+			}
 		}
 	}
-	if read < 10 {
+	if read < 12 {
 		t.Errorf("only %d examples were found", read)
 	}
+}
+
+// readExample reads an example as what it begins like.
+func readExample(document, yaml string) error {
+	const head = "kind: Rollout\nmetadata: {name: x}\nspec:\n  model: ranker\n"
+	const arms = "  baseline: {version: \"41\"}\n  canary: {version: \"42\"}\n"
+	var err error
+	switch {
+	case strings.HasPrefix(yaml, "  baseline:"):
+		_, err = ParseRollout(document, []byte(head+yaml))
+	case strings.HasPrefix(yaml, "  cache:"): // warming is between the shares of stages
+		_, err = ParseRollout(document, []byte(head+arms+"  stages: [{weight: 10}]\n"+yaml))
+	case strings.HasPrefix(yaml, "  "):
+		_, err = ParseRollout(document, []byte(head+arms+yaml))
+	case strings.HasPrefix(yaml, "apiVersion"):
+		_, err = ParseRollout(document, []byte(yaml))
+	default:
+		_, err = ParseConfig(document, []byte(yaml))
+	}
+	return err
 }
