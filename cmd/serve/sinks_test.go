@@ -300,6 +300,24 @@ func TestSinksThatMoveTraffic(t *testing.T) {
 			b.Errorf("answered %s", got)
 		}
 	})
+	inBooth(t, "gateway", false, func(b *booth) {
+		conflicts := 15
+		b.answer = func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method != http.MethodPut:
+				_, _ = w.Write([]byte(outsideRoute))
+			case conflicts > 0:
+				conflicts--
+				w.WriteHeader(http.StatusConflict)
+			default:
+				_, _ = w.Write([]byte(strings.NewReplacer(`100}`, `90}`, `0}]`, `10}]`).Replace(outsideRoute)))
+			}
+		}
+		b.takes("others write the route", b.told("story.1.2", 1), 0, "")
+		if got := b.answers("story.1.2"); got != "applied" || conflicts > 0 {
+			b.Errorf("answered %s, with %d conflicts left", got, conflicts)
+		}
+	})
 }
 
 // TestSinksAnswerForRollbacks: a rollback is answered for, and nothing else: why it isn't done yet, that it is, or that it never will be.

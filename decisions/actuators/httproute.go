@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"streamcanary/schemas"
 )
@@ -24,8 +25,14 @@ const decisionAnnotation = "streamcanary.dev/decision"
 // noSuchPath is what the Kubernetes API answers where no resource is that it knows.
 const noSuchPath = "404 page not found"
 
-// rereads is how often a route is read again that somebody else changed meanwhile.
-const rereads = 5
+// A route that somebody else changed meanwhile is read again and written again: rereads times at least, and as often as there is time, which ends long before the decision's answer is due, so that
+// writers who come and go (a controller that writes the route's status counts as one) are no failure. The first time at once, then after pauses: the first, doubled each time, up to the longest.
+const (
+	rereads       = 5
+	rereadFor     = 5 * time.Second // at most: a newer decision waits meanwhile
+	firstReread   = 10 * time.Millisecond
+	longestReread = 250 * time.Millisecond
+)
 
 func openHTTPRoute(c *courier) (Actuator, error) {
 	c.explain = explainHTTPRoute
@@ -54,20 +61,26 @@ func explainHTTPRoute(f *Failure, body []byte) {
 	}
 }
 
-// Act sets the weights of a decision that has routes.
+// Act sets the weights of a decision that has routes. What others change meanwhile stays.
 func (h httproute) Act(ctx context.Context, e *Event) error {
 	s, asked, err := splitOf(e)
 	if err != nil || !asked {
 		return err
 	}
-	for range rereads {
+	begun, within, pause := time.Now(), min(rereadFor, e.Rollout.Acks.Within/2), time.Duration(0)
+	for n := 1; ; n++ {
 		err = h.once(ctx, e, s.percent())
 		var failure *Failure
-		if !errors.As(err, &failure) || failure.Status != http.StatusConflict {
-			break
+		switch {
+		case !errors.As(err, &failure) || failure.Status != http.StatusConflict:
+			return err
+		case n >= rereads && time.Since(begun)+pause >= within, !sleep(ctx, pause):
+			failure.Attempts = n
+			failure.why = "others write this route again and again (metadata.managedFields says who): " + failure.why
+			return err
 		}
+		pause = min(max(2*pause, firstReread), longestReread)
 	}
-	return err
 }
 
 // once reads the route and puts it back. 409 says that it was changed in between.

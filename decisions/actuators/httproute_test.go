@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -175,20 +176,43 @@ func TestRouteFitsCRD(t *testing.T) {
 	}
 }
 
+// TestRouteConflicts: a route that others write is written all the same, as soon as there is a gap; what they have changed stays; and that they never stop is a failure in time for who waits for the answer.
 func TestRouteConflicts(t *testing.T) {
-	c := &cluster{version: 7, route: routeText, meddle: rereads - 1}
-	onCluster(t, c, func(w *world) {
-		if err := w.act(); err != nil || len(c.puts) != 1 {
-			w.Errorf("got %v after %d puts", err, len(c.puts))
-		}
-	})
-	c = &cluster{version: 7, route: routeText, meddle: 100}
-	onCluster(t, c, func(w *world) {
-		if f := w.fails(w.act(), "the server answers 409", "Conflict"); f.Refused || w.count() != 2*rereads {
-			w.Errorf("%+v after %d requests", f, w.count())
-		}
-	})
-	c = &cluster{version: 7, route: routeText, keeps: true}
+	for _, x := range []struct {
+		meddle int
+		within time.Duration // in which the decision is to be answered
+		taken  bool
+		most   time.Duration
+	}{
+		{meddle: 1, within: 10 * time.Second, taken: true, most: 0},
+		{meddle: rereads - 1, taken: true, most: 70 * time.Millisecond},
+		{meddle: 20, within: 10 * time.Second, taken: true, most: 4 * time.Second},
+		{meddle: 100, within: 10 * time.Second, most: rereadFor},
+		{meddle: 100, within: time.Hour, most: rereadFor},
+		{meddle: 100, within: time.Second, most: 500 * time.Millisecond},
+		{meddle: 100, within: time.Millisecond, most: 70 * time.Millisecond},
+	} {
+		c := &cluster{version: 7, route: routeText, meddle: x.meddle}
+		onCluster(t, c, func(w *world) {
+			e, begun := eventOf(w.kind, rollback()), time.Now()
+			rollout := *e.Rollout
+			rollout.Acks.Within, e.Rollout = x.within, &rollout
+			err := w.sink.Act(w.Context(), e)
+			if took := time.Since(begun); took > x.most || (err == nil) != x.taken {
+				w.Errorf("%d conflicts, to be answered in %s: got %v after %s", x.meddle, x.within, err, took)
+			}
+			if x.taken {
+				if len(c.puts) != 1 || w.count() != 2*(x.meddle+1) {
+					w.Errorf("%d conflicts: %d puts taken, of %d requests", x.meddle, len(c.puts), w.count())
+				}
+				return
+			}
+			if f := w.fails(err, "the server answers 409", "Conflict", "metadata.managedFields", "(tried "); f.Refused || f.Attempts < rereads || w.count() != 2*f.Attempts {
+				w.Errorf("%+v after %d requests", f, w.count())
+			}
+		})
+	}
+	c := &cluster{version: 7, route: routeText, keeps: true}
 	onCluster(t, c, func(w *world) {
 		_ = w.fails(w.act(), "409") // put once without effect, which is seen, then with an old version
 		if len(c.puts) < 1 {
