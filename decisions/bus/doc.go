@@ -7,7 +7,7 @@
 // Names to know first: Connect, Bus.Ensure, Bus.SaveHead and Bus.Deliver (store a record, then empty its outbox). A record must be
 // stored before Deliver is called on it.
 //
-// Read in this order: bus.go, ensure.go, deliver.go, route.go, record.go, spec.go, ack.go, read.go, log.go, notice.go.
+// Read in this order: bus.go, ensure.go, deliver.go, route.go, record.go, spec.go, ack.go, read.go, log.go, notice.go, history.go.
 //
 // Limits: one account, one stream and two buckets under the names of package schemas. A Bus is safe for concurrent use.
 package bus

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -70,7 +71,13 @@ func (b *Bus) followFrom(ctx context.Context, subject string, at place, fn takin
 // or the connection or the stream is gone: left to itself, the client would try to go on for as long as that lasts, heed no context meanwhile, and
 // go on behind the last sequence even in a stream that was made anew.
 func (b *Bus) read(ctx context.Context, subject string, at *place, fn taking) error {
-	consumer, err := b.reader(ctx, subject, at)
+	return b.readAll(ctx, []string{subject}, at, fn)
+}
+
+// readAll is read with the messages under several subjects.
+func (b *Bus) readAll(ctx context.Context, subjects []string, at *place, fn taking) error {
+	subject := strings.Join(subjects, " and ")
+	consumer, err := b.reader(ctx, subjects, at)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -101,8 +108,8 @@ func (b *Bus) read(ctx context.Context, subject string, at *place, fn taking) er
 	}
 }
 
-// reader opens a reader of a subject at a place.
-func (b *Bus) reader(ctx context.Context, subject string, at *place) (jetstream.Consumer, error) {
+// reader opens a reader of subjects at a place.
+func (b *Bus) reader(ctx context.Context, subjects []string, at *place) (jetstream.Consumer, error) {
 	ctx, cancel := b.within(ctx)
 	defer cancel()
 	stream, err := b.js.Stream(ctx, schemas.StreamName)
@@ -111,7 +118,7 @@ func (b *Bus) reader(ctx context.Context, subject string, at *place) (jetstream.
 	}
 	at.in(stream.CachedInfo())
 	return stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: at.next,
+		FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: at.next,
 		InactiveThreshold: readerKept, MaxResetAttempts: 1,
 	})
 }
