@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,12 +15,16 @@ var _ = register(schemas.SinkAlertmanager, openAlertmanager)
 
 // alertmanager posts alerts to Alertmanager's API (POST /api/v2/alerts). Labels are an alert's identity: alertname StreamcanaryRollout, model, rollout, severity, and the
 // labels of the rollout; that a rollback is stuck has the alertname StreamcanaryRollbackStuck, and that stores don't answer a freeze, or
-// that they take writes again, StreamcanaryStateStuck, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or a day after it was raised last: it isn't sent again meanwhile, and Alertmanager keeps
-// alerts in memory alone: one that restarts forgets it, after it has told of it.
+// that they take writes again, StreamcanaryStateStuck, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or alertLife after it was sent last.
+// Alertmanager keeps alerts in memory alone, so what stands is sent again and again (repeat), as Prometheus does: with the same labels and startsAt it is the same alert, of which nobody is notified anew.
 type alertmanager struct{ *courier }
 
-// alertLife is how long an alert is active that nobody ends.
+// alertLife is how long an alert is active after it was sent last. Prometheus lets its alerts end after four minutes without it, since it can raise them anew from what it measures. Here nobody could: if serve dies
+// while a rollback isn't carried out, an end after minutes would tell people that all is well. So it is long enough for a serve that fails in the night to be seen in the morning. What is over is ended by name.
 const alertLife = 24 * time.Hour
+
+// repeatMost is how many alerts are sent in one request.
+const repeatMost = 256
 
 type amAlert struct {
 	Labels      map[string]string `json:"labels"`
@@ -51,11 +56,45 @@ func (a alertmanager) Act(ctx context.Context, e *Event) error {
 	if alerts == nil {
 		return nil
 	}
-	x, err := jsonCall(http.MethodPost, a.sink.URL+"/api/v2/alerts", e, alerts)
+	x, err := a.post(e, alerts)
 	if err != nil {
 		return err
 	}
 	return a.change(ctx, x)
+}
+
+func (a alertmanager) post(e *Event, alerts []amAlert) (*call, error) {
+	return jsonCall(http.MethodPost, a.sink.URL+"/api/v2/alerts", e, alerts)
+}
+
+// repeat sends what stands, and what has ended since.
+func (a alertmanager) repeat(ctx context.Context, all []stands) error {
+	later := schemas.Time(time.Now().Add(alertLife).UnixMilli())
+	for some := range slices.Chunk(all, repeatMost) {
+		var alerts []amAlert
+		for i := range some {
+			alerts = append(alerts, standingAlert(&some[i], later))
+		}
+		x, err := a.post(&Event{}, alerts)
+		if err != nil {
+			return err
+		}
+		if _, failure := a.once(ctx, x); failure != nil {
+			failure.Doing, failure.Attempts = x.doing(), 1
+			return failure
+		}
+	}
+	return nil
+}
+
+// standingAlert is the alert of what stands, or has ended.
+func standingAlert(s *stands, later schemas.Time) amAlert {
+	alert := alertOf(s.last, amNames[s.incident], s.severity, later)
+	alert.StartsAt = s.since
+	if s.ended != nil {
+		alert.EndsAt = max(s.ended.at(), s.since)
+	}
+	return alert
 }
 
 func alertOf(e *Event, name string, severity schemas.Severity, ends schemas.Time) amAlert {

@@ -1,0 +1,240 @@
+package actuators
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// raising is an event that raises an incident of a rollout at a second: its own, or that its rollback is stuck.
+func raising(rollout, incident string, severity schemas.Severity, second int64) *Event {
+	n := schemas.Notice{ID: fmt.Sprint(rollout, second), Kind: schemas.NoticeAcksOverdue, Severity: severity, Model: "ranker", Rollout: rollout, Epoch: 1, Sentence: "S.", At: schemas.Time(second * 1000)}
+	if incident == incidentStuck {
+		n.Attempt = stuckDeadlines
+	}
+	return OfNotice(&n, &schemas.Rollout{Name: rollout, Model: "ranker", Mode: schemas.Enforce}, &schemas.SinkUse{Kind: schemas.SinkAlertmanager, Sink: "x"})
+}
+
+// ending is one that ends all of them.
+func ending(rollout string, second int64) *Event {
+	e := raising(rollout, "", schemas.Info, second)
+	e.Notice.Kind = schemas.NoticeRollbackCompleted
+	return e
+}
+
+// suspecting tells that guardrails are suspect.
+func suspecting(rollout string, second int64, names ...string) *Event {
+	e := raising(rollout, "", schemas.Critical, second)
+	e.Notice.Kind, e.Notice.Guardrails = schemas.NoticeGuardrailSuspect, names
+	return e
+}
+
+// clearing tells that one isn't any more, and what else stands; nil: all is over.
+func clearing(rollout string, second int64, name string, waiting ...string) *Event {
+	e := suspecting(rollout, second, name)
+	e.Notice.Kind, e.Notice.Severity, e.Notice.Waiting = schemas.NoticeGuardrailClear, schemas.Info, waiting
+	return e
+}
+
+// resuming is a person's word that a rollout goes on.
+func resuming(rollout string, second int64) *Event {
+	e := ofAction(schemas.ActionResume, "", schemas.Info)
+	r := *e.Rollout
+	r.Name, e.Rollout = rollout, &r
+	e.Decision.Epoch, e.Decision.IssuedAt = 1, schemas.Time(second*1000)
+	e.Suspected = []string{"what the record has now"}
+	return e
+}
+
+// stand is what a Standing has, each with the seconds at which it was raised first, told last, and ended.
+func stand(s *Standing) string {
+	var all []string
+	for i := range s.all {
+		x := &s.all[i]
+		text := fmt.Sprintf("%s/%s %s %d-%d", x.last.Rollout.Name, x.incident, x.severity, x.since/1000, x.last.at()/1000)
+		if x.ended != nil {
+			text += fmt.Sprintf(" over %d", x.ended.at()/1000)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestStanding(t *testing.T) {
+	repeated := &Event{}
+	tests := []struct {
+		name string
+		in   []*Event // repeated: all is repeated, and that fails, so what is over stays
+		want string
+	}{
+		{"nothing", nil, ""},
+		{"raised", []*Event{raising("a", "", schemas.Critical, 1)}, "a/ critical 1-1"},
+		{"raised again", []*Event{raising("a", "", schemas.Critical, 1), raising("a", "", schemas.Critical, 5)}, "a/ critical 1-5"},
+		{"at two severities", []*Event{raising("a", "", schemas.Warning, 1), raising("a", "", schemas.Critical, 2), raising("a", "", schemas.Warning, 3)}, "a/ warning 1-3, a/ critical 2-2"},
+		{"over before it was repeated", []*Event{raising("a", "", schemas.Critical, 1), ending("a", 2)}, ""},
+		{"over", []*Event{raising("a", "", schemas.Critical, 1), raising("a", incidentStuck, schemas.Critical, 2), repeated, ending("a", 3)}, "a/ critical 1-1 over 3, a/stuck critical 2-2 over 3"},
+		{"over twice", []*Event{raising("a", "", schemas.Critical, 1), repeated, ending("a", 3), ending("a", 4)}, "a/ critical 1-1 over 3"},
+		{"over, and raised anew", []*Event{raising("a", "", schemas.Critical, 1), repeated, ending("a", 3), raising("a", "", schemas.Critical, 4)}, "a/ critical 4-4"},
+		{"of another rollout", []*Event{raising("a", "", schemas.Critical, 1), raising("b", "", schemas.Critical, 2), ending("b", 3)}, "a/ critical 1-1"},
+		{"gone on with while it is suspected", []*Event{raising("a", "", schemas.Warning, 1), suspecting("a", 2, "p99", "errors"), clearing("a", 3, "p99", "errors"), resuming("a", 4)},
+			"a/ warning 1-1, a/ critical 2-2"},
+		{"gone on with before", []*Event{raising("a", "", schemas.Warning, 1), resuming("a", 2), suspecting("a", 3, "p99")}, "a/ critical 3-3"},
+		{"gone on with after", []*Event{raising("a", "", schemas.Warning, 1), suspecting("a", 2, "p99"), clearing("a", 3, "p99"), raising("a", "", schemas.Warning, 4), resuming("a", 5)}, ""},
+		{"nothing is to be done", []*Event{noticeOf(schemas.SinkAlertmanager, schemas.NoticeCommandRefused, schemas.Warning)}, ""},
+	}
+	for _, x := range tests {
+		var s Standing
+		for _, e := range x.in {
+			if e == repeated {
+				for i := range s.all {
+					s.all[i].repeated = true
+				}
+			} else if !s.Hear(e) {
+				t.Errorf("%s: it is full", x.name)
+			}
+		}
+		if got := stand(&s); got != x.want {
+			t.Errorf("%s: %s, want %s", x.name, got, x.want)
+		}
+	}
+}
+
+// TestStandingIsBounded: what comes beyond is said not to be kept, and has room again when something is dropped.
+func TestStandingIsBounded(t *testing.T) {
+	var s Standing
+	for n := range standMost {
+		if !s.Hear(raising(fmt.Sprint("r", n), "", schemas.Critical, 1)) {
+			t.Fatalf("full after %d", n)
+		}
+	}
+	if s.Hear(raising("more", "", schemas.Critical, 1)) || !s.Hear(raising("r7", "", schemas.Critical, 2)) || len(s.Rollouts()) != standMost {
+		t.Errorf("%d stand", len(s.all))
+	}
+	s.Drop("r7")
+	if !s.Hear(raising("more", "", schemas.Critical, 1)) || slices.ContainsFunc(s.Rollouts(), func(r *schemas.Rollout) bool { return r.Name == "r7" }) {
+		t.Error("there is no room")
+	}
+}
+
+// repeats has one Repeat, and returns the alerts that were sent with it.
+func (w *world) repeats(s *Standing) []amAlert {
+	w.Helper()
+	before := w.count()
+	if err := w.sink.Repeat(w.Context(), s); err != nil {
+		w.Fatal(err)
+	}
+	var all []amAlert
+	for _, r := range w.all[before:] {
+		var sent []amAlert
+		if err := json.Unmarshal([]byte(r.body), &sent); err != nil || r.header.Get("Idempotency-Key") != "" {
+			w.Fatalf("%s, with key %q: %v", r.body, r.header.Get("Idempotency-Key"), err)
+		}
+		all = append(all, sent...)
+	}
+	return all
+}
+
+// TestAlertmanagerRepeats: what stands is the same alert again, that ends later; its end comes once more, and then nothing.
+func TestAlertmanagerRepeats(t *testing.T) {
+	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
+		var s Standing
+		if !w.sink.Repeats() || w.repeats(&s) != nil {
+			w.Error("it repeats what isn't there")
+		}
+		e := eventOf(w.kind, rollback())
+		s.Hear(e)
+		w.all = nil
+		if err := w.sink.Act(w.Context(), e); err != nil {
+			w.Fatal(err)
+		}
+		var first []amAlert
+		if err := json.Unmarshal([]byte(w.all[0].body), &first); err != nil {
+			w.Fatal(err)
+		}
+		time.Sleep(time.Until(time.UnixMilli(int64(e.at())).Add(36 * time.Hour)))
+		again := w.repeats(&s)
+		if len(again) != 1 || fmt.Sprint(again[0].Labels, again[0].StartsAt) != fmt.Sprint(first[0].Labels, first[0].StartsAt) || again[0].EndsAt != schemas.Time(time.Now().Add(alertLife).UnixMilli()) {
+			w.Errorf("got  %+v\nwant %+v, with a later end", again, first)
+		}
+		end := noticeOf(w.kind, schemas.NoticeRollbackCompleted, schemas.Info)
+		s.Hear(end)
+		over := w.repeats(&s)
+		if len(over) != 1 || over[0].EndsAt != end.at() || fmt.Sprint(over[0].Labels, over[0].StartsAt) != fmt.Sprint(first[0].Labels, first[0].StartsAt) {
+			w.Errorf("its end: %+v", over)
+		}
+		if more := w.repeats(&s); more != nil {
+			w.Errorf("after that: %+v", more)
+		}
+	})
+}
+
+// TestRepeatsInParts: no request has more alerts than repeatMost.
+func TestRepeatsInParts(t *testing.T) {
+	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
+		var s Standing
+		for n := range repeatMost + 1 {
+			s.Hear(raising(fmt.Sprint("r", n), "", schemas.Critical, 1))
+		}
+		if all := w.repeats(&s); len(all) != repeatMost+1 || w.count() != 2 {
+			w.Errorf("%d alerts in %d requests", len(all), w.count())
+		}
+	})
+}
+
+// TestRepeatsThatFail: it is tried once, says why, and what has ended is told the next time. A dry run, and what doesn't forget, repeat nothing.
+func TestRepeatsThatFail(t *testing.T) {
+	var s Standing
+	s.Hear(raising("a", "", schemas.Critical, 1))
+	within(t, schemas.SinkAlertmanager, always(http.StatusServiceUnavailable), func(w *world) {
+		for range 2 {
+			err := w.sink.Repeat(w.Context(), &s)
+			if err == nil || !strings.Contains(err.Error(), "POST "+address+"/am/api/v2/alerts: the server answers 503") {
+				w.Errorf("got %v", err)
+			}
+			w.keepsSecrets(fmt.Sprint(err))
+			s.Hear(ending("a", 2))
+		}
+		if w.count() != 2 || stand(&s) != "a/ critical 1-1 over 2" {
+			w.Errorf("after %d requests: %s", w.count(), stand(&s))
+		}
+	})
+	plays(t, schemas.SinkAlertmanager, Options{Say: func(string) {}}, nil, func(w *world) {
+		if err := w.sink.Repeat(w.Context(), &s); err != nil || w.sink.Repeats() || w.count() > 0 || len(w.said) > 0 {
+			w.Errorf("%d requests in a dry run, and said %q: %v", w.count(), w.said, err)
+		}
+	})
+	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
+		if err := w.sink.Repeat(w.Context(), &s); err != nil || w.sink.Repeats() || w.count() > 0 {
+			w.Errorf("%d requests to PagerDuty: %v", w.count(), err)
+		}
+	})
+}
+
+// TestRepeatsHoldUpNothing: what is to be told is told while a repetition hangs.
+func TestRepeatsHoldUpNothing(t *testing.T) {
+	within(t, schemas.SinkAlertmanager, func(n int, _ http.ResponseWriter, r *http.Request) bool {
+		if n == 1 {
+			<-r.Context().Done()
+		}
+		return n == 1
+	}, func(w *world) {
+		var s Standing
+		s.Hear(raising("a", "", schemas.Critical, 1))
+		failed := make(chan error)
+		go func() { failed <- w.sink.Repeat(w.Context(), &s) }()
+		time.Sleep(time.Second)
+		began := time.Now()
+		if err := w.act(); err != nil || time.Since(began) > 0 {
+			w.Errorf("it took %s: %v", time.Since(began), err)
+		}
+		if err := <-failed; err == nil || !strings.Contains(err.Error(), "no whole answer within 3s") {
+			w.Errorf("the repetition: %v", err)
+		}
+	})
+}
