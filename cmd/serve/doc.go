@@ -11,6 +11,7 @@
 // Alertmanager's webhook (alerts.go) comes in by HTTP, as people's commands do (people.go).
 //
 // Sinks (sinks.go) are told what was published: they read the decision log for themselves, so the loops never wait for one.
+// Alertmanager, which forgets, is told again what stands (repeat.go).
 //
 // Read serve.go first (what is started, in which order, and how it ends), then record.go, counter.go, court.go, desk.go, topics.go
 // (brokers that are away, and new partitions), and holdup.go, health.go, metrics.go, nag.go for what an operator sees;

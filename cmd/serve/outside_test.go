@@ -25,7 +25,7 @@ const sinksOutside = `sinks:
   mlflow: {url: "http://127.0.0.1:9000"}
 `
 
-// outside is what is around the village: Slack, PagerDuty, somebody's webhook, a Kubernetes API and MLflow, on one server.
+// outside is what is around the village: Slack, PagerDuty, somebody's webhook, a Kubernetes API, MLflow and an Alertmanager, on one server.
 type outside struct {
 	v       *village
 	away    atomic.Bool // nobody answers
@@ -39,6 +39,7 @@ type outside struct {
 	route   map[string]any
 	version int
 	aliases map[string]string
+	alerts  map[string]amAlert // that Alertmanager has in memory, by their labels
 }
 
 const outsideRoute = `{"kind":"HTTPRoute","metadata":{"name":"ranker","resourceVersion":"1"},"spec":{"rules":[{"backendRefs":[{"name":"ranker-v1","weight":100},{"name":"ranker-v2","weight":0}]}]}}`
@@ -51,7 +52,7 @@ func (v *village) surround() {
 	} {
 		v.must(os.WriteFile(filepath.Join(v.dir, name), []byte(text), 0o600))
 	}
-	o := &outside{v: v, heard: map[string][]string{}, keys: map[string]int{}, version: 1, aliases: map[string]string{"champion": "7"}}
+	o := &outside{v: v, heard: map[string][]string{}, keys: map[string]int{}, version: 1, aliases: map[string]string{"champion": "7"}, alerts: map[string]amAlert{}}
 	v.must(json.Unmarshal([]byte(outsideRoute), &o.route))
 	v.outside = o
 	l, err := v.network.Listen("tcp", "127.0.0.1:9000")
@@ -63,6 +64,7 @@ func (v *village) surround() {
 		return strings.TrimSpace(fmt.Sprint(m["event_action"], " ", m["dedup_key"], " ", orNothing(payload["severity"])))
 	}))
 	mux.HandleFunc("POST /hook", o.people("hook", "", func(m map[string]any) string { return fmt.Sprint(m["type"], " ", m["id"]) }))
+	mux.HandleFunc("POST /api/v2/alerts", o.alertmanager)
 	mux.HandleFunc("/apis/", o.kubernetes)
 	mux.HandleFunc(mlflowAPI, o.mlflow)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

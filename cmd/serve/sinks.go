@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -120,6 +121,12 @@ func (k *sink) rank(t *bus.Told) bus.Rank {
 // run tells the sink what is published until the context ends.
 func (k *sink) run(ctx context.Context) error {
 	defer k.actuator.Close()
+	var repeating sync.WaitGroup
+	defer repeating.Wait()
+	if k.actuator.Repeats() {
+		r := repeater{sink: k}
+		repeating.Go(func() { r.run(ctx) })
+	}
 	k.bus.Tell(ctx, k.query(), k.take)
 	return nil
 }
@@ -166,38 +173,57 @@ func (k *sink) bring(ctx context.Context, t bus.Told) bus.Again {
 // wanted is the event, as the rollout that is judged wants it told, or wanted before it was deleted; nil: it doesn't.
 func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error) {
 	_, name := t.Names()
-	head, _, err := k.bus.LoadHead(ctx, name)
-	var r *schemas.Rollout
+	w, err := k.wants(ctx, name)
+	if err != nil || w.use == nil {
+		return nil, err
+	}
+	return w.event(t), nil
+}
+
+// A wish is what a rollout wants of a sink, and the record that says so.
+type wish struct {
+	use     *schemas.SinkUse // nil: nothing
+	rollout *schemas.Rollout
+	head    decisions.Head
+}
+
+func (k *sink) wants(ctx context.Context, rollout string) (w wish, err error) {
+	w.head, _, err = k.bus.LoadHead(ctx, rollout)
 	switch {
 	case errors.Is(err, bus.ErrUnreadable): // nobody decides for it
-		return nil, nil
+		return wish{}, nil
 	case errors.Is(err, bus.ErrNotFound):
-		if r = k.roster.find(name); r == nil {
-			return nil, nil
+		if w.rollout = k.roster.find(rollout); w.rollout == nil {
+			return wish{}, nil
 		}
 	case err != nil:
-		return nil, err
+		return wish{}, err
 	default:
-		if _, r, err = DecodeApplication(head.Applied); err != nil {
-			return nil, err
+		if _, w.rollout, err = DecodeApplication(w.head.Applied); err != nil {
+			return wish{}, err
 		}
 	}
-	use := r.Sink(k.Name)
-	switch {
-	case use == nil || use.Kind != k.Kind:
-		return nil, nil
-	case t.Decision != nil && k.Kind.Changes() && !k.Kind.Routes() && overtaken(t.Decision, &head.State):
-		return nil, nil
+	if use := w.rollout.Sink(k.Name); use != nil && use.Kind == k.Kind {
+		w.use = use
+	}
+	return w, nil
+}
+
+// event is what was published as such a rollout wants it told; nil: it doesn't.
+func (w *wish) event(t *bus.Told) *actuators.Event {
+	switch changes := w.use.Kind.Changes(); {
+	case t.Decision != nil && changes && !w.use.Kind.Routes() && overtaken(t.Decision, &w.head.State):
+		return nil
 	case t.Decision != nil:
-		e := actuators.OfDecision(t.Decision, t.Signed, r, use)
-		if t.Decision.Epoch == head.State.Epoch && !head.State.Status.Ended() {
-			e.Suspected = head.State.Suspected
+		e := actuators.OfDecision(t.Decision, t.Signed, w.rollout, w.use)
+		if t.Decision.Epoch == w.head.State.Epoch && !w.head.State.Status.Ended() {
+			e.Suspected = w.head.State.Suspected
 		}
-		return e, nil
-	case k.Kind.Changes():
-		return nil, nil
+		return e
+	case changes:
+		return nil
 	}
-	return actuators.OfNotice(t.Notice, r, use), nil
+	return actuators.OfNotice(t.Notice, w.rollout, w.use)
 }
 
 // overtaken reports whether a decision means nothing to a registry any more, since its epoch has ended otherwise: what ended it does all that is left to do. So it does no harm if two

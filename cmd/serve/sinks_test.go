@@ -38,6 +38,7 @@ const boothRollout = storyHead + atOnce + errorsMore + `  sinks:
     - {slack: slack}
     - {mlflow: {alias: champion}}
     - {httproute: {sink: gateway, namespace: feed, name: ranker, baseline: ranker-v1, canary: ranker-v2}}
+    - {alertmanager: am}
 `
 
 const boothSinks = `sinks:
@@ -45,6 +46,7 @@ const boothSinks = `sinks:
   other: {kind: slack, secretFile: DIR/slack}
   gateway: {kind: httproute, url: "http://127.0.0.1:9000", tokenFile: DIR/slack}
   mlflow: {url: "http://127.0.0.1:9000", retries: 0}
+  am: {kind: alertmanager, url: "http://127.0.0.1:9000"}
 `
 
 // inBooth plays with a sink of a name.
