@@ -51,7 +51,7 @@ func (r *repeater) round(ctx context.Context) error {
 	wants := func(rollout string) (*wish, error) {
 		if known[rollout] == nil {
 			w, err := r.wants(ctx, rollout)
-			if err != nil {
+			if err != nil && !errors.Is(err, bus.ErrUnreadable) { // one that can't be read keeps no other from being told
 				return nil, err
 			}
 			known[rollout] = &w

@@ -31,7 +31,7 @@ func (b *booth) rounds(name string, r *repeater, sent *[]string, want int) {
 	}
 }
 
-// appliesAnew changes the rollout's file in the record.
+// appliesAnew changes the rollout's file in the record; "": to what can't be read.
 func (b *booth) appliesAnew(rollout string) {
 	b.Helper()
 	head, revision, err := b.bus.LoadHead(b.Context(), "story")
@@ -39,7 +39,10 @@ func (b *booth) appliesAnew(rollout string) {
 		b.Fatal(err)
 	}
 	a := Application{ID: "1", File: "r", YAML: rollout}
-	if head.Applied, err = a.Encode(); err == nil {
+	if head.Applied, err = a.Encode(); err == nil && rollout == "" {
+		head.Applied = []byte(`{}`)
+	}
+	if err == nil {
 		_, err = b.bus.SaveHead(b.Context(), head, revision)
 	}
 	if err != nil {
@@ -63,6 +66,8 @@ func TestRepeats(t *testing.T) {
 		b.rounds("a process that has only just begun knows it, too", &repeater{sink: b.sink}, &sent, 1)
 		b.appliesAnew(strings.Replace(boothRollout, "    - {alertmanager: am}\n", "", 1))
 		b.rounds("nobody wants it there", r, &sent, 0)
+		b.appliesAnew("")
+		b.rounds("it can't be read", &repeater{sink: b.sink}, &sent, 0)
 		b.appliesAnew(boothRollout)
 		b.rounds("a process that begins then", &repeater{sink: b.sink}, &sent, 1)
 		stranger, err := schemas.NewSigningKey(strings.NewReader(strings.Repeat("s", 32)))

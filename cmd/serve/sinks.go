@@ -200,7 +200,7 @@ func (k *sink) wants(ctx context.Context, rollout string) (w wish, err error) {
 		return wish{}, err
 	default:
 		if _, w.rollout, err = DecodeApplication(w.head.Applied); err != nil {
-			return wish{}, err
+			return wish{}, fmt.Errorf("%w: %w", bus.ErrUnreadable, err)
 		}
 	}
 	if use := w.rollout.Sink(k.Name); use != nil && use.Kind == k.Kind {
