@@ -18,6 +18,7 @@ const retiredForMs = 24 * 3600 * 1000
 type Retired struct {
 	Version    string   `json:"version,omitempty"`     // where it is none of the epoch's own (replaced.go)
 	By         string   `json:"by,omitempty"`          // what that was, where it was in an epoch before, and no other has begun since (LooksOn)
+	Of         *Arms    `json:"of,omitempty"`          // what that epoch compared; nil: the same as this one
 	Decision   string   `json:"decision"`              // that took them from it
 	UntilMs    int64    `json:"until_ms"`              // wall time: for how long it is looked at
 	DeadlineMs int64    `json:"deadline_ms,omitempty"` // wall time until which it must be proven to have drained; 0: it has, or nothing can prove it
@@ -27,6 +28,14 @@ type Retired struct {
 	Unproven   bool     `json:"unproven,omitempty"` // no traffic came that could show that it had
 	Drain      Drain    `json:"drain"`
 	Comeback   Comeback `json:"comeback,omitzero"`
+}
+
+// Arms are what an epoch compares.
+type Arms struct {
+	Baseline      string        `json:"baseline"`
+	Canary        string        `json:"canary"`
+	BaselineWhere schemas.Where `json:"baseline_where,omitzero"`
+	CanaryWhere   schemas.Where `json:"canary_where,omitzero"`
 }
 
 // When a version that has drained is taken to have users again: when it has had so many predictions more than a share allows that is so many times the limit of a drain. A few strays are
@@ -100,14 +109,14 @@ func (s *State) endedBy(r *Retired) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// LooksOn lets the state that the rollout's next epoch begins from look on at what this one's end promises: should that epoch be refused, nothing takes the place of this one. The next epoch's
-// versions must be the same.
-func (s *State) LooksOn(next *State) {
+// LooksOn lets the state that the rollout's next epoch begins from look on at what this one's end promises: should that epoch be refused, nothing takes the place of this one. The next epoch
+// may compare others than those that are looked at.
+func (s *State) LooksOn(next *State, of *Arms) {
 	if s.Retired == nil {
 		return
 	}
 	next.Retired, next.Replaced = s.Retired.clone(), s.Replaced.clone()
-	next.Retired.By = s.ending()
+	next.Retired.By, next.Retired.Of = s.ending(), of
 }
 
 // looksOn is that where LooksOn has said so.
@@ -124,13 +133,17 @@ func (s *State) Promoted() bool {
 
 // retiredVersion has no users any more; heir has them, "" where the epoch's two share them.
 func (s *State) retiredVersion(r *Retired) (retired, heir string) {
+	baseline, canary := s.Terms.Baseline, s.Terms.Canary
+	if r.Of != nil {
+		baseline, canary = r.Of.Baseline, r.Of.Canary
+	}
 	switch {
 	case r.Version != "":
 		return r.Version, ""
 	case s.Promoted():
-		return s.Terms.Baseline, s.Terms.Canary
+		return baseline, canary
 	}
-	return s.Terms.Canary, s.Terms.Baseline
+	return canary, baseline
 }
 
 // retiredServes looks at a sealed window for the retired version, which is in the place of the canary there.

@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -116,16 +117,17 @@ func TestRetiredSeverity(t *testing.T) {
 	}
 }
 
-// TestRetiredLooksOn: what an epoch's end promises is looked at on while the rollout's next ones are refused, and no longer than that.
+// TestRetiredLooksOn: what an epoch's end promises is looked at on while the rollout's next ones are refused, whatever they compare, and no longer than that.
 func TestRetiredLooksOn(t *testing.T) {
-	refusal := func(at, epoch int64, found PillarState) Input {
-		in := applied(at, terms())
+	others := func(t *Terms) { t.Baseline, t.Canary = "42", "43" }
+	refusal := func(at, epoch int64, found PillarState, with ...func(*Terms)) Input {
+		in := applied(at, terms(with...))
 		in.Applied.Epoch, in.Applied.Pillars = epoch, []Pillar{NewPillar(PillarRegistry, found, []string{"version 41 is gone"})}
 		return in
 	}
 	next := func(s State, in Input) State {
 		var begin State
-		s.LooksOn(&begin)
+		s.LooksOn(&begin, cmp.Or(s.Retired.Of, &Arms{Baseline: s.Terms.Baseline, Canary: s.Terms.Canary}))
 		s, _ = Step(begin, in)
 		return s
 	}
@@ -133,14 +135,15 @@ func TestRetiredLooksOn(t *testing.T) {
 		in   []Input
 		said string
 		over string
+		left string
 	}{
 		"rolled back": {drained(terms()), "Rollback ranker-42.1.3 gave all traffic to 41, and since 1970-01-01T00:00:20.000Z 42 serves users again: ",
-			"42 has drained, as rollback ranker-42.1.3 wants it: 41 serves all users."},
+			"42 has drained, as rollback ranker-42.1.3 wants it: 41 serves all users.", "Nobody looks any more whether 42 has users again"},
 		"promoted": {slices.Concat(followed(terms()), windowsOf(6, 3, 1000, 0)), "Promotion ranker-42.1.3 gave all traffic to 42, and since 1970-01-01T00:00:20.000Z 41 serves users again: ",
-			"41 has drained, as promotion ranker-42.1.3 wants it: 42 serves all users."},
+			"41 has drained, as promotion ranker-42.1.3 wants it: 42 serves all users.", "Nobody looks any more whether 41 has users again"},
 	} {
 		s, _ := fold(t, x.in...)
-		s = next(next(s, refusal(15, 2, PillarFailed)), refusal(16, 3, PillarFailed))
+		s = next(next(s, refusal(15, 2, PillarFailed)), refusal(16, 3, PillarFailed, others))
 		var told []*schemas.Notice
 		for _, in := range slices.Concat(windowsOf(20, 5, 190, 10), windowsOf(30, 3, 1000, 0)) {
 			var effects []Effect
@@ -152,7 +155,7 @@ func TestRetiredLooksOn(t *testing.T) {
 			told[1].Sentence != x.over || told[1].Waiting != nil {
 			t.Errorf("%s: told %+v", name, told)
 		}
-		if begun := next(s, refusal(50, 4, PillarHeld)); begun.Retired != nil || begun.Status == StatusRefused {
+		if begun := next(s, refusal(50, 5, PillarHeld)); begun.Retired != nil || begun.Status == StatusRefused {
 			t.Errorf("%s: it is %s, and looked at: %+v", name, begun.Status, begun.Retired)
 		}
 	}

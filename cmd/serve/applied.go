@@ -397,8 +397,8 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	head.Applied = again.Body
 	if before := c.desks[r.Name]; before != nil {
 		head.State = c.leave(before, &a, e.epoch)
-		if sameVersions(before.rollout, r) {
-			before.head.State.LooksOn(&head.State)
+		if before.rollout.Model == r.Model {
+			before.head.State.LooksOn(&head.State, before.arms())
 		}
 	}
 	effects, err := d.begin(head, record, *e.input)

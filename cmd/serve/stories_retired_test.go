@@ -74,7 +74,7 @@ func tellBack(t *testing.T) {
 		v.told(false)
 		v.share.Store(500)
 		v.told(true)
-		v.apply("story", rolloutWith(atOnce+betweenWindows+pagers+registered)) // it, too, is refused: nothing takes the place of what is looked at
+		v.apply("story", strings.Replace(rolloutWith(atOnce+betweenWindows+pagers+registered), "version: v2", "version: v3", 1)) // it, too, is refused: nothing takes the place of what is looked at
 		v.until("it is refused", refusedIn(3))
 		v.steady(10)
 		v.share.Store(0)

@@ -30,8 +30,9 @@ func (c *court) afterwards(ctx context.Context, d *desk) {
 func (c *court) keepsVigil(d *desk) windows.Plan {
 	s := &d.head.State
 	from := max(time.Now().UnixMilli(), s.EventMs) + s.Terms.SettleMs // nothing of it was read yet
-	plan := engine.VigilOf(d.rollout, s.Promoted(), s.Epoch, from)
-	d.vigil = engine.NewVigil(d.rollout, s.Promoted(), plan, c.sources.Predictions)
+	watched := d.watched()
+	plan := engine.VigilOf(watched, s.Promoted(), s.Epoch, from)
+	d.vigil = engine.NewVigil(watched, s.Promoted(), plan, c.sources.Predictions)
 	return plan
 }
 
@@ -48,9 +49,20 @@ func (c *court) isReplaced(d *desk) bool {
 	return false
 }
 
-// sameVersions reports whether two rollouts compare the same.
-func sameVersions(a, b *schemas.Rollout) bool {
-	return a.Model == b.Model && a.Baseline == b.Baseline && a.Canary == b.Canary && a.BaselineWhere == b.BaselineWhere && a.CanaryWhere == b.CanaryWhere
+// arms are what the epoch compares whose end is looked at: that of a desk, or an earlier one, where all that came since were refused.
+func (d *desk) arms() *decisions.Arms {
+	if r := d.head.State.Retired; r != nil && r.Of != nil {
+		return r.Of
+	}
+	r := d.rollout
+	return &decisions.Arms{Baseline: r.Baseline, Canary: r.Canary, BaselineWhere: r.BaselineWhere, CanaryWhere: r.CanaryWhere}
+}
+
+// watched is a desk's rollout with the versions whose traffic is looked at once the epoch has ended.
+func (d *desk) watched() *schemas.Rollout {
+	r, of := *d.rollout, d.arms()
+	r.Baseline, r.Canary, r.BaselineWhere, r.CanaryWhere = of.Baseline, of.Canary, of.BaselineWhere, of.CanaryWhere
+	return &r
 }
 
 // relieve ends the counting for what another rollout of the model has left, before its own begins: a model has one plan.
