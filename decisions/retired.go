@@ -82,10 +82,7 @@ func (t *turn) hasPromoted(decision string) {
 		return
 	}
 	t.retire(decision)
-	fromMs := t.s.settledMs(t.in.WallMs)
-	t.drains(t.s.Retired, fromMs)
-	// The first window that counts must have been judged: it begins, and ends, within one such time each.
-	t.s.Retired.DeadlineMs = max(t.s.Retired.DeadlineMs, fromMs+2*t.s.Terms.SettleMs)
+	t.drains(t.s.Retired, t.s.settledMs(t.in.WallMs))
 }
 
 // retire begins to look at a version that has drained.
@@ -95,9 +92,17 @@ func (t *turn) retire(decision string) {
 
 // drains lets the proof begin that it has drained, from an event time on.
 func (t *turn) drains(r *Retired, fromMs int64) {
-	r.DeadlineMs = t.in.WallMs + t.s.Terms.DrainWithinMs
+	r.DeadlineMs = t.drainDueMs(fromMs)
 	r.Drain = Drain{RoutedMs: t.in.WallMs, FromMs: fromMs, CleanFromMs: fromMs, Look: Look{WallMs: t.in.WallMs, UpToMs: t.s.EventMs}}
 }
+
+// drainDueMs is the wall time until which a drain must be proven. The first window from a time on must have been judged by then: it begins, and ends, within one such time each.
+func (t *turn) drainDueMs(fromMs int64) int64 {
+	return max(t.in.WallMs+t.s.Terms.DrainWithinMs, fromMs+2*t.s.Terms.SettleMs)
+}
+
+// drainAgainMs is what the times double from after which people are told again: a window that they were not told of has been judged by then.
+func (t *turn) drainAgainMs() int64 { return max(t.s.Terms.DrainWithinMs, t.s.Terms.SettleMs) }
 
 // endedBy is what has taken its users from it, and who has them, at a sentence's beginning.
 func (s *State) endedBy(r *Retired) string {
@@ -241,7 +246,7 @@ func (t *turn) retiredLook(r *Retired, x *Expired) {
 	default:
 		r.Told = true
 		r.Attempt++
-		r.DeadlineMs = t.in.WallMs + backoff(t.s.Terms.DrainWithinMs, r.Attempt)
+		r.DeadlineMs = t.in.WallMs + backoff(t.drainAgainMs(), r.Attempt)
 		seen, do := t.undrained(&r.Drain, x, &was)
 		what := fmt.Sprintf("it is not proven that %s has drained", version)
 		if r.Again {

@@ -213,7 +213,7 @@ func (t *turn) begin(step *SagaStep, d draft) *schemas.Decision {
 	step.Wait = newWait(&t.s.Terms, kind.asks, kind.want, decided)
 	step.DeadlineMs = t.in.WallMs + t.s.Terms.within(kind.asks)
 	if verify := t.s.Saga.step(StepVerify); step.Name == StepRoute {
-		verify.State, verify.Decision, verify.DeadlineMs = StepPending, decided.ID, t.in.WallMs+t.s.Terms.DrainWithinMs
+		verify.State, verify.Decision, verify.DeadlineMs = StepPending, decided.ID, t.drainDueMs(t.in.WallMs)
 		at := int64(decided.EventTime)
 		t.s.Saga.Drain = Drain{RoutedMs: t.in.WallMs, FromMs: at, CleanFromMs: at, Look: Look{WallMs: t.in.WallMs, UpToMs: at}}
 	}

@@ -83,6 +83,17 @@ func TestSaga(t *testing.T) {
 	}
 }
 
+// TestDrainDue: nobody is told that the canary hasn't drained before a window that began after the route could be judged, nor again before another one could.
+func TestDrainDue(t *testing.T) {
+	verify := id(1, 3) + "/verify"
+	late := []Input{expire(15, verify), expire(36, verify), expire(37, verify), expire(68, verify), expire(69, verify)}
+	s, words := fold(t, after(rolledBack(terms(briefly)), late...)...)
+	expect(t, words[3:], "!drain-overdue", "!drain-overdue")
+	if due := s.Saga.step(StepVerify).DeadlineMs; due != (69+4*16)*1000 {
+		t.Errorf("told at 37 and 69 seconds, and next at %d ms", due)
+	}
+}
+
 // TestNamedSaga: every named router must have applied the rollback.
 func TestNamedSaga(t *testing.T) {
 	in := after(rolledBack(terms(named)), windowsOf(6, 3, 1000, 0)...)

@@ -185,7 +185,7 @@ const unread = "Are predictions still written, and read? /readyz and the lag of 
 
 // drainOverdue tells people that the canary isn't seen to have drained: what the stream shows, and who has answered.
 func (t *turn) drainOverdue(step *SagaStep, x *Expired, was *Look) {
-	t.retry(step, t.s.Terms.DrainWithinMs)
+	t.retry(step, t.drainAgainMs())
 	seen, do := t.undrained(&t.s.Saga.Drain, x, was)
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeDrainOverdue, Severity: t.s.Saga.severity(), Decision: t.s.Saga.Decision, Attempt: step.Attempt,
