@@ -131,6 +131,7 @@ func (c *court) removed(ctx context.Context, name string) {
 	delete(c.inspections, name)
 	delete(c.handIns, name)
 	delete(c.standbys.since, name)
+	delete(c.standbys.seen, name)
 	d := c.desks[name]
 	switch {
 	case d == nil:

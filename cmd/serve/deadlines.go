@@ -54,6 +54,7 @@ func (c *court) laterFor(d *desk, due *decisions.Deadline) bool {
 func (c *court) clock(ctx context.Context, now time.Time) error {
 	c.unanswered(now)
 	c.sayLast(now)
+	c.alive(ctx, now)
 	for _, name := range sortedDesks(c.desks) {
 		d := c.desks[name]
 		if !d.open() {

@@ -8,6 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"streamcanary/decisions"
 	"streamcanary/schemas"
 )
@@ -230,7 +234,7 @@ func TestBegunBeside(t *testing.T) {
 	})
 }
 
-// TestTwoForLong: two services that go on running side by side are told, once, for each rollout that both have; one that is deleted meanwhile isn't.
+// TestTwoForLong: two services that go on running side by side, also while the journal takes nothing, are told, once, for each rollout that both have; one that is deleted meanwhile isn't.
 func TestTwoForLong(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
 		v.status(decisions.StatusRunning)
@@ -246,7 +250,12 @@ func TestTwoForLong(t *testing.T) {
 		there, err := v.bus.Spec(v.Context(), "second")
 		v.must(err)
 		v.must(v.bus.DeleteSpec(v.Context(), "second", there.Revision))
+		silent := v.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: JournalTopic, Err: kerr.NotLeaderForPartition, Count: -1})
 		v.wait(4 * time.Minute)
+		silent.Remove()
+		if head, _, err := v.bus.LoadHead(v.Context(), "story"); err != nil || head.Writer != "new" { // it waited for the journal, and wasn't gone
+			t.Errorf("%s decides: %v", head.Writer, err)
+		}
 		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 {
 			t.Errorf("told before 5 minutes are over: %+v", told)
 		}

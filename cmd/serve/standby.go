@@ -15,13 +15,19 @@ import (
 
 // Where two processes serve the same rollouts, as an old and a new one do while a deploy rolls, the one that began last decides: once it has caught up, it claims each record by writing it. The other
 // one finds that at its next write, and stands by. Who stops releases its records, and who stands by takes them over then: it reads the record and the journal again, as at a start. So whichever
-// is stopped, the one that is left decides, and nobody is woken unless two go on running for longer than a deploy takes.
+// is stopped, the one that is left decides, and nobody is woken unless two go on running for longer than a deploy takes. Who is killed, or hangs, releases nothing: who decides writes its records also where
+// nothing happens, and one that stays as it is for silentLooks is taken over as if it had been released. Should that process live on, its next write is refused, and it stands by.
 
 const (
 	// besideWithin is for how long two may run side by side before people are told.
 	besideWithin = 5 * time.Minute
 	// standByEvery is how often it is looked whether a record was released.
 	standByEvery = 5 * time.Second
+	// aliveEvery is how long a record of which something is needed stays unwritten at most.
+	aliveEvery = 20 * time.Second
+	// silentLooks is how often in a row a record must have been read as it was until its writer is believed to be gone: times standByEvery, aliveEvery and two appends that the journal
+	// doesn't take (kafka.AppendWithin), for which its writer waits.
+	silentLooks = 18
 	// claimAttempts bounds how often a record is read again at the start that another process has written meanwhile: that one does so each 10 s.
 	claimAttempts = 10
 )
@@ -29,8 +35,31 @@ const (
 // standbys are the rollouts that another process decides for, and since when that is known.
 type standbys struct {
 	since  map[string]time.Time // by rollout
+	seen   map[string]sighting  // likewise: of its record
 	looked time.Time
 	failed nag
+}
+
+// sighting is a revision of a record, and how often in a row it was there again.
+type sighting struct {
+	revision uint64
+	again    int
+}
+
+func newStandbys() standbys {
+	return standbys{since: map[string]time.Time{}, seen: map[string]sighting{}}
+}
+
+// silent looks at a record that another process has claimed, and reports whether that process writes it no more, though it would. What can't be read says nothing of it (err).
+func (s *standbys) silent(name string, h *decisions.Head, revision uint64, err error) bool {
+	was, known := s.seen[name]
+	if err != nil || !known || was.revision != revision || !needed(h) {
+		s.seen[name] = sighting{revision: revision}
+		return false
+	}
+	was.again++
+	s.seen[name] = was
+	return was.again >= silentLooks
 }
 
 // standsBy notes that another process decides for a rollout.
@@ -55,9 +84,21 @@ func (c *court) alarms(name string) bool {
 	return !stands || time.Since(since) >= besideWithin
 }
 
-// needed reports whether something may still be decided for a desk's epoch.
-func (d *desk) needed() bool {
-	return !finished(&d.head) || d.head.State.Retired != nil || d.answering()
+// needed reports whether something may still be decided for a record's epoch.
+func needed(h *decisions.Head) bool {
+	return !finished(h) || h.State.Retired != nil || h.State.Awaits(time.Now().UnixMilli())
+}
+
+func (d *desk) needed() bool { return needed(&d.head) }
+
+// alive writes records that nothing else has let be written for a while, so that no other process believes this one to be gone. It comes before whatever may wait for the journal.
+func (c *court) alive(ctx context.Context, now time.Time) {
+	for _, name := range sortedDesks(c.desks) {
+		if d := c.desks[name]; d.open() && d.needed() && now.Sub(d.savedAt) >= aliveEvery {
+			c.signs(ctx, d)
+			d.savedAt = now // also where it could not be written: the next time is soon enough
+		}
+	}
 }
 
 // claim makes this process the one that decides, for all that it has just read.
@@ -141,24 +182,29 @@ func (d *desk) sign(ctx context.Context, b *bus.Bus, name string) error {
 	return nil
 }
 
-// standBy takes over what another process has released. A record that is gone while its file is there is nobody's: people hear of that at once.
+// standBy takes over what another process has released, or left. A record that is gone while its file is there is nobody's: people hear of that at once.
 func (c *court) standBy(ctx context.Context, now time.Time) {
 	if now.Sub(c.standbys.looked) < standByEvery {
 		return
 	}
 	c.standbys.looked = now
 	for _, name := range slices.Sorted(maps.Keys(c.standbys.since)) {
-		head, _, err := c.bus.LoadHead(ctx, name)
+		head, revision, err := c.bus.LoadHead(ctx, name)
+		silent := c.standbys.silent(name, &head, revision, err)
 		switch {
 		case errors.Is(err, bus.ErrNotFound) && c.desks[name] != nil:
 			delete(c.standbys.since, name)
 			continue
-		case err != nil || head.Writer != "" || !c.trusts(ctx, &head):
+		case err != nil || head.Writer != "" && !silent || !c.trusts(ctx, &head):
 			continue
+		}
+		if head.Writer != "" && c.standbys.seen[name].again == silentLooks {
+			c.log.Warn().Str("rollout", name).Str("writer", head.Writer).Dur("silent_ms", silentLooks*standByEvery).
+				Msg("the serve that decides for this rollout writes its record no more: it was killed, or hangs, and this one takes over; look what became of it")
 		}
 		if err := c.retake(ctx, name); err != nil && ctx.Err() == nil {
 			if c.standbys.failed.due(err) {
-				c.log.Warn().Err(err).Str("rollout", name).Msg("another serve has released this rollout, and it can't be taken over yet: trying again; look at Kafka and NATS")
+				c.log.Warn().Err(err).Str("rollout", name).Msg("another serve has released this rollout, or is gone, and it can't be taken over yet: trying again; look at Kafka and NATS")
 			}
 			continue
 		}
@@ -180,11 +226,15 @@ func (c *court) retake(ctx context.Context, name string) error {
 	if before != nil && before.head.State.Epoch != head.State.Epoch {
 		c.ends(before.rollout.Model, owner{name, before.head.State.Epoch})
 	}
+	since, stood := c.standbys.since[name]
 	delete(c.standbys.since, name)
 	c.board.accept(name) // what it was refused for here is over
 	if err := c.refold(ctx, d); err != nil {
 		d.lost = fmt.Errorf("read its journal again: %w: %w", err, bus.ErrLost) // what it has is a part only
 		c.standsBy(name)
+		if stood { // people are told in time, however often it is tried
+			c.standbys.since[name], d.lostTold = since, before != nil && before.lostTold
+		}
 		return err
 	}
 	c.signs(ctx, d)

@@ -50,6 +50,7 @@ type village struct {
 	leftOut int // alerts that Alertmanager leaves out of its messages
 	// stopService stops the service that runs now.
 	stopService func()
+	lines       map[string]*line // of services, by their data folders
 
 	share    atomic.Int64 // the canary's, in basis points
 	copies   atomic.Int64 // of requests to the canary, whose answers nobody sees, in basis points
@@ -121,7 +122,7 @@ const mlflowAddress = "127.0.0.1:5000"
 // found makes Kafka and NATS.
 func (v *village) found() {
 	v.Helper()
-	v.network = new(kfake.VirtualNetwork)
+	v.network, v.lines = new(kfake.VirtualNetwork), map[string]*line{}
 	var err error
 	v.cluster, err = kfake.NewCluster(kfake.ListenFn(v.network.Listen), kfake.Ports(9092), kfake.NumBrokers(1), kfake.SeedTopics(1, "predictions"))
 	v.must(err)
@@ -194,13 +195,18 @@ func (v *village) serviceAt(data, address string) (stop func()) {
 	v.must(err)
 	log := zerolog.New(zerolog.NewTestWriter(v.T)).Level(zerolog.ErrorLevel)
 	ready := make(chan struct{})
-	connection := v.conn()
-	w := wires{http: listener, kafka: v.network.DialContext, nats: func(o *bus.Options) { o.Conn = connection }, dial: v.network.DialContext, jitter: func() float64 { return 0 }}
+	l := &line{nats: v.conn(), dial: v.network.DialContext}
+	v.lines[data] = l
+	w := wires{http: listener, kafka: l.dialContext, nats: func(o *bus.Options) { o.Conn = l.nats }, dial: v.network.DialContext, jitter: func() float64 { return 0 }}
 	if data != "data" {
 		w.instance = data
 	}
 	stop = v.runs("serve", func(ctx context.Context) error {
-		return Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) }, wires: w, pace: oneJournal})
+		err := Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) }, wires: w, pace: oneJournal})
+		if l.dead.Load() {
+			return nil
+		}
+		return err
 	})
 	<-ready
 	return stop
