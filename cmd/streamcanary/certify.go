@@ -97,26 +97,42 @@ func runCertify(cmd *cobra.Command, c *console, f certifyFlags) error {
 	if err := f.print(c, report); err != nil {
 		return fmt.Errorf("write the table: %w", err)
 	}
-	if broken := report.Broken(); len(broken) > 0 {
-		return fmt.Errorf("certify: %d of %d rows do not keep what is promised, the first is %s/%s: %s", len(broken), len(report.Rows),
-			broken[0].Group, broken[0].Experiment, broken[0].Measure)
+	return brokenError(report)
+}
+
+// brokenError says what a report doesn't keep, the product's rows first; nil: it keeps everything.
+func brokenError(report *certify.Report) error {
+	broken := report.Broken()
+	if len(broken) == 0 {
+		return nil
 	}
-	return nil
+	first := broken[0]
+	row := fmt.Sprintf("%s/%s: %s", first.Group, first.Experiment, first.Measure)
+	if first.Result == certify.Missed {
+		return fmt.Errorf("certify: %s of %s: a mistake that is planted to be found out was not, so what these runs show of the others is no proof: play more runs (--runs)", row, first.Method)
+	}
+	return fmt.Errorf("certify: %d of %d rows do not keep what is promised, the first is %s", len(broken), len(report.Rows), row)
 }
 
 // separated cuts what is named at its commas, but for what is a name, or the beginning of one, with its commas.
 func separated(battery []certify.Experiment, named []string) []string {
 	var words []string
 	for _, word := range named {
-		if slices.ContainsFunc(battery, func(e certify.Experiment) bool { return e.Matches(word) }) {
-			words = append(words, word)
-			continue
-		}
-		for part := range strings.SplitSeq(word, ",") {
-			words = append(words, strings.TrimSpace(part))
+		for parts := strings.Split(word, ","); len(parts) > 0; {
+			n := len(parts)
+			for n > 1 && !plays(battery, strings.TrimSpace(strings.Join(parts[:n], ","))) {
+				n--
+			}
+			words = append(words, strings.TrimSpace(strings.Join(parts[:n], ",")))
+			parts = parts[n:]
 		}
 	}
 	return words
+}
+
+// plays reports whether a word chooses an experiment.
+func plays(battery []certify.Experiment, word string) bool {
+	return slices.ContainsFunc(battery, func(e certify.Experiment) bool { return e.Matches(word) })
 }
 
 // done is what an interrupted certificate has; empty without --resume.
