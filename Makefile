@@ -40,13 +40,14 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 sim: build ## the statistical claims, simulated in full, as a certificate in Markdown and JSON (seven hours on two cores)
 	./bin/streamcanary certify --out certificate.md --out-json certificate.json
-	$(GO) test ./analysis -run Sim -sim=full -timeout 90m -v
+	$(GO) test ./analysis -run 'Sim|Footprint' -sim=full -timeout 90m -v
 	$(GO) test ./analysis/stats -run 'Conformance|Harness' -runs 2000 -timeout 30m
 
 sim-small: build ## the same, smaller: what CI runs
 	./bin/streamcanary certify --runs 12 --worlds type-I/ramp/any,delay,tail,grid,gauges,mix,split --seed 2
 	./bin/streamcanary certify --runs 12 --worlds 'type-I, all on' --seed 2
 	$(GO) test ./analysis -run Sim -sim=small -timeout 20m -v
+	$(GO) test ./analysis -run Footprint -sim=full -v
 
 onset: ## from a harm's onset to what a subscriber knows, through Kafka and NATS: 20 runs of each case (over an hour on two cores)
 	$(GO) test ./cmd/serve -run 'TestOnset$$' -onset=20 -timeout 4h -v

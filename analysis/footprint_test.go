@@ -15,7 +15,7 @@ import (
 
 // footprint adds up the numbers that a value holds, each at its own size, everything that it points to included, once. That is what a checkpoint has
 // to write, before it is compressed. Left out: what the rollout says or can be computed anew from it (specifications, places, bets, tests without memory,
-// scratch), what many share (noise, families), and, where apart is true, histograms.
+// scratch), what many share (noise, families, the roster of segments), and, where apart is true, histograms.
 type footprint struct {
 	apart bool
 	seen  map[uintptr]bool
@@ -30,7 +30,7 @@ var sharedTypes = map[reflect.Type]bool{
 	reflect.TypeFor[*dispersion](): true, reflect.TypeFor[*meanNoise](): true, reflect.TypeFor[*family](): true, reflect.TypeFor[*selfTest](): true,
 	reflect.TypeFor[*rateContrast](): true, reflect.TypeFor[*rankContrast](): true, reflect.TypeFor[*rateLimit](): true, reflect.TypeFor[*quantileLimit](): true,
 	reflect.TypeFor[*noisyMean](): true, reflect.TypeFor[*ends](): true, reflect.TypeFor[*meanLimit](): true, reflect.TypeFor[shape](): true, reflect.TypeFor[scale](): true,
-	reflect.TypeFor[[]int](): true, reflect.TypeFor[*Judge](): true, reflect.TypeFor[[]*guard](): true,
+	reflect.TypeFor[[]int](): true, reflect.TypeFor[*Judge](): true, reflect.TypeFor[[]*guard](): true, reflect.TypeFor[*roster](): true,
 }
 
 var histogramTypes = map[reflect.Type]bool{
@@ -230,6 +230,7 @@ func TestFootprint(t *testing.T) {
 			}
 		}
 	}
+	whole += f.of(reflect.ValueOf(j.roster).Elem())
 	for _, c := range j.checks {
 		whole += f.of(reflect.ValueOf(c).Elem())
 	}
