@@ -38,8 +38,8 @@ var (
 		if j.roster == nil || len(j.rollout.Segments.List) > 0 {
 			return nil
 		}
-		return []check{&view{name: codeSegmentsFull, warn: true, when: func() bool { return j.crowded }, tell: func(f *schemas.Finding) {
-			f.Sentence = fmt.Sprintf("A window has %d segments or more: those whose names come last are counted with all others, so the greatest may not be among the watched: name these with segments: {list: [a, b]}.",
+		return []check{&view{name: codeSegmentsFull, when: func() bool { return j.crowded }, tell: func(f *schemas.Finding) {
+			f.Sentence = fmt.Sprintf("A window has %d segments or more: those whose names come last are counted with all others, so the greatest may not be among the watched: name these with segments: {list: [a, b]}, and apply that with --new-epoch.",
 				windows.MaxSegments)
 		}}}
 	}})
