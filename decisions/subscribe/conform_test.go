@@ -72,7 +72,8 @@ type trial struct {
 	running conformRun
 	at      server.Options
 	server  *server.Server
-	next    uint64 // sequence of the stream's next message to look at
+	next    uint64          // sequence of the stream's next message to look at
+	acked   [2]schemas.Time // of the last ack, and of the one before
 }
 
 // newTrial starts a server, with the stream and the buckets as serve makes them.
@@ -234,6 +235,8 @@ func (x *trial) step(words []string) error {
 		return x.send(words[1], words[2:])
 	case "ack":
 		return x.expectAck(strings.Join(words, " "))
+	case "within":
+		return x.expectSoon(words[1:])
 	case "given", "told", "refused":
 		return x.expectLine(strings.Join(words, " "))
 	}
@@ -332,6 +335,15 @@ func (x *trial) expectAck(want string) error {
 	return nil
 }
 
+// expectSoon looks whether the last ack came at most so long after the one before it, by the times that the client gave them.
+func (x *trial) expectSoon(words []string) error {
+	most, err := time.ParseDuration(strings.Join(words, " "))
+	if took := time.Duration(x.acked[0]-x.acked[1]) * time.Millisecond; err == nil && took > most {
+		err = fmt.Errorf("it took %s", took)
+	}
+	return err
+}
+
 // nextAck is the next ack that the stream has, or gets in time; "": none.
 func (x *trial) nextAck(within time.Duration) (string, error) {
 	for began := time.Now(); ; {
@@ -387,6 +399,7 @@ func (x *trial) ackText(m *jetstream.RawStreamMsg) (string, error) {
 	if age := time.Since(time.UnixMilli(int64(a.At))); age < -conformWait || age > conformWait {
 		return "", fmt.Errorf("ack %s: its time is %s off", m.Data, age)
 	}
+	x.acked = [2]schemas.Time{a.At, x.acked[0]}
 	said := sha256.Sum256([]byte(a.Why + "\n" + a.Snapshot))
 	id := strings.Join([]string{a.Decision, a.Consumer, a.Instance, string(a.Status), hex.EncodeToString(said[:])[:16]}, "/")
 	if have := m.Header.Get(schemas.HeaderMessageID); have != id {

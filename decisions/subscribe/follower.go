@@ -48,6 +48,7 @@ type follower struct {
 	restored  bool    // the routes in force were handed over in this run
 	called    Version // the one that the handler was called for last, and how often in this run
 	calls     int
+	failures  int // of these calls
 	pending   *Delivery
 	retryAt   time.Time // of pending
 	held      []message // arrived during a call; at most inboxSize
@@ -162,7 +163,7 @@ func expired(d *schemas.Decision) bool {
 // carryOut calls the handler and answers by what came of it.
 func (f *follower) carryOut(ctx context.Context, d Delivery) {
 	if v := versionOf(&d.Decision); f.called != v {
-		f.called, f.calls = v, 0
+		f.called, f.calls, f.failures = v, 0, 0
 	}
 	f.calls++
 	d.Attempt = f.calls
@@ -182,7 +183,8 @@ func (f *follower) carryOut(ctx context.Context, d Delivery) {
 	case errors.As(err, &rejection):
 		f.answer(ctx, &d.Decision, answer{status: schemas.AckRejected, why: rejection.Why})
 	default:
-		f.pending, f.retryAt = &d, time.Now().Add(min(retryFirst<<min(d.Attempt-1, 10), retryMost))
+		f.pending, f.retryAt = &d, time.Now().Add(min(retryFirst<<min(f.failures, 10), retryMost))
+		f.failures++
 		f.o.OnError(fmt.Errorf("model %s: decision %s (attempt %d): %w", f.model, d.Decision.ID, d.Attempt, err))
 		f.answer(ctx, &d.Decision, answer{status: schemas.AckFailed, why: err.Error()})
 	}

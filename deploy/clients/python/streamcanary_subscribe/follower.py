@@ -109,6 +109,7 @@ class Follower:
         self._overtaken = Version()  # the last one that was being carried out when a newer one came: it is not called again
         self._restored = False  # the routes in force were handed over in this run
         self._called, self._calls = Version(), 0  # the version that the handler was called for last, and how often in this run
+        self._failures = 0  # of these calls
         self._pending: Optional[Delivery] = None
         self._retry_at = 0.0  # of pending, on the monotonic clock
         self._unsent: Deque[Dict[str, Any]] = deque()
@@ -227,8 +228,9 @@ class Follower:
     async def _carry_out(self, delivery: Delivery) -> None:
         """Calls the handler and answers by what came of it."""
         self._pending = None
-        self._calls = self._calls + 1 if self._called == delivery.version else 1
-        self._called = delivery.version
+        if self._called != delivery.version:
+            self._called, self._calls, self._failures = delivery.version, 0, 0
+        self._calls += 1
         delivery = replace(delivery, attempt=self._calls, snapshot="")
         d = delivery.decision
         work = await self._call(delivery)
@@ -284,7 +286,8 @@ class Follower:
             self._tell(f"the call for decision {d['id']} was ended, a newer decision came: {err!r}")  # what it left undone, and the answer, is the newer one's now
             return
         self._pending = delivery
-        self._retry_at = time.monotonic() + min(RETRY_FIRST * 2 ** min(delivery.attempt - 1, 10), RETRY_MOST)
+        self._retry_at = time.monotonic() + min(RETRY_FIRST * 2 ** min(self._failures, 10), RETRY_MOST)
+        self._failures += 1
         self._tell(f"decision {d['id']} (attempt {delivery.attempt}): {err!r}")
         await self._answer(d, "failed", str(err) or type(err).__name__)
 
