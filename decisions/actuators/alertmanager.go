@@ -1,7 +1,9 @@
 package actuators
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -64,7 +66,11 @@ func (a alertmanager) Act(ctx context.Context, e *Event) error {
 }
 
 func (a alertmanager) post(e *Event, alerts []amAlert) (*call, error) {
-	return jsonCall(http.MethodPost, a.sink.URL+"/api/v2/alerts", e, alerts)
+	x, err := jsonCall(http.MethodPost, a.sink.URL+"/api/v2/alerts", e, alerts)
+	if x != nil {
+		x.check = amTaken
+	}
+	return x, err
 }
 
 // repeat sends what stands, and what has ended since.
@@ -83,6 +89,17 @@ func (a alertmanager) repeat(ctx context.Context, all []stands) error {
 			failure.Doing, failure.Attempts = x.doing(), 1
 			return failure
 		}
+	}
+	return nil
+}
+
+// amTaken holds a success against what Alertmanager answers: nothing, or {"status": "success"} as its first API did. What stands before it, a sign-in page above all, answers otherwise.
+func amTaken(status int, body []byte) *Failure {
+	var answer struct {
+		Status string `json:"status"`
+	}
+	if len(bytes.TrimSpace(body)) > 0 && (json.Unmarshal(body, &answer) != nil || answer.Status != "success") {
+		return unlike(status, "with nothing, as Alertmanager does", body)
 	}
 	return nil
 }

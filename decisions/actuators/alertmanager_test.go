@@ -12,7 +12,7 @@ import (
 
 var _ = fits(schemas.SinkAlertmanager, fixture{
 	sink: schemas.Sink{Server: at(address+"/am", "f")}, use: schemas.SinkUse{Kind: schemas.SinkAlertmanager, Sink: "x"},
-	system: func() http.Handler { return &amServer{} },
+	system: func() http.Handler { return &amServer{} }, heeds: true,
 })
 
 // amServer answers as Alertmanager does: 200 with nothing, or 400 with a JSON string that says which alert is invalid.
@@ -75,6 +75,18 @@ func TestAlertmanager(t *testing.T) {
 			w.Errorf("ended %+v", ended)
 		}
 	})
+}
+
+// TestAlertmanagerTakes: what it answers to alerts that it took, and what others answer in its place.
+func TestAlertmanagerTakes(t *testing.T) {
+	for body, taken := range map[string]bool{
+		"": true, "\n": true, `{"status":"success"}`: true, // the last as its first API did
+		`{"status":"error","error":"x"}`: false, "{}": false, "OK": false, "null": false, "<html>login</html>": false,
+	} {
+		if failure := amTaken(http.StatusOK, []byte(body)); (failure == nil) != taken {
+			t.Errorf("%q: got %v", body, failure)
+		}
+	}
 }
 
 func TestLabelName(t *testing.T) {
