@@ -133,6 +133,11 @@ func weigh(route map[string]any, use *schemas.SinkUse, s split) (changed bool, e
 			continue
 		}
 		found = true
+		for _, name := range []string{use.Baseline, use.Canary} {
+			if twice := refsNamed(refs, name); len(twice) > 1 {
+				return false, fmt.Errorf("its rule %d has %s %d times, and can't be weighed by that name: keep one, or use a name of its own for this backend; there are (%s) and (%s)", i+1, name, len(twice), whose(twice[0]), whose(twice[1]))
+			}
+		}
 		for _, ref := range refs {
 			if other, _ := ref.(map[string]any); other["name"] != use.Baseline && other["name"] != use.Canary && weightOf(other) != "0" {
 				return false, fmt.Errorf("its rule %d has a third backendRef, %v, with a weight: shares of two can't be set beside it; give it a weight of 0, or a rule of its own", i+1, other["name"])
@@ -147,14 +152,34 @@ func weigh(route map[string]any, use *schemas.SinkUse, s split) (changed bool, e
 	return changed, nil
 }
 
-// refNamed is the backendRef of a name; nil: there is none.
+// refNamed is the first backendRef of a name; nil: there is none.
 func refNamed(refs []any, name string) map[string]any {
-	for _, ref := range refs {
-		if r, ok := ref.(map[string]any); ok && r["name"] == name {
-			return r
-		}
+	if named := refsNamed(refs, name); named != nil {
+		return named[0]
 	}
 	return nil
+}
+
+// refsNamed are the backendRefs of a name. A rollout knows a backend by its name alone, so in a rule there may be one, whatever its kind, namespace and port.
+func refsNamed(refs []any, name string) []map[string]any {
+	var named []map[string]any
+	for _, ref := range refs {
+		if r, ok := ref.(map[string]any); ok && r["name"] == name {
+			named = append(named, r)
+		}
+	}
+	return named
+}
+
+// whose is a backendRef for people, by what its name doesn't say.
+func whose(ref map[string]any) string {
+	text := "weight " + weightOf(ref)
+	for _, key := range []string{"port", "kind", "group", "namespace"} {
+		if value, given := ref[key]; given && value != "" {
+			text = fmt.Sprintf("%s %v, %s", key, value, text)
+		}
+	}
+	return text
 }
 
 // weightOf is a backendRef's weight as it is written; without one it is 1.

@@ -247,11 +247,17 @@ func TestRouteRefused(t *testing.T) {
 }
 
 func TestRoutesThatCantBeWeighed(t *testing.T) {
+	and := func(refs string) string { return strings.Replace(routeText, `"filters":[]}`, `"filters":[]},`+refs, 1) }
 	tests := []struct{ name, route, want string }{
 		{"another kind", strings.Replace(routeText, `"kind":"HTTPRoute"`, `"kind":"List"`, 1), "but not with an HTTPRoute: is that the address of the Kubernetes API?"},
 		{"no canary", strings.ReplaceAll(routeText, `"ranker-42"`, `"ranker-43"`), "none of its rules has both backendRefs, ranker-41 and ranker-42: add them, with weights 100 and 0"},
 		{"no rules", `{"kind":"HTTPRoute"}`, "none of its rules has both backendRefs"},
 		{"a third", strings.Replace(routeText, `"filters":[]}`, `"filters":[]},{"name":"ranker-43","port":80}`, 1), "its rule 1 has a third backendRef, ranker-43, with a weight"},
+		{"the canary's name in another namespace", and(`{"name":"ranker-42","namespace":"feed-b","port":80,"weight":5}`),
+			"its rule 1 has ranker-42 2 times, and can't be weighed by that name: keep one, or use a name of its own for this backend; there are (kind Service, port 80, weight 10) and (namespace feed-b, port 80, weight 5)"},
+		{"a second port of the baseline", and(`{"name":"ranker-41","port":8080,"weight":50}`), "for this backend; there are (kind Service, port 80, weight 90) and (port 8080, weight 50)"},
+		{"another kind of the canary's name", and(`{"group":"net.example","kind":"Import","name":"ranker-42"}`), "for this backend; there are (kind Service, port 80, weight 10) and (group net.example, kind Import, weight 1)"},
+		{"the same again, without a weight", and(`{"name":"ranker-42","port":80,"weight":0},{"name":"ranker-42","port":80,"weight":0}`), "its rule 1 has ranker-42 3 times"},
 	}
 	for _, x := range tests {
 		c := &cluster{version: 7, route: x.route}
