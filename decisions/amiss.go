@@ -98,16 +98,7 @@ func (s *State) asPlanned(code string) string {
 // and steps that are missing: what nobody was told to be missing comes without a word, and would keep the incident open. A hold for pillars stands as long as one fails.
 func (s *State) standing() []string {
 	all := slices.DeleteFunc(s.holdCodes(), func(code string) bool { return code == codePillarFailed })
-	for _, w := range s.gone() {
-		all = append(all, "pillar "+string(w.Name))
-	}
-	for _, f := range s.Amiss {
-		all = append(all, f.Code)
-	}
-	if s.TruncatedTold {
-		all = append(all, truncatedDeadline)
-	}
-	all = append(all, s.Breached...)
+	all = append(append(all, s.unplanned()...), s.Breached...)
 	for _, name := range s.Suspected {
 		if !slices.Contains(s.Breached, name) {
 			all = append(all, name)
@@ -117,11 +108,38 @@ func (s *State) standing() []string {
 	return all[:min(len(all), maxNamed)]
 }
 
+// unplanned is what of it isn't as it was to be around the rollout: pillars that fail, traffic that is amiss, alerts that are left out.
+func (s *State) unplanned() []string {
+	var all []string
+	for _, w := range s.gone() {
+		all = append(all, "pillar "+string(w.Name))
+	}
+	for _, f := range s.Amiss {
+		all = append(all, f.Code)
+	}
+	if s.TruncatedTold {
+		all = append(all, truncatedDeadline)
+	}
+	return all
+}
+
+// Standing is what stands whatever is decided: what people were told of, and will be told the end of by an event of its own. A hold isn't among it, nor what held: that ends with the decision
+// that ends the hold. What a promotion, or another end, leaves behind is only what is followed after it: of all else nobody tells any more.
+func (s *State) Standing() []string {
+	switch {
+	case s.Status.Ended():
+		return s.left()
+	case s.Status == StatusPromoting:
+		return slices.Concat(s.toldMissing(), s.left())
+	}
+	return slices.Concat(s.unplanned(), s.Suspected, s.toldMissing(), s.left())
+}
+
 // Calm reports whether nothing stands any more that people were told of: of what began, while it goes on, and after its end. What never began, and state that can't go back, wait for a person.
 func (s *State) Calm() bool {
 	switch s.Status {
 	case StatusRunning, StatusHolding, StatusPromoting:
-		return len(s.standing()) == 0
+		return len(s.remaining()) == 0
 	case StatusRolledBack, StatusPromoted, StatusSuperseded:
 		return len(s.left()) == 0 && !s.lingers()
 	case StatusPreparing, StatusFrozen, StatusDeleted, StatusRefused:

@@ -21,6 +21,8 @@ func TestAnswersThatCome(t *testing.T) {
 	fails := why(ack(6, 3, "eu", schemas.AckFailed), "no such backend")
 	advanced := after(running(terms(ramp)), verdictOf(5, VerdictAdvance))
 	promoted := after(running(terms(weight)), verdictOf(5, VerdictPromote))
+	suspicion := verdictOf(4, VerdictContinue)
+	suspicion.Verdict.Concerns = []Concern{{"p99", schemas.StateSuspect, "It is slow.", false}}
 	const advance, promote = "#3 advance 41:9000 42:1000 (route)", "#3 promote 41:0 42:10000 (route)"
 	for name, test := range map[string]struct {
 		in   []Input
@@ -30,6 +32,8 @@ func TestAnswersThatCome(t *testing.T) {
 		"late":                          {after(advanced, expire(16, id(1, 3)+"/acks"), ack(17, 3, "eu", schemas.AckApplied)), []string{advance, "!acks-overdue any", "again " + id(1, 3), "!acks-complete"}},
 		"refused, then done":            {after(advanced, fails, ack(7, 3, "eu", schemas.AckApplied)), []string{advance, "!ack-refused eu", "!acks-complete"}},
 		"refused, then done, of an end": {after(promoted, fails, ack(7, 3, "eu", schemas.AckApplied)), []string{promote, "!ack-refused eu", "!acks-complete"}},
+		"refused, then done, of an end behind a suspicion": {after(running(terms(weight)), suspicion, at(5, CommandPromote, true), fails, ack(7, 3, "eu", schemas.AckApplied)),
+			[]string{"!guardrail-suspect", promote, "!ack-refused eu", "!acks-complete"}},
 		"beside what is amiss": {after(advanced, fails, withAmiss(verdictOf(7, VerdictContinue), "off_plan"), ack(8, 3, "eu", schemas.AckApplied), verdictOf(9, VerdictContinue)),
 			[]string{advance, "!ack-refused eu", "!share-off-plan", "!acks-complete off_plan", "!share-as-planned"}},
 		"what is amiss ends first": {after(advanced, fails, withAmiss(verdictOf(7, VerdictContinue), "off_plan"), verdictOf(8, VerdictContinue), ack(9, 3, "eu", schemas.AckApplied)),
@@ -94,6 +98,48 @@ func TestSuspicionStands(t *testing.T) {
 	expect(t, words[7:], "#5 advance 41:9000 42:1000 (route)", "!guardrail-clear")
 	if s.Suspected != nil || !s.Calm() {
 		t.Errorf("suspected %q, calm %t", s.Suspected, s.Calm())
+	}
+}
+
+// TestStanding: of each thing that raises an incident, which decisions leave it standing, so that they don't end that. What a decision ends has no end of its own after it: routers are asked
+// anew, a stage's traffic is over, and nobody looks at a guardrail any more once the rollout goes all the way.
+func TestStanding(t *testing.T) {
+	concern := func(state schemas.State) Input {
+		in := verdictOf(10, VerdictContinue)
+		in.Verdict.Concerns = []Concern{{"p99", state, "It is so.", false}}
+		return in
+	}
+	begins := running(terms(ramp, guarded))
+	refused := after(begins, at(7, CommandAdvance, true), why(ack(8, 3, "eu", schemas.AckFailed), "no such backend"))
+	overdue := after(begins, at(7, CommandAdvance, true), expire(18, id(1, 3)+"/acks"))
+	held := after(begins, verdictOf(9, VerdictHold))
+	engine, resumed := []Input{verdictOf(20, VerdictContinue)}, []Input{at(20, CommandPause, false), at(21, CommandResume, false)}
+	advanced, promoted := []Input{at(20, CommandAdvance, true)}, []Input{at(20, CommandPromote, true)}
+	for name, x := range map[string]struct {
+		in                                  []Input
+		stands                              string
+		engine, resumed, advanced, promoted bool // it stands after the engine's resume, a person's, an advance and a promotion
+	}{
+		"a suspicion":             {after(held, concern(schemas.StateSuspect), verdictOf(11, VerdictHold)), "p99", true, true, true, false},
+		"alerts are left out":     {after(held, leftOut(12, "a", 7)), truncatedDeadline, true, true, true, false},
+		"a share":                 {after(held, withAmiss(verdictOf(12, VerdictHold), "off_plan")), "off_plan", false, true, false, false}, // with the verdict that resumes it ends
+		"an answer is missing":    {after(overdue, verdictOf(19, VerdictHold)), anyRouter, true, true, false, false},
+		"an answer is a refusal":  {after(refused, verdictOf(19, VerdictHold)), anyRouter, true, true, false, false},
+		"a pillar fails":          {after(held, looked(12, registryThat(PillarFailed, true, "version 41 is gone"))), "pillar registry", true, true, true, false},
+		"nothing but a hold does": {held, "", false, false, false, false},
+	} {
+		if s, words := fold(t, x.in...); s.Status != StatusHolding || strings.Join(s.Standing(), ",") != x.stands {
+			t.Errorf("%s: %s, %q stands by %q", name, s.Status, s.Standing(), words)
+		}
+		for way, y := range map[string]struct {
+			in   []Input
+			want bool
+		}{"the engine resumes": {engine, x.engine}, "a person resumes": {resumed, x.resumed}, "it advances": {advanced, x.advanced}, "it is promoted": {promoted, x.promoted}} {
+			s, words := fold(t, after(x.in, y.in...)...)
+			if (len(s.Standing()) > 0) != y.want {
+				t.Errorf("%s, and %s: %s, %q stands by %q", name, way, s.Status, s.Standing(), words)
+			}
+		}
 	}
 }
 

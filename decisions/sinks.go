@@ -213,10 +213,10 @@ func (s *State) left() []string {
 	return names
 }
 
-// remaining is what people were told of and isn't over: of what goes on, and after its end.
+// remaining is what people were told of and isn't over: of what goes on, and after its end. Of a promotion it is what has an end still.
 func (s *State) remaining() []string {
-	if s.Status.Ended() {
-		return s.left()
+	if s.Status.Ended() || s.Status == StatusPromoting {
+		return s.Standing()
 	}
 	return s.standing()
 }

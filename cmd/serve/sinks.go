@@ -114,8 +114,12 @@ func (k *sink) query() bus.SinkQuery {
 // incidents hears all in order with that, since an end that comes too late would be read as one.
 func (k *sink) rank(t *bus.Told) bus.Rank {
 	e := actuators.Event{Decision: t.Decision, Notice: t.Notice}
-	incidents := k.Kind == schemas.SinkPagerDuty || k.Kind == schemas.SinkAlertmanager
-	return bus.Rank{Urgent: e.Urgent(), Ends: e.Ends(), Yields: e.Ends() && incidents}
+	return bus.Rank{Urgent: e.Urgent(), Ends: e.Ends(), Yields: e.Ends() && k.hasIncidents()}
+}
+
+// hasIncidents reports whether what people hear by raises and ends incidents.
+func (k *sink) hasIncidents() bool {
+	return k.Kind == schemas.SinkPagerDuty || k.Kind == schemas.SinkAlertmanager
 }
 
 // run tells the sink what is published until the context ends.
@@ -177,7 +181,14 @@ func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error
 	if err != nil || w.use == nil {
 		return nil, err
 	}
-	return w.event(t), nil
+	e := w.event(t)
+	switch {
+	case e == nil:
+		return nil, nil
+	case t.Decision != nil:
+		return k.stands(ctx, e, w.head.State.Standing())
+	}
+	return k.stands(ctx, e, nil)
 }
 
 // A wish is what a rollout wants of a sink, and the record that says so.
@@ -215,11 +226,7 @@ func (w *wish) event(t *bus.Told) *actuators.Event {
 	case t.Decision != nil && changes && !w.use.Kind.Routes() && overtaken(t.Decision, &w.head.State):
 		return nil
 	case t.Decision != nil:
-		e := actuators.OfDecision(t.Decision, t.Signed, w.rollout, w.use)
-		if t.Decision.Epoch == w.head.State.Epoch && !w.head.State.Status.Ended() {
-			e.Suspected = w.head.State.Suspected
-		}
-		return e
+		return actuators.OfDecision(t.Decision, t.Signed, w.rollout, w.use)
 	case changes:
 		return nil
 	}

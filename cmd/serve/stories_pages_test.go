@@ -118,6 +118,46 @@ func TestStoriesOfSuspicions(t *testing.T) {
 	})
 }
 
+// TestStoriesOfWhatStands: what is decided while something stands that has nothing to do with it ends no incident; its own end does.
+func TestStoriesOfWhatStands(t *testing.T) {
+	t.Run("a-hold-that-ends-while-alerts-are-left-out", func(t *testing.T) {
+		storyWith(t, "a-hold-that-ends-while-alerts-are-left-out", rolloutWith(inSteps+strings.Replace(alertsOf, "for: 30s, ", "", 1)+pagers), sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(5100 * time.Millisecond)
+			v.leftOut = 7
+			fires := time.Now()
+			v.alerts("firing", "other", fires)
+			v.wait(2100 * time.Millisecond)
+			v.alerts("firing", "busy", fires) // it holds, and the engine goes on by itself
+			v.wait(2100 * time.Millisecond)
+			v.alerts("resolved", "busy", fires)
+			v.wait(3100 * time.Millisecond)
+			v.leftOut = 0
+			v.alerts("resolved", "other", fires)
+			v.wait(3100 * time.Millisecond)
+		})
+	})
+	t.Run("a-retry-while-somebody-forges", func(t *testing.T) {
+		storyWith(t, "a-retry-while-somebody-forges", rolloutWith(atOnce+pagers), sinksOutside, func(v *village) {
+			v.harms()
+			v.completed()
+			v.errors.Store(0)
+			v.wait(2100 * time.Millisecond)
+			_, err := v.routes().Put(v.Context(), "ranker", []byte("hello"))
+			v.must(err)
+			v.wait(4100 * time.Millisecond)
+			v.apply("story", rolloutWith(atOnce+pagers), func(a *Application) { a.Retry = true })
+			v.until("it runs again", func(s *decisions.State) bool { return s.Epoch == 2 && s.DueMs > 0 })
+			v.wait(2100 * time.Millisecond)
+			v.ask("pause", false)
+			v.wait(2100 * time.Millisecond)
+			v.restart() // the log knows what stands
+			v.ask("resume", false)
+			v.wait(5100 * time.Millisecond)
+		})
+	})
+}
+
 // TestStoriesOfGivingUp: who rolls back what has not begun wakes nobody, unless users reach the canary all the same. Nobody but people decides in it, so there is nothing to be computed again.
 func TestStoriesOfGivingUp(t *testing.T) {
 	rollout := strings.Replace(rolloutWith(atOnce+betweenWindows+acksBetween+pagers), "[router-a]", "[router-a, router-b]", 1)

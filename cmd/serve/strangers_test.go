@@ -337,13 +337,16 @@ func TestStrangersAreNoticed(t *testing.T) {
 
 // TestStrangersAreOver: what was told of strangers is over when nobody has written for an hour, also after a restart and where the rollout has ended; who writes then is told anew.
 func TestStrangersAreOver(t *testing.T) {
-	inVillage(t, rolloutWith(atOnce), "", func(v *village) {
+	inVillage(t, rolloutWith(atOnce+pagers), sinksOutside, func(v *village) {
 		v.status(decisions.StatusRunning)
 		v.ask("rollback", false)
 		v.completed()
 		v.requests.Store(0)
-		told := func(strangers, over int) {
+		told := func(strangers, over int, page string) {
 			v.Helper()
+			if pages, _, _ := strings.Cut(v.outside.told(), "\n\nslack"); !strings.HasSuffix(pages, page) {
+				v.Errorf("want %s at last: %s", page, pages)
+			}
 			if a, b := v.notices(schemas.NoticeForeignDecision), v.notices(schemas.NoticeForeignOver); len(a) != strangers || len(b) != over {
 				v.Errorf("told of strangers %d times, want %d, and of their end %d, want %d: %+v", len(a), strangers, len(b), over, b)
 			}
@@ -352,12 +355,12 @@ func TestStrangersAreOver(t *testing.T) {
 		v.wait(20 * time.Second)
 		v.restart()
 		v.wait(strangersQuiet - time.Minute)
-		told(1, 0)
+		told(1, 0, "trigger streamcanary/story critical")
 		v.wait(2 * time.Minute)
-		told(1, 1)
+		told(1, 1, "resolve streamcanary/story")
 		v.must(v.routes().Delete(v.Context(), "ranker"))
 		v.wait(20 * time.Second)
-		told(2, 1)
+		told(2, 1, "trigger streamcanary/story critical")
 	})
 }
 

@@ -17,8 +17,8 @@ type Event struct {
 	Rollout  *schemas.Rollout
 	Use      *schemas.SinkUse // what the rollout wants of the sink
 	Since    []*Event         // what was told before it, although it came later: an incident that one of these has raised isn't ended by it
-	// Suspected are the guardrails that people were told to be suspect, and haven't heard the end of, where the event is of the epoch that is judged.
-	Suspected []string
+	// Standing is what else people were told of the rollout and haven't heard the end of, beside what a notice names itself: while there is any, the event doesn't end its incident.
+	Standing []string
 }
 
 // OfDecision is the event of a decision as it was published.
@@ -164,7 +164,8 @@ var alarms = map[schemas.NoticeKind]alarm{
 }
 
 // alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so do some notices. It is over with a notice that says so (alarms), or when the
-// rollout begins, goes on, has gone its way, gives way to another, or is deleted, also where that leaves state that takes no writes: who forces that is told so, and nothing could end it after.
+// rollout begins, goes on, has gone its way, gives way to another, or is deleted, where nothing else stands (leaves). A deletion ends it also where that leaves state that takes no writes: who
+// forces that is told so, and nothing could end it after.
 func (e *Event) alarm() alarm {
 	if n := e.Notice; e.Decision == nil {
 		what := alarms[n.Kind]
@@ -193,11 +194,8 @@ func (e *Event) alarm() alarm {
 	return raise
 }
 
-// goesOnSuspected reports whether a rollout goes on, or gives its canary more traffic, while a guardrail is suspect of which people were told: that ends by itself (guardrail-clear), or with
-// what the rollout comes to.
-func (e *Event) goesOnSuspected() bool {
-	return e.Decision != nil && (e.Decision.Action == schemas.ActionResume || e.Decision.Action == schemas.ActionAdvance) && len(e.Suspected) > 0
-}
+// leaves reports whether an event that ends the rollout's incident leaves something that stands, so that it doesn't. A deletion leaves nothing: nobody follows that any more.
+func (e *Event) leaves() bool { return len(e.Standing) > 0 && !e.deletes() }
 
 // deletes reports whether an event is the end of a rollout that is deleted.
 func (e *Event) deletes() bool {
@@ -276,7 +274,7 @@ type incident struct {
 func (e *Event) incidents() []incident {
 	var all []incident
 	own := []incident{{incidentStuck, e.stuck()}, {incidentState, e.frozen()}}
-	if what := e.alarm(); what != quiet && !(what == over && e.goesOnSuspected()) && own[0].what != raise && own[1].what != raise {
+	if what := e.alarm(); what != quiet && !(what == over && e.leaves()) && own[0].what != raise && own[1].what != raise {
 		all = append(all, incident{"", what})
 	}
 	for _, x := range own {

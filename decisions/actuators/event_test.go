@@ -192,27 +192,40 @@ func TestIncidentsEnd(t *testing.T) {
 	}
 }
 
-// TestSuspicionsStay: who lets a rollout go on, or gives its canary more traffic, ends no incident while a guardrail is suspect of which people were told; only what stores were asked is over then.
-func TestSuspicionsStay(t *testing.T) {
-	for action, ends := range map[schemas.Action]bool{
-		schemas.ActionResume: false, schemas.ActionAdvance: false, schemas.ActionPromote: true, schemas.ActionSupersede: true, schemas.ActionRetry: true,
-	} {
-		e := ofAction(action, "", schemas.Info)
-		if !e.Ends() {
-			t.Errorf("%s ends nothing", action)
+// TestWhatStands walks over all that ends a rollout's incident, decisions and events: while something else stands that people were told of, none does but a deletion. What stores were asked is
+// over all the same, and so is that a rollback is stuck.
+func TestWhatStands(t *testing.T) {
+	var ends []*Event
+	for _, action := range constants(t, "../../schemas/decision.go", "Action") {
+		for _, phase := range []schemas.Phase{"", schemas.PhasePrepare, schemas.PhaseCommit, schemas.PhaseAbort} {
+			ends = append(ends, ofAction(schemas.Action(action), phase, schemas.Info))
 		}
-		e.Suspected = []string{"p99"}
-		if slices.Contains(e.incidents(), incident{"", over}) != ends {
-			t.Errorf("%s, while a guardrail is suspect: %+v", action, e.incidents())
+	}
+	for kind := range alarms {
+		ends = append(ends, ofKind(kind))
+	}
+	over, stay := incident{"", over}, 0
+	for _, e := range ends {
+		if e.alarm() != over.what || !slices.Contains(e.incidents(), over) {
+			continue
 		}
+		stay++
+		e.Standing = []string{"p99"}
+		if slices.Contains(e.incidents(), over) != e.deletes() {
+			t.Errorf("%s, while something stands: %+v", e.title(), e.incidents())
+		}
+	}
+	if stay < 20 {
+		t.Errorf("only %d end anything", stay)
 	}
 	e := ofAction(schemas.ActionResume, "", schemas.Info)
-	e.Decision.State, e.Suspected = []schemas.StateOrder{{Store: "user", Do: schemas.StateUnfreeze}}, []string{"p99"}
-	if all := e.incidents(); !slices.Equal(all, []incident{{incidentState, over}}) {
+	e.Decision.State, e.Standing = []schemas.StateOrder{{Store: "user", Do: schemas.StateUnfreeze}}, []string{"p99"}
+	if all := e.incidents(); !slices.Equal(all, []incident{{incidentState, over.what}}) {
 		t.Errorf("the end of a freeze: %+v", all)
 	}
-	if n := ofKind(schemas.NoticeGuardrailClear); !n.Ends() {
-		t.Error("its end ends nothing")
+	e = ofKind(schemas.NoticeRollbackCompleted)
+	if e.Standing = []string{"foreign-decision"}; !slices.Contains(e.incidents(), incident{incidentStuck, over.what}) {
+		t.Errorf("the end of a rollback: %+v", e.incidents())
 	}
 }
 

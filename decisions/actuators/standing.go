@@ -10,14 +10,50 @@ import (
 // A Standing is what stands of the incidents of one sink, whose system forgets what isn't told again. It is a fold of the sink's events in the order of the log (Hear), so who reads that has it again after
 // a restart. The zero value is empty. One goroutine uses it.
 type Standing struct {
-	all       []stands
-	suspected map[string]suspicion // by rollout: Event.Suspected as it was then, which the record has only as it is now
+	all  []stands
+	told map[string]told // by rollout
 }
 
-// suspicion is of which guardrails people were told in an epoch that they are suspect, and not that this is over.
-type suspicion struct {
+// told is what people were told of a rollout in an epoch, and not that it is over, of what has an end of its own: Event.Standing as it was then, which the record has only as it is now.
+type told struct {
 	epoch int64
-	names []string
+	all   []toldOf
+}
+
+// A toldOf is one such thing: the kind of the event that told of it, and of a suspicion the guardrail.
+type toldOf struct {
+	kind schemas.NoticeKind
+	of   string
+}
+
+// ownEnds are the kinds that tell of something that has an end of its own, and those ends.
+var ownEnds = map[schemas.NoticeKind][]schemas.NoticeKind{
+	schemas.NoticeAcksOverdue:      {schemas.NoticeAcksComplete, schemas.NoticeWritesAgain, schemas.NoticeHandedOn, schemas.NoticeRollbackCompleted},
+	schemas.NoticeAckRefused:       {schemas.NoticeAcksComplete, schemas.NoticeWritesAgain, schemas.NoticeHandedOn, schemas.NoticeRollbackCompleted},
+	schemas.NoticeDrainOverdue:     {schemas.NoticeRollbackCompleted},
+	schemas.NoticeGuardrailSuspect: {schemas.NoticeGuardrailClear},
+	schemas.NoticeSinkOverdue:      {schemas.NoticeSinkDone, schemas.NoticeHandedOn},
+	schemas.NoticeSinkRefused:      {schemas.NoticeSinkDone, schemas.NoticeHandedOn},
+	schemas.NoticePillarFailed:     {schemas.NoticePillarHeld},
+	schemas.NoticeRolloutLost:      {schemas.NoticeRolloutFound},
+	schemas.NoticeForeignDecision:  {schemas.NoticeForeignOver},
+	schemas.NoticeAlertsTruncated:  {schemas.NoticeAlertsWhole},
+	schemas.NoticeShareOffPlan:     {schemas.NoticeShareAsPlanned},
+	schemas.NoticeRetiredServes:    {schemas.NoticeRetiredOver},
+}
+
+// aside reports whether it is beside the state machine: an epoch that begins doesn't end it.
+func (t toldOf) aside() bool {
+	return t.kind == schemas.NoticeForeignDecision || t.kind == schemas.NoticeRolloutLost
+}
+
+// past reports whether nobody follows it any more once the rollout has gone its way.
+func (t toldOf) past() bool {
+	switch t.kind {
+	case schemas.NoticeGuardrailSuspect, schemas.NoticePillarFailed, schemas.NoticeAlertsTruncated, schemas.NoticeShareOffPlan:
+		return true
+	}
+	return false
 }
 
 // stands is an incident of a rollout at one severity, which to Alertmanager is one alert.
@@ -36,7 +72,7 @@ const standMost = 4096
 // Hear takes the next event. It reports whether all that it raises is kept (standMost).
 func (s *Standing) Hear(e *Event) (kept bool) {
 	kept = true
-	e = s.suspects(e)
+	e = s.tells(e)
 	for _, x := range e.incidents() {
 		switch x.what {
 		case raise:
@@ -49,31 +85,53 @@ func (s *Standing) Hear(e *Event) (kept bool) {
 	return kept
 }
 
-// suspects takes note of suspicions, and gives a decision those that stood when it was made.
-func (s *Standing) suspects(e *Event) *Event {
-	name, now := e.Rollout.Name, s.suspected[e.Rollout.Name]
+// tells takes note of what people are told of, and gives an event that ends something what else stood when it was told.
+func (s *Standing) tells(e *Event) *Event {
+	name, now := e.Rollout.Name, s.told[e.Rollout.Name]
+	now.all = slices.Clone(now.all)
 	if now.epoch != e.epoch() {
-		now = suspicion{epoch: e.epoch()}
+		now.all = slices.DeleteFunc(now.all, func(t toldOf) bool { return !t.aside() })
+		now.epoch = e.epoch()
 	}
+	then := *e
 	if e.Decision != nil {
-		then := *e
-		then.Suspected = now.names
-		return &then
+		if over := e.Decision.Action; over == schemas.ActionPromote || over == schemas.ActionRollback || over == schemas.ActionSupersede {
+			now.all = slices.DeleteFunc(now.all, toldOf.past)
+		}
+	} else {
+		now.hears(e.Notice)
 	}
-	if kind := e.Notice.Kind; kind != schemas.NoticeGuardrailSuspect && kind != schemas.NoticeGuardrailClear {
-		return e
+	then.Standing = nil
+	for _, t := range now.all {
+		if e.Decision != nil || t.aside() { // a notice names the others itself
+			then.Standing = append(then.Standing, string(t.kind))
+		}
 	}
-	now.names = slices.DeleteFunc(slices.Clone(now.names), func(name string) bool { return slices.Contains(e.Notice.Guardrails, name) })
-	if e.Notice.Kind == schemas.NoticeGuardrailSuspect {
-		now.names = append(now.names, e.Notice.Guardrails...)
+	if s.told == nil {
+		s.told = map[string]told{}
 	}
-	if s.suspected == nil {
-		s.suspected = map[string]suspicion{}
+	if s.told[name] = now; len(now.all) == 0 || e.deletes() {
+		delete(s.told, name)
 	}
-	if s.suspected[name] = now; len(now.names) == 0 {
-		delete(s.suspected, name)
+	return &then
+}
+
+func (t *told) hears(n *schemas.Notice) {
+	t.all = slices.DeleteFunc(t.all, func(x toldOf) bool {
+		return slices.Contains(ownEnds[x.kind], n.Kind) && (x.of == "" || slices.Contains(n.Guardrails, x.of))
+	})
+	if ownEnds[n.Kind] == nil {
+		return
 	}
-	return e
+	of := []string{""}
+	if n.Kind == schemas.NoticeGuardrailSuspect {
+		of = n.Guardrails
+	}
+	for _, name := range of {
+		if x := (toldOf{n.Kind, name}); !slices.Contains(t.all, x) {
+			t.all = append(t.all, x)
+		}
+	}
 }
 
 func (s *Standing) raise(incident string, e *Event) bool {
@@ -120,7 +178,7 @@ func (s *Standing) Rollouts() []*schemas.Rollout {
 // Drop forgets what stands of a rollout.
 func (s *Standing) Drop(rollout string) {
 	s.all = slices.DeleteFunc(s.all, func(x stands) bool { return x.last.Rollout.Name == rollout })
-	delete(s.suspected, rollout)
+	delete(s.told, rollout)
 }
 
 // A repeater is an actuator whose system forgets what isn't told again.

@@ -48,7 +48,34 @@ func resuming(rollout string, second int64) *Event {
 	r := *e.Rollout
 	r.Name, e.Rollout = rollout, &r
 	e.Decision.Epoch, e.Decision.IssuedAt = 1, schemas.Time(second*1000)
-	e.Suspected = []string{"what the record has now"}
+	e.Standing = []string{"what the record has now"}
+	return e
+}
+
+// holding is a decision that holds a rollout, and promoting one that ends it.
+func holding(rollout string, second int64) *Event {
+	e := resuming(rollout, second)
+	e.Decision.Action, e.Decision.Severity = schemas.ActionHold, schemas.Warning
+	return e
+}
+
+func promoting(rollout string, second int64) *Event {
+	e := resuming(rollout, second)
+	e.Decision.Action = schemas.ActionPromote
+	return e
+}
+
+// beginning is the start of a rollout's next epoch.
+func beginning(rollout string, second int64) *Event {
+	e := resuming(rollout, second)
+	e.Decision.Action, e.Decision.Phase, e.Decision.Epoch = schemas.ActionStart, schemas.PhaseCommit, 2
+	return e
+}
+
+// telling is an event of a kind that raises, or ends, an incident.
+func telling(rollout string, second int64, kind schemas.NoticeKind) *Event {
+	e := raising(rollout, "", schemas.Warning, second)
+	e.Notice.Kind = kind
 	return e
 }
 
@@ -84,8 +111,15 @@ func TestStanding(t *testing.T) {
 		{"of another rollout", []*Event{raising("a", "", schemas.Critical, 1), raising("b", "", schemas.Critical, 2), ending("b", 3)}, "a/ critical 1-1"},
 		{"gone on with while it is suspected", []*Event{raising("a", "", schemas.Warning, 1), suspecting("a", 2, "p99", "errors"), clearing("a", 3, "p99", "errors"), resuming("a", 4)},
 			"a/ warning 1-1, a/ critical 2-2"},
-		{"gone on with before", []*Event{raising("a", "", schemas.Warning, 1), resuming("a", 2), suspecting("a", 3, "p99")}, "a/ critical 3-3"},
-		{"gone on with after", []*Event{raising("a", "", schemas.Warning, 1), suspecting("a", 2, "p99"), clearing("a", 3, "p99"), raising("a", "", schemas.Warning, 4), resuming("a", 5)}, ""},
+		{"gone on with before", []*Event{holding("a", 1), resuming("a", 2), suspecting("a", 3, "p99")}, "a/ critical 3-3"},
+		{"gone on with after", []*Event{holding("a", 1), suspecting("a", 2, "p99"), clearing("a", 3, "p99"), holding("a", 4), resuming("a", 5)}, ""},
+		{"promoted while it is suspected", []*Event{suspecting("a", 2, "p99"), promoting("a", 3)}, ""},
+		{"gone on with while alerts are left out", []*Event{telling("a", 1, schemas.NoticeAlertsTruncated), resuming("a", 2)}, "a/ warning 1-1"},
+		{"and until they aren't", []*Event{telling("a", 1, schemas.NoticeAlertsTruncated), resuming("a", 2), telling("a", 3, schemas.NoticeAlertsWhole)}, ""},
+		{"begun anew while alerts are left out", []*Event{telling("a", 1, schemas.NoticeAlertsTruncated), beginning("a", 2)}, ""},
+		{"begun anew while somebody forges", []*Event{telling("a", 1, schemas.NoticeForeignDecision), beginning("a", 2)}, "a/ warning 1-1"},
+		{"and until nobody does", []*Event{telling("a", 1, schemas.NoticeForeignDecision), beginning("a", 2), telling("a", 3, schemas.NoticeForeignOver)}, ""},
+		{"no end of another kind", []*Event{telling("a", 1, schemas.NoticeForeignDecision), telling("a", 3, schemas.NoticeAlertsWhole)}, "a/ warning 1-1"},
 		{"nothing is to be done", []*Event{noticeOf(schemas.SinkAlertmanager, schemas.NoticeCommandRefused, schemas.Warning)}, ""},
 	}
 	for _, x := range tests {
@@ -237,4 +271,18 @@ func TestRepeatsHoldUpNothing(t *testing.T) {
 			w.Errorf("the repetition: %v", err)
 		}
 	})
+}
+
+// TestOwnEnds: each kind of event that raises an incident has an end of its own here, and each such end is one.
+func TestOwnEnds(t *testing.T) {
+	for kind, what := range alarms {
+		if (what == raise) != (ownEnds[kind] != nil) {
+			t.Errorf("%s: its ends are %q", kind, ownEnds[kind])
+		}
+		for _, end := range ownEnds[kind] {
+			if alarms[end] != over {
+				t.Errorf("%s ends nothing", end)
+			}
+		}
+	}
 }

@@ -26,6 +26,8 @@ var (
 	ErrFenced = decisions.ErrFenced
 	// ErrLost: another instance has written the rollout's record: stop deciding for it.
 	ErrLost = errors.New("another instance has written this record")
+	// ErrOddNotice: an event is there, and no program of this version wrote it.
+	ErrOddNotice = errors.New("this version can't read it")
 	// ErrUnreadable: a rollout's record is there, and no program of this version wrote it. Nobody decides for the rollout, since that could decide twice.
 	ErrUnreadable = errors.New("it can't be read, and so nothing is decided for the rollout")
 	// ErrConflict: a rollout's file was changed by someone else since it was read: read it again.

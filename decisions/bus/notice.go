@@ -53,7 +53,7 @@ func (b *Bus) LastNotice(ctx context.Context, model string, kind schemas.NoticeK
 	}
 	notice, err := schemas.DecodeNotice(message.Data)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("read the last event %s of model %s: %w", kind, model, err)
+		return nil, time.Time{}, fmt.Errorf("read the last event %s of model %s: %w: %w", kind, model, ErrOddNotice, err)
 	}
 	return notice, message.Time, nil
 }
