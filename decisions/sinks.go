@@ -149,8 +149,29 @@ func (t *turn) sinkRefuses(a *schemas.Ack) bool {
 			return true
 		}
 	}
-	return false
+	return t.unstarted(a)
 }
+
+// unstarted tells people of a registry that will never do what the start asks of it, and reports whether it is one. It has no step in the start, since nothing waits for it there.
+func (t *turn) unstarted(a *schemas.Ack) bool {
+	if !slices.Contains(t.s.Terms.Sinks.Registry, a.Consumer) || !t.s.judged() || t.s.steps() != nil {
+		return false
+	}
+	if slices.Contains(t.s.Unstarted, a.Consumer) {
+		return true
+	}
+	t.s.Unstarted = append(t.s.Unstarted, a.Consumer)
+	name := registryStep(a.Consumer)
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeSinkRefused, Severity: schemas.Warning, Decision: a.Decision, Waiting: []string{name},
+		Sentence: fmt.Sprintf("Step %s of start %s has failed, and isn't tried again: %s. Neither traffic nor the rollout waits for that. If it can't wait, do it by hand: until its test is over, the registry's candidate is %s. This counts as over with the rollout's promotion or rollback.",
+			name, a.Decision, strings.TrimSuffix(orUnknown(a.Why), "."), t.s.Terms.Canary),
+	})
+	return true
+}
+
+// registryStep is the name of a registry's step.
+func registryStep(sink string) string { return string(StepRegistry) + "-" + sink }
 
 // sinkExpired takes the deadline of a sink's step, and reports whether it is one's. What a sink refused is nobody's to mend once the model's next rollout has begun: what the
 // registry says is up to that one.
@@ -202,6 +223,11 @@ func (s *State) left() []string {
 	for i := range steps {
 		if step := &steps[i]; step.open() && (step.Sink == "" || step.Attempt > 0 || step.State == StepFailed) {
 			names = append(names, string(step.Name))
+		}
+	}
+	if steps == nil && s.judged() {
+		for _, sink := range s.Unstarted {
+			names = append(names, registryStep(sink))
 		}
 	}
 	if len(s.RetiredServing()) > 0 {

@@ -194,6 +194,51 @@ func TestSinksAreNoRouters(t *testing.T) {
 }
 
 // TestPromotionSteps: a registry's step in a promotion, until a rollback ends it. People have no step in it.
+// TestStartsThatARegistryRefuses: people are told once, the rollout goes on, what else is over names it, and the rollback or the promotion begins with a step of its own.
+func TestStartsThatARegistryRefuses(t *testing.T) {
+	begun := []string{"#1 start prepare", "#2 start commit"}
+	fails := ack(3, 2, "mlflow", schemas.AckFailed)
+	fails.Ack.Why = "move alias challenger: it points to version 9."
+	again := ack(4, 2, "mlflow", schemas.AckFailed)
+	again.Ack.Why = "it still does"
+	slack := ack(3, 2, "slack", schemas.AckFailed)
+	paused, resumed := command(5, CommandPause, false), command(6, CommandResume, false)
+	tests := []struct {
+		name string
+		in   []Input
+		want []string
+		left []string
+	}{
+		{"told", []Input{fails}, []string{"!sink-refused registry-mlflow"}, []string{"registry-mlflow"}},
+		{"told once", []Input{fails, again, fails}, []string{"!sink-refused registry-mlflow"}, []string{"registry-mlflow"}},
+		{"who only tells has nothing to do", []Input{slack}, nil, nil},
+		{"it goes on", []Input{fails, paused, resumed}, []string{"!sink-refused registry-mlflow", "#3 hold", "#4 resume over ranker-42.1.3"}, []string{"registry-mlflow"}},
+		{"rolled back", []Input{fails, verdictOf(5, VerdictRollback)}, []string{"!sink-refused registry-mlflow", "#3 rollback 41:10000 42:0 (route)"}, []string{"route", "verify"}},
+		{"promoted", []Input{fails, verdictOf(5, VerdictPromote)}, []string{"!sink-refused registry-mlflow", "#3 promote 41:0 42:10000 (route)"}, nil},
+		{"after the rollback", []Input{verdictOf(5, VerdictRollback), fails}, []string{"#3 rollback 41:10000 42:0 (route)"}, []string{"route", "verify"}},
+		{"deleted", []Input{fails, command(6, CommandDelete, true)}, []string{"!sink-refused registry-mlflow", "#3 start abort"}, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, words := fold(t, after(running(terms(told)), test.in...)...)
+			expectNamed(t, words, append(begun[:2:2], test.want...))
+			if have := s.left(); !slices.Equal(have, test.left) {
+				t.Errorf("left is %q, want %q", have, test.left)
+			}
+		})
+	}
+	_, words := foldWith(t, func(e Effect) string {
+		if e.Notice == nil {
+			return ""
+		}
+		return e.Notice.Sentence
+	}, after(running(terms(told)), fails)...)
+	if want := "Step registry-mlflow of start ranker-42.1.2 has failed, and isn't tried again: move alias challenger: it points to version 9. Neither traffic nor the rollout waits for that. " +
+		"If it can't wait, do it by hand: until its test is over, the registry's candidate is 42. This counts as over with the rollout's promotion or rollback."; words[len(words)-1] != want {
+		t.Errorf("told %q\nwant %q", words[len(words)-1], want)
+	}
+}
+
 func TestPromotionSteps(t *testing.T) {
 	promoted := after(running(terms(told)), verdictOf(5, VerdictPromote))
 	begun := []string{"#1 start prepare", "#2 start commit", "#3 promote 41:0 42:10000 (route)"}

@@ -73,6 +73,8 @@ type State struct {
 	Saga     *Saga           `json:"saga,omitempty"`
 	// Promotion is how far what follows a promotion is; nil where nothing does, and of what a rollback has ended.
 	Promotion *Promotion `json:"promotion,omitempty"`
+	// Unstarted are the registries that have said that they never will do what the start asks of them, in the order in which people were told: until a rollback or a promotion has steps for them.
+	Unstarted []string `json:"unstarted,omitempty"`
 	// Retired is what the stream shows, once the epoch has ended, of the version that is to have no users any more; nil: it isn't looked at.
 	Retired *Retired `json:"retired,omitempty"`
 	// Looked is what was seen of it last, for a person, once nobody looks any more.
@@ -281,6 +283,7 @@ func (s *State) clone() State {
 	c.Amiss = slices.Clone(s.Amiss)
 	c.Commanded, c.Spent = slices.Clone(s.Commanded), slices.Clip(s.Spent) // these are never changed in place
 	c.Refusals = slices.Clone(s.Refusals)
+	c.Unstarted = slices.Clone(s.Unstarted)
 	c.Answers = slices.Clone(s.Answers)
 	c.Strays = slices.Clone(s.Strays)
 	c.Wait, c.Freezing, c.Thawing = s.Wait.clone(), s.Freezing.clone(), s.Thawing.clone()

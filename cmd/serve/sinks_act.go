@@ -156,6 +156,12 @@ func (k *sink) answers(d *schemas.Decision) bool {
 	return k.Kind.Routes() || d.Action == schemas.ActionRollback || d.Action == schemas.ActionPromote && k.Kind.Changes()
 }
 
+// cantStart reports whether a registry will never do what a start asks of it: nothing waits for that, and people are told.
+func (k *sink) cantStart(d *schemas.Decision, a *attempt) bool {
+	registry := k.Kind.Changes() && !k.Kind.Routes() && !k.dry
+	return registry && d != nil && d.Mode == schemas.Enforce && d.Action == schemas.ActionStart && d.Phase == schemas.PhaseCommit && a.err != nil && a.over()
+}
+
 // waitsInVain says in the log of a dry run that a rollout waits for sinks, which answer nothing in it.
 func (c *court) waitsInVain(r *schemas.Rollout) {
 	var names []string
@@ -175,7 +181,7 @@ func (c *court) waitsInVain(r *schemas.Rollout) {
 // answer acknowledges that a decision is carried out here, never will be (given up), or why not yet.
 func (k *sink) answer(ctx context.Context, t *bus.Told, a *attempt) error {
 	d := t.Decision
-	if !k.answers(d) {
+	if !k.answers(d) && !k.cantStart(d, a) {
 		return nil
 	}
 	switch {
