@@ -192,6 +192,7 @@ func (m *tracker) demoted(t *testing.T, model string) {
 	t.Helper()
 	want := shelfmark{
 		"champion": "1", "streamcanary.previous.champion": "2", "streamcanary.previous.challenger": "2",
+		"streamcanary.set.champion": "1 for ranker", "streamcanary.set.challenger": "none for ranker",
 		"1/streamcanary.decision": "story.1.3", "2/streamcanary.decision": "story.1.3", "1/digest": digestOf(1), "2/digest": digestOf(2),
 	}
 	if m.stages {

@@ -40,6 +40,7 @@ type outside struct {
 	version int
 	aliases map[string]string
 	alerts  map[string]amAlert // that Alertmanager has in memory, by their labels
+	tags    map[string]string  // of the model
 }
 
 const outsideRoute = `{"kind":"HTTPRoute","metadata":{"name":"ranker","resourceVersion":"1"},"spec":{"rules":[{"backendRefs":[{"name":"ranker-v1","weight":100},{"name":"ranker-v2","weight":0}]}]}}`
@@ -52,7 +53,7 @@ func (v *village) surround() {
 	} {
 		v.must(os.WriteFile(filepath.Join(v.dir, name), []byte(text), 0o600))
 	}
-	o := &outside{v: v, heard: map[string][]string{}, keys: map[string]int{}, version: 1, aliases: map[string]string{"champion": "7"}, alerts: map[string]amAlert{}}
+	o := &outside{v: v, heard: map[string][]string{}, keys: map[string]int{}, version: 1, aliases: map[string]string{"champion": "7"}, alerts: map[string]amAlert{}, tags: map[string]string{}}
 	v.must(json.Unmarshal([]byte(outsideRoute), &o.route))
 	v.outside = o
 	l, err := v.network.Listen("tcp", "127.0.0.1:9000")
@@ -206,11 +207,18 @@ func (o *outside) mlflow(w http.ResponseWriter, r *http.Request) {
 		delete(o.aliases, m.Alias)
 		o.says("mlflow", m.Alias+" is taken away")
 	case "POST registered-models/set-tag", "POST model-versions/set-tag":
+		if m.Version == "" {
+			o.tags[m.Key] = m.Value
+		}
 		o.says("mlflow", strings.TrimSpace(m.Version+" "+m.Key+" = "+m.Value))
 	}
 	list := []map[string]string{}
 	for _, alias := range slices.Sorted(maps.Keys(o.aliases)) {
 		list = append(list, map[string]string{"alias": alias, "version": o.aliases[alias]})
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"registered_model": map[string]any{"name": "ranker", "aliases": list}})
+	tags := []map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(o.tags)) {
+		tags = append(tags, map[string]string{"key": key, "value": o.tags[key]})
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"registered_model": map[string]any{"name": "ranker", "aliases": list, "tags": tags}})
 }

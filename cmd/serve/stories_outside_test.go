@@ -124,3 +124,29 @@ func TestStoriesOfEndsOutside(t *testing.T) {
 		})
 	})
 }
+
+// TestStoriesOfEpochsOutside: an epoch that begins over another, or over a promotion, has the registry's aliases, and people hear where somebody else has one.
+func TestStoriesOfEpochsOutside(t *testing.T) {
+	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
+	newer := func(version string) string {
+		return strings.Replace(rollout, `canary: "8"`, `canary: "`+version+`"`, 1)
+	}
+	t.Run("a-registry-of-several-epochs", func(t *testing.T) {
+		storyWith(t, "a-registry-of-several-epochs", rollout, sinksOutside, func(v *village) {
+			v.runsAs("story", 1)
+			v.apply("story", newer("9"))
+			v.runsAs("story", 2)
+			v.status(decisions.StatusPromoted)
+			v.wait(5*time.Second + 300*time.Millisecond)
+			v.apply("story", newer("10"), func(a *Application) { a.Override = true }) // over a promotion
+			v.runsAs("story", 3)
+			v.outside.alias("challenger", "11")
+			v.apply("story", newer("12"))
+			v.runsAs("story", 4)
+			v.until("people are told", func(s *decisions.State) bool { return s.Unstarted != nil })
+			v.wait(5*time.Second + 300*time.Millisecond)
+			v.orders("story", "rollback")
+			v.completed()
+		})
+	})
+}

@@ -1,6 +1,7 @@
 package actuators
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,7 @@ type mlflow struct{ *courier }
 // The tags that are written.
 const (
 	previousTag = "streamcanary.previous."
+	setTag      = "streamcanary.set."
 	decisionTag = "streamcanary.decision"
 )
 
@@ -67,30 +69,49 @@ func (m mlflow) Act(ctx context.Context, e *Event) error {
 	use := e.Use
 	switch {
 	case d.Action == schemas.ActionStart && d.Phase == schemas.PhaseCommit:
-		return m.alias(ctx, e, aliasMove{use.Candidate, "", use.Canary})
+		return m.starts(ctx, e)
 	case d.Action == schemas.ActionPromote:
 		return m.takesOver(ctx, e, use.Baseline, use.Canary)
 	case d.Action == schemas.ActionRollback:
 		return m.takesOver(ctx, e, use.Canary, use.Baseline)
 	case d.Action == schemas.ActionSupersede, d.Action == schemas.ActionStart && d.Phase == schemas.PhaseAbort:
-		return m.alias(ctx, e, aliasMove{use.Candidate, use.Canary, ""})
+		return m.alias(ctx, e, aliasMove{alias: use.Candidate, from: use.Canary})
 	}
 	return nil
 }
 
-// takesOver lets one version follow another as the one that serves: as far as that goes, since each move is right without the others. What is wrong with the server ends it, and not
-// what is wrong with one move. Stages come last: MLflow deprecates them.
+// starts gives the canary the candidate's alias, also from the canary of an earlier epoch that this one begins over. Where that one was promoted, the baseline serves from now on what the canary
+// doesn't: the alias that the promotion has moved is its again.
+func (m mlflow) starts(ctx context.Context, e *Event) error {
+	use := e.Use
+	return inTurn(
+		func() error {
+			if len(e.Decision.Routes) == 0 {
+				return nil // another controller moves the weights
+			}
+			return m.alias(ctx, e, aliasMove{alias: use.Alias, to: use.Baseline, ours: true})
+		},
+		func() error { return m.alias(ctx, e, aliasMove{alias: use.Candidate, to: use.Canary}) },
+	)
+}
+
+// takesOver lets one version follow another as the one that serves. Stages come last: MLflow deprecates them.
 func (m mlflow) takesOver(ctx context.Context, e *Event, from, to string) error {
 	use := e.Use
 	moves := []func() error{
-		func() error { return m.alias(ctx, e, aliasMove{use.Alias, from, to}) },
-		func() error { return m.alias(ctx, e, aliasMove{use.Candidate, use.Canary, ""}) },
+		func() error { return m.alias(ctx, e, aliasMove{alias: use.Alias, from: from, to: to}) },
+		func() error { return m.alias(ctx, e, aliasMove{alias: use.Candidate, from: use.Canary}) },
 		func() error { return m.tag(ctx, e, from) },
 		func() error { return m.tag(ctx, e, to) },
 	}
 	if use.Stage != "" {
 		moves = append(moves, func() error { return m.stage(ctx, e, to, use.Stage) }, func() error { return m.stage(ctx, e, from, archived) })
 	}
+	return inTurn(moves...)
+}
+
+// inTurn makes moves as far as that goes, since each is right without the others. What is wrong with the server ends it, and not what is wrong with one move.
+func inTurn(moves ...func() error) error {
 	var errs []error
 	for _, move := range moves {
 		err := move()
@@ -108,36 +129,91 @@ func (m mlflow) tag(ctx context.Context, e *Event, version string) error {
 	return m.post(ctx, e, "model-versions/set-tag", map[string]string{"name": e.Use.Name, "version": version, "key": decisionTag, "value": e.ID})
 }
 
-// An aliasMove moves an alias from one version to another. An alias without a name is none; to "" takes it away.
-type aliasMove struct{ alias, from, to string }
+// An aliasMove moves an alias from one version to another. An alias without a name is none; to "" takes it away. One that is only to be moved where it is ours stays where anybody else has set it.
+type aliasMove struct {
+	alias, from, to string
+	ours            bool
+}
 
-// alias moves an alias that is where it is expected, or nowhere.
+// alias moves an alias that is where it is expected, where a rollout of the model has set it last, or nowhere.
 func (m mlflow) alias(ctx context.Context, e *Event, move aliasMove) error {
 	if move.alias == "" {
 		return nil
 	}
-	now, err := m.aliased(ctx, e.Use.Name, move.alias)
-	switch {
-	case err != nil:
+	model, err := m.registered(ctx, e.Use.Name)
+	if err != nil {
 		return err
-	case now == move.to, now == "" && e.Decision.Action == schemas.ActionRollback:
+	}
+	now, last := model.alias(move.alias), model.setLast(move.alias, e)
+	switch {
+	case move.ours && (now == "" || now != last):
+		m.leave(e, "alias %s of %s points to %s, and no rollout has set that", move.alias, e.Use.Name, orNone(now))
+		return nil
+	case now == move.to:
+		m.leave(e, "alias %s of %s points to %s", move.alias, e.Use.Name, orNone(now))
+		if last == "" && e.Decision.Action == schemas.ActionRollback {
+			return nil // it has been there from the start
+		}
+		return m.claim(ctx, e, move, last)
+	case now == "" && e.Decision.Action == schemas.ActionRollback:
 		m.leave(e, "alias %s of %s points to %s", move.alias, e.Use.Name, orNone(now))
 		return nil // nothing was given, so nothing is given back
-	case now != "" && now != move.from:
-		if move.to == "" {
-			m.leave(e, "alias %s of %s points to version %s, which is another's", move.alias, e.Use.Name, now)
-			return nil // it is another's by now
-		}
-		return conflict("move alias "+move.alias, "it points to version %s of %s, and was to point to %s: somebody else moved it, so it is left alone; move it to %s by hand, if that is right",
-			now, e.Use.Name, orNone(move.from), move.to)
+	case now != "" && now != move.from && now != last:
+		return m.anothers(e, move, now, last)
 	}
 	if err := m.set(ctx, e, move, now); err != nil || m.dry() {
 		return err
 	}
-	if then, err := m.aliased(ctx, e.Use.Name, move.alias); err != nil || then == move.to {
+	then, err := m.registered(ctx, e.Use.Name)
+	if err != nil {
 		return err
 	}
-	return unexpected("move alias "+move.alias, "it was set to %s, and then didn't point there: somebody else moves it, too", orNone(move.to))
+	if then.alias(move.alias) != move.to {
+		return unexpected("move alias "+move.alias, "it was set to %s, and then didn't point there: somebody else moves it, too", orNone(move.to))
+	}
+	return m.claim(ctx, e, move, last)
+}
+
+// anothers leaves an alias alone that somebody else has moved. It needn't be taken away.
+func (m mlflow) anothers(e *Event, move aliasMove, now, last string) error {
+	expected := cmp.Or(last, move.from)
+	switch {
+	case move.to == "":
+		m.leave(e, "alias %s of %s points to version %s, which is another's", move.alias, e.Use.Name, now)
+		return nil
+	case expected == "":
+		return conflict("move alias "+move.alias, "it points to version %s of %s, and nothing says that a rollout of %s has set that, so it is left alone; move it to %s by hand, if that is right",
+			now, e.Use.Name, e.Rollout.Model, move.to)
+	}
+	return conflict("move alias "+move.alias, "it points to version %s of %s, and was to point to %s: somebody else moved it, so it is left alone; move it to %s by hand, if that is right",
+		now, e.Use.Name, expected, move.to)
+}
+
+// claim writes down where an alias was set last, and for which model, where nothing says so yet: also of one that is there already, since what sets it may end before this is written.
+func (m mlflow) claim(ctx context.Context, e *Event, move aliasMove, last string) error {
+	if last == move.to || m.dry() {
+		return nil
+	}
+	return m.post(ctx, e, "registered-models/set-tag", map[string]string{"name": e.Use.Name, "key": setTag + move.alias, "value": cmp.Or(move.to, setNone) + setBy + e.Rollout.Model})
+}
+
+// setBy stands between the version and the model in that tag, and setNone in place of a version where the alias was taken away.
+const (
+	setBy   = " for "
+	setNone = "none"
+)
+
+// setLast is the version to which a rollout of the event's model has set an alias last; "": none has, or it was taken away, or another model's rollout was the last.
+func (r *registeredModel) setLast(alias string, e *Event) string {
+	for _, tag := range r.Tags {
+		if tag.Key != setTag+alias {
+			continue
+		}
+		if version, model, _ := strings.Cut(tag.Value, setBy); model == e.Rollout.Model && version != setNone {
+			return version
+		}
+	}
+	return ""
 }
 
 // set writes down what an alias was, and sets it, or takes it away.
@@ -161,26 +237,35 @@ func orNone(version string) string {
 	return version
 }
 
-// aliased is the version that an alias points to; "": none.
-func (m mlflow) aliased(ctx context.Context, model, alias string) (string, error) {
-	var answer struct {
-		Model *struct {
-			Name    string
-			Aliases []struct{ Alias, Version string }
-		} `json:"registered_model"`
-	}
-	if err := m.read(ctx, m.at("registered-models/get", "name", model), &answer); err != nil {
-		return "", err
-	}
-	if answer.Model == nil || answer.Model.Name != model {
-		return "", unexpected("read model "+model, "the server answers, but not with that model: is that the address of MLflow?")
-	}
-	for _, a := range answer.Model.Aliases {
-		if a.Alias == alias {
-			return a.Version, nil
+// A registeredModel is what MLflow has of a model.
+type registeredModel struct {
+	Name    string
+	Aliases []struct{ Alias, Version string }
+	Tags    []struct{ Key, Value string }
+}
+
+// alias is the version that an alias points to; "": none.
+func (r *registeredModel) alias(name string) string {
+	for _, a := range r.Aliases {
+		if a.Alias == name {
+			return a.Version
 		}
 	}
-	return "", nil
+	return ""
+}
+
+// registered reads a model.
+func (m mlflow) registered(ctx context.Context, model string) (*registeredModel, error) {
+	var answer struct {
+		Model *registeredModel `json:"registered_model"`
+	}
+	if err := m.read(ctx, m.at("registered-models/get", "name", model), &answer); err != nil {
+		return nil, err
+	}
+	if answer.Model == nil || answer.Model.Name != model {
+		return nil, unexpected("read model "+model, "the server answers, but not with that model: is that the address of MLflow?")
+	}
+	return answer.Model, nil
 }
 
 // stage gives a version a stage that it doesn't have.

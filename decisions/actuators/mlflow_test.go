@@ -70,7 +70,13 @@ func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for _, alias := range slices.Sorted(maps.Keys(g.aliases)) {
 			list = append(list, map[string]string{"alias": alias, "version": g.aliases[alias]})
 		}
-		answer = map[string]any{"registered_model": map[string]any{"name": "ranker", "creation_timestamp": 1, "aliases": list}}
+		tags := []map[string]string{}
+		for _, key := range slices.Sorted(maps.Keys(g.tags)) {
+			if !strings.Contains(key, "/") {
+				tags = append(tags, map[string]string{"key": key, "value": g.tags[key]})
+			}
+		}
+		answer = map[string]any{"registered_model": map[string]any{"name": "ranker", "creation_timestamp": 1, "aliases": list, "tags": tags}}
 	case "GET model-versions/get":
 		answer = map[string]any{"model_version": map[string]any{"name": "ranker", "version": of("version"), "current_stage": g.stages[of("version")], "status": "READY"}}
 	case "POST registered-models/alias":
@@ -120,6 +126,7 @@ func TestMLflow(t *testing.T) {
 	begun := map[string]string{"champion": "7"}
 	serving := map[string]string{"7": "Production", "8": "None"}
 	tags := []string{"tag 7 streamcanary.decision = " + anID, "tag 8 streamcanary.decision = " + anID}
+	champion, challenger := "tag streamcanary.set.champion = 8 for ranker", "tag streamcanary.set.challenger = 8 for ranker"
 	tests := []struct {
 		name    string
 		action  schemas.Action
@@ -129,16 +136,16 @@ func TestMLflow(t *testing.T) {
 		want    []string // what is changed, in order
 	}{
 		{"prepare", schemas.ActionStart, schemas.PhasePrepare, begun, serving, nil},
-		{"start", schemas.ActionStart, schemas.PhaseCommit, begun, serving, []string{"challenger = 8"}},
-		{"start again", schemas.ActionStart, schemas.PhaseCommit, map[string]string{"champion": "7", "challenger": "8"}, serving, nil},
+		{"start", schemas.ActionStart, schemas.PhaseCommit, begun, serving, []string{"challenger = 8", challenger}},
+		{"start again", schemas.ActionStart, schemas.PhaseCommit, map[string]string{"champion": "7", "challenger": "8"}, serving, []string{challenger}},
 		{"hold", schemas.ActionHold, "", begun, serving, nil},
 		{"promote", schemas.ActionPromote, "", map[string]string{"champion": "7", "challenger": "8"}, serving, []string{
-			"tag streamcanary.previous.champion = 7", "champion = 8", "tag streamcanary.previous.challenger = 8", "delete challenger", tags[0], tags[1], "8 is Production", "7 is Archived"}},
-		{"promote a first one", schemas.ActionPromote, "", nil, serving, []string{"champion = 8", tags[0], tags[1], "8 is Production", "7 is Archived"}},
+			"tag streamcanary.previous.champion = 7", "champion = 8", champion, "tag streamcanary.previous.challenger = 8", "delete challenger", tags[0], tags[1], "8 is Production", "7 is Archived"}},
+		{"promote a first one", schemas.ActionPromote, "", nil, serving, []string{"champion = 8", champion, tags[0], tags[1], "8 is Production", "7 is Archived"}},
 		{"rollback", schemas.ActionRollback, "", map[string]string{"champion": "7", "challenger": "8"}, serving, []string{
 			"tag streamcanary.previous.challenger = 8", "delete challenger", tags[1], tags[0], "8 is Archived"}},
 		{"rollback of a promotion", schemas.ActionRollback, "", map[string]string{"champion": "8"}, map[string]string{"7": "Archived", "8": "Production"}, []string{
-			"tag streamcanary.previous.champion = 8", "champion = 7", tags[1], tags[0], "7 is Production", "8 is Archived"}},
+			"tag streamcanary.previous.champion = 8", "champion = 7", "tag streamcanary.set.champion = 7 for ranker", tags[1], tags[0], "7 is Production", "8 is Archived"}},
 		{"rollback without a champion", schemas.ActionRollback, "", nil, map[string]string{"7": "Production", "8": "Archived"}, []string{tags[1], tags[0]}},
 		{"deleted", schemas.ActionStart, schemas.PhaseAbort, map[string]string{"champion": "7", "challenger": "8"}, serving, []string{"tag streamcanary.previous.challenger = 8", "delete challenger"}},
 		{"another candidate by now", schemas.ActionSupersede, schemas.PhaseAbort, map[string]string{"challenger": "9"}, serving, nil},
@@ -169,6 +176,66 @@ func TestMLflow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAliasesOfEarlierEpochs: an alias that an earlier rollout of the model has set is ours, also where that had another canary, and one that anybody else has moved since is not.
+func TestAliasesOfEarlierEpochs(t *testing.T) {
+	versions := map[string]string{"6": "None", "7": "None", "8": "None", "9": "None"}
+	promoted, tried := map[string]string{"champion": "6", "challenger": "6"}, map[string]string{"champion": "7", "challenger": "6"}
+	ours := func(champion, challenger string) map[string]string {
+		return map[string]string{"streamcanary.set.champion": champion, "streamcanary.set.challenger": challenger}
+	}
+	commit := schemas.PhaseCommit
+	tests := []struct {
+		name          string
+		action        schemas.Action
+		phase         schemas.Phase
+		aliases, tags map[string]string
+		want          string // champion and challenger after it, and what is said to be set
+		wantErr       string
+	}{
+		{"a newer canary", schemas.ActionStart, commit, tried, ours("", "6 for ranker"), "7 8: , 8 for ranker", ""},
+		{"over a promotion", schemas.ActionStart, commit, promoted, ours("6 for ranker", "none for ranker"), "7 6: 7 for ranker, none for ranker",
+			"move alias challenger: it points to version 6 of ranker, and nothing says that a rollout of ranker has set that, so it is left alone; move it to 8 by hand"},
+		{"over a promotion that somebody else made", schemas.ActionStart, commit, map[string]string{"champion": "6"}, ours("7 for ranker", ""), "6 8: 7 for ranker, 8 for ranker", ""},
+		{"of another model of ours", schemas.ActionStart, commit, tried, ours("", "6 for another"), "7 6: , 6 for another", "and nothing says that a rollout of ranker has set that"},
+		{"somebody else's since", schemas.ActionStart, commit, map[string]string{"champion": "7", "challenger": "9"}, ours("", "6 for ranker"), "7 9: , 6 for ranker",
+			"it points to version 9 of ranker, and was to point to 6: somebody else moved it, so it is left alone; move it to 8 by hand"},
+		{"back before it was moved", schemas.ActionRollback, "", tried, ours("", "6 for ranker"), "7 : , none for ranker", ""},
+		{"taken away before it was moved", schemas.ActionSupersede, schemas.PhaseAbort, tried, ours("", "6 for ranker"), "7 : , none for ranker", ""},
+		{"back over a promotion", schemas.ActionRollback, "", promoted, ours("6 for ranker", "6 for ranker"), "7 : 7 for ranker, none for ranker", ""},
+	}
+	for _, x := range tests {
+		g := newRegistry(x.aliases, versions)
+		g.tags = maps.Clone(x.tags)
+		onRegistry(t, g, func(w *world) {
+			d := rollback()
+			d.Action, d.Phase = x.action, x.phase
+			for range 2 { // the second time finds it done
+				err := w.sink.Act(w.Context(), eventOf(w.kind, d))
+				if x.wantErr != "" {
+					if f := w.fails(err, x.wantErr); !f.Refused {
+						w.Errorf("%s: %+v", x.name, f)
+					}
+				} else if err != nil {
+					w.Errorf("%s: %s", x.name, err)
+				}
+				if got := g.aliases["champion"] + " " + g.aliases["challenger"] + ": " + g.tags["streamcanary.set.champion"] + ", " + g.tags["streamcanary.set.challenger"]; got != x.want {
+					w.Errorf("%s: %q, want %q; changed %q", x.name, got, x.want, g.log)
+				}
+			}
+		})
+	}
+	g := newRegistry(tried, versions) // the tag was not written any more
+	g.tags = ours("", "6 for ranker")
+	onRegistry(t, g, func(w *world) {
+		g.aliases["challenger"] = "8"
+		d := rollback()
+		d.Action, d.Phase = schemas.ActionStart, commit
+		if err := w.sink.Act(w.Context(), eventOf(w.kind, d)); err != nil || g.tags["streamcanary.set.challenger"] != "8 for ranker" {
+			w.Errorf("%v, tags %v", err, g.tags)
+		}
+	})
 }
 
 // TestMLflowWithoutStages: all the rest is done, and a person hears what to write instead.
