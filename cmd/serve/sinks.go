@@ -234,9 +234,12 @@ func (w *wish) event(t *bus.Told) *actuators.Event {
 }
 
 // overtaken reports whether a decision means nothing to a registry any more, since its epoch has ended otherwise: what ended it does all that is left to do. So it does no harm if two
-// processes that share a sink's place tell the two in another order.
+// processes that share a sink's place tell the two in another order. What an earlier epoch of the rollout has begun means nothing, either, once a later one has: that sets all of it anew, and the
+// file, which names the versions, is that one's by now.
 func overtaken(d *schemas.Decision, s *decisions.State) bool {
 	switch {
+	case d.Epoch < s.Epoch && s.Status != decisions.StatusPreparing && s.Status != decisions.StatusRefused:
+		return d.Action == schemas.ActionPromote || d.Action == schemas.ActionStart && d.Phase == schemas.PhaseCommit
 	case d.Epoch != s.Epoch:
 		return false
 	case d.Action == schemas.ActionStart:

@@ -539,3 +539,33 @@ func TestRoster(t *testing.T) {
 		}
 	}
 }
+
+// TestOvertaken: what a registry isn't told any more.
+func TestOvertaken(t *testing.T) {
+	start, promote, rollback := schemas.Decision{Action: schemas.ActionStart, Phase: schemas.PhaseCommit}, schemas.Decision{Action: schemas.ActionPromote}, schemas.Decision{Action: schemas.ActionRollback}
+	abort := schemas.Decision{Action: schemas.ActionStart, Phase: schemas.PhaseAbort}
+	for _, row := range []struct {
+		name     string
+		decision schemas.Decision
+		epoch    int64 // of the decision; the record has 2
+		state    decisions.State
+		want     bool
+	}{
+		{"a start", start, 2, decisions.State{Status: decisions.StatusRunning}, false},
+		{"a start whose epoch has ended", start, 2, decisions.State{Status: decisions.StatusRolledBack}, true},
+		{"a promotion", promote, 2, decisions.State{Status: decisions.StatusPromoted}, false},
+		{"a promotion that was rolled back", promote, 2, decisions.State{Status: decisions.StatusRolledBack, Saga: &decisions.Saga{}}, true},
+		{"a start of an epoch before", start, 1, decisions.State{Status: decisions.StatusRunning}, true},
+		{"a promotion of an epoch before", promote, 1, decisions.State{Status: decisions.StatusRunning}, true},
+		{"a rollback of an epoch before", rollback, 1, decisions.State{Status: decisions.StatusRunning}, false},
+		{"the end of an epoch before", abort, 1, decisions.State{Status: decisions.StatusRunning}, false},
+		{"a promotion, and the next epoch only prepares", promote, 1, decisions.State{Status: decisions.StatusPreparing}, false},
+		{"a promotion, and the next epoch was refused", promote, 1, decisions.State{Status: decisions.StatusRefused}, false},
+		{"a promotion that the record doesn't know yet", promote, 3, decisions.State{Status: decisions.StatusRunning}, false},
+	} {
+		row.decision.Epoch, row.state.Epoch = row.epoch, 2
+		if got := overtaken(&row.decision, &row.state); got != row.want {
+			t.Errorf("%s: %t", row.name, got)
+		}
+	}
+}
