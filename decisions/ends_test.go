@@ -169,6 +169,9 @@ func TestHandedOn(t *testing.T) {
 	advised := after([]Input{applied(1, terms(weight, advise))}, verdictOf(5, VerdictRollback))
 	refusal := applied(1, terms(weight))
 	refusal.Applied.Pillars = []Pillar{NewPillar(PillarRegistry, PillarFailed, []string{"version 41 is gone"})}
+	waiting := after(running(terms(told)), verdictOf(5, VerdictPromote), ack(6, 3, "eu", schemas.AckApplied), why(ack(7, 3, "mlflow", schemas.AckReceived), "it answers 503"))
+	registry, undone := id(1, 3)+"/registry-mlflow", "!handed-on: Step registry-mlflow of promotion ranker-42.1.3, which isn't done, and is tried again for a day (mlflow: it answers 503), is followed here no longer: "+
+		"a later rollout of model ranker has begun, and that is up to it now"
 	superseded := after(frozenNow(), command(13, CommandSupersede, false), ack(14, 4, "item", schemas.AckApplied))
 	for name, x := range map[string]struct {
 		in   []Input
@@ -176,10 +179,15 @@ func TestHandedOn(t *testing.T) {
 	}{
 		"people were told": {after(superseded, expire(43, id(1, 4)+"/thaw"), later(103, id(1, 4)+"/thaw")),
 			"!handed-on: That user takes writes again (decision ranker-42.1.4) is followed here no longer: a later rollout of model ranker has begun, and that is up to it now"},
-		"advised":         {after(advised, later(100, id(1, 3)+"/next"), later(101, id(1, 3)+"/next")), "!handed-on: What decision ranker-42.1.3 told of rollout ranker-42 is followed here no longer: a later rollout of model ranker has begun, and that is up to it now"},
-		"none began":      {after(advised, expire(100, id(1, 3)+"/next")), "#3 rollback 41:10000 42:0"},
-		"refused":         {[]Input{refusal, later(100, id(1, 1)+"/next")}, "!handed-on: What decision ranker-42.1.1 told of rollout ranker-42 is followed here no longer: a later rollout of model ranker has begun, and that is up to it now"},
-		"nobody was told": {after(superseded, later(43, id(1, 4)+"/thaw")), "#4 supersede abort 41:10000 42:0 over ranker-42.1.3 (route)"},
+		"advised": {after(advised, later(100, id(1, 3)+"/next"), later(101, id(1, 3)+"/next")), "!handed-on: What decision ranker-42.1.3 told of rollout ranker-42 is followed here no longer: a later rollout of model ranker has begun, and that is up to it now"},
+		// What a registry hasn't done isn't anybody's to do by hand then: the users may be with another version again.
+		"a registry that is away":         {after(waiting, expire(35, registry), later(36, registry)), undone},
+		"a registry, before its deadline": {after(waiting, later(34, registry)), "#3 promote 41:0 42:10000 (route)"},
+		"a registry, at its deadline":     {after(waiting, later(35, registry)), undone},
+		"a registry that is back late":    {after(waiting, expire(35, registry), later(36, registry), ack(40, 3, "mlflow", schemas.AckApplied)), undone},
+		"none began":                      {after(advised, expire(100, id(1, 3)+"/next")), "#3 rollback 41:10000 42:0"},
+		"refused":                         {[]Input{refusal, later(100, id(1, 1)+"/next")}, "!handed-on: What decision ranker-42.1.1 told of rollout ranker-42 is followed here no longer: a later rollout of model ranker has begun, and that is up to it now"},
+		"nobody was told":                 {after(superseded, later(43, id(1, 4)+"/thaw")), "#4 supersede abort 41:10000 42:0 over ranker-42.1.3 (route)"},
 	} {
 		if _, words := foldWith(t, said, x.in...); words[len(words)-1] != x.want {
 			t.Errorf("%s: told at last %q, want %q", name, words[len(words)-1], x.want)

@@ -173,22 +173,51 @@ func (t *turn) unstarted(a *schemas.Ack) bool {
 // registryStep is the name of a registry's step.
 func registryStep(sink string) string { return string(StepRegistry) + "-" + sink }
 
-// sinkExpired takes the deadline of a sink's step, and reports whether it is one's. What a sink refused is nobody's to mend once the model's next rollout has begun: what the
-// registry says is up to that one.
-func (t *turn) sinkExpired(id string) bool {
+// sinkExpired takes the deadline of a sink's step, and reports whether it is one's. What a sink refused, and what a registry has not done yet, is nobody's to mend once the model's
+// next rollout has begun: what the registry says is up to that one.
+func (t *turn) sinkExpired(x *Expired) bool {
 	for _, step := range t.s.sinks() {
 		switch {
-		case t.s.stepDeadline(step) != id:
+		case t.s.stepDeadline(step) != x.Deadline:
 			continue
-		case step.refused():
-			step.State = StepSkipped
-			t.handedOn(step.Decision, "", fmt.Sprintf("Step %s of %s %s, which was refused,", step.Name, t.s.ending(), step.Decision))
+		case x.Later && t.handsOn(step):
+			t.handOn()
 		default:
 			t.sinksOverdue()
 		}
 		return true
 	}
 	return false
+}
+
+// endsWithNext reports whether a sink's step, of which people were told, ends with the model's next rollout.
+func (s *SagaStep) endsWithNext() bool {
+	return s.refused() || s.ofRegistry() && s.open() && s.Attempt > 0
+}
+
+// handsOn reports that likewise of a step whose deadline has passed: nobody was told of it, and what is told now is that.
+func (t *turn) handsOn(s *SagaStep) bool {
+	return s.endsWithNext() || s.ofRegistry() && s.open() && s.DeadlineMs <= t.in.WallMs
+}
+
+// handOn ends all such steps. A registry is told on, in order, since what it is to do next stands on that.
+func (t *turn) handOn() {
+	for _, step := range t.s.sinks() {
+		if !t.handsOn(step) {
+			continue
+		}
+		what := "was refused"
+		if !step.refused() {
+			what = fmt.Sprintf("isn't done, and is tried again for a day (%s: %s)", step.Sink, strings.TrimSuffix(cmp.Or(step.Why, "nothing is said by it"), "."))
+		}
+		step.State = StepSkipped
+		t.handedOn(step.Decision, "", fmt.Sprintf("Step %s of %s %s, which %s,", step.Name, t.s.ending(), step.Decision, what))
+	}
+}
+
+// ofRegistry reports whether a step is a registry's.
+func (s *SagaStep) ofRegistry() bool {
+	return s.Sink != "" && strings.HasPrefix(string(s.Name), string(StepRegistry)+"-")
 }
 
 // refused reports whether a sink has said that it will never do its step.

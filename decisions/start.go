@@ -297,7 +297,7 @@ func (t *turn) expired(x *Expired) {
 		t.handedOn(t.s.Prev.ID, "", fmt.Sprintf("What decision %s told of rollout %s", t.s.Prev.ID, t.s.Terms.Rollout))
 		return
 	}
-	if !t.alertExpired(id) && !t.sinkExpired(id) {
+	if !t.alertExpired(id) && !t.sinkExpired(x) {
 		t.sagaExpired(x)
 	}
 }

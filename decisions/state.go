@@ -206,7 +206,8 @@ func (d *Deadline) Due(wallMs int64, later bool) bool {
 	return d.AtMs <= wallMs || d.Later && later
 }
 
-// Deadlines are those to be watched now, in a fixed order: at most one per wait, stop that warms a cache, saga step, and version that is retired, and two per alert.
+// Deadlines are those to be watched now, in a fixed order: at most one per wait, stop that warms a cache, saga step, and version that is retired, and two per
+// alert and step of a registry.
 func (s *State) Deadlines() []Deadline {
 	var out []Deadline
 	for _, w := range []*Wait{s.Wait, s.Freezing} {
@@ -231,7 +232,8 @@ func (s *State) Deadlines() []Deadline {
 	for i := range steps {
 		if step := &steps[i]; step.open() && step.DeadlineMs > 0 {
 			out = append(out, Deadline{ID: s.stepDeadline(step), AtMs: step.DeadlineMs, Sink: step.Sink != ""})
-		} else if step.refused() {
+		}
+		if step := &steps[i]; step.endsWithNext() {
 			out = append(out, Deadline{ID: s.stepDeadline(step), Sink: true, Next: true})
 		}
 	}

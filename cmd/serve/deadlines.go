@@ -42,7 +42,7 @@ func (c *court) isBegunLater(d *desk) bool {
 // laterFor reports whether a later epoch of a desk's model has begun, as a deadline means it.
 func (c *court) laterFor(d *desk, due *decisions.Deadline) bool {
 	switch {
-	case due.Next:
+	case due.Next, due.Sink:
 		return c.isBegunLater(d)
 	case due.Later:
 		return c.isReplaced(d)

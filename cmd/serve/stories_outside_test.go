@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 )
 
 // TestStoriesOfSinks: what the systems outside are told, each under its name below the timeline.
@@ -115,6 +116,24 @@ func TestStoriesOfEndsOutside(t *testing.T) {
 			v.wait(5 * time.Second)
 			v.delete("story")
 			v.wait(5 * time.Second)
+		})
+	})
+	t.Run("back-from-what-the-registry-has-not-heard-of", func(t *testing.T) {
+		storyWith(t, "back-from-what-the-registry-has-not-heard-of", rollout, sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.outside.shut.Store(true)
+			v.status(decisions.StatusPromoted)
+			v.wait(3 * time.Second)
+			head, _, err := v.bus.LoadHead(v.Context(), "story")
+			v.must(err)
+			way, name, err := schemas.WayBack([]byte(rollout))
+			v.must(err)
+			v.apply(name, string(way), func(a *Application) { a.Back = decisions.BackOf(&head.State) })
+			v.untilOf(name, "it is prepared", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning && s.Wait == nil })
+			v.orders(name, "promote")
+			v.wait(45 * time.Second) // only the way back is overdue: nobody is to give the registry to v2
+			v.outside.shut.Store(false)
+			v.wait(40 * time.Second)
 		})
 	})
 	t.Run("a-promotion-outside", func(t *testing.T) {
