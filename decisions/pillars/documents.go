@@ -1,6 +1,7 @@
 package pillars
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -61,13 +62,21 @@ func (c *check) pair(ctx context.Context, name decisions.PillarName, role compat
 	}
 	held := decisions.NewPillar(name, decisions.PillarHeld, asked.unchecked)
 	if !here { // what has parts elsewhere can't be read here
-		return held
+		return held.Changed(unread(role, baseline, canary))
 	}
 	changes, err := compat.Changes(role, baseline.Document, canary.Document, c.options(role))
 	if err != nil {
 		return c.failed(name, err)
 	}
 	return held.Changed(changes)
+}
+
+// unread says of schemas that can't be read here that they are not the same; nil: they are. That is all that is known of it.
+func unread(role compat.Role, baseline, canary *side) []string {
+	if bytes.Equal(bytes.TrimSpace(baseline.Text), bytes.TrimSpace(canary.Text)) && maps.Equal(baseline.Parts, canary.Parts) {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s is another %s (what differs isn't compared here; look at %s and %s)", role, canary.Kind, baseline.Name, canary.Name)}
 }
 
 // options are how documents of a role are compared.
