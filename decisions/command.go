@@ -210,6 +210,10 @@ func (t *turn) refusesRollback(c *Command) string {
 	switch {
 	case s.Status == StatusPreparing, s.Status == StatusPromoting, s.judged(), s.Status == StatusFrozen && c.Force, s.Status == StatusRolledBack && s.isWarming():
 		return ""
+	case s.Status == StatusRolledBack && c.Force:
+		if _, next := s.stateHeld(); next != nil {
+			return ""
+		}
 	case s.Status == StatusFrozen:
 		return fmt.Sprintf("%s, and %s can't read what %s wrote; %s moves the traffic all the same, which takes an admin, and the decision says so",
 			s.notBackText(s.Saga.step(StepFreeze).Wait, "the state"), s.Terms.Baseline, s.Terms.Canary, s.overruled(c))
@@ -268,7 +272,7 @@ func (s *State) notJudged() string {
 	case s.Status == StatusFrozen:
 		return fmt.Sprintf("its rollback waits for the state (%s); `rollout rollback %s --override --comment WHY` moves the traffic without that, which takes an admin", s.OpenText(), t.Rollout)
 	case s.Undone():
-		return fmt.Sprintf("%sits rollback is not yet carried out (%s); once it is, a new epoch can begin", stays, s.OpenText())
+		return fmt.Sprintf("%sits rollback is not yet carried out (%s); once it is, a new epoch can begin%s", stays, s.OpenText(), s.heldRefusal())
 	}
 	return stays + "`rollout retry` begins a new one, and `rollout apply --new-epoch` one from a changed file"
 }
@@ -367,6 +371,10 @@ func (t *turn) rolledBack(c *Command) {
 			reason: commanded(c, codeCommanded, fmt.Sprintf("moved the traffic by override, although %s", t.s.notBackText(freeze.Wait, "the state"))),
 			actor:  c.Actor, follows: true, override: freeze.Wait.missing(),
 		})
+		return
+	}
+	if route, next := t.s.stateHeld(); next != nil {
+		t.stateGoesBack(c, route, next)
 		return
 	}
 	if t.s.isWarming() {

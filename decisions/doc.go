@@ -8,7 +8,7 @@
 // that it stands on and the outbox of what is not yet published, in one value); Head.Next and Head.Delivered, the
 // protocol by which the outbox is emptied, each decision published once. Package decisions/bus carries it out on NATS.
 //
-// Read in this order: terms.go, input.go, state.go, step.go, start.go, pillar.go, judge.go, alert.go, saga.go, verify.go, decide.go,
+// Read in this order: terms.go, input.go, state.go, step.go, start.go, pillar.go, judge.go, alert.go, saga.go, verify.go, unrouted.go, decide.go,
 // notice.go, head.go, outbox.go, digest.go.
 //
 // Limits: one canary stage. A rollback has the steps route and verify; further steps slot into rollbackSteps.

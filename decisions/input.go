@@ -94,7 +94,7 @@ type CommandKind string
 // The commands. CommandDelete ends the rollout; while a rollback is not yet carried out it needs Force.
 // CommandPause holds it until CommandResume, which ends any hold; before it has begun, it is prepared and does not begin. CommandAdvance lets the next stage begin, and
 // CommandPromote gives the canary all traffic, after the watch where one is declared (with Force without it, or before its end); both are what an approval waits for, and need Force where the evidence doesn't ask for it.
-// CommandRollback rolls back, and ends what only prepares; where a store keeps it from moving traffic, with Force. CommandFreeze holds the rollout, and lets its state take no writes, until
+// CommandRollback rolls back, and ends what only prepares; where a store keeps it from moving traffic, or a router the state from going back, with Force. CommandFreeze holds the rollout, and lets its state take no writes, until
 // CommandResume. CommandSupersede ends the rollout for another one of its model.
 const (
 	CommandDelete    CommandKind = "delete"

@@ -220,12 +220,11 @@ func (t *turn) begin(step *SagaStep, d draft) *schemas.Decision {
 	return decided
 }
 
-// next begins the step whose turn it is: the first that is planned, once all before it have ended. A store that doesn't freeze holds nothing back, unless the baseline
-// can't read what the canary wrote.
+// next begins the step whose turn it is: the first that is planned, once all before it have ended, or need not be waited for (passable).
 func (t *turn) next() {
 	for i := range t.s.Saga.Steps {
 		step := &t.s.Saga.Steps[i]
-		if step.Name == StepVerify || step.open() && step.begun() && (step.Name != StepFreeze || !t.passable(step)) {
+		if step.Name == StepVerify || step.open() && step.begun() && !t.passable(step) {
 			return
 		}
 		if !step.begun() {
@@ -234,14 +233,6 @@ func (t *turn) next() {
 		}
 	}
 }
-
-// passable reports whether the rollback goes on now although a freeze isn't answered.
-func (t *turn) passable(freeze *SagaStep) bool {
-	return freeze.Waived || t.passes(freeze) && (freeze.State == StepExpired || freeze.State == StepFailed)
-}
-
-// passes reports whether a freeze that isn't answered, once it is overdue or refused, holds nothing back.
-func (t *turn) passes(freeze *SagaStep) bool { return freeze.Waived || t.s.Terms.State.Compatible }
 
 // routing gives all traffic to the baseline.
 func (t *turn) routing(d *draft) {
@@ -398,7 +389,7 @@ func (t *turn) danger(step *SagaStep) string {
 	case StepUnfreeze:
 		return fmt.Sprintf("The state is restored, and %s may still take no writes: let it write by hand if it doesn't.", listed(step.Wait.missing()))
 	}
-	return t.s.reachedText()
+	return t.s.reachedText() + t.s.heldText()
 }
 
 // stuckText is what it means that a freeze that nothing goes on without isn't acknowledged, and what to do. It is true once the freeze is refused or overdue (unfrozen).

@@ -235,19 +235,6 @@ func (t *turn) freezing(d *draft) {
 	d.phase, d.routes = schemas.PhasePrepare, t.s.Routes
 }
 
-// restoring sends the state back to its snapshots.
-func (t *turn) restoring(d *draft) {
-	d.phase, d.routes, d.state = schemas.PhaseCommit, t.s.Terms.baselineRoutes(), t.s.orders(schemas.StateRestore)
-	d.reason = t.s.again("All traffic goes to %s; %s back to the snapshot from before %s.", t.s.Terms.Baseline, agreed(t.s.Terms.State.Stores, "goes", "go"), t.s.beforeText())
-}
-
-// unfreezing ends the restoring. Its step waits for the answers.
-func (t *turn) unfreezing(d *draft) {
-	t.s.Frozen = false
-	d.phase, d.routes, d.state = schemas.PhaseCommit, t.s.Terms.baselineRoutes(), t.s.orders(schemas.StateUnfreeze)
-	d.reason = t.s.again("%s restored, and told to take writes again.", agreed(t.s.Terms.State.Stores, "is", "are"))
-}
-
 // again is the reason of the rollback, in other words.
 func (s *State) again(format string, args ...any) schemas.Reason {
 	r := schemas.Reason{Code: codeCommanded, Sentence: fmt.Sprintf(format, args...)}

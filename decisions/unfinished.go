@@ -45,8 +45,8 @@ func (s *State) Unfinished(force bool) string {
 	case s.Status == StatusFrozen:
 		return fmt.Sprintf("%s: `rollout rollback %s --override --comment WHY` moves the traffic without waiting for the state, which takes an admin", text, name)
 	case s.Frozen:
-		return fmt.Sprintf("%s: mend that, and it goes on by itself; `rollout delete %s --force` gives it up, and leaves %s to be restored, and to be let write again, by hand",
-			text, name, listed(s.Terms.State.Stores))
+		return fmt.Sprintf("%s: mend that, and it goes on by itself%s; `rollout delete %s --force` gives it up, and leaves %s to be restored, and to be let write again, by hand",
+			text, s.heldRefusal(), name, listed(s.Terms.State.Stores))
 	}
 	return fmt.Sprintf("%s: wait for it, or give up following it, with `rollout retry %s --override --comment WHY`, or `rollout apply --new-epoch --force`", text, name)
 }

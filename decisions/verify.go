@@ -63,8 +63,13 @@ func (d *Drain) take(w *Traffic) bool {
 	} else {
 		d.Windows, d.Predictions = 0, 0
 	}
+	return d.proven()
+}
+
+// proven reports whether it had drained by the newest window with predictions.
+func (d *Drain) proven() bool {
 	byShare := d.Windows >= drainWindows && d.Predictions >= drainPredictions
-	byQuiet := d.CleanSeen > 0 && w.EndMs-d.CleanFromMs >= drainQuietMs
+	byQuiet := d.CleanSeen > 0 && d.LastMs-d.CleanFromMs >= drainQuietMs
 	return byShare || byQuiet
 }
 
@@ -97,8 +102,8 @@ func (t *turn) traffic(w *Traffic) {
 	if step == nil || !step.begun() || t.s.Saga.Done() {
 		return
 	}
-	if drained := t.s.Saga.Drain.take(w); drained && step.open() { // what is told of another step that is open says how the canary stands now
-		t.settle(step, w.EndMs)
+	if t.s.Saga.Drain.take(w) { // what is told of another step that is open says how the canary stands now
+		t.drained(step, w)
 	}
 }
 
@@ -189,7 +194,7 @@ func (t *turn) drainOverdue(step *SagaStep, x *Expired, was *Look) {
 	seen, do := t.undrained(&t.s.Saga.Drain, x, was)
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeDrainOverdue, Severity: t.s.Saga.severity(), Decision: t.s.Saga.Decision, Attempt: step.Attempt,
-		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s.%s %s", t.s.Terms.Canary, seen, passed(step.Attempt), t.s.whoFollowed(), do),
+		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s.%s %s", t.s.Terms.Canary, seen, passed(step.Attempt), t.s.whoFollowed(), do+t.s.heldText()),
 	})
 }
 
