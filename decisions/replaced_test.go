@@ -76,7 +76,7 @@ func TestReplacedStands(t *testing.T) {
 	n := effects[0].Notice
 	const said = "Decision ranker-41.1.9 took all traffic from 42, over which rollout ranker-42 begins, and it is not proven that 42 has drained: it served 10 of the 200 predictions of the newest window (deadline passed once). " +
 		"Routers say that they have applied: eu (decision 2). Find what still routes to it, and move that by hand. Nobody judges what 42 answers any more; its events name the hosts, where producers write them."
-	if n.Severity != schemas.Critical || n.Decision != "ranker-41.1.9" || n.Sentence != said || s.Calm() || !slices.Contains(s.standing(), "verify") {
+	if n.Severity != schemas.Critical || n.Decision != "ranker-41.1.9" || n.Sentence != said || s.Calm() || !slices.Contains(s.standing(), "retired 42") {
 		t.Errorf("%+v; stands: %v", n, s.standing())
 	}
 }

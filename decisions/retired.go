@@ -2,7 +2,6 @@ package decisions
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"streamcanary/schemas"
@@ -71,7 +70,7 @@ func (r *Retired) clone() *Retired {
 		return nil
 	}
 	c := *r
-	c.Drain.Hosts, c.Drain.Regions = slices.Clone(r.Drain.Hosts), slices.Clone(r.Drain.Regions)
+	c.Drain = r.Drain.clone()
 	return &c
 }
 
@@ -197,7 +196,11 @@ func (t *turn) retiredDrained(r *Retired) {
 		t.retiredOver(r, schemas.OutcomeDone, fmt.Sprintf("%s has drained, as decision %s wants it.", version, r.Decision))
 		return
 	}
-	t.retiredOver(r, schemas.OutcomeDone, fmt.Sprintf("%s has drained, as %s %s wants it: %s serves all users.", version, t.s.ending(), r.Decision, heir))
+	sentence := fmt.Sprintf("%s has drained, as %s %s wants it: %s serves all users.", version, t.s.ending(), r.Decision, heir)
+	if others := r.Drain.othersText(); others != "" {
+		sentence = fmt.Sprintf("%s has drained, as %s %s wants it, and its traffic goes to %s. %s", version, t.s.ending(), r.Decision, heir, others)
+	}
+	t.retiredOver(r, schemas.OutcomeDone, sentence)
 }
 
 // retiredOver goes on to look whether the version has users again, and says that what people were told is over.

@@ -111,7 +111,7 @@ func TestRetiredSeverity(t *testing.T) {
 				last = effects[0].Notice
 			}
 		}
-		if last == nil || last.Kind != schemas.NoticeRetiredServes || last.Severity != x.want || last.Decision != id(1, 3) || s.Calm() || !slices.Contains(s.left(), "verify") || !strings.Contains(last.Sentence, x.said) {
+		if last == nil || last.Kind != schemas.NoticeRetiredServes || last.Severity != x.want || last.Decision != id(1, 3) || s.Calm() || !slices.Contains(s.left(), "retired "+strings.Join(s.RetiredServing(), "")) || !strings.Contains(last.Sentence, x.said) {
 			t.Errorf("%s: %+v; left to do: %v", name, last, s.left())
 		}
 	}
@@ -172,7 +172,7 @@ func TestRetiredDeleted(t *testing.T) {
 		severity schemas.Severity
 	}{
 		"it serves users": {after(followed(terms()), append(windowsOf(60, 5, 20, 180), retiredAt(66))...),
-			" Not done, and not followed any more: verify. Promotion ranker-42.1.3 gave all traffic to 42, and 41 still had users when last looked at: it served 180 of the 200 predictions of the newest window, up to 1970-01-01T00:01:05.000Z. Nobody looks at that any more: find what routes to it, and move that by hand; ", schemas.Warning},
+			" Promotion ranker-42.1.3 gave all traffic to 42, and 41 still had users when last looked at: it served 180 of the 200 predictions of the newest window, up to 1970-01-01T00:01:05.000Z. Nobody looks at that any more: find what routes to it, and move that by hand; ", schemas.Warning},
 		"not proven yet": {followed(terms()), " " + unseen, schemas.Info},
 		"drained":        {drained(terms()), " Nobody looks any more whether 42 has users again, which was to be until 1970-01-02T00:00:11.000Z: the predictions of model ranker that name version 42, with their host and region, tell.", schemas.Info},
 	} {

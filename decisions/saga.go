@@ -308,21 +308,17 @@ func (t *turn) completed() {
 	times := saga.Times
 	t.retire(saga.Decision)
 	t.s.Retired.Unproven = saga.Unproven
-	sentence := fmt.Sprintf("Rollback of %s is carried out: %s serves all traffic and %s has drained.",
-		t.s.Terms.Rollout, t.s.Terms.Baseline, t.s.Terms.Canary)
+	sentence := t.s.carriedText(&saga.Drain)
 	outcome := schemas.OutcomeDone
 	if saga.Unproven {
 		outcome = schemas.OutcomeDoneUnproven
 		sentence = fmt.Sprintf("Rollback of %s is acknowledged; no traffic came that could show that %s has drained.",
 			t.s.Terms.Rollout, t.s.Terms.Canary)
 	}
-	left := t.s.left()
-	if left != nil {
-		sentence += fmt.Sprintf(" Not done yet: %s.", strings.Join(left, ", "))
-	}
+	sentence += t.s.undoneText()
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeRollbackCompleted, Severity: schemas.Info, Decision: saga.Decision,
-		Sentence: sentence, Outcome: outcome, Times: &times, Waiting: left,
+		Sentence: sentence, Outcome: outcome, Times: &times, Waiting: t.s.left(),
 	})
 }
 

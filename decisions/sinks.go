@@ -244,9 +244,17 @@ func (t *turn) told(step *SagaStep) {
 	})
 }
 
-// left are the steps that are still open, of sinks only those that people were told of, verify where a version that was retired serves users, and the order to take writes again, where
-// people were told that it isn't answered: as long as there is one, somebody may have to do something.
+// left is what is undone, and which versions serve users that are to have none: as long as there is one, somebody may have to do something.
 func (s *State) left() []string {
+	names := s.undone()
+	for _, version := range s.RetiredServing() {
+		names = append(names, retiredName(version))
+	}
+	return names
+}
+
+// undone are the steps that are still open, of sinks only those that people were told of, and the order to take writes again, where people were told that it isn't answered.
+func (s *State) undone() []string {
 	var names []string
 	steps := s.steps()
 	for i := range steps {
@@ -258,9 +266,6 @@ func (s *State) left() []string {
 		for _, sink := range s.Unstarted {
 			names = append(names, registryStep(sink))
 		}
-	}
-	if len(s.RetiredServing()) > 0 {
-		names = append(names, string(StepVerify))
 	}
 	if w := s.Thawing; w != nil && w.Told && !slices.Contains(names, string(StepUnfreeze)) {
 		names = append(names, string(StepUnfreeze))
@@ -359,8 +364,8 @@ func (t *turn) byHand(steps []string) string {
 func Deleted(s *State, by schemas.Actor) schemas.Notice {
 	text := fmt.Sprintf("%s deleted rollout %s, which had ended.", cmp.Or(by.Name, "A person"), s.Terms.Rollout)
 	left := s.left()
-	if left != nil {
-		text += fmt.Sprintf(" Not done, and not followed any more: %s.", strings.Join(left, ", "))
+	if steps := s.undone(); steps != nil {
+		text += fmt.Sprintf(" Not done, and not followed any more: %s.", strings.Join(steps, ", "))
 	}
 	text += s.trafficLeft() + s.thawLeft()
 	severity := schemas.Info

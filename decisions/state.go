@@ -301,7 +301,7 @@ func (s *State) clone() State {
 	if s.Saga != nil {
 		saga := *s.Saga
 		saga.Steps = cloneSteps(s.Saga.Steps)
-		saga.Drain.Hosts, saga.Drain.Regions = slices.Clone(s.Saga.Drain.Hosts), slices.Clone(s.Saga.Drain.Regions)
+		saga.Drain = s.Saga.Drain.clone()
 		c.Saga = &saga
 	}
 	if s.Promotion != nil {

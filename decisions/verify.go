@@ -35,7 +35,10 @@ type Drain struct {
 	LastMs      int64  `json:"last_ms"`           // the end of that window
 	Hosts       []Flow `json:"hosts,omitempty"`   // of them, the canary's
 	Regions     []Flow `json:"regions,omitempty"` // likewise
-	Look        Look   `json:"look"`              // when the deadline passed last, or the proof began
+	// Others are the model's other versions that answered in it, the most predictions first, at most MaxFlows; OthersSum are the predictions of all of them.
+	Others    []VersionFlow `json:"others,omitempty"`
+	OthersSum int64         `json:"others_sum,omitempty"`
+	Look      Look          `json:"look"` // when the deadline passed last, or the proof began
 }
 
 // A Look is how much was known when somebody looked whether the canary has drained.
@@ -79,6 +82,7 @@ func (d *Drain) sees(w *Traffic) {
 	d.Seen += all
 	d.LastCanary, d.LastAll, d.LastMs = w.Canary, all, w.EndMs
 	d.Hosts, d.Regions = most(w.Hosts), most(w.Regions)
+	d.Others, d.OthersSum = mostVersions(w.Others)
 }
 
 // traffic looks at a sealed window for the verify step, and for a cache that is warmed.
@@ -105,6 +109,12 @@ func (t *turn) traffic(w *Traffic) {
 	if t.s.Saga.Drain.take(w) { // what is told of another step that is open says how the canary stands now
 		t.drained(step, w)
 	}
+}
+
+func (d *Drain) clone() Drain {
+	c := *d
+	c.Hosts, c.Regions, c.Others = slices.Clone(d.Hosts), slices.Clone(d.Regions), slices.Clone(d.Others)
+	return c
 }
 
 func most(flows []Flow) []Flow { return slices.Clone(flows[:min(len(flows), MaxFlows)]) }

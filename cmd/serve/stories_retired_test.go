@@ -129,6 +129,11 @@ func TestStoriesOfTheReplaced(t *testing.T) {
 			v.seen(false)
 			v.third.Store(500) // one of its copies has restarted with an old configuration
 			v.seen(true)
+			v.orders("second", "rollback") // that takes no user from it
+			v.wait(300 * time.Millisecond)
+			v.share.Store(0)
+			v.untilOf("second", "the rollback is carried out", func(s *decisions.State) bool { return s.Saga != nil && s.Saga.Done() })
+			v.wait(5 * time.Second)
 			v.third.Store(0)
 			v.seen(false)
 		}},
