@@ -2,9 +2,11 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"streamcanary/decisions"
@@ -33,19 +35,57 @@ func (c *court) ack(ctx context.Context, m bus.AckMessage) error {
 	if !judged {
 		return c.strayed(ctx, &m)
 	}
+	return c.journalAck(ctx, &m, owner{rollout.(string), m.Ack.Epoch})
+}
+
+// journalAck brings an answer to the epoch that it is for.
+func (c *court) journalAck(ctx context.Context, m *bus.AckMessage, of owner) error {
 	c.crash.pass(BeforeAckAppend)
-	ack := m.Ack
-	in := decisions.Input{Kind: decisions.InputAck, WallMs: m.At.UnixMilli(), Ack: &ack}
-	if err := c.journalInput(ctx, m.Model, owner{rollout.(string), ack.Epoch}, in); err != nil {
-		if ctx.Err() == nil && c.unacked.due(err) {
-			c.log.Warn().Err(err).Str("model", m.Model).Str("consumer", ack.Consumer).
-				Msg("an ack waits for the window journal, and comes again; look at Kafka (its disk, ACLs, the topic's settings)")
-		}
+	in := decisions.Input{Kind: decisions.InputAck, WallMs: m.At.UnixMilli(), Ack: &m.Ack}
+	if err := c.journalInput(ctx, m.Model, of, in); err != nil {
+		c.ackWaits(ctx, m, "an ack waits for the window journal, and comes again; look at Kafka (its disk, ACLs, the topic's settings)", err)
 		return err
 	}
 	c.crash.pass(AfterAckAppend)
-	c.seen.acked(&ack)
+	c.seen.acked(&m.Ack)
 	return nil
+}
+
+// ackWaits says in the log, once in a while, why an answer comes again.
+func (c *court) ackWaits(ctx context.Context, m *bus.AckMessage, said string, err error) {
+	if ctx.Err() == nil && c.unacked.due(err) {
+		c.log.Warn().Err(err).Str("model", m.Model).Str("consumer", m.Ack.Consumer).Msg(said)
+	}
+}
+
+// recordTries is how often an answer comes, a second apart, to a process that can't read the record which would say whose it is: one that a newer version wrote, that one takes meanwhile. After that
+// it is taken for a stray one, so that nobody who may acknowledge fills the intake with what is never taken.
+const recordTries = 60
+
+// begunBeside is the epoch that another process has begun of a rollout of an answer's model, by its record: processes that run side by side share the answers among them, and not what they
+// know. None: the zero value.
+func (c *court) begunBeside(ctx context.Context, m *bus.AckMessage, rollout string) (owner, error) {
+	head, _, err := c.bus.LoadHead(ctx, rollout)
+	switch {
+	case errors.Is(err, bus.ErrNotFound), err != nil && m.Tries >= recordTries:
+		return owner{}, nil
+	case err != nil:
+		c.ackWaits(ctx, m, "an ack waits until the record of its rollout can be read, or another serve takes it, and comes again; look at NATS (its connection, permissions), or at who wrote that record", err)
+		return owner{}, err
+	case head.State.Terms.Model != m.Model || head.Writer == c.instance:
+		return owner{}, nil
+	}
+	return owner{rollout, head.State.Epoch}, nil
+}
+
+// rolloutNamed is the rollout that an answer names; "": none.
+func rolloutNamed(a *schemas.Ack) string {
+	token, _, _ := strings.Cut(a.Decision, ".")
+	rollout, err := schemas.DecodeName(token)
+	if err != nil {
+		return ""
+	}
+	return rollout
 }
 
 // mostStretches bounds the consumers of which it is kept when something was said of them: whoever may acknowledge can make up names.
@@ -73,15 +113,29 @@ func (s *stretches) due(key string, now time.Time) bool {
 	return true
 }
 
-// strayed takes an answer to an epoch that isn't under way. It is counted, and told to the epoch that is, once in a while for each consumer: who asks why somebody doesn't answer
-// must hear that it does, to something else. It is called from the intake's goroutine.
+// strayed takes an answer to an epoch that isn't under way here. One to an epoch that another process has begun is brought to that. Every other one is counted, and told to the epoch that is
+// under way, once in a while for each consumer: who asks why somebody doesn't answer must hear that it does, to something else. It is called from the intake's goroutine.
 func (c *court) strayed(ctx context.Context, m *bus.AckMessage) error {
-	now, known := c.newest.Load(m.Model)
-	if !known {
+	var of owner // none
+	if now, known := c.newest.Load(m.Model); known {
+		of = now.(owner)
+	}
+	if named := rolloutNamed(&m.Ack); named != "" && m.Ack.Epoch > of.epoch {
+		beside, err := c.begunBeside(ctx, m, named)
+		switch {
+		case err != nil:
+			return err
+		case beside.epoch == m.Ack.Epoch:
+			return c.journalAck(ctx, m, beside)
+		case beside.epoch > of.epoch:
+			of = beside
+		}
+	}
+	if of.epoch == 0 {
 		c.seen.unheeded(decisions.UnheededModel)
 		return nil
 	}
-	of, why := now.(owner), decisions.UnheededOlder
+	why := decisions.UnheededOlder
 	if m.Ack.Epoch > of.epoch {
 		why = decisions.UnheededNewer
 	}
@@ -89,6 +143,9 @@ func (c *court) strayed(ctx context.Context, m *bus.AckMessage) error {
 	if !said.due(key, time.Now()) {
 		c.seen.unheeded(why)
 		return nil // that is known
+	}
+	if beside, err := c.begunBeside(ctx, m, of.rollout); err == nil && beside.epoch > of.epoch {
+		of = beside // what is known here is over
 	}
 	if err := c.journalInput(ctx, m.Model, of, decisions.Input{Kind: decisions.InputAck, WallMs: m.At.UnixMilli(), Ack: &m.Ack}); err != nil {
 		delete(said.said, key) // it comes again

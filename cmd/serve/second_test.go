@@ -2,8 +2,11 @@ package serve
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -279,4 +282,76 @@ func TestNobodysRecord(t *testing.T) {
 			t.Errorf("told %d times: %+v", len(told), told)
 		}
 	})
+}
+
+// TestAcksBeside: answers to epochs that began while two services run come to the one that decides, whichever of the two takes them; what nobody decided counts for nothing as ever.
+func TestAcksBeside(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.other("new", "127.0.0.1:8089")
+		v.wait(30*time.Second + 70*time.Millisecond)
+		for epoch := int64(2); epoch <= 7; epoch++ {
+			v.ask("retry", true)
+			began := time.Now()
+			v.until(fmt.Sprint("epoch ", epoch), func(s *decisions.State) bool { return s.Epoch == epoch && s.Status == decisions.StatusRunning })
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("epoch %d runs after %s", epoch, took)
+			}
+			v.wait(3*time.Second + 130*time.Millisecond)
+		}
+		for range 4 { // each of the two takes some
+			v.answersTo("story", 9, "router-a", 1, schemas.AckApplied, "")
+			v.answersTo("nobody", 9, "router-a", 1, schemas.AckPrepared, "")
+			v.wait(time.Second + 130*time.Millisecond)
+		}
+		ignored := v.metrics("streamcanary_acks_ignored_total")
+		if want := []string{`streamcanary_acks_ignored_total{reason="future_epoch"} 8`}; !slices.Equal(ignored, want) {
+			t.Errorf("%q count for nothing, want %q", ignored, want)
+		}
+	})
+}
+
+// TestAckOfAnUnreadableRecord: an answer whose record can't be read here, as where a newer version has written it, comes again for a minute, so that whoever can takes it; then it counts for nothing.
+// The answers behind it are taken meanwhile.
+func TestAckOfAnUnreadableRecord(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		records, err := v.js().KeyValue(v.Context(), schemas.RolloutsBucket)
+		v.must(err)
+		key, err := schemas.StateKey("newer")
+		v.must(err)
+		_, err = records.Put(v.Context(), key, []byte(`{"version": 99}`))
+		v.must(err)
+		v.wait(time.Second + 130*time.Millisecond)
+		v.answersTo("newer", 9, "router-a", 1, schemas.AckPrepared, "")
+		v.answersTo("story", 1, "nobody", 1, schemas.AckPrepared, "")
+		v.wait(50 * time.Second)
+		const later, stranger = `streamcanary_acks_ignored_total{reason="future_epoch"}`, `streamcanary_acks_ignored_total{reason="not_asked"} 1`
+		if page := v.page("/metrics"); strings.Contains(page, later) || !strings.Contains(page, stranger) {
+			t.Error("before a minute is over it counts for nothing, or one behind it was not taken")
+		}
+		v.wait(20 * time.Second)
+		if page := v.page("/metrics"); !strings.Contains(page, later+" 1\n") {
+			t.Error("after a minute it doesn't count for nothing")
+		}
+	})
+}
+
+// metrics are the lines of a metric, those of the two services added up.
+func (v *village) metrics(name string) []string {
+	v.Helper()
+	sums := map[string]float64{}
+	for _, line := range strings.Split(v.page("/metrics")+v.pageAt("127.0.0.1:8089", "/metrics"), "\n") {
+		if at := strings.LastIndex(line, " "); strings.HasPrefix(line, name) {
+			n, err := strconv.ParseFloat(line[at+1:], 64)
+			v.must(err)
+			sums[line[:at]] += n
+		}
+	}
+	var lines []string
+	for _, labels := range slices.Sorted(maps.Keys(sums)) {
+		lines = append(lines, fmt.Sprint(labels, " ", sums[labels]))
+	}
+	return lines
 }

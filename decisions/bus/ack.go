@@ -27,6 +27,7 @@ type AckMessage struct {
 	Model    string
 	Sequence uint64    // in the stream: tells two deliveries of one message from two messages
 	At       time.Time // when the server stored it
+	Tries    uint64    // how often it was handed over, this time included
 }
 
 // Acks hands every ack to the handler, at least once, until the context ends (nil). One that the handler refuses comes again
@@ -96,5 +97,5 @@ func readAck(message jetstream.Msg) (AckMessage, error) {
 	if err != nil {
 		return AckMessage{}, fmt.Errorf("ack on %s: %w", message.Subject(), err)
 	}
-	return AckMessage{Ack: *ack, Model: names[0], Sequence: meta.Sequence.Stream, At: meta.Timestamp}, nil
+	return AckMessage{Ack: *ack, Model: names[0], Sequence: meta.Sequence.Stream, At: meta.Timestamp, Tries: meta.NumDelivered}, nil
 }
