@@ -38,7 +38,8 @@ type Standing struct {
 	Forward    *schemas.Reason     `json:"forward,omitempty"`
 	ForwardToo []schemas.Reason    `json:"forward_too,omitempty"`
 
-	merger     windows.MergerStats // for the metrics
+	aside      bool                // another process decides for it; for the metrics
+	merger     windows.MergerStats // likewise
 	recordedMs int64               // likewise: event time up to which the record goes, also where nothing of it is folded again
 	serving    []string            // likewise: the versions that serve users although they are to have none
 }
@@ -175,7 +176,7 @@ func (c *court) show() {
 			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(), recordedMs: d.head.State.EventMs,
 			Pillars: d.head.State.Watched, Beyond: d.head.State.Beyond, Forward: d.head.State.Forward, ForwardToo: d.head.State.ForwardToo,
 		}
-		if d.isLost() {
+		if s.aside = c.standsAside(name); d.isLost() {
 			s.Lost = lostText(d)
 		}
 		all = append(all, s)

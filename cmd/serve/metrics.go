@@ -199,6 +199,9 @@ func (m *metrics) standing(all []Standing) {
 			lost = append(lost, fmt.Errorf("rollout %s is lost: %s", s.Rollout, s.Lost))
 			m.gone.WithLabelValues(s.Model, s.Rollout).Set(1)
 		}
+		if s.aside { // the rest is that one's to say
+			continue
+		}
 		m.status.WithLabelValues(s.Model, s.Rollout, string(s.Status)).Set(1)
 		for _, consumer := range s.Waiting {
 			m.missing.WithLabelValues(s.Model, s.Rollout, consumer).Set(1)

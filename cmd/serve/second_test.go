@@ -189,6 +189,26 @@ func TestStandsBy(t *testing.T) {
 	})
 }
 
+// TestMetricsBeside: what is said of a rollout in numbers is said by the process that decides for it; an answer that the other one has not heard of isn't missing.
+func TestMetricsBeside(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.deaf.Store(true)
+		v.ask("rollback", false) // that nobody carries out
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.other("new", "127.0.0.1:8089")
+		v.wait(30*time.Second + 70*time.Millisecond)
+		lost, missing, undone := `streamcanary_rollout_lost{model="ranker",rollout="story"} 1`, `streamcanary_acks_missing{consumer="router-a"`, `streamcanary_rollback_undone{`
+		if page := v.pageAt("127.0.0.1:8089", "/metrics"); strings.Contains(page, lost) || !strings.Contains(page, missing) || !strings.Contains(page, undone) {
+			t.Error("the new one doesn't say what is missing")
+		}
+		if page := v.page("/metrics"); !strings.Contains(page, lost) || strings.Contains(page, missing) || strings.Contains(page, undone) || strings.Contains(page, "streamcanary_rollout_status{") {
+			t.Error("the old one says more than that another one decides")
+		}
+	})
+}
+
 // TestAnotherKey: a service that has another key than the one that decides takes nothing over, neither when it begins nor when that one is stopped: routers would not obey it.
 func TestAnotherKey(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {

@@ -69,6 +69,13 @@ func (c *court) standsBy(name string) {
 	}
 }
 
+// standsAside reports whether another process is known to decide for a rollout.
+func (c *court) standsAside(name string) bool {
+	_, stands := c.standbys.since[name]
+	d := c.desks[name]
+	return stands || d != nil && errors.Is(d.lost, bus.ErrLost)
+}
+
 // beside notes a rollout that is refused here, and of whose model another process decides: that one may have begun it.
 func (c *court) beside(name, model string) {
 	for _, d := range c.desks {
