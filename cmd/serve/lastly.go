@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"streamcanary/decisions/bus"
@@ -37,13 +36,13 @@ func (c *court) inTurn(ctx context.Context, r *bus.Request) func(*schemas.Comman
 	}
 }
 
-// elsewhere reports whether another service decides for a rollout, as far as is known: it has written the record, or there is one that this service doesn't follow.
+// elsewhere reports whether another service decides for a rollout, as far as is known: it has written the record, or there is one that this service doesn't follow, also where that has ended: it can begin anew.
 func (c *court) elsewhere(ctx context.Context, rollout string) bool {
-	if d := c.desks[rollout]; d != nil {
-		return errors.Is(d.lost, bus.ErrLost)
+	if c.standsAside(rollout) || c.desks[rollout] != nil {
+		return c.standsAside(rollout)
 	}
 	head, _, err := c.bus.LoadHead(ctx, rollout)
-	return err == nil && !finished(&head)
+	return err == nil && (!finished(&head) || head.Writer != "" && head.Writer != c.instance)
 }
 
 // sayLast gives the answers whose time has come.

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,5 +51,41 @@ func TestTheJudgeAnswers(t *testing.T) {
 		if !strings.HasPrefix(reply.Failed, "This serve no longer decides for rollout story: another one has written its record.") || time.Since(began) > 25*time.Second {
 			t.Errorf("without the judge: after %s %+v", time.Since(began), reply)
 		}
+	})
+}
+
+// TestRetriedBeside: where two services hear that a rollout is to begin anew, who asks is told that it does, also where the other one doesn't know the rollout, or has it as ended, too.
+func TestRetriedBeside(t *testing.T) {
+	long := storyHead + errorsMore + "  stages: [{weight: 10, bake: 10m, max: 1h}]\n"
+	inVillage(t, long, "", func(v *village) {
+		command := func(rollout, do, want string) {
+			t.Helper()
+			v.asked++
+			began := time.Now()
+			reply, err := v.bus.Ask(v.Context(), rollout, &schemas.Command{ID: fmt.Sprint(v.asked), Do: do, By: "ada", Comment: "x"}, "")
+			v.must(err)
+			if took := time.Since(began); reply.Decision != want || took > 5*time.Second {
+				t.Errorf("%s of %s is answered after %s: %+v", do, rollout, took, reply)
+			}
+		}
+		ended := func(s *decisions.State) bool { return s.Saga != nil && s.Saga.Done() }
+		v.status(decisions.StatusRunning)
+		command("story", "rollback", "story.1.3")
+		v.completed()
+		v.other("new", "127.0.0.1:8089")
+		v.wait(30*time.Second + 70*time.Millisecond)
+		command("story", "retry", "story.2.1")
+		v.epoch(2, decisions.StatusRunning)
+		command("story", "pause", "story.2.3")
+		command("story", "rollback", "story.2.4")
+		v.until("it is over", ended)
+		v.wait(5*time.Second + 70*time.Millisecond)
+		v.apply("next", strings.Replace(long, "name: story", "name: next", 1))
+		v.untilOf("next", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		command("next", "rollback", "next.3.3")
+		v.untilOf("next", "it is over", ended)
+		v.wait(5*time.Second + 70*time.Millisecond)
+		command("next", "retry", "next.4.1")
+		v.untilOf("next", "it runs again", func(s *decisions.State) bool { return s.Epoch == 4 && s.Status == decisions.StatusRunning })
 	})
 }

@@ -234,6 +234,9 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	case r.Command.HandsIn():
 		r.Reply(c.announced(&r, who))
 		return
+	case d == nil && c.board.refusal(r.Rollout) == "" && c.elsewhere(ctx, r.Rollout):
+		r.Reply(&schemas.CommandReply{Failed: fmt.Sprintf("another serve decides for rollout %s, as its record says, and this one doesn't know it: ask that one; if no other runs, restart this one", r.Rollout)})
+		return
 	case d == nil:
 		r.Reply(&schemas.CommandReply{Refused: c.unjudged(r.Rollout), NoRollout: true})
 		return
