@@ -84,6 +84,9 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		c.board.accept(s.Rollout) // a file that was refused in between is gone
 		return nil
 	}
+	if c.leaves(ctx, &s, &a, r.Model) {
+		return nil
+	}
 	other, err := c.mayBegin(ctx, s.Rollout, &a, r)
 	if errors.Is(err, errUnasked) {
 		return err
@@ -132,6 +135,7 @@ func (c *court) removed(ctx context.Context, name string) {
 	delete(c.handIns, name)
 	delete(c.standbys.since, name)
 	delete(c.standbys.seen, name)
+	delete(c.standbys.left, name)
 	d := c.desks[name]
 	switch {
 	case d == nil:

@@ -72,7 +72,7 @@ func TestRetriedBeside(t *testing.T) {
 		v.status(decisions.StatusRunning)
 		command("story", "rollback", "story.1.3")
 		v.completed()
-		v.other("new", "127.0.0.1:8089")
+		stop := v.other("new", "127.0.0.1:8089")
 		v.wait(30*time.Second + 70*time.Millisecond)
 		command("story", "retry", "story.2.1")
 		v.epoch(2, decisions.StatusRunning)
@@ -87,5 +87,20 @@ func TestRetriedBeside(t *testing.T) {
 		v.wait(5*time.Second + 70*time.Millisecond)
 		command("next", "retry", "next.4.1")
 		v.untilOf("next", "it runs again", func(s *decisions.State) bool { return s.Epoch == 4 && s.Status == decisions.StatusRunning })
+		for _, rollout := range []string{"story", "next"} {
+			if head, _, err := v.bus.LoadHead(v.Context(), rollout); err != nil || head.Writer != "new" {
+				t.Errorf("%s decides for %s: %v", head.Writer, rollout, err)
+			}
+		}
+		v.wait(time.Minute)
+		if told := v.notices(schemas.NoticeRetiredServes); len(told) != 0 { // what begins after a rollback is known to the one that looks at that
+			t.Errorf("told: %+v", told)
+		}
+		command("next", "rollback", "next.4.3")
+		v.untilOf("next", "it is over", func(s *decisions.State) bool { return s.Epoch == 4 && ended(s) })
+		v.wait(5*time.Second + 70*time.Millisecond)
+		stop()
+		v.wait(7*time.Second + 70*time.Millisecond)
+		command("next", "retry", "next.5.1")
 	})
 }

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,12 +18,15 @@ import (
 // one finds that at its next write, and stands by. Who stops releases its records, and who stands by takes them over then: it reads the record and the journal again, as at a start. So whichever
 // is stopped, the one that is left decides, and nobody is woken unless two go on running for longer than a deploy takes. Who is killed, or hangs, releases nothing: who decides writes its records also where
 // nothing happens, and one that stays as it is for silentLooks is taken over as if it had been released. Should that process live on, its next write is refused, and it stands by.
+// What begins anew is the one's to begin that decides already (leaves). Where nothing was under way to be claimed, either of them begins the first.
 
 const (
 	// besideWithin is for how long two may run side by side before people are told.
 	besideWithin = 5 * time.Minute
 	// standByEvery is how often it is looked whether a record was released.
 	standByEvery = 5 * time.Second
+	// othersBegin is for how long one that stands by leaves a rollout that is applied to the one that decides, which may have registries to ask first.
+	othersBegin = 15 * time.Second
 	// aliveEvery is how long a record of which something is needed stays unwritten at most.
 	aliveEvery = 20 * time.Second
 	// silentLooks is how often in a row a record must have been read as it was until its writer is believed to be gone: times standByEvery, aliveEvery and two appends that the journal
@@ -36,8 +40,15 @@ const (
 type standbys struct {
 	since  map[string]time.Time // by rollout
 	seen   map[string]sighting  // likewise: of its record
+	left   map[string]leftTo    // likewise: what is left to that process to begin, or was
 	looked time.Time
 	failed nag
+}
+
+// leftTo is an application that is left to another process, and since when.
+type leftTo struct {
+	application string
+	since       time.Time
 }
 
 // sighting is a revision of a record, and how often in a row it was there again.
@@ -47,7 +58,7 @@ type sighting struct {
 }
 
 func newStandbys() standbys {
-	return standbys{since: map[string]time.Time{}, seen: map[string]sighting{}}
+	return standbys{since: map[string]time.Time{}, seen: map[string]sighting{}, left: map[string]leftTo{}}
 }
 
 // silent looks at a record that another process has claimed, and reports whether that process writes it no more, though it would. What can't be read says nothing of it (err).
@@ -83,6 +94,41 @@ func (c *court) beside(name, model string) {
 			c.standsBy(name)
 		}
 	}
+}
+
+// leavesTo reports whether a new epoch of a model is another process's to begin: that one decides for another rollout of the model, or this one stands by and decides for nothing.
+func (c *court) leavesTo(model string) bool {
+	decides := false
+	for name, d := range c.desks {
+		_, stands := c.standbys.since[name]
+		if stands && d.rollout.Model == model {
+			return true
+		}
+		decides = decides || !stands && d.open() && d.needed()
+	}
+	return !decides && len(c.standbys.since) > 0
+}
+
+// leaves reports whether an application is not taken now, since another process is to begin it: it comes again until that has happened, or othersBegin is over. Then this one takes it.
+func (c *court) leaves(ctx context.Context, s *bus.Spec, a *Application, model string) bool {
+	if !c.leavesTo(model) {
+		delete(c.standbys.left, s.Rollout)
+		return false
+	}
+	if c.standbys.left[s.Rollout].application != a.ID {
+		c.standbys.left[s.Rollout] = leftTo{a.ID, time.Now()}
+	}
+	if time.Since(c.standbys.left[s.Rollout].since) >= othersBegin {
+		return false
+	}
+	if head, _, err := c.bus.LoadHead(ctx, s.Rollout); err == nil && head.State.Terms.Application == a.ID {
+		c.standsBy(s.Rollout)
+		return true
+	}
+	if there, err := c.bus.Spec(ctx, s.Rollout); err != nil || bytes.Equal(there.Body, s.Body) { // else a newer one has come
+		c.untaken = append(c.untaken, *s)
+	}
+	return true
 }
 
 // alarms reports whether people are to hear that this process no longer decides for a rollout: at once, but for what another one has only just taken over.
@@ -163,7 +209,7 @@ func (c *court) end() error {
 // release lets another process take over at once what this one, which stops, decides for. Where that can't be written, or another one has done it, it is left.
 func (c *court) release(ctx context.Context) {
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; d.open() && d.needed() {
+		if d := c.desks[name]; d.open() && (d.needed() || d.head.Writer == c.instance) {
 			_ = d.sign(ctx, c.bus, "")
 		}
 	}
@@ -253,18 +299,26 @@ func (c *court) retake(ctx context.Context, name string) error {
 	switch {
 	case c.catching: // all is handed over at once
 	case finished(&d.head):
+		if d.head.State.Retired != nil && !c.isReplaced(d) {
+			c.clears(ctx, d)
+		}
 		c.afterwards(ctx, d)
 	case before == nil || before.head.State.Epoch != d.head.State.Epoch:
-		for _, other := range sortedDesks(c.desks) { // a model has one plan; what became of that rollout is read in its turn
-			if c.desks[other].rollout.Model == d.rollout.Model && other != name {
-				c.desks[other].vigil = nil
-				c.order(ctx, order{remove: other})
-			}
-		}
+		c.clears(ctx, d)
 		plan := engine.PlanOf(d.rollout, d.head.State.Epoch, int64(d.application.From))
 		c.order(ctx, order{set: &plan})
 	}
 	return nil
+}
+
+// clears ends the counting for every other rollout of a desk's model: a model has one plan. What became of those is read in its turn.
+func (c *court) clears(ctx context.Context, d *desk) {
+	for _, other := range sortedDesks(c.desks) {
+		if x := c.desks[other]; x.rollout.Model == d.rollout.Model && x != d {
+			x.vigil = nil
+			c.order(ctx, order{remove: other})
+		}
+	}
 }
 
 // refold folds what the journal has of one desk up to now. The journal's reader is somewhere before: what it brings again is passed over.
