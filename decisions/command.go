@@ -450,7 +450,7 @@ func (t *turn) remove(c *Command) {
 	ended, gone := t.s.Status.Ended(), Deleted(&t.s, c.Actor)
 	t.s.Status = StatusDeleted
 	if ended {
-		t.s.Hold, t.s.Wait, t.s.Retired, t.s.Replaced = nil, nil, nil, nil
+		t.s.Hold, t.s.Wait, t.s.Retired, t.s.Replaced, t.s.ReplacedToo = nil, nil, nil, nil, nil
 		if !t.s.Frozen {
 			t.notice(gone)
 		} else {

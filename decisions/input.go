@@ -68,10 +68,25 @@ type Applied struct {
 	Override []string `json:"override,omitempty"`
 	// Past are the model's rollbacks so far, oldest first; at most MaxPast.
 	Past []Past `json:"past,omitempty"`
-	// Left is the canary that it begins over, whose users it takes the traffic from; nil: none.
-	Left *Left `json:"left,omitempty"`
+	// Left is the newest version that it begins over, whose users it takes the traffic from, or which it looks on at; nil: none. LeftToo are those before it, the newest first.
+	Left    *Left  `json:"left,omitempty"`
+	LeftToo []Left `json:"left_too,omitempty"`
 	// Pillars are what was checked before; if one failed, the epoch ends before it begins.
 	Pillars []Pillar `json:"pillars,omitempty"`
+}
+
+// Leave notes the versions that it begins over (State.Leaves).
+func (a *Applied) Leave(left []Left) {
+	if len(left) > 0 {
+		a.Left, a.LeftToo = &left[0], left[1:]
+	}
+}
+
+func (a *Applied) leaves() []Left {
+	if a.Left == nil {
+		return nil
+	}
+	return append([]Left{*a.Left}, a.LeftToo...)
 }
 
 // Expired says that a deadline of State.Deadlines has passed on the waiting side's clock.
@@ -84,8 +99,9 @@ type Expired struct {
 	// whether or not it is judged by now. Both stand still where nothing is read, and the first one goes on where only other models are asked. 0: not known.
 	SealedMs int64 `json:"sealed_ms,omitempty"`
 	ServedMs int64 `json:"served_ms,omitempty"`
-	// Later says that a later epoch of the model has begun.
-	Later bool `json:"later,omitempty"`
+	// Later says that a later epoch of the model has begun, and On is its rollout, where it goes on to look at the version that the deadline is of.
+	Later bool   `json:"later,omitempty"`
+	On    string `json:"on,omitempty"`
 }
 
 // CommandKind is what a person asks for.

@@ -1,31 +1,70 @@
 package decisions
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // An epoch that begins over one that is under way, of another canary, takes that one's users away: by a supersede, or by a file that is applied anew. Whether the stream shows that is looked at
-// while the new epoch runs, by the measure of a version that was retired (retired.go): what still answers as the old canary is judged by nobody, and nothing rolls it back.
+// while the new epoch runs, by the measure of a version that was retired (retired.go): what still answers as the old canary is judged by nobody, and nothing rolls it back. So it goes on with
+// what the epoch before looked at itself: the version of a rollback or a promotion, and those that it began over.
 
-// Left is a canary that had users when another epoch began over its own.
+// Left is a version that had users when another epoch began, and is to have none.
 type Left struct {
 	Version  string `json:"version"`
 	Decision string `json:"decision,omitempty"` // that took them from it; "": the first one of the new epoch does
+	By       string `json:"by,omitempty"`       // what that decision began, where it ended an epoch: a rollback, or a promotion; "": it began or superseded one
+	Told     bool   `json:"told,omitempty"`     // people were told that it serves users, and not of the end
+	Again    bool   `json:"again,omitempty"`    // that was after it had drained
+	Seen     string `json:"seen,omitempty"`     // how it was seen last, for a person
+	UntilMs  int64  `json:"until_ms,omitempty"` // it has drained, and is looked at until this wall time, should it have users again; 0: that isn't proven
 }
 
-// Leaves is the canary that an epoch which begins over this one takes users from: its own, or one that it hasn't been rid of itself; nil: none.
-func (s *State) Leaves(next *Terms) *Left {
-	others := func(version string) bool { return version != next.Baseline && version != next.Canary }
-	if others(s.Terms.Canary) && s.hadUsers() {
-		switch {
-		case s.Status == StatusSuperseded && s.Routes != nil && s.Prev != nil:
-			return &Left{Version: s.Terms.Canary, Decision: s.Prev.ID}
-		case !s.Status.Ended(), s.Promoted(): // after a promotion by override alone (moves.go)
-			return &Left{Version: s.Terms.Canary}
+// maxLeft bounds the versions that an epoch looks at beside its own. Beyond it nobody looks at the oldest any more, and whoever was told of one hears that (Expired.On).
+const maxLeft = 8
+
+// Leaves are the versions that an epoch which begins over this one takes users from, or looks on at, the newest first: its own canary, and those that it looks at itself.
+func (s *State) Leaves(next *Terms) []Left {
+	var left []Left
+	add := func(l Left) {
+		there := slices.ContainsFunc(left, func(x Left) bool { return x.Version == l.Version })
+		if !there && l.Version != next.Baseline && l.Version != next.Canary && len(left) < maxLeft {
+			left = append(left, l)
 		}
 	}
-	if r := s.Replaced; r != nil && (r.Told || r.DeadlineMs > 0) && others(r.Version) {
-		return &Left{Version: r.Version, Decision: r.Decision}
+	if s.hadUsers() {
+		switch {
+		case s.Status == StatusSuperseded && s.Routes != nil && s.Prev != nil:
+			add(Left{Version: s.Terms.Canary, Decision: s.Prev.ID})
+		case !s.Status.Ended(), s.Promoted(): // after a promotion by override alone (moves.go)
+			add(Left{Version: s.Terms.Canary})
+		case s.Saga != nil && !s.Saga.Done(): // it was given up by force
+			add(Left{Version: s.Terms.Canary, Decision: s.Saga.Decision, By: s.ending()})
+		}
 	}
-	return nil
+	for _, r := range append([]*Retired{s.Retired}, s.replaced()...) {
+		if r != nil {
+			add(s.leftOf(r))
+		}
+	}
+	return left
+}
+
+// leftOf is a version that is looked at, as the next epoch takes it over.
+func (s *State) leftOf(r *Retired) Left {
+	version, _ := s.retiredVersion(r)
+	l := Left{Version: version, Decision: r.Decision, By: r.By, Told: r.Told, Again: r.Again}
+	if r.Version == "" {
+		l.By = s.ending()
+	}
+	if r.Told {
+		l.Seen = r.Drain.dated()
+	}
+	if r.DeadlineMs == 0 && !r.Unproven {
+		l.UntilMs = r.UntilMs
+	}
+	return l
 }
 
 // hadUsers reports whether decisions of the epoch gave its canary users.
@@ -44,52 +83,129 @@ func (s *State) hadUsers() bool {
 	return false
 }
 
-// replaces begins to look at the canary that the epoch begins over, where a decision has moved its traffic.
-func (t *turn) replaces(left *Left) {
-	if left == nil || !t.s.Terms.awaited() || left.Decision == "" && t.s.Routes == nil {
+// replaces begins to look at the versions that the epoch begins over, where a decision has moved their traffic. Whoever was told that one serves users is told so under this rollout (stillServe).
+func (t *turn) replaces(left []Left) {
+	if !t.s.Terms.awaited() {
 		return
 	}
-	t.s.Replaced = &Retired{Version: left.Version, Decision: left.Decision, UntilMs: t.in.WallMs + retiredForMs}
-	if left.Decision == "" {
-		t.s.Replaced.Decision = t.s.First()
+	var all []*Retired
+	for i := range left[:min(len(left), maxLeft)] {
+		l := &left[i]
+		if l.Decision == "" && t.s.Routes == nil {
+			continue
+		}
+		r := &Retired{Version: l.Version, By: l.By, Decision: cmp.Or(l.Decision, t.s.First()), UntilMs: cmp.Or(l.UntilMs, t.in.WallMs+retiredForMs), Told: l.Told, Again: l.Again, Before: l.Seen}
+		if l.UntilMs == 0 {
+			t.drains(r, t.s.settledMs(t.in.WallMs))
+		}
+		all = append(all, r)
 	}
-	t.drains(t.s.Replaced, t.s.settledMs(t.in.WallMs))
+	t.s.replace(all)
 }
+
+// stillServe tells people under this rollout of versions that they were told of before, once it begins: that ends what was told until then.
+func (t *turn) stillServe() {
+	for _, r := range t.s.replaced() {
+		if !r.Told {
+			continue
+		}
+		seen := ""
+		if text := cmp.Or(r.Drain.dated(), r.Before); text != "" {
+			seen = ": " + text
+		}
+		t.tellRetired(r, fmt.Sprintf("%s, and when last looked at it was not proven that %s has drained%s. Find what still routes to it, and move that by hand.", t.s.endedBy(r), r.Version, seen))
+	}
+}
+
+// replaced are the versions that it began over and that it looks at, the newest first.
+func (s *State) replaced() []*Retired {
+	if s.Replaced == nil {
+		return nil
+	}
+	all := []*Retired{s.Replaced}
+	for i := range s.ReplacedToo {
+		all = append(all, &s.ReplacedToo[i])
+	}
+	return all
+}
+
+// replace lets it look at these.
+func (s *State) replace(all []*Retired) {
+	s.Replaced, s.ReplacedToo = nil, nil
+	for i, r := range all {
+		if i == 0 {
+			s.Replaced = r
+		} else {
+			s.ReplacedToo = append(s.ReplacedToo, *r)
+		}
+	}
+}
+
+// replacedOf is what it looks at of a version that it began over; nil: it doesn't.
+func (s *State) replacedOf(version string) *Retired {
+	for _, r := range s.replaced() {
+		if r.Version == version {
+			return r
+		}
+	}
+	return nil
+}
+
+// Replaces reports whether it looks at a version that it began over.
+func (s *State) Replaces(version string) bool { return s.replacedOf(version) != nil }
 
 // replacing reports whether it is looked at: windows are counted while the epoch is judged or carried out, and as long as its own retired version is looked at.
 func (s *State) replacing() bool {
 	return s.Replaced != nil && (!s.Status.Ended() || s.Saga != nil && !s.Saga.Done() || s.Retired != nil)
 }
 
-// replacedServes looks at a sealed window for it. Windows tell no hosts of it.
+// replacedServes looks at a sealed window for them. Windows tell no hosts of them.
 func (t *turn) replacedServes(w *Traffic) {
-	if t.s.Replaced == nil {
-		return
-	}
-	seen := Traffic{StartMs: w.StartMs, EndMs: w.EndMs, Baseline: w.Baseline + w.Canary}
-	for _, o := range w.Others {
-		if o.Version == t.s.Replaced.Version {
-			seen.Canary += o.Predictions
-		} else {
-			seen.Baseline += o.Predictions
+	for _, r := range t.s.replaced() {
+		seen := Traffic{StartMs: w.StartMs, EndMs: w.EndMs, Baseline: w.Baseline + w.Canary}
+		for _, o := range w.Others {
+			if o.Version == r.Version {
+				seen.Canary += o.Predictions
+			} else {
+				seen.Baseline += o.Predictions
+			}
 		}
+		t.retiredServes(r, &seen)
 	}
-	t.retiredServes(t.s.Replaced, &seen)
 }
 
-// replacedDeadline names the deadline of the version that was replaced.
+// replacedDeadline names the deadline of a version that was replaced.
 const replacedDeadline = "replaced"
 
-// replacedExpired takes that deadline. A later epoch looks on itself, where the version is none of its own.
-func (t *turn) replacedExpired(x *Expired) {
-	r := t.s.Replaced
-	switch {
-	case x.Later:
-		t.retiredOver(r, "", fmt.Sprintf("A later epoch of model %s was applied, which looks on at what %s serves, unless that is one of its own versions.", t.s.Terms.Model, r.Version))
-		t.s.Replaced = nil
-	case r.DeadlineMs == 0:
-		t.s.Replaced = nil
-	default:
-		t.retiredLook(r, x)
+// replacedDue is the version whose deadline that is, where it is due; nil: it is none of these.
+func (t *turn) replacedDue(x *Expired) *Retired {
+	if !t.s.replacing() {
+		return nil
 	}
+	for _, r := range t.s.replaced() {
+		if d := t.s.deadlineOf(r, replacedDeadline); d.ID == x.Deadline && d.Due(t.in.WallMs, x.Later) {
+			return r
+		}
+	}
+	return nil
+}
+
+// replacedExpired takes that deadline. A later epoch looks on itself, where the version is none of its own.
+func (t *turn) replacedExpired(r *Retired, x *Expired) {
+	switch {
+	case x.Later && x.On != "":
+		t.retiredOver(r, "", t.s.lookedAtBy(r, x.On))
+	case x.Later:
+		t.retiredOver(r, "", fmt.Sprintf("A later epoch of model %s was applied, and nobody looks any more at what %s serves, unless that is one of its own versions.", t.s.Terms.Model, r.Version))
+	case r.DeadlineMs > 0:
+		t.retiredLook(r, x)
+		return
+	}
+	t.s.replace(slices.DeleteFunc(t.s.replaced(), func(y *Retired) bool { return y == r }))
+}
+
+// lookedAtBy says which rollout goes on to look at a version.
+func (s *State) lookedAtBy(r *Retired, on string) string {
+	version, _ := s.retiredVersion(r)
+	return fmt.Sprintf("This ends here only because a later epoch of model %s was applied: rollout %s looks on at what %s serves, and its own alert says so as long as that isn't over.", s.Terms.Model, on, version)
 }

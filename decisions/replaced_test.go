@@ -89,28 +89,34 @@ func TestLeaves(t *testing.T) {
 	next := terms(weight)
 	next.Canary = "43"
 	chain := replacing(weight)
+	drained := slices.Concat(rolledBack(terms(weight)), []Input{ack(6, 3, "eu", schemas.AckApplied)}, windowsOf(6, 3, 1000, 0))
+	back := slices.Concat(drained, windowsOf(20, 5, 190, 10))
 	for name, x := range map[string]struct {
 		in     []Input
 		canary string // of the next epoch
-		want   *Left
+		want   []Left
 	}{
-		"superseded":                     {superseded, "43", &Left{"42", id(1, 3)}},
+		"superseded":                     {superseded, "43", []Left{{Version: "42", Decision: id(1, 3)}}},
 		"superseded for the same canary": {superseded, "42", nil},
-		"a new epoch of a running one":   {running(terms(weight)), "43", &Left{Version: "42"}},
+		"a new epoch of a running one":   {running(terms(weight)), "43", []Left{{Version: "42"}}},
 		"one that only prepares":         {[]Input{applied(1, terms(weight))}, "43", nil},
 		"copies only":                    {running(terms(shadow)), "43", nil},
 		"another controller's":           {running(terms(external)), "43", nil},
-		"promoted":                       {followed(terms(weight)), "43", &Left{Version: "42"}},
-		"rolled back":                    {rolledBack(terms(weight)), "43", nil},
+		"promoted":                       {followed(terms(weight)), "43", []Left{{Version: "42"}}},
+		"rolled back, and given up":      {rolledBack(terms(weight)), "43", []Left{{Version: "42", Decision: id(1, 3), By: "rollback"}}},
+		"rolled back":                    {drained, "43", []Left{{Version: "42", Decision: id(1, 3), By: "rollback", UntilMs: 86_411_000}}},
+		"rolled back, and back":          {back, "43", []Left{{Version: "42", Decision: id(1, 3), By: "rollback", Told: true, Again: true, Seen: "it served 10 of the 200 predictions of the newest window, up to 1970-01-01T00:00:25.000Z"}}},
+		"rolled back, and tried again":   {back, "42", nil},
 		"advice":                         {running(terms(weight, advise)), "43", nil},
-		"what it was not rid of itself":  {chain, "43", &Left{"42", "ranker-41.1.9"}},
-		"its own, before that":           {chain, "44", &Left{Version: "43"}},
-		"what has drained":               {after(chain, othersOf(12, 3, 1000, 0, 0)...), "43", nil},
+		"what it was not rid of itself":  {chain, "43", []Left{{Version: "42", Decision: "ranker-41.1.9"}}},
+		"its own, before that":           {chain, "44", []Left{{Version: "43"}, {Version: "42", Decision: "ranker-41.1.9"}}},
+		"what has drained":               {after(chain, othersOf(12, 3, 1000, 0, 0)...), "43", []Left{{Version: "42", Decision: "ranker-41.1.9", UntilMs: 86_410_000}}},
+		"superseded twice":               {after(chain, command(12, CommandSupersede, false)), "44", []Left{{Version: "43", Decision: id(1, 3)}, {Version: "42", Decision: "ranker-41.1.9"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, to := stateOf(t, x.in...), next
 			to.Canary = x.canary
-			if got := s.Leaves(&to); (got == nil) != (x.want == nil) || got != nil && *got != *x.want {
+			if got := s.Leaves(&to); !slices.Equal(got, x.want) {
 				t.Errorf("%+v, want %+v", got, x.want)
 			}
 		})
@@ -135,5 +141,67 @@ func TestReplacedByAnotherFile(t *testing.T) {
 				t.Errorf("%q, want %q", got, x.want)
 			}
 		})
+	}
+}
+
+// TestLeavesAfterAPromotion: the next epoch looks on at the version that the promotion took the users from.
+func TestLeavesAfterAPromotion(t *testing.T) {
+	next := terms(weight)
+	next.Baseline, next.Canary = "42", "43"
+	s := stateOf(t, after(followed(terms(weight)), retiredAt(66))...)
+	want := []Left{{Version: "41", Decision: id(1, 3), By: promotion, Told: true}}
+	if got := s.Leaves(&next); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// TestReplacedMore: an epoch looks at each version that those before it have left, by a proof of its own, and says of what people were told of before that it goes on.
+func TestReplacedMore(t *testing.T) {
+	begin := replacing()
+	begin[0].Applied.Leave([]Left{
+		{Version: "42", Decision: "ranker-41.1.9"},
+		{Version: "44", Decision: "ranker-40.1.7", By: "rollback", Told: true, Again: true, Seen: "it served 40 of the 200 predictions of the newest window, up to then"},
+		{Version: "45", Decision: "ranker-39.1.3", By: promotion, UntilMs: 50_000},
+	})
+	s, begun := fold(t, begin...)
+	expectNamed(t, begun, []string{"#1 start prepare", "#2 start commit", "!retired-serves"})
+	if !slices.Equal(s.RetiredServing(), []string{"44"}) {
+		t.Errorf("told of %v", s.RetiredServing())
+	}
+	_, effects := Step(stateOf(t, begin[0]), begin[1])
+	const said = "Rollback ranker-40.1.7 took all traffic from 44 before rollout ranker-42 began, and when last looked at it was not proven that 44 has drained: " +
+		"it served 40 of the 200 predictions of the newest window, up to then. Find what still routes to it, and move that by hand. Nobody judges what 44 answers any more; its events name the hosts, where producers write them."
+	if n := effects[len(effects)-1].Notice; n == nil || n.Severity != schemas.Critical || n.Decision != "ranker-40.1.7" || n.Sentence != said {
+		t.Errorf("%+v", n)
+	}
+
+	run := after(begin, othersOf(12, 3, 1000, 0, 200)...)
+	s, words := fold(t, after(run, replacedAt(72), expire(72, "ranker-40.1.7/replaced"), expire(72, "ranker-39.1.3/replaced"))...)
+	expectNamed(t, words[len(begun):], []string{"!retired-serves"}) // of 44, once more; 42 has drained, and nobody looks at 45 any more
+	if s.Replaces("45") || !s.Replaces("42") || !s.Replaces("44") {
+		t.Errorf("looks at %s", s.RetiredText())
+	}
+	later := expire(73, "ranker-40.1.7/replaced")
+	later.Expired.Later, later.Expired.On = true, "ranker-46"
+	s, effects = Step(s, later)
+	const over = "This ends here only because a later epoch of model ranker was applied: rollout ranker-46 looks on at what 44 serves, and its own alert says so as long as that isn't over."
+	if n := effects[0].Notice; n == nil || n.Kind != schemas.NoticeRetiredOver || n.Sentence != over || s.Replaces("44") || !s.Replaces("42") {
+		t.Errorf("%+v", effects)
+	}
+}
+
+// TestReplacedAtMost: nobody looks at more than maxLeft.
+func TestReplacedAtMost(t *testing.T) {
+	in := replacing()
+	var left []Left
+	for i := range maxLeft {
+		left = append(left, Left{Version: string(rune('a' + i)), Decision: id(1, int64(i+20))})
+	}
+	in[0].Applied.Leave(left)
+	next := terms(weight)
+	next.Canary = "99"
+	s := stateOf(t, after(in, command(12, CommandSupersede, false))...)
+	if got := s.Leaves(&next); len(got) != maxLeft || got[0].Version != "a" {
+		t.Errorf("%+v", got)
 	}
 }

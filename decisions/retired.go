@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"streamcanary/schemas"
@@ -16,7 +17,7 @@ const retiredForMs = 24 * 3600 * 1000
 // Retired is what the stream has shown of the version that is to have no users any more.
 type Retired struct {
 	Version    string   `json:"version,omitempty"`     // where it is none of the epoch's own (replaced.go)
-	By         string   `json:"by,omitempty"`          // what that was, where it was in an epoch before, and no other has begun since (LooksOn)
+	By         string   `json:"by,omitempty"`          // what that was, where it was in an epoch before: of one that has ended (LooksOn), or that this one began over (replaced.go)
 	Of         *Arms    `json:"of,omitempty"`          // what that epoch compared; nil: the same as this one
 	Decision   string   `json:"decision"`              // that took them from it
 	UntilMs    int64    `json:"until_ms"`              // wall time: for how long it is looked at
@@ -25,6 +26,7 @@ type Retired struct {
 	Told       bool     `json:"told,omitempty"`     // people were told, and not yet of the end
 	Again      bool     `json:"again,omitempty"`    // it is about its users since it had drained
 	Unproven   bool     `json:"unproven,omitempty"` // no traffic came that could show that it had
+	Before     string   `json:"before,omitempty"`   // how it was seen last in the epoch before, where people were told then
 	Drain      Drain    `json:"drain"`
 	Comeback   Comeback `json:"comeback,omitzero"`
 }
@@ -62,6 +64,14 @@ func (c *Comeback) take(w *Traffic) bool {
 		*c = Comeback{}
 	}
 	return c.Excess >= comebackExcess*drainShare
+}
+
+func clones(all []Retired) []Retired {
+	c := slices.Clone(all)
+	for i := range c {
+		c[i] = *c[i].clone()
+	}
+	return c
 }
 
 // clone shares no memory with r which Step could change; nil of nil.
@@ -106,6 +116,9 @@ func (t *turn) drainAgainMs() int64 { return max(t.s.Terms.DrainWithinMs, t.s.Te
 // endedBy is what has taken its users from it, and who has them, at a sentence's beginning.
 func (s *State) endedBy(r *Retired) string {
 	version, heir := s.retiredVersion(r)
+	if r.Version != "" && r.By != "" {
+		return fmt.Sprintf("%s %s took all traffic from %s before rollout %s began", strings.ToUpper(r.By[:1])+r.By[1:], r.Decision, version, s.Terms.Rollout)
+	}
 	if r.Version != "" {
 		return fmt.Sprintf("Decision %s took all traffic from %s, over which rollout %s begins", r.Decision, version, s.Terms.Rollout)
 	}
@@ -119,14 +132,15 @@ func (s *State) LooksOn(next *State, of *Arms) {
 	if s.Retired == nil {
 		return
 	}
-	next.Retired, next.Replaced = s.Retired.clone(), s.Replaced.clone()
+	next.Retired = s.Retired.clone()
+	next.Replaced, next.ReplacedToo = s.Replaced.clone(), clones(s.ReplacedToo)
 	next.Retired.By, next.Retired.Of = s.ending(), of
 }
 
 // looksOn is that where LooksOn has said so.
 func (s *State) looksOn(next *State) {
 	if s.Retired != nil && s.Retired.By != "" {
-		next.Retired, next.Replaced = s.Retired, s.Replaced
+		next.Retired, next.Replaced, next.ReplacedToo = s.Retired, s.Replaced, s.ReplacedToo
 	}
 }
 
@@ -179,7 +193,7 @@ func (t *turn) comesBack(r *Retired, w *Traffic) {
 // tellRetired tells people that a retired version serves users. A baseline that has never drained is no harm by itself.
 func (t *turn) tellRetired(r *Retired, sentence string) {
 	severity := schemas.Critical
-	if t.s.Promoted() && !r.Again && r.Version == "" {
+	if !r.Again && (r.Version == "" && t.s.Promoted() || r.Version != "" && r.By == promotion) {
 		severity = schemas.Warning
 	}
 	if r.Version != "" {
@@ -220,6 +234,9 @@ func (t *turn) retiredExpired(x *Expired) {
 		t.s.Looked = t.s.lookedText(r, t.in.WallMs)
 	}
 	switch {
+	case x.Later && x.On != "":
+		t.retiredOver(r, "", t.s.lookedAtBy(r, x.On))
+		t.s.Retired = nil
 	case x.Later:
 		seen := "nothing was counted of it"
 		if text := r.Drain.Text(); text != "" {
@@ -262,20 +279,23 @@ func (t *turn) retiredLook(r *Retired, x *Expired) {
 // retiredDeadline names the deadline of the retired version.
 const retiredDeadline = "retired"
 
-// retiredDeadlines are when somebody looks at it next, and at the version that was replaced; a later epoch ends that at once.
+// retiredDeadlines are when somebody looks at it next, and at the versions that were replaced; a later epoch ends that at once.
 func (s *State) retiredDeadlines() []Deadline {
 	var out []Deadline
 	if r := s.Retired; r != nil {
-		out = append(out, r.deadline(retiredDeadline))
+		out = append(out, s.deadlineOf(r, retiredDeadline))
 	}
 	if s.replacing() {
-		out = append(out, s.Replaced.deadline(replacedDeadline))
+		for _, r := range s.replaced() {
+			out = append(out, s.deadlineOf(r, replacedDeadline))
+		}
 	}
 	return out
 }
 
-func (r *Retired) deadline(name string) Deadline {
-	d := Deadline{ID: deadlineID(r.Decision, name), AtMs: r.UntilMs, Later: true}
+func (s *State) deadlineOf(r *Retired, name string) Deadline {
+	version, _ := s.retiredVersion(r)
+	d := Deadline{ID: deadlineID(r.Decision, name), AtMs: r.UntilMs, Later: true, Version: version}
 	if r.DeadlineMs > 0 {
 		d.AtMs = r.DeadlineMs
 	}
@@ -285,7 +305,7 @@ func (r *Retired) deadline(name string) Deadline {
 // RetiredServing are the versions that serve users although they are to have none, as people were told; none: none does, as far as is known.
 func (s *State) RetiredServing() []string {
 	var versions []string
-	for _, r := range []*Retired{s.Retired, s.Replaced} {
+	for _, r := range append([]*Retired{s.Retired}, s.replaced()...) {
 		if r != nil && r.Told {
 			version, _ := s.retiredVersion(r)
 			versions = append(versions, version)
@@ -294,7 +314,7 @@ func (s *State) RetiredServing() []string {
 	return versions
 }
 
-// RetiredText is what the stream shows of the versions that are to have no users any more, for a person: of that of the epoch's end, or what was seen of it last, and of the one that it began over;
+// RetiredText is what the stream shows of the versions that are to have no users any more, for a person: of that of the epoch's end, or what was seen of it last, and of those that it began over;
 // "": none was looked at.
 func (s *State) RetiredText() string {
 	var texts []string
@@ -304,7 +324,9 @@ func (s *State) RetiredText() string {
 		texts = append(texts, s.Looked)
 	}
 	if s.replacing() {
-		texts = append(texts, s.retiredText(s.Replaced))
+		for _, r := range s.replaced() {
+			texts = append(texts, s.retiredText(r))
+		}
 	}
 	return strings.Join(texts, "; ")
 }
@@ -356,7 +378,9 @@ func (s *State) RetiredLeft() string {
 		texts = append(texts, s.retiredLeft(s.Retired))
 	}
 	if s.replacing() {
-		texts = append(texts, s.retiredLeft(s.Replaced))
+		for _, r := range s.replaced() {
+			texts = append(texts, s.retiredLeft(r))
+		}
 	}
 	return strings.Join(texts, " ")
 }

@@ -26,7 +26,7 @@ func (t *turn) applied(a *Applied) {
 	if t.refusedStart(a) {
 		return
 	}
-	t.s.Retired, t.s.Replaced = nil, nil
+	t.s.Retired, t.s.Replaced, t.s.ReplacedToo = nil, nil, nil
 	d := draft{
 		action: schemas.ActionStart, severity: schemas.Info, actor: a.Actor, override: a.Override,
 		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins%s: canary %s against baseline %s of model %s.",
@@ -42,7 +42,7 @@ func (t *turn) applied(a *Applied) {
 	}
 	d.reason.Sentence += t.s.movedText(a.Override) + t.s.writtenText()
 	t.decide(t.preparation(d))
-	t.replaces(a.Left)
+	t.replaces(a.leaves())
 	if t.s.Wait == nil {
 		t.commit(draft{reason: schemas.Reason{Code: "prepared", Sentence: "Judging begins."}, actor: engine})
 	}
@@ -66,6 +66,7 @@ func (t *turn) commit(d draft) {
 	d.phase, d.routes, d.state, d.await = schemas.PhaseCommit, t.s.Terms.stageRoutes(0), t.thaw(), schemas.AckApplied
 	t.s.thaws(nil) // its own stores are told from here on
 	t.decide(d.as(schemas.ActionStart, schemas.Info))
+	t.stillServe()
 	if t.s.Wait == nil {
 		t.s.DueMs = t.s.FromMs
 	}
@@ -283,8 +284,8 @@ func (t *turn) expired(x *Expired) {
 		t.retiredExpired(x)
 		return
 	}
-	if t.s.replacing() && id == deadlineID(t.s.Replaced.Decision, replacedDeadline) {
-		t.replacedExpired(x)
+	if r := t.replacedDue(x); r != nil {
+		t.replacedExpired(r, x)
 		return
 	}
 	if w := t.s.Warming; w != nil && id == deadlineID(w.Decision, string(w.Name)) {

@@ -81,6 +81,8 @@ type State struct {
 	Looked string `json:"looked,omitempty"`
 	// Replaced is what it shows of the canary that the epoch began over, from whose users it has taken the traffic; nil: it isn't looked at.
 	Replaced *Retired `json:"replaced,omitempty"`
+	// ReplacedToo are those before it that are looked at, the newest first: what an epoch before this one had left, or looked at itself; Replaced and these are at most maxLeft.
+	ReplacedToo []Retired `json:"replaced_too,omitempty"`
 	// Snapshots are what the stores of shared state can go back to; Frozen: they were told to take no writes.
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
 	Frozen    bool       `json:"frozen,omitempty"`
@@ -196,6 +198,8 @@ type Deadline struct {
 	Later bool
 	// Next: it has passed as soon as a later epoch of the model was committed, and not before.
 	Next bool
+	// Version is what is looked at until then: one that is to have no users any more; "": nothing is.
+	Version string
 }
 
 // Due reports whether it has passed; later says that a later epoch of the model has begun.
@@ -206,7 +210,7 @@ func (d *Deadline) Due(wallMs int64, later bool) bool {
 	return d.AtMs <= wallMs || d.Later && later
 }
 
-// Deadlines are those to be watched now, in a fixed order: at most one per wait, stop that warms a cache, saga step, and version that is retired, and two per
+// Deadlines are those to be watched now, in a fixed order: at most one per wait, stop that warms a cache, saga step, and version that is retired or was replaced, and two per
 // alert and step of a registry.
 func (s *State) Deadlines() []Deadline {
 	var out []Deadline
@@ -309,7 +313,7 @@ func (s *State) clone() State {
 		promotion.Steps = cloneSteps(s.Promotion.Steps)
 		c.Promotion = &promotion
 	}
-	c.Retired, c.Replaced = s.Retired.clone(), s.Replaced.clone()
+	c.Retired, c.Replaced, c.ReplacedToo = s.Retired.clone(), s.Replaced.clone(), clones(s.ReplacedToo)
 	return c
 }
 

@@ -266,11 +266,8 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	terms.State.Owes(c.owing(&last))
 	terms.Knows(was.stores)
 	c.over(a, &terms, &last, route)
-	left := (*decisions.Left)(nil)
-	if d := c.author(r.Model, &last); d != nil && d.lost == nil {
-		left = d.head.State.Leaves(&terms)
-	}
-	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: was.past, Left: left}
+	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: was.past}
+	applied.Leave(c.leaves(&terms, &last))
 	applied.Override = c.goesPast(a, &terms, &last, route)
 	if route != nil {
 		applied.Routes = route.Routes

@@ -68,7 +68,11 @@ func (c *court) clock(ctx context.Context, now time.Time) error {
 			}
 			d.asked[key] = true
 			c.crash.pass(BeforeDeadlineAppend)
-			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, d.expired(due.ID, now, c.seen.quiet.Load(), later)); err != nil {
+			in := d.expired(due.ID, now, c.seen.quiet.Load(), later)
+			if later {
+				in.Expired.On = c.looksOn(d, due.Version)
+			}
+			if err := c.journalInput(ctx, d.rollout.Model, owner{name, d.head.State.Epoch}, in); err != nil {
 				delete(d.asked, key)
 				return err
 			}

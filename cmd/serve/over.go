@@ -59,6 +59,20 @@ func (c *court) author(model string, last *bus.Logged) *desk {
 	return d
 }
 
+// leaves are the versions that an epoch of a model begins over: what the author of its last decision leaves, and where a start under that name was refused since, what that looks on at.
+func (c *court) leaves(terms *decisions.Terms, last *bus.Logged) []decisions.Left {
+	d := c.author(terms.Model, last)
+	for _, name := range sortedDesks(c.desks) {
+		if other := c.desks[name]; d == nil && other.rollout.Model == terms.Model && other.head.State.Retired != nil && !c.isReplaced(other) {
+			d = other
+		}
+	}
+	if d == nil || d.lost != nil {
+		return nil
+	}
+	return d.head.State.Leaves(terms)
+}
+
 // goesPast is what an application goes past by force or by override.
 func (c *court) goesPast(a *Application, terms *decisions.Terms, last *bus.Logged, route *schemas.Decision) []string {
 	var over []string

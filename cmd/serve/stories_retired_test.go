@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,43 @@ func TestStoriesOfTheRetired(t *testing.T) {
 		}},
 	})
 	t.Run("a-rolled-back-version-that-comes-back", tellBack)
+	t.Run("a-rolled-back-version-beside-the-next-rollouts", tellBeside)
+}
+
+// tellBeside: what people were told of goes on under the rollouts that begin beside it, whichever way the one before has ended.
+func tellBeside(t *testing.T) {
+	storyWith(t, "a-rolled-back-version-beside-the-next-rollouts", rolloutWith(atOnce+pagers), sinksOutside, func(v *village) {
+		v.harms()
+		v.completed()
+		v.share.Store(500) // a router has restarted with an old configuration
+		v.told(true)
+		const stages = "  stages: [{weight: 10, bake: 10m, max: 1h}]\n  rollback: {drainWithin: 19500ms}\n"
+		next := func(name, canary string) string {
+			return strings.NewReplacer("name: story", "name: "+name, "version: v2", "version: "+canary).Replace(rolloutWith(stages + pagers))
+		}
+		begins := func(name, canary string) {
+			v.untilOf(name, "it runs", func(s *decisions.State) bool { return s.DueMs > 0 })
+			v.renamed.Store(strings.NewReplacer("v2", canary, "v3", "v2"))
+			v.errors.Store(0)
+			v.share.Store(1000)
+			v.third.Store(500) // what still answers as v2
+		}
+		serves := func(name string, is bool) {
+			v.untilOf(name, "people were told of users of v2, or of the end", func(s *decisions.State) bool { return slices.Contains(s.RetiredServing(), "v2") == is })
+			v.wait(5 * time.Second)
+		}
+		v.apply("second", next("second", "v4"))
+		begins("second", "v4")
+		v.restart()
+		v.wait(30*time.Second + 300*time.Millisecond)
+		v.apply("third", next("third", "v5"), func(a *Application) { a.Supersede = true })
+		begins("third", "v5")
+		v.wait(30 * time.Second)
+		v.third.Store(0)
+		serves("third", false)
+		v.third.Store(500)
+		serves("third", true)
+	})
 }
 
 func tellBack(t *testing.T) {

@@ -38,15 +38,33 @@ func (c *court) keepsVigil(d *desk) windows.Plan {
 
 // isReplaced reports whether a later epoch of a desk's model has taken its place: not one that was refused, which does nothing.
 func (c *court) isReplaced(d *desk) bool {
-	if !c.isLater(d) {
-		return false
-	}
+	return c.isLater(d) && c.successor(d) != nil
+}
+
+// successor is the newest later epoch of a desk's model that wasn't refused; nil: there is none.
+func (c *court) successor(d *desk) *desk {
+	var newest *desk
 	for _, later := range c.desks {
-		if s := &later.head.State; later.rollout.Model == d.rollout.Model && s.Epoch > d.head.State.Epoch && s.Status != decisions.StatusRefused {
-			return true
+		s := &later.head.State
+		if later.rollout.Model != d.rollout.Model || s.Epoch <= d.head.State.Epoch || s.Status == decisions.StatusRefused {
+			continue
+		}
+		if newest == nil || s.Epoch > newest.head.State.Epoch {
+			newest = later
 		}
 	}
-	return false
+	return newest
+}
+
+// looksOn is the rollout that goes on to look at a version which a desk looks at; "": none does.
+func (c *court) looksOn(d *desk, version string) string {
+	if version == "" {
+		return ""
+	}
+	if later := c.successor(d); later != nil && later.head.State.Replaces(version) {
+		return later.rollout.Name
+	}
+	return ""
 }
 
 // arms are what the epoch compares whose end is looked at: that of a desk, or an earlier one, where all that came since were refused.
