@@ -29,6 +29,7 @@ func checkCommand(c *console) *cobra.Command {
 
 Of the pillars that the rollout names, schemas and feature lists in files are held against each other in both directions. With --online
 the registries of the configuration are asked, too, whether routers have answered the model's current epoch, and whether users are on the baseline by the routes in force: all that a start checks.
+It warns of a version that is to have no users, such as one that was rolled back, and serves some.
 With --config the rollout is also held against the configuration that it would run under.`,
 		Example: "  streamcanary check --rollout ranker-42.yaml --explain\n  streamcanary check --rollout ranker-42.yaml --online --config streamcanary.yaml",
 		Args:    noArguments,
@@ -45,8 +46,8 @@ With --config the rollout is also held against the configuration that it would r
 			if err != nil {
 				return err
 			}
-			moves := wouldMove(cmd.Context(), c, &r, q)
-			return errors.Join(sayChecked(c, q, findings{found, moves}, explain), wouldNotStart(q.rollout, found), moves)
+			serves, moves := meets(cmd.Context(), c, &r, q)
+			return errors.Join(sayChecked(c, q, findings{found, serves, moves}, explain), wouldNotStart(q.rollout, found), moves)
 		},
 	}
 	rolloutFlag(cmd, &q.file)
@@ -80,35 +81,37 @@ type checked struct {
 	Refused  string             `json:"refused,omitempty"` // why it would be refused now, beside its pillars
 }
 
-// findings are what was found of the pillars, and why the rollout would be refused beside them; nil: it would not.
+// findings are what was found of the pillars, warnings of versions that it would begin beside, and why the rollout would be refused beside them; nil: it would not.
 type findings struct {
 	pillars []decisions.Pillar
+	serves  []string
 	moves   error
 }
 
-// wouldMove is why the service would refuse a rollout whose start takes users from a version that is not on trial; nil: it would not, or isn't asked. That NATS isn't reached is told of the pillar routing.
-func wouldMove(ctx context.Context, c *console, of *reach, q pillarQuestion) error {
+// meets warns of what serves beside a rollout, and moves is why the service would refuse a rollout whose start takes users from a version that is not on trial; nil: it would not, or isn't asked. That NATS isn't reached is told of the pillar routing.
+func meets(ctx context.Context, c *console, of *reach, q pillarQuestion) (serves []string, moves error) {
 	if !q.online {
-		return nil
+		return nil, nil
 	}
 	b, _, err := of.bus(ctx, c)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	defer b.Close()
+	serves = warnServes(ctx, c.err, b, q.rollout)
 	route, err := b.Route(ctx, q.rollout.Model)
 	switch {
 	case errors.Is(err, bus.ErrNotFound):
-		return nil
+		return serves, nil
 	case err != nil:
 		fmt.Fprintf(c.err, "warning: whether its start moves users isn't known: %v\n", err)
-		return nil
+		return serves, nil
 	}
 	terms := decisions.TermsOf(q.rollout.Walked())
 	if why := terms.RefusesMove(route, false); why != "" {
-		return fmt.Errorf("rollout %s would be refused: %s", q.rollout.Name, why)
+		return serves, fmt.Errorf("rollout %s would be refused: %s", q.rollout.Name, why)
 	}
-	return nil
+	return serves, nil
 }
 
 // sayChecked says what was found.
@@ -119,7 +122,7 @@ func sayChecked(c *console, q pillarQuestion, f findings, explain bool) error {
 		if f.moves != nil {
 			refused = f.moves.Error()
 		}
-		return json.NewEncoder(c.out).Encode(checked{"check", r.Name, r.Model, r.Sha256, explained(r, explain), r.Warnings(), found, refused})
+		return json.NewEncoder(c.out).Encode(checked{"check", r.Name, r.Model, r.Sha256, explained(r, explain), append(r.Warnings(), f.serves...), found, refused})
 	}
 	if explain {
 		_, err := c.out.Write(schemas.Explain(r))

@@ -113,6 +113,7 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	if there.same != nil {
 		return unchanged(c, &a, there)
 	}
+	warnServes(ctx, c.err, b, a.rollout)
 	body, err := a.Encode()
 	if err != nil {
 		return err

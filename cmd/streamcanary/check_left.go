@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// servesYet are warnings of versions that a rollout would begin beside: they serve users although they are to have none, as people were told, and are none of its own.
+func servesYet(ctx context.Context, b *bus.Bus, r *schemas.Rollout) ([]string, error) {
+	states, err := leavers(ctx, b, r.Model)
+	if err != nil {
+		return nil, err
+	}
+	terms := decisions.TermsOf(r.Walked())
+	var texts, versions []string
+	for _, s := range states {
+		left := s.Leaves(&terms)
+		for i := range left {
+			if l := &left[i]; l.Told && !slices.Contains(versions, l.Version) {
+				versions, texts = append(versions, l.Version), append(texts, servesText(l, &terms))
+			}
+		}
+	}
+	return texts, nil
+}
+
+func servesText(l *decisions.Left, terms *decisions.Terms) string {
+	seen := ""
+	if l.Seen != "" {
+		seen = ": " + l.Seen
+	}
+	what := fmt.Sprintf("decision %s took all traffic from %s, and it is not proven that %s has drained%s. Nobody judges what it answers: find what routes to it, and move that by hand, before another rollout begins beside it", l.Decision, l.Version, l.Version, seen)
+	if terms.Mode == schemas.Advise {
+		return what + "; with mode: advise nobody looks at it any more"
+	}
+	return what
+}
+
+// leavers are the states of a model's rollouts that a next epoch would take over what is looked at from: that of its newest epoch that wasn't refused, and of those that were refused since.
+func leavers(ctx context.Context, b *bus.Bus, model string) ([]*decisions.State, error) {
+	specs, err := b.Specs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []*decisions.State
+	for _, s := range specs {
+		head, _, err := b.LoadHead(ctx, s.Rollout)
+		switch state := &head.State; {
+		case errors.Is(err, bus.ErrNotFound), errors.Is(err, bus.ErrUnreadable):
+		case err != nil:
+			return nil, err
+		case state.Terms.Model == model:
+			all = append(all, state)
+		}
+	}
+	slices.SortFunc(all, func(x, y *decisions.State) int { return int(y.Epoch - x.Epoch) })
+	begun := slices.IndexFunc(all, func(s *decisions.State) bool { return s.Status != decisions.StatusRefused })
+	return all[:begun+1], nil
+}
+
+// warnServes tells a person of them. Where they can't be read, that is told as well.
+func warnServes(ctx context.Context, w io.Writer, b *bus.Bus, r *schemas.Rollout) []string {
+	texts, err := servesYet(ctx, b, r)
+	if err != nil {
+		texts = []string{fmt.Sprintf("whether a version that is to have no users serves some isn't known: %v", err)}
+	}
+	for _, text := range texts {
+		say(w, "warning: %s\n", text)
+	}
+	return texts
+}
