@@ -310,6 +310,8 @@ func (t *turn) resumed(c *Command) {
 		t.s.waive()
 	case codePillarFailed:
 		t.s.waivePillars()
+	case codeRetiredServes:
+		t.s.waiveRetired()
 	}
 	t.resume(commanded(c, "resumed", "ended the hold"), schemas.Evidence{}, c.Actor)
 	t.alarms("")
@@ -423,6 +425,9 @@ func (s *State) passedOver(c *Command) []string {
 	}
 	if len(s.gone()) > 0 && !slices.Contains(over, codePillarFailed) {
 		over = append(over, codePillarFailed)
+	}
+	if len(s.beside()) > 0 && !slices.Contains(over, codeRetiredServes) {
+		over = append(over, codeRetiredServes)
 	}
 	if s.Wait != nil {
 		over = append(over, s.Wait.Decision)

@@ -21,9 +21,9 @@ func (h *Hold) Is(code string) bool {
 // byPerson reports whether a person began it.
 func (h *Hold) byPerson() bool { return h.Code == codePaused || h.Code == codeFrozen }
 
-// isFinding reports whether a hold's code says that something is wrong. An approval doesn't, and alerts and pillars are looked at anew each time.
+// isFinding reports whether a hold's code says that something is wrong. An approval doesn't, and alerts, pillars and retired versions are looked at anew each time.
 func isFinding(code string) bool {
-	return code != codeApproval && code != codeAlert && code != codePillarFailed
+	return code != codeApproval && code != codeAlert && code != codePillarFailed && code != codeRetiredServes
 }
 
 // cover notes what the engine would hold the rollout for, which a person's hold covers. What only a person ends is not covered by what ends by itself.

@@ -178,6 +178,8 @@ func (s *State) goesOn() string {
 		return fmt.Sprintf("Canary %s is heard of again; judging goes on.", s.Terms.Canary)
 	case "baseline_missing":
 		return fmt.Sprintf("Baseline %s is heard of again; judging goes on.", s.Terms.Baseline)
+	case codeRetiredServes:
+		return "No version that is to have no users serves some any more, as far as people were told; judging goes on."
 	case codeApproval:
 		return fmt.Sprintf("What %s had shown is in doubt again, so no approval is asked for; judging goes on.", s.Terms.Canary)
 	}

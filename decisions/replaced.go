@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
+
+	"streamcanary/schemas"
 )
 
 // An epoch that begins over one that is under way, of another canary, takes that one's users away: by a supersede, or by a file that is applied anew. Whether the stream shows that is looked at
@@ -171,6 +174,38 @@ func (t *turn) replacedServes(w *Traffic) {
 			}
 		}
 		t.retiredServes(r, &seen)
+	}
+}
+
+// codeRetiredServes is the reason of a hold while a version that is to have no users serves some, as people were told.
+const codeRetiredServes = "retired_serves"
+
+// beside are the versions that the epoch began over, that serve users as people were told, and that nobody has resumed the rollout in spite of. One that isn't proven to have drained, and
+// that no window shows, is none, unless it has held the rollout before.
+func (s *State) beside() []*Retired {
+	held := s.Hold != nil && s.Hold.Code == codeRetiredServes
+	return slices.DeleteFunc(s.replaced(), func(r *Retired) bool { return !r.Told || r.Waived || r.Drain.LastCanary == 0 && !held })
+}
+
+// heldByRetired holds the rollout instead of letting its canary have more traffic, and reports whether such a version wants that. What is judged is right all the same: it compares the users of
+// both arms, of which that version is none. But its users are none of the stage's share, and nobody judges what they get: a person must find what routes them.
+func (t *turn) heldByRetired() bool {
+	var texts []string
+	for _, r := range t.s.beside() {
+		texts = append(texts, r.Version+" "+strings.TrimPrefix(cmp.Or(r.Drain.Text(), "isn't proven to have drained"), "it "))
+	}
+	if texts == nil {
+		return false
+	}
+	t.hold(holding{reason: schemas.Reason{Code: codeRetiredServes, Sentence: fmt.Sprintf("Versions that are to have no users serve some: %s. %s gets no more traffic until that is over, or a person resumes the rollout.",
+		strings.Join(texts, "; "), t.s.Terms.Canary)}})
+	return true
+}
+
+// waiveRetired lets those that serve hold the rollout no more, until they have drained and serve anew.
+func (s *State) waiveRetired() {
+	for _, r := range s.beside() {
+		r.Waived = true
 	}
 }
 

@@ -205,3 +205,41 @@ func TestReplacedAtMost(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestBesideRetired: a rollout gets no more traffic by itself while a version serves that is to have no users, as people were told; harm counts, and a person may go on.
+func TestBesideRetired(t *testing.T) {
+	told := slices.Concat(replacing(weight), othersOf(12, 60, 190, 10, 0), []Input{replacedAt(72)})
+	passes, goesOn := verdictOf(73, VerdictPromote), verdictOf(74, VerdictContinue)
+	promotes := "#4 promote 41:0 43:10000 over ranker-42.1.3 (route)"
+	held := after(told, passes)
+	for name, x := range map[string]struct {
+		begin []Input
+		in    []Input
+		want  []string
+	}{
+		"nobody was told":           {slices.Concat(replacing(weight), othersOf(12, 50, 190, 10, 0)), []Input{passes}, []string{"#3 promote 41:0 43:10000 (route)"}},
+		"it serves":                 {told, []Input{passes}, []string{"#3 hold 41:9000 43:1000 (route)"}},
+		"and the evidence changes":  {held, []Input{goesOn}, nil},
+		"harm":                      {held, []Input{verdictOf(74, VerdictRollback)}, []string{"#4 rollback 41:10000 43:0 over ranker-42.1.3 (route)"}},
+		"it drains":                 {held, after(othersOf(75, 3, 1000, 0, 0), verdictOf(80, VerdictPromote)), []string{"!retired-over  done", promotes}},
+		"it drains, in doubt again": {held, after(othersOf(75, 3, 1000, 0, 0), verdictOf(80, VerdictContinue)), []string{"!retired-over  done", "#4 resume 41:9000 43:1000 over ranker-42.1.3 (route)"}},
+		"one window without it":     {held, after(othersOf(75, 1, 1000, 0, 0), verdictOf(77, VerdictPromote)), nil},
+		"a person goes on":          {held, []Input{command(74, CommandResume, false), verdictOf(75, VerdictPromote)}, []string{"#4 resume 41:9000 43:1000 over ranker-42.1.3 (route)", "#5 promote 41:0 43:10000 (route)"}},
+		"a third one, on purpose":   {slices.Concat(replacing(weight), othersOf(12, 60, 1000, 0, 900)), []Input{passes}, []string{"#3 promote 41:0 43:10000 (route)"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, begun := fold(t, x.begin...)
+			_, words := fold(t, after(x.begin, x.in...)...)
+			expectNamed(t, words[len(begun):], x.want)
+		})
+	}
+	_, effects := Step(stateOf(t, told...), passes)
+	const said = "Versions that are to have no users serve some: 42 served 10 of the 200 predictions of the newest window. 43 gets no more traffic until that is over, or a person resumes the rollout."
+	if d := effects[0].Decision.Decision; d.Reason.Code != "retired_serves" || !strings.HasPrefix(d.Reason.Sentence, said) {
+		t.Errorf("%+v", d.Reason)
+	}
+	_, effects = Step(stateOf(t, told...), command(74, CommandPromote, true))
+	if d := effects[0].Decision.Decision; !slices.Contains(d.Override, "retired_serves") {
+		t.Errorf("%+v", d.Override)
+	}
+}

@@ -26,6 +26,7 @@ type Retired struct {
 	Told       bool     `json:"told,omitempty"`     // people were told, and not yet of the end
 	Again      bool     `json:"again,omitempty"`    // it is about its users since it had drained
 	Unproven   bool     `json:"unproven,omitempty"` // no traffic came that could show that it had
+	Waived     bool     `json:"waived,omitempty"`   // a person resumed the rollout in spite of it
 	Before     string   `json:"before,omitempty"`   // how it was seen last in the epoch before, where people were told then
 	Drain      Drain    `json:"drain"`
 	Comeback   Comeback `json:"comeback,omitzero"`
@@ -220,7 +221,7 @@ func (t *turn) retiredDrained(r *Retired) {
 // retiredOver goes on to look whether the version has users again, and says that what people were told is over.
 func (t *turn) retiredOver(r *Retired, outcome schemas.NoticeOutcome, sentence string) {
 	told, attempt := r.Told, r.Attempt
-	r.Told, r.Again, r.Attempt, r.DeadlineMs, r.Comeback = false, false, 0, 0, Comeback{}
+	r.Told, r.Again, r.Waived, r.Attempt, r.DeadlineMs, r.Comeback = false, false, false, 0, 0, Comeback{}
 	if told {
 		t.notice(schemas.Notice{Kind: schemas.NoticeRetiredOver, Severity: schemas.Info, Decision: r.Decision, Attempt: attempt, Outcome: outcome, Sentence: sentence, Waiting: t.s.left()})
 	}

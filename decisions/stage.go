@@ -18,7 +18,7 @@ func (t *turn) stageEnds(v *Verdict) {
 	switch {
 	case s.Hold != nil && s.Hold.Sticky:
 		s.Hold.uncovered()
-	case t.heldByAlert(), t.heldByPillar():
+	case t.heldByAlert(), t.heldByPillar(), t.heldByRetired():
 	case s.Wait != nil, s.coming(), s.Warming != nil && s.Warming.open():
 		t.goOn(v)
 	case last && s.Terms.ApprovePromotion:
@@ -38,7 +38,7 @@ func (t *turn) stageEnds(v *Verdict) {
 
 // goOn ends a hold whose cause is gone.
 func (t *turn) goOn(v *Verdict) {
-	if t.s.Hold == nil || t.s.Hold.Sticky || t.heldByAlert() || t.heldByPillar() {
+	if t.s.Hold == nil || t.s.Hold.Sticky || t.heldByAlert() || t.heldByPillar() || t.s.Hold.Is(codeRetiredServes) && t.heldByRetired() {
 		t.s.Hold.uncovered()
 		return
 	}

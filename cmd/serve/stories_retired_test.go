@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,32 +60,28 @@ func tellBeside(t *testing.T) {
 		v.completed()
 		v.share.Store(500) // a router has restarted with an old configuration
 		v.told(true)
-		const stages = "  stages: [{weight: 10, bake: 10m, max: 1h}]\n  rollback: {drainWithin: 19500ms}\n"
-		next := func(name, canary string) string {
-			return strings.NewReplacer("name: story", "name: "+name, "version: v2", "version: "+canary).Replace(rolloutWith(stages + pagers))
+		next := func(name, canary, stage string) string {
+			text := rolloutWith("  stages: [{" + stage + "}]\n  rollback: {drainWithin: 19500ms}\n" + pagers)
+			return strings.NewReplacer("name: story", "name: "+name, "version: v2", "version: "+canary).Replace(text)
 		}
-		begins := func(name, canary string) {
+		begins := func(name, canary string, share int64) {
 			v.untilOf(name, "it runs", func(s *decisions.State) bool { return s.DueMs > 0 })
 			v.renamed.Store(strings.NewReplacer("v2", canary, "v3", "v2"))
 			v.errors.Store(0)
-			v.share.Store(1000)
+			v.share.Store(share)
 			v.third.Store(500) // what still answers as v2
 		}
-		serves := func(name string, is bool) {
-			v.untilOf(name, "people were told of users of v2, or of the end", func(s *decisions.State) bool { return slices.Contains(s.RetiredServing(), "v2") == is })
-			v.wait(5 * time.Second)
-		}
-		v.apply("second", next("second", "v4"))
-		begins("second", "v4")
+		v.apply("second", next("second", "v4", "weight: 10, bake: 10m, max: 1h"))
+		begins("second", "v4", 1000)
 		v.restart()
 		v.wait(30*time.Second + 300*time.Millisecond)
-		v.apply("third", next("third", "v5"), func(a *Application) { a.Supersede = true })
-		begins("third", "v5")
+		v.apply("third", next("third", "v5", "weight: 50, bake: 10s, max: 10m"), func(a *Application) { a.Supersede = true })
+		begins("third", "v5", 5000)
+		v.untilOf("third", "it holds", func(s *decisions.State) bool { return s.Status == decisions.StatusHolding }) // v5 has passed
 		v.wait(30 * time.Second)
 		v.third.Store(0)
-		serves("third", false)
-		v.third.Store(500)
-		serves("third", true)
+		v.untilOf("third", "v5 has all traffic", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
+		v.wait(5 * time.Second)
 	})
 }
 
