@@ -28,6 +28,10 @@ type Application struct {
 	// Back is what `rollout back` goes back from; nil elsewhere.
 	Back *decisions.Back `json:"back,omitempty"`
 
+	// Refused is why the service didn't begin it, at RefusedAt: it needs to be applied again. "": it wasn't refused, or its rollout has a record, and goes on as it was.
+	Refused   string       `json:"refused,omitempty"`
+	RefusedAt schemas.Time `json:"refused_at,omitzero"`
+
 	Delete bool `json:"delete,omitempty"` // end the rollout
 	Force  bool `json:"force,omitempty"`  // end it, or begin a new epoch, even while a rollback is not yet carried out, or over a canary whose state could not go back then
 }

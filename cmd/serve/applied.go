@@ -70,6 +70,9 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		_, err = a.Encode()
 	}
 	switch {
+	case a.Refused != "" && (d == nil || d.application.ID != a.ID):
+		c.board.refuse(a.refusal(s.Rollout))
+		return nil
 	case err != nil && !a.Delete:
 		c.refuse(s.Rollout, &a, err)
 		return nil
@@ -102,6 +105,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	switch {
 	case err != nil:
 		c.refuse(s.Rollout, &a, err)
+		c.keepRefused(ctx, s.Rollout, &a, err)
 		c.beside(s.Rollout, r.Model)
 		return nil
 	case other != nil:

@@ -27,8 +27,9 @@ type Standing struct {
 	Retired  string           `json:"retired,omitempty"` // what the stream shows of the versions that are to have no users any more
 	Lost     string           `json:"lost,omitempty"`    // why this process no longer decides for it
 	// Refused says why the rollout is not judged at all, and Application whose request that was; nothing else is set then.
-	Refused     string `json:"refused,omitempty"`
-	Application string `json:"application,omitempty"`
+	Refused     string       `json:"refused,omitempty"`
+	RefusedAt   schemas.Time `json:"refused_at,omitzero"` // where that is kept, and stays so until the rollout is applied again
+	Application string       `json:"application,omitempty"`
 	engine.Report
 	Why *schemas.Reason `json:"why,omitempty"` // of the last decision but the start
 	// Pillars is what was found of them since the start; Beyond are the limits that the baseline is beyond; Forward is the newest reason to roll forward, where that

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
 	"streamcanary/decisions/subscribe"
 	"streamcanary/schemas"
 )
@@ -148,5 +150,32 @@ func TestStoriesOfUsersMoved(t *testing.T) {
 		refuses("story", rolloutWith(atOnce), moves+back)
 		v.apply("story", rolloutWith(atOnce), func(a *Application) { a.Override = true })
 		v.runsAs("story", 2)
+	}}})
+}
+
+// TestStoriesOfWhatIsRefused: what was refused begins when it is applied again, and not by a restart.
+func TestStoriesOfWhatIsRefused(t *testing.T) {
+	tell(t, map[string]tale{"a-refused-rollout-and-a-restart": {atOnce, func(v *village) {
+		v.runsAs("story", 1)
+		second := strings.NewReplacer("name: story", "name: second", "version: v2", "version: v3").Replace(rolloutWith(atOnce))
+		v.apply("second", second)
+		refused := func() {
+			v.wait(3*time.Second + 300*time.Millisecond)
+			page := v.page("/v1/rollouts")
+			if _, _, err := v.bus.LoadHead(v.Context(), "second"); !errors.Is(err, bus.ErrNotFound) || !strings.Contains(page, "model ranker has an active rollout, story") || !strings.Contains(page, `"refused_at":"2000-01-01T00:00:0`) {
+				v.Errorf("want it refused: %v\n%s", err, page)
+			}
+		}
+		refused()
+		v.delete("story")
+		v.wait(5 * time.Second)
+		v.restart()
+		refused()
+		v.apply("second", second)
+		v.untilOf("second", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		v.wait(2 * time.Second)
+		if page := v.page("/v1/rollouts"); strings.Contains(page, `"refused"`) {
+			v.Errorf("still refused: %s", page)
+		}
 	}}})
 }

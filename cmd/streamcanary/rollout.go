@@ -329,7 +329,7 @@ func mayApply(ctx context.Context, b *bus.Bus, a *application) (*place, error) {
 			if err != nil || there.Model != a.rollout.Model || a.Supersede {
 				continue
 			}
-			if err := a.obstacle(ctx, s.Rollout, &head.State); err != nil {
+			if err := a.obstacle(ctx, &s, &head.State); err != nil {
 				return nil, err
 			}
 			continue

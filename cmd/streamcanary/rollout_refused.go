@@ -6,28 +6,39 @@ import (
 
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
 )
 
 // refusedAsOf says of when a refusal is: the service looks at what is applied once, and what spoke against it may be over.
 func refusedAsOf(name string) string {
-	return fmt.Sprintf("That is as things were when it looked: it looks again only when the rollout is applied again, or serve is started. Where it is over, or mended, apply it again; `streamcanary rollout delete %s` takes it back", name)
+	return fmt.Sprintf("That is as things were when it looked: it looks again only when the rollout is applied again. Where it is over, or mended, apply it again; `streamcanary rollout delete %s` takes it back", name)
+}
+
+// since is when it was refused, where that is known.
+func since(at schemas.Time) string {
+	if at == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", since %s", at)
 }
 
 // stillRefused is the error of a look at a rollout that the service doesn't judge.
 func stillRefused(name string, no *serve.Standing) error {
-	return fmt.Errorf("rollout %s is applied, but the service refuses it: %s. %s", name, no.Refused, refusedAsOf(name))
+	return fmt.Errorf("rollout %s is applied, but the service refuses it%s: %s. %s", name, since(no.RefusedAt), no.Refused, refusedAsOf(name))
 }
 
 // staysThere is the error of an application that was refused, and whose file stays where the next serve finds it.
 func staysThere(no refused) error {
-	return fmt.Errorf("%w. Its file stays, and serve looks at it again when it is started: when that is over, or mended, apply it again, or take it back with `streamcanary rollout delete %s`", no, no.rollout)
+	return fmt.Errorf("%w. Its file stays, as refused: when that is over, or mended, apply it again, or take it back with `streamcanary rollout delete %s`", no, no.rollout)
 }
 
 // obstacle says why another rollout of the model keeps one from being applied; nil: it doesn't. One that the service refuses isn't under way, whatever its file says.
-func (a *application) obstacle(ctx context.Context, name string, s *decisions.State) error {
+func (a *application) obstacle(ctx context.Context, spec *bus.Spec, s *decisions.State) error {
+	name := spec.Rollout
 	model, end := a.rollout.Model, fmt.Sprintf("end it first with `streamcanary rollout delete %s`, or apply with --supersede", name)
 	switch {
-	case s.Status.Ended(), s.Status == "" && refusal(ctx, &a.at, name) != nil:
+	case s.Status.Ended(), s.Status == "" && (serve.Refusal(name, spec.Body) != nil || refusal(ctx, &a.at, name) != nil):
 		return nil
 	case s.Status == "":
 		return fmt.Errorf("rollout %s of model %s is applied, too, and as far as is known no serve has taken it up yet: %s", name, model, end)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,9 +74,10 @@ type rolloutLine struct {
 	Canary    string       `json:"canary"`
 	Status    string       `json:"status"` // applied: no service has taken it up; refused: the service says why it won't; unreadable: its record can't be read; unknown: it is under way by its last decision, and its record is gone
 	Why       string       `json:"why,omitempty"`
-	Waiting   []string     `json:"waiting,omitempty"` // for the answers of these
-	Undone    bool         `json:"undone,omitempty"`  // a rollback that is not yet carried out
-	Lost      string       `json:"lost,omitempty"`    // why the service that answers no longer decides for it: what the record has may not be published
+	RefusedAt schemas.Time `json:"refused_at,omitzero"` // where a refusal is kept
+	Waiting   []string     `json:"waiting,omitempty"`   // for the answers of these
+	Undone    bool         `json:"undone,omitempty"`    // a rollback that is not yet carried out
+	Lost      string       `json:"lost,omitempty"`      // why the service that answers no longer decides for it: what the record has may not be published
 	Epoch     int64        `json:"epoch"`
 	Seq       int64        `json:"seq"`
 	Stage     int          `json:"stage,omitempty"` // that it is in, from 1, of so many
@@ -93,8 +95,12 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 		l.Stage, l.Stages = state.Stage+1, len(state.Terms.Stages)
 	}
 	if state.Status == "" {
-		if live != nil && live.Refused != "" {
-			l.Status, l.Why = "refused", live.Refused
+		no := live
+		if live == nil || live.Refused == "" {
+			no = serve.Refusal(s.Rollout, s.Body)
+		}
+		if no != nil {
+			l.Status, l.Why, l.RefusedAt = "refused", no.Refused, no.RefusedAt
 		}
 		if _, r, err := serve.DecodeApplication(s.Body); err == nil {
 			l.Model, l.Baseline, l.Canary = r.Model, r.Baseline, r.Canary
@@ -190,7 +196,7 @@ func printRollouts(c *console, lines []rolloutLine) error {
 			continue
 		}
 		if l.Why != "" {
-			say(c.err, "rollout %s is %s: %s%s\n", l.Rollout, l.Status, l.Why, l.asOf())
+			say(c.err, "rollout %s is %s%s: %s%s\n", l.Rollout, l.Status, since(l.RefusedAt), l.Why, l.asOf())
 		}
 		if l.Lost != "" {
 			say(c.err, "rollout %s is LOST: %s\n", l.Rollout, l.Lost)
@@ -265,13 +271,14 @@ func recordOf(ctx context.Context, b *bus.Bus, a *serve.Addresses, name string) 
 	if !errors.Is(err, bus.ErrNotFound) {
 		return head, err
 	}
-	if _, err := b.Spec(ctx, name); err != nil {
+	spec, err := b.Spec(ctx, name)
+	if err != nil {
 		if live, _ := standings(ctx, a); live[name] != nil && live[name].Lost != "" {
 			return head, fmt.Errorf("rollout %s is LOST: %s", name, live[name].Lost)
 		}
 		return head, noRollout(name, err)
 	}
-	if why := refusal(ctx, a, name); why != nil {
+	if why := cmp.Or(refusal(ctx, a, name), serve.Refusal(name, spec.Body)); why != nil {
 		return head, stillRefused(name, why)
 	}
 	return head, fmt.Errorf("rollout %s is applied, but no serve has taken it up: does one run on this NATS?", name)

@@ -1,0 +1,56 @@
+package serve
+
+import (
+	"context"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// What was answered with a refusal doesn't begin later on, with nobody asking: the refusal is kept in the rollout's file, which the next start of the service reads. A change of a rollout that has a
+// record isn't kept so: `rollout apply` puts the file of its epoch back (and unretried that of a retry), and where it can't, the change is looked at anew.
+
+// keepRefused writes the refusal into the rollout's file, unless that is another one by now. Where another process decides for the model, that one says what is refused.
+func (c *court) keepRefused(ctx context.Context, rollout string, a *Application, why error) {
+	if c.desks[rollout] != nil || a.Delete {
+		return
+	}
+	r, err := a.Rollout()
+	if err != nil {
+		return
+	}
+	for _, d := range c.desks {
+		if d.rollout.Model == r.Model && d.lost != nil {
+			return
+		}
+	}
+	there, err := c.bus.Spec(ctx, rollout)
+	if err == nil {
+		if now, err := ReadApplication(there.Body); err != nil || now.ID != a.ID {
+			return
+		}
+		kept := *a
+		kept.Refused, kept.RefusedAt = why.Error(), schemas.Time(time.Now().UnixMilli())
+		if there.Body, err = kept.Encode(); err == nil {
+			_, err = c.bus.PutSpec(ctx, there)
+		}
+	}
+	if err != nil {
+		c.log.Warn().Err(err).Str("rollout", rollout).Msg("that this rollout is refused can't be kept: it is looked at again when serve is started; `rollout delete` takes it back")
+	}
+}
+
+// refusal is where a rollout stands whose refusal is kept.
+func (a *Application) refusal(rollout string) Standing {
+	return Standing{Rollout: rollout, Application: a.ID, Refused: a.Refused, RefusedAt: a.RefusedAt}
+}
+
+// Refusal is where a rollout stands whose entry says that it was refused; nil: it doesn't.
+func Refusal(rollout string, body []byte) *Standing {
+	a, err := ReadApplication(body)
+	if err != nil || a.Refused == "" {
+		return nil
+	}
+	s := a.refusal(rollout)
+	return &s
+}
