@@ -87,7 +87,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		c.board.accept(s.Rollout) // a file that was refused in between is gone
 		return nil
 	}
-	if c.leaves(ctx, &s, &a, r.Model) {
+	if c.leavesToOther(ctx, &s, &a, r.Model) {
 		return nil
 	}
 	other, err := c.mayBegin(ctx, s.Rollout, &a, r)

@@ -109,8 +109,8 @@ func (c *court) leavesTo(model string) bool {
 	return !decides && len(c.standbys.since) > 0
 }
 
-// leaves reports whether an application is not taken now, since another process is to begin it: it comes again until that has happened, or othersBegin is over. Then this one takes it.
-func (c *court) leaves(ctx context.Context, s *bus.Spec, a *Application, model string) bool {
+// leavesToOther reports whether an application is not taken now, since another process is to begin it: it comes again until that has happened, or othersBegin is over. Then this one takes it.
+func (c *court) leavesToOther(ctx context.Context, s *bus.Spec, a *Application, model string) bool {
 	if !c.leavesTo(model) {
 		delete(c.standbys.left, s.Rollout)
 		return false
