@@ -254,7 +254,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return fmt.Errorf("%w: %w", errUnasked, err)
 	}
-	if epoch = max(epoch, c.published(r.Model)); route != nil {
+	if epoch = max(epoch, c.published(r.Model), c.had[r.Model]); route != nil {
 		epoch = max(epoch, route.Epoch)
 	}
 	if epoch >= maxEpoch {

@@ -89,6 +89,7 @@ type court struct {
 	trespasses *trespasses
 	losses     *losses
 	forgotten  map[string]*forgotten // by model
+	had        map[string]int64      // by model: the newest epoch in the journal, as far as it was read at the start
 	standbys   standbys
 	trustFile  string
 }
@@ -137,6 +138,9 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	}
 	close(c.opened)
 	if err := c.checkLog(ctx); err != nil {
+		return err
+	}
+	if err := c.checkJournal(ctx); err != nil {
 		return err
 	}
 	reader, err := c.journal.ReadFrom(ctx, offsets)

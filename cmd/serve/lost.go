@@ -46,6 +46,8 @@ func (c *court) lose(ctx context.Context, d *desk, err error) {
 	case errors.Is(err, bus.ErrLost):
 		said = "another process decides for this rollout: this one stands by, and goes on when that one is stopped; is it meant that two serve run?"
 		c.standsBy(d.rollout.Name)
+	case errors.Is(err, errBehind):
+		said = "NATS was restored from a backup that is older than what was decided for this rollout's model: nothing is decided for it"
 	case errors.Is(err, bus.ErrLogRegressed):
 		said = "the decision log lost decisions of this rollout: nothing is decided for it"
 	}
@@ -71,6 +73,9 @@ func lostText(d *desk) string {
 	text := "This serve no longer decides for rollout " + d.rollout.Name
 	if errors.Is(d.lost, bus.ErrLost) { // what this one hasn't published, that one may have
 		return text + fmt.Sprintf(": another one has written its record. Ask that one, and stop this one; if no other runs, restart this one. Where that one is stopped, this one goes on by itself. It is: %v", d.lost)
+	}
+	if errors.Is(d.lost, errBehind) {
+		return behindText(d)
 	}
 	text += d.leaves()
 	retry := fmt.Sprintf("begin a new epoch with `streamcanary rollout retry %s --override --comment WHY`, or move the traffic by hand", d.rollout.Name)
