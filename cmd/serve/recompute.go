@@ -41,6 +41,7 @@ const (
 	FindingDiffers     FindingKind = "differs"     // Computed is the body that the journal leads to
 	FindingUnfounded   FindingKind = "unfounded"   // the journal leads to no such decision, or to none of the epoch
 	FindingUnpublished FindingKind = "unpublished" // the journal leads to it, and the log hasn't got it; Computed is set, but not of a whole epoch
+	FindingTwice       FindingKind = "twice"       // of a whole epoch, which is computed: the journal has an earlier one of the same number
 	FindingClock       FindingKind = "clock"       // the body is what the journal leads to, but it was issued at another time than it says
 	FindingGone        FindingKind = "gone"        // of a whole epoch: the journal hasn't got what it takes, by its retention or since an older program wrote it
 )
@@ -75,7 +76,7 @@ const clockSkew = time.Minute
 //
 // The log must have been read before: what it holds by then stands on records that are in the journal now. Decisions that were taken meanwhile are FindingUnpublished.
 func Recompute(ctx context.Context, journal *Journal, log []Published, found func(Finding) error) (Recomputed, error) {
-	a := &audit{found: found, retrials: map[epochKey]*retrial{}, desks: map[string]*retrial{}, heard: map[modelEpoch]bool{}}
+	a := &audit{found: found, retrials: map[epochKey]*retrial{}, desks: map[string]*retrial{}, heard: map[modelEpoch]bool{}, judged: map[modelEpoch]int64{}}
 	for i := range log {
 		if err := a.expect(&log[i]); err != nil {
 			return a.counts, err
@@ -104,10 +105,11 @@ func Recompute(ctx context.Context, journal *Journal, log []Published, found fun
 type audit struct {
 	found    func(Finding) error
 	retrials map[epochKey]*retrial
-	order    []*retrial          // as their first decisions stand in the log
-	desks    map[string]*retrial // those that the journal's reading is in the midst of, by model
-	heard    map[modelEpoch]bool // those of which the log has a decision, or that are among silent
-	silent   []Finding           // the epochs that begin in the journal, and of which the log has nothing
+	order    []*retrial           // as their first decisions stand in the log
+	desks    map[string]*retrial  // those that the journal's reading is in the midst of, by model
+	heard    map[modelEpoch]bool  // those of which the log has a decision, or that are among silent
+	judged   map[modelEpoch]int64 // the offset of the first record of each epoch behind its start: that was heeded
+	silent   []Finding            // the epochs that begin in the journal, and of which the log has nothing
 	counts   Recomputed
 }
 
@@ -218,6 +220,9 @@ func (a *audit) take(record *kafka.Entry) error {
 	if e.input != nil && e.input.Kind == decisions.InputApplied {
 		return a.begin(record, &e)
 	}
+	if of := (modelEpoch{string(record.Key), e.epoch}); a.judged[of] == 0 {
+		a.judged[of] = record.Offset
+	}
 	x := a.retrials[epochKey{e.rollout, e.epoch}]
 	if x == nil || x.desk == nil || record.Partition != x.desk.partition {
 		return nil
@@ -238,6 +243,9 @@ func (a *audit) begin(record *kafka.Entry, e *entry) error {
 	if x == nil || x.gone || record.Partition != x.begins.Partition || record.Offset != x.begins.From {
 		return nil
 	}
+	if err := a.twice(x, record); err != nil {
+		return err
+	}
 	s, r, err := startOf(record, e.input)
 	switch {
 	case errors.Is(err, errOlderStart):
@@ -256,6 +264,16 @@ func (a *audit) begin(record *kafka.Entry, e *entry) error {
 		return a.untakable(x, record, err)
 	}
 	return a.compare(x, effects)
+}
+
+// twice tells that there was an epoch of this number before the one that begins here: starts that were never heeded may stand there, and nothing comes of them.
+func (a *audit) twice(x *retrial, record *kafka.Entry) error {
+	at := a.judged[modelEpoch{string(record.Key), x.epoch}]
+	if at == 0 {
+		return nil
+	}
+	return a.tell(x, Finding{Kind: FindingTwice, Why: fmt.Sprintf("the window journal has what was judged or answered in an epoch of this number and model (offset %d of partition %d of %s) before this one began (offset %d): "+
+		"that one's decisions are in the log no more, and who obeyed them takes this one's for old ones; was NATS restored from an older backup?", at, record.Partition, JournalTopic, record.Offset)})
 }
 
 // listen takes note of an epoch that begins here, and of which the log has nothing: of none of the model's rollouts, as what another one was ahead of was never heeded.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
@@ -304,6 +305,28 @@ func TestRecomputeOfSilentEpochs(t *testing.T) {
 			if told(findings) != "unpublished" || findings[0].Epoch != epoch || findings[0].Rollout != "story" || findings[0].Model == "" || counts.Same != len(rest) {
 				v.Errorf("without epoch %d: found %+v, counts %+v", epoch, findings, counts)
 			}
+		}
+	})
+}
+
+// TestRecomputeOfAnEpochThatBeganTwice: where NATS has forgotten a model, and the journal hasn't, an epoch that has its number a second time is told, and computed.
+func TestRecomputeOfAnEpochThatBeganTwice(t *testing.T) {
+	inVillage(t, storyHead+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(time.Second)
+		v.stopService()
+		for _, stream := range []string{schemas.StreamName, "KV_" + schemas.RolloutsBucket, "KV_" + schemas.RoutesBucket} {
+			v.must(v.js().DeleteStream(v.Context(), stream))
+		}
+		v.stopService = v.service()
+		v.wait(time.Second)
+		v.apply("story", storyHead+atOnce)
+		v.until("it begins", func(s *decisions.State) bool { return s.Epoch == 1 })
+		v.wait(time.Second)
+		log := v.decisionLog()
+		findings, counts := v.recompute(journalOf(v.kafka), log)
+		if told(findings) != "twice" || findings[0].Rollout != "story" || findings[0].Epoch != 1 || counts.Same != len(log) {
+			v.Errorf("of %d decisions: found %+v, counts %+v", len(log), findings, counts)
 		}
 	})
 }

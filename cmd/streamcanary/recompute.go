@@ -171,7 +171,7 @@ func (f *aFinding) tell(c *console) error {
 // verdicts are the kinds of findings, for people.
 var verdicts = map[serve.FindingKind]string{
 	serve.FindingGone: "can't be computed again", serve.FindingDiffers: "DIFFERS", serve.FindingUnfounded: "UNFOUNDED",
-	serve.FindingUnpublished: "NOT IN THE LOG", serve.FindingClock: "ITS TIME IS WRONG",
+	serve.FindingUnpublished: "NOT IN THE LOG", serve.FindingClock: "ITS TIME IS WRONG", serve.FindingTwice: "BEGAN TWICE",
 	findingUnsigned: "BAD SIGNATURE", findingNoDecision: "NO DECISION", findingChain: "OUT OF ITS CHAIN", findingCopy: "A COPY",
 	findingBeginning: "ITS BEGINNING IS MISSING", findingBegins: "begins here",
 }
