@@ -71,6 +71,8 @@ type Applied struct {
 	// Left is the newest version that it begins over, whose users it takes the traffic from, or which it looks on at; nil: none. LeftToo are those before it, the newest first.
 	Left    *Left  `json:"left,omitempty"`
 	LeftToo []Left `json:"left_too,omitempty"`
+	// Lost is the newest epoch of which the decision log has lost decisions, and that is forgotten; 0: none is.
+	Lost int64 `json:"lost,omitempty"`
 	// Pillars are what was checked before; if one failed, the epoch ends before it begins.
 	Pillars []Pillar `json:"pillars,omitempty"`
 }

@@ -14,6 +14,9 @@ import (
 // codeMoves stands among what a person went past where an epoch's start takes users from versions that are not on trial.
 const codeMoves = "users_moved"
 
+// CodeLogLost stands there where an epoch begins though the decision log has lost decisions of the rollout.
+const CodeLogLost = "log_lost"
+
 // Moves are the versions whose users an epoch's start gives to its baseline at once, by the routes in force (nil: none are known), but for a canary that is on trial against that same baseline.
 func (t *Terms) Moves(route *schemas.Decision) []schemas.Route {
 	if route == nil || !t.awaited() || t.stageRoutes(0) == nil {

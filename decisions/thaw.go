@@ -70,6 +70,16 @@ func (s *State) Owing() []string {
 	return slices.Compact(names)
 }
 
+// Shut are the stores that may take no writes when the epoch is forgotten, ascending: those that owe an answer, and those that it has told to take none.
+func (s *State) Shut() []string {
+	names := s.Owing()
+	if s.Frozen && s.Terms.awaited() {
+		names = slices.Concat(names, s.Terms.State.Stores)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // OwingOf are the stores that may owe an answer after a decision of which no more is known: those that it tells to take writes.
 func OwingOf(d *schemas.Decision) []string {
 	var names []string

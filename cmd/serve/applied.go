@@ -187,8 +187,8 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 			JournalTopic, c.retention, need)
 	}
 	if own := c.desks[name]; own != nil && own.rollout.Model == r.Model {
-		if why := own.head.State.Unfinished(a.Force); why != "" {
-			return errors.New(why)
+		if err := mayForget(own, a.Force); err != nil {
+			return err
 		}
 		if err := mayBeginOver(own, a, r); err != nil {
 			return err
@@ -198,6 +198,8 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 	switch {
 	case other == nil:
 		return nil
+	case other.regressed():
+		return errors.New(lostText(other))
 	case other.head.State.Status.Ended():
 		return fmt.Errorf("the rollback of model %s by rollout %s is not yet carried out: wait for that, or give up following it with `streamcanary rollout delete %s --force`, which takes an admin",
 			r.Model, other.rollout.Name, other.rollout.Name)
@@ -267,10 +269,10 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 		terms.Sinks = decisions.SinkTerms{}
 		c.waitsInVain(r)
 	}
-	terms.State.Owes(c.owing(&last))
+	terms.State.Owes(c.owing(r.Name, &last))
 	terms.Knows(was.stores)
 	c.over(a, &terms, &last, route)
-	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: was.past}
+	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: was.past, Lost: c.forgot(r.Name)}
 	applied.Leave(c.leaves(&terms, &last))
 	applied.Override = c.goesPast(a, &terms, &last, route)
 	if route != nil {
@@ -313,8 +315,11 @@ func (c *court) published(model string) int64 {
 }
 
 // owing are the stores that the model's last decision told to take writes again, as far as they have not answered that. What a deleted rollout's stores have answered isn't known
-// any more: all that it told are told once more.
-func (c *court) owing(last *bus.Logged) []string {
+// any more: all that it told are told once more. Where the log has lost decisions, nobody else lets those stores in that the rollout itself has told to take no writes.
+func (c *court) owing(rollout string, last *bus.Logged) []string {
+	if own := c.desks[rollout]; own != nil && own.regressed() {
+		return own.head.State.Shut()
+	}
 	if last.Decision == nil {
 		return nil
 	}

@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -312,6 +313,44 @@ func TestAllOfNATSRestored(t *testing.T) {
 		v.restart()
 		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
 			t.Errorf("ready: %s", ready)
+		}
+	})
+}
+
+// TestStoriesOfALogLostInARollback: a rollout that is lost while its state isn't restored begins anew by an admin's override alone. The decision says what is forgotten, and its stores are let in again.
+func TestStoriesOfALogLostInARollback(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce+sharedAnd), "", func(v *village) {
+		shelf := &shelf{}
+		shelf.empty.Store(true)
+		v.keeps(shelf)
+		v.runsAs("story", 1)
+		v.ask("rollback", false)
+		v.until("restore failed", func(s *decisions.State) bool {
+			return s.Saga != nil && slices.ContainsFunc(s.Saga.Steps, func(x decisions.SagaStep) bool {
+				return x.Name == decisions.StepRestore && x.State == decisions.StepFailed
+			})
+		})
+		v.wait(2*time.Second + 300*time.Millisecond)
+		v.must(v.js().DeleteStream(v.Context(), schemas.StreamName))
+		v.must(v.bus.Ensure(v.Context()))
+		v.wait(3*time.Second + 300*time.Millisecond)
+		const says = "nothing is decided for epoch 1 any more (check the decision log of model ranker: "
+		if reply := v.ask("retry", false); !strings.HasPrefix(reply.Refused, says) || !strings.Contains(reply.Refused, "`streamcanary rollout retry story --override --comment WHY` begins anew all the same, which takes an admin") {
+			v.Errorf("a retry is answered with %+v", reply)
+		}
+		v.apply("story", rolloutWith(atOnce+sharedAnd))
+		v.wait(2*time.Second + 300*time.Millisecond)
+		if page := v.page("/v1/rollouts"); !strings.Contains(page, `"refused":"This serve no longer decides for rollout story`) {
+			v.Errorf("an application over it is answered with %s", page)
+		}
+		if reply := v.ask("retry", true); reply.Decision != "story.2.1" {
+			v.Errorf("a retry by override is answered with %+v", reply)
+		}
+		v.runsAs("story", 2)
+		v.wait(5*time.Second + 300*time.Millisecond)
+		v.golden("a-log-that-is-lost-in-a-rollback")
+		if findings, _ := v.recompute(journalOf(v.kafka), v.decisionLog()); told(findings) != "unpublished" || findings[0].Epoch != 1 {
+			v.Errorf("of a log that lost epoch 1: %+v", findings)
 		}
 	})
 }

@@ -90,6 +90,39 @@ func lostText(d *desk) string {
 	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else %s. It is: %v", retry, d.lost)
 }
 
+// regressed reports whether the decision log has lost what was decided for a rollout: nothing goes on by itself then.
+func (d *desk) regressed() bool { return errors.Is(d.lost, bus.ErrLogRegressed) }
+
+// forgets says why no new epoch begins over one for which nothing is decided any more; "": an admin has said so.
+func forgets(d *desk, force bool) string {
+	if force {
+		return ""
+	}
+	return fmt.Sprintf("nothing is decided for epoch %d any more (%v), and a new one would forget what it has come to: `streamcanary rollout show %s` says what to do first; `streamcanary rollout retry %s --override --comment WHY` "+
+		"begins anew all the same, which takes an admin, and the decision says so", d.head.State.Epoch, d.lost, d.rollout.Name, d.rollout.Name)
+}
+
+// mayForget says why an epoch of the same rollout isn't begun over what is under way; nil: nothing is, or nothing ever carries it out.
+func mayForget(own *desk, force bool) error {
+	switch why := own.head.State.Unfinished(force); {
+	case why == "" || own.regressed() && force:
+		return nil
+	case own.regressed():
+		return errors.New(lostText(own))
+	default:
+		return errors.New(why)
+	}
+}
+
+// forgot is the newest epoch that is lost to a rollout's next one; 0: none is.
+func (c *court) forgot(rollout string) int64 {
+	d := c.desks[rollout]
+	if d == nil || !d.regressed() {
+		return 0
+	}
+	return max(d.head.State.Epoch, c.had[d.rollout.Model])
+}
+
 // leaves is what becomes of a model's traffic where nothing is decided for its rollout any more.
 func (d *desk) leaves() string {
 	s := &d.head.State

@@ -79,6 +79,9 @@ func (c *court) goesPast(a *Application, terms *decisions.Terms, last *bus.Logge
 	if own := c.desks[terms.Rollout]; own != nil && a.Force {
 		over = own.head.State.GivesUp(a.Retry)
 	}
+	if a.Force && c.forgot(terms.Rollout) > 0 {
+		over = append(over, decisions.CodeLogLost)
+	}
 	if d := c.author(terms.Model, last); d != nil && d.lost == nil && a.Force {
 		over = append(over, d.head.State.GoesPast(terms)...)
 	}

@@ -132,7 +132,10 @@ func (p person) may(c *schemas.Command) error {
 // withoutOverride is what came of a command that takes an admin if it were asked for without going past what speaks against it.
 func (c *court) withoutOverride(d *desk, x *schemas.Command) string {
 	const unknown = "; without it, it is done only where nothing speaks against it"
-	if d == nil || d.lost != nil {
+	switch {
+	case d != nil && d.lost != nil && x.Do == schemas.CommandRetry:
+		return "; without it, it is refused, too: " + forgets(d, false)
+	case d == nil || d.lost != nil:
 		return unknown
 	}
 	s := &d.head.State

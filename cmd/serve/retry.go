@@ -28,7 +28,10 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 	if why == "" && !c.isBegunLater(d) { // else what serves is a later epoch's
 		why = d.head.State.RefusesAnew(in.Force)
 	}
-	if why != "" && d.lost == nil {
+	if d.lost != nil { // what it has come to is unknown in part
+		why = forgets(d, in.Force)
+	}
+	if why != "" {
 		c.refuseRetry(ctx, id, in.Actor, errors.New(why))
 		return
 	}
