@@ -150,6 +150,14 @@ func (t *turn) answered(w *Wait, a *schemas.Ack) {
 	}
 }
 
+// staleText is what it means that somebody has obeyed an epoch that is later than the one of the decision that it answers, and what to do; "": it doesn't say so.
+func staleText(a *schemas.Ack) string {
+	if a.Status != schemas.AckRejected || a.Why != schemas.WhyStaleEpoch {
+		return ""
+	}
+	return fmt.Sprintf(" It obeys a later epoch than %d, which isn't known here: was NATS restored from an older backup, or does it hear another installation? It obeys a new epoch (`rollout retry`) that is above its own.", a.Epoch)
+}
+
 // refused tells people that a subscriber will not, or could not, obey a decision that is waited for, or a later one that asks for the same, where it hasn't refused
 // that before (before is the seq of what it refused last), or that its answer is no answer to it.
 func (t *turn) refused(a *schemas.Ack, answer *Answer, before int64) {
@@ -167,7 +175,7 @@ func (t *turn) refused(a *schemas.Ack, answer *Answer, before int64) {
 	if step == nil && !asked(t.s.Wait) && !asked(t.s.Freezing) && !thaws {
 		return
 	}
-	sentence := fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(answer.Why))
+	sentence := fmt.Sprintf("%s answered %s to decision %s: %s.", a.Consumer, a.Status, a.Decision, orUnknown(answer.Why)) + staleText(a)
 	var order schemas.StateDo
 	switch {
 	case asked(t.s.Freezing):
