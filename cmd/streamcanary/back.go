@@ -107,6 +107,10 @@ func mayGoBack(ctx context.Context, b *bus.Bus, s *decisions.State, override boo
 		return errors.New(s.NotPromoted())
 	}
 	last, err := b.LastDecision(ctx, s.Terms.Model)
+	if errors.Is(err, bus.ErrNotFound) || err == nil && last.Decision != nil && last.Decision.Epoch < s.Epoch {
+		return fmt.Errorf("the decision log has lost decisions of model %s: it hasn't got the promotion of rollout %s (epoch %d), and nothing goes back from that until it is restored: `streamcanary rollout show %s` tells what to do",
+			s.Terms.Model, name, s.Epoch, name)
+	}
 	if err != nil {
 		return err
 	}

@@ -71,6 +71,9 @@ func TestMayGoBack(t *testing.T) {
 		s.Terms.State = decisions.StateTerms{Mode: schemas.StateShared, Stores: []string{"users"}}
 	}
 	may("", nil, false)
+	const lost = "the decision log has lost decisions of model "
+	may(lost+"ranker: it hasn't got the promotion of rollout r (epoch 2)", func(s *decisions.State) { s.Epoch = 2 }, true)
+	may(lost+"other: it hasn't got the promotion of rollout r (epoch 1)", func(s *decisions.State) { s.Terms.Model = "other" }, true)
 	may("rollout r is running, not promoted", func(s *decisions.State) { s.Status = decisions.StatusRunning }, true)
 	ended := func(status decisions.Status) func(*decisions.State) {
 		return func(s *decisions.State) { s.Status = status }

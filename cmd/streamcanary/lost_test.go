@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
 )
 
 // TestLostFirst: that the service no longer decides for a rollout, or that a decision isn't published, stands before all else that is shown of it.
@@ -40,6 +43,23 @@ func TestLostFirst(t *testing.T) {
 	out.Reset()
 	if err := printRollouts(&console{out: &out, err: &told, json: true}, []rolloutLine{line}); err != nil || !strings.Contains(out.String(), `"status":"rolled-back","lost":"another one decides"`) {
 		t.Errorf("listed is (%v) %s", err, out.String())
+	}
+}
+
+// TestUnchangedAndLost: a file that is applied again to a rollout that is lost isn't told to run.
+func TestUnchangedAndLost(t *testing.T) {
+	for standing, want := range map[string]string{
+		`{"rollout":"r","lost":"the log is gone"}`: "rollout r (running, epoch 3) is of this very file, so nothing is changed, and it is LOST: the log is gone",
+		`{"rollout":"r"}`:                          "",
+	} {
+		live := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("[" + standing + "]")) }))
+		var told bytes.Buffer
+		a := application{rollout: &schemas.Rollout{Name: "r"}, at: serve.Addresses{HTTP: live.Listener.Addr().String()}}
+		err := unchanged(t.Context(), &console{out: &told, err: &told}, &a, &place{head: decisions.Head{State: decisions.State{Epoch: 3, Status: decisions.StatusRunning}}})
+		live.Close()
+		if (err == nil) != (want == "") || err != nil && err.Error() != want || err == nil && !strings.Contains(told.String(), "runs already") {
+			t.Errorf("%s: %v, told %s", standing, err, told.String())
+		}
 	}
 }
 

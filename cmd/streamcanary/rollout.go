@@ -111,7 +111,7 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 		return err
 	}
 	if there.same != nil {
-		return unchanged(c, &a, there)
+		return unchanged(ctx, c, &a, there)
 	}
 	warnServes(ctx, c.err, b, a.rollout)
 	body, err := a.Encode()
@@ -192,9 +192,12 @@ func sayApplied(c *console, a *serve.Application, r *schemas.Rollout, epoch int6
 		"from": a.From, "application": a.ID, "epoch": epoch})
 }
 
-// unchanged says that the running epoch is of this very file: it goes on, with the start that it had.
-func unchanged(c *console, a *application, there *place) error {
+// unchanged says that the running epoch is of this very file: it goes on, with the start that it had, unless it is lost.
+func unchanged(ctx context.Context, c *console, a *application, there *place) error {
 	s := &there.head.State
+	if live, err := standings(ctx, &a.at); err == nil && live[a.rollout.Name] != nil && live[a.rollout.Name].Lost != "" { // where nobody can be asked, the record is what is known
+		return fmt.Errorf("rollout %s (%s, epoch %d) is of this very file, so nothing is changed, and it is LOST: %s", a.rollout.Name, s.Status, s.Epoch, live[a.rollout.Name].Lost)
+	}
 	if c.json {
 		return sayApplied(c, there.same, a.rollout, s.Epoch)
 	}
