@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"streamcanary/schemas"
 )
@@ -23,13 +24,18 @@ func beyondText(all []Beyond) string {
 	}
 	text := all[0].Sentence
 	if len(all) > 1 {
-		names := make([]string, len(all)-1)
-		for i := range names {
-			names[i] = all[i+1].Guardrail
-		}
-		text += fmt.Sprintf(" It is beyond these, too: %s.", strings.Join(names, ", "))
+		text += fmt.Sprintf(" It is beyond these, too: %s.", strings.Join(guardrailsOf(all[1:]), ", "))
 	}
 	return text
+}
+
+// guardrailsOf are the names of limits.
+func guardrailsOf(all []Beyond) []string {
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Guardrail
+	}
+	return names
 }
 
 // proven are the limits that the baseline alone is proven to be beyond.
@@ -84,32 +90,57 @@ func (s *State) news() []Beyond {
 }
 
 func (t *turn) tellBeyond(news []Beyond) {
-	names := make([]string, len(news))
-	for i := range news {
-		names[i] = news[i].Guardrail
-	}
-	t.notice(schemas.Notice{Kind: schemas.NoticeBaselineBeyond, Severity: schemas.Warning, Guardrails: names,
+	t.notice(schemas.Notice{Kind: schemas.NoticeBaselineBeyond, Severity: schemas.Warning, Guardrails: guardrailsOf(news),
 		Sentence: beyondText(news) + " By itself that changes nothing: look at the baseline. A rollback would not end it."})
 }
 
-// heirBeyond tells people once of each limit that the baseline is proven to be beyond when a rollback has given it all users: what to do instead is the same as behind the rollback. It is no decision any more.
+// refugeKeptMs is for how much of its traffic the baseline, which has all users, must not be proven to be beyond a limit until what people were told of that is over. After a restart the proof begins
+// anew, so that a shorter time would end what goes on.
+const refugeKeptMs = 5 * 60_000
+
+// heirBeyond tells people once of each limit that the baseline is proven to be beyond when a rollback has given it all users: what to do instead is the same as behind the rollback. It is no decision
+// any more, and wakes people: all users are harmed, and nothing else moves them. What is over, and is proven again, is told again.
 func (t *turn) heirBeyond(w *Traffic) {
+	r := t.s.Retired
 	if t.s.Promoted() {
 		return
 	}
 	t.s.Beyond = slices.Clone(w.Beyond[:min(len(w.Beyond), maxNamed)])
-	news := t.s.news()
-	if news == nil {
+	if news := t.s.news(); news != nil {
+		t.tellNoRefuge(news)
+	}
+	switch {
+	case !r.Harmed || w.Baseline == 0: // nothing is seen of it
+	case len(t.s.proven()) > 0:
+		r.KeptMs = 0
+	default:
+		if r.KeptMs += w.EndMs - w.StartMs; r.KeptMs >= refugeKeptMs {
+			t.refugeOver(fmt.Sprintf("For %s of its traffic baseline %s, which has all users since rollback %s, isn't proven to be beyond a limit of its own any more. Should it be proven again, that is told.",
+				schemas.FormatDuration(refugeKeptMs*time.Millisecond), t.s.Terms.Baseline, r.Decision))
+		}
+	}
+}
+
+func (t *turn) tellNoRefuge(news []Beyond) {
+	r := t.s.Retired
+	r.Harmed = true
+	why := schemas.Reason{Code: codeNoRefuge, Sentence: fmt.Sprintf("%s All users are with it since rollback %s, so that is no refuge. %s", beyondText(news), r.Decision, t.s.rollForward())}
+	t.s.stands(why)
+	t.notice(schemas.Notice{Kind: schemas.NoticeNoRefuge, Severity: schemas.Critical, Decision: r.Decision, Guardrails: guardrailsOf(news), Sentence: why.Sentence})
+}
+
+// refugeOver tells those who were told that the baseline, which has all users, is beyond a limit that this is over.
+func (t *turn) refugeOver(sentence string) {
+	r := t.s.Retired
+	if !r.Harmed {
 		return
 	}
-	names := make([]string, len(news))
-	for i := range news {
-		names[i] = news[i].Guardrail
-	}
-	why := schemas.Reason{Code: codeNoRefuge, Sentence: fmt.Sprintf("%s All users are with it since rollback %s, so that is no refuge. %s", beyondText(news), t.s.Retired.Decision, t.s.rollForward())}
-	t.s.stands(why)
-	t.notice(schemas.Notice{Kind: schemas.NoticeBaselineBeyond, Severity: schemas.Warning, Decision: t.s.Retired.Decision, Guardrails: names, Sentence: why.Sentence})
+	r.Harmed, r.KeptMs, t.s.BeyondTold = false, 0, nil
+	t.notice(schemas.Notice{Kind: schemas.NoticeNoRefugeOver, Severity: schemas.Info, Decision: r.Decision, Waiting: t.s.left(), Sentence: sentence})
 }
+
+// harmed reports whether people were told that the baseline, which has all users behind a rollback, is beyond a limit, and not yet of the end.
+func (s *State) harmed() bool { return s.Retired != nil && s.Retired.Harmed }
 
 // decided is the first decision of an action in this turn; nil: there is none.
 func (t *turn) decided(action schemas.Action) *schemas.Decision {

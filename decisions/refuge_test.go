@@ -193,7 +193,8 @@ func TestSkewOfEarlierEpochs(t *testing.T) {
 	}
 }
 
-// TestHeirBeyond: a baseline that goes bad once a rollback has given it all users is told of once, with what to do; it is no decision any more.
+// TestHeirBeyond: a baseline that goes bad once a rollback has given it all users wakes people once, with what to do; it is no decision any more. It is over when nothing has shown it for five minutes of
+// traffic, when nobody looks any more, and when the next epoch begins.
 func TestHeirBeyond(t *testing.T) {
 	hotfix := func(t *Terms) { t.Hotfix = "flag ranker.rerank=off" }
 	outage := Beyond{Guardrail: "outage", Sentence: "Baseline 41 answers with too many errors itself (outage).", Proven: true}
@@ -210,8 +211,12 @@ func TestHeirBeyond(t *testing.T) {
 		want      []string
 	}{
 		"it is well":              {drained(terms(hotfix)), beyond(20, 100), nil},
-		"it fails":                {drained(terms(hotfix)), slices.Concat(beyond(20, 10), bad), []string{"!baseline-beyond"}},
-		"it fails, and again":     {drained(terms(hotfix)), slices.Concat(bad, beyond(40, 10), beyond(50, 10, outage)), []string{"!baseline-beyond"}},
+		"it fails":                {drained(terms(hotfix)), slices.Concat(beyond(20, 10), bad), []string{"!no-refuge"}},
+		"it fails, and again":     {drained(terms(hotfix)), slices.Concat(bad, beyond(40, 299), beyond(340, 10, outage), windowsOf(350, 400, 0, 0), beyond(750, 299)), []string{"!no-refuge"}},
+		"it is well again":        {drained(terms(hotfix)), slices.Concat(bad, beyond(40, 300)), []string{"!no-refuge", "!no-refuge-over"}},
+		"that comes back":         {drained(terms(hotfix)), slices.Concat(bad, beyond(40, 310), beyond(350, 1, outage)), []string{"!no-refuge", "!no-refuge-over", "!no-refuge"}},
+		"nobody looks any more":   {drained(terms(hotfix)), after(bad, expire(200_000, id(1, 3)+"/retired")), []string{"!no-refuge", "!no-refuge-over"}},
+		"the next epoch begins":   {drained(terms(hotfix)), after(bad, later(50, id(1, 3)+"/retired")), []string{"!no-refuge", "!no-refuge-over"}},
 		"a promotion has no such": {followed(terms(hotfix)), slices.Concat(windowsOf(6, 3, 1000, 0), bad), nil},
 	} {
 		_, begun := fold(t, x.begin...)
@@ -222,4 +227,31 @@ func TestHeirBeyond(t *testing.T) {
 			t.Errorf("%s: recommended %+v", name, s.Recommended())
 		}
 	}
+}
+
+// TestHeirBeyondBefore: what was told of the baseline while the rollback to it was carried out keeps the incident open behind that, and isn't told again; who deletes the rollout hears it.
+func TestHeirBeyondBefore(t *testing.T) {
+	bad := beyond(verdictOf(61, VerdictRollback), outage(true))
+	in := after(running(terms(weight, hotfix)), verdictOf(60, VerdictRollback), bad, ack(62, 3, "eu", schemas.AckApplied))
+	in = append(in, windowsOf(63, 3, 1000, 0)...)
+	said := func(e Effect) string {
+		if e.Notice == nil {
+			return said(e)
+		}
+		return said(e) + " " + string(e.Notice.Severity) + ": " + e.Notice.Sentence
+	}
+	s, words := foldWith(t, said, in...)
+	expect(t, words[2:], "#3 rollback 41:10000 42:0 (route)", "#4 roll-forward 41:10000 42:0 (route)",
+		"!rollback-completed no_refuge done info: Rollback of ranker-42 is carried out: 41 serves all traffic and 42 has drained. And 41 is beyond a limit of its own (outage), which this doesn't end.")
+	if s.Calm() || !slices.Equal(s.Standing(), []string{"no_refuge"}) {
+		t.Errorf("calm %t, %q stands", s.Calm(), s.Standing())
+	}
+	gone := Deleted(&s, person)
+	if want := "Baseline 41, which has all users, was beyond a limit of its own when last looked at, and nobody looks any more. Roll forward: more replicas."; gone.Severity != schemas.Warning || !strings.Contains(gone.Sentence, want) || strings.Contains(gone.Sentence, "Not done") {
+		t.Errorf("%s: %s", gone.Severity, gone.Sentence)
+	}
+	again := windowsOf(70, 1, 1000, 0)
+	again[0].Traffic.Beyond = []Beyond{outage(true)}
+	_, all := foldWith(t, said, slices.Concat(in, again, windowsOf(80, 300, 1000, 0))...)
+	expect(t, all[len(words):], "!no-refuge-over info: For 5m of its traffic baseline 41, which has all users since rollback ranker-42.1.3, isn't proven to be beyond a limit of its own any more. Should it be proven again, that is told.")
 }

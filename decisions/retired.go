@@ -28,6 +28,8 @@ type Retired struct {
 	Unproven   bool     `json:"unproven,omitempty"` // no traffic came that could show that it had
 	Waived     bool     `json:"waived,omitempty"`   // a person resumed the rollout in spite of it
 	Before     string   `json:"before,omitempty"`   // how it was seen last in the epoch before, where people were told then
+	Harmed     bool     `json:"harmed,omitempty"`   // of a rollback: people were told that the baseline, which has all users, is beyond a limit, and not yet of the end
+	KeptMs     int64    `json:"kept_ms,omitempty"`  // then: for how long of its traffic it hasn't been proven since
 	Drain      Drain    `json:"drain"`
 	Comeback   Comeback `json:"comeback,omitzero"`
 }
@@ -245,8 +247,10 @@ func (t *turn) retiredExpired(x *Expired) {
 		}
 		t.retiredOver(r, "", fmt.Sprintf("A later epoch of model %s was applied, and for %s %s nobody looks any more at what %s serves; when last looked at, %s. Look whether it still does.",
 			t.s.Terms.Model, t.s.ending(), r.Decision, version, seen))
+		t.refugeOver(fmt.Sprintf("A later epoch of model %s was applied, so nobody looks here any more whether baseline %s keeps its limits, which it was not seen to do at last.", t.s.Terms.Model, t.s.Terms.Baseline))
 		t.s.Retired = nil
 	case r.DeadlineMs == 0:
+		t.refugeOver(fmt.Sprintf("For %s %s nobody looks any more at whether baseline %s keeps its limits, which it was not seen to do at last. This counts as over: look yourself.", t.s.ending(), r.Decision, t.s.Terms.Baseline))
 		t.s.Retired = nil
 	default:
 		t.retiredLook(r, x)

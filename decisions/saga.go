@@ -308,6 +308,7 @@ func (t *turn) completed() {
 	times := saga.Times
 	t.retire(saga.Decision)
 	t.s.Retired.Unproven = saga.Unproven
+	t.s.Retired.Harmed = len(t.s.proven()) > 0 && len(t.s.BeyondTold) > 0 // behind the rollback: its incident doesn't end with that
 	sentence := t.s.carriedText(&saga.Drain)
 	outcome := schemas.OutcomeDone
 	if saga.Unproven {
@@ -316,6 +317,9 @@ func (t *turn) completed() {
 			t.s.Terms.Rollout, t.s.Terms.Canary)
 	}
 	sentence += t.s.undoneText()
+	if t.s.harmed() {
+		sentence += fmt.Sprintf(" And %s is beyond a limit of its own (%s), which this doesn't end.", t.s.Terms.Baseline, strings.Join(guardrailsOf(t.s.proven()), ", "))
+	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeRollbackCompleted, Severity: schemas.Info, Decision: saga.Decision,
 		Sentence: sentence, Outcome: outcome, Times: &times, Waiting: t.s.left(),

@@ -98,6 +98,8 @@ func noticedRows() []severityRow {
 		return in
 	}
 	gone := registryThat(PillarFailed, true, "version 41 is gone")
+	heirs := windowsOf(20, 1, 200, 0)
+	heirs[0].Traffic.Beyond = []Beyond{outage(true)}
 	return []severityRow{
 		{"the canary stays in the stream", after(rolledBack(terms(weight)), ack(6, 3, "eu", schemas.AckApplied), expire(66, id(1, 3)+"/verify")), "drain-overdue critical"},
 		{"it has drained", drained(terms(weight)), "rollback-completed info"},
@@ -113,6 +115,7 @@ func noticedRows() []severityRow {
 		{"one that only warns", after(ran, suspect(5, schemas.StateFailed, true)), "guardrail-warning warning"},
 		{"alerts are left out", after(running(terms(guarded)), leftOut(20, "a", 7), leftOut(21, "a", 0)), "alerts-truncated warning, alerts-whole info"},
 		{"the baseline is beyond its limit", after(ran, beyond(verdictOf(5, VerdictContinue), outage(true))), "baseline-beyond warning"},
+		{"and has all users", slices.Concat(drained(terms(weight)), heirs, windowsOf(30, 300, 200, 0)), "no-refuge critical, no-refuge-over info"},
 		{"the share is amiss", after(ran, withAmiss(verdictOf(5, VerdictContinue), "off_plan"), verdictOf(6, VerdictContinue)), "share-off-plan warning, share-as-planned info"},
 		{"a pillar fails", after(ran, looked(10, gone), looked(20, registryThat(PillarHeld, false))), "pillar-failed warning, hold warning, pillar-held info, resume info"},
 	}

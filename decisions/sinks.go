@@ -244,11 +244,15 @@ func (t *turn) told(step *SagaStep) {
 	})
 }
 
-// left is what is undone, and which versions serve users that are to have none: as long as there is one, somebody may have to do something.
+// left is what is undone, which versions serve users that are to have none, and that the baseline, which has all users, is beyond a limit, where people were told: as long as there is
+// something, somebody may have to do something.
 func (s *State) left() []string {
 	names := s.undone()
 	for _, version := range s.RetiredServing() {
 		names = append(names, retiredName(version))
+	}
+	if s.harmed() {
+		names = append(names, codeNoRefuge)
 	}
 	return names
 }
@@ -372,7 +376,10 @@ func Deleted(s *State, by schemas.Actor) schemas.Notice {
 	if retired := s.RetiredLeft(); retired != "" {
 		text += " " + retired
 	}
-	if len(s.RetiredServing()) > 0 { // its incident ends, and that doesn't
+	if s.harmed() {
+		text += fmt.Sprintf(" Baseline %s, which has all users, was beyond a limit of its own when last looked at, and nobody looks any more. %s", s.Terms.Baseline, s.rollForward())
+	}
+	if len(s.RetiredServing()) > 0 || s.harmed() { // its incident ends, and that doesn't
 		severity = schemas.Warning
 	}
 	return schemas.Notice{Kind: schemas.NoticeRolloutDeleted, Severity: severity, Waiting: left, Actor: &by, Sentence: text}

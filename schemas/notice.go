@@ -5,7 +5,7 @@ import "fmt"
 // NoticeKind says what a notice is about; it is the last token of its subject.
 type NoticeKind string
 
-// The kinds of notices. NoticeAcksOverdue, NoticeAckRefused, NoticeDrainOverdue, NoticeRetiredServes, NoticeSinkOverdue, NoticeSinkRefused, NoticeRolloutLost and NoticeForeignDecision are escalations: a step of a decision
+// The kinds of notices. NoticeAcksOverdue, NoticeAckRefused, NoticeDrainOverdue, NoticeRetiredServes, NoticeNoRefuge, NoticeSinkOverdue, NoticeSinkRefused, NoticeRolloutLost and NoticeForeignDecision are escalations: a step of a decision
 // failed or is overdue, or decisions are in danger. A reader passes over kinds that it doesn't know.
 const (
 	NoticeAcksOverdue       NoticeKind = "acks-overdue"       // Waiting says for whom
@@ -29,7 +29,9 @@ const (
 	NoticeGuardrailWarning  NoticeKind = "guardrail-warning"  // Guardrails says which failed, or are suspect, of those that only warn
 	NoticeAlertsTruncated   NoticeKind = "alerts-truncated"   // Alertmanager left alerts out of a message: Guardrails are those from outside, which may miss one
 	NoticeAlertsWhole       NoticeKind = "alerts-whole"       // its messages have all alerts again; Waiting as of share-as-planned
-	NoticeBaselineBeyond    NoticeKind = "baseline-beyond"    // Guardrails says which limits the baseline itself is proven to be beyond
+	NoticeBaselineBeyond    NoticeKind = "baseline-beyond"    // Guardrails says which limits the baseline itself is proven to be beyond; by itself that changes nothing
+	NoticeNoRefuge          NoticeKind = "no-refuge"          // likewise, when a rollback that is carried out has given it all users
+	NoticeNoRefugeOver      NoticeKind = "no-refuge-over"     // it hasn't been proven for a while, or nobody looks any more; Waiting as of rollback-completed
 	NoticeShareOffPlan      NoticeKind = "share-off-plan"     // what a version gets of the traffic isn't what the stage plans: nothing, or too little or too much for a pass
 	NoticeShareAsPlanned    NoticeKind = "share-as-planned"   // it is again; Waiting is what else people were told of, and that isn't over
 	NoticeRetiredServes     NoticeKind = "retired-serves"     // the version that a rollback, a promotion or another rollout has taken all traffic from serves users, still or again

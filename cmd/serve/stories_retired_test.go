@@ -35,20 +35,8 @@ func TestStoriesOfTheRetired(t *testing.T) {
 			v.told(true)
 			v.delete("story") // who does that hears that users are still served
 		}},
-		"an-old-version-that-is-no-refuge-for-long": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
-			v.harms()
-			v.completed()
-			v.wait(20 * time.Second)
-			v.all.Store(1500) // it fails by itself, and has all users
-			v.until("people were told", func(s *decisions.State) bool { return s.Forward != nil })
-			v.wait(5 * time.Second)
-			v.restart()
-			v.all.Store(0)
-			v.wait(20 * time.Second)
-			v.all.Store(3000) // told once
-			v.wait(20 * time.Second)
-		}},
 	})
+	t.Run("an-old-version-that-is-no-refuge-for-long", tellNoRefuge)
 	t.Run("a-rolled-back-version-that-comes-back", tellBack)
 	t.Run("a-rolled-back-version-beside-the-next-rollouts", tellBeside)
 }
@@ -81,6 +69,27 @@ func tellBeside(t *testing.T) {
 		v.wait(30 * time.Second)
 		v.third.Store(0)
 		v.untilOf("third", "v5 has all traffic", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
+		v.wait(5 * time.Second)
+	})
+}
+
+func tellNoRefuge(t *testing.T) {
+	storyWith(t, "an-old-version-that-is-no-refuge-for-long", rolloutWith(atOnce+withLimit+"  hotfix: more replicas\n"+pagers), sinksOutside, func(v *village) {
+		v.harms()
+		v.completed()
+		v.wait(20 * time.Second)
+		v.all.Store(1500) // it fails by itself, and has all users
+		harmed := func(is bool) func(*decisions.State) bool {
+			return func(s *decisions.State) bool { return s.Retired.Harmed == is }
+		}
+		v.until("people were told", harmed(true))
+		v.wait(5 * time.Second)
+		v.restart()
+		v.all.Store(0)
+		v.until("it is over", harmed(false))
+		v.wait(5 * time.Second)
+		v.all.Store(3000) // and told anew
+		v.until("people were told again", harmed(true))
 		v.wait(5 * time.Second)
 	})
 }

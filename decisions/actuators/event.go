@@ -143,6 +143,7 @@ var alarms = map[schemas.NoticeKind]alarm{
 	schemas.NoticeAlertsTruncated:  raise,
 	schemas.NoticeShareOffPlan:     raise,
 	schemas.NoticeRetiredServes:    raise,
+	schemas.NoticeNoRefuge:         raise,
 
 	schemas.NoticeRollbackCompleted: over,
 	schemas.NoticeSinkDone:          over,
@@ -152,6 +153,7 @@ var alarms = map[schemas.NoticeKind]alarm{
 	schemas.NoticeRolloutFound:      over,
 	schemas.NoticeForeignOver:       over,
 	schemas.NoticeRetiredOver:       over,
+	schemas.NoticeNoRefugeOver:      over,
 	schemas.NoticeGuardrailClear:    over,
 	schemas.NoticeAlertsWhole:       over,
 	schemas.NoticeShareAsPlanned:    over,

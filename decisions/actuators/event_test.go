@@ -76,6 +76,7 @@ var noticeEnds = map[schemas.NoticeKind][]schemas.NoticeKind{
 	schemas.NoticeAlertsTruncated:  {schemas.NoticeAlertsWhole},
 	schemas.NoticeShareOffPlan:     {schemas.NoticeShareAsPlanned},
 	schemas.NoticeRetiredServes:    {schemas.NoticeRetiredOver},
+	schemas.NoticeNoRefuge:         {schemas.NoticeNoRefugeOver},
 }
 
 // actionEnds is what ends what a decision has raised, likewise: a notice or a decision.
