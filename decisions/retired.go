@@ -138,12 +138,13 @@ func (s *State) LooksOn(next *State, of *Arms) {
 	next.Retired = s.Retired.clone()
 	next.Replaced, next.ReplacedToo = s.Replaced.clone(), clones(s.ReplacedToo)
 	next.Retired.By, next.Retired.Of = s.ending(), of
+	next.BeyondTold = slices.Clone(s.BeyondTold)
 }
 
 // looksOn is that where LooksOn has said so.
 func (s *State) looksOn(next *State) {
 	if s.Retired != nil && s.Retired.By != "" {
-		next.Retired, next.Replaced, next.ReplacedToo = s.Retired, s.Replaced, s.ReplacedToo
+		next.Retired, next.Replaced, next.ReplacedToo, next.BeyondTold = s.Retired, s.Replaced, s.ReplacedToo, s.BeyondTold
 	}
 }
 

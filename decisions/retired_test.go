@@ -159,6 +159,16 @@ func TestRetiredLooksOn(t *testing.T) {
 			t.Errorf("%s: it is %s, and looked at: %+v", name, begun.Status, begun.Retired)
 		}
 	}
+	bad := windowsOf(14, 1, 1000, 0)
+	bad[0].Traffic.Beyond = []Beyond{outage(true)}
+	s0, _ := fold(t, slices.Concat(drained(terms()), bad)...)
+	refused := next(s0, refusal(15, 2, PillarFailed))
+	if _, effects := Step(refused, bad[0]); !slices.Equal(refused.Standing(), []string{codeNoRefuge}) || len(effects) > 0 { // it is known, and stands
+		t.Errorf("%q stands; told %+v", refused.Standing(), effects)
+	}
+	if begun := next(s0, refusal(15, 2, PillarHeld)); begun.Standing() != nil || begun.BeyondTold != nil {
+		t.Errorf("%q stands of an epoch that begins", begun.Standing())
+	}
 }
 
 // unseen is what whoever deletes a promotion that the stream has not shown yet hears of it.

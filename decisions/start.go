@@ -26,7 +26,7 @@ func (t *turn) applied(a *Applied) {
 	if t.refusedStart(a) {
 		return
 	}
-	t.s.Retired, t.s.Replaced, t.s.ReplacedToo = nil, nil, nil
+	t.s.Retired, t.s.Replaced, t.s.ReplacedToo, t.s.BeyondTold = nil, nil, nil, nil
 	d := draft{
 		action: schemas.ActionStart, severity: schemas.Info, actor: a.Actor, override: a.Override,
 		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins%s: canary %s against baseline %s of model %s.",

@@ -40,6 +40,7 @@ var ownEnds = map[schemas.NoticeKind][]schemas.NoticeKind{
 	schemas.NoticeAlertsTruncated:  {schemas.NoticeAlertsWhole},
 	schemas.NoticeShareOffPlan:     {schemas.NoticeShareAsPlanned},
 	schemas.NoticeRetiredServes:    {schemas.NoticeRetiredOver},
+	schemas.NoticeNoRefuge:         {schemas.NoticeNoRefugeOver},
 }
 
 // aside reports whether it is beside the state machine: an epoch that begins doesn't end it.
