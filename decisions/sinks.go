@@ -14,6 +14,8 @@ import (
 type SinkTerms struct {
 	Registry []string `json:"registry,omitempty"` // model registries, ascending
 	Alert    []string `json:"alert,omitempty"`    // what people hear by, ascending
+	// Dry are those that move traffic, and answer nothing, since serve began the epoch in a dry run. The others are left out in one.
+	Dry []string `json:"dry,omitempty"`
 }
 
 // The steps of sinks; the sink is part of the name. All begin with the first decision of the rollback or with the promotion, and nothing waits for them.

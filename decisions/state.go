@@ -275,6 +275,7 @@ func (s *State) clone() State {
 	c.Terms.Cache.WarmBP, c.Terms.Cache.Mute = slices.Clone(s.Terms.Cache.WarmBP), slices.Clone(s.Terms.Cache.Mute)
 	c.Terms.Cache.PromoteBP = slices.Clone(s.Terms.Cache.PromoteBP)
 	c.Terms.Sinks.Registry, c.Terms.Sinks.Alert = slices.Clone(s.Terms.Sinks.Registry), slices.Clone(s.Terms.Sinks.Alert)
+	c.Terms.Sinks.Dry = slices.Clone(s.Terms.Sinks.Dry)
 	c.Terms.Alerts, c.Alerts = slices.Clone(s.Terms.Alerts), slices.Clone(s.Alerts)
 	c.Truncated = slices.Clone(s.Truncated)
 	c.Snapshots = slices.Clone(s.Snapshots)

@@ -117,7 +117,7 @@ func (s *State) advice(w *Wait) string {
 			busy = append(busy, s.receiptText(a))
 		} else if a := s.last(name); a != nil {
 			gone = append(gone, s.lastText(a))
-		} else {
+		} else if !slices.Contains(s.Terms.Sinks.Dry, name) {
 			silent = append(silent, name)
 		}
 	}
@@ -129,6 +129,9 @@ func (s *State) advice(w *Wait) string {
 	}
 	if gone != nil {
 		texts = append(texts, strings.Join(gone, " "))
+	}
+	if dry := s.dry(w); len(dry) > 0 {
+		texts = append(texts, fmt.Sprintf("%s, since %s: name a router that runs in acks.routers, or apply the rollout with mode: advise.", inert(dry), dryRun))
 	}
 	switch {
 	case silent != nil && texts == nil:
@@ -153,7 +156,26 @@ func (s *State) meanwhile() string {
 // WaitText is what State.Wait waits for, for a person.
 func (s *State) WaitText() string {
 	w := s.Wait
-	return fmt.Sprintf("for %s to answer %q to decision %s%s, again at %s", listed(w.missing()), w.Want, w.Decision, passed(w.Attempt), schemas.Time(w.DeadlineMs))
+	text := fmt.Sprintf("for %s to answer %q to decision %s%s, again at %s", listed(w.missing()), w.Want, w.Decision, passed(w.Attempt), schemas.Time(w.DeadlineMs))
+	if dry := s.dry(w); len(dry) > 0 {
+		text += fmt.Sprintf(" (%s: %s)", inert(dry), dryRun)
+	}
+	return text
+}
+
+const dryRun = "serve began this epoch in a dry run (--dry-run)"
+
+// inert is what that means to sinks that move traffic.
+func inert(sinks []string) string {
+	return agreed(sinks, "moves no traffic and answers nothing", "move no traffic and answer nothing")
+}
+
+// dry are those of whom an answer is waited for that are not told anything, and haven't answered meanwhile.
+func (s *State) dry(w *Wait) []string {
+	missing := w.missing()
+	return slices.DeleteFunc(slices.Clone(s.Terms.Sinks.Dry), func(name string) bool {
+		return s.last(name) != nil || !slices.Contains(missing, name) && !slices.Contains(missing, anyRouter)
+	})
 }
 
 // passed says how often a deadline has passed; nothing where none has.

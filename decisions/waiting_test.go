@@ -49,6 +49,16 @@ func TestMissing(t *testing.T) {
 		{"never", []Input{applied(1, terms(named)), expire(11, id(1, 1)+"/acks")}, "eu us",
 			`Decision ranker-42.1.1 is not answered with "prepared" by eu, us (deadline passed once). Does it run, and is it allowed to acknowledge? ` + gives,
 			`for eu, us to answer "prepared" to decision ranker-42.1.1 (deadline passed once), again at 1970-01-01T00:00:31.000Z`},
+		{"in a dry run", []Input{applied(1, terms(named, dryly("us"))), expire(11, id(1, 1)+"/acks")}, "eu us",
+			`Decision ranker-42.1.1 is not answered with "prepared" by eu, us (deadline passed once). us moves no traffic and answers nothing, since serve began this epoch in a dry run (--dry-run): ` +
+				"name a router that runs in acks.routers, or apply the rollout with mode: advise. And eu: does it run, and is it allowed to acknowledge? " + gives,
+			`for eu, us to answer "prepared" to decision ranker-42.1.1 (deadline passed once), again at 1970-01-01T00:00:31.000Z (us moves no traffic and answers nothing: serve began this epoch in a dry run (--dry-run))`},
+		{"in a dry run, by any router", []Input{applied(1, terms(dryly("gateway"))), expire(11, id(1, 1)+"/acks")}, "any",
+			`Decision ranker-42.1.1 is not answered with "prepared" by any router (deadline passed once). gateway moves no traffic and answers nothing, since serve began this epoch in a dry run (--dry-run): ` +
+				"name a router that runs in acks.routers, or apply the rollout with mode: advise. And any router: does it run, and is it allowed to acknowledge? " + gives, ""},
+		{"in a dry run that is over", []Input{applied(1, terms(named, dryly("us"))), ack(2, 1, "us", schemas.AckRejected), expire(11, id(1, 1)+"/acks")}, "eu us",
+			`Decision ranker-42.1.1 is not answered with "prepared" by eu, us (deadline passed once). us answered rejected to decision ranker-42.1.1 at 1970-01-01T00:00:02.000Z: no reason given. Mend that there: it is asked again. ` +
+				"And eu: does it run, and is it allowed to acknowledge? " + gives, ""},
 		{"by a refusal", []Input{applied(1, terms(named)), ack(2, 1, "eu", schemas.AckPrepared), ack(2, 1, "us", schemas.AckRejected), expire(11, id(1, 1)+"/acks")}, "us",
 			`Decision ranker-42.1.1 is not answered with "prepared" by us (deadline passed once). us answered rejected to decision ranker-42.1.1 at 1970-01-01T00:00:02.000Z: no reason given. Mend that there: it is asked again. ` + gives, ""},
 		{"for an older epoch", append(second(terms(named)), stale, expire(20, id(2, 1)+"/acks")), "eu us",
@@ -77,6 +87,11 @@ func TestMissing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// dryly lets serve begin in a dry run, with sinks that move traffic.
+func dryly(sinks ...string) func(*Terms) {
+	return func(t *Terms) { t.Sinks.Dry = sinks }
 }
 
 // TestStrays: an answer to another epoch is kept only while its consumer's own is missing, and once.

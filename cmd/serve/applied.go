@@ -266,8 +266,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	terms := decisions.TermsOf(r.Walked())
 	terms.Program, terms.Application, terms.Back = c.program, a.ID, c.backOf(a)
 	if c.dry {
-		terms.Sinks = decisions.SinkTerms{}
-		c.waitsInVain(r)
+		terms.Sinks = decisions.SinkTerms{Dry: c.waitsInVain(r)}
 	}
 	terms.State.Owes(c.owing(r.Name, &last))
 	terms.Knows(was.stores)

@@ -162,8 +162,8 @@ func (k *sink) cantStart(d *schemas.Decision, a *attempt) bool {
 	return registry && d != nil && d.Mode == schemas.Enforce && d.Action == schemas.ActionStart && d.Phase == schemas.PhaseCommit && a.err != nil && a.over()
 }
 
-// waitsInVain says in the log of a dry run that a rollout waits for sinks, which answer nothing in it.
-func (c *court) waitsInVain(r *schemas.Rollout) {
+// waitsInVain are the sinks that a rollout waits for in a dry run, in which they answer nothing. The log says so.
+func (c *court) waitsInVain(r *schemas.Rollout) []string {
 	var names []string
 	for _, s := range c.config.Sinks {
 		asked := slices.Contains(r.Acks.Routers, s.Name) || len(r.Acks.Routers) == 0 && r.Sink(s.Name) != nil
@@ -172,10 +172,12 @@ func (c *court) waitsInVain(r *schemas.Rollout) {
 		}
 	}
 	if len(names) == 0 || r.Mode != schemas.Enforce {
-		return
+		return nil
 	}
+	slices.Sort(names)
 	c.log.Warn().Str("rollout", r.Name).Str("model", r.Model).Strs("sinks", names).
 		Msg("dry run: these sinks move no traffic and answer nothing, so where no other router may answer, the rollout is never prepared, and nothing is judged: to see more, name a router in acks.routers that runs, or apply it with mode: advise")
+	return names
 }
 
 // answer acknowledges that a decision is carried out here, never will be (given up), or why not yet.
