@@ -232,6 +232,11 @@ func TestOlderBackup(t *testing.T) {
 		if reply := v.ask("rollback", false); !strings.HasPrefix(reply.Failed, says) || v.share.Load() != 1000 {
 			t.Errorf("the canary has %d basis points, a rollback is answered with %+v", v.share.Load(), reply)
 		}
+		v.apply("story", strings.Replace(storyHead+errorsMore+atOnce, "10pp", "11pp", 1))
+		v.wait(2 * time.Second)
+		if page := v.page("/v1/rollouts"); !strings.Contains(page, `"refused":"`+says) {
+			t.Errorf("another file, without an override, is answered with %s", page)
+		}
 		if reply := v.ask("retry", true); reply.Decision != "story.2.1" {
 			t.Errorf("a retry is answered with %+v", reply)
 		}

@@ -102,16 +102,16 @@ func forgets(d *desk, force bool) string {
 		"begins anew all the same, which takes an admin, and the decision says so", d.head.State.Epoch, d.lost, d.rollout.Name, d.rollout.Name)
 }
 
-// mayForget says why an epoch of the same rollout isn't begun over what is under way; nil: nothing is, or nothing ever carries it out.
+// mayForget says why an epoch of the same rollout isn't begun over what is under way; nil: nothing is, or an admin forgets what nothing carries out any more.
 func mayForget(own *desk, force bool) error {
-	switch why := own.head.State.Unfinished(force); {
-	case why == "" || own.regressed() && force:
+	why := own.head.State.Unfinished(force)
+	switch {
+	case own.regressed() && force, why == "" && (!own.regressed() || own.head.State.Status.Ended()):
 		return nil
 	case own.regressed():
 		return errors.New(lostText(own))
-	default:
-		return errors.New(why)
 	}
+	return errors.New(why)
 }
 
 // forgot is the newest epoch that is lost to a rollout's next one; 0: none is.
