@@ -68,7 +68,7 @@ func explanationOf(ctx context.Context, b *bus.Bus, at *serve.Addresses, name st
 	}
 	why := "no serve has taken it up yet"
 	if no := refusal(ctx, at, name); no != nil && no.Application == newest.ID {
-		why = fmt.Sprintf("the service refuses it: %s. %s", no.Refused, refusedAsOf(name))
+		why = fmt.Sprintf("the service refuses it: %s. %s", no.Refused, refusedAsOf(name, no.RefusedAt))
 	}
 	head, _, err := b.LoadHead(ctx, name)
 	if errors.Is(err, bus.ErrNotFound) {

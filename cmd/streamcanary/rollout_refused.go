@@ -11,21 +11,17 @@ import (
 )
 
 // refusedAsOf says of when a refusal is: the service looks at what is applied once, and what spoke against it may be over.
-func refusedAsOf(name string) string {
-	return fmt.Sprintf("That is as things were when it looked: it looks again only when the rollout is applied again. Where it is over, or mended, apply it again; `streamcanary rollout delete %s` takes it back", name)
-}
-
-// since is when it was refused, where that is known.
-func since(at schemas.Time) string {
-	if at == 0 {
-		return ""
+func refusedAsOf(name string, at schemas.Time) string {
+	when := ""
+	if at > 0 {
+		when = fmt.Sprintf(", at %s", at)
 	}
-	return fmt.Sprintf(", since %s", at)
+	return fmt.Sprintf("That is as things were when it looked%s: it looks again only when the rollout is applied again. Where it is over, or mended, apply it again; `streamcanary rollout delete %s` takes it back", when, name)
 }
 
 // stillRefused is the error of a look at a rollout that the service doesn't judge.
 func stillRefused(name string, no *serve.Standing) error {
-	return fmt.Errorf("rollout %s is applied, but the service refuses it%s: %s. %s", name, since(no.RefusedAt), no.Refused, refusedAsOf(name))
+	return fmt.Errorf("rollout %s is applied, but the service refuses it: %s. %s", name, no.Refused, refusedAsOf(name, no.RefusedAt))
 }
 
 // staysThere is the error of an application that was refused, and whose file stays where the next serve finds it.

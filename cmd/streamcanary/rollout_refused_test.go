@@ -57,6 +57,24 @@ func TestObstacle(t *testing.T) {
 	may("refused", "", refuses)
 	may("not taken up", taken, idle)
 	may("nobody is asked", taken, serve.Addresses{})
+	there, err := b.Spec(t.Context(), "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if there.Body, err = json.Marshal(serve.Application{ID: "1", File: "other.yaml", YAML: rolloutOf("other", "ranker"), Refused: "model ranker has an active rollout, gone", RefusedAt: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.PutSpec(t.Context(), there); err != nil {
+		t.Fatal(err)
+	}
+	may("refused, and nobody is asked", "", serve.Addresses{})
+	const kept = "the service refuses it: model ranker has an active rollout, gone. That is as things were when it looked, at 1970-01-01T00:00:01.000Z: it looks again only when the rollout is applied again."
+	if _, err := recordOf(t.Context(), b, &serve.Addresses{}, "other"); err == nil || !strings.Contains(err.Error(), kept) {
+		t.Errorf("shown %v", err)
+	}
+	if l := lineOf(&there, &decisions.State{}, nil); l.Status != "refused" || l.RefusedAt != 1000 {
+		t.Errorf("listed as %+v", l)
+	}
 	head := decisions.NewHead(0)
 	head.State = decisions.State{Epoch: 1, Status: decisions.StatusRunning, Terms: decisions.Terms{Rollout: "other", Model: "ranker"}}
 	if _, err := b.SaveHead(t.Context(), head, 0); err != nil {

@@ -196,7 +196,7 @@ func printRollouts(c *console, lines []rolloutLine) error {
 			continue
 		}
 		if l.Why != "" {
-			say(c.err, "rollout %s is %s%s: %s%s\n", l.Rollout, l.Status, since(l.RefusedAt), l.Why, l.asOf())
+			say(c.err, "rollout %s is %s: %s%s\n", l.Rollout, l.Status, l.Why, l.asOf())
 		}
 		if l.Lost != "" {
 			say(c.err, "rollout %s is LOST: %s\n", l.Rollout, l.Lost)
@@ -213,7 +213,7 @@ func (l *rolloutLine) asOf() string {
 	if l.Status != "refused" {
 		return ""
 	}
-	return ". " + refusedAsOf(l.Rollout)
+	return ". " + refusedAsOf(l.Rollout, l.RefusedAt)
 }
 
 func orDash(s string) string {
