@@ -147,7 +147,7 @@ func TestLookingTakesAViewer(t *testing.T) {
 // TestCommandsOfNobody: over HTTP, who has no token, or one that isn't known, is asked for one; who has one that isn't enough is denied.
 func TestCommandsOfNobody(t *testing.T) {
 	e := aDoor(t, doorTokens, nil)
-	c := &court{people: e.people, seen: e.seen, log: zerolog.Nop(), desks: map[string]*desk{}, board: &board{}}
+	c := &court{bus: newChamber(t, t.TempDir()).court.bus, people: e.people, seen: e.seen, log: zerolog.Nop(), desks: map[string]*desk{}, board: &board{}}
 	e.ask, e.knock = c.command, c.knock
 	for _, name := range strings.Fields("l k j i h g f e d c b a") {
 		c.desks[name] = &desk{}
