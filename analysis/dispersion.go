@@ -26,10 +26,11 @@ const shards = windows.Slices - 1
 // dispersion measures the over-dispersion phi of one metric on the baseline's calibration slices, for every
 // size of a shard at once, so that a ramp finds the figure for its new size ready.
 type dispersion struct {
-	known   float64 // > 0: given, not measured
-	prior   float64 // assumed until it is measured
-	windows int64   // measured
-	blind   bool    // the present window is the first that can be measured
+	known   float64     // > 0: given, not measured
+	units   *dispersion // of sizes, which bound this one until it is measured; nil: nothing does
+	prior   float64     // assumed until it is measured
+	windows int64       // measured
+	blind   bool        // the present window is the first that can be measured
 	sizes   [shards]*stats.Dispersion
 	seen    [shards]bool // shards that had anything while the rest had, too
 	spread  *stats.Spread
@@ -207,11 +208,30 @@ func (d *dispersion) of(size int) float64 {
 	if d.phis[size] == 0 {
 		d.phis[size] = d.measured(size)
 	}
-	return d.phis[size]
+	return max(d.phis[size], d.bound(size))
+}
+
+// bound is the most that phi can be within a window, by what is known of sizes, until this size of a shard has seen enough events to speak for itself; 0: no bound.
+//
+// Claim: with units u of n_u requests and k_u events in a window, assigned at random and independent of each other, the phi of a rate is at most that of sizes, whatever
+// a unit's events have to do with each other. Proof: k_u lies in [0, n_u], so with mean p n_u its variance is at most p (1-p) n_u² (Bhatia and Davis, A better bound on the
+// variance, Amer. Math. Monthly 107, 2000; equality where all share one fate). Summed over units, and divided by a binomial's p (1-p) sum n_u, that is sum n_u² / sum n_u,
+// and that is what AddSizes measures: on average its U is q (1-q) sum n_u², its V q (1-q) sum n_u, with q the shard's share. What comes and goes from window to window, of
+// all units together, cancels in U.
+//
+// It is needed as R4 has no estimate without events, and the first clump may be the canary's, while sizes are many from the first window on. It holds where units
+// that fail more are not those that send more: where requests are sent again because they failed, phi can be greater. The same is true of batches of windows, with a unit's
+// requests in the batch, but isn't used: one batch of 25 or 125 windows has seven degrees of freedom, and users who come back would make it ten times and more what their
+// errors show. So of clumps over several windows nothing is known before the rate is measured but the prior.
+func (d *dispersion) bound(size int) float64 {
+	if d.units == nil || d.sizes[size].Measured() {
+		return 0
+	}
+	return d.units.spread.Window()
 }
 
 // measured is phi at one size of a shard: at least 1. Until the size has seen enough it goes by what all slices together say, and by the prior until they have
-// seen enough, if that is more: noise of units is the same at all sizes, and a shard with a few events bounds it much too wide. Afterwards the size speaks for itself,
+// seen enough, if that is more: noise of units is the same at all sizes, and a shard with a few events bounds it much too wide. What sizes say comes on top: see bound. Afterwards the size speaks for itself,
 // but for batches that are too long for there to be ten of them.
 func (d *dispersion) measured(size int) float64 {
 	phi, measured := d.sizes[size].Phi(d.prior)

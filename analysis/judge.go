@@ -89,6 +89,7 @@ func NewJudge(r *schemas.Rollout, o Options) *Judge {
 	for _, m := range Metrics(r) {
 		j.stream(m.Stream())
 	}
+	j.sizes = newDispersion(j.options, r.Phi, &j.stream(windows.Stream{Kind: windows.Serving}).traffic)
 	if r.Segments != nil {
 		j.roster = newRoster(r.Segments)
 	}
@@ -144,6 +145,9 @@ func (j *Judge) dispersion(s *stream, cell int) *dispersion {
 			prior = max(prior, gaugePhi)
 		}
 		s.dispersions[cell] = newDispersion(j.options, prior, &s.traffic)
+		if s.Kind != windows.Resources { // hosts are no units
+			s.dispersions[cell].units = j.sizes
+		}
 	}
 	return s.dispersions[cell]
 }
@@ -165,7 +169,6 @@ func (j *Judge) noise(s *stream, cell int, factor bool) *meanNoise {
 
 func (j *Judge) newHealth() {
 	serving := j.stream(windows.Stream{Kind: windows.Serving})
-	j.sizes = newDispersion(j.options, j.rollout.Phi, &serving.traffic)
 	for arm := range windows.Arms {
 		j.missing[arm] = newMissing(windows.Arm(arm), j.stages.least(windows.Arm(arm), 0, 0), j.rollout.Health.Silent, j.sizes)
 	}
@@ -186,6 +189,9 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 	if !j.begin(p) {
 		j.recall(s, p)
 		j.calibrate(s, p)
+		if p.Kind == windows.Serving {
+			j.sizes.addSizes(&p.Traffic[windows.Baseline].Slices)
+		}
 		j.await(p)
 		return j.verdict
 	}

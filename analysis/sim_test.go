@@ -145,7 +145,7 @@ func TestSimTypeI(t *testing.T) {
 			}
 		}},
 		{"A/A, margins any", true, func(*world, int) {}},
-		{"A/A by users, phi 2, margins any", true, func(w *world, i int) { w.users = true }},
+		{"A/A by users, phi 2, margins any", true, func(w *world, i int) { w.users = clump }},
 	}
 	for _, sc := range scenarios {
 		ends := make([]outcome, streams)
@@ -167,6 +167,30 @@ func TestSimTypeI(t *testing.T) {
 			if z <= limit {
 				t.Errorf("%s: the planted z-test alarms in %d of %d streams: this check would pass anything", sc.name, z, streams)
 			}
+		}
+	}
+}
+
+// TestSimUsersOfMany counts rollbacks of healthy canaries where users with many requests each fail together, and rarely: before the first of them nothing but the sizes tells that
+// they do, and the first may be the canary's.
+func TestSimUsersOfMany(t *testing.T) {
+	streams, total := size(60, 400), 300
+	limit := binomialLimit(streams, .01)
+	for _, sc := range []struct {
+		requests int64
+		any      bool
+	}{{10, true}, {20, false}} {
+		ends := make([]outcome, streams)
+		inParallel(streams, func(i int, random *rand.Rand) {
+			r := rolloutOf(simGuards(sc.any)...)
+			r.Phi, r.Risk.FalseRollback = 1.5, .01
+			w := &world{random: random, requests: 300, share: constant(.1), drift: constant(1), rates: [2]float64{.002, .001}, slower: 1, users: []int64{sc.requests}}
+			ends[i] = watch(r, w, total)
+		})
+		rolled, _, by := tally(ends)
+		t.Logf("users of %2d requests, margins any %5v: %2d of %d rolled back, limit %d; %v", sc.requests, sc.any, rolled, streams, limit, by)
+		if rolled > limit {
+			t.Errorf("users of %d requests: %d of %d rolled back, the limit is %d", sc.requests, rolled, streams, limit)
 		}
 	}
 }

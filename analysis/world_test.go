@@ -18,7 +18,7 @@ type world struct {
 	plus     [2]float64          // the canary's, on top, after drift
 	slower   float64             // the canary's latency, as a factor
 	roundMs  float64             // 0: not rounded
-	users    bool                // errors and timeouts come by users with several predictions each
+	users    []int64             // errors and timeouts come by users with as many predictions each in a window as is drawn from these; nil: they don't
 	latency  []float64           // quantile function at even steps; nil: predictions have none
 	metrics  []windows.Metric
 
@@ -84,7 +84,7 @@ func (w *world) fill(p *windows.Part, arm windows.Arm, n int64, t int) {
 		}
 	}
 	tr := &p.Traffic[arm]
-	if w.users {
+	if w.users != nil {
 		for tr.Events < n {
 			w.user(p, arm, rates)
 		}
@@ -100,7 +100,7 @@ func (w *world) fill(p *windows.Part, arm windows.Arm, n int64, t int) {
 
 // user makes one user's predictions: they fail together.
 func (w *world) user(p *windows.Part, arm windows.Arm, rates [2]float64) {
-	m := clump[w.random.IntN(len(clump))]
+	m := w.users[w.random.IntN(len(w.users))]
 	slice := min(int(w.random.ExpFloat64()/math.Ln2), windows.Slices-1)
 	w.unit++
 	tr := &p.Traffic[arm]

@@ -124,6 +124,11 @@ func (t *contest) take(w *window) error {
 		if n > 0 {
 			traffic.SampledMin, traffic.SampledMax = 1, 1
 		}
+		if !t.exposure && arm == int(windows.Baseline) { // steps of exposure are no requests
+			for i := range traffic.Slices {
+				traffic.Slices[i] = w.arms[arm].cells[0].Slices[i].N
+			}
+		}
 		p.Traffic[arm], p.Cells[arm] = traffic, w.arms[arm].cells
 	}
 	p.Stream = windows.Stream{Kind: windows.Serving}

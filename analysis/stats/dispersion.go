@@ -137,16 +137,21 @@ func (b *batch) limit() float64 {
 // Phi is the dispersion factor to test with: once the shard has had 200 expected events in 50 windows the measured one (measured is true), before that
 // the prior or what is measured so far, whichever is greater. Never below 1.
 func (d *Dispersion) Phi(prior float64) (phi float64, measured bool) {
-	if d.expected >= dispersionEvents && d.windows >= dispersionWindows {
+	if d.Measured() {
 		return d.limit(), true
 	}
 	return max(1, prior, d.limit()), false
 }
 
+// Measured reports whether the measured phi stands alone, without a prior.
+func (d *Dispersion) Measured() bool {
+	return d.expected >= dispersionEvents && d.windows >= dispersionWindows
+}
+
 // Point is what is likely, where Phi is on the safe side: the greatest of the ratios sum U / sum V over the batch sizes that have 50 batches or more, never below
 // 1; measured as Phi's is, else phi is 1. It is for drawing events like those that were seen, not for testing.
 func (d *Dispersion) Point() (phi float64, measured bool) {
-	if d.expected < dispersionEvents || d.windows < dispersionWindows {
+	if !d.Measured() {
 		return 1, false
 	}
 	phi = 1

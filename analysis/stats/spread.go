@@ -123,6 +123,12 @@ func (s *Spread) Phi(prior float64) (phi float64, measured bool) {
 	return phi, measured
 }
 
+// Window is the limit for batches of one window, which speaks soonest; 1 while it says nothing, and never below 1.
+func (s *Spread) Window() float64 {
+	limit, _ := s.batches[0].limit()
+	return max(1, limit)
+}
+
 // Few is the largest limit over the sizes of batches of which Dispersion has too few, which are those with less than 10 closed; never
 // below 1.
 func (s *Spread) Few() float64 {

@@ -37,6 +37,9 @@ func TestSpreadLimit(t *testing.T) {
 		if got, _ := s.Phi(1); math.Abs(got-all) > 1e-9*all {
 			t.Fatalf("after %d windows: limit %v, want %v", i+1, got, all)
 		}
+		if got, want := s.Window(), max(1, spreadTwin(windows, 1)); math.Abs(got-want) > 1e-9*want {
+			t.Fatalf("after %d windows: limit within a window %v, want %v", i+1, got, want)
+		}
 		if got := s.Few(); math.Abs(got-few) > 1e-9*few {
 			t.Fatalf("after %d windows: limit of sizes with few batches %v, want %v", i+1, got, few)
 		}
