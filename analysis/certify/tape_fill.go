@@ -68,7 +68,7 @@ func (t *Tape) group(arm windows.Arm, g group) {
 	for i, r := range t.scene.rates {
 		rates[i] = t.levelOf(&r, arm, g.segment)
 	}
-	if !t.scene.users {
+	if t.scene.users == nil {
 		t.spread(arm, &rates, g)
 		return
 	}
@@ -99,7 +99,7 @@ var crowd = []int64{1, 1, 1, 1, 1, 2, 2, 2, 3, 3}
 
 // user makes one user's predictions, which fail together, and returns how many they are.
 func (t *Tape) user(arm windows.Arm, rates *[maxRates]float64, segment int) int64 {
-	m := crowd[t.dice.IntN(len(crowd))]
+	m := t.scene.users[t.dice.IntN(len(t.scene.users))]
 	slice := sliceOf(t.dice)
 	t.unit++
 	tr := &t.serving.Traffic[arm]

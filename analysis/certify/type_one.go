@@ -173,7 +173,7 @@ func (t *typeOne) holds(m *Method) bool {
 		return false
 	}
 	_, free := t.world.make().noise.(independent)
-	return m.Name == verdict.Name || free && !t.world.make().users
+	return m.Name == verdict.Name || free && t.world.make().users == nil
 }
 
 // reasons counts what the verdicts at one alpha stood on.

@@ -36,7 +36,7 @@ type scene struct {
 	grid     float64             // ms: what producers round to
 	noise    noise
 	segments []segment // ascending by name; there are none where the rollout doesn't watch segments
-	users    bool      // predictions come from users, several each, who fail together
+	users    []int64   // predictions come from users, who fail together: how many each makes in a window is drawn from these; nil: they don't
 	gauges   *fleet
 	harm     Harm
 }
