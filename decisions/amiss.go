@@ -127,6 +127,8 @@ func (s *State) unplanned() []string {
 // that ends the hold. What a promotion, or another end, leaves behind is only what is followed after it: of all else nobody tells any more.
 func (s *State) Standing() []string {
 	switch {
+	case s.Status == StatusSuperseded: // what it looked on at, the one that takes over does
+		return s.undone()
 	case s.Status.Ended():
 		return s.left()
 	case s.Status == StatusPromoting:

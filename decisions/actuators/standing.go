@@ -96,9 +96,11 @@ func (s *Standing) tells(e *Event) *Event {
 	}
 	then := *e
 	if e.Decision != nil {
-		if over := e.Decision.Action; over == schemas.ActionPromote || over == schemas.ActionRollback || over == schemas.ActionSupersede {
-			now.all = slices.DeleteFunc(now.all, toldOf.past)
-		}
+		over := e.Decision.Action
+		now.all = slices.DeleteFunc(now.all, func(t toldOf) bool {
+			superseded := over == schemas.ActionSupersede
+			return t.past() && (superseded || over == schemas.ActionPromote || over == schemas.ActionRollback) || superseded && t.kind == schemas.NoticeRetiredServes
+		})
 	} else {
 		now.hears(e.Notice)
 	}
