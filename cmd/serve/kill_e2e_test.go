@@ -13,6 +13,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // killAt lists the points and which passing of each is the last thing that the process does: some early, some in the thick of the
@@ -144,11 +147,42 @@ func TestE2ERealKafka(t *testing.T) {
 	want := undisturbed(t)
 	for _, at := range append([]string{""}, killAt...) {
 		t.Run("at="+at, func(t *testing.T) {
-			got := killStory(t, strings.Split(bootstrap, ","), at, want)
+			brokers := strings.Split(bootstrap, ",")
+			emptyJournal(t, brokers)
+			got := killStory(t, brokers, at, want)
 			got.check(t)
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("with a real Kafka it came to\n%s\nwith the tests' own to\n%s", got, want)
 			}
 		})
+	}
+}
+
+// emptyJournal deletes what earlier stories have written into the window journal of a broker: each has a NATS of its own, in which its epoch is the first, and a journal with an epoch of that number before
+// would be that of a NATS that was restored from an older backup.
+func emptyJournal(t *testing.T, brokers []string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	ends, err := admin.ListEndOffsets(t.Context(), JournalTopic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offsets := kadm.Offsets{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Err == nil { // else there is none yet
+			offsets.AddOffset(o.Topic, o.Partition, o.Offset, -1)
+		}
+	})
+	answers, err := admin.DeleteRecords(t.Context(), offsets)
+	if err == nil {
+		err = answers.Error()
+	}
+	if err != nil {
+		t.Fatalf("empty the window journal: %v", err)
 	}
 }
