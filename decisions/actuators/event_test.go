@@ -62,23 +62,6 @@ func makers(t *testing.T) string {
 	return all.String()
 }
 
-// noticeEnds are the notices that end what a notice has raised, beside what ends all of a rollout's incidents. Whoever adds a kind that raises adds what ends it.
-var noticeEnds = map[schemas.NoticeKind][]schemas.NoticeKind{
-	schemas.NoticeAcksOverdue:      {schemas.NoticeAcksComplete, schemas.NoticeWritesAgain, schemas.NoticeHandedOn, schemas.NoticeRollbackCompleted},
-	schemas.NoticeAckRefused:       {schemas.NoticeAcksComplete, schemas.NoticeWritesAgain, schemas.NoticeHandedOn, schemas.NoticeRollbackCompleted},
-	schemas.NoticeDrainOverdue:     {schemas.NoticeRollbackCompleted},
-	schemas.NoticeGuardrailSuspect: {schemas.NoticeGuardrailClear},
-	schemas.NoticeSinkOverdue:      {schemas.NoticeSinkDone},
-	schemas.NoticeSinkRefused:      {schemas.NoticeSinkDone, schemas.NoticeHandedOn},
-	schemas.NoticePillarFailed:     {schemas.NoticePillarHeld},
-	schemas.NoticeRolloutLost:      {schemas.NoticeRolloutFound},
-	schemas.NoticeForeignDecision:  {schemas.NoticeForeignOver},
-	schemas.NoticeAlertsTruncated:  {schemas.NoticeAlertsWhole},
-	schemas.NoticeShareOffPlan:     {schemas.NoticeShareAsPlanned},
-	schemas.NoticeRetiredServes:    {schemas.NoticeRetiredOver},
-	schemas.NoticeNoRefuge:         {schemas.NoticeNoRefugeOver},
-}
-
 // actionEnds is what ends what a decision has raised, likewise: a notice or a decision.
 var actionEnds = map[schemas.Action]*Event{
 	schemas.ActionRollback:    ofKind(schemas.NoticeRollbackCompleted),
@@ -101,7 +84,7 @@ func ofAction(a schemas.Action, phase schemas.Phase, severity schemas.Severity) 
 func TestAlarmsEnd(t *testing.T) {
 	made := makers(t)
 	ends := []schemas.NoticeKind{schemas.NoticeRolloutDeleted}
-	for _, list := range noticeEnds {
+	for _, list := range ownEnds {
 		ends = append(ends, list...)
 	}
 	for name, value := range constants(t, "../../schemas/notice.go", "NoticeKind") {
@@ -110,10 +93,10 @@ func TestAlarmsEnd(t *testing.T) {
 		if !known || !strings.Contains(made, "schemas."+name) {
 			t.Errorf("%s: known to alarms: %t; made by nobody: %t", name, known, !strings.Contains(made, "schemas."+name))
 		}
-		if (what == raise) != (noticeEnds[kind] != nil) || (what == over) != slices.Contains(ends, kind) {
-			t.Errorf("%s: it is %d to people on call (0 nothing, 1 raised, 2 over), ended by %v", name, what, noticeEnds[kind])
+		if (what == raise) != (ownEnds[kind] != nil) || (what == over) != slices.Contains(ends, kind) {
+			t.Errorf("%s: it is %d to people on call (0 nothing, 1 raised, 2 over), ended by %v", name, what, ownEnds[kind])
 		}
-		for _, end := range noticeEnds[kind] {
+		for _, end := range ownEnds[kind] {
 			if ofKind(end).alarm() != over {
 				t.Errorf("%s is no end of %s", end, name)
 			}

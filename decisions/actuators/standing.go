@@ -26,7 +26,7 @@ type toldOf struct {
 	of   string
 }
 
-// ownEnds are the kinds that tell of something that has an end of its own, and those ends.
+// ownEnds are the kinds that tell of something that has an end of its own, and those ends. Whoever adds a kind that raises an incident adds what ends it.
 var ownEnds = map[schemas.NoticeKind][]schemas.NoticeKind{
 	schemas.NoticeAcksOverdue:      {schemas.NoticeAcksComplete, schemas.NoticeWritesAgain, schemas.NoticeHandedOn, schemas.NoticeRollbackCompleted},
 	schemas.NoticeAckRefused:       {schemas.NoticeAcksComplete, schemas.NoticeWritesAgain, schemas.NoticeHandedOn, schemas.NoticeRollbackCompleted},

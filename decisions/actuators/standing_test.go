@@ -272,17 +272,3 @@ func TestRepeatsHoldUpNothing(t *testing.T) {
 		}
 	})
 }
-
-// TestOwnEnds: each kind of event that raises an incident has an end of its own here, and each such end is one.
-func TestOwnEnds(t *testing.T) {
-	for kind, what := range alarms {
-		if (what == raise) != (ownEnds[kind] != nil) {
-			t.Errorf("%s: its ends are %q", kind, ownEnds[kind])
-		}
-		for _, end := range ownEnds[kind] {
-			if alarms[end] != over {
-				t.Errorf("%s ends nothing", end)
-			}
-		}
-	}
-}
