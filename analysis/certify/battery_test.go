@@ -44,6 +44,28 @@ func TestBattery(t *testing.T) {
 	}
 }
 
+// TestRunsOfTheCertificateHaveTheirBlocks: each has 2,000 of a rate, which take windows until both arms have eight predictions.
+func TestRunsOfTheCertificateHaveTheirBlocks(t *testing.T) {
+	for _, w := range Worlds() {
+		scene := w.make()
+		tape := NewTape(scene, atMargins.rollout(w.Width, .05), rand.New(rand.NewPCG(1, 2)))
+		var open [windows.Arms]int64
+		full := 0
+		for tape.moment.T+1 < w.certified() {
+			served := &tape.Next().Serving.Traffic
+			for arm := range open {
+				open[arm] += served[arm].Events
+			}
+			if slices.Min(open[:]) >= 8 {
+				full, open = full+1, [windows.Arms]int64{}
+			}
+		}
+		if full < blocks {
+			t.Errorf("%s: %d blocks in %d windows; want %d", w.Name, full, w.certified(), blocks)
+		}
+	}
+}
+
 // TestAWrongMethodBreaksTheBattery: the planted z-test, were it the product's, fails it.
 func TestAWrongMethodBreaksTheBattery(t *testing.T) {
 	wrong := zTests[0]

@@ -15,7 +15,6 @@ type typeOne struct {
 	world   World
 	setting Setting
 	methods []Method
-	runs    int
 	ends    []typeOneEnd // by run
 }
 
@@ -25,7 +24,12 @@ type typeOneEnd struct {
 	verdicts []Ending
 }
 
-// typeOneExperiments are every world with every setting and every method that makes sense there.
+// certificateRuns is how many runs the whole verdict is played in with everything on; methodRuns, how many all methods beside each other are: enough to
+// see what they do.
+const certificateRuns, methodRuns = 1000, 300
+
+// typeOneExperiments are every world with every setting and every method that makes sense there, and then, in more runs, the whole verdict with segments and
+// samples, too.
 func typeOneExperiments() []Experiment {
 	var all []Experiment
 	for _, w := range Worlds() {
@@ -36,15 +40,20 @@ func typeOneExperiments() []Experiment {
 			all = append(all, typeOneExperiment(w, s, Methods()))
 		}
 	}
+	return append(all, allOnExperiments()...)
+}
+
+func allOnExperiments() []Experiment {
+	var all []Experiment
 	for _, w := range Worlds() {
 		if !w.Claimed {
 			continue
 		}
-		w.Windows += w.Windows / 20 // a ramp begins with windows that are no block by themselves
+		w.Windows = w.certified()
 		for _, s := range []Setting{atMargins, atAny} {
 			if !w.AnyOnly || s.edge.Name == "" {
 				e := typeOneExperiment(w, s.allOn(), []Method{verdict})
-				e.Group, e.About = "type-I, all on", "segments and samples are watched, too: "+e.About
+				e.Runs, e.Group, e.About = certificateRuns, "type-I, all on", "segments and samples are watched, too: "+e.About
 				all = append(all, e)
 			}
 		}
@@ -54,9 +63,9 @@ func typeOneExperiments() []Experiment {
 
 func typeOneExperiment(w World, s Setting, methods []Method) Experiment {
 	return Experiment{
-		Group: "type-I", Name: w.Name + "/" + s.Name, About: w.About, Runs: 1000,
+		Group: "type-I", Name: w.Name + "/" + s.Name, About: w.About, Runs: methodRuns,
 		begin: func(runs int) trial {
-			return &typeOne{world: w, setting: s, methods: methods, runs: runs, ends: make([]typeOneEnd, runs)}
+			return &typeOne{world: w, setting: s, methods: methods, ends: make([]typeOneEnd, runs)}
 		},
 	}
 }
@@ -69,9 +78,6 @@ func Methods() []Method {
 	)
 }
 
-// peerRuns is how many runs the peers are played in: enough to see what they do.
-const peerRuns = 300
-
 // play judges at the first alpha; where anything comes of it, the run is played again for the others. What is not proven at one level is not at a lower one:
 // the evidence is the same, and every threshold is higher.
 func (t *typeOne) play(run int, source func() *rand.Rand) {
@@ -80,9 +86,6 @@ func (t *typeOne) play(run int, source func() *rand.Rand) {
 	t.watch(end, source(), func(m *Method) []float64 {
 		if m.Name == verdict.Name {
 			return alphas[:1]
-		}
-		if !m.Ours && run >= peerRuns {
-			return nil
 		}
 		return alphas
 	})
@@ -138,12 +141,10 @@ func (t *typeOne) caseOf(s *scene) *Case {
 
 func (t *typeOne) rows() []Row {
 	var rows []Row
+	runs := len(t.ends)
 	for i, m := range t.methods {
 		for a, alpha := range alphas {
-			count, runs := t.alarms(i, a), t.runs
-			if !m.Ours {
-				runs = min(runs, peerRuns)
-			}
+			count := t.alarms(i, a)
 			row := Row{Method: m.Name, Source: m.Source, Ours: m.Ours, Measure: "alarms", Alpha: alpha, Runs: runs, Count: count, Limit: binomialPoint(runs, alpha)}
 			if m.Name == verdict.Name {
 				row.Note = t.reasons(a, func(e *Ending) []string { return []string{e.RolledBack} })
@@ -206,12 +207,12 @@ func (t *typeOne) verdictRows() []Row {
 			}
 		}
 		// Hold guardrails have a budget of their own, and so have the checks of the input.
-		row := Row{Method: verdict.Name, Ours: true, Measure: "false holds", Alpha: alpha, Count: held, Limit: binomialPoint(t.runs, 2*alpha)}
+		row := Row{Method: verdict.Name, Ours: true, Measure: "false holds", Alpha: alpha, Count: held, Limit: binomialPoint(len(t.ends), 2*alpha)}
 		row.Note = t.reasons(a, func(e *Ending) []string { return e.Held })
 		row.judge(verdict, t.world.Claimed, row.Count > row.Limit)
 		rows = append(rows, row)
 		if t.setting.edge.Name != "" && a == 0 { // a pass is withdrawn by suspicion, which takes more at a lower level: that isn't played
-			row := Row{Method: verdict.Name, Ours: true, Measure: "promoted on every margin", Alpha: alpha, Count: promoted, Limit: binomialPoint(t.runs, .05)}
+			row := Row{Method: verdict.Name, Ours: true, Measure: "promoted on every margin", Alpha: alpha, Count: promoted, Limit: binomialPoint(len(t.ends), .05)}
 			row.judge(verdict, t.world.Claimed, row.Count > row.Limit)
 			rows = append(rows, row)
 			rows = append(rows, t.passRows(alpha)...)
@@ -227,7 +228,7 @@ func (t *typeOne) passRows(alpha float64) []Row {
 		if name == "cpu" && t.setting.gauges == nil {
 			continue
 		}
-		row := Row{Method: "streamcanary: guardrail " + name, Source: verdict.Source, Ours: true, Measure: "passed on its margin", Alpha: alpha, Limit: binomialPoint(t.runs, .05)}
+		row := Row{Method: "streamcanary: guardrail " + name, Source: verdict.Source, Ours: true, Measure: "passed on its margin", Alpha: alpha, Limit: binomialPoint(len(t.ends), .05)}
 		for i := range t.ends {
 			if slices.Contains(t.ends[i].verdicts[0].Passed, name) {
 				row.Count++

@@ -10,7 +10,7 @@ import (
 type World struct {
 	Name, About string
 	// Windows is how long a run lasts: long enough for 2,000 blocks of the rates, or, where a ramp begins with windows that are no block by
-	// themselves, for 1,900.
+	// themselves, for 1,900: see certified.
 	Windows int
 	Width   time.Duration
 	// Claimed is false for a world outside of what is promised: its rows are shown, and fail nothing.
@@ -24,6 +24,9 @@ type World struct {
 	Faint bool
 	make  func() scene
 }
+
+// certified is how long the runs of the certificate last, so that each has 2,000 blocks: a ramp begins with windows that are no block by themselves.
+func (w *World) certified() int { return w.Windows + w.Windows/20 }
 
 // scene is one run of a world.
 type scene struct {

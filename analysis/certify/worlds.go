@@ -118,7 +118,7 @@ func dispersedWorlds() []World {
 			s.users, s.share = crowd, ramp
 		}),
 		second("autocorrelated", "rates that wobble for windows on end in both arms: 2,000 requests a window", func(s *scene) {
-			s.requests, s.noise = constant(2000), &wobble{spread: .05, keeps: .8}
+			s.requests, s.noise = constant(2000), &wobble{spread: .15, keeps: .8}
 			s.rates[0].base, s.rates[1].base = .01, .005
 		}),
 		tens, scores, unseen,
