@@ -25,7 +25,10 @@ import (
 //	(q_c + s Rho0 q) / (q_c (1-q_c) + s Rho0 q (1-q)), the ratio of the variances, kept within 95 % of what the worst outcome allows
 //	increment = [Kc log1p(lambda (1-q_c)) + (Nc-Kc) log1p(-lambda q_c) + Kb log1p(-s lambda (1-q)) + (Nb-Kb) log1p(s lambda q)] / phi
 //
-// Cost: four logarithms and a root for each point. An increment is finite for counts that a block can hold.
+// Cost: four logarithms, two exponentials and a root for each point; no state, no allocation.
+//
+// Conventions: an empty arm that the test needs says nothing (false). NaN panics in counts, margin and q. A phi must be finite, which isn't looked at. An
+// increment is finite for counts that a block can hold.
 //
 // Source: derived here, the proof is in the claim; block e-values with a plug-in, Turner, Ly, Grünwald (arXiv 2106.02693), for a linear null Turner,
 // Grünwald (arXiv 2203.09785).

@@ -46,8 +46,12 @@ const BoundedPoints = 16
 //	increment = [lambda sum (y_c - q_c) - psi(l_j k_c)/k_c² sum (y_c - q_c)²
 //	           - s lambda sum (y_b - q) - psi(s l_j k_b)/k_b² sum (y_b - q)²] / phi
 //
-// Cost: two logarithms for each point. Sources: Fan, Grama, Liu, as Waudby-Smith, Ramdas have it (the inequality; Estimating means of bounded random
-// variables by betting, arXiv 2010.09686); for two samples derived here, the proof is in the claim.
+// Cost: two logarithms for each of the 16 points; no state, no allocation.
+//
+// Conventions: an empty arm that the test needs says nothing (false). NaN panics in sums, margin and q. A phi must be finite, which isn't looked at.
+//
+// Sources: Fan, Grama, Liu, as Waudby-Smith, Ramdas have it (the inequality; Estimating means of bounded random variables by betting, arXiv 2010.09686); for
+// two samples derived here, the proof is in the claim.
 type Bounded struct {
 	Rho0, Delta float64 // the margin: m_c against Rho0 m_b + Delta; Rho0 at least 0, Delta of any sign
 	Side        int     // +1: evidence of more than the margin; -1: of less

@@ -4,15 +4,20 @@ import "math"
 
 // Difference is a confidence sequence for a difference of rates, p_c - p_b (R5), from which every absolute margin can be read.
 //
-// Claim. The intervals that Interval returns after each block, for one alpha, all contain the true difference with
-// probability at least 1 - alpha: at any time, after any peeking. Where the difference varies, it is for its average, weighted as the bets
-// weight it (about by Nc Nb / (Nc + Nb)). The conditions are those of Linear, whose bets at Rho0 = 1 it uses, for both sides,
-// over IntervalGrid: with p_c - p_b = d their log e-value is A_j - d B_j, so one pair of sums answers every d.
+// Claim. The intervals that Interval returns after each block, for one alpha, all contain the true difference with probability at least 1 - alpha: at any
+// time, after any peeking. Where the difference varies, it is for its average, weighted as the bets weight it (about by Nc Nb / (Nc + Nb)).
+//
+// When. As Linear, whose bets at Rho0 = 1 it uses, for both sides, over IntervalGrid: with p_c - p_b = d their log e-value is A_j - d B_j, so one pair of
+// sums answers every d.
+//
+// Cost: 1.4 KB. Add takes 80 logarithms (phi = 1), else 160 elementary functions; Interval a few rounds, at most 200, of 20 exponentials for each side. No
+// allocation.
+//
+// Conventions: a block with an empty arm is left out; of none the bounds are -1 and 1. NaN panics in counts. A phi must be finite, which isn't
+// looked at. alpha is in (0, 1), which isn't either. Sums of disjoint blocks add in any order. The zero value is not ready; see NewDifference. Owned by one
+// goroutine.
 //
 // Source: derived here: the duality of tests and confidence sets, with Linear's test (the proof is there) of every d from both sides, each at half of alpha.
-//
-// Sums of disjoint blocks add in any order. Cost of Add: 80 logarithms (phi = 1), else 160 elementary functions.
-// The zero value is not ready; see NewDifference. Owned by one goroutine.
 type Difference struct {
 	above, below linearSums // bets that the difference is above, below a value
 	reach        float64    // no difference is beyond it: 1, or +Inf

@@ -10,9 +10,12 @@
 // Logarithms are natural everywhere; c is the canary, b the baseline. A block is whatever the caller takes together: its end must depend on
 // sizes only, never on results, and the split between the arms must be constant within it.
 //
-// Conventions, where a type doesn't say otherwise. Empty: a block in which an arm has nothing that the test needs leaves the evidence as it is, and is reported (false);
-// an interval of nothing is all that is possible, an estimate of nothing NaN. Ties: exact in the rank tests, one half in U and the probability index. NaN is never
-// taken (a panic) and, but for estimates of nothing, never given; log evidence is finite. A method that says no cost takes a few operations for each point of its grid.
+// Conventions, where a type doesn't say otherwise. Empty: a block in which an arm has nothing that the test needs leaves the evidence as it is, and is
+// reported (false); an interval of nothing is all that is possible, an estimate of nothing NaN. Ties: exact in the rank tests, one half in U and the
+// probability index. NaN panics in what is counted or measured; a factor for over-dispersion, a prior and an alpha are the caller's own, finite, and not
+// looked at where a type doesn't say so. But for estimates of nothing, none is given for what is in order; log evidence is finite. An error rate alpha is in
+// (0, 1). The cost is said at the type, of the method that takes a block; where it says no more, what reads the state takes constant time, and neither
+// allocates. Bytes are without what a value shares with others, such as a grid.
 //
 // Sources. Each comment names where its method can be looked up. "Derived here" means that nothing was found that states it: then the proof, or for a
 // rule chosen by simulation the test that simulates it, is named there. The short names of ARCHITECTURE.md and of the certificate are: R1 Linear, R2 Bernoulli,

@@ -9,10 +9,14 @@ import (
 // EBH returns, ascending, which of many hypotheses are rejected at the false discovery rate q by the e-Benjamini-Hochberg procedure: with the K
 // e-values sorted downward, the i first for the largest i whose e-value is at least K/(i q). It answers "which segments are harmed".
 //
-// Claim. The expected share of true hypotheses among the rejected ones is at most q, under any dependence, when each logE is the log of an e-value: an
-// e-process at the time of the report, which may be chosen by looking. Running maxima are not e-values: for a report that latches, pass
-// them through AdjustMax first. Ties stand or fall together; -Inf is never rejected. Cost: a sort of a copy. It panics unless 0 < q < 1 and
-// no logE is NaN.
+// Claim. The expected share of true hypotheses among the rejected ones is at most q, under any dependence.
+//
+// When. Each logE is the log of an e-value: an e-process at the time of the report, which may be chosen by looking. Running maxima are not e-values: for a
+// report that latches, pass them through AdjustMax first.
+//
+// Cost: a sort of a copy, and at most a logarithm for each hypothesis.
+//
+// Conventions: ties stand or fall together; -Inf is never rejected, +Inf always; of an empty list none. It panics unless 0 < q < 1 and no logE is NaN.
 //
 // Source: Wang, Ramdas (arXiv 2009.02824).
 func EBH(logE []float64, q float64) []int {
@@ -41,7 +45,14 @@ func EBH(logE []float64, q float64) []int {
 // A(1) = 1/2. What it costs: a maximum of 1000 becomes 21.
 //
 // Claim. The expectation of A(m) is at most 1 at any time, since P(m >= x) <= 1/x (Ville) and the integral of A(x)/x² from 1 on is 1.
-// A logMax below 0 counts as 0. It panics on NaN. Source: adjusters of Shafer, Shen, Vereshchagin, Vovk (Test martingales, Bayes factors and p-values, 2011).
+//
+// When. For the maximum of any e-process from its start on.
+//
+// Cost: at most three elementary functions; no allocation.
+//
+// Conventions: a logMax below 0 counts as 0; +Inf stays so; NaN panics.
+//
+// Source: adjusters of Shafer, Shen, Vereshchagin, Vovk (Test martingales, Bayes factors and p-values, 2011).
 func AdjustMax(logMax float64) float64 {
 	if math.IsNaN(logMax) {
 		panic("stats: a running maximum of NaN")

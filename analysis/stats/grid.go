@@ -14,8 +14,8 @@ var (
 	IntervalGrid   = Grid(0.005, 3, 20) // confidence sequences, which must fit every effect
 )
 
-// Grid returns points values from lo to hi, each the same multiple of the one before: lo (hi/lo)^(j/(points-1)).
-// It panics unless 0 < lo <= hi and points >= 1 (lo alone, when points is 1).
+// Grid returns points values from lo to hi, each the same multiple of the one before: lo (hi/lo)^(j/(points-1)). Cost: a power for each point but the first,
+// and the slice. Conventions: it panics unless 0 < lo <= hi, hi is finite and points >= 1 (lo alone, when points is 1); NaN panics.
 func Grid(lo, hi float64, points int) []float64 {
 	if !(lo > 0 && hi >= lo && points >= 1) || math.IsInf(hi, 1) {
 		panic(fmt.Sprintf("stats: grid from %v to %v with %d points", lo, hi, points))

@@ -12,9 +12,18 @@ import (
 // hypotheses that are not passed in. Hypothesis i is rejected when logMax[i] >= log(1/alpha) - log(its share); then the
 // shares of the rest, and the reserve, are divided by their sum, and so on until nothing changes.
 //
-// Claim. The chance ever to reject a true hypothesis is at most alpha, under any dependence between them and any stopping: each crossing
-// is bounded by Ville's inequality in that process's own filtration, and Holm's closure needs no more. A rejection is never
-// taken back while maxima only grow. Sources: Holm (A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 1979), here with weights; Ville (1939). The cost is quadratic in the worst case. It panics unless 0 < alpha < 1 and the weights are as said.
+// Claim. The chance ever to reject a true hypothesis is at most alpha, under any dependence between them and any stopping: each crossing is bounded by
+// Ville's inequality in that process's own filtration, and Holm's closure needs no more. A rejection is never taken back while maxima only grow.
+//
+// When. Each logMax is the running maximum of a log e-process under its hypothesis, and the weights are fixed beforehand.
+//
+// Cost: a logarithm for each hypothesis that is left in each round; a round rejects one at least, so it is quadratic in the worst case. Allocates what it
+// returns.
+//
+// Conventions: equal maxima are held each against its own share. Weight 0, -Inf and NaN of logMax are never rejected, +Inf is; of an empty list none. It
+// panics unless 0 < alpha < 1 and the weights are as said; a NaN among these panics.
+//
+// Sources: Holm (A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 1979), here with weights; Ville (1939).
 func Holm(alpha float64, weights, logMax []float64) []bool {
 	total := 0.0
 	for _, w := range weights {

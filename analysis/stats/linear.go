@@ -39,8 +39,10 @@ func (c Counts) check() {
 // This lambda is R4's for phiC = phiB, is always inside both factors' domains (lambda > -1/phiC, s lambda < 1/phiB, and
 // log(phi)/(phi-1) >= 1/phi), and is the growth-optimal bet for small effects at unequal phi.
 //
-// Cost: two logarithms (phi = 1), else four elementary functions, for each point. The logarithms are log1p only; an
-// increment is never -Inf. Above rates of 10 % the test stays valid and loses power (it takes the variance as p, not p(1-p)).
+// Cost: two logarithms (phi = 1), else four elementary functions, for each point, and two exponentials unless it is Prepared; no state, no allocation.
+//
+// Conventions: an empty arm that the test needs says nothing (false). NaN panics in counts and margin. A phi must be finite, which isn't looked at. The
+// logarithms are log1p only; an increment is never -Inf. Above rates of 10 % the test stays valid and loses power (it takes the variance as p, not p(1-p)).
 //
 // Proof. At phi = 1 each canary event is paid 1 + lambda p <= e^(lambda p) on average, each of the baseline at most e^(-s lambda p); as s Nb = Rho0 Nc, a
 // block is paid at most e^(lambda Nc (p_c - Rho0 p_b)), and Delta lambda Nc is taken off. Poisson counts pay just that. So do negative binomial ones of

@@ -21,17 +21,22 @@ var longRunSizes = [...]int{1, 5, 25}
 // on, the upper 90 % limit is mean(U) / chi², by the Wilson-Hilferty approximation with as many degrees of freedom as the
 // spread of U tells (at most one for each batch); the largest limit is the variance.
 //
-// It is calibrated by simulation, not exact. The limits are what makes it hold from the 30th block on: 4 batches of 25 blocks are worth little, and are
-// taken for that. (To wait for 20 batches of a size, and take the point, lets several times alpha alarm meanwhile where noise is strong and
-// lasts.) TestMeanUnderAutocorrelation has hosts whose level wobbles: where its correlation from block to block is 0.9, of healthy runs of 1000 blocks
-// 0.7 % alarm at 5 %, 0.3 % at 1 %. What it can't see: noise that lasts longer than 25 blocks (7 and 4 % at a correlation of 0.97, 20 and 15 % at
-// 0.99), noise of the canary's own hosts, and a canary that is noisier than the baseline without a change of its mean.
+// Claim. Each size's limit is about an upper 90 % limit of the variance: calibrated by simulation, not exact.
+//
+// When. For noise that the parts of the baseline show, and that lasts no longer than 25 blocks. The limits are what makes it hold from the 30th block on: 4
+// batches of 25 blocks are worth little, and are taken for that. (To wait for 20 batches of a size, and take the point, lets several times alpha alarm
+// meanwhile where noise is strong and lasts.) TestMeanUnderAutocorrelation has hosts whose level wobbles: where its correlation from block to block is 0.9,
+// of healthy runs of 1000 blocks 0.7 % alarm at 5 %, 0.3 % at 1 %. What it can't see: noise that lasts longer than 25 blocks (7 and 4 % at a correlation of
+// 0.97, 20 and 15 % at 0.99), noise of the canary's own hosts, and a canary that is noisier than the baseline without a change of its mean.
+//
+// Cost: 152 bytes and constant time; no allocation.
+//
+// Conventions: a block with an empty part is left out; NaN and infinite sizes and means panic. The variance is in the square of the metric's unit: +Inf
+// before 30 blocks, 0 where no two samples differed. Sums are taken in the order of the blocks. The zero value has seen nothing and is ready.
 //
 // Sources: batch means, the usual variance of a mean of dependent values in simulation; the limit, Wilson, Hilferty (The distribution of chi-square, Proc. Nat. Acad. Sci.
 // 17, 1931) with degrees of freedom as Satterthwaite (An approximate distribution of estimates of variance components, Biometrics Bulletin 2, 1946) has them.
 // Which sizes, how many batches, which limit: chosen here, by TestMeanUnderAutocorrelation.
-//
-// Deterministic: sums are taken in the order of the blocks. State is a dozen numbers for each size. The zero value has seen nothing and is ready.
 type LongRun struct {
 	batches [len(longRunSizes)]spread
 	blocks  int64

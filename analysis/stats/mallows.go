@@ -22,8 +22,11 @@ var MallowsThetas = []float64{0.3, 0.6, 1.2, 2.4, 4.8}
 // When. As TopK: requests are assigned at random within the block, or both arms are independent samples. The buckets at the ends stay where
 // they are, as TopK's do. It sees what moves the bulk; a change of the tail alone moves U by nothing that could be seen.
 //
-// A block needs no more than a request of each arm. Cost: one walk up both histograms, and a power series for each theta and for each of at most 20
-// buckets that hold a large share of all requests, whatever the number of requests. No allocation.
+// Cost: one walk up both histograms, and a power series for each theta and for each of at most 20 buckets that hold a large share of all requests, whatever
+// the number of requests. No state, no allocation.
+//
+// Conventions: a block needs no more than a request of each arm; an empty one says nothing (false). Ties are exact. A theta that is NaN, or not in (0, 5],
+// panics. An increment is finite.
 //
 // Accuracy: 1e-12 and 1e-15 of the logarithm of E[e^(lambda U)] (about theta^2 n m/(24 N)), measured against exact sums.
 //

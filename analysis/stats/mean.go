@@ -42,8 +42,13 @@ var MeanGrid = Grid(0.002, 0.256, 8)
 // When. Exact for blocks that are independent given the past and a variance known to be an upper limit. With LongRun's it is calibrated by simulation,
 // not exact: gauges are autocorrelated, and the canary's noise is taken to be like the baseline's.
 //
-// Cost: an exponential and a root for each point. Source: derived here, the proof is above; Bennett (Probability inequalities for the sum of
-// independent random variables, J. Amer. Statist. Assoc. 57, 1962).
+// Cost: an exponential and a root for each point; no state, no allocation.
+//
+// Conventions: an empty arm that the test needs says nothing (false), nor does a variance of 0 or +Inf. Means are in the metric's unit, the variance in its
+// square. NaN panics, and so do infinite means; that Delta is finite isn't looked at.
+//
+// Source: derived here, the proof is above; Bennett (Probability inequalities for the sum of independent random variables, J. Amer. Statist. Assoc. 57,
+// 1962).
 type Mean struct {
 	Rho0, Delta float64   // the margin: m_c against Rho0 m_b + Delta; Rho0 at least 0, Delta of any sign
 	Side        int       // +1: evidence of more than the margin; -1: of less

@@ -6,13 +6,18 @@ import "math"
 // (NormalMixture) at every candidate of the ratio at once, since each is linear in the same sums.
 //
 // Claim. With w = Nc Nb / (Nc + Nb) a block's weight, the intervals that Difference, or Ratio, returns after each block, for one alpha, all contain the
-// weighted mean of the differences, or the ratio of the weighted means, with probability at least 1 - alpha. Asymptotic, so calibrated: the block means of
-// many samples, the variance an estimate (LongRun's). The first block with a known variance fixes the scale, for an interval that is tightest when 100
-// times its weight has come together, and isn't counted. Estimates for people; Mean is the test.
+// weighted mean of the differences, or the ratio of the weighted means, with probability at least 1 - alpha.
+//
+// When. Asymptotic, so calibrated: the block means of many samples, the variance an estimate (LongRun's). The first block with a known variance fixes the
+// scale, for an interval that is tightest when 100 times its weight has come together, and isn't counted. Estimates for people; Mean is the test.
+//
+// Cost: 48 bytes. Add takes a dozen operations, Difference a logarithm and a root or two, Ratio at most 120 times that, by bisection. No allocation.
+//
+// Conventions: a block with an empty arm is left out, and one with a variance of 0, +Inf or NaN; NaN panics in means. Means are in the metric's unit, the
+// variance in its square. alpha is in (0, 1), which isn't looked at. Sums of disjoint blocks add in any order after the first. The zero value is not ready;
+// see NewMeanEffect. Owned by one goroutine.
 //
 // Sources: NormalMixture's; the ratio as Fieller (Some problems in interval estimation, J. R. Statist. Soc. B 16, 1954) has it for one look.
-//
-// Sums of disjoint blocks add in any order. Cost of Add: a dozen operations. The zero value is not ready; see NewMeanEffect. Owned by one goroutine.
 type MeanEffect struct {
 	scale              float64
 	weight             float64

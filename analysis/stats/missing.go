@@ -4,11 +4,16 @@ package stats
 // exposures Nc and Nb are the planned shares, pi and 1 - pi, and the counts Kc and Kb all events seen of the arms, late ones too. It
 // is Linear's at Rho0 = 1, Delta = 0, Side -1 with one bet, e^-3: the canary has a twentieth of its events or none.
 //
-// Claim. Conditional mean at most 1 while the canary's expected count per share is at least the baseline's, for counts
-// over-dispersed as a negative binomial with variance at most phi times the mean; phi is that of the sizes (Dispersion.AddSizes).
-// A silent canary pays Kb log(1 + 0.95 pi/((1-pi+0.05 pi) phi)), about 0.95 pi Kb / phi. 0 when a share is 0.
+// Claim. Conditional mean at most 1 while the canary's expected count per share is at least the baseline's. A silent canary pays Kb log(1 + 0.95
+// pi/((1-pi+0.05 pi) phi)), about 0.95 pi Kb / phi.
 //
-// Source: derived here, as Linear, where the proof stands. Cost: Linear's for one point.
+// When. For counts over-dispersed as a negative binomial with variance at most phi times the mean; phi is that of the sizes (Dispersion.AddSizes).
+//
+// Cost: Linear's for one point; no allocation.
+//
+// Conventions: 0 when a share is 0, and of an empty block. NaN panics in shares and counts. A phi must be finite, which isn't looked at.
+//
+// Source: derived here, as Linear, where the proof stands.
 func MissingIncrement(events Counts, phi float64) float64 {
 	var inc [1]float64
 	missingTest.Increments(inc[:], events, phi, phi)

@@ -8,18 +8,21 @@ import (
 // Mixture turns the blocks' increments of a test into its evidence: the mean over the grid points of products that start at
 // different blocks, each start with the weight that the caller gives (the start mixture; R3 with any weights).
 //
-// Claim. If e^increment has, for each point, conditional mean at most 1 given the past, and the weights are fixed in
-// advance (or depend on the past and on sizes only) and add up to at most 1, then e^LogE is a nonnegative supermartingale
-// that starts at 1: the chance that LogMax ever reaches log(1/alpha) is at most alpha, however often one looks (Ville).
-// What has not started yet is kept as cash, a bet on nothing.
+// Claim. e^LogE is a nonnegative supermartingale that starts at 1: the chance that LogMax ever reaches log(1/alpha) is at most alpha, however often one
+// looks (Ville). What has not started yet is kept as cash, a bet on nothing.
 //
-// Sources: Ville's inequality (Étude critique de la notion de collectif, 1939); the idea of starts, Shin, Ramdas, Rinaldo (E-detectors, arXiv 2203.03532), whose
-// weights don't add up to a limit and bound how often, not whether ever, it alarms.
+// When. e^increment has, for each point, conditional mean at most 1 given the past, and the weights are fixed in advance (or depend on the past and on sizes
+// only) and add up to at most 1.
 //
 // A plain product, for a pass test, is a first Step with weight 1 and later ones with 0.
 //
-// Order matters: steps are taken in the order of event time. Cost: a few elementary functions for each point; no
-// allocation. A Mixture is owned by one goroutine.
+// Cost: three elementary functions for each point; 48 bytes and 8 for each point; no allocation.
+//
+// Conventions: order matters, steps are taken in the order of event time. An empty block is no Step, or one with increments of 0. NaN panics, in increments
+// and in the weight; an increment of -Inf loses what its point has. The zero value is not ready; see NewMixture. Owned by one goroutine.
+//
+// Sources: Ville's inequality (Étude critique de la notion de collectif, 1939); the idea of starts, Shin, Ramdas, Rinaldo (E-detectors, arXiv 2203.03532),
+// whose weights don't add up to a limit and bound how often, not whether ever, it alarms.
 type Mixture struct {
 	log    []float64 // R_j: log of the started stake of point j, times its winnings
 	cash   float64   // stake that has not started: 1 before the first step, never negative

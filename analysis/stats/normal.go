@@ -8,15 +8,18 @@ import (
 // NormalMixture is the closed form of R7: a normal mixture over bets on the contrasts of blocks, for the confidence sequence of a mean's
 // contrast, and as a cross-check of Mean. It has no starts: what a canary proves later must repay the healthy time before.
 //
-// Claim. Let each contrast d, given the past and the sizes, be sub-Gaussian with variance proxy at most variance around its mean. Then e^LogE(+1) is an
-// e-process for "the means were never above 0" (of their weighted sum), LogE(-1) for "never below", LogE(0) for "0", and
-// the intervals that Interval returns after each block, for one alpha, all contain the weighted mean of the blocks' means with probability at least
-// 1 - alpha.
+// Claim. e^LogE(+1) is an e-process for "the means were never above 0" (of their weighted sum), LogE(-1) for "never below", LogE(0) for "0", and the
+// intervals that Interval returns after each block, for one alpha, all contain the weighted mean of the blocks' means with probability at least 1 - alpha.
 //
-// When. Exact for a known sub-Gaussian variance; asymptotic, that is calibrated, for contrasts of many samples with an estimated one (LongRun's). Its scale
-// must be fixed before the blocks that it takes: see MixtureScale.
+// When. Each contrast d, given the past and the sizes, is sub-Gaussian with variance proxy at most variance around its mean. Exact for a known one;
+// asymptotic, that is calibrated, for contrasts of many samples with an estimated one (LongRun's). Its scale must be fixed before the blocks that it takes:
+// see MixtureScale.
 //
-// Sums of disjoint blocks add in any order. Cost of Add: a few additions. Owned by one goroutine. The zero value is not ready; see NewNormalMixture.
+// Cost: 32 bytes. Add takes a few additions, LogE and Interval at most five elementary functions. No allocation.
+//
+// Conventions: an empty block has no variance (0 or +Inf) or no weight, and is left out; of none LogE is 0. NaN panics; alpha is in (0, 1), which isn't
+// looked at. Contrasts are in the metric's unit, variances in its square. Sums of disjoint blocks add in any order. Owned by one goroutine. The zero value
+// is not ready; see NewNormalMixture.
 //
 // Sources: Robbins (Statistical methods related to the law of the iterated logarithm, Ann. Math. Statist. 41, 1970); Howard, Ramdas, McAuliffe, Sekhon (arXiv 1810.08240); for estimated, varying variances Waudby-Smith, Arbour, Sinha,
 // Kennedy, Ramdas (arXiv 2103.06476).
@@ -30,8 +33,15 @@ func NewNormalMixture(scale float64) *NormalMixture {
 	return &NormalMixture{scale: scale}
 }
 
-// MixtureScale is the scale at which the interval at confidence 1 - alpha is tightest when the sum of weight² variance has come to v: fix it in
-// advance, at 10 to 30 % of the planned life, and never at fewer than 30 blocks. It panics unless 0 < alpha <= 1/2 and v > 0.
+// MixtureScale is the scale of a NormalMixture.
+//
+// Claim. At it the interval at confidence 1 - alpha is about tightest when the sum of weight² variance has come to v; any other is as valid.
+//
+// When. Fix it in advance, at 10 to 30 % of the planned life, and never at fewer than 30 blocks.
+//
+// Cost: two logarithms; no allocation.
+//
+// Conventions: its unit is that of 1/v. It panics unless 0 < alpha <= 1/2 and v > 0: NaN panics. For a v of +Inf it is 0, which NewNormalMixture refuses.
 //
 // Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (arXiv 2103.06476).
 func MixtureScale(alpha, v float64) float64 {

@@ -8,11 +8,20 @@ import (
 // plugInHalfLife is after how many blocks a block counts half in a plug-in.
 const plugInHalfLife = 24
 
-// BaselineRate is the predictable plug-in of Bernoulli: the baseline's rate as far as it is known before a block, with an exponential memory
-// of 24 blocks. It is no estimate to show: any value of it keeps the test valid.
+// BaselineRate is the predictable plug-in of Bernoulli: the baseline's rate as far as it is known before a block, with an exponential memory in which a
+// block counts half after 24 more.
 //
-// Use Rate for a block first, then Add the block: a rate that has seen the block's own outcomes would break the claim. Add also blocks that the
-// test skips. The zero value is not ready; see NewBaselineRate. Source: chosen here; TestThePlugInMustNotSeeTheBlock has why the order matters.
+// Claim. None of its own: it is no estimate to show, and any value of it keeps the test valid.
+//
+// When. Use Rate for a block first, then Add the block: a rate that has seen the block's own outcomes would break Bernoulli's claim. Add also blocks that
+// the test skips.
+//
+// Cost: 24 bytes and constant time; no allocation.
+//
+// Conventions: an empty block only fades what is known. NaN, infinite and negative numbers panic, and more events than exposures. The zero value is not
+// ready; see NewBaselineRate.
+//
+// Source: chosen here; TestThePlugInMustNotSeeTheBlock has why the order matters.
 type BaselineRate struct{ plugIn }
 
 // NewBaselineRate starts at a seed, which weighs as one event does: the baseline's rate before the canary had traffic (better: Add its blocks of that time),
@@ -35,7 +44,17 @@ func (r *BaselineRate) Add(n, k float64) { r.add(n, k) }
 func (r *BaselineRate) Rate() float64 { return r.within(1e-9, 1-1e-6) }
 
 // BaselineMean is the predictable plug-in of Bounded: the mean of the baseline's values on [0, 1], as BaselineRate is of a rate.
-// The zero value is not ready; see NewBaselineMean. Source: as BaselineRate's.
+//
+// Claim. None of its own, as BaselineRate.
+//
+// When. Mean first, then Add, as BaselineRate.
+//
+// Cost: 24 bytes and constant time; no allocation.
+//
+// Conventions: an empty block only fades what is known. NaN, infinite and negative sums panic, and a sum above the number of samples. The zero value is not
+// ready; see NewBaselineMean.
+//
+// Source: as BaselineRate's.
 type BaselineMean struct{ plugIn }
 
 // NewBaselineMean starts at a seed, which weighs as five samples do. It panics unless the seed is in (0, 1).

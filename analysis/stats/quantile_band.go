@@ -10,9 +10,16 @@ import (
 // QuantileBand is a confidence sequence for a quantile of one arm. For display only, and to be labelled so: nothing is
 // decided by it.
 //
-// Claim. If the arm's values are independent and all of one law, all intervals that Interval returns for its growing histogram and one alpha contain the
-// quantile, with probability at least 1 - alpha. Latencies of a day are not: with drift the band is wrong, so show that of the last hour at most. It says nothing
-// about the other arm: two bands that don't overlap are no test.
+// Claim. All intervals that Interval returns for its growing histogram and one alpha contain the quantile, with probability at least 1 - alpha. It says
+// nothing about the other arm: two bands that don't overlap are no test.
+//
+// When. The arm's values are independent and all of one law. Latencies of a day are not: with drift the band is wrong, so show that of the last hour at
+// most.
+//
+// Cost: three log-gammas for each bucket; no state, no allocation.
+//
+// Conventions: bounds are buckets, so ties are exact. Of an empty histogram they are ZeroBucket and TopBucket. NaN panics in alpha; Tightest and At must be
+// finite, which isn't looked at.
 //
 // Source: the beta-binomial mixture of Howard, Ramdas (Sequential estimation of quantiles with applications to A/B testing and best-arm identification,
 // Bernoulli 28(3), 2022, the theorem for a fixed quantile; two-sided as in their package confseq): an edge x is excluded when the count of values up to x says that its share is not the quantile's.
@@ -22,9 +29,8 @@ type QuantileBand struct {
 	At       float64 // the alpha for which it is; 0: that of the interval. Any is valid
 }
 
-// Interval returns the buckets whose upper edges bound the quantile at confidence 1 - alpha, from all values so far: ZeroBucket where there is no
-// lower bound, TopBucket where there is no upper one. The histogram is ascending; it is only read. It panics unless 0 < alpha < 1. Cost: two
-// log-gammas for each bucket; no allocation.
+// Interval returns the buckets whose upper edges bound the quantile at confidence 1 - alpha, from all values so far: ZeroBucket where there is no lower
+// bound, TopBucket where there is no upper one. The histogram is ascending; it is only read. It panics unless 0 < alpha < 1.
 func (q QuantileBand) Interval(hist []windows.Bucket, alpha float64) (lower, upper int32) {
 	if !(alpha > 0 && alpha < 1) || q.PPM <= 0 || q.PPM >= 1_000_000 {
 		panic(fmt.Sprintf("stats: band of a tail of %d ppm at %v", q.PPM, alpha))

@@ -18,18 +18,24 @@ const (
 // QuantileRatio is a confidence sequence for the factor by which the canary's tail is slower than the baseline's, with a point estimate:
 // TopK, fail and pass, for shifts from a half to four times.
 //
-// Claim. If one factor moves the canary's tail in all blocks, all intervals that Interval ever returns for one alpha contain it,
-// with probability at least 1 - alpha. Otherwise the lower bound says "not in all blocks at most that much slower", the upper one the mirror of it.
+// Claim. All intervals that Interval ever returns for one alpha contain the factor, with probability at least 1 - alpha.
 //
-// Source: derived here: the duality of tests and confidence sets, with TopK's test (the proof is there) of every shift from both sides, each at half of alpha; the
-// largest evidence of each counts, by Ville's inequality.
+// When. As TopK, and one factor moves the canary's tail in all blocks. Otherwise the lower bound says "not in all blocks at most that much slower", the
+// upper one the mirror of it.
 //
 // On linear buckets (On) the same shifts are differences, which values beyond the buckets' range would fake: a shift moves those inside it and not those
 // outside. So each test takes such values in the way in which it holds: to prove more than an upward shift, or less than a downward one, at the ends of the range, and
 // else beyond all others (see windows.LinearBuckets.Clamp).
 //
-// Histograms are only read. Cost: a walk down both for each shift, and small sums; no allocation. Owned by one goroutine. The zero value is not ready; see
-// NewQuantileRatio.
+// Cost: 7.2 KB, 400 bytes for Estimate and 152 for each further shift. Add takes a walk down both histograms for each of 49 shifts, on linear buckets two,
+// and small sums; Interval a power for each shift. Allocates only while histograms on linear buckets grow.
+//
+// Conventions: a block with an empty arm is left out (false); of none the bounds are 0 and +Inf, and the estimate is NaN. Ties are exact. The weight is as
+// Mixture's, but it is not looked at: NaN leaves it without evidence. alpha is in (0, 1), which isn't looked at. Histograms are only read. Owned by one
+// goroutine. The zero value is not ready; see NewQuantileRatio.
+//
+// Source: derived here: the duality of tests and confidence sets, with TopK's test (the proof is there) of every shift from both sides, each at half of
+// alpha; the largest evidence of each counts, by Ville's inequality.
 type QuantileRatio struct {
 	ppm        int64
 	fail, pass [ratioShifts]startedOdds

@@ -12,7 +12,13 @@ import (
 // baseline from the same block, ties one half. 0.5: no difference. Each block weighs n m/(n+m+1), the inverse of the variance of its own
 // share of pairs under no difference, so that drift and a ramp cannot fake a difference.
 //
-// An estimate, no test. Cost: one walk up both histograms; no allocation. The zero value is ready. Owned by one goroutine.
+// Claim. Value is the weighted mean of the blocks' indices: an estimate, no test, and without an interval.
+//
+// When. The split between the arms is constant within each block: else drift can fake a difference.
+//
+// Cost: 16 bytes. Add takes one walk up both histograms. No allocation.
+//
+// Conventions: a block with an empty arm is left out (false); NaN before the first block. Ties one half. The zero value is ready. Owned by one goroutine.
 //
 // Sources: U/(n m) of Mann, Whitney (Ann. Math. Statist. 18, 1947); the weights of blocks, van Elteren (On the combination of independent two-sample tests of Wilcoxon,
 // Bull. Internat. Statist. Inst. 37, 1960).
@@ -41,7 +47,14 @@ func (p *ProbabilityIndex) Value() float64 { return 0.5 + p.excess/p.weight }
 // larger one more often than the other, over all blocks. In buckets: with exponential buckets a ratio (Ratio), with
 // linear ones a difference.
 //
-// An estimate, no test. Cost: one walk up both histograms for each shift; no allocation. Owned by one goroutine. The zero value has no
+// Claim. Shift is where the weighted sum of the blocks' Mann-Whitney statistics, which falls with the shift, crosses its mean under no difference: an
+// estimate, no test, and without an interval.
+//
+// When. As ProbabilityIndex, for a difference that is about one shift of all values. Between two of its shifts it is interpolated.
+//
+// Cost: 56 bytes and 8 for each shift. Add takes one walk up both histograms for each shift. No allocation.
+//
+// Conventions: a block with an empty arm is left out (false); NaN before the first block. Ties one half. Owned by one goroutine. The zero value has no
 // shifts; see NewHodgesLehmann.
 //
 // Source: Hodges, Lehmann (Estimates of location based on rank tests, Ann. Math. Statist. 34, 1963), over blocks as ProbabilityIndex.
@@ -70,7 +83,8 @@ var RatioShifts = func() (shifts []int) {
 	return shifts
 }()
 
-// DifferenceShifts are shifts of count linear buckets: 0, and up to all of them either way, each a quarter or less further than the one before.
+// DifferenceShifts are shifts of count linear buckets: 0, and up to all of them either way, each a quarter or less further than the one before, but a bucket
+// at least. Cost: a sort of them. Conventions: ascending; 0 alone where count is less than 1.
 func DifferenceShifts(count int) []int {
 	shifts := []int{0}
 	for s := 1; s <= count; s += max(1, s/4) {
@@ -145,8 +159,17 @@ func crossing(values []float64) float64 {
 	return float64(last) + values[last]/(values[last]-values[next])*float64(next-last)
 }
 
-// HodgesLehmannShift is the estimate of one block, in buckets and to a bucket, by bisection over all shifts: NaN when an arm is empty, or when no shift
-// matters. Cost: about 20 walks up both histograms. Source: as HodgesLehmann.
+// HodgesLehmannShift is the estimate of one block, in buckets and to a bucket, by bisection over all shifts.
+//
+// Claim. As HodgesLehmann's, of one block and without a range that bounds it.
+//
+// When. As HodgesLehmann.
+//
+// Cost: about 40 walks up both histograms; no allocation.
+//
+// Conventions: NaN when an arm is empty, or when no shift matters. Ties one half.
+//
+// Source: as HodgesLehmann.
 func HodgesLehmannShift(canary, baseline []windows.Bucket) float64 {
 	n, m := total(canary), total(baseline)
 	if n == 0 || m == 0 {

@@ -4,8 +4,10 @@ import "math"
 
 // Ratio is a confidence sequence for a ratio of rates, p_c / p_b (R13).
 //
-// Claim. The intervals that Interval returns after each block, for one alpha, all contain the true ratio with probability
-// at least 1 - alpha. Conditions as for Linear; exposures may be real amounts. Where the ratio varies, it is the bet-weighted average excess over each candidate that is bounded.
+// Claim. The intervals that Interval returns after each block, for one alpha, all contain the true ratio with probability at least 1 - alpha. Where the
+// ratio varies, it is the bet-weighted average excess over each candidate that is bounded.
+//
+// When. As Linear; exposures may be real amounts.
 //
 // How. A test of p_c = rho p_b is needed for every rho. Between two neighbouring nodes a < b of a geometric grid the bets are
 // those of Linear at the node b, which any rho in between may use; then the log evidence Kc h(lambda) + Kb h(-rho r lambda), r = Nc/Nb,
@@ -13,10 +15,14 @@ import "math"
 // Reading the bounds off these lines is conservative; with nodes a factor 2^(1/4) apart (beyond 1/4 and 4: 2^(1/2)) it costs some 0.03 nat
 // (0.1).
 //
-// Source: derived here: the duality of tests and confidence sets, with Linear's test (the proof is there) and the chords above; TestRatioChordsLieBelow.
+// Cost: 7 KB. Add takes three logarithms (phi = 1; else six elementary functions) for each of 20 intervals, 10 bets and 2 sides where both counts are
+// positive, and nothing for a block without events; Interval at most 1800 exponentials. No allocation.
 //
-// Sums of disjoint blocks add in any order. Cost of Add: three factors for each node, bet and side where both counts are
-// positive; a block without events costs nothing. Owned by one goroutine. The zero value is not ready; see NewRatio.
+// Conventions: a block with an empty arm is left out; of none the bounds are 0 and +Inf. NaN panics in counts. A phi must be finite, which
+// isn't looked at. alpha is in (0, 1), which isn't either. Sums of disjoint blocks add in any order. Owned by one goroutine. The zero value is not ready;
+// see NewRatio.
+//
+// Source: derived here: the duality of tests and confidence sets, with Linear's test (the proof is there) and the chords above; TestRatioChordsLieBelow.
 type Ratio struct {
 	nodes        []float64 // ascending candidates; interval i is [nodes[i], nodes[i+1]]
 	above, below chords    // bets that the ratio is above, below a value

@@ -13,6 +13,10 @@ import (
 // values less step/2, the baseline's plus step/2. The margin kept: the canary's plus, the baseline's less. Downward the last two change places. The
 // metrics are called `latency`, `latency-h/2` and `latency+h/2`, h the step in milliseconds.
 //
+// Claim. What is stochastically within the margin before rounding is so after it, rounded, moved and put into buckets.
+//
+// When. Producers round to the nearest multiple of step. Of producers who cut off instead, step is twice what they cut to.
+//
 // Why. Let C and B be the true values and C', B' the rounded ones: |C' - C| <= h/2, |B' - B| <= h/2. If C <= (1+r) B, then
 //
 //	C' - h/2 <= C <= (1+r) B <= (1+r) (B' + h/2)
@@ -22,10 +26,14 @@ import (
 // in law, too: if the canary is stochastically within the margin, it still is. Without a margin nothing is to be done: rounding is monotone, so what
 // is stochastically not larger stays so, and ties are exact.
 //
-// What the margin loses: about (2+r) h/2 at the value where it is tested; 2 % at 50 ms and h = 1 ms. Values of h/2 and less have no lower
-// bound above 0, and go to the zero bucket, where they say nothing. Of producers who cut off instead of rounding, step is twice what they cut to.
+// What the margin loses: about (2+r) h/2 at the value where it is tested; 2 % at 50 ms and h = 1 ms. Values of h/2 and less have no lower bound above 0, and
+// go to the zero bucket, where they say nothing.
 //
-// Source: derived here, the proof is above. It panics on a step that is negative or not a number.
+// Cost: constant time; no allocation.
+//
+// Conventions: offsets are in the unit of step, of 0 they are 0. It panics on a step that is negative, infinite or NaN.
+//
+// Source: derived here, the proof is above.
 func RoundingOffsets(step float64, larger bool) (canary, baseline float64) {
 	if !(step >= 0) || math.IsInf(step, 1) {
 		panic(fmt.Sprintf("stats: values rounded to %v", step))

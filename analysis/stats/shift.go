@@ -9,9 +9,16 @@ import (
 // bucketsPerDoubling is the resolution of the histograms: scale 6.
 const bucketsPerDoubling = 64
 
-// FailShift is the margin r (0.2: at most 20 % slower) in buckets, for evidence of more than that: the least s with 2^(s/64) >= 1 + r, so
-// that bucketing never makes a canary within the margin look slower. r above -1 and at most 1e9, else it panics; exact, powers of two included. Cost: long numbers,
-// so ask once.
+// FailShift is the margin r (0.2: at most 20 % slower) in buckets, for evidence of more than that: the least s with 2^(s/64) >= 1 + r, so that bucketing
+// never makes a canary within the margin look slower.
+//
+// Claim. Exact, powers of two included.
+//
+// When. r is above -1 and at most 1e9, else it panics. Buckets are exponential, 64 to a doubling.
+//
+// Cost: a few products of long numbers: 10 to 20 microseconds and some 30 allocations, half a millisecond for an r as small as 1e-300. So ask once.
+//
+// Conventions: a margin of 0 is 0 buckets, one below 0 a negative number of them. NaN panics.
 //
 // Source: C <= (1+r) B puts C at most so many buckets above B, as ceil(a + d) <= ceil(a) + ceil(d); buckets are those of OpenTelemetry's exponential histogram of scale 6.
 func FailShift(r float64) int {
@@ -25,7 +32,17 @@ func FailShift(r float64) int {
 	return s
 }
 
-// PassShift is the margin in buckets for evidence of keeping it: the greatest s with 2^(s/64) <= 1 + r. Otherwise as FailShift. Source: FailShift's.
+// PassShift is the margin in buckets for evidence of keeping it: the greatest s with 2^(s/64) <= 1 + r.
+//
+// Claim. Exact, as FailShift, and at most one bucket below it.
+//
+// When. As FailShift.
+//
+// Cost: half as much again as FailShift's.
+//
+// Conventions: as FailShift; NaN panics.
+//
+// Source: FailShift's.
 func PassShift(r float64) int {
 	s := FailShift(r)
 	if compareShift(s, r) > 0 {

@@ -7,21 +7,24 @@ import (
 
 // Skew is the sequential Kolmogorov-Smirnov test of values that keep coming against a sample that is fixed and was drawn before: do both come from one distribution?
 //
-// Claim. The sample's n values are independent draws from a distribution F, counted in bins. F itself isn't known. By the Dvoretzky-Kiefer-Wolfowitz inequality its share
-// at or below any value is within Slack = sqrt(log(2/delta) / (2n)) of the sample's, at all values at once, but for a chance of delta. Given that, as long as each
-// new value's chance to lie at or below each edge, given the past, is F's, e^increment has conditional mean at most 1 for every component, so their Mixture
-// is an e-process: the chance that its LogMax ever reaches log(1/alpha), however often one looks, is at most alpha + delta over the drawing of both. (To take the
-// sample's shares for F's would prove its own error: with n = 1,000 and enough new values, always. To use the sample as the second arm of a two-sample test in each
-// block anew, as TopKMix does with fresh ones, would count the same draws again and again.)
+// Claim. The sample's n values are draws from a distribution F, counted in bins. F itself isn't known. By the Dvoretzky-Kiefer-Wolfowitz inequality its
+// share at or below any value is within Slack = sqrt(log(2/delta) / (2n)) of the sample's, at all values at once, but for a chance of delta. Given that, as
+// long as each new value's chance to lie at or below each edge, given the past, is F's, e^increment has conditional mean at most 1 for every component, so
+// their Mixture is an e-process: the chance that its LogMax ever reaches log(1/alpha), however often one looks, is at most alpha + delta over the drawing of
+// both. (To take the sample's shares for F's would prove its own error: with n = 1,000 and enough new values, always. To use the sample as the second arm of
+// a two-sample test in each block anew, as TopKMix does with fresh ones, would count the same draws again and again.)
 //
-// When. Exact at phi = 1 for any values whose law given the past stays F, and at phi > 1 when they come in units as Bernoulli says; with a measured phi calibrated.
-// Ties and discrete values are fine. What is tested is each moment's law: one that swings over the day around F is proven to differ, though its mean over the day doesn't.
-// A difference of up to Slack at every edge, or one between two edges, is never proven: more offline values make it finer.
+// When. The sample's values are independent. Exact at phi = 1 for any values whose law given the past stays F, and at phi > 1 when they come in units as
+// Bernoulli says; with a measured phi calibrated. What is tested is each moment's law: one that swings over the day around F is proven to differ, though its
+// mean over the day doesn't. A difference of up to Slack at every edge, or one between two edges, is never proven: more offline values make it finer.
 //
 // Each edge has two one-sample Bernoulli tests, of the smaller of the shares on its two sides: it is above the sample's plus Slack, or below that minus Slack. Those
 // that leave 0 … 1 are left out. KS is thus a mixture over thresholds, as TopKMix is.
 //
-// Cost: four logarithms for each component. No allocation. Owned by one goroutine.
+// Cost: 56 bytes, and 128 for each edge. Increments takes two logarithms, two exponentials and a root for each component. No allocation.
+//
+// Conventions: an empty block says nothing (false). Ties and discrete values are fine. NaN panics in delta. A phi must be finite, which isn't looked at. The
+// zero value is not ready; see NewSkew. Owned by one goroutine.
 //
 // Sources: the constant 2, Massart (The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality, Ann. Probab. 18(3), 1990), for any F; mixtures over thresholds,
 // Arnold, Choe, Scarsini, Tsetlin (arXiv 2604.21851); that both bounds add up is the union bound.
@@ -109,8 +112,17 @@ func (s *Skew) Increments(dst []float64, bins []int64, phi float64) bool {
 	return true
 }
 
-// BinDistance is the largest difference of two samples' shares at or below an edge, of counts in the same bins: the Kolmogorov-Smirnov distance, 0 to 1, never
-// above that of the raw values. NaN when one is empty. It panics when they have not as many bins. Sources: Kolmogorov (1933), Smirnov (1939) for two samples.
+// BinDistance is the largest difference of two samples' shares at or below an edge, of counts in the same bins: the Kolmogorov-Smirnov distance, 0 to 1.
+//
+// Claim. Never above that of the raw values.
+//
+// When. Of any counts that are not negative, which isn't looked at. For the eye only: it is no test, and has no error rate. Skew is the test.
+//
+// Cost: two walks over the bins; no allocation.
+//
+// Conventions: NaN when one is empty. Ties are exact: a bin counts as one value. It panics when they have not as many bins.
+//
+// Sources: Kolmogorov (1933), Smirnov (1939) for two samples.
 func BinDistance(a, b []int64) float64 {
 	n, m := sizesOf(a, b)
 	if n == 0 || m == 0 {
@@ -124,13 +136,19 @@ func BinDistance(a, b []int64) float64 {
 	return most
 }
 
-// PSI is the population stability index of counts in the same bins, new against what was expected: the sum over the bins of (p - q) log(p/q), p and q the shares of
-// the new and the expected values. 0 when they are the same, symmetric, without an upper end. NaN when one is empty. An empty bin counts as half a value, so that the
-// sum is finite.
+// PSI is the population stability index of counts in the same bins, new against what was expected: the sum over the bins of (p - q) log(p/q), p and q the
+// shares of the new and the expected values.
 //
-// For the eye only: it is no test, and has no error rate. Of equal distributions chance alone makes about (bins-1)(1/n + 1/m), and more bins more of it. The usual
-// reading, of ten bins: below 0.1 little has changed, from 0.25 on much. Neighbouring bins are put together until each has at least 7.5 % of the expected values,
-// which makes ten of twenty equal ones.
+// Claim. Never negative, 0 when the shares are the same, without an upper end. Of equal distributions chance alone makes about (bins-1)(1/n + 1/m), and more
+// bins more of it. The usual reading, of ten bins: below 0.1 little has changed, from 0.25 on much.
+//
+// When. Of any counts that are not negative, which isn't looked at. For the eye only: it is no test, and has no error rate.
+//
+// Cost: two walks over the bins, and a logarithm for each that is left; no allocation.
+//
+// Conventions: NaN when one is empty. Neighbouring bins are put together, from the lowest on, until each has at least 7.5 % of the expected values, but for
+// the last: that makes ten of twenty equal ones. A bin that is empty on one side counts as half a value there, so that the sum is finite. It panics when
+// they have not as many bins.
 //
 // Sources: Siddiqi (Credit Risk Scorecards, 2006), with the reading, a rule of thumb; it is the J-divergence of Jeffreys (Theory of Probability, 1948). The joining and the half
 // are chosen here; TestPSI has them.

@@ -20,8 +20,13 @@ var splitGrid = func() (tilts [SplitTilts]float64) {
 // units were first seen, k of them on the canary, while the plan gave it the share pi (R6: sample-ratio mismatch).
 //
 // Claim. For k ~ Binomial(n, pi) given the past and n, e^increment is a likelihood ratio: conditional mean exactly 1.
-// pi may be another in each block, but must be planned, not estimated: SplitChange is for a share that nobody planned.
-// Count units, not events: a unit's events all go to one arm. Cost: two logarithms for each tilt. It panics unless pi is in (0, 1) and k of 0 … n.
+//
+// When. Units are assigned independently. pi may be another in each block, but must be planned, not estimated: SplitChange is for a share that nobody
+// planned. Count units, not events: a unit's events all go to one arm.
+//
+// Cost: an exponential and a logarithm for each of the 24 tilts; no state, no allocation.
+//
+// Conventions: an empty block has increments of 0. It panics unless pi is in (0, 1), n finite and k of 0 … n: NaN panics.
 //
 // Source: the likelihood ratio of two binomials, whose mean is 1 since E e^(k d) = (1 + pi (e^d - 1))^n; the tilts are chosen here, so that the plan may change.
 // For one that stays, and many arms: Lindon, Malek (arXiv 2011.03567).

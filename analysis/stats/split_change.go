@@ -14,8 +14,10 @@ import (
 //
 //	E = q(arms) / max over p of p^k (1-p)^(n-k)
 //
-// Claim. At the true share p, E <= q(arms)/p(arms), a nonnegative martingale that starts at 1; so the chance that LogE ever reaches
-// log(1/alpha) is at most alpha, for units assigned independently with one share, at any stopping time. (E itself is no martingale.)
+// Claim. At the true share p, E <= q(arms)/p(arms), a nonnegative martingale that starts at 1; so the chance that LogE ever reaches log(1/alpha) is at most
+// alpha, at any stopping time. (E itself is no martingale.)
+//
+// When. Units are assigned independently with one share.
 //
 // q is the mean of two alternatives. Both take the share before the change as unknown (Jeffreys' prior Beta(1/2, 1/2)).
 //   - The reference period has one share, what follows has another, with the same prior: for changes early on. The
@@ -25,10 +27,14 @@ import (
 //     block: for changes later on, against all that was seen, not against a reference that has long been outgrown. The block has the weight
 //     that the caller gives (the start mixture); what was given before the reference closed starts just after it.
 //
-// Sources: universal inference, Wasserman, Ramdas, Balakrishnan (Proc. Nat. Acad. Sci. 117, 2020; arXiv 1912.11436); the two alternatives are chosen here.
+// The unknown share costs about log(n)/2 nats.
 //
-// The unknown share costs about log(n)/2 nats. Cost: two logarithms for each tilt.
-// The zero value is not ready; see NewSplitChange. Owned by one goroutine.
+// Cost: 528 bytes. Add takes, once the reference is closed, five elementary functions for each of the 24 tilts. No allocation.
+//
+// Conventions: a block that is empty of units only moves the weight. NaN panics in units; in the weight once the reference is closed, before that it isn't
+// looked at. The zero value is not ready; see NewSplitChange. Owned by one goroutine.
+//
+// Sources: universal inference, Wasserman, Ramdas, Balakrishnan (Proc. Nat. Acad. Sci. 117, 2020; arXiv 1912.11436); the two alternatives are chosen here.
 type SplitChange struct {
 	atUnits    float64 // of each arm, and
 	atBlocks   int     // blocks with units, either of which closes the reference

@@ -12,11 +12,18 @@ import (
 // weighted sum of (k_i - mu_i)² and V what it would be on average if events were independent; phi = sum U / sum V, over the closed batches and
 // the open one. Its limit takes U/V for a chi-square by its degrees of freedom (Satterthwaite's, Wilson and Hilferty's cube root), one-sided 95 %.
 //
+// Claim. Each size's limit is about a one-sided 95 % limit of the true ratio: calibrated by simulation, not exact.
+//
+// When. For noise that belongs to units, which is the same at all sizes of a part.
+//
+// Cost: 368 bytes, and 64 for each part; time in proportion to the parts. Allocates in NewSpread alone.
+//
+// Conventions: a batch that is empty in all parts adds nothing; a size with less than three degrees of freedom says nothing. n and k have one number for
+// each part. Negative or NaN counts, and more events than exposures, panic; that exposures are finite isn't looked at. Before phi is measured a NaN prior
+// comes back. The zero value is not ready; see NewSpread.
+//
 // Sources: Pearson's chi-square, with 1 added to each expected count so that rare events keep it bounded; Satterthwaite (Biometrics Bulletin 2, 1946); Wilson, Hilferty (Proc. Nat. Acad. Sci. 17, 1931). The
 // rest is chosen here, by TestSpreadFindsPhi and by SimCalibration in package analysis.
-//
-// It holds for noise that belongs to units, which is the same at all sizes of a part. It is calibrated by simulation, not exact. State is a
-// few sums for each batch size. The zero value is not ready; see NewSpread.
 type Spread struct {
 	batches [len(dispersionSizes)]spreadBatch
 	windows int64   // with any exposures

@@ -9,10 +9,18 @@ import (
 // batches of 1, 5, 25 and 125 windows, with U, V and the limit as Dispersion has them. Neighbours share what changes slowly, and the pair with the
 // largest U is left out, so drift and one change of the rate don't count as noise; clumps do, as long as batches of some size are longer than they are.
 //
+// Claim. Each size's limit is about a one-sided 95 % limit of the true ratio: calibrated by simulation, not exact. Batches that share a clump differ less
+// than independent ones.
+//
+// When. For clumps that are shorter than 125 windows, in rates that change slowly, or once.
+//
+// Cost: 552 bytes and constant time; no allocation.
+//
+// Conventions: a window that is empty of exposures is left out. Negative, NaN and infinite counts, and more events than exposures, panic. Before phi is
+// measured a NaN prior comes back. The zero value is ready to use.
+//
 // Sources: successive differences, von Neumann, Kent, Bellinson, Hart (The mean square successive difference, Ann. Math. Statist. 12, 1941); Dispersion's. To leave the
 // largest out is chosen here, by TestSuccessionSeesClumpsNotChanges.
-//
-// It is calibrated by simulation, not exact: batches that share a clump differ less than independent ones. The zero value is ready to use.
 type Succession struct {
 	sizes   [len(dispersionSizes)]succession
 	windows int64

@@ -13,14 +13,18 @@ const tailExpected = 4_000_000
 // with the window at which its tail expects 4 of the pooled requests, so the median's ends at once where that of p99.9
 // takes thousands of requests. Several tests share one TailBlocks: after each Add and each Cut, Step every one of them once.
 //
-// The end of a block depends on the pool alone: on the requests of both arms together. To wait for the first one of the canary would put it into the block's
-// last window each time, and where latencies rise, make it slower than a baseline of the whole block (TestBlocksEndByThePool). A block that
-// has nothing of an arm, or whose tail rounds to no request, says nothing and is dropped; its start weight enters with the tail's next block.
+// Claim. The end of a block depends on the pool alone: on the requests of both arms together. To wait for the first one of the canary would put it into the
+// block's last window each time, and where latencies rise, make it slower than a baseline of the whole block (TestBlocksEndByThePool).
+//
+// When. The split between the arms is constant within a block: Cut where it changes.
+//
+// Cost: 176 bytes for each tail, and twice the open histograms of both arms, 8 bytes a bucket. Add takes adding up the histograms of the tails whose block a
+// window doesn't fill by itself. Allocates only while the number of buckets grows.
+//
+// Conventions: a window that is empty adds nothing. A block that is empty of an arm, or whose tail rounds to no request, says nothing and is dropped; its
+// start weight enters with the tail's next block. Ties are TopK's matter. Owned by one goroutine. The zero value has no tails; see NewTailBlocks.
 //
 // Source: chosen here; the claim that it serves, and its proof, are TopKMix's.
-//
-// Cost: adding up the histograms of the tails whose block a window doesn't fill by itself. Allocates only while the number of buckets grows.
-// Owned by one goroutine. The zero value has no tails; see NewTailBlocks.
 type TailBlocks struct{ tails []tailBlock }
 
 // tailBlock is the block of one tail.

@@ -11,10 +11,16 @@ import (
 // TailShift is an effect size of a quantile over many blocks, small enough to keep for every segment: by how much the canary's values are to be moved
 // so that it has just its share of the pooled tails. In buckets: with exponential buckets a ratio, with linear ones a difference.
 //
-// Source: Hodges, Lehmann (Estimates of location based on rank tests, Ann. Math. Statist. 34, 1963), with the count of TopK as the rank statistic.
+// Claim. An estimate, no test, and without an interval: it crosses a shift at which TopK's evidence changes its sign.
 //
-// An estimate, no test: it crosses a shift at which TopK's evidence changes its sign. Cost: a walk down both histograms, and a few
-// steps for each shift; no allocation. Owned by one goroutine. The zero value has no shifts; see NewTailShift.
+// When. For a tail that has moved by about one shift. Between two of its shifts it is interpolated.
+//
+// Cost: 64 bytes and 8 for each shift. Add takes a walk down both histograms, and a few steps for each shift. No allocation.
+//
+// Conventions: a block with an empty arm, or whose tail rounds to no request, is left out (false); NaN before the first block. Ties at the cut count by the
+// canary's share of them. Owned by one goroutine. The zero value has no shifts; see NewTailShift.
+//
+// Source: Hodges, Lehmann (Estimates of location based on rank tests, Ann. Math. Statist. 34, 1963), with the count of TopK as the rank statistic.
 type TailShift struct {
 	ppm    int64
 	shifts []int

@@ -7,12 +7,17 @@ import (
 
 // Tilt is the one-sample test of an absolute limit: of n requests, x went beyond it.
 //
-// Claim. For an odds ratio w > 1 e^increment has conditional mean at most 1 as long as each request's chance to go beyond,
-// given the past, is at most P0 (evidence of a breach); for w < 1, as long as it is at least P0 (evidence of keeping it):
-// each request is paid (1 + q (w-1)) / (1 + P0 (w-1)) on average, q its chance. Requests need not be independent, as only that
-// chance matters; bursts in which it exceeds P0 are breaches. Count x exactly, not from a histogram.
+// Claim. For an odds ratio w > 1 e^increment has conditional mean at most 1 as long as each request's chance to go beyond, given the past, is at most P0
+// (evidence of a breach); for w < 1, as long as it is at least P0 (evidence of keeping it): each request is paid (1 + q (w-1)) / (1 + P0 (w-1)) on average,
+// q its chance.
 //
-// Cost: one logarithm for each point. Source: betting, Waudby-Smith, Ramdas (arXiv 2010.09686); the proof is in the claim.
+// When. Requests need not be independent, as only that chance matters; bursts in which it exceeds P0 are breaches. Count x exactly, not from a histogram.
+//
+// Cost: two logarithms for each point; no state, no allocation.
+//
+// Conventions: an empty block has increments of 0. NaN panics, in the share, n and x, and so do an infinite n and an x beyond it.
+//
+// Source: betting, Waudby-Smith, Ramdas (arXiv 2010.09686); the proof is in the claim.
 type Tilt struct {
 	P0   float64   // the share that may go beyond the limit, in (0, 1)
 	Grid []float64 // odds ratios w: FailOdds or PassOdds; read only

@@ -30,7 +30,11 @@ var (
 // taken as infinite, equally slow in both arms. (Were they finite values cut off at a limit, a pass test that moved
 // the canary's would find them faster than the baseline's.)
 //
-// Cost: one walk down both histograms to the K-th request, and two sums of about 20 standard deviations of X for each odds ratio. No allocation.
+// Cost: one walk down both histograms to the K-th request, and two sums of about 20 standard deviations of X, or of 36 leaps where one is above 32, for each
+// odds ratio. No state, no allocation.
+//
+// Conventions: an empty arm, or a tail that rounds to no request, says nothing (false). Ties are exact. Odds ratios are finite and above 0, which isn't
+// looked at: at most 16. An increment is finite.
 //
 // Proof. If the moved canary and the baseline are exchangeable, X is hypergeometric, and w^X / E[w^X] has mean 1. If the canary is stochastically smaller, couple
 // each of its values with a larger one that is distributed as the baseline's: at a fixed K, to raise a value of the canary never lowers X, so for w > 1 the mean
@@ -45,8 +49,8 @@ type TopK struct {
 	Grid  []float64 // odds ratios w, all above 1 (FailOdds) or all below (PassOdds); read only
 }
 
-// A Pool is what tests of one block with one tail and grid share, whatever their shifts: the law of the pool's tail. It only saves time.
-// The zero value is empty; owned by one goroutine.
+// A Pool is what tests of one block with one tail and grid share, whatever their shifts: the law of the pool's tail. It only saves time. Cost: 304 bytes.
+// Conventions: the zero value is empty; owned by one goroutine.
 type Pool struct {
 	n, m  int64 // of the canary, of the baseline; both 0: to be counted
 	of    urn
