@@ -32,9 +32,20 @@ func (e *SpecError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *SpecError) Unwrap() error { return e.Err }
 
-// Run reads a file to its end and compares. each, unless nil, is called after every window with what is known then, which costs more than
-// the tests; it keeps nothing of what it is given. Errors: *SpecError; *InputError; those of the reader and of each. The same file and Spec give
-// the same answer, bit for bit on one build and architecture. Memory doesn't grow with the file.
+// Run reads a file to its end and compares. each, unless nil, is called after every window with what is known then; it keeps nothing of what it is
+// given. Errors: *SpecError; *InputError; those of the reader and of each.
+//
+// Claim. However often one looks, the chance ever to be told "failed" where what is tested for is not there is at most Alpha in the whole file, that ever to be
+// told "passed" at the margin or beyond at most FalsePromote.
+//
+// When. As the tests of package stats by which the kind is judged: exact or calibrated as said there, over-dispersion by the Spec until the file's units tell.
+//
+// Cost: one pass over the file, in memory that doesn't grow with it; each costs more than the tests.
+//
+// Conventions: a window in which an arm is empty proves nothing. Ties as in stats; a bucket is one value. NaN is an error of the file, and so is an infinite
+// number, but for a sample that never ended (+Inf). The same file and Spec give the same answer, bit for bit on one build and architecture.
+//
+// Source: package stats, as package analysis uses it for a rollout.
 func Run(s Spec, in Input, each func(*Window) error) (*Summary, error) {
 	s, err := s.complete()
 	if err != nil {

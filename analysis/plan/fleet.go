@@ -14,8 +14,18 @@ type Fleet struct {
 	FalseRollbacks, FalseHolds float64
 }
 
-// FleetOf counts for a rollout like this one. Each figure is a bound on an expected number: an epoch's risk is at most what the rollout says, and no more than that
-// many add up, whether or not they depend on each other.
+// FleetOf counts for a rollout like this one.
+//
+// Claim. Each figure is a bound on an expected number a year: an epoch's risk is at most what the rollout says, and the expectations of any number of them add up,
+// whether or not they depend on each other.
+//
+// When. Each rollout is one epoch; one that begins another epoch counts again. Holds are as analysis.Judge.FalseHolds counts them.
+//
+// Cost: that of making one Judge.
+//
+// Conventions: zeros of an empty fleet. NaN or infinite rollouts come back as they are.
+//
+// Source: linearity of the expectation; the risk of an epoch is that of stats.Holm and of the tests that it holds.
 func FleetOf(r *schemas.Rollout, models int, rollouts float64) Fleet {
 	epochs := float64(models) * rollouts
 	return Fleet{

@@ -16,6 +16,16 @@ const shiftHarm = .05
 
 // UsualHarm is what a guardrail is planned for where nothing is stated: twice its margin or limit, halfway to what can't be where twice
 // is too much; 10 % of the baseline's where it has no margin.
+//
+// Claim. None: a place to begin, at twice what is tolerated.
+//
+// When. Nobody has stated a harm.
+//
+// Cost: constant time.
+//
+// Conventions: in the unit of the guardrail's margin, with its text; half of the limit where below it is harm, a twentieth of the range on linear buckets.
+//
+// Source: chosen here.
 func UsualHarm(g *schemas.Guardrail) schemas.Margin {
 	h := schemas.Margin{Relative: g.Margin.Relative, Value: 2 * g.Margin.Value}
 	share := g.Kind == schemas.RateGuardrail || g.Kind == schemas.GaugeGuardrail

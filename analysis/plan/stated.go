@@ -8,8 +8,18 @@ import (
 	"streamcanary/schemas"
 )
 
-// Stated is the traffic that a person states, for the guardrails of a rollout. What a guardrail needs and nobody stated makes it
-// Unknown, with what to write; nothing is assumed but independence.
+// Stated is the traffic that a person states, for the guardrails of a rollout.
+//
+// Claim. Nothing is added to what was stated but independence, where no over-dispersion is.
+//
+// When. The statement is read strictly (schemas), which refuses NaN.
+//
+// Cost: a few operations for each guardrail, and for each quantile that is stated.
+//
+// Conventions: what a guardrail needs and nobody stated makes it Unknown, with what to write. Rates a second are of both arms together.
+//
+// Source: chosen here: between the quantiles that are stated, and beyond them, the value or its logarithm is linear in the normal score, so that two of a
+// lognormal give just it.
 func Stated(r *schemas.Rollout, s *schemas.Traffic) Traffic {
 	t := Traffic{Source: "stated rates", Requests: s.Requests, Share: s.Share}
 	for i := range r.Guardrails {
