@@ -31,8 +31,9 @@ func logCommand(c *console, use, short string, follow bool) *cobra.Command {
 		Use: use, Short: short, Args: noArguments,
 		Long: short + `.
 
-What no trusted key has signed is marked: nobody obeys it, and somebody else can write into the decision log. The status is then 1. With --json such a message is
-no decision, but a line {"type":"refused"} with its bytes. One that a file for --known names is marked as known, and doesn't count (see streamcanary decisions verify --help).`,
+What no trusted key has signed is marked: nobody obeys it, and somebody else can write into the decision log. So is a copy of what stands there already, and what is
+no newer, by its epoch and number, than what stood there before it. The status is then 1. With --json such a message is no decision, but a line {"type":"refused"} with
+its bytes. One that a file for --known names is marked as known, and doesn't count (see streamcanary decisions verify --help).`,
 		Example: example,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, a, err := r.bus(cmd.Context(), c)

@@ -30,14 +30,16 @@ const (
 	findingBegins     serve.FindingKind = "begins_later" // as NATS removes what is old: it isn't wrong
 )
 
-// A reading prints the decision log, and marks what no trusted key has signed.
+// A reading prints the decision log, and marks what nobody obeys: what no trusted key has signed, copies, and what isn't newer than what stood there before.
 type reading struct {
 	c         *console
 	keys      schemas.Trust
 	known     acknowledged
+	before    passed
 	unchecked bool // no trusted keys are known here
 	some      bool
 	bad       int
+	stale     bool // among the bad is what a trusted key has signed
 }
 
 // readingOf reads the messages that are known, and the trusted keys: of the file that was named, else of the serve that has left one.
@@ -68,13 +70,17 @@ func (x *reading) refused(l *bus.Logged) error {
 // take prints one message.
 func (x *reading) take(l *bus.Logged) error {
 	x.some = true
-	why := x.refused(l)
+	kind, why := wrongWith(l), x.refused(l)
+	if why == nil {
+		kind, why = x.before.take(l, !x.unchecked)
+	}
 	if why == nil {
 		return printLogged(x.c, l)
 	}
-	f := aFinding{Why: why.Error()}
-	if !x.known.take(&f, l) {
+	f := aFinding{Kind: kind, Why: why.Error()}
+	if kind == findingChain || !x.known.take(&f, l) { // as for verify: what a trusted key has signed can't be known, but for a copy
 		x.bad++
+		x.stale = x.stale || kind == findingChain || kind == findingCopy
 	}
 	return printRefused(x.c, l, &f)
 }
@@ -88,6 +94,9 @@ func (x *reading) end() error {
 	}
 	if x.bad == 0 {
 		return nil
+	}
+	if x.stale {
+		return fmt.Errorf("nobody obeys what is marked above (messages%s: %d): no trusted key has signed it, or it is no newer than what stood in the log before it; look who may publish to %s (the NATS permissions)", beside, x.bad, schemas.AllDecisions)
 	}
 	return fmt.Errorf("no trusted key has signed what is marked above (messages%s: %d): nobody obeys it; look who may publish to %s (the NATS permissions); --trust FILE names other keys", beside, x.bad, schemas.AllDecisions)
 }
@@ -108,7 +117,7 @@ type aRefused struct {
 
 // printRefused prints a message that nobody obeys; a finding says why, and whether it is known.
 func printRefused(c *console, l *bus.Logged, f *aFinding) error {
-	told := aRefused{Type: "refused", Kind: wrongWith(l), Message: l.Sequence, At: schemas.Time(l.At.UnixMilli()), Model: l.Model, Why: f.Why, Body: l.Signed.Body, Known: f.Known, Note: f.Note}
+	told := aRefused{Type: "refused", Kind: f.Kind, Message: l.Sequence, At: schemas.Time(l.At.UnixMilli()), Model: l.Model, Why: f.Why, Body: l.Signed.Body, Known: f.Known, Note: f.Note}
 	if l.Decision != nil {
 		told.Decision = l.Decision.ID
 	}
@@ -126,7 +135,7 @@ func printRefused(c *console, l *bus.Logged, f *aFinding) error {
 	return err
 }
 
-// wrongWith is what is wrong with a message that nobody obeys.
+// wrongWith is what is wrong with a message that no trusted key has signed.
 func wrongWith(l *bus.Logged) serve.FindingKind {
 	if l.Malformed != nil {
 		return findingNoDecision

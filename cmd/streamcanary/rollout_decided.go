@@ -22,9 +22,13 @@ type fromLog struct {
 func readLog(ctx context.Context, b *bus.Bus, a *serve.Addresses, s *decisions.State) (fromLog, error) {
 	var found fromLog
 	keys, unknown := readTrust(a.Trust) // without keys, the log is believed
+	var before passed
 	err := b.Log(ctx, bus.LogQuery{Model: s.Terms.Model}, func(l bus.Logged) error {
 		d := l.Decision
 		if d == nil || d.Epoch < s.Epoch || unknown == nil && l.Verify(keys) != nil {
+			return nil
+		}
+		if _, stale := before.take(&l, unknown == nil); stale != nil { // a copy, say
 			return nil
 		}
 		if d.Epoch > s.Epoch && len(d.Routes) > 0 { // else it has moved nothing

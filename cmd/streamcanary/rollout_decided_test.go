@@ -4,6 +4,9 @@ import (
 	"crypto/rand"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
@@ -68,8 +71,36 @@ func TestShowLastDecision(t *testing.T) {
 	if have := shown(&serve.Addresses{}); !strings.Contains(have, since) {
 		t.Errorf("shown\n%s\nwant %s", have, since)
 	}
+	copyOf(t, b, url, "r.1.1")
+	if have := shown(&serve.Addresses{}); !strings.Contains(have, "\nlast decision: r.1.5 (rollback): ") {
+		t.Errorf("with a copy of the first decision at the end of the log there is shown\n%s", have)
+	}
 	h.State.Terms.Model = "other" // of which the log has nothing
 	if have := shown(&serve.Addresses{}); !strings.Contains(have, "\ndecided: commanded: ada rolled 42 back.\n") || strings.Contains(have, "last decision:") {
 		t.Errorf("without a log there is shown\n%s", have)
+	}
+}
+
+// copyOf publishes a decision of the log again, signature and all.
+func copyOf(t *testing.T, b *bus.Bus, url, id string) {
+	t.Helper()
+	l, err := b.Decision(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	subject, err := schemas.DecisionSubject(l.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &nats.Msg{Subject: subject, Data: l.Signed.Body, Header: nats.Header{}}
+	m.Header.Set(schemas.HeaderKeyID, l.Signed.KeyID)
+	m.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(l.Signed.Signature))
+	if _, err := conn.RequestMsg(m, 5*time.Second); err != nil {
+		t.Fatal(err)
 	}
 }
