@@ -218,7 +218,7 @@ func TestDeletedByForce(t *testing.T) {
 		"it has ended in good": {after(running(terms(weight)), verdictOf(10, VerdictPromote), ack(11, 3, "eu", schemas.AckApplied)), "ada deleted rollout ranker-42, which had ended. " + unseen},
 	} {
 		last := ""
-		foldWith(t, func(e Effect) string {
+		s, _ := foldWith(t, func(e Effect) string {
 			if e.Decision != nil {
 				last = e.Decision.Decision.Reason.Sentence
 			} else if e.Notice != nil {
@@ -228,6 +228,10 @@ func TestDeletedByForce(t *testing.T) {
 		}, after(test.in, command(60, CommandDelete, true))...)
 		if last != test.want {
 			t.Errorf("%s: told\n  %s\nwant\n  %s", name, last, test.want)
+		}
+		left := strings.TrimSuffix(strings.TrimPrefix(test.want, "ada deleted rollout ranker-42, which had ended. "), unseen)
+		if have := s.DeletedLeft(); have != left {
+			t.Errorf("%s: who deleted it is answered\n  %s\nwant\n  %s", name, have, left)
 		}
 	}
 }

@@ -370,10 +370,7 @@ func (t *turn) byHand(steps []string) string {
 func Deleted(s *State, by schemas.Actor) schemas.Notice {
 	text := fmt.Sprintf("%s deleted rollout %s, which had ended.", cmp.Or(by.Name, "A person"), s.Terms.Rollout)
 	left := s.left()
-	if steps := s.undone(); steps != nil {
-		text += fmt.Sprintf(" Not done, and not followed any more: %s.", strings.Join(steps, ", "))
-	}
-	text += s.trafficLeft() + s.thawLeft()
+	text += s.undoneLeft()
 	severity := schemas.Info
 	if retired := s.RetiredLeft(); retired != "" {
 		text += " " + retired

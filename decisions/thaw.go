@@ -218,6 +218,26 @@ func (s *State) trafficLeft() string {
 	return ""
 }
 
+// undoneLeft is what a rollback that nobody follows any more leaves behind where no store was told to take no writes; sentences with a space before each, "": nothing.
+func (s *State) undoneLeft() string {
+	text := ""
+	if steps := s.undone(); steps != nil {
+		text = fmt.Sprintf(" Not done, and not followed any more: %s.", strings.Join(steps, ", "))
+	}
+	return text + s.trafficLeft() + s.thawLeft()
+}
+
+// DeletedLeft is what a rollout that is deleted leaves behind of a rollback that was not carried out, and of stores that were told to take no writes: what is to be done by hand; "": nothing.
+func (s *State) DeletedLeft() string {
+	switch {
+	case s.Status != StatusDeleted:
+		return ""
+	case s.Frozen && s.Why != nil && s.Why.Code == schemas.ReasonDeleted:
+		return s.Why.Sentence
+	}
+	return strings.TrimPrefix(s.undoneLeft(), " ")
+}
+
 // frozenLeft is the same of stores that were told to take no writes.
 func (s *State) frozenLeft() string {
 	text := fmt.Sprintf(" %s no writes", agreed(s.Terms.State.Stores, "takes", "take"))

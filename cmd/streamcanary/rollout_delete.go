@@ -75,7 +75,7 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	}
 	said := deleted{Type: "deleted", Rollout: x.name}
 	if head, _, err := b.LoadHead(ctx, x.name); err == nil { // what isn't there, or can't be read, has nothing to tell
-		said.State, said.Retired = head.State.WrittenLeft(), head.State.RetiredLeft()
+		said.Left, said.State, said.Retired = head.State.DeletedLeft(), head.State.WrittenLeft(), head.State.RetiredLeft()
 	}
 	if err := b.DeleteSpec(ctx, x.name, spec.Revision); err != nil {
 		return err
@@ -92,6 +92,9 @@ func sayDeleted(c *console, said deleted) error {
 		return json.NewEncoder(c.out).Encode(said)
 	}
 	say(c.err, "rollout %s is deleted\n", said.Rollout)
+	if said.Left != "" {
+		say(c.err, "left: %s\n", said.Left)
+	}
 	if said.State != "" {
 		say(c.err, "state: %s\n", said.State)
 	}
@@ -105,6 +108,7 @@ func sayDeleted(c *console, said deleted) error {
 type deleted struct {
 	Type    string `json:"type"`
 	Rollout string `json:"rollout"`
+	Left    string `json:"left,omitempty"`    // what is to be done by hand of a rollback that is not carried out
 	State   string `json:"state,omitempty"`   // what the canary has left in shared state
 	Retired string `json:"retired,omitempty"` // what nobody looks at any more of a version that is to have no users
 }

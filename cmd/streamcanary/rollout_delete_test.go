@@ -148,6 +148,35 @@ func TestDeleteTellsWhatWasWritten(t *testing.T) {
 	}
 }
 
+// TestDeleteTellsWhatIsLeft: who deletes by force a rollout whose rollback isn't carried out is told in the answer what the decision that ends it says.
+func TestDeleteTellsWhatIsLeft(t *testing.T) {
+	b, _ := withoutServe(t)
+	const left = "The rollout was deleted before its rollback was carried out, and nobody follows that any more. users takes no writes."
+	for _, asJSON := range []bool{false, true} {
+		if _, err := b.PutSpec(t.Context(), bus.Spec{Rollout: "r", Body: []byte(`{"id":"a"}`)}); err != nil {
+			t.Fatal(err)
+		}
+		head := decisions.NewHead(0)
+		head.State = decisions.State{Epoch: 1, Status: decisions.StatusDeleted, Frozen: true, Why: &schemas.Reason{Code: schemas.ReasonDeleted, Sentence: left},
+			Saga:  &decisions.Saga{Decision: "r.1.3", Steps: []decisions.SagaStep{{Name: decisions.StepRoute, State: decisions.StepSent}}},
+			Terms: decisions.Terms{Rollout: "r", Model: "m", Baseline: "v1", Canary: "v2", Mode: schemas.Enforce, State: decisions.StateTerms{Mode: schemas.StateShared, Stores: []string{"users"}}}}
+		if _, err := b.SaveHead(t.Context(), head, 0); err != nil {
+			t.Fatal(err)
+		}
+		var out, told bytes.Buffer
+		if err := deleteRollout(t.Context(), &console{out: &out, err: &told, json: asJSON}, b, removal{name: "r", force: true}); err != nil {
+			t.Fatal(err)
+		}
+		want, have := "rollout r is deleted\nleft: "+left+"\n", told.String()
+		if asJSON {
+			want, have = `{"type":"deleted","rollout":"r","left":"`+left+`"}`+"\n", out.String()
+		}
+		if have != want {
+			t.Errorf("%q, want %q", have, want)
+		}
+	}
+}
+
 // TestDeleteWhileTheRetiredServes: whoever ends the looking hears what is left.
 func TestDeleteWhileTheRetiredServes(t *testing.T) {
 	b, _ := withoutServe(t)
