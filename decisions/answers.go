@@ -19,17 +19,17 @@ func (s *State) whoFollowed() string {
 		text = fmt.Sprintf(" Routers that say they have moved it: %s.", strings.Join(wait.Got, ", "))
 	}
 	for _, name := range wait.missing() {
-		text += " " + s.missingText(name, wait.Seq) + "."
+		text += " " + s.missingText(name, wait) + "."
 	}
 	return text
 }
 
 // missingText is why somebody's answer to a decision, or to a later one that asks for the same, is missing: it is silent, has said why, or has only received it.
-func (s *State) missingText(name string, seq int64) string {
-	if a := s.refusal(name, seq); a != nil {
+func (s *State) missingText(name string, w *Wait) string {
+	if a := s.refusal(name, w); a != nil {
 		return s.refusalText(a)
 	}
-	if a := s.receipt(name, seq); a != nil {
+	if a := s.receipt(name, w.Seq); a != nil {
 		return s.receiptText(a)
 	}
 	if name == anyRouter {
@@ -43,6 +43,9 @@ const (
 	whyApplied  = "a prepare is answered with prepared, which says that the start may come; this does not count"
 	whyNameless = "it names no snapshot that could be restored"
 )
+
+// whyPrepared is what is wrong with an answer that says only that somebody is ready for a decision which is to be carried out. Until the deadline it may be the first of two.
+const whyPrepared = "this decision is answered with applied, which says that it is carried out; this does not count"
 
 // answerOf is what is kept of an ack.
 func (s *State) answerOf(a *schemas.Ack, wallMs int64) Answer {
@@ -110,11 +113,17 @@ func (t *Terms) mostAnswers() int {
 }
 
 // refusal is the answer to a decision, or to a later one of the epoch, which asks for the same as long as that is waited for, of somebody who can't, or won't, do it; nil: none
-// is known. A name is one that is waited for.
-func (s *State) refusal(name string, seq int64) *Answer {
+// is known. Who is prepared for what is to be carried out hasn't done that; that writes are taken again either word says. A name is one that is waited for.
+func (s *State) refusal(name string, w *Wait) *Answer {
 	for i := range s.Answers {
-		if a := s.Answers[i].refusal(); a != nil && a.Seq >= seq && s.speaksFor(a.Consumer, name) {
+		if a := s.Answers[i].refusal(); a != nil && a.Seq >= w.Seq && s.speaksFor(a.Consumer, name) {
 			return a
+		}
+	}
+	for i := range s.Answers {
+		if a := s.Answers[i]; a.Status == schemas.AckPrepared && a.Seq == w.Seq && w.Want == schemas.AckApplied && w != s.Thawing && s.speaksFor(a.Consumer, name) {
+			a.Why = whyPrepared
+			return &a
 		}
 	}
 	return nil
@@ -192,7 +201,7 @@ func (s *State) speaksFor(consumer, name string) bool {
 func (s *State) missingTexts(w *Wait) string {
 	var texts []string
 	for _, name := range w.missing() {
-		texts = append(texts, s.missingText(name, w.Seq))
+		texts = append(texts, s.missingText(name, w))
 	}
 	return strings.Join(texts, "; ")
 }

@@ -57,6 +57,58 @@ func TestAnswersToAPrepare(t *testing.T) {
 	}
 }
 
+// TestPreparedIsNotCarriedOut: who answers prepared to what is to be carried out is told of with that when its deadline has passed, and shown so before; it may be the first of two answers.
+func TestPreparedIsNotCarriedOut(t *testing.T) {
+	const why = ": this decision is answered with applied, which says that it is carried out; this does not count"
+	moved := after(begun(), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared), ack(13, 4, "eu", schemas.AckApplied))
+	for name, test := range map[string]struct {
+		in      []Input
+		answer  Input
+		overdue string // the deadline
+		shown   string
+		told    string
+	}{
+		"a stage": {after(running(terms(ramp)), verdictOf(5, VerdictAdvance)), ack(6, 3, "eu", schemas.AckPrepared), "acks", "for any router to answer",
+			"eu answered prepared to decision ranker-42.1.3 at 1970-01-01T00:00:06.000Z" + why + ". Mend that there: it is asked again."},
+		"the route of a rollback": {rolledBack(terms(weight)), ack(6, 3, "eu", schemas.AckPrepared), "route", "eu answered prepared to decision ranker-42.1.3 at 1970-01-01T00:00:06.000Z" + why,
+			"eu answered prepared to decision ranker-42.1.3 at 1970-01-01T00:00:06.000Z" + why + ". Mend that there: it is asked again."},
+		"a restore": {moved, ack(14, 5, "item", schemas.AckPrepared), "restore", "item answered prepared to decision ranker-42.1.5 at 1970-01-01T00:00:14.000Z" + why,
+			"item answered prepared to decision ranker-42.1.5 at 1970-01-01T00:00:14.000Z" + why + ". Mend that there: it is asked again."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := stateOf(t, test.in...)
+			s, effects := Step(before, test.answer)
+			shown := ""
+			if s.Saga == nil {
+				shown = s.WaitText()
+			} else {
+				for i := range s.Saga.Steps {
+					if step := &s.Saga.Steps[i]; step.begun() && step.open() && step.Wait != nil {
+						shown += s.StepText(step)
+					}
+				}
+			}
+			if len(effects) > 0 || !strings.HasPrefix(shown, test.shown) {
+				t.Errorf("%d effects, shown\n  %s\nwant\n  %s", len(effects), shown, test.shown)
+			}
+			_, effects = Step(s, expire(300, id(1, 3)+"/"+test.overdue))
+			if n := effects[0].Notice; n == nil || n.Kind != schemas.NoticeAcksOverdue || !strings.Contains(n.Sentence, test.told) {
+				t.Errorf("overdue: %+v, want %q", n, test.told)
+			}
+			done := test.answer
+			answer := *done.Ack
+			answer.Status, done.Ack = schemas.AckApplied, &answer
+			if s, _ = Step(s, done); slices.Contains(s.Missing(), answer.Consumer) || slices.Contains(s.Missing(), anyRouter) {
+				t.Errorf("once it has applied it, %v are missing", s.Missing())
+			}
+		})
+	}
+	s := stateOf(t, applied(1, terms(stateful, oneStore, owes("user"))), snapped(3, 1, "user"), ack(4, 1, "eu", schemas.AckPrepared))
+	if text := s.ThawText(); !strings.Contains(text, "user") || strings.Contains(text, "applied") {
+		t.Errorf("of a store that has answered the prepare with its snapshot, and owes that it takes writes, is said %q", text)
+	}
+}
+
 // TestAnyRouter: where any router is enough, a name that nobody knows is one, and no store is: neither one of the rollout's own, nor one that an earlier decision asked.
 func TestAnyRouter(t *testing.T) {
 	knows := func(names ...string) func(*Terms) { return func(t *Terms) { t.Knows(names) } }

@@ -190,7 +190,7 @@ func (s *State) snapshotText(x *Snapshot) string {
 		if slices.Contains(restore.Wait.Got, x.Store) {
 			return fmt.Sprintf("%s has gone back to snapshot %s", x.Store, x.ID)
 		}
-		return fmt.Sprintf("%s is to go back to snapshot %s (%s)", x.Store, x.ID, s.missingText(x.Store, restore.Wait.Seq))
+		return fmt.Sprintf("%s is to go back to snapshot %s (%s)", x.Store, x.ID, s.missingText(x.Store, restore.Wait))
 	}
 	waits := []*Wait{s.Freezing}
 	if freeze != nil {
@@ -200,7 +200,7 @@ func (s *State) snapshotText(x *Snapshot) string {
 		if w == nil || !slices.Contains(w.missing(), x.Store) {
 			continue
 		}
-		if a := s.refusal(x.Store, w.Seq); a != nil {
+		if a := s.refusal(x.Store, w); a != nil {
 			return fmt.Sprintf("%s has snapshot %s, and it is not known whether it can go back to it (%s)", x.Store, x.ID, s.refusalText(a))
 		}
 	}
@@ -286,7 +286,7 @@ func (t *turn) standStill(step *SagaStep) {
 // notBackText is that stores have not answered a freeze, after which something (the state) could go back, and where one has said why it can't, that.
 func (s *State) notBackText(w *Wait, what string) string {
 	missing := w.missing()
-	if !slices.ContainsFunc(missing, func(name string) bool { return s.refusal(name, w.Seq) != nil }) {
+	if !slices.ContainsFunc(missing, func(name string) bool { return s.refusal(name, w) != nil }) {
 		return fmt.Sprintf("%s not answered that %s can go back", agreed(missing, "has", "have"), what)
 	}
 	return fmt.Sprintf("%s can't go back yet (%s)", what, s.missingTexts(w))

@@ -187,7 +187,7 @@ func (s *State) thawTexts() string {
 		if s.snapshotting(name) {
 			texts = append(texts, name+" is told so when the start is committed")
 		} else {
-			texts = append(texts, s.missingText(name, s.Thawing.Seq))
+			texts = append(texts, s.missingText(name, s.Thawing))
 		}
 	}
 	return strings.Join(texts, "; ")

@@ -18,7 +18,7 @@ func (s *State) waitingNames(w *Wait) string {
 	var all []string
 	for _, name := range w.missing() {
 		text := listed([]string{name})
-		switch a := s.refusal(name, w.Seq); {
+		switch a := s.refusal(name, w); {
 		case a != nil && a.Consumer == name:
 			text += fmt.Sprintf(" (which answered %s: %s)", a.Status, orUnknown(a.Why))
 		case a != nil:

@@ -111,7 +111,7 @@ func (s *State) hint(w *Wait) string {
 func (s *State) advice(w *Wait) string {
 	var refused, busy, gone, silent, texts []string
 	for _, name := range w.missing() {
-		if a := s.refusal(name, w.Seq); a != nil {
+		if a := s.refusal(name, w); a != nil {
 			refused = append(refused, s.refusalText(a))
 		} else if a := s.receipt(name, w.Seq); a != nil {
 			busy = append(busy, s.receiptText(a))
