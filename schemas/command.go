@@ -138,7 +138,7 @@ func wrongKind(err error, given map[string]json.RawMessage) error {
 	case reflect.Bool:
 		want = "true or false, without quotes"
 	}
-	return fmt.Errorf("%s is %s: it is %s", wrong.Field, Readable(value), want)
+	return fmt.Errorf("%s is %s: it must be %s", wrong.Field, Readable(value), want)
 }
 
 func (c *Command) check() error {
