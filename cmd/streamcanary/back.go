@@ -135,7 +135,7 @@ func waitsText(s *decisions.State) string {
 	case s.Hold != nil:
 		return fmt.Sprintf("`streamcanary rollout resume %s --comment WHY` (it holds: %s)", s.Terms.Rollout, s.Hold.Code)
 	case s.Wait != nil:
-		return s.WaitingText()
+		return schemas.Readable(s.WaitingText())
 	}
 	return fmt.Sprintf("its start (it is %s)", s.Status)
 }

@@ -104,7 +104,7 @@ func tellReply(c *console, o order, reply *schemas.CommandReply) error {
 	case reply.Denied != "":
 		return fmt.Errorf("%s is denied: %s", o.Do, reply.Denied)
 	case reply.Refused != "":
-		return fmt.Errorf("%s is refused: %s", o.Do, reply.Refused)
+		return fmt.Errorf("%s is refused: %s", o.Do, schemas.Readable(reply.Refused))
 	case reply.Failed != "":
 		return fmt.Errorf("%s: %s (--id %s)", o.Do, reply.Failed, o.ID)
 	case c.json:

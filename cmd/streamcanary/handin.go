@@ -45,7 +45,7 @@ func willHandIn(ctx context.Context, c *console, b *bus.Bus, a handIn) error {
 	case reply.Denied != "":
 		return fmt.Errorf("%s is denied: %s", announced.Do, reply.Denied)
 	case reply.Refused+reply.Failed != "":
-		return fmt.Errorf("%s is refused: %s", announced.Do, reply.Refused+reply.Failed)
+		return fmt.Errorf("%s is refused: %s", announced.Do, schemas.Readable(reply.Refused)+reply.Failed)
 	}
 	return nil
 }

@@ -354,7 +354,7 @@ func standsAlready(h *decisions.Head, a *application) (*serve.Application, error
 	if s.Status == decisions.StatusRefused { // it never began
 		return nil, nil
 	}
-	afresh := cmp.Or(s.Unfinished(false), "--new-epoch starts it afresh")
+	afresh := cmp.Or(schemas.Readable(s.Unfinished(false)), "--new-epoch starts it afresh")
 	if s.Status.Ended() {
 		return nil, fmt.Errorf("rollout %s is %s in epoch %d, and stays so: %s", r.Name, s.Status, s.Epoch, afresh)
 	}

@@ -13,6 +13,7 @@ import (
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
 )
 
 func deleteCommand(c *console) *cobra.Command {
@@ -128,7 +129,7 @@ func mayDelete(ctx context.Context, b *bus.Bus, x *removal) error {
 // stillUndone is why a rollout isn't deleted whose rollback is on its way.
 func stillUndone(name string, s *decisions.State) error {
 	return fmt.Errorf("rollout %s: its rollback is not yet carried out (%s): wait for it (`streamcanary rollout show %s`), or give up following it with `streamcanary rollout delete %s --force`",
-		name, s.OpenText(), name, name)
+		name, schemas.Readable(s.OpenText()), name, name)
 }
 
 // deletionOf is what ends a rollout, whose entry may be one that the service refuses. What can't be read, or is too large to be written again, is left out.

@@ -95,3 +95,19 @@ func TestReadableJSON(t *testing.T) {
 		t.Errorf("more is escaped than has to be: %s", text)
 	}
 }
+
+// TestLineBreaksInAReason: what a router or a store gives as its reason is quoted where a refusal names it, as `rollout show` does; its lines are not taken for causes of the program's own.
+func TestLineBreaksInAReason(t *testing.T) {
+	const reason = "no disk\nno memory\nno hope"
+	wait := &decisions.Wait{Decision: "r.1.3", Seq: 3, Want: schemas.AckApplied, Stores: []string{"users"}}
+	s := decisions.State{Epoch: 1, Status: decisions.StatusRolledBack, Terms: decisions.Terms{Rollout: "r", Model: "m", Mode: schemas.Enforce},
+		Saga: &decisions.Saga{Steps: []decisions.SagaStep{{Name: decisions.StepRestore, State: decisions.StepFailed, Wait: wait, Why: reason}}}}
+	for name, err := range map[string]error{
+		"a command": tellReply(&console{}, order{Command: schemas.Command{Do: "retry"}}, &schemas.CommandReply{Refused: s.RefusesRetry(false)}),
+		"delete":    stillUndone("r", &s),
+	} {
+		if text := oneLine(err); !strings.Contains(text, `no disk\nno memory\nno hope`) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}

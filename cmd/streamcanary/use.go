@@ -97,7 +97,7 @@ func kindOfValue(kind string) string {
 	return "a " + kind
 }
 
-// oneLine is an error's text on one line. Causes that several parts of the program met alike are said once.
+// oneLine is an error's text on one line. Causes that several parts of the program met alike are said once. What others wrote (why a router refuses, say) must be readable by then: its lines are no causes.
 func oneLine(err error) string {
 	var said []string
 	for line := range strings.Lines(err.Error()) {
