@@ -20,6 +20,9 @@ func ParseRollout(name string, data []byte) (*Rollout, error) {
 	if root == nil {
 		return nil, found.err()
 	}
+	if foreign := notRollout(name, root); foreign != nil {
+		return nil, foreign.err()
+	}
 	c := checker{found, &rolloutForm}
 	c.check(root, &rolloutForm, "")
 	r := readRollout(section{found, root, &rolloutForm, ""})
@@ -29,6 +32,28 @@ func ParseRollout(name string, data []byte) (*Rollout, error) {
 	sum := sha256.Sum256(data)
 	r.Sha256 = hex.EncodeToString(sum[:])
 	return r, nil
+}
+
+// notRollout is what is wrong with a file that isn't meant as a rollout; nil: it says that it is one, or has something of one. It tells nothing of what stands there, which may be secret.
+func notRollout(name string, root *yaml.Node) *problems {
+	ours := len(root.Content) == 0
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i].Value, root.Content[i+1]
+		switch {
+		case key == "kind" && value.Kind == yaml.ScalarNode && !isNull(value) && nearest(value.Value, []string{"Rollout"}) == "":
+			found := &problems{file: name}
+			found.add(spotOf(value), "kind", "it isn't Rollout: this is no rollout file, and nothing of it is shown, since it may be secret")
+			return found
+		case key == "kind", key == "apiVersion" && value.Value == APIVersion, nearest(key, []string{"metadata", "spec"}) != "", specForm.find(key) != nil:
+			ours = true
+		}
+	}
+	if ours {
+		return nil
+	}
+	found := &problems{file: name}
+	found.add(fileStart, "", "this is no rollout file, which has metadata and spec: nothing of it is shown, since it may be secret")
+	return found
 }
 
 // A rolloutReader turns a checked file into a rollout, and refuses what no single key shows.

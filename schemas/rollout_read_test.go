@@ -221,7 +221,7 @@ func badShapes() []badFile {
 		{"no canary", strings.Replace(shortest, `  canary: {version: "42"}`+"\n", "", 1), []string{`3:3: spec.canary: missing: write canary: {version: "42"}`}, true},
 		{"same version in both arms", strings.Replace(shortest, "42\"}", "41\"}", 1), []string{
 			`5:21: spec.canary.version: "41" is the baseline's version, too: a version can't be compared with itself: name another one`}, false},
-		{"another kind", "kind: Config\n" + shortest, []string{`1:7: kind: "Config" stands where Rollout is wanted`}, true},
+		{"another kind", "kind: Config\n" + shortest, []string{"1:7: kind: it isn't Rollout: this is no rollout file, and nothing of it is shown, since it may be secret"}, true},
 		{"another version", "apiVersion: streamcanary.dev/v2\n" + shortest, []string{`1:13: apiVersion: "streamcanary.dev/v2" is not known: did you mean streamcanary.dev/v1?`}, true},
 		{"name of control characters", strings.Replace(shortest, "ranker-42", `"a\tb"`, 1), []string{`1:18: metadata.name: "a\tb" has control characters: remove them`}, false},
 		{"name too long", strings.Replace(shortest, "ranker-42", strings.Repeat("x", 129), 1), []string{"1:18: metadata.name: is 129 bytes long, 128 are allowed"}, true},
@@ -340,8 +340,8 @@ func TestNoYAML(t *testing.T) {
 	tests := []struct{ name, file, want string }{
 		{"empty", "", "f:1:1: the file is empty"},
 		{"comment only", "# nothing\n", "f:1:1: the file is empty"},
-		{"a word", "hello\n", `f:1:1: "hello" stands where a mapping of keys is wanted`},
-		{"a list", "- a\n", "f:1:1: a list stands where a mapping of keys is wanted"},
+		{"a word", "hello\n", "f:1:1: a text stands where a mapping of keys is wanted; it isn't shown, since it may be secret"},
+		{"a list", "- a\n", "f:1:1: a list stands where a mapping of keys is wanted; it isn't shown, since it may be secret"},
 		{"tabs", "spec:\n\tmodel: a\n", "f:2:1: this isn't YAML: found character that cannot start any token: indent with spaces, not tabs, and put text that begins with % @ or ` in quotes"},
 		{"open bracket", "spec: {a: b\n", "f:2:1: this isn't YAML: did not find expected ',' or '}'"},
 		{"not UTF-8", "spec:\n  a: \xff\n", "f:2:6: the file isn't UTF-8 text here: save it as UTF-8"},
@@ -364,8 +364,23 @@ func TestNoYAML(t *testing.T) {
 	}
 }
 
+// TestNothingOfASecretIsShown: of a file that is no rollout (tokens, a key, a Secret) an error tells nothing that stands there.
+func TestNothingOfASecretIsShown(t *testing.T) {
+	for name, file := range map[string]string{
+		"tokens": "hush1 admin ada\nhush2 operator bob\n", "a token": "hush\n", "variables": "PASSWORD=hush\n", "a key": "-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY-----\n",
+		"a list": "- hush\n", "pairs": "hush: hush\n", "a Secret": "apiVersion: v1\nkind: Secret\nmetadata: {name: hush}\ndata: {hush: aHVzaA==}\n", "JSON": `{"hush": ["hush"]}`,
+		"an alias": "*hush\n", "an alias inside": "a: *hush\n", "a tag": "!hush x\n", "an anchor": "a: &hush x\n", "broken": "- hush: [hush\n", "no colon": "a: b\nhush\n", "a directive": "%hush x\n---\na: b\n",
+		"an escape": `"hush\q"`, "two documents": "hush\n---\nhush\n", "a kind that is none": "kind: hush\nhush: x\n",
+	} {
+		_, err := ParseRollout("f", []byte(file))
+		if err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestAliasesAreRefusedNotExpanded(t *testing.T) {
-	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+	bomb := "metadata: {name: a}\na: &a [x,x,x,x,x,x,x,x,x,x]\n"
 	for c := 'b'; c < 'k'; c++ {
 		bomb += fmt.Sprintf("%c: &%c [%s*%c]\n", c, c, strings.Repeat(fmt.Sprintf("*%c,", c-1), 9), c-1)
 	}

@@ -50,6 +50,14 @@ func (ps *problems) readDocument(data []byte) *yaml.Node {
 	case err != nil && !errors.Is(err, io.EOF):
 		ps.addSyntax(err)
 	}
+	if root := doc.Content[0]; root.Kind != yaml.MappingNode { // a file of tokens, say
+		what := "a text"
+		if root.Kind != yaml.ScalarNode {
+			what = nodeKind(root)
+		}
+		ps.add(spotOf(root), "", "%s stands where a mapping of keys is wanted; it isn't shown, since it may be secret", what)
+		return nil
+	}
 	ps.checkPlain(doc.Content[0], 1)
 	return doc.Content[0]
 }
@@ -73,6 +81,9 @@ func invalidUTF8(data []byte) (line, column int, found bool) {
 	return line, column, true
 }
 
+// unknownAnchor is the one message of the YAML parser that has what stands in the file.
+var unknownAnchor = regexp.MustCompile(`unknown anchor '.*' referenced`)
+
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 
 // countedFromZero are the messages of the YAML parser with a line that counts from 0; the scanner's count from 1.
@@ -91,6 +102,7 @@ func (ps *problems) addSyntax(err error) {
 			line++
 		}
 	}
+	message = unknownAnchor.ReplaceAllString(message, "an alias has no anchor, and neither is read here: put text that begins with * in quotes")
 	if strings.Contains(message, "cannot start any token") {
 		message += ": indent with spaces, not tabs, and put text that begins with % @ or ` in quotes"
 	}
