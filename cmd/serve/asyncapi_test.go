@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -298,7 +299,9 @@ func (v *village) overhear() *overheard {
 		o.others[m.Subject] = m
 	})
 	v.must(err)
-	v.must(conn.Flush())
+	ctx, cancel := context.WithTimeout(v.Context(), time.Minute) // without one its timer would come from a pool of all tests, perhaps out of another bubble
+	defer cancel()
+	v.must(conn.FlushWithContext(ctx))
 	return o
 }
 

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -107,8 +108,10 @@ func (v *village) backsUpStream(stream string) backup {
 	v.must(err)
 	b := backup{stream: stream}
 	v.must(json.Unmarshal(v.asks(conn, "SNAPSHOT."+stream, fmt.Appendf(nil, `{"deliver_subject":%q,"no_consumers":true}`, inbox)).Data, &b))
+	ctx, cancel := context.WithTimeout(v.Context(), time.Minute) // with a timeout its timer would come from the pool, too
+	defer cancel()
 	for {
-		m, err := chunks.NextMsg(5 * time.Second)
+		m, err := chunks.NextMsgWithContext(ctx)
 		v.must(err)
 		if len(m.Data) == 0 {
 			return b

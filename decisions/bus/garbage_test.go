@@ -130,7 +130,7 @@ func TestGarbageCommands(t *testing.T) {
 		}()
 		time.Sleep(time.Second)
 		for _, text := range garbage {
-			answer, err := conn.Request("streamcanary.command.r-1", text, time.Second)
+			answer, err := conn.RequestWithContext(within(t, time.Second), "streamcanary.command.r-1", text) // one with a timeout takes its timer from a pool of all tests, and that may be another bubble's
 			if err != nil {
 				t.Fatalf("%.20q: %v", text, err)
 			}
@@ -141,7 +141,7 @@ func TestGarbageCommands(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		answer, err := conn.Request("streamcanary.command.=ZZ", []byte(`{"id":"1","do":"pause","comment":"x"}`), time.Second)
+		answer, err := conn.RequestWithContext(within(t, time.Second), "streamcanary.command.=ZZ", []byte(`{"id":"1","do":"pause","comment":"x"}`))
 		if err != nil || !strings.Contains(string(answer.Data), "the subject names no rollout") {
 			t.Errorf("%v, %v", answer, err)
 		}
