@@ -19,10 +19,15 @@ type lean interface {
 // leanTally adds up blocks of a distribution without its histograms.
 type leanTally struct {
 	n     [windows.Arms]int64
-	lean  lean // nil: no block yet, or only the one in hist
-	hist  *[windows.Arms][]windows.Bucket
+	lean  lean     // nil: no block yet, or only the one in hist
+	near  lean     // of rounded values: the same of the arms as near to each other as they may have been; nil: they aren't rounded, or no block yet
+	hist  *armHist // of one block
+	edge  *armHist // of one block of rounded values: as near to each other as they may have been
 	fresh func() lean
 }
+
+// armHist has a histogram of each arm.
+type armHist [windows.Arms][]windows.Bucket
 
 func (t *leanTally) add(o leanTally) {
 	for arm := range windows.Arms {
@@ -31,15 +36,24 @@ func (t *leanTally) add(o leanTally) {
 	if t.lean == nil && o.fresh != nil {
 		t.lean, t.fresh = o.fresh(), o.fresh
 	}
-	if o.hist != nil {
-		t.lean.Add(o.hist[windows.Canary], o.hist[windows.Baseline])
+	if t.near == nil && (o.edge != nil || o.near != nil) {
+		t.near = t.fresh()
+	}
+	takeIn(t.lean, o.hist, o.lean)
+	takeIn(t.near, o.edge, o.near)
+}
+
+// takeIn adds one block's histograms to a sum, or else another sum; where there is neither, nothing.
+func takeIn(sum lean, hist *armHist, more lean) {
+	if hist != nil {
+		sum.Add(hist[windows.Canary], hist[windows.Baseline])
 		return
 	}
-	switch more := o.lean.(type) {
+	switch more := more.(type) {
 	case *stats.TailShift:
-		t.lean.(*stats.TailShift).Join(more)
+		sum.(*stats.TailShift).Join(more)
 	case *stats.HodgesLehmann:
-		t.lean.(*stats.HodgesLehmann).Join(more)
+		sum.(*stats.HodgesLehmann).Join(more)
 	}
 }
 
@@ -49,17 +63,19 @@ type leanAccount struct {
 	scale   scale
 	fresh   func() lean
 	history history[leanTally, *leanTally]
-	lazy    bool                           // the effect is of blocks before which there was evidence, only
-	shown   *lastBlock                     // nil: nothing
-	now     [windows.Arms][]windows.Bucket // of the block that is being taken in
-	ends    *ends                          // of linear buckets; else nil
-	bounds  *quantileBounds                // nil: no intervals
-	tests   float64                        // how many accounts' intervals are to hold at once
-	extra   *quantileBounds                // kept for those who ask, see onDemand; nil: nothing
+	lazy    bool            // the effect is of blocks before which there was evidence, only
+	up      bool            // harm is that the canary's values are larger
+	shown   *lastBlock      // nil: nothing
+	now     armHist         // of the block that is being taken in
+	edge    armHist         // of the same, where values are rounded
+	ends    [2]*ends        // of linear buckets, for now and for edge; else nil
+	bounds  *quantileBounds // nil: no intervals
+	tests   float64         // how many accounts' intervals are to hold at once
+	extra   *quantileBounds // kept for those who ask, see onDemand; nil: nothing
 }
 
 func newLeanAccount(g *schemas.Guardrail, keep keeping, fresh func() lean) *leanAccount {
-	return &leanAccount{scale: scaleOf(g), lazy: keep.part, fresh: fresh, ends: endsOf(g)}
+	return &leanAccount{scale: scaleOf(g), lazy: keep.part, up: g.Direction != schemas.Decrease, fresh: fresh, ends: [2]*ends{endsOf(g), endsOf(g)}}
 }
 
 // bounded gives an account an interval: of the tail of ppm, of so many tails whose intervals are to hold at once.
@@ -70,11 +86,16 @@ func (a *leanAccount) bounded(ppm int64, tests int) {
 func (a *leanAccount) keep(b *block, c closing) {
 	t := leanTally{n: b.n}
 	if !a.lazy || c.hot {
-		a.now = a.seen(b)
+		a.now = seen(&b.hist[windows.Canary], &b.hist[windows.Baseline], a.ends[0])
 		t.hist, t.fresh = &a.now, a.fresh
+		if e := b.edges; e != nil {
+			canary, baseline := e.towardEachOther(a.up)
+			a.edge = seen(canary, baseline, a.ends[1])
+			t.edge = &a.edge
+		}
 	}
 	a.history.add(t, c.fromMs, c.onset)
-	a.now = [windows.Arms][]windows.Bucket{}
+	a.now, a.edge = armHist{}, armHist{}
 	if a.shown != nil {
 		a.shown.take(b)
 	}
@@ -93,11 +114,11 @@ func (a *leanAccount) asked(alpha float64) (difference, ratio interval) {
 }
 
 // seen are a block's histograms, good while the block is.
-func (a *leanAccount) seen(b *block) (hist [windows.Arms][]windows.Bucket) {
-	for arm := range windows.Arms {
-		hist[arm] = b.hist[arm].buckets
-		if a.ends != nil {
-			hist[arm] = a.ends.clamp(windows.Arm(arm), hist[arm])
+func seen(canary, baseline *histogram, e *ends) (hist armHist) {
+	hist[windows.Canary], hist[windows.Baseline] = canary.buckets, baseline.buckets
+	if e != nil {
+		for arm := range windows.Arms {
+			hist[arm] = e.clamp(windows.Arm(arm), hist[arm])
 		}
 	}
 	return hist
@@ -105,9 +126,23 @@ func (a *leanAccount) seen(b *block) (hist [windows.Arms][]windows.Bucket) {
 
 func (a *leanAccount) estimate(sinceMs int64) estimate {
 	t := a.history.since(sinceMs)
+	return a.estimateOf(&t, t.lean)
+}
+
+// nearest is the estimate with the arms as near to each other as they may have been before their values were rounded: what rounding alone can have made of a
+// canary within the margin is not beyond it, since each quantile of it is within then (see stats.RoundingOffsets).
+func (a *leanAccount) nearest(sinceMs int64) estimate {
+	t := a.history.since(sinceMs)
+	if t.near == nil {
+		return a.estimateOf(&t, t.lean)
+	}
+	return a.estimateOf(&t, t.near)
+}
+
+func (a *leanAccount) estimateOf(t *leanTally, of lean) estimate {
 	shift := math.NaN()
-	if t.lean != nil {
-		shift = t.lean.Shift()
+	if of != nil {
+		shift = of.Shift()
 	}
 	return estimate{
 		windows.Baseline: {n: t.n[windows.Baseline], value: a.scale.none()},

@@ -53,6 +53,14 @@ type block struct {
 // edges are the histograms of values as low, and as high, as they may have been before they were rounded.
 type edges struct{ low, high [windows.Arms]histogram }
 
+// towardEachOther are the arms' histograms as they speak least for a canary whose values are the larger ones (up), or the smaller ones.
+func (e *edges) towardEachOther(up bool) (canary, baseline *histogram) {
+	if up {
+		return &e.low[windows.Canary], &e.high[windows.Baseline]
+	}
+	return &e.high[windows.Canary], &e.low[windows.Baseline]
+}
+
 func (b *block) empty() bool { return b.toMs == 0 }
 
 // fits reports whether a window that ends at endMs still belongs to this block: no block is longer than an hour

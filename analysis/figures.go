@@ -17,14 +17,15 @@ type figures struct {
 func (j *Judge) figures(g *guard) figures {
 	since, _ := g.began()
 	now := figures{g.estimate(since), since, j.nowMs, g.tail()}
-	if g.shown == nil || g.shows(now.estimate) {
+	if g.shown == nil || g.shows(&now) {
 		g.shown = &now
 	}
 	return *g.shown
 }
 
 // shows reports whether an estimate is the harm: beyond the margin or the limit, and nothing less than what it is at least.
-func (g *guard) shows(e estimate) bool {
+func (g *guard) shows(f *figures) bool {
+	e := f.estimate
 	if !g.isContrast() {
 		return beyondLimit(g.spec, e[windows.Canary].value)
 	}
@@ -34,5 +35,5 @@ func (g *guard) shows(e estimate) bool {
 		bounds = ratio
 	}
 	short := g.spec.Direction == schemas.Increase && g.effect(e, g.unit()) < bounds.lower || g.spec.Direction == schemas.Decrease && g.effect(e, g.unit()) > bounds.upper
-	return beyondMargin(g.spec, g.unrounded(g.inRange(e))) && !short
+	return beyondMargin(g.spec, g.nearest(f.sinceMs)) && !short
 }

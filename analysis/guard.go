@@ -406,11 +406,10 @@ func (g *guard) estimateBeyond() bool {
 	if !ok {
 		return false
 	}
-	e := g.estimate(since)
 	if g.isContrast() {
-		g.beyond = beyondMargin(g.spec, g.unrounded(g.inRange(e)))
+		g.beyond = beyondMargin(g.spec, g.nearest(since))
 	} else {
-		g.beyond = beyondLimit(g.spec, e[windows.Baseline].value)
+		g.beyond = beyondLimit(g.spec, g.estimate(since)[windows.Baseline].value)
 	}
 	return g.beyond
 }
@@ -424,6 +423,14 @@ func (g *guard) inRange(e estimate) estimate {
 		}
 	}
 	return e
+}
+
+// nearest is the estimate of a stretch as it is held against the margin: no further from it than rounding, or the end of what is measured, can have put it.
+func (g *guard) nearest(sinceMs int64) estimate {
+	if a, ok := g.lead().account.(*leanAccount); ok {
+		return a.nearest(sinceMs)
+	}
+	return g.unrounded(g.inRange(g.estimate(sinceMs)))
 }
 
 // unrounded puts quantiles of rounded latencies where they may have been, as near to each other as can be.

@@ -45,14 +45,11 @@ func (e *ends) clamp(arm windows.Arm, hist []windows.Bucket) []windows.Bucket {
 // of tests a block. Where values are rounded, and moved makes a margin of it, both arms' values are taken as they speak
 // least for what is tested: to find the canary's larger, these as low and the baseline's as high as they may have been.
 func (f facing) of(dst []float64, b *block, moved bool) bool {
-	canary, baseline := &b.hist, &b.hist
+	canary, baseline := &b.hist[windows.Canary], &b.hist[windows.Baseline]
 	if moved && b.edges != nil {
-		canary, baseline = &b.edges.high, &b.edges.low
-		if f.up {
-			canary, baseline = baseline, canary
-		}
+		canary, baseline = b.edges.towardEachOther(f.up)
 	}
-	mine, theirs := canary[windows.Canary].buckets, baseline[windows.Baseline].buckets
+	mine, theirs := canary.buckets, baseline.buckets
 	if f.ends != nil {
 		mine, theirs = f.ends.clamp(windows.Canary, mine), f.ends.clamp(windows.Baseline, theirs)
 	}
