@@ -54,8 +54,9 @@ type Judge struct {
 	users         *shadowUsers
 	others        Others
 	sampling      sampling
-	cold          *coldness // nil: nothing is muted for a cold cache
-	crowded       bool      // a window had as many segments as are told apart
+	cold          *coldness     // nil: nothing is muted for a cold cache
+	rounded       *roundedSigns // for people
+	crowded       bool          // a window had as many segments as are told apart
 
 	checks        []check // in the order of their ranks
 	skew          *skew   // one of them; nil: there are no offline scores
@@ -86,6 +87,7 @@ type stream struct {
 func NewJudge(r *schemas.Rollout, o Options) *Judge {
 	j := &Judge{rollout: r, options: o, guards: make([]*guard, len(r.Guardrails)), stages: newStages(r)}
 	j.clock = clock{widthMs: r.Window.Milliseconds(), horizon: horizon(r), spare: &block{}}
+	j.rounded = newRoundedSigns(r)
 	for _, m := range Metrics(r) {
 		j.stream(m.Stream())
 	}
@@ -198,6 +200,7 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 	j.turn(s, p)
 	s.show(p)
 	if p.Kind == windows.Serving {
+		j.rounded.take(p)
 		j.serve(s, p)
 	} else {
 		j.collect(s, p)
