@@ -31,7 +31,7 @@ type guard struct {
 	cell     int      // of the stream's metrics
 	histCell int      // where its histogram is; cell, unless an exact counter is tested
 	display  *display // the predictions that it points at; nil: none
-	rounding float64  // of a quantile of latencies: what they are rounded to, in ms; 0: they aren't
+	rounding float64  // of a quantile: what values are rounded to, in their unit; 0: they aren't
 	anew     func()   // of a limit: begins its tests anew
 	edges    [2]int   // where the histograms of rounded values are, as low and as high as they may have been; both cell: they aren't rounded
 	canary   *trial

@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"fmt"
-	"time"
 
 	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
@@ -40,8 +39,8 @@ func (j *Judge) bareGuard(s *stream, spec *schemas.Guardrail) *guard {
 	g := &guard{spec: spec, state: schemas.StateInsufficient, why: whyNoData, waiting: s.Kind == windows.Outcomes}
 	g.cell, g.histCell = cellsOf(j.rollout, spec)
 	g.display = s.displayOf(spec)
-	if spec.Kind == schemas.QuantileGuardrail && spec.Of == ofLatency {
-		g.rounding = float64(j.rollout.LatencyGranularity) / float64(time.Millisecond)
+	if spec.Kind == schemas.QuantileGuardrail {
+		g.rounding = stepOf(j.rollout, spec)
 	}
 	if edges := edgesOf(j.rollout, spec); len(edges) > 0 {
 		g.edges = [2]int{cellOf(j.rollout, edges[0]), cellOf(j.rollout, edges[1])}

@@ -27,14 +27,27 @@ var _ = registerMetric(metricKind{name: "latency", needs: func(g *schemas.Guardr
 	return []windows.Metric{exceedMetric{measured{g.Of}, g.Margin.Value}, hist}
 }, rank: func(g *schemas.Guardrail, falls bool) ranking { return measured{g.Of}.rank(falls) }})
 
-// edgesOf are the histograms of latencies as low, and as high, as they may have been before they were rounded: none where they aren't, and
+// stepOf is what the values of a guardrail are rounded to, in their unit; 0: they aren't.
+func stepOf(r *schemas.Rollout, g *schemas.Guardrail) float64 {
+	switch {
+	case !measuresValues(g):
+		return 0
+	case g.Of == ofLatency:
+		return milliseconds(r.LatencyGranularity)
+	}
+	return g.Granularity
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// edgesOf are the histograms of values as low, and as high, as they may have been before they were rounded: none where they aren't, and
 // where there is no margin that rounding could move. stats.RoundingOffsets says which arm's a test takes, and why it holds.
 func edgesOf(r *schemas.Rollout, g *schemas.Guardrail) []windows.Metric {
-	step := r.LatencyGranularity
-	if step == 0 || !measuresValues(g) || g.Of != ofLatency || !g.Direction.Contrast() || g.Margin.Value == 0 {
+	step := stepOf(r, g)
+	if step == 0 || !g.Direction.Contrast() || g.Margin.Value == 0 {
 		return nil
 	}
-	down, up := stats.RoundingOffsets(float64(step)/float64(time.Millisecond), true)
+	down, up := stats.RoundingOffsets(step, true)
 	low := histMetric{measured: measured{g.Of}, scale: scaleOf(g), by: down}
 	high := low
 	high.by = up

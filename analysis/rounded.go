@@ -74,8 +74,6 @@ func newRoundedSigns(r *schemas.Rollout) *roundedSigns {
 	return s
 }
 
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
 // take looks at a serving window of the epoch.
 func (s *roundedSigns) take(p *windows.Part) {
 	if s == nil || len(s.steps) == 0 {

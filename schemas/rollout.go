@@ -196,6 +196,8 @@ type Guardrail struct {
 	Required  bool
 	Weight    float64 // > 0; its share of the budget is Weight / sum of weights
 	Line      int     // in the file; 0 for a default
+	// Granularity is what values other than latencies are rounded to, in their unit; 0: they aren't. No file says it; of latencies it is the rollout's LatencyGranularity.
+	Granularity float64
 }
 
 // A Margin is how far the canary may be from the baseline (Increase, Decrease), or the limit itself (Above, Below).

@@ -371,7 +371,7 @@ var fileFields = []struct {
 		"increase": "Direction Margin", "decrease": "Direction Margin", "above": "Direction Margin", "below": "Direction Margin",
 		"on": "On", "prove": "Prove", "required": "Required", "weight": "Weight",
 		"mean": "Kind Of", "distribution": "Kind Of", "test": "Test", "from": "From", "cap": "Cap", "buckets": "Buckets",
-	}, nil, []string{"Line"}},
+	}, nil, []string{"Line", "Granularity"}},
 	{Health{}, &healthForm, map[string]string{"silent": "Silent", "unmatched": "Unmatched", "selfTest": "SelfTest", "traffic": "Traffic", "noData": "NoData"}, nil, nil},
 	{Stage{}, &stageForm, map[string]string{"weight": "WeightBP", "mirror": "MirrorBP", "bake": "Bake", "pass": "Pass", "max": "Max", "then": "Then",
 		"approve": "Approve", "watch": "Watch", "holdback": "WeightBP"}, nil, []string{"Warm"}},

@@ -192,6 +192,9 @@ func TestWrongInput(t *testing.T) {
 		{"a chance of 2", Spec{Kind: SRM, Alpha: 2}, "", "alpha 2 is no chance of a false alarm: write e.g. 0.01"},
 		{"phi below 1", Spec{Kind: Rate, Phi: .5}, "", "phi 0.5: over-dispersion is 1 (events are independent) or more, at most 100"},
 		{"one name for two", Spec{Kind: SRM, Baseline: "A", Canary: "a"}, "", `both arms are called "a": name them apart`},
+		{"a negative granularity", Spec{Kind: KS, Granularity: -5}, "", "a granularity of -5 is none: write what values are rounded to, e.g. 5"},
+		{"a granularity of a rate", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any", Granularity: 5}, "", "a granularity is of quantiles, ks and mann-whitney: nothing else depends on what values are rounded to"},
+		{"a granularity as wide as the buckets", Spec{Kind: KS, Granularity: 1, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, "", "a granularity of 1 is as wide as all the buckets, from 0 to 1: write what values are rounded to, e.g. 0.01"},
 		{"a horizon of 0", Spec{Kind: SRM, Horizon: "0"}, "", `horizon "0": write a number of windows, e.g. 1000, or a duration, e.g. 24h`},
 	}
 	for _, tt := range tests {

@@ -136,6 +136,22 @@ func samples(factor float64) func(r *rand.Rand) string {
 	}
 }
 
+// roundedSamples are lognormal about a value that rounds down where a factor of it rounds up: multiples of 5.
+func roundedSamples(spread, factor float64) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var out strings.Builder
+		out.WriteString("time,version,value\n")
+		for t := range simWindows * 40 {
+			arm, x := "41", 7.2*math.Exp(spread*r.NormFloat64())
+			if r.Float64() < ramp(t/40) {
+				arm, x = "42", x*factor
+			}
+			fmt.Fprintf(&out, "%d,%s,%v\n", t, arm, 5*math.Round(x/5))
+		}
+		return out.String()
+	}
+}
+
 // revenue is what users of a day spend: most nothing, some a lot, all at most 500; as sums.
 func revenue(factor float64) func(r *rand.Rand) string {
 	return func(r *rand.Rand) string {
@@ -240,6 +256,9 @@ var worlds = []world{
 	{"ks, any", Spec{Kind: KS, Baseline: "41", Canary: "42"}, samples(1), false},
 	{"ks on its margin", Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, samples(1.2), false},
 	{"mann-whitney on its margin", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, samples(1.2), false},
+	{"median of rounded values on its margin", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "20%", Quantile: .5, Baseline: "41", Canary: "42", Granularity: 5}, roundedSamples(.4, 1.2), false},
+	{"ks of rounded values within its margin, any harm", Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%", Prove: schemas.ProveAny, Baseline: "41", Canary: "42", Granularity: 5}, roundedSamples(.4, 1.1), false},
+	{"mann-whitney of rounded values on its margin", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42", Granularity: 5}, roundedSamples(.1, 1.2), false},
 	{"mann-whitney of scores, any", Spec{Kind: MannWhitney, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, scores(0), false},
 	{"mean of revenue, any", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "any", Cap: 500}, revenue(1), false},
 	{"mean of a gauge, any", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1, Gauge: true}, gauges(0), false},
@@ -252,6 +271,9 @@ var worlds = []world{
 	{"p95 half as much again", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "20%", Quantile: .95, Baseline: "41", Canary: "42"}, samples(1.8), true},
 	{"ks half as much again", Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, samples(1.8), true},
 	{"mann-whitney half as much again", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, samples(1.8), true},
+	{"median of values whose rounding nobody tells, any harm", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "20%", Prove: schemas.ProveAny, Quantile: .5, Baseline: "41", Canary: "42"}, roundedSamples(.4, 1.1), true},
+	{"mann-whitney of values whose rounding nobody tells", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, roundedSamples(.1, 1.2), true},
+	{"ks of rounded values, four times as much", Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42", Granularity: 5}, roundedSamples(.4, 4), true},
 	{"scores moved", Spec{Kind: KS, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, scores(.08), true},
 	{"revenue halved", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "5%", Cap: 500}, revenue(.5), true},
 	{"a gauge much higher", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1, Gauge: true}, gauges(.3), true},

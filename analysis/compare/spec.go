@@ -46,8 +46,10 @@ type Spec struct {
 	Effects   Effects           // of a rate
 	Quantile  float64           // of a quantile, in (0,1), at most six decimals
 	Buckets   schemas.Buckets   // of samples that may be zero or less: the zero value is exponential buckets, for positive ones
-	Cap       float64           // of a mean: values are held within -Cap..Cap
-	Gauge     bool              // of a mean: values hang together over time, as readings of gauges do, and the file has units to measure that by
+	// Granularity is what samples were rounded to, in their unit, as latencyGranularity of a rollout is of latencies; 0: they weren't. Of samples that were cut off, twice what they were cut to.
+	Granularity float64
+	Cap         float64 // of a mean: values are held within -Cap..Cap
+	Gauge       bool    // of a mean: values hang together over time, as readings of gauges do, and the file has units to measure that by
 
 	Alpha        float64 // chance of a false alarm in the whole file; 0: .01, of SRM .001
 	FalsePromote float64 // chance of a false "passed"; 0: .05
@@ -153,6 +155,13 @@ func (s *Spec) check() error {
 		return fmt.Errorf("quantile %v: write one between 0 and 1 with at most six decimals, e.g. 0.99", s.Quantile)
 	case s.Kind == Mean && !(s.Cap > 0 && !math.IsInf(s.Cap, 1)):
 		return errors.New("a mean needs a cap: what one value counts at most, e.g. 500")
+	case !(s.Granularity >= 0) || math.IsInf(s.Granularity, 1):
+		return fmt.Errorf("a granularity of %v is none: write what values are rounded to, e.g. 5", s.Granularity)
+	case s.Granularity > 0 && !s.ranked():
+		return errors.New("a granularity is of quantiles, ks and mann-whitney: nothing else depends on what values are rounded to")
+	case s.Buckets.Linear() && s.Granularity >= s.Buckets.To-s.Buckets.From:
+		return fmt.Errorf("a granularity of %v is as wide as all the buckets, from %v to %v: write what values are rounded to, e.g. %v",
+			s.Granularity, s.Buckets.From, s.Buckets.To, (s.Buckets.To-s.Buckets.From)/100)
 	case s.Prove != schemas.ProveBeyond && s.Prove != schemas.ProveAny:
 		return fmt.Errorf("prove %q: it is beyond or any", s.Prove)
 	case s.Effects != "" && s.Effects != Incident && s.Effects != Engagement:
@@ -176,6 +185,15 @@ func ParseBuckets(text string) (b schemas.Buckets, err error) {
 		return schemas.Buckets{}, fmt.Errorf("%q are no buckets: write the lowest value, the highest and how many (at most %d), e.g. 0:1:1000", text, schemas.MaxBuckets)
 	}
 	return b, nil
+}
+
+// ParseGranularity reads what samples are rounded to: a number above 0, in their unit. The error says what to write.
+func ParseGranularity(text string) (float64, error) {
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(x > 0) || math.IsInf(x, 1) {
+		return 0, fmt.Errorf("%q is nothing that values are rounded to: write a number above 0 in the values' own unit, and no unit, e.g. 5", text)
+	}
+	return x, nil
 }
 
 // readHorizon reads a number of windows, or a duration.
@@ -232,7 +250,7 @@ const (
 // 1/perUnit.
 func (s *Spec) guardrail(exposure bool, perUnit float64) (schemas.Guardrail, error) {
 	g := schemas.Guardrail{
-		Name: string(s.Kind), Direction: s.Direction, On: schemas.OnHold, Prove: s.Prove, Required: true, Weight: 1,
+		Name: string(s.Kind), Direction: s.Direction, On: schemas.OnHold, Prove: s.Prove, Required: true, Weight: 1, Granularity: s.Granularity,
 	}
 	switch {
 	case s.Kind == Quantile:

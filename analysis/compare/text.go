@@ -302,6 +302,9 @@ func (s *Summary) notes() []string {
 	if s.Calibration != "" {
 		notes = append(notes, "the baseline differs from itself, between its units, by more than noise explains: nothing new is proven while it does")
 	}
+	if s.spec.Granularity > 0 && s.Margin != "any" {
+		notes = append(notes, fmt.Sprintf("values are taken to be rounded to %s: evidence is of what they were before, as far as that is known; the other numbers are of what the file has", strconv.FormatFloat(s.spec.Granularity, 'g', -1, 64)))
+	}
 	if s.OtherRows > 0 {
 		notes = append(notes, fmt.Sprintf("%s %s of other versions left out", grouped(s.OtherRows), plural(s.OtherRows, "row")))
 	}

@@ -22,6 +22,7 @@ type compareFlags struct {
 	share, rate        string
 	alpha, falsePass   string
 	buckets            string
+	granularity        string
 	window             time.Duration
 	exitCode           bool
 }
@@ -107,7 +108,7 @@ For instance:
 	cmd.Example = `  streamcanary compare quantile --quantile 0.99 --increase 20% latencies.csv.gz
   streamcanary compare quantile --quantile 0.5 --increase any --baseline 41 --canary 42 --json samples.csv`
 	f.harm(cmd)
-	f.linear(cmd)
+	f.ranked(cmd)
 	cmd.Flags().Float64VarP(&f.spec.Quantile, "quantile", "q", 0.99, "which `QUANTILE`, between 0 and 1")
 	return cmd
 }
@@ -161,12 +162,13 @@ For instance:
   1769860801.02,baseline,31.7`
 	cmd.Example = "  streamcanary compare " + string(kind) + " --increase 20% latencies.csv.gz\n  streamcanary compare " + string(kind) + " --buckets 0:1:1000 scores.csv"
 	f.harm(cmd)
-	f.linear(cmd)
+	f.ranked(cmd)
 	return cmd
 }
 
-// linear adds the flag for values that may be zero or less.
-func (f *compareFlags) linear(cmd *cobra.Command) {
+// ranked adds the flags for values that are counted in buckets: of those that may be zero or less, and of those that are rounded.
+func (f *compareFlags) ranked(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.granularity, "granularity", "", "values were rounded to multiples of `STEP`, in their own unit, e.g. 5 of milliseconds: the margin is then held for what they were before, as latencyGranularity of a rollout does; of values that were cut off instead, twice that")
 	cmd.Flags().StringVar(&f.buckets, "buckets", "", "values may be below zero: count them in `FROM:TO:COUNT` equal buckets, e.g. 0:1:1000; a margin is then a difference, e.g. 0.05")
 }
 
@@ -308,6 +310,13 @@ func (f *compareFlags) complete() (compare.Spec, error) {
 			return s, fmt.Errorf("--buckets: %w", err)
 		}
 		s.Buckets = b
+	}
+	if f.granularity != "" {
+		step, err := compare.ParseGranularity(f.granularity)
+		if err != nil {
+			return s, fmt.Errorf("--granularity: %w", err)
+		}
+		s.Granularity = step
 	}
 	if f.window < 0 || f.window%time.Millisecond != 0 {
 		return s, errors.New("--window " + strconv.Quote(f.window.String()) + ": write whole milliseconds, e.g. 1m")

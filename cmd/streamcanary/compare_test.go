@@ -35,11 +35,20 @@ expect   rollback, fail errors p99
 `
 
 // TestCompareIsReplay: the same predictions, as events for replay and as rows for compare, give the same evidence bit for bit, the
-// measured over-dispersion included.
+// measured over-dispersion included; also where latencies are rounded, and both are told so.
 func TestCompareIsReplay(t *testing.T) {
+	t.Run("exact", func(t *testing.T) { compareIsReplay(t, 0) })
+	t.Run("rounded", func(t *testing.T) { compareIsReplay(t, 5) })
+}
+
+func compareIsReplay(t *testing.T, stepMs int) {
 	dir := t.TempDir()
 	scenario, log := filepath.Join(dir, "fails.txt"), filepath.Join(dir, "fails.ndjson")
-	if err := os.WriteFile(scenario, []byte(comparedScenario), 0o644); err != nil {
+	written := comparedScenario
+	if stepMs > 0 {
+		written += fmt.Sprintf("round %dms\n", stepMs)
+	}
+	if err := os.WriteFile(scenario, []byte(written), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s, err := loadgen.Load(scenario)
@@ -50,7 +59,7 @@ func TestCompareIsReplay(t *testing.T) {
 	if err := os.WriteFile(log, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	replayed := replayedGuardrails(t, log)
+	replayed := replayedGuardrails(t, log, stepMs)
 	specs := []struct {
 		spec compare.Spec
 		rows string
@@ -62,6 +71,9 @@ func TestCompareIsReplay(t *testing.T) {
 	}
 	for i, tt := range specs {
 		spec := tt.spec
+		if spec.Kind != compare.Rate {
+			spec.Granularity = float64(stepMs)
+		}
 		spec.Direction, spec.Baseline, spec.Canary, spec.WidthMs, spec.Horizon = schemas.Increase, "v1", "v2", 1000, "24h"
 		got, err := compare.Run(spec, compare.Input{Name: "rows.csv", Text: strings.NewReader(tt.rows)}, nil)
 		if err != nil {
@@ -143,7 +155,7 @@ func sortedRows(text string) string {
 }
 
 // replayedGuardrails judges a log by rollouts of one guardrail each, which holds, so that it has a budget as a comparison has.
-func replayedGuardrails(t *testing.T, log string) []schemas.GuardrailStatus {
+func replayedGuardrails(t *testing.T, log string, stepMs int) []schemas.GuardrailStatus {
 	t.Helper()
 	var all []schemas.GuardrailStatus
 	const rate, tail = "{name: errors, rate: error, increase: 0.5pp, on: hold}", "{name: p90, quantile: 0.9, of: latency, increase: 20%, on: hold}"
@@ -155,6 +167,7 @@ spec:
   baseline: {version: v1}
   canary: {version: v2}
   patience: never
+  latencyGranularity: `+fmt.Sprint(stepMs)+`ms
   guardrails: [`+g+`]
 `))
 		if err != nil {
