@@ -64,6 +64,13 @@ func (v *village) surround() {
 		payload, _ := m["payload"].(map[string]any)
 		return strings.TrimSpace(fmt.Sprint(m["event_action"], " ", m["dedup_key"], " ", orNothing(payload["severity"])))
 	}))
+	mux.HandleFunc("POST /v2/change/enqueue", o.people("pagerduty", `{"status":"success","message":"Change event processed"}`, func(m map[string]any) string {
+		payload, _ := m["payload"].(map[string]any)
+		details, _ := payload["custom_details"].(map[string]any)
+		summary, _, _ := strings.Cut(fmt.Sprint(payload["summary"]), ": rollout ")
+		end, _, _ := strings.Cut(fmt.Sprint(details["over"]), ": ")
+		return "change " + summary + ", by " + end
+	}))
 	mux.HandleFunc("POST /hook", o.people("hook", "", func(m map[string]any) string { return fmt.Sprint(m["type"], " ", m["id"]) }))
 	mux.HandleFunc("POST /api/v2/alerts", o.alertmanager)
 	mux.HandleFunc("/apis/", o.kubernetes)
@@ -78,7 +85,7 @@ func (v *village) surround() {
 			http.Error(w, "nobody is here", http.StatusServiceUnavailable)
 			return
 		}
-		if o.busy.Load() && r.URL.Path == "/v2/enqueue" {
+		if o.busy.Load() && strings.HasPrefix(r.URL.Path, "/v2/") {
 			w.Header().Set("Retry-After", "41")
 			http.Error(w, "Rate limit reached", http.StatusTooManyRequests)
 			return
@@ -105,7 +112,7 @@ const mlflowAPI = "/api/2.0/mlflow/"
 
 // takes is how long each system needs for an answer.
 func takes(path string) time.Duration {
-	for i, of := range []string{"/hook", mlflowAPI, "/v2/enqueue", "/slack"} {
+	for i, of := range []string{"/hook", mlflowAPI, "/v2/", "/slack"} {
 		if strings.HasPrefix(path, of) {
 			return time.Duration(71+i) * time.Millisecond
 		}

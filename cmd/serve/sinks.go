@@ -113,8 +113,13 @@ func (k *sink) query() bus.SinkQuery {
 // rank lets people hear first of what they are woken for, also where what ends an incident fails before it: that comes later then, and ends only what wasn't raised meanwhile. Who has no
 // incidents hears all in order with that, since an end that comes too late would be read as one.
 func (k *sink) rank(t *bus.Told) bus.Rank {
-	e := actuators.Event{Decision: t.Decision, Notice: t.Notice}
+	e := k.bare(t)
 	return bus.Rank{Urgent: e.Urgent(), Ends: e.Ends(), Yields: e.Ends() && k.hasIncidents()}
+}
+
+// bare is an event as far as that is known without looking anything up.
+func (k *sink) bare(t *bus.Told) *actuators.Event {
+	return &actuators.Event{Decision: t.Decision, Notice: t.Notice, Use: &schemas.SinkUse{Kind: k.Kind, Sink: k.Name}}
 }
 
 // hasIncidents reports whether what people hear by raises and ends incidents.
@@ -151,6 +156,9 @@ func (k *sink) bring(ctx context.Context, t bus.Told) bus.Again {
 		if later, err = k.wanted(ctx, &t.Passed[i]); later != nil {
 			e.Since = append(e.Since, later)
 		}
+	}
+	if err == nil && e != nil {
+		err = k.behind(ctx, e, &t)
 	}
 	if err == nil && e != nil && k.Kind.Routes() {
 		var newest bool

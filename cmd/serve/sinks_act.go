@@ -71,6 +71,9 @@ func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Du
 	switch {
 	case err == nil:
 		k.seen.told(k.Name, "told")
+		if e.Past() {
+			k.log.Info().Str("id", e.ID).Msg("nobody is woken for this any more: what ends it waits behind it")
+		}
 		if k.works(t) {
 			k.log.Info().Str("id", e.ID).Int("attempt", t.Attempt).Msg("this sink works again: it has taken this, and nothing waits that it failed before")
 		}

@@ -20,7 +20,7 @@ var beside = [...]struct{ raises, ends schemas.NoticeKind }{
 // stands completes an event that ends the rollout's incident with what else people were told of, and that isn't over: by the record, and beside it. It is looked up when the event is told: what
 // was over by then has had its own end, and what began since then will have one.
 func (k *sink) stands(ctx context.Context, e *actuators.Event, recorded []string) (*actuators.Event, error) {
-	if !k.hasIncidents() || !e.Ends() {
+	if !k.hasIncidents() || !e.EndsButForTelling() {
 		return e, nil
 	}
 	e.Standing = recorded
@@ -53,4 +53,30 @@ func (k *sink) lastNotice(ctx context.Context, model string, kind schemas.Notice
 		return nil, at, nil
 	}
 	return n, at, err
+}
+
+// behind completes an event that raises an incident with those that wait behind it and end one, as after an outage of the sink: nobody is woken for what is over. What no own key has signed ends nothing.
+func (k *sink) behind(ctx context.Context, e *actuators.Event, t *bus.Told) error {
+	if !k.hasIncidents() || !e.Raises() {
+		return nil
+	}
+	for i := range t.Behind {
+		later := &t.Behind[i]
+		if _, rollout := later.Names(); rollout != e.Rollout.Name || !k.mayEnd(later) {
+			continue
+		}
+		x, err := k.wanted(ctx, later)
+		if err != nil {
+			return err
+		}
+		if x != nil {
+			e.Behind = append(e.Behind, x)
+		}
+	}
+	return nil
+}
+
+// mayEnd reports whether an event may end an incident, by itself alone.
+func (k *sink) mayEnd(t *bus.Told) bool {
+	return k.bare(t).EndsButForTelling() && (t.Decision == nil || t.Verify(k.trust) == nil)
 }

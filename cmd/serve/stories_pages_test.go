@@ -60,6 +60,21 @@ func TestStoriesOfPages(t *testing.T) {
 			v.completed()
 		})
 	})
+	t.Run("deleted-before-its-state-goes-back", func(t *testing.T) {
+		storyWith(t, "deleted-before-its-state-goes-back", rolloutWith(atOnce+illegible+pagers), sinksOutside, func(v *village) {
+			v.standsStill()
+			v.wait(10 * time.Second)
+			head, _, err := v.bus.LoadHead(v.Context(), "story")
+			v.must(err)
+			v.apply("story", string(rolloutOf(v, &head)), func(a *Application) { a.Delete, a.Force = true, true })
+			v.status(decisions.StatusDeleted)
+			v.wait(5 * time.Second)
+		})
+	})
+}
+
+// TestStoriesOfOutages: nobody is woken for what was over before the pager was reached again, and word of it is left there.
+func TestStoriesOfOutages(t *testing.T) {
 	t.Run("a-pager-that-is-busy", func(t *testing.T) {
 		storyWith(t, "a-pager-that-is-busy", rolloutWith(atOnce+pagers), sinksOutside, func(v *village) {
 			v.status(decisions.StatusRunning)
@@ -69,6 +84,22 @@ func TestStoriesOfPages(t *testing.T) {
 			v.completed()
 			v.wait(20 * time.Second)
 			v.outside.busy.Store(false)
+			v.wait(time.Minute)
+		})
+	})
+	t.Run("nobody-is-told-until-all-is-over", func(t *testing.T) {
+		storyWith(t, "nobody-is-told-until-all-is-over", rolloutWith(atOnce+betweenWindows+acksBetween+pagers), sinksOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.deaf.Store(true)
+			v.wait(5 * time.Second)
+			v.outside.away.Store(true)
+			v.harms()
+			v.status(decisions.StatusRolledBack)
+			v.wait(90 * time.Second)
+			v.deaf.Store(false)
+			v.completed()
+			v.wait(5 * time.Second)
+			v.outside.away.Store(false)
 			v.wait(time.Minute)
 		})
 	})
@@ -82,17 +113,6 @@ func TestStoriesOfPages(t *testing.T) {
 			v.wait(45 * time.Second)
 			v.outside.endless.Store(false)
 			v.wait(45 * time.Second)
-		})
-	})
-	t.Run("deleted-before-its-state-goes-back", func(t *testing.T) {
-		storyWith(t, "deleted-before-its-state-goes-back", rolloutWith(atOnce+illegible+pagers), sinksOutside, func(v *village) {
-			v.standsStill()
-			v.wait(10 * time.Second)
-			head, _, err := v.bus.LoadHead(v.Context(), "story")
-			v.must(err)
-			v.apply("story", string(rolloutOf(v, &head)), func(a *Application) { a.Delete, a.Force = true, true })
-			v.status(decisions.StatusDeleted)
-			v.wait(5 * time.Second)
 		})
 	})
 }

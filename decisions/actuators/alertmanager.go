@@ -49,6 +49,7 @@ func (a alertmanager) Act(ctx context.Context, e *Event) error {
 		switch {
 		case x.what == raise:
 			alerts = append(alerts, alertOf(e, name, e.severity(), later))
+		case x.what == past: // nobody is to be notified, and it keeps nothing that is over
 		case x.name == "":
 			alerts = append(alerts, alertOf(e, name, schemas.Critical, e.at()), alertOf(e, name, schemas.Warning, e.at()))
 		default:

@@ -17,6 +17,7 @@ type Event struct {
 	Rollout  *schemas.Rollout
 	Use      *schemas.SinkUse // what the rollout wants of the sink
 	Since    []*Event         // what was told before it, although it came later: an incident that one of these has raised isn't ended by it
+	Behind   []*Event         // what came later and waits behind it: for an incident that one of these ends nobody is woken any more
 	// Standing is what else people were told of the rollout and haven't heard the end of, beside what a notice names itself: while there is any, the event doesn't end its incident.
 	Standing []string
 }
@@ -121,11 +122,12 @@ func (e *Event) actor() string {
 // alarm is what an event means to people on call.
 type alarm int
 
-// What there is: nothing, raise the rollout's alarm (or tell more of it), or it is over.
+// What there is: nothing, raise the rollout's alarm (or tell more of it), or it is over; or it was to be raised, and its end waits behind it.
 const (
 	quiet alarm = iota
 	raise
 	over
+	past
 )
 
 // alarms say of each kind of notice what it is to people on call: it raises the alarm, as what a person has to look at; it ends it, where it names nothing else that stands; or neither
@@ -170,8 +172,9 @@ var alarms = map[schemas.NoticeKind]alarm{
 // forces that is told so, and nothing could end it after.
 func (e *Event) alarm() alarm {
 	if n := e.Notice; e.Decision == nil {
-		what := alarms[n.Kind]
-		if what == over && len(n.Waiting) > 0 && n.Kind != schemas.NoticeRolloutDeleted {
+		what, others := alarms[n.Kind], e.others(n.Waiting)
+		switch {
+		case what == over && len(others) > 0 && n.Kind != schemas.NoticeRolloutDeleted, n.Kind == schemas.NoticeSinkOverdue && len(n.Waiting) > 0 && len(others) == 0:
 			return quiet
 		}
 		return what
@@ -197,7 +200,15 @@ func (e *Event) alarm() alarm {
 }
 
 // leaves reports whether an event that ends the rollout's incident leaves something that stands, so that it doesn't. A deletion leaves nothing: nobody follows that any more.
-func (e *Event) leaves() bool { return len(e.Standing) > 0 && !e.deletes() }
+func (e *Event) leaves() bool { return len(e.others(e.Standing)) > 0 && !e.deletes() }
+
+// alertStep begins the name of a rollback's step that people are told by a sink, whose name follows.
+const alertStep = "alert-"
+
+// others are what stands without that this sink was to tell people: where it is told of that, it tells them.
+func (e *Event) others(standing []string) []string {
+	return slices.DeleteFunc(slices.Clone(standing), func(name string) bool { return e.Use != nil && name == alertStep+e.Use.Sink })
+}
 
 // deletes reports whether an event is the end of a rollout that is deleted.
 func (e *Event) deletes() bool {
@@ -284,7 +295,41 @@ func (e *Event) incidents() []incident {
 			all = append(all, x)
 		}
 	}
+	for i := range all {
+		if all[i].what == raise && e.endBehind(all[i].name) != nil {
+			all[i].what = past
+		}
+	}
 	return slices.DeleteFunc(all, func(x incident) bool { return x.what == over && e.raisedSince(x.name) })
+}
+
+// endBehind is the event that ends an incident of the rollout and waits behind one that raises it; nil: none does. That people weren't told in time by some sink is no cause to be woken for anything but
+// that itself, which is an event of its own.
+func (e *Event) endBehind(name string) *Event {
+	ofSinks := e.Notice != nil && (e.Notice.Kind == schemas.NoticeSinkOverdue || e.Notice.Kind == schemas.NoticeSinkRefused)
+	i := slices.IndexFunc(e.Behind, func(later *Event) bool {
+		if !ofSinks {
+			later = later.exceptTelling()
+		}
+		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{name, over})
+	})
+	if i < 0 {
+		return nil
+	}
+	return e.Behind[i]
+}
+
+// exceptTelling is the event without the steps that people are told by sinks among what stands.
+func (e *Event) exceptTelling() *Event {
+	told := func(name string) bool { return strings.HasPrefix(name, alertStep) }
+	x := *e
+	x.Standing = slices.DeleteFunc(slices.Clone(e.Standing), told)
+	if e.Notice != nil {
+		n := *e.Notice
+		n.Waiting = slices.DeleteFunc(slices.Clone(n.Waiting), told)
+		x.Notice = &n
+	}
+	return &x
 }
 
 // raisedSince reports whether an incident of the rollout was raised by what came after an event, and was told before it.
@@ -304,8 +349,19 @@ const (
 func (e *Event) Urgent() bool { return e.severity() == schemas.Critical && !e.Ends() }
 
 // Ends reports whether an event ends an incident. It may be of no known rollout.
-func (e *Event) Ends() bool {
-	return slices.ContainsFunc(e.incidents(), func(x incident) bool { return x.what == over })
+func (e *Event) Ends() bool { return e.has(over) }
+
+// Raises reports whether an event raises an incident whose end isn't Behind it.
+func (e *Event) Raises() bool { return e.has(raise) }
+
+// Past reports whether an event was to raise an incident whose end is Behind it.
+func (e *Event) Past() bool { return e.has(past) }
+
+// EndsButForTelling reports whether an event Ends an incident where nothing stands but that people weren't told in time by some sink. It may be of no known rollout.
+func (e *Event) EndsButForTelling() bool { return e.exceptTelling().Ends() }
+
+func (e *Event) has(what alarm) bool {
+	return slices.ContainsFunc(e.incidents(), func(x incident) bool { return x.what == what })
 }
 
 // alarmKey names an incident of a rollout: everything about it is one, but what has one of its own. Its epoch is no part of that, since what one epoch raised may be

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,7 +16,8 @@ var _ = register(schemas.SinkPagerDuty, openPagerDuty)
 
 // pagerduty raises and ends incidents by PagerDuty's Events API v2 (POST /v2/enqueue, answered by 202 and {"status": "success"}). All that is raised about a
 // rollout is one incident, by its dedup_key, but that its rollback is stuck, or an order to stores: each is another, since nobody is woken by more of what was acknowledged. Each ends when
-// its alarm is over. Events that are no alarm aren't sent.
+// its alarm is over. Events that are no alarm aren't sent. What is over before PagerDuty could be told of it wakes nobody, and is a change event of the service (POST /v2/change/enqueue, with the same
+// key): it is seen there, and makes no incident and no notification.
 type pagerduty struct{ *courier }
 
 // maxSummary bounds a summary, in bytes.
@@ -46,6 +48,19 @@ type pagerLink struct {
 	Text string `json:"text"`
 }
 
+type pagerChange struct {
+	RoutingKey string      `json:"routing_key"`
+	Payload    pagerPast   `json:"payload"`
+	Links      []pagerLink `json:"links,omitempty"`
+}
+
+type pagerPast struct {
+	Summary   string            `json:"summary"`
+	Source    string            `json:"source"`
+	Timestamp schemas.Time      `json:"timestamp"`
+	Details   map[string]string `json:"custom_details"`
+}
+
 func openPagerDuty(c *courier) (Actuator, error) {
 	p := pagerduty{c}
 	_, err := p.routingKey()
@@ -60,22 +75,62 @@ func (p pagerduty) routingKey() (string, error) {
 	return known.secret, err
 }
 
-// Act raises an alarm, or ends those that are over.
+// Act raises an alarm, or ends those that are over, or notes those that were over before.
 func (p pagerduty) Act(ctx context.Context, e *Event) error {
 	for _, x := range e.incidents() {
-		if err := p.enqueue(ctx, e, &x); err != nil {
+		key, err := p.routingKey()
+		if err != nil {
+			return &Failure{Doing: "find the routing key", why: err.Error(), cause: err}
+		}
+		if x.what == past {
+			err = p.note(ctx, e, &x, key)
+		} else {
+			err = p.enqueue(ctx, e, &x, key)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// enqueue raises or ends one incident.
-func (p pagerduty) enqueue(ctx context.Context, e *Event, of *incident) error {
-	key, err := p.routingKey()
+// note leaves word of an incident that is over. It is for who looks there later, and all that is told elsewhere says it, too: so an answer that isn't about the moment, as of who takes no
+// change events, holds nothing up.
+func (p pagerduty) note(ctx context.Context, e *Event, of *incident, key string) error {
+	end := e.endBehind(of.name)
+	change := pagerChange{RoutingKey: key, Links: linksOf(e.Rollout), Payload: pagerPast{
+		Summary: clip("over by now: "+e.title()+": "+e.sentence(), maxSummary), Source: e.Rollout.Model, Timestamp: e.at(), Details: detailsOf(e),
+	}}
+	change.Payload.Details["over"] = fmt.Sprintf("%s %s: %s", end.at(), end.what(), end.sentence())
+	x, err := jsonCall(http.MethodPost, p.sink.URL+"/v2/change/enqueue", e, change)
 	if err != nil {
-		return &Failure{Doing: "find the routing key", why: err.Error(), cause: err}
+		return err
 	}
+	err = p.change(ctx, p.ofIncident(x, of))
+	var f *Failure
+	if errors.As(err, &f) && f.Status >= 300 && !f.again {
+		return nil
+	}
+	return err
+}
+
+// ofIncident completes a request about an incident.
+func (p pagerduty) ofIncident(x *call, of *incident) *call {
+	if of.name != "" { // of two requests about an event each has its own
+		x.key += "/" + of.name
+	}
+	x.check = func(status int, body []byte) *Failure {
+		var answer struct{ Status string }
+		if json.Unmarshal(body, &answer) != nil || answer.Status != "success" {
+			return unlike(status, `with PagerDuty's status "success"`, body)
+		}
+		return nil
+	}
+	return x
+}
+
+// enqueue raises or ends one incident.
+func (p pagerduty) enqueue(ctx context.Context, e *Event, of *incident, key string) error {
 	event := pagerEvent{RoutingKey: key, Action: "resolve", DedupKey: e.alarmKey(of), Client: p.options.Program}
 	if of.what == raise {
 		event.Action = "trigger"
@@ -89,17 +144,7 @@ func (p pagerduty) enqueue(ctx context.Context, e *Event, of *incident) error {
 	if err != nil {
 		return err
 	}
-	if of.name != "" { // of two requests about an event each has its own
-		x.key += "/" + of.name
-	}
-	x.check = func(status int, body []byte) *Failure {
-		var answer struct{ Status string }
-		if json.Unmarshal(body, &answer) != nil || answer.Status != "success" {
-			return unlike(status, `with PagerDuty's status "success"`, body)
-		}
-		return nil
-	}
-	return p.change(ctx, x)
+	return p.change(ctx, p.ofIncident(x, of))
 }
 
 // detailsOf are an event's facts for a person.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"streamcanary/schemas"
@@ -20,6 +21,10 @@ var _ = fits(schemas.SinkPagerDuty, fixture{
 
 // enqueue answers as PagerDuty does: 202 with the status success, 400 with the status invalid event.
 func enqueue(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/v2/change/enqueue" {
+		enqueueChange(w, r)
+		return
+	}
 	var e pagerEvent
 	w.Header().Set("Content-Type", "application/json")
 	switch {
@@ -32,6 +37,19 @@ func enqueue(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusAccepted)
 		fmt.Fprintf(w, `{"status":"success","message":"Event processed","dedup_key":%q}`, e.DedupKey)
 	}
+}
+
+// enqueueChange answers likewise to a change event.
+func enqueueChange(w http.ResponseWriter, r *http.Request) {
+	var c pagerChange
+	w.Header().Set("Content-Type", "application/json")
+	if r.Method != http.MethodPost || json.NewDecoder(r.Body).Decode(&c) != nil || c.RoutingKey != pagerKey || c.Payload.Summary == "" || len(c.Payload.Summary) > 1024 {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"status":"invalid event","message":"Event object is invalid","errors":["?"]}`)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+	fmt.Fprint(w, `{"status":"success","message":"Change event processed"}`)
 }
 
 func TestPagerDuty(t *testing.T) {
@@ -181,6 +199,111 @@ func TestStuck(t *testing.T) {
 			if !slices.Equal(got, x.want) || len(keys) == 2 && keys[0] == keys[1] {
 				w.Errorf("%s: got %q under the keys %q, want %q", x.name, got, keys, x.want)
 			}
+		}
+	})
+}
+
+// waiting is the end of a rollback, with what isn't done.
+func waiting(steps ...string) *Event {
+	e := noticeOf(schemas.SinkPagerDuty, schemas.NoticeRollbackCompleted, schemas.Info)
+	e.Notice.At, e.Notice.Waiting = 1_767_000_060_000, steps
+	return e
+}
+
+// TestPast: what its end waits behind wakes nobody, and leaves word; that people weren't told in time is no cause for it, but where that itself is told. What isn't over wakes.
+func TestPast(t *testing.T) {
+	overdue := func(steps ...string) *Event {
+		e := noticeOf(schemas.SinkPagerDuty, schemas.NoticeSinkOverdue, schemas.Warning)
+		e.Notice.Waiting = steps
+		return e
+	}
+	rolledBack := eventOf(schemas.SinkPagerDuty, rollback())
+	stuck := noticeOf(schemas.SinkPagerDuty, schemas.NoticeAcksOverdue, schemas.Critical)
+	stuck.Notice.Attempt = stuckDeadlines
+	another := waiting()
+	rollout := *another.Rollout
+	rollout.Name = "another"
+	another.Rollout = &rollout
+	forged := waiting()
+	forged.Standing = []string{"foreign-decision"}
+	const alert = "trigger streamcanary/ranker-42"
+	const rollbackOver = "change over by now: rollback: rollout ranker-42 of model ranker: Canary 42 answers with more errors than <baseline> 41 & more."
+	tests := []struct {
+		name   string
+		event  *Event
+		behind []*Event
+		want   string
+	}{
+		{"nothing waits", rolledBack, nil, alert},
+		{"it is carried out", rolledBack, []*Event{waiting()}, rollbackOver},
+		{"but for telling people", rolledBack, []*Event{waiting("alert-slack", "alert-x")}, rollbackOver},
+		{"but for a registry", rolledBack, []*Event{waiting("alert-x", "registry-mlflow")}, alert},
+		{"while somebody forges", rolledBack, []*Event{forged}, alert},
+		{"another is", rolledBack, []*Event{another}, alert},
+		{"more is raised first", rolledBack, []*Event{overdue("registry-mlflow"), waiting()}, rollbackOver},
+		{"it was stuck", stuck, []*Event{waiting("registry-mlflow")}, "change over by now: acks-overdue: rollout ranker-42 of model ranker: Not all is well."},
+		{"people weren't told elsewhere", overdue("alert-slack"), []*Event{waiting("alert-slack")}, alert},
+		{"and are by now", overdue("alert-slack"), []*Event{noticeOf(schemas.SinkPagerDuty, schemas.NoticeSinkDone, schemas.Info)}, "change over by now: sink-overdue: rollout ranker-42 of model ranker: Not all is well."},
+		{"people weren't told here", overdue("alert-x"), nil, ""},
+		{"the end of all but what people weren't told here", waiting("alert-x"), nil, "resolve streamcanary/ranker-42"},
+		{"the end of all but what people weren't told elsewhere", waiting("alert-slack"), nil, "resolve streamcanary/ranker-42/stuck"},
+	}
+	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
+		for _, x := range tests {
+			before, e := w.count(), *x.event
+			if e.Behind = x.behind; e.Notice != nil {
+				n := *e.Notice
+				n.Sentence = "Not all is well."
+				e.Notice = &n
+			}
+			if err := w.sink.Act(w.Context(), &e); err != nil {
+				w.Fatal(err)
+			}
+			got := ""
+			if w.count() > before {
+				got = pagerSaid(w, w.all[before].body)
+			}
+			if got != x.want || e.Past() != strings.HasPrefix(x.want, "change") || e.Raises() != strings.HasPrefix(x.want, "trigger") {
+				w.Errorf("%s: got %q, want %q", x.name, got, x.want)
+			}
+		}
+	})
+}
+
+// pagerSaid is what a request to PagerDuty says.
+func pagerSaid(w *world, body string) string {
+	w.Helper()
+	var e pagerEvent
+	var c pagerChange
+	err := json.Unmarshal([]byte(body), &e)
+	if err == nil && e.Action != "" {
+		return e.Action + " " + e.DedupKey
+	}
+	if err := json.Unmarshal([]byte(body), &c); err != nil {
+		w.Fatal(err)
+	}
+	if over := c.Payload.Details["over"]; !strings.HasPrefix(over, "20") || c.Payload.Details["id"] == "" || c.Payload.Source != "ranker" || c.Payload.Timestamp == 0 || len(c.Links) != 1 {
+		w.Errorf("a change event %+v", c)
+	}
+	return "change " + c.Payload.Summary
+}
+
+// TestPastIsLeft: who takes no change events holds nothing up; an outage is waited for. Alertmanager is told nothing of what is over.
+func TestPastIsLeft(t *testing.T) {
+	for status, taken := range map[int]bool{http.StatusNotFound: true, http.StatusBadRequest: true, http.StatusForbidden: true, http.StatusServiceUnavailable: false, http.StatusTooManyRequests: false} {
+		within(t, schemas.SinkPagerDuty, always(status), func(w *world) {
+			e := eventOf(w.kind, rollback())
+			e.Behind = []*Event{waiting()}
+			if err := w.sink.Act(w.Context(), e); (err == nil) != taken {
+				w.Errorf("%d: got %v", status, err)
+			}
+		})
+	}
+	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
+		e := eventOf(w.kind, rollback())
+		e.Behind = []*Event{waiting()}
+		if err := w.sink.Act(w.Context(), e); err != nil || w.count() > 0 {
+			w.Errorf("%d requests: %v", w.count(), err)
 		}
 	})
 }

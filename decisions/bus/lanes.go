@@ -123,6 +123,20 @@ func (l *lanes) ahead(h *held) []Told {
 	return all
 }
 
+// after are those that wait behind an event and came later.
+func (l *lanes) after(h *held) []Told {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []Told
+	for _, x := range l.byModel[h.model] {
+		if x.Sequence > h.Sequence {
+			all = append(all, x.Told)
+		}
+	}
+	slices.SortFunc(all, func(a, b Told) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	return all
+}
+
 // done forgets an event that is done with, but for what has passed another one, and returns the messages of all that the server is to hear of.
 func (l *lanes) done(h *held) []jetstream.Msg {
 	l.mu.Lock()

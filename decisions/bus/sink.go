@@ -48,6 +48,7 @@ type Told struct {
 	Notice  *schemas.Notice // nil where it is a decision
 	Attempt int             // of the handler, from 1
 	Passed  []Told          // what was told before it, as Rank.Yields says, although it stands behind it in the log
+	Behind  []Told          // what came of its model since, and waits behind it here, in the order of the log: of another process's it knows nothing, nor of more than a sink holds
 }
 
 // Again is what a handler says of an event. The zero value: it is done with.
@@ -203,7 +204,7 @@ func (l *lanes) walk(ctx context.Context, q *SinkQuery, handle Teller) {
 		}
 		t := h.Told
 		t.Attempt += h.takes
-		t.Passed = l.ahead(h)
+		t.Passed, t.Behind = l.ahead(h), l.after(h)
 		h.takes++
 		again := handle(ctx, t)
 		switch {

@@ -288,6 +288,37 @@ func TestSinkYields(t *testing.T) {
 	})
 }
 
+// TestSinkBehind: an event hears of those of its model that came later and wait, whatever their rank.
+func TestSinkBehind(t *testing.T) {
+	bubble(t, func(t *testing.T, connect func() *nats.Conn) {
+		b := open(t, connect())
+		q := SinkQuery{Name: "pager", Rank: func(t *Told) Rank { return Rank{Urgent: t.Notice.Severity == schemas.Critical} }}
+		if err := b.EnsureSink(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		notify(t, b, "a", "a1", schemas.Info)
+		notify(t, b, "a", "a2", schemas.Critical)
+		notify(t, b, "b", "b1", schemas.Info)
+		notify(t, b, "a", "a3", schemas.Info)
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		var heard []string
+		b.Tell(ctx, q, func(_ context.Context, x Told) Again {
+			text := x.ID()
+			for _, later := range x.Behind {
+				text += "<" + later.ID()
+			}
+			if heard = append(heard, text); len(heard) == 1 {
+				return Again{After: time.Second}
+			}
+			return Again{}
+		})
+		if got, want := strings.Join(heard, " "), "a2<a3 b1 a2<a3 a1<a3 a3"; got != want {
+			t.Errorf("heard %s, want %s", got, want)
+		}
+	})
+}
+
 // TestSinkAfterACrash: what a process held that ended comes before what was published since then.
 func TestSinkAfterACrash(t *testing.T) {
 	bubble(t, func(t *testing.T, connect func() *nats.Conn) {

@@ -1,0 +1,47 @@
+package serve
+
+import (
+	"net/http"
+	"testing"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// TestSinksLeaveWhatIsOver: where what ends it waits behind a rollback, nobody is woken for that; a forged end, or another rollout's, ends nothing.
+func TestSinksLeaveWhatIsOver(t *testing.T) {
+	inBooth(t, "am", false, func(b *booth) {
+		running := b.head
+		b.rollsBack()
+		_, revision, err := b.bus.LoadHead(b.Context(), "story")
+		if err == nil {
+			_, err = b.bus.SaveHead(b.Context(), running, revision) // of which nothing stands
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.answer = func(http.ResponseWriter, *http.Request) {}
+		sends := func(what string, want int, words string, behind ...bus.Told) {
+			b.asked, b.sink.done = 0, nil
+			told := b.told("story.1.3", 1)
+			told.Behind = behind
+			b.takes(what, told, 0, words)
+			if b.asked != want {
+				b.Errorf("%s: %d requests, want %d", what, b.asked, want)
+			}
+		}
+		end := b.told("story.1.2", 1) // that an epoch begins ends what was before
+		sends("nothing ends it", 1, "", b.told("story.1.1", 1))
+		sends("it is over", 0, "nobody is woken for this any more", b.told("story.1.1", 1), end)
+		forged := end
+		forged.Signed.Signature = nil
+		sends("a forged end", 1, "", forged)
+		other := *end.Decision
+		other.Rollout = "another"
+		end.Decision = &other
+		sends("another rollout's end", 1, "", end)
+		done := bus.Told{Notice: &schemas.Notice{ID: "n", Kind: schemas.NoticeRollbackCompleted, Model: "ranker", Rollout: "story", Waiting: []string{string(decisions.StepAlert) + "-am"}}}
+		sends("all is done but that people are told here", 0, "nobody is woken for this any more", done)
+	})
+}
