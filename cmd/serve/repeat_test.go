@@ -63,6 +63,12 @@ func TestRepeats(t *testing.T) {
 		}
 		b.rounds("it stands still", r, &sent, 1)
 		b.rounds("a process that has only just begun knows it, too", &repeater{sink: b.sink}, &sent, 1)
+		b.appliesAnew(strings.Replace(boothRollout, "{name: story}", "{name: story, labels: {team: feed}}", 1))
+		for what, x := range map[string]*repeater{"its file has a label by now": r, "a process that has only just begun": {sink: b.sink}} {
+			if b.rounds(what, x, &sent, 1); len(sent) > 0 && strings.Contains(sent[0], "feed") {
+				b.Errorf("%s: another alert was sent: %s", what, sent[0])
+			}
+		}
 		b.appliesAnew(strings.Replace(boothRollout, "    - {alertmanager: am}\n", "", 1))
 		b.rounds("nobody wants it there", r, &sent, 0)
 		b.appliesAnew("")

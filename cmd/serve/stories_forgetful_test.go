@@ -35,6 +35,9 @@ func (o *outside) alertmanager(w http.ResponseWriter, r *http.Request) {
 		key := fmt.Sprint(a.Labels)
 		before, known := o.alerts[key]
 		text := fmt.Sprintf("%s %s since %.1fs", a.Labels["alertname"], a.Labels["severity"], a.StartsAt.Sub(o.v.began).Seconds())
+		if team := a.Labels["team"]; team != "" {
+			text += " of team " + team
+		}
 		switch {
 		case a.EndsAt.After(time.Now()):
 			if known && before.StartsAt.Before(a.StartsAt) { // as Alertmanager merges them
@@ -102,6 +105,25 @@ func TestStoriesOfForgetting(t *testing.T) {
 			v.restart()
 			v.wait(21 * time.Second)
 			stands("long after the rollback", "")
+		})
+	})
+	t.Run("an-alert-whose-rollout-is-labelled-anew", func(t *testing.T) {
+		rollout := rolloutWith(atOnce + betweenWindows + acksBetween + told)
+		storyWith(t, "an-alert-whose-rollout-is-labelled-anew", rollout, alertmanagerOutside, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.deaf.Store(true)
+			v.harms()
+			v.status(decisions.StatusRolledBack)
+			v.wait(5100 * time.Millisecond)
+			v.deaf.Store(false)
+			v.errors.Store(0)
+			v.apply("story", strings.Replace(rollout, "{name: story}", "{name: story, labels: {team: feed}}", 1), func(a *Application) { a.Retry, a.Force = true, true })
+			v.until("it runs again", func(s *decisions.State) bool { return s.Epoch == 2 && s.DueMs > 0 })
+			v.restart()
+			v.wait(21 * time.Second)
+			if have := v.outside.firing(); have != "" {
+				v.Errorf("Alertmanager has %q", have)
+			}
 		})
 	})
 }

@@ -22,7 +22,8 @@ var _ = register(schemas.SinkAlertmanager, openAlertmanager)
 type alertmanager struct{ *courier }
 
 // alertLife is how long an alert is active after it was sent last. Prometheus lets its alerts end after four minutes without it, since it can raise them anew from what it measures. Here nobody could: if serve dies
-// while a rollback isn't carried out, an end after minutes would tell people that all is well. So it is long enough for a serve that fails in the night to be seen in the morning. What is over is ended by name.
+// while a rollback isn't carried out, an end after minutes would tell people that all is well. So it is long enough for a serve that fails in the night to be seen in the morning. What is over is ended by name,
+// also what stood under labels that the rollout has no more.
 const alertLife = 24 * time.Hour
 
 // repeatMost is how many alerts are sent in one request.
@@ -117,11 +118,11 @@ func standingAlert(s *stands, later schemas.Time) amAlert {
 
 func alertOf(e *Event, name string, severity schemas.Severity, ends schemas.Time) amAlert {
 	labels := map[string]string{}
-	for name, value := range e.Rollout.Labels {
+	for name, value := range e.labels() {
 		labels[labelName(name)] = value
 	}
 	labels["alertname"], labels["severity"] = name, string(severity)
-	labels["model"], labels["rollout"] = e.Rollout.Model, e.Rollout.Name
+	labels["model"], labels["rollout"] = e.model(), e.Rollout.Name
 	annotations := map[string]string{"summary": e.title(), "description": e.sentence(), "id": e.ID, "epoch": fmt.Sprint(e.epoch())}
 	for _, l := range linksOf(e.Rollout) {
 		annotations[strings.TrimSuffix(labelName(l.Text), "_url")+"_url"] = l.Href

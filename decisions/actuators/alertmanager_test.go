@@ -89,6 +89,32 @@ func TestAlertmanagerTakes(t *testing.T) {
 	}
 }
 
+// TestAlertmanagerRelabelled: an alert is told with the labels that its decision has, and where the rollout has others by its end, that one ends, and no other is raised.
+func TestAlertmanagerRelabelled(t *testing.T) {
+	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
+		raised := ofTeam("search", "feed", eventOf(w.kind, rollback()))
+		if err := w.sink.Act(w.Context(), raised); err != nil {
+			w.Fatal(err)
+		}
+		var sent []amAlert
+		if err := json.Unmarshal([]byte(w.all[0].body), &sent); err != nil || sent[0].Labels["team"] != "feed" {
+			w.Errorf("sent %+v (%v)", sent, err)
+		}
+		var s Standing // of a process that was started since
+		s.Hear(raised)
+		begun := ofAction(schemas.ActionStart, schemas.PhaseCommit, schemas.Info)
+		begun.Decision.Epoch++
+		s.Hear(ofTeam("search", "search", begun))
+		again := w.repeats(&s)
+		if len(again) != 1 || !reflect.DeepEqual(again[0].Labels, sent[0].Labels) || again[0].StartsAt != sent[0].StartsAt || again[0].EndsAt != begun.at() {
+			w.Errorf("ended %+v, want %+v", again, sent)
+		}
+		if more := w.repeats(&s); more != nil {
+			w.Errorf("after that: %+v", more)
+		}
+	})
+}
+
 func TestLabelName(t *testing.T) {
 	for in, want := range map[string]string{"team": "team", "app.kubernetes.io/name": "app_kubernetes_io_name", "1st": "_1st", "": "_", "ä": "_"} {
 		if got := labelName(in); got != want {

@@ -60,6 +60,22 @@ func (e *Event) epoch() int64 {
 	return e.Notice.Epoch
 }
 
+// labels are the rollout's as the event was published with them: a decision has those of its file, which may be another one by now. Where its reason left no room for them, it is the same file, or there are none.
+func (e *Event) labels() map[string]string {
+	if d := e.Decision; d != nil && (len(d.Labels) > 0 || d.Evidence.RolloutSha256 != e.Rollout.Sha256) {
+		return d.Labels
+	}
+	return e.Rollout.Labels
+}
+
+// model is the rollout's as the event was published, likewise.
+func (e *Event) model() string {
+	if e.Decision != nil {
+		return e.Decision.Model
+	}
+	return e.Notice.Model
+}
+
 // advises reports whether nobody acts on it, since the rollout only advises.
 func (e *Event) advises() bool { return e.Rollout.Mode != schemas.Enforce }
 

@@ -2,6 +2,7 @@ package actuators
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"streamcanary/schemas"
@@ -10,8 +11,9 @@ import (
 // A Standing is what stands of the incidents of one sink, whose system forgets what isn't told again. It is a fold of the sink's events in the order of the log (Hear), so who reads that has it again after
 // a restart. The zero value is empty. One goroutine uses it.
 type Standing struct {
-	all  []stands
-	told map[string]told // by rollout
+	all    []stands
+	told   map[string]told              // by rollout
+	labels map[string]map[string]string // by rollout, those of its last decision, where they aren't those of its file any more
 }
 
 // told is what people were told of a rollout in an epoch, and not that it is over, of what has an end of its own: Event.Standing as it was then, which the record has only as it is now.
@@ -74,6 +76,7 @@ const standMost = 4096
 func (s *Standing) Hear(e *Event) (kept bool) {
 	kept = true
 	e = s.tells(e)
+	e.Rollout = s.labelled(e)
 	for _, x := range e.incidents() {
 		switch x.what {
 		case raise:
@@ -119,6 +122,29 @@ func (s *Standing) tells(e *Event) *Event {
 	return &then
 }
 
+// labelled is the event's rollout with the labels that it had: a notice doesn't say them, and its rollout's last decision does. They are part of what an alert is, so its end must have them, also after a restart.
+func (s *Standing) labelled(e *Event) *schemas.Rollout {
+	name := e.Rollout.Name
+	had, other := s.labels[name]
+	if e.Decision != nil {
+		had = e.labels()
+		other = !maps.Equal(had, e.Rollout.Labels)
+	}
+	if e.deletes() || !other {
+		delete(s.labels, name)
+	} else if s.labels == nil {
+		s.labels = map[string]map[string]string{name: had}
+	} else {
+		s.labels[name] = had
+	}
+	if !other {
+		return e.Rollout
+	}
+	r := *e.Rollout
+	r.Labels = had
+	return &r
+}
+
 func (t *told) hears(n *schemas.Notice) {
 	t.all = slices.DeleteFunc(t.all, func(x toldOf) bool {
 		return slices.Contains(ownEnds[x.kind], n.Kind) && (x.of == "" || slices.Contains(n.Guardrails, x.of))
@@ -137,8 +163,10 @@ func (t *told) hears(n *schemas.Notice) {
 	}
 }
 
+// raise begins an incident at the event's severity, or goes on with it. Under other labels it is another alert: the one that stood is over.
 func (s *Standing) raise(incident string, e *Event) bool {
-	i := slices.IndexFunc(s.all, func(x stands) bool { return x.is(incident, e) && x.severity == e.severity() })
+	s.over(e, func(x *stands) bool { return x.is(incident, e) && x.severity == e.severity() && !x.labelledAs(e) })
+	i := slices.IndexFunc(s.all, func(x stands) bool { return x.is(incident, e) && x.severity == e.severity() && x.labelledAs(e) })
 	switch {
 	case i >= 0 && s.all[i].ended == nil:
 		s.all[i].last = e
@@ -152,14 +180,24 @@ func (s *Standing) raise(incident string, e *Event) bool {
 	return true
 }
 
-// end ends an incident. What was repeated is told once more that it is over: a repetition that was under way could have come after the end.
+// end ends an incident. What was repeated is told once more that it is over: a repetition that was under way could have come after the end. So is what stood under other labels than the end has.
 func (s *Standing) end(incident string, e *Event) {
-	s.all = slices.DeleteFunc(s.all, func(x stands) bool { return x.is(incident, e) && !x.repeated })
+	s.all = slices.DeleteFunc(s.all, func(x stands) bool { return x.is(incident, e) && !x.repeated && x.labelledAs(e) })
+	s.over(e, func(x *stands) bool { return x.is(incident, e) })
+}
+
+// over ends what stands of some.
+func (s *Standing) over(e *Event, some func(*stands) bool) {
 	for i := range s.all {
-		if x := &s.all[i]; x.is(incident, e) && x.ended == nil {
+		if x := &s.all[i]; some(x) && x.ended == nil {
 			x.ended = e
 		}
 	}
+}
+
+// labelledAs reports whether what it was told last has the labels of an event. The model is one of them.
+func (x *stands) labelledAs(e *Event) bool {
+	return maps.Equal(x.last.Rollout.Labels, e.Rollout.Labels) && x.last.model() == e.model()
 }
 
 func (x *stands) is(incident string, e *Event) bool {
@@ -182,6 +220,7 @@ func (s *Standing) Rollouts() []*schemas.Rollout {
 func (s *Standing) Drop(rollout string) {
 	s.all = slices.DeleteFunc(s.all, func(x stands) bool { return x.last.Rollout.Name == rollout })
 	delete(s.told, rollout)
+	delete(s.labels, rollout)
 }
 
 // A repeater is an actuator whose system forgets what isn't told again.

@@ -46,7 +46,7 @@ func clearing(rollout string, second int64, name string, waiting ...string) *Eve
 func resuming(rollout string, second int64) *Event {
 	e := ofAction(schemas.ActionResume, "", schemas.Info)
 	r := *e.Rollout
-	r.Name, e.Rollout = rollout, &r
+	r.Name, r.Labels, e.Rollout = rollout, nil, &r
 	e.Decision.Epoch, e.Decision.IssuedAt = 1, schemas.Time(second*1000)
 	e.Standing = []string{"what the record has now"}
 	return e
@@ -79,12 +79,45 @@ func telling(rollout string, second int64, kind schemas.NoticeKind) *Event {
 	return e
 }
 
+// ofTeam is an event of a rollout whose file has the label of a team by now, and a decision's that it had another one then; "": none.
+func ofTeam(now, then string, e *Event) *Event {
+	team := func(name string) map[string]string {
+		if name == "" {
+			return nil
+		}
+		return map[string]string{"team": name}
+	}
+	r := *e.Rollout
+	r.Labels, r.Sha256 = team(now), "of "+now
+	e.Rollout = &r
+	if e.Decision != nil {
+		e.Decision.Labels, e.Decision.Evidence.RolloutSha256 = team(then), "of "+then
+	}
+	return e
+}
+
+// ofModel is a decision of a file that names another model.
+func ofModel(model string, e *Event) *Event {
+	r := *e.Rollout
+	r.Model, e.Decision.Model, e.Rollout = model, model, &r
+	return e
+}
+
+// roomless is a decision whose reason left no room for its labels.
+func roomless(e *Event) *Event {
+	e.Decision.Labels = nil
+	return e
+}
+
 // stand is what a Standing has, each with the seconds at which it was raised first, told last, and ended.
 func stand(s *Standing) string {
 	var all []string
 	for i := range s.all {
 		x := &s.all[i]
 		text := fmt.Sprintf("%s/%s %s %d-%d", x.last.Rollout.Name, x.incident, x.severity, x.since/1000, x.last.at()/1000)
+		if team := x.last.Rollout.Labels["team"]; team != "" {
+			text += " of " + team
+		}
 		if x.ended != nil {
 			text += fmt.Sprintf(" over %d", x.ended.at()/1000)
 		}
@@ -120,6 +153,15 @@ func TestStanding(t *testing.T) {
 		{"begun anew while somebody forges", []*Event{telling("a", 1, schemas.NoticeForeignDecision), beginning("a", 2)}, "a/ warning 1-1"},
 		{"and until nobody does", []*Event{telling("a", 1, schemas.NoticeForeignDecision), beginning("a", 2), telling("a", 3, schemas.NoticeForeignOver)}, ""},
 		{"no end of another kind", []*Event{telling("a", 1, schemas.NoticeForeignDecision), telling("a", 3, schemas.NoticeAlertsWhole)}, "a/ warning 1-1"},
+		{"ended under another label", []*Event{ofTeam("a", "a", holding("a", 1)), ofTeam("b", "b", resuming("a", 2))}, "a/ warning 1-1 of a over 2"},
+		{"likewise after a restart", []*Event{ofTeam("b", "a", holding("a", 1)), ofTeam("b", "b", resuming("a", 2))}, "a/ warning 1-1 of a over 2"},
+		{"raised under its first label, after a restart", []*Event{ofTeam("b", "", holding("a", 1)), ofTeam("b", "b", resuming("a", 2))}, "a/ warning 1-1 over 2"},
+		{"a notice between, after a restart", []*Event{ofTeam("b", "a", resuming("a", 1)), ofTeam("b", "", telling("a", 2, schemas.NoticePillarFailed)), ofTeam("b", "b", beginning("a", 3)), ofTeam("b", "", telling("a", 4, schemas.NoticePillarFailed))},
+			"a/ warning 2-2 of a over 3, a/ warning 4-4 of b"},
+		{"raised again under another label", []*Event{ofTeam("b", "a", holding("a", 1)), ofTeam("b", "b", holding("a", 2)), ofTeam("b", "b", holding("a", 3))}, "a/ warning 1-1 of a over 2, a/ warning 2-3 of b"},
+		{"and back", []*Event{ofTeam("a", "a", holding("a", 1)), ofTeam("b", "b", holding("a", 2)), ofTeam("a", "a", holding("a", 3))}, "a/ warning 2-2 of b over 3, a/ warning 3-3 of a"},
+		{"ended under another model", []*Event{holding("a", 1), ofModel("scorer", resuming("a", 2))}, "a/ warning 1-1 over 2"},
+		{"a decision without room for its labels", []*Event{ofTeam("a", "a", holding("a", 1)), roomless(ofTeam("a", "a", resuming("a", 2)))}, ""},
 		{"nothing is to be done", []*Event{noticeOf(schemas.SinkAlertmanager, schemas.NoticeCommandRefused, schemas.Warning)}, ""},
 	}
 	for _, x := range tests {
