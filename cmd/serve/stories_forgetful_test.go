@@ -84,7 +84,7 @@ func TestStoriesOfForgetting(t *testing.T) {
 					v.Errorf("%s Alertmanager has %q, want %q", when, have, want)
 				}
 			}
-			const both = schemas.OwnAlertStuck + " " + schemas.OwnAlert + " " + schemas.OwnAlert // the rollback, and the suspicion a second before it
+			const both = schemas.OwnAlertStuck + " " + schemas.OwnAlert // the rollback; the suspicion a second before it is over with that
 			v.status(decisions.StatusRunning)
 			v.deaf.Store(true)
 			v.harms()

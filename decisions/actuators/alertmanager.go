@@ -41,7 +41,7 @@ func openAlertmanager(c *courier) (Actuator, error) { return alertmanager{c}, ni
 // amNames are the names of alerts, by incident.
 var amNames = map[string]string{"": schemas.OwnAlert, incidentStuck: schemas.OwnAlertStuck, incidentState: schemas.OwnAlertState}
 
-// Act raises the alert of the event's severity, or ends those of both; likewise what has an alert of its own.
+// Act raises the alert of the event's severity, which ends the lesser one of the same incident, or ends those of both; likewise what has an alert of its own.
 func (a alertmanager) Act(ctx context.Context, e *Event) error {
 	var alerts []amAlert
 	later := e.at() + schemas.Time(alertLife.Milliseconds())
@@ -50,6 +50,9 @@ func (a alertmanager) Act(ctx context.Context, e *Event) error {
 		switch {
 		case x.what == raise:
 			alerts = append(alerts, alertOf(e, name, e.severity(), later))
+			if x.name == "" && e.severity() == schemas.Critical { // what was a warning is this by now
+				alerts = append(alerts, alertOf(e, name, schemas.Warning, e.at()))
+			}
 		case x.what == past: // nobody is to be notified, and it keeps nothing that is over
 		case x.name == "":
 			alerts = append(alerts, alertOf(e, name, schemas.Critical, e.at()), alertOf(e, name, schemas.Warning, e.at()))

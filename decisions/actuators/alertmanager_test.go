@@ -64,10 +64,11 @@ func TestAlertmanager(t *testing.T) {
 			}
 		}
 		const at, later = 1_767_000_001_500, 1_767_000_002_000
-		want := []amAlert{{labels("critical"), map[string]string{
+		annotations := map[string]string{
 			"summary": "rollback: rollout ranker-42 of model ranker", "description": "Canary 42 answers with more errors than <baseline> 41 & more.",
 			"id": anID, "epoch": "3", "runbook_url": "https://wiki/ranker",
-		}, at, at + schemas.Time(24*time.Hour/time.Millisecond)}}
+		}
+		want := []amAlert{{labels("critical"), annotations, at, at + schemas.Time(24*time.Hour/time.Millisecond)}, {labels("warning"), annotations, at, at}} // what was a warning is more by now
 		if !reflect.DeepEqual(raised, want) {
 			w.Errorf("got  %+v\nwant %+v", raised, want)
 		}

@@ -163,9 +163,12 @@ func (t *told) hears(n *schemas.Notice) {
 	}
 }
 
-// raise begins an incident at the event's severity, or goes on with it. Under other labels it is another alert: the one that stood is over.
+// raise begins an incident at the event's severity, or goes on with it. What stood at a lesser one is over with it. Under other labels it is another alert: the one that stood is over.
 func (s *Standing) raise(incident string, e *Event) bool {
 	s.over(e, func(x *stands) bool { return x.is(incident, e) && x.severity == e.severity() && !x.labelledAs(e) })
+	if e.severity() == schemas.Critical {
+		s.over(e, func(x *stands) bool { return x.is(incident, e) && x.severity != schemas.Critical })
+	}
 	i := slices.IndexFunc(s.all, func(x stands) bool { return x.is(incident, e) && x.severity == e.severity() && x.labelledAs(e) })
 	switch {
 	case i >= 0 && s.all[i].ended == nil:
