@@ -83,7 +83,7 @@ func (r *repeater) round(ctx context.Context) error {
 
 // hear takes what was decided or told, if its rollout wants that at this sink.
 func (r *repeater) hear(t *bus.Told, w *wish) {
-	if w.use == nil || t.Decision != nil && t.Verify(r.trust) != nil {
+	if w.use == nil || r.isForeign(t) {
 		return
 	}
 	if e := w.event(t); e != nil && !r.standing.Hear(e) && r.full.due(errFull) {

@@ -153,7 +153,7 @@ func (k *sink) bring(ctx context.Context, t bus.Told) bus.Again {
 	e, err := k.wanted(ctx, &t)
 	for i := 0; i < len(t.Passed) && err == nil && e != nil; i++ {
 		var later *actuators.Event
-		if later, err = k.wanted(ctx, &t.Passed[i]); later != nil {
+		if later, err = k.wanted(ctx, &t.Passed[i]); later != nil && !k.isForeign(&t.Passed[i]) {
 			e.Since = append(e.Since, later)
 		}
 	}
@@ -176,11 +176,14 @@ func (k *sink) bring(ctx context.Context, t bus.Told) bus.Again {
 	case e == nil:
 		return bus.Again{}
 	}
-	if t.Decision != nil && t.Verify(k.trust) != nil {
+	if k.isForeign(&t) {
 		return k.untrusted(&t)
 	}
 	return bus.Again{After: k.act(ctx, &t, e)}
 }
+
+// isForeign reports whether it is a decision that no own key has signed.
+func (k *sink) isForeign(t *bus.Told) bool { return t.Decision != nil && t.Verify(k.trust) != nil }
 
 // wanted is the event, as the rollout that is judged wants it told, or wanted before it was deleted; nil: it doesn't.
 func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error) {

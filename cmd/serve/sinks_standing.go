@@ -78,5 +78,5 @@ func (k *sink) behind(ctx context.Context, e *actuators.Event, t *bus.Told) erro
 
 // mayEnd reports whether an event may end an incident, by itself alone.
 func (k *sink) mayEnd(t *bus.Told) bool {
-	return k.bare(t).EndsButForTelling() && (t.Decision == nil || t.Verify(k.trust) == nil)
+	return k.bare(t).EndsButForTelling() && !k.isForeign(t)
 }

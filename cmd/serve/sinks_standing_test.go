@@ -2,6 +2,7 @@ package serve
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"streamcanary/decisions"
@@ -9,18 +10,24 @@ import (
 	"streamcanary/schemas"
 )
 
+// rollsBackUnrecorded publishes a rollback of which the record knows nothing, so that nothing stands by that.
+func (b *booth) rollsBackUnrecorded() {
+	b.Helper()
+	running := b.head
+	b.rollsBack()
+	_, revision, err := b.bus.LoadHead(b.Context(), "story")
+	if err == nil {
+		_, err = b.bus.SaveHead(b.Context(), running, revision)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
 // TestSinksLeaveWhatIsOver: where what ends it waits behind a rollback, nobody is woken for that; a forged end, or another rollout's, ends nothing.
 func TestSinksLeaveWhatIsOver(t *testing.T) {
 	inBooth(t, "am", false, func(b *booth) {
-		running := b.head
-		b.rollsBack()
-		_, revision, err := b.bus.LoadHead(b.Context(), "story")
-		if err == nil {
-			_, err = b.bus.SaveHead(b.Context(), running, revision) // of which nothing stands
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		b.rollsBackUnrecorded()
 		b.answer = func(http.ResponseWriter, *http.Request) {}
 		sends := func(what string, want int, words string, behind ...bus.Told) {
 			b.asked, b.sink.done = 0, nil
@@ -43,5 +50,25 @@ func TestSinksLeaveWhatIsOver(t *testing.T) {
 		sends("another rollout's end", 1, "", end)
 		done := bus.Told{Notice: &schemas.Notice{ID: "n", Kind: schemas.NoticeRollbackCompleted, Model: "ranker", Rollout: "story", Waiting: []string{string(decisions.StepAlert) + "-am"}}}
 		sends("all is done but that people are told here", 0, "nobody is woken for this any more", done)
+	})
+}
+
+// TestSinksEndInSpiteOfForgeries: a forged rollback that passed an end while that couldn't be told keeps no incident open; a real one does.
+func TestSinksEndInSpiteOfForgeries(t *testing.T) {
+	inBooth(t, "am", false, func(b *booth) {
+		b.rollsBackUnrecorded()
+		var sent []string
+		b.hears(&sent)
+		forged := b.told("story.1.3", 1)
+		forged.Signed.Signature = nil
+		for ends, passed := range map[bool]bus.Told{true: forged, false: b.told("story.1.3", 1)} {
+			sent, b.sink.done = nil, nil
+			end := b.told("story.1.2", 2)
+			end.Passed = []bus.Told{passed}
+			b.takes("an end", end, 0, "")
+			if len(sent) != 1 || strings.Contains(sent[0], schemas.OwnAlert+`"`) != ends {
+				b.Errorf("it is to end the alert: %t; sent %s", ends, sent)
+			}
+		}
 	})
 }
