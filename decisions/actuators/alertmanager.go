@@ -53,7 +53,8 @@ func (a alertmanager) Act(ctx context.Context, e *Event) error {
 			if x.name == "" && e.severity() == schemas.Critical { // what was a warning is this by now
 				alerts = append(alerts, alertOf(e, name, schemas.Warning, e.at()))
 			}
-		case x.what == past: // nobody is to be notified, and it keeps nothing that is over
+		case x.what == past: // as an alert that has ended, of which nobody is notified
+			alerts = append(alerts, alertOf(e, name, e.severity(), max(e.at(), e.endBehind(x.name).at())))
 		case x.name == "":
 			alerts = append(alerts, alertOf(e, name, schemas.Critical, e.at()), alertOf(e, name, schemas.Warning, e.at()))
 		default:

@@ -90,6 +90,27 @@ func TestAlertmanagerTakes(t *testing.T) {
 	}
 }
 
+// TestAlertmanagerPast: what its end waits behind is told as an alert that has ended, but while people aren't told by another sink: that is sent again until then.
+func TestAlertmanagerPast(t *testing.T) {
+	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
+		for _, x := range []struct {
+			end  *Event
+			want schemas.Time
+		}{{waiting(), waiting().at()}, {waiting("alert-x"), waiting().at()}, {waiting("alert-slack"), 1_767_000_001_500 + schemas.Time(alertLife.Milliseconds())}} {
+			w.all = nil
+			e := eventOf(w.kind, rollback())
+			e.Behind = []*Event{x.end}
+			if err := w.sink.Act(w.Context(), e); err != nil || w.count() != 1 {
+				w.Fatalf("%d requests: %v", w.count(), err)
+			}
+			var sent []amAlert
+			if err := json.Unmarshal([]byte(w.all[0].body), &sent); err != nil || sent[0].EndsAt != x.want || sent[0].Labels["severity"] != "critical" {
+				w.Errorf("before %v: sent %+v (%v), want its end at %s", x.end.Notice.Waiting, sent, err, x.want)
+			}
+		}
+	})
+}
+
 // TestAlertmanagerRelabelled: an alert is told with the labels that its decision has, and where the rollout has others by its end, that one ends, and no other is raised.
 func TestAlertmanagerRelabelled(t *testing.T) {
 	within(t, schemas.SinkAlertmanager, nil, func(w *world) {

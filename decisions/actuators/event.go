@@ -320,11 +320,12 @@ func (e *Event) incidents() []incident {
 }
 
 // endBehind is the event that ends an incident of the rollout and waits behind one that raises it; nil: none does. That people weren't told in time by some sink is no cause to be woken for anything but
-// that itself, which is an event of its own.
+// that itself, which is an event of its own; but what stands in Alertmanager is sent again, so there it is over only when all of it is.
 func (e *Event) endBehind(name string) *Event {
 	ofSinks := e.Notice != nil && (e.Notice.Kind == schemas.NoticeSinkOverdue || e.Notice.Kind == schemas.NoticeSinkRefused)
+	strict := ofSinks || e.Use != nil && e.Use.Kind == schemas.SinkAlertmanager
 	i := slices.IndexFunc(e.Behind, func(later *Event) bool {
-		if !ofSinks {
+		if !strict {
 			later = later.exceptTelling()
 		}
 		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{name, over})

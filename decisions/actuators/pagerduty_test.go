@@ -288,7 +288,7 @@ func pagerSaid(w *world, body string) string {
 	return "change " + c.Payload.Summary
 }
 
-// TestPastIsLeft: who takes no change events holds nothing up; an outage is waited for. Alertmanager is told nothing of what is over.
+// TestPastIsLeft: who takes no change events holds nothing up; an outage is waited for.
 func TestPastIsLeft(t *testing.T) {
 	for status, taken := range map[int]bool{http.StatusNotFound: true, http.StatusBadRequest: true, http.StatusForbidden: true, http.StatusServiceUnavailable: false, http.StatusTooManyRequests: false} {
 		within(t, schemas.SinkPagerDuty, always(status), func(w *world) {
@@ -299,11 +299,4 @@ func TestPastIsLeft(t *testing.T) {
 			}
 		})
 	}
-	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
-		e := eventOf(w.kind, rollback())
-		e.Behind = []*Event{waiting()}
-		if err := w.sink.Act(w.Context(), e); err != nil || w.count() > 0 {
-			w.Errorf("%d requests: %v", w.count(), err)
-		}
-	})
 }
