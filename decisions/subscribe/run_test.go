@@ -422,6 +422,32 @@ func TestOlderNumber(t *testing.T) {
 	})
 }
 
+// TestOlderThanRefused: what is older than a decision that the handler was given never comes after it, also where it refuses that, and has carried out neither.
+func TestOlderThanRefused(t *testing.T) {
+	bubble(t, func(t *testing.T, j *judge) {
+		r := j.follow(func(_ *Options, r *router) {
+			r.answer = func(d Delivery) error {
+				if d.Decision.Seq > 1 {
+					return Reject(schemas.WhyCapacity)
+				}
+				return nil
+			}
+		})
+		defer r.stop()
+		j.take(applied(1, weight))
+		_, effects, err := j.head.Take(prepared(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.take(prepared(1), verdict(decisions.VerdictRollback))
+		same(t, "given", r.given(), "1.1 start, 1.2 start, 1.3 rollback")
+		same(t, "acks", j.sent(), "eu 1.1 received, eu 1.1 prepared, eu 1.2 received, eu 1.2 rejected capacity, eu 1.3 received, eu 1.3 rejected capacity")
+		j.put(key(1).Sign(effects[0].Decision.Body))
+		same(t, "given the start after the rollback", r.given(), "")
+		same(t, "acks", j.sent(), "")
+	})
+}
+
 // TestExpired: a decision that says that it is too old is refused. (A rollback can't say so: schemas refuses that.)
 func TestExpired(t *testing.T) {
 	for _, row := range []struct {

@@ -20,7 +20,7 @@ type consumer struct {
 	log    uint8 // next in the log
 	doc    uint8 // next of the route document's
 	does   uint8 // the version whose routes are in force at it
-	torn   bool  // it stopped between its work and its note, so that it knows of less than it does
+	torn   bool  // it stopped between its work and its note, or where its handler had failed behind its work, so that it knows of less than it does
 
 	flying, taken uint32 // its acks in the stream, not yet in the journal and there: see ackBit
 }
@@ -31,6 +31,8 @@ type standing struct {
 	snapshot        bool
 	seen, routeSeen uint8
 	restored        bool
+	pending         uint8 // body that the handler has failed at, and is called for again
+	pendingRestored bool
 }
 
 // wire sends nothing: answers stay with the follower, where the search takes them.
@@ -59,9 +61,21 @@ const snapshotName = "s1"
 type weighing struct {
 	who uint8
 	standing
-	body  uint8
-	route bool
+	body    uint8
+	from    source
+	handler handling
 }
+
+// handling is what the handler does.
+type handling uint8
+
+const (
+	works   handling = iota
+	fails            // it does all, and fails at the end
+	refuses          // it does nothing
+)
+
+var errHandler = errors.New("no disk")
 
 // weighed is what came of a message.
 type weighed struct {
@@ -78,62 +92,132 @@ const (
 	noAnswer answered = iota
 	carriedOut
 	stale
+	failing
+	refusing
 )
+
+// kindsOfAnswers is how many there are.
+const kindsOfAnswers = int(refusing)
 
 // name is a consumer's.
 func (s *scene) consumerName(i int) string { return string(rune('a' + i)) }
 
-// weigh lets the follower weigh a message.
+// weigh lets the follower weigh a message, or try again what its handler has failed at.
 func (s *scene) weigh(x weighing) weighed {
 	if known, ok := s.weighings[x]; ok {
 		return known
 	}
-	d, name := s.bodies[x.body].decision, s.consumerName(int(x.who))
-	position := Position{Applied: large(x.applied), Routes: large(x.routes)}
-	if x.snapshot {
+	d := s.bodies[x.body].decision
+	var out weighed
+	position := Position{}
+	f := s.follower(&x, &position)
+	work := f.handle
+	f.handle = func(ctx context.Context, given Delivery) error {
+		out.worked, out.restored, out.moved = true, given.Restored, len(d.Routes) > 0 && x.handler != refuses
+		return work(ctx, given)
+	}
+	if x.from == itself {
+		f.retry(context.Background())
+	} else {
+		f.weigh(context.Background(), d, message{route: x.from == theDocument})
+	}
+	out.standing = standing{
+		applied: small(position.Applied), routes: small(position.Routes), snapshot: position.Snapshot != "", seen: small(f.seen), routeSeen: small(f.routeSeen), restored: f.restored,
+	}
+	if f.pending != nil {
+		out.pending, out.pendingRestored = x.pending, f.pending.Restored
+		if f.pending.Decision.ID == d.ID {
+			out.pending = x.body
+		}
+	}
+	for i := range f.unsent {
+		out.answer = answerOf(&f.unsent[i])
+	}
+	s.checkWork(&x, &out)
+	s.weighings[x] = out
+	return out
+}
+
+// follower is the one of a consumer as it stands, with its position.
+func (s *scene) follower(x *weighing, position *Position) *follower {
+	name, known := s.consumerName(int(x.who)), s.blinded(x)
+	*position = Position{Applied: large(known.applied), Routes: large(known.routes)}
+	if known.snapshot {
 		position.Snapshot = snapshotName
 	}
-	var out weighed
 	work := func(context.Context, Delivery) error { return nil }
 	if slices.Contains(s.terms.State.Stores, name) {
 		work = KeepState(name, vault{})
 	}
 	f := &follower{
-		o: &Options{Store: paper{&position}, Consumer: name, OnError: func(error) {}}, js: wire{}, model: d.Model,
-		position: position, seen: large(x.seen), routeSeen: large(x.routeSeen), restored: x.standing.restored,
+		o: &Options{Store: paper{position}, Consumer: name, OnError: func(error) {}}, js: wire{}, model: s.terms.Model,
+		position: *position, seen: large(known.seen), routeSeen: large(known.routeSeen), restored: known.restored,
 		handle: func(ctx context.Context, given Delivery) error {
-			out.worked, out.restored, out.moved = true, given.Restored, len(d.Routes) > 0
+			switch x.handler {
+			case fails:
+				return errHandler
+			case refuses:
+				return Reject(schemas.WhyCapacity)
+			case works:
+			}
 			return work(ctx, given)
 		},
 	}
-	f.weigh(context.Background(), d, message{route: x.route})
-	out.standing = standing{small(position.Applied), small(position.Routes), position.Snapshot != "", small(f.seen), small(f.routeSeen), f.restored}
-	for i := range f.unsent {
-		switch f.unsent[i].Status {
-		case schemas.AckPrepared, schemas.AckApplied:
-			out.answer = carriedOut
-		case schemas.AckRejected:
-			out.answer = stale
-		case schemas.AckReceived, schemas.AckFailed:
-		}
+	if known.pending != 0 {
+		f.pending = &Delivery{Decision: *s.bodies[known.pending].decision, Restored: known.pendingRestored}
 	}
-	v := versionOf(d)
-	if out.worked && !out.restored && v.Compare(large(x.applied)) <= 0 {
-		violated("%s carries out %s, and has noted that it carried out %s", name, d.ID, versionText(x.applied))
-	}
-	if out.restored && v != large(x.routes) {
-		violated("%s restores %s, and the routes in force are those of %s", name, d.ID, versionText(x.routes))
-	}
-	s.weighings[x] = out
-	return out
+	return f
 }
 
-// source is where a consumer reads.
+// blinded is what the fence goes by: all of it, but where the consumer has a flaw.
+func (s *scene) blinded(x *weighing) standing {
+	known, v := x.standing, s.bodies[x.body].version
+	switch {
+	case s.flaw == heedsNoNote && v>>4 < known.applied>>4:
+		known.applied, known.seen = 0, 0
+	case s.flaw == heedsNothingSeen && v > known.applied && v < known.seen:
+		known.seen = known.applied
+	}
+	return known
+}
+
+func answerOf(a *schemas.Ack) answered {
+	switch {
+	case a.Status == schemas.AckPrepared, a.Status == schemas.AckApplied:
+		return carriedOut
+	case a.Status == schemas.AckFailed:
+		return failing
+	case a.Status == schemas.AckRejected && a.Why == schemas.WhyStaleEpoch:
+		return stale
+	case a.Status == schemas.AckRejected:
+		return refusing
+	}
+	return noAnswer
+}
+
+// checkWork holds what the handler was called for to what the consumer knew then.
+func (s *scene) checkWork(x *weighing, out *weighed) {
+	b := &s.bodies[x.body]
+	what := b.decision.ID + map[source]string{theLog: " from the log", theDocument: " from the route document", itself: " once more"}[x.from]
+	switch name := s.consumerName(int(x.who)); {
+	case out.restored && b.version != x.routes:
+		violated("%s restores %s, and the routes in force are those of %s", name, what, versionText(x.routes))
+	case out.worked && !out.restored && b.version <= x.applied:
+		violated("%s carries out %s, and has noted that it carried out %s", name, what, versionText(x.applied))
+	case out.worked && !out.restored && b.version < x.seen:
+		violated("%s carries out %s, and was given %s before", name, what, versionText(x.seen))
+	}
+}
+
+// source is where a consumer has it from.
 type source uint8
 
 const (
 	theLog source = iota
 	theDocument
+	itself // it tries again what its handler has failed at
+
+	sources // how many there are
 )
 
 // next is the next message of a source, weighed; false: there is none.
@@ -147,20 +231,23 @@ func (w *fleet) next(i int, from source) (uint8, weighed, bool) {
 		body = w.docs[c.doc]
 	case from == theLog && c.opened && !c.fresh && int(c.log) < len(w.log):
 		body = w.log[c.log]
+	case from == itself && c.pending != 0:
+		body = c.pending
 	default:
 		return 0, weighed{}, false
 	}
-	return body, w.s.weigh(weighing{uint8(i), c.standing, body, from == theDocument}), true
+	return body, w.s.weigh(weighing{uint8(i), c.standing, body, from, works}), true
 }
 
-// passOver reads on over what neither is to be carried out nor has an answer that the stream would store: it has it already, by its id.
+// passOver reads on over what neither is to be carried out nor has an answer that the stream would store: it has it already, by its id. What the consumer was given and hasn't
+// carried out is none of that: it may do so, and then has an answer.
 func (w *fleet) passOver(i int) {
 	c := &w.consumers[i]
 	for again := true; again; {
 		again = false
 		for _, from := range []source{theDocument, theLog} {
 			body, x, any := w.next(i, from)
-			if !any || x.worked || x.answer != noAnswer && (c.flying|c.taken)&w.ackBit(body, x.answer) == 0 {
+			if !any || x.worked || x.answer != noAnswer && (c.flying|c.taken)&w.ackBit(body, x.answer) == 0 || c.seen != c.applied && w.s.bodies[body].version == c.seen {
 				continue
 			}
 			c.advance(from)
@@ -171,12 +258,14 @@ func (w *fleet) passOver(i int) {
 }
 
 func (c *consumer) advance(from source) {
-	if from == theLog {
+	switch from {
+	case theLog:
 		c.log++
-		return
+	case theDocument:
+		c.doc++
+		c.fresh = false
+	case itself, sources:
 	}
-	c.doc++
-	c.fresh = false
 }
 
 // ackBit is the place of an answer among a consumer's acks.
@@ -189,7 +278,15 @@ func (w *fleet) ackBit(body uint8, a answered) uint32 {
 	panic("an answer to what isn't in the log")
 }
 
-func answerBit(place int, a answered) uint32 { return 1 << (2*place + int(a) - 1) }
+func answerBit(place int, a answered) uint32 {
+	if place >= mostDecisions {
+		panic("too many decisions for the search")
+	}
+	return 1 << (kindsOfAnswers*place + int(a) - 1)
+}
+
+// mostDecisions is how many the acks of a consumer have place for.
+const mostDecisions = 32 / kindsOfAnswers
 
 // took notes that an ack of the log's decision at a place, from 0, is in the journal.
 func (c *consumer) took(place int, a answered) {
@@ -205,12 +302,21 @@ const (
 	unsent      // it doesn't send its answer
 	unnoted     // it stops between its work and its note
 	noted       // it stops between its note and its answer
+	failed      // its handler fails
+	refused     // its handler refuses
 )
 
 // give lets a consumer work on its next message.
 func (w *fleet) give(i int, from source, h how) {
 	c := &w.consumers[i]
 	body, x, _ := w.next(i, from)
+	switch h {
+	case failed:
+		x = w.s.weigh(weighing{uint8(i), c.standing, body, from, fails})
+	case refused:
+		x = w.s.weigh(weighing{uint8(i), c.standing, body, from, refuses})
+	case whole, unsent, unnoted, noted:
+	}
 	c.advance(from)
 	if v := w.s.bodies[body].version; x.moved {
 		if v < c.does && !c.torn {
@@ -219,7 +325,6 @@ func (w *fleet) give(i int, from source, h how) {
 		c.torn = c.torn && v < c.does
 		c.does = v
 	}
-	c.torn = c.torn || x.moved && h == unnoted
 	switch h {
 	case unnoted:
 		w.stopConsumer(i)
@@ -228,7 +333,7 @@ func (w *fleet) give(i int, from source, h how) {
 		c.standing = x.standing
 		w.stopConsumer(i)
 		return
-	case whole:
+	case whole, failed, refused:
 		if x.answer != noAnswer {
 			c.flying |= w.ackBit(body, x.answer) &^ c.taken
 		}
@@ -240,6 +345,7 @@ func (w *fleet) give(i int, from source, h how) {
 // stopConsumer loses what is not stored.
 func (w *fleet) stopConsumer(i int) {
 	c := &w.consumers[i]
+	c.torn = c.torn || c.does > c.routes
 	c.runs, c.opened, c.fresh, c.log, c.doc = false, false, false, 0, 0
 	c.standing = standing{applied: c.applied, routes: c.routes, snapshot: c.snapshot, seen: c.applied}
 }
@@ -272,6 +378,10 @@ func (w *fleet) ack(i, place int, a answered) uint8 {
 	switch {
 	case a == stale:
 		ack.Status, ack.Why = schemas.AckRejected, schemas.WhyStaleEpoch
+	case a == refusing:
+		ack.Status, ack.Why = schemas.AckRejected, schemas.WhyCapacity
+	case a == failing:
+		ack.Status, ack.Why = schemas.AckFailed, errHandler.Error()
 	case d.Phase == schemas.PhasePrepare:
 		ack.Status = schemas.AckPrepared
 		if slices.Contains(w.s.terms.State.Stores, ack.Consumer) {
@@ -284,9 +394,9 @@ func (w *fleet) ack(i, place int, a answered) uint8 {
 // acks calls fn for every ack of a set.
 func (w *fleet) acks(set func(*consumer) uint32, fn func(i, place int, a answered)) {
 	for i := range w.s.consumers {
-		for k := range 2 * len(w.log) {
+		for k := range kindsOfAnswers * len(w.log) {
 			if set(&w.consumers[i])&(1<<k) != 0 {
-				fn(i, k/2, answered(k%2+1))
+				fn(i, k/kindsOfAnswers, answered(k%kindsOfAnswers+1))
 			}
 		}
 	}
@@ -334,7 +444,8 @@ func (w *fleet) dropIdle() {
 	})
 	w.acks(taken, func(i, place int, a answered) {
 		c := &w.consumers[i]
-		again := place == len(w.log)-1 || w.s.bodies[w.log[place]].version == c.applied // it may be sent once more
+		v := w.s.bodies[w.log[place]].version
+		again := place == len(w.log)-1 || v == c.applied || v == c.seen // it may be sent once more
 		if !again && (w.left.doubled == 0 || w.idle(i, place, a)) {
 			c.taken &^= answerBit(place, a)
 		}

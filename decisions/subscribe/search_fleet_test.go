@@ -42,6 +42,8 @@ type faults struct {
 	lost      uint8 // an ack is not sent
 	doubled   uint8 // an ack is taken in once more, at any later time
 	early     uint8 // a deadline passes although everybody is at work
+	fails     uint8 // a handler fails
+	refuses   uint8 // a handler refuses
 }
 
 // text are the faults for people.
@@ -53,6 +55,7 @@ func (f *faults) text() string {
 	}{
 		{f.stops, "engines that stop"}, {f.takeovers, "engines that begin beside another"}, {f.unheard, "answers to a write that are lost"}, {f.restarts, "consumers that stop"},
 		{f.breaks, "readers that begin again"}, {f.lost, "lost acks"}, {f.doubled, "doubled acks"}, {f.early, "early deadlines"},
+		{f.fails, "handlers that fail"}, {f.refuses, "handlers that refuse"},
 	} {
 		if x.n > 0 {
 			all = append(all, fmt.Sprintf("%d %s", x.n, x.what))
@@ -145,9 +148,11 @@ func (s *scene) first() *fleet {
 	return w
 }
 
-// headNumber numbers a head. Who answered what is taken out of it: it is for show, nothing is decided by it.
+// headNumber numbers a head. Who answered what is taken out of it where nobody fails or refuses: it is for show then, nothing is decided by it.
 func (s *scene) headNumber(h decisions.Head) uint16 {
-	h.State.Answers = nil
+	if s.faults.fails+s.faults.refuses == 0 {
+		h.State.Answers = nil
+	}
 	text, err := decisions.EncodeHead(h)
 	if err != nil {
 		panic(err)
@@ -285,15 +290,15 @@ func (w *fleet) key(b []byte) [sha256.Size]byte {
 	b = append(append(append(b, w.journal...), w.log...), w.docs...)
 	b = append(binary.BigEndian.AppendUint16(b, w.record.head), w.record.writer, w.record.at, w.told, w.applied, w.begun)
 	l := &w.left
-	b = append(b, l.stops, l.takeovers, l.unheard, l.restarts, l.breaks, l.lost, l.doubled, l.early)
+	b = append(b, l.stops, l.takeovers, l.unheard, l.restarts, l.breaks, l.lost, l.doubled, l.early, l.fails, l.refuses)
 	for i := range w.engines {
 		e := &w.engines[i]
 		b = append(binary.BigEndian.AppendUint16(b, e.head), e.instance, e.at, uint8(e.phase), e.asked, bit(e.current))
 	}
 	for i := range w.s.consumers {
 		c := &w.consumers[i]
-		b = append(b, c.applied, c.routes, c.seen, c.routeSeen, c.log, c.doc, c.does,
-			bit(c.runs)|bit(c.opened)<<1|bit(c.fresh)<<2|bit(c.restored)<<3|bit(c.snapshot)<<4|bit(c.torn)<<5)
+		b = append(b, c.applied, c.routes, c.seen, c.routeSeen, c.log, c.doc, c.does, c.pending,
+			bit(c.runs)|bit(c.opened)<<1|bit(c.fresh)<<2|bit(c.restored)<<3|bit(c.snapshot)<<4|bit(c.torn)<<5|bit(c.pendingRestored)<<6)
 		b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, c.flying), c.taken)
 	}
 	return sha256.Sum256(b)

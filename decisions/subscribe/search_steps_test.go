@@ -12,14 +12,16 @@ import (
 type flaw uint8
 
 const (
-	flawless       flaw = iota
-	expectsNothing      // the stream stores whatever comes, whatever was expected
-	writesOver          // an engine writes the record whoever has written it meanwhile
-	startsAnyway        // an engine begins an epoch whatever was decided, or written, since it asked for that
-	forgetsOutbox       // an engine doesn't deliver what the one before it had left
-	revives             // an engine lets what is rolled back run again
-	takesBack           // an engine rolls back what is promoted
-	forgetsRoute        // a consumer that begins again waits for the next decision, and looks at nothing that was there before
+	flawless         flaw = iota
+	expectsNothing        // the stream stores whatever comes, whatever was expected
+	writesOver            // an engine writes the record whoever has written it meanwhile
+	startsAnyway          // an engine begins an epoch whatever was decided, or written, since it asked for that
+	forgetsOutbox         // an engine doesn't deliver what the one before it had left
+	revives               // an engine lets what is rolled back run again
+	takesBack             // an engine rolls back what is promoted
+	forgetsRoute          // a consumer that begins again waits for the next decision, and looks at nothing that was there before
+	heedsNoNote           // a consumer carries out what is of an older epoch than what it has noted
+	heedsNothingSeen      // a consumer carries out what is older than what it was given, and has not carried out
 )
 
 // step is one thing that happens: who does it, and to what.
@@ -49,12 +51,22 @@ const (
 	expires
 	readsLog
 	readsDocument
+	readsItself
 	unsentLog
 	unsentDocument
+	unsentItself
 	unnotedLog
 	unnotedDocument
+	unnotedItself
 	notedLog
 	notedDocument
+	notedItself
+	failsLog
+	failsDocument
+	failsItself
+	refusesLog
+	refusesDocument
+	refusesItself
 	restarts
 	halts
 	opens
@@ -152,11 +164,10 @@ func (w *fleet) freeConsumer(i int, play player) {
 	if !c.opened {
 		play(step{opens, who, 0}, func(c *fleet) { c.openLog(i) })
 	}
-	if body, _, any := w.next(i, theLog); any {
-		play(step{readsLog, who, body}, func(c *fleet) { c.give(i, theLog, whole) })
-	}
-	if body, _, any := w.next(i, theDocument); any {
-		play(step{readsDocument, who, body}, func(c *fleet) { c.give(i, theDocument, whole) })
+	for from := range sources {
+		if body, _, any := w.next(i, from); any {
+			play(step{readsLog + doing(from), who, body}, func(c *fleet) { c.give(i, from, whole) })
+		}
 	}
 }
 
@@ -226,7 +237,7 @@ func (w *fleet) faultyConsumer(i int, play player) {
 	if w.left.breaks > 0 && w.docs != "" {
 		play(step{reopensDocument, who, 0}, func(c *fleet) { c.left.breaks--; c.reopenDocument(i) })
 	}
-	for _, from := range []source{theLog, theDocument} {
+	for from := range sources {
 		body, x, any := w.next(i, from)
 		if !any {
 			continue
@@ -237,6 +248,12 @@ func (w *fleet) faultyConsumer(i int, play player) {
 		if w.left.restarts > 0 && x.worked {
 			play(step{unnotedLog + doing(from), who, body}, func(c *fleet) { c.left.restarts--; c.give(i, from, unnoted) })
 			play(step{notedLog + doing(from), who, body}, func(c *fleet) { c.left.restarts--; c.give(i, from, noted) })
+		}
+		if w.left.fails > 0 && x.worked {
+			play(step{failsLog + doing(from), who, body}, func(c *fleet) { c.left.fails--; c.give(i, from, failed) })
+		}
+		if w.left.refuses > 0 && x.worked {
+			play(step{refusesLog + doing(from), who, body}, func(c *fleet) { c.left.refuses--; c.give(i, from, refused) })
 		}
 	}
 }
@@ -260,12 +277,22 @@ var words = map[doing]string{
 	expires:          "engine ENGINE journals that the deadline of its wait has passed",
 	readsLog:         "CONSUMER carries out or answers DECISION from the log",
 	readsDocument:    "CONSUMER carries out or answers DECISION from the route document",
+	readsItself:      "CONSUMER tries DECISION again, which its handler had failed at",
 	unsentLog:        "CONSUMER carries out DECISION from the log, and its answer is lost",
 	unsentDocument:   "CONSUMER carries out DECISION from the route document, and its answer is lost",
+	unsentItself:     "CONSUMER tries DECISION again, which its handler had failed at, and its answer is lost",
 	unnotedLog:       "CONSUMER carries out DECISION from the log, and stops before it notes that",
 	unnotedDocument:  "CONSUMER carries out DECISION from the route document, and stops before it notes that",
+	unnotedItself:    "CONSUMER tries DECISION again, which its handler had failed at, and stops before it notes that",
 	notedLog:         "CONSUMER carries out DECISION from the log, notes that, and stops before it answers",
 	notedDocument:    "CONSUMER carries out DECISION from the route document, notes that, and stops before it answers",
+	notedItself:      "CONSUMER tries DECISION again, which its handler had failed at, notes that, and stops before it answers",
+	failsLog:         "CONSUMER does DECISION from the log, and its handler fails at the end",
+	failsDocument:    "CONSUMER does DECISION from the route document, and its handler fails at the end",
+	failsItself:      "CONSUMER tries DECISION again, and its handler fails at the end once more",
+	refusesLog:       "CONSUMER refuses DECISION from the log",
+	refusesDocument:  "CONSUMER refuses DECISION from the route document",
+	refusesItself:    "CONSUMER refuses DECISION, which its handler had failed at",
 	restarts:         "CONSUMER begins again, and reads the route document",
 	halts:            "CONSUMER stops",
 	opens:            "CONSUMER reads the log from its last decision on",

@@ -258,6 +258,10 @@ var scenes = []scene{
 		name: "two epochs of a router that stops and whose acks come late", terms: sceneTerms("a"), consumers: 1, script: retried, ends: []Version{{2, 2}},
 		faults: faults{restarts: 1, breaks: 1, lost: 1, doubled: 1, early: 1},
 	},
+	{
+		name: "two epochs of a router that stops and whose handler fails and refuses", terms: sceneTerms("a"), consumers: 1, script: retried, ends: []Version{{2, 2}},
+		faults: faults{restarts: 1, lost: 1, fails: 1, refuses: 1},
+	},
 }
 
 // TestEveryInterleaving visits every state that an engine or two, and up to three consumers, can get into, whatever comes first and whatever goes wrong within the
@@ -265,7 +269,8 @@ var scenes = []scene{
 //
 //   - the decision log is one chain: each decision stands on the one before it, by id and hash, and is the next one of its epoch or the first of the next epoch (checkNext);
 //   - a terminal state absorbs: no input leads out of it, nor to another one (scene.take, absorbs), and after a rollback no decision of the epoch gives the canary anything (checkNext);
-//   - a consumer carries out nothing that isn't above all that it has noted, and never goes back to older routes (scene.weigh, give);
+//   - a consumer carries out nothing that isn't above all that it has noted, nor what is older than what it was given before in the same run, and never goes back to older
+//     routes (scene.checkWork, give);
 //   - wherever nothing moves by itself, the last decision is published, the route document and every consumer that runs have the newest route, and no ack is waited for
 //     (checkRest).
 //
@@ -275,10 +280,10 @@ var scenes = []scene{
 // scene says so.
 //
 // What only one reader will ever see is done in one order (fleet.settle, fleet.listens), and what differs in nothing that can matter is one state. Not in it: wrong keys and
-// forged decisions, handlers that fail or refuse, deadlines of the drain, caches, a second rollout of the model, an ack that a process takes in which still judges another
+// forged decisions, state stores that fail or refuse, deadlines of the drain, caches, a second rollout of the model, an ack that a process takes in which still judges another
 // epoch, a journal or a stream that loses what it had.
 //
-// One thing a consumer may do: where it stopped between its work and its note, it carries out what the route document holds, at least what it had noted, before it
+// One thing a consumer may do: where it stopped between its work and its note, or after its handler had done its work and failed all the same, it carries out what the route document holds, at least what it had noted, before it
 // gets from the log what it had done already (consumer.torn).
 func TestEveryInterleaving(t *testing.T) {
 	if underRace {
@@ -320,6 +325,8 @@ func TestTheSearchFinds(t *testing.T) {
 		{"an engine whose rollouts revive", revives, 0, "epoch 1 was rolled-back, and "},
 		{"an engine that rolls back what is promoted", takesBack, 4, "epoch 1 was promoted, and "},
 		{"a consumer that looks at nothing that was there before it", forgetsRoute, 7, "all stands still, and "},
+		{"a consumer that carries out what is of an older epoch", heedsNoNote, 9, "a carries out r.1.2 from the route document, and has noted that it carried out 2.1"},
+		{"a consumer whose fence knows only what it has carried out", heedsNothingSeen, 10, "a carries out r.1.2 from the route document, and was given 1.3 before"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := scenes[test.scene]
