@@ -373,8 +373,16 @@ func (w *fleet) reopenDocument(i int) { w.consumers[i].doc = uint8(max(1, len(w.
 
 // ack is an answer as it stands in the journal.
 func (w *fleet) ack(i, place int, a answered) uint8 {
-	d := w.s.bodies[w.log[place]].decision
-	ack := &schemas.Ack{Decision: d.ID, Epoch: d.Epoch, Seq: d.Seq, Consumer: w.s.consumerName(i), Status: schemas.AckApplied}
+	body := w.log[place]
+	n := &w.s.ackNumbers[i][body][a]
+	if *n == 0 {
+		*n = w.s.ack(w.s.consumerName(i), w.s.bodies[body].decision, a)
+	}
+	return *n
+}
+
+func (s *scene) ack(consumer string, d *schemas.Decision, a answered) uint8 {
+	ack := &schemas.Ack{Decision: d.ID, Epoch: d.Epoch, Seq: d.Seq, Consumer: consumer, Status: schemas.AckApplied}
 	switch {
 	case a == stale:
 		ack.Status, ack.Why = schemas.AckRejected, schemas.WhyStaleEpoch
@@ -384,11 +392,11 @@ func (w *fleet) ack(i, place int, a answered) uint8 {
 		ack.Status, ack.Why = schemas.AckFailed, errHandler.Error()
 	case d.Phase == schemas.PhasePrepare:
 		ack.Status = schemas.AckPrepared
-		if slices.Contains(w.s.terms.State.Stores, ack.Consumer) {
+		if slices.Contains(s.terms.State.Stores, consumer) {
 			ack.Snapshot = snapshotName
 		}
 	}
-	return w.s.inputNumber(journaled{decisions.Input{Kind: decisions.InputAck, EventMs: wall, WallMs: wall, Ack: ack}, d.Epoch, 0})
+	return s.inputNumber(journaled{decisions.Input{Kind: decisions.InputAck, EventMs: wall, WallMs: wall, Ack: ack}, d.Epoch, 0})
 }
 
 // acks calls fn for every ack of a set.

@@ -91,6 +91,7 @@ type scene struct {
 	flaw      flaw      // of the model: for the test of the search itself
 
 	headNumbers, bodyNumbers, inputNumbers map[string]int
+	ackNumbers                             [most][256][kindsOfAnswers + 1]uint8 // of an answer to a body; 0: it hasn't come up
 	heads                                  []headed
 	bodies                                 []bodied
 	inputs                                 []journaled

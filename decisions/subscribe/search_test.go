@@ -259,6 +259,10 @@ var scenes = []scene{
 		faults: faults{restarts: 1, breaks: 1, lost: 1, doubled: 1, early: 1},
 	},
 	{
+		name: "two engines that stop between any two effects, and three consumers, two of which must answer and whose acks are lost and doubled", terms: sceneTerms("a b"), consumers: 3,
+		script: rolledBack[:1], ends: []Version{{1, 2}}, faults: faults{takeovers: 1, stops: 1, lost: 1, doubled: 1},
+	},
+	{
 		name: "two epochs of a router that stops and whose handler fails and refuses", terms: sceneTerms("a"), consumers: 1, script: retried, ends: []Version{{2, 2}},
 		faults: faults{restarts: 1, lost: 1, fails: 1, refuses: 1},
 	},
@@ -326,7 +330,7 @@ func TestTheSearchFinds(t *testing.T) {
 		{"an engine that rolls back what is promoted", takesBack, 4, "epoch 1 was promoted, and "},
 		{"a consumer that looks at nothing that was there before it", forgetsRoute, 7, "all stands still, and "},
 		{"a consumer that carries out what is of an older epoch", heedsNoNote, 9, "a carries out r.1.2 from the route document, and has noted that it carried out 2.1"},
-		{"a consumer whose fence knows only what it has carried out", heedsNothingSeen, 10, "a carries out r.1.2 from the route document, and was given 1.3 before"},
+		{"a consumer whose fence knows only what it has carried out", heedsNothingSeen, 11, "a carries out r.1.2 from the route document, and was given 1.3 before"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := scenes[test.scene]
