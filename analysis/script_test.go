@@ -183,6 +183,10 @@ func (a side) cell(key string) windows.Cell {
 			c.K += a.n - a.slow
 		}
 		return c
+	case a.latencyMs > 0 && (strings.HasPrefix(key, ofLatency+"-") || strings.HasPrefix(key, ofLatency+"+")): // as low, and as high, as they may have been
+		var by float64
+		_, _ = fmt.Sscan(key[len(ofLatency):], &by)
+		return side{n: a.n, slow: a.slow, latencyMs: a.latencyMs + by, slowMs: a.slowMs + by}.cell(ofLatency)
 	case key == ofLatency+"/half" && a.half > 0:
 		return side{n: a.half, slow: a.halfSlow, latencyMs: a.latencyMs, slowMs: a.slowMs}.cell(ofLatency)
 	case key == ofLatency && a.latencyMs > 0:

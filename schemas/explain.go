@@ -233,7 +233,15 @@ func (e *explainer) share(g Guardrail) string {
 	if g.IsSample() && !(e.rollout.BaselineWhere.OfSamples() && e.rollout.CanaryWhere.OfSamples()) {
 		text += "; where picks no samples: they have neither segment nor region"
 	}
-	if !g.CanPass() && e.promotionWaits(g) {
+	if !e.promotionWaits(g) {
+		return text
+	}
+	for _, odd := range []string{g.roundedText(e.rollout.LatencyGranularity), g.dearText(e.rollout.Risk.FalsePromote)} {
+		if odd != "" {
+			text += "; " + odd
+		}
+	}
+	if !g.CanPass() {
 		text += "; without a margin it never passes, and it is required: so nothing is promoted"
 	}
 	return text

@@ -86,6 +86,31 @@ func TestExplainSaysWhatNeverPasses(t *testing.T) {
 	}
 }
 
+// TestExplainSaysWhatPassesHardly: where the shortest of the rounded latencies takes the margin, below which latency; and where a margin is tiny, how much a pass takes at least.
+func TestExplainSaysWhatPassesHardly(t *testing.T) {
+	const then = ": then write a greater margin, report latencies more finely, or don't require it"
+	const dear = " (`streamcanary plan` says how long that is): else write a greater margin, or don't require it"
+	tests := []struct{ guard, want string }{ // 5 % is 4 buckets of 1.09 %: 4.43 %, so (v + 2.5) / (v - 2.5) = 1.0443 at 115.4
+		{"quantile: 0.99, increase: 5%", "; latencies are rounded to 5ms, so while p99 is below about 115ms a canary like the baseline can't pass" + then},
+		{"quantile: 0.5, decrease: 5%", "; latencies are rounded to 5ms, so while p50 is below about 115ms a canary like the baseline can't pass" + then},
+		{"distribution: latency, test: ks, increase: 50%", "; latencies are rounded to 5ms, so while the median is below about 12.6ms a canary like the baseline can't pass" + then},
+		{"quantile: 0.99, above: 20ms", ""},
+		{"quantile: 0.99, of: score, buckets: {from: 0, to: 1, count: 100}, increase: 0.1", ""},
+		{"rate: error, increase: 0.5pp", ""},
+		{"rate: error, increase: 0.005pp", "; with a rate below 10% a pass takes at least 59.9k canary requests, even if nothing happens in any" + dear},
+		{"rate: error, increase: 1%", "; with a rate below 10% a pass takes at least 60.3k of the canary's events" + dear},
+		{"rate: click, decrease: 1%", "; with a rate below 10% a pass takes at least 59.5k of the canary's events" + dear},
+	}
+	for _, test := range tests {
+		text := string(Explain(parsed(t, shortest+"  latencyGranularity: 5ms\n  guardrails: [{name: a, "+test.guard+"}]\n")))
+		_, row, _ := strings.Cut(text, "- {name: a, ")
+		row, _, _ = strings.Cut(row, "\n")
+		if _, got, _ := strings.Cut(row, "of falseRollback"); got != test.want {
+			t.Errorf("%s: got\n%q\nwant\n%q", test.guard, got, test.want)
+		}
+	}
+}
+
 func FuzzParseRollout(f *testing.F) {
 	for _, file := range []string{shortest, everyKey} {
 		f.Add([]byte(file))

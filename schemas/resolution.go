@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 // bucketsPerDoubling is how fine the exponential buckets of latencies are: each 1.09 % wide.
@@ -85,6 +86,87 @@ func (g *Guardrail) effective() (fail, pass float64, width string) {
 func (g *Guardrail) inMargin(x float64) string {
 	if g.Margin.Relative {
 		return fmt.Sprintf("%.3g%%", 100*x)
+	}
+	return fmt.Sprintf("%.3g", x)
+}
+
+// roundedText says of a quantile or a distribution of rounded latencies below which latency no canary like the baseline can show that it keeps the margin; "" of
+// what has none to keep, or isn't rounded.
+func (g *Guardrail) roundedText(step time.Duration) string {
+	ranked := g.Kind == QuantileGuardrail || g.Kind == DistributionGuardrail
+	if step == 0 || !ranked || g.Of != ofLatency || !g.Direction.Contrast() || !g.CanPass() {
+		return ""
+	}
+	_, pass, _ := g.effective()
+	if pass == 0 { // Warnings has it
+		return ""
+	}
+	// As low as it may have been, v less half a step, and as high are as far apart as the margin where (v + step/2) / (v - step/2) is 1+pass, or 1/(1-pass).
+	half := 1 + pass/2
+	if g.Direction == Decrease {
+		half = 1 - pass/2
+	}
+	least := millis(step) * half / pass
+	return fmt.Sprintf("latencies are rounded to %s, so while %s is below about %s a canary like the baseline can't pass: then write a greater margin, report latencies more finely, or don't require it",
+		FormatDuration(step), g.whatOf(), roundMillis(least))
+}
+
+// roundMillis is a time in milliseconds with three digits that count.
+func roundMillis(ms float64) string {
+	if ms >= 1000 {
+		return fmt.Sprintf("%.3gs", ms/1000)
+	}
+	return fmt.Sprintf("%.3gms", ms)
+}
+
+// whatOf is what a guardrail looks at, e.g. p99.
+func (g *Guardrail) whatOf() string {
+	if g.Kind == QuantileGuardrail {
+		return fmt.Sprintf("p%.6g", 100*g.Quantile)
+	}
+	if g.Test == TestKS {
+		return "the median"
+	}
+	return "all of it"
+}
+
+// dear is how many requests or events a pass takes before that is told.
+const dear = 10_000
+
+// dearText says of a rate with a tiny margin what a pass takes at least, whatever the traffic; "" where that isn't much. It is what independent events prove of a known
+// rate: no test of a contrast needs less, while rates are small.
+func (g *Guardrail) dearText(falsePromote float64) string {
+	if g.Kind != RateGuardrail || !g.Direction.Contrast() || !g.CanPass() {
+		return ""
+	}
+	m, what := g.Margin.Value, "of the canary's events"
+	var each float64
+	switch {
+	case !g.Margin.Relative && g.Direction == Decrease: // where the rate is no more than the margin, the first event proves it
+		return ""
+	case !g.Margin.Relative:
+		what, each = "canary requests, even if nothing happens in any", m
+	case g.Direction == Decrease:
+		each = -math.Log1p(-m) - m
+	default:
+		each = m - math.Log1p(m)
+	}
+	least := math.Log(1/falsePromote) / each
+	if !(least >= dear) {
+		return ""
+	}
+	return fmt.Sprintf("with a rate below 10%% a pass takes at least %s %s (`streamcanary plan` says how long that is): else write a greater margin, or don't require it", roundNumber(least), what)
+}
+
+// roundNumber is a count with three digits, e.g. 60k.
+func roundNumber(x float64) string {
+	for _, unit := range []struct {
+		of   float64
+		name string
+	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if x >= unit.of {
+			return fmt.Sprintf("%.3g%s", x/unit.of, unit.name)
+		}
 	}
 	return fmt.Sprintf("%.3g", x)
 }

@@ -123,7 +123,15 @@ func level(g *schemas.Guardrail, atoms []atom) float64 {
 	if q == 0 {
 		q = .5
 	}
-	below := 0.0
+	return quantile(atoms, q)
+}
+
+// quantile is a quantile of values, ascending.
+func quantile(atoms []atom, q float64) float64 {
+	below, total := 0.0, 0.0
+	for _, a := range atoms {
+		total += a.p
+	}
 	for _, a := range atoms {
 		if below += a.p; below >= q*total {
 			return a.x

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"streamcanary/analysis"
 	"streamcanary/schemas"
 )
 
@@ -38,6 +39,7 @@ type Guardrail struct {
 	Suspect  *Reach         // nil: this guardrail fails at once
 	Fail     Reach
 	CanPass  bool
+	Coarse   string         // why a canary like the baseline can't pass, and what to do (analysis.TooCoarse); empty: it can, or why it can't isn't known
 	Required bool           // the stage waits for it to pass
 	Pass     Reach          // of a canary like the baseline; only where CanPass
 	Smallest schemas.Margin // the smallest harm that is found within the stage in 4 of 5 cases, by proof or by patience; Text empty: none is
@@ -130,6 +132,9 @@ func planGuardrail(s *setting, name string) (Guardrail, error) {
 	g.Phi = g.Fail.Phi
 	if g.CanPass {
 		g.Pass = s.reach(s.healthy, passed)
+	}
+	if g.Pass.How == Unreached && g.CanPass {
+		g.Coarse = analysis.TooCoarse(&s.rollout, s.guard, func(q float64) float64 { return quantile(s.healthy, q) })
 	}
 	if h, found := s.smallest(); found {
 		g.Smallest = h

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"math"
-	"slices"
 
 	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
@@ -42,28 +41,7 @@ func (s *setting) rule(canary []atom, what event, phi float64) (float64, bool) {
 	}
 	gained := make([]float64, len(grid))
 	test.Increments(gained, counts, phi, phi)
-	return ruleEvents * growth(gained, math.Log(1/alpha)+begins), true
-}
-
-// growth is by how much of what each bet gains the even mixture of all of them needs, to come to a log evidence; infinite where none gains.
-func growth(gained []float64, need float64) float64 {
-	best := slices.Max(gained)
-	if !(best > 0) {
-		return math.Inf(1)
-	}
-	low, high := 0.0, (need+math.Log(float64(len(gained))))/best // the best bet alone has it by then
-	for range 60 {
-		mid, sum := (low+high)/2, 0.0
-		for _, x := range gained {
-			sum += math.Exp(mid*x - need)
-		}
-		if sum < float64(len(gained)) {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	return high
+	return ruleEvents * stats.Needed(gained, math.Log(1/alpha)+begins), true
 }
 
 // linear is the test of a rate against a margin; swap: with the arms in each other's place.

@@ -309,6 +309,7 @@ type Report struct {
 	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
 	Segments   []schemas.GuardrailStatus `json:"segments,omitempty"` // every one, where that was asked for
 	Bands      []schemas.Band            `json:"bands,omitempty"`    // for display only
+	Waits      []schemas.Wait            `json:"waits,omitempty"`    // guardrails that the stage waits for to pass, and that won't by what is known now
 	Health     []schemas.Finding         `json:"health,omitempty"`
 	Others     []analysis.OtherVersion   `json:"other_versions,omitempty"` // of the model, that answer of late: those with the most predictions first
 	Skew       *schemas.Skew             `json:"skew,omitempty"`           // of the canary's scores, where there are offline ones
@@ -339,7 +340,7 @@ func (f *Fold) Report() Report {
 	}
 	return Report{
 		Segments: segments,
-		Verdict:  v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Bands: f.judge.Bands(),
+		Verdict:  v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Status(), Bands: f.judge.Bands(), Waits: f.judge.Waits(),
 		Health: slices.Concat(v.Health, f.judge.Rounded()), Skew: f.judge.Skew(), Others: f.others.List(), Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
 		Served: Served{f.served.Baseline, f.served.Canary}, Digest: f.Digest(),
 	}

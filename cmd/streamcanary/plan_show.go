@@ -120,14 +120,25 @@ func passNote(g *plan.Guardrail, s *plan.Stage) string {
 		return ""
 	case g.Required && !g.CanPass:
 		return "is required and has no margin, so it never passes, and nothing is promoted: give it a margin, or write required: false"
+	case g.Coarse != "":
+		return waitsInVain(g) + g.Coarse
 	case g.CanPass && g.Pass.How == plan.Unreached:
-		return "doesn't come to a pass in eight times the stage's max"
+		return waitsInVain(g) + "doesn't come to a pass in eight times the stage's max: write a greater margin, give the stage more traffic or time (max), or don't wait for it (required: false, or leave it out of the stage's `pass`)"
 	case g.Required && late:
-		return fmt.Sprintf("is required, and would pass after %s: later than the stage's max %s, which ends without a promotion", reachText(g.Pass), schemas.FormatDuration(s.Max))
+		return fmt.Sprintf("is required, and would pass after %s: later than the stage's max %s, which ends without a promotion; write a greater margin, give the stage more traffic or time, or don't wait for it",
+			reachText(g.Pass), schemas.FormatDuration(s.Max))
 	case !g.Required && g.CanPass && late:
 		return fmt.Sprintf("to require it would cost %s: more than the stage's max %s", reachText(g.Pass), schemas.FormatDuration(s.Max))
 	case !g.Required && g.CanPass:
 		return "to require it would cost " + reachText(g.Pass)
+	}
+	return ""
+}
+
+// waitsInVain begins what is said of a guardrail that the stage waits for to pass, and that never does.
+func waitsInVain(g *plan.Guardrail) string {
+	if g.Required {
+		return "is required, and holds the stage: "
 	}
 	return ""
 }
@@ -210,6 +221,7 @@ type planLine struct {
 	Fail      *planReach `json:"fail,omitempty"`
 	Pass      *planReach `json:"pass,omitempty"`
 	Smallest  string     `json:"smallest_harm,omitempty"`
+	NoPass    string     `json:"no_pass,omitempty"` // why a canary like the baseline can't pass, and what to do
 	Required  bool       `json:"required"`
 	Alpha     float64    `json:"alpha"`
 	Phi       float64    `json:"phi,omitempty"`
@@ -240,7 +252,7 @@ func (p planPrinter) asJSON(stages []plan.Stage, fleet plan.Fleet) error {
 		for _, g := range s.Guardrails {
 			line := planLine{
 				Type: "guardrail", Rollout: p.rollout.Name, Stage: s.Number, Share: s.Share, Guardrail: g.Name, Unknown: g.Unknown, Harm: g.Harm.Text,
-				Smallest: g.Smallest.Text, Required: g.Required, Alpha: g.Alpha, Phi: g.Phi, Floor: g.Floor.Seconds(), Max: s.Max.Seconds(),
+				Smallest: g.Smallest.Text, NoPass: g.Coarse, Required: g.Required, Alpha: g.Alpha, Phi: g.Phi, Floor: g.Floor.Seconds(), Max: s.Max.Seconds(),
 			}
 			if g.Suspect != nil {
 				line.Suspect = lineReach(*g.Suspect)

@@ -301,6 +301,7 @@ type view struct {
 	Sentence   string                    `json:"sentence,omitempty"`
 	Guardrails []schemas.GuardrailStatus `json:"guardrails"`
 	Bands      []schemas.Band            `json:"bands,omitempty"` // of now only; for display only
+	Waits      []schemas.Wait            `json:"waits,omitempty"` // of now only: guardrails that the stage waits for to pass, and that won't by what is known now
 	Health     []schemas.Finding         `json:"health,omitempty"`
 	EvidenceOf string                    `json:"evidence_of,omitempty"`    // as_of last_decision: the decision of which guardrails and health are
 	EvidenceAt schemas.Time              `json:"evidence_at,omitzero"`     // up to which event time it was judged by then
@@ -332,7 +333,7 @@ func viewOf(h *decisions.Head, live *serve.Standing) view {
 		v.Verdict, v.Code, v.Sentence = "", "preparing", s.PreparingText()
 	case live != nil && live.Epoch == s.Epoch && evidenceCounts(s):
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfNow, live.Code, live.Sentence, live.Guardrails, live.Health
-		v.Bands, v.Skew, v.Others = live.Bands, live.Skew, live.Others
+		v.Bands, v.Waits, v.Skew, v.Others = live.Bands, live.Waits, live.Skew, live.Others
 	case s.Why != nil:
 		v.AsOf, v.Code, v.Sentence, v.Guardrails, v.Health = asOfDecision, s.Why.Code, s.WhyText(), s.Why.Guardrails, s.Why.Health
 		v.Skew = s.Skew
@@ -427,6 +428,7 @@ func printView(w io.Writer, v *view) error {
 			return err
 		}
 	}
+	printWaits(w, v.Waits)
 	for _, f := range v.Health {
 		say(w, "health%s: %s: %s\n", v.evidenceText(), f.Code, f.Sentence)
 	}

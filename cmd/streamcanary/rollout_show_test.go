@@ -231,6 +231,21 @@ func TestShowAmiss(t *testing.T) {
 	}
 }
 
+// TestShowWaits: a stage that waits for a pass that doesn't come says so, as long as somebody says how it stands now.
+func TestShowWaits(t *testing.T) {
+	live := &serve.Standing{Epoch: 1, Report: engine.Report{Waits: []schemas.Wait{{Guardrail: "p99", Code: schemas.WaitTooCoarse, Sentence: "p99 can't pass."}}}}
+	for status, want := range map[decisions.Status]bool{decisions.StatusRunning: true, decisions.StatusHolding: true, decisions.StatusRolledBack: false} {
+		v := viewOf(&decisions.Head{State: decisions.State{Status: status, Epoch: 1}}, live)
+		var b strings.Builder
+		if err := printView(&b, &v); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), "\nwaiting: p99 can't pass.\n") != want {
+			t.Errorf("%s: shown\n%s", status, b.String())
+		}
+	}
+}
+
 // TestShowNow: where the evidence still changes something, it is shown as it stands, with what it asks for.
 func TestShowNow(t *testing.T) {
 	live := &serve.Standing{Rollout: "r", Epoch: 1, Report: engine.Report{Verdict: "promote", Code: "all_passed", Sentence: "All passed."}}

@@ -31,6 +31,7 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 	if err := errors.Join(err, printBands(w, s.Bands)); err != nil {
 		return err
 	}
+	printWaits(w, s.Waits)
 	for _, f := range s.Health {
 		fmt.Fprintf(w, "health: %s: %s\n", f.Code, f.Sentence)
 	}

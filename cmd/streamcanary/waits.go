@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"time"
+
+	"streamcanary/schemas"
 )
 
 // waitsAfter is how long a wait may be silent.
@@ -28,4 +31,11 @@ func (c *console) waits(format string, args ...any) (over func()) {
 // waitsForJudge is waits for the answer to a command.
 func (c *console) waitsForJudge(rollout string) (over func()) {
 	return c.waits("rollout %s: waiting for the serve that decides for it to answer, for %s at most", rollout, commandWithin)
+}
+
+// printWaits says which guardrails the stage waits for to pass although they won't, why, and what to do.
+func printWaits(w io.Writer, waits []schemas.Wait) {
+	for i := range waits {
+		say(w, "waiting: %s\n", waits[i].Sentence)
+	}
 }
