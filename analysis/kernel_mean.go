@@ -164,12 +164,17 @@ func (m *meanLimit) increments(inc *increments, b *block, phi armPhi) bool {
 	if b.n[m.arm] == 0 {
 		return false
 	}
-	of, worst := m.samples(b, m.arm), phi[m.arm]
-	if m.whole {
-		of, worst = m.one(b, m.arm), 1
-	}
+	of, worst := m.values(b, phi)
 	v := stats.Values{Canary: of}
 	return m.fail.Increments(inc.any, v, .5, worst) && (inc.pass == nil || m.pass.Increments(inc.pass, v, .5, worst))
+}
+
+// values are a block's as they are tested, and how noisy they are taken to be.
+func (m *meanLimit) values(b *block, phi armPhi) (of stats.Samples, worst float64) {
+	if m.whole {
+		return m.one(b, m.arm), 1
+	}
+	return m.samples(b, m.arm), phi[m.arm]
 }
 
 // meanTally adds up blocks of a mean.
@@ -190,11 +195,24 @@ func (t *meanTally) add(o meanTally) {
 // meanAccount keeps a mean's blocks: estimates in the metric's unit, and intervals where they are asked for.
 type meanAccount struct {
 	cap     float64
-	alone   bool // of a limit: the baseline's mean is its own
+	alone   *level // of a limit, where the baseline's mean is its own: what its interval is made of; else nil
 	history history[meanTally, *meanTally]
 	batches batches
 	effect  *stats.MeanEffect // nil: no intervals
 	spread  *moments          // of predictions' values, whose noise is told as over-dispersion; else nil
+}
+
+// level is one arm's values against a limit, all together, as its test takes them: the evidence of a limit is linear in these.
+type level struct {
+	kernel *meanLimit
+	total  stats.Samples
+	phi    float64 // the greatest so far
+}
+
+func (l *level) add(b *block, c closing) {
+	of, phi := l.kernel.values(b, c.phi)
+	l.total = stats.Samples{N: l.total.N + of.N, Sum: l.total.Sum + of.Sum, Squares: l.total.Squares + of.Squares}
+	l.phi = max(l.phi, phi)
 }
 
 // moments are those of the baseline's values, in parts of the cap.
@@ -216,14 +234,19 @@ func (m *moments) add(b *block) {
 }
 
 func newMeanAccount(g *schemas.Guardrail, intervals bool) *meanAccount {
-	a := &meanAccount{cap: g.Cap, alone: !g.Direction.Contrast()}
-	if intervals && !a.alone {
+	a := &meanAccount{cap: g.Cap}
+	if intervals {
 		a.effect = stats.NewMeanEffect()
 		if g.From == schemas.KindPrediction {
 			a.spread = &moments{}
 		}
 	}
 	return a
+}
+
+// newLevelAccount is that of a limit.
+func newLevelAccount(g *schemas.Guardrail, kernel *meanLimit) *meanAccount {
+	return &meanAccount{cap: g.Cap, alone: &level{kernel: kernel}}
 }
 
 func (a *meanAccount) keep(b *block, c closing) {
@@ -234,6 +257,9 @@ func (a *meanAccount) keep(b *block, c closing) {
 	a.history.add(t, c.fromMs, c.onset)
 	if a.effect != nil {
 		a.batches.take(b, c, a.enter)
+	}
+	if a.alone != nil {
+		a.alone.add(b, c)
 	}
 }
 
@@ -254,7 +280,7 @@ func (a *meanAccount) estimate(sinceMs int64) estimate {
 		windows.Baseline: {t.n[windows.Baseline], t.k[windows.Baseline], unit * t.expected / float64(t.n[windows.Canary])},
 		windows.Canary:   {t.n[windows.Canary], t.k[windows.Canary], unit * float64(t.sum[windows.Canary]) / float64(t.n[windows.Canary])},
 	}
-	if a.alone {
+	if a.alone != nil {
 		e[windows.Baseline].value = unit * float64(t.sum[windows.Baseline]) / float64(t.n[windows.Baseline])
 	}
 	return e
@@ -267,6 +293,15 @@ func (a *meanAccount) intervals(alpha float64) (difference, ratio interval) {
 	lower, upper := a.effect.Difference(alpha)
 	ratio.lower, ratio.upper = a.effect.Ratio(alpha)
 	return interval{lower * a.cap, upper * a.cap}, ratio
+}
+
+// asked is the interval of a limit's mean, which stands in no decision: these are as they were before there was one. stats.MeanInterval says what it holds.
+func (a *meanAccount) asked(alpha float64) (difference, ratio interval) {
+	if a.alone == nil || a.alone.total.N == 0 {
+		return a.intervals(alpha)
+	}
+	lower, upper := stats.MeanInterval(a.alone.total, a.alone.phi, alpha)
+	return interval{(2*lower - 1) * a.cap, (2*upper - 1) * a.cap}, unknown
 }
 
 // meanNoise measures the variance of one value, autocorrelation included, on the baseline's calibration slices: for every

@@ -134,7 +134,8 @@ func newLimit(g *schemas.Guardrail, arm windows.Arm, keep keeping) *trial {
 		}
 		return newTrial(newQuantileLimit(g, arm), a, limitShape(len(stats.FailOdds), keep))
 	case schemas.MeanGuardrail:
-		return newTrial(newMeanLimit(g, arm), newMeanAccount(g, false), limitShape(stats.BoundedPoints, keep))
+		k := newMeanLimit(g, arm)
+		return newTrial(k, newLevelAccount(g, k), limitShape(stats.BoundedPoints, keep))
 	}
 	grid := gridOf(g)
 	return newTrial(newRateLimit(g, arm, grid), &rateLimitAccount{arm: arm}, limitShape(len(grid), keep))

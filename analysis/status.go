@@ -17,13 +17,26 @@ const (
 
 // Status tells everything that is known of every guardrail, in the rollout's order, each followed by its segments that failed or are
 // suspect. It computes intervals: call it when somebody asks, not after every part. The memory is the caller's.
-func (j *Judge) Status() []schemas.GuardrailStatus {
+func (j *Judge) Status() []schemas.GuardrailStatus { return j.statuses(j.status) }
+
+// Now is Status with the intervals of means that are held to a limit, which stand in no decision. The memory is the caller's.
+func (j *Judge) Now() []schemas.GuardrailStatus {
+	return j.statuses(func(g *guard) schemas.GuardrailStatus {
+		s := j.status(g)
+		if a, mean := g.canary.account.(*meanAccount); mean && a.alone != nil && g.canary.tested > 0 && !j.options.NoIntervals {
+			g.answer(&s)
+		}
+		return s
+	})
+}
+
+func (j *Judge) statuses(of func(*guard) schemas.GuardrailStatus) []schemas.GuardrailStatus {
 	all := make([]schemas.GuardrailStatus, 0, len(j.guards))
 	for _, g := range j.guards {
-		all = append(all, j.status(g))
+		all = append(all, of(g))
 		for _, part := range g.segments {
 			if part.state == schemas.StateFailed || part.state == schemas.StateSuspect {
-				all = append(all, j.status(part))
+				all = append(all, of(part))
 			}
 		}
 	}

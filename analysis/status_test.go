@@ -3,6 +3,7 @@ package analysis
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -120,6 +121,49 @@ func TestLimitIntervals(t *testing.T) {
 			t.Errorf("rate: %v to %v, true .07, width before %v", *st[1].Lower, *st[1].Upper, width)
 		}
 		width = *st[1].Upper - *st[1].Lower
+	}
+}
+
+// TestMeanLimitIntervals: a mean that is held to a limit has an interval where somebody asks how it stands now, and none in a decision: of a prediction's values, and of a gauge, of which
+// each block is one value. It holds the mean, and closes in on it.
+func TestMeanLimitIntervals(t *testing.T) {
+	for _, test := range []struct {
+		spec   string
+		stream windows.Stream
+		most   float64 // its width at the end
+	}{
+		{"g: mean score above 0.8 cap=1 from=prediction", serving, .03},
+		{"g: mean score below 0.2 cap=2 from=prediction", serving, .06},
+		{"g: mean cpu above 0.8 cap=1 from=sample", windows.Stream{Kind: windows.Resources}, .25},
+	} {
+		w := newRowWorld(t, rolloutOf(guardrail(test.spec)), rand.New(rand.NewPCG(3, 9)))
+		w.script.judge = NewJudge(w.script.rollout, Options{Phi: 1})
+		if s := w.script.judge.Now()[0]; s.Lower != nil || s.Upper != nil {
+			t.Errorf("%s: before anything came: %v .. %v", test.spec, *s.Lower, *s.Upper)
+		}
+		width := math.Inf(1)
+		for range 5 {
+			for range 60 {
+				w.step(test.stream, [windows.Arms]int64{100, 100}, func(arm windows.Arm) row {
+					return row{.2 + .4*w.random.Float64() + .2*float64(arm), w.slice()}
+				})
+			}
+			if s := w.script.judge.Status()[0]; s.Lower != nil || s.Upper != nil {
+				t.Fatalf("%s: a decision would have an interval that there was none of before", test.spec)
+			}
+			s := w.script.judge.Now()[0]
+			if s.Lower == nil || s.Upper == nil || *s.Lower > .6 || *s.Upper < .6 || *s.Estimate < *s.Lower || *s.Estimate > *s.Upper {
+				t.Fatalf("%s: %s", test.spec, text(t, s))
+			}
+			if now := *s.Upper - *s.Lower; now > width {
+				t.Errorf("%s: wider by time, %v after %v", test.spec, now, width)
+			} else {
+				width = now
+			}
+		}
+		if width > test.most {
+			t.Errorf("%s: the interval is %v wide", test.spec, width)
+		}
 	}
 }
 

@@ -262,7 +262,11 @@ func atEnd(g *schemas.GuardrailStatus, ratio float64) string {
 }
 
 func interval(g *schemas.GuardrailStatus) string {
-	if g.Lower == nil && g.Upper == nil {
+	switch {
+	case g.Lower != nil || g.Upper != nil:
+	case g.Against == schemas.AgainstLimit && g.Unit == "number" && g.FirstWindow != 0: // of a mean, in a decision
+		return "told while it is judged"
+	default:
 		return "unknown"
 	}
 	if schemas.Crossed(g.Lower, g.Upper) { // not g.Changed, which decisions of older programs don't have

@@ -20,6 +20,8 @@ func TestInterval(t *testing.T) {
 		want string
 	}{
 		{"nothing known", schemas.GuardrailStatus{Unit: "ratio"}, "unknown"},
+		{"a mean's limit, in a decision", schemas.GuardrailStatus{Unit: "number", Against: schemas.AgainstLimit, FirstWindow: 1}, "told while it is judged"},
+		{"a mean's limit, before anything was tested", schemas.GuardrailStatus{Unit: "number", Against: schemas.AgainstLimit}, "unknown"},
 		{"ratio", schemas.GuardrailStatus{Unit: "ratio", Lower: at(0.9), Upper: at(1.25)}, "-10.0 % .. +25.0 %"},
 		{"shares", schemas.GuardrailStatus{Unit: "share", Lower: at(-0.001), Upper: at(0.02)}, "-0.10 pp .. +2.00 pp"},
 		{"milliseconds", schemas.GuardrailStatus{Unit: "ms", Lower: at(40), Upper: at(50.5)}, "40 ms .. 50.5 ms"},
