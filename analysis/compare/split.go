@@ -62,7 +62,7 @@ func (t *split) take(w *window) error {
 	weight := stats.StartSum(t.next, at+1, t.horizon)
 	t.next = max(t.next, at+1)
 	share := t.spec.Share
-	if w.share > 0 {
+	if share == 0 {
 		share = w.share
 	}
 	inc := t.inc[:]

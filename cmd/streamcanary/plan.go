@@ -39,7 +39,20 @@ how many false rollbacks a fleet must expect a year.
 The baseline's traffic is surveyed from a log (--log, read as replay reads it), or stated: with flags, or in a file (--traffic) with the same
 names. Every figure is the median of small simulations that the judge itself judges, within about a quarter of what many would say (--runs); ~ marks what takes
 longer than eight times the stage: it is reckoned, for rates by their test on the counts to expect, else from the pace of the evidence so far.
-PHI is how noisy the test takes the events to be, as measured by the time it fails; - where it needs no such figure.`,
+
+HARM is what SUSPECT and FAILS are of (--harm; else twice the margin; of a limit the level itself). "1.2k in 57s" is 1,200 canary requests, 57 s after the first of
+them. SMALLEST HARM FOUND is found within the stage in 4 of 5 cases. RISK is the guardrail's share of falseRollback. PHI is how noisy the test takes the events
+to be, as measured by the time it fails; - where it needs no such figure.
+
+A file of traffic has what is known, and each of its keys but requests may be left out:
+
+  requests: 200
+  share: 10%
+  rates: {error: 0.1%, timeout: 0.01%, click: 2%, cpu: 1%}
+  quantiles: {latency: {p50: 20ms, p99: 120ms}}
+  samples: {cpu: 2}
+  means: {purchase: {mean: 3.2, deviation: 20}}
+  phi: {click: 1.2}`,
 		Example: `  streamcanary plan --rollout ranker-42.yaml --log yesterday.ndjson.gz --share 10%
   streamcanary plan --rollout ranker-42.yaml --requests 200 --share 10% \
       --rate error=0.1% --rate click=2% --quantile latency=p50:20ms,p99:120ms --harm errors=1pp
