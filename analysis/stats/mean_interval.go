@@ -26,7 +26,7 @@ var meanBets = func() (bets [BoundedPoints]float64) {
 // For a limit m and a bet l a value y is paid exp(l (y-m) - psi(l) (y-m)²), at most 1 + l (y-m), as y-m >= -1. Bounded's bets are in parts of 1/m, which takes less; these are the same at each
 // limit, so that the evidence for more than m falls as m grows, and what isn't excluded is an interval: its slope is -N (l - 2 psi(l) (mean - m)), and psi(l) <= l/2.
 //
-// Conventions: 0 and 1 before any value. It panics on sums that no values in [0, 1] have.
+// Conventions: 0 and 1 of an empty arm. NaN panics, as do sums that no values in [0, 1] have; a phi below 1 is taken as 1, and an infinite one gives 0 and 1.
 //
 // Cost: about 1,600 exponentials. Sources: Bounded's; to invert it, Waudby-Smith and Ramdas (arXiv 2010.09686).
 func MeanInterval(of Samples, phi, alpha float64) (lower, upper float64) {

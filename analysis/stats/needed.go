@@ -10,7 +10,9 @@ import (
 //
 // Claim. The least x >= 0 with mean(e^(x gained)) >= e^need, to about 1e-9 of it; infinite where no bet gains. need must be positive.
 //
-// When. gained has one bet at least, and no NaN. It is a reckoning on the counts to expect, and no test: chance makes it sooner or later.
+// When. It is a reckoning on the counts to expect, and no test: chance makes it sooner or later.
+//
+// Conventions: no bets panic, NaN among them, or of need, isn't looked for. x has no unit, gained and need are natural logarithms.
 //
 // Cost: 60 sums over the bets. Source: the definition of a mixture; halving, between 0 and where the best bet has it alone.
 func Needed(gained []float64, need float64) float64 {
