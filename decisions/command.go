@@ -183,6 +183,8 @@ func (s *State) refusesMore(c *Command) string {
 		return fmt.Sprintf("it holds (%s); %s goes past that, and the decision says so", strings.Join(s.holdCodes(), ", "), s.overruled(c))
 	case len(s.gone()) > 0: // under a pause
 		return fmt.Sprintf("a pillar holds no longer: %s; %s goes past that, and the decision says so", failedText(s.gone()), s.overruled(c))
+	case s.refusesBeside(c) != "":
+		return s.refusesBeside(c)
 	case s.Wait != nil:
 		return fmt.Sprintf("decision %s is not answered by %s yet; %s doesn't wait for it, and the decision says so", s.Wait.Decision, listed(s.Wait.missing()), s.overruled(c))
 	}

@@ -181,10 +181,13 @@ func (t *turn) replacedServes(w *Traffic) {
 const codeRetiredServes = "retired_serves"
 
 // beside are the versions that the epoch began over, that serve users as people were told, and that nobody has resumed the rollout in spite of. One that isn't proven to have drained, and
-// that no window shows, is none, unless it has held the rollout before.
+// that no window shows, is none, unless it has held the rollout before. Until the first window, what the epoch before has seen counts.
 func (s *State) beside() []*Retired {
 	held := s.Hold != nil && s.Hold.Code == codeRetiredServes
-	return slices.DeleteFunc(s.replaced(), func(r *Retired) bool { return !r.Told || r.Waived || r.Drain.LastCanary == 0 && !held })
+	return slices.DeleteFunc(s.replaced(), func(r *Retired) bool {
+		shown := r.Drain.LastCanary > 0 || r.Drain.Seen == 0 && r.Before != ""
+		return !r.Told || r.Waived || !shown && !held
+	})
 }
 
 // heldByRetired holds the rollout instead of letting its canary have more traffic, and reports whether such a version wants that. What is judged is right all the same: it compares the users of
@@ -192,7 +195,7 @@ func (s *State) beside() []*Retired {
 func (t *turn) heldByRetired() bool {
 	var texts []string
 	for _, r := range t.s.beside() {
-		texts = append(texts, r.Version+" "+strings.TrimPrefix(cmp.Or(r.Drain.Text(), "isn't proven to have drained"), "it "))
+		texts = append(texts, r.serves(r.Drain.Text()))
 	}
 	if texts == nil {
 		return false
@@ -200,6 +203,23 @@ func (t *turn) heldByRetired() bool {
 	t.hold(holding{reason: schemas.Reason{Code: codeRetiredServes, Sentence: fmt.Sprintf("Versions that are to have no users serve some: %s. %s gets no more traffic until that is over, or a person resumes the rollout.",
 		strings.Join(texts, "; "), t.s.Terms.Canary)}})
 	return true
+}
+
+// serves is how the version was seen, for a person.
+func (r *Retired) serves(seen string) string {
+	return r.Version + " " + strings.TrimPrefix(cmp.Or(seen, r.Before, "isn't proven to have drained"), "it ")
+}
+
+// refusesBeside says what a pass would hold the rollout for, where a person lets the canary have more traffic before that or under a pause, unless by force; "": nothing.
+func (s *State) refusesBeside(c *Command) string {
+	var texts []string
+	for _, r := range s.beside() {
+		texts = append(texts, r.serves(r.Drain.dated()))
+	}
+	if texts == nil || c.Force {
+		return ""
+	}
+	return fmt.Sprintf("versions that are to have no users serve some (%s): wait until that is over; %s goes past it, and the decision says so", strings.Join(texts, "; "), s.overruled(c))
 }
 
 // waiveRetired lets those that serve hold the rollout no more, until they have drained and serve anew.

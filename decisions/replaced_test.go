@@ -243,3 +243,43 @@ func TestBesideRetired(t *testing.T) {
 		t.Errorf("%+v", d.Override)
 	}
 }
+
+// TestBesideRetiredByHand: a person's command meets what evidence does, also before a pass has held the rollout, and under a pause of their own.
+func TestBesideRetiredByHand(t *testing.T) {
+	told := slices.Concat(replacing(ramp), othersOf(12, 60, 190, 10, 0), []Input{replacedAt(72)})
+	before := replacing(ramp)
+	before[0].Applied.Left.Told, before[0].Applied.Left.Seen = true, "it served 40 of the 200 predictions of the newest window, up to then"
+	for name, x := range map[string]struct {
+		begin   []Input
+		do      CommandKind
+		force   bool
+		refused string
+		over    []string
+	}{
+		"nobody was told": {slices.Concat(replacing(ramp), othersOf(12, 50, 190, 10, 0)), CommandAdvance, false, "", nil},
+		"before a pass": {told, CommandAdvance, false, "versions that are to have no users serve some (42 served 10 of the 200 predictions of the newest window, up to 1970-01-01T00:01:12.000Z): wait until that is over; " +
+			"`streamcanary rollout advance ranker-42 --override --comment WHY` goes past it, and the decision says so", nil},
+		"before a pass, a promotion": {told, CommandPromote, false, "versions that are to have no users serve some", nil},
+		"told of the epoch before":   {before, CommandAdvance, false, "versions that are to have no users serve some (42 served 40 of the 200 predictions of the newest window, up to then)", nil},
+		"and a window without it":    {after(before, othersOf(16, 1, 1000, 0, 0)...), CommandAdvance, false, "", nil},
+		"under a pause":              {after(told, command(73, CommandPause, false)), CommandAdvance, false, "versions that are to have no users serve some", nil},
+		"by override":                {told, CommandAdvance, true, "", []string{"retired_serves"}},
+		"by override, under a pause": {after(told, command(73, CommandPause, false)), CommandAdvance, true, "", []string{"retired_serves"}},
+		"held":                       {after(told, verdictOf(73, VerdictAdvance)), CommandAdvance, false, "it holds (retired_serves)", nil},
+		"resumed in spite of it":     {after(told, verdictOf(73, VerdictAdvance), command(73, CommandResume, false)), CommandAdvance, false, "", nil},
+		"it has drained":             {after(told, othersOf(75, 3, 1000, 0, 0)...), CommandAdvance, false, "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := command(80, x.do, x.force)
+			in.Turn = 70
+			s := stateOf(t, x.begin...)
+			why := s.Refuses(in.Command, in.Turn)
+			if !strings.HasPrefix(why, x.refused) || (why == "") != (x.refused == "") {
+				t.Fatalf("refused: %q, want %q", why, x.refused)
+			}
+			if _, effects := Step(s, in); why == "" && !slices.Equal(effects[0].Decision.Decision.Override, x.over) {
+				t.Errorf("override %v, want %v", effects[0].Decision.Decision.Override, x.over)
+			}
+		})
+	}
+}

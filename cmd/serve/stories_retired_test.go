@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 )
 
 // told waits until people were told of users of a version that is to have none, or of the end of that, and a while longer.
@@ -65,6 +66,12 @@ func tellBeside(t *testing.T) {
 		v.wait(30*time.Second + 300*time.Millisecond)
 		v.apply("third", next("third", "v5", "weight: 50, bake: 10s, max: 10m"), func(a *Application) { a.Supersede = true })
 		begins("third", "v5", 5000)
+		v.wait(5*time.Second + 300*time.Millisecond) // no pass has held it yet: a person can't go past what the next one will hold it for
+		reply, err := v.bus.Ask(v.Context(), "third", &schemas.Command{ID: "early", Do: "promote", By: "ada", Comment: "it looks good"}, "")
+		v.must(err)
+		if want := "versions that are to have no users serve some (v2 served "; !strings.Contains(reply.Refused, want) {
+			v.Errorf("%+v, want it refused: %s", reply, want)
+		}
 		v.untilOf("third", "it holds", func(s *decisions.State) bool { return s.Status == decisions.StatusHolding }) // v5 has passed
 		v.wait(30 * time.Second)
 		v.third.Store(0)
