@@ -196,7 +196,7 @@ func (m *tracker) demoted(t *testing.T, model string) {
 		"1/streamcanary.decision": "story.1.3", "2/streamcanary.decision": "story.1.3", "1/digest": digestOf(1), "2/digest": digestOf(2),
 	}
 	if m.stages {
-		want["1/stage"], want["2/stage"] = "Production", "Archived"
+		want["1/stage"], want["2/stage"], want["streamcanary.stage.Production"] = "Production", "Archived", "1 for ranker"
 	}
 	if got := m.look(t, model); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the registry has\n%v\nwant\n%v", got, want)

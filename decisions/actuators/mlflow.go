@@ -20,17 +20,16 @@ var _ = register(schemas.SinkMLflow, openMLflow)
 //
 // MLflow sets an alias without asking what it was, so it is read, compared, set and read again: an alias that points to neither of the two was moved by somebody else,
 // and is left alone. What it was stands in the model's tag streamcanary.previous.<alias> before it is set; the decision's id in the tag streamcanary.decision of both versions.
+// Stages are in mlflow_stage.go.
 type mlflow struct{ *courier }
 
 // The tags that are written.
 const (
 	previousTag = "streamcanary.previous."
 	setTag      = "streamcanary.set."
+	stageTag    = "streamcanary.stage."
 	decisionTag = "streamcanary.decision"
 )
-
-// archived is the stage of a version that no longer serves.
-const archived = "Archived"
 
 func openMLflow(c *courier) (Actuator, error) {
 	c.explain = explainMLflow
@@ -81,17 +80,17 @@ func (m mlflow) Act(ctx context.Context, e *Event) error {
 }
 
 // starts gives the canary the candidate's alias, also from the canary of an earlier epoch that this one begins over. Where that one was promoted, the baseline serves from now on what the canary
-// doesn't: the alias that the promotion has moved is its again.
+// doesn't: the alias and the stage that the promotion has moved are its again.
 func (m mlflow) starts(ctx context.Context, e *Event) error {
 	use := e.Use
+	candidate := func() error { return m.alias(ctx, e, aliasMove{alias: use.Candidate, to: use.Canary}) }
+	if len(e.Decision.Routes) == 0 {
+		return candidate() // another controller moves the weights
+	}
 	return inTurn(
-		func() error {
-			if len(e.Decision.Routes) == 0 {
-				return nil // another controller moves the weights
-			}
-			return m.alias(ctx, e, aliasMove{alias: use.Alias, to: use.Baseline, ours: true})
-		},
-		func() error { return m.alias(ctx, e, aliasMove{alias: use.Candidate, to: use.Canary}) },
+		func() error { return m.alias(ctx, e, aliasMove{alias: use.Alias, to: use.Baseline, ours: true}) },
+		candidate,
+		func() error { return m.stageBack(ctx, e) },
 	)
 }
 
@@ -105,7 +104,7 @@ func (m mlflow) takesOver(ctx context.Context, e *Event, from, to string) error 
 		func() error { return m.tag(ctx, e, to) },
 	}
 	if use.Stage != "" {
-		moves = append(moves, func() error { return m.stage(ctx, e, to, use.Stage) }, func() error { return m.stage(ctx, e, from, archived) })
+		moves = append(moves, func() error { return m.stageTo(ctx, e, to) }, func() error { return m.stage(ctx, e, from, archived) })
 	}
 	return inTurn(moves...)
 }
@@ -144,7 +143,7 @@ func (m mlflow) alias(ctx context.Context, e *Event, move aliasMove) error {
 	if err != nil {
 		return err
 	}
-	now, last := model.alias(move.alias), model.setLast(move.alias, e)
+	now, last := model.alias(move.alias), model.setLast(setTag+move.alias, e)
 	switch {
 	case move.ours && (now == "" || now != last):
 		m.leave(e, "alias %s of %s points to %s, and no rollout has set that", move.alias, e.Use.Name, orNone(now))
@@ -194,7 +193,12 @@ func (m mlflow) claim(ctx context.Context, e *Event, move aliasMove, last string
 	if last == move.to || m.dry() {
 		return nil
 	}
-	return m.post(ctx, e, "registered-models/set-tag", map[string]string{"name": e.Use.Name, "key": setTag + move.alias, "value": cmp.Or(move.to, setNone) + setBy + e.Rollout.Model})
+	return m.owns(ctx, e, setTag+move.alias, cmp.Or(move.to, setNone))
+}
+
+// owns writes down for which model a rollout has set what a tag is of.
+func (m mlflow) owns(ctx context.Context, e *Event, key, version string) error {
+	return m.post(ctx, e, "registered-models/set-tag", map[string]string{"name": e.Use.Name, "key": key, "value": version + setBy + e.Rollout.Model})
 }
 
 // setBy stands between the version and the model in that tag, and setNone in place of a version where the alias was taken away.
@@ -203,10 +207,10 @@ const (
 	setNone = "none"
 )
 
-// setLast is the version to which a rollout of the event's model has set an alias last; "": none has, or it was taken away, or another model's rollout was the last.
-func (r *registeredModel) setLast(alias string, e *Event) string {
+// setLast is the version to which a rollout of the event's model has set last what a tag is of; "": none has, or it was taken away, or another model's rollout was the last.
+func (r *registeredModel) setLast(key string, e *Event) string {
 	for _, tag := range r.Tags {
-		if tag.Key != setTag+alias {
+		if tag.Key != key {
 			continue
 		}
 		if version, model, _ := strings.Cut(tag.Value, setBy); model == e.Rollout.Model && version != setNone {
@@ -266,32 +270,6 @@ func (m mlflow) registered(ctx context.Context, model string) (*registeredModel,
 		return nil, unexpected("read model "+model, "the server answers, but not with that model: is that the address of MLflow?")
 	}
 	return answer.Model, nil
-}
-
-// stage gives a version a stage that it doesn't have.
-func (m mlflow) stage(ctx context.Context, e *Event, version, stage string) error {
-	var answer struct {
-		Version *struct {
-			Version string
-			Stage   string `json:"current_stage"`
-		} `json:"model_version"`
-	}
-	if err := m.read(ctx, m.at("model-versions/get", "name", e.Use.Name, "version", version), &answer); err != nil {
-		return err
-	}
-	switch {
-	case answer.Version == nil || answer.Version.Version != version:
-		return unexpected("read version "+version, "the server answers, but not with that version: is that the address of MLflow?")
-	case answer.Version.Stage == stage:
-		m.leave(e, "version %s of %s has stage %s", version, e.Use.Name, stage)
-		return nil
-	}
-	err := m.post(ctx, e, "model-versions/transition-stage", map[string]any{"name": e.Use.Name, "version": version, "stage": stage, "archive_existing_versions": false})
-	var f *Failure
-	if errors.As(err, &f) && (f.Status == http.StatusNotFound || f.Status == http.StatusNotImplemented) { // the version itself was just read
-		return conflict("give version "+version+" the stage "+stage, "this MLflow has no stages (it answers %d): use alias in place of stage in spec.sinks; the aliases and tags are set", f.Status)
-	}
-	return err
 }
 
 // at is the address of a call, with pairs of a query.

@@ -127,6 +127,7 @@ func TestMLflow(t *testing.T) {
 	serving := map[string]string{"7": "Production", "8": "None"}
 	tags := []string{"tag 7 streamcanary.decision = " + anID, "tag 8 streamcanary.decision = " + anID}
 	champion, challenger := "tag streamcanary.set.champion = 8 for ranker", "tag streamcanary.set.challenger = 8 for ranker"
+	production := "tag streamcanary.stage.Production = 8 for ranker"
 	tests := []struct {
 		name    string
 		action  schemas.Action
@@ -140,12 +141,12 @@ func TestMLflow(t *testing.T) {
 		{"start again", schemas.ActionStart, schemas.PhaseCommit, map[string]string{"champion": "7", "challenger": "8"}, serving, []string{challenger}},
 		{"hold", schemas.ActionHold, "", begun, serving, nil},
 		{"promote", schemas.ActionPromote, "", map[string]string{"champion": "7", "challenger": "8"}, serving, []string{
-			"tag streamcanary.previous.champion = 7", "champion = 8", champion, "tag streamcanary.previous.challenger = 8", "delete challenger", tags[0], tags[1], "8 is Production", "7 is Archived"}},
-		{"promote a first one", schemas.ActionPromote, "", nil, serving, []string{"champion = 8", champion, tags[0], tags[1], "8 is Production", "7 is Archived"}},
+			"tag streamcanary.previous.champion = 7", "champion = 8", champion, "tag streamcanary.previous.challenger = 8", "delete challenger", tags[0], tags[1], "8 is Production", production, "7 is Archived"}},
+		{"promote a first one", schemas.ActionPromote, "", nil, serving, []string{"champion = 8", champion, tags[0], tags[1], "8 is Production", production, "7 is Archived"}},
 		{"rollback", schemas.ActionRollback, "", map[string]string{"champion": "7", "challenger": "8"}, serving, []string{
 			"tag streamcanary.previous.challenger = 8", "delete challenger", tags[1], tags[0], "8 is Archived"}},
 		{"rollback of a promotion", schemas.ActionRollback, "", map[string]string{"champion": "8"}, map[string]string{"7": "Archived", "8": "Production"}, []string{
-			"tag streamcanary.previous.champion = 8", "champion = 7", "tag streamcanary.set.champion = 7 for ranker", tags[1], tags[0], "7 is Production", "8 is Archived"}},
+			"tag streamcanary.previous.champion = 8", "champion = 7", "tag streamcanary.set.champion = 7 for ranker", tags[1], tags[0], "7 is Production", "tag streamcanary.stage.Production = 7 for ranker", "8 is Archived"}},
 		{"rollback without a champion", schemas.ActionRollback, "", nil, map[string]string{"7": "Production", "8": "Archived"}, []string{tags[1], tags[0]}},
 		{"deleted", schemas.ActionStart, schemas.PhaseAbort, map[string]string{"champion": "7", "challenger": "8"}, serving, []string{"tag streamcanary.previous.challenger = 8", "delete challenger"}},
 		{"another candidate by now", schemas.ActionSupersede, schemas.PhaseAbort, map[string]string{"challenger": "9"}, serving, nil},
@@ -236,6 +237,56 @@ func TestAliasesOfEarlierEpochs(t *testing.T) {
 			w.Errorf("%v, tags %v", err, g.tags)
 		}
 	})
+}
+
+// TestStagesOfEarlierEpochs: a start over a promotion gives the stage that this moved back to the baseline, from whichever version that was, and one that anybody else has moved since stays.
+func TestStagesOfEarlierEpochs(t *testing.T) {
+	promoted := map[string]string{"7": "Archived", "8": "Production", "9": "None"}
+	commit, prepare := schemas.PhaseCommit, schemas.PhasePrepare
+	for _, x := range []struct {
+		name    string
+		action  schemas.Action
+		phase   schemas.Phase
+		stages  map[string]string
+		last    string // what is said to have been set
+		outside bool   // another controller moves the weights
+		want    string // stages of 7, 8 and 9 after it, and what is said then
+	}{
+		{"tried once more", schemas.ActionStart, commit, promoted, "8 for ranker", false, "Production Archived None: 7 for ranker"},
+		{"over another canary's", schemas.ActionStart, commit, map[string]string{"7": "Archived", "8": "None", "9": "Production"}, "9 for ranker", false, "Production None Archived: 7 for ranker"},
+		{"it ended half way", schemas.ActionStart, commit, map[string]string{"7": "Production", "8": "Production", "9": "None"}, "8 for ranker", false, "Production Archived None: 7 for ranker"},
+		{"the version is gone", schemas.ActionStart, commit, promoted, "5 for ranker", false, "Archived Production None: 5 for ranker"},
+		{"by somebody else", schemas.ActionStart, commit, promoted, "", false, "Archived Production None: "},
+		{"taken away by somebody else", schemas.ActionStart, commit, map[string]string{"7": "Archived", "8": "Staging", "9": "Production"}, "8 for ranker", false, "Archived Staging Production: 8 for ranker"},
+		{"of another model of ours", schemas.ActionStart, commit, promoted, "8 for another", false, "Archived Production None: 8 for another"},
+		{"of the version that serves", schemas.ActionStart, commit, map[string]string{"7": "Production", "8": "None", "9": "None"}, "7 for ranker", false, "Production None None: 7 for ranker"},
+		{"another controller's", schemas.ActionStart, commit, promoted, "8 for ranker", true, "Archived Production None: 8 for ranker"},
+		{"not begun", schemas.ActionStart, prepare, promoted, "8 for ranker", false, "Archived Production None: 8 for ranker"},
+		{"a promotion", schemas.ActionPromote, "", map[string]string{"7": "Production", "8": "None", "9": "None"}, "7 for ranker", false, "Archived Production None: 8 for ranker"},
+		{"a promotion that ended half way", schemas.ActionPromote, "", map[string]string{"7": "Production", "8": "Production", "9": "None"}, "7 for ranker", false, "Archived Production None: 8 for ranker"},
+		{"back from a promotion", schemas.ActionRollback, "", promoted, "8 for ranker", false, "Production Archived None: 7 for ranker"},
+		{"back, and nothing was given", schemas.ActionRollback, "", map[string]string{"7": "Production", "8": "None", "9": "None"}, "", false, "Production Archived None: "},
+	} {
+		g := newRegistry(map[string]string{"champion": "7", "challenger": "8"}, x.stages)
+		if x.last != "" {
+			g.tags["streamcanary.stage.Production"] = x.last
+		}
+		onRegistry(t, g, func(w *world) {
+			d := rollback()
+			d.Action, d.Phase = x.action, x.phase
+			if x.outside {
+				d.Routes = nil
+			}
+			for range 2 { // the second time finds it done
+				if err := w.sink.Act(w.Context(), eventOf(w.kind, d)); err != nil {
+					w.Errorf("%s: %s", x.name, err)
+				}
+				if got := fmt.Sprintf("%s %s %s: %s", g.stages["7"], g.stages["8"], g.stages["9"], g.tags["streamcanary.stage.Production"]); got != x.want {
+					w.Errorf("%s: %q, want %q; changed %q", x.name, got, x.want, g.log)
+				}
+			}
+		})
+	}
 }
 
 // TestMLflowWithoutStages: all the rest is done, and a person hears what to write instead.
