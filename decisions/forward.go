@@ -115,31 +115,50 @@ func (t *turn) afterRollback() {
 	t.s.news()
 
 	cause := causeOf(&t.decided(schemas.ActionRollback).Reason) // as later epochs read it in the decision log (PastOf)
+	var all []schemas.Reason
 	for _, r := range []schemas.Reason{t.s.noRefuge(), t.s.pillarGone(), t.s.chronic(cause)} {
 		if r.Code == "" {
 			continue
 		}
 		why.Code = cmp.Or(why.Code, r.Code)
 		why.Sentence = strings.TrimSpace(why.Sentence + " " + r.Sentence)
+		if n := len(all); n > 0 && all[n-1].Code == r.Code {
+			all[n-1].Sentence += " " + r.Sentence
+		} else {
+			all = append(all, r)
+		}
 	}
 	if why.Code != "" {
 		t.recommend(why)
+		t.s.standApart(all)
 	}
 }
 
-// recommend says to repair what is wrong instead of going back. It moves nothing. The sentence of why is followed by what is known of the cause, and by
-// what to do: whatever the reason, both are told.
+// standApart notes what one decision has recommended for several reasons as one of each: some may end before the others.
+func (s *State) standApart(all []schemas.Reason) {
+	for _, why := range slices.Backward(all) {
+		s.stands(s.advised(why))
+	}
+}
+
+// recommend says to repair what is wrong instead of going back. It moves nothing.
 func (t *turn) recommend(why schemas.Reason) {
-	do := t.s.rollForward()
-	why.Skew, why.Changes = t.s.Skew, changesOf(t.s.Pillars)
-	told := clip(why.Sentence+t.s.known(), max(0, MaxSentence-len(do)-1))
-	why.Sentence = clip(told+" "+do, MaxSentence)
+	why = t.s.advised(why)
 	t.s.stands(why)
 	severity := schemas.Warning
 	if t.s.Status == StatusFrozen { // users are harmed, and nothing moves
 		severity = t.s.Saga.severity()
 	}
 	t.decide(draft{action: schemas.ActionRollForward, severity: severity, routes: t.s.Routes, state: t.s.restoring(), reason: why, actor: engine, follows: true})
+}
+
+// advised lets the sentence of why be followed by what is known of the cause, and by what to do: whatever the reason, both are told.
+func (s *State) advised(why schemas.Reason) schemas.Reason {
+	do := s.rollForward()
+	why.Skew, why.Changes = s.Skew, changesOf(s.Pillars)
+	told := clip(why.Sentence+s.known(), max(0, MaxSentence-len(do)-1))
+	why.Sentence = clip(told+" "+do, MaxSentence)
+	return why
 }
 
 // rollForward is what to do.

@@ -126,7 +126,7 @@ func TestRecommendationsStand(t *testing.T) {
 	stuck := []Input{begin, ack(2, 1, "eu", schemas.AckPrepared), snapped(3, 1, "user"), snapped(4, 1, "item"), ack(5, 2, "eu", schemas.AckApplied),
 		beyond(failedBy(10, "errors"), outage(true)), ack(11, 3, "item", schemas.AckPrepared)}
 	gone := after(stuck, expire(41, id(1, 3)+"/freeze"))
-	const standing, lost = "no_refuge Baseline 41 answers ", "state_gone The state of ranker "
+	const standing, lost = "no_refuge Baseline 41 answers , chronic Model ranker was rol", "state_gone The state of ranker "
 	for name, test := range map[string]struct {
 		in   []Input
 		want string

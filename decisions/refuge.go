@@ -136,7 +136,21 @@ func (t *turn) refugeOver(sentence string) {
 		return
 	}
 	r.Harmed, r.KeptMs, t.s.BeyondTold = false, 0, nil
+	t.s.refugeReturns()
 	t.notice(schemas.Notice{Kind: schemas.NoticeNoRefugeOver, Severity: schemas.Info, Decision: r.Decision, Waiting: t.s.left(), Sentence: sentence})
+}
+
+// refugeLeft is refugeOver where a later epoch ends the looking.
+func (t *turn) refugeLeft() {
+	t.refugeOver(fmt.Sprintf("A later epoch of model %s was applied, so nobody looks here any more whether baseline %s keeps its limits, which it was not seen to do at last.", t.s.Terms.Model, t.s.Terms.Baseline))
+}
+
+// refugeReturns forgets the recommendation for what the baseline was beyond. That it may not be deployable has the same code, and stands on.
+func (s *State) refugeReturns() {
+	s.unsay(codeNoRefuge)
+	if why := s.pillarGone(); why.Code == codeNoRefuge {
+		s.stands(s.advised(why))
+	}
 }
 
 // harmed reports whether people were told that the baseline, which has all users behind a rollback, is beyond a limit, and not yet of the end.

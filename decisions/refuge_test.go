@@ -64,8 +64,9 @@ func TestNoRefugeIsSaidAgain(t *testing.T) {
 	begin.Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 500, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 600, Cause: "errors"}}
 	s, words = fold(t, begin, ack(2, 1, "eu", schemas.AckPrepared), ack(2, 2, "eu", schemas.AckApplied), both, beyond(failedBy(60, "p99"), outage(true)))
 	expect(t, words[4:], "#5 rollback 41:10000 42:0 over "+id(1, 3)+" (route)", "#6 roll-forward 41:10000 42:0 (route)")
-	if s.Forward.Code != "no_refuge" || !strings.Contains(s.Forward.Sentence, "no refuge: that all traffic") || !strings.Contains(s.Forward.Sentence, "Model ranker was rolled back 3 times") {
-		t.Errorf("recommended %+v", s.Forward)
+	said := s.Recommended()
+	if len(said) != 2 || said[0].Code != "no_refuge" || !strings.Contains(said[0].Sentence, "no refuge: that all traffic") || said[1].Code != "chronic" || !strings.Contains(said[1].Sentence, "Model ranker was rolled back 3 times") {
+		t.Errorf("recommended %+v", said)
 	}
 }
 
@@ -206,6 +207,10 @@ func TestHeirBeyond(t *testing.T) {
 		return in
 	}
 	bad := beyond(30, 5, outage)
+	on := func(in Input) Input {
+		in.Expired.On = "ranker-43"
+		return in
+	}
 	for name, x := range map[string]struct {
 		begin, in []Input
 		want      []string
@@ -217,14 +222,45 @@ func TestHeirBeyond(t *testing.T) {
 		"that comes back":         {drained(terms(hotfix)), slices.Concat(bad, beyond(40, 310), beyond(350, 1, outage)), []string{"!no-refuge", "!no-refuge-over", "!no-refuge"}},
 		"nobody looks any more":   {drained(terms(hotfix)), after(bad, expire(200_000, id(1, 3)+"/retired")), []string{"!no-refuge", "!no-refuge-over"}},
 		"the next epoch begins":   {drained(terms(hotfix)), after(bad, later(50, id(1, 3)+"/retired")), []string{"!no-refuge", "!no-refuge-over"}},
+		"another looks on at 42":  {drained(terms(hotfix)), after(bad, on(later(50, id(1, 3)+"/retired"))), []string{"!no-refuge", "!no-refuge-over"}},
 		"a promotion has no such": {followed(terms(hotfix)), slices.Concat(windowsOf(6, 3, 1000, 0), bad), nil},
 	} {
 		_, begun := fold(t, x.begin...)
 		s, words := fold(t, after(x.begin, x.in...)...)
 		expectNamed(t, words[len(begun):], x.want)
 		const want = "Baseline 41 answers with too many errors itself (outage). All users are with it since rollback ranker-42.1.3, so that is no refuge. Roll forward: flag ranker.rerank=off."
-		if (x.want != nil) != (len(s.Recommended()) == 1) || x.want != nil && s.Forward.Sentence != want {
+		stands := x.want != nil && x.want[len(x.want)-1] == "!no-refuge" // what is over is not recommended any more
+		if stands != (len(s.Recommended()) == 1) || stands && s.Forward.Sentence != want {
 			t.Errorf("%s: recommended %+v", name, s.Recommended())
+		}
+	}
+}
+
+// TestRecommendedBesideTheHeir: that the baseline keeps its limits again ends no other recommendation, also where one decision has told of both.
+func TestRecommendedBesideTheHeir(t *testing.T) {
+	over := func(rollback int64) []Input {
+		return slices.Concat([]Input{ack(61, rollback, "eu", schemas.AckApplied)}, windowsOf(62, 3, 1000, 0), windowsOf(70, 300, 1000, 0))
+	}
+	often := running(terms(weight, chronic))
+	often[0].Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 500, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 600, Cause: "errors"}}
+	gone := looked(5, registryThat(PillarFailed, true, "version 41 is gone"))
+	for name, x := range map[string]struct {
+		begin    []Input
+		rollback int64 // its number
+		want     string
+	}{
+		"chronic":        {often, 3, "chronic Model ranker was rolled back 3 times"},
+		"the registry's": {after(running(terms(weight)), gone), 4, "no_refuge 41 may not be deployable any more"},
+		"nothing":        {running(terms(weight)), 3, ""},
+	} {
+		begin := after(x.begin, beyond(verdictOf(60, VerdictRollback), outage(true)), beyond(verdictOf(60, VerdictRollback), outage(true)))
+		s, words := fold(t, after(begin, over(x.rollback)...)...)
+		said := ""
+		for _, r := range s.Recommended() {
+			said += r.Code + " " + r.Sentence
+		}
+		if !strings.HasPrefix(said, x.want) || (said == "") != (x.want == "") || words[len(words)-1] != "!no-refuge-over" {
+			t.Errorf("%s: recommended %q by %q", name, said, words)
 		}
 	}
 }

@@ -240,6 +240,7 @@ func (t *turn) retiredExpired(x *Expired) {
 	switch {
 	case x.Later && x.On != "":
 		t.retiredOver(r, "", t.s.lookedAtBy(r, x.On))
+		t.refugeLeft()
 		t.s.Retired = nil
 	case x.Later:
 		seen := "nothing was counted of it"
@@ -248,7 +249,7 @@ func (t *turn) retiredExpired(x *Expired) {
 		}
 		t.retiredOver(r, "", fmt.Sprintf("A later epoch of model %s was applied, and for %s %s nobody looks any more at what %s serves; when last looked at, %s. Look whether it still does.",
 			t.s.Terms.Model, t.s.ending(), r.Decision, version, seen))
-		t.refugeOver(fmt.Sprintf("A later epoch of model %s was applied, so nobody looks here any more whether baseline %s keeps its limits, which it was not seen to do at last.", t.s.Terms.Model, t.s.Terms.Baseline))
+		t.refugeLeft()
 		t.s.Retired = nil
 	case r.DeadlineMs == 0:
 		t.refugeOver(fmt.Sprintf("For %s %s nobody looks any more at whether baseline %s keeps its limits, which it was not seen to do at last. This counts as over: look yourself.", t.s.ending(), r.Decision, t.s.Terms.Baseline))
