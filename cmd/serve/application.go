@@ -28,12 +28,35 @@ type Application struct {
 	// Back is what `rollout back` goes back from; nil elsewhere.
 	Back *decisions.Back `json:"back,omitempty"`
 
-	// Refused is why the service didn't begin it, at RefusedAt: it needs to be applied again. "": it wasn't refused, or its rollout has a record, and goes on as it was.
+	// Refused is why the service didn't begin it, at RefusedAt: it needs to be applied again. "": it wasn't refused.
 	Refused   string       `json:"refused,omitempty"`
 	RefusedAt schemas.Time `json:"refused_at,omitzero"`
+	// Change is what was applied over this one last, where that was refused, and this one put back; nil: nothing was.
+	Change *RefusedChange `json:"refused_change,omitempty"`
 
 	Delete bool `json:"delete,omitempty"` // end the rollout
 	Force  bool `json:"force,omitempty"`  // end it, or begin a new epoch, even while a rollback is not yet carried out, or over a canary whose state could not go back then
+}
+
+// A RefusedChange is an application that was refused, of a rollout that has a record: what was in force goes on.
+type RefusedChange struct {
+	ID   string       `json:"application"`
+	File string       `json:"file"`
+	At   schemas.Time `json:"at"`           // of the application
+	By   string       `json:"by,omitempty"` // who applied it
+	Why  string       `json:"why"`
+	When schemas.Time `json:"refused_at"`
+}
+
+// PutBack is this application, as it is put back over one that was refused.
+func (a *Application) PutBack(over *Application, why string, at schemas.Time) Application {
+	back := *a
+	back.Change = over.refused(why, at)
+	return back
+}
+
+func (a *Application) refused(why string, at schemas.Time) *RefusedChange {
+	return &RefusedChange{a.ID, a.File, a.At, a.Actor.Name, why, at}
 }
 
 // Bounds of an application, which is kept in the rollout's record: of the documents alone, and of all, encoded.

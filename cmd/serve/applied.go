@@ -84,7 +84,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	case a.Delete:
 		return c.deletion(ctx, &a, d)
 	case d != nil && d.application.ID == a.ID:
-		c.board.accept(s.Rollout) // a file that was refused in between is gone
+		c.unchanged(s.Rollout, &a)
 		return nil
 	}
 	if c.leavesToOther(ctx, &s, &a, r.Model) {

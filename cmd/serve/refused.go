@@ -7,12 +7,15 @@ import (
 	"streamcanary/schemas"
 )
 
-// What was answered with a refusal doesn't begin later on, with nobody asking: the refusal is kept in the rollout's file, which the next start of the service reads. A change of a rollout that has a
-// record isn't kept so: `rollout apply` puts the file of its epoch back (and unretried that of a retry), and where it can't, the change is looked at anew.
+// What was answered with a refusal doesn't begin later on, with nobody asking: the refusal is kept in the rollout's file, which the next start of the service reads. Over a change of a rollout that has a
+// record `rollout apply` puts the file of its epoch back, which says then what was refused (and unretried puts back that of a retry).
 
-// keepRefused writes the refusal into the rollout's file, unless that is another one by now. Where another process decides for the model, that one says what is refused.
+// keepRefused writes the refusal into the rollout's file, unless that is another one by now. Where another process decides for the model, or has begun it, that one says what is refused.
 func (c *court) keepRefused(ctx context.Context, rollout string, a *Application, why error) {
-	if c.desks[rollout] != nil || a.Delete {
+	if a.Delete {
+		return
+	}
+	if head, _, err := c.bus.LoadHead(ctx, rollout); err == nil && head.State.Terms.Application == a.ID {
 		return
 	}
 	r, err := a.Rollout()
@@ -45,6 +48,15 @@ func (a *Application) refusal(rollout string) Standing {
 	return Standing{Rollout: rollout, Application: a.ID, Refused: a.Refused, RefusedAt: a.RefusedAt}
 }
 
+// unchanged takes the file of an epoch that is known: what was refused in between is gone, unless the file says that.
+func (c *court) unchanged(rollout string, a *Application) {
+	if no := a.Change; no != nil {
+		c.board.refuse(Standing{Rollout: rollout, Application: no.ID, Refused: no.Why, RefusedAt: no.When})
+		return
+	}
+	c.board.accept(rollout)
+}
+
 // Refusal is where a rollout stands whose entry says that it was refused; nil: it doesn't.
 func Refusal(rollout string, body []byte) *Standing {
 	a, err := ReadApplication(body)
@@ -53,4 +65,16 @@ func Refusal(rollout string, body []byte) *Standing {
 	}
 	s := a.refusal(rollout)
 	return &s
+}
+
+// RefusedOver is what was applied last over the epoch of an application, as far as its rollout's entry says, where that was refused; nil: it doesn't.
+func RefusedOver(epoch string, body []byte) *RefusedChange {
+	a, err := ReadApplication(body)
+	switch {
+	case err != nil:
+		return nil
+	case a.Refused != "" && a.ID != epoch:
+		return a.refused(a.Refused, a.RefusedAt)
+	}
+	return a.Change
 }

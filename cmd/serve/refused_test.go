@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"streamcanary/decisions"
 	"streamcanary/schemas"
@@ -91,4 +92,75 @@ func TestRefusedAfterRollback(t *testing.T) {
 	advice := strings.Replace(named("next"), "model: ranker", "model: ranker\n  mode: advise", 1) // nobody is waited for: the whole log is there already
 	s.apply(t, "next", advice, Application{ID: "next-2", From: from})
 	s.status(t, "next", 2, decisions.StatusRolledBack)
+}
+
+// TestRefusedChange: what was refused of a rollout that has a record doesn't begin by itself when the service is started again and what spoke against it is over, whether or not `rollout apply` has put
+// the file of the epoch back. It is shown until something is applied that isn't refused.
+func TestRefusedChange(t *testing.T) {
+	const long = "  stages: [{weight: 10, bake: 10m, max: 1h}]\n  rollback: {drainWithin: 19500ms}\n"
+	inVillage(t, rolloutWith(atOnce), "", func(v *village) {
+		second := strings.NewReplacer("name: story", "name: second", "version: v2", "version: v3").Replace(rolloutWith(long))
+		v.status(decisions.StatusRunning)
+		v.wait(2*time.Second + 300*time.Millisecond)
+		was, _ := v.entry("story")
+		v.apply("second", second, func(a *Application) { a.Supersede = true })
+		v.untilOf("second", "it runs", func(s *decisions.State) bool { return s.DueMs > 0 })
+		v.wait(2*time.Second + 300*time.Millisecond)
+		var change Application
+		v.apply("story", rolloutWith(long), func(a *Application) { a.File, change = "newer.yaml", *a })
+		stands := func(when string) {
+			v.Helper()
+			v.wait(5*time.Second + 300*time.Millisecond)
+			now, body := v.entry("story")
+			no := RefusedOver(was.ID, body)
+			if no == nil || no.ID != change.ID || no.File != "newer.yaml" || no.At != change.At || no.By != "ada" || !strings.HasPrefix(no.Why, "model ranker has an active rollout, second") || no.When < no.At {
+				v.Errorf("%s the entry says of the change: %+v, as %+v", when, no, now)
+			}
+			if page := v.page("/v1/rollouts"); !strings.Contains(page, `"application":"`+change.ID+`"`) || !strings.Contains(page, `"refused_at"`) {
+				v.Errorf("%s it is not shown: %s", when, page)
+			}
+			if head, _, err := v.bus.LoadHead(v.Context(), "story"); err != nil || head.State.Epoch != 1 || head.State.Status != decisions.StatusSuperseded {
+				v.Errorf("%s epoch %d is %s (%v): it began with nobody asking", when, head.State.Epoch, head.State.Status, err)
+			}
+		}
+		stands("when it is refused,")
+		v.restart()
+		stands("after a restart")
+		now, body := v.entry("story")
+		there, err := v.bus.Spec(v.Context(), "story")
+		v.must(err)
+		back := was.PutBack(&now, now.Refused, now.RefusedAt)
+		there.Body, err = back.Encode()
+		v.must(err)
+		stands("before its file is put back,")
+		_, err = v.bus.PutSpec(v.Context(), there)
+		v.must(err)
+		stands("when its file is put back,")
+		v.delete("second")
+		v.restart()
+		stands("where the epoch's file is there when what spoke against it is over,")
+		there, err = v.bus.Spec(v.Context(), "story")
+		v.must(err)
+		there.Body = body
+		_, err = v.bus.PutSpec(v.Context(), there)
+		v.must(err)
+		v.restart()
+		stands("where it is there itself,")
+		v.apply("story", rolloutWith(long))
+		v.until("it is judged again", func(s *decisions.State) bool { return s.Epoch > 1 })
+		v.wait(2*time.Second + 300*time.Millisecond)
+		if page := v.page("/v1/rollouts"); strings.Contains(page, "refused") {
+			v.Errorf("a refusal is shown: %s", page)
+		}
+	})
+}
+
+// entry is what stands in a rollout's entry.
+func (v *village) entry(rollout string) (Application, []byte) {
+	v.Helper()
+	there, err := v.bus.Spec(v.Context(), rollout)
+	v.must(err)
+	a, err := ReadApplication(there.Body)
+	v.must(err)
+	return a, there.Body
 }

@@ -211,17 +211,46 @@ func unchanged(ctx context.Context, c *console, a *application, there *place) er
 }
 
 // putBack lets the file of the running or ended epoch stand again where the service refused the newer one, so that nobody reads values that
-// are in force nowhere.
+// are in force nowhere. It says what was refused.
 func putBack(ctx context.Context, b *bus.Bus, there *place, no refused) error {
-	state := &there.head.State
-	if _, err := b.PutSpec(ctx, bus.Spec{Rollout: no.rollout, Body: there.head.Applied, Revision: there.revision}); err != nil {
+	state, entry := &there.head.State, bus.Spec{Rollout: no.rollout, Revision: there.revision}
+	was, err := serve.ReadApplication(there.head.Applied)
+	if err == nil {
+		back := was.PutBack(no.of, no.why, now())
+		entry.Body, err = back.Encode()
+	}
+	if err == nil {
+		err = putOver(ctx, b, entry, no.of.ID)
+	}
+	if err != nil {
 		return errors.Join(no, fmt.Errorf("put the file of epoch %d back: %w", state.Epoch, err))
 	}
 	return fmt.Errorf("%w; epoch %d (%s) stays as it is, and so does its file", no, state.Epoch, state.Status)
 }
 
+// putOver writes an entry over that of an application, also where the service has written there since that it is refused.
+func putOver(ctx context.Context, b *bus.Bus, entry bus.Spec, application string) error {
+	_, err := b.PutSpec(ctx, entry)
+	if !errors.Is(err, bus.ErrConflict) {
+		return err
+	}
+	there, again := b.Spec(ctx, entry.Rollout)
+	if again != nil {
+		return again
+	}
+	if marked, _ := serve.ReadApplication(there.Body); marked.ID != application {
+		return err
+	}
+	entry.Revision = there.Revision
+	_, err = b.PutSpec(ctx, entry)
+	return err
+}
+
 // refused is the error of a rollout that the service won't judge.
-type refused struct{ rollout, why string }
+type refused struct {
+	rollout, why string
+	of           *serve.Application
+}
 
 func (r refused) Error() string {
 	return fmt.Sprintf("the service refuses rollout %s: %s", r.rollout, strings.TrimPrefix(r.why, "rollout "+r.rollout+": "))
@@ -271,7 +300,10 @@ func takenUp(ctx context.Context, b *bus.Bus, a *application) (decisions.State, 
 			return decisions.State{}, err
 		}
 		if why := refusal(ctx, &a.at, a.rollout.Name); why != nil && why.Application == a.ID {
-			return decisions.State{}, refused{a.rollout.Name, why.Refused}
+			return decisions.State{}, refused{a.rollout.Name, why.Refused, &a.Application}
+		}
+		if why := refusalKept(ctx, b, a); why != "" {
+			return decisions.State{}, refused{a.rollout.Name, why, &a.Application}
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
 			return decisions.State{}, err

@@ -83,7 +83,11 @@ func explanationOf(ctx context.Context, b *bus.Bus, at *serve.Addresses, name st
 		return nil, fmt.Errorf("epoch %d of rollout %s: %w", s.Epoch, name, err)
 	}
 	note := fmt.Sprintf("this is %s, which epoch %d (%s) is judged by", judged.File, s.Epoch, s.Status)
-	if newest.ID != judged.ID && !newest.Delete {
+	switch no := serve.RefusedOver(judged.ID, spec.Body); {
+	case newest.ID == judged.ID || newest.Delete:
+	case no != nil:
+		note += "; " + changeText(no, s)
+	default:
 		note += fmt.Sprintf("; the newer %s, applied %s, is not: %s", newest.File, newest.At, why)
 	}
 	return &explanation{rollout, note}, nil

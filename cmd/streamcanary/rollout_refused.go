@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -40,4 +41,27 @@ func (a *application) obstacle(ctx context.Context, spec *bus.Spec, s *decisions
 		return fmt.Errorf("rollout %s of model %s is applied, too, and as far as is known no serve has taken it up yet: %s", name, model, end)
 	}
 	return fmt.Errorf("model %s has an active rollout, %s (%s): %s", model, name, s.Status, end)
+}
+
+// refusalKept is why an application was refused, as far as its rollout's entry says; "": it doesn't.
+func refusalKept(ctx context.Context, b *bus.Bus, a *application) string {
+	spec, err := b.Spec(ctx, a.rollout.Name)
+	if err != nil {
+		return ""
+	}
+	now, _ := serve.ReadApplication(spec.Body)
+	if now.ID != a.ID {
+		return ""
+	}
+	return now.Refused
+}
+
+// changeText tells of a change that was refused, and that the rollout is as it was.
+func changeText(no *serve.RefusedChange, s *decisions.State) string {
+	by := ""
+	if no.By != "" {
+		by = " by " + no.By
+	}
+	return fmt.Sprintf("%s, applied at %s%s, was refused at %s, and epoch %d stays as it is: %s. That is as things were then: where it is over, or mended, apply it again",
+		cmp.Or(no.File, "a change"), no.At, by, no.When, s.Epoch, no.Why)
 }

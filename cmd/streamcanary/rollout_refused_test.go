@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -98,5 +99,116 @@ func TestRefusedAsOf(t *testing.T) {
 	line := lineOf(&bus.Spec{Rollout: "r"}, &decisions.State{}, &no)
 	if err := printRollouts(&console{out: &out, err: &told}, []rolloutLine{line}); err != nil || !strings.Contains(told.String(), "active rollout, other. That is as things were when it looked") {
 		t.Errorf("%v, told %s", err, told.String())
+	}
+}
+
+// An entry is a rollout's, of which epoch 3 is judged by application 1, and application 2 was refused.
+type entry struct {
+	*testing.T
+	bus             *bus.Bus
+	there           place
+	judged, refused serve.Application
+}
+
+const tooWide = "lateness is more than 65536 windows"
+
+func newEntry(t *testing.T) *entry {
+	t.Helper()
+	b, _ := withoutServe(t)
+	e := &entry{T: t, bus: b, judged: serve.Application{ID: "1", File: "r.yaml", YAML: rolloutOf("own", "ranker")}, there: place{head: decisions.NewHead(0)}}
+	e.refused = serve.Application{ID: "2", File: "newer.yaml", YAML: e.judged.YAML, At: 60_000, Actor: schemas.Actor{Kind: "person", Name: "ada"}}
+	e.there.head.State = decisions.State{Epoch: 3, Status: decisions.StatusRunning, Terms: decisions.Terms{Rollout: "own", Model: "ranker", Application: "1"}}
+	body, err := e.judged.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.there.head.Applied = body
+	if _, err := b.SaveHead(t.Context(), e.there.head, 0); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// puts writes an application, as whoever applies it does.
+func (e *entry) puts(a serve.Application) (revision uint64) {
+	e.Helper()
+	body, err := a.Encode()
+	if err != nil {
+		e.Fatal(err)
+	}
+	if spec, err := e.bus.Spec(e.Context(), "own"); err == nil {
+		revision = spec.Revision
+	}
+	if revision, err = e.bus.PutSpec(e.Context(), bus.Spec{Rollout: "own", Body: body, Revision: revision}); err != nil {
+		e.Fatal(err)
+	}
+	return revision
+}
+
+// shows wants an application to stand there, and the refusal to be told.
+func (e *entry) shows(as, id string) {
+	e.Helper()
+	spec, err := e.bus.Spec(e.Context(), "own")
+	if err != nil {
+		e.Fatal(err)
+	}
+	var out bytes.Buffer
+	v := viewOf(&e.there.head, nil)
+	v.Refused = serve.RefusedOver("1", spec.Body)
+	if now, err := serve.ReadApplication(spec.Body); err != nil || now.ID != id || v.Refused == nil {
+		e.Fatalf("%s: %v, the entry is %+v", as, err, now)
+	}
+	if id == "1" {
+		v.Refused.When = 65_000
+	}
+	const want = "newer.yaml, applied at 1970-01-01T00:01:00.000Z by ada, was refused at 1970-01-01T00:01:05.000Z, and epoch 3 stays as it is: " + tooWide + ". That is as things were then"
+	if err := printView(&out, &v); err != nil || !strings.Contains(out.String(), "\nrefused: "+want) {
+		e.Errorf("%s: %v, it shows %s", as, err, out.String())
+	}
+	note := "this is r.yaml, which epoch 3 (running) is judged by"
+	if id == "2" {
+		note += "; " + want
+	}
+	if x, err := explanationOf(e.Context(), e.bus, &serve.Addresses{}, "own"); err != nil || !strings.HasPrefix(x.note, note) {
+		e.Errorf("%s: %v, explained as %+v", as, err, x)
+	}
+}
+
+// TestRefusedChange: what the service refuses of a rollout that has a record is known from its entry alone, and `rollout show` tells it, also once the file of the epoch is put back; what somebody else
+// has applied since stays.
+func TestRefusedChange(t *testing.T) {
+	e := newEntry(t)
+	own, err := schemas.ParseRollout("r.yaml", []byte(e.judged.YAML))
+	if err != nil {
+		t.Fatal(err)
+	}
+	no := refused{"own", tooWide, &e.refused}
+	backs := func(as string) {
+		t.Helper()
+		const want = "the service refuses rollout own: " + tooWide + "; epoch 3 (running) stays as it is, and so does its file"
+		if err := putBack(t.Context(), e.bus, &e.there, no); err.Error() != want {
+			t.Errorf("%s: %v", as, err)
+		}
+		e.shows(as, "1")
+	}
+	e.there.revision = e.puts(e.refused)
+	backs("as it was applied")
+
+	e.there.revision = e.puts(e.refused)
+	marked := e.refused
+	marked.Refused, marked.RefusedAt = tooWide, 65_000
+	e.puts(marked)
+	if state, err := takenUp(t.Context(), e.bus, &application{Application: e.refused, rollout: own}); err == nil || err.Error() != "the service refuses rollout own: "+tooWide {
+		t.Errorf("known of it: %+v, %v", state, err)
+	}
+	e.shows("as the service leaves it", "2")
+	backs("after that")
+
+	revision := e.puts(serve.Application{ID: "3", YAML: e.judged.YAML})
+	if err := putBack(t.Context(), e.bus, &e.there, no); !errors.Is(err, bus.ErrConflict) {
+		t.Errorf("somebody else has applied another since: %v", err)
+	}
+	if spec, err := e.bus.Spec(t.Context(), "own"); err != nil || spec.Revision != revision {
+		t.Errorf("that is gone: %v", err)
 	}
 }

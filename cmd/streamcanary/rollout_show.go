@@ -311,6 +311,7 @@ type view struct {
 	Links      map[string]string         `json:"links,omitempty"`          // the rollout's annotations
 	Decided    *schemas.Reason           `json:"last_decision,omitempty"`  // why the last one but the start, and but what only follows from one
 	Last       *lastDecision             `json:"last,omitempty"`           // the last one, whatever it is about
+	Refused    *serve.RefusedChange      `json:"refused_change,omitempty"` // what was applied over it last, where that was refused
 	LeftOut    string                    `json:"left_out,omitempty"`       // what is missing here, why, and how to get it
 	Record     *decisions.Head           `json:"record"`
 }
@@ -378,6 +379,9 @@ func look(ctx context.Context, c *console, r *reach, name string) (*view, error)
 	live, silent := standings(ctx, &a)
 	v := viewOf(&head, live[name])
 	v.LeftOut = leftOut(&head.State, silent)
+	if spec, err := b.Spec(ctx, name); err == nil {
+		v.Refused = serve.RefusedOver(head.State.Terms.Application, spec.Body)
+	}
 	v.complete(ctx, b, &a)
 	return &v, nil
 }
@@ -400,6 +404,9 @@ func printView(w io.Writer, v *view) error {
 		undone = " (not yet carried out)"
 	}
 	say(w, "status: %s%s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, undone, v.Epoch, v.Seq, v.judgedText(), advised(v))
+	if no := v.Refused; no != nil {
+		say(w, "refused: %s\n", changeText(no, s))
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Terms.Links)) {
 		say(w, "link: %s: %s\n", name, s.Terms.Links[name])
 	}

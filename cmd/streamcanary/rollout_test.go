@@ -18,7 +18,7 @@ func TestUnknown(t *testing.T) {
 	}{
 		{fmt.Errorf("write rollout r: %w", context.DeadlineExceeded),
 			"write rollout r: context deadline exceeded; rollout r may have been applied all the same: look with `streamcanary rollout show r` before you apply it again"},
-		{refused{"r", "no"}, "the service refuses rollout r: no"},
+		{refused{rollout: "r", why: "no"}, "the service refuses rollout r: no"},
 		{fmt.Errorf("write rollout r: %w", bus.ErrConflict), "write rollout r: it was changed by someone else: read it again"},
 	} {
 		if have := unknown("r", test.err); have.Error() != test.want || !errors.Is(have, test.err) {
