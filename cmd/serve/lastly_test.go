@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
 
@@ -102,5 +104,62 @@ func TestRetriedBeside(t *testing.T) {
 		stop()
 		v.wait(7*time.Second + 70*time.Millisecond)
 		command("next", "retry", "next.5.1")
+	})
+}
+
+// TestRetriedByBoth: where neither of two services decides for an ended rollout, both hear that it is to begin anew, and both hand it in: who asks is told that it does, and not that one of them came too late.
+func TestRetriedByBoth(t *testing.T) {
+	advice := strings.Replace(storyHead, "  acks: {routers: [router-a], within: 10s}\n", "  mode: advise\n", 1) + errorsMore + "  stages: [{weight: 10, bake: 10m, max: 1h}]\n"
+	inVillage(t, advice, "", func(v *village) {
+		for epoch := int64(1); epoch < 3; epoch++ {
+			v.epoch(epoch, decisions.StatusRunning)
+			v.ask("rollback", false)
+			v.epoch(epoch, decisions.StatusRolledBack)
+			v.wait(5*time.Second + 70*time.Millisecond)
+			stop := v.other(fmt.Sprint("new-", epoch), "127.0.0.1:8089")
+			v.wait(5*time.Second + 70*time.Millisecond)
+			began := time.Now()
+			if reply := v.ask("retry", false); reply.Decision != fmt.Sprintf("story.%d.1", epoch+1) || time.Since(began) > 5*time.Second {
+				t.Errorf("after %s: %+v", time.Since(began), reply)
+			}
+			v.epoch(epoch+1, decisions.StatusRunning)
+			v.wait(5*time.Second + 70*time.Millisecond)
+			stop()
+			v.restart()
+		}
+	})
+}
+
+// TestHandedInByAnother: of two services that hear the same command, the one that comes too late to hand the rollout in has nothing to say of that; where somebody has handed in another one meanwhile, it has.
+func TestHandedInByAnother(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.stopService()
+		there, err := v.bus.Spec(v.Context(), "story")
+		v.must(err)
+		a, err := ReadApplication(there.Body)
+		v.must(err)
+		c := &court{bus: v.bus}
+		own, other := there, there
+		for _, x := range []struct {
+			own, other string
+			want       error
+		}{{"r1", "r1", nil}, {"r2", "r3", bus.ErrConflict}} {
+			a.ID = x.other
+			other.Body, err = a.Encode()
+			v.must(err)
+			if other.Revision, err = v.bus.PutSpec(v.Context(), other); err != nil {
+				v.Fatal(err)
+			}
+			a.ID = x.own
+			own.Body, err = a.Encode()
+			v.must(err)
+			if err := c.writeOver(v.Context(), own, x.own); !errors.Is(err, x.want) || x.want == nil && err != nil {
+				t.Errorf("%s, after %s was handed in: %v, want %v", x.own, x.other, err, x.want)
+			}
+			if now, err := v.bus.Spec(v.Context(), "story"); err != nil || now.Revision != other.Revision {
+				t.Errorf("%s was written over %s: %v", x.own, x.other, err)
+			}
+		}
 	})
 }

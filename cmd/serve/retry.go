@@ -71,7 +71,23 @@ func (c *court) write(ctx context.Context, rollout string, a *Application) error
 	if err != nil {
 		return err
 	}
-	_, err = c.bus.PutSpec(ctx, bus.Spec{Rollout: rollout, Body: body, Revision: there.Revision})
+	there.Body = body
+	return c.writeOver(ctx, there, a.ID)
+}
+
+// writeOver writes a rollout's file over what has been read of it, unless another service that hears the same command has been first: then its file comes back from there.
+func (c *court) writeOver(ctx context.Context, s bus.Spec, id string) error {
+	_, err := c.bus.PutSpec(ctx, s)
+	if !errors.Is(err, bus.ErrConflict) {
+		return err
+	}
+	there, again := c.bus.Spec(ctx, s.Rollout)
+	if again != nil {
+		return again
+	}
+	if now, _ := ReadApplication(there.Body); now.ID == id {
+		return nil
+	}
 	return err
 }
 
