@@ -201,8 +201,9 @@ func TestDeletedByForce(t *testing.T) {
 	frozen := after(begun(illegible), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared))
 	routed := after(begun(), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), ack(11, 3, "user", schemas.AckPrepared))
 	const (
-		given   = "The rollout was deleted before its rollback was carried out, and nobody follows that any more. "
-		goBack  = " The state may be as 42 left it: let it go back by hand (item to snapshot item-before, user to snapshot user-before), and take writes again."
+		given  = "The rollout was deleted before its rollback was carried out, and nobody follows that any more. "
+		goBack = " The state may be as 42 left it: let it go back by hand (item to snapshot item-before, user to snapshot user-before), and take writes again." +
+			" The next rollout of model ranker doesn't begin without an admin's --new-epoch --force, which tells item, user to take writes."
 		serves  = "42 still has 1 % of the traffic: move it to 41 by hand. "
 		unknown = "It is not known that all traffic has gone to 41: look whether 42 still gets some, and move that by hand."
 	)

@@ -43,7 +43,7 @@ func (t *turn) applied(a *Applied) {
 	if a.Lost > 0 {
 		d.reason.Sentence += fmt.Sprintf(" The decision log has lost decisions, of epoch %d or before: what they had begun is forgotten.", a.Lost)
 	}
-	d.reason.Sentence += t.s.movedText(a.Override) + t.s.writtenText()
+	d.reason.Sentence += t.s.movedText(a.Override) + t.s.thawedText(a.Override) + t.s.writtenText()
 	t.decide(t.preparation(d))
 	t.replaces(a.leaves())
 	if t.s.Wait == nil {

@@ -242,12 +242,12 @@ func (s *State) DeletedLeft() string {
 func (s *State) frozenLeft() string {
 	text := fmt.Sprintf(" %s no writes", agreed(s.Terms.State.Stores, "takes", "take"))
 	if s.Saga == nil {
-		return text + ": let them in by hand."
+		return text + ": let them in by hand." + s.shutText()
 	}
 	if w := s.Saga.step(StepFreeze).Wait; len(w.missing()) > 0 {
 		text = fmt.Sprintf(" It is not known whether %s: %s", agreed(w.missing(), "takes no writes", "take no writes"), s.missingTexts(w))
 	}
-	return fmt.Sprintf("%s. The state may be as %s left it: let it go back by hand (%s), and take writes again.", strings.TrimSuffix(text, "."), s.Terms.Canary, s.snapshotsText())
+	return fmt.Sprintf("%s. The state may be as %s left it: let it go back by hand (%s), and take writes again.%s", strings.TrimSuffix(text, "."), s.Terms.Canary, s.snapshotsText(), s.shutText())
 }
 
 // thawLeft is what a rollout that is deleted leaves behind of stores that have not answered that they take writes; a sentence with a space before it, "": nothing.

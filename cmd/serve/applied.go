@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"streamcanary/cmd/engine"
@@ -322,7 +323,10 @@ func (c *court) owing(rollout string, last *bus.Logged) []string {
 	if last.Decision == nil {
 		return nil
 	}
-	if d := c.desks[last.Decision.Rollout]; d != nil && d.rollout.Model == last.Decision.Model && d.head.State.Epoch == last.Decision.Epoch {
+	if shut := c.leftShut(last.Decision.Model, last); shut != nil {
+		return slices.Concat(decisions.LeftShut(shut), decisions.OwingOf(shut)) // an admin has said so
+	}
+	if d := c.author(last.Decision.Model, last); d != nil {
 		return d.head.State.Owing()
 	}
 	return decisions.OwingOf(last.Decision)

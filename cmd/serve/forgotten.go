@@ -117,6 +117,9 @@ func (f *forgotten) text() string {
 	if d.Action == schemas.ActionPromote { // which an epoch that begins would undo
 		apply = "`streamcanary rollout apply --override`"
 	}
+	if decisions.LeftShut(d) != nil { // which an epoch that begins would forget
+		apply = "`streamcanary rollout apply --new-epoch --force` (its state takes no writes, and doesn't go back by itself any more)"
+	}
 	return fmt.Sprintf(gone+" (bucket %s); by its last decision, %s, %s. "+
 		"Apply the rollout's file again with %s: it goes on in a new epoch, and `rollout rollback` takes the canary back then, or `rollout delete` ends it; or restore the bucket from a backup "+
 		"(`nats stream restore`) while no serve runs. Look who may delete and purge streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_%s and PURGE)",

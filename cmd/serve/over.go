@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
@@ -39,12 +40,49 @@ func (c *court) over(a *Application, terms *decisions.Terms, last *bus.Logged, r
 	}
 }
 
-// before adds to routes those that were in force until the model's last decision, where that ended a rollout of which nothing else is known.
+// before adds to routes those that were in force until the model's last decision, where that ended a rollout of which nothing else is known, and what may have written the state that it keeps
+// from being written, though it has no users.
 func before(routes []schemas.Route, last *bus.Logged) []schemas.Route {
-	if d := last.Decision; d != nil && d.Phase == schemas.PhaseAbort {
-		return append(routes[:len(routes):len(routes)], d.PreviousRoutes...)
+	d := last.Decision
+	if d == nil {
+		return routes
+	}
+	routes = slices.Clip(routes)
+	if d.Phase == schemas.PhaseAbort {
+		routes = append(routes, d.PreviousRoutes...)
+	}
+	if decisions.LeftShut(d) != nil {
+		for _, r := range d.Routes {
+			routes = append(routes, schemas.Route{Version: r.Version, WeightBP: 1})
+		}
 	}
 	return routes
+}
+
+// leftShut is a model's last decision, where that has told stores to take no writes, and nobody follows its rollout any more; nil: nothing of that is known.
+func (c *court) leftShut(model string, last *bus.Logged) *schemas.Decision {
+	if d := c.author(model, last); last.Decision == nil || d != nil && d.head.State.Status != decisions.StatusDeleted || decisions.LeftShut(last.Decision) == nil {
+		return nil
+	}
+	return last.Decision
+}
+
+// mayThaw says why a rollout doesn't begin over stores that nobody lets take writes again.
+func (c *court) mayThaw(ctx context.Context, a *Application, r *schemas.Rollout) error {
+	if a.Force {
+		return nil
+	}
+	last, err := c.bus.LastDecision(ctx, r.Model)
+	if errors.Is(err, bus.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnasked, err)
+	}
+	if shut := c.leftShut(r.Model, &last); shut != nil {
+		return errors.New(decisions.RefusesShut(shut, r.Name, a.Retry))
+	}
+	return nil
 }
 
 // author is the desk of the epoch that took the model's last decision; nil: it isn't here.
@@ -82,6 +120,9 @@ func (c *court) goesPast(a *Application, terms *decisions.Terms, last *bus.Logge
 	if a.Force && c.forgot(terms.Rollout) > 0 {
 		over = append(over, decisions.CodeLogLost)
 	}
+	if c.leftShut(terms.Model, last) != nil && a.Force {
+		over = append(over, decisions.CodeStateShut)
+	}
 	if d := c.author(terms.Model, last); d != nil && d.lost == nil && a.Force {
 		over = append(over, d.head.State.GoesPast(terms)...)
 	}
@@ -91,8 +132,11 @@ func (c *court) goesPast(a *Application, terms *decisions.Terms, last *bus.Logge
 	return over
 }
 
-// mayMove says why a rollout doesn't begin where that would take users at once from a version that is not on trial.
+// mayMove says why a rollout doesn't begin where that would take users at once from a version that is not on trial, or over stores that nobody lets take writes again.
 func (c *court) mayMove(ctx context.Context, a *Application, r *schemas.Rollout) error {
+	if err := c.mayThaw(ctx, a, r); err != nil {
+		return err
+	}
 	if a.moves() {
 		return nil
 	}

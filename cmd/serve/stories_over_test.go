@@ -129,6 +129,47 @@ func TestStateAfterADeletion(t *testing.T) {
 	})
 }
 
+// TestStoriesOfStateLeftShut: where a rollout is deleted by force while its stores take no writes, no rollout of the model begins over that, whatever it has of state, until an admin says so: its
+// decisions let the stores take writes again then.
+func TestStoriesOfStateLeftShut(t *testing.T) {
+	tell(t, map[string]tale{"deleted-while-its-state-is-shut": {atOnce + sharedAnd, func(v *village) {
+		s := &shelf{}
+		v.follow("users", subscribe.KeepState("users", s))
+		v.runsAs("story", 1)
+		s.empty.Store(true) // it can't go back
+		v.ask("rollback", false)
+		v.until("the store takes no writes", func(*decisions.State) bool { return s.frozen.Load() })
+		v.wait(5*time.Second + 300*time.Millisecond)
+		v.forces("story")
+		const why = "users was told to take no writes by decision story.1.6 of rollout story, which nobody follows any more, and a snapshot taken now may have what its canary wrote: " +
+			"let the state go back by hand (users to snapshot before-v2); then apply it with --new-epoch --force, which takes an admin: the decision says so, and tells users to take writes again"
+		stateless := strings.Replace(rolloutWith(atOnce), "name: story", "name: second", 1)
+		for _, x := range [][2]string{{"story", rolloutWith(atOnce + sharedAnd)}, {"second", stateless}} {
+			v.apply(x[0], x[1])
+			v.wait(3*time.Second + 300*time.Millisecond)
+			if page := v.page("/v1/rollouts/" + x[0]); !strings.Contains(page, why) || !s.frozen.Load() {
+				v.Errorf("want %s refused: %s", x[0], page)
+			}
+		}
+		v.apply("second", stateless, func(a *Application) { a.Force = true })
+		v.runsAs("second", 2)
+		v.untilOf("second", "the store takes writes", func(x *decisions.State) bool { return len(x.Owing()) == 0 && !s.frozen.Load() })
+		v.delete("second")
+		v.apply("story", rolloutWith(atOnce+sharedAnd)) // nothing is left of it
+		v.runsAs("story", 3)
+	}}})
+}
+
+// forces deletes a rollout whose rollback isn't carried out, as `rollout delete --force` does.
+func (v *village) forces(name string) {
+	v.Helper()
+	head, _, err := v.bus.LoadHead(v.Context(), name)
+	v.must(err)
+	v.apply(name, string(rolloutOf(v, &head)), func(a *Application) { a.Delete, a.Force = true, true })
+	v.untilOf(name, "it is deleted", func(s *decisions.State) bool { return s.Status == decisions.StatusDeleted })
+	v.forget(name)
+}
+
 // TestStoriesOfUsersMoved: after a promotion no rollout takes all users to the version before at once, unless an admin says so.
 func TestStoriesOfUsersMoved(t *testing.T) {
 	tell(t, map[string]tale{"a-start-that-would-move-all-users": {atOnce, func(v *village) {

@@ -146,6 +146,12 @@ func (v *village) delete(name string) {
 	v.must(err)
 	v.apply(name, string(rolloutOf(v, &head)), func(a *Application) { a.Delete = true })
 	v.untilOf(name, "it has ended", func(s *decisions.State) bool { return s.Status.Ended() && (s.Saga == nil || s.Saga.Done()) })
+	v.forget(name)
+}
+
+// forget removes what there is of a rollout that has ended.
+func (v *village) forget(name string) {
+	v.Helper()
 	there, err := v.bus.Spec(v.Context(), name)
 	v.must(err)
 	v.must(v.bus.DeleteSpec(v.Context(), name, there.Revision))
