@@ -26,6 +26,8 @@ type Standing struct {
 	Undone   bool             `json:"undone,omitempty"`  // a rollback was decided, and is not yet carried out
 	Retired  string           `json:"retired,omitempty"` // what the stream shows of the versions that are to have no users any more
 	Lost     string           `json:"lost,omitempty"`    // why this process no longer decides for it
+	// StandsBy: Lost is only that another process decides for it, and has done so for no longer than a deploy takes.
+	StandsBy bool `json:"stands_by,omitempty"`
 	// Refused says why the rollout is not judged at all, and Application whose request that was; nothing else is set then.
 	Refused     string       `json:"refused,omitempty"`
 	RefusedAt   schemas.Time `json:"refused_at,omitzero"` // where that is kept, and stays so until the rollout is applied again
@@ -178,7 +180,7 @@ func (c *court) show() {
 			Pillars: d.head.State.Watched, Beyond: d.head.State.Beyond, Forward: d.head.State.Forward, ForwardToo: d.head.State.ForwardToo,
 		}
 		if s.aside = c.standsAside(name); d.isLost() {
-			s.Lost = lostText(d)
+			s.Lost, s.StandsBy = lostText(d), c.isBeside(name)
 		}
 		all = append(all, s)
 	}

@@ -35,6 +35,7 @@ type desk struct {
 	unread      bool            // it was ruled that new partitions are not read
 	lost        error           // why this process no longer decides for the rollout
 	lostTold    bool            // people were told of that
+	other       string          // the instance that has written its record instead, where that is known
 	gaps        *gaps           // in what it reads; nil: nobody asks
 	// clock is the wall time at which an input takes effect that names none: what follows from sealed parts. Of all that is decided by them it alone isn't in the journal.
 	clock func(decisions.Input) int64

@@ -51,7 +51,13 @@ func (c *court) lose(ctx context.Context, d *desk, err error) {
 	case errors.Is(err, bus.ErrLogRegressed):
 		said = "the decision log lost decisions of this rollout: nothing is decided for it"
 	}
-	c.log.Error().Err(err).Str("rollout", d.rollout.Name).Str("model", d.rollout.Model).Strs("unpublished", Unpublished(&d.head)).Msg(said)
+	event := c.log.Error()
+	if errors.Is(err, bus.ErrLost) { // as in every deploy; people are told where two go on running (alarms)
+		head, _, err := c.bus.LoadHead(ctx, d.rollout.Name)
+		c.names(d.rollout.Name, &head, err)
+		event = c.log.Info().Str("writer", d.other)
+	}
+	event.Err(err).Str("rollout", d.rollout.Name).Str("model", d.rollout.Model).Strs("unpublished", Unpublished(&d.head)).Msg(said)
 	c.warn(ctx)
 }
 
@@ -72,7 +78,7 @@ func lostNotice(d *desk) *schemas.Notice {
 func lostText(d *desk) string {
 	text := "This serve no longer decides for rollout " + d.rollout.Name
 	if errors.Is(d.lost, bus.ErrLost) { // what this one hasn't published, that one may have
-		return text + fmt.Sprintf(": another one has written its record. Ask that one, and stop this one; if no other runs, restart this one. Where that one is stopped, this one goes on by itself. It is: %v", d.lost)
+		return text + d.besideText()
 	}
 	if errors.Is(d.lost, errBehind) {
 		return behindText(d)
@@ -88,6 +94,22 @@ func lostText(d *desk) string {
 			schemas.StreamName, without, d.lost)
 	}
 	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else %s. It is: %v", retry, d.lost)
+}
+
+// besideText says who decides in place of this process, and when this one will.
+func (d *desk) besideText() string {
+	who := ""
+	if d.other != "" {
+		who = " (" + d.other + ")"
+	}
+	return fmt.Sprintf(": another one has written its record%s. Ask that one. Where that one is stopped, this one goes on by itself, within seconds; where it is killed, or hangs, about %s after it wrote last. "+
+		"For that both must have the same signing key. Nothing is to be done in a deploy; where it isn't meant that two run, stop one of them. It is: %v", who, schemas.FormatDuration(silentLooks*standByEvery), d.lost)
+}
+
+// isBeside reports whether this process stands by for another one, and has not done so for longer than a deploy takes: that is no loss.
+func (c *court) isBeside(name string) bool {
+	d := c.desks[name]
+	return d != nil && d.isLost() && errors.Is(d.lost, bus.ErrLost) && !c.alarms(name)
 }
 
 // regressed reports whether the decision log has lost what was decided for a rollout: nothing goes on by itself then.

@@ -163,8 +163,11 @@ func TestStandsBy(t *testing.T) {
 		v.wait(5*time.Second + 130*time.Millisecond)
 		stop := v.other("new", "127.0.0.1:8089")
 		v.wait(30*time.Second + 70*time.Millisecond)
-		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost") || !strings.Contains(ready, "Where that one is stopped, this one goes on by itself") {
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost") || !strings.Contains(ready, "another one has written its record (new). Ask that one. Where that one is stopped, this one goes on by itself") {
 			t.Errorf("the old one: %s", ready)
+		}
+		if page := v.page("/v1/rollouts/story"); !strings.Contains(page, `"stands_by":true`) {
+			t.Errorf("the old one stands by: %s", page)
 		}
 		v.apply("second", strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise", "  acks: {routers: [router-a], within: 10s}\n", "").Replace(storyHead+errorsMore+atOnce))
 		v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
@@ -283,8 +286,11 @@ func TestTwoForLong(t *testing.T) {
 			t.Errorf("told before 5 minutes are over: %+v", told)
 		}
 		v.wait(2 * time.Minute)
-		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 1 || told[0].Rollout != "story" || !strings.Contains(told[0].Sentence, "another one has written its record") {
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 1 || told[0].Rollout != "story" || !strings.Contains(told[0].Sentence, "another one has written its record (new)") {
 			t.Errorf("told %d times: %+v", len(told), told)
+		}
+		if page := v.page("/v1/rollouts/story"); strings.Contains(page, "stands_by") || !strings.Contains(page, `"lost":`) {
+			t.Errorf("two that go on running are no deploy: %s", page)
 		}
 	})
 }

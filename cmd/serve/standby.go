@@ -244,6 +244,7 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 	for _, name := range slices.Sorted(maps.Keys(c.standbys.since)) {
 		head, revision, err := c.bus.LoadHead(ctx, name)
 		silent := c.standbys.silent(name, &head, revision, err)
+		c.names(name, &head, err)
 		switch {
 		case errors.Is(err, bus.ErrNotFound) && c.desks[name] != nil:
 			delete(c.standbys.since, name)
@@ -262,6 +263,13 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 			continue
 		}
 		c.standbys.failed.over()
+	}
+}
+
+// names notes who has written a record that this process stands by for.
+func (c *court) names(name string, h *decisions.Head, err error) {
+	if d := c.desks[name]; d != nil && err == nil && h.Writer != "" && h.Writer != c.instance {
+		d.other = h.Writer
 	}
 }
 

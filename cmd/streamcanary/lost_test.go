@@ -27,6 +27,7 @@ func TestLostFirst(t *testing.T) {
 	}{
 		{"nothing", head, &serve.Standing{Rollout: "r", Epoch: 1}, "r: model m"},
 		{"lost", unpublished, lost, "LOST: another one decides\n\nr: model m"},
+		{"standing by", unpublished, &serve.Standing{Rollout: "r", Epoch: 1, Lost: "another one decides", StandsBy: true}, "STANDS BY: another one decides\n\nr: model m"},
 		{"not published", unpublished, nil, "NOT PUBLISHED: r.1.3: decided and stored"},
 	} {
 		v := viewOf(&row.head, row.live)
@@ -41,6 +42,13 @@ func TestLostFirst(t *testing.T) {
 		t.Errorf("listed is (%v)\n%s%s", err, told.String(), out.String())
 	}
 	out.Reset()
+	told.Reset()
+	beside := line
+	beside.StandsBy = true
+	if err := printRollouts(&console{out: &out, err: &told}, []rolloutLine{beside}); err != nil || strings.Contains(told.String()+out.String(), "LOST") || !strings.Contains(told.String(), "another serve than the one that was asked: another one decides") {
+		t.Errorf("listed is (%v)\n%s%s", err, told.String(), out.String())
+	}
+	out.Reset()
 	if err := printRollouts(&console{out: &out, err: &told, json: true}, []rolloutLine{line}); err != nil || !strings.Contains(out.String(), `"status":"rolled-back","lost":"another one decides"`) {
 		t.Errorf("listed is (%v) %s", err, out.String())
 	}
@@ -49,8 +57,9 @@ func TestLostFirst(t *testing.T) {
 // TestUnchangedAndLost: a file that is applied again to a rollout that is lost isn't told to run.
 func TestUnchangedAndLost(t *testing.T) {
 	for standing, want := range map[string]string{
-		`{"rollout":"r","lost":"the log is gone"}`: "rollout r (running, epoch 3) is of this very file, so nothing is changed, and it is LOST: the log is gone",
-		`{"rollout":"r"}`:                          "",
+		`{"rollout":"r","lost":"the log is gone"}`:                      "rollout r (running, epoch 3) is of this very file, so nothing is changed, and it is LOST: the log is gone",
+		`{"rollout":"r"}`:                                               "",
+		`{"rollout":"r","lost":"another one decides","stands_by":true}`: "",
 	} {
 		live := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("[" + standing + "]")) }))
 		var told bytes.Buffer

@@ -195,7 +195,7 @@ func sayApplied(c *console, a *serve.Application, r *schemas.Rollout, epoch int6
 // unchanged says that the running epoch is of this very file: it goes on, with the start that it had, unless it is lost.
 func unchanged(ctx context.Context, c *console, a *application, there *place) error {
 	s := &there.head.State
-	if live, err := standings(ctx, &a.at); err == nil && live[a.rollout.Name] != nil && live[a.rollout.Name].Lost != "" { // where nobody can be asked, the record is what is known
+	if live, err := standings(ctx, &a.at); err == nil && live[a.rollout.Name] != nil && live[a.rollout.Name].Lost != "" && !live[a.rollout.Name].StandsBy { // where nobody can be asked, the record is what is known
 		return fmt.Errorf("rollout %s (%s, epoch %d) is of this very file, so nothing is changed, and it is LOST: %s", a.rollout.Name, s.Status, s.Epoch, live[a.rollout.Name].Lost)
 	}
 	if c.json {

@@ -78,6 +78,7 @@ type rolloutLine struct {
 	Waiting   []string     `json:"waiting,omitempty"`   // for the answers of these
 	Undone    bool         `json:"undone,omitempty"`    // a rollback that is not yet carried out
 	Lost      string       `json:"lost,omitempty"`      // why the service that answers no longer decides for it: what the record has may not be published
+	StandsBy  bool         `json:"stands_by,omitempty"` // lost says no more than that another service decides for it, as in every deploy
 	Epoch     int64        `json:"epoch"`
 	Seq       int64        `json:"seq"`
 	Stage     int          `json:"stage,omitempty"` // that it is in, from 1, of so many
@@ -107,7 +108,7 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 		}
 	}
 	if live != nil {
-		l.Lost = live.Lost
+		l.Lost, l.StandsBy = live.Lost, live.StandsBy
 	}
 	if live != nil && live.Refused == "" && live.Epoch == state.Epoch {
 		l.EventTime = max(l.EventTime, live.Reached)
@@ -199,13 +200,21 @@ func printRollouts(c *console, lines []rolloutLine) error {
 			say(c.err, "rollout %s is %s: %s%s\n", l.Rollout, l.Status, l.Why, l.asOf())
 		}
 		if l.Lost != "" {
-			say(c.err, "rollout %s is LOST: %s\n", l.Rollout, l.Lost)
-			l.Status = "LOST, " + l.Status
+			say(c.err, "rollout %s %s: %s\n", l.Rollout, l.elsewhere("is decided for by another serve than the one that was asked", "is LOST"), l.Lost)
+			l.Status = l.elsewhere("", "LOST, ") + l.Status
 		}
 		say(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, l.stageText(), orDash(l.Verdict),
 			l.Epoch, l.Seq, l.judgedText(), l.waitsText())
 	}
 	return t.Flush()
+}
+
+// elsewhere is what is said of a rollout that the service which was asked only stands by for, or else of one that is lost.
+func (l *rolloutLine) elsewhere(standsBy, lost string) string {
+	if l.StandsBy {
+		return standsBy
+	}
+	return lost
 }
 
 // asOf says of when a refusal is; "": it is none.
@@ -391,7 +400,7 @@ func printView(w io.Writer, v *view) error {
 	s := &v.Record.State
 	switch ids := serve.Unpublished(v.Record); {
 	case v.Lost != "":
-		say(w, "LOST: %s\n\n", v.Lost)
+		say(w, "%s: %s\n\n", v.elsewhere("STANDS BY", "LOST"), v.Lost)
 	case len(ids) > 0:
 		say(w, "NOT PUBLISHED: %s: decided and stored, but not in the decision log yet, so nobody obeys it: look at /readyz and the log of serve\n\n", strings.Join(ids, ", "))
 	}
