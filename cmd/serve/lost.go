@@ -148,14 +148,26 @@ func (c *court) forgot(rollout string) int64 {
 // leaves is what becomes of a model's traffic where nothing is decided for its rollout any more.
 func (d *desk) leaves() string {
 	s := &d.head.State
-	split := users(&schemas.Decision{Routes: s.Routes})
-	switch ids := Unpublished(&d.head); {
+	routes, ids, text := s.Routes, Unpublished(&d.head), ""
+	if len(ids) > 0 {
+		routes, text = Kept(&d.head), fmt.Sprintf(", and has not published %v: routers stay as they are", ids)
+	}
+	split := users(&schemas.Decision{Routes: routes})
+	switch harm := d.harm(routes); {
 	case s.Terms.Mode != schemas.Enforce && len(ids) == 0: // it moves nothing anyway
 		return ""
-	case len(ids) > 0 && s.Status.Ended():
-		return fmt.Sprintf(", and has not published %v: routers stay as they are", ids)
+	case harm != "" && len(ids) > 0:
+		return text + ", so " + harm
+	case harm != "":
+		return ": " + harm
 	case len(ids) > 0:
-		return fmt.Sprintf(", and has not published %v: routers stay as they are, and no guardrail takes the canary back", ids)
+		if len(split) > 1 {
+			text += " (" + strings.Join(split, ", ") + ")"
+		}
+		if !s.Status.Ended() {
+			text += ", and no guardrail takes the canary back"
+		}
+		return text
 	case len(split) > 1:
 		return fmt.Sprintf(": model %s keeps %s, and no guardrail takes the canary back", s.Terms.Model, strings.Join(split, ", "))
 	case s.Status == decisions.StatusPreparing:
@@ -164,6 +176,39 @@ func (d *desk) leaves() string {
 		return ": routers stay as they are, and no guardrail takes the canary back"
 	}
 	return ""
+}
+
+// harm says that a canary that is to be rolled back keeps users by these routes, and why it is; "": it isn't, or keeps none.
+func (d *desk) harm(routes []schemas.Route) string {
+	s := &d.head.State
+	if s.Status != decisions.StatusRolledBack && s.Status != decisions.StatusFrozen || s.Terms.Mode != schemas.Enforce {
+		return ""
+	}
+	for _, r := range routes {
+		if r.Version != s.Terms.Canary || r.WeightBP == 0 {
+			continue
+		}
+		why := ""
+		if s.Why != nil {
+			why = " (" + strings.TrimSuffix(s.Why.Sentence, ".") + ")"
+		}
+		return fmt.Sprintf("canary %s keeps %g %% of users though it is to be rolled back%s. Nothing takes it back: move its users to %s by hand now", r.Version, float64(r.WeightBP)/100, why, s.Terms.Baseline)
+	}
+	return ""
+}
+
+// Kept are the routes that routers have as long as decisions are not published: those before the first of these. nil: all are published, or that isn't known.
+func Kept(h *decisions.Head) []schemas.Route {
+	for _, e := range h.Outbox {
+		if e.Kind != decisions.EntryDecision || e.Published {
+			continue
+		}
+		if d, err := schemas.DecodeDecision(e.Body); err == nil {
+			return d.PreviousRoutes
+		}
+		return nil
+	}
+	return nil
 }
 
 // Unpublished are the ids of the decisions that a record has, and the log hasn't.

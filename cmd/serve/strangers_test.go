@@ -220,7 +220,8 @@ func TestLost(t *testing.T) {
 		v.writes(v.body("story.1.2", `"seq":2`, `"seq":3`, "story.1.2", "story.1.3"), true)
 		for range 2 { // a second one is answered alike
 			reply := v.ask("rollback", false)
-			if reply.Decision != "" || !strings.Contains(reply.Failed, "This serve no longer decides for rollout story, and has not published [story.1.3]") || !strings.Contains(reply.Failed, "rollout retry story") {
+			if reply.Decision != "" || !strings.Contains(reply.Failed, "This serve no longer decides for rollout story, and has not published [story.1.3]: routers stay as they are, so canary v2 keeps 10 % of users though it is to be rolled back (ada rolled v2 back: the story wants it). "+
+				"Nothing takes it back: move its users to v1 by hand now. ") || !strings.Contains(reply.Failed, "rollout retry story") {
 				t.Errorf("a rollback is answered with %+v", reply)
 			}
 		}

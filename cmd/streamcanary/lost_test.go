@@ -54,6 +54,35 @@ func TestLostFirst(t *testing.T) {
 	}
 }
 
+// TestRoutesOfTheLost: the record's routes are no word of what routers have where nobody decides any more, or where they are not published.
+func TestRoutesOfTheLost(t *testing.T) {
+	split, back := []schemas.Route{{Version: "41", WeightBP: 8000}, {Version: "42", WeightBP: 2000}}, []schemas.Route{{Version: "41", WeightBP: 10000}, {Version: "42"}}
+	body, err := schemas.EncodeDecision("serve", &schemas.Decision{ID: "r.1.3", Epoch: 1, Seq: 3, Model: "m", Rollout: "r", Mode: schemas.Enforce, Action: schemas.ActionRollback, Severity: schemas.Warning,
+		Routes: back, PreviousRoutes: split, Actor: schemas.Actor{Kind: "engine"}, Reason: schemas.Reason{Code: "x", Sentence: "X."}, EventTime: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := decisions.Head{State: decisions.State{Terms: decisions.Terms{Rollout: "r", Model: "m"}, Epoch: 1, Status: decisions.StatusRolledBack, Routes: back}}
+	unpublished := head
+	unpublished.Outbox = []decisions.Entry{{Kind: decisions.EntryDecision, ID: "r.1.3", Body: body}}
+	const routes = "routes: 41 100.00 %, 42 0.00 %\n"
+	for name, x := range map[string]struct {
+		head decisions.Head
+		lost string
+		want string
+	}{
+		"it is decided for":  {head, "", "judged up to -\n" + routes},
+		"it is lost":         {head, "the log is gone", "routers: may have others than the routes below, which are the record's: see LOST\n" + routes},
+		"it isn't published": {unpublished, "", "routers: were told last 41 80.00 %, 42 20.00 %: the routes below are decided, and not published\n" + routes},
+	} {
+		v := viewOf(&x.head, &serve.Standing{Rollout: "r", Epoch: 1, Lost: x.lost})
+		var out bytes.Buffer
+		if err := printView(&out, &v); err != nil || !strings.Contains(out.String(), x.want) {
+			t.Errorf("%s: shown is (%v)\n%s\nwant in it\n%s", name, err, out.String(), x.want)
+		}
+	}
+}
+
 // TestUnchangedAndLost: a file that is applied again to a rollout that is lost isn't told to run.
 func TestUnchangedAndLost(t *testing.T) {
 	for standing, want := range map[string]string{

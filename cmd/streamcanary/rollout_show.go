@@ -419,6 +419,9 @@ func printView(w io.Writer, v *view) error {
 	for _, name := range slices.Sorted(maps.Keys(s.Terms.Links)) {
 		say(w, "link: %s: %s\n", name, s.Terms.Links[name])
 	}
+	if text := v.unheeded(); text != "" {
+		say(w, "routers: %s\n", text)
+	}
 	printTraffic(w, s)
 	if x := v.Later; x != nil {
 		say(w, "since then: rollout %s has decided about model %s (epoch %d): the routes here are of before; `streamcanary rollout show %s`, or `streamcanary decisions list`, tells\n", x.Rollout, v.Model, x.Epoch, x.Rollout)
@@ -471,6 +474,17 @@ func (v *view) evidenceText() string {
 		return ""
 	}
 	return fmt.Sprintf(" at decision %s (judged up to %s)", v.EvidenceOf, v.EvidenceAt)
+}
+
+// unheeded says of routers that they may have other routes than the record; "": nothing is known of that.
+func (v *view) unheeded() string {
+	switch kept := serve.Kept(v.Record); {
+	case kept != nil:
+		return fmt.Sprintf("were told last %s: the routes below are decided, and not published", routeText(kept))
+	case v.Lost != "" && !v.StandsBy && len(v.Record.State.Routes) > 0:
+		return "may have others than the routes below, which are the record's: see LOST"
+	}
+	return ""
 }
 
 // printTraffic writes what is routed, and who is waited for.
