@@ -215,6 +215,8 @@ func (s *State) StepText(step *SagaStep) string {
 		return step.Warm.Text()
 	case step.Name == StepVerify && step.begun() && step.open():
 		return s.Saga.Drain.dated()
+	case step.Name == StepVerify && step.State == StepAcked && s.Saga.isBack():
+		return fmt.Sprintf("%s had drained, and was seen again: %s", s.Terms.Canary, s.Saga.Drain.dated())
 	case step.Name == StepVerify && step.State == StepAcked && s.Saga.Unproven:
 		return fmt.Sprintf("not proven: no traffic came that could show that %s has drained", s.Terms.Canary)
 	case step.Name == StepFreeze && step.State == StepPassed:

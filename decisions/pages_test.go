@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,8 +123,9 @@ func TestPageOfARoute(t *testing.T) {
 		want string
 	}{
 		"nothing was counted":         {[]Input{page(15)}, "decided 10s ago, is not acknowledged by any router (deadline passed once). Traffic may still reach 42: move it by hand if it does."},
-		"it serves":                   {append(serves, page(15)), "(deadline passed once). 42 still serves users: 10 of the 200 predictions of the newest window. Move its traffic by hand now."},
-		"it serves on":                {append(serves, page(15), page(35)), "decided 30s ago, is not acknowledged by any router (deadline passed 2 times). 42 still serves users: 10 of the 200"},
+		"it serves":                   {append(serves, page(15)), "(deadline passed once). 42 still serves users: 10 of the 200 predictions of the newest window, up to 1970-01-01T00:00:08.000Z. Move its traffic by hand now."},
+		"it serves on":                {slices.Concat(serves, []Input{page(15)}, windowsOf(33, 2, 190, 10), []Input{page(35)}), "decided 30s ago, is not acknowledged by any router (deadline passed 2 times). 42 still serves users: 10 of the 200"},
+		"nobody asks any more":        {append(serves, page(15), page(35)), "(deadline passed 2 times). 42 served users when traffic was counted last, 27s ago, and nothing is known of since: 10 of the 200 predictions of the newest window, up to 1970-01-01T00:00:08.000Z. Move its traffic by hand now."},
 		"it is gone from the traffic": {append(windowsOf(6, 2, 200, 0), page(15)), "The newest window with traffic, up to 1970-01-01T00:00:08.000Z, shows none of 42; who has not acknowledged may still send it some."},
 	} {
 		if n := toldLast(t, schemas.NoticeAcksOverdue, after(rolledBack(terms()), test.in...)...); !strings.Contains(n.Sentence, test.want) || n.Severity != schemas.Critical {

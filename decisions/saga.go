@@ -389,7 +389,7 @@ func (t *turn) danger(step *SagaStep) string {
 	case StepUnfreeze:
 		return fmt.Sprintf("The state is restored, and %s may still take no writes: let it write by hand if it doesn't.", listed(step.Wait.missing()))
 	}
-	return t.s.reachedText() + t.s.heldText()
+	return t.s.reachedAt(t.in.WallMs) + t.s.heldText()
 }
 
 // stuckText is what it means that a freeze that nothing goes on without isn't acknowledged, and what to do. It is true once the freeze is refused or overdue (unfrozen).
@@ -404,7 +404,25 @@ func (s *State) stuckText() string {
 		s.Terms.Baseline, s.Terms.Canary, serves, s.Terms.Rollout)
 }
 
-// reachedText is what it means that routers have not acknowledged the route of a rollback: what the stream shows of the canary since, as far as anything came.
+// askedWithin is how old the newest window with traffic may be when the canary is said to serve still, at least: two windows more may be on their way.
+const askedWithin = 10_000
+
+// reachedAt is reachedText of an instant, with the end of that window: where nothing came for a while, nobody knows whether the canary still serves.
+func (s *State) reachedAt(ms int64) string {
+	d := &s.Saga.Drain
+	served := fmt.Sprintf("%s, up to %s. Move its traffic by hand now.", strings.TrimPrefix(d.Text(), "it served "), schemas.Time(d.LastMs))
+	switch {
+	case d.Seen == 0 || d.LastCanary == 0:
+		return s.reachedText()
+	case ms-d.LastMs > askedWithin+2*d.LastWidthMs:
+		ago := (time.Duration(ms-d.LastMs) * time.Millisecond).Truncate(time.Second)
+		return fmt.Sprintf("%s served users when traffic was counted last, %s ago, and nothing is known of since: %s", s.Terms.Canary, schemas.FormatDuration(ago), served)
+	}
+	return fmt.Sprintf("%s still serves users: %s", s.Terms.Canary, served)
+}
+
+// reachedText is what it means that routers have not acknowledged the route of a rollback: what the stream shows of the canary since, as far as anything came. Decisions have it, and are recomputed:
+// its words stay.
 func (s *State) reachedText() string {
 	d := &s.Saga.Drain
 	switch {

@@ -55,6 +55,15 @@ func (s *State) stateHeld() (route, next *SagaStep) {
 	return nil, nil
 }
 
+// HeldText is for a person what heldText is, once the route is late, and what the stream shows of the canary; "": nothing waits for it, or not for long yet.
+func (s *State) HeldText() string {
+	route, _ := s.stateHeld()
+	if route == nil || route.State != StepExpired && route.State != StepFailed {
+		return ""
+	}
+	return s.reachedAt(s.EventMs) + s.heldText()
+}
+
 // heldText is what it means for the state that a route isn't answered, and what to do; a sentence with a space before it, "": nothing waits for it.
 func (s *State) heldText() string {
 	route, next := s.stateHeld()

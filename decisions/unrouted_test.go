@@ -92,3 +92,29 @@ func TestUnroutedSays(t *testing.T) {
 		t.Errorf("decided %+v, want %q", effects[0], want)
 	}
 }
+
+// TestBackBeforeTheUnfreeze: a canary that is back while the stores restore is shown as what keeps them from taking writes, with what to do; not before the route is late.
+func TestBackBeforeTheUnfreeze(t *testing.T) {
+	overdue := expire(22, id(1, 3)+"/route")
+	back := slices.Concat(unrouted(), []Input{overdue}, windowsOf(20, 3, 1000, 0), []Input{traffic(23, 940, 60)}, restored(24, 5))
+	s, _ := foldWith(t, said, back...)
+	const served = "60 of the 1000 predictions of the newest window, up to 1970-01-01T00:00:24.000Z"
+	want := "42 still serves users: " + served + ". Move its traffic by hand now. item, user take no writes until us has answered, or the stream shows that 42 has drained: then writes are taken again. " +
+		"`streamcanary rollout rollback ranker-42 --override --comment WHY` lets writes be taken again without waiting, which takes an admin; what 42 writes after that stays."
+	if got := s.HeldText(); got != want {
+		t.Errorf("shown is\n%s\nwant\n%s", got, want)
+	}
+	verify := s.Saga.step(StepVerify)
+	if got, want := s.StepText(verify), "42 had drained, and was seen again: it served "+served; got != want || verify.State != StepAcked {
+		t.Errorf("verify is %s: %s, want %s", verify.State, got, want)
+	}
+	for name, in := range map[string][]Input{"before the route is late": unrouted(), "and drained again": slices.Concat(back, windowsOf(24, 3, 1000, 0))} {
+		if s, _ := foldWith(t, said, in...); s.HeldText() != "" {
+			t.Errorf("%s: %s", name, s.HeldText())
+		}
+	}
+	s.EventMs += 60_000
+	if got, want := s.HeldText(), "42 served users when traffic was counted last, 1m ago, and nothing is known of since: "+served; !strings.HasPrefix(got, want) {
+		t.Errorf("shown is\n%s\nwant\n%s", got, want)
+	}
+}

@@ -38,7 +38,9 @@ type Drain struct {
 	// Others are the model's other versions that answered in it, the most predictions first, at most MaxFlows; OthersSum are the predictions of all of them.
 	Others    []VersionFlow `json:"others,omitempty"`
 	OthersSum int64         `json:"others_sum,omitempty"`
-	Look      Look          `json:"look"` // when the deadline passed last, or the proof began
+	// LastWidthMs is the width of the newest non-empty window.
+	LastWidthMs int64 `json:"last_width_ms,omitempty"`
+	Look        Look  `json:"look"` // when the deadline passed last, or the proof began
 }
 
 // A Look is how much was known when somebody looked whether the canary has drained.
@@ -80,7 +82,7 @@ func (d *Drain) proven() bool {
 func (d *Drain) sees(w *Traffic) {
 	all := w.Baseline + w.Canary
 	d.Seen += all
-	d.LastCanary, d.LastAll, d.LastMs = w.Canary, all, w.EndMs
+	d.LastCanary, d.LastAll, d.LastMs, d.LastWidthMs = w.Canary, all, w.EndMs, w.EndMs-w.StartMs
 	d.Hosts, d.Regions = most(w.Hosts), most(w.Regions)
 	d.Others, d.OthersSum = mostVersions(w.Others)
 }
@@ -181,6 +183,11 @@ func (t *turn) looks(d *Drain, x *Expired) (silent bool, dueMs int64) {
 // isComing reports whether the proof only takes time: the canary is at 0, what is served is being read, and the canary was not seen again since somebody looked before.
 func (d *Drain) isComing(was *Look) bool {
 	return d.LastCanary == 0 && d.isRead(was) && !d.relapsed(was)
+}
+
+// isBack reports whether the canary has had users again since it had drained, and before all else was done.
+func (s *Saga) isBack() bool {
+	return !s.Done() && !s.Unproven && s.Drain.served() && !s.Drain.proven()
 }
 
 // served reports whether the stream has shown the canary since the rollback was decided.

@@ -538,6 +538,9 @@ func printTraffic(w io.Writer, s *decisions.State) {
 	if text := s.FrozenText(); text != "" {
 		say(w, "state: %s\n", text)
 	}
+	if text := s.HeldText(); text != "" {
+		say(w, "state: %s\n", text)
+	}
 	if text := s.ThawText(); text != "" {
 		say(w, "state: %s\n", text)
 	}

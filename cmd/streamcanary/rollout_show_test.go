@@ -37,6 +37,28 @@ func draining() decisions.State {
 	}
 }
 
+// TestShowHeldState: stores that take no writes since the canary is back are shown with what it serves, and what to do.
+func TestShowHeldState(t *testing.T) {
+	s := draining()
+	s.Frozen, s.EventMs = true, 60_000
+	s.Terms.State = decisions.StateTerms{Mode: schemas.StateShared, Stores: []string{"users"}, Compatible: true}
+	s.Saga.Drain.CleanFromMs = 59_000
+	s.Saga.Steps[1].State = decisions.StepAcked
+	s.Saga.Steps = append(s.Saga.Steps, decisions.SagaStep{Name: decisions.StepFreeze, State: decisions.StepAcked, Decision: "r.1.2", Wait: &decisions.Wait{}},
+		decisions.SagaStep{Name: decisions.StepRestore, State: decisions.StepAcked, Decision: "r.1.4", Wait: &decisions.Wait{}}, decisions.SagaStep{Name: decisions.StepUnfreeze, State: decisions.StepPlanned})
+	var b strings.Builder
+	printTraffic(&b, &s)
+	const served = "10 of the 1000 predictions of the newest window, on c-7 (8), c-9 (2), up to 1970-01-01T00:00:59.000Z"
+	for _, want := range []string{
+		"rollback step verify: acked: 42 had drained, and was seen again: it served " + served + "\n",
+		"state: 42 still serves users: " + served + ". Move its traffic by hand now. users takes no writes until us has answered, or the stream shows that 42 has drained: then writes are taken again. `streamcanary rollout rollback r --override",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("shown is\n%s\nwant in it\n%s", b.String(), want)
+		}
+	}
+}
+
 // TestShowRollback: a rollback that isn't carried out says of each step until when it may take, whose answer is missing and why, and where the canary still answers.
 func TestShowRollback(t *testing.T) {
 	s := draining()
