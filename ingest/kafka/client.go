@@ -131,13 +131,19 @@ func (c *Client) Partitions(ctx context.Context, topics ...string) (map[string]i
 		d, ok := details[topic]
 		switch {
 		case !ok || errors.Is(d.Err, kerr.UnknownTopicOrPartition):
-			return nil, fmt.Errorf("topic %s does not exist at %s", topic, c.connection.addresses())
+			return nil, c.absent(topic)
 		case d.Err != nil:
 			return nil, fmt.Errorf("topic %s: %w", topic, explain(d.Err))
 		}
 		counts[topic] = int32(len(d.Partitions))
 	}
 	return counts, nil
+}
+
+// absent says that a topic isn't there, and what to do.
+func (c *Client) absent(topic string) error {
+	return fmt.Errorf("topic %s does not exist at %s: make it (`kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions N`, with the same N for outcomes as for their predictions), or name the right one, or the right brokers, in the configuration",
+		topic, c.connection.addresses(), c.connection.Brokers[0], topic)
 }
 
 // EnsureTopic makes the topic if it isn't there, with the broker's default replication; a topic that is there stays as it

@@ -505,7 +505,8 @@ func TestSourceErrors(t *testing.T) {
 			want string
 		}{
 			{SourceOptions{}, "read from kafka: no topic is named"},
-			{SourceOptions{Topics: []Topic{{Name: "absent"}}}, "topic absent does not exist at " + f.address},
+			{SourceOptions{Topics: []Topic{{Name: "absent"}}}, "topic absent does not exist at " + f.address + ": make it (`kafka-topics.sh --bootstrap-server " + f.address + " --create --topic absent --partitions N`, with the same N for outcomes as for their predictions), " +
+				"or name the right one, or the right brokers, in the configuration"},
 			{SourceOptions{Topics: []Topic{{Name: "predictions", Format: "xml"}}}, `topic predictions: event format "xml" is unknown (known: json)`},
 		} {
 			if _, err := c.Source(f.Context(), row.o); err == nil || err.Error() != row.want {
