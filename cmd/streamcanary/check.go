@@ -88,7 +88,7 @@ type findings struct {
 	moves   error
 }
 
-// meets warns of what serves beside a rollout, and moves is why the service would refuse a rollout whose start takes users from a version that is not on trial; nil: it would not, or isn't asked. That NATS isn't reached is told of the pillar routing.
+// meets warns of what serves beside a rollout, and moves is why the service would refuse a rollout that would begin over stores that nobody lets take writes again, or whose start takes users from a version that is not on trial; nil: it would not, or isn't asked. That NATS isn't reached is told of the pillar routing.
 func meets(ctx context.Context, c *console, of *reach, q pillarQuestion) (serves []string, moves error) {
 	if !q.online {
 		return nil, nil
@@ -99,6 +99,12 @@ func meets(ctx context.Context, c *console, of *reach, q pillarQuestion) (serves
 	}
 	defer b.Close()
 	serves = warnServes(ctx, c.err, b, q.rollout)
+	switch why, err := leftShut(ctx, b, q.rollout); {
+	case err != nil:
+		fmt.Fprintf(c.err, "warning: whether an earlier rollout has left stores without writes isn't known: %v\n", err)
+	case why != "":
+		return serves, fmt.Errorf("rollout %s would be refused: %s", q.rollout.Name, why)
+	}
 	route, err := b.Route(ctx, q.rollout.Model)
 	switch {
 	case errors.Is(err, bus.ErrNotFound):

@@ -76,3 +76,23 @@ func warnServes(ctx context.Context, w io.Writer, b *bus.Bus, r *schemas.Rollout
 	}
 	return texts
 }
+
+// leftShut says why a rollout would be refused over stores that take no writes, and whose rollout nobody follows any more; "": it would not.
+func leftShut(ctx context.Context, b *bus.Bus, r *schemas.Rollout) (why string, err error) {
+	last, err := b.LastDecision(ctx, r.Model)
+	if errors.Is(err, bus.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	head, _, err := b.LoadHead(ctx, last.Decision.Rollout)
+	switch s := &head.State; {
+	case errors.Is(err, bus.ErrNotFound):
+	case err != nil:
+		return "", err
+	case s.Terms.Model == r.Model && s.Epoch == last.Decision.Epoch && s.Status != decisions.StatusDeleted: // who judges it says what speaks against another one
+		return "", nil
+	}
+	return decisions.RefusesShut(last.Decision, r.Name, false), nil
+}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +50,57 @@ func TestServesYet(t *testing.T) {
 			t.Errorf("canary %s: %q, told %q, want %q", canary, got, out.String(), want)
 		}
 	}
+}
+
+// TestLeftShut: who checks a rollout hears that it would be refused over stores that a deleted rollout has left without writes.
+func TestLeftShut(t *testing.T) {
+	_, url := withoutServe(t)
+	key, err := schemas.NewSigningKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bus.Connect(t.Context(), bus.Options{URLs: []string{url}, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	r, err := schemas.ParseRollout("r.yaml", []byte(rolloutOf("next", "ranker")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut := func(want string) {
+		t.Helper()
+		if why, err := leftShut(t.Context(), b, r); err != nil || (why != "") != (want != "") || !strings.HasPrefix(why, want) {
+			t.Errorf("%q (%v), want %q", why, err, want)
+		}
+	}
+	shut("")
+	ack := func(at, seq int64, by string, status schemas.AckStatus, snapshot string) decisions.Input {
+		return decisions.Input{Kind: decisions.InputAck, WallMs: at, Ack: &schemas.Ack{Decision: fmt.Sprintf("old.1.%d", seq), Epoch: 1, Seq: seq, Consumer: by, Status: status, Snapshot: snapshot}}
+	}
+	command := func(at int64, do decisions.CommandKind) decisions.Input {
+		return decisions.Input{Kind: decisions.InputCommand, WallMs: at, Command: &decisions.Command{Do: do, Force: do == decisions.CommandDelete, Actor: schemas.Actor{Kind: "person", Name: "ada"}}}
+	}
+	terms := decisions.Terms{Rollout: "old", Model: "ranker", Baseline: "v1", Canary: "v2", Mode: schemas.Enforce, Stages: []decisions.StageTerms{{WeightBP: 500}}, AckWithinMs: 1000, DrainWithinMs: 1000,
+		State: decisions.StateTerms{Mode: schemas.StateShared, Stores: []string{"users"}, AckWithinMs: 1000, Compatible: true}}
+	head := decides(t, b, 0, decisions.Input{Kind: decisions.InputApplied, Applied: &decisions.Applied{Terms: terms, Epoch: 1, Actor: schemas.Actor{Kind: "person"}}},
+		ack(1, 1, "eu", schemas.AckPrepared, ""), ack(2, 1, "users", schemas.AckPrepared, "s1"), ack(3, 2, "eu", schemas.AckApplied, ""), command(4, decisions.CommandRollback))
+	shut("")
+	if head, _, err = head.Take(command(5, decisions.CommandDelete)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Deliver(t.Context(), head); err != nil {
+		t.Fatal(err)
+	}
+	_, revision, err := b.LoadHead(t.Context(), "old")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.DeleteHead(t.Context(), "old", revision); err != nil {
+		t.Fatal(err)
+	}
+	shut("users was told to take no writes by decision old.1.4 of rollout old, which nobody follows any more, and a snapshot taken now may have what its canary wrote: " +
+		"let the state go back by hand (users to snapshot s1); then apply it with --new-epoch --force")
 }
 
 // specOf is a rollout's file as it stands in the bucket.
