@@ -96,6 +96,13 @@ func lostText(d *desk) string {
 	return text + fmt.Sprintf(". If another serve is meant to decide for it, ask that one, and stop this one; else %s. It is: %v", retry, d.lost)
 }
 
+// names notes who has written a record that this process stands by for.
+func (c *court) names(name string, h *decisions.Head, err error) {
+	if d := c.desks[name]; d != nil && err == nil && h.Writer != "" && h.Writer != c.instance {
+		d.other = h.Writer
+	}
+}
+
 // besideText says who decides in place of this process, and when this one will.
 func (d *desk) besideText() string {
 	who := ""

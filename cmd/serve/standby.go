@@ -266,13 +266,6 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 	}
 }
 
-// names notes who has written a record that this process stands by for.
-func (c *court) names(name string, h *decisions.Head, err error) {
-	if d := c.desks[name]; d != nil && err == nil && h.Writer != "" && h.Writer != c.instance {
-		d.other = h.Writer
-	}
-}
-
 // retake opens a rollout's desk anew, by the record and the journal as they are now, and claims the record. Whatever comes between is taken in its turn.
 func (c *court) retake(ctx context.Context, name string) error {
 	head, revision, err := c.bus.LoadHead(ctx, name)
