@@ -27,6 +27,14 @@ type message struct {
 	public []byte // the key that a log message brings along; nil in a route document
 	route  bool   // from the route document
 	again  bool   // asked again, without routes
+	// written tells what was written twice from what is read again; the zero value in the log.
+	written writing
+}
+
+// writing is one writing of a key: its revision alone may come again, in a bucket that was made anew, or restored from an older backup.
+type writing struct {
+	revision uint64
+	atNs     int64 // by the server
 }
 
 // follower follows one model. Its run goroutine owns everything but the inbox.
@@ -42,17 +50,20 @@ type follower struct {
 	trust    schemas.Trust // learned; Options.Trust comes first
 	position Position
 	seen     Version // the highest verified one
-	// routeSeen is the one that the route document last held; aside is a route document that came before any key was learned.
-	routeSeen Version
-	aside     *message
-	restored  bool    // the routes in force were handed over in this run
-	called    Version // the one that the handler was called for last, and how often in this run
-	calls     int
-	failures  int // of these calls
-	pending   *Delivery
-	retryAt   time.Time // of pending
-	held      []message // arrived during a call; at most inboxSize
-	unsent    []schemas.Ack
+	// routeSeen is the one that the route document last held, routeWritten that writing, askedWritten that of what was asked again last.
+	routeSeen    Version
+	routeWritten writing
+	askedWritten writing
+	// aside is a route document that came before any key was learned.
+	aside    *message
+	restored bool    // the routes in force were handed over in this run
+	called   Version // the one that the handler was called for last, and how often in this run
+	calls    int
+	failures int // of these calls
+	pending  *Delivery
+	retryAt  time.Time // of pending
+	held     []message // arrived during a call; at most inboxSize
+	unsent   []schemas.Ack
 }
 
 // run handles messages and retries until the context ends.
@@ -121,12 +132,9 @@ func (f *follower) consider(ctx context.Context, m message) {
 // weigh places a decision that is verified, and does what is due.
 func (f *follower) weigh(ctx context.Context, decision *schemas.Decision, m message) {
 	v := versionOf(decision)
-	if m.again && v != f.seen {
+	again := f.asksAgain(v, m)
+	if m.again && (v != f.seen || !again) {
 		return // the log says what is to be; there it hasn't come yet, or is over
-	}
-	again := m.again || m.route && v == f.routeSeen
-	if m.route {
-		f.routeSeen = v
 	}
 	switch f.fence(decision, again) {
 	case fenceStale:
@@ -142,6 +150,21 @@ func (f *follower) weigh(ctx context.Context, decision *schemas.Decision, m mess
 		f.seen = v
 		f.obey(ctx, decision, m.signed)
 	}
+}
+
+// asksAgain reports whether a decision that was refused is asked for once more: by one more writing, and not where what was written before is read again, as after each lost connection.
+func (f *follower) asksAgain(v Version, m message) bool {
+	switch {
+	case m.again:
+		again := m.written != f.askedWritten
+		f.askedWritten = m.written
+		return again
+	case m.route:
+		again := v == f.routeSeen && m.written != f.routeWritten
+		f.routeSeen, f.routeWritten = v, m.written
+		return again
+	}
+	return false
 }
 
 // obey answers that a decision was received, and carries it out.

@@ -9,11 +9,16 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"streamcanary/decisions/reader"
 	"streamcanary/schemas"
 )
 
-// reopenAfter is the pause before a reader that failed begins again.
-const reopenAfter = time.Second
+const (
+	// reopenAfter is the pause before a reader that failed begins again.
+	reopenAfter = time.Second
+	// readerKept is how long the server remembers a reader that has gone.
+	readerKept = time.Minute
+)
 
 // readRoutes puts the model's route document, then its changes, into the inbox until the context ends.
 func (f *follower) readRoutes(ctx context.Context) { f.keep(ctx, "route document", f.watchRoutes) }
@@ -27,13 +32,16 @@ func (f *follower) readLog(ctx context.Context) {
 	}
 }
 
-// keep runs a reader again whenever it fails: it begins with what stands there now, so nothing that matters is missed.
+// keep runs a reader again whenever it ends: it begins with what stands there now, so nothing that matters is missed, also in a stream that was made anew, or restored from an older backup.
 func (f *follower) keep(ctx context.Context, what string, read func(context.Context) error) {
 	told := ""
 	for {
 		err := read(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return
+		case errors.Is(err, reader.ErrBrokenOff):
+			continue
 		}
 		if text := fmt.Sprint(err); text != told {
 			told = text
@@ -56,7 +64,8 @@ func (f *follower) watchRoutes(ctx context.Context) error {
 // watchKey puts the value of a key of the bucket, if it has one, and its changes, until the context ends; m says where it is from. It doesn't watch as a bucket's own
 // client does: what that asks for in NATS (flow control) is more than a router need be permitted, and where it isn't, it hears nothing more after some MB.
 func (f *follower) watchKey(ctx context.Context, key string, m message, caughtUp func()) error {
-	return f.read(ctx, reader{stream: "KV_" + schemas.RoutesBucket, subject: "$KV." + schemas.RoutesBucket + "." + key, caughtUp: caughtUp, give: func(entry jetstream.Msg) {
+	return f.read(ctx, origin{stream: "KV_" + schemas.RoutesBucket, subject: "$KV." + schemas.RoutesBucket + "." + key, caughtUp: caughtUp, give: func(entry jetstream.Msg, w writing) {
+		m.written = w
 		f.putEntry(ctx, entry, m)
 	}})
 }
@@ -106,60 +115,28 @@ func (f *follower) watchLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.read(ctx, reader{stream: schemas.StreamName, subject: subject, caughtUp: func() {}, give: func(m jetstream.Msg) { f.put(ctx, fromLog(m)) }})
+	return f.read(ctx, origin{stream: schemas.StreamName, subject: subject, caughtUp: func() {}, give: func(m jetstream.Msg, _ writing) { f.put(ctx, fromLog(m)) }})
 }
 
-// A reader is who reads one subject of a stream.
-type reader struct {
+// An origin is one subject of a stream.
+type origin struct {
 	stream, subject string
-	give            func(jetstream.Msg)
+	give            func(jetstream.Msg, writing)
 	caughtUp        func() // what stood there at the beginning was read, or nothing did
 }
 
 // operation is the header of a key's value that is none: the key was deleted.
 const operation = "KV-Operation"
 
-// read gives the last message that stands there, and new ones, until the context ends, or the connection or the stream is gone: left to itself, the client would try to go on for as long as
-// that lasts, heed no context meanwhile, and go on behind the last sequence even in a stream that was made anew.
-func (f *follower) read(ctx context.Context, r reader) error {
-	opening, cancel := context.WithTimeout(ctx, f.o.Timeout)
-	defer cancel()
-	consumer, err := f.js.OrderedConsumer(opening, r.stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{r.subject}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, MaxResetAttempts: 1,
+// read gives the last message that stands there, and new ones, until the context ends, or it isn't safe to read on (package reader).
+func (f *follower) read(ctx context.Context, from origin) error {
+	return reader.Read(ctx, f.js, reader.Query{
+		Stream: from.stream, Subjects: []string{from.subject}, Kept: readerKept, Timeout: f.o.Timeout, CaughtUp: from.caughtUp,
+		Give: func(m jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
+			from.give(m, writing{meta.Sequence.Stream, meta.Timestamp.UnixNano()})
+			return false, nil
+		},
 	})
-	if err != nil {
-		return err
-	}
-	behind := consumer.CachedInfo().NumPending > 0
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	if behind { // what stood there may have been taken away since
-		first, cancel := context.WithTimeout(ctx, f.o.Timeout)
-		defer cancel()
-		next, err := messages.Next(jetstream.NextContext(first))
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
-			r.give(next)
-		case !errors.Is(err, context.DeadlineExceeded):
-			return err
-		}
-	}
-	r.caughtUp()
-	for {
-		next, err := messages.Next(jetstream.NextContext(ctx))
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		r.give(next)
-	}
 }
 
 // fromLog reads a log message; a header that can't be read stays empty, and then nothing verifies.

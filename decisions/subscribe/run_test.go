@@ -128,34 +128,8 @@ func TestServerRestart(t *testing.T) {
 			t.Errorf("acks %s", have)
 		}
 		j.answersWait(r)
+		j.restored(r)
 	})
-}
-
-// answersWait: what was answered while the server was away is sent when it is back, all of it and in order. It is part of TestServerRestart, as the
-// client shares timers between connections that come back, which two bubbles must not.
-func (j *judge) answersWait(r *router) {
-	j.t.Helper()
-	away := make(chan struct{})
-	r.locked(func() {
-		r.answer = func(d Delivery) error {
-			<-away
-			if d.Attempt == 1 {
-				return errors.New("no disk")
-			}
-			return nil
-		}
-	})
-	j.take(applied(2, weight))
-	same(j.t, "acks", j.sent(), "eu 2.1 received")
-	dir := j.server.Load().StoreDir()
-	j.stop()
-	_ = <-j.done
-	j.halt()
-	close(away)
-	time.Sleep(10 * time.Second)
-	j.begin(dir[:strings.LastIndex(dir, "/jetstream")])
-	time.Sleep(2 * time.Minute)
-	same(j.t, "acks", j.sent(), "eu 2.1 failed no disk, eu 2.1 prepared")
 }
 
 // TestLogGone: a decision log that was deleted is looked for until it is there again, from its beginning, and a subscriber that is told to stop meanwhile does.

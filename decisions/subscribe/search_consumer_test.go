@@ -119,7 +119,7 @@ func (s *scene) weigh(x weighing) weighed {
 	if x.from == itself {
 		f.retry(context.Background())
 	} else {
-		f.weigh(context.Background(), d, message{route: x.from == theDocument})
+		f.weigh(context.Background(), d, message{route: x.from == theDocument, written: writing{revision: 1}}) // each one that comes was written anew
 	}
 	out.standing = standing{
 		applied: small(position.Applied), routes: small(position.Routes), snapshot: position.Snapshot != "", seen: small(f.seen), routeSeen: small(f.routeSeen), restored: f.restored,
