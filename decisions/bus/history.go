@@ -19,12 +19,11 @@ const historyWithin = 5 * time.Minute
 // ReadOn calls fn with the decisions and the notices that stand behind the place, in the order of the log, up to the end that it has now; nil: they were all read. It verifies nothing, and passes over what
 // can't be read. Where fn fails (its error), that message comes again at the next reading. Where the log was made anew, or is shorter, it calls anew, and reads it from its beginning.
 func (b *Bus) ReadOn(ctx context.Context, h *History, anew func(), fn func(*Told) error) error {
-	info, err := b.lookAtLog(ctx)
-	if err != nil {
+	before := h.at
+	if err := b.settle(ctx, &h.at); err != nil {
 		return fmt.Errorf("read what was decided and told at %s: %w", b.where(), noLog(err))
 	}
-	before := h.at
-	if h.at.in(&info); !before.made.IsZero() && h.at != before {
+	if !before.made.IsZero() && h.at != before {
 		anew()
 	}
 	end := uint64(0)
@@ -43,7 +42,7 @@ func (b *Bus) ReadOn(ctx context.Context, h *History, anew func(), fn func(*Told
 	defer cancel()
 	var failed error
 	ended := false
-	err = b.readAll(ctx, subjects, &h.at, func(m jetstream.Msg, sequence uint64, _ time.Time) (bool, error) {
+	err := b.readAll(ctx, subjects, &h.at, func(m jetstream.Msg, sequence uint64, _ time.Time) (bool, error) {
 		if t, err := readTold(m); err == nil {
 			failed = fn(&t)
 		}

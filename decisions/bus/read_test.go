@@ -36,7 +36,7 @@ func (h *heard) all() string {
 
 // follows follows the decision log until the context ends, and says then how it ended.
 func (h *heard) follows(ctx context.Context, b *Bus, ended chan<- error) {
-	ended <- b.Log(ctx, LogQuery{Follow: true}, func(l Logged) error { h.add(l.Decision.ID); return nil })
+	ended <- b.Log(ctx, LogQuery{Follow: true}, func(l Logged) error { h.add(idOf(l.Decision)); return nil })
 }
 
 // TestFollowLogGone: who follows a decision log that is deleted is told so once, ends with its context, and reads on from the beginning of a log that

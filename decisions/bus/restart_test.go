@@ -95,7 +95,6 @@ func TestWatchesOutliveTheServer(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		send(2)
 		deliver(t, b, take(t, head, prepared(1)))
-		time.Sleep(time.Minute)
 		if have := given.all(); have != "r-1.1.1 r-1.1.2" {
 			t.Errorf("the follower was given %s", have)
 		}
@@ -105,6 +104,7 @@ func TestWatchesOutliveTheServer(t *testing.T) {
 		if files.changes.Load() < 2 || files.gone.Load() != 0 {
 			t.Errorf("who keeps the files heard of %d changes, want 2, and %d times that they are gone", files.changes.Load(), files.gone.Load())
 		}
+		r.restored(ctx, conn, &given)
 		cancel()
 		for range 4 {
 			if err := <-done; err != nil {

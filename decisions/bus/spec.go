@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"streamcanary/decisions/reader"
 	"streamcanary/schemas"
 )
 
@@ -71,25 +72,45 @@ func (b *Bus) DeleteSpec(ctx context.Context, rollout string, revision uint64) e
 // WatchSpecs calls fn with every rollout file there is (a key that is no rollout's is passed over, and goes to Options.OnError), then once with Synced, then with every change, until the context ends
 // (nil) or fn fails (its error). Across a lost connection it goes on by itself; a file may then come again.
 func (b *Bus) WatchSpecs(ctx context.Context, fn func(Spec) error) error {
-	kv, err := b.bucket(ctx, schemas.RolloutsBucket)
-	if err != nil {
+	synced, told := false, ""
+	for {
+		var failed error
+		err := b.watchSpecs(ctx, func(s Spec) error {
+			if s.Synced && synced {
+				return nil
+			}
+			synced = synced || s.Synced
+			failed = fn(s)
+			return failed
+		})
+		switch {
+		case failed != nil || ctx.Err() != nil:
+			return failed
+		case errors.Is(err, reader.ErrBrokenOff):
+			continue
+		case !synced || b.conn.IsClosed():
+			return err
+		case err.Error() != told:
+			told = err.Error()
+			b.wrong(fmt.Errorf("%w: trying again", err))
+		}
+		pause(ctx, followAgain)
+	}
+}
+
+func (b *Bus) watchSpecs(ctx context.Context, fn func(Spec) error) error {
+	if _, err := b.bucket(ctx, schemas.RolloutsBucket); err != nil {
 		return unlessEnded(ctx, err)
 	}
-	watcher, err := kv.Watch(ctx, "*"+specSuffix)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("watch rollouts at %s: %w", b.where(), err)
-	}
-	defer func() { _ = watcher.Stop() }()
+	watcher := b.watchKeys(ctx, schemas.RolloutsBucket, "*"+specSuffix)
+	defer watcher.stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case entry, open := <-watcher.Updates():
+		case entry, open := <-watcher.updates:
 			if !open {
-				return b.ended(ctx, "watch rollouts")
+				return b.ended(ctx, "watch rollouts", watcher)
 			}
 			spec, err := specOf(entry)
 			if err != nil {
@@ -152,6 +173,6 @@ func unlessEnded(ctx context.Context, err error) error {
 }
 
 // ended says why a watch is over before it was told to be.
-func (b *Bus) ended(ctx context.Context, what string) error {
-	return unlessEnded(ctx, fmt.Errorf("%s at %s: the connection is closed", what, b.where()))
+func (b *Bus) ended(ctx context.Context, what string, w *keyWatch) error {
+	return unlessEnded(ctx, fmt.Errorf("%s at %s: %w", what, b.where(), noJetStream(w.err)))
 }

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,20 +26,24 @@ func (b *Bus) WatchStrangers(ctx context.Context) {
 }
 
 func (b *Bus) watchStrangers(ctx context.Context) error {
-	end, err := b.lastSequence(ctx, schemas.AllDecisions)
-	if err != nil {
-		return err
+	end, err := b.last(ctx, schemas.AllDecisions)
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("read the end of %s at %s: %w", schemas.AllDecisions, b.where(), err)
+	}
+	at := place{next: 1}
+	if end != nil {
+		at = place{next: end.Sequence + 1, last: end.Sequence, at: end.Time}
 	}
 	newest := map[string]*Logged{} // by model, of decisions that count: as many as there are models of one's own
 	before := uint64(0)
-	return b.followFrom(ctx, schemas.AllDecisions, place{next: end + 1}, func(m jetstream.Msg, sequence uint64, at time.Time) (bool, error) {
-		l := logged(&jetstream.RawStreamMsg{Subject: m.Subject(), Sequence: sequence, Header: m.Headers(), Data: m.Data(), Time: at})
+	return b.followFrom(ctx, schemas.AllDecisions, at, func(m jetstream.Msg, sequence uint64, stored time.Time) (bool, error) {
+		l := logged(&jetstream.RawStreamMsg{Subject: m.Subject(), Sequence: sequence, Header: m.Headers(), Data: m.Data(), Time: stored})
 		if sequence <= before { // a log that was restored, or made anew, is read from its beginning
 			clear(newest)
 		}
 		before = sequence
 		if why := b.counts(&l, &scan{model: l.Model}, newest[l.Model]); why != nil {
-			b.foreign(Foreign{Model: l.Model, Place: m.Subject(), Sequence: sequence, At: at, Why: why, Forged: l.Malformed == nil})
+			b.foreign(Foreign{Model: l.Model, Place: m.Subject(), Sequence: sequence, At: stored, Why: why, Forged: l.Malformed == nil})
 			return false, nil
 		}
 		newest[l.Model] = &Logged{Decision: &schemas.Decision{ID: l.Decision.ID, Epoch: l.Decision.Epoch, Seq: l.Decision.Seq}}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"streamcanary/decisions/reader"
 	"streamcanary/schemas"
 )
 
@@ -66,6 +67,7 @@ func (b *Bus) WatchRoutes(ctx context.Context, w RouteWatch) {
 			continue
 		case ctx.Err() != nil:
 			return
+		case errors.Is(err, reader.ErrBrokenOff): // where somebody deletes the bucket, the server isn't done with that yet
 		case err == nil:
 			told = ""
 			continue
@@ -86,20 +88,17 @@ func (b *Bus) sweepRoutes(ctx context.Context, w *RouteWatch) error {
 	if err != nil {
 		return err
 	}
-	watcher, err := kv.WatchAll(ctx)
-	if err != nil {
-		return fmt.Errorf("watch bucket %s at %s: %w", schemas.RoutesBucket, b.where(), err)
-	}
-	defer func() { _ = watcher.Stop() }()
+	watcher := b.watchKeys(ctx, schemas.RoutesBucket, ">")
+	defer watcher.stop()
 	tick := time.NewTicker(routeTick)
 	defer tick.Stop()
 	for over := time.Now().Add(routeSweepEvery); ; {
 		select {
 		case <-ctx.Done():
 			return nil
-		case entry, open := <-watcher.Updates():
+		case entry, open := <-watcher.updates:
 			if !open {
-				return b.ended(ctx, "watch the route documents")
+				return b.ended(ctx, "watch the route documents", watcher)
 			}
 			if entry == nil && len(w.present) == 0 && w.seen {
 				return errRoutesGone // it was emptied as this sweep began

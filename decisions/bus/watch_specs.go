@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"streamcanary/decisions/reader"
 	"streamcanary/schemas"
 )
 
@@ -21,24 +22,34 @@ const (
 // errSpecsGone: the bucket of the rollouts isn't the one that was read.
 var errSpecsGone = errors.New("somebody has deleted or emptied it")
 
+// written is one writing of a key.
+type written struct {
+	revision uint64
+	at       time.Time
+}
+
 // specWatch is what was seen of the bucket of rollouts.
 type specWatch struct {
 	synced bool
 	made   time.Time // when the bucket was; zero: it isn't read yet
 	values uint64    // that it had; a deletion leaves a mark, so there are never fewer
 	looks  int       // in a row that found no bucket
+	// written is when each rollout's file that was handed on last was written. Of a file that was deleted the bucket keeps a mark, so there are as many as that has keys.
+	written map[string]written
 }
 
 // KeepSpecs is WatchSpecs for who has all records in memory: a bucket that is deleted is made again, and one that was emptied is noticed, too; fn then gets a Spec that is Gone, and what there is
 // comes again. Away hears that the bucket is gone, as long as it can't be made again. It ends with the context (nil), or where the files can't be read at all (its error).
 func (b *Bus) KeepSpecs(ctx context.Context, fn func(Spec), away func(error)) error {
-	var w specWatch
+	w := specWatch{written: map[string]written{}}
 	told := ""
 	for ctx.Err() == nil {
 		err := b.followSpecs(ctx, &w, fn)
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case errors.Is(err, reader.ErrBrokenOff):
+			continue
 		case errors.Is(err, errSpecsGone):
 			if err = b.remakeSpecs(ctx, &w); err == nil {
 				away(errSpecsGone)
@@ -67,7 +78,7 @@ func (b *Bus) remakeSpecs(ctx context.Context, w *specWatch) error {
 	if err := b.ensureBucket(ctx, b.rolloutsConfig()); err != nil {
 		return err
 	}
-	*w = specWatch{synced: w.synced}
+	*w = specWatch{synced: w.synced, written: map[string]written{}}
 	return nil
 }
 
@@ -80,34 +91,51 @@ func (b *Bus) followSpecs(ctx context.Context, w *specWatch, fn func(Spec)) erro
 	if err != nil {
 		return err
 	}
-	watcher, err := kv.Watch(ctx, "*"+specSuffix)
-	if err != nil {
-		return fmt.Errorf("watch rollouts at %s: %w", b.where(), err)
-	}
-	defer func() { _ = watcher.Stop() }()
+	watcher := b.watchKeys(ctx, schemas.RolloutsBucket, "*"+specSuffix)
+	defer watcher.stop()
 	tick := time.NewTicker(specLookEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case entry, open := <-watcher.Updates():
+		case entry, open := <-watcher.updates:
 			if !open {
-				return fmt.Errorf("watch rollouts at %s: the watch has ended", b.where())
+				return b.ended(ctx, "watch rollouts", watcher)
 			}
-			spec, err := specOf(entry)
-			if err != nil {
-				b.wrong(err)
-			} else if !spec.Synced || !w.synced {
-				w.synced = w.synced || spec.Synced
-				fn(spec)
-			}
+			b.handOn(w, entry, fn)
 		case <-tick.C:
 			if err := b.sameSpecs(ctx, w, kv); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// handOn hands on what the watch brings. Where it begins anew it brings all that stands there; what isn't later than what was handed on of the same key was handed on, too, or something newer: in a bucket that was
+// restored from an older backup, an older file must not be taken for a new one.
+func (b *Bus) handOn(w *specWatch, entry jetstream.KeyValueEntry, fn func(Spec)) {
+	spec, err := specOf(entry)
+	switch {
+	case err != nil:
+		b.wrong(err)
+	case spec.Synced && w.synced:
+	case spec.Synced:
+		w.synced = true
+		fn(spec)
+	case w.later(&spec, entry.Created()):
+		fn(spec)
+	}
+}
+
+// later reports whether a file is later than the one of its rollout that was handed on last, and takes note of it.
+func (w *specWatch) later(s *Spec, at time.Time) bool {
+	was := w.written[s.Rollout]
+	if at.Before(was.at) || at.Equal(was.at) && s.Revision <= was.revision {
+		return false
+	}
+	w.written[s.Rollout] = written{s.Revision, at}
+	return true
 }
 
 // sameSpecs is errSpecsGone where the bucket isn't the one that was read, or was emptied: a watch isn't told of that.
