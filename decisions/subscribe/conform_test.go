@@ -73,6 +73,8 @@ type trial struct {
 	at      server.Options
 	server  *server.Server
 	next    uint64          // sequence of the stream's next message to look at
+	copied  string          // folder of the copy of what the server had
+	kept    uint64          // next, as it was then
 	acked   [2]schemas.Time // of the last ack, and of the one before
 }
 
@@ -109,7 +111,7 @@ func permitted() *server.Permissions {
 	publish := []string{"streamcanary.ack.ranker=2Fv=2E1.eu", "streamcanary.ack.ranker=2Fv=2E1.users"}
 	for _, stream := range []string{"STREAMCANARY", "KV_streamcanary-routes"} {
 		publish = append(publish, "$JS.API.CONSUMER.MSG.NEXT."+stream+".>")
-		for _, do := range []string{"CREATE", "INFO", "DELETE"} {
+		for _, do := range []string{"CREATE", "INFO"} {
 			publish = append(publish, "$JS.API.CONSUMER."+do+"."+stream+".>")
 		}
 	}
@@ -222,7 +224,19 @@ func (x *trial) step(words []string) error {
 		if err := x.back(); err != nil {
 			return err
 		}
-		return x.reachable()
+		if err := x.reachable(); err != nil {
+			return err
+		}
+		return x.pause(words[1:])
+	case "copy":
+		x.copied, x.kept = x.t.TempDir(), x.next
+		return os.CopyFS(x.copied, os.DirFS(x.at.StoreDir))
+	case "restore":
+		x.next = x.kept
+		if err := os.RemoveAll(x.at.StoreDir); err != nil {
+			return err
+		}
+		return os.CopyFS(x.at.StoreDir, os.DirFS(x.copied))
 	case "anew":
 		x.next = 1
 		if err := x.js.DeleteStream(x.t.Context(), schemas.StreamName); err != nil {

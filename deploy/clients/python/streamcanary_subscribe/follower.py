@@ -105,7 +105,8 @@ class Follower:
         self._log_reader = Reader(js, names.STREAM, names.decision_subject(model), ready)
         self._position: Position = options.store.load(model)
         self._seen = self._position.applied  # the highest verified one
-        self._route_seen = Version()  # the one that the route document last held
+        self._route_seen, self._route_written = Version(), (0, 0.0)  # the one that the route document last held, and that writing
+        self._asked_written = (0, 0.0)  # the writing of what was asked again last
         self._overtaken = Version()  # the last one that was being carried out when a newer one came: it is not called again
         self._restored = False  # the routes in force were handed over in this run
         self._called, self._calls = Version(), 0  # the version that the handler was called for last, and how often in this run
@@ -197,11 +198,9 @@ class Follower:
             return
         d, late = verified
         version = _version(d)
-        if m.again and version != self._seen:
+        again = self._asks_again(version, m)
+        if m.again and (version != self._seen or not again):
             return  # the log says what is to be; there it hasn't come yet, or is over
-        again = m.again or (m.route and version == self._route_seen)
-        if m.route:
-            self._route_seen = version
         at = self._position
         moves = bool(d.get("routes")) and d["mode"] == "enforce"
         if moves and not self._restored and version == at.routes and self._seen == at.applied:
@@ -215,6 +214,17 @@ class Follower:
         else:
             self._seen = version
             await self._obey(d, m.body, late)
+
+    def _asks_again(self, version: Version, m: Message) -> bool:
+        """Whether a decision that was refused is asked for once more: by one more writing, and not where what was written before is read again."""
+        if m.again:
+            again, self._asked_written = m.written != self._asked_written, m.written
+            return again
+        if m.route:
+            again = version == self._route_seen and m.written != self._route_written
+            self._route_seen, self._route_written = version, m.written
+            return again
+        return False
 
     async def _obey(self, d: Dict[str, Any], body: bytes, late: bool) -> None:
         """Answers that a decision was received, and carries it out."""

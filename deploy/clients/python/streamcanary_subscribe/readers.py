@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 from dataclasses import dataclass
-from typing import Any, Awaitable, Callable
+from typing import Any, Awaitable, Callable, Tuple
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -30,6 +30,7 @@ class Message:
     signature: bytes
     route: bool = False  # from the route document
     again: bool = False  # asked again, without routes
+    written: "Tuple[int, float]" = (0, 0.0)  # its number in the bucket, and when it was stored: tells what was written twice from what is read again; of the log (0, 0)
 
 
 class _Lost(Exception):
@@ -37,8 +38,8 @@ class _Lost(Exception):
 
 
 class Reader:
-    """Reads one subject of a stream: the last message that stands there, and then new ones. Whatever breaks it off, it begins again, with what stands there then; so nothing
-    that matters is missed."""
+    """Reads one subject of a stream: the last message that stands there, and then new ones. Whatever breaks it off, it begins again, with what stands there then, and never behind the
+    number that it had; so nothing that matters is missed, also in a stream that was made anew, or restored from an older backup. Its consumer is in the server's memory alone, so it is gone then."""
 
     def __init__(self, js: JetStreamContext, stream: str, subject: str, ready: Callable[[], Awaitable[None]]):
         self._js, self._stream, self._subject = js, stream, subject
@@ -108,7 +109,8 @@ def from_bucket(m: Msg, again: bool) -> "Message | None":
         raise ValueError(f"{what}: it has {len(m.data)} bytes, {_MAX_SIGNED_BYTES} are allowed")
     try:
         value = json.loads(m.data)
-        message = Message(base64.b64decode(value["body"], validate=True), str(value["key_id"]), decode_base64(value["signature"]), route=not again, again=again)
+        written = (m.metadata.sequence.stream, m.metadata.timestamp.timestamp())
+        message = Message(base64.b64decode(value["body"], validate=True), str(value["key_id"]), decode_base64(value["signature"]), route=not again, again=again, written=written)
     except (ValueError, KeyError, TypeError) as err:
         raise ValueError(f"{what}: it is no signed decision: {err}") from None
     if not message.body or not message.key_id:

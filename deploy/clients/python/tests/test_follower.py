@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import io
+import itertools
 import json
 import threading
 import unittest
+from dataclasses import replace
 from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,12 +19,13 @@ from streamcanary_subscribe.readers import Message
 from streamcanary_subscribe.trust import key_id
 
 LONG = 10  # seconds after which a test has failed
+WRITINGS = itertools.count(1)
 
 
 def message(epoch, seq, route=False, key=KEY, **changes):
     """A decision as it arrives, signed with key, under the id of the key that is trusted."""
     body = json.dumps(event(id=f"r=2E1.{epoch}.{seq}", epoch=epoch, seq=seq, **changes)).encode()
-    return Message(body, key_id(PUBLIC), key.sign(body), route)
+    return Message(body, key_id(PUBLIC), key.sign(body), route, written=(next(WRITINGS), 0.0))
 
 
 class Log:
@@ -179,9 +182,30 @@ class Ended(unittest.IsolatedAsyncioTestCase):
     async def test_one_that_waits_is_not_called_again(self):
         hung = Hung()
         async with Fixture(hung.handle) as f:
-            await f.send(message(1, 2), *[message(1, 2, route=True)] * 3, message(1, 3))
+            await f.send(message(1, 2), *[message(1, 2, route=True) for _ in range(3)], message(1, 3))
             await f.answered("1.2 received", "1.3 received", "1.3 applied")
             self.assertEqual(hung.calls, ["1.2", "ended", "1.3"])
+
+    async def test_read_again_is_not_asked_again(self):
+        calls = []
+
+        async def refuse(d):
+            calls.append(d.attempt)
+            raise Rejection("capacity")
+
+        async with Fixture(refuse) as f:
+            stands = message(1, 2, route=True)
+            await f.send(stands, message(1, 2), *[stands] * 3)
+            await f.until(lambda: calls)
+            await f.settled()
+            self.assertEqual(calls, [1])
+            await f.send(message(1, 2, route=True))
+            await f.until(lambda: len(calls) > 1)
+            asked = replace(stands, route=False, again=True, written=(next(WRITINGS), 0.0))
+            await f.send(asked, asked)
+            await f.until(lambda: len(calls) > 2)
+            await f.settled()
+            self.assertEqual(calls, [1, 2, 3])
 
     async def test_many_wait(self):
         hung = Hung()
