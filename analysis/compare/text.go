@@ -336,6 +336,8 @@ func (s *Summary) promise() string {
 		return fmt.Sprintf("Valid at every look: while units are split by that share, FAILED is ever said with a chance of at most %s,\nif each unit is counted once.", alpha)
 	case Rate:
 		condition += ", and are no noisier than that"
+	case Quantile, KS, MannWhitney:
+		condition = "if each row goes to an arm at random by itself, within a window: of a user whose values are alike, take one a window"
 	case Mean:
 		condition += ", and values are independent of each other;\nthe interval is calibrated on how the values vary, and not exact"
 		if s.spec.Gauge {
