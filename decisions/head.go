@@ -57,25 +57,22 @@ func NewHead(subjectSeq uint64) Head { return Head{Version: HeadVersion, Subject
 // Take folds an input into the head's state and puts what follows into the outbox. The effects are for logs and people: what they
 // publish is in the outbox. Nothing may be delivered before the returned head is stored.
 func (h Head) Take(in Input) (Head, []Effect, error) {
-	if len(h.Outbox)+maxStepOutput > MaxOutbox {
-		return h, nil, fmt.Errorf("take input %s of rollout %s: %w", in.Kind, h.State.Terms.Rollout, ErrOutboxFull)
-	}
 	if err := in.check(); err != nil {
 		return h, nil, fmt.Errorf("take input of rollout %s: %w", h.State.Terms.Rollout, err)
 	}
 	state, effects := Step(h.State, in)
-	if len(effects) > maxStepOutput {
-		panic(fmt.Sprintf("input %s had %d effects, at most %d are possible", in.Kind, len(effects), maxStepOutput))
-	}
-	h.State = state
-	h.Outbox = slices.Clone(h.Outbox)
+	outbox := slices.Clone(h.Outbox)
 	for _, e := range effects {
 		entry, err := entryOf(e)
 		if err != nil {
 			return h, nil, err
 		}
-		h.Outbox = append(h.Outbox, entry)
+		outbox = append(outbox, entry)
 	}
+	if len(h.Outbox) > 0 && sizeOf(outbox) > MaxOutboxBytes {
+		return h, nil, fmt.Errorf("take input %s of rollout %s: %w", in.Kind, h.State.Terms.Rollout, ErrOutboxFull)
+	}
+	h.State, h.Outbox = state, outbox
 	return h, effects, nil
 }
 
@@ -140,8 +137,8 @@ func (h *Head) check() error {
 	if h.Version != HeadVersion {
 		return fmt.Errorf("version %d, want %d", h.Version, HeadVersion)
 	}
-	if most := h.State.Terms.mostAnswers(); len(h.Outbox) > MaxOutbox || len(h.State.Answers) > most {
-		return fmt.Errorf("%d outbox entries and %d acks, at most %d and %d", len(h.Outbox), len(h.State.Answers), MaxOutbox, most)
+	if most := h.State.Terms.mostAnswers(); len(h.State.Answers) > most {
+		return fmt.Errorf("%d acks, at most %d", len(h.State.Answers), most)
 	}
 	if h.State.Epoch < 0 || h.State.Seq < 0 {
 		return fmt.Errorf("epoch %d, seq %d", h.State.Epoch, h.State.Seq)

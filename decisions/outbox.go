@@ -16,11 +16,15 @@ var ErrFenced = errors.New("another instance has published a decision for this m
 // ErrOutboxFull: the outbox must be emptied (Next, Delivered) before the next input is taken.
 var ErrOutboxFull = errors.New("the outbox is full: publish what it holds first")
 
-// MaxOutbox bounds the entries of an outbox. A head takes no input unless the most that one input can add still fits.
-const (
-	MaxOutbox     = 8
-	maxStepOutput = 4 // effects of one input: two decisions, or a decision and notices
-)
+// MaxOutboxBytes bounds what an outbox holds (Entry.size), so that a head fits into its record. How many entries that are doesn't matter: one input has as many effects as there are things to tell of, and one
+// record of the journal leads to several inputs. What an outbox that holds something can't take is refused (ErrOutboxFull). An empty one takes all effects of an input, since these always fit: an
+// input has at most three decisions of MaxBodyBytes each (a person's resume, a rollback by an alert and the roll-forward behind it), and beside them
+//   - of a window or a commit an event for each version that is looked at (maxLeft, and the epoch's own), and one of the baseline;
+//   - of a verdict one for each state of a guardrail (concerned) and for each finding in the traffic (amiss);
+//   - of the model's next epoch one for each sink that has not done its step (handOn; schemas.MaxSinks), and then no decision.
+//
+// An event has one sentence of MaxSentence, and names of what else stands. TestOneInputFits makes the greatest of each.
+const MaxOutboxBytes = 8 * MaxBodyBytes
 
 // EntryKind says what an outbox entry publishes.
 type EntryKind string
@@ -42,6 +46,18 @@ type Entry struct {
 	Routes bool               `json:"routes,omitempty"`
 	// Published is true of a decision that is on the stream, and whose route is still to be written.
 	Published bool `json:"published,omitempty"`
+}
+
+// size is about what an entry takes in a record, but for the encoding of its body.
+func (e *Entry) size() int { return len(e.Body) + len(e.ID) + 128 }
+
+// sizeOf is the size of entries.
+func sizeOf(entries []Entry) int {
+	sum := 0
+	for i := range entries {
+		sum += entries[i].size()
+	}
+	return sum
 }
 
 // Do is what the next delivery does.
