@@ -15,6 +15,13 @@ func later(at int64, deadline string) Input {
 	return in
 }
 
+// laterOn is later where that epoch's rollout goes on to look at the version that the deadline is of.
+func laterOn(at int64, deadline, rollout string) Input {
+	in := later(at, deadline)
+	in.Expired.On = rollout
+	return in
+}
+
 // TestAnswersThatCome: who was told that answers are missing, or refusals, is told when they have come, unless a decision that follows says so; and only of those whom people were
 // told of it is said that they are waited for.
 func TestAnswersThatCome(t *testing.T) {

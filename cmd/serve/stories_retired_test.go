@@ -98,6 +98,11 @@ func tellNoRefuge(t *testing.T) {
 		v.all.Store(3000) // and told anew
 		v.until("people were told again", harmed(true))
 		v.wait(5 * time.Second)
+		v.all.Store(0)
+		fix := strings.NewReplacer("name: story", "name: second", "version: v2", "version: v3").Replace(rolloutWith("  stages: [{weight: 10, bake: 10m, max: 1h}]\n" + pagers))
+		v.apply("second", fix) // what is to repair it
+		v.untilOf("story", "nobody looks any more", func(s *decisions.State) bool { return s.Retired == nil })
+		v.wait(5 * time.Second)
 	})
 }
 
