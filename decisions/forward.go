@@ -146,7 +146,8 @@ func (t *turn) recommend(why schemas.Reason) {
 	why = t.s.advised(why)
 	t.s.stands(why)
 	severity := schemas.Warning
-	if t.s.Status == StatusFrozen { // users are harmed, and nothing moves
+	noRefuge := why.Code == codeNoRefuge && len(t.s.proven()) > 0 && t.s.Undone() // all users come to what harms them, as after that (tellNoRefuge)
+	if noRefuge || t.s.Status == StatusFrozen {                                   // users are harmed, and nothing moves
 		severity = t.s.Saga.severity()
 	}
 	t.decide(draft{action: schemas.ActionRollForward, severity: severity, routes: t.s.Routes, state: t.s.restoring(), reason: why, actor: engine, follows: true})

@@ -291,3 +291,12 @@ func TestHeirBeyondBefore(t *testing.T) {
 	_, all := foldWith(t, said, slices.Concat(in, again, windowsOf(80, 300, 1000, 0))...)
 	expect(t, all[len(words):], "!no-refuge-over info: For 5m of its traffic baseline 41, which has all users since rollback ranker-42.1.3, isn't proven to be beyond a limit of its own any more. Should it be proven again, that is told.")
 }
+
+// TestHeirBeyondInBetween: what wasn't proven any more as the rollback was completed ends with that, so it is told anew when it is proven after.
+func TestHeirBeyondInBetween(t *testing.T) {
+	in := after(running(terms(weight, hotfix)), verdictOf(60, VerdictRollback), beyond(verdictOf(61, VerdictRollback), outage(true)), verdictOf(62, VerdictRollback), ack(62, 3, "eu", schemas.AckApplied))
+	in = append(in, windowsOf(63, 4, 1000, 0)...)
+	in[len(in)-1].Traffic.Beyond = []Beyond{outage(true)}
+	_, words := fold(t, in...)
+	expect(t, words[2:], "#3 rollback 41:10000 42:0 (route)", "#4 roll-forward 41:10000 42:0 (route)", "!rollback-completed  done", "!no-refuge")
+}

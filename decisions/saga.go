@@ -309,6 +309,9 @@ func (t *turn) completed() {
 	t.retire(saga.Decision)
 	t.s.Retired.Unproven = saga.Unproven
 	t.s.Retired.Harmed = len(t.s.proven()) > 0 && len(t.s.BeyondTold) > 0 // behind the rollback: its incident doesn't end with that
+	if !t.s.harmed() {
+		t.s.BeyondTold = nil // its incident ends, so it is told anew
+	}
 	sentence := t.s.carriedText(&saga.Drain)
 	outcome := schemas.OutcomeDone
 	if saga.Unproven {

@@ -61,6 +61,11 @@ func decidedRows() []severityRow {
 		{"given up before it begins", []Input{applied(1, terms(weight)), command(2, CommandRollback, false)}, "rollback warning"},
 		{"state that can't go back", after(begun(illegible), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckRejected)), "rollback critical, ack-refused critical, freeze critical, roll-forward critical"},
 		{"no refuge", after(ran, both), "hold warning, roll-forward warning"},
+		{"no refuge to go back to", after(ran, beyond(verdictOf(5, VerdictRollback), outage(true))), "rollback critical, roll-forward critical"},
+		{"proven while that is carried out", after(ran, verdictOf(5, VerdictRollback), beyond(verdictOf(6, VerdictRollback), outage(true))), "rollback critical, roll-forward critical"},
+		{"by a person", after(ran, command(5, CommandRollback, false), beyond(verdictOf(6, VerdictContinue), outage(true))), "rollback critical, roll-forward critical"},
+		{"of what only advises", after(running(terms(weight, advise)), beyond(verdictOf(5, VerdictRollback), outage(true))), "rollback critical, roll-forward warning"},
+		{"both are beyond it, as far as is seen", after(ran, both, beyond(verdictOf(6, VerdictRollback), outage(false))), "roll-forward warning, rollback critical"},
 	}
 }
 

@@ -502,14 +502,6 @@ func TestStoriesOfRefuge(t *testing.T) {
 			}
 			v.completed()
 		}},
-		"no-refuge-behind-a-rollback": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
-			v.harms()
-			v.status(decisions.StatusRolledBack)
-			v.wait(1500 * time.Millisecond)
-			v.all.Store(1500)
-			v.completed()
-			v.timed()
-		}},
 		"no-refuge": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
 			v.status(decisions.StatusRunning)
 			v.wait(10 * time.Second)
@@ -521,6 +513,16 @@ func TestStoriesOfRefuge(t *testing.T) {
 			v.errors.Store(0)
 			v.status(decisions.StatusRunning)
 		}},
+	})
+	t.Run("no-refuge-behind-a-rollback", func(t *testing.T) {
+		storyWith(t, "no-refuge-behind-a-rollback", rolloutWith(atOnce+withLimit+"  hotfix: more replicas\n"+pagers), sinksOutside, func(v *village) {
+			v.harms()
+			v.status(decisions.StatusRolledBack)
+			v.wait(1500 * time.Millisecond)
+			v.all.Store(1500)
+			v.completed()
+			v.timed()
+		})
 	})
 }
 
