@@ -170,6 +170,14 @@ func (s *State) rollForward() string {
 	return fmt.Sprintf("Roll forward: %s.", strings.TrimSuffix(s.Terms.Hotfix, "."))
 }
 
+// rollForwardNow is the same where a baseline harms all users: what there is to do without a hotfix, too.
+func (s *State) rollForwardNow() string {
+	if s.Terms.Hotfix == "" {
+		return fmt.Sprintf("%s The rollout names no hotfix: mend %s itself, or let a version that is well take its place, with a rollout of its own.", s.rollForward(), s.Terms.Baseline)
+	}
+	return s.rollForward()
+}
+
 // returns forgets the recommendation for state that doesn't go back: it can, or has.
 func (s *State) returns() { s.unsay(codeStateGone) }
 

@@ -124,7 +124,7 @@ func (t *turn) heirBeyond(w *Traffic) {
 func (t *turn) tellNoRefuge(news []Beyond) {
 	r := t.s.Retired
 	r.Harmed = true
-	why := schemas.Reason{Code: codeNoRefuge, Sentence: fmt.Sprintf("%s All users are with it since rollback %s, so that is no refuge. %s", beyondText(news), r.Decision, t.s.rollForward())}
+	why := schemas.Reason{Code: codeNoRefuge, Sentence: fmt.Sprintf("%s All users are with it since rollback %s, so that is no refuge. %s", beyondText(news), r.Decision, t.s.rollForwardNow())}
 	t.s.stands(why)
 	t.notice(schemas.Notice{Kind: schemas.NoticeNoRefuge, Severity: schemas.Critical, Decision: r.Decision, Guardrails: guardrailsOf(news), Sentence: why.Sentence})
 }
@@ -155,6 +155,28 @@ func (s *State) refugeReturns() {
 
 // harmed reports whether people were told that the baseline, which has all users behind a rollback, is beyond a limit, and not yet of the end.
 func (s *State) harmed() bool { return s.Retired != nil && s.Retired.Harmed }
+
+// NoRefuge is why a version is no baseline to go back to now, as people were told of it as this epoch's; "": they weren't, or that is over.
+func (s *State) NoRefuge(version string) string {
+	heir := s.Terms.Baseline
+	if s.Retired != nil {
+		_, heir = s.retiredVersion(s.Retired)
+	}
+	if version != heir {
+		return ""
+	}
+	all := s.Recommended()
+	at := slices.IndexFunc(all, func(r schemas.Reason) bool { return r.Code == codeNoRefuge })
+	switch {
+	case at >= 0 && (s.harmed() || s.Undone()):
+		return all[at].Sentence
+	case s.harmed(): // a refused start looks on
+		return fmt.Sprintf("%s was told to be beyond a limit of its own (event no-refuge), and it is not known that this is over.", version)
+	case s.judged(), s.Status == StatusPromoting:
+		return beyondText(s.proven())
+	}
+	return ""
+}
 
 // decided is the first decision of an action in this turn; nil: there is none.
 func (t *turn) decided(action schemas.Action) *schemas.Decision {

@@ -300,3 +300,36 @@ func TestHeirBeyondInBetween(t *testing.T) {
 	_, words := fold(t, in...)
 	expect(t, words[2:], "#3 rollback 41:10000 42:0 (route)", "#4 roll-forward 41:10000 42:0 (route)", "!rollback-completed  done", "!no-refuge")
 }
+
+// TestNoRefugeNow: who begins a rollout hears that its baseline is none to go back to: while that is judged, while a rollback goes to it, and after it, until that is over.
+func TestNoRefugeNow(t *testing.T) {
+	ran := running(terms(weight))
+	bad := windowsOf(30, 1, 1000, 0)
+	bad[0].Traffic.Beyond = []Beyond{outage(true)}
+	harmed := after(drained(terms(weight)), bad...)
+	const does = "Baseline 41 answers with too many errors itself (outage): 12 % since 09:00:00 (120 of 1,000), where the limit is 5 %."
+	const repair = " All users are with it since rollback ranker-42.1.3, so that is no refuge. Roll forward: repair the cause. " +
+		"The rollout names no hotfix: mend 41 itself, or let a version that is well take its place, with a rollout of its own."
+	looksOn := stateOf(t, harmed...)
+	refused := State{Terms: terms(weight), Epoch: 2, Status: StatusRefused}
+	looksOn.LooksOn(&refused, &Arms{Baseline: "41", Canary: "42"})
+	for name, x := range map[string]struct {
+		s    State
+		want string
+	}{
+		"it is well":              {stateOf(t, ran...), ""},
+		"it is judged":            {stateOf(t, after(ran, beyond(verdictOf(5, VerdictContinue), outage(true)))...), does},
+		"it is seen":              {stateOf(t, after(ran, beyond(verdictOf(5, VerdictContinue), outage(false)))...), ""},
+		"traffic goes back to it": {stateOf(t, after(ran, beyond(verdictOf(5, VerdictRollback), outage(true)))...), does + " So it is no refuge: that all traffic goes back to it does not end this. Roll forward: repair the cause."},
+		"it has all users":        {stateOf(t, harmed...), does + repair},
+		"and that is over":        {stateOf(t, after(harmed, windowsOf(31, 300, 1000, 0)...)...), ""},
+		"a start was refused":     {refused, "41 was told to be beyond a limit of its own (event no-refuge), and it is not known that this is over."},
+	} {
+		if have := x.s.NoRefuge("41"); have != x.want {
+			t.Errorf("%s: %q, want %q", name, have, x.want)
+		}
+		if have := x.s.NoRefuge("42"); have != "" {
+			t.Errorf("%s: of the canary %q", name, have)
+		}
+	}
+}

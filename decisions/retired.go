@@ -247,7 +247,7 @@ func (t *turn) retiredExpired(x *Expired) {
 		if text := r.Drain.Text(); text != "" {
 			seen = text
 		}
-		t.retiredOver(r, "", fmt.Sprintf("A later epoch of model %s was applied, and for %s %s nobody looks any more at what %s serves; when last looked at, %s. Look whether it still does.",
+		t.retiredOver(r, "", fmt.Sprintf("A later epoch of model %s was applied, and for %s %s nobody looks any more at what %s serves; when last looked at, %s. Look whether it still does, unless that epoch is to give it users.",
 			t.s.Terms.Model, t.s.ending(), r.Decision, version, seen))
 		t.refugeLeft()
 		t.s.Retired = nil

@@ -376,7 +376,7 @@ func Deleted(s *State, by schemas.Actor) schemas.Notice {
 		text += " " + retired
 	}
 	if s.harmed() {
-		text += fmt.Sprintf(" Baseline %s, which has all users, was beyond a limit of its own when last looked at, and nobody looks any more. %s", s.Terms.Baseline, s.rollForward())
+		text += fmt.Sprintf(" Baseline %s, which has all users, was beyond a limit of its own when last looked at, and nobody looks any more. %s", s.Terms.Baseline, s.rollForwardNow())
 	}
 	if len(s.RetiredServing()) > 0 || s.harmed() { // its incident ends, and that doesn't
 		severity = schemas.Warning

@@ -29,7 +29,7 @@ func checkCommand(c *console) *cobra.Command {
 
 Of the pillars that the rollout names, schemas and feature lists in files are held against each other in both directions. With --online
 the registries of the configuration are asked, too, whether routers have answered the model's current epoch, and whether users are on the baseline by the routes in force: all that a start checks.
-It warns of a version that is to have no users, such as one that was rolled back, and serves some.
+It warns of a version that is to have no users, such as one that was rolled back, and serves some, and of a baseline that is beyond a limit of its own.
 With --config the rollout is also held against the configuration that it would run under.`,
 		Example: "  streamcanary check --rollout ranker-42.yaml --explain\n  streamcanary check --rollout ranker-42.yaml --online --config streamcanary.yaml",
 		Args:    noArguments,

@@ -12,7 +12,8 @@ import (
 	"streamcanary/schemas"
 )
 
-// servesYet are warnings of versions that a rollout would begin beside: they serve users although they are to have none, as people were told, and are none of its own.
+// servesYet are warnings of versions that a rollout would begin beside: they serve users although they are to have none, as people were told, and are none of its own; and of its baseline, where that is
+// no refuge now.
 func servesYet(ctx context.Context, b *bus.Bus, r *schemas.Rollout) ([]string, error) {
 	states, err := leavers(ctx, b, r.Model)
 	if err != nil {
@@ -26,6 +27,9 @@ func servesYet(ctx context.Context, b *bus.Bus, r *schemas.Rollout) ([]string, e
 			if l := &left[i]; l.Told && !slices.Contains(versions, l.Version) {
 				versions, texts = append(versions, l.Version), append(texts, servesText(l, &terms))
 			}
+		}
+		if why := s.NoRefuge(terms.Baseline); why != "" {
+			texts = append(texts, fmt.Sprintf("baseline %s is no refuge as things stand: to roll this rollout back would not end what rollout %s says of it: %s", terms.Baseline, s.Terms.Rollout, why))
 		}
 	}
 	return texts, nil
@@ -69,7 +73,7 @@ func leavers(ctx context.Context, b *bus.Bus, model string) ([]*decisions.State,
 func warnServes(ctx context.Context, w io.Writer, b *bus.Bus, r *schemas.Rollout) []string {
 	texts, err := servesYet(ctx, b, r)
 	if err != nil {
-		texts = []string{fmt.Sprintf("whether a version that is to have no users serves some isn't known: %v", err)}
+		texts = []string{fmt.Sprintf("whether a version that is to have no users serves some, or the baseline is no refuge, isn't known: %v", err)}
 	}
 	for _, text := range texts {
 		say(w, "warning: %s\n", text)

@@ -15,7 +15,8 @@ import (
 	"streamcanary/schemas"
 )
 
-// TestServesYet: who checks or applies a rollout hears of a version that serves users after its end, also where a start was refused since; not of one that is the rollout's own.
+// TestServesYet: who checks or applies a rollout hears of a version that serves users after its end, also where a start was refused since; not of one that is the rollout's own. And of a
+// baseline that is no refuge.
 func TestServesYet(t *testing.T) {
 	b, _ := withoutServe(t)
 	save := func(name string, s decisions.State) {
@@ -31,14 +32,15 @@ func TestServesYet(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	told := decisions.Retired{Decision: "old.4.3", Told: true, DeadlineMs: 1000, Drain: decisions.Drain{Seen: 500, LastCanary: 20, LastAll: 100, LastMs: 2000}}
-	save("old", decisions.State{Epoch: 4, Status: decisions.StatusRolledBack, Saga: &decisions.Saga{Decision: "old.4.3"}, Retired: &told})
+	told := decisions.Retired{Decision: "old.4.3", Told: true, Harmed: true, DeadlineMs: 1000, Drain: decisions.Drain{Seen: 500, LastCanary: 20, LastAll: 100, LastMs: 2000}}
+	save("old", decisions.State{Epoch: 4, Status: decisions.StatusRolledBack, Saga: &decisions.Saga{Decision: "old.4.3"}, Retired: &told, Forward: &schemas.Reason{Code: "no_refuge", Sentence: "Baseline v1 is too slow itself."}})
 	save("before", decisions.State{Epoch: 3, Status: decisions.StatusRolledBack, Saga: &decisions.Saga{Decision: "before.3.3"}, Retired: &decisions.Retired{Version: "v5", Told: true}})
 	save("refused", decisions.State{Epoch: 5, Status: decisions.StatusRefused})
+	const noRefuge = "baseline v1 is no refuge as things stand: to roll this rollout back would not end what rollout old says of it: Baseline v1 is too slow itself."
 	for canary, want := range map[string][]string{
 		"v2": {"decision old.4.3 took all traffic from v9, and it is not proven that v9 has drained: it served 20 of the 100 predictions of the newest window, up to 1970-01-01T00:00:02.000Z. " +
-			"Nobody judges what it answers: find what routes to it, and move that by hand, before another rollout begins beside it"},
-		"v9": nil,
+			"Nobody judges what it answers: find what routes to it, and move that by hand, before another rollout begins beside it", noRefuge},
+		"v9": {noRefuge},
 	} {
 		r, err := schemas.ParseRollout("r.yaml", []byte(strings.Replace(rolloutOf("next", "ranker"), "canary: {version: v2}", "canary: {version: "+canary+"}", 1)))
 		if err != nil {

@@ -101,10 +101,15 @@ func (e *Event) title() string {
 
 // sentence says why, for people: what others wrote in it breaks no line, and turns no text around.
 func (e *Event) sentence() string {
-	if e.Decision != nil {
-		return schemas.Readable(e.Decision.Reason.Sentence)
+	d := e.Decision
+	if d == nil {
+		return schemas.Readable(e.Notice.Sentence)
 	}
-	return schemas.Readable(e.Notice.Sentence)
+	text := schemas.Readable(d.Reason.Sentence)
+	if d.Action == schemas.ActionFreeze && d.Actor.Kind == "person" { // only a person ends it: who is told of it, and did not do it, must know how
+		text += fmt.Sprintf(" It lasts until somebody ends it: `streamcanary rollout resume %s --comment WHY`.", e.Rollout.Name)
+	}
+	return text
 }
 
 // split is what becomes of the traffic; "" where nothing does.

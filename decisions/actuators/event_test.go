@@ -283,3 +283,17 @@ func TestPeopleReadWhatIsReadable(t *testing.T) {
 		t.Errorf("by %s", text)
 	}
 }
+
+// TestFreezeSaysHowItEnds: who is paged by a person's freeze did not do it, and only a person ends it.
+func TestFreezeSaysHowItEnds(t *testing.T) {
+	r := &schemas.Rollout{Name: "ranker-42", Model: "ranker"}
+	for kind, want := range map[string]string{
+		"person": "root froze it: why. It lasts until somebody ends it: `streamcanary rollout resume ranker-42 --comment WHY`.",
+		"engine": "root froze it: why.",
+	} {
+		d := &schemas.Decision{Action: schemas.ActionFreeze, Actor: schemas.Actor{Kind: kind, Name: "root"}, Reason: schemas.Reason{Sentence: "root froze it: why."}}
+		if have := OfDecision(d, schemas.Signed{}, r, nil).sentence(); have != want {
+			t.Errorf("by %s: %q, want %q", kind, have, want)
+		}
+	}
+}
