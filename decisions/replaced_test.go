@@ -81,6 +81,14 @@ func TestReplacedStands(t *testing.T) {
 	}
 }
 
+// TestReplacedUnread: of a version that the epoch began over nothing was counted since the decision that took its users; the epoch itself goes on.
+func TestReplacedUnread(t *testing.T) {
+	_, effects := Step(stateOf(t, replacing()...), replacedAt(72))
+	if n := effects[0].Notice; n == nil || !strings.Contains(n.Sentence, "that 42 has drained: no prediction since decision ranker-41.1.9 has been counted yet (deadline passed once).") {
+		t.Errorf("%+v", effects)
+	}
+}
+
 // TestLeaves: which canary an epoch that begins over another takes users from.
 func TestLeaves(t *testing.T) {
 	superseded := after(running(terms(weight)), command(6, CommandSupersede, false))

@@ -274,7 +274,11 @@ func (t *turn) retiredLook(r *Retired, x *Expired) {
 		r.Told = true
 		r.Attempt++
 		r.DeadlineMs = t.in.WallMs + backoff(t.drainAgainMs(), r.Attempt)
-		seen, do := t.undrained(&r.Drain, x, &was)
+		since := "the " + t.s.ending()
+		if r.Version != "" { // the epoch may go on
+			since = "decision " + r.Decision
+		}
+		seen, do := t.undrained(&r.Drain, x, &was, since)
 		what := fmt.Sprintf("it is not proven that %s has drained", version)
 		if r.Again {
 			what = fmt.Sprintf("%s, which is back, isn't seen to have drained again", version)

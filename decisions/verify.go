@@ -208,20 +208,20 @@ const unread = "Are predictions still written, and read? /readyz and the lag of 
 // drainOverdue tells people that the canary isn't seen to have drained: what the stream shows, and who has answered.
 func (t *turn) drainOverdue(step *SagaStep, x *Expired, was *Look) {
 	t.retry(step, t.drainAgainMs())
-	seen, do := t.undrained(&t.s.Saga.Drain, x, was)
+	seen, do := t.undrained(&t.s.Saga.Drain, x, was, "the "+t.s.ending())
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeDrainOverdue, Severity: t.s.Saga.severity(), Decision: t.s.Saga.Decision, Attempt: step.Attempt,
 		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s.%s %s", t.s.Terms.Canary, seen, passed(step.Attempt), t.s.whoFollowed(), do+t.s.heldText()),
 	})
 }
 
-// undrained is what the stream shows of a version that isn't seen to have drained, and what to do. People are told of it.
-func (t *turn) undrained(d *Drain, x *Expired, was *Look) (seen, do string) {
+// undrained is what the stream shows of a version that isn't seen to have drained since something, and what to do. People are told of it.
+func (t *turn) undrained(d *Drain, x *Expired, was *Look, since string) (seen, do string) {
 	d.Look.CleanFromMs = 0
 	seen, do = d.Text(), "Find what still routes to it, and move that by hand."
 	switch {
 	case d.Seen == 0:
-		seen, do = fmt.Sprintf("no prediction since the %s has been counted yet", t.s.ending()), unread
+		seen, do = fmt.Sprintf("no prediction since %s has been counted yet", since), unread
 	case d.LastCanary == 0 && d.relapsed(was):
 		seen = fmt.Sprintf("it still answers now and then, up to %s; %s", schemas.Time(d.CleanFromMs), seen)
 	case !d.isRead(was):
