@@ -207,10 +207,6 @@ func TestHeirBeyond(t *testing.T) {
 		return in
 	}
 	bad := beyond(30, 5, outage)
-	on := func(in Input) Input {
-		in.Expired.On = "ranker-43"
-		return in
-	}
 	for name, x := range map[string]struct {
 		begin, in []Input
 		want      []string
@@ -222,7 +218,7 @@ func TestHeirBeyond(t *testing.T) {
 		"that comes back":         {drained(terms(hotfix)), slices.Concat(bad, beyond(40, 310), beyond(350, 1, outage)), []string{"!no-refuge", "!no-refuge-over", "!no-refuge"}},
 		"nobody looks any more":   {drained(terms(hotfix)), after(bad, expire(200_000, id(1, 3)+"/retired")), []string{"!no-refuge", "!no-refuge-over"}},
 		"the next epoch begins":   {drained(terms(hotfix)), after(bad, later(50, id(1, 3)+"/retired")), []string{"!no-refuge", "!no-refuge-over"}},
-		"another looks on at 42":  {drained(terms(hotfix)), after(bad, on(later(50, id(1, 3)+"/retired"))), []string{"!no-refuge", "!no-refuge-over"}},
+		"another looks on at 42":  {drained(terms(hotfix)), after(bad, laterOn(50, id(1, 3)+"/retired", "ranker-43")), []string{"!no-refuge", "!no-refuge-over"}},
 		"a promotion has no such": {followed(terms(hotfix)), slices.Concat(windowsOf(6, 3, 1000, 0), bad), nil},
 	} {
 		_, begun := fold(t, x.begin...)
