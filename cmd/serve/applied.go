@@ -199,7 +199,7 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 	switch {
 	case other == nil:
 		return nil
-	case other.regressed():
+	case other.regressed(), errors.Is(other.lost, errJournalGone):
 		return errors.New(lostText(other))
 	case other.head.State.Status.Ended():
 		return fmt.Errorf("the rollback of model %s by rollout %s is not yet carried out: wait for that, or give up following it with `streamcanary rollout delete %s --force`, which takes an admin",
@@ -499,9 +499,9 @@ func (c *court) deletion(ctx context.Context, a *Application, d *desk) error {
 	}
 	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(),
 		Command: &decisions.Command{Do: decisions.CommandDelete, Actor: a.Actor, Force: a.Force}}
-	if err := c.journalInput(ctx, d.rollout.Model, owner{d.rollout.Name, d.head.State.Epoch}, in); err != nil {
+	if err := c.journalEnding(ctx, d, in); err != nil {
 		return err
 	}
-	d.asked[a.ID] = true
+	c.desks[d.rollout.Name].asked[a.ID] = true
 	return nil
 }

@@ -28,15 +28,15 @@ type aheadOf struct {
 	decided map[int64]string // newer epochs that have surely decided something, and their rollouts
 }
 
-// checkJournal stops deciding for rollouts whose models have had epochs that NATS knows nothing of.
-func (c *court) checkJournal(ctx context.Context) error {
-	ahead, err := c.readAhead(ctx)
+// checkJournal stops deciding for rollouts of models that have had epochs that NATS knows nothing of.
+func (c *court) checkJournal(ctx context.Context, models []string) error {
+	ahead, err := c.readAhead(ctx, models)
 	if err != nil {
 		return fmt.Errorf("read the window journal: %w", err)
 	}
 	for _, model := range slices.Sorted(maps.Keys(ahead)) {
 		a := ahead[model]
-		c.had[model] = a.newest
+		c.had[model] = max(c.had[model], a.newest)
 		if len(a.decided) == 0 {
 			continue
 		}
@@ -54,8 +54,8 @@ func (c *court) checkJournal(ctx context.Context) error {
 	return nil
 }
 
-// readAhead reads what the journal has of each model behind what its newest record has read, and returns it by model.
-func (c *court) readAhead(ctx context.Context) (map[string]*aheadOf, error) {
+// readAhead reads what the journal has of models behind what their newest records have read, and returns it by model.
+func (c *court) readAhead(ctx context.Context, models []string) (map[string]*aheadOf, error) {
 	starts, err := c.journal.StartOffsets(ctx)
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (c *court) readAhead(ctx context.Context) (map[string]*aheadOf, error) {
 		return nil, err
 	}
 	ahead, more := map[string]*aheadOf{}, false
-	for _, model := range c.judged() {
+	for _, model := range models {
 		d := c.newestDesk(model)
 		ahead[model] = &aheadOf{known: d.head.State.Epoch, decided: map[int64]string{}}
 		if at := max(offsetOf(d.head.Offsets, d.partition), starts[d.partition]); at < from[d.partition] {

@@ -124,12 +124,16 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	starts, err := c.journal.StartOffsets(ctx)
+	if err != nil {
+		return fmt.Errorf("read the window journal: %w", err)
+	}
 	offsets, err := c.journal.EndOffsets(ctx)
 	if err != nil {
 		return fmt.Errorf("read the window journal: %w", err)
 	}
 	for _, s := range first {
-		if err := c.reopen(ctx, s, offsets); err != nil {
+		if err := c.reopen(ctx, s, starts, offsets); err != nil {
 			return err
 		}
 	}
@@ -140,7 +144,7 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	if err := c.checkLog(ctx); err != nil {
 		return err
 	}
-	if err := c.checkJournal(ctx); err != nil {
+	if err := c.checkJournal(ctx, c.judged()); err != nil {
 		return err
 	}
 	reader, err := c.journal.ReadFrom(ctx, offsets)
@@ -194,8 +198,8 @@ func (c *court) firstSpecs(ctx context.Context) ([]bus.Spec, error) {
 	}
 }
 
-// reopen opens the desk of a rollout that has a record, and moves the journal's reading back to where its statistics begin.
-func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64) error {
+// reopen opens the desk of a rollout that has a record, and moves the journal's reading back to where its statistics begin, if that is still there.
+func (c *court) reopen(ctx context.Context, s bus.Spec, starts, offsets map[int32]int64) error {
 	head, revision, err := c.bus.LoadHead(ctx, s.Rollout)
 	switch {
 	case errors.Is(err, bus.ErrNotFound):
@@ -206,7 +210,7 @@ func (c *court) reopen(ctx context.Context, s bus.Spec, offsets map[int32]int64)
 	case err != nil:
 		return err
 	}
-	if d := c.opens(s.Rollout, head, revision); d != nil && (!finished(&head) || d.answering()) && d.next < offsets[d.partition] {
+	if d := c.opens(s.Rollout, head, revision); d != nil && (!finished(&head) || d.answering()) && d.next < offsets[d.partition] && d.next >= starts[d.partition] {
 		offsets[d.partition] = d.next
 	}
 	return nil
@@ -261,6 +265,13 @@ func (c *court) catchUp(ctx context.Context, reader *kafka.Reader) (*windows.Rec
 		return nil, fmt.Errorf("fold the window journal: %w", err)
 	}
 	c.log.Info().Int("records", records).Dur("took_ms", time.Since(began)).Msg("caught up with the window journal")
+	for _, name := range sortedDesks(c.desks) {
+		if wrong, err := c.holdsAgainstJournal(ctx, c.desks[name]); err != nil {
+			return nil, err
+		} else if wrong {
+			delete(points, name) // what it counts next is counted from the start
+		}
+	}
 	var oldest point
 	for _, name := range sortedDesks(c.desks) {
 		if d := c.desks[name]; finished(&d.head) || d.lost != nil && !errors.Is(d.lost, bus.ErrLost) {
@@ -417,11 +428,12 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 		return entry{}, nil
 	}
 	if e.input != nil && e.input.Kind == decisions.InputApplied {
+		c.begins(record, &e)
 		return e, c.applied(ctx, record, &e)
 	}
 	d := c.desks[e.rollout]
 	c.outrun(d, record, &e)
-	if d == nil || d.lost != nil || e.epoch != d.head.State.Epoch || record.Partition != d.partition || record.Offset < d.next {
+	if d == nil || d.lost != nil || !d.started || e.epoch != d.head.State.Epoch || record.Partition != d.partition || record.Offset < d.next {
 		return e, nil
 	}
 	if e.input != nil && e.input.Ack != nil && !d.replaying(record.Offset) {
@@ -519,23 +531,6 @@ func (c *court) order(ctx context.Context, o order) {
 	case c.counter <- o:
 	case <-ctx.Done():
 	}
-}
-
-// journalInput appends an input of one epoch.
-func (c *court) journalInput(ctx context.Context, model string, of owner, in decisions.Input) error {
-	value, err := decisions.EncodeInput(in)
-	if err != nil {
-		return err
-	}
-	return c.append(ctx, kafka.Entry{Key: []byte(model), Value: value, Headers: headers(inputRecord, of.rollout, of.epoch)})
-}
-
-// append puts a record at the journal's end.
-func (c *court) append(ctx context.Context, e kafka.Entry) error {
-	if _, err := c.journal.Append(ctx, e); err != nil {
-		return fmt.Errorf("%w: append to %s: %w", errUnjournaled, JournalTopic, err)
-	}
-	return nil
 }
 
 func sortedDesks(m map[string]*desk) []string {

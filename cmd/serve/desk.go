@@ -33,6 +33,7 @@ type desk struct {
 	asked       map[string]bool // deadlines whose expiry is journaled
 	foreign     int64           // parts of another plan or other partitions: of a process with another configuration
 	unread      bool            // it was ruled that new partitions are not read
+	started     bool            // the record that started its epoch was read, or nothing more of it is judged
 	lost        error           // why this process no longer decides for the rollout
 	lostTold    bool            // people were told of that
 	other       string          // the instance that has written its record instead, where that is known
@@ -54,13 +55,14 @@ func newDesk(s start, r *schemas.Rollout, epoch int64) *desk {
 func (d *desk) begin(head decisions.Head, record *kafka.Entry, in decisions.Input) ([]decisions.Effect, error) {
 	d.head, d.partition, d.next = head, record.Partition, record.Offset+1
 	d.head.From = []decisions.Offset{{Partition: record.Partition, Offset: record.Offset}}
+	d.started = true
 	d.watchAt = time.Now().Add(watchPeriod(d.rollout.Name)) // they were checked just before
 	return d.input(in)
 }
 
 // resume goes on with a head that was loaded.
 func (d *desk) resume(head decisions.Head, revision uint64) {
-	d.head, d.revision = head, revision
+	d.head, d.revision, d.started = head, revision, !judges(&head)
 	d.partition = head.From[0].Partition
 	d.next = offsetOf(head.From, d.partition)
 	d.fold.SetChain(head.DecisionsSha256)

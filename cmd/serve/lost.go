@@ -46,6 +46,8 @@ func (c *court) lose(ctx context.Context, d *desk, err error) {
 	case errors.Is(err, bus.ErrLost):
 		said = "another process decides for this rollout: this one stands by, and goes on when that one is stopped; is it meant that two serve run?"
 		c.standsBy(d.rollout.Name)
+	case errors.Is(err, errJournalGone):
+		said = "the window journal hasn't got what this rollout is judged by: nothing is decided for it"
 	case errors.Is(err, errBehind):
 		said = "NATS was restored from a backup that is older than what was decided for this rollout's model: nothing is decided for it"
 	case errors.Is(err, bus.ErrLogRegressed):
@@ -82,6 +84,9 @@ func lostText(d *desk) string {
 	}
 	if errors.Is(d.lost, errBehind) {
 		return behindText(d)
+	}
+	if errors.Is(d.lost, errJournalGone) {
+		return journalGoneText(d)
 	}
 	text += d.leaves()
 	retry := fmt.Sprintf("begin a new epoch with `streamcanary rollout retry %s --override --comment WHY`, or move the traffic by hand", d.rollout.Name)
@@ -135,9 +140,9 @@ func forgets(d *desk, force bool) string {
 func mayForget(own *desk, force bool) error {
 	why := own.head.State.Unfinished(force)
 	switch {
-	case own.regressed() && force, why == "" && (!own.regressed() || own.head.State.Status.Ended()):
+	case own.regressed() && force, why == "" && (!own.regressed() || own.head.State.Status.Ended()) && (!errors.Is(own.lost, errJournalGone) || force):
 		return nil
-	case own.regressed():
+	case own.regressed(), errors.Is(own.lost, errJournalGone) && !force:
 		return errors.New(lostText(own))
 	}
 	return errors.New(why)

@@ -243,7 +243,7 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	case d == nil:
 		r.Reply(&schemas.CommandReply{Refused: c.unjudged(r.Rollout), NoRollout: true})
 		return
-	case d.lost != nil && (r.Command.Do != schemas.CommandRetry || errors.Is(d.lost, bus.ErrLost)):
+	case d.lost != nil && (r.Command.Do != schemas.CommandRetry && !d.endsAnyway(decisions.CommandKind(r.Command.Do)) || errors.Is(d.lost, bus.ErrLost)):
 		r.Reply(&schemas.CommandReply{Failed: lostText(d)})
 		return
 	}
@@ -261,7 +261,7 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 		return
 	}
 	input := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(), Command: in}
-	if err := c.journalInput(ctx, d.rollout.Model, owner{r.Rollout, d.head.State.Epoch}, input); err != nil {
+	if err := c.journalEnding(ctx, d, input); err != nil {
 		c.answer(id, &schemas.CommandReply{Failed: err.Error()})
 	}
 }

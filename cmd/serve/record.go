@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,4 +153,21 @@ func streamNamed(text string) windows.Stream {
 		}
 	}
 	return windows.Stream{}
+}
+
+// journalInput appends an input of one epoch.
+func (c *court) journalInput(ctx context.Context, model string, of owner, in decisions.Input) error {
+	value, err := decisions.EncodeInput(in)
+	if err != nil {
+		return err
+	}
+	return c.append(ctx, kafka.Entry{Key: []byte(model), Value: value, Headers: headers(inputRecord, of.rollout, of.epoch)})
+}
+
+// append puts a record at the journal's end.
+func (c *court) append(ctx context.Context, e kafka.Entry) error {
+	if _, err := c.journal.Append(ctx, e); err != nil {
+		return fmt.Errorf("%w: append to %s: %w", errUnjournaled, JournalTopic, err)
+	}
+	return nil
 }

@@ -291,8 +291,8 @@ func (c *court) retake(ctx context.Context, name string) error {
 		}
 		return err
 	}
-	c.signs(ctx, d)
-	if d.lost != nil {
+	d = c.desks[name]
+	if c.signs(ctx, d); d.lost != nil {
 		return nil
 	}
 	c.logAgain.Store(true)
@@ -322,11 +322,26 @@ func (c *court) clears(ctx context.Context, d *desk) {
 	}
 }
 
-// refold folds what the journal has of one desk up to now. The journal's reader is somewhere before: what it brings again is passed over.
+// refold folds what the journal has of one desk up to now. The journal's reader is somewhere before: what it brings again is passed over. A desk whose evidence the journal hasn't got is lost.
 func (c *court) refold(ctx context.Context, d *desk) error {
 	if finished(&d.head) {
 		d.next = offsetOf(d.head.Offsets, d.partition)
 	}
+	gone, err := c.lacks(ctx, d)
+	if err == nil && gone == nil {
+		err = c.foldAgain(ctx, d)
+	}
+	if err == nil {
+		_, err = c.holdsAgainstJournal(ctx, d)
+	}
+	if err != nil {
+		return err
+	}
+	return c.checkJournal(ctx, []string{d.rollout.Model})
+}
+
+// foldAgain folds what the journal has of a desk from where that begins.
+func (c *court) foldAgain(ctx context.Context, d *desk) error {
 	offsets, err := c.journal.EndOffsets(ctx)
 	if err != nil {
 		return fmt.Errorf("read the window journal: %w", err)
@@ -346,7 +361,11 @@ func (c *court) refold(ctx context.Context, d *desk) error {
 			return fmt.Errorf("read the window journal: %w", err)
 		}
 		e, err := decodeEntry(&record)
-		if err != nil || e.rollout != d.rollout.Name || e.input != nil && e.input.Kind == decisions.InputApplied {
+		if err == nil && e.input != nil && e.input.Kind == decisions.InputApplied {
+			c.begins(&record, &e)
+			continue
+		}
+		if err != nil || e.rollout != d.rollout.Name {
 			continue
 		}
 		if _, err := c.take(ctx, &record); err != nil {
