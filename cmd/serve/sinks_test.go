@@ -13,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -59,14 +58,8 @@ func inBooth(t *testing.T, name string, dry bool, play func(b *booth)) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		v := &village{T: t, dir: dir, network: new(kfake.VirtualNetwork)}
-		var err error
-		v.server, err = server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: filepath.Join(dir, "nats"), NoSigs: true, NoLog: true})
-		v.must(err)
-		v.server.Start()
-		if !v.server.ReadyForConnections(10 * time.Second) {
-			t.Fatal("NATS is not ready")
-		}
-		conn, err := nats.Connect("", nats.InProcessServer(v.server))
+		v.startNATS()
+		conn, err := nats.Connect("", nats.InProcessServer(v))
 		v.must(err)
 		b := &booth{T: t, conn: conn, answer: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }}
 		l, err := v.network.Listen("tcp", "127.0.0.1:9000")
@@ -96,8 +89,7 @@ func inBooth(t *testing.T, name string, dry bool, play func(b *booth)) {
 		}
 		outside.Close()
 		conn.Close()
-		v.server.Shutdown()
-		v.server.WaitForShutdown()
+		v.stopNATS()
 		synctest.Wait()
 	})
 }

@@ -241,6 +241,7 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 		return
 	}
 	c.standbys.looked = now
+	c.givesWay(ctx)
 	for _, name := range slices.Sorted(maps.Keys(c.standbys.since)) {
 		head, revision, err := c.bus.LoadHead(ctx, name)
 		silent := c.standbys.silent(name, &head, revision, err)
@@ -263,6 +264,24 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 			continue
 		}
 		c.standbys.failed.over()
+	}
+}
+
+// givesWay lets this process stand by for rollouts that it has lost, and of which another one has decided more since: who did what it says to do would undo that.
+func (c *court) givesWay(ctx context.Context) {
+	for _, name := range sortedDesks(c.desks) {
+		d := c.desks[name]
+		if d.lost == nil || errors.Is(d.lost, bus.ErrLost) {
+			continue
+		}
+		head, _, err := c.bus.LoadHead(ctx, name)
+		s, own := &head.State, &d.head.State
+		if err != nil || head.Writer == c.instance || s.Epoch < own.Epoch || s.Epoch == own.Epoch && s.Seq <= own.Seq {
+			continue
+		}
+		d.lost = fmt.Errorf("its record is of epoch %d and decision %d, and this one knows epoch %d and decision %d: %w", s.Epoch, s.Seq, own.Epoch, own.Seq, bus.ErrLost)
+		c.standsBy(name)
+		c.log.Info().Str("rollout", name).Str("writer", head.Writer).Msg("another serve has decided more for this rollout, which was lost: this one stands by, and goes on when that one is stopped")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +40,7 @@ type village struct {
 	dir     string
 	network *kfake.VirtualNetwork
 	cluster *kfake.Cluster
-	server  *server.Server
+	server  atomic.Pointer[server.Server]
 	kafka   *kafka.Client
 	bus     *bus.Bus
 	began   time.Time
@@ -126,18 +127,33 @@ func (v *village) found() {
 	var err error
 	v.cluster, err = kfake.NewCluster(kfake.ListenFn(v.network.Listen), kfake.Ports(9092), kfake.NumBrokers(1), kfake.SeedTopics(1, "predictions"))
 	v.must(err)
-	v.server, err = server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: filepath.Join(v.dir, "nats"), NoSigs: true, NoLog: true})
-	v.must(err)
-	v.server.Start()
-	if !v.server.ReadyForConnections(10 * time.Second) {
-		v.Fatal("NATS is not ready")
-	}
+	v.startNATS()
 	v.bus, err = bus.Connect(v.Context(), bus.Options{Conn: v.conn()})
 	v.must(err)
 	v.must(v.bus.Ensure(v.Context()))
 	v.kafka, err = kafka.Connect(v.Context(), kafka.Connection{Brokers: v.cluster.ListenAddrs(), Dial: v.network.DialContext})
 	v.must(err)
 }
+
+func (v *village) startNATS() {
+	v.Helper()
+	s, err := server.NewServer(&server.Options{DontListen: true, JetStream: true, StoreDir: filepath.Join(v.dir, "nats"), NoSigs: true, NoLog: true})
+	v.must(err)
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		v.Fatal("NATS is not ready")
+	}
+	v.server.Store(s)
+}
+
+func (v *village) stopNATS() {
+	s := v.server.Load()
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// InProcessConn connects to the NATS that runs now.
+func (v *village) InProcessConn() (net.Conn, error) { return v.server.Load().InProcessConn() }
 
 func (v *village) must(err error) {
 	v.Helper()
@@ -147,7 +163,7 @@ func (v *village) must(err error) {
 }
 
 func (v *village) conn() *nats.Conn {
-	c, err := nats.Connect("", nats.InProcessServer(v.server))
+	c, err := nats.Connect("", nats.InProcessServer(v), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second), nats.ReconnectJitter(time.Nanosecond, time.Nanosecond))
 	v.must(err)
 	v.stops = append(v.stops, c.Close)
 	return c
@@ -160,8 +176,7 @@ func (v *village) end() {
 	}
 	v.kafka.Close()
 	v.cluster.Close()
-	v.server.Shutdown()
-	v.server.WaitForShutdown()
+	v.stopNATS()
 	synctest.Wait()
 }
 

@@ -1,0 +1,76 @@
+package serve
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+)
+
+// backsUpNATS stops NATS for a moment, and copies all that it keeps.
+func (v *village) backsUpNATS(name string) {
+	v.Helper()
+	v.stopNATS()
+	v.must(os.CopyFS(filepath.Join(v.dir, name), os.DirFS(filepath.Join(v.dir, "nats"))))
+	v.startNATS()
+	v.wait(5*time.Second + 130*time.Millisecond)
+}
+
+// restoresNATS stops NATS, and starts it with what a copy has; "": with nothing.
+func (v *village) restoresNATS(name string) {
+	v.Helper()
+	v.stopNATS()
+	v.must(os.RemoveAll(filepath.Join(v.dir, "nats")))
+	if name != "" {
+		v.must(os.CopyFS(filepath.Join(v.dir, "nats"), os.DirFS(filepath.Join(v.dir, name))))
+	}
+	v.startNATS()
+	v.wait(2*time.Second + 130*time.Millisecond)
+}
+
+// retried begins the story's next epoch.
+func (v *village) retried(epoch int64) {
+	v.Helper()
+	v.ask("retry", true)
+	v.until("a later epoch", func(s *decisions.State) bool { return s.Epoch == epoch && s.Status == decisions.StatusRunning && s.Wait == nil })
+	v.wait(time.Second + 130*time.Millisecond)
+}
+
+// TestTakesOverAnOlderBackup: where all of NATS is restored from an older backup while two services run, the one that stood by takes nothing over by it: it is lost for both, and no epoch begins a second time.
+func TestTakesOverAnOlderBackup(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.other("new", "127.0.0.1:8089")
+		v.wait(30*time.Second + 70*time.Millisecond)
+		v.ask("rollback", false)
+		v.completed()
+		v.backsUpNATS("kept")
+		v.retried(2)
+		v.restoresNATS("kept")
+		v.wait(2*time.Minute + 70*time.Millisecond)
+		const says = "503 rollout story is lost: This serve no longer decides for rollout story"
+		const behind = "the decision log ends with epoch 1 of model ranker, and the window journal has epoch 2 of rollout story"
+		old, decides := v.page("/readyz"), v.pageAt("127.0.0.1:8089", "/readyz")
+		if !strings.HasPrefix(old, says) || !strings.Contains(old, behind) || !strings.HasPrefix(decides, says) {
+			t.Errorf("the one that stood by: %s\nthe other one: %s", old, decides)
+		}
+		if reply := v.ask("retry", false); reply.Refused == "" {
+			t.Errorf("a retry is answered with %+v", reply)
+		}
+		if reply := v.ask("retry", true); reply.Decision != "story.3.1" {
+			t.Errorf("a retry by override is answered with %+v", reply)
+		}
+		v.until("the router obeys", func(s *decisions.State) bool {
+			return s.Epoch == 3 && s.Status == decisions.StatusRunning && s.Wait == nil
+		})
+		v.wait(7*time.Second + 70*time.Millisecond)
+		ready := []string{v.page("/readyz"), v.pageAt("127.0.0.1:8089", "/readyz")}
+		if strings.HasPrefix(ready[0], "200") == strings.HasPrefix(ready[1], "200") || !strings.Contains(ready[0]+ready[1], "Where that one is stopped, this one goes on by itself") {
+			t.Errorf("one of two decides, the other one stands by: %q", ready)
+		}
+	})
+}
