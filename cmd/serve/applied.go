@@ -98,8 +98,8 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	var found []decisions.Pillar
 	if err == nil {
 		var known bool
-		if found, known = c.inspect(ctx, s, &a, r); !known {
-			return nil
+		if found, known, err = c.inspect(ctx, s, &a, r); !known {
+			return err
 		}
 		err = c.mayStart(found, d, other)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 )
 
 // backsUpNATS stops NATS for a moment, and copies all that it keeps.
@@ -35,7 +36,9 @@ func (v *village) restoresNATS(name string) {
 func (v *village) retried(epoch int64) {
 	v.Helper()
 	v.ask("retry", true)
-	v.until("a later epoch", func(s *decisions.State) bool { return s.Epoch == epoch && s.Status == decisions.StatusRunning && s.Wait == nil })
+	v.until("a later epoch", func(s *decisions.State) bool {
+		return s.Epoch == epoch && s.Status == decisions.StatusRunning && s.Wait == nil
+	})
 	v.wait(time.Second + 130*time.Millisecond)
 }
 
@@ -71,6 +74,65 @@ func TestTakesOverAnOlderBackup(t *testing.T) {
 		ready := []string{v.page("/readyz"), v.pageAt("127.0.0.1:8089", "/readyz")}
 		if strings.HasPrefix(ready[0], "200") == strings.HasPrefix(ready[1], "200") || !strings.Contains(ready[0]+ready[1], "Where that one is stopped, this one goes on by itself") {
 			t.Errorf("one of two decides, the other one stands by: %q", ready)
+		}
+	})
+}
+
+// TestNATSMadeAnew: where NATS was emptied while no serve ran, and the window journal is there, each start says that nobody decides for the model, with the epochs that routers have had; the file, applied again, begins
+// one above them, which routers obey.
+func TestNATSMadeAnew(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.retried(2)
+		v.stopService()
+		v.restoresNATS("")
+		v.stopService = v.service()
+		v.wait(4*time.Second + 130*time.Millisecond)
+		const says = "NATS knows nothing of rollout story, and the window journal has epoch 1 of rollout story, epoch 2 of rollout story of model ranker: NATS was emptied"
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 1 || told[0].Severity != schemas.Critical || !strings.HasPrefix(told[0].Sentence, says) {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+		v.restart()
+		v.wait(4*time.Second + 130*time.Millisecond)
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost: "+says) {
+			t.Errorf("ready: %s", ready)
+		}
+		if page := v.page("/v1/rollouts"); !strings.Contains(page, `"status":"unknown"`) || !strings.Contains(page, `"epoch":2`) || v.share.Load() != 1000 {
+			t.Errorf("the canary has %d basis points; rollouts: %s", v.share.Load(), page)
+		}
+		v.apply("story", storyHead+errorsMore+"  stages: [{weight: 20, bake: 10m, max: 1h}]\n")
+		v.until("the router obeys", func(s *decisions.State) bool {
+			return s.Epoch == 3 && s.Status == decisions.StatusRunning && s.Wait == nil
+		})
+		v.restart()
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") || v.share.Load() != 2000 {
+			t.Errorf("the canary has %d basis points; ready: %s", v.share.Load(), ready)
+		}
+	})
+}
+
+// TestBackupOfBeforeAModel: a model that a restored NATS knows nothing of, and whose epochs the window journal has, begins in an epoch above those.
+func TestBackupOfBeforeAModel(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.others.Store(50)
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.backsUpNATS("kept")
+		second := strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise", "  acks: {routers: [router-a], within: 10s}\n", "").Replace(storyHead + errorsMore + atOnce)
+		for epoch := int64(1); epoch <= 2; epoch++ {
+			v.apply("second", second, func(a *Application) { a.Retry, a.Force = epoch > 1, epoch > 1 })
+			v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Epoch == epoch && s.Status == decisions.StatusRunning })
+			v.wait(20*time.Second + 130*time.Millisecond)
+		}
+		v.stopService()
+		v.restoresNATS("kept")
+		v.stopService = v.service()
+		v.wait(4*time.Second + 130*time.Millisecond)
+		v.apply("second", second)
+		v.untilOf("second", "it is judged again", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		if head, _, err := v.bus.LoadHead(v.Context(), "second"); err != nil || head.State.Epoch != 3 {
+			t.Errorf("it begins epoch %d: %v", head.State.Epoch, err)
 		}
 	})
 }

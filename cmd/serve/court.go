@@ -147,6 +147,9 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	if err := c.checkJournal(ctx, c.judged()); err != nil {
 		return err
 	}
+	if err := c.findUnlogged(ctx); err != nil {
+		return err
+	}
 	reader, err := c.journal.ReadFrom(ctx, offsets)
 	if err != nil {
 		return fmt.Errorf("read the window journal: %w", err)

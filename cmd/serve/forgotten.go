@@ -18,6 +18,7 @@ type forgotten struct {
 	decision *schemas.Decision
 	record   bool // there is one, and nothing is judged by it without the file
 	told     bool
+	missing  string // epochs that the window journal alone knows of; "": the decision log knows
 }
 
 // statusUnknown is that of a rollout that is forgotten.
@@ -109,6 +110,9 @@ func (c *court) since(than *schemas.Decision) bool {
 
 // text says that nobody decides, and what to do.
 func (f *forgotten) text() string {
+	if f.missing != "" {
+		return f.unloggedText()
+	}
 	d, gone := f.decision, "The record and the file of rollout %s are gone"
 	if f.record {
 		gone = "The file of rollout %s is gone, and nothing is judged by its record alone"

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 
 	"streamcanary/decisions"
@@ -52,28 +53,39 @@ type inspection struct {
 	id      string // of the application
 	done    bool
 	pillars []decisions.Pillar
+	model   string
+	had     int64 // the model's newest epoch in the journal, where that was asked
+	asked   bool
+	failed  error // to ask it
 }
 
-// inspect returns what was found of an application's pillars. Where that isn't known yet it has them checked, by a goroutine of its own since registries
+// inspect returns what was found of an application's pillars, and has the journal read where nothing else knows which epochs the model has had. Where that isn't known yet it has them checked, by a goroutine of its own since registries
 // may take their time, and the application is taken again when that is done (inspected).
-func (c *court) inspect(ctx context.Context, s bus.Spec, a *Application, r *schemas.Rollout) ([]decisions.Pillar, bool) {
-	if r.Pillars.None() {
-		return nil, true
+func (c *court) inspect(ctx context.Context, s bus.Spec, a *Application, r *schemas.Rollout) ([]decisions.Pillar, bool, error) {
+	asks, err := c.asksJournal(ctx, r.Model)
+	if err != nil || r.Pillars.None() && !asks {
+		return nil, err == nil, err
 	}
 	if there := c.inspections[s.Rollout]; there != nil && there.id == a.ID {
-		return there.pillars, there.done
+		return there.pillars, there.done, nil
 	}
-	x := &inspection{spec: s, id: a.ID}
+	x := &inspection{spec: s, id: a.ID, model: r.Model, asked: asks}
 	c.inspections[s.Rollout] = x
 	query := pillars.Query{Pillars: &r.Pillars, Documents: a.Documents, Pins: c.pins(r.Model)}
+	done := *x
 	c.inspectors.Go(func() {
-		found := c.checkPillars(ctx, r.Model, query)
+		if !r.Pillars.None() {
+			done.pillars = c.checkPillars(ctx, r.Model, query)
+		}
+		if asks {
+			done.had, done.failed = c.epochsHad(ctx, r.Model)
+		}
 		select {
-		case c.inspected <- inspection{spec: s, id: x.id, pillars: found}:
+		case c.inspected <- done:
 		case <-ctx.Done():
 		}
 	})
-	return nil, false
+	return nil, false, nil
 }
 
 // checkPillars checks pillars against what registered versions were at first sight, and keeps what they are now of those that were not seen before: that
@@ -103,6 +115,17 @@ func (c *court) inspectionEnds(ctx context.Context, x inspection) error {
 	there := c.inspections[x.spec.Rollout]
 	if there == nil || there.id != x.id {
 		return nil
+	}
+	if x.failed != nil { // it comes again
+		delete(c.inspections, x.spec.Rollout)
+		return c.untakenYet(ctx, x.spec, fmt.Errorf("%w: read the window journal: %w", errUnasked, x.failed))
+	}
+	if x.asked {
+		c.had[x.model] = max(c.had[x.model], x.had)
+	}
+	if x.had > 0 {
+		c.log.Warn().Str("model", x.model).Str("rollout", x.spec.Rollout).Int64("epoch", x.had).
+			Msg("the decision log knows nothing of this model, and the window journal has epochs of it up to this one: the next one is above them; was NATS emptied, made anew, or restored from an older backup?")
 	}
 	there.done, there.pillars = true, x.pillars
 	return c.spec(ctx, x.spec)

@@ -309,14 +309,22 @@ func TestRecomputeOfSilentEpochs(t *testing.T) {
 	})
 }
 
-// TestRecomputeOfAnEpochThatBeganTwice: where NATS has forgotten a model, and the journal hasn't, an epoch that has its number a second time is told, and computed.
+// TestRecomputeOfAnEpochThatBeganTwice: an epoch that has its number a second time in the journal, as where NATS had forgotten a model and an older serve didn't look, is told, and computed.
 func TestRecomputeOfAnEpochThatBeganTwice(t *testing.T) {
 	inVillage(t, storyHead+atOnce, "", func(v *village) {
 		v.status(decisions.StatusRunning)
 		v.wait(time.Second)
 		v.stopService()
+		var before []kafka.Entry // what the new service must not find, in whose place others stand meanwhile
+		v.copied(func(e kafka.Entry) *kafka.Entry { before = append(before, e); return nil })
 		for _, stream := range []string{schemas.StreamName, "KV_" + schemas.RolloutsBucket, "KV_" + schemas.RoutesBucket} {
 			v.must(v.js().DeleteStream(v.Context(), stream))
+		}
+		v.must(v.cluster.DeleteTopic(JournalTopic))
+		v.must(v.kafka.EnsureTopic(v.Context(), JournalTopic, oneJournal.journal, nil))
+		for range before {
+			_, err := v.kafka.Log(JournalTopic, 0).Append(v.Context(), kafka.Entry{Key: []byte("ranker")})
+			v.must(err)
 		}
 		v.stopService = v.service()
 		v.wait(time.Second)
@@ -324,8 +332,13 @@ func TestRecomputeOfAnEpochThatBeganTwice(t *testing.T) {
 		v.until("it begins", func(s *decisions.State) bool { return s.Epoch == 1 })
 		v.wait(time.Second)
 		log := v.decisionLog()
-		findings, counts := v.recompute(journalOf(v.kafka), log)
-		if told(findings) != "twice" || findings[0].Rollout != "story" || findings[0].Epoch != 1 || counts.Same != len(log) {
+		findings, counts := v.recompute(v.copied(func(e kafka.Entry) *kafka.Entry {
+			if e.Offset < int64(len(before)) {
+				return &before[e.Offset]
+			}
+			return &e
+		}), log)
+		if len(before) == 0 || told(findings) != "twice" || findings[0].Rollout != "story" || findings[0].Epoch != 1 || counts.Same != len(log) {
 			v.Errorf("of %d decisions: found %+v, counts %+v", len(log), findings, counts)
 		}
 	})

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -56,6 +57,15 @@ func (b *Bus) lookAtLog(ctx context.Context) (jetstream.StreamInfo, error) {
 		return jetstream.StreamInfo{}, err
 	}
 	return *stream.CachedInfo(), nil
+}
+
+// LogMade is when the stream of the decision log was made; what is restored from a backup has the time of the first one.
+func (b *Bus) LogMade(ctx context.Context) (time.Time, error) {
+	info, err := b.lookAtLog(ctx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look at the decision log at %s: %w", b.where(), err)
+	}
+	return info.Created, nil
 }
 
 // sees takes note of a look, and reports whether it is news.

@@ -58,11 +58,14 @@ func (c *Client) Log(topic string, within time.Duration) *Log {
 // are ours (AppendAsync): the client's own counts from a record's timestamp, which may be an event time of long ago.
 func producing() []kgo.Opt {
 	return []kgo.Opt{
-		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0),
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(keyPartitioner()), kgo.ProducerLinger(0),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()),
 		kgo.MaxBufferedRecords(bufferedRecords), kgo.MaxBufferedBytes(bufferedBytes),
 	}
 }
+
+// keyPartitioner puts records of one key into one partition, as every Kafka client does.
+func keyPartitioner() kgo.Partitioner { return kgo.StickyKeyPartitioner(nil) }
 
 // Append puts one entry at the end of its key's partition, and returns where. It returns within the log's deadline, whatever
 // the brokers do: an entry in flight cannot be taken back, so the error is then ErrUnsettled.
@@ -160,4 +163,15 @@ func (l *Log) EndOffsets(ctx context.Context) (map[int32]int64, error) {
 func (l *Log) StartOffsets(ctx context.Context) (map[int32]int64, error) {
 	offsets, err := l.client.StartOffsets(ctx, l.topic)
 	return offsets[l.topic], err
+}
+
+// OffsetsSince returns the first offsets whose records have a time of at least ms; the end where there are none.
+func (l *Log) OffsetsSince(ctx context.Context, ms int64) (map[int32]int64, error) {
+	offsets, err := l.client.OffsetsSince(ctx, ms, l.topic)
+	return offsets[l.topic], err
+}
+
+// PartitionOf is where Append puts entries of a key in a log of so many partitions.
+func (l *Log) PartitionOf(key []byte, partitions int) int32 {
+	return int32(keyPartitioner().ForTopic(l.topic).Partition(&kgo.Record{Key: key}, max(partitions, 1)))
 }

@@ -1,0 +1,182 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/ingest/kafka"
+	"streamcanary/schemas"
+)
+
+// Where NATS was emptied or made anew, or restored from a backup of before a model's first rollout, the window journal alone knows of the model's epochs. Nobody decides for it, and its routers take an epoch
+// of a number that they have had for an old one. What stands in the journal from before the decision log was made tells of that at a start; and before a model of which the log knows nothing begins its
+// first rollout, the journal is asked which epochs it has had.
+
+// traces are what the journal has of a model's epochs, behind their starts, which may never have been heeded.
+type traces struct {
+	epochs map[int64]string // and their rollouts
+	lastMs int64            // when the newest record was written
+}
+
+// traced notes what a record says of its model.
+func (t *traces) traced(record *kafka.Entry) {
+	e, err := decodeEntry(record)
+	if err != nil || e.epoch == 0 || e.input != nil && e.input.Kind == decisions.InputApplied {
+		return
+	}
+	t.epochs[e.epoch], t.lastMs = e.rollout, max(t.lastMs, record.TimeMs)
+}
+
+func (t *traces) newest() int64 {
+	newest := int64(0)
+	for epoch := range t.epochs {
+		newest = max(newest, epoch)
+	}
+	return newest
+}
+
+// errReadEnough ends the reading of a part of the journal.
+var errReadEnough = errors.New("all is read")
+
+// readSpan reads what the journal has between places of its partitions; one that upTo doesn't name isn't read.
+func (c *court) readSpan(ctx context.Context, upTo map[int32]int64, fn func(*kafka.Entry)) error {
+	starts, err := c.journal.StartOffsets(ctx)
+	if err != nil {
+		return err
+	}
+	from, err := c.journal.EndOffsets(ctx)
+	if err != nil {
+		return err
+	}
+	open := map[int32]int64{}
+	for p, end := range upTo {
+		if start := starts[p]; start < min(end, from[p]) {
+			from[p], open[p] = start, end
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	reader, err := c.journal.ReadFrom(ctx, from)
+	if err != nil {
+		return err
+	}
+	defer c.inspectors.Go(reader.Close) // nobody waits for that
+	err = reader.Drain(ctx, func(record kafka.Entry) error {
+		if end, is := open[record.Partition]; is && record.Offset < end {
+			fn(&record)
+		}
+		if record.Offset+1 >= open[record.Partition] {
+			delete(open, record.Partition)
+		}
+		if len(open) == 0 {
+			return errReadEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errReadEnough) {
+		return nil
+	}
+	return err
+}
+
+// underWayWithin is how much older than the journal's newest record a model's newest one may be for its rollout to count as under way: stage one keeps recovery points of those each 10 s.
+const underWayWithin = 5 * time.Minute
+
+// findUnlogged looks for models that have had epochs before the decision log was made, and of which it knows nothing.
+func (c *court) findUnlogged(ctx context.Context) error {
+	made, err := c.bus.LogMade(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := c.journal.OffsetsSince(ctx, made.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("read the window journal: %w", err)
+	}
+	all, newest := map[string]*traces{}, int64(0)
+	err = c.readSpan(ctx, before, func(record *kafka.Entry) {
+		model := string(record.Key)
+		if all[model] == nil {
+			all[model] = &traces{epochs: map[int64]string{}}
+		}
+		all[model].traced(record)
+		newest = max(newest, record.TimeMs)
+	})
+	if err != nil {
+		return fmt.Errorf("read the window journal: %w", err)
+	}
+	for _, model := range slices.Sorted(maps.Keys(all)) {
+		if err := c.unlogs(ctx, model, all[model], newest-underWayWithin.Milliseconds()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlogs notes the epochs of a model that its decision log knows nothing of, and that nobody decides for it where they were under way.
+func (c *court) unlogs(ctx context.Context, model string, t *traces, underWayMs int64) error {
+	last, err := c.bus.LastDecision(ctx, model)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return err
+	}
+	newest := t.newest()
+	if last.Decision != nil && last.Decision.Epoch >= newest || newest == 0 {
+		return nil
+	}
+	c.had[model] = max(c.had[model], newest)
+	if t.lastMs < underWayMs || c.newestDesk(model) != nil { // of who has a record it is known (checkJournal)
+		return nil
+	}
+	a := aheadOf{decided: t.epochs}
+	f := &forgotten{decision: &schemas.Decision{ID: fmt.Sprintf("%s.%d", t.epochs[newest], newest), Rollout: t.epochs[newest], Model: model, Epoch: newest}, missing: a.missing()}
+	c.forgotten[model] = f
+	c.log.Error().Str("rollout", f.decision.Rollout).Str("model", model).Int64("epoch", newest).Msg(f.text())
+	return nil
+}
+
+// unloggedText says that the window journal alone knows of a model's epochs, and what to do.
+func (f *forgotten) unloggedText() string {
+	d := f.decision
+	return fmt.Sprintf("NATS knows nothing of rollout %s, and the window journal has %s of model %s: NATS was emptied, made anew, or restored from an older backup. Routers keep the split that they have, nobody decides for that now, and no "+
+		"guardrail takes a canary back. Look at what routers do. Restore NATS (streams %s and KV_%s) from a backup while no serve runs; where there is none, apply the rollout's file again with `streamcanary rollout apply`: it goes on in an "+
+		"epoch above these, which routers obey, and `rollout rollback` takes the canary back then, or `rollout delete` ends it",
+		d.Rollout, f.missing, d.Model, schemas.StreamName, schemas.RolloutsBucket)
+}
+
+// asksJournal reports whether the journal must be read before a model begins a rollout, since nothing else knows which epochs the model has had.
+func (c *court) asksJournal(ctx context.Context, model string) (bool, error) {
+	if _, known := c.had[model]; known || c.newestDesk(model) != nil {
+		return false, nil
+	}
+	_, err := c.bus.LastDecision(ctx, model)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return false, fmt.Errorf("%w: %w", errUnasked, err)
+	}
+	if err == nil {
+		c.had[model] = 0
+		return false, nil
+	}
+	return true, nil
+}
+
+// epochsHad is the newest epoch that the journal has of a model, as far as anything but its start stands there.
+func (c *court) epochsHad(ctx context.Context, model string) (int64, error) {
+	ends, err := c.journal.EndOffsets(ctx)
+	if err != nil {
+		return 0, err
+	}
+	p := c.journal.PartitionOf([]byte(model), len(ends))
+	t := traces{epochs: map[int64]string{}}
+	err = c.readSpan(ctx, map[int32]int64{p: ends[p]}, func(record *kafka.Entry) {
+		if string(record.Key) == model {
+			t.traced(record)
+		}
+	})
+	return t.newest(), err
+}
