@@ -63,14 +63,14 @@ func TestEpochsBeginOnce(t *testing.T) {
 	c := court{bus: s.bus, desks: map[string]*desk{}}
 	knows := func(epoch int64, want uint64, wantErr error) {
 		t.Helper()
-		if have, err := c.known(t.Context(), "r", epoch); have != want || !errors.Is(err, wantErr) {
+		if have, err := c.known(t.Context(), "r", "next", epoch); have != want || !errors.Is(err, wantErr) {
 			t.Errorf("epoch %d may be written over revision %d (%v), want %d (%v)", epoch, have, err, want, wantErr)
 		}
 	}
 	write := func(over uint64) uint64 {
 		t.Helper()
 		head := decisions.NewHead(over)
-		head.State.Terms.Rollout, head.State.Epoch = "r", 1
+		head.State.Terms.Rollout, head.State.Terms.Application, head.State.Epoch = "r", "this", 1
 		revision, err := s.bus.SaveHead(t.Context(), head, over)
 		if err != nil {
 			t.Fatal(err)
@@ -83,6 +83,11 @@ func TestEpochsBeginOnce(t *testing.T) {
 	knows(2, first, nil)
 	c.desks["r"] = &desk{revision: first}
 	knows(2, first, nil)
-	write(first)
+	second := write(first)
 	knows(2, 0, bus.ErrLost)
+	delete(c.desks, "r")
+	knows(2, second, nil)
+	if _, err := c.known(t.Context(), "r", "this", 2); !errors.Is(err, bus.ErrLost) { // whatever it began with then
+		t.Errorf("what another process has begun may be begun once more: %v", err)
+	}
 }

@@ -257,6 +257,9 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return fmt.Errorf("%w: %w", errUnasked, err)
 	}
+	if begun, err := c.isBegun(ctx, r.Name, a); begun || err != nil { // looked up last: whoever has begun it has written that before it decided anything
+		return err
+	}
 	if epoch = max(epoch, c.published(r.Model), c.had[r.Model]); route != nil {
 		epoch = max(epoch, route.Epoch)
 	}
@@ -280,7 +283,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	}
 	c.pending[r.Name] = *a
 	in := decisions.Input{Kind: decisions.InputApplied, EventMs: int64(a.From), WallMs: time.Now().UnixMilli(), Applied: &applied}
-	record, err := startRecord(&start{*a, c.sources}, in)
+	record, err := startRecord(&start{Application: *a, Sources: c.sources, Instance: c.instance}, in)
 	if err != nil {
 		return err
 	}
@@ -363,19 +366,20 @@ func (c *court) before(ctx context.Context, model string) (history, error) {
 	return h, nil
 }
 
-// applied begins an epoch where its start stands in the journal. One that this process didn't ask for (asked for by one that was
-// killed before it was read back) is passed over: the file is still there and was applied again.
+// applied begins an epoch where its start stands in the journal, with what stands there. One that this process didn't ask for (asked for by one that was
+// killed before it was read back, or by one that runs beside it) is passed over: the file is still there and was applied again, or is begun by that one.
 func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) error {
-	a, asked := c.pending[e.rollout]
-	if !asked || e.input.Applied.Terms.Application != a.ID {
+	asked, waits := c.pending[e.rollout]
+	if !waits || e.input.Applied.Terms.Application != asked.ID {
 		return nil
 	}
+	s, r, err := startOf(record, e.input)
+	if err != nil || s.Instance != c.instance {
+		return nil
+	}
+	a := s.Application
 	delete(c.pending, e.rollout)
 	delete(c.inspections, e.rollout)
-	r, err := a.Rollout()
-	if err != nil {
-		return fmt.Errorf("apply rollout %s: %w", e.rollout, err)
-	}
 	again := bus.Spec{Rollout: e.rollout} // as it was asked for, should the log not answer
 	if again.Body, err = a.Encode(); err != nil {
 		return fmt.Errorf("apply rollout %s: %w", e.rollout, err)
@@ -391,15 +395,13 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	if !standsOn(e.input.Applied.Prev, was.last) {
 		return c.applyAgain(r.Name, &a)
 	}
-	revision, err := c.known(ctx, r.Name, e.epoch)
+	revision, err := c.known(ctx, r.Name, a.ID, e.epoch)
 	if errors.Is(err, bus.ErrUnreadable) {
 		c.refuse(r.Name, &a, fmt.Errorf("%w: where a newer version of streamcanary wrote its record, run that; otherwise look who can write there, and `rollout delete %s --force`, then apply it again", err, r.Name))
 		return nil
 	}
 	if errors.Is(err, bus.ErrLost) {
-		c.log.Error().Err(err).Str("rollout", r.Name).Str("model", r.Model).
-			Msg("another process decides for this rollout: this one stands by, and goes on when that one is stopped; is it meant that two serve run?")
-		c.standsBy(r.Name)
+		c.yields(ctx, r.Name, err)
 		return nil
 	}
 	if err != nil {
@@ -472,8 +474,8 @@ func (c *court) applyAgain(rollout string, a *Application) error {
 }
 
 // known is the revision of a rollout's record that an epoch may be written over: the one that this process wrote or read last; 0: there is none. bus.ErrLost: another
-// process has written it since then, so that decisions may be under way of which nothing is known here.
-func (c *court) known(ctx context.Context, rollout string, epoch int64) (uint64, error) {
+// process has written it since then, so that decisions may be under way of which nothing is known here, or has begun the very application.
+func (c *court) known(ctx context.Context, rollout, application string, epoch int64) (uint64, error) {
 	head, revision, err := c.bus.LoadHead(ctx, rollout)
 	if errors.Is(err, bus.ErrNotFound) {
 		return 0, nil
@@ -481,7 +483,7 @@ func (c *court) known(ctx context.Context, rollout string, epoch int64) (uint64,
 	if err != nil {
 		return 0, err
 	}
-	if d := c.desks[rollout]; d != nil && revision != d.revision || d == nil && head.State.Epoch >= epoch {
+	if d := c.desks[rollout]; d != nil && revision != d.revision || d == nil && head.State.Epoch >= epoch || head.State.Terms.Application == application {
 		return 0, fmt.Errorf("begin epoch %d of rollout %s over revision %d of its record, of epoch %d: %w", epoch, rollout, revision, head.State.Epoch, bus.ErrLost)
 	}
 	return revision, nil

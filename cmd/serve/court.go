@@ -238,7 +238,7 @@ func (c *court) opens(name string, head decisions.Head, revision uint64) *desk {
 
 // newDesk makes an empty desk for an epoch.
 func (c *court) newDesk(a Application, r *schemas.Rollout, epoch int64) *desk {
-	d := newDesk(start{a, c.sources}, r, epoch)
+	d := newDesk(start{Application: a, Sources: c.sources}, r, epoch)
 	d.instance = c.instance
 	return d
 }

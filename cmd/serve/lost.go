@@ -44,7 +44,7 @@ func (c *court) lose(ctx context.Context, d *desk, err error) {
 	said := "another process decides for this rollout: this one stops deciding for it until it is restarted; is it meant that two serve run?"
 	switch {
 	case errors.Is(err, bus.ErrLost):
-		said = "another process decides for this rollout: this one stands by, and goes on when that one is stopped; is it meant that two serve run?"
+		said = standsByText
 		c.standsBy(d.rollout.Name)
 	case errors.Is(err, errJournalGone):
 		said = "the window journal hasn't got what this rollout is judged by: nothing is decided for it"

@@ -104,6 +104,8 @@ func headers(kind, rollout string, epoch int64) []ingest.Header {
 type start struct {
 	Application Application    `json:"application"`
 	Sources     engine.Sources `json:"sources"`
+	// Instance is the process that asks for it: of several that do so at once each begins by its own record or not at all.
+	Instance string `json:"instance,omitempty"`
 }
 
 // startRecord is the journal record that starts an epoch.

@@ -56,9 +56,29 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 		return
 	}
 	c.handIns[d.rollout.Name] = handIn{id: a.ID, name: in.Actor.Name}
-	if err := c.write(ctx, d.rollout.Name, &a); err != nil {
+	if err := c.handsIn(ctx, d.rollout.Name, &a); err != nil {
 		c.answer(id, &schemas.CommandReply{Failed: err.Error() + ": look at the rollout, then ask again with the same id"})
 	}
+}
+
+// handsIn writes what a retry hands in, unless another process that has heard it, too, has done so: then that one's file is what both take.
+func (c *court) handsIn(ctx context.Context, rollout string, a *Application) error {
+	handed := func() bool {
+		there, err := c.bus.Spec(ctx, rollout)
+		if err != nil {
+			return false
+		}
+		x, err := ReadApplication(there.Body)
+		return err == nil && x.ID == a.ID
+	}
+	if handed() {
+		return nil
+	}
+	err := c.write(ctx, rollout, a)
+	if errors.Is(err, bus.ErrConflict) && handed() {
+		return nil
+	}
+	return err
 }
 
 // write puts a rollout's file where `rollout apply` puts it; it comes back from there.

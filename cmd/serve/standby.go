@@ -18,7 +18,8 @@ import (
 // one finds that at its next write, and stands by. Who stops releases its records, and who stands by takes them over then: it reads the record and the journal again, as at a start. So whichever
 // is stopped, the one that is left decides, and nobody is woken unless two go on running for longer than a deploy takes. Who is killed, or hangs, releases nothing: who decides writes its records also where
 // nothing happens, and one that stays as it is for silentLooks is taken over as if it had been released. Should that process live on, its next write is refused, and it stands by.
-// What begins anew is the one's to begin that decides already (leaves). Where nothing was under way to be claimed, either of them begins the first.
+// What begins anew is the one's to begin that decides already (leaves). Where nothing was under way to be claimed, or both have given a rollout up for lost, both may journal a start of what is applied. The
+// record is the claim: who writes it first, over the revision that it was read at, begins with its own start, and whoever finds the application there stands by.
 
 const (
 	// besideWithin is for how long two may run side by side before people are told.
@@ -130,6 +131,40 @@ func (c *court) leavesToOther(ctx context.Context, s *bus.Spec, a *Application, 
 	}
 	return true
 }
+
+// isBegun reports whether another process has begun an application, by its record: then this one stands by.
+func (c *court) isBegun(ctx context.Context, name string, a *Application) (bool, error) {
+	head, revision, err := c.bus.LoadHead(ctx, name)
+	switch {
+	case errors.Is(err, bus.ErrNotFound), errors.Is(err, bus.ErrUnreadable): // what that means is known where it is read back (applied)
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("%w: %w", errUnasked, err)
+	case head.State.Terms.Application != a.ID:
+		return false, nil
+	}
+	c.yields(ctx, name, fmt.Errorf("begin rollout %s: revision %d of its record has begun with the same application, in epoch %d: %w", name, revision, head.State.Epoch, bus.ErrLost))
+	return true, nil
+}
+
+// yields leaves a rollout to another process, which has written its record.
+func (c *court) yields(ctx context.Context, name string, why error) {
+	d := c.desks[name]
+	if d == nil {
+		if head, revision, err := c.bus.LoadHead(ctx, name); err == nil {
+			d = c.opens(name, head, revision)
+		}
+	}
+	if d == nil { // its record can't be read just now: it is when that one is stopped
+		c.standsBy(name)
+		c.log.Error().Err(why).Str("rollout", name).Msg(standsByText)
+		return
+	}
+	c.lose(ctx, d, why)
+}
+
+// standsByText says in the log that another process decides.
+const standsByText = "another process decides for this rollout: this one stands by, and goes on when that one is stopped; is it meant that two serve run?"
 
 // alarms reports whether people are to hear that this process no longer decides for a rollout: at once, but for what another one has only just taken over.
 func (c *court) alarms(name string) bool {

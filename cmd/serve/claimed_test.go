@@ -1,0 +1,103 @@
+package serve
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// advisedOf is an advised rollout of a name and a model.
+func advisedOf(name, model string) string {
+	return strings.NewReplacer("name: story", "name: "+name, "model: ranker", "model: "+model).Replace(advised(storyHead + errorsMore + atOnce))
+}
+
+// isFounded holds the decision log against the window journal.
+func (v *village) isFounded() {
+	v.Helper()
+	if findings, _ := v.recompute(journalOf(v.kafka), v.decisionLog()); len(findings) > 0 {
+		v.Errorf("%s: %+v", told(findings), findings)
+	}
+}
+
+// deletes ends a rollout, and takes its file away, as the command line does.
+func (v *village) deletes(name, rollout string) {
+	v.Helper()
+	v.apply(name, rollout, func(a *Application) { a.ID, a.Delete = "gone", true })
+	v.untilOf(name, "it is deleted", func(s *decisions.State) bool { return s.Status == decisions.StatusDeleted })
+	there, err := v.bus.Spec(v.Context(), name)
+	v.must(err)
+	v.must(v.bus.DeleteSpec(v.Context(), name, there.Revision))
+	v.wait(5*time.Second + 130*time.Millisecond)
+}
+
+// TestBegunByOne: of two services that decide for nothing exactly one begins what is applied, in one epoch, by its own record of the journal; the other one stands by, and goes on when that one is stopped.
+func TestBegunByOne(t *testing.T) {
+	inVillage(t, advised(storyHead+errorsMore+atOnce), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.deletes("story", advised(storyHead+errorsMore+atOnce))
+		stop := v.other("new", "127.0.0.1:8089")
+		v.wait(5*time.Second + 130*time.Millisecond)
+		const most = 8 // which of the two is first is left to chance
+		var writer string
+		for n := range most {
+			name := fmt.Sprint("r", n)
+			rollout := advisedOf(name, fmt.Sprint("m", n))
+			v.apply(name, rollout)
+			v.untilOf(name, "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+			v.wait(20*time.Second + 130*time.Millisecond)
+			head, _, err := v.bus.LoadHead(v.Context(), name)
+			v.must(err)
+			if writer = head.Writer; head.State.Epoch != 1 {
+				t.Errorf("%s is in epoch %d", name, head.State.Epoch)
+			}
+			pages := v.page("/readyz") + v.pageAt("127.0.0.1:8089", "/readyz")
+			if strings.Count(pages, "another one has written its record") != 1 || strings.Count(pages, "200 ok") != 1 {
+				t.Errorf("one decides for %s, and one stands by: %s", name, pages)
+			}
+			if n < most-1 {
+				v.deletes(name, rollout)
+			}
+		}
+		if writer == "new" {
+			stop()
+		} else {
+			v.stopService()
+		}
+		v.wait(7*time.Second + 130*time.Millisecond)
+		if head, _, err := v.bus.LoadHead(v.Context(), fmt.Sprint("r", most-1)); err != nil || head.Writer == writer || head.Writer == "" || head.State.Epoch != 1 {
+			t.Errorf("%q decides where %q was stopped, in epoch %d: %v", head.Writer, writer, head.State.Epoch, err)
+		}
+		v.isFounded()
+	})
+}
+
+// TestRetriedByOne: of two services for which a rollout is lost, since the decision log was made anew, exactly one begins what an admin asks for, by its own record of the journal; the other one stands by.
+func TestRetriedByOne(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.stopService()
+		v.must(v.js().DeleteStream(v.Context(), schemas.StreamName))
+		v.wait(time.Second)
+		v.stopService = v.service()
+		v.other("new", "127.0.0.1:8089")
+		v.wait(5*time.Second + 130*time.Millisecond)
+		began := time.Now()
+		if reply := v.ask("retry", true); reply.Decision != "story.2.1" || time.Since(began) > 10*time.Second {
+			t.Errorf("a retry is answered after %s with %+v", time.Since(began), reply)
+		}
+		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		v.wait(time.Minute + 130*time.Millisecond)
+		if findings, _ := v.recompute(journalOf(v.kafka), v.decisionLog()); told(findings) != "unpublished" || findings[0].Epoch != 1 {
+			t.Errorf("of a log that lost epoch 1: %s: %+v", told(findings), findings)
+		}
+		pages := v.page("/readyz") + v.pageAt("127.0.0.1:8089", "/readyz")
+		if strings.Count(pages, "another one has written its record") != 1 || strings.Contains(pages, "backup") {
+			t.Errorf("one stands by: %s", pages)
+		}
+	})
+}
