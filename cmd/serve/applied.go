@@ -195,6 +195,9 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 			return err
 		}
 	}
+	if behind := c.behindOf(r.Model, r.Name); behind != nil {
+		return errors.New(lostText(behind))
+	}
 	other := c.judging(r.Model, r.Name)
 	switch {
 	case other == nil:
@@ -492,6 +495,12 @@ func (c *court) known(ctx context.Context, rollout, application string, epoch in
 // deletion journals a person's wish to end a rollout.
 func (c *court) deletion(ctx context.Context, a *Application, d *desk) error {
 	if d == nil || d.asked[a.ID] {
+		return nil
+	}
+	if err := d.keepsWarning(a.Force); err != nil {
+		d.asked[a.ID] = true
+		c.log.Error().Err(err).Str("rollout", d.rollout.Name).Msg("this rollout is not deleted")
+		c.board.refuse(Standing{Rollout: d.rollout.Name, Application: a.ID, Refused: err.Error()})
 		return nil
 	}
 	if finished(&d.head) {

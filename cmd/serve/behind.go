@@ -47,7 +47,7 @@ func (c *court) checkJournal(ctx context.Context, models []string) error {
 		if last.Decision != nil {
 			a.knows(last.Decision.Epoch)
 		}
-		if d := c.newestDesk(model); d.lost == nil && len(a.decided) > 0 {
+		if d := c.newestDesk(model); (d.lost == nil || d.regressed()) && len(a.decided) > 0 {
 			c.lose(ctx, d, fmt.Errorf("the decision log ends with epoch %d of model %s, and the window journal has %s: %w", a.known, model, a.missing(), errBehind))
 		}
 	}
@@ -139,6 +139,26 @@ func epochIn(id string) (epoch int64, rollout string) {
 		}
 	}
 	return epoch, rollout
+}
+
+// isBehind reports whether a rollout's model has had later epochs than are known here: what is under way there isn't known, also where the rollout itself has ended.
+func (d *desk) isBehind() bool { return errors.Is(d.lost, errBehind) }
+
+// behindOf is the desk of another rollout whose model has had later epochs than are known here; nil: there is none.
+func (c *court) behindOf(model, but string) *desk {
+	if d := c.newestDesk(model); d != nil && d.rollout.Name != but && d.isBehind() {
+		return d
+	}
+	return nil
+}
+
+// keepsWarning says why a rollout isn't deleted; nil: it may be. What warns of epochs that are missing here is taken away by force alone.
+func (d *desk) keepsWarning(force bool) error {
+	if d == nil || force || !d.isBehind() {
+		return nil
+	}
+	return fmt.Errorf("it would take away what warns of epochs that are missing here: first begin an epoch above them with `streamcanary rollout retry %s --override --comment WHY`, or, where nothing of model %s is obeyed any more, "+
+		"delete it with --force, which takes an admin. It is: %w", d.rollout.Name, d.rollout.Model, d.lost)
 }
 
 // newestDesk is the desk of a model's newest epoch; nil: it has none.

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
 
@@ -134,6 +136,25 @@ func (v *village) restores(b backup) {
 	for _, chunk := range append(b.chunks, nil) {
 		_, err := conn.RequestWithContext(v.Context(), to.Subject, chunk)
 		v.must(err)
+	}
+}
+
+// backsUpAll backs all of NATS up.
+func (v *village) backsUpAll() []backup {
+	v.Helper()
+	var kept []backup
+	for _, stream := range []string{schemas.StreamName, "KV_" + schemas.RolloutsBucket, "KV_" + schemas.RoutesBucket} {
+		kept = append(kept, v.backsUpStream(stream))
+	}
+	return kept
+}
+
+// restoresAll restores it, in place of what is there.
+func (v *village) restoresAll(kept []backup) {
+	v.Helper()
+	for _, b := range kept {
+		v.must(v.js().DeleteStream(v.Context(), b.stream))
+		v.restores(b)
 	}
 }
 
@@ -278,11 +299,7 @@ func TestAllOfNATSRestored(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
 		v.status(decisions.StatusRunning)
 		v.wait(5*time.Second + 130*time.Millisecond)
-		streams := []string{schemas.StreamName, "KV_" + schemas.RolloutsBucket, "KV_" + schemas.RoutesBucket}
-		var kept []backup
-		for _, stream := range streams {
-			kept = append(kept, v.backsUpStream(stream))
-		}
+		kept := v.backsUpAll()
 		for epoch := int64(2); epoch <= 3; epoch++ {
 			v.ask("retry", true)
 			v.until("a later epoch", func(s *decisions.State) bool {
@@ -291,10 +308,7 @@ func TestAllOfNATSRestored(t *testing.T) {
 			v.wait(time.Second)
 		}
 		v.stopService()
-		for i, stream := range streams {
-			v.must(v.js().DeleteStream(v.Context(), stream))
-			v.restores(kept[i])
-		}
+		v.restoresAll(kept)
 		v.wait(time.Second)
 		v.stopService = v.service()
 		v.wait(4 * time.Second)
@@ -322,6 +336,75 @@ func TestAllOfNATSRestored(t *testing.T) {
 		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
 			t.Errorf("ready: %s", ready)
 		}
+	})
+}
+
+// TestEndedInAnOlderBackup: a rollout that ended before the backup from which all of NATS was restored, and whose model has had epochs since, is lost, too: until an admin begins it anew nothing else of its model begins,
+// it is not deleted in silence, and what was refused meanwhile doesn't begin later by itself.
+func TestEndedInAnOlderBackup(t *testing.T) {
+	long := storyHead + errorsMore + atOnce
+	inVillage(t, long, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.ask("rollback", false)
+		v.completed()
+		kept := v.backsUpAll()
+		v.ask("retry", true)
+		v.until("a later epoch", func(s *decisions.State) bool {
+			return s.Epoch == 2 && s.Status == decisions.StatusRunning && s.Wait == nil
+		})
+		v.wait(time.Second)
+		v.stopService()
+		v.restoresAll(kept)
+		v.wait(time.Second)
+		v.stopService = v.service()
+		v.wait(4*time.Second + 130*time.Millisecond)
+		const says = "This serve no longer decides for rollout story: model ranker has had later epochs than there are here, so NATS was restored from an older backup."
+		stillLost := func(when string) {
+			t.Helper()
+			if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost: "+says) {
+				t.Errorf("%s, ready: %s", when, ready)
+			}
+			if route, err := v.bus.Route(v.Context(), "ranker"); err != nil || route.Epoch != 1 {
+				t.Errorf("%s, epoch %d is in force (%v)", when, route.Epoch, err)
+			}
+		}
+		next := strings.Replace(long, "name: story", "name: next", 1)
+		for _, a := range []struct{ name, rollout string }{{"next", next}, {"story", strings.Replace(long, "10pp", "11pp", 1)}} {
+			v.apply(a.name, a.rollout)
+			v.wait(2*time.Second + 130*time.Millisecond)
+			if page := v.page("/v1/rollouts"); !strings.Contains(page, `"refused":"`+says) {
+				t.Errorf("%s, applied, is answered with %s", a.name, page)
+			}
+			stillLost("after " + a.name + " was applied")
+		}
+		sum := strings.Repeat("0", 64)
+		if reply := v.request(schemas.Command{ID: "d-1", Do: schemas.CommandDelete, Comment: "x", Sum: sum}); !strings.HasPrefix(reply.Refused, "it would take away what warns of epochs that are missing here") || !strings.Contains(reply.Refused, "--force") {
+			t.Errorf("a deletion is answered with %+v", reply)
+		}
+		if reply := v.request(schemas.Command{ID: "d-2", Do: schemas.CommandDelete, Comment: "x", Sum: sum, Override: true}); reply.Refused != "" {
+			t.Errorf("a deletion by force is answered with %+v", reply)
+		}
+		v.apply("story", long, func(a *Application) { a.ID, a.Delete = "gone", true })
+		v.wait(2*time.Second + 130*time.Millisecond)
+		if told := v.notices(schemas.NoticeRolloutDeleted); len(told) != 0 {
+			t.Errorf("told: %+v", told)
+		}
+		stillLost("after a deletion was handed in")
+		if reply := v.ask("retry", true); reply.Decision != "story.3.1" {
+			t.Errorf("a retry is answered with %+v", reply)
+		}
+		v.until("the router obeys", func(s *decisions.State) bool {
+			return s.Epoch == 3 && s.Status == decisions.StatusRunning && s.Wait == nil
+		})
+		v.ask("rollback", false)
+		v.completed()
+		v.restart()
+		v.wait(10*time.Second + 130*time.Millisecond)
+		if _, _, err := v.bus.LoadHead(v.Context(), "next"); !errors.Is(err, bus.ErrNotFound) {
+			t.Errorf("what was refused has a record (%v)", err)
+		}
+		v.apply("next", next)
+		v.untilOf("next", "it runs", func(s *decisions.State) bool { return s.Epoch == 4 && s.Status == decisions.StatusRunning })
 	})
 }
 

@@ -25,6 +25,11 @@ const maxHandIns = 10_000
 
 // announced takes an announcement.
 func (c *court) announced(r *bus.Request, who person) *schemas.CommandReply {
+	if r.Command.Do == schemas.CommandDelete {
+		if err := c.desks[r.Rollout].keepsWarning(r.Command.Override); err != nil {
+			return &schemas.CommandReply{Refused: err.Error()}
+		}
+	}
 	if _, there := c.handIns[r.Rollout]; !there && len(c.handIns) >= maxHandIns {
 		return &schemas.CommandReply{Refused: fmt.Sprintf("%d rollouts are announced or applied already: delete those that have ended", maxHandIns)}
 	}

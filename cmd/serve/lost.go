@@ -140,7 +140,7 @@ func forgets(d *desk, force bool) string {
 func mayForget(own *desk, force bool) error {
 	why := own.head.State.Unfinished(force)
 	switch {
-	case own.regressed() && force, why == "" && (!own.regressed() || own.head.State.Status.Ended()) && (!errors.Is(own.lost, errJournalGone) || force):
+	case own.regressed() && force, why == "" && (!own.regressed() || own.head.State.Status.Ended() && !own.isBehind()) && (!errors.Is(own.lost, errJournalGone) || force):
 		return nil
 	case own.regressed(), errors.Is(own.lost, errJournalGone) && !force:
 		return errors.New(lostText(own))

@@ -23,7 +23,7 @@ func (c *court) keepRefused(ctx context.Context, rollout string, a *Application,
 		return
 	}
 	for _, d := range c.desks {
-		if d.rollout.Model == r.Model && d.lost != nil {
+		if d.rollout.Model == r.Model && d.lost != nil && !d.regressed() {
 			return
 		}
 	}
