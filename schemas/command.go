@@ -35,13 +35,14 @@ type Command struct {
 	Sum string `json:"sum,omitempty"`
 }
 
-// A CommandReply says what came of a command. Exactly one field but Advice is set, or none of a command that changed nothing.
+// A CommandReply says what came of a command. Exactly one field but Advice and Again is set, or none of a command that changed nothing.
 type CommandReply struct {
 	Decision string `json:"decision,omitempty"` // id of the decision that was taken
 	Refused  string `json:"refused,omitempty"`  // why it can't be done now
 	Denied   string `json:"denied,omitempty"`   // why this person may not
 	Advice   string `json:"advice,omitempty"`   // beside Decision: why that may not help, and what to do instead
 	Failed   string `json:"failed,omitempty"`   // why it isn't known what came of it: try again with the same ID
+	Again    bool   `json:"again,omitempty"`    // beside Failed: at once, for another service takes over, or this one is being restarted
 	// NoRollout, beside Refused, says that nothing of that name is judged. It is the HTTP status alone (404), and not on the wire.
 	NoRollout bool `json:"-"`
 }

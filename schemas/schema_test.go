@@ -173,7 +173,7 @@ func TestSchemaOfCommands(t *testing.T) {
 			t.Errorf("%s: the schema says %v, DecodeCommand %v; want them to take it: %v", text, err, decoded, ok)
 		}
 	}
-	for _, r := range []*CommandReply{{Decision: "r.1.1"}, {Refused: "no"}, {Denied: "no"}, {Failed: "no"}, {}} {
+	for _, r := range []*CommandReply{{Decision: "r.1.1"}, {Refused: "no"}, {Denied: "no"}, {Failed: "no"}, {Failed: "no", Again: true}, {}} {
 		body, err := EncodeReply(r)
 		if err == nil {
 			err = reply.Validate(fromJSON(t, body))

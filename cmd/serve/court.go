@@ -52,6 +52,7 @@ type court struct {
 	untaken     []bus.Spec             // what could not be journaled when it came
 	asking      map[request]*asked
 	last        []lastly          // answers that others may come before, the oldest first
+	handovers   []*handover       // commands that wait for the process that decides, the oldest first
 	handIns     map[string]handIn // by rollout: what was announced last
 	rumours     rumours           // alerts that fire
 	truncations truncations       // groups of alerts that lack some
@@ -434,6 +435,7 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 		c.begins(record, &e)
 		return e, c.applied(ctx, record, &e)
 	}
+	c.journaledFor(&e)
 	d := c.desks[e.rollout]
 	c.outrun(d, record, &e)
 	if d == nil || d.lost != nil || !d.started || e.epoch != d.head.State.Epoch || record.Partition != d.partition || record.Offset < d.next {

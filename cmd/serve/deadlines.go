@@ -53,6 +53,7 @@ func (c *court) laterFor(d *desk, due *decisions.Deadline) bool {
 // clock journals deadlines that have passed, and writes heads that were not written for long.
 func (c *court) clock(ctx context.Context, now time.Time) error {
 	c.unanswered(now)
+	c.handsOver(ctx, now)
 	c.sayLast(now)
 	c.alive(ctx, now)
 	for _, name := range sortedDesks(c.desks) {

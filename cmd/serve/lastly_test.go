@@ -42,7 +42,7 @@ func TestTheJudgeAnswers(t *testing.T) {
 		if strings.Count(pages, "another one has written its record (second). Ask that one. Where that one is stopped, this one goes on by itself, within seconds; where it is killed, or hangs, about 1m30s after it wrote last.") != 1 {
 			t.Errorf("one of the two decides no more, and says so: %s", pages)
 		}
-		// Where the judge is gone, the other one says what it knows, before whoever asks gives up.
+		// Where the judge is gone, the other one takes over, and does it, before whoever asks gives up.
 		if strings.HasPrefix(v.page("/readyz"), "200") {
 			v.stopService()
 		} else {
@@ -50,7 +50,7 @@ func TestTheJudgeAnswers(t *testing.T) {
 		}
 		began = time.Now()
 		reply = v.ask("pause", false)
-		if !strings.HasPrefix(reply.Failed, "This serve no longer decides for rollout story: another one has written its record (second).") || time.Since(began) > 25*time.Second {
+		if reply.Decision == "" || time.Since(began) > 8*time.Second {
 			t.Errorf("without the judge: after %s %+v", time.Since(began), reply)
 		}
 	})

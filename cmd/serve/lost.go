@@ -46,6 +46,7 @@ func (c *court) lose(ctx context.Context, d *desk, err error) {
 	case errors.Is(err, bus.ErrLost):
 		said = standsByText
 		c.standsBy(d.rollout.Name)
+		c.handOverAsked(d)
 	case errors.Is(err, errJournalGone):
 		said = "the window journal hasn't got what this rollout is judged by: nothing is decided for it"
 	case errors.Is(err, errBehind):

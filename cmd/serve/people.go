@@ -186,7 +186,9 @@ func (c *court) ask(ctx context.Context, r bus.Request) {
 		if held := c.seen.deciding.err(); held != nil {
 			why = "it is not taken: " + held.Error()
 		}
-		r.Reply(&schemas.CommandReply{Failed: why})
+		reply := stoppingReply(why)
+		reply.Again = r.Shared // else who asks may have waited for long
+		r.Reply(reply)
 	}
 }
 
@@ -213,6 +215,7 @@ func (c *court) malformed(r *bus.Request) bool {
 
 // command journals what a person asks for; it is answered when it was read back and what came of it is published (commanded).
 func (c *court) command(ctx context.Context, r bus.Request) {
+	came := r
 	if r.Shared {
 		r.Reply = c.inTurn(ctx, &r)
 	}
@@ -237,6 +240,8 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	case r.Command.HandsIn():
 		r.Reply(c.announced(&r, who))
 		return
+	case c.awaitsHandover(&came, commandOf(&r, who)):
+		return
 	case d == nil && c.board.refusal(r.Rollout) == "" && c.elsewhere(ctx, r.Rollout):
 		r.Reply(&schemas.CommandReply{Failed: fmt.Sprintf("another serve decides for rollout %s, as its record says, and this one doesn't know it: ask that one; if no other runs, restart this one", r.Rollout)})
 		return
@@ -247,22 +252,34 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 		r.Reply(&schemas.CommandReply{Failed: lostText(d)})
 		return
 	}
-	in := &decisions.Command{
-		ID: r.Command.ID, Do: decisions.CommandKind(r.Command.Do), Force: r.Command.Override,
-		Actor: schemas.Actor{Kind: "person", Name: who.name, Comment: r.Command.Comment},
-	}
-	if c.heard(d, in, &r) {
+	in := commandOf(&r, who)
+	if c.heard(d, in, &r, &came) {
 		return
 	}
 	id := request{r.Rollout, in.ID}
-	c.asking[id] = &asked{time.Now(), in.Sum(), []func(*schemas.CommandReply){r.Reply}}
+	c.asking[id] = &asked{since: time.Now(), sum: in.Sum(), in: in, came: []bus.Request{came}, replies: []func(*schemas.CommandReply){r.Reply}}
 	if r.Command.Do == schemas.CommandRetry {
 		c.retry(ctx, d, in)
 		return
 	}
 	input := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(), Command: in}
-	if err := c.journalEnding(ctx, d, input); err != nil {
+	err = c.journalEnding(ctx, d, input)
+	switch {
+	case err != nil && ctx.Err() != nil: // it may stand there
+		c.answer(id, stoppingReply(stoppingText))
+	case err != nil:
 		c.answer(id, &schemas.CommandReply{Failed: err.Error()})
+	}
+}
+
+// stoppingText is what is known of a command that a stopping service has taken, and not come to.
+const stoppingText = "the service is stopping, and whether it is done isn't known: ask again with the same id"
+
+// commandOf is what the state machine takes of what somebody asks for.
+func commandOf(r *bus.Request, who person) *decisions.Command {
+	return &decisions.Command{
+		ID: r.Command.ID, Do: decisions.CommandKind(r.Command.Do), Force: r.Command.Override,
+		Actor: schemas.Actor{Kind: "person", Name: who.name, Comment: r.Command.Comment},
 	}
 }
 
@@ -289,7 +306,7 @@ func (c *court) unjudged(name string) string {
 }
 
 // heard answers a command that was taken already, that waits already, or that is for another epoch, and reports whether it was one.
-func (c *court) heard(d *desk, in *decisions.Command, r *bus.Request) bool {
+func (c *court) heard(d *desk, in *decisions.Command, r, came *bus.Request) bool {
 	if done := outcomeOf(&d.head.State, in); done != nil {
 		r.Reply(done)
 		return true
@@ -299,7 +316,7 @@ func (c *court) heard(d *desk, in *decisions.Command, r *bus.Request) bool {
 	case waiting != nil && waiting.sum != in.Sum():
 		r.Reply(&schemas.CommandReply{Refused: fmt.Sprintf("another command of this rollout waits under the id %s: nothing is done; give this one an id of its own", in.ID)})
 	case waiting != nil:
-		waiting.replies = append(waiting.replies, r.Reply)
+		waiting.replies, waiting.came = append(waiting.replies, r.Reply), append(waiting.came, *came)
 	case r.Command.Epoch != 0 && r.Command.Epoch != epoch:
 		r.Reply(&schemas.CommandReply{Refused: fmt.Sprintf("it is meant for epoch %d, and rollout %s is in epoch %d: look at it with `rollout show`, then decide anew", r.Command.Epoch, r.Rollout, epoch)})
 	default:
@@ -317,7 +334,7 @@ func (c *court) commanded(ctx context.Context, d *desk, in *decisions.Command) {
 	case d.lost != nil:
 		done = &schemas.CommandReply{Failed: lostText(d)}
 	case ctx.Err() != nil && len(d.head.Outbox) > 0:
-		done = &schemas.CommandReply{Failed: "the service is stopping before this is published: it does that when it starts again; then ask again with the same id"}
+		done = stoppingReply("the service is stopping before this is published: it does that when it starts again; then ask again with the same id")
 	}
 	c.answer(request{d.rollout.Name, in.ID}, done)
 }
@@ -341,6 +358,8 @@ type request struct{ rollout, id string }
 type asked struct {
 	since   time.Time
 	sum     string // decisions.Command.Sum
+	in      *decisions.Command
+	came    []bus.Request // as they came, each with its reply
 	replies []func(*schemas.CommandReply)
 }
 

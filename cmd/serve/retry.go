@@ -61,7 +61,7 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 	}
 }
 
-// handsIn writes what a retry hands in, unless another process that has heard it, too, has done so: then that one's file is what both take.
+// handsIn writes what a retry hands in, unless another process that has heard it, too, has done so, or it was asked for before: then the file that is there is what is taken.
 func (c *court) handsIn(ctx context.Context, rollout string, a *Application) error {
 	handed := func() bool {
 		there, err := c.bus.Spec(ctx, rollout)
@@ -69,7 +69,11 @@ func (c *court) handsIn(ctx context.Context, rollout string, a *Application) err
 			return false
 		}
 		x, err := ReadApplication(there.Body)
-		return err == nil && x.ID == a.ID
+		if err != nil || x.ID != a.ID {
+			return false
+		}
+		c.untaken = append(c.untaken, there) // it may have been passed over when it came
+		return true
 	}
 	if handed() {
 		return nil

@@ -237,6 +237,9 @@ func (c *court) end() error {
 		}
 	}
 	c.release(ctx)
+	for id := range c.asking {
+		c.answer(id, stoppingReply(stoppingText))
+	}
 	c.show()
 	return errors.Join(errs...)
 }
@@ -300,6 +303,7 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 		}
 		c.standbys.failed.over()
 	}
+	c.handsOver(ctx, now)
 }
 
 // givesWay lets this process stand by for rollouts that it has lost, and of which another one has decided more since: who did what it says to do would undo that.

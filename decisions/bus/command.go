@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -64,9 +65,31 @@ func readCommand(message *nats.Msg) (rollout string, c *schemas.Command, err err
 	return names[0], c, err
 }
 
+// A service that is being stopped lets those who ask it ask again: another one takes over within seconds, or it is started again.
+const (
+	askAgainAfter = time.Second
+	askAgainFor   = 25 * time.Second // also where the context has no end
+)
+
 // Ask sends a command to the service that judges a rollout, and returns its answer; ErrNobody where none listens. The token may be empty. Asking again
-// with the same command is safe.
+// with the same command is safe, and Ask does so where a service that is being stopped says so (CommandReply.Again): its answer is the last one that came.
 func (b *Bus) Ask(ctx context.Context, rollout string, c *schemas.Command, token string) (*schemas.CommandReply, error) {
+	var stopping *schemas.CommandReply
+	for began := time.Now(); ; {
+		reply, err := b.askOnce(ctx, rollout, c, token)
+		if err == nil && reply.Again {
+			stopping = reply
+		}
+		switch again := err == nil && reply.Again || errors.Is(err, ErrNobody); {
+		case stopping == nil, err == nil && !reply.Again:
+			return reply, err
+		case !again, time.Since(began) > askAgainFor, !pause(ctx, askAgainAfter):
+			return stopping, nil
+		}
+	}
+}
+
+func (b *Bus) askOnce(ctx context.Context, rollout string, c *schemas.Command, token string) (*schemas.CommandReply, error) {
 	subject, err := schemas.CommandSubject(rollout)
 	if err != nil {
 		return nil, fmt.Errorf("ask rollout %s: %w", rollout, err)
