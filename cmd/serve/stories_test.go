@@ -589,14 +589,3 @@ func tell(t *testing.T, tales map[string]tale) {
 		t.Run(name, func(t *testing.T) { story(t, name, rolloutWith(x.rollout), x.tell) })
 	}
 }
-
-// rolloutWith is a story's rollout; without guardrails of its own it has one.
-func rolloutWith(rest string) string {
-	if !strings.Contains(rest, "guardrails:") {
-		rest += errorsMore
-	}
-	if strings.Contains(rest, "  acks:") {
-		return strings.Replace(storyHead, "  acks: {routers: [router-a], within: 10s}\n", "", 1) + rest
-	}
-	return storyHead + rest
-}

@@ -482,3 +482,14 @@ func (o *outcome) check(t *testing.T) {
 		}
 	}
 }
+
+// rolloutWith is a story's rollout; without guardrails of its own it has one.
+func rolloutWith(rest string) string {
+	if !strings.Contains(rest, "guardrails:") {
+		rest += errorsMore
+	}
+	if strings.Contains(rest, "  acks:") {
+		return strings.Replace(storyHead, "  acks: {routers: [router-a], within: 10s}\n", "", 1) + rest
+	}
+	return storyHead + rest
+}

@@ -408,11 +408,7 @@ func printView(w io.Writer, v *view) error {
 		say(w, "NOT ALL OF IT: %s\n\n", v.LeftOut)
 	}
 	say(w, "%s: model %s, canary %s against baseline %s, mode %s\n", v.Rollout, v.Model, v.Canary, v.Baseline, v.Mode)
-	undone := ""
-	if s.Undone() {
-		undone = " (not yet carried out)"
-	}
-	say(w, "status: %s%s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, undone, v.Epoch, v.Seq, v.judgedText(), advised(v))
+	say(w, "status: %s%s, epoch %d, %d decisions, judged up to %s%s\n", v.Status, undoneText(s), v.Epoch, v.Seq, v.judgedText(), advised(v))
 	if no := v.Refused; no != nil {
 		say(w, "refused: %s\n", changeText(no, s))
 	}
@@ -466,6 +462,13 @@ func printView(w io.Writer, v *view) error {
 	}
 	printSkew(w, v.Skew)
 	return nil
+}
+
+func undoneText(s *decisions.State) string {
+	if s.Undone() {
+		return " (not yet carried out)"
+	}
+	return ""
 }
 
 // evidenceText says of which decision the findings of health are, where they aren't of now: what goes on counting, as what is seen of the baseline, has other numbers since.
