@@ -24,16 +24,23 @@ const (
 // alertsVersion is that of the webhook's messages.
 const alertsVersion = "4"
 
-// The alertnames of what the alertmanager sink raises: about a rollout, that its rollback is stuck, and that its stores don't do what they were asked.
+// The alertnames of what the alertmanager sink raises: about a rollout, that its rollback is stuck, that its stores don't do what they were asked, that all users are with a baseline that is beyond a limit of its own,
+// and that a version serves that is to have no users.
 const (
-	OwnAlert      = "StreamcanaryRollout"
-	OwnAlertStuck = "StreamcanaryRollbackStuck"
-	OwnAlertState = "StreamcanaryStateStuck"
+	OwnAlert        = "StreamcanaryRollout"
+	OwnAlertStuck   = "StreamcanaryRollbackStuck"
+	OwnAlertState   = "StreamcanaryStateStuck"
+	OwnAlertRefuge  = "StreamcanaryNoRefuge"
+	OwnAlertRetired = "StreamcanaryRetiredServes"
 )
 
 // IsOwnAlert reports whether an alertname is one of those: no guardrail from outside heeds it, since a rollout would be judged by what was said of it.
 func IsOwnAlert(name string) bool {
-	return name == OwnAlert || name == OwnAlertStuck || name == OwnAlertState
+	switch name {
+	case OwnAlert, OwnAlertStuck, OwnAlertState, OwnAlertRefuge, OwnAlertRetired:
+		return true
+	}
+	return false
 }
 
 // An Alert is one alert that Alertmanager tells of.

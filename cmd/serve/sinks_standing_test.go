@@ -69,7 +69,7 @@ func TestSinksEndInSpiteOfForgeries(t *testing.T) {
 			end := b.told("story.1.2", 2)
 			end.Passed = []bus.Told{passed}
 			b.takes("an end", end, 0, "")
-			if len(sent) != 1 || strings.Contains(sent[0], schemas.OwnAlert+`"`) != ends {
+			if len(sent) != 1 || strings.Contains(sent[0], schemas.OwnAlert+`","model":"ranker","rollout":"story","severity":"critical"`) != ends {
 				b.Errorf("it is to end the alert: %t; sent %s", ends, sent)
 			}
 		}

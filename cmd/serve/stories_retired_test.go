@@ -62,6 +62,7 @@ func tellBeside(t *testing.T) {
 		}
 		v.apply("second", next("second", "v4", "weight: 10, bake: 10m, max: 1h"))
 		begins("second", "v4", 1000)
+		v.wait(1100 * time.Millisecond)
 		v.restart()
 		v.wait(30*time.Second + 300*time.Millisecond)
 		v.apply("third", next("third", "v5", "weight: 50, bake: 10s, max: 10m"), func(a *Application) { a.Supersede = true })

@@ -17,7 +17,7 @@ var _ = register(schemas.SinkAlertmanager, openAlertmanager)
 
 // alertmanager posts alerts to Alertmanager's API (POST /api/v2/alerts). Labels are an alert's identity: alertname StreamcanaryRollout, model, rollout, severity, and the
 // labels of the rollout; that a rollback is stuck has the alertname StreamcanaryRollbackStuck, and that stores don't answer a freeze, or
-// that they take writes again, StreamcanaryStateStuck, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or alertLife after it was sent last.
+// that they take writes again, StreamcanaryStateStuck, that a baseline with all users is no refuge StreamcanaryNoRefuge, and that a retired version serves StreamcanaryRetiredServes, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or alertLife after it was sent last.
 // Alertmanager keeps alerts in memory alone, so what stands is sent again and again (repeat), as Prometheus does: with the same labels and startsAt it is the same alert, of which nobody is notified anew.
 type alertmanager struct{ *courier }
 
@@ -39,27 +39,24 @@ type amAlert struct {
 func openAlertmanager(c *courier) (Actuator, error) { return alertmanager{c}, nil }
 
 // amNames are the names of alerts, by incident.
-var amNames = map[string]string{"": schemas.OwnAlert, incidentStuck: schemas.OwnAlertStuck, incidentState: schemas.OwnAlertState}
+var amNames = map[string]string{
+	"": schemas.OwnAlert, incidentStuck: schemas.OwnAlertStuck, incidentState: schemas.OwnAlertState, incidentRefuge: schemas.OwnAlertRefuge, incidentRetired: schemas.OwnAlertRetired,
+}
 
-// Act raises the alert of the event's severity, which ends the lesser one of the same incident, or ends those of both; likewise what has an alert of its own.
+// Act raises the alert of the event's severity, which ends the lesser one of the same incident, or ends those that are over; likewise what has an alert of its own.
 func (a alertmanager) Act(ctx context.Context, e *Event) error {
 	var alerts []amAlert
 	later := e.at() + schemas.Time(alertLife.Milliseconds())
 	for _, x := range e.incidents() {
-		name := amNames[x.name]
-		switch {
-		case x.what == raise:
-			alerts = append(alerts, alertOf(e, name, e.severity(), later))
-			if x.name == "" && e.severity() == schemas.Critical { // what was a warning is this by now
-				alerts = append(alerts, alertOf(e, name, schemas.Warning, e.at()))
-			}
-		case x.what == past: // as an alert that has ended, of which nobody is notified
-			alerts = append(alerts, alertOf(e, name, e.severity(), max(e.at(), e.endBehind(x.name).at())))
-		case x.name == "":
-			alerts = append(alerts, alertOf(e, name, schemas.Critical, e.at()), alertOf(e, name, schemas.Warning, e.at()))
-		default:
-			alerts = append(alerts, alertOf(e, name, schemas.Critical, e.at()))
+		ends := e.at()
+		switch x.what {
+		case raise, fallen:
+			ends = later
+		case past: // as an alert that has ended, of which nobody is notified
+			ends = max(ends, e.endBehind(&x).at())
+		case over, risen, quiet:
 		}
+		alerts = append(alerts, alertOf(e, amNames[x.name], x.severity, ends))
 	}
 	if alerts == nil {
 		return nil
@@ -127,7 +124,7 @@ func alertOf(e *Event, name string, severity schemas.Severity, ends schemas.Time
 	}
 	labels["alertname"], labels["severity"] = name, string(severity)
 	labels["model"], labels["rollout"] = e.model(), e.Rollout.Name
-	annotations := map[string]string{"summary": e.title(), "description": e.sentence(), "id": e.ID, "epoch": fmt.Sprint(e.epoch())}
+	annotations := map[string]string{"summary": e.title(), "description": e.textAt(severity), "id": e.ID, "epoch": fmt.Sprint(e.epoch())}
 	for _, l := range linksOf(e.Rollout) {
 		annotations[strings.TrimSuffix(labelName(l.Text), "_url")+"_url"] = l.Href
 	}

@@ -2,6 +2,7 @@ package actuators
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"reflect"
 	"testing"
@@ -45,7 +46,7 @@ func TestAlertmanager(t *testing.T) {
 			w.Fatal(err)
 		}
 		var gone []amAlert
-		if err := json.Unmarshal([]byte(w.all[0].body), &gone); err != nil || len(gone) != 3 || gone[2].Labels["alertname"] != "StreamcanaryRollbackStuck" || !reflect.DeepEqual(gone[0].Labels, labels("critical")) || gone[0].EndsAt != gone[0].StartsAt {
+		if err := json.Unmarshal([]byte(w.all[0].body), &gone); err != nil || len(gone) != 6 || gone[2].Labels["alertname"] != "StreamcanaryRollbackStuck" || gone[3].Labels["alertname"] != "StreamcanaryNoRefuge" || gone[5].Labels["alertname"] != "StreamcanaryRetiredServes" || !reflect.DeepEqual(gone[0].Labels, labels("critical")) || gone[0].EndsAt != gone[0].StartsAt {
 			w.Errorf("a deletion ends %+v (%v)", gone, err)
 		}
 		w.all = nil
@@ -78,6 +79,30 @@ func TestAlertmanager(t *testing.T) {
 	})
 }
 
+// TestAlertmanagerFalls: of a rollback that is carried out but for a sink the critical alert ends, and a warning says what stands.
+func TestAlertmanagerFalls(t *testing.T) {
+	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
+		if err := w.sink.Act(w.Context(), waiting("alert-slack", "registry-mlflow", "retired 42")); err != nil {
+			w.Fatal(err)
+		}
+		var got []string
+		var sent []amAlert
+		if err := json.Unmarshal([]byte(w.all[0].body), &sent); err != nil {
+			w.Fatal(err)
+		}
+		for _, a := range sent {
+			got = append(got, fmt.Sprint(a.Labels["alertname"], " ", a.Labels["severity"], " ", a.EndsAt > a.StartsAt, " ", a.Annotations["description"]))
+		}
+		want := []string{
+			"StreamcanaryRollout critical false It is so.", "StreamcanaryRollout warning true It is so. What stands of it is this: alert-slack, registry-mlflow.",
+			"StreamcanaryRollbackStuck critical false It is so.",
+		}
+		if !reflect.DeepEqual(got, want) {
+			w.Errorf("sent %q, want %q", got, want)
+		}
+	})
+}
+
 // TestAlertmanagerTakes: what it answers to alerts that it took, and what others answer in its place.
 func TestAlertmanagerTakes(t *testing.T) {
 	for body, taken := range map[string]bool{
@@ -90,13 +115,13 @@ func TestAlertmanagerTakes(t *testing.T) {
 	}
 }
 
-// TestAlertmanagerPast: what its end waits behind is told as an alert that has ended, but while people aren't told by another sink: that is sent again until then.
+// TestAlertmanagerPast: what its end waits behind is told as an alert that has ended, also while people aren't told by another sink: that goes on as a warning.
 func TestAlertmanagerPast(t *testing.T) {
 	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
 		for _, x := range []struct {
 			end  *Event
 			want schemas.Time
-		}{{waiting(), waiting().at()}, {waiting("alert-x"), waiting().at()}, {waiting("alert-slack"), 1_767_000_001_500 + schemas.Time(alertLife.Milliseconds())}} {
+		}{{waiting(), waiting().at()}, {waiting("alert-x"), waiting().at()}, {waiting("alert-slack"), waiting().at()}, {waiting("route"), 1_767_000_001_500 + schemas.Time(alertLife.Milliseconds())}} {
 			w.all = nil
 			e := eventOf(w.kind, rollback())
 			e.Behind = []*Event{x.end}

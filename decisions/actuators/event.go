@@ -143,12 +143,15 @@ func (e *Event) actor() string {
 // alarm is what an event means to people on call.
 type alarm int
 
-// What there is: nothing, raise the rollout's alarm (or tell more of it), or it is over; or it was to be raised, and its end waits behind it.
+// What there is: nothing, raise the rollout's alarm (or tell more of it), or it is over; it was to be raised, and its end waits behind it; a warning is over because it is critical by now; or what was critical
+// is over, and goes on as a warning.
 const (
 	quiet alarm = iota
 	raise
 	over
 	past
+	risen
+	fallen
 )
 
 // alarms say of each kind of notice what it is to people on call: it raises the alarm, as what a person has to look at; it ends it, where it names nothing else that stands; or neither
@@ -189,16 +192,14 @@ var alarms = map[schemas.NoticeKind]alarm{
 }
 
 // alarm says what to do about people on call. A decision that is a warning or worse raises the alarm, and so do some notices. It is over with a notice that says so (alarms), or when the
-// rollout begins, goes on, has gone its way, gives way to another, or is deleted, where nothing else stands (leaves). A deletion ends it also where that leaves state that takes no writes: who
+// rollout begins, goes on, has gone its way, gives way to another, or is deleted, as far as nothing else stands (eases). A deletion ends it also where that leaves state that takes no writes: who
 // forces that is told so, and nothing could end it after.
 func (e *Event) alarm() alarm {
 	if n := e.Notice; e.Decision == nil {
-		what, others := alarms[n.Kind], e.others(n.Waiting)
-		switch {
-		case what == over && len(others) > 0 && n.Kind != schemas.NoticeRolloutDeleted, n.Kind == schemas.NoticeSinkOverdue && len(n.Waiting) > 0 && len(others) == 0:
+		if n.Kind == schemas.NoticeSinkOverdue && len(n.Waiting) > 0 && len(e.others(n.Waiting)) == 0 {
 			return quiet
 		}
-		return what
+		return alarms[n.Kind]
 	}
 	switch e.Decision.Action {
 	case schemas.ActionResume, schemas.ActionAdvance, schemas.ActionPromote, schemas.ActionSupersede:
@@ -220,8 +221,71 @@ func (e *Event) alarm() alarm {
 	return raise
 }
 
-// leaves reports whether an event that ends the rollout's incident leaves something that stands, so that it doesn't. A deletion leaves nothing: nobody follows that any more.
-func (e *Event) leaves() bool { return len(e.others(e.Standing)) > 0 && !e.deletes() }
+// eases is what an event that ends the rollout's incident ends of it: what is critical, what is a warning, or both, as far as nothing of that stands. Of what stands some is known to be only a warning (a sink that
+// doesn't do its step), or only critical; anything else keeps both. What stands as a warning was critical for a while, perhaps, and is told as what it is.
+func (e *Event) eases() []incident {
+	var lesser, greater bool
+	for _, name := range e.leaves() {
+		switch {
+		case isLesser(name):
+			lesser = true
+		case isGreater(name):
+			greater = true
+		default:
+			return nil
+		}
+	}
+	var all []incident
+	if !greater {
+		all = append(all, incident{"", schemas.Critical, over})
+	}
+	if lesser {
+		return append(all, incident{"", schemas.Warning, fallen})
+	}
+	return append(all, incident{"", schemas.Warning, over})
+}
+
+// leaves is what stands behind an event that ends the rollout's incident, of what has none of its own. A deletion leaves nothing: nobody follows that any more.
+func (e *Event) leaves() []string {
+	if e.deletes() {
+		return nil
+	}
+	left := e.Standing
+	if e.Notice != nil {
+		left = slices.Concat(e.Notice.Waiting, left)
+	}
+	return slices.DeleteFunc(e.others(left), isRetired)
+}
+
+// lesser is what of it is only a warning.
+func (e *Event) lesser() []string {
+	return slices.DeleteFunc(e.leaves(), func(name string) bool { return !isLesser(name) })
+}
+
+// textAt says why, for people, at a severity: of what goes on as a warning, what that is.
+func (e *Event) textAt(severity schemas.Severity) string {
+	if lesser := e.lesser(); severity == schemas.Warning && len(lesser) > 0 && e.alarm() == over {
+		return e.sentence() + " What stands of it is this: " + strings.Join(lesser, ", ") + "."
+	}
+	return e.sentence()
+}
+
+// What stands is named by what a notice waits for, or by the kind of event that has told of it (Standing).
+
+// isLesser reports whether it is never more than a warning: a sink that doesn't do its step.
+func isLesser(name string) bool {
+	return strings.HasPrefix(name, alertStep) || strings.HasPrefix(name, "registry-") || name == string(schemas.NoticeSinkOverdue) || name == string(schemas.NoticeSinkRefused)
+}
+
+// isGreater reports whether it is never less than critical: all users are with a baseline that is beyond a limit.
+func isGreater(name string) bool {
+	return name == "no_refuge" || name == string(schemas.NoticeNoRefuge)
+}
+
+// isRetired reports whether it is that a version serves that is to have no users, which is an incident of its own.
+func isRetired(name string) bool {
+	return strings.HasPrefix(name, "retired ") || name == string(schemas.NoticeRetiredServes)
+}
 
 // alertStep begins the name of a rollback's step that people are told by a sink, whose name follows.
 const alertStep = "alert-"
@@ -294,46 +358,112 @@ func (e *Event) ofStores() bool {
 	return e.Notice.Order != "" || slices.Contains(e.Notice.Waiting, string(schemas.StateUnfreeze))
 }
 
+// refuge says what to do about the incident that all users are with a baseline that is beyond a limit: who was woken for another thing, and works on that, must hear of it.
+func (e *Event) refuge() alarm {
+	switch {
+	case e.deletes(), e.beginsAnew(), e.Notice != nil && e.Notice.Kind == schemas.NoticeNoRefugeOver:
+		return over
+	case e.Notice != nil && e.Notice.Kind == schemas.NoticeNoRefuge:
+		return raise
+	}
+	return quiet
+}
+
+// retired says likewise of the incident that a version serves that is to have no users: it may stand for as long as the rollouts that follow, whose rollbacks must wake somebody all the same. It ends when no
+// such version does, and with the rollout that gives way to another, which looks on.
+func (e *Event) retired() alarm {
+	switch {
+	case e.deletes(), e.beginsAnew(), e.Decision != nil && e.Decision.Action == schemas.ActionSupersede:
+		return over
+	case e.Decision != nil:
+	case e.Notice.Kind == schemas.NoticeRetiredServes:
+		return raise
+	case e.Notice.Kind == schemas.NoticeRetiredOver && !slices.ContainsFunc(e.Notice.Waiting, isRetired):
+		return over
+	}
+	return quiet
+}
+
+// beginsAnew reports whether an event is the start of an epoch behind another one.
+func (e *Event) beginsAnew() bool {
+	return e.epoch() > 1 && (e.begins() || e.Decision != nil && e.Decision.Action == schemas.ActionRetry && e.Decision.Phase != schemas.PhaseAbort)
+}
+
 func (e *Event) longOverdue() bool {
 	return e.Notice.Kind == schemas.NoticeAcksOverdue && e.Notice.Attempt >= stuckDeadlines
 }
 
-// An incident is one of what people on call hear of a rollout, which begins and ends by itself.
+// An incident is one of what people on call hear of a rollout, which begins and ends by itself. Each severity is another: to PagerDuty and Alertmanager what is told more of an incident that somebody has seen wakes
+// nobody, and neither makes less of it.
 type incident struct {
-	name string // "": that of the rollout itself
-	what alarm
+	name     string // "": that of the rollout itself
+	severity schemas.Severity
+	what     alarm
 }
 
 // incidents are those that an event raises or ends. What becomes an incident of its own isn't told as more of the rollout's.
 func (e *Event) incidents() []incident {
-	var all []incident
-	own := []incident{{incidentStuck, e.stuck()}, {incidentState, e.frozen()}}
-	if what := e.alarm(); what != quiet && !(what == over && e.leaves()) && own[0].what != raise && own[1].what != raise {
-		all = append(all, incident{"", what})
-	}
-	for _, x := range own {
-		if x.what != quiet {
-			all = append(all, x)
+	all := slices.Concat(of(incidentStuck, schemas.Critical, e.stuck()), of(incidentState, schemas.Critical, e.frozen()), of(incidentRefuge, schemas.Critical, e.refuge()),
+		of(incidentRetired, e.rank(), e.retired()))
+	if !slices.ContainsFunc(all, func(x incident) bool { return x.what == raise }) {
+		switch what := e.alarm(); what {
+		case over:
+			all = append(e.eases(), all...)
+		default:
+			all = append(of("", e.rank(), what), all...)
 		}
 	}
+	return e.settled(all)
+}
+
+// rank is the severity at which an event raises an incident.
+func (e *Event) rank() schemas.Severity {
+	if e.severity() == schemas.Critical {
+		return schemas.Critical
+	}
+	return schemas.Warning
+}
+
+// of is what becomes of an incident at all severities that it may have.
+func of(name string, severity schemas.Severity, what alarm) []incident {
+	both := name == "" || name == incidentRetired
+	switch {
+	case what == quiet:
+		return nil
+	case what == over && both:
+		return []incident{{name, schemas.Critical, over}, {name, schemas.Warning, over}}
+	case what == raise && both && severity == schemas.Critical:
+		return []incident{{name, schemas.Critical, raise}, {name, schemas.Warning, risen}}
+	}
+	return []incident{{name, severity, what}}
+}
+
+// settled leaves out what is over by now, or was raised anew.
+func (e *Event) settled(all []incident) []incident {
 	for i := range all {
-		if all[i].what == raise && e.endBehind(all[i].name) != nil {
-			all[i].what = past
+		x := &all[i]
+		switch {
+		case x.what == raise && e.endBehind(x) != nil:
+			x.what = past
+		case x.what == fallen && e.endBehind(x) != nil:
+			x.what = over
 		}
 	}
-	return slices.DeleteFunc(all, func(x incident) bool { return x.what == over && e.raisedSince(x.name) })
+	return slices.DeleteFunc(all, func(x incident) bool {
+		return x.what == over && e.raisedSince(&x) || x.what == risen && slices.Contains(all, incident{x.name, schemas.Critical, past})
+	})
 }
 
 // endBehind is the event that ends an incident of the rollout and waits behind one that raises it; nil: none does. That people weren't told in time by some sink is no cause to be woken for anything but
 // that itself, which is an event of its own; but what stands in Alertmanager is sent again, so there it is over only when all of it is.
-func (e *Event) endBehind(name string) *Event {
+func (e *Event) endBehind(x *incident) *Event {
 	ofSinks := e.Notice != nil && (e.Notice.Kind == schemas.NoticeSinkOverdue || e.Notice.Kind == schemas.NoticeSinkRefused)
 	strict := ofSinks || e.Use != nil && e.Use.Kind == schemas.SinkAlertmanager
 	i := slices.IndexFunc(e.Behind, func(later *Event) bool {
 		if !strict {
 			later = later.exceptTelling()
 		}
-		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{name, over})
+		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{x.name, x.severity, over})
 	})
 	if i < 0 {
 		return nil
@@ -355,16 +485,18 @@ func (e *Event) exceptTelling() *Event {
 }
 
 // raisedSince reports whether an incident of the rollout was raised by what came after an event, and was told before it.
-func (e *Event) raisedSince(name string) bool {
+func (e *Event) raisedSince(x *incident) bool {
 	return slices.ContainsFunc(e.Since, func(later *Event) bool {
-		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{name, raise})
+		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{x.name, x.severity, raise})
 	})
 }
 
-// The incidents beside that of the rollout: its rollback isn't carried out, and stores don't do what they were asked.
+// The incidents beside that of the rollout: its rollback isn't carried out, stores don't do what they were asked, all users are with a baseline that is beyond a limit, and a version serves that is to have no users.
 const (
-	incidentStuck = "stuck"
-	incidentState = "state"
+	incidentStuck   = "stuck"
+	incidentState   = "state"
+	incidentRefuge  = "no-refuge"
+	incidentRetired = "retired"
 )
 
 // Urgent reports whether somebody is to be woken by an event. What ends an incident never is: before what has raised it, it would leave that open.
@@ -374,7 +506,7 @@ func (e *Event) Urgent() bool { return e.severity() == schemas.Critical && !e.En
 func (e *Event) Ends() bool { return e.has(over) }
 
 // Raises reports whether an event raises an incident whose end isn't Behind it.
-func (e *Event) Raises() bool { return e.has(raise) }
+func (e *Event) Raises() bool { return e.has(raise) || e.has(fallen) }
 
 // Past reports whether an event was to raise an incident whose end is Behind it.
 func (e *Event) Past() bool { return e.has(past) }
@@ -386,10 +518,20 @@ func (e *Event) has(what alarm) bool {
 	return slices.ContainsFunc(e.incidents(), func(x incident) bool { return x.what == what })
 }
 
-// alarmKey names an incident of a rollout: everything about it is one, but what has one of its own. Its epoch is no part of that, since what one epoch raised may be
+// alarmKey names an incident of a rollout: everything about it is one, but what has one of its own, and warnings. Its epoch is no part of that, since what one epoch raised may be
 // over with the next.
-func (e *Event) alarmKey(x *incident) string {
-	return strings.TrimSuffix("streamcanary/"+e.Rollout.Name+"/"+x.name, "/")
+func (e *Event) alarmKey(x *incident) string { return "streamcanary/" + e.Rollout.Name + x.suffix() }
+
+// suffix tells an incident from the others of its rollout.
+func (x *incident) suffix() string {
+	var text string
+	if x.name != "" {
+		text = "/" + x.name
+	}
+	if x.severity == schemas.Warning {
+		text += "/" + string(x.severity)
+	}
+	return text
 }
 
 // clip cuts a text to so many bytes.

@@ -15,8 +15,9 @@ import (
 var _ = register(schemas.SinkPagerDuty, openPagerDuty)
 
 // pagerduty raises and ends incidents by PagerDuty's Events API v2 (POST /v2/enqueue, answered by 202 and {"status": "success"}). All that is raised about a
-// rollout is one incident, by its dedup_key, but that its rollback is stuck, or an order to stores: each is another, since nobody is woken by more of what was acknowledged. Each ends when
-// its alarm is over. Events that are no alarm aren't sent. What is over before PagerDuty could be told of it wakes nobody, and is a change event of the service (POST /v2/change/enqueue, with the same
+// rollout is one incident, by its dedup_key, but that its rollback is stuck, an order to stores, a baseline that is no refuge, and a retired version that serves: each is another, since nobody is woken by more of what
+// was acknowledged. So is what is a warning, which ends when it becomes critical: a greater severity raises the urgency of an incident only where the service has dynamic notifications and nobody has acknowledged
+// it, and a lesser one never lowers it. Each ends when its alarm is over. Events that are no alarm aren't sent. What is over before PagerDuty could be told of it wakes nobody, and is a change event of the service (POST /v2/change/enqueue, with the same
 // key): it is seen there, and makes no incident and no notification.
 type pagerduty struct{ *courier }
 
@@ -97,7 +98,7 @@ func (p pagerduty) Act(ctx context.Context, e *Event) error {
 // note leaves word of an incident that is over. It is for who looks there later, and all that is told elsewhere says it, too: so an answer that isn't about the moment, as of who takes no
 // change events, holds nothing up.
 func (p pagerduty) note(ctx context.Context, e *Event, of *incident, key string) error {
-	end := e.endBehind(of.name)
+	end := e.endBehind(of)
 	change := pagerChange{RoutingKey: key, Links: linksOf(e.Rollout), Payload: pagerPast{
 		Summary: clip("over by now: "+e.title()+": "+e.sentence(), maxSummary), Source: e.Rollout.Model, Timestamp: e.at(), Details: detailsOf(e),
 	}}
@@ -116,9 +117,7 @@ func (p pagerduty) note(ctx context.Context, e *Event, of *incident, key string)
 
 // ofIncident completes a request about an incident.
 func (p pagerduty) ofIncident(x *call, of *incident) *call {
-	if of.name != "" { // of two requests about an event each has its own
-		x.key += "/" + of.name
-	}
+	x.key += of.suffix() // of two requests about an event each has its own
 	x.check = func(status int, body []byte) *Failure {
 		var answer struct{ Status string }
 		if json.Unmarshal(body, &answer) != nil || answer.Status != "success" {
@@ -132,10 +131,10 @@ func (p pagerduty) ofIncident(x *call, of *incident) *call {
 // enqueue raises or ends one incident.
 func (p pagerduty) enqueue(ctx context.Context, e *Event, of *incident, key string) error {
 	event := pagerEvent{RoutingKey: key, Action: "resolve", DedupKey: e.alarmKey(of), Client: p.options.Program}
-	if of.what == raise {
+	if of.what == raise || of.what == fallen {
 		event.Action = "trigger"
 		event.Payload = &pagerAlarm{
-			Summary: clip(e.title()+": "+e.sentence(), maxSummary), Source: e.Rollout.Model, Severity: e.severity(), Timestamp: e.at(),
+			Summary: clip(e.title()+": "+e.textAt(of.severity), maxSummary), Source: e.Rollout.Model, Severity: of.severity, Timestamp: e.at(),
 			Component: e.Rollout.Canary, Group: e.Rollout.Model, Class: e.what(), Details: detailsOf(e),
 		}
 		event.Links = linksOf(e.Rollout)
@@ -144,7 +143,11 @@ func (p pagerduty) enqueue(ctx context.Context, e *Event, of *incident, key stri
 	if err != nil {
 		return err
 	}
-	return p.change(ctx, p.ofIncident(x, of))
+	if x = p.ofIncident(x, of); of.what == risen && !p.dry() { // people are told by now, and what ends all of it ends that, too
+		_, _ = p.once(ctx, x)
+		return nil
+	}
+	return p.change(ctx, x)
 }
 
 // detailsOf are an event's facts for a person.

@@ -128,7 +128,7 @@ func TestAlarms(t *testing.T) {
 		{beside(schemas.NoticeAlertsWhole), ""},
 		{noticed(schemas.NoticeAlertsWhole, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeRetiredServes, schemas.Critical), "trigger"},
-		{beside(schemas.NoticeRetiredOver), ""},
+		{beside(schemas.NoticeRetiredOver), "resolve"}, // which is an incident of its own
 		{noticed(schemas.NoticeRetiredOver, schemas.Info), "resolve"},
 		{noticed(schemas.NoticeForeignDecision, schemas.Critical), "trigger"},
 		{noticed(schemas.NoticeForeignOver, schemas.Info), "resolve"},
@@ -148,11 +148,23 @@ func TestAlarms(t *testing.T) {
 					w.Fatal(err)
 				}
 			}
-			if got.Action != x.want || got.Action != "" && got.DedupKey != "streamcanary/ranker-42" || got.Action == "resolve" && got.Payload != nil {
+			if got.Action != x.want || got.Action != "" && got.DedupKey != firstKey(x.event) || got.Action == "resolve" && got.Payload != nil {
 				w.Errorf("%s: got %+v, want %q", x.event.what(), got, x.want)
 			}
 		}
 	})
+}
+
+// firstKey is that of the first request about an event.
+func firstKey(e *Event) string {
+	const key = "streamcanary/ranker-42"
+	switch {
+	case e.retired() == raise, e.what() == string(schemas.NoticeRetiredOver) && len(e.Notice.Waiting) > 0:
+		return key + "/retired"
+	case e.alarm() == raise && e.severity() == schemas.Warning:
+		return key + "/warning"
+	}
+	return key
 }
 
 // TestStuck: a rollback that isn't carried out becomes a second incident, with the third deadline that passed, or the first of the drain; it ends when the rollback is carried out,
@@ -167,20 +179,25 @@ func TestStuck(t *testing.T) {
 	but.Notice.Waiting = []string{"registry-mlflow"}
 	retried := rollback()
 	retried.Action, retried.Severity = schemas.ActionRetry, schemas.Info
-	const one, two = "streamcanary/ranker-42", "streamcanary/ranker-42/stuck"
+	first := rollback()
+	first.Action, first.Phase, first.Severity, first.Epoch = schemas.ActionStart, schemas.PhaseCommit, schemas.Info, 1
+	const one, warning, two = "streamcanary/ranker-42", "streamcanary/ranker-42/warning", "streamcanary/ranker-42/stuck"
+	all := []string{"resolve " + one, "resolve " + warning, "resolve " + two, "resolve " + one + "/no-refuge", "resolve " + one + "/retired", "resolve " + one + "/retired/warning"}
 	tests := []struct {
 		name  string
 		event *Event
 		want  []string
 	}{
-		{"the first deadline", passed(schemas.NoticeAcksOverdue, schemas.Critical, 1), []string{"trigger " + one}},
+		{"the first deadline", passed(schemas.NoticeAcksOverdue, schemas.Critical, 1), []string{"trigger " + one, "resolve " + warning}},
 		{"the third", passed(schemas.NoticeAcksOverdue, schemas.Critical, 3), []string{"trigger " + two}},
-		{"the third of a stage", passed(schemas.NoticeAcksOverdue, schemas.Warning, 3), []string{"trigger " + one}},
+		{"the third of a stage", passed(schemas.NoticeAcksOverdue, schemas.Warning, 3), []string{"trigger " + warning}},
 		{"the drain", passed(schemas.NoticeDrainOverdue, schemas.Critical, 1), []string{"trigger " + two}},
-		{"carried out", noticeOf(schemas.SinkPagerDuty, schemas.NoticeRollbackCompleted, schemas.Info), []string{"resolve " + one, "resolve " + two}},
-		{"carried out, but for a registry", but, []string{"resolve " + two}},
-		{"begun anew", eventOf(schemas.SinkPagerDuty, retried), []string{"resolve " + one, "resolve " + two}},
-		{"deleted", noticeOf(schemas.SinkPagerDuty, schemas.NoticeRolloutDeleted, schemas.Info), []string{"resolve " + one, "resolve " + two}},
+		{"carried out", noticeOf(schemas.SinkPagerDuty, schemas.NoticeRollbackCompleted, schemas.Info), []string{"resolve " + one, "resolve " + warning, "resolve " + two}},
+		{"carried out, but for a registry", but, []string{"resolve " + one, "trigger " + warning, "resolve " + two}},
+		{"carried out, but for a router", waiting("router-a"), []string{"resolve " + two}},
+		{"begun", eventOf(schemas.SinkPagerDuty, first), []string{"resolve " + one, "resolve " + warning, "resolve " + two}},
+		{"begun anew", eventOf(schemas.SinkPagerDuty, retried), all},
+		{"deleted", noticeOf(schemas.SinkPagerDuty, schemas.NoticeRolloutDeleted, schemas.Info), all},
 	}
 	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
 		for _, x := range tests {
@@ -196,7 +213,8 @@ func TestStuck(t *testing.T) {
 				}
 				got, keys = append(got, e.Action+" "+e.DedupKey), append(keys, r.header.Get("Idempotency-Key"))
 			}
-			if !slices.Equal(got, x.want) || len(keys) == 2 && keys[0] == keys[1] {
+			slices.Sort(keys)
+			if !slices.Equal(got, x.want) || len(slices.Compact(slices.Clone(keys))) != len(got) {
 				w.Errorf("%s: got %q under the keys %q, want %q", x.name, got, keys, x.want)
 			}
 		}
@@ -237,16 +255,18 @@ func TestPast(t *testing.T) {
 		{"nothing waits", rolledBack, nil, alert},
 		{"it is carried out", rolledBack, []*Event{waiting()}, rollbackOver},
 		{"but for telling people", rolledBack, []*Event{waiting("alert-slack", "alert-x")}, rollbackOver},
-		{"but for a registry", rolledBack, []*Event{waiting("alert-x", "registry-mlflow")}, alert},
+		{"but for a registry", rolledBack, []*Event{waiting("alert-x", "registry-mlflow")}, rollbackOver}, // which goes on as a warning
+		{"but for a router", rolledBack, []*Event{waiting("router-a")}, alert},
 		{"while somebody forges", rolledBack, []*Event{forged}, alert},
 		{"another is", rolledBack, []*Event{another}, alert},
 		{"more is raised first", rolledBack, []*Event{overdue("registry-mlflow"), waiting()}, rollbackOver},
 		{"it was stuck", stuck, []*Event{waiting("registry-mlflow")}, "change over by now: acks-overdue: rollout ranker-42 of model ranker: Not all is well."},
-		{"people weren't told elsewhere", overdue("alert-slack"), []*Event{waiting("alert-slack")}, alert},
+		{"people weren't told elsewhere", overdue("alert-slack"), []*Event{waiting("alert-slack")}, alert + "/warning"},
 		{"and are by now", overdue("alert-slack"), []*Event{noticeOf(schemas.SinkPagerDuty, schemas.NoticeSinkDone, schemas.Info)}, "change over by now: sink-overdue: rollout ranker-42 of model ranker: Not all is well."},
 		{"people weren't told here", overdue("alert-x"), nil, ""},
 		{"the end of all but what people weren't told here", waiting("alert-x"), nil, "resolve streamcanary/ranker-42"},
-		{"the end of all but what people weren't told elsewhere", waiting("alert-slack"), nil, "resolve streamcanary/ranker-42/stuck"},
+		{"the end of all but what people weren't told elsewhere", waiting("alert-slack"), nil, "resolve streamcanary/ranker-42"},
+		{"the end of all but a router", waiting("router-a"), nil, "resolve streamcanary/ranker-42/stuck"},
 	}
 	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
 		for _, x := range tests {
@@ -263,7 +283,7 @@ func TestPast(t *testing.T) {
 			if w.count() > before {
 				got = pagerSaid(w, w.all[before].body)
 			}
-			if got != x.want || e.Past() != strings.HasPrefix(x.want, "change") || e.Raises() != strings.HasPrefix(x.want, "trigger") {
+			if got != x.want || e.Past() != strings.HasPrefix(x.want, "change") || e.Raises() != (strings.HasPrefix(x.want, "trigger") || len(e.lesser()) > 0 && e.Ends()) {
 				w.Errorf("%s: got %q, want %q", x.name, got, x.want)
 			}
 		}
@@ -299,4 +319,71 @@ func TestPastIsLeft(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCriticalPages: what is critical opens an incident that nobody has seen, whatever else stands; what was a warning before ends with it, what goes on as a warning is one, and all ends.
+func TestCriticalPages(t *testing.T) {
+	of := func(k schemas.NoticeKind, s schemas.Severity, waiting ...string) *Event {
+		e := noticeOf(schemas.SinkPagerDuty, k, s)
+		e.Notice.Waiting = waiting
+		return e
+	}
+	rolledBack := eventOf(schemas.SinkPagerDuty, rollback())
+	retired, suspect := of(schemas.NoticeRetiredServes, schemas.Critical), of(schemas.NoticeGuardrailSuspect, schemas.Warning)
+	refuge, overdue := of(schemas.NoticeNoRefuge, schemas.Critical), of(schemas.NoticeSinkOverdue, schemas.Warning, "alert-slack")
+	tests := []struct {
+		name string
+		in   []*Event
+		want []string // what is open at last, but for what begins: ! has opened one that is critical
+	}{
+		{"no refuge while a retired version serves", []*Event{retired, refuge}, []string{"!retired", "!no-refuge"}},
+		{"which is over", []*Event{retired, refuge, of(schemas.NoticeRetiredOver, schemas.Info, "no_refuge")}, []string{"!no-refuge"}},
+		{"and the other one", []*Event{retired, refuge, of(schemas.NoticeNoRefugeOver, schemas.Info, "retired 42")}, []string{"!retired"}},
+		{"of two retired versions one", []*Event{retired, of(schemas.NoticeRetiredOver, schemas.Info, "retired 44")}, []string{"!retired"}},
+		{"a rollback while a retired version serves", []*Event{retired, rolledBack}, []string{"!retired", "!"}},
+		{"which is carried out", []*Event{retired, rolledBack, waiting("retired 42")}, []string{"!retired"}},
+		{"a suspicion", []*Event{suspect}, []string{"warning"}},
+		{"and a rollback", []*Event{suspect, rolledBack}, []string{"!"}},
+		{"which is carried out", []*Event{suspect, rolledBack, waiting()}, nil},
+		{"but for what people hear by", []*Event{rolledBack, overdue, waiting("alert-slack")}, []string{"warning"}},
+		{"or has become no more than that", []*Event{overdue, rolledBack, waiting("alert-slack")}, []string{"warning"}},
+		{"and that is done", []*Event{rolledBack, overdue, waiting("alert-slack"), of(schemas.NoticeSinkDone, schemas.Info, "retired 42")}, nil},
+		{"but for another sink", []*Event{rolledBack, overdue, waiting("alert-slack"), of(schemas.NoticeSinkDone, schemas.Info, "registry-mlflow")}, []string{"warning"}},
+		{"and the baseline is no refuge", []*Event{rolledBack, overdue, waiting("no_refuge", "alert-slack")}, []string{"!", "warning"}},
+		{"and people are told", []*Event{rolledBack, overdue, waiting("no_refuge", "alert-slack"), of(schemas.NoticeSinkDone, schemas.Info, "no_refuge")}, []string{"!"}},
+		{"but for a router", []*Event{suspect, rolledBack, waiting("router-a")}, []string{"!"}},
+		{"deleted", []*Event{retired, refuge, overdue, rolledBack, of(schemas.NoticeRolloutDeleted, schemas.Info, "no_refuge")}, nil},
+	}
+	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
+		for _, x := range tests {
+			var open []string
+			w.all = nil
+			for _, e := range x.in {
+				if err := w.sink.Act(w.Context(), e); err != nil {
+					w.Fatal(err)
+				}
+			}
+			for _, r := range w.all {
+				var e pagerEvent
+				if err := json.Unmarshal([]byte(r.body), &e); err != nil {
+					w.Fatal(err)
+				}
+				key := strings.TrimPrefix(strings.TrimPrefix(e.DedupKey, "streamcanary/ranker-42"), "/")
+				at := slices.IndexFunc(open, func(name string) bool { return strings.TrimPrefix(name, "!") == key })
+				switch {
+				case e.Action == "resolve" && at >= 0:
+					open = slices.Delete(open, at, at+1)
+				case e.Action == "trigger" && at < 0 && e.Payload.Severity == schemas.Critical:
+					open = append(open, "!"+key)
+				case e.Action == "trigger" && at < 0:
+					open = append(open, key)
+				case e.Action == "trigger" && strings.HasPrefix(open[at], "!") != (e.Payload.Severity == schemas.Critical):
+					w.Errorf("%s: %s is told as more of what is %s", x.name, e.Payload.Summary, open[at])
+				}
+			}
+			if !slices.Equal(open, x.want) {
+				w.Errorf("%s: open are %q, want %q", x.name, open, x.want)
+			}
+		}
+	})
 }

@@ -79,11 +79,13 @@ func (s *Standing) Hear(e *Event) (kept bool) {
 	e.Rollout = s.labelled(e)
 	for _, x := range e.incidents() {
 		switch x.what {
-		case raise:
-			kept = s.raise(x.name, e) && kept
+		case raise, fallen:
+			kept = s.raise(&x, e) && kept
 		case over:
-			s.end(x.name, e)
-		case quiet:
+			s.end(&x, e)
+		case risen:
+			s.over(e, func(y *stands) bool { return y.is(&x, e) })
+		case quiet, past:
 		}
 	}
 	return kept
@@ -163,13 +165,10 @@ func (t *told) hears(n *schemas.Notice) {
 	}
 }
 
-// raise begins an incident at the event's severity, or goes on with it. What stood at a lesser one is over with it. Under other labels it is another alert: the one that stood is over.
-func (s *Standing) raise(incident string, e *Event) bool {
-	s.over(e, func(x *stands) bool { return x.is(incident, e) && x.severity == e.severity() && !x.labelledAs(e) })
-	if e.severity() == schemas.Critical {
-		s.over(e, func(x *stands) bool { return x.is(incident, e) && x.severity != schemas.Critical })
-	}
-	i := slices.IndexFunc(s.all, func(x stands) bool { return x.is(incident, e) && x.severity == e.severity() && x.labelledAs(e) })
+// raise begins an incident, or goes on with it. Under other labels it is another alert: the one that stood is over.
+func (s *Standing) raise(of *incident, e *Event) bool {
+	s.over(e, func(x *stands) bool { return x.is(of, e) && !x.labelledAs(e) })
+	i := slices.IndexFunc(s.all, func(x stands) bool { return x.is(of, e) && x.labelledAs(e) })
 	switch {
 	case i >= 0 && s.all[i].ended == nil:
 		s.all[i].last = e
@@ -179,14 +178,14 @@ func (s *Standing) raise(incident string, e *Event) bool {
 	case len(s.all) >= standMost:
 		return false
 	}
-	s.all = append(s.all, stands{incident: incident, severity: e.severity(), since: e.at(), last: e})
+	s.all = append(s.all, stands{incident: of.name, severity: of.severity, since: e.at(), last: e})
 	return true
 }
 
 // end ends an incident. What was repeated is told once more that it is over: a repetition that was under way could have come after the end. So is what stood under other labels than the end has.
-func (s *Standing) end(incident string, e *Event) {
-	s.all = slices.DeleteFunc(s.all, func(x stands) bool { return x.is(incident, e) && !x.repeated && x.labelledAs(e) })
-	s.over(e, func(x *stands) bool { return x.is(incident, e) })
+func (s *Standing) end(of *incident, e *Event) {
+	s.all = slices.DeleteFunc(s.all, func(x stands) bool { return x.is(of, e) && !x.repeated && x.labelledAs(e) })
+	s.over(e, func(x *stands) bool { return x.is(of, e) })
 }
 
 // over ends what stands of some.
@@ -203,8 +202,8 @@ func (x *stands) labelledAs(e *Event) bool {
 	return maps.Equal(x.last.Rollout.Labels, e.Rollout.Labels) && x.last.model() == e.model()
 }
 
-func (x *stands) is(incident string, e *Event) bool {
-	return x.incident == incident && x.last.Rollout.Name == e.Rollout.Name
+func (x *stands) is(of *incident, e *Event) bool {
+	return x.incident == of.name && x.severity == of.severity && x.last.Rollout.Name == e.Rollout.Name
 }
 
 // Rollouts are those of which something stands, each once, as they were when it was told.

@@ -28,6 +28,18 @@ func ending(rollout string, second int64) *Event {
 	return e
 }
 
+// leaving is the end of a rollback that leaves something.
+func leaving(rollout string, second int64, waiting ...string) *Event {
+	e := ending(rollout, second)
+	e.Notice.Waiting = waiting
+	return e
+}
+
+func critical(e *Event) *Event {
+	e.Notice.Severity = schemas.Critical
+	return e
+}
+
 // suspecting tells that guardrails are suspect.
 func suspecting(rollout string, second int64, names ...string) *Event {
 	e := raising(rollout, "", schemas.Critical, second)
@@ -139,6 +151,15 @@ func TestStanding(t *testing.T) {
 		{"at two severities", []*Event{raising("a", "", schemas.Warning, 1), raising("a", "", schemas.Critical, 2), raising("a", "", schemas.Warning, 3)}, "a/ critical 2-2, a/ warning 3-3"},
 		{"at a greater severity", []*Event{raising("a", "", schemas.Warning, 1), raising("a", "", schemas.Critical, 2)}, "a/ warning 1-1 over 2, a/ critical 2-2"},
 		{"and over before it was repeated", []*Event{raising("a", "", schemas.Warning, 1), raising("a", "", schemas.Critical, 2), ending("a", 3)}, ""},
+		{"carried out but for a sink", []*Event{raising("a", "", schemas.Critical, 1), leaving("a", 2, "alert-slack")}, "a/ warning 2-2"},
+		{"and repeated", []*Event{raising("a", "", schemas.Critical, 1), repeated, leaving("a", 2, "alert-slack")}, "a/ critical 1-1 over 2, a/ warning 2-2"},
+		{"and for two", []*Event{telling("a", 1, schemas.NoticeSinkOverdue), leaving("a", 2, "alert-slack", "registry-mlflow"), leaving("a", 3, "alert-slack")}, "a/ warning 1-3"},
+		{"and then that is done", []*Event{raising("a", "", schemas.Critical, 1), leaving("a", 2, "alert-slack"), ending("a", 3)}, ""},
+		{"while it is no refuge", []*Event{raising("a", "", schemas.Critical, 1), telling("a", 2, schemas.NoticeSinkOverdue), leaving("a", 3, "no_refuge")}, "a/ critical 1-1"},
+		{"no refuge beside a retired version", []*Event{critical(telling("a", 1, schemas.NoticeRetiredServes)), critical(telling("a", 2, schemas.NoticeNoRefuge)), ending("a", 3)},
+			"a/retired critical 1-1, a/no-refuge critical 2-2"},
+		{"and it is over", []*Event{critical(telling("a", 1, schemas.NoticeRetiredServes)), critical(telling("a", 2, schemas.NoticeNoRefuge)), telling("a", 3, schemas.NoticeNoRefugeOver)}, "a/retired critical 1-1"},
+		{"a sink is overdue, and the rollout goes on", []*Event{critical(telling("a", 1, schemas.NoticeForeignDecision)), telling("a", 2, schemas.NoticeSinkOverdue), resuming("a", 3)}, "a/ critical 1-1, a/ warning 2-2"},
 		{"of another rollout at a greater severity", []*Event{raising("a", "", schemas.Warning, 1), raising("b", "", schemas.Critical, 2)}, "a/ warning 1-1, b/ critical 2-2"},
 		{"stuck beside a warning", []*Event{raising("a", "", schemas.Warning, 1), raising("a", incidentStuck, schemas.Critical, 2)}, "a/ warning 1-1, a/stuck critical 2-2"},
 		{"over before it was repeated", []*Event{raising("a", "", schemas.Critical, 1), ending("a", 2)}, ""},
