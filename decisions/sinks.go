@@ -56,6 +56,18 @@ func sinkTermsOf(r *schemas.Rollout) SinkTerms {
 	return t
 }
 
+// HeardBy are the sinks that people hear by, or did in an earlier epoch, ascending: those of the epoch first, where there are more than maxNamed.
+func (s *State) HeardBy() []string {
+	all := slices.Clone(s.Terms.Sinks.Alert)
+	for _, sink := range s.Parted {
+		if len(all) < maxNamed && !slices.Contains(all, sink) {
+			all = append(all, sink)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // isSink reports whether a consumer answers for a step of a sink, and not for traffic.
 func (t *Terms) isSink(consumer string) bool {
 	return slices.Contains(t.Sinks.Registry, consumer) || slices.Contains(t.Sinks.Alert, consumer)

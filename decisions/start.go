@@ -20,6 +20,7 @@ func (t *turn) applied(a *Applied) {
 	if w := a.Terms.State.Written; w != nil {
 		t.s.Snapshots = w.Snapshots
 	}
+	t.s.Parted = slices.DeleteFunc(before.HeardBy(), func(sink string) bool { return slices.Contains(a.Terms.Sinks.Alert, sink) })
 	before.looksOn(&t.s)
 	t.s = t.s.clone()
 	t.s.thaws(t.s.Terms.State.Owing)

@@ -166,10 +166,10 @@ func retried(s *decisions.State, a *Application) decisions.Commanded {
 }
 
 // leave answers whoever waits for a command of an epoch that ends before it was taken, and returns the commands that the next epoch must not obey
-// once more: those that were taken, and these. It is a state that has only them.
+// once more: those that were taken, and these. It is a state that has only them, and by what people hear.
 func (c *court) leave(before *desk, a *Application, epoch int64) decisions.State {
 	was := &before.head.State
-	state := decisions.State{Commanded: slices.Clone(was.Commanded), Spent: slices.Clip(was.Spent)}
+	state := decisions.State{Commanded: slices.Clone(was.Commanded), Spent: slices.Clip(was.Spent), Parted: was.HeardBy()}
 	var late []request
 	for id := range c.asking {
 		if id.rollout == before.rollout.Name && id.id != a.ID {

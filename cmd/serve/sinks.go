@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -205,6 +206,7 @@ func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error
 // A wish is what a rollout wants of a sink, and the record that says so.
 type wish struct {
 	use     *schemas.SinkUse // nil: nothing
+	ends    bool             // no more than that incidents are over, which an earlier epoch has told of here
 	rollout *schemas.Rollout
 	head    decisions.Head
 }
@@ -227,12 +229,23 @@ func (k *sink) wants(ctx context.Context, rollout string) (w wish, err error) {
 	}
 	if use := w.rollout.Sink(k.Name); use != nil && use.Kind == k.Kind {
 		w.use = use
+	} else if use == nil && k.hasIncidents() && slices.Contains(w.head.State.Parted, k.Name) {
+		w.use, w.ends = &schemas.SinkUse{Kind: k.Kind, Sink: k.Name}, true
 	}
 	return w, nil
 }
 
 // event is what was published as such a rollout wants it told; nil: it doesn't.
 func (w *wish) event(t *bus.Told) *actuators.Event {
+	e := w.whole(t)
+	if e != nil && w.ends && !e.EndsButForTelling() {
+		return nil
+	}
+	return e
+}
+
+// whole is that of a rollout that wants more than ends.
+func (w *wish) whole(t *bus.Told) *actuators.Event {
 	switch changes := w.use.Kind.Changes(); {
 	case t.Decision != nil && changes && !w.use.Kind.Routes() && overtaken(t.Decision, &w.head.State):
 		return nil

@@ -117,6 +117,26 @@ func TestStoriesOfOutages(t *testing.T) {
 	})
 }
 
+// TestStoriesOfLeavingOut: what a pager was told of by an epoch whose file names it is ended there by the next, whose file doesn't; nothing else is told there.
+func TestStoriesOfLeavingOut(t *testing.T) {
+	rollout := rolloutWith(atOnce + betweenWindows + acksBetween)
+	storyWith(t, "a-pager-that-a-new-file-leaves-out", rolloutWith(atOnce+betweenWindows+acksBetween+pagers), sinksOutside, func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.deaf.Store(true)
+		v.harms()
+		v.status(decisions.StatusRolledBack)
+		v.wait(5100 * time.Millisecond)
+		v.deaf.Store(false)
+		v.errors.Store(0)
+		v.apply("story", rollout, func(a *Application) { a.Retry, a.Force = true, true })
+		v.until("it runs again", func(s *decisions.State) bool { return s.Epoch == 2 && s.DueMs > 0 })
+		v.wait(5100 * time.Millisecond)
+		v.harms()
+		v.completed()
+		v.wait(5100 * time.Millisecond)
+	})
+}
+
 // TestStoriesOfSuspicions: who lets a rollout go on while a guardrail is suspect ends no incident: people aren't told of it again.
 func TestStoriesOfSuspicions(t *testing.T) {
 	t.Run("a-suspicion-that-a-person-goes-past", func(t *testing.T) {

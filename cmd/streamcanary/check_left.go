@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
 
-// servesYet are warnings of versions that a rollout would begin beside: they serve users although they are to have none, as people were told, and are none of its own; and of its baseline, where that is
-// no refuge now.
+// servesYet are warnings of versions that a rollout would begin beside: they serve users although they are to have none, as people were told, and are none of its own; of its baseline, where that is
+// no refuge now; and of incidents that it would take over without the sinks that know of them.
 func servesYet(ctx context.Context, b *bus.Bus, r *schemas.Rollout) ([]string, error) {
 	states, err := leavers(ctx, b, r.Model)
 	if err != nil {
@@ -22,6 +23,9 @@ func servesYet(ctx context.Context, b *bus.Bus, r *schemas.Rollout) ([]string, e
 	terms := decisions.TermsOf(r.Walked())
 	var texts, versions []string
 	for _, s := range states {
+		if text := unheard(s, &terms); text != "" {
+			texts = append(texts, text)
+		}
 		left := s.Leaves(&terms)
 		for i := range left {
 			if l := &left[i]; l.Told && !slices.Contains(versions, l.Version) {
@@ -33,6 +37,17 @@ func servesYet(ctx context.Context, b *bus.Bus, r *schemas.Rollout) ([]string, e
 		}
 	}
 	return texts, nil
+}
+
+// unheard warns of what people were told of by sinks that the next rollout doesn't name, and that isn't over: what goes on of it is told there no more.
+func unheard(s *decisions.State, next *decisions.Terms) string {
+	stands := s.Standing()
+	sinks := slices.DeleteFunc(slices.Clone(s.Terms.Sinks.Alert), func(sink string) bool { return slices.Contains(next.Sinks.Alert, sink) })
+	if len(stands) == 0 || len(sinks) == 0 || s.Status == decisions.StatusDeleted {
+		return ""
+	}
+	return fmt.Sprintf("rollout %s has told people of what isn't over (%s), also by %s, which this rollout doesn't name: what goes on of it is told there no more, and the incident ends there. Name it in sinks, or see to it that people know",
+		s.Terms.Rollout, strings.Join(stands, ", "), strings.Join(sinks, ", "))
 }
 
 func servesText(l *decisions.Left, terms *decisions.Terms) string {

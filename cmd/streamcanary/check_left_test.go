@@ -105,6 +105,34 @@ func TestLeftShut(t *testing.T) {
 		"let the state go back by hand (users to snapshot s1); then apply it with --new-epoch --force")
 }
 
+// TestUnheard: who checks or applies a rollout hears of an incident that it takes over without a sink that knows of it; of none that is over, or that all of its sinks know of.
+func TestUnheard(t *testing.T) {
+	b, _ := withoutServe(t)
+	terms := decisions.Terms{Rollout: "old", Model: "ranker", Baseline: "v1", Canary: "v2", Sinks: decisions.SinkTerms{Alert: []string{"am", "slack"}}}
+	head, revision := decisions.NewHead(0), uint64(0)
+	if _, err := b.PutSpec(t.Context(), specOf(t, "old", rolloutOf("old", "ranker"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, told := range []bool{true, false} {
+		head.State = decisions.State{Terms: terms, Epoch: 4, Status: decisions.StatusRolledBack, Saga: &decisions.Saga{}, Retired: &decisions.Retired{Decision: "old.4.3", DeadlineMs: 1000, Harmed: told}}
+		var err error
+		if revision, err = b.SaveHead(t.Context(), head, revision); err != nil {
+			t.Fatal(err)
+		}
+		for sinks, want := range map[string]bool{"": told, ", sinks: [{slack: slack}]": told, ", sinks: [{slack: slack}, {alertmanager: am}]": false} {
+			r, err := schemas.ParseRollout("r.yaml", []byte(strings.Replace(rolloutOf("next", "ranker"), "canary: {version: v2}", "canary: {version: v2}"+sinks, 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			warnServes(t.Context(), &out, b, r)
+			if strings.Contains(out.String(), "warning: rollout old has told people of what isn't over (no_refuge), also by am") != want || (out.Len() > 0) != want {
+				t.Errorf("told: %t, %q: %q", told, sinks, out.String())
+			}
+		}
+	}
+}
+
 // specOf is a rollout's file as it stands in the bucket.
 func specOf(t *testing.T, name, text string) bus.Spec {
 	t.Helper()
