@@ -137,6 +137,20 @@ func (s *State) Standing() []string {
 	return slices.Concat(s.unplanned(), s.Suspected, s.toldMissing(), s.left())
 }
 
+// Stands is what people were told of, and that isn't over, each once, for who looks: of what was deleted nothing, since nobody follows it any more.
+func (s *State) Stands() []string {
+	if s.Status == StatusDeleted {
+		return nil
+	}
+	var all []string
+	for _, name := range s.Standing() {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
 // Calm reports whether nothing stands any more that people were told of: of what began, while it goes on, and after its end. What never began, and state that can't go back, wait for a person.
 func (s *State) Calm() bool {
 	switch s.Status {

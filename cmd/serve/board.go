@@ -23,6 +23,7 @@ type Standing struct {
 	Seq      int64            `json:"seq"`
 	Routes   []schemas.Route  `json:"routes,omitempty"`
 	Waiting  []string         `json:"waiting,omitempty"` // for the answers of these consumers
+	Stands   []string         `json:"stands,omitempty"`  // what people were told of, and that isn't over
 	Undone   bool             `json:"undone,omitempty"`  // a rollback was decided, and is not yet carried out
 	Retired  string           `json:"retired,omitempty"` // what the stream shows of the versions that are to have no users any more
 	Lost     string           `json:"lost,omitempty"`    // why this process no longer decides for it
@@ -175,7 +176,7 @@ func (c *court) show() {
 		s := Standing{
 			Rollout: name, Model: d.rollout.Model, Baseline: d.rollout.Baseline, Canary: d.rollout.Canary,
 			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes, Waiting: d.head.State.Missing(), Undone: d.head.State.Undone(),
-			Retired: d.head.State.RetiredText(), serving: d.head.State.RetiredServing(),
+			Stands: d.head.State.Stands(), Retired: d.head.State.RetiredText(), serving: d.head.State.RetiredServing(),
 			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(), recordedMs: d.head.State.EventMs,
 			Pillars: d.head.State.Watched, Beyond: d.head.State.Beyond, Forward: d.head.State.Forward, ForwardToo: d.head.State.ForwardToo,
 		}

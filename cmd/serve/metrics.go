@@ -33,6 +33,7 @@ type metrics struct {
 	status    *prometheus.GaugeVec
 	missing   *prometheus.GaugeVec
 	undone    *prometheus.GaugeVec
+	stands    *prometheus.GaugeVec
 	serving   *prometheus.GaugeVec
 	denied    prometheus.Counter
 	refused   prometheus.Counter
@@ -76,6 +77,7 @@ func newMetrics(program string) *metrics {
 		}, []string{"model", "until"}),
 		status:  gauge("rollout_status", "1 for the status that the rollout is in.", "model", "rollout", "status"),
 		missing: gauge("acks_missing", "1 while a decision waits for the answer of this consumer; any: of one router, whichever.", "model", "rollout", "consumer"),
+		stands:  gauge("rollout_stands", "1 while people have been told of this, by its name in `rollout list`, and not yet that it is over.", "model", "rollout", "what"),
 		undone:  gauge("rollback_undone", "1 while a rollback is decided and not yet carried out: its acks, or the proof that the canary has drained, are missing.", "model", "rollout"),
 		serving: gauge("retired_serving", "1 while people have been told that this version serves users, although a rollback, a promotion or another rollout has taken all traffic from it.", "model", "rollout", "version"),
 		denied: prometheus.NewCounter(prometheus.CounterOpts{
@@ -115,7 +117,7 @@ func newMetrics(program string) *metrics {
 	}, m.away.gone)
 	build := gauge("build_info", "Always 1; the label says which program runs.", "program")
 	build.WithLabelValues(program).Set(1)
-	m.registry.MustRegister(m.events, m.decisions, m.acks, m.ignored, m.rollbacks, m.status, m.missing, m.undone, m.serving, m.denied, m.refused, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
+	m.registry.MustRegister(m.events, m.decisions, m.acks, m.ignored, m.rollbacks, m.status, m.missing, m.undone, m.stands, m.serving, m.denied, m.refused, m.notices, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, build,
 		m.joining, m.room, m.lost, m.waiting, m.forced, m.recounts, m.sinks, m.failing, m.alerts, m.firing, m.foreign, m.gone, held, away,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -189,7 +191,7 @@ func (m *metrics) unheeded(why decisions.Unheeded) { m.ignored.WithLabelValues(s
 
 // standing replaces what is known of the rollouts.
 func (m *metrics) standing(all []Standing) {
-	for _, v := range []*prometheus.GaugeVec{m.status, m.missing, m.undone, m.serving, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced, m.firing, m.gone} {
+	for _, v := range []*prometheus.GaugeVec{m.status, m.missing, m.undone, m.stands, m.serving, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced, m.firing, m.gone} {
 		v.Reset()
 	}
 	var lost []error
@@ -208,6 +210,9 @@ func (m *metrics) standing(all []Standing) {
 		}
 		if s.Undone {
 			m.undone.WithLabelValues(s.Model, s.Rollout).Set(1)
+		}
+		for _, what := range s.Stands {
+			m.stands.WithLabelValues(s.Model, s.Rollout, what).Set(1)
 		}
 		for _, version := range s.serving {
 			m.serving.WithLabelValues(s.Model, s.Rollout, version).Set(1)

@@ -118,7 +118,7 @@ func tellBack(t *testing.T) {
 		v.share.Store(500) // a router has restarted with an old configuration
 		v.told(true)
 		v.restart()
-		if metrics, shown := v.page("/metrics"), `streamcanary_retired_serving{model="ranker",rollout="story",version="v2"} 1`; !strings.Contains(metrics, shown) {
+		if metrics, shown := v.page("/metrics"), `streamcanary_retired_serving{model="ranker",rollout="story",version="v2"} 1`; !strings.Contains(metrics, shown) || !strings.Contains(metrics, `streamcanary_rollout_stands{model="ranker",rollout="story",what="retired v2"} 1`) {
 			v.Errorf("not shown: %s", metrics)
 		}
 		v.wait(10 * time.Second)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -109,5 +110,31 @@ func TestForgottenLines(t *testing.T) {
 	lines := forgottenLines([]bus.Spec{{Rollout: "a"}}, live)
 	if len(lines) != 1 || lines[0].Rollout != "b" || lines[0].Status != "unknown" || lines[0].Lost != "its record is gone" || lines[0].Seq != 3 {
 		t.Errorf("listed are %+v", lines)
+	}
+}
+
+// TestListOfWhatStands: the list has what people were told of and isn't over, beside whose answers are waited for, also of what has ended.
+func TestListOfWhatStands(t *testing.T) {
+	harmed := decisions.State{Status: decisions.StatusRolledBack, Saga: &decisions.Saga{}, Retired: &decisions.Retired{Harmed: true}}
+	gone := harmed
+	gone.Status = decisions.StatusDeleted
+	suspect := decisions.State{Status: decisions.StatusRunning, Suspected: []string{"errors"}, Wait: &decisions.Wait{Stores: []string{"router-a"}, NoRouter: true, Told: true}}
+	for name, x := range map[string]struct {
+		state      decisions.State
+		text, json string
+	}{
+		"all users are harmed": {harmed, "stands: no_refuge\n", `"stands":["no_refuge"]`},
+		"it was deleted":       {gone, "-\n", ""},
+		"suspect":              {suspect, "router-a; stands: errors, router-a\n", `"stands":["errors","router-a"]`},
+		"nothing":              {decisions.State{Status: decisions.StatusPromoted}, "-\n", ""},
+	} {
+		line := lineOf(&bus.Spec{Rollout: "r"}, &x.state, nil)
+		var text, lines, told bytes.Buffer
+		if err := errors.Join(printRollouts(&console{out: &text, err: &told}, []rolloutLine{line}), printRollouts(&console{out: &lines, err: &told, json: true}, []rolloutLine{line})); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(text.String(), " "+x.text) || !strings.Contains(lines.String(), x.json) || strings.Contains(lines.String(), "stands") != (x.json != "") {
+			t.Errorf("%s: %q and %s", name, text.String(), lines.String())
+		}
 	}
 }

@@ -76,6 +76,7 @@ type rolloutLine struct {
 	Why       string       `json:"why,omitempty"`
 	RefusedAt schemas.Time `json:"refused_at,omitzero"` // where a refusal is kept
 	Waiting   []string     `json:"waiting,omitempty"`   // for the answers of these
+	Stands    []string     `json:"stands,omitempty"`    // what people were told of, and that isn't over, by the record
 	Undone    bool         `json:"undone,omitempty"`    // a rollback that is not yet carried out
 	Lost      string       `json:"lost,omitempty"`      // why the service that answers no longer decides for it: what the record has may not be published
 	StandsBy  bool         `json:"stands_by,omitempty"` // lost says no more than that another service decides for it, as in every deploy
@@ -92,7 +93,7 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 	l := rolloutLine{Type: "rollout", Rollout: s.Rollout, Model: state.Terms.Model, Baseline: state.Terms.Baseline,
 		Canary: state.Terms.Canary, Status: statusOf(state), Epoch: state.Epoch, Seq: state.Seq, EventTime: schemas.Time(state.EventMs)}
 	if state.Status != "" {
-		l.Waiting, l.Undone = state.Missing(), state.Undone()
+		l.Waiting, l.Stands, l.Undone = state.Missing(), state.Stands(), state.Undone()
 		l.Stage, l.Stages = state.Stage+1, len(state.Terms.Stages)
 	}
 	if state.Status == "" {
@@ -232,12 +233,20 @@ func orDash(s string) string {
 	return s
 }
 
-// waitsText is whose answer is waited for, or that the canary must drain.
+// waitsText is whose answer is waited for, or that the canary must drain, and what stands that people were told of.
 func (l *rolloutLine) waitsText() string {
-	if len(l.Waiting) == 0 && l.Undone {
-		return "the canary to drain"
+	text := strings.Join(l.Waiting, ", ")
+	if text == "" && l.Undone {
+		text = "the canary to drain"
 	}
-	return orDash(strings.Join(l.Waiting, ", "))
+	if len(l.Stands) == 0 {
+		return orDash(text)
+	}
+	stands := "stands: " + strings.Join(l.Stands, ", ")
+	if text == "" {
+		return stands
+	}
+	return text + "; " + stands
 }
 
 // stageText is e.g. 2 of 3.
