@@ -385,6 +385,9 @@ func (c *court) refold(ctx context.Context, d *desk) error {
 	if finished(&d.head) {
 		d.next = offsetOf(d.head.Offsets, d.partition)
 	}
+	if err := c.checkJournal(ctx, []string{d.rollout.Model}); err != nil { // first: what is folded moves on to where the record would have read
+		return err
+	}
 	gone, err := c.lacks(ctx, d)
 	if err == nil && gone == nil {
 		err = c.foldAgain(ctx, d)
@@ -392,10 +395,7 @@ func (c *court) refold(ctx context.Context, d *desk) error {
 	if err == nil {
 		_, err = c.holdsAgainstJournal(ctx, d)
 	}
-	if err != nil {
-		return err
-	}
-	return c.checkJournal(ctx, []string{d.rollout.Model})
+	return err
 }
 
 // foldAgain folds what the journal has of a desk from where that begins.
