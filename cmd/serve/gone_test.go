@@ -188,6 +188,7 @@ func TestStoriesOfALogThatIsGone(t *testing.T) {
 		if reply := v.ask("rollback", false); !strings.HasPrefix(reply.Failed, "it is not taken: "+says) {
 			v.Errorf("an order is answered with %+v", reply)
 		}
+		v.wait(300 * time.Millisecond) // routers look each second from the deletion on
 		v.restores(kept)
 		v.completed()
 		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") || v.share.Load() != 0 {
