@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -152,9 +153,10 @@ func warn(c *console, r *schemas.Rollout) {
 	}
 }
 
-// neverPasses are the guardrails that a promotion waits for in vain: without a margin there is nothing that they could prove.
+// neverPasses are the guardrails that a stage, and so a promotion, waits for in vain: without a margin there is nothing that they could prove.
 func neverPasses(r *schemas.Rollout) []string {
-	if len(r.Stages) > 0 && r.Stages[0].Pass != nil { // names only such as can pass
+	named := func(s schemas.Stage) bool { return s.Pass != nil } // only such as can pass
+	if len(r.Stages) > 0 && !slices.ContainsFunc(r.Stages, func(s schemas.Stage) bool { return !named(s) }) {
 		return nil
 	}
 	var names []string
