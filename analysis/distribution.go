@@ -74,6 +74,7 @@ const medianPPM = 500_000
 type lastBlock struct {
 	index stats.ProbabilityIndex // of the epoch
 	hist  [windows.Arms][]windows.Bucket
+	law   *histogram // of the baseline in the epoch; nil: nothing asks for it
 }
 
 func (l *lastBlock) take(b *block) {
@@ -81,6 +82,9 @@ func (l *lastBlock) take(b *block) {
 		l.hist[arm] = append(l.hist[arm][:0], b.hist[arm].buckets...)
 	}
 	l.index.Add(l.hist[windows.Canary], l.hist[windows.Baseline])
+	if l.law != nil {
+		l.law.add(l.hist[windows.Baseline])
+	}
 }
 
 // describeShape fills in what a status tells of distributions.

@@ -57,6 +57,9 @@ func (j *Judge) equip(s *stream, g *guard) {
 		if g.canary, g.more = newDistribution(spec, keep); len(g.more) > 0 {
 			g.mixed = &mixed{}
 		}
+		if a, ok := g.canary.account.(*leanAccount); ok && a.shown != nil && (stepOf(j.rollout, spec) > 0 || spec.Buckets.Linear()) {
+			a.shown.law = &histogram{}
+		}
 	case spec.Direction.Contrast():
 		g.canary = newContrast(spec, keep)
 		j.calibrated(s, g, g.canary)

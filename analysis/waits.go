@@ -3,6 +3,8 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -34,11 +36,7 @@ func (j *Judge) cantPass(g *guard) (code, why string) {
 	if !g.spec.CanPass() {
 		return schemas.WaitNoMargin, "has no margin, so nothing can show that it is kept: give it one, or " + notRequired
 	}
-	at := func(float64) float64 { return math.NaN() }
-	if g.canary.tested > 0 && g.spec.Kind == schemas.QuantileGuardrail {
-		at = func(float64) float64 { return g.estimate(0)[windows.Baseline].value }
-	}
-	if why := TooCoarse(j.rollout, g.spec, at); why != "" {
+	if why := TooCoarse(j.rollout, g.spec, g.baselineAt()); why != "" {
 		return schemas.WaitTooCoarse, why
 	}
 	if why := j.tooSlow(g); why != "" {
@@ -50,42 +48,163 @@ func (j *Judge) cantPass(g *guard) (code, why string) {
 // notRequired is what to do where a pass isn't worth its price.
 const notRequired = "don't wait for it (required: false, or leave it out of the stage's `pass`)"
 
+// baselineAt tells the quantiles of a guardrail's values on the baseline; NaN: unknown.
+func (g *guard) baselineAt() func(q float64) float64 {
+	at := func(float64) float64 { return math.NaN() }
+	if g.canary.tested == 0 {
+		return at
+	}
+	switch a := g.canary.account.(type) {
+	case *quantileAccount:
+		value := g.estimate(0)[windows.Baseline].value
+		return func(float64) float64 { return value }
+	case *leanAccount:
+		if a.shown == nil || a.shown.law == nil || len(a.shown.law.buckets) == 0 {
+			return at
+		}
+		var all []mass
+		for _, b := range a.shown.law.buckets {
+			all = append(all, mass{b.Index, float64(b.Count)})
+		}
+		return func(q float64) float64 { return a.scale.middle(massQuantile(all, q)) }
+	}
+	return at
+}
+
 // TooCoarse says why a canary that is like the baseline can't show that it keeps the margin of a quantile or a distribution, however long it lasts, and what to do;
 // "" where it can, or where that isn't known. at tells the baseline's quantiles; NaN: unknown.
 //
 // Claim. Let both arms have one law with the value v at the quantile, and let a be how many buckets lie between v as high and v as low as it may have been before it
 // was rounded. Where a is no less than the margin in buckets, the canary's values as the pass test has them are stochastically not on the better side of the baseline's there, which is what it
 // tests: so its evidence never grows, on average. Where v is a multiple of the step and lies in a bucket of its own the reverse is true as well: all that
-// ties at v are parted, and it grows. A canary that is better than the baseline can pass all the same.
+// ties at v are parted, and it grows. Where v is outside of linear buckets all that ties there stays tied, whatever the margin. Of mann-whitney it is said where no
+// bet of the test itself gains on the law as it is told by its quantiles. A canary that is better than the baseline can pass all the same.
 func TooCoarse(r *schemas.Rollout, g *schemas.Guardrail, at func(q float64) float64) string {
-	if !measuresValues(g) || !g.Direction.Contrast() || !g.CanPass() {
+	why, todo := Coarse(r, g, at)
+	if why == "" {
 		return ""
+	}
+	return fmt.Sprintf("can't pass by a canary like the baseline%s. %s, or %s", why, todo, notRequired)
+}
+
+// Coarse is TooCoarse in its parts: why goes on after "the baseline", todo is what to do but not to wait.
+func Coarse(r *schemas.Rollout, g *schemas.Guardrail, at func(q float64) float64) (why, todo string) {
+	if !measuresValues(g) || !g.Direction.Contrast() || !g.CanPass() {
+		return "", ""
 	}
 	s := scaleOf(g)
 	_, pass := s.shifts(g)
 	pass = max(pass, -pass)
 	if pass == 0 {
-		return fmt.Sprintf("can't pass by a canary like the baseline: its margin of %s is finer than the buckets that values are counted in. Write a margin of %s or more, or %s",
-			marginText(g.Margin.Text), s.marginOf(g, 1), notRequired)
+		return fmt.Sprintf(": its margin of %s is finer than the buckets that values are counted in", marginText(g.Margin.Text)),
+			fmt.Sprintf("Write a margin of %s or more", s.marginOf(g, 1))
 	}
-	step := float64(r.LatencyGranularity) / float64(time.Millisecond)
-	if step == 0 || g.Of != ofLatency {
-		return ""
-	}
+	step := stepOf(r, g)
 	for _, q := range quantilesOf(g) {
 		v := at(q)
-		far, known := hidden(v, step)
+		if b := s.linear; b.Linear() && (v <= b.From || v >= b.To) {
+			return fmt.Sprintf(", whose %s is outside of its buckets, from %s to %s: what lies there is not told apart", quantileName(q), numberText(b.From), numberText(b.To)),
+				"Write buckets that hold it"
+		}
+		far, known := s.hidden(v, step)
 		if !known || far < pass {
 			continue
 		}
-		greater := ""
-		if far < math.MaxInt32 {
-			greater = fmt.Sprintf(", write a margin of %s or more", s.marginOf(g, far+1))
-		}
-		return fmt.Sprintf("can't pass by a canary like the baseline, whose %s is about %s: latencies are rounded to %s (latencyGranularity), and what that may hide there is no less than the margin of %s. "+
-			"Report latencies more finely%s, or %s", quantileName(q), latencyText(v), schemas.FormatDuration(r.LatencyGranularity), marginText(g.Margin.Text), greater, notRequired)
+		why, todo = roundedText(g, step, "there")
+		return fmt.Sprintf(", whose %s is about %s%s", quantileName(q), (&guard{spec: g}).measuredText(v), why), todo + s.greaterText(g, far+1)
 	}
-	return ""
+	if g.Test != schemas.TestMannWhitney || step == 0 {
+		return "", ""
+	}
+	law := s.lawOf(at, step)
+	if law == nil || law.grows(g, pass) {
+		return "", ""
+	}
+	why, todo = roundedText(g, step, "of the values as a whole")
+	return why, todo + s.greaterText(g, law.least(g, pass))
+}
+
+// roundedText says what rounding hides; where is of what.
+func roundedText(g *schemas.Guardrail, step float64, where string) (why, todo string) {
+	if g.Of != ofLatency {
+		return fmt.Sprintf(": values are rounded to %s, and what that may hide %s is no less than the margin of %s", numberText(step), where, marginText(g.Margin.Text)),
+			"Take values that are rounded less"
+	}
+	ms := schemas.FormatDuration(time.Duration(math.Round(step * float64(time.Millisecond))))
+	return fmt.Sprintf(": latencies are rounded to %s (latencyGranularity), and what that may hide %s is no less than the margin of %s", ms, where, marginText(g.Margin.Text)),
+		"Report latencies more finely"
+}
+
+// greaterText adds the least margin that can be shown to be kept; wide are its buckets, so many that there is none: empty.
+func (s scale) greaterText(g *schemas.Guardrail, wide int) string {
+	if wide >= math.MaxInt32 {
+		return ""
+	}
+	return fmt.Sprintf(", write a margin of %s or more", s.marginOf(g, wide))
+}
+
+// measuredText is a value in its own unit.
+func (g *guard) measuredText(x float64) string {
+	if g.spec.Of == ofLatency {
+		return latencyText(x)
+	}
+	return numberText(x)
+}
+
+// A roundedLaw is one law of rounded values, as low and as high as they may have been, by so many of its quantiles.
+type roundedLaw struct{ low, high histogram }
+
+// lawPoints is how many quantiles tell a law.
+const lawPoints = 1000
+
+// lawOf is the law with the quantiles that at tells; nil: they aren't known.
+func (s scale) lawOf(at func(q float64) float64, step float64) *roundedLaw {
+	law := &roundedLaw{}
+	for i := range lawPoints {
+		v := at((float64(i) + .5) / lawPoints)
+		if math.IsNaN(v) {
+			return nil
+		}
+		by := 0.0
+		if far, known := s.hidden(v, step); known && far > 0 {
+			v, by = math.Round(v/step)*step, step/2
+		}
+		put(&law.low, s.bucket(v-by))
+		put(&law.high, s.bucket(v+by))
+	}
+	return law
+}
+
+// put counts a value that is no less than those before it.
+func put(h *histogram, bucket int32) {
+	if n := len(h.buckets); n > 0 && h.buckets[n-1].Index == bucket {
+		h.buckets[n-1].Count++
+		return
+	}
+	h.buckets = append(h.buckets, windows.Bucket{Index: bucket, Count: 1})
+}
+
+// grows reports whether evidence of keeping a margin of so many buckets grows by the test of the bulk, where both arms have the law.
+func (l *roundedLaw) grows(g *schemas.Guardrail, wide int) bool {
+	if g.Direction == schemas.Decrease {
+		wide = -wide
+	}
+	up := g.Direction == schemas.Decrease // a pass is evidence of the other direction
+	canary, baseline := &l.high, &l.low
+	if up {
+		canary, baseline = baseline, canary
+	}
+	gained := make([]float64, len(stats.MallowsThetas))
+	return bulkRanks().at(wide, up).Increments(gained, canary.buckets, baseline.buckets) && slices.Max(gained) > roundoff
+}
+
+// least is the least width above one that can't be kept of a margin that can; MaxInt32: there is none.
+func (l *roundedLaw) least(g *schemas.Guardrail, wide int) int {
+	const most = 64 * 64 // of exponential buckets: more than all of them
+	if !l.grows(g, most) {
+		return math.MaxInt32
+	}
+	return wide + 1 + sort.Search(most-wide-1, func(more int) bool { return l.grows(g, wide+1+more) })
 }
 
 // quantilesOf are those at which a guardrail must pass; none of a distribution as a whole.
@@ -101,11 +220,18 @@ func quantilesOf(g *schemas.Guardrail) (all []float64) {
 	return all
 }
 
-// hidden is how many exponential buckets lie between a latency as low and as high as it may have been before it was rounded to a multiple of step; MaxInt32: there is no lower
-// bound above 0. Of latencies whose bucket has room for several multiples it is the least that it can be. False: not known, as is a latency beyond all numbers.
-func hidden(v, step float64) (int, bool) {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+// hidden is how many buckets lie between a value as low and as high as it may have been before it was rounded to a multiple of step; MaxInt32: there is no lower
+// bound above 0 on exponential ones. Of values whose bucket has room for several multiples it is the least that it can be. False: not known, as is a value beyond all numbers.
+func (s scale) hidden(v, step float64) (int, bool) {
+	if math.IsNaN(v) || math.IsInf(v, 0) || step == 0 {
 		return 0, false
+	}
+	if s.linear.Linear() {
+		if step <= s.linear.Width() {
+			return 0, true
+		}
+		v = math.Round(v/step) * step
+		return int(s.bucket(v+step/2) - s.bucket(v-step/2)), true
 	}
 	if width := v * (math.Exp2(1./64) - 1); step <= width {
 		return int(math.Floor(64 * math.Log2((v+step/2)/(v-step/2)))), true
@@ -125,78 +251,9 @@ func (s scale) marginOf(g *schemas.Guardrail, wide int) string {
 	if g.Direction == schemas.Decrease {
 		share = 1 - math.Exp2(-float64(wide)/64)
 	}
-	return strconv.Itoa(int(math.Ceil(100*share))) + " %"
-}
-
-// Bounds of what is said of a rate's pace.
-const (
-	paceWindows = 60   // in a row that must have been tested
-	paceEvents  = 10   // of the baseline
-	paceSlack   = 1.25 // stages: what is reckoned to take no longer may pass in time
-	paceMostMs  = 3650 * 24 * int64(time.Hour/time.Millisecond)
-)
-
-// tooSlow says of a rate that its stage will be over before a canary like the baseline (of a limit: like it is) has passed, if the traffic and its noise stay as they are; "" where
-// it may pass, or where that isn't known. The evidence of its test on expected counts grows in proportion to them. Of the test for rates above 10 % it isn't
-// said: it needs less.
-func (j *Judge) tooSlow(g *guard) string {
-	most, elapsed := j.stages.present().Max.Milliseconds(), g.canary.lastMs-g.canary.firstMs
-	age := j.stages.age(j.nowMs)
-	if most <= 0 || age <= 0 || elapsed < paceWindows*j.clock.widthMs || g.passE() >= passThreshold(j.rollout)*float64(age)/float64(most) {
-		return ""
+	digits := 1.
+	if share < .1 {
+		digits = 10 // a bucket is 1.09 %
 	}
-	factor, known := j.passPace(g)
-	needs := factor * float64(elapsed)
-	switch {
-	case !known || needs <= paceSlack*float64(most):
-		return ""
-	case needs > float64(paceMostMs) && g.isContrast():
-		return fmt.Sprintf("can't pass by a canary like the baseline: a margin of %s is so small beside what the baseline has (%s) that no evidence for it grows. Write a greater margin, or %s",
-			marginText(g.spec.Margin.Text), g.valueText(g.estimate(0)[windows.Baseline].value), notRequired)
-	case needs > float64(paceMostMs):
-		return fmt.Sprintf("can't pass while the canary has %s: that is too near the limit of %s for evidence to grow. Write another limit, or %s",
-			g.valueText(g.estimate(0)[windows.Canary].value), marginText(g.spec.Margin.Text), notRequired)
-	}
-	like := map[bool]string{true: "like the baseline", false: "as it is"}[g.isContrast()]
-	return fmt.Sprintf("won't pass in this stage: with the traffic and the noise so far a canary %s needs about %s for that, and the stage ends after %s. Write a greater margin, give the stage more traffic or time (max), or %s",
-		like, roughText(int64(needs)), durationText(most), notRequired)
-}
-
-// passPace is how many times as long as what was tested so far a rate needs to pass; +Inf: no evidence grows.
-func (j *Judge) passPace(g *guard) (float64, bool) {
-	e, share := g.estimate(0), 1-1/(1+j.find(streamOf(g.spec)).traffic.ratio)
-	n := float64(e[windows.Baseline].n + e[windows.Canary].n)
-	c := stats.Counts{Nc: share * n, Nb: (1 - share) * n}
-	phi := g.canary.phiNow
-	var test stats.Linear
-	switch k := g.canary.kernel.(type) {
-	case *rateContrast:
-		rate := e[windows.Baseline].value
-		c.Kc, c.Kb, test = rate*c.Nc, rate*c.Nb, k.pass
-		if e[windows.Baseline].events < paceEvents {
-			return 0, false
-		}
-		if k.swap {
-			c, phi = stats.Counts{Nc: c.Nb, Kc: c.Kb, Nb: c.Nc, Kb: c.Kc}, phi.swapped()
-		}
-	case *rateLimit:
-		c.Kc, test = e[windows.Canary].value*c.Nc, k.pass
-	default:
-		return 0, false
-	}
-	gained := make([]float64, len(test.Grid))
-	if !(share > 0 && share < 1) || !test.Increments(gained, c, phi[windows.Canary], phi[windows.Baseline]) {
-		return 0, false
-	}
-	return stats.Needed(gained, passThreshold(j.rollout)), true
-}
-
-// roughText is a duration to a minute, and above two days to a day.
-func roughText(ms int64) string {
-	const day = 24 * time.Hour
-	d := time.Duration(ms) * time.Millisecond
-	if d > 2*day {
-		return fmt.Sprintf("%d days", d.Round(day)/day)
-	}
-	return durationText(d.Round(time.Minute).Milliseconds())
+	return strconv.FormatFloat(math.Ceil(100*digits*share)/digits, 'f', -1, 64) + " %"
 }

@@ -1,9 +1,12 @@
 package analysis
 
 import (
+	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +17,7 @@ import (
 )
 
 // TestTooCoarse holds what is said of rounded latencies against the test itself: with both arms of one law of multiples of the step, the evidence of the best bet grows
-// where nothing is said, and doesn't where it is said that a pass can't come. The margin that is recommended is the least of whole percents that can.
+// where nothing is said, and doesn't where it is said that a pass can't come. The margin that is recommended is the least of whole percents, below 10 % of tenths, that can.
 func TestTooCoarse(t *testing.T) {
 	for _, step := range []time.Duration{time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond} {
 		for _, steps := range []float64{1, 2, 4, 9, 23, 26, 31, 60} {
@@ -76,13 +79,16 @@ func TestFinelyRounded(t *testing.T) {
 		return TooCoarse(r, &g, func(float64) float64 { return v })
 	}
 	for spec, want := range map[string]string{
-		"g: quantile 0.9 latency increase 1%":                  "its margin of 1 % is finer than the buckets that values are counted in. Write a margin of 2 % or more, or don't wait for it",
-		"g: distribution latency mann-whitney increase 1%":     "finer than the buckets",
-		"g: quantile 0.9 score decrease 0.004 buckets=0,1,100": "Write a margin of 0.01 or more",
-		"g: quantile 0.9 latency increase 2%":                  "",
-		"g: quantile 0.9 latency increase any":                 "",
-		"g: quantile 0.9 latency above 20ms":                   "",
-		"g: rate error increase 1%":                            "",
+		"g: quantile 0.9 latency increase 1%":                    "its margin of 1 % is finer than the buckets that values are counted in. Write a margin of 1.1 % or more, or don't wait for it",
+		"g: distribution latency mann-whitney increase 1%":       "finer than the buckets",
+		"g: quantile 0.9 score decrease 0.04 buckets=0,1,100":    "whose p90 is outside of its buckets, from 0 to 1: what lies there is not told apart. Write buckets that hold it, or",
+		"g: distribution score ks decrease 0.04 buckets=0,1,100": "whose p50 is outside of its buckets",
+		"g: quantile 0.9 score decrease 0.4 buckets=0,30,100":    "",
+		"g: quantile 0.9 score decrease 0.004 buckets=0,1,100":   "Write a margin of 0.01 or more",
+		"g: quantile 0.9 latency increase 1.1%":                  "",
+		"g: quantile 0.9 latency increase any":                   "",
+		"g: quantile 0.9 latency above 20ms":                     "",
+		"g: rate error increase 1%":                              "",
 	} {
 		if got := said(spec, 0, 20); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", spec, got, want)
@@ -107,7 +113,8 @@ func TestFinelyRounded(t *testing.T) {
 
 // TestWaits: a stage that waits for a pass says so when that can't come, and as long as it waits; what nothing waits for is no wait.
 func TestWaits(t *testing.T) {
-	r := rolloutOf(guardrail("errors: rate error increase 5pp"), guardrail("tiny: rate error increase 0.02pp"), guardrail("slow: rate error increase 0.1pp"),
+	r := rolloutOf(guardrail("errors: rate error increase 5pp"), guardrail("tiny: rate error increase 0.02pp"), guardrail("slow: rate error increase 0.07pp"), guardrail("unsure: rate error increase 0.1pp"),
+		guardrail("shape: distribution latency ks increase 5%"), guardrail("bulk: distribution latency mann-whitney increase 5%"), guardrail("wide: distribution latency mann-whitney increase 60%"),
 		guardrail("near: rate error above 1%"), guardrail("at: rate error above 2%"), guardrail("p90: quantile 0.9 latency increase 5%"), guardrail("any: rate timeout increase any"),
 		guardrail("free: quantile 0.9 latency increase 5% optional"))
 	r.LatencyGranularity, r.Stages[0].Bake, r.Stages[0].Max = 5*time.Millisecond, 20*time.Minute, 20*time.Minute
@@ -129,7 +136,8 @@ func TestWaits(t *testing.T) {
 		return side{n: n, errors: errors, latencyMs: 20, slices: evenSlices(n, errors)}
 	}
 	s.play(300, part(2048, 20), part(512, 5))
-	want := map[string]string{"any": schemas.WaitNoMargin, "p90": schemas.WaitTooCoarse, "tiny": schemas.WaitTooSlow, "slow": schemas.WaitTooSlow, "near": schemas.WaitTooSlow}
+	want := map[string]string{"any": schemas.WaitNoMargin, "p90": schemas.WaitTooCoarse, "tiny": schemas.WaitTooSlow, "slow": schemas.WaitTooSlow, "near": schemas.WaitTooSlow,
+		"unsure": schemas.WaitTooSlow, "shape": schemas.WaitTooCoarse, "bulk": schemas.WaitTooCoarse}
 	if got := codes(); !maps.Equal(got, want) {
 		t.Errorf("after five minutes: %v, want %v", got, want)
 	}
@@ -137,7 +145,12 @@ func TestWaits(t *testing.T) {
 		begins := map[string]string{
 			"any":  "has no margin, so nothing can show that it is kept: give it one, or don't wait for it (required: false, or leave it out of the stage's `pass`)",
 			"tiny": "can't pass by a canary like the baseline: a margin of 0.02 pp is so small beside what the baseline has (0.98 %) that no evidence for it grows. Write a greater margin, or",
-			"slow": "won't pass in this stage: with the traffic and the noise so far a canary like the baseline needs about 1h40m for that, and the stage ends after 20m. Write a greater margin,",
+			"slow": "won't pass in this stage: with the traffic and the noise so far a canary like the baseline needs about 4h7m for that, and the stage ends after 20m. Write a greater margin,",
+			"unsure": "may not pass in this stage: with the traffic so far, and noise that is reckoned from above and may sink as more of it is measured, a canary like the baseline needs about 1h40m for that, " +
+				"and the stage ends after 20m. If that stays so, write a greater margin,",
+			"shape": "can't pass by a canary like the baseline, whose p50 is about 20 ms: latencies are rounded to 5ms",
+			"bulk": "can't pass by a canary like the baseline: latencies are rounded to 5ms (latencyGranularity), and what that may hide of the values as a whole is no less than the " +
+				"margin of 5 %. Report latencies more finely, write a margin of 30 % or more, or don't wait",
 			"near": "can't pass while the canary has 0.98 %: that is too near the limit of 1 % for evidence to grow. Write another limit, or",
 			"p90": "can't pass by a canary like the baseline, whose p90 is about 20 ms: latencies are rounded to 5ms (latencyGranularity), and what that may hide there is no less than the " +
 				"margin of 5 %. Report latencies more finely, write a margin of 30 % or more, or",
@@ -149,6 +162,103 @@ func TestWaits(t *testing.T) {
 	s.play(30, part(2048, 20), part(512, 256))
 	if s.want(VerdictRollback, codeGuardrailFailed); len(s.judge.Waits()) > 0 {
 		t.Errorf("nothing waits after a rollback: %+v", s.judge.Waits())
+	}
+}
+
+// TestWaitsOfHighRates: a rate above 10 % that no traffic makes pass is told as any other.
+func TestWaitsOfHighRates(t *testing.T) {
+	r := rolloutOf(guardrail("down: rate error decrease 4%"), guardrail("least: rate error decrease 1pp"), guardrail("wide: rate error decrease 30%"))
+	r.Stages[0].Bake, r.Stages[0].Max = 20*time.Minute, 20*time.Minute
+	s := newScript(t, r, Options{NoIntervals: true})
+	s.play(10, side{n: 2048, errors: 819}, side{})
+	s.play(300, side{n: 2048, errors: 819, slices: evenSlices(2048, 819)}, side{n: 512, errors: 205, slices: evenSlices(512, 205)})
+	if _, high := s.guard("down").canary.kernel.(*highRateContrast); !high {
+		t.Fatal("not tested as a high rate")
+	}
+	waits := s.judge.Waits()
+	if len(waits) != 2 || waits[0].Guardrail != "down" || waits[1].Guardrail != "least" {
+		t.Fatalf("%+v", waits)
+	}
+	for _, wait := range waits {
+		if !strings.Contains(wait.Sentence, " can't pass by a canary like the baseline: a margin of ") || !strings.Contains(wait.Sentence, "so small beside what the baseline has (40 %)") {
+			t.Errorf("%s", wait.Sentence)
+		}
+	}
+}
+
+// TestNoGrowth holds what is said before anything runs against the tests themselves.
+func TestNoGrowth(t *testing.T) {
+	for _, tt := range []struct {
+		spec        string
+		rate, share float64
+		never       bool
+	}{
+		{"g: rate error increase 0.01pp", .01, .1, true},
+		{"g: rate error increase 0.2pp", .01, .1, false},
+		{"g: rate error increase 0.5pp", .4, .1, true},
+		{"g: rate error increase 5pp", .4, .1, false},
+		{"g: rate error decrease 1%", .4, .5, true},
+		{"g: rate error above 1.01%", .01, .5, true},
+		{"g: rate error above 2%", .01, .5, false},
+		{"g: rate error increase any", .01, .5, false},
+		{"g: quantile 0.9 latency increase 1%", .01, .5, false},
+		{"g: rate error increase 0.01pp", math.NaN(), .5, false},
+	} {
+		g := guardrail(tt.spec)
+		if why := NoGrowth(&g, tt.rate, tt.share); (why != "") != tt.never {
+			t.Errorf("%s at %v: %q, want never %v", tt.spec, tt.rate, why, tt.never)
+		}
+	}
+}
+
+// TestTooCoarseInBulk holds what is said of mann-whitney against the test itself on drawn latencies: the evidence of its best bet grows where nothing is said, and by the
+// margin that is recommended, and doesn't where it is said that a pass can't come.
+func TestTooCoarseInBulk(t *testing.T) {
+	const step = 5.
+	random := rand.New(rand.NewPCG(7, 7))
+	draw := func() float64 { return math.Round(20*math.Exp(.7*random.NormFloat64())/step) * step }
+	gained := func(g *schemas.Guardrail) float64 {
+		sum := make([]float64, len(stats.MallowsThetas))
+		inc := newIncrements(contrastShape(g, len(sum), keeping{}))
+		for range 40 {
+			b := &block{toMs: 1, edges: &edges{}}
+			for arm := range windows.Arms {
+				b.n[arm] = 1000
+				for range 1000 {
+					v := draw()
+					for h, by := range map[*histogram]float64{&b.hist[arm]: 0, &b.edges.low[arm]: -step / 2, &b.edges.high[arm]: step / 2} {
+						h.add([]windows.Bucket{{Index: windows.BucketOf(v + by), Count: 1}})
+					}
+				}
+			}
+			newRankContrast(g, bulkRanks()).increments(inc, b, independent)
+			addTo(sum, inc.pass)
+		}
+		return slices.Max(sum)
+	}
+	var values []float64
+	for range 100_000 {
+		values = append(values, draw())
+	}
+	slices.Sort(values)
+	at := func(q float64) float64 { return values[int(q*float64(len(values)))] }
+	for _, margin := range []string{"increase 10%", "increase 25%", "increase 60%", "decrease 10%", "decrease 50%"} {
+		g := guardrail("g: distribution latency mann-whitney " + margin)
+		r := rolloutOf(g)
+		r.LatencyGranularity = 5 * time.Millisecond
+		why := TooCoarse(r, &g, at)
+		if grows := gained(&g) > 0; grows == (why != "") {
+			t.Errorf("%s: grows is %v, and it says %q", margin, grows, why)
+		}
+		_, least, found := strings.Cut(why, "write a margin of ")
+		if least, _, _ = strings.Cut(least, " %"); !found {
+			continue
+		}
+		// A point more, for what a law of a thousand quantiles is off.
+		wide, err := strconv.Atoi(least)
+		if g = guardrail(fmt.Sprintf("g: distribution latency mann-whitney %s %d%%", strings.Fields(margin)[0], wide+1)); err != nil || gained(&g) <= 0 {
+			t.Errorf("%s: no evidence grows for the margin that is recommended: %s", margin, why)
+		}
 	}
 }
 
