@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -305,6 +306,21 @@ const MissingCanaryWeight = 1.0
 
 // CanPass says whether there is anything to prove: without a margin (`any`), it never is that harm is within it.
 func (g Guardrail) CanPass() bool { return g.Margin.Value > 0 }
+
+// BeyondCap says of a mean whose values are capped that none can be as far from the baseline's as the margin, in the direction of harm: no harm beyond it can show.
+func (g Guardrail) BeyondCap(baseline float64) bool {
+	if g.Kind != MeanGuardrail || !g.Direction.Contrast() {
+		return false
+	}
+	off := g.Margin.Value
+	if g.Margin.Relative {
+		off *= math.Abs(baseline)
+	}
+	if g.Direction == Decrease {
+		off = -off
+	}
+	return math.Abs(baseline+off) >= g.Cap
+}
 
 // IsOutcome says whether the guardrail's numbers come with outcomes, and so only when their time within has passed.
 func (g Guardrail) IsOutcome() bool {

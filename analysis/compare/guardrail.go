@@ -217,7 +217,7 @@ func (t *contest) fill(s *Summary) {
 	}
 	s.Baseline, s.Canary, s.OneArmed = t.arm(g.Baseline), t.arm(g.Canary), t.oneArmed
 	s.ShareChanges, s.ShareChanged, s.AtQuantile = t.changes, t.changed, g.AtQuantile
-	s.beyondCap = t.beyondCap(g.Baseline.Value)
+	s.beyondCap = g.Baseline.Value != nil && t.rollout.Guardrails[0].BeyondCap(*g.Baseline.Value)
 	if t.exposure && s.Unit == unitShare {
 		s.Unit = unitPerOne
 		s.Estimate, s.SinceHarm = times(s.Estimate, t.perUnit), times(s.SinceHarm, t.perUnit)
@@ -233,22 +233,6 @@ func (t *contest) difference(d *schemas.Interval) *Interval {
 	}
 	lower, upper := times(inside(d.Lower), t.perUnit), times(inside(d.Upper), t.perUnit)
 	return &Interval{Estimate: times(d.Estimate, t.perUnit), Lower: lower, Upper: upper, Changed: schemas.Crossed(lower, upper)}
-}
-
-// beyondCap reports whether no mean of capped values can be as far from the baseline's as the margin: then it can be neither kept nor broken.
-func (t *contest) beyondCap(baseline *float64) bool {
-	g := &t.rollout.Guardrails[0]
-	if g.Kind != schemas.MeanGuardrail || baseline == nil {
-		return false
-	}
-	off := g.Margin.Value
-	if g.Margin.Relative {
-		off *= math.Abs(*baseline)
-	}
-	if g.Direction == schemas.Decrease {
-		off = -off
-	}
-	return math.Abs(*baseline+off) >= g.Cap
 }
 
 // inside is nil for a bound that only says that a difference of shares is between -1 and 1.

@@ -39,7 +39,8 @@ type Guardrail struct {
 	Suspect  *Reach         // nil: this guardrail fails at once
 	Fail     Reach
 	CanPass  bool
-	Coarse   string         // why a canary like the baseline can't pass, and what to do (analysis.TooCoarse); empty: it can, or why it can't isn't known
+	Coarse   string         // why a canary like the baseline can't pass, and what to do (see noPass); empty: it can, or why it can't isn't known
+	Blind    string         // of a mean: why no harm beyond the margin can show, and what to do; empty: it can
 	Required bool           // the stage waits for it to pass
 	Pass     Reach          // of a canary like the baseline; only where CanPass
 	Smallest schemas.Margin // the smallest harm that is found within the stage in 4 of 5 cases, by proof or by patience; Text empty: none is
@@ -128,18 +129,40 @@ func planGuardrail(s *setting, name string) (Guardrail, error) {
 		suspect := s.reach(canary, suspected)
 		g.Suspect = &suspect
 	}
-	g.Fail = s.reach(canary, failed)
+	g.Fail, g.Blind = s.reach(canary, failed), s.beyondCap()
 	g.Phi = g.Fail.Phi
 	if g.CanPass {
 		g.Pass = s.reach(s.healthy, passed)
 	}
 	if g.Pass.How == Unreached && g.CanPass {
-		g.Coarse = analysis.TooCoarse(&s.rollout, s.guard, func(q float64) float64 { return quantile(s.healthy, q) })
+		g.Coarse = s.noPass()
 	}
 	if h, found := s.smallest(); found {
 		g.Smallest = h
 	}
 	return g, nil
+}
+
+// noPass says why a canary like the baseline can't pass whatever its traffic, and what to do; empty: it can, or that isn't known.
+func (s *setting) noPass() string {
+	switch s.guard.Kind {
+	case schemas.RateGuardrail, schemas.GaugeGuardrail:
+		return analysis.NoGrowth(s.guard, s.healthy[hitAt(s.guard)].p, s.share)
+	}
+	return analysis.TooCoarse(&s.rollout, s.guard, func(q float64) float64 { return quantile(s.healthy, q) })
+}
+
+// beyondCap says of a mean that, as values are capped, none can be as far from the baseline's as the margin: no harm beyond it can show, and a pass says nothing.
+func (s *setting) beyondCap() string {
+	g, mean := s.guard, 0.0
+	for _, a := range s.healthy {
+		mean += a.p * min(max(a.x, -g.Cap), g.Cap)
+	}
+	if !g.BeyondCap(mean) {
+		return ""
+	}
+	return fmt.Sprintf("can't fail, and a pass says nothing: values are held within the cap of %.4g, the baseline's mean is %.4g by that, and no mean of such values can be worse by the margin of %s. "+
+		"Write a greater cap, or a smaller margin", g.Cap, mean, g.Margin.Text)
 }
 
 // beyondAlready says of a fixed limit that the baseline itself is beyond it.

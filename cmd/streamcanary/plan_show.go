@@ -93,6 +93,9 @@ func (p planPrinter) notes(s *plan.Stage) []string {
 		if g.Unknown != "" {
 			notes = append(notes, fmt.Sprintf("%s: not planned: %s%s", g.Name, g.Unknown, p.hint(g.Name)))
 		}
+		if g.Blind != "" {
+			notes = append(notes, g.Name+": "+g.Blind)
+		}
 		if text := passNote(g, s); text != "" {
 			notes = append(notes, g.Name+": "+text)
 		}
@@ -122,6 +125,8 @@ func passNote(g *plan.Guardrail, s *plan.Stage) string {
 		return "is required and has no margin, so it never passes, and nothing is promoted: give it a margin, or write required: false"
 	case g.Coarse != "":
 		return waitsInVain(g) + g.Coarse
+	case g.Blind != "":
+		return ""
 	case g.CanPass && g.Pass.How == plan.Unreached:
 		return waitsInVain(g) + "doesn't come to a pass in eight times the stage's max: write a greater margin, give the stage more traffic or time (max), or don't wait for it (required: false, or leave it out of the stage's `pass`)"
 	case g.Required && late:
@@ -222,6 +227,7 @@ type planLine struct {
 	Pass      *planReach `json:"pass,omitempty"`
 	Smallest  string     `json:"smallest_harm,omitempty"`
 	NoPass    string     `json:"no_pass,omitempty"` // why a canary like the baseline can't pass, and what to do
+	NoFail    string     `json:"no_fail,omitempty"` // why no harm beyond the margin can show, and what to do
 	Required  bool       `json:"required"`
 	Alpha     float64    `json:"alpha"`
 	Phi       float64    `json:"phi,omitempty"`
@@ -252,7 +258,7 @@ func (p planPrinter) asJSON(stages []plan.Stage, fleet plan.Fleet) error {
 		for _, g := range s.Guardrails {
 			line := planLine{
 				Type: "guardrail", Rollout: p.rollout.Name, Stage: s.Number, Share: s.Share, Guardrail: g.Name, Unknown: g.Unknown, Harm: g.Harm.Text,
-				Smallest: g.Smallest.Text, NoPass: g.Coarse, Required: g.Required, Alpha: g.Alpha, Phi: g.Phi, Floor: g.Floor.Seconds(), Max: s.Max.Seconds(),
+				Smallest: g.Smallest.Text, NoPass: g.Coarse, NoFail: g.Blind, Required: g.Required, Alpha: g.Alpha, Phi: g.Phi, Floor: g.Floor.Seconds(), Max: s.Max.Seconds(),
 			}
 			if g.Suspect != nil {
 				line.Suspect = lineReach(*g.Suspect)
