@@ -35,14 +35,16 @@ type Summary struct {
 	Decisions  int
 	Partial    bool // the source could not be read to its end
 	Counts     windows.Counts
-	Unreadable int64 // records that don't say of which kind they would be, such as broken JSON in a log that mixes kinds
-	Forced     int64 // windows judged out of their order because too many waited
-	Outrun     int64 // events that are late because the other kinds of their log were too far ahead of them
-	Lost       int64 // predictions and outcomes that a bound of Limits left no room for
+	Unreadable int64   // records that don't say of which kind they would be, such as broken JSON in a log that mixes kinds
+	Forced     int64   // windows judged out of their order because too many waited
+	Outrun     int64   // events that are late because the other kinds of their log were too far ahead of them
+	Splits     []Split // stages of which the log has another split than they plan: they were judged by the log's own
+	Lost       int64   // predictions and outcomes that a bound of Limits left no room for
 }
 
 // Replay judges a rollout on a source of past events, to its end. Nobody acknowledges and nothing is re-routed: what comes after the
-// first decision that would have changed the traffic is marked counterfactual. Where the source fails, the summary is of what could be read (Partial).
+// first decision that would have changed the traffic is marked counterfactual. The log's own split is taken as the plan, whatever the stages' weights are (Summary.Splits):
+// a past with another split than planned is the rule, and one that is off the plan passes nothing. Where the source fails, the summary is of what could be read (Partial).
 func Replay(ctx context.Context, r *schemas.Rollout, src ingest.Source, o ReplayOptions) (Summary, error) {
 	p, err := newReplay(r, src, o)
 	if err != nil {
@@ -101,6 +103,7 @@ type replay struct {
 	decided   int
 	different bool // a decision changed what the past did
 	partial   bool // the source could not be read to its end
+	splits    splits
 }
 
 // replayEpoch is the epoch of every replay: its first decision is numbered as a first live one would be.
@@ -176,6 +179,7 @@ func (p *replay) judge() error {
 			break
 		}
 		some = true
+		p.weigh(t.Part)
 		if p.options.Merged != nil {
 			p.options.Merged(t.Part)
 		}
@@ -245,6 +249,6 @@ func (p *replay) summary() Summary {
 	return Summary{
 		Report: p.fold.Report(), Decisions: p.decided, Partial: p.partial, Counts: counts,
 		Unreadable: counts.Of(schemas.KindUnknown, windows.Invalid), Forced: p.fold.MergerStats().Forced,
-		Outrun: stats.Outrun, Lost: stats.LostPredictions + stats.LostOutcomes + stats.ForgottenOutcomes,
+		Splits: p.splits.offPlan(p.rollout), Outrun: stats.Outrun, Lost: stats.LostPredictions + stats.LostOutcomes + stats.ForgottenOutcomes,
 	}
 }

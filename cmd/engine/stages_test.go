@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -52,6 +53,26 @@ func TestReplayWalksStages(t *testing.T) {
 	harmed := judge(t, r, logs(t, 0, write(t, "harm.ndjson", linesOf(t, strings.Replace(story, "+8pp from 50s", "+40pp from 15s", 1)))), ReplayOptions{})
 	if have := harmed.actions(); !slices.Equal(have, []string{"start prepare", "start commit", "advance", "rollback"}) || harmed.Verdict != analysis.VerdictRollback {
 		t.Errorf("decided %v: %s", have, harmed.Sentence)
+	}
+}
+
+// TestReplayTellsOfItsSplit: where a stage plans another share than the log has, the summary says which, and judges all the same.
+func TestReplayTellsOfItsSplit(t *testing.T) {
+	path := write(t, "calm.ndjson", linesOf(t, calm))
+	staged := strings.Replace(stagedRollout, "increase: 0.5pp", "increase: 4pp", 1)
+	want := judge(t, rolloutOf(t, staged), logs(t, 0, path), ReplayOptions{})
+	if len(want.Splits) > 0 {
+		t.Errorf("as planned: %+v", want.Splits)
+	}
+	off := judge(t, rolloutOf(t, strings.Replace(staged, "- {weight: 30, bake: 10s", "- {weight: 10, bake: 10s", 1)), logs(t, 0, path), ReplayOptions{})
+	if len(off.Splits) != 1 || off.Splits[0].Stage != 1 || off.Splits[0].Planned != .1 || math.Abs(off.Splits[0].Seen-.3) > .03 {
+		t.Errorf("the first stage plans 10 %%: %+v", off.Splits)
+	}
+	if !slices.Equal(off.actions(), want.actions()) {
+		t.Errorf("decided %v, want %v", off.actions(), want.actions())
+	}
+	if some := (splits{{300, 700}}).offPlan(rolloutOf(t, strings.Replace(staged, "weight: 30", "weight: 0", 1))); len(some) > 0 {
+		t.Errorf("of a shadow: %+v", some)
 	}
 }
 

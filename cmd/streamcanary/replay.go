@@ -32,11 +32,13 @@ func replayCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay --rollout FILE LOG...",
 		Short: "Judge a past log again",
-		Long: `Reads past events and judges a rollout on them exactly as serve would have, much faster.
+		Long: `Reads past events and judges a rollout on them exactly as serve would have, if the log's own split were planned; much faster.
 
 A LOG is a file of JSON events, one a line, plain or compressed (.gz, .zst); - is standard input. Several files are
 several partitions: give them together when the events of one log were split. Replay judges; it cannot re-route the past: what
-comes after the first rollback or promotion is marked counterfactual.`,
+comes after the first rollback or promotion is marked counterfactual. Nor does a log mostly have the split that the stages plan
+(weight): what it has is taken as the plan, and the summary says where that is another one. serve holds the traffic to the
+plan: while the canary's share is off it, that is told, and nothing passes.`,
 		Example: `  streamcanary replay --rollout ranker-42.yaml events.ndjson.gz
   streamcanary replay --rollout ranker-42.yaml --json --exit-code part-*.ndjson.zst`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -356,10 +358,11 @@ func (p *replayPrinter) summary(r *schemas.Rollout, s *engine.Summary) error {
 		Invalid     map[ingest.Reason]int64 `json:"invalid,omitempty"` // bad events of all kinds, by reason
 		Forced      int64                   `json:"forced,omitempty"`
 		Outrun      int64                   `json:"outrun,omitempty"`
+		Splits      []engine.Split          `json:"splits,omitempty"` // stages that plan another split than the log has
 		Lost        int64                   `json:"lost,omitempty"`
 	}{
 		"summary", r.Name, r.Model, s.Partial, s.Report, s.Decisions, classes(&s.Counts, schemas.KindPrediction),
 		classes(&s.Counts, schemas.KindOutcome), classes(&s.Counts, schemas.KindSample), s.Unreadable, p.bad.reasons, s.Forced,
-		s.Outrun, s.Lost,
+		s.Outrun, s.Splits, s.Lost,
 	})
 }

@@ -57,6 +57,7 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 	if bad != "" {
 		fmt.Fprintf(w, "bad events: %s (--invalid FILE keeps them)\n", bad)
 	}
+	printSplits(w, s.Splits)
 	printNotes(w, s)
 	for i := range r.Alerts {
 		fmt.Fprintf(w, "note: guardrail %s is from outside: a log has no alerts, so it was not judged\n", r.Alerts[i].Name)
@@ -67,6 +68,14 @@ func printSummary(w io.Writer, r *schemas.Rollout, s *engine.Summary, bad string
 	}
 	_, err = fmt.Fprintf(w, "%d windows with events%s\ndigest %s\n", s.Windows, span, s.Digest)
 	return err
+}
+
+// printSplits says where the log's own split was taken as the plan.
+func printSplits(w io.Writer, splits []engine.Split) {
+	for _, s := range splits {
+		fmt.Fprintf(w, "note: stage %d plans %.3g %% for the canary, and in the log it has %.3g %%: a replay takes the log's own split as the plan; serve would tell of it, and let nothing pass\n",
+			s.Stage, 100*s.Planned, 100*s.Seen)
+	}
 }
 
 // printNotes writes what a bound has cost.
