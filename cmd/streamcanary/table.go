@@ -306,8 +306,8 @@ func nameText(g *schemas.GuardrailStatus) string {
 }
 
 func armText(g *schemas.GuardrailStatus, a *schemas.ArmCount) string {
-	mean := g.Unit == "number" && a.Value != nil
-	if a.Events == 0 && a.N > 0 && (mean || a.Value == nil) { // neither a mean nor a distribution has events
+	mean := a.Value != nil && (g.Unit == "number" || g.Unit == "ratio" && *a.Value != 0) // a rate without events is 0
+	if a.Events == 0 && a.N > 0 && (mean || a.Value == nil) {                            // neither a mean nor a distribution has events
 		return fmt.Sprint(a.N)
 	}
 	return fmt.Sprintf("%d of %d", a.Events, a.N)

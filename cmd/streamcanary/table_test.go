@@ -276,7 +276,7 @@ func TestArmText(t *testing.T) {
 		want string
 	}{
 		{"share", schemas.ArmCount{N: 700, Value: &x}, "0 of 700"}, {"number", schemas.ArmCount{N: 700, Value: &x}, "700"},
-		{"ratio", schemas.ArmCount{N: 700}, "700"}, {"number", schemas.ArmCount{N: 700, Events: 7, Value: &x}, "7 of 700"}, {"ms", schemas.ArmCount{}, "0 of 0"},
+		{"ratio", schemas.ArmCount{N: 700, Value: &x}, "700"}, {"ratio", schemas.ArmCount{N: 700, Value: new(float64)}, "0 of 700"}, {"ratio", schemas.ArmCount{N: 700}, "700"}, {"number", schemas.ArmCount{N: 700, Events: 7, Value: &x}, "7 of 700"}, {"ms", schemas.ArmCount{}, "0 of 0"},
 	}
 	for _, tt := range tests {
 		if got := armText(&schemas.GuardrailStatus{Unit: tt.unit}, &tt.in); got != tt.want {
