@@ -21,6 +21,8 @@ type Options struct {
 	// WholeWindows takes a window in which the canary's share changes as the first one of the new share. Else it is left out, as the change may lie in
 	// its midst, where a level that drifts would look like an effect: for callers whose windows begin where the split does.
 	WholeWindows bool
+	// RoundedValues looks for values of any kind that are rounded, and not for latencies only: for callers whose values are one measure.
+	RoundedValues bool
 }
 
 // A Judge folds the merged parts of one epoch into evidence, states and a verdict. It is a pure function of the
@@ -87,7 +89,7 @@ type stream struct {
 func NewJudge(r *schemas.Rollout, o Options) *Judge {
 	j := &Judge{rollout: r, options: o, guards: make([]*guard, len(r.Guardrails)), stages: newStages(r)}
 	j.clock = clock{widthMs: r.Window.Milliseconds(), horizon: horizon(r), spare: &block{}}
-	j.rounded = newRoundedSigns(r)
+	j.rounded = newRoundedSigns(r, o.RoundedValues)
 	for _, m := range Metrics(r) {
 		j.stream(m.Stream())
 	}

@@ -38,6 +38,7 @@ type roundedSigns struct {
 	cell   int
 	known  time.Duration // what the rollout says
 	guards []*schemas.Guardrail
+	places int           // in how many different buckets values must have been
 	steps  []roundedStep // that are not excluded yet, the greatest first; none: nothing is kept
 	hist   histogram     // of the baseline
 }
@@ -50,16 +51,21 @@ type roundedStep struct {
 }
 
 // newRoundedSigns are those of a rollout; nil: no guardrail has a margin that rounding could move.
-func newRoundedSigns(r *schemas.Rollout) *roundedSigns {
+func newRoundedSigns(r *schemas.Rollout, ofValues bool) *roundedSigns {
 	var s *roundedSigns
+	var least float64
 	for i := range r.Guardrails {
 		g := &r.Guardrails[i]
-		if !measuresValues(g) || g.Of != ofLatency || !g.Direction.Contrast() || g.Margin.Value == 0 {
+		if !measuresValues(g) || g.Of != ofLatency && !ofValues || !g.Direction.Contrast() || g.Margin.Value == 0 {
 			continue
 		}
 		if s == nil {
 			_, cell := cellsOf(r, g)
-			s = &roundedSigns{scale: scaleOf(g), cell: cell, known: r.LatencyGranularity}
+			s = &roundedSigns{scale: scaleOf(g), cell: cell, known: r.LatencyGranularity, places: roundedPlaces}
+			if ofValues { // what is told of these asks
+				s.places = roundedPlaces - 1
+			}
+			least = stepOf(r, g)
 		}
 		s.guards = append(s.guards, g)
 	}
@@ -67,7 +73,7 @@ func newRoundedSigns(r *schemas.Rollout) *roundedSigns {
 		return nil
 	}
 	for _, ms := range commonSteps {
-		if ms > milliseconds(r.LatencyGranularity) {
+		if ms > least {
 			s.steps = append(s.steps, roundedStep{ms: ms})
 		}
 	}
@@ -134,21 +140,30 @@ func (step *roundedStep) holds(s scale, bucket int32) (tells, may bool) {
 
 // finding tells of the greatest step that is proven, and of the first guardrail that it matters to; false: there is none.
 func (s *roundedSigns) finding() (schemas.Finding, bool) {
-	if s == nil {
+	step, g, text := s.proven()
+	if g == nil {
 		return schemas.Finding{}, false
 	}
-	at := slices.IndexFunc(s.steps, func(step roundedStep) bool { return step.n >= roundedLatencies && len(step.places) == roundedPlaces })
+	return schemas.Finding{Code: codeRounded, Sentence: s.sentence(g, text, step)}, true
+}
+
+// proven is the greatest step that is proven, and the first guardrail that it matters to, with its margin; nil: there is none.
+func (s *roundedSigns) proven() (float64, *schemas.Guardrail, string) {
+	if s == nil {
+		return 0, nil, ""
+	}
+	at := slices.IndexFunc(s.steps, func(step roundedStep) bool { return step.n >= roundedLatencies && len(step.places) >= s.places })
 	if at < 0 {
-		return schemas.Finding{}, false
+		return 0, nil, ""
 	}
 	step := s.steps[at].ms
 	for _, g := range s.guards {
 		margin, text := s.margin(g)
 		if margin < roundedSteps*step {
-			return schemas.Finding{Code: codeRounded, Sentence: s.sentence(g, text, step)}, true
+			return step, g, text
 		}
 	}
-	return schemas.Finding{}, false
+	return 0, nil, ""
 }
 
 // margin is a guardrail's in ms, as far as the baseline has shown the quantile that it is of: of a distribution the median, the least of those that are looked at.
@@ -189,4 +204,11 @@ func (j *Judge) Rounded() []schemas.Finding {
 		return nil
 	}
 	return []schemas.Finding{f}
+}
+
+// RoundedTo is the step that all values so far are multiples of, though that isn't told (Guardrail.Granularity, LatencyGranularity), where a margin is no more than a few of them; 0: nothing of
+// the kind has shown. It is Rounded as a number, with Options.RoundedValues of any values.
+func (j *Judge) RoundedTo() float64 {
+	step, _, _ := j.rounded.proven()
+	return step
 }

@@ -124,6 +124,11 @@ func Coarse(r *schemas.Rollout, g *schemas.Guardrail, at func(q float64) float64
 	return why, todo + s.greaterText(g, law.least(g, pass))
 }
 
+// Coarse is the function of that name, of the first guardrail, by what its baseline has shown.
+func (j *Judge) Coarse() (why, todo string) {
+	return Coarse(j.rollout, j.guards[0].spec, j.guards[0].baselineAt())
+}
+
 // roundedText says what rounding hides; where is of what.
 func roundedText(g *schemas.Guardrail, step float64, where string) (why, todo string) {
 	if g.Of != ofLatency {

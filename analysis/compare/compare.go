@@ -182,6 +182,9 @@ func (r *run) window(w *window) *Window {
 func (r *run) summary() *Summary {
 	s := &Summary{Type: "summary", Compare: r.spec.Kind, Margin: r.spec.Margin, spec: *r.spec}
 	r.judge.fill(s)
+	if t, of := r.judge.(*contest); of {
+		t.advise(s)
+	}
 	s.Windows, s.Rows, s.OtherRows = r.windows, r.rows.read, r.rows.other
 	s.numbered = !r.rows.columns.binned && r.rows.timing != timingText
 	s.Unused, s.Measured = r.rows.columns.unused, r.rows.columns.unit != none

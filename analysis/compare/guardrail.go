@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"streamcanary/analysis"
@@ -48,6 +49,9 @@ func newContest(s *Spec, r *rows, first *window, widthMs int64) (*contest, error
 	if err != nil {
 		return nil, err
 	}
+	if g.Margin.Value == 0 {
+		s.Margin = anyMargin // 0pp, which is the same, is no margin that can be kept
+	}
 	width := time.Duration(widthMs) * time.Millisecond
 	t.rollout = schemas.Rollout{
 		Name: "compare", Model: "compare", Baseline: s.Baseline, Canary: s.Canary,
@@ -60,7 +64,7 @@ func newContest(s *Spec, r *rows, first *window, widthMs int64) (*contest, error
 	if g.Of == ofEngagement {
 		t.rollout.Outcomes = []schemas.OutcomeSpec{{Name: ofEngagement}}
 	}
-	t.judge = analysis.NewJudge(&t.rollout, analysis.Options{ShapeIntervals: true, WholeWindows: true})
+	t.judge = analysis.NewJudge(&t.rollout, analysis.Options{ShapeIntervals: true, WholeWindows: true, RoundedValues: true})
 	if s.BaselineRate > 0 {
 		t.remember(first.startMs+t.shiftMs-widthMs, s.BaselineRate)
 	}
@@ -224,6 +228,14 @@ func (t *contest) fill(s *Summary) {
 		s.Lower, s.Upper = times(inside(s.Lower), t.perUnit), times(inside(s.Upper), t.perUnit)
 	}
 	s.Changed = schemas.Crossed(s.Lower, s.Upper)
+}
+
+// advise tells what people must know of values that are rounded, or counted in buckets.
+func (t *contest) advise(s *Summary) {
+	s.Granularity, s.RoundedTo = t.spec.Granularity, t.judge.RoundedTo()
+	if why, todo := t.judge.Coarse(); why != "" && s.Verdict != schemas.StatePassed && s.Verdict != schemas.StateFailed {
+		s.NoPass = fmt.Sprintf("a canary like the baseline can't pass%s. %s", strings.Replace(why, ", whose ", ": the baseline's ", 1), todo)
+	}
 }
 
 // difference is that of a status, per unit of exposure.

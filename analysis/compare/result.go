@@ -84,6 +84,9 @@ type Summary struct {
 	// How often the canary's share changed, and the first window that had another one: each counts whole, as the first of the new share.
 	ShareChanges int64    `json:"share_changes,omitempty"`
 	ShareChanged string   `json:"share_changed,omitempty"`
+	Granularity  float64  `json:"granularity,omitempty"`    // that was stated: the evidence is of values as they were before they were rounded, Estimate, Lower and Upper are of those in the file
+	RoundedTo    float64  `json:"rounded_to,omitempty"`     // what all values are multiples of, though it wasn't stated, where the margin isn't large beside it
+	NoPass       string   `json:"no_pass,omitempty"`        // why a canary like the baseline can't pass, and what to do
 	Measured     bool     `json:"phi_measured"`             // units told the over-dispersion; else it is assumed
 	Unused       []string `json:"unused_columns,omitempty"` // columns of the file that nothing was read from
 	spec         Spec

@@ -83,13 +83,16 @@ const (
 // errKinds is for a kind that doesn't exist.
 var errKinds = errors.New("no such comparison: there are rate, quantile, mean, ks, mann-whitney and srm")
 
+// anyMargin is no margin at all.
+const anyMargin = "any"
+
 // complete fills in the defaults and refuses what makes no sense. The margin is looked at when the file's columns are known.
 func (s Spec) complete() (Spec, error) {
 	if !slices.Contains([]Kind{Rate, Quantile, Mean, KS, MannWhitney, SRM}, s.Kind) {
 		return s, errKinds
 	}
 	if s.distribution() && s.Direction == "" {
-		s.Direction, s.Margin = schemas.Both, "any"
+		s.Direction, s.Margin = schemas.Both, anyMargin
 	}
 	if s.Kind == SRM {
 		s.Alpha = orElse(s.Alpha, defaultAlphaSRM)

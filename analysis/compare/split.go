@@ -23,6 +23,7 @@ type split struct {
 	inc     [stats.SplitTilts]float64
 	logMax  float64
 	failed  bool
+	proven  *turn // of the failure; nil: there is none
 
 	turns  [stats.SplitTilts]turn
 	n, k   float64 // units, and the canary's
@@ -74,14 +75,19 @@ func (t *split) take(w *window) error {
 		t.mixture.Step(inc, weight)
 	}
 	for i, x := range inc {
-		t.turns[i].step(x, w, n, k)
+		if o := &t.turns[i]; o.sum <= 0 && t.proven == nil { // what is proven began no later
+			*o = turn{label: w.label}
+		}
+		t.turns[i].step(x, n, k)
 	}
 	if share != t.plan {
 		t.shares, t.plan = t.shares+1, share
 	}
 	t.n, t.k, t.due = t.n+n, t.k+k, t.due+n*share
 	t.logMax = max(t.logMax, t.logE())
-	t.failed = t.failed || t.logMax >= t.threshold()
+	if !t.failed && t.logMax >= t.threshold() {
+		t.failed, t.proven = true, t.began()
+	}
 	return nil
 }
 
@@ -91,22 +97,22 @@ type turn struct {
 	label     string
 }
 
-func (t *turn) step(inc float64, w *window, n, k float64) {
-	if t.sum <= 0 {
-		*t = turn{label: w.label}
-	}
+func (t *turn) step(inc, n, k float64) {
 	t.sum, t.n, t.k = t.sum+inc, t.n+n, t.k+k
 }
 
-// began is the turn that the evidence speaks for most; false while there is none.
-func (t *split) began() (turn, bool) {
-	best := t.turns[0]
-	for _, o := range t.turns {
-		if o.sum > best.sum {
-			best = o
+// began is the turn that the evidence speaks for most; nil while there is none.
+func (t *split) began() *turn {
+	best := &t.turns[0]
+	for i := range t.turns {
+		if t.turns[i].sum > best.sum {
+			best = &t.turns[i]
 		}
 	}
-	return best, best.sum > 0
+	if best.sum <= 0 {
+		return nil
+	}
+	return best
 }
 
 func (t *split) logE() float64 {
@@ -143,7 +149,7 @@ func (t *split) fill(s *Summary) {
 	if t.shares == 1 {
 		s.Planned = t.plan
 	}
-	if since, ok := t.began(); ok && t.failed {
+	if since := t.proven; since != nil {
 		s.HarmBegan, s.SinceHarm = since.label, finite(since.k/since.n)
 	}
 	if t.shares <= 1 {

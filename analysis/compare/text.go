@@ -47,6 +47,9 @@ func (s *Summary) sentence() string {
 	case schemas.Crossed(s.Lower, s.Upper):
 		return text + ", which changed against the baseline's."
 	}
+	if s.Granularity > 0 && s.Margin != anyMargin {
+		return fmt.Sprintf("%s before its values were rounded: as the file has them, it may be anywhere from %s to %s against the baseline's.", text, s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
+	}
 	return fmt.Sprintf("%s: against the baseline's it may be anywhere from %s to %s.", text, s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
 }
 
@@ -131,7 +134,7 @@ func (s *Summary) worse() string {
 // marginText sets a margin's unit apart; empty for any.
 func (s *Summary) marginText() string {
 	m := s.Margin
-	if m == "any" {
+	if m == anyMargin {
 		return ""
 	}
 	if s.Unit == unitPerOne {
@@ -238,14 +241,14 @@ func (s *Summary) writeEvidence(w io.Writer) {
 		return
 	}
 	harm := "of harm"
-	if s.Margin != "any" {
+	if s.Margin != anyMargin {
 		harm += " beyond the margin"
 	}
 	if s.spec.Prove == schemas.ProveAny {
 		harm = "of any harm"
 	}
 	fmt.Fprintf(w, "evidence\t%s %.1f of the %.1f that prove it\n", harm, s.LogEvidence, s.Threshold)
-	if s.Margin != "any" {
+	if s.Margin != anyMargin {
 		fmt.Fprintf(w, "\tof keeping the margin %.1f of %.1f\n", s.LogPass, s.ThresholdPass)
 	}
 	s.writeShape(w)
@@ -302,8 +305,15 @@ func (s *Summary) notes() []string {
 	if s.Calibration != "" {
 		notes = append(notes, "the baseline differs from itself, between its units, by more than noise explains: nothing new is proven while it does")
 	}
-	if s.spec.Granularity > 0 && s.Margin != "any" {
+	if s.spec.Granularity > 0 && s.Margin != anyMargin {
 		notes = append(notes, fmt.Sprintf("values are taken to be rounded to %s: evidence is of what they were before, as far as that is known; the other numbers are of what the file has", strconv.FormatFloat(s.spec.Granularity, 'g', -1, 64)))
+	}
+	if s.NoPass != "" {
+		notes = append(notes, s.NoPass)
+	}
+	if s.RoundedTo > 0 {
+		notes = append(notes, fmt.Sprintf("all values are multiples of %g, and rounding alone can make much of a margin of %s: where they were rounded to that, give --granularity %g, or %g of values that were cut off",
+			s.RoundedTo, s.marginText(), s.RoundedTo, 2*s.RoundedTo))
 	}
 	if s.OtherRows > 0 {
 		notes = append(notes, fmt.Sprintf("%s %s of other versions left out", grouped(s.OtherRows), plural(s.OtherRows, "row")))
@@ -345,7 +355,7 @@ func (s *Summary) promise() string {
 		}
 	}
 	within := "a canary within its margin"
-	if s.Margin == "any" || s.spec.Prove == schemas.ProveAny {
+	if s.Margin == anyMargin || s.spec.Prove == schemas.ProveAny {
 		within = "a canary that does no harm"
 	}
 	return fmt.Sprintf("Valid at every look: of %s, FAILED is ever said with a chance of at most %s,\n%s.", within, alpha, condition)

@@ -46,7 +46,8 @@ comparison lists are left alone. Rows come in the order of their windows, and th
 --json prints a line for every window, with what is known after it, and a summary: verdict (insufficient, continue, suspect, failed, passed), estimate
 with its 95 % interval lower .. upper, valid at all windows at once, log_evidence of failing, which fails at threshold, and log_evidence_pass of keeping
 the margin, which passes at threshold_pass. The interval is that of an effect which stays as it is: where it changed beyond doubt, lower is above
-upper, changed is true, and each bound holds for a time of its own. Of distributions a line also has the Kolmogorov-Smirnov distance (ks) and the
+upper, changed is true, and each bound holds for a time of its own. Where values were rounded (--granularity), evidence is of what they were
+before, estimate and interval are of what the file has. Of distributions a line also has the Kolmogorov-Smirnov distance (ks) and the
 Mann-Whitney p-value (mann_whitney_p) of the window's own samples, and in how many pairs of all so far the canary's sample is above the baseline's
 (probability_index): nothing is decided by these three. For instance
 
