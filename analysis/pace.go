@@ -15,12 +15,13 @@ const (
 	paceWindows = 60   // in a row that must have been tested
 	paceEvents  = 10   // of the baseline
 	paceSlack   = 1.25 // stages: what is reckoned to take no longer may pass in time
+	paceSure    = 3    // stages: what needs no longer may pass in time by luck; of what needs three about one in twenty does, as evidence varies
 	paceNoise   = 4    // how many times the true noise what is reckoned may be: its upper limit is 1.74 times what ten batches show, which are seldom (2 %) above 2.2 times the truth
 	paceMostMs  = 3650 * 24 * int64(time.Hour/time.Millisecond)
 )
 
 // tooSlow says of a rate that its stage may be over before a canary like the baseline (of a limit: like it is) has passed, if the traffic and its noise stay as they are, and that it
-// will be, where it would be even by the least noise that there may be: noise is reckoned from above, and sinks as more of it is measured. "" where
+// will be, where it would be even by the least noise that there may be, and with luck: noise is reckoned from above, and sinks as more of it is measured. "" where
 // it may pass, or where that isn't known. The evidence of its tests on expected counts grows in proportion to them.
 func (j *Judge) tooSlow(g *guard) string {
 	most, elapsed := j.stages.present().Max.Milliseconds(), g.canary.lastMs-g.canary.firstMs
@@ -48,11 +49,11 @@ func (j *Judge) tooSlow(g *guard) string {
 	}
 	like := map[bool]string{true: "like the baseline", false: "as it is"}[g.isContrast()]
 	todo := "greater margin, give the stage more traffic or time (max), or " + notRequired
-	if least > paceSlack*float64(most) {
+	if least > paceSure*float64(most) {
 		return fmt.Sprintf("won't pass in this stage: with the traffic and the noise so far a canary %s needs %s for that, and the stage ends after %s. Write a %s",
 			like, roughText(needs), durationText(most), todo)
 	}
-	return fmt.Sprintf("may not pass in this stage: with the traffic so far, and noise that is reckoned from above and may sink as more of it is measured, a canary %s needs %s for that, and the stage ends after %s. If that stays so, write a %s",
+	return fmt.Sprintf("may not pass in this stage: with the traffic and the noise so far, which is reckoned from above and may sink as more of it is measured, a canary %s needs %s for that, and the stage ends after %s. If that stays so, write a %s",
 		like, roughText(needs), durationText(most), todo)
 }
 

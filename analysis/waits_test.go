@@ -146,7 +146,7 @@ func TestWaits(t *testing.T) {
 			"any":  "has no margin, so nothing can show that it is kept: give it one, or don't wait for it (required: false, or leave it out of the stage's `pass`)",
 			"tiny": "can't pass by a canary like the baseline: a margin of 0.02 pp is so small beside what the baseline has (0.98 %) that no evidence for it grows. Write a greater margin, or",
 			"slow": "won't pass in this stage: with the traffic and the noise so far a canary like the baseline needs about 4h7m for that, and the stage ends after 20m. Write a greater margin,",
-			"unsure": "may not pass in this stage: with the traffic so far, and noise that is reckoned from above and may sink as more of it is measured, a canary like the baseline needs about 1h40m for that, " +
+			"unsure": "may not pass in this stage: with the traffic and the noise so far, which is reckoned from above and may sink as more of it is measured, a canary like the baseline needs about 1h40m for that, " +
 				"and the stage ends after 20m. If that stays so, write a greater margin,",
 			"shape": "can't pass by a canary like the baseline, whose p50 is about 20 ms: latencies are rounded to 5ms",
 			"bulk": "can't pass by a canary like the baseline: latencies are rounded to 5ms (latencyGranularity), and what that may hide of the values as a whole is no less than the " +
