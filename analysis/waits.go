@@ -56,19 +56,33 @@ func (g *guard) baselineAt() func(q float64) float64 {
 	}
 	switch a := g.canary.account.(type) {
 	case *quantileAccount:
-		value := g.estimate(0)[windows.Baseline].value
-		return func(float64) float64 { return value }
+		t := a.scratch.since(&a.history, 0)
+		return a.scale.quantiles(t.hist[windows.Baseline])
 	case *leanAccount:
-		if a.shown == nil || a.shown.law == nil || len(a.shown.law.buckets) == 0 {
+		if a.shown == nil || a.shown.law == nil {
 			return at
 		}
 		var all []mass
 		for _, b := range a.shown.law.buckets {
 			all = append(all, mass{b.Index, float64(b.Count)})
 		}
-		return func(q float64) float64 { return a.scale.middle(massQuantile(all, q)) }
+		return a.scale.quantiles(all)
 	}
 	return at
+}
+
+// quantiles tells those of a histogram: below linear buckets -Inf, NaN where it is empty.
+func (s scale) quantiles(hist []mass) func(q float64) float64 {
+	return func(q float64) float64 {
+		if len(hist) == 0 {
+			return math.NaN()
+		}
+		index := massQuantile(hist, q)
+		if index == windows.ZeroBucket && s.linear.Linear() {
+			return math.Inf(-1)
+		}
+		return s.middle(index)
+	}
 }
 
 // TooCoarse says why a canary that is like the baseline can't show that it keeps the margin of a quantile or a distribution, however long it lasts, and what to do;
@@ -102,7 +116,7 @@ func Coarse(r *schemas.Rollout, g *schemas.Guardrail, at func(q float64) float64
 	step := stepOf(r, g)
 	for _, q := range quantilesOf(g) {
 		v := at(q)
-		if b := s.linear; b.Linear() && (v <= b.From || v >= b.To) {
+		if b := s.linear; b.Linear() && (v < b.From || v > b.To) {
 			return fmt.Sprintf(", whose %s is outside of its buckets, from %s to %s: what lies there is not told apart", quantileName(q), numberText(b.From), numberText(b.To)),
 				"Write buckets that hold it"
 		}

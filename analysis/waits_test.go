@@ -94,6 +94,11 @@ func TestFinelyRounded(t *testing.T) {
 			t.Errorf("%s: %q, want %q", spec, got, want)
 		}
 	}
+	for v, outside := range map[float64]bool{-.1: true, 0: false, .5: false, 1: false, 1.1: true, math.Inf(1): true} {
+		if got := said("g: quantile 0.5 score decrease 0.04 buckets=0,1,100", 0, v); strings.Contains(got, "outside of its buckets") != outside {
+			t.Errorf("at %v of buckets from 0 to 1: %q", v, got)
+		}
+	}
 	const p99 = "g: quantile 0.99 latency increase 5%"
 	for _, v := range []float64{math.NaN(), math.Inf(1), 600} {
 		if got := said(p99, 5*time.Millisecond, v); got != "" {

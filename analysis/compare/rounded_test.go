@@ -55,6 +55,9 @@ func TestRoundedValues(t *testing.T) {
 		t.Errorf("not of multiples: %v, %v", fine.RoundedTo, err)
 	}
 	outside, _, err := compared(Spec{Kind: Quantile, Direction: schemas.Decrease, Margin: "2", Quantile: .5, Buckets: schemas.Buckets{From: 25, To: 35, Count: 100}}, text)
+	if edge, _, err := compared(Spec{Kind: Quantile, Direction: schemas.Decrease, Margin: "2", Quantile: .5, Buckets: schemas.Buckets{From: 20, To: 35, Count: 100}}, text); err != nil || edge.NoPass != "" {
+		t.Errorf("at the end of the buckets: %q, %v", edge.NoPass, err)
+	}
 	if err != nil || !strings.Contains(outside.NoPass, "the baseline's p50 is outside of its buckets, from 25 to 35: what lies there is not told apart. Write buckets that hold it") {
 		t.Errorf("outside of the buckets: %q, %v", outside.NoPass, err)
 	}
