@@ -14,8 +14,7 @@ import (
 //     over-dispersion from the baseline's split for users who make several. Its interval, which decides nothing, is R7's: calibrated, not exact.
 //   - Readings of a gauge are autocorrelated, of a few hosts, and values of outcomes (revenue) come in rare large sums by users: R7
 //     (stats.Mean), with the long-run variance of the baseline's split. That is calibrated, not exact.
-//   - A fixed limit is held against the arm's own mean, block by block: there is no split that could tell the noise of a level. A block's mean of
-//     gauges or outcomes counts as one value, which is exact as long as each block's expectation keeps the limit.
+//   - A fixed limit is held against the arm's own mean, block by block: of predictions by R8, of gauges and outcomes as levelMean says.
 
 // bounds are values within -cap..cap, as sums of windows.SumUnit.
 type bounds struct{ cap float64 }
@@ -31,15 +30,6 @@ func (b bounds) samples(of *block, arm windows.Arm) stats.Samples {
 	n, sum := float64(of.n[arm]), float64(of.sum[arm])/windows.SumUnit
 	squares := float64(of.squares[arm]+of.n[arm]) / windows.SumUnit // each was rounded down by less than one unit
 	return stats.Samples{N: n, Sum: (sum + n) / 2, Squares: min((squares+2*sum+n)/4, (sum+n)/2)}
-}
-
-// one is the mean of an arm's values as a single share.
-func (b bounds) one(of *block, arm windows.Arm) stats.Samples {
-	if of.n[arm] == 0 {
-		return stats.Samples{}
-	}
-	x := max(0, min(1, (b.mean(of.n[arm], of.sum[arm])+1)/2))
-	return stats.Samples{N: 1, Sum: x, Squares: x * x}
 }
 
 // contrastOf is a margin as the tests have it: the canary's mean against rho0 times the baseline's plus delta, in metric units.
@@ -136,11 +126,10 @@ func (m *boundedMean) increments(inc *increments, b *block, phi armPhi) bool {
 	return true
 }
 
-// meanLimit holds one arm's mean against a fixed limit.
+// meanLimit holds one arm's mean of predictions' values against a fixed limit.
 type meanLimit struct {
 	bounds
 	arm        windows.Arm
-	whole      bool // a block's mean is one value
 	fail, pass stats.Bounded
 	limit      float64 // as a share
 }
@@ -153,7 +142,7 @@ func newMeanLimit(g *schemas.Guardrail, arm windows.Arm) *meanLimit {
 	b := bounds{g.Cap}
 	limit := b.share(g.Margin.Value)
 	return &meanLimit{
-		bounds: b, arm: arm, whole: g.From != schemas.KindPrediction, limit: limit,
+		bounds: b, arm: arm, limit: limit,
 		fail: stats.Bounded{Delta: limit, Side: side}, pass: stats.Bounded{Delta: limit, Side: -side},
 	}
 }
@@ -164,17 +153,8 @@ func (m *meanLimit) increments(inc *increments, b *block, phi armPhi) bool {
 	if b.n[m.arm] == 0 {
 		return false
 	}
-	of, worst := m.values(b, phi)
-	v := stats.Values{Canary: of}
+	v, worst := stats.Values{Canary: m.samples(b, m.arm)}, phi[m.arm]
 	return m.fail.Increments(inc.any, v, .5, worst) && (inc.pass == nil || m.pass.Increments(inc.pass, v, .5, worst))
-}
-
-// values are a block's as they are tested, and how noisy they are taken to be.
-func (m *meanLimit) values(b *block, phi armPhi) (of stats.Samples, worst float64) {
-	if m.whole {
-		return m.one(b, m.arm), 1
-	}
-	return m.samples(b, m.arm), phi[m.arm]
 }
 
 // meanTally adds up blocks of a mean.
@@ -210,7 +190,7 @@ type level struct {
 }
 
 func (l *level) add(b *block, c closing) {
-	of, phi := l.kernel.values(b, c.phi)
+	of, phi := l.kernel.samples(b, l.kernel.arm), c.phi[l.kernel.arm]
 	l.total = stats.Samples{N: l.total.N + of.N, Sum: l.total.Sum + of.Sum, Squares: l.total.Squares + of.Squares}
 	l.phi = max(l.phi, phi)
 }
@@ -294,6 +274,9 @@ func (a *meanAccount) intervals(alpha float64) (difference, ratio interval) {
 	ratio.lower, ratio.upper = a.effect.Ratio(alpha)
 	return interval{lower * a.cap, upper * a.cap}, ratio
 }
+
+// limited reports whether it is that of a limit.
+func (a *meanAccount) limited() bool { return a.alone != nil }
 
 // asked is the interval of a limit's mean, which stands in no decision: these are as they were before there was one. stats.MeanInterval says what it holds.
 func (a *meanAccount) asked(alpha float64) (difference, ratio interval) {

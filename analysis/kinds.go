@@ -64,8 +64,9 @@ func (j *Judge) equip(s *stream, g *guard) {
 		g.canary = newContrast(spec, keep)
 		j.calibrated(s, g, g.canary)
 	default:
+		noise := levelsOf(spec)
 		g.anew = func() {
-			g.canary, g.baseline = newLimit(spec, windows.Canary, keep), newLimit(spec, windows.Baseline, keep)
+			g.canary, g.baseline = newLimit(spec, windows.Canary, keep, noise), newLimit(spec, windows.Baseline, keep, noise)
 			j.calibrated(s, g, g.canary)
 			j.calibrated(s, g, g.baseline)
 		}
@@ -128,7 +129,7 @@ func checkMargin(g *schemas.Guardrail) {
 }
 
 // newLimit makes the test of one arm against a fixed limit.
-func newLimit(g *schemas.Guardrail, arm windows.Arm, keep keeping) *trial {
+func newLimit(g *schemas.Guardrail, arm windows.Arm, keep keeping, noise levels) *trial {
 	switch g.Kind {
 	case schemas.QuantileGuardrail:
 		var a account = &quantileLimitAccount{arm: arm, q: g.Quantile, scale: scaleOf(g)}
@@ -137,6 +138,10 @@ func newLimit(g *schemas.Guardrail, arm windows.Arm, keep keeping) *trial {
 		}
 		return newTrial(newQuantileLimit(g, arm), a, limitShape(len(stats.FailOdds), keep))
 	case schemas.MeanGuardrail:
+		if isLevel(g) {
+			k := newLevelMean(g, arm, noise[arm])
+			return newTrial(k, &levelAccount{meanAccount: meanAccount{cap: g.Cap}, kernel: k}, limitShape(len(stats.MeanGrid), keep))
+		}
 		k := newMeanLimit(g, arm)
 		return newTrial(k, newLevelAccount(g, k), limitShape(stats.BoundedPoints, keep))
 	}

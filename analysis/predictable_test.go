@@ -90,21 +90,33 @@ func TestNoiseIsOfThePast(t *testing.T) {
 	}
 }
 
-// TestAGaugesMeanIsOneValue: readings of a gauge hang together, so a block of them is held against a fixed limit by its mean, as one value; those of predictions are
-// values by themselves.
-func TestAGaugesMeanIsOneValue(t *testing.T) {
+// TestALevelsNoiseIsOfThePast: readings of a gauge hang together, so their mean is held against a fixed limit with its own noise in time, as it was known before the block, and not before that is known; values of
+// predictions are values by themselves.
+func TestALevelsNoiseIsOfThePast(t *testing.T) {
+	g := schemas.Guardrail{Name: "m", Kind: schemas.MeanGuardrail, Of: "cpu", From: schemas.KindSample, Cap: 1, Direction: schemas.Above, Margin: schemas.Margin{Text: "0.5", Value: .5}}
+	k, past := newLevelMean(&g, windows.Canary, newLevelNoise(&g)), newLevelNoise(&g)
+	inc, want := newIncrements(limitShape(len(stats.MeanGrid), keeping{})), make([]float64, len(stats.MeanGrid))
+	for i := range int64(200) {
+		b := &block{toMs: 1}
+		n := 8 + i%5
+		b.n[windows.Canary], b.sum[windows.Canary] = n, n*(windows.SumUnit*(i%7)/7)
+		if i == 199 {
+			b.sum[windows.Canary] = n * windows.SumUnit
+		}
+		of := stats.Means{Nc: float64(n), Mc: float64(b.sum[windows.Canary]) / float64(n*windows.SumUnit)}
+		tested := k.fail.Increments(want, of, past.Variance())
+		if got := k.increments(inc, b, independent); got != tested || tested != (i >= 60) || tested && !slices.Equal(inc.any, want) {
+			t.Fatalf("block %d: %v %v, want %v %v", i, got, inc.any, tested, want)
+		}
+		past.Add(of.Nc, of.Mc)
+	}
 	b := &block{toMs: 1}
 	b.n[windows.Canary], b.sum[windows.Canary], b.squares[windows.Canary] = 100, 90*windows.SumUnit, 81*windows.SumUnit
-	want := map[schemas.Kind]stats.Samples{}
-	for _, from := range []schemas.Kind{schemas.KindSample, schemas.KindPrediction} {
-		g := schemas.Guardrail{Name: "m", Kind: schemas.MeanGuardrail, Of: "cpu", From: from, Cap: 1, Direction: schemas.Above, Margin: schemas.Margin{Text: "0.5", Value: .5}}
-		k := newMeanLimit(&g, windows.Canary)
-		want[schemas.KindSample], want[schemas.KindPrediction] = k.one(b, windows.Canary), k.samples(b, windows.Canary)
-		inc := newIncrements(limitShape(stats.BoundedPoints, keeping{}))
-		expected := make([]float64, stats.BoundedPoints)
-		k.fail.Increments(expected, stats.Values{Canary: want[from]}, .5, 1)
-		if !k.increments(inc, b, independent) || !slices.Equal(inc.any, expected) {
-			t.Errorf("%s: increments %v, want %v of %v values", from, inc.any, expected, want[from].N)
-		}
+	g.From = schemas.KindPrediction
+	p := newMeanLimit(&g, windows.Canary)
+	inc, want = newIncrements(limitShape(stats.BoundedPoints, keeping{})), make([]float64, stats.BoundedPoints)
+	p.fail.Increments(want, stats.Values{Canary: p.samples(b, windows.Canary)}, .5, 1)
+	if !p.increments(inc, b, independent) || !slices.Equal(inc.any, want) {
+		t.Errorf("predictions: increments %v, want %v", inc.any, want)
 	}
 }

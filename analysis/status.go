@@ -23,7 +23,7 @@ func (j *Judge) Status() []schemas.GuardrailStatus { return j.statuses(j.status)
 func (j *Judge) Now() []schemas.GuardrailStatus {
 	return j.statuses(func(g *guard) schemas.GuardrailStatus {
 		s := j.status(g)
-		if a, mean := g.canary.account.(*meanAccount); mean && a.alone != nil && g.canary.tested > 0 && !j.options.NoIntervals {
+		if a, mean := g.canary.account.(limited); mean && a.limited() && g.canary.tested > 0 && !j.options.NoIntervals {
 			g.answer(&s)
 		}
 		return s
@@ -42,6 +42,9 @@ func (j *Judge) statuses(of func(*guard) schemas.GuardrailStatus) []schemas.Guar
 	}
 	return all
 }
+
+// A limited account may be that of a mean that is held to a limit.
+type limited interface{ limited() bool }
 
 // An onDemand account keeps intervals that only those see who ask for them.
 type onDemand interface {

@@ -125,7 +125,7 @@ func TestLimitIntervals(t *testing.T) {
 }
 
 // TestMeanLimitIntervals: a mean that is held to a limit has an interval where somebody asks how it stands now, and none in a decision: of a prediction's values, and of a gauge, of which
-// each block is one value. It holds the mean, and closes in on it.
+// readings hang together. It holds the mean, and closes in on it.
 func TestMeanLimitIntervals(t *testing.T) {
 	for _, test := range []struct {
 		spec   string
@@ -143,7 +143,7 @@ func TestMeanLimitIntervals(t *testing.T) {
 		}
 		width := math.Inf(1)
 		for range 5 {
-			for range 60 {
+			for range 80 { // a gauge is tested from its 61st block on
 				w.step(test.stream, [windows.Arms]int64{100, 100}, func(arm windows.Arm) row {
 					return row{.2 + .4*w.random.Float64() + .2*float64(arm), w.slice()}
 				})

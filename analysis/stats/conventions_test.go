@@ -58,6 +58,7 @@ func TestNaNPanics(t *testing.T) {
 		"Dispersion, sizes":       func() { NewDispersion().AddSizes(10, nan, .1) },
 		"Spread":                  func() { NewSpread(2).Add([]float64{nan, 1}, []float64{0, 0}) },
 		"Succession":              func() { new(Succession).Add(nan, 1) },
+		"LevelNoise":              func() { NewLevelNoise(1, 30).Add(8, nan) },
 		"BaselineRate":            func() { NewBaselineRate(.1).Add(1, nan) },
 		"BaselineMean":            func() { NewBaselineMean(.1).Add(Samples{nan, 1, 1}) },
 		"QuantileBand":            func() { band.Interval(nil, nan) },
@@ -85,7 +86,7 @@ func panics(f func()) (did bool) {
 func TestStatedCost(t *testing.T) {
 	all := exported(t, ".")
 	for name, value := range map[string]any{
-		"Dispersion": Dispersion{}, "Spread": Spread{}, "Succession": Succession{}, "LongRun": LongRun{}, "BaselineRate": BaselineRate{}, "BaselineMean": BaselineMean{},
+		"Dispersion": Dispersion{}, "Spread": Spread{}, "Succession": Succession{}, "LongRun": LongRun{}, "LevelNoise": LevelNoise{}, "BaselineRate": BaselineRate{}, "BaselineMean": BaselineMean{},
 		"NormalMixture": NormalMixture{}, "MeanEffect": MeanEffect{}, "Mixture": Mixture{}, "TopKMix": TopKMix{}, "ProbabilityIndex": ProbabilityIndex{},
 		"HodgesLehmann": HodgesLehmann{}, "TailShift": TailShift{}, "TailBlocks": tailBlock{}, "Skew": Skew{}, "Pool": Pool{}, "RankSum": RankSum{},
 	} {
@@ -95,7 +96,7 @@ func TestStatedCost(t *testing.T) {
 	}
 	low, high := []windows.Bucket{{Index: 3, Count: 40}, {Index: 9, Count: 60}}, []windows.Bucket{{Index: 5, Count: 50}, {Index: 9, Count: 50}}
 	bins, other := []int64{10, 20, 30}, []int64{30, 20, 10}
-	dispersion, spread, succession, longRun, effect := NewDispersion(), NewSpread(2), Succession{}, LongRun{}, NewMeanEffect()
+	dispersion, spread, succession, longRun, level, effect := NewDispersion(), NewSpread(2), Succession{}, LongRun{}, NewLevelNoise(1, 30), NewMeanEffect()
 	parts, events := []float64{100, 100}, []float64{3, 4}
 	for name, take := range map[string]func(){
 		"KSDistance":         func() { KSDistance(low, high) },
@@ -107,6 +108,8 @@ func TestStatedCost(t *testing.T) {
 		"Dispersion":         func() { dispersion.Add(100, 3, 900, 20); dispersion.Phi(1) },
 		"Spread":             func() { spread.Add(parts, events); spread.Phi(1) },
 		"Succession":         func() { succession.Add(100, 3); succession.Phi(1) },
+		"LevelNoise":         func() { level.Add(8, .5); level.Variance() },
+		"LevelInterval":      func() { LevelInterval(Level{8, .5, 1, 800}, .05) },
 		"LongRun":            func() { longRun.Add(Means{10, 1, 20, 2}); longRun.Variance() },
 		"MeanEffect":         func() { effect.Add(Means{10, 1, 20, 2}, 1); effect.Ratio(.05) },
 		"MixtureScale":       func() { MixtureScale(.05, 1) },

@@ -21,7 +21,7 @@ var meanBets = func() (bets [BoundedPoints]float64) {
 // Claim. Looked at after each block, as often as one likes, the lower bound is never above the greatest of the values' expectations, given what came before, and the upper one never below
 // the least, with probability at least 1 - alpha. So both hold the mean where it stays as it is. With a measured phi calibrated, not exact; phi is the greatest so far.
 //
-// When. As Bounded with Rho0 0; a block's mean of gauges or of outcomes may count as one value.
+// When. As Bounded with Rho0 0: not for gauges, see LevelInterval.
 //
 // For a limit m and a bet l a value y is paid exp(l (y-m) - psi(l) (y-m)²), at most 1 + l (y-m), as y-m >= -1. Bounded's bets are in parts of 1/m, which takes less; these are the same at each
 // limit, so that the evidence for more than m falls as m grows, and what isn't excluded is an interval: its slope is -N (l - 2 psi(l) (mean - m)), and psi(l) <= l/2.

@@ -13,7 +13,7 @@ import (
 
 // sourceless are the exported types and functions that are no method: they carry numbers, or do arithmetic that needs no citation.
 var sourceless = map[string]bool{
-	"Counts": true, "Samples": true, "Values": true, "Means": true, "RankSide": true, "Pool": true, // what methods take
+	"Counts": true, "Samples": true, "Values": true, "Means": true, "RankSide": true, "Pool": true, "Level": true, // what methods take
 	"Grid": true, "DifferenceShifts": true, // numbers at equal distances
 }
 
