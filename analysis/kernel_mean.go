@@ -175,6 +175,7 @@ func (t *meanTally) add(o meanTally) {
 // meanAccount keeps a mean's blocks: estimates in the metric's unit, and intervals where they are asked for.
 type meanAccount struct {
 	cap     float64
+	counts  bool   // of outcomes: k counts those that came; else the values at the cap
 	alone   *level // of a limit, where the baseline's mean is its own: what its interval is made of; else nil
 	history history[meanTally, *meanTally]
 	batches batches
@@ -214,7 +215,7 @@ func (m *moments) add(b *block) {
 }
 
 func newMeanAccount(g *schemas.Guardrail, intervals bool) *meanAccount {
-	a := &meanAccount{cap: g.Cap}
+	a := &meanAccount{cap: g.Cap, counts: g.From == schemas.KindOutcome}
 	if intervals {
 		a.effect = stats.NewMeanEffect()
 		if g.From == schemas.KindPrediction {
@@ -253,12 +254,37 @@ func (a *meanAccount) enter(b *batch) {
 	a.effect.Add(meansOf(&b.block), variance)
 }
 
+// events are those of outcomes; other values are none.
+func (a *meanAccount) events(k int64) int64 {
+	if a.counts {
+		return k
+	}
+	return 0
+}
+
+// cappedTold is the share of an arm's values at the cap from which on it is told.
+const cappedTold = .5
+
+// capped is the share of values at the cap or beyond, in the arm that has more of them; 0 while that is not much, or where it isn't known: of outcomes.
+func (a *meanAccount) capped() (share float64) {
+	t := a.history.since(0)
+	for arm := range windows.Arms {
+		if n := t.n[arm]; n > 0 && !a.counts {
+			share = max(share, float64(t.k[arm])/float64(n))
+		}
+	}
+	if share < cappedTold {
+		return 0
+	}
+	return share
+}
+
 func (a *meanAccount) estimate(sinceMs int64) estimate {
 	t := a.history.since(sinceMs)
 	unit := a.cap / windows.SumUnit
 	e := estimate{
-		windows.Baseline: {t.n[windows.Baseline], t.k[windows.Baseline], unit * t.expected / float64(t.n[windows.Canary])},
-		windows.Canary:   {t.n[windows.Canary], t.k[windows.Canary], unit * float64(t.sum[windows.Canary]) / float64(t.n[windows.Canary])},
+		windows.Baseline: {t.n[windows.Baseline], a.events(t.k[windows.Baseline]), unit * t.expected / float64(t.n[windows.Canary])},
+		windows.Canary:   {t.n[windows.Canary], a.events(t.k[windows.Canary]), unit * float64(t.sum[windows.Canary]) / float64(t.n[windows.Canary])},
 	}
 	if a.alone != nil {
 		e[windows.Baseline].value = unit * float64(t.sum[windows.Baseline]) / float64(t.n[windows.Baseline])

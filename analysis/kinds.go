@@ -140,7 +140,7 @@ func newLimit(g *schemas.Guardrail, arm windows.Arm, keep keeping, noise levels)
 	case schemas.MeanGuardrail:
 		if isLevel(g) {
 			k := newLevelMean(g, arm, noise[arm])
-			return newTrial(k, &levelAccount{meanAccount: meanAccount{cap: g.Cap}, kernel: k}, limitShape(len(stats.MeanGrid), keep))
+			return newTrial(k, &levelAccount{meanAccount: meanAccount{cap: g.Cap, counts: g.From == schemas.KindOutcome}, kernel: k}, limitShape(len(stats.MeanGrid), keep))
 		}
 		k := newMeanLimit(g, arm)
 		return newTrial(k, newLevelAccount(g, k), limitShape(stats.BoundedPoints, keep))

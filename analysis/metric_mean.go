@@ -35,8 +35,20 @@ func (m valueSum) Keeps() windows.Keep { return windows.KeepSlices | windows.Kee
 func (m valueSum) Reduce(rows windows.Rows, cell *windows.Cell) {
 	for i := range rows.Len {
 		if x := m.value(rows, i); !math.IsNaN(x) {
-			cell.AddValue(&rows, i, windows.SumUnits(x, m.cap))
+			addCapped(&rows, cell, i, windows.SumUnits(x, m.cap))
 		}
+	}
+}
+
+// addCapped counts a value, and as an event that it is at the cap or beyond.
+func addCapped(rows *windows.Rows, cell *windows.Cell, i int, u int64) {
+	cell.AddValue(rows, i, u)
+	if u < windows.SumUnit && u > -windows.SumUnit {
+		return
+	}
+	cell.K++
+	if rows.Slice != nil {
+		cell.Slices[rows.Slice[i]].K++
 	}
 }
 
@@ -56,6 +68,6 @@ func (m gaugeSum) Keeps() windows.Keep { return windows.KeepSlices | windows.Kee
 
 func (m gaugeSum) Reduce(rows windows.Rows, cell *windows.Cell) {
 	for i, x := range rows.Sample[:rows.Len] {
-		cell.AddValue(&rows, i, windows.SumUnits(x, m.cap))
+		addCapped(&rows, cell, i, windows.SumUnits(x, m.cap))
 	}
 }

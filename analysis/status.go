@@ -19,13 +19,14 @@ const (
 // suspect. It computes intervals: call it when somebody asks, not after every part. The memory is the caller's.
 func (j *Judge) Status() []schemas.GuardrailStatus { return j.statuses(j.status) }
 
-// Now is Status with the intervals of means that are held to a limit, which stand in no decision. The memory is the caller's.
+// Now is Status with what stands in no decision: the intervals of means that are held to a limit, and how many values of a mean are at its cap. The memory is the caller's.
 func (j *Judge) Now() []schemas.GuardrailStatus {
 	return j.statuses(func(g *guard) schemas.GuardrailStatus {
 		s := j.status(g)
 		if a, mean := g.canary.account.(limited); mean && a.limited() && g.canary.tested > 0 && !j.options.NoIntervals {
 			g.answer(&s)
 		}
+		s.Capped = g.capped()
 		return s
 	})
 }
@@ -41,6 +42,16 @@ func (j *Judge) statuses(of func(*guard) schemas.GuardrailStatus) []schemas.Guar
 		}
 	}
 	return all
+}
+
+// Capped is the share of guardrail i's values that are at the cap of its mean or beyond, in the arm that has more of them: from a half on, else 0. Guardrails are counted from 0.
+func (j *Judge) Capped(i int) float64 { return j.guards[i].capped() }
+
+func (g *guard) capped() float64 {
+	if a, ok := g.canary.account.(interface{ capped() float64 }); ok {
+		return a.capped()
+	}
+	return 0
 }
 
 // A limited account may be that of a mean that is held to a limit.

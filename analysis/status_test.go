@@ -167,6 +167,29 @@ func TestMeanLimitIntervals(t *testing.T) {
 	}
 }
 
+// TestCapped: a mean of values that are at their cap passes, and its status says how many are; a few are no matter, nor do they stand in a decision.
+func TestCapped(t *testing.T) {
+	for _, test := range []struct {
+		spec      string
+		stream    windows.Stream
+		low, high float64
+	}{
+		{"g: mean score decrease 0.03 cap=0.3 from=prediction", serving, .85, .95},
+		{"g: mean score decrease 0.03 cap=0.5 from=prediction", serving, 0, 0},
+		{"g: mean score above 0.25 cap=0.3 from=prediction", serving, .85, .95},
+		{"g: mean cpu below -0.3 cap=0.31 from=sample", windows.Stream{Kind: windows.Resources}, .8, .95},
+	} {
+		w := newRowWorld(t, rolloutOf(guardrail(test.spec)), rand.New(rand.NewPCG(3, 9)))
+		for range 100 {
+			w.step(test.stream, [windows.Arms]int64{100, 100}, func(windows.Arm) row { return row{.28 + .2*w.random.Float64(), w.slice()} })
+		}
+		now, decided := w.script.judge.Now()[0], w.script.judge.Status()[0]
+		if now.Capped < test.low || now.Capped > test.high || decided.Capped != 0 || now.Canary.Events != 0 {
+			t.Errorf("%s: %v of the values at the cap, want %v to %v; in a decision %v; %d events", test.spec, now.Capped, test.low, test.high, decided.Capped, now.Canary.Events)
+		}
+	}
+}
+
 // TestShown holds that evidence which is nothing but rounding reads 0, and that no other number changes by more than 1e-9.
 func TestShown(t *testing.T) {
 	tests := []struct{ in, want float64 }{

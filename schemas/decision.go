@@ -256,6 +256,7 @@ type GuardrailStatus struct {
 	Exemplars        []Exemplar         `json:"exemplars,omitempty"`     // of a failure or a suspicion: predictions of the canary to look up, the newest windows' first; at most ten
 	Alerts           []AlertStatus      `json:"alerts,omitempty"`        // of a guardrail from outside: those that fire, what counts first; at most MaxAlertsShown
 	AlertsFiring     int                `json:"alerts_firing,omitempty"` // how many fire
+	Capped           float64            `json:"capped,omitempty"`        // of a mean, in a status: share of the values at the cap or beyond, in the arm that has more; from a half on
 }
 
 // MaxAlertsShown bounds the alerts that a guardrail's status names.

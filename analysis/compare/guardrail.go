@@ -221,7 +221,7 @@ func (t *contest) fill(s *Summary) {
 	}
 	s.Baseline, s.Canary, s.OneArmed = t.arm(g.Baseline), t.arm(g.Canary), t.oneArmed
 	s.ShareChanges, s.ShareChanged, s.AtQuantile = t.changes, t.changed, g.AtQuantile
-	s.beyondCap = g.Baseline.Value != nil && t.rollout.Guardrails[0].BeyondCap(*g.Baseline.Value)
+	s.beyondCap, s.capped = g.Baseline.Value != nil && t.rollout.Guardrails[0].BeyondCap(*g.Baseline.Value), t.judge.Capped(0)
 	if t.exposure && s.Unit == unitShare {
 		s.Unit = unitPerOne
 		s.Estimate, s.SinceHarm = times(s.Estimate, t.perUnit), times(s.SinceHarm, t.perUnit)

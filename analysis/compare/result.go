@@ -92,7 +92,8 @@ type Summary struct {
 	spec         Spec
 	numbered     bool // windows are named by numbers
 	harmed       bool
-	beyondCap    bool // no mean of capped values can be beyond the margin
+	capped       float64 // share of the samples at the cap or beyond, from a half on
+	beyondCap    bool    // no mean of capped values can be beyond the margin
 	harmMs       int64
 }
 

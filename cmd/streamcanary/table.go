@@ -150,11 +150,19 @@ func printGuardrails(w io.Writer, guardrails []schemas.GuardrailStatus) error {
 		return err
 	}
 	for i := range guardrails {
-		if _, err := io.WriteString(w, shapeLines(&guardrails[i])+alertLines(&guardrails[i])); err != nil {
+		if _, err := io.WriteString(w, shapeLines(&guardrails[i])+alertLines(&guardrails[i])+cappedLine(&guardrails[i])); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// cappedLine says that a mean is of values that are mostly at its cap.
+func cappedLine(g *schemas.GuardrailStatus) string {
+	if g.Capped == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s: %.0f %% of an arm's values are at the cap or beyond, where they aren't told apart: a mean within its margin says little; set a higher cap\n", nameText(g), math.Floor(100*g.Capped))
 }
 
 // ratioBounds stands behind the interval of a difference: those of the ratio, e.g. " (x1.48 .. x2.9)"; empty where nothing is known of it.

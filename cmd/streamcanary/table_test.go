@@ -45,6 +45,17 @@ func TestInterval(t *testing.T) {
 	}
 }
 
+// TestCappedLine: of a mean whose values are at its cap a line under the table says so.
+func TestCappedLine(t *testing.T) {
+	g := schemas.GuardrailStatus{Name: "score", Capped: .976}
+	if got := cappedLine(&g); !strings.HasPrefix(got, "score: 97 % of an arm's values are at the cap or beyond") {
+		t.Error(got)
+	}
+	if got := cappedLine(&schemas.GuardrailStatus{Name: "score"}); got != "" {
+		t.Error(got)
+	}
+}
+
 // TestGuardrailTable holds what a person reads at night: a failure's row has the estimate that the verdict has, and when it began; a difference has
 // its ratio's bounds beside its own; and distributions have a description under the table, of which it is said that nothing is decided by it.
 func TestGuardrailTable(t *testing.T) {
