@@ -38,7 +38,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	  for f in $$(grep -hoE '^func (Fuzz[A-Za-z0-9_]+)' $$dir/*_test.go 2>/dev/null | awk '{print $$2}'); do \
 	    echo "== $$f in $$dir"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$dir; done; done
 
-sim: build ## the statistical claims, simulated in full, as a certificate in Markdown and JSON (seven hours on two cores)
+sim: build ## the statistical claims, simulated in full, as a certificate in Markdown and JSON (hours on two cores)
 	./bin/streamcanary certify --out certificate.md --out-json certificate.json
 	$(GO) test ./analysis -run 'Sim|Footprint' -sim=full -timeout 90m -v
 	$(GO) test ./analysis/stats -run 'Conformance|Harness' -runs 2000 -timeout 30m
