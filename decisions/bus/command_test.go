@@ -41,14 +41,15 @@ func TestAskAgain(t *testing.T) {
 		ask(schemas.CommandReply{}, ErrNobody, 0)
 		stopping := schemas.CommandReply{Failed: "the service is stopping", Again: true}
 		stop := answers(stopping)
+		next := make(chan func(), 1)
 		go func() {
 			time.Sleep(2500 * time.Millisecond)
 			stop()
 			time.Sleep(4 * time.Second)
-			stop = answers(schemas.CommandReply{Decision: "r-1.1.3"})
+			next <- answers(schemas.CommandReply{Decision: "r-1.1.3"})
 		}()
 		ask(schemas.CommandReply{Decision: "r-1.1.3"}, nil, 7*time.Second)
-		stop()
+		(<-next)()
 		stop = answers(stopping)
 		go func() {
 			time.Sleep(500 * time.Millisecond)
