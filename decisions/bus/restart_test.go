@@ -95,6 +95,7 @@ func TestWatchesOutliveTheServer(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		send(2)
 		deliver(t, b, take(t, head, prepared(1)))
+		time.Sleep(time.Second)
 		if have := given.all(); have != "r-1.1.1 r-1.1.2" {
 			t.Errorf("the follower was given %s", have)
 		}
