@@ -95,9 +95,8 @@ func TestWatchesOutliveTheServer(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		send(2)
 		deliver(t, b, take(t, head, prepared(1)))
-		time.Sleep(time.Second)
-		if have := given.all(); have != "r-1.1.1 r-1.1.2" {
-			t.Errorf("the follower was given %s", have)
+		if time.Sleep(time.Second); given.all() != "r-1.1.1 r-1.1.2" {
+			t.Errorf("the follower was given %s", given.all())
 		}
 		if acks.Load() != 2 || specs.Load() < 2 {
 			t.Errorf("%d acks and %d changes of files came, want 2 of each", acks.Load(), specs.Load())
