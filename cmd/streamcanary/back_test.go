@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"strings"
 	"testing"
 
@@ -32,16 +31,7 @@ func decides(t *testing.T, b *bus.Bus, sequence uint64, inputs ...decisions.Inpu
 
 // TestMayGoBack: there is a way back from what is promoted and can be read, as long as nothing else was decided that has moved something.
 func TestMayGoBack(t *testing.T) {
-	_, url := withoutServe(t)
-	key, err := schemas.NewSigningKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := bus.Connect(t.Context(), bus.Options{URLs: []string{url}, Key: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	b, _ := deciding(t)
 	terms := func(rollout string) decisions.Terms {
 		return decisions.Terms{Rollout: rollout, Model: "ranker", Baseline: "41", Canary: "42", Mode: schemas.Enforce, Stages: []decisions.StageTerms{{WeightBP: 500}}, AckWithinMs: 1000, DrainWithinMs: 1000}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -56,16 +55,7 @@ func TestServesYet(t *testing.T) {
 
 // TestLeftShut: who checks a rollout hears that it would be refused over stores that a deleted rollout has left without writes.
 func TestLeftShut(t *testing.T) {
-	_, url := withoutServe(t)
-	key, err := schemas.NewSigningKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := bus.Connect(t.Context(), bus.Options{URLs: []string{url}, Key: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	b, _ := deciding(t)
 	r, err := schemas.ParseRollout("r.yaml", []byte(rolloutOf("next", "ranker")))
 	if err != nil {
 		t.Fatal(err)

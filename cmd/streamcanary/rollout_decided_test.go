@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"strings"
 	"testing"
 	"time"
@@ -16,16 +15,7 @@ import (
 
 // TestShowLastDecision: what was decided last is told as that, and what a rollback stands on, or the evidence of, as what it is.
 func TestShowLastDecision(t *testing.T) {
-	_, url := withoutServe(t)
-	key, err := schemas.NewSigningKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := bus.Connect(t.Context(), bus.Options{URLs: []string{url}, Key: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	b, url := deciding(t)
 	terms := decisions.Terms{Rollout: "r", Model: "ranker", Baseline: "41", Canary: "42", Mode: schemas.Enforce, Stages: []decisions.StageTerms{{WeightBP: 500}}, AckWithinMs: 1000, DrainWithinMs: 1000,
 		State: decisions.StateTerms{Mode: schemas.StateShared, Stores: []string{"users"}, AckWithinMs: 1000, Compatible: true}}
 	actor := schemas.Actor{Kind: "person", Name: "ada"}

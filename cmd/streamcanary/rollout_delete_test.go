@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -37,6 +38,22 @@ func withoutServe(t *testing.T) (*bus.Bus, string) {
 		t.Fatal(err)
 	}
 	return b, servers.NATSURL()
+}
+
+// deciding is a connection, beside no service, that may sign decisions.
+func deciding(t *testing.T) (*bus.Bus, string) {
+	t.Helper()
+	_, url := withoutServe(t)
+	key, err := schemas.NewSigningKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bus.Connect(t.Context(), bus.Options{URLs: []string{url}, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b, url
 }
 
 // TestUnreadableRecord: a record that can't be read stands in the list as that, beside the others, and is deleted by force alone.

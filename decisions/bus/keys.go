@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"streamcanary/decisions/reader"
+	"streamcanary/decisions/subscribe/reader"
 )
 
 // keyOperation is the header of a key's value that is none: it says that the key was deleted. markerReason is that of a mark which the server itself left.

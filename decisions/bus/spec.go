@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"streamcanary/decisions/reader"
+	"streamcanary/decisions/subscribe/reader"
 	"streamcanary/schemas"
 )
 
