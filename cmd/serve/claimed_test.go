@@ -101,3 +101,38 @@ func TestRetriedByOne(t *testing.T) {
 		}
 	})
 }
+
+// TestLostGivesWay: who has lost a rollout since its log was made anew stands by once another one, which found the log restored, has decided more: its advice, to begin anew, would undo that.
+func TestLostGivesWay(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		kept := v.backsUp()
+		v.other("new", "127.0.0.1:8089")
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.must(v.js().DeleteStream(v.Context(), schemas.StreamName))
+		v.must(v.bus.Ensure(v.Context()))
+		v.wait(3 * time.Second)
+		lost := func() (pages []string) {
+			for _, page := range []string{v.page("/readyz"), v.pageAt("127.0.0.1:8089", "/readyz")} {
+				if strings.Contains(page, "retry story --override") {
+					pages = append(pages, page)
+				}
+			}
+			return pages
+		}
+		if have := lost(); len(have) == 0 {
+			t.Fatal("no service says that the rollout is lost")
+		}
+		v.must(v.js().DeleteStream(v.Context(), schemas.StreamName))
+		v.restores(kept)
+		v.restart()
+		v.wait(20 * time.Second)
+		v.ask("rollback", false)
+		v.completed()
+		v.wait(7*time.Second + 70*time.Millisecond)
+		if have := lost(); len(have) > 0 {
+			t.Errorf("a service that has decided less goes on advising to begin anew: %q", have)
+		}
+	})
+}
