@@ -123,8 +123,9 @@ func (t *selfTest) equip(make func(*schemas.Guardrail) sideTest) {
 		any := *t.of.spec
 		any.Direction, any.Margin = direction, schemas.Margin{Text: "any", Relative: t.half >= 0 && !any.Buckets.Linear()}
 		t.sides[side] = make(&any)
-		for _, one := range t.sides[side] {
-			one.phi, one.noise = t.of.canary.phi, t.of.canary.noise
+		of := t.of.trials()
+		for i, one := range t.sides[side] {
+			one.phi, one.noise, one.ranks = t.of.canary.phi, t.of.canary.noise, of[i].ranks
 			if t.half >= 0 {
 				one.account = bareAccount{} // histograms of all possible onsets would be larger than all else that is kept
 			}

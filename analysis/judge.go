@@ -77,6 +77,7 @@ type stream struct {
 	guards      []*guard
 	dispersions []*dispersion // by cell; nil where no guardrail needs one
 	noises      []*meanNoise  // likewise
+	ranks       []*rankNoise  // by what a guardrail asks for
 	events      bool          // of an outcome: it was seen at least once
 	overflow    bool          // of an outcome: some of its latest window may be missing
 	strips      *strips       // by segment; nil: segments are not told apart in it
@@ -290,6 +291,9 @@ func (j *Judge) calibrate(s *stream, p *windows.Part) {
 		})
 	}
 	cells := p.Cells[windows.Baseline]
+	for _, r := range s.ranks {
+		r.add(cells)
+	}
 	for i, m := range s.noises {
 		if m != nil && i < len(cells) {
 			m.add(&cells[i])

@@ -88,7 +88,7 @@ func newRankContrast(g *schemas.Guardrail, of ranks) *rankContrast {
 
 func (r *rankContrast) full(b *block) bool { return sizesReach(b, 1) && r.least(b) }
 
-func (r *rankContrast) increments(inc *increments, b *block, _ armPhi) bool {
+func (r *rankContrast) increments(inc *increments, b *block, phi armPhi) bool {
 	if !sizesReach(b, 1) {
 		return false
 	}
@@ -109,6 +109,7 @@ func (r *rankContrast) increments(inc *increments, b *block, _ armPhi) bool {
 	if inc.pass != nil {
 		r.pass.of(inc.pass, b, true)
 	}
+	inc.temper(phi[windows.Canary])
 	return true
 }
 

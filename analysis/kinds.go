@@ -57,6 +57,9 @@ func (j *Judge) equip(s *stream, g *guard) {
 		if g.canary, g.more = newDistribution(spec, keep); len(g.more) > 0 {
 			g.mixed = &mixed{}
 		}
+		for _, t := range g.trials() {
+			t.ranks = j.rankNoise(s, spec, t.ppm)
+		}
 		if a, ok := g.canary.account.(*leanAccount); ok && a.shown != nil && (stepOf(j.rollout, spec) > 0 || spec.Buckets.Linear()) {
 			a.shown.law = &histogram{}
 		}
@@ -74,13 +77,17 @@ func (j *Judge) equip(s *stream, g *guard) {
 	}
 }
 
-// calibrated gives a trial what measures its noise on the baseline's split; rank tests need nothing.
+// calibrated gives a trial what measures its noise on the baseline's split.
 func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
 	switch g.spec.Kind {
 	case schemas.RateGuardrail, schemas.GaugeGuardrail:
 		t.phi = j.dispersion(s, g.cell)
 		if g.ofPart {
 			t.phi = s.strips.noise(g.cell, g.slot, t.phi)
+		}
+	case schemas.QuantileGuardrail:
+		if g.isContrast() {
+			t.ranks = j.rankNoise(s, g.spec, tailPPM(g.spec.Quantile))
 		}
 	case schemas.MeanGuardrail:
 		t.noise = j.noise(s, g.cell, g.spec.From == schemas.KindPrediction)

@@ -83,6 +83,11 @@ func (w *rowWorld) step(stream windows.Stream, n [windows.Arms]int64, draw func(
 			w.rows = append(w.rows, draw(windows.Arm(arm)))
 		}
 		p.Cells[arm] = w.cells(windows.Arm(arm), stream.Kind)
+		for _, r := range w.rows {
+			if windows.Arm(arm) == windows.Baseline && stream.Kind == windows.Serving {
+				p.Traffic[arm].Slices[r.slice]++
+			}
+		}
 		if stream.Kind == windows.Outcomes {
 			p.Cells[arm] = []windows.Cell{w.outcomeCell(windows.Arm(arm))}
 		}
@@ -264,6 +269,60 @@ func (k *kindWorld) play(t *testing.T, random *rand.Rand, world func(w *rowWorld
 	w := newRowWorld(t, r, random)
 	for i := range k.windows {
 		w.step(k.stream, k.n, world(w, i))
+		if w.script.guard("g").state == failed {
+			return i
+		}
+	}
+	return -1
+}
+
+// TestSimAlike holds the level where users go to the arms with all their requests, and a user's requests are alike: half of the variance of latencies is between users.
+func TestSimAlike(t *testing.T) {
+	runs := size(20, 400)
+	limit := binomialLimit(runs, .05)
+	for _, spec := range []string{"g: quantile 0.5 latency increase any", "g: distribution latency mann-whitney increase 20%", "g: distribution latency ks increase 20%", "g: quantile 0.99 latency increase any"} {
+		for _, many := range []int64{1, 10, 20} {
+			failedAt := make([]int, runs)
+			inParallel(runs, func(i int, random *rand.Rand) {
+				r := rolloutOf(guardrail(spec))
+				r.Risk.FalseRollback, r.Phi = .1, 1.5
+				w := newRowWorld(t, r, random)
+				failedAt[i] = w.alike(many, 300)
+			})
+			alarms := 0
+			for _, at := range failedAt {
+				if at >= 0 {
+					alarms++
+				}
+			}
+			t.Logf("%-50s users of %2d: %3d of %d healthy ones failed (limit %d)", spec, many, alarms, runs, limit)
+			if alarms > limit {
+				t.Errorf("%s, users of %d: %d of %d healthy canaries failed, the limit is %d", spec, many, alarms, runs, limit)
+			}
+		}
+	}
+}
+
+// alike plays windows of 100 requests of users who send many each, a fifth of them the canary's; it returns in which of them the guardrail failed, -1: in none.
+func (w *rowWorld) alike(many int64, windowsPlayed int) int {
+	for i := range windowsPlayed {
+		users := 100 / many
+		canary := int64(0)
+		for range users {
+			if w.random.Float64() < .2 {
+				canary++
+			}
+		}
+		var n int64
+		var slice uint8
+		var level float64
+		w.step(serving, [windows.Arms]int64{windows.Baseline: (users - canary) * many, windows.Canary: canary * many}, func(windows.Arm) row {
+			if n%many == 0 {
+				slice, level = w.slice(), w.random.NormFloat64()
+			}
+			n++
+			return row{20 * math.Exp(.4*level+.4*w.random.NormFloat64()), slice}
+		})
 		if w.script.guard("g").state == failed {
 			return i
 		}
