@@ -27,7 +27,7 @@ var fixedFields = map[string]bool{"cell": true, "histCell": true, "edges": true,
 
 var sharedTypes = map[reflect.Type]bool{
 	reflect.TypeFor[*schemas.Guardrail](): true, reflect.TypeFor[*schemas.Rollout](): true, reflect.TypeFor[*increments](): true,
-	reflect.TypeFor[*dispersion](): true, reflect.TypeFor[*meanNoise](): true, reflect.TypeFor[*family](): true, reflect.TypeFor[*selfTest](): true,
+	reflect.TypeFor[*dispersion](): true, reflect.TypeFor[*meanNoise](): true, reflect.TypeFor[*rankNoise](): true, reflect.TypeFor[*family](): true, reflect.TypeFor[*selfTest](): true,
 	reflect.TypeFor[*rateContrast](): true, reflect.TypeFor[*rankContrast](): true, reflect.TypeFor[*rateLimit](): true, reflect.TypeFor[*quantileLimit](): true,
 	reflect.TypeFor[*noisyMean](): true, reflect.TypeFor[*ends](): true, reflect.TypeFor[*meanLimit](): true, reflect.TypeFor[shape](): true, reflect.TypeFor[scale](): true,
 	reflect.TypeFor[[]int](): true, reflect.TypeFor[*Judge](): true, reflect.TypeFor[[]*guard](): true, reflect.TypeFor[*roster](): true,
@@ -222,6 +222,9 @@ func TestFootprint(t *testing.T) {
 			if n != nil {
 				whole += f.of(reflect.ValueOf(n).Elem())
 			}
+		}
+		for _, r := range s.ranks {
+			whole += f.of(reflect.ValueOf(r).Elem())
 		}
 		whole += f.of(reflect.ValueOf(s.strips).Elem().FieldByName("traffic"))
 		for _, r := range s.recents {

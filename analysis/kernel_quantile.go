@@ -39,7 +39,7 @@ func boundsOf(g *schemas.Guardrail) *quantileBounds {
 func (q *quantileBounds) take(b *block, c closing) { q.batches.take(b, c, q.enter) }
 
 func (q *quantileBounds) enter(b *batch) {
-	q.ratio.Add(b.block.hist[windows.Canary].buckets, b.block.hist[windows.Baseline].buckets, b.weight)
+	q.ratio.Add(b.block.hist[windows.Canary].buckets, b.block.hist[windows.Baseline].buckets, b.weight, b.phi[windows.Canary])
 }
 
 func (q *quantileBounds) intervals(alpha float64) (difference, ratio interval) {

@@ -281,13 +281,14 @@ func TestSimAlike(t *testing.T) {
 	runs := size(20, 400)
 	limit := binomialLimit(runs, .05)
 	for _, spec := range []string{"g: quantile 0.5 latency increase any", "g: distribution latency mann-whitney increase 20%", "g: distribution latency ks increase 20%", "g: quantile 0.99 latency increase any"} {
-		for _, many := range []int64{1, 10, 20} {
+		for _, users := range [][2]int{{1, 1}, {10, 1}, {20, 1}, {1, 60}} {
+			many, stay := users[0], users[1]
 			failedAt := make([]int, runs)
 			inParallel(runs, func(i int, random *rand.Rand) {
 				r := rolloutOf(guardrail(spec))
 				r.Risk.FalseRollback, r.Phi = .1, 1.5
 				w := newRowWorld(t, r, random)
-				failedAt[i] = w.alike(many, 300)
+				failedAt[i] = w.alike(many, stay, 300)
 			})
 			alarms := 0
 			for _, at := range failedAt {
@@ -295,36 +296,54 @@ func TestSimAlike(t *testing.T) {
 					alarms++
 				}
 			}
-			t.Logf("%-50s users of %2d: %3d of %d healthy ones failed (limit %d)", spec, many, alarms, runs, limit)
+			t.Logf("%-50s users of %2d for %2d s: %3d of %d healthy ones failed (limit %d)", spec, many, stay, alarms, runs, limit)
 			if alarms > limit {
-				t.Errorf("%s, users of %d: %d of %d healthy canaries failed, the limit is %d", spec, many, alarms, runs, limit)
+				t.Errorf("%s, users of %d for %d s: %d of %d healthy canaries failed, the limit is %d", spec, many, stay, alarms, runs, limit)
 			}
 		}
 	}
 }
 
-// alike plays windows of 100 requests of users who send many each, a fifth of them the canary's; it returns in which of them the guardrail failed, -1: in none.
-func (w *rowWorld) alike(many int64, windowsPlayed int) int {
-	for i := range windowsPlayed {
-		users := 100 / many
-		canary := int64(0)
-		for range users {
-			if w.random.Float64() < .2 {
-				canary++
+// alike plays windows of 100 requests, a fifth of them the canary's, of users who send many in each of as many windows as they stay; it returns in which of them the guardrail failed, -1: in none.
+func (w *rowWorld) alike(many, stay, windowsPlayed int) int {
+	type user struct {
+		arm    windows.Arm
+		slice  uint8
+		level  float64
+		leaves int
+	}
+	users := make([]user, 100/many)
+	for at := range windowsPlayed {
+		var n [windows.Arms]int64
+		for i := range users {
+			u := &users[i]
+			if at >= u.leaves {
+				*u = user{windows.Baseline, w.slice(), w.random.NormFloat64(), at + stay}
+				if at == 0 { // they don't leave all at once
+					u.leaves = 1 + w.random.IntN(stay)
+				}
+				if w.random.Float64() < .2 {
+					u.arm = windows.Canary
+				}
 			}
+			n[u.arm] += int64(many)
 		}
-		var n int64
-		var slice uint8
-		var level float64
-		w.step(serving, [windows.Arms]int64{windows.Baseline: (users - canary) * many, windows.Canary: canary * many}, func(windows.Arm) row {
-			if n%many == 0 {
-				slice, level = w.slice(), w.random.NormFloat64()
+		var drawn [windows.Arms]int
+		w.step(serving, n, func(arm windows.Arm) row {
+			i := drawn[arm] / many
+			for k := range users {
+				if users[k].arm == arm {
+					if i--; i < 0 {
+						i = k
+						break
+					}
+				}
 			}
-			n++
-			return row{20 * math.Exp(.4*level+.4*w.random.NormFloat64()), slice}
+			drawn[arm]++
+			return row{20 * math.Exp(.4*users[i].level+.4*w.random.NormFloat64()), users[i].slice}
 		})
 		if w.script.guard("g").state == failed {
-			return i
+			return at
 		}
 	}
 	return -1
@@ -384,6 +403,7 @@ func TestSimDelayShape(t *testing.T) {
 			r.Risk.FalseRollback = .1
 			r.Stages[0].Max *= 24
 			w := newRowWorld(t, r, random)
+			w.script = newScript(t, r, Options{NoIntervals: true, Phi: 1}) // as the figures are
 			canary := 0.
 			for delays[i] = math.Inf(1); canary < 48_000; {
 				n := w.split(1000, .1)

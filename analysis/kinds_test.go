@@ -237,6 +237,7 @@ func TestDistributionIsTheMix(t *testing.T) {
 	for _, text := range []string{"g: distribution latency ks increase 20%", "g: distribution latency ks both any"} {
 		g := guardrail(text)
 		w := newRowWorld(t, rolloutOf(g), rand.New(rand.NewPCG(12, 1)))
+		w.script = newScript(t, rolloutOf(g), Options{NoIntervals: true, Phi: 1})
 		guard, clock := w.script.guard("g"), &w.script.judge.clock
 		blocks := stats.NewTailBlocks(stats.MixPPM)
 		beyond, _ := scaleOf(&g).shifts(&g)

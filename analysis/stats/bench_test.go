@@ -53,7 +53,7 @@ func BenchmarkQuantileRatio(b *testing.B) {
 				q := NewQuantileRatio(ppm)
 				t := int64(0)
 				for b.Loop() {
-					q.Add(canary, baseline, StartWeight(t, 86_400))
+					q.Add(canary, baseline, StartWeight(t, 86_400), 1)
 					t++
 				}
 			})

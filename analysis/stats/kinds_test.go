@@ -180,7 +180,7 @@ type quantileSequence struct {
 }
 
 func (q *quantileSequence) take(b any, weight float64) {
-	q.Add(b.(arms).canary, b.(arms).baseline, weight)
+	q.Add(b.(arms).canary, b.(arms).baseline, weight, 1)
 }
 func (q *quantileSequence) interval(alpha float64) (lower, upper float64) { return q.Interval(alpha) }
 

@@ -100,7 +100,7 @@ func TestQuantileBoundsOutsideLinearBuckets(t *testing.T) {
 				}
 				out := false
 				for at := range int64(blocks) {
-					q.Add(hist(60, row.middle+float64(row.by)*l.Width()), hist(140, row.middle), StartWeight(at, blocks))
+					q.Add(hist(60, row.middle+float64(row.by)*l.Width()), hist(140, row.middle), StartWeight(at, blocks), 1)
 					lower, upper := q.Interval(alpha)
 					out = out || lower > truth || upper < truth
 				}
@@ -122,8 +122,8 @@ func TestQuantileBoundsOutsideLinearBuckets(t *testing.T) {
 		t.Errorf("it mattered in %d worlds", wrong)
 	}
 	q, hist := NewQuantileBounds(300_000).On(l), []windows.Bucket{{Index: windows.ZeroBucket, Count: 9}, {Index: 50, Count: 9}, {Index: windows.TopBucket, Count: 9}}
-	q.Add(hist, hist, 1)
-	if allocs := testing.AllocsPerRun(20, func() { q.Add(hist, hist, 0) }); allocs > 0 {
+	q.Add(hist, hist, 1, 1)
+	if allocs := testing.AllocsPerRun(20, func() { q.Add(hist, hist, 0, 1) }); allocs > 0 {
 		t.Errorf("%v allocations for a block", allocs)
 	}
 }

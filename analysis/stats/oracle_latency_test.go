@@ -335,7 +335,7 @@ func oracleQuantileRatio(t *testing.T, c latencyCase) {
 	for _, w := range in.Windows {
 		if open.add(w.Canary, w.Baseline, in.PPM, in.Kmin) {
 			open.blocks++
-			q.Add(open.canary.hist(), open.baseline.hist(), blockWeight(open.blocks))
+			q.Add(open.canary.hist(), open.baseline.hist(), blockWeight(open.blocks), 1)
 			open = pooled{blocks: open.blocks}
 		}
 		l, u := q.Interval(in.Alpha)

@@ -62,6 +62,7 @@ type startedOdds struct {
 type wager struct {
 	odds        []float64
 	logs, whole [ratioOdds]float64
+	phi         float64 // evidence is divided by it
 }
 
 // onPool is the wager on a block: the urn is that of the pool.
@@ -110,9 +111,9 @@ func newStartedOdds() (s startedOdds) {
 	return s
 }
 
-// Add takes one block; weight of each test's stake starts with it (see Mixture). It reports false, and takes nothing, when an arm is
+// Add takes one block, its evidence divided by phi (at least 1; 1: requests go to the arms one by one); weight of each test's stake starts with it (see Mixture). It reports false, and takes nothing, when an arm is
 // empty or the tail rounds to no request.
-func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64) bool {
+func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight, phi float64) bool {
 	n, m := total(canary), total(baseline)
 	tail := tailCount(n+m, q.ppm)
 	if n == 0 || m == 0 || tail == 0 {
@@ -123,6 +124,7 @@ func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight float64) b
 	start := stake{math.Log(weight), math.Log(q.cash)}
 	pool := urn{n + m, n, tail}
 	fail, pass := onPool(FailOdds, pool), onPool(PassOdds, pool)
+	fail.phi, pass.phi = max(1, phi), max(1, phi)
 	expected := float64(tail) * float64(n) / float64(n+m)
 	block := shifted{canary: canary, baseline: baseline, tail: tail}
 	if q.linear != nil {
@@ -176,7 +178,7 @@ func (s *startedOdds) step(c cut, w *wager, start stake) {
 	c.ties().logPGF(inc[:], w.odds, w.logs[:])
 	for j := range inc {
 		gain := float64(c.canaryAbove)*w.logs[j] + inc[j] - w.whole[j]
-		s.log[j] = logAddExp(s.log[j], start.log) + gain
+		s.log[j] = logAddExp(s.log[j], start.log) + gain/w.phi
 	}
 	s.logMax = max(s.logMax, floor32(logAddExp(logSumExp(s.log[:])-math.Log(ratioOdds), start.cash)))
 }

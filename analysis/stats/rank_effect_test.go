@@ -216,7 +216,7 @@ func TestEffectsTakeAnything(t *testing.T) {
 		index.Add(a.canary, a.baseline)
 		hodges.Add(a.canary, a.baseline)
 		tail.Add(a.canary, a.baseline)
-		ratio.Add(a.canary, a.baseline, 1)
+		ratio.Add(a.canary, a.baseline, 1, 1)
 		p := MannWhitney(a.canary, a.baseline)
 		for _, x := range []float64{index.Value(), KSDistance(a.canary, a.baseline), p.P, p.PLarger, p.PSmaller} {
 			if math.IsNaN(x) != empty || x < 0 || x > 1 {

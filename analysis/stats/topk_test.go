@@ -332,7 +332,7 @@ func TestTopKTakesTimeoutsAsEqual(t *testing.T) {
 			t.Errorf("odds %v: evidence %v for a pass from equal timeouts", PassOdds[j], x)
 		}
 	}
-	if q := NewQuantileRatio(20_000); q.Add(timeouts, timeouts, 1) {
+	if q := NewQuantileRatio(20_000); q.Add(timeouts, timeouts, 1, 1) {
 		if e := q.Estimate(); !math.IsNaN(e) {
 			t.Errorf("the factor between infinite values is %v, want NaN", e)
 		}
@@ -372,7 +372,7 @@ func TestQuantileRatioIsTopKAtEachShift(t *testing.T) {
 	for step := range int64(30) {
 		canary, baseline := lognormal(r, r.IntN(60), 1.3, 0.4), lognormal(r, r.IntN(300), 1, 0.4)
 		weight := StartWeight(step, 20)
-		if !q.Add(canary, baseline, weight) {
+		if !q.Add(canary, baseline, weight, 1) {
 			continue
 		}
 		for i := range fail {
@@ -405,9 +405,9 @@ func TestQuantileRatioEstimates(t *testing.T) {
 			factor = 1.6
 		}
 		canary, baseline := lognormal(r, 200, factor, 0.4), lognormal(r, 1000, 1, 0.4)
-		q.Add(canary, baseline, StartWeight(at, 1000))
+		q.Add(canary, baseline, StartWeight(at, 1000), 1)
 		if at >= onset {
-			since.Add(canary, baseline, StartWeight(at-onset, 1000))
+			since.Add(canary, baseline, StartWeight(at-onset, 1000), 1)
 		}
 	}
 	if e := q.Estimate(); math.Abs(e-1.1) > 0.05 { // a sixth of the blocks are slower
@@ -420,8 +420,8 @@ func TestQuantileRatioEstimates(t *testing.T) {
 		t.Errorf("lower bound %v", lower)
 	}
 	slow, fast := NewQuantileRatio(500_000), NewQuantileRatio(500_000)
-	slow.Add(lognormal(r, 500, 9, 0.1), lognormal(r, 500, 1, 0.1), 1)
-	fast.Add(lognormal(r, 500, 1, 0.1), lognormal(r, 500, 9, 0.1), 1)
+	slow.Add(lognormal(r, 500, 9, 0.1), lognormal(r, 500, 1, 0.1), 1, 1)
+	fast.Add(lognormal(r, 500, 1, 0.1), lognormal(r, 500, 9, 0.1), 1, 1)
 	if slow.Estimate() != 4 || fast.Estimate() != 0.5 {
 		t.Errorf("beyond the range: %v and %v, want 4 and 0.5", slow.Estimate(), fast.Estimate())
 	}
@@ -445,8 +445,8 @@ func TestQuantileRatioOnTheMargin(t *testing.T) {
 		for step := range int64(c.blocks) {
 			canary, baseline := lognormal(r, 100, c.factor, 0.4), lognormal(r, 300, 1, 0.4)
 			weight := StartWeight(step, 1000)
-			grid.Add(canary, baseline, weight)
-			own.Add(canary, baseline, weight)
+			grid.Add(canary, baseline, weight, 1)
+			own.Add(canary, baseline, weight, 1)
 			lower, upper := grid.Interval(0.05)
 			lowerOwn, upperOwn := own.Interval(0.05)
 			if lowerOwn < lower || upperOwn > upper {
