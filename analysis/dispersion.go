@@ -137,12 +137,20 @@ func (d *dispersion) forget() { d.phis = [shards]float64{} }
 
 // addShares takes counts against the slices' shares: as rates of so many exposures that they are next to none.
 func (d *dispersion) addShares(served *[windows.Slices]int64) {
-	var n, k [windows.Slices]float64
+	var k [windows.Slices]float64
 	for i, c := range served {
-		n[i], k[i] = math.Ldexp(1, 40-min(i+1, shards)), float64(c)
+		k[i] = float64(c)
 	}
-	d.spread.Add(n[:], k[:])
+	d.spread.Add(sliceShares[:], k[:])
 }
+
+// sliceShares are so many exposures of each slice, in proportion to its share, that counts of requests are rates next to none.
+var sliceShares = func() (n [windows.Slices]float64) {
+	for i := range n {
+		n[i] = math.Ldexp(1, 40-min(i+1, shards))
+	}
+	return n
+}()
 
 // addSizes takes one window's counts of served predictions themselves: of a dispersion of sizes. Use either add or addSizes.
 func (d *dispersion) addSizes(served *[windows.Slices]int64) {

@@ -290,10 +290,10 @@ func (j *Judge) calibrate(s *stream, p *windows.Part) {
 			}
 		})
 	}
-	cells := p.Cells[windows.Baseline]
 	for _, r := range s.ranks {
-		r.add(cells)
+		r.add(p)
 	}
+	cells := p.Cells[windows.Baseline]
 	for i, m := range s.noises {
 		if m != nil && i < len(cells) {
 			m.add(&cells[i])

@@ -6,20 +6,20 @@ import (
 	"streamcanary/windows"
 )
 
-// rankNoise measures how much noisier a rank test's statistic is than requests that go to the arms one by one: a unit's requests go together, and are like each other (a slow
-// line, a large account). It holds the baseline's half by unit against the other half, as the self-test does, in the test's own scores. Noise of units is the same at all sizes, so the half speaks for the canary.
+// rankNoise measures by how much noisier a rank test's statistic is than requests that go to the arms one by one, on the baseline: see stats.Alike. It holds the half by unit against the other one, as
+// the self-test does. Noise of units is the same at all sizes, so the half speaks for the canary.
 //
 // Claim: of a statistic X whose mean keeps the hypothesis, and whose units are independent, evidence divided by phi is evidence: E exp(log e / phi) is at most 1 up to the second
 // order in the bet, and to all orders where units' requests come as a Poisson number of clumps of at most phi requests that share their place, as (e^(c l/phi) - 1) is at most c/phi (e^l - 1) by convexity.
 type rankNoise struct {
-	known  float64     // > 0: given, not measured
-	prior  float64     // assumed until it is measured
-	units  *dispersion // of sizes, which bound it until it is measured; see dispersion.bound, whose proof is of any score
-	ppm    int64       // of a tail; 0: ranks
-	whole  int         // cell of the histogram
-	half   int         // of its half
-	seen   *stats.Dispersion
+	known  float64 // > 0: given, not measured
+	prior  float64 // assumed until it is measured
+	ppm    int64   // of a tail; 0: ranks
+	whole  int     // cell of the histogram
+	half   int     // of its half
+	seen   *stats.Alike
 	open   [2]histogram // of the half, of the other one: a block that is too small to tell yet
+	served [windows.Slices]float64
 	n      int64
 	rest   histogram
 	phi    float64 // 0: not asked for since something was measured
@@ -35,13 +35,14 @@ func (j *Judge) rankNoise(s *stream, g *schemas.Guardrail, ppm int64) *rankNoise
 			return r
 		}
 	}
-	r := &rankNoise{known: j.options.Phi, prior: j.rollout.Phi, units: j.sizes, ppm: ppm, whole: cell, half: cellOf(j.rollout, newHalfMetric(whole)), seen: stats.NewDispersion()}
+	r := &rankNoise{known: j.options.Phi, prior: j.rollout.Phi, ppm: ppm, whole: cell, half: cellOf(j.rollout, newHalfMetric(whole)), seen: stats.NewAlike(windows.Slices)}
 	s.ranks = append(s.ranks, r)
 	return r
 }
 
-// add takes the baseline's cells of a window, after its tests.
-func (r *rankNoise) add(cells []windows.Cell) {
+// add takes a window's baseline, after its tests.
+func (r *rankNoise) add(p *windows.Part) {
+	cells := p.Cells[windows.Baseline]
 	if r.known > 0 || r.whole >= len(cells) || r.half >= len(cells) || cells[r.whole].N == 0 {
 		return
 	}
@@ -50,6 +51,9 @@ func (r *rankNoise) add(cells []windows.Cell) {
 	r.rest.less(whole.Hist, half.Hist)
 	r.open[0].add(half.Hist)
 	r.open[1].add(r.rest.buckets)
+	for i, n := range p.Traffic[windows.Baseline].Slices {
+		r.served[i] += float64(n)
+	}
 	if r.n += whole.N; r.ppm > 0 && r.n*r.ppm < blockPPM || r.n < 2*blockExposures {
 		return
 	}
@@ -57,8 +61,8 @@ func (r *rankNoise) add(cells []windows.Cell) {
 	if r.ppm > 0 {
 		scores = stats.TailScores(r.open[0].buckets, r.open[1].buckets, r.ppm)
 	}
-	r.seen.AddScores(scores)
-	r.n, r.phi = 0, 0
+	r.seen.Add(scores, sliceShares[:], r.served[:])
+	r.n, r.phi, r.served = 0, 0, [windows.Slices]float64{}
 	r.open[0].clear()
 	r.open[1].clear()
 }
@@ -74,11 +78,7 @@ func (r *rankNoise) arms() armPhi {
 	if r.phi == 0 {
 		r.phi, _ = r.seen.Phi(r.prior)
 	}
-	phi := r.phi
-	if r.units != nil && !r.seen.Measured() {
-		phi = max(phi, r.units.spread.Window())
-	}
-	return armPhi{phi, phi}
+	return armPhi{r.phi, r.phi}
 }
 
 // temper divides a block's evidence by phi.
