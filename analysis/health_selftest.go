@@ -89,7 +89,7 @@ func keepsHalf(g *schemas.Guardrail) bool {
 // selfTestOf gives guardrail i its metric's self-test, and returns it if it is a new one.
 func (j *Judge) selfTestOf(i int, g *guard) *selfTest {
 	histogram := keepsHalf(g.spec)
-	if g.canary.phi == nil && g.canary.noise == nil && !histogram {
+	if !histogram && (measuresValues(g.spec) || g.canary.phi == nil && g.canary.noise == nil) {
 		return nil
 	}
 	s := j.stream(streamOf(g.spec))

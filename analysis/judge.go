@@ -193,6 +193,7 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 	j.others.Add(p, OthersPeriod(j.rollout))
 	if !j.begin(p) {
 		j.recall(s, p)
+		s.look(p)
 		j.calibrate(s, p)
 		if p.Kind == windows.Serving {
 			j.sizes.addSizes(&p.Traffic[windows.Baseline].Slices)
@@ -256,7 +257,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	if !unequal && !warming {
 		s.remember(p, j.clock.widthMs)
 	}
-	s.measure(p, (*dispersion).look)
+	s.look(p)
 	j.sift(s, p)
 	for _, g := range s.guards {
 		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: warming && measuresValues(g.spec) || j.cold.mutes(g.spec)})
@@ -298,6 +299,14 @@ func (j *Judge) calibrate(s *stream, p *windows.Part) {
 		if m != nil && i < len(cells) {
 			m.add(&cells[i])
 		}
+	}
+}
+
+// look shows a window to what measures its noise, before its tests.
+func (s *stream) look(p *windows.Part) {
+	s.measure(p, (*dispersion).look)
+	for _, r := range s.ranks {
+		r.look(p)
 	}
 }
 

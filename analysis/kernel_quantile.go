@@ -83,7 +83,7 @@ func (a *quantileAccount) intervals(alpha float64) (difference, ratio interval) 
 }
 
 // quantileLimit tests one arm's quantile against a fixed limit: the one-sample tilt on the exact count of values
-// above it.
+// above it, divided by the arm's phi.
 type quantileLimit struct {
 	arm        windows.Arm
 	fail, pass stats.Tilt
@@ -100,7 +100,7 @@ func newQuantileLimit(g *schemas.Guardrail, arm windows.Arm) *quantileLimit {
 
 func (q *quantileLimit) full(b *block) bool { return b.n[q.arm] >= blockExposures }
 
-func (q *quantileLimit) increments(inc *increments, b *block, _ armPhi) bool {
+func (q *quantileLimit) increments(inc *increments, b *block, phi armPhi) bool {
 	n, k := float64(b.n[q.arm]), float64(b.k[q.arm])
 	if n == 0 {
 		return false
@@ -109,6 +109,7 @@ func (q *quantileLimit) increments(inc *increments, b *block, _ armPhi) bool {
 	if inc.pass != nil {
 		q.pass.Increments(inc.pass, n, k)
 	}
+	inc.temper(phi[q.arm])
 	return true
 }
 
@@ -119,10 +120,12 @@ type quantileLimitAccount struct {
 	scale   scale
 	history history[distTally, *distTally]
 	scratch masses
+	phi     float64 // the greatest so far, as of rates
 }
 
 func (a *quantileLimitAccount) keep(b *block, c closing) {
 	a.history.add(a.scratch.of(b, false), c.fromMs, c.onset)
+	a.phi = max(a.phi, c.phi[a.arm])
 }
 
 // estimate's events are the exact counter's: values above the limit.
@@ -150,14 +153,20 @@ func (a *quantileLimitAccount) intervals(alpha float64) (value, ratio interval) 
 	for _, m := range t.hist[a.arm] {
 		above -= m.weight
 		stats.Tilt{P0: p0, Grid: stats.FailOdds}.Increments(inc, n, above)
-		if logMean(inc) >= proof {
+		if tempered(inc, a.phi) >= proof {
 			value.lower = a.scale.upper(m.index)
 		}
 		stats.Tilt{P0: p0, Grid: stats.PassOdds}.Increments(inc, n, above)
-		if logMean(inc) >= proof {
+		if tempered(inc, a.phi) >= proof {
 			value.upper = a.scale.upper(m.index)
 			break
 		}
 	}
 	return value, unknown
+}
+
+// tempered is the evidence of a mixture whose increments are divided by phi, in place.
+func tempered(inc []float64, phi float64) float64 {
+	divide(inc, max(1, phi))
+	return logMean(inc)
 }

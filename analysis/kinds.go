@@ -79,18 +79,16 @@ func (j *Judge) equip(s *stream, g *guard) {
 
 // calibrated gives a trial what measures its noise on the baseline's split.
 func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
-	switch g.spec.Kind {
-	case schemas.RateGuardrail, schemas.GaugeGuardrail:
+	switch {
+	case g.spec.Kind == schemas.QuantileGuardrail && g.isContrast():
+		t.ranks = j.rankNoise(s, g.spec, tailPPM(g.spec.Quantile))
+	case g.spec.Kind == schemas.MeanGuardrail:
+		t.noise = j.noise(s, g.cell, g.spec.From == schemas.KindPrediction)
+	default: // rates, those of a quantile's limit included
 		t.phi = j.dispersion(s, g.cell)
 		if g.ofPart {
 			t.phi = s.strips.noise(g.cell, g.slot, t.phi)
 		}
-	case schemas.QuantileGuardrail:
-		if g.isContrast() {
-			t.ranks = j.rankNoise(s, g.spec, tailPPM(g.spec.Quantile))
-		}
-	case schemas.MeanGuardrail:
-		t.noise = j.noise(s, g.cell, g.spec.From == schemas.KindPrediction)
 	}
 }
 

@@ -144,7 +144,7 @@ type exceedMetric struct {
 
 func (m exceedMetric) Key() string { return m.key() + ">" + keyNumber(m.limit) }
 
-func (m exceedMetric) Keeps() windows.Keep { return 0 }
+func (m exceedMetric) Keeps() windows.Keep { return windows.KeepSlices }
 
 func (m exceedMetric) Reduce(rows windows.Rows, cell *windows.Cell) {
 	for i := range rows.Len {

@@ -7,7 +7,7 @@ import (
 )
 
 // rankNoise measures by how much noisier a rank test's statistic is than requests that go to the arms one by one, on the baseline: see stats.Alike. It holds the half by unit against the other one, as
-// the self-test does. Noise of units is the same at all sizes, so the half speaks for the canary.
+// the self-test does. Noise of units is the same at all sizes, so the half speaks for the canary. While each request so far was the first of its unit, or none names a unit, there is nothing to measure: phi is 1.
 //
 // Claim: of a statistic X whose mean keeps the hypothesis, and whose units are independent, evidence divided by phi is evidence: E exp(log e / phi) is at most 1 up to the second
 // order in the bet, and to all orders where units' requests come as a Poisson number of clumps of at most phi requests that share their place, as (e^(c l/phi) - 1) is at most c/phi (e^l - 1) by convexity.
@@ -17,13 +17,15 @@ type rankNoise struct {
 	ppm    int64   // of a tail; 0: ranks
 	whole  int     // cell of the histogram
 	half   int     // of its half
+	named  bool    // some request named a unit
+	many   bool    // some unit had more than one request
+	blind  bool    // the present window is the first with such a unit: nothing is known before it
 	seen   *stats.Alike
 	open   [2]histogram // of the half, of the other one: a block that is too small to tell yet
 	served [windows.Slices]float64
 	n      int64
 	rest   histogram
 	phi    float64 // 0: not asked for since something was measured
-	looked bool    // some window was seen
 }
 
 // rankNoise finds or adds what measures the noise of a rank test: of a tail, or, of 0, of ranks.
@@ -40,6 +42,15 @@ func (j *Judge) rankNoise(s *stream, g *schemas.Guardrail, ppm int64) *rankNoise
 	return r
 }
 
+// look takes a window before its tests.
+func (r *rankNoise) look(p *windows.Part) {
+	canary, baseline := &p.Traffic[windows.Canary], &p.Traffic[windows.Baseline]
+	r.named = r.named || baseline.UnitsFull || len(canary.Units)+len(baseline.Units) > 0
+	many := r.named && baseline.Served > int64(len(baseline.Units))
+	r.blind = r.known == 0 && many && !r.many
+	r.many = r.many || many
+}
+
 // add takes a window's baseline, after its tests.
 func (r *rankNoise) add(p *windows.Part) {
 	cells := p.Cells[windows.Baseline]
@@ -47,7 +58,6 @@ func (r *rankNoise) add(p *windows.Part) {
 		return
 	}
 	whole, half := &cells[r.whole], &cells[r.half]
-	r.looked = true
 	r.rest.less(whole.Hist, half.Hist)
 	r.open[0].add(half.Hist)
 	r.open[1].add(r.rest.buckets)
@@ -67,13 +77,13 @@ func (r *rankNoise) add(p *windows.Part) {
 	r.open[1].clear()
 }
 
-// blind reports whether nothing is known yet, not even of sizes.
-func (r *rankNoise) blind() bool { return r.known == 0 && !r.looked }
-
 // arms is phi for the next block.
 func (r *rankNoise) arms() armPhi {
 	if r.known > 0 {
 		return armPhi{r.known, r.known}
+	}
+	if !r.many {
+		return independent
 	}
 	if r.phi == 0 {
 		r.phi, _ = r.seen.Phi(r.prior)

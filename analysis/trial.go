@@ -145,7 +145,7 @@ func newTrial(k kernel, a account, s shape) *trial {
 // take adds a window to the open block, and tests the block when it is full. Where over-dispersion is measured the first
 // window is for that alone: nothing is known of the noise before it.
 func (t *trial) take(w *window, c clock) {
-	if t.phi != nil && t.phi.blind || t.ranks != nil && t.ranks.blind() { // its start weights go to the first block
+	if t.phi != nil && t.phi.blind || t.ranks != nil && t.ranks.blind { // its start weights go to the first block
 		return
 	}
 	if !t.block.fits(w.endMs) {

@@ -1,7 +1,12 @@
 package stats
 
+import "math"
+
 // alikeSize is the size of units, in requests, from which on it tells how alike a unit's requests are.
 const alikeSize = 1.5
+
+// alikeZ is how many standard errors above the point sizes are taken: about a one-sided 80 % limit. They stand for what will soon be measured, times how alike values are, a limit itself.
+const alikeZ = 1.28
 
 // Alike measures how much noisier a rank statistic is than values that go to the arms one by one: a unit's values go together, and are like each other (a slow line,
 // a large account). It holds a half of the baseline by unit against the other half, in the test's own scores, and beside them the sizes of units, which bound what isn't measured yet.
@@ -15,7 +20,7 @@ const alikeSize = 1.5
 //
 // Cost: 800 bytes, and 64 for each part of the split; constant time, no allocation but in NewAlike.
 //
-// Conventions: those of Dispersion.AddScores and Spread.Add. The zero value is not ready; see NewAlike.
+// Conventions: those of Dispersion.AddScores and Spread.Add; a NaN prior comes back until the scores are measured. The zero value is not ready; see NewAlike.
 //
 // Sources: the design effect of clusters (Kish, Survey Sampling, 1965, section 5.4). The rest is chosen here.
 type Alike struct {
@@ -32,32 +37,39 @@ func (a *Alike) Add(s Scores, n, k []float64) {
 	a.sizes.Add(n, k)
 }
 
-// Phi is what to divide evidence by. Until the scores are measured it is at least the prior, and at least what sizes of units allow within a block; of batches of blocks of which
-// there are no ten yet it is what their sizes allow, with requests that are as alike as those of the longest batches that are measured. Never below 1.
+// Phi is what to divide evidence by. Until the scores are measured it is at least the prior, and at least what sizes of units allow within a block. Of longer batches of which there are no
+// ten yet it is what their sizes allow, with values that are as alike as in shorter ones; where no unit has several values in these, as alike as can be, before anything is measured as makes
+// pairs have the prior. Never below 1.
 func (a *Alike) Phi(prior float64) (phi float64, measured bool) {
-	phi, measured = a.scores.Phi(prior)
-	if !measured {
-		phi = max(phi, a.sizes.Window())
+	measured = a.scores.Measured()
+	assumed := 1.0
+	if phi = 1; !measured {
+		phi = max(phi, prior, a.sizes.Window())
+		assumed = max(0, min(1, prior-1))
 	}
-	rho, seen := 1.0, measured
+	rho := math.Inf(1) // how alike values of a unit are, by the batches so far
 	for i := range dispersionSizes {
 		b := &a.scores.batches[i]
 		size, most := a.sizes.batches[i].size()
-		switch {
-		case b.m < dispersionBatches:
-			if seen {
-				phi = max(phi, 1+rho*(most-1))
-			}
-		case size >= alikeSize:
-			rho, seen = min(1, (b.limit()-1)/(size-1)), true
+		if b.m < dispersionBatches {
+			phi = max(phi, 1+min(rho, assumed)*(most-1))
+			continue
+		}
+		seen := b.limit()
+		if !math.IsInf(rho, 1) {
+			seen = min(seen, 1+rho*(most-1))
+		}
+		phi = max(phi, seen)
+		if size >= alikeSize {
+			rho = min(rho, max(0, b.limit()-1)/(size-1))
 		}
 	}
-	return max(1, phi), measured
+	return phi, measured
 }
 
 // size is what one batch size says of sizes: the point and its limit; ones while it says nothing.
 func (b *spreadBatch) size() (point, limit float64) {
-	limit, ok := b.limit()
+	limit, ok := b.limit(alikeZ)
 	if !ok {
 		return 1, 1
 	}

@@ -100,8 +100,8 @@ func spreadOf(n, k []float64) (u, v, vv float64) {
 	return u, v, vv
 }
 
-// limit is a size's; false where there was nothing to measure, or less than three degrees of freedom.
-func (b *spreadBatch) limit() (float64, bool) {
+// limit is a size's, z standard errors above the point; false where there was nothing to measure, or less than three degrees of freedom.
+func (b *spreadBatch) limit(z float64) (float64, bool) {
 	u, v, vv := spreadOf(b.n, b.k)
 	u, v, vv = b.u+u, b.v+v, b.vv+vv
 	if v == 0 {
@@ -112,7 +112,7 @@ func (b *spreadBatch) limit() (float64, bool) {
 		return 1, false
 	}
 	a := 2 / (9 * nu)
-	root := 1 - a - dispersionZ*math.Sqrt(a) // positive from 1.6 degrees of freedom on
+	root := 1 - a - z*math.Sqrt(a) // positive from 1.6 degrees of freedom on
 	return u / v / (root * root * root), true
 }
 
@@ -121,7 +121,7 @@ func (b *spreadBatch) limit() (float64, bool) {
 func (s *Spread) Phi(prior float64) (phi float64, measured bool) {
 	phi, measured = 1, s.events >= dispersionEvents && s.windows >= dispersionWindows
 	for i := range s.batches {
-		limit, ok := s.batches[i].limit()
+		limit, ok := s.batches[i].limit(dispersionZ)
 		phi, measured = max(phi, limit), measured && ok
 	}
 	if !measured {
@@ -132,7 +132,7 @@ func (s *Spread) Phi(prior float64) (phi float64, measured bool) {
 
 // Window is the limit for batches of one window, which speaks soonest; 1 while it says nothing, and never below 1.
 func (s *Spread) Window() float64 {
-	limit, _ := s.batches[0].limit()
+	limit, _ := s.batches[0].limit(dispersionZ)
 	return max(1, limit)
 }
 
@@ -142,7 +142,7 @@ func (s *Spread) Few() float64 {
 	largest := 1.0
 	for i := range s.batches {
 		if s.batches[i].m < dispersionBatches {
-			limit, _ := s.batches[i].limit()
+			limit, _ := s.batches[i].limit(dispersionZ)
 			largest = max(largest, limit)
 		}
 	}
