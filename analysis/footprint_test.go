@@ -248,8 +248,7 @@ func TestFootprint(t *testing.T) {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("in all %d bytes, %d compressed", whole, packed.Len())
-	if packed.Len() > 512<<10 {
+	if t.Logf("in all %d bytes, %d compressed", whole, packed.Len()); packed.Len() > 512<<10 {
 		t.Errorf("in all %d bytes", packed.Len())
 	}
 }

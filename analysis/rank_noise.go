@@ -77,6 +77,9 @@ func (r *rankNoise) add(p *windows.Part) {
 	r.open[1].clear()
 }
 
+// measures reports whether there is any noise to reckon with.
+func (r *rankNoise) measures() bool { return r.known > 0 || r.many }
+
 // arms is phi for the next block.
 func (r *rankNoise) arms() armPhi {
 	if r.known > 0 {

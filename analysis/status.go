@@ -129,6 +129,8 @@ func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 		s.Phi = g.canary.phi.canary()
 	case g.canary.noise != nil && g.canary.noise.ratio:
 		s.Phi = g.canary.noise.arms()[windows.Canary]
+	case g.canary.ranks != nil && g.canary.ranks.measures():
+		s.Phi = g.canary.ranks.arms()[windows.Canary]
 	}
 	if g.self != nil && g.self.off {
 		s.Calibration = schemas.CalibrationFailed

@@ -30,6 +30,7 @@ type Survey struct {
 	rollout        *schemas.Rollout
 	metrics        []windows.Metric
 	tallies        map[string]*tally // by stream and cell
+	judge          *analysis.Judge   // measures the noise of ranks
 	served         [windows.Arms]int64
 	firstMs, endMs int64
 }
@@ -45,11 +46,12 @@ type tally struct {
 
 // NewSurvey returns one that has seen nothing of a rollout, whose memory it shares.
 func NewSurvey(r *schemas.Rollout) *Survey {
-	return &Survey{rollout: r, metrics: analysis.Metrics(r), tallies: map[string]*tally{}}
+	return &Survey{rollout: r, metrics: analysis.Metrics(r), tallies: map[string]*tally{}, judge: analysis.NewJudge(r, analysis.Options{NoIntervals: true})}
 }
 
 // Add takes a merged part; its memory is the caller's again on return.
 func (s *Survey) Add(p *windows.Part) {
+	s.judge.Step(p)
 	if p.Kind == windows.Serving {
 		if s.firstMs == 0 {
 			s.firstMs = p.StartMs
@@ -109,7 +111,11 @@ func (s *Survey) Traffic() (Traffic, error) {
 		Requests: float64(all) / seconds, Share: float64(s.served[windows.Canary]) / float64(all),
 	}
 	for i := range s.rollout.Guardrails {
-		t.Baselines = append(t.Baselines, s.baseline(&s.rollout.Guardrails[i], seconds))
+		b := s.baseline(&s.rollout.Guardrails[i], seconds)
+		if b.Phi == 0 { // ranks: what the test itself reckons with
+			b.Phi = s.judge.Status()[i].Phi
+		}
+		t.Baselines = append(t.Baselines, b)
 	}
 	return t, nil
 }

@@ -24,6 +24,11 @@ type setting struct {
 	options  Options
 }
 
+// ranks reports whether the guardrail holds ranks against the baseline's.
+func (s *setting) ranks() bool {
+	return s.guard.Direction.Contrast() && (s.guard.Kind == schemas.QuantileGuardrail || s.guard.Kind == schemas.DistributionGuardrail)
+}
+
 // A place is a guardrail in a stage, by their numbers from 0.
 type place struct{ guardrail, stage int }
 
@@ -97,13 +102,16 @@ type course struct {
 }
 
 // run judges windows of one width, at most so many, until what is waited for happens. As in a rollout, over-dispersion is measured on the
-// baseline, with the rollout's phi until there is enough to measure by.
+// baseline, with the rollout's phi until there is enough to measure by. That of ranks isn't: what was stated, or surveyed, is reckoned with from the first window on.
 func (s *setting) run(w *world, l sight, what event) course {
 	r := s.rollout
 	width, most := l.width, l.most
 	r.Window = width
 	options := analysis.Options{NoIntervals: true}
-	if width > s.rollout.Window {
+	switch {
+	case s.ranks():
+		options.Phi = max(1, s.base.Phi)
+	case width > s.rollout.Window:
 		options.Phi = s.settled(l)
 	}
 	judge := analysis.NewJudge(&r, options)

@@ -36,7 +36,7 @@ func worldOf(g *schemas.Guardrail, s *setting, width time.Duration, canary []ato
 		windows.Baseline: classes(g, s.metrics, s.healthy), windows.Canary: classes(g, s.metrics, canary),
 	}
 	w.cells = max(len(s.metrics), 1)
-	if w.sliced = !measuresRanks(w.laws[windows.Baseline]); w.sliced {
+	if w.sliced = !s.ranks(); w.sliced {
 		w.clump, w.clumps = clumpsOf(s.base.Phi)
 	}
 	for arm, all := range w.laws {
@@ -84,13 +84,6 @@ func (w *world) arms(mean float64) (n [windows.Arms]int64) {
 	n[windows.Canary] = w.random.binomial(all, w.share)
 	n[windows.Baseline] = all - n[windows.Canary]
 	return n
-}
-
-// measuresRanks reports whether a guardrail looks at where values are among all. Rank tests measure no noise.
-func measuresRanks(all []class) bool {
-	return slices.ContainsFunc(all, func(c class) bool {
-		return slices.ContainsFunc(c.marks, func(m mark) bool { return m.ranked })
-	})
 }
 
 // clumpsOf makes events over-dispersed: so many units for each event that have a clump of events each, alike, beside events that stand alone, give
