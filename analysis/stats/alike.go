@@ -5,9 +5,6 @@ import "math"
 // alikeSize is the size of units, in requests, from which on it tells how alike a unit's requests are.
 const alikeSize = 1.5
 
-// alikeZ is how many standard errors above the point sizes are taken: about a one-sided 80 % limit. They stand for what will soon be measured, times how alike values are, a limit itself.
-const alikeZ = 1.28
-
 // Alike measures how much noisier a rank statistic is than values that go to the arms one by one: a unit's values go together, and are like each other (a slow line,
 // a large account). It holds a half of the baseline by unit against the other half, in the test's own scores, and beside them the sizes of units, which bound what isn't measured yet.
 //
@@ -42,26 +39,24 @@ func (a *Alike) Add(s Scores, n, k []float64) {
 // pairs have the prior. Never below 1.
 func (a *Alike) Phi(prior float64) (phi float64, measured bool) {
 	measured = a.scores.Measured()
-	assumed := 1.0
 	if phi = 1; !measured {
 		phi = max(phi, prior, a.sizes.Window())
-		assumed = max(0, min(1, prior-1))
 	}
-	rho := math.Inf(1) // how alike values of a unit are, by the batches so far
+	assumed := max(0, min(1, prior-1)) // makes pairs have the prior
+	rho := math.Inf(1)                 // how alike values of a unit are, by the batches so far; infinite: no unit has had several in one
 	for i := range dispersionSizes {
-		b := &a.scores.batches[i]
 		size, most := a.sizes.batches[i].size()
-		if b.m < dispersionBatches {
-			phi = max(phi, 1+min(rho, assumed)*(most-1))
-			continue
+		seen, few := a.scores.batches[i].limitOf()
+		allowed := math.Inf(1)
+		switch {
+		case few:
+			allowed = 1 + min(rho, assumed)*(most-1)
+		case !math.IsInf(rho, 1):
+			allowed = 1 + rho*(most-1)
 		}
-		seen := b.limit()
-		if !math.IsInf(rho, 1) {
-			seen = min(seen, 1+rho*(most-1))
-		}
-		phi = max(phi, seen)
+		phi = max(phi, min(seen, allowed))
 		if size >= alikeSize {
-			rho = min(rho, max(0, b.limit()-1)/(size-1))
+			rho = min(rho, max(0, seen-1)/(size-1))
 		}
 	}
 	return phi, measured
@@ -69,10 +64,22 @@ func (a *Alike) Phi(prior float64) (phi float64, measured bool) {
 
 // size is what one batch size says of sizes: the point and its limit; ones while it says nothing.
 func (b *spreadBatch) size() (point, limit float64) {
-	limit, ok := b.limit(alikeZ)
+	limit, ok := b.limit()
 	if !ok {
 		return 1, 1
 	}
 	u, v, _ := spreadOf(b.n, b.k)
 	return (b.u + u) / (b.v + v), max(1, limit)
+}
+
+// limitOf is one batch size's upper limit; where there are few batches that of a chi-square with as many degrees of freedom as they have, infinite with less than three.
+func (b *batch) limitOf() (limit float64, few bool) {
+	if b.m >= dispersionBatches {
+		return b.limit(), false
+	}
+	nu := b.v * b.v / b.vv
+	if !(nu >= 3) {
+		return math.Inf(1), true
+	}
+	return b.u / b.v / chiSquareFloor(nu), true
 }

@@ -100,8 +100,8 @@ func spreadOf(n, k []float64) (u, v, vv float64) {
 	return u, v, vv
 }
 
-// limit is a size's, z standard errors above the point; false where there was nothing to measure, or less than three degrees of freedom.
-func (b *spreadBatch) limit(z float64) (float64, bool) {
+// limit is a size's; false where there was nothing to measure, or less than three degrees of freedom.
+func (b *spreadBatch) limit() (float64, bool) {
 	u, v, vv := spreadOf(b.n, b.k)
 	u, v, vv = b.u+u, b.v+v, b.vv+vv
 	if v == 0 {
@@ -111,9 +111,14 @@ func (b *spreadBatch) limit(z float64) (float64, bool) {
 	if nu < 3 {
 		return 1, false
 	}
+	return u / v / chiSquareFloor(nu), true
+}
+
+// chiSquareFloor is what a chi-square by its degrees of freedom, three or more, is above in 95 % (Wilson and Hilferty).
+func chiSquareFloor(nu float64) float64 {
 	a := 2 / (9 * nu)
-	root := 1 - a - z*math.Sqrt(a) // positive from 1.6 degrees of freedom on
-	return u / v / (root * root * root), true
+	root := 1 - a - dispersionZ*math.Sqrt(a) // positive from 1.6 degrees of freedom on
+	return root * root * root
 }
 
 // Phi is the dispersion factor to test with: the largest limit over all sizes of batches, once there have been 200 events in 50 windows and each size
@@ -121,7 +126,7 @@ func (b *spreadBatch) limit(z float64) (float64, bool) {
 func (s *Spread) Phi(prior float64) (phi float64, measured bool) {
 	phi, measured = 1, s.events >= dispersionEvents && s.windows >= dispersionWindows
 	for i := range s.batches {
-		limit, ok := s.batches[i].limit(dispersionZ)
+		limit, ok := s.batches[i].limit()
 		phi, measured = max(phi, limit), measured && ok
 	}
 	if !measured {
@@ -132,7 +137,7 @@ func (s *Spread) Phi(prior float64) (phi float64, measured bool) {
 
 // Window is the limit for batches of one window, which speaks soonest; 1 while it says nothing, and never below 1.
 func (s *Spread) Window() float64 {
-	limit, _ := s.batches[0].limit(dispersionZ)
+	limit, _ := s.batches[0].limit()
 	return max(1, limit)
 }
 
@@ -142,7 +147,7 @@ func (s *Spread) Few() float64 {
 	largest := 1.0
 	for i := range s.batches {
 		if s.batches[i].m < dispersionBatches {
-			limit, _ := s.batches[i].limit(dispersionZ)
+			limit, _ := s.batches[i].limit()
 			largest = max(largest, limit)
 		}
 	}

@@ -53,7 +53,7 @@ func TestSpreadLimit(t *testing.T) {
 }
 
 func limitOf(b *spreadBatch) float64 {
-	limit, _ := b.limit(dispersionZ)
+	limit, _ := b.limit()
 	return limit
 }
 
