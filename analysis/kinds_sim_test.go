@@ -357,6 +357,75 @@ func (w *rowWorld) alike(many, stay, windowsPlayed int) int {
 	return -1
 }
 
+// TestSimAlikeCosts says how much longer doubled latencies take to prove, after 100 healthy windows, where users come back but their requests aren't alike: of 500 requests a window, a fifth the canary's.
+func TestSimAlikeCosts(t *testing.T) {
+	runs := size(3, 15)
+	for _, spec := range []string{"g: quantile 0.5 latency increase 20%", "g: quantile 0.99 latency increase 20%", "g: distribution latency mann-whitney increase 20%"} {
+		for _, users := range []int{1000, 100_000} {
+			var median [2]int
+			for i, phi := range []float64{1, 0} { // known, measured
+				took := make([]int, runs)
+				inParallel(runs, func(run int, random *rand.Rand) {
+					r := rolloutOf(guardrail(spec))
+					r.Phi = 1.5
+					w := newRowWorld(t, r, random)
+					w.script = newScript(t, r, Options{NoIntervals: true, Phi: phi})
+					took[run] = w.back(users, 100, 200)
+				})
+				slices.Sort(took)
+				median[i] = took[runs/2]
+			}
+			t.Logf("%-49s of %6d users: %2d windows, %d where it is known that no requests are alike", spec, users, median[1], median[0])
+			if median[1] > 100 {
+				t.Errorf("%s of %d users: latencies that double aren't proven in 100 windows", spec, users)
+			}
+		}
+	}
+}
+
+// back plays windows of users who come back by chance, at the same rate each; it returns how many windows the harm that begins with one took to fail, 1000: it didn't.
+func (w *rowWorld) back(users, from, windowsPlayed int) int {
+	type user struct {
+		arm   windows.Arm
+		slice uint8
+		seen  bool
+	}
+	all := make([]user, users)
+	for i := range all {
+		all[i].slice = w.slice()
+		if all[i].arm = windows.Baseline; w.random.Float64() < .2 {
+			all[i].arm = windows.Canary
+		}
+	}
+	var who [windows.Arms][]int
+	for at := range windowsPlayed {
+		who = [windows.Arms][]int{who[0][:0], who[1][:0]}
+		for range 500 {
+			i := w.random.IntN(users)
+			u := &all[i]
+			who[u.arm] = append(who[u.arm], i)
+			if !u.seen {
+				u.seen = true
+				w.users[u.arm]++
+			}
+		}
+		var drawn [windows.Arms]int
+		w.step(serving, [windows.Arms]int64{int64(len(who[0])), int64(len(who[1]))}, func(arm windows.Arm) row {
+			u := all[who[arm][drawn[arm]]]
+			drawn[arm]++
+			x := 20 * math.Exp(.566*w.random.NormFloat64())
+			if arm == windows.Canary && at >= from {
+				x *= 2
+			}
+			return row{x, u.slice}
+		})
+		if w.script.guard("g").state == failed {
+			return at - from + 1
+		}
+	}
+	return 1000
+}
+
 // TestSimKinds holds the level of every kind of guardrail on values, at the edge of what it allows, and that it finds harm.
 func TestSimKinds(t *testing.T) {
 	runs := size(4, 400)

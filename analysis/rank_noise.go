@@ -13,7 +13,6 @@ import (
 // order in the bet, and to all orders where units' requests come as a Poisson number of clumps of at most phi requests that share their place, as (e^(c l/phi) - 1) is at most c/phi (e^l - 1) by convexity.
 type rankNoise struct {
 	known  float64 // > 0: given, not measured
-	prior  float64 // assumed until it is measured
 	ppm    int64   // of a tail; 0: ranks
 	whole  int     // cell of the histogram
 	half   int     // of its half
@@ -37,7 +36,7 @@ func (j *Judge) rankNoise(s *stream, g *schemas.Guardrail, ppm int64) *rankNoise
 			return r
 		}
 	}
-	r := &rankNoise{known: j.options.Phi, prior: j.rollout.Phi, ppm: ppm, whole: cell, half: cellOf(j.rollout, newHalfMetric(whole)), seen: stats.NewAlike(windows.Slices)}
+	r := &rankNoise{known: j.options.Phi, ppm: ppm, whole: cell, half: cellOf(j.rollout, newHalfMetric(whole)), seen: stats.NewAlike(windows.Slices, ppm, j.rollout.Phi)}
 	s.ranks = append(s.ranks, r)
 	return r
 }
@@ -89,7 +88,7 @@ func (r *rankNoise) arms() armPhi {
 		return independent
 	}
 	if r.phi == 0 {
-		r.phi, _ = r.seen.Phi(r.prior)
+		r.phi = r.seen.Phi()
 	}
 	return armPhi{r.phi, r.phi}
 }

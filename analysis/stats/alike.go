@@ -17,16 +17,42 @@ const alikeSize = 1.5
 //
 // Cost: 800 bytes, and 64 for each part of the split; constant time, no allocation but in NewAlike.
 //
-// Conventions: those of Dispersion.AddScores and Spread.Add; a NaN prior comes back until the scores are measured. The zero value is not ready; see NewAlike.
+// Conventions: those of Dispersion.AddScores and Spread.Add; a NaN prior comes back until the scores are measured; ppm isn't looked at. The zero value is not ready; see NewAlike.
 //
 // Sources: the design effect of clusters (Kish, Survey Sampling, 1965, section 5.4). The rest is chosen here.
 type Alike struct {
-	scores *Dispersion
-	sizes  *Spread
+	scores  *Dispersion
+	sizes   *Spread
+	prior   float64
+	assumed float64 // how alike values are that nothing is known of
 }
 
-// NewAlike returns one for a split into parts that has seen nothing.
-func NewAlike(parts int) *Alike { return &Alike{NewDispersion(), NewSpread(parts)} }
+// NewAlike returns one that has seen nothing: for a split into parts, of a tail of ppm millionths, 0 for ranks, with a prior phi.
+func NewAlike(parts int, ppm int64, prior float64) *Alike {
+	return &Alike{NewDispersion(), NewSpread(parts), prior, alikeAs(max(0, min(1, prior-1)), ppm)}
+}
+
+// alikeAs is the correlation of scores of two normal values with correlation r. Of a tail it is Plackett's integral (Biometrika 41, 1954) over the sine of an angle, by Simpson's rule.
+func alikeAs(r float64, ppm int64) float64 {
+	if ppm == 0 {
+		return 6 / math.Pi * math.Asin(r/2)
+	}
+	p := float64(ppm) / 1e6
+	z := math.Sqrt2 * math.Erfinv(1-2*p)
+	const steps = 64
+	sum, width := 0.0, math.Asin(r)/steps
+	for i := range steps + 1 {
+		weight := 4.0
+		switch {
+		case i == 0 || i == steps:
+			weight = 1
+		case i%2 == 0:
+			weight = 2
+		}
+		sum += weight * math.Exp(-z*z/(1+math.Sin(float64(i)*width)))
+	}
+	return sum * width / 3 / (2 * math.Pi) / (p * (1 - p))
+}
 
 // Add takes one block, after its tests: the scores of one half against the other, and of each part of the split n exposures, in proportion to its share and far more than k, the values in it.
 func (a *Alike) Add(s Scores, n, k []float64) {
@@ -35,22 +61,20 @@ func (a *Alike) Add(s Scores, n, k []float64) {
 }
 
 // Phi is what to divide evidence by. Until the scores are measured it is at least the prior, and at least what sizes of units allow within a block. Of longer batches of which there are no
-// ten yet it is what their sizes allow, with values that are as alike as in shorter ones; where no unit has several values in these, as alike as can be, before anything is measured as makes
-// pairs have the prior. Never below 1.
-func (a *Alike) Phi(prior float64) (phi float64, measured bool) {
-	measured = a.scores.Measured()
-	if phi = 1; !measured {
-		phi = max(phi, prior, a.sizes.Window())
+// ten yet it is what their sizes allow, with values that are as alike as in shorter ones, or, where no unit has several values in these, as alike as normal values whose pairs have the prior. Never below 1.
+func (a *Alike) Phi() float64 {
+	phi := 1.0
+	if !a.scores.Measured() {
+		phi = max(phi, a.prior, a.sizes.Window())
 	}
-	assumed := max(0, min(1, prior-1)) // makes pairs have the prior
-	rho := math.Inf(1)                 // how alike values of a unit are, by the batches so far; infinite: no unit has had several in one
+	rho := math.Inf(1) // how alike values of a unit are, by the batches so far; infinite: no unit has had several in one
 	for i := range dispersionSizes {
 		size, most := a.sizes.batches[i].size()
 		seen, few := a.scores.batches[i].limitOf()
 		allowed := math.Inf(1)
 		switch {
 		case few:
-			allowed = 1 + min(rho, assumed)*(most-1)
+			allowed = 1 + min(rho, a.assumed)*(most-1)
 		case !math.IsInf(rho, 1):
 			allowed = 1 + rho*(most-1)
 		}
@@ -59,7 +83,7 @@ func (a *Alike) Phi(prior float64) (phi float64, measured bool) {
 			rho = min(rho, max(0, seen-1)/(size-1))
 		}
 	}
-	return phi, measured
+	return phi
 }
 
 // size is what one batch size says of sizes: the point and its limit; ones while it says nothing.

@@ -1,0 +1,96 @@
+package stats
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestAlikeAs holds the correlation of scores against what is known of normal values: ranks 6/pi asin(r/2), the half 2/pi asin r (Sheppard), and a tail of one in a hundred, drawn.
+func TestAlikeAs(t *testing.T) {
+	for _, r := range []float64{0, .1, .5, .9, 1} {
+		if got, want := alikeAs(r, 500_000), 2/math.Pi*math.Asin(r); math.Abs(got-want) > 1e-9 {
+			t.Errorf("half of all, of a correlation of %g: %g, want %g", r, got, want)
+		}
+		if got := alikeAs(r, 0); r == 1 && math.Abs(got-1) > 1e-12 || r == 0 && got != 0 {
+			t.Errorf("ranks, of a correlation of %g: %g", r, got)
+		}
+	}
+	if got := alikeAs(1, 10_000); math.Abs(got-1) > 2e-3 {
+		t.Errorf("a tail of what is the same: %g, want 1", got)
+	}
+	random := rand.New(rand.NewPCG(8, 1))
+	const n = 2_000_000
+	both := 0
+	for range n {
+		user := math.Sqrt(.5) * random.NormFloat64()
+		if user+math.Sqrt(.5)*random.NormFloat64() > 2.32635 && user+math.Sqrt(.5)*random.NormFloat64() > 2.32635 {
+			both++
+		}
+	}
+	if got, want := alikeAs(.5, 10_000), (float64(both)/n-1e-4)/(.01*.99); math.Abs(got/want-1) > .05 {
+		t.Errorf("a tail of one in a hundred: %g, drawn %g", got, want)
+	}
+}
+
+// TestAlike: what phi comes to where users have one value or ten in a window, for one window or for 60, which are alike or not: the middle of some runs.
+func TestAlike(t *testing.T) {
+	for _, row := range []struct {
+		name        string
+		many        int
+		stay        int
+		alike       float64
+		windows     int
+		least, most float64
+	}{
+		{"nothing is known: what sizes allow", 10, 1, 0, 5, 10, 30},
+		{"one each", 1, 1, 0, 600, 1, 1.9},
+		{"ten each, not alike", 10, 1, 0, 600, 1, 2.4},
+		{"ten each, the same", 10, 1, 1, 600, 9, 16},
+		{"one each, who stay, not known yet", 1, 60, 1, 30, 8, 60},
+		{"one each, who stay, not alike", 1, 60, 0, 600, 1, 6},
+		{"one each, who stay and are the same", 1, 60, 1, 600, 25, 300},
+	} {
+		var phis []float64
+		for run := range uint64(21) {
+			phis = append(phis, playAlike(rand.New(rand.NewPCG(run, 3)), row.many, row.stay, row.alike, row.windows))
+		}
+		slices.Sort(phis)
+		if phi := phis[len(phis)/2]; phi < row.least || phi > row.most || phis[0] < 1 {
+			t.Errorf("%s: phi %.3g (%.3g to %.3g), want %g to %g", row.name, phi, phis[0], phis[len(phis)-1], row.least, row.most)
+		}
+	}
+}
+
+// playAlike is phi of ranks after windows of 200 values, cut in slices of a half, a quarter and so on, the last two alike.
+func playAlike(random *rand.Rand, many, stay int, alike float64, windows int) float64 {
+	const parts = 8
+	type user struct {
+		part  int
+		level float64
+	}
+	a := NewAlike(parts, 0, 1.5)
+	var shares [parts]float64
+	for i := range shares {
+		shares[i] = math.Ldexp(1, 40-min(i+1, parts-1))
+	}
+	users := make([]user, 200/many)
+	for at := range windows {
+		var values [2][]int32
+		var k [parts]float64
+		for i := range users {
+			u := &users[i]
+			if at == 0 || (at+i)%stay == 0 {
+				*u = user{min(int(random.ExpFloat64()/math.Ln2), parts-1), random.NormFloat64()}
+			}
+			for range many {
+				x := math.Sqrt(alike)*u.level + math.Sqrt(1-alike)*random.NormFloat64()
+				values[min(u.part, 1)] = append(values[min(u.part, 1)], int32(math.Round(100*x)))
+			}
+			k[u.part] += float64(many)
+		}
+		a.Add(RankScores(valuesHist(values[0]), valuesHist(values[1])), shares[:], k[:])
+	}
+	return a.Phi()
+}
