@@ -127,3 +127,20 @@ func TestBeyondTheCap(t *testing.T) {
 		}
 	}
 }
+
+// TestAtTheCap: what share of a mean's samples is at the cap is said from a half on, after each window and of all.
+func TestAtTheCap(t *testing.T) {
+	text := "window,arm,value,count\n"
+	for w := range 30 {
+		text += fmt.Sprintf("%d,baseline,3,40\n%d,baseline,8,60\n%d,canary,3,4\n%d,canary,9,6\n", w, w, w, w)
+	}
+	for limit, want := range map[float64]float64{8: .6, 8.5: .6, 3: 1, 10: 0} {
+		got, lines, err := compared(Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: limit}, text)
+		if err != nil || got.Capped != want || lines[len(lines)-1].Capped != want {
+			t.Errorf("cap %v: capped %v of all, %v in the last line, want %v, %v", limit, got.Capped, lines[len(lines)-1].Capped, want, err)
+		}
+		if said := strings.Contains(written(t, got), "of an arm's samples are at the cap of "); said != (want > 0) {
+			t.Errorf("cap %v: %s", limit, written(t, got))
+		}
+	}
+}

@@ -221,7 +221,8 @@ func (t *contest) fill(s *Summary) {
 	}
 	s.Baseline, s.Canary, s.OneArmed = t.arm(g.Baseline), t.arm(g.Canary), t.oneArmed
 	s.ShareChanges, s.ShareChanged, s.AtQuantile = t.changes, t.changed, g.AtQuantile
-	s.beyondCap, s.capped = g.Baseline.Value != nil && t.rollout.Guardrails[0].BeyondCap(*g.Baseline.Value), t.judge.Capped(0)
+	s.Granularity, s.Capped = t.spec.Granularity, t.judge.Capped(0)
+	s.beyondCap = g.Baseline.Value != nil && t.rollout.Guardrails[0].BeyondCap(*g.Baseline.Value)
 	if t.exposure && s.Unit == unitShare {
 		s.Unit = unitPerOne
 		s.Estimate, s.SinceHarm = times(s.Estimate, t.perUnit), times(s.SinceHarm, t.perUnit)
@@ -232,7 +233,7 @@ func (t *contest) fill(s *Summary) {
 
 // advise tells what people must know of values that are rounded, or counted in buckets.
 func (t *contest) advise(s *Summary) {
-	s.Granularity, s.RoundedTo = t.spec.Granularity, t.judge.RoundedTo()
+	s.RoundedTo = t.judge.RoundedTo()
 	if why, todo := t.judge.Coarse(); why != "" && s.Verdict != schemas.StatePassed && s.Verdict != schemas.StateFailed {
 		s.NoPass = fmt.Sprintf("a canary like the baseline can't pass%s. %s", strings.Replace(why, ", whose ", ": the baseline's ", 1), todo)
 	}

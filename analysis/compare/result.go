@@ -28,6 +28,8 @@ type Result struct {
 	LogPass       float64       `json:"log_evidence_pass"`
 	ThresholdPass float64       `json:"threshold_pass,omitempty"` // 0: without a margin nothing can pass
 	Phi           float64       `json:"phi,omitempty"`            // over-dispersion reckoned with
+	Granularity   float64       `json:"granularity,omitempty"`    // that was stated: the evidence is of values as they were before they were rounded, Estimate, Lower and Upper are of those in the file
+	Capped        float64       `json:"capped,omitempty"`         // of a mean of samples: the share of them at the cap or beyond, in the arm that has more; from a half on
 	Calibration   string        `json:"calibration,omitempty"`    // uncalibrated: the baseline differs from itself, between its units, by more than noise explains
 }
 
@@ -84,7 +86,6 @@ type Summary struct {
 	// How often the canary's share changed, and the first window that had another one: each counts whole, as the first of the new share.
 	ShareChanges int64    `json:"share_changes,omitempty"`
 	ShareChanged string   `json:"share_changed,omitempty"`
-	Granularity  float64  `json:"granularity,omitempty"`    // that was stated: the evidence is of values as they were before they were rounded, Estimate, Lower and Upper are of those in the file
 	RoundedTo    float64  `json:"rounded_to,omitempty"`     // what all values are multiples of, though it wasn't stated, where the margin isn't large beside it
 	NoPass       string   `json:"no_pass,omitempty"`        // why a canary like the baseline can't pass, and what to do
 	Measured     bool     `json:"phi_measured"`             // units told the over-dispersion; else it is assumed
@@ -92,8 +93,7 @@ type Summary struct {
 	spec         Spec
 	numbered     bool // windows are named by numbers
 	harmed       bool
-	capped       float64 // share of the samples at the cap or beyond, from a half on
-	beyondCap    bool    // no mean of capped values can be beyond the margin
+	beyondCap    bool // no mean of capped values can be beyond the margin
 	harmMs       int64
 }
 

@@ -34,9 +34,12 @@ func TestRoundedValues(t *testing.T) {
 			t.Errorf("%s: %+v, %v", kind, plain, err)
 		}
 		s.Granularity = 5
-		got, _, err := compared(s, text)
+		got, lines, err := compared(s, text)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if line := lines[len(lines)-1]; lines[0].Granularity != 5 || line.Granularity != 5 {
+			t.Errorf("%s: a line is of values that are rounded to %v", kind, line.Granularity)
 		}
 		if got.Verdict != schemas.StateContinue || got.Granularity != 5 || got.RoundedTo != 0 || !strings.HasPrefix(got.NoPass, "a canary like the baseline can't pass") ||
 			!strings.Contains(got.NoPass, rounded) || !strings.Contains(got.NoPass, "Take values that are rounded less, write a margin of ") {

@@ -324,8 +324,8 @@ func (s *Summary) notes() []string {
 	if s.beyondCap {
 		notes = append(notes, "values are held within the cap, and no mean of them can be as far from the baseline's as the margin: nothing can be proven; take a higher --cap or a smaller margin")
 	}
-	if s.capped > 0 {
-		notes = append(notes, fmt.Sprintf("%.0f %% of an arm's samples are at the cap of %s or beyond: what lies there isn't told apart, so a mean that is within its margin says little; take a higher --cap", math.Floor(100*s.capped), strconv.FormatFloat(s.spec.Cap, 'g', -1, 64)))
+	if s.Capped > 0 {
+		notes = append(notes, fmt.Sprintf("%.0f %% of an arm's samples are at the cap of %s or beyond: what lies there isn't told apart, so a mean that is within its margin says little; take a higher --cap", math.Floor(100*s.Capped), strconv.FormatFloat(s.spec.Cap, 'g', -1, 64)))
 	}
 	if s.ShareChanges > 0 {
 		more := ""

@@ -47,7 +47,8 @@ comparison lists are left alone. Rows come in the order of their windows, and th
 with its 95 % interval lower .. upper, valid at all windows at once, log_evidence of failing, which fails at threshold, and log_evidence_pass of keeping
 the margin, which passes at threshold_pass. The interval is that of an effect which stays as it is: where it changed beyond doubt, lower is above
 upper, changed is true, and each bound holds for a time of its own. Where values were rounded (--granularity), evidence is of what they were
-before, estimate and interval are of what the file has. Of distributions a line also has the Kolmogorov-Smirnov distance (ks) and the
+before, estimate and interval are of what the file has: such lines have the step as granularity. Of a mean of samples, of which an arm has half or more
+at the cap or beyond, capped is what share of them. Of distributions a line also has the Kolmogorov-Smirnov distance (ks) and the
 Mann-Whitney p-value (mann_whitney_p) of the window's own samples, and in how many pairs of all so far the canary's sample is above the baseline's
 (probability_index): nothing is decided by these three. For instance
 
@@ -133,7 +134,8 @@ For instance, of users, with the cap 500:
   2026-01-30,canary,455,1402.25,60113.50
 
 Values must be independent of each other, as users' are; of readings that hang together over time, such as gauges, say --gauge, and give the
-baseline's rows by unit (host): the noise is measured between them.`
+baseline's rows by unit (host): the noise is measured between them. Where half of an arm's samples or more are at the cap or beyond, the answer says so (capped
+with --json): what lies there isn't told apart. Sums don't tell it.`
 	cmd.Example = `  streamcanary compare mean --decrease 3% --cap 500 --column n=users --column sum=revenue --column squares=revenue_squares daily.csv
   streamcanary compare mean --gauge --increase 0.05 --cap 1 cpu.csv.gz`
 	f.harm(cmd)
