@@ -82,7 +82,7 @@ type checked struct {
 	Refused  string             `json:"refused,omitempty"` // why it would be refused now, beside its pillars
 }
 
-// findings are what was found of the pillars, warnings of versions that it would begin beside, and why the rollout would be refused beside them; nil: it would not.
+// findings are what was found of the pillars, warnings of versions that it would begin beside and of what couldn't be asked, and why the rollout would be refused beside them; nil: it would not.
 type findings struct {
 	pillars []decisions.Pillar
 	serves  []string
@@ -102,7 +102,7 @@ func meets(ctx context.Context, c *console, of *reach, q pillarQuestion) (serves
 	serves = warnServes(ctx, c.err, b, q.rollout)
 	switch why, err := leftShut(ctx, b, q.rollout); {
 	case err != nil:
-		fmt.Fprintf(c.err, "warning: whether an earlier rollout has left stores without writes isn't known: %v\n", err)
+		serves = append(serves, unknownText(c, "whether an earlier rollout has left stores without writes", err))
 	case why != "":
 		return serves, fmt.Errorf("rollout %s would be refused: %s", q.rollout.Name, why)
 	}
@@ -111,14 +111,20 @@ func meets(ctx context.Context, c *console, of *reach, q pillarQuestion) (serves
 	case errors.Is(err, bus.ErrNotFound):
 		return serves, nil
 	case err != nil:
-		fmt.Fprintf(c.err, "warning: whether its start moves users isn't known: %v\n", err)
-		return serves, nil
+		return append(serves, unknownText(c, "whether its start moves users", err)), nil
 	}
 	terms := decisions.TermsOf(q.rollout.Walked())
 	if why := terms.RefusesMove(route, false); why != "" {
 		return serves, fmt.Errorf("rollout %s would be refused: %s", q.rollout.Name, why)
 	}
 	return serves, nil
+}
+
+// unknownText warns of what couldn't be asked.
+func unknownText(c *console, what string, err error) string {
+	text := fmt.Sprintf("%s isn't known: %v", what, err)
+	fmt.Fprintln(c.err, "warning:", text)
+	return text
 }
 
 // sayChecked says what was found.
@@ -129,7 +135,7 @@ func sayChecked(c *console, q pillarQuestion, f findings, explain bool) error {
 		if f.moves != nil {
 			refused = f.moves.Error()
 		}
-		return json.NewEncoder(c.out).Encode(checked{"check", r.Name, r.Model, r.Sha256, explained(r, explain), append(r.Warnings(), f.serves...), found, refused})
+		return json.NewEncoder(c.out).Encode(checked{"check", r.Name, r.Model, r.Sha256, explained(r, explain), append(warnings(r), f.serves...), found, refused})
 	}
 	if explain {
 		_, err := c.out.Write(schemas.Explain(r))
@@ -142,15 +148,19 @@ func sayChecked(c *console, q pillarQuestion, f findings, explain bool) error {
 	return nil
 }
 
-// warn tells a person what works, and perhaps isn't what was meant: first of all that a rollout can be rolled back, but never promoted.
+// warn tells a person of the warnings.
 func warn(c *console, r *schemas.Rollout) {
-	if names := neverPasses(r); len(names) > 0 {
-		fmt.Fprintf(c.err, "warning: rollout %s is never promoted: %s without a margin can't pass, and required is true; "+
-			"give a margin, or write required: false\n", r.Name, strings.Join(names, ", "))
-	}
-	for _, text := range r.Warnings() {
+	for _, text := range warnings(r) {
 		fmt.Fprintln(c.err, "warning:", text)
 	}
+}
+
+// warnings are of what works, and perhaps isn't what was meant: first of all that a rollout can be rolled back, but never promoted.
+func warnings(r *schemas.Rollout) (all []string) {
+	if names := neverPasses(r); len(names) > 0 {
+		all = append(all, fmt.Sprintf("rollout %s is never promoted: %s without a margin can't pass, and required is true; give a margin, or write required: false", r.Name, strings.Join(names, ", ")))
+	}
+	return append(all, r.Warnings()...)
 }
 
 // neverPasses are the guardrails that a stage, and so a promotion, waits for in vain: without a margin there is nothing that they could prove.
