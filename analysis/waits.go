@@ -92,7 +92,7 @@ func (s scale) quantiles(hist []mass) func(q float64) float64 {
 // was rounded. Where a is no less than the margin in buckets, the canary's values as the pass test has them are stochastically not on the better side of the baseline's there, which is what it
 // tests: so its evidence never grows, on average. Where v is a multiple of the step and lies in a bucket of its own the reverse is true as well: all that
 // ties at v are parted, and it grows. Where v is outside of linear buckets all that ties there stays tied, whatever the margin. Of mann-whitney it is said where no
-// bet of the test itself gains on the law as it is told by its quantiles. A canary that is better than the baseline can pass all the same.
+// bet of the test itself gains on the law as it is told by its quantiles, and values are rounded, or more than half of them outside of linear buckets. A canary that is better than the baseline can pass all the same.
 func TooCoarse(r *schemas.Rollout, g *schemas.Guardrail, at func(q float64) float64) string {
 	why, todo := Coarse(r, g, at)
 	if why == "" {
@@ -116,9 +116,8 @@ func Coarse(r *schemas.Rollout, g *schemas.Guardrail, at func(q float64) float64
 	step := stepOf(r, g)
 	for _, q := range quantilesOf(g) {
 		v := at(q)
-		if b := s.linear; b.Linear() && (v < b.From || v > b.To) {
-			return fmt.Sprintf(", whose %s is outside of its buckets, from %s to %s: what lies there is not told apart", quantileName(q), numberText(b.From), numberText(b.To)),
-				"Write buckets that hold it"
+		if s.outside(v) {
+			return s.outsideText(quantileName(q) + " is"), "Write buckets that hold it"
 		}
 		far, known := s.hidden(v, step)
 		if !known || far < pass {
@@ -127,11 +126,18 @@ func Coarse(r *schemas.Rollout, g *schemas.Guardrail, at func(q float64) float64
 		why, todo = roundedText(g, step, "there")
 		return fmt.Sprintf(", whose %s is about %s%s", quantileName(q), (&guard{spec: g}).measuredText(v), why), todo + s.greaterText(g, far+1)
 	}
-	if g.Test != schemas.TestMannWhitney || step == 0 {
+	if g.Test != schemas.TestMannWhitney || step == 0 && !s.linear.Linear() {
 		return "", ""
 	}
 	law := s.lawOf(at, step)
-	if law == nil || law.grows(g, pass) {
+	switch {
+	case law == nil || law.grows(g, pass):
+		return "", ""
+	case law.outside == lawPoints:
+		return s.outsideText("values are"), "Write buckets that hold them"
+	case law.outside > lawPoints/2:
+		return s.outsideText("values are mostly"), "Write buckets that hold them"
+	case step == 0: // the margin is small beside how the values vary: more of them are needed
 		return "", ""
 	}
 	why, todo = roundedText(g, step, "of the values as a whole")
@@ -170,8 +176,20 @@ func (g *guard) measuredText(x float64) string {
 	return numberText(x)
 }
 
-// A roundedLaw is one law of rounded values, as low and as high as they may have been, by so many of its quantiles.
-type roundedLaw struct{ low, high histogram }
+// outside reports whether a value is beyond linear buckets.
+func (s scale) outside(v float64) bool {
+	return s.linear.Linear() && (v < s.linear.From || v > s.linear.To)
+}
+
+func (s scale) outsideText(what string) string {
+	return fmt.Sprintf(", whose %s outside of its buckets, from %s to %s: what lies there is not told apart", what, numberText(s.linear.From), numberText(s.linear.To))
+}
+
+// A roundedLaw is one law of values, as low and as high as they may have been before they were rounded, by so many of its quantiles.
+type roundedLaw struct {
+	low, high histogram
+	outside   int // how many of the quantiles are outside of linear buckets
+}
 
 // lawPoints is how many quantiles tell a law.
 const lawPoints = 1000
@@ -183,6 +201,9 @@ func (s scale) lawOf(at func(q float64) float64, step float64) *roundedLaw {
 		v := at((float64(i) + .5) / lawPoints)
 		if math.IsNaN(v) {
 			return nil
+		}
+		if s.outside(v) {
+			law.outside++
 		}
 		by := 0.0
 		if far, known := s.hidden(v, step); known && far > 0 {

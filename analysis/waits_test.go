@@ -99,6 +99,21 @@ func TestFinelyRounded(t *testing.T) {
 			t.Errorf("at %v of buckets from 0 to 1: %q", v, got)
 		}
 	}
+	for v, outside := range map[float64]bool{-.1: true, 0: false, .5: false, 1: false, 1.1: true, math.Inf(1): true, math.Inf(-1): true} {
+		for _, way := range []string{"decrease", "increase"} {
+			got := said("g: distribution score mann-whitney "+way+" 0.04 buckets=0,1,100", 0, v)
+			if want := " can't pass by a canary like the baseline, whose values are outside of its buckets, from 0 to 1: what lies there is not told apart. Write buckets that hold them, or"; strings.HasPrefix(" "+got, want) != outside || !outside && got != "" {
+				t.Errorf("%s, all at %v of buckets from 0 to 1: %q", way, v, got)
+			}
+		}
+	}
+	for inside, want := range map[float64]string{.01: "whose values are mostly outside of its buckets, from 0 to 1", .6: "", .9: ""} {
+		g := guardrail("g: distribution score mann-whitney decrease 0.04 buckets=0,1,100")
+		at := func(q float64) float64 { return .2 + .8*q/inside }
+		if got := TooCoarse(rolloutOf(g), &g, at); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%v of the values inside: %q", inside, got)
+		}
+	}
 	const p99 = "g: quantile 0.99 latency increase 5%"
 	for _, v := range []float64{math.NaN(), math.Inf(1), 600} {
 		if got := said(p99, 5*time.Millisecond, v); got != "" {

@@ -92,3 +92,30 @@ func TestNoMargin(t *testing.T) {
 		t.Errorf("margin %q: %s, %v", got.Margin, written(t, got), err)
 	}
 }
+
+// TestOutsideTheBuckets: of values outside of linear buckets it is said that nothing can pass, and the tests themselves bear it out; not of a few of them.
+func TestOutsideTheBuckets(t *testing.T) {
+	text := fives(200, 10, 15, 20, 25, 30)
+	for _, tt := range []struct {
+		kind     Kind
+		from, to float64
+		want     string
+	}{
+		{MannWhitney, 40, 50, "the baseline's values are outside of its buckets, from 40 to 50: what lies there is not told apart. Write buckets that hold them"},
+		{MannWhitney, 0, 9, "the baseline's values are outside of its buckets, from 0 to 9"},
+		{MannWhitney, 12, 80, ""},
+		{MannWhitney, 28, 80, ""},
+		{KS, 40, 50, "the baseline's p50 is outside of its buckets, from 40 to 50: what lies there is not told apart. Write buckets that hold it"},
+		{KS, 5, 40, ""},
+	} {
+		for _, way := range []schemas.Direction{schemas.Increase, schemas.Decrease} {
+			got, _, err := compared(Spec{Kind: tt.kind, Direction: way, Margin: "4", Buckets: schemas.Buckets{From: tt.from, To: tt.to, Count: 100}}, text)
+			if err != nil || (got.NoPass == "") != (tt.want == "") || !strings.Contains(got.NoPass, tt.want) {
+				t.Errorf("%s of %v .. %v, %s: %q, %v", tt.kind, tt.from, tt.to, way, got.NoPass, err)
+			}
+			if passed := got.Verdict == schemas.StatePassed; passed != (tt.want == "") {
+				t.Errorf("%s of %v .. %v, %s: %s with evidence %v of %v", tt.kind, tt.from, tt.to, way, got.Verdict, got.LogPass, got.ThresholdPass)
+			}
+		}
+	}
+}
