@@ -27,7 +27,7 @@ import (
 //
 // Cost: four logarithms, two exponentials and a root for each point; no state, no allocation.
 //
-// Conventions: an empty arm that the test needs says nothing (false). NaN panics in counts, margin and q. A phi must be finite, which isn't looked at. An
+// Conventions: an empty arm that the test needs says nothing (false). NaN panics in counts, margin, q and phi, and so does an infinite phi. An
 // increment is finite for counts that a block can hold.
 //
 // Source: derived here, the proof is in the claim; block e-values with a plug-in, Turner, Ly, Grünwald (arXiv 2106.02693), for a linear null Turner,
@@ -61,7 +61,7 @@ func (b Bernoulli) Increments(dst []float64, c Counts, q, phi float64) bool {
 	if b.Rho0 > 0 {
 		s = b.Rho0 * c.Nc / c.Nb
 	}
-	phi = max(1, phi)
+	phi = noisier(phi)
 	for j, x := range b.Grid {
 		lambda := b.bet(float64(b.Side)*x, s, [2]float64{q, qc})
 		gain := part(c.Kc, lambda*(1-qc)) + part(c.Nc-c.Kc, -lambda*qc)

@@ -48,7 +48,7 @@ const BoundedPoints = 16
 //
 // Cost: two logarithms for each of the 16 points; no state, no allocation.
 //
-// Conventions: an empty arm that the test needs says nothing (false). NaN panics in sums, margin and q. A phi must be finite, which isn't looked at.
+// Conventions: an empty arm that the test needs says nothing (false). NaN panics in sums, margin, q and phi, and so does an infinite phi.
 //
 // Sources: Fan, Grama, Liu, as Waudby-Smith, Ramdas have it (the inequality; Estimating means of bounded random variables by betting, arXiv 2010.09686); for
 // two samples derived here, the proof is in the claim.
@@ -74,7 +74,7 @@ func (b Bounded) Increments(dst []float64, v Values, q, phi float64) bool {
 	if b.Rho0 > 0 {
 		s = b.Rho0 * v.Canary.N / v.Baseline.N
 	}
-	side, phi := float64(b.Side), max(1, phi)
+	side, phi := float64(b.Side), noisier(phi)
 	worstC, worstB := qc, 1-q // what the worst sample loses of a bet
 	if b.Side < 0 {
 		worstC, worstB = 1-qc, q

@@ -76,6 +76,31 @@ func TestNaNPanics(t *testing.T) {
 	}
 }
 
+// TestNoiseMustBeANumber: whatever takes a dispersion factor panics where that is NaN or infinite: silently it would have no evidence, or an interval of NaN, from then on. Below 1 it counts as 1.
+func TestNoiseMustBeANumber(t *testing.T) {
+	dst, counts, bins := make([]float64, 100), Counts{100, 5, 300, 9}, []windows.Bucket{{Index: 3, Count: 40}, {Index: 9, Count: 60}}
+	values := Values{Samples{10, 5, 3}, Samples{10, 5, 3}}
+	for name, take := range map[string]func(phi float64){
+		"Linear, canary":       func(phi float64) { Linear{Rho0: 1, Side: 1, Grid: IncidentGrid}.Increments(dst, counts, phi, 1) },
+		"Linear, baseline":     func(phi float64) { Linear{Rho0: 1, Side: 1, Grid: IncidentGrid}.Increments(dst, counts, 1, phi) },
+		"Bernoulli":            func(phi float64) { Bernoulli{Rho0: 1, Side: 1, Grid: IncidentGrid}.Increments(dst, counts, .1, phi) },
+		"Bounded":              func(phi float64) { Bounded{Rho0: 1, Side: 1}.Increments(dst, values, .1, phi) },
+		"Skew":                 func(phi float64) { NewSkew([]int64{500, 500}, .01).Increments(dst, []int64{5, 5}, phi) },
+		"MissingIncrement":     func(phi float64) { MissingIncrement(Counts{.1, 3, .9, 9}, phi) },
+		"Difference, canary":   func(phi float64) { NewDifference().Add(counts, phi, 1) },
+		"Difference, baseline": func(phi float64) { NewDifference().Add(counts, 1, phi) },
+		"Ratio, canary":        func(phi float64) { NewRatio().Add(counts, phi, 1) },
+		"Ratio, baseline":      func(phi float64) { NewRatio().Add(counts, 1, phi) },
+		"QuantileRatio":        func(phi float64) { NewQuantileRatio(500_000).Add(bins, bins, .5, phi) },
+	} {
+		for phi, want := range map[float64]bool{math.NaN(): true, math.Inf(1): true, math.Inf(-1): false, 0: false, 1: false, 100: false} {
+			if got := panics(func() { take(phi) }); got != want {
+				t.Errorf("%s: with phi %v it panics: %v, want %v", name, phi, got, want)
+			}
+		}
+	}
+}
+
 func panics(f func()) (did bool) {
 	defer func() { did = recover() != nil }()
 	f()

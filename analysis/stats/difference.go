@@ -13,8 +13,8 @@ import "math"
 // Cost: 1.4 KB. Add takes 80 logarithms (phi = 1), else 160 elementary functions; Interval a few rounds, at most 200, of 20 exponentials for each side. No
 // allocation.
 //
-// Conventions: a block with an empty arm is left out; of none the bounds are -1 and 1. NaN panics in counts. A phi must be finite, which isn't
-// looked at. alpha is in (0, 1), which isn't either. Sums of disjoint blocks add in any order. The zero value is not ready; see NewDifference. Owned by one
+// Conventions: a block with an empty arm is left out; of none the bounds are -1 and 1. NaN panics in counts and phi, and so does
+// an infinite phi. alpha is in (0, 1), which isn't looked at. Sums of disjoint blocks add in any order. The zero value is not ready; see NewDifference. Owned by one
 // goroutine.
 //
 // Source: derived here: the duality of tests and confidence sets, with Linear's test (the proof is there) of every d from both sides, each at half of alpha.
@@ -59,7 +59,7 @@ func (d *Difference) Add(c Counts, phiC, phiB float64) {
 	if c.Nc == 0 || c.Nb == 0 {
 		return
 	}
-	phiC, phiB = max(1, phiC), max(1, phiB)
+	phiC, phiB = noisier(phiC), noisier(phiB)
 	d.above.add(c, phiC, phiB)
 	d.below.add(c, phiC, phiB)
 }

@@ -19,6 +19,14 @@ func (c Counts) check() {
 	}
 }
 
+// noisier is a dispersion factor, of which below 1 counts as 1.
+func noisier(phi float64) float64 {
+	if !(phi < math.Inf(1)) {
+		panic(fmt.Sprintf("stats: a dispersion factor is %v", phi))
+	}
+	return max(1, phi)
+}
+
 // Linear is the linear e-process for a rate's margin (R1), with dispersion factors (R4).
 //
 // Claim. Let p_c, p_b be the block's mean rates. Side +1 tests p_c <= Rho0 p_b + Delta (evidence of more than
@@ -41,7 +49,7 @@ func (c Counts) check() {
 //
 // Cost: two logarithms (phi = 1), else four elementary functions, for each point, and two exponentials unless it is Prepared; no state, no allocation.
 //
-// Conventions: an empty arm that the test needs says nothing (false). NaN panics in counts and margin. A phi must be finite, which isn't looked at. The
+// Conventions: an empty arm that the test needs says nothing (false). NaN panics in counts, margin and phi, and so does an infinite phi. The
 // logarithms are log1p only; an increment is never -Inf. Above rates of 10 % the test stays valid and loses power (it takes the variance as p, not p(1-p)).
 //
 // Proof. At phi = 1 each canary event is paid 1 + lambda p <= e^(lambda p) on average, each of the baseline at most e^(-s lambda p); as s Nb = Rho0 Nc, a
@@ -80,7 +88,7 @@ func (l Linear) Increments(dst []float64, c Counts, phiC, phiB float64) bool {
 	if l.Rho0 > 0 {
 		s = l.Rho0 * c.Nc / c.Nb
 	}
-	phiC, phiB = max(1, phiC), max(1, phiB)
+	phiC, phiB = noisier(phiC), noisier(phiB)
 	for j := range l.Grid {
 		lambda := l.bet(j).on(s, phiC, phiB)
 		dst[j] = factor(c.Kc, lambda, phiC) + factor(c.Kb, -s*lambda, phiB) - l.Delta*lambda*c.Nc

@@ -11,7 +11,7 @@ package stats
 //
 // Cost: Linear's for one point; no allocation.
 //
-// Conventions: 0 when a share is 0, and of an empty block. NaN panics in shares and counts. A phi must be finite, which isn't looked at.
+// Conventions: 0 when a share is 0, and of an empty block. NaN panics in shares, counts and phi, and so does an infinite phi.
 //
 // Source: derived here, as Linear, where the proof stands.
 func MissingIncrement(events Counts, phi float64) float64 {

@@ -30,7 +30,7 @@ const (
 // Cost: 7.2 KB, 400 bytes for Estimate and 152 for each further shift. Add takes a walk down both histograms for each of 49 shifts, on linear buckets two,
 // and small sums; Interval a power for each shift. Allocates only while histograms on linear buckets grow.
 //
-// Conventions: a block with an empty arm is left out (false); of none the bounds are 0 and +Inf, and the estimate is NaN. Ties are exact. The weight is as
+// Conventions: a block with an empty arm is left out (false); of none the bounds are 0 and +Inf, and the estimate is NaN. Ties are exact. A phi that is NaN or infinite panics. The weight is as
 // Mixture's, but it is not looked at: NaN leaves it without evidence. alpha is in (0, 1), which isn't looked at. Histograms are only read. Owned by one
 // goroutine. The zero value is not ready; see NewQuantileRatio.
 //
@@ -124,7 +124,8 @@ func (q *QuantileRatio) Add(canary, baseline []windows.Bucket, weight, phi float
 	start := stake{math.Log(weight), math.Log(q.cash)}
 	pool := urn{n + m, n, tail}
 	fail, pass := onPool(FailOdds, pool), onPool(PassOdds, pool)
-	fail.phi, pass.phi = max(1, phi), max(1, phi)
+	fail.phi = noisier(phi)
+	pass.phi = fail.phi
 	expected := float64(tail) * float64(n) / float64(n+m)
 	block := shifted{canary: canary, baseline: baseline, tail: tail}
 	if q.linear != nil {

@@ -18,8 +18,8 @@ import "math"
 // Cost: 7 KB. Add takes three logarithms (phi = 1; else six elementary functions) for each of 20 intervals, 10 bets and 2 sides where both counts are
 // positive, and nothing for a block without events; Interval at most 1800 exponentials. No allocation.
 //
-// Conventions: a block with an empty arm is left out; of none the bounds are 0 and +Inf. NaN panics in counts. A phi must be finite, which
-// isn't looked at. alpha is in (0, 1), which isn't either. Sums of disjoint blocks add in any order. Owned by one goroutine. The zero value is not ready;
+// Conventions: a block with an empty arm is left out; of none the bounds are 0 and +Inf. NaN panics in counts and phi, and so does
+// an infinite phi. alpha is in (0, 1), which isn't looked at. Sums of disjoint blocks add in any order. Owned by one goroutine. The zero value is not ready;
 // see NewRatio.
 //
 // Source: derived here: the duality of tests and confidence sets, with Linear's test (the proof is there) and the chords above; TestRatioChordsLieBelow.
@@ -65,7 +65,7 @@ func (r *Ratio) Add(c Counts, phiC, phiB float64) {
 	if c.Nc == 0 || c.Nb == 0 || c.Kc == 0 && c.Kb == 0 {
 		return
 	}
-	phiC, phiB = max(1, phiC), max(1, phiB)
+	phiC, phiB = noisier(phiC), noisier(phiB)
 	share := c.Nc / c.Nb
 	for i, b := range r.nodes[1:] {
 		ends := chord{r.nodes[i] * share, b * share}

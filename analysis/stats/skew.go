@@ -23,7 +23,7 @@ import (
 //
 // Cost: 56 bytes, and 128 for each edge. Increments takes two logarithms, two exponentials and a root for each component. No allocation.
 //
-// Conventions: an empty block says nothing (false). Ties and discrete values are fine. NaN panics in delta. A phi must be finite, which isn't looked at. The
+// Conventions: an empty block says nothing (false). Ties and discrete values are fine. NaN panics in delta and phi, and so does an infinite phi. The
 // zero value is not ready; see NewSkew. Owned by one goroutine.
 //
 // Sources: the constant 2, Massart (The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality, Ann. Probab. 18(3), 1990), for any F; mixtures over thresholds,
