@@ -22,15 +22,15 @@ const (
 	roundedSteps = 4
 )
 
-// commonSteps are what producers are looked at for, in ms, the greatest first.
-var commonSteps = []float64{100, 50, 20, 10, 5, 2, 1}
+// commonSteps are what producers are looked at for, in ms, the greatest first. Each is a whole number of tenths.
+var commonSteps = []float64{100, 50, 20, 10, 5, 2, 1, .5, .2, .1}
 
-// roundedSigns look for latencies that are rounded although the rollout doesn't say so: rounding moves a margin unless latencyGranularity tells of it. It is for people: it is in no
+// roundedSigns look for latencies that are rounded although the rollout doesn't say so: rounding moves a margin unless latencyGranularity tells of it, and a limit always. It is for people: it is in no
 // evidence and no decision, and comes by the histograms that guardrails have anyway, so windows and digests are what they are without it.
 //
 // A histogram's buckets tell a step where they are much narrower than it is: then most of them hold none of its multiples. One event in such a bucket shows that latencies are no
 // multiples of the step. Where buckets are more than half as wide as the step, which is beyond 46 steps on exponential ones, events count for nothing. So a step is seen wherever it is not
-// small against a margin of 9 % or more, and against less where some latencies are below 46 steps.
+// small against a margin of 9 % or more, and against less where some latencies are below 46 steps. A limit of less than four steps is seen by latencies near it.
 //
 // Cost: the first window of latencies that aren't rounded ends it; else a look at each bucket of a window, for each step that is left.
 type roundedSigns struct {
@@ -50,13 +50,13 @@ type roundedStep struct {
 	places []int32 // the first few of these
 }
 
-// newRoundedSigns are those of a rollout; nil: no guardrail has a margin that rounding could move.
+// newRoundedSigns are those of a rollout; nil: no guardrail has a margin or a limit that rounding could move.
 func newRoundedSigns(r *schemas.Rollout, ofValues bool) *roundedSigns {
 	var s *roundedSigns
 	var least float64
 	for i := range r.Guardrails {
 		g := &r.Guardrails[i]
-		if !measuresValues(g) || g.Of != ofLatency && !ofValues || !g.Direction.Contrast() || g.Margin.Value == 0 {
+		if !measuresValues(g) || g.Of != ofLatency && !ofValues || g.Margin.Value == 0 {
 			continue
 		}
 		if s == nil {
@@ -133,9 +133,21 @@ func (step *roundedStep) holds(s scale, bucket int32) (tells, may bool) {
 		return false, true
 	}
 	lower, upper := s.upper(bucket-1), s.upper(bucket)
-	multiple := math.Floor(upper/step.ms) * step.ms // exact: upper is the greatest number that the bucket holds, and steps are whole
-	may = multiple > lower
+	may = step.upTo(upper) > lower // upper is the greatest number that the bucket holds
 	return may && upper-lower <= step.ms/2, may
+}
+
+// upTo is the greatest multiple of a step that isn't above x, as who writes it in decimals has it: tenths are whole numbers, and so exact.
+func (step *roundedStep) upTo(x float64) float64 {
+	tenths := math.Round(10 * step.ms)
+	k := math.Floor(10 * x / tenths)
+	for k*tenths/10 > x {
+		k--
+	}
+	for (k+1)*tenths/10 <= x {
+		k++
+	}
+	return k * tenths / 10
 }
 
 // finding tells of the greatest step that is proven, and of the first guardrail that it matters to; false: there is none.
@@ -157,13 +169,23 @@ func (s *roundedSigns) proven() (float64, *schemas.Guardrail, string) {
 		return 0, nil, ""
 	}
 	step := s.steps[at].ms
-	for _, g := range s.guards {
-		margin, text := s.margin(g)
-		if margin < roundedSteps*step {
-			return step, g, text
+	for _, limits := range []bool{false, true} { // margins can be held for latencies as they were
+		for _, g := range s.guards {
+			if g.Direction.Contrast() == limits {
+				continue
+			}
+			if margin, text := s.margin(g); margin < roundedSteps*step && !(limits && moved(g.Margin.Value, step) == g.Margin.Value) {
+				return step, g, text
+			}
 		}
 	}
 	return 0, nil, ""
+}
+
+// moved is the limit that latencies were held to before they were rounded to the nearest multiple of a step, where what is above a limit is counted: those above it, rounded, are at the next multiple or beyond.
+func moved(limit, step float64) float64 {
+	s := roundedStep{ms: step}
+	return s.upTo(limit) + step/2
 }
 
 // margin is a guardrail's in ms, as far as the baseline has shown the quantile that it is of: of a distribution the median, the least of those that are looked at.
@@ -188,6 +210,11 @@ func (s *roundedSigns) margin(g *schemas.Guardrail) (ms float64, text string) {
 }
 
 func (s *roundedSigns) sentence(g *schemas.Guardrail, margin string, step float64) string {
+	if !g.Direction.Contrast() {
+		at := moved(g.Margin.Value, step)
+		return fmt.Sprintf("All latencies so far are multiples of %g ms, and limits are held against them as they are reported: that of guardrail %s, %s, is one of %.4g ms for what they were before, or of %.4g ms if producers cut off instead of rounding. "+
+			"Report latencies more finely, or write a limit that allows for it.", step, g.Name, g.Margin.Text, at, at+step/2)
+	}
 	said := "latencyGranularity doesn't say so"
 	if s.known > 0 {
 		said = "latencyGranularity says " + schemas.FormatDuration(s.known)
@@ -196,7 +223,7 @@ func (s *roundedSigns) sentence(g *schemas.Guardrail, margin string, step float6
 		"Write latencyGranularity: %gms, or %gms if producers cut off instead of rounding.", step, said, g.Name, margin, roundedSteps, step, 2*step)
 }
 
-// Rounded tells that latencies are rounded, where the rollout doesn't say so and a margin is no more than a few steps; nil: nothing of the kind has shown. It is for
+// Rounded tells that latencies are rounded, where the rollout doesn't say so and a margin or a limit is no more than a few steps; nil: nothing of the kind has shown. It is for
 // people: no decision has it.
 func (j *Judge) Rounded() []schemas.Finding {
 	f, some := j.rounded.finding()
@@ -206,7 +233,7 @@ func (j *Judge) Rounded() []schemas.Finding {
 	return []schemas.Finding{f}
 }
 
-// RoundedTo is the step that all values so far are multiples of, though that isn't told (Guardrail.Granularity, LatencyGranularity), where a margin is no more than a few of them; 0: nothing of
+// RoundedTo is the step that all values so far are multiples of, though that isn't told (Guardrail.Granularity, LatencyGranularity), where a margin or a limit is no more than a few of them; 0: nothing of
 // the kind has shown. It is Rounded as a number, with Options.RoundedValues of any values.
 func (j *Judge) RoundedTo() float64 {
 	step, _, _ := j.rounded.proven()
