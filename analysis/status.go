@@ -44,9 +44,6 @@ func (j *Judge) statuses(of func(*guard) schemas.GuardrailStatus) []schemas.Guar
 	return all
 }
 
-// Capped is the share of guardrail i's values that are at the cap of its mean or beyond, in the arm that has more of them: from a half on, else 0. Guardrails are counted from 0.
-func (j *Judge) Capped(i int) float64 { return j.guards[i].capped() }
-
 func (g *guard) capped() float64 {
 	if a, ok := g.canary.account.(interface{ capped() float64 }); ok {
 		return a.capped()

@@ -40,7 +40,7 @@ func (e *SpecError) Unwrap() error { return e.Err }
 //
 // When. As the tests of package stats by which the kind is judged: exact or calibrated as said there, over-dispersion by the Spec until the file's units tell.
 //
-// Cost: one pass over the file, in memory that doesn't grow with it; each costs more than the tests.
+// Cost: one pass over the file, in memory that doesn't grow with it, but for hashes of at most windows.MaxUnits units of samples while each has one row; each costs more than the tests.
 //
 // Conventions: a window in which an arm is empty proves nothing. Ties as in stats; a bucket is one value. NaN is an error of the file, and so is an infinite
 // number, but for a sample that never ended (+Inf). The same file and Spec give the same answer, bit for bit on one build and architecture.

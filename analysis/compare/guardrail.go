@@ -24,6 +24,7 @@ type contest struct {
 	part     windows.Part
 	verdict  analysis.Verdict
 	states   []schemas.State
+	units    []windows.UnitSight // see sights
 	oneArmed int64
 	changes  int64  // of the canary's share
 	changed  string // the first window of a new share; "": it never changed
@@ -64,7 +65,11 @@ func newContest(s *Spec, r *rows, first *window, widthMs int64) (*contest, error
 	if g.Of == ofEngagement {
 		t.rollout.Outcomes = []schemas.OutcomeSpec{{Name: ofEngagement}}
 	}
-	t.judge = analysis.NewJudge(&t.rollout, analysis.Options{ShapeIntervals: true, WholeWindows: true, RoundedValues: true})
+	options := analysis.Options{ShapeIntervals: true, WholeWindows: true, RoundedValues: true}
+	if s.ranked() && r.columns.unit == none { // nothing would ever measure it
+		options.Phi = s.rowsPhi
+	}
+	t.judge = analysis.NewJudge(&t.rollout, options)
 	if s.BaselineRate > 0 {
 		t.remember(first.startMs+t.shiftMs-widthMs, s.BaselineRate)
 	}
@@ -129,9 +134,8 @@ func (t *contest) take(w *window) error {
 			traffic.SampledMin, traffic.SampledMax = 1, 1
 		}
 		if !t.exposure && arm == int(windows.Baseline) { // steps of exposure are no requests
-			for i := range traffic.Slices {
-				traffic.Slices[i] = w.arms[arm].cells[0].Slices[i].N
-			}
+			traffic.Slices = t.slices(&w.arms[arm])
+			traffic.Units = t.sights(w.arms[arm].units)
 		}
 		p.Traffic[arm], p.Cells[arm] = traffic, w.arms[arm].cells
 	}
@@ -147,6 +151,25 @@ func (t *contest) take(w *window) error {
 		t.changed = cmp.Or(t.changed, w.label)
 	}
 	return nil
+}
+
+// slices are an arm's numbers by calibration slice.
+func (t *contest) slices(c *counts) (n [windows.Slices]int64) {
+	if t.spec.ranked() { // histograms have none
+		return c.samples
+	}
+	for i := range n {
+		n[i] = c.cells[0].Slices[i].N
+	}
+	return n
+}
+
+// sights are so many units that are seen for the first time: their number tells whether rows share a unit.
+func (t *contest) sights(units int) []windows.UnitSight {
+	if cap(t.units) < units {
+		t.units = make([]windows.UnitSight, units)
+	}
+	return t.units[:units]
 }
 
 // scale counts a window's exposures in whole steps; false where an arm has none: events of an arm alone prove nothing, and taken
@@ -203,7 +226,7 @@ func (t *contest) state() schemas.State {
 
 // fill tells what is known now.
 func (t *contest) fill(s *Summary) {
-	g := t.judge.Status()[0]
+	g := t.judge.Now()[0]
 	s.Result = Result{
 		Verdict: g.State, Why: g.Why, Unit: g.Unit, Estimate: g.Estimate, Lower: g.Lower, Upper: g.Upper,
 		LogEvidence: g.LogEvidence, Threshold: g.Threshold, LogPass: g.LogPass, ThresholdPass: g.PassThreshold, Phi: g.Phi,
@@ -221,7 +244,7 @@ func (t *contest) fill(s *Summary) {
 	}
 	s.Baseline, s.Canary, s.OneArmed = t.arm(g.Baseline), t.arm(g.Canary), t.oneArmed
 	s.ShareChanges, s.ShareChanged, s.AtQuantile = t.changes, t.changed, g.AtQuantile
-	s.Granularity, s.Capped = t.spec.Granularity, t.judge.Capped(0)
+	s.Granularity, s.Capped = t.spec.Granularity, g.Capped
 	s.beyondCap = g.Baseline.Value != nil && t.rollout.Guardrails[0].BeyondCap(*g.Baseline.Value)
 	if t.exposure && s.Unit == unitShare {
 		s.Unit = unitPerOne

@@ -27,7 +27,7 @@ type Result struct {
 	Threshold     float64       `json:"threshold"`         // that it is held against
 	LogPass       float64       `json:"log_evidence_pass"`
 	ThresholdPass float64       `json:"threshold_pass,omitempty"` // 0: without a margin nothing can pass
-	Phi           float64       `json:"phi,omitempty"`            // over-dispersion reckoned with
+	Phi           float64       `json:"phi,omitempty"`            // over-dispersion reckoned with, of KS at the median; 0: of a mean it isn't known yet, and of the others each row is the first of its unit
 	Granularity   float64       `json:"granularity,omitempty"`    // that was stated: the evidence is of values as they were before they were rounded, Estimate, Lower and Upper are of those in the file
 	Capped        float64       `json:"capped,omitempty"`         // of a mean of samples: the share of them at the cap or beyond, in the arm that has more; from a half on
 	Calibration   string        `json:"calibration,omitempty"`    // uncalibrated: the baseline differs from itself, between its units, by more than noise explains

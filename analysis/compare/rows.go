@@ -2,6 +2,7 @@ package compare
 
 import (
 	"errors"
+	"hash/fnv"
 	"io"
 	"math"
 	"strconv"
@@ -33,6 +34,8 @@ type counts struct {
 	cells    []windows.Cell
 	exposure float64
 	slices   [windows.Slices]float64 // exposure by calibration slice
+	samples  [windows.Slices]int64   // likewise
+	units    int                     // of samples: how many rows name a unit that no row before did; while no row names one that did
 }
 
 // clear makes room for a window whose arms have that many cells, in the memory of the one before.
@@ -45,7 +48,7 @@ func (w *window) clear(cells int) {
 		for i := range c.cells {
 			c.cells[i] = windows.Cell{Hist: c.cells[i].Hist[:0]}
 		}
-		c.exposure, c.slices = 0, [windows.Slices]float64{}
+		c.exposure, c.slices, c.samples, c.units = 0, [windows.Slices]float64{}, [windows.Slices]int64{}, 0
 	}
 	w.rows, w.share = 0, 0
 }
@@ -73,6 +76,7 @@ type rows struct {
 
 	metrics []windows.Metric // of samples: what makes cells of them
 	held    [windows.Arms]unread
+	known   knownUnits // of the baseline
 	tally   windows.Tally
 
 	read, other int64              // rows; those of other versions
@@ -358,7 +362,8 @@ func (r *rows) sample(c *counts, arm windows.Arm) error {
 	}
 	slice := 0
 	if r.columns.unit != none {
-		slice = windows.SliceOf(r.lines.fields[r.columns.unit].text)
+		slice = windows.SliceOf(r.unitOf(c, arm))
+		c.samples[slice] += n
 	}
 	h := &r.held[arm]
 	for range n {
@@ -371,6 +376,42 @@ func (r *rows) sample(c *counts, arm windows.Arm) error {
 		}
 	}
 	return nil
+}
+
+// unitOf is what the line's sample belongs to: as in a stream, one that names none is by itself.
+func (r *rows) unitOf(c *counts, arm windows.Arm) string {
+	name := r.lines.fields[r.columns.unit].text
+	switch {
+	case !r.spec.ranked() || arm != windows.Baseline:
+	case name == "":
+		return strconv.FormatInt(r.lines.number, 10)
+	case r.known.fresh(name):
+		c.units++
+	}
+	return name
+}
+
+// knownUnits tell whether every row was the first of its unit so far: then there is nothing that could be alike. They are forgotten with the first that wasn't.
+type knownUnits struct {
+	of    map[uint64]struct{}
+	again bool // some unit had several rows, or there were windows.MaxUnits
+}
+
+func (k *knownUnits) fresh(name string) bool {
+	if k.again {
+		return false
+	}
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	if _, k.again = k.of[h.Sum64()]; k.again || len(k.of) == windows.MaxUnits {
+		k.of, k.again = nil, true
+		return false
+	}
+	if k.of == nil {
+		k.of = map[uint64]struct{}{}
+	}
+	k.of[h.Sum64()] = struct{}{}
+	return true
 }
 
 // reduce gives the samples held of an arm to its metrics.

@@ -198,6 +198,32 @@ func gauges(plus float64) func(r *rand.Rand) string {
 	}
 }
 
+// users come anew in each window, each with ten values that are alike: half of the variance is between users. named: the file has them as units.
+func users(factor float64, named bool) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var out strings.Builder
+		out.WriteString("window,arm,user,value\n")
+		if named {
+			out.Reset()
+			out.WriteString("window,arm,unit,value\n")
+		}
+		user := 0
+		for t := range simWindows {
+			for range 10 {
+				user++
+				arm, level := "baseline", 20*math.Exp(.4*r.NormFloat64())
+				if r.Float64() < .3 {
+					arm, level = "canary", level*factor
+				}
+				for range 10 {
+					fmt.Fprintf(&out, "%d,%s,u%d,%.2f\n", t, arm, user, level*math.Exp(.4*r.NormFloat64()))
+				}
+			}
+		}
+		return out.String()
+	}
+}
+
 // scores lie between 0 and 1, rounded, with many ties.
 func scores(shift float64) func(r *rand.Rand) string {
 	return func(r *rand.Rand) string {
@@ -260,6 +286,10 @@ var worlds = []world{
 	{"ks of rounded values within its margin, any harm", Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%", Prove: schemas.ProveAny, Baseline: "41", Canary: "42", Granularity: 5}, roundedSamples(.4, 1.1), false},
 	{"mann-whitney of rounded values on its margin", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42", Granularity: 5}, roundedSamples(.1, 1.2), false},
 	{"mann-whitney of scores, any", Spec{Kind: MannWhitney, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, scores(0), false},
+	{"median of users, any", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "any", Quantile: .5}, users(1, true), false},
+	{"ks of users, any", Spec{Kind: KS}, users(1, true), false},
+	{"mann-whitney of users on its margin", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%"}, users(1.2, true), false},
+	{"mann-whitney of users that phi tells", Spec{Kind: MannWhitney, Phi: 6}, users(1, false), false},
 	{"mean of revenue, any", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "any", Cap: 500}, revenue(1), false},
 	{"mean of a gauge, any", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1, Gauge: true}, gauges(0), false},
 	{"split by a plan that changes", Spec{Kind: SRM}, units(1, true), false},
@@ -274,6 +304,7 @@ var worlds = []world{
 	{"median of values whose rounding nobody tells, any harm", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "20%", Prove: schemas.ProveAny, Quantile: .5, Baseline: "41", Canary: "42"}, roundedSamples(.4, 1.1), true},
 	{"mann-whitney of values whose rounding nobody tells", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42"}, roundedSamples(.1, 1.2), true},
 	{"ks of rounded values, four times as much", Spec{Kind: KS, Direction: schemas.Increase, Margin: "20%", Baseline: "41", Canary: "42", Granularity: 5}, roundedSamples(.4, 4), true},
+	{"mann-whitney of users, twice as much", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%"}, users(2, true), true},
 	{"scores moved", Spec{Kind: KS, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, scores(.08), true},
 	{"revenue halved", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "5%", Cap: 500}, revenue(.5), true},
 	{"a gauge much higher", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1, Gauge: true}, gauges(.3), true},
@@ -308,6 +339,28 @@ func TestErrorRates(t *testing.T) {
 				t.Errorf("%d of %d failed with harm of more than the margin", failed, n)
 			}
 		})
+	}
+}
+
+// TestUsersWithoutUnits: what units, or phi, are for. Of the same values without either far more healthy canaries fail than may, so the worlds above are hard enough to tell.
+func TestUsersWithoutUnits(t *testing.T) {
+	const alpha, runs = .05, 40
+	failed := 0
+	for i := range runs {
+		r := rand.New(rand.NewPCG(*simSeed, uint64(i)))
+		sum, err := Run(Spec{Kind: MannWhitney, Alpha: alpha}, Input{"sim.csv", strings.NewReader(users(1, false)(r))}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum.Phi != 1 {
+			t.Fatalf("phi is %v of rows that go to the arms by themselves", sum.Phi)
+		}
+		if sum.Verdict == schemas.StateFailed {
+			failed++
+		}
+	}
+	if limit := binomialLimit(runs, alpha); failed <= 2*limit {
+		t.Errorf("%d of %d failed, which is no more than twice the %d that may", failed, runs, limit)
 	}
 }
 

@@ -54,8 +54,9 @@ type Spec struct {
 	Alpha        float64 // chance of a false alarm in the whole file; 0: .01, of SRM .001
 	FalsePromote float64 // chance of a false "passed"; 0: .05
 	BaselineRate float64 // of a rate, in (0,1), known from before: above .1 a sharper test is taken; 0: what the file has before the canary's first row
-	Phi          float64 // over-dispersion of a rate, assumed until the file's units tell; 0: 1.5
-	Share        float64 // of SRM: the canary's planned share; 0: the file has it, or it stays what it is
+	// Phi is over-dispersion, assumed until the file's units tell: of a rate; of samples that go to the arms by units whose samples are alike. 0: 1.5, of samples without units 1. Not of a mean, nor of SRM.
+	Phi   float64
+	Share float64 // of SRM: the canary's planned share; 0: the file has it, or it stays what it is
 
 	WidthMs  int64  // of a window; 0: the file's own windows, and a minute where it has times
 	Horizon  string // how long one means to watch: a number of windows or a duration; empty: 1000 windows
@@ -63,8 +64,9 @@ type Spec struct {
 	Canary   string
 	Columns  map[string]string // the file's name of a column, by ours: {"arm": "variation"}
 
-	named          bool // the arms were given names
-	exposure       bool // the file has real-valued exposures
+	named          bool    // the arms were given names
+	rowsPhi        float64 // of samples without units
+	exposure       bool    // the file has real-valued exposures
 	horizonWindows int64
 	horizonMs      int64
 }
@@ -98,6 +100,7 @@ func (s Spec) complete() (Spec, error) {
 		s.Alpha = orElse(s.Alpha, defaultAlphaSRM)
 	}
 	s.Alpha = orElse(s.Alpha, defaultAlpha)
+	s.rowsPhi = orElse(s.Phi, 1) // each row goes to an arm by itself
 	s.FalsePromote, s.Phi = orElse(s.FalsePromote, defaultFalsePromote), orElse(s.Phi, defaultPhi)
 	if s.Prove == "" {
 		s.Prove = schemas.ProveBeyond

@@ -252,17 +252,23 @@ func (s *Summary) writeEvidence(w io.Writer) {
 		fmt.Fprintf(w, "\tof keeping the margin %.1f of %.1f\n", s.LogPass, s.ThresholdPass)
 	}
 	s.writeShape(w)
-	if s.Compare == Rate {
-		how := "assumed; a column unit would let it be measured"
+	if s.Compare == Rate || s.noisy() {
+		how, than := "assumed; a column unit would let it be measured", "independent events"
 		if s.Measured {
 			how = "by the baseline's units"
 		}
-		fmt.Fprintf(w, "noise\t%.3g times that of independent events (%s)\n", s.Phi, how)
+		if s.noisy() {
+			than = "rows that go to the arms one by one"
+		}
+		fmt.Fprintf(w, "noise\t%.3g times that of %s (%s)\n", s.Phi, than, how)
 	}
 	for _, note := range s.notes() {
 		fmt.Fprintf(w, "note\t%s\n", note)
 	}
 }
+
+// noisy reports whether samples are reckoned with as those of units, and not each by itself.
+func (s *Summary) noisy() bool { return s.spec.ranked() && s.Phi > 0 && (s.Measured || s.Phi > 1) }
 
 // writeShape tells where in a distribution the harm is, and how users of other tools know its last block: nothing is decided by that.
 func (s *Summary) writeShape(w io.Writer) {
@@ -350,7 +356,10 @@ func (s *Summary) promise() string {
 	case Rate:
 		condition += ", and are no noisier than that"
 	case Quantile, KS, MannWhitney:
-		condition = "if each row goes to an arm at random by itself, within a window: of a user whose values are alike, take one a window"
+		condition = "if each row goes to an arm at random by itself, within a window: of a user whose values are alike, take one a window, or give the column unit"
+		if s.noisy() {
+			condition = "if units go to the arms at random, and are no noisier than that"
+		}
 	case Mean:
 		condition += ", and values are independent of each other;\nthe interval is calibrated on how the values vary, and not exact"
 		if s.spec.Gauge {

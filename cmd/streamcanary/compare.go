@@ -99,14 +99,16 @@ func compareQuantile(c *console) *cobra.Command {
 
   time,arm,value                               value in any unit; +Inf is what never ended
   time,arm,value,count                         count samples had that value
-  time,arm,unit,value                          unit (user, host): the baseline is held against itself, too
+  time,arm,unit,value                          unit (user, session) of the baseline: what goes to an arm, and whose values may be alike
 
 For instance:
 
   time,arm,value
   1769860800.25,baseline,24.3
   1769860800.71,canary,41.9
-  1769860801.02,baseline,31.7`
+  1769860801.02,baseline,31.7
+
+` + alikeHelp
 	cmd.Example = `  streamcanary compare quantile --quantile 0.99 --increase 20% latencies.csv.gz
   streamcanary compare quantile --quantile 0.5 --increase any --baseline 41 --canary 42 --json samples.csv`
 	f.harm(cmd)
@@ -155,22 +157,31 @@ With --increase or --decrease harm has one way; with neither, any difference is 
 
   time,arm,value                               value in any unit; +Inf is what never ended
   time,arm,value,count                         count samples had that value
-  time,arm,unit,value                          unit (user, host): the baseline is held against itself, too
+  time,arm,unit,value                          unit (user, session) of the baseline: what goes to an arm, and whose values may be alike
 
 For instance:
 
   time,arm,value
   1769860800.25,baseline,24.3
   1769860800.71,canary,41.9
-  1769860801.02,baseline,31.7`
+  1769860801.02,baseline,31.7
+
+` + alikeHelp
 	cmd.Example = "  streamcanary compare " + string(kind) + " --increase 20% latencies.csv.gz\n  streamcanary compare " + string(kind) + " --buckets 0:1:1000 scores.csv"
 	f.harm(cmd)
 	f.ranked(cmd)
 	return cmd
 }
 
-// ranked adds the flags for values that are counted in buckets: of those that may be zero or less, and of those that are rounded.
+// alikeHelp says what a test by ranks takes for a witness.
+const alikeHelp = `Without a column unit, each row must go to an arm at random by itself: ten alike values of one user would count as ten witnesses. With it, one half of the
+baseline's units, by a hash of their names, is held against the other, window by window; by how much noisier that is than rows of their own, evidence is
+divided from the next window on (phi in --json, noise in the text). Nothing is tested in the window in which a unit first has two rows; until then, and where
+a row names no unit, each is by itself. --phi says how much noisier it is where nothing measures it.`
+
+// ranked adds the flags for values that are counted in buckets: of those that may be zero or less, of those that are rounded, and of those that are alike.
 func (f *compareFlags) ranked(cmd *cobra.Command) {
+	cmd.Flags().Float64Var(&f.spec.Phi, "phi", 0, "by how much the noise exceeds that of rows that go to the arms one by one, as a factor: with a column unit until that is measured (default 1.5), else all along (default 1)")
 	cmd.Flags().StringVar(&f.granularity, "granularity", "", "values were rounded to multiples of `STEP`, in their own unit, e.g. 5 of milliseconds: the margin is then held for what they were before, as latencyGranularity of a rollout does; of values that were cut off instead, twice that")
 	cmd.Flags().StringVar(&f.buckets, "buckets", "", "values may be below zero: count them in `FROM:TO:COUNT` equal buckets, e.g. 0:1:1000; a margin is then a difference, e.g. 0.05")
 }
