@@ -290,6 +290,7 @@ var worlds = []world{
 	{"ks of users, any", Spec{Kind: KS}, users(1, true), false},
 	{"mann-whitney of users on its margin", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%"}, users(1.2, true), false},
 	{"mann-whitney of users that phi tells", Spec{Kind: MannWhitney, Phi: 6}, users(1, false), false},
+	{"mean of users, any", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 200}, users(1, true), false},
 	{"mean of revenue, any", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "any", Cap: 500}, revenue(1), false},
 	{"mean of a gauge, any", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1, Gauge: true}, gauges(0), false},
 	{"split by a plan that changes", Spec{Kind: SRM}, units(1, true), false},

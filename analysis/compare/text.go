@@ -252,19 +252,30 @@ func (s *Summary) writeEvidence(w io.Writer) {
 		fmt.Fprintf(w, "\tof keeping the margin %.1f of %.1f\n", s.LogPass, s.ThresholdPass)
 	}
 	s.writeShape(w)
-	if s.Compare == Rate || s.noisy() {
-		how, than := "assumed; a column unit would let it be measured", "independent events"
-		if s.Measured {
-			how = "by the baseline's units"
-		}
-		if s.noisy() {
-			than = "rows that go to the arms one by one"
-		}
-		fmt.Fprintf(w, "noise\t%.3g times that of %s (%s)\n", s.Phi, than, how)
-	}
+	s.writeNoise(w)
 	for _, note := range s.notes() {
 		fmt.Fprintf(w, "note\t%s\n", note)
 	}
+}
+
+// writeNoise tells the over-dispersion that evidence is held to, where it is a factor.
+func (s *Summary) writeNoise(w io.Writer) {
+	var than string
+	switch {
+	case s.Compare == Rate:
+		than = "independent events"
+	case s.Compare == Mean && !s.spec.Gauge && s.Phi > 0:
+		than = "independent values"
+	case s.noisy():
+		than = "rows that go to the arms one by one"
+	default:
+		return
+	}
+	how := "assumed; a column unit would let it be measured"
+	if s.Measured {
+		how = "by the baseline's units"
+	}
+	fmt.Fprintf(w, "noise\t%.3g times that of %s (%s)\n", s.Phi, than, how)
 }
 
 // noisy reports whether samples are reckoned with as those of units, and not each by itself.
@@ -362,6 +373,9 @@ func (s *Summary) promise() string {
 		}
 	case Mean:
 		condition += ", and values are independent of each other;\nthe interval is calibrated on how the values vary, and not exact"
+		if s.Measured {
+			condition = "if units go to the arms at random within a window, and are no noisier than that;\nthe interval is calibrated on how the values vary, and not exact"
+		}
 		if s.spec.Gauge {
 			condition = "as calibrated on the baseline's units, not exactly"
 		}

@@ -234,3 +234,26 @@ func TestUnitsOfOneRow(t *testing.T) {
 		}
 	}
 }
+
+// TestNoiseOfMeans: an answer about a mean says what noise it reckons with, and on what condition it holds; that of a gauge has no such factor.
+func TestNoiseOfMeans(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 1))
+	text := users(1, true)(r)
+	for _, tt := range []struct {
+		head     string
+		gauge    bool
+		say, not string
+	}{
+		{"unit", false, "times that of independent values (by the baseline's units)", "independent of each other"},
+		{"user", false, "noise       1.5 times that of independent values (assumed; a column unit would let it be measured)", "no noisier than that"},
+		{"unit", true, "as calibrated on the baseline's units", "\nnoise "},
+	} {
+		got, _, err := compared(Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 200, Gauge: tt.gauge}, strings.Replace(text, "unit", tt.head, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page := written(t, got); !strings.Contains(page, tt.say) || strings.Contains(page, tt.not) || !tt.gauge && got.Measured && got.Phi < 3 {
+			t.Errorf("%s, gauge %v: phi %v\n%s", tt.head, tt.gauge, got.Phi, page)
+		}
+	}
+}

@@ -135,9 +135,10 @@ For instance, of users, with the cap 500:
   2026-01-30,baseline,4120,13184.50,612034.75
   2026-01-30,canary,455,1402.25,60113.50
 
-Values must be independent of each other, as users' are; of readings that hang together over time, such as gauges, say --gauge, and give the
-baseline's rows by unit (host): the noise is measured between them. Where half of an arm's samples or more are at the cap or beyond, the answer says so (capped
-with --json): what lies there isn't told apart. Sums don't tell it.`
+Values must be independent of each other, as users' are. Where a user has several, give the baseline's rows by unit (user): the noise is measured between
+them, instead of assumed (1.5 times that of independent values). Of readings that hang together over time, such as gauges, say --gauge, and give the
+baseline's rows by unit (host): the noise is measured between them. Where half of an arm's samples or more are at the cap or beyond, the answer says so
+(capped with --json): what lies there isn't told apart. Sums don't tell it.`
 	cmd.Example = `  streamcanary compare mean --decrease 3% --cap 500 --column n=users --column sum=revenue --column squares=revenue_squares daily.csv
   streamcanary compare mean --gauge --increase 0.05 --cap 1 cpu.csv.gz`
 	f.harm(cmd)
