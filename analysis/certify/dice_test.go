@@ -107,7 +107,7 @@ func TestNoiseHasItsDispersion(t *testing.T) {
 		world string
 		rate  int
 		phi   float64
-	}{{"flat", 0, 1}, {"negative binomial", 0, 4}, {"beta-binomial", 0, 3}, {"clumps", 0, 2.06}} {
+	}{{"flat", 0, 1}, {"negative binomial", 0, 4}, {"beta-binomial", 0, 3}, {"clumps", 0, 2.06}, {"users of 10", 0, 10}, {"users who stay", 0, 1.5}} {
 		s := worldOf(c.world).make()
 		s.share, s.law, s.rates[c.rate] = constant(.1), nil, rate{"error", .03, nil}
 		tape := NewTape(s, atAny.rollout(time.Second, .05), testDice(9).Rand)

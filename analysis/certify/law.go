@@ -114,24 +114,27 @@ func (s *stopwatch) begin(t *timing) {
 // draw makes n latencies.
 func (s *stopwatch) draw(d dice, n int64, t *timing, first bool) {
 	shift := inBuckets(t.factor)
-	all, some, mine := s.counts[whole], s.counts[half], s.counts[part]
 	for range n {
-		y := t.law.log[d.Uint64()>>(64-lawBits)] + shift
-		if t.grid > 0 {
-			y = rounded(y, t.grid)
+		s.note(t.law.log[d.Uint64()>>(64-lawBits)]+shift, t, first)
+	}
+}
+
+// note counts a latency, given on the scale of buckets.
+func (s *stopwatch) note(y float64, t *timing, first bool) {
+	if t.grid > 0 {
+		y = rounded(y, t.grid)
+	}
+	for i, limit := range t.limits {
+		if y > limit {
+			t.above[i]++
 		}
-		for i, limit := range t.limits {
-			if y > limit {
-				t.above[i]++
-			}
-		}
-		at := max(0, int(math.Ceil(y))-1-s.lowest)
-		s.from, s.to = min(s.from, at), max(s.to, at+1)
-		all[at]++
-		mine[at]++
-		if first {
-			some[at]++
-		}
+	}
+	at := max(0, int(math.Ceil(y))-1-s.lowest)
+	s.from, s.to = min(s.from, at), max(s.to, at+1)
+	s.counts[whole][at]++
+	s.counts[part][at]++
+	if first {
+		s.counts[half][at]++
 	}
 }
 

@@ -37,6 +37,8 @@ type Tape struct {
 	timing   timing
 	serving  windows.Part
 	unit     uint64
+	present  [][]user          // those who stay, by segment
+	paces    []pace            // of the arm that is being filled, by segment
 	segments []windows.Segment // of the serving part, by the scene's segments; empty: not told apart
 	sizes    []groupSize       // of the arm that is being filled, by segment
 }
@@ -80,6 +82,7 @@ func NewTape(s scene, r *schemas.Rollout, random *rand.Rand) *Tape {
 		t.serving.Cells[arm] = make([]windows.Cell, len(t.reads))
 	}
 	t.sizes = make([]groupSize, max(1, len(s.segments)))
+	t.present = make([][]user, len(t.sizes))
 	if r.Segments != nil {
 		t.segments = newSegments(s.segments, len(t.reads))
 	}
@@ -125,20 +128,28 @@ func (t *Tape) readsOf(key string) reads {
 	panic("certify: no scene knows the metric " + key)
 }
 
+// share is the canary's in this window.
+func (t *Tape) share() float64 {
+	if t.moment.T < 0 {
+		return 0
+	}
+	return t.scene.share(t.moment.T)
+}
+
 // Next plays the next window.
 func (t *Tape) Next() *Moment {
 	m := &t.moment
 	m.T++
 	at := startMs + int64(m.T)*m.widthMs
-	share := 0.0
-	if m.T >= 0 {
-		share = t.scene.share(m.T)
-	}
+	share := t.share()
 	n := t.dice.poisson(t.scene.requests(m.T))
 	canary := t.dice.binomial(n, share)
 	if h := &t.scene.harm; h.Silent && m.T >= h.From {
 		n -= canary
 		canary = 0
+	}
+	if t.scene.stays > 0 {
+		t.turnOver()
 	}
 	t.serving.StartMs = at
 	size := share / (1 - share)

@@ -26,6 +26,21 @@ func (t *Tape) fill(arm windows.Arm, n int64, size float64) {
 		*c = windows.Cell{Hist: c.Hist[:0]}
 	}
 	clear(t.sizes)
+	t.paces = t.paces[:0]
+	if t.scene.stays > 0 {
+		t.fillPresent(arm)
+	} else {
+		t.fillAnew(arm, n, size)
+	}
+	tr.Served = tr.Events
+	t.latencies(arm)
+	if tr.Events > 0 {
+		tr.SampledMin, tr.SampledMax = 1, 1
+	}
+}
+
+// fillAnew puts predictions into one arm that have nothing to do with those of the window before.
+func (t *Tape) fillAnew(arm windows.Arm, n int64, size float64) {
 	left := n
 	for s := range t.sizes {
 		part := left
@@ -35,11 +50,6 @@ func (t *Tape) fill(arm windows.Arm, n int64, size float64) {
 		}
 		left -= part
 		t.group(arm, group{segment: s, n: part, size: size})
-	}
-	tr.Served = tr.Events
-	t.latencies(arm)
-	if tr.Events > 0 {
-		tr.SampledMin, tr.SampledMax = 1, 1
 	}
 }
 
@@ -64,17 +74,26 @@ type group struct {
 }
 
 func (t *Tape) group(arm windows.Arm, g group) {
-	var rates [maxRates]float64
-	for i, r := range t.scene.rates {
-		rates[i] = t.levelOf(&r, arm, g.segment)
-	}
+	rates := t.levels(arm, g.segment)
 	if t.scene.users == nil {
 		t.spread(arm, &rates, g)
 		return
 	}
 	for made := int64(0); made < g.n; {
-		made += t.user(arm, &rates, g.segment)
+		u := t.newUser(g.segment)
+		n := t.made()
+		t.sight(arm, &u)
+		t.predict(u, n, arm, &rates)
+		made += n
 	}
+}
+
+// levels are the rates in this window, in one segment of an arm.
+func (t *Tape) levels(arm windows.Arm, segment int) (rates [maxRates]float64) {
+	for i, r := range t.scene.rates {
+		rates[i] = t.levelOf(&r, arm, segment)
+	}
+	return rates
 }
 
 // levelOf is a rate in this window, in one arm.
@@ -92,27 +111,6 @@ func (t *Tape) levelOf(r *rate, arm windows.Arm, segment int) float64 {
 		p = t.scene.harm.rateOf(r.key, p, t.moment.T)
 	}
 	return p
-}
-
-// crowd is how many predictions a user makes in a window: variance over mean of sums by user is (.5 + .3·4 + .2·9)/1.7 = 2.06.
-var crowd = []int64{1, 1, 1, 1, 1, 2, 2, 2, 3, 3}
-
-// user makes one user's predictions, which fail together, and returns how many they are.
-func (t *Tape) user(arm windows.Arm, rates *[maxRates]float64, segment int) int64 {
-	m := t.scene.users[t.dice.IntN(len(t.scene.users))]
-	slice := sliceOf(t.dice)
-	t.unit++
-	tr := &t.serving.Traffic[arm]
-	tr.Units = append(tr.Units, windows.UnitSight{Unit: t.unit})
-	t.serve(tally{arm: arm, segment: segment, slice: slice, n: m})
-	for i := range t.scene.rates {
-		k := int64(0)
-		if t.dice.Float64() < rates[i] {
-			k = m
-		}
-		t.count(tally{arm, i, segment, slice, m, k})
-	}
-	return m
 }
 
 // sliceOf draws the calibration slice of a unit.
@@ -246,9 +244,15 @@ func (t *Tape) latencies(arm windows.Arm) {
 	}
 	t.watch.begin(&t.timing)
 	first := int64(0)
+	paces := t.paces
 	for s, size := range t.sizes {
-		t.watch.draw(t.dice, size.first, &t.timing, arm == windows.Baseline)
-		t.watch.draw(t.dice, size.rest, &t.timing, false)
+		if t.scene.users == nil {
+			t.watch.draw(t.dice, size.first, &t.timing, arm == windows.Baseline)
+			t.watch.draw(t.dice, size.rest, &t.timing, false)
+		}
+		for ; len(paces) > 0 && paces[0].segment == s; paces = paces[1:] {
+			t.watch.drawAlike(t.dice, paces[0], &t.timing)
+		}
 		first += size.first
 		if len(t.segments) > 0 {
 			t.keep(t.segments[s].Cells[arm], part, size)

@@ -39,7 +39,8 @@ type scene struct {
 	grid     float64             // ms: what producers round to
 	noise    noise
 	segments []segment // ascending by name; there are none where the rollout doesn't watch segments
-	users    []int64   // predictions come from users, who fail together: how many each makes in a window is drawn from these; nil: they don't
+	users    []int64   // predictions come from users, who fail together, and whose latencies are alike: how many each makes in a window is drawn from these; nil: they don't
+	stays    int       // windows for which a user comes back; 0: each window's users are new
 	gauges   *fleet
 	harm     Harm
 }

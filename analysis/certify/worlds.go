@@ -93,19 +93,24 @@ func steadyWorlds() []World {
 	}
 }
 
-// dispersedWorlds have events that come together; the product is not told how much.
+// dispersedWorlds have events that come together; the product is not told how much. Half of the variance of the logarithm of latencies is between users, where there
+// are users: see betweenUsers.
 func dispersedWorlds() []World {
 	unseen := second("unseen", "noise attached to the canary's own hosts, which a split inside the baseline can't see: outside of the claim", func(s *scene) {
 		s.requests, s.share, s.noise = constant(4000), constant(.25), &wobble{spread: .3, keeps: .8, attached: true}
 	})
 	unseen.Claimed = false
-	tens := second("users of 10", "users with 10 predictions each, who fail together: phi 10; 300 requests a window, in most of which nobody fails", func(s *scene) {
+	tens := second("users of 10", "users with 10 predictions each, who fail together, and whose latencies are alike: phi 10; 300 requests a window, in most of which nobody fails", func(s *scene) {
 		s.requests, s.users = constant(300), []int64{10}
 	})
 	scores := second("users of 20", "the same with 20 each: phi 20", func(s *scene) {
 		s.requests, s.users = constant(300), []int64{20}
 	})
+	stay := second("users who stay", "users with about one prediction in each of 60 windows, whose latencies are alike all the while; 300 requests a window", func(s *scene) {
+		s.requests, s.users, s.stays = constant(300), []int64{0, 1, 1, 2}, 60
+	})
 	tens.HarmWindows, scores.HarmWindows = 10*blocks, 20*blocks // timeouts +0.4 pp over 0.2 pp take phi times as long as alone
+	stay.HarmWindows = 10 * blocks
 	return []World{
 		second("negative binomial", "counts of variance 4 times their mean, in a ramp with a trend", func(s *scene) {
 			s.noise, s.share = negativeBinomial{4}, ramp
@@ -114,13 +119,13 @@ func dispersedWorlds() []World {
 		second("beta-binomial", "groups of 20 that share their chance of failing: phi 3", func(s *scene) {
 			s.noise = betaBinomial{20, 2. / 19}
 		}),
-		second("clumps", "users with several predictions each, who fail together: phi 2.06; in a ramp", func(s *scene) {
+		second("clumps", "users with several predictions each, who fail together, and whose latencies are alike: phi 2.06; in a ramp", func(s *scene) {
 			s.users, s.share = crowd, ramp
 		}),
 		second("autocorrelated", "rates that wobble for windows on end in both arms: 2,000 requests a window", func(s *scene) {
 			s.requests, s.noise = constant(2000), &wobble{spread: .15, keeps: .8}
 			s.rates[0].base, s.rates[1].base = .01, .005
 		}),
-		tens, scores, unseen,
+		tens, scores, stay, unseen,
 	}
 }

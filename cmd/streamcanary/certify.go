@@ -35,6 +35,9 @@ func certifyCommand(c *console) *cobra.Command {
 		Long: `Plays seeded worlds with a known truth, judges them with this program and, on the same windows, with what others use today, and
 holds the counts against exact binomial limits. Writes a table in Markdown, with --json one row a line. Exit status 1: something that is promised was not kept.
 
+In most worlds each prediction is one by itself. Where users make several (clumps, users of 10, of 20, who stay), a user's predictions of a window fail together, and
+his latencies are alike: half of the variance of their logarithm is between users, half between the predictions of one. Each latency has the same law as elsewhere.
+
 Everything takes hours, and the files are written anew after each experiment: where it was interrupted, --resume goes on, with the same version of the
 program. --worlds chooses experiments by how their names, or parts of them, begin (--list shows them), --runs takes fewer or more runs than each
 asks for. The same seed gives the same table whatever the machine's number of processors.`,
