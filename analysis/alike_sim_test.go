@@ -1,0 +1,153 @@
+package analysis
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"streamcanary/windows"
+)
+
+// TestSimAlike holds the level where users go to the arms with all their requests, and a user's requests are alike: half of the variance of latencies is between users. Nine in ten are below 41.33 ms.
+func TestSimAlike(t *testing.T) {
+	runs := size(20, 400)
+	limit := binomialLimit(runs, .05)
+	for _, spec := range []string{"g: quantile 0.5 latency increase any", "g: distribution latency mann-whitney increase 20%", "g: distribution latency ks increase 20%", "g: quantile 0.99 latency increase any", "g: quantile 0.9 latency above 41.4ms"} {
+		for _, users := range [][2]int{{1, 1}, {10, 1}, {20, 1}, {1, 60}} {
+			many, stay := users[0], users[1]
+			failedAt := make([]int, runs)
+			inParallel(runs, func(i int, random *rand.Rand) {
+				r := rolloutOf(guardrail(spec))
+				r.Risk.FalseRollback, r.Phi = .1, 1.5
+				w := newRowWorld(t, r, random)
+				failedAt[i] = w.alike(many, stay, 300)
+			})
+			alarms := 0
+			for _, at := range failedAt {
+				if at >= 0 {
+					alarms++
+				}
+			}
+			t.Logf("%-50s users of %2d for %2d s: %3d of %d healthy ones failed (limit %d)", spec, many, stay, alarms, runs, limit)
+			if alarms > limit {
+				t.Errorf("%s, users of %d for %d s: %d of %d healthy canaries failed, the limit is %d", spec, many, stay, alarms, runs, limit)
+			}
+		}
+	}
+}
+
+// alike plays windows of 100 requests, a fifth of them the canary's, of users who send many in each of as many windows as they stay; it returns in which of them the guardrail failed, -1: in none.
+func (w *rowWorld) alike(many, stay, windowsPlayed int) int {
+	type user struct {
+		arm    windows.Arm
+		slice  uint8
+		level  float64
+		leaves int
+	}
+	users := make([]user, 100/many)
+	for at := range windowsPlayed {
+		var n [windows.Arms]int64
+		for i := range users {
+			u := &users[i]
+			if at >= u.leaves {
+				*u = user{windows.Baseline, w.slice(), w.random.NormFloat64(), at + stay}
+				if at == 0 { // they don't leave all at once
+					u.leaves = 1 + w.random.IntN(stay)
+				}
+				if w.random.Float64() < .2 {
+					u.arm = windows.Canary
+				}
+				w.users[u.arm]++
+			}
+			n[u.arm] += int64(many)
+		}
+		var drawn [windows.Arms]int
+		w.step(serving, n, func(arm windows.Arm) row {
+			i := drawn[arm] / many
+			for k := range users {
+				if users[k].arm == arm {
+					if i--; i < 0 {
+						i = k
+						break
+					}
+				}
+			}
+			drawn[arm]++
+			return row{20 * math.Exp(.4*users[i].level+.4*w.random.NormFloat64()), users[i].slice}
+		})
+		if w.script.guard("g").state == failed {
+			return at
+		}
+	}
+	return -1
+}
+
+// TestSimAlikeCosts says how much longer doubled latencies take to prove, after 100 healthy windows, where users come back but their requests aren't alike: of 500 requests a window, a fifth the canary's.
+func TestSimAlikeCosts(t *testing.T) {
+	runs := size(3, 15)
+	for _, spec := range []string{"g: quantile 0.5 latency increase 20%", "g: quantile 0.99 latency increase 20%", "g: distribution latency mann-whitney increase 20%"} {
+		for _, users := range []int{1000, 100_000} {
+			var median [2]int
+			for i, phi := range []float64{1, 0} { // known, measured
+				took := make([]int, runs)
+				inParallel(runs, func(run int, random *rand.Rand) {
+					r := rolloutOf(guardrail(spec))
+					r.Phi = 1.5
+					w := newRowWorld(t, r, random)
+					w.script = newScript(t, r, Options{NoIntervals: true, Phi: phi})
+					took[run] = w.back(users, 100, 200)
+				})
+				slices.Sort(took)
+				median[i] = took[runs/2]
+			}
+			t.Logf("%-49s of %6d users: %2d windows, %d where it is known that no requests are alike", spec, users, median[1], median[0])
+			if median[1] > 100 {
+				t.Errorf("%s of %d users: latencies that double aren't proven in 100 windows", spec, users)
+			}
+		}
+	}
+}
+
+// back plays windows of users who come back by chance, at the same rate each; it returns how many windows the harm that begins with one took to fail, 1000: it didn't.
+func (w *rowWorld) back(users, from, windowsPlayed int) int {
+	type user struct {
+		arm   windows.Arm
+		slice uint8
+		seen  bool
+	}
+	all := make([]user, users)
+	for i := range all {
+		all[i].slice = w.slice()
+		if all[i].arm = windows.Baseline; w.random.Float64() < .2 {
+			all[i].arm = windows.Canary
+		}
+	}
+	var who [windows.Arms][]int
+	for at := range windowsPlayed {
+		who = [windows.Arms][]int{who[0][:0], who[1][:0]}
+		for range 500 {
+			i := w.random.IntN(users)
+			u := &all[i]
+			who[u.arm] = append(who[u.arm], i)
+			if !u.seen {
+				u.seen = true
+				w.users[u.arm]++
+			}
+		}
+		var drawn [windows.Arms]int
+		w.step(serving, [windows.Arms]int64{int64(len(who[0])), int64(len(who[1]))}, func(arm windows.Arm) row {
+			u := all[who[arm][drawn[arm]]]
+			drawn[arm]++
+			x := 20 * math.Exp(.566*w.random.NormFloat64())
+			if arm == windows.Canary && at >= from {
+				x *= 2
+			}
+			return row{x, u.slice}
+		})
+		if w.script.guard("g").state == failed {
+			return at - from + 1
+		}
+	}
+	return 1000
+}
