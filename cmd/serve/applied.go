@@ -88,7 +88,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		c.unchanged(s.Rollout, &a)
 		return nil
 	}
-	if c.leavesToOther(ctx, &s, &a, r.Model) {
+	if c.leavesToRival(ctx, &s, r.Model) || c.leavesToOther(ctx, &s, &a, r.Model) {
 		return nil
 	}
 	other, err := c.mayBegin(ctx, s.Rollout, &a, r)
@@ -252,6 +252,9 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 		return err
 	}
 	last := was.last
+	if c.outrivalled(ctx, r.Name, &last) {
+		return c.applyAgain(ctx, r.Name, a)
+	}
 	if last.Decision != nil {
 		epoch = max(epoch, last.Decision.Epoch)
 		prev = &schemas.Prev{ID: last.Decision.ID, Sha256: decisions.BodySha256(last.Signed.Body)}
@@ -372,6 +375,7 @@ func (c *court) before(ctx context.Context, model string) (history, error) {
 // applied begins an epoch where its start stands in the journal, with what stands there. One that this process didn't ask for (asked for by one that was
 // killed before it was read back, or by one that runs beside it) is passed over: the file is still there and was applied again, or is begun by that one.
 func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) error {
+	c.heedsRival(record, e)
 	asked, waits := c.pending[e.rollout]
 	if !waits || e.input.Applied.Terms.Application != asked.ID {
 		return nil
@@ -387,16 +391,15 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	if again.Body, err = a.Encode(); err != nil {
 		return fmt.Errorf("apply rollout %s: %w", e.rollout, err)
 	}
-	if err := c.mayJudge(e.rollout, &a, r); err != nil { // another one of the model stands in the journal before it
-		c.refuse(e.rollout, &a, err)
-		return nil
+	if c.rivalled(r.Model, e.rollout) || c.mayJudge(e.rollout, &a, r) != nil { // another one of the model stands in the journal before it: it is refused as any is, or ends that one
+		return c.applyAgain(ctx, r.Name, &a)
 	}
 	was, err := c.before(ctx, r.Model)
 	if err != nil {
 		return c.untakenYet(ctx, again, err)
 	}
 	if !standsOn(e.input.Applied.Prev, was.last) {
-		return c.applyAgain(r.Name, &a)
+		return c.applyAgain(ctx, r.Name, &a)
 	}
 	revision, err := c.known(ctx, r.Name, a.ID, e.epoch)
 	if errors.Is(err, bus.ErrUnreadable) {
@@ -466,8 +469,17 @@ func standsOn(prev *schemas.Prev, last bus.Logged) bool {
 }
 
 // applyAgain takes an application once more: something was decided after its start was journaled, and a start on what stood before would fork the
-// chain.
-func (c *court) applyAgain(rollout string, a *Application) error {
+// chain. It is taken as it was handed in, since who has announced that is known by its bytes.
+func (c *court) applyAgain(ctx context.Context, rollout string, a *Application) error {
+	there, err := c.bus.Spec(ctx, rollout)
+	if err == nil {
+		if now, err := ReadApplication(there.Body); err == nil && now.ID == a.ID { // else a newer one has come
+			c.untaken = append(c.untaken, there)
+		}
+	}
+	if err == nil || errors.Is(err, bus.ErrNotFound) { // it was deleted
+		return nil
+	}
 	body, err := a.Encode()
 	if err != nil {
 		return err

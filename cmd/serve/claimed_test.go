@@ -136,3 +136,72 @@ func TestLostGivesWay(t *testing.T) {
 		}
 	})
 }
+
+// TestOneOfTwoRollouts: of two rollouts of one model that are applied at one instant to two services that decide for nothing, one begins, and the other one is refused by both, or takes over where that was said. Neither
+// service is fenced out.
+func TestOneOfTwoRollouts(t *testing.T) {
+	inVillage(t, advised(storyHead+errorsMore+atOnce), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.deletes("story", advised(storyHead+errorsMore+atOnce))
+		v.other("new", "127.0.0.1:8089")
+		v.wait(5*time.Second + 130*time.Millisecond)
+		for n := range 8 { // which of them is first, and where, is left to chance
+			supersede, model := n >= 6, fmt.Sprint("m", n)
+			names := []string{fmt.Sprint("a", n), fmt.Sprint("b", n)}
+			for _, name := range names {
+				v.apply(name, advisedOf(name, model), func(a *Application) { a.Supersede = supersede })
+			}
+			v.wait(20*time.Second + 130*time.Millisecond)
+			pages := v.page("/readyz") + v.pageAt("127.0.0.1:8089", "/readyz")
+			if strings.Count(pages, "another one has written its record") != 1 || strings.Count(pages, "200 ok") != 1 {
+				t.Errorf("one decides for model %s, and one stands by: %s", model, pages)
+			}
+			v.oneRuns(names, supersede)
+			for _, name := range names {
+				v.endsAlso(name, advisedOf(name, model))
+			}
+		}
+		v.isFounded()
+	})
+}
+
+// oneRuns holds that one of two rollouts runs, and the other one never began; or, where that was said, that it was ended by the one that runs.
+func (v *village) oneRuns(names []string, supersede bool) {
+	v.Helper()
+	var runs, refused int
+	for _, name := range names {
+		head, _, err := v.bus.LoadHead(v.Context(), name)
+		if err == nil && head.State.Status == decisions.StatusRunning {
+			runs++
+			continue
+		}
+		if supersede {
+			if err != nil || head.State.Status != decisions.StatusSuperseded {
+				v.Errorf("%s is %s: %v", name, head.State.Status, err)
+			}
+			refused++
+			continue
+		}
+		there, err := v.bus.Spec(v.Context(), name)
+		v.must(err)
+		if no := Refusal(name, there.Body); no != nil && strings.Contains(no.Refused, "has an active rollout, "+names[0]) != strings.Contains(no.Refused, "has an active rollout, "+names[1]) {
+			refused++
+		}
+	}
+	if runs != 1 || refused != 1 {
+		v.Errorf("of %v %d run, and %d are refused", names, runs, refused)
+	}
+}
+
+// endsAlso deletes a rollout, and takes the file of one that isn't under way away.
+func (v *village) endsAlso(name, rollout string) {
+	v.Helper()
+	if head, _, err := v.bus.LoadHead(v.Context(), name); err == nil && !head.State.Status.Ended() {
+		v.deletes(name, rollout)
+		return
+	}
+	there, err := v.bus.Spec(v.Context(), name)
+	v.must(err)
+	v.must(v.bus.DeleteSpec(v.Context(), name, there.Revision))
+	v.wait(5*time.Second + 130*time.Millisecond)
+}

@@ -92,6 +92,7 @@ type court struct {
 	forgotten  map[string]*forgotten // by model
 	had        map[string]int64      // by model: the newest epoch in the journal, as far as it was read at the start
 	standbys   standbys
+	rivals     map[string]rival // by model
 	trustFile  string
 }
 

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -126,9 +125,7 @@ func (c *court) leavesToOther(ctx context.Context, s *bus.Spec, a *Application, 
 		c.standsBy(s.Rollout)
 		return true
 	}
-	if there, err := c.bus.Spec(ctx, s.Rollout); err != nil || bytes.Equal(there.Body, s.Body) { // else a newer one has come
-		c.untaken = append(c.untaken, *s)
-	}
+	c.comesAgain(ctx, s)
 	return true
 }
 
