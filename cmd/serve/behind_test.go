@@ -112,7 +112,7 @@ func TestNATSMadeAnew(t *testing.T) {
 	})
 }
 
-// TestBackupOfBeforeAModel: a model that a restored NATS knows nothing of, and whose epochs the window journal has, begins in an epoch above those.
+// TestBackupOfBeforeAModel: a model that a restored NATS knows nothing of, and whose epochs the window journal has, is lost when serve starts, and begins in an epoch above those.
 func TestBackupOfBeforeAModel(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
 		v.others.Store(50)
@@ -129,10 +129,21 @@ func TestBackupOfBeforeAModel(t *testing.T) {
 		v.restoresNATS("kept")
 		v.stopService = v.service()
 		v.wait(4*time.Second + 130*time.Millisecond)
+		const says = "NATS knows nothing of rollout second, and the window journal has epoch 1 of rollout second, epoch 2 of rollout second of model other: NATS was emptied, made anew, or restored from an older backup"
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 1 || told[0].Severity != schemas.Critical || !strings.HasPrefix(told[0].Sentence, says) {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+		if ready, page := v.page("/readyz"), v.page("/v1/rollouts"); !strings.HasPrefix(ready, "503 rollout second is lost: "+says) || strings.Count(page, `"lost"`) != 1 || !strings.Contains(page, `"status":"unknown","epoch":2`) {
+			t.Errorf("ready: %s; rollouts: %s", ready, page)
+		}
 		v.apply("second", second)
 		v.untilOf("second", "it is judged again", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
 		if head, _, err := v.bus.LoadHead(v.Context(), "second"); err != nil || head.State.Epoch != 3 {
 			t.Errorf("it begins epoch %d: %v", head.State.Epoch, err)
+		}
+		v.wait(4*time.Second + 130*time.Millisecond)
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
+			t.Errorf("ready: %s", ready)
 		}
 	})
 }

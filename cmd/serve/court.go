@@ -149,7 +149,7 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	if err := c.checkJournal(ctx, c.judged()); err != nil {
 		return err
 	}
-	if err := c.findUnlogged(ctx); err != nil {
+	if err := c.findUnlogged(ctx, first); err != nil {
 		return err
 	}
 	reader, err := c.journal.ReadFrom(ctx, offsets)

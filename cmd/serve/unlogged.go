@@ -89,8 +89,8 @@ func (c *court) readSpan(ctx context.Context, upTo map[int32]int64, fn func(*kaf
 // underWayWithin is how much older than the journal's newest record a model's newest one may be for its rollout to count as under way: stage one keeps recovery points of those each 10 s.
 const underWayWithin = 5 * time.Minute
 
-// findUnlogged looks for models that have had epochs before the decision log was made, and of which it knows nothing.
-func (c *court) findUnlogged(ctx context.Context) error {
+// findUnlogged looks for models that have had epochs of which the decision log knows nothing: before it was made, and under way when the journal ended, as where a restored backup is of before the model's first rollout.
+func (c *court) findUnlogged(ctx context.Context, first []bus.Spec) error {
 	made, err := c.bus.LogMade(ctx)
 	if err != nil {
 		return err
@@ -100,15 +100,15 @@ func (c *court) findUnlogged(ctx context.Context) error {
 		return fmt.Errorf("read the window journal: %w", err)
 	}
 	all, newest := map[string]*traces{}, int64(0)
-	err = c.readSpan(ctx, before, func(record *kafka.Entry) {
+	trace := func(record *kafka.Entry) {
 		model := string(record.Key)
 		if all[model] == nil {
 			all[model] = &traces{epochs: map[int64]string{}}
 		}
 		all[model].traced(record)
 		newest = max(newest, record.TimeMs)
-	})
-	if err != nil {
+	}
+	if err := c.readSpan(ctx, before, trace); err != nil {
 		return fmt.Errorf("read the window journal: %w", err)
 	}
 	for _, model := range slices.Sorted(maps.Keys(all)) {
@@ -116,28 +116,105 @@ func (c *court) findUnlogged(ctx context.Context) error {
 			return err
 		}
 	}
+	clear(all)
+	if err := c.readLast(ctx, trace); err != nil {
+		return fmt.Errorf("read the window journal: %w", err)
+	}
+	for _, model := range slices.Sorted(maps.Keys(all)) {
+		if err := c.unlogsLast(ctx, model, all[model], first); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// readLast reads what came within underWayWithin before the journal's newest record.
+func (c *court) readLast(ctx context.Context, fn func(*kafka.Entry)) error {
+	starts, err := c.journal.StartOffsets(ctx)
+	if err != nil {
+		return err
+	}
+	from, err := c.journal.EndOffsets(ctx)
+	if err != nil {
+		return err
+	}
+	newest := int64(0)
+	for p, end := range from {
+		from[p] = max(starts[p], end-1)
+	}
+	if err := c.readFrom(ctx, from, func(record *kafka.Entry) { newest = max(newest, record.TimeMs) }); err != nil || newest == 0 {
+		return err
+	}
+	if from, err = c.journal.OffsetsSince(ctx, newest-underWayWithin.Milliseconds()); err != nil {
+		return err
+	}
+	return c.readFrom(ctx, from, fn)
+}
+
+// readFrom reads what the journal has from places of its partitions on.
+func (c *court) readFrom(ctx context.Context, from map[int32]int64, fn func(*kafka.Entry)) error {
+	reader, err := c.journal.ReadFrom(ctx, from)
+	if err != nil {
+		return err
+	}
+	defer c.inspectors.Go(reader.Close) // nobody waits for that
+	return reader.Drain(ctx, func(record kafka.Entry) error {
+		fn(&record)
+		return nil
+	})
 }
 
 // unlogs notes the epochs of a model that its decision log knows nothing of, and that nobody decides for it where they were under way.
 func (c *court) unlogs(ctx context.Context, model string, t *traces, underWayMs int64) error {
-	last, err := c.bus.LastDecision(ctx, model)
-	if err != nil && !errors.Is(err, bus.ErrNotFound) {
-		return err
-	}
 	newest := t.newest()
-	if last.Decision != nil && last.Decision.Epoch >= newest || newest == 0 {
-		return nil
+	if known, err := c.isLogged(ctx, model, newest); known || err != nil {
+		return err
 	}
 	c.had[model] = max(c.had[model], newest)
 	if t.lastMs < underWayMs || c.newestDesk(model) != nil { // of who has a record it is known (checkJournal)
 		return nil
 	}
-	a := aheadOf{decided: t.epochs}
+	c.tellsUnlogged(model, t)
+	return nil
+}
+
+// unlogsLast is unlogs of a model that was under way when the journal ended. A rollout whose file is there begins by itself, above what the journal has.
+func (c *court) unlogsLast(ctx context.Context, model string, t *traces, first []bus.Spec) error {
+	newest := t.newest()
+	has := func(s bus.Spec) bool { return s.Rollout == t.epochs[newest] && !s.Deleted }
+	if c.newestDesk(model) != nil || c.forgotten[model] != nil || slices.ContainsFunc(first, has) {
+		return nil
+	}
+	if known, err := c.isLogged(ctx, model, newest); known || err != nil {
+		return err
+	}
+	all, err := c.tracesOf(ctx, model) // which may have begun long before
+	if err != nil {
+		return fmt.Errorf("read the window journal: %w", err)
+	}
+	c.had[model] = max(c.had[model], all.newest())
+	c.tellsUnlogged(model, &all)
+	return nil
+}
+
+// isLogged reports whether the decision log knows of an epoch of a model, or a later one, or there is none.
+func (c *court) isLogged(ctx context.Context, model string, epoch int64) (bool, error) {
+	if epoch == 0 {
+		return true, nil
+	}
+	last, err := c.bus.LastDecision(ctx, model)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return false, err
+	}
+	return last.Decision != nil && last.Decision.Epoch >= epoch, nil
+}
+
+// tellsUnlogged says that nobody decides for a model.
+func (c *court) tellsUnlogged(model string, t *traces) {
+	a, newest := aheadOf{decided: t.epochs}, t.newest()
 	f := &forgotten{decision: &schemas.Decision{ID: fmt.Sprintf("%s.%d", t.epochs[newest], newest), Rollout: t.epochs[newest], Model: model, Epoch: newest}, missing: a.missing()}
 	c.forgotten[model] = f
 	c.log.Error().Str("rollout", f.decision.Rollout).Str("model", model).Int64("epoch", newest).Msg(f.text())
-	return nil
 }
 
 // unloggedText says that the window journal alone knows of a model's epochs, and what to do.
@@ -167,16 +244,22 @@ func (c *court) asksJournal(ctx context.Context, model string) (bool, error) {
 
 // epochsHad is the newest epoch that the journal has of a model, as far as anything but its start stands there.
 func (c *court) epochsHad(ctx context.Context, model string) (int64, error) {
+	t, err := c.tracesOf(ctx, model)
+	return t.newest(), err
+}
+
+// tracesOf reads all that the journal has of a model's epochs.
+func (c *court) tracesOf(ctx context.Context, model string) (traces, error) {
+	t := traces{epochs: map[int64]string{}}
 	ends, err := c.journal.EndOffsets(ctx)
 	if err != nil {
-		return 0, err
+		return t, err
 	}
 	p := c.journal.PartitionOf([]byte(model), len(ends))
-	t := traces{epochs: map[int64]string{}}
 	err = c.readSpan(ctx, map[int32]int64{p: ends[p]}, func(record *kafka.Entry) {
 		if string(record.Key) == model {
 			t.traced(record)
 		}
 	})
-	return t.newest(), err
+	return t, err
 }
