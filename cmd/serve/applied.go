@@ -61,6 +61,9 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		c.writeBack(ctx)
 		return nil
 	}
+	if s.Older {
+		return c.olderFile(ctx, s)
+	}
 	d := c.desks[s.Rollout]
 	if s.Deleted {
 		c.removed(ctx, s.Rollout)

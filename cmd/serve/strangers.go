@@ -197,6 +197,9 @@ func foreignNotice(d *desk, f *bus.Foreign, trustFile string) *schemas.Notice {
 	n.ID = fmt.Sprintf("%s.%d.foreign.%d", n.Rollout, n.Epoch, f.Sequence)
 	if f.Gone {
 		n.ID = fmt.Sprintf("%s.%d.foreign-gone.%d", n.Rollout, n.Epoch, f.Sequence)
+		if f.Older {
+			n.ID = fmt.Sprintf("%s.%d.foreign-older.%d", n.Rollout, n.Epoch, f.Sequence)
+		}
 		n.Sentence = strings.ToUpper(f.Place[:1]) + f.Place[1:] + ": " + f.Why.Error() + "; " + goneAdvice(f) + "."
 		return n
 	}

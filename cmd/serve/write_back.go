@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
@@ -61,7 +62,7 @@ func (c *court) writesBack(ctx context.Context, d *desk) error {
 		revision = 0
 	case err != nil:
 		return err
-	case head.Writer != c.instance: // that process's, or of a backup
+	case head.Writer != c.instance && !isOlder(&head, d): // that process's
 		return nil
 	}
 	if revision != d.revision {
@@ -80,4 +81,52 @@ func (c *court) writesBack(ctx context.Context, d *desk) error {
 		return nil
 	}
 	return err
+}
+
+// isOlder reports whether a record has less than this process has decided, and so is of a backup: who takes a record over goes on where it was.
+func isOlder(h *decisions.Head, than *desk) bool {
+	s, own := &h.State, &than.head.State
+	return s.Epoch < own.Epoch || s.Epoch == own.Epoch && s.Seq < own.Seq
+}
+
+// olderFile takes a rollout's file that is older than the one that came last, since somebody has restored their bucket from a backup: it doesn't begin, and the one in force is written back. Where all of NATS is older, what
+// became of the rollout is told as that (checkLog), and nothing is written.
+func (c *court) olderFile(ctx context.Context, s bus.Spec) error {
+	d := c.desks[s.Rollout]
+	a, err := ReadApplication(s.Body)
+	switch {
+	case d == nil && (s.Deleted || err != nil):
+		return nil
+	case d == nil:
+		why := fmt.Errorf("it is older than what was handed in or deleted since, and came back with a backup of %s (applied by %s at %s): apply it again where it is meant, or `streamcanary rollout delete %s` it", recordsPlace, a.Actor.Name, a.At, s.Rollout)
+		c.refuse(s.Rollout, &a, why)
+		c.keepRefused(ctx, s.Rollout, &a, why)
+		return nil
+	case !s.Deleted && err == nil && a.At > d.application.At: // NATS has another clock than before
+		s.Older = false
+		return c.takeSpec(ctx, s)
+	case errors.Is(d.lost, bus.ErrLost) || d.regressed() || !s.Deleted && a.ID == d.application.ID:
+		return nil
+	}
+	switch err := c.bus.CheckLog(ctx, []decisions.Head{d.head}); {
+	case errors.Is(err, bus.ErrLogRegressed):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w: %w", errUnasked, err)
+	}
+	back := bus.Spec{Rollout: s.Rollout, Body: d.head.Applied, Revision: s.Revision}
+	if s.Deleted {
+		back.Revision = 0
+	}
+	if _, err := c.bus.PutSpec(ctx, back); errors.Is(err, bus.ErrConflict) { // a newer one has come
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("%w: %w", errUnasked, err)
+	}
+	now, what := time.Now(), fmt.Sprintf("a file that is older than the one in force is back (applied by %s at %s), as from a backup", a.Actor.Name, a.At)
+	if s.Deleted {
+		what = "the file is deleted again, as in an older backup"
+	}
+	c.strangers.hear(bus.Foreign{Model: d.rollout.Model, Place: fmt.Sprintf("%s, file of rollout %s", recordsPlace, s.Rollout), Sequence: uint64(now.UnixMilli()), At: now, Why: errors.New(what), Gone: true, Older: true})
+	return nil
 }

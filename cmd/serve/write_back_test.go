@@ -85,3 +85,97 @@ func TestRecordsGoneForLong(t *testing.T) {
 		}
 	})
 }
+
+// TestOlderRecordsRestored: where somebody deletes the bucket of rollouts and restores it from an older backup under a running service, before that notices or after it has made the bucket again, the older file doesn't
+// begin, now or at the next start, what the service knows is written back, and people are told.
+func TestOlderRecordsRestored(t *testing.T) {
+	for _, row := range []struct {
+		name          string
+		notices, anew bool // the backup has the record of another process
+	}{{name: "at once"}, {name: "noticed before", notices: true}, {name: "another process", anew: true}} {
+		t.Run(row.name, func(t *testing.T) {
+			inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+				v.status(decisions.StatusRunning)
+				v.wait(5*time.Second + 130*time.Millisecond)
+				kept := v.backsUpStream("KV_" + schemas.RolloutsBucket)
+				if row.anew {
+					v.stopService()
+					v.wait(time.Second)
+					v.stopService = v.other("new", "127.0.0.1:8088")
+					v.wait(5*time.Second + 130*time.Millisecond)
+				}
+				v.apply("story", storyHead+errorsMore+"  stages: [{weight: 20, bake: 10m, max: 1h}]\n")
+				runs := func(s *decisions.State) bool {
+					return s.Epoch == 2 && s.Status == decisions.StatusRunning && s.Wait == nil
+				}
+				v.until("the second epoch runs", runs)
+				v.wait(12*time.Second + 130*time.Millisecond)
+				if row.notices {
+					v.must(v.js().DeleteStream(v.Context(), kept.stream))
+					v.wait(5*time.Second + 130*time.Millisecond)
+				}
+				v.must(v.js().DeleteStream(v.Context(), kept.stream))
+				v.restores(kept)
+				v.wait(20*time.Second + 130*time.Millisecond)
+				stays := func(when string) {
+					t.Helper()
+					head, _, err := v.bus.LoadHead(v.Context(), "story")
+					v.must(err)
+					there, err := v.bus.Spec(v.Context(), "story")
+					v.must(err)
+					if ready := v.page("/readyz"); !runs(&head.State) || !strings.Contains(string(there.Body), "weight: 20") || !strings.HasPrefix(ready, "200") || v.share.Load() != 2000 {
+						t.Errorf("%s it is in epoch %d, %s, with file %s; ready: %s", when, head.State.Epoch, head.State.Status, there.Body, ready)
+					}
+				}
+				stays("20 s later")
+				v.wait(2 * time.Minute)
+				stays("2 min later")
+				v.restart()
+				v.wait(5*time.Second + 130*time.Millisecond)
+				stays("after a restart")
+				older := 0
+				for _, n := range v.notices(schemas.NoticeForeignDecision) {
+					if strings.HasPrefix(n.Sentence, "Bucket streamcanary-rollouts, file of rollout story: a file that is older than the one in force is back (applied by ada at ") {
+						older++
+					}
+				}
+				if older != 1 {
+					t.Errorf("told %d times", older)
+				}
+				if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 {
+					t.Errorf("lost: %+v", told)
+				}
+			})
+		})
+	}
+}
+
+// TestDeletedFileRestored: the file and the record of a rollout that was deleted, and that come back with an older backup under a running service, begin nothing, now or at the next start; what is said is what to do.
+func TestDeletedFileRestored(t *testing.T) {
+	rollout := storyHead + errorsMore + atOnce
+	inVillage(t, rollout, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		kept := v.backsUpStream("KV_" + schemas.RolloutsBucket)
+		v.deletes("story", rollout)
+		v.must(v.js().DeleteStream(v.Context(), kept.stream))
+		v.restores(kept)
+		v.wait(20*time.Second + 130*time.Millisecond)
+		begun := func(when string) {
+			t.Helper()
+			if last, err := v.bus.LastDecision(v.Context(), "ranker"); err != nil || last.Decision.ID != "story.1.3" || v.share.Load() != 0 {
+				t.Errorf("%s %s was decided last, the canary has %d basis points: %v", when, last.Decision.ID, v.share.Load(), err)
+			}
+		}
+		begun("20 s later")
+		if page := v.page("/v1/rollouts"); !strings.Contains(page, `"refused":"it is older than what was handed in or deleted since, and came back with a backup of bucket streamcanary-rollouts (applied by ada at `) {
+			t.Errorf("rollouts: %s", page)
+		}
+		v.restart()
+		v.wait(20*time.Second + 130*time.Millisecond)
+		begun("after a restart")
+		if ready, page := v.page("/readyz"), v.page("/v1/rollouts"); !strings.HasPrefix(ready, "200") || !strings.Contains(page, `"status":"deleted","epoch":1,"seq":3`) {
+			t.Errorf("ready: %s; rollouts: %s", ready, page)
+		}
+	})
+}

@@ -57,7 +57,7 @@ func (r *restartable) restored(ctx context.Context, conn *nats.Conn, follower *h
 		who        string
 		have, want string
 	}{
-		{"who keeps the files", x.kept.all(), "a b c d"},
+		{"who keeps the files", x.kept.all(), "a b c older-a d"},
 		{"who watches the files", x.watched.all(), "a a b c a d"},
 		{"who looks after the routes", x.odd.all(), "bucket streamcanary-routes, key m"},
 		{"who follows the log", follower.all(), "r-1.1.1 r-1.1.2 nothing nothing r-1.1.1 r-1.1.2 nothing nothing"},
@@ -80,7 +80,11 @@ func (x *listeners) listen(ctx context.Context, conn *nats.Conn) {
 		}
 	})
 	file := func(h *heard, s Spec) {
-		if !s.Synced && s.Rollout == "x" {
+		switch {
+		case s.Synced || s.Rollout != "x":
+		case s.Older:
+			h.add("older-" + string(s.Body))
+		default:
 			h.add(string(s.Body))
 		}
 	}

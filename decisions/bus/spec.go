@@ -22,6 +22,8 @@ type Spec struct {
 	Synced bool
 	// Gone, of KeepSpecs, says that all there was has been deleted, and may be written again. Nothing else is set then.
 	Gone bool
+	// Older, of KeepSpecs, says that it was written before what was handed on of the rollout last: the bucket was restored from a backup.
+	Older bool
 }
 
 // PutSpec writes a rollout's file over a revision (0: there is none); ErrConflict if another is there. Writing the same bytes

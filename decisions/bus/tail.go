@@ -26,6 +26,7 @@ type Foreign struct {
 	Route    bool // it stands as a route document, and not in the log
 	Again    bool // of Route: it stands where decisions without routes are asked again
 	Gone     bool // somebody has deleted all of the place: Sequence says when, in milliseconds
+	Older    bool // of Gone: what stood there before is back in it
 }
 
 // foreign tells of something that doesn't count.

@@ -17,6 +17,8 @@ const (
 	specLookEvery = 1130 * time.Millisecond // at no instant at which a service does something each second
 	// specLooks is how often in a row the bucket must be found gone: a server that has just started may not know all its streams.
 	specLooks = 2
+	// mostWritten bounds the rollouts of which it is kept over a bucket that is made again when their files were written; beyond it all that comes then counts as new.
+	mostWritten = 10_000
 )
 
 // errSpecsGone: the bucket of the rollouts isn't the one that was read.
@@ -34,7 +36,7 @@ type specWatch struct {
 	made   time.Time // when the bucket was; zero: it isn't read yet
 	values uint64    // that it had; a deletion leaves a mark, so there are never fewer
 	looks  int       // in a row that found no bucket
-	// written is when each rollout's file that was handed on last was written. Of a file that was deleted the bucket keeps a mark, so there are as many as that has keys.
+	// written is when each rollout's file that was handed on last was written. Of a file that was deleted the bucket keeps a mark, so there are as many as that has keys, and those that one before it had.
 	written map[string]written
 }
 
@@ -70,7 +72,7 @@ func (b *Bus) KeepSpecs(ctx context.Context, fn func(Spec), away func(error)) er
 	return nil
 }
 
-// remakeSpecs makes a bucket that is gone again; what was seen of the one before counts no more.
+// remakeSpecs makes a bucket that is gone again. What was seen of the one before tells only what is older.
 func (b *Bus) remakeSpecs(ctx context.Context, w *specWatch) error {
 	if w.looks++; w.looks < specLooks {
 		return errSpecsGone
@@ -78,7 +80,10 @@ func (b *Bus) remakeSpecs(ctx context.Context, w *specWatch) error {
 	if err := b.ensureBucket(ctx, b.rolloutsConfig()); err != nil {
 		return err
 	}
-	*w = specWatch{synced: w.synced, written: map[string]written{}}
+	if len(w.written) > mostWritten {
+		clear(w.written)
+	}
+	*w = specWatch{synced: w.synced, written: w.written}
 	return nil
 }
 
@@ -112,8 +117,8 @@ func (b *Bus) followSpecs(ctx context.Context, w *specWatch, fn func(Spec)) erro
 	}
 }
 
-// handOn hands on what the watch brings. Where it begins anew it brings all that stands there; what isn't later than what was handed on of the same key was handed on, too, or something newer: in a bucket that was
-// restored from an older backup, an older file must not be taken for a new one.
+// handOn hands on what the watch brings. Where it begins anew it brings all that stands there: what was handed on isn't again, and what is older than that of its rollout is handed on as such, since in a bucket that was
+// restored from an older backup an older file must not be taken for a new one.
 func (b *Bus) handOn(w *specWatch, entry jetstream.KeyValueEntry, fn func(Spec)) {
 	spec, err := specOf(entry)
 	switch {
@@ -123,17 +128,18 @@ func (b *Bus) handOn(w *specWatch, entry jetstream.KeyValueEntry, fn func(Spec))
 	case spec.Synced:
 		w.synced = true
 		fn(spec)
-	case w.later(&spec, entry.Created()):
+	case w.news(&spec, entry.Created()):
 		fn(spec)
 	}
 }
 
-// later reports whether a file is later than the one of its rollout that was handed on last, and takes note of it.
-func (w *specWatch) later(s *Spec, at time.Time) bool {
+// news reports whether a file is another one than the one of its rollout that was handed on last, takes note of it, and marks an older one.
+func (w *specWatch) news(s *Spec, at time.Time) bool {
 	was := w.written[s.Rollout]
-	if at.Before(was.at) || at.Equal(was.at) && s.Revision <= was.revision {
+	if at.Equal(was.at) && s.Revision <= was.revision {
 		return false
 	}
+	s.Older = at.Before(was.at)
 	w.written[s.Rollout] = written{s.Revision, at}
 	return true
 }
