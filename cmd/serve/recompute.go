@@ -36,15 +36,19 @@ func PublishedOf(d *schemas.Decision, body []byte, at time.Time) Published {
 // FindingKind says in which way the decision log isn't what the window journal leads to.
 type FindingKind string
 
-// The kinds of findings. All but FindingGone say that one of the two was tampered with, or that this program isn't the one that decided.
+// The kinds of findings. All but FindingGone and FindingBefore say that one of the two was tampered with, or that this program isn't the one that decided.
 const (
-	FindingDiffers     FindingKind = "differs"     // Computed is the body that the journal leads to
-	FindingUnfounded   FindingKind = "unfounded"   // the journal leads to no such decision, or to none of the epoch
-	FindingUnpublished FindingKind = "unpublished" // the journal leads to it, and the log hasn't got it; Computed is set, but not of a whole epoch
-	FindingTwice       FindingKind = "twice"       // of a whole epoch, which is computed: the journal has an earlier one of the same number
-	FindingClock       FindingKind = "clock"       // the body is what the journal leads to, but it was issued at another time than it says
-	FindingGone        FindingKind = "gone"        // of a whole epoch: the journal hasn't got what it takes, by its retention or since an older program wrote it
+	FindingDiffers     FindingKind = "differs"        // Computed is the body that the journal leads to
+	FindingUnfounded   FindingKind = "unfounded"      // the journal leads to no such decision, or to none of the epoch
+	FindingUnpublished FindingKind = "unpublished"    // the journal leads to it, and the log hasn't got it; Computed is set, but not of a whole epoch
+	FindingTwice       FindingKind = "twice"          // of a whole epoch, which is computed: the journal has an earlier one of the same number
+	FindingClock       FindingKind = "clock"          // the body is what the journal leads to, but it was issued at another time than it says
+	FindingGone        FindingKind = "gone"           // of a whole epoch: the journal hasn't got what it takes, by its retention or since an older program wrote it
+	FindingBefore      FindingKind = "before_journal" // of a whole epoch: its decisions were stored before the journal begins, which was made anew since
 )
+
+// Unreached reports whether a finding says only that the journal hasn't got what it takes to compute an epoch again.
+func (k FindingKind) Unreached() bool { return k == FindingGone || k == FindingBefore }
 
 // A Finding is where the decision log isn't what the window journal leads to.
 type Finding struct {
@@ -63,7 +67,7 @@ type Recomputed struct {
 	Same   int `json:"same"`             // the journal leads to the same bytes
 	People int `json:"people"`           // of them what somebody asked for: computed from who asked for what, as the journal has it
 	Alerts int `json:"alerts,omitempty"` // of them what an alert from outside asked for: computed from the alert, as the journal has it
-	Gone   int `json:"gone"`             // of epochs that are FindingGone
+	Gone   int `json:"gone"`             // of epochs that are FindingGone or FindingBefore
 }
 
 // clockSkew is how far apart the clocks of those that judge, of Kafka and of NATS may be. Of a decision that evidence leads to, the time at which it was issued is its
@@ -71,12 +75,12 @@ type Recomputed struct {
 const clockSkew = time.Minute
 
 // Recompute computes every decision of a log again from the window journal, and calls found with what isn't the same, to the byte; in the order of the journal, and at the end
-// what never came, and of which epochs of a model, also of one that the log doesn't name, it has nothing at all. An epoch whose beginning the journal has no more (retention) is one finding, and none of its decisions is
+// what never came, and of which epochs of a model, also of one that the log doesn't name, it has nothing at all. An epoch whose beginning the journal has no more (retention), or never had (it was made anew since), is one finding, and none of its decisions is
 // computed.
 //
 // The log must have been read before: what it holds by then stands on records that are in the journal now. Decisions that were taken meanwhile are FindingUnpublished.
 func Recompute(ctx context.Context, journal *Journal, log []Published, found func(Finding) error) (Recomputed, error) {
-	a := &audit{found: found, retrials: map[epochKey]*retrial{}, desks: map[string]*retrial{}, heard: map[modelEpoch]bool{}, judged: map[modelEpoch]int64{}}
+	a := &audit{found: found, retrials: map[epochKey]*retrial{}, desks: map[string]*retrial{}, heard: map[modelEpoch]bool{}, judged: map[modelEpoch]int64{}, begun: map[int32]bool{}}
 	for i := range log {
 		if err := a.expect(&log[i]); err != nil {
 			return a.counts, err
@@ -86,7 +90,7 @@ func Recompute(ctx context.Context, journal *Journal, log []Published, found fun
 	if err != nil {
 		return a.counts, err
 	}
-	if err := a.unreachable(begins, ends); err != nil {
+	if err := a.unreachable(begins); err != nil {
 		return a.counts, err
 	}
 	reader, err := journal.log.ReadFrom(ctx, begins) // what it has of epochs before those of the log is to be seen, too
@@ -97,7 +101,9 @@ func Recompute(ctx context.Context, journal *Journal, log []Published, found fun
 	if err := reader.Drain(ctx, func(record kafka.Entry) error { return a.take(&record) }); err != nil {
 		return a.counts, err
 	}
-	err = a.missing()
+	if err = a.beyond(ends); err == nil {
+		err = a.missing()
+	}
 	return a.counts, err
 }
 
@@ -109,6 +115,7 @@ type audit struct {
 	desks    map[string]*retrial  // those that the journal's reading is in the midst of, by model
 	heard    map[modelEpoch]bool  // those of which the log has a decision, or that are among silent
 	judged   map[modelEpoch]int64 // the offset of the first record of each epoch behind its start: that was heeded
+	begun    map[int32]bool       // the partitions of which a record was read
 	silent   []Finding            // the epochs that begin in the journal, and of which the log has nothing
 	counts   Recomputed
 }
@@ -129,6 +136,7 @@ type retrial struct {
 	published map[string]*Published // by id; nil once it was computed
 	ids       []string              // as published
 	begins    schemas.Input         // where it began: its first record, by its decisions
+	storedAt  schemas.Time          // when its first decision in the log was
 	gone      bool
 	desk      *desk // nil before its first record, and behind its last
 	atMs      int64 // when the record that is taken now was appended
@@ -142,7 +150,7 @@ func (a *audit) expect(p *Published) error {
 	key := epochKey{p.Rollout, p.Epoch}
 	x := a.retrials[key]
 	if x == nil {
-		x = &retrial{epochKey: key, published: map[string]*Published{}, gaps: gaps{holes: map[place]string{}}}
+		x = &retrial{epochKey: key, published: map[string]*Published{}, storedAt: p.StoredAt, gaps: gaps{holes: map[place]string{}}}
 		a.retrials[key] = x
 		a.order = append(a.order, x)
 	}
@@ -158,9 +166,9 @@ func (a *audit) expect(p *Published) error {
 }
 
 // unreachable gives the epochs up of which the journal hasn't got the beginning.
-func (a *audit) unreachable(begins, ends map[int32]int64) error {
+func (a *audit) unreachable(begins map[int32]int64) error {
 	for _, x := range a.order {
-		at, end := x.begins, ends[x.begins.Partition]
+		at := x.begins
 		kind, why := FindingUnfounded, ""
 		switch {
 		case at.Topic == "":
@@ -170,9 +178,6 @@ func (a *audit) unreachable(begins, ends map[int32]int64) error {
 		case at.From < begins[at.Partition]:
 			kind, why = FindingGone, fmt.Sprintf("it began at offset %d of partition %d of %s, which now begins at %d: what came before was deleted (the topic's retention.ms says after how long)",
 				at.From, at.Partition, JournalTopic, begins[at.Partition])
-		case at.From >= end:
-			why = fmt.Sprintf("it began at offset %d of partition %d of %s, which ends at %d: is this the Kafka that it was judged by, or was the topic made anew?",
-				at.From, at.Partition, JournalTopic, end)
 		}
 		if why == "" {
 			continue
@@ -184,10 +189,45 @@ func (a *audit) unreachable(begins, ends map[int32]int64) error {
 	return nil
 }
 
+// before gives the epochs up whose decisions were stored before the first record of their partition was written: what they follow from was in another journal, where other records had these offsets.
+func (a *audit) before(record *kafka.Entry) error {
+	if a.begun[record.Partition] {
+		return nil
+	}
+	a.begun[record.Partition] = true
+	begins := schemas.Time(record.TimeMs)
+	for _, x := range a.order {
+		if x.gone || x.begins.Partition != record.Partition || x.storedAt >= begins-schemas.Time(clockSkew.Milliseconds()) {
+			continue
+		}
+		why := fmt.Sprintf("its first decision was stored at %s, and the window journal doesn't reach back that far: the oldest record in partition %d of %s is of %s, and offset %d, at which the epoch began, wasn't deleted by retention. "+
+			"The topic was made anew in between, or this is another Kafka", x.storedAt, record.Partition, JournalTopic, begins, x.begins.From)
+		if err := a.giveUp(x, FindingBefore, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beyond gives the epochs up that began where the journal has nothing yet.
+func (a *audit) beyond(ends map[int32]int64) error {
+	for _, x := range a.order {
+		at, end := x.begins, ends[x.begins.Partition]
+		if x.gone || at.From < end {
+			continue
+		}
+		why := fmt.Sprintf("it began at offset %d of partition %d of %s, which ends at %d: is this the Kafka that it was judged by, or was the topic made anew?", at.From, at.Partition, JournalTopic, end)
+		if err := a.giveUp(x, FindingUnfounded, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // giveUp gives an epoch up.
 func (a *audit) giveUp(x *retrial, kind FindingKind, why string) error {
 	x.gone, x.desk = true, nil
-	if kind == FindingGone {
+	if kind.Unreached() {
 		a.counts.Gone += len(x.ids)
 	}
 	return a.tell(x, Finding{Kind: kind, Why: why})
@@ -208,6 +248,9 @@ func (a *audit) tell(x *retrial, f Finding) error {
 
 // take takes one record of the journal, as the court does (court.take).
 func (a *audit) take(record *kafka.Entry) error {
+	if err := a.before(record); err != nil {
+		return err
+	}
 	e, err := decodeEntry(record)
 	if err != nil { // it is passed over, as by the court
 		for _, x := range a.desks {

@@ -343,3 +343,42 @@ func TestRecomputeOfAnEpochThatBeganTwice(t *testing.T) {
 		}
 	})
 }
+
+// TestRecomputeOfAnOlderJournal: decisions of before a window journal was made anew are told to be older than that, whether it is shorter or longer by now than the one before; what came since is computed, and what is not
+// so old is told as ever.
+func TestRecomputeOfAnOlderJournal(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(2*time.Minute + 130*time.Millisecond)
+		old := len(v.decisionLog())
+		v.stopService()
+		v.must(v.cluster.DeleteTopic(JournalTopic))
+		v.wait(time.Second)
+		v.stopService = v.service()
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.ask("retry", true)
+		runs := func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning }
+		v.until("it runs again", runs)
+		v.wait(time.Second)
+		log := v.decisionLog()
+		olderThan := func(when string, log []Published) {
+			t.Helper()
+			findings, counts := v.recompute(journalOf(v.kafka), log)
+			if told(findings) != "before_journal" || findings[0].Epoch != 1 || !strings.Contains(findings[0].Why, "doesn't reach back that far: the oldest record in partition 0 of streamcanary.windows is of 2000-01-01T00:02:") ||
+				counts.Gone != old || counts.Same != len(log)-old {
+				t.Errorf("%s: found %+v, counts %+v of %d, %d of them old", when, findings, counts, len(log), old)
+			}
+		}
+		olderThan("longer", log)
+		for i := range log[:old] {
+			log[i].Inputs[0].From += 1_000_000
+		}
+		olderThan("shorter", log)
+		for i := range log[:old] {
+			log[i].StoredAt = log[old].StoredAt
+		}
+		if findings, _ := v.recompute(journalOf(v.kafka), log); told(findings) != "unfounded" {
+			t.Errorf("of the time of the new journal: %+v", findings)
+		}
+	})
+}

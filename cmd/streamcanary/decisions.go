@@ -168,7 +168,7 @@ can be known in this way, but for a copy: a broken chain, or a decision that the
 
 With --recompute, every decision is then computed again from the window journal: from what was counted, and from the acks, deadlines and people's commands that
 stand there, to the same bytes; of one that isn't the same, where it differs is printed. An epoch that begins there, and of which the log has nothing, is told, too.
-What the journal no longer has (its retention) is told, and is no failure unless nothing could be computed. What a person asked for stands on that, not on evidence. Another version of the program may compute other bytes: it is told which
+What the journal no longer has (its retention), or never had (it was made anew since), is told, and is no failure unless nothing could be computed. What a person asked for stands on that, not on evidence. Another version of the program may compute other bytes: it is told which
 one began the epoch. It reads the journal and the log, and changes nothing.`,
 		Example: "  streamcanary decisions verify --trust trust.txt\n  streamcanary decisions verify --recompute --model ranker\n  streamcanary decisions verify --known looked-into.txt",
 		Args:    noArguments,

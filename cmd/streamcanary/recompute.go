@@ -73,7 +73,7 @@ func (x *recomputation) run(ctx context.Context, r *reach, log []serve.Published
 // found tells a finding; of a decision that is missing in the log, only at the end: it may still be on its way. That the journal doesn't lead to what nobody has signed is no
 // finding of its own.
 func (x *recomputation) found(ctx context.Context, f serve.Finding) error {
-	if f.Kind == serve.FindingUnfounded && !x.known(&f) {
+	if (f.Kind == serve.FindingUnfounded || f.Kind == serve.FindingBefore) && !x.known(&f) {
 		return nil
 	}
 	if x.model != "" && f.Model != "" && f.Model != x.model {
@@ -83,7 +83,7 @@ func (x *recomputation) found(ctx context.Context, f serve.Finding) error {
 		x.unpublished = append(x.unpublished, f)
 		return nil
 	}
-	if f.Kind != serve.FindingGone {
+	if !f.Kind.Unreached() {
 		x.wrong++
 	}
 	return x.print(ctx, &f)
@@ -153,7 +153,7 @@ func (x *recomputation) print(ctx context.Context, f *serve.Finding) error {
 			return fmt.Errorf("decision %s: %w", f.ID, err)
 		}
 	}
-	if f.Kind != serve.FindingGone && f.Program != "" && f.Program != program() {
+	if !f.Kind.Unreached() && f.Program != "" && f.Program != program() {
 		told.BegunBy, told.Program = f.Program, program()
 	}
 	return told.tell(x.c)
@@ -170,7 +170,7 @@ func (f *aFinding) tell(c *console) error {
 
 // verdicts are the kinds of findings, for people.
 var verdicts = map[serve.FindingKind]string{
-	serve.FindingGone: "can't be computed again", serve.FindingDiffers: "DIFFERS", serve.FindingUnfounded: "UNFOUNDED",
+	serve.FindingGone: "can't be computed again", serve.FindingBefore: "is older than the window journal", serve.FindingDiffers: "DIFFERS", serve.FindingUnfounded: "UNFOUNDED",
 	serve.FindingUnpublished: "NOT IN THE LOG", serve.FindingClock: "ITS TIME IS WRONG", serve.FindingTwice: "BEGAN TWICE",
 	findingUnsigned: "BAD SIGNATURE", findingNoDecision: "NO DECISION", findingChain: "OUT OF ITS CHAIN", findingCopy: "A COPY",
 	findingBeginning: "ITS BEGINNING IS MISSING", findingBegins: "begins here",
