@@ -151,7 +151,7 @@ func TestOneOfTwoRollouts(t *testing.T) {
 			for _, name := range names {
 				v.apply(name, advisedOf(name, model), func(a *Application) { a.Supersede = supersede })
 			}
-			v.wait(20*time.Second + 130*time.Millisecond)
+			v.wait(7*time.Second + 130*time.Millisecond)
 			pages := v.page("/readyz") + v.pageAt("127.0.0.1:8089", "/readyz")
 			if strings.Count(pages, "another one has written its record") != 1 || strings.Count(pages, "200 ok") != 1 {
 				t.Errorf("one decides for model %s, and one stands by: %s", model, pages)
@@ -204,4 +204,42 @@ func (v *village) endsAlso(name, rollout string) {
 	v.must(err)
 	v.must(v.bus.DeleteSpec(v.Context(), name, there.Revision))
 	v.wait(5*time.Second + 130*time.Millisecond)
+}
+
+// TestRivalThatNeverBegins: what is applied begins although another process, which is gone since, has journaled the start of another rollout of its model before: a while later.
+func TestRivalThatNeverBegins(t *testing.T) {
+	inVillage(t, advised(storyHead+errorsMore+atOnce), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		r, err := schemas.ParseRollout("ghost.yaml", []byte(advisedOf("ghost", "m")))
+		v.must(err)
+		terms := decisions.TermsOf(r.Walked())
+		terms.Application = "ghost-1"
+		in := decisions.Input{Kind: decisions.InputApplied, WallMs: time.Now().UnixMilli(), Applied: &decisions.Applied{Terms: terms, Epoch: 1, Actor: schemas.Actor{Kind: "person", Name: "ada"}}}
+		record, err := startRecord(&start{Application: Application{ID: "ghost-1", File: "ghost.yaml", YAML: advisedOf("ghost", "m")}, Instance: "gone"}, in)
+		v.must(err)
+		_, err = v.kafka.Log(JournalTopic, 0).Append(v.Context(), record)
+		v.must(err)
+		v.wait(time.Second + 130*time.Millisecond)
+		began := time.Now()
+		v.apply("real", advisedOf("real", "m"))
+		v.untilOf("real", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		if took := time.Since(began); took < 10*time.Second || took > 20*time.Second {
+			t.Errorf("it runs %s later", took)
+		}
+		v.isFounded()
+	})
+}
+
+// TestTwoRolloutsAtOnce: of two rollouts of one model that are applied to one service at one instant, both to take over from whatever is under way, one begins, and the other one ends it.
+func TestTwoRolloutsAtOnce(t *testing.T) {
+	inVillage(t, advised(storyHead+errorsMore+atOnce), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		names := []string{"a", "b"}
+		for _, name := range names {
+			v.apply(name, advisedOf(name, "m"), func(a *Application) { a.Supersede = true })
+		}
+		v.wait(7*time.Second + 130*time.Millisecond)
+		v.oneRuns(names, true)
+		v.isFounded()
+	})
 }
