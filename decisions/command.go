@@ -454,7 +454,7 @@ func commanded(c *Command, code, did string) schemas.Reason {
 
 // remove ends the rollout. One that was under way tells routers so by an abort.
 func (t *turn) remove(c *Command) {
-	ended, gone := t.s.Status.Ended(), Deleted(&t.s, c.Actor)
+	ended, gone, unwatched := t.s.Status.Ended(), Deleted(&t.s, c.Actor), t.s.unwatched()
 	t.s.Status = StatusDeleted
 	if ended {
 		t.s.Hold, t.s.Wait, t.s.Retired, t.s.Replaced, t.s.ReplacedToo = nil, nil, nil, nil, nil
@@ -465,6 +465,7 @@ func (t *turn) remove(c *Command) {
 				action: schemas.ActionFreeze, phase: schemas.PhaseAbort, severity: schemas.Critical, routes: t.s.Routes, actor: c.Actor,
 				reason: schemas.Reason{Code: schemas.ReasonDeleted, Sentence: "The rollout was deleted before its rollback was carried out, and nobody follows that any more." + t.s.trafficLeft() + t.s.frozenLeft() + t.s.thawLeft()},
 			})
+			t.tell(unwatched)
 		}
 		return
 	}
@@ -472,6 +473,7 @@ func (t *turn) remove(c *Command) {
 		action: schemas.ActionStart, phase: schemas.PhaseAbort, actor: c.Actor,
 		reason: schemas.Reason{Code: schemas.ReasonDeleted, Sentence: "The rollout was deleted before it ended."},
 	})
+	t.tell(unwatched)
 }
 
 // supersede ends the rollout for another one, which begins once this is published.
@@ -481,6 +483,7 @@ func (t *turn) supersede(c *Command) {
 		action: schemas.ActionSupersede, phase: schemas.PhaseAbort, actor: c.Actor,
 		reason: schemas.Reason{Code: "superseded", Sentence: fmt.Sprintf("Rollout %s takes over from %s before that ended.", cmp.Or(c.For, "another"), t.s.Terms.Rollout)},
 	})
+	t.takenOver(cmp.Or(c.For, "another"))
 }
 
 // abort ends what is under way; where the engine had set a split, the traffic goes back to the baseline.

@@ -16,6 +16,13 @@ func (t *turn) notice(n schemas.Notice) {
 	t.out = append(t.out, Effect{Notice: &n})
 }
 
+// tell puts out some that were made before.
+func (t *turn) tell(all []schemas.Notice) {
+	for _, n := range all {
+		t.notice(n)
+	}
+}
+
 // times counts for a sentence.
 func times(n int) string {
 	if n == 1 {

@@ -88,6 +88,8 @@ func TestOneInputTellsOfAll(t *testing.T) {
 		"all are back":            {slices.Concat(back, returns), "!retired-serves 9"},
 		"and 41 is no refuge":     {slices.Concat(back, returns[:1]), "!no-refuge 1"},
 		"all drain again":         {slices.Concat(back, returns, all(60, 3, 0)), "!retired-over 9"},
+		"another takes over":      {after(run, command(20, CommandSupersede, false)), "!retired-over 8, #3 1"},
+		"it is deleted":           {after(run, command(20, CommandDelete, false)), "!retired-over 8, #3 1"},
 		"41 fails with the third": {slices.Concat(back, all(40, 2, 100), returns[2:]), "!no-refuge 1, !retired-serves 8"},
 	} {
 		if _, effects := lastOf(t, x.in...); kinds(effects) != x.want {

@@ -120,6 +120,44 @@ func (t *turn) stillServe() {
 	}
 }
 
+// noLonger ends what people were told under the rollout, in the epoch before, of versions that this one doesn't look at: the others it tells of anew (stillServe).
+func (t *turn) noLonger(told []string) {
+	for _, version := range told {
+		if slices.Contains(t.s.RetiredServing(), version) {
+			continue
+		}
+		n := schemas.Notice{Kind: schemas.NoticeRetiredOver, Severity: schemas.Info, Version: version, Waiting: t.s.left()}
+		n.Sentence = fmt.Sprintf("This ends here only because epoch %d of rollout %s takes the place of the one that told of it: ", t.s.Epoch, t.s.Terms.Rollout)
+		if version == t.s.Terms.Baseline || version == t.s.Terms.Canary {
+			n.Sentence += fmt.Sprintf("%s is one of its two versions, and may have users again.", version)
+		} else {
+			n.Severity = schemas.Warning // its incident ends, and that doesn't
+			n.Sentence += fmt.Sprintf("nobody looks any more at what %s serves, which was not seen to have drained. Find what still routes to it, and move that by hand.", version)
+		}
+		t.notice(n)
+	}
+}
+
+// takenOver ends what people were told under a rollout that gives way to another one, which tells of it itself once it begins.
+func (t *turn) takenOver(by string) {
+	for _, r := range t.s.retiredTold() {
+		version := t.s.nameOf(r)
+		t.notice(schemas.Notice{Kind: schemas.NoticeRetiredOver, Severity: schemas.Info, Decision: r.Decision, Version: version, Attempt: r.Attempt, Waiting: t.s.undone(),
+			Sentence: fmt.Sprintf("This ends here only because rollout %s takes over from %s: it looks on at what %s serves, unless that is one of its own versions, and its own alert says so as long as that isn't over.",
+				by, t.s.Terms.Rollout, version)})
+	}
+}
+
+// unwatched are what people are told at a deletion of versions that serve users, and that nobody looks at any more: their incidents end with it, and that doesn't.
+func (s *State) unwatched() []schemas.Notice {
+	var all []schemas.Notice
+	for _, r := range s.retiredTold() {
+		all = append(all, schemas.Notice{Kind: schemas.NoticeRetiredOver, Severity: schemas.Warning, Decision: r.Decision, Version: s.nameOf(r), Attempt: r.Attempt,
+			Sentence: fmt.Sprintf("Rollout %s was deleted, and only so this ends. %s", s.Terms.Rollout, s.retiredLeft(r))})
+	}
+	return all
+}
+
 // replaced are the versions that it began over and that it looks at, the newest first.
 func (s *State) replaced() []*Retired {
 	if s.Replaced == nil {

@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -195,6 +196,54 @@ func TestReplacedMore(t *testing.T) {
 	const over = "This ends here only because a later epoch of model ranker was applied: rollout ranker-46 looks on at what 44 serves, and its own alert says so as long as that isn't over."
 	if n := effects[0].Notice; n == nil || n.Kind != schemas.NoticeRetiredOver || n.Sentence != over || s.Replaces("44") || !s.Replaces("42") {
 		t.Errorf("%+v", effects)
+	}
+}
+
+// TestRetiredEndByName: where nobody looks any more at a version of which people were told, or another rollout does, the event that ends that names the version: each is an incident of its own.
+func TestRetiredEndByName(t *testing.T) {
+	told := slices.Concat(replacing(weight), othersOf(12, 60, 190, 10, 0), []Input{replacedAt(72)})
+	next := func(epoch int64, canary string, pillars ...Pillar) Input {
+		in := applied(80, terms(weight))
+		in.Applied.Epoch, in.Applied.Terms.Canary, in.Applied.Pillars = epoch, canary, pillars
+		in.Applied.Leave([]Left{{Version: "44", Decision: "ranker-41.1.9", Told: true}})
+		return in
+	}
+	for name, x := range map[string]struct {
+		serving []string // of the state that it begins with
+		in      Input
+		want    []string // of what ends: severity, version, decision, and what else stands
+		said    string   // by the last one
+	}{
+		"it serves": {nil, replacedAt(73), nil, ""},
+		"superseded": {nil, command(73, CommandSupersede, false), []string{"info 42 ranker-41.1.9 []"},
+			"This ends here only because rollout another takes over from ranker-42: it looks on at what 42 serves, unless that is one of its own versions, and its own alert says so as long as that isn't over."},
+		"deleted": {nil, command(73, CommandDelete, false), []string{"warning 42 ranker-41.1.9 []"}, "Rollout ranker-42 was deleted, and only so this ends. Decision ranker-41.1.9 took all traffic from 42, over which rollout ranker-42 begins, " +
+			"and 42 still had users when last looked at: it served 10 of the 200 predictions of the newest window, up to 1970-01-01T00:01:12.000Z. Nobody looks at that any more: find what routes to it, and move that by hand; " +
+			"the predictions of model ranker that name version 42, with their host and region, tell whether it is over."},
+		"tried again, beside another": {[]string{"42", "44"}, next(2, "42"), []string{"info 42  [retired 44]"}, "This ends here only because epoch 2 of rollout ranker-42 takes the place of the one that told of it: 42 is one of its two versions, and may have users again."},
+		"a start without it": {[]string{"42"}, next(2, "43"), []string{"warning 42  [retired 44]"},
+			"This ends here only because epoch 2 of rollout ranker-42 takes the place of the one that told of it: nobody looks any more at what 42 serves, which was not seen to have drained. Find what still routes to it, and move that by hand."},
+		"a refused start": {[]string{"42", "44"}, next(2, "43", NewPillar(PillarRegistry, PillarFailed, []string{"version 41 is gone"})), []string{"warning 42  []", "warning 44  []"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := stateOf(t, told...)
+			s.Serving = x.serving
+			s, effects := Step(s, x.in)
+			var got []string
+			last := ""
+			for _, e := range effects {
+				if n := e.Notice; n != nil && n.Kind == schemas.NoticeRetiredOver {
+					got, last = append(got, fmt.Sprint(n.Severity, " ", n.Version, " ", n.Decision, " ", n.Waiting)), n.Sentence
+				}
+			}
+			if !slices.Equal(got, x.want) || x.said != "" && last != x.said || s.Serving != nil {
+				t.Errorf("%q, want %q; the last one says %q", got, x.want, last)
+			}
+		})
+	}
+	s := stateOf(t, after(told, command(73, CommandSupersede, false))...)
+	if left := s.Leaves(&Terms{Baseline: "41", Canary: "45"}); len(left) != 2 || left[1].Version != "42" || !left[1].Told {
+		t.Errorf("the next one looks on at %+v", left)
 	}
 }
 

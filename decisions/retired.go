@@ -168,6 +168,12 @@ func (s *State) retiredVersion(r *Retired) (retired, heir string) {
 	return canary, baseline
 }
 
+// nameOf is that version.
+func (s *State) nameOf(r *Retired) string {
+	version, _ := s.retiredVersion(r)
+	return version
+}
+
 // retiredServes looks at a sealed window for the retired version, which is in the place of the canary there.
 func (t *turn) retiredServes(r *Retired, w *Traffic) {
 	switch {
@@ -203,7 +209,7 @@ func (t *turn) tellRetired(r *Retired, sentence string) {
 	if r.Version != "" {
 		sentence += fmt.Sprintf(" Nobody judges what %s answers any more; its events name the hosts, where producers write them.", r.Version)
 	}
-	t.notice(schemas.Notice{Kind: schemas.NoticeRetiredServes, Severity: severity, Decision: r.Decision, Attempt: r.Attempt, Sentence: sentence})
+	t.notice(schemas.Notice{Kind: schemas.NoticeRetiredServes, Severity: severity, Decision: r.Decision, Version: t.s.nameOf(r), Attempt: r.Attempt, Sentence: sentence})
 }
 
 // retiredDrained ends the proof: the version has drained.
@@ -226,7 +232,7 @@ func (t *turn) retiredOver(r *Retired, outcome schemas.NoticeOutcome, sentence s
 	told, attempt := r.Told, r.Attempt
 	r.Told, r.Again, r.Waived, r.Attempt, r.DeadlineMs, r.Comeback = false, false, false, 0, 0, Comeback{}
 	if told {
-		t.notice(schemas.Notice{Kind: schemas.NoticeRetiredOver, Severity: schemas.Info, Decision: r.Decision, Attempt: attempt, Outcome: outcome, Sentence: sentence, Waiting: t.s.left()})
+		t.notice(schemas.Notice{Kind: schemas.NoticeRetiredOver, Severity: schemas.Info, Decision: r.Decision, Version: t.s.nameOf(r), Attempt: attempt, Outcome: outcome, Sentence: sentence, Waiting: t.s.left()})
 	}
 }
 
@@ -316,13 +322,15 @@ func (s *State) deadlineOf(r *Retired, name string) Deadline {
 // RetiredServing are the versions that serve users although they are to have none, as people were told; none: none does, as far as is known.
 func (s *State) RetiredServing() []string {
 	var versions []string
-	for _, r := range append([]*Retired{s.Retired}, s.replaced()...) {
-		if r != nil && r.Told {
-			version, _ := s.retiredVersion(r)
-			versions = append(versions, version)
-		}
+	for _, r := range s.retiredTold() {
+		versions = append(versions, s.nameOf(r))
 	}
 	return versions
+}
+
+// retiredTold are what it looks at of them.
+func (s *State) retiredTold() []*Retired {
+	return slices.DeleteFunc(append([]*Retired{s.Retired}, s.replaced()...), func(r *Retired) bool { return r == nil || !r.Told })
 }
 
 // RetiredText is what the stream shows of the versions that are to have no users any more, for a person: of that of the epoch's end, or what was seen of it last, and of those that it began over;

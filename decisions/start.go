@@ -25,6 +25,7 @@ func (t *turn) applied(a *Applied) {
 	t.s = t.s.clone()
 	t.s.thaws(t.s.Terms.State.Owing)
 	if t.refusedStart(a) {
+		t.noLonger(before.Serving)
 		return
 	}
 	t.s.Retired, t.s.Replaced, t.s.ReplacedToo, t.s.BeyondTold = nil, nil, nil, nil
@@ -47,6 +48,7 @@ func (t *turn) applied(a *Applied) {
 	d.reason.Sentence += t.s.movedText(a.Override) + t.s.thawedText(a.Override) + t.s.writtenText()
 	t.decide(t.preparation(d))
 	t.replaces(a.leaves())
+	t.noLonger(before.Serving)
 	if t.s.Wait == nil {
 		t.commit(draft{reason: schemas.Reason{Code: "prepared", Sentence: "Judging begins."}, actor: engine})
 	}

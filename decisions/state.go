@@ -111,6 +111,8 @@ type State struct {
 	Notices int64         `json:"notices"` // made so far in this epoch
 	// Parted are the sinks that people heard by in an earlier epoch, and that the rollout no longer names: at most maxNamed.
 	Parted []string `json:"parted,omitempty"`
+	// Serving are, until its first input, the versions of which people were told under the rollout's epoch before that they serve users and are to have none, and not of the end.
+	Serving []string `json:"serving,omitempty"`
 	// HandedOn: people were told that what this epoch has left is up to the model's next rollout.
 	HandedOn bool `json:"handed_on,omitempty"`
 	// Commanded are the rollout's last commands, oldest first, with what came of them: at most MaxCommanded. A new epoch takes them over, so that one that is sent

@@ -63,6 +63,7 @@ type Notice struct {
 	Rollout    string         `json:"rollout"`
 	Epoch      int64          `json:"epoch"`
 	Decision   string         `json:"decision,omitempty"` // the id of the one that it is about
+	Version    string         `json:"version,omitempty"`  // of retired-serves and retired-over: which version serves users that is to have none
 	Sentence   string         `json:"sentence"`           // one plain sentence: what happened, and what to do
 	Attempt    int            `json:"attempt,omitempty"`  // deadlines passed so far
 	Waiting    []string       `json:"waiting,omitempty"`
@@ -122,6 +123,7 @@ func checkNotice(n *Notice) error {
 	f.name("model", n.Model)
 	f.name("rollout", n.Rollout)
 	f.number("epoch", n.Epoch)
+	f.unless(len(n.Version) <= MaxNameBytes, "version has %d bytes, %d are allowed", len(n.Version), MaxNameBytes)
 	oneOf(f, "severity", n.Severity, Info, Warning, Critical)
 	f.unless(n.Sentence != "", "sentence is missing")
 	f.unless(n.Kind != NoticeRollbackCompleted || n.Times != nil, "times are missing")

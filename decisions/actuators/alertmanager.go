@@ -17,7 +17,7 @@ var _ = register(schemas.SinkAlertmanager, openAlertmanager)
 
 // alertmanager posts alerts to Alertmanager's API (POST /api/v2/alerts). Labels are an alert's identity: alertname StreamcanaryRollout, model, rollout, severity, and the
 // labels of the rollout; that a rollback is stuck has the alertname StreamcanaryRollbackStuck, and that stores don't answer a freeze, or
-// that they take writes again, StreamcanaryStateStuck, that a baseline with all users is no refuge StreamcanaryNoRefuge, and that a retired version serves StreamcanaryRetiredServes, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or alertLife after it was sent last.
+// that they take writes again, StreamcanaryStateStuck, that a baseline with all users is no refuge StreamcanaryNoRefuge, and that a retired version serves StreamcanaryRetiredServes, which has the label version, too, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or alertLife after it was sent last.
 // Alertmanager keeps alerts in memory alone, so what stands is sent again and again (repeat), as Prometheus does: with the same labels and startsAt it is the same alert, of which nobody is notified anew.
 type alertmanager struct{ *courier }
 
@@ -56,7 +56,7 @@ func (a alertmanager) Act(ctx context.Context, e *Event) error {
 			ends = max(ends, e.endBehind(&x).at())
 		case over, risen, quiet:
 		}
-		alerts = append(alerts, alertOf(e, amNames[x.name], x.severity, ends))
+		alerts = append(alerts, alertOf(e, &x, ends))
 	}
 	if alerts == nil {
 		return nil
@@ -109,7 +109,7 @@ func amTaken(status int, body []byte) *Failure {
 
 // standingAlert is the alert of what stands, or has ended.
 func standingAlert(s *stands, later schemas.Time) amAlert {
-	alert := alertOf(s.last, amNames[s.incident], s.severity, later)
+	alert := alertOf(s.last, &s.incident, later)
 	alert.StartsAt = s.since
 	if s.ended != nil {
 		alert.EndsAt = max(s.ended.at(), s.since)
@@ -117,14 +117,17 @@ func standingAlert(s *stands, later schemas.Time) amAlert {
 	return alert
 }
 
-func alertOf(e *Event, name string, severity schemas.Severity, ends schemas.Time) amAlert {
+func alertOf(e *Event, of *incident, ends schemas.Time) amAlert {
 	labels := map[string]string{}
 	for name, value := range e.labels() {
 		labels[labelName(name)] = value
 	}
-	labels["alertname"], labels["severity"] = name, string(severity)
+	labels["alertname"], labels["severity"] = amNames[of.name], string(of.severity)
 	labels["model"], labels["rollout"] = e.model(), e.Rollout.Name
-	annotations := map[string]string{"summary": e.title(), "description": e.textAt(severity), "id": e.ID, "epoch": fmt.Sprint(e.epoch())}
+	if of.of != "" {
+		labels["version"] = of.of
+	}
+	annotations := map[string]string{"summary": e.title(), "description": e.textAt(of.severity), "id": e.ID, "epoch": fmt.Sprint(e.epoch())}
 	for _, l := range linksOf(e.Rollout) {
 		annotations[strings.TrimSuffix(labelName(l.Text), "_url")+"_url"] = l.Href
 	}

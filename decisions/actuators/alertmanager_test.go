@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -167,5 +168,63 @@ func TestLabelName(t *testing.T) {
 		if got := labelName(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
+	}
+}
+
+// TestAlertmanagerTellsVersionsApart: of two versions that serve and are to have no users each is an alert, which its own end ends.
+func TestAlertmanagerTellsVersionsApart(t *testing.T) {
+	within(t, schemas.SinkAlertmanager, nil, func(w *world) {
+		var s Standing
+		said := func(kind schemas.NoticeKind, version string) string {
+			e := noticeOf(w.kind, kind, schemas.Critical)
+			e.Notice.Version = version
+			before := w.count()
+			if err := w.sink.Act(w.Context(), e); err != nil || w.count() != before+1 {
+				w.Fatal(err)
+			}
+			s.Hear(e)
+			var sent []amAlert
+			if err := json.Unmarshal([]byte(w.all[before].body), &sent); err != nil {
+				w.Fatal(err)
+			}
+			text := ""
+			for _, a := range sent {
+				if a.Labels["alertname"] == schemas.OwnAlertRetired && a.Labels["severity"] == "critical" {
+					text += fmt.Sprint(a.Labels["version"], " ", a.EndsAt > a.StartsAt)
+				}
+			}
+			return text
+		}
+		var got []string
+		for _, x := range []struct {
+			kind    schemas.NoticeKind
+			version string
+		}{{schemas.NoticeRetiredServes, "42"}, {schemas.NoticeRetiredServes, "43"}, {schemas.NoticeRetiredOver, "42"}} {
+			got = append(got, said(x.kind, x.version))
+		}
+		if want := []string{"42 true", "43 true", "42 false"}; !reflect.DeepEqual(got, want) {
+			w.Errorf("sent %q, want %q", got, want)
+		}
+		time.Sleep(time.Until(time.UnixMilli(int64(eventOf(w.kind, rollback()).at())).Add(time.Hour)))
+		if again := w.repeats(&s); len(again) != 1 || again[0].Labels["version"] != "43" {
+			w.Errorf("stand %+v", again)
+		}
+	})
+}
+
+// TestVersionToken: a version in an incident's key is short, and another one for each version.
+func TestVersionToken(t *testing.T) {
+	long := strings.Repeat("ä", schemas.MaxNameBytes/2)
+	for version, want := range map[string]string{"42": "42", "a/b": "a=2Fb", strings.Repeat("x", maxToken): strings.Repeat("x", maxToken)} {
+		if got := versionToken(version); got != want {
+			t.Errorf("%q: %q, want %q", version, got, want)
+		}
+	}
+	if one, other := versionToken(long), versionToken(long[2:]+"b"); one == other || len(one) != maxToken || len(other) != maxToken {
+		t.Errorf("%q and %q", one, other)
+	}
+	r := incident{incidentRetired, schemas.Warning, raise, long}
+	if key := (&Event{Rollout: &schemas.Rollout{Name: strings.Repeat("r", schemas.MaxNameBytes)}}).alarmKey(&r); len(key) > 255 {
+		t.Errorf("%d bytes", len(key))
 	}
 }

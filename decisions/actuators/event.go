@@ -237,12 +237,12 @@ func (e *Event) eases() []incident {
 	}
 	var all []incident
 	if !greater {
-		all = append(all, incident{"", schemas.Critical, over})
+		all = append(all, incident{severity: schemas.Critical, what: over})
 	}
 	if lesser {
-		return append(all, incident{"", schemas.Warning, fallen})
+		return append(all, incident{severity: schemas.Warning, what: fallen})
 	}
-	return append(all, incident{"", schemas.Warning, over})
+	return append(all, incident{severity: schemas.Warning, what: over})
 }
 
 // leaves is what stands behind an event that ends the rollout's incident, of what has none of its own. A deletion leaves nothing: nobody follows that any more.
@@ -284,11 +284,14 @@ func isGreater(name string) bool {
 
 // isRetired reports whether it is that a version serves that is to have no users, which is an incident of its own.
 func isRetired(name string) bool {
-	return strings.HasPrefix(name, "retired ") || name == string(schemas.NoticeRetiredServes)
+	return strings.HasPrefix(name, retiredVersion) || name == string(schemas.NoticeRetiredServes)
 }
 
-// alertStep begins the name of a rollback's step that people are told by a sink, whose name follows.
-const alertStep = "alert-"
+// What begins the name of something that stands: of a rollback's step that people are told by a sink, whose name follows; and of a version that serves users and is to have none, likewise.
+const (
+	alertStep      = "alert-"
+	retiredVersion = "retired "
+)
 
 // others are what stands without that this sink was to tell people: where it is told of that, it tells them.
 func (e *Event) others(standing []string) []string {
@@ -369,21 +372,6 @@ func (e *Event) refuge() alarm {
 	return quiet
 }
 
-// retired says likewise of the incident that a version serves that is to have no users: it may stand for as long as the rollouts that follow, whose rollbacks must wake somebody all the same. It ends when no
-// such version does, and with the rollout that gives way to another, which looks on.
-func (e *Event) retired() alarm {
-	switch {
-	case e.deletes(), e.beginsAnew(), e.Decision != nil && e.Decision.Action == schemas.ActionSupersede:
-		return over
-	case e.Decision != nil:
-	case e.Notice.Kind == schemas.NoticeRetiredServes:
-		return raise
-	case e.Notice.Kind == schemas.NoticeRetiredOver && !slices.ContainsFunc(e.Notice.Waiting, isRetired):
-		return over
-	}
-	return quiet
-}
-
 // beginsAnew reports whether an event is the start of an epoch behind another one.
 func (e *Event) beginsAnew() bool {
 	return e.epoch() > 1 && (e.begins() || e.Decision != nil && e.Decision.Action == schemas.ActionRetry && e.Decision.Phase != schemas.PhaseAbort)
@@ -399,12 +387,12 @@ type incident struct {
 	name     string // "": that of the rollout itself
 	severity schemas.Severity
 	what     alarm
+	of       string // of incidentRetired: the version; "": none is named
 }
 
 // incidents are those that an event raises or ends. What becomes an incident of its own isn't told as more of the rollout's.
 func (e *Event) incidents() []incident {
-	all := slices.Concat(of(incidentStuck, schemas.Critical, e.stuck()), of(incidentState, schemas.Critical, e.frozen()), of(incidentRefuge, schemas.Critical, e.refuge()),
-		of(incidentRetired, e.rank(), e.retired()))
+	all := slices.Concat(of(incidentStuck, schemas.Critical, e.stuck()), of(incidentState, schemas.Critical, e.frozen()), of(incidentRefuge, schemas.Critical, e.refuge()), e.retired())
 	if !slices.ContainsFunc(all, func(x incident) bool { return x.what == raise }) {
 		switch what := e.alarm(); what {
 		case over:
@@ -431,11 +419,11 @@ func of(name string, severity schemas.Severity, what alarm) []incident {
 	case what == quiet:
 		return nil
 	case what == over && both:
-		return []incident{{name, schemas.Critical, over}, {name, schemas.Warning, over}}
+		return []incident{{name, schemas.Critical, over, ""}, {name, schemas.Warning, over, ""}}
 	case what == raise && both && severity == schemas.Critical:
-		return []incident{{name, schemas.Critical, raise}, {name, schemas.Warning, risen}}
+		return []incident{{name, schemas.Critical, raise, ""}, {name, schemas.Warning, risen, ""}}
 	}
-	return []incident{{name, severity, what}}
+	return []incident{{name, severity, what, ""}}
 }
 
 // settled leaves out what is over by now, or was raised anew.
@@ -450,7 +438,7 @@ func (e *Event) settled(all []incident) []incident {
 		}
 	}
 	return slices.DeleteFunc(all, func(x incident) bool {
-		return x.what == over && e.raisedSince(&x) || x.what == risen && slices.Contains(all, incident{x.name, schemas.Critical, past})
+		return x.what == over && e.raisedSince(&x) || x.what == risen && slices.Contains(all, incident{x.name, schemas.Critical, past, x.of})
 	})
 }
 
@@ -463,7 +451,7 @@ func (e *Event) endBehind(x *incident) *Event {
 		if !strict {
 			later = later.exceptTelling()
 		}
-		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{x.name, x.severity, over})
+		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{x.name, x.severity, over, x.of})
 	})
 	if i < 0 {
 		return nil
@@ -487,7 +475,7 @@ func (e *Event) exceptTelling() *Event {
 // raisedSince reports whether an incident of the rollout was raised by what came after an event, and was told before it.
 func (e *Event) raisedSince(x *incident) bool {
 	return slices.ContainsFunc(e.Since, func(later *Event) bool {
-		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{x.name, x.severity, raise})
+		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{x.name, x.severity, raise, x.of})
 	})
 }
 
@@ -527,6 +515,9 @@ func (x *incident) suffix() string {
 	var text string
 	if x.name != "" {
 		text = "/" + x.name
+	}
+	if x.of != "" {
+		text += "/" + versionToken(x.of)
 	}
 	if x.severity == schemas.Warning {
 		text += "/" + string(x.severity)

@@ -150,7 +150,7 @@ func TestIncidentsEnd(t *testing.T) {
 			}
 			return quiet
 		}
-		if all := x.raised.incidents(); len(all) != 1 || all[0] != (incident{name, schemas.Critical, raise}) {
+		if all := x.raised.incidents(); len(all) != 1 || all[0] != (incident{name, schemas.Critical, raise, ""}) {
 			t.Errorf("%s: raised as %+v", name, all)
 		}
 		for _, e := range x.ends {
@@ -188,7 +188,7 @@ func TestWhatStands(t *testing.T) {
 	for kind := range alarms {
 		ends = append(ends, ofKind(kind))
 	}
-	over, stay := incident{"", schemas.Critical, over}, 0
+	over, stay := incident{severity: schemas.Critical, what: over}, 0
 	for _, e := range ends {
 		if e.alarm() != over.what || !slices.Contains(e.incidents(), over) {
 			continue
@@ -204,11 +204,11 @@ func TestWhatStands(t *testing.T) {
 	}
 	e := ofAction(schemas.ActionResume, "", schemas.Info)
 	e.Decision.State, e.Standing = []schemas.StateOrder{{Store: "user", Do: schemas.StateUnfreeze}}, []string{"p99"}
-	if all := e.incidents(); !slices.Equal(all, []incident{{incidentState, schemas.Critical, over.what}}) {
+	if all := e.incidents(); !slices.Equal(all, []incident{{incidentState, schemas.Critical, over.what, ""}}) {
 		t.Errorf("the end of a freeze: %+v", all)
 	}
 	e = ofKind(schemas.NoticeRollbackCompleted)
-	if e.Standing = []string{"foreign-decision"}; !slices.Contains(e.incidents(), incident{incidentStuck, schemas.Critical, over.what}) {
+	if e.Standing = []string{"foreign-decision"}; !slices.Contains(e.incidents(), incident{incidentStuck, schemas.Critical, over.what, ""}) {
 		t.Errorf("the end of a rollback: %+v", e.incidents())
 	}
 }
@@ -218,7 +218,7 @@ func TestAlertmanagerLinks(t *testing.T) {
 	e := ofKind(schemas.NoticeAcksOverdue)
 	r := *e.Rollout
 	r.Annotations, e.Rollout = map[string]string{"runbook": "wiki: ranker", "grafana.dashboard": "https://grafana/d/1", "trace_url": "https://t", "note": "no link"}, &r
-	have := alertOf(e, schemas.OwnAlert, schemas.Critical, 0).Annotations
+	have := alertOf(e, &incident{severity: schemas.Critical}, 0).Annotations
 	if have["runbook_url"] != "wiki: ranker" || have["grafana_dashboard_url"] != "https://grafana/d/1" || have["trace_url"] != "https://t" || len(have) != 7 {
 		t.Errorf("annotations %v", have)
 	}
@@ -258,7 +258,7 @@ func TestSince(t *testing.T) {
 	if got := ends(another, begun); got != all {
 		t.Errorf("behind what raised nothing of the rollout it ends %s, want %s", got, all)
 	}
-	if got, want := ends(ofAction(schemas.ActionRollback, "", schemas.Critical)), strings.Replace(all, "{ critical 2} ", "", 1); got != want || got == all {
+	if got, want := ends(ofAction(schemas.ActionRollback, "", schemas.Critical)), strings.Replace(all, "{ critical 2 } ", "", 1); got != want || got == all {
 		t.Errorf("behind a rollback it ends %s, want %s of %s", got, want, all)
 	}
 }
@@ -273,7 +273,7 @@ func TestPeopleReadWhatIsReadable(t *testing.T) {
 	for kind, text := range map[schemas.SinkKind]string{
 		schemas.SinkSlack:        fmt.Sprint(slackOf(eventOf(schemas.SinkSlack, d))),
 		schemas.SinkPagerDuty:    fmt.Sprint(detailsOf(eventOf(schemas.SinkPagerDuty, d))),
-		schemas.SinkAlertmanager: fmt.Sprint(alertOf(eventOf(schemas.SinkAlertmanager, d), "StreamcanaryRollout", schemas.Critical, 0)),
+		schemas.SinkAlertmanager: fmt.Sprint(alertOf(eventOf(schemas.SinkAlertmanager, d), &incident{severity: schemas.Critical}, 0)),
 	} {
 		if strings.ContainsAny(text, "\n\u202e\x1b") || !strings.Contains(text, `"ada rolled 42 back: `+shown+`."`) {
 			t.Errorf("%s: %q", kind, text)

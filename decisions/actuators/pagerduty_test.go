@@ -159,7 +159,7 @@ func TestAlarms(t *testing.T) {
 func firstKey(e *Event) string {
 	const key = "streamcanary/ranker-42"
 	switch {
-	case e.retired() == raise, e.what() == string(schemas.NoticeRetiredOver) && len(e.Notice.Waiting) > 0:
+	case e.what() == string(schemas.NoticeRetiredServes), e.what() == string(schemas.NoticeRetiredOver) && len(e.Notice.Waiting) > 0:
 		return key + "/retired"
 	case e.alarm() == raise && e.severity() == schemas.Warning:
 		return key + "/warning"
@@ -356,33 +356,67 @@ func TestCriticalPages(t *testing.T) {
 	}
 	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
 		for _, x := range tests {
-			var open []string
-			w.all = nil
-			for _, e := range x.in {
-				if err := w.sink.Act(w.Context(), e); err != nil {
-					w.Fatal(err)
-				}
-			}
-			for _, r := range w.all {
-				var e pagerEvent
-				if err := json.Unmarshal([]byte(r.body), &e); err != nil {
-					w.Fatal(err)
-				}
-				key := strings.TrimPrefix(strings.TrimPrefix(e.DedupKey, "streamcanary/ranker-42"), "/")
-				at := slices.IndexFunc(open, func(name string) bool { return strings.TrimPrefix(name, "!") == key })
-				switch {
-				case e.Action == "resolve" && at >= 0:
-					open = slices.Delete(open, at, at+1)
-				case e.Action == "trigger" && at < 0 && e.Payload.Severity == schemas.Critical:
-					open = append(open, "!"+key)
-				case e.Action == "trigger" && at < 0:
-					open = append(open, key)
-				case e.Action == "trigger" && strings.HasPrefix(open[at], "!") != (e.Payload.Severity == schemas.Critical):
-					w.Errorf("%s: %s is told as more of what is %s", x.name, e.Payload.Summary, open[at])
-				}
-			}
+			open := w.opened(x.name, x.in)
 			if !slices.Equal(open, x.want) {
 				w.Errorf("%s: open are %q, want %q", x.name, open, x.want)
+			}
+		}
+	})
+}
+
+// opened are the incidents that are open when all these were told, but for what begins; ! has opened one that is critical.
+func (w *world) opened(name string, in []*Event) []string {
+	w.Helper()
+	var open []string
+	w.all = nil
+	for _, e := range in {
+		if err := w.sink.Act(w.Context(), e); err != nil {
+			w.Fatal(err)
+		}
+	}
+	for _, r := range w.all {
+		var e pagerEvent
+		if err := json.Unmarshal([]byte(r.body), &e); err != nil {
+			w.Fatal(err)
+		}
+		key := strings.TrimPrefix(strings.TrimPrefix(e.DedupKey, "streamcanary/ranker-42"), "/")
+		at := slices.IndexFunc(open, func(name string) bool { return strings.TrimPrefix(name, "!") == key })
+		switch {
+		case e.Action == "resolve" && at >= 0:
+			open = slices.Delete(open, at, at+1)
+		case e.Action == "trigger" && at < 0 && e.Payload.Severity == schemas.Critical:
+			open = append(open, "!"+key)
+		case e.Action == "trigger" && at < 0:
+			open = append(open, key)
+		case e.Action == "trigger" && strings.HasPrefix(open[at], "!") != (e.Payload.Severity == schemas.Critical):
+			w.Errorf("%s: %s is told as more of what is %s", name, e.Payload.Summary, open[at])
+		}
+	}
+	return open
+}
+
+// TestRetiredPages: each version that serves and is to have no users opens an incident of its own, which ends by itself.
+func TestRetiredPages(t *testing.T) {
+	of := func(k schemas.NoticeKind, s schemas.Severity, version string, waiting ...string) *Event {
+		e := noticeOf(schemas.SinkPagerDuty, k, s)
+		e.Notice.Version, e.Notice.Waiting = version, waiting
+		return e
+	}
+	one, another := of(schemas.NoticeRetiredServes, schemas.Critical, "42"), of(schemas.NoticeRetiredServes, schemas.Critical, "a/ä")
+	drained, both := of(schemas.NoticeRetiredOver, schemas.Info, "42", "retired a/ä"), []string{"!retired/42", "!retired/a=2F=C3=A4"}
+	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
+		for name, x := range map[string]struct {
+			in   []*Event
+			want []string
+		}{
+			"two, each by its name":     {[]*Event{one, another}, both},
+			"one has drained":           {[]*Event{one, another, drained}, both[1:]},
+			"a rollback is carried out": {[]*Event{one, another, eventOf(w.kind, rollback()), waiting("retired 42", "retired a/ä")}, both},
+			"all is deleted":            {[]*Event{one, another, of(schemas.NoticeRolloutDeleted, schemas.Info, "", "retired 42", "retired a/ä")}, nil},
+			"the first is a warning":    {[]*Event{of(schemas.NoticeRetiredServes, schemas.Warning, "42"), another}, []string{"retired/42/warning", both[1]}},
+		} {
+			if open := w.opened(name, x.in); !slices.Equal(open, x.want) {
+				w.Errorf("%s: open are %q, want %q", name, open, x.want)
 			}
 		}
 	})

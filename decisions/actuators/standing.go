@@ -61,8 +61,7 @@ func (t toldOf) past() bool {
 
 // stands is an incident of a rollout at one severity, which to Alertmanager is one alert.
 type stands struct {
-	incident string
-	severity schemas.Severity
+	incident              // as it was raised
 	since    schemas.Time // when it was raised first
 	last     *Event       // that told of it last: its labels are those that its end must have
 	ended    *Event       // that has ended it after it was repeated; nil: it stands
@@ -178,14 +177,14 @@ func (s *Standing) raise(of *incident, e *Event) bool {
 	case len(s.all) >= standMost:
 		return false
 	}
-	s.all = append(s.all, stands{incident: of.name, severity: of.severity, since: e.at(), last: e})
+	s.all = append(s.all, stands{incident: *of, since: e.at(), last: e})
 	return true
 }
 
 // end ends an incident. What was repeated is told once more that it is over: a repetition that was under way could have come after the end. So is what stood under other labels than the end has.
 func (s *Standing) end(of *incident, e *Event) {
 	s.all = slices.DeleteFunc(s.all, func(x stands) bool { return x.is(of, e) && !x.repeated && x.labelledAs(e) })
-	s.over(e, func(x *stands) bool { return x.is(of, e) })
+	s.over(e, func(x *stands) bool { return x.is(of, e) || x.of == "" && x.isOf(of.name, of.severity, e) })
 }
 
 // over ends what stands of some.
@@ -203,7 +202,12 @@ func (x *stands) labelledAs(e *Event) bool {
 }
 
 func (x *stands) is(of *incident, e *Event) bool {
-	return x.incident == of.name && x.severity == of.severity && x.last.Rollout.Name == e.Rollout.Name
+	return x.of == of.of && x.isOf(of.name, of.severity, e)
+}
+
+// isOf is the same whatever the version. What an older serve told of, without one, ends with the first that ends.
+func (x *stands) isOf(name string, severity schemas.Severity, e *Event) bool {
+	return x.name == name && x.severity == severity && x.last.Rollout.Name == e.Rollout.Name
 }
 
 // Rollouts are those of which something stands, each once, as they were when it was told.

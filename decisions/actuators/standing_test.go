@@ -91,6 +91,13 @@ func telling(rollout string, second int64, kind schemas.NoticeKind) *Event {
 	return e
 }
 
+// serving is that of a version which is to have no users, or of its end.
+func serving(rollout string, second int64, kind schemas.NoticeKind, version string) *Event {
+	e := critical(telling(rollout, second, kind))
+	e.Notice.Version = version
+	return e
+}
+
 // ofTeam is an event of a rollout whose file has the label of a team by now, and a decision's that it had another one then; "": none.
 func ofTeam(now, then string, e *Event) *Event {
 	team := func(name string) map[string]string {
@@ -126,7 +133,7 @@ func stand(s *Standing) string {
 	var all []string
 	for i := range s.all {
 		x := &s.all[i]
-		text := fmt.Sprintf("%s/%s %s %d-%d", x.last.Rollout.Name, x.incident, x.severity, x.since/1000, x.last.at()/1000)
+		text := fmt.Sprintf("%s/%s %s %d-%d", x.last.Rollout.Name, strings.TrimPrefix((&incident{name: x.name, of: x.of}).suffix(), "/"), x.severity, x.since/1000, x.last.at()/1000)
 		if team := x.last.Rollout.Labels["team"]; team != "" {
 			text += " of " + team
 		}
@@ -199,6 +206,28 @@ func TestStanding(t *testing.T) {
 			} else if !s.Hear(e) {
 				t.Errorf("%s: it is full", x.name)
 			}
+		}
+		if got := stand(&s); got != x.want {
+			t.Errorf("%s: %s, want %s", x.name, got, x.want)
+		}
+	}
+}
+
+// TestStandingTellsVersionsApart: each version that serves and is to have no users stands by itself; what an older serve told, without a version, ends with the first of them.
+func TestStandingTellsVersionsApart(t *testing.T) {
+	for _, x := range []struct {
+		name string
+		in   []*Event
+		want string
+	}{
+		{"two retired versions", []*Event{serving("a", 1, schemas.NoticeRetiredServes, "42"), serving("a", 2, schemas.NoticeRetiredServes, "43"), serving("a", 3, schemas.NoticeRetiredServes, "42")}, "a/retired/42 critical 1-3, a/retired/43 critical 2-2"},
+		{"and one has drained", []*Event{serving("a", 1, schemas.NoticeRetiredServes, "42"), serving("a", 2, schemas.NoticeRetiredServes, "43"), serving("a", 3, schemas.NoticeRetiredOver, "42")}, "a/retired/43 critical 2-2"},
+		{"of which an older serve told", []*Event{telling("a", 1, schemas.NoticeRetiredServes), serving("a", 3, schemas.NoticeRetiredOver, "42")}, "a/retired warning 1-1 over 3"},
+		{"a retired version, and a new epoch", []*Event{serving("a", 1, schemas.NoticeRetiredServes, "42"), beginning("a", 2)}, "a/retired/42 critical 1-1"},
+	} {
+		var s Standing
+		for _, e := range x.in {
+			s.Hear(e)
 		}
 		if got := stand(&s); got != x.want {
 			t.Errorf("%s: %s, want %s", x.name, got, x.want)
