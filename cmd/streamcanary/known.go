@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -21,6 +22,7 @@ import (
 type known struct {
 	sha256 string // of its bytes
 	note   string // what is known of it
+	line   int    // of the file
 	found  bool   // in the log, as it is known
 }
 
@@ -49,7 +51,7 @@ func readKnown(path string) (acknowledged, error) {
 	defer file.Close()
 	lines := bufio.NewScanner(file)
 	for n := 1; lines.Scan(); n++ {
-		if err := k.line(lines.Text()); err != nil {
+		if err := k.line(n, lines.Text()); err != nil {
 			return k, wrongUse{fmt.Errorf("%s:%d: %w", path, n, err)}
 		}
 	}
@@ -59,26 +61,29 @@ func readKnown(path string) (acknowledged, error) {
 	return k, nil
 }
 
-func (k *acknowledged) line(text string) error {
+// errNotKnown says what a line is to be, and shows nothing of what stands there: who names the wrong file by mistake may have named one with a secret.
+var errNotKnown = errors.New("it names no message (what stands there isn't shown): want its number and the SHA-256 of its bytes, 64 digits of lower-case hex, as `decisions verify` prints them, and a note")
+
+func (k *acknowledged) line(n int, text string) error {
 	text, _, _ = strings.Cut(text, "#")
 	words := strings.Fields(text)
 	if len(words) == 0 {
 		return nil
 	}
 	if len(words) == 1 {
-		return fmt.Errorf("%q: want a message's number and the SHA-256 of its bytes, as `decisions verify` prints them, and a note", text)
+		return errNotKnown
 	}
 	sequence, err := strconv.ParseUint(words[0], 10, 64)
 	if err != nil {
-		return fmt.Errorf("%q is no message's number", words[0])
+		return errNotKnown
 	}
 	if sum, err := hex.DecodeString(words[1]); err != nil || len(sum) != 32 || strings.ToLower(words[1]) != words[1] {
-		return fmt.Errorf("%q is no SHA-256: 64 digits of lower-case hex, as `decisions verify` prints them", words[1])
+		return errNotKnown
 	}
-	if k.messages[sequence] != nil {
-		return fmt.Errorf("message %d stands there twice", sequence)
+	if first := k.messages[sequence]; first != nil {
+		return fmt.Errorf("it names the message of line %d once more: leave one of the two", first.line)
 	}
-	k.messages[sequence] = &known{sha256: words[1], note: strings.Join(words[2:], " ")}
+	k.messages[sequence] = &known{sha256: words[1], note: strings.Join(words[2:], " "), line: n}
 	return nil
 }
 
