@@ -24,12 +24,13 @@ const (
 // alertsVersion is that of the webhook's messages.
 const alertsVersion = "4"
 
-// The alertnames of what the alertmanager sink raises: about a rollout, that its rollback is stuck, that its stores don't do what they were asked, that all users are with a baseline that is beyond a limit of its own,
+// The alertnames of what the alertmanager sink raises: about a rollout, that its rollback is stuck, that its stores don't do what they were asked, that to roll forward is recommended while its rollback is carried out, that all users are with a baseline that is beyond a limit of its own,
 // and that a version serves that is to have no users.
 const (
 	OwnAlert        = "StreamcanaryRollout"
 	OwnAlertStuck   = "StreamcanaryRollbackStuck"
 	OwnAlertState   = "StreamcanaryStateStuck"
+	OwnAlertForward = "StreamcanaryRollForward"
 	OwnAlertRefuge  = "StreamcanaryNoRefuge"
 	OwnAlertRetired = "StreamcanaryRetiredServes"
 )
@@ -37,7 +38,7 @@ const (
 // IsOwnAlert reports whether an alertname is one of those: no guardrail from outside heeds it, since a rollout would be judged by what was said of it.
 func IsOwnAlert(name string) bool {
 	switch name {
-	case OwnAlert, OwnAlertStuck, OwnAlertState, OwnAlertRefuge, OwnAlertRetired:
+	case OwnAlert, OwnAlertStuck, OwnAlertState, OwnAlertForward, OwnAlertRefuge, OwnAlertRetired:
 		return true
 	}
 	return false

@@ -17,7 +17,7 @@ var _ = register(schemas.SinkAlertmanager, openAlertmanager)
 
 // alertmanager posts alerts to Alertmanager's API (POST /api/v2/alerts). Labels are an alert's identity: alertname StreamcanaryRollout, model, rollout, severity, and the
 // labels of the rollout; that a rollback is stuck has the alertname StreamcanaryRollbackStuck, and that stores don't answer a freeze, or
-// that they take writes again, StreamcanaryStateStuck, that a baseline with all users is no refuge StreamcanaryNoRefuge, and that a retired version serves StreamcanaryRetiredServes, which has the label version, too, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or alertLife after it was sent last.
+// that they take writes again, StreamcanaryStateStuck, that to roll forward is recommended while a rollback is carried out StreamcanaryRollForward, that a baseline with all users is no refuge StreamcanaryNoRefuge, and that a retired version serves StreamcanaryRetiredServes, which has the label version, too, since Alertmanager doesn't notify anew of an alert that fires already. An alert ends when the alarm is over, or alertLife after it was sent last.
 // Alertmanager keeps alerts in memory alone, so what stands is sent again and again (repeat), as Prometheus does: with the same labels and startsAt it is the same alert, of which nobody is notified anew.
 type alertmanager struct{ *courier }
 
@@ -40,7 +40,7 @@ func openAlertmanager(c *courier) (Actuator, error) { return alertmanager{c}, ni
 
 // amNames are the names of alerts, by incident.
 var amNames = map[string]string{
-	"": schemas.OwnAlert, incidentStuck: schemas.OwnAlertStuck, incidentState: schemas.OwnAlertState, incidentRefuge: schemas.OwnAlertRefuge, incidentRetired: schemas.OwnAlertRetired,
+	"": schemas.OwnAlert, incidentStuck: schemas.OwnAlertStuck, incidentState: schemas.OwnAlertState, incidentForward: schemas.OwnAlertForward, incidentRefuge: schemas.OwnAlertRefuge, incidentRetired: schemas.OwnAlertRetired,
 }
 
 // Act raises the alert of the event's severity, which ends the lesser one of the same incident, or ends those that are over; likewise what has an alert of its own.

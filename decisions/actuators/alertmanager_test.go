@@ -47,7 +47,7 @@ func TestAlertmanager(t *testing.T) {
 			w.Fatal(err)
 		}
 		var gone []amAlert
-		if err := json.Unmarshal([]byte(w.all[0].body), &gone); err != nil || len(gone) != 6 || gone[2].Labels["alertname"] != "StreamcanaryRollbackStuck" || gone[3].Labels["alertname"] != "StreamcanaryNoRefuge" || gone[5].Labels["alertname"] != "StreamcanaryRetiredServes" || !reflect.DeepEqual(gone[0].Labels, labels("critical")) || gone[0].EndsAt != gone[0].StartsAt {
+		if err := json.Unmarshal([]byte(w.all[0].body), &gone); err != nil || len(gone) != 7 || gone[2].Labels["alertname"] != "StreamcanaryRollbackStuck" || gone[3].Labels["alertname"] != "StreamcanaryRollForward" || gone[4].Labels["alertname"] != "StreamcanaryNoRefuge" || gone[6].Labels["alertname"] != "StreamcanaryRetiredServes" || !reflect.DeepEqual(gone[0].Labels, labels("critical")) || gone[0].EndsAt != gone[0].StartsAt {
 			w.Errorf("a deletion ends %+v (%v)", gone, err)
 		}
 		w.all = nil
@@ -74,7 +74,7 @@ func TestAlertmanager(t *testing.T) {
 		if !reflect.DeepEqual(raised, want) {
 			w.Errorf("got  %+v\nwant %+v", raised, want)
 		}
-		if len(ended) != 3 || !reflect.DeepEqual(ended[0].Labels, labels("critical")) || !reflect.DeepEqual(ended[1].Labels, labels("warning")) || ended[0].EndsAt != later || ended[1].EndsAt != later {
+		if len(ended) != 4 || !reflect.DeepEqual(ended[0].Labels, labels("critical")) || !reflect.DeepEqual(ended[1].Labels, labels("warning")) || ended[0].EndsAt != later || ended[1].EndsAt != later {
 			w.Errorf("ended %+v", ended)
 		}
 	})
@@ -96,7 +96,7 @@ func TestAlertmanagerFalls(t *testing.T) {
 		}
 		want := []string{
 			"StreamcanaryRollout critical false It is so.", "StreamcanaryRollout warning true It is so. What stands of it is this: alert-slack, registry-mlflow.",
-			"StreamcanaryRollbackStuck critical false It is so.",
+			"StreamcanaryRollbackStuck critical false It is so.", "StreamcanaryRollForward critical false It is so.",
 		}
 		if !reflect.DeepEqual(got, want) {
 			w.Errorf("sent %q, want %q", got, want)

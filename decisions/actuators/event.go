@@ -222,23 +222,16 @@ func (e *Event) alarm() alarm {
 }
 
 // eases is what an event that ends the rollout's incident ends of it: what is critical, what is a warning, or both, as far as nothing of that stands. Of what stands some is known to be only a warning (a sink that
-// doesn't do its step), or only critical; anything else keeps both. What stands as a warning was critical for a while, perhaps, and is told as what it is.
+// doesn't do its step); anything else keeps both. What stands as a warning was critical for a while, perhaps, and is told as what it is.
 func (e *Event) eases() []incident {
-	var lesser, greater bool
+	lesser := false
 	for _, name := range e.leaves() {
-		switch {
-		case isLesser(name):
-			lesser = true
-		case isGreater(name):
-			greater = true
-		default:
+		if !isLesser(name) {
 			return nil
 		}
+		lesser = true
 	}
-	var all []incident
-	if !greater {
-		all = append(all, incident{severity: schemas.Critical, what: over})
-	}
+	all := []incident{{severity: schemas.Critical, what: over}}
 	if lesser {
 		return append(all, incident{severity: schemas.Warning, what: fallen})
 	}
@@ -254,7 +247,7 @@ func (e *Event) leaves() []string {
 	if e.Notice != nil {
 		left = slices.Concat(e.Notice.Waiting, left)
 	}
-	return slices.DeleteFunc(e.others(left), isRetired)
+	return slices.DeleteFunc(e.others(left), func(name string) bool { return isRetired(name) || isRefuge(name) })
 }
 
 // lesser is what of it is only a warning.
@@ -277,8 +270,8 @@ func isLesser(name string) bool {
 	return strings.HasPrefix(name, alertStep) || strings.HasPrefix(name, "registry-") || name == string(schemas.NoticeSinkOverdue) || name == string(schemas.NoticeSinkRefused)
 }
 
-// isGreater reports whether it is never less than critical: all users are with a baseline that is beyond a limit.
-func isGreater(name string) bool {
+// isRefuge reports whether it is that all users are with a baseline that is beyond a limit: that is an incident of its own, as it was told, before the rollback was carried out (forward) or after it (refuge).
+func isRefuge(name string) bool {
 	return name == "no_refuge" || name == string(schemas.NoticeNoRefuge)
 }
 
@@ -372,6 +365,23 @@ func (e *Event) refuge() alarm {
 	return quiet
 }
 
+// forward says what to do about the incident that to roll forward is recommended, where that is critical: while a rollback is carried out its baseline is proven to be no refuge, or nothing moves. Who has
+// acknowledged the rollback's own, and trusts that it helps, must hear of that. It ends when the rollback is carried out, unless the baseline is no refuge still: then with the event that this is over, and where another
+// epoch begins or the rollout is deleted.
+func (e *Event) forward() alarm {
+	d, n := e.Decision, e.Notice
+	switch {
+	case e.deletes(), e.beginsAnew():
+		return over
+	case d != nil && d.Action == schemas.ActionRollForward && d.Severity == schemas.Critical:
+		return raise
+	case d != nil:
+	case n.Kind == schemas.NoticeNoRefugeOver, n.Kind == schemas.NoticeRollbackCompleted && !slices.ContainsFunc(n.Waiting, isRefuge):
+		return over
+	}
+	return quiet
+}
+
 // beginsAnew reports whether an event is the start of an epoch behind another one.
 func (e *Event) beginsAnew() bool {
 	return e.epoch() > 1 && (e.begins() || e.Decision != nil && e.Decision.Action == schemas.ActionRetry && e.Decision.Phase != schemas.PhaseAbort)
@@ -392,7 +402,8 @@ type incident struct {
 
 // incidents are those that an event raises or ends. What becomes an incident of its own isn't told as more of the rollout's.
 func (e *Event) incidents() []incident {
-	all := slices.Concat(of(incidentStuck, schemas.Critical, e.stuck()), of(incidentState, schemas.Critical, e.frozen()), of(incidentRefuge, schemas.Critical, e.refuge()), e.retired())
+	all := slices.Concat(of(incidentStuck, schemas.Critical, e.stuck()), of(incidentState, schemas.Critical, e.frozen()), of(incidentForward, schemas.Critical, e.forward()),
+		of(incidentRefuge, schemas.Critical, e.refuge()), e.retired())
 	if !slices.ContainsFunc(all, func(x incident) bool { return x.what == raise }) {
 		switch what := e.alarm(); what {
 		case over:
@@ -479,10 +490,11 @@ func (e *Event) raisedSince(x *incident) bool {
 	})
 }
 
-// The incidents beside that of the rollout: its rollback isn't carried out, stores don't do what they were asked, all users are with a baseline that is beyond a limit, and a version serves that is to have no users.
+// The incidents beside that of the rollout: its rollback isn't carried out, stores don't do what they were asked, to roll forward is what helps instead of a rollback, all users are with a baseline that is beyond a limit, and a version serves that is to have no users.
 const (
 	incidentStuck   = "stuck"
 	incidentState   = "state"
+	incidentForward = "roll-forward"
 	incidentRefuge  = "no-refuge"
 	incidentRetired = "retired"
 )

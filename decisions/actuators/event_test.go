@@ -137,6 +137,8 @@ func TestIncidentsEnd(t *testing.T) {
 		incidentState: {overdue(freeze), []*Event{ordered(schemas.NoticeAcksComplete, freeze), ordered(schemas.NoticeWritesAgain, unfreeze), ordered(schemas.NoticeHandedOn, unfreeze),
 			ofKind(schemas.NoticeRollbackCompleted), ofKind(schemas.NoticeRolloutDeleted), deleted, begun, resumed},
 			[]*Event{ordered(schemas.NoticeSinkDone, ""), ordered(schemas.NoticeAckRefused, freeze), ofAction(schemas.ActionHold, "", schemas.Warning)}},
+		incidentForward: {ofAction(schemas.ActionRollForward, "", schemas.Critical), []*Event{ofKind(schemas.NoticeRollbackCompleted), ofKind(schemas.NoticeNoRefugeOver), ofKind(schemas.NoticeRolloutDeleted), deleted, begun},
+			[]*Event{waiting("no_refuge"), ofKind(schemas.NoticeNoRefuge), ofKind(schemas.NoticeSinkDone), resumed, ofAction(schemas.ActionRollForward, "", schemas.Warning)}},
 	} {
 		for _, e := range slices.Concat([]*Event{x.raised}, x.ends, x.stays) {
 			shared := *e.Rollout

@@ -15,7 +15,7 @@ import (
 var _ = register(schemas.SinkPagerDuty, openPagerDuty)
 
 // pagerduty raises and ends incidents by PagerDuty's Events API v2 (POST /v2/enqueue, answered by 202 and {"status": "success"}). All that is raised about a
-// rollout is one incident, by its dedup_key, but that its rollback is stuck, an order to stores, a baseline that is no refuge, and each retired version that serves: each is another, since nobody is woken by more of what
+// rollout is one incident, by its dedup_key, but that its rollback is stuck, an order to stores, a critical roll-forward, a baseline that is no refuge, and each retired version that serves: each is another, since nobody is woken by more of what
 // was acknowledged. So is what is a warning, which ends when it becomes critical: a greater severity raises the urgency of an incident only where the service has dynamic notifications and nobody has acknowledged
 // it, and a lesser one never lowers it. Each ends when its alarm is over. Events that are no alarm aren't sent. What is over before PagerDuty could be told of it wakes nobody, and is a change event of the service (POST /v2/change/enqueue, with the same
 // key): it is seen there, and makes no incident and no notification.

@@ -182,7 +182,8 @@ func TestStuck(t *testing.T) {
 	first := rollback()
 	first.Action, first.Phase, first.Severity, first.Epoch = schemas.ActionStart, schemas.PhaseCommit, schemas.Info, 1
 	const one, warning, two = "streamcanary/ranker-42", "streamcanary/ranker-42/warning", "streamcanary/ranker-42/stuck"
-	all := []string{"resolve " + one, "resolve " + warning, "resolve " + two, "resolve " + one + "/no-refuge", "resolve " + one + "/retired", "resolve " + one + "/retired/warning"}
+	forward := "resolve " + one + "/roll-forward"
+	all := []string{"resolve " + one, "resolve " + warning, "resolve " + two, forward, "resolve " + one + "/no-refuge", "resolve " + one + "/retired", "resolve " + one + "/retired/warning"}
 	tests := []struct {
 		name  string
 		event *Event
@@ -192,9 +193,9 @@ func TestStuck(t *testing.T) {
 		{"the third", passed(schemas.NoticeAcksOverdue, schemas.Critical, 3), []string{"trigger " + two}},
 		{"the third of a stage", passed(schemas.NoticeAcksOverdue, schemas.Warning, 3), []string{"trigger " + warning}},
 		{"the drain", passed(schemas.NoticeDrainOverdue, schemas.Critical, 1), []string{"trigger " + two}},
-		{"carried out", noticeOf(schemas.SinkPagerDuty, schemas.NoticeRollbackCompleted, schemas.Info), []string{"resolve " + one, "resolve " + warning, "resolve " + two}},
-		{"carried out, but for a registry", but, []string{"resolve " + one, "trigger " + warning, "resolve " + two}},
-		{"carried out, but for a router", waiting("router-a"), []string{"resolve " + two}},
+		{"carried out", noticeOf(schemas.SinkPagerDuty, schemas.NoticeRollbackCompleted, schemas.Info), []string{"resolve " + one, "resolve " + warning, "resolve " + two, forward}},
+		{"carried out, but for a registry", but, []string{"resolve " + one, "trigger " + warning, "resolve " + two, forward}},
+		{"carried out, but for a router", waiting("router-a"), []string{"resolve " + two, forward}},
 		{"begun", eventOf(schemas.SinkPagerDuty, first), []string{"resolve " + one, "resolve " + warning, "resolve " + two}},
 		{"begun anew", eventOf(schemas.SinkPagerDuty, retried), all},
 		{"deleted", noticeOf(schemas.SinkPagerDuty, schemas.NoticeRolloutDeleted, schemas.Info), all},
@@ -330,6 +331,7 @@ func TestCriticalPages(t *testing.T) {
 	}
 	rolledBack := eventOf(schemas.SinkPagerDuty, rollback())
 	retired, suspect := of(schemas.NoticeRetiredServes, schemas.Critical), of(schemas.NoticeGuardrailSuspect, schemas.Warning)
+	forward, advised := ofAction(schemas.ActionRollForward, "", schemas.Critical), ofAction(schemas.ActionRollForward, "", schemas.Warning)
 	refuge, overdue := of(schemas.NoticeNoRefuge, schemas.Critical), of(schemas.NoticeSinkOverdue, schemas.Warning, "alert-slack")
 	tests := []struct {
 		name string
@@ -349,8 +351,12 @@ func TestCriticalPages(t *testing.T) {
 		{"or has become no more than that", []*Event{overdue, rolledBack, waiting("alert-slack")}, []string{"warning"}},
 		{"and that is done", []*Event{rolledBack, overdue, waiting("alert-slack"), of(schemas.NoticeSinkDone, schemas.Info, "retired 42")}, nil},
 		{"but for another sink", []*Event{rolledBack, overdue, waiting("alert-slack"), of(schemas.NoticeSinkDone, schemas.Info, "registry-mlflow")}, []string{"warning"}},
-		{"and the baseline is no refuge", []*Event{rolledBack, overdue, waiting("no_refuge", "alert-slack")}, []string{"!", "warning"}},
-		{"and people are told", []*Event{rolledBack, overdue, waiting("no_refuge", "alert-slack"), of(schemas.NoticeSinkDone, schemas.Info, "no_refuge")}, []string{"!"}},
+		{"and the baseline is no refuge", []*Event{rolledBack, forward, overdue, waiting("no_refuge", "alert-slack")}, []string{"!roll-forward", "warning"}},
+		{"and people are told", []*Event{rolledBack, forward, overdue, waiting("no_refuge", "alert-slack"), of(schemas.NoticeSinkDone, schemas.Info, "no_refuge")}, []string{"!roll-forward"}},
+		{"until it is one again", []*Event{rolledBack, forward, waiting("no_refuge"), of(schemas.NoticeNoRefugeOver, schemas.Info)}, nil},
+		{"to roll forward is recommended behind a rollback", []*Event{rolledBack, forward}, []string{"!", "!roll-forward"}},
+		{"and the rollback is carried out", []*Event{rolledBack, forward, waiting()}, nil},
+		{"as a warning", []*Event{rolledBack, advised}, []string{"!", "warning"}},
 		{"but for a router", []*Event{suspect, rolledBack, waiting("router-a")}, []string{"!"}},
 		{"deleted", []*Event{retired, refuge, overdue, rolledBack, of(schemas.NoticeRolloutDeleted, schemas.Info, "no_refuge")}, nil},
 	}

@@ -77,6 +77,13 @@ func promoting(rollout string, second int64) *Event {
 	return e
 }
 
+// forwarding recommends to roll forward, as behind a rollback that doesn't help.
+func forwarding(rollout string, second int64) *Event {
+	e := holding(rollout, second)
+	e.Decision.Action, e.Decision.Severity = schemas.ActionRollForward, schemas.Critical
+	return e
+}
+
 // beginning is the start of a rollout's next epoch.
 func beginning(rollout string, second int64) *Event {
 	e := resuming(rollout, second)
@@ -162,7 +169,8 @@ func TestStanding(t *testing.T) {
 		{"and repeated", []*Event{raising("a", "", schemas.Critical, 1), repeated, leaving("a", 2, "alert-slack")}, "a/ critical 1-1 over 2, a/ warning 2-2"},
 		{"and for two", []*Event{telling("a", 1, schemas.NoticeSinkOverdue), leaving("a", 2, "alert-slack", "registry-mlflow"), leaving("a", 3, "alert-slack")}, "a/ warning 1-3"},
 		{"and then that is done", []*Event{raising("a", "", schemas.Critical, 1), leaving("a", 2, "alert-slack"), ending("a", 3)}, ""},
-		{"while it is no refuge", []*Event{raising("a", "", schemas.Critical, 1), telling("a", 2, schemas.NoticeSinkOverdue), leaving("a", 3, "no_refuge")}, "a/ critical 1-1"},
+		{"while it is no refuge", []*Event{raising("a", "", schemas.Critical, 1), telling("a", 2, schemas.NoticeSinkOverdue), forwarding("a", 3), leaving("a", 4, "no_refuge")}, "a/roll-forward critical 3-3"},
+		{"until that is over", []*Event{raising("a", "", schemas.Critical, 1), forwarding("a", 3), leaving("a", 4, "no_refuge"), telling("a", 5, schemas.NoticeNoRefugeOver)}, ""},
 		{"no refuge beside a retired version", []*Event{critical(telling("a", 1, schemas.NoticeRetiredServes)), critical(telling("a", 2, schemas.NoticeNoRefuge)), ending("a", 3)},
 			"a/retired critical 1-1, a/no-refuge critical 2-2"},
 		{"and it is over", []*Event{critical(telling("a", 1, schemas.NoticeRetiredServes)), critical(telling("a", 2, schemas.NoticeNoRefuge)), telling("a", 3, schemas.NoticeNoRefugeOver)}, "a/retired critical 1-1"},
