@@ -297,6 +297,48 @@ func TestHeirBeyondInBetween(t *testing.T) {
 	expect(t, words[2:], "#3 rollback 41:10000 42:0 (route)", "#4 roll-forward 41:10000 42:0 (route)", "!rollback-completed  done", "!no-refuge")
 }
 
+// TestRecommendedUntilItIsOver: what isn't proven of the baseline any more as the rollback is completed isn't recommended for after it, and people hear that; what else has the same code, or another one, stands on.
+func TestRecommendedUntilItIsOver(t *testing.T) {
+	often := running(terms(weight, chronic))
+	often[0].Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 500, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 600, Cause: "errors"}}
+	gone := looked(5, registryThat(PillarFailed, true, "version 41 is gone"))
+	held := beyond(verdictOf(5, VerdictHold), outage(false))
+	held.Verdict.Reason.Code = "both_arms"
+	const over = " That 41 is beyond a limit of its own (outage), as people were told, isn't proven any more. Should it be proven again, that is told."
+	for name, x := range map[string]struct {
+		begin    []Input
+		rollback int64 // its number
+		proven   []Input
+		want     string // what is recommended
+		said     string
+	}{
+		"it is over":                   {running(terms(weight)), 3, []Input{beyond(verdictOf(61, VerdictRollback), outage(true)), verdictOf(62, VerdictRollback)}, "", over},
+		"it goes on":                   {running(terms(weight)), 3, []Input{beyond(verdictOf(61, VerdictRollback), outage(true))}, "no_refuge", " And 41 is beyond a limit of its own (outage), which this doesn't end."},
+		"nobody was told":              {running(terms(weight)), 3, nil, "", ""},
+		"chronic, too":                 {often, 3, []Input{beyond(verdictOf(61, VerdictRollback), outage(true)), verdictOf(62, VerdictRollback)}, "chronic", over},
+		"it can't be deployed, either": {after(running(terms(weight)), gone), 4, []Input{beyond(verdictOf(61, VerdictRollback), outage(true)), verdictOf(62, VerdictRollback)}, "no_refuge", over},
+		"both versions were":           {after(running(terms(weight)), held), 5, nil, "no_refuge", ""}, // which was no proof of the baseline alone
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := slices.Concat(x.begin, []Input{verdictOf(60, VerdictRollback)}, x.proven, []Input{ack(63, x.rollback, "eu", schemas.AckApplied)}, windowsOf(64, 3, 1000, 0))
+			var done *schemas.Notice
+			s, _ := foldWith(t, func(e Effect) string {
+				if n := e.Notice; n != nil && n.Kind == schemas.NoticeRollbackCompleted {
+					done = n
+				}
+				return said(e)
+			}, in...)
+			var codes []string
+			for _, r := range s.Recommended() {
+				codes = append(codes, r.Code)
+			}
+			if done == nil || strings.Join(codes, " ") != x.want || !strings.HasSuffix(done.Sentence, "41 serves all traffic and 42 has drained."+x.said) {
+				t.Errorf("recommended %q, want %q; told %+v", codes, x.want, done)
+			}
+		})
+	}
+}
+
 // TestNoRefugeNow: who begins a rollout hears that its baseline is none to go back to: while that is judged, while a rollback goes to it, and after it, until that is over.
 func TestNoRefugeNow(t *testing.T) {
 	ran := running(terms(weight))

@@ -309,8 +309,11 @@ func (t *turn) completed() {
 	t.retire(saga.Decision)
 	t.s.Retired.Unproven = saga.Unproven
 	t.s.Retired.Harmed = len(t.s.proven()) > 0 && len(t.s.BeyondTold) > 0 // behind the rollback: its incident doesn't end with that
-	if !t.s.harmed() {
-		t.s.BeyondTold = nil // its incident ends, so it is told anew
+	kept := ""
+	if !t.s.harmed() && len(t.s.BeyondTold) > 0 { // its incident ends, so it is told anew, and not recommended any more
+		kept = fmt.Sprintf(" That %s is beyond a limit of its own (%s), as people were told, isn't proven any more. Should it be proven again, that is told.", t.s.Terms.Baseline, strings.Join(t.s.BeyondTold, ", "))
+		t.s.BeyondTold = nil
+		t.s.refugeReturns()
 	}
 	sentence := t.s.carriedText(&saga.Drain)
 	outcome := schemas.OutcomeDone
@@ -319,7 +322,7 @@ func (t *turn) completed() {
 		sentence = fmt.Sprintf("Rollback of %s is acknowledged; no traffic came that could show that %s has drained.",
 			t.s.Terms.Rollout, t.s.Terms.Canary)
 	}
-	sentence += t.s.undoneText()
+	sentence += t.s.undoneText() + kept
 	if t.s.harmed() {
 		sentence += fmt.Sprintf(" And %s is beyond a limit of its own (%s), which this doesn't end.", t.s.Terms.Baseline, strings.Join(guardrailsOf(t.s.proven()), ", "))
 	}
