@@ -227,6 +227,8 @@ type Traffic struct {
 	Regions []Flow `json:"regions,omitempty"`
 	// Others are the predictions of the model's other versions, as far as they are told apart.
 	Others []VersionFlow `json:"others,omitempty"`
+	// OtherHosts are the same by version and host, as far as events name hosts.
+	OtherHosts []HostFlow `json:"other_hosts,omitempty"`
 	// Beyond are the limits that the baseline is proven to be beyond by then, once a rollback is carried out.
 	Beyond []Beyond `json:"beyond,omitempty"`
 }
@@ -241,6 +243,12 @@ type Flow struct {
 type VersionFlow struct {
 	Version     string `json:"version"`
 	Predictions int64  `json:"predictions"`
+}
+
+// A HostFlow is how many predictions a version answered on one host, copies of requests included.
+type HostFlow struct {
+	Version string `json:"version"`
+	Flow
 }
 
 // MaxFlows bounds the hosts, and the regions, that are told.

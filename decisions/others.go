@@ -21,6 +21,20 @@ func mostVersions(others []VersionFlow) (most []VersionFlow, sum int64) {
 	return slices.Clone(most[:min(len(most), MaxFlows)]), sum
 }
 
+// hostsOf are the hosts on which another version answered in a window, the most predictions first, at most MaxFlows.
+func (w *Traffic) hostsOf(version string) []Flow {
+	var hosts []Flow
+	for _, h := range w.OtherHosts {
+		if h.Version == version && h.Predictions > 0 {
+			hosts = append(hosts, h.Flow)
+		}
+	}
+	slices.SortStableFunc(hosts, func(a, b Flow) int {
+		return cmp.Or(cmp.Compare(b.Predictions, a.Predictions), cmp.Compare(a.Host, b.Host))
+	})
+	return most(hosts)
+}
+
 // othersText names other versions that answer in the newest window with traffic, each with its share; "": they answer less than what a version that has drained may.
 func (d *Drain) othersText() string {
 	all := d.LastAll + d.OthersSum

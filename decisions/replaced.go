@@ -200,10 +200,10 @@ func (s *State) replacing() bool {
 	return s.Replaced != nil && (!s.Status.Ended() || s.Saga != nil && !s.Saga.Done() || s.Retired != nil)
 }
 
-// replacedServes looks at a sealed window for them. Windows tell no hosts of them.
+// replacedServes looks at a sealed window for them. Windows tell their hosts, and no regions.
 func (t *turn) replacedServes(w *Traffic) {
 	for _, r := range t.s.replaced() {
-		seen := Traffic{StartMs: w.StartMs, EndMs: w.EndMs, Baseline: w.Baseline + w.Canary}
+		seen := Traffic{StartMs: w.StartMs, EndMs: w.EndMs, Baseline: w.Baseline + w.Canary, Hosts: w.hostsOf(r.Version)}
 		for _, o := range w.Others {
 			if o.Version == r.Version {
 				seen.Canary += o.Predictions
@@ -228,12 +228,14 @@ func (s *State) beside() []*Retired {
 	})
 }
 
+// What holds the rollout for them, and why a command is refused, says how much each serves, and not where: of several that would be more than people can read, and the events of each say it (retired-serves).
+
 // heldByRetired holds the rollout instead of letting its canary have more traffic, and reports whether such a version wants that. What is judged is right all the same: it compares the users of
 // both arms, of which that version is none. But its users are none of the stage's share, and nobody judges what they get: a person must find what routes them.
 func (t *turn) heldByRetired() bool {
 	var texts []string
 	for _, r := range t.s.beside() {
-		texts = append(texts, r.serves(r.Drain.Text()))
+		texts = append(texts, r.serves(r.Drain.share()))
 	}
 	if texts == nil {
 		return false
@@ -252,7 +254,11 @@ func (r *Retired) serves(seen string) string {
 func (s *State) refusesBeside(c *Command) string {
 	var texts []string
 	for _, r := range s.beside() {
-		texts = append(texts, r.serves(r.Drain.dated()))
+		seen := r.Drain.share()
+		if seen != "" {
+			seen += fmt.Sprintf(", up to %s", schemas.Time(r.Drain.LastMs))
+		}
+		texts = append(texts, r.serves(seen))
 	}
 	if texts == nil || c.Force {
 		return ""

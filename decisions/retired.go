@@ -207,7 +207,11 @@ func (t *turn) tellRetired(r *Retired, sentence string) {
 		severity = schemas.Warning
 	}
 	if r.Version != "" {
-		sentence += fmt.Sprintf(" Nobody judges what %s answers any more; its events name the hosts, where producers write them.", r.Version)
+		sentence += fmt.Sprintf(" Nobody judges what %s answers any more", r.Version)
+		if r.Drain.Hosts == nil {
+			sentence += "; its events name the hosts, where producers write them"
+		}
+		sentence += "."
 	}
 	t.notice(schemas.Notice{Kind: schemas.NoticeRetiredServes, Severity: severity, Decision: r.Decision, Version: t.s.nameOf(r), Attempt: r.Attempt, Sentence: sentence})
 }

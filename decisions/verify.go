@@ -246,5 +246,13 @@ func (d *Drain) Text() string {
 	if d.Seen == 0 {
 		return ""
 	}
-	return fmt.Sprintf("it served %d of the %d predictions of the newest window%s", d.LastCanary, d.LastAll, d.where())
+	return d.share() + d.where()
+}
+
+// share is that without where.
+func (d *Drain) share() string {
+	if d.Seen == 0 {
+		return ""
+	}
+	return fmt.Sprintf("it served %d of the %d predictions of the newest window", d.LastCanary, d.LastAll)
 }

@@ -24,7 +24,7 @@
 //     has a cap, their values are added up, copies left out, and each prediction's sum counts up to the cap.
 //   - Where a plan tells segments apart, a part counts them, too: those of the plan's list, or the smallest names of its window (of an outcomes part, of the
 //     predictions that outcomes can follow). All others, and predictions without one, are the segment "".
-//   - A serving part names the model's other versions that answered in its window: they are for people to look up, too, and a part with nothing else is a mark.
+//   - A serving part names the model's other versions that answered in its window, and their hosts: they are for people to look up, too, and a part with nothing else is a mark.
 //   - Where a plan has exhibits, a part names a few predictions of the canary for each: of predictions those with the greatest ranks, of an outcome those that
 //     have it, or lack it, in a small sample of the window. They are for people to look up; nothing is counted by them.
 //   - The outcomes of a window seal for all partitions together, when no outcome for it can come or wait any more.

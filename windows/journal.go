@@ -95,6 +95,10 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 	for _, x := range extras {
 		fields = append(fields, x.field)
 	}
+	otherHosts := len(fields)
+	if len(part.OtherHosts) > 0 {
+		fields = append(fields, otherHostsField)
+	}
 	others := len(fields)
 	if len(part.Others) > 0 {
 		fields = append(fields, othersField)
@@ -117,8 +121,11 @@ func EncodePart(key Key, part *Part) ([]byte, error) {
 	for i := range extras {
 		extras[i].append(b.Field(base+i), part)
 	}
+	if len(part.OtherHosts) > 0 {
+		appendOthers(b.Field(otherHosts).(*array.ListBuilder), part, part.OtherHosts)
+	}
 	if len(part.Others) > 0 {
-		appendOthers(b.Field(others).(*array.ListBuilder), part)
+		appendOthers(b.Field(others).(*array.ListBuilder), part, part.Others)
 	}
 	if part.hasRegions() {
 		appendRegions(b.Field(regions).(*array.ListBuilder), part)

@@ -7,46 +7,57 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 )
 
-// A part in whose window other versions of the model answered has them in its first row of a column before the one of regions.
+// A part in whose window other versions of the model answered has them in its first row of a column before the one of regions, and where their events name hosts, these in one before that.
 
-var othersField = arrow.Field{Name: "@others", Type: hostsType}
+var (
+	othersField     = arrow.Field{Name: "@others", Type: hostsType}
+	otherHostsField = arrow.Field{Name: "@other_hosts", Type: hostsType}
+)
 
-// appendOthers writes the column.
-func appendOthers(to *array.ListBuilder, p *Part) {
+// appendOthers writes one of the columns.
+func appendOthers(to *array.ListBuilder, p *Part, list []HostCount) {
 	for row := range p.rows() {
 		to.Append(true)
 		if row == 0 {
-			appendHosts(to, p.Others)
+			appendHosts(to, list)
 		}
 	}
 }
 
-// decodeOthers reads the last of so many columns, if it is theirs, and returns how many are left.
+// decodeOthers reads the last of so many columns, if it is theirs, and the one before that, and returns how many are left.
 func decodeOthers(record arrow.Record, columns int, p *Part) (int, error) {
-	last := columns - 1
-	if !record.Schema().Field(last).Equal(othersField) {
-		return columns, nil
-	}
-	for row := range p.rows() {
-		others := hostsAt(record, last, row)
-		if (row == 0) != (len(others) > 0) {
-			return 0, fmt.Errorf("it names %d other versions in row %d", len(others), row)
+	for _, x := range []struct {
+		field arrow.Field
+		into  *[]HostCount
+	}{{othersField, &p.Others}, {otherHostsField, &p.OtherHosts}} {
+		last := columns - 1
+		if !record.Schema().Field(last).Equal(x.field) {
+			continue
 		}
-		if row == 0 {
-			p.Others = others
+		for row := range p.rows() {
+			list := hostsAt(record, last, row)
+			if (row == 0) != (len(list) > 0) {
+				return 0, fmt.Errorf("its column %s names %d in row %d", x.field.Name, len(list), row)
+			}
+			if row == 0 {
+				*x.into = list
+			}
 		}
+		columns = last
 	}
-	return last, nil
+	return columns, nil
 }
 
-// checkOthers says what of a part's other versions contradicts what Part promises.
+// checkOthers says what of a part's other versions, and of their hosts, contradicts what Part promises.
 func checkOthers(p *Part) error {
-	if len(p.Others) > 0 && p.Kind != Serving {
-		return fmt.Errorf("%d other versions in a part of %s", len(p.Others), p.Kind)
+	if len(p.Others)+len(p.OtherHosts) > 0 && p.Kind != Serving {
+		return fmt.Errorf("%d other versions, and %d hosts of them, in a part of %s", len(p.Others), len(p.OtherHosts), p.Kind)
 	}
-	for i, v := range p.Others {
-		if v.Events < 0 || v.Late != 0 || i > 0 && v.Host <= p.Others[i-1].Host {
-			return fmt.Errorf("other version %d is %.100q with %d events and %d late ones", i, v.Host, v.Events, v.Late)
+	for what, list := range map[string][]HostCount{"other version": p.Others, "host of one": p.OtherHosts} {
+		for i, v := range list {
+			if v.Events < 0 || v.Late != 0 || i > 0 && v.Host <= list[i-1].Host {
+				return fmt.Errorf("%s %d is %.100q with %d events and %d late ones", what, i, v.Host, v.Events, v.Late)
+			}
 		}
 	}
 	return nil

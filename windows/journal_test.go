@@ -64,11 +64,11 @@ func samplePartWithAll(kind PartKind) (Key, *Part) {
 	p.Segments[0].Cells[Canary][0].K = 1
 	p.Bad = 17
 	p.Traffic[Canary].Regions = []HostCount{{"", 1, 0}, {"eu\xff", 5, 0}, {"us", 2, 0}}
-	p.Others = []HostCount{{"", 1, 0}, {"v3\xff", 5, 0}}
+	p.Others, p.OtherHosts = []HostCount{{"", 1, 0}, {"v3\xff", 5, 0}}, []HostCount{{"", 1, 0}, {OtherHost("v3\xff", "h"), 5, 0}}
 	p.Exemplars = [][]Exemplar{nil, {{"a", "503", "de", math.Inf(1), false}, {"b\xff", "", "", -3, false}}, nil, {{"a", "", "", 0, false}}}
 	if kind == Outcomes {
 		p.Exemplars = [][]Exemplar{{{"b\xff", "503", "de", 0, true}, {"a", "", "", 0, false}}}
-		p.Traffic, p.Bad, p.Others = [Arms]Traffic{}, 0, nil
+		p.Traffic, p.Bad, p.Others, p.OtherHosts = [Arms]Traffic{}, 0, nil, nil
 		p.Stream, p.Overflow = Stream{Kind: Outcomes, Name: "buy"}, false
 		for i := range p.Segments {
 			p.Segments[i].Served = [Arms]int64{}
@@ -263,6 +263,9 @@ func TestEncodeRefusesExtras(t *testing.T) {
 		"other versions twice":         {Serving, func(p *Part) { p.Others[1].Host = "" }},
 		"a late other version":         {Serving, func(p *Part) { p.Others[1].Late = 1 }},
 		"an other version below none":  {Serving, func(p *Part) { p.Others[1].Events = -1 }},
+		"their hosts twice":            {Serving, func(p *Part) { p.OtherHosts[1].Host = "" }},
+		"a late host of one":           {Serving, func(p *Part) { p.OtherHosts[1].Late = 1 }},
+		"their hosts in outcomes":      {Outcomes, func(p *Part) { p.OtherHosts = []HostCount{{OtherHost("v3", "h"), 1, 0}} }},
 		"other versions of outcomes":   {Outcomes, func(p *Part) { p.Others = []HostCount{{"v3", 1, 0}} }},
 		"less than no bad events":      {Serving, func(p *Part) { p.Bad = -1 }},
 		"a prediction without id":      {Serving, func(p *Part) { pairOf(p)[1].ID = "" }},

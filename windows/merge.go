@@ -193,7 +193,7 @@ func (p *Part) add(q *Part) {
 	p.Overflow = p.Overflow || q.Overflow
 	p.Bad += q.Bad
 	p.Source.add(q.Source)
-	p.Others = addHosts(p.Others, q.Others)
+	p.Others, p.OtherHosts = addHosts(p.Others, q.Others), addHosts(p.OtherHosts, q.OtherHosts)
 	for arm := range Arms {
 		p.Gap[arm].add(q.Gap[arm])
 		for i := range q.Cells[arm] {

@@ -14,6 +14,7 @@ type answered struct {
 	id      string
 	ms      int64
 	version string
+	host    string
 }
 
 // merged are the sealed parts of some predictions in two partitions, and the merged windows.
@@ -28,7 +29,7 @@ func merged(t *testing.T, plan Plan, all []answered) (sealed []SealedPart, windo
 		t.Fatal(err)
 	}
 	for i, x := range all {
-		e := schemas.Event{Kind: schemas.KindPrediction, TimeMs: x.ms, ID: []byte(x.id), Model: []byte(plan.Model), Version: []byte(x.version), Segment: []byte("s")}
+		e := schemas.Event{Kind: schemas.KindPrediction, TimeMs: x.ms, ID: []byte(x.id), Model: []byte(plan.Model), Version: []byte(x.version), Host: []byte(x.host), Segment: []byte("s")}
 		if _, err := s.Add(x.source, &e, int64(i), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +54,7 @@ func merged(t *testing.T, plan Plan, all []answered) (sealed []SealedPart, windo
 	for p := m.Next(); p != nil; p = m.Next() {
 		d.Part(p)
 		one := *p
-		one.Others = append([]HostCount(nil), p.Others...)
+		one.Others, one.OtherHosts = append([]HostCount(nil), p.Others...), append([]HostCount(nil), p.OtherHosts...)
 		windows = append(windows, one)
 	}
 	return sealed, windows, d.Sum()
@@ -66,16 +67,19 @@ func TestOthers(t *testing.T) {
 			plan := simplePlan()
 			plan.Segments = segments
 			arms := []answered{
-				{0, "a", 5_000, plan.Baseline}, {1, "b", 5_100, plan.Baseline}, {0, "c", 8_000, plan.Canary}, {1, "d", 8_000, plan.Baseline},
+				{0, "a", 5_000, plan.Baseline, ""}, {1, "b", 5_100, plan.Baseline, ""}, {0, "c", 8_000, plan.Canary, ""}, {1, "d", 8_000, plan.Baseline, ""},
 			}
 			others := []answered{
-				{0, "e", 5_000, "V2"}, {0, "e", 5_000, "V2"}, {1, "f", 5_000, "V2"}, {1, "g", 5_100, "v3"},
-				{0, "h", 6_500, "v3"}, // no version of the rollout answers in this window
-				{0, "i", 8_000, ""},
+				{0, "e", 5_000, "V2", "h1"}, {0, "e", 5_000, "V2", "h1"}, {1, "f", 5_000, "V2", ""}, {1, "g", 5_100, "v3", "h1"}, {0, "k", 5_100, "v3", "h0"},
+				{0, "h", 6_500, "v3", ""}, // no version of the rollout answers in this window
+				{0, "i", 8_000, "", ""},
 			}
 			sealed, windows, digest := merged(t, plan, append(arms[:2:2], append(others, arms[2:]...)...))
-			if have, want := windows[0].Others, []HostCount{{"V2", 3, 0}, {"v3", 1, 0}}; !reflect.DeepEqual(have, want) {
+			if have, want := windows[0].Others, []HostCount{{"V2", 3, 0}, {"v3", 2, 0}}; !reflect.DeepEqual(have, want) {
 				t.Errorf("others %v, want %v", have, want)
+			}
+			if have, want := windows[0].OtherHosts, []HostCount{{OtherHost("V2", "h1"), 2, 0}, {OtherHost("v3", "h0"), 1, 0}, {OtherHost("v3", "h1"), 1, 0}}; !reflect.DeepEqual(have, want) {
+				t.Errorf("their hosts %v, want %v", have, want)
 			}
 			alone := 0
 			for _, x := range sealed {
@@ -98,7 +102,7 @@ func TestOthers(t *testing.T) {
 func TestOthersOfWhere(t *testing.T) {
 	plan := simplePlan()
 	plan.Where[Canary].Host = "new-*"
-	_, windows, _ := merged(t, plan, []answered{{0, "a", 5_000, plan.Baseline}, {0, "b", 5_000, plan.Canary}, {0, "c", 5_000, "v9"}})
+	_, windows, _ := merged(t, plan, []answered{{0, "a", 5_000, plan.Baseline, ""}, {0, "b", 5_000, plan.Canary, ""}, {0, "c", 5_000, "v9", ""}})
 	if have, want := windows[0].Others, []HostCount{{"v9", 1, 0}}; !reflect.DeepEqual(have, want) {
 		t.Errorf("others %v, want %v", have, want)
 	}

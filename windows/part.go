@@ -1,5 +1,7 @@
 package windows
 
+import "strings"
+
 // Arm is a version within a rollout.
 type Arm int8
 
@@ -97,6 +99,12 @@ type HostCount struct {
 // MaxHosts bounds the hosts, and the regions, told apart in one part and arm.
 const MaxHosts = 256
 
+// OtherHost is the name under which Part.OtherHosts counts a host of a version.
+func OtherHost(version, host string) string { return version + "\x00" + host }
+
+// SplitOtherHost takes such a name apart. False: it is that of the rest, beyond MaxHosts.
+func SplitOtherHost(name string) (version, host string, named bool) { return strings.Cut(name, "\x00") }
+
 // MaxUnits bounds the routing units that a Merger remembers of one epoch.
 const MaxUnits = 1 << 20
 
@@ -119,6 +127,8 @@ type Part struct {
 	// They are under no arm; people are told of them where an arm is missed, which may answer under another name. Nothing is decided by them, and no digest has them: a part with nothing
 	// else is a mark, and a Merger leaves them out.
 	Others []HostCount
+	// OtherHosts counts them by version and host, likewise (OtherHost): where one is to have no users any more, people must hear which hosts give it some.
+	OtherHosts []HostCount
 
 	// AfterMs is where the part ends, at most, that was sealed before this one, of the same stream and partition: where that one was lost, this one would
 	// seem to say that nothing was in it. Nothing of the content; NoTime: none.

@@ -141,7 +141,12 @@ func (s *Stage) countOther(r *rollout, l *lane, e *schemas.Event, start int64) {
 	if start < l.serving.mark || string(e.Version) == r.Baseline || string(e.Version) == r.Canary {
 		return
 	}
-	s.window(r, &r.serving, &l.serving, start).others.count(e.Version, 1, 0)
+	o := s.window(r, &r.serving, &l.serving, start)
+	o.others.count(e.Version, 1, 0)
+	if len(e.Version) > 0 && len(e.Host) > 0 {
+		s.shop.name = append(append(append(s.shop.name[:0], e.Version...), 0), e.Host...) // as OtherHost
+		o.otherHosts.count(s.shop.name, 1, 0)
+	}
 }
 
 // findCopies looks for earlier copies of a prediction in its partition. A copy is remembered until the watermark of

@@ -18,6 +18,8 @@ type openWindow struct {
 	regions hostSet // of the canary
 	others  hostSet // versions
 
+	otherHosts hostSet // of these
+
 	segments segmentSet // of all; empty where the plan tells none apart
 	followed segmentSet // of those that outcomes can follow
 	shown    []showcase // by the layout's exhibits; shorter where nothing was shown yet
@@ -47,6 +49,7 @@ type workshop struct {
 	memory  memory.Allocator
 	reducer reducer
 	names   interner
+	name    []byte // scratch: of a host and its version
 	parts   []*Part
 	windows []*openWindow
 	rows    map[*layout][]*rowSet
@@ -67,7 +70,7 @@ func (w *workshop) part(stream Stream, keys []string, start int64) *Part {
 	}
 	p.Stream, p.StartMs, p.Metrics, p.Overflow, p.AfterMs = stream, start, keys, false, NoTime
 	p.Segments, p.Bad, p.Gap, p.Source = p.Segments[:0], 0, [Arms]JoinGap{}, JoinGap{}
-	p.Exemplars, p.Others = p.Exemplars[:0], p.Others[:0]
+	p.Exemplars, p.Others, p.OtherHosts = p.Exemplars[:0], p.Others[:0], p.OtherHosts[:0]
 	for arm := range Arms {
 		p.Cells[arm] = emptyCells(p.Cells[arm], len(keys))
 		t := &p.Traffic[arm]
@@ -161,7 +164,7 @@ func (w *workshop) seal(l *layout, o *openWindow, known *unitMemory) *Part {
 		p.Traffic[arm].Hosts = o.hosts[arm].drain(p.Traffic[arm].Hosts, &w.names)
 	}
 	p.Traffic[Canary].Regions = o.regions.drain(p.Traffic[Canary].Regions, &w.names)
-	p.Others = o.others.drain(p.Others, &w.names)
+	p.Others, p.OtherHosts = o.others.drain(p.Others, &w.names), o.otherHosts.drain(p.OtherHosts, &w.names)
 	o.part = nil
 	if len(w.windows) < recycledParts {
 		w.windows = append(w.windows, o)

@@ -218,7 +218,7 @@ func (f *Fold) traffic(p *windows.Part) *decisions.Traffic {
 	}
 	t := f.served
 	t.Hosts, t.Regions = flows(p.Traffic[windows.Canary].Hosts), flows(p.Traffic[windows.Canary].Regions)
-	t.Others = versionFlows(p.Others)
+	t.Others, t.OtherHosts = versionFlows(p.Others), hostFlows(p.OtherHosts)
 	t.CacheTold, t.CacheHits = f.hits(p, windows.Baseline)
 	t.CanaryCacheTold, t.CanaryCacheHits = f.hits(p, windows.Canary)
 	return &t
@@ -249,6 +249,17 @@ func versionFlows(others []windows.HostCount) []decisions.VersionFlow {
 	var flows []decisions.VersionFlow
 	for _, o := range others {
 		flows = append(flows, decisions.VersionFlow{Version: o.Host, Predictions: o.Events})
+	}
+	return flows
+}
+
+// hostFlows are the counts of their hosts.
+func hostFlows(hosts []windows.HostCount) []decisions.HostFlow {
+	var flows []decisions.HostFlow
+	for _, h := range hosts {
+		if version, host, named := windows.SplitOtherHost(h.Host); named {
+			flows = append(flows, decisions.HostFlow{Version: version, Flow: decisions.Flow{Host: host, Predictions: h.Events}})
+		}
 	}
 	return flows
 }

@@ -66,7 +66,7 @@ func (v *Vigil) Next() *decisions.Traffic {
 	return &decisions.Traffic{
 		Beyond:  v.beyond(p),
 		StartMs: p.StartMs, EndMs: p.StartMs + v.plan.WidthMs, Baseline: baseline.Served, Canary: canary.Served,
-		Hosts: flows(canary.Hosts), Regions: flows(canary.Regions), Others: versionFlows(p.Others),
+		Hosts: flows(canary.Hosts), Regions: flows(canary.Regions), Others: versionFlows(p.Others), OtherHosts: hostFlows(p.OtherHosts),
 	}
 }
 
