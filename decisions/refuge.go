@@ -72,9 +72,39 @@ func (t *turn) beyond() {
 	case news == nil || t.decided(schemas.ActionRollForward) != nil:
 	case t.s.judged() || t.s.Status == StatusPromoting:
 		t.tellBeyond(news)
+	case t.s.Status == StatusRolledBack && t.s.Undone() && !said && t.s.Saga.RefugeOver:
+		t.refugeAgain(news)
 	case t.s.Status == StatusRolledBack && t.s.Undone() && !said:
 		t.recommend(t.s.noRefuge())
 	}
+}
+
+// refugeAgain tells people while a rollback is carried out that its baseline is proven to be beyond a limit again: the recommendation has been decided once, and was over.
+func (t *turn) refugeAgain(news []Beyond) {
+	why := t.s.noRefuge()
+	why.Sentence += " " + t.s.rollForwardNow()
+	t.s.stands(why)
+	t.notice(schemas.Notice{Kind: schemas.NoticeNoRefuge, Severity: schemas.Critical, Decision: t.s.Saga.Decision, Guardrails: guardrailsOf(news), Sentence: why.Sentence})
+}
+
+// refugeKept looks at a sealed window while a rollback is carried out whose baseline was told to be no refuge: that is over by the same measure as after it (heirBeyond).
+func (t *turn) refugeKept(w *Traffic) {
+	saga := t.s.Saga
+	switch {
+	case !t.s.Undone() || t.s.Status != StatusRolledBack || len(t.s.BeyondTold) == 0 || w.Baseline == 0:
+		return
+	case len(t.s.proven()) > 0:
+		saga.KeptMs = 0
+		return
+	}
+	if saga.KeptMs += w.EndMs - w.StartMs; saga.KeptMs < refugeKeptMs {
+		return
+	}
+	saga.KeptMs, saga.RefugeOver, t.s.BeyondTold = 0, true, nil
+	t.s.refugeReturns()
+	t.notice(schemas.Notice{Kind: schemas.NoticeNoRefugeOver, Severity: schemas.Info, Decision: saga.Decision, Waiting: t.s.left(), Sentence: fmt.Sprintf(
+		"For %s of its traffic baseline %s, to which rollback %s gives all users, isn't proven to be beyond a limit of its own any more. Should it be proven again, that is told.",
+		schemas.FormatDuration(refugeKeptMs*time.Millisecond), t.s.Terms.Baseline, saga.Decision)})
 }
 
 // news are the limits that the baseline is proven to be beyond, and that were not told; they are now.

@@ -339,6 +339,42 @@ func TestRecommendedUntilItIsOver(t *testing.T) {
 	}
 }
 
+// TestRefugeWhileItIsCarriedOut: what was told of the baseline behind a rollback that isn't carried out is over when nothing has shown it for five minutes of the baseline's traffic, and told anew, by an event,
+// when it is proven again: there is no second decision for it.
+func TestRefugeWhileItIsCarriedOut(t *testing.T) {
+	begin := after(running(terms(weight, hotfix)), verdictOf(60, VerdictRollback), beyond(verdictOf(61, VerdictRollback), outage(true)))
+	again, well, done := beyond(verdictOf(500, VerdictRollback), outage(true)), verdictOf(62, VerdictRollback), ack(600, 3, "eu", schemas.AckApplied)
+	over, stays := windowsOf(63, 300, 900, 100), windowsOf(63, 299, 900, 100)
+	for name, x := range map[string]struct {
+		in   []Input
+		want []string // behind the recommendation
+		code string   // of what is recommended
+	}{
+		"it goes on":                    {over, nil, "no_refuge"},
+		"nearly over":                   {after([]Input{well}, stays...), nil, "no_refuge"},
+		"it is over":                    {after([]Input{well}, over...), []string{"!no-refuge-over route,verify"}, ""},
+		"nothing is seen of it":         {after([]Input{well}, windowsOf(63, 400, 0, 100)...), nil, "no_refuge"},
+		"and is proven again":           {after(after([]Input{well}, over...), again, again), []string{"!no-refuge-over route,verify", "!no-refuge"}, "no_refuge"},
+		"and the rollback is completed": {slices.Concat([]Input{well}, over, []Input{again, done}, windowsOf(601, 3, 1000, 0)), []string{"!no-refuge-over route,verify", "!no-refuge", "!rollback-completed no_refuge done"}, "no_refuge"},
+		"and over by then": {slices.Concat([]Input{well}, over, []Input{again, verdictOf(501, VerdictRollback), done}, windowsOf(601, 3, 1000, 0)),
+			[]string{"!no-refuge-over route,verify", "!no-refuge", "!rollback-completed  done", "!no-refuge-over"}, ""},
+		"over, and completed": {slices.Concat([]Input{well}, over, []Input{done}, windowsOf(601, 3, 1000, 0)), []string{"!no-refuge-over route,verify", "!rollback-completed  done"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, begun := fold(t, begin...)
+			s, words := fold(t, after(begin, x.in...)...)
+			expectNamed(t, words[len(begun):], x.want)
+			code := ""
+			if s.Forward != nil {
+				code = s.Forward.Code
+			}
+			if code != x.code {
+				t.Errorf("recommended %q", code)
+			}
+		})
+	}
+}
+
 // TestNoRefugeNow: who begins a rollout hears that its baseline is none to go back to: while that is judged, while a rollback goes to it, and after it, until that is over.
 func TestNoRefugeNow(t *testing.T) {
 	ran := running(terms(weight))

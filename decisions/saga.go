@@ -69,6 +69,9 @@ type Saga struct {
 	Unproven bool `json:"unproven,omitempty"`
 	// Untried: the rollout had not begun, and no decision had given its canary traffic.
 	Untried bool `json:"untried,omitempty"`
+	// KeptMs is for how long of its traffic the baseline, which was told to be no refuge, hasn't been proven to be beyond a limit since. RefugeOver: that was told to be over.
+	KeptMs     int64 `json:"kept_ms,omitempty"`
+	RefugeOver bool  `json:"refuge_over,omitempty"`
 }
 
 // severity is how loud the rollback, and what keeps it, is told: of a canary that was never tried as a warning, unless the stream shows that it serves all the same.
@@ -330,6 +333,9 @@ func (t *turn) completed() {
 		Kind: schemas.NoticeRollbackCompleted, Severity: schemas.Info, Decision: saga.Decision,
 		Sentence: sentence, Outcome: outcome, Times: &times, Waiting: t.s.left(),
 	})
+	if kept != "" && saga.RefugeOver { // it was told anew by an event, which has an end of its own
+		t.notice(schemas.Notice{Kind: schemas.NoticeNoRefugeOver, Severity: schemas.Info, Decision: saga.Decision, Waiting: t.s.left(), Sentence: kept[1:]})
+	}
 }
 
 // sagaExpired escalates the step whose deadline has passed, and starts it again with twice the time.

@@ -104,6 +104,7 @@ func (t *turn) traffic(w *Traffic) {
 		return
 	}
 	t.warmed(w)
+	t.refugeKept(w)
 	step := t.s.Saga.step(StepVerify)
 	if step == nil || !step.begun() || t.s.Saga.Done() {
 		return
