@@ -266,6 +266,9 @@ func TestRetiredEndByName(t *testing.T) {
 		})
 	}
 	s := stateOf(t, after(told, command(73, CommandSupersede, false))...)
+	if serving := s.RetiredServing(); serving != nil || !s.Calm() {
+		t.Errorf("it is superseded, and %q serve, calm %t", serving, s.Calm())
+	}
 	if left := s.Leaves(&Terms{Baseline: "41", Canary: "45"}); len(left) != 2 || left[1].Version != "42" || !left[1].Told {
 		t.Errorf("the next one looks on at %+v", left)
 	}

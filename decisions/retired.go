@@ -326,6 +326,9 @@ func (s *State) deadlineOf(r *Retired, name string) Deadline {
 // RetiredServing are the versions that serve users although they are to have none, as people were told; none: none does, as far as is known.
 func (s *State) RetiredServing() []string {
 	var versions []string
+	if s.Status == StatusSuperseded || s.Status == StatusDeleted { // its end has said of each that it ends here
+		return nil
+	}
 	for _, r := range s.retiredTold() {
 		versions = append(versions, s.nameOf(r))
 	}

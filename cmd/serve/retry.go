@@ -169,10 +169,7 @@ func retried(s *decisions.State, a *Application) decisions.Commanded {
 // once more: those that were taken, and these. It is a state that has only them, and by what people hear.
 func (c *court) leave(before *desk, a *Application, epoch int64) decisions.State {
 	was := &before.head.State
-	state := decisions.State{Commanded: slices.Clone(was.Commanded), Spent: slices.Clip(was.Spent), Parted: was.HeardBy()}
-	if was.Status != decisions.StatusSuperseded && was.Status != decisions.StatusDeleted { // their end has said so
-		state.Serving = was.RetiredServing()
-	}
+	state := decisions.State{Commanded: slices.Clone(was.Commanded), Spent: slices.Clip(was.Spent), Parted: was.HeardBy(), Serving: was.RetiredServing()}
 	var late []request
 	for id := range c.asking {
 		if id.rollout == before.rollout.Name && id.id != a.ID {
