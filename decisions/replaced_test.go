@@ -367,3 +367,22 @@ func TestBesideRetiredByHand(t *testing.T) {
 		})
 	}
 }
+
+// TestReplacedOutlastsTheDay: where people were told of a version that the epoch began over, and not of the end, it is looked at, as the epoch's own is, until that is over.
+func TestReplacedOutlastsTheDay(t *testing.T) {
+	begin := slices.Concat(replacing(weight), othersOf(12, 60, 190, 10, 0), []Input{replacedAt(72), verdictOf(73, VerdictRollback), ack(74, 3, "eu", schemas.AckApplied)}, othersOf(75, 5, 1000, 50, 0))
+	s, words := fold(t, begin...)
+	if s.Retired == nil || !slices.Equal(s.RetiredServing(), []string{"42"}) {
+		t.Fatalf("%q: it is %s", words, s.RetiredText())
+	}
+	day := expire(100_000, id(1, 3)+"/retired")
+	s, more := fold(t, after(begin, day)...)
+	if s.Retired == nil || !s.replacing() || len(more) != len(words) {
+		t.Errorf("a day later it is %s, by %q", s.RetiredText(), more[len(words):])
+	}
+	s, more = fold(t, slices.Concat(begin, []Input{day}, othersOf(100_001, 3, 1000, 0, 0), []Input{expire(186_500, id(1, 3)+"/retired")})...)
+	expectNamed(t, more[len(words):], []string{"!retired-over  done"})
+	if s.Retired != nil || s.RetiredServing() != nil {
+		t.Errorf("in the end it is %s", s.RetiredText())
+	}
+}

@@ -11,7 +11,7 @@ import (
 // What an epoch's end promises is held against the stream when the epoch has ended, too: the canary of a rollback, and the baseline of a promotion, is to have no users
 // any more. Whether a promotion is seen at all is proven as a rollback's drain is (verify.go). What has drained may come back: a router that restarts with an old configuration.
 
-// retiredForMs is for how long that is looked at. It ends sooner where a later epoch of the model begins, and later where people were told, and not of the end.
+// retiredForMs is for how long that is looked at. It ends sooner where a later epoch of the model begins, and later where people were told, of this version or of one that the epoch began over, and not of the end.
 const retiredForMs = 24 * 3600 * 1000
 
 // Retired is what the stream has shown of the version that is to have no users any more.
@@ -261,6 +261,8 @@ func (t *turn) retiredExpired(x *Expired) {
 			t.s.Terms.Model, t.s.ending(), r.Decision, version, seen))
 		t.refugeLeft()
 		t.s.Retired = nil
+	case r.DeadlineMs == 0 && slices.ContainsFunc(t.s.replaced(), func(r *Retired) bool { return r.Told }): // who was told of one of these hears of the end
+		r.UntilMs, t.s.Looked = t.in.WallMs+retiredForMs, ""
 	case r.DeadlineMs == 0:
 		t.refugeOver(fmt.Sprintf("For %s %s nobody looks any more at whether baseline %s keeps its limits, which it was not seen to do at last. This counts as over: look yourself.", t.s.ending(), r.Decision, t.s.Terms.Baseline))
 		t.s.Retired = nil
