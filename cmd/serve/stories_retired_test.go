@@ -40,6 +40,21 @@ func TestStoriesOfTheRetired(t *testing.T) {
 	t.Run("an-old-version-that-is-no-refuge-for-long", tellNoRefuge)
 	t.Run("a-rolled-back-version-that-comes-back", tellBack)
 	t.Run("a-rolled-back-version-beside-the-next-rollouts", tellBeside)
+	t.Run("a-rolled-back-version-that-is-tried-again", tellAgain)
+}
+
+// tellAgain: the version of which people were told is the canary of the next epoch, and may have users again: its incident ends with that.
+func tellAgain(t *testing.T) {
+	storyWith(t, "a-rolled-back-version-that-is-tried-again", rolloutWith(atOnce+pagers), sinksOutside, func(v *village) {
+		v.harms()
+		v.completed()
+		v.share.Store(500) // a router has restarted with an old configuration
+		v.told(true)
+		v.errors.Store(0)
+		v.apply("story", rolloutWith(atOnce+pagers), func(a *Application) { a.Retry = true })
+		v.until("it runs again", func(s *decisions.State) bool { return s.Epoch == 2 && s.DueMs > 0 })
+		v.wait(2100 * time.Millisecond)
+	})
 }
 
 // tellBeside: what people were told of goes on under the rollouts that begin beside it, whichever way the one before has ended.
