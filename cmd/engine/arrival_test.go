@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -99,5 +100,29 @@ func TestAbsentFold(t *testing.T) {
 	}
 	if want := []string{"1s continue not_begun unbegun true", "25s continue not_begun unbegun true canary_absent", "30s rollback canary_missing unbegun true canary_absent"}; !reflect.DeepEqual(again.told, want) {
 		t.Errorf("told %v, want %v", again.told, want)
+	}
+}
+
+// TestLateFold: likewise a canary that answers nothing in the first windows in which its traffic is due, and begins then.
+func TestLateFold(t *testing.T) {
+	lines, firstMs := linesOf(t, calm), parsedStart(t)
+	for i := range lines {
+		var event struct {
+			TimeMs int64 `json:"ts"`
+		}
+		if err := json.Unmarshal(lines[i].text, &event); err != nil {
+			t.Fatal(err)
+		}
+		if event.TimeMs < firstMs+24_000 {
+			lines[i].text = bytes.Replace(lines[i].text, []byte(`"version":"v2"`), []byte(`"version":"v9"`), 1)
+		}
+	}
+	path := write(t, "late.ndjson", lines)
+	onTheWay, again := runAbsent(t, path, false), runAbsent(t, path, true)
+	if !reflect.DeepEqual(onTheWay, again) {
+		t.Errorf("told %v, digest %s; folded again %v, digest %s", onTheWay.told, onTheWay.digest, again.told, again.digest)
+	}
+	if last := again.told[len(again.told)-1]; !strings.HasSuffix(last, "unbegun false") {
+		t.Errorf("told %v: it was to begin", again.told)
 	}
 }
