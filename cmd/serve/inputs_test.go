@@ -67,7 +67,7 @@ func (s *stage) foldAgain(t *testing.T, head *decisions.Head, in schemas.Input) 
 	}
 }
 
-// emptyFold is stage two of a record's epoch, before it has read anything.
+// emptyFold is stage two of a record's epoch, before it has read anything. It knows what a desk knows that takes up the record (desk.follow), but for the stages.
 func (s *stage) emptyFold(t *testing.T, head *decisions.Head) *engine.Fold {
 	t.Helper()
 	application, r, err := DecodeApplication(head.Applied)
@@ -82,6 +82,7 @@ func (s *stage) emptyFold(t *testing.T, head *decisions.Head) *engine.Fold {
 	plan := engine.PlanOf(r, head.State.Epoch, int64(application.From))
 	fold := engine.NewFold(r, &plan, from)
 	fold.Begin(head.State.FromMs)
+	fold.Due(head.State.DueMs, head.State.Routed())
 	return fold
 }
 

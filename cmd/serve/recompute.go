@@ -80,7 +80,7 @@ const clockSkew = time.Minute
 //
 // The log must have been read before: what it holds by then stands on records that are in the journal now. Decisions that were taken meanwhile are FindingUnpublished.
 func Recompute(ctx context.Context, journal *Journal, log []Published, found func(Finding) error) (Recomputed, error) {
-	a := &audit{found: found, retrials: map[epochKey]*retrial{}, desks: map[string]*retrial{}, heard: map[modelEpoch]bool{}, judged: map[modelEpoch]int64{}, begun: map[int32]bool{}}
+	a := newAudit(found)
 	for i := range log {
 		if err := a.expect(&log[i]); err != nil {
 			return a.counts, err
@@ -118,6 +118,10 @@ type audit struct {
 	begun    map[int32]bool       // the partitions of which a record was read
 	silent   []Finding            // the epochs that begin in the journal, and of which the log has nothing
 	counts   Recomputed
+}
+
+func newAudit(found func(Finding) error) *audit {
+	return &audit{found: found, retrials: map[epochKey]*retrial{}, desks: map[string]*retrial{}, heard: map[modelEpoch]bool{}, judged: map[modelEpoch]int64{}, begun: map[int32]bool{}}
 }
 
 type modelEpoch struct {

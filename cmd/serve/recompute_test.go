@@ -51,8 +51,8 @@ func (v *village) honest() {
 	}
 }
 
-// recomputed computes every decision of the stage's log again.
-func (s *stage) recomputed(t *testing.T) {
+// published is the stage's log as Recompute wants it.
+func (s *stage) published(t *testing.T) []Published {
 	t.Helper()
 	var log []Published
 	err := s.bus.Log(t.Context(), bus.LogQuery{}, func(l bus.Logged) error {
@@ -62,6 +62,13 @@ func (s *stage) recomputed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return log
+}
+
+// recomputed computes every decision of the stage's log again.
+func (s *stage) recomputed(t *testing.T) {
+	t.Helper()
+	log := s.published(t)
 	counts, err := Recompute(t.Context(), journalOf(s.client), log, func(f Finding) error {
 		t.Errorf("%s %s: %s\n%s", f.Kind, f.ID, f.Why, f.Computed)
 		return nil

@@ -40,10 +40,14 @@ spec:
   rollback: {drainWithin: 2s}
 `
 
+const rampWindowMs = 100 // its window
+
 // traffic is a model in service: requests that a router splits, by the decisions that it obeys, and answers that become events at once.
 type traffic struct {
 	share  atomic.Int64 // the canary's, in basis points
 	errors atomic.Int64 // of its answers, in basis points
+	boots  atomic.Bool  // the canary answers nothing of what it gets yet
+	told   atomic.Int64 // when the latest event that is in the log happened, Unix ms
 }
 
 // serveTraffic lets requests come until the test ends.
@@ -99,6 +103,9 @@ func (m *traffic) answer(ctx context.Context, s *stage) error {
 				if random.Int64N(10_000) < m.share.Load() {
 					version, failed = "v2", m.errors.Load()
 				}
+				if version == "v2" && m.boots.Load() {
+					continue
+				}
 				n++
 				id := fmt.Sprint("p", n)
 				entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"latency_ms":20,"error":%t}`,
@@ -107,6 +114,7 @@ func (m *traffic) answer(ctx context.Context, s *stage) error {
 			if _, err := topic.AppendAll(ctx, entries); err != nil && ctx.Err() == nil {
 				return err
 			}
+			m.told.Store(now.UnixMilli())
 		}
 	}
 }
@@ -148,9 +156,31 @@ func (s *stage) ask(t *testing.T, do string) *schemas.CommandReply {
 func (s *stage) begun(t *testing.T) *traffic {
 	t.Helper()
 	m := s.serveTraffic(t)
-	s.apply(t, "ramp", rampRollout, Application{ID: "ramp-1", From: schemas.Time(time.Now().UnixMilli())})
+	s.applyRamp(t)
 	s.status(t, "ramp", 1, decisions.StatusHolding)
 	return m
+}
+
+func (s *stage) applyRamp(t *testing.T) {
+	t.Helper()
+	s.apply(t, "ramp", rampRollout, Application{ID: "ramp-1", From: schemas.Time(time.Now().UnixMilli())})
+}
+
+// begunLate is begun with a canary that answers nothing in the first window, or windows, in which its traffic is due: the evidence of these is that it is absent.
+func (s *stage) begunLate(t *testing.T) {
+	t.Helper()
+	m := s.serveTraffic(t)
+	m.boots.Store(true)
+	s.applyRamp(t)
+	in := int64(0) // when an event of a window happened that begins after the traffic was due
+	s.until(t, "the traffic is due", func() bool {
+		head, _, err := s.bus.LoadHead(t.Context(), "ramp")
+		in = m.told.Load()
+		return err == nil && head.State.DueMs > 0 && in > head.State.DueMs+rampWindowMs
+	})
+	s.until(t, "that window is over", func() bool { return m.told.Load() > in+rampWindowMs })
+	m.boots.Store(false)
+	s.status(t, "ramp", 1, decisions.StatusHolding)
 }
 
 func (s *stage) inStage(t *testing.T, stage int) {
@@ -166,7 +196,7 @@ func TestRamp(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)
 	stop := serving(t, s, pace{})
-	s.begun(t)
+	s.begunLate(t)
 	if reply := s.ask(t, "resume"); !strings.Contains(reply.Refused, "`rollout advance` gives it") {
 		t.Errorf("resume instead of an approval: %+v", reply)
 	}
@@ -231,7 +261,8 @@ func TestSupersedeAndRetry(t *testing.T) {
 	}
 }
 
-// foldsAgain holds the record's statistics against a fold of the journal with the stages where the record says that they began.
+// foldsAgain holds the record's statistics, of a process that took it up after a restart, against folds of the same journal: one that knows from the beginning where the record says that
+// the traffic was due and that stages began, and the one of `decisions verify --recompute`, which hears of each on its way.
 func (s *stage) foldsAgain(t *testing.T) {
 	t.Helper()
 	head, _, err := s.bus.LoadHead(t.Context(), "ramp")
@@ -242,11 +273,47 @@ func (s *stage) foldsAgain(t *testing.T) {
 	if have := fold.PartsDigest(); have != head.StatsSha256 || len(head.State.Begun) != 2 {
 		t.Errorf("folded again, the journal gives %s, the record has %s; stages %+v", have, head.StatsSha256, head.State.Begun)
 	}
-	bare := head
-	bare.State.Begun = nil
-	if other := s.foldTo(t, &bare, head.Offsets[0].Offset); other.PartsDigest() == head.StatsSha256 {
-		t.Error("where the stages began makes no difference to the evidence: this test can't fail")
+	if have := s.auditTo(t, &head, head.Offsets[0].Offset); have != head.StatsSha256 {
+		t.Errorf("computed again, as an audit does, the journal gives %s, the record has %s; due from %d, stages %+v", have, head.StatsSha256, head.State.DueMs, head.State.Begun)
 	}
+	s.recomputed(t)
+	for what, forget := range map[string]func(*decisions.State){
+		"where the stages began": func(s *decisions.State) { s.Begun = nil }, "when the traffic was due": func(s *decisions.State) { s.DueMs = 0 },
+	} {
+		bare := head
+		forget(&bare.State)
+		if other := s.foldTo(t, &bare, head.Offsets[0].Offset); other.PartsDigest() == head.StatsSha256 {
+			t.Errorf("%s makes no difference to the evidence: this test can't fail", what)
+		}
+	}
+}
+
+// auditTo computes the decisions again from the journal up to an offset, and returns the digest of the evidence there.
+func (s *stage) auditTo(t *testing.T, head *decisions.Head, end int64) string {
+	t.Helper()
+	a := newAudit(func(Finding) error { return nil }) // what is amiss is told by recomputed
+	log := s.published(t)
+	for i := range log {
+		if err := a.expect(&log[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := s.client.Log(JournalTopic, 0).ReadFrom(t.Context(), map[int32]int64{head.From[0].Partition: head.From[0].Offset})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	err = reader.Drain(t.Context(), func(record kafka.Entry) error {
+		if record.Partition != head.From[0].Partition || record.Offset >= end {
+			return nil
+		}
+		return a.take(&record)
+	})
+	x := a.retrials[epochKey{"ramp", head.State.Epoch}]
+	if err != nil || x == nil || x.desk == nil {
+		t.Fatalf("the epoch isn't computed to its end: %+v (%v)", x, err)
+	}
+	return x.desk.fold.PartsDigest()
 }
 
 // foldTo folds the journal up to an offset.
