@@ -67,20 +67,16 @@ func (a *Alike) Phi() float64 {
 	if !a.scores.Measured() {
 		phi = max(phi, a.prior, a.sizes.Window())
 	}
-	rho := math.Inf(1) // how alike values of a unit are, by the batches so far; infinite: no unit has had several in one
+	rho := a.assumed
 	for i := range dispersionSizes {
 		size, most := a.sizes.batches[i].size()
 		seen, few := a.scores.batches[i].limitOf()
-		allowed := math.Inf(1)
-		switch {
-		case few:
-			allowed = 1 + min(rho, a.assumed)*(most-1)
-		case !math.IsInf(rho, 1):
-			allowed = 1 + rho*(most-1)
+		by := max(0, seen-1) / (size - 1) // how alike values are by this size, at most
+		if few {
+			seen, by = min(seen, 1+rho*(most-1)), min(rho, by)
 		}
-		phi = max(phi, min(seen, allowed))
-		if size >= alikeSize {
-			rho = min(rho, max(0, seen-1)/(size-1))
+		if phi = max(phi, seen); size >= alikeSize {
+			rho = by
 		}
 	}
 	return phi
@@ -96,14 +92,17 @@ func (b *spreadBatch) size() (point, limit float64) {
 	return (b.u + u) / (b.v + v), max(1, limit)
 }
 
-// limitOf is one batch size's upper limit; where there are few batches that of a chi-square with as many degrees of freedom as they have, infinite with less than three.
+// limitOf is one batch size's upper limit: that of a chi-square with as many degrees of freedom as there are batches, or the usual one, whichever is greater; of less than ten batches the
+// first alone, and infinite below three degrees.
 func (b *batch) limitOf() (limit float64, few bool) {
-	if b.m >= dispersionBatches {
-		return b.limit(), false
+	few = b.m < dispersionBatches
+	if nu := b.v * b.v / b.vv; nu >= 3 {
+		limit = b.u / b.v / chiSquareFloor(nu)
+	} else if few {
+		limit = math.Inf(1)
 	}
-	nu := b.v * b.v / b.vv
-	if !(nu >= 3) {
-		return math.Inf(1), true
+	if !few {
+		limit = max(limit, b.limit())
 	}
-	return b.u / b.v / chiSquareFloor(nu), true
+	return limit, few
 }

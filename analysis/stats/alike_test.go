@@ -47,7 +47,7 @@ func TestAlike(t *testing.T) {
 		{"nothing is known: what sizes allow", 10, 1, 0, 5, 10, 30},
 		{"one each", 1, 1, 0, 600, 1, 1.9},
 		{"ten each, not alike", 10, 1, 0, 600, 1, 2.4},
-		{"ten each, the same", 10, 1, 1, 600, 9, 16},
+		{"ten each, the same", 10, 1, 1, 600, 9, 25},
 		{"one each, who stay, not known yet", 1, 60, 1, 30, 8, 60},
 		{"one each, who stay, not alike", 1, 60, 0, 600, 1, 6},
 		{"one each, who stay and are the same", 1, 60, 1, 600, 25, 300},
