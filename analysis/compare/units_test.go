@@ -18,7 +18,7 @@ func TestUncalibrated(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
 		var out strings.Builder
 		out.WriteString("window,arm,unit,value\n")
-		for w := range 60 {
+		for w := range 400 {
 			for host := range 32 {
 				unit, slow := fmt.Sprintf("user-%d-%d", w, host), 1.0
 				if stay {
@@ -41,7 +41,7 @@ func TestUncalibrated(t *testing.T) {
 		}
 		page := written(t, sum)
 		if told := strings.Contains(page, "the baseline differs from itself"); sum.Verdict == schemas.StateFailed || told != (sum.Calibration == schemas.CalibrationFailed) || !told && !(stay && sum.Phi > 20) {
-			t.Errorf("units stay %v: %s, %q\n%s", stay, sum.Verdict, sum.Calibration, page)
+			t.Errorf("units stay %v: phi %v, %s, %q\n%s", stay, sum.Phi, sum.Verdict, sum.Calibration, page)
 		}
 	}
 }
@@ -171,7 +171,7 @@ func TestAlikeValues(t *testing.T) {
 			least, most float64
 			text        string
 		}{
-			{.95, named, 0, 4, 14, "times that of rows that go to the arms one by one (by the baseline's units)"},
+			{.95, named, 0, 4, 24, "times that of rows that go to the arms one by one (by the baseline's units)"},
 			{0, named, 0, 1, 1.9, "times that of rows that go to the arms one by one (by the baseline's units)"},
 			{.95, unnamed, 7.5, 7.5, 7.5, "7.5 times that of rows that go to the arms one by one (assumed; a column unit would let it be measured)"},
 			{.95, unnamed, 0, 1, 1, "take one a window, or give the column unit."},
