@@ -25,7 +25,8 @@ func TestAlikeAs(t *testing.T) {
 	both := 0
 	for range n {
 		user := math.Sqrt(.5) * random.NormFloat64()
-		if user+math.Sqrt(.5)*random.NormFloat64() > 2.32635 && user+math.Sqrt(.5)*random.NormFloat64() > 2.32635 {
+		one, other := user+math.Sqrt(.5)*random.NormFloat64(), user+math.Sqrt(.5)*random.NormFloat64()
+		if min(one, other) > 2.32635 {
 			both++
 		}
 	}
