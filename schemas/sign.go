@@ -158,13 +158,14 @@ func ParseTrust(name string, data []byte) (Trust, error) {
 	return NewTrust(keys...), nil
 }
 
+// parseTrustLine shows nothing of a line that isn't a key: a wrong file may hold secrets.
 func parseTrustLine(words []string) (ed25519.PublicKey, error) {
 	if len(words) < 2 {
-		return nil, fmt.Errorf("%q is no key: a line has a key id, and the public key in base64", words[0])
+		return nil, errors.New("this is no key: a line has a key id, and the public key in base64 (what stands there isn't shown)")
 	}
 	key, err := base64.StdEncoding.DecodeString(words[1])
 	if err != nil || len(key) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("key %s: %q is no public key: it must be %d bytes in base64", words[0], words[1], ed25519.PublicKeySize)
+		return nil, fmt.Errorf("the second word is no public key: it must be %d bytes in base64 (what stands there isn't shown)", ed25519.PublicKeySize)
 	}
 	if id := KeyID(key); id != words[0] {
 		return nil, fmt.Errorf("key %s: the public key beside it has the id %s: one of the two was changed, so trust neither", words[0], id)

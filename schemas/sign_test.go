@@ -135,11 +135,11 @@ func TestTrustFile(t *testing.T) {
 	public := strings.Fields(key.TrustLine())[1]
 	tests := []struct{ name, file, want string }{
 		{"empty", "# none\n", "trust: no key in it: copy the line with key id and public key that `serve` prints"},
-		{"id alone", "\nab\n", `trust:2: "ab" is no key: a line has a key id, and the public key in base64`},
-		{"the word alone", "key\n", `trust:1: "key" is no key: a line has a key id, and the public key in base64`},
-		{"the word and an id", "key ab\n", `trust:1: "ab" is no key: a line has a key id, and the public key in base64`},
-		{"no base64", "ab x!\n", `trust:1: key ab: "x!" is no public key: it must be 32 bytes in base64`},
-		{"short key", "ab AAAA\n", `trust:1: key ab: "AAAA" is no public key: it must be 32 bytes in base64`},
+		{"id alone", "\nab\n", `trust:2: this is no key: a line has a key id, and the public key in base64 (what stands there isn't shown)`},
+		{"the word alone", "key\n", `trust:1: this is no key: a line has a key id, and the public key in base64 (what stands there isn't shown)`},
+		{"the word and an id", "key ab\n", `trust:1: this is no key: a line has a key id, and the public key in base64 (what stands there isn't shown)`},
+		{"no base64", "ab x!\n", `trust:1: the second word is no public key: it must be 32 bytes in base64 (what stands there isn't shown)`},
+		{"short key", "ab AAAA\n", `trust:1: the second word is no public key: it must be 32 bytes in base64 (what stands there isn't shown)`},
 		{"id of another", other.ID() + " " + public + "\n", "trust:1: key " + other.ID() + ": the public key beside it has the id " + key.ID() + ": one of the two was changed, so trust neither"},
 		{"too many", strings.Repeat(key.TrustLine()+"\n", MaxTrustKeys+1), "trust:65: more than 64 keys"},
 		{"too large", strings.Repeat("#", MaxTrustBytes+1), "trust: 65537 bytes, 65536 are allowed"},

@@ -78,10 +78,10 @@ def parse_trust(name: str, data: bytes) -> Trust:
 
 def _key(where: str, words: List[str]) -> bytes:
     if len(words) < 2:
-        raise ValueError(f"{where}: {words[0]!r} is no key: a line has a key id, and the public key in base64")
+        raise ValueError(f"{where}: this is no key: a line has a key id, and the public key in base64 (what stands there isn't shown)")
     public = decode_base64(words[1])
     if len(public) != _KEY_BYTES:
-        raise ValueError(f"{where}: key {words[0]}: {words[1]!r} is no public key: it must be {_KEY_BYTES} bytes in base64")
+        raise ValueError(f"{where}: the second word is no public key: it must be {_KEY_BYTES} bytes in base64 (what stands there isn't shown)")
     if key_id(public) != words[0]:
         raise ValueError(f"{where}: key {words[0]}: the public key beside it has the id {key_id(public)}: one of the two was changed, so trust neither")
     return public
