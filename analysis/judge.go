@@ -9,7 +9,7 @@ import (
 
 // Options change how a Judge works, not what it may prove.
 type Options struct {
-	// Phi, where positive, is the over-dispersion of every rate and of the sizes, known beforehand: nothing is measured.
+	// Phi, where positive, is the over-dispersion of every rate, of ranks and of the sizes, known beforehand: nothing is measured.
 	Phi float64
 	// NoIntervals leaves out the intervals of Status, which cost more than the tests: for simulations.
 	NoIntervals bool

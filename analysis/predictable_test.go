@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -87,6 +89,62 @@ func TestNoiseIsOfThePast(t *testing.T) {
 	}
 	if !moved {
 		t.Fatal("the windows tell nothing of the noise: this test can't fail")
+	}
+}
+
+// TestNoiseOfRanksIsOfThePast: the first block in which a unit has several requests isn't tested, what was open before it is tested by itself, as the single requests that it has, and every later block with phi as it was
+// known before it.
+func TestNoiseOfRanksIsOfThePast(t *testing.T) {
+	r := rolloutOf(guardrail("p99: quantile 0.99 latency increase 20%"))
+	r.Phi = 1.5
+	w := newRowWorld(t, r, rand.New(rand.NewPCG(4, 2)))
+	g := w.script.guard("p99")
+	window := func(baseline int64, units int) {
+		w.users[windows.Baseline], w.users[windows.Canary] = units, 100
+		w.step(serving, [windows.Arms]int64{baseline, 100}, func(windows.Arm) row { return row{20 * math.Exp(w.random.NormFloat64()), w.slice()} })
+	}
+	window(100, 100) // too little for a block
+	if g.canary.tested != 0 || g.canary.ranks.blind || g.canary.block.empty() {
+		t.Fatalf("%d blocks tested, blind %t", g.canary.tested, g.canary.ranks.blind)
+	}
+	window(200, 30) // the first with units of several requests, and too little to measure: what was open ends before it
+	if !g.canary.ranks.blind || g.canary.tested != 1 || !g.canary.block.empty() || g.canary.phiNow != independent {
+		t.Fatalf("%d blocks tested, the last with phi %v; blind %t", g.canary.tested, g.canary.phiNow, g.canary.ranks.blind)
+	}
+	window(900, 30)
+	if !g.canary.ranks.blind || g.canary.tested != 1 {
+		t.Fatalf("%d blocks tested, blind %t", g.canary.tested, g.canary.ranks.blind)
+	}
+	moved := false
+	for range 60 {
+		before, tested := g.canary.ranks.arms(), g.canary.tested
+		window(900, 30)
+		if g.canary.ranks.blind || g.canary.tested != tested+1 || before[windows.Canary] <= 1 || g.canary.phiNow != before {
+			t.Fatalf("tested with phi %v, known before was %v; %d blocks, blind %t", g.canary.phiNow, before, g.canary.tested-tested, g.canary.ranks.blind)
+		}
+		moved = moved || g.canary.ranks.arms() != before
+	}
+	if !moved {
+		t.Fatal("the windows tell nothing of the noise: this test can't fail")
+	}
+}
+
+// TestStrataWaitForTheNoiseOfRanks: with strata, too.
+func TestStrataWaitForTheNoiseOfRanks(t *testing.T) {
+	r := watching(rolloutOf(guardrail("bulk: distribution latency mann-whitney increase any")), 0, "a")
+	r.Stratify, r.Phi = true, 1.5
+	w := newRowWorld(t, r, rand.New(rand.NewPCG(4, 2)))
+	for i := range int64(3) {
+		p := &windows.Part{Stream: serving, StartMs: w.script.atMs}
+		w.addSegment(p, "a")
+		for unit := range uint64(10) {
+			p.Traffic[windows.Baseline].Units = append(p.Traffic[windows.Baseline].Units, windows.UnitSight{Unit: 1 + 10*uint64(i) + unit})
+		}
+		w.script.atMs += 1000
+		w.script.judge.Step(p)
+		if g := w.script.guard("bulk"); g.canary.ranks.blind != (i == 0) || g.canary.tested != i {
+			t.Errorf("window %d: %d blocks tested, blind %t", i, g.canary.tested, g.canary.ranks.blind)
+		}
 	}
 }
 

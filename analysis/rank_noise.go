@@ -17,8 +17,9 @@ type rankNoise struct {
 	whole  int     // cell of the histogram
 	half   int     // of its half
 	named  bool    // some request named a unit
-	many   bool    // some unit had more than one request
-	blind  bool    // the present window is the first with such a unit: nothing is known before it
+	many   bool    // some unit of the baseline had more than one request
+	told   bool    // a block with such units was measured
+	blind  bool    // there are such units, and nothing is known of them yet
 	seen   *stats.Alike
 	open   [2]histogram // of the half, of the other one: a block that is too small to tell yet
 	served [windows.Slices]float64
@@ -45,15 +46,14 @@ func (j *Judge) rankNoise(s *stream, g *schemas.Guardrail, ppm int64) *rankNoise
 func (r *rankNoise) look(p *windows.Part) {
 	canary, baseline := &p.Traffic[windows.Canary], &p.Traffic[windows.Baseline]
 	r.named = r.named || baseline.UnitsFull || len(canary.Units)+len(baseline.Units) > 0
-	many := r.named && baseline.Served > int64(len(baseline.Units))
-	r.blind = r.known == 0 && many && !r.many
-	r.many = r.many || many
+	r.many = r.many || r.named && baseline.Served > int64(len(baseline.Units))
+	r.blind = r.known == 0 && r.many && !r.told
 }
 
 // add takes a window's baseline, after its tests.
 func (r *rankNoise) add(p *windows.Part) {
 	cells := p.Cells[windows.Baseline]
-	if r.known > 0 || r.whole >= len(cells) || r.half >= len(cells) || cells[r.whole].N == 0 {
+	if r.known > 0 || !r.named || r.whole >= len(cells) || r.half >= len(cells) || cells[r.whole].N == 0 {
 		return
 	}
 	whole, half := &cells[r.whole], &cells[r.half]
@@ -71,7 +71,7 @@ func (r *rankNoise) add(p *windows.Part) {
 		scores = stats.TailScores(r.open[0].buckets, r.open[1].buckets, r.ppm)
 	}
 	r.seen.Add(scores, sliceShares[:], r.served[:])
-	r.n, r.phi, r.served = 0, 0, [windows.Slices]float64{}
+	r.n, r.phi, r.served, r.told = 0, 0, [windows.Slices]float64{}, r.many
 	r.open[0].clear()
 	r.open[1].clear()
 }

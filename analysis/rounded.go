@@ -133,6 +133,9 @@ func (step *roundedStep) holds(s scale, bucket int32) (tells, may bool) {
 		return false, true
 	}
 	lower, upper := s.upper(bucket-1), s.upper(bucket)
+	if upper-lower >= step.ms { // some multiple is in it; and where steps are finer than numbers are, they can't be counted
+		return false, true
+	}
 	may = step.upTo(upper) > lower // upper is the greatest number that the bucket holds
 	return may && upper-lower <= step.ms/2, may
 }

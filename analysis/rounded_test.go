@@ -87,6 +87,20 @@ func TestFineStepsAndLimitsAreTold(t *testing.T) {
 	}
 }
 
+// TestNumbersBeyondSteps: of a number so great that the next one is more than a step away, as a producer with another unit sends it, nothing is told, and it is looked at in no time.
+func TestNumbersBeyondSteps(t *testing.T) {
+	for _, x := range []float64{1e12, 1e15, 1.7e18, 1e300, math.MaxFloat64} {
+		r := rolloutOf(guardrail("g: quantile 0.5 latency increase 20%"))
+		w := newRowWorld(t, r, rand.New(rand.NewPCG(5, 1)))
+		for range 2 {
+			w.step(serving, [2]int64{450, 50}, func(windows.Arm) row { return row{x, 0} })
+		}
+		if told := w.script.judge.Rounded(); len(told) > 0 {
+			t.Errorf("%g: %+v", x, told)
+		}
+	}
+}
+
 func (test *roundedCase) play(t *testing.T) {
 	r := rolloutOf(guardrail(test.spec))
 	r.LatencyGranularity = test.known

@@ -57,10 +57,13 @@ func (g *guard) settle(c clock) {
 
 // takeStratum adds a segment's window.
 func (t *trial) takeStratum(place int, w *window, c clock) {
-	if t.phi != nil && t.phi.blind {
+	at := t.strata.at(place)
+	if t.blind() {
+		if !at.block.empty() {
+			t.closeStratum(place)
+		}
 		return
 	}
-	at := t.strata.at(place)
 	if !at.block.fits(w.endMs) {
 		t.closeStratum(place)
 		t.settle(c)

@@ -145,7 +145,8 @@ func newTrial(k kernel, a account, s shape) *trial {
 // take adds a window to the open block, and tests the block when it is full. Where over-dispersion is measured the first
 // window is for that alone: nothing is known of the noise before it.
 func (t *trial) take(w *window, c clock) {
-	if t.phi != nil && t.phi.blind || t.ranks != nil && t.ranks.blind { // its start weights go to the first block
+	if t.blind() { // its start weights go to the first block
+		t.cut(c)
 		return
 	}
 	if !t.block.fits(w.endMs) {
@@ -162,6 +163,9 @@ func (t *trial) take(w *window, c clock) {
 		t.cut(c)
 	}
 }
+
+// blind reports whether the present window is for measuring alone. What came before it, if anything, had no such noise.
+func (t *trial) blind() bool { return t.phi != nil && t.phi.blind || t.ranks != nil && t.ranks.blind }
 
 // phiNext is the over-dispersion of a block that opens now.
 func (t *trial) phiNext() armPhi {

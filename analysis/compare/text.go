@@ -38,7 +38,11 @@ func (s *Summary) sentence() string {
 		}
 		return fmt.Sprintf("%s not %s than the baseline's%s.", subject, s.worse(), by(margin))
 	case schemas.StateInsufficient:
-		return "Too little was counted to test anything: windows that are taken together need 8 of each arm, and for a tail 4 expected values."
+		text := "Too little was counted to test anything: windows that are taken together need 8 of each arm, and for a tail 4 expected values."
+		if s.spec.ranked() && s.Measured && s.Phi > 0 {
+			text += "\n  Units have several rows, and the first windows of these tell the noise alone: give more windows, or leave out the column unit and say with --phi how noisy it is."
+		}
+		return text
 	}
 	text := "Nothing is proven of the canary's " + s.what()
 	switch {

@@ -16,11 +16,11 @@ import (
 // A Survey learns a rollout's traffic from merged parts of its plan, in their order: rates, latencies and over-dispersion of the baseline,
 // and how much traffic there is. Owned by one goroutine.
 //
-// Claim. Shares and rates are what was counted; over-dispersion is the likely one (stats.Dispersion.Point), without an interval.
+// Claim. Shares and rates are what was counted; over-dispersion is the likely one (stats.Dispersion.Point), without an interval; of ranks the limit that the judge reckons with.
 //
 // When. The log is of traffic such as the rollout will meet.
 //
-// Cost: for each cell of the plan a histogram of its buckets and 368 bytes; Add takes a few operations for each cell and bucket.
+// Cost: for each cell of the plan a histogram of its buckets and 368 bytes, and a judge of the rollout; Add takes a few operations for each cell and bucket, and a step of that judge.
 //
 // Conventions: it may see parts from before a canary: then the share is unknown (0). A guardrail of which the log is empty is Unknown; without any prediction of
 // the baseline Traffic is an error. Latencies are in milliseconds.
@@ -110,10 +110,11 @@ func (s *Survey) Traffic() (Traffic, error) {
 		Source:   fmt.Sprintf("a log of %s, from %s on", schemas.FormatDuration(time.Duration(s.endMs-s.firstMs)*time.Millisecond), schemas.Time(s.firstMs)),
 		Requests: float64(all) / seconds, Share: float64(s.served[windows.Canary]) / float64(all),
 	}
+	known := s.judge.Status()
 	for i := range s.rollout.Guardrails {
 		b := s.baseline(&s.rollout.Guardrails[i], seconds)
-		if b.Phi == 0 { // ranks: what the test itself reckons with
-			b.Phi = s.judge.Status()[i].Phi
+		if ranked(&s.rollout.Guardrails[i]) { // what the test itself reckons with
+			b.Phi = known[i].Phi
 		}
 		t.Baselines = append(t.Baselines, b)
 	}

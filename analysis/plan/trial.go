@@ -24,9 +24,9 @@ type setting struct {
 	options  Options
 }
 
-// ranks reports whether the guardrail holds ranks against the baseline's.
-func (s *setting) ranks() bool {
-	return s.guard.Direction.Contrast() && (s.guard.Kind == schemas.QuantileGuardrail || s.guard.Kind == schemas.DistributionGuardrail)
+// ranked reports whether a guardrail holds ranks against the baseline's.
+func ranked(g *schemas.Guardrail) bool {
+	return g.Direction.Contrast() && (g.Kind == schemas.QuantileGuardrail || g.Kind == schemas.DistributionGuardrail)
 }
 
 // A place is a guardrail in a stage, by their numbers from 0.
@@ -98,7 +98,7 @@ type course struct {
 	patience     bool // it failed by patience, not by proof
 	halfway, end float64
 	perWindow    float64 // canary events
-	phi          float64 // over-dispersion that the test reckoned with at last; 0: it needs none
+	phi          float64 // over-dispersion that the test reckoned with at last; 0: it needs none; of ranks what was stated or surveyed, else 1
 }
 
 // run judges windows of one width, at most so many, until what is waited for happens. As in a rollout, over-dispersion is measured on the
@@ -109,7 +109,7 @@ func (s *setting) run(w *world, l sight, what event) course {
 	r.Window = width
 	options := analysis.Options{NoIntervals: true}
 	switch {
-	case s.ranks():
+	case ranked(s.guard):
 		options.Phi = max(1, s.base.Phi)
 	case width > s.rollout.Window:
 		options.Phi = s.settled(l)

@@ -36,7 +36,7 @@ func worldOf(g *schemas.Guardrail, s *setting, width time.Duration, canary []ato
 		windows.Baseline: classes(g, s.metrics, s.healthy), windows.Canary: classes(g, s.metrics, canary),
 	}
 	w.cells = max(len(s.metrics), 1)
-	if w.sliced = !s.ranks(); w.sliced {
+	if w.sliced = !ranked(g); w.sliced {
 		w.clump, w.clumps = clumpsOf(s.base.Phi)
 	}
 	for arm, all := range w.laws {

@@ -92,17 +92,16 @@ func (b *spreadBatch) size() (point, limit float64) {
 	return (b.u + u) / (b.v + v), max(1, limit)
 }
 
-// limitOf is one batch size's upper limit: that of a chi-square with as many degrees of freedom as there are batches, or the usual one, whichever is greater; of less than ten batches the
-// first alone, and infinite below three degrees.
+// limitOf is one batch size's upper limit: that of a chi-square with as many degrees of freedom as there are batches, or R4's, whichever is greater. Where there are few batches, or some outweigh all others, it says
+// less: the first alone, and nothing below three degrees.
 func (b *batch) limitOf() (limit float64, few bool) {
-	few = b.m < dispersionBatches
-	if nu := b.v * b.v / b.vv; nu >= 3 {
-		limit = b.u / b.v / chiSquareFloor(nu)
-	} else if few {
-		limit = math.Inf(1)
+	nu := b.v * b.v / b.vv
+	if !(nu >= 3) {
+		return math.Inf(1), true
 	}
-	if !few {
-		limit = max(limit, b.limit())
+	limit = b.u / b.v / chiSquareFloor(nu)
+	if b.m < dispersionBatches {
+		return limit, true
 	}
-	return limit, few
+	return max(limit, b.limit()), false
 }

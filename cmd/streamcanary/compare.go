@@ -177,12 +177,12 @@ For instance:
 // alikeHelp says what a test by ranks takes for a witness.
 const alikeHelp = `Without a column unit, each row must go to an arm at random by itself: ten alike values of one user would count as ten witnesses. With it, one half of the
 baseline's units, by a hash of their names, is held against the other, window by window; by how much noisier that is than rows of their own, evidence is
-divided from the next window on (phi in --json, noise in the text). Nothing is tested in the window in which a unit first has two rows; until then, and where
-a row names no unit, each is by itself. --phi says how much noisier it is where nothing measures it.`
+divided from the next window on (phi in --json, noise in the text). Nothing is tested in the windows that first tell of it (of a p99, 400 rows of the baseline);
+until a unit of the baseline has two rows, and where a row names none, each is by itself, whatever --phi says. Without the column --phi says how noisy it is.`
 
 // ranked adds the flags for values that are counted in buckets: of those that may be zero or less, of those that are rounded, and of those that are alike.
 func (f *compareFlags) ranked(cmd *cobra.Command) {
-	cmd.Flags().Float64Var(&f.spec.Phi, "phi", 0, "by how much the noise exceeds that of rows that go to the arms one by one, as a factor: with a column unit until that is measured (default 1.5), else all along (default 1)")
+	cmd.Flags().Float64Var(&f.spec.Phi, "phi", 0, "by how much the noise exceeds that of rows that go to the arms one by one, as a factor: with a column unit until that is measured, once units have several rows (default 1.5), without it all along (default 1)")
 	cmd.Flags().StringVar(&f.granularity, "granularity", "", "values were rounded to multiples of `STEP`, in their own unit, e.g. 5 of milliseconds: the margin is then held for what they were before, as latencyGranularity of a rollout does; of values that were cut off instead, twice that")
 	cmd.Flags().StringVar(&f.buckets, "buckets", "", "values may be below zero: count them in `FROM:TO:COUNT` equal buckets, e.g. 0:1:1000; a margin is then a difference, e.g. 0.05")
 }

@@ -42,7 +42,7 @@ longer than eight times the stage: it is reckoned, for rates by their test on th
 
 HARM is what SUSPECT and FAILS are of (--harm; else twice the margin; of a limit the level itself). "1.2k in 57s" is 1,200 canary requests, 57 s after the first of
 them. SMALLEST HARM FOUND is found within the stage in 4 of 5 cases. RISK is the guardrail's share of falseRollback. PHI is how noisy the test takes the events
-to be, as measured by the time it fails; - where it needs no such figure.
+to be, as measured by the time it fails (of quantiles against the baseline, ks and mann-whitney as stated or surveyed); - where it needs no such figure.
 
 A file of traffic has what is known, and each of its keys but requests may be left out:
 
