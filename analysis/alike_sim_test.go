@@ -86,25 +86,31 @@ func (w *rowWorld) alike(many, stay, windowsPlayed int) int {
 // TestSimAlikeCosts says how much longer doubled latencies take to prove, after 100 healthy windows, where users come back but their requests aren't alike: of 500 requests a window, a fifth the canary's.
 func TestSimAlikeCosts(t *testing.T) {
 	runs := size(3, 15)
-	for _, spec := range []string{"g: quantile 0.5 latency increase 20%", "g: quantile 0.99 latency increase 20%", "g: distribution latency mann-whitney increase 20%"} {
-		for _, users := range []int{1000, 100_000} {
-			var median [2]int
-			for i, phi := range []float64{1, 0} { // known, measured
-				took := make([]int, runs)
-				inParallel(runs, func(run int, random *rand.Rand) {
-					r := rolloutOf(guardrail(spec))
-					r.Phi = 1.5
-					w := newRowWorld(t, r, random)
-					w.script = newScript(t, r, Options{NoIntervals: true, Phi: phi})
-					took[run] = w.back(users, 100, 400)
-				})
-				slices.Sort(took)
-				median[i] = took[runs/2]
-			}
-			t.Logf("%-49s of %6d users: %2d windows, %d where it is known that no requests are alike", spec, users, median[1], median[0])
-			if median[1] > 200 {
-				t.Errorf("%s of %d users: latencies that double aren't proven in 200 windows", spec, users)
-			}
+	for _, row := range []struct {
+		spec  string
+		users int
+		most  int // windows
+	}{
+		{"g: quantile 0.5 latency increase 20%", 1000, 40}, {"g: quantile 0.5 latency increase 20%", 100_000, 6},
+		{"g: quantile 0.99 latency increase 20%", 1000, 180}, {"g: quantile 0.99 latency increase 20%", 100_000, 28},
+		{"g: distribution latency mann-whitney increase 20%", 1000, 40}, {"g: distribution latency mann-whitney increase 20%", 100_000, 6},
+	} {
+		var median [2]int
+		for i, phi := range []float64{1, 0} { // known, measured
+			took := make([]int, runs)
+			inParallel(runs, func(run int, random *rand.Rand) {
+				r := rolloutOf(guardrail(row.spec))
+				r.Phi = 1.5
+				w := newRowWorld(t, r, random)
+				w.script = newScript(t, r, Options{NoIntervals: true, Phi: phi})
+				took[run] = w.back(row.users, 100, 400)
+			})
+			slices.Sort(took)
+			median[i] = took[runs/2]
+		}
+		t.Logf("%-49s of %6d users: %3d windows, %d where it is known that no requests are alike", row.spec, row.users, median[1], median[0])
+		if median[1] > row.most {
+			t.Errorf("%s of %d users: latencies that double take %d windows to prove, want at most %d", row.spec, row.users, median[1], row.most)
 		}
 	}
 }
