@@ -267,6 +267,7 @@ func TestSurvey(t *testing.T) {
 	for i := range int64(100) {
 		serving := &windows.Part{Stream: windows.Stream{Kind: windows.Serving}, StartMs: 1000 * (i + 1), Metrics: keys(windows.Serving)}
 		serving.Traffic[windows.Baseline].Served, serving.Traffic[windows.Canary].Served = 90, 10
+		serving.Traffic[windows.Baseline].Units = []windows.UnitSight{{Unit: uint64(i)}} // of 90 requests each
 		for arm, n := range [windows.Arms]int64{90, 10} {
 			serving.Cells[arm] = make([]windows.Cell, len(serving.Metrics))
 			serving.Cells[arm][slices.Index(serving.Metrics, "error")] = windows.Cell{N: n, K: n / 10}
@@ -289,6 +290,9 @@ func TestSurvey(t *testing.T) {
 	b := got.Baselines
 	if b[0].PerSecond != 100 || b[0].Rate != .1 || b[2].PerSecond != 4 || b[2].Rate != .5 || !b[2].Sampled || b[3].PerSecond != 100 || b[3].Rate != .02 {
 		t.Errorf("rates %+v", b)
+	}
+	if b[0].Phi != 0 || b[1].Phi != 1.5 || b[2].Phi != 0 || b[3].Phi != 0 { // nothing was cut in slices: of ranks the judge's prior, of others none
+		t.Errorf("over-dispersion %v, %v, %v and %v", b[0].Phi, b[1].Phi, b[2].Phi, b[3].Phi)
 	}
 	if b[4].Unknown != "the log has nothing of tokens" {
 		t.Errorf("tokens: %+v", b[4])

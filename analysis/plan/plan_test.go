@@ -171,6 +171,16 @@ func TestPlannedIsSimulated(t *testing.T) {
 	}
 }
 
+// TestPlannedNoiseOfRanks: where requests are as alike as is stated, a quantile takes that much longer.
+func TestPlannedNoiseOfRanks(t *testing.T) {
+	r := parsed(t, "  guardrails: [{name: p99, quantile: 0.99, increase: 20%}]\n  stages: [{weight: 10}]\n")
+	const traffic = "requests: 400\nquantiles: {latency: {p50: 20ms, p99: 101.92ms}}\n"
+	plain, alike := planned(t, r, traffic)["p99"], planned(t, r, traffic+"phi: {p99: 3}\n")["p99"]
+	if ratio := alike.Fail.Events / plain.Fail.Events; plain.Phi != 1 || alike.Phi != 3 || ratio < 2 || ratio > 4.5 {
+		t.Errorf("phi %v: %.0f canary events, phi %v: %.0f", plain.Phi, plain.Fail.Events, alike.Phi, alike.Fail.Events)
+	}
+}
+
 // TestWiderWindows: what takes longer than windows of the rollout's own width are drawn for is planned with wider ones, and comes out as with its own, for rates and
 // for means whose noise is measured.
 func TestWiderWindows(t *testing.T) {
