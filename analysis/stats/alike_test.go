@@ -95,3 +95,17 @@ func playAlike(random *rand.Rand, many, stay int, alike float64, windows int) fl
 	}
 	return a.Phi()
 }
+
+// TestAlikeAllocatesNothing: a block costs no memory.
+func TestAlikeAllocatesNothing(t *testing.T) {
+	a := NewAlike(2, 10_000, 1.5)
+	half, rest := valuesHist([]int32{1, 2, 2, 3}), valuesHist([]int32{2, 3, 4, 9})
+	n, k := []float64{1 << 40, 1 << 40}, []float64{4, 4}
+	if got := testing.AllocsPerRun(200, func() {
+		a.Add(TailScores(half, rest, 250_000), n, k)
+		a.Add(RankScores(half, rest), n, k)
+		a.Phi()
+	}); got != 0 {
+		t.Errorf("%v allocations a block", got)
+	}
+}
