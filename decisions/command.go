@@ -483,7 +483,7 @@ func (t *turn) supersede(c *Command) {
 		action: schemas.ActionSupersede, phase: schemas.PhaseAbort, actor: c.Actor,
 		reason: schemas.Reason{Code: "superseded", Sentence: fmt.Sprintf("Rollout %s takes over from %s before that ended.", cmp.Or(c.For, "another"), t.s.Terms.Rollout)},
 	})
-	t.takenOver(cmp.Or(c.For, "another"))
+	t.takenOver(c)
 }
 
 // abort ends what is under way; where the engine had set a split, the traffic goes back to the baseline.

@@ -132,6 +132,14 @@ type Command struct {
 	Actor schemas.Actor `json:"actor"`
 	Force bool          `json:"force,omitempty"` // go past what speaks against it
 	For   string        `json:"for,omitempty"`   // of supersede: the rollout that takes over
+	Heir  *Heir         `json:"heir,omitempty"`  // likewise: what that does with versions that are looked at; nil: not known, of an older journal
+}
+
+// Heir is what a rollout that takes over does with the versions that the one before looks at: it has two itself, and looks on at some.
+type Heir struct {
+	Baseline string   `json:"baseline"`
+	Canary   string   `json:"canary"`
+	LooksOn  []string `json:"looks_on,omitempty"`
 }
 
 // Sum is what a command asks for, and who asks, in 16 hex digits: one of the same id and another sum is another command.

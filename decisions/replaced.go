@@ -54,6 +54,17 @@ func (s *State) Leaves(next *Terms) []Left {
 	return left
 }
 
+// HeirOf is what a rollout of these terms does with the versions that are looked at, once it takes over.
+func (s *State) HeirOf(next *Terms) *Heir {
+	h := &Heir{Baseline: next.Baseline, Canary: next.Canary}
+	if next.awaited() { // else it looks at none (replaces)
+		for _, l := range s.Leaves(next) {
+			h.LooksOn = append(h.LooksOn, l.Version)
+		}
+	}
+	return h
+}
+
 // leftOf is a version that is looked at, as the next epoch takes it over.
 func (s *State) leftOf(r *Retired) Left {
 	version, _ := s.retiredVersion(r)
@@ -138,13 +149,25 @@ func (t *turn) noLonger(told []string) {
 	}
 }
 
-// takenOver ends what people were told under a rollout that gives way to another one, which tells of it itself once it begins.
-func (t *turn) takenOver(by string) {
+// takenOver ends what people were told under a rollout that gives way to another one, which tells of it itself once it begins, where it looks on.
+func (t *turn) takenOver(c *Command) {
+	by := cmp.Or(c.For, "another")
 	for _, r := range t.s.retiredTold() {
 		version := t.s.nameOf(r)
-		t.notice(schemas.Notice{Kind: schemas.NoticeRetiredOver, Severity: schemas.Info, Decision: r.Decision, Version: version, Attempt: r.Attempt, Waiting: t.s.undone(),
-			Sentence: fmt.Sprintf("This ends here only because rollout %s takes over from %s: it looks on at what %s serves, unless that is one of its own versions, and its own alert says so as long as that isn't over.",
-				by, t.s.Terms.Rollout, version)})
+		n := schemas.Notice{Kind: schemas.NoticeRetiredOver, Severity: schemas.Info, Decision: r.Decision, Version: version, Attempt: r.Attempt, Waiting: t.s.undone()}
+		n.Sentence = fmt.Sprintf("This ends here only because rollout %s takes over from %s: ", by, t.s.Terms.Rollout)
+		switch h := c.Heir; {
+		case h == nil:
+			n.Sentence += fmt.Sprintf("it looks on at what %s serves, unless that is one of its own versions, and its own alert says so as long as that isn't over.", version)
+		case version == h.Baseline || version == h.Canary:
+			n.Sentence += fmt.Sprintf("%s is one of its two versions, and may have users again.", version)
+		case slices.Contains(h.LooksOn, version):
+			n.Sentence += fmt.Sprintf("once that begins, it looks on at what %s serves, and its own alert says so as long as that isn't over. Should it not begin, nobody looks.", version)
+		default:
+			n.Severity = schemas.Warning // its incident ends, and that doesn't
+			n.Sentence = fmt.Sprintf("Rollout %s takes over from %s, and only so this ends: it doesn't look at what %s serves. %s", by, t.s.Terms.Rollout, version, t.s.retiredLeft(r))
+		}
+		t.notice(n)
 	}
 }
 

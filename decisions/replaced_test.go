@@ -232,6 +232,13 @@ func TestRetiredEndByName(t *testing.T) {
 		in.Applied.Leave([]Left{{Version: "44", Decision: "ranker-41.1.9", Told: true}})
 		return in
 	}
+	takenOverBy := func(heir Terms) Input {
+		heir.Canary = "50"
+		in := command(73, CommandSupersede, false)
+		s := stateOf(t, told...)
+		in.Command.For, in.Command.Heir = "ranker-50", s.HeirOf(&heir)
+		return in
+	}
 	for name, x := range map[string]struct {
 		serving []string // of the state that it begins with
 		in      Input
@@ -241,6 +248,14 @@ func TestRetiredEndByName(t *testing.T) {
 		"it serves": {nil, replacedAt(73), nil, ""},
 		"superseded": {nil, command(73, CommandSupersede, false), []string{"info 42 ranker-41.1.9 []"},
 			"This ends here only because rollout another takes over from ranker-42: it looks on at what 42 serves, unless that is one of its own versions, and its own alert says so as long as that isn't over."},
+		"superseded by what looks on": {nil, takenOverBy(terms(weight)), []string{"info 42 ranker-41.1.9 []"},
+			"This ends here only because rollout ranker-50 takes over from ranker-42: once that begins, it looks on at what 42 serves, and its own alert says so as long as that isn't over. Should it not begin, nobody looks."},
+		"superseded by one of it": {nil, takenOverBy(terms(weight, func(t *Terms) { t.Baseline = "42" })), []string{"info 42 ranker-41.1.9 []"},
+			"This ends here only because rollout ranker-50 takes over from ranker-42: 42 is one of its two versions, and may have users again."},
+		"superseded by what only advises": {nil, takenOverBy(terms(weight, advise)), []string{"warning 42 ranker-41.1.9 []"},
+			"Rollout ranker-50 takes over from ranker-42, and only so this ends: it doesn't look at what 42 serves. Decision ranker-41.1.9 took all traffic from 42, over which rollout ranker-42 begins, " +
+				"and 42 still had users when last looked at: it served 10 of the 200 predictions of the newest window, up to 1970-01-01T00:01:12.000Z. Nobody looks at that any more: find what routes to it, and move that by hand; " +
+				"the predictions of model ranker that name version 42, with their host and region, tell whether it is over."},
 		"deleted": {nil, command(73, CommandDelete, false), []string{"warning 42 ranker-41.1.9 []"}, "Rollout ranker-42 was deleted, and only so this ends. Decision ranker-41.1.9 took all traffic from 42, over which rollout ranker-42 begins, " +
 			"and 42 still had users when last looked at: it served 10 of the 200 predictions of the newest window, up to 1970-01-01T00:01:12.000Z. Nobody looks at that any more: find what routes to it, and move that by hand; " +
 			"the predictions of model ranker that name version 42, with their host and region, tell whether it is over."},

@@ -113,7 +113,8 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		c.beside(s.Rollout, r.Model)
 		return nil
 	case other != nil:
-		return c.supersede(ctx, s, &a, other)
+		terms := decisions.TermsOf(r.Walked())
+		return c.supersede(ctx, s, other, decisions.Command{ID: a.ID, Do: decisions.CommandSupersede, Actor: a.Actor, For: s.Rollout, Heir: other.head.State.HeirOf(&terms)})
 	}
 	c.board.accept(s.Rollout)
 	return c.apply(ctx, &a, r, found)
@@ -160,18 +161,17 @@ func (c *court) removed(ctx context.Context, name string) {
 }
 
 // supersede journals the end of another rollout of the model; the new one is taken again when that has happened.
-func (c *court) supersede(ctx context.Context, s bus.Spec, a *Application, other *desk) error {
+func (c *court) supersede(ctx context.Context, s bus.Spec, other *desk, command decisions.Command) error {
 	c.untaken = append(c.untaken, s)
-	if other.asked[a.ID] {
+	if other.asked[command.ID] {
 		return nil
 	}
-	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(),
-		Command: &decisions.Command{ID: a.ID, Do: decisions.CommandSupersede, Actor: a.Actor, For: s.Rollout}}
+	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(), Command: &command}
 	err := c.journalInput(ctx, other.rollout.Model, owner{other.rollout.Name, other.head.State.Epoch}, in)
 	if errors.Is(err, errUnjournaled) {
 		return nil // it stands among the untaken
 	}
-	other.asked[a.ID] = err == nil
+	other.asked[command.ID] = err == nil
 	return err
 }
 
