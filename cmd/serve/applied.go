@@ -285,7 +285,11 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	terms.Knows(was.stores)
 	c.over(a, &terms, &last, route)
 	applied := decisions.Applied{Terms: terms, Epoch: epoch + 1, Prev: prev, Actor: a.Actor, Retry: a.Retry && prev != nil, Pillars: found, Past: was.past, Lost: c.forgot(r.Name)}
-	applied.Leave(c.leaves(&terms, &last))
+	left, err := c.leaves(ctx, &terms, &last)
+	if err != nil {
+		return err
+	}
+	applied.Leave(left)
 	applied.Override = c.goesPast(a, &terms, &last, route)
 	if route != nil {
 		applied.Routes = route.Routes
@@ -416,11 +420,15 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	if err != nil {
 		return c.untakenYet(ctx, again, fmt.Errorf("%w: %w", errUnasked, err))
 	}
+	before, err := c.deskBefore(ctx, r.Name, revision)
+	if err != nil {
+		return c.untakenYet(ctx, again, err)
+	}
 	d := c.newDesk(a, r, e.epoch)
 	d.revision = revision
 	head := decisions.NewHead(was.last.Sequence)
 	head.Applied = again.Body
-	if before := c.desks[r.Name]; before != nil {
+	if before != nil {
 		head.State = c.leave(before, &a, e.epoch)
 		if before.rollout.Model == r.Model {
 			before.head.State.LooksOn(&head.State, before.arms())
@@ -442,6 +450,21 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	}
 	c.repeatRumours(ctx, d)
 	return nil
+}
+
+// deskBefore is that of a rollout's epoch that another one begins over; nil: there is none. One that another process has begun, which is gone, is opened by its record: what people were told of in it ends, too.
+func (c *court) deskBefore(ctx context.Context, name string, revision uint64) (*desk, error) {
+	if d := c.desks[name]; d != nil || revision == 0 {
+		return d, nil
+	}
+	head, now, err := c.bus.LoadHead(ctx, name)
+	if err == nil && now != revision {
+		err = bus.ErrLost
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnasked, err)
+	}
+	return c.opens(name, head, revision), nil
 }
 
 // takesOver makes a desk's epoch its model's, and lets stage one count it, where it begins.

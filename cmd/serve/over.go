@@ -97,18 +97,28 @@ func (c *court) author(model string, last *bus.Logged) *desk {
 	return d
 }
 
-// leaves are the versions that an epoch of a model begins over: what the author of its last decision leaves, and where a start under that name was refused since, what that looks on at.
-func (c *court) leaves(terms *decisions.Terms, last *bus.Logged) []decisions.Left {
+// leaves are the versions that an epoch of a model begins over: what the author of its last decision leaves, also where another process has begun that, and what is known here is its record, and
+// where a start under that name was refused since, what that looks on at.
+func (c *court) leaves(ctx context.Context, terms *decisions.Terms, last *bus.Logged) ([]decisions.Left, error) {
 	d := c.author(terms.Model, last)
+	if d == nil && last.Decision != nil {
+		head, _, err := c.bus.LoadHead(ctx, last.Decision.Rollout)
+		switch s := &head.State; {
+		case err == nil && s.Terms.Model == terms.Model && s.Epoch == last.Decision.Epoch:
+			return s.Leaves(terms), nil
+		case err != nil && !errors.Is(err, bus.ErrNotFound) && !errors.Is(err, bus.ErrUnreadable):
+			return nil, fmt.Errorf("%w: %w", errUnasked, err)
+		}
+	}
 	for _, name := range sortedDesks(c.desks) {
 		if other := c.desks[name]; d == nil && other.rollout.Model == terms.Model && other.head.State.Retired != nil && !c.isReplaced(other) {
 			d = other
 		}
 	}
 	if d == nil || d.lost != nil {
-		return nil
+		return nil, nil
 	}
-	return d.head.State.Leaves(terms)
+	return d.head.State.Leaves(terms), nil
 }
 
 // goesPast is what an application goes past by force or by override.

@@ -192,6 +192,45 @@ func TestStandsBy(t *testing.T) {
 	})
 }
 
+// TestAppliedAfterAKill: a rollout that began while this service stood by is applied anew before this one has taken it over from the one that was killed: what people were told of in the epoch before goes on,
+// or ends.
+func TestAppliedAfterAKill(t *testing.T) {
+	const stages = "  stages: [{weight: 10, bake: 10m, max: 1h}]\n"
+	for canary, want := range map[string]string{
+		"v5": "retired-serves v2: Rollback story.1.3 took all traffic from v2 before rollout second began",
+		"v2": "retired-over v2: This ends here only because epoch 3 of rollout second takes the place of the one that told of it: v2 is one of its two versions",
+	} {
+		t.Run(canary, func(t *testing.T) {
+			inVillage(t, storyHead+errorsMore+stages, "", func(v *village) {
+				v.harms()
+				v.completed()
+				v.other("new", "127.0.0.1:8089")
+				v.wait(15*time.Second + 130*time.Millisecond)
+				v.share.Store(500) // a router has restarted with an old configuration
+				v.told(true)
+				v.errors.Store(0)
+				next := strings.NewReplacer("name: story", "name: second", "version: v2", "version: v4").Replace(storyHead + errorsMore + stages)
+				v.apply("second", next)
+				v.untilOf("second", "it runs, and tells of v2", func(s *decisions.State) bool { return slices.Contains(s.RetiredServing(), "v2") })
+				v.wait(2*time.Second + 130*time.Millisecond)
+				v.lines["new"].cut()
+				v.wait(20*time.Second + 130*time.Millisecond)
+				v.apply("second", strings.Replace(next, "version: v4", "version: "+canary, 1))
+				v.untilOf("second", "it runs anew", func(s *decisions.State) bool { return s.Epoch == 3 && s.DueMs > 0 })
+				var told []string
+				for _, n := range append(v.notices(schemas.NoticeRetiredServes), v.notices(schemas.NoticeRetiredOver)...) {
+					if n.Epoch == 3 {
+						told = append(told, fmt.Sprint(n.Kind, " ", n.Version, ": ", n.Sentence))
+					}
+				}
+				if len(told) != 1 || !strings.HasPrefix(told[0], want) {
+					t.Errorf("told %q, want %s", told, want)
+				}
+			})
+		})
+	}
+}
+
 // TestMetricsBeside: what is said of a rollout in numbers is said by the process that decides for it; an answer that the other one has not heard of isn't missing.
 func TestMetricsBeside(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
