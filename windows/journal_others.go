@@ -53,10 +53,13 @@ func checkOthers(p *Part) error {
 	if len(p.Others)+len(p.OtherHosts) > 0 && p.Kind != Serving {
 		return fmt.Errorf("%d other versions, and %d hosts of them, in a part of %s", len(p.Others), len(p.OtherHosts), p.Kind)
 	}
-	for what, list := range map[string][]HostCount{"other version": p.Others, "host of one": p.OtherHosts} {
-		for i, v := range list {
-			if v.Events < 0 || v.Late != 0 || i > 0 && v.Host <= list[i-1].Host {
-				return fmt.Errorf("%s %d is %.100q with %d events and %d late ones", what, i, v.Host, v.Events, v.Late)
+	for _, x := range []struct {
+		what string
+		list []HostCount
+	}{{"other version", p.Others}, {"host of one", p.OtherHosts}} {
+		for i, v := range x.list {
+			if v.Events < 0 || v.Late != 0 || i > 0 && v.Host <= x.list[i-1].Host {
+				return fmt.Errorf("%s %d is %.100q with %d events and %d late ones", x.what, i, v.Host, v.Events, v.Late)
 			}
 		}
 	}

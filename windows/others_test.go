@@ -107,3 +107,13 @@ func TestOthersOfWhere(t *testing.T) {
 		t.Errorf("others %v, want %v", have, want)
 	}
 }
+
+// TestOddOthers: of a part in which both lists are wrong, the error is always the same.
+func TestOddOthers(t *testing.T) {
+	odd := []HostCount{{"v3", 1, 1}}
+	for range 50 {
+		if err := checkOthers(&Part{Stream: Stream{Kind: Serving}, Others: odd, OtherHosts: odd}); err == nil || err.Error() != `other version 0 is "v3" with 1 events and 1 late ones` {
+			t.Fatalf("%v", err)
+		}
+	}
+}
