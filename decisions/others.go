@@ -21,7 +21,7 @@ func mostVersions(others []VersionFlow) (most []VersionFlow, sum int64) {
 	return slices.Clone(most[:min(len(most), MaxFlows)]), sum
 }
 
-// hostsOf are the hosts on which another version answered in a window, the most predictions first, at most MaxFlows.
+// hostsOf are the hosts on which another version answered in a window, the most predictions first, as far as they are told apart.
 func (w *Traffic) hostsOf(version string) []Flow {
 	var hosts []Flow
 	for _, h := range w.OtherHosts {
@@ -32,7 +32,7 @@ func (w *Traffic) hostsOf(version string) []Flow {
 	slices.SortStableFunc(hosts, func(a, b Flow) int {
 		return cmp.Or(cmp.Compare(b.Predictions, a.Predictions), cmp.Compare(a.Host, b.Host))
 	})
-	return most(hosts)
+	return hosts
 }
 
 // othersText names other versions that answer in the newest window with traffic, each with its share; "": they answer less than what a version that has drained may.

@@ -82,9 +82,9 @@ func TestReplacedStands(t *testing.T) {
 	}
 }
 
-// TestReplacedHosts: who is told of such a version hears on which hosts it answers, those with the most predictions first, and no more than people can read; a hold for it says how much it answers.
+// TestReplacedHosts: who is told of such a version hears on which hosts it answers, those with the most predictions first, no more than people can read, and that there are others; a hold for it says how much it answers.
 func TestReplacedHosts(t *testing.T) {
-	in := slices.Concat(replacing(weight), othersOf(12, 60, 190, 10, 7))
+	in := slices.Concat(replacing(weight), othersOf(12, 60, 190, 30, 7))
 	for i := range in {
 		if w := in[i].Traffic; w != nil {
 			w.OtherHosts = []HostFlow{{"42", Flow{"b", 3}}, {"42", Flow{"c", 4}}, {"42", Flow{"a", 3}}, {"44", Flow{"d", 7}}}
@@ -93,7 +93,7 @@ func TestReplacedHosts(t *testing.T) {
 			}
 		}
 	}
-	const serves = "served 10 of the 207 predictions of the newest window, on c (4), a (3), b (3), x0 (1), x1 (1), x2 (1), x3 (1), x4 (1)"
+	const serves = "served 30 of the 227 predictions of the newest window, on c (4), a (3), b (3), x0 (1), x1 (1), x2 (1), x3 (1), x4 (1), and 3 more, and hosts that aren't known (12)"
 	s, effects := Step(stateOf(t, in...), replacedAt(72))
 	if n := effects[0].Notice; !strings.Contains(n.Sentence, "it "+serves+" (deadline passed once)") || !strings.HasSuffix(n.Sentence, "move that by hand. Nobody judges what 42 answers any more.") {
 		t.Errorf("told %s", n.Sentence)
@@ -101,7 +101,7 @@ func TestReplacedHosts(t *testing.T) {
 	if text := s.RetiredText(); !strings.Contains(text, serves) {
 		t.Errorf("shown %s", text)
 	}
-	if _, effects = Step(s, verdictOf(73, VerdictPromote)); !strings.Contains(effects[0].Decision.Decision.Reason.Sentence, ": 42 served 10 of the 207 predictions of the newest window. 43 gets") {
+	if _, effects = Step(s, verdictOf(73, VerdictPromote)); !strings.Contains(effects[0].Decision.Decision.Reason.Sentence, ": 42 served 30 of the 227 predictions of the newest window. 43 gets") {
 		t.Errorf("held: %s", effects[0].Decision.Decision.Reason.Sentence)
 	}
 }

@@ -38,6 +38,9 @@ type Drain struct {
 	// Others are the model's other versions that answered in it, the most predictions first, at most MaxFlows; OthersSum are the predictions of all of them.
 	Others    []VersionFlow `json:"others,omitempty"`
 	OthersSum int64         `json:"others_sum,omitempty"`
+	// HostsMore are the hosts beyond Hosts in it, as far as they are known, and HostsUntold the predictions of which the host isn't.
+	HostsMore   int   `json:"hosts_more,omitempty"`
+	HostsUntold int64 `json:"hosts_untold,omitempty"`
 	// LastWidthMs is the width of the newest non-empty window.
 	LastWidthMs int64 `json:"last_width_ms,omitempty"`
 	Look        Look  `json:"look"` // when the deadline passed last, or the proof began
@@ -84,6 +87,7 @@ func (d *Drain) sees(w *Traffic) {
 	d.Seen += all
 	d.LastCanary, d.LastAll, d.LastMs, d.LastWidthMs = w.Canary, all, w.EndMs, w.EndMs-w.StartMs
 	d.Hosts, d.Regions = most(w.Hosts), most(w.Regions)
+	d.HostsMore, d.HostsUntold = len(w.Hosts)-len(d.Hosts), w.HostsUntold
 	d.Others, d.OthersSum = mostVersions(w.Others)
 }
 
@@ -126,12 +130,20 @@ func most(flows []Flow) []Flow { return slices.Clone(flows[:min(len(flows), MaxF
 func (d *Drain) where() string {
 	text := ""
 	for _, x := range []struct {
-		by    string
-		flows []Flow
-	}{{"on", d.Hosts}, {"in", d.Regions}} {
+		by     string
+		flows  []Flow
+		more   int
+		untold int64
+	}{{"on", d.Hosts, d.HostsMore, d.HostsUntold}, {"in", d.Regions, 0, 0}} {
 		var names []string
 		for _, f := range x.flows {
 			names = append(names, fmt.Sprintf("%s (%d)", f.Host, f.Predictions))
+		}
+		if x.more > 0 {
+			names = append(names, fmt.Sprintf("and %d more", x.more))
+		}
+		if x.untold > 0 && names != nil {
+			names = append(names, fmt.Sprintf("and hosts that aren't known (%d)", x.untold))
 		}
 		if names != nil {
 			text += fmt.Sprintf(", %s %s", x.by, strings.Join(names, ", "))
