@@ -93,10 +93,21 @@ func (e *Event) title() string {
 	if e.Decision != nil && e.Decision.Phase != "" {
 		text = fmt.Sprintf("%s (%s): rollout %s of model %s", e.what(), e.Decision.Phase, e.Rollout.Name, e.Rollout.Model)
 	}
+	if version := e.version(); version != "" {
+		text += ", version " + version
+	}
 	if e.advises() {
 		text += " (only advised: nobody acts on it)"
 	}
 	return text
+}
+
+// version is the one that an event is about, where that is to have no users, for people; "": it is about the rollout.
+func (e *Event) version() string {
+	if e.Notice == nil {
+		return ""
+	}
+	return schemas.Readable(e.Notice.Version)
 }
 
 // sentence says why, for people: what others wrote in it breaks no line, and turns no text around.

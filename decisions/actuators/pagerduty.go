@@ -1,6 +1,7 @@
 package actuators
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,7 +136,7 @@ func (p pagerduty) enqueue(ctx context.Context, e *Event, of *incident, key stri
 		event.Action = "trigger"
 		event.Payload = &pagerAlarm{
 			Summary: clip(e.title()+": "+e.textAt(of.severity), maxSummary), Source: e.Rollout.Model, Severity: of.severity, Timestamp: e.at(),
-			Component: e.Rollout.Canary, Group: e.Rollout.Model, Class: e.what(), Details: detailsOf(e),
+			Component: cmp.Or(schemas.Readable(of.of), e.Rollout.Canary), Group: e.Rollout.Model, Class: e.what(), Details: detailsOf(e),
 		}
 		event.Links = linksOf(e.Rollout)
 	}
@@ -153,7 +154,7 @@ func (p pagerduty) enqueue(ctx context.Context, e *Event, of *incident, key stri
 // detailsOf are an event's facts for a person.
 func detailsOf(e *Event) map[string]string {
 	details := map[string]string{"id": e.ID, "why": e.sentence(), "baseline": e.Rollout.Baseline, "canary": e.Rollout.Canary}
-	for key, text := range map[string]string{"traffic": e.split(), "by": e.actor(), "hotfix": e.Rollout.Hotfix} {
+	for key, text := range map[string]string{"version": e.version(), "traffic": e.split(), "by": e.actor(), "hotfix": e.Rollout.Hotfix} {
 		if text != "" {
 			details[key] = text
 		}

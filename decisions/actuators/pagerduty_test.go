@@ -427,3 +427,22 @@ func TestRetiredPages(t *testing.T) {
 		}
 	})
 }
+
+// TestRetiredPage: the page of such a version is about that one, and not about the canary of the rollout that tells of it.
+func TestRetiredPage(t *testing.T) {
+	within(t, schemas.SinkPagerDuty, nil, func(w *world) {
+		e := noticeOf(w.kind, schemas.NoticeRetiredServes, schemas.Critical)
+		e.Notice.Version = "40"
+		if err := w.sink.Act(w.Context(), e); err != nil {
+			w.Fatal(err)
+		}
+		var got pagerEvent
+		if err := json.Unmarshal([]byte(w.all[0].body), &got); err != nil {
+			w.Fatal(err)
+		}
+		const title = "retired-serves: rollout ranker-42 of model ranker, version 40: "
+		if p := got.Payload; p.Component != "40" || p.Details["version"] != "40" || p.Details["canary"] != "42" || !strings.HasPrefix(p.Summary, title) {
+			w.Errorf("%+v", p)
+		}
+	})
+}
