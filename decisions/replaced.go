@@ -127,7 +127,7 @@ func (t *turn) stillServe() {
 		if text := cmp.Or(r.Drain.dated(), r.Before); text != "" {
 			seen = ": " + text
 		}
-		t.tellRetired(r, fmt.Sprintf("%s, and when last looked at it was not proven that %s has drained%s. Find what still routes to it, and move that by hand.", t.s.endedBy(r), r.Version, seen))
+		t.tellRetired(r, fmt.Sprintf("%s, and when last looked at it was not proven that %s has drained%s.", t.s.endedBy(r), r.Version, seen), "Find what still routes to it, and move that by hand.")
 	}
 }
 

@@ -106,6 +106,32 @@ func TestReplacedHosts(t *testing.T) {
 	}
 }
 
+// TestReplacedLongNames: however long names are, who is told hears what to do, and how many hosts there are beside those that have room.
+func TestReplacedLongNames(t *testing.T) {
+	for _, length := range []int{100, 500} {
+		in := slices.Concat(replacing(weight), othersOf(12, 60, 190, 30, 0))
+		for i := range in {
+			if w := in[i].Traffic; w != nil {
+				for n := range MaxFlows {
+					w.OtherHosts = append(w.OtherHosts, HostFlow{"42", Flow{fmt.Sprint(n, strings.Repeat("x", length)), 3}})
+				}
+			}
+		}
+		_, effects := Step(stateOf(t, in...), replacedAt(72))
+		n := effects[0].Notice
+		if !strings.HasSuffix(n.Sentence, " Find what still routes to it, and move that by hand. Nobody judges what 42 answers any more.") ||
+			!strings.Contains(n.Sentence, ", and 6 more, and hosts that aren't known (6) (deadline passed once). Routers say that they have applied: eu (decision 2).") {
+			t.Errorf("hosts of %d bytes: told %s", length, n.Sentence)
+		}
+	}
+	before := replacing(weight)
+	before[0].Applied.Left.Told, before[0].Applied.Left.Seen = true, strings.Repeat("x", 2*MaxSentence) // as an older version has told it
+	_, effects := Step(stateOf(t, before[0]), before[1])
+	if n := effects[len(effects)-1].Notice; len(n.Sentence) != MaxSentence || !strings.HasSuffix(n.Sentence, "xx Find what still routes to it, and move that by hand. Nobody judges what 42 answers any more; its events name the hosts, where producers write them.") {
+		t.Errorf("told %s", n.Sentence)
+	}
+}
+
 // TestReplacedUnread: of a version that the epoch began over nothing was counted since the decision that took its users; the epoch itself goes on.
 func TestReplacedUnread(t *testing.T) {
 	_, effects := Step(stateOf(t, replacing()...), replacedAt(72))

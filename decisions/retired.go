@@ -196,23 +196,24 @@ func (t *turn) comesBack(r *Retired, w *Traffic) {
 	r.Drain.take(w)
 	r.Told, r.Again, r.Attempt, r.Comeback = true, true, 0, Comeback{}
 	version, _ := t.s.retiredVersion(r)
-	t.tellRetired(r, fmt.Sprintf("%s, and since %s %s serves users again: %s. %s Find what routes to it, a router that restarted with an old configuration perhaps, and move that by hand.",
-		t.s.endedBy(r), schemas.Time(since), version, r.Drain.Text(), t.s.appliedText()))
+	t.tellRetired(r, fmt.Sprintf("%s, and since %s %s serves users again: %s. %s", t.s.endedBy(r), schemas.Time(since), version, r.Drain.Text(), t.s.appliedText()),
+		"Find what routes to it, a router that restarted with an old configuration perhaps, and move that by hand.")
 }
 
-// tellRetired tells people that a retired version serves users. A baseline that has never drained is no harm by itself.
-func (t *turn) tellRetired(r *Retired, sentence string) {
+// tellRetired tells people that a retired version serves users, and what to do, which is told in any case. A baseline that has never drained is no harm by itself.
+func (t *turn) tellRetired(r *Retired, told, do string) {
 	severity := schemas.Critical
 	if !r.Again && (r.Version == "" && t.s.Promoted() || r.Version != "" && r.By == promotion) {
 		severity = schemas.Warning
 	}
 	if r.Version != "" {
-		sentence += fmt.Sprintf(" Nobody judges what %s answers any more", r.Version)
+		do += fmt.Sprintf(" Nobody judges what %s answers any more", r.Version)
 		if r.Drain.Hosts == nil {
-			sentence += "; its events name the hosts, where producers write them"
+			do += "; its events name the hosts, where producers write them"
 		}
-		sentence += "."
+		do += "."
 	}
+	sentence := clip(told, max(0, MaxSentence-len(do)-1)) + " " + do
 	t.notice(schemas.Notice{Kind: schemas.NoticeRetiredServes, Severity: severity, Decision: r.Decision, Version: t.s.nameOf(r), Attempt: r.Attempt, Sentence: sentence})
 }
 
@@ -295,7 +296,7 @@ func (t *turn) retiredLook(r *Retired, x *Expired) {
 		if r.Again {
 			what = fmt.Sprintf("%s, which is back, isn't seen to have drained again", version)
 		}
-		t.tellRetired(r, fmt.Sprintf("%s, and %s: %s%s. %s %s", t.s.endedBy(r), what, seen, passed(r.Attempt), t.s.appliedText(), do))
+		t.tellRetired(r, fmt.Sprintf("%s, and %s: %s%s. %s", t.s.endedBy(r), what, seen, passed(r.Attempt), t.s.appliedText()), do)
 	}
 }
 

@@ -126,30 +126,46 @@ func (d *Drain) clone() Drain {
 
 func most(flows []Flow) []Flow { return slices.Clone(flows[:min(len(flows), MaxFlows)]) }
 
+// What bounds the hosts, and the regions, that a sentence names, in bytes: whoever is told must hear what to do, too, which stands behind them.
+const (
+	maxHostsText   = 320
+	maxRegionsText = 160
+	maxPlaceText   = 100 // of one name
+)
+
 // where is on which hosts and in which regions the canary still answers: they tell which router sends its traffic there.
 func (d *Drain) where() string {
 	text := ""
-	for _, x := range []struct {
-		by     string
-		flows  []Flow
-		more   int
-		untold int64
-	}{{"on", d.Hosts, d.HostsMore, d.HostsUntold}, {"in", d.Regions, 0, 0}} {
-		var names []string
-		for _, f := range x.flows {
-			names = append(names, fmt.Sprintf("%s (%d)", f.Host, f.Predictions))
+	if hosts := places(d.Hosts, d.HostsMore, maxHostsText); hosts != nil {
+		if d.HostsUntold > 0 {
+			hosts = append(hosts, fmt.Sprintf("and hosts that aren't known (%d)", d.HostsUntold))
 		}
-		if x.more > 0 {
-			names = append(names, fmt.Sprintf("and %d more", x.more))
-		}
-		if x.untold > 0 && names != nil {
-			names = append(names, fmt.Sprintf("and hosts that aren't known (%d)", x.untold))
-		}
-		if names != nil {
-			text += fmt.Sprintf(", %s %s", x.by, strings.Join(names, ", "))
-		}
+		text = ", on " + strings.Join(hosts, ", ")
+	}
+	if regions := places(d.Regions, 0, maxRegionsText); regions != nil {
+		text += ", in " + strings.Join(regions, ", ")
 	}
 	return text
+}
+
+// places name hosts or regions, one at least, and how many more there are than have room.
+func places(flows []Flow, more, room int) []string {
+	var names []string
+	for _, f := range flows {
+		name := f.Host
+		if len(name) > maxPlaceText {
+			name = clip(name, maxPlaceText) + "…"
+		}
+		name = fmt.Sprintf("%s (%d)", name, f.Predictions)
+		if room -= len(name); room < 0 && names != nil {
+			break
+		}
+		names = append(names, name)
+	}
+	if more += len(flows) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return names
 }
 
 // drainExpired looks whether the canary has drained although it isn't proven. Where the model is asked nothing any more, nothing can prove it, and verify ends. Where
