@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"streamcanary/cmd/engine"
@@ -428,12 +429,7 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	d.revision = revision
 	head := decisions.NewHead(was.last.Sequence)
 	head.Applied = again.Body
-	if before != nil {
-		head.State = c.leave(before, &a, e.epoch)
-		if before.rollout.Model == r.Model {
-			before.head.State.LooksOn(&head.State, before.arms())
-		}
-	}
+	head.State = c.stateBefore(ctx, before, d, e)
 	effects, err := d.begin(head, record, *e.input)
 	if err != nil {
 		return err
@@ -465,6 +461,22 @@ func (c *court) deskBefore(ctx context.Context, name string, revision uint64) (*
 		return nil, fmt.Errorf("%w: %w", errUnasked, err)
 	}
 	return c.opens(name, head, revision), nil
+}
+
+// stateBefore is what an epoch of a desk begins from: what the one before leaves it. Of one of which there is no record any more, only what people were told is known.
+func (c *court) stateBefore(ctx context.Context, before, d *desk, e *entry) decisions.State {
+	prev := e.input.Applied.Prev
+	switch {
+	case before == nil && d.revision == 0 && prev != nil && strings.HasPrefix(prev.ID, e.rollout+"."):
+		return decisions.State{Serving: c.toldServing(ctx, d.rollout)}
+	case before == nil:
+		return decisions.State{}
+	}
+	state := c.leave(before, &d.application, e.epoch)
+	if before.rollout.Model == d.rollout.Model {
+		before.head.State.LooksOn(&state, before.arms())
+	}
+	return state
 }
 
 // takesOver makes a desk's epoch its model's, and lets stage one count it, where it begins.

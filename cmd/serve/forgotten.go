@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
@@ -166,4 +167,39 @@ func (c *court) warnForgotten(ctx context.Context) {
 		n.ID = fmt.Sprintf("%s.%d.%d.forgotten.%d", d.Rollout, d.Epoch, d.Seq, c.began.UnixMilli())
 		f.told = c.notify(ctx, n)
 	}
+}
+
+// What toldServing reads, and for how long: nothing else is decided meanwhile.
+const (
+	maxServing        = 8
+	toldServingWithin = 10 * time.Second
+)
+
+// toldServing are the versions of which people were told under a rollout that they serve users and are to have none, and not of the end, by the events themselves: the newest maxServing. Where they can't be read
+// in time, none are, and the log says so.
+func (c *court) toldServing(ctx context.Context, r *schemas.Rollout) []string {
+	ctx, cancel := context.WithTimeout(ctx, toldServingWithin)
+	defer cancel()
+	var versions []string
+	err := c.bus.ReadOn(ctx, &bus.History{}, func() {}, func(t *bus.Told) error {
+		n := t.Notice
+		if n == nil || n.Rollout != r.Name || n.Model != r.Model {
+			return nil
+		}
+		switch n.Kind {
+		case schemas.NoticeRolloutDeleted:
+			versions = nil
+		case schemas.NoticeRetiredServes, schemas.NoticeRetiredOver:
+			versions = slices.DeleteFunc(versions, func(v string) bool { return v == n.Version })
+		}
+		if n.Kind == schemas.NoticeRetiredServes && n.Version != "" {
+			versions = append(versions, n.Version)
+		}
+		return nil
+	})
+	if err != nil {
+		c.log.Warn().Err(err).Str("rollout", r.Name).Msg("what people were told of the rollout before its record was gone can't be read: if an incident of a version that serves users (retired) stands, end it by hand")
+		return nil
+	}
+	return versions[max(0, len(versions)-maxServing):]
 }

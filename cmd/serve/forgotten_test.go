@@ -45,6 +45,29 @@ func TestForgotten(t *testing.T) {
 	})
 }
 
+// TestForgottenServing: where the records are gone, and a version serves users and is to have none, as people were told, the file, applied again, ends what they were told.
+func TestForgottenServing(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.harms()
+		v.completed()
+		v.share.Store(500) // a router has restarted with an old configuration
+		v.told(true)
+		v.stopService()
+		v.must(v.js().DeleteKeyValue(v.Context(), schemas.RolloutsBucket))
+		v.wait(time.Second)
+		v.stopService = v.service()
+		v.wait(2 * time.Second)
+		v.errors.Store(0)
+		v.apply("story", strings.Replace(storyHead+errorsMore+atOnce, "version: v2", "version: v3", 1))
+		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		const says = "This ends here only because epoch 2 of rollout story takes the place of the one that told of it: nobody looks any more at what v2 serves, which was not seen to have drained."
+		told := v.notices(schemas.NoticeRetiredOver)
+		if len(told) != 1 || told[0].Version != "v2" || told[0].Severity != schemas.Warning || !strings.HasPrefix(told[0].Sentence, says) {
+			t.Errorf("told %+v", told)
+		}
+	})
+}
+
 // TestForgottenWithoutTraffic: a rollout that is being prepared, or whose weights another controller moves, is told as lost, too, where its record is gone when serve starts; one that was deleted isn't.
 func TestForgottenWithoutTraffic(t *testing.T) {
 	for _, row := range []struct {
