@@ -83,10 +83,14 @@ func (c *court) writesBack(ctx context.Context, d *desk) error {
 	return err
 }
 
-// isOlder reports whether a record has less than this process has decided, and so is of a backup: who takes a record over goes on where it was.
+// isOlder reports whether a record has less than this process has decided, or read of the journal in the same epoch, and so is of a backup: who takes a record over goes on where it was, and signs it there or further on.
+// Where one that has just been taken over is written over all the same, since this process has read on meanwhile, its taker stands by: the record has one writer.
 func isOlder(h *decisions.Head, than *desk) bool {
 	s, own := &h.State, &than.head.State
-	return s.Epoch < own.Epoch || s.Epoch == own.Epoch && s.Seq < own.Seq
+	if s.Epoch != own.Epoch || s.Seq != own.Seq {
+		return s.Epoch < own.Epoch || s.Epoch == own.Epoch && s.Seq < own.Seq
+	}
+	return offsetOf(h.Offsets, than.partition) < offsetOf(than.head.Offsets, than.partition)
 }
 
 // olderFile takes a rollout's file that is older than the one that came last, since somebody has restored their bucket from a backup: it doesn't begin, and the one in force is written back. Where all of NATS is older, what

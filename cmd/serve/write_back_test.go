@@ -150,6 +150,32 @@ func TestOlderRecordsRestored(t *testing.T) {
 	}
 }
 
+// TestClaimedRecordRestored: the record of an earlier process that comes back with a backup is written over at once also where nothing was decided since: this process has read on in the journal.
+func TestClaimedRecordRestored(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 1h, max: 3h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		kept := v.backsUpStream("KV_" + schemas.RolloutsBucket)
+		v.wait(15*time.Second + 130*time.Millisecond)
+		v.stopService()
+		v.wait(time.Second)
+		v.stopService = v.other("new", "127.0.0.1:8088")
+		v.wait(30*time.Second + 130*time.Millisecond)
+		v.must(v.js().DeleteStream(v.Context(), kept.stream))
+		v.restores(kept)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		head, _, err := v.bus.LoadHead(v.Context(), "story")
+		v.must(err)
+		if ready := v.page("/readyz"); head.Writer != "new" || head.State.Epoch != 1 || head.State.Seq != 2 || !strings.HasPrefix(ready, "200") {
+			t.Errorf("5 s later the record is of %s, in epoch %d with %d decisions; ready: %s", head.Writer, head.State.Epoch, head.State.Seq, ready)
+		}
+		v.wait(time.Minute)
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
+			t.Errorf("a minute later: %s", ready)
+		}
+	})
+}
+
 // TestDeletedFileRestored: the file and the record of a rollout that was deleted, and that come back with an older backup under a running service, begin nothing, now or at the next start; what is said is what to do.
 func TestDeletedFileRestored(t *testing.T) {
 	rollout := storyHead + errorsMore + atOnce
