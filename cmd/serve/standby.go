@@ -123,6 +123,7 @@ func (c *court) leavesToOther(ctx context.Context, s *bus.Spec, a *Application, 
 	}
 	if head, _, err := c.bus.LoadHead(ctx, s.Rollout); err == nil && head.State.Terms.Application == a.ID {
 		c.standsBy(s.Rollout)
+		delete(c.standbys.left, s.Rollout) // should it come again, since its record was restored from a backup, that one has its time again
 		return true
 	}
 	c.comesAgain(ctx, s)

@@ -176,6 +176,42 @@ func TestClaimedRecordRestored(t *testing.T) {
 	})
 }
 
+// TestOlderFileBesideAnother: of an older file of a rollout that was applied since it began, one that stands by says and writes nothing: it is the other one's, which writes the one in force back.
+func TestOlderFileBesideAnother(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 1h, max: 3h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.other("new", "127.0.0.1:8089")
+		v.wait(30*time.Second + 130*time.Millisecond)
+		runs := func(epoch int64) {
+			v.apply("late", advisedOf("late", "m"), func(a *Application) { a.Retry, a.Force = epoch > 1, epoch > 1 })
+			v.untilOf("late", "it runs", func(s *decisions.State) bool { return s.Epoch == epoch && s.Status == decisions.StatusRunning })
+			v.wait(20*time.Second + 130*time.Millisecond)
+		}
+		runs(1)
+		kept := v.backsUpStream("KV_" + schemas.RolloutsBucket)
+		runs(2)
+		force, err := v.bus.Spec(v.Context(), "late")
+		v.must(err)
+		v.must(v.js().DeleteStream(v.Context(), kept.stream))
+		v.restores(kept)
+		v.wait(2*time.Second + 130*time.Millisecond)
+		for _, address := range []string{"127.0.0.1:8088", "127.0.0.1:8089"} {
+			if page := v.pageAt(address, "/v1/rollouts"); strings.Contains(page, "came back with a backup") {
+				t.Errorf("%s refuses a rollout that is under way: %s", address, page)
+			}
+		}
+		v.wait(20*time.Second + 130*time.Millisecond)
+		head, _, err := v.bus.LoadHead(v.Context(), "late")
+		if v.must(err); head.State.Epoch != 2 || head.Writer != "new" {
+			t.Errorf("it is in epoch %d, of %s", head.State.Epoch, head.Writer)
+		}
+		if there, err := v.bus.Spec(v.Context(), "late"); err != nil || string(there.Body) != string(force.Body) {
+			t.Errorf("its file is %s: %v", there.Body, err)
+		}
+	})
+}
+
 // TestDeletedFileRestored: the file and the record of a rollout that was deleted, and that come back with an older backup under a running service, begin nothing, now or at the next start; what is said is what to do.
 func TestDeletedFileRestored(t *testing.T) {
 	rollout := storyHead + errorsMore + atOnce
