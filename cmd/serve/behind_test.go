@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,14 +113,24 @@ func TestNATSMadeAnew(t *testing.T) {
 	})
 }
 
-// TestBackupOfBeforeAModel: a model that a restored NATS knows nothing of, and whose epochs the window journal has, is lost when serve starts, and begins in an epoch above those.
+// TestBackupOfBeforeAModel: a model that a restored NATS knows nothing of, and whose epochs the window journal has, is lost when serve starts, and begins in an epoch above those; also where the backup has a file of its rollout that
+// was refused, and so begins nothing.
 func TestBackupOfBeforeAModel(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		t.Run(fmt.Sprintf("refused=%t", refused), func(t *testing.T) { backupOfBeforeAModel(t, refused) })
+	}
+}
+
+func backupOfBeforeAModel(t *testing.T, refused bool) {
 	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
 		v.others.Store(50)
 		v.status(decisions.StatusRunning)
 		v.wait(5*time.Second + 130*time.Millisecond)
-		v.backsUpNATS("kept")
 		second := strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise", "  acks: {routers: [router-a], within: 10s}\n", "").Replace(storyHead + errorsMore + atOnce)
+		if refused {
+			v.apply("second", second, func(a *Application) { a.Refused, a.RefusedAt = "model other has an active rollout", a.At })
+		}
+		v.backsUpNATS("kept")
 		for epoch := int64(1); epoch <= 2; epoch++ {
 			v.apply("second", second, func(a *Application) { a.Retry, a.Force = epoch > 1, epoch > 1 })
 			v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Epoch == epoch && s.Status == decisions.StatusRunning })

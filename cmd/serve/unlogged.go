@@ -178,10 +178,10 @@ func (c *court) unlogs(ctx context.Context, model string, t *traces, underWayMs 
 	return nil
 }
 
-// unlogsLast is unlogs of a model that was under way when the journal ended. A rollout whose file is there begins by itself, above what the journal has.
+// unlogsLast is unlogs of a model that was under way when the journal ended. A rollout whose file is there, and taken, begins by itself, above what the journal has.
 func (c *court) unlogsLast(ctx context.Context, model string, t *traces, first []bus.Spec) error {
 	newest := t.newest()
-	has := func(s bus.Spec) bool { return s.Rollout == t.epochs[newest] && !s.Deleted }
+	has := func(s bus.Spec) bool { return s.Rollout == t.epochs[newest] && c.takesAtStart(&s) }
 	if c.newestDesk(model) != nil || c.forgotten[model] != nil || slices.ContainsFunc(first, has) {
 		return nil
 	}
@@ -195,6 +195,12 @@ func (c *court) unlogsLast(ctx context.Context, model string, t *traces, first [
 	c.had[model] = max(c.had[model], all.newest())
 	c.tellsUnlogged(model, &all)
 	return nil
+}
+
+// takesAtStart reports whether a file that is there when serve starts may begin: it isn't one that says that it was refused, or that its rollout is to end. Where http.tokensFile is set, it was announced to no service that runs.
+func (c *court) takesAtStart(s *bus.Spec) bool {
+	a, _, err := DecodeApplication(s.Body)
+	return err == nil && !s.Deleted && a.Refused == "" && !a.Delete && c.people.byToken == nil
 }
 
 // isLogged reports whether the decision log knows of an epoch of a model, or a later one, or there is none.
