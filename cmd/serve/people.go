@@ -51,7 +51,7 @@ type person struct {
 // minTokenBytes is the shortest token that isn't guessed.
 const minTokenBytes = 16
 
-// peopleOf reads the file of tokens, strictly; its errors name the line, and never a token.
+// peopleOf reads the file of tokens, strictly; its errors name the line, and show nothing of it: who mixes the order of the words up has the token where the role or the name is.
 func peopleOf(h *schemas.HTTP) (*people, error) {
 	host, _, err := net.SplitHostPort(h.Listen)
 	p := &people{local: err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())}
@@ -84,13 +84,13 @@ func (p *people) add(words []string) error {
 	_, taken := p.byToken[key]
 	switch {
 	case !known:
-		return fmt.Errorf("role %q: it is alerter, viewer, operator or admin", words[0])
+		return errors.New("the first word is no role (alerter, viewer, operator or admin): a line is role, name and token")
 	case len(words[1]) > schemas.MaxNameBytes:
 		return fmt.Errorf("the name has %d bytes, %d are allowed", len(words[1]), schemas.MaxNameBytes)
 	case len(words[2]) < minTokenBytes:
-		return fmt.Errorf("the token of %s has %d bytes: give it %d or more", words[1], len(words[2]), minTokenBytes)
+		return fmt.Errorf("the token, the third word, has %d bytes: give it %d or more", len(words[2]), minTokenBytes)
 	case taken:
-		return fmt.Errorf("the token of %s stands there already", words[1])
+		return errors.New("its token, the third word, stands on an earlier line already: each name has its own")
 	}
 	p.byToken[key] = person{words[1], r}
 	return nil
