@@ -33,6 +33,7 @@ type written struct {
 // specWatch is what was seen of the bucket of rollouts.
 type specWatch struct {
 	synced bool
+	begun  bool      // what stood there when the watch that is on now began was handed on: what it brings now was written since
 	made   time.Time // when the bucket was; zero: it isn't read yet
 	values uint64    // that it had; a deletion leaves a mark, so there are never fewer
 	looks  int       // in a row that found no bucket
@@ -96,6 +97,7 @@ func (b *Bus) followSpecs(ctx context.Context, w *specWatch, fn func(Spec)) erro
 	if err != nil {
 		return err
 	}
+	w.begun = false
 	watcher := b.watchKeys(ctx, schemas.RolloutsBucket, "*"+specSuffix)
 	defer watcher.stop()
 	tick := time.NewTicker(specLookEvery)
@@ -118,9 +120,10 @@ func (b *Bus) followSpecs(ctx context.Context, w *specWatch, fn func(Spec)) erro
 }
 
 // handOn hands on what the watch brings. Where it begins anew it brings all that stands there: what was handed on isn't again, and what is older than that of its rollout is handed on as such, since in a bucket that was
-// restored from an older backup an older file must not be taken for a new one.
+// restored from an older backup an older file must not be taken for a new one. A bucket that is restored always ends the watch (package reader), so what comes later on is written now, whatever NATS's clock says.
 func (b *Bus) handOn(w *specWatch, entry jetstream.KeyValueEntry, fn func(Spec)) {
 	spec, err := specOf(entry)
+	w.begun = w.begun || spec.Synced
 	switch {
 	case err != nil:
 		b.wrong(err)
@@ -133,13 +136,13 @@ func (b *Bus) handOn(w *specWatch, entry jetstream.KeyValueEntry, fn func(Spec))
 	}
 }
 
-// news reports whether a file is another one than the one of its rollout that was handed on last, takes note of it, and marks an older one.
+// news reports whether a file is another one than the one of its rollout that was handed on last, takes note of it, and marks an older one that stood there when the watch began.
 func (w *specWatch) news(s *Spec, at time.Time) bool {
 	was := w.written[s.Rollout]
 	if at.Equal(was.at) && s.Revision <= was.revision {
 		return false
 	}
-	s.Older = at.Before(was.at)
+	s.Older = !w.begun && at.Before(was.at)
 	w.written[s.Rollout] = written{s.Revision, at}
 	return true
 }

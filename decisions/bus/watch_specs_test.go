@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -133,4 +134,44 @@ func TestKeepSpecs(t *testing.T) {
 		put("d")
 		want("d")
 	})
+}
+
+// writing is a writing of a rollout's file.
+type writing struct {
+	jetstream.KeyValueEntry
+	body     string
+	revision uint64
+	at       time.Time
+}
+
+func (w *writing) Key() string                     { return "r" + specSuffix }
+func (w *writing) Value() []byte                   { return []byte(w.body) }
+func (w *writing) Revision() uint64                { return w.revision }
+func (w *writing) Created() time.Time              { return w.at }
+func (w *writing) Operation() jetstream.KeyValueOp { return jetstream.KeyValuePut }
+
+// TestOlderIsWhatStoodThere: a file counts as older where it stood there when a watch began, and not where it is written while NATS's clock goes back.
+func TestOlderIsWhatStoodThere(t *testing.T) {
+	b, w, began := &Bus{}, specWatch{written: map[string]written{}}, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	var heard []string
+	hands := func(entry jetstream.KeyValueEntry) {
+		b.handOn(&w, entry, func(s Spec) {
+			if !s.Synced {
+				heard = append(heard, fmt.Sprintf("%s older=%t", s.Body, s.Older))
+			}
+		})
+	}
+	hands(&writing{body: "a", revision: 1, at: began})
+	hands(nil)
+	hands(&writing{body: "b", revision: 2, at: began.Add(time.Hour)})
+	hands(&writing{body: "clock set back", revision: 3, at: began.Add(time.Minute)})
+	w.begun = false // as followSpecs begins
+	hands(&writing{body: "clock set back", revision: 3, at: began.Add(time.Minute)})
+	hands(nil)
+	w.begun = false
+	hands(&writing{body: "a", revision: 1, at: began})
+	hands(nil)
+	if want := []string{"a older=false", "b older=false", "clock set back older=false", "a older=true"}; !slices.Equal(heard, want) {
+		t.Errorf("heard %q, want %q", heard, want)
+	}
 }
