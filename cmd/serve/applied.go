@@ -118,7 +118,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		return c.supersede(ctx, s, other, decisions.Command{ID: a.ID, Do: decisions.CommandSupersede, Actor: a.Actor, For: s.Rollout, Heir: other.head.State.HeirOf(&terms)})
 	}
 	c.board.accept(s.Rollout)
-	return c.apply(ctx, &a, r, found)
+	return c.apply(ctx, &handed{s, a}, r, found)
 }
 
 // mayBegin says why a rollout doesn't begin; other is the one that it ends, nil: none.
@@ -245,8 +245,15 @@ func (c *court) judging(model, but string) *desk {
 	return nil
 }
 
+// handed is an application as its file has it. Who has announced it is known by the file's bytes, which other ones of the same application don't have.
+type handed struct {
+	file bus.Spec
+	Application
+}
+
 // apply journals the start of a rollout's next epoch; it begins when it is read back (applied).
-func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, found []decisions.Pillar) error {
+func (c *court) apply(ctx context.Context, x *handed, r *schemas.Rollout, found []decisions.Pillar) error {
+	a := &x.Application
 	epoch, prev := int64(0), (*schemas.Prev)(nil)
 	if d := c.desks[r.Name]; d != nil {
 		epoch = d.head.State.Epoch
@@ -257,7 +264,8 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	}
 	last := was.last
 	if c.outrivalled(ctx, r.Name, &last) {
-		return c.applyAgain(ctx, r.Name, a)
+		c.applyAgain(ctx, x)
+		return nil
 	}
 	if last.Decision != nil {
 		epoch = max(epoch, last.Decision.Epoch)
@@ -295,7 +303,7 @@ func (c *court) apply(ctx context.Context, a *Application, r *schemas.Rollout, f
 	if route != nil {
 		applied.Routes = route.Routes
 	}
-	c.pending[r.Name] = *a
+	c.pending[r.Name] = *x
 	in := decisions.Input{Kind: decisions.InputApplied, EventMs: int64(a.From), WallMs: time.Now().UnixMilli(), Applied: &applied}
 	record, err := startRecord(&start{Application: *a, Sources: c.sources, Instance: c.instance}, in)
 	if err != nil {
@@ -395,19 +403,21 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	a := s.Application
 	delete(c.pending, e.rollout)
 	delete(c.inspections, e.rollout)
-	again := bus.Spec{Rollout: e.rollout} // as it was asked for, should the log not answer
-	if again.Body, err = a.Encode(); err != nil {
+	body, err := a.Encode()
+	if err != nil {
 		return fmt.Errorf("apply rollout %s: %w", e.rollout, err)
 	}
 	if c.rivalled(r.Model, e.rollout) || c.mayJudge(e.rollout, &a, r) != nil { // another one of the model stands in the journal before it: it is refused as any is, or ends that one
-		return c.applyAgain(ctx, r.Name, &a)
+		c.applyAgain(ctx, &asked)
+		return nil
 	}
 	was, err := c.before(ctx, r.Model)
 	if err != nil {
-		return c.untakenYet(ctx, again, err)
+		return c.untakenYet(ctx, asked.file, err)
 	}
 	if !standsOn(e.input.Applied.Prev, was.last) {
-		return c.applyAgain(ctx, r.Name, &a)
+		c.applyAgain(ctx, &asked)
+		return nil
 	}
 	revision, err := c.known(ctx, r.Name, a.ID, e.epoch)
 	if errors.Is(err, bus.ErrUnreadable) {
@@ -419,16 +429,16 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 		return nil
 	}
 	if err != nil {
-		return c.untakenYet(ctx, again, fmt.Errorf("%w: %w", errUnasked, err))
+		return c.untakenYet(ctx, asked.file, fmt.Errorf("%w: %w", errUnasked, err))
 	}
 	before, err := c.deskBefore(ctx, r.Name, revision)
 	if err != nil {
-		return c.untakenYet(ctx, again, err)
+		return c.untakenYet(ctx, asked.file, err)
 	}
 	d := c.newDesk(a, r, e.epoch)
 	d.revision = revision
 	head := decisions.NewHead(was.last.Sequence)
-	head.Applied = again.Body
+	head.Applied = body
 	head.State = c.stateBefore(ctx, before, d, e)
 	effects, err := d.begin(head, record, *e.input)
 	if err != nil {
@@ -507,23 +517,18 @@ func standsOn(prev *schemas.Prev, last bus.Logged) bool {
 }
 
 // applyAgain takes an application once more: something was decided after its start was journaled, and a start on what stood before would fork the
-// chain. It is taken as it was handed in, since who has announced that is known by its bytes.
-func (c *court) applyAgain(ctx context.Context, rollout string, a *Application) error {
-	there, err := c.bus.Spec(ctx, rollout)
-	if err == nil {
-		if now, err := ReadApplication(there.Body); err == nil && now.ID == a.ID { // else a newer one has come
+// chain. It is taken as it was handed in, also where NATS doesn't answer.
+func (c *court) applyAgain(ctx context.Context, x *handed) {
+	there, err := c.bus.Spec(ctx, x.file.Rollout)
+	switch {
+	case errors.Is(err, bus.ErrNotFound): // it was deleted
+	case err != nil:
+		c.untaken = append(c.untaken, x.file)
+	default:
+		if now, err := ReadApplication(there.Body); err == nil && now.ID == x.ID { // else a newer one has come
 			c.untaken = append(c.untaken, there)
 		}
 	}
-	if err == nil || errors.Is(err, bus.ErrNotFound) { // it was deleted
-		return nil
-	}
-	body, err := a.Encode()
-	if err != nil {
-		return err
-	}
-	c.untaken = append(c.untaken, bus.Spec{Rollout: rollout, Body: body})
-	return nil
 }
 
 // known is the revision of a rollout's record that an epoch may be written over: the one that this process wrote or read last; 0: there is none. bus.ErrLost: another

@@ -45,11 +45,11 @@ type court struct {
 	dry       bool          // sinks do nothing, so no step waits for them
 
 	began       time.Time
-	catching    bool                   // up with the journal: nothing is shown yet
-	judgesFrom  time.Time              // since when it is caught up
-	desks       map[string]*desk       // by rollout
-	pending     map[string]Application // applied, and not yet read back from the journal
-	untaken     []bus.Spec             // what could not be journaled when it came
+	catching    bool              // up with the journal: nothing is shown yet
+	judgesFrom  time.Time         // since when it is caught up
+	desks       map[string]*desk  // by rollout
+	pending     map[string]handed // applied, and not yet read back from the journal
+	untaken     []bus.Spec        // what could not be journaled when it came
 	asking      map[request]*asked
 	last        []lastly          // answers that others may come before, the oldest first
 	handovers   []*handover       // commands that wait for the process that decides, the oldest first

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -240,6 +241,46 @@ func TestHandedInByNobody(t *testing.T) {
 			t.Errorf("an operator begins epoch %d by force (%v)", head.State.Epoch, err)
 		}
 	})
+}
+
+// TestTakenAsHandedIn: an application whose start is read back while NATS doesn't answer comes again with the bytes of its file, by which whoever announced it is known.
+func TestTakenAsHandedIn(t *testing.T) {
+	ch := newChamber(t, t.TempDir())
+	c := ch.court
+	c.config, c.retention, c.rivals, c.pending = &schemas.Config{}, -1, map[string]rival{}, map[string]handed{}
+	text := rolloutWith(atOnce)
+	r, err := schemas.ParseRollout("story.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := Application{ID: "mine", File: "story.yaml", YAML: text, Actor: schemas.Actor{Kind: "person", Name: "login"}}
+	body, err := a.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Actor.Name = "ada" // who has announced it, by their token
+	terms := decisions.TermsOf(r.Walked())
+	terms.Application = a.ID
+	in := decisions.Input{Kind: decisions.InputApplied, WallMs: 1, Applied: &decisions.Applied{Terms: terms, Epoch: 1, Actor: a.Actor}}
+	record, err := startRecord(&start{Application: a, Instance: c.instance}, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := handed{bus.Spec{Rollout: "story", Body: body, Revision: 7}, a}
+	c.pending["story"] = x
+	ch.conn.Close()
+	if err := c.applied(t.Context(), &record, &entry{rollout: "story", epoch: 1, input: &in}); err != nil {
+		t.Fatal(err)
+	}
+	c.applyAgain(t.Context(), &x)
+	if len(c.untaken) != 2 {
+		t.Fatalf("%d come again", len(c.untaken))
+	}
+	for _, s := range c.untaken {
+		if s.Rollout != "story" || !bytes.Equal(s.Body, body) {
+			t.Errorf("again comes %s %s, want %s", s.Rollout, s.Body, body)
+		}
+	}
 }
 
 // TestUnannounced: what nobody has announced says of itself who it is from, and the refusal says what is known, and what to do.
