@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"streamcanary/decisions/bus"
@@ -26,7 +27,7 @@ type rival struct {
 // rivalFor is how old a start may be, by its record, to be of a process that is about to begin it: longer than any clock is wrong.
 const rivalFor = time.Minute
 
-// heedsRival notes the start of another process, the first one of an epoch: by model.
+// heedsRival notes the start of another process, the first one of an epoch: by model. Those of which nothing came are forgotten.
 func (c *court) heedsRival(record *kafka.Entry, e *entry) {
 	if time.Since(time.UnixMilli(record.TimeMs)) > rivalFor {
 		return
@@ -35,8 +36,9 @@ func (c *court) heedsRival(record *kafka.Entry, e *entry) {
 	if json.Unmarshal([]byte(header(record, startHeader)), &s) != nil || s.Instance == "" || s.Instance == c.instance {
 		return
 	}
+	maps.DeleteFunc(c.rivals, func(_ string, x rival) bool { return time.Since(x.since) >= othersBegin })
 	model := e.input.Applied.Terms.Model
-	if was := c.rivals[model]; e.epoch > was.epoch || time.Since(was.since) >= othersBegin {
+	if e.epoch > c.rivals[model].epoch {
 		c.rivals[model] = rival{e.rollout, s.Application.ID, s.Instance, e.epoch, time.Now()}
 	}
 }
