@@ -18,7 +18,7 @@ import (
 )
 
 // strangers are what stands where only the service writes decisions, and no own key has signed: in a model's log, or as its route document. It is passed over; the first of each
-// matter is told to people, and then one an hour at most, and all are counted. A matter is a place, and what has the form of a decision there is another one: garbage hides no forgery. It may be used by many goroutines. What it keeps is bounded by mostPlaces.
+// matter is told to people, and then one an hour at most, and all are counted. A matter is a place, and what has the form of a decision there is another one: garbage hides no forgery. It may be used by many goroutines. What it keeps is bounded by mostPlaces, and by the rollouts of which an older file came back.
 type strangers struct {
 	mu     sync.Mutex
 	upTo   map[string]uint64      // what is counted, by place
@@ -55,13 +55,9 @@ func (s *strangers) hear(f bus.Foreign) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.upTo[f.Place]; !known && len(s.upTo) >= mostPlaces {
-		f.Model, f.Place = "", schemas.StreamName
-	}
-	if f.Sequence <= s.upTo[f.Place] {
+	if !f.Older && !s.counts(&f) { // an older file is of a rollout that is judged here, and serve tells of it once: no place is kept for each
 		return
 	}
-	s.upTo[f.Place] = f.Sequence
 	s.seen.foreign.WithLabelValues(f.Model).Inc()
 	if f.At.After(s.found[f.Model]) {
 		s.found[f.Model] = f.At
@@ -76,6 +72,18 @@ func (s *strangers) hear(f bus.Foreign) {
 	}
 	s.log.Error().Err(f.Why).Str("model", f.Model).Str("place", f.Place).Uint64("message", f.Sequence).
 		Msg("somebody else writes where only serve writes: it is passed over, and more of its kind (garbage, or decisions) there is only counted for an hour (streamcanary_foreign_decisions_total); look who may publish there (the NATS permissions)")
+}
+
+// counts reports whether one isn't counted yet, and takes note of its place.
+func (s *strangers) counts(f *bus.Foreign) bool {
+	if _, known := s.upTo[f.Place]; !known && len(s.upTo) >= mostPlaces {
+		f.Model, f.Place = "", schemas.StreamName
+	}
+	if f.Sequence <= s.upTo[f.Place] {
+		return false
+	}
+	s.upTo[f.Place] = f.Sequence
+	return true
 }
 
 // matter is what one is told of.

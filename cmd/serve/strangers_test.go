@@ -435,3 +435,20 @@ func TestStrangersAreBounded(t *testing.T) {
 		t.Errorf("%d places, %d models told, %d untold", len(s.upTo), len(s.told), len(s.next()))
 	}
 }
+
+// TestOlderFilesHideNoForgery: older files of many rollouts that come back with a backup are told each, and take no place of what others write.
+func TestOlderFilesHideNoForgery(t *testing.T) {
+	s := newStrangers(zerolog.Nop(), newMetrics("test"))
+	now := time.Now()
+	for i := range mostPlaces + 1 {
+		s.hear(bus.Foreign{Model: fmt.Sprint("m", i), Place: fmt.Sprint(recordsPlace, ", file of rollout r", i), Sequence: uint64(now.UnixMilli()), At: now, Why: errors.New("older"), Gone: true, Older: true})
+	}
+	if told := len(s.next()); told != mostPlaces+1 {
+		t.Errorf("%d are told", told)
+	}
+	const place = "streamcanary.decision.new"
+	s.hear(bus.Foreign{Model: "new", Place: place, Sequence: 1, At: now, Why: errors.New("no key"), Forged: true})
+	if f, is := s.next()[place+", decisions"]; !is || f.Model != "new" {
+		t.Errorf("a forged decision of another model is told as %+v", f)
+	}
+}
