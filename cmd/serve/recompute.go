@@ -116,6 +116,8 @@ type audit struct {
 	heard    map[modelEpoch]bool  // those of which the log has a decision, or that are among silent
 	judged   map[modelEpoch]int64 // the offset of the first record of each epoch behind its start: that was heeded
 	begun    map[int32]bool       // the partitions of which a record was read
+	oldestMs int64                // when the oldest one of all partitions was written; 0: none was read
+	cut      bool                 // a partition doesn't begin with its first record: retention has deleted what came before
 	silent   []Finding            // the epochs that begin in the journal, and of which the log has nothing
 	counts   Recomputed
 }
@@ -199,6 +201,10 @@ func (a *audit) before(record *kafka.Entry) error {
 		return nil
 	}
 	a.begun[record.Partition] = true
+	a.cut = a.cut || record.Offset > 0
+	if a.oldestMs == 0 || record.TimeMs < a.oldestMs {
+		a.oldestMs = record.TimeMs
+	}
 	begins := schemas.Time(record.TimeMs)
 	for _, x := range a.order {
 		if x.gone || x.begins.Partition != record.Partition || x.storedAt >= begins-schemas.Time(clockSkew.Milliseconds()) {
@@ -213,11 +219,22 @@ func (a *audit) before(record *kafka.Entry) error {
 	return nil
 }
 
-// beyond gives the epochs up that began where the journal has nothing yet.
+// beyond gives the epochs up that began where the journal has nothing yet. Where that is in a partition that never had anything, and all that the others ever had was written since, the journal was made anew.
 func (a *audit) beyond(ends map[int32]int64) error {
+	for p, end := range ends {
+		a.cut = a.cut || end > 0 && !a.begun[p]
+	}
 	for _, x := range a.order {
 		at, end := x.begins, ends[x.begins.Partition]
 		if x.gone || at.From < end {
+			continue
+		}
+		if end == 0 && !a.cut && x.storedAt < schemas.Time(a.oldestMs-clockSkew.Milliseconds()) {
+			why := fmt.Sprintf("its first decision was stored at %s, and the window journal doesn't reach back that far: partition %d of %s, in which the epoch began, at offset %d, is empty, and the oldest record in the others is of %s, with none deleted by "+
+				"retention. The topic was made anew in between, or this is another Kafka", x.storedAt, at.Partition, JournalTopic, at.From, schemas.Time(a.oldestMs))
+			if err := a.giveUp(x, FindingBefore, why); err != nil {
+				return err
+			}
 			continue
 		}
 		why := fmt.Sprintf("it began at offset %d of partition %d of %s, which ends at %d: is this the Kafka that it was judged by, or was the topic made anew?", at.From, at.Partition, JournalTopic, end)

@@ -389,3 +389,39 @@ func TestRecomputeOfAnOlderJournal(t *testing.T) {
 		}
 	})
 }
+
+// TestRecomputeOfAnEmptyPartition: decisions that began in a partition in which a journal has nothing are older than that where all that it ever had was written since; else they are unfounded.
+func TestRecomputeOfAnEmptyPartition(t *testing.T) {
+	const storedAt, later = 1_000_000, 1_000_000 + 120_000
+	for _, row := range []struct {
+		name   string
+		oldest []kafka.Entry // of the other partitions
+		ends   map[int32]int64
+		want   FindingKind
+	}{
+		{"all is later", []kafka.Entry{{Partition: 0, TimeMs: later}, {Partition: 2, TimeMs: later + 1}}, map[int32]int64{0: 5, 1: 0, 2: 5}, FindingBefore},
+		{"one is of that time", []kafka.Entry{{Partition: 0, TimeMs: later}, {Partition: 2, TimeMs: storedAt}}, map[int32]int64{0: 5, 1: 0, 2: 5}, FindingUnfounded},
+		{"later by what clocks differ", []kafka.Entry{{Partition: 0, TimeMs: storedAt + 30_000}}, map[int32]int64{0: 5, 1: 0}, FindingUnfounded},
+		{"retention deleted what came before", []kafka.Entry{{Partition: 0, Offset: 3, TimeMs: later}}, map[int32]int64{0: 5, 1: 0}, FindingUnfounded},
+		{"retention deleted all of another one", []kafka.Entry{{Partition: 0, TimeMs: later}}, map[int32]int64{0: 5, 1: 0, 2: 7}, FindingUnfounded},
+		{"it had something", []kafka.Entry{{Partition: 0, TimeMs: later}}, map[int32]int64{0: 5, 1: 2}, FindingUnfounded},
+		{"nothing at all", nil, map[int32]int64{0: 0, 1: 0}, FindingUnfounded},
+	} {
+		var have []Finding
+		a := newAudit(func(f Finding) error { have = append(have, f); return nil })
+		if err := a.expect(&Published{ID: "r.1.1", Rollout: "r", Model: "m", Epoch: 1, StoredAt: storedAt, Inputs: []schemas.Input{{Topic: JournalTopic, Partition: 1, From: 9, To: 9}}}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range row.oldest {
+			if err := a.before(&row.oldest[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.beyond(row.ends); err != nil {
+			t.Fatal(err)
+		}
+		if len(have) != 1 || have[0].Kind != row.want {
+			t.Errorf("%s: found %+v, want %s", row.name, have, row.want)
+		}
+	}
+}
