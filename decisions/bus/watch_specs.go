@@ -142,7 +142,7 @@ func (w *specWatch) news(s *Spec, at time.Time) bool {
 	if at.Equal(was.at) && s.Revision <= was.revision {
 		return false
 	}
-	s.Older = !w.begun && at.Before(was.at)
+	s.Older = at.Before(was.at) && (!w.begun || s.Revision <= was.revision) // where NATS is slow, what stood there may come later, but no writing has an earlier number than the one before it
 	w.written[s.Rollout] = written{s.Revision, at}
 	return true
 }

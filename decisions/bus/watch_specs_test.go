@@ -171,7 +171,11 @@ func TestOlderIsWhatStoodThere(t *testing.T) {
 	w.begun = false
 	hands(&writing{body: "a", revision: 1, at: began})
 	hands(nil)
-	if want := []string{"a older=false", "b older=false", "clock set back older=false", "a older=true"}; !slices.Equal(heard, want) {
+	hands(&writing{body: "c", revision: 2, at: began.Add(time.Hour)})
+	w.begun = false
+	hands(nil) // the reader waits no longer for what stands there
+	hands(&writing{body: "a", revision: 1, at: began})
+	if want := []string{"a older=false", "b older=false", "clock set back older=false", "a older=true", "c older=false", "a older=true"}; !slices.Equal(heard, want) {
 		t.Errorf("heard %q, want %q", heard, want)
 	}
 }
