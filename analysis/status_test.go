@@ -308,16 +308,19 @@ func BenchmarkStep(b *testing.B) {
 		name             string
 		baseline, canary side
 		options          Options
+		users            bool // they come back: the noise of ranks is measured, too
 	}{
-		{"open", side{n: 5, latencyMs: 100}, side{}, Options{}},
-		{"block", side{n: 990, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 10, latencyMs: 100}, Options{}},
-		{"block/intervals=no", side{n: 990, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 10, latencyMs: 100}, Options{NoIntervals: true}},
+		{"open", side{n: 5, latencyMs: 100}, side{}, Options{}, false},
+		{"block", side{n: 990, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 10, latencyMs: 100}, Options{}, false},
+		{"block/users", side{n: 990, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 10, latencyMs: 100}, Options{}, true},
+		{"block/intervals=no", side{n: 990, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 10, latencyMs: 100}, Options{NoIntervals: true}, false},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			s := benchScript(b)
 			s.judge = NewJudge(s.rollout, bench.options)
 			s.play(100, side{n: 990, errors: 1, latencyMs: 100, slow: 9, slowMs: 150}, side{n: 10, latencyMs: 100})
 			p := s.serving(bench.baseline, bench.canary)
+			p.Traffic[windows.Baseline].UnitsFull = bench.users
 			b.ReportAllocs()
 			for b.Loop() {
 				p.StartMs += 1000
