@@ -3,6 +3,7 @@ package analysis
 import (
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -100,10 +101,23 @@ func TestNoiseOfRanksIsOfThePast(t *testing.T) {
 	w := newRowWorld(t, r, rand.New(rand.NewPCG(4, 2)))
 	g := w.script.guard("p99")
 	window := func(baseline int64, units int) {
-		w.users[windows.Baseline], w.users[windows.Canary] = units, 100
-		w.step(serving, [windows.Arms]int64{baseline, 100}, func(windows.Arm) row { return row{20 * math.Exp(w.random.NormFloat64()), w.slice()} })
+		canary := baseline / 9
+		w.users[windows.Baseline], w.users[windows.Canary] = units, int(canary)
+		w.step(serving, [windows.Arms]int64{baseline, canary}, func(windows.Arm) row { return row{20 * math.Exp(w.random.NormFloat64()), w.slice()} })
 	}
-	window(100, 100) // too little for a block
+	for range 60 { // nobody is named: halves by id tell nothing of users who come later
+		w.step(serving, [windows.Arms]int64{900, 100}, func(windows.Arm) row { return row{20 * math.Exp(w.random.NormFloat64()), w.slice()} })
+	}
+	if !reflect.DeepEqual(g.canary.ranks.seen, stats.NewAlike(windows.Slices, 10_000, 1.5)) || g.canary.phiNow != independent {
+		t.Fatalf("nobody was named, and phi is %v", g.canary.phiNow)
+	}
+	before := g.canary.tested
+	window(900, 900) // each the first of its unit
+	if g.canary.tested -= before; g.canary.tested != 1 || g.canary.ranks.blind || g.canary.phiNow != independent {
+		t.Fatalf("%d blocks tested with phi %v, blind %t", g.canary.tested, g.canary.phiNow, g.canary.ranks.blind)
+	}
+	g.canary.tested = 0
+	window(90, 90) // too little for a block
 	if g.canary.tested != 0 || g.canary.ranks.blind || g.canary.block.empty() {
 		t.Fatalf("%d blocks tested, blind %t", g.canary.tested, g.canary.ranks.blind)
 	}
@@ -176,5 +190,27 @@ func TestALevelsNoiseIsOfThePast(t *testing.T) {
 	p.fail.Increments(want, stats.Values{Canary: p.samples(b, windows.Canary)}, .5, 1)
 	if !p.increments(inc, b, independent) || !slices.Equal(inc.any, want) {
 		t.Errorf("predictions: increments %v, want %v", inc.any, want)
+	}
+}
+
+// TestALimitsIntervalIsAsNoisyAsItsTest: a quantile against a limit has a wider interval where its values are noisier.
+func TestALimitsIntervalIsAsNoisyAsItsTest(t *testing.T) {
+	g := guardrail("p50: quantile 0.5 latency above 25ms")
+	s := newScript(t, rolloutOf(g), Options{})
+	width := func(phi float64) float64 {
+		a := newLimit(&g, windows.Canary, keeping{intervals: true}, levelsOf(&g)).account
+		b := &block{toMs: 1}
+		for i := range 1000 {
+			index := windows.BucketOf(20 * math.Exp(math.Sqrt2*.5*math.Erfinv((2*float64(i)+1)/1000-1)))
+			b.hist[windows.Canary].add([]windows.Bucket{{Index: index, Count: 1}})
+		}
+		b.n[windows.Canary] = 1000
+		o := newOnset(len(stats.FailOdds))
+		a.keep(b, closing{weight: 1, phi: armPhi{phi, phi}, onset: &o})
+		value, _ := a.intervals(.05)
+		return value.upper - value.lower
+	}
+	if one, nine := width(1), width(9); !(nine > 2*one) || s.guard("p50").canary.phi == nil {
+		t.Errorf("intervals %g wide, and %g where phi is 9", one, nine)
 	}
 }

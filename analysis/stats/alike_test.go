@@ -109,3 +109,41 @@ func TestAlikeAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a block", got)
 	}
 }
+
+// TestFewBatchesLimit: batches that all say 1 are some draws of a chi-square with one degree of freedom each, whatever their spread; where one outweighs all others they are few, however many they are.
+func TestFewBatchesLimit(t *testing.T) {
+	var even, heavy batch
+	for range 10 {
+		even.close(1, 1)
+	}
+	if limit, few := even.limitOf(); few || math.Abs(limit-10/3.94) > .05 { // 3.94 is the 5 % point for ten degrees
+		t.Errorf("ten batches: %g, few %t", limit, few)
+	}
+	for range 60 {
+		heavy.close(1, 1)
+	}
+	heavy.close(1000, 1000)
+	if limit, few := heavy.limitOf(); !few || !math.IsInf(limit, 1) {
+		t.Errorf("one that outweighs all others: %g, few %t", limit, few)
+	}
+}
+
+// TestQuantileRatioOfAlikeValues: where values are noisier the interval is wider.
+func TestQuantileRatioOfAlikeValues(t *testing.T) {
+	random := rand.New(rand.NewPCG(6, 6))
+	width := func(phi float64) float64 {
+		q := NewQuantileRatio(500_000)
+		for range 20 {
+			var arms [2][]int32
+			for i := range 400 {
+				arms[i%2] = append(arms[i%2], int32(math.Round(20*random.NormFloat64())))
+			}
+			q.Add(valuesHist(arms[0]), valuesHist(arms[1]), .05, phi)
+		}
+		lower, upper := q.Interval(.05)
+		return upper - lower
+	}
+	if one, nine := width(1), width(9); !(nine > 2*one) {
+		t.Errorf("%g wide, and %g where phi is 9", one, nine)
+	}
+}
