@@ -2,7 +2,6 @@ package compare
 
 import (
 	"errors"
-	"hash/fnv"
 	"io"
 	"math"
 	"strconv"
@@ -401,16 +400,15 @@ func (k *knownUnits) fresh(name string) bool {
 	if k.again {
 		return false
 	}
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	if _, k.again = k.of[h.Sum64()]; k.again || len(k.of) == windows.MaxUnits {
+	unit := windows.UnitOf(name)
+	if _, k.again = k.of[unit]; k.again || len(k.of) == windows.MaxUnits {
 		k.of, k.again = nil, true
 		return false
 	}
 	if k.of == nil {
 		k.of = map[uint64]struct{}{}
 	}
-	k.of[h.Sum64()] = struct{}{}
+	k.of[unit] = struct{}{}
 	return true
 }
 
