@@ -229,10 +229,8 @@ type Traffic struct {
 	// CanaryCacheTold and CanaryCacheHits are the same of the canary.
 	CanaryCacheTold int64 `json:"canary_cache_told,omitempty"`
 	CanaryCacheHits int64 `json:"canary_cache_hits,omitempty"`
-	// Hosts are those on which the canary answered, the most predictions first, as far as events name them: at most MaxFlows.
+	// Hosts are those on which the canary answered, the most predictions first, as far as events name them and they are told apart.
 	Hosts []Flow `json:"hosts,omitempty"`
-	// HostsUntold are the predictions of a version that the epoch began over whose hosts are none of these: they aren't named, or there are more hosts than are told apart.
-	HostsUntold int64 `json:"hosts_untold,omitempty"`
 	// Regions are the same by region.
 	Regions []Flow `json:"regions,omitempty"`
 	// Others are the predictions of the model's other versions, as far as they are told apart.

@@ -227,10 +227,6 @@ func (s *State) replacing() bool {
 func (t *turn) replacedServes(w *Traffic) {
 	for _, r := range t.s.replaced() {
 		seen := Traffic{StartMs: w.StartMs, EndMs: w.EndMs, Baseline: w.Baseline + w.Canary, Hosts: w.hostsOf(r.Version)}
-		named := int64(0)
-		for _, h := range seen.Hosts {
-			named += h.Predictions
-		}
 		for _, o := range w.Others {
 			if o.Version == r.Version {
 				seen.Canary += o.Predictions
@@ -238,7 +234,6 @@ func (t *turn) replacedServes(w *Traffic) {
 				seen.Baseline += o.Predictions
 			}
 		}
-		seen.HostsUntold = max(seen.Canary-named, 0)
 		t.retiredServes(r, &seen)
 	}
 }

@@ -118,6 +118,22 @@ func TestDrainHosts(t *testing.T) {
 	}
 }
 
+// TestDrainManyHosts: hosts and regions that have no room are counted, and so are predictions of hosts that aren't known.
+func TestDrainManyHosts(t *testing.T) {
+	flow := traffic(63, 980, 20)
+	for n := range MaxFlows + 2 {
+		flow.Traffic.Hosts = append(flow.Traffic.Hosts, Flow{fmt.Sprint("c-", n), 1})
+		flow.Traffic.Regions = append(flow.Traffic.Regions, Flow{fmt.Sprint("r", n), 2})
+	}
+	s := stateOf(t, after(rolledBack(terms()), append(windowsOf(6, 57, 990, 10), flow)...)...)
+	_, effects := Step(s, expire(65, id(1, 3)+"/verify"))
+	const want = "on c-0 (1), c-1 (1), c-2 (1), c-3 (1), c-4 (1), c-5 (1), c-6 (1), c-7 (1), and 2 more, and hosts that aren't known (10), " +
+		"in r0 (2), r1 (2), r2 (2), r3 (2), r4 (2), r5 (2), r6 (2), r7 (2), and 2 more (deadline passed once)"
+	if n := effects[0].Notice; n == nil || !strings.Contains(n.Sentence, want) {
+		t.Errorf("told %+v, want %q", effects[0], want)
+	}
+}
+
 // TestDrainOfABacklog: where events of yesterday are read, nothing is known of today: it is looked at again in a while, for as long as the reading goes on.
 func TestDrainOfABacklog(t *testing.T) {
 	const day = 24 * 60 * 60_000

@@ -38,8 +38,9 @@ type Drain struct {
 	// Others are the model's other versions that answered in it, the most predictions first, at most MaxFlows; OthersSum are the predictions of all of them.
 	Others    []VersionFlow `json:"others,omitempty"`
 	OthersSum int64         `json:"others_sum,omitempty"`
-	// HostsMore are the hosts beyond Hosts in it, as far as they are known, and HostsUntold the predictions of which the host isn't.
+	// HostsMore and RegionsMore are those beyond Hosts and Regions in it, as far as they are known, and HostsUntold the predictions of which the host isn't.
 	HostsMore   int   `json:"hosts_more,omitempty"`
+	RegionsMore int   `json:"regions_more,omitempty"`
 	HostsUntold int64 `json:"hosts_untold,omitempty"`
 	// LastWidthMs is the width of the newest non-empty window.
 	LastWidthMs int64 `json:"last_width_ms,omitempty"`
@@ -87,7 +88,10 @@ func (d *Drain) sees(w *Traffic) {
 	d.Seen += all
 	d.LastCanary, d.LastAll, d.LastMs, d.LastWidthMs = w.Canary, all, w.EndMs, w.EndMs-w.StartMs
 	d.Hosts, d.Regions = most(w.Hosts), most(w.Regions)
-	d.HostsMore, d.HostsUntold = len(w.Hosts)-len(d.Hosts), w.HostsUntold
+	d.HostsMore, d.RegionsMore, d.HostsUntold = len(w.Hosts)-len(d.Hosts), len(w.Regions)-len(d.Regions), w.Canary
+	for _, h := range w.Hosts {
+		d.HostsUntold = max(d.HostsUntold-h.Predictions, 0)
+	}
 	d.Others, d.OthersSum = mostVersions(w.Others)
 }
 
@@ -142,7 +146,7 @@ func (d *Drain) where() string {
 		}
 		text = ", on " + strings.Join(hosts, ", ")
 	}
-	if regions := places(d.Regions, 0, maxRegionsText); regions != nil {
+	if regions := places(d.Regions, d.RegionsMore, maxRegionsText); regions != nil {
 		text += ", in " + strings.Join(regions, ", ")
 	}
 	return text

@@ -232,16 +232,16 @@ func (f *Fold) hits(p *windows.Part, arm windows.Arm) (told, hits int64) {
 	return 0, 0
 }
 
-// flows are the hosts, or regions, with the most predictions, those first.
+// flows are the hosts, or regions, the most predictions first.
 func flows(hosts []windows.HostCount) []decisions.Flow {
-	var most []decisions.Flow
+	var flows []decisions.Flow
 	for _, h := range hosts {
 		if h.Host != "" && h.Events > 0 {
-			most = append(most, decisions.Flow{Host: h.Host, Predictions: h.Events})
+			flows = append(flows, decisions.Flow{Host: h.Host, Predictions: h.Events})
 		}
 	}
-	slices.SortStableFunc(most, func(a, b decisions.Flow) int { return cmp.Compare(b.Predictions, a.Predictions) })
-	return most[:min(len(most), decisions.MaxFlows)]
+	slices.SortStableFunc(flows, func(a, b decisions.Flow) int { return cmp.Compare(b.Predictions, a.Predictions) })
+	return flows
 }
 
 // versionFlows are the counts of other versions.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"testing"
 
 	"streamcanary/decisions"
@@ -81,12 +82,15 @@ func TestVigil(t *testing.T) {
 		part.Traffic[windows.Baseline] = windows.Traffic{Events: 90, Served: 90}
 		part.Others = []windows.HostCount{{Host: "v3", Events: 5}}
 		part.OtherHosts = []windows.HostCount{{Events: 1}, {Host: windows.OtherHost("v3", "c"), Events: 4}}
-		part.Traffic[windows.Canary] = windows.Traffic{Events: 12, Served: 10, Hosts: []windows.HostCount{{Host: "a", Events: 10}}}
+		part.Traffic[windows.Canary] = windows.Traffic{Events: 12, Served: 10, Hosts: []windows.HostCount{{Host: "a", Events: 1}, {Host: "b", Events: 2}}}
+		for n := range decisions.MaxFlows {
+			part.Traffic[windows.Canary].Hosts = append(part.Traffic[windows.Canary].Hosts, windows.HostCount{Host: fmt.Sprint("c", n), Events: 1})
+		}
 		if err := v.Add(windows.Key{Rollout: r.Name, Epoch: 3, Plan: plan.Hash(), Partition: at, Stream: part.Stream, StartMs: part.StartMs}, part); err != nil {
 			t.Fatal(err)
 		}
 		w := v.Next()
-		if w == nil || w.Baseline != 90 || w.Canary != 10 || w.EndMs != 11_000 || len(w.Hosts) != 1 || w.Hosts[0] != (decisions.Flow{Host: "a", Predictions: 10}) || len(w.Others) != 1 || w.Others[0] != (decisions.VersionFlow{Version: "v3", Predictions: 5}) ||
+		if w == nil || w.Baseline != 90 || w.Canary != 10 || w.EndMs != 11_000 || len(w.Hosts) != decisions.MaxFlows+2 || w.Hosts[0] != (decisions.Flow{Host: "b", Predictions: 2}) || len(w.Others) != 1 || w.Others[0] != (decisions.VersionFlow{Version: "v3", Predictions: 5}) ||
 			len(w.OtherHosts) != 1 || w.OtherHosts[0] != (decisions.HostFlow{Version: "v3", Flow: decisions.Flow{Host: "c", Predictions: 4}}) || v.Next() != nil {
 			t.Errorf("promoted %t: %+v", promoted, w)
 		}
