@@ -171,6 +171,11 @@ func clip(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "")
 }
 
+// ending is a sentence that ends with what to do, however long is what was told before.
+func ending(told, do string) string {
+	return clip(clip(told, max(0, MaxSentence-len(do)-1))+" "+do, MaxSentence)
+}
+
 func orUnknown(why string) string { return cmp.Or(clip(why, MaxWhy), "no reason given") }
 
 func compare(a, b string) int { return strings.Compare(a, b) }

@@ -157,8 +157,7 @@ func (t *turn) recommend(why schemas.Reason) {
 func (s *State) advised(why schemas.Reason) schemas.Reason {
 	do := s.rollForward()
 	why.Skew, why.Changes = s.Skew, changesOf(s.Pillars)
-	told := clip(why.Sentence+s.known(), max(0, MaxSentence-len(do)-1))
-	why.Sentence = clip(told+" "+do, MaxSentence)
+	why.Sentence = ending(why.Sentence+s.known(), do)
 	return why
 }
 

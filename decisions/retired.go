@@ -213,8 +213,7 @@ func (t *turn) tellRetired(r *Retired, told, do string) {
 		}
 		do += "."
 	}
-	sentence := clip(told, max(0, MaxSentence-len(do)-1)) + " " + do
-	t.notice(schemas.Notice{Kind: schemas.NoticeRetiredServes, Severity: severity, Decision: r.Decision, Version: t.s.nameOf(r), Attempt: r.Attempt, Sentence: sentence})
+	t.notice(schemas.Notice{Kind: schemas.NoticeRetiredServes, Severity: severity, Decision: r.Decision, Version: t.s.nameOf(r), Attempt: r.Attempt, Sentence: ending(told, do)})
 }
 
 // retiredDrained ends the proof: the version has drained.

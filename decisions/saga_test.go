@@ -134,6 +134,20 @@ func TestDrainManyHosts(t *testing.T) {
 	}
 }
 
+// TestDrainOverdueOfMany: however many routers there are, and however long their names, who is told hears what to do.
+func TestDrainOverdueOfMany(t *testing.T) {
+	many := terms(func(t *Terms) {
+		for n := range 12 {
+			t.Routers = append(t.Routers, fmt.Sprint(strings.Repeat("r", 120), n))
+		}
+	})
+	s := stateOf(t, after(rolledBack(many), windowsOf(6, 58, 20, 1)...)...)
+	_, effects := Step(s, expire(65, id(1, 3)+"/verify"))
+	if n := effects[0].Notice; n == nil || len(n.Sentence) != MaxSentence || !strings.HasSuffix(n.Sentence, " Find what still routes to it, and move that by hand.") {
+		t.Errorf("told %+v", effects[0])
+	}
+}
+
 // TestDrainOfABacklog: where events of yesterday are read, nothing is known of today: it is looked at again in a while, for as long as the reading goes on.
 func TestDrainOfABacklog(t *testing.T) {
 	const day = 24 * 60 * 60_000

@@ -242,9 +242,9 @@ const unread = "Are predictions still written, and read? /readyz and the lag of 
 func (t *turn) drainOverdue(step *SagaStep, x *Expired, was *Look) {
 	t.retry(step, t.drainAgainMs())
 	seen, do := t.undrained(&t.s.Saga.Drain, x, was, "the "+t.s.ending())
+	told := fmt.Sprintf("It is not proven that %s has drained: %s%s.%s", t.s.Terms.Canary, seen, passed(step.Attempt), t.s.whoFollowed())
 	t.notice(schemas.Notice{
-		Kind: schemas.NoticeDrainOverdue, Severity: t.s.Saga.severity(), Decision: t.s.Saga.Decision, Attempt: step.Attempt,
-		Sentence: fmt.Sprintf("It is not proven that %s has drained: %s%s.%s %s", t.s.Terms.Canary, seen, passed(step.Attempt), t.s.whoFollowed(), do+t.s.heldText()),
+		Kind: schemas.NoticeDrainOverdue, Severity: t.s.Saga.severity(), Decision: t.s.Saga.Decision, Attempt: step.Attempt, Sentence: ending(told, do+t.s.heldText()),
 	})
 }
 
