@@ -9,11 +9,11 @@ import (
 	"streamcanary/windows"
 )
 
-// absentAlpha is how often an arm that gets its share of the traffic is said to be absent in an epoch.
+// absentAlpha bounds how often an arm that gets its share of the traffic is said to be absent in an epoch.
 const absentAlpha = .001
 
-// absentThreshold is what the evidence of it is held against.
-var absentThreshold = math.Log(1 / absentAlpha)
+// absentAlpha is that for a rollout: no more than a tenth of falseRollback, beside which it stands.
+func (j *Judge) absentAlpha() float64 { return min(absentAlpha, j.rollout.Risk.FalseRollback/10) }
 
 // Codes of findings before the epoch's first window.
 const (
@@ -31,11 +31,12 @@ const (
 // to it may get no answer, and if only the events call it something else, they are served by a version that nobody judges. A baseline holds. A shadow harms
 // nobody, so only its stage's time ends it, as of all whose share isn't planned by us.
 type arrival struct {
-	dueMs   int64 // start of the first window in which traffic is due; 0: not known
-	awaited bool  // routers have said that they follow the plan, so that silence means something
-	endMs   int64 // of the last window since; 0: there was none
-	silent  int64 // ms
-	noData  int64 // ms
+	dueMs   int64   // start of the first window in which traffic is due; 0: not known
+	awaited bool    // routers have said that they follow the plan, so that silence means something
+	endMs   int64   // of the last window since; 0: there was none
+	silent  int64   // ms
+	noData  int64   // ms
+	proof   float64 // what the evidence of an absent arm is held against
 	sizes   *dispersion
 	arms    [windows.Arms]*missing
 	quiet   [windows.Arms]int64 // ms of windows since the arm was heard of, or its traffic was due, in which the other one was
@@ -45,6 +46,7 @@ type arrival struct {
 
 func (j *Judge) newArrival(serving *stream) {
 	j.arrival.sizes = newDispersion(j.options, j.rollout.Phi, &serving.traffic)
+	j.arrival.proof = math.Log(1 / j.absentAlpha())
 	h := &j.rollout.Health
 	j.arrival.silent, j.arrival.noData = h.Silent.Milliseconds(), max(h.NoData, h.Silent).Milliseconds()
 	for arm := range windows.Arms {
@@ -95,7 +97,7 @@ func (j *Judge) await(p *windows.Part) {
 
 // absent reports whether an arm is proven to be.
 func (a *arrival) absent(arm windows.Arm) bool {
-	return a.awaited && a.quiet[arm] >= a.silent && a.arms[arm].proven(absentThreshold)
+	return a.awaited && a.quiet[arm] >= a.silent && a.arms[arm].proven(a.proof)
 }
 
 // over reports whether an arm has been absent for so long that something is done.
@@ -269,10 +271,10 @@ var (
 )
 
 func (j *Judge) absentView(arm windows.Arm, code string) *view {
-	return &view{name: code, warn: true, errs: absentAlpha, when: func() bool { return !j.begun && j.arrival.absent(arm) }, tell: func(f *schemas.Finding) {
+	return &view{name: code, warn: true, errs: j.absentAlpha(), when: func() bool { return !j.begun && j.arrival.absent(arm) }, tell: func(f *schemas.Finding) {
 		m := j.arrival.arms[arm]
 		f.Sentence = fmt.Sprintf("%s %s %s", j.absentSentence(arm), j.comesOfIt(arm), j.lookSentence(arm))
-		f.LogEvidence, f.Threshold, f.Since = shown(m.mixture.LogE()), absentThreshold, schemas.Time(m.lastMs)
+		f.LogEvidence, f.Threshold, f.Since = shown(m.mixture.LogE()), j.arrival.proof, schemas.Time(m.lastMs)
 	}}
 }
 

@@ -229,7 +229,7 @@ func TestAbsentByEveryCount(t *testing.T) {
 			}
 			// Each prediction of the baseline is a bet won: at least as much as is due of the canary's is needed to prove it, and no more than 12 times that with the start weights.
 			due := float64(n) * share / (1 - share)
-			least := max(5, int(math.Ceil(missingEvents/float64(n))), int(math.Floor(absentThreshold/due)))
+			least := max(5, int(math.Ceil(missingEvents/float64(n))), int(math.Floor(-math.Log(absentAlpha)/due)))
 			if most := max(least, int(math.Ceil(12/due))); told != 0 && (told < least || told > most) || told == 0 && most < 3000 {
 				t.Errorf("weight %d, %d predictions a window: told after %d windows, want %d to %d", weight, n, told, least, most)
 			}

@@ -70,13 +70,14 @@ func (j *Judge) weights(on schemas.On) []float64 {
 	return weights
 }
 
-// A family is the tests that share one budget: the chance that any of them errs in the epoch is at most alpha. Its
-// two ladders are run each over the whole family with all of alpha: `any`, and `beyond`, which counts only once `any`
-// is proven. A canary that does no harm is within its margins too, so the two err no more often than one.
-type family struct{ any, beyond *ladder }
+// A family is the tests that share one budget: the chance that any of them fails falsely in the epoch is at most alpha. Of its two
+// ladders, each over the whole family with all of alpha, only `fail` makes failures, of what each guardrail must prove itself: so however many
+// others do harm within their margins, those for which that is false fail with at most alpha (Holm). `any` is of any harm, which makes suspicion: what one guardrail has proven there leaves its
+// share to the suspicion of others, and to no failure.
+type family struct{ any, fail *ladder }
 
 func newFamily(alpha float64, weights []float64) *family {
-	return &family{any: newLadder(alpha, weights), beyond: newLadder(alpha, weights)}
+	return &family{any: newLadder(alpha, weights), fail: newLadder(alpha, weights)}
 }
 
 // A ladder is weighted Holm on running maxima: what is proven leaves its share of the budget to the rest.

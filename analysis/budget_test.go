@@ -58,7 +58,7 @@ func TestFamilies(t *testing.T) {
 		{schemas.OnWarn, math.Log(1 / .05)},
 	}
 	for i, g := range j.guards {
-		for _, l := range []*ladder{g.family.any, g.family.beyond} {
+		for _, l := range []*ladder{g.family.any, g.family.fail} {
 			if got := (share{g.spec.On, l.thresholds[g.member]}); got.on != want[i].on || math.Abs(got.threshold-want[i].threshold) > 1e-12 {
 				t.Errorf("%s: %v, want %v", g.spec.Name, got, want[i])
 			}
@@ -67,4 +67,43 @@ func TestFamilies(t *testing.T) {
 	if got, want := j.rollback.any.weights[2], 1./5; got != want {
 		t.Errorf("the missing canary's share is %v, want %v", got, want)
 	}
+}
+
+// TestSuspicionLeavesNoShareToFailures: harm within the margin that is proven of one guardrail lets others be suspected sooner, and fails none sooner: else a canary that keeps all that it is
+// held to would fail more often than falseRollback.
+func TestSuspicionLeavesNoShareToFailures(t *testing.T) {
+	s := newScript(t, rolloutOf(
+		guardrail("errors: rate error increase 20pp weight=9"), // really 5 pp more: within
+		guardrail("timeouts: rate timeout increase 0.1pp prove=any"),
+	), Options{Phi: 1})
+	g := s.guard("timeouts")
+	s.play(100, side{n: 900, errors: 90}, side{n: 100, errors: 15})
+	if f := g.family; !f.any.proven[s.guard("errors").member] || f.fail.proven[s.guard("errors").member] {
+		t.Fatalf("harm of errors: %v, beyond: %v", f.any.proven, f.fail.proven)
+	}
+	alone := math.Log(11 / .05)
+	if got := g.family.fail.thresholds[g.member]; math.Abs(got-alone) > 1e-12 {
+		t.Errorf("a failure of timeouts takes %.3f, want %.3f", got, alone)
+	}
+	told := ""
+	for range 40 {
+		s.play(1, side{n: 900, errors: 90, timeouts: 9}, side{n: 100, errors: 15, timeouts: 3})
+		if g.state == schemas.StateSuspect && told == "" {
+			told = s.verdict.Sentence
+		}
+		if g.state == schemas.StateFailed {
+			break
+		}
+		if g.family.fail.max[g.member] >= alone {
+			t.Fatalf("state %s with evidence %.3f of %.3f", g.state, g.family.fail.max[g.member], alone)
+		}
+	}
+	const want = "Canary 42 has more timeouts than baseline 41: that is suspected, and isn't proven yet. By itself that changes nothing (patience: never): a person should look."
+	if told != want {
+		t.Errorf("suspect: %s", told)
+	}
+	if g.state != schemas.StateFailed || g.patienceOut || g.family.fail.max[g.member] < alone {
+		t.Errorf("state %s with evidence %.3f of %.3f", g.state, g.family.fail.max[g.member], alone)
+	}
+	s.want(VerdictRollback, codeGuardrailFailed)
 }

@@ -41,7 +41,7 @@ func TestPassFollowsEvidence(t *testing.T) {
 	} {
 		g, any, beyond, pass := stated(t, tt.text)
 		against := tt.against(any, beyond)
-		half := g.ladder().thresholds[g.member] / 2
+		half := g.family.fail.thresholds[g.member] / 2
 		for i, step := range []struct {
 			pass, against float64
 			want          schemas.State

@@ -196,6 +196,25 @@ func (g *guard) beyondMax() float64 {
 	return most
 }
 
+// provesAny reports whether any harm is a failure: harm beyond a limit is all that there is.
+func (g *guard) provesAny() bool { return g.spec.Prove == schemas.ProveAny || !g.isContrast() }
+
+// failE is the log evidence of what the guardrail fails by, now.
+func (g *guard) failE() float64 {
+	if g.provesAny() {
+		return g.anyE()
+	}
+	return g.beyondE()
+}
+
+// failMax is the greatest that there ever was.
+func (g *guard) failMax() float64 {
+	if g.provesAny() {
+		return g.anyMax()
+	}
+	return g.beyondMax()
+}
+
 // passE is the log evidence that the margin is kept, at every quantile of a distribution; 0 where nothing can pass.
 func (g *guard) passE() float64 {
 	least := g.canary.passLogE()
@@ -234,11 +253,11 @@ func (g *guard) raise() {
 		return
 	case g.voided:
 		g.family.any.raise(g.member, g.anyE())
-		g.family.beyond.raise(g.member, g.beyondE())
+		g.family.fail.raise(g.member, g.failE())
 		return
 	}
 	g.family.any.raise(g.member, g.anyMax())
-	g.family.beyond.raise(g.member, g.beyondMax())
+	g.family.fail.raise(g.member, g.failMax())
 }
 
 // judge makes the state of what is proven, at the event time nowMs.
@@ -280,21 +299,18 @@ func (g *guard) stateNow() schemas.State {
 	if g.unequal || g.blind || g.canary.tested == 0 {
 		return schemas.StateInsufficient
 	}
-	any := g.family.any.proven[g.member]
+	any, failed := g.family.any.proven[g.member], g.family.fail.proven[g.member]
 	if !g.isContrast() {
-		return g.limitState(any)
+		return g.limitState(failed)
 	}
 	if g.void() {
 		return g.voidState()
 	}
-	beyond := g.spec.Prove != schemas.ProveAny && g.family.beyond.proven[g.member]
+	suspect := any && g.stillThere() && g.estimateBeyond()
 	switch {
-	case any && beyond:
+	case any && failed && (suspect || !g.provesAny()):
 		return schemas.StateFailed
-	case any && g.stillThere() && g.estimateBeyond():
-		if g.spec.Prove == schemas.ProveAny {
-			return schemas.StateFailed
-		}
+	case suspect:
 		return schemas.StateSuspect
 	}
 	return g.passState()
@@ -336,7 +352,7 @@ func (g *guard) limitState(proven bool) schemas.State {
 		g.bothArms, g.estimated, g.beyond = false, 0, false
 		g.again++
 	}
-	now := proven && g.anyE() >= g.family.any.thresholds[g.member]+float64(g.again)*math.Ln2
+	now := proven && g.anyE() >= g.family.fail.thresholds[g.member]+float64(g.again)*math.Ln2
 	switch {
 	case !g.stillThere():
 		g.bothArms = false
@@ -372,11 +388,7 @@ func (g *guard) passState() schemas.State {
 
 // failing reports whether the evidence that withdraws a pass is there now.
 func (g *guard) failing() bool {
-	logE := g.beyondE()
-	if g.spec.Prove == schemas.ProveAny {
-		logE = g.anyE()
-	}
-	return logE >= halfway*g.ladder().thresholds[g.member]
+	return g.failE() >= halfway*g.family.fail.thresholds[g.member]
 }
 
 // stillThere reports whether the evidence of any harm is there now, not only at some time before.

@@ -95,7 +95,7 @@ func TestPassWithdrawn(t *testing.T) {
 		}
 	}
 	if g.state == passed || !g.passed {
-		t.Fatalf("state %s with evidence %.2f of %.2f, passed %v", g.state, g.canary.beyond.LogE(), g.ladder().thresholds[0], g.passed)
+		t.Fatalf("state %s with evidence %.2f of %.2f, passed %v", g.state, g.canary.beyond.LogE(), g.family.fail.thresholds[0], g.passed)
 	}
 	s.want(VerdictContinue, codeUndecided)
 	s.play(600, side{n: 900, errors: 9}, side{n: 100, errors: 1})

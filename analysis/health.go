@@ -82,6 +82,20 @@ func (j *Judge) checkOf(code string) int {
 	return slices.IndexFunc(j.checks, func(c check) bool { return c.code() == code })
 }
 
+// FalseRollbacks bounds how many rollbacks to expect in an epoch of a canary that does no harm: falseRollback, and where a stage plans a share of the traffic, 0.001 at most (a tenth of
+// falseRollback, where that is less) for a canary of which nothing is heard when its traffic is due, and as much for one that only gets copies then; these two take health.noData of it, too.
+// A sum of chances is a bound whether or not they depend on each other. Rollbacks at a stage's end for want of proof are not counted.
+func (j *Judge) FalseRollbacks() float64 {
+	sum := j.rollout.Risk.FalseRollback
+	if j.stages.share(0) > 0 {
+		sum += j.absentAlpha()
+	}
+	if j.unserved != nil {
+		sum += j.absentAlpha()
+	}
+	return sum
+}
+
 // FalseHolds bounds how many holds to expect in an epoch in which nothing is wrong: those of guardrails with on: hold, which have falseRollback for
 // themselves, that of a silent baseline, which has as much, that of one that is absent from the start where routers are asked (Judge.Due), and those of every check of the input and self-test that holds (0.001 each; of unreadable
 // events twice). A sum of chances is a bound whether or not they depend on each other. Holds at a stage's end for want of proof are not counted.

@@ -93,7 +93,7 @@ var selfTests = []struct {
 	{"and then only what is there counts", schemas.OnHold, func(s *script) {
 		until(s, uneven, small)
 		s.play(6, uneven, bad)
-		if g := s.guard("errors"); g.canary.beyond.LogMax() < g.family.beyond.thresholds[g.member] {
+		if g := s.guard("errors"); g.canary.beyond.LogMax() < g.family.fail.thresholds[g.member] {
 			s.t.Fatal("it would not have failed: the test shows nothing")
 		}
 		s.play(150, alike, side{n: 400, errors: 1})

@@ -76,7 +76,7 @@ func (u *unserved) take(p *windows.Part, _ feeding, c clock) {
 
 // threshold is what the log evidence of a stage is held against.
 func (u *unserved) threshold() float64 {
-	return absentThreshold + math.Log(float64(len(u.judge.stages.all)))
+	return u.judge.arrival.proof + math.Log(float64(len(u.judge.stages.all)))
 }
 
 // over reports whether it has lasted so long that something is done; nil is no check.
@@ -88,7 +88,7 @@ func (u *unserved) sick() bool {
 
 func (u *unserved) holds() bool { return false }
 
-func (u *unserved) alpha() float64 { return absentAlpha }
+func (u *unserved) alpha() float64 { return u.judge.absentAlpha() }
 
 func (u *unserved) code() string { return codeCanaryUnserved }
 

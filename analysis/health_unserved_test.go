@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -135,7 +136,7 @@ func TestUnservedByEveryCount(t *testing.T) {
 				}
 			}
 			due := float64(n) * float64(weight) / float64(10000-weight)
-			least := max(5, int((missingEvents+n-1)/n), int(absentThreshold/due))
+			least := max(5, int((missingEvents+n-1)/n), int(-math.Log(absentAlpha)/due))
 			if most := max(least, int(12/due)+1); told != 0 && (told < least || told > most) || told == 0 && most < 3000 {
 				t.Errorf("weight %d, %d predictions a window: told after %d windows, want %d to %d", weight, n, told, least, most)
 			}

@@ -77,6 +77,10 @@ func (j *Judge) suspectSentence(o open) string {
 	g := o.suspect
 	what := fmt.Sprintf("%s %s %s%s: that is proven, and it looks like more than the margin of %s, which isn't proven yet", capital(j.arm(windows.Canary)),
 		g.harmText(), j.arm(windows.Baseline), g.whereText(), marginText(g.spec.Margin.Text))
+	if g.provesAny() {
+		what = fmt.Sprintf("%s %s %s%s: that is suspected, and isn't proven yet", capital(j.arm(windows.Canary)),
+			g.harmText(), j.arm(windows.Baseline), g.whereText())
+	}
 	if j.rollout.Patience == schemas.Never {
 		return what + ". By itself that changes nothing (patience: never): a person should look."
 	}

@@ -124,7 +124,7 @@ func TestStagesFailRunsOn(t *testing.T) {
 	stages := func() *script { return newScript(t, inStages(rolloutOf(errors05), 1000, 1000), Options{Phi: 1}) }
 	s, before := stages(), 0
 	g := s.guard("errors")
-	need := func() float64 { return g.ladder().thresholds[g.member] }
+	need := func() float64 { return g.family.fail.thresholds[g.member] }
 	for ; g.canary.beyond.LogE() < .8*need(); before++ {
 		s.play(1, side{n: 900}, harm)
 	}

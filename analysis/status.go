@@ -115,7 +115,7 @@ func (j *Judge) ShareChanges(guardrail int) int64 {
 }
 
 func (j *Judge) status(g *guard) schemas.GuardrailStatus {
-	ladder := g.ladder()
+	ladder := g.family.fail
 	s := schemas.GuardrailStatus{
 		Name: g.spec.Name, Segment: g.segment, Harmed: g.harmed(), State: g.state, Why: g.why, On: g.spec.On, Against: g.against(), Unit: g.unit(), Margin: g.spec.Margin.Text,
 		LogEvidence: shown(ladder.max[g.member]), LogAny: shown(g.family.any.max[g.member]), LogPass: shown(g.passE()),
@@ -142,14 +142,6 @@ func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 	s.LastWindow = schemas.Time(g.canary.lastMs - j.clock.widthMs)
 	g.describe(&s)
 	return s
-}
-
-// ladder is the one that a failure must be proven on.
-func (g *guard) ladder() *ladder {
-	if g.spec.Prove == schemas.ProveAny {
-		return g.family.any
-	}
-	return g.family.beyond
 }
 
 func (g *guard) against() schemas.Against {

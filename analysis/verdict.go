@@ -70,11 +70,11 @@ func (j *Judge) decide() {
 	member := j.missingMember
 	missing := j.missing[windows.Canary].mixture.LogMax()
 	j.rollback.any.raise(member, missing)
-	j.rollback.beyond.raise(member, missing)
+	j.rollback.fail.raise(member, missing)
 	for _, g := range j.all {
 		g.raise()
 	}
-	j.silence[windows.Canary] = j.rollback.any.thresholds[member]
+	j.silence[windows.Canary] = j.rollback.fail.thresholds[member]
 	passAt, patienceMs := passThreshold(j.rollout), j.rollout.Patience.Milliseconds()
 	for _, g := range j.all {
 		g.judge(j.nowMs, patienceMs, passAt)
@@ -246,7 +246,7 @@ func (j *Judge) failed(on schemas.On, like func(*guard) bool) *guard {
 
 // excess is by how much the guardrail's evidence is above its threshold.
 func (g *guard) excess() float64 {
-	l := g.ladder()
+	l := g.family.fail
 	return l.max[g.member] - l.thresholds[g.member]
 }
 

@@ -19,7 +19,7 @@ type Fleet struct {
 // Claim. Each figure is a bound on an expected number a year: an epoch's risk is at most what the rollout says, and the expectations of any number of them add up,
 // whether or not they depend on each other.
 //
-// When. Each rollout is one epoch; one that begins another epoch counts again. Holds are as analysis.Judge.FalseHolds counts them.
+// When. Each rollout is one epoch; one that begins another epoch counts again. Rollbacks and holds are as analysis.Judge.FalseRollbacks and FalseHolds count them.
 //
 // Cost: that of making one Judge.
 //
@@ -28,8 +28,6 @@ type Fleet struct {
 // Source: linearity of the expectation; the risk of an epoch is that of stats.Holm and of the tests that it holds.
 func FleetOf(r *schemas.Rollout, models int, rollouts float64) Fleet {
 	epochs := float64(models) * rollouts
-	return Fleet{
-		Models: models, Rollouts: rollouts, FalseRollbacks: epochs * r.Risk.FalseRollback,
-		FalseHolds: epochs * analysis.NewJudge(r, analysis.Options{NoIntervals: true}).FalseHolds(),
-	}
+	j := analysis.NewJudge(r, analysis.Options{NoIntervals: true})
+	return Fleet{Models: models, Rollouts: rollouts, FalseRollbacks: epochs * j.FalseRollbacks(), FalseHolds: epochs * j.FalseHolds()}
 }

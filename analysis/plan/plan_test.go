@@ -385,17 +385,21 @@ func TestFleet(t *testing.T) {
 		return FleetOf(parsed(t, "  risk: {falseRollback: 0.02}\n"+fmt.Sprintf(list, on)+more), 200, 50)
 	}
 	// 10,000 epochs. A silent baseline has 0.02; the split, late events, and the self-tests of both rates 0.001 each, unreadable events twice that.
+	// A canary that is said not to come, or only to get copies, is rolled back beside falseRollback, where a share of the traffic is planned.
+	staged := parsed(t, "  risk: {falseRollback: 0.002}\n"+fmt.Sprintf(list, "rollback")+"  stages: [{weight: 5}, {weight: 50}]\n")
 	for _, test := range []struct {
-		name string
-		got  Fleet
-		want float64
+		name       string
+		got        Fleet
+		back, want float64
 	}{
-		{"nothing holds but the input", of("rollback", ""), 10_000 * (.02 + .004 + .002)},
-		{"a guardrail holds", of("hold", ""), 10_000 * (.02 + .02 + .004 + .002)},
-		{"checks that warn", of("hold", "  health: {selfTest: warn}\n"), 10_000 * (.02 + .02 + .002 + .002)},
+		{"nothing holds but the input", of("rollback", ""), 200, 10_000 * (.02 + .004 + .002)},
+		{"a guardrail holds", of("hold", ""), 200, 10_000 * (.02 + .02 + .004 + .002)},
+		{"checks that warn", of("hold", "  health: {selfTest: warn}\n"), 200, 10_000 * (.02 + .02 + .002 + .002)},
+		{"a planned share", of("rollback", "  stages: [{weight: 5}, {weight: 50}]\n"), 200 + 20, 10_000 * (.02 + .004 + .002)},
+		{"little risk", FleetOf(staged, 200, 50), 20 + 4, 10_000 * (.002 + .004 + .002)},
 	} {
-		if test.got.FalseRollbacks != 200 || math.Abs(test.got.FalseHolds-test.want) > 1e-6 {
-			t.Errorf("%s: %+v, want 200 and %v", test.name, test.got, test.want)
+		if math.Abs(test.got.FalseRollbacks-test.back) > 1e-6 || math.Abs(test.got.FalseHolds-test.want) > 1e-6 {
+			t.Errorf("%s: %+v, want %v and %v", test.name, test.got, test.back, test.want)
 		}
 	}
 }

@@ -26,9 +26,13 @@ func (p planPrinter) asText(stages []plan.Stage, fleet plan.Fleet) error {
 			return err
 		}
 	}
-	fmt.Fprintf(p.out, "\nfalse rollbacks: at most %.3g a year for %s with %.4g rollouts a year each, at falseRollback %g;\n"+
+	silent := ""
+	if each := fleet.FalseRollbacks / (float64(fleet.Models) * fleet.Rollouts); each > r.Risk.FalseRollback {
+		silent = fmt.Sprintf(" and %.2g for a canary that is said not to come", each-r.Risk.FalseRollback)
+	}
+	fmt.Fprintf(p.out, "\nfalse rollbacks: at most %.3g a year for %s with %.4g rollouts a year each, at falseRollback %g%s;\n"+
 		"  false holds: at most %.3g (of guardrails with on: hold, of a silent baseline, of checks of the input and self-tests)\n",
-		fleet.FalseRollbacks, models(fleet.Models), fleet.Rollouts, r.Risk.FalseRollback, fleet.FalseHolds)
+		fleet.FalseRollbacks, models(fleet.Models), fleet.Rollouts, r.Risk.FalseRollback, silent, fleet.FalseHolds)
 	_, err := fmt.Fprintln(p.out, "medians of simulations, to about a quarter: events independent but for a phi that was stated or surveyed, the harm there from the first window on; ~ beyond eight times the stage, reckoned")
 	return err
 }
