@@ -135,6 +135,20 @@ func TestExposure(t *testing.T) {
 	}
 }
 
+// TestEventsApart: rows of a window add up, so its exposure may stand in another row than its events; and an arm without either leaves its window out.
+func TestEventsApart(t *testing.T) {
+	spec := errorRate()
+	spec.Margin = "any"
+	const rows = "1,baseline,90,0\n1,canary,0,2\n1,canary,10,0\n1,baseline,0,3\n2,baseline,90,4\n2,canary,0,0\n"
+	sum, windows, err := compared(spec, "window,arm,exposure,events\n"+rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := windows[0]; w.Canary != (Arm{N: 10, Events: 2}) || w.Baseline != (Arm{N: 90, Events: 3}) || sum.OneArmed != 1 {
+		t.Errorf("%+v, %d windows left out", w, sum.OneArmed)
+	}
+}
+
 // TestWrongInput: what is wrong, in which file, line and column, and what to do.
 func TestWrongInput(t *testing.T) {
 	const head = "window,arm,n,events\n1,baseline,10,0\n"
@@ -143,6 +157,8 @@ func TestWrongInput(t *testing.T) {
 	named.Canary = "42"
 	renamed := errorRate()
 	renamed.Columns = map[string]string{"value": "n"}
+	perHour := errorRate()
+	perHour.Margin = "any"
 	lost := errorRate()
 	lost.Columns = map[string]string{"n": "users"}
 	tests := []struct {
@@ -179,6 +195,12 @@ func TestWrongInput(t *testing.T) {
 		{"a margin that a quantile can't have", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "50ms", Quantile: .9}, "time,arm,value\n1,canary,1\n", "increase 50ms: the unit ms doesn't fit this guardrail: write e.g. 20% (of the baseline's), or any"},
 		{"percentage points of exposure", errorRate(), "window,arm,exposure,events\n1,canary,1,1\n", "increase 0.5pp: events per exposure have no percentage points: write 20% (of the baseline's), a number of events per unit of exposure, or any"},
 		{"exposure of a word", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any"}, "window,arm,exposure,events\n1,canary,x,1\n", `f.csv:2:10: exposure "x" is not a number from 0 to 1e18: write e.g. 37.5`},
+		{"events without exposure", perHour, "window,baseline_exposure,baseline_events,canary_exposure,canary_events\n1,9,1,1,1\n2,9,1,0,500\n",
+			"f.csv:3:9: canary has 500 events in window 2, and no exposure there: write what they happened in, or leave the window's rows out"},
+		{"one event without exposure, in rows", perHour, "window,arm,exposure,events\n1,baseline,0,0\n1,baseline,0,1\n1,canary,4,1\n",
+			"f.csv:3:14: baseline has 1 event in window 1, and no exposure there: write what they happened in, or leave the window's rows out"},
+		{"events without exposure in windows of the program's", perHour, "time,arm,exposure,events\n1,baseline,9,0\n1,canary,4,1\n61,canary,0,3\n",
+			"f.csv:4:13: canary has 3 events in window 60, and no exposure there: write what they happened in, take windows that hold both, with --window, or leave the window's rows out"},
 		{"exposure that grows beyond counting", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any"}, "window,baseline_exposure,baseline_events,canary_exposure,canary_events\n1,1,1,1,1\n2,1e7,1,1,1\n",
 			"f.csv: window 2 has more than 100000 times the exposure of the first one: leave the windows before it out"},
 		{"a value that is none", p90(), "time,arm,value\n1,canary,NaN\n", `f.csv:2:10: value "NaN" is not a number: write e.g. 38.2, and +Inf for what never ended; leave rows without a value out`},

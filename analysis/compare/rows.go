@@ -2,6 +2,7 @@ package compare
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strconv"
@@ -35,6 +36,13 @@ type counts struct {
 	slices   [windows.Slices]float64 // exposure by calibration slice
 	samples  [windows.Slices]int64   // likewise
 	units    int                     // of samples: how many rows name a unit that no row before did; while no row names one that did
+	first    place                   // of events
+}
+
+// place is where in the file something stands first; the zero value is nowhere.
+type place struct {
+	line   int64
+	column int
 }
 
 // clear makes room for a window whose arms have that many cells, in the memory of the one before.
@@ -47,7 +55,7 @@ func (w *window) clear(cells int) {
 		for i := range c.cells {
 			c.cells[i] = windows.Cell{Hist: c.cells[i].Hist[:0]}
 		}
-		c.exposure, c.slices, c.samples, c.units = 0, [windows.Slices]float64{}, [windows.Slices]int64{}, 0
+		c.exposure, c.slices, c.samples, c.units, c.first = 0, [windows.Slices]float64{}, [windows.Slices]int64{}, 0, place{}
 	}
 	w.rows, w.share = 0, 0
 }
@@ -92,7 +100,28 @@ func (r *rows) next(w *window) error {
 	for arm := range w.arms {
 		r.reduce(&w.arms[arm], windows.Arm(arm))
 	}
+	if err == nil && r.columns.exposure {
+		err = r.exposed(w)
+	}
 	return err
+}
+
+// exposed refuses events of an arm that had no exposure in their window: nothing tests these, so they would be lost.
+func (r *rows) exposed(w *window) error {
+	for arm, name := range [windows.Arms]string{r.spec.Baseline, r.spec.Canary} {
+		c := &w.arms[arm]
+		events := c.cells[0].K
+		if events == 0 || c.exposure > 0 {
+			continue
+		}
+		wider := ""
+		if r.columns.binned {
+			wider = "take windows that hold both, with --window, "
+		}
+		return &InputError{r.lines.file, c.first.line, c.first.column, fmt.Sprintf("%s has %d %s in window %s, and no exposure there: write what they happened in, %sor leave the window's rows out",
+			name, events, plural(events, "event"), w.label, wider)}
+	}
+	return nil
 }
 
 func (r *rows) fill(w *window) error {
@@ -276,6 +305,9 @@ func (r *rows) count(c *counts, arm windows.Arm) error {
 		events, err = r.whole(f, colEvents, "count whole events (PromQL's increase extrapolates: round it)")
 		if err == nil && events > n && !r.columns.exposure {
 			err = r.lines.fail(f, "%d events of n = %d: each of n has one at most; where it may have several, call the column exposure", events, n)
+		}
+		if c.first.line == 0 && events > 0 {
+			c.first = place{r.lines.number, f.at}
 		}
 	}
 	if err != nil {

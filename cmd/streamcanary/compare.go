@@ -66,7 +66,7 @@ func compareRate(c *console) *cobra.Command {
 	cmd.Long = `Compares how often something happens. Columns, one arm a row:
 
   window,arm,n,events                          n could have had the event, events of them had it; without n, every row is one of it
-  window,arm,exposure,events                   instead of n: hours, bytes, sessions; a real number, with any number of events
+  window,arm,exposure,events                   instead of n: hours, bytes, sessions; a real number, with any number of events (none where it adds up to 0)
   window,arm,unit,n,events                     unit (user, host, bucket), at least of the baseline: measures over-dispersion between them
 
 or both arms in a row (with the names of --baseline and --canary before the _):
