@@ -7,7 +7,7 @@
 // Names to know first: Spec, Run, Window, Summary.
 //
 // Order to read: spec.go (what is asked), lines.go (the CSV's lines), times.go, columns.go (what its columns mean), rows.go (rows
-// become windows), compare.go (Run), guardrail.go and split.go (the two judges), result.go, text.go (what a person reads).
+// become windows), points.go, compare.go (Run), guardrail.go and split.go (the two judges), result.go, text.go (what a person reads).
 //
 // Limits: one comparison of two arms; windows must come in order; a line has at most 64 KiB; memory doesn't grow with the file (of samples whose units have one row each, with these, up to a bound).
 package compare

@@ -88,6 +88,7 @@ type rows struct {
 
 	read, other int64              // rows; those of other versions
 	seen        [windows.Arms]bool // the arm had a row
+	points      []points           // by column, of a file with semicolons
 	spacingMs   int64              // from the first window to the second; 0: unknown
 	firstMs     int64
 }
@@ -169,6 +170,7 @@ func (r *rows) start() (int64, error) {
 	if f.text == r.last && r.timing != timingUnknown {
 		return r.lastMs, nil
 	}
+	r.see(r.columns.time, r.timeColumn())
 	ms, how, ok := readTime(f.text)
 	switch {
 	case !ok:
@@ -296,6 +298,7 @@ func (r *rows) count(c *counts, arm windows.Arm) error {
 	n, events, exposure := int64(1), int64(0), 0.0
 	var err error
 	if at := r.columns.n[arm]; at != none && r.columns.exposure {
+		r.see(at, colExposure)
 		exposure, err = r.exposure(r.lines.fields[at])
 	} else if at != none {
 		n, err = r.whole(r.lines.fields[at], colN, "round it (PromQL's increase extrapolates); or, if it is a real exposure such as hours, call the column exposure")
@@ -331,6 +334,9 @@ func (r *rows) count(c *counts, arm windows.Arm) error {
 
 // whole reads a count.
 func (r *rows) whole(f field, name, todo string) (int64, error) {
+	if r.ambiguous(f) {
+		return 0, r.lines.fail(f, "%s %q can be %s or %s (%s): write it without a point", name, f.text, f.text, strings.ReplaceAll(f.text, ".", ""), semicolonsHint)
+	}
 	x, err := strconv.ParseInt(f.text, 10, 64)
 	if err == nil && x >= 0 && x <= countMost {
 		return x, nil
@@ -349,14 +355,6 @@ func (r *rows) whole(f field, name, todo string) (int64, error) {
 	return int64(y), nil
 }
 
-// pointHint says how a number with a comma is written.
-func pointHint(text string) string {
-	if strings.Contains(text, ",") {
-		return ", with a decimal point and without a separator of thousands"
-	}
-	return ""
-}
-
 func (r *rows) exposure(f field) (float64, error) {
 	x, err := strconv.ParseFloat(f.text, 64)
 	switch {
@@ -372,6 +370,7 @@ func (r *rows) exposure(f field) (float64, error) {
 
 // sample adds a row of a sample to an arm.
 func (r *rows) sample(c *counts, arm windows.Arm) error {
+	r.see(r.columns.value, colValue)
 	f := r.lines.fields[r.columns.value]
 	x, err := strconv.ParseFloat(f.text, 64)
 	if err != nil && !math.IsInf(x, 0) || math.IsNaN(x) {
@@ -475,5 +474,5 @@ func (r *rows) end() error {
 			return fail("no row is of " + strconv.Quote(names[arm]) + ", so there is nothing to compare: name the arms as the file does, with --baseline and --canary")
 		}
 	}
-	return nil
+	return r.doubtful()
 }

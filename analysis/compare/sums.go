@@ -19,16 +19,15 @@ func (r *rows) sums(c *counts, arm windows.Arm) error {
 	if err != nil {
 		return err
 	}
-	at := r.lines.fields[r.columns.sum[arm]]
-	sum, err := r.number(at, colSum)
+	sum, err := r.number(r.columns.sum[arm], colSum)
 	if err != nil {
 		return err
 	}
-	squares, err := r.number(r.lines.fields[r.columns.squares[arm]], colSquares)
+	squares, err := r.number(r.columns.squares[arm], colSquares)
 	if err != nil {
 		return err
 	}
-	m, limit := float64(n), r.spec.Cap
+	m, limit, at := float64(n), r.spec.Cap, r.lines.fields[r.columns.sum[arm]]
 	switch {
 	case n > valuesMost:
 		return r.lines.fail(r.lines.fields[r.columns.n[arm]], "n %d is more than %d values: use shorter windows", n, int64(valuesMost))
@@ -50,7 +49,9 @@ func (r *rows) sums(c *counts, arm windows.Arm) error {
 	return nil
 }
 
-func (r *rows) number(f field, name string) (float64, error) {
+func (r *rows) number(column int, name string) (float64, error) {
+	r.see(column, name)
+	f := r.lines.fields[column]
 	x, err := strconv.ParseFloat(f.text, 64)
 	switch {
 	case f.text == "":

@@ -36,6 +36,7 @@ whole file, at whatever window one stops, is at most --alpha.
 
 FILE may be compressed (.gz, .zst); - is standard input. Its first line names the columns; others than those that the help of each
 comparison lists are left alone. Rows come in the order of their windows, and the rows of one window add up.
+Fields are separated by commas, semicolons or tabs; numbers have a decimal point, and nothing between thousands.
 
   window     a row's window: a number, or when it starts (2026-01-31T12:00:00Z, 2026-01-31 12:00, Unix seconds or milliseconds)
   time       instead of window: when the row happened; --window says how long a window is (1m)
