@@ -222,6 +222,8 @@ func TestWrongInput(t *testing.T) {
 		{"exposure that grows beyond counting", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any"}, "window,baseline_exposure,baseline_events,canary_exposure,canary_events\n1,1,1,1,1\n2,1e7,1,1,1\n",
 			"f.csv: window 2 has more than 100000 times the exposure of the first one: leave the windows before it out"},
 		{"a value that is none", p90(), "time,arm,value\n1,canary,NaN\n", `f.csv:2:10: value "NaN" is not a number: write e.g. 38.2, and +Inf for what never ended; leave rows without a value out`},
+		{"a value below all", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 5}, "time,arm,value\n1,canary,-Inf\n", `f.csv:2:10: value "-Inf" is not a number: write e.g. 38.2, and +Inf for what never ended; leave rows without a value out`},
+		{"a value too far below zero", Spec{Kind: KS, Buckets: schemas.Buckets{From: -9, To: 9, Count: 100}}, "time,arm,value\n1,canary,-1e999\n", `f.csv:2:10: value "-1e999" is not a number: write e.g. 38.2, and +Inf for what never ended; leave rows without a value out`},
 		{"a value below zero without buckets for it", p90(), "time,arm,value\n1,canary,-0.5\n", "f.csv:2:10: value -0.5 is below zero, where no percentage means anything: give --buckets FROM:TO:COUNT, e.g. -10:10:1000; margins are differences then"},
 		{"many samples of one size", p90(), "time,arm,value,count\n1,canary,1,4e9\n", "f.csv:2:12: count 4000000000 is more than 100000000: use shorter windows"},
 		{"a share that is none", split, "window,baseline,canary,share\n1,9,1,10\n", `f.csv:2:7: share "10" is no share: write e.g. 10% or 0.1`},

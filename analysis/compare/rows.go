@@ -373,7 +373,7 @@ func (r *rows) sample(c *counts, arm windows.Arm) error {
 	r.see(r.columns.value, colValue)
 	f := r.lines.fields[r.columns.value]
 	x, err := strconv.ParseFloat(f.text, 64)
-	if err != nil && !math.IsInf(x, 0) || math.IsNaN(x) {
+	if err != nil && !math.IsInf(x, 1) || math.IsNaN(x) || math.IsInf(x, -1) {
 		return r.lines.fail(f, "value %q is not a number: write e.g. 38.2, and +Inf for what never ended%s; leave rows without a value out", f.text, pointHint(f.text))
 	}
 	if x < 0 && r.spec.ranked() && !r.spec.Buckets.Linear() {
