@@ -70,6 +70,7 @@ type run struct {
 	judge judge
 
 	windows   int64
+	seen      Read
 	decided   schemas.State
 	decidedAt int64
 	label     string
@@ -123,6 +124,7 @@ func (r *run) take(w *window) error {
 		}
 	}
 	r.windows++
+	r.count(w)
 	if err := r.judge.take(w); err != nil {
 		return &InputError{File: r.rows.lines.file, Text: err.Error()}
 	}
@@ -133,6 +135,25 @@ func (r *run) take(w *window) error {
 		return nil
 	}
 	return r.each(r.window(w))
+}
+
+// count adds what a window had to what was read.
+func (r *run) count(w *window) {
+	baseline, canary := r.arm(w, windows.Baseline), r.arm(w, windows.Canary)
+	if baseline.N > 0 && canary.N > 0 {
+		r.seen.Both++
+	}
+	r.seen.Baseline.add(baseline)
+	r.seen.Canary.add(canary)
+}
+
+// arm is what a window had of one.
+func (r *run) arm(w *window, arm windows.Arm) Arm {
+	c := &w.arms[arm]
+	if r.rows.columns.exposure {
+		return Arm{N: c.exposure, Events: c.cells[0].K}
+	}
+	return Arm{N: float64(c.cells[0].N), Events: c.cells[0].K}
 }
 
 // begin makes the judge when the first window is known.
@@ -162,14 +183,7 @@ func (r *run) width() int64 {
 func (r *run) window(w *window) *Window {
 	var now Summary
 	r.judge.fill(&now)
-	line := &Window{Type: "window", Window: w.label, Result: now.Result}
-	for arm, to := range [windows.Arms]*Arm{&line.Baseline, &line.Canary} {
-		c := &w.arms[arm]
-		*to = Arm{N: float64(c.cells[0].N), Events: c.cells[0].K}
-		if r.rows.columns.exposure {
-			to.N = c.exposure
-		}
-	}
+	line := &Window{Type: "window", Window: w.label, Baseline: r.arm(w, windows.Baseline), Canary: r.arm(w, windows.Canary), Result: now.Result}
 	if r.spec.distribution() {
 		line.ProbabilityIndex = now.ProbabilityIndex
 		canary, baseline := w.arms[windows.Canary].cells[0].Hist, w.arms[windows.Baseline].cells[0].Hist
@@ -184,6 +198,9 @@ func (r *run) summary() *Summary {
 	r.judge.fill(s)
 	if t, of := r.judge.(*contest); of {
 		t.advise(s)
+	}
+	if r.spec.Kind != SRM { // whose arms are all that was read
+		s.Read = &r.seen
 	}
 	s.Windows, s.Rows, s.OtherRows = r.windows, r.rows.read, r.rows.other
 	s.numbered = !r.rows.columns.binned && r.rows.timing != timingText

@@ -135,6 +135,47 @@ func TestExposure(t *testing.T) {
 	}
 }
 
+// TestTooLittleData: what couldn't be tested was read all the same, and says so.
+func TestTooLittleData(t *testing.T) {
+	hours := errorRate()
+	hours.Margin = "any"
+	for _, tt := range []struct {
+		name     string
+		spec     Spec
+		in       string
+		sentence string
+		arms     [2]string
+		want     Read
+	}{
+		{"no window of both", errorRate(), "window,arm,n,events\n1,baseline,200,3\n2,canary,1000,1\n",
+			" No window has both arms: only what both had at the same time can be compared, so give rows of both in the same windows.",
+			[2]string{"baseline  0  0       unknown  200 with 3 events", "canary    0  0       unknown  1,000 with 1 event"}, Read{Arm{N: 200, Events: 3}, Arm{N: 1000, Events: 1}, 0}},
+		{"hours", hours, "window,arm,exposure,events\n1,baseline,2.5,3\n2,baseline,3,1\n3,canary,1.25,1\n", " so give rows of both in the same windows.",
+			[2]string{"baseline  0         0       unknown       5.5 with 4 events", "canary    0         0       unknown       1.25 with 1 event"}, Read{Arm{N: 5.5, Events: 4}, Arm{N: 1.25, Events: 1}, 0}},
+		{"samples", p90(), "time,arm,value,count\n1,baseline,5,3\n1,canary,5,1\n", " windows that are taken together need 8 of each arm, and for a tail 4 expected values.",
+			[2]string{"baseline  0        0       unknown  3", "canary    0        0       unknown  1"}, Read{Arm{N: 3}, Arm{N: 1}, 1}},
+		{"some windows of both", p90(), "time,arm,value\n1,baseline,5\n61,baseline,5\n61,canary,6\n", " Both arms are in 1 of 2 windows.",
+			[2]string{"baseline  0        0       unknown  2", "canary    0        0       unknown  1"}, Read{Arm{N: 2}, Arm{N: 1}, 1}},
+	} {
+		sum, _, err := compared(tt.spec, tt.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		if err := sum.Write(&out); err != nil {
+			t.Fatal(err)
+		}
+		if sum.Verdict != schemas.StateInsufficient || !strings.HasSuffix(sum.Sentence, tt.sentence) || *sum.Read != tt.want {
+			t.Errorf("%s: %s, %q, read %+v", tt.name, sum.Verdict, sum.Sentence, *sum.Read)
+		}
+		for _, line := range tt.arms {
+			if !strings.Contains(out.String(), "\n"+line+"\n") {
+				t.Errorf("%s: no line %q in\n%s", tt.name, line, out.String())
+			}
+		}
+	}
+}
+
 // TestEventsApart: rows of a window add up, so its exposure may stand in another row than its events; and an arm without either leaves its window out.
 func TestEventsApart(t *testing.T) {
 	spec := errorRate()

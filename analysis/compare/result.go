@@ -41,6 +41,18 @@ type Arm struct {
 	Value  *float64 `json:"value,omitempty"`
 }
 
+func (a *Arm) add(o Arm) {
+	a.N += o.N
+	a.Events += o.Events
+}
+
+// Read is what the windows of a file had, tested or not.
+type Read struct {
+	Baseline Arm   `json:"baseline"` // without Value
+	Canary   Arm   `json:"canary"`
+	Both     int64 `json:"windows_of_both"` // in which each arm had something
+}
+
 // A Window is one line of the answer: what the window had, and what is known after it.
 type Window struct {
 	Type     string `json:"type"`   // window
@@ -79,7 +91,8 @@ type Summary struct {
 
 	Baseline  Arm   `json:"baseline"` // of all windows that were tested
 	Canary    Arm   `json:"canary"`
-	Windows   int64 `json:"windows"` // with rows
+	Read      *Read `json:"read,omitempty"` // not of SRM, where all that is read is tested
+	Windows   int64 `json:"windows"`        // with rows
 	Rows      int64 `json:"rows"`
 	OtherRows int64 `json:"other_rows,omitempty"` // of neither arm
 	OneArmed  int64 `json:"one_armed,omitempty"`  // windows left out since one arm had no exposure

@@ -38,7 +38,7 @@ func (s *Summary) sentence() string {
 		}
 		return fmt.Sprintf("%s not %s than the baseline's%s.", subject, s.worse(), by(margin))
 	case schemas.StateInsufficient:
-		text := "Too little was counted to test anything: windows that are taken together need 8 of each arm, and for a tail 4 expected values."
+		text := "Too little was counted to test anything: windows that are taken together need 8 of each arm, and for a tail 4 expected values." + s.togetherText()
 		if s.spec.ranked() && s.Measured && s.Phi > 0 {
 			text += "\n  Units have several rows, and the first windows of these tell the noise alone: give more windows, or leave out the column unit and say with --phi how noisy it is."
 		}
@@ -55,6 +55,18 @@ func (s *Summary) sentence() string {
 		return fmt.Sprintf("%s before its values were rounded: as the file has them, it may be anywhere from %s to %s against the baseline's.", text, s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
 	}
 	return fmt.Sprintf("%s: against the baseline's it may be anywhere from %s to %s.", text, s.quantity(s.Lower, "-inf"), s.quantity(s.Upper, "inf"))
+}
+
+// togetherText says of how many windows both arms are, unless it is of all.
+func (s *Summary) togetherText() string {
+	switch both := s.Read.Both; both {
+	case s.Windows:
+		return ""
+	case 0:
+		return "\n  No window has both arms: only what both had at the same time can be compared, so give rows of both in the same windows."
+	default:
+		return fmt.Sprintf("\n  Both arms are in %s of %s windows.", grouped(both), grouped(s.Windows))
+	}
 }
 
 // bounds is the interval of the estimate.
@@ -207,8 +219,13 @@ func (s *Summary) writeArms(w io.Writer) {
 	if s.spec.exposure {
 		heads[Rate] = "\texposure\tevents\tper exposure"
 	}
-	fmt.Fprintln(w, heads[s.Compare])
-	for _, arm := range []struct {
+	untested := s.Verdict == schemas.StateInsufficient && s.Read != nil
+	fmt.Fprint(w, heads[s.Compare])
+	if untested {
+		fmt.Fprint(w, "\tread")
+	}
+	fmt.Fprintln(w)
+	for i, arm := range []struct {
 		name string
 		Arm
 	}{{s.spec.Baseline, s.Baseline}, {s.spec.Canary, s.Canary}} {
@@ -219,8 +236,19 @@ func (s *Summary) writeArms(w io.Writer) {
 		if s.Compare != SRM && !s.spec.distribution() {
 			fmt.Fprintf(w, "\t%s", s.level(arm.Value))
 		}
+		if untested {
+			fmt.Fprintf(w, "\t%s", s.readText([]Arm{s.Read.Baseline, s.Read.Canary}[i]))
+		}
 		fmt.Fprintln(w)
 	}
+}
+
+// readText is what the file has of an arm, tested or not.
+func (s *Summary) readText(a Arm) string {
+	if s.Compare != Rate {
+		return amount(a.N)
+	}
+	return fmt.Sprintf("%s with %s %s", amount(a.N), grouped(a.Events), plural(a.Events, "event"))
 }
 
 func (s *Summary) writeEvidence(w io.Writer) {

@@ -46,8 +46,8 @@ Fields are separated by commas, semicolons or tabs; numbers have a decimal point
 
 --json prints a line for every window, with what is known after it, and a summary: verdict (insufficient, continue, suspect, failed, passed), estimate
 with its 95 % interval lower .. upper, valid at all windows at once, log_evidence of failing, which fails at threshold, and log_evidence_pass of keeping
-the margin, which passes at threshold_pass. The interval is that of an effect which stays as it is: where it changed beyond doubt, lower is above
-upper, changed is true, and each bound holds for a time of its own. Where values were rounded (--granularity), evidence is of what they were
+the margin, which passes at threshold_pass. Of the summary, baseline and canary are what was tested, and read is what the file had.
+The interval is that of an effect which stays as it is: where it changed beyond doubt, lower is above upper, changed is true, and each bound holds for a time of its own. Where values were rounded (--granularity), evidence is of what they were
 before, estimate and interval are of what the file has: such lines have the step as granularity. Of a mean of samples, of which an arm has half or more
 at the cap or beyond, capped is what share of them. Of distributions a line also has the Kolmogorov-Smirnov distance (ks) and the
 Mann-Whitney p-value (mann_whitney_p) of the window's own samples, and in how many pairs of all so far the canary's sample is above the baseline's
