@@ -39,6 +39,7 @@ func TestNaNPanics(t *testing.T) {
 		"SplitIncrements, n":      func() { SplitIncrements(dst, nan, 1, .1) },
 		"SplitIncrements, pi":     func() { SplitIncrements(dst, 10, 1, nan) },
 		"SplitChange, units":      func() { NewSplitChange().Add(nan, 1, 0) },
+		"SplitBreak":              func() { NewSplitBreak(2).Add(10, nan) },
 		"SplitChange, weight":     func() { closed.Add(10, 1, nan) },
 		"Skew":                    func() { NewSkew([]int64{5, 5}, nan) },
 		"Mixture, weight":         func() { NewMixture(1).Step([]float64{0}, nan) },

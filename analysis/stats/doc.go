@@ -28,7 +28,7 @@
 // Read linear.go, mixture.go and start.go first; then bernoulli.go with plugin.go and insured.go, difference.go and ratio.go; bounded.go, mean.go,
 // longrun.go and normal.go (means); topk.go, hypergeometric.go and quantile_ratio.go; topk_mix.go and tail_blocks.go;
 // mallows.go, rank_ties.go and rank_law.go; rank_effect.go, rank_display.go and quantile_band.go; rounding.go; tilt.go, skew.go,
-// split.go, split_change.go and missing.go; dispersion.go, spread.go and succession.go; holm.go and ebh.go.
+// split.go, split_change.go, split_break.go and missing.go; dispersion.go, spread.go and succession.go; holm.go and ebh.go.
 //
 // Limits: what a test assumes is said at its type; dispersion is calibrated, not exact; margins are tested near a quantile, not at it alone.
 package stats

@@ -269,6 +269,13 @@ func init() {
 		idle:  []any{units{}},
 		edges: []any{units{1, 1, 0}, units{1e9, 0, 0}, units{1e9, 1e9, 0}, units{2e9, 1e9, 0}},
 	})
+	register(kind{
+		name: "split break", file: "split_break.go",
+		start: func() process { return &breakProcess{SplitBreak: NewSplitBreak(20)} },
+		null:  sights(always(0.1), 1), harm: sights(ramp, 1), tiny: [][]outcome{shares(5, 0.1), shares(3, 0.5), shares(4, 0)},
+		idle:  []any{units{}},
+		edges: []any{units{1, 1, 0}, units{1e9, 0, 0}, units{1e9, 1e9, 0}, units{2e9, 1e9, 0}},
+	})
 	tilt := func(name string, grid []float64, worse float64) {
 		register(kind{
 			name: "tilt/" + name, file: "tilt.go",
@@ -333,3 +340,15 @@ func (c *changeProcess) take(b any, weight float64) {
 }
 func (c *changeProcess) logE() float64   { return c.LogE() }
 func (c *changeProcess) logMax() float64 { return c.most }
+
+type breakProcess struct {
+	*SplitBreak
+	most float64
+}
+
+func (c *breakProcess) take(b any, _ float64) {
+	c.Add(b.(units).n, b.(units).k)
+	c.most = max(c.most, c.LogE())
+}
+func (c *breakProcess) logE() float64   { return c.LogE() }
+func (c *breakProcess) logMax() float64 { return c.most }

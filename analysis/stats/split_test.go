@@ -152,6 +152,59 @@ func TestSplitChangeIsItsDefinition(t *testing.T) {
 	}
 }
 
+// TestSplitBreakPaysExactlyOne: over all arms of three blocks of a period of four, whose alternative is a probability, the evidence times the null's largest
+// likelihood adds up to 1, at the end of each block.
+func TestSplitBreakPaysExactlyOne(t *testing.T) {
+	sizes := []int{2, 1, 3}
+	sums := make([]float64, len(sizes))
+	var enumerate func(done []seen, ways float64)
+	enumerate = func(done []seen, ways float64) {
+		if len(done) > 0 {
+			s := NewSplitBreak(4)
+			for _, b := range done {
+				s.Add(b.n, b.k)
+				s.Add(0, 0)
+			}
+			sums[len(done)-1] += ways * math.Exp(s.LogE()+maxLikelihood(unitsOf(done)))
+		}
+		if len(done) == len(sizes) {
+			return
+		}
+		n, choose := sizes[len(done)], 1.0
+		for k := range n + 1 {
+			enumerate(append(slices.Clone(done), seen{float64(n), float64(k), 0}), ways*choose)
+			choose *= float64(n-k) / float64(k+1)
+		}
+	}
+	enumerate(nil, 1)
+	for i, sum := range sums {
+		if math.Abs(sum-1) > 1e-12 {
+			t.Errorf("after %d blocks the alternative's chances add up to %v", i+1, sum)
+		}
+	}
+}
+
+// TestSplitBreakFindsIt: where the share moves, whatever the block; after the period nothing moves the evidence any more.
+func TestSplitBreakFindsIt(t *testing.T) {
+	for at := 1; at < 20; at++ {
+		s := NewSplitBreak(20)
+		for i := range 20 {
+			if i < at {
+				s.Add(50, 5)
+			} else {
+				s.Add(50, 40)
+			}
+		}
+		if s.Break() != at || s.LogE() < 20 {
+			t.Errorf("a break with block %d: log e %v, found with block %d", at, s.LogE(), s.Break())
+		}
+		before := s.LogE()
+		if s.Add(1000, 0); s.LogE() != before {
+			t.Errorf("a block beyond the period moved the evidence from %v to %v", before, s.LogE())
+		}
+	}
+}
+
 // TestSplitReferenceOfATinyCanary: 100 blocks with units close the reference, too.
 func TestSplitReferenceOfATinyCanary(t *testing.T) {
 	s := NewSplitChange()
