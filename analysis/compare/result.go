@@ -53,6 +53,18 @@ type Read struct {
 	Both     int64 `json:"windows_of_both"` // in which each arm had something
 }
 
+// Reference is the period that tells what an unplanned share of the canary is at first: the first windows with units, in order.
+type Reference struct {
+	From    string   `json:"from"` // its first window
+	To      string   `json:"to"`   // its last
+	Windows int64    `json:"windows"`
+	N       float64  `json:"n"` // units
+	Share   *float64 `json:"share"`
+	Open    bool     `json:"open,omitempty"`  // it lasts on
+	Moved   bool     `json:"moved,omitempty"` // what it has proves by itself that the share was another at its end than at its beginning
+	canary  float64
+}
+
 // A Window is one line of the answer: what the window had, and what is known after it.
 type Window struct {
 	Type     string `json:"type"`   // window
@@ -77,13 +89,14 @@ type Summary struct {
 	Margin   string `json:"margin,omitempty"`
 	Sentence string `json:"sentence"` // the verdict, for a person
 	Result
-	Decided    string    `json:"decided,omitempty"`    // the window after which the verdict became this one; of a failure or a pass
-	DecidedAt  int64     `json:"decided_at,omitempty"` // its number, from 1
-	HarmBegan  string    `json:"harm_began,omitempty"` // estimated start of the harm, as the file writes times
-	SinceHarm  *float64  `json:"estimate_since_harm,omitempty"`
-	Ratio      *Interval `json:"ratio,omitempty"`      // of rates whose estimate is a difference
-	Difference *Interval `json:"difference,omitempty"` // of rates whose estimate is a ratio: a share, or per exposure
-	Planned    float64   `json:"planned,omitempty"`    // of SRM: the canary's share by the plan, over all units
+	Decided    string     `json:"decided,omitempty"`    // the window after which the verdict became this one; of a failure or a pass
+	DecidedAt  int64      `json:"decided_at,omitempty"` // its number, from 1
+	HarmBegan  string     `json:"harm_began,omitempty"` // estimated start of the harm, as the file writes times
+	SinceHarm  *float64   `json:"estimate_since_harm,omitempty"`
+	Ratio      *Interval  `json:"ratio,omitempty"`      // of rates whose estimate is a difference
+	Difference *Interval  `json:"difference,omitempty"` // of rates whose estimate is a ratio: a share, or per exposure
+	Planned    float64    `json:"planned,omitempty"`    // of SRM: the canary's share by the plan, over all units
+	Reference  *Reference `json:"reference,omitempty"`  // of SRM without a plan
 
 	Looks                                 // KSDistance and MannWhitneyP are of the last block
 	Shape      []schemas.QuantileEvidence `json:"shape,omitempty"`       // of KS: where the harm is

@@ -9,7 +9,7 @@ import (
 )
 
 // split tests whether units are split as planned (R6), or, where nothing is planned, whether the share stays what it is: the kernels and
-// the start mixture of the product's own check.
+// the start mixture of the product's own check, and of the first windows stats.SplitBreak.
 type split struct {
 	spec    *Spec
 	horizon int64
@@ -20,6 +20,7 @@ type split struct {
 
 	mixture *stats.Mixture
 	change  *stats.SplitChange
+	early   reference // without a plan
 	inc     [stats.SplitTilts]float64
 	logMax  float64
 	failed  bool
@@ -39,12 +40,38 @@ const (
 	referenceWindows = 20
 )
 
+// earlyStake is the part of the stake that plays within this period, whose share must be one and the same, too. It costs what comes later a tenth of a nat of
+// evidence, and what moves within so few windows 2.3: to be proven at all it has to be large.
+const earlyStake = .1
+
+// reference is the period that tells what an unplanned share is at first.
+type reference struct {
+	within *stats.SplitBreak
+	logMax float64
+	starts []turn // at each of its windows
+	sight  Reference
+}
+
+// take adds a window.
+func (f *reference) take(label string, n, k float64) {
+	f.within.Add(n, k)
+	f.logMax = max(f.logMax, f.within.LogE())
+	f.starts = append(f.starts, turn{label: label})
+	if f.sight.Windows++; f.sight.Windows == 1 {
+		f.sight.From = label
+	}
+	f.sight.To = label
+	f.sight.N += n
+	f.sight.canary += k
+}
+
 func newSplit(s *Spec, planned bool, widthMs int64) *split {
 	t := &split{spec: s, widthMs: widthMs, horizon: s.planned(widthMs)}
 	if planned {
 		t.mixture = stats.NewMixture(stats.SplitTilts)
 	} else {
 		t.change = stats.NewSplitChangeAfter(referenceUnits, referenceWindows)
+		t.early = reference{within: stats.NewSplitBreak(referenceWindows), starts: make([]turn, 0, referenceWindows)}
 	}
 	return t
 }
@@ -68,6 +95,9 @@ func (t *split) take(w *window) error {
 	}
 	inc := t.inc[:]
 	if t.change != nil {
+		if !t.change.Closed() {
+			t.early.take(w.label, n, k)
+		}
 		t.change.Add(n, k, weight)
 		inc = t.change.Increments()
 	} else {
@@ -79,6 +109,9 @@ func (t *split) take(w *window) error {
 			*o = turn{label: w.label}
 		}
 		t.turns[i].step(x, n, k)
+	}
+	for i := range t.early.starts {
+		t.early.starts[i].step(0, n, k)
 	}
 	if share != t.plan {
 		t.shares, t.plan = t.shares+1, share
@@ -103,6 +136,9 @@ func (t *turn) step(inc, n, k float64) {
 
 // began is the turn that the evidence speaks for most; nil while there is none.
 func (t *split) began() *turn {
+	if t.change != nil && t.withinLogE() > t.afterLogE() {
+		return &t.early.starts[t.early.within.Break()]
+	}
 	best := &t.turns[0]
 	for i := range t.turns {
 		if t.turns[i].sum > best.sum {
@@ -117,10 +153,18 @@ func (t *split) began() *turn {
 
 func (t *split) logE() float64 {
 	if t.change != nil {
-		return t.change.LogE()
+		return logAdd(t.afterLogE(), t.withinLogE())
 	}
 	return t.mixture.LogE()
 }
+
+// withinLogE and afterLogE are the evidence, without a plan, that the share moved within the reference period, and after it: the mean of both, by their stakes, is
+// evidence as each is.
+func (t *split) withinLogE() float64 { return t.early.within.LogE() + math.Log(earlyStake) }
+func (t *split) afterLogE() float64  { return t.change.LogE() + math.Log1p(-earlyStake) }
+
+// logAdd is log(e^a + e^b).
+func logAdd(a, b float64) float64 { return max(a, b) + math.Log1p(math.Exp(-math.Abs(a-b))) }
 
 func (t *split) threshold() float64 { return math.Log(1 / t.spec.Alpha) }
 
@@ -145,6 +189,9 @@ func (t *split) fill(s *Summary) {
 	if s.Verdict == schemas.StateInsufficient {
 		s.Why = "no_reference"
 	}
+	if t.change != nil {
+		s.Reference = t.reference()
+	}
 	s.Planned, s.Estimate = t.due/t.n, finite(t.k/t.n)
 	if t.shares == 1 {
 		s.Planned = t.plan
@@ -156,6 +203,15 @@ func (t *split) fill(s *Summary) {
 		lower, upper := t.interval()
 		s.Lower, s.Upper = &lower, &upper
 	}
+}
+
+// reference is what is known of the period that tells what the share is at first.
+func (t *split) reference() *Reference {
+	sight := t.early.sight
+	sight.Share = finite(sight.canary / sight.N)
+	sight.Open = !t.change.Closed()
+	sight.Moved = t.early.logMax+math.Log(earlyStake) >= t.threshold()
+	return &sight
 }
 
 // displayAlpha is one minus the confidence of every interval that a person sees.

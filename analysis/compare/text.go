@@ -164,10 +164,6 @@ func (s *Summary) marginText() string {
 }
 
 func (s *Summary) splitSentence() string {
-	plan := "what it was at first"
-	if s.Planned > 0 {
-		plan = "the planned " + percent(s.Planned)
-	}
 	if s.Estimate == nil {
 		return "No unit was counted."
 	}
@@ -175,17 +171,43 @@ func (s *Summary) splitSentence() string {
 	if s.HarmBegan != "" && s.SinceHarm != nil {
 		since = fmt.Sprintf(", %s %s", percent(*s.SinceHarm), strings.ToLower(s.since()[:1])+s.since()[1:])
 	}
-	if s.Verdict == schemas.StateFailed {
-		if s.Planned == 0 {
-			return fmt.Sprintf("Units are not split as they were at first: the canary has %s over all%s.\n  The arms may hold unlike users, so no other comparison of them can be trusted.", seen, since)
-		}
-		return fmt.Sprintf("Units are not split as planned: the canary has %s instead of %s%s.\n  The arms may hold unlike users, so no other comparison of them can be trusted.", seen, plan, since)
+	plan := "the planned " + percent(s.Planned)
+	if s.Reference != nil {
+		plan = "what it was at first, " + s.Reference.text()
 	}
-	if s.Verdict == schemas.StateInsufficient {
+	switch {
+	case s.Verdict == schemas.StateFailed && s.Reference == nil:
+		return fmt.Sprintf("Units are not split as planned: the canary has %s instead of %s%s.%s", seen, plan, since, unlikeUsers)
+	case s.Verdict == schemas.StateFailed && s.Reference.Moved:
+		return fmt.Sprintf("Units are not split as they were at first: the canary has %s over all%s.\n  It moved within the windows that are to tell what it is at first.%s", seen, since, unlikeUsers)
+	case s.Verdict == schemas.StateFailed:
+		return fmt.Sprintf("Units are not split as they were at first: the canary has %s over all%s.\n  At first it had %s.%s", seen, since, s.Reference.text(), unlikeUsers)
+	case s.Verdict == schemas.StateInsufficient:
 		return fmt.Sprintf("Too few units to know what the canary's share was at first: %d of each arm are needed, or %d windows. Give the plan, with --share, and all are tested.",
 			referenceUnits, referenceWindows)
 	}
 	return fmt.Sprintf("Nothing speaks against the split: the canary has %s of the units, and nothing proves that its share isn't %s.", seen, plan)
+}
+
+const unlikeUsers = "\n  The arms may hold unlike users, so no other comparison of them can be trusted."
+
+// text is the share in which windows.
+func (f *Reference) text() string {
+	if f.Windows == 1 {
+		return fmt.Sprintf("%s in window %s", percent(*f.Share), f.From)
+	}
+	return fmt.Sprintf("%s in %d windows, from %s to %s", percent(*f.Share), f.Windows, f.From, f.To)
+}
+
+// note is what must be known of the period.
+func (f *Reference) note() (text string) {
+	if f.Open {
+		text = " so far"
+	}
+	if f.Moved {
+		text += ", and it moved within them"
+	}
+	return text
 }
 
 // Write prints the answer for a person.
@@ -269,6 +291,9 @@ func (s *Summary) writeEvidence(w io.Writer) {
 	}
 	switch s.Compare {
 	case SRM:
+		if f := s.Reference; f != nil {
+			fmt.Fprintf(w, "at first\t%s (%s %s%s)\n", f.text(), amount(f.N), plural(int64(f.N), "unit"), f.note())
+		}
 		fmt.Fprintf(w, "evidence\tof another split %.1f of the %.1f that prove it\n", s.LogEvidence, s.Threshold)
 		return
 	}

@@ -192,7 +192,12 @@ func compareSRM(c *console) *cobra.Command {
 	cmd, f := comparison(c, compare.SRM)
 	cmd.Short = "The split of units between the arms: sample ratio mismatch"
 	cmd.Long = `Tests whether units (users, sessions) are split as planned; without a plan, whether the canary's share stays what it is. Count every
-unit once, in the window in which it is first seen: events of one unit all go to one arm, and would prove anything. Columns:
+unit once, in the window in which it is first seen: events of one unit all go to one arm, and would prove anything.
+
+Without a plan the first windows with units tell what the share is at first: up to the one with which each arm has had 100 units, at most 20. The
+answer says which these are ("at first"; reference in the summary of --json). Whether the share moved within them is tested, too.
+
+Columns:
 
   window,baseline,canary                       units first seen in the window
   window,baseline,canary,share                 share: the canary's plan in that window, e.g. 10%
