@@ -170,9 +170,12 @@ func CheckQuantiles(points []QuantileValue) error {
 
 func (v QuantileValue) name() string { return fmt.Sprintf("p%.6g", 100*v.Quantile) }
 
-// ParseShare reads a share such as 5%, and returns it in 0..1. The error says what to write.
+// ParseShare reads a share such as 5% or .5%, and returns it in 0..1. The error says what to write.
 func ParseShare(text string) (float64, error) {
 	digits, percent := strings.CutSuffix(text, "%")
+	if strings.HasPrefix(digits, ".") {
+		digits = "0" + digits
+	}
 	share, wrong := plainNumber(digits)
 	if !percent || wrong != "" || share > 100 {
 		return 0, fmt.Errorf("%q is no share: write e.g. 5%% or 0.3%%", text)
