@@ -137,8 +137,6 @@ func TestExposure(t *testing.T) {
 
 // TestTooLittleData: what couldn't be tested was read all the same, and says so.
 func TestTooLittleData(t *testing.T) {
-	hours := errorRate()
-	hours.Margin = "any"
 	for _, tt := range []struct {
 		name     string
 		spec     Spec
@@ -150,7 +148,7 @@ func TestTooLittleData(t *testing.T) {
 		{"no window of both", errorRate(), "window,arm,n,events\n1,baseline,200,3\n2,canary,1000,1\n",
 			" No window has both arms: only what both had at the same time can be compared, so give rows of both in the same windows.",
 			[2]string{"baseline  0  0       unknown  200 with 3 events", "canary    0  0       unknown  1,000 with 1 event"}, Read{Arm{N: 200, Events: 3}, Arm{N: 1000, Events: 1}, 0}},
-		{"hours", hours, "window,arm,exposure,events\n1,baseline,2.5,3\n2,baseline,3,1\n3,canary,1.25,1\n", " so give rows of both in the same windows.",
+		{"hours", perHour(), "window,arm,exposure,events\n1,baseline,2.5,3\n2,baseline,3,1\n3,canary,1.25,1\n", " so give rows of both in the same windows.",
 			[2]string{"baseline  0         0       unknown       5.5 with 4 events", "canary    0         0       unknown       1.25 with 1 event"}, Read{Arm{N: 5.5, Events: 4}, Arm{N: 1.25, Events: 1}, 0}},
 		{"samples", p90(), "time,arm,value,count\n1,baseline,5,3\n1,canary,5,1\n", " windows that are taken together need 8 of each arm, and for a tail 4 expected values.",
 			[2]string{"baseline  0        0       unknown  3", "canary    0        0       unknown  1"}, Read{Arm{N: 3}, Arm{N: 1}, 1}},
@@ -178,10 +176,8 @@ func TestTooLittleData(t *testing.T) {
 
 // TestEventsApart: rows of a window add up, so its exposure may stand in another row than its events; and an arm without either leaves its window out.
 func TestEventsApart(t *testing.T) {
-	spec := errorRate()
-	spec.Margin = "any"
 	const rows = "1,baseline,90,0\n1,canary,0,2\n1,canary,10,0\n1,baseline,0,3\n2,baseline,90,4\n2,canary,0,0\n"
-	sum, windows, err := compared(spec, "window,arm,exposure,events\n"+rows)
+	sum, windows, err := compared(perHour(), "window,arm,exposure,events\n"+rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,16 +194,9 @@ func TestWrongInput(t *testing.T) {
 	named.Canary = "42"
 	renamed := errorRate()
 	renamed.Columns = map[string]string{"value": "n"}
-	perHour := errorRate()
-	perHour.Margin = "any"
 	lost := errorRate()
 	lost.Columns = map[string]string{"n": "users"}
-	tests := []struct {
-		name string
-		spec Spec
-		in   string
-		want string
-	}{
+	tests := []wrong{
 		{"empty", errorRate(), "", "f.csv: the file is empty: its first line names the columns"},
 		{"only a header", errorRate(), "window,arm,n,events\n", "f.csv: no row but the header: nothing to compare"},
 		{"no header", errorRate(), "1,baseline,10,0\n", "f.csv:1: no column window or time (the number or the start of a row's window, or when the row happened); the file has 1, baseline, 10, 0"},
@@ -236,30 +225,6 @@ func TestWrongInput(t *testing.T) {
 		{"a margin that a quantile can't have", Spec{Kind: Quantile, Direction: schemas.Increase, Margin: "50ms", Quantile: .9}, "time,arm,value\n1,canary,1\n", "increase 50ms: the unit ms doesn't fit this guardrail: write e.g. 20% (of the baseline's), or any"},
 		{"percentage points of exposure", errorRate(), "window,arm,exposure,events\n1,canary,1,1\n", "increase 0.5pp: events per exposure have no percentage points: write 20% (of the baseline's), a number of events per unit of exposure, or any"},
 		{"exposure of a word", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any"}, "window,arm,exposure,events\n1,canary,x,1\n", `f.csv:2:10: exposure "x" is not a number from 0 to 1e18: write e.g. 37.5`},
-		{"events without exposure", perHour, "window,baseline_exposure,baseline_events,canary_exposure,canary_events\n1,9,1,1,1\n2,9,1,0,500\n",
-			"f.csv:3:9: canary has 500 events in window 2, and no exposure there: write what they happened in, or leave the window's rows out"},
-		{"one event without exposure, in rows", perHour, "window,arm,exposure,events\n1,baseline,0,0\n1,baseline,0,1\n1,canary,4,1\n",
-			"f.csv:3:14: baseline has 1 event in window 1, and no exposure there: write what they happened in, or leave the window's rows out"},
-		{"events without exposure in windows of the program's", perHour, "time,arm,exposure,events\n1,baseline,9,0\n1,canary,4,1\n61,canary,0,3\n",
-			"f.csv:4:13: canary has 3 events in window 60, and no exposure there: write what they happened in, take windows that hold both, with --window, or leave the window's rows out"},
-		{"round thousands, as spreadsheets group them", errorRate(), "window;arm;n;events\n1;baseline;12.000;1.000\n1;canary;11.000;2.000\n",
-			`f.csv:2:12: n "12.000" can be 12.000 or 12000 (in a file with semicolons points may stand between thousands): write it without a point`},
-		{"events in thousands", errorRate(), "window;arm;n;events\n1;baseline;12000;1.250\n",
-			`f.csv:2:18: events "1.250" can be 1.250 or 1250 (in a file with semicolons points may stand between thousands): write it without a point`},
-		{"millions", errorRate(), "window;arm;n;events\n1;baseline;1.200.000;1\n",
-			`f.csv:2:12: n "1.200.000" can be 1.200.000 or 1200000 (in a file with semicolons points may stand between thousands): write it without a point`},
-		{"values in thousands", p90(), "time;arm;value\n1;baseline;987\n1;canary;1.012\n2;canary;2.000\n",
-			`f.csv:3:10: value "1.012" can be 1.012 or 1012 (in a file with semicolons points may stand between thousands), and no number in its column tells which: write 1.0120 or 1012`},
-		{"times in thousands", p90(), "time;arm;value\n987;baseline;1\n1.012;canary;2\n",
-			`f.csv:3:1: time "1.012" is before that of the line above: sort the rows by it, both arms together`},
-		{"all times in thousands", p90(), "time;arm;value\n1.012;baseline;1\n1.015;canary;2\n",
-			`f.csv:2:1: time "1.012" can be 1.012 or 1012 (in a file with semicolons points may stand between thousands), and no number in its column tells which: write 1.0120 or 1012`},
-		{"exposure in thousands", perHour, "window;baseline_exposure;baseline_events;canary_exposure;canary_events\n1;0.5;1;2.500;1\n",
-			`f.csv:2:9: exposure "2.500" can be 2.500 or 2500 (in a file with semicolons points may stand between thousands), and no number in its column tells which: write 2.5000 or 2500`},
-		{"sums in thousands", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 500}, "window;arm;n;sum;squares\n1;baseline;20;-2.500;9.5\n1;canary;20;17;900.5\n",
-			`f.csv:2:15: sum "-2.500" can be -2.500 or -2500 (in a file with semicolons points may stand between thousands), and no number in its column tells which: write -2.5000 or -2500`},
-		{"millions of a real number", perHour, "window,arm,exposure,events\n1,baseline,1.200.000,1\n",
-			`f.csv:2:12: exposure "1.200.000" is not a number from 0 to 1e18: write e.g. 37.5, with a decimal point and without a separator of thousands`},
 		{"exposure that grows beyond counting", Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any"}, "window,baseline_exposure,baseline_events,canary_exposure,canary_events\n1,1,1,1,1\n2,1e7,1,1,1\n",
 			"f.csv: window 2 has more than 100000 times the exposure of the first one: leave the windows before it out"},
 		{"a value that is none", p90(), "time,arm,value\n1,canary,NaN\n", `f.csv:2:10: value "NaN" is not a number: write e.g. 38.2, and +Inf for what never ended; leave rows without a value out`},
@@ -280,6 +245,18 @@ func TestWrongInput(t *testing.T) {
 		{"a granularity as wide as the buckets", Spec{Kind: KS, Granularity: 1, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, "", "a granularity of 1 is as wide as all the buckets, from 0 to 1: write what values are rounded to, e.g. 0.01"},
 		{"a horizon of 0", Spec{Kind: SRM, Horizon: "0"}, "", `horizon "0": write a number of windows, e.g. 1000, or a duration, e.g. 24h`},
 	}
+	areRefused(t, tests)
+}
+
+// wrong is a Spec or a file that is refused, and what is said then.
+type wrong struct {
+	name string
+	spec Spec
+	in   string
+	want string
+}
+
+func areRefused(t *testing.T, tests []wrong) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, _, err := compared(tt.spec, tt.in); text(err) != tt.want {
@@ -287,6 +264,20 @@ func TestWrongInput(t *testing.T) {
 			}
 		})
 	}
+}
+
+func perHour() Spec { return Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any", Phi: 1} }
+
+// TestEventsWithoutExposure: nothing can test them, so they are told and not left out.
+func TestEventsWithoutExposure(t *testing.T) {
+	areRefused(t, []wrong{
+		{"events without exposure", perHour(), "window,baseline_exposure,baseline_events,canary_exposure,canary_events\n1,9,1,1,1\n2,9,1,0,500\n",
+			"f.csv:3:9: canary has 500 events in window 2, and no exposure there: write what they happened in, or leave the window's rows out"},
+		{"one event without exposure, in rows", perHour(), "window,arm,exposure,events\n1,baseline,0,0\n1,baseline,0,1\n1,canary,4,1\n",
+			"f.csv:3:14: baseline has 1 event in window 1, and no exposure there: write what they happened in, or leave the window's rows out"},
+		{"events without exposure in windows of the program's", perHour(), "time,arm,exposure,events\n1,baseline,9,0\n1,canary,4,1\n61,canary,0,3\n",
+			"f.csv:4:13: canary has 3 events in window 60, and no exposure there: write what they happened in, take windows that hold both, with --window, or leave the window's rows out"},
+	})
 }
 
 func TestReadersFailure(t *testing.T) {
@@ -326,18 +317,6 @@ func TestTidyFiles(t *testing.T) {
 	named.Canary = "42"
 	if got, _, err := compared(named, "window,version,n,events\n1,baseline,100,0\n1,42,100,0\n1,Baseline,100,9\n"); err != nil || got.OtherRows != 1 || got.Baseline.Events != 0 {
 		t.Errorf("named arms are named exactly: %+v, %v", got, err)
-	}
-}
-
-// TestDecimalPoints: in a file with semicolons any number of a column that can't have its point between thousands tells that of the others, wherever it stands.
-func TestDecimalPoints(t *testing.T) {
-	for _, tells := range []string{"0.981", "38.12", "1038.125", ".125", "38.1250", "-0.5", "3.5e1"} {
-		for _, in := range []string{"1;baseline;38.125\n1;canary;" + tells + "\n", "1;baseline;" + tells + "\n1;canary;38.125\n"} {
-			spec := Spec{Kind: KS, Buckets: schemas.Buckets{From: -100, To: 2000, Count: 100}}
-			if _, _, err := compared(spec, "time;arm;value\n"+in); err != nil {
-				t.Errorf("%q: %v", in, err)
-			}
-		}
 	}
 }
 
