@@ -176,10 +176,17 @@ func (f *certifyFlags) save(r *certify.Report) error {
 	return errors.Join(err, replaceFile(f.out, r.Markdown))
 }
 
-// replaceFile writes a file beside the one that is named, and puts it in its place; nothing where none is named.
+// replaceFile writes a file beside the one that is named, and puts it in its place; nothing where none is named. What is no file, a pipe or /dev/null, stays what it is and is written to.
 func replaceFile(path string, write func(io.Writer) error) error {
 	if path == "" {
 		return nil
+	}
+	if is, err := os.Stat(path); err == nil && !is.Mode().IsRegular() {
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(file), file.Close())
 	}
 	file, err := os.Create(path + ".part")
 	if err != nil {

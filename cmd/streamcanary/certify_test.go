@@ -1,6 +1,12 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -43,5 +49,36 @@ func TestBrokenIsNotPlanted(t *testing.T) {
 	}
 	if err := brokenError(&certify.Report{Rows: []certify.Row{kept}}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReplaceFile: a file is replaced as a whole; a pipe, as /dev/null, is written to and stays what it is.
+func TestReplaceFile(t *testing.T) {
+	text := func(w io.Writer) error {
+		_, err := io.WriteString(w, "all of it")
+		return err
+	}
+	name := filepath.Join(t.TempDir(), "table.md")
+	for range 2 {
+		if err := replaceFile(name, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(name); string(got) != "all of it" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if runtime.GOOS != "linux" {
+		return // no name leads to a pipe that is open
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := errors.Join(replaceFile(fmt.Sprintf("/dev/fd/%d", w.Fd()), text), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(r); string(got) != "all of it" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
