@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"streamcanary/schemas"
 	"streamcanary/windows"
 )
 
@@ -21,7 +22,9 @@ func TestSimAlike(t *testing.T) {
 				r := rolloutOf(guardrail(spec))
 				r.Risk.FalseRollback, r.Phi = .1, 1.5
 				w := newRowWorld(t, r, random)
-				failedAt[i] = w.alike(many, stay, 300)
+				failedAt[i] = w.alike(many, stay, 300, func(_ windows.Arm, level float64) float64 {
+					return 20 * math.Exp(.4*level+.4*random.NormFloat64())
+				}, failed)
 			})
 			alarms := 0
 			for _, at := range failedAt {
@@ -37,8 +40,54 @@ func TestSimAlike(t *testing.T) {
 	}
 }
 
-// alike plays windows of 100 requests, a fifth of them the canary's, of users who send many in each of as many windows as they stay; it returns in which of them the guardrail failed, -1: in none.
-func (w *rowWorld) alike(many, stay, windowsPlayed int) int {
+// TestSimAlikeMeans does it of means: a user's predictions all have the same score, evenly between 0 and 1, or, where a canary must not pass, it is just at the margin. It stands at the limit that it must not be above.
+func TestSimAlikeMeans(t *testing.T) {
+	runs := size(30, 400)
+	limit := binomialLimit(runs, .05)
+	for _, row := range []struct {
+		spec  string
+		worse float64 // the canary's scores
+		until schemas.State
+	}{
+		{"g: mean score increase any from=prediction cap=1", 0, failed}, {"g: mean score above 0.5 from=prediction cap=1", 0, failed}, {"g: mean score increase 0.1 from=prediction cap=1", .1, schemas.StatePassed},
+	} {
+		for _, users := range [][2]int{{1, 1}, {10, 1}, {20, 1}, {1, 60}} {
+			many, stay := users[0], users[1]
+			if many == 10 && *simSize != "full" {
+				continue
+			}
+			at := make([]int, runs)
+			inParallel(runs, func(i int, random *rand.Rand) {
+				r := rolloutOf(guardrail(row.spec))
+				r.Risk.FalseRollback, r.Risk.FalsePromote, r.Phi = .1, .05, 1.5
+				w := newRowWorld(t, r, random)
+				at[i] = w.alike(many, stay, 300, func(arm windows.Arm, level float64) float64 {
+					x := .9 * math.Erfc(-level/math.Sqrt2) / 2
+					if row.worse == 0 {
+						return x + .05
+					} else if arm == windows.Canary {
+						x += row.worse
+					}
+					return x
+				}, row.until)
+			})
+			wrong := 0
+			for _, x := range at {
+				if x >= 0 {
+					wrong++
+				}
+			}
+			t.Logf("%-50s users of %2d for %2d s: %3d of %d are told %s (limit %d)", row.spec, many, stay, wrong, runs, row.until, limit)
+			if wrong > limit {
+				t.Errorf("%s, users of %d for %d s: %d of %d are told %s, the limit is %d", row.spec, many, stay, wrong, runs, row.until, limit)
+			}
+		}
+	}
+}
+
+// alike plays windows of 100 requests, a fifth of them the canary's, of users who send many in each of as many windows as they stay, with values by their arm and level; it returns in which of them the guardrail got
+// to a state, -1: in none.
+func (w *rowWorld) alike(many, stay, windowsPlayed int, value func(arm windows.Arm, level float64) float64, until schemas.State) int {
 	type user struct {
 		arm    windows.Arm
 		slice  uint8
@@ -74,9 +123,9 @@ func (w *rowWorld) alike(many, stay, windowsPlayed int) int {
 				}
 			}
 			drawn[arm]++
-			return row{20 * math.Exp(.4*users[i].level+.4*w.random.NormFloat64()), users[i].slice}
+			return row{value(arm, users[i].level), users[i].slice}
 		})
-		if w.script.guard("g").state == failed {
+		if w.script.guard("g").state == until {
 			return at
 		}
 	}

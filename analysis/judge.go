@@ -308,6 +308,11 @@ func (s *stream) look(p *windows.Part) {
 	for _, r := range s.ranks {
 		r.look(p)
 	}
+	for _, m := range s.noises {
+		if m != nil {
+			m.look(p)
+		}
+	}
 }
 
 // measure gives each cell's slices to what measures it.

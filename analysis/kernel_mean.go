@@ -11,7 +11,7 @@ import (
 // How a mean is tested hangs on where its values come from.
 //
 //   - Values of predictions (score, `values`) are drawn at random into the arms one by one, and bounded by their cap: R8 (stats.Bounded), with
-//     over-dispersion from the baseline's split for users who make several. Its interval, which decides nothing, is R7's: calibrated, not exact.
+//     over-dispersion from the baseline's split for users who make several (meanAlike). Its interval, which decides nothing, is R7's: calibrated, not exact.
 //   - Readings of a gauge are autocorrelated, of a few hosts, and values of outcomes (revenue) come in rare large sums by users: R7
 //     (stats.Mean), with the long-run variance of the baseline's split. That is calibrated, not exact.
 //   - A fixed limit is held against the arm's own mean, block by block: of predictions by R8, of gauges and outcomes as levelMean says.
@@ -209,9 +209,14 @@ func (m *moments) variance() float64 {
 }
 
 func (m *moments) add(b *block) {
-	m.n += float64(b.n[windows.Baseline])
-	m.sum += float64(b.sum[windows.Baseline]) / windows.SumUnit
-	m.squares += float64(b.squares[windows.Baseline]) / windows.SumUnit
+	const arm = windows.Baseline
+	m.addCell(&windows.Cell{N: b.n[arm], Sum: b.sum[arm], Squares: b.squares[arm]})
+}
+
+func (m *moments) addCell(c *windows.Cell) {
+	m.n += float64(c.N)
+	m.sum += float64(c.Sum) / windows.SumUnit
+	m.squares += float64(c.Squares) / windows.SumUnit
 }
 
 func newMeanAccount(g *schemas.Guardrail, intervals bool) *meanAccount {
@@ -316,26 +321,43 @@ func (a *meanAccount) asked(alpha float64) (difference, ratio interval) {
 // meanNoise measures the variance of one value, autocorrelation included, on the baseline's calibration slices: for every
 // size of a shard, as dispersion does of rates.
 type meanNoise struct {
-	sizes   [shards]stats.LongRun
-	seen    [shards]int64
-	traced  *traffic
-	n       float64
-	sum     float64
-	squares float64
-	prior   float64 // of phi, until it is measured
-	known   float64 // > 0: phi is given
-	ratio   bool    // what is asked for is phi: the variance over that of independent values
+	sizes  [shards]stats.LongRun
+	seen   [shards]int64
+	traced *traffic
+	values moments
+	prior  float64    // of phi, until it is measured
+	known  float64    // > 0: phi is given
+	ratio  bool       // what is asked for is phi: the variance over that of independent values
+	alike  *meanAlike // of phi, where units have several values; nil: it isn't asked for
 }
 
 func newMeanNoise(o Options, prior float64, t *traffic, ratio bool) *meanNoise {
-	return &meanNoise{traced: t, prior: prior, known: o.Phi, ratio: ratio}
+	m := &meanNoise{traced: t, prior: prior, known: o.Phi, ratio: ratio}
+	if ratio {
+		m.alike = newMeanAlike(o, prior)
+	}
+	return m
 }
+
+// look takes a window before its tests.
+func (m *meanNoise) look(p *windows.Part) {
+	if m.alike != nil {
+		m.alike.noise.look(p)
+	}
+}
+
+// clumped reports whether units have several values, of which it isn't known beforehand how alike they are.
+func (m *meanNoise) clumped() bool { return m.alike != nil && m.known == 0 && m.alike.noise.many }
+
+// blind reports whether the present window is for measuring alone.
+func (m *meanNoise) blind() bool { return m.alike != nil && m.alike.noise.blind }
 
 // add takes the baseline's cell of one window.
 func (m *meanNoise) add(c *windows.Cell) {
-	m.n += float64(c.N)
-	m.sum += float64(c.Sum) / windows.SumUnit
-	m.squares += float64(c.Squares) / windows.SumUnit
+	m.values.addCell(c)
+	if m.alike != nil {
+		m.alike.add(c)
+	}
 	all := windows.SliceCount{}
 	for _, s := range c.Slices {
 		all.N, all.Sum = all.N+s.N, all.Sum+s.Sum
@@ -364,11 +386,14 @@ func (m *meanNoise) shard() int {
 	return size
 }
 
-// arms is the variance of one value, or phi, of either arm, for the next block. A size of a shard that has hardly been seen, as with few
+// arms is the variance of one value, or phi, of either arm, for the next block; where units have several values, phi is meanAlike's. A size of a shard that has hardly been seen, as with few
 // hosts, goes by the next larger one: noise attached to hosts grows with it.
 func (m *meanNoise) arms() armPhi {
-	if m.ratio && m.known > 0 {
+	switch {
+	case m.ratio && m.known > 0:
 		return armPhi{m.known, m.known}
+	case m.clumped():
+		return m.alike.noise.arms()
 	}
 	size := shardSize(m.traced.ratio)
 	variance := math.Inf(1)
@@ -380,9 +405,7 @@ func (m *meanNoise) arms() armPhi {
 	if !m.ratio {
 		return armPhi{variance, variance}
 	}
-	mean := m.sum / m.n
-	plain := m.squares/m.n - mean*mean
-	phi := m.prior
+	phi, plain := m.prior, m.values.variance()
 	if !math.IsInf(variance, 1) && plain > 0 {
 		phi = variance / plain
 	}

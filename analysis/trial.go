@@ -165,7 +165,9 @@ func (t *trial) take(w *window, c clock) {
 }
 
 // blind reports whether the present window is for measuring alone. What came before it, if anything, had no such noise.
-func (t *trial) blind() bool { return t.phi != nil && t.phi.blind || t.ranks != nil && t.ranks.blind }
+func (t *trial) blind() bool {
+	return t.phi != nil && t.phi.blind || t.ranks != nil && t.ranks.blind || t.noise != nil && t.noise.blind()
+}
 
 // phiNext is the over-dispersion of a block that opens now.
 func (t *trial) phiNext() armPhi {

@@ -1,0 +1,53 @@
+package analysis
+
+import (
+	"streamcanary/analysis/stats"
+	"streamcanary/windows"
+)
+
+// meanAlike measures by how much noisier a mean of predictions' values is than values that go to the arms one by one, as rankNoise does of ranks, and by its rule: the half of the baseline by unit is held
+// against the other one, and while each prediction so far was the first of its unit, or none names a unit, there is nothing to measure.
+//
+// Claim: R8 with evidence divided by phi is exact where no unit has more than phi values in a block, whatever they have to do with each other (stats.Bounded). A limit of what is seen is less than the largest
+// unit: then evidence is calibrated, by TestSimAlikeMeans. The variance of a sum is at most that of independent values times sum n_u² / sum n_u, where values have the same law in all units,
+// whatever their size n_u: that is reckoned with until the mean has shown its own.
+type meanAlike struct {
+	noise rankNoise
+	open  windows.Cell // of the baseline: a block that is too small to tell yet
+}
+
+func newMeanAlike(o Options, prior float64) *meanAlike {
+	return &meanAlike{noise: rankNoise{known: o.Phi, seen: stats.NewAlike(windows.Slices, 0, prior)}}
+}
+
+// add takes the baseline's cell of one window, after its tests.
+func (m *meanAlike) add(c *windows.Cell) {
+	r, o := &m.noise, &m.open
+	if r.known > 0 || !r.named || c.N == 0 {
+		return
+	}
+	o.N, o.Sum, o.Squares = o.N+c.N, o.Sum+c.Sum, o.Squares+c.Squares
+	for i, s := range c.Slices {
+		o.Slices[i].N += s.N
+		o.Slices[i].Sum += s.Sum
+	}
+	if o.N < 2*blockExposures {
+		return
+	}
+	var sizes [windows.Slices]float64
+	for i, s := range o.Slices {
+		sizes[i] = float64(s.N)
+	}
+	r.seen.Add(meanScores(o), sliceShares[:], sizes[:])
+	r.phi, r.told = 0, r.many
+	*o = windows.Cell{}
+}
+
+// meanScores is by how much the half by unit has more than its share of the sum, beside the variance of that where each value is in either half at random.
+func meanScores(c *windows.Cell) stats.Scores {
+	var all moments
+	all.addCell(c)
+	n, sum := float64(c.Slices[0].N), float64(c.Slices[0].Sum)/windows.SumUnit
+	rest := all.n - n
+	return stats.Scores{Excess: sum - n*all.sum/all.n, Variance: n * rest / (all.n - 1) * all.variance(), Events: n}
+}
