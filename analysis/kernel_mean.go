@@ -114,7 +114,7 @@ func (m *boundedMean) increments(inc *increments, b *block, phi armPhi) bool {
 	mean := m.means[b.stratum]
 	q, worst := mean.Mean(), max(phi[windows.Canary], phi[windows.Baseline])
 	mean.Add(v.Baseline)
-	if !sizesReach(b, 1) || !m.any.Increments(inc.any, v, q, worst) {
+	if !sizesReach(b, 1) || math.IsInf(worst, 1) || !m.any.Increments(inc.any, v, q, worst) {
 		return false
 	}
 	if !inc.one() && !m.beyond.Increments(inc.beyond, v, q, worst) {
@@ -150,7 +150,7 @@ func newMeanLimit(g *schemas.Guardrail, arm windows.Arm) *meanLimit {
 func (m *meanLimit) full(b *block) bool { return b.n[m.arm] >= blockExposures }
 
 func (m *meanLimit) increments(inc *increments, b *block, phi armPhi) bool {
-	if b.n[m.arm] == 0 {
+	if b.n[m.arm] == 0 || math.IsInf(phi[m.arm], 1) {
 		return false
 	}
 	v, worst := stats.Values{Canary: m.samples(b, m.arm)}, phi[m.arm]

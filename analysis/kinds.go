@@ -84,6 +84,9 @@ func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
 		t.ranks = j.rankNoise(s, g.spec, tailPPM(g.spec.Quantile))
 	case g.spec.Kind == schemas.MeanGuardrail:
 		t.noise = j.noise(s, g.cell, g.spec.From == schemas.KindPrediction)
+		if g.ofPart {
+			t.own = &partMean{}
+		}
 	default: // rates, those of a quantile's limit included
 		t.phi = j.dispersion(s, g.cell)
 		if g.ofPart {

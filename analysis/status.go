@@ -125,7 +125,9 @@ func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 	case g.canary.phi != nil:
 		s.Phi = g.canary.phi.canary()
 	case g.canary.noise != nil && g.canary.noise.ratio:
-		s.Phi = g.canary.noise.arms()[windows.Canary]
+		if phi := g.canary.meanNoise()[windows.Canary]; !math.IsInf(phi, 1) {
+			s.Phi = phi
+		}
 	case g.canary.ranks != nil && g.canary.ranks.measures():
 		s.Phi = g.canary.ranks.arms()[windows.Canary]
 	}

@@ -88,6 +88,7 @@ type trial struct {
 	account account
 	phi     *dispersion // nil: the test needs none
 	noise   *meanNoise  // likewise, of means
+	own     *partMean   // of a segment's mean; nil: it is of all traffic
 	ranks   *rankNoise  // likewise, of ranks
 	ppm     int64       // of a distribution by quantiles: the tail
 	shape   shape
@@ -175,11 +176,22 @@ func (t *trial) phiNext() armPhi {
 	case t.phi != nil:
 		return t.phi.arms()
 	case t.noise != nil:
-		return t.noise.arms()
+		if t.own != nil {
+			t.own.begin(t.noise)
+		}
+		return t.meanNoise()
 	case t.ranks != nil:
 		return t.ranks.arms()
 	}
 	return independent
+}
+
+// meanNoise is that of a mean, of a segment's where it is one.
+func (t *trial) meanNoise() armPhi {
+	if t.own != nil {
+		return t.own.arms(t.noise)
+	}
+	return t.noise.arms()
 }
 
 // part ends the open block at a change of the share.
@@ -200,6 +212,9 @@ func (t *trial) cut(c clock) {
 
 // test tests a block that is closed.
 func (t *trial) test(b *block, c clock) {
+	if t.own != nil { // its phi is fixed since it opened
+		t.own.values.add(b)
+	}
 	if !t.kernel.increments(t.inc, b, t.phiNow) {
 		return
 	}
