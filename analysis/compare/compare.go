@@ -203,6 +203,7 @@ func (r *run) summary() *Summary {
 		s.Read = &r.seen
 	}
 	s.Windows, s.Rows, s.OtherRows = r.windows, r.rows.read, r.rows.other
+	s.clumped = r.rows.known.again
 	s.numbered = !r.rows.columns.binned && r.rows.timing != timingText
 	s.Unused, s.Measured = r.rows.columns.unused, r.rows.columns.unit != none
 	if s.Verdict == schemas.StateFailed || s.Verdict == schemas.StatePassed {

@@ -119,6 +119,7 @@ type Summary struct {
 	spec         Spec
 	numbered     bool // windows are named by numbers
 	harmed       bool
+	clumped      bool // some unit of the baseline has several values
 	beyondCap    bool // no mean of capped values can be beyond the margin
 	harmMs       int64
 }

@@ -35,7 +35,7 @@ type counts struct {
 	exposure float64
 	slices   [windows.Slices]float64 // exposure by calibration slice
 	samples  [windows.Slices]int64   // likewise
-	units    int                     // of samples: how many rows name a unit that no row before did; while no row names one that did
+	units    int                     // of samples and sums: how many rows name a unit that no row before did; while none had several values
 	first    place                   // of events
 }
 
@@ -392,7 +392,7 @@ func (r *rows) sample(c *counts, arm windows.Arm) error {
 	}
 	slice := 0
 	if r.columns.unit != none {
-		slice = windows.SliceOf(r.unitOf(c, arm))
+		slice = windows.SliceOf(r.unitOf(c, arm, n))
 		c.samples[slice] += n
 	}
 	h := &r.held[arm]
@@ -408,15 +408,19 @@ func (r *rows) sample(c *counts, arm windows.Arm) error {
 	return nil
 }
 
-// unitOf is what the line's sample belongs to: as in a stream, one that names none is by itself.
-func (r *rows) unitOf(c *counts, arm windows.Arm) string {
+// unitOf is what the line's n values belong to: as in a stream, a line that names no unit is by itself.
+func (r *rows) unitOf(c *counts, arm windows.Arm, n int64) string {
 	name := r.lines.fields[r.columns.unit].text
 	switch {
-	case !r.spec.ranked() || arm != windows.Baseline:
+	case !r.spec.ranked() && r.spec.Kind != Mean || r.spec.Gauge || arm != windows.Baseline || n == 0:
+		return name
 	case name == "":
 		return strconv.FormatInt(r.lines.number, 10)
 	case r.known.fresh(name):
 		c.units++
+	}
+	if n > 1 {
+		r.known.of, r.known.again = nil, true
 	}
 	return name
 }
@@ -424,7 +428,7 @@ func (r *rows) unitOf(c *counts, arm windows.Arm) string {
 // knownUnits tell whether every row was the first of its unit so far: then there is nothing that could be alike. They are forgotten with the first that wasn't.
 type knownUnits struct {
 	of    map[uint64]struct{}
-	again bool // some unit had several rows, or there were windows.MaxUnits
+	again bool // some unit had several rows or values, or there were windows.MaxUnits
 }
 
 func (k *knownUnits) fresh(name string) bool {

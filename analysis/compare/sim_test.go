@@ -224,6 +224,28 @@ func users(factor float64, named bool) func(r *rand.Rand) string {
 	}
 }
 
+// sameScores are of users who come anew in each window, each with 20 values that are all the same; five users a window, a fifth of them the canary's. named: the file has them as units.
+func sameScores(shift float64, named bool) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		var out strings.Builder
+		out.WriteString("window,arm,user,value\n")
+		if named {
+			out.Reset()
+			out.WriteString("window,arm,unit,value\n")
+		}
+		for user := range simWindows * 5 {
+			arm, x := "baseline", .8*r.Float64()
+			if r.Float64() < .2 {
+				arm, x = "canary", x+shift
+			}
+			for range 20 {
+				fmt.Fprintf(&out, "%d,%s,u%d,%.3f\n", user/5, arm, user, x)
+			}
+		}
+		return out.String()
+	}
+}
+
 // scores lie between 0 and 1, rounded, with many ties.
 func scores(shift float64) func(r *rand.Rand) string {
 	return func(r *rand.Rand) string {
@@ -291,6 +313,9 @@ var worlds = []world{
 	{"mann-whitney of users on its margin", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%"}, users(1.2, true), false},
 	{"mann-whitney of users that phi tells", Spec{Kind: MannWhitney, Phi: 6}, users(1, false), false},
 	{"mean of users, any", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 200}, users(1, true), false},
+	{"mean of users' same scores, any", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1}, sameScores(0, true), false},
+	{"mean of users' same scores on its margin", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "0.1", Cap: 1}, sameScores(.1, true), false},
+	{"mean of users' same scores that phi tells", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1, Phi: 20}, sameScores(0, false), false},
 	{"mean of revenue, any", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "any", Cap: 500}, revenue(1), false},
 	{"mean of a gauge, any", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1, Gauge: true}, gauges(0), false},
 	{"split by a plan that changes", Spec{Kind: SRM}, units(1, true), false},
@@ -308,6 +333,7 @@ var worlds = []world{
 	{"mann-whitney of users, twice as much", Spec{Kind: MannWhitney, Direction: schemas.Increase, Margin: "20%"}, users(2, true), true},
 	{"scores moved", Spec{Kind: KS, Buckets: schemas.Buckets{From: 0, To: 1, Count: 100}}, scores(.08), true},
 	{"revenue halved", Spec{Kind: Mean, Direction: schemas.Decrease, Margin: "5%", Cap: 500}, revenue(.5), true},
+	{"mean of users, three times as much", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "5%", Cap: 200}, users(3, true), true},
 	{"a gauge much higher", Spec{Kind: Mean, Direction: schemas.Increase, Margin: "any", Cap: 1, Gauge: true}, gauges(.3), true},
 	{"half of the canary's units get lost", Spec{Kind: SRM}, units(.5, true), true},
 	{"and nobody planned them", Spec{Kind: SRM}, units(.3, false), true},

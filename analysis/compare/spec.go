@@ -54,7 +54,7 @@ type Spec struct {
 	Alpha        float64 // chance of a false alarm in the whole file; 0: .01, of SRM .001
 	FalsePromote float64 // chance of a false "passed"; 0: .05
 	BaselineRate float64 // of a rate, in (0,1), known from before: above .1 a sharper test is taken; 0: what the file has before the canary's first row
-	// Phi is over-dispersion, assumed until the file's units tell: of a rate; of samples that go to the arms by units whose samples are alike. 0: 1.5, of samples without units 1. Not of a mean, nor of SRM.
+	// Phi is over-dispersion, assumed until the file's units tell: of a rate or a mean; of samples that go to the arms by units whose samples are alike. 0: 1.5, of samples without units 1. Not of a gauge, nor of SRM.
 	Phi   float64
 	Share float64 // of SRM: the canary's planned share; 0: the file has it, or it stays what it is
 
@@ -92,6 +92,9 @@ const anyMargin = "any"
 func (s Spec) complete() (Spec, error) {
 	if !slices.Contains([]Kind{Rate, Quantile, Mean, KS, MannWhitney, SRM}, s.Kind) {
 		return s, errKinds
+	}
+	if s.Gauge && s.Phi != 0 {
+		return s, errors.New("phi is not of a gauge: its noise is measured between the baseline's units, and no factor of another. Leave it out")
 	}
 	if s.distribution() && s.Direction == "" {
 		s.Direction, s.Margin = schemas.Both, anyMargin

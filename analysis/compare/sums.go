@@ -42,7 +42,7 @@ func (r *rows) sums(c *counts, arm windows.Arm) error {
 	cell.Sum += steps
 	cell.Squares += int64(math.Round(squares / (limit * limit) * windows.SumUnit))
 	if r.columns.unit != none && arm == windows.Baseline {
-		s := &cell.Slices[windows.SliceOf(r.lines.fields[r.columns.unit].text)]
+		s := &cell.Slices[windows.SliceOf(r.unitOf(c, arm, n))]
 		s.N += n
 		s.Sum += steps
 	}

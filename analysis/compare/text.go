@@ -39,7 +39,7 @@ func (s *Summary) sentence() string {
 		return fmt.Sprintf("%s not %s than the baseline's%s.", subject, s.worse(), by(margin))
 	case schemas.StateInsufficient:
 		text := "Too little was counted to test anything: windows that are taken together need 8 of each arm, and for a tail 4 expected values." + s.togetherText()
-		if s.spec.ranked() && s.Measured && s.Phi > 0 {
+		if s.Measured && (s.spec.ranked() && s.Phi > 0 || s.Compare == Mean && s.clumped) {
 			text += "\n  Units have several rows, and the first windows of these tell the noise alone: give more windows, or leave out the column unit and say with --phi how noisy it is."
 		}
 		return text
@@ -430,7 +430,7 @@ func (s *Summary) promise() string {
 		}
 	case Mean:
 		condition += ", and values are independent of each other;\nthe interval is calibrated on how the values vary, and not exact"
-		if s.Measured {
+		if s.Measured || s.spec.rowsPhi > 1 {
 			condition = "if units go to the arms at random within a window, and are no noisier than that;\nthe interval is calibrated on how the values vary, and not exact"
 		}
 		if s.spec.Gauge {

@@ -257,3 +257,51 @@ func TestNoiseOfMeans(t *testing.T) {
 		}
 	}
 }
+
+// TestMeansOfUnits: of a mean, too, units that have several values weigh by how alike these are, from the first window on, whether the file has samples or sums; where units have single values nothing is known of that.
+func TestMeansOfUnits(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 2))
+	var samples, sums, single strings.Builder
+	samples.WriteString("window,arm,unit,value\n")
+	sums.WriteString("window,arm,unit,n,sum,squares\n")
+	single.WriteString("window,arm,unit,value\n")
+	for w := range 20 {
+		for user := range 24 {
+			arm, x := []string{"baseline", "canary"}[user%2], math.Round(64*r.Float64())/64
+			for range 8 {
+				fmt.Fprintf(&samples, "%d,%s,u%d-%d,%v\n", w, arm, w, user, x)
+			}
+			fmt.Fprintf(&sums, "%d,%s,u%d-%d,8,%v,%v\n", w, arm, w, user, 8*x, 8*x*x)
+			fmt.Fprintf(&single, "%d,%s,u%d-%d,%v\n", w, arm, w, user, x)
+		}
+	}
+	spec := Spec{Kind: Mean, Direction: schemas.Increase, Margin: "0.1", Cap: 1}
+	want, lines, err := compared(spec, samples.String())
+	if err != nil || want.Phi < 6 || lines[0].Phi < 6 || lines[0].LogEvidence != 0 || lines[0].LogPass != 0 {
+		t.Fatalf("phi %v at first, %v in the end, %v", lines[0].Phi, want.Phi, err)
+	}
+	got, _, err := compared(spec, sums.String())
+	if err != nil || got.Phi != want.Phi || math.Abs(got.LogEvidence-want.LogEvidence) > 1e-3 || math.Abs(got.LogPass-want.LogPass) > 1e-3 {
+		t.Errorf("of sums phi %v, evidence %v and %v, of samples %v, %v and %v, %v", got.Phi, got.LogEvidence, got.LogPass, want.Phi, want.LogEvidence, want.LogPass, err)
+	}
+	for _, text := range []string{samples.String(), sums.String()} {
+		one, _, err := compared(spec, text[:strings.Index(text, "\n1,")+1])
+		if err != nil || one.Verdict != schemas.StateInsufficient || !strings.Contains(one.Sentence, "Units have several rows, and the first windows of these tell the noise alone") {
+			t.Errorf("one window: %s, %q, %v", one.Verdict, one.Sentence, err)
+		}
+	}
+	alone, lines, err := compared(spec, single.String())
+	if err != nil || alone.Phi != 1.5 || lines[0].LogPass == 0 {
+		t.Errorf("units of one value: phi %v, %v of passing, %v", alone.Phi, lines[0].LogPass, err)
+	}
+	spec.Phi = 30
+	stated, _, err := compared(spec, samples.String())
+	unnamed, _, err2 := compared(spec, strings.Replace(samples.String(), "unit", "user", 1))
+	if err != nil || err2 != nil || stated.Phi < 30 || unnamed.Phi != 30 || !strings.Contains(written(t, unnamed), "no noisier than that") {
+		t.Errorf("phi 30: %v, without units %v, %v, %v\n%s", stated.Phi, unnamed.Phi, err, err2, written(t, unnamed))
+	}
+	spec.Gauge = true
+	if _, _, err := compared(spec, samples.String()); err == nil || !strings.Contains(err.Error(), "phi is not of a gauge") {
+		t.Errorf("phi of a gauge: %v", err)
+	}
+}

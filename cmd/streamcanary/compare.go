@@ -125,6 +125,7 @@ func compareMean(c *console) *cobra.Command {
 
   time,arm,value                               or value,count
   window,arm,n,sum,squares                     of n values: their sum, and the sum of their squares, each value capped
+  time,arm,unit,value                          either with unit (user, host) of the baseline: what goes to an arm, and whose values may be alike
 
 or both arms in a row:
 
@@ -136,14 +137,18 @@ For instance, of users, with the cap 500:
   2026-01-30,baseline,4120,13184.50,612034.75
   2026-01-30,canary,455,1402.25,60113.50
 
-Values must be independent of each other, as users' are. Where a user has several, give the baseline's rows by unit (user): the noise is measured between
-them, instead of assumed (1.5 times that of independent values). Of readings that hang together over time, such as gauges, say --gauge, and give the
-baseline's rows by unit (host): the noise is measured between them. Where half of an arm's samples or more are at the cap or beyond, the answer says so
-(capped with --json): what lies there isn't told apart. Sums don't tell it.`
+Values must be independent of each other, as users' are. Where a user has several, give the baseline's rows by unit (user): once a unit has a second
+value, one half of the units, by a hash of their names, is held against the other, window by window, and by how much noisier that is than single values
+evidence is divided from the next window on (phi in --json, noise in the text). Nothing is tested in the windows that first tell of it. Until 50 windows
+and 200 values of that half have told, the noise is no less than --phi, and than what the sizes of units allow: where they have 20 values each, 20 times
+that of single ones. Without the column it is --phi all along, and alike values of one user count for more than they are worth. Of readings that hang
+together over time, such as gauges, say --gauge, and give the baseline's rows by unit (host): the noise is measured between them. Where half of an arm's
+samples or more are at the cap or beyond, the answer says so (capped with --json): what lies there isn't told apart. Sums don't tell it.`
 	cmd.Example = `  streamcanary compare mean --decrease 3% --cap 500 --column n=users --column sum=revenue --column squares=revenue_squares daily.csv
   streamcanary compare mean --gauge --increase 0.05 --cap 1 cpu.csv.gz`
 	f.harm(cmd)
 	cmd.Flags().Float64Var(&f.spec.Cap, "cap", 0, "what one value counts at most, either way")
+	cmd.Flags().Float64Var(&f.spec.Phi, "phi", 0, "by how much the noise exceeds that of independent values, as a factor: with a column unit until that is measured, without it all along (default 1.5)")
 	cmd.Flags().BoolVar(&f.spec.Gauge, "gauge", false, "values hang together over time; the file has the baseline's by unit")
 	return cmd
 }
