@@ -35,7 +35,7 @@ const BoundedPoints = 16
 // for x >= -1 and 0 <= l < 1, with psi(l) = -log(1-l) - l.)
 //
 // When. Exact at phi = 1 for samples that are independent, given the past; at phi > 1 for independent units of at most phi samples each,
-// whatever the dependence within a unit (as Bernoulli); with a measured phi calibrated, not exact. It is not for gauges, whose samples are
+// whatever the dependence within a unit (as Bernoulli); with a phi that is measured, or that of the sizes of units (sum n² / sum n, which is below the largest), calibrated, not exact. It is not for gauges, whose samples are
 // autocorrelated: there it alarms in up to six of ten healthy runs, and Mean is the test. Values are rescaled to [0, 1] by bounds
 // that are fixed in advance, and clipped there: the hypothesis is about the clipped mean. Squares that were rounded should be rounded up:
 // more of them is less evidence.
