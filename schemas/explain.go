@@ -212,7 +212,7 @@ func (e *explainer) calibration(indent string) {
 		"  until a rate has shown some 200 events, its noise is taken for no less than phi; and where events name units (users, sessions), for no less than their",
 		"  sizes allow: all requests of one unit in a window may fail together. Where events name none, each request counts as a unit by itself: requests that fail",
 		"  together aren't seen before some have failed. Neither sees users who fail on in later windows: where one fails N times on end, write phi: N",
-		"  quantiles, ks and mann-whitney: exact while no unit of the baseline has a second request; then by how alike a unit's are. Without units none is seen to be",
+		"  quantiles, ks, mann-whitney, and means of predictions: exact while no unit of the baseline has a second request; then by how alike a unit's are. Without units none is seen to be",
 		"not seen: noise of hosts (cold caches, a slow node), as every unit uses all of them: it counts as the canary's.",
 		"  A baseline of fresh hosts, as many as the canary has and as old, picked by baseline.where, has the same, and it cancels out",
 		fmt.Sprintf("not seen: clumps that last longer than %s (%d windows): then less is proven than it seems; longer windows see longer ones.",
