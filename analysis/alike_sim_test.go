@@ -49,11 +49,12 @@ func TestSimAlikeMeans(t *testing.T) {
 		worse float64 // the canary's scores
 		until schemas.State
 	}{
-		{"g: mean score increase any from=prediction cap=1", 0, failed}, {"g: mean score above 0.5 from=prediction cap=1", 0, failed}, {"g: mean score increase 0.1 from=prediction cap=1", .1, schemas.StatePassed},
+		{"g: mean score increase any from=prediction cap=1", 0, failed}, {"g: mean score above 0.5 from=prediction cap=1", 0, failed},
+		{"g: mean score increase 0.1 from=prediction cap=1", .1, schemas.StatePassed}, {"g: mean score above 0.5 from=prediction cap=1", 0, schemas.StatePassed},
 	} {
 		for _, users := range [][2]int{{1, 1}, {10, 1}, {20, 1}, {1, 60}} {
 			many, stay := users[0], users[1]
-			if many == 10 && *simSize != "full" {
+			if *simSize != "full" && many != 20 && stay == 1 {
 				continue
 			}
 			at := make([]int, runs)
