@@ -14,7 +14,7 @@ type Baseline struct {
 	Rate      float64 // of rates: the share with it; of samples: the share above the limit
 	Values    []Point // of quantiles, distributions, and means of predictions: ascending X
 	Mean      schemas.MeanValue
-	Phi       float64 // over-dispersion of what is drawn, of ranks what evidence is divided by; 0: unknown, events are independent
+	Phi       float64 // over-dispersion of what is drawn, of ranks and of predictions' means what evidence is divided by; 0: unknown, events are independent
 }
 
 // A Point is a value and how probable it is.

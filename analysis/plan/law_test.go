@@ -250,7 +250,7 @@ func TestClumps(t *testing.T) {
 // TestSurvey: what a survey finds in windows is what they were made of.
 func TestSurvey(t *testing.T) {
 	r := parsed(t, "  outcomes: {click: {within: 1m}}\n  guardrails:\n  - {name: e, rate: error, increase: 1pp}\n  - {name: l, quantile: 0.9, increase: 10%}\n"+
-		"  - {name: g, sample: cpu, limit: 0.9, increase: 1pp}\n  - {name: c, rate: click, decrease: 5%}\n  - {name: s, quantile: 0.9, of: tokens, increase: 10%}\n")
+		"  - {name: g, sample: cpu, limit: 0.9, increase: 1pp}\n  - {name: c, rate: click, decrease: 5%}\n  - {name: s, quantile: 0.9, of: tokens, increase: 10%}\n  - {name: m, mean: score, from: prediction, cap: 1, increase: 10%}\n")
 	metrics := analysis.Metrics(r)
 	keys := func(kind windows.PartKind) (keys []string) {
 		for _, m := range metrics {
@@ -271,6 +271,7 @@ func TestSurvey(t *testing.T) {
 		for arm, n := range [windows.Arms]int64{90, 10} {
 			serving.Cells[arm] = make([]windows.Cell, len(serving.Metrics))
 			serving.Cells[arm][slices.Index(serving.Metrics, "error")] = windows.Cell{N: n, K: n / 10}
+			serving.Cells[arm][slices.Index(serving.Metrics, "values.score~1")] = windows.Cell{N: n, Sum: n / 2 * windows.SumUnit, Squares: n / 2 * windows.SumUnit}
 			serving.Cells[arm][slices.Index(serving.Metrics, "latency")] = windows.Cell{N: n, Hist: []windows.Bucket{{Index: 64, Count: uint32(n / 2)}, {Index: 128, Count: uint32(n / 2)}}}
 		}
 		samples := &windows.Part{Stream: windows.Stream{Kind: windows.Resources}, StartMs: 1000 * (i + 1), Metrics: keys(windows.Resources)}
@@ -291,8 +292,8 @@ func TestSurvey(t *testing.T) {
 	if b[0].PerSecond != 100 || b[0].Rate != .1 || b[2].PerSecond != 4 || b[2].Rate != .5 || !b[2].Sampled || b[3].PerSecond != 100 || b[3].Rate != .02 {
 		t.Errorf("rates %+v", b)
 	}
-	if b[0].Phi != 0 || b[1].Phi != 1.5 || b[2].Phi != 0 || b[3].Phi != 0 { // nothing was cut in slices: of ranks the judge's prior, of others none
-		t.Errorf("over-dispersion %v, %v, %v and %v", b[0].Phi, b[1].Phi, b[2].Phi, b[3].Phi)
+	if b[0].Phi != 0 || b[1].Phi != 1.5 || b[2].Phi != 0 || b[3].Phi != 0 || b[5].Phi != 1.5 || b[5].Mean.Mean != .5 { // nothing was cut in slices: of ranks and means the judge's prior, of others none
+		t.Errorf("over-dispersion %v, %v, %v, %v and %v of the mean %v", b[0].Phi, b[1].Phi, b[2].Phi, b[3].Phi, b[5].Phi, b[5].Mean.Mean)
 	}
 	if b[4].Unknown != "the log has nothing of tokens" {
 		t.Errorf("tokens: %+v", b[4])

@@ -33,7 +33,7 @@ type Guardrail struct {
 	Name     string
 	Unknown  string // why nothing can be said; empty: the rest is filled in
 	Alpha    float64
-	Phi      float64 // over-dispersion that the test reckons with when it fails, as measured by then; 0: it needs none; of ranks what was stated or surveyed, else 1
+	Phi      float64 // over-dispersion that the test reckons with when it fails, as measured by then; 0: it needs none; of ranks and of predictions' means what was stated or surveyed, of ranks else 1
 	Floor    time.Duration
 	Harm     schemas.Margin // what Suspect and Fail are of
 	Suspect  *Reach         // nil: this guardrail fails at once

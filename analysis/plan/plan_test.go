@@ -181,6 +181,16 @@ func TestPlannedNoiseOfRanks(t *testing.T) {
 	}
 }
 
+// TestPlannedNoiseOfMeans: so it does of a mean of predictions.
+func TestPlannedNoiseOfMeans(t *testing.T) {
+	r := parsed(t, "  guardrails: [{name: length, mean: tokens, from: prediction, cap: 2000, increase: 10%}]\n  stages: [{weight: 10}]\n")
+	const traffic = "requests: 400\nmeans: {length: {mean: 500, deviation: 200}}\n"
+	plain, alike := planned(t, r, traffic)["length"], planned(t, r, traffic+"phi: {length: 12}\n")["length"]
+	if ratio := alike.Fail.Events / plain.Fail.Events; !(plain.Phi < 6) || alike.Phi != 12 || !(ratio > 3) {
+		t.Errorf("phi %v: %.0f canary events, phi %v: %.0f", plain.Phi, plain.Fail.Events, alike.Phi, alike.Fail.Events)
+	}
+}
+
 // TestWiderWindows: what takes longer than windows of the rollout's own width are drawn for is planned with wider ones, and comes out as with its own, for rates and
 // for means whose noise is measured.
 func TestWiderWindows(t *testing.T) {

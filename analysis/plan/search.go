@@ -28,7 +28,7 @@ type Reach struct {
 	After    time.Duration
 	How      How
 	Patience bool    // a failure by patience rather than by proof
-	Phi      float64 // over-dispersion that the test reckoned with by then, a median; 0: it needs none; of ranks what was stated or surveyed, else 1
+	Phi      float64 // over-dispersion that the test reckoned with by then, a median; 0: it needs none; of ranks and of predictions' means what was stated or surveyed, of ranks else 1
 }
 
 // Bounds of a simulation.

@@ -113,7 +113,7 @@ func (s *Survey) Traffic() (Traffic, error) {
 	known := s.judge.Status()
 	for i := range s.rollout.Guardrails {
 		b := s.baseline(&s.rollout.Guardrails[i], seconds)
-		if ranked(&s.rollout.Guardrails[i]) { // what the test itself reckons with
+		if g := &s.rollout.Guardrails[i]; ranked(g) || valued(g) { // what the test itself reckons with
 			b.Phi = known[i].Phi
 		}
 		t.Baselines = append(t.Baselines, b)

@@ -29,6 +29,11 @@ func ranked(g *schemas.Guardrail) bool {
 	return g.Direction.Contrast() && (g.Kind == schemas.QuantileGuardrail || g.Kind == schemas.DistributionGuardrail)
 }
 
+// valued reports whether a guardrail is of the mean of predictions' values.
+func valued(g *schemas.Guardrail) bool {
+	return g.Kind == schemas.MeanGuardrail && g.From == schemas.KindPrediction
+}
+
 // A place is a guardrail in a stage, by their numbers from 0.
 type place struct{ guardrail, stage int }
 
@@ -98,11 +103,11 @@ type course struct {
 	patience     bool // it failed by patience, not by proof
 	halfway, end float64
 	perWindow    float64 // canary events
-	phi          float64 // over-dispersion that the test reckoned with at last; 0: it needs none; of ranks what was stated or surveyed, else 1
+	phi          float64 // over-dispersion that the test reckoned with at last; 0: it needs none; of ranks and of predictions' means what was stated or surveyed, of ranks else 1
 }
 
 // run judges windows of one width, at most so many, until what is waited for happens. As in a rollout, over-dispersion is measured on the
-// baseline, with the rollout's phi until there is enough to measure by. That of ranks isn't: what was stated, or surveyed, is reckoned with from the first window on.
+// baseline, with the rollout's phi until there is enough to measure by. That of ranks isn't, nor that of predictions' means where it is known: what was stated, or surveyed, is reckoned with from the first window on.
 func (s *setting) run(w *world, l sight, what event) course {
 	r := s.rollout
 	width, most := l.width, l.most
@@ -111,6 +116,8 @@ func (s *setting) run(w *world, l sight, what event) course {
 	switch {
 	case ranked(s.guard):
 		options.Phi = max(1, s.base.Phi)
+	case valued(s.guard) && s.base.Phi > 1:
+		options.Phi = s.base.Phi
 	case width > s.rollout.Window:
 		options.Phi = s.settled(l)
 	}
