@@ -258,6 +258,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 		s.remember(p, j.clock.widthMs)
 	}
 	s.look(p)
+	j.muster(p)
 	j.sift(s, p)
 	for _, g := range s.guards {
 		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: warming && measuresValues(g.spec) || j.cold.mutes(g.spec)})
@@ -343,6 +344,7 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline])
 	j.clock.over = j.clock.over || j.stages.offPlan(s) || p.Kind == windows.Outcomes && j.users.spoils(s, p, n[windows.Canary])
 	s.measure(p, (*dispersion).look)
+	j.muster(p)
 	j.sift(s, p)
 	for _, g := range s.guards {
 		g.blind, g.waiting = blind, false

@@ -187,6 +187,21 @@ func (r *roll) see(segments []windows.Segment) {
 	}
 }
 
+// muster counts a part's segments before they are chosen. Serving parts choose, whatever the guardrails read: that of an outcome alone has strips of its own stream only.
+func (j *Judge) muster(p *windows.Part) {
+	if j.roster == nil {
+		return
+	}
+	watched := func(s *stream) bool { return s.strips != nil }
+	if len(p.Segments) > windows.MaxSegments && slices.ContainsFunc(j.streams, watched) { // all names that are told apart, and the rest
+		j.crowded = true
+	}
+	if p.Kind == windows.Serving && !j.roster.frozen {
+		j.roster.count(p)
+		j.nameSegments()
+	}
+}
+
 // sift sorts a part's segments.
 func (j *Judge) sift(s *stream, p *windows.Part) {
 	if s.strips == nil {
@@ -194,11 +209,6 @@ func (j *Judge) sift(s *stream, p *windows.Part) {
 	}
 	if s.strips.strata != nil {
 		s.strips.strata.see(p.Segments)
-	}
-	j.crowded = j.crowded || len(p.Segments) > windows.MaxSegments // all names that are told apart, and the rest
-	if p.Kind == windows.Serving && !j.roster.frozen {
-		j.roster.count(p)
-		j.nameSegments()
 	}
 	clear(s.strips.now)
 	if j.roster.frozen {

@@ -194,9 +194,20 @@ func (e *explainer) guardrails(f *field, indent string) {
 	}
 	e.say(indent+"  ", "the missing canary: "+e.riskShare(MissingCanaryWeight))
 	e.calibration(indent + "  ")
-	if r.Segments != nil {
-		e.say(indent+"  ", fmt.Sprintf("segments: risk %.3g: a tenth of falseRollback, shared by all of them", SegmentReserve*r.Risk.FalseRollback))
+	e.segments(indent + "  ")
+}
+
+// segments says what the segments take of the risk.
+func (e *explainer) segments(indent string) {
+	r := e.rollout
+	if r.Segments == nil {
+		return
 	}
+	text := "shared by all of them"
+	if !slices.ContainsFunc(r.Guardrails, func(g Guardrail) bool { return !g.IsSample() }) {
+		text = "which nothing uses: samples have no segment, and all guardrails read samples"
+	}
+	e.say(indent, fmt.Sprintf("segments: risk %.3g: a tenth of falseRollback, %s", SegmentReserve*r.Risk.FalseRollback, text))
 }
 
 // noiseWindows is the longest stretch of windows in which noise of a rate is looked for.

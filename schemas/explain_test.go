@@ -86,6 +86,23 @@ func TestExplainSaysWhatNeverPasses(t *testing.T) {
 	}
 }
 
+// TestExplainSaysWhatSegmentsTake: samples have no segment, so beside them alone nothing is watched.
+func TestExplainSaysWhatSegmentsTake(t *testing.T) {
+	const watched, cpu = "  segments: {watch: segment, top: 3}\n  guardrails:\n", "  - {name: cpu, sample: cpu, limit: 0.9, increase: 5pp}\n"
+	for more, want := range map[string]string{
+		"": "a tenth of falseRollback, which nothing uses: samples have no segment, and all guardrails read samples",
+		"  - {name: ctr, rate: click, decrease: 2%}\n": "a tenth of falseRollback, shared by all of them",
+	} {
+		file := shortest + watched + cpu + more
+		if more != "" {
+			file += "  outcomes: {click: {within: 10m}}\n"
+		}
+		if text := string(Explain(parsed(t, file))); !strings.Contains(text, "# segments: risk 0.001: "+want+"\n") {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}
+
 // TestExplainSaysWhatPassesHardly: where the shortest of the rounded latencies takes the margin, below which latency; and where a margin is tiny, how much a pass takes at least.
 func TestExplainSaysWhatPassesHardly(t *testing.T) {
 	const then = ": then write a greater margin, report latencies more finely, or don't require it"
