@@ -27,7 +27,7 @@ var fixedFields = map[string]bool{"cell": true, "histCell": true, "edges": true,
 
 var sharedTypes = map[reflect.Type]bool{
 	reflect.TypeFor[*schemas.Guardrail](): true, reflect.TypeFor[*schemas.Rollout](): true, reflect.TypeFor[*increments](): true,
-	reflect.TypeFor[*dispersion](): true, reflect.TypeFor[*meanNoise](): true, reflect.TypeFor[*rankNoise](): true, reflect.TypeFor[*family](): true, reflect.TypeFor[*selfTest](): true,
+	reflect.TypeFor[*dispersion](): true, reflect.TypeFor[*meanNoise](): true, reflect.TypeFor[*rankNoise](): true, reflect.TypeFor[*rankPart](): true, reflect.TypeFor[*family](): true, reflect.TypeFor[*selfTest](): true,
 	reflect.TypeFor[*rateContrast](): true, reflect.TypeFor[*rankContrast](): true, reflect.TypeFor[*rateLimit](): true, reflect.TypeFor[*quantileLimit](): true,
 	reflect.TypeFor[*noisyMean](): true, reflect.TypeFor[*ends](): true, reflect.TypeFor[*meanLimit](): true, reflect.TypeFor[shape](): true, reflect.TypeFor[scale](): true,
 	reflect.TypeFor[[]int](): true, reflect.TypeFor[*Judge](): true, reflect.TypeFor[[]*guard](): true, reflect.TypeFor[*roster](): true,
@@ -81,6 +81,15 @@ func (f *footprint) of(v reflect.Value) int {
 	}
 	f.write(v)
 	return int(v.Type().Size())
+}
+
+// ranks is what a noise of ranks holds, with those of its segments.
+func (f *footprint) ranks(r *rankNoise) int {
+	sum := f.of(reflect.ValueOf(r).Elem())
+	for _, part := range r.parts {
+		sum += f.of(reflect.ValueOf(part).Elem())
+	}
+	return sum
 }
 
 func (f *footprint) write(v reflect.Value) {
@@ -142,7 +151,7 @@ func (w *rowWorld) addSegment(p *windows.Part, name string) {
 		cells := w.cells(windows.Arm(arm), windows.Serving)
 		segment.Served[arm], segment.Cells[arm] = n, cells
 		t := &p.Traffic[arm]
-		t.Events, t.Served, t.SampledMin, t.SampledMax = t.Events+n, t.Served+n, 1, 1
+		t.Events, t.Served, t.SampledMin, t.SampledMax, t.UnitsFull = t.Events+n, t.Served+n, 1, 1, true // they have come before
 		if p.Cells[arm] == nil {
 			p.Cells[arm] = make([]windows.Cell, len(cells))
 		}
@@ -224,7 +233,7 @@ func TestFootprint(t *testing.T) {
 			}
 		}
 		for _, r := range s.ranks {
-			whole += f.of(reflect.ValueOf(r).Elem())
+			whole += f.ranks(r)
 		}
 		whole += f.of(reflect.ValueOf(s.strips).Elem().FieldByName("traffic"))
 		for _, r := range s.recents {

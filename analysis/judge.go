@@ -295,6 +295,7 @@ func (j *Judge) calibrate(s *stream, p *windows.Part) {
 	for _, r := range s.ranks {
 		r.add(p)
 	}
+	s.addParts(p)
 	cells := p.Cells[windows.Baseline]
 	for i, m := range s.noises {
 		if m != nil && i < len(cells) {

@@ -58,7 +58,7 @@ func (j *Judge) equip(s *stream, g *guard) {
 			g.mixed = &mixed{}
 		}
 		for _, t := range g.trials() {
-			t.ranks = j.rankNoise(s, spec, t.ppm)
+			g.ranked(t, j.rankNoise(s, spec, t.ppm))
 		}
 		if a, ok := g.canary.account.(*leanAccount); ok && a.shown != nil && (stepOf(j.rollout, spec) > 0 || spec.Buckets.Linear()) {
 			a.shown.law = &histogram{}
@@ -81,7 +81,7 @@ func (j *Judge) equip(s *stream, g *guard) {
 func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
 	switch {
 	case g.spec.Kind == schemas.QuantileGuardrail && g.isContrast():
-		t.ranks = j.rankNoise(s, g.spec, tailPPM(g.spec.Quantile))
+		g.ranked(t, j.rankNoise(s, g.spec, tailPPM(g.spec.Quantile)))
 	case g.spec.Kind == schemas.MeanGuardrail:
 		t.noise = j.noise(s, g.cell, g.spec.From == schemas.KindPrediction)
 		if g.ofPart {
@@ -92,6 +92,13 @@ func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
 		if g.ofPart {
 			t.phi = s.strips.noise(g.cell, g.slot, t.phi)
 		}
+	}
+}
+
+// ranked gives a trial what measures the noise of its ranks.
+func (g *guard) ranked(t *trial, r *rankNoise) {
+	if t.ranks = r; g.ofPart {
+		t.apart = r.part(g.slot)
 	}
 }
 

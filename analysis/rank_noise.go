@@ -21,11 +21,40 @@ type rankNoise struct {
 	told   bool    // a block with such units was measured
 	blind  bool    // there are such units, and nothing is known of them yet
 	seen   *stats.Alike
-	open   [2]histogram // of the half, of the other one: a block that is too small to tell yet
+	open   halves
 	served [windows.Slices]float64
-	n      int64
-	rest   histogram
-	phi    float64 // 0: not asked for since something was measured
+	rest   histogram   // scratch
+	phi    float64     // 0: not asked for since something was measured
+	parts  []*rankPart // by slot; none: no guardrail by segment asks for it
+}
+
+// halves are the half and the other one of a block that is too small to tell yet.
+type halves struct {
+	n    int64
+	hist [2]histogram
+}
+
+// add takes one window of n requests, and returns what the block tells, of a tail or of ranks, once it is full.
+func (h *halves) add(n int64, half, other []windows.Bucket, ppm int64) (s stats.Scores, full bool) {
+	h.n += n
+	full = h.n >= 2*blockExposures && (ppm == 0 || h.n*ppm >= blockPPM)
+	if alone := h.n == n; !alone || !full {
+		h.hist[0].add(half)
+		h.hist[1].add(other)
+		half, other = h.hist[0].buckets, h.hist[1].buckets
+	}
+	if !full {
+		return s, false
+	}
+	if ppm > 0 {
+		s = stats.TailScores(half, other, ppm)
+	} else {
+		s = stats.RankScores(half, other)
+	}
+	h.n = 0
+	h.hist[0].clear()
+	h.hist[1].clear()
+	return s, true
 }
 
 // rankNoise finds or adds what measures the noise of a rank test: of a tail, or, of 0, of ranks.
@@ -56,24 +85,16 @@ func (r *rankNoise) add(p *windows.Part) {
 	if r.known > 0 || !r.named || r.whole >= len(cells) || r.half >= len(cells) || cells[r.whole].N == 0 {
 		return
 	}
-	whole, half := &cells[r.whole], &cells[r.half]
-	r.rest.less(whole.Hist, half.Hist)
-	r.open[0].add(half.Hist)
-	r.open[1].add(r.rest.buckets)
+	r.rest.less(cells[r.whole].Hist, cells[r.half].Hist)
+	scores, full := r.open.add(cells[r.whole].N, cells[r.half].Hist, r.rest.buckets, r.ppm)
 	for i, n := range p.Traffic[windows.Baseline].Slices {
 		r.served[i] += float64(n)
 	}
-	if r.n += whole.N; r.ppm > 0 && r.n*r.ppm < blockPPM || r.n < 2*blockExposures {
+	if !full {
 		return
 	}
-	scores := stats.RankScores(r.open[0].buckets, r.open[1].buckets)
-	if r.ppm > 0 {
-		scores = stats.TailScores(r.open[0].buckets, r.open[1].buckets, r.ppm)
-	}
 	r.seen.Add(scores, sliceShares[:], r.served[:])
-	r.n, r.phi, r.served, r.told = 0, 0, [windows.Slices]float64{}, r.many
-	r.open[0].clear()
-	r.open[1].clear()
+	r.phi, r.served, r.told = 0, [windows.Slices]float64{}, r.many
 }
 
 // measures reports whether there is any noise to reckon with.

@@ -100,6 +100,7 @@ type strips struct {
 	traffic []traffic          // by slot
 	other   segmentSum         // where several segments are the others
 	noises  [][]*dispersion    // by cell and slot; nil where no guardrail needs one
+	rest    histogram          // scratch
 
 	strata *roll // nil: contrasts are not made within segments
 }

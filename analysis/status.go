@@ -129,7 +129,7 @@ func (j *Judge) status(g *guard) schemas.GuardrailStatus {
 			s.Phi = phi
 		}
 	case g.canary.ranks != nil && g.canary.ranks.measures():
-		s.Phi = g.canary.ranks.arms()[windows.Canary]
+		s.Phi = g.canary.phiNext()[windows.Canary]
 	}
 	if g.self != nil && g.self.off {
 		s.Calibration = schemas.CalibrationFailed

@@ -90,6 +90,7 @@ type trial struct {
 	noise   *meanNoise  // likewise, of means
 	own     *partMean   // of a segment's mean; nil: it is of all traffic
 	ranks   *rankNoise  // likewise, of ranks
+	apart   *rankPart   // of a segment, beside ranks; nil: ranks says it
 	ppm     int64       // of a distribution by quantiles: the tail
 	shape   shape
 
@@ -180,6 +181,8 @@ func (t *trial) phiNext() armPhi {
 			t.own.begin(t.noise)
 		}
 		return t.meanNoise()
+	case t.apart != nil:
+		return t.apart.arms()
 	case t.ranks != nil:
 		return t.ranks.arms()
 	}

@@ -65,7 +65,7 @@ func (a *Alike) Add(s Scores, n, k []float64) {
 func (a *Alike) Phi() float64 {
 	phi := 1.0
 	if !a.scores.Measured() {
-		phi = max(phi, a.prior, a.sizes.Window())
+		phi = max(phi, a.prior, a.Sizes())
 	}
 	rho := a.assumed
 	for i := range dispersionSizes {
@@ -81,6 +81,9 @@ func (a *Alike) Phi() float64 {
 	}
 	return phi
 }
+
+// Sizes is what sizes of units allow within a block, whatever the scores are; never below 1.
+func (a *Alike) Sizes() float64 { return a.sizes.Window() }
 
 // size is what one batch size says of sizes: the point and its limit; ones while it says nothing.
 func (b *spreadBatch) size() (point, limit float64) {
