@@ -29,6 +29,35 @@ func TestSimAlikeInOneSegment(t *testing.T) {
 	}
 }
 
+// TestSimAlikeStratified holds the level of contrasts within segments in that world, where the canary has four fifths of de's users and a fifth of the others: strata share one bet, and the noise of all traffic is what adds up.
+func TestSimAlikeStratified(t *testing.T) {
+	const falseRollback = .05
+	runs := size(12, 400)
+	for _, spec := range []string{"g: quantile 0.5 latency increase any", "g: distribution latency mann-whitney increase any"} {
+		failedIn, level := make([]bool, runs), make([]float64, runs)
+		inParallel(runs, func(i int, random *rand.Rand) {
+			r := watching(rolloutOf(guardrail(spec)), 0, "de", "us")
+			r.Risk.FalseRollback, r.Phi, r.Stratify = falseRollback, 1.5, true
+			w := newRowWorld(t, r, random)
+			for range 300 {
+				w.clumped(clumps{many: 20, share: .8})
+			}
+			g := w.script.guard("g")
+			failedIn[i], level[i] = g.state == failed, math.Exp(-g.family.any.thresholds[g.member])
+		})
+		alarms, limit := 0, binomialLimit(runs, level[0])
+		for _, is := range failedIn {
+			if is {
+				alarms++
+			}
+		}
+		t.Logf("%-50s %3d of %d healthy ones failed (limit %d)", spec, alarms, runs, limit)
+		if alarms > limit {
+			t.Errorf("%s: %d of %d healthy canaries failed, the limit is %d", spec, alarms, runs, limit)
+		}
+	}
+}
+
 // segmentAlarms is in how many of some runs of 300 windows a guardrail failed in de, and in us.
 func segmentAlarms(t *testing.T, spec string, falseRollback float64, runs int, of clumps) (alarms [2]int) {
 	failedIn := make([][2]bool, runs)
