@@ -125,7 +125,10 @@ func (t *selfTest) equip(make func(*schemas.Guardrail) sideTest) {
 		t.sides[side] = make(&any)
 		of := t.of.trials()
 		for i, one := range t.sides[side] {
-			one.phi, one.noise, one.ranks = t.of.canary.phi, t.of.canary.noise, of[i].ranks
+			one.phi, one.ranks = t.of.canary.phi, of[i].ranks
+			if noise := t.of.canary.noise; noise != nil {
+				one.noise = noise.past()
+			}
 			if t.half >= 0 {
 				one.account = bareAccount{} // histograms of all possible onsets would be larger than all else that is kept
 			}

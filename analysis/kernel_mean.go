@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"math/bits"
 
 	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
@@ -321,15 +322,20 @@ func (a *meanAccount) asked(alpha float64) (difference, ratio interval) {
 // meanNoise measures the variance of one value, autocorrelation included, on the baseline's calibration slices: for every
 // size of a shard, as dispersion does of rates.
 type meanNoise struct {
-	sizes  [shards]stats.LongRun
-	seen   [shards]int64
-	traced *traffic
-	values moments
-	prior  float64    // of phi, until it is measured
-	known  float64    // > 0: phi is given
-	ratio  bool       // what is asked for is phi: the variance over that of independent values
-	alike  *meanAlike // of phi, where units have several values; nil: it isn't asked for
+	sizes   [shards]stats.LongRun
+	seen    [shards]int64
+	traced  *traffic
+	values  moments
+	prior   float64    // of phi, until it is measured
+	known   float64    // > 0: phi is given
+	ratio   bool       // what is asked for is phi: the variance over that of independent values
+	alike   *meanAlike // of phi, where units have several values; nil: it isn't asked for
+	windows uint64
+	earlier *meanNoise // as it was when it had half to all of the windows: see past; nil: nobody asks
 }
+
+// earlierWindows is from how many windows on there is an earlier noise.
+const earlierWindows = 256
 
 func newMeanNoise(o Options, prior float64, t *traffic, ratio bool) *meanNoise {
 	m := &meanNoise{traced: t, prior: prior, known: o.Phi, ratio: ratio}
@@ -373,6 +379,25 @@ func (m *meanNoise) add(c *windows.Cell) {
 		next := c.Slices[windows.Slices-2-i]
 		part.N, part.Sum = part.N+next.N, part.Sum+next.Sum
 	}
+	m.windows++
+	if m.earlier != nil {
+		m.earlier.seen = m.seen
+		if m.windows >= earlierWindows && bits.OnesCount64(m.windows) == 1 {
+			m.earlier.sizes = m.sizes
+		}
+	}
+}
+
+// past is the noise by which the baseline is held against itself: as it was at 256, 512, 1024, … windows, and unknown before. The noise itself is made of the same contrasts, and would soon
+// cover what sets in between them.
+func (m *meanNoise) past() *meanNoise {
+	if m.ratio {
+		return m
+	}
+	if m.earlier == nil {
+		m.earlier = &meanNoise{traced: m.traced}
+	}
+	return m.earlier
 }
 
 // shard is the size of a shard that stands in for the canary: the smallest that is not smaller, of those that ever had anything.

@@ -52,7 +52,7 @@ func TestMeanNoise(t *testing.T) {
 		blind           bool
 		one, some, last span // after the first window, after 29, and in the end
 	}{
-		{"single predictions", meanCrowd{users: 200, many: 1, named: true}, 0, false, span{1.5, 1.5}, span{1.5, 1.5}, span{1, 2}},
+		{"single predictions", meanCrowd{users: 200, many: 1, named: true}, 0, false, span{1.5, 1.5}, span{1.5, 1.5}, span{1, 3}},
 		{"users of ten who are alike", meanCrowd{users: 20, many: 10, alike: true, named: true}, 0, true, span{7, 60}, span{7, 200}, span{10, 30}},
 		{"users of ten who aren't", meanCrowd{users: 20, many: 10, named: true}, 0, true, span{7, 60}, span{7, 200}, span{1, 2}},
 		{"users of ten without a name", meanCrowd{users: 20, many: 10, alike: true}, 0, false, span{1.5, 1.5}, span{1.5, 1.5}, span{1, 2}},
