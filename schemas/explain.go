@@ -228,6 +228,7 @@ func (e *explainer) calibration(indent string) {
 		"  A baseline of fresh hosts, as many as the canary has and as old, picked by baseline.where, has the same, and it cancels out",
 		fmt.Sprintf("not seen: clumps that last longer than %s (%d windows): then less is proven than it seems; longer windows see longer ones.",
 			FormatDuration(noiseWindows*e.rollout.Window), noiseWindows),
+		"  Means of gauges and of outcomes see longer ones, too, if not in the first windows: what lasts there is taken to go on",
 		"where the baseline differs from itself by more than that (health.selfTest), a contrast of that metric is `uncalibrated`:",
 		"  with hold it can neither roll back nor pass; limits (above, below) of the metric and all other guardrails stay armed",
 	} {
