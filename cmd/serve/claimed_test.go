@@ -34,18 +34,22 @@ func (v *village) deletes(name, rollout string) {
 	v.wait(5*time.Second + 130*time.Millisecond)
 }
 
-// TestBegunByOne: of two services that decide for nothing exactly one begins what is applied, in one epoch, by its own record of the journal; the other one stands by, and goes on when that one is stopped.
+// TestBegunByOne: of two services that decide for nothing exactly one begins what is applied, in one epoch, by its own record of the journal; the other one stands by, and judges it when that one is stopped.
 func TestBegunByOne(t *testing.T) {
-	inVillage(t, advised(storyHead+errorsMore+atOnce), "", func(v *village) {
+	inVillage(t, advisedOf("story", "m"), "", func(v *village) {
 		v.status(decisions.StatusRunning)
-		v.deletes("story", advised(storyHead+errorsMore+atOnce))
+		v.share.Store(1000)
+		v.deletes("story", advisedOf("story", "m"))
 		stop := v.other("new", "127.0.0.1:8089")
 		v.wait(5*time.Second + 130*time.Millisecond)
 		const most = 8 // which of the two is first is left to chance
 		var writer string
 		for n := range most {
-			name := fmt.Sprint("r", n)
-			rollout := advisedOf(name, fmt.Sprint("m", n))
+			name, model := fmt.Sprint("r", n), fmt.Sprint("m", n)
+			if n == most-1 {
+				model = "ranker" // which has traffic
+			}
+			rollout := advisedOf(name, model)
 			v.apply(name, rollout)
 			v.untilOf(name, "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
 			v.wait(20*time.Second + 130*time.Millisecond)
@@ -62,17 +66,25 @@ func TestBegunByOne(t *testing.T) {
 				v.deletes(name, rollout)
 			}
 		}
-		if writer == "new" {
-			stop()
-		} else {
-			v.stopService()
-		}
+		v.stopsLeader(fmt.Sprint("r", most-1), stop)
 		v.wait(7*time.Second + 130*time.Millisecond)
 		if head, _, err := v.bus.LoadHead(v.Context(), fmt.Sprint("r", most-1)); err != nil || head.Writer == writer || head.Writer == "" || head.State.Epoch != 1 {
 			t.Errorf("%q decides where %q was stopped, in epoch %d: %v", head.Writer, writer, head.State.Epoch, err)
 		}
+		v.takesBack(fmt.Sprint("r", most-1))
 		v.isFounded()
 	})
+}
+
+// takesBack holds that a canary that begins to fail is rolled back, soon.
+func (v *village) takesBack(rollout string) {
+	v.Helper()
+	v.errors.Store(2000)
+	began := time.Now()
+	v.untilOf(rollout, "it is rolled back", func(s *decisions.State) bool { return s.Status == decisions.StatusRolledBack })
+	if took := time.Since(began); took > 30*time.Second {
+		v.Errorf("%s is rolled back after %s", rollout, took)
+	}
 }
 
 // TestRetriedByOne: of two services for which a rollout is lost, since the decision log was made anew, exactly one begins what an admin asks for, by its own record of the journal; the other one stands by.
@@ -138,15 +150,20 @@ func TestLostGivesWay(t *testing.T) {
 }
 
 // TestOneOfTwoRollouts: of two rollouts of one model that are applied at one instant to two services that decide for nothing, one begins, and the other one is refused by both, or takes over where that was said. Neither
-// service is fenced out.
+// service is fenced out, and the one that begins nothing judges what the other one has begun when that one is stopped.
 func TestOneOfTwoRollouts(t *testing.T) {
-	inVillage(t, advised(storyHead+errorsMore+atOnce), "", func(v *village) {
+	inVillage(t, advisedOf("story", "m"), "", func(v *village) {
 		v.status(decisions.StatusRunning)
-		v.deletes("story", advised(storyHead+errorsMore+atOnce))
-		v.other("new", "127.0.0.1:8089")
+		v.share.Store(1000)
+		v.deletes("story", advisedOf("story", "m"))
+		stop := v.other("new", "127.0.0.1:8089")
 		v.wait(5*time.Second + 130*time.Millisecond)
-		for n := range 8 { // which of them is first, and where, is left to chance
+		const most = 8 // which of them is first, and where, is left to chance
+		for n := range most {
 			supersede, model := n >= 6, fmt.Sprint("m", n)
+			if n == most-1 {
+				model = "ranker" // which has traffic
+			}
 			names := []string{fmt.Sprint("a", n), fmt.Sprint("b", n)}
 			for _, name := range names {
 				v.apply(name, advisedOf(name, model), func(a *Application) { a.Supersede = supersede })
@@ -156,7 +173,13 @@ func TestOneOfTwoRollouts(t *testing.T) {
 			if strings.Count(pages, "another one has written its record") != 1 || strings.Count(pages, "200 ok") != 1 {
 				t.Errorf("one decides for model %s, and one stands by: %s", model, pages)
 			}
-			v.oneRuns(names, supersede)
+			running := v.oneRuns(names, supersede)
+			if n == most-1 {
+				v.stopsLeader(running, stop)
+				v.wait(10*time.Second + 130*time.Millisecond)
+				v.takesBack(running)
+				break
+			}
 			for _, name := range names {
 				v.endsAlso(name, advisedOf(name, model))
 			}
@@ -165,14 +188,25 @@ func TestOneOfTwoRollouts(t *testing.T) {
 	})
 }
 
-// oneRuns holds that one of two rollouts runs, and the other one never began; or, where that was said, that it was ended by the one that runs.
-func (v *village) oneRuns(names []string, supersede bool) {
+// stopsLeader stops the one of two services that decides for a rollout; stop is for the other one than the first.
+func (v *village) stopsLeader(rollout string, stop func()) {
+	v.Helper()
+	head, _, err := v.bus.LoadHead(v.Context(), rollout)
+	v.must(err)
+	if head.Writer != "new" {
+		stop = v.stopService
+	}
+	stop()
+}
+
+// oneRuns holds that one of two rollouts runs, and the other one never began; or, where that was said, that it was ended by the one that runs. It returns the one that runs.
+func (v *village) oneRuns(names []string, supersede bool) (running string) {
 	v.Helper()
 	var runs, refused int
 	for _, name := range names {
 		head, _, err := v.bus.LoadHead(v.Context(), name)
 		if err == nil && head.State.Status == decisions.StatusRunning {
-			runs++
+			runs, running = runs+1, name
 			continue
 		}
 		if supersede {
@@ -191,6 +225,7 @@ func (v *village) oneRuns(names []string, supersede bool) {
 	if runs != 1 || refused != 1 {
 		v.Errorf("of %v %d run, and %d are refused", names, runs, refused)
 	}
+	return running
 }
 
 // endsAlso deletes a rollout, and takes the file of one that isn't under way away.

@@ -48,6 +48,7 @@ type court struct {
 	catching    bool              // up with the journal: nothing is shown yet
 	judgesFrom  time.Time         // since when it is caught up
 	desks       map[string]*desk  // by rollout
+	counted     map[string]int64  // by rollout: the epoch that stage one was told to count
 	pending     map[string]handed // applied, and not yet read back from the journal
 	untaken     []bus.Spec        // what could not be journaled when it came
 	asking      map[request]*asked
@@ -354,6 +355,7 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 		case <-boards.C:
 			c.show()
 			c.standBy(ctx, time.Now())
+			c.countsAll(ctx)
 			c.lookAgain(ctx)
 			c.warn(ctx)
 			c.noProblem()
@@ -528,14 +530,6 @@ func (c *court) tell(effects []decisions.Effect) {
 			c.seen.noticed(n)
 			c.log.WithLevel(levelOf(n.Severity)).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Func(byWhom(n)).Msg(schemas.Readable(n.Sentence))
 		}
-	}
-}
-
-// order tells stage one something, unless the service is stopping.
-func (c *court) order(ctx context.Context, o order) {
-	select {
-	case c.counter <- o:
-	case <-ctx.Done():
 	}
 }
 

@@ -7,16 +7,25 @@ import (
 	"testing"
 	"time"
 
+	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 	"streamcanary/ingest/kafka"
 	"streamcanary/schemas"
+	"streamcanary/windows"
 )
 
 // starts is the start of epoch 1 of an advised rollout of model m, as an instance journals it.
 func starts(t *testing.T, rollout, instance string) (Application, decisions.Input, kafka.Entry) {
 	t.Helper()
-	a := Application{ID: rollout + "-1", File: rollout + ".yaml", YAML: advisedOf(rollout, "m"), Actor: schemas.Actor{Kind: "person", Name: "ada"}}
+	return startsOf(t, rollout, "m", instance)
+}
+
+// startsOf is likewise of another model, from now on.
+func startsOf(t *testing.T, rollout, model, instance string) (Application, decisions.Input, kafka.Entry) {
+	t.Helper()
+	now := schemas.Time(time.Now().UnixMilli())
+	a := Application{ID: rollout + "-1", From: now, At: now, File: rollout + ".yaml", YAML: advisedOf(rollout, model), Actor: schemas.Actor{Kind: "person", Name: "ada"}}
 	r, err := a.Rollout()
 	if err != nil {
 		t.Fatal(err)
@@ -24,12 +33,28 @@ func starts(t *testing.T, rollout, instance string) (Application, decisions.Inpu
 	terms := decisions.TermsOf(r.Walked())
 	terms.Application = a.ID
 	in := decisions.Input{Kind: decisions.InputApplied, WallMs: time.Now().UnixMilli(), Applied: &decisions.Applied{Terms: terms, Epoch: 1, Actor: a.Actor}}
-	record, err := startRecord(&start{Application: a, Instance: instance}, in)
+	sources := engine.Sources{Predictions: []windows.Partition{{Topic: "predictions"}}}
+	record, err := startRecord(&start{Application: a, Sources: sources, Instance: instance}, in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	record.TimeMs = in.WallMs
 	return a, in, record
+}
+
+// begunBy is the record of an epoch that an instance has begun by its start, which stands in the journal.
+func begunBy(t *testing.T, instance string, a Application, in decisions.Input, stood kafka.Entry) decisions.Head {
+	t.Helper()
+	in.Read = []schemas.Input{{Topic: JournalTopic, Partition: stood.Partition, From: stood.Offset, To: stood.Offset}}
+	head, _, err := decisions.NewHead(0).Take(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head.Writer, head.From, head.Offsets = instance, []decisions.Offset{{Partition: stood.Partition, Offset: stood.Offset}}, []decisions.Offset{{Partition: stood.Partition, Offset: stood.Offset + 1}}
+	if head.Applied, err = a.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	return head
 }
 
 // TestRivalBegins: where another process has journaled the start of another rollout of a model before one is applied here, that one is begun, by its record: what was applied is refused, nothing else starts, and no
@@ -46,12 +71,7 @@ func TestRivalBegins(t *testing.T) {
 		if _, _, err := v.bus.LoadHead(v.Context(), "real"); !errors.Is(err, bus.ErrNotFound) {
 			t.Errorf("it doesn't wait for the other one: %v", err)
 		}
-		in.Read = []schemas.Input{{Topic: JournalTopic, Partition: stood.Partition, From: stood.Offset, To: stood.Offset}}
-		head, _, err := decisions.NewHead(0).Take(in)
-		v.must(err)
-		head.Writer, head.From, head.Offsets = "gone", []decisions.Offset{{Partition: stood.Partition, Offset: stood.Offset}}, []decisions.Offset{{Partition: stood.Partition, Offset: stood.Offset + 1}}
-		head.Applied, err = a.Encode()
-		v.must(err)
+		head := begunBy(t, "gone", a, in, stood)
 		_, err = v.bus.SaveHead(v.Context(), head, 0)
 		v.must(err)
 		_, err = v.bus.PutSpec(v.Context(), bus.Spec{Rollout: "ghost", Body: head.Applied})

@@ -156,7 +156,8 @@ func TestStoriesOfARollingDeploy(t *testing.T) {
 	})
 }
 
-// TestStandsBy: of two services the one that began last decides; when it is stopped, the one that stands by goes on, and what was applied meanwhile is judged on, too.
+// TestStandsBy: of two services the one that began last decides; when it is stopped, the one that stands by goes on, also where it can't read the journal at its first
+// try, and what was applied meanwhile is judged on, too.
 func TestStandsBy(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
 		v.status(decisions.StatusRunning)
@@ -176,7 +177,13 @@ func TestStandsBy(t *testing.T) {
 		}
 		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
 		v.wait(30*time.Second + 70*time.Millisecond)
+		unread := v.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: JournalTopic, Err: kerr.TopicAuthorizationFailed, Count: -1})
 		stop()
+		v.wait(7*time.Second + 70*time.Millisecond)
+		if ready := v.page("/readyz"); !strings.Contains(ready, "rollout story is lost") {
+			t.Errorf("the one that is left has what it can't read: %s", ready)
+		}
+		unread.Remove()
 		v.wait(7*time.Second + 70*time.Millisecond)
 		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
 			t.Errorf("the one that is left: %s", ready)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"streamcanary/cmd/engine"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 )
@@ -360,22 +359,10 @@ func (c *court) retake(ctx context.Context, name string) error {
 			c.clears(ctx, d)
 		}
 		c.afterwards(ctx, d)
-	case before == nil || before.head.State.Epoch != d.head.State.Epoch:
-		c.clears(ctx, d)
-		plan := engine.PlanOf(d.rollout, d.head.State.Epoch, int64(d.application.From))
-		c.order(ctx, order{set: &plan})
+	default: // also where this process has had the desk, which stands for a record that was only looked at (yields)
+		c.counts(ctx, d)
 	}
 	return nil
-}
-
-// clears ends the counting for every other rollout of a desk's model: a model has one plan. What became of those is read in its turn.
-func (c *court) clears(ctx context.Context, d *desk) {
-	for _, other := range sortedDesks(c.desks) {
-		if x := c.desks[other]; x.rollout.Model == d.rollout.Model && x != d {
-			x.vigil = nil
-			c.order(ctx, order{remove: other})
-		}
-	}
 }
 
 // refold folds what the journal has of one desk up to now. The journal's reader is somewhere before: what it brings again is passed over. A desk whose evidence the journal hasn't got is lost.

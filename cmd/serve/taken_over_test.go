@@ -1,0 +1,152 @@
+package serve
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
+	"streamcanary/schemas"
+)
+
+// begins lets an instance that isn't there begin an advised rollout of the model that has traffic, and returns its application and its record, which is not stored yet.
+func (v *village) begins(name, instance string) (a Application, head decisions.Head) {
+	v.Helper()
+	a, in, record := startsOf(v.T, name, "ranker", instance)
+	stood, err := v.kafka.Log(JournalTopic, 0).Append(v.Context(), record)
+	v.must(err)
+	return a, begunBy(v.T, instance, a, in, stood)
+}
+
+// TestJudgedWhenTakenOver: whichever way a service has come to stand by for a rollout that another one has begun, once that one is stopped or killed it judges its windows and rolls a bad canary back.
+func TestJudgedWhenTakenOver(t *testing.T) {
+	for name, x := range map[string]struct {
+		stands  func(v *village) decisions.Head // lets the service stand by for "ghost"
+		killed  bool
+		because string // as it says
+	}{
+		"applied to both": {func(v *village) decisions.Head {
+			a, head := v.begins("ghost", "gone")
+			v.saves(head, 0)
+			v.puts("ghost", &a)
+			return head
+		}, false, "has begun with the same application"},
+		"another one is applied": {func(v *village) decisions.Head {
+			a, head := v.begins("ghost", "gone")
+			v.wait(time.Second + 130*time.Millisecond)
+			v.apply("real", advisedOf("real", "ranker"))
+			v.wait(time.Second + 130*time.Millisecond)
+			v.saves(head, 0)
+			v.wait(2*time.Second + 130*time.Millisecond)
+			v.puts("ghost", &a)
+			return head
+		}, true, "while another one was applied"},
+		"its decision is found": {func(v *village) decisions.Head {
+			a, head := v.begins("ghost", "gone")
+			late := a
+			late.Refused = "its file comes later" // nothing is taken by that
+			v.puts("ghost", &late)
+			v.wait(othersBegin + 130*time.Millisecond) // its start is no rival's any more
+			v.saves(head, 0)
+			head = v.delivers(head)
+			v.apply("real", advisedOf("real", "ranker"))
+			return head
+		}, false, "by its last decision ghost.1.2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inVillage(t, advisedOf("story", "m"), "", func(v *village) {
+				v.status(decisions.StatusRunning)
+				v.share.Store(1000)
+				v.wait(5*time.Second + 130*time.Millisecond)
+				head := x.stands(v)
+				v.wait(15*time.Second + 130*time.Millisecond)
+				if page := v.page("/v1/rollouts/ghost"); !strings.Contains(page, `"stands_by":true`) || !strings.Contains(page, x.because) {
+					t.Errorf("it stands by otherwise: %s", page)
+				}
+				if !x.killed {
+					_, revision, err := v.bus.LoadHead(v.Context(), "ghost")
+					v.must(err)
+					head.Writer = ""
+					v.saves(head, revision)
+				}
+				v.errors.Store(2000)
+				began := time.Now()
+				v.untilOf("ghost", "it is rolled back", func(s *decisions.State) bool { return s.Status == decisions.StatusRolledBack })
+				if took := time.Since(began); took > 3*time.Minute {
+					t.Errorf("it is rolled back %s later", took)
+				}
+				v.isFounded()
+			})
+		})
+	}
+}
+
+// TestCountsWhatItJudges: a rollout that this process judges, and that stage one was never told of, is counted after all, and the log says so; one that is counted, lost, or finished is left as it is.
+func TestCountsWhatItJudges(t *testing.T) {
+	h := newChamber(t, t.TempDir())
+	h.decide(t)
+	c, d := h.court, h.court.desks["story"]
+	d.started = true
+	told := make(chan order, 9)
+	c.counter = told
+	ordered := func() (orders []order) {
+		c.countsAll(t.Context())
+		for len(told) > 0 {
+			orders = append(orders, <-told)
+		}
+		return orders
+	}
+	d.lost = bus.ErrLost
+	if got := ordered(); len(got) != 0 {
+		t.Errorf("another one judges it, and it is counted: %+v", got)
+	}
+	d.lost = nil
+	if got := ordered(); len(got) != 1 || got[0].set == nil || got[0].set.Rollout != "story" || got[0].set.Epoch != 1 || h.log.times("its windows were not counted") != 1 {
+		t.Errorf("it isn't counted, or nothing says so: %+v", got)
+	}
+	if got := ordered(); len(got) != 0 {
+		t.Errorf("it is counted already: %+v", got)
+	}
+	c.order(t.Context(), order{remove: "story"})
+	<-told
+	d.head.State.Status = decisions.StatusSuperseded
+	if got := ordered(); len(got) != 0 {
+		t.Errorf("it has ended, and is counted: %+v", got)
+	}
+}
+
+// saves stores a record over a revision of it.
+func (v *village) saves(head decisions.Head, over uint64) {
+	v.Helper()
+	_, err := v.bus.SaveHead(v.Context(), head, over)
+	v.must(err)
+}
+
+// delivers publishes what stands in a record, signed by the service's key, and stores that.
+func (v *village) delivers(head decisions.Head) decisions.Head {
+	v.Helper()
+	text, err := os.ReadFile(filepath.Join(v.dir, "data", "keys", "signing.pem"))
+	v.must(err)
+	key, err := schemas.ParseSigningKey(text)
+	v.must(err)
+	b, err := bus.Connect(v.Context(), bus.Options{Conn: v.conn(), Key: key})
+	v.must(err)
+	head, err = b.Deliver(v.Context(), head)
+	v.must(err)
+	_, revision, err := v.bus.LoadHead(v.Context(), head.State.Terms.Rollout)
+	v.must(err)
+	v.saves(head, revision)
+	return head
+}
+
+// puts hands an application in as it is.
+func (v *village) puts(name string, a *Application) {
+	v.Helper()
+	body, err := a.Encode()
+	v.must(err)
+	_, err = v.bus.PutSpec(v.Context(), bus.Spec{Rollout: name, Body: body})
+	v.must(err)
+}
