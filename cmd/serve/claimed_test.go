@@ -82,7 +82,7 @@ func (v *village) takesBack(rollout string) {
 	v.errors.Store(2000)
 	began := time.Now()
 	v.untilOf(rollout, "it is rolled back", func(s *decisions.State) bool { return s.Status == decisions.StatusRolledBack })
-	if took := time.Since(began); took > 30*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		v.Errorf("%s is rolled back after %s", rollout, took)
 	}
 }

@@ -135,8 +135,6 @@ func (c *court) takesOverIn(ctx context.Context, rollout string, head *decisions
 	switch {
 	case !c.trusts(ctx, head):
 		return "start another one with its key, and ask that: this one doesn't trust who signed the last decision, and takes nothing over"
-	case head.Writer != "" && !needed(head):
-		return "restart this one, then ask again: what has ended isn't taken over by itself"
 	case head.Writer != "":
 		looks = time.Duration(max(1, silentLooks-c.standbys.seen[rollout].again))
 	}

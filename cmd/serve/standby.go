@@ -28,7 +28,7 @@ const (
 	othersBegin = 15 * time.Second
 	// aliveEvery is how long a record of which something is needed stays unwritten at most.
 	aliveEvery = 20 * time.Second
-	// silentLooks is how often in a row a record must have been read as it was until its writer is believed to be gone: times standByEvery, aliveEvery and two appends that the journal
+	// silentLooks is how often in a row a record must have been read as it was until its writer is believed to be gone, or it is believed to be written no more: times standByEvery, aliveEvery and two appends that the journal
 	// doesn't take (kafka.AppendWithin), for which its writer waits.
 	silentLooks = 18
 	// claimAttempts bounds how often a record is read again at the start that another process has written meanwhile: that one does so each 10 s.
@@ -60,10 +60,11 @@ func newStandbys() standbys {
 	return standbys{since: map[string]time.Time{}, seen: map[string]sighting{}, left: map[string]leftTo{}}
 }
 
-// silent looks at a record that another process has claimed, and reports whether that process writes it no more, though it would. What can't be read says nothing of it (err).
-func (s *standbys) silent(name string, h *decisions.Head, revision uint64, err error) bool {
+// silent looks at a record that another process has claimed, and reports whether that process writes it no more. It would, as long as something is needed of it; one of which nothing is any more is written by nobody,
+// and is anybody's: both read it as ended then. What can't be read says nothing of it (err).
+func (s *standbys) silent(name string, revision uint64, err error) bool {
 	was, known := s.seen[name]
-	if err != nil || !known || was.revision != revision || !needed(h) {
+	if err != nil || !known || was.revision != revision {
 		s.seen[name] = sighting{revision: revision}
 		return false
 	}
@@ -279,7 +280,7 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 	c.givesWay(ctx)
 	for _, name := range slices.Sorted(maps.Keys(c.standbys.since)) {
 		head, revision, err := c.bus.LoadHead(ctx, name)
-		silent := c.standbys.silent(name, &head, revision, err)
+		silent := c.standbys.silent(name, revision, err)
 		c.names(name, &head, err)
 		switch {
 		case errors.Is(err, bus.ErrNotFound) && c.desks[name] != nil:
@@ -288,7 +289,7 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 		case err != nil || head.Writer != "" && !silent || !c.trusts(ctx, &head):
 			continue
 		}
-		if head.Writer != "" && c.standbys.seen[name].again == silentLooks {
+		if head.Writer != "" && needed(&head) && c.standbys.seen[name].again == silentLooks {
 			c.log.Warn().Str("rollout", name).Str("writer", head.Writer).Dur("silent_ms", silentLooks*standByEvery).
 				Msg("the serve that decides for this rollout writes its record no more: it was killed, or hangs, and this one takes over; look what became of it")
 		}
@@ -351,7 +352,11 @@ func (c *court) retake(ctx context.Context, name string) error {
 		return nil
 	}
 	c.logAgain.Store(true)
-	c.log.Info().Str("rollout", name).Str("model", d.rollout.Model).Msg("this process decides for this rollout")
+	said := "this process decides for this rollout"
+	if !d.needed() {
+		said = "this rollout has ended, and nothing is to be decided for it: this process no longer stands by for it"
+	}
+	c.log.Info().Str("rollout", name).Str("model", d.rollout.Model).Msg(said)
 	switch {
 	case c.catching: // all is handed over at once
 	case finished(&d.head):

@@ -150,3 +150,68 @@ func (v *village) puts(name string, a *Application) {
 	_, err = v.bus.PutSpec(v.Context(), bus.Spec{Rollout: name, Body: body})
 	v.must(err)
 }
+
+// TestEndedByOneThatIsGone: what the service that decided has ended, before it was killed, is taken over by the one that stands by, too: nothing is told as lost, that one is ready, and what is asked for is done by it.
+func TestEndedByOneThatIsGone(t *testing.T) {
+	long := storyHead + errorsMore + "  stages: [{weight: 10, bake: 10m, max: 1h}]\n"
+	inVillage(t, long, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.other("new", "127.0.0.1:8089")
+		v.wait(15*time.Second + 70*time.Millisecond)
+		v.apply("next", strings.Replace(long, "name: story", "name: next", 1), func(a *Application) { a.Supersede = true })
+		v.untilOf("next", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		v.wait(3*time.Second + 130*time.Millisecond)
+		v.lines["new"].cut()
+		v.wait(2*time.Minute + 130*time.Millisecond)
+		page := v.page("/v1/rollouts/story")
+		if !strings.Contains(page, `"status":"superseded"`) || strings.Contains(page, `"lost":`) {
+			t.Errorf("it has ended, and stands so: %s", page)
+		}
+		v.wait(4 * time.Minute)
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
+			t.Errorf("the one that is left: %s", ready)
+		}
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 {
+			t.Errorf("told: %+v", told)
+		}
+		began := time.Now()
+		if reply := v.request(schemas.Command{ID: "late", Do: "pause", Comment: "x"}); reply.Refused == "" || time.Since(began) > 3*time.Second {
+			t.Errorf("after %s: %+v", time.Since(began), reply)
+		}
+		v.takesBack("next")
+	})
+}
+
+// TestEndedBesideOther: what has ended is no loss to either of two services that go on running; begun anew, it is begun by one of them, in one epoch.
+func TestEndedBesideOther(t *testing.T) {
+	long := storyHead + errorsMore + "  stages: [{weight: 10, bake: 10m, max: 1h}]\n"
+	inVillage(t, long, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		stop := v.other("new", "127.0.0.1:8089")
+		v.wait(15*time.Second + 70*time.Millisecond)
+		next := strings.Replace(long, "name: story", "name: next", 1)
+		v.apply("next", next, func(a *Application) { a.Supersede = true })
+		v.untilOf("next", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		v.deletes("next", next)
+		v.wait(6*time.Minute + 130*time.Millisecond)
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 {
+			t.Errorf("told: %+v", told)
+		}
+		for _, page := range []string{v.page("/readyz"), v.pageAt("127.0.0.1:8089", "/readyz")} {
+			if !strings.HasPrefix(page, "200") {
+				t.Errorf("one isn't ready: %s", page)
+			}
+		}
+		if reply := v.ask("retry", true); reply.Decision != "story.3.1" {
+			t.Errorf("a retry is answered with %+v", reply)
+		}
+		v.until("it runs anew", func(s *decisions.State) bool { return s.Epoch == 3 && s.Status == decisions.StatusRunning })
+		v.wait(20*time.Second + 130*time.Millisecond)
+		v.stopsLeader("story", stop)
+		v.wait(10*time.Second + 130*time.Millisecond)
+		v.takesBack("story")
+		v.isFounded()
+	})
+}
