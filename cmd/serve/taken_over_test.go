@@ -162,6 +162,7 @@ func TestEndedByOneThatIsGone(t *testing.T) {
 		v.apply("next", strings.Replace(long, "name: story", "name: next", 1), func(a *Application) { a.Supersede = true })
 		v.untilOf("next", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
 		v.wait(3*time.Second + 130*time.Millisecond)
+		v.requests.Store(20)
 		v.lines["new"].cut()
 		v.wait(2*time.Minute + 130*time.Millisecond)
 		page := v.page("/v1/rollouts/story")
@@ -179,6 +180,7 @@ func TestEndedByOneThatIsGone(t *testing.T) {
 		if reply := v.request(schemas.Command{ID: "late", Do: "pause", Comment: "x"}); reply.Refused == "" || time.Since(began) > 3*time.Second {
 			t.Errorf("after %s: %+v", time.Since(began), reply)
 		}
+		v.requests.Store(200)
 		v.takesBack("next")
 	})
 }
@@ -195,6 +197,7 @@ func TestEndedBesideOther(t *testing.T) {
 		v.apply("next", next, func(a *Application) { a.Supersede = true })
 		v.untilOf("next", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
 		v.deletes("next", next)
+		v.requests.Store(20)
 		v.wait(6*time.Minute + 130*time.Millisecond)
 		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 {
 			t.Errorf("told: %+v", told)
@@ -210,6 +213,7 @@ func TestEndedBesideOther(t *testing.T) {
 		v.until("it runs anew", func(s *decisions.State) bool { return s.Epoch == 3 && s.Status == decisions.StatusRunning })
 		v.wait(20*time.Second + 130*time.Millisecond)
 		v.stopsLeader("story", stop)
+		v.requests.Store(200)
 		v.wait(10*time.Second + 130*time.Millisecond)
 		v.takesBack("story")
 		v.isFounded()
