@@ -109,6 +109,9 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	}
 	switch {
 	case err != nil:
+		if later, again := c.refusesLater(ctx, &s, &a, r.Model); later || again != nil {
+			return again
+		}
 		c.refuse(s.Rollout, &a, err)
 		c.keepRefused(ctx, s.Rollout, &a, err)
 		c.beside(s.Rollout, r.Model)

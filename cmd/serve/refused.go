@@ -2,8 +2,11 @@ package serve
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
+	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
 
@@ -23,7 +26,7 @@ func (c *court) keepRefused(ctx context.Context, rollout string, a *Application,
 		return
 	}
 	for _, d := range c.desks {
-		if d.rollout.Model == r.Model && d.lost != nil && !d.regressed() {
+		if d.rollout.Model == r.Model && d.lost != nil && !d.regressed() && !errors.Is(d.lost, errJournalGone) {
 			return
 		}
 	}
@@ -41,6 +44,33 @@ func (c *court) keepRefused(ctx context.Context, rollout string, a *Application,
 	if err != nil {
 		c.log.Warn().Err(err).Str("rollout", rollout).Msg("that this rollout is refused can't be kept: it is looked at again when serve is started; `rollout delete` takes it back")
 	}
+}
+
+// refusesLater reports whether an application isn't refused yet, since another process decides for its model by all that is known here, and may be gone: it comes again until that one has begun it, or says in the file why not,
+// or until this one has taken over, and knows better. What has ended meanwhile is nobody's to take over, so its record is read.
+func (c *court) refusesLater(ctx context.Context, s *bus.Spec, a *Application, model string) (bool, error) {
+	for _, name := range sortedDesks(c.desks) {
+		d := c.desks[name]
+		if _, stands := c.standbys.since[name]; !stands || d.rollout.Model != model || !errors.Is(d.lost, bus.ErrLost) {
+			continue
+		}
+		if begun, err := c.isBegun(ctx, s.Rollout, a); begun || err != nil {
+			return begun, err
+		}
+		head, _, err := c.bus.LoadHead(ctx, name)
+		if errors.Is(err, bus.ErrNotFound) { // that is told, and nobody takes it over
+			continue
+		}
+		if err == nil && !needed(&head) {
+			err = c.retake(ctx, name)
+		}
+		if err != nil {
+			return false, fmt.Errorf("%w: %w", errUnasked, err)
+		}
+		c.comesAgain(ctx, s)
+		return true, nil
+	}
+	return false, nil
 }
 
 // refusal is where a rollout stands whose refusal is kept.

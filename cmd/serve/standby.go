@@ -31,6 +31,8 @@ const (
 	// silentLooks is how often in a row a record must have been read as it was until its writer is believed to be gone, or it is believed to be written no more: times standByEvery, aliveEvery and two appends that the journal
 	// doesn't take (kafka.AppendWithin), for which its writer waits.
 	silentLooks = 18
+	// TakesOverAfter is about how long after its last write a process that is gone is taken over from.
+	TakesOverAfter = silentLooks * standByEvery
 	// claimAttempts bounds how often a record is read again at the start that another process has written meanwhile: that one does so each 10 s.
 	claimAttempts = 10
 )

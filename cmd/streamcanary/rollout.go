@@ -147,7 +147,8 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 		if _, err := standings(ctx, &a.at); errors.Is(err, serve.ErrDenied) {
 			fmt.Fprintf(c.err, "warning: whether the service refuses it isn't known: %v\n", err)
 		}
-		fmt.Fprintf(c.err, "rollout %s is applied, but within %s no serve has taken it up: one that runs on this NATS will\n", a.rollout.Name, takenUpIn(a.rollout))
+		fmt.Fprintf(c.err, "rollout %s is applied, but within %s no serve has taken it up: one that runs on this NATS begins it, or refuses it (where the one that decided for its model was killed, about %s after that)\nnext: streamcanary rollout show %s\n",
+			a.rollout.Name, takenUpIn(a.rollout), schemas.FormatDuration(serve.TakesOverAfter), a.rollout.Name)
 		return nil
 	}
 	printPillars(c.err, state.Pillars, nil)

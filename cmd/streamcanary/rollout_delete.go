@@ -200,6 +200,9 @@ func unended(ctx context.Context, x *removal, s *decisions.State) error {
 		return fmt.Errorf("%s, and whether a serve runs isn't known (%w): the rollout ends as soon as one that decides for it runs on this NATS; then delete it again", still, err)
 	case live[x.name] == nil:
 		return fmt.Errorf("%s: the serve at %s doesn't judge it; the rollout ends as soon as the one that does runs on this NATS; then delete it again", still, x.at.HTTP)
+	case live[x.name].StandsBy:
+		return fmt.Errorf("%s: the serve at %s stands by for the one that decides for it; it ends as soon as that one has taken this up, or, where that one was killed, as this one takes over (about %s after that): then delete it again, which takes it away. It says: %s",
+			still, x.at.HTTP, schemas.FormatDuration(serve.TakesOverAfter), live[x.name].Lost)
 	case live[x.name].Lost != "":
 		return fmt.Errorf("%s, and the serve at %s can't end it (when that is mended, delete it again): %s", still, x.at.HTTP, live[x.name].Lost)
 	case live[x.name].Refused != "":

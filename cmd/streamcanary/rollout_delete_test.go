@@ -234,6 +234,9 @@ func TestUnended(t *testing.T) {
 			"the rollout ends as soon as the one that does runs on this NATS; then delete it again"},
 		{"lost", removal{at: serve.Addresses{HTTP: at}, force: true}, open, []serve.Standing{{Rollout: "r", Lost: "It is lost: ask the other one."}}, "rollout r is still rolled-back after 10s, and the serve at " + at +
 			" can't end it (when that is mended, delete it again): It is lost: ask the other one."},
+		{"another one decides", removal{at: serve.Addresses{HTTP: at}}, decisions.State{Status: decisions.StatusRunning}, []serve.Standing{{Rollout: "r", Lost: "Another one has written its record.", StandsBy: true}},
+			"rollout r is still running after 10s: the serve at " + at + " stands by for the one that decides for it; it ends as soon as that one has taken this up, or, where that one was killed, " +
+				"as this one takes over (about 1m30s after that): then delete it again, which takes it away. It says: Another one has written its record."},
 		{"refused", removal{at: serve.Addresses{HTTP: at}}, decisions.State{Status: decisions.StatusRunning}, []serve.Standing{{Rollout: "r", Refused: "who handed it in isn't known"}},
 			"rollout r is still running after 10s: the serve at " + at + " refuses that: who handed it in isn't known"},
 		{"slow", removal{at: serve.Addresses{HTTP: at}}, decisions.State{Status: decisions.StatusRunning}, []serve.Standing{{Rollout: "r"}},
