@@ -111,11 +111,13 @@ func (k *sink) query() bus.SinkQuery {
 	return q
 }
 
-// rank lets people hear first of what they are woken for, also where what ends an incident fails before it: that comes later then, and ends only what wasn't raised meanwhile. Who has no
-// incidents hears all in order with that, since an end that comes too late would be read as one.
+// rank lets people hear first of what they are woken for, also where what ends an incident, or raises one that is part of that, fails before it: that comes later then, and ends only what wasn't raised meanwhile,
+// and raises only what isn't over. Else those keep their order, and who has no incidents hears all in order, and an end never too late, since that would be read as one.
 func (k *sink) rank(t *bus.Told) bus.Rank {
 	e := k.bare(t)
-	return bus.Rank{Urgent: e.Urgent(), Ends: e.Ends(), Yields: e.Ends() && k.hasIncidents()}
+	urgent, ends := e.Urgent(), e.Ends()
+	stays := ends || !urgent && (e.Raises() || !k.hasIncidents())
+	return bus.Rank{Urgent: urgent, Stays: stays, Yields: stays && (!ends || k.hasIncidents())}
 }
 
 // bare is an event as far as that is known without looking anything up.

@@ -1,8 +1,12 @@
 package serve
 
 import (
+	"context"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
@@ -74,4 +78,65 @@ func TestSinksEndInSpiteOfForgeries(t *testing.T) {
 			}
 		}
 	})
+}
+
+// suspectsAndRollsBack publishes that a guardrail is suspect, and a rollback right behind it, as where windows come in a batch.
+func (b *booth) suspectsAndRollsBack() {
+	b.Helper()
+	head, _, err := b.head.Take(decisions.Input{Kind: decisions.InputVerdict, EventMs: 2500, WallMs: 2500, Verdict: &decisions.Verdict{Action: decisions.VerdictContinue,
+		Concerns: []decisions.Concern{{Guardrail: "errors", State: schemas.StateSuspect, Sentence: "It is suspect."}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.head = head
+	b.rollsBack()
+}
+
+// TestSinksKeepWhatStandsBeforeARollback: what is told with a rollback and stands before it is told before it, so that the rollback's incident takes the place of the warning. Where it fails, the rollback goes
+// first, and the warning isn't raised any more.
+func TestSinksKeepWhatStandsBeforeARollback(t *testing.T) {
+	for _, test := range []struct {
+		sink  string
+		fails bool
+		want  string
+	}{
+		{"am", false, "suspect fires, rollback fires"},
+		{"am", true, "rollback fires, suspect is over"},
+		{"slack", false, "suspect, rollback"},
+		{"slack", true, "rollback, suspect"},
+	} {
+		inBooth(t, test.sink, false, func(b *booth) {
+			var told []string
+			began := time.Now()
+			b.answer = func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				text := "rollback"
+				if strings.Contains(string(body), "It is suspect") {
+					text = "suspect"
+				}
+				switch {
+				case text == "suspect" && test.fails && time.Since(began) < 30*time.Second:
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				case test.sink == "am" && strings.Contains(string(body), `"endsAt":"1970-01-02`):
+					text += " fires"
+				case test.sink == "am":
+					text += " is over"
+				}
+				told = append(told, text)
+				if test.sink == "slack" {
+					_, _ = w.Write([]byte("ok"))
+				}
+			}
+			ctx, stop := context.WithTimeout(b.Context(), 59*time.Second)
+			defer stop()
+			b.suspectsAndRollsBack()
+			if err := b.sink.run(ctx); err != nil {
+				b.Error(err)
+			}
+			if got := strings.Join(told[:min(2, len(told))], ", "); got != test.want {
+				b.Errorf("%s, failing: %t: told %q, want %q", test.sink, test.fails, got, test.want)
+			}
+		})
+	}
 }

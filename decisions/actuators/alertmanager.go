@@ -53,7 +53,7 @@ func (a alertmanager) Act(ctx context.Context, e *Event) error {
 		case raise, fallen:
 			ends = later
 		case past: // as an alert that has ended, of which nobody is notified
-			ends = max(ends, e.endBehind(&x).at())
+			ends = max(ends, e.endOf(&x).at())
 		case over, risen, quiet:
 		}
 		alerts = append(alerts, alertOf(e, &x, ends))

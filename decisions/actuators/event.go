@@ -16,7 +16,7 @@ type Event struct {
 	Notice   *schemas.Notice // where Decision is nil
 	Rollout  *schemas.Rollout
 	Use      *schemas.SinkUse // what the rollout wants of the sink
-	Since    []*Event         // what was told before it, although it came later: an incident that one of these has raised isn't ended by it
+	Since    []*Event         // what was told before it, although it came later: an incident that one of these has raised isn't ended by it, nor is what has become critical by one raised
 	Behind   []*Event         // what came later and waits behind it: for an incident that one of these ends nobody is woken any more
 	// Standing is what else people were told of the rollout and haven't heard the end of, beside what a notice names itself: while there is any, the event doesn't end its incident.
 	Standing []string
@@ -453,7 +453,7 @@ func (e *Event) settled(all []incident) []incident {
 	for i := range all {
 		x := &all[i]
 		switch {
-		case x.what == raise && e.endBehind(x) != nil:
+		case x.what == raise && e.endOf(x) != nil:
 			x.what = past
 		case x.what == fallen && e.endBehind(x) != nil:
 			x.what = over
@@ -462,6 +462,20 @@ func (e *Event) settled(all []incident) []incident {
 	return slices.DeleteFunc(all, func(x incident) bool {
 		return x.what == over && e.raisedSince(&x) || x.what == risen && slices.Contains(all, incident{x.name, schemas.Critical, past, x.of})
 	})
+}
+
+// endOf is the event by which what this one raises is over: one that ends it waits behind, or it was told before this one that it has become critical; nil: there is none.
+func (e *Event) endOf(x *incident) *Event {
+	if end := e.endBehind(x); end != nil {
+		return end
+	}
+	i := slices.IndexFunc(e.Since, func(later *Event) bool {
+		return later.Rollout.Name == e.Rollout.Name && slices.Contains(later.incidents(), incident{x.name, x.severity, risen, x.of})
+	})
+	if i < 0 {
+		return nil
+	}
+	return e.Since[i]
 }
 
 // endBehind is the event that ends an incident of the rollout and waits behind one that raises it; nil: none does. That people weren't told in time by some sink is no cause to be woken for anything but
@@ -516,10 +530,10 @@ func (e *Event) Urgent() bool { return e.severity() == schemas.Critical && !e.En
 // Ends reports whether an event ends an incident. It may be of no known rollout.
 func (e *Event) Ends() bool { return e.has(over) }
 
-// Raises reports whether an event raises an incident whose end isn't Behind it.
+// Raises reports whether an event raises an incident that isn't over by what is Behind it, or was told Since.
 func (e *Event) Raises() bool { return e.has(raise) || e.has(fallen) }
 
-// Past reports whether an event was to raise an incident whose end is Behind it.
+// Past reports whether an event was to raise an incident that is over by what is Behind it, or was told Since.
 func (e *Event) Past() bool { return e.has(past) }
 
 // EndsButForTelling reports whether an event Ends an incident where nothing stands but that people weren't told in time by some sink. It may be of no known rollout.

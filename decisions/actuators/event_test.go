@@ -244,7 +244,7 @@ func TestAlertmanagerNames(t *testing.T) {
 	})
 }
 
-// TestSince: what comes late ends no incident that was raised meanwhile, and all others.
+// TestSince: what comes late ends no incident that was raised meanwhile, and all others, and raises none that has become critical meanwhile.
 func TestSince(t *testing.T) {
 	begun := ofAction(schemas.ActionStart, schemas.PhaseCommit, schemas.Info)
 	another := ofAction(schemas.ActionRollback, "", schemas.Critical)
@@ -259,6 +259,16 @@ func TestSince(t *testing.T) {
 	all := ends()
 	if got := ends(another, begun); got != all {
 		t.Errorf("behind what raised nothing of the rollout it ends %s, want %s", got, all)
+	}
+	suspect, critical := noticeOf(schemas.SinkPagerDuty, schemas.NoticeGuardrailSuspect, schemas.Warning), ofAction(schemas.ActionRollback, "", schemas.Critical)
+	for _, test := range []struct {
+		since  []*Event
+		raises bool
+	}{{nil, true}, {[]*Event{another, begun}, true}, {[]*Event{critical}, false}} {
+		suspect.Since = test.since
+		if suspect.Raises() != test.raises || suspect.Past() == test.raises {
+			t.Errorf("behind %v what is suspect raises %v, want it to: %t", test.since, suspect.incidents(), test.raises)
+		}
 	}
 	if got, want := ends(ofAction(schemas.ActionRollback, "", schemas.Critical)), strings.Replace(all, "{ critical 2 } ", "", 1); got != want || got == all {
 		t.Errorf("behind a rollback it ends %s, want %s of %s", got, want, all)

@@ -99,7 +99,7 @@ func (p pagerduty) Act(ctx context.Context, e *Event) error {
 // note leaves word of an incident that is over. It is for who looks there later, and all that is told elsewhere says it, too: so an answer that isn't about the moment, as of who takes no
 // change events, holds nothing up.
 func (p pagerduty) note(ctx context.Context, e *Event, of *incident, key string) error {
-	end := e.endBehind(of)
+	end := e.endOf(of)
 	change := pagerChange{RoutingKey: key, Links: linksOf(e.Rollout), Payload: pagerPast{
 		Summary: clip("over by now: "+e.title()+": "+e.sentence(), maxSummary), Source: e.Rollout.Model, Timestamp: e.at(), Details: detailsOf(e),
 	}}

@@ -74,14 +74,14 @@ func (l *lanes) order(model string) {
 	}
 }
 
-// before reports whether an event goes before another one of its model: as they stand in the log, but what is urgent goes first, unless the other ends what it could be part of, and doesn't
+// before reports whether an event goes before another one of its model: as they stand in the log, but what is urgent goes first, unless the other keeps its place, and doesn't
 // yield where their lane is stuck.
 func (h *held) before(x *held, stuck bool) bool {
 	switch {
 	case h.rank.Urgent && !x.rank.Urgent:
-		return !x.rank.Ends || h.Sequence < x.Sequence || stuck && x.rank.Yields
+		return !x.rank.Stays || h.Sequence < x.Sequence || stuck && x.rank.Yields
 	case !h.rank.Urgent && x.rank.Urgent:
-		return h.rank.Ends && h.Sequence < x.Sequence && !(stuck && h.rank.Yields)
+		return h.rank.Stays && h.Sequence < x.Sequence && !(stuck && h.rank.Yields)
 	}
 	return h.Sequence < x.Sequence
 }

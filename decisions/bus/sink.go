@@ -37,9 +37,9 @@ type SinkQuery struct {
 
 // Rank is an event's place among the others. The zero value is that in the log.
 type Rank struct {
-	Urgent bool // it goes before all that isn't, but for what Ends in its own model
-	Ends   bool // it ends what came before: nothing later goes before it
-	Yields bool // with Ends: but for what is urgent, once one of its model that isn't has failed. It hears of that (Told.Passed)
+	Urgent bool // it goes before all that isn't, but for what Stays in its own model
+	Stays  bool // nothing later goes before it: it ends what came before, or what comes ends it
+	Yields bool // with Stays: but for what is urgent, once one of its model that isn't has failed. It hears of that (Told.Passed)
 }
 
 // Told is a decision or a notice on its way to a sink.

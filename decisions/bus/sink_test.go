@@ -248,7 +248,7 @@ func TestSinkYields(t *testing.T) {
 		b := open(t, connect())
 		q := SinkQuery{Name: "pager", Rank: func(t *Told) Rank {
 			ends := t.Notice.Severity == schemas.Info
-			return Rank{Urgent: t.Notice.Severity == schemas.Critical, Ends: ends, Yields: ends}
+			return Rank{Urgent: t.Notice.Severity == schemas.Critical, Stays: ends, Yields: ends}
 		}}
 		if err := b.EnsureSink(t.Context(), q); err != nil {
 			t.Fatal(err)
@@ -354,7 +354,7 @@ func TestSinkAfterACrash(t *testing.T) {
 
 // TestLanes: what goes before what.
 func TestLanes(t *testing.T) {
-	urgent, ends := Rank{Urgent: true}, Rank{Ends: true}
+	urgent, stays := Rank{Urgent: true}, Rank{Stays: true}
 	tests := []struct {
 		name string
 		add  []Rank // in the log's order, of one model
@@ -362,7 +362,7 @@ func TestLanes(t *testing.T) {
 	}{
 		{"as they stand in the log", make([]Rank, 3), "1 2 3"},
 		{"urgent", []Rank{{}, {}, urgent, {}, urgent}, "3 5 1 2 4"},
-		{"not before what ends the one before", []Rank{{}, ends, {}, urgent}, "1 2 4 3"},
+		{"not before what ends the one before", []Rank{{}, stays, {}, urgent}, "1 2 4 3"},
 	}
 	for _, test := range tests {
 		l := newLanes(func(x *Told) Rank { return test.add[x.Sequence-1] })
