@@ -566,6 +566,9 @@ func (c *court) deletion(ctx context.Context, a *Application, d *desk) error {
 		c.farewell(ctx, d, a.Actor)
 		return nil
 	}
+	if d.regressed() {
+		return c.givesUp(ctx, a, d)
+	}
 	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(),
 		Command: &decisions.Command{Do: decisions.CommandDelete, Actor: a.Actor, Force: a.Force}}
 	if err := c.journalEnding(ctx, d, in); err != nil {

@@ -154,8 +154,11 @@ func (c *court) behindOf(model, but string) *desk {
 
 // keepsWarning says why a rollout isn't deleted; nil: it may be. What warns of epochs that are missing here is taken away by force alone.
 func (d *desk) keepsWarning(force bool) error {
-	if d == nil || force || !d.isBehind() {
+	if d == nil || force || !d.regressed() || !d.isBehind() && finished(&d.head) {
 		return nil
+	}
+	if !d.isBehind() {
+		return fmt.Errorf("nothing is decided for it any more, so it can't end: `streamcanary rollout delete %s --force` takes it away, which takes an admin, and leaves the traffic as it is. It is: %w", d.rollout.Name, d.lost)
 	}
 	return fmt.Errorf("it would take away what warns of epochs that are missing here: first begin an epoch above them with `streamcanary rollout retry %s --override --comment WHY`, or, where nothing of model %s is obeyed any more, "+
 		"delete it with --force, which takes an admin. It is: %w", d.rollout.Name, d.rollout.Model, d.lost)

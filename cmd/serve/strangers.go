@@ -125,6 +125,9 @@ func (c *court) farewell(ctx context.Context, d *desk, by schemas.Actor) {
 	gone := decisions.Deleted(&d.head.State, by)
 	n := noticeOf(d, gone.Kind)
 	n.Severity, n.Waiting, n.Actor, n.Sentence = gone.Severity, gone.Waiting, gone.Actor, gone.Sentence
+	if !finished(&d.head) {
+		n.Severity, n.Sentence = schemas.Warning, d.givenUpText(by)
+	}
 	n.ID = fmt.Sprintf("%s.%d.deleted", n.Rollout, n.Epoch)
 	c.log.WithLevel(levelOf(n.Severity)).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Msg(n.Sentence)
 	d.lostTold = true // its record goes, and nobody is to miss it

@@ -22,7 +22,7 @@ func deleteCommand(c *console) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use: "delete NAME", Short: "End a rollout and forget it", Args: oneName,
-		Long: `Ends the judging of a rollout and removes it. One that is under way gives its baseline all traffic, where decisions had moved some; what has ended stays as it is routed. While a rollback is not yet carried out, --force is needed.
+		Long: `Ends the judging of a rollout and removes it. One that is under way gives its baseline all traffic, where decisions had moved some; what has ended stays as it is routed. While a rollback is not yet carried out, --force is needed; so it is of a rollout that is LOST, whose traffic stays as it is.
 Shared state (state.mode: shared) is not restored: what the canary wrote stays, and the answer names the snapshots from before.`,
 		Example: "  streamcanary rollout delete ranker-42 --comment 'superseded by 43'",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,7 +37,7 @@ Shared state (state.mode: shared) is not restored: what the canary wrote stays, 
 	reachFlags(cmd, &r)
 	tokenFlag(cmd, &r)
 	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record")
-	cmd.Flags().BoolVar(&force, "force", false, "even while a rollback is not yet carried out")
+	cmd.Flags().BoolVar(&force, "force", false, "even while a rollback is not yet carried out, or where the rollout is LOST")
 	return cmd
 }
 
@@ -58,6 +58,7 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	if err := mayDelete(ctx, b, &x); err != nil {
 		return err
 	}
+	was, _, unread := b.LoadHead(ctx, x.name)
 	a, body, err := deletionOf(spec.Body, &x)
 	if err != nil {
 		return err
@@ -75,8 +76,12 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 		return err
 	}
 	said := deleted{Type: "deleted", Rollout: x.name}
-	if head, _, err := b.LoadHead(ctx, x.name); err == nil { // what isn't there, or can't be read, has nothing to tell
+	head, _, err := b.LoadHead(ctx, x.name)
+	switch {
+	case err == nil: // what can't be read has nothing to tell
 		said.Left, said.State, said.Retired = head.State.DeletedLeft(), head.State.WrittenLeft(), head.State.RetiredLeft()
+	case errors.Is(err, bus.ErrNotFound) && unread == nil && !was.State.Status.Ended():
+		said.Left = fmt.Sprintf("nothing was decided for it any more, so no decision has ended it, and no traffic was moved: look at what routers of model %s do, and move the traffic by hand", was.State.Terms.Model)
 	}
 	if err := b.DeleteSpec(ctx, x.name, spec.Revision); err != nil {
 		return err
@@ -109,7 +114,7 @@ func sayDeleted(c *console, said deleted) error {
 type deleted struct {
 	Type    string `json:"type"`
 	Rollout string `json:"rollout"`
-	Left    string `json:"left,omitempty"`    // what is to be done by hand of a rollback that is not carried out
+	Left    string `json:"left,omitempty"`    // what is to be done by hand of a rollback that is not carried out, or of a rollout that was LOST
 	State   string `json:"state,omitempty"`   // what the canary has left in shared state
 	Retired string `json:"retired,omitempty"` // what nobody looks at any more of a version that is to have no users
 }
@@ -203,8 +208,10 @@ func unended(ctx context.Context, x *removal, s *decisions.State) error {
 	case live[x.name].StandsBy:
 		return fmt.Errorf("%s: the serve at %s stands by for the one that decides for it; it ends as soon as that one has taken this up, or, where that one was killed, as this one takes over (about %s after that): then delete it again, which takes it away. It says: %s",
 			still, x.at.HTTP, schemas.FormatDuration(serve.TakesOverAfter), live[x.name].Lost)
-	case live[x.name].Lost != "":
+	case live[x.name].Lost != "" && x.force:
 		return fmt.Errorf("%s, and the serve at %s can't end it (when that is mended, delete it again): %s", still, x.at.HTTP, live[x.name].Lost)
+	case live[x.name].Lost != "":
+		return fmt.Errorf("%s, and the serve at %s can't end it (when that is mended, delete it again; where nothing mends it, --force takes it away, and leaves the traffic as it is): %s", still, x.at.HTTP, live[x.name].Lost)
 	case live[x.name].Refused != "":
 		return fmt.Errorf("%s: the serve at %s refuses that: %s", still, x.at.HTTP, live[x.name].Refused)
 	}

@@ -213,6 +213,36 @@ func TestDeleteWhileTheRetiredServes(t *testing.T) {
 	}
 }
 
+// TestDeleteWhatWasLost: where the service takes the record of a rollout away for which it decides nothing any more, a person hears what that leaves.
+func TestDeleteWhatWasLost(t *testing.T) {
+	b, _ := withoutServe(t)
+	if _, err := b.PutSpec(t.Context(), bus.Spec{Rollout: "r", Body: []byte(`{"id":"a","file":"r.yaml","yaml":"kind: Rollout"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	head := decisions.NewHead(0)
+	head.State = decisions.State{Epoch: 1, Status: decisions.StatusRunning, Terms: decisions.Terms{Rollout: "r", Model: "m", Baseline: "41", Canary: "42"}}
+	revision, err := b.SaveHead(t.Context(), head, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan error, 1)
+	go func() {
+		for {
+			there, err := b.Spec(t.Context(), "r")
+			if a, _ := serve.ReadApplication(there.Body); err != nil || a.Delete {
+				gone <- errors.Join(err, b.DeleteHead(t.Context(), "r", revision))
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	var told bytes.Buffer
+	const want = "rollout r is deleted\nleft: nothing was decided for it any more, so no decision has ended it, and no traffic was moved: look at what routers of model m do, and move the traffic by hand\n"
+	if err := errors.Join(deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "r", force: true}), <-gone); err != nil || told.String() != want {
+		t.Errorf("%v: told\n%s\nwant\n%s", err, &told, want)
+	}
+}
+
 // TestUnended: where a rollout isn't ended in time, a person hears what is known, and what to do.
 func TestUnended(t *testing.T) {
 	var all []serve.Standing
