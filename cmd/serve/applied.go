@@ -87,7 +87,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	case !c.handedIn(&s, &a, d):
 		return nil
 	case a.Delete:
-		return c.deletion(ctx, &a, d)
+		return c.deletion(ctx, &s, &a, d)
 	case d != nil && d.application.ID == a.ID:
 		c.unchanged(s.Rollout, &a)
 		return nil
@@ -550,9 +550,13 @@ func (c *court) known(ctx context.Context, rollout, application string, epoch in
 	return revision, nil
 }
 
-// deletion journals a person's wish to end a rollout.
-func (c *court) deletion(ctx context.Context, a *Application, d *desk) error {
+// deletion journals a person's wish to end a rollout, unless another process does: then it comes again until that one has ended it, or was taken over from.
+func (c *court) deletion(ctx context.Context, s *bus.Spec, a *Application, d *desk) error {
 	if d == nil || d.asked[a.ID] {
+		return nil
+	}
+	if _, stands := c.standbys.since[s.Rollout]; stands && errors.Is(d.lost, bus.ErrLost) && !finished(&d.head) {
+		c.comesAgain(ctx, s)
 		return nil
 	}
 	if err := d.keepsWarning(a.Force); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 )
 
 // TestAppliedWhileWhoDecidesIsGone: what is applied when the service that decided for the model was just killed waits until this one has taken over. Then it begins, or is refused for good: no restart begins it.
@@ -38,6 +39,14 @@ func TestAppliedWhileWhoDecidesIsGone(t *testing.T) {
 			v.untilOf("next", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning && s.Wait == nil })
 		})
 	})
+	t.Run("it is deleted", func(t *testing.T) {
+		besides(t, func(v *village) {
+			v.lines["new"].cut()
+			v.wait(time.Second + 130*time.Millisecond)
+			v.apply("story", long, func(a *Application) { a.Delete = true })
+			v.status(decisions.StatusDeleted)
+		})
+	})
 	t.Run("it is refused", func(t *testing.T) {
 		besides(t, func(v *village) {
 			v.lines["new"].cut()
@@ -47,6 +56,15 @@ func TestAppliedWhileWhoDecidesIsGone(t *testing.T) {
 			v.wait(70*time.Second + 70*time.Millisecond)
 			if a, _ := v.entry("next"); !strings.HasPrefix(a.Refused, "model ranker has an active rollout, story") {
 				v.Errorf("its file says %q", a.Refused)
+			}
+		})
+	})
+	t.Run("who decides is there, and deletes it", func(t *testing.T) {
+		besides(t, func(v *village) {
+			v.delete("story")
+			v.wait(5*time.Second + 130*time.Millisecond)
+			if told := v.notices(schemas.NoticeCommandRefused); len(told) != 0 {
+				v.Errorf("people hear that it is refused: %+v", told)
 			}
 		})
 	})
