@@ -97,7 +97,7 @@ func (p pagerduty) Act(ctx context.Context, e *Event) error {
 }
 
 // note leaves word of an incident that is over. It is for who looks there later, and all that is told elsewhere says it, too: so an answer that isn't about the moment, as of who takes no
-// change events, holds nothing up.
+// change events, holds nothing up. That the key isn't accepted (401) is no such answer: nothing is taken there.
 func (p pagerduty) note(ctx context.Context, e *Event, of *incident, key string) error {
 	end := e.endOf(of)
 	change := pagerChange{RoutingKey: key, Links: linksOf(e.Rollout), Payload: pagerPast{
@@ -110,7 +110,7 @@ func (p pagerduty) note(ctx context.Context, e *Event, of *incident, key string)
 	}
 	err = p.change(ctx, p.ofIncident(x, of))
 	var f *Failure
-	if errors.As(err, &f) && f.Status >= 300 && !f.again {
+	if errors.As(err, &f) && f.Status >= 300 && f.Status != http.StatusUnauthorized && !f.again {
 		return nil
 	}
 	return err
