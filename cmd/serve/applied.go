@@ -84,7 +84,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	case lateRetry(d, &a) != nil:
 		c.refuse(s.Rollout, &a, lateRetry(d, &a))
 		return nil
-	case !c.handedIn(&s, &a, d):
+	case !c.handedIn(&s, &a, d), c.isPutBack(ctx, &s, &a, d):
 		return nil
 	case a.Delete:
 		return c.deletion(ctx, &s, &a, d)
@@ -153,8 +153,10 @@ func (c *court) removed(ctx context.Context, name string) {
 	switch {
 	case d == nil:
 	case errors.Is(d.lost, bus.ErrLost):
+		c.deleted.add(d.application.ID)
 		c.untook(ctx, d)
 	case finished(&d.head):
+		c.deleted.add(d.application.ID)
 		if d.vigil != nil {
 			c.order(ctx, order{remove: name})
 		}

@@ -86,6 +86,7 @@ type court struct {
 	denied     int                 // told so far
 	roster     *roster
 	farewells  []*schemas.Notice // of deleted rollouts, to be published: the newest goneMost
+	deleted    bygone
 	strangers  *strangers
 	logAgain   atomic.Bool // the decision log is to be held against the records
 	trespasses *trespasses

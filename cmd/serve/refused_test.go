@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
 
@@ -163,4 +165,28 @@ func (v *village) entry(rollout string) (Application, []byte) {
 	a, err := ReadApplication(there.Body)
 	v.must(err)
 	return a, there.Body
+}
+
+// TestPutBack: the file of a rollout that was deleted begins nothing when somebody puts it back by hand, also after a restart; applied again, it begins.
+func TestPutBack(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		_, body := v.entry("story")
+		v.delete("story")
+		v.wait(time.Minute)
+		_, err := v.bus.PutSpec(v.Context(), bus.Spec{Rollout: "story", Body: body})
+		v.must(err)
+		for _, when := range []string{"when it is back", "after a restart"} {
+			v.wait(5*time.Second + 300*time.Millisecond)
+			if _, _, err := v.bus.LoadHead(v.Context(), "story"); !errors.Is(err, bus.ErrNotFound) {
+				v.Errorf("%s it begins: %v", when, err)
+			}
+			if page := v.page("/v1/rollouts"); !strings.Contains(page, "had begun, and was deleted since: `rollout apply` it again where it is meant") {
+				v.Errorf("%s: %s", when, page)
+			}
+			v.restart()
+		}
+		v.apply("story", rolloutWith(atOnce))
+		v.until("it begins anew", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+	})
 }
