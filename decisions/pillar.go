@@ -206,7 +206,7 @@ func RoutingPillar(t *Terms, current *State) Pillar {
 	case t.External:
 		return NewPillar(PillarRouting, PillarHeld, []string{"stages: external needs no router: another controller moves the weights"})
 	case current == nil || current.Epoch == 0:
-		return NewPillar(PillarRouting, PillarUnchecked, []string{fmt.Sprintf("model %s has had no rollout: the start waits until its routers have answered that they are prepared", t.Model)})
+		return NewPillar(PillarRouting, PillarUnchecked, []string{fmt.Sprintf("no rollout of model %s is there, running or ended, that its routers have answered: the start waits until its routers have answered that they are prepared", t.Model)})
 	}
 	got, others := current.ready(t)
 	var needed []string

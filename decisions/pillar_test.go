@@ -188,7 +188,7 @@ func TestRouting(t *testing.T) {
 		{"only a stranger", terms(func(t *Terms) { t.Routers = []string{"eu"} }), current(unnamed), PillarFailed, "was not answered by eu (answers of names that acks.routers doesn't have: ghost): does it run"},
 		{"only a stranger, for any", terms(), current(unnamed), PillarFailed, "was not answered by any router (answers of names"},
 		{"asked from now on", terms(func(t *Terms) { t.Routers = []string{"ghost"} }), current(ghost), PillarHeld, "was answered by ghost"},
-		{"the first rollout", terms(), nil, PillarUnchecked, "model ranker has had no rollout: the start waits until its routers have answered"},
+		{"the first rollout, or those before are deleted", terms(), nil, PillarUnchecked, "no rollout of model ranker is there, running or ended, that its routers have answered: the start waits until its routers have answered"},
 		{"advice", terms(advise), nil, PillarHeld, "mode: advise needs no router"},
 		{"another controller", terms(func(t *Terms) { t.External = true }), current(silent), PillarHeld, "stages: external needs no router"},
 	} {

@@ -102,6 +102,9 @@ func TestNATSMadeAnew(t *testing.T) {
 		if page := v.page("/v1/rollouts"); !strings.Contains(page, `"status":"unknown"`) || !strings.Contains(page, `"epoch":2`) || v.share.Load() != 1000 {
 			t.Errorf("the canary has %d basis points; rollouts: %s", v.share.Load(), page)
 		}
+		if reply := v.ask("rollback", false); !strings.HasPrefix(reply.Failed, says) {
+			t.Errorf("a rollback is answered with %+v", reply)
+		}
 		v.apply("story", storyHead+errorsMore+"  stages: [{weight: 20, bake: 10m, max: 1h}]\n")
 		v.until("the router obeys", func(s *decisions.State) bool {
 			return s.Epoch == 3 && s.Status == decisions.StatusRunning && s.Wait == nil

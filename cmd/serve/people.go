@@ -245,6 +245,9 @@ func (c *court) command(ctx context.Context, r bus.Request) {
 	case d == nil && c.board.refusal(r.Rollout) == "" && c.elsewhere(ctx, r.Rollout):
 		r.Reply(&schemas.CommandReply{Failed: fmt.Sprintf("another serve decides for rollout %s, as its record says, and this one doesn't know it: ask that one; if no other runs, restart this one", r.Rollout)})
 		return
+	case d == nil && c.forgottenText(r.Rollout) != "":
+		r.Reply(&schemas.CommandReply{Failed: c.forgottenText(r.Rollout)})
+		return
 	case d == nil:
 		r.Reply(&schemas.CommandReply{Refused: c.unjudged(r.Rollout), NoRollout: true})
 		return
@@ -285,6 +288,16 @@ func commandOf(r *bus.Request, who person) *decisions.Command {
 
 // maxNamed bounds the rollouts that an answer names.
 const maxNamed = 10
+
+// forgottenText says that nobody decides for a rollout that has neither record nor file any more, and what to do; "": it is none of these.
+func (c *court) forgottenText(name string) string {
+	for _, f := range c.forgotten {
+		if f.decision.Rollout == name && !c.since(f.decision) {
+			return f.text()
+		}
+	}
+	return ""
+}
 
 // unjudged says that a rollout isn't judged, and why, or which are.
 func (c *court) unjudged(name string) string {
