@@ -53,6 +53,8 @@ func TestDeleteWhatIsLost(t *testing.T) {
 			t.Errorf("told %d times: %+v", len(told), told)
 		}
 		v.apply("story", string(rolloutOf(v, &head)))
-		v.until("it begins anew", func(s *decisions.State) bool { return s.Epoch == 3 && s.Status == decisions.StatusRunning && s.Wait == nil })
+		v.until("it begins anew", func(s *decisions.State) bool {
+			return s.Epoch == 3 && s.Status == decisions.StatusRunning && s.Wait == nil
+		})
 	})
 }

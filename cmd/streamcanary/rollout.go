@@ -121,7 +121,11 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	if err := willHandIn(ctx, c, b, handIn{&a.Application, bus.Spec{Rollout: a.rollout.Name, Body: body}, a.at.Token}); err != nil {
 		return err
 	}
-	if there.revision, err = b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision}); err != nil {
+	there.revision, err = b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision})
+	if errors.Is(err, bus.ErrConflict) {
+		there.revision, err = meetsAnother(ctx, c, b, &a, err)
+	}
+	if err != nil {
 		return unknown(a.rollout.Name, err)
 	}
 	warnFarAhead(c, a.From)
