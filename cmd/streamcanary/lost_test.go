@@ -50,6 +50,12 @@ func TestLostFirst(t *testing.T) {
 		t.Errorf("listed is (%v)\n%s%s", err, told.String(), out.String())
 	}
 	out.Reset()
+	told.Reset()
+	const together = "rollouts r, r are decided for by another serve than the one that was asked: `streamcanary rollout show NAME` says of each by which, and when this one goes on\nrollout r is LOST: another one decides\n"
+	if err := printRollouts(&console{out: &out, err: &told}, []rolloutLine{beside, line, beside}); err != nil || told.String() != together {
+		t.Errorf("told of several (%v)\n%s\nwant\n%s", err, told.String(), together)
+	}
+	out.Reset()
 	if err := printRollouts(&console{out: &out, err: &told, json: true}, []rolloutLine{line}); err != nil || !strings.Contains(out.String(), `"status":"rolled-back","lost":"another one decides"`) {
 		t.Errorf("listed is (%v) %s", err, out.String())
 	}

@@ -188,6 +188,7 @@ func printRollouts(c *console, lines []rolloutLine) error {
 	}
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	if !c.json {
+		sayElsewhere(c, lines)
 		fmt.Fprintln(t, "ROLLOUT\tMODEL\tBASELINE\tCANARY\tSTATUS\tSTAGE\tVERDICT\tEPOCH\tDECISIONS\tJUDGED UP TO\tWAITS FOR")
 	}
 	for _, l := range lines {
@@ -200,22 +201,14 @@ func printRollouts(c *console, lines []rolloutLine) error {
 		if l.Why != "" {
 			say(c.err, "rollout %s is %s: %s%s\n", l.Rollout, l.Status, l.Why, l.asOf())
 		}
-		if l.Lost != "" {
-			say(c.err, "rollout %s %s: %s\n", l.Rollout, l.elsewhere("is decided for by another serve than the one that was asked", "is LOST"), l.Lost)
-			l.Status = l.elsewhere("", "LOST, ") + l.Status
+		if l.Lost != "" && !l.StandsBy {
+			say(c.err, "rollout %s is LOST: %s\n", l.Rollout, l.Lost)
+			l.Status = "LOST, " + l.Status
 		}
 		say(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", l.Rollout, l.Model, l.Baseline, l.Canary, l.Status, l.stageText(), orDash(l.Verdict),
 			l.Epoch, l.Seq, l.judgedText(), l.waitsText())
 	}
 	return t.Flush()
-}
-
-// elsewhere is what is said of a rollout that the service which was asked only stands by for, or else of one that is lost.
-func (l *rolloutLine) elsewhere(standsBy, lost string) string {
-	if l.StandsBy {
-		return standsBy
-	}
-	return lost
 }
 
 // asOf says of when a refusal is; "": it is none.
