@@ -123,7 +123,9 @@ func apply(ctx context.Context, c *console, b *bus.Bus, a application) error {
 	}
 	there.revision, err = b.PutSpec(ctx, bus.Spec{Rollout: a.rollout.Name, Body: body, Revision: there.revision})
 	if errors.Is(err, bus.ErrConflict) {
-		there.revision, err = meetsAnother(ctx, c, b, &a, err)
+		if there.revision, err = meetsAnother(ctx, b, &a, err); err == nil {
+			fmt.Fprintln(c.err, a.twinText())
+		}
 	}
 	if err != nil {
 		return unknown(a.rollout.Name, err)

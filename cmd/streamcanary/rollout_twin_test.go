@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"testing"
 
@@ -25,7 +24,7 @@ func TestTwins(t *testing.T) {
 		told   string
 		err    string
 	}{
-		{"the same", func(*serve.Application) {}, nil, "rollout r: bob has applied this very file at the same moment (1970-01-01T00:00:01.002Z): that one stands for both, and what follows is of it\n", ""},
+		{"the same", func(*serve.Application) {}, nil, "rollout r: bob has applied this very file at the same moment (1970-01-01T00:00:01.002Z): that one stands for both, and what follows is of it", ""},
 		{"from another time, which was asked for", func(*serve.Application) {}, []string{"--from"}, "", "bob has applied r.yaml at 1970-01-01T00:00:01.002Z: look with `streamcanary rollout show r` what runs, and apply yours again where it is meant"},
 		{"another file", func(a *serve.Application) { a.YAML += "# more\n" }, nil, "", "bob has applied r.yaml at 1970-01-01T00:00:01.002Z: look with `streamcanary rollout show r` what runs, and apply yours again where it is meant"},
 		{"another flag", func(a *serve.Application) { a.Supersede = true }, nil, "", "bob has applied r.yaml at 1970-01-01T00:00:01.002Z: look with `streamcanary rollout show r` what runs, and apply yours again where it is meant"},
@@ -46,10 +45,9 @@ func TestTwins(t *testing.T) {
 		_, met := b.PutSpec(t.Context(), bus.Spec{Rollout: "r", Body: []byte("mine"), Revision: revision - 1})
 		a := mine
 		a.starts = test.starts
-		var told bytes.Buffer
-		got, err := meetsAnother(t.Context(), &console{err: &told}, b, &a, met)
-		if told.String() != test.told || (err == nil) != (test.err == "") || err != nil && (err.Error() != met.Error()+": "+test.err || !errors.Is(err, bus.ErrConflict)) {
-			t.Errorf("%s: %v, told %q, want %q and %q", test.name, err, told.String(), test.err, test.told)
+		got, err := meetsAnother(t.Context(), b, &a, met)
+		if err == nil && a.twinText() != test.told || (err == nil) != (test.err == "") || err != nil && (err.Error() != met.Error()+": "+test.err || !errors.Is(err, bus.ErrConflict)) {
+			t.Errorf("%s: %v, told %q, want %q and %q", test.name, err, a.twinText(), test.err, test.told)
 		}
 		if err == nil && (got != revision || a.ID != "theirs") {
 			t.Errorf("%s: goes on with %s at revision %d, want %d", test.name, a.ID, got, revision)
