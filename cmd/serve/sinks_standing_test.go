@@ -131,10 +131,8 @@ func TestSinksKeepWhatStandsBeforeARollback(t *testing.T) {
 			ctx, stop := context.WithTimeout(b.Context(), 59*time.Second)
 			defer stop()
 			b.suspectsAndRollsBack()
-			if err := b.sink.run(ctx); err != nil {
-				b.Error(err)
-			}
-			if got := strings.Join(told[:min(2, len(told))], ", "); got != test.want {
+			b.bus.Tell(ctx, b.sink.query(), b.sink.take) // all that run does, without what is sent again each minute
+			if got := strings.Join(told, ", "); got != test.want {
 				b.Errorf("%s, failing: %t: told %q, want %q", test.sink, test.fails, got, test.want)
 			}
 		})
