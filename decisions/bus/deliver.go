@@ -121,10 +121,15 @@ func wrongLast(err error) bool {
 		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
-// readBack looks for a decision that counts behind the one that was to be the last; nil: there is none, and end is what really stands last. A subject that
-// is empty although a message was expected has lost it.
+// readBack looks for a decision that counts behind the one that was to be the last: the very one that is published, where that stands there already, whatever came after, or the newest. nil: there is none, and end is what
+// really stands last. A subject that is empty although a message was expected has lost it.
 func (b *Bus) readBack(ctx context.Context, subject string, d decisions.Delivery) (last *decisions.Last, end uint64, err error) {
-	t, err := b.scan(ctx, scan{model: d.Model, from: max(d.Expect, 1), known: prevOf(d.Body)})
+	sha, own := decisions.BodySha256(d.Body), (*Logged)(nil)
+	t, err := b.scan(ctx, scan{model: d.Model, from: max(d.Expect, 1), known: prevOf(d.Body), each: func(l *Logged) {
+		if l.Decision.ID == d.ID && decisions.BodySha256(l.Signed.Body) == sha {
+			own = l
+		}
+	}})
 	switch {
 	case err != nil:
 		return nil, 0, fmt.Errorf("publish decision %s: read %s back: %w", d.ID, subject, err)
@@ -135,7 +140,11 @@ func (b *Bus) readBack(ctx context.Context, subject string, d decisions.Delivery
 	case t.last == nil || t.last.Sequence <= d.Expect:
 		return nil, t.end, nil
 	}
-	return &decisions.Last{Sequence: t.last.Sequence, ID: t.last.Decision.ID, Sha256: decisions.BodySha256(t.last.Signed.Body)}, t.end, nil
+	found := t.last
+	if own != nil {
+		found = own
+	}
+	return &decisions.Last{Sequence: found.Sequence, ID: found.Decision.ID, Sha256: decisions.BodySha256(found.Signed.Body)}, t.end, nil
 }
 
 // last reads a subject's last message.

@@ -127,9 +127,22 @@ func (b *Bus) Find(ctx context.Context, id string, wanted func(*Logged) bool) (L
 	return Logged{}, fmt.Errorf("decision %s: %w", id, ErrNotFound)
 }
 
+// Ahead is the error of a record that is older than the decision log, as where it was restored from a backup: a record is stored before what it decides is published, so the log never has more.
+type Ahead struct {
+	Rollout    string // whose record it is
+	Epoch, Seq int64  // what that ends with
+	// Last is the newest decision of the model, Route the one in its route document; nil: there is none.
+	Last, Route *schemas.Decision
+}
+
+// Error says what the record ends with, and the log.
+func (a *Ahead) Error() string {
+	return fmt.Sprintf("the record of rollout %s ends with epoch %d and decision %d, and the decision log has %s since", a.Rollout, a.Epoch, a.Seq, a.Last.ID)
+}
+
 // CheckLog compares the decision log with the records of what was published to it, before anything is published: ErrLogRegressed if the
 // log, or a model's part of it, ends before the last decision that a record knows of, or has another one in its place, or if a route
-// document is newer than the log.
+// document is newer than the log; Ahead if the log has a later decision of the record's rollout, or a later epoch of the model while the record's is under way.
 func (b *Bus) CheckLog(ctx context.Context, heads []decisions.Head) error {
 	for i := range heads {
 		if err := b.checkModel(ctx, &heads[i]); err != nil {
@@ -142,7 +155,8 @@ func (b *Bus) CheckLog(ctx context.Context, heads []decisions.Head) error {
 func (b *Bus) checkModel(ctx context.Context, h *decisions.Head) error {
 	model := h.State.Terms.Model
 	known, published := publishedLast(h)
-	t, err := b.scan(ctx, scan{model: model, from: max(h.SubjectSeq, 1), known: known})
+	ahead := false
+	t, err := b.scan(ctx, scan{model: model, from: max(h.SubjectSeq, 1), known: known, each: func(l *Logged) { ahead = ahead || isAhead(l.Decision, h) }})
 	if err != nil {
 		return err
 	}
@@ -157,20 +171,38 @@ func (b *Bus) checkModel(ctx context.Context, h *decisions.Head) error {
 		return nil // what the record knows of has gone by the stream's limits, behind what others wrote
 	}
 	route, err := b.Route(ctx, model)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if t.last == nil || newer(route, t.last.Decision) {
-		var last *schemas.Decision
-		if t.last != nil {
-			last = t.last.Decision
-		}
+	var last *schemas.Decision
+	if t.last != nil {
+		last = t.last.Decision
+	}
+	if route != nil && (last == nil || newer(route, last)) {
 		return fmt.Errorf("the route document holds %q, the log ends with %q: %w", route.ID, idOf(last), ErrLogRegressed)
 	}
+	if ahead {
+		return &Ahead{Rollout: h.State.Terms.Rollout, Epoch: h.State.Epoch, Seq: h.State.Seq, Last: last, Route: route}
+	}
 	return nil
+}
+
+// isAhead reports whether a decision of the log comes after all that a record has: of its rollout, or of another one that began while the record has its own under way, though it has published something.
+func isAhead(d *schemas.Decision, h *decisions.Head) bool {
+	s := &h.State
+	switch {
+	case s.Epoch == 0: // nothing has begun
+		return false
+	case d.Rollout == s.Terms.Rollout:
+		return d.Epoch > s.Epoch || d.Epoch == s.Epoch && d.Seq > s.Seq
+	}
+	unpublished := int64(0)
+	for _, e := range h.Outbox {
+		if e.Kind == decisions.EntryDecision && !e.Published {
+			unpublished++
+		}
+	}
+	return d.Epoch > s.Epoch && !s.Status.Ended() && s.Seq > unpublished
 }
 
 // lastID names a model's last decision for people, as far as it can be read.
