@@ -211,7 +211,7 @@ func (c *court) mayJudge(name string, a *Application, r *schemas.Rollout) error 
 	switch {
 	case other == nil:
 		return nil
-	case other.regressed(), errors.Is(other.lost, errJournalGone):
+	case other.regressed(), other.isOlder(), errors.Is(other.lost, errJournalGone):
 		return errors.New(lostText(other))
 	case other.head.State.Status.Ended():
 		return fmt.Errorf("the rollback of model %s by rollout %s is not yet carried out: wait for that, or give up following it with `streamcanary rollout delete %s --force`, which takes an admin",
@@ -240,10 +240,10 @@ func (c *court) refuse(name string, a *Application, why error) {
 	c.unretried(name, a, why)
 }
 
-// judging is the desk of a model's rollout that still needs parts, other than one's own; nil if there is none.
+// judging is the desk of a model's rollout that still needs parts, other than one's own; nil if there is none. One whose record is of before another one began has ended, whatever that says.
 func (c *court) judging(model, but string) *desk {
 	for _, name := range sortedDesks(c.desks) {
-		if d := c.desks[name]; name != but && d.rollout.Model == model && !finished(&d.head) {
+		if d := c.desks[name]; name != but && d.rollout.Model == model && !finished(&d.head) && !d.isPassed() {
 			return d
 		}
 	}
@@ -356,7 +356,7 @@ func (c *court) owing(rollout string, last *bus.Logged) []string {
 	if shut := c.leftShut(last.Decision.Model, last); shut != nil {
 		return slices.Concat(decisions.LeftShut(shut), decisions.OwingOf(shut)) // an admin has said so
 	}
-	if d := c.author(last.Decision.Model, last); d != nil {
+	if d := c.author(last.Decision.Model, last); d != nil && !d.isOlder() {
 		return d.head.State.Owing()
 	}
 	return decisions.OwingOf(last.Decision)
@@ -442,6 +442,9 @@ func (c *court) applied(ctx context.Context, record *kafka.Entry, e *entry) erro
 	}
 	d := c.newDesk(a, r, e.epoch)
 	d.revision = revision
+	if before != nil {
+		d.stored = before.stored
+	}
 	head := decisions.NewHead(was.last.Sequence)
 	head.Applied = body
 	head.State = c.stateBefore(ctx, before, d, e)
@@ -572,7 +575,7 @@ func (c *court) deletion(ctx context.Context, s *bus.Spec, a *Application, d *de
 		c.farewell(ctx, d, a.Actor)
 		return nil
 	}
-	if d.regressed() {
+	if d.regressed() || d.isOlder() {
 		return c.givesUp(ctx, a, d)
 	}
 	in := decisions.Input{Kind: decisions.InputCommand, WallMs: time.Now().UnixMilli(),

@@ -154,6 +154,9 @@ func (c *court) behindOf(model, but string) *desk {
 
 // keepsWarning says why a rollout isn't deleted; nil: it may be. What warns of epochs that are missing here is taken away by force alone.
 func (d *desk) keepsWarning(force bool) error {
+	if d != nil && !force && d.isOlder() {
+		return errors.New(lostText(d))
+	}
 	if d == nil || force || !d.regressed() || !d.isBehind() && finished(&d.head) {
 		return nil
 	}

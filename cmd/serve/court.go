@@ -163,6 +163,9 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	if err := c.caughtUpWithLog(ctx); err != nil {
+		return err
+	}
 	if err := c.claim(ctx); err != nil {
 		return err
 	}
@@ -306,6 +309,7 @@ func (c *court) handOver(ctx context.Context, recovery *windows.Recovery) {
 	var plans []windows.Plan
 	for _, name := range sortedDesks(c.desks) {
 		switch d := c.desks[name]; {
+		case d.isOlder(): // the model's plan is another epoch's
 		case !finished(&d.head):
 			plans = append(plans, engine.PlanOf(d.rollout, d.head.State.Epoch, int64(d.application.From)))
 		case d.head.State.Retired != nil && d.lost == nil && !c.isReplaced(d):
@@ -490,7 +494,7 @@ func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) 
 	now := held{rollout: d.rollout.Name, since: time.Now()}
 	defer c.seen.deciding.over()
 	var again nag
-	for {
+	for n := 0; ; {
 		c.seen.deciding.is(now)
 		err := d.store(ctx, c.bus, c.crash, func() { c.tell(effects); effects = nil })
 		switch {
@@ -501,7 +505,13 @@ func (c *court) store(ctx context.Context, d *desk, effects []decisions.Effect) 
 				c.log.Info().Str("rollout", now.rollout).Dur("waited_ms", time.Since(now.since)).Msg("this rollout's record and its decisions are stored and published: decisions go on")
 			}
 			return nil
-		case d.lost != nil || errors.Is(err, bus.ErrFenced) || errors.Is(err, bus.ErrLogRegressed):
+		case errors.Is(err, bus.ErrLost) && n < claimAttempts:
+			n++
+			if err = c.reclaims(ctx, d, err); err == nil {
+				continue
+			}
+		}
+		if d.lost != nil || errors.Is(err, bus.ErrFenced) || errors.Is(err, bus.ErrLogRegressed) {
 			c.lose(ctx, d, err)
 			return nil
 		}

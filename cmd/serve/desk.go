@@ -23,6 +23,7 @@ type desk struct {
 	revision    uint64          // of the stored head; 0: none is stored
 	partition   int32           // of the journal: everything about a model stands in one
 	next        int64           // offset of the next journal record to take
+	stored      mark            // how far the record goes that this process has written or read last
 	unsettled   *decisions.Head // a write of which nobody knows whether it was stored
 	dirty       bool            // the head in memory has more than the stored one
 	savedAt     time.Time
@@ -34,6 +35,7 @@ type desk struct {
 	foreign     int64           // parts of another plan or other partitions: of a process with another configuration
 	unread      bool            // it was ruled that new partitions are not read
 	started     bool            // the record that started its epoch was read, or nothing more of it is judged
+	trails      error           // its record is older than the decision log, and what that has since is decided again from the journal, as it was; nil: it isn't
 	lost        error           // why this process no longer decides for the rollout
 	lostTold    bool            // people were told of that
 	other       string          // the instance that has written its record instead, where that is known
@@ -47,9 +49,12 @@ func newDesk(s start, r *schemas.Rollout, epoch int64) *desk {
 	plan := engine.PlanOf(r, epoch, int64(s.Application.From))
 	return &desk{
 		application: s.Application, rollout: r, asked: map[string]bool{}, savedAt: time.Now(), quiet: newQuiet(time.Now(), s.Sources.Predictions),
-		fold: engine.NewFold(r, &plan, s.Sources), clock: func(decisions.Input) int64 { return time.Now().UnixMilli() },
+		fold: engine.NewFold(r, &plan, s.Sources), clock: wallNow,
 	}
 }
+
+// wallNow is the clock of who decides anew.
+func wallNow(decisions.Input) int64 { return time.Now().UnixMilli() }
 
 // begin opens a desk at the record that started its epoch, and takes that.
 func (d *desk) begin(head decisions.Head, record *kafka.Entry, in decisions.Input) ([]decisions.Effect, error) {
@@ -64,7 +69,7 @@ func (d *desk) begin(head decisions.Head, record *kafka.Entry, in decisions.Inpu
 func (d *desk) resume(head decisions.Head, revision uint64) {
 	d.head, d.revision, d.started = head, revision, !judges(&head)
 	d.partition = head.From[0].Partition
-	d.next = offsetOf(head.From, d.partition)
+	d.next, d.stored = offsetOf(head.From, d.partition), markOf(&head, d.partition)
 	d.fold.SetChain(head.DecisionsSha256)
 	d.follow()
 }
@@ -263,6 +268,6 @@ func (d *desk) write(ctx context.Context, b *bus.Bus, head decisions.Head) error
 		d.unsettled = &head
 		return err
 	}
-	d.revision, d.unsettled = revision, nil
+	d.revision, d.unsettled, d.stored = revision, nil, markOf(&head, d.partition)
 	return nil
 }

@@ -81,11 +81,11 @@ func (c *court) unlogged(r *bus.Request) bool {
 // goneAdvice says what became of a place that somebody has deleted, and what to do.
 func goneAdvice(f *bus.Foreign) string {
 	if f.Older {
-		return "it doesn't begin, and serve has written the one that is in force back: decisions go on. Where the older one is meant, apply it again. Look who may delete, purge and restore streams " +
+		return "it doesn't begin, and serve has written the one that is in force back: decisions go on, but for rollouts that are told as rollout-lost. Where the older one is meant, apply it again. Look who may delete, purge and restore streams " +
 			"(the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RolloutsBucket + ", PURGE and RESTORE)"
 	}
 	if f.Place == recordsPlace {
-		return "serve has made it again, and written each rollout's record and file back from memory: decisions go on. A file that was refused, or waited to begin, must be applied again. Look who may delete and purge " +
+		return "serve has made it again, and written each rollout's record and file back from memory: decisions go on, but for rollouts that are told as rollout-lost. A file that was refused, or waited to begin, must be applied again. Look who may delete and purge " +
 			"streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RolloutsBucket + " and PURGE)"
 	}
 	if f.Route {

@@ -81,7 +81,7 @@ func (c *court) rebase(ctx context.Context, d *desk, at kafka.Entry) {
 	if anew == nil { // it was read before
 		return
 	}
-	anew.started, anew.next, anew.unsettled = true, at.Offset, d.unsettled
+	anew.started, anew.next, anew.unsettled, anew.stored, anew.trails = true, at.Offset, d.unsettled, d.stored, d.trails
 	if c.catching || finished(&head) {
 		return
 	}

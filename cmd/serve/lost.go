@@ -11,7 +11,7 @@ import (
 	"streamcanary/schemas"
 )
 
-// checkLog stops deciding for rollouts whose decision log has lost decisions, and finishes what was under way when the process ended.
+// checkLog stops deciding for rollouts whose decision log has lost decisions, or whose record has, and finishes what was under way when the process ended.
 func (c *court) checkLog(ctx context.Context) error {
 	for _, name := range sortedDesks(c.desks) {
 		d := c.desks[name]
@@ -23,10 +23,14 @@ func (c *court) checkLog(ctx context.Context) error {
 		case errors.Is(err, bus.ErrLogRegressed):
 			c.lose(ctx, d, err)
 			continue
+		case olderBy(err) != nil:
+			if err := c.trailsBehind(ctx, d, err); err != nil {
+				return err
+			}
 		case err != nil:
 			return err
 		}
-		if len(d.head.Outbox) > 0 {
+		if len(d.head.Outbox) > 0 && d.lost == nil {
 			if err := c.store(ctx, d, nil); err != nil {
 				return err
 			}
@@ -37,6 +41,9 @@ func (c *court) checkLog(ctx context.Context) error {
 
 // lose stops deciding for a rollout, and says so.
 func (c *court) lose(ctx context.Context, d *desk, err error) {
+	if d.trails != nil && !errors.Is(err, bus.ErrLost) && !errors.Is(err, bus.ErrLogRegressed) { // what else came of it came of that
+		err = d.trails
+	}
 	d.lost = err
 	if !d.isLost() {
 		return
@@ -49,6 +56,8 @@ func (c *court) lose(ctx context.Context, d *desk, err error) {
 		c.handOverAsked(d)
 	case errors.Is(err, errJournalGone):
 		said = "the window journal hasn't got what this rollout is judged by: nothing is decided for it"
+	case d.isOlder():
+		said = "this rollout's record is older than the decision log, as from a backup: nothing is decided for it"
 	case errors.Is(err, errBehind):
 		said = "NATS was restored from a backup that is older than what was decided for this rollout's model: nothing is decided for it"
 	case errors.Is(err, bus.ErrLogRegressed):
@@ -85,6 +94,9 @@ func lostText(d *desk) string {
 	}
 	if errors.Is(d.lost, errBehind) {
 		return behindText(d)
+	}
+	if d.isOlder() {
+		return olderText(d)
 	}
 	if errors.Is(d.lost, errJournalGone) {
 		return journalGoneText(d)
@@ -130,7 +142,10 @@ func (d *desk) regressed() bool { return errors.Is(d.lost, bus.ErrLogRegressed) 
 
 // forgets says why no new epoch begins over one for which nothing is decided any more; "": an admin has said so.
 func forgets(d *desk, force bool) string {
-	if force {
+	switch {
+	case d.isOlder() && !(force && d.goesOn()): // what would begin isn't what is in force
+		return lostText(d)
+	case force:
 		return ""
 	}
 	return fmt.Sprintf("nothing is decided for epoch %d any more (%v), and a new one would forget what it has come to: `streamcanary rollout show %s` says what to do first; `streamcanary rollout retry %s --override --comment WHY` "+
@@ -141,6 +156,10 @@ func forgets(d *desk, force bool) string {
 func mayForget(own *desk, force bool) error {
 	why := own.head.State.Unfinished(force)
 	switch {
+	case own.isOlder() && force:
+		return nil
+	case own.isOlder():
+		return errors.New(lostText(own))
 	case own.regressed() && force, why == "" && (!own.regressed() || own.head.State.Status.Ended() && !own.isBehind()) && (!errors.Is(own.lost, errJournalGone) || force):
 		return nil
 	case own.regressed(), errors.Is(own.lost, errJournalGone) && !force:
@@ -160,6 +179,9 @@ func (c *court) forgot(rollout string) int64 {
 
 // leaves is what becomes of a model's traffic where nothing is decided for its rollout any more.
 func (d *desk) leaves() string {
+	if a := olderBy(d.lost); a != nil {
+		return inForce(a)
+	}
 	s := &d.head.State
 	routes, ids, text := s.Routes, Unpublished(&d.head), ""
 	if len(ids) > 0 {

@@ -197,7 +197,7 @@ func (c *court) claim(ctx context.Context) error {
 		}
 		c.signs(ctx, c.desks[name])
 		for n := 0; n < claimAttempts && errors.Is(c.desks[name].lost, bus.ErrLost); n++ {
-			if err := c.retake(ctx, name); err != nil {
+			if err := c.retake(ctx, name); err != nil && (olderBy(err) == nil || !c.isLostOlder(ctx, name, err)) {
 				return err
 			}
 		}
@@ -219,7 +219,13 @@ func (c *court) signs(ctx context.Context, d *desk) {
 	if d.lost != nil || !d.needed() {
 		return
 	}
-	if err := d.sign(ctx, c.bus, c.instance); d.lost != nil {
+	err := d.sign(ctx, c.bus, c.instance)
+	if d.lost != nil {
+		if err = c.reclaims(ctx, d, err); err == nil {
+			err = d.sign(ctx, c.bus, c.instance)
+		}
+	}
+	if d.lost != nil {
 		c.lose(ctx, d, err)
 	}
 }
@@ -288,6 +294,8 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 		case errors.Is(err, bus.ErrNotFound) && c.desks[name] != nil:
 			delete(c.standbys.since, name)
 			continue
+		case err == nil && head.Writer == c.instance && c.regained(ctx, name): // no other one's: this process wrote it, and it is back from a backup
+			continue
 		case err != nil || head.Writer != "" && !silent || !c.trusts(ctx, &head):
 			continue
 		}
@@ -296,6 +304,9 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 				Msg("the serve that decides for this rollout writes its record no more: it was killed, or hangs, and this one takes over; look what became of it")
 		}
 		if err := c.retake(ctx, name); err != nil && ctx.Err() == nil {
+			if silent && olderBy(err) != nil && c.isLostOlder(ctx, name, err) {
+				continue
+			}
 			if c.standbys.failed.due(err) {
 				c.log.Warn().Err(err).Str("rollout", name).Msg("another serve has released this rollout, or is gone, and it can't be taken over yet: trying again; look at Kafka and NATS")
 			}
@@ -326,7 +337,7 @@ func (c *court) givesWay(ctx context.Context) {
 
 // retake opens a rollout's desk anew, by the record and the journal as they are now, and claims the record. Whatever comes between is taken in its turn.
 func (c *court) retake(ctx context.Context, name string) error {
-	head, revision, err := c.bus.LoadHead(ctx, name)
+	head, revision, err := c.newestRecord(ctx, name)
 	if err != nil {
 		return err
 	}

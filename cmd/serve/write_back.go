@@ -53,16 +53,24 @@ func (c *court) writeBack(ctx context.Context) {
 
 // writesBack writes one rollout's record and file, where they are gone. A record that another process has taken over is that one's to write.
 func (c *court) writesBack(ctx context.Context, d *desk) error {
-	if errors.Is(d.lost, bus.ErrLost) {
-		return nil
-	}
 	head, revision, err := c.bus.LoadHead(ctx, d.rollout.Name)
 	switch {
+	case errors.Is(d.lost, bus.ErrLost):
+		if err != nil || !c.isBack(d, &head) {
+			return nil
+		}
+		if err := c.regains(ctx, d); err != nil {
+			return err
+		}
+		if d = c.desks[d.rollout.Name]; errors.Is(d.lost, bus.ErrLost) {
+			return nil
+		}
+		revision = d.revision
 	case errors.Is(err, bus.ErrNotFound):
 		revision = 0
 	case err != nil:
 		return err
-	case head.Writer != c.instance && !isOlder(&head, d): // that process's
+	case !c.isBack(d, &head): // that process's
 		return nil
 	}
 	if revision != d.revision {
@@ -81,16 +89,6 @@ func (c *court) writesBack(ctx context.Context, d *desk) error {
 		return nil
 	}
 	return err
-}
-
-// isOlder reports whether a record has less than this process has decided, or read of the journal in the same epoch, and so is of a backup: who takes a record over goes on where it was, and signs it there or further on.
-// Where one that has just been taken over is written over all the same, since this process has read on meanwhile, its taker stands by: the record has one writer.
-func isOlder(h *decisions.Head, than *desk) bool {
-	s, own := &h.State, &than.head.State
-	if s.Epoch != own.Epoch || s.Seq != own.Seq {
-		return s.Epoch < own.Epoch || s.Epoch == own.Epoch && s.Seq < own.Seq
-	}
-	return offsetOf(h.Offsets, than.partition) < offsetOf(than.head.Offsets, than.partition)
 }
 
 // olderFile takes a rollout's file that is older than the one that came last, since somebody has restored their bucket from a backup: it doesn't begin, and the one in force is written back. Where all of NATS is older, what
@@ -116,7 +114,7 @@ func (c *court) olderFile(ctx context.Context, s bus.Spec) error {
 		return nil
 	}
 	switch err := c.bus.CheckLog(ctx, []decisions.Head{d.head}); {
-	case errors.Is(err, bus.ErrLogRegressed):
+	case errors.Is(err, bus.ErrLogRegressed), olderBy(err) != nil:
 		return nil
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUnasked, err)
