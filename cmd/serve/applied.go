@@ -570,7 +570,7 @@ func (c *court) deletion(ctx context.Context, s *bus.Spec, a *Application, d *de
 		c.board.refuse(Standing{Rollout: d.rollout.Name, Application: a.ID, Refused: err.Error()})
 		return nil
 	}
-	if finished(&d.head) {
+	if finished(&d.head) && !d.isOlder() {
 		d.asked[a.ID] = true
 		c.farewell(ctx, d, a.Actor)
 		return nil

@@ -248,6 +248,14 @@ func TestOlderRecordOfAnother(t *testing.T) {
 		if reply := v.ask("retry", true); reply.Decision != "" {
 			t.Errorf("a retry is answered with %+v", reply)
 		}
+		v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Delete, a.Force = true, true })
+		v.wait(2*time.Second + 130*time.Millisecond)
+		if told := v.notices(schemas.NoticeRolloutDeleted); len(told) != 1 || !strings.HasPrefix(told[0].Sentence, "ada gave up rollout story by force, for which nothing was decided any more: by the decision that is in force, next.2.2, model ranker has v1 80 %, v2 20 %") {
+			t.Errorf("deleted: %+v", told)
+		}
+		if page := v.page("/v1/rollouts"); strings.Contains(page, `"rollout":"story"`) {
+			t.Errorf("rollouts: %s", page)
+		}
 		v.apply("next", next)
 		v.untilOf("next", "it runs", func(s *decisions.State) bool {
 			return s.Epoch == 3 && s.Status == decisions.StatusRunning && s.Wait == nil

@@ -125,7 +125,7 @@ func (c *court) farewell(ctx context.Context, d *desk, by schemas.Actor) {
 	gone := decisions.Deleted(&d.head.State, by)
 	n := noticeOf(d, gone.Kind)
 	n.Severity, n.Waiting, n.Actor, n.Sentence = gone.Severity, gone.Waiting, gone.Actor, gone.Sentence
-	if !finished(&d.head) {
+	if !finished(&d.head) || d.isOlder() {
 		n.Severity, n.Sentence = schemas.Warning, d.givenUpText(by)
 	}
 	n.ID = fmt.Sprintf("%s.%d.deleted", n.Rollout, n.Epoch)
