@@ -198,44 +198,11 @@ func gaugeExperiments() []Experiment {
 			About: fmt.Sprintf("%d canary hosts and %d of the baseline, a sample each 10 s for 6 hours, loads correlated .95 from one to the next; rolled back at 0.05 in all", g.hosts[1], g.hosts[0]),
 		})
 	}
-	all = append(all, meanExperiments()...)
 	for _, hosts := range [][2]int{{24, 6}, {4, 4}} {
 		r := gaugeHarm(hosts)
 		all = append(all, Experiment{
 			Group: "gauges", Name: fmt.Sprintf("harm, %d hosts against %d", hosts[1], hosts[0]), Runs: 300, begin: r.begin,
 			About: "the same, and 70 % of the canary's samples are above the limit that 5 % of the baseline's are, over a margin of 5 pp",
-		})
-	}
-	return all
-}
-
-// meanExperiments hold the mean of what the same hosts report, whose load may last longer.
-func meanExperiments() []Experiment {
-	var all []Experiment
-	for _, g := range []struct {
-		hosts [2]int
-		keeps float64
-	}{{[2]int{24, 6}, .95}, {[2]int{24, 6}, .98}, {[2]int{24, 6}, .99}, {[2]int{4, 4}, .95}, {[2]int{4, 4}, .99}, {[2]int{2, 2}, .98}} {
-		r := &race{
-			windows: gaugeWindows, methods: []Method{verdict},
-			scene: func(int) scene {
-				return scene{
-					requests: constant(200), share: constant(.2), noise: independent{}, rates: []rate{{"error", .001, nil}},
-					gauges: &fleet{hosts: g.hosts, every: 1, keeps: g.keeps, above: .05},
-				}
-			},
-			claim: Case{Rollout: alone("mean: cpu, from: sample, cap: 1, increase: any", 10*time.Second), Key: "cpu~1", Rho0: 1, Side: +1, Alphas: []float64{.025}},
-			report: func(r *race) []Row {
-				row := r.row(0, "alarms")
-				row.Count, _ = r.caught(0, 0)
-				row.Limit, row.Note = binomialPoint(r.runs, .05), r.why(0)
-				row.judge(verdict, true, row.Count > row.Limit)
-				return []Row{row}
-			},
-		}
-		all = append(all, Experiment{
-			Group: "gauges", Name: fmt.Sprintf("mean, %d hosts against %d, %.2f", g.hosts[1], g.hosts[0], g.keeps), Runs: 1000, begin: r.begin,
-			About: fmt.Sprintf("%d canary hosts and %d of the baseline, a sample each 10 s for 6 hours, loads correlated %.2f from one to the next; rolled back at 0.05 in all by their mean", g.hosts[1], g.hosts[0], g.keeps),
 		})
 	}
 	return all

@@ -2,7 +2,6 @@ package certify
 
 import (
 	"math"
-	"strings"
 
 	"streamcanary/schemas"
 	"streamcanary/windows"
@@ -66,8 +65,7 @@ func (j *joinedTape) next(parts []*windows.Part) []*windows.Part {
 type sampleTape struct {
 	fleet *fleet
 	loads [windows.Arms][]float64
-	slice []int  // of the baseline's hosts
-	means []bool // which metrics add up readings; the others count those above the limit
+	slice []int // of the baseline's hosts
 	part  windows.Part
 }
 
@@ -84,7 +82,6 @@ func newSampleTape(f *fleet, metrics []windows.Metric, d dice) *sampleTape {
 	s.part.Stream = windows.Stream{Kind: windows.Resources}
 	for _, m := range metrics {
 		s.part.Metrics = append(s.part.Metrics, m.Key())
-		s.means = append(s.means, strings.HasSuffix(m.Key(), "~1"))
 	}
 	for arm := range windows.Arms {
 		s.part.Cells[arm] = make([]windows.Cell, len(metrics))
@@ -122,24 +119,10 @@ func (s *sampleTape) next(d dice, m *Moment, startMs int64) []*windows.Part {
 			if windows.Arm(arm) == windows.Baseline {
 				c.slice = s.slice[h]
 			}
-			s.tell(c, windows.SumUnits(.5+.15**load, 1))
+			for i := range p.Cells[arm] {
+				addTo(&p.Cells[arm][i], c, true)
+			}
 		}
 	}
 	return append(m.Parts, p)
-}
-
-// tell gives each metric a host's sample: whether it is above the limit, and what was read, as part of a cap of 1.
-func (s *sampleTape) tell(c tally, reading int64) {
-	for i := range s.part.Cells[c.arm] {
-		cell := &s.part.Cells[c.arm][i]
-		if !s.means[i] {
-			addTo(cell, c, true)
-			continue
-		}
-		rows := windows.Rows{}
-		if c.arm == windows.Baseline {
-			rows.Slice = []uint8{uint8(c.slice)}
-		}
-		cell.AddValue(&rows, 0, reading)
-	}
 }
