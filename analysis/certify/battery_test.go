@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -48,7 +47,7 @@ func TestBattery(t *testing.T) {
 func TestRunsOfTheCertificateHaveTheirBlocks(t *testing.T) {
 	for _, w := range Worlds() {
 		scene := w.make()
-		tape := NewTape(scene, atMargins.rollout(w.Width, .05), rand.New(rand.NewPCG(1, 2)))
+		tape := NewTape(scene, atMargins.rollout(w.Width, .05), sourceOf(1, 2))
 		var open [windows.Arms]int64
 		full := 0
 		for tape.moment.T+1 < w.certified() {
@@ -144,7 +143,7 @@ func TestNothingChosenIsAnError(t *testing.T) {
 		}
 		return n
 	}
-	if whole, more, all := count("gauges/any"), count("gauges/an"), count(); whole != 1 || more != 4 || all != len(Battery()) {
+	if whole, more, all := count("gauges/any"), count("gauges/an"), count(); whole != 1 || more != 5 || all != len(Battery()) {
 		t.Errorf("a whole name chooses %d, its beginning %d, and nothing %d", whole, more, all)
 	}
 	if _, err := Run(context.Background(), Battery(), Options{Worlds: []string{"nowhere"}}); err == nil || !strings.Contains(err.Error(), "nowhere") {
@@ -163,7 +162,7 @@ func TestTapesAreTheSameAgain(t *testing.T) {
 		r := atMargins.rollout(w.Width, .05)
 		play := func(seed uint64) []byte {
 			var all []byte
-			tape := NewTape(w.make(), r, rand.New(rand.NewPCG(seed, 1)))
+			tape := NewTape(w.make(), r, sourceOf(seed, 1))
 			for range 100 {
 				for _, p := range tape.Next().Parts {
 					all = windows.PartBytes(all, p)
@@ -187,7 +186,7 @@ func TestALowerLevelProvesNoMore(t *testing.T) {
 		setting := []Setting{atMargins, atAny}[run%2]
 		c := &Case{Rollout: func(a float64) *schemas.Rollout { return setting.rollout(time.Second, a) }, Alphas: alphas}
 		both := verdict.start(c).(*verdictWatch)
-		tape, alarmed := NewTape(s, c.Rollout(.05), rand.New(rand.NewPCG(run, 4))), make([]bool, 2)
+		tape, alarmed := NewTape(s, c.Rollout(.05), sourceOf(run, 4)), make([]bool, 2)
 		for range 150 {
 			both.see(tape.Next(), alarmed)
 		}

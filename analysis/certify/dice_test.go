@@ -7,7 +7,14 @@ import (
 	"time"
 )
 
-func testDice(seed uint64) dice { return dice{rand.New(rand.NewPCG(seed, 77))} }
+func testDice(seed uint64) dice { return dice{testSource(seed)()} }
+
+func testSource(seed uint64) func() *rand.Rand { return sourceOf(seed, 77) }
+
+// sourceOf starts the same numbers anew at each call.
+func sourceOf(seed, run uint64) func() *rand.Rand {
+	return func() *rand.Rand { return rand.New(rand.NewPCG(seed, run)) }
+}
 
 // TestCountsHaveTheirLaws holds the draws against exact chances, by chi-square over their likeliest values.
 func TestCountsHaveTheirLaws(t *testing.T) {
@@ -110,7 +117,7 @@ func TestNoiseHasItsDispersion(t *testing.T) {
 	}{{"flat", 0, 1}, {"negative binomial", 0, 4}, {"beta-binomial", 0, 3}, {"clumps", 0, 2.06}, {"users of 10", 0, 10}, {"users who stay", 0, 1.5}} {
 		s := worldOf(c.world).make()
 		s.share, s.law, s.rates[c.rate] = constant(.1), nil, rate{"error", .03, nil}
-		tape := NewTape(s, atAny.rollout(time.Second, .05), testDice(9).Rand)
+		tape := NewTape(s, atAny.rollout(time.Second, .05), testSource(9))
 		n, sum, squares := 0.0, 0.0, 0.0
 		for range 2000 {
 			m := tape.Next()

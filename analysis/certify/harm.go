@@ -38,7 +38,7 @@ const lossWindows = 60_000
 func harmExperiments() []Experiment {
 	var all []Experiment
 	for _, w := range Worlds() {
-		if !w.Claimed || w.AnyOnly {
+		if !w.Claimed || w.AnyOnly || w.Harmless {
 			continue
 		}
 		for _, alpha := range alphas {

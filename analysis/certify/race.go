@@ -33,7 +33,7 @@ func (r *race) play(run int, source func() *rand.Rand) {
 	s := r.scene(run)
 	c := r.claim
 	c.Windows, c.Planned = r.windows, s.planned(r.windows)
-	tape := NewTape(s, c.Rollout(c.Alphas[0]), source())
+	tape := NewTape(s, c.Rollout(c.Alphas[0]), source)
 	watches := make([]watch, len(r.methods))
 	for i, m := range r.methods {
 		watches[i] = m.start(&c)

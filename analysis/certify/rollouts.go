@@ -18,6 +18,7 @@ type Setting struct {
 	edge       Harm     // the canary at its margins; the zero value: no harm
 	onMargin   []string // guardrails whose margin the edge is on
 	gauges     *fleet   // who reports samples; nil: nobody does
+	stages     string   // empty: one, of whatever share the world has
 }
 
 // The whole verdict's guardrails, at margins and at any.
@@ -34,16 +35,18 @@ var (
 - {name: shape, distribution: latency, test: ks, increase: 20%}
 - {name: bulk, distribution: latency, test: mann-whitney, increase: 20%}
 - {name: cpu, sample: cpu, limit: 0.9, increase: 5pp, on: hold}
+- {name: load, mean: cpu, cap: 2, increase: 0.04, on: hold, required: false}
+- {name: quality, mean: score, cap: 1, decrease: 0.04, required: false}
 - {name: ctr, rate: click, decrease: 2%, prove: beyond, required: false}
 - {name: sales, rate: purchase, decrease: 10%, prove: beyond, required: false}
 - {name: revenue, mean: purchase, decrease: 10%, prove: beyond, required: false}
 `,
 		edge: Harm{
-			Name: "on every margin", Slower: 1.2,
+			Name: "on every margin", Slower: 1.2, Score: -.04,
 			Plus:  map[string]float64{"error": .005, "timeout": .002},
 			Times: map[string]float64{"click": .98, "purchase": .9},
 		},
-		onMargin: []string{"errors", "timeouts", "p99", "shape", "bulk", "cpu", "ctr", "sales", "revenue"},
+		onMargin: []string{"errors", "timeouts", "p99", "shape", "bulk", "cpu", "load", "quality", "ctr", "sales", "revenue"},
 	}
 	atAny = Setting{
 		Name: "any", patience: "30m",
@@ -57,6 +60,8 @@ var (
 - {name: shape, distribution: latency, test: ks, increase: any}
 - {name: bulk, distribution: latency, test: mann-whitney, increase: any}
 - {name: cpu, sample: cpu, limit: 0.9, increase: any, on: hold, required: false}
+- {name: load, mean: cpu, cap: 2, increase: any, on: hold, required: false}
+- {name: quality, mean: score, cap: 1, decrease: any, required: false}
 - {name: ctr, rate: click, decrease: any, required: false}
 - {name: sales, rate: purchase, decrease: any, required: false}
 - {name: revenue, mean: purchase, decrease: any, required: false}
@@ -77,6 +82,10 @@ func (s Setting) allOn() Setting {
 // rollout is the setting's rollout for windows of this width, at this risk. It plans no share and takes no offence at a share that moves: the worlds' ramps
 // are not its own.
 func (s Setting) rollout(width time.Duration, falseRollback float64) *schemas.Rollout {
+	stages := s.stages
+	if stages == "" {
+		stages = "[{bake: 1m, max: 240h}]"
+	}
 	r := mustParse(fmt.Sprintf(`
 apiVersion: streamcanary.dev/v1
 kind: Rollout
@@ -89,10 +98,10 @@ spec:
   patience: %s
   risk: {falseRollback: %v, falsePromote: 0.05}
   outcomes: {click: {within: 20s}, purchase: {within: 20s, value: sum, cap: 200}}
-  stages: [{bake: 1m, max: 240h}]
+  stages: %s
 %s
   guardrails:%s
-`, width, s.patience, falseRollback, s.watched(), indented(s.guardrails)))
+`, width, s.patience, falseRollback, stages, s.watched(), indented(s.guardrails)))
 	r.Health.Traffic = schemas.OnWarn
 	return r
 }

@@ -1,16 +1,13 @@
 package certify
 
-import (
-	"math/rand/v2"
-	"testing"
-)
+import "testing"
 
 func BenchmarkVerdict(b *testing.B) {
 	for _, w := range Worlds() {
 		for _, s := range []Setting{atMargins, atAny, atAny.allOn()} {
 			b.Run(w.Name+"/"+s.Name+"/draw", func(b *testing.B) {
 				sc := w.make()
-				t := NewTape(sc, s.rollout(w.Width, .05), rand.New(rand.NewPCG(1, 2)))
+				t := NewTape(sc, s.rollout(w.Width, .05), sourceOf(1, 2))
 				for b.Loop() {
 					t.Next()
 				}
@@ -18,7 +15,7 @@ func BenchmarkVerdict(b *testing.B) {
 			b.Run(w.Name+"/"+s.Name+"/judge", func(b *testing.B) {
 				sc := w.make()
 				r := s.rollout(w.Width, .05)
-				t := NewTape(sc, r, rand.New(rand.NewPCG(1, 2)))
+				t := NewTape(sc, r, sourceOf(1, 2))
 				j := judgeOf(r, 0)
 				for b.Loop() {
 					for _, p := range t.Next().Parts {

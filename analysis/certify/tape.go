@@ -33,6 +33,7 @@ type Tape struct {
 	readers  [][]int // by the scene's rates: which of these read it
 	outcomes []*joinedTape
 	samples  *sampleTape
+	scores   *scoreTape // nil: nobody asks for them
 	watch    stopwatch
 	timing   timing
 	serving  windows.Part
@@ -53,13 +54,13 @@ type reads struct {
 	over  int   // index of the timing's limits; -1: none
 }
 
-// NewTape makes the tape of one run for a rollout: its parts hold what the rollout's guardrails need. It panics on a metric
-// that no scene knows.
-func NewTape(s scene, r *schemas.Rollout, random *rand.Rand) *Tape {
-	if r.Segments == nil {
+// NewTape makes the tape of one run for a rollout: its parts hold what the rollout's guardrails need. Each call of source starts the run's random numbers
+// anew. It panics on a metric that no scene knows.
+func NewTape(s scene, r *schemas.Rollout, source func() *rand.Rand) *Tape {
+	if r.Segments == nil && !s.differs() {
 		s.segments = nil
 	}
-	t := &Tape{scene: s, dice: dice{random}}
+	t := &Tape{scene: s, dice: dice{source()}}
 	t.moment = Moment{T: -1 - s.before, widthMs: r.Window.Milliseconds(), indexes: map[string]int{}, Serving: &t.serving}
 	t.serving.Stream = windows.Stream{Kind: windows.Serving}
 	var gauges []windows.Metric
@@ -70,6 +71,9 @@ func NewTape(s scene, r *schemas.Rollout, random *rand.Rand) *Tape {
 		}
 		t.moment.indexes[m.Key()] = len(t.reads)
 		t.serving.Metrics = append(t.serving.Metrics, m.Key())
+		if m.Key() == scoreMetric {
+			t.scores = &scoreTape{dice: ownDice(source), metric: len(t.reads)}
+		}
 		t.reads = append(t.reads, t.readsOf(m.Key()))
 	}
 	t.readers = make([][]int, len(s.rates))
@@ -122,7 +126,8 @@ func (t *Tape) readsOf(key string) reads {
 			return reads{rate: -1, over: len(t.timing.limits) - 1}
 		}
 	}
-	if key == withoutLatency { // nothing is missing in scenes that don't say so
+	switch key {
+	case withoutLatency, withoutScore, scoreMetric: // nothing is missing in scenes that don't say so, and scores are read by themselves
 		return reads{rate: -1, over: -1}
 	}
 	panic("certify: no scene knows the metric " + key)

@@ -2,6 +2,7 @@ package certify
 
 import (
 	"math"
+	"slices"
 
 	"streamcanary/windows"
 )
@@ -12,6 +13,7 @@ type segment struct {
 	share float64 // of the baseline's traffic
 	lean  float64 // how much likelier its predictions are the canary's than others; 0: 1
 	level float64 // factor of its rates; 0: 1
+	users []int64 // where its predictions come from users, and others may not: as the scene's; nil: the scene's
 }
 
 // groupSize is how many predictions of a segment fall into slice 0 of the baseline, and elsewhere.
@@ -75,13 +77,18 @@ type group struct {
 
 func (t *Tape) group(arm windows.Arm, g group) {
 	rates := t.levels(arm, g.segment)
-	if t.scene.users == nil {
+	users := t.scene.usersOf(g.segment)
+	if users == nil {
 		t.spread(arm, &rates, g)
 		return
 	}
-	for made := int64(0); made < g.n; {
+	made := int64(0)
+	if t.scene.users == nil { // as many as make n on average: one who begins would make a small segment large
+		made = t.dice.Int64N(slices.Max(users))
+	}
+	for made < g.n {
 		u := t.newUser(g.segment)
-		n := t.made()
+		n := t.made(users)
 		t.sight(arm, &u)
 		t.predict(u, n, arm, &rates)
 		made += n
@@ -142,6 +149,7 @@ func (t *Tape) slice(c tally, rates *[maxRates]float64, at place) {
 		return
 	}
 	t.serve(c)
+	t.score(c, nil)
 	for i := range t.scene.rates {
 		at.rate, at.p = i, rates[i]
 		c.rate, c.k = i, t.scene.noise.hits(t.dice, c.n, at)
@@ -246,7 +254,7 @@ func (t *Tape) latencies(arm windows.Arm) {
 	first := int64(0)
 	paces := t.paces
 	for s, size := range t.sizes {
-		if t.scene.users == nil {
+		if t.scene.usersOf(s) == nil {
 			t.watch.draw(t.dice, size.first, &t.timing, arm == windows.Baseline)
 			t.watch.draw(t.dice, size.rest, &t.timing, false)
 		}

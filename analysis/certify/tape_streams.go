@@ -61,9 +61,20 @@ func (j *joinedTape) next(parts []*windows.Part) []*windows.Part {
 	return append(parts, &j.queue[j.at].part)
 }
 
+const (
+	gaugeLimit = .9
+	// gaugeMargin is how much higher the mean of readings is where 10 % of them are above the limit, and not 5 %, of loads as below.
+	gaugeMargin = .04
+	gaugeMean   = "cpu~2"
+)
+
+// gaugeSpread is the standard deviation of a host's readings: normal, as its load is.
+var gaugeSpread = gaugeMargin / (normalQuantile(.95) - normalQuantile(.9))
+
 // A sampleTape plays the hosts' samples: a reading is above the limit when its host's load is high.
 type sampleTape struct {
 	fleet *fleet
+	means []bool // by metric: it is the mean of readings, up to 2, and not the share of them above the limit
 	loads [windows.Arms][]float64
 	slice []int // of the baseline's hosts
 	part  windows.Part
@@ -82,11 +93,26 @@ func newSampleTape(f *fleet, metrics []windows.Metric, d dice) *sampleTape {
 	s.part.Stream = windows.Stream{Kind: windows.Resources}
 	for _, m := range metrics {
 		s.part.Metrics = append(s.part.Metrics, m.Key())
+		s.means = append(s.means, m.Key() == gaugeMean)
 	}
 	for arm := range windows.Arms {
 		s.part.Cells[arm] = make([]windows.Cell, len(metrics))
 	}
 	return s
+}
+
+// read counts a reading.
+func (s *sampleTape) read(c tally, x float64) {
+	for i, mean := range s.means {
+		cell := &s.part.Cells[c.arm][i]
+		if !mean {
+			addTo(cell, c, true)
+			continue
+		}
+		units := windows.SumUnits(x, 2)
+		addTo(cell, tally{arm: c.arm, slice: c.slice, n: 1}, true)
+		addValues(cell, c, units, windows.SquareUnits(units))
+	}
 }
 
 // next appends the samples of this window. (They are ready half a minute later; nothing else reads them, so they may come at once.)
@@ -119,9 +145,7 @@ func (s *sampleTape) next(d dice, m *Moment, startMs int64) []*windows.Part {
 			if windows.Arm(arm) == windows.Baseline {
 				c.slice = s.slice[h]
 			}
-			for i := range p.Cells[arm] {
-				addTo(&p.Cells[arm][i], c, true)
-			}
+			s.read(c, gaugeLimit+gaugeSpread*(*load-limit))
 		}
 	}
 	return append(m.Parts, p)

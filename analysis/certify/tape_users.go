@@ -17,6 +17,7 @@ const betweenUsers = .5
 type user struct {
 	segment, slice int
 	score          float64 // standard normal: where its latencies are in their law
+	taste          float64 // the same of what its predictions score
 	// Of one who stays:
 	lot    float64 // the canary's where it is below the canary's share
 	leaves int     // in this window
@@ -24,11 +25,11 @@ type user struct {
 }
 
 func (t *Tape) newUser(segment int) user {
-	return user{segment: segment, slice: sliceOf(t.dice), score: t.dice.NormFloat64()}
+	return user{segment: segment, slice: sliceOf(t.dice), score: t.dice.NormFloat64(), taste: t.taste()}
 }
 
 // made is how many predictions a user makes in a window.
-func (t *Tape) made() int64 { return t.scene.users[t.dice.IntN(len(t.scene.users))] }
+func (t *Tape) made(users []int64) int64 { return users[t.dice.IntN(len(users))] }
 
 // sight tells of a user who is seen for the first time.
 func (t *Tape) sight(arm windows.Arm, u *user) {
@@ -43,7 +44,9 @@ func (t *Tape) sight(arm windows.Arm, u *user) {
 
 // predict makes n predictions of one user.
 func (t *Tape) predict(u user, n int64, arm windows.Arm, rates *[maxRates]float64) {
-	t.serve(tally{arm: arm, segment: u.segment, slice: u.slice, n: n})
+	all := tally{arm: arm, segment: u.segment, slice: u.slice, n: n}
+	t.serve(all)
+	t.score(all, &u)
 	for i := range t.scene.rates {
 		k := int64(0)
 		if t.dice.Float64() < rates[i] {
@@ -111,7 +114,7 @@ func (t *Tape) fillPresent(arm windows.Arm) {
 			if (u.lot < share) != (arm == windows.Canary) {
 				continue
 			}
-			if n := t.made(); n > 0 {
+			if n := t.made(t.scene.usersOf(s)); n > 0 {
 				t.sight(arm, u)
 				t.predict(*u, n, arm, &rates)
 			}

@@ -63,7 +63,7 @@ func TestLatenciesAreAsAlikeAsSaid(t *testing.T) {
 		for _, y := range s.law.log {
 			variance += (y - mean) * (y - mean) / float64(len(s.law.log))
 		}
-		tape := NewTape(s, atAny.rollout(time.Second, .05), testDice(9).Rand)
+		tape := NewTape(s, atAny.rollout(time.Second, .05), testSource(9))
 		n, squares := 0.0, 0.0
 		for range min(2000, 18_000/c.windows) {
 			var sums [windows.Arms]float64
@@ -89,7 +89,7 @@ func TestLatenciesAreAsAlikeAsSaid(t *testing.T) {
 // TestUsersWhoStay: as many are there all the time as make the scene's requests, each is told of once, in one arm, and then a sixtieth of them is new in each window.
 func TestUsersWhoStay(t *testing.T) {
 	s := worldOf("users who stay").make()
-	tape := NewTape(s, atAny.rollout(time.Second, .05), testDice(2).Rand)
+	tape := NewTape(s, atAny.rollout(time.Second, .05), testSource(2))
 	const played = 3000
 	var events, fresh [windows.Arms]float64
 	seen := map[uint64]bool{}

@@ -83,7 +83,7 @@ func Methods() []Method {
 func (t *typeOne) play(run int, source func() *rand.Rand) {
 	end := &t.ends[run]
 	end.alarmed = make([][]bool, len(t.methods))
-	t.watch(end, source(), func(m *Method) []float64 {
+	t.watch(end, source, func(m *Method) []float64 {
 		if m.Name == verdict.Name {
 			return alphas[:1]
 		}
@@ -92,7 +92,7 @@ func (t *typeOne) play(run int, source func() *rand.Rand) {
 	if len(end.verdicts) == 0 || end.verdicts[0].quiet() {
 		end.verdicts = append(end.verdicts, make([]Ending, len(alphas)-len(end.verdicts))...)
 	} else {
-		t.watch(end, source(), func(m *Method) []float64 {
+		t.watch(end, source, func(m *Method) []float64 {
 			if m.Name == verdict.Name {
 				return alphas[1:]
 			}
@@ -102,10 +102,10 @@ func (t *typeOne) play(run int, source func() *rand.Rand) {
 }
 
 // watch plays a run for the methods that have levels now.
-func (t *typeOne) watch(end *typeOneEnd, random *rand.Rand, levels func(*Method) []float64) {
+func (t *typeOne) watch(end *typeOneEnd, source func() *rand.Rand, levels func(*Method) []float64) {
 	s := t.world.make()
 	s.harm, s.gauges = t.setting.edge, t.setting.gauges
-	tape := NewTape(s, t.caseOf(&s).Rollout(alphas[0]), random)
+	tape := NewTape(s, t.caseOf(&s).Rollout(alphas[0]), source)
 	watches, alarms := make([]watch, len(t.methods)), make([][]bool, len(t.methods))
 	for i := range t.methods {
 		if now := levels(&t.methods[i]); len(now) > 0 {
@@ -173,8 +173,9 @@ func (t *typeOne) holds(m *Method) bool {
 	if !m.Ours || !t.world.Claimed {
 		return false
 	}
-	_, free := t.world.make().noise.(independent)
-	return m.Name == verdict.Name || free && t.world.make().users == nil
+	s := t.world.make()
+	_, free := s.noise.(independent)
+	return m.Name == verdict.Name || free && s.users == nil && !s.differs()
 }
 
 // reasons counts what the verdicts at one alpha stood on.
@@ -225,7 +226,7 @@ func (t *typeOne) verdictRows() []Row {
 func (t *typeOne) passRows(alpha float64) []Row {
 	var rows []Row
 	for _, name := range t.setting.onMargin {
-		if name == "cpu" && t.setting.gauges == nil {
+		if (name == "cpu" || name == "load") && t.setting.gauges == nil {
 			continue
 		}
 		row := Row{Method: "streamcanary: guardrail " + name, Source: verdict.Source, Ours: true, Measure: "passed on its margin", Alpha: alpha, Limit: binomialPoint(len(t.ends), .05)}

@@ -2,6 +2,7 @@ package certify
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -22,7 +23,9 @@ type World struct {
 	// Faint is true for a world whose rates are so high that twice a margin in points is less than half of the lowest bet of the grid: such harm is
 	// shown, and not asked to be caught.
 	Faint bool
-	make  func() scene
+	// Harmless is true for a world that is played for levels alone: harm is found in it as in those that it is made of.
+	Harmless bool
+	make     func() scene
 }
 
 // certified is how long the runs of the certificate last, so that each has 2,000 blocks: a ramp begins with windows that are no block by themselves.
@@ -43,6 +46,19 @@ type scene struct {
 	stays    int       // windows for which a user comes back; 0: each window's users are new
 	gauges   *fleet
 	harm     Harm
+}
+
+// usersOf are those of a segment, by its place.
+func (s *scene) usersOf(segment int) []int64 {
+	if segment < len(s.segments) && s.segments[segment].users != nil {
+		return s.segments[segment].users
+	}
+	return s.users
+}
+
+// differs reports whether a segment has users of its own.
+func (s *scene) differs() bool {
+	return slices.ContainsFunc(s.segments, func(one segment) bool { return one.users != nil })
 }
 
 // planned is the information of a contrast of rates in a whole run, up to the rate's variance.
@@ -70,6 +86,7 @@ type Harm struct {
 	Times  map[string]float64 // a rate's factor
 	Slower float64            // factor of every latency; 0: 1
 	Law    *law               // replaces the law of latencies
+	Score  float64            // added to what every prediction scores
 	Silent bool               // no request arrives at the canary, or none comes back
 }
 

@@ -109,6 +109,11 @@ func dispersedWorlds() []World {
 	stay := second("users who stay", "users with about one prediction in each of 60 windows, whose latencies are alike all the while; 300 requests a window", func(s *scene) {
 		s.requests, s.users, s.stays = constant(300), []int64{0, 1, 1, 2}, 60
 	})
+	one := second("users in one segment", "a fifth of the traffic, a segment by itself, comes from users with 20 predictions each, as in users of 20; all else is one prediction by itself: 200 requests a window, half of them the canary's", func(s *scene) {
+		s.requests, s.share = constant(200), constant(.5)
+		s.segments = []segment{{name: "de", share: .2, users: []int64{20}}, {name: "us", share: .8}}
+	})
+	one.Harmless = true
 	tens.HarmWindows, scores.HarmWindows = 10*blocks, 20*blocks // timeouts +0.4 pp over 0.2 pp take phi times as long as alone
 	stay.HarmWindows = 10 * blocks
 	return []World{
@@ -126,6 +131,6 @@ func dispersedWorlds() []World {
 			s.requests, s.noise = constant(2000), &wobble{spread: .15, keeps: .8}
 			s.rates[0].base, s.rates[1].base = .01, .005
 		}),
-		tens, scores, stay, unseen,
+		tens, scores, stay, one, unseen,
 	}
 }
