@@ -65,6 +65,26 @@ func TestRunsOfTheCertificateHaveTheirBlocks(t *testing.T) {
 	}
 }
 
+// TestOthersInSmall plays the settings that are neither on all margins nor at none for a short time: nothing is broken in it, and stages are walked.
+func TestOthersInSmall(t *testing.T) {
+	var all []Experiment
+	w := worldOf("flat")
+	w.Windows = 400
+	for _, s := range []Setting{mixed, scoresAtMargin, scoresAtAny} {
+		all = append(all, typeOneExperiment(w, s, []Method{verdict}))
+	}
+	ramp := atAny.allOn().bothWays()
+	ramp.stages = stagedKeys
+	all = append(all, Experiment{Group: "stages", Name: "flat", Runs: 1, begin: staged{world: w, setting: ramp}.begin})
+	report, err := Run(context.Background(), all, Options{Seed: 7, Runs: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range report.Broken() {
+		t.Errorf("%s/%s: %s: %s: %s", row.Group, row.Experiment, row.Method, row.Measure, row.long())
+	}
+}
+
 // TestAWrongMethodBreaksTheBattery: the planted z-test, were it the product's, fails it.
 func TestAWrongMethodBreaksTheBattery(t *testing.T) {
 	wrong := zTests[0]

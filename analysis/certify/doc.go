@@ -10,7 +10,7 @@
 //
 // Order to read: dice.go (random numbers), law.go, noise.go, world.go, tape.go (a run's windows), tape_users.go (of users, whose latencies are alike), tape_scores.go, worlds.go (the list); method.go, then
 // method_*.go (ours) and peer_*.go (what others use, each as its source defines it); experiment.go, limit.go, then type_one.go,
-// harm.go, delay.go, onset.go, grid.go, gauges.go, scores.go; battery.go (the list), table.go (Markdown and JSON).
+// harm.go, delay.go, onset.go, grid.go, gauges.go, scores.go, settings.go, staged.go; battery.go (the list), table.go (Markdown and JSON).
 //
 // To add a world, a method or an experiment, append it to its list; every experiment that takes all worlds or all methods has it then.
 //

@@ -37,6 +37,11 @@ holds the counts against exact binomial limits. Writes a table in Markdown, with
 
 In most worlds each prediction is one by itself. Where users make several (clumps, users of 10, of 20, who stay), a user's predictions of a window fail together, and
 his latencies are alike: half of the variance of their logarithm is between users, half between the predictions of one. Each latency has the same law as elsewhere.
+So it is with the scores of predictions. In "users in one segment" only a fifth of the traffic comes from users.
+
+Groups: type-I (nothing is wrong, or the canary is on every margin), false pass, harm, losses, delay, tail, onset, grid, patience; gauges (shares and means of hosts' samples),
+scores (means of what predictions score), segments (ranks where one segment is noisier than the rest), mixed (harm within margins, and outcomes of which any
+harm is to be proven), stages (walked by evidence), mix, split.
 
 Everything takes hours, and the files are written anew after each experiment: where it was interrupted, --resume goes on, with the same version of the
 program. --worlds chooses experiments by how their names, or parts of them, begin (--list shows them), --runs takes fewer or more runs than each
