@@ -92,6 +92,7 @@ func TestSeveritiesBeside(t *testing.T) {
 			}
 		}
 		h.court.tellDenied(t.Context(), &knocked{knock{who: "eve", rollout: "story", do: "promote"}, "", errors.New("eve may not")})
+		d.head.State.Status = decisions.StatusSuperseded // what is under way is given up: TestDeleteWhatIsLost
 		h.court.farewell(t.Context(), d, schemas.Actor{Kind: "person", Name: "ada"})
 		var have []string
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
