@@ -11,6 +11,7 @@ import (
 
 // TestAppliedWhileWhoDecidesIsGone: what is applied when the service that decided for the model was just killed waits until this one has taken over. Then it begins, or is refused for good: no restart begins it.
 func TestAppliedWhileWhoDecidesIsGone(t *testing.T) {
+	amongOthers(t)
 	long := storyHead + errorsMore + "  stages: [{weight: 10, bake: 10m, max: 1h}]\n"
 	next := strings.NewReplacer("name: story", "name: next", "version: v2", "version: v3").Replace(long)
 	besides := func(t *testing.T, tell func(v *village)) {

@@ -26,6 +26,7 @@ func (v *village) widened() {
 // TestOlderRecordRefusesAWrite: where the bucket of rollouts is restored from an older backup under a running service, and that writes a record before it notices, the write goes over the older record: the service knows its own
 // writings, and those of before. It never takes itself for another one, judges the older epoch, or calls anything lost; so where an older record alone is put back.
 func TestOlderRecordRefusesAWrite(t *testing.T) {
+	amongOthers(t)
 	for _, row := range []struct {
 		name    string
 		two     bool // another service stands by
@@ -111,6 +112,7 @@ func (v *village) withoutJournal() {
 // TestOlderRecordAtAStart: a record that comes back from a backup while no service runs, and is older than the decision log, is lost with the start: at once, with what users have by the decision that is in force, and nothing that
 // was judged by it is told, decided, or advised.
 func TestOlderRecordAtAStart(t *testing.T) {
+	amongOthers(t)
 	const later = "model ranker has v1 80 %, v2 20 %, and no guardrail takes the canary back"
 	rollsBack := func(v *village) { v.ask("rollback", false); v.completed() }
 	for name, x := range map[string]olderStart{
@@ -177,6 +179,7 @@ func (x *olderStart) tell(v *village) {
 // TestOlderRecordOfTheEpoch: where the decision log has more of the very epoch than a record that comes back from a backup while no service runs, the start decides it again from the window journal as it was, to the byte, and goes
 // on: nothing is published a second time, and nothing is lost.
 func TestOlderRecordOfTheEpoch(t *testing.T) {
+	amongOthers(t)
 	for _, row := range []struct {
 		name string
 		then func(v *village)

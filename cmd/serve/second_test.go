@@ -202,6 +202,7 @@ func TestStandsBy(t *testing.T) {
 // TestAppliedAfterAKill: a rollout that began while this service stood by is applied anew before this one has taken it over from the one that was killed: what people were told of in the epoch before goes on,
 // or ends.
 func TestAppliedAfterAKill(t *testing.T) {
+	amongOthers(t)
 	const stages = "  stages: [{weight: 10, bake: 10m, max: 1h}]\n"
 	for canary, want := range map[string]string{
 		"v5": "retired-serves v2: Rollback story.1.3 took all traffic from v2 before rollout second began",

@@ -17,6 +17,7 @@ const onlyPaged = "  sinks: [{pagerduty: pagerduty}]\n"
 // TestStoriesOfAsking: who has rejected what a decision without routes asks is asked again, and what is answered then counts. Nobody but people decides in them, so there is nothing to be
 // computed again.
 func TestStoriesOfAsking(t *testing.T) {
+	amongOthers(t)
 	t.Run("a-store-that-rejects-where-another-controller-moves-traffic", func(t *testing.T) {
 		inVillage(t, rolloutWith(elsewhere+sharedAnd+onlyPaged), sinksOutside, func(v *village) {
 			var refuses atomic.Bool

@@ -76,6 +76,7 @@ func (o *outside) firing() string {
 
 // TestStoriesOfForgetting: what stands is told again to an Alertmanager that was restarted, as the alert that it was, also by a serve that was; what is over isn't.
 func TestStoriesOfForgetting(t *testing.T) {
+	amongOthers(t)
 	const told = "  sinks: [{alertmanager: am}]\n"
 	t.Run("an-alertmanager-that-forgets", func(t *testing.T) {
 		storyWith(t, "an-alertmanager-that-forgets", rolloutWith(atOnce+betweenWindows+acksBetween+told), alertmanagerOutside, func(v *village) {

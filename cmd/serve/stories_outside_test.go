@@ -11,6 +11,7 @@ import (
 
 // TestStoriesOfSinks: what the systems outside are told, each under its name below the timeline.
 func TestStoriesOfSinks(t *testing.T) {
+	amongOthers(t)
 	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
 	t.Run("told-outside", func(t *testing.T) {
 		storyWith(t, "told-outside", rollout, sinksOutside, func(v *village) {
@@ -75,6 +76,7 @@ func TestStoriesOfSinks(t *testing.T) {
 
 // TestStoriesOfSinksThatHang: that one takes what it is told, and doesn't answer, is known before people are told that it is overdue.
 func TestStoriesOfSinksThatHang(t *testing.T) {
+	amongOthers(t)
 	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
 	t.Run("a-registry-that-hangs", func(t *testing.T) {
 		storyWith(t, "a-registry-that-hangs", rollout, sinksOutside, func(v *village) {
@@ -91,6 +93,7 @@ func TestStoriesOfSinksThatHang(t *testing.T) {
 
 // TestStoriesOfEndsOutside: what they are told of a promotion, of what a person does, and of a deletion.
 func TestStoriesOfEndsOutside(t *testing.T) {
+	amongOthers(t)
 	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
 	t.Run("a-promotion-that-the-registry-refuses", func(t *testing.T) {
 		storyWith(t, "a-promotion-that-the-registry-refuses", rollout, sinksOutside, func(v *village) {
@@ -146,6 +149,7 @@ func TestStoriesOfEndsOutside(t *testing.T) {
 
 // TestStoriesOfEpochsOutside: an epoch that begins over another, or over a promotion, has the registry's aliases, and people hear where somebody else has one.
 func TestStoriesOfEpochsOutside(t *testing.T) {
+	amongOthers(t)
 	rollout := strings.Replace(rolloutWith(atOnce+outsideToo), "[router-a]", "[router-a, gateway]", 1)
 	newer := func(version string) string {
 		return strings.Replace(rollout, `canary: "8"`, `canary: "`+version+`"`, 1)

@@ -38,6 +38,7 @@ func (v *village) standsStill() *brim {
 
 // TestStoriesOfPages: what wakes people, and what they are told, while a canary that is to be rolled back serves on.
 func TestStoriesOfPages(t *testing.T) {
+	amongOthers(t)
 	t.Run("a-freeze-that-nothing-moves-without", func(t *testing.T) {
 		storyWith(t, "a-freeze-that-nothing-moves-without", rolloutWith(atOnce+illegible+pagers), sinksOutside, func(v *village) {
 			s := v.standsStill()
@@ -75,6 +76,7 @@ func TestStoriesOfPages(t *testing.T) {
 
 // TestStoriesOfOutages: nobody is woken for what was over before the pager was reached again, and word of it is left there.
 func TestStoriesOfOutages(t *testing.T) {
+	amongOthers(t)
 	t.Run("a-pager-that-is-busy", func(t *testing.T) {
 		storyWith(t, "a-pager-that-is-busy", rolloutWith(atOnce+pagers), sinksOutside, func(v *village) {
 			v.status(decisions.StatusRunning)
@@ -139,6 +141,7 @@ func TestStoriesOfLeavingOut(t *testing.T) {
 
 // TestStoriesOfSuspicions: who lets a rollout go on while a guardrail is suspect ends no incident: people aren't told of it again.
 func TestStoriesOfSuspicions(t *testing.T) {
+	amongOthers(t)
 	t.Run("a-suspicion-that-a-person-goes-past", func(t *testing.T) {
 		storyWith(t, "a-suspicion-that-a-person-goes-past", rolloutWith(inSteps+"  patience: never\n"+pagers), sinksOutside, func(v *village) {
 			v.status(decisions.StatusRunning)
@@ -160,6 +163,7 @@ func TestStoriesOfSuspicions(t *testing.T) {
 
 // TestStoriesOfWhatStands: what is decided while something stands that has nothing to do with it ends no incident; its own end does.
 func TestStoriesOfWhatStands(t *testing.T) {
+	amongOthers(t)
 	t.Run("a-hold-that-ends-while-alerts-are-left-out", func(t *testing.T) {
 		storyWith(t, "a-hold-that-ends-while-alerts-are-left-out", rolloutWith(inSteps+strings.Replace(alertsOf, "for: 30s, ", "", 1)+pagers), sinksOutside, func(v *village) {
 			v.status(decisions.StatusRunning)

@@ -34,6 +34,7 @@ func TestStoriesOfPeople(t *testing.T) {
 
 // TestStoriesOfAnswers: what answers to a prepare mean. Those of raw and users come from no client of ours.
 func TestStoriesOfAnswers(t *testing.T) {
+	amongOthers(t)
 	const name = "a-router-that-answers-applied-to-a-prepare"
 	rollout := strings.Replace(rolloutWith(atOnce+sharedAnd), "[router-a]", "[raw, router-a]", 1)
 	t.Run(name, func(t *testing.T) {
@@ -81,6 +82,7 @@ func TestStoriesOfAnyRouter(t *testing.T) {
 
 // TestStoriesOfEpochs: a router that answers to the model's rollout before is named where it keeps the next one, and counted. Nothing of ours runs for raw.
 func TestStoriesOfEpochs(t *testing.T) {
+	amongOthers(t)
 	const name = "a-router-that-stays-behind"
 	rollout := strings.Replace(rolloutWith(atOnce), "[router-a]", "[raw, router-a]", 1)
 	t.Run(name, func(t *testing.T) {

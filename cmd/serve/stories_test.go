@@ -483,6 +483,7 @@ func TestStoriesOfForward(t *testing.T) {
 
 // TestStoriesOfRefuge: what is decided where the baseline is no better.
 func TestStoriesOfRefuge(t *testing.T) {
+	amongOthers(t)
 	tell(t, map[string]tale{
 		"a-baseline-beyond-its-limit": {atOnce + withLimit + "  hotfix: more replicas\n", func(v *village) {
 			v.status(decisions.StatusRunning)

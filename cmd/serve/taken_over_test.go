@@ -23,6 +23,7 @@ func (v *village) begins(name, instance string) (a Application, head decisions.H
 
 // TestJudgedWhenTakenOver: whichever way a service has come to stand by for a rollout that another one has begun, once that one is stopped or killed it judges its windows and rolls a bad canary back.
 func TestJudgedWhenTakenOver(t *testing.T) {
+	amongOthers(t)
 	for name, x := range map[string]struct {
 		stands  func(v *village) decisions.Head // lets the service stand by for "ghost"
 		killed  bool

@@ -85,9 +85,12 @@ func storyWith(t *testing.T, name, rollout, more string, tell func(v *village)) 
 	})
 }
 
-// inVillage lets a village live with a rollout.
+// inVillage lets a village live with a rollout, beside others: it has all that it needs for itself. One in a part of a test is beside others where the test is.
 func inVillage(t *testing.T, rollout, more string, tell func(v *village)) {
 	t.Helper()
+	if !strings.Contains(t.Name(), "/") {
+		amongOthers(t)
+	}
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		v := &village{T: t, dir: dir, more: strings.ReplaceAll(more, "DIR", dir)}
@@ -105,6 +108,16 @@ func inVillage(t *testing.T, rollout, more string, tell func(v *village)) {
 		v.apply("story", rollout)
 		tell(v)
 	})
+}
+
+// among are the tests that run beside others.
+var among sync.Map
+
+// amongOthers lets a test run beside others; it may be said again.
+func amongOthers(t *testing.T) {
+	if _, said := among.LoadOrStore(t, true); !said {
+		t.Parallel()
+	}
 }
 
 const villageConfig = `apiVersion: streamcanary.dev/v1

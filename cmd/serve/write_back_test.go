@@ -89,6 +89,7 @@ func TestRecordsGoneForLong(t *testing.T) {
 // TestOlderRecordsRestored: where somebody deletes the bucket of rollouts and restores it from an older backup under a running service, before that notices or after it has made the bucket again, the older file doesn't
 // begin, now or at the next start, what the service knows is written back, and people are told.
 func TestOlderRecordsRestored(t *testing.T) {
+	amongOthers(t)
 	for _, row := range []struct {
 		name          string
 		notices, anew bool // the backup has the record of another process
