@@ -54,7 +54,7 @@ type guard struct {
 	unequal      bool
 	blind        bool  // of an outcome: some may be missing, and nobody waits for them
 	passed       bool  // latched
-	again        int   // new beginnings of a limit's tests
+	again        int32 // new beginnings of a limit's tests
 	patienceOut  bool  // failed by patience, not by proof
 	breached     bool  // it was in Verdict.Breached after the latest part
 	toldSuspect  bool  // people have heard of it, and not that it is over

@@ -5,14 +5,13 @@ import "math"
 // partMean is what is known of one segment's values of the baseline, which have no slices: how much they vary by themselves. The noise of all traffic says the rest.
 type partMean struct {
 	values moments // of the blocks before
-	begun  bool
-	since  moments // of all traffic, when the first block began
+	from   float64 // one more than values of all traffic there were when the first block began; 0: none has
 }
 
 // begin takes note of a block that opens.
 func (p *partMean) begin(whole *meanNoise) {
-	if !p.begun {
-		p.begun, p.since = true, whole.values
+	if p.from == 0 {
+		p.from = whole.values.n + 1
 	}
 }
 
@@ -30,11 +29,10 @@ func (p *partMean) arms(whole *meanNoise) armPhi {
 	case !whole.ratio:
 		return arms.atLeast(armPhi{p.values.variance(), p.values.variance()})
 	}
-	all := moments{whole.values.n - p.since.n, whole.values.sum - p.since.sum, whole.values.squares - p.since.squares}
-	one := all.variance()
-	larger := (all.n + 1) * one / (p.values.n*p.values.variance() + one)
+	all, one := whole.values.n-(p.from-1), whole.values.variance()
+	larger := (all + 1) * one / (p.values.n*p.values.variance() + one)
 	if one == 0 {
-		larger = (all.n + 1) / (p.values.n + 1)
+		larger = (all + 1) / (p.values.n + 1)
 	}
 	larger = max(1, larger)
 	return armPhi{1 + (arms[0]-1)*larger, 1 + (arms[1]-1)*larger}

@@ -44,7 +44,7 @@ func TestMeanNoiseOfParts(t *testing.T) {
 		{"revenue that varies more", revenue, of(6000, 0, 6000), func(float64) float64 { return 1 }},
 		{"revenue, nothing seen", revenue, of(0, 0, 0), func(float64) float64 { return math.Inf(1) }},
 	} {
-		one := &partMean{begun: true}
+		one := &partMean{from: 1}
 		one.values.add(tt.part)
 		got, want := one.arms(tt.all), tt.want(tt.all.arms()[0])
 		if got != (armPhi{want, want}) && !(math.Abs(got[0]/want-1) < .01 && got[0] == got[1]) {
