@@ -25,7 +25,6 @@ func TestAppliedWhileWhoDecidesIsGone(t *testing.T) {
 		})
 	}
 	waits := func(v *village) {
-		v.Helper()
 		v.wait(40*time.Second + 70*time.Millisecond)
 		if a, _ := v.entry("next"); a.Refused != "" || strings.Contains(v.page("/v1/rollouts"), `"refused":`) {
 			v.Errorf("it is refused before it is known who decides: %+v %s", a, v.page("/v1/rollouts"))
