@@ -27,8 +27,8 @@ lint: ## format and vet; golangci-lint too, where it is installed
 	$(GO) vet ./...
 	@if command -v golangci-lint >/dev/null 2>&1; then golangci-lint run; else echo "golangci-lint is not installed: only gofmt, go vet and policy_test.go ran"; fi
 
-race: ## all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+race: ## all tests under the race detector (needs a C compiler); the longest begins first, beside the others
+	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./cmd/serve ./...
 
 e2e: build ## processes, kills, real Kafka where there is one
 	./deploy/e2e.sh
