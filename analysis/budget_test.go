@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"streamcanary/schemas"
+	"streamcanary/windows"
 )
 
 func TestLadder(t *testing.T) {
@@ -106,4 +107,27 @@ func TestSuspicionLeavesNoShareToFailures(t *testing.T) {
 		t.Errorf("state %s with evidence %.3f of %.3f", g.state, g.family.fail.max[g.member], alone)
 	}
 	s.want(VerdictRollback, codeGuardrailFailed)
+}
+
+// TestSuspicionLeavesNoShareToLimits: the same of a limit, and of the missing canary.
+func TestSuspicionLeavesNoShareToLimits(t *testing.T) {
+	s := newScript(t, rolloutOf(
+		guardrail("errors: rate error increase 20pp weight=9"),
+		guardrail("late: rate timeout above 0.5%"),
+	), Options{Phi: 1})
+	g, alone := s.guard("late"), math.Log(11/.05)
+	s.play(100, side{n: 900, errors: 90}, side{n: 100, errors: 15})
+	if got := s.judge.silence[windows.Canary]; !g.family.any.proven[s.guard("errors").member] || math.Abs(got-alone) > 1e-12 {
+		t.Errorf("a missing canary takes %.3f, want %.3f", got, alone)
+	}
+	between := false
+	for range 200 {
+		if s.play(1, side{n: 900, errors: 90}, side{n: 100, errors: 15, timeouts: 1}); g.state == schemas.StateFailed {
+			break
+		}
+		between = between || g.anyE() >= g.family.any.thresholds[g.member]
+	}
+	if g.state != schemas.StateFailed || g.family.fail.max[g.member] < alone || !between {
+		t.Errorf("state %s with evidence %.3f of %.3f", g.state, g.family.fail.max[g.member], alone)
+	}
 }
