@@ -214,9 +214,16 @@ func (v *village) service() (stop func()) {
 	return v.serviceAt("data", "127.0.0.1:8088")
 }
 
+// betweenRequests is how long after a request's instant, and after what people do (wait), services that come later begin: their clocks' ticks, each a tenth of a second, never
+// fall on the instant of either. Else what a person does would be seen at that tick or at the next.
+const betweenRequests = 50 * time.Millisecond
+
 // serviceAt has a data folder and an HTTP address.
 func (v *village) serviceAt(data, address string) (stop func()) {
 	v.Helper()
+	if !v.began.IsZero() {
+		time.Sleep((requestsEvery + betweenRequests - time.Since(v.began)%requestsEvery) % requestsEvery)
+	}
 	config, err := schemas.ParseConfig("village", append(fmt.Appendf(nil, villageConfig, filepath.Join(v.dir, data), v.cluster.ListenAddrs()[0]), v.more...))
 	v.must(err)
 	listener, err := v.network.Listen("tcp", address)
