@@ -89,7 +89,7 @@ func inBooth(t *testing.T, name string, dry bool, play func(b *booth)) {
 		}
 		outside.Close()
 		conn.Close()
-		v.stopNATS()
+		v.endNATS()
 		synctest.Wait()
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -49,6 +50,8 @@ type village struct {
 	more    string // of the configuration
 	outside *outside
 	leftOut int // alerts that Alertmanager leaves out of its messages
+	// reconnects says that its NATS has stopped once.
+	reconnects bool
 	// stopService stops the service that runs now.
 	stopService func()
 	lines       map[string]*line // of services, by their data folders
@@ -85,12 +88,10 @@ func storyWith(t *testing.T, name, rollout, more string, tell func(v *village)) 
 	})
 }
 
-// inVillage lets a village live with a rollout, beside others: it has all that it needs for itself. One in a part of a test is beside others where the test is.
+// inVillage lets a village live with a rollout, beside others: it has all that it needs for itself.
 func inVillage(t *testing.T, rollout, more string, tell func(v *village)) {
 	t.Helper()
-	if !strings.Contains(t.Name(), "/") {
-		amongOthers(t)
-	}
+	amongOthers(t)
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		v := &village{T: t, dir: dir, more: strings.ReplaceAll(more, "DIR", dir)}
@@ -159,7 +160,23 @@ func (v *village) startNATS() {
 	v.server.Store(s)
 }
 
+// reconnects belongs to the village whose NATS stops before it ends: a client that connects again takes a timer from nats.go's pool, which all have in common, and the runtime lets
+// nobody use a timer of another village's time.
+var reconnects sync.Mutex
+
+// stopNATS stops it until it is started again, and everybody's connections with it.
 func (v *village) stopNATS() {
+	if !v.reconnects {
+		v.reconnects = true
+		reconnects.Lock()
+		v.Cleanup(reconnects.Unlock)
+		runtime.GC() // twice empties a sync.Pool
+		runtime.GC()
+	}
+	v.endNATS()
+}
+
+func (v *village) endNATS() {
 	s := v.server.Load()
 	s.Shutdown()
 	s.WaitForShutdown()
@@ -189,7 +206,7 @@ func (v *village) end() {
 	}
 	v.kafka.Close()
 	v.cluster.Close()
-	v.stopNATS()
+	v.endNATS()
 	synctest.Wait()
 }
 
