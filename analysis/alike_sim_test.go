@@ -133,7 +133,7 @@ func (w *rowWorld) alike(many, stay, windowsPlayed int, value func(arm windows.A
 	return -1
 }
 
-// TestSimAlikeCosts says how much longer doubled latencies take to prove, after 100 healthy windows, where users come back but their requests aren't alike: of 500 requests a window, a fifth the canary's.
+// TestSimAlikeCosts says how much longer doubled values take to prove, after 100 healthy windows, where users come back but their requests aren't alike: of 500 requests a window, a fifth the canary's.
 func TestSimAlikeCosts(t *testing.T) {
 	runs := size(3, 15)
 	for _, row := range []struct {
@@ -144,6 +144,7 @@ func TestSimAlikeCosts(t *testing.T) {
 		{"g: quantile 0.5 latency increase 20%", 1000, 40}, {"g: quantile 0.5 latency increase 20%", 100_000, 6},
 		{"g: quantile 0.99 latency increase 20%", 1000, 180}, {"g: quantile 0.99 latency increase 20%", 100_000, 28},
 		{"g: distribution latency mann-whitney increase 20%", 1000, 40}, {"g: distribution latency mann-whitney increase 20%", 100_000, 6},
+		{"g: mean tokens increase 20% from=prediction cap=400", 1000, 60}, {"g: mean tokens increase 20% from=prediction cap=400", 100_000, 30},
 	} {
 		var median [2]int
 		for i, phi := range []float64{1, 0} { // known, measured
@@ -160,7 +161,7 @@ func TestSimAlikeCosts(t *testing.T) {
 		}
 		t.Logf("%-49s of %6d users: %3d windows, %d where it is known that no requests are alike", row.spec, row.users, median[1], median[0])
 		if median[1] > row.most {
-			t.Errorf("%s of %d users: latencies that double take %d windows to prove, want at most %d", row.spec, row.users, median[1], row.most)
+			t.Errorf("%s of %d users: values that double take %d windows to prove, want at most %d", row.spec, row.users, median[1], row.most)
 		}
 	}
 }
