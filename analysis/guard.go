@@ -13,6 +13,7 @@ const (
 	whyWaiting         = "waiting_outcomes" // its outcome may still come for every window so far: within hasn't passed
 	whyFewEvents       = "too_few"          // there is data, but not a block's worth
 	whyUnequalSampling = "unequal_sampling" // the arms' events are sampled differently
+	whyInOnePart       = "in_one_part"      // all of its baseline's hosts, or units, fall into one half of it, so nothing shows the noise
 	whyJoinOverflow    = codeJoinOverflow   // its outcome was never seen, and from now on some may be missing
 )
 
@@ -494,9 +495,14 @@ func (g *guard) whyInsufficient() string {
 		return whyWaiting
 	case !g.seen[windows.Canary], g.isContrast() && !g.seen[windows.Baseline]:
 		return whyNoData
+	case g.isContrast() && g.inOnePart():
+		return whyInOnePart
 	}
 	return whyFewEvents
 }
+
+// inOnePart reports whether its noise would have been measured by now, were its baseline's hosts, or units, not all in one half of it.
+func (g *guard) inOnePart() bool { return g.canary.noise != nil && g.canary.noise.inOnePart() }
 
 // passThreshold is what pass evidence is held against.
 func passThreshold(r *schemas.Rollout) float64 { return math.Log(1 / r.Risk.FalsePromote) }

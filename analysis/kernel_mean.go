@@ -334,6 +334,9 @@ type meanNoise struct {
 	earlier *meanNoise // as it was when it had half to all of the windows: see past; nil: nobody asks
 }
 
+// onePartWindows is from how many windows on a noise that nothing tells is said not to be told: some 30 tell it, else.
+const onePartWindows = 30
+
 // earlierWindows is from how many windows on there is an earlier noise.
 const earlierWindows = 256
 
@@ -386,6 +389,11 @@ func (m *meanNoise) add(c *windows.Cell) {
 			m.earlier.sizes = m.sizes
 		}
 	}
+}
+
+// inOnePart reports whether all values of so many windows as would have told the noise are of one half of the baseline, so that nothing tells it.
+func (m *meanNoise) inOnePart() bool {
+	return !m.ratio && m.windows >= onePartWindows && m.seen == [shards]int64{}
 }
 
 // past is the noise by which the baseline is held against itself: as it was at 256, 512, 1024, … windows, and unknown before. The noise itself is made of the same contrasts, and would soon

@@ -3,8 +3,10 @@ package analysis
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
+	"streamcanary/schemas"
 	"streamcanary/windows"
 )
 
@@ -33,5 +35,29 @@ func TestPastNoiseOfAMean(t *testing.T) {
 	}
 	if ofScores := newMeanNoise(Options{}, 1.5, &traffic{}, true); ofScores.past() != ofScores {
 		t.Error("a mean of predictions has an earlier noise, too")
+	}
+}
+
+// TestMeanInOnePart: where all hosts of a baseline fall into one half of it, a gauge's mean isn't tested, and says so from when it would have been.
+func TestMeanInOnePart(t *testing.T) {
+	for slice, want := range map[uint8]string{0: whyInOnePart, 1: ""} {
+		g := guardrail("g: mean cpu increase 10% from=sample cap=1")
+		r := rolloutOf(g)
+		r.Stages = []schemas.Stage{{WeightBP: 2500}}
+		w := newRowWorld(t, r, rand.New(rand.NewPCG(15, 5)))
+		for at := range 60 {
+			n := [windows.Arms]int{}
+			w.step(windows.Stream{Kind: windows.Resources}, [windows.Arms]int64{2, 2}, func(arm windows.Arm) row {
+				n[arm]++
+				return row{.5 + .1*w.random.NormFloat64(), uint8(n[arm]%2) * slice}
+			})
+			if why := w.script.guard("g").why; at < 28 && why != whyFewEvents || at == 59 && why != want {
+				t.Errorf("slice %d: %q after %d windows", slice, why, at+1)
+			}
+		}
+		waits := w.script.judge.Waits()
+		if said := len(waits) == 1 && waits[0].Code == schemas.WaitInOnePart && strings.HasPrefix(waits[0].Sentence, "g is not tested: its baseline's hosts, or units, all fall into one half"); said != (want != "") {
+			t.Errorf("slice %d: %+v", slice, waits)
+		}
 	}
 }

@@ -36,6 +36,10 @@ func (j *Judge) cantPass(g *guard) (code, why string) {
 	if !g.spec.CanPass() {
 		return schemas.WaitNoMargin, "has no margin, so nothing can show that it is kept: give it one, or " + notRequired
 	}
+	if g.isContrast() && g.inOnePart() {
+		return schemas.WaitInOnePart, "is not tested: its baseline's hosts, or units, all fall into one half of it by their names, so nothing shows how much they differ: let the baseline have more of them, " +
+			"write `sample:` with a limit instead of a mean, or " + notRequired
+	}
 	if why := TooCoarse(j.rollout, g.spec, g.baselineAt()); why != "" {
 		return schemas.WaitTooCoarse, why
 	}

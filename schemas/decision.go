@@ -220,7 +220,7 @@ type GuardrailStatus struct {
 	Name          string    `json:"name"`
 	Segment       string    `json:"segment,omitempty"`
 	State         State     `json:"state"`
-	Why           string    `json:"why,omitempty"` // of insufficient: no_data, waiting_outcomes (within has not passed), too_few, unequal_sampling, join_overflow; both_arms: excused, since the baseline is beyond the limit, too; fired_before: an alert began before the canary
+	Why           string    `json:"why,omitempty"` // of insufficient: no_data, waiting_outcomes (within has not passed), too_few, unequal_sampling, in_one_part (a mean whose baseline's hosts or units fall all into one half: nothing shows its noise), join_overflow; both_arms: excused, since the baseline is beyond the limit, too; fired_before: an alert began before the canary
 	On            On        `json:"on"`
 	Against       Against   `json:"against,omitempty"` // empty: one written before this was told
 	Unit          string    `json:"unit"`
