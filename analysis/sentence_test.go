@@ -117,6 +117,8 @@ func TestSplitSentences(t *testing.T) {
 			"Traffic is not split as planned: canary 42 has 20 % of the routing units of both since 09:00:00 (60 of 300), planned are 10 %; the comparison may be of unlike users, or a third version has some of the traffic."},
 		{"less than it was", 0, 53, side{n: 1}, side{n: 1000},
 			"Traffic is not split as it was: canary 42 had 10 % of the predictions until 09:00:53, 0.1 % since (1 of 1,001); the comparison may be of unlike users."},
+		{"more than it was, before that was known", 0, 3, side{n: 250}, side{n: 750},
+			"Traffic is not split as it was: canary 42 had 10 % of the predictions until 09:00:03, 25 % since (250 of 1,000); the comparison may be of unlike users."},
 		{"more than it was", 0, 53, side{n: 400}, side{n: 600},
 			"Traffic is not split as it was: canary 42 had 10 % of the predictions until 09:00:53, 40 % since (400 of 1,000); the comparison may be of unlike users."},
 	}

@@ -11,7 +11,7 @@ import (
 const splitAlpha = .001
 
 // split tests whether the traffic is split as planned (R6), in each window as its stage plans it, or, where no share is planned, whether it stays as it began, in
-// each stage by itself: then each has its part of the chance to err.
+// each stage by itself: then each has its part of the chance to err. Within the windows that tell what it is at first it must be one and the same, too (earlySplit).
 // Units count, each at its first sight, where events name them, else served predictions: which of both is
 // fixed by the first window that has any. Predictions come by users, several at once, so their counts are divided by the over-dispersion of
 // sizes: calibrated, where units are exact. A mismatch stands while its evidence does: predictions are dated by their
@@ -30,10 +30,27 @@ type split struct {
 	stages  int
 	mixture *stats.Mixture     // with a planned share
 	change  *stats.SplitChange // without
+	early   earlySplit         // likewise
 	inc     [stats.SplitTilts]float64
 	onset   onset
 	history history[splitTally, *splitTally]
 	back    splitBack
+}
+
+// earlySplit is, without a plan, what the windows hold that tell the share before it can change.
+type earlySplit struct {
+	within  *stats.SplitBreak
+	windows []earlyWindow
+}
+
+// earlyWindow is where one begins, and what was counted before.
+type earlyWindow struct {
+	atMs   int64
+	before splitTally
+}
+
+func newEarlySplit() earlySplit {
+	return earlySplit{within: stats.NewSplitBreak(stats.SplitReferenceBlocks)}
 }
 
 // splitTally counts units, or predictions: the canary's, all, and what the canary's should have been, times 10,000.
@@ -43,6 +60,10 @@ func (t *splitTally) add(o splitTally) {
 	t.canary += o.canary
 	t.all += o.all
 	t.due += o.due
+}
+
+func (t *splitTally) without(o splitTally) splitTally {
+	return splitTally{t.canary - o.canary, t.all - o.all, t.due - o.due}
 }
 
 // share is the canary's; NaN of nothing.
@@ -56,7 +77,7 @@ func newSplit(planned float64, stages int, sizes *dispersion) *split {
 	if planned > 0 {
 		s.mixture = stats.NewMixture(stats.SplitTilts)
 	} else {
-		s.change = stats.NewSplitChange()
+		s.change, s.early = stats.NewSplitChange(), newEarlySplit()
 	}
 	return s
 }
@@ -66,7 +87,7 @@ func (s *split) renew(window int64) {
 	if s.change == nil {
 		return
 	}
-	s.change = stats.NewSplitChange()
+	s.change, s.early = stats.NewSplitChange(), newEarlySplit()
 	s.anew(window)
 }
 
@@ -106,6 +127,10 @@ func (s *split) step(p *windows.Part, c clock) {
 	events, all := float64(k)/phi, float64(n)/phi
 	weight := s.weights.through(c.window(p.StartMs)-s.firstAt, c.horizon)
 	if s.change != nil {
+		if !s.change.Closed() {
+			s.early.within.Add(all, events)
+			s.early.windows = append(s.early.windows, earlyWindow{p.StartMs, s.history.since(0)})
+		}
 		s.change.Add(all, events, weight)
 		if inc := s.change.Increments(); inc != nil {
 			s.onset.step(inc, p.StartMs)
@@ -137,19 +162,26 @@ func (s *split) mended(canary, others float64, next int64) {
 // changed is when the share became another one, as far as the evidence tells, and what was counted before and since; 0: unknown,
 // and all is counted as since.
 func (s *split) changed() (atMs int64, before, since splitTally) {
-	atMs, ok := s.onset.began()
 	all := s.history.since(0)
+	if s.change != nil && len(s.early.windows) > 0 {
+		if _, early := stats.SplitEvidence(s.early.within, s.change); early {
+			w := &s.early.windows[s.early.within.Break()]
+			return w.atMs, w.before, all.without(w.before)
+		}
+	}
+	atMs, ok := s.onset.began()
 	if !ok {
 		return 0, splitTally{}, all
 	}
 	since = s.history.since(atMs)
-	return atMs, splitTally{all.canary - since.canary, all.all - since.all, all.due - since.due}, since
+	return atMs, all.without(since), since
 }
 
 // logE is the log evidence now.
 func (s *split) logE() float64 {
 	if s.change != nil {
-		return s.change.LogE() - math.Log(float64(s.stages))
+		logE, _ := stats.SplitEvidence(s.early.within, s.change)
+		return logE - math.Log(float64(s.stages))
 	}
 	return s.mixture.LogE()
 }

@@ -40,10 +40,6 @@ const (
 	referenceWindows = 20
 )
 
-// earlyStake is the part of the stake that plays within this period, whose share must be one and the same, too. It costs what comes later a tenth of a nat of
-// evidence, and what moves within so few windows 2.3: to be proven at all it has to be large.
-const earlyStake = .1
-
 // reference is the period that tells what an unplanned share is at first.
 type reference struct {
 	within *stats.SplitBreak
@@ -136,8 +132,10 @@ func (t *turn) step(inc, n, k float64) {
 
 // began is the turn that the evidence speaks for most; nil while there is none.
 func (t *split) began() *turn {
-	if t.change != nil && t.withinLogE() > t.afterLogE() {
-		return &t.early.starts[t.early.within.Break()]
+	if t.change != nil {
+		if _, early := stats.SplitEvidence(t.early.within, t.change); early {
+			return &t.early.starts[t.early.within.Break()]
+		}
 	}
 	best := &t.turns[0]
 	for i := range t.turns {
@@ -153,18 +151,11 @@ func (t *split) began() *turn {
 
 func (t *split) logE() float64 {
 	if t.change != nil {
-		return logAdd(t.afterLogE(), t.withinLogE())
+		logE, _ := stats.SplitEvidence(t.early.within, t.change)
+		return logE
 	}
 	return t.mixture.LogE()
 }
-
-// withinLogE and afterLogE are the evidence, without a plan, that the share moved within the reference period, and after it: the mean of both, by their stakes, is
-// evidence as each is.
-func (t *split) withinLogE() float64 { return t.early.within.LogE() + math.Log(earlyStake) }
-func (t *split) afterLogE() float64  { return t.change.LogE() + math.Log1p(-earlyStake) }
-
-// logAdd is log(e^a + e^b).
-func logAdd(a, b float64) float64 { return max(a, b) + math.Log1p(math.Exp(-math.Abs(a-b))) }
 
 func (t *split) threshold() float64 { return math.Log(1 / t.spec.Alpha) }
 
@@ -210,7 +201,7 @@ func (t *split) reference() *Reference {
 	sight := t.early.sight
 	sight.Share = finite(sight.canary / sight.N)
 	sight.Open = !t.change.Closed()
-	sight.Moved = t.early.logMax+math.Log(earlyStake) >= t.threshold()
+	sight.Moved = t.early.logMax+math.Log(stats.SplitEarlyStake) >= t.threshold()
 	return &sight
 }
 

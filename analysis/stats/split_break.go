@@ -68,3 +68,24 @@ func (s *SplitBreak) LogE() float64 { return s.logE }
 
 // Break is the block with units, from 0, with which the other share begins most likely; 0 before the second. For people.
 func (s *SplitBreak) Break() int { return s.best }
+
+// SplitEarlyStake is the part of the stake that plays within the reference period. It costs what comes later a tenth of a nat of evidence, and what moves within so few blocks 2.3: to be proven at all it
+// has to be large.
+const SplitEarlyStake = .1
+
+// SplitEvidence is the log evidence that an unplanned share is not one and the same: that it moved within the reference period, or after it, by one test of each of the same units. early says that most of it
+// is of the former.
+//
+// Claim. The weighted mean of two e-values is at most the mean of two nonnegative martingales that start at 1, with the same null: so the chance that it ever reaches log(1/alpha) is at most alpha, at any stopping time.
+//
+// When. Both have taken the same blocks, the first until the second is Closed.
+//
+// Cost: four elementary functions. No allocation.
+//
+// Conventions: before any block 0.
+//
+// Sources: as SplitChange; the mean of e-values is Vovk and Wang's.
+func SplitEvidence(within *SplitBreak, after *SplitChange) (logE float64, early bool) {
+	first, later := within.LogE()+math.Log(SplitEarlyStake), after.LogE()+math.Log1p(-SplitEarlyStake)
+	return logAddExp(first, later), first > later
+}

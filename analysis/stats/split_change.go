@@ -51,15 +51,15 @@ type SplitChange struct {
 }
 
 // When the reference period of SplitChange closes: at 1,000 units the share is known to 3 % of itself, so that what can be
-// proven against the reference is what matters; 100 blocks keep a tiny canary from never closing it.
+// proven against the reference is what matters; so many blocks keep a tiny canary from never closing it.
 const (
 	splitReferenceUnits  = 1000
-	splitReferenceBlocks = 100
+	SplitReferenceBlocks = 100
 )
 
 // NewSplitChange returns the test before any unit, at evidence 1.
 func NewSplitChange() *SplitChange {
-	return NewSplitChangeAfter(splitReferenceUnits, splitReferenceBlocks)
+	return NewSplitChangeAfter(splitReferenceUnits, SplitReferenceBlocks)
 }
 
 // NewSplitChangeAfter is NewSplitChange with a reference of another length, fixed beforehand: until each arm has had so many units, or so many blocks with
