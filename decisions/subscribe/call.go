@@ -26,7 +26,9 @@ func (f *follower) call(ctx context.Context, d Delivery) error {
 	for _, m := range f.held {
 		overtaken = overtaken || f.overtakes(m, &d.Decision)
 	}
-	if !overtaken {
+	if overtaken {
+		f.overtaken = versionOf(&d.Decision)
+	} else {
 		grace.Stop()
 	}
 	for {
@@ -42,7 +44,7 @@ func (f *follower) call(ctx context.Context, d Delivery) error {
 			}
 			f.held = append(f.held, m)
 			if !overtaken && f.overtakes(m, &d.Decision) {
-				overtaken = true
+				overtaken, f.overtaken = true, versionOf(&d.Decision)
 				grace.Reset(overtakenGrace)
 			}
 		case <-grace.C:

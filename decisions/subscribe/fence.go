@@ -91,7 +91,7 @@ func (f *follower) fence(d *schemas.Decision, again bool) passage {
 		return fenceRestore
 	case v == f.position.Applied && v == f.seen:
 		return fenceDone
-	case v.Compare(f.position.Applied) <= 0, v.Compare(f.seen) < 0:
+	case v.Compare(f.position.Applied) <= 0, v.Compare(f.overtaken) <= 0, v.Compare(f.seen) < 0:
 		return fenceStale
 	case v == f.seen && !again:
 		return fenceStale // the handler has it, or has refused it

@@ -62,8 +62,10 @@ type follower struct {
 	failures int // of these calls
 	pending  *Delivery
 	retryAt  time.Time // of pending
-	held     []message // arrived during a call; at most inboxSize
-	unsent   []schemas.Ack
+	// overtaken is the last one that was being carried out when a newer one came: it is not called again, however often that was asked for meanwhile.
+	overtaken Version
+	held      []message // arrived during a call; at most inboxSize
+	unsent    []schemas.Ack
 }
 
 // run handles messages and retries until the context ends.
