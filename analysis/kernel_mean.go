@@ -33,7 +33,8 @@ func (b bounds) samples(of *block, arm windows.Arm) stats.Samples {
 	return stats.Samples{N: n, Sum: (sum + n) / 2, Squares: min((squares+2*sum+n)/4, (sum+n)/2)}
 }
 
-// contrastOf is a margin as the tests have it: the canary's mean against rho0 times the baseline's plus delta, in metric units.
+// contrastOf is a margin as the tests have it: the canary's mean against rho0 times the baseline's plus delta, in metric units. A share of a mean below zero would be the reverse of what it says: while the baseline's mean
+// is, nothing is bet on such a margin (reverses).
 func contrastOf(g *schemas.Guardrail) (side int, rho0, delta float64) {
 	side, rho0, delta = +1, 1, g.Margin.Value
 	if g.Direction == schemas.Decrease {
@@ -45,8 +46,14 @@ func contrastOf(g *schemas.Guardrail) (side int, rho0, delta float64) {
 	return side, rho0, delta
 }
 
+// reverses reports whether a share of the baseline's mean is the reverse of what it says: by what there was before a block, of which the sign alone matters, or, before there was any, by the block's own.
+func reverses(before, now float64) bool { return before < 0 || before == 0 && now < 0 }
+
 // noisyMean is R7 on the contrasts of blocks; a trial's phi is the variance of one value.
-type noisyMean struct{ any, beyond, pass stats.Mean }
+type noisyMean struct {
+	any, beyond stats.Mean // to pass is beyond's other side
+	sum         float64    // of the baseline's values so far
+}
 
 func newNoisyMean(g *schemas.Guardrail) *noisyMean {
 	side, rho0, delta := contrastOf(g)
@@ -54,7 +61,6 @@ func newNoisyMean(g *schemas.Guardrail) *noisyMean {
 	return &noisyMean{
 		any:    stats.Mean{Rho0: 1, Side: side, Grid: stats.MeanGrid},
 		beyond: stats.Mean{Rho0: rho0, Delta: delta, Side: side, Grid: stats.MeanGrid},
-		pass:   stats.Mean{Rho0: rho0, Delta: delta, Side: -side, Grid: stats.MeanGrid},
 	}
 }
 
@@ -63,14 +69,22 @@ func (m *noisyMean) full(b *block) bool { return sizesReach(b, blockExposures) }
 func (m *noisyMean) increments(inc *increments, b *block, variance armPhi) bool {
 	v := max(variance[windows.Canary], variance[windows.Baseline])
 	of := meansOf(b)
+	reversed := m.beyond.Rho0 != 1 && reverses(m.sum, of.Mb)
+	m.sum += of.Nb * of.Mb
 	if !sizesReach(b, 1) || !m.any.Increments(inc.any, of, v) {
 		return false
+	}
+	if reversed {
+		inc.noMargin()
+		return true
 	}
 	if !inc.one() {
 		m.beyond.Increments(inc.beyond, of, v)
 	}
 	if inc.pass != nil {
-		m.pass.Increments(inc.pass, of, v)
+		pass := m.beyond
+		pass.Side = -pass.Side
+		pass.Increments(inc.pass, of, v)
 	}
 	return true
 }
@@ -117,6 +131,10 @@ func (m *boundedMean) increments(inc *increments, b *block, phi armPhi) bool {
 	mean.Add(v.Baseline)
 	if !sizesReach(b, 1) || math.IsInf(worst, 1) || !m.any.Increments(inc.any, v, q, worst) {
 		return false
+	}
+	if m.beyond.Rho0 != 1 && reverses(q-m.share(0), v.Baseline.Sum-m.share(0)*v.Baseline.N) {
+		inc.noMargin()
+		return true
 	}
 	if !inc.one() && !m.beyond.Increments(inc.beyond, v, q, worst) {
 		clear(inc.beyond) // a margin that at this mean is beyond the caps: nothing is bet
