@@ -22,7 +22,7 @@ type told struct {
 	all   []toldOf
 }
 
-// A toldOf is one such thing: the kind of the event that told of it, and of a suspicion the guardrail.
+// A toldOf is one such thing: the kind of the event that told of it, and of a suspicion the guardrail, of answers the order to stores; "" of other answers.
 type toldOf struct {
 	kind schemas.NoticeKind
 	of   string
@@ -48,6 +48,32 @@ var ownEnds = map[schemas.NoticeKind][]schemas.NoticeKind{
 // aside reports whether it is beside the state machine: an epoch that begins doesn't end it.
 func (t toldOf) aside() bool {
 	return t.kind == schemas.NoticeForeignDecision || t.kind == schemas.NoticeRolloutLost
+}
+
+// ofAnswers reports whether it is that answers are missing, or refusals.
+func (t toldOf) ofAnswers() bool {
+	return t.kind == schemas.NoticeAcksOverdue || t.kind == schemas.NoticeAckRefused
+}
+
+// awaitedBy reports whether the answers are waited for still when a decision is out, as its record has it then: what stores are asked stands in every decision for as long as it is wanted, but where they are asked for
+// a snapshot first; all else ends with what asks anew, or goes its way. A freeze asks only stores, but one before the start asks all again.
+func (t toldOf) awaitedBy(d *schemas.Decision) bool {
+	asks := func(do ...schemas.StateDo) bool {
+		return slices.ContainsFunc(d.State, func(o schemas.StateOrder) bool { return slices.Contains(do, o.Do) })
+	}
+	switch schemas.StateDo(t.of) {
+	case schemas.StateFreeze:
+		return asks(schemas.StateFreeze) && d.Action != schemas.ActionRollback
+	case schemas.StateUnfreeze:
+		return asks(schemas.StateUnfreeze, schemas.StateSnapshot)
+	}
+	switch d.Action {
+	case schemas.ActionAdvance, schemas.ActionPromote, schemas.ActionSupersede, schemas.ActionRollback:
+		return false
+	case schemas.ActionFreeze:
+		return d.Phase == ""
+	}
+	return d.Acks == nil && d.Phase == ""
 }
 
 // past reports whether nobody follows it any more once the rollout has gone its way.
@@ -103,7 +129,7 @@ func (s *Standing) tells(e *Event) *Event {
 		over := e.Decision.Action
 		now.all = slices.DeleteFunc(now.all, func(t toldOf) bool {
 			superseded := over == schemas.ActionSupersede
-			return t.past() && (superseded || over == schemas.ActionPromote || over == schemas.ActionRollback) || superseded && t.kind == schemas.NoticeRetiredServes
+			return t.ofAnswers() && !t.awaitedBy(e.Decision) || t.past() && (superseded || over == schemas.ActionPromote || over == schemas.ActionRollback) || superseded && t.kind == schemas.NoticeRetiredServes
 		})
 	} else {
 		now.hears(e.Notice)
@@ -148,20 +174,31 @@ func (s *Standing) labelled(e *Event) *schemas.Rollout {
 
 func (t *told) hears(n *schemas.Notice) {
 	t.all = slices.DeleteFunc(t.all, func(x toldOf) bool {
-		return slices.Contains(ownEnds[x.kind], n.Kind) && (x.of == "" || slices.Contains(n.Guardrails, x.of))
+		return slices.Contains(ownEnds[x.kind], n.Kind) && x.endsBy(n)
 	})
 	if ownEnds[n.Kind] == nil {
 		return
 	}
 	of := []string{""}
-	if n.Kind == schemas.NoticeGuardrailSuspect {
+	switch {
+	case n.Kind == schemas.NoticeGuardrailSuspect:
 		of = n.Guardrails
+	case (toldOf{kind: n.Kind}).ofAnswers():
+		of[0] = string(n.Order)
 	}
 	for _, name := range of {
 		if x := (toldOf{n.Kind, name}); !slices.Contains(t.all, x) {
 			t.all = append(t.all, x)
 		}
 	}
+}
+
+// endsBy reports whether a notice of a kind that ends it means it.
+func (t toldOf) endsBy(n *schemas.Notice) bool {
+	if t.ofAnswers() {
+		return t.of == string(n.Order) || n.Kind == schemas.NoticeRollbackCompleted
+	}
+	return t.of == "" || slices.Contains(n.Guardrails, t.of)
 }
 
 // raise begins an incident, or goes on with it. Under other labels it is another alert: the one that stood is over.

@@ -77,6 +77,28 @@ func promoting(rollout string, second int64) *Event {
 	return e
 }
 
+// ordering is a decision with what it asks of a store; commanding an event of an order that isn't answered, or is.
+func ordering(do schemas.StateDo, e *Event) *Event {
+	e.Decision.State = []schemas.StateOrder{{Store: "user", Do: do}}
+	return e
+}
+
+func commanding(order schemas.StateDo, e *Event) *Event {
+	e.Notice.Order = order
+	return e
+}
+
+// ofFirst is an event of a rollout's first epoch, and asking a decision that routers must answer.
+func ofFirst(e *Event) *Event {
+	e.Decision.Epoch = 1
+	return e
+}
+
+func asking(e *Event) *Event {
+	e.Decision.Acks = []string{"any"}
+	return e
+}
+
 // forwarding recommends to roll forward, as behind a rollback that doesn't help.
 func forwarding(rollout string, second int64) *Event {
 	e := holding(rollout, second)
@@ -192,6 +214,14 @@ func TestStanding(t *testing.T) {
 		{"begun anew while alerts are left out", []*Event{telling("a", 1, schemas.NoticeAlertsTruncated), beginning("a", 2)}, ""},
 		{"begun anew while somebody forges", []*Event{telling("a", 1, schemas.NoticeForeignDecision), beginning("a", 2)}, "a/ warning 1-1"},
 		{"and until nobody does", []*Event{telling("a", 1, schemas.NoticeForeignDecision), beginning("a", 2), telling("a", 3, schemas.NoticeForeignOver)}, ""},
+		{"begun behind a prepare that is late", []*Event{raising("a", "", schemas.Warning, 1), ofFirst(beginning("a", 2))}, ""},
+		{"begun behind one that is refused", []*Event{telling("a", 1, schemas.NoticeAckRefused), repeated, ofFirst(asking(beginning("a", 2)))}, "a/ warning 1-1 over 2"},
+		{"promoted while an answer is missing", []*Event{raising("a", "", schemas.Warning, 1), asking(promoting("a", 2))}, ""},
+		{"gone on with while an answer is missing", []*Event{raising("a", "", schemas.Warning, 1), holding("a", 2), resuming("a", 3)}, "a/ warning 1-2"},
+		{"a freeze that isn't answered, and goes on", []*Event{commanding(schemas.StateFreeze, critical(telling("a", 1, schemas.NoticeAckRefused))), repeated, ordering(schemas.StateUnfreeze, resuming("a", 2))}, "a/ critical 1-1 over 2"},
+		{"beside an answer that is missing", []*Event{raising("a", "", schemas.Warning, 1), commanding(schemas.StateFreeze, critical(telling("a", 2, schemas.NoticeAckRefused))), ordering(schemas.StateUnfreeze, resuming("a", 3))}, "a/ warning 1-1 over 2, a/ critical 2-2"},
+		{"writes aren't taken again, and it is promoted", []*Event{commanding(schemas.StateUnfreeze, critical(raising("a", "", "", 1))), ordering(schemas.StateUnfreeze, asking(promoting("a", 2)))}, "a/ critical 1-1"},
+		{"and then they are", []*Event{commanding(schemas.StateUnfreeze, critical(raising("a", "", "", 1))), ordering(schemas.StateUnfreeze, asking(promoting("a", 2))), commanding(schemas.StateUnfreeze, telling("a", 3, schemas.NoticeWritesAgain))}, ""},
 		{"no end of another kind", []*Event{telling("a", 1, schemas.NoticeForeignDecision), telling("a", 3, schemas.NoticeAlertsWhole)}, "a/ warning 1-1"},
 		{"ended under another label", []*Event{ofTeam("a", "a", holding("a", 1)), ofTeam("b", "b", resuming("a", 2))}, "a/ warning 1-1 of a over 2"},
 		{"likewise after a restart", []*Event{ofTeam("b", "a", holding("a", 1)), ofTeam("b", "b", resuming("a", 2))}, "a/ warning 1-1 of a over 2"},
