@@ -118,9 +118,14 @@ func (e *Event) sentence() string {
 	}
 	text := schemas.Readable(d.Reason.Sentence)
 	if d.Action == schemas.ActionFreeze && d.Actor.Kind == "person" { // only a person ends it: who is told of it, and did not do it, must know how
-		text += fmt.Sprintf(" It lasts until somebody ends it: `streamcanary rollout resume %s --comment WHY`.", e.Rollout.Name)
+		text += " " + e.howToResume()
 	}
 	return text
+}
+
+// howToResume says how a person's freeze ends.
+func (e *Event) howToResume() string {
+	return fmt.Sprintf("It lasts until somebody ends it: `streamcanary rollout resume %s --comment WHY`.", e.Rollout.Name)
 }
 
 // split is what becomes of the traffic; "" where nothing does.
@@ -233,7 +238,7 @@ func (e *Event) alarm() alarm {
 }
 
 // eases is what an event that ends the rollout's incident ends of it: what is critical, what is a warning, or both, as far as nothing of that stands. Of what stands some is known to be only a warning (a sink that
-// doesn't do its step); anything else keeps both. What stands as a warning was critical for a while, perhaps, and is told as what it is.
+// doesn't do its step, a person's freeze); anything else keeps both. What stands as a warning was critical for a while, perhaps, and is told as what it is.
 func (e *Event) eases() []incident {
 	lesser := false
 	for _, name := range e.leaves() {
@@ -269,16 +274,20 @@ func (e *Event) lesser() []string {
 // textAt says why, for people, at a severity: of what goes on as a warning, what that is.
 func (e *Event) textAt(severity schemas.Severity) string {
 	if lesser := e.lesser(); severity == schemas.Warning && len(lesser) > 0 && e.alarm() == over {
-		return e.sentence() + " What stands of it is this: " + strings.Join(lesser, ", ") + "."
+		text := e.sentence() + " What stands of it is this: " + strings.Join(lesser, ", ") + "."
+		if slices.Contains(lesser, heldFrozen) {
+			text += " " + e.howToResume()
+		}
+		return text
 	}
 	return e.sentence()
 }
 
 // What stands is named by what a notice waits for, or by the kind of event that has told of it (Standing).
 
-// isLesser reports whether it is never more than a warning: a sink that doesn't do its step.
+// isLesser reports whether it is never more than a warning: a sink that doesn't do its step, or that a person has frozen the rollout.
 func isLesser(name string) bool {
-	return strings.HasPrefix(name, alertStep) || strings.HasPrefix(name, "registry-") || name == string(schemas.NoticeSinkOverdue) || name == string(schemas.NoticeSinkRefused)
+	return name == heldFrozen || strings.HasPrefix(name, alertStep) || strings.HasPrefix(name, "registry-") || name == string(schemas.NoticeSinkOverdue) || name == string(schemas.NoticeSinkRefused)
 }
 
 // isRefuge reports whether it is that all users are with a baseline that is beyond a limit: that is an incident of its own, as it was told, before the rollback was carried out (forward) or after it (refuge).
@@ -290,6 +299,9 @@ func isRefuge(name string) bool {
 func isRetired(name string) bool {
 	return strings.HasPrefix(name, retiredVersion) || name == string(schemas.NoticeRetiredServes)
 }
+
+// heldFrozen names a person's freeze.
+const heldFrozen = "frozen"
 
 // What begins the name of something that stands: of a rollback's step that people are told by a sink, whose name follows; and of a version that serves users and is to have none, likewise.
 const (

@@ -88,6 +88,13 @@ func commanding(order schemas.StateDo, e *Event) *Event {
 	return e
 }
 
+// completing tells that all answers have come, and what else stands.
+func completing(rollout string, second int64, waiting ...string) *Event {
+	e := leaving(rollout, second, waiting...)
+	e.Notice.Kind = schemas.NoticeAcksComplete
+	return e
+}
+
 // ofFirst is an event of a rollout's first epoch, and asking a decision that routers must answer.
 func ofFirst(e *Event) *Event {
 	e.Decision.Epoch = 1
@@ -219,6 +226,9 @@ func TestStanding(t *testing.T) {
 		{"promoted while an answer is missing", []*Event{raising("a", "", schemas.Warning, 1), asking(promoting("a", 2))}, ""},
 		{"gone on with while an answer is missing", []*Event{raising("a", "", schemas.Warning, 1), holding("a", 2), resuming("a", 3)}, "a/ warning 1-2"},
 		{"a freeze that isn't answered, and goes on", []*Event{commanding(schemas.StateFreeze, critical(telling("a", 1, schemas.NoticeAckRefused))), repeated, ordering(schemas.StateUnfreeze, resuming("a", 2))}, "a/ critical 1-1 over 2"},
+		{"a freeze that is answered late", []*Event{ordering(schemas.StateFreeze, holding("a", 1)), commanding(schemas.StateFreeze, critical(raising("a", "", "", 2))), commanding(schemas.StateFreeze, completing("a", 3, "frozen"))}, "a/ warning 3-3"},
+		{"and then goes on", []*Event{ordering(schemas.StateFreeze, holding("a", 1)), commanding(schemas.StateFreeze, critical(raising("a", "", "", 2))), commanding(schemas.StateFreeze, completing("a", 3, "frozen")), ordering(schemas.StateUnfreeze, resuming("a", 4))}, ""},
+		{"answered late beside a suspicion", []*Event{commanding(schemas.StateFreeze, critical(raising("a", "", "", 2))), commanding(schemas.StateFreeze, completing("a", 3, "frozen", "p99"))}, "a/ critical 2-2"},
 		{"beside an answer that is missing", []*Event{raising("a", "", schemas.Warning, 1), commanding(schemas.StateFreeze, critical(telling("a", 2, schemas.NoticeAckRefused))), ordering(schemas.StateUnfreeze, resuming("a", 3))}, "a/ warning 1-1 over 2, a/ critical 2-2"},
 		{"writes aren't taken again, and it is promoted", []*Event{commanding(schemas.StateUnfreeze, critical(raising("a", "", "", 1))), ordering(schemas.StateUnfreeze, asking(promoting("a", 2)))}, "a/ critical 1-1"},
 		{"and then they are", []*Event{commanding(schemas.StateUnfreeze, critical(raising("a", "", "", 1))), ordering(schemas.StateUnfreeze, asking(promoting("a", 2))), commanding(schemas.StateUnfreeze, telling("a", 3, schemas.NoticeWritesAgain))}, ""},
