@@ -76,7 +76,8 @@ func (k *sink) behind(ctx context.Context, e *actuators.Event, t *bus.Told) erro
 	return nil
 }
 
-// mayEnd reports whether an event may end an incident, by itself alone.
+// mayEnd reports whether an event may end an incident, or a part of what was told of one, by itself alone.
 func (k *sink) mayEnd(t *bus.Told) bool {
-	return k.bare(t).EndsButForTelling() && !k.isForeign(t)
+	e := k.bare(t)
+	return (e.EndsButForTelling() || e.EndsPart()) && !k.isForeign(t)
 }

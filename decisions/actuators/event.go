@@ -496,6 +496,9 @@ func (e *Event) endBehind(x *incident) *Event {
 	ofSinks := e.Notice != nil && (e.Notice.Kind == schemas.NoticeSinkOverdue || e.Notice.Kind == schemas.NoticeSinkRefused)
 	strict := ofSinks || e.Use != nil && e.Use.Kind == schemas.SinkAlertmanager
 	i := slices.IndexFunc(e.Behind, func(later *Event) bool {
+		if ofSinks && e.doneBy(later) {
+			return true
+		}
 		if !strict {
 			later = later.exceptTelling()
 		}
@@ -505,6 +508,16 @@ func (e *Event) endBehind(x *incident) *Event {
 		return nil
 	}
 	return e.Behind[i]
+}
+
+// doneBy reports whether what an event says of sinks is done by a later one, whatever else stands: a step that is done is no longer among what that waits for. Not so in Alertmanager, to which what stands is sent again.
+func (e *Event) doneBy(later *Event) bool {
+	n := later.Notice
+	if e.Use != nil && e.Use.Kind == schemas.SinkAlertmanager || n == nil || n.Kind != schemas.NoticeSinkDone || later.Rollout.Name != e.Rollout.Name || n.Epoch != e.epoch() || n.Decision != e.Notice.Decision {
+		return false
+	}
+	open := func(name string) bool { return slices.Contains(n.Waiting, name) }
+	return len(e.Notice.Waiting) > 0 && !slices.ContainsFunc(e.others(e.Notice.Waiting), open)
 }
 
 // exceptTelling is the event without the steps that people are told by sinks among what stands.
@@ -547,6 +560,9 @@ func (e *Event) Raises() bool { return e.has(raise) || e.has(fallen) }
 
 // Past reports whether an event was to raise an incident that is over by what is Behind it, or was told Since.
 func (e *Event) Past() bool { return e.has(past) }
+
+// EndsPart reports whether an event ends something by itself that was told, whatever else stands: that a sink has done its step.
+func (e *Event) EndsPart() bool { return e.Notice != nil && e.Notice.Kind == schemas.NoticeSinkDone }
 
 // EndsButForTelling reports whether an event Ends an incident where nothing stands but that people weren't told in time by some sink. It may be of no known rollout.
 func (e *Event) EndsButForTelling() bool { return e.exceptTelling().Ends() }

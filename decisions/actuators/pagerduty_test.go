@@ -236,6 +236,15 @@ func TestPast(t *testing.T) {
 		e.Notice.Waiting = steps
 		return e
 	}
+	done := func(left ...string) *Event {
+		e := noticeOf(schemas.SinkPagerDuty, schemas.NoticeSinkDone, schemas.Info)
+		e.Notice.Waiting = left
+		return e
+	}
+	ofDecision := func(id string, e *Event) *Event {
+		e.Notice.Decision = id
+		return e
+	}
 	rolledBack := eventOf(schemas.SinkPagerDuty, rollback())
 	stuck := noticeOf(schemas.SinkPagerDuty, schemas.NoticeAcksOverdue, schemas.Critical)
 	stuck.Notice.Attempt = stuckDeadlines
@@ -264,6 +273,9 @@ func TestPast(t *testing.T) {
 		{"it was stuck", stuck, []*Event{waiting("registry-mlflow")}, "change over by now: acks-overdue: rollout ranker-42 of model ranker: Not all is well."},
 		{"people weren't told elsewhere", overdue("alert-slack"), []*Event{waiting("alert-slack")}, alert + "/warning"},
 		{"and are by now", overdue("alert-slack"), []*Event{noticeOf(schemas.SinkPagerDuty, schemas.NoticeSinkDone, schemas.Info)}, "change over by now: sink-overdue: rollout ranker-42 of model ranker: Not all is well."},
+		{"and are by now, before it is carried out", overdue("alert-am", "alert-slack", "alert-x"), []*Event{done("alert-slack", "alert-x", "verify"), done("alert-x", "verify")}, "change over by now: sink-overdue: rollout ranker-42 of model ranker: Not all is well."},
+		{"some are", overdue("alert-am", "alert-slack", "alert-x"), []*Event{done("alert-slack", "alert-x", "verify")}, alert + "/warning"},
+		{"of another decision", overdue("alert-slack"), []*Event{ofDecision("ranker-42.1.9", done("verify"))}, alert + "/warning"},
 		{"people weren't told here", overdue("alert-x"), nil, ""},
 		{"the end of all but what people weren't told here", waiting("alert-x"), nil, "resolve streamcanary/ranker-42"},
 		{"the end of all but what people weren't told elsewhere", waiting("alert-slack"), nil, "resolve streamcanary/ranker-42"},
