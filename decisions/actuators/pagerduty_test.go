@@ -229,6 +229,12 @@ func waiting(steps ...string) *Event {
 	return e
 }
 
+// ofDecision is an event of another decision.
+func ofDecision(id string, e *Event) *Event {
+	e.Notice.Decision = id
+	return e
+}
+
 // TestPast: what its end waits behind wakes nobody, and leaves word; that people weren't told in time is no cause for it, but where that itself is told. What isn't over wakes.
 func TestPast(t *testing.T) {
 	overdue := func(steps ...string) *Event {
@@ -239,10 +245,6 @@ func TestPast(t *testing.T) {
 	done := func(left ...string) *Event {
 		e := noticeOf(schemas.SinkPagerDuty, schemas.NoticeSinkDone, schemas.Info)
 		e.Notice.Waiting = left
-		return e
-	}
-	ofDecision := func(id string, e *Event) *Event {
-		e.Notice.Decision = id
 		return e
 	}
 	rolledBack := eventOf(schemas.SinkPagerDuty, rollback())

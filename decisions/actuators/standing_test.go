@@ -221,17 +221,6 @@ func TestStanding(t *testing.T) {
 		{"begun anew while alerts are left out", []*Event{telling("a", 1, schemas.NoticeAlertsTruncated), beginning("a", 2)}, ""},
 		{"begun anew while somebody forges", []*Event{telling("a", 1, schemas.NoticeForeignDecision), beginning("a", 2)}, "a/ warning 1-1"},
 		{"and until nobody does", []*Event{telling("a", 1, schemas.NoticeForeignDecision), beginning("a", 2), telling("a", 3, schemas.NoticeForeignOver)}, ""},
-		{"begun behind a prepare that is late", []*Event{raising("a", "", schemas.Warning, 1), ofFirst(beginning("a", 2))}, ""},
-		{"begun behind one that is refused", []*Event{telling("a", 1, schemas.NoticeAckRefused), repeated, ofFirst(asking(beginning("a", 2)))}, "a/ warning 1-1 over 2"},
-		{"promoted while an answer is missing", []*Event{raising("a", "", schemas.Warning, 1), asking(promoting("a", 2))}, ""},
-		{"gone on with while an answer is missing", []*Event{raising("a", "", schemas.Warning, 1), holding("a", 2), resuming("a", 3)}, "a/ warning 1-2"},
-		{"a freeze that isn't answered, and goes on", []*Event{commanding(schemas.StateFreeze, critical(telling("a", 1, schemas.NoticeAckRefused))), repeated, ordering(schemas.StateUnfreeze, resuming("a", 2))}, "a/ critical 1-1 over 2"},
-		{"a freeze that is answered late", []*Event{ordering(schemas.StateFreeze, holding("a", 1)), commanding(schemas.StateFreeze, critical(raising("a", "", "", 2))), commanding(schemas.StateFreeze, completing("a", 3, "frozen"))}, "a/ warning 3-3"},
-		{"and then goes on", []*Event{ordering(schemas.StateFreeze, holding("a", 1)), commanding(schemas.StateFreeze, critical(raising("a", "", "", 2))), commanding(schemas.StateFreeze, completing("a", 3, "frozen")), ordering(schemas.StateUnfreeze, resuming("a", 4))}, ""},
-		{"answered late beside a suspicion", []*Event{commanding(schemas.StateFreeze, critical(raising("a", "", "", 2))), commanding(schemas.StateFreeze, completing("a", 3, "frozen", "p99"))}, "a/ critical 2-2"},
-		{"beside an answer that is missing", []*Event{raising("a", "", schemas.Warning, 1), commanding(schemas.StateFreeze, critical(telling("a", 2, schemas.NoticeAckRefused))), ordering(schemas.StateUnfreeze, resuming("a", 3))}, "a/ warning 1-1 over 2, a/ critical 2-2"},
-		{"writes aren't taken again, and it is promoted", []*Event{commanding(schemas.StateUnfreeze, critical(raising("a", "", "", 1))), ordering(schemas.StateUnfreeze, asking(promoting("a", 2)))}, "a/ critical 1-1"},
-		{"and then they are", []*Event{commanding(schemas.StateUnfreeze, critical(raising("a", "", "", 1))), ordering(schemas.StateUnfreeze, asking(promoting("a", 2))), commanding(schemas.StateUnfreeze, telling("a", 3, schemas.NoticeWritesAgain))}, ""},
 		{"no end of another kind", []*Event{telling("a", 1, schemas.NoticeForeignDecision), telling("a", 3, schemas.NoticeAlertsWhole)}, "a/ warning 1-1"},
 		{"ended under another label", []*Event{ofTeam("a", "a", holding("a", 1)), ofTeam("b", "b", resuming("a", 2))}, "a/ warning 1-1 of a over 2"},
 		{"likewise after a restart", []*Event{ofTeam("b", "a", holding("a", 1)), ofTeam("b", "b", resuming("a", 2))}, "a/ warning 1-1 of a over 2"},
@@ -253,6 +242,42 @@ func TestStanding(t *testing.T) {
 				}
 			} else if !s.Hear(e) {
 				t.Errorf("%s: it is full", x.name)
+			}
+		}
+		if got := stand(&s); got != x.want {
+			t.Errorf("%s: %s, want %s", x.name, got, x.want)
+		}
+	}
+}
+
+// TestStandingOfAnswers: answers that are missing, and refusals, are over with a decision after which nobody waits for them.
+func TestStandingOfAnswers(t *testing.T) {
+	repeated := &Event{}
+	for _, x := range []struct {
+		name string
+		in   []*Event // repeated: as in TestStanding
+		want string
+	}{
+		{"begun behind a prepare that is late", []*Event{raising("a", "", schemas.Warning, 1), ofFirst(beginning("a", 2))}, ""},
+		{"begun behind one that is refused", []*Event{telling("a", 1, schemas.NoticeAckRefused), repeated, ofFirst(asking(beginning("a", 2)))}, "a/ warning 1-1 over 2"},
+		{"promoted while an answer is missing", []*Event{raising("a", "", schemas.Warning, 1), asking(promoting("a", 2))}, ""},
+		{"gone on with while an answer is missing", []*Event{raising("a", "", schemas.Warning, 1), holding("a", 2), resuming("a", 3)}, "a/ warning 1-2"},
+		{"a freeze that isn't answered, and goes on", []*Event{commanding(schemas.StateFreeze, critical(telling("a", 1, schemas.NoticeAckRefused))), repeated, ordering(schemas.StateUnfreeze, resuming("a", 2))}, "a/ critical 1-1 over 2"},
+		{"a freeze that is answered late", []*Event{ordering(schemas.StateFreeze, holding("a", 1)), commanding(schemas.StateFreeze, critical(raising("a", "", "", 2))), commanding(schemas.StateFreeze, completing("a", 3, "frozen"))}, "a/ warning 3-3"},
+		{"and then goes on", []*Event{ordering(schemas.StateFreeze, holding("a", 1)), commanding(schemas.StateFreeze, critical(raising("a", "", "", 2))), commanding(schemas.StateFreeze, completing("a", 3, "frozen")), ordering(schemas.StateUnfreeze, resuming("a", 4))}, ""},
+		{"answered late beside a suspicion", []*Event{commanding(schemas.StateFreeze, critical(raising("a", "", "", 2))), commanding(schemas.StateFreeze, completing("a", 3, "frozen", "p99"))}, "a/ critical 2-2"},
+		{"beside an answer that is missing", []*Event{raising("a", "", schemas.Warning, 1), commanding(schemas.StateFreeze, critical(telling("a", 2, schemas.NoticeAckRefused))), ordering(schemas.StateUnfreeze, resuming("a", 3))}, "a/ warning 1-1 over 2, a/ critical 2-2"},
+		{"writes aren't taken again, and it is promoted", []*Event{commanding(schemas.StateUnfreeze, critical(raising("a", "", "", 1))), ordering(schemas.StateUnfreeze, asking(promoting("a", 2)))}, "a/ critical 1-1"},
+		{"and then they are", []*Event{commanding(schemas.StateUnfreeze, critical(raising("a", "", "", 1))), ordering(schemas.StateUnfreeze, asking(promoting("a", 2))), commanding(schemas.StateUnfreeze, telling("a", 3, schemas.NoticeWritesAgain))}, ""},
+	} {
+		var s Standing
+		for _, e := range x.in {
+			if e != repeated {
+				s.Hear(e)
+				continue
+			}
+			for i := range s.all {
+				s.all[i].repeated = true
 			}
 		}
 		if got := stand(&s); got != x.want {
