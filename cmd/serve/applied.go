@@ -557,7 +557,10 @@ func (c *court) known(ctx context.Context, rollout, application string, epoch in
 
 // deletion journals a person's wish to end a rollout, unless another process does: then it comes again until that one has ended it, or was taken over from.
 func (c *court) deletion(ctx context.Context, s *bus.Spec, a *Application, d *desk) error {
-	if d == nil || d.asked[a.ID] {
+	if d == nil {
+		return c.givesUpForgotten(ctx, s.Rollout, a)
+	}
+	if d.asked[a.ID] {
 		return nil
 	}
 	if _, stands := c.standbys.since[s.Rollout]; stands && errors.Is(d.lost, bus.ErrLost) && !finished(&d.head) {

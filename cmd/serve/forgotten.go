@@ -33,7 +33,7 @@ func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
 	}
 	for _, model := range slices.Sorted(maps.Keys(last)) {
 		d := last[model]
-		has := func(s bus.Spec) bool { return s.Rollout == d.Rollout && !s.Deleted }
+		has := func(s bus.Spec) bool { return s.Rollout == d.Rollout && !s.Deleted && !deletes(&s) }
 		if c.desks[d.Rollout] != nil || slices.ContainsFunc(first, has) || c.since(d) {
 			continue
 		}
@@ -43,6 +43,12 @@ func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
 		}
 		if err != nil && !errors.Is(err, bus.ErrNotFound) && !errors.Is(err, bus.ErrUnreadable) {
 			return err
+		}
+		if given, err := c.wasGivenUp(ctx, d); given || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
 		}
 		f := &forgotten{decision: d, record: !errors.Is(err, bus.ErrNotFound)}
 		c.forgotten[d.Model] = f
@@ -127,8 +133,8 @@ func (f *forgotten) text() string {
 	}
 	return fmt.Sprintf(gone+" (bucket %s); by its last decision, %s, %s. "+
 		"Apply the rollout's file again with %s: it goes on in a new epoch, and `rollout rollback` takes the canary back then, or `rollout delete` ends it; or restore the bucket from a backup "+
-		"(`nats stream restore`) while no serve runs. Look who may delete and purge streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_%s and PURGE)",
-		d.Rollout, schemas.RolloutsBucket, d.ID, f.leaves(), apply, schemas.RolloutsBucket)
+		"(`nats stream restore`) while no serve runs; or leave the traffic as it is, and let `streamcanary rollout delete %s --force` take this warning away. Look who may delete and purge streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_%s and PURGE)",
+		d.Rollout, schemas.RolloutsBucket, d.ID, f.leaves(), apply, d.Rollout, schemas.RolloutsBucket)
 }
 
 // leaves says how the last decision leaves the model.

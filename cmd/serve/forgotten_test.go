@@ -45,6 +45,54 @@ func TestForgotten(t *testing.T) {
 	})
 }
 
+// TestForgottenGivenUp: a rollout whose record and file are gone is taken away by force alone: nobody is moved, people hear what stays in force, and the next start doesn't find it again. What is applied next begins above its epoch.
+func TestForgottenGivenUp(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.stopService()
+		v.must(v.js().DeleteKeyValue(v.Context(), schemas.RolloutsBucket))
+		v.wait(time.Second)
+		v.stopService = v.service()
+		v.wait(2 * time.Second)
+		share := v.share.Load()
+		deletes := func(force bool) {
+			v.Helper()
+			v.apply("story", "", func(a *Application) { a.Delete, a.Force = true, force })
+			v.wait(2*time.Second + 130*time.Millisecond)
+			there, err := v.bus.Spec(v.Context(), "story")
+			v.must(err)
+			if page := v.page("/v1/rollouts"); !force && !strings.Contains(page, "so no decision can end it: `streamcanary rollout delete story --force`, which takes an admin") {
+				t.Errorf("without force: %s", page)
+			}
+			v.must(v.bus.DeleteSpec(v.Context(), "story", there.Revision))
+			v.wait(2*time.Second + 130*time.Millisecond)
+		}
+		deletes(false)
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost: ") || !strings.Contains(ready, "let `streamcanary rollout delete story --force` take this warning away") {
+			t.Errorf("ready: %s", ready)
+		}
+		deletes(true)
+		const says = "ada gave up rollout story by force, for which nothing was decided any more. No traffic was moved: by its last decision, story.1.2, model ranker has "
+		for _, when := range []string{"now", "restarted"} {
+			if ready, page := v.page("/readyz"), v.page("/v1/rollouts"); !strings.HasPrefix(ready, "200") || strings.Contains(page, "story") || v.share.Load() != share {
+				t.Errorf("%s it stands still, or traffic moved: %s %s", when, ready, page)
+			}
+			if told := v.notices(schemas.NoticeRolloutDeleted); len(told) != 1 || told[0].Severity != schemas.Warning || !strings.HasPrefix(told[0].Sentence, says) {
+				t.Errorf("%s told %d times: %+v", when, len(told), told)
+			}
+			if when == "now" {
+				v.stopService()
+				v.wait(time.Second)
+				v.stopService = v.service()
+				v.wait(2 * time.Second)
+			}
+		}
+		v.apply("story", storyHead+errorsMore+atOnce)
+		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+	})
+}
+
 // TestForgottenServing: where the records are gone, and a version serves users and is to have none, as people were told, the file, applied again, ends what they were told.
 func TestForgottenServing(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
@@ -41,4 +43,80 @@ func (d *desk) givenUpText(by schemas.Actor) string {
 	}
 	return fmt.Sprintf("%s gave up rollout %s by force, for which nothing was decided any more%s. Nobody looks at it now: look at what routers of model %s do, and move the traffic by hand.",
 		cmp.Or(by.Name, "A person"), d.rollout.Name, leaves, d.rollout.Model)
+}
+
+// givesUpForgotten lets nobody warn any more of a rollout that is forgotten, where its deletion is by force: nothing is decided, and the traffic stays as it is. A record that nothing is judged by goes, too. What isn't known here is left.
+func (c *court) givesUpForgotten(ctx context.Context, name string, a *Application) error {
+	for _, model := range slices.Sorted(maps.Keys(c.forgotten)) {
+		f := c.forgotten[model]
+		if f.decision.Rollout != name {
+			continue
+		}
+		if !a.Force {
+			c.board.refuse(Standing{Rollout: name, Application: a.ID, Refused: f.keepsText()})
+			continue
+		}
+		if err := c.removesRecord(ctx, name); err != nil {
+			return err
+		}
+		c.board.accept(name)
+		c.had[model] = max(c.had[model], f.decision.Epoch)
+		delete(c.forgotten, model)
+		n := f.givenUpNotice(a.Actor)
+		c.log.WithLevel(levelOf(n.Severity)).Str("model", model).Str("rollout", name).Str("event", string(n.Kind)).Msg(n.Sentence)
+		c.farewells = append(c.farewells, n)
+		c.farewells = c.farewells[max(0, len(c.farewells)-goneMost):]
+		c.warn(ctx)
+	}
+	return nil
+}
+
+// removesRecord removes the record of a rollout that is forgotten, if there is one.
+func (c *court) removesRecord(ctx context.Context, name string) error {
+	_, revision, err := c.bus.LoadHead(ctx, name)
+	if err == nil || errors.Is(err, bus.ErrUnreadable) {
+		err = c.bus.DeleteHead(ctx, name, revision)
+	}
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return fmt.Errorf("%w: %w", errUnasked, err)
+	}
+	return nil
+}
+
+func (f *forgotten) givenUpNotice(by schemas.Actor) *schemas.Notice {
+	d := f.decision
+	return &schemas.Notice{ID: fmt.Sprintf("%s.%d.deleted", d.Rollout, d.Epoch), Kind: schemas.NoticeRolloutDeleted, Model: d.Model, Rollout: d.Rollout, Epoch: d.Epoch, Severity: schemas.Warning, Actor: &by,
+		Sentence: fmt.Sprintf("%s gave up rollout %s by force, for which nothing was decided any more. No traffic was moved: %s. Look at what routers of model %s do, and move the traffic by hand.",
+			cmp.Or(by.Name, "A person"), d.Rollout, f.remains(), d.Model)}
+}
+
+// remains says what a forgotten rollout leaves in force.
+func (f *forgotten) remains() string {
+	if f.missing != "" {
+		return "routers keep the split that they have, which isn't known here"
+	}
+	return "by its last decision, " + f.decision.ID + ", " + f.leaves()
+}
+
+// keepsText is why a forgotten rollout isn't deleted without force.
+func (f *forgotten) keepsText() string {
+	return fmt.Sprintf("rollout %s is LOST, so no decision can end it: `streamcanary rollout delete %s --force`, which takes an admin, takes the warning away and moves nobody. What stays in force: %s", f.decision.Rollout, f.decision.Rollout, f.remains())
+}
+
+// wasGivenUp reports whether people were told that the rollout of a decision was deleted in its epoch, by which nothing is decided in that any more.
+func (c *court) wasGivenUp(ctx context.Context, d *schemas.Decision) (bool, error) {
+	n, _, err := c.bus.LastNotice(ctx, d.Model, schemas.NoticeRolloutDeleted)
+	switch {
+	case errors.Is(err, bus.ErrNotFound), errors.Is(err, bus.ErrOddNotice):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return n.Rollout == d.Rollout && n.Epoch == d.Epoch, nil
+}
+
+// deletes reports whether a rollout's file says that it is to end.
+func deletes(s *bus.Spec) bool {
+	a, err := ReadApplication(s.Body)
+	return err == nil && a.Delete
 }

@@ -174,8 +174,7 @@ func (c *court) unlogs(ctx context.Context, model string, t *traces, underWayMs 
 	if t.lastMs < underWayMs || c.newestDesk(model) != nil { // of who has a record it is known (checkJournal)
 		return nil
 	}
-	c.tellsUnlogged(model, t)
-	return nil
+	return c.tellsUnlogged(ctx, model, t)
 }
 
 // unlogsLast is unlogs of a model that was under way when the journal ended. A rollout whose file is there, and taken, begins by itself, above what the journal has.
@@ -193,8 +192,7 @@ func (c *court) unlogsLast(ctx context.Context, model string, t *traces, first [
 		return fmt.Errorf("read the window journal: %w", err)
 	}
 	c.had[model] = max(c.had[model], all.newest())
-	c.tellsUnlogged(model, &all)
-	return nil
+	return c.tellsUnlogged(ctx, model, &all)
 }
 
 // takesAtStart reports whether a file that is there when serve starts may begin: it isn't one that says that it was refused, or that its rollout is to end. Where http.tokensFile is set, it was announced to no service that runs.
@@ -215,12 +213,16 @@ func (c *court) isLogged(ctx context.Context, model string, epoch int64) (bool, 
 	return last.Decision != nil && last.Decision.Epoch >= epoch, nil
 }
 
-// tellsUnlogged says that nobody decides for a model.
-func (c *court) tellsUnlogged(model string, t *traces) {
+// tellsUnlogged says that nobody decides for a model, unless an admin has given its rollout up.
+func (c *court) tellsUnlogged(ctx context.Context, model string, t *traces) error {
 	a, newest := aheadOf{decided: t.epochs}, t.newest()
 	f := &forgotten{decision: &schemas.Decision{ID: fmt.Sprintf("%s.%d", t.epochs[newest], newest), Rollout: t.epochs[newest], Model: model, Epoch: newest}, missing: a.missing()}
+	if given, err := c.wasGivenUp(ctx, f.decision); given || err != nil {
+		return err
+	}
 	c.forgotten[model] = f
 	c.log.Error().Str("rollout", f.decision.Rollout).Str("model", model).Int64("epoch", newest).Msg(f.text())
+	return nil
 }
 
 // unloggedText says that the window journal alone knows of a model's epochs, and what to do.
@@ -228,8 +230,9 @@ func (f *forgotten) unloggedText() string {
 	d := f.decision
 	return fmt.Sprintf("NATS knows nothing of rollout %s, and the window journal has %s of model %s: NATS was emptied, made anew, or restored from an older backup. Routers keep the split that they have, nobody decides for that now, and no "+
 		"guardrail takes a canary back. Look at what routers do. Restore NATS (streams %s and KV_%s) from a backup while no serve runs; where there is none, apply the rollout's file again with `streamcanary rollout apply`: it goes on in an "+
-		"epoch above these, which routers obey, and `rollout rollback` takes the canary back then, or `rollout delete` ends it",
-		d.Rollout, f.missing, d.Model, schemas.StreamName, schemas.RolloutsBucket)
+		"epoch above these, which routers obey, and `rollout rollback` takes the canary back then, or `rollout delete` ends it; or leave the traffic as it is, and let "+
+		"`streamcanary rollout delete %s --force` take this warning away",
+		d.Rollout, f.missing, d.Model, schemas.StreamName, schemas.RolloutsBucket, d.Rollout)
 }
 
 // asksJournal reports whether the journal must be read before a model begins a rollout, since nothing else knows which epochs the model has had.
