@@ -209,8 +209,17 @@ func (d *desk) leaves() string {
 		return ": it doesn't begin, and no traffic is moved"
 	case !s.Status.Ended():
 		return ": routers stay as they are, and no guardrail takes the canary back"
+	case d.regressed() && len(split) > 0:
+		return d.endedLeaves(split)
 	}
 	return ""
+}
+
+// endedLeaves says what users have by a rollout that has ended, where the decision log has lost how.
+func (d *desk) endedLeaves(split []string) string {
+	s := &d.head.State
+	return fmt.Sprintf(": by its record, up to decision %d of epoch %d, model %s has %s. Routers that have obeyed that keep it; one that starts anew obeys the last decision that the log has, which may be an older one and give canary %s users: don't restart routers, and look at what they do",
+		s.Seq, s.Epoch, s.Terms.Model, strings.Join(split, ", "), s.Terms.Canary)
 }
 
 // harm says that a canary that is to be rolled back keeps users by these routes, and why it is; "": it isn't, or keeps none.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"streamcanary/decisions"
+	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
 
@@ -25,15 +26,18 @@ func TestLeaves(t *testing.T) {
 		routes []schemas.Route
 		outbox []decisions.Entry
 		want   string
+		lost   error
 	}{
-		"a rollback that is not published":  {decisions.StatusRolledBack, back, unpublished(schemas.ActionRollback, split, back), ", and has not published [r.9.3]: routers stay as they are, so " + harm},
-		"a rollback that is published":      {decisions.StatusRolledBack, back, nil, ""},
-		"a rollback that stands still":      {decisions.StatusFrozen, split, nil, ": " + harm},
-		"a promotion that is not published": {decisions.StatusPromoting, back, unpublished(schemas.ActionPromote, split, back), ", and has not published [r.9.3]: routers stay as they are (41 80 %, 42 20 %), and no guardrail takes the canary back"},
-		"it runs":                           {decisions.StatusRunning, split, nil, ": model m keeps 41 80 %, 42 20 %, and no guardrail takes the canary back"},
-		"it ended, and that isn't there":    {decisions.StatusDeleted, back, unpublished(schemas.ActionStart, split, back), ", and has not published [r.9.3]: routers stay as they are (41 80 %, 42 20 %)"},
+		"a rollback that the log has lost": {status: decisions.StatusRolledBack, routes: back, lost: bus.ErrLogRegressed, want: ": by its record, up to decision 3 of epoch 9, model m has 41 100 %. " +
+			"Routers that have obeyed that keep it; one that starts anew obeys the last decision that the log has, which may be an older one and give canary 42 users: don't restart routers, and look at what they do"},
+		"a rollback that is not published":  {status: decisions.StatusRolledBack, routes: back, outbox: unpublished(schemas.ActionRollback, split, back), want: ", and has not published [r.9.3]: routers stay as they are, so " + harm},
+		"a rollback that is published":      {status: decisions.StatusRolledBack, routes: back, outbox: nil, want: ""},
+		"a rollback that stands still":      {status: decisions.StatusFrozen, routes: split, outbox: nil, want: ": " + harm},
+		"a promotion that is not published": {status: decisions.StatusPromoting, routes: back, outbox: unpublished(schemas.ActionPromote, split, back), want: ", and has not published [r.9.3]: routers stay as they are (41 80 %, 42 20 %), and no guardrail takes the canary back"},
+		"it runs":                           {status: decisions.StatusRunning, routes: split, outbox: nil, want: ": model m keeps 41 80 %, 42 20 %, and no guardrail takes the canary back"},
+		"it ended, and that isn't there":    {status: decisions.StatusDeleted, routes: back, outbox: unpublished(schemas.ActionStart, split, back), want: ", and has not published [r.9.3]: routers stay as they are (41 80 %, 42 20 %)"},
 	} {
-		d := &desk{head: decisions.Head{Outbox: x.outbox, State: decisions.State{Status: x.status, Routes: x.routes, Why: &schemas.Reason{Code: "x", Sentence: "Canary 42 errs."},
+		d := &desk{lost: x.lost, head: decisions.Head{Outbox: x.outbox, State: decisions.State{Epoch: 9, Seq: 3, Status: x.status, Routes: x.routes, Why: &schemas.Reason{Code: "x", Sentence: "Canary 42 errs."},
 			Terms: decisions.Terms{Rollout: "r", Model: "m", Baseline: "41", Canary: "42", Mode: schemas.Enforce}}}}
 		if got := d.leaves(); got != x.want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, x.want)
