@@ -53,7 +53,7 @@ const deleteWithin = 10 * time.Second
 func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error {
 	spec, err := b.Spec(ctx, x.name)
 	if live := unknownHere(ctx, &x, err); live != nil {
-		return deleteUnknown(ctx, c, b, x, live)
+		return deleteUnknown(ctx, c, b, unknownRemoval{x, live})
 	}
 	if err != nil {
 		return noRollout(x.name, err)

@@ -12,6 +12,12 @@ import (
 
 // A rollout whose file and record are gone, and which the service has as LOST by its last decision alone, is taken away by that service: nothing is decided, and the traffic stays as it is.
 
+// unknownRemoval is the removal of one, and what the service says of it.
+type unknownRemoval struct {
+	removal
+	live *serve.Standing
+}
+
 // unknownHere is what the service says of such a rollout; nil: it isn't one, or no service says so. noFile is why its file isn't there.
 func unknownHere(ctx context.Context, x *removal, noFile error) *serve.Standing {
 	if !errors.Is(noFile, bus.ErrNotFound) {
@@ -24,7 +30,8 @@ func unknownHere(ctx context.Context, x *removal, noFile error) *serve.Standing 
 	return live[x.name]
 }
 
-func deleteUnknown(ctx context.Context, c *console, b *bus.Bus, x removal, live *serve.Standing) error {
+func deleteUnknown(ctx context.Context, c *console, b *bus.Bus, u unknownRemoval) error {
+	x, live := u.removal, u.live
 	if !x.force {
 		return fmt.Errorf("rollout %s is LOST, so no decision can end it: `streamcanary rollout delete %s --force`, which takes an admin, takes the warning away and moves nobody. The serve at %s says: %s", x.name, x.name, x.at.HTTP, live.Lost)
 	}
