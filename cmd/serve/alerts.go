@@ -227,8 +227,33 @@ func (c *court) repeatRumours(ctx context.Context, d *desk) {
 	}
 }
 
+// overheard hears again what an epoch that is under way was told of alerts before this process decided for it: the next epoch is to know of what fires, too.
+func (c *court) overheard(in *decisions.Input) {
+	at := time.UnixMilli(in.WallMs)
+	switch {
+	case in.Kind == decisions.InputAlert:
+		x, known := c.rumours[in.Alert.Fingerprint]
+		if known && x.at.After(at) { // this process was told since
+			return
+		}
+		first := at
+		if in.HeardMs > 0 {
+			first = time.UnixMilli(in.HeardMs)
+		}
+		if known && x.alert.StartsAt == in.Alert.StartsAt && x.first.Before(first) {
+			first = x.first
+		}
+		c.rumours.hear(in.Alert, first, at)
+	case in.Kind == decisions.InputRuling && in.Ruling.Kind == decisions.RulingTruncated:
+		if c.truncations[in.Ruling.Group].at.After(at) {
+			return
+		}
+		c.truncations.hear(&schemas.Alerts{Group: in.Ruling.Group, Truncated: in.Ruling.Missing}, at)
+	}
+}
+
 // rumours are the alerts that fire, whether or not they concern a rollout by now: one that begins must know of them, and Alertmanager repeats them after hours. They are
-// in memory alone: after a restart they are heard of when they are repeated.
+// in memory: after a restart those are known that an epoch under way was told of, by its journal (overheard); the others are heard of when they are repeated.
 type rumours map[string]rumour // by fingerprint
 
 type rumour struct {

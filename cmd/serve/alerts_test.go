@@ -160,6 +160,42 @@ func TestRumours(t *testing.T) {
 	}
 }
 
+// TestRumoursAfterARestart: what the journal says that an epoch was told, the process that folds it knows as the one that was told did.
+func TestRumoursAfterARestart(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	told := func(after time.Duration, name string, starts, ends int64) decisions.Input {
+		a := &schemas.Alert{Fingerprint: name, StartsAt: schemas.Time(starts), EndsAt: schemas.Time(ends), Resolved: ends > 0, Labels: map[string]string{"alertname": name}}
+		return decisions.Input{Kind: decisions.InputAlert, WallMs: at.Add(after).UnixMilli(), Alert: a}
+	}
+	cut := func(group string, missing int64) decisions.Input {
+		return decisions.Input{Kind: decisions.InputRuling, WallMs: at.UnixMilli(), Ruling: &decisions.Ruling{Kind: decisions.RulingTruncated, Group: group, Missing: missing}}
+	}
+	ahead := told(time.Minute, "ahead", at.Add(time.Hour).UnixMilli(), 0)
+	ahead.HeardMs = at.UnixMilli()
+	c := &court{rumours: rumours{}, truncations: truncations{}}
+	live := told(time.Hour, "live", 9, 0)
+	c.rumours.hear(live.Alert, at.Add(time.Hour), at.Add(time.Hour))
+	for _, in := range []decisions.Input{told(0, "page", 5, 0), told(0, "over", 5, 0), told(time.Minute, "over", 5, 7), ahead, told(0, "live", 5, 7), cut("a", 2), cut("b", 3), cut("b", 0)} {
+		c.overheard(&in)
+	}
+	var names []string
+	for _, a := range c.rumours.firing(at.Add(time.Hour)) {
+		names = append(names, a.Fingerprint)
+	}
+	if !reflect.DeepEqual(names, []string{"ahead", "live", "page"}) {
+		t.Errorf("%v fire: over is, and live was told since", names)
+	}
+	if got := c.rumours.heardMs(ahead.Alert); got != at.UnixMilli() {
+		t.Errorf("what starts ahead was heard at %d", got)
+	}
+	if got := c.truncations.lasting(at); !reflect.DeepEqual(got, []string{"a"}) {
+		t.Errorf("%v lack alerts: b is whole again", got)
+	}
+	if left := c.rumours.firing(at.Add(rumoursFor + 2*time.Minute)); len(left) != 1 {
+		t.Errorf("%d fire: a restart makes nothing younger", len(left))
+	}
+}
+
 func TestTruncations(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
 	cut := func(group string, missing int64) *schemas.Alerts {

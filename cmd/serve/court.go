@@ -453,6 +453,9 @@ func (c *court) take(ctx context.Context, record *kafka.Entry) (entry, error) {
 		c.heeded(d, e.input.Ack)
 		c.outlived(ctx, d, record.Offset, e.input)
 	}
+	if e.input != nil && c.catching {
+		c.overheard(e.input)
+	}
 	foreign := d.foreign
 	effects, err := d.take(record.Offset, &e, time.Now())
 	if err != nil {

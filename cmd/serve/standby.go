@@ -429,6 +429,9 @@ func (c *court) foldAgain(ctx context.Context, d *desk) error {
 		if err != nil || e.rollout != d.rollout.Name {
 			continue
 		}
+		if e.input != nil && e.epoch == d.head.State.Epoch && !c.catching { // else take does it
+			c.overheard(e.input)
+		}
 		if _, err := c.take(ctx, &record); err != nil {
 			return err
 		}

@@ -11,8 +11,8 @@ import (
 	"streamcanary/schemas"
 )
 
-// truncations are the groups of alerts of which Alertmanager's last message had only a part, by group: a rollout that begins must know of them, too. They are in memory
-// alone, as rumours are.
+// truncations are the groups of alerts of which Alertmanager's last message had only a part, by group: a rollout that begins must know of them, too. They are in memory,
+// as rumours are.
 type truncations map[string]truncation
 
 type truncation struct {
