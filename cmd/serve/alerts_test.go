@@ -327,6 +327,17 @@ func TestStoriesOfAlerts(t *testing.T) {
 			v.alerts("resolved", "page", fires)
 			v.status(decisions.StatusPromoted)
 		}},
+		"an-alert-from-before-and-a-new-epoch": {atOnce + alertsOf, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.alerts("firing", "page", v.began.Add(-10*time.Minute))
+			v.status(decisions.StatusHolding)
+			v.wait(10 * time.Second)
+			v.restart() // Alertmanager repeats it in four hours
+			v.wait(10 * time.Second)
+			v.ask("retry", true)
+			v.until("the new epoch holds", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusHolding })
+			v.wait(10 * time.Second)
+		}},
 		"an-alert-whose-end-is-lost": {atOnce + alertsOf, func(v *village) {
 			v.status(decisions.StatusRunning)
 			fires := time.Now()
