@@ -246,6 +246,11 @@ func (v *village) alerts(status, severity string, starts time.Time, more ...stri
 
 func (v *village) post(status, severity string, starts time.Time, more ...string) (code int, answer string) {
 	v.Helper()
+	return v.postTo("127.0.0.1:8088", status, severity, starts, more...)
+}
+
+func (v *village) postTo(address, status, severity string, starts time.Time, more ...string) (code int, answer string) {
+	v.Helper()
 	ends := "0001-01-01T00:00:00Z"
 	if status == "resolved" {
 		ends = time.Now().UTC().Format(time.RFC3339Nano)
@@ -254,12 +259,30 @@ func (v *village) post(status, severity string, starts time.Time, more ...string
 		`"annotations":{"summary":"Users see errors"},"startsAt":%q,"endsAt":%q,"generatorURL":"http://prometheus/graph","fingerprint":"f-%[2]s"}]}`,
 		status, severity, strings.Join(more, ""), starts.UTC().Format(time.RFC3339Nano), ends, v.leftOut)
 	client := http.Client{Transport: &http.Transport{DialContext: v.network.DialContext, DisableKeepAlives: true}}
-	response, err := client.Post("http://127.0.0.1:8088"+alertsPath, "application/json", strings.NewReader(body))
+	response, err := client.Post("http://"+address+alertsPath, "application/json", strings.NewReader(body))
 	v.must(err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	v.must(err)
 	return response.StatusCode, string(text)
+}
+
+// TestAlertsOfTheOneBefore: who takes a rollout over knows the alerts that the one before was told of, for the epochs that it begins.
+func TestAlertsOfTheOneBefore(t *testing.T) {
+	inVillage(t, rolloutWith(atOnce+alertsOf), "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		stop := v.other("new", "127.0.0.1:8089") // it decides from here on
+		v.wait(10*time.Second + 130*time.Millisecond)
+		if code, answer := v.postTo("127.0.0.1:8089", "firing", "page", v.began.Add(-10*time.Minute)); code != http.StatusOK {
+			t.Fatalf("%d: %s", code, answer)
+		}
+		v.status(decisions.StatusHolding)
+		v.wait(5 * time.Second)
+		stop()
+		v.wait(10*time.Second + 130*time.Millisecond)
+		v.ask("retry", true)
+		v.until("the new epoch holds", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusHolding })
+	})
 }
 
 // TestAlertsThatAreNotKept: Alertmanager hears that it must send an alert again, and what is sent again does its work.
