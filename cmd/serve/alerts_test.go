@@ -354,7 +354,6 @@ func TestStoriesOfAlerts(t *testing.T) {
 			v.status(decisions.StatusRunning)
 			v.alerts("firing", "page", v.began.Add(-10*time.Minute))
 			v.status(decisions.StatusHolding)
-			v.wait(10 * time.Second)
 			v.restart() // Alertmanager repeats it in four hours
 			v.wait(10 * time.Second)
 			v.ask("retry", true)

@@ -72,6 +72,9 @@ func peopleOf(h *schemas.HTTP) (*people, error) {
 			return nil, fmt.Errorf("read http.tokensFile: %s:%d: %w", h.TokensFile, i+1, err)
 		}
 	}
+	if len(p.byToken) == 0 {
+		return nil, fmt.Errorf("read http.tokensFile: %s has no token, so everybody would be denied: write a line `admin NAME TOKEN`, or remove http.tokensFile", h.TokensFile)
+	}
 	return p, nil
 }
 

@@ -9,6 +9,18 @@ import (
 	"streamcanary/schemas"
 )
 
+// TestNoTokens: nobody could do anything, which is no file that anybody means.
+func TestNoTokens(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(file, []byte("# nobody yet\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "read http.tokensFile: " + file + " has no token, so everybody would be denied: write a line `admin NAME TOKEN`, or remove http.tokensFile"
+	if _, err := peopleOf(&schemas.HTTP{Listen: "127.0.0.1:1", TokensFile: file}); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // TestWrongTokens: what is wrong with a line of http.tokensFile is said by its number and what is wanted there, and nothing of it is shown: in a wrong order of the words each one may be the token.
 func TestWrongTokens(t *testing.T) {
 	const secret = "secret-0123456789abcdef"
