@@ -36,7 +36,11 @@ func TestMeanBelowZero(t *testing.T) {
 			if g := w.script.guard("g"); g.state != tt.want {
 				t.Errorf("%s of a %s, %g against %g: %s, want %s", tt.spec, kind.from, tt.canary, tt.baseline, g.state, tt.want)
 			}
-			waits, below := j.Waits(), strings.HasSuffix(tt.spec, "%") && tt.baseline < 0
+			below := strings.HasSuffix(tt.spec, "%") && tt.baseline < 0
+			if below && w.script.guard("g").beyondMax() > 1e-12 {
+				t.Errorf("%s of a %s, %g against %g: evidence %g of more than a margin that says nothing", tt.spec, kind.from, tt.canary, tt.baseline, w.script.guard("g").beyondMax())
+			}
+			waits := j.Waits()
 			if said := len(waits) == 1 && waits[0].Code == schemas.WaitBelowZero; said != below || j.BelowZero() != below {
 				t.Errorf("%s of a %s, %g against %g: %+v", tt.spec, kind.from, tt.canary, tt.baseline, waits)
 			}

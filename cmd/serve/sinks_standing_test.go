@@ -57,6 +57,12 @@ func TestSinksLeaveWhatIsOver(t *testing.T) {
 		sends("another rollout's end", true, end)
 		done := bus.Told{Notice: &schemas.Notice{ID: "n", Kind: schemas.NoticeRollbackCompleted, Model: "ranker", Rollout: "story", Waiting: []string{string(decisions.StepAlert) + "-am"}}}
 		sends("all is done but that people are told here", false, done)
+		for kind, may := range map[schemas.NoticeKind]bool{schemas.NoticeSinkDone: true, schemas.NoticeAcksComplete: false} {
+			part := bus.Told{Notice: &schemas.Notice{ID: "n", Kind: kind, Model: "ranker", Rollout: "story", Waiting: []string{"verify"}}}
+			if b.sink.mayEnd(&part) != may {
+				b.Errorf("%s, and the canary has not drained: it ends something: %t", kind, !may)
+			}
+		}
 	})
 }
 
