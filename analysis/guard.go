@@ -460,21 +460,19 @@ func (g *guard) unrounded(e estimate) estimate {
 	return e
 }
 
-// beyondMargin reports whether a contrast's estimate is beyond its margin; never when it is unknown, nor of a share of what is below zero.
+// beyondMargin reports whether a contrast's estimate is beyond its margin; never when it is unknown. A share is of the baseline's size.
 func beyondMargin(s *schemas.Guardrail, e estimate) bool {
 	c, b := e[windows.Canary].value, e[windows.Baseline].value
 	edge := b + s.Margin.Value
 	switch {
-	case s.Margin.Relative && b < 0:
-		return false
 	case s.Direction == schemas.Both:
 		return c < b || c > b
 	case s.Direction == schemas.Decrease && s.Margin.Relative:
-		return c < b*(1-s.Margin.Value)
+		return c < min(b*(1-s.Margin.Value), b*(1+s.Margin.Value))
 	case s.Direction == schemas.Decrease:
 		return c < b-s.Margin.Value
 	case s.Margin.Relative:
-		edge = b * (1 + s.Margin.Value)
+		edge = max(b*(1+s.Margin.Value), b*(1-s.Margin.Value))
 	}
 	return c > edge
 }
@@ -505,14 +503,6 @@ func (g *guard) whyInsufficient() string {
 
 // inOnePart reports whether its noise would have been measured by now, were its baseline's hosts, or units, not all in one half of it.
 func (g *guard) inOnePart() bool { return g.canary.noise != nil && g.canary.noise.inOnePart() }
-
-// belowZero reports whether its margin is a share of a mean that is below zero on the baseline: it says nothing then.
-func (g *guard) belowZero() bool {
-	return g.isContrast() && g.spec.Kind == schemas.MeanGuardrail && g.spec.Margin.Relative && g.canary.tested > 0 && g.canary.account.estimate(0)[windows.Baseline].value < 0
-}
-
-// BelowZero reports whether the first guardrail's margin is a share of a mean that is below zero on the baseline, so that it isn't tested.
-func (j *Judge) BelowZero() bool { return j.guards[0].belowZero() }
 
 // passThreshold is what pass evidence is held against.
 func passThreshold(r *schemas.Rollout) float64 { return math.Log(1 / r.Risk.FalsePromote) }

@@ -33,56 +33,75 @@ func (b bounds) samples(of *block, arm windows.Arm) stats.Samples {
 	return stats.Samples{N: n, Sum: (sum + n) / 2, Squares: min((squares+2*sum+n)/4, (sum+n)/2)}
 }
 
-// contrastOf is a margin as the tests have it: the canary's mean against rho0 times the baseline's plus delta, in metric units. A share of a mean below zero would be the reverse of what it says: while the baseline's mean
-// is, nothing is bet on such a margin (reverses).
-func contrastOf(g *schemas.Guardrail) (side int, rho0, delta float64) {
-	side, rho0, delta = +1, 1, g.Margin.Value
+// An edge is how far a margin lets the canary's mean go: to rho0 times the baseline's plus delta, in metric units.
+type edge struct{ rho0, delta float64 }
+
+// marginEdges are those of a margin, which a share of the baseline's mean has two of: it is a share of the mean's size, so the second one is for a mean below zero. Whichever of both is farther from the
+// baseline holds; side says to which side of it the harm lies.
+func marginEdges(g *schemas.Guardrail) (side int, edges []edge) {
+	side, m := +1, g.Margin.Value
 	if g.Direction == schemas.Decrease {
-		side, delta = -1, -delta
+		side, m = -1, -m
 	}
-	if g.Margin.Relative {
-		rho0, delta = 1+delta, 0
+	switch {
+	case !g.Margin.Relative:
+		return side, []edge{{1, m}}
+	case m == 0:
+		return side, []edge{{1, 0}}
 	}
-	return side, rho0, delta
+	return side, []edge{{1 + m, 0}, {1 - m, 0}}
 }
 
-// reverses reports whether a share of the baseline's mean is the reverse of what it says: by what there was before a block, of which the sign alone matters, or, before there was any, by the block's own.
-func reverses(before, now float64) bool { return before < 0 || before == 0 && now < 0 }
+// lesser leaves the lesser of both for each bet: what no sign of the baseline's mean makes unfair, though it may change from block to block.
+func lesser(dst, other []float64) {
+	for j := range dst {
+		dst[j] = min(dst[j], other[j])
+	}
+}
+
+// passing is the edge against which a canary must show that it is nearer to the baseline: that of the baseline's sign so far. At the other one it would have to show more than the margin asks for.
+func passing(edges int, before float64) int {
+	if edges > 1 && before < 0 {
+		return 1
+	}
+	return 0
+}
 
 // noisyMean is R7 on the contrasts of blocks; a trial's phi is the variance of one value.
 type noisyMean struct {
-	any, beyond stats.Mean // to pass is beyond's other side
-	sum         float64    // of the baseline's values so far
+	any    stats.Mean
+	beyond []stats.Mean // one for each edge; to pass is the other side of one
+	sum    float64      // of the baseline's values so far
 }
 
 func newNoisyMean(g *schemas.Guardrail) *noisyMean {
-	side, rho0, delta := contrastOf(g)
-	delta /= g.Cap
-	return &noisyMean{
-		any:    stats.Mean{Rho0: 1, Side: side, Grid: stats.MeanGrid},
-		beyond: stats.Mean{Rho0: rho0, Delta: delta, Side: side, Grid: stats.MeanGrid},
+	side, edges := marginEdges(g)
+	m := &noisyMean{any: stats.Mean{Rho0: 1, Side: side, Grid: stats.MeanGrid}}
+	for _, e := range edges {
+		m.beyond = append(m.beyond, stats.Mean{Rho0: e.rho0, Delta: e.delta / g.Cap, Side: side, Grid: stats.MeanGrid})
 	}
+	return m
 }
 
 func (m *noisyMean) full(b *block) bool { return sizesReach(b, blockExposures) }
 
 func (m *noisyMean) increments(inc *increments, b *block, variance armPhi) bool {
 	v := max(variance[windows.Canary], variance[windows.Baseline])
-	of := meansOf(b)
-	reversed := m.beyond.Rho0 != 1 && reverses(m.sum, of.Mb)
+	of, before := meansOf(b), m.sum
 	m.sum += of.Nb * of.Mb
 	if !sizesReach(b, 1) || !m.any.Increments(inc.any, of, v) {
 		return false
 	}
-	if reversed {
-		inc.noMargin()
-		return true
-	}
 	if !inc.one() {
-		m.beyond.Increments(inc.beyond, of, v)
+		m.beyond[0].Increments(inc.beyond, of, v)
+		for _, test := range m.beyond[1:] {
+			var other [stats.BoundedPoints]float64 // MeanGrid has fewer
+			test.Increments(other[:], of, v)
+			lesser(inc.beyond, other[:])
+		}
 	}
 	if inc.pass != nil {
-		pass := m.beyond
+		pass := m.beyond[passing(len(m.beyond), before)]
 		pass.Side = -pass.Side
 		pass.Increments(inc.pass, of, v)
 	}
@@ -104,19 +123,18 @@ func meansOf(b *block) stats.Means {
 // boundedMean is R8 on the values of predictions.
 type boundedMean struct {
 	bounds
-	any, beyond, pass stats.Bounded
-	means             []*stats.BaselineMean // by stratum
+	any    stats.Bounded
+	beyond []stats.Bounded       // one for each edge; to pass is the other side of one
+	means  []*stats.BaselineMean // by stratum
 }
 
 func newBoundedMean(g *schemas.Guardrail) *boundedMean {
-	side, rho0, delta := contrastOf(g)
-	delta = delta/(2*g.Cap) + (1-rho0)/2 // of shares
-	return &boundedMean{
-		bounds: bounds{g.Cap},
-		any:    stats.Bounded{Rho0: 1, Side: side},
-		beyond: stats.Bounded{Rho0: rho0, Delta: delta, Side: side},
-		pass:   stats.Bounded{Rho0: rho0, Delta: delta, Side: -side},
+	side, edges := marginEdges(g)
+	m := &boundedMean{bounds: bounds{g.Cap}, any: stats.Bounded{Rho0: 1, Side: side}}
+	for _, e := range edges {
+		m.beyond = append(m.beyond, stats.Bounded{Rho0: e.rho0, Delta: e.delta/(2*g.Cap) + (1-e.rho0)/2, Side: side}) // of shares
 	}
+	return m
 }
 
 func (m *boundedMean) full(b *block) bool { return sizesReach(b, blockExposures) }
@@ -132,17 +150,30 @@ func (m *boundedMean) increments(inc *increments, b *block, phi armPhi) bool {
 	if !sizesReach(b, 1) || math.IsInf(worst, 1) || !m.any.Increments(inc.any, v, q, worst) {
 		return false
 	}
-	if m.beyond.Rho0 != 1 && reverses(q-m.share(0), v.Baseline.Sum-m.share(0)*v.Baseline.N) {
-		inc.noMargin()
-		return true
+	if !inc.one() {
+		m.failing(inc.beyond, v, q, worst)
 	}
-	if !inc.one() && !m.beyond.Increments(inc.beyond, v, q, worst) {
-		clear(inc.beyond) // a margin that at this mean is beyond the caps: nothing is bet
-	}
-	if inc.pass != nil && !m.pass.Increments(inc.pass, v, q, worst) {
-		clear(inc.pass)
+	if inc.pass != nil {
+		pass := m.beyond[passing(len(m.beyond), q-m.share(0))]
+		pass.Side = -pass.Side
+		if !pass.Increments(inc.pass, v, q, worst) {
+			clear(inc.pass) // a margin that at this mean is beyond the caps: nothing is bet
+		}
 	}
 	return true
+}
+
+// failing bets on a canary that is beyond all edges; nothing, where one at this mean is beyond the caps.
+func (m *boundedMean) failing(dst []float64, v stats.Values, q, phi float64) {
+	ok := m.beyond[0].Increments(dst, v, q, phi)
+	for _, test := range m.beyond[1:] {
+		var other [stats.BoundedPoints]float64
+		ok = ok && test.Increments(other[:], v, q, phi)
+		lesser(dst, other[:])
+	}
+	if !ok {
+		clear(dst)
+	}
 }
 
 // meanLimit holds one arm's mean of predictions' values against a fixed limit.

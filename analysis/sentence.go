@@ -349,6 +349,9 @@ func (g *guard) boundText(since, nowMs int64) string {
 	up := g.spec.Direction == schemas.Increase
 	relative := g.unit() == unitRatio
 	bound, margin := "", g.spec.Margin.Value
+	if b := g.estimate(0)[windows.Baseline].value; relative && b < 0 {
+		relative, margin = false, -b*margin
+	}
 	switch {
 	case relative && up && ratio.lower > 1+margin:
 		bound = "at least " + ratioText(ratio.lower)

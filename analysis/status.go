@@ -192,7 +192,7 @@ func (g *guard) describe(s *schemas.GuardrailStatus) {
 		s.Estimate = possible(s.Estimate, s.Lower, s.Upper)
 	}
 	s.Changed = schemas.Crossed(s.Lower, s.Upper)
-	if g.isContrast() && (s.Unit == unitShare || g.spec.Kind == schemas.MeanGuardrail && s.Unit == unitNumber) {
+	if g.isContrast() && (s.Unit == unitShare || g.spec.Kind == schemas.MeanGuardrail && s.Unit == unitNumber && whole[windows.Baseline].value >= 0) {
 		s.Ratio = withBounds(finite(g.effect(whole, unitRatio)), ratio)
 	}
 	if s.Unit == unitRatio && (g.spec.Kind == schemas.RateGuardrail || g.spec.Kind == schemas.GaugeGuardrail) {
@@ -233,9 +233,17 @@ func (g *guard) effect(e estimate, unit string) float64 {
 	case !g.isContrast():
 		return c
 	case unit == unitRatio:
-		return c / b
+		return ratioOf(c, b)
 	}
 	return c - b
+}
+
+// ratioOf is the ratio of two values; to one below zero, which only a mean has here, 1 and their difference in sizes of it.
+func ratioOf(c, b float64) float64 {
+	if b < 0 {
+		return 1 + (c-b)/-b
+	}
+	return c / b
 }
 
 // tail is the quantile that the most evidence is of.

@@ -67,14 +67,6 @@ func addTo(sum, more []float64) {
 	}
 }
 
-// noMargin bets nothing on the margin, for and against.
-func (i *increments) noMargin() {
-	if !i.one() {
-		clear(i.beyond)
-	}
-	clear(i.pass)
-}
-
 func (i *increments) clear() {
 	clear(i.any)
 	clear(i.beyond)

@@ -40,9 +40,6 @@ func (j *Judge) cantPass(g *guard) (code, why string) {
 		return schemas.WaitInOnePart, "is not tested: its baseline's hosts, or units, all fall into one half of it by their names, so nothing shows how much they differ: let the baseline have more of them, " +
 			"write `sample:` with a limit instead of a mean, or " + notRequired
 	}
-	if g.belowZero() {
-		return schemas.WaitBelowZero, "can't pass: its baseline's mean is below zero, of which " + g.spec.Margin.Text + " says nothing: write the margin in the unit of its values, or " + notRequired
-	}
 	if why := TooCoarse(j.rollout, g.spec, g.baselineAt()); why != "" {
 		return schemas.WaitTooCoarse, why
 	}

@@ -4,7 +4,6 @@ package schemas
 const (
 	WaitNoMargin  = "no_margin"   // nothing could show that it is kept
 	WaitInOnePart = "in_one_part" // a mean's baseline can't be held against itself, so nothing tells the noise
-	WaitBelowZero = "below_zero"  // the margin is a share of a mean that is below zero
 	WaitTooCoarse = "too_coarse"  // the margin is finer than what values are rounded to, or counted in, or values lie outside of their buckets
 	WaitTooSlow   = "too_slow"    // by the traffic so far, and the noise as it is reckoned, the stage is over before
 )

@@ -37,17 +37,25 @@ func (t *Tape) taste() float64 {
 	return t.scores.dice.NormFloat64()
 }
 
+// scored is what predictions of the baseline score on average.
+func (s *scene) scored(t int) float64 {
+	switch {
+	case s.scores != nil:
+		return s.scores(t)
+	case s.drift != nil:
+		return scoreLevel * s.drift(t)
+	}
+	return scoreLevel
+}
+
 // score draws the scores of predictions of one arm; of one user, where there is one.
 func (t *Tape) score(c tally, u *user) {
 	if t.scores == nil || c.n == 0 {
 		return
 	}
-	level, spread := scoreLevel, scoreSpread
-	if t.scene.drift != nil {
-		level *= t.scene.drift(t.moment.T)
-	}
+	level, spread := t.scene.scored(t.moment.T), scoreSpread
 	if h := &t.scene.harm; c.arm == windows.Canary && t.moment.T >= h.From {
-		level += h.Score
+		level += h.Score + h.Scores*math.Abs(level)
 	}
 	if u != nil {
 		level += math.Sqrt(betweenUsers) * spread * u.taste

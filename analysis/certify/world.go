@@ -45,6 +45,7 @@ type scene struct {
 	users    []int64   // predictions come from users, who fail together, and whose latencies are alike: how many each makes in a window is drawn from these; nil: they don't
 	stays    int       // windows for which a user comes back; 0: each window's users are new
 	gauges   *fleet
+	scores   func(t int) float64 // what predictions score on average; nil: scoreLevel, which drifts as latencies do
 	harm     Harm
 }
 
@@ -87,6 +88,7 @@ type Harm struct {
 	Slower float64            // factor of every latency; 0: 1
 	Law    *law               // replaces the law of latencies
 	Score  float64            // added to what every prediction scores
+	Scores float64            // likewise, in sizes of what it scores on average
 	Silent bool               // no request arrives at the canary, or none comes back
 }
 

@@ -8,20 +8,29 @@ import (
 	"streamcanary/schemas"
 )
 
-// TestBelowZero: of a margin that is a share of a mean below zero it is said that it says nothing, and neither arm's way proves anything by it; in the unit of the values it is tested.
+// TestBelowZero: a margin in percent of a mean below zero is of its size, and so is what is said of the difference.
 func TestBelowZero(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("window,arm,value\n")
-	for w := range 40 {
-		for i := range 60 {
-			fmt.Fprintf(&b, "%d,baseline,%g\n%d,canary,%g\n", w, -6+float64(i%7-3)/2, w, -5.8+float64(i%7-3)/2)
+	for _, tt := range []struct {
+		canary       float64
+		margin, says string
+		want         schemas.State
+	}{
+		{-5.8, "20%", "difference  +3.31 %, 95 % interval +1.46 % .. +5.12 %", schemas.StatePassed},
+		{-5.8, "1", "difference  +0.2, 95 % interval", schemas.StatePassed},
+		{-3, "20%", "difference  +49.6 %, 95 % interval +48 % .. +51.1 %", schemas.StateFailed},
+		{1, "20%", "difference  +116 %", schemas.StateFailed},
+	} {
+		var b strings.Builder
+		b.WriteString("window,arm,value\n")
+		for w := range 40 {
+			for i := range 60 {
+				noise := float64(i%7-3) / 2
+				fmt.Fprintf(&b, "%d,baseline,%g\n%d,canary,%g\n", w, noise-6, w, noise+tt.canary)
+			}
 		}
-	}
-	const says = "the baseline's mean is below zero, and a share of that says nothing: give the margin in the unit of the values"
-	for margin, want := range map[string]schemas.State{"20%": schemas.StateContinue, "1": schemas.StatePassed} {
-		got, _, err := compared(Spec{Kind: Mean, Direction: schemas.Increase, Margin: margin, Cap: 10}, b.String())
-		if err != nil || got.Verdict != want || (got.NoPass == says) != (margin == "20%") || strings.Contains(written(t, got), "note        "+says) != (margin == "20%") {
-			t.Errorf("%s: %v\n%s", margin, err, written(t, got))
+		got, _, err := compared(Spec{Kind: Mean, Direction: schemas.Increase, Margin: tt.margin, Cap: 10}, b.String())
+		if err != nil || got.Verdict != tt.want || !strings.Contains(written(t, got), tt.says) || got.Ratio != nil {
+			t.Errorf("%g, %s: %v\n%s", tt.canary, tt.margin, err, written(t, got))
 		}
 	}
 }

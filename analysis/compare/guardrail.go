@@ -254,13 +254,9 @@ func (t *contest) fill(s *Summary) {
 	s.Changed = schemas.Crossed(s.Lower, s.Upper)
 }
 
-// advise tells what people must know of values that are rounded, counted in buckets, or below zero.
+// advise tells what people must know of values that are rounded, or counted in buckets.
 func (t *contest) advise(s *Summary) {
 	s.RoundedTo = t.judge.RoundedTo()
-	if t.judge.BelowZero() {
-		s.NoPass = "the baseline's mean is below zero, and a share of that says nothing: give the margin in the unit of the values"
-		return
-	}
 	if why, todo := t.judge.Coarse(); why != "" && s.Verdict != schemas.StatePassed && s.Verdict != schemas.StateFailed {
 		s.NoPass = fmt.Sprintf("a canary like the baseline can't pass%s. %s", strings.Replace(why, ", whose ", ": the baseline's ", 1), todo)
 	}

@@ -94,6 +94,13 @@ func harmOfValues(g *schemas.Guardrail, healthy []atom, h schemas.Margin) (facto
 	}
 	now := level(g, healthy)
 	switch contrast := g.Direction.Contrast(); {
+	case contrast && g.Kind == schemas.MeanGuardrail && now <= 0:
+		if size := math.Abs(now); h.Relative && size > 0 {
+			return 1, sign * h.Value * size
+		} else if h.Relative {
+			return math.NaN(), 0 // a share of nothing
+		}
+		return 1, sign * h.Value
 	case contrast && h.Relative:
 		return 1 + sign*h.Value, 0
 	case contrast && g.Kind == schemas.MeanGuardrail:

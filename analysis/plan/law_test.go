@@ -77,6 +77,9 @@ func TestHarm(t *testing.T) {
 	anyShift := *linear
 	anyShift.Margin = schemas.Margin{}
 	mean := &schemas.Guardrail{Kind: schemas.MeanGuardrail, Of: "purchase", From: schemas.KindOutcome, Cap: 100, Direction: schemas.Decrease, Margin: schemas.Margin{Value: .5}}
+	below := func(d schemas.Direction, margin float64, relative bool) *schemas.Guardrail {
+		return &schemas.Guardrail{Kind: schemas.MeanGuardrail, Of: "logit", From: schemas.KindPrediction, Cap: 100, Direction: d, Margin: schemas.Margin{Value: margin, Relative: relative}}
+	}
 	tests := []struct {
 		g    *schemas.Guardrail
 		text string // of the usual harm
@@ -96,17 +99,30 @@ func TestHarm(t *testing.T) {
 		{linear, "-0.2", 19.8},
 		{&anyShift, "-5", 15},
 		{mean, "-1", 3},
+		{below(schemas.Increase, .1, true), "+20%", -3.2}, {below(schemas.Decrease, .1, true), "-20%", -4.8}, {below(schemas.Increase, 3, false), "+6", 2},
 	}
 	for _, test := range tests {
 		base := &Baseline{Rate: .02, Values: []Point{{10, .4}, {20, .2}, {30, .4}}}
 		if test.g.Kind == schemas.MeanGuardrail {
 			base = &Baseline{Mean: schemas.MeanValue{Mean: 4, Deviation: 10}}
 		}
+		if test.g.Of == "logit" {
+			base.Mean.Mean = -4
+		}
 		h := UsualHarm(test.g)
 		sick, err := harmed(test.g, law(test.g, base), h)
 		if err != nil || h.Text != test.text || math.Abs(level(test.g, sick)-test.want) > 1e-9 {
 			t.Errorf("%s %s %v: harm %s to %v, %v; want %s to %v", test.g.Kind, test.g.Direction, test.g.Margin, h.Text, level(test.g, sick), err, test.text, test.want)
 		}
+	}
+}
+
+// TestNoShareOfNothing: no canary is worse by a share of a mean of zero.
+func TestNoShareOfNothing(t *testing.T) {
+	g := &schemas.Guardrail{Kind: schemas.MeanGuardrail, Of: "residual", From: schemas.KindPrediction, Cap: 100, Direction: schemas.Increase, Margin: schemas.Margin{Value: .1, Relative: true}}
+	const want = "+20% can't be: the baseline's residual is 0"
+	if _, err := harmed(g, law(g, &Baseline{Mean: schemas.MeanValue{Deviation: 10}}), UsualHarm(g)); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 

@@ -20,6 +20,9 @@ func (s Samples) check() {
 // around is the sum of the samples' squared distances from a value.
 func (s Samples) around(x float64) float64 { return max(0, s.Squares-2*x*s.Sum+s.N*x*x) }
 
+// turned is of 1-y for each sample y.
+func (s Samples) turned() Samples { return Samples{s.N, s.N - s.Sum, s.N - 2*s.Sum + s.Squares} }
+
 // Values is what one block holds of both arms' values.
 type Values struct{ Canary, Baseline Samples }
 
@@ -40,7 +43,7 @@ const BoundedPoints = 16
 // that are fixed in advance, and clipped there: the hypothesis is about the clipped mean. Squares that were rounded should be rounded up:
 // more of them is less evidence.
 //
-// With s = Rho0 n_c/n_b, q_c = Rho0 q + Delta and (k_c, k_b) = (q_c, 1-q) on side +1, (1-q_c, q) on side -1, the bets are
+// A Rho0 below zero is its size, of 1 - y_b, with Delta + Rho0. With s = Rho0 n_c/n_b, q_c = Rho0 q + Delta and (k_c, k_b) = (q_c, 1-q) on side +1, (1-q_c, q) on side -1, the bets are
 // l_j = 0.9 min(1/k_c, 1/(s k_b)) 0.6^j for j < 16, lambda = Side l_j: they fit any effect, so there is no grid to choose.
 //
 //	increment = [lambda sum (y_c - q_c) - psi(l_j k_c)/k_c² sum (y_c - q_c)²
@@ -53,18 +56,21 @@ const BoundedPoints = 16
 // Sources: Fan, Grama, Liu, as Waudby-Smith, Ramdas have it (the inequality; Estimating means of bounded random variables by betting, arXiv 2010.09686); for
 // two samples derived here, the proof is in the claim.
 type Bounded struct {
-	Rho0, Delta float64 // the margin: m_c against Rho0 m_b + Delta; Rho0 at least 0, Delta of any sign
+	Rho0, Delta float64 // the margin: m_c against Rho0 m_b + Delta, each of any sign
 	Side        int     // +1: evidence of more than the margin; -1: of less
 }
 
 // Increments writes to dst the block's log e-values, one for each of BoundedPoints bets, and reports true. It reports false and leaves dst
-// alone when the block says nothing: no sample of the canary, or none of the baseline while Rho0 > 0, or a margin that at the plug-in mean
+// alone when the block says nothing: no sample of the canary, or none of the baseline while Rho0 isn't 0, or a margin that at the plug-in mean
 // q is outside of (0, 1). q is BaselineMean's; phi below 1 counts as 1. It panics on sums that no values in [0, 1] have, or a q outside of (0, 1).
 func (b Bounded) Increments(dst []float64, v Values, q, phi float64) bool {
 	v.Canary.check()
 	v.Baseline.check()
-	if b.Side != 1 && b.Side != -1 || !(b.Rho0 >= 0) || math.IsNaN(b.Delta) || !(q > 0 && q < 1) {
+	if b.Side != 1 && b.Side != -1 || math.IsNaN(b.Rho0) || math.IsNaN(b.Delta) || !(q > 0 && q < 1) {
 		panic(fmt.Sprintf("stats: bounded test of rho0 %v, delta %v, side %d at the mean %v", b.Rho0, b.Delta, b.Side, q))
+	}
+	if b.Rho0 < 0 {
+		b.Rho0, b.Delta, q, v.Baseline = -b.Rho0, b.Delta+b.Rho0, 1-q, v.Baseline.turned()
 	}
 	qc := b.Rho0*q + b.Delta
 	if v.Canary.N == 0 || b.Rho0 > 0 && v.Baseline.N == 0 || !(qc > 0 && qc < 1) {

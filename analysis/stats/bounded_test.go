@@ -35,7 +35,7 @@ func rolls(dice ...[]face) (chances []float64, sums []Samples) {
 
 func TestBoundedNeverPaysUnderItsNull(t *testing.T) {
 	inc := make([]float64, BoundedPoints)
-	for _, b := range []Bounded{{Rho0: 1}, {Rho0: 0.8}, {Rho0: 1, Delta: 0.1}, {Rho0: 1, Delta: -0.1}, {Rho0: 1.2, Delta: 0.01}, {Delta: 0.3}} {
+	for _, b := range []Bounded{{Rho0: 1}, {Rho0: 0.8}, {Rho0: 1, Delta: 0.1}, {Rho0: 1, Delta: -0.1}, {Rho0: 1.2, Delta: 0.01}, {Delta: 0.3}, {Rho0: -0.5, Delta: 0.7}} {
 		for _, b.Side = range []int{1, -1} {
 			for _, mean := range []float64{0.15, 0.4, 0.7} {
 				// The baseline's three samples differ in their means, which average mean.

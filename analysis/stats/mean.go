@@ -50,7 +50,7 @@ var MeanGrid = Grid(0.002, 0.256, 8)
 // Source: derived here, the proof is above; Bennett (Probability inequalities for the sum of independent random variables, J. Amer. Statist. Assoc. 57,
 // 1962).
 type Mean struct {
-	Rho0, Delta float64   // the margin: m_c against Rho0 m_b + Delta; Rho0 at least 0, Delta of any sign
+	Rho0, Delta float64   // the margin: m_c against Rho0 m_b + Delta, each of any sign
 	Side        int       // +1: evidence of more than the margin; -1: of less
 	Grid        []float64 // positive effects in standard deviations of a sample: MeanGrid; read only
 }
@@ -62,19 +62,19 @@ const meanClip = 3.0
 var meanBet = math.Log1p(meanClip*meanClip) / meanClip
 
 // Increments writes to dst, one for each grid point, the block's log e-values, and reports true. It reports false and leaves dst alone when the block
-// says nothing: no sample of the canary, or none of the baseline while Rho0 > 0, or a variance (of one sample, LongRun's) that isn't known (+Inf)
+// says nothing: no sample of the canary, or none of the baseline while Rho0 isn't 0, or a variance (of one sample, LongRun's) that isn't known (+Inf)
 // or is 0. A gauge that never moves has variance 0: give it the square of its resolution at least, if a change of it shall be found.
 // It panics on sizes and means that no block has and on a negative or NaN variance.
 func (m Mean) Increments(dst []float64, c Means, variance float64) bool {
 	c.check()
-	if m.Side != 1 && m.Side != -1 || !(m.Rho0 >= 0) || math.IsNaN(m.Delta) || !(variance >= 0) {
+	if m.Side != 1 && m.Side != -1 || math.IsNaN(m.Rho0) || math.IsNaN(m.Delta) || !(variance >= 0) {
 		panic(fmt.Sprintf("stats: mean test of rho0 %v, delta %v, side %d with variance %v", m.Rho0, m.Delta, m.Side, variance))
 	}
-	if c.Nc == 0 || m.Rho0 > 0 && c.Nb == 0 || variance == 0 || math.IsInf(variance, 1) {
+	if c.Nc == 0 || m.Rho0 != 0 && c.Nb == 0 || variance == 0 || math.IsInf(variance, 1) {
 		return false
 	}
 	inverse, d := 1/c.Nc, c.Mc-m.Delta
-	if m.Rho0 > 0 {
+	if m.Rho0 != 0 {
 		inverse += m.Rho0 * m.Rho0 / c.Nb
 		d -= m.Rho0 * c.Mb
 	}

@@ -65,18 +65,33 @@ func (e *MeanEffect) Difference(alpha float64) (lower, upper float64) {
 }
 
 // Ratio returns the present bounds of the ratio of the means, 0 and +Inf where that side isn't bounded, as while the baseline's mean isn't told
-// from 0. For means that aren't negative.
+// from 0. Where a mean is below zero it is of 1 + (canary - baseline) / |baseline|, which is the ratio where the baseline's isn't; with -Inf for 0.
 func (e *MeanEffect) Ratio(alpha float64) (lower, upper float64) {
-	if e.weight == 0 || e.baseline <= 0 || e.canary < 0 {
-		return 0, math.Inf(1)
+	least := 0.0
+	if e.baseline < 0 || e.canary < 0 {
+		least = math.Inf(-1)
+	}
+	if e.weight == 0 || e.baseline == 0 {
+		return least, math.Inf(1)
 	}
 	const most = 1 << 20
-	inside := func(rho float64) bool { return math.Abs(e.canary-rho*e.baseline) <= e.half(rho, alpha) }
-	at := e.canary / e.baseline
-	if lower = 0; !inside(0) {
-		lower = bisect(0, at, inside)
+	size := math.Abs(e.baseline)
+	inside := func(ratio float64) bool {
+		rho := ratio
+		if e.baseline < 0 {
+			rho = 2 - ratio
+		}
+		return math.Abs(e.canary-rho*e.baseline) <= e.half(rho, alpha)
 	}
-	if upper = math.Inf(1); !inside(most) && at < most {
+	at := e.canary / size
+	if e.baseline < 0 {
+		at += 2
+	}
+	lower, upper = least, math.Inf(1)
+	if start := max(least, -most); !inside(start) && start < at {
+		lower = bisect(start, at, inside)
+	}
+	if !inside(most) && at < most {
 		upper = bisect(most, at, inside)
 	}
 	return lower, upper

@@ -16,7 +16,7 @@ func TestMeanNeverPaysUnderItsNull(t *testing.T) {
 	const variance = 2.5
 	grid := []float64{1e-4, 0.002, 0.1, 1, 5, 100}
 	inc := make([]float64, len(grid))
-	for _, m := range []Mean{{Rho0: 1}, {Rho0: 0.8, Delta: 3}, {Rho0: 1, Delta: -0.5}, {Delta: 10}} {
+	for _, m := range []Mean{{Rho0: 1}, {Rho0: 0.8, Delta: 3}, {Rho0: 1, Delta: -0.5}, {Delta: 10}, {Rho0: -0.3, Delta: 4}} {
 		m.Grid = grid
 		for _, m.Side = range []int{1, -1} {
 			for _, n := range [][2]float64{{1, 1}, {3, 400}, {5000, 80}} {

@@ -40,7 +40,7 @@ his latencies are alike: half of the variance of their logarithm is between user
 So it is with the scores of predictions. In "users in one segment" only a fifth of the traffic comes from users.
 
 Groups: type-I (nothing is wrong, or the canary is on every margin), false pass, harm, losses, delay, tail, onset, grid, patience; gauges (shares and means of hosts' samples),
-scores (means of what predictions score), segments (ranks where one segment is noisier than the rest), mixed (harm within margins, and outcomes of which any
+scores (means of what predictions score, also below and around zero), segments (ranks where one segment is noisier than the rest), mixed (harm within margins, and outcomes of which any
 harm is to be proven), stages (walked by evidence), mix, split.
 
 Everything takes hours, and the files are written anew after each experiment: where it was interrupted, --resume goes on, with the same version of the
