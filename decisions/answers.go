@@ -221,6 +221,8 @@ func (s *State) StepText(step *SagaStep) string {
 		return fmt.Sprintf("not proven: no traffic came that could show that %s has drained", s.Terms.Canary)
 	case step.Name == StepFreeze && step.State == StepPassed:
 		return s.unheldText(step) + ", and it was answered only later"
+	case step.Name == StepRoute && step.State == StepPassed:
+		return "no router has answered, and another controller moves the weights: the stream shows what came of it"
 	case !step.begun() || !step.open() || step.Wait == nil || step.Sink != "":
 		return step.Why
 	}

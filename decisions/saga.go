@@ -55,7 +55,7 @@ const (
 	StepFailed  StepState = "failed"
 	StepExpired StepState = "expired"
 	StepWarming StepState = "warming" // acknowledged, and the cache of the version that takes over is waited for
-	StepPassed  StepState = "passed"  // of a stop on the way: it has ended without a warm cache; of a freeze: it was answered only after the traffic had moved without it
+	StepPassed  StepState = "passed"  // of a stop on the way: it has ended without a warm cache; of a freeze: it was answered only after the traffic had moved without it; of a route: no router is there that could answer (witnessed)
 	StepSkipped StepState = "skipped" // likewise: it was not made
 )
 
@@ -297,7 +297,13 @@ func (t *turn) settle(step *SagaStep, atMs int64) {
 		t.s.Saga.Times.Acked = schemas.Time(atMs)
 	case StepVerify:
 		t.s.Saga.Times.Drained = schemas.Time(atMs)
+		t.passRoute()
 	}
+	t.followOn()
+}
+
+// followOn begins the step whose turn it is, or completes the rollback.
+func (t *turn) followOn() {
 	if t.s.Saga.Done() {
 		t.completed()
 		return
@@ -324,8 +330,11 @@ func (t *turn) completed() {
 		outcome = schemas.OutcomeDoneUnproven
 		sentence = fmt.Sprintf("Rollback of %s is acknowledged; no traffic came that could show that %s has drained.",
 			t.s.Terms.Rollout, t.s.Terms.Canary)
+		if saga.step(StepRoute).State == StepPassed {
+			sentence = fmt.Sprintf("Rollback of %s is decided; no traffic came that could show that %s has drained.", t.s.Terms.Rollout, t.s.Terms.Canary)
+		}
 	}
-	sentence += t.s.undoneText() + kept
+	sentence += t.s.witnessText() + t.s.undoneText() + kept
 	if t.s.harmed() {
 		sentence += fmt.Sprintf(" And %s is beyond a limit of its own (%s), which this doesn't end.", t.s.Terms.Baseline, strings.Join(guardrailsOf(t.s.proven()), ", "))
 	}
@@ -361,6 +370,10 @@ func (t *turn) stepExpired(step *SagaStep) {
 		return
 	}
 	t.retry(step, t.s.Terms.within(stepKinds[step.Name].asks))
+	if step.Name == StepRoute && t.passRoute() {
+		t.followOn()
+		return
+	}
 	t.overdueStep(step)
 	if step.Name == StepFreeze && t.unfrozen(step, false) {
 		return

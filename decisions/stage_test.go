@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,6 +123,60 @@ func TestExternal(t *testing.T) {
 	expect(t, words, "#1 start prepare", "#2 start commit", "#3 rollback 41:10000 42:0 (route)")
 	if s.Saga == nil || s.Saga.step(StepRoute).Wait == nil {
 		t.Error("the rollback is not followed")
+	}
+}
+
+// TestExternalUnrouted: where nobody follows, the stream alone ends a rollback that another controller carries out, once its route is late; a router that has answered, or that is named, is waited for.
+func TestExternalUnrouted(t *testing.T) {
+	late := []Input{expire(15, id(1, 3)+"/route")}
+	proof := func(from int64) []Input { return windowsOf(from, 3, 1000, 0) }
+	const told, again, done = "!acks-overdue any", "again ranker-42.1.3", "!rollback-completed  done"
+	for name, test := range map[string]struct {
+		terms Terms
+		in    []Input
+		want  []string
+		text  string // what the completion says of it
+	}{
+		"drained, then late":        {terms(external), after(proof(6), late...), []string{done}, " 41 serves all traffic and 42 has drained. No router has answered (`stages: external`): that 42 gets nothing is up to your own controller."},
+		"late, then drained":        {terms(external), after(late, proof(16)...), []string{told, again, done}, "42 has drained. No router has answered"},
+		"nothing is asked":          {terms(external), after(late, expireQuiet(65, id(1, 3)+"/verify")), []string{told, again, done + "_unproven"}, "Rollback of ranker-42 is decided; no traffic came that could show that 42 has drained. No router has answered"},
+		"the canary goes on":        {terms(external), after(late, windowsOf(16, 9, 1000, 500)...), []string{told, again}, ""},
+		"drained, and back by then": {terms(external), slices.Concat(proof(6), windowsOf(9, 1, 1000, 500), late, proof(16)), []string{told, again, done}, "No router has answered"},
+		"a router is there":         {terms(external), slices.Concat([]Input{ack(5, 2, "eu", schemas.AckApplied)}, late, proof(16)), []string{told, again}, ""},
+		"a router is named":         {terms(external, named), after(late, proof(16)...), []string{"!acks-overdue eu,us", again}, ""},
+		"routers were to move it":   {terms(), after(late, proof(16)...), []string{told, again}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := append([]Input{applied(1, test.terms)}, ack(2, 1, "eu", schemas.AckPrepared))
+			if test.terms.External {
+				start = start[:1]
+			}
+			in := slices.Concat(start, []Input{verdictOf(5, VerdictRollback)}, test.in)
+			s, words := fold(t, in...)
+			expect(t, words[3:], test.want...)
+			if s.Saga.Done() != (test.text != "") {
+				t.Errorf("done: %t", s.Saga.Done())
+			}
+			_, effects := Step(stateOf(t, in[:len(in)-1]...), in[len(in)-1])
+			if test.text != "" && (len(effects) == 0 || !strings.Contains(effects[0].Notice.Sentence, test.text)) {
+				t.Errorf("told %+v, want %q", effects, test.text)
+			}
+		})
+	}
+}
+
+// TestExternalUnroutedState: state goes back by the same proof, and not without one.
+func TestExternalUnroutedState(t *testing.T) {
+	in := []Input{applied(1, terms(stateful, external)), snapped(3, 1, "user"), snapped(4, 1, "item"), verdictOf(5, VerdictRollback), ack(6, 3, "user", schemas.AckPrepared), ack(6, 3, "item", schemas.AckPrepared), expire(16, id(1, 3)+"/route")}
+	s, words := fold(t, append(in, windowsOf(17, 3, 1000, 0)...)...)
+	expect(t, words[4:], "!acks-overdue any", "again ranker-42.1.4", "#5 rollback commit 41:10000 42:0 (route)")
+	if s.Saga.step(StepRoute).State != StepPassed {
+		t.Errorf("route is %s", s.Saga.step(StepRoute).State)
+	}
+	s, words = fold(t, append(in, expireQuiet(66, id(1, 3)+"/verify"))...)
+	expect(t, words[4:], "!acks-overdue any", "again ranker-42.1.4")
+	if !s.Saga.Unproven || !s.Saga.step(StepRoute).open() {
+		t.Errorf("route is %s, unproven %t", s.Saga.step(StepRoute).State, s.Saga.Unproven)
 	}
 }
 

@@ -31,7 +31,35 @@ func (t *turn) drained(verify *SagaStep, w *Traffic) {
 		t.settle(verify, w.EndMs)
 		return
 	}
-	t.next()
+	t.passRoute()
+	t.followOn()
+}
+
+// witnessed reports whether nothing but the stream can tell what became of a route: another controller moves the weights, no router is asked by name, and none has answered in this epoch. It is
+// asked once the proof has ended. Where nothing was proven, state doesn't go back by that.
+func (s *State) witnessed() bool {
+	if !s.Terms.External || len(s.Terms.Routers) > 0 || s.last(anyRouter) != nil || s.Saga.step(StepVerify).open() {
+		return false
+	}
+	return s.Saga.Drain.proven() || s.Saga.Unproven && s.Saga.step(StepUnfreeze) == nil
+}
+
+// passRoute ends a route that is late and that no router is there to answer, once the stream has shown all that it can, and reports whether it did.
+func (t *turn) passRoute() bool {
+	route := t.s.Saga.step(StepRoute)
+	if route.State != StepExpired || !t.s.witnessed() {
+		return false
+	}
+	route.State, route.DeadlineMs = StepPassed, 0
+	return true
+}
+
+// witnessText is that no router has answered the route of a rollback that is carried out; a sentence with a space before it, "": one has.
+func (s *State) witnessText() string {
+	if s.Saga.step(StepRoute).State != StepPassed {
+		return ""
+	}
+	return fmt.Sprintf(" No router has answered (`stages: external`): that %s gets nothing is up to your own controller.", s.Terms.Canary)
 }
 
 // stateHeld is the route that isn't answered, and the step of the state that waits for nothing else; nil: there is none.
@@ -118,7 +146,7 @@ func (t *turn) stateGoesBack(c *Command, route, next *SagaStep) {
 // unroutedText is that the stream has shown what routers have not answered; a part of a sentence, "": all have.
 func (s *State) unroutedText() string {
 	route := s.Saga.step(StepRoute)
-	if !route.open() {
+	if !route.open() && route.State != StepPassed {
 		return ""
 	}
 	return fmt.Sprintf("%s not answered that all traffic goes to %s, and the stream shows that %s has drained", agreed(route.Wait.missing(), "has", "have"), s.Terms.Baseline, s.Terms.Canary)

@@ -238,6 +238,12 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", acks, got, want)
 		}
 	}
+	for text, want := range map[string]bool{"": true, "  mode: advise\n": false, "  acks: {routers: [eu]}\n": false, "  acks: {routers: any}\n": true} {
+		got := strings.Join(parsed(t, add("  stages: external\n"+text)).Warnings(), "\n")
+		if told := strings.HasPrefix(got, "stages: external: no start waits for a router, and a rollback"); told != want || got != "" != want {
+			t.Errorf("%s: got %q, want it told: %t", text, got, want)
+		}
+	}
 }
 
 // TestShares: shares of the risk, with the tenth that segments have, and each family's own.

@@ -41,6 +41,10 @@ func (r *Rollout) Warnings() []string {
 				strings.Join(append(slices.Clone(r.Acks.Routers), use.Sink), ", ")))
 		}
 	}
+	if r.External && r.Mode == Enforce && r.Acks.Routers == nil {
+		all = append(all, fmt.Sprintf("stages: external: no start waits for a router, and a rollback or a promotion has nobody to carry it out where none subscribes: the canary %s keeps its traffic until your controller, or somebody, moves it. "+
+			"Let the controller follow decisions and acknowledge them as a router does (deploy/PROTOCOL.md), and name it in acks: {routers: [NAME]}", r.Canary))
+	}
 	return all
 }
 
