@@ -60,7 +60,7 @@ func TestStoriesOfAKilledService(t *testing.T) {
 		v.wait(10*time.Second + 70*time.Millisecond)
 		v.errors.Store(2000)
 		v.wait(time.Minute)
-		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost") {
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story stands by here: ") {
 			v.Errorf("the one that stands by: %s", ready)
 		}
 		v.completed()

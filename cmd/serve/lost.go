@@ -128,7 +128,16 @@ func (d *desk) besideText() string {
 		who = " (" + d.other + ")"
 	}
 	return fmt.Sprintf(": another one has written its record%s. Ask that one. Where that one is stopped, this one goes on by itself, within seconds; where it is killed, or hangs, about %s after it wrote last. "+
-		"For that both must have the same signing key. Nothing is to be done in a deploy; where it isn't meant that two run, stop one of them. It is: %v", who, schemas.FormatDuration(silentLooks*standByEvery), d.lost)
+		"For that both must have the same signing key. Nothing is to be done in a deploy; where it isn't meant that two run, stop one of them.%s", who, schemas.FormatDuration(silentLooks*standByEvery), d.metText())
+}
+
+// metText is how it was found that another process decides, where that says more than that it has written the record; a sentence with a space before it.
+func (d *desk) metText() string {
+	met := strings.TrimSuffix(d.lost.Error(), ": "+bus.ErrLost.Error())
+	if met == bus.ErrLost.Error() || strings.Contains(met, "write record of rollout") { // what was said before
+		return ""
+	}
+	return fmt.Sprintf(" What this one met: %s.", met)
 }
 
 // isBeside reports whether this process stands by for another one, and has not done so for longer than a deploy takes: that is no loss.

@@ -198,7 +198,11 @@ func (m *metrics) standing(all []Standing) {
 	for i := range all {
 		s := &all[i]
 		if s.Lost != "" {
-			lost = append(lost, fmt.Errorf("rollout %s is lost: %s", s.Rollout, s.Lost))
+			is := "is lost"
+			if s.StandsBy {
+				is = "stands by here"
+			}
+			lost = append(lost, fmt.Errorf("rollout %s %s: %s", s.Rollout, is, s.Lost))
 			m.gone.WithLabelValues(s.Model, s.Rollout).Set(1)
 		}
 		if s.aside { // the rest is that one's to say

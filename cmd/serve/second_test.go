@@ -164,7 +164,8 @@ func TestStandsBy(t *testing.T) {
 		v.wait(5*time.Second + 130*time.Millisecond)
 		stop := v.other("new", "127.0.0.1:8089")
 		v.wait(30*time.Second + 70*time.Millisecond)
-		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost") || !strings.Contains(ready, "another one has written its record (new). Ask that one. Where that one is stopped, this one goes on by itself") {
+		if ready := v.page("/readyz"); !strings.HasPrefix(ready, "503 rollout story stands by here: This serve no longer decides for rollout story: another one has written its record (new). Ask that one. Where that one is stopped, this one goes on by itself") ||
+			!strings.HasSuffix(strings.TrimSpace(ready), "where it isn't meant that two run, stop one of them.") {
 			t.Errorf("the old one: %s", ready)
 		}
 		if page := v.page("/v1/rollouts/story"); !strings.Contains(page, `"stands_by":true`) {
@@ -180,7 +181,7 @@ func TestStandsBy(t *testing.T) {
 		unread := v.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: JournalTopic, Err: kerr.TopicAuthorizationFailed, Count: -1})
 		stop()
 		v.wait(7*time.Second + 70*time.Millisecond)
-		if ready := v.page("/readyz"); !strings.Contains(ready, "rollout story is lost") {
+		if ready := v.page("/readyz"); !strings.Contains(ready, "rollout story stands by here: ") || !strings.Contains(ready, " What this one met: read its journal again: ") {
 			t.Errorf("the one that is left has what it can't read: %s", ready)
 		}
 		unread.Remove()
