@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"streamcanary/cmd/engine"
 	"streamcanary/cmd/serve"
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
@@ -82,6 +83,16 @@ func TestObstacle(t *testing.T) {
 		t.Fatal(err)
 	}
 	may("a refused change of what runs", "model ranker has an active rollout, other (running): end it first with `streamcanary rollout delete other`, or apply with --supersede", refuses)
+}
+
+// TestRefusedIsNotJudged: an epoch that a pillar refused is judged up to nowhere.
+func TestRefusedIsNotJudged(t *testing.T) {
+	s := decisions.State{Status: decisions.StatusRefused, Epoch: 1, Seq: 1, EventMs: 5000}
+	for _, live := range []*serve.Standing{nil, {Rollout: "r", Epoch: 1, Status: decisions.StatusRefused, Report: engine.Report{Reached: 7000}}} {
+		if l := lineOf(&bus.Spec{Rollout: "r"}, &s, live); l.judgedText() != "-" || l.EventTime != 0 {
+			t.Errorf("judged up to %s (%v)", l.judgedText(), l.EventTime)
+		}
+	}
 }
 
 // TestRefusedAsOf: what spoke against a rollout when the service looked may be over, and whoever looks is told so.

@@ -117,6 +117,9 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 			l.Verdict = string(live.Verdict)
 		}
 	}
+	if state.Status == decisions.StatusRefused { // nothing was judged
+		l.EventTime = 0
+	}
 	return l
 }
 
