@@ -27,7 +27,9 @@ func (rr *rolloutReader) readStages() {
 			continue
 		}
 		r.Stages = append(r.Stages, rr.readStage(s))
-		rr.checkOrder(s, i)
+		if i == 0 || all[i-1].sound() { // else nothing is known of the one before
+			rr.checkOrder(s, i)
+		}
 	}
 	if len(r.Stages) > 0 && len(all) > 0 && !slices.ContainsFunc(r.Stages, func(s Stage) bool { return !s.Shadow() }) {
 		all[0].refuse("weight", "0 in every stage: a canary that answers nobody proves nothing of its users' errors and clicks: add a stage with a weight")

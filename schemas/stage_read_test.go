@@ -87,13 +87,16 @@ func TestStagesRefused(t *testing.T) {
 		"[{weight: 5, max: 5m}]":                                   "is shorter than bake 10m",
 		"[{weight: 5}, {weight: 100}, {weight: 100}]":              "let it be the last one",
 		"[{weight: 0, mirror: 0, pass: [errors]}, {weight: 5}]":    "mirror",
-		"internal": "external",
+		"[{weight: 0, pass: []}, {weight: 5}]":                     "stages[0].pass: the list is empty",
+		"internal":                                                 "external",
 	} {
 		_, err := ParseRollout("r.yaml", []byte(stagedHead+"  stages: "+text+"\n"))
 		if err == nil {
 			t.Errorf("%s is accepted", text)
 		} else if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want %q in it", text, err, want)
+		} else if strings.Contains(text, "pass: []") && strings.Contains(err.Error(), "either every stage") {
+			t.Errorf("%s: what follows from the empty list is told, too: %v", text, err)
 		}
 	}
 }
