@@ -137,12 +137,15 @@ func (s *State) Standing() []string {
 	return slices.Concat(s.unplanned(), s.Suspected, s.toldMissing(), s.left())
 }
 
-// Stands is what people were told of, and that isn't over, each once, for who looks: of what was deleted nothing, since nobody follows it any more.
+// Stands is what people were told of, and that isn't over, each once, for who looks: a person's freeze, too, since the status says only that it holds. Of what was deleted nothing, since nobody follows it any more.
 func (s *State) Stands() []string {
 	if s.Status == StatusDeleted {
 		return nil
 	}
 	var all []string
+	if s.Hold.Is(codeFrozen) && !s.Status.Ended() {
+		all = append(all, codeFrozen)
+	}
 	for _, name := range s.Standing() {
 		if !slices.Contains(all, name) {
 			all = append(all, name)

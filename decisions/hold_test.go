@@ -2,8 +2,11 @@ package decisions
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"streamcanary/schemas"
 )
 
 // found is a verdict that holds the rollout for a finding.
@@ -106,5 +109,28 @@ func TestPromoteEntersTheWatch(t *testing.T) {
 	_, effects := Step(stateOf(t, running(terms(ramp, watched))...), in)
 	if have, want := effects[0].Decision.Decision.Reason.Sentence, "ada promoted 42, whose watch comes first: it is good. Now begins stage 4 of 4 (watched, with all of the traffic but a holdback of 1 %)."; have != want {
 		t.Errorf("said %q, want %q", have, want)
+	}
+}
+
+// TestFreezeStands: whoever looks sees a person's freeze among what stands, as people were told of it, until it ends.
+func TestFreezeStands(t *testing.T) {
+	suspects := verdictOf(11, VerdictContinue)
+	suspects.Verdict.Concerns = []Concern{{"p99", schemas.StateSuspect, "It is so.", false}}
+	freeze := func(start []Input) []Input { return after(start, command(10, CommandFreeze, false)) }
+	for name, test := range map[string]struct {
+		in   []Input
+		want []string
+	}{
+		"frozen":             {freeze(running(terms(weight))), []string{"frozen"}},
+		"before it begins":   {freeze([]Input{applied(1, terms(weight))}), []string{"frozen"}},
+		"resumed":            {after(freeze(running(terms(weight))), command(20, CommandResume, false)), nil},
+		"rolled back":        {after(freeze(running(terms(weight))), verdictOf(20, VerdictRollback)), []string{"route", "verify"}},
+		"deleted":            {after(freeze(running(terms(weight))), command(20, CommandDelete, false)), nil},
+		"a mere pause":       {after(running(terms(weight)), command(10, CommandPause, false)), nil},
+		"what stands beside": {after(freeze(running(terms(weight))), suspects), []string{"frozen", "p99"}},
+	} {
+		if s, _ := fold(t, test.in...); !slices.Equal(s.Stands(), test.want) {
+			t.Errorf("%s: %v stand, want %v", name, s.Stands(), test.want)
+		}
 	}
 }
