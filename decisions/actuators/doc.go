@@ -12,7 +12,7 @@
 //   - In a dry run (Options.Say) nothing is changed: what would be sent is said instead. What has to be read for that is read.
 //
 // To add an actuator: a file that registers it, and its fixture in a test of its own, which TestActuators then holds to all of this. Read actuator.go,
-// event.go, courier.go (requests), failure.go, secret.go, then any of the others. standing.go is what stands at a sink
+// event.go, names.go, courier.go (requests), failure.go, secret.go, then any of the others. standing.go is what stands at a sink
 // whose system forgets.
 //
 // Limits: an actuator keeps no queue and no position; who calls it does. Events of one sink may come at once for different models.

@@ -242,7 +242,7 @@ func (e *Event) alarm() alarm {
 func (e *Event) eases() []incident {
 	lesser := false
 	for _, name := range e.leaves() {
-		if !isLesser(name) {
+		if !e.isLesser(name) {
 			return nil
 		}
 		lesser = true
@@ -263,12 +263,12 @@ func (e *Event) leaves() []string {
 	if e.Notice != nil {
 		left = slices.Concat(e.Notice.Waiting, left)
 	}
-	return slices.DeleteFunc(e.others(left), func(name string) bool { return isRetired(name) || isRefuge(name) })
+	return slices.DeleteFunc(e.others(left), e.isApart)
 }
 
 // lesser is what of it is only a warning.
 func (e *Event) lesser() []string {
-	return slices.DeleteFunc(e.leaves(), func(name string) bool { return !isLesser(name) })
+	return slices.DeleteFunc(e.leaves(), func(name string) bool { return !e.isLesser(name) })
 }
 
 // textAt says why, for people, at a severity: of what goes on as a warning, what that is.
@@ -491,12 +491,11 @@ func (e *Event) doneBy(later *Event) bool {
 
 // exceptTelling is the event without the steps that people are told by sinks among what stands.
 func (e *Event) exceptTelling() *Event {
-	told := func(name string) bool { return strings.HasPrefix(name, alertStep) }
 	x := *e
-	x.Standing = slices.DeleteFunc(slices.Clone(e.Standing), told)
+	x.Standing = slices.DeleteFunc(slices.Clone(e.Standing), e.isTelling)
 	if e.Notice != nil {
 		n := *e.Notice
-		n.Waiting = slices.DeleteFunc(slices.Clone(n.Waiting), told)
+		n.Waiting = slices.DeleteFunc(slices.Clone(n.Waiting), e.isTelling)
 		x.Notice = &n
 	}
 	return &x

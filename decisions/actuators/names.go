@@ -7,11 +7,33 @@ import (
 	"streamcanary/schemas"
 )
 
-// What stands is named by what a notice waits for, or by the kind of event that has told of it (Standing).
+// What stands is named by what a notice waits for, or by the kind of event that has told of it (Standing). A rollout's file may give a guardrail, a router or a store the same name as a sink's
+// step: what has such a name is never taken for less than it may be.
+
+// owns reports whether the rollout's file gives something that may stand this name.
+func (e *Event) owns(name string) bool {
+	r := e.Rollout
+	return r != nil && (slices.ContainsFunc(r.Guardrails, func(g schemas.Guardrail) bool { return g.Name == name }) ||
+		slices.ContainsFunc(r.Alerts, func(g schemas.AlertGuardrail) bool { return g.Name == name }) ||
+		slices.Contains(r.Acks.Routers, name) || slices.Contains(r.State.Stores, name))
+}
 
 // isLesser reports whether it is never more than a warning: a sink that doesn't do its step, or that a person has frozen the rollout.
-func isLesser(name string) bool {
+func (e *Event) isLesser(name string) bool {
+	if e.owns(name) {
+		return false
+	}
 	return name == heldFrozen || strings.HasPrefix(name, alertStep) || strings.HasPrefix(name, "registry-") || name == string(schemas.NoticeSinkOverdue) || name == string(schemas.NoticeSinkRefused)
+}
+
+// isApart reports whether it is an incident of its own, of the baseline or of a version that is to have no users.
+func (e *Event) isApart(name string) bool {
+	return (isRetired(name) || isRefuge(name)) && !e.owns(name)
+}
+
+// isTelling reports whether it is a step that people are told by a sink.
+func (e *Event) isTelling(name string) bool {
+	return strings.HasPrefix(name, alertStep) && !e.owns(name)
 }
 
 // isRefuge reports whether it is that all users are with a baseline that is beyond a limit: that is an incident of its own, as it was told, before the rollback was carried out (forward) or after it (refuge).
@@ -35,5 +57,5 @@ const (
 
 // others are what stands without that this sink was to tell people: where it is told of that, it tells them.
 func (e *Event) others(standing []string) []string {
-	return slices.DeleteFunc(slices.Clone(standing), func(name string) bool { return e.Use != nil && name == alertStep+e.Use.Sink })
+	return slices.DeleteFunc(slices.Clone(standing), func(name string) bool { return e.Use != nil && name == alertStep+e.Use.Sink && !e.owns(name) })
 }
