@@ -85,11 +85,11 @@ func goneAdvice(f *bus.Foreign) string {
 			"(the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RolloutsBucket + ", PURGE and RESTORE)"
 	}
 	if f.Place == recordsPlace {
-		return "serve has made it again, and written each rollout's record and file back from memory: decisions go on, but for rollouts that are told as rollout-lost. A file that was refused, or waited to begin, must be applied again. Look who may delete and purge " +
-			"streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RolloutsBucket + " and PURGE)"
+		return "serve has written each rollout's record and file back from memory: decisions go on, but for rollouts that are told as rollout-lost. A file that was refused, or waited to begin, must be applied again. Unless somebody restored NATS, look who may delete, purge and " +
+			"restore streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RolloutsBucket + ", PURGE and RESTORE)"
 	}
 	if f.Route {
-		return "serve has made it again, and writes each model's last effective decision back from the decision log; routers keep the split that they have. Look who may delete and purge streams " +
+		return "serve makes it again where it must, and writes each model's last effective decision back from the decision log; routers keep the split that they have. Look who may delete and purge streams " +
 			"(the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RoutesBucket + " and PURGE)"
 	}
 	return "meanwhile nothing was decided, and nobody was told of events. A rollout of which it has lost decisions is told as rollout-lost; the others go on. Look who may delete streams " +

@@ -46,7 +46,7 @@ func TestRoutesGone(t *testing.T) {
 		if id := v.routed(); id != "story.1.2" {
 			t.Errorf("%s stands in the bucket 3 s later", id)
 		}
-		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 1 || !strings.Contains(told[0].Sentence, "Bucket streamcanary-routes: somebody has deleted or emptied it; serve has made it again") {
+		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 1 || !strings.Contains(told[0].Sentence, "Bucket streamcanary-routes: what serve wrote there is gone: it was deleted, emptied, or restored from a backup; serve makes it again where it must") {
 			t.Errorf("told %d times: %+v", len(told), told)
 		}
 		stream, err := v.js().Stream(v.Context(), "KV_"+schemas.RoutesBucket)

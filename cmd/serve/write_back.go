@@ -16,12 +16,10 @@ import (
 
 const recordsPlace = "bucket " + schemas.RolloutsBucket
 
-var errRecordsGone = errors.New("somebody has deleted or emptied it")
-
-// recordsAway takes note that the bucket of the rollouts' records is gone.
+// recordsAway takes note that the bucket of the rollouts' records is gone. In the log that is said once it is written back, or where it can't be made again.
 func (c *court) recordsAway(why error) {
-	said := fmt.Errorf("the rollouts' records (%s) are gone (%w): serve has them in memory, and writes them back. Don't restart it before: it would forget the rollouts", recordsPlace, why)
-	if was := c.seen.records.err(); was == nil || was.Error() != said.Error() {
+	said := fmt.Errorf("the rollouts' records (%s) are to be written back (%w): serve has them in memory. Don't restart it before: it would forget the rollouts", recordsPlace, why)
+	if was := c.seen.records.err(); why.Error() != bus.ErrSpecsGone.Error() && (was == nil || was.Error() != said.Error()) {
 		c.log.Error().Msg(said.Error())
 	}
 	c.seen.records.is(said)
@@ -44,7 +42,7 @@ func (c *court) writeBack(ctx context.Context) {
 	}
 	c.seen.records.is(nil)
 	now := time.Now()
-	f := bus.Foreign{Place: recordsPlace, Sequence: uint64(now.UnixMilli()), At: now, Why: errRecordsGone, Gone: true}
+	f := bus.Foreign{Place: recordsPlace, Sequence: uint64(now.UnixMilli()), At: now, Why: bus.ErrSpecsGone, Gone: true}
 	if models := c.judged(); len(models) > 0 {
 		f.Model = models[0]
 	}

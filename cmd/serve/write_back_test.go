@@ -30,7 +30,7 @@ func TestRecordsGone(t *testing.T) {
 		if !v.recorded() {
 			t.Error("5 s later the record or the file isn't there")
 		}
-		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 1 || !strings.HasPrefix(told[0].Sentence, "Bucket streamcanary-rollouts: somebody has deleted or emptied it; serve has made it again, and written each ") {
+		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 1 || !strings.HasPrefix(told[0].Sentence, "Bucket streamcanary-rollouts: what this serve wrote there is gone, or older: it was deleted, emptied, or restored from a backup; serve has written each rollout's record and file back from memory: ") {
 			t.Errorf("told %d times: %+v", len(told), told)
 		}
 		stream, err := v.js().Stream(v.Context(), "KV_"+schemas.RolloutsBucket)
@@ -74,7 +74,7 @@ func TestRecordsGoneForLong(t *testing.T) {
 		v.must(err)
 		v.wait(5*time.Second + 130*time.Millisecond)
 		ready := v.page("/readyz")
-		if !strings.HasPrefix(ready, "503 the rollouts' records (bucket streamcanary-rollouts) are gone (somebody has deleted or emptied it, and it can't be made again: ") ||
+		if !strings.HasPrefix(ready, "503 the rollouts' records (bucket streamcanary-rollouts) are to be written back (what this serve wrote there is gone, or older: it was deleted, emptied, or restored from a backup, and it can't be made again: ") ||
 			!strings.Contains(ready, "ttl") || !strings.Contains(ready, "Don't restart it before: it would forget the rollouts") {
 			t.Errorf("ready: %s", ready)
 		}
@@ -239,6 +239,33 @@ func TestDeletedFileRestored(t *testing.T) {
 		begun("after a restart")
 		if ready, page := v.page("/readyz"), v.page("/v1/rollouts"); !strings.HasPrefix(ready, "200") || !strings.Contains(page, `"status":"deleted","epoch":1,"seq":3`) {
 			t.Errorf("ready: %s; rollouts: %s", ready, page)
+		}
+	})
+}
+
+// TestRecordsOfAnOlderNATS: where all of NATS is restored from a backup that lacks a rollout, people are told once that the records are gone or older, and not that somebody has emptied them, which isn't known.
+func TestRecordsOfAnOlderNATS(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.others.Store(50)
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.backsUpNATS("kept")
+		v.apply("second", strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise", "  acks: {routers: [router-a], within: 10s}\n", "").Replace(storyHead+errorsMore+atOnce))
+		v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.restoresNATS("kept")
+		v.wait(12*time.Second + 130*time.Millisecond)
+		var told []string
+		for _, n := range v.notices(schemas.NoticeForeignDecision) {
+			if strings.HasPrefix(n.Sentence, "Bucket streamcanary-rollouts: ") {
+				told = append(told, n.Sentence)
+			}
+		}
+		if len(told) != 1 || !strings.HasPrefix(told[0], "Bucket streamcanary-rollouts: what this serve wrote there is gone, or older: it was deleted, emptied, or restored from a backup; serve has written each ") {
+			t.Errorf("told %d times: %q", len(told), told)
+		}
+		if head, _, err := v.bus.LoadHead(v.Context(), "second"); err != nil || head.State.Epoch != 1 {
+			t.Errorf("the record isn't written back: %v", err)
 		}
 	})
 }

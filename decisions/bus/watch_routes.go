@@ -31,7 +31,7 @@ const (
 var errRouteDeleted = errors.New("it was deleted")
 
 // errRoutesGone: the bucket of the documents isn't the one that was read.
-var errRoutesGone = errors.New("somebody has deleted or emptied it")
+var errRoutesGone = errors.New("what serve wrote there is gone: it was deleted, emptied, or restored from a backup")
 
 // A RouteWatch looks after the route documents: what the judge didn't write there goes to Options.OnForeign within a second, and the model's last effective decision by the
 // decision log is written back, at once and at most every RouteMendEvery. Subscribers obey neither meanwhile: they believe a signature, and only what is above what they have applied.

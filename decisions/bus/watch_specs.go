@@ -21,8 +21,8 @@ const (
 	mostWritten = 10_000
 )
 
-// errSpecsGone: the bucket of the rollouts isn't the one that was read.
-var errSpecsGone = errors.New("somebody has deleted or emptied it")
+// ErrSpecsGone: the bucket of the rollouts isn't the one that was read, or has less than it had. How that came isn't known.
+var ErrSpecsGone = errors.New("what this serve wrote there is gone, or older: it was deleted, emptied, or restored from a backup")
 
 // written is one writing of a key.
 type written struct {
@@ -42,7 +42,7 @@ type specWatch struct {
 }
 
 // KeepSpecs is WatchSpecs for who has all records in memory: a bucket that is deleted is made again, and one that was emptied is noticed, too; fn then gets a Spec that is Gone, and what there is
-// comes again. Away hears that the bucket is gone, as long as it can't be made again. It ends with the context (nil), or where the files can't be read at all (its error).
+// comes again. Away hears why (ErrSpecsGone), and what keeps the bucket from being made again. It ends with the context (nil), or where the files can't be read at all (its error).
 func (b *Bus) KeepSpecs(ctx context.Context, fn func(Spec), away func(error)) error {
 	w := specWatch{written: map[string]written{}}
 	told := ""
@@ -53,14 +53,14 @@ func (b *Bus) KeepSpecs(ctx context.Context, fn func(Spec), away func(error)) er
 			return nil
 		case errors.Is(err, reader.ErrBrokenOff):
 			continue
-		case errors.Is(err, errSpecsGone):
+		case errors.Is(err, ErrSpecsGone):
 			if err = b.remakeSpecs(ctx, &w); err == nil {
-				away(errSpecsGone)
+				away(ErrSpecsGone)
 				fn(Spec{Gone: true})
 				continue
 			}
 			if w.looks >= specLooks {
-				away(fmt.Errorf("%w, and it can't be made again: %w", errSpecsGone, err))
+				away(fmt.Errorf("%w, and it can't be made again: %w", ErrSpecsGone, err))
 			}
 		case !w.synced || b.conn.IsClosed():
 			return err
@@ -76,7 +76,7 @@ func (b *Bus) KeepSpecs(ctx context.Context, fn func(Spec), away func(error)) er
 // remakeSpecs makes a bucket that is gone again. What was seen of the one before tells only what is older.
 func (b *Bus) remakeSpecs(ctx context.Context, w *specWatch) error {
 	if w.looks++; w.looks < specLooks {
-		return errSpecsGone
+		return ErrSpecsGone
 	}
 	if err := b.ensureBucket(ctx, b.rolloutsConfig()); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (b *Bus) remakeSpecs(ctx context.Context, w *specWatch) error {
 func (b *Bus) followSpecs(ctx context.Context, w *specWatch, fn func(Spec)) error {
 	kv, err := b.bucket(ctx, schemas.RolloutsBucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return errSpecsGone
+		return ErrSpecsGone
 	}
 	if err != nil {
 		return err
@@ -147,13 +147,13 @@ func (w *specWatch) news(s *Spec, at time.Time) bool {
 	return true
 }
 
-// sameSpecs is errSpecsGone where the bucket isn't the one that was read, or was emptied: a watch isn't told of that.
+// sameSpecs is ErrSpecsGone where the bucket isn't the one that was read, or was emptied: a watch isn't told of that.
 func (b *Bus) sameSpecs(ctx context.Context, w *specWatch, kv jetstream.KeyValue) error {
 	ctx, cancel := b.within(ctx)
 	defer cancel()
 	status, err := kv.Status(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) {
-		return errSpecsGone
+		return ErrSpecsGone
 	}
 	own, ok := status.(*jetstream.KeyValueBucketStatus)
 	if err != nil || !ok {
@@ -163,7 +163,7 @@ func (b *Bus) sameSpecs(ctx context.Context, w *specWatch, kv jetstream.KeyValue
 	other := !w.made.IsZero() && !w.made.Equal(made)
 	if b.wroteBack.Swap(false) || other || values < w.values {
 		w.looks = specLooks // it is there, and not what it was
-		return errSpecsGone
+		return ErrSpecsGone
 	}
 	w.made, w.values, w.looks = made, values, 0
 	return nil
