@@ -110,3 +110,14 @@ func HitCell(r *schemas.Rollout) int {
 	}
 	return cellOf(r, missMetric)
 }
+
+// Current are findings as a verdict has them, but for whose cache is still cold, which is as it is now. It is for people: decisions have what stood there when the findings changed last.
+func (j *Judge) Current(told []schemas.Finding) []schemas.Finding {
+	i := slices.IndexFunc(told, func(f schemas.Finding) bool { return f.Code == codeCacheCold })
+	if i < 0 || j.cold == nil || !j.cold.is {
+		return told
+	}
+	told = slices.Clone(told)
+	told[i] = j.checks[j.checkOf(codeCacheCold)].finding()
+	return told
+}

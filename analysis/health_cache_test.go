@@ -54,6 +54,30 @@ func TestColdCache(t *testing.T) {
 	}
 }
 
+// TestColdCacheNow: whoever looks reads whose cache is cold now; what a decision has stays as it was when the findings changed last.
+func TestColdCacheNow(t *testing.T) {
+	s := newScript(t, cachedRollout(), Options{Phi: 1})
+	slow := side{n: 400, latencyMs: 100, told: 20, misses: 2}
+	cold := func(all []schemas.Finding) string {
+		i := slices.IndexFunc(all, func(f schemas.Finding) bool { return f.Code == codeCacheCold })
+		return all[i].Sentence
+	}
+	const ends = " is cold, p99, crawl says nothing: until 80 % of the answers come from it, at the latest until 09:05:00."
+	const both, one = "While the cache of canary 42, baseline 41" + ends, "While the cache of canary 42" + ends
+	s.play(5, slow, coldSide)
+	if told, now := cold(s.verdict.Health), cold(s.judge.Current(s.verdict.Health)); told != both || now != both {
+		t.Errorf("told %q, now %q, want %q", told, now, both)
+	}
+	s.play(10, slow, coldSide)
+	if told, now := cold(s.verdict.Health), cold(s.judge.Current(s.verdict.Health)); told != both || now != one {
+		t.Errorf("told %q, now %q, want %q", told, now, one)
+	}
+	s.play(5, slow, warmSide)
+	if now := s.judge.Current(s.verdict.Health); len(now) != len(s.verdict.Health) || isCold(s) {
+		t.Errorf("findings %+v", now)
+	}
+}
+
 func TestCacheThatStaysCold(t *testing.T) {
 	for name, canary := range map[string]side{"it answers little": coldSide, "nothing is told of it": {n: 400, latencyMs: 900}} {
 		t.Run(name, func(t *testing.T) {

@@ -352,7 +352,7 @@ func (f *Fold) Report() Report {
 	return Report{
 		Segments: segments,
 		Verdict:  v.Action, Code: v.Code, Sentence: v.Sentence, Guardrails: f.judge.Now(), Bands: f.judge.Bands(), Waits: f.judge.Waits(),
-		Health: slices.Concat(v.Health, f.judge.Rounded()), Skew: f.judge.Skew(), Others: f.others.List(), Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
+		Health: slices.Concat(f.judge.Current(v.Health), f.judge.Rounded()), Skew: f.judge.Skew(), Others: f.others.List(), Windows: f.windows, First: schemas.Time(f.firstMs), Reached: schemas.Time(f.lastMs),
 		Served: Served{f.served.Baseline, f.served.Canary}, Digest: f.Digest(),
 	}
 }
