@@ -17,6 +17,7 @@ type handover struct {
 	in        *decisions.Command
 	requests  []bus.Request // as they came: whoever asks may ask again
 	until     time.Time
+	looked    bool // whether its rollout has ended
 	journaled bool // whoever decides next obeys it; of a retry: its file is handed in
 }
 
@@ -25,6 +26,9 @@ const (
 	maxHandovers = 1000
 	maxAsked     = 100
 )
+
+// endedAfter is how long whoever decides has for what the record of a rollout that has ended refuses.
+const endedAfter = 3 * time.Second
 
 // stoppingReply is the answer of a service that is being stopped: another one may take over, or it is started again.
 func stoppingReply(why string) *schemas.CommandReply {
@@ -83,15 +87,37 @@ func (c *court) handsOver(ctx context.Context, now time.Time) {
 			}
 			continue
 		}
-		if now.Before(h.until) {
+		reply := c.endedSays(ctx, h, now)
+		switch {
+		case reply == nil && now.Before(h.until):
 			c.handovers = append(c.handovers, h)
 			continue
+		case reply == nil:
+			reply = c.notHandedOver(ctx, h)
 		}
-		reply := c.notHandedOver(ctx, h)
 		for _, r := range h.requests {
 			r.Reply(reply)
 		}
 	}
+}
+
+// endedSays refuses a command for a rollout that never began, or has ended, as its record does: nothing comes of it, whoever decides. Whoever does has a moment to say so. nil: it may be obeyed, or that isn't known.
+func (c *court) endedSays(ctx context.Context, h *handover, now time.Time) *schemas.CommandReply {
+	if h.looked || h.journaled || h.in.Do == schemas.CommandRetry || now.Before(h.until.Add(endedAfter-lastlyAfter)) {
+		return nil
+	}
+	h.looked = true
+	head, _, err := c.bus.LoadHead(ctx, h.rollout)
+	if err != nil || !finished(&head) {
+		return nil
+	}
+	if done := outcomeOf(&head.State, h.in); done != nil {
+		return done
+	}
+	if why := head.State.Refuses(h.in, 0); why != "" {
+		return &schemas.CommandReply{Refused: why}
+	}
+	return nil
 }
 
 // journaledFor notes that a command that waits stands in the journal, by the process that decides.

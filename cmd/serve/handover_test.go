@@ -89,6 +89,32 @@ func TestCommandAfterAKill(t *testing.T) {
 	})
 }
 
+// TestCommandForTheRefusedAfterAKill: where the service that decides was killed, a command for a rollout that a pillar refused, which nobody will obey, is answered by the record, and not after 22 s.
+func TestCommandForTheRefusedAfterAKill(t *testing.T) {
+	const text, number = `{"type":"object","required":["a"],"properties":{"a":{"type":"string"}}}`, `{"type":"object","required":["a"],"properties":{"a":{"type":"number"}}}`
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.other("new", "127.0.0.1:8089")
+		v.wait(15*time.Second + 70*time.Millisecond)
+		second := strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other").Replace(storyHead + errorsMore + atOnce + withRequests)
+		v.apply("second", second, documented("in-1.json", text, "in-2.json", number)) // the new one begins it, and the old one stands by
+		v.untilOf("second", "it is refused", func(s *decisions.State) bool { return s.Status == decisions.StatusRefused })
+		v.wait(15*time.Second + 70*time.Millisecond)
+		v.lines["new"].cut()
+		v.wait(5*time.Second + 70*time.Millisecond)
+		for _, do := range []string{"pause", "rollback"} {
+			began := time.Now()
+			reply, err := v.bus.Ask(v.Context(), "second", &schemas.Command{ID: do, Do: do, Comment: "x", By: "ada"}, "")
+			v.must(err)
+			if took := time.Since(began); !strings.HasPrefix(reply.Refused, "epoch 1 is refused, and stays so") || took < endedAfter || took > 10*time.Second {
+				t.Errorf("%s is answered after %s with %+v", do, took, reply)
+			}
+			v.wait(130 * time.Millisecond)
+		}
+	})
+}
+
 // TestCommandOfTheReplaced: one that doesn't know yet that a newer one has taken over takes a command, finds that as it writes, and says in time what is known where that one was killed, too.
 func TestCommandOfTheReplaced(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {

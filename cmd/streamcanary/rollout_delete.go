@@ -52,11 +52,11 @@ const deleteWithin = 10 * time.Second
 
 func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error {
 	spec, err := b.Spec(ctx, x.name)
-	if live := unknownHere(ctx, &x, err); live != nil {
-		return deleteUnknown(ctx, c, b, unknownRemoval{x, live})
+	if errors.Is(err, bus.ErrNotFound) {
+		return deleteUnknown(ctx, c, b, x)
 	}
 	if err != nil {
-		return noRollout(x.name, err)
+		return err
 	}
 	if err := mayDelete(ctx, b, &x); err != nil {
 		return err

@@ -273,6 +273,11 @@ func TestDeleteWhatIsUnknown(t *testing.T) {
 	if err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "other", at: at, force: true}); err == nil || !strings.HasPrefix(err.Error(), "there is no rollout other") {
 		t.Errorf("another one: %v", err)
 	}
+	s.Close()
+	const silent = "there is no rollout r in what NATS has, and serve hasn't answered whether it knows one that is LOST ("
+	if err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "r", at: at, force: true}); err == nil || !strings.HasPrefix(err.Error(), silent) {
+		t.Errorf("serve doesn't answer: %v", err)
+	}
 }
 
 // TestUnended: where a rollout isn't ended in time, a person hears what is known, and what to do.

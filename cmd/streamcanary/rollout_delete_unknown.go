@@ -12,26 +12,24 @@ import (
 
 // A rollout whose file and record are gone, and which the service has as LOST by its last decision alone, is taken away by that service: nothing is decided, and the traffic stays as it is.
 
-// unknownRemoval is the removal of one, and what the service says of it.
-type unknownRemoval struct {
-	removal
-	live *serve.Standing
-}
-
-// unknownHere is what the service says of such a rollout; nil: it isn't one, or no service says so. noFile is why its file isn't there.
-func unknownHere(ctx context.Context, x *removal, noFile error) *serve.Standing {
-	if !errors.Is(noFile, bus.ErrNotFound) {
-		return nil
-	}
+// unknownHere is what the service says of such a rollout, whose file isn't there; the error says that it isn't one, or that no service says so.
+func unknownHere(ctx context.Context, x *removal) (*serve.Standing, error) {
 	live, err := standings(ctx, &x.at)
-	if err != nil || live[x.name] == nil || live[x.name].Lost == "" {
-		return nil
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("there is no rollout %s in what NATS has, and serve hasn't answered whether it knows one that is LOST (%w): where it answers, ask again; `streamcanary rollout list` lists what there is", x.name, err)
+	case live[x.name] == nil || live[x.name].Lost == "":
+		return nil, noRollout(x.name, bus.ErrNotFound)
 	}
-	return live[x.name]
+	return live[x.name], nil
 }
 
-func deleteUnknown(ctx context.Context, c *console, b *bus.Bus, u unknownRemoval) error {
-	x, live := u.removal, u.live
+// deleteUnknown takes a rollout away of which there is no file.
+func deleteUnknown(ctx context.Context, c *console, b *bus.Bus, x removal) error {
+	live, err := unknownHere(ctx, &x)
+	if err != nil {
+		return err
+	}
 	if !x.force {
 		return fmt.Errorf("rollout %s is LOST, so no decision can end it: `streamcanary rollout delete %s --force`, which takes an admin, takes the warning away and moves nobody. The serve at %s says: %s", x.name, x.name, x.at.HTTP, live.Lost)
 	}
