@@ -46,6 +46,7 @@ type arrival struct {
 
 func (j *Judge) newArrival(serving *stream) {
 	j.arrival.sizes = newDispersion(j.options, j.rollout.Phi, &serving.traffic)
+	j.arrival.sizes.share = &shareNoise{}
 	j.arrival.proof = math.Log(1 / j.absentAlpha())
 	h := &j.rollout.Health
 	j.arrival.silent, j.arrival.noData = h.Silent.Milliseconds(), max(h.NoData, h.Silent).Milliseconds()
@@ -80,6 +81,7 @@ func (j *Judge) await(p *windows.Part) {
 	c := j.clock
 	c.startMs = a.dueMs
 	a.endMs = p.StartMs + c.widthMs
+	a.sizes.share.look(p)
 	for arm, m := range a.arms {
 		a.heard[arm] += p.Traffic[arm].Events
 		a.late[arm] += p.Traffic[arm].Late
@@ -92,6 +94,7 @@ func (j *Judge) await(p *windows.Part) {
 		}
 	}
 	a.sizes.addSizes(&p.Traffic[windows.Baseline].Slices)
+	a.sizes.share.await(p)
 	j.unbegun()
 }
 

@@ -27,6 +27,7 @@ const shards = windows.Slices - 1
 // size of a shard at once, so that a ramp finds the figure for its new size ready.
 type dispersion struct {
 	known   float64     // > 0: given, not measured
+	share   *shareNoise // of sizes, where no unit is named; nil: slices tell all
 	units   *dispersion // of sizes, which bound this one until it is measured; nil: nothing does
 	prior   float64     // assumed until it is measured
 	windows int64       // measured
@@ -114,7 +115,7 @@ func (d *dispersion) addSpread(slices *[windows.Slices]windows.SliceCount) {
 
 // lookSizes takes the same as addSizes, before it is tested.
 func (d *dispersion) lookSizes(served *[windows.Slices]int64) {
-	d.blind = d.known == 0 && d.windows == 0 && *served != [windows.Slices]int64{}
+	d.blind = d.known == 0 && (d.windows == 0 && *served != [windows.Slices]int64{} || d.share != nil && !d.share.known())
 }
 
 // addPast takes one window's counts for what is measured in time.
@@ -251,6 +252,9 @@ func (d *dispersion) measured(size int) float64 {
 	if d.past != nil && !slices.Contains(d.seen[:], true) {
 		more, _ := d.past.Phi(d.prior)
 		phi = max(phi, more)
+	}
+	if d.share != nil {
+		phi = max(phi, d.share.phi(d.prior))
 	}
 	return max(1, phi, d.floor)
 }

@@ -95,6 +95,7 @@ func NewJudge(r *schemas.Rollout, o Options) *Judge {
 		j.stream(m.Stream())
 	}
 	j.sizes = newDispersion(j.options, r.Phi, &j.stream(windows.Stream{Kind: windows.Serving}).traffic)
+	j.sizes.share = &shareNoise{}
 	if r.Segments != nil {
 		j.roster = newRoster(r.Segments)
 	}
@@ -249,6 +250,7 @@ func (j *Judge) begin(p *windows.Part) bool {
 // serve takes a serving part.
 func (j *Judge) serve(s *stream, p *windows.Part) {
 	canary, baseline := &p.Traffic[windows.Canary], &p.Traffic[windows.Baseline]
+	j.sizes.share.look(p)
 	unequal := j.sampling.see(p, j.clock.widthMs)
 	cut := !unequal && s.traffic.step(canary.Events, baseline.Events)
 	j.clock.over = j.clock.over || j.stages.offPlan(s) || j.users.spoils(s, p, canary.Served)
@@ -272,6 +274,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	j.cold.after(p)
 	j.split.step(p, j.clock)
 	j.sizes.addSizes(&baseline.Slices)
+	j.sizes.share.take(p, s.stage != j.stages.now)
 }
 
 // feeding says how a window enters a guardrail.

@@ -71,12 +71,12 @@ func (m *missing) count(h heard, startMs int64, c clock, changed bool) {
 
 // bet adds a window's evidence at the share known before it.
 func (m *missing) bet(mine, other float64, window int64, c clock) {
-	share := m.share()
-	if share <= 0 || share >= 1 || mine+other == 0 {
+	share, phi := m.share(), m.phi.canary()
+	if share <= 0 || share >= 1 || mine+other == 0 || math.IsInf(phi, 1) {
 		return
 	}
 	counts := stats.Counts{Nc: share, Kc: mine, Nb: 1 - share, Kb: other}
-	m.inc[0] = stats.MissingIncrement(counts, m.phi.canary())
+	m.inc[0] = stats.MissingIncrement(counts, phi)
 	m.mixture.Step(m.inc[:], m.weights.through(window, c.horizon))
 }
 
@@ -107,10 +107,11 @@ func (m *missing) share() float64 {
 	if m.planned > 0 {
 		return m.planned
 	}
-	if m.mine < observedEvents {
+	phi := m.phi.canary()
+	if m.mine < observedEvents || math.IsInf(phi, 1) {
 		return m.former
 	}
-	z := 3 * math.Sqrt(m.phi.canary())
+	z := 3 * math.Sqrt(phi)
 	return max(0, m.mine+z*z/2-z*math.Sqrt(m.mine+z*z/4)) / m.all
 }
 

@@ -28,13 +28,18 @@ func (s *shareWatch) step(canary, baseline int64) bool {
 	if c+b == 0 {
 		return false
 	}
-	if s.canary+s.baseline > 0 && shareDiffers(c, b, s.canary, s.baseline) {
+	if s.moves(shareWatch{c, b}) {
 		*s = shareWatch{}
 		return true
 	}
 	s.canary += c
 	s.baseline += b
 	return false
+}
+
+// moves reports whether a window's sizes have another share than all since the last change.
+func (s *shareWatch) moves(now shareWatch) bool {
+	return now.canary+now.baseline > 0 && s.canary+s.baseline > 0 && shareDiffers(now.canary, now.baseline, s.canary, s.baseline)
 }
 
 // shareDiffers holds one window's (c, b) against the reference (rc, rb): G > 16 and odds ratio outside 0.8..1.25.

@@ -14,7 +14,7 @@ import (
 //
 // When. For clumps that are shorter than 125 windows, in rates that change slowly, or once.
 //
-// Cost: 552 bytes and constant time; no allocation.
+// Cost: 656 bytes and constant time; no allocation.
 //
 // Conventions: a window that is empty of exposures is left out. Negative, NaN and infinite counts, and more events than exposures, panic. Before phi is
 // measured a NaN prior comes back. The zero value is ready to use.
@@ -24,6 +24,7 @@ import (
 type Succession struct {
 	sizes   [len(dispersionSizes)]succession
 	windows int64
+	told    batch // all pairs of single windows in which something could differ; of these it counts m, U and V
 }
 
 // succession is one size's open batch, the one before it, and what the pairs add up to.
@@ -50,6 +51,9 @@ func (s *Succession) Add(n, k float64) {
 		}
 		if b.lastN > 0 {
 			u, v := rateContrast([4]float64{b.n, b.k, b.lastN, b.lastK})
+			if i == 0 && v > 0 {
+				s.told.m, s.told.u, s.told.v = s.told.m+1, s.told.u+u, s.told.v+v
+			}
 			if pair := b.largest; u > pair[0] {
 				u, v, b.largest = pair[0], pair[1], [2]float64{u, v}
 			}
@@ -57,6 +61,26 @@ func (s *Succession) Add(n, k float64) {
 		}
 		b.lastN, b.lastK, b.n, b.k, b.held = b.n, b.k, 0, 0, 0
 	}
+}
+
+// Break begins anew with the next window: what comes is held against nothing that was. What was measured stays.
+func (s *Succession) Break() {
+	for i := range s.sizes {
+		b := &s.sizes[i]
+		b.n, b.k, b.lastN, b.lastK, b.held = 0, 0, 0, 0, 0
+	}
+}
+
+// Few is a limit for as long as there are less than 10 pairs of single windows in which something could differ, so that Phi may have left out all there is: by as many degrees of freedom (lowChiSquare), and +Inf before the
+// first one. Then it is 1.
+func (s *Succession) Few() float64 {
+	switch m := s.told.m; {
+	case m == 0:
+		return math.Inf(1)
+	case m < dispersionBatches:
+		return max(1, s.told.u/s.told.v/lowChiSquare(m))
+	}
+	return 1
 }
 
 // Phi is the largest upper limit over the sizes with 10 pairs or more (the one that is left out counts), and no less than the prior while there have been less than 50
