@@ -26,12 +26,13 @@ const shards = windows.Slices - 1
 // dispersion measures the over-dispersion phi of one metric on the baseline's calibration slices, for every
 // size of a shard at once, so that a ramp finds the figure for its new size ready.
 type dispersion struct {
-	known   float64     // > 0: given, not measured
-	share   *shareNoise // of sizes, where no unit is named; nil: slices tell all
-	units   *dispersion // of sizes, which bound this one until it is measured; nil: nothing does
-	prior   float64     // assumed until it is measured
-	windows int64       // measured
-	blind   bool        // the present window is the first that can be measured
+	known   float64                     // > 0: given, not measured
+	after   func(windows int64) float64 // likewise, and it changes; nil: it doesn't
+	share   *shareNoise                 // of sizes, where no unit is named; nil: slices tell all
+	units   *dispersion                 // of sizes, which bound this one until it is measured; nil: nothing does
+	prior   float64                     // assumed until it is measured
+	windows int64                       // measured
+	blind   bool                        // the present window is the first that can be measured
 	sizes   [shards]*stats.Dispersion
 	seen    [shards]bool // shards that had anything while the rest had, too
 	spread  *stats.Spread
@@ -46,6 +47,9 @@ type dispersion struct {
 
 func newDispersion(o Options, prior float64, t *traffic) *dispersion {
 	d := &dispersion{known: o.Phi, prior: prior, traced: t, spread: stats.NewSpread(windows.Slices)}
+	if d.after = o.PhiAfter; d.after != nil {
+		d.known = d.after(0)
+	}
 	for i := range d.sizes {
 		d.sizes[i] = stats.NewDispersion()
 	}
@@ -83,6 +87,9 @@ func (d *dispersion) add(slices *[windows.Slices]windows.SliceCount) {
 	}
 	d.windows++
 	d.forget()
+	if d.after != nil {
+		d.known = d.after(d.windows)
+	}
 	var all windows.SliceCount
 	for _, s := range slices {
 		all.N += s.N

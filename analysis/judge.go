@@ -11,6 +11,8 @@ import (
 type Options struct {
 	// Phi, where positive, is the over-dispersion of every rate, of ranks and of the sizes, known beforehand: nothing is measured.
 	Phi float64
+	// PhiAfter, where given, is that of rates as it is known after so many windows with exposures: for simulations whose windows are too few to measure it by.
+	PhiAfter func(windows int64) float64
 	// NoIntervals leaves out the intervals of Status, which cost more than the tests: for simulations.
 	NoIntervals bool
 	// ShapeIntervals gives the effects of distributions intervals, too, which take more memory than a rollout's state has room for.

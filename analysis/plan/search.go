@@ -83,7 +83,7 @@ func (s *setting) runs(canary []atom, what event, l sight) []course {
 	nothing := 0
 	w := worldOf(s.guard, s, l.width, canary)
 	for i := range s.options.Runs {
-		w.random = random{s.options.Seed + uint64(i)<<32}
+		w.random, w.run = random{s.options.Seed + uint64(i)<<32}, i
 		all = append(all, s.run(w, l, what))
 		if all[i].windows == 0 {
 			nothing++
@@ -240,7 +240,7 @@ func (s *setting) findsMostly(canary []atom, l sight) bool {
 	all := min(s.options.Runs, searchRuns)
 	need := int(math.Ceil(enough * float64(all)))
 	for i := range all {
-		w.random = random{s.options.Seed + uint64(i)<<32}
+		w.random, w.run = random{s.options.Seed + uint64(i)<<32}, i
 		if s.run(w, l, failed).windows > 0 {
 			found++
 		} else {

@@ -22,6 +22,12 @@ type setting struct {
 	healthy  []atom
 	within   time.Duration // of its outcome; 0 without
 	options  Options
+	noises   [][]float64 // see noiseAfter
+}
+
+// sliced reports whether its noise is measured on the baseline's slices of a rate.
+func (s *setting) sliced() bool {
+	return s.guard.Kind == schemas.RateGuardrail || s.guard.Kind == schemas.GaugeGuardrail
 }
 
 // ranked reports whether a guardrail holds ranks against the baseline's.
@@ -118,6 +124,8 @@ func (s *setting) run(w *world, l sight, what event) course {
 		options.Phi = max(1, s.base.Phi)
 	case valued(s.guard) && s.base.Phi > 1:
 		options.Phi = s.base.Phi
+	case width > s.rollout.Window && s.sliced():
+		options.PhiAfter = s.noiseAfter(w.run, width)
 	case width > s.rollout.Window:
 		options.Phi = s.settled(l)
 	}
@@ -157,19 +165,56 @@ const (
 	phiEvents  = 200 // expected in a shard of the canary's size, before which the rollout's phi holds
 )
 
-// settled is the over-dispersion that a rollout has measured after three quarters of a sight whose windows are wider than its own: of these there are too few
+// settled is the over-dispersion of a mean that a rollout has measured after three quarters of a sight whose windows are wider than its own: of these there are too few
 // to measure it by. A limit from m batches of independent noise is about so many times what is there.
 func (s *setting) settled(l sight) float64 {
 	seen := float64(l.most) * 3 / 4 * float64(l.width/s.rollout.Window)
 	phi := max(1, s.base.Phi) * (1 + phiErrors*math.Sqrt(2/max(phiBatches, seen/phiBatch)))
-	perWindow := s.base.PerSecond * s.share * s.rollout.Window.Seconds()
-	if s.guard.Kind == schemas.RateGuardrail || s.guard.Kind == schemas.GaugeGuardrail {
-		perWindow *= s.healthy[hitAt(s.guard)].p
-	}
-	if seen*perWindow < phiEvents {
+	if seen*s.base.PerSecond*s.share*s.rollout.Window.Seconds() < phiEvents {
 		return max(phi, s.rollout.Phi)
 	}
 	return phi
+}
+
+// Bounds of what is simulated of how noise becomes known.
+const (
+	noiseWindows = 2 * levelWindows // of the rollout's own width
+	noiseCourses = 11
+)
+
+// noiseAfter is, for runs whose windows are wider than a rollout's, so that there are too few to measure over-dispersion by, what a rollout has measured by then: in the course of its own first windows, as simulated, and then
+// with what is too much of it shrinking as limits do. i is the run.
+func (s *setting) noiseAfter(i int, width time.Duration) func(windows int64) float64 {
+	for len(s.noises) < min(s.options.Runs, noiseCourses) {
+		s.noises = append(s.noises, s.noiseCourse(len(s.noises)))
+	}
+	course := s.noises[i%len(s.noises)]
+	each := int64(width / s.rollout.Window)
+	return func(windows int64) float64 {
+		seen := windows * each
+		if seen < noiseWindows {
+			return course[seen]
+		}
+		least := max(1, s.base.Phi)
+		return least + max(0, course[noiseWindows-1]-least)*math.Sqrt(noiseWindows/float64(seen))
+	}
+}
+
+// noiseCourse is the over-dispersion that is reckoned with in each of a rollout's first windows.
+func (s *setting) noiseCourse(i int) []float64 {
+	r := s.rollout
+	judge := analysis.NewJudge(&r, analysis.Options{NoIntervals: true})
+	w := worldOf(s.guard, s, r.Window, s.healthy)
+	w.random = random{s.options.Seed + uint64(i)<<32 + 1<<31}
+	width := r.Window.Milliseconds()
+	course := make([]float64, noiseWindows)
+	for at := range course {
+		course[at] = max(1, judge.Status()[0].Phi)
+		for _, p := range w.window(1000*width + int64(at)*width) {
+			judge.Step(p)
+		}
+	}
+	return course
 }
 
 // codePatience is the verdict's code where suspicion became a failure.

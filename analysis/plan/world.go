@@ -13,6 +13,7 @@ import (
 // A world makes sealed windows of one guardrail's events, of a healthy baseline and of a canary that is or isn't.
 type world struct {
 	random    random
+	run       int            // its number
 	stream    windows.Stream // where the guardrail's numbers are
 	perWindow float64        // events of both arms with the metric
 	served    float64        // predictions of both arms
