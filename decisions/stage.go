@@ -170,7 +170,9 @@ func (t *turn) promote(d draft) {
 	t.tellPromotion(t.decide(d.as(schemas.ActionPromote, schemas.Info)))
 	if t.s.Wait == nil {
 		t.hasPromoted(t.s.Prev.ID)
+		return
 	}
+	t.witnesses(t.s.Wait)
 }
 
 // StageText is the present stage for a person: its number, and the share that it plans.

@@ -180,6 +180,51 @@ func TestExternalUnroutedState(t *testing.T) {
 	}
 }
 
+// TestExternalUnpromoted: a promotion that no router answers ends as such a rollback does, once it is overdue and the stream has shown that the baseline has drained; harm still rolls back until then.
+func TestExternalUnpromoted(t *testing.T) {
+	late, moved := []Input{expire(15, id(1, 3)+"/acks")}, windowsOf(16, 3, 0, 1000)
+	const told, again, over = "!acks-overdue any", "again ranker-42.1.3", "!acks-complete"
+	text := "No router has answered decision ranker-42.1.3 (`stages: external`), and the stream shows that 42 has all traffic: 41 has drained."
+	for name, test := range map[string]struct {
+		terms  Terms
+		in     []Input
+		want   []string
+		status Status
+		text   string
+	}{
+		"drained, then late":            {terms(external), after(windowsOf(11, 3, 0, 1000), late...), nil, StatusPromoted, ""},
+		"late, then drained":            {terms(external), after(late, moved...), []string{told, again, over}, StatusPromoted, text},
+		"nothing is asked":              {terms(external), after(late, expireQuiet(80, id(1, 3)+"/acks")), []string{told, again, told, again}, StatusPromoting, "when the stream shows that 41 has drained (no prediction since then has been counted yet)"},
+		"the baseline goes on":          {terms(external), after(late, windowsOf(16, 9, 500, 500)...), []string{told, again}, StatusPromoting, ""},
+		"and is told of again":          {terms(external), slices.Concat(late, windowsOf(16, 9, 500, 500), []Input{expire(40, id(1, 3)+"/acks")}), []string{told, again, told, again}, StatusPromoting, "drained (it served 500 of the 1000 predictions of the newest window, up to 1970-01-01T00:00:25.000Z); `streamcanary rollout rollback ranker-42 --comment WHY` goes back."},
+		"drained, and back by then":     {terms(external), slices.Concat(windowsOf(11, 3, 0, 1000), windowsOf(14, 1, 500, 500), late, moved), []string{told, again, over}, StatusPromoted, text},
+		"and harm is seen":              {terms(external), slices.Concat(late, windowsOf(16, 2, 500, 500), []Input{verdictOf(20, VerdictRollback)}), []string{told, again, "#4 rollback 41:10000 42:0 over ranker-42.1.3 (route)"}, StatusRolledBack, ""},
+		"drained before it was decided": {terms(external), after(late, windowsOf(2, 3, 0, 1000)...), []string{told, again}, StatusPromoting, ""},
+		"a router is there":             {terms(external), slices.Concat([]Input{ack(5, 2, "eu", schemas.AckApplied)}, late, moved), []string{told, again}, StatusPromoting, ""},
+		"a router is named":             {terms(external, named), after(late, moved...), []string{"!acks-overdue eu,us", again}, StatusPromoting, ""},
+		"routers were to move it":       {terms(), after(late, moved...), []string{told, again}, StatusPromoting, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := append([]Input{applied(1, test.terms)}, ack(2, 1, "eu", schemas.AckPrepared))
+			if test.terms.External {
+				start = start[:1]
+			} else {
+				start = append(start, ack(3, 2, "eu", schemas.AckApplied))
+			}
+			in := slices.Concat(start, []Input{verdictOf(5, VerdictPromote)}, test.in)
+			s, words := fold(t, in...)
+			expect(t, words[3:], test.want...)
+			if s.Status != test.status {
+				t.Errorf("%s, want %s", s.Status, test.status)
+			}
+			_, effects := Step(stateOf(t, in[:len(in)-1]...), in[len(in)-1])
+			if test.text != "" && (len(effects) == 0 || !strings.Contains(effects[0].Notice.Sentence, test.text)) {
+				t.Errorf("told %+v, want %q", effects, test.text)
+			}
+		})
+	}
+}
+
 // TestStageBegins: where a stage begins in the evidence, and from which event time its windows are its own.
 func TestStageBegins(t *testing.T) {
 	at := func(turn int64, in Input) Input {

@@ -317,8 +317,11 @@ func (t *turn) expired(x *Expired) {
 	}
 }
 
-// overdue escalates a wait and starts it again with twice the time.
+// overdue escalates a wait and starts it again with twice the time. A promotion ends instead, where the stream has shown what nobody says.
 func (t *turn) overdue(w *Wait) {
+	if t.promotionPassed() {
+		return
+	}
 	w.Attempt++
 	w.DeadlineMs = t.in.WallMs + backoff(w.within(&t.s.Terms), w.Attempt)
 	t.notice(schemas.Notice{

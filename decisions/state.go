@@ -151,6 +151,8 @@ type Wait struct {
 	DeadlineMs int64             `json:"deadline_ms"`         // wall time
 	Attempt    int               `json:"attempt,omitempty"`
 	Told       bool              `json:"told,omitempty"` // people have heard that an answer is missing, or a refusal
+	// Drain, of a promotion that another controller may carry out without a word, is what the stream has shown of the baseline since, which is in the canary's place in it (witnesses).
+	Drain *Drain `json:"drain,omitempty"`
 }
 
 // Answer is the newest ack of one consumer.
@@ -348,6 +350,10 @@ func (w *Wait) clone() *Wait {
 	c.Names = slices.Clone(w.Names)
 	c.Stores = slices.Clone(w.Stores)
 	c.Got = slices.Clone(w.Got)
+	if w.Drain != nil {
+		drain := w.Drain.clone()
+		c.Drain = &drain
+	}
 	return &c
 }
 

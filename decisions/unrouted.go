@@ -35,10 +35,10 @@ func (t *turn) drained(verify *SagaStep, w *Traffic) {
 	t.followOn()
 }
 
-// witnessed reports whether nothing but the stream can tell what became of a route: another controller moves the weights, no router is asked by name, and none has answered in this epoch. It is
+// witnessed reports whether nothing but the stream can tell what became of a route (unnamed). It is
 // asked once the proof has ended. Where nothing was proven, state doesn't go back by that.
 func (s *State) witnessed() bool {
-	if !s.Terms.External || len(s.Terms.Routers) > 0 || s.last(anyRouter) != nil || s.Saga.step(StepVerify).open() {
+	if !s.unnamed() || s.Saga.step(StepVerify).open() {
 		return false
 	}
 	return s.Saga.Drain.proven() || s.Saga.Unproven && s.Saga.step(StepUnfreeze) == nil
@@ -51,6 +51,59 @@ func (t *turn) passRoute() bool {
 		return false
 	}
 	route.State, route.DeadlineMs = StepPassed, 0
+	return true
+}
+
+// unnamed reports whether another controller moves the weights, no router is asked by name, and none has answered in this epoch.
+func (s *State) unnamed() bool {
+	return s.Terms.External && len(s.Terms.Routers) == 0 && s.last(anyRouter) == nil
+}
+
+// witnesses lets the stream show, of a promotion that waits for an answer which may never come, whether the baseline has drained: the same proof that is asked for when it was answered.
+func (t *turn) witnesses(w *Wait) {
+	if t.s.unnamed() {
+		fromMs := t.s.settledMs(t.in.WallMs)
+		w.Drain = &Drain{RoutedMs: t.in.WallMs, FromMs: fromMs, CleanFromMs: fromMs}
+	}
+}
+
+// Witnessed reports whether a promotion waits that ends by what the stream shows where nobody answers.
+func (s *State) Witnessed() bool {
+	return s.Status == StatusPromoting && s.Wait != nil && s.Wait.Drain != nil && s.unnamed()
+}
+
+// promotionSeen looks at a sealed window for that: once the answer is overdue, the proof ends the promotion.
+func (t *turn) promotionSeen(w *Traffic) {
+	if !t.s.Witnessed() {
+		return
+	}
+	seen := Traffic{StartMs: w.StartMs, EndMs: w.EndMs, Baseline: w.Canary, Canary: w.Baseline, Others: w.Others}
+	if t.s.Wait.Drain.take(&seen) && t.s.Wait.Attempt > 0 {
+		t.promotionPassed()
+	}
+}
+
+// seenOfPromotion is what the newest window shows of the baseline since the promotion was decided.
+func (s *State) seenOfPromotion() string {
+	if s.Wait.Drain.Seen == 0 {
+		return "no prediction since then has been counted yet"
+	}
+	return s.Wait.Drain.dated()
+}
+
+// promotionPassed ends a promotion that nobody has answered in time, where the stream shows that the baseline has drained, and reports whether it did. Who was told that an answer is missing is told.
+// Where nothing is asked, nothing ends it: its guardrails stay armed.
+func (t *turn) promotionPassed() bool {
+	if !t.s.Witnessed() || !t.s.Wait.Drain.proven() {
+		return false
+	}
+	w := t.s.Wait
+	t.s.Wait = nil
+	t.hasPromoted(w.Decision)
+	if w.Attempt > 0 {
+		t.notice(schemas.Notice{Kind: schemas.NoticeAcksComplete, Severity: schemas.Info, Decision: w.Decision, Attempt: w.Attempt, Waiting: t.s.remaining(),
+			Sentence: fmt.Sprintf("No router has answered decision %s (`stages: external`), and the stream shows that %s has all traffic: %s has drained.", w.Decision, t.s.Terms.Canary, t.s.Terms.Baseline)})
+	}
 	return true
 }
 

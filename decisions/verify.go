@@ -109,6 +109,7 @@ func (t *turn) traffic(w *Traffic) {
 		return
 	}
 	if t.s.Saga == nil {
+		t.promotionSeen(w)
 		return
 	}
 	t.warmed(w)

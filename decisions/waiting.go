@@ -148,6 +148,10 @@ func (s *State) meanwhile() string {
 	case StatusPreparing:
 		return fmt.Sprintf("Until it has been carried out, nothing is judged and no traffic moves; `streamcanary rollout delete %s` gives the rollout up.", s.Terms.Rollout)
 	case StatusPromoting:
+		if s.Witnessed() {
+			return fmt.Sprintf("Another controller moves the weights (`stages: external`): have it give all traffic to %s. This ends when a router answers, or when the stream shows that %s has drained (%s); `streamcanary rollout rollback %s --comment WHY` goes back.",
+				s.Terms.Canary, s.Terms.Baseline, s.seenOfPromotion(), s.Terms.Rollout)
+		}
 		return fmt.Sprintf("Until it has been carried out, traffic may still reach %s; `streamcanary rollout rollback %s --comment WHY` goes back.", s.Terms.Baseline, s.Terms.Rollout)
 	}
 	return "Until it has been carried out, no stage begins or ends; harm rolls back all the same."
@@ -157,6 +161,9 @@ func (s *State) meanwhile() string {
 func (s *State) WaitText() string {
 	w := s.Wait
 	text := fmt.Sprintf("for %s to answer %q to decision %s%s, again at %s", listed(w.missing()), w.Want, w.Decision, passed(w.Attempt), schemas.Time(w.DeadlineMs))
+	if s.Witnessed() {
+		text += fmt.Sprintf(", or for the stream to show that %s has drained (%s)", s.Terms.Baseline, s.seenOfPromotion())
+	}
 	if dry := s.dry(w); len(dry) > 0 {
 		text += fmt.Sprintf(" (%s: %s)", inert(dry), dryRun)
 	}

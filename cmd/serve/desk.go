@@ -157,12 +157,12 @@ func (d *desk) judge(known bool) ([]decisions.Effect, error) {
 	}
 }
 
-// inputs are what a turn means to the state machine. Traffic matters only while a rollback is carried out or a cache is warmed; a hold for want of data ends with the first
+// inputs are what a turn means to the state machine. Traffic matters only while a rollback is carried out, a cache is warmed, or a promotion is to be seen that nobody may answer; a hold for want of data ends with the first
 // window that has some.
 func (d *desk) inputs(t *engine.Turn) []decisions.Input {
 	var in []decisions.Input
 	state := &d.head.State
-	if t.Traffic != nil && state.Retired == nil && (state.Saga != nil || state.Warming != nil || state.Replaced != nil) {
+	if t.Traffic != nil && state.Retired == nil && (state.Saga != nil || state.Warming != nil || state.Replaced != nil || state.Witnessed()) {
 		in = append(in, decisions.Input{Kind: decisions.InputTraffic, EventMs: t.EventMs, Traffic: t.Traffic})
 	}
 	verdict := t.Verdict

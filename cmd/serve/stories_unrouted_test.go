@@ -70,6 +70,28 @@ func TestStoriesOfUnrouted(t *testing.T) {
 	})
 }
 
+// TestStoriesOfUnansweredPromotions: where another controller moves the weights and nobody answers, a promotion waits until the stream shows that the baseline has drained.
+func TestStoriesOfUnansweredPromotions(t *testing.T) {
+	const nobody = "  acks: {within: 9500ms}\n"
+	story(t, "another-controller-promotes-and-says-nothing", rolloutWith(elsewhere+nobody), func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(2 * time.Second)
+		v.stopRouter()
+		v.apply("story", rolloutWith(elsewhere+nobody), func(a *Application) { a.Retry = true })
+		v.share.Store(5000)
+		v.until("the second epoch runs", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		v.wait(30 * time.Second)
+		v.ask("promote", true)
+		v.until("people are told", func(s *decisions.State) bool {
+			return s.Wait != nil && s.Wait.Attempt > 0 && s.Wait.Drain.LastCanary > 0
+		})
+		v.wait(2 * time.Second)
+		v.share.Store(10_000)
+		v.status(decisions.StatusPromoted)
+		v.wait(30 * time.Second)
+	})
+}
+
 // overdue reports whether a step of a rollback has not been answered in time.
 func overdue(s *decisions.State, name decisions.StepName) bool {
 	if s.Saga == nil {

@@ -54,6 +54,7 @@ type village struct {
 	reconnects bool
 	// stopService stops the service that runs now.
 	stopService func()
+	stopRouter  func()           // likewise of router-a
 	lines       map[string]*line // of services, by their data folders
 
 	share    atomic.Int64 // the canary's, in basis points
@@ -104,7 +105,7 @@ func inVillage(t *testing.T, rollout, more string, tell func(v *village)) {
 		v.stopService = v.service()
 		v.began = time.Now()
 		v.model()
-		v.follow("router-a", v.obey)
+		v.stopRouter = v.follow("router-a", v.obey)
 		synctest.Wait() // the router listens: where a prepare and its commit come at one instant, it could see only the last
 		v.apply("story", rollout)
 		tell(v)
