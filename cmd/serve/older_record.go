@@ -140,11 +140,21 @@ func (c *court) trailsBehind(ctx context.Context, d *desk, why error) error {
 			pause(ctx, retryAfter)
 		}
 	}
-	a := olderBy(why)
-	if !c.catching || finished(&d.head) || a.Last.Rollout != d.rollout.Name || a.Last.Epoch != a.Epoch {
+	if !c.catching || !leadsOn(&d.head, why) {
 		c.losesOlder(ctx, d, why)
 		return nil
 	}
+	return c.decidesAgain(ctx, d, why)
+}
+
+// leadsOn reports whether the window journal may lead a record that is older than the decision log to what that has: it is under way, and nothing has begun since.
+func leadsOn(h *decisions.Head, why error) bool {
+	a := olderBy(why)
+	return !finished(h) && a.Last.Rollout == h.State.Terms.Rollout && a.Last.Epoch == a.Epoch
+}
+
+// decidesAgain lets a desk that has only just been opened take from the decision log when that was decided which the journal leads to again.
+func (c *court) decidesAgain(ctx context.Context, d *desk, why error) error {
 	issued := map[string]int64{}
 	if _, err := c.bus.EachDecision(ctx, d.rollout.Model, func(l *bus.Logged) { issued[l.Decision.ID] = int64(l.Decision.IssuedAt) }); err != nil {
 		return err
@@ -166,21 +176,28 @@ func (c *court) trailsBehind(ctx context.Context, d *desk, why error) error {
 // caughtUpWithLog gives those up for lost of which the journal hasn't led to what the decision log has.
 func (c *court) caughtUpWithLog(ctx context.Context) error {
 	for _, name := range sortedDesks(c.desks) {
-		d := c.desks[name]
-		if d.trails == nil || d.isOlder() || errors.Is(d.lost, bus.ErrLost) {
-			continue
-		}
-		switch err := c.bus.CheckLog(ctx, []decisions.Head{d.head}); {
-		case olderBy(err) != nil:
-			c.losesOlder(ctx, d, err)
-		case err != nil && !errors.Is(err, bus.ErrLogRegressed):
+		if err := c.ledToLog(ctx, c.desks[name]); err != nil {
 			return err
-		case d.lost == nil:
-			c.log.Warn().Err(d.trails).Str("rollout", name).Str("model", d.rollout.Model).
-				Msg("the record of this rollout was older than the decision log, as from a backup: what that has since is decided again from the window journal, as it was, and it goes on; look who may write, delete and restore " + recordsPlace)
 		}
-		d.trails, d.clock = nil, wallNow
 	}
+	return nil
+}
+
+// ledToLog gives a desk up for lost whose record was older than the decision log, and which the journal hasn't led to what that has.
+func (c *court) ledToLog(ctx context.Context, d *desk) error {
+	if d.trails == nil || d.isOlder() || errors.Is(d.lost, bus.ErrLost) {
+		return nil
+	}
+	switch err := c.bus.CheckLog(ctx, []decisions.Head{d.head}); {
+	case olderBy(err) != nil:
+		c.losesOlder(ctx, d, err)
+	case err != nil && !errors.Is(err, bus.ErrLogRegressed):
+		return err
+	case d.lost == nil:
+		c.log.Warn().Err(d.trails).Str("rollout", d.rollout.Name).Str("model", d.rollout.Model).
+			Msg("the record of this rollout was older than the decision log, as from a backup: what that has since is decided again from the window journal, as it was, and it goes on; look who may write, delete and restore " + recordsPlace)
+	}
+	d.trails, d.clock = nil, wallNow
 	return nil
 }
 
@@ -206,6 +223,20 @@ func (c *court) newestRecord(ctx context.Context, name string) (head decisions.H
 		}
 	}
 	return head, revision, cmp.Or(err, older)
+}
+
+// takesOlder takes what another process has left, and whose record is older than the decision log, as a start does: the journal leads to what the log has, or it is lost. An error says why neither is so yet.
+func (c *court) takesOlder(ctx context.Context, name string, why error) error {
+	head, revision, err := c.bus.LoadHead(ctx, name)
+	switch {
+	case err != nil:
+		return err
+	case leadsOn(&head, why):
+		return c.retakes(ctx, name, head, revision, why)
+	case c.isLostOlder(ctx, name, why):
+		return nil
+	}
+	return why
 }
 
 // isLostOlder gives up for lost what another process has left, whose record is older than the decision log. It reports whether it did.

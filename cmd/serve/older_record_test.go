@@ -177,32 +177,50 @@ func (x *olderStart) tell(v *village) {
 }
 
 // TestOlderRecordOfTheEpoch: where the decision log has more of the very epoch than a record that comes back from a backup while no service runs, the start decides it again from the window journal as it was, to the byte, and goes
-// on: nothing is published a second time, and nothing is lost.
+// on: nothing is published a second time, and nothing is lost. So does the one that stands by, where the one that decides was killed.
 func TestOlderRecordOfTheEpoch(t *testing.T) {
 	amongOthers(t)
+	pauses := func(v *village) { v.ask("pause", false); v.ask("resume", false); v.ask("pause", false) }
+	paused := func(s *decisions.State) bool { return s.Seq == 5 && s.Status == decisions.StatusHolding }
+	back := func(s *decisions.State) bool {
+		return s.Seq == 3 && s.Status == decisions.StatusRolledBack && s.Saga.Done()
+	}
 	for _, row := range []struct {
-		name string
-		then func(v *village)
-		ends func(s *decisions.State) bool
+		name   string
+		then   func(v *village)
+		ends   func(s *decisions.State) bool
+		killed bool
 	}{
-		{"a pause later", func(v *village) { v.ask("pause", false); v.ask("resume", false); v.ask("pause", false) }, func(s *decisions.State) bool { return s.Seq == 5 && s.Status == decisions.StatusHolding }},
-		{"a rollback later", func(v *village) { v.harms(); v.completed() }, func(s *decisions.State) bool {
-			return s.Seq == 3 && s.Status == decisions.StatusRolledBack && s.Saga.Done()
-		}},
+		{"a pause later", pauses, paused, false},
+		{"a rollback later", func(v *village) { v.harms(); v.completed() }, back, false},
+		{"a pause later, and taken over", pauses, paused, true},
+		{"a rollback later, and taken over", func(v *village) { v.harms(); v.completed() }, back, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
 				v.status(decisions.StatusRunning)
 				v.wait(5*time.Second + 130*time.Millisecond)
 				kept := v.backsUpStream("KV_" + schemas.RolloutsBucket)
+				if row.killed {
+					v.other("new", "127.0.0.1:8089")
+					v.wait(10*time.Second + 130*time.Millisecond)
+				}
 				row.then(v)
 				v.wait(time.Second)
 				decided := v.decisionLog()
-				v.stopService()
+				if row.killed {
+					v.lines["new"].cut()
+				} else {
+					v.stopService()
+				}
 				v.must(v.js().DeleteStream(v.Context(), kept.stream))
 				v.restores(kept)
-				v.wait(time.Second)
-				v.stopService = v.service()
+				if row.killed {
+					v.wait(2 * time.Minute)
+				} else {
+					v.wait(time.Second)
+					v.stopService = v.service()
+				}
 				v.wait(15*time.Second + 130*time.Millisecond)
 				if head, _, err := v.bus.LoadHead(v.Context(), "story"); err != nil || !row.ends(&head.State) {
 					t.Errorf("it is %s, after %d decisions: %v", head.State.Status, head.State.Seq, err)
@@ -218,6 +236,13 @@ func TestOlderRecordOfTheEpoch(t *testing.T) {
 				}
 				if told := append(v.notices(schemas.NoticeRolloutLost), v.notices(schemas.NoticeRetiredServes)...); len(told) != 0 {
 					t.Errorf("told: %+v", told)
+				}
+				if row.killed && v.share.Load() > 0 { // it judges, too
+					v.errors.Store(2000)
+					v.completed()
+				}
+				if row.killed && v.share.Load() > 0 {
+					t.Errorf("the canary has %d basis points", v.share.Load())
 				}
 			})
 		})

@@ -303,10 +303,11 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 			c.log.Warn().Str("rollout", name).Str("writer", head.Writer).Dur("silent_ms", silentLooks*standByEvery).
 				Msg("the serve that decides for this rollout writes its record no more: it was killed, or hangs, and this one takes over; look what became of it")
 		}
-		if err := c.retake(ctx, name); err != nil && ctx.Err() == nil {
-			if silent && olderBy(err) != nil && c.isLostOlder(ctx, name, err) {
-				continue
-			}
+		err = c.retake(ctx, name)
+		if silent && olderBy(err) != nil {
+			err = c.takesOlder(ctx, name, err)
+		}
+		if err != nil && ctx.Err() == nil {
 			if c.standbys.failed.due(err) {
 				c.log.Warn().Err(err).Str("rollout", name).Msg("another serve has released this rollout, or is gone, and it can't be taken over yet: trying again; look at Kafka and NATS")
 			}
@@ -341,6 +342,11 @@ func (c *court) retake(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	return c.retakes(ctx, name, head, revision, nil)
+}
+
+// retakes does that with a record that was read. Where the decision log is ahead of it (older; nil: it isn't), the journal is to lead to what that has.
+func (c *court) retakes(ctx context.Context, name string, head decisions.Head, revision uint64, older error) error {
 	before := c.desks[name]
 	d := c.opens(name, head, revision)
 	if d == nil {
@@ -352,7 +358,7 @@ func (c *court) retake(ctx context.Context, name string) error {
 	since, stood := c.standbys.since[name]
 	delete(c.standbys.since, name)
 	c.board.accept(name) // what it was refused for here is over
-	if err := c.refold(ctx, d); err != nil {
+	if err := c.refold(ctx, d, older); err != nil {
 		d.lost = fmt.Errorf("read its journal again: %w: %w", err, bus.ErrLost) // what it has is a part only
 		c.standsBy(name)
 		if stood { // people are told in time, however often it is tried
@@ -383,8 +389,14 @@ func (c *court) retake(ctx context.Context, name string) error {
 	return nil
 }
 
-// refold folds what the journal has of one desk up to now. The journal's reader is somewhere before: what it brings again is passed over. A desk whose evidence the journal hasn't got is lost.
-func (c *court) refold(ctx context.Context, d *desk) error {
+// refold folds what the journal has of one desk up to now. The journal's reader is somewhere before: what it brings again is passed over. A desk whose evidence the journal hasn't got is lost, and
+// so is one whose record is older than the decision log (older; nil: it isn't), where the journal doesn't lead to what that has.
+func (c *court) refold(ctx context.Context, d *desk, older error) error {
+	if older != nil {
+		if err := c.decidesAgain(ctx, d, older); err != nil {
+			return err
+		}
+	}
 	if finished(&d.head) {
 		d.next = offsetOf(d.head.Offsets, d.partition)
 	}
@@ -397,6 +409,9 @@ func (c *court) refold(ctx context.Context, d *desk) error {
 	}
 	if err == nil {
 		_, err = c.holdsAgainstJournal(ctx, d)
+	}
+	if err == nil {
+		err = c.ledToLog(ctx, c.desks[d.rollout.Name])
 	}
 	return err
 }
