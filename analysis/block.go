@@ -10,9 +10,13 @@ import (
 // Sizes of a block. They depend on counts of exposures only, never on results.
 const (
 	blockExposures = 8         // predictions or samples that each arm must have
-	blockPPM       = 4_000_000 // of a quantile: 4 expected exceedances, in millionths
+	blockPPM       = 4_000_000 // of a quantile: 4 expected on its rarer side, in millionths
 	blockMaxMs     = int64(time.Hour / time.Millisecond)
 )
+
+// tailFull reports whether n values of both arms are enough for a block of the quantile below a tail of ppm millionths. What is rare may lie on either side of it:
+// were all of a block its tail, none of them could tell the arms apart, and a low quantile would never have any evidence.
+func tailFull(n, ppm int64) bool { return n*min(ppm, 1_000_000-ppm) >= blockPPM }
 
 // clock counts the windows of an epoch.
 type clock struct {

@@ -134,7 +134,7 @@ func quantileRanks(ppm int64, fail, pass []float64) ranks {
 			}
 			return tailRank{stats.TopK{PPM: ppm, Shift: shift, Grid: pass}, &down}
 		},
-		least: func(b *block) bool { return (b.n[windows.Baseline]+b.n[windows.Canary])*ppm >= blockPPM },
+		least: func(b *block) bool { return tailFull(b.n[windows.Baseline]+b.n[windows.Canary], ppm) },
 	}
 }
 

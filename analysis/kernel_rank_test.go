@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -93,6 +94,46 @@ func TestEstimatesBeyondLinearBuckets(t *testing.T) {
 			if g.state != tt.want {
 				t.Errorf("%s, %s: %s, want %s", text, tt.name, g.state, tt.want)
 			}
+		}
+	}
+}
+
+// TestLowQuantiles: a quantile near the least values sees harm however few come in a window, as one near the greatest does: a block waits for what is rare.
+func TestLowQuantiles(t *testing.T) {
+	for _, text := range []string{"g: quantile 0.01 latency decrease 20%", "g: quantile 0.05 latency decrease 20%", "g: quantile 0.01 latency decrease any", "g: quantile 0.99 latency increase 20%"} {
+		for _, n := range [][windows.Arms]int64{{8, 1}, {10, 10}, {22, 23}} {
+			w := newRowWorld(t, rolloutOf(guardrail(text)), rand.New(rand.NewPCG(17, uint64(n[0]))))
+			g := w.script.guard("g")
+			by := 1. / 3
+			if g.spec.Direction == schemas.Increase {
+				by = 3
+			}
+			for range 1500 {
+				w.step(serving, n, func(arm windows.Arm) row {
+					x := 20 * math.Exp(.5*w.random.NormFloat64())
+					if arm == windows.Canary {
+						x *= by
+					}
+					return row{x, w.slice()}
+				})
+			}
+			if g.state != failed {
+				t.Errorf("%s, %d values a window: %s, evidence %.1f", text, n[0]+n[1], g.state, g.anyE())
+			}
+		}
+	}
+}
+
+// TestTailFull: a block waits for 4 values on the rarer side of its quantile; from the median on that is the tail, as it always was.
+func TestTailFull(t *testing.T) {
+	for _, tt := range []struct {
+		ppm  int64
+		want int64 // the least pool
+	}{
+		{1_000, 4_000}, {10_000, 400}, {50_000, 80}, {500_000, 8}, {500_001, 9}, {950_000, 80}, {990_000, 400}, {999_000, 4_000},
+	} {
+		if tailFull(tt.want-1, tt.ppm) || !tailFull(tt.want, tt.ppm) {
+			t.Errorf("a tail of %d ppm isn't first full with a pool of %d", tt.ppm, tt.want)
 		}
 	}
 }

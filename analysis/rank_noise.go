@@ -37,7 +37,7 @@ type halves struct {
 // add takes one window of n requests, and returns what the block tells, of a tail or of ranks, once it is full.
 func (h *halves) add(n int64, half, other []windows.Bucket, ppm int64) (s stats.Scores, full bool) {
 	h.n += n
-	full = h.n >= 2*blockExposures && (ppm == 0 || h.n*ppm >= blockPPM)
+	full = h.n >= 2*blockExposures && (ppm == 0 || tailFull(h.n, ppm))
 	if alone := h.n == n; !alone || !full {
 		h.hist[0].add(half)
 		h.hist[1].add(other)
