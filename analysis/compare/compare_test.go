@@ -409,3 +409,43 @@ func TestLabels(t *testing.T) {
 		}
 	}
 }
+
+// TestEffectsAtTheEnd: an effect at the end of what is looked at is told as that, and may be more; one within isn't.
+func TestEffectsAtTheEnd(t *testing.T) {
+	for _, kind := range []Kind{KS, MannWhitney} {
+		for _, tt := range []struct {
+			canary, want string
+			direction    schemas.Direction
+		}{
+			{"+Inf", "+700 % or more", schemas.Increase},
+			{"0", "-75 % or less", schemas.Decrease},
+			{"1000", "+700 % or more", schemas.Increase},
+			{"30", "", schemas.Increase},
+		} {
+			var rows strings.Builder
+			rows.WriteString("window,arm,value,count\n")
+			for w := range 20 {
+				fmt.Fprintf(&rows, "%d,baseline,10,30\n%d,canary,%s,30\n", w, w, tt.canary)
+			}
+			got, _, err := compared(Spec{Kind: kind, Direction: tt.direction, Margin: "20%"}, rows.String())
+			if err != nil || got.Verdict != schemas.StateFailed {
+				t.Fatalf("%s of %s: %v, %+v", kind, tt.canary, err, got)
+			}
+			var text strings.Builder
+			if err := got.Write(&text); err != nil {
+				t.Fatal(err)
+			}
+			line := map[Kind]string{KS: "at p50", MannWhitney: "shift"}[kind]
+			_, after, _ := strings.Cut(text.String(), "\n"+line)
+			if tt.want == "" {
+				if said := got.Sentence + after; strings.Contains(said, "or more") || strings.Contains(said, "or less") {
+					t.Errorf("%s of %s: %s\n%s", kind, tt.canary, got.Sentence, text.String())
+				}
+				continue
+			}
+			if !strings.HasSuffix(got.Sentence, " "+tt.want+".") || !strings.HasPrefix(strings.TrimSpace(after), tt.want+", ") {
+				t.Errorf("%s of %s: %s\n%s", kind, tt.canary, got.Sentence, text.String())
+			}
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"streamcanary/analysis"
 	"streamcanary/schemas"
 )
 
@@ -112,9 +113,9 @@ func (s *Summary) sinceText() string {
 	case s.SinceHarm == nil:
 		return fmt.Sprintf(" It is so %s.", strings.ToLower(since[:1])+since[1:])
 	case s.Compare == KS:
-		return fmt.Sprintf(" %s the difference %s is %s.", since, s.effectName(), s.quantity(s.SinceHarm, ""))
+		return fmt.Sprintf(" %s the difference %s is %s.", since, s.effectName(), s.effect(s.SinceHarm, ""))
 	case s.Compare == MannWhitney:
-		return fmt.Sprintf(" %s they are shifted by %s.", since, s.quantity(s.SinceHarm, ""))
+		return fmt.Sprintf(" %s they are shifted by %s.", since, s.effect(s.SinceHarm, ""))
 	}
 	return fmt.Sprintf(" %s it is %s.", since, s.quantity(s.SinceHarm, ""))
 }
@@ -274,7 +275,7 @@ func (s *Summary) readText(a Arm) string {
 }
 
 func (s *Summary) writeEvidence(w io.Writer) {
-	fmt.Fprintf(w, "%s\t%s%s\n", s.effectName(), s.quantity(s.Estimate, "unknown"), s.bounds())
+	fmt.Fprintf(w, "%s\t%s%s\n", s.effectName(), s.effect(s.Estimate, "unknown"), s.bounds())
 	if s.Ratio != nil && s.Ratio.Estimate != nil {
 		text := ", 95 %% interval %s .. %s"
 		if s.Ratio.Changed {
@@ -457,6 +458,21 @@ func (s *Summary) quantity(x *float64, none string) string {
 		return fmt.Sprintf("%+.3g pp", 100**x)
 	}
 	return fmt.Sprintf("%+.3g", *x)
+}
+
+// effect is an estimate; a distribution's at the end of what is looked at may be more.
+func (s *Summary) effect(x *float64, none string) string {
+	text := s.quantity(x, none)
+	if x == nil || !s.spec.distribution() || s.Unit != unitRatio {
+		return text
+	}
+	switch least, most := analysis.EffectRange(); {
+	case *x >= most:
+		return text + " or more"
+	case *x <= least:
+		return text + " or less"
+	}
+	return text
 }
 
 // level is an arm's own value.
