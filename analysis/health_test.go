@@ -128,7 +128,15 @@ func TestSplit(t *testing.T) {
 		{"too many units to remember", schemas.OnHold, 1000, func(s *script) {
 			s.play(20, side{n: 900, units: 90}, side{n: 100, units: 10})
 			s.play(30, side{n: 500, full: true}, side{n: 500})
-		}, VerdictHold, codeSplitUnwatched, []string{codeSplitUnwatched, codeOffPlan}},
+		}, VerdictContinue, codeUndecided, []string{codeSplitUnwatched, codeOffPlan}},
+		{"too many units to remember, as planned", schemas.OnHold, 1000, func(s *script) {
+			s.play(20, side{n: 900, units: 90}, side{n: 100, units: 10})
+			s.play(300, side{n: 900, full: true}, side{n: 100})
+		}, VerdictPromote, codeAllPassed, []string{codeSplitUnwatched}},
+		{"too many units to remember, off before", schemas.OnHold, 1000, func(s *script) {
+			s.play(20, side{n: 800, units: 80}, side{n: 200, units: 20})
+			s.play(300, side{n: 900, full: true}, side{n: 100})
+		}, VerdictHold, codeSplitMismatch, []string{codeSplitMismatch, codeSplitUnwatched}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

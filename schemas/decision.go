@@ -181,7 +181,7 @@ func (s *Skew) String() string {
 
 // Finding is one health finding.
 type Finding struct {
-	Code        string  `json:"code"` // canary_missing, baseline_missing, canary_absent, baseline_absent, canary_unserved, canary_scarce, split_mismatch, off_plan, shadow_users, no_data, join_overflow, segments_full, unequal_sampling, both_arms, input_gap, uncalibrated, late, no_latency, no_value, join_gap, bad_events, score_skew, baseline_beyond
+	Code        string  `json:"code"` // canary_missing, baseline_missing, canary_absent, baseline_absent, canary_unserved, canary_scarce, split_mismatch, split_unwatched, off_plan, shadow_users, no_data, join_overflow, segments_full, unequal_sampling, both_arms, input_gap, uncalibrated, late, no_latency, no_value, join_gap, bad_events, score_skew, baseline_beyond
 	Sentence    string  `json:"sentence"`
 	LogEvidence float64 `json:"log_evidence,omitempty"`
 	Threshold   float64 `json:"threshold,omitempty"`
