@@ -120,6 +120,13 @@ func (l *ladder) raise(member int, logE float64) {
 	l.divide()
 }
 
+// forget takes back what a member has shown, and what others have proven by the share that its proof set free.
+func (l *ladder) forget(member int) {
+	l.max[member] = 0
+	copy(l.proven, stats.Holm(l.alpha, l.weights, l.max))
+	l.divide()
+}
+
 // divide gives what is left of the budget to the members that are not proven.
 func (l *ladder) divide() {
 	left := 0.0

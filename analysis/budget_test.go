@@ -39,6 +39,20 @@ func TestLadder(t *testing.T) {
 	}
 }
 
+// TestForget: what is taken back leaves no share to others, and what they have proven by it is proven no more.
+func TestForget(t *testing.T) {
+	l := newLadder(.05, []float64{1, 1})
+	l.raise(0, 4)
+	l.raise(1, 3.2) // log(1/.05) = 3, log(2/.05) = 3.7
+	if !l.proven[0] || !l.proven[1] {
+		t.Fatalf("proven: %v", l.proven)
+	}
+	l.forget(0)
+	if l.proven[0] || l.proven[1] || l.max[0] != 0 || l.max[1] != 3.2 || math.Abs(l.thresholds[1]-math.Log(40)) > 1e-12 {
+		t.Errorf("proven %v, maxima %v, thresholds %v", l.proven, l.max, l.thresholds)
+	}
+}
+
 // TestFamilies holds who shares a budget with whom, and that the missing canary has a share of the rollback budget.
 func TestFamilies(t *testing.T) {
 	r := rolloutOf(

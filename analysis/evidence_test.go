@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,8 @@ func (s *said) Step([]float64, float64) {}
 func (s *said) LogE() float64 { return s.now }
 
 func (s *said) LogMax() float64 { s.most = max(s.most, s.now); return s.most }
+
+func (s *said) Anew() float64 { s.most = 0; return 1 }
 
 // stated is a guardrail with evidence that a test states, and an estimate beyond its margin.
 func stated(t *testing.T, text string) (g *guard, any, beyond, pass *said) {
@@ -58,10 +61,12 @@ func TestPassFollowsEvidence(t *testing.T) {
 	}
 }
 
-// doubtful voids a guardrail while it is set.
-type doubtful struct{ on bool }
+// doubtful voids a guardrail while it is set, or only hides harm.
+type doubtful struct{ on, hiding bool }
 
 func (d *doubtful) voids(*guard) bool { return d.on }
+
+func (d *doubtful) hides(*guard) bool { return d.on || d.hiding }
 
 // TestPatienceAfterADoubt: time in which nothing could be made of the numbers is no part of patience, and evidence from then doesn't count afterwards.
 func TestPatienceAfterADoubt(t *testing.T) {
@@ -93,6 +98,64 @@ func TestPatienceAfterADoubt(t *testing.T) {
 	g.raise()
 	if g.family.any.proven[g.member] {
 		t.Error("what was there while nothing could be made of it proves something afterwards")
+	}
+}
+
+// TestPassAfterADoubt: what passed before a doubt, or while it stood, has not passed while it stands, nor afterwards: it must pass again.
+func TestPassAfterADoubt(t *testing.T) {
+	for _, hiding := range []bool{false, true} {
+		g, any, _, pass := stated(t, "errors: rate error increase 0.5pp")
+		d := &doubtful{}
+		g.doubts = []doubt{d}
+		for i, step := range []struct {
+			doubt     bool
+			any, pass float64
+			want      schemas.State
+		}{
+			{false, 0, 3, passed}, {true, 0, 9, continues}, {true, 0, 9, continues}, {false, 0, 9, continues},
+		} {
+			d.on, d.hiding = step.doubt && !hiding, step.doubt && hiding
+			any.now, pass.now = step.any, step.pass
+			g.raise()
+			g.judge(int64(i), time.Hour.Milliseconds(), 3)
+			if g.state != step.want {
+				t.Errorf("hiding only %v, step %d: %s, want %s", hiding, i, g.state, step.want)
+			}
+		}
+		if pass.now = 3; g.canary.pass == mixture(pass) {
+			t.Errorf("hiding only %v: the pass evidence goes on", hiding)
+		}
+	}
+}
+
+// TestAnewAfterADoubt: the tests begin anew with what they haven't spent, and everything else of them is as if they had just been made.
+func TestAnewAfterADoubt(t *testing.T) {
+	for _, text := range []string{
+		"errors: rate error increase 0.5pp", "errors: rate error increase any", "p99: quantile 0.99 latency increase 20%",
+		"tail: distribution latency ks increase any", "shape: distribution latency mann-whitney increase 20%",
+	} {
+		s := newScript(t, rolloutOf(guardrail(text)), Options{Phi: 1})
+		d, g := &doubtful{}, s.judge.guards[0]
+		g.doubts = []doubt{d}
+		fine, well, ill := side{n: 900, latencyMs: 20, errors: 3}, side{n: 100, latencyMs: 20}, side{n: 100, latencyMs: 20, errors: 1, slow: 2, slowMs: 60}
+		s.play(20, fine, well)
+		d.on = true
+		s.play(30, fine, ill)
+		proof := g.anyE()
+		if d.on = false; proof < 1 {
+			t.Fatalf("%s: evidence %.2f", text, proof)
+		}
+		s.play(1, fine, well) // ends the doubt
+		stake := math.Log(g.canary.stake)
+		if got := g.anyMax(); got != 0 || g.anyE() > 0 || g.canary.stake >= .5 || g.family.any.max[g.member] != 0 {
+			t.Errorf("%s: evidence %.3f, at most %.3f, with a stake of %.3f", text, g.anyE(), got, g.canary.stake)
+		}
+		s.play(30, fine, ill)
+		anew := newScript(t, s.rollout, Options{Phi: 1})
+		anew.play(30, fine, ill)
+		if got, want := g.anyE(), anew.judge.guards[0].anyE()+stake; math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s: evidence %.6f after a new beginning, want that of a new test less what was spent: %.6f", text, got, want)
+		}
 	}
 }
 

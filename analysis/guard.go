@@ -61,7 +61,8 @@ type guard struct {
 	toldSuspect  bool  // people have heard of it, and not that it is over
 	toldFailed   bool  // likewise, of one that only warns
 	calmSince    int64 // event time since which what was told to be suspect is so no more; 0: it is, or it wasn't told
-	voided       bool  // a doubt came up at some time: what was proven then doesn't count
+	voided       bool  // a doubt stands: nothing can be made of its numbers
+	hidden       bool  // a doubt stands: harm may be hidden, so it can't pass
 	bothArms     bool  // of a limit: this time the baseline is beyond it, too
 	suspectSince int64 // event time; 0: not suspect
 	estimated    int64 // blocks tested when beyond was found
@@ -245,20 +246,43 @@ func (g *guard) began() (int64, bool) { return g.lead().began() }
 // estimate is of all blocks from the one that starts at sinceMs on; 0: all.
 func (g *guard) estimate(sinceMs int64) estimate { return g.lead().account.estimate(sinceMs) }
 
-// raise puts the evidence on the ladders. While there is a doubt that it means anything it stays away, and afterwards what counts is what
-// is there then.
+// raise puts the evidence on the ladders. While there is a doubt that it means anything it stays away.
 func (g *guard) raise() {
-	switch {
-	case g.void():
-		g.voided = true
-		return
-	case g.voided:
-		g.family.any.raise(g.member, g.anyE())
-		g.family.fail.raise(g.member, g.failE())
+	g.doubted()
+	if g.voided {
 		return
 	}
 	g.family.any.raise(g.member, g.anyMax())
 	g.family.fail.raise(g.member, g.failMax())
+}
+
+// doubted follows the doubts. What was taken while one stood counts for nothing once it is over, nor does what came before it was found, since a fault begins before that, and
+// when isn't known: the tests begin anew. Where harm can only be hidden that is the pass alone: what speaks of harm all the same does so rightly. A failure is latched, and nothing is added to it.
+func (g *guard) doubted() {
+	void, hidden := g.void(), g.hides()
+	switch {
+	case g.state == schemas.StateFailed:
+		g.voided = g.voided || void
+		return
+	case g.voided && !void:
+		g.restart()
+	case g.hidden && !hidden:
+		g.unpass()
+	}
+	g.voided, g.hidden = void, hidden
+}
+
+// restart begins the tests anew, and takes back what they have proven.
+func (g *guard) restart() {
+	for _, t := range g.trials() {
+		t.anew()
+	}
+	if g.mixed != nil {
+		*g.mixed = mixed{}
+	}
+	g.passed = false
+	g.family.any.forget(g.member)
+	g.family.fail.forget(g.member)
 }
 
 // judge makes the state of what is proven, at the event time nowMs.
@@ -271,7 +295,7 @@ func (g *guard) raise() {
 // the latter is chosen again and again from stretches that happen to lie beyond it.
 func (g *guard) judge(nowMs, patienceMs int64, passAt float64) {
 	void := g.void()
-	if g.canary.pass != nil && g.passE() >= passAt && !void {
+	if g.canary.pass != nil && g.passE() >= passAt && !g.hidden {
 		g.passed = true
 	}
 	if g.state == schemas.StateFailed {
@@ -321,6 +345,18 @@ func (g *guard) stateNow() schemas.State {
 type doubt interface {
 	// voids reports whether it does so now: the guardrail can neither fail nor pass.
 	voids(g *guard) bool
+	// hides reports whether it may hide harm now: the guardrail can't pass. What voids hides, too.
+	hides(g *guard) bool
+}
+
+// hides reports whether harm may be hidden in the numbers now.
+func (g *guard) hides() bool {
+	for _, d := range g.doubts {
+		if d.hides(g) {
+			return true
+		}
+	}
+	return false
 }
 
 // void reports whether nothing can be made of the numbers now.
@@ -381,7 +417,7 @@ func (g *guard) baselineBack() bool {
 }
 
 func (g *guard) passState() schemas.State {
-	if g.passed && !g.failing() {
+	if g.passed && !g.hidden && !g.failing() {
 		return schemas.StatePassed
 	}
 	return schemas.StateContinue

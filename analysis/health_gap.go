@@ -50,8 +50,8 @@ func (a *armsGap) listen() {
 	}
 	a.tell = func(since string, e estimate) string {
 		return fmt.Sprintf("Outcomes %q of %s and %s don't find their predictions equally often: %s find none since %s. So a difference of %s may be "+
-			"one of bookkeeping, and where it would look like harm nothing is rolled back for it.",
-			a.of.Name, j.arm(windows.Canary), j.arm(windows.Baseline), sharesText(e), since, a.of.Name)
+			"one of bookkeeping, and where it would look like harm nothing is rolled back for it. Nor does anything pass by %s until that is over; then it is tested anew.",
+			a.of.Name, j.arm(windows.Canary), j.arm(windows.Baseline), sharesText(e), since, a.of.Name, a.of.Name)
 	}
 }
 
@@ -62,6 +62,12 @@ func (a *armsGap) voids(g *guard) bool {
 	}
 	loses := a.worse() == 0 // the canary
 	return g.spec.Direction == schemas.Both || loses == (g.spec.Direction == schemas.Decrease)
+}
+
+// hides is of all contrasts of the outcome, and of limits that lost outcomes keep: where the canary loses more, fewer of them are seen than there are, and where the baseline does
+// more of them look like no fewer.
+func (a *armsGap) hides(g *guard) bool {
+	return a.off && (g.isContrast() || g.spec.Direction == schemas.Above && a.worse() == 0)
 }
 
 // sourceGap tests the share of outcomes without a prediction, of those that name no version, against a margin. Users lose several at once, so
@@ -102,13 +108,17 @@ func (s *sourceGap) code() string { return codeJoinGap }
 // voids is of every contrast of the outcome: whose outcomes are lost is not known, and all of them may be one arm's.
 func (s *sourceGap) voids(g *guard) bool { return s.test.off && g.isContrast() }
 
+func (s *sourceGap) hides(g *guard) bool {
+	return s.test.off && (g.isContrast() || g.spec.Direction == schemas.Above)
+}
+
 func (s *sourceGap) finding() schemas.Finding {
 	since, _ := s.test.onset.began()
 	t := s.test.history.since(since)
 	return schemas.Finding{
 		Code: codeJoinGap, LogEvidence: shown(s.test.mixture.LogE()), Threshold: contrastThreshold, Since: schemas.Time(since),
 		Sentence: fmt.Sprintf("%s of the outcomes %q since %s find no prediction (%s of %s), more than the %s that are accepted (health.unmatched). They name no version, "+
-			"so they may all be one arm's: nothing is rolled back for a difference of %s.",
+			"so they may all be one arm's: nothing is rolled back for a difference of %s, nor passes by it, until that is over; then it is tested anew.",
 			percentText(t.share()), s.of.Name, timeText(since, s.judge.nowMs), countText(t.canary), countText(t.all), percentText(s.margin), s.of.Name),
 	}
 }

@@ -106,9 +106,10 @@ func TestInputWords(t *testing.T) {
 		"no_latency: Answers of canary 42 carry no latency more or less often than those of baseline 41: 40 % (8,000 of 20,000) against 0 % (0 of 180,000) since 09:00:00; " +
 			"latencies are compared of those that have one.",
 		"join_gap: Outcomes \"click\" of canary 42 and baseline 41 don't find their predictions equally often: 50 % (1,000 of 2,000) against 0 % (0 of 18,000) find none " +
-			"since 09:00:00. So a difference of click may be one of bookkeeping, and where it would look like harm nothing is rolled back for it.",
+			"since 09:00:00. So a difference of click may be one of bookkeeping, and where it would look like harm nothing is rolled back for it. " +
+			"Nor does anything pass by click until that is over; then it is tested anew.",
 		"join_gap: 20 % of the outcomes \"click\" since 09:00:00 find no prediction (400 of 2,000), more than the 5 % that are accepted (health.unmatched). " +
-			"They name no version, so they may all be one arm's: nothing is rolled back for a difference of click.",
+			"They name no version, so they may all be one arm's: nothing is rolled back for a difference of click, nor passes by it, until that is over; then it is tested anew.",
 		"bad_events: 5.1 % of the events since 09:01:40 can't be read or counted (6,000 of 116,900), more than 1 %; whose they are isn't known, " +
 			"so what an arm does may be hidden. They are among the dead letters, with the reason.",
 	}
@@ -122,4 +123,51 @@ func lines(text []string) (all string) {
 		all += line + "\n"
 	}
 	return all
+}
+
+// TestJoinGapHeals: what was taken while outcomes got lost, and before that was found, decides nothing once they are found again; what comes then does.
+func TestJoinGapHeals(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		fine, lossy, after [windows.Arms]int64
+		windows            int // with a loss
+		lost               int64
+		state              schemas.State
+		action             VerdictAction
+	}{
+		{"a canary like the baseline loses clicks", [windows.Arms]int64{90, 10}, [windows.Arms]int64{90, 6}, [windows.Arms]int64{90, 10}, 90, 12, passed, VerdictPromote},
+		{"the baseline does, and hides that the canary has fewer", [windows.Arms]int64{90, 10}, [windows.Arms]int64{70, 8}, [windows.Arms]int64{90, 8}, 150, 12, failed, VerdictRollback},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := rolloutOf(guardrail("ctr: rate click decrease 10% prove=any"))
+			r.Outcomes = []schemas.OutcomeSpec{{Name: "click", Within: time.Second}}
+			r.Health.Unmatched = .05
+			s := newScript(t, r, Options{Phi: 1})
+			play := func(k [windows.Arms]int64, lost int64) {
+				s.play(1, side{n: 900}, side{n: 100})
+				clicks(s, k, [windows.Arms]windows.JoinGap{}, windows.JoinGap{Matched: k[0] + k[1], Unmatched: lost})
+			}
+			for range 20 {
+				play(tt.fine, 0)
+			}
+			for range tt.windows {
+				play(tt.lossy, tt.lost)
+			}
+			s.want(VerdictHold, codeJoinGap)
+			held := 0
+			for ; s.verdict.Code == codeJoinGap && held < 2000; held++ {
+				play(tt.after, 0)
+			}
+			t.Logf("held for %d windows after the gap: %s %s", held, s.verdict.Action, s.verdict.Code)
+			s.want(VerdictContinue, codeUndecided)
+			for range 400 {
+				if play(tt.after, 0); s.verdict.Action != VerdictContinue {
+					break
+				}
+			}
+			if s.wantState("ctr", tt.state); s.verdict.Action != tt.action {
+				t.Errorf("%s (%s), want %s", s.verdict.Action, s.verdict.Sentence, tt.action)
+			}
+		})
+	}
 }

@@ -251,6 +251,8 @@ func (t *selfTest) holds() bool { return t.judge.rollout.Health.SelfTest != sche
 // voids is of every contrast of the metric.
 func (t *selfTest) voids(g *guard) bool { return t.off && t.holds() && g.isContrast() }
 
+func (t *selfTest) hides(g *guard) bool { return t.voids(g) }
+
 func (t *selfTest) code() string { return codeUncalibrated }
 
 func (t *selfTest) finding() schemas.Finding {

@@ -78,6 +78,7 @@ type mixture interface {
 	Step(inc []float64, weight float64)
 	LogE() float64
 	LogMax() float64
+	Anew() (cash float64)
 }
 
 // A trial is the evidence of one guardrail: three e-processes over the same blocks. any: is there harm at all;
@@ -99,6 +100,9 @@ type trial struct {
 	phiNow  armPhi  // of the open block: it changes only between blocks
 	fresh   bool    // the share has changed since the last tested block
 	weights startWeights
+	stake   float64     // what its weights are parts of: 1, and after a new beginning what was left
+	firstAt int64       // the window that its weights count from
+	renewed bool        // no block was tested since a new beginning
 	inc     *increments // scratch
 	any     mixture
 	beyond  mixture // == any where one test is both
@@ -123,6 +127,13 @@ type shape struct {
 	mixture func() mixture
 }
 
+func (s *shape) onset() onset {
+	if s.onsets != nil {
+		return newOnsetOf(s.onsets)
+	}
+	return newOnset(s.components)
+}
+
 func newTrial(k kernel, a account, s shape) *trial {
 	if s.mixture == nil {
 		s.mixture = func() mixture { return stats.NewMixture(s.components) }
@@ -130,10 +141,7 @@ func newTrial(k kernel, a account, s shape) *trial {
 	if s.scratch == nil {
 		s.scratch = newIncrements(s)
 	}
-	t := &trial{kernel: k, account: a, shape: s, phiNow: independent, inc: s.scratch, onset: newOnset(s.components), any: s.mixture()}
-	if s.onsets != nil {
-		t.onset = newOnsetOf(s.onsets)
-	}
+	t := &trial{kernel: k, account: a, shape: s, phiNow: independent, stake: 1, inc: s.scratch, onset: s.onset(), any: s.mixture()}
 	t.beyond = t.any
 	if !s.one {
 		t.beyond = s.mixture()
@@ -250,7 +258,10 @@ type span struct{ fromMs, toMs int64 }
 // step takes the increments of what was tested in a stretch.
 func (t *trial) step(inc *increments, at span, c clock) closing {
 	how := closing{fromMs: at.fromMs, onset: &t.onset, hot: t.any.LogE() >= batchHot}
-	how.weight = t.weights.through(c.window(at.toMs-c.widthMs), c.horizon)
+	if t.renewed {
+		t.renewed, t.firstAt = false, c.window(at.fromMs)
+	}
+	how.weight = t.stake * t.weights.through(c.window(at.toMs-c.widthMs)-t.firstAt, c.horizon)
 	t.any.Step(inc.any, how.weight)
 	if t.beyond != t.any {
 		t.beyond.Step(inc.beyond, how.weight)
@@ -266,6 +277,23 @@ func (t *trial) step(inc *increments, at span, c clock) closing {
 	t.tested++
 	t.lastMs = at.toMs
 	return how
+}
+
+// anew begins the tests anew with the block that opens next: nothing that was taken so far counts any more, what is open included. All lives together err no more
+// often than one, as a life has for its stakes what those before it haven't spent (stats.Mixture.Anew). For people the account keeps what was.
+func (t *trial) anew() {
+	t.stake = t.any.Anew()
+	if t.beyond != t.any {
+		t.beyond.Anew()
+	}
+	t.unpass()
+	t.onset, t.weights, t.renewed = t.shape.onset(), startWeights{}, true
+	t.block.clear()
+	if t.strata != nil {
+		for i := range t.strata.open {
+			t.strata.open[i].block.clear()
+		}
+	}
 }
 
 // passLogE is the log evidence that the margin is kept; 0 where nothing can pass.

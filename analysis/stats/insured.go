@@ -39,8 +39,20 @@ func (i *Insured) Step(block, linear []float64, weight float64) {
 	}
 	i.block.Step(block, weight)
 	i.linear.Step(linear, weight)
-	i.logE = logAddExp(math.Log1p(-insuredShare)+i.block.LogE(), math.Log(insuredShare)+i.linear.LogE())
+	i.logE = i.both()
 	i.logMax = max(i.logMax, i.logE)
+}
+
+func (i *Insured) both() float64 {
+	return logAddExp(math.Log1p(-insuredShare)+i.block.LogE(), math.Log(insuredShare)+i.linear.LogE())
+}
+
+// Anew is Mixture.Anew of both parts, whose cash is the same.
+func (i *Insured) Anew() (cash float64) {
+	i.block.Anew()
+	cash = i.linear.Anew()
+	i.logE, i.logMax = i.both(), 0
+	return cash
 }
 
 // LogE is the log evidence now: 0 before the first step.

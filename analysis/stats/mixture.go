@@ -16,6 +16,9 @@ import (
 //
 // A plain product, for a pass test, is a first Step with weight 1 and later ones with 0.
 //
+// Anew gives up what was staked. Wealth may be thrown away at any time, for any reason, so the claim holds on: what is proven afterwards, and what was proven before, err
+// together with chance alpha at most. Later weights are parts of the cash that was left.
+//
 // Cost: three elementary functions for each point; 48 bytes and 8 for each point; no allocation.
 //
 // Conventions: order matters, steps are taken in the order of event time. An empty block is no Step, or one with increments of 0. NaN panics, in increments
@@ -60,6 +63,16 @@ func (m *Mixture) Step(inc []float64, weight float64) {
 	}
 	m.logE = logAddExp(m.started(), math.Log(m.cash))
 	m.logMax = max(m.logMax, m.logE)
+}
+
+// Anew gives up all that has started, its winnings and its losses, and forgets the maximum: what follows stands on later blocks alone, and on the cash, which it
+// returns. LogE is the log of that now: what was spent is spent.
+func (m *Mixture) Anew() (cash float64) {
+	for j := range m.log {
+		m.log[j] = math.Inf(-1)
+	}
+	m.logE, m.logMax = math.Log(m.cash), 0
+	return m.cash
 }
 
 // started is the log evidence without the cash.

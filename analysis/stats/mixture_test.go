@@ -75,6 +75,45 @@ func TestMixtureLife(t *testing.T) {
 	mustPanic(t, "NaN", func() { m.Step([]float64{1, math.NaN()}, 0) })
 }
 
+// TestMixtureAnew: whoever begins anew when it suits best has no more than a fair game. All outcomes of ten fair blocks are enumerated.
+func TestMixtureAnew(t *testing.T) {
+	const blocks, alpha = 10, .2
+	var expected, crossed float64
+	for path := range 1 << blocks {
+		m, stake, from, proven := NewMixture(2), 1.0, 0, false
+		for i := range blocks {
+			won := path>>i&1 == 1
+			inc := []float64{math.Log(.5), math.Log(.2)}
+			if won {
+				inc = []float64{math.Log(1.5), math.Log(1.8)}
+			}
+			m.Step(inc, stake*StartSum(int64(i-from), int64(i-from+1), 100))
+			proven = proven || m.LogE() >= math.Log(1/alpha)
+			if m.LogE() < -.5 && from < i-1 { // it goes badly
+				cash := m.cash
+				if stake, from = m.Anew(), i+1; stake != cash || m.LogE() != math.Log(cash) || m.LogMax() != 0 {
+					t.Fatalf("anew: stake %v of %v, log e %v, max %v", stake, cash, m.LogE(), m.LogMax())
+				}
+			}
+		}
+		expected += math.Exp(m.LogE()) / (1 << blocks)
+		if proven {
+			crossed += 1. / (1 << blocks)
+		}
+	}
+	if expected > 1 || expected < .5 || crossed > alpha || crossed == 0 {
+		t.Errorf("expected evidence %.4f, proven with a chance of %.4f", expected, crossed)
+	}
+	i, n := NewInsured(2, 2), NewMixture(2)
+	for range 3 {
+		i.Step([]float64{1, 2}, []float64{.5, 1}, .2)
+		n.Step([]float64{1, 2}, .2)
+	}
+	if a, b := i.Anew(), n.Anew(); a != b || math.Abs(i.LogE()-n.LogE()) > 1e-12 || i.LogMax() != 0 {
+		t.Errorf("insured: stake %v, log e %v, want %v and %v", a, i.LogE(), b, n.LogE())
+	}
+}
+
 // TestMixtureIsAProductForAPass: weight 1 first and 0 after is the mean of plain products.
 func TestMixtureIsAProductForAPass(t *testing.T) {
 	m := NewMixture(2)
