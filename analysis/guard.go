@@ -14,6 +14,7 @@ const (
 	whyFewEvents       = "too_few"          // there is data, but not a block's worth
 	whyUnequalSampling = "unequal_sampling" // the arms' events are sampled differently
 	whyInOnePart       = "in_one_part"      // all of its baseline's hosts, or units, fall into one half of it, so nothing shows the noise
+	whySeveral         = "several_segments" // with stratify, of all other segments together: each is compared by itself, in all of the traffic
 	whyJoinOverflow    = codeJoinOverflow   // its outcome was never seen, and from now on some may be missing
 )
 
@@ -28,6 +29,7 @@ type guard struct {
 	segment  string   // its name, once it is known; empty: all of the traffic
 	roster   *roster  // of a segment: who says what belongs to it
 	slot     int      // its place in there
+	several  bool     // it is all other segments, and contrasts are made within one: they would be no less of a mix than all traffic is, so nothing is tested
 	segments []*guard // the same guardrail by segment, where segments are watched; the last one is of all others
 	cell     int      // of the stream's metrics
 	histCell int      // where its histogram is; cell, unless an exact counter is tested
@@ -523,6 +525,8 @@ func beyondLimit(s *schemas.Guardrail, value float64) bool {
 
 func (g *guard) whyInsufficient() string {
 	switch {
+	case g.several:
+		return whySeveral
 	case g.blind:
 		return whyJoinOverflow
 	case g.unequal:

@@ -36,13 +36,13 @@ var (
 		}}}
 	}})
 	_ = registerHealth(healthKind{name: "segments", rank: 45, checks: func(j *Judge) []check {
-		if j.roster == nil || len(j.rollout.Segments.List) > 0 {
+		switch {
+		case j.roster == nil:
 			return nil
+		case len(j.rollout.Segments.List) > 0:
+			return []check{&view{name: codeUnlisted, warn: true, when: func() bool { return j.unlisted.some > 0 }, tell: j.tellUnlisted}}
 		}
-		return []check{&view{name: codeSegmentsFull, when: func() bool { return j.crowded }, tell: func(f *schemas.Finding) {
-			f.Sentence = fmt.Sprintf("A window has %d segments or more: those whose names come last are counted with all others, so the greatest may not be among the watched: name these with segments: {list: [a, b]}, and apply that with --new-epoch.",
-				windows.MaxSegments)
-		}}}
+		return []check{&view{name: codeSegmentsFull, when: func() bool { return j.crowded || j.unplaced() }, tell: j.tellSegmentsFull}}
 	}})
 	_ = registerHealth(healthKind{name: "both arms", rank: 50, checks: func(j *Judge) []check {
 		both := func(g *guard) bool { return g.bothArms }
@@ -58,6 +58,23 @@ var (
 		}}}
 	}})
 )
+
+func (j *Judge) tellSegmentsFull(f *schemas.Finding) {
+	const mend = "name these with segments: {list: [a, b]}, and apply that with --new-epoch."
+	if !j.crowded {
+		f.Sentence = fmt.Sprintf("More than %d segments have come, and stratify keeps no more apart: those that came later are compared nowhere, so harm to them isn't seen, and the great ones may be among them: %s", strataMost-1, mend)
+		return
+	}
+	f.Sentence = fmt.Sprintf("A window has %d segments or more: those whose names come last are counted with all others, so the greatest may not be among the watched: %s", windows.MaxSegments, mend)
+	if j.rollout.Stratify {
+		f.Sentence += " With stratify these others are compared nowhere in such a window."
+	}
+}
+
+func (j *Judge) tellUnlisted(f *schemas.Finding) {
+	f.Sentence = fmt.Sprintf("%s of the predictions (%s of %s) are in no segment of the list, and stratify compares %s with %s within those alone: harm to the others is seen by limits (above, below), and by nothing else. "+
+		"If that is too many, list their segments, too, and apply that with --new-epoch.", capital(percentText(float64(j.unlisted.some)/float64(j.unlisted.all))), countText(j.unlisted.some), countText(j.unlisted.all), j.arm(windows.Canary), j.arm(windows.Baseline))
+}
 
 // silent reports whether an arm is proven missing now.
 func (j *Judge) silent(arm windows.Arm) bool { return j.missing[arm].proven(j.silence[arm]) }

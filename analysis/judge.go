@@ -61,6 +61,7 @@ type Judge struct {
 	cold          *coldness     // nil: nothing is muted for a cold cache
 	rounded       *roundedSigns // for people
 	crowded       bool          // a window had as many segments as are told apart
+	unlisted      unlisted
 
 	checks        []check // in the order of their ranks
 	skew          *skew   // one of them; nil: there are no offline scores

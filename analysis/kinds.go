@@ -19,9 +19,10 @@ func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 		return g
 	}
 	if s.strips == nil {
-		s.strips = newStrips(j.roster.slots(), j.rollout.Stratify)
+		s.strips = newStrips(j.roster.slots(), j.rollout)
 	}
 	if j.rollout.Stratify && g.isContrast() {
+		j.unlisted.watched = s.strips.strata.listed
 		for _, t := range g.trials() {
 			t.strata = newStrata(t.shape)
 		}
@@ -29,6 +30,7 @@ func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 	for slot := range j.roster.slots() {
 		part := j.bareGuard(s, spec)
 		part.ofPart, part.roster, part.slot = true, j.roster, slot
+		part.several = g.canary.strata != nil && slot == j.roster.most
 		j.equip(s, part)
 		g.segments = append(g.segments, part)
 	}

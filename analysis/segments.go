@@ -105,12 +105,14 @@ type strips struct {
 	strata *roll // nil: contrasts are not made within segments
 }
 
-// A roll has a place for each segment by its own name, watched or not. Names beyond its bound share the first place with what has no name.
+// A roll has a place for each segment by its own name, watched or not, and the first one for predictions that have none. What may be several segments has none: those beyond the bound, those that a list
+// leaves out, and in a window with more names than are told apart those without name. Their mix may differ between the arms, so nothing is compared there.
 type roll struct {
+	listed  bool // segments are those of a list
 	places  map[string]int
 	now     []placedSegment // of the present part: each place at most once
-	rest    segmentSum      // where several segments have the first place
 	traffic []traffic
+	full    bool // a name had no place
 }
 
 // placedSegment is a segment of the present part at its place.
@@ -120,13 +122,13 @@ type placedSegment struct {
 	changed bool // its share changed in this window
 }
 
-// strataMost bounds the strata of a stream: segments beyond them are one stratum, with those that have no name.
+// strataMost bounds the strata of a stream: segments that come later are compared nowhere, and the rollout holds.
 const strataMost = 256
 
-func newStrips(slots int, stratify bool) *strips {
+func newStrips(slots int, r *schemas.Rollout) *strips {
 	s := &strips{now: make([]*windows.Segment, slots), cut: make([]bool, slots), traffic: make([]traffic, slots)}
-	if stratify {
-		s.strata = &roll{places: map[string]int{"": 0}, traffic: make([]traffic, 1)}
+	if r.Stratify {
+		s.strata = &roll{listed: len(r.Segments.List) > 0, places: map[string]int{"": 0}, traffic: make([]traffic, 1)}
 	}
 	return s
 }
@@ -163,30 +165,35 @@ func (s *strips) eachNoise(fn func(*dispersion, *windows.Cell)) {
 // see takes a part's segments.
 func (r *roll) see(segments []windows.Segment) {
 	r.now = r.now[:0]
-	rest := -1 // where the first place is
 	for i := range segments {
-		at, known := r.places[segments[i].Name]
-		if !known && len(r.places) < strataMost {
-			at = len(r.places)
-			r.places[strings.Clone(segments[i].Name)] = at
-			r.traffic = append(r.traffic, traffic{})
-		}
-		switch {
-		case at > 0:
-		case rest < 0:
-			rest = len(r.now)
-		default: // one stratum has one block, so what shares a place is added up before it is looked at
-			r.now[rest].Segment = r.rest.with(r.now[rest].Segment, &segments[i])
+		place, ok := r.place(segments[i].Name)
+		if !ok || place == 0 && (r.listed || crowded(segments)) {
 			continue
 		}
-		r.now = append(r.now, placedSegment{Segment: &segments[i], place: at})
-	}
-	for i := range r.now {
-		s := &r.now[i]
+		s := placedSegment{Segment: &segments[i], place: place}
 		n := sizesOf(s.Segment)
-		s.changed = r.traffic[s.place].step(n[windows.Canary], n[windows.Baseline])
+		s.changed = r.traffic[place].step(n[windows.Canary], n[windows.Baseline])
+		r.now = append(r.now, s)
 	}
 }
+
+// place finds or adds a name's place; false where there is none left.
+func (r *roll) place(name string) (at int, ok bool) {
+	if at, ok = r.places[name]; ok {
+		return at, true
+	}
+	if len(r.places) == strataMost {
+		r.full = true
+		return 0, false
+	}
+	at = len(r.places)
+	r.places[strings.Clone(name)] = at
+	r.traffic = append(r.traffic, traffic{})
+	return at, true
+}
+
+// crowded reports whether a part has all names that are told apart, and the rest.
+func crowded(segments []windows.Segment) bool { return len(segments) > windows.MaxSegments }
 
 // muster counts a part's segments before they are chosen. Serving parts choose, whatever the guardrails read: that of an outcome alone has strips of its own stream only.
 func (j *Judge) muster(p *windows.Part) {
@@ -194,13 +201,39 @@ func (j *Judge) muster(p *windows.Part) {
 		return
 	}
 	watched := func(s *stream) bool { return s.strips != nil }
-	if len(p.Segments) > windows.MaxSegments && slices.ContainsFunc(j.streams, watched) { // all names that are told apart, and the rest
+	if crowded(p.Segments) && slices.ContainsFunc(j.streams, watched) {
 		j.crowded = true
+	}
+	if p.Kind == windows.Serving {
+		j.unlisted.count(p)
 	}
 	if p.Kind == windows.Serving && !j.roster.frozen {
 		j.roster.count(p)
 		j.nameSegments()
 	}
+}
+
+// unlisted is how many predictions have a segment that is in no list, or none, while others are compared within theirs.
+type unlisted struct {
+	watched   bool // some guardrail compares within segments of a list
+	some, all int64
+}
+
+func (u *unlisted) count(p *windows.Part) {
+	if !u.watched {
+		return
+	}
+	for i := range p.Segments {
+		n := p.Segments[i].Served[windows.Canary] + p.Segments[i].Served[windows.Baseline]
+		if u.all += n; p.Segments[i].Name == "" {
+			u.some += n
+		}
+	}
+}
+
+// unplaced reports whether there were more segments than are compared.
+func (j *Judge) unplaced() bool {
+	return slices.ContainsFunc(j.streams, func(s *stream) bool { return s.strips != nil && s.strips.strata != nil && s.strips.strata.full })
 }
 
 // sift sorts a part's segments.
@@ -294,7 +327,7 @@ func (j *Judge) feedAll(s *stream, g *guard, p *windows.Part, f feeding) {
 	j.feed(s, g, p, f)
 	for slot, part := range g.segments {
 		part.blind, part.waiting = g.blind, g.waiting
-		if now := s.strips.now[slot]; now != nil {
+		if now := s.strips.now[slot]; now != nil && !part.several {
 			f.cut = s.strips.cut[slot]
 			j.feedOne(part, (*cells)(&now.Cells), f)
 		}

@@ -59,16 +59,19 @@ type onDemand interface {
 	asked(alpha float64) (difference, ratio interval)
 }
 
-// Segments tells what is known of every segment that has been tested, in the order of the guardrails and then of the segments; with
+// Segments tells what is known of every segment that has been tested, in the order of the guardrails and then of the segments, and with stratify that the others together are not; with
 // Options.SegmentRatios also the intervals of ratios. The memory is the caller's.
 func (j *Judge) Segments() []schemas.GuardrailStatus {
 	var all []schemas.GuardrailStatus
 	for _, g := range j.guards {
 		for _, part := range g.segments {
-			if part.canary.tested > 0 {
+			switch {
+			case part.canary.tested > 0:
 				s := j.status(part)
 				part.answer(&s)
 				all = append(all, s)
+			case part.several && part.segment != "":
+				all = append(all, j.status(part))
 			}
 		}
 	}

@@ -41,6 +41,7 @@ const (
 	codeUnequalSampling = "unequal_sampling"
 	codeBothArms        = "both_arms"
 	codeSegmentsFull    = "segments_full"
+	codeUnlisted        = "segments_unlisted" // stratify compares within the segments of a list, and there are others
 	codeJoinOverflow    = "join_overflow"
 )
 

@@ -181,7 +181,7 @@ func (s *Skew) String() string {
 
 // Finding is one health finding.
 type Finding struct {
-	Code        string  `json:"code"` // canary_missing, baseline_missing, canary_absent, baseline_absent, canary_unserved, canary_scarce, split_mismatch, split_unwatched, off_plan, shadow_users, no_data, join_overflow, segments_full, unequal_sampling, both_arms, input_gap, uncalibrated, late, no_latency, no_value, join_gap, bad_events, score_skew, baseline_beyond
+	Code        string  `json:"code"` // canary_missing, baseline_missing, canary_absent, baseline_absent, canary_unserved, canary_scarce, split_mismatch, split_unwatched, off_plan, shadow_users, no_data, join_overflow, segments_full, segments_unlisted, unequal_sampling, both_arms, input_gap, uncalibrated, late, no_latency, no_value, join_gap, bad_events, score_skew, baseline_beyond
 	Sentence    string  `json:"sentence"`
 	LogEvidence float64 `json:"log_evidence,omitempty"`
 	Threshold   float64 `json:"threshold,omitempty"`
@@ -220,7 +220,7 @@ type GuardrailStatus struct {
 	Name          string    `json:"name"`
 	Segment       string    `json:"segment,omitempty"`
 	State         State     `json:"state"`
-	Why           string    `json:"why,omitempty"` // of insufficient: no_data, waiting_outcomes (within has not passed), too_few, unequal_sampling, in_one_part (a mean whose baseline's hosts or units fall all into one half: nothing shows its noise), join_overflow; both_arms: excused, since the baseline is beyond the limit, too; fired_before: an alert began before the canary
+	Why           string    `json:"why,omitempty"` // of insufficient: no_data, waiting_outcomes (within has not passed), too_few, unequal_sampling, in_one_part (a mean whose baseline's hosts or units fall all into one half: nothing shows its noise), several_segments (with stratify, of the other segments together), join_overflow; both_arms: excused, since the baseline is beyond the limit, too; fired_before: an alert began before the canary
 	On            On        `json:"on"`
 	Against       Against   `json:"against,omitempty"` // empty: one written before this was told
 	Unit          string    `json:"unit"`
