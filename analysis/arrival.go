@@ -32,6 +32,7 @@ const (
 // nobody, so only its stage's time ends it, as of all whose share isn't planned by us.
 type arrival struct {
 	dueMs   int64   // start of the first window in which traffic is due; 0: not known
+	fromMs  int64   // start of the first window in which its answers are due; 0: it isn't reached yet
 	awaited bool    // routers have said that they follow the plan, so that silence means something
 	endMs   int64   // of the last window since; 0: there was none
 	silent  int64   // ms
@@ -67,10 +68,21 @@ func (j *Judge) Due(fromMs int64, awaited bool) {
 	if a.awaited {
 		j.stages.dueMs = a.dueMs
 	}
+}
+
+// comes takes the start of a serving window, and how long answers are on the way by then: silence means something only once they can be there. What was known of that when it began to count stays.
+func (a *arrival) comes(startMs, answersMs int64) {
+	if a.dueMs == 0 || a.fromMs > 0 || startMs < a.dueMs+answersMs {
+		return
+	}
+	a.fromMs = a.dueMs + answersMs
 	for _, m := range a.arms {
-		m.lastMs = a.dueMs
+		m.lastMs = max(m.lastMs, a.fromMs)
 	}
 }
+
+// counts reports whether answers are due in a window.
+func (a *arrival) counts(startMs int64) bool { return a.fromMs > 0 && startMs >= a.fromMs }
 
 // await takes a serving window from before the epoch's first.
 func (j *Judge) await(p *windows.Part) {
@@ -79,12 +91,15 @@ func (j *Judge) await(p *windows.Part) {
 		return
 	}
 	c := j.clock
-	c.startMs = a.dueMs
+	c.startMs = a.fromMs
 	a.endMs = p.StartMs + c.widthMs
 	a.sizes.share.look(p)
 	for arm, m := range a.arms {
 		a.heard[arm] += p.Traffic[arm].Events
 		a.late[arm] += p.Traffic[arm].Late
+		if !a.counts(p.StartMs) {
+			continue
+		}
 		m.step(p, c, false)
 		switch mine, other := &p.Traffic[arm], &p.Traffic[1-arm]; {
 		case mine.Events+mine.Late > 0:
@@ -214,10 +229,18 @@ func (j *Judge) absentSentence(arm windows.Arm) string {
 	a := &j.arrival
 	m := a.arms[arm]
 	due := ""
-	if m.lastMs == a.dueMs {
-		due = ", when its traffic was due"
+	if m.lastMs == a.fromMs {
+		due = a.dueText()
 	}
 	return fmt.Sprintf("Nothing was heard of %s since %s%s, while %s answers: planned %s, observed 0 %%.", j.arm(arm), timeText(m.lastMs, j.nowMs), due, j.arm(1-arm), j.plannedText(arm))
+}
+
+// dueText is what began when an arm was heard of no more, where it never was.
+func (a *arrival) dueText() string {
+	if a.fromMs == a.dueMs {
+		return ", when its traffic was due"
+	}
+	return fmt.Sprintf(", when its first answers were due (traffic %s before that)", durationText(a.fromMs-a.dueMs))
 }
 
 // lookSentence is what to look at where an arm isn't heard of.

@@ -40,7 +40,7 @@ var _ = registerHealth(healthKind{name: "share off the plan", rank: 32, checks: 
 
 func (k *planCheck) take(p *windows.Part, f feeding, c clock) {
 	j := k.judge
-	if p.Kind != windows.Serving || f.unequal || k.serving.stage != j.stages.now { // the latter: routers change over
+	if p.Kind != windows.Serving || f.unequal || j.answers.early(p.StartMs) || k.serving.stage != j.stages.now { // the latter two: answers are of another split, routers change over
 		return
 	}
 	if k.split && !j.split.off { // it is as planned again, and that was quicker, too

@@ -71,7 +71,7 @@ func (s *scarce) renew() {
 
 func (s *scarce) take(p *windows.Part, f feeding, c clock) {
 	j := s.judge
-	if p.Kind != windows.Serving || f.unequal || !j.arrival.awaited || p.StartMs < j.arrival.dueMs || s.serving.stage != j.stages.now || j.stages.present().Shadow() {
+	if p.Kind != windows.Serving || f.unequal || !j.arrival.awaited || !j.arrival.counts(p.StartMs) || s.serving.stage != j.stages.now || j.stages.present().Shadow() {
 		return
 	}
 	arms := j.sizes.arms()

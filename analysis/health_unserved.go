@@ -49,7 +49,7 @@ func (u *unserved) renew() {
 
 func (u *unserved) take(p *windows.Part, _ feeding, c clock) {
 	j := u.judge
-	if p.Kind != windows.Serving || !j.arrival.awaited || p.StartMs < j.arrival.dueMs || u.serving.stage != j.stages.now || j.stages.present().Shadow() {
+	if p.Kind != windows.Serving || !j.arrival.awaited || !j.arrival.counts(p.StartMs) || u.serving.stage != j.stages.now || j.stages.present().Shadow() {
 		return
 	}
 	if !u.begun {

@@ -52,6 +52,7 @@ type Judge struct {
 	silence       [windows.Arms]float64 // log threshold of each
 	split         *split
 	arrival       arrival    // before the epoch begins
+	answers       answers    // how long they are on the way
 	plan          *planCheck // one of checks, as the next three are; nil: no share is planned
 	unserved      *unserved
 	scarce        *scarce
@@ -75,7 +76,8 @@ type Judge struct {
 type stream struct {
 	windows.Stream
 	withinMs    int64
-	stage       int // of its latest part
+	stage       int  // of its latest part
+	early       bool // likewise: answers.early
 	traffic     traffic
 	guards      []*guard
 	dispersions []*dispersion // by cell; nil where no guardrail needs one
@@ -184,6 +186,7 @@ func (j *Judge) newHealth() {
 	j.split = newSplit(j.stages.share(0), len(j.stages.all), j.sizes)
 	j.split.moving, j.split.free = j.stages.all[0].Shadow(), j.stages.moved
 	j.newArrival(serving)
+	j.newAnswers()
 }
 
 // Step takes the next merged part and returns what follows from all parts so far. The verdict's slices belong to the
@@ -195,7 +198,11 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 	}
 	j.nowMs = max(j.nowMs, windows.Ready(p.Stream, p.StartMs+j.clock.widthMs, s.withinMs))
 	j.others.Add(p, OthersPeriod(j.rollout))
-	if !j.begin(p) {
+	begun := j.begin(p)
+	if p.Kind == windows.Serving {
+		j.settle(p)
+	}
+	if !begun {
 		j.recall(s, p)
 		s.look(p)
 		j.calibrate(s, p)
@@ -270,12 +277,17 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	}
 	j.check(p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: warming})
 	j.calibrate(s, p) // after the tests: the factor of a block is known before the block
+	early := j.answers.early(p.StartMs)
 	for _, m := range j.missing {
-		m.step(p, j.clock, cut)
+		if !early {
+			m.step(p, j.clock, cut)
+		}
 	}
 	j.sizes.lookSizes(&baseline.Slices)
 	j.cold.after(p)
-	j.split.step(p, j.clock)
+	if !early {
+		j.split.step(p, j.clock)
+	}
 	j.sizes.addSizes(&baseline.Slices)
 	j.sizes.share.take(p, s.stage != j.stages.now)
 }

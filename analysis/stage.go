@@ -199,23 +199,16 @@ type blockwise interface {
 	turn(of windows.Stream, c clock)
 }
 
-// turn comes before a part is taken: where it is the stream's first of a stage, all that is open in the stream ends.
+// turn comes before a part is taken: where it is the stream's first of a stage, or the first after the early ones of the epoch, all that is open in the stream ends.
 func (j *Judge) turn(s *stream, p *windows.Part) {
+	early := j.answers.early(p.StartMs)
+	if s.early && !early {
+		j.end(s)
+	}
+	s.early = early
 	if stage := j.stages.of(p.StartMs); stage > s.stage {
-		j.clock.over = true // what is open is of the stage before
-		for _, g := range s.guards {
-			g.turn(j.clock)
-			for _, part := range g.segments {
-				part.turn(j.clock)
-			}
-		}
-		for _, c := range j.checks {
-			if c, ok := c.(blockwise); ok {
-				c.turn(s.Stream, j.clock)
-			}
-		}
+		j.end(s)
 		s.stage = stage
-		s.newShares()
 		if p.Kind == windows.Serving {
 			j.replan()
 			j.split.renew(j.clock.window(p.StartMs))
@@ -227,7 +220,24 @@ func (j *Judge) turn(s *stream, p *windows.Part) {
 			}
 		}
 	}
-	j.clock.over = s.stage < j.stages.now
+	j.clock.over = early || s.stage < j.stages.now
+}
+
+// end ends what is open in a stream: what comes is of another split.
+func (j *Judge) end(s *stream) {
+	j.clock.over = true
+	for _, g := range s.guards {
+		g.turn(j.clock)
+		for _, part := range g.segments {
+			part.turn(j.clock)
+		}
+	}
+	for _, c := range j.checks {
+		if c, ok := c.(blockwise); ok {
+			c.turn(s.Stream, j.clock)
+		}
+	}
+	s.newShares()
 }
 
 // turn ends the open blocks.
