@@ -38,6 +38,8 @@ type Input struct {
 	Read []schemas.Input `json:"-"`
 	// Turn is how many parts had been merged and judged before it. Like Read it isn't journaled: where an input is taken again, it is the same.
 	Turn int64 `json:"-"`
+	// AnswersMs is how long answers are on the way by the parts before it, in ms, where that is worth waiting for (analysis.Judge.AnswersMs). As Turn; 0 in a replay.
+	AnswersMs int64 `json:"-"`
 	// HeardMs is the wall time at which an alert was told first, of whatever rollout, where it starts ahead of that; 0 elsewhere, and in older journals: WallMs is it.
 	HeardMs int64 `json:"heard_ms,omitempty"`
 

@@ -133,7 +133,7 @@ func (t *turn) advanceTo(stage int, d draft) {
 }
 
 // followed notes that routers carry out what the present stage plans. Its windows begin with what is judged next, and not before a wall time that
-// allows for producers' clocks that are ahead, and for requests that were routed before and are answered after it.
+// allows for producers' clocks that are ahead, and for requests that were routed before and are answered after it: where routers were told of a new split, for as long as answers take.
 func (t *turn) followed() {
 	if t.s.Stage == 0 {
 		if t.s.DueMs == 0 {
@@ -143,6 +143,9 @@ func (t *turn) followed() {
 	}
 	if b := &t.s.Begun[t.s.Stage-1]; b.FromMs == 0 {
 		b.FromMs, b.FromTurn = t.s.settledMs(t.in.WallMs), t.in.Turn
+		if t.s.Terms.stageRoutes(t.s.Stage) != nil {
+			b.FromMs += t.in.AnswersMs
+		}
 		if t.s.Warming != nil {
 			t.followedTo(t.s.Warming)
 		}

@@ -104,6 +104,28 @@ func TestStages(t *testing.T) {
 	}
 }
 
+// TestSlowAnswers: a stage's windows begin later by as long as answers take that were routed before; where routers keep their split, and in a replay, nothing is waited for.
+func TestSlowAnswers(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		terms Terms
+		slow  int64
+		want  int64
+	}{
+		{"at once", terms(ramp), 0, 6_000 + 4_000},
+		{"half a minute", terms(ramp), 30_000, 6_000 + 4_000 + 30_000},
+		{"routers keep their own split", terms(withoutWeights), 30_000, 5_000},
+		{"a replay", terms(ramp, unattended, func(t *Terms) { t.SettleMs = 0 }), 0, 5_000},
+	} {
+		advance, followed := verdictOf(5, VerdictAdvance), ack(5, 3, "eu", schemas.AckApplied)
+		followed.WallMs, advance.AnswersMs, followed.AnswersMs = 6_000, test.slow, test.slow
+		s, _ := fold(t, after(running(test.terms), advance, followed)...)
+		if s.Stage != 1 || s.StageFromMs() != test.want {
+			t.Errorf("%s: stage %d from %d, want %d", test.name, s.Stage, s.StageFromMs(), test.want)
+		}
+	}
+}
+
 // TestWatch: the last stage leaves a holdback, is watched, and has a rollback of its own.
 func TestWatch(t *testing.T) {
 	in := after(running(terms(ramp, watched)), verdictOf(5, VerdictAdvance), ack(6, 3, "eu", schemas.AckApplied),

@@ -156,6 +156,9 @@ func (f *Fold) turn(v analysis.Verdict) bool {
 // Turns is how many parts were judged since the epoch began: where in the evidence something happens. 0: it has not begun.
 func (f *Fold) Turns() int64 { return f.turns }
 
+// AnswersMs is how long answers are on the way (analysis.Judge.AnswersMs): a later stage begins so much later, as what is answered until then was routed before.
+func (f *Fold) AnswersMs() int64 { return f.judge.AnswersMs() }
+
 // Walk says which stages began, and where in the evidence. Each takes effect at its turn, which may be still to come: then the epoch is folded again.
 func (f *Fold) Walk(stages []decisions.StageBegin) {
 	f.stages = stages

@@ -177,7 +177,7 @@ func (d *desk) inputs(t *engine.Turn) []decisions.Input {
 
 // input folds one input into the head.
 func (d *desk) input(in decisions.Input) ([]decisions.Effect, error) {
-	in.Read, in.Turn = d.read(), d.fold.Turns()
+	in.Read, in.Turn, in.AnswersMs = d.read(), d.fold.Turns(), d.fold.AnswersMs()
 	if in.WallMs == 0 {
 		in.WallMs = d.clock(in)
 	}

@@ -12,6 +12,7 @@ import (
 const (
 	inShortShadow = "  stages: [{weight: 0, mirror: 50, bake: 10s, max: 2m}, {weight: 10, bake: 10s, max: 10m}]\n"
 	inHalves      = "  stages: [{weight: 50, bake: 1m, max: 10m}]\n"
+	inTwoSteps    = "  stages: [{weight: 10, bake: 30s, max: 10m}, {weight: 50, bake: 30s, max: 10m}]\n"
 	notLong       = "  stages: [{bake: 10s, max: 1m}]\n"
 )
 
@@ -31,6 +32,14 @@ func TestStoriesOfAbsence(t *testing.T) {
 			v.wait(40 * time.Second)
 			v.idle.Store(false)
 			v.share.Store(1000)
+			v.status(decisions.StatusPromoted)
+		}},
+		"answers-that-take-half-a-minute": {"  guardrails: [{name: errors, rate: error, increase: 10pp}, {name: slow, quantile: 0.5, of: latency, increase: 50%}]\n" + inTwoSteps, func(v *village) {
+			v.late.Store(30_000)
+			v.status(decisions.StatusRunning)
+			v.inStage(1)
+			v.wait(10 * time.Second)
+			v.restart() // the stage has not begun
 			v.status(decisions.StatusPromoted)
 		}},
 		"a-shadow-that-nobody-mirrors": {inShortShadow, func(v *village) {

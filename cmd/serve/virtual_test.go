@@ -66,6 +66,7 @@ type village struct {
 	deaf     atomic.Bool  // the router obeys nobody
 	idle     atomic.Bool  // the router says that it obeys, and moves nothing
 	slow     atomic.Int64 // ms that the canary's answers take longer
+	late     atomic.Int64 // ms by which all answers take longer, and come later: a multiple of requestsEvery
 	lower    atomic.Int64 // hundredths by which the canary's scores are too low; 0: there are no scores
 	larder   atomic.Pointer[larder]
 	renamed  atomic.Pointer[strings.Replacer] // of versions, in events
@@ -286,13 +287,15 @@ func (v *village) restart() {
 // requestsEvery is how often requests come.
 const requestsEvery = 200 * time.Millisecond
 
-// model answers requests, split as the router has it; each answer is an event at once.
+// model answers requests, split as the router has it when they come; each answer is an event at once.
 func (v *village) model() {
 	random := rand.New(rand.NewPCG(3, 4))
 	topic := v.kafka.Log("predictions", 0)
 	v.runs("model", func(ctx context.Context) error {
 		tick := time.NewTicker(requestsEvery)
 		defer tick.Stop()
+		var coming []kafka.Entry // answers that are on the way, by when they are due
+		var due []time.Time
 		for n := 0; ; {
 			select {
 			case <-ctx.Done():
@@ -307,7 +310,7 @@ func (v *village) model() {
 					n++
 					draw := random.Int64N(10_000)
 					answer := func(version, more string, errors int64) {
-						id, takes := fmt.Sprint(version, "-", n), int64(20)
+						id, takes := fmt.Sprint(version, "-", n), 20+v.late.Load()
 						if version == "v2" {
 							takes += v.slow.Load()
 						}
@@ -324,8 +327,10 @@ func (v *village) model() {
 						if r := v.renamed.Load(); r != nil {
 							called = r.Replace(version)
 						}
-						entries = append(entries, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"host":"%s-%d","region":%q,"latency_ms":%d,"error":%t%s}`,
-							id, now.UnixMilli(), called, version, n%2, [...]string{"eu", "us", "eu"}[n%3], takes, random.Int64N(10_000) < errors, more)})
+						at := now.Add(time.Duration(v.late.Load()) * time.Millisecond)
+						due = append(due, at)
+						coming = append(coming, kafka.Entry{Key: []byte(id), Value: fmt.Appendf(nil, `{"id":%q,"ts":%d,"model":"ranker","version":%q,"host":"%s-%d","region":%q,"latency_ms":%d,"error":%t%s}`,
+							id, at.UnixMilli(), called, version, n%2, [...]string{"eu", "us", "eu"}[n%3], takes, random.Int64N(10_000) < errors, more)})
 					}
 					switch {
 					case draw < v.share.Load()*v.broken.Load()/10_000: // and no event says so
@@ -339,6 +344,9 @@ func (v *village) model() {
 					if random.Int64N(10_000) < v.copies.Load() {
 						answer("v2", `,"shadow":true`, v.errors.Load())
 					}
+				}
+				for len(due) > 0 && !due[0].After(now) {
+					entries, coming, due = append(entries, coming[0]), coming[1:], due[1:]
 				}
 				if _, err := topic.AppendAll(ctx, entries); err != nil && ctx.Err() == nil {
 					return err
