@@ -232,7 +232,10 @@ func (c *court) takesOlder(ctx context.Context, name string, why error) error {
 	case err != nil:
 		return err
 	case leadsOn(&head, why):
-		return c.retakes(ctx, name, head, revision, why)
+		before := c.desks[name]
+		if d := c.opens(name, head, revision); d != nil {
+			return c.retakes(ctx, before, d, why)
+		}
 	case c.isLostOlder(ctx, name, why):
 		return nil
 	}

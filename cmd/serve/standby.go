@@ -342,17 +342,18 @@ func (c *court) retake(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return c.retakes(ctx, name, head, revision, nil)
-}
-
-// retakes does that with a record that was read. Where the decision log is ahead of it (older; nil: it isn't), the journal is to lead to what that has.
-func (c *court) retakes(ctx context.Context, name string, head decisions.Head, revision uint64, older error) error {
 	before := c.desks[name]
 	d := c.opens(name, head, revision)
 	if d == nil {
 		return fmt.Errorf("the record of rollout %s doesn't say where its epoch begins", name)
 	}
-	if before != nil && before.head.State.Epoch != head.State.Epoch {
+	return c.retakes(ctx, before, d, nil)
+}
+
+// retakes does that with a desk that has just been opened in place of what this process had of it (nil: nothing). Where the decision log is ahead of its record (older; nil: it isn't), the journal is to lead to what that has.
+func (c *court) retakes(ctx context.Context, before, d *desk, older error) error {
+	name := d.rollout.Name
+	if before != nil && before.head.State.Epoch != d.head.State.Epoch {
 		c.ends(before.rollout.Model, owner{name, before.head.State.Epoch})
 	}
 	since, stood := c.standbys.since[name]
