@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
@@ -12,7 +13,7 @@ import (
 const (
 	codeUncalibrated = "uncalibrated"
 
-	// selfAlpha is how often each metric's self-test may err in an epoch.
+	// selfAlpha is how often each metric's self-test may err in an epoch, however many quantiles of it are tested.
 	selfAlpha = .001
 )
 
@@ -24,11 +25,15 @@ var selfThreshold = math.Log(1 / selfAlpha)
 // this metric means nothing: a contrast of it can neither fail nor pass until the evidence is gone. Absolute limits of the
 // same metric stay armed, since they say what the canary does, and not by how much it differs.
 //
+// Of a histogram every quantile that a guardrail contrasts is tested, as each has noise of its own, and the chance to err is shared among them; of a quantile's limit
+// the share beyond it, as a rate.
+//
 // It sees what phi sees: differences between units, in the largest part that is at most half of the baseline. It can't see noise that
 // belongs to hosts, as every unit uses all of them.
 type selfTest struct {
 	judge   *Judge
-	of      *guard // the first one of the metric
+	of      *guard   // the first one of the metric
+	by      []*guard // whose test each of a side's is
 	stream  *stream
 	cell    int         // whose slices, or whose histogram, the baseline is
 	half    int         // of a histogram: the cell of its slice 0; else -1
@@ -41,19 +46,20 @@ type selfTest struct {
 	rest    histogram
 }
 
-// sideTest is the tests of one direction: one, or those of a distribution's quantiles.
+// sideTest is the tests of one direction: one, or those of all quantiles of a histogram that guardrails contrast.
 type sideTest []*trial
 
 // logE is the evidence: of several tests, each with blocks of its own, the greatest less the log of how many there are (see guard.greatest).
 func (s sideTest) logE() float64 {
-	return s.best().any.LogE() - math.Log(float64(len(s)))
+	return s[s.best()].any.LogE() - math.Log(float64(len(s)))
 }
 
-func (s sideTest) best() *trial {
-	best := s[0]
-	for _, t := range s[1:] {
-		if t.any.LogE() > best.any.LogE() {
-			best = t
+// best is the place of the test that has the greatest evidence.
+func (s sideTest) best() int {
+	best := 0
+	for i, t := range s {
+		if t.any.LogE() > s[best].any.LogE() {
+			best = i
 		}
 	}
 	return best
@@ -89,13 +95,16 @@ func keepsHalf(g *schemas.Guardrail) bool {
 // selfTestOf gives guardrail i its metric's self-test, and returns it if it is a new one.
 func (j *Judge) selfTestOf(i int, g *guard) *selfTest {
 	histogram := keepsHalf(g.spec)
-	if !histogram && (measuresValues(g.spec) || g.canary.phi == nil && g.canary.noise == nil) {
+	if !histogram && g.canary.phi == nil && g.canary.noise == nil {
 		return nil
 	}
 	s := j.stream(streamOf(g.spec))
 	for _, o := range j.guards[:i] {
 		if o.self != nil && o.self.stream == s && o.self.cell == g.cell && histogram == (o.self.half >= 0) && (o.canary.noise == nil) == (g.canary.noise == nil) {
 			o.self.cover(g)
+			if histogram {
+				o.self.add(g, newTests)
+			}
 			return nil
 		}
 	}
@@ -103,7 +112,11 @@ func (j *Judge) selfTestOf(i int, g *guard) *selfTest {
 	if histogram {
 		t.half = cellOf(j.rollout, newHalfMetric(needsOf(g.spec)[0]))
 	}
-	t.equip(newTests)
+	if !histogram && measuresValues(g.spec) {
+		t.equip(newExceedTests)
+	} else {
+		t.equip(newTests)
+	}
 	t.cover(g)
 	return t
 }
@@ -117,20 +130,37 @@ func newTests(g *schemas.Guardrail) sideTest {
 	return sideTest{newContrast(g, keeping{})}
 }
 
+// newExceedTests makes the test of the share of values beyond a limit.
+func newExceedTests(g *schemas.Guardrail) sideTest {
+	grid := stats.IncidentGrid
+	return sideTest{newTrial(newRateContrast(g, grid), newRateAccount(keeping{}), contrastShape(g, len(grid), keeping{}))}
+}
+
 // equip makes the tests of both directions.
 func (t *selfTest) equip(make func(*schemas.Guardrail) sideTest) {
+	t.sides, t.by = [2]sideTest{}, nil
+	t.add(t.of, make)
+}
+
+// add makes those of a guardrail, but for quantiles that are tested already.
+func (t *selfTest) add(g *guard, make func(*schemas.Guardrail) sideTest) {
+	had, of := len(t.by), g.trials()
 	for side, direction := range [...]schemas.Direction{schemas.Increase, schemas.Decrease} {
-		any := *t.of.spec
+		any := *g.spec
 		any.Direction, any.Margin = direction, schemas.Margin{Text: "any", Relative: t.half >= 0 && !any.Buckets.Linear()}
-		t.sides[side] = make(&any)
-		of := t.of.trials()
-		for i, one := range t.sides[side] {
-			one.phi, one.ranks = t.of.canary.phi, of[i].ranks
-			if noise := t.of.canary.noise; noise != nil {
+		for i, one := range make(&any) {
+			if slices.ContainsFunc(t.sides[side][:had], func(o *trial) bool { return o.ranks == of[i].ranks }) {
+				continue
+			}
+			one.phi, one.ranks = g.canary.phi, of[i].ranks
+			if noise := g.canary.noise; noise != nil {
 				one.noise = noise.past()
 			}
 			if t.half >= 0 {
 				one.account = bareAccount{} // histograms of all possible onsets would be larger than all else that is kept
+			}
+			if t.sides[side] = append(t.sides[side], one); len(t.by) < len(t.sides[side]) {
+				t.by = append(t.by, g)
 			}
 		}
 	}
@@ -256,13 +286,15 @@ func (t *selfTest) hides(g *guard) bool { return t.voids(g) }
 func (t *selfTest) code() string { return codeUncalibrated }
 
 func (t *selfTest) finding() schemas.Finding {
-	side := t.sides[0].best()
+	sides := t.sides[0]
 	if t.sides[1].logE() > t.sides[0].logE() {
-		side = t.sides[1].best()
+		sides = t.sides[1]
 	}
+	best := sides.best()
+	side := sides[best]
 	since, _ := side.began()
 	f := schemas.Finding{Code: codeUncalibrated, LogEvidence: shown(t.logE()), Threshold: selfThreshold, Since: schemas.Time(since)}
-	f.Sentence = fmt.Sprintf("%s differs from itself in %s since %s: %s.%s", capital(t.judge.arm(windows.Baseline)), metricText(t.of.spec),
+	f.Sentence = fmt.Sprintf("%s differs from itself in %s since %s: %s.%s", capital(t.judge.arm(windows.Baseline)), metricText(t.by[best].spec),
 		timeText(since, t.judge.nowMs), t.difference(side, since), t.consequence())
 	return f
 }
@@ -274,7 +306,10 @@ func (t *selfTest) difference(side *trial, since int64) string {
 	}
 	e, g := side.account.estimate(since), t.of
 	part, rest := e[windows.Canary], e[windows.Baseline]
-	noise, count := "", g.countText
+	noise, count, value := "", g.countText, g.valueText
+	if measuresValues(g.spec) {
+		value = percentText
+	}
 	if side.noise != nil {
 		count = func(t armTally) string { return "of " + countText(t.n) }
 	}
@@ -282,12 +317,14 @@ func (t *selfTest) difference(side *trial, since int64) string {
 		noise = fmt.Sprintf(" (phi %s)", digits(side.phi.canary()))
 	}
 	return fmt.Sprintf("%s in one part of its users (%s), %s in the others (%s), more than its measured noise explains%s",
-		g.valueText(part.value), count(part), g.valueText(rest.value), count(rest), noise)
+		value(part.value), count(part), value(rest.value), count(rest), noise)
 }
 
 // consequence is what becomes of the guardrails that the test covers.
 func (t *selfTest) consequence() string {
 	switch {
+	case len(t.names) == 0 && t.holds() && measuresValues(t.of.spec):
+		return " That holds the rollout until the evidence is gone, or in a new epoch; limits stay armed."
 	case len(t.names) == 0:
 		return ""
 	case t.holds():
@@ -313,6 +350,8 @@ func (t *selfTest) evidence(dst []float64) []float64 {
 // metricText names what a guardrail measures.
 func metricText(g *schemas.Guardrail) string {
 	switch {
+	case g.Kind == schemas.QuantileGuardrail && !g.Direction.Contrast():
+		return fmt.Sprintf("the share of %s above %s", g.Of, marginText(g.Margin.Text))
 	case g.Kind == schemas.QuantileGuardrail:
 		return quantileName(g.Quantile) + " of " + g.Of
 	case g.Kind == schemas.DistributionGuardrail:

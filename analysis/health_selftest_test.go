@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -311,4 +313,135 @@ func TestSelfTestStays(t *testing.T) {
 	if between == 0 || self.off {
 		t.Errorf("%d windows between, off %v: the test shows nothing", between, self.off)
 	}
+}
+
+// TestSelfTestOfQuantiles: each quantile of a histogram that a guardrail contrasts is tested, whichever comes first, and a quantile's limit by the share beyond it. A
+// baseline of which one part has a slow tail differs from itself at p99, and in its median not.
+func TestSelfTestOfQuantiles(t *testing.T) {
+	const p99, p50, limit = "p99: quantile 0.99 latency increase 20%", "p50: quantile 0.5 latency increase 20%", "slo: quantile 0.9 latency above 150ms"
+	const ks = "shape: distribution latency ks increase 20%"
+	for _, tt := range []struct {
+		name       string
+		guardrails []string
+		slow       bool
+		want       []string // what is said to differ
+	}{
+		{"p99", []string{p99}, true, []string{"p99 of latency"}},
+		{"p99 first", []string{p99, p50}, true, []string{"p99 of latency"}},
+		{"p99 last", []string{p50, p99}, true, []string{"p99 of latency"}},
+		{"behind a distribution", []string{ks, p99}, true, []string{"the distribution of latency"}},
+		{"before a distribution", []string{p50, ks}, true, []string{"the distribution of latency"}},
+		{"p50 alone", []string{p50}, true, nil},
+		{"a limit", []string{limit}, true, []string{"the share of latency above 150 ms"}},
+		{"a limit beside them", []string{p50, limit, p99}, true, []string{"p99 of latency", "the share of latency above 150 ms"}},
+		{"alike", []string{p50, limit, p99, ks}, false, nil},
+	} {
+		var guards []schemas.Guardrail
+		for _, text := range tt.guardrails {
+			guards = append(guards, guardrail(text))
+		}
+		r := rolloutOf(guards...)
+		w := newRowWorld(t, r, rand.New(rand.NewPCG(18, 1)))
+		w.script = newScript(t, r, Options{Phi: 1}) // of rates: measured, it would cover the difference
+		for range 60 {
+			w.step(serving, [windows.Arms]int64{1000, 100}, func(arm windows.Arm) row {
+				r := row{20 * math.Exp(.3*w.random.NormFloat64()), w.slice()}
+				if tt.slow && arm == windows.Baseline && r.slice >= 3 && w.random.Float64() < .05 {
+					r.x *= 10
+				}
+				return r
+			})
+		}
+		var got []string
+		for _, f := range w.script.verdict.Health {
+			_, what, _ := strings.Cut(f.Sentence, "differs from itself in ")
+			what, _, _ = strings.Cut(what, " since ")
+			if got = append(got, what); f.Code != codeUncalibrated {
+				t.Errorf("%s: %s", tt.name, f.Code)
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: found in %q, want %q (%v)", tt.name, got, tt.want, w.script.verdict.Health)
+		}
+	}
+}
+
+// TestSelfTestOfALimit: what a person reads of it, and that the limit stays armed.
+func TestSelfTestOfALimit(t *testing.T) {
+	r := rolloutOf(guardrail("slo: quantile 0.9 latency above 150ms"))
+	w := newRowWorld(t, r, rand.New(rand.NewPCG(18, 2)))
+	w.script = newScript(t, r, Options{Phi: 1})
+	step := func(canary float64) {
+		w.step(serving, [windows.Arms]int64{1000, 100}, func(arm windows.Arm) row {
+			r := row{20, w.slice()}
+			if arm == windows.Canary {
+				r.x = canary
+			} else if r.slice >= 3 && w.random.IntN(20) == 0 {
+				r.x = 200
+			}
+			return r
+		})
+	}
+	for range 40 {
+		step(20)
+	}
+	w.script.want(VerdictHold, codeUncalibrated)
+	if s := w.script.verdict.Sentence; !strings.Contains(s, "in the share of latency above 150 ms since 09:00:0") || !strings.Contains(s, " % in one part of its users (") ||
+		!strings.HasSuffix(s, " noise explains (phi 1). That holds the rollout until the evidence is gone, or in a new epoch; limits stay armed.") {
+		t.Errorf("said: %s", s)
+	}
+	for range 5 {
+		step(400)
+	}
+	w.script.want(VerdictRollback, codeGuardrailFailed)
+}
+
+// TestSelfTestSharesItsAlpha: however many quantiles of a metric are tested, its self-test errs as seldom as one.
+func TestSelfTestSharesItsAlpha(t *testing.T) {
+	r := rolloutOf(guardrail("a: quantile 0.5 latency increase 20%"), guardrail("b: quantile 0.99 latency increase 20%"), guardrail("c: quantile 0.5 latency decrease any"),
+		guardrail("d: quantile 0.01 latency decrease 20%"))
+	s := newScript(t, r, Options{Phi: 1})
+	self := s.guard("a").self
+	for _, name := range []string{"b", "c", "d"} {
+		if s.guard(name).self != self {
+			t.Errorf("%s has another self-test", name)
+		}
+	}
+	if len(self.sides[0]) != 3 || len(self.sides[1]) != 3 {
+		t.Fatalf("%d and %d tests, want one for each of three quantiles", len(self.sides[0]), len(self.sides[1]))
+	}
+	s.play(1, slow(side{n: 900, half: 450}), slow(side{n: 100}))
+	for _, side := range self.sides {
+		most := math.Inf(-1)
+		for _, one := range side {
+			most = max(most, one.any.LogE())
+		}
+		if got, want := side.logE(), most-math.Log(3); math.Abs(got-want) > 1e-12 {
+			t.Errorf("evidence %v, want %v: the greatest of three, a third each", got, want)
+		}
+	}
+}
+
+// TestSimSelfTestOfLatencies: where all parts of the baseline are alike, the self-tests of a histogram with several quantiles, and of a limit's share, cross no more often than each may.
+func TestSimSelfTestOfLatencies(t *testing.T) {
+	runs, length := size(30, 2000), size(60, 300)
+	r := rolloutOf(guardrail("p50: quantile 0.5 latency increase 20%"), guardrail("p99: quantile 0.99 latency increase 20%"), guardrail("slo: quantile 0.9 latency above 60ms"))
+	crossed := make([]bool, runs)
+	inParallel(runs, func(i int, random *rand.Rand) {
+		w := newRowWorld(t, r, random)
+		for range length {
+			w.step(serving, [windows.Arms]int64{300, 60}, func(windows.Arm) row { return row{20 * math.Exp(.6*w.random.NormFloat64()), w.slice()} })
+			crossed[i] = crossed[i] || slices.Contains(codes(w.script.verdict.Health), codeUncalibrated)
+		}
+	})
+	n := 0
+	for _, c := range crossed {
+		if c {
+			n++
+		}
+	}
+	if limit := binomialLimit(runs, 2*selfAlpha); n > limit {
+		t.Errorf("%d of %d healthy runs crossed, at most %d expected", n, runs, limit)
+	}
+	t.Logf("%d of %d", n, runs)
 }
