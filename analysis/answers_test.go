@@ -259,3 +259,36 @@ func TestAnswersMs(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowAnswersProveNoPass: the first answers count against a canary, and not for it; of those that come at once all count.
+func TestSlowAnswersProveNoPass(t *testing.T) {
+	for ms, early := range map[float64]int{20: 0, 10_000: 11} {
+		r := rolloutOf(errors05, guardrail("slow: quantile 0.9 latency increase 100%"))
+		r.Lateness, r.Stages[0].WeightBP = 2*time.Second, 5000
+		s := newScript(t, r, Options{Phi: 1})
+		passes := func() int {
+			n := 0
+			for _, g := range s.judge.guards {
+				if g.canary.passLogE() != 0 {
+					n++
+				}
+			}
+			return n
+		}
+		one := side{n: 100, latencyMs: ms}
+		if early > 0 {
+			s.play(early-1, one, one)
+			if n := passes(); n > 0 || !s.judge.answers.early(s.atMs-1000) {
+				t.Errorf("%g ms: %d guardrails have pass evidence", ms, n)
+			}
+			s.play(1, side{n: 100, latencyMs: ms, errors: 1}, side{n: 100, latencyMs: ms, errors: 30})
+			if s.guard("errors").canary.any.LogE() <= 0 {
+				t.Errorf("%g ms: failures don't count", ms)
+			}
+		}
+		s.play(1, one, one)
+		if n := passes(); n == 0 {
+			t.Errorf("%g ms: no guardrail has pass evidence", ms)
+		}
+	}
+}

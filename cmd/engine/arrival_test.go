@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -124,5 +125,35 @@ func TestLateFold(t *testing.T) {
 	}
 	if last := again.told[len(again.told)-1]; !strings.HasSuffix(last, "unbegun false") {
 		t.Errorf("told %v: it was to begin", again.told)
+	}
+}
+
+// slowBy lets all answers of a log say that they took so long.
+func slowBy(lines []line, ms int) {
+	latency := regexp.MustCompile(`"latency_ms":[0-9.e+-]+`)
+	for i := range lines {
+		lines[i].text = latency.ReplaceAll(lines[i].text, fmt.Appendf(nil, `"latency_ms":%d`, ms))
+	}
+}
+
+// TestSlowFold: where answers take seven seconds, silence counts from eight seconds after traffic is due, and the epoch's first windows are those of what was routed before; to the same digest, too.
+func TestSlowFold(t *testing.T) {
+	never, late := linesOf(t, story), linesOf(t, story)
+	slowBy(never, 7000)
+	slowBy(late, 7000)
+	for i := range never {
+		never[i].text = bytes.Replace(never[i].text, []byte(`"version":"v2"`), []byte(`"version":"v9"`), 1)
+	}
+	path := write(t, "never.ndjson", never)
+	onTheWay, again := runAbsent(t, path, false), runAbsent(t, path, true)
+	if !reflect.DeepEqual(onTheWay, again) {
+		t.Errorf("told %v, digest %s; folded again %v, digest %s", onTheWay.told, onTheWay.digest, again.told, again.digest)
+	}
+	if want := []string{"1s continue not_begun unbegun true", "33s continue not_begun unbegun true canary_absent", "38s rollback canary_missing unbegun true canary_absent"}; !reflect.DeepEqual(again.told, want) {
+		t.Errorf("told %v, want %v", again.told, want)
+	}
+	path = write(t, "late.ndjson", late)
+	if onTheWay, again := runAbsent(t, path, false), runAbsent(t, path, true); !reflect.DeepEqual(onTheWay, again) {
+		t.Errorf("of a canary that answers: told %v, digest %s; folded again %v, digest %s", onTheWay.told, onTheWay.digest, again.told, again.digest)
 	}
 }
