@@ -105,8 +105,8 @@ func (a *answers) longest(arm windows.Arm) float64 {
 // their answers, so much is still of an old split after routers have changed it. The start of a later stage must allow for it (Advance).
 func (j *Judge) AnswersMs() int64 { return j.answers.ms }
 
-// early reports whether answers of a window of the epoch may still be of what was routed before it. They count against the canary, and not for it, and tell nothing of the split or of silence: those
-// that are quick come first.
+// early reports whether answers of a window of the epoch may still be of what was routed before it. They prove nothing, neither of the canary nor of the split or of silence: those that are quick come first, and often these are
+// failures.
 func (a *answers) early(startMs int64) bool { return a.fromMs == 0 || startMs < a.fromMs }
 
 // settle takes a serving window's latencies, and brings up to date whether its answers may still be of what was routed before the epoch.
@@ -117,4 +117,16 @@ func (j *Judge) settle(p *windows.Part) {
 		a.fromMs = p.StartMs
 	}
 	j.arrival.comes(p.StartMs, a.ms)
+}
+
+// routersMost is how long after an advance is decided routers may follow it, so that what comes is taken for the first answers of a new split.
+const routersMost = time.Minute
+
+// mixes reports whether the answers that come are those of several splits: the first ones of an epoch, or of a stage that answers are waited for. Where routers take longer to follow than routersMost, the canary is judged meanwhile.
+func (j *Judge) mixes(startMs int64) bool {
+	a, s := &j.answers, &j.stages
+	if a.early(startMs) {
+		return a.ms > 0
+	}
+	return a.ms > 0 && startMs < s.starts[s.now] && startMs < s.changedMs+a.ms+routersMost.Milliseconds()
 }

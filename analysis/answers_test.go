@@ -19,6 +19,7 @@ type slowly struct {
 	dies     int   // second from which the canary answers nothing that it is asked; 0: it doesn't
 	blind    bool  // nothing watches latency
 	units    bool  // requests are of users, each of another one
+	fails    int64 // one request in so many fails at once, instead; 0: none
 	asked    []int // bp of the canary, by second
 	before   int   // seconds before the first that only the baseline was asked
 	told     []string
@@ -47,7 +48,14 @@ func (s *slowly) window(second int, metrics []windows.Metric) *windows.Part {
 	for arm := range windows.Arms {
 		var tally windows.Tally
 		var hist windows.Cell
-		n := int64(0)
+		n, failed := int64(0), int64(0)
+		if s.fails > 0 {
+			failed = s.asks(windows.Arm(arm), second) / s.fails
+		}
+		for range failed {
+			n++
+			tally.Add(windows.BucketOf(100))
+		}
 		for _, takes := range s.takes[arm] {
 			some := s.asks(windows.Arm(arm), second-takes) / int64(len(s.takes[arm]))
 			n += some
@@ -69,8 +77,11 @@ func (s *slowly) window(second int, metrics []windows.Metric) *windows.Part {
 		}
 		for _, m := range metrics {
 			c := windows.Cell{N: n}
-			if m.Key() == ofLatency {
+			switch m.Key() {
+			case ofLatency:
 				c = hist
+			case "error":
+				c.K = failed
 			}
 			p.Cells[arm] = append(p.Cells[arm], c)
 		}
@@ -155,6 +166,18 @@ func TestSlowAnswers(t *testing.T) {
 				}
 				s.untroubled(t)
 			})
+		}
+	}
+}
+
+// TestSlowAnswersQuickFailures: of what was routed anew the failures come first, where these are quick and answers take long. A healthy canary isn't rolled back for that, nor for an advance; one whose requests fail too often is, when answers
+// can be there.
+func TestSlowAnswersQuickFailures(t *testing.T) {
+	for _, seconds := range []int{10, 30, 60} {
+		s := slowly{takes: [windows.Arms][]int{{seconds}, {seconds}}, requests: 2000, weights: []int{1000, 5000}, fails: 100}
+		s.play(t, 1200)
+		if last := s.told[len(s.told)-1]; !strings.Contains(last, string(VerdictPromote)) {
+			t.Errorf("answers of %d s: %v", seconds, s.told)
 		}
 	}
 }
@@ -260,8 +283,8 @@ func TestAnswersMs(t *testing.T) {
 	}
 }
 
-// TestSlowAnswersProveNoPass: the first answers count against a canary, and not for it; of those that come at once all count.
-func TestSlowAnswersProveNoPass(t *testing.T) {
+// TestSlowAnswersProveNothing: the first answers count neither against a canary nor for it; of those that come at once all count.
+func TestSlowAnswersProveNothing(t *testing.T) {
 	for ms, early := range map[float64]int{20: 0, 10_000: 11} {
 		r := rolloutOf(errors05, guardrail("slow: quantile 0.9 latency increase 100%"))
 		r.Lateness, r.Stages[0].WeightBP = 2*time.Second, 5000
@@ -282,13 +305,17 @@ func TestSlowAnswersProveNoPass(t *testing.T) {
 				t.Errorf("%g ms: %d guardrails have pass evidence", ms, n)
 			}
 			s.play(1, side{n: 100, latencyMs: ms, errors: 1}, side{n: 100, latencyMs: ms, errors: 30})
-			if s.guard("errors").canary.any.LogE() <= 0 {
-				t.Errorf("%g ms: failures don't count", ms)
+			if e := s.guard("errors").canary.any.LogE(); e != 0 {
+				t.Errorf("%g ms: failures count already: %g", ms, e)
 			}
 		}
 		s.play(1, one, one)
 		if n := passes(); n == 0 {
 			t.Errorf("%g ms: no guardrail has pass evidence", ms)
+		}
+		s.play(1, one, side{n: 100, latencyMs: ms, errors: 30})
+		if s.guard("errors").canary.any.LogE() <= 0 {
+			t.Errorf("%g ms: failures don't count", ms)
 		}
 	}
 }

@@ -272,8 +272,9 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	s.look(p)
 	j.muster(p)
 	j.sift(s, p)
+	mixed := j.mixes(p.StartMs)
 	for _, g := range s.guards {
-		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: warming && measuresValues(g.spec) || j.cold.mutes(g.spec)})
+		j.feedAll(s, g, p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: mixed || warming && measuresValues(g.spec) || j.cold.mutes(g.spec)})
 	}
 	j.check(p, feeding{unequal: unequal, cut: cut, whole: j.options.WholeWindows, leave: warming})
 	j.calibrate(s, p) // after the tests: the factor of a block is known before the block
@@ -359,7 +360,7 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	}
 	blind := s.overflow && !j.matters(s)
 	unequal := p.Kind == windows.Outcomes && j.sampling.was(p.StartMs)
-	leave := p.Overflow
+	leave := p.Overflow || p.Kind == windows.Outcomes && j.mixes(p.StartMs)
 	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline])
 	j.clock.over = j.clock.over || j.stages.offPlan(s) || p.Kind == windows.Outcomes && j.users.spoils(s, p, n[windows.Canary])
 	s.measure(p, (*dispersion).look)

@@ -12,14 +12,15 @@ import (
 // stages is how far an epoch has come in its rollout's plan. A window belongs to the latest stage that had begun when the window did, whenever it
 // comes: an outcome counts where its prediction was served.
 type stages struct {
-	all    []schemas.Stage // one at least
-	picks  bool            // an arm is part of its version, and a stage's weight is of whole versions: no share is planned
-	moved  bool            // by another controller: no share is planned, and none is expected to stay
-	now    int
-	starts []int64 // event time, by stage, up to the present one
-	dueMs  int64   // event time from which on the traffic of the first was due, by what routers say; 0: not known
-	awayMs int64   // of the present one: time in which the share was less than planned, which no bake counts
-	shown  int64   // event time since which the present one has shown what it was to show; 0: it hasn't
+	all       []schemas.Stage // one at least
+	picks     bool            // an arm is part of its version, and a stage's weight is of whole versions: no share is planned
+	moved     bool            // by another controller: no share is planned, and none is expected to stay
+	now       int
+	starts    []int64 // event time, by stage, up to the present one
+	dueMs     int64   // event time from which on the traffic of the first was due, by what routers say; 0: not known
+	awayMs    int64   // of the present one: time in which the share was less than planned, which no bake counts
+	changedMs int64   // event time at which the present one was decided
+	shown     int64   // event time since which the present one has shown what it was to show; 0: it hasn't
 }
 
 // newStages panics where only some stages plan a share: what holds the traffic's split against a plan can't be what watches that it stays as it was.
@@ -149,7 +150,7 @@ func (j *Judge) Advance(stage int, startMs int64) Verdict {
 	case moved:
 		s.starts[stage] = startMs
 	default:
-		s.now, s.starts, s.shown, s.awayMs = stage, append(s.starts, startMs), 0, 0
+		s.now, s.starts, s.shown, s.awayMs, s.changedMs = stage, append(s.starts, startMs), 0, 0, j.nowMs
 		j.plan.renew()
 		j.unserved.renew()
 		j.scarce.renew()
