@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"streamcanary/schemas"
 	"streamcanary/windows"
 )
 
@@ -15,13 +16,13 @@ import (
 type slowly struct {
 	takes    [windows.Arms][]int
 	requests int64
-	weights  []int // bp, by stage
-	dies     int   // second from which the canary answers nothing that it is asked; 0: it doesn't
-	blind    bool  // nothing watches latency
-	units    bool  // requests are of users, each of another one
-	fails    int64 // one request in so many fails at once, instead; 0: none
-	asked    []int // bp of the canary, by second
-	before   int   // seconds before the first that only the baseline was asked
+	weights  []int          // bp, by stage
+	dies     int            // second from which the canary answers nothing that it is asked; 0: it doesn't
+	blind    bool           // nothing watches latency
+	health   schemas.Health // no fields: as elsewhere here
+	units    bool           // requests are of users, each of another one
+	fails    int64          // one request in so many fails at once, instead; 0: none
+	asked    []int          // bp of the canary, by second
 	told     []string
 	judge    *Judge
 	seen     uint64
@@ -98,6 +99,9 @@ func (s *slowly) play(t *testing.T, seconds int) {
 		r = inStages(rolloutOf(errors05), s.weights...)
 	}
 	r.Lateness, r.Health.NoData = 2*time.Second, time.Minute
+	if s.health.Silent > 0 {
+		r.Health = s.health
+	}
 	for i := range r.Stages {
 		r.Stages[i].Bake = 2 * time.Minute
 	}
@@ -233,6 +237,11 @@ func TestSlowAnswersUnwatched(t *testing.T) {
 	s.play(t, 300)
 	if have, want := fmt.Sprintf("%q", s.told), `["4: continue" "8: continue (canary_absent)" "63: rollback canary_missing (canary_absent)"]`; have != want || s.judge.AnswersMs() != 0 {
 		t.Errorf("%s, answers of %d ms, want %s", have, s.judge.AnswersMs(), want)
+	}
+	s.health = schemas.Health{Silent: 70 * time.Second, NoData: 140 * time.Second, Traffic: schemas.OnWarn}
+	s.play(t, 3000)
+	if last := s.told[len(s.told)-1]; slices.ContainsFunc(s.told, func(told string) bool { return strings.Contains(told, "hold") }) || !strings.HasSuffix(last, ": promote") {
+		t.Errorf("with more silence borne: %q", s.told)
 	}
 }
 

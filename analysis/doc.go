@@ -11,7 +11,7 @@
 // (how much less than independent events prove); trial.go (the three e-processes over the same blocks) and strata.go (the same within segments);
 // onset.go, tally.go, account_lean.go and batch.go (since when, estimates, intervals); kinds.go and distribution.go (which tests a guardrail
 // has); guard.go (a guardrail's states); segments.go (the same guardrail by segment); missing.go, split.go, sampling.go and the health*.go files (the
-// input's health: a check is added by adding a file); budget.go (what counts as proven); judge.go (the fold), stage.go (from one stage to the next), verdict.go, sentence.go, status.go.
+// input's health: a check is added by adding a file), answers.go (from when on that can be told); budget.go (what counts as proven); judge.go (the fold), stage.go (from one stage to the next), verdict.go, sentence.go, status.go.
 //
 // Stages are the caller's to walk, by Judge.Advance: fail evidence runs through the epoch, and each stage must be passed by what was seen in it.
 //

@@ -34,14 +34,6 @@ func TestStoriesOfAbsence(t *testing.T) {
 			v.share.Store(1000)
 			v.status(decisions.StatusPromoted)
 		}},
-		"answers-that-take-half-a-minute": {"  guardrails: [{name: errors, rate: error, increase: 10pp}, {name: slow, quantile: 0.5, of: latency, increase: 50%}]\n" + inTwoSteps, func(v *village) {
-			v.late.Store(30_000)
-			v.status(decisions.StatusRunning)
-			v.inStage(1)
-			v.wait(10 * time.Second)
-			v.restart() // the stage has not begun
-			v.status(decisions.StatusPromoted)
-		}},
 		"a-shadow-that-nobody-mirrors": {inShortShadow, func(v *village) {
 			v.idle.Store(true)
 			v.status(decisions.StatusHolding)
@@ -202,6 +194,20 @@ func TestStoriesOfUsers(t *testing.T) {
 			v.idle.Store(true)
 			v.share.Store(3333)
 			v.status(decisions.StatusHolding)
+		}},
+	})
+}
+
+// TestStoriesOfSlowAnswers: what is answered for a while after an advance was routed before it.
+func TestStoriesOfSlowAnswers(t *testing.T) {
+	tell(t, map[string]tale{
+		"answers-that-take-half-a-minute": {"  guardrails: [{name: errors, rate: error, increase: 10pp}, {name: slow, quantile: 0.5, of: latency, increase: 50%}]\n" + inTwoSteps, func(v *village) {
+			v.late.Store(30_000)
+			v.status(decisions.StatusRunning)
+			v.inStage(1)
+			v.wait(10 * time.Second)
+			v.restart() // the stage has not begun
+			v.status(decisions.StatusPromoted)
 		}},
 	})
 }
