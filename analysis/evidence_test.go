@@ -146,15 +146,21 @@ func TestAnewAfterADoubt(t *testing.T) {
 			t.Fatalf("%s: evidence %.2f", text, proof)
 		}
 		s.play(1, fine, well) // ends the doubt
-		stake := math.Log(g.canary.stake)
-		if got := g.anyMax(); got != 0 || g.anyE() > 0 || g.canary.stake >= .5 || g.family.any.max[g.member] != 0 {
+		var left []float64
+		for _, one := range g.trials() {
+			left = append(left, one.any.LogE())
+		}
+		if got := g.anyMax(); got != 0 || g.anyE() > 0 || g.canary.stake >= .25 || g.family.any.max[g.member] != 0 {
 			t.Errorf("%s: evidence %.3f, at most %.3f, with a stake of %.3f", text, g.anyE(), got, g.canary.stake)
 		}
 		s.play(30, fine, ill)
 		anew := newScript(t, s.rollout, Options{Phi: 1})
 		anew.play(30, fine, ill)
-		if got, want := g.anyE(), anew.judge.guards[0].anyE()+stake; math.Abs(got-want) > 1e-9 {
-			t.Errorf("%s: evidence %.6f after a new beginning, want that of a new test less what was spent: %.6f", text, got, want)
+		for i, one := range g.trials() { // half of what is left is staked, as of a new test
+			want := left[i] + math.Log((1+math.Exp(anew.judge.guards[0].trials()[i].any.LogE()))/2)
+			if got := one.any.LogE(); math.Abs(got-want) > 1e-9 {
+				t.Errorf("%s, test %d: evidence %.6f after a new beginning, want half of a new test's on what is left: %.6f", text, i, got, want)
+			}
 		}
 	}
 }

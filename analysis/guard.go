@@ -57,7 +57,7 @@ type guard struct {
 	unequal      bool
 	blind        bool  // of an outcome: some may be missing, and nobody waits for them
 	passed       bool  // latched
-	again        int32 // new beginnings of a limit's tests
+	again        int32 // new beginnings of its tests
 	patienceOut  bool  // failed by patience, not by proof
 	breached     bool  // it was in Verdict.Breached after the latest part
 	toldSuspect  bool  // people have heard of it, and not that it is over
@@ -276,8 +276,9 @@ func (g *guard) doubted() {
 
 // restart begins the tests anew, and takes back what they have proven.
 func (g *guard) restart() {
+	g.again++
 	for _, t := range g.trials() {
-		t.anew()
+		t.anew(g.again)
 	}
 	if g.mixed != nil {
 		*g.mixed = mixed{}

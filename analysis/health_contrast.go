@@ -29,6 +29,8 @@ type contrast struct {
 	of     windows.Stream
 	sides  [2]*trial // the canary has more; it has less
 	off    bool
+	ends   bool // what it finds ends where the shares are alike again, too
+	back   contrastBack
 	window window
 	// read puts the counts of a part into w; false: it has none.
 	read func(p *windows.Part, w *window) bool
@@ -41,12 +43,18 @@ type contrast struct {
 // newContrastCheck makes the tests; phi may be the judge's own.
 func (j *Judge) newContrastCheck(name string, of windows.Stream, phi *dispersion) *contrast {
 	c := &contrast{judge: j, name: name, of: of}
-	for side, direction := range [...]schemas.Direction{schemas.Increase, schemas.Decrease} {
-		spec := &schemas.Guardrail{Kind: schemas.RateGuardrail, Of: "error", Direction: direction}
-		c.sides[side] = newTrial(newRateContrast(spec, stats.IncidentGrid), newRateAccount(keeping{}), shape{components: len(stats.IncidentGrid), one: true})
-		c.sides[side].phi = phi
+	for side := range c.sides {
+		c.sides[side] = contrastSide(side, phi)
 	}
 	return c
+}
+
+// contrastSide makes the test of one direction: 0 where the canary has more.
+func contrastSide(side int, phi *dispersion) *trial {
+	spec := &schemas.Guardrail{Kind: schemas.RateGuardrail, Of: "error", Direction: [...]schemas.Direction{schemas.Increase, schemas.Decrease}[side]}
+	t := newTrial(newRateContrast(spec, stats.IncidentGrid), newRateAccount(keeping{}), shape{components: len(stats.IncidentGrid), one: true})
+	t.phi = phi
+	return t
 }
 
 // newPastDispersion is for shares without slices: it goes by what the baseline did in time.
@@ -62,6 +70,9 @@ func (c *contrast) take(p *windows.Part, f feeding, at clock) {
 	}
 	if c.window = (window{startMs: p.StartMs, endMs: p.StartMs + at.widthMs}); !c.read(p, &c.window) {
 		return
+	}
+	if c.back.test != nil && f.cut {
+		c.back.test.part(at)
 	}
 	for _, side := range c.sides {
 		switch {
@@ -80,6 +91,9 @@ func (c *contrast) take(p *windows.Part, f feeding, at clock) {
 	}
 	logE := c.logE()
 	c.off = logE >= contrastThreshold || c.off && logE >= halfway*contrastThreshold
+	if c.ends && !f.unequal && (!f.cut || f.whole) {
+		c.mended(at)
+	}
 }
 
 func (c *contrast) turn(of windows.Stream, at clock) {
@@ -88,6 +102,9 @@ func (c *contrast) turn(of windows.Stream, at clock) {
 	}
 	for _, side := range c.sides {
 		side.turn(at)
+	}
+	if c.back.test != nil {
+		c.back.test.turn(at)
 	}
 }
 

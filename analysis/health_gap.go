@@ -17,6 +17,7 @@ var _ = registerHealth(healthKind{name: "join gap", rank: 100, checks: func(j *J
 			continue
 		}
 		arms := &armsGap{j.newContrastCheck(codeJoinGap, s.Stream, j.newPastDispersion(s))}
+		arms.ends = true
 		arms.listen()
 		all = append(all, arms)
 		doubts := []doubt{arms}

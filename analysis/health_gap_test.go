@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,6 +71,63 @@ func TestJoinGapVoids(t *testing.T) {
 			s.want(tt.action, tt.code)
 			if s.verdict.Guardrail != tt.by {
 				t.Errorf("by %q, want %q", s.verdict.Guardrail, tt.by)
+			}
+		})
+	}
+}
+
+// TestJoinGapEnds: a gap of ten minutes between versions is over soon after it, and a new one is found soon; one that lasts, in part or now and then, stands. Before, the first held for hours.
+func TestJoinGapEnds(t *testing.T) {
+	type gap = [windows.Arms]windows.JoinGap
+	canary := func(lost int64) gap {
+		return gap{{Matched: 90}, {Matched: 10 - lost, Unmatched: lost}}
+	}
+	baseline := func(lost int64) gap {
+		return gap{{Matched: 90 - lost, Unmatched: lost}, {Matched: 10}}
+	}
+	for _, tt := range []struct {
+		name        string
+		fine, lossy gap
+		after       []gap // in turn
+		ends        bool
+	}{
+		{"the canary's", canary(0), canary(3), []gap{canary(0)}, true},
+		{"the baseline's", baseline(0), baseline(18), []gap{baseline(0)}, true},
+		{"half as many of the baseline's", baseline(0), baseline(18), []gap{baseline(9)}, false},
+		{"a third as many of the canary's", canary(0), canary(3), []gap{canary(1)}, false},
+		{"of the canary now and then", canary(0), canary(3), append(slices.Repeat([]gap{canary(0)}, 60), slices.Repeat([]gap{canary(3)}, 30)...), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := rolloutOf(guardrail("ctr: rate click decrease 10% prove=any"))
+			r.Outcomes = []schemas.OutcomeSpec{{Name: "click", Within: time.Second}}
+			r.Health.Unmatched, r.Stages[0].Bake, r.Stages[0].Max = .05, 20*time.Hour, 24*time.Hour
+			s := newScript(t, r, Options{Phi: 1})
+			play := func(g gap) {
+				s.play(1, side{n: 900}, side{n: 100})
+				clicks(s, [windows.Arms]int64{90, 10}, g, windows.JoinGap{})
+			}
+			for range 20 {
+				play(tt.fine)
+			}
+			for range 600 {
+				play(tt.lossy)
+			}
+			s.want(VerdictHold, codeJoinGap)
+			held := 0
+			for ; s.verdict.Code == codeJoinGap && held < 900; held++ {
+				play(tt.after[held%len(tt.after)])
+			}
+			if tt.ends != (held < 400) {
+				t.Fatalf("held for %d windows after it", held)
+			}
+			if !tt.ends {
+				return
+			}
+			for range 60 {
+				play(tt.lossy)
+			}
+			if s.want(VerdictHold, codeJoinGap); s.verdict.Health[0].Since < schemas.Time(startMs+(620+int64(held))*1000) {
+				t.Errorf("again, since %s: as if what was before were still counted", s.verdict.Health[0].Since)
 			}
 		})
 	}

@@ -279,10 +279,11 @@ func (t *trial) step(inc *increments, at span, c clock) closing {
 	return how
 }
 
-// anew begins the tests anew with the block that opens next: nothing that was taken so far counts any more, what is open included. All lives together err no more
-// often than one, as a life has for its stakes what those before it haven't spent (stats.Mixture.Anew). For people the account keeps what was.
-func (t *trial) anew() {
-	t.stake = t.any.Anew()
+// anew begins the tests anew with the block that opens next, for the n-th time: nothing that was taken so far counts any more, what is open included. All lives together err no more
+// often than one, as a life has for its stakes a part of what those before it haven't spent (stats.Mixture.Anew): a half of it, then a third, and so on, so that ten or a hundred of them
+// leave enough. For people the account keeps what was.
+func (t *trial) anew(n int32) {
+	t.stake = t.any.Anew() / float64(1+n)
 	if t.beyond != t.any {
 		t.beyond.Anew()
 	}
