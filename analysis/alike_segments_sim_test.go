@@ -29,7 +29,7 @@ func TestSimAlikeInOneSegment(t *testing.T) {
 	}
 }
 
-// TestSimAlikeStratified holds the level of contrasts within segments in that world, where the canary has four fifths of de's users and a fifth of the others: strata share one bet, and the noise of all traffic is what adds up.
+// TestSimAlikeStratified holds the level of contrasts within segments in that world, where the canary has four fifths of de's users and a fifth of the others: each stratum goes by its segment's noise.
 func TestSimAlikeStratified(t *testing.T) {
 	const falseRollback = .05
 	runs := size(12, 400)

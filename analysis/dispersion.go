@@ -42,6 +42,7 @@ type dispersion struct {
 	whole   *dispersion       // of a segment: that of all traffic, below which it is never; past says more
 	counted int64             // windows of past
 	events  float64           // of the baseline
+	before  float64           // of a segment: the events that all traffic had had before
 	phis    [shards]float64   // by size, as far as they were asked for since something was measured; 0: not yet. Every test of a window asks
 }
 
@@ -59,7 +60,7 @@ func newDispersion(o Options, prior float64, t *traffic) *dispersion {
 // newPartDispersion is for one segment, which may be noisier than all traffic: users that fail together are diluted there. Segments have no slices, so it
 // goes by what their baseline did in time, and nothing is tested before that is known.
 func newPartDispersion(whole *dispersion) *dispersion {
-	return &dispersion{known: whole.known, whole: whole, past: &stats.Succession{}}
+	return &dispersion{known: whole.known, whole: whole, past: &stats.Succession{}, before: whole.events}
 }
 
 // look takes the same slices as add, before the window is tested.
@@ -211,7 +212,7 @@ func (d *dispersion) ofPart(whole float64) float64 {
 	}
 	phi, _ := d.past.Phi(1)
 	if d.counted < partWindows {
-		phi = max(phi, 1+(whole-1)*(d.whole.events+1)/(d.events+1))
+		phi = max(phi, 1+(whole-1)*(d.whole.events-d.before+1)/(d.events+1))
 	}
 	return max(phi, whole)
 }

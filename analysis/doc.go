@@ -8,7 +8,7 @@
 //
 // Order to read: metric.go and the metric_*.go files (what a window keeps); share.go and block.go (which
 // windows one test takes together); kernel_*.go (a block becomes increments of log evidence), with dispersion.go
-// (how much less than independent events prove); trial.go (the three e-processes over the same blocks) and strata.go (the same within segments);
+// (how much less than independent events prove); trial.go (the three e-processes over the same blocks) and strata.go (the same within segments), strata_noise.go (how noisy these are);
 // onset.go, tally.go, account_lean.go and batch.go (since when, estimates, intervals); kinds.go and distribution.go (which tests a guardrail
 // has); guard.go (a guardrail's states); segments.go (the same guardrail by segment); missing.go, split.go, sampling.go and the health*.go files (the
 // input's health: a check is added by adding a file), answers.go (from when on that can be told); budget.go (what counts as proven); judge.go (the fold), stage.go (from one stage to the next), verdict.go, sentence.go, status.go.

@@ -205,6 +205,9 @@ func (j *Judge) Step(p *windows.Part) Verdict {
 	if !begun {
 		j.recall(s, p)
 		s.look(p)
+		if s.strips != nil && s.strips.strata != nil {
+			s.strips.strata.see(p.Segments)
+		}
 		j.calibrate(s, p)
 		if p.Kind == windows.Serving {
 			j.sizes.addSizes(&p.Traffic[windows.Baseline].Slices)
@@ -310,6 +313,9 @@ func (j *Judge) calibrate(s *stream, p *windows.Part) {
 				d.addPast(c.N, c.K)
 			}
 		})
+		if s.strips.strata != nil {
+			s.strips.strata.noise.measure(s.strips.strata.now)
+		}
 	}
 	for _, r := range s.ranks {
 		r.add(p)

@@ -35,10 +35,10 @@ func (j *Judge) choose(g *guard) {
 	if !rate || g.ofPart || !g.isContrast() || n < highRateLeast || k <= highRate*n || k == n {
 		return
 	}
-	phi, stratified := g.canary.phi, g.canary.strata != nil
+	phi, within := g.canary.phi, g.canary.strata
 	g.canary = newHighRateTrial(g.spec, k/n, keeping{intervals: !j.options.NoIntervals})
-	if g.canary.phi = phi; stratified {
-		g.canary.strata = newStrata(g.canary.shape)
+	if g.canary.phi = phi; within != nil {
+		g.canary.strata = newStrata(g.canary.shape, within.roll, g.cell)
 	}
 }
 

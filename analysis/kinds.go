@@ -24,7 +24,7 @@ func (j *Judge) newGuard(s *stream, spec *schemas.Guardrail) *guard {
 	if j.rollout.Stratify && g.isContrast() {
 		j.unlisted.watched = s.strips.strata.listed
 		for _, t := range g.trials() {
-			t.strata = newStrata(t.shape)
+			t.stratify(s.strips.strata, g.cell)
 		}
 	}
 	for slot := range j.roster.slots() {

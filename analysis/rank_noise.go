@@ -26,6 +26,9 @@ type rankNoise struct {
 	rest   histogram   // scratch
 	phi    float64     // 0: not asked for since something was measured
 	parts  []*rankPart // by slot; none: no guardrail by segment asks for it
+	strata []*rankPart // likewise, by place
+
+	stratified bool // a guardrail compares within segments
 }
 
 // halves are the half and the other one of a block that is too small to tell yet.

@@ -30,23 +30,56 @@ func (r *rankNoise) part(slot int) *rankPart {
 	return r.parts[slot]
 }
 
+// stratum finds or adds what measures the one at a place.
+func (r *rankNoise) stratum(place int) *rankPart {
+	for len(r.strata) <= place {
+		r.strata = append(r.strata, &rankPart{of: r, seen: stats.NewDispersion()})
+	}
+	return r.strata[place]
+}
+
+// unknown reports whether there is noise, of which the segment has told nothing yet.
+func (p *rankPart) unknown() bool {
+	_, measured := p.seen.Phi(1)
+	return p.of.known == 0 && p.of.many && !measured
+}
+
 // addParts takes a window's segments, by slot, after its tests.
 func (s *stream) addParts(p *windows.Part) {
 	if s.strips == nil {
 		return
 	}
+	s.addTo(s.strips.now, p, func(r *rankNoise, slot int) *rankPart {
+		if slot >= len(r.parts) {
+			return nil
+		}
+		return r.parts[slot]
+	})
+	if s.strips.strata != nil {
+		s.addTo(s.strips.strata.by, p, func(r *rankNoise, place int) *rankPart {
+			if !r.stratified {
+				return nil
+			}
+			return r.stratum(place)
+		})
+	}
+}
+
+// addTo gives a window's segments to what of finds of them.
+func (s *stream) addTo(segments []*windows.Segment, p *windows.Part, of func(r *rankNoise, at int) *rankPart) {
 	all := p.Cells[windows.Baseline]
-	for slot, now := range s.strips.now {
+	for at, now := range segments {
 		half := -1 // whose other half is at hand
 		for _, r := range s.ranks {
-			if slot >= len(r.parts) || r.known > 0 || !r.many || r.half >= len(all) {
+			part := of(r, at)
+			if part == nil || r.known > 0 || !r.many || r.half >= len(all) {
 				continue
 			}
 			if now != nil && half != r.half {
 				half = r.half
 				s.strips.rest.less(now.Cells[windows.Baseline][r.whole].Hist, now.Cells[windows.Baseline][r.half].Hist)
 			}
-			r.parts[slot].add(now, s.strips.rest.buckets, all[r.whole].N)
+			part.add(now, s.strips.rest.buckets, all[r.whole].N)
 		}
 	}
 }
@@ -85,9 +118,24 @@ func (p *rankPart) over(whole float64) float64 {
 	if measured && p.windows >= partWindows {
 		return max(phi, whole)
 	}
-	most := whole
-	if !measured {
-		most = max(most, p.of.seen.Sizes())
+	return max(phi, whole, 1+(p.most(whole, measured)-1)*(p.all+1)/(p.mine+1))
+}
+
+// most is all the noise that may be of one segment: that of all traffic, and until the segment's own is measured, that of sizes.
+func (p *rankPart) most(whole float64, measured bool) float64 {
+	if measured {
+		return whole
 	}
-	return max(phi, whole, 1+(most-1)*(p.all+1)/(p.mine+1))
+	return max(whole, p.of.seen.Sizes())
+}
+
+// leaning is phi of a sum of contrasts, some of which weigh so many times as much as all do.
+func (p *rankPart) leaning(times float64) armPhi {
+	whole := p.of.arms()
+	if p.of.known > 0 || !p.of.many {
+		return whole
+	}
+	phi, measured := p.seen.Phi(1)
+	phi = max(phi, 1+(p.most(whole[windows.Canary], measured)-1)*max(1, times))
+	return armPhi{phi, phi}
 }

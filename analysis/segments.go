@@ -112,7 +112,11 @@ type roll struct {
 	places  map[string]int
 	now     []placedSegment // of the present part: each place at most once
 	traffic []traffic
-	full    bool // a name had no place
+	full    bool               // a name had no place
+	by      []*windows.Segment // the present ones by place; nil: nothing in this part
+	noise   strataNoise
+
+	placed, left float64 // requests of the baseline so far: at places, and without one
 }
 
 // placedSegment is a segment of the present part at its place.
@@ -125,10 +129,13 @@ type placedSegment struct {
 // strataMost bounds the strata of a stream: segments that come later are compared nowhere, and the rollout holds.
 const strataMost = 256
 
+// newRoll makes one without places but the first.
+func newRoll(listed bool) *roll { return &roll{listed: listed, places: map[string]int{"": 0}} }
+
 func newStrips(slots int, r *schemas.Rollout) *strips {
 	s := &strips{now: make([]*windows.Segment, slots), cut: make([]bool, slots), traffic: make([]traffic, slots)}
 	if r.Stratify {
-		s.strata = &roll{listed: len(r.Segments.List) > 0, places: map[string]int{"": 0}, traffic: make([]traffic, 1)}
+		s.strata = newRoll(len(r.Segments.List) > 0)
 	}
 	return s
 }
@@ -165,16 +172,32 @@ func (s *strips) eachNoise(fn func(*dispersion, *windows.Cell)) {
 // see takes a part's segments.
 func (r *roll) see(segments []windows.Segment) {
 	r.now = r.now[:0]
+	clear(r.by)
+	if len(r.by) == 0 { // by now all tests are there
+		r.open()
+	}
 	for i := range segments {
 		place, ok := r.place(segments[i].Name)
+		n := float64(sizesOf(&segments[i])[windows.Baseline])
 		if !ok || place == 0 && (r.listed || crowded(segments)) {
+			r.left += n
 			continue
 		}
+		r.placed += n
 		s := placedSegment{Segment: &segments[i], place: place}
-		n := sizesOf(s.Segment)
-		s.changed = r.traffic[place].step(n[windows.Canary], n[windows.Baseline])
+		r.by[place] = s.Segment
 		r.now = append(r.now, s)
 	}
+}
+
+// follow looks for changes of the present segments' shares.
+func (r *roll) follow() {
+	for i := range r.now {
+		s := &r.now[i]
+		n := sizesOf(s.Segment)
+		s.changed = r.traffic[s.place].step(n[windows.Canary], n[windows.Baseline])
+	}
+	r.noise.lean(r.traffic, (r.placed+r.left+1)/(r.placed+1))
 }
 
 // place finds or adds a name's place; false where there is none left.
@@ -188,8 +211,14 @@ func (r *roll) place(name string) (at int, ok bool) {
 	}
 	at = len(r.places)
 	r.places[strings.Clone(name)] = at
-	r.traffic = append(r.traffic, traffic{})
+	r.open()
 	return at, true
+}
+
+// open adds a place.
+func (r *roll) open() {
+	r.traffic, r.by = append(r.traffic, traffic{}), append(r.by, nil)
+	r.noise.open()
 }
 
 // crowded reports whether a part has all names that are told apart, and the rest.
@@ -243,6 +272,7 @@ func (j *Judge) sift(s *stream, p *windows.Part) {
 	}
 	if s.strips.strata != nil {
 		s.strips.strata.see(p.Segments)
+		s.strips.strata.follow()
 	}
 	clear(s.strips.now)
 	if j.roster.frozen {

@@ -14,15 +14,31 @@ type strata struct {
 	open []stratum // by the segment's place
 	sum  *increments
 	done []int // places whose block is closed and waits for the step
+	roll *roll
+	cell int // of the stream's metrics
 }
 
 type stratum struct {
 	block block
 	phi   armPhi
 	fresh bool
+	own   partMean // of a mean
 }
 
-func newStrata(s shape) *strata { return &strata{sum: newIncrements(s)} }
+func newStrata(s shape, r *roll, cell int) *strata {
+	return &strata{sum: newIncrements(s), roll: r, cell: cell}
+}
+
+// stratify has contrasts made within segments.
+func (t *trial) stratify(r *roll, cell int) {
+	t.strata = newStrata(t.shape, r, cell)
+	if t.phi != nil {
+		r.noise.of(cell, t.phi)
+	}
+	if t.ranks != nil {
+		t.ranks.stratified = true
+	}
+}
 
 // at is the stratum of a place, made when first asked for.
 func (s *strata) at(place int) *stratum {
@@ -58,7 +74,7 @@ func (g *guard) settle(c clock) {
 // takeStratum adds a segment's window.
 func (t *trial) takeStratum(place int, w *window, c clock) {
 	at := t.strata.at(place)
-	if t.blind() {
+	if t.blind() || t.unknown(place) {
 		if !at.block.empty() {
 			t.closeStratum(place)
 		}
@@ -69,7 +85,7 @@ func (t *trial) takeStratum(place int, w *window, c clock) {
 		t.settle(c)
 	}
 	if at.block.empty() {
-		at.phi = t.phiNext()
+		at.phi = t.phiOf(place)
 	}
 	at.block.add(w)
 	if t.kernel.full(&at.block) {
@@ -90,6 +106,9 @@ func (t *trial) partStratum(place int) {
 func (t *trial) closeStratum(place int) {
 	s := t.strata
 	b := &s.at(place).block
+	if t.noise != nil { // its phi is fixed since it opened
+		s.at(place).own.values.add(b)
+	}
 	if !t.kernel.increments(t.inc, b, s.at(place).phi) {
 		b.clear()
 		return

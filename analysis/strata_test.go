@@ -2,11 +2,15 @@ package analysis
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"streamcanary/schemas"
+	"streamcanary/windows"
 )
 
 // leaningRest is three segments without harm: one that is watched, and two that are not, of which the canary has more of the one that fails more often.
@@ -76,4 +80,132 @@ func TestCrowdedStrata(t *testing.T) {
 			t.Errorf("%d names: %d of the canary's are compared, want %d", names, n, 10*want)
 		}
 	}
+}
+
+// TestStrataNoise: a segment whose users fail together, and of which the canary has far more than of the other, is as noisy in the sum of contrasts as all its noise makes it, and not as all traffic is.
+func TestStrataNoise(t *testing.T) {
+	r := watching(rolloutOf(errors05), 1)
+	r.Stratify = true
+	s := newScript(t, r, Options{})
+	random, k := rand.New(rand.NewPCG(8, 9)), 0
+	step := func(more ...segmentSides) {
+		wild := int64(0)
+		if k++; k%10 == 7 {
+			wild = 24 // of 120, all at once, in three of the eight parts
+		}
+		calm, some := side{n: 800, errors: 8 + random.Int64N(3)}, side{n: 120, errors: wild}
+		for i := range calm.slices { // all of the window's are the first one's
+			calm.slices[i] = windows.SliceCount{N: 115, K: 1}
+		}
+		for i := range 3 {
+			calm.slices[i].K += wild / 3
+		}
+		s.playSegments(1, append([]segmentSides{{"calm", calm, side{n: 8}}, {"wild", some, side{n: 120}}}, more...)...)
+	}
+	const calm, wild, late = 1, 2, 3
+	g := s.guard("errors").canary
+	for range 100 {
+		step()
+	}
+	lean := g.strata.roll.noise.leans[g.strata.cell]
+	w := [2]float64{.01 * 1.01, 2}
+	near, of := 2*920/(800*w[0]+120*w[1]), g.phi.arms().leaning(lean)
+	if math.Abs(lean-near) > .05*near || g.phiOf(calm) != of || g.phiOf(wild) != of || of[0] < 20 {
+		t.Errorf("after 100 windows phi is %v and %v, that of all %v times %v, want about %v", g.phiOf(calm), g.phiOf(wild), g.phi.arms(), lean, near)
+	}
+	for range 300 {
+		step()
+	}
+	if calm, wild := g.phiOf(calm)[0], g.phiOf(wild)[0]; wild < 15 || calm > g.phi.canary() && calm > 4 {
+		t.Errorf("once measured phi is %v of the calm segment, %v of the wild one, %v of all", calm, wild, g.phi.canary())
+	}
+	for i := range 60 {
+		step(segmentSides{"x", side{n: 40}, side{n: 40}})
+		if tested := !g.unknown(late); tested != (i >= 49) {
+			t.Fatalf("a segment that came late is tested after %d windows: %v", i+1, tested)
+		}
+	}
+}
+
+// TestStrataSplitAlike: where all segments are split as all traffic is, they are as noisy together as that.
+func TestStrataSplitAlike(t *testing.T) {
+	of := []traffic{{watch: shareWatch{}}, {watch: shareWatch{100, 900}}, {watch: shareWatch{10, 90}}}
+	n := strataNoise{parts: [][]*dispersion{{{}, {events: 9}, {}}}, leans: []float64{0}}
+	for _, times := range []float64{1, 2} { // of half the traffic that is compared all the noise may be
+		if n.lean(of, times); math.Abs(n.leans[0]-times) > 1e-9 || math.Abs(n.ranks-times) > 1e-9 {
+			t.Errorf("leans %v, of ranks %v, want %v", n.leans, n.ranks, times)
+		}
+	}
+}
+
+// TestSimStratifiedNoise counts rollbacks of healthy canaries in the world of stratify, and of canaries on their margin what fails and passes: users of batch send 20 requests that fail together, and half of them are the canary's; of web's single
+// requests it has one in a hundred.
+func TestSimStratifiedNoise(t *testing.T) {
+	runs := size(8, 200)
+	for _, tt := range []struct {
+		spec string
+		plus float64
+	}{{"errors: rate error increase any", 0}, {"errors: rate error increase 0.5pp", .005}} {
+		fell, kept := make([]bool, runs), make([]bool, runs)
+		inParallel(runs, func(i int, random *rand.Rand) {
+			r := watching(rolloutOf(guardrail(tt.spec)), 2)
+			r.Stratify, r.Phi, r.Patience, r.Stages[0].Bake = true, 1.5, schemas.Never, time.Hour
+			w := &clumpWorld{world: world{random: random}, judge: NewJudge(r, Options{NoIntervals: true}), keys: Metrics(r), plus: tt.plus}
+			for k := range int64(size(60, 500)) {
+				fell[i] = w.step(startMs+k*1000).Action == VerdictRollback || fell[i]
+				kept[i] = w.judge.guards[0].passed || kept[i]
+			}
+		})
+		n, passed, limit := trueOf(fell), trueOf(kept), binomialLimit(runs, .05)
+		if t.Logf("%s: %d of %d rolled back, %d passed, limit %d", tt.spec, n, runs, passed, limit); n > limit || passed > limit {
+			t.Errorf("%s: %d of %d rolled back, %d passed", tt.spec, n, runs, passed)
+		}
+	}
+}
+
+type clumpWorld struct {
+	world world
+	judge *Judge
+	keys  []windows.Metric
+	unit  uint64
+	plus  float64 // the canary's rate less the baseline's
+}
+
+func (w *clumpWorld) step(at int64) Verdict {
+	p := &windows.Part{Stream: serving, StartMs: at}
+	for arm := range windows.Arms {
+		p.Cells[arm] = make([]windows.Cell, len(w.keys))
+		p.Traffic[arm].SampledMin, p.Traffic[arm].SampledMax = 1, 1
+	}
+	w.add(p, "batch", [windows.Arms]float64{10, 10}, 20)
+	w.add(p, "web", [windows.Arms]float64{1900, 20}, 1)
+	return w.judge.Step(p)
+}
+
+// add makes so many users of a segment on average, each with some requests that fail together, one in a hundred.
+func (w *clumpWorld) add(p *windows.Part, name string, users [windows.Arms]float64, each int64) {
+	segment := windows.Segment{Name: name}
+	for arm := range windows.Arms {
+		segment.Cells[arm] = make([]windows.Cell, len(w.keys))
+		for i := range windows.Slices {
+			share := math.Ldexp(1, -min(i+1, windows.Slices-1))
+			n := w.world.poisson(users[arm] * share)
+			k := w.world.binomial(n, .01+float64(arm)*w.plus) * each
+			for range n {
+				w.unit++
+				p.Traffic[arm].Units = append(p.Traffic[arm].Units, windows.UnitSight{Unit: w.unit})
+			}
+			n *= each
+			segment.Served[arm] += n
+			t, at := &p.Traffic[arm], slices.IndexFunc(w.keys, func(m windows.Metric) bool { return m.Key() == "error" })
+			t.Events, t.Served = t.Events+n, t.Served+n
+			c, d := &p.Cells[arm][at], &segment.Cells[arm][at]
+			c.N, c.K, d.N, d.K = c.N+n, c.K+k, d.N+n, d.K+k
+			if windows.Arm(arm) == windows.Baseline {
+				t.Slices[i] += n
+				c.Slices[i].N, c.Slices[i].K = c.Slices[i].N+n, c.Slices[i].K+k
+			}
+		}
+	}
+	p.Segments = append(p.Segments, segment)
 }
