@@ -61,3 +61,41 @@ func (f *follower) overtakes(m message, d *schemas.Decision) bool {
 	newer, err := f.verified(m)
 	return err == nil && versionOf(newer).Compare(versionOf(d)) > 0 && !expired(newer)
 }
+
+// passed reports whether a newer decision that has arrived takes the place of one that was not handed over yet: that one is passed over.
+func (f *follower) passed(d *schemas.Decision) bool {
+	for _, m := range f.held {
+		if m.again || !f.overtakes(m, d) {
+			continue // what is asked again brings no decision of its own
+		}
+		if newer, err := f.verified(m); err == nil && replaces(newer, d, f.o.Consumer) {
+			return true
+		}
+	}
+	return false
+}
+
+// replaces reports whether a newer decision says all that is to be of what an older one asks: of the split, if that asks for one, and of the consumer's own state.
+func replaces(newer, older *schemas.Decision, consumer string) bool {
+	if len(older.Routes) > 0 && older.Mode == schemas.Enforce && (len(newer.Routes) == 0 || newer.Mode != schemas.Enforce) {
+		return false
+	}
+	was, is := orderTo(consumer, older), orderTo(consumer, newer)
+	switch {
+	case was == is:
+		return true
+	case was.Do == schemas.StateFreeze, was.Do == schemas.StateUnfreeze:
+		return is.Do == schemas.StateFreeze || is.Do == schemas.StateUnfreeze || is.Do == schemas.StateRestore
+	}
+	return was.Do == ""
+}
+
+// orderTo is what a decision asks of a store's state; the zero value: nothing.
+func orderTo(consumer string, d *schemas.Decision) schemas.StateOrder {
+	for _, o := range d.State {
+		if o.Store == consumer && d.Mode == schemas.Enforce {
+			return o
+		}
+	}
+	return schemas.StateOrder{}
+}

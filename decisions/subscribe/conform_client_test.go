@@ -29,6 +29,9 @@ type conformConfig struct {
 	Answers  map[string][]string `json:"answers"`
 }
 
+// slowCall is how long a slow call takes, whatever is said to it: longer than the grace of a call that a newer decision has overtaken.
+const slowCall = 3 * time.Second
+
 // answer is what a handler does when it is called for the n-th time, from 0, for a decision.
 func (c *conformConfig) answer(version string, n int) error {
 	all := c.Answers[version]
@@ -40,6 +43,9 @@ func (c *conformConfig) answer(version string, n int) error {
 	}
 	if what, fails := strings.CutPrefix(all[n], "fail:"); fails {
 		return errors.New(what)
+	}
+	if all[n] == "slow" {
+		time.Sleep(slowCall)
 	}
 	if all[n] == "fail" {
 		return errors.New("no disk")

@@ -7,8 +7,8 @@
 //   - A decision reaches the handler only if a key that you trust signed exactly its bytes. Keys come from a file that you were given
 //     (TrustFile), never from NATS, unless you set TrustOnFirstUse.
 //   - (Epoch, Seq) only grow: a decision that isn't above the last one that you carried out is not handed over. Where the route document and
-//     the log differ, the greater one holds: a decision that a newer one has overtaken before it could be handed over is passed over, since
-//     the newer one says all that is to be.
+//     the log differ, the greater one holds: a decision that a newer one has overtaken before it could be handed over is passed over, where
+//     the newer one says all that it asks: a split where it has one, and the same, or more, of a store.
 //   - A handler that returned nil is answered for: `prepared` for the prepare of a start, `applied` else. One that returned an error is answered
 //     `failed`, and called again with growing pauses, until it succeeds or a newer decision comes. One that returned a Rejection is answered
 //     `rejected`, and called again only when the decision is asked again: when its route document is written once more, or, where it has no

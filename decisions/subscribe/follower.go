@@ -149,7 +149,9 @@ func (f *follower) weigh(ctx context.Context, decision *schemas.Decision, m mess
 		f.restored = true
 		f.carryOut(ctx, Delivery{Decision: *decision, Signed: m.signed, Restored: true})
 	case fenceNew:
-		f.seen = v
+		if f.seen = v; f.passed(decision) {
+			return
+		}
 		f.obey(ctx, decision, m.signed)
 	}
 }

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import inspect
 import json
+import math
 import time
 from collections import deque
 from dataclasses import dataclass, replace
@@ -213,7 +214,16 @@ class Follower:
                 await self._answer(d, "rejected", "stale-epoch")
         else:
             self._seen = version
-            await self._obey(d, m.body, late)
+            if not self._passed(d):
+                await self._obey(d, m.body, late)
+
+    def _passed(self, d: Dict[str, Any]) -> bool:
+        """Whether a newer decision that waits takes the place of one that was not handed over yet: that one is passed over."""
+        for m in self._waiting:
+            verified = None if m.again else self._verified(m)  # what is asked again brings no decision of its own
+            if verified is not None and not verified[1] and _version(verified[0]) > _version(d) and _replaces(verified[0], d, self._o.consumer):
+                return True
+        return False
 
     def _asks_again(self, version: Version, m: Message) -> bool:
         """Whether a decision that was refused is asked for once more: by one more writing, and not where what was written before is read again."""
@@ -258,14 +268,17 @@ class Follower:
         """Calls the handler, waits for its end, and returns what came of it. A newer decision that comes in the meantime ends a call that hangs."""
         work = asyncio.ensure_future(call(self._handler, delivery))
         try:
-            while not work.done() and self._overtaken != delivery.version:
-                await asyncio.wait({work, self._arriving}, return_when=asyncio.FIRST_COMPLETED)
-                if not work.done() and self._newer(self._arrived()):
-                    self._overtaken = delivery.version
-            await asyncio.wait({work}, timeout=GRACE)
-            if not work.done():
-                work.cancel()
-            await asyncio.wait({work})
+            ends = math.inf  # when the call is ended, on the monotonic clock
+            while not work.done():
+                left = None if ends == math.inf else max(0.0, ends - time.monotonic())
+                await asyncio.wait({work, self._arriving}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                if work.done():
+                    break
+                if self._arriving.done() and self._newer(self._arrived()) and self._overtaken != delivery.version:
+                    self._overtaken, ends = delivery.version, time.monotonic() + GRACE
+                if time.monotonic() >= ends:
+                    ends = math.inf  # once: a plain handler is waited for
+                    work.cancel()
         finally:
             while not work.done():  # stopped: the handler is waited for
                 work.cancel()
@@ -344,6 +357,22 @@ def _message_id(ack: Dict[str, Any]) -> str:
     """The id that an ack is published with: a true repetition within the stream's window of duplicates is one ack; another reason, or a snapshot that is named only now, isn't."""
     said = hashlib.sha256(f"{ack.get('why', '')}\n{ack.get('snapshot', '')}".encode()).hexdigest()[:16]
     return "/".join((ack["decision"], ack["consumer"], ack["instance"], ack["status"], said))
+
+
+def _replaces(newer: Dict[str, Any], older: Dict[str, Any], consumer: str) -> bool:
+    """Whether a newer decision says all that is to be of what an older one asks: of the split, if that asks for one, and of the consumer's own state."""
+    if older.get("routes") and older["mode"] == "enforce" and not (newer.get("routes") and newer["mode"] == "enforce"):
+        return False
+    was, now = _order_to(consumer, older), _order_to(consumer, newer)
+    if was == now or not was:
+        return True
+    return was["do"] in ("freeze", "unfreeze") and now.get("do") in ("freeze", "unfreeze", "restore")
+
+
+def _order_to(consumer: str, d: Dict[str, Any]) -> Dict[str, Any]:
+    """What a decision asks of a store's state; empty: nothing."""
+    orders = (d.get("state") or []) if d["mode"] == "enforce" else []
+    return next((o for o in orders if o.get("store") == consumer), {})
 
 
 def _done(d: Dict[str, Any], snapshot: str) -> "tuple[str, str, str]":

@@ -5,6 +5,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections import Counter
 from typing import Any, Dict
 
@@ -23,6 +24,8 @@ def answer(config: Dict[str, Any], version: str, n: int) -> None:
     """Does what a handler does when it is called for the n-th time, from 0, for a decision."""
     answers = config["answers"].get(version, [])
     word = answers[n] if n < len(answers) else "ok"
+    if word == "slow":
+        time.sleep(3)  # whatever is said to it
     if word.startswith("fail:"):
         raise OSError(word[len("fail:"):])
     if word == "fail":
@@ -32,7 +35,7 @@ def answer(config: Dict[str, Any], version: str, n: int) -> None:
 
 
 def router(config: Dict[str, Any]):
-    async def handle(d: Delivery) -> None:
+    def handle(d: Delivery) -> None:  # plain: it can't be ended, as one that doesn't heed it can't
         version = f"{d.version.epoch}.{d.version.seq}"
         words = ["given", version, d.decision["action"]]
         if d.routes:
