@@ -9,12 +9,13 @@ import "streamcanary/windows"
 // variance of the sum of all contrasts is at most 1 + (phi-1) max w_s / w times what it were of independent events. Proof: all of it is sum V_s + sum (phi_s-1) V_s, and sum (phi_s-1) E_s = (phi-1) E. The sum
 // is greatest where the segment with the greatest w_s has all the noise. With one mix in both arms that is phi.
 //
-// So it holds of all segments together, until 250 windows have shown what each one's own is; from then on each goes by that, or by ofPart, which holds of each alone. A segment that comes later than the first
+// So it holds of all segments together, until 250 windows, and of rates 200 events, have shown the own noise of those that have nine tenths of the weight; from then on each goes by that, or by ofPart, which holds of each alone. A segment that comes later than the first
 // windows isn't in what was measured by then: it waits until it has shown its own.
 type strataNoise struct {
 	wholes []*dispersion   // of all traffic, by cell, where a rate is compared within segments; else nil
 	parts  [][]*dispersion // theirs by cell and place
 	leans  []float64       // max w_s / w, by cell
+	apart  []bool          // by cell: the segments have shown their own noise
 	ranks  float64         // likewise, of ranks; 0: not known yet
 	late   []bool          // by place
 	seen   int             // windows
@@ -27,12 +28,16 @@ const (
 	strataEarly = 10
 	// leanLeast is so many requests of a segment's baseline that are taken to be split as all are: a few say little.
 	leanLeast = 20
+	// strataEvents is how many events of a segment tell its noise: with fewer there may be clumps that have not come yet.
+	strataEvents = 200
+	// strataTold is the part of the weight that must have told its noise.
+	strataTold = .9
 )
 
 // of adds a cell; places are made later.
 func (n *strataNoise) of(cell int, whole *dispersion) {
 	for len(n.wholes) <= cell {
-		n.wholes, n.parts, n.leans = append(n.wholes, nil), append(n.parts, nil), append(n.leans, 1)
+		n.wholes, n.parts, n.leans, n.apart = append(n.wholes, nil), append(n.parts, nil), append(n.leans, 1), append(n.apart, false)
 	}
 	n.wholes[cell] = whole
 }
@@ -43,6 +48,7 @@ func (n *strataNoise) open() {
 	for cell, whole := range n.wholes {
 		if whole != nil {
 			d := newPartDispersion(whole)
+			d.least = strataEvents
 			d.wait()
 			n.parts[cell] = append(n.parts[cell], d)
 		}
@@ -67,13 +73,19 @@ func (n *strataNoise) measure(now []placedSegment) {
 }
 
 // together reports whether a place's noise is reckoned with that of all.
-func (n *strataNoise) together(place int) bool { return n.seen < partWindows && !n.late[place] }
+func (t *trial) together(place int) bool {
+	n := &t.strata.roll.noise
+	switch {
+	case n.late[place]:
+		return false
+	case t.phi != nil:
+		return !n.apart[t.strata.cell]
+	}
+	return n.seen < partWindows
+}
 
 // lean follows how unlike the splits of the segments are, by their sizes. The noise of all traffic is of so many times as many requests as these have, and all of it may be theirs.
 func (n *strataNoise) lean(of []traffic, times float64) {
-	if n.seen >= partWindows {
-		return
-	}
 	var all shareWatch
 	for i := range of {
 		all.canary, all.baseline = all.canary+of[i].watch.canary, all.baseline+of[i].watch.baseline
@@ -89,13 +101,28 @@ func (n *strataNoise) lean(of []traffic, times float64) {
 	n.ranks = times * leanOf(n.scratch, nil, func(ratio float64) float64 { return ratio / (1 + ratio) })
 	for cell, places := range n.parts {
 		if places != nil {
-			n.leans[cell] = times * leanOf(n.scratch, places, func(ratio float64) float64 { return ratio * (1 + ratio) })
+			n.leans[cell], n.apart[cell] = times*leanOf(n.scratch, places, rateWeight), toldOf(n.scratch, places)
 		}
 	}
 }
 
 // leaning is a segment's size, and the canary's as a multiple of it.
 type leaning struct{ baseline, ratio float64 }
+
+// rateWeight is the variance of a contrast of rates for one event of the baseline.
+func rateWeight(ratio float64) float64 { return ratio * (1 + ratio) }
+
+// toldOf reports whether the segments that have told their noise have nearly all of the weight.
+func toldOf(of []leaning, parts []*dispersion) bool {
+	told, all := 0.0, 0.0
+	for i, d := range parts {
+		w := of[i].baseline * rateWeight(of[i].ratio)
+		if all += w; d.told() {
+			told += w
+		}
+	}
+	return told >= strataTold*all
+}
 
 // leanOf is the greatest weight over the mean one of requests, or of events, where that is less; parts may be nil.
 func leanOf(of []leaning, parts []*dispersion, weight func(ratio float64) float64) float64 {
@@ -118,7 +145,7 @@ func leanOf(of []leaning, parts []*dispersion, weight func(ratio float64) float6
 func (t *trial) unknown(place int) bool {
 	n := &t.strata.roll.noise
 	switch {
-	case n.together(place):
+	case t.together(place):
 		return false
 	case t.phi != nil:
 		return n.late[place] && n.parts[t.strata.cell][place].blind
@@ -132,11 +159,11 @@ func (t *trial) unknown(place int) bool {
 func (t *trial) phiOf(place int) armPhi {
 	n := &t.strata.roll.noise
 	switch {
-	case t.phi != nil && t.phi.known == 0 && n.together(place):
+	case t.phi != nil && t.phi.known == 0 && t.together(place):
 		return t.phi.arms().leaning(n.leans[t.strata.cell])
 	case t.phi != nil:
 		return n.parts[t.strata.cell][place].arms()
-	case t.ranks != nil && n.together(place):
+	case t.ranks != nil && t.together(place):
 		return t.ranks.stratum(place).leaning(n.ranks)
 	case t.ranks != nil:
 		return t.ranks.stratum(place).arms()

@@ -130,9 +130,9 @@ func TestStrataNoise(t *testing.T) {
 // TestStrataSplitAlike: where all segments are split as all traffic is, they are as noisy together as that.
 func TestStrataSplitAlike(t *testing.T) {
 	of := []traffic{{watch: shareWatch{}}, {watch: shareWatch{100, 900}}, {watch: shareWatch{10, 90}}}
-	n := strataNoise{parts: [][]*dispersion{{{}, {events: 9}, {}}}, leans: []float64{0}}
+	n := strataNoise{parts: [][]*dispersion{{{}, {events: 9}, {}}}, leans: []float64{0}, apart: []bool{true}}
 	for _, times := range []float64{1, 2} { // of half the traffic that is compared all the noise may be
-		if n.lean(of, times); math.Abs(n.leans[0]-times) > 1e-9 || math.Abs(n.ranks-times) > 1e-9 {
+		if n.lean(of, times); math.Abs(n.leans[0]-times) > 1e-9 || math.Abs(n.ranks-times) > 1e-9 || n.apart[0] {
 			t.Errorf("leans %v, of ranks %v, want %v", n.leans, n.ranks, times)
 		}
 	}
