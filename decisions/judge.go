@@ -131,9 +131,10 @@ func (t *turn) hold(n holding) {
 	under := t.s.beneath(&n)
 	t.s.Status = StatusHolding
 	action, asks := schemas.ActionHold, who(0)
+	var thawing *Wait
 	if n.freeze {
 		action, asks = schemas.ActionFreeze, stores
-		t.s.freeze()
+		thawing = t.s.freeze()
 	}
 	decided := t.decide(draft{
 		action: action, asks: asks, severity: cmp.Or(n.severity, schemas.Warning), routes: t.s.Routes,
@@ -143,6 +144,7 @@ func (t *turn) hold(n holding) {
 		t.freezes(decided)
 	}
 	t.s.Hold = &Hold{Decision: t.s.Prev.ID, Code: n.reason.Code, Earlier: earlier, Sticky: n.sticky, Under: under}
+	t.notThawing(thawing, decided.ID)
 }
 
 // by is who holds it: the engine, unless somebody is named.

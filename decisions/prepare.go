@@ -62,11 +62,12 @@ func (t *turn) holdStart(n holding) {
 
 // freezePrepared lets the state of a rollout that is prepared take no writes.
 func (t *turn) freezePrepared(d draft) {
-	t.s.freeze()
+	thawing := t.s.freeze()
 	d.routes, d.asks = t.s.Routes, stores
 	decided := t.decide(d.as(schemas.ActionFreeze, schemas.Warning))
 	t.freezes(decided)
 	t.s.Hold.Decision = decided.ID
+	t.notThawing(thawing, decided.ID)
 }
 
 // resumeStart ends the hold of a rollout that has not begun: it begins, or goes on to be prepared.

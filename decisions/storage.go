@@ -231,7 +231,7 @@ func (s *State) FrozenText() string {
 
 // freezing begins a rollback of what has shared state: nothing moves until its stores take no more writes.
 func (t *turn) freezing(d *draft) {
-	t.s.freeze()
+	_ = t.s.freeze() // what was told of it ends with the rollback
 	d.phase, d.routes = schemas.PhasePrepare, t.s.Routes
 }
 

@@ -39,17 +39,32 @@ func (s *State) thaws(names []string) {
 	s.Thawing = &Wait{Want: schemas.AckApplied, NoRouter: true, Stores: slices.Compact(names), Told: s.Thawing != nil && s.Thawing.Told}
 }
 
-// freeze notes that the rollout's own stores, if it has any, are told to take no writes: nobody waits for them to take some.
-func (s *State) freeze() {
+// freeze notes that the rollout's own stores, if it has any, are told to take no writes: nobody waits for them to take some. It returns the wait for that, where it has ended by this; else nil.
+func (s *State) freeze() *Wait {
 	s.Frozen = s.Terms.State.shared()
 	w := s.Thawing
 	if w == nil {
+		return nil
+	}
+	before := w.clone()
+	w.Stores = slices.DeleteFunc(w.Stores, func(name string) bool { return slices.Contains(s.Terms.State.Stores, name) })
+	if len(w.missing()) > 0 {
+		return nil
+	}
+	s.Thawing = nil
+	return before
+}
+
+// notThawing tells those who were told that stores don't take writes again that a person's freeze wants none from them now. w is what it has ended; nil: nothing.
+func (t *turn) notThawing(w *Wait, freeze string) {
+	if w == nil || !w.Told {
 		return
 	}
-	w.Stores = slices.DeleteFunc(w.Stores, func(name string) bool { return slices.Contains(s.Terms.State.Stores, name) })
-	if len(w.missing()) == 0 {
-		s.Thawing = nil
-	}
+	t.notice(schemas.Notice{
+		Kind: schemas.NoticeHandedOn, Severity: schemas.Info, Decision: w.Decision, Attempt: w.Attempt, Order: schemas.StateUnfreeze, Waiting: t.s.remaining(),
+		Sentence: fmt.Sprintf("That %s again (decision %s) isn't waited for any more: a freeze was asked for meanwhile (decision %s), and until that ends no writes are wanted there. Where they were let in by hand, stop them.",
+			agreed(w.missing(), "takes writes", "take writes"), w.Decision, freeze),
+	})
 }
 
 // Owing are the stores that were told to take writes again and have not answered that, ascending: what the model's next epoch must go on to tell them.

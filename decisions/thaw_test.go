@@ -49,6 +49,8 @@ func TestThaw(t *testing.T) {
 			[]string{thawed, "#5 hold 41:9900 42:100" + pauseTo, "#6 resume 41:9900 42:100 over " + id(1, 5) + pauseTo}, "user"},
 		"frozen once more: nobody is to write": {[]Input{resume, item, command(16, CommandFreeze, false), expire(43, id(1, 4)+"/thaw")},
 			[]string{thawed, "#5 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user"}, ""},
+		"frozen once more, after that was told: that ends": {[]Input{resume, item, ack(15, 4, "user", schemas.AckFailed), expire(43, id(1, 4)+"/thaw"), command(44, CommandFreeze, false), expire(103, id(1, 4)+"/thaw")},
+			[]string{thawed, "!ack-refused user", overdue, "again " + id(1, 4), "#5 freeze 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user", "!handed-on frozen"}, ""},
 		"rolled back: that freezes, and has a step of its own": {[]Input{resume, item, verdictOf(16, VerdictRollback), expire(43, id(1, 4)+"/thaw")},
 			[]string{thawed, "#5 rollback prepare 41:9900 42:100 (route) | freeze item@item-before user@user-before | item user"}, ""},
 		"superseded": {[]Input{command(13, CommandSupersede, false), item, expire(43, id(1, 4)+"/thaw")},
@@ -67,6 +69,21 @@ func TestThaw(t *testing.T) {
 				t.Errorf("%q owe an answer (%+v), want %q", have, s.Thawing, test.owing)
 			}
 		})
+	}
+}
+
+// TestFreezeEndsThaw: the notice that ends what was told of writes names the stores, and the freeze.
+func TestFreezeEndsThaw(t *testing.T) {
+	var said []string
+	foldWith(t, func(e Effect) string {
+		if n := e.Notice; n != nil && n.Kind == schemas.NoticeHandedOn {
+			said = append(said, n.Sentence)
+		}
+		return saidWithState(e)
+	}, after(frozenNow(), command(13, CommandResume, false), ack(15, 4, "user", schemas.AckFailed), command(44, CommandFreeze, false))...)
+	want := "That item, user take writes again (decision ranker-42.1.4) isn't waited for any more: a freeze was asked for meanwhile (decision ranker-42.1.5), and until that ends no writes are wanted there. Where they were let in by hand, stop them."
+	if len(said) != 1 || said[0] != want {
+		t.Errorf("%q, want %q", said, want)
 	}
 }
 

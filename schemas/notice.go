@@ -17,7 +17,7 @@ const (
 	NoticeSinkDone          NoticeKind = "sink-done"          // one of those is done after all; Waiting as of rollback-completed
 	NoticeWritesAgain       NoticeKind = "writes-again"       // stores of which people were told take writes again; Waiting as of rollback-completed
 	NoticeAcksComplete      NoticeKind = "acks-complete"      // whose answers people were told are missing, or refusals, have answered as is wanted, or a promotion that nobody answers (stages: external) is seen in the stream; Waiting as of share-as-planned
-	NoticeHandedOn          NoticeKind = "handed-on"          // what people were told isn't done is up to the model's next rollout now; Waiting as of rollback-completed
+	NoticeHandedOn          NoticeKind = "handed-on"          // what people were told isn't done is up to the model's next rollout now, or a person's freeze wants the contrary (Order unfreeze); Waiting as of rollback-completed
 	NoticeCommandRefused    NoticeKind = "command-refused"    // Actor says whose
 	NoticeRolloutDeleted    NoticeKind = "rollout-deleted"    // by Actor, one that had ended: nobody follows what was left to do
 	NoticeRolloutLost       NoticeKind = "rollout-lost"       // this judge decides no longer for the rollout: another one does, the decision log lost decisions, or its record is gone

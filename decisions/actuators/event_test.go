@@ -296,17 +296,19 @@ func TestPeopleReadWhatIsReadable(t *testing.T) {
 	}
 }
 
-// TestFreezeGoesOnAsAWarning: where stores answer a person's freeze late, what is critical is over, and a warning says what stands, and how that ends.
+// TestFreezeGoesOnAsAWarning: where stores answer a person's freeze late, or that is what ends what was told of writes, what is critical is over, and a warning says what stands, and how that ends.
 func TestFreezeGoesOnAsAWarning(t *testing.T) {
-	e := noticeOf(schemas.SinkPagerDuty, schemas.NoticeAcksComplete, schemas.Info)
-	e.Notice.Order, e.Notice.Waiting, e.Notice.Sentence = schemas.StateFreeze, []string{heldFrozen}, "It is acknowledged after all."
-	want := []incident{{severity: schemas.Critical, what: over}, {severity: schemas.Warning, what: fallen}, {incidentState, schemas.Critical, over, ""}}
-	if have := e.incidents(); !slices.Equal(have, want) {
-		t.Errorf("%+v, want %+v", have, want)
-	}
-	text := "It is acknowledged after all. What stands of it is this: frozen. It lasts until somebody ends it: `streamcanary rollout resume ranker-42 --comment WHY`."
-	if have := e.textAt(schemas.Warning); have != text {
-		t.Errorf("%q, want %q", have, text)
+	for kind, order := range map[schemas.NoticeKind]schemas.StateDo{schemas.NoticeAcksComplete: schemas.StateFreeze, schemas.NoticeHandedOn: schemas.StateUnfreeze} {
+		e := noticeOf(schemas.SinkPagerDuty, kind, schemas.Info)
+		e.Notice.Order, e.Notice.Waiting, e.Notice.Sentence = order, []string{heldFrozen}, "It is over."
+		want := []incident{{severity: schemas.Critical, what: over}, {severity: schemas.Warning, what: fallen}, {incidentState, schemas.Critical, over, ""}}
+		if have := e.incidents(); !slices.Equal(have, want) {
+			t.Errorf("%s: %+v, want %+v", kind, have, want)
+		}
+		text := "It is over. What stands of it is this: frozen. It lasts until somebody ends it: `streamcanary rollout resume ranker-42 --comment WHY`."
+		if have := e.textAt(schemas.Warning); have != text {
+			t.Errorf("%s: %q, want %q", kind, have, text)
+		}
 	}
 }
 
