@@ -94,7 +94,9 @@ func (t *turn) decide(d draft) *schemas.Decision {
 	}
 	body := fit(&s.Terms, decision)
 	if d.await != "" && decision.Acks != nil {
+		told := s.toldUnprepared() && d.await == schemas.AckPrepared
 		s.Wait = newWait(&s.Terms, d.asks, d.await, decision)
+		s.Wait.Told = told
 		s.Wait.DeadlineMs = int64(decision.Deadline)
 	}
 	t.record(decision, body)

@@ -49,6 +49,12 @@ func TestAnswersThatCome(t *testing.T) {
 			[]string{advance, "!share-off-plan", "!share-as-planned"}},
 		"a start": {[]Input{applied(1, terms(weight)), expire(11, id(1, 1)+"/acks"), ack(12, 1, "eu", schemas.AckPrepared)},
 			[]string{"!acks-overdue any", "again " + id(1, 1), "#2 start commit 41:9000 42:1000 (route)"}},
+		"a start that is refused, and paused": {[]Input{applied(1, terms(weight)), ack(2, 1, "eu", schemas.AckFailed), command(3, CommandPause, false), ack(4, 2, "eu", schemas.AckPrepared)},
+			[]string{"!ack-refused eu", "#2 hold prepare 41:10000 42:0 over " + id(1, 1) + " (route)", "!acks-complete"}},
+		"that is late, paused and resumed": {[]Input{applied(1, terms(weight)), expire(11, id(1, 1)+"/acks"), command(12, CommandPause, false), command(13, CommandResume, false), command(14, CommandPause, false), ack(15, 4, "eu", schemas.AckPrepared)},
+			[]string{"#4 hold prepare 41:10000 42:0 over " + id(1, 3) + " (route)", "!acks-complete"}},
+		"that is paused, and nobody was told": {[]Input{applied(1, terms(weight)), command(3, CommandPause, false), ack(4, 2, "eu", schemas.AckPrepared)},
+			[]string{"#1 start prepare 41:10000 42:0 (route)", "#2 hold prepare 41:10000 42:0 over " + id(1, 1) + " (route)"}},
 	} {
 		_, words := fold(t, test.in...)
 		if have := words[len(words)-len(test.want):]; !slices.Equal(have, test.want) {

@@ -29,6 +29,11 @@ func (t *turn) preparation(d draft) draft {
 	return d
 }
 
+// toldUnprepared reports whether people were told of answers that are missing before the start, or of refusals: a decision that asks for all of it again doesn't end that, its answers do.
+func (s *State) toldUnprepared() bool {
+	return s.Status == StatusPreparing && s.Wait != nil && (s.Wait.Told || s.Wait.Attempt > 0)
+}
+
 // prepared goes on when all have answered that they are: the start is committed, unless a person holds it. State that is to be frozen is so from here on: there are
 // snapshots now.
 func (t *turn) prepared(w *Wait) {

@@ -56,7 +56,7 @@ func (t toldOf) ofAnswers() bool {
 }
 
 // awaitedBy reports whether the answers are waited for still when a decision is out, as its record has it then: what stores are asked stands in every decision for as long as it is wanted, but where they are asked for
-// a snapshot first; all else ends with what asks anew, or goes its way. A freeze asks only stores, but one before the start asks all again.
+// a snapshot first; all else ends with what asks anew, or goes its way, but for the decisions of people before the start. A freeze asks only stores.
 func (t toldOf) awaitedBy(d *schemas.Decision) bool {
 	asks := func(do ...schemas.StateDo) bool {
 		return slices.ContainsFunc(d.State, func(o schemas.StateOrder) bool { return slices.Contains(do, o.Do) })
@@ -67,11 +67,14 @@ func (t toldOf) awaitedBy(d *schemas.Decision) bool {
 	case schemas.StateUnfreeze:
 		return asks(schemas.StateUnfreeze, schemas.StateSnapshot)
 	}
+	again := d.Phase == schemas.PhasePrepare // before the start: all is asked again, and only answers end what was told
 	switch d.Action {
 	case schemas.ActionAdvance, schemas.ActionPromote, schemas.ActionSupersede, schemas.ActionRollback:
 		return false
 	case schemas.ActionFreeze:
-		return d.Phase == ""
+		return d.Phase == "" || again
+	case schemas.ActionHold, schemas.ActionResume:
+		return d.Acks == nil && d.Phase == "" || again
 	}
 	return d.Acks == nil && d.Phase == ""
 }

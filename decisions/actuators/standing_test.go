@@ -250,6 +250,11 @@ func TestStanding(t *testing.T) {
 	}
 }
 
+func ofPhase(phase schemas.Phase, e *Event) *Event {
+	e.Decision.Phase = phase
+	return e
+}
+
 // TestStandingOfAnswers: answers that are missing, and refusals, are over with a decision after which nobody waits for them.
 func TestStandingOfAnswers(t *testing.T) {
 	repeated := &Event{}
@@ -260,6 +265,8 @@ func TestStandingOfAnswers(t *testing.T) {
 	}{
 		{"begun behind a prepare that is late", []*Event{raising("a", "", schemas.Warning, 1), ofFirst(beginning("a", 2))}, ""},
 		{"begun behind one that is refused", []*Event{telling("a", 1, schemas.NoticeAckRefused), repeated, ofFirst(asking(beginning("a", 2)))}, "a/ warning 1-1 over 2"},
+		{"refused before it begins, paused and resumed", []*Event{telling("a", 1, schemas.NoticeAckRefused), ofPhase(schemas.PhasePrepare, asking(holding("a", 2))), ofPhase(schemas.PhasePrepare, asking(resuming("a", 3)))}, "a/ warning 1-2"},
+		{"and then all answer", []*Event{telling("a", 1, schemas.NoticeAckRefused), ofPhase(schemas.PhasePrepare, asking(holding("a", 2))), ofPhase(schemas.PhasePrepare, asking(resuming("a", 3))), ofFirst(asking(beginning("a", 4)))}, ""},
 		{"promoted while an answer is missing", []*Event{raising("a", "", schemas.Warning, 1), asking(promoting("a", 2))}, ""},
 		{"gone on with while an answer is missing", []*Event{raising("a", "", schemas.Warning, 1), holding("a", 2), resuming("a", 3)}, "a/ warning 1-2"},
 		{"a freeze that isn't answered, and goes on", []*Event{commanding(schemas.StateFreeze, critical(telling("a", 1, schemas.NoticeAckRefused))), repeated, ordering(schemas.StateUnfreeze, resuming("a", 2))}, "a/ critical 1-1 over 2"},
