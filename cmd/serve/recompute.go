@@ -74,6 +74,9 @@ type Recomputed struct {
 // own to say: no record of the journal has it. It is held between the record that it follows from and its storing.
 const clockSkew = time.Minute
 
+// closely says of an epoch that is older than the journal by no more than clocks differ that this proves nothing: nothing that was tampered with, and not that nothing was.
+var closely = fmt.Sprintf(". It is older by no more than clocks may differ (%s), which by itself is no sign that something was tampered with; look whether the topic was made anew just then", clockSkew)
+
 // Recompute computes every decision of a log again from the window journal, and calls found with what isn't the same, to the byte; in the order of the journal, and at the end
 // what never came, and of which epochs of a model, also of one that the log doesn't name, it has nothing at all. An epoch whose beginning the journal has no more (retention), or never had (it was made anew since), is one finding, and none of its decisions is
 // computed.
@@ -102,6 +105,9 @@ func Recompute(ctx context.Context, journal *Journal, log []Published, found fun
 		return a.counts, err
 	}
 	if err = a.beyond(ends); err == nil {
+		err = a.neverBegan()
+	}
+	if err == nil {
 		err = a.missing()
 	}
 	return a.counts, err
@@ -144,7 +150,9 @@ type retrial struct {
 	begins    schemas.Input         // where it began: its first record, by its decisions
 	storedAt  schemas.Time          // when its first decision in the log was
 	gone      bool
-	desk      *desk // nil before its first record, and behind its last
+	older     string // that its first decision was stored before the journal begins, where that is by no more than clocks differ; "": it wasn't
+	opened    bool   // its first record was found
+	desk      *desk  // nil before its first record, and behind its last
 	atMs      int64 // when the record that is taken now was appended
 	program   string
 	gaps      gaps
@@ -207,11 +215,15 @@ func (a *audit) before(record *kafka.Entry) error {
 	}
 	begins := schemas.Time(record.TimeMs)
 	for _, x := range a.order {
-		if x.gone || x.begins.Partition != record.Partition || x.storedAt >= begins-schemas.Time(clockSkew.Milliseconds()) {
+		if x.gone || x.begins.Partition != record.Partition || x.storedAt >= begins {
 			continue
 		}
 		why := fmt.Sprintf("its first decision was stored at %s, and the window journal doesn't reach back that far: the oldest record in partition %d of %s is of %s, and offset %d, at which the epoch began, wasn't deleted by retention. "+
 			"The topic was made anew in between, or this is another Kafka", x.storedAt, record.Partition, JournalTopic, begins, x.begins.From)
+		if x.storedAt >= begins-schemas.Time(clockSkew.Milliseconds()) {
+			x.older = why + closely // what begins in this journal after all is computed
+			continue
+		}
 		if err := a.giveUp(x, FindingBefore, why); err != nil {
 			return err
 		}
@@ -229,16 +241,38 @@ func (a *audit) beyond(ends map[int32]int64) error {
 		if x.gone || at.From < end {
 			continue
 		}
-		if end == 0 && !a.cut && x.storedAt < schemas.Time(a.oldestMs-clockSkew.Milliseconds()) {
+		if end == 0 && !a.cut && x.storedAt < schemas.Time(a.oldestMs) {
 			why := fmt.Sprintf("its first decision was stored at %s, and the window journal doesn't reach back that far: partition %d of %s, in which the epoch began, at offset %d, is empty, and the oldest record in the others is of %s, with none deleted by "+
 				"retention. The topic was made anew in between, or this is another Kafka", x.storedAt, at.Partition, JournalTopic, at.From, schemas.Time(a.oldestMs))
+			if x.storedAt >= schemas.Time(a.oldestMs-clockSkew.Milliseconds()) {
+				why += closely
+			}
 			if err := a.giveUp(x, FindingBefore, why); err != nil {
+				return err
+			}
+			continue
+		}
+		if x.older != "" {
+			if err := a.giveUp(x, FindingBefore, x.older); err != nil {
 				return err
 			}
 			continue
 		}
 		why := fmt.Sprintf("it began at offset %d of partition %d of %s, which ends at %d: is this the Kafka that it was judged by, or was the topic made anew?", at.From, at.Partition, JournalTopic, end)
 		if err := a.giveUp(x, FindingUnfounded, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// neverBegan gives the epochs up whose beginning was not found, and that are older than the journal.
+func (a *audit) neverBegan() error {
+	for _, x := range a.order {
+		if x.gone || x.opened || x.older == "" {
+			continue
+		}
+		if err := a.giveUp(x, FindingBefore, x.older); err != nil {
 			return err
 		}
 	}
@@ -320,7 +354,7 @@ func (a *audit) begin(record *kafka.Entry, e *entry) error {
 	if before := a.desks[r.Model]; before != nil {
 		before.desk = nil
 	}
-	a.desks[r.Model] = x
+	a.desks[r.Model], x.opened = x, true
 	x.desk, x.atMs, x.program = newDesk(s, r, e.epoch), record.TimeMs, e.input.Applied.Terms.Program
 	x.desk.clock, x.desk.gaps = x.clock, &x.gaps
 	effects, err := x.desk.begin(decisions.NewHead(0), record, *e.input)

@@ -377,10 +377,25 @@ func TestRecomputeOfAnOlderJournal(t *testing.T) {
 			}
 		}
 		olderThan("longer", log)
+		stored := make([]schemas.Time, old)
+		closely := func(when string) { // and it is older by no more than clocks differ
+			for i := range stored {
+				stored[i], log[i].StoredAt = log[i].StoredAt, log[old].StoredAt-20_000
+			}
+			olderThan(when+", closely", log)
+			if findings, _ := v.recompute(journalOf(v.kafka), log); !strings.HasSuffix(findings[0].Why, "look whether the topic was made anew just then") {
+				t.Errorf("%s: %s", when, findings[0].Why)
+			}
+			for i := range stored {
+				log[i].StoredAt = stored[i]
+			}
+		}
+		closely("longer")
 		for i := range log[:old] {
 			log[i].Inputs[0].From += 1_000_000
 		}
 		olderThan("shorter", log)
+		closely("shorter")
 		for i := range log[:old] {
 			log[i].StoredAt = log[old].StoredAt
 		}
@@ -401,7 +416,7 @@ func TestRecomputeOfAnEmptyPartition(t *testing.T) {
 	}{
 		{"all is later", []kafka.Entry{{Partition: 0, TimeMs: later}, {Partition: 2, TimeMs: later + 1}}, map[int32]int64{0: 5, 1: 0, 2: 5}, FindingBefore},
 		{"one is of that time", []kafka.Entry{{Partition: 0, TimeMs: later}, {Partition: 2, TimeMs: storedAt}}, map[int32]int64{0: 5, 1: 0, 2: 5}, FindingUnfounded},
-		{"later by what clocks differ", []kafka.Entry{{Partition: 0, TimeMs: storedAt + 30_000}}, map[int32]int64{0: 5, 1: 0}, FindingUnfounded},
+		{"later by what clocks differ", []kafka.Entry{{Partition: 0, TimeMs: storedAt + 30_000}}, map[int32]int64{0: 5, 1: 0}, FindingBefore},
 		{"retention deleted what came before", []kafka.Entry{{Partition: 0, Offset: 3, TimeMs: later}}, map[int32]int64{0: 5, 1: 0}, FindingUnfounded},
 		{"retention deleted all of another one", []kafka.Entry{{Partition: 0, TimeMs: later}}, map[int32]int64{0: 5, 1: 0, 2: 7}, FindingUnfounded},
 		{"it had something", []kafka.Entry{{Partition: 0, TimeMs: later}}, map[int32]int64{0: 5, 1: 2}, FindingUnfounded},
