@@ -127,6 +127,19 @@ func TestStrataNoise(t *testing.T) {
 	}
 }
 
+// TestFewEventsTellNoNoise: with stratify a segment's past is believed once it has shown 200 events, whatever it is tested by: of rare clumps the first may be the canary's.
+func TestFewEventsTellNoNoise(t *testing.T) {
+	for _, stratify := range []bool{false, true} {
+		r := watching(rolloutOf(errors05), 0, "a")
+		r.Stratify = stratify
+		s := newScript(t, r, Options{})
+		s.playSegments(partWindows, segmentSides{"a", side{n: 100}, side{n: 10}})
+		if of := s.judge.streams[0].strips.noises[s.guard("errors").cell][0]; of.told() == stratify {
+			t.Errorf("stratify %v: told %v after %d windows without an error", stratify, of.told(), partWindows)
+		}
+	}
+}
+
 // TestStrataSplitAlike: where all segments are split as all traffic is, they are as noisy together as that.
 func TestStrataSplitAlike(t *testing.T) {
 	of := []traffic{{watch: shareWatch{}}, {watch: shareWatch{100, 900}}, {watch: shareWatch{10, 90}}}
