@@ -383,7 +383,9 @@ func (c *court) judge(ctx context.Context, reader *kafka.Reader) error {
 func (c *court) problem(problem error) error {
 	var gap *kafka.Gap
 	if errors.As(problem, &gap) {
-		return fmt.Errorf("read the window journal: %w", problem)
+		return fmt.Errorf("read the window journal: %w. What rollouts are judged by is gone: topic %s was deleted, emptied or made anew while serve ran, or its retention took what wasn't read yet. "+
+			"Start serve again (a topic that isn't there is made anew): it tells then which rollouts are LOST, and `streamcanary rollout rollback NAME` takes their canaries back; until it runs again nobody judges the canaries: "+
+			"take their traffic back by hand (deploy/OPERATING.md, \"A window journal that is gone\")", problem, JournalTopic)
 	}
 	c.seen.judging.is(problem)
 	c.problemAt = time.Now()

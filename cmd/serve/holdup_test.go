@@ -206,8 +206,14 @@ func TestJournalUnread(t *testing.T) {
 		if warned, again := log.times("can't be read: nothing in it is judged"), log.times("can be read again"); warned != 1 || again != 1 {
 			t.Errorf("it warned %d times and said %d times that it is over, want once each", warned, again)
 		}
-		if err := c.problem(&kafka.Gap{Topic: JournalTopic}); err == nil {
-			t.Error("it goes on without what is gone")
+		err := c.problem(&kafka.Gap{Topic: JournalTopic, Partition: 4, Cause: errors.New("UNKNOWN_TOPIC_ID")})
+		if err == nil {
+			t.Fatal("it goes on without what is gone")
+		}
+		for _, says := range []string{"partition 4: nothing can be read from offset 0 on: UNKNOWN_TOPIC_ID. ", "topic streamcanary.windows was deleted", "Start serve again", "nobody judges the canaries: take their traffic back by hand"} {
+			if !strings.Contains(err.Error(), says) {
+				t.Errorf("%v doesn't say %q", err, says)
+			}
 		}
 	})
 }

@@ -14,7 +14,10 @@ type Gap struct {
 
 // Error says what is missing.
 func (g *Gap) Error() string {
-	if g.To >= g.From {
+	switch {
+	case g.To == g.From:
+		return fmt.Sprintf("read topic %s partition %d: nothing can be read from offset %d on: %v", g.Topic, g.Partition, g.From, g.Cause)
+	case g.To > g.From:
 		return fmt.Sprintf("read topic %s partition %d: offsets %d to %d are gone: %v", g.Topic, g.Partition, g.From, g.To-1, g.Cause)
 	}
 	return fmt.Sprintf("read topic %s partition %d: read up to offset %d, but the log now ends at %d: %v",
