@@ -42,6 +42,14 @@ func (s *State) toldMissing() []string {
 	return missing
 }
 
+// AwaitsPerson is the code of a hold that goes on until a person says something: an approval, or one that only a person ends; "": there is none.
+func (s *State) AwaitsPerson() string {
+	if h := s.Hold; h != nil && !s.Status.Ended() && (h.Sticky || h.Code == codeApproval) {
+		return h.Code
+	}
+	return ""
+}
+
 // RoutersText is which of those whose answer is waited for carry the routes, for a person: no store, and no sink that only tells. "" where all have answered.
 func (s *State) RoutersText() string {
 	names := slices.DeleteFunc(s.Missing(), func(name string) bool { return s.Terms.isStore(name) || s.Terms.isSink(name) })

@@ -263,7 +263,7 @@ func TestDeleteWhatIsUnknown(t *testing.T) {
 		t.Errorf("without force: %v", err)
 	}
 	const want = "rollout r is deleted\nleft: nothing was decided for it any more, so no decision has ended it, and no traffic was moved: by the last decision that is known routes are 41 70.00 %, 42 30.00 %; " +
-		"look at what routers of model m do, and move the traffic by hand\n"
+		"look at what routers of model m do, and move the traffic by hand. Its file and record are gone, and with them which sinks it had: end incidents of it that are open by hand (PagerDuty, Alertmanager)\n"
 	if err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "r", at: at, force: true}); err != nil || told.String() != want {
 		t.Errorf("%v: told\n%s\nwant\n%s", err, &told, want)
 	}

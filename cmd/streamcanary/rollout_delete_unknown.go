@@ -59,7 +59,7 @@ func leftUnknown(live *serve.Standing) string {
 	if len(live.Routes) > 0 {
 		has = "by the last decision that is known routes are " + routeText(live.Routes)
 	}
-	return fmt.Sprintf("nothing was decided for it any more, so no decision has ended it, and no traffic was moved: %s; look at what routers of model %s do, and move the traffic by hand", has, live.Model)
+	return fmt.Sprintf("nothing was decided for it any more, so no decision has ended it, and no traffic was moved: %s; look at what routers of model %s do, and move the traffic by hand. Its file and record are gone, and with them which sinks it had: end incidents of it that are open by hand (PagerDuty, Alertmanager)", has, live.Model)
 }
 
 // takenAway waits until the service has it no more.

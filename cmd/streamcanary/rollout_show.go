@@ -76,6 +76,7 @@ type rolloutLine struct {
 	Why       string       `json:"why,omitempty"`
 	RefusedAt schemas.Time `json:"refused_at,omitzero"` // where a refusal is kept
 	Waiting   []string     `json:"waiting,omitempty"`   // for the answers of these
+	Person    string       `json:"person,omitempty"`    // a person is waited for, since it holds for this
 	Stands    []string     `json:"stands,omitempty"`    // what people were told of, and that isn't over, by the record
 	Undone    bool         `json:"undone,omitempty"`    // a rollback that is not yet carried out
 	Lost      string       `json:"lost,omitempty"`      // why the service that answers no longer decides for it: what the record has may not be published
@@ -93,7 +94,7 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 	l := rolloutLine{Type: "rollout", Rollout: s.Rollout, Model: state.Terms.Model, Baseline: state.Terms.Baseline,
 		Canary: state.Terms.Canary, Status: statusOf(state), Epoch: state.Epoch, Seq: state.Seq, EventTime: schemas.Time(state.EventMs)}
 	if state.Status != "" {
-		l.Waiting, l.Stands, l.Undone = state.Missing(), state.Stands(), state.Undone()
+		l.Waiting, l.Person, l.Stands, l.Undone = state.Missing(), state.AwaitsPerson(), state.Stands(), state.Undone()
 		l.Stage, l.Stages = state.Stage+1, len(state.Terms.Stages)
 	}
 	if state.Status == "" {
@@ -229,9 +230,13 @@ func orDash(s string) string {
 	return s
 }
 
-// waitsText is whose answer is waited for, or that the canary must drain, and what stands that people were told of.
+// waitsText is whose answer is waited for, a person's, too, or that the canary must drain, and what stands that people were told of.
 func (l *rolloutLine) waitsText() string {
-	text := strings.Join(l.Waiting, ", ")
+	waiting := l.Waiting
+	if l.Person != "" {
+		waiting = append(slices.Clone(waiting), fmt.Sprintf("a person (%s)", l.Person))
+	}
+	text := strings.Join(waiting, ", ")
 	if text == "" && l.Undone {
 		text = "the canary to drain"
 	}

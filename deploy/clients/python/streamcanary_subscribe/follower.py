@@ -312,7 +312,7 @@ class Follower:
         self._retry_at = time.monotonic() + min(RETRY_FIRST * 2 ** min(self._failures, 10), RETRY_MOST)
         self._failures += 1
         self._tell(f"decision {d['id']} (attempt {delivery.attempt}): {err!r}")
-        await self._answer(d, "failed", str(err) or type(err).__name__)
+        await self._answer(d, "failed", _why(err))
 
     def _keep(self, delivery: Delivery) -> None:
         """Notes that a decision is carried out, before it is answered for."""
@@ -357,6 +357,14 @@ def _message_id(ack: Dict[str, Any]) -> str:
     """The id that an ack is published with: a true repetition within the stream's window of duplicates is one ack; another reason, or a snapshot that is named only now, isn't."""
     said = hashlib.sha256(f"{ack.get('why', '')}\n{ack.get('snapshot', '')}".encode()).hexdigest()[:16]
     return "/".join((ack["decision"], ack["consumer"], ack["instance"], ack["status"], said))
+
+
+def _why(err: BaseException) -> str:
+    """What failed, for people elsewhere: an error's own words where it was raised with a sentence, as those of systems and libraries; one of Python's own says little without its type (a KeyError only the key)."""
+    text, kind = str(err), type(err)
+    if text and (isinstance(err, (OSError, RuntimeError)) or kind is Exception or kind.__module__ != "builtins"):
+        return text
+    return f"{kind.__name__}: {text}" if text else kind.__name__
 
 
 def _replaces(newer: Dict[str, Any], older: Dict[str, Any], consumer: str) -> bool:

@@ -320,6 +320,13 @@ class Errors(unittest.TestCase):
             Options(models=["m"], consumer="c", trust=Trust(PUBLIC)).on_error(RuntimeError("model m: one\n two"))
         self.assertEqual(err.getvalue(), "streamcanary: model m: one two\n")
 
+    def test_why(self):
+        for err, want in (
+            (KeyError("phase"), "KeyError: 'phase'"), (TypeError("no len()"), "TypeError: no len()"), (AssertionError(), "AssertionError"), (asyncio.CancelledError(), "CancelledError"),
+            (OSError("no disk"), "no disk"), (TimeoutError("no answer"), "no answer"), (RuntimeError("no room"), "no room"), (Exception("it failed"), "it failed"), (json.JSONDecodeError("no value", "", 0), "no value: line 1 column 1 (char 0)"),
+        ):
+            self.assertEqual(follower._why(err), want)
+
 
 if __name__ == "__main__":
     unittest.main()
