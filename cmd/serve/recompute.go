@@ -153,7 +153,7 @@ type retrial struct {
 	older     string // that its first decision was stored before the journal begins, where that is by no more than clocks differ; "": it wasn't
 	opened    bool   // its first record was found
 	desk      *desk  // nil before its first record, and behind its last
-	atMs      int64 // when the record that is taken now was appended
+	atMs      int64  // when the record that is taken now was appended
 	program   string
 	gaps      gaps
 }
