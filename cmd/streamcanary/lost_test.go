@@ -132,7 +132,7 @@ func TestListOfWhatStands(t *testing.T) {
 		"all users are harmed": {harmed, "stands: no_refuge\n", `"stands":["no_refuge"]`},
 		"it was deleted":       {gone, "-\n", ""},
 		"suspect":              {suspect, "router-a; stands: errors, router-a\n", `"stands":["errors","router-a"]`},
-		"an approval": {decisions.State{Status: decisions.StatusHolding, Hold: &decisions.Hold{Code: "approval"}}, "a person (approval)\n", ""},
+		"an approval":          {decisions.State{Status: decisions.StatusHolding, Hold: &decisions.Hold{Code: "approval"}}, "a person (approval)\n", ""},
 		"a pause, and an answer that is missing": {decisions.State{Status: decisions.StatusHolding, Hold: &decisions.Hold{Code: "paused", Sticky: true}, Wait: &decisions.Wait{Stores: []string{"router-a"}, NoRouter: true}},
 			"router-a, a person (paused)\n", ""},
 		"a hold of the engine": {decisions.State{Status: decisions.StatusHolding, Hold: &decisions.Hold{Code: "undecided"}}, "-\n", ""},
