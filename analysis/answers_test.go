@@ -238,9 +238,9 @@ func TestSlowAnswersUnwatched(t *testing.T) {
 	if have, want := fmt.Sprintf("%q", s.told), `["4: continue" "8: continue (canary_absent)" "63: rollback canary_missing (canary_absent)"]`; have != want || s.judge.AnswersMs() != 0 {
 		t.Errorf("%s, answers of %d ms, want %s", have, s.judge.AnswersMs(), want)
 	}
-	s.health = schemas.Health{Silent: 70 * time.Second, NoData: 140 * time.Second, Traffic: schemas.OnWarn}
+	s.health = schemas.Health{Silent: 70 * time.Second, NoData: 140 * time.Second}
 	s.play(t, 3000)
-	if last := s.told[len(s.told)-1]; slices.ContainsFunc(s.told, func(told string) bool { return strings.Contains(told, "hold") }) || !strings.HasSuffix(last, ": promote") {
+	if last := s.told[len(s.told)-1]; slices.ContainsFunc(s.told, func(told string) bool { return strings.Contains(told, "rollback") }) || !strings.HasSuffix(last, ": promote") {
 		t.Errorf("with more silence borne: %q", s.told)
 	}
 }
