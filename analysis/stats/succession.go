@@ -14,7 +14,7 @@ import (
 //
 // When. For clumps that are shorter than 125 windows, in rates that change slowly, or once.
 //
-// Cost: 656 bytes and constant time; no allocation.
+// Cost: 640 bytes and constant time; no allocation.
 //
 // Conventions: a window that is empty of exposures is left out. Negative, NaN and infinite counts, and more events than exposures, panic. Before phi is
 // measured a NaN prior comes back. The zero value is ready to use.

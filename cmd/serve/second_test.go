@@ -272,7 +272,7 @@ func TestAnotherKey(t *testing.T) {
 		}
 		v.stopService()
 		v.wait(20*time.Second + 70*time.Millisecond)
-		if ready := v.pageAt("127.0.0.1:8089", "/readyz"); !strings.HasPrefix(ready, "503 rollout story is lost") {
+		if ready := v.pageAt("127.0.0.1:8089", "/readyz"); !strings.HasPrefix(ready, "503 rollout story stands by here") {
 			t.Errorf("the stranger: %s", ready)
 		}
 		v.stopService = v.service()
