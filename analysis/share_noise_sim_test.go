@@ -105,3 +105,23 @@ func TestSilenceWithoutUnits(t *testing.T) {
 		}
 	}
 }
+
+// TestShareNoiseOfSteps: a share that is moved, by the stages or by others, is no noise: each step begins anew.
+func TestShareNoiseOfSteps(t *testing.T) {
+	for _, told := range []bool{true, false} {
+		random := rand.New(rand.NewPCG(17, 2))
+		var s shareNoise
+		for step, share := range []float64{.01, .05, .2, .5} {
+			for i := range 300 {
+				p := &windows.Part{}
+				for arm, share := range [windows.Arms]float64{windows.Baseline: 1 - share, windows.Canary: share} {
+					p.Traffic[arm].Events = int64(distuv.Poisson{Lambda: 1000 * share, Src: random}.Rand())
+				}
+				s.take(p, told && step > 0 && i == 0)
+			}
+		}
+		if phi := s.phi(1); phi > 2 {
+			t.Errorf("after four shares of single predictions, told of them %v: phi %.2f", told, phi)
+		}
+	}
+}

@@ -104,3 +104,34 @@ func TestSuccessionSeesClumpsNotChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestSuccessionBreak: what begins anew is held against nothing that was, and few pairs are known to be few.
+func TestSuccessionBreak(t *testing.T) {
+	var s Succession
+	if few := s.Few(); !math.IsInf(few, 1) {
+		t.Errorf("of nothing: a limit of %v", few)
+	}
+	random := rand.New(rand.NewPCG(5, 17))
+	for _, share := range []float64{.01, .05, .2, .5, .05, .4} {
+		s.Break()
+		for range 30 {
+			n := 0.0
+			for range 500 {
+				if random.Float64() < share {
+					n++
+				}
+			}
+			s.Add(500, n)
+		}
+	}
+	if phi, measured := s.Phi(1); !measured || phi > 2 || s.Few() != 1 {
+		t.Errorf("six shares, each of its own: phi %v, %v, few %v", phi, measured, s.Few())
+	}
+	s = Succession{}
+	for _, k := range []float64{10, 0, 0, 0, 10, 0} { // a clump of ten now and then
+		s.Add(200, k)
+	}
+	if few := s.Few(); few < 10 {
+		t.Errorf("two clumps of ten: a limit of %v", few)
+	}
+}
