@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"gonum.org/v1/gonum/stat/distuv"
+
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
@@ -70,6 +72,27 @@ func TestAbsentCanary(t *testing.T) {
 		"Look whether the router sends it what it says it does, whether it runs and answers, and whether its events say version \"42\".")
 	s.play(20, side{n: 900}, side{n: 100}) // it is latched
 	s.want(VerdictRollback, codeCanaryMissing)
+}
+
+// TestAbsentCanaryOfCallers: where no event names a unit, and a caller sends a hundred predictions at once, every other second, that none has come to a canary of 5 % in a minute proves nothing yet; of as many single
+// requests it does.
+func TestAbsentCanaryOfCallers(t *testing.T) {
+	for _, at := range []struct {
+		many int64
+		code string
+	}{{1, codeCanaryMissing}, {100, codeNotBegun}} {
+		r := rolloutOf(errors05)
+		r.Health.NoData, r.Stages = time.Minute, []schemas.Stage{{WeightBP: 500, Max: time.Hour, Then: schemas.OnHold}}
+		s := newScript(t, r, Options{})
+		s.judge.Due(s.atMs, true)
+		random := rand.New(rand.NewPCG(17, 3))
+		for range 160 {
+			s.play(1, side{n: at.many * int64(distuv.Poisson{Lambda: 50 / float64(at.many), Src: random}.Rand())}, side{})
+		}
+		if s.verdict.Code != at.code {
+			t.Errorf("callers of %d: %s, want %s", at.many, s.verdict.Code, at.code)
+		}
+	}
 }
 
 // TestAbsentCanaryComes ends with its first window: nothing of the wait enters the epoch.

@@ -224,6 +224,19 @@ func TestRareEventsInWiderWindows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		early, late := make([]float64, 11), make([]float64, 11)
+		for i := range early {
+			after := s.noiseAfter(i, 8*time.Second)
+			early[i], late[i] = after(4), after(100)
+		}
+		slices.Sort(early)
+		slices.Sort(late)
+		if early[5] < 2 || late[5] > 2 {
+			t.Errorf("%s: noise of %.2f is reckoned with after half a minute, and %.2f after 800 s", g.Name, early[5], late[5])
+		}
+		if wide := s.runs(canary, failed, sight{width: 8 * time.Second, most: 10, last: true}); wide[0].phi == wide[1].phi {
+			t.Errorf("%s: each run knows the same noise, %v", g.Name, wide[0].phi)
+		}
 		fine := s.runs(canary, failed, sight{width: time.Second, most: 3000, last: true})
 		slices.SortFunc(fine, func(a, b course) int { return compareWindows(a.windows, b.windows) })
 		want, got := float64(fine[len(fine)/2].windows), s.reach(canary, failed)
