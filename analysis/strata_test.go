@@ -109,7 +109,8 @@ func TestStrataNoise(t *testing.T) {
 	}
 	lean := g.strata.roll.noise.leans[g.strata.cell]
 	w := [2]float64{.01 * 1.01, 2}
-	near, of := 2*920/(800*w[0]+120*w[1]), g.phi.arms().leaning(lean)
+	near, all := 2*920/(800*w[0]+120*w[1]), g.phi.arms()
+	of := armPhi{1 + lean*(all[0]-1), 1 + lean*(all[1]-1)}
 	if math.Abs(lean-near) > .05*near || g.phiOf(calm) != of || g.phiOf(wild) != of || of[0] < 20 {
 		t.Errorf("after 100 windows phi is %v and %v, that of all %v times %v, want about %v", g.phiOf(calm), g.phiOf(wild), g.phi.arms(), lean, near)
 	}
