@@ -156,9 +156,9 @@ func TestAnewAfterADoubt(t *testing.T) {
 		s.play(30, fine, ill)
 		anew := newScript(t, s.rollout, Options{Phi: 1})
 		anew.play(30, fine, ill)
-		for i, one := range g.trials() { // half of what is left is staked, as of a new test
+		for i, one := range g.trials() { // half of what is left is staked, in 32 bits, as of a new test
 			want := left[i] + math.Log((1+math.Exp(anew.judge.guards[0].trials()[i].any.LogE()))/2)
-			if got := one.any.LogE(); math.Abs(got-want) > 1e-9 {
+			if got := one.any.LogE(); math.Abs(got-want) > 1e-6 {
 				t.Errorf("%s, test %d: evidence %.6f after a new beginning, want half of a new test's on what is left: %.6f", text, i, got, want)
 			}
 		}

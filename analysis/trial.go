@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"math"
+
 	"streamcanary/analysis/stats"
 	"streamcanary/windows"
 )
@@ -99,10 +101,10 @@ type trial struct {
 	strata  *strata // nil: contrasts are not made within segments
 	phiNow  armPhi  // of the open block: it changes only between blocks
 	fresh   bool    // the share has changed since the last tested block
+	renewed bool    // no block was tested since a new beginning
 	weights startWeights
-	stake   float64     // what its weights are parts of: 1, and after a new beginning what was left
-	firstAt int64       // the window that its weights count from
-	renewed bool        // no block was tested since a new beginning
+	stake   float32     // what its weights are parts of: 1, and after a new beginning what was left
+	firstAt int32       // the window that its weights count from
 	inc     *increments // scratch
 	any     mixture
 	beyond  mixture // == any where one test is both
@@ -259,9 +261,9 @@ type span struct{ fromMs, toMs int64 }
 func (t *trial) step(inc *increments, at span, c clock) closing {
 	how := closing{fromMs: at.fromMs, onset: &t.onset, hot: t.any.LogE() >= batchHot}
 	if t.renewed {
-		t.renewed, t.firstAt = false, c.window(at.fromMs)
+		t.renewed, t.firstAt = false, int32(c.window(at.fromMs))
 	}
-	how.weight = t.stake * t.weights.through(c.window(at.toMs-c.widthMs)-t.firstAt, c.horizon)
+	how.weight = float64(t.stake) * t.weights.through(c.window(at.toMs-c.widthMs)-int64(t.firstAt), c.horizon)
 	t.any.Step(inc.any, how.weight)
 	if t.beyond != t.any {
 		t.beyond.Step(inc.beyond, how.weight)
@@ -283,7 +285,7 @@ func (t *trial) step(inc *increments, at span, c clock) closing {
 // often than one, as a life has for its stakes a part of what those before it haven't spent (stats.Mixture.Anew): a half of it, then a third, and so on, so that ten or a hundred of them
 // leave enough. For people the account keeps what was.
 func (t *trial) anew(n int32) {
-	t.stake = t.any.Anew() / float64(1+n)
+	t.stake = math.Nextafter32(float32(t.any.Anew()/float64(1+n)), 0) // never more
 	if t.beyond != t.any {
 		t.beyond.Anew()
 	}
