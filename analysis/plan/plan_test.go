@@ -191,26 +191,32 @@ func TestPlannedNoiseOfMeans(t *testing.T) {
 	}
 }
 
+// plannedAsFine wants the time to a failure that is planned, with wider windows, to be within a factor of that in so many windows of a second.
+func plannedAsFine(t *testing.T, s *setting, canary []atom, most int, factor float64) {
+	t.Helper()
+	fine := s.runs(canary, failed, sight{width: time.Second, most: most, last: true})
+	slices.SortFunc(fine, func(a, b course) int { return compareWindows(a.windows, b.windows) })
+	want, got := float64(fine[len(fine)/2].windows), s.reach(canary, failed)
+	seconds := (got.After - s.after(0, time.Second)).Seconds()
+	t.Logf("%s: %.0f s in windows of a second, %.0f s planned (%s)", s.guard.Name, want, seconds, got.How)
+	if want <= levelWindows || seconds > factor*want || want > factor*seconds {
+		t.Errorf("%s: %.0f s in windows of a second, %.0f s planned (%s)", s.guard.Name, want, seconds, got.How)
+	}
+}
+
 // TestWiderWindows: what takes longer than windows of the rollout's own width are drawn for is planned with wider ones, and comes out as with its own, for rates and
 // for means whose noise is measured.
 func TestWiderWindows(t *testing.T) {
 	r := parsed(t, "  patience: never\n  outcomes: {click: {within: 1m, value: sum, cap: 100}}\n  guardrails: [{name: ctr, rate: click, decrease: 4%}, {name: revenue, mean: click, decrease: 5%}]\n"+
 		"  stages: [{weight: 10, bake: 1m, max: 24h}]\n")
 	tr := Stated(r, traffic(t, "requests: 2000\nrates: {click: 2%}\nmeans: {revenue: {mean: 3.2, deviation: 15}}\n"))
-	for at, g := range r.Guardrails {
+	for at := range r.Guardrails {
 		s := newSetting(r, place{guardrail: at}, &tr, Options{Runs: 9})
 		canary, err := harmed(s.guard, s.healthy, UsualHarm(s.guard))
 		if err != nil {
 			t.Fatal(err)
 		}
-		fine := s.runs(canary, failed, sight{width: time.Second, most: 6000, last: true})
-		slices.SortFunc(fine, func(a, b course) int { return compareWindows(a.windows, b.windows) })
-		want, got := float64(fine[len(fine)/2].windows), s.reach(canary, failed)
-		seconds := (got.After - s.after(0, time.Second)).Seconds()
-		t.Logf("%s: %.0f s in windows of a second, %.0f s planned (%s)", g.Name, want, seconds, got.How)
-		if want <= levelWindows || seconds > 1.6*want || want > 1.6*seconds {
-			t.Errorf("%s: %.0f s in windows of a second, %.0f s planned (%s)", g.Name, want, seconds, got.How)
-		}
+		plannedAsFine(t, s, canary, 6000, 1.6)
 	}
 }
 
@@ -237,14 +243,7 @@ func TestRareEventsInWiderWindows(t *testing.T) {
 		if wide := s.runs(canary, failed, sight{width: 8 * time.Second, most: 10, last: true}); wide[0].phi == wide[1].phi {
 			t.Errorf("%s: each run knows the same noise, %v", g.Name, wide[0].phi)
 		}
-		fine := s.runs(canary, failed, sight{width: time.Second, most: 3000, last: true})
-		slices.SortFunc(fine, func(a, b course) int { return compareWindows(a.windows, b.windows) })
-		want, got := float64(fine[len(fine)/2].windows), s.reach(canary, failed)
-		seconds := (got.After - s.after(0, time.Second)).Seconds()
-		t.Logf("%s: %.0f s in windows of a second, %.0f s planned (%s)", g.Name, want, seconds, got.How)
-		if want <= levelWindows || seconds > 1.3*want || want > 1.3*seconds {
-			t.Errorf("%s: %.0f s in windows of a second, %.0f s planned (%s)", g.Name, want, seconds, got.How)
-		}
+		plannedAsFine(t, s, canary, 3000, 1.3)
 	}
 }
 
