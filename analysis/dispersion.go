@@ -43,7 +43,6 @@ type dispersion struct {
 	counted int64             // windows of past
 	events  float64           // of the baseline
 	before  float64           // of a segment: the events that all traffic had had before
-	least   float64           // of a stratum: so many events it must have had before its past is believed
 	phis    [shards]float64   // by size, as far as they were asked for since something was measured; 0: not yet. Every test of a window asks
 }
 
@@ -202,13 +201,17 @@ func (d *dispersion) canary() float64 {
 	return d.of(shardSize(d.traced.ratio))
 }
 
-// partWindows is how long a segment's own noise is watched before it is believed: ten batches of 25 windows.
-const partWindows = 250
+const (
+	// partWindows is how long a segment's own noise is watched before it is believed: ten batches of 25 windows.
+	partWindows = 250
+	// partEvents is how many events of a segment tell its noise: with fewer there may be clumps that have not come yet.
+	partEvents = 200
+)
 
 // told reports whether a segment's own past is believed.
-func (d *dispersion) told() bool { return d.counted >= partWindows && d.events >= d.least }
+func (d *dispersion) told() bool { return d.counted >= partWindows && d.events >= partEvents }
 
-// ofPart is a segment's phi, where that of all traffic is known. What its baseline did in time tells of it, and until that was watched for long enough, all
+// ofPart is a segment's phi, where that of all traffic is known. What its baseline did in time tells of it, and until that was watched for long enough and had enough events, all
 // the noise there is may be this segment's: then phi-1 is as many times that of all traffic as there are events of all for one of its.
 func (d *dispersion) ofPart(whole float64) float64 {
 	if d.known > 0 {

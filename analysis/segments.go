@@ -150,9 +150,6 @@ func (s *strips) noise(cell, slot int, whole *dispersion) *dispersion {
 	}
 	if s.noises[cell][slot] == nil {
 		s.noises[cell][slot] = newPartDispersion(whole)
-		if s.strata != nil { // else what segments prove would change
-			s.noises[cell][slot].least = strataEvents
-		}
 	}
 	return s.noises[cell][slot]
 }

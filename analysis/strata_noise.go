@@ -28,8 +28,6 @@ const (
 	strataEarly = 10
 	// leanLeast is so many requests of a segment's baseline that are taken to be split as all are: a few say little.
 	leanLeast = 20
-	// strataEvents is how many events of a segment tell its noise: with fewer there may be clumps that have not come yet.
-	strataEvents = 200
 	// strataTold is the part of the weight that must have told its noise.
 	strataTold = .9
 )
@@ -48,7 +46,6 @@ func (n *strataNoise) open() {
 	for cell, whole := range n.wholes {
 		if whole != nil {
 			d := newPartDispersion(whole)
-			d.least = strataEvents
 			d.wait()
 			n.parts[cell] = append(n.parts[cell], d)
 		}

@@ -128,15 +128,21 @@ func TestStrataNoise(t *testing.T) {
 	}
 }
 
-// TestFewEventsTellNoNoise: with stratify a segment's past is believed once it has shown 200 events, whatever it is tested by: of rare clumps the first may be the canary's.
+// TestFewEventsTellNoNoise: a segment's past is believed once it has shown 200 events, with stratify or without, whatever it is tested by: of rare clumps the first may be the canary's.
 func TestFewEventsTellNoNoise(t *testing.T) {
 	for _, stratify := range []bool{false, true} {
 		r := watching(rolloutOf(errors05), 0, "a")
 		r.Stratify = stratify
 		s := newScript(t, r, Options{})
-		s.playSegments(partWindows, segmentSides{"a", side{n: 100}, side{n: 10}})
-		if of := s.judge.streams[0].strips.noises[s.guard("errors").cell][0]; of.told() == stratify {
-			t.Errorf("stratify %v: told %v after %d windows without an error", stratify, of.told(), partWindows)
+		for _, step := range []struct {
+			windows int
+			errors  int64
+			told    bool
+		}{{partWindows, 0, false}, {partEvents - 1, 1, false}, {1, 1, true}} {
+			s.playSegments(step.windows, segmentSides{"a", side{n: 100, errors: step.errors}, side{n: 10}})
+			if of := s.judge.streams[0].strips.noises[s.guard("errors").cell][0]; of.told() != step.told {
+				t.Errorf("stratify %v: told %v after %d windows with %g errors", stratify, of.told(), of.counted, of.events)
+			}
 		}
 	}
 }
@@ -164,7 +170,9 @@ func TestSimStratifiedNoise(t *testing.T) {
 		inParallel(runs, func(i int, random *rand.Rand) {
 			r := watching(rolloutOf(guardrail(tt.spec)), 2)
 			r.Stratify, r.Phi, r.Patience, r.Stages[0].Bake = true, 1.5, schemas.Never, time.Hour
-			w := &clumpWorld{world: world{random: random}, judge: NewJudge(r, Options{NoIntervals: true}), keys: Metrics(r), plus: tt.plus}
+			w := &clumpWorld{world: world{random: random}, judge: NewJudge(r, Options{NoIntervals: true}), keys: Metrics(r), plus: tt.plus, of: []clumpUsers{
+				{"batch", [windows.Arms]float64{10, 10}, 20, .01}, {"web", [windows.Arms]float64{1900, 20}, 1, .01},
+			}}
 			for k := range int64(size(60, 500)) {
 				fell[i] = w.step(startMs+k*1000).Action == VerdictRollback || fell[i]
 				kept[i] = w.judge.guards[0].passed || kept[i]
@@ -177,12 +185,44 @@ func TestSimStratifiedNoise(t *testing.T) {
 	}
 }
 
+// TestSimFewEventsOfASegment counts how often the own guardrail of a healthy segment fails whose users send 20 requests that fail together, once in 1,000 windows of an arm, where others fail a thousand times as often: its share is half of what segments have, since there is "other", too.
+func TestSimFewEventsOfASegment(t *testing.T) {
+	for _, stratify := range []bool{false, true} {
+		runs := size(40, 200)
+		fell := make([]bool, runs)
+		inParallel(runs, func(i int, random *rand.Rand) {
+			r := watching(rolloutOf(guardrail("errors: rate error increase any")), 0, "few")
+			r.Stratify, r.Phi, r.Patience, r.Stages[0].Bake = stratify, 1.5, schemas.Never, time.Hour
+			w := &clumpWorld{world: world{random: random}, judge: NewJudge(r, Options{NoIntervals: true}), keys: Metrics(r), of: []clumpUsers{
+				{"few", [windows.Arms]float64{1, 1}, 20, .001}, {"web", [windows.Arms]float64{100, 100}, 1, .1},
+			}}
+			for k := range int64(size(600, 1500)) {
+				w.step(startMs + k*1000)
+				fell[i] = fell[i] || w.judge.guards[0].segments[0].state == failed
+			}
+		})
+		n, limit := trueOf(fell), binomialLimit(runs, .05*segmentShare/2)
+		if t.Logf("stratify %v: %d of %d fail, limit %d", stratify, n, runs, limit); n > limit {
+			t.Errorf("stratify %v: %d of %d healthy segments fail, limit %d", stratify, n, runs, limit)
+		}
+	}
+}
+
+// clumpUsers are a segment's users in a window, on average, the requests of each, and what share of them fails with all of theirs.
+type clumpUsers struct {
+	name  string
+	users [windows.Arms]float64
+	each  int64
+	rate  float64
+}
+
 type clumpWorld struct {
 	world world
 	judge *Judge
 	keys  []windows.Metric
 	unit  uint64
 	plus  float64 // the canary's rate less the baseline's
+	of    []clumpUsers
 }
 
 func (w *clumpWorld) step(at int64) Verdict {
@@ -191,25 +231,26 @@ func (w *clumpWorld) step(at int64) Verdict {
 		p.Cells[arm] = make([]windows.Cell, len(w.keys))
 		p.Traffic[arm].SampledMin, p.Traffic[arm].SampledMax = 1, 1
 	}
-	w.add(p, "batch", [windows.Arms]float64{10, 10}, 20)
-	w.add(p, "web", [windows.Arms]float64{1900, 20}, 1)
+	for i := range w.of {
+		w.add(p, &w.of[i])
+	}
 	return w.judge.Step(p)
 }
 
-// add makes so many users of a segment on average, each with some requests that fail together, one in a hundred.
-func (w *clumpWorld) add(p *windows.Part, name string, users [windows.Arms]float64, each int64) {
-	segment := windows.Segment{Name: name}
+// add makes a segment's users.
+func (w *clumpWorld) add(p *windows.Part, of *clumpUsers) {
+	segment := windows.Segment{Name: of.name}
 	for arm := range windows.Arms {
 		segment.Cells[arm] = make([]windows.Cell, len(w.keys))
 		for i := range windows.Slices {
 			share := math.Ldexp(1, -min(i+1, windows.Slices-1))
-			n := w.world.poisson(users[arm] * share)
-			k := w.world.binomial(n, .01+float64(arm)*w.plus) * each
+			n := w.world.poisson(of.users[arm] * share)
+			k := w.world.binomial(n, of.rate+float64(arm)*w.plus) * of.each
 			for range n {
 				w.unit++
 				p.Traffic[arm].Units = append(p.Traffic[arm].Units, windows.UnitSight{Unit: w.unit})
 			}
-			n *= each
+			n *= of.each
 			segment.Served[arm] += n
 			t, at := &p.Traffic[arm], slices.IndexFunc(w.keys, func(m windows.Metric) bool { return m.Key() == "error" })
 			t.Events, t.Served = t.Events+n, t.Served+n
