@@ -165,6 +165,44 @@ func TestAnewAfterADoubt(t *testing.T) {
 	}
 }
 
+// TestLivesOfALimit: the test of a limit that begins anew behind an outage of both arms has what it hasn't spent, as one behind a doubt has, and what it had proven is taken back: so all lives together err no more often than one may, and
+// nothing more is asked of a later one. The baseline's test is new.
+func TestLivesOfALimit(t *testing.T) {
+	for _, text := range []string{"outage: rate error above 5%", "slow: quantile 0.9 latency above 50ms"} {
+		s := newScript(t, rolloutOf(guardrail(text)), Options{Phi: 1})
+		g := s.judge.guards[0]
+		fine, ill := side{n: 100, latencyMs: 20}, side{n: 100, latencyMs: 20, errors: 12, slow: 14, slowMs: 90}
+		anew := newScript(t, s.rollout, Options{Phi: 1})
+		anew.play(2, fine, ill)
+		fresh, at := anew.judge.guards[0], g.family.fail.thresholds[g.member]
+		for life := int32(1); life <= 3; life++ {
+			s.play(20, fine, fine)
+			s.play(60, ill, ill)
+			if !g.bothArms || !g.family.fail.proven[g.member] {
+				t.Fatalf("%s: no outage of both arms after %d new beginnings", text, g.again)
+			}
+			for g.again < life {
+				s.play(1, fine, ill)
+			}
+			left := g.canary.any.LogE()
+			if left >= 0 || g.family.fail.proven[g.member] || g.family.any.max[g.member] != 0 || g.baseline.any.LogE() != 0 {
+				t.Errorf("%s: life %d begins with evidence %.3f, the baseline's %.3f, at most %.3f", text, life+1, left, g.baseline.any.LogE(), g.family.any.max[g.member])
+			}
+			s.play(2, fine, ill)
+			n := float64(life)
+			want := left + math.Log((n+math.Exp(fresh.anyE()))/(n+1)) // a part of what is left is staked, as of a new test
+			if got := g.anyE(); math.Abs(got-want) > 1e-6 {
+				t.Errorf("%s, life %d: evidence %.6f, want %.6f", text, life+1, got, want)
+			}
+		}
+		for g.anyE() < at {
+			if s.play(1, fine, ill); (g.state == failed) != (g.anyE() >= at) {
+				t.Fatalf("%s: %s at evidence %.2f of %.2f", text, g.state, g.anyE(), at)
+			}
+		}
+	}
+}
+
 // TestHarmed: segments are told to be harmed by what their evidence is now, at a share of a tenth of mistakes among them: of four segments one alone
 // needs e-values of 40, two need 20 each.
 func TestHarmed(t *testing.T) {

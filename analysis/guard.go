@@ -35,7 +35,7 @@ type guard struct {
 	histCell int      // where its histogram is; cell, unless an exact counter is tested
 	display  *display // the predictions that it points at; nil: none
 	rounding float64  // of a quantile: what values are rounded to, in their unit; 0: they aren't
-	anew     func()   // of a limit: begins its tests anew
+	anew     func()   // of a limit: makes its tests, or makes them anew
 	edges    [2]int   // where the histograms of rounded values are, as low and as high as they may have been; both cell: they aren't rounded
 	canary   *trial
 	more     []*trial // of a distribution that is looked at by quantiles: those beside the first one, each a test of its own
@@ -284,6 +284,11 @@ func (g *guard) restart() {
 		*g.mixed = mixed{}
 	}
 	g.passed = false
+	g.forget()
+}
+
+// forget takes back what the tests have proven.
+func (g *guard) forget() {
 	g.family.any.forget(g.member)
 	g.family.fail.forget(g.member)
 }
@@ -384,15 +389,16 @@ func (g *guard) voidState() schemas.State {
 // that evidence lasts; a later one must be proven by what is there then.
 //
 // The baseline is back within its limit when that is proven by what came since its evidence last spoke against it. Then both tests begin anew: what the canary is
-// beyond from there on is its own doing. Each new beginning asks for log 2 more, so that however many there are, they err no more often together than the
-// first; that the moment is chosen by evidence of the baseline makes it calibrated, not exact.
+// beyond from there on is its own doing. The canary's has for its stakes what it hasn't spent (trial.follow), so that however many new beginnings there are, all together err no more often than
+// one test may; that the moment is chosen by evidence of the baseline makes it calibrated, not exact.
 func (g *guard) limitState(proven bool) schemas.State {
 	if g.bothArms && g.baselineBack() {
-		g.anew()
-		g.bothArms, g.estimated, g.beyond = false, 0, false
 		g.again++
+		g.anew()
+		g.forget()
+		g.bothArms, g.estimated, g.beyond = false, 0, false
 	}
-	now := proven && g.anyE() >= g.family.fail.thresholds[g.member]+float64(g.again)*math.Ln2
+	now := proven && g.anyE() >= g.family.fail.thresholds[g.member]
 	switch {
 	case !g.stillThere():
 		g.bothArms = false

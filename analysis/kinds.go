@@ -71,9 +71,13 @@ func (j *Judge) equip(s *stream, g *guard) {
 	default:
 		noise := levelsOf(spec)
 		g.anew = func() {
+			last := g.canary
 			g.canary, g.baseline = newLimit(spec, windows.Canary, keep, noise), newLimit(spec, windows.Baseline, keep, noise)
 			j.calibrated(s, g, g.canary)
 			j.calibrated(s, g, g.baseline)
+			if last != nil {
+				g.canary.follow(last, g.again)
+			}
 		}
 		g.anew()
 	}

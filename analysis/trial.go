@@ -299,6 +299,12 @@ func (t *trial) anew(n int32) {
 	}
 }
 
+// follow gives a trial that takes another one's place, at its n-th new beginning, what that one's tests haven't spent.
+func (t *trial) follow(last *trial, n int32) {
+	last.anew(n)
+	t.any, t.beyond, t.stake, t.renewed = last.any, last.beyond, last.stake, true
+}
+
 // passLogE is the log evidence that the margin is kept; 0 where nothing can pass.
 func (t *trial) passLogE() float64 {
 	if t.pass == nil {
