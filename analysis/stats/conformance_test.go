@@ -81,6 +81,11 @@ type unplayed struct{}
 func (unplayed) logE() float64   { return 0 }
 func (unplayed) logMax() float64 { return 0 }
 
+func isSequence(k kind) bool {
+	_, ok := k.start().(sequence)
+	return ok
+}
+
 func TestConformance(t *testing.T) {
 	slices.SortFunc(kinds, func(a, b kind) int { return strings.Compare(a.name, b.name) })
 	for i, k := range kinds {
@@ -95,8 +100,7 @@ func TestConformance(t *testing.T) {
 			for i, law := range k.tiny {
 				conformsInMean(t, k, i, law)
 			}
-			_, isSequence := k.start().(sequence)
-			if len(k.tiny) == 0 && !isSequence || len(k.idle) == 0 || len(k.edges) == 0 || k.harm == nil {
+			if len(k.tiny) == 0 && !isSequence(k) || len(k.idle) == 0 || len(k.edges) == 0 || k.harm == nil {
 				t.Fatal("nothing is enumerated, idle, or odd, or there is no harm to find")
 			}
 			if k.anyOrder {
@@ -316,19 +320,24 @@ func (p *pooledZ) logMax() float64 {
 // in a world that stands still (where only the looks are wrong).
 func TestTheHarnessCatchesAWrongTest(t *testing.T) {
 	const alpha = 0.05
-	for _, ramp := range []bool{true, false} {
-		k := kind{name: "pooled z", start: func() process { return &pooledZ{} }, null: func(r *rand.Rand) func(int) any {
-			w := worldOfRates{r: r, size: 4000, rate: 0.01, rho: 1, blocks: 60}
-			return func(t int) any {
-				if !ramp {
-					t = 0
+	wrong := map[string]func() process{
+		"pooled z-test": func() process { return &pooledZ{} }, "interval of one look": func() process { return &repeatedZ{} },
+	}
+	for name, start := range wrong {
+		for _, ramp := range []bool{true, false} {
+			k := kind{name: name, start: start, null: func(r *rand.Rand) func(int) any {
+				w := worldOfRates{r: r, size: 4000, rate: 0.01, rho: 1, blocks: 60}
+				return func(t int) any {
+					if !ramp {
+						t = 59 // half of the traffic: no count is small
+					}
+					return w.block(t)
 				}
-				return w.block(t)
+			}}
+			limit := binomialLimit(*runs, alpha)
+			if alarms := alarmsIn(k, k.null, *runs, alpha); alarms <= limit {
+				t.Errorf("ramp %v: the repeated %s alarmed in %d of %d runs; the harness let it pass", ramp, name, alarms, *runs)
 			}
-		}}
-		limit := binomialLimit(*runs, alpha)
-		if alarms := alarmsIn(k, k.null, *runs, alpha); alarms <= limit {
-			t.Errorf("ramp %v: the repeated pooled z-test alarmed in %d of %d runs; the harness let it pass", ramp, alarms, *runs)
 		}
 	}
 }
@@ -355,10 +364,26 @@ func TestEveryTestIsRegistered(t *testing.T) {
 				continue
 			}
 			says := strings.HasSuffix(f.Name.Name, "Increment") || strings.HasSuffix(f.Name.Name, "Increments") ||
-				f.Name.Name == "LogE" || f.Name.Name == "Interval"
+				f.Name.Name == "LogE"
 			if says && !slices.ContainsFunc(kinds, func(k kind) bool { return k.file == name }) {
 				t.Errorf("%s has %s and no kind for TestConformance", name, f.Name.Name)
 			}
+			if saysBounds(f) && !slices.ContainsFunc(kinds, func(k kind) bool { return k.file == name && isSequence(k) }) {
+				t.Errorf("%s has the bounds %s and no sequence for TestConformance", name, f.Name.Name)
+			}
 		}
 	}
+}
+
+// saysBounds reports whether a function returns a lower and an upper bound.
+func saysBounds(f *ast.FuncDecl) bool {
+	var names []string
+	if f.Type.Results != nil {
+		for _, result := range f.Type.Results.List {
+			for _, name := range result.Names {
+				names = append(names, name.Name)
+			}
+		}
+	}
+	return slices.Equal(names, []string{"lower", "upper"})
 }
