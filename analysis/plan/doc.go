@@ -17,6 +17,6 @@
 // Events are drawn at a constant rate and share, independently, or in clumps of the over-dispersion that is stated or was surveyed; how noisy they are is measured
 // as a rollout measures it. No burst, no cycle of the day, and no noise of single hosts is drawn, and the canary is harmful from its first window on. A median of
 // 21 runs is within about a quarter of that of very many (Options.Runs), and replays of such traffic agree with it as far (TestPlannedIsSimulated); what takes more than 400 of
-// a rollout's windows, of means whose noise is measured, to about a half (TestWiderWindows). Rates above 10 %
+// a rollout's windows, of means of outcomes or of gauges, to about a half (Reach.Rough, TestWiderWindows). Rates above 10 %
 // are planned by the test for low ones, which needs more. Everything is a function of its arguments; all functions may be called at once from several goroutines.
 package plan

@@ -54,7 +54,7 @@ var ErrShareOfPart = errors.New("beside where the stage's weight is not the cana
 
 // Make plans every stage. The error says which harm can't be, or that the canary's share is unknown.
 //
-// Claim. Each Reach is about the median of rollouts of such traffic: an estimate without an interval, within about a quarter of that of very many runs.
+// Claim. Each Reach is about the median of rollouts of such traffic: an estimate without an interval, within about a quarter of that of very many runs, or a half (Reach.Rough).
 //
 // When. The traffic is as it was stated or surveyed: at a constant rate, without bursts or cycles of the day, and a canary that is harmful from its first
 // window on. Reach.How says where it was reckoned and not simulated.

@@ -202,6 +202,9 @@ func plannedAsFine(t *testing.T, s *setting, canary []atom, most int, factor flo
 	if want <= levelWindows || seconds > factor*want || want > factor*seconds {
 		t.Errorf("%s: %.0f s in windows of a second, %.0f s planned (%s)", s.guard.Name, want, seconds, got.How)
 	}
+	if mean := s.guard.Kind == schemas.MeanGuardrail; got.Rough != mean {
+		t.Errorf("%s: said to be rough: %v", s.guard.Name, got.Rough)
+	}
 }
 
 // TestWiderWindows: what takes longer than windows of the rollout's own width are drawn for is planned with wider ones, and comes out as with its own, for rates and

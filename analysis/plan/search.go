@@ -28,6 +28,7 @@ type Reach struct {
 	After    time.Duration
 	How      How
 	Patience bool    // a failure by patience rather than by proof
+	Rough    bool    // to about a half rather than a quarter, as windows are wider than the rollout's: of a mean of outcomes or of gauges, whose noise such windows tell less well
 	Phi      float64 // over-dispersion that the test reckoned with by then, a median; 0: it needs none; of ranks and of predictions' means what was stated or surveyed, of ranks else 1
 }
 
@@ -68,13 +69,18 @@ func (s *setting) reach(canary []atom, what event) Reach {
 		runs := s.runs(canary, what, l)
 		slices.SortFunc(runs, func(a, b course) int { return compareWindows(a.windows, b.windows) })
 		if mid := runs[len(runs)/2]; mid.windows > 0 {
-			return Reach{mid.events, s.after(mid.windows, l.width), Simulated, mid.patience, medianPhi(runs)}
+			return Reach{mid.events, s.after(mid.windows, l.width), Simulated, mid.patience, s.rough(l), medianPhi(runs)}
 		}
 		if l.last {
 			return s.beyond(canary, what, sighted{runs, l})
 		}
 	}
 	panic("plan: no sight is the last")
+}
+
+// rough reports whether what such a sight says is so to about a half.
+func (s *setting) rough(l sight) bool {
+	return l.width > s.rollout.Window && s.guard.Kind == schemas.MeanGuardrail && s.guard.From != schemas.KindPrediction
 }
 
 // runs are courses in worlds with different seeds. Where the first ones tell that most come to nothing, and wider windows follow, only those.
@@ -139,7 +145,7 @@ func (s *setting) beyond(canary []atom, what event, seen sighted) Reach {
 		if math.IsInf(events, 1) || after > reachMost.Seconds() || after < s.stage.Max.Seconds() {
 			return Reach{How: Unreached, Phi: phi}
 		}
-		return Reach{events, s.after(int(after/seen.width.Seconds()), seen.width), Ruled, false, phi}
+		return Reach{events, s.after(int(after/seen.width.Seconds()), seen.width), Ruled, false, false, phi}
 	}
 	return s.paced(seen)
 }
@@ -167,7 +173,7 @@ func (s *setting) paced(seen sighted) Reach {
 	if !(pace > 0) || end < leastSeen || windows*seen.width.Seconds() > reachMost.Seconds() {
 		return Reach{How: Unreached, Phi: medianPhi(runs)}
 	}
-	return Reach{windows * events, s.after(int(math.Ceil(windows)), seen.width), Paced, false, medianPhi(runs)}
+	return Reach{windows * events, s.after(int(math.Ceil(windows)), seen.width), Paced, false, false, medianPhi(runs)}
 }
 
 // Search for the smallest harm: between these multiples of the margin (or of the usual harm, where there is none) on top of it.

@@ -37,8 +37,9 @@ to pass where there is none; which harm is the smallest that the stage finds, by
 how many false rollbacks a fleet must expect a year.
 
 The baseline's traffic is surveyed from a log (--log, read as replay reads it), or stated: with flags, or in a file (--traffic) with the same
-names. Every figure is the median of small simulations that the judge itself judges, within about a quarter of what many would say (--runs); ~ marks what takes
-longer than eight times the stage: it is reckoned, for rates by their test on the counts to expect, else from the pace of the evidence so far.
+names. Every figure is the median of small simulations that the judge itself judges, within about a quarter of what many would say (--runs). Of a
+mean of outcomes or samples that takes more than 400 windows it is about a half, which is said then. ~ marks what takes longer than eight times the
+stage: it is reckoned, for rates by their test on the counts to expect, else from the pace of the evidence so far.
 
 HARM is what SUSPECT and FAILS are of (--harm; else twice the margin; of a limit the level itself). "1.2k in 57s" is 1,200 canary requests, 57 s after the first of
 them. SMALLEST HARM FOUND is found within the stage in 4 of 5 cases. RISK is the guardrail's share of falseRollback. PHI is how noisy the test takes the events

@@ -33,7 +33,7 @@ func (p planPrinter) asText(stages []plan.Stage, fleet plan.Fleet) error {
 	fmt.Fprintf(p.out, "\nfalse rollbacks: at most %.3g a year for %s with %.4g rollouts a year each, at falseRollback %g%s;\n"+
 		"  false holds: at most %.3g (of guardrails with on: hold, of a silent baseline, of checks of the input and self-tests)\n",
 		fleet.FalseRollbacks, models(fleet.Models), fleet.Rollouts, r.Risk.FalseRollback, silent, fleet.FalseHolds)
-	_, err := fmt.Fprintln(p.out, "medians of simulations, to about a quarter: events independent but for a phi that was stated or surveyed, the harm there from the first window on; ~ beyond eight times the stage, reckoned")
+	_, err := fmt.Fprintln(p.out, "medians of simulations, to about a quarter, where nothing else is said: events independent but for a phi that was stated or surveyed, the harm there from the first window on; ~ beyond eight times the stage, reckoned")
 	return err
 }
 
@@ -100,6 +100,9 @@ func (p planPrinter) notes(s *plan.Stage) []string {
 		if g.Blind != "" {
 			notes = append(notes, g.Name+": "+g.Blind)
 		}
+		if text := roughNote(g); text != "" {
+			notes = append(notes, g.Name+": "+text)
+		}
 		if text := passNote(g, s); text != "" {
 			notes = append(notes, g.Name+": "+text)
 		}
@@ -118,6 +121,24 @@ func within(floor time.Duration, r *schemas.Rollout) string {
 		return ", and the time within which its outcomes come"
 	}
 	return ""
+}
+
+// roughNote says which times are less certain than the others.
+func roughNote(g *plan.Guardrail) string {
+	var rough []string
+	if g.Suspect != nil && g.Suspect.Rough {
+		rough = append(rough, "suspect")
+	}
+	if g.Fail.Rough {
+		rough = append(rough, "fails")
+	}
+	if g.Pass.Rough {
+		rough = append(rough, "passes without harm")
+	}
+	if rough == nil {
+		return ""
+	}
+	return strings.Join(rough, ", ") + ": to about a half, since so long a time is simulated with wider windows than the rollout's, which tell less of a mean's noise"
 }
 
 // passNote says what it costs to wait for a guardrail to pass.
@@ -245,10 +266,11 @@ type planReach struct {
 	Events   *float64 `json:"canary_events"` // null: not in sight
 	Seconds  *float64 `json:"seconds"`
 	Patience bool     `json:"by_patience,omitempty"`
+	Rough    bool     `json:"rough,omitempty"` // to about a half rather than a quarter
 }
 
 func lineReach(r plan.Reach) *planReach {
-	one := &planReach{How: r.How, Patience: r.Patience}
+	one := &planReach{How: r.How, Patience: r.Patience, Rough: r.Rough}
 	if seconds := r.After.Seconds(); r.How != plan.Unreached {
 		one.Events, one.Seconds = &r.Events, &seconds
 	}
