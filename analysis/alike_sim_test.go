@@ -40,6 +40,41 @@ func TestSimAlike(t *testing.T) {
 	}
 }
 
+// TestSimAlikeWholly does it of users who have one request in each of 60 windows, all with the same latency, where the rollout's phi says so: of ranks that they may be wholly alike (2), of limits of a tail how many of its events one user can have on end (60). Nine in ten are below 41.3 ms,
+// 99 in 100 below 74.6.
+func TestSimAlikeWholly(t *testing.T) {
+	runs := size(24, 400)
+	limit := binomialLimit(runs, .05)
+	for _, row := range []struct {
+		spec  string
+		phi   float64
+		until schemas.State
+	}{
+		{"g: quantile 0.5 latency increase any", 2, failed}, {"g: quantile 0.99 latency increase any", 2, failed},
+		{"g: distribution latency mann-whitney increase any", 2, failed}, {"g: distribution latency ks increase any", 2, failed},
+		{"g: quantile 0.9 latency above 41.4ms", 2, failed}, {"g: quantile 0.99 latency above 74.8ms", 60, failed},
+		{"g: quantile 0.9 latency above 41.2ms", 2, schemas.StatePassed}, {"g: quantile 0.99 latency above 74.4ms", 60, schemas.StatePassed},
+	} {
+		at := make([]int, runs)
+		inParallel(runs, func(i int, random *rand.Rand) {
+			r := rolloutOf(guardrail(row.spec))
+			r.Risk.FalseRollback, r.Risk.FalsePromote, r.Phi = .1, .05, row.phi
+			w := newRowWorld(t, r, random)
+			at[i] = w.alike(1, 60, 300, func(_ windows.Arm, level float64) float64 { return 20 * math.Exp(.566*level) }, row.until)
+		})
+		wrong := 0
+		for _, x := range at {
+			if x >= 0 {
+				wrong++
+			}
+		}
+		t.Logf("%-50s phi %2g: %3d of %d are told %s (limit %d)", row.spec, row.phi, wrong, runs, row.until, limit)
+		if wrong > limit {
+			t.Errorf("%s, phi %g: %d of %d are told %s, the limit is %d", row.spec, row.phi, wrong, runs, row.until, limit)
+		}
+	}
+}
+
 // TestSimAlikeMeans does it of means: a user's predictions all have the same score, evenly between 0 and 1, or, where a canary must not pass, it is just at the margin. It stands at the limit that it must not be above.
 func TestSimAlikeMeans(t *testing.T) {
 	runs := size(30, 400)

@@ -62,15 +62,21 @@ func (a *Alike) Add(s Scores, n, k []float64) {
 
 // Phi is what to divide evidence by. Until the scores are measured it is at least the prior, and at least what sizes of units allow within a block. Of longer batches of which there are no
 // ten yet it is what their sizes allow, with values that are as alike as in shorter ones, or, where no unit has several values in these, as alike as normal values whose pairs have the prior. Never below 1.
+//
+// Where units stay for longer than a batch, the next one shows the same units again, and if the two halves happen to be equal they are so in each. Values that go to the halves one by one differ by chance. So less than that
+// says that batches are not independent: then neither that size nor a longer one says how alike values are.
 func (a *Alike) Phi() float64 {
 	phi := 1.0
 	if !a.scores.Measured() {
 		phi = max(phi, a.prior, a.Sizes())
 	}
-	rho := a.assumed
+	rho, stuck := a.assumed, false
 	for i := range dispersionSizes {
 		size, most := a.sizes.batches[i].size()
 		seen, few := a.scores.batches[i].limitOf()
+		if stuck = stuck || a.scores.batches[i].stuck(); stuck {
+			seen, few = math.Inf(1), true
+		}
 		by := max(0, seen-1) / (size - 1) // how alike values are by this size, at most
 		if few {
 			seen, by = min(seen, 1+rho*(most-1)), min(rho, by)
@@ -93,6 +99,15 @@ func (b *spreadBatch) size() (point, limit float64) {
 	}
 	u, v, _ := spreadOf(b.n, b.k)
 	return (b.u + u) / (b.v + v), max(1, limit)
+}
+
+// stuckZ is how many standard deviations less than independent values a stuck batch varies: one in a thousand by chance.
+const stuckZ = 3.09
+
+// stuck reports whether the batches vary less than independent ones.
+func (b *batch) stuck() bool {
+	nu := b.v * b.v / b.vv
+	return nu >= 3 && b.u/b.v < chiSquareAbove(nu, stuckZ)
 }
 
 // limitOf is one batch size's upper limit: that of a chi-square with as many degrees of freedom as there are batches, or R4's, whichever is greater. Where there are few batches, or some outweigh all others, it says

@@ -96,6 +96,28 @@ func playAlike(random *rand.Rand, many, stay int, alike float64, windows int) fl
 	return a.Phi()
 }
 
+// TestAlikeStuck: where the same units stay, and both halves of them happen to be equal, batch after batch says so; that is no proof that a unit's values aren't alike.
+func TestAlikeStuck(t *testing.T) {
+	shares := []float64{1 << 40, 1 << 39, 1 << 39}
+	for _, row := range []struct {
+		name        string
+		excess      func(random *rand.Rand) float64 // of a block's scores, in standard deviations of single values
+		least, most float64
+	}{
+		{"equal halves, of units that stay", func(*rand.Rand) float64 { return .1 }, 20, math.Inf(1)},
+		{"halves that differ as single values do", (*rand.Rand).NormFloat64, 1, 30},
+	} {
+		a := NewAlike(len(shares), 0, 2)
+		random := rand.New(rand.NewPCG(1, 1))
+		for range 30 {
+			a.Add(Scores{Excess: 5 * row.excess(random), Variance: 25, Events: 100}, shares, []float64{110, 50, 40})
+		}
+		if phi := a.Phi(); phi < row.least || phi > row.most {
+			t.Errorf("%s: phi %.3g, want %g to %g", row.name, phi, row.least, row.most)
+		}
+	}
+}
+
 // TestAlikeAllocatesNothing: a block costs no memory.
 func TestAlikeAllocatesNothing(t *testing.T) {
 	a := NewAlike(2, 10_000, 1.5)

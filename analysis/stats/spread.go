@@ -115,9 +115,12 @@ func (b *spreadBatch) limit() (float64, bool) {
 }
 
 // chiSquareFloor is what a chi-square by its degrees of freedom, three or more, is above in 95 % (Wilson and Hilferty).
-func chiSquareFloor(nu float64) float64 {
+func chiSquareFloor(nu float64) float64 { return chiSquareAbove(nu, dispersionZ) }
+
+// chiSquareAbove is what it is above but for z, at most 3.1, standard deviations of a normal value.
+func chiSquareAbove(nu, z float64) float64 {
 	a := 2 / (9 * nu)
-	root := 1 - a - dispersionZ*math.Sqrt(a) // positive from 1.6 degrees of freedom on
+	root := 1 - a - z*math.Sqrt(a) // positive from three degrees of freedom on
 	return root * root * root
 }
 
