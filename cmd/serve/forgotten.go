@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type forgotten struct {
 	record   bool // there is one, and nothing is judged by it without the file
 	told     bool
 	missing  string // epochs that the window journal alone knows of; "": the decision log knows
+	back     bool   // it is a rollback, of which nobody was told that it is carried out
 }
 
 // statusUnknown is that of a rollout that is forgotten.
@@ -38,7 +40,7 @@ func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
 			continue
 		}
 		head, _, err := c.bus.LoadHead(ctx, d.Rollout)
-		if err == nil && head.State.Status.Ended() {
+		if err == nil && finished(&head) {
 			continue
 		}
 		if err != nil && !errors.Is(err, bus.ErrNotFound) && !errors.Is(err, bus.ErrUnreadable) {
@@ -50,21 +52,27 @@ func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
 			}
 			continue
 		}
-		f := &forgotten{decision: d, record: !errors.Is(err, bus.ErrNotFound)}
+		f := &forgotten{decision: d, record: !errors.Is(err, bus.ErrNotFound), back: goesBack(d) && !shared(d)}
 		c.forgotten[d.Model] = f
 		c.log.Error().Str("rollout", d.Rollout).Str("model", d.Model).Str("id", d.ID).Msg(f.text())
 	}
 	return nil
 }
 
-// unended are the decisions, by model, that leave a rollout under way: the one in force that shares the traffic out, or the last one where that does, or shows that nothing has ended yet.
+// unended are the decisions, by model, that leave a rollout under way: the one in force that shares the traffic out, or the last one where that does, shows that nothing has ended yet, or is of a rollback that isn't
+// known to be carried out.
 func (c *court) unended(ctx context.Context) (map[string]*schemas.Decision, error) {
 	routed, err := c.bus.InForce(ctx)
 	if err != nil {
 		return nil, err
 	}
-	last, err := c.bus.LastWanted(ctx, func(d *schemas.Decision) bool { return shared(d) || unrouted(d) })
-	if err != nil {
+	var unread error
+	last, err := c.bus.LastWanted(ctx, func(d *schemas.Decision) bool {
+		undone, err := c.undone(ctx, d)
+		unread = cmp.Or(unread, err)
+		return shared(d) || unrouted(d) || undone
+	})
+	if err = cmp.Or(err, unread); err != nil {
 		return nil, err
 	}
 	by := map[string]*schemas.Decision{}
@@ -72,6 +80,26 @@ func (c *court) unended(ctx context.Context) (map[string]*schemas.Decision, erro
 		by[d.Model] = d
 	}
 	return by, nil
+}
+
+// goesBack reports whether a decision is of a rollback that somebody has to carry out, or leaves stores without writes behind one.
+func goesBack(d *schemas.Decision) bool {
+	if d.Mode != schemas.Enforce || d.Phase == schemas.PhaseAbort || len(d.Routes) == 0 {
+		return false
+	}
+	return d.Action == schemas.ActionRollback || d.Action == schemas.ActionRollForward || decisions.LeftShut(d) != nil
+}
+
+// undone reports whether a decision is of a rollback without a desk, of which nobody was told that it is carried out.
+func (c *court) undone(ctx context.Context, d *schemas.Decision) (bool, error) {
+	if !goesBack(d) || c.desks[d.Rollout] != nil || c.since(d) {
+		return false, nil
+	}
+	n, _, err := c.bus.LastNotice(ctx, d.Model, schemas.NoticeRollbackCompleted)
+	if errors.Is(err, bus.ErrNotFound) || errors.Is(err, bus.ErrOddNotice) {
+		return true, nil
+	}
+	return err == nil && (n.Rollout != d.Rollout || n.Epoch != d.Epoch), err
 }
 
 // unrouted reports whether a decision is of a rollout that is under way, and has given no version any traffic by itself: it is being prepared, or another controller moves the weights. A rollback
@@ -120,10 +148,10 @@ func (f *forgotten) text() string {
 	if f.missing != "" {
 		return f.unloggedText()
 	}
-	d, gone := f.decision, "The record and the file of rollout %s are gone"
-	if f.record {
-		gone = "The file of rollout %s is gone, and nothing is judged by its record alone"
+	if f.back {
+		return f.backText()
 	}
+	d := f.decision
 	apply := "`streamcanary rollout apply`"
 	if d.Action == schemas.ActionPromote { // which an epoch that begins would undo
 		apply = "`streamcanary rollout apply --override`"
@@ -131,16 +159,59 @@ func (f *forgotten) text() string {
 	if decisions.LeftShut(d) != nil { // which an epoch that begins would forget
 		apply = "`streamcanary rollout apply --new-epoch --force` (its state takes no writes, and doesn't go back by itself any more)"
 	}
-	return fmt.Sprintf(gone+" (bucket %s); by its last decision, %s, %s. "+
+	return fmt.Sprintf("%s; by its last decision, %s, %s. "+
 		"Apply the rollout's file again with %s: it goes on in a new epoch, and `rollout rollback` takes the canary back then, or `rollout delete` ends it; or restore the bucket from a backup "+
 		"(`nats stream restore`) while no serve runs; or leave the traffic as it is, and let `streamcanary rollout delete %s --force` take this warning away. Look who may delete and purge streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_%s and PURGE)",
-		d.Rollout, schemas.RolloutsBucket, d.ID, f.leaves(), apply, d.Rollout, schemas.RolloutsBucket)
+		f.goneText(), d.ID, f.leaves(), apply, d.Rollout, schemas.RolloutsBucket)
+}
+
+// goneText says what is missing.
+func (f *forgotten) goneText() string {
+	gone := "The record and the file of rollout %s are gone (bucket %s)"
+	if f.record {
+		gone = "The file of rollout %s is gone, and nothing is judged by its record alone (bucket %s)"
+	}
+	return fmt.Sprintf(gone, f.decision.Rollout, schemas.RolloutsBucket)
+}
+
+// backText is text of a rollback.
+func (f *forgotten) backText() string {
+	d := f.decision
+	gone := strings.Join(without(d), ", ")
+	next := fmt.Sprintf("Don't apply the same file again, which gives %s users: once it has none, `streamcanary rollout delete %s --force` takes this warning away, and then the model's next rollout may begin", gone, d.Rollout)
+	if shut := decisions.RefusesShut(d, d.Rollout, false); shut != "" {
+		next = fmt.Sprintf("And %s. Do so with another canary, since the same file gives %s users again", shut, gone)
+	}
+	return fmt.Sprintf("%s; by its last decision, %s, %s. Look what routers do, and which versions predictions name: where %s still has users, restart the routers that send them, which then obey the decision in force, or move them by hand. "+
+		"Or restore the bucket from a backup (`nats stream restore`) while no serve runs, and the rollback goes on. %s. "+
+		"Look who may delete and purge streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_%s and PURGE)",
+		f.goneText(), d.ID, f.leaves(), gone, next, schemas.RolloutsBucket)
+}
+
+// backLeaves is leaves of a rollback.
+func (f *forgotten) backLeaves() string {
+	d := f.decision
+	return fmt.Sprintf("model %s is to have %s, and people were never told that this is carried out (%s): nobody looks now whether the canary has drained, and nobody asks again who has not answered",
+		d.Model, strings.Join(users(d), ", "), schemas.NoticeRollbackCompleted)
+}
+
+// without are the versions that a decision leaves without users.
+func without(d *schemas.Decision) []string {
+	var versions []string
+	for _, r := range d.Routes {
+		if r.WeightBP == 0 && r.MirrorBP == 0 {
+			versions = append(versions, r.Version)
+		}
+	}
+	return versions
 }
 
 // leaves says how the last decision leaves the model.
 func (f *forgotten) leaves() string {
 	d := f.decision
 	switch {
+	case f.back:
+		return f.backLeaves()
 	case shared(d) && d.Mode == schemas.Enforce:
 		return fmt.Sprintf("model %s has %s: nobody decides for that now, and no guardrail takes the canary back", d.Model, strings.Join(users(d), ", "))
 	case d.Phase == schemas.PhasePrepare:

@@ -1,9 +1,12 @@
 package serve
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"streamcanary/decisions"
 	"streamcanary/schemas"
@@ -12,8 +15,20 @@ import (
 // forgets lets the bucket of the records be gone, and serve start then.
 func (v *village) forgets() {
 	v.Helper()
+	v.losesRecords(false)
+}
+
+// losesRecords likewise lets the bucket be gone, or the rollout's file alone.
+func (v *village) losesRecords(fileAlone bool) {
+	v.Helper()
 	v.stopService()
-	v.must(v.js().DeleteKeyValue(v.Context(), schemas.RolloutsBucket))
+	if fileAlone {
+		bucket, err := v.js().Stream(v.Context(), "KV_"+schemas.RolloutsBucket)
+		v.must(err)
+		v.must(bucket.Purge(v.Context(), jetstream.WithPurgeSubject("$KV."+schemas.RolloutsBucket+".story.spec")))
+	} else {
+		v.must(v.js().DeleteKeyValue(v.Context(), schemas.RolloutsBucket))
+	}
 	v.wait(time.Second)
 	v.stopService = v.service()
 	v.wait(2 * time.Second)
@@ -97,6 +112,93 @@ func TestForgottenGivenUp(t *testing.T) {
 		v.apply("story", storyHead+errorsMore+atOnce)
 		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
 	})
+}
+
+// TestForgottenBack: a rollback that isn't carried out, and whose record is gone when serve starts, is told as lost, with what to do, until the model's next rollout begins; one that is carried out is not.
+func TestForgottenBack(t *testing.T) {
+	const is = "model ranker is to have v1 100 %, and people were never told that this is carried out (rollback-completed)"
+	const file = "The record and the file of rollout story are gone (bucket streamcanary-rollouts); by its last decision, story.1.3, " + is
+	for _, row := range []struct {
+		name  string
+		deaf  bool // the router refuses the rollback
+		state string
+		keeps bool // the record
+		says  []string
+	}{
+		{name: "not obeyed", deaf: true, says: []string{file, "where v2 still has users, restart the routers", "Don't apply the same file again, which gives v2 users: ", "`streamcanary rollout delete story --force`"}},
+		{name: "its file alone is gone", deaf: true, keeps: true, says: []string{"The file of rollout story is gone, and nothing is judged by its record alone (bucket streamcanary-rollouts); by its last decision, story.1.3, " + is}},
+		{name: "its state takes no writes", deaf: true, state: sharedAnd, says: []string{is, "And users was told to take no writes by decision story.1.4", "Do so with another canary, since the same file gives v2 users again"}},
+		{name: "carried out"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			inVillage(t, storyHead+errorsMore+atOnce+row.state, "", func(v *village) {
+				if row.state != "" {
+					v.keeps(&shelf{})
+				}
+				v.harms()
+				v.deaf.Store(row.deaf)
+				if row.deaf {
+					v.until("a rollback", func(s *decisions.State) bool { return s.Saga != nil })
+					v.wait(5 * time.Second)
+				} else {
+					v.completed()
+				}
+				v.losesRecords(row.keeps)
+				ready, told := v.page("/readyz"), v.notices(schemas.NoticeRolloutLost)
+				if row.says == nil {
+					if !strings.HasPrefix(ready, "200") || len(told) != 0 {
+						t.Errorf("told %d times: %+v; ready: %s", len(told), told, ready)
+					}
+					return
+				}
+				if len(told) != 1 || told[0].Severity != schemas.Critical || !strings.HasPrefix(ready, "503 rollout story is lost: The ") {
+					t.Fatalf("told %d times: %+v; ready: %s", len(told), told, ready)
+				}
+				for _, says := range row.says {
+					if !strings.Contains(told[0].Sentence, says) {
+						t.Errorf("told: %s\nwant: %s", told[0].Sentence, says)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestForgottenBackRestored: where the bucket is restored from a backup of before such a rollback, the next start carries it out; where an admin gives it up, the next start says nothing.
+func TestForgottenBackRestored(t *testing.T) {
+	for _, restored := range []bool{true, false} {
+		t.Run(fmt.Sprint(restored), func(t *testing.T) {
+			inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+				v.status(decisions.StatusRunning)
+				v.wait(3 * time.Second)
+				kept := v.backsUpStream("KV_" + schemas.RolloutsBucket)
+				v.harms()
+				v.deaf.Store(true)
+				v.until("a rollback", func(s *decisions.State) bool { return s.Saga != nil })
+				v.wait(5 * time.Second)
+				v.losesRecords(false)
+				v.deaf.Store(false)
+				if !restored {
+					v.apply("story", "", func(a *Application) { a.Delete, a.Force = true, true })
+					v.wait(3 * time.Second)
+				}
+				v.stopService()
+				v.must(v.js().DeleteKeyValue(v.Context(), schemas.RolloutsBucket))
+				if restored {
+					v.restores(kept)
+				}
+				v.stopService = v.service()
+				v.wait(time.Minute)
+				done, deleted := v.notices(schemas.NoticeRollbackCompleted), v.notices(schemas.NoticeRolloutDeleted)
+				if restored != (len(done) == 1) || restored == (len(deleted) == 1) {
+					t.Errorf("completed: %+v, deleted: %+v", done, deleted)
+				}
+				if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
+					t.Errorf("ready: %s", ready)
+				}
+			})
+		})
+	}
 }
 
 // TestForgottenServing: where the records are gone, and a version serves users and is to have none, as people were told, the file, applied again, ends what they were told.
