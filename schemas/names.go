@@ -23,6 +23,7 @@ const (
 	AllCommands      = commandSubject + ">"  // what people ask of every rollout
 	HeaderMessageID  = "Nats-Msg-Id"         // the decision's id
 	HeaderKeyID      = "Sc-Key-Id"           // which key signed
+	HeaderDryRun     = "Sc-Dry-Run"          // of a dry run: no sink is told of it by a later run
 	HeaderSignature  = "Sc-Signature"        // base64 of the Ed25519 signature over the exact body
 	HeaderPublicKey  = "Sc-Public-Key"       // base64 of the key; only subscribers that trust on first use look at it
 )

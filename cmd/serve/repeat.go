@@ -86,7 +86,7 @@ func (r *repeater) hear(t *bus.Told, w *wish) {
 	if w.use == nil || r.isForeign(t) {
 		return
 	}
-	if e := w.event(t); e != nil && !r.standing.Hear(e) && r.full.due(errFull) {
+	if e := r.event(w, t); e != nil && !r.isSilent(e) && !r.standing.Hear(e) && r.full.due(errFull) {
 		r.log.Warn().Str("id", e.ID).Msg("more stands at this sink than is repeated: it has this, and forgets it when it is restarted; end what is old, by `streamcanary rollout delete` or the next rollout of the model")
 	}
 }

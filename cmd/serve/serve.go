@@ -163,7 +163,7 @@ func (s *service) connect(ctx context.Context) error {
 		return err
 	}
 	o := bus.Options{
-		URLs: s.address.NATS, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key, Trust: s.trust, OnForeign: s.strangers.hear,
+		URLs: s.address.NATS, Name: s.Program, CredsFile: s.Config.NATS.Creds, TLS: tls, Key: s.key, Trust: s.trust, DryRun: s.DryRun, OnForeign: s.strangers.hear,
 		After: func(effect string) { s.crash.pass(Point("after-" + effect)) },
 		OnState: func(connected bool, cause error) {
 			switch {

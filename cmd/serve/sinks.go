@@ -31,6 +31,7 @@ type sink struct {
 	log      zerolog.Logger
 	seen     *metrics
 	dry      bool
+	before   uint64 // the last event in the log that was published before this process began
 	roster   *roster
 	unsaid   nag
 	forged   nag
@@ -63,8 +64,12 @@ const (
 // openSinks opens the sinks of the configuration, and makes their places in the log.
 func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 	var all []*sink
+	before, err := s.bus.LogEnd(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open the sinks of the configuration: %w", err)
+	}
 	for _, one := range s.Config.Sinks {
-		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: s.instance(), seen: s.seen, dry: s.DryRun, roster: s.roster, keeps: map[uint64]keeping{}, aside: map[uint64]time.Time{}}
+		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: s.instance(), seen: s.seen, dry: s.DryRun, before: before, roster: s.roster, keeps: map[uint64]keeping{}, aside: map[uint64]time.Time{}}
 		k.log = s.Log.With().Str("sink", one.Name).Logger()
 		if one.Kind.Routes() {
 			one.Retries = 0 // between two attempts a newer decision may come
@@ -76,7 +81,6 @@ func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 		if s.DryRun {
 			o.Say = func(text string) { k.log.Info().Msg("dry run: " + text) }
 		}
-		var err error
 		if o.TLS, err = tlsOf("sinks."+one.Name+".tls", one.TLS); err != nil {
 			return nil, err
 		}
@@ -99,7 +103,7 @@ func (s *service) ownKeys() schemas.Trust {
 	return s.trust
 }
 
-// query is what the sink hears. A dry run has a place of its own, so that nothing is lost by it.
+// query is what the sink hears. A dry run has a place of its own, so that nothing is lost by it of what another run has published.
 func (k *sink) query() bus.SinkQuery {
 	q := bus.SinkQuery{Name: k.Name, Last: k.Kind.Routes(), Waits: k.waits}
 	if !k.Kind.Routes() && !k.Kind.Changes() {
@@ -195,7 +199,7 @@ func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error
 	if err != nil || w.use == nil {
 		return nil, err
 	}
-	e := w.event(t)
+	e := k.event(&w, t)
 	switch {
 	case e == nil:
 		return nil, nil
@@ -203,6 +207,20 @@ func (k *sink) wanted(ctx context.Context, t *bus.Told) (*actuators.Event, error
 		return k.stands(ctx, e, w.head.State.Standing())
 	}
 	return k.stands(ctx, e, nil)
+}
+
+// event is what was published as such a rollout wants it told; nil: it doesn't.
+func (k *sink) event(w *wish, t *bus.Told) *actuators.Event {
+	e := w.event(t)
+	if e != nil {
+		e.Rehearsed = t.DryRun && t.Sequence <= k.before && !k.dry && !k.Kind.Routes()
+	}
+	return e
+}
+
+// isSilent reports whether nothing is told of what a dry run has published before this process began. People are told only what ends incidents, which may be of before the dry run.
+func (k *sink) isSilent(e *actuators.Event) bool {
+	return e.Rehearsed && !(k.hasIncidents() && e.EndsButForTelling())
 }
 
 // A wish is what a rollout wants of a sink, and the record that says so.

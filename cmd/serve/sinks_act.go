@@ -51,7 +51,14 @@ func (a *attempt) over() bool { return a.err == nil || a.refused || a.tooOld }
 // act brings an event there, and answers for it. It says after which time the event is to come again; 0: it is done with.
 func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Duration {
 	var err error
-	if !slices.Contains(k.done, e.ID) || k.Kind.Routes() { // people are not told twice because NATS takes no answer
+	silent := k.isSilent(e)
+	switch {
+	case silent && !k.answers(t.Decision):
+		return 0
+	case silent && k.Kind.Changes():
+		err = errRehearsed
+	case silent:
+	case !slices.Contains(k.done, e.ID) || k.Kind.Routes(): // people are not told twice because NATS takes no answer
 		over := k.trying(ctx, t)
 		err = k.actuator.Act(ctx, e)
 		over()
@@ -90,6 +97,9 @@ func (k *sink) act(ctx context.Context, t *bus.Told, e *actuators.Event) time.Du
 	}
 	return k.failed(t, &a)
 }
+
+// errRehearsed: what a dry run was to change stays as it is.
+var errRehearsed = errors.New("a dry run decided this, and changed nothing: bring the registry in line by hand")
 
 // tryingSaid is after how long it is said of an event that it is still tried for the first time: sooner than people are told that it is overdue.
 const tryingSaid = 17 * time.Second

@@ -72,6 +72,7 @@ type village struct {
 	renamed  atomic.Pointer[strings.Replacer] // of versions, in events
 	requests atomic.Int64                     // a second; 0: none come
 	others   atomic.Int64                     // a second, that another model answers
+	dry      bool                             // the service that is started next is a dry run
 }
 
 // story tells a story in virtual time, and holds its timeline against a golden file.
@@ -260,7 +261,7 @@ func (v *village) serviceAt(data, address string) (stop func()) {
 		w.instance = data
 	}
 	stop = v.runs("serve", func(ctx context.Context) error {
-		err := Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) }, wires: w, pace: oneJournal})
+		err := Run(ctx, Options{Config: config, Program: "streamcanary test", Log: log, Ready: func(Addresses) { close(ready) }, DryRun: v.dry, wires: w, pace: oneJournal})
 		if l.dead.Load() {
 			return nil
 		}

@@ -20,6 +20,8 @@ type Event struct {
 	Behind   []*Event         // what came later and waits behind it: for an incident that one of these ends nobody is woken any more
 	// Standing is what else people were told of the rollout and haven't heard the end of, beside what a notice names itself: while there is any, the event doesn't end its incident.
 	Standing []string
+	// Rehearsed: a dry run has published it, which is over. It raises nothing, and ends what was raised otherwise.
+	Rehearsed bool
 }
 
 // OfDecision is the event of a decision as it was published.
@@ -404,7 +406,19 @@ func (e *Event) incidents() []incident {
 			all = append(of("", e.rank(), what), all...)
 		}
 	}
+	if e.Rehearsed {
+		all = ended(all)
+	}
 	return e.settled(all)
+}
+
+// ended is what of incidents is over. What would go on as a warning is, too: a dry run has told of that.
+func ended(all []incident) []incident {
+	all = slices.DeleteFunc(all, func(x incident) bool { return x.what != over && x.what != fallen })
+	for i := range all {
+		all[i].what = over
+	}
+	return all
 }
 
 // rank is the severity at which an event raises an incident.

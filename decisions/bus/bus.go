@@ -58,6 +58,8 @@ type Options struct {
 	Replicas int
 	// Key signs decisions; nil: nothing can be published but events.
 	Key *schemas.SigningKey
+	// DryRun marks what is published (Told.DryRun).
+	DryRun bool
 	// Trust are the keys whose decisions count where the log and the routes are read back; none: that of Key. Without any key, signatures are not looked at.
 	Trust schemas.Trust
 	// OnForeign hears of what doesn't count where that is read back, as often as it is met. It must not block.

@@ -104,7 +104,15 @@ func (b *Bus) message(subject string, d decisions.Delivery) *nats.Msg {
 	message.Header.Set(schemas.HeaderKeyID, signed.KeyID)
 	message.Header.Set(schemas.HeaderSignature, schemas.EncodeSignature(signed.Signature))
 	message.Header.Set(schemas.HeaderPublicKey, base64.StdEncoding.EncodeToString(b.o.Key.Public()))
+	b.marks(message)
 	return message
+}
+
+// marks says of a message that a dry run publishes it.
+func (b *Bus) marks(message *nats.Msg) {
+	if b.o.DryRun {
+		message.Header.Set(schemas.HeaderDryRun, "true")
+	}
 }
 
 // publishBehind publishes if the subject's last message is the expected one. A replicated stream looks at the id first (PubAck.Duplicate).

@@ -26,23 +26,16 @@ func (b *Bus) ReadOn(ctx context.Context, h *History, anew func(), fn func(*Told
 	if !before.made.IsZero() && h.at != before {
 		anew()
 	}
-	end := uint64(0)
+	end, err := b.LogEnd(ctx)
+	if err != nil || end < h.at.next {
+		return err
+	}
 	subjects := []string{schemas.AllDecisions, schemas.AllNotices}
-	for _, subject := range subjects {
-		last, err := b.lastSequence(ctx, subject)
-		if err != nil {
-			return err
-		}
-		end = max(end, last)
-	}
-	if end < h.at.next {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, historyWithin)
 	defer cancel()
 	var failed error
 	ended := false
-	err := b.readAll(ctx, subjects, &h.at, func(m jetstream.Msg, sequence uint64, _ time.Time) (bool, error) {
+	err = b.readAll(ctx, subjects, &h.at, func(m jetstream.Msg, sequence uint64, _ time.Time) (bool, error) {
 		if t, err := readTold(m); err == nil {
 			failed = fn(&t)
 		}

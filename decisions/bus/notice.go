@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"streamcanary/decisions"
@@ -20,7 +21,9 @@ func (b *Bus) PublishNotice(ctx context.Context, d decisions.Delivery) error {
 	}
 	ctx, cancel := b.within(ctx)
 	defer cancel()
-	if _, err := b.js.Publish(ctx, subject, d.Body, jetstream.WithMsgID(d.ID)); err != nil {
+	message := &nats.Msg{Subject: subject, Data: d.Body, Header: nats.Header{}}
+	b.marks(message)
+	if _, err := b.js.PublishMsg(ctx, message, jetstream.WithMsgID(d.ID)); err != nil {
 		return fmt.Errorf("publish event %s on %s at %s: %w", d.ID, subject, b.where(), err)
 	}
 	return nil

@@ -47,6 +47,7 @@ type Told struct {
 	Logged                  // Decision is nil where it is a notice
 	Notice  *schemas.Notice // nil where it is a decision
 	Attempt int             // of the handler, from 1
+	DryRun  bool            // a dry run has published it
 	Passed  []Told          // what was told before it, as Rank.Yields says, although it stands behind it in the log
 	Behind  []Told          // what came of its model since, and waits behind it here, in the order of the log: of another process's it knows nothing, nor of more than a sink holds
 }
@@ -80,6 +81,16 @@ func (b *Bus) EnsureSink(ctx context.Context, q SinkQuery) error {
 		return fmt.Errorf("sink %s at %s: %w", q.Name, b.where(), err)
 	}
 	return nil
+}
+
+// LogEnd is the number of the last decision or notice that was published by now.
+func (b *Bus) LogEnd(ctx context.Context) (uint64, error) {
+	decided, err := b.lastSequence(ctx, schemas.AllDecisions)
+	if err != nil {
+		return 0, err
+	}
+	told, err := b.lastSequence(ctx, schemas.AllNotices)
+	return max(decided, told), err
 }
 
 // sinkConsumer opens it. One that somebody has deleted begins again with what was stored from a time on (zero: none was read), of the last decisions with those.
@@ -250,7 +261,7 @@ func readTold(message jetstream.Msg) (Told, error) {
 	if err != nil {
 		return Told{}, fmt.Errorf("message on %s: %w", message.Subject(), err)
 	}
-	t := Told{Attempt: int(meta.NumDelivered)}
+	t := Told{Attempt: int(meta.NumDelivered), DryRun: message.Headers().Get(schemas.HeaderDryRun) != ""}
 	t.Sequence, t.At = meta.Sequence.Stream, meta.Timestamp
 	if strings.HasPrefix(message.Subject(), strings.TrimSuffix(schemas.AllNotices, ">")) {
 		t.Notice, err = schemas.DecodeNotice(message.Data())
