@@ -64,12 +64,8 @@ const (
 // openSinks opens the sinks of the configuration, and makes their places in the log.
 func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 	var all []*sink
-	before, err := s.bus.LogEnd(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open the sinks of the configuration: %w", err)
-	}
 	for _, one := range s.Config.Sinks {
-		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: s.instance(), seen: s.seen, dry: s.DryRun, before: before, roster: s.roster, keeps: map[uint64]keeping{}, aside: map[uint64]time.Time{}}
+		k := &sink{Sink: one, bus: s.bus, trust: s.ownKeys(), instance: s.instance(), seen: s.seen, dry: s.DryRun, roster: s.roster, keeps: map[uint64]keeping{}, aside: map[uint64]time.Time{}}
 		k.log = s.Log.With().Str("sink", one.Name).Logger()
 		if one.Kind.Routes() {
 			one.Retries = 0 // between two attempts a newer decision may come
@@ -81,13 +77,17 @@ func (s *service) openSinks(ctx context.Context) ([]*sink, error) {
 		if s.DryRun {
 			o.Say = func(text string) { k.log.Info().Msg("dry run: " + text) }
 		}
+		var err error
 		if o.TLS, err = tlsOf("sinks."+one.Name+".tls", one.TLS); err != nil {
 			return nil, err
 		}
 		if k.actuator, err = actuators.Open(one, o); err != nil {
 			return nil, fmt.Errorf("open the sinks of the configuration: %w", err)
 		}
-		if err := s.bus.EnsureSink(ctx, k.query()); err != nil {
+		if err = s.bus.EnsureSink(ctx, k.query()); err == nil {
+			k.before, err = s.bus.LogEnd(ctx)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("open the sinks of the configuration: %w", err)
 		}
 		all = append(all, k)
