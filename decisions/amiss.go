@@ -137,7 +137,13 @@ func (s *State) Standing() []string {
 	return slices.Concat(s.unplanned(), s.Suspected, s.toldMissing(), s.left())
 }
 
-// Stands is what people were told of, and that isn't over, each once, for who looks: a person's freeze, too, since the status says only that it holds. Of what was deleted nothing, since nobody follows it any more.
+// What stands after an epoch's end until the model's next rollout (lingers), for who looks.
+const (
+	refusedStands = "refused start"
+	advisedStands = "advised rollback"
+)
+
+// Stands is what people were told of, and that isn't over, each once, for who looks: a person's freeze, too, since the status says only that it holds, and what waits for the model's next rollout. Of what was deleted nothing, since nobody follows it any more.
 func (s *State) Stands() []string {
 	if s.Status == StatusDeleted {
 		return nil
@@ -145,6 +151,13 @@ func (s *State) Stands() []string {
 	var all []string
 	if s.Hold.Is(codeFrozen) && !s.Status.Ended() {
 		all = append(all, codeFrozen)
+	}
+	switch {
+	case !s.lingers():
+	case s.Status == StatusRefused:
+		all = append(all, refusedStands)
+	default:
+		all = append(all, advisedStands)
 	}
 	for _, name := range s.Standing() {
 		if !slices.Contains(all, name) {

@@ -112,6 +112,29 @@ func TestPromoteEntersTheWatch(t *testing.T) {
 	}
 }
 
+// TestEndsThatStand: whoever looks sees a start that a pillar refused, and a rollback that was only advised, among what stands, until the model's next rollout begins.
+func TestEndsThatStand(t *testing.T) {
+	refusal := applied(1, terms(weight))
+	refusal.Applied.Pillars = []Pillar{NewPillar(PillarRegistry, PillarFailed, []string{"version 41 is gone"})}
+	advised := after([]Input{applied(1, terms(weight, advise))}, verdictOf(5, VerdictRollback))
+	replayed := after([]Input{applied(1, terms(weight, unattended))}, verdictOf(5, VerdictRollback))
+	for name, test := range map[string]struct {
+		in   []Input
+		want []string
+	}{
+		"refused":              {[]Input{refusal}, []string{"refused start"}},
+		"refused, and over":    {[]Input{refusal, later(100, id(1, 1)+"/next")}, nil},
+		"refused, and deleted": {[]Input{refusal, command(20, CommandDelete, false)}, nil},
+		"advised":              {advised, []string{"advised rollback"}},
+		"advised, and over":    {after(advised, later(100, id(1, 3)+"/next")), nil},
+		"in a replay":          {replayed, nil},
+	} {
+		if s, _ := fold(t, test.in...); !slices.Equal(s.Stands(), test.want) || slices.Contains(s.Standing(), "advised rollback") {
+			t.Errorf("%s: %v stand, want %v; %v keep an incident open", name, s.Stands(), test.want, s.Standing())
+		}
+	}
+}
+
 // TestFreezeStands: whoever looks sees a person's freeze among what stands, as people were told of it, until it ends.
 func TestFreezeStands(t *testing.T) {
 	suspects := verdictOf(11, VerdictContinue)
