@@ -179,19 +179,18 @@ func (f *forgotten) backText() string {
 	d := f.decision
 	gone := strings.Join(without(d), ", ")
 	next := fmt.Sprintf("Don't apply the same file again, which gives %s users: once it has none, `streamcanary rollout delete %s --force` takes this warning away, and then the model's next rollout may begin", gone, d.Rollout)
-	if shut := decisions.RefusesShut(d, d.Rollout, false); shut != "" {
-		next = fmt.Sprintf("And %s. Do so with another canary, since the same file gives %s users again", shut, gone)
+	if shut := decisions.LeftShut(d); shut != nil {
+		next = fmt.Sprintf("And stores (%s) were told to take no writes: let their state go back by hand, and then apply the model's next rollout, of another canary than %s, with --new-epoch --force, which lets them take writes again", strings.Join(shut, ", "), gone)
 	}
-	return fmt.Sprintf("%s; by its last decision, %s, %s. Look what routers do, and which versions predictions name: where %s still has users, restart the routers that send them, which then obey the decision in force, or move them by hand. "+
-		"Or restore the bucket from a backup (`nats stream restore`) while no serve runs, and the rollback goes on. %s. "+
-		"Look who may delete and purge streams (the NATS permissions of $JS.API.STREAM.DELETE.KV_%s and PURGE)",
-		f.goneText(), d.ID, f.leaves(), gone, next, schemas.RolloutsBucket)
+	return fmt.Sprintf("%s; by its last decision, %s, %s. Where %s still has users (look what routers do, and which versions predictions name), restart the routers that send them, which obey the decision in force then, or move them by hand. "+
+		"%s. Or restore the bucket from a backup (`nats stream restore`) while no serve runs: the rollback goes on. Look who may delete and purge streams",
+		f.goneText(), d.ID, f.leaves(), gone, next)
 }
 
 // backLeaves is leaves of a rollback.
 func (f *forgotten) backLeaves() string {
 	d := f.decision
-	return fmt.Sprintf("model %s is to have %s, and people were never told that this is carried out (%s): nobody looks now whether the canary has drained, and nobody asks again who has not answered",
+	return fmt.Sprintf("model %s is to have %s, and people were never told that this is carried out (%s): nobody looks now whether it is, nor asks again who has not answered",
 		d.Model, strings.Join(users(d), ", "), schemas.NoticeRollbackCompleted)
 }
 

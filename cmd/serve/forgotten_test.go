@@ -125,9 +125,9 @@ func TestForgottenBack(t *testing.T) {
 		keeps bool // the record
 		says  []string
 	}{
-		{name: "not obeyed", deaf: true, says: []string{file, "where v2 still has users, restart the routers", "Don't apply the same file again, which gives v2 users: ", "`streamcanary rollout delete story --force`"}},
+		{name: "not obeyed", deaf: true, says: []string{file, "Where v2 still has users (look what routers do, and which versions predictions name), restart the routers", "Don't apply the same file again, which gives v2 users: ", "`streamcanary rollout delete story --force`"}},
 		{name: "its file alone is gone", deaf: true, keeps: true, says: []string{"The file of rollout story is gone, and nothing is judged by its record alone (bucket streamcanary-rollouts); by its last decision, story.1.3, " + is}},
-		{name: "its state takes no writes", deaf: true, state: sharedAnd, says: []string{is, "And users was told to take no writes by decision story.1.4", "Do so with another canary, since the same file gives v2 users again"}},
+		{name: "its state takes no writes", deaf: true, state: sharedAnd, says: []string{is, "And stores (users) were told to take no writes: let their state go back by hand, and then apply the model's next rollout, of another canary than v2, with --new-epoch --force"}},
 		{name: "carried out"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -153,6 +153,9 @@ func TestForgottenBack(t *testing.T) {
 				}
 				if len(told) != 1 || told[0].Severity != schemas.Critical || !strings.HasPrefix(ready, "503 rollout story is lost: The ") {
 					t.Fatalf("told %d times: %+v; ready: %s", len(told), told, ready)
+				}
+				if n := len(told[0].Sentence); n > decisions.MaxSentence-100 { // longer names are to have room
+					t.Errorf("%d bytes were told: %s", n, told[0].Sentence)
 				}
 				for _, says := range row.says {
 					if !strings.Contains(told[0].Sentence, says) {

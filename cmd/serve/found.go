@@ -12,6 +12,14 @@ import (
 // foundAfter is for how long a rollout must be decided for again until people hear that it isn't lost any more, and how often that is looked up.
 const foundAfter = time.Minute
 
+// foundAfter is that of the rollout: once it has ended, and all that people wait for has come, it isn't lost anew.
+func (d *desk) foundAfter() time.Duration {
+	if d.head.State.Status.Ended() {
+		return 0
+	}
+	return foundAfter
+}
+
 // losses are when it was looked up last whether people were told that a rollout is lost. Another process may have said so, and be gone.
 type losses struct {
 	looked map[string]time.Time // by rollout
@@ -27,12 +35,16 @@ func newLosses() *losses {
 func (c *court) found(ctx context.Context, now time.Time) {
 	for _, name := range sortedDesks(c.desks) {
 		d := c.desks[name]
-		if d.isLost() || now.Sub(c.losses.looked[name]) < foundAfter || !d.head.State.Calm() {
+		if d.isLost() || !d.head.State.Calm() {
+			delete(c.losses.looked, name) // what it waits for has come at last: that isn't to stand for a minute more
+			continue
+		}
+		if now.Sub(c.losses.looked[name]) < foundAfter {
 			continue
 		}
 		c.losses.looked[name] = now
 		lost, is := c.lostBefore(ctx, d)
-		if _, strangers := c.trespasses.since[name]; !is || strangers || now.Sub(lost) < foundAfter || !c.owns(ctx, d) {
+		if _, strangers := c.trespasses.since[name]; !is || strangers || now.Sub(lost) < d.foundAfter() || !c.owns(ctx, d) {
 			continue
 		}
 		if c.notify(ctx, c.foundNotice(d, lost)) {

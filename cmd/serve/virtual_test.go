@@ -507,7 +507,7 @@ func (v *village) words(m *jetstream.RawStreamMsg) string {
 	case "event":
 		n, err := schemas.DecodeNotice(m.Data)
 		v.must(err)
-		return fmt.Sprintf("! %s: %s", n.Kind, n.Sentence)
+		return fmt.Sprintf("! %s: %s", n.Kind, strings.ReplaceAll(n.Sentence, new(service).instance(), "HOST-PID"))
 	}
 	return ""
 }
