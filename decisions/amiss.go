@@ -156,7 +156,7 @@ func (s *State) Stands() []string {
 	case !s.lingers():
 	case s.Status == StatusRefused:
 		all = append(all, refusedStands)
-	default:
+	case !s.Terms.awaited():
 		all = append(all, advisedStands)
 	}
 	for _, name := range s.Standing() {

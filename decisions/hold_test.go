@@ -112,11 +112,14 @@ func TestPromoteEntersTheWatch(t *testing.T) {
 	}
 }
 
-// TestEndsThatStand: whoever looks sees a start that a pillar refused, and a rollback that was only advised, among what stands, until the model's next rollout begins.
+// TestEndsThatStand: whoever looks sees a start that a pillar refused, a rollback that was only advised, and that the model is rolled back too often, among what stands, until the model's next rollout begins.
 func TestEndsThatStand(t *testing.T) {
 	refusal := applied(1, terms(weight))
 	refusal.Applied.Pillars = []Pillar{NewPillar(PillarRegistry, PillarFailed, []string{"version 41 is gone"})}
 	advised := after([]Input{applied(1, terms(weight, advise))}, verdictOf(5, VerdictRollback))
+	often := running(terms(weight, chronic))
+	often[0].Applied.Past = []Past{{Rollout: "a", Epoch: 1, AtMs: 500, Cause: "errors"}, {Rollout: "b", Epoch: 2, AtMs: 600, Cause: "errors"}}
+	often = slices.Concat(often, []Input{verdictOf(5, VerdictRollback), ack(6, 3, "eu", schemas.AckApplied)}, windowsOf(7, 3, 1000, 0))
 	replayed := after([]Input{applied(1, terms(weight, unattended))}, verdictOf(5, VerdictRollback))
 	for name, test := range map[string]struct {
 		in   []Input
@@ -127,6 +130,8 @@ func TestEndsThatStand(t *testing.T) {
 		"refused, and deleted": {[]Input{refusal, command(20, CommandDelete, false)}, nil},
 		"advised":              {advised, []string{"advised rollback"}},
 		"advised, and over":    {after(advised, later(100, id(1, 3)+"/next")), nil},
+		"too often":            {often, []string{"chronic"}},
+		"too often, and over":  {after(often, later(100, id(1, 4)+"/next")), nil},
 		"in a replay":          {replayed, nil},
 	} {
 		if s, _ := fold(t, test.in...); !slices.Equal(s.Stands(), test.want) || slices.Contains(s.Standing(), "advised rollback") {

@@ -244,10 +244,11 @@ func TestRecommendedBesideTheHeir(t *testing.T) {
 		begin    []Input
 		rollback int64 // its number
 		want     string
+		stands   string
 	}{
-		"chronic":        {often, 3, "chronic Model ranker was rolled back 3 times"},
-		"the registry's": {after(running(terms(weight)), gone), 4, "no_refuge 41 may not be deployable any more"},
-		"nothing":        {running(terms(weight)), 3, ""},
+		"chronic":        {often, 3, "chronic Model ranker was rolled back 3 times", " chronic"},
+		"the registry's": {after(running(terms(weight)), gone), 4, "no_refuge 41 may not be deployable any more", ""},
+		"nothing":        {running(terms(weight)), 3, "", ""},
 	} {
 		begin := after(x.begin, beyond(verdictOf(60, VerdictRollback), outage(true)), beyond(verdictOf(60, VerdictRollback), outage(true)))
 		s, words := fold(t, after(begin, over(x.rollback)...)...)
@@ -255,7 +256,7 @@ func TestRecommendedBesideTheHeir(t *testing.T) {
 		for _, r := range s.Recommended() {
 			said += r.Code + " " + r.Sentence
 		}
-		if !strings.HasPrefix(said, x.want) || (said == "") != (x.want == "") || words[len(words)-1] != "!no-refuge-over" {
+		if !strings.HasPrefix(said, x.want) || (said == "") != (x.want == "") || words[len(words)-1] != "!no-refuge-over"+x.stands {
 			t.Errorf("%s: recommended %q by %q", name, said, words)
 		}
 	}
@@ -315,7 +316,7 @@ func TestRecommendedUntilItIsOver(t *testing.T) {
 		"it is over":                   {running(terms(weight)), 3, []Input{beyond(verdictOf(61, VerdictRollback), outage(true)), verdictOf(62, VerdictRollback)}, "", over},
 		"it goes on":                   {running(terms(weight)), 3, []Input{beyond(verdictOf(61, VerdictRollback), outage(true))}, "no_refuge", " And 41 is beyond a limit of its own (outage), which this doesn't end."},
 		"nobody was told":              {running(terms(weight)), 3, nil, "", ""},
-		"chronic, too":                 {often, 3, []Input{beyond(verdictOf(61, VerdictRollback), outage(true)), verdictOf(62, VerdictRollback)}, "chronic", over},
+		"chronic, too":                 {often, 3, []Input{beyond(verdictOf(61, VerdictRollback), outage(true)), verdictOf(62, VerdictRollback)}, "chronic", over + " That model ranker is rolled back again and again, as people were told, doesn't end with this."},
 		"it can't be deployed, either": {after(running(terms(weight)), gone), 4, []Input{beyond(verdictOf(61, VerdictRollback), outage(true)), verdictOf(62, VerdictRollback)}, "no_refuge", over},
 		"both versions were":           {after(running(terms(weight)), held), 5, nil, "no_refuge", ""}, // which was no proof of the baseline alone
 	} {

@@ -338,6 +338,9 @@ func (t *turn) completed() {
 	if t.s.harmed() {
 		sentence += fmt.Sprintf(" And %s is beyond a limit of its own (%s), which this doesn't end.", t.s.Terms.Baseline, strings.Join(guardrailsOf(t.s.proven()), ", "))
 	}
+	if t.s.isChronic() {
+		sentence += fmt.Sprintf(" That model %s is rolled back again and again, as people were told, doesn't end with this.", t.s.Terms.Model)
+	}
 	t.notice(schemas.Notice{
 		Kind: schemas.NoticeRollbackCompleted, Severity: schemas.Info, Decision: saga.Decision,
 		Sentence: sentence, Outcome: outcome, Times: &times, Waiting: t.s.left(),

@@ -268,6 +268,9 @@ func (s *State) left() []string {
 	if s.harmed() {
 		names = append(names, codeNoRefuge)
 	}
+	if s.isChronic() {
+		names = append(names, codeChronic)
+	}
 	return names
 }
 

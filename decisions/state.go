@@ -253,9 +253,14 @@ func (s *State) Deadlines() []Deadline {
 // nextDeadline names the commit of the model's next rollout.
 const nextDeadline = "next"
 
-// lingers reports whether an epoch has ended with something that nobody here can see the end of: a start that a pillar kept from beginning, or a rollback that was only advised.
+// lingers reports whether an epoch has ended with something that nobody here can see the end of: a start that a pillar kept from beginning, a rollback that was only advised, or one of many.
 func (s *State) lingers() bool {
-	return !s.HandedOn && (s.Status == StatusRefused || s.Status == StatusRolledBack && !s.Terms.awaited() && !s.Terms.Unattended)
+	return !s.HandedOn && (s.Status == StatusRefused || s.Status == StatusRolledBack && !s.Terms.awaited() && !s.Terms.Unattended) || s.isChronic()
+}
+
+// isChronic reports whether it is recommended to roll forward since the model is rolled back again and again, which a rollback that is carried out doesn't end.
+func (s *State) isChronic() bool {
+	return !s.HandedOn && s.Status == StatusRolledBack && !s.Terms.Unattended && slices.ContainsFunc(s.Recommended(), func(r schemas.Reason) bool { return r.Code == codeChronic })
 }
 
 // waitDeadline names the deadline of State.Wait and State.Freezing.

@@ -61,6 +61,24 @@ func TestStoriesOfPages(t *testing.T) {
 			v.completed()
 		})
 	})
+	t.Run("rolled-back-too-often-for-the-pager", func(t *testing.T) {
+		storyWith(t, "rolled-back-too-often-for-the-pager", rolloutWith(atOnce+often+pagers), sinksOutside, func(v *village) {
+			for epoch := int64(1); epoch <= 2; epoch++ { // the second time it is chronic, and that stands
+				v.until("it runs", func(s *decisions.State) bool { return s.Epoch == epoch && s.Status == decisions.StatusRunning })
+				v.wait(10 * time.Second)
+				v.errors.Store(6000)
+				v.completed()
+				v.errors.Store(0)
+				if epoch == 1 {
+					v.apply("story", rolloutWith(atOnce+often+pagers), func(a *Application) { a.Retry = true })
+				}
+			}
+			v.wait(time.Minute)
+			v.apply("story", rolloutWith(atOnce+often+pagers), func(a *Application) { a.Retry = true }) // who begins it anew knows of it
+			v.until("a third epoch", func(s *decisions.State) bool { return s.Epoch == 3 && s.Status == decisions.StatusRunning })
+			v.wait(5 * time.Second)
+		})
+	})
 	t.Run("deleted-before-its-state-goes-back", func(t *testing.T) {
 		storyWith(t, "deleted-before-its-state-goes-back", rolloutWith(atOnce+illegible+pagers), sinksOutside, func(v *village) {
 			v.standsStill()

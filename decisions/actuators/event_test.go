@@ -315,15 +315,15 @@ func TestFreezeGoesOnAsAWarning(t *testing.T) {
 // TestNamesOfTheFile: what a rollout's file calls as a sink's step, or as a person's freeze, is called isn't taken for one: the incident stays as critical as it was.
 func TestNamesOfTheFile(t *testing.T) {
 	files := map[string]schemas.Rollout{
-		"a guardrail":              {Guardrails: []schemas.Guardrail{{Name: heldFrozen}, {Name: "registry-errors"}, {Name: "alert-rate"}, {Name: "alert-pagerduty"}, {Name: "no_refuge"}, {Name: "retired 41"}}},
-		"a guardrail from outside": {Alerts: []schemas.AlertGuardrail{{Name: heldFrozen}, {Name: "registry-errors"}, {Name: "alert-rate"}, {Name: "alert-pagerduty"}, {Name: "no_refuge"}, {Name: "retired 41"}}},
-		"a router":                 {Acks: schemas.Acks{Routers: []string{heldFrozen, "registry-errors", "alert-rate", "alert-pagerduty", "no_refuge", "retired 41"}}},
-		"a store":                  {State: schemas.StateSpec{Stores: []string{heldFrozen, "registry-errors", "alert-rate", "alert-pagerduty", "no_refuge", "retired 41"}}},
+		"a guardrail":              {Guardrails: []schemas.Guardrail{{Name: heldFrozen}, {Name: heldChronic}, {Name: "registry-errors"}, {Name: "alert-rate"}, {Name: "alert-pagerduty"}, {Name: "no_refuge"}, {Name: "retired 41"}}},
+		"a guardrail from outside": {Alerts: []schemas.AlertGuardrail{{Name: heldFrozen}, {Name: heldChronic}, {Name: "registry-errors"}, {Name: "alert-rate"}, {Name: "alert-pagerduty"}, {Name: "no_refuge"}, {Name: "retired 41"}}},
+		"a router":                 {Acks: schemas.Acks{Routers: []string{heldFrozen, heldChronic, "registry-errors", "alert-rate", "alert-pagerduty", "no_refuge", "retired 41"}}},
+		"a store":                  {State: schemas.StateSpec{Stores: []string{heldFrozen, heldChronic, "registry-errors", "alert-rate", "alert-pagerduty", "no_refuge", "retired 41"}}},
 		"nothing":                  {},
 	}
 	for what, r := range files {
 		r.Name, r.Model = "ranker-42", "ranker"
-		for _, name := range []string{heldFrozen, "registry-errors", "alert-rate", "alert-pagerduty", "no_refuge", "retired 41"} {
+		for _, name := range []string{heldFrozen, heldChronic, "registry-errors", "alert-rate", "alert-pagerduty", "no_refuge", "retired 41"} {
 			e := noticeOf(schemas.SinkPagerDuty, schemas.NoticeGuardrailClear, schemas.Info)
 			e.Rollout, e.Notice.Waiting = &r, []string{name}
 			if have, want := e.Ends(), what == "nothing"; have != want {

@@ -18,12 +18,12 @@ func (e *Event) owns(name string) bool {
 		slices.Contains(r.Acks.Routers, name) || slices.Contains(r.State.Stores, name))
 }
 
-// isLesser reports whether it is never more than a warning: a sink that doesn't do its step, or that a person has frozen the rollout.
+// isLesser reports whether it is never more than a warning: a sink that doesn't do its step, that a person has frozen the rollout, or that the model is rolled back again and again.
 func (e *Event) isLesser(name string) bool {
 	if e.owns(name) {
 		return false
 	}
-	return name == heldFrozen || strings.HasPrefix(name, alertStep) || strings.HasPrefix(name, "registry-") || name == string(schemas.NoticeSinkOverdue) || name == string(schemas.NoticeSinkRefused)
+	return name == heldFrozen || name == heldChronic || strings.HasPrefix(name, alertStep) || strings.HasPrefix(name, "registry-") || name == string(schemas.NoticeSinkOverdue) || name == string(schemas.NoticeSinkRefused)
 }
 
 // isApart reports whether it is an incident of its own, of the baseline or of a version that is to have no users.
@@ -46,8 +46,11 @@ func isRetired(name string) bool {
 	return strings.HasPrefix(name, retiredVersion) || name == string(schemas.NoticeRetiredServes)
 }
 
-// heldFrozen names a person's freeze.
-const heldFrozen = "frozen"
+// heldFrozen names a person's freeze, heldChronic that the model is rolled back again and again.
+const (
+	heldFrozen  = "frozen"
+	heldChronic = "chronic"
+)
 
 // What begins the name of something that stands: of a rollback's step that people are told by a sink, whose name follows; and of a version that serves users and is to have none, likewise.
 const (
