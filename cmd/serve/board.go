@@ -43,6 +43,7 @@ type Standing struct {
 	ForwardToo []schemas.Reason    `json:"forward_too,omitempty"`
 
 	aside      bool                // another process decides for it; for the metrics
+	cause      string              // of Lost, which others may share
 	merger     windows.MergerStats // likewise
 	recordedMs int64               // likewise: event time up to which the record goes, also where nothing of it is folded again
 	serving    []string            // likewise: the versions that serve users although they are to have none
@@ -181,7 +182,7 @@ func (c *court) show() {
 			Pillars: d.head.State.Watched, Beyond: d.head.State.Beyond, Forward: d.head.State.Forward, ForwardToo: d.head.State.ForwardToo,
 		}
 		if s.aside = c.standsAside(name); d.isLost() {
-			s.Lost, s.StandsBy = lostText(d), c.isBeside(name)
+			s.Lost, s.StandsBy, s.cause = lostText(d), c.isBeside(name), d.cause()
 		}
 		all = append(all, s)
 	}

@@ -226,7 +226,7 @@ func (c *court) remembered() []Standing {
 	for _, model := range slices.Sorted(maps.Keys(c.forgotten)) {
 		f := c.forgotten[model]
 		d := f.decision
-		all = append(all, Standing{Rollout: d.Rollout, Model: d.Model, Status: statusUnknown, Epoch: d.Epoch, Seq: d.Seq, Routes: d.Routes, Lost: f.text()})
+		all = append(all, Standing{Rollout: d.Rollout, Model: d.Model, Status: statusUnknown, Epoch: d.Epoch, Seq: d.Seq, Routes: d.Routes, Lost: f.text(), cause: f.cause()})
 	}
 	return all
 }

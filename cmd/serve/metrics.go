@@ -1,8 +1,6 @@
 package serve
 
 import (
-	"errors"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -194,15 +192,9 @@ func (m *metrics) standing(all []Standing) {
 	for _, v := range []*prometheus.GaugeVec{m.status, m.missing, m.undone, m.stands, m.serving, m.evidence, m.threshold, m.estimate, m.bound, m.skew, m.reached, m.waiting, m.forced, m.firing, m.gone} {
 		v.Reset()
 	}
-	var lost []error
 	for i := range all {
 		s := &all[i]
 		if s.Lost != "" {
-			is := "is lost"
-			if s.StandsBy {
-				is = "stands by here"
-			}
-			lost = append(lost, fmt.Errorf("rollout %s %s: %s", s.Rollout, is, s.Lost))
 			m.gone.WithLabelValues(s.Model, s.Rollout).Set(1)
 		}
 		if s.aside { // the rest is that one's to say
@@ -231,7 +223,7 @@ func (m *metrics) standing(all []Standing) {
 		}
 		m.skewed(s.Rollout, s.Skew)
 	}
-	m.undecided.is(errors.Join(lost...))
+	m.undecided.is(lostTogether(all))
 }
 
 // skewed tells of a canary's scores; nil: nothing is known of them.
