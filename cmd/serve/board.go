@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -158,6 +159,32 @@ func (d *desk) refresh() {
 	d.shown = shown{report, state.Epoch, state.Seq, state.Status}
 }
 
+// recorded is where a rollout stands by its record.
+func recorded(r *schemas.Rollout, state *decisions.State) Standing {
+	return Standing{
+		Rollout: r.Name, Model: r.Model, Baseline: r.Baseline, Canary: r.Canary,
+		Status: state.Status, Epoch: state.Epoch, Seq: state.Seq, Routes: state.Routes, Waiting: state.Missing(), Undone: state.Undone(),
+		Stands: state.Stands(), Retired: state.RetiredText(), serving: state.RetiredServing(),
+		Why: state.Why, recordedMs: state.EventMs,
+		Pillars: state.Watched, Beyond: state.Beyond, Forward: state.Forward, ForwardToo: state.ForwardToo,
+	}
+}
+
+// recordOf is where a rollout stands that this process doesn't know, since another one has begun it, by its record; false: there is none that can be read.
+func recordOf(h *decisions.Head) (Standing, bool) {
+	_, r, err := DecodeApplication(h.Applied)
+	if err != nil || h.State.Status == decisions.StatusDeleted {
+		return Standing{}, false
+	}
+	s := recorded(r, &h.State)
+	who := "another one has begun it"
+	if h.Writer != "" {
+		who += " (" + h.Writer + ")"
+	}
+	s.StandsBy, s.Lost = true, fmt.Sprintf("This serve doesn't decide for rollout %s: %s. Ask that one; what is shown here is its record, without what is seen now", r.Name, who)
+	return s, true
+}
+
 // show brings the board up to date: of many rollouts some reports at a time, by turns.
 func (c *court) show() {
 	if c.catching {
@@ -174,13 +201,8 @@ func (c *court) show() {
 		if d.isOld() {
 			d.refresh()
 		}
-		s := Standing{
-			Rollout: name, Model: d.rollout.Model, Baseline: d.rollout.Baseline, Canary: d.rollout.Canary,
-			Status: d.head.State.Status, Epoch: d.head.State.Epoch, Seq: d.head.State.Seq, Routes: d.head.State.Routes, Waiting: d.head.State.Missing(), Undone: d.head.State.Undone(),
-			Stands: d.head.State.Stands(), Retired: d.head.State.RetiredText(), serving: d.head.State.RetiredServing(),
-			Report: d.shown.report, Why: d.head.State.Why, merger: d.fold.MergerStats(), recordedMs: d.head.State.EventMs,
-			Pillars: d.head.State.Watched, Beyond: d.head.State.Beyond, Forward: d.head.State.Forward, ForwardToo: d.head.State.ForwardToo,
-		}
+		s := recorded(d.rollout, &d.head.State)
+		s.Report, s.merger = d.shown.report, d.fold.MergerStats()
 		if s.aside = c.standsAside(name); d.isLost() {
 			s.Lost, s.StandsBy, s.cause = lostText(d), c.isBeside(name), d.cause()
 		}

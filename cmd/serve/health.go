@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 
+	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
@@ -27,6 +28,7 @@ type endpoints struct {
 	bus     interface{ Connected() bool }
 	servers interface{ Err() (broker, nats error) } // nil where none are embedded
 	board   *board
+	record  func(ctx context.Context, rollout string) (decisions.Head, error)
 	seen    *metrics
 	ask     func(context.Context, bus.Request)
 	knock   func(knocked)
@@ -169,6 +171,15 @@ func (e *endpoints) rollout(w http.ResponseWriter, r *http.Request) {
 			answer(w, s)
 			return
 		}
+	}
+	head, err := e.record(r.Context(), r.PathValue("name"))
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		http.Error(w, "this serve doesn't know a rollout of that name, and can't look for its record: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	if s, there := recordOf(&head); err == nil && there {
+		answer(w, s)
+		return
 	}
 	http.Error(w, "there is no rollout of that name; GET /v1/rollouts lists them", http.StatusNotFound)
 }

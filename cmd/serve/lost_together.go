@@ -72,20 +72,19 @@ func lostTogether(all []Standing) error {
 
 // lostAsOne says so of those of one cause. What the next ones have of their own (users, what to do) is left to who asks for each.
 func lostAsOne(all []*Standing) string {
-	is := "is lost"
+	is, are := "is lost", "are lost"
 	if all[0].StandsBy {
-		is = "stands by here"
+		is, are = "stands by here", "stand by here"
 	}
-	text := fmt.Sprintf("rollout %s %s: %s", all[0].Rollout, is, all[0].Lost)
 	if len(all) == 1 {
-		return text
+		return fmt.Sprintf("rollout %s %s: %s", all[0].Rollout, is, all[0].Lost)
 	}
 	var names []string
-	for _, s := range all[1:min(len(all), lostNamed+1)] {
+	for _, s := range all[:min(len(all), lostNamed)] {
 		names = append(names, s.Rollout)
 	}
-	if more := len(all) - 1 - len(names); more > 0 {
+	if more := len(all) - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))
 	}
-	return fmt.Sprintf("%s So it is with %s: `streamcanary rollout show NAME` says of each how it stands, and what to do", strings.TrimSuffix(text, ".")+".", strings.Join(names, ", "))
+	return fmt.Sprintf("rollouts %s %s (`streamcanary rollout show NAME` says of each how it stands, and what to do); of %s it is this: %s", strings.Join(names, ", "), are, all[0].Rollout, all[0].Lost)
 }

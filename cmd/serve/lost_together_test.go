@@ -22,18 +22,18 @@ func TestLostTogether(t *testing.T) {
 	for i := range 14 {
 		many = append(many, beside(fmt.Sprintf("r%02d", i), "new"))
 	}
-	const see = ": `streamcanary rollout show NAME` says of each how it stands, and what to do"
+	const see = " (`streamcanary rollout show NAME` says of each how it stands, and what to do); of "
 	for _, row := range []struct {
 		name string
 		all  []Standing
-		want []string // what each line ends with
+		want []string // what each line begins with
 		once string
 	}{
 		{name: "none", all: []Standing{{Rollout: "a"}}},
-		{"one stands by", []Standing{beside("a", "new"), {Rollout: "b"}}, []string{"stop one of them."}, "rollout a stands by here: This serve no longer decides for rollout a"},
-		{"many stand by", many, []string{"So it is with r01, r02, r03, r04, r05, r06, r07, r08, r09, r10, 3 more" + see}, "another one has written its record (new)"},
-		{"for two others", []Standing{beside("a", "new"), beside("b", "newest"), beside("c", "new")}, []string{"So it is with c" + see, "stop one of them."}, "(newest)"},
-		{"two are lost by one cause", []Standing{lost("a", "no journal"), lost("b", "no journal")}, []string{"rollout a is lost: a has no journal. So it is with b" + see}, "has no journal"},
+		{"one stands by", []Standing{beside("a", "new"), {Rollout: "b"}}, []string{"rollout a stands by here: This serve no longer decides for rollout a"}, "stop one of them."},
+		{"many stand by", many, []string{"rollouts r00, r01, r02, r03, r04, r05, r06, r07, r08, r09, 4 more stand by here" + see + "r00 it is this: This serve no longer decides"}, "another one has written its record (new)"},
+		{"for two others", []Standing{beside("a", "new"), beside("b", "newest"), beside("c", "new")}, []string{"rollouts a, c stand by here" + see, "rollout b stands by here: "}, "(newest)"},
+		{"two are lost by one cause", []Standing{lost("a", "no journal"), lost("b", "no journal")}, []string{"rollouts a, b are lost" + see + "a it is this: a has no journal"}, "has no journal"},
 		{"and by none that is known", []Standing{lost("a", ""), lost("b", "")}, []string{"rollout a is lost: a has no journal", "rollout b is lost: b has no journal"}, "rollout b is lost"},
 	} {
 		var lines []string
@@ -47,7 +47,7 @@ func TestLostTogether(t *testing.T) {
 			continue
 		}
 		for i, line := range lines {
-			if !strings.HasSuffix(line, row.want[i]) {
+			if !strings.HasPrefix(line, row.want[i]) {
 				t.Errorf("%s: line %d is %s", row.name, i, line)
 			}
 		}

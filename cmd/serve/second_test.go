@@ -173,6 +173,14 @@ func TestStandsBy(t *testing.T) {
 		}
 		v.apply("second", strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise", "  acks: {routers: [router-a], within: 10s}\n", "").Replace(storyHead+errorsMore+atOnce))
 		v.untilOf("second", "the other model is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		v.wait(2 * time.Second)
+		if page := v.page("/v1/rollouts/second"); !strings.HasPrefix(page, "200") || !strings.Contains(page, `"status":"running"`) || !strings.Contains(page, `"stands_by":true`) ||
+			!strings.Contains(page, "This serve doesn't decide for rollout second: another one has begun it (new). Ask that one") {
+			t.Errorf("the old one is asked for what the new one has begun: %s", page)
+		}
+		if page := v.page("/v1/rollouts/nobody"); !strings.HasPrefix(page, "404") {
+			t.Errorf("the old one is asked for what nobody has begun: %s", page)
+		}
 		if reply := v.ask("retry", true); reply.Decision != "story.2.1" { // the old one knows of epoch 1
 			t.Errorf("a retry is answered with %+v", reply)
 		}
@@ -181,7 +189,7 @@ func TestStandsBy(t *testing.T) {
 		unread := v.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: JournalTopic, Err: kerr.TopicAuthorizationFailed, Count: -1})
 		stop()
 		v.wait(7*time.Second + 70*time.Millisecond)
-		if ready := v.page("/readyz"); !strings.Contains(ready, "rollout story stands by here: ") || !strings.Contains(ready, " What this one met: read its journal again: ") {
+		if ready := v.page("/readyz"); !strings.Contains(ready, "rollouts second, story stand by here (") || !strings.Contains(ready, " What this one met: read its journal again: ") {
 			t.Errorf("the one that is left has what it can't read: %s", ready)
 		}
 		unread.Remove()

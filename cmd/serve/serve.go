@@ -20,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"streamcanary/cmd/embed"
+	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 	"streamcanary/decisions/pillars"
 	"streamcanary/ingest"
@@ -301,6 +302,10 @@ func (s *service) work(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	http := newEndpoints(l, s.seen, s.board)
+	http.record = func(ctx context.Context, rollout string) (decisions.Head, error) {
+		head, _, err := s.bus.LoadHead(ctx, rollout)
+		return head, err
+	}
 	http.ask, http.knock, http.tell, http.people = judging.ask, judging.knock, judging.hearAlerts, judging.people
 	http.bus, http.log = s.bus, s.Log
 	if s.servers != nil {
