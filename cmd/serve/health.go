@@ -47,7 +47,7 @@ func listen(address string) (net.Listener, error) {
 }
 
 func newEndpoints(l net.Listener, m *metrics, b *board) *endpoints {
-	e := &endpoints{address: l.Addr().String(), board: b, seen: m}
+	e := &endpoints{address: l.Addr().String(), board: b, seen: m, record: noRecord}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", e.readyz)
@@ -183,6 +183,9 @@ func (e *endpoints) rollout(w http.ResponseWriter, r *http.Request) {
 	}
 	http.Error(w, "there is no rollout of that name; GET /v1/rollouts lists them", http.StatusNotFound)
 }
+
+// noRecord knows no record: nobody can be asked yet.
+func noRecord(context.Context, string) (decisions.Head, error) { return decisions.Head{}, bus.ErrNotFound }
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
