@@ -39,8 +39,6 @@ func (o *outside) hears(seen map[string]int) string {
 
 // TestDryRunLeavesNothing: what a dry run was told about is told by no later run, whether it stands or not, and a registry is left to people.
 func TestDryRunLeavesNothing(t *testing.T) {
-	const with = sinksOutside + `  am: {kind: alertmanager, url: "http://127.0.0.1:9000"}
-`
 	rollout := storyHead + errorsMore + atOnce + everybody
 	t.Run("harm in the dry run", func(t *testing.T) {
 		inVillage(t, rollout, dryRunSinks, func(v *village) {

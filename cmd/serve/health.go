@@ -185,7 +185,9 @@ func (e *endpoints) rollout(w http.ResponseWriter, r *http.Request) {
 }
 
 // noRecord knows no record: nobody can be asked yet.
-func noRecord(context.Context, string) (decisions.Head, error) { return decisions.Head{}, bus.ErrNotFound }
+func noRecord(context.Context, string) (decisions.Head, error) {
+	return decisions.Head{}, bus.ErrNotFound
+}
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
