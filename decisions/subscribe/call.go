@@ -3,6 +3,8 @@ package subscribe
 import (
 	"context"
 	"errors"
+	"reflect"
+	"slices"
 	"time"
 
 	"streamcanary/schemas"
@@ -13,8 +15,8 @@ const overtakenGrace = time.Second
 
 var errOvertaken = errors.New("a newer decision came")
 
-// call runs the handler. A newer decision ends its context: a call that hangs must not keep a rollback waiting. The last of what arrives meanwhile is kept for run,
-// in its order.
+// call runs the handler. A newer decision that takes its place, and orders something else, ends its context: a call that hangs must not keep a rollback waiting. The last of
+// what arrives meanwhile is kept for run, in its order.
 func (f *follower) call(ctx context.Context, d Delivery) error {
 	calling, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -22,10 +24,7 @@ func (f *follower) call(ctx context.Context, d Delivery) error {
 	go func() { returned <- f.handle(calling, d) }()
 	grace := time.NewTimer(overtakenGrace)
 	defer grace.Stop()
-	overtaken := false
-	for _, m := range f.held {
-		overtaken = overtaken || f.overtakes(m, &d.Decision)
-	}
+	overtaken := slices.ContainsFunc(f.held, func(m message) bool { return f.ends(m, &d.Decision) })
 	if overtaken {
 		f.overtaken = versionOf(&d.Decision)
 	} else {
@@ -43,7 +42,7 @@ func (f *follower) call(ctx context.Context, d Delivery) error {
 				f.held = f.held[1:]
 			}
 			f.held = append(f.held, m)
-			if !overtaken && f.overtakes(m, &d.Decision) {
+			if !overtaken && f.ends(m, &d.Decision) {
 				overtaken, f.overtaken = true, versionOf(&d.Decision)
 				grace.Reset(overtakenGrace)
 			}
@@ -53,41 +52,70 @@ func (f *follower) call(ctx context.Context, d Delivery) error {
 	}
 }
 
-// overtakes reports whether a message is a newer decision that will be carried out.
-func (f *follower) overtakes(m message, d *schemas.Decision) bool {
+// ends reports whether a message is a newer decision for which a call is ended: one that takes its place, and orders anything else.
+func (f *follower) ends(m message, d *schemas.Decision) bool {
+	newer := f.newer(m)
+	return newer != nil && versionOf(newer).Compare(f.seen) > 0 && f.takesOver(newer, d) && !ordersSame(newer, d, f.o.Consumer)
+}
+
+// newer is the decision of a message that has arrived, and was not placed yet; nil: it is not to be obeyed.
+func (f *follower) newer(m message) *schemas.Decision {
 	if len(f.trust.IDs()) == 0 {
-		return false // its key is not learned yet
+		return nil // its key is not learned yet
 	}
-	newer, err := f.verified(m)
-	return err == nil && versionOf(newer).Compare(versionOf(d)) > 0 && !expired(newer)
+	d, err := f.verified(m)
+	if err != nil {
+		return nil
+	}
+	return d
 }
 
 // passed reports whether a newer decision that has arrived takes the place of one that was not handed over yet: that one is passed over.
 func (f *follower) passed(d *schemas.Decision) bool {
 	for _, m := range f.held {
-		if m.again || !f.overtakes(m, d) {
+		if m.again {
 			continue // what is asked again brings no decision of its own
 		}
-		if newer, err := f.verified(m); err == nil && replaces(newer, d, f.o.Consumer) {
+		if newer := f.newer(m); newer != nil && f.takesOver(newer, d) && saysSplit(newer, d) {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(f.behind, func(b behind) bool { return f.takesOver(b.decision, d) && saysSplit(b.decision, d) })
 }
 
-// replaces reports whether a newer decision says all that is to be of what an older one asks: of the split, if that asks for one, and of the consumer's own state.
-func replaces(newer, older *schemas.Decision, consumer string) bool {
-	if len(older.Routes) > 0 && older.Mode == schemas.Enforce && (len(newer.Routes) == 0 || newer.Mode != schemas.Enforce) {
+// takesOver reports whether a decision takes the place of another one that is being carried out, or is to be tried again: it is newer, will be carried out, and says all that the
+// other one asks of this consumer. A store moves no traffic.
+func (f *follower) takesOver(newer, d *schemas.Decision) bool {
+	if versionOf(newer).Compare(versionOf(d)) <= 0 || expired(newer) {
 		return false
 	}
-	was, is := orderTo(consumer, older), orderTo(consumer, newer)
+	was, is := orderTo(f.o.Consumer, d), orderTo(f.o.Consumer, newer)
 	switch {
+	case was.Do == "":
+		return saysSplit(newer, d)
 	case was == is:
 		return true
 	case was.Do == schemas.StateFreeze, was.Do == schemas.StateUnfreeze:
 		return is.Do == schemas.StateFreeze || is.Do == schemas.StateUnfreeze || is.Do == schemas.StateRestore
+	case was.Do == schemas.StateSnapshot: // of no use any more once its preparation has ended
+		return newer.Epoch > d.Epoch || newer.Phase != schemas.PhasePrepare
 	}
-	return was.Do == ""
+	return was.Do == is.Do
+}
+
+// saysSplit reports whether a newer decision says all that is to be of the split, if an older one asks for one.
+func saysSplit(newer, older *schemas.Decision) bool { return !moves(older) || moves(newer) }
+
+// moves reports whether a decision asks for a split.
+func moves(d *schemas.Decision) bool { return len(d.Routes) > 0 && d.Mode == schemas.Enforce }
+
+// ordersSame reports whether two decisions ask the same of a consumer: a call for the older one does what the newer one asks.
+func ordersSame(newer, older *schemas.Decision, consumer string) bool {
+	if was := orderTo(consumer, older); was.Do != "" {
+		return was == orderTo(consumer, newer)
+	}
+	same := newer.Mode == older.Mode && newer.Salt == older.Salt && newer.Unit == older.Unit && slices.Equal(newer.Routes, older.Routes)
+	return same && slices.Equal(newer.State, older.State) && reflect.DeepEqual(newer.Cache, older.Cache)
 }
 
 // orderTo is what a decision asks of a store's state; the zero value: nothing.

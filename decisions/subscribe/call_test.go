@@ -78,3 +78,61 @@ func TestOvertaken(t *testing.T) {
 		}
 	})
 }
+
+// TestTakesOver: a newer decision takes the place of one that is not done only where it says all that that one asks of the consumer, and ends its call only where it orders something else.
+func TestTakesOver(t *testing.T) {
+	split := func(canaryBP int) schemas.Decision {
+		return schemas.Decision{Mode: schemas.Enforce, Routes: []schemas.Route{{Version: "41", WeightBP: 10000 - canaryBP}, {Version: "42", WeightBP: canaryBP}}}
+	}
+	none := schemas.Decision{Mode: schemas.Enforce}
+	order := func(d schemas.Decision, do schemas.StateDo, snapshot string) schemas.Decision {
+		d.State = []schemas.StateOrder{{Store: "users", Do: do, Snapshot: snapshot}}
+		return d
+	}
+	phase := func(d schemas.Decision, p schemas.Phase) schemas.Decision {
+		d.Phase = p
+		return d
+	}
+	advise, late, salted, cached := split(0), split(0), split(500), split(500)
+	advise.Mode, late.ExpiresAt, salted.Salt, cached.Cache = schemas.Advise, 1, "s", &schemas.CacheOrder{Activate: "c"}
+	frozen, thawed := order(none, schemas.StateFreeze, "s1"), order(none, schemas.StateUnfreeze, "s1")
+	back, taken := order(none, schemas.StateRestore, "s1"), order(none, schemas.StateSnapshot, "")
+	for _, test := range []struct {
+		name         string
+		older, newer schemas.Decision
+		takes, ends  bool
+	}{
+		{"another split", split(500), split(0), true, true},
+		{"the same split", split(500), split(500), true, false},
+		{"the same split, shared out otherwise", split(500), salted, true, true},
+		{"the same split, and a cache", split(500), cached, true, true},
+		{"no split", split(500), none, false, false},
+		{"a split that only advises", split(500), advise, false, false},
+		{"one that has expired", split(500), late, false, false},
+		{"nothing, behind nothing", none, none, true, false},
+		{"a split, behind nothing", none, split(0), true, true},
+		{"nothing, behind advice", advise, none, true, true},
+		{"a freeze again, with the split", frozen, order(split(0), schemas.StateFreeze, "s1"), true, false},
+		{"writes again", frozen, thawed, true, true},
+		{"going back", frozen, back, true, true},
+		{"nothing of a store that is to freeze", frozen, split(0), false, false},
+		{"a freeze, of a store that let writes in with a split", order(split(0), schemas.StateUnfreeze, "s1"), frozen, true, true},
+		{"a snapshot, before writes are let in", thawed, taken, false, false},
+		{"writes again, before the state is back", back, thawed, false, false},
+		{"going back further", back, order(none, schemas.StateRestore, "s0"), true, true},
+		{"a preparation that goes on", phase(taken, schemas.PhasePrepare), phase(none, schemas.PhasePrepare), false, false},
+		{"a preparation that has ended", phase(taken, schemas.PhasePrepare), phase(none, schemas.PhaseAbort), true, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := &follower{o: &Options{Consumer: "users"}}
+			test.older.Epoch, test.older.Seq, test.newer.Epoch, test.newer.Seq = 1, 2, 1, 3
+			takes := f.takesOver(&test.newer, &test.older)
+			if ends := takes && !ordersSame(&test.newer, &test.older, "users"); takes != test.takes || ends != test.ends {
+				t.Errorf("it takes its place: %t, and ends its call: %t; want %t, %t", takes, ends, test.takes, test.ends)
+			}
+			if f.takesOver(&test.older, &test.newer) {
+				t.Error("an older one takes the place of a newer one")
+			}
+		})
+	}
+}

@@ -33,7 +33,7 @@ type conformConfig struct {
 const slowCall = 3 * time.Second
 
 // answer is what a handler does when it is called for the n-th time, from 0, for a decision.
-func (c *conformConfig) answer(version string, n int) error {
+func (c *conformConfig) answer(ctx context.Context, version string, n int) error {
 	all := c.Answers[version]
 	if n >= len(all) {
 		return nil
@@ -44,10 +44,14 @@ func (c *conformConfig) answer(version string, n int) error {
 	if what, fails := strings.CutPrefix(all[n], "fail:"); fails {
 		return errors.New(what)
 	}
-	if all[n] == "slow" {
+	switch all[n] {
+	case "slow":
 		time.Sleep(slowCall)
-	}
-	if all[n] == "fail" {
+	case "long":
+		if !pause(ctx, slowCall) {
+			return ctx.Err()
+		}
+	case "fail":
 		return errors.New("no disk")
 	}
 	return nil
@@ -138,10 +142,10 @@ func startGo(t *testing.T, c conformConfig) (conformRun, error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &goRun{said: make(chan string, 1024), cancel: cancel, done: make(chan error, 1), calls: map[string]int{}}
 	o := Options{URLs: c.URLs, Models: c.Models, Consumer: c.Consumer, Instance: c.Instance, Trust: trust, Store: store, OnError: r.fault}
-	handler := func(_ context.Context, d Delivery) error {
+	handler := func(ctx context.Context, d Delivery) error {
 		version := fmt.Sprintf("%d.%d", d.Decision.Epoch, d.Decision.Seq)
 		r.said <- givenLine(version, &d)
-		return c.answer(version, d.Attempt-1)
+		return c.answer(ctx, version, d.Attempt-1)
 	}
 	if c.Store {
 		handler = KeepState(c.Consumer, &goKeeper{r, &c})
@@ -196,11 +200,11 @@ type goKeeper struct {
 	c *conformConfig
 }
 
-func (k *goKeeper) Snapshot(context.Context) (string, error) {
+func (k *goKeeper) Snapshot(ctx context.Context) (string, error) {
 	n := k.r.calls["snapshot"]
 	k.r.calls["snapshot"]++
 	k.r.said <- "told snapshot"
-	return fmt.Sprint("s", n+1), k.c.answer("1.1", n)
+	return fmt.Sprint("s", n+1), k.c.answer(ctx, "1.1", n)
 }
 
 func (k *goKeeper) Freeze(_ context.Context, s string) error {

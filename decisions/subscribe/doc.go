@@ -10,10 +10,12 @@
 //     the log differ, the greater one holds: a decision that a newer one has overtaken before it could be handed over is passed over, where
 //     the newer one says all that it asks: a split where it has one, and the same, or more, of a store.
 //   - A handler that returned nil is answered for: `prepared` for the prepare of a start, `applied` else. One that returned an error is answered
-//     `failed`, and called again with growing pauses, until it succeeds or a newer decision comes. One that returned a Rejection is answered
+//     `failed`, and called again with growing pauses, until it succeeds or a newer decision takes its place: one that says all that it asks,
+//     as above. Others, which move no traffic or only advise, wait behind it. One that returned a Rejection is answered
 //     `rejected`, and called again only when the decision is asked again: when its route document is written once more, or, where it has no
-//     routes, when it is written to the key beside it that is for that. One that still runs a second after a newer decision came has its context
-//     ended, and isn't answered: a call that hangs keeps no rollback waiting, if it heeds its context.
+//     routes, when it is written to the key beside it that is for that. One that still runs a second after a newer decision came that takes its
+//     place, and orders something else, has its context ended, and isn't answered: a call that hangs keeps no rollback waiting, if it heeds
+//     its context.
 //   - After a restart the decision whose routes are in force is handed over once more, with Restored set, so that a router that keeps its
 //     routes in memory finds them again. Acks that may have been lost are sent again.
 //   - A decision of a rollout in mode advise comes with Advise set: look, don't act. It is answered `received`.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -62,10 +63,17 @@ type follower struct {
 	failures int // of these calls
 	pending  *Delivery
 	retryAt  time.Time // of pending
+	behind   []behind  // came while pending is to be tried again, and don't take its place; at most inboxSize
 	// overtaken is the last one that was being carried out when a newer one came: it is not called again, however often that was asked for meanwhile.
 	overtaken Version
 	held      []message // arrived during a call; at most inboxSize
 	unsent    []schemas.Ack
+}
+
+// behind is a decision whose turn comes once an older one, which it doesn't take the place of, was carried out.
+type behind struct {
+	decision *schemas.Decision
+	message  message
 }
 
 // run handles messages and retries until the context ends.
@@ -82,7 +90,11 @@ func (f *follower) run(ctx context.Context) {
 		case <-tick.C:
 			f.retry(ctx)
 		}
-		for len(f.held) > 0 {
+		for len(f.held) > 0 || f.pending == nil && len(f.behind) > 0 {
+			if f.pending == nil && len(f.behind) > 0 {
+				f.goOn(ctx)
+				continue
+			}
 			m := f.held[0]
 			f.held = f.held[1:]
 			f.consider(ctx, m)
@@ -138,6 +150,13 @@ func (f *follower) weigh(ctx context.Context, decision *schemas.Decision, m mess
 	if m.again && (v != f.seen || !again) {
 		return // the log says what is to be; there it hasn't come yet, or is over
 	}
+	f.place(ctx, decision, m, again)
+}
+
+// place does what is due for a decision. One that doesn't take the place of what is to be tried again waits until that is done: it must neither be lost for a decision of
+// another matter, nor come after it.
+func (f *follower) place(ctx context.Context, decision *schemas.Decision, m message, again bool) {
+	v := versionOf(decision)
 	switch f.fence(decision, again) {
 	case fenceStale:
 		if !m.route && v.Epoch < f.position.Applied.Epoch {
@@ -149,11 +168,37 @@ func (f *follower) weigh(ctx context.Context, decision *schemas.Decision, m mess
 		f.restored = true
 		f.carryOut(ctx, Delivery{Decision: *decision, Signed: m.signed, Restored: true})
 	case fenceNew:
+		if f.pending != nil && versionOf(&f.pending.Decision) != v {
+			f.wait(decision, m)
+			return
+		}
 		if f.seen = v; f.passed(decision) {
 			return
 		}
 		f.obey(ctx, decision, m.signed)
 	}
+}
+
+// wait puts a decision behind the one that is to be tried again, which it ends if it takes its place.
+func (f *follower) wait(decision *schemas.Decision, m message) {
+	if slices.ContainsFunc(f.behind, func(b behind) bool { return versionOf(b.decision) == versionOf(decision) }) {
+		return
+	}
+	if len(f.behind) == inboxSize {
+		f.o.OnError(fmt.Errorf("model %s: %d decisions wait for decision %s, the oldest of them is dropped", f.model, inboxSize, f.pending.Decision.ID))
+		f.behind = f.behind[1:]
+	}
+	f.behind = append(f.behind, behind{decision, m})
+	if f.takesOver(decision, &f.pending.Decision) {
+		f.pending = nil
+	}
+}
+
+// goOn places the next one of those that waited.
+func (f *follower) goOn(ctx context.Context) {
+	next := f.behind[0]
+	f.behind = f.behind[1:]
+	f.place(ctx, next.decision, next.message, false)
 }
 
 // asksAgain reports whether a decision that was refused is asked for once more: by one more writing, and not where what was written before is read again, as after each lost connection.

@@ -71,8 +71,8 @@ type Delivery struct {
 // Took says in the answer which snapshot was taken: what a decision with State asks of a state store. See KeepState.
 func (d *Delivery) Took(snapshot string) { *d.snapshot = snapshot }
 
-// Handler carries a decision out. Its context ends when Run does, and a second after a newer decision came: that one is next, and says all that is to be so. nil
-// answers for the decision (see the package's promise); Reject refuses it; any other error is tried again, unless a newer decision came.
+// Handler carries a decision out. Its context ends when Run does, and a second after a newer decision came that says all that this one asks, and orders something
+// else: that one is next. nil answers for the decision (see the package's promise); Reject refuses it; any other error is tried again, until a newer decision says all that it asks.
 type Handler func(ctx context.Context, d Delivery) error
 
 // Rejection is a refusal: what Reject returns.

@@ -33,6 +33,7 @@ type standing struct {
 	restored        bool
 	pending         uint8 // body that the handler has failed at, and is called for again
 	pendingRestored bool
+	behind          string // bodies that wait for pending, each with the source that it came from
 }
 
 // wire sends nothing: answers stay with the follower, where the search takes them.
@@ -116,13 +117,19 @@ func (s *scene) weigh(x weighing) weighed {
 		out.worked, out.restored, out.moved = true, given.Restored, len(d.Routes) > 0 && x.handler != refuses
 		return work(ctx, given)
 	}
-	if x.from == itself {
+	switch {
+	case x.from == itself:
 		f.retry(context.Background())
-	} else {
+	case x.from == theLine:
+		f.goOn(context.Background())
+	default:
 		f.weigh(context.Background(), d, message{route: x.from == theDocument, written: writing{revision: 1}}) // each one that comes was written anew
 	}
 	out.standing = standing{
 		applied: small(position.Applied), routes: small(position.Routes), snapshot: position.Snapshot != "", seen: small(f.seen), routeSeen: small(f.routeSeen), restored: f.restored,
+	}
+	for _, b := range f.behind {
+		out.behind += s.waits(b)
 	}
 	if f.pending != nil {
 		out.pending, out.pendingRestored = x.pending, f.pending.Restored
@@ -136,6 +143,16 @@ func (s *scene) weigh(x weighing) weighed {
 	s.checkWork(&x, &out)
 	s.weighings[x] = out
 	return out
+}
+
+// waits is a decision behind another one, as a standing has it.
+func (s *scene) waits(b behind) string {
+	from := theLog
+	if b.message.route {
+		from = theDocument
+	}
+	body := slices.IndexFunc(s.bodies, func(known bodied) bool { return known.decision == b.decision })
+	return string([]byte{uint8(body), byte(from)})
 }
 
 // follower is the one of a consumer as it stands, with its position.
@@ -165,6 +182,9 @@ func (s *scene) follower(x *weighing, position *Position) *follower {
 	}
 	if known.pending != 0 {
 		f.pending = &Delivery{Decision: *s.bodies[known.pending].decision, Restored: known.pendingRestored}
+	}
+	for k := 0; k < len(known.behind); k += 2 {
+		f.behind = append(f.behind, behind{s.bodies[known.behind[k]].decision, message{route: source(known.behind[k+1]) == theDocument, written: writing{revision: 1}}})
 	}
 	return f
 }
@@ -198,7 +218,7 @@ func answerOf(a *schemas.Ack) answered {
 // checkWork holds what the handler was called for to what the consumer knew then.
 func (s *scene) checkWork(x *weighing, out *weighed) {
 	b := &s.bodies[x.body]
-	what := b.decision.ID + map[source]string{theLog: " from the log", theDocument: " from the route document", itself: " once more"}[x.from]
+	what := b.decision.ID + map[source]string{theLog: " from the log", theDocument: " from the route document", itself: " once more", theLine: " behind another one"}[x.from]
 	switch name := s.consumerName(int(x.who)); {
 	case out.restored && b.version != x.routes:
 		violated("%s restores %s, and the routes in force are those of %s", name, what, versionText(x.routes))
@@ -215,7 +235,8 @@ type source uint8
 const (
 	theLog source = iota
 	theDocument
-	itself // it tries again what its handler has failed at
+	itself  // it tries again what its handler has failed at
+	theLine // what has waited behind that
 
 	sources // how many there are
 )
@@ -225,7 +246,7 @@ func (w *fleet) next(i int, from source) (uint8, weighed, bool) {
 	c := &w.consumers[i]
 	var body uint8
 	switch {
-	case !c.runs:
+	case !c.runs, c.pending == 0 && c.behind != "" && from != theLine:
 		return 0, weighed{}, false
 	case from == theDocument && int(c.doc) < len(w.docs):
 		body = w.docs[c.doc]
@@ -233,6 +254,8 @@ func (w *fleet) next(i int, from source) (uint8, weighed, bool) {
 		body = w.log[c.log]
 	case from == itself && c.pending != 0:
 		body = c.pending
+	case from == theLine && c.pending == 0 && c.behind != "":
+		body = c.behind[0]
 	default:
 		return 0, weighed{}, false
 	}
@@ -240,14 +263,14 @@ func (w *fleet) next(i int, from source) (uint8, weighed, bool) {
 }
 
 // passOver reads on over what neither is to be carried out nor has an answer that the stream would store: it has it already, by its id. What the consumer was given and hasn't
-// carried out is none of that: it may do so, and then has an answer.
+// carried out is none of that: it may do so, and then has an answer. Nor is what is put behind another one: in which order counts.
 func (w *fleet) passOver(i int) {
 	c := &w.consumers[i]
 	for again := true; again; {
 		again = false
 		for _, from := range []source{theDocument, theLog} {
 			body, x, any := w.next(i, from)
-			if !any || x.worked || x.answer != noAnswer && (c.flying|c.taken)&w.ackBit(body, x.answer) == 0 || c.seen != c.applied && w.s.bodies[body].version == c.seen {
+			if !any || x.worked || x.behind != c.behind || x.pending != c.pending || x.answer != noAnswer && (c.flying|c.taken)&w.ackBit(body, x.answer) == 0 || c.seen != c.applied && w.s.bodies[body].version == c.seen {
 				continue
 			}
 			c.advance(from)
@@ -264,7 +287,7 @@ func (c *consumer) advance(from source) {
 	case theDocument:
 		c.doc++
 		c.fresh = false
-	case itself, sources:
+	case itself, theLine, sources:
 	}
 }
 

@@ -300,6 +300,7 @@ func (w *fleet) key(b []byte) [sha256.Size]byte {
 		c := &w.consumers[i]
 		b = append(b, c.applied, c.routes, c.seen, c.routeSeen, c.log, c.doc, c.does, c.pending,
 			bit(c.runs)|bit(c.opened)<<1|bit(c.fresh)<<2|bit(c.restored)<<3|bit(c.snapshot)<<4|bit(c.torn)<<5|bit(c.pendingRestored)<<6)
+		b = append(append(b, uint8(len(c.behind))), c.behind...)
 		b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, c.flying), c.taken)
 	}
 	return sha256.Sum256(b)

@@ -52,21 +52,27 @@ const (
 	readsLog
 	readsDocument
 	readsItself
+	readsLine
 	unsentLog
 	unsentDocument
 	unsentItself
+	unsentLine
 	unnotedLog
 	unnotedDocument
 	unnotedItself
+	unnotedLine
 	notedLog
 	notedDocument
 	notedItself
+	notedLine
 	failsLog
 	failsDocument
 	failsItself
+	failsLine
 	refusesLog
 	refusesDocument
 	refusesItself
+	refusesLine
 	restarts
 	halts
 	opens
@@ -278,21 +284,27 @@ var words = map[doing]string{
 	readsLog:         "CONSUMER carries out or answers DECISION from the log",
 	readsDocument:    "CONSUMER carries out or answers DECISION from the route document",
 	readsItself:      "CONSUMER tries DECISION again, which its handler had failed at",
+	readsLine:        "CONSUMER carries out or answers DECISION whose turn has come behind another one",
 	unsentLog:        "CONSUMER carries out DECISION from the log, and its answer is lost",
 	unsentDocument:   "CONSUMER carries out DECISION from the route document, and its answer is lost",
 	unsentItself:     "CONSUMER tries DECISION again, which its handler had failed at, and its answer is lost",
+	unsentLine:       "CONSUMER carries out DECISION whose turn has come behind another one, and its answer is lost",
 	unnotedLog:       "CONSUMER carries out DECISION from the log, and stops before it notes that",
 	unnotedDocument:  "CONSUMER carries out DECISION from the route document, and stops before it notes that",
 	unnotedItself:    "CONSUMER tries DECISION again, which its handler had failed at, and stops before it notes that",
+	unnotedLine:      "CONSUMER carries out DECISION whose turn has come behind another one, and stops before it notes that",
 	notedLog:         "CONSUMER carries out DECISION from the log, notes that, and stops before it answers",
 	notedDocument:    "CONSUMER carries out DECISION from the route document, notes that, and stops before it answers",
 	notedItself:      "CONSUMER tries DECISION again, which its handler had failed at, notes that, and stops before it answers",
+	notedLine:        "CONSUMER carries out DECISION whose turn has come behind another one, notes that, and stops before it answers",
 	failsLog:         "CONSUMER does DECISION from the log, and its handler fails at the end",
 	failsDocument:    "CONSUMER does DECISION from the route document, and its handler fails at the end",
 	failsItself:      "CONSUMER tries DECISION again, and its handler fails at the end once more",
+	failsLine:        "CONSUMER does DECISION whose turn has come behind another one, and its handler fails at the end",
 	refusesLog:       "CONSUMER refuses DECISION from the log",
 	refusesDocument:  "CONSUMER refuses DECISION from the route document",
 	refusesItself:    "CONSUMER refuses DECISION, which its handler had failed at",
+	refusesLine:      "CONSUMER refuses DECISION whose turn has come behind another one",
 	restarts:         "CONSUMER begins again, and reads the route document",
 	halts:            "CONSUMER stops",
 	opens:            "CONSUMER reads the log from its last decision on",

@@ -16,7 +16,7 @@ from .position import Position, Version
 from .readers import Message, Reader, from_bucket, from_log
 from .trust import VerifyError
 
-WAITING = 16  # messages that wait while a handler works; beyond it the oldest is dropped, since only a newer decision matters, and on_error hears of it
+WAITING = 16  # messages that wait while a handler works, or behind a decision that is to be tried again; beyond it the oldest is dropped, since only a newer decision matters, and on_error hears of it
 MAX_UNSENT = 16  # acks that wait for a connection; beyond it the oldest is dropped, and on_error hears of it
 MAX_WHY_BYTES = 256
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0  # pauses, in seconds, before a handler that failed is called again: doubled each time
@@ -114,6 +114,7 @@ class Follower:
         self._failures = 0  # of these calls
         self._pending: Optional[Delivery] = None
         self._retry_at = 0.0  # of pending, on the monotonic clock
+        self._behind: "Deque[tuple[Dict[str, Any], Message]]" = deque()  # came while pending is to be tried again, and don't take its place
         self._unsent: Deque[Dict[str, Any]] = deque()
 
     def _tell(self, what: str) -> None:
@@ -155,7 +156,9 @@ class Follower:
         self._arriving = asyncio.ensure_future(self._inbox.get())
         try:
             while True:
-                if self._waiting:
+                if self._pending is None and self._behind:
+                    await self._place(*self._behind.popleft(), again=False)
+                elif self._waiting:
                     await self._consider(self._waiting.popleft())
                 else:
                     await asyncio.wait({self._arriving}, timeout=self._next())
@@ -182,29 +185,33 @@ class Follower:
         if self._pending is not None and time.monotonic() >= self._retry_at:
             await self._carry_out(self._pending)
 
-    def _verified(self, m: Message) -> "Optional[tuple[Dict[str, Any], bool]]":
-        """The decision of a message, and whether it has expired; None, and on_error hears why, where it is not to be obeyed."""
+    def _verified(self, m: Message) -> Optional[Dict[str, Any]]:
+        """The decision of a message; None, and on_error hears why, where it is not to be obeyed."""
         try:
             self._o.trust.verify(m.key_id, m.signature, m.body)
             d = decode_decision(m.body, self._model)
-            return d, expired(d)
+            expired(d)  # can be said of it
+            return d
         except (VerifyError, DecodeError) as err:
             self._tell(f"a decision is not obeyed: {err}")
             return None
 
     async def _consider(self, m: Message) -> None:
         """Decides what a message is worth: nothing, an answer, or a call of the handler."""
-        verified = self._verified(m)
-        if verified is None:
+        d = self._verified(m)
+        if d is None:
             return
-        d, late = verified
         version = _version(d)
         again = self._asks_again(version, m)
         if m.again and (version != self._seen or not again):
             return  # the log says what is to be; there it hasn't come yet, or is over
-        at = self._position
-        moves = bool(d.get("routes")) and d["mode"] == "enforce"
-        if moves and not self._restored and version == at.routes and self._seen == at.applied:
+        await self._place(d, m, again)
+
+    async def _place(self, d: Dict[str, Any], m: Message, again: bool) -> None:
+        """Does what is due for a decision. One that doesn't take the place of what is to be tried again waits until that is done: it must neither be lost for a decision of another
+        matter, nor come after it."""
+        version, at = _version(d), self._position
+        if _moves(d) and not self._restored and version == at.routes and self._seen == at.applied:
             self._restored = True  # its routes are in force, and this run has not handed them over
             await self._carry_out(Delivery(d, m.body, restored=True))
         elif version == at.applied == self._seen:
@@ -212,18 +219,29 @@ class Follower:
         elif version <= max(at.applied, self._overtaken) or version < self._seen or (version == self._seen and not again):
             if not m.route and version.epoch < at.applied.epoch:
                 await self._answer(d, "rejected", "stale-epoch")
+        elif self._pending is not None and self._pending.version != version:
+            self._wait(self._pending, d, m)
         else:
             self._seen = version
             if not self._passed(d):
-                await self._obey(d, m.body, late)
+                await self._obey(d, m.body)
+
+    def _wait(self, pending: Delivery, d: Dict[str, Any], m: Message) -> None:
+        """Puts a decision behind the one that is to be tried again, which it ends if it takes its place."""
+        if any(_version(waits) == _version(d) for waits, _ in self._behind):
+            return
+        if len(self._behind) == WAITING:
+            self._behind.popleft()
+            self._tell(f"{WAITING} decisions wait for decision {pending.decision['id']}, the oldest of them is dropped")
+        self._behind.append((d, m))
+        if _takes_over(d, pending.decision, self._o.consumer):
+            self._pending = None
 
     def _passed(self, d: Dict[str, Any]) -> bool:
         """Whether a newer decision that waits takes the place of one that was not handed over yet: that one is passed over."""
-        for m in self._waiting:
-            verified = None if m.again else self._verified(m)  # what is asked again brings no decision of its own
-            if verified is not None and not verified[1] and _version(verified[0]) > _version(d) and _replaces(verified[0], d, self._o.consumer):
-                return True
-        return False
+        waiting = [self._verified(m) for m in self._waiting if not m.again]  # what is asked again brings no decision of its own
+        waiting += [behind for behind, _ in self._behind]
+        return any(n is not None and _takes_over(n, d, self._o.consumer) and _says_split(n, d) for n in waiting)
 
     def _asks_again(self, version: Version, m: Message) -> bool:
         """Whether a decision that was refused is asked for once more: by one more writing, and not where what was written before is read again."""
@@ -236,9 +254,9 @@ class Follower:
             return again
         return False
 
-    async def _obey(self, d: Dict[str, Any], body: bytes, late: bool) -> None:
+    async def _obey(self, d: Dict[str, Any], body: bytes) -> None:
         """Answers that a decision was received, and carries it out."""
-        if late:
+        if expired(d):
             self._pending = None
             await self._answer(d, "rejected", "policy")
             return
@@ -265,7 +283,7 @@ class Follower:
             await self._answer(d, *_done(d, self._position.snapshot))
 
     async def _call(self, delivery: Delivery) -> "asyncio.Future[Any]":
-        """Calls the handler, waits for its end, and returns what came of it. A newer decision that comes in the meantime ends a call that hangs."""
+        """Calls the handler, waits for its end, and returns what came of it. A newer decision that takes its place, and orders something else, ends a call that hangs."""
         work = asyncio.ensure_future(call(self._handler, delivery))
         try:
             ends = math.inf  # when the call is ended, on the monotonic clock
@@ -274,7 +292,7 @@ class Follower:
                 await asyncio.wait({work, self._arriving}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if work.done():
                     break
-                if self._arriving.done() and self._newer(self._arrived()) and self._overtaken != delivery.version:
+                if self._arriving.done() and self._ends(self._arrived(), delivery.decision) and self._overtaken != delivery.version:
                     self._overtaken, ends = delivery.version, time.monotonic() + GRACE
                 if time.monotonic() >= ends:
                     ends = math.inf  # once: a plain handler is waited for
@@ -290,17 +308,17 @@ class Follower:
                 work.exception()  # seen: after a stop nobody asks for it
         return work
 
-    def _newer(self, m: Message) -> bool:
-        """Lets a message that came while the handler works wait, and reports whether it is a newer decision, to be carried out. What isn't to be obeyed doesn't wait."""
-        verified = self._verified(m)
-        if verified is None:
+    def _ends(self, m: Message, d: Dict[str, Any]) -> bool:
+        """Lets a message that came while the handler works wait, and reports whether it is a newer decision for which the call is ended: one that takes its place, and orders
+        anything else. What isn't to be obeyed doesn't wait."""
+        newer, consumer = self._verified(m), self._o.consumer
+        if newer is None:
             return False
         if len(self._waiting) == WAITING:
             self._waiting.popleft()
             self._tell(f"{WAITING} messages wait for the handler, the oldest is dropped")
         self._waiting.append(m)
-        d, late = verified
-        return _version(d) > self._seen and not late
+        return _version(newer) > self._seen and _takes_over(newer, d, consumer) and not _orders_same(newer, d, consumer)
 
     async def _failed(self, delivery: Delivery, err: BaseException) -> None:
         """Answers for a call that failed, and tries it again, except where a newer decision has come."""
@@ -367,14 +385,39 @@ def _why(err: BaseException) -> str:
     return f"{kind.__name__}: {text}" if text else kind.__name__
 
 
-def _replaces(newer: Dict[str, Any], older: Dict[str, Any], consumer: str) -> bool:
-    """Whether a newer decision says all that is to be of what an older one asks: of the split, if that asks for one, and of the consumer's own state."""
-    if older.get("routes") and older["mode"] == "enforce" and not (newer.get("routes") and newer["mode"] == "enforce"):
+def _takes_over(newer: Dict[str, Any], older: Dict[str, Any], consumer: str) -> bool:
+    """Whether a decision takes the place of another one that is being carried out, or is to be tried again: it is newer, will be carried out, and says all that the other one asks of
+    this consumer. A store moves no traffic."""
+    if _version(newer) <= _version(older) or expired(newer):
         return False
     was, now = _order_to(consumer, older), _order_to(consumer, newer)
-    if was == now or not was:
+    if not was:
+        return _says_split(newer, older)
+    if was == now:
         return True
-    return was["do"] in ("freeze", "unfreeze") and now.get("do") in ("freeze", "unfreeze", "restore")
+    if was["do"] in ("freeze", "unfreeze"):
+        return now.get("do") in ("freeze", "unfreeze", "restore")
+    if was["do"] == "snapshot":  # of no use any more once its preparation has ended
+        return newer["epoch"] > older["epoch"] or newer.get("phase") != "prepare"
+    return was["do"] == now.get("do")
+
+
+def _says_split(newer: Dict[str, Any], older: Dict[str, Any]) -> bool:
+    """Whether a newer decision says all that is to be of the split, if an older one asks for one."""
+    return _moves(newer) or not _moves(older)
+
+
+def _moves(d: Dict[str, Any]) -> bool:
+    """Whether a decision asks for a split."""
+    return bool(d.get("routes")) and d["mode"] == "enforce"
+
+
+def _orders_same(newer: Dict[str, Any], older: Dict[str, Any], consumer: str) -> bool:
+    """Whether two decisions ask the same of a consumer: a call for the older one does what the newer one asks."""
+    was = _order_to(consumer, older)
+    if was:
+        return was == _order_to(consumer, newer)
+    return all((newer.get(key) or None) == (older.get(key) or None) for key in ("mode", "routes", "unit", "salt", "state", "cache"))
 
 
 def _order_to(consumer: str, d: Dict[str, Any]) -> Dict[str, Any]:

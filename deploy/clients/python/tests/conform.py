@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from typing import Any, Dict
+from typing import Any, Awaitable, Dict, Optional
 
 from streamcanary_subscribe import Delivery, Dir, Options, Rejection, keep_state, read_trust, run
 
@@ -20,29 +20,32 @@ def on_error(err: Exception) -> None:
     say(("refused " if "is not obeyed" in str(err) else "error ") + str(err))
 
 
-def answer(config: Dict[str, Any], version: str, n: int) -> None:
-    """Does what a handler does when it is called for the n-th time, from 0, for a decision."""
+def answer(config: Dict[str, Any], version: str, n: int) -> Optional[Awaitable[None]]:
+    """Does what a handler does when it is called for the n-th time, from 0, for a decision, or hands over what does."""
     answers = config["answers"].get(version, [])
     word = answers[n] if n < len(answers) else "ok"
     if word == "slow":
         time.sleep(3)  # whatever is said to it
+    if word == "long":
+        return asyncio.sleep(3)  # ended by what it is told
     if word.startswith("fail:"):
         raise OSError(word[len("fail:"):])
     if word == "fail":
         raise OSError("no disk")
     if word.startswith("refuse:"):
         raise Rejection(word[len("refuse:"):])
+    return None
 
 
 def router(config: Dict[str, Any]):
-    def handle(d: Delivery) -> None:  # plain: it can't be ended, as one that doesn't heed it can't
+    def handle(d: Delivery) -> Optional[Awaitable[None]]:  # plain: it can't be ended, as one that doesn't heed it can't
         version = f"{d.version.epoch}.{d.version.seq}"
         words = ["given", version, d.decision["action"]]
         if d.routes:
             words.append(",".join(f"{r['version']}:{r['weight_bp']}" for r in d.routes))
         words += [word for word, so in (("advise", d.advise), ("restored", d.restored), (f"attempt={d.attempt}", d.attempt > 1)) if so]
         say(" ".join(words))
-        answer(config, version, d.attempt - 1)
+        return answer(config, version, d.attempt - 1)
 
     return handle
 

@@ -23,9 +23,18 @@ WRITINGS = itertools.count(1)
 
 
 def message(epoch, seq, route=False, key=KEY, **changes):
-    """A decision as it arrives, signed with key, under the id of the key that is trusted."""
+    """A decision as it arrives, signed with key, under the id of the key that is trusted; each one asks for another split."""
+    changes = {"routes": [{"version": "a", "weight_bp": seq}, {"version": "b", "weight_bp": 10000 - seq}], **changes}
     body = json.dumps(event(id=f"r=2E1.{epoch}.{seq}", epoch=epoch, seq=seq, **changes)).encode()
     return Message(body, key_id(PUBLIC), key.sign(body), route, written=(next(WRITINGS), 0.0))
+
+
+ROUTES = [{"version": "a", "weight_bp": 1}, {"version": "b", "weight_bp": 9999}]
+
+
+def order(do, snapshot="s"):
+    """What is asked of the store c, without a split."""
+    return {"routes": None, "state": [{"store": "c", "do": do, "snapshot": snapshot}]}
 
 
 class Log:
@@ -178,6 +187,42 @@ class Ended(unittest.IsolatedAsyncioTestCase):
             await f.send(message(1, 6))
             await f.answered("1.5 applied", "1.6 received", "1.6 applied")
             self.assertEqual(hung.calls, ["1.2", "ended", "1.6"])
+
+    async def test_what_takes_the_place_of_another(self):
+        split, frozen, thawed, back = {}, order("freeze"), order("unfreeze"), order("restore")
+        for older, newer, takes, ends in (
+            (split, split, True, True), (split, {"routes": None}, False, False), (split, {"mode": "advise"}, False, False), (split, {"routes": ROUTES}, True, False),
+            ({"routes": None}, {"routes": None}, True, False), ({"routes": None}, split, True, True), ({"mode": "advise"}, {"routes": None}, True, True),
+            (frozen, frozen, True, False), (frozen, thawed, True, True), (frozen, back, True, True), (frozen, {"routes": None}, False, False), (thawed, frozen, True, True), (thawed, order("snapshot"), False, False),
+            (back, thawed, False, False), (back, order("restore", "s2"), True, True), (order("snapshot"), {"phase": "prepare"}, False, False), (order("snapshot"), {"phase": "abort"}, True, True),
+            ({"routes": ROUTES, **frozen}, frozen, True, False),  # a store moves no traffic
+        ):
+            older, newer = ({"routes": ROUTES, **older}, {"routes": [{"version": "b", "weight_bp": 10000}], **newer})
+            with self.subTest((older, newer)):
+                hung = Hung()
+                async with Fixture(hung.handle) as f:
+                    await f.send(message(1, 2, **older), message(1, 3, **newer))
+                    if ends:
+                        await f.until(lambda: "ended" in hung.calls)
+                    await asyncio.sleep(2 * follower.GRACE)
+                    self.assertEqual("ended" in hung.calls, ends)
+                calls = []
+
+                async def fails(d):
+                    calls.append(d.version.seq)
+                    if d.attempt == 1:
+                        raise OSError("no disk")
+
+                async with Fixture(fails) as f:
+                    await f.send(message(1, 2, **older))
+                    await f.until(lambda: len(f.log.acks) == 2)
+                    await f.send(message(1, 3, **newer))
+                    if not takes:
+                        await f.until(lambda: f.follower._behind)
+                        f.follower._retry_at = 0
+                        await f.send(message(1, 1))  # wakes it
+                    await f.until(lambda: len(calls) > 2 or takes and len(calls) > 1)
+                    self.assertEqual(calls[:3], [2, 3] if takes else [2, 2, 3])
 
     async def test_one_that_waits_is_not_called_again(self):
         hung = Hung()
