@@ -76,11 +76,11 @@ func (f *follower) passed(d *schemas.Decision) bool {
 		if m.again {
 			continue // what is asked again brings no decision of its own
 		}
-		if newer := f.newer(m); newer != nil && f.takesOver(newer, d) && saysSplit(newer, d) {
+		if newer := f.newer(m); newer != nil && f.takesOver(newer, d) && saysAll(newer, d, f.o.Consumer) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(f.behind, func(b behind) bool { return f.takesOver(b.decision, d) && saysSplit(b.decision, d) })
+	return slices.ContainsFunc(f.behind, func(b behind) bool { return f.takesOver(b.decision, d) && saysAll(b.decision, d, f.o.Consumer) })
 }
 
 // takesOver reports whether a decision takes the place of another one that is being carried out, or is to be tried again: it is newer, will be carried out, and says all that the
@@ -95,12 +95,18 @@ func (f *follower) takesOver(newer, d *schemas.Decision) bool {
 		return saysSplit(newer, d)
 	case was == is:
 		return true
-	case was.Do == schemas.StateFreeze, was.Do == schemas.StateUnfreeze:
-		return is.Do == schemas.StateFreeze || is.Do == schemas.StateUnfreeze || is.Do == schemas.StateRestore
 	case was.Do == schemas.StateSnapshot: // of no use any more once its preparation has ended
 		return newer.Epoch > d.Epoch || newer.Phase != schemas.PhasePrepare
+	case newer.Epoch > d.Epoch && newer.Phase == schemas.PhasePrepare && newer.Mode == schemas.Enforce:
+		return true // it begins over the state as it is: a restore that fails for good must not keep a hotfix from starting
 	}
-	return was.Do == is.Do
+	return is.Do == schemas.StateFreeze || is.Do == schemas.StateUnfreeze || is.Do == schemas.StateRestore
+}
+
+// saysAll reports whether a decision that takes over also says all that is to be of one that nobody has begun yet: that a store goes back is said by nothing else.
+func saysAll(newer, d *schemas.Decision, consumer string) bool {
+	was, is := orderTo(consumer, d), orderTo(consumer, newer)
+	return saysSplit(newer, d) && (was == is || was.Do != schemas.StateRestore && was.Do != schemas.StateSnapshot)
 }
 
 // saysSplit reports whether a newer decision says all that is to be of the split, if an older one asks for one.

@@ -93,6 +93,10 @@ func TestTakesOver(t *testing.T) {
 		d.Phase = p
 		return d
 	}
+	later := func(d schemas.Decision) schemas.Decision {
+		d.Epoch = 2
+		return d
+	}
 	advise, late, salted, cached := split(0), split(0), split(500), split(500)
 	advise.Mode, late.ExpiresAt, salted.Salt, cached.Cache = schemas.Advise, 1, "s", &schemas.CacheOrder{Activate: "c"}
 	frozen, thawed := order(none, schemas.StateFreeze, "s1"), order(none, schemas.StateUnfreeze, "s1")
@@ -118,14 +122,17 @@ func TestTakesOver(t *testing.T) {
 		{"nothing of a store that is to freeze", frozen, split(0), false, false},
 		{"a freeze, of a store that let writes in with a split", order(split(0), schemas.StateUnfreeze, "s1"), frozen, true, true},
 		{"a snapshot, before writes are let in", thawed, taken, false, false},
-		{"writes again, before the state is back", back, thawed, false, false},
+		{"writes again, as the state can't go back", back, thawed, true, true},
+		{"nothing of a store that is to go back", back, none, false, false},
+		{"a later beginning over a state that can't go back", back, later(phase(none, schemas.PhasePrepare)), true, true},
+		{"a later beginning that is refused", back, later(phase(none, schemas.PhaseAbort)), false, false},
 		{"going back further", back, order(none, schemas.StateRestore, "s0"), true, true},
 		{"a preparation that goes on", phase(taken, schemas.PhasePrepare), phase(none, schemas.PhasePrepare), false, false},
 		{"a preparation that has ended", phase(taken, schemas.PhasePrepare), phase(none, schemas.PhaseAbort), true, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := &follower{o: &Options{Consumer: "users"}}
-			test.older.Epoch, test.older.Seq, test.newer.Epoch, test.newer.Seq = 1, 2, 1, 3
+			test.older.Epoch, test.older.Seq, test.newer.Epoch, test.newer.Seq = 1, 2, max(test.newer.Epoch, 1), 3
 			takes := f.takesOver(&test.newer, &test.older)
 			if ends := takes && !ordersSame(&test.newer, &test.older, "users"); takes != test.takes || ends != test.ends {
 				t.Errorf("it takes its place: %t, and ends its call: %t; want %t, %t", takes, ends, test.takes, test.ends)

@@ -15,7 +15,7 @@ type Keeper interface {
 	Snapshot(ctx context.Context) (name string, err error)
 	// Freeze lets no more writes in, and makes sure that the snapshot can be restored. It may be frozen already.
 	Freeze(ctx context.Context, snapshot string) error
-	// Restore goes back to the snapshot, with writes frozen.
+	// Restore stops writes, where that isn't done (Freeze may have failed, or been ended: traffic doesn't wait for it past its deadline), and goes back to the snapshot.
 	Restore(ctx context.Context, snapshot string) error
 	// Unfreeze lets writes in again.
 	Unfreeze(ctx context.Context) error

@@ -241,7 +241,7 @@ class Follower:
         """Whether a newer decision that waits takes the place of one that was not handed over yet: that one is passed over."""
         waiting = [self._verified(m) for m in self._waiting if not m.again]  # what is asked again brings no decision of its own
         waiting += [behind for behind, _ in self._behind]
-        return any(n is not None and _takes_over(n, d, self._o.consumer) and _says_split(n, d) for n in waiting)
+        return any(n is not None and _takes_over(n, d, self._o.consumer) and _says_all(n, d, self._o.consumer) for n in waiting)
 
     def _asks_again(self, version: Version, m: Message) -> bool:
         """Whether a decision that was refused is asked for once more: by one more writing, and not where what was written before is read again."""
@@ -395,11 +395,17 @@ def _takes_over(newer: Dict[str, Any], older: Dict[str, Any], consumer: str) -> 
         return _says_split(newer, older)
     if was == now:
         return True
-    if was["do"] in ("freeze", "unfreeze"):
-        return now.get("do") in ("freeze", "unfreeze", "restore")
     if was["do"] == "snapshot":  # of no use any more once its preparation has ended
         return newer["epoch"] > older["epoch"] or newer.get("phase") != "prepare"
-    return was["do"] == now.get("do")
+    if newer["epoch"] > older["epoch"] and newer.get("phase") == "prepare" and newer["mode"] == "enforce":
+        return True  # it begins over the state as it is: a restore that fails for good must not keep a hotfix from starting
+    return now.get("do") in ("freeze", "unfreeze", "restore")
+
+
+def _says_all(newer: Dict[str, Any], older: Dict[str, Any], consumer: str) -> bool:
+    """Whether a decision that takes over also says all that is to be of one that nobody has begun yet: that a store goes back is said by nothing else."""
+    was, now = _order_to(consumer, older), _order_to(consumer, newer)
+    return _says_split(newer, older) and (was == now or was.get("do") not in ("restore", "snapshot"))
 
 
 def _says_split(newer: Dict[str, Any], older: Dict[str, Any]) -> bool:

@@ -18,7 +18,7 @@ class Keeper(Protocol):
         """Lets no more writes in, and makes sure that the snapshot can be restored. It may be frozen already."""
 
     def restore(self, snapshot: str) -> Union[None, Awaitable[None]]:
-        """Goes back to the snapshot, with writes frozen."""
+        """Stops writes, where that isn't done (freeze may have failed, or been ended), and goes back to the snapshot."""
 
     def unfreeze(self) -> Union[None, Awaitable[None]]:
         """Lets writes in again."""

@@ -194,7 +194,7 @@ class Ended(unittest.IsolatedAsyncioTestCase):
             (split, split, True, True), (split, {"routes": None}, False, False), (split, {"mode": "advise"}, False, False), (split, {"routes": ROUTES}, True, False),
             ({"routes": None}, {"routes": None}, True, False), ({"routes": None}, split, True, True), ({"mode": "advise"}, {"routes": None}, True, True),
             (frozen, frozen, True, False), (frozen, thawed, True, True), (frozen, back, True, True), (frozen, {"routes": None}, False, False), (thawed, frozen, True, True), (thawed, order("snapshot"), False, False),
-            (back, thawed, False, False), (back, order("restore", "s2"), True, True), (order("snapshot"), {"phase": "prepare"}, False, False), (order("snapshot"), {"phase": "abort"}, True, True),
+            (back, thawed, True, True), (back, {"routes": None}, False, False), (back, order("restore", "s2"), True, True), (order("snapshot"), {"phase": "prepare"}, False, False), (order("snapshot"), {"phase": "abort"}, True, True),
             ({"routes": ROUTES, **frozen}, frozen, True, False),  # a store moves no traffic
         ):
             older, newer = ({"routes": ROUTES, **older}, {"routes": [{"version": "b", "weight_bp": 10000}], **newer})
