@@ -71,6 +71,23 @@ func (c *coldness) coming(nowMs int64) {
 	c.counts = false
 }
 
+// Returned says that a rollback gives the baseline traffic: the split is no longer the stage's, and what is named for a cold cache counts nothing until that is warm, at the latest
+// until then; 0: it counts. Routers may follow at any moment, and until they have (Followed), nothing says how warm it is.
+func (j *Judge) Returned(untilMs int64) {
+	j.returning = true
+	if c := j.cold; c != nil && untilMs > 0 {
+		*c = coldness{spec: c.spec, cell: c.cell, is: true, fromMs: j.nowMs, untilMs: untilMs}
+		c.warm[windows.Canary] = true
+	}
+}
+
+// Followed says from which window on the baseline has the traffic that was Returned.
+func (j *Judge) Followed(fromMs int64) {
+	if j.cold != nil {
+		j.cold.counts, j.cold.fromMs = true, fromMs
+	}
+}
+
 // before brings it up to a window whose numbers nobody has looked at yet.
 func (c *coldness) before(startMs int64) {
 	if c != nil && c.is && startMs >= c.untilMs {
@@ -113,11 +130,18 @@ func HitCell(r *schemas.Rollout) int {
 
 // Current are findings as a verdict has them, but for whose cache is still cold, which is as it is now. It is for people: decisions have what stood there when the findings changed last.
 func (j *Judge) Current(told []schemas.Finding) []schemas.Finding {
-	i := slices.IndexFunc(told, func(f schemas.Finding) bool { return f.Code == codeCacheCold })
-	if i < 0 || j.cold == nil || !j.cold.is {
+	if j.cold == nil {
 		return told
 	}
-	told = slices.Clone(told)
-	told[i] = j.checks[j.checkOf(codeCacheCold)].finding()
+	i := slices.IndexFunc(told, func(f schemas.Finding) bool { return f.Code == codeCacheCold })
+	latched := j.verdict.Action == VerdictRollback // its findings stay as they were, and the cache that is cold then is the baseline's
+	switch told = slices.Clone(told); {
+	case j.cold.is && i >= 0:
+		told[i] = j.checks[j.checkOf(codeCacheCold)].finding()
+	case j.cold.is && latched:
+		told = append(told, j.checks[j.checkOf(codeCacheCold)].finding())
+	case i >= 0 && latched:
+		told = slices.Delete(told, i, i+1)
+	}
 	return told
 }

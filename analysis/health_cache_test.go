@@ -237,3 +237,79 @@ func codeOf(g *Graver) string {
 	}
 	return g.Code
 }
+
+// TestCacheBehindARollback: a baseline that gets its traffic back from a rollback has a cold cache, and isn't said to be beyond its limit for that: until it is warm behind the moment at
+// which it has the traffic, or until the time is over. What is slow with a warm cache is its own.
+func TestCacheBehindARollback(t *testing.T) {
+	few := side{n: 40, latencyMs: 100, told: 40, misses: 2}
+	slow := side{n: 400, latencyMs: 900, told: 400, misses: 40}
+	for _, test := range []struct {
+		name     string
+		told     bool // that it gets its traffic
+		baseline side // from then on
+		cold     bool
+		beyond   bool
+	}{
+		{"nobody says so", false, coldSide, false, true},
+		{"a cold cache", true, coldSide, true, false},
+		{"a warm one that is slow", true, slow, false, true},
+		{"a warm one", true, warmSide, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newScript(t, cachedRollout(), Options{Phi: 1})
+			s.play(20, few, warmSide)
+			failing := warmSide
+			failing.errors = 200
+			s.play(20, few, failing)
+			s.want(VerdictRollback, codeGuardrailFailed)
+			until := s.atMs + 60_000
+			if test.told {
+				s.judge.Returned(until)
+			}
+			s.play(10, few, warmSide) // routers haven't followed yet: it has a warm cache for what it has
+			if test.told {
+				s.judge.Followed(s.atMs)
+			}
+			s.play(40, test.baseline, side{})
+			shown := slices.ContainsFunc(s.judge.Current(s.verdict.Health), func(f schemas.Finding) bool { return f.Code == codeCacheCold })
+			if beyond := s.judge.Beyond() != nil; beyond != test.beyond || shown != test.cold {
+				t.Errorf("beyond its limit: %t, said to be cold: %t; want %t, %t", beyond, shown, test.beyond, test.cold)
+			}
+			s.play(30, test.baseline, side{})
+			if beyond := s.judge.Beyond() != nil; beyond != (test.baseline != warmSide) {
+				t.Errorf("behind %s it is beyond its limit: %t", schemas.Time(until), beyond)
+			}
+		})
+	}
+}
+
+// TestRefugeWithAColdCache: likewise once the rollback is carried out, by what its decision says.
+func TestRefugeWithAColdCache(t *testing.T) {
+	alone := RefugeOf(cachedRollout())
+	if alone.Cache == nil || !slices.Equal(alone.Cache.Mute, []string{"crawl"}) {
+		t.Fatalf("it mutes %+v", alone.Cache)
+	}
+	for _, test := range []struct {
+		name     string
+		muted    int // windows
+		baseline side
+		beyond   bool
+	}{
+		{"not muted", 0, coldSide, true},
+		{"muted", 60, coldSide, false},
+		{"it is over", 20, coldSide, true},
+		{"it is warm", 60, side{n: 400, latencyMs: 900, told: 400, misses: 40}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, s := NewRefuge(alone, Options{Phi: 1}), newScript(t, alone, Options{Phi: 1})
+			r.Mute(s.atMs + int64(test.muted)*1000)
+			for range 50 {
+				r.Step(s.serving(test.baseline, side{}))
+				s.atMs += 1000
+			}
+			if beyond := r.Proven() != nil; beyond != test.beyond {
+				t.Errorf("beyond: %t", beyond)
+			}
+		})
+	}
+}

@@ -128,9 +128,9 @@ func (k *planCheck) renew() {
 }
 
 // differs reports whether the share that is seen now is off the plan, told or not; nil is no check.
-func (k *planCheck) differs() bool { return k != nil && k.offMs > 0 }
+func (k *planCheck) differs() bool { return k != nil && k.offMs > 0 && !k.judge.returning }
 
-func (k *planCheck) sick() bool { return k.told }
+func (k *planCheck) sick() bool { return k.told && !k.judge.returning }
 
 func (k *planCheck) holds() bool { return false }
 

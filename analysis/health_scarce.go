@@ -113,6 +113,8 @@ func (s *scarce) over() bool { return s != nil && s.sick() && s.lasted() >= s.ju
 func (s *scarce) sick() bool {
 	j := s.judge
 	switch {
+	case j.returning: // the way back makes it so
+		return false
 	case s.seen.canary == 0, s.lasted() < j.arrival.silent, j.silent(windows.Canary), j.unserved.sick(): // one that is silent has findings of its own
 		return false
 	case j.split.units:

@@ -59,6 +59,28 @@ func TestScarceEnds(t *testing.T) {
 	s.want(VerdictHold, codeSplitMismatch)
 }
 
+// TestReturned: once a rollback gives the baseline its traffic back, in steps, no stage plans the split, and nothing is said of it; a canary that answers nobody is seen on.
+func TestReturned(t *testing.T) {
+	for _, returned := range []bool{false, true} {
+		s := scarceOf(t)
+		if returned {
+			s.judge.Returned(0)
+		}
+		s.play(120, side{n: 90}, side{n: 10})
+		if !returned {
+			s.want(VerdictRollback, codeCanaryScarce)
+			continue
+		}
+		s.want(VerdictContinue, codeUndecided)
+		s.amiss()
+		if len(s.verdict.Health) > 0 {
+			t.Errorf("findings %+v", s.verdict.Health)
+		}
+		s.play(120, side{n: 90}, side{})
+		s.want(VerdictRollback, codeCanaryMissing)
+	}
+}
+
 // TestScarceNot: what may be something else rolls nothing back.
 func TestScarceNot(t *testing.T) {
 	weight := schemas.Stage{WeightBP: 5000, Bake: 10 * time.Minute, Max: time.Hour}

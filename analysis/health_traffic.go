@@ -21,7 +21,7 @@ var (
 	}})
 	_ = registerHealth(healthKind{name: "split", rank: 30, checks: func(j *Judge) []check {
 		return []check{
-			&view{name: codeSplitMismatch, warn: j.rollout.Health.Traffic != schemas.OnHold, errs: splitAlpha, when: func() bool { return j.split.off }, tell: j.tellSplit},
+			&view{name: codeSplitMismatch, warn: j.rollout.Health.Traffic != schemas.OnHold, errs: splitAlpha, when: func() bool { return j.split.off && !j.returning }, tell: j.tellSplit},
 			// That says nothing of the canary, and never ends: were it a hold, no model with many users would ever come further by itself.
 			&view{name: codeSplitUnwatched, warn: true, when: func() bool { return j.split.full }, tell: func(f *schemas.Finding) {
 				f.Sentence = fmt.Sprintf("More than %s routing units have come in this epoch, and no more are remembered: from here on their split between the arms is no longer tested, and by itself that holds nothing. "+

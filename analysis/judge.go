@@ -59,6 +59,7 @@ type Judge struct {
 	users         *shadowUsers
 	others        Others
 	sampling      sampling
+	returning     bool          // a rollback gives the baseline its traffic back: no stage plans the split any more
 	cold          *coldness     // nil: nothing is muted for a cold cache
 	rounded       *roundedSigns // for people
 	crowded       bool          // a window had as many segments as are told apart

@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"slices"
+
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
@@ -23,13 +25,38 @@ func RefugeOf(r *schemas.Rollout) *schemas.Rollout {
 	if alone.Guardrails == nil {
 		return nil
 	}
-	alone.Outcomes, alone.Segments, alone.Stratify, alone.Training, alone.Cache = nil, nil, false, nil, nil
+	alone.Outcomes, alone.Segments, alone.Stratify, alone.Training = nil, nil, false, nil
+	alone.Cache = cacheOf(r, alone.Guardrails)
 	return &alone
+}
+
+// cacheOf is a rollout's cache as far as it mutes these guardrails; nil: none of them.
+func cacheOf(r *schemas.Rollout, guardrails []schemas.Guardrail) *schemas.CacheSpec {
+	if r.Cache == nil {
+		return nil
+	}
+	muted := *r.Cache
+	muted.Mute = nil
+	for i := range guardrails {
+		if slices.Contains(r.Cache.Mute, guardrails[i].Name) {
+			muted.Mute = append(muted.Mute, guardrails[i].Name)
+		}
+	}
+	if muted.Mute == nil {
+		return nil
+	}
+	return &muted
 }
 
 // NewRefuge begins with a rollout that RefugeOf has made.
 func NewRefuge(alone *schemas.Rollout, o Options) *Refuge {
 	return &Refuge{NewJudge(alone, o)}
+}
+
+// Mute is for a baseline that got its traffic back a moment ago: limits that the rollout names for a cold cache count nothing until that is warm, at the latest until then, in event time.
+func (r *Refuge) Mute(untilMs int64) {
+	r.judge.Returned(untilMs)
+	r.judge.Followed(0)
 }
 
 // Step takes the next merged part: its metrics are those of the rollout that RefugeOf has made. Windows without a prediction of the baseline before the first one that has some are none.

@@ -205,6 +205,7 @@ func (t *turn) stopEnds() {
 func (t *turn) followedTo(step *SagaStep) {
 	step.State, step.DeadlineMs = StepWarming, t.in.WallMs+t.s.Terms.Cache.MaxMs
 	step.Warm = &Warmth{FromMs: t.s.settledMs(t.in.WallMs)}
+	t.returned()
 }
 
 // warmed looks at a sealed window for the stop that waits for a warm cache.
@@ -332,4 +333,36 @@ func (s *State) mutes(d *schemas.Decision) []schemas.Mute {
 		}
 	}
 	return all
+}
+
+// maxReturns bounds the decisions of a rollback that are noted. Beyond it guardrails are muted no longer than the last of those says.
+const maxReturns = 32
+
+// returnsBy notes that a rollback's decision gives the baseline traffic, and mutes what its cold cache moves, for those who judge on while it is carried out.
+func (t *turn) returnsBy(d *schemas.Decision) {
+	cached := len(t.s.Terms.Cache.WarmBP)+len(d.Mute) > 0
+	if d.Action != schemas.ActionRollback || d.Mode != schemas.Enforce || len(d.Routes) == 0 || !cached || len(t.s.Returns) == maxReturns {
+		return
+	}
+	r := Return{Turn: t.in.Turn}
+	if len(d.Mute) > 0 {
+		r.UntilMs = int64(d.Mute[0].Until)
+	}
+	t.s.Returns = append(t.s.Returns, r)
+}
+
+// returned notes that the baseline has the traffic that the last of these decisions gives it: before that, nothing says how warm its cache is.
+func (t *turn) returned() {
+	if n := len(t.s.Returns); n > 0 && t.s.Returns[n-1].FromMs == 0 {
+		r := &t.s.Returns[n-1]
+		r.FromMs, r.FromTurn = t.s.settledMs(t.in.WallMs), t.in.Turn
+	}
+}
+
+// MutedUntilMs is until when what a cold cache of the baseline moves is muted behind a rollback, at the latest; 0: it isn't.
+func (s *State) MutedUntilMs() int64 {
+	if n := len(s.Returns); n > 0 {
+		return s.Returns[n-1].UntilMs
+	}
+	return 0
 }

@@ -3,6 +3,7 @@ package decisions
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,6 +119,35 @@ func TestWarmThenDrained(t *testing.T) {
 	}
 	if have, want := strings.Join(names, ", "), "warm-10 acked, warm-50 acked, route acked, verify acked"; have != want {
 		t.Errorf("steps %s, want %s", have, want)
+	}
+}
+
+// TestReturns: each decision that gives the baseline traffic is noted, with where in the evidence it stands, until when it mutes, and from when on routers had followed; a rollback
+// that moves nothing, or where nothing is known of a cache, notes none.
+func TestReturns(t *testing.T) {
+	at := func(in Input, turn int64) Input {
+		in.Turn = turn
+		return in
+	}
+	way := []Input{at(verdictOf(5, VerdictRollback), 50), at(ack(6, 3, "eu", schemas.AckApplied), 60), at(answers(7, 200, 190), 70), at(ack(8, 4, "eu", schemas.AckApplied), 80)}
+	unmuted := func(t *Terms) { t.Cache.Mute = nil }
+	for _, test := range []struct {
+		name   string
+		change []func(*Terms)
+		want   []Return
+		until  int64
+	}{
+		{"in steps", []func(*Terms){cached}, []Return{{50, 305_000, 6000, 60}, {70, 310_000, 8000, 80}}, 310_000},
+		{"that mute nothing", []func(*Terms){cached, unmuted}, []Return{{50, 0, 6000, 60}, {70, 0, 8000, 80}}, 0},
+		{"no cache", []func(*Terms){weight}, nil, 0},
+		{"advice", []func(*Terms){cached, advise}, nil, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, _ := fold(t, after(running(terms(test.change...)), way...)...)
+			if !slices.Equal(s.Returns, test.want) || s.MutedUntilMs() != test.until {
+				t.Errorf("noted %+v, muted until %d; want %+v, %d", s.Returns, s.MutedUntilMs(), test.want, test.until)
+			}
+		})
 	}
 }
 

@@ -89,6 +89,7 @@ func (t *turn) decide(d draft) *schemas.Decision {
 	decision.State = s.owed(decision.State)
 	t.thawsBy(decision)
 	decision.Cache, decision.Mute = s.caches(decision), s.mutes(decision)
+	t.returnsBy(decision)
 	if decision.Acks = s.Terms.askedFor(d.asks); decision.Acks != nil {
 		decision.Deadline = schemas.Time(t.in.WallMs + s.Terms.within(d.asks))
 	}

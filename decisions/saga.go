@@ -284,6 +284,7 @@ func (s *Saga) refused(a *schemas.Ack, asked func(*Wait) bool) *SagaStep {
 // rollback.
 func (t *turn) settle(step *SagaStep, atMs int64) {
 	step.State, step.Why = StepAcked, ""
+	t.returned()
 	switch step.Name {
 	case StepFreeze:
 		if t.s.Saga.moved() != "" {

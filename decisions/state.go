@@ -60,6 +60,8 @@ type State struct {
 	// Stage is the one that the rollout is in, from 0, and Begun is where each after the first began.
 	Stage int          `json:"stage,omitempty"`
 	Begun []StageBegin `json:"begun,omitempty"`
+	// Returns are where a rollback gave the baseline traffic, where its cache may be cold; at most maxReturns.
+	Returns []Return `json:"returns,omitempty"`
 	// Warming is how far the present stage is, where it only warms the canary's cache.
 	Warming *SagaStep `json:"warming,omitempty"`
 	// Suspected are the guardrails of which people were told that they are suspect, and not yet that it is over; at most maxNamed.
@@ -127,6 +129,14 @@ type State struct {
 type StageBegin struct {
 	Turn     int64 `json:"turn"`                // Input.Turn when it was decided: what comes after proves no more pass of the stage before
 	FromMs   int64 `json:"from_ms,omitempty"`   // event time of its first window; 0: routers have not followed yet
+	FromTurn int64 `json:"from_turn,omitempty"` // Input.Turn when they had
+}
+
+// Return is where in the evidence a rollback's decision gives the baseline traffic, whose cache may be cold then.
+type Return struct {
+	Turn     int64 `json:"turn,omitempty"`      // Input.Turn when it was decided
+	UntilMs  int64 `json:"until_ms,omitempty"`  // event time: guardrails are muted until then at the latest; 0: none is
+	FromMs   int64 `json:"from_ms,omitempty"`   // event time of the first window with the traffic; 0: routers have not followed yet
 	FromTurn int64 `json:"from_turn,omitempty"` // Input.Turn when they had
 }
 
@@ -295,7 +305,7 @@ func (s *State) clone() State {
 	c.Routes = slices.Clone(s.Routes)
 	c.Before = slices.Clone(s.Before)
 	c.Terms.Stages = slices.Clone(s.Terms.Stages)
-	c.Begun = slices.Clone(s.Begun)
+	c.Begun, c.Returns = slices.Clone(s.Begun), slices.Clone(s.Returns)
 	c.Breached, c.Suspected = slices.Clone(s.Breached), slices.Clone(s.Suspected)
 	c.Beyond, c.BeyondTold = slices.Clone(s.Beyond), slices.Clone(s.BeyondTold)
 	c.Amiss = slices.Clone(s.Amiss)

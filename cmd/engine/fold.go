@@ -34,8 +34,11 @@ type Fold struct {
 	turns    int64          // parts judged since the epoch began
 	skewed   bool           // as of the latest turn: scores online are proven to differ from those offline
 	stages   []decisions.StageBegin
-	walked   int               // stages after the first that the judge knows of
-	followed bool              // it knows when the last of these starts
+	walked   int  // stages after the first that the judge knows of
+	followed bool // it knows when the last of these starts
+	returns  []decisions.Return
+	returned int               // of these the judge knows
+	arrived  bool              // it knows from when on the last of these has its traffic
 	windows  int64             // merged serving windows
 	served   decisions.Traffic // of the last of them
 	firstMs  int64             // start of the first merged serving window
@@ -129,6 +132,7 @@ func (f *Fold) Next() (Turn, bool) {
 	t.Begun = !begun && v.StartMs != 0
 	t.Changed = f.turn(v)
 	f.walk()
+	f.giveBack()
 	f.skewed = f.judge.Skewed()
 	if v.Action != analysis.VerdictContinue || t.Changed || len(v.Concerns) > 0 || !slices.Equal(v.Breached, breached) || f.skewed != skewed || v.Beyond != beyond || !slices.EqualFunc(v.Amiss, amiss, sameCode) {
 		t.Verdict = f.Verdict()
@@ -163,6 +167,27 @@ func (f *Fold) AnswersMs() int64 { return f.judge.AnswersMs() }
 func (f *Fold) Walk(stages []decisions.StageBegin) {
 	f.stages = stages
 	f.walk()
+}
+
+// Return says where in the evidence a rollback gave the baseline traffic back. Each takes effect at its turn, as stages do.
+func (f *Fold) Return(returns []decisions.Return) {
+	f.returns = returns
+	f.giveBack()
+}
+
+func (f *Fold) giveBack() {
+	for {
+		switch {
+		case f.returned > 0 && !f.arrived && f.returns[f.returned-1].FromMs > 0 && f.returns[f.returned-1].FromTurn <= f.turns:
+			f.arrived = true
+			f.judge.Followed(f.returns[f.returned-1].FromMs)
+		case f.returned < len(f.returns) && f.returns[f.returned].Turn <= f.turns:
+			f.returned, f.arrived = f.returned+1, false
+			f.judge.Returned(f.returns[f.returned-1].UntilMs)
+		default:
+			return
+		}
+	}
 }
 
 // walk begins the stages whose turn it is: first as decided, then as followed by routers. A stage that a person went past before routers had followed has

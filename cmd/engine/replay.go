@@ -221,6 +221,7 @@ func (p *replay) take(in decisions.Input) error {
 	head.Outbox = nil // nobody is there to publish to
 	p.head = head
 	p.fold.Walk(head.State.Begun)
+	p.fold.Return(head.State.Returns)
 	for _, e := range effects {
 		if e.Notice != nil && p.options.Noticed != nil {
 			p.options.Noticed(*e.Notice)

@@ -50,6 +50,13 @@ func NewVigil(r *schemas.Rollout, promoted bool, p windows.Plan, predictions []w
 	return v
 }
 
+// Mute is what the rollback's decision says of a cold cache of the baseline: limits that are named for it count nothing until that is warm, at the latest until then.
+func (v *Vigil) Mute(untilMs int64) {
+	if v.refuge != nil {
+		v.refuge.Mute(untilMs)
+	}
+}
+
 // Counts reports whether a part is of it.
 func (v *Vigil) Counts(key *windows.Key) bool { return key.Plan == v.hash }
 

@@ -218,6 +218,7 @@ func (d *desk) follow() {
 		d.fold.Due(s.DueMs, s.Routed())
 	}
 	d.fold.Walk(s.Begun)
+	d.fold.Return(s.Returns)
 }
 
 // store writes the head by compare-and-set, calls saved, and empties its outbox.

@@ -33,6 +33,7 @@ func (c *court) keepsVigil(d *desk) windows.Plan {
 	watched := d.watched()
 	plan := engine.VigilOf(watched, s.Promoted(), s.Epoch, from)
 	d.vigil = engine.NewVigil(watched, s.Promoted(), plan, c.sources.Predictions)
+	d.vigil.Mute(s.MutedUntilMs())
 	return plan
 }
 
