@@ -16,7 +16,7 @@ import (
 
 // TestLostFirst: that the service no longer decides for a rollout, or that a decision isn't published, stands before all else that is shown of it.
 func TestLostFirst(t *testing.T) {
-	head := decisions.Head{State: decisions.State{Terms: decisions.Terms{Rollout: "r", Model: "m"}, Epoch: 1, Status: decisions.StatusRolledBack}}
+	head := decisions.Head{State: decisions.State{Terms: decisions.Terms{Rollout: "r", Model: "m", Mode: schemas.Enforce}, Epoch: 1, Status: decisions.StatusRolledBack}}
 	unpublished := head
 	unpublished.Outbox = []decisions.Entry{{Kind: decisions.EntryDecision, ID: "r.1.2", Published: true}, {Kind: decisions.EntryNotice, ID: "n"}, {Kind: decisions.EntryDecision, ID: "r.1.3"}}
 	lost := &serve.Standing{Rollout: "r", Epoch: 1, Lost: "another one decides"}
@@ -121,7 +121,7 @@ func TestForgottenLines(t *testing.T) {
 
 // TestListOfWhatStands: the list has what people were told of and isn't over, beside whose answers are waited for, also of what has ended.
 func TestListOfWhatStands(t *testing.T) {
-	harmed := decisions.State{Status: decisions.StatusRolledBack, Saga: &decisions.Saga{}, Retired: &decisions.Retired{Harmed: true}}
+	harmed := decisions.State{Terms: decisions.Terms{Mode: schemas.Enforce}, Status: decisions.StatusRolledBack, Saga: &decisions.Saga{}, Retired: &decisions.Retired{Harmed: true}}
 	gone := harmed
 	gone.Status = decisions.StatusDeleted
 	suspect := decisions.State{Status: decisions.StatusRunning, Suspected: []string{"errors"}, Wait: &decisions.Wait{Stores: []string{"router-a"}, NoRouter: true, Told: true}}
@@ -130,6 +130,7 @@ func TestListOfWhatStands(t *testing.T) {
 		text, json string
 	}{
 		"all users are harmed": {harmed, "stands: no_refuge\n", `"stands":["no_refuge"]`},
+		"it was only advised":  {decisions.State{Terms: decisions.Terms{Mode: schemas.Advise}, Status: decisions.StatusRolledBack}, "stands: advised rollback\n", `"stands":["advised rollback"]`},
 		"it was deleted":       {gone, "-\n", ""},
 		"suspect":              {suspect, "router-a; stands: errors, router-a\n", `"stands":["errors","router-a"]`},
 		"an approval":          {decisions.State{Status: decisions.StatusHolding, Hold: &decisions.Hold{Code: "approval"}}, "a person (approval)\n", ""},
