@@ -28,6 +28,15 @@ type keyWatch struct {
 
 // watchKeys watches the keys of a bucket that fit a pattern, until the context ends or it is stopped.
 func (b *Bus) watchKeys(ctx context.Context, bucket, pattern string) *keyWatch {
+	return b.watch(ctx, bucket, pattern, false)
+}
+
+// watchMarks is watchKeys of keys whose values matter to nobody: they come without them.
+func (b *Bus) watchMarks(ctx context.Context, bucket, pattern string) *keyWatch {
+	return b.watch(ctx, bucket, pattern, true)
+}
+
+func (b *Bus) watch(ctx context.Context, bucket, pattern string, marks bool) *keyWatch {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &keyWatch{updates: make(chan jetstream.KeyValueEntry), cancel: cancel}
 	prefix := "$KV." + bucket + "."
@@ -40,7 +49,7 @@ func (b *Bus) watchKeys(ctx context.Context, bucket, pattern string) *keyWatch {
 	w.running.Go(func() {
 		defer close(w.updates)
 		w.err = reader.Read(ctx, b.js, reader.Query{
-			Stream: "KV_" + bucket, Subjects: []string{prefix + pattern}, Kept: readerKept, Timeout: b.o.Timeout,
+			Stream: "KV_" + bucket, Subjects: []string{prefix + pattern}, Kept: readerKept, Timeout: b.o.Timeout, Headers: marks,
 			CaughtUp: func() { put(nil) },
 			Give: func(m jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
 				put(&keyEntry{bucket, strings.TrimPrefix(m.Subject(), prefix), m, meta})

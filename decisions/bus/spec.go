@@ -18,6 +18,8 @@ type Spec struct {
 	Body     []byte
 	Revision uint64
 	Deleted  bool // of a change: the file is gone
+	// Record, of KeepSpecs, says that it is the rollout's record that is gone, by its key: the file may be there.
+	Record bool
 	// Synced, of a change, marks that all there was when the watch began has been seen. Nothing else is set then.
 	Synced bool
 	// Gone, of KeepSpecs, says that all there was has been deleted, and may be written again. Nothing else is set then.
@@ -126,7 +128,11 @@ func (b *Bus) watchSpecs(ctx context.Context, fn func(Spec) error) error {
 	}
 }
 
-const specSuffix = ".spec"
+// What the keys of a rollout's file and record end with.
+const (
+	specSuffix  = ".spec"
+	stateSuffix = ".state"
+)
 
 func specOf(entry jetstream.KeyValueEntry) (Spec, error) {
 	if entry == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -42,7 +43,7 @@ type specWatch struct {
 }
 
 // KeepSpecs is WatchSpecs for who has all records in memory: a bucket that is deleted is made again, and one that was emptied is noticed, too; fn then gets a Spec that is Gone, and what there is
-// comes again. Away hears why (ErrSpecsGone), and what keeps the bucket from being made again. It ends with the context (nil), or where the files can't be read at all (its error).
+// comes again. A record that is deleted by its key is noticed, too (Spec.Record). Away hears why (ErrSpecsGone), and what keeps the bucket from being made again. It ends with the context (nil), or where the files can't be read at all (its error).
 func (b *Bus) KeepSpecs(ctx context.Context, fn func(Spec), away func(error)) error {
 	w := specWatch{written: map[string]written{}}
 	told := ""
@@ -100,6 +101,8 @@ func (b *Bus) followSpecs(ctx context.Context, w *specWatch, fn func(Spec)) erro
 	w.begun = false
 	watcher := b.watchKeys(ctx, schemas.RolloutsBucket, "*"+specSuffix)
 	defer watcher.stop()
+	marks := b.watchMarks(ctx, schemas.RolloutsBucket, "*"+stateSuffix)
+	defer marks.stop()
 	tick := time.NewTicker(specLookEvery)
 	defer tick.Stop()
 	for {
@@ -111,6 +114,11 @@ func (b *Bus) followSpecs(ctx context.Context, w *specWatch, fn func(Spec)) erro
 				return b.ended(ctx, "watch rollouts", watcher)
 			}
 			b.handOn(w, entry, fn)
+		case entry, open := <-marks.updates:
+			if !open {
+				return b.ended(ctx, "watch records of rollouts", marks)
+			}
+			b.handOnMark(entry, fn)
 		case <-tick.C:
 			if err := b.sameSpecs(ctx, w, kv); err != nil {
 				return err
@@ -133,6 +141,16 @@ func (b *Bus) handOn(w *specWatch, entry jetstream.KeyValueEntry, fn func(Spec))
 		fn(spec)
 	case w.news(&spec, entry.Created()):
 		fn(spec)
+	}
+}
+
+// handOnMark hands on that a record was deleted by its key, also again where the watch begins anew. Whose key is no rollout's is passed over: nobody's record was there.
+func (b *Bus) handOnMark(entry jetstream.KeyValueEntry, fn func(Spec)) {
+	if entry == nil || entry.Operation() == jetstream.KeyValuePut {
+		return
+	}
+	if rollout, err := schemas.DecodeName(strings.TrimSuffix(entry.Key(), stateSuffix)); err == nil {
+		fn(Spec{Rollout: rollout, Revision: entry.Revision(), Deleted: true, Record: true})
 	}
 }
 

@@ -29,6 +29,7 @@ type Query struct {
 	From     uint64        // sequence in the stream from which on; 0: the last message of each subject first, then new ones
 	Kept     time.Duration // for how long the server remembers a reader that has gone
 	Timeout  time.Duration // of each call to NATS
+	Headers  bool          // messages come without what they carry
 	// CaughtUp, where set, is called once: what stood there at the beginning was given, or nothing did.
 	CaughtUp func()
 	// Give takes a message, and says whether that was all.
@@ -97,7 +98,7 @@ func open(ctx context.Context, js jetstream.JetStream, q *Query) (jetstream.Cons
 	ctx, cancel := context.WithTimeout(ctx, q.Timeout)
 	defer cancel()
 	config := jetstream.ConsumerConfig{
-		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: q.Kept, MemoryStorage: true, Replicas: 1,
+		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: q.Kept, MemoryStorage: true, Replicas: 1, HeadersOnly: q.Headers,
 	}
 	if q.From > 0 {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, q.From
