@@ -55,20 +55,20 @@ func (c *court) specsAgain(ctx context.Context) error {
 }
 
 func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
-	if s.Synced {
+	switch {
+	case s.Synced:
 		return nil
-	}
-	if s.Gone {
+	case s.Gone:
 		c.writeBack(ctx)
 		return nil
-	}
-	if s.Older {
+	case s.Older:
 		return c.olderFile(ctx, s)
+	case s.Deleted:
+		return c.removed(ctx, s)
 	}
-	d := c.desks[s.Rollout]
-	if s.Deleted {
-		c.removed(ctx, s.Rollout)
-		return nil
+	d, err := c.remains(ctx, s.Rollout)
+	if err != nil {
+		return err
 	}
 	a, r, err := DecodeApplication(s.Body)
 	if err == nil {
@@ -139,31 +139,6 @@ func (c *court) mayBegin(ctx context.Context, name string, a *Application, r *sc
 		err = c.mayMove(ctx, a, r)
 	}
 	return other, err
-}
-
-// removed takes that a rollout's file is gone.
-func (c *court) removed(ctx context.Context, name string) {
-	c.board.accept(name)
-	delete(c.inspections, name)
-	delete(c.handIns, name)
-	delete(c.standbys.since, name)
-	delete(c.standbys.seen, name)
-	delete(c.standbys.left, name)
-	d := c.desks[name]
-	switch {
-	case d == nil:
-	case errors.Is(d.lost, bus.ErrLost):
-		c.deleted.add(d.application.ID)
-		c.untook(ctx, d)
-	case finished(&d.head):
-		c.deleted.add(d.application.ID)
-		if d.vigil != nil {
-			c.order(ctx, order{remove: name})
-		}
-		delete(c.desks, name)
-		c.roster.remove(name)
-		c.ends(d.rollout.Model, owner{name, d.head.State.Epoch})
-	}
 }
 
 // supersede journals the end of another rollout of the model; the new one is taken again when that has happened.

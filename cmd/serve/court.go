@@ -91,8 +91,9 @@ type court struct {
 	logAgain   atomic.Bool // the decision log is to be held against the records
 	trespasses *trespasses
 	losses     *losses
-	forgotten  map[string]*forgotten // by model
-	had        map[string]int64      // by model: the newest epoch in the journal, as far as it was read at the start
+	forgotten  map[string]*forgotten        // by model
+	unrecorded map[string]*schemas.Decision // by rollout: files without a record
+	had        map[string]int64             // by model: the newest epoch in the journal, as far as it was read at the start
 	standbys   standbys
 	rivals     map[string]rival // by model
 	trustFile  string
@@ -174,13 +175,24 @@ func (c *court) run(ctx context.Context, ready func()) error {
 	}
 	c.caughtUp()
 	c.handOver(ctx, recovery)
-	for _, s := range first {
-		if err := c.spec(ctx, s); err != nil {
-			return err
-		}
+	if err := c.takesFirst(ctx, first); err != nil {
+		return err
 	}
 	ready()
 	return c.judge(ctx, reader)
+}
+
+// takesFirst takes the files that are there at the start.
+func (c *court) takesFirst(ctx context.Context, first []bus.Spec) error {
+	for i := range first {
+		if c.beginsNot(ctx, &first[i]) {
+			continue
+		}
+		if err := c.spec(ctx, first[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // caughtUp shows where the rollouts stand, from here on: before, the board would have less of them than it had before the restart.
@@ -201,7 +213,7 @@ func (c *court) firstSpecs(ctx context.Context) ([]bus.Spec, error) {
 			if s.Synced {
 				return first, nil
 			}
-			if !s.Gone { // there is nothing in memory yet
+			if !s.Gone && !s.Record { // there is nothing in memory yet
 				first = append(first, s)
 			}
 		}

@@ -40,6 +40,9 @@ type desk struct {
 	lostTold    bool            // people were told of that
 	other       string          // the instance that has written its record instead, where that is known
 	gaps        *gaps           // in what it reads; nil: nobody asks
+	parted      bool            // it had ended, and people have deleted it
+	goneAt      time.Time       // when one of its keys was found gone, where it has ended; zero: none is
+	missed      int             // how often in a row its record was looked for, which another process is to write, and wasn't there
 	// clock is the wall time at which an input takes effect that names none: what follows from sealed parts. Of all that is decided by them it alone isn't in the journal.
 	clock func(decisions.Input) int64
 }

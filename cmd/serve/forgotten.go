@@ -15,27 +15,32 @@ import (
 	"streamcanary/schemas"
 )
 
-// A forgotten rollout is one whose file is gone, mostly with its record, and which its last decision leaves under way: the canary may have users, or everybody is prepared, and nobody decides.
+// A forgotten rollout is one whose record or file is gone, mostly both, and which its last decision leaves under way: the canary may have users, or everybody is prepared, and nobody decides.
 type forgotten struct {
 	decision *schemas.Decision
 	record   bool // there is one, and nothing is judged by it without the file
+	file     bool // there is one, and it begins nothing
 	told     bool
 	missing  string // epochs that the window journal alone knows of; "": the decision log knows
 	back     bool   // it is a rollback, of which nobody was told that it is carried out
 }
 
-// statusUnknown is that of a rollout that is forgotten.
-const statusUnknown decisions.Status = "unknown"
+// StatusUnknown is that of a rollout that is LOST, and of which the decision log, or the window journal, alone is known.
+const StatusUnknown decisions.Status = "unknown"
 
-// findForgotten looks, once the desks are open, for rollouts that the decision log has under way and that have no file: a record that has not ended counts for nothing without it.
+// findForgotten looks, once the desks are open, for rollouts that the decision log has under way and that have no file, or one that begins nothing: a record that has not ended counts for nothing without it.
 func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
+	if err := c.findUnrecorded(ctx, first); err != nil {
+		return err
+	}
 	last, err := c.unended(ctx)
 	if err != nil {
 		return err
 	}
 	for _, model := range slices.Sorted(maps.Keys(last)) {
 		d := last[model]
-		has := func(s bus.Spec) bool { return s.Rollout == d.Rollout && !s.Deleted && !deletes(&s) }
+		file := c.unrecorded[d.Rollout] != nil
+		has := func(s bus.Spec) bool { return s.Rollout == d.Rollout && !s.Deleted && !deletes(&s) && !file }
 		if c.desks[d.Rollout] != nil || slices.ContainsFunc(first, has) || c.since(d) {
 			continue
 		}
@@ -52,7 +57,7 @@ func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
 			}
 			continue
 		}
-		f := &forgotten{decision: d, record: !errors.Is(err, bus.ErrNotFound), back: goesBack(d) && !shared(d)}
+		f := &forgotten{decision: d, record: !errors.Is(err, bus.ErrNotFound), file: file, back: goesBack(d) && !shared(d)}
 		c.forgotten[d.Model] = f
 		c.log.Error().Str("rollout", d.Rollout).Str("model", d.Model).Str("id", d.ID).Msg(f.text())
 	}
@@ -168,8 +173,11 @@ func (f *forgotten) text() string {
 // goneText says what is missing.
 func (f *forgotten) goneText() string {
 	gone := "The record and the file of rollout %s are gone (bucket %s)"
-	if f.record {
+	switch {
+	case f.record:
 		gone = "The file of rollout %s is gone, and nothing is judged by its record alone (bucket %s)"
+	case f.file:
+		gone = "The record of rollout %s is gone (bucket %s), and its file alone begins nothing"
 	}
 	return fmt.Sprintf(gone, f.decision.Rollout, schemas.RolloutsBucket)
 }
@@ -226,7 +234,7 @@ func (c *court) remembered() []Standing {
 	for _, model := range slices.Sorted(maps.Keys(c.forgotten)) {
 		f := c.forgotten[model]
 		d := f.decision
-		all = append(all, Standing{Rollout: d.Rollout, Model: d.Model, Status: statusUnknown, Epoch: d.Epoch, Seq: d.Seq, Routes: d.Routes, Lost: f.text(), cause: f.cause()})
+		all = append(all, Standing{Rollout: d.Rollout, Model: d.Model, Status: StatusUnknown, Epoch: d.Epoch, Seq: d.Seq, Routes: d.Routes, Lost: f.text(), cause: f.cause()})
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -80,6 +81,9 @@ func (c *court) unlogged(r *bus.Request) bool {
 
 // goneAdvice says what became of a place that somebody has deleted, and what to do.
 func goneAdvice(f *bus.Foreign) string {
+	if errors.Is(f.Why, errKeyGone) {
+		return "serve has written it back from memory, and goes on. Look who may delete keys there (the NATS permissions of $KV." + schemas.RolloutsBucket + ".>); a rollout ends with `streamcanary rollout delete`"
+	}
 	if f.Older {
 		return "it doesn't begin, and serve has written the one that is in force back: decisions go on, but for rollouts that are told as rollout-lost. Where the older one is meant, apply it again. Look who may delete, purge and restore streams " +
 			"(the NATS permissions of $JS.API.STREAM.DELETE.KV_" + schemas.RolloutsBucket + ", PURGE and RESTORE)"

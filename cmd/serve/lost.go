@@ -127,6 +127,10 @@ func (d *desk) besideText() string {
 	if d.other != "" {
 		who = " (" + d.other + ")"
 	}
+	if d.missed >= mostMissed {
+		return fmt.Sprintf("%s. Nobody does now: its record (%s) is gone, and the serve that decided for it%s doesn't write it back, as it would within seconds while it runs. Restore the bucket from a backup (`nats stream restore`) while no serve runs; "+
+			"or restart this one, and do what it says then", d.leaves(), recordsPlace, who)
+	}
 	return fmt.Sprintf(": another one has written its record%s. Ask that one. Where that one is stopped, this one goes on by itself, within seconds; where it is killed, or hangs, about %s after it wrote last. "+
 		"For that both must have the same signing key. Nothing is to be done in a deploy; where it isn't meant that two run, stop one of them.%s", who, schemas.FormatDuration(silentLooks*standByEvery), d.metText())
 }

@@ -40,18 +40,23 @@ func (c *court) isBack(d *desk, h *decisions.Head) bool {
 	return h.Writer == c.instance || d.stored.after(markOf(h, d.partition))
 }
 
-// reclaims takes a write that was refused, since another record is there than this process wrote last. nil: that one is of a backup, and what is in memory goes over it. Else it says why the rollout is lost; what can't be
+// reclaims takes a write that was refused, since another record is there than this process wrote last, or none is. nil: that one is of a backup, or somebody deleted it by its key, and what is in memory goes over it. Else it says why the rollout is lost; what can't be
 // looked up now leaves it as it is, and is tried again.
 func (c *court) reclaims(ctx context.Context, d *desk, why error) error {
 	head, revision, err := c.bus.LoadHead(ctx, d.rollout.Name)
+	gone, away := errors.Is(err, bus.ErrNotFound), false
 	switch {
-	case errors.Is(err, bus.ErrNotFound), errors.Is(err, bus.ErrUnreadable), err == nil && !c.isBack(d, &head):
+	case errors.Is(err, bus.ErrUnreadable), err == nil && !c.isBack(d, &head):
 		return why
+	case gone:
+		if away, err = c.isTakenAway(ctx, d); err == nil {
+			err = c.bus.CheckLog(ctx, []decisions.Head{d.head})
+		}
 	case err == nil:
 		err = c.bus.CheckLog(ctx, []decisions.Head{d.head})
 	}
 	switch {
-	case olderBy(err) != nil: // another process has decided since
+	case away, olderBy(err) != nil: // another process has decided since
 		return why
 	case errors.Is(err, bus.ErrLogRegressed): // all of NATS is of the backup
 		d.revision, d.unsettled = revision, nil
@@ -60,9 +65,13 @@ func (c *court) reclaims(ctx context.Context, d *desk, why error) error {
 		d.lost = nil
 		return fmt.Errorf("look whose record of rollout %s is there: %w", d.rollout.Name, err)
 	}
+	d.revision, d.unsettled, d.lost = revision, nil, nil
+	if gone {
+		c.wroteAgain(d, recordKey)
+		return nil
+	}
 	c.log.Warn().Str("rollout", d.rollout.Name).Str("model", d.rollout.Model).Int64("epoch", head.State.Epoch).Int64("seq", head.State.Seq).
 		Msg("the record of this rollout is an older one, as from a backup: what was decided since is written over it; look who may write, delete and restore " + recordsPlace)
-	d.revision, d.unsettled, d.lost = revision, nil, nil
 	return nil
 }
 

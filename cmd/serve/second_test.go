@@ -351,21 +351,6 @@ func TestTwoForLong(t *testing.T) {
 	})
 }
 
-// TestNobodysRecord: a record that somebody deletes by its key is nobody's, and that is told within seconds, though another service could have written it.
-func TestNobodysRecord(t *testing.T) {
-	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
-		v.status(decisions.StatusRunning)
-		v.wait(5*time.Second + 130*time.Millisecond)
-		_, revision, err := v.bus.LoadHead(v.Context(), "story")
-		v.must(err)
-		v.must(v.bus.DeleteHead(v.Context(), "story", revision))
-		v.wait(20*time.Second + 70*time.Millisecond)
-		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 1 {
-			t.Errorf("told %d times: %+v", len(told), told)
-		}
-	})
-}
-
 // TestAcksBeside: answers to epochs that began while two services run come to the one that decides, whichever of the two takes them; what nobody decided counts for nothing as ever.
 func TestAcksBeside(t *testing.T) {
 	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {

@@ -384,7 +384,7 @@ func (s *service) parts(from []ingest.Partition, retention time.Duration) (*topi
 		config: s.Config, bus: s.bus, journal: journal, log: s.Log, crash: s.crash, seen: s.seen, counter: orders, grown: grown,
 		sources: partitionsOf(s.Config, from), board: s.board, specs: make(chan bus.Spec, 64), commands: make(chan bus.Request, 64), knocking: make(chan knocked, mostKnocking), told: make(chan alertMessage), rumours: rumours{}, truncations: truncations{}, asking: map[request]*asked{}, handIns: map[string]handIn{}, decided: s.Decided,
 		program: s.Program, instance: s.instance(), retention: retention, dry: s.DryRun, desks: map[string]*desk{}, pending: map[string]handed{}, opened: make(chan struct{}),
-		inspections: map[string]*inspection{}, inspected: make(chan inspection), watches: map[string]bool{}, watched: make(chan watchedPillars), strangers: s.strangers, trespasses: newTrespasses(), losses: newLosses(), forgotten: map[string]*forgotten{}, had: map[string]int64{}, standbys: newStandbys(), rivals: map[string]rival{}, roster: s.roster, trustFile: s.address.Trust,
+		inspections: map[string]*inspection{}, inspected: make(chan inspection), watches: map[string]bool{}, watched: make(chan watchedPillars), strangers: s.strangers, trespasses: newTrespasses(), losses: newLosses(), forgotten: map[string]*forgotten{}, unrecorded: map[string]*schemas.Decision{}, had: map[string]int64{}, standbys: newStandbys(), rivals: map[string]rival{}, roster: s.roster, trustFile: s.address.Trust,
 	}
 	return watching, counting, judging
 }

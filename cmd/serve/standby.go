@@ -33,6 +33,8 @@ const (
 	silentLooks = 18
 	// TakesOverAfter is about how long after its last write a process that is gone is taken over from.
 	TakesOverAfter = silentLooks * standByEvery
+	// mostMissed is how often in a row a record may not be there until the process that is to write it again is believed to be gone: it does so within seconds.
+	mostMissed = 3
 	// claimAttempts bounds how often a record is read again at the start that another process has written meanwhile: that one does so each 10 s.
 	claimAttempts = 10
 )
@@ -169,7 +171,20 @@ const standsByText = "another process decides for this rollout: this one stands 
 // alarms reports whether people are to hear that this process no longer decides for a rollout: at once, but for what another one has only just taken over.
 func (c *court) alarms(name string) bool {
 	since, stands := c.standbys.since[name]
-	return !stands || time.Since(since) >= besideWithin
+	d := c.desks[name]
+	return !stands || time.Since(since) >= besideWithin || d != nil && d.missed >= mostMissed
+}
+
+// misses counts how often in a row a record wasn't there that another process is to write.
+func (c *court) misses(name string, err error) {
+	d := c.desks[name]
+	switch {
+	case d == nil:
+	case errors.Is(err, bus.ErrNotFound):
+		d.missed++
+	default:
+		d.missed = 0
+	}
 }
 
 // needed reports whether something may still be decided for a record's epoch.
@@ -279,7 +294,7 @@ func (d *desk) sign(ctx context.Context, b *bus.Bus, name string) error {
 	return nil
 }
 
-// standBy takes over what another process has released, or left. A record that is gone while its file is there is nobody's: people hear of that at once.
+// standBy takes over what another process has released, or left. A record that is gone, and that this other process doesn't write again, is nobody's: people hear of that.
 func (c *court) standBy(ctx context.Context, now time.Time) {
 	if now.Sub(c.standbys.looked) < standByEvery {
 		return
@@ -290,10 +305,8 @@ func (c *court) standBy(ctx context.Context, now time.Time) {
 		head, revision, err := c.bus.LoadHead(ctx, name)
 		silent := c.standbys.silent(name, revision, err)
 		c.names(name, &head, err)
+		c.misses(name, err)
 		switch {
-		case errors.Is(err, bus.ErrNotFound) && c.desks[name] != nil:
-			delete(c.standbys.since, name)
-			continue
 		case err == nil && head.Writer == c.instance && c.regained(ctx, name): // no other one's: this process wrote it, and it is back from a backup
 			continue
 		case err != nil || head.Writer != "" && !silent || !c.trusts(ctx, &head):

@@ -130,7 +130,7 @@ func (c *court) farewell(ctx context.Context, d *desk, by schemas.Actor) {
 	}
 	n.ID = fmt.Sprintf("%s.%d.deleted", n.Rollout, n.Epoch)
 	c.log.WithLevel(levelOf(n.Severity)).Str("model", n.Model).Str("rollout", n.Rollout).Str("event", string(n.Kind)).Msg(n.Sentence)
-	d.lostTold = true // its record goes, and nobody is to miss it
+	d.lostTold, d.parted = true, true // its record goes, and nobody is to miss it
 	c.farewells = append(c.farewells, n)
 	c.farewells = c.farewells[max(0, len(c.farewells)-goneMost):]
 	c.warn(ctx)

@@ -108,14 +108,18 @@ func TestUnchangedAndLost(t *testing.T) {
 	}
 }
 
-// TestForgottenLines: what the service knows to be under way, and nobody has a file of, is listed; what was refused, or has a file, is no such thing.
+// TestForgottenLines: what the service knows to be under way, and nobody has a file of, is listed; what was refused, has ended, or has a file, is no such thing. Of a file without a record it says where its rollout stands.
 func TestForgottenLines(t *testing.T) {
 	live := map[string]*serve.Standing{
 		"b": {Rollout: "b", Model: "m", Status: "unknown", Epoch: 2, Seq: 3, Lost: "its record is gone"}, "a": {Rollout: "a", Lost: "another one decides"}, "c": {Rollout: "c", Refused: "no"},
+		"d": {Rollout: "d", Status: decisions.StatusRunning, Epoch: 4, Seq: 2}, "e": {Rollout: "e", Status: decisions.StatusRolledBack},
 	}
 	lines := forgottenLines([]bus.Spec{{Rollout: "a"}}, live)
-	if len(lines) != 1 || lines[0].Rollout != "b" || lines[0].Status != "unknown" || lines[0].Lost != "its record is gone" || lines[0].Seq != 3 {
+	if len(lines) != 2 || lines[1].Rollout != "d" || lines[1].Status != "running" || lines[1].Epoch != 4 || lines[0].Rollout != "b" || lines[0].Status != "unknown" || lines[0].Lost != "its record is gone" || lines[0].Seq != 3 {
 		t.Errorf("listed are %+v", lines)
+	}
+	if line := lineOf(&bus.Spec{Rollout: "b"}, &decisions.State{}, live["b"]); line.Status != "unknown" || line.Lost == "" || line.Epoch != 2 || line.Seq != 3 {
+		t.Errorf("a file without a record: %+v", line)
 	}
 }
 

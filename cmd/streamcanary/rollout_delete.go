@@ -31,7 +31,7 @@ Shared state (state.mode: shared) is not restored: what the canary wrote stays, 
 				return err
 			}
 			defer b.Close()
-			return deleteRollout(cmd.Context(), c, b, removal{args[0], comment, at, force})
+			return deleteRollout(cmd.Context(), c, b, removal{name: args[0], comment: comment, at: at, force: force})
 		},
 	}
 	reachFlags(cmd, &r)
@@ -45,6 +45,7 @@ type removal struct {
 	name, comment string
 	at            serve.Addresses
 	force         bool
+	revision      uint64 // of its file; 0: there is none
 }
 
 // deleteWithin is how long delete waits for the service to end the rollout.
@@ -57,6 +58,10 @@ func deleteRollout(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	}
 	if err != nil {
 		return err
+	}
+	if isUnknown(ctx, b, &x) {
+		x.revision = spec.Revision
+		return deleteUnknown(ctx, c, b, x)
 	}
 	if err := mayDelete(ctx, b, &x); err != nil {
 		return err

@@ -243,7 +243,7 @@ func TestDeleteWhatWasLost(t *testing.T) {
 	}
 }
 
-// TestDeleteWhatIsUnknown: a rollout that the service has as LOST by its last decision alone, without file and record, is taken away by that service, by force; without, a person hears what to use, and nothing is handed in.
+// TestDeleteWhatIsUnknown: a rollout that the service has as LOST by its last decision alone, without record, and mostly without file, is taken away by that service, by force; without, a person hears what to use, and nothing is handed in.
 func TestDeleteWhatIsUnknown(t *testing.T) {
 	b, _ := withoutServe(t)
 	lost := []serve.Standing{{Rollout: "r", Model: "m", Status: "unknown", Lost: "it is gone.", Routes: []schemas.Route{{Version: "41", WeightBP: 7000}, {Version: "42", WeightBP: 3000}}}}
@@ -258,17 +258,25 @@ func TestDeleteWhatIsUnknown(t *testing.T) {
 	defer s.Close()
 	at := serve.Addresses{HTTP: strings.TrimPrefix(s.URL, "http://")}
 	var told bytes.Buffer
-	err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "r", at: at})
-	if err == nil || !strings.HasPrefix(err.Error(), "rollout r is LOST, so no decision can end it: `streamcanary rollout delete r --force`") || !strings.HasSuffix(err.Error(), "says: it is gone.") {
-		t.Errorf("without force: %v", err)
-	}
 	const want = "rollout r is deleted\nleft: nothing was decided for it any more, so no decision has ended it, and no traffic was moved: by the last decision that is known routes are 41 70.00 %, 42 30.00 %; " +
 		"look at what routers of model m do, and move the traffic by hand. Its file and record are gone, and with them which sinks it had: end incidents of it that are open by hand (PagerDuty, Alertmanager)\n"
-	if err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "r", at: at, force: true}); err != nil || told.String() != want {
-		t.Errorf("%v: told\n%s\nwant\n%s", err, &told, want)
-	}
-	if _, err := b.Spec(t.Context(), "r"); !errors.Is(err, bus.ErrNotFound) {
-		t.Errorf("its file: %v", err)
+	for _, file := range []bool{false, true} {
+		told.Reset()
+		if file { // and the record alone is gone
+			if _, err := b.PutSpec(t.Context(), bus.Spec{Rollout: "r", Body: []byte("{}")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "r", at: at})
+		if err == nil || !strings.HasPrefix(err.Error(), "rollout r is LOST, so no decision can end it: `streamcanary rollout delete r --force`") || !strings.HasSuffix(err.Error(), "says: it is gone.") {
+			t.Errorf("file %v: without force: %v", file, err)
+		}
+		if err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "r", at: at, force: true}); err != nil || told.String() != want {
+			t.Errorf("file %v: %v: told\n%s\nwant\n%s", file, err, &told, want)
+		}
+		if _, err := b.Spec(t.Context(), "r"); !errors.Is(err, bus.ErrNotFound) {
+			t.Errorf("file %v: its file: %v", file, err)
+		}
 	}
 	if err := deleteRollout(t.Context(), &console{err: &told}, b, removal{name: "other", at: at, force: true}); err == nil || !strings.HasPrefix(err.Error(), "there is no rollout other") {
 		t.Errorf("another one: %v", err)

@@ -10,7 +10,7 @@ import (
 	"streamcanary/decisions/bus"
 )
 
-// A rollout whose file and record are gone, and which the service has as LOST by its last decision alone, is taken away by that service: nothing is decided, and the traffic stays as it is.
+// A rollout whose file and record are gone, or its record alone, and which the service has as LOST by its last decision alone, is taken away by that service: nothing is decided, and the traffic stays as it is.
 
 // unknownHere is what the service says of such a rollout, whose file isn't there; the error says that it isn't one, or that no service says so.
 func unknownHere(ctx context.Context, x *removal) (*serve.Standing, error) {
@@ -24,7 +24,16 @@ func unknownHere(ctx context.Context, x *removal) (*serve.Standing, error) {
 	return live[x.name], nil
 }
 
-// deleteUnknown takes a rollout away of which there is no file.
+// isUnknown reports whether the service has a rollout as LOST of which there is a file, and no record.
+func isUnknown(ctx context.Context, b *bus.Bus, x *removal) bool {
+	if _, _, err := b.LoadHead(ctx, x.name); !errors.Is(err, bus.ErrNotFound) {
+		return false
+	}
+	live, err := standings(ctx, &x.at)
+	return err == nil && live[x.name] != nil && live[x.name].Status == serve.StatusUnknown
+}
+
+// deleteUnknown takes a rollout away of which there is no record, and no file, or that of removal.revision.
 func deleteUnknown(ctx context.Context, c *console, b *bus.Bus, x removal) error {
 	live, err := unknownHere(ctx, &x)
 	if err != nil {
@@ -40,7 +49,7 @@ func deleteUnknown(ctx context.Context, c *console, b *bus.Bus, x removal) error
 	if err := willHandIn(ctx, c, b, handIn{&a, bus.Spec{Rollout: x.name, Body: body}, x.at.Token}); err != nil {
 		return err
 	}
-	revision, err := b.PutSpec(ctx, bus.Spec{Rollout: x.name, Body: body})
+	revision, err := b.PutSpec(ctx, bus.Spec{Rollout: x.name, Body: body, Revision: x.revision})
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,9 @@ func lineOf(s *bus.Spec, state *decisions.State, live *serve.Standing) rolloutLi
 	if live != nil {
 		l.Lost, l.StandsBy = live.Lost, live.StandsBy
 	}
+	if state.Status == "" && l.Lost != "" { // its record is gone
+		l.Status, l.Epoch, l.Seq = string(live.Status), live.Epoch, live.Seq
+	}
 	if live != nil && live.Refused == "" && live.Epoch == state.Epoch {
 		l.EventTime = max(l.EventTime, live.Reached)
 		if evidenceCounts(state) {
@@ -81,15 +84,17 @@ func evidenceCounts(s *decisions.State) bool {
 	return s.Status != decisions.StatusPreparing && !s.Status.Ended() || s.Returning()
 }
 
-// forgottenLines are the rollouts that the service knows to be under way, and of which there is neither a file nor a record.
+// forgottenLines are the rollouts that the service has, and of which there is no file: LOST ones, mostly without a record, and what is under way while its file is being written back.
 func forgottenLines(specs []bus.Spec, live map[string]*serve.Standing) []rolloutLine {
 	var lines []rolloutLine
 	for _, name := range slices.Sorted(maps.Keys(live)) {
 		s := live[name]
-		if s.Lost == "" || slices.ContainsFunc(specs, func(spec bus.Spec) bool { return spec.Rollout == name }) {
+		over := s.Lost == "" && s.Status.Ended() && !s.Undone // as of what was deleted just now
+		if s.Refused != "" || over || slices.ContainsFunc(specs, func(spec bus.Spec) bool { return spec.Rollout == name }) {
 			continue
 		}
-		lines = append(lines, rolloutLine{Type: "rollout", Rollout: name, Model: s.Model, Baseline: s.Baseline, Canary: s.Canary, Status: string(s.Status), Lost: s.Lost, Epoch: s.Epoch, Seq: s.Seq})
+		lines = append(lines, rolloutLine{Type: "rollout", Rollout: name, Model: s.Model, Baseline: s.Baseline, Canary: s.Canary, Status: string(s.Status), Waiting: s.Waiting, Stands: s.Stands, Undone: s.Undone,
+			Lost: s.Lost, StandsBy: s.StandsBy, Epoch: s.Epoch, Seq: s.Seq, EventTime: s.Reached})
 	}
 	return lines
 }

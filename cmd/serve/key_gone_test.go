@@ -1,0 +1,236 @@
+package serve
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"streamcanary/decisions"
+	"streamcanary/schemas"
+)
+
+// deletesKeys does what `nats kv del` does: marks stay.
+func (v *village) deletesKeys(suffixes ...string) {
+	v.Helper()
+	bucket, err := v.js().KeyValue(v.Context(), schemas.RolloutsBucket)
+	v.must(err)
+	for _, suffix := range suffixes {
+		v.must(bucket.Delete(v.Context(), "story"+suffix))
+	}
+}
+
+const keyGone = "Bucket streamcanary-rollouts, "
+
+// TestKeysDeleted: a record or a file that somebody deletes by its key is there again within seconds, whatever the rollout has come to, people are told of it as that, nothing is lost, and a canary that goes bad
+// then is rolled back at once.
+func TestKeysDeleted(t *testing.T) {
+	amongOthers(t)
+	for _, row := range []struct {
+		name  string
+		keys  []string
+		ended bool // the rollback is carried out
+		told  []string
+	}{
+		{"the record", []string{".state"}, false, []string{"record of rollout story"}},
+		{"the file", []string{".spec"}, false, []string{"file of rollout story"}},
+		{"both", []string{".spec", ".state"}, false, []string{"file of rollout story", "record of rollout story"}},
+		{"the record of one that has ended", []string{".state"}, true, []string{"record of rollout story"}},
+		{"the file of one that has ended", []string{".spec"}, true, []string{"file of rollout story"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+				v.status(decisions.StatusRunning)
+				v.wait(5*time.Second + 130*time.Millisecond)
+				if row.ended {
+					v.errors.Store(6000)
+					v.completed()
+				}
+				v.deletesKeys(row.keys...)
+				v.wait(4*time.Second + 130*time.Millisecond)
+				if !v.recorded() {
+					t.Error("4 s later the record or the file isn't there")
+				}
+				if ready := v.page("/readyz"); !strings.HasPrefix(ready, "200") {
+					t.Errorf("ready: %s", ready)
+				}
+				if !row.ended {
+					v.errors.Store(6000)
+					began := time.Now()
+					v.status(decisions.StatusRolledBack)
+					if took := time.Since(began); took > 30*time.Second {
+						t.Errorf("it is rolled back after %s", took)
+					}
+					v.completed()
+				}
+				v.restart()
+				v.wait(5*time.Second + 130*time.Millisecond)
+				if last, err := v.bus.LastDecision(v.Context(), "ranker"); err != nil || last.Decision.Epoch != 1 || v.share.Load() != 0 {
+					t.Errorf("after a restart the canary has %d basis points: %v", v.share.Load(), err)
+				}
+				told := map[string]int{}
+				for _, n := range v.notices(schemas.NoticeForeignDecision) {
+					what, _, _ := strings.Cut(strings.TrimPrefix(n.Sentence, keyGone), ": somebody deleted its key; serve has written it back from memory, and goes on. Look who may delete keys")
+					told[what]++
+				}
+				for _, what := range row.told {
+					if told[what] != 1 || len(told) != len(row.told) {
+						t.Errorf("told %v, want %v", told, row.told)
+					}
+				}
+				if lost := v.notices(schemas.NoticeRolloutLost); len(lost) != 0 {
+					t.Errorf("lost: %+v", lost)
+				}
+				v.isFounded()
+			})
+		})
+	}
+}
+
+// TestKeysDeletedByPeople: the file and the record of a rollout that has ended, and that people delete, stay away, though the serve that has it in memory is slow to hear why.
+func TestKeysDeletedByPeople(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.harms()
+		v.completed()
+		v.deletesKeys(".spec") // that it was to end is overwritten by then
+		v.wait(0)
+		v.deletesKeys(".state")
+		v.wait(10*time.Second + 130*time.Millisecond)
+		specs, err := v.bus.Specs(v.Context())
+		v.must(err)
+		if _, _, gone := v.bus.LoadHead(v.Context(), "story"); gone == nil || len(specs) != 0 || strings.Contains(v.page("/v1/rollouts"), "story") {
+			t.Errorf("it is still there: %v, %d files", gone, len(specs))
+		}
+		if told := v.notices(schemas.NoticeForeignDecision); len(told) != 0 {
+			t.Errorf("told: %+v", told)
+		}
+	})
+}
+
+// TestKeysDeletedBeside: where two services run, who decides writes back what is deleted by its key, and who stands by goes on doing so, and takes over when it is its turn.
+func TestKeysDeletedBeside(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		stop := v.other("new", "127.0.0.1:8089")
+		v.wait(30*time.Second + 70*time.Millisecond)
+		for range 10 { // also while the other one looks at the record
+			v.deletesKeys(".state", ".spec")
+			v.wait(3*time.Second + 330*time.Millisecond)
+		}
+		if head, _, err := v.bus.LoadHead(v.Context(), "story"); err != nil || head.Writer != "new" || !v.recorded() {
+			t.Errorf("%s decides: %v", head.Writer, err)
+		}
+		if page := v.page("/v1/rollouts/story"); !strings.Contains(page, `"stands_by":true`) {
+			t.Errorf("the first one: %s", page)
+		}
+		stop()
+		v.wait(10*time.Second + 130*time.Millisecond)
+		v.errors.Store(6000)
+		v.completed()
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 || v.share.Load() != 0 {
+			t.Errorf("the canary has %d basis points, told: %+v", v.share.Load(), told)
+		}
+	})
+}
+
+// TestNobodysRecord: a record that is gone, and that the service which decided for it doesn't write back, since it was killed, is nobody's: who stands by says so within seconds.
+func TestNobodysRecord(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		v.other("new", "127.0.0.1:8089")
+		v.wait(30*time.Second + 70*time.Millisecond)
+		v.lines["new"].cut()
+		v.deletesKeys(".state")
+		v.wait(25*time.Second + 70*time.Millisecond)
+		told := v.notices(schemas.NoticeRolloutLost)
+		if len(told) != 1 || !strings.Contains(told[0].Sentence, "Nobody does now: its record (bucket streamcanary-rollouts) is gone, and the serve that decided for it (new) doesn't write it back, ") {
+			t.Errorf("told %d times: %+v", len(told), told)
+		}
+	})
+}
+
+// TestUnrecorded: where a record was deleted by its key while no serve ran, and the file is there, nothing begins by that: what was under way is lost, as where both are gone, and what had ended is refused until it is applied
+// again.
+func TestUnrecorded(t *testing.T) {
+	amongOthers(t)
+	for _, row := range []struct {
+		name    string
+		harm    bool // it was rolled back
+		deaf    bool // and that isn't carried out
+		tokens  bool
+		blank   bool // the journal was emptied, too
+		ahead   bool // whoever applied it has a clock that is ahead
+		lost    string
+		refused string
+	}{
+		{name: "under way", lost: "by its last decision, story.1.2, model ranker has v1 90 %, v2 10 %"},
+		{name: "under way, with tokens", tokens: true, lost: "by its last decision, story.1.2, model ranker has v1 90 %, v2 10 %"},
+		{name: "under way, by a clock that is ahead", ahead: true, lost: "by its last decision, story.2.2, model ranker has v1 90 %, v2 10 %"},
+		{name: "rolled back", harm: true, refused: "epoch 1 has begun since this was handed in, and ended with story.1.3 (rollback), and the rollout's record is gone (bucket streamcanary-rollouts): "},
+		{name: "rolled back, and without a journal", harm: true, blank: true, refused: "epoch 1 has begun since this was handed in, and ended with story.1.3 (rollback), and the rollout's record is gone (bucket streamcanary-rollouts): "},
+		{name: "rolled back, with tokens", harm: true, tokens: true, refused: "epoch 1 has begun since this was handed in, and ended with story.1.3 (rollback), and the rollout's record is gone (bucket streamcanary-rollouts): "},
+		{name: "rolled back, and not carried out", harm: true, deaf: true, lost: "model ranker is to have v1 100 %, and people were never told that this is carried out"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			more := ""
+			if row.tokens {
+				file := filepath.Join(t.TempDir(), "tokens")
+				if err := os.WriteFile(file, []byte("admin ada "+strings.Repeat("a", 24)+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				more = "http: {listen: \"127.0.0.1:0\", tokensFile: \"" + file + "\"}\n"
+			}
+			inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+				v.status(decisions.StatusRunning)
+				v.wait(5*time.Second + 130*time.Millisecond)
+				newest := int64(1)
+				if row.ahead {
+					newest = 2
+					v.apply("story", storyHead+errorsMore+atOnce, func(a *Application) { a.Retry, a.At = true, a.At+schemas.Time(time.Hour.Milliseconds()) })
+					v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == newest && s.Status == decisions.StatusRunning })
+				}
+				if row.harm {
+					v.deaf.Store(row.deaf)
+					v.errors.Store(6000)
+					v.status(decisions.StatusRolledBack)
+				}
+				if row.harm && !row.deaf {
+					v.completed()
+				}
+				v.stopService()
+				v.deletesKeys(".state")
+				if row.blank {
+					v.deletesJournal()
+				}
+				v.more = more
+				v.errors.Store(0)
+				v.wait(time.Second)
+				v.stopService = v.service()
+				v.wait(20 * time.Second)
+				if last, err := v.bus.LastDecision(v.Context(), "ranker"); err != nil || last.Decision.Epoch != newest {
+					t.Errorf("%s was decided: %v", last.Decision.ID, err)
+				}
+				told := v.notices(schemas.NoticeRolloutLost)
+				if row.lost != "" && (len(told) != 1 || !strings.HasPrefix(told[0].Sentence, "The record of rollout story is gone (bucket streamcanary-rollouts), and its file alone begins nothing; ") || !strings.Contains(told[0].Sentence, row.lost)) ||
+					row.lost == "" && len(told) != 0 {
+					t.Errorf("told %d times: %+v", len(told), told)
+				}
+				if row.tokens {
+					return // only who has one sees more
+				}
+				ready, page := v.page("/readyz"), v.page("/v1/rollouts")
+				if row.lost != "" && (!strings.HasPrefix(ready, "503 rollout story is lost: ") || !strings.Contains(page, `"status":"unknown"`) || strings.Contains(page, "refused")) {
+					t.Errorf("ready: %s; rollouts: %s", ready, page)
+				}
+				if row.refused != "" && (!strings.HasPrefix(ready, "200") || !strings.Contains(page, `"refused":"`+row.refused)) {
+					t.Errorf("ready: %s; rollouts: %s", ready, page)
+				}
+				v.apply("story", storyHead+errorsMore+atOnce)
+				v.until("another epoch", func(s *decisions.State) bool { return s.Epoch == newest+1 })
+			})
+		})
+	}
+}
