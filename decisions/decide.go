@@ -174,6 +174,19 @@ func clip(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "")
 }
 
+// clipWords is clip behind a whole word, and shows that there was more; one word that is longer than that is clipped as it is.
+func clipWords(s string, most int) string {
+	const more = " …"
+	if len(s) <= most {
+		return s
+	}
+	cut := clip(s, most-len(more))
+	if at := strings.LastIndexByte(cut, ' '); at > 0 {
+		cut = cut[:at]
+	}
+	return strings.TrimRight(cut, ",;:") + more
+}
+
 // ending is a sentence that ends with what to do, however long is what was told before.
 func ending(told, do string) string {
 	return clip(clip(told, max(0, MaxSentence-len(do)-1))+" "+do, MaxSentence)

@@ -76,7 +76,7 @@ func NewPillar(name PillarName, state PillarState, found []string, pins ...Pin) 
 			p.Found = append(p.Found, fmt.Sprintf("and %d more", len(found)-i))
 			break
 		}
-		p.Found = append(p.Found, clip(sentence, MaxFoundBytes))
+		p.Found = append(p.Found, clipWords(sentence, MaxFoundBytes))
 	}
 	for _, pin := range pins[:min(len(pins), MaxPins)] {
 		for _, field := range []*string{&pin.Model, &pin.Version, &pin.Source, &pin.RunID, &pin.Tag, &pin.Digest} {
@@ -133,7 +133,7 @@ func FailedPillars(all []Pillar) string {
 	}
 	each := MaxFoundBytes/len(names) - 30 // so that each has its part of what is told
 	for i, name := range names {
-		why[i] = name + ": " + clip(why[i], each)
+		why[i] = name + ": " + clipWords(why[i], each)
 	}
 	return fmt.Sprintf("pillars %s and %s failed: %s", strings.Join(names[:len(names)-1], ", "), names[len(names)-1], strings.Join(why, "; "))
 }
@@ -178,7 +178,7 @@ func (t *turn) refusedStart(a *Applied) bool {
 		action: schemas.ActionStart, phase: schemas.PhaseAbort, severity: schemas.Warning, actor: a.Actor,
 		reason: schemas.Reason{Code: codePillarFailed, Sentence: fmt.Sprintf(
 			"Rollout %s does not start, and no traffic is moved: %s. Mend it, then %s; `streamcanary rollout show %s` has all reasons.",
-			a.Terms.Rollout, clip(why, len("pillar ")+MaxFoundBytes), again, a.Terms.Rollout)},
+			a.Terms.Rollout, clipWords(why, len("pillar ")+MaxFoundBytes), again, a.Terms.Rollout)},
 	}
 	if a.Retry {
 		d.action = schemas.ActionRetry

@@ -30,7 +30,7 @@ func TestPillarsThatHold(t *testing.T) {
 // TestFailedPillars: which ones, and of each why, within bounds.
 func TestFailedPillars(t *testing.T) {
 	failed := func(name PillarName, why ...string) Pillar { return NewPillar(name, PillarFailed, why) }
-	long := strings.Repeat("x", MaxFoundBytes)
+	long, words := strings.Repeat("x", MaxFoundBytes), strings.Repeat("word, ", MaxFoundBytes)
 	for _, test := range []struct {
 		all  []Pillar
 		want string
@@ -40,6 +40,7 @@ func TestFailedPillars(t *testing.T) {
 		{[]Pillar{failed(PillarInput)}, "pillar input failed"},
 		{[]Pillar{failed(PillarInput, "a.", "b")}, "pillar input failed: a (and 1 more)"},
 		{[]Pillar{failed(PillarRegistry, "gone."), failed(PillarInput, "a"), failed(PillarOutput, "b", "c", "d")}, "pillars registry, input and output failed: registry: gone; input: a; output: b (and 2 more)"},
+		{[]Pillar{failed(PillarInput, words), failed(PillarOutput, "b")}, "pillars input and output failed: input: " + strings.Repeat("word, ", 43) + "word …; output: b"},
 	} {
 		if got := FailedPillars(test.all); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)

@@ -139,7 +139,7 @@ func failedText(all []*Watched) string {
 		found[i] = Pillar{Name: w.Name, State: PillarFailed, Found: w.Found}
 	}
 	_, text, _ := strings.Cut(FailedPillars(found), " ") // without the word "pillar", which the sentence has
-	return clip(text, MaxFoundBytes)
+	return clipWords(text, MaxFoundBytes)
 }
 
 // oneOrMore is the word that fits how many pillars there are.
