@@ -259,3 +259,23 @@ func (row *unrecordedRow) isTold(v *village) {
 		v.Errorf("ready: %s; rollouts: %s", ready, page)
 	}
 }
+
+// TestFileDeletedBeside: who stands by for a rollout whose file is deleted by its key goes on standing by where there are tokens, too, though nobody has announced to it the file that is written back.
+func TestFileDeletedBeside(t *testing.T) {
+	folder := t.TempDir()
+	put(t, folder, "tokens", doorTokens)
+	inVillage(t, rolloutWith("  stages: [{weight: 10, bake: 10m, max: 1h}]\n"), "http: {listen: \"127.0.0.1:0\", tokensFile: "+filepath.Join(folder, "tokens")+"}\n", func(v *village) {
+		v.announces()
+		v.status(decisions.StatusRunning)
+		v.wait(5*time.Second + 130*time.Millisecond)
+		stop := v.other("new", "127.0.0.1:8089")
+		v.wait(10*time.Second + 70*time.Millisecond)
+		v.deletesKeys(".spec")
+		v.wait(5*time.Second + 130*time.Millisecond)
+		stop()
+		v.wait(10*time.Second + 130*time.Millisecond)
+		if head, _, err := v.bus.LoadHead(v.Context(), "story"); err != nil || head.Writer == "new" || head.Writer == "" {
+			t.Errorf("%q decides: %v", head.Writer, err)
+		}
+	})
+}
