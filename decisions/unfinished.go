@@ -76,8 +76,8 @@ func (s *State) RefusesAnew(force bool) string {
 	if force || s.Status != StatusPromoted {
 		return ""
 	}
-	return fmt.Sprintf("epoch %d has given %s all users, and a new one would give them to %s again at once, with the state as it is: `streamcanary rollout back %s --comment WHY` leads them back by evidence; "+
-		"`streamcanary rollout retry %s --override --comment WHY` begins anew now, and the decision says so", s.Epoch, t.Canary, t.Baseline, t.Rollout, t.Rollout)
+	return fmt.Sprintf("epoch %d has given %s all users, and a new one would give them to %s again at once, with the state as it is: `streamcanary rollout back %s --comment WHY` checks and prepares that first, and then gives %s all users, by the steps of its cache; "+
+		"`streamcanary rollout retry %s --override --comment WHY` begins anew now, and the decision says so", s.Epoch, t.Canary, t.Baseline, t.Rollout, t.Baseline, t.Rollout)
 }
 
 // underWay is the status of an epoch that is under way, and not held by the engine; "" of another.

@@ -82,7 +82,7 @@ func TestRefusesRetry(t *testing.T) {
 		}
 	}
 	stands := stateOf(t, after(promoting, ack(11, 3, "eu", schemas.AckApplied))...)
-	const back = "epoch 1 has given 42 all users, and a new one would give them to 41 again at once, with the state as it is: `streamcanary rollout back ranker-42 --comment WHY` leads them back by evidence; " + now
+	const back = "epoch 1 has given 42 all users, and a new one would give them to 41 again at once, with the state as it is: `streamcanary rollout back ranker-42 --comment WHY` checks and prepares that first, and then gives 41 all users, by the steps of its cache; " + now
 	if why := stands.RefusesAnew(false); why != back || stands.RefusesAnew(true) != "" || (&State{Status: StatusRolledBack}).RefusesAnew(false) != "" {
 		t.Errorf("a promotion that stands: %s\nwant %s", why, back)
 	}

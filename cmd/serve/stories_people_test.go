@@ -28,7 +28,7 @@ func TestStoriesOfPeople(t *testing.T) {
 		v.status(decisions.StatusPromoted)
 		v.wait(5 * time.Second)
 		v.refused("rollback", true, "`streamcanary rollout back story --comment WHY` gives v1 all traffic again")
-		v.refused("retry", false, "`streamcanary rollout back story --comment WHY` leads them back by evidence")
+		v.refused("retry", false, "`streamcanary rollout back story --comment WHY` checks and prepares that first, and then gives v1 all users")
 	}}})
 }
 
