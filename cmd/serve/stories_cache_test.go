@@ -39,6 +39,10 @@ const (
 	fewFirst = "  stages: [{weight: 5, bake: 1m, max: 10m}, {weight: 100, approve: true, watch: 10m, holdback: 5}]\n"
 )
 
+// limited is a rollout whose baseline must keep a limit, but while its cache is cold.
+const limited = "  guardrails: [{name: errors, rate: error, increase: 10pp}, {name: slo, quantile: 0.5, of: latency, above: 80ms}]\n" +
+	"  cache: {until: {hitRate: 0.8, max: 1m}, mute: [slo]}\n  stages: [{weight: 90, bake: 5m, max: 10m}]\n"
+
 // neverWarm is warmed, by a rate that no cache comes to.
 var neverWarm = strings.Replace(warmed, "0.8", "0.999", 1)
 
@@ -65,6 +69,18 @@ func TestStoriesOfCaches(t *testing.T) {
 		"a-cold-cache-that-nobody-told-of": {slower + fewFirst, func(v *village) {
 			v.caches()
 			v.completed()
+		}},
+		"a-refuge-whose-cache-is-cold": {limited, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(90 * time.Second) // since its start nothing is muted any more
+			v.errors.Store(6000)
+			v.until("the traffic goes back", func(s *decisions.State) bool { return s.Saga != nil })
+			v.larder.Store(&larder{keys: 12_000, keep: 5 * time.Minute, last: map[string]time.Time{}}) // most answers miss for forty seconds
+			v.errors.Store(0)
+			v.wait(5 * time.Second)
+			v.restart() // while it is muted
+			v.completed()
+			v.wait(2 * time.Minute)
 		}},
 		"harm-that-can-not-wait": {slower + warmed + fewFirst, func(v *village) {
 			v.caches()
