@@ -70,30 +70,11 @@ func TestStoriesOfCaches(t *testing.T) {
 			v.caches()
 			v.completed()
 		}},
-		"a-refuge-whose-cache-is-cold": {limited, func(v *village) {
-			v.status(decisions.StatusRunning)
-			v.wait(90 * time.Second) // since its start nothing is muted any more
-			v.errors.Store(6000)
-			v.until("the traffic goes back", func(s *decisions.State) bool { return s.Saga != nil })
-			v.larder.Store(&larder{keys: 12_000, keep: 5 * time.Minute, last: map[string]time.Time{}}) // most answers miss for forty seconds
-			v.errors.Store(0)
-			v.wait(5 * time.Second)
-			v.restart() // while it is muted
-			v.completed()
-			v.wait(2 * time.Minute)
-		}},
 		"harm-that-can-not-wait": {slower + warmed + fewFirst, func(v *village) {
 			v.caches()
 			v.status(decisions.StatusHolding)
 			v.ask("advance", false)
 			v.inStage(3)
-			v.errors.Store(6000)
-			v.completed()
-		}},
-		"harm-that-comes-on-the-way-back": {slower + neverWarm + fewFirst, func(v *village) {
-			v.slows()
-			v.until("traffic goes back by steps", func(s *decisions.State) bool { return s.Returning() })
-			v.wait(10 * time.Second)
 			v.errors.Store(6000)
 			v.completed()
 		}},
@@ -128,12 +109,37 @@ func TestStoriesOfCaches(t *testing.T) {
 			v.untilOf(name, "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
 			v.wait(time.Minute)
 		}},
+	})
+}
+
+// TestStoriesOfCachesBehindARollback are of a baseline that gets its traffic back.
+func TestStoriesOfCachesBehindARollback(t *testing.T) {
+	tell(t, map[string]tale{
+		"harm-that-comes-on-the-way-back": {slower + neverWarm + fewFirst, func(v *village) {
+			v.slows()
+			v.until("traffic goes back by steps", func(s *decisions.State) bool { return s.Returning() })
+			v.wait(10 * time.Second)
+			v.errors.Store(6000)
+			v.completed()
+		}},
 		"a-router-that-does-not-go-back": {slower + warmed + fewFirst, func(v *village) {
 			v.slows()
 			v.deaf.Store(true)
 			v.wait(time.Minute)
 			v.deaf.Store(false)
 			v.completed()
+		}},
+		"a-refuge-whose-cache-is-cold": {limited, func(v *village) {
+			v.status(decisions.StatusRunning)
+			v.wait(90 * time.Second) // since its start nothing is muted any more
+			v.errors.Store(6000)
+			v.until("the traffic goes back", func(s *decisions.State) bool { return s.Saga != nil })
+			v.larder.Store(&larder{keys: 12_000, keep: 5 * time.Minute, last: map[string]time.Time{}}) // most answers miss for forty seconds
+			v.errors.Store(0)
+			v.wait(5 * time.Second)
+			v.restart() // while it is muted
+			v.completed()
+			v.wait(2 * time.Minute)
 		}},
 	})
 }
