@@ -46,9 +46,9 @@ func (s *startWeights) through(window, horizon int64) float64 {
 
 // block is consecutive windows that one test takes together, added up. Its memory is used again.
 type block struct {
-	fromMs, toMs int64 // start of the first window, end of the last; toMs 0: no window yet
-	stratum      int   // 0 without strata
-	n, k         [windows.Arms]int64
+	fromMs, toMs int64               // start of the first window, end of the last; toMs 0: no window yet
+	stratum      int                 // 0 without strata
+	n, k         [windows.Arms]int64 // of ranks, k are the requests that have none
 	sum, squares [windows.Arms]int64
 	hist         [windows.Arms]histogram
 	edges        *edges // nil: values are what they are told to be
@@ -132,15 +132,6 @@ type window struct {
 	hist           [windows.Arms][]windows.Bucket
 	rounded        bool // values are rounded: low and high have what they may have been
 	low, high      [windows.Arms][]windows.Bucket
-}
-
-// lack takes the requests of an arm that have no value: ranks, which count no events, have them as k, and a quantile's limit, which has no sum, as that.
-func (w *window) lack(arm int, none int64, ranks bool) {
-	if ranks {
-		w.k[arm] = none
-		return
-	}
-	w.sum[arm] = none
 }
 
 // histogram adds up sorted buckets. Adding allocates only while the number of distinct buckets grows.

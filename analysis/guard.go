@@ -109,7 +109,7 @@ func (g *guard) see(w *window, of *cells) bool {
 		w.n[arm], w.k[arm], w.sum[arm], w.squares[arm] = c.N, c.K, c.Sum, c.Squares
 		w.hist[arm] = of[arm][g.histCell].Hist
 		if at := g.lackingCell; at > 0 && at < len(of[arm]) {
-			w.lack(arm, of[arm][at].K, g.isContrast())
+			w.k[arm] = of[arm][at].K
 		}
 		if w.rounded {
 			w.low[arm], w.high[arm] = of[arm][g.edges[0]].Hist, of[arm][g.edges[1]].Hist

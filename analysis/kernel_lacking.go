@@ -39,7 +39,7 @@ const (
 
 // lackingCell is the place of what counts a guardrail's requests without a value; 0: nothing asks.
 func lackingCell(r *schemas.Rollout, g *schemas.Guardrail) int {
-	if !measuresValues(g) || g.Direction.Contrast() && g.Margin.Value == 0 {
+	if !measuresValues(g) || !g.Direction.Contrast() || g.Margin.Value == 0 {
 		return 0
 	}
 	if g.Of == ofLatency {
@@ -76,33 +76,25 @@ func (s *lackingShare) share() float64 {
 	return s.none / s.all
 }
 
-// sure is what the share is at least: two standard deviations below what was seen.
-func (s *lackingShare) sure() float64 {
-	if s.all == 0 {
-		return 0
-	}
-	return max(0, s.none-2*math.Sqrt(s.none*max(1, s.phi))) / s.all
-}
-
 // above reports whether the share is above a limit, by more than chance has it: three standard deviations.
 func (s *lackingShare) above(limit float64) bool {
 	return s.none-limit*s.all > 3*math.Sqrt(s.none*max(1, s.phi))
 }
 
 // learn takes a block of the baseline, after its test.
-func (l *lacking) learn(stratum int, with, without int64) {
-	s := l.at(stratum)
+func (l *lacking) learn(b *block) {
+	s := l.at(b.stratum)
 	if s.all*float64(l.most()) > lackingMemory {
 		s.all, s.none = s.all/2, s.none/2
 	}
-	n, k := float64(with), float64(without)
+	n, k := float64(b.n[windows.Baseline]), float64(b.k[windows.Baseline])
 	s.all, s.none, s.phi = s.all+n+k, s.none+k, l.noise.canary()
 }
 
 // passes makes the increments of a pass test. Which test it is is known before the block: were it chosen by how many lack their value in it, blocks without the canary's slowest would have another.
 func (l *lacking) passes(dst []float64, of facing, b *block) {
 	s := l.at(b.stratum)
-	if l.sampled(b) {
+	if s.above(float64(l.most()) / 1e6) {
 		of.of(dst, b, true)
 		return
 	}
@@ -110,15 +102,7 @@ func (l *lacking) passes(dst []float64, of facing, b *block) {
 	test, weight := l.withNone(of.rank, s.share())
 	clear(dst) // a tail that rounds to no request says nothing
 	test.Increments(dst, l.add(windows.Canary, mine, b.k[windows.Canary]), l.add(windows.Baseline, theirs, b.k[windows.Baseline]))
-	divide(dst, l.noisier(b, weight))
-}
-
-// sampled reports whether values are a sample of the requests.
-func (l *lacking) sampled(b *block) bool { return l.at(b.stratum).above(float64(l.most()) / 1e6) }
-
-// noisier is by how much noisier a test is where so much of its variance is that of what lacks a value.
-func (l *lacking) noisier(b *block, weight float64) float64 {
-	return 1 + (max(1, l.at(b.stratum).phi)-1)*weight
+	divide(dst, 1+(max(1, s.phi)-1)*weight)
 }
 
 // withNone is the test of requests of which a share lacks its value, and how much of its variance is these's.

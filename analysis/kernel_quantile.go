@@ -87,13 +87,11 @@ func (a *quantileAccount) intervals(alpha float64) (difference, ratio interval) 
 type quantileLimit struct {
 	arm        windows.Arm
 	fail, pass stats.Tilt
-	above      bool     // a pass is that few values are above the limit
-	lacking    *lacking // nil: each request has a value, or nothing passes
 }
 
 func newQuantileLimit(g *schemas.Guardrail, arm windows.Arm) *quantileLimit {
 	p0 := float64(tailPPM(g.Quantile)) / 1e6
-	q := &quantileLimit{arm: arm, above: g.Direction == schemas.Above, fail: stats.Tilt{P0: p0, Grid: stats.FailOdds}, pass: stats.Tilt{P0: p0, Grid: stats.PassOdds}}
+	q := &quantileLimit{arm: arm, fail: stats.Tilt{P0: p0, Grid: stats.FailOdds}, pass: stats.Tilt{P0: p0, Grid: stats.PassOdds}}
 	if g.Direction == schemas.Below {
 		q.fail, q.pass = q.pass, q.fail
 	}
@@ -108,32 +106,11 @@ func (q *quantileLimit) increments(inc *increments, b *block, phi armPhi) bool {
 		return false
 	}
 	q.fail.Increments(inc.any, n, k)
-	q.passes(inc.pass, b)
+	if inc.pass != nil {
+		q.pass.Increments(inc.pass, n, k)
+	}
 	inc.temper(phi[q.arm])
 	return true
-}
-
-// passes makes the increments of keeping the limit, where something asks for them. Requests without a value are beyond it, and as many may be, beside the tail of the others, as the baseline is sure to have had so far.
-func (q *quantileLimit) passes(dst []float64, b *block) {
-	n, k := float64(b.n[q.arm]), float64(b.k[q.arm])
-	if q.lacking != nil { // at once, as the canary's requests don't hang together with the baseline's
-		q.lacking.learn(b.stratum, b.n[windows.Baseline], b.sum[windows.Baseline])
-	}
-	switch {
-	case dst == nil:
-	case q.lacking == nil || q.lacking.sampled(b):
-		q.pass.Increments(dst, n, k)
-	default:
-		none, share := float64(b.sum[q.arm]), q.lacking.at(b.stratum).sure()
-		test := stats.Tilt{P0: q.pass.P0 * (1 - share), Grid: q.pass.Grid}
-		side := 1 - test.P0
-		if q.above {
-			test.P0 += share
-			k, side = k+none, test.P0
-		}
-		test.Increments(dst, n+none, k)
-		divide(dst, q.lacking.noisier(b, share/side))
-	}
 }
 
 // quantileLimitAccount keeps one arm's blocks.

@@ -126,7 +126,7 @@ func (r *rankContrast) passes(dst []float64, b *block) {
 		r.pass.of(dst, b, true)
 	default:
 		r.lacking.passes(dst, r.pass, b)
-		r.lacking.learn(b.stratum, b.n[windows.Baseline], b.k[windows.Baseline])
+		r.lacking.learn(b)
 	}
 }
 

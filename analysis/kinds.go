@@ -96,9 +96,6 @@ func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
 		}
 	default: // rates, those of a quantile's limit included
 		t.phi = j.dispersion(s, g.cell)
-		if q, is := t.kernel.(*quantileLimit); is && q.arm == windows.Canary && !g.ofPart && g.lackingCell > 0 {
-			q.lacking = newLacking(g.spec, tailPPM(g.spec.Quantile), j.dispersion(s, g.lackingCell))
-		}
 		if g.ofPart {
 			t.phi = s.strips.noise(g.cell, g.slot, t.phi)
 		}

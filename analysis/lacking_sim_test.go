@@ -67,9 +67,6 @@ func TestSimLacking(t *testing.T) {
 		{"g: quantile 0.5 latency increase 20%", .3, 30, 0, 1.2},
 		{"g: distribution latency ks increase 20%", 0, 1, .1, 1.2},
 		{"g: distribution latency mann-whitney increase 20%", .02, 1, .1, 1.2},
-		{"g: quantile 0.99 latency above 63.9ms", 0, 1, .01, 1}, // 64 ms is what it is
-		{"g: quantile 0.99 latency above 63.9ms", .005, 1, .01, 1},
-		{"g: quantile 0.99 latency above 63.9ms", .005, 15, .005, 1},
 		{"g: distribution latency mann-whitney increase 20%", .09, 15, .1, 1.2},
 	} {
 		at := make([]int, runs)
@@ -108,7 +105,6 @@ func TestSimLackingCosts(t *testing.T) {
 		{"g: quantile 0.99 latency increase 20%", .001, 2}, {"g: quantile 0.99 latency increase 20%", .005, 4.5},
 		{"g: quantile 0.99 latency increase 20%", .05, 1.4}, {"g: quantile 0.99 latency increase 20%", .5, 2.8}, // half of the values are as many in twice the time
 		{"g: quantile 0.5 latency increase 20%", .01, 1.3}, {"g: distribution latency mann-whitney increase 20%", .02, 1.3},
-		{"g: quantile 0.99 latency above 77ms", .005, 6}, {"g: quantile 0.99 latency above 77ms", .05, 2},
 	} {
 		none, with := median(lackingWorld{row.spec, 0, 1, 0, 1}), median(lackingWorld{row.spec, row.share, 1, 0, 1})
 		t.Logf("%-50s %4.1f %% of both: passed after %3d windows, %d where none is lacking", row.spec, 100*row.share, with, none)
