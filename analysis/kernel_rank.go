@@ -45,21 +45,15 @@ func (e *ends) clamp(arm windows.Arm, hist []windows.Bucket) []windows.Bucket {
 // of tests a block. Where values are rounded, and moved makes a margin of it, both arms' values are taken as they speak
 // least for what is tested: to find the canary's larger, these as low and the baseline's as high as they may have been.
 func (f facing) of(dst []float64, b *block, moved bool) bool {
-	mine, theirs := f.sides(b, moved)
-	return f.Increments(dst, mine, theirs)
-}
-
-// sides are a block's histograms as they are tested.
-func (f facing) sides(b *block, moved bool) (mine, theirs []windows.Bucket) {
 	canary, baseline := &b.hist[windows.Canary], &b.hist[windows.Baseline]
 	if moved && b.edges != nil {
 		canary, baseline = b.edges.towardEachOther(f.up)
 	}
-	mine, theirs = canary.buckets, baseline.buckets
+	mine, theirs := canary.buckets, baseline.buckets
 	if f.ends != nil {
 		mine, theirs = f.ends.clamp(windows.Canary, mine), f.ends.clamp(windows.Baseline, theirs)
 	}
-	return mine, theirs
+	return f.Increments(dst, mine, theirs)
 }
 
 // rankContrast tests a distribution of the canary, or a quantile of it, against the baseline's.
@@ -68,7 +62,6 @@ type rankContrast struct {
 	both              *facing // any's opposite, where any difference is harm; its increments stand behind those of any
 	least             func(b *block) bool
 	pools             []*stats.Pool
-	lacking           *lacking // nil: nothing passes, or each request has a value
 }
 
 // ranks makes the tests of both directions: of values moved down by shift, with a grid of so many points.
@@ -113,21 +106,11 @@ func (r *rankContrast) increments(inc *increments, b *block, phi armPhi) bool {
 	if !inc.one() {
 		r.beyond.of(inc.beyond, b, true)
 	}
-	r.passes(inc.pass, b)
+	if inc.pass != nil {
+		r.pass.of(inc.pass, b, true)
+	}
 	inc.temper(phi[windows.Canary])
 	return true
-}
-
-// passes makes the increments of keeping the margin, where something asks for them.
-func (r *rankContrast) passes(dst []float64, b *block) {
-	switch {
-	case dst == nil:
-	case r.lacking == nil:
-		r.pass.of(dst, b, true)
-	default:
-		r.lacking.passes(dst, r.pass, b)
-		r.lacking.learn(b)
-	}
 }
 
 // tailRank shares the law of a block's tail with the tests of other shifts.
