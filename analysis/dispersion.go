@@ -43,6 +43,7 @@ type dispersion struct {
 	counted int64             // windows of past
 	events  float64           // of the baseline
 	before  float64           // of a segment: the events that all traffic had had before
+	n, nn   float32           // of a segment: its exposures by window, added up, and their squares
 	phis    [shards]float64   // by size, as far as they were asked for since something was measured; 0: not yet. Every test of a window asks
 }
 
@@ -133,6 +134,7 @@ func (d *dispersion) addPast(n, k int64) {
 		d.counted++
 	}
 	d.events += float64(k)
+	d.n, d.nn = d.n+float32(n), d.nn+float32(n)*float32(n)
 	d.past.Add(float64(n), float64(k))
 }
 
@@ -212,14 +214,19 @@ const (
 func (d *dispersion) told() bool { return d.counted >= partWindows && d.events >= partEvents }
 
 // ofPart is a segment's phi, where that of all traffic is known. What its baseline did in time tells of it, and until that was watched for long enough and had enough events, all
-// the noise there is may be this segment's: then phi-1 is as many times that of all traffic as there are events of all for one of its.
+// the noise there is may be this segment's: then phi-1 is as many times that of all traffic as there are events of all for one of its. Once the past was watched for so long, what it has not shown are clumps that are rare, and a
+// clump of a window is no larger than that: phi is at most what it is where all of a window share one fate (bound). With few events of its own, and many of others, there were no bound else.
 func (d *dispersion) ofPart(whole float64) float64 {
 	if d.known > 0 {
 		return d.known
 	}
 	phi, _ := d.past.Phi(1)
 	if !d.told() {
-		phi = max(phi, 1+(whole-1)*(d.whole.events-d.before+1)/(d.events+1))
+		most := 1 + (whole-1)*(d.whole.events-d.before+1)/(d.events+1)
+		if d.counted >= partWindows {
+			most = min(most, float64(d.nn/d.n))
+		}
+		phi = max(phi, most)
 	}
 	return max(phi, whole)
 }

@@ -165,7 +165,7 @@ func TestAnewAfterADoubt(t *testing.T) {
 	}
 }
 
-// TestLivesOfALimit: the test of a limit that begins anew behind an outage of both arms has what it hasn't spent, as one behind a doubt has, and what it had proven is taken back: so all lives together err no more often than one may, and
+// TestLivesOfALimit: the test of a limit that begins anew behind an outage of both arms has what it hasn't spent, as one behind a doubt has, and what it had proven is taken back, a pass, too: so all lives together err no more often than one may, and
 // nothing more is asked of a later one. The baseline's test is new.
 func TestLivesOfALimit(t *testing.T) {
 	for _, text := range []string{"outage: rate error above 5%", "slow: quantile 0.9 latency above 50ms"} {
@@ -176,13 +176,16 @@ func TestLivesOfALimit(t *testing.T) {
 		anew.play(2, fine, ill)
 		fresh, at := anew.judge.guards[0], g.family.fail.thresholds[g.member]
 		for life := int32(1); life <= 3; life++ {
-			s.play(20, fine, fine)
-			s.play(60, ill, ill)
+			s.play(60, fine, fine)
+			s.play(80, ill, ill)
 			if !g.bothArms || !g.family.fail.proven[g.member] {
 				t.Fatalf("%s: no outage of both arms after %d new beginnings", text, g.again)
 			}
 			for g.again < life {
 				s.play(1, fine, ill)
+			}
+			if g.passed || s.verdict.Action == VerdictPromote {
+				t.Errorf("%s: life %d begins with a pass of the last one, and the verdict %s", text, life+1, s.verdict.Action)
 			}
 			left := g.canary.any.LogE()
 			if left >= 0 || g.family.fail.proven[g.member] || g.family.any.max[g.member] != 0 || g.baseline.any.LogE() != 0 {

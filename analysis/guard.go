@@ -396,7 +396,7 @@ func (g *guard) limitState(proven bool) schemas.State {
 		g.again++
 		g.anew()
 		g.forget()
-		g.bothArms, g.estimated, g.beyond = false, 0, false
+		g.bothArms, g.estimated, g.beyond, g.passed = false, 0, false, false
 	}
 	now := proven && g.anyE() >= g.family.fail.thresholds[g.member]
 	switch {

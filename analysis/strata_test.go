@@ -147,6 +147,23 @@ func TestFewEventsTellNoNoise(t *testing.T) {
 	}
 }
 
+// TestFewEventsOfASmallSegment: what a segment's past has not shown in 250 windows is no larger than what is in one of them, however many events others have.
+func TestFewEventsOfASmallSegment(t *testing.T) {
+	whole := &dispersion{}
+	of := newPartDispersion(whole)
+	for k := range 2 * partWindows {
+		whole.events += 10
+		of.addPast(int64(4+2*(k%2)), 0) // 4 and 6 requests
+		want := float64(10*(k+1)+1)*.5 + 1
+		if k+1 >= partWindows {
+			want = 5.2
+		}
+		if phi := of.ofPart(1.5); math.Abs(phi-want) > .01 {
+			t.Fatalf("phi %.4f after %d windows, want %.4f", phi, k+1, want)
+		}
+	}
+}
+
 // TestStrataSplitAlike: where all segments are split as all traffic is, they are as noisy together as that.
 func TestStrataSplitAlike(t *testing.T) {
 	of := []traffic{{watch: shareWatch{}}, {watch: shareWatch{100, 900}}, {watch: shareWatch{10, 90}}}

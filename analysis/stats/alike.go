@@ -64,7 +64,8 @@ func (a *Alike) Add(s Scores, n, k []float64) {
 // ten yet it is what their sizes allow, with values that are as alike as in shorter ones, or, where no unit has several values in these, as alike as normal values whose pairs have the prior. Never below 1.
 //
 // Where units stay for longer than a batch, the next one shows the same units again, and if the two halves happen to be equal they are so in each. Values that go to the halves one by one differ by chance. So less than that
-// says that batches are not independent: then neither that size nor a longer one says how alike values are.
+// says that batches are not independent: then neither that size nor a longer one says how alike values are. Only of units with about one value in a batch, though: several values of one may differ more than those of two (the
+// first is slow, the rest come from a cache), and then less is the truth.
 func (a *Alike) Phi() float64 {
 	phi := 1.0
 	if !a.scores.Measured() {
@@ -74,7 +75,7 @@ func (a *Alike) Phi() float64 {
 	for i := range dispersionSizes {
 		size, most := a.sizes.batches[i].size()
 		seen, few := a.scores.batches[i].limitOf()
-		if stuck = stuck || a.scores.batches[i].stuck(); stuck {
+		if stuck = stuck || size < alikeSize && a.scores.batches[i].stuck(); stuck {
 			seen, few = math.Inf(1), true
 		}
 		by := max(0, seen-1) / (size - 1) // how alike values are by this size, at most

@@ -102,15 +102,17 @@ func TestAlikeStuck(t *testing.T) {
 	for _, row := range []struct {
 		name        string
 		excess      func(random *rand.Rand) float64 // of a block's scores, in standard deviations of single values
+		sizes       []float64                       // by slice
 		least, most float64
 	}{
-		{"equal halves, of units that stay", func(*rand.Rand) float64 { return .1 }, 20, math.Inf(1)},
-		{"halves that differ as single values do", (*rand.Rand).NormFloat64, 1, 30},
+		{"equal halves, of units that stay", func(*rand.Rand) float64 { return .1 }, []float64{108, 50, 42}, 20, math.Inf(1)},
+		{"halves that differ as single values do", (*rand.Rand).NormFloat64, []float64{108, 50, 42}, 1, 30},
+		{"equal halves, of units with several values, that differ more within one than between two", func(*rand.Rand) float64 { return .1 }, []float64{115, 50, 35}, 1, 5},
 	} {
 		a := NewAlike(len(shares), 0, 2)
 		random := rand.New(rand.NewPCG(1, 1))
 		for range 30 {
-			a.Add(Scores{Excess: 5 * row.excess(random), Variance: 25, Events: 100}, shares, []float64{110, 50, 40})
+			a.Add(Scores{Excess: 5 * row.excess(random), Variance: 25, Events: 100}, shares, row.sizes)
 		}
 		if phi := a.Phi(); phi < row.least || phi > row.most {
 			t.Errorf("%s: phi %.3g, want %g to %g", row.name, phi, row.least, row.most)
