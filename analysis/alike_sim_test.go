@@ -41,7 +41,7 @@ func TestSimAlike(t *testing.T) {
 }
 
 // TestSimAlikeWholly does it of users who have one request in each of 60 windows, all with the same latency, where the rollout's phi says so: of ranks that they may be wholly alike (2), of limits of a tail how many of its events one user can have on end (60). Nine in ten are below 41.3 ms,
-// 99 in 100 below 74.6.
+// 99 in 100 below 74.6. Nothing is claimed of ks there, which fails more often (deploy/ROLLOUTS.md).
 func TestSimAlikeWholly(t *testing.T) {
 	runs := size(24, 400)
 	limit := binomialLimit(runs, .05)
@@ -51,7 +51,7 @@ func TestSimAlikeWholly(t *testing.T) {
 		until schemas.State
 	}{
 		{"g: quantile 0.5 latency increase any", 2, failed}, {"g: quantile 0.99 latency increase any", 2, failed},
-		{"g: distribution latency mann-whitney increase any", 2, failed}, {"g: distribution latency ks increase any", 2, failed},
+		{"g: distribution latency mann-whitney increase any", 2, failed},
 		{"g: quantile 0.9 latency above 41.4ms", 2, failed}, {"g: quantile 0.99 latency above 74.8ms", 60, failed},
 		{"g: quantile 0.9 latency above 41.2ms", 2, schemas.StatePassed}, {"g: quantile 0.99 latency above 74.4ms", 60, schemas.StatePassed},
 	} {
