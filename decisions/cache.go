@@ -338,10 +338,10 @@ func (s *State) mutes(d *schemas.Decision) []schemas.Mute {
 // maxReturns bounds the decisions of a rollback that are noted. Beyond it guardrails are muted no longer than the last of those says.
 const maxReturns = 32
 
-// returnsBy notes that a rollback's decision gives the baseline traffic, and mutes what its cold cache moves, for those who judge on while it is carried out.
+// returnsBy notes that a rollback's decision gives the baseline traffic, and mutes what its cold cache moves, for those who judge on while it is carried out. One that leaves the split as it is, of stores alone, gives none.
 func (t *turn) returnsBy(d *schemas.Decision) {
 	cached := len(t.s.Terms.Cache.WarmBP)+len(d.Mute) > 0
-	if d.Action != schemas.ActionRollback || d.Mode != schemas.Enforce || len(d.Routes) == 0 || !cached || len(t.s.Returns) == maxReturns {
+	if d.Action != schemas.ActionRollback || d.Mode != schemas.Enforce || len(d.Routes) == 0 || slices.Equal(d.Routes, d.PreviousRoutes) || !cached || len(t.s.Returns) == maxReturns {
 		return
 	}
 	r := Return{Turn: t.in.Turn}

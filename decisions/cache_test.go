@@ -151,6 +151,26 @@ func TestReturns(t *testing.T) {
 	}
 }
 
+// TestReturnsBesideStores: what is asked of stores alone gives the baseline no traffic, and their answers don't say that routers have followed.
+func TestReturnsBesideStores(t *testing.T) {
+	turn := int64(0)
+	in := begun(cached)
+	for _, next := range []Input{verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared), ack(13, 4, "eu", schemas.AckApplied), answers(17, 200, 200),
+		ack(18, 5, "eu", schemas.AckApplied), answers(22, 200, 200), ack(23, 6, "eu", schemas.AckApplied), ack(24, 7, "item", schemas.AckApplied)} {
+		turn++
+		next.Turn = turn
+		in = append(in, next)
+	}
+	s, _ := fold(t, in...)
+	var turns [][2]int64
+	for _, r := range s.Returns {
+		turns = append(turns, [2]int64{r.Turn, r.FromTurn})
+	}
+	if want := [][2]int64{{3, 4}, {5, 6}, {7, 8}}; !slices.Equal(turns, want) {
+		t.Errorf("decided and followed at turns %v, want %v", turns, want)
+	}
+}
+
 // TestWarmWithState: shared state is frozen before traffic begins to return, and restored after all of it has.
 func TestWarmWithState(t *testing.T) {
 	_, words := fold(t, after(begun(cached), verdictOf(10, VerdictRollback), ack(11, 3, "item", schemas.AckPrepared), ack(12, 3, "user", schemas.AckPrepared),

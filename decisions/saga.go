@@ -284,7 +284,6 @@ func (s *Saga) refused(a *schemas.Ack, asked func(*Wait) bool) *SagaStep {
 // rollback.
 func (t *turn) settle(step *SagaStep, atMs int64) {
 	step.State, step.Why = StepAcked, ""
-	t.returned()
 	switch step.Name {
 	case StepFreeze:
 		if t.s.Saga.moved() != "" {
@@ -295,8 +294,10 @@ func (t *turn) settle(step *SagaStep, atMs int64) {
 	case StepRestore:
 		t.s.returns()
 	case StepRoute:
+		t.returned()
 		t.s.Saga.Times.Acked = schemas.Time(atMs)
 	case StepVerify:
+		t.returned()
 		t.s.Saga.Times.Drained = schemas.Time(atMs)
 		t.passRoute()
 	}
