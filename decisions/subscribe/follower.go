@@ -154,8 +154,11 @@ func (f *follower) weigh(ctx context.Context, decision *schemas.Decision, m mess
 }
 
 // place does what is due for a decision. One that doesn't take the place of what is to be tried again waits until that is done: it must neither be lost for a decision of
-// another matter, nor come after it.
+// another matter, nor come after it. Once the context has ended nothing is due: it would be stored as carried out behind a call that the stop broke off, and that one lost for good.
 func (f *follower) place(ctx context.Context, decision *schemas.Decision, m message, again bool) {
+	if ctx.Err() != nil {
+		return
+	}
 	v := versionOf(decision)
 	switch f.fence(decision, again) {
 	case fenceStale:

@@ -1,0 +1,126 @@
+package subscribe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"streamcanary/schemas"
+)
+
+// lone is a follower without a server, whose handler's calls are noted.
+type lone struct {
+	*follower
+	stop  func() // waits for its end, too
+	mu    sync.Mutex
+	calls []string
+}
+
+// alone runs a follower over a position. The bubble has come to rest when it returns.
+func alone(t *testing.T, o Options, position *Position, handle Handler) *lone {
+	o.Consumer, o.Instance, o.Store, o.OnError = "eu", "a", paper{position}, func(error) {}
+	l := &lone{follower: &follower{o: &o, model: model, trust: o.Trust, js: wire{}, inbox: make(chan message)}}
+	l.handle = func(ctx context.Context, d Delivery) error {
+		l.mu.Lock()
+		l.calls = append(l.calls, fmt.Sprintf("%d.%d", d.Decision.Epoch, d.Decision.Seq))
+		l.mu.Unlock()
+		return handle(ctx, d)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		l.run(ctx)
+		close(done)
+	}()
+	l.stop = func() {
+		cancel()
+		<-done
+	}
+	synctest.Wait()
+	return l
+}
+
+// called are the decisions that the handler was called for so far.
+func (l *lone) called() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.calls, ", ")
+}
+
+// arrives hands a message over, and lets the bubble come to rest.
+func (l *lone) arrives(m message) {
+	l.inbox <- m
+	synctest.Wait()
+}
+
+// splits is the message of a decision that asks for a split; that of holds asks for nothing.
+func splits(t *testing.T, epoch, seq, canaryBP int64) message {
+	return messageOf(t, schemas.Decision{Epoch: epoch, Seq: seq, Routes: []schemas.Route{{Version: "41", WeightBP: int(10000 - canaryBP)}, {Version: "42", WeightBP: int(canaryBP)}}})
+}
+
+func holds(t *testing.T, epoch, seq int64) message {
+	return messageOf(t, schemas.Decision{Epoch: epoch, Seq: seq})
+}
+
+func messageOf(t *testing.T, d schemas.Decision) message {
+	t.Helper()
+	id, err := schemas.DecisionID("r-1", d.Epoch, d.Seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.ID, d.Rollout, d.Model, d.Action, d.Mode, d.Severity, d.IssuedAt = id, "r-1", model, schemas.ActionHold, schemas.Enforce, schemas.Info, 1
+	d.Reason, d.Actor = schemas.Reason{Code: "c", Sentence: "S."}, schemas.Actor{Kind: "person"}
+	body, err := schemas.EncodeDecision("x", &d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return message{signed: key(1).Sign(body), public: key(1).Public(), written: writing{uint64(d.Seq), 1}}
+}
+
+// TestStopped: what comes behind a decision whose call was broken off by a stop is not carried out any more: it would be stored as done, and the next run pass the older one over.
+func TestStopped(t *testing.T) {
+	trust := schemas.NewTrust(key(1).Public())
+	for _, test := range []struct {
+		name    string
+		options Options
+		failed  int // calls before the one that hangs
+		route   bool
+		want    string
+	}{
+		{name: "waits behind one that failed", options: Options{Trust: trust}, failed: 1, want: "1.2, 1.2"},
+		{name: "came during the call", options: Options{Trust: trust}, want: "1.2"},
+		{name: "brought the key for a route document", options: Options{TrustOnFirstUse: true}, route: true, want: "1.2"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				position := Position{}
+				l := alone(t, test.options, &position, func(ctx context.Context, d Delivery) error {
+					if len(d.Decision.Routes) == 0 {
+						return nil
+					}
+					if d.Attempt <= test.failed {
+						return errors.New("no disk")
+					}
+					<-ctx.Done()
+					return ctx.Err()
+				})
+				first := splits(t, 1, 2, 0)
+				first.route = test.route
+				l.arrives(first)
+				l.arrives(holds(t, 1, 3))
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				l.stop()
+				same(t, "calls", l.called(), test.want)
+				if position.Applied != (Version{}) {
+					t.Errorf("%v is stored as carried out", position.Applied)
+				}
+			})
+		})
+	}
+}
