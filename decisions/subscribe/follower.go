@@ -63,7 +63,7 @@ type follower struct {
 	failures int // of these calls
 	pending  *Delivery
 	retryAt  time.Time // of pending
-	behind   []behind  // came while pending is to be tried again, and don't take its place; at most inboxSize
+	behind   []behind  // came while pending is to be tried again, and don't take its place, by version; at most inboxSize
 	// overtaken is the last one that was being carried out when a newer one came: it is not called again, however often that was asked for meanwhile.
 	overtaken Version
 	held      []message // arrived during a call; at most inboxSize
@@ -182,16 +182,19 @@ func (f *follower) place(ctx context.Context, decision *schemas.Decision, m mess
 	}
 }
 
-// wait puts a decision behind the one that is to be tried again, which it ends if it takes its place.
+// wait puts a decision behind the one that is to be tried again, which it ends if it takes its place. They wait in the order of their versions: the route document's may come after
+// a newer one of the log.
 func (f *follower) wait(decision *schemas.Decision, m message) {
-	if slices.ContainsFunc(f.behind, func(b behind) bool { return versionOf(b.decision) == versionOf(decision) }) {
+	v := versionOf(decision)
+	if slices.ContainsFunc(f.behind, func(b behind) bool { return versionOf(b.decision) == v }) {
 		return
 	}
 	if len(f.behind) == inboxSize {
 		f.o.OnError(fmt.Errorf("model %s: %d decisions wait for decision %s, the oldest of them is dropped", f.model, inboxSize, f.pending.Decision.ID))
 		f.behind = f.behind[1:]
 	}
-	f.behind = append(f.behind, behind{decision, m})
+	at, _ := slices.BinarySearchFunc(f.behind, v, func(b behind, v Version) int { return versionOf(b.decision).Compare(v) })
+	f.behind = slices.Insert(f.behind, at, behind{decision, m})
 	if f.takesOver(decision, &f.pending.Decision) {
 		f.pending = nil
 	}

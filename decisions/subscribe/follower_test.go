@@ -124,3 +124,24 @@ func TestStopped(t *testing.T) {
 		})
 	}
 }
+
+// TestOrderBehind: what waits behind a decision that failed is carried out in the order of its versions, in whatever order it arrived.
+func TestOrderBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		position := Position{}
+		l := alone(t, Options{Trust: schemas.NewTrust(key(1).Public())}, &position, func(_ context.Context, d Delivery) error {
+			if d.Decision.Seq == 2 {
+				return errors.New("no disk")
+			}
+			return nil
+		})
+		defer l.stop()
+		l.arrives(splits(t, 1, 2, 7500))
+		l.arrives(holds(t, 2, 1))     // the log's last one, after a lost connection
+		l.arrives(splits(t, 1, 3, 0)) // and then the route document's, which takes the place of the first
+		same(t, "calls", l.called(), "1.2, 1.3, 2.1")
+		if want := (Position{Applied: Version{2, 1}, Routes: Version{1, 3}}); position != want {
+			t.Errorf("position %v, want %v", position, want)
+		}
+	})
+}

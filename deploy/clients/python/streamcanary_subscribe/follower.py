@@ -114,7 +114,7 @@ class Follower:
         self._failures = 0  # of these calls
         self._pending: Optional[Delivery] = None
         self._retry_at = 0.0  # of pending, on the monotonic clock
-        self._behind: "Deque[tuple[Dict[str, Any], Message]]" = deque()  # came while pending is to be tried again, and don't take its place
+        self._behind: "Deque[tuple[Dict[str, Any], Message]]" = deque()  # came while pending is to be tried again, and don't take its place, by version
         self._unsent: Deque[Dict[str, Any]] = deque()
 
     def _tell(self, what: str) -> None:
@@ -227,13 +227,14 @@ class Follower:
                 await self._obey(d, m.body)
 
     def _wait(self, pending: Delivery, d: Dict[str, Any], m: Message) -> None:
-        """Puts a decision behind the one that is to be tried again, which it ends if it takes its place."""
+        """Puts a decision behind the one that is to be tried again, which it ends if it takes its place. They wait in the order of their versions: the route document's may come
+        after a newer one of the log."""
         if any(_version(waits) == _version(d) for waits, _ in self._behind):
             return
         if len(self._behind) == WAITING:
             self._behind.popleft()
             self._tell(f"{WAITING} decisions wait for decision {pending.decision['id']}, the oldest of them is dropped")
-        self._behind.append((d, m))
+        self._behind.insert(sum(_version(waits) < _version(d) for waits, _ in self._behind), (d, m))
         if _takes_over(d, pending.decision, self._o.consumer):
             self._pending = None
 

@@ -224,6 +224,22 @@ class Ended(unittest.IsolatedAsyncioTestCase):
                     await f.until(lambda: len(calls) > 2 or takes and len(calls) > 1)
                     self.assertEqual(calls[:3], [2, 3] if takes else [2, 2, 3])
 
+    async def test_order_behind(self):
+        calls = []
+
+        async def fails(d):
+            calls.append(f"{d.version.epoch}.{d.version.seq}")
+            if d.version.seq == 2:
+                raise OSError("no disk")
+
+        async with Fixture(fails) as f:
+            await f.send(message(1, 2))
+            await f.until(lambda: len(f.log.acks) == 2)
+            await f.send(message(2, 1, routes=None), message(1, 3, route=True))  # the log's last one comes first, after a lost connection
+            await f.until(lambda: "2.1 applied" in f.log.acks)
+            self.assertEqual(calls, ["1.2", "1.3", "2.1"])
+            self.assertEqual(f.store.load("m"), Position(Version(2, 1), Version(1, 3)))
+
     async def test_one_that_waits_is_not_called_again(self):
         hung = Hung()
         async with Fixture(hung.handle) as f:
