@@ -288,12 +288,14 @@ class Follower:
         work = asyncio.ensure_future(call(self._handler, delivery))
         try:
             ends = math.inf  # when the call is ended, on the monotonic clock
+            if any(self._ends(m, delivery.decision) for m in self._waiting):  # came while an older one was carried out
+                self._overtaken, ends = delivery.version, time.monotonic() + GRACE
             while not work.done():
                 left = None if ends == math.inf else max(0.0, ends - time.monotonic())
                 await asyncio.wait({work, self._arriving}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if work.done():
                     break
-                if self._arriving.done() and self._ends(self._arrived(), delivery.decision) and self._overtaken != delivery.version:
+                if self._arriving.done() and self._waits(self._arrived(), delivery.decision) and self._overtaken != delivery.version:
                     self._overtaken, ends = delivery.version, time.monotonic() + GRACE
                 if time.monotonic() >= ends:
                     ends = math.inf  # once: a plain handler is waited for
@@ -309,17 +311,20 @@ class Follower:
                 work.exception()  # seen: after a stop nobody asks for it
         return work
 
-    def _ends(self, m: Message, d: Dict[str, Any]) -> bool:
-        """Lets a message that came while the handler works wait, and reports whether it is a newer decision for which the call is ended: one that takes its place, and orders
-        anything else. What isn't to be obeyed doesn't wait."""
-        newer, consumer = self._verified(m), self._o.consumer
-        if newer is None:
+    def _waits(self, m: Message, d: Dict[str, Any]) -> bool:
+        """Lets a message that came while the handler works wait, and reports whether the call is ended for it. What isn't to be obeyed doesn't wait."""
+        if self._verified(m) is None:
             return False
         if len(self._waiting) == WAITING:
             self._waiting.popleft()
             self._tell(f"{WAITING} messages wait for the handler, the oldest is dropped")
         self._waiting.append(m)
-        return _version(newer) > self._seen and _takes_over(newer, d, consumer) and not _orders_same(newer, d, consumer)
+        return self._ends(m, d)
+
+    def _ends(self, m: Message, d: Dict[str, Any]) -> bool:
+        """Whether a message is a newer decision for which a call is ended: one that takes its place, and orders anything else."""
+        newer, consumer = self._verified(m), self._o.consumer
+        return newer is not None and _version(newer) > self._seen and _takes_over(newer, d, consumer) and not _orders_same(newer, d, consumer)
 
     async def _failed(self, delivery: Delivery, err: BaseException) -> None:
         """Answers for a call that failed, and tries it again, except where a newer decision has come."""

@@ -158,6 +158,23 @@ class Ended(unittest.IsolatedAsyncioTestCase):
             hung.go.set()
             await f.answered("1.2 received", "1.2 applied", "1.3 rejected policy")
 
+    async def test_newer_that_came_before_the_call(self):
+        hung, go = Hung(seq=3), asyncio.Event()
+
+        async def handle(d):
+            await hung.handle(d)
+            if d.version.seq == 2:
+                await go.wait()
+
+        with mock.patch.object(follower, "GRACE", LONG):
+            async with Fixture(handle) as f:
+                await f.send(message(1, 2, routes=None), message(1, 3, **order("restore")), message(1, 4, **order("unfreeze")))
+                await f.until(lambda: len(f.follower._waiting) == 2)
+                follower.GRACE = 0.05
+                go.set()  # in time
+                await f.answered("1.2 received", "1.2 applied", "1.3 received", "1.4 received", "1.4 applied")
+                self.assertEqual(hung.calls, ["1.2", "1.3", "ended", "1.4"])
+
     async def test_what_ends_nothing(self):
         forged = Ed25519PrivateKey.from_private_bytes(bytes([2]) * 32)
         good = message(1, 3)
