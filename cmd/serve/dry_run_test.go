@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"streamcanary/decisions"
+	"streamcanary/schemas"
 )
 
 // everybody are sinks of each kind that isn't asked about the traffic.
@@ -113,4 +114,44 @@ func TestDryRunEnds(t *testing.T) {
 			t.Errorf("the run after it told %s; firing: %s", heard, v.outside.firing())
 		}
 	})
+}
+
+// TestDryRunHidesNothing: what endangers decisions, and what a dry run has said already, reaches people by the run that comes within the decision log's window of duplicates.
+func TestDryRunHidesNothing(t *testing.T) {
+	for _, row := range []struct {
+		name, hears string
+		kind        schemas.NoticeKind
+		harm        func(v *village)
+	}{
+		{"decisions are lost", "pagerduty: trigger streamcanary/story critical", schemas.NoticeRolloutLost, func(v *village) {
+			v.must(v.js().DeleteStream(v.Context(), schemas.StreamName))
+			v.must(v.bus.Ensure(v.Context()))
+		}},
+		{"somebody else writes", "slack: *foreign-decision: ", schemas.NoticeForeignDecision, func(v *village) { v.writes("hello", false) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n"+everybody, dryRunSinks, func(v *village) {
+				seen := map[string]int{}
+				v.status(decisions.StatusRunning)
+				v.wait(5*time.Second + 130*time.Millisecond)
+				v.stopService()
+				v.wait(time.Second)
+				row.harm(v)
+				v.outside.hears(seen)
+				v.dry = true
+				stop := v.service()
+				v.wait(20 * time.Second)
+				stop()
+				if heard, told := v.outside.hears(seen), v.notices(row.kind); heard != "" || len(told) != 1 {
+					t.Errorf("the dry run told %s; %d events", heard, len(told))
+				}
+				v.dry = false
+				v.stopService = v.service()
+				v.wait(time.Minute)
+				if heard, told := v.outside.hears(seen), v.notices(row.kind); !strings.Contains(heard, row.hears) || len(told) != 2 || told[0].ID != told[1].ID {
+					t.Errorf("the run after it told %s; events: %+v", heard, told)
+				}
+			})
+		})
+	}
 }

@@ -181,13 +181,17 @@ func (c *court) deskOf(model string) *desk {
 	return first
 }
 
-// notify publishes a notice that follows from nothing in the journal, and counts it once it is there. It reports whether that went well.
+// notify publishes a notice that follows from nothing in the journal, and counts it once it is there. It reports whether that went well. A dry run's is no copy of that of a run before or after it, which people are to hear.
 func (c *court) notify(ctx context.Context, n *schemas.Notice) bool {
 	n.Severity, n.At = cmp.Or(n.Severity, schemas.Critical), schemas.Time(time.Now().UnixMilli())
 	n.Sentence = strings.ToValidUTF8(n.Sentence[:min(len(n.Sentence), decisions.MaxSentence)], "")
 	body, err := schemas.EncodeNotice(n)
 	if err == nil {
-		err = c.bus.PublishNotice(ctx, decisions.Delivery{Do: decisions.DoNotify, Model: n.Model, ID: n.ID, Notice: n.Kind, Body: body})
+		id := n.ID
+		if c.dry {
+			id += ".dry"
+		}
+		err = c.bus.PublishNotice(ctx, decisions.Delivery{Do: decisions.DoNotify, Model: n.Model, ID: id, Notice: n.Kind, Body: body})
 	}
 	if err == nil {
 		c.seen.noticed(n)
