@@ -100,11 +100,8 @@ func (c *court) undone(ctx context.Context, d *schemas.Decision) (bool, error) {
 	if !goesBack(d) || c.desks[d.Rollout] != nil || c.since(d) {
 		return false, nil
 	}
-	n, _, err := c.bus.LastNotice(ctx, d.Model, schemas.NoticeRollbackCompleted)
-	if errors.Is(err, bus.ErrNotFound) || errors.Is(err, bus.ErrOddNotice) {
-		return true, nil
-	}
-	return err == nil && (n.Rollout != d.Rollout || n.Epoch != d.Epoch), err
+	told, err := c.wasTold(ctx, d, schemas.NoticeRollbackCompleted)
+	return err == nil && !told, err
 }
 
 // unrouted reports whether a decision is of a rollout that is under way, and has given no version any traffic by itself: it is being prepared, or another controller moves the weights. A rollback

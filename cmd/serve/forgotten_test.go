@@ -329,3 +329,29 @@ func TestForgottenText(t *testing.T) {
 		}
 	}
 }
+
+// TestForgottenGivenUpBefore: a rollback that was given up by force is no loss at any start, though another rollout of the model was deleted since.
+func TestForgottenGivenUpBefore(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.harms()
+		v.completed()
+		v.errors.Store(0)
+		second := strings.Replace(storyHead, "name: story", "name: second", 1) + errorsMore + atOnce
+		v.apply("second", second)
+		v.untilOf("second", "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		v.wait(20 * time.Second)
+		v.deaf.Store(true)
+		v.errors.Store(6000)
+		v.untilOf("second", "a rollback", func(s *decisions.State) bool { return s.Saga != nil })
+		v.wait(5 * time.Second)
+		v.apply("second", second, func(a *Application) { a.Delete, a.Force = true, true })
+		v.untilOf("second", "it is given up", func(s *decisions.State) bool { return s.Status == decisions.StatusDeleted })
+		v.forget("second")
+		v.delete("story")
+		v.restart()
+		v.wait(5 * time.Second)
+		if ready, told := v.page("/readyz"), v.notices(schemas.NoticeRolloutLost); !strings.HasPrefix(ready, "200") || len(told) != 0 {
+			t.Errorf("ready: %s; told %+v", ready, told)
+		}
+	})
+}

@@ -105,14 +105,15 @@ func (f *forgotten) keepsText() string {
 
 // wasGivenUp reports whether people were told that the rollout of a decision was deleted in its epoch, by which nothing is decided in that any more.
 func (c *court) wasGivenUp(ctx context.Context, d *schemas.Decision) (bool, error) {
-	n, _, err := c.bus.LastNotice(ctx, d.Model, schemas.NoticeRolloutDeleted)
-	switch {
-	case errors.Is(err, bus.ErrNotFound), errors.Is(err, bus.ErrOddNotice):
-		return false, nil
-	case err != nil:
-		return false, err
-	}
-	return n.Rollout == d.Rollout && n.Epoch == d.Epoch, nil
+	return c.wasTold(ctx, d, schemas.NoticeRolloutDeleted)
+}
+
+// wasTold reports whether people were told of a kind of event in the epoch of a decision, whatever they were told of others of its model since.
+func (c *court) wasTold(ctx context.Context, d *schemas.Decision, kind schemas.NoticeKind) (told bool, err error) {
+	err = c.bus.EachNotice(ctx, d.Model, kind, func(n *schemas.Notice) {
+		told = told || n.Rollout == d.Rollout && n.Epoch == d.Epoch
+	})
+	return told, err
 }
 
 // deletes reports whether a rollout's file says that it is to end.

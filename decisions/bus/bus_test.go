@@ -358,6 +358,21 @@ func TestNoticesAndHeartbeat(t *testing.T) {
 		if _, _, err := b.LastNotice(t.Context(), "m", schemas.NoticeForeignOver); !errors.Is(err, ErrNotFound) {
 			t.Errorf("of another kind: %v", err)
 		}
+		for _, id := range []string{"n-2", "n-3"} {
+			n.ID = id
+			if body, err = schemas.EncodeNotice(n); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.PublishNotice(t.Context(), decisions.Delivery{Model: n.Model, Notice: n.Kind, ID: id, Body: body}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for kind, want := range map[schemas.NoticeKind]string{schemas.NoticeDrainOverdue: "[n-1 n-2 n-3]", schemas.NoticeForeignOver: "[]"} {
+			var all []string
+			if err := b.EachNotice(t.Context(), "m", kind, func(n *schemas.Notice) { all = append(all, n.ID) }); err != nil || fmt.Sprint(all) != want {
+				t.Errorf("all %s are %v, want %s (%v)", kind, all, want, err)
+			}
+		}
 		if err := b.Heartbeat(t.Context(), &schemas.Heartbeat{Instance: "a", At: 1, EveryMs: 5000}); err != nil {
 			t.Error(err)
 		}

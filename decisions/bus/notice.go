@@ -61,6 +61,35 @@ func (b *Bus) LastNotice(ctx context.Context, model string, kind schemas.NoticeK
 	return notice, message.Time, nil
 }
 
+// EachNotice calls fn with the events of a kind about a model, in the order of the log, up to the last that it has now: none where there is none. Events that can't be read are passed over.
+func (b *Bus) EachNotice(ctx context.Context, model string, kind schemas.NoticeKind, fn func(*schemas.Notice)) error {
+	subject, err := schemas.NoticeSubject(model, kind)
+	if err != nil {
+		return fmt.Errorf("read the events %s of model %s: %w", kind, model, err)
+	}
+	end, err := b.last(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the events %s of model %s at %s: %w", kind, model, b.where(), err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, historyWithin)
+	defer cancel()
+	ended := false
+	err = b.read(ctx, subject, &place{}, func(message jetstream.Msg, sequence uint64, _ time.Time) (bool, error) {
+		if notice, err := schemas.DecodeNotice(message.Data()); err == nil {
+			fn(notice)
+		}
+		ended = sequence >= end.Sequence
+		return ended, nil
+	})
+	if err == nil && !ended {
+		err = fmt.Errorf("read the events %s of model %s at %s: %w", kind, model, b.where(), context.Cause(ctx))
+	}
+	return err
+}
+
 // Heartbeat publishes that the judge is alive. Its error is news of the decision log, too: a full disk, a lost quorum.
 func (b *Bus) Heartbeat(ctx context.Context, h *schemas.Heartbeat) error {
 	body, err := schemas.EncodeHeartbeat(h)
