@@ -39,7 +39,7 @@ func (c *court) findForgotten(ctx context.Context, first []bus.Spec) error {
 	}
 	for _, model := range slices.Sorted(maps.Keys(last)) {
 		d := last[model]
-		file := c.unrecorded[d.Rollout] != nil
+		file := c.unrecorded[d.Rollout] != nil || slices.ContainsFunc(first, func(s bus.Spec) bool { return s.Rollout == d.Rollout && Refusal(s.Rollout, s.Body) != nil })
 		has := func(s bus.Spec) bool { return s.Rollout == d.Rollout && !s.Deleted && !deletes(&s) && !file }
 		if c.desks[d.Rollout] != nil || slices.ContainsFunc(first, has) || c.since(d) {
 			continue

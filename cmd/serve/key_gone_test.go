@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -258,6 +259,62 @@ func (row *unrecordedRow) isTold(v *village) {
 	if row.refused != "" && (!strings.HasPrefix(ready, "200") || !strings.Contains(page, `"refused":"`+row.refused)) {
 		v.Errorf("ready: %s; rollouts: %s", ready, page)
 	}
+}
+
+// TestUnrecordedTogether: it is looked for the records of all files together when serve starts, and not for those of files that say that they were refused; of such a one that was under way people hear all the same.
+func TestUnrecordedTogether(t *testing.T) {
+	amongOthers(t)
+	const most, refused = 8, 3
+	inVillage(t, storyHead+errorsMore+atOnce, "", func(v *village) {
+		v.harms()
+		v.completed()
+		names := []string{"story"}
+		for n := range most {
+			name := fmt.Sprint("r", n)
+			names = append(names, name)
+			v.apply(name, advisedOf(name, fmt.Sprint("m", n)))
+			v.untilOf(name, "it runs", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+		}
+		v.stopService()
+		bucket, err := v.js().KeyValue(v.Context(), schemas.RolloutsBucket)
+		v.must(err)
+		for _, name := range names {
+			v.must(bucket.Delete(v.Context(), name+".state"))
+		}
+		start := func(most time.Duration) {
+			v.Helper()
+			began := time.Now()
+			v.stopService = v.service()
+			if took := time.Since(began); took > most {
+				v.Errorf("it is ready after %s", took)
+			}
+			v.wait(10 * time.Second)
+		}
+		start(3500 * time.Millisecond)
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != most {
+			t.Errorf("%d were told as lost", len(told))
+		}
+		for n := range most {
+			there, err := v.bus.Spec(v.Context(), fmt.Sprint("r", n))
+			v.must(err)
+			if n >= refused {
+				v.must(v.bus.DeleteSpec(v.Context(), there.Rollout, there.Revision))
+				continue
+			}
+			a, err := ReadApplication(there.Body)
+			v.must(err)
+			a.Refused, a.RefusedAt = "no", a.At
+			there.Body, err = a.Encode()
+			v.must(err)
+			_, err = v.bus.PutSpec(v.Context(), there)
+			v.must(err)
+		}
+		v.stopService()
+		start(500 * time.Millisecond)
+		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 2*most || !strings.HasPrefix(told[most].Sentence, "The record of rollout r0 is gone (bucket streamcanary-rollouts), and its file alone begins nothing; ") {
+			t.Errorf("%d were told as lost: %s", len(told), told[len(told)-1].Sentence)
+		}
+	})
 }
 
 // TestFileDeletedBeside: who stands by for a rollout whose file is deleted by its key goes on standing by where there are tokens, too, though nobody has announced to it the file that is written back.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"streamcanary/decisions/bus"
 	"streamcanary/ingest/kafka"
@@ -13,43 +14,44 @@ import (
 // A rollout's file may be there without its record when serve starts, where somebody has deleted that by its key. The decision log knows that its application has begun an epoch, and what came of it: to begin with it once more would
 // forget that, and give the canary of one that was rolled back users again. So it begins nothing until it is applied again.
 
-// unrecordedLooks is how often, retryAfter apart, it is looked for a record that is gone: another serve that runs writes it back within seconds.
+// unrecordedLooks is how often, retryAfter apart, it is looked for records that are gone, for all together: another serve that runs writes them back within seconds.
 const unrecordedLooks = 4
 
 // findUnrecorded takes note of those files whose application has begun an epoch by the decision log, and that have no record: by rollout, the last decision of its newest epoch.
 func (c *court) findUnrecorded(ctx context.Context, first []bus.Spec) error {
-	for i := range first {
-		d, err := c.unrecordedOf(ctx, &first[i])
-		if err != nil {
-			return err
-		}
-		if d != nil {
-			c.unrecorded[d.Rollout] = d
-		}
-	}
-	return nil
-}
-
-// unrecordedOf is the last decision of the newest epoch of a file's rollout, where its application has begun that, or came before; nil: it hasn't, or its record is there.
-func (c *court) unrecordedOf(ctx context.Context, s *bus.Spec) (*schemas.Decision, error) {
-	a, r, err := DecodeApplication(s.Body)
-	if err != nil || s.Deleted || a.Delete || c.desks[s.Rollout] != nil {
-		return nil, nil
-	}
 	for looks := 1; ; looks++ {
-		_, _, err := c.bus.LoadHead(ctx, s.Rollout)
-		switch {
-		case err == nil, errors.Is(err, bus.ErrUnreadable):
-			return nil, nil
-		case !errors.Is(err, bus.ErrNotFound):
-			return nil, err
+		clear(c.unrecorded)
+		for i := range first {
+			d, err := c.unrecordedOf(ctx, &first[i])
+			if err != nil {
+				return err
+			}
+			if d != nil {
+				c.unrecorded[d.Rollout] = d
+			}
 		}
-		last, err := c.hasBegun(ctx, s.Rollout, r.Model, &a)
-		if last == nil || err != nil || looks == unrecordedLooks {
-			return last, err
+		if len(c.unrecorded) == 0 || looks == unrecordedLooks {
+			return nil
 		}
+		first = slices.DeleteFunc(slices.Clone(first), func(s bus.Spec) bool { return c.unrecorded[s.Rollout] == nil })
 		pause(ctx, retryAfter)
 	}
+}
+
+// unrecordedOf is the last decision of the newest epoch of a file's rollout, where its application has begun that, or came before; nil: it hasn't, or its record is there, or it says itself that it begins nothing.
+func (c *court) unrecordedOf(ctx context.Context, s *bus.Spec) (*schemas.Decision, error) {
+	a, r, err := DecodeApplication(s.Body)
+	if err != nil || s.Deleted || a.Delete || a.Refused != "" || c.desks[s.Rollout] != nil {
+		return nil, nil
+	}
+	_, _, err = c.bus.LoadHead(ctx, s.Rollout)
+	if err == nil || errors.Is(err, bus.ErrUnreadable) {
+		return nil, nil
+	}
+	if !errors.Is(err, bus.ErrNotFound) {
+		return nil, err
+	}
+	return c.hasBegun(ctx, s.Rollout, r.Model, &a)
 }
 
 // hasBegun is the last decision of a rollout's newest epoch, where an application has begun that, or came before it did; nil: it comes after, or there is none. Where the journal hasn't got the epoch's start any more, the
