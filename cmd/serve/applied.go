@@ -84,7 +84,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 	case lateRetry(d, &a) != nil:
 		c.refuse(s.Rollout, &a, lateRetry(d, &a))
 		return nil
-	case !c.handedIn(&s, &a, d), c.isPutBack(ctx, &s, &a, d):
+	case !c.isOfRecord(ctx, &s, d) && !c.handedIn(&s, &a, d), c.isPutBack(ctx, &s, &a, d):
 		return nil
 	case a.Delete:
 		return c.deletion(ctx, &s, &a, d)

@@ -29,13 +29,12 @@ const keyGoneAfter = 2 * time.Second
 // removed takes that a rollout's file is gone, or its record by its key. Of what somebody else judges that one knows why.
 func (c *court) removed(ctx context.Context, s bus.Spec) error {
 	name := s.Rollout
-	if s.Record {
-		return c.keyGone(ctx, s)
-	}
 	if d := c.desks[name]; d != nil && errors.Is(d.lost, bus.ErrLost) {
-		if head, _, err := c.bus.LoadHead(ctx, name); err == nil && !finished(&head) {
-			return nil
+		if over, err := c.isOverBeside(ctx, s, d); !over {
+			return err
 		}
+	} else if s.Record {
+		return c.keyGone(ctx, s)
 	}
 	c.board.accept(name)
 	delete(c.inspections, name)
@@ -68,10 +67,56 @@ func (c *court) ended(ctx context.Context, d *desk) {
 	c.ends(d.rollout.Model, owner{name, d.head.State.Epoch})
 }
 
-// keyGone takes that a rollout's record was deleted by its key, or its file, and writes it again unless people have deleted the rollout, or another process is to do so.
+// isOverBeside reports whether a rollout that another process decides for has ended, and people have deleted it. Where both its keys are gone and the decision log has it under way, that process is to write them back; what people are
+// told of the end may come later than the keys go, so it is asked again until that process is believed to be gone.
+func (c *court) isOverBeside(ctx context.Context, s bus.Spec, d *desk) (bool, error) {
+	record, file, err := c.hasKeys(ctx, s.Rollout)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("%w: %w", errUnasked, err)
+	case file:
+		return false, nil
+	case record:
+		head, _, err := c.bus.LoadHead(ctx, s.Rollout)
+		return err == nil && finished(&head), nil
+	}
+	over, err := c.isOver(ctx, d)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errUnasked, err)
+	}
+	if !over && d.missed < mostMissed {
+		c.untaken = append(c.untaken, s)
+	}
+	return over, nil
+}
+
+// isOver reports whether nothing is under way in a desk's rollout by the decision log, as a start would find it: it has ended, was deleted or given up, or another one of the model has begun since.
+func (c *court) isOver(ctx context.Context, d *desk) (bool, error) {
+	l, err := c.bus.LastDecision(ctx, d.rollout.Model)
+	if err != nil {
+		return false, unlessMissing(err)
+	}
+	last := l.Decision
+	switch {
+	case last.Rollout != d.rollout.Name:
+		return last.Epoch > d.head.State.Epoch, nil
+	case last.Reason.Code == schemas.ReasonDeleted:
+		return true, nil
+	case shared(last), unrouted(last):
+		return c.wasGivenUp(ctx, last)
+	case !goesBack(last):
+		return true, nil
+	}
+	if told, err := c.wasTold(ctx, last, schemas.NoticeRollbackCompleted); told || err != nil {
+		return told, err
+	}
+	return c.wasGivenUp(ctx, last)
+}
+
+// keyGone takes that a rollout's record was deleted by its key, or its file, and writes it again unless people have deleted the rollout.
 func (c *court) keyGone(ctx context.Context, s bus.Spec) error {
 	d := c.desks[s.Rollout]
-	if d == nil || errors.Is(d.lost, bus.ErrLost) {
+	if d == nil {
 		return nil
 	}
 	record, file, err := c.hasKeys(ctx, s.Rollout)

@@ -2,6 +2,8 @@ package serve
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -134,25 +136,61 @@ func TestKeysDeletedBeside(t *testing.T) {
 	})
 }
 
-// TestNobodysRecord: a record that is gone, and that the service which decided for it doesn't write back, since it was killed, is nobody's: who stands by says so within seconds.
+// TestNobodysRecord: a record that is gone, with or without its file, and that the service which decided for it doesn't write back, since it was killed, is nobody's: who stands by says so within seconds.
 func TestNobodysRecord(t *testing.T) {
-	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
-		v.status(decisions.StatusRunning)
-		v.wait(5*time.Second + 130*time.Millisecond)
-		v.other("new", "127.0.0.1:8089")
-		v.wait(30*time.Second + 70*time.Millisecond)
-		v.lines["new"].cut()
-		v.deletesKeys(".state")
-		v.wait(9*time.Second + 70*time.Millisecond)
-		if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 { // it could be slow
-			t.Errorf("told within 9 s: %+v", told[0])
-		}
-		v.wait(16*time.Second + 70*time.Millisecond)
-		told := v.notices(schemas.NoticeRolloutLost)
-		if len(told) != 1 || !strings.Contains(told[0].Sentence, "Nobody does now: its record (bucket streamcanary-rollouts) is gone, and the serve that decided for it (new) doesn't write it back, ") {
-			t.Errorf("told %d times: %+v", len(told), told)
-		}
-	})
+	amongOthers(t)
+	for _, keys := range [][]string{{".state"}, {".spec", ".state"}, {".state", ".spec"}} {
+		t.Run(strings.Join(keys, ""), func(t *testing.T) {
+			inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "", func(v *village) {
+				v.status(decisions.StatusRunning)
+				v.wait(5*time.Second + 130*time.Millisecond)
+				v.other("new", "127.0.0.1:8089")
+				v.wait(30*time.Second + 70*time.Millisecond)
+				v.lines["new"].cut()
+				v.deletesKeys(keys...)
+				v.wait(9*time.Second + 70*time.Millisecond)
+				if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 { // it could be slow
+					t.Errorf("told within 9 s: %+v", told[0])
+				}
+				v.wait(16*time.Second + 70*time.Millisecond)
+				told := v.notices(schemas.NoticeRolloutLost)
+				if len(told) != 1 || !strings.Contains(told[0].Sentence, "Nobody does now: its record (bucket streamcanary-rollouts) is gone, and the serve that decided for it (new) doesn't write it back, ") {
+					t.Errorf("told %d times: %+v", len(told), told)
+				}
+			})
+		})
+	}
+}
+
+// TestKeysDeletedByPeopleBeside: who stands by forgets a rollout that people delete, whether it was under way or had ended since, also where both its keys go at once, and nothing is told as lost.
+func TestKeysDeletedByPeopleBeside(t *testing.T) {
+	amongOthers(t)
+	for _, ended := range []bool{false, true} {
+		t.Run(fmt.Sprint("ended ", ended), func(t *testing.T) {
+			rollout := storyHead + errorsMore + atOnce
+			inVillage(t, rollout, "", func(v *village) {
+				v.status(decisions.StatusRunning)
+				v.wait(5*time.Second + 130*time.Millisecond)
+				v.other("new", "127.0.0.1:8089")
+				v.wait(10*time.Second + 70*time.Millisecond)
+				if ended {
+					v.errors.Store(6000)
+					v.completed()
+				} else {
+					v.apply("story", rollout, func(a *Application) { a.Delete = true })
+					v.until("it is deleted", func(s *decisions.State) bool { return s.Status.Ended() && (s.Saga == nil || s.Saga.Done()) })
+				}
+				v.deletesKeys(".spec", ".state")
+				v.wait(30*time.Second + 70*time.Millisecond)
+				if ready, page := v.page("/readyz"), v.page("/v1/rollouts"); !strings.HasPrefix(ready, "200") || strings.Contains(page, "story") {
+					t.Errorf("ready: %s; rollouts: %s", ready, page)
+				}
+				if told := v.notices(schemas.NoticeRolloutLost); len(told) != 0 {
+					t.Errorf("told %+v", told[0])
+				}
+			})
+		})
+	}
 }
 
 // unrecordedRow is a rollout whose record is deleted by its key while no serve runs.
@@ -317,22 +355,61 @@ func TestUnrecordedTogether(t *testing.T) {
 	})
 }
 
-// TestFileDeletedBeside: who stands by for a rollout whose file is deleted by its key goes on standing by where there are tokens, too, though nobody has announced to it the file that is written back.
+// TestFileDeletedBeside: who stands by for a rollout whose file is deleted by its key, alone or with the record, goes on standing by where there are tokens, too, though nobody has announced to it the file that is written back.
 func TestFileDeletedBeside(t *testing.T) {
+	amongOthers(t)
+	for _, keys := range [][]string{{".spec"}, {".spec", ".state"}, {".state", ".spec"}} {
+		t.Run(strings.Join(keys, ""), func(t *testing.T) {
+			besideWithTokens(t, func(v *village, stop func()) {
+				for range 3 {
+					v.deletesKeys(keys...)
+					v.wait(5*time.Second + 130*time.Millisecond)
+				}
+				stop()
+				v.wait(10*time.Second + 130*time.Millisecond)
+				if head, _, err := v.bus.LoadHead(v.Context(), "story"); err != nil || head.Writer == "new" || head.Writer == "" {
+					t.Errorf("%q decides: %v", head.Writer, err)
+				}
+				v.errors.Store(6000)
+				v.completed()
+			})
+		})
+	}
+}
+
+// besideWithTokens lets a second service decide for a rollout that runs, where only who has a token may hand anything in.
+func besideWithTokens(t *testing.T, tell func(v *village, stop func())) {
+	t.Helper()
 	folder := t.TempDir()
 	put(t, folder, "tokens", doorTokens)
-	inVillage(t, rolloutWith("  stages: [{weight: 10, bake: 10m, max: 1h}]\n"), "http: {listen: \"127.0.0.1:0\", tokensFile: "+filepath.Join(folder, "tokens")+"}\n", func(v *village) {
+	inVillage(t, storyHead+errorsMore+"  stages: [{weight: 10, bake: 10m, max: 1h}]\n", "http: {listen: \"127.0.0.1:0\", tokensFile: "+filepath.Join(folder, "tokens")+"}\n", func(v *village) {
 		v.announces()
 		v.status(decisions.StatusRunning)
 		v.wait(5*time.Second + 130*time.Millisecond)
 		stop := v.other("new", "127.0.0.1:8089")
 		v.wait(10*time.Second + 70*time.Millisecond)
+		tell(v, stop)
+	})
+}
+
+// TestFileOfEndedDeletedBeside: the file of a rollout that has ended, which who decides writes back, is refused by nobody: who stands by finds it in the record.
+func TestFileOfEndedDeletedBeside(t *testing.T) {
+	besideWithTokens(t, func(v *village, _ func()) {
+		v.errors.Store(6000)
+		v.completed()
 		v.deletesKeys(".spec")
-		v.wait(5*time.Second + 130*time.Millisecond)
-		stop()
 		v.wait(10*time.Second + 130*time.Millisecond)
-		if head, _, err := v.bus.LoadHead(v.Context(), "story"); err != nil || head.Writer == "new" || head.Writer == "" {
-			t.Errorf("%q decides: %v", head.Writer, err)
+		r, err := http.NewRequestWithContext(v.Context(), http.MethodGet, "http://127.0.0.1:8088/v1/rollouts", nil)
+		v.must(err)
+		r.Header.Set("Authorization", "Bearer viewer-token-12345")
+		client := &http.Client{Transport: &http.Transport{DialContext: v.network.DialContext, DisableKeepAlives: true}}
+		answer, err := client.Do(r)
+		v.must(err)
+		defer answer.Body.Close()
+		page, err := io.ReadAll(answer.Body)
+		v.must(err)
+		if !strings.Contains(string(page), `"rollout":"story"`) || strings.Contains(string(page), "refused") {
+			t.Errorf("rollouts: %s", page)
 		}
 	})
 }
