@@ -130,7 +130,10 @@ func (c *court) readOne(ctx context.Context, partition int32, offset int64, fn f
 	}
 	defer c.inspectors.Go(reader.Close) // nobody waits for that
 	err = reader.Drain(ctx, func(record kafka.Entry) error {
-		if record.Partition == partition && record.Offset == offset {
+		if record.Partition != partition {
+			return nil // it has come since
+		}
+		if record.Offset == offset {
 			fn(&record)
 		}
 		return errReadEnough
