@@ -168,12 +168,13 @@ func (s *State) Stands() []string {
 }
 
 // Calm reports whether nothing stands any more that people were told of: of what began, while it goes on, and after its end. What never began, and state that can't go back, wait for a person.
+// That the model is rolled back again and again stands until its next rollout, and keeps no other thing from being over.
 func (s *State) Calm() bool {
 	switch s.Status {
 	case StatusRunning, StatusHolding, StatusPromoting:
 		return len(s.remaining()) == 0
 	case StatusRolledBack, StatusPromoted, StatusSuperseded:
-		return len(s.left()) == 0 && !s.lingers()
+		return !s.awaitsNext() && !slices.ContainsFunc(s.left(), func(name string) bool { return name != codeChronic })
 	case StatusPreparing, StatusFrozen, StatusDeleted, StatusRefused:
 	}
 	return false

@@ -264,8 +264,11 @@ func (s *State) Deadlines() []Deadline {
 const nextDeadline = "next"
 
 // lingers reports whether an epoch has ended with something that nobody here can see the end of: a start that a pillar kept from beginning, a rollback that was only advised, or one of many.
-func (s *State) lingers() bool {
-	return !s.HandedOn && (s.Status == StatusRefused || s.Status == StatusRolledBack && !s.Terms.awaited() && !s.Terms.Unattended) || s.isChronic()
+func (s *State) lingers() bool { return s.awaitsNext() || s.isChronic() }
+
+// awaitsNext reports whether it is one of the first two: a start that was refused, a rollback that was only advised.
+func (s *State) awaitsNext() bool {
+	return !s.HandedOn && (s.Status == StatusRefused || s.Status == StatusRolledBack && !s.Terms.awaited() && !s.Terms.Unattended)
 }
 
 // isChronic reports whether it is recommended to roll forward since the model is rolled back again and again, which a rollback that is carried out doesn't end.

@@ -31,7 +31,7 @@ func newLosses() *losses {
 }
 
 // found tells of rollouts that were lost, by this process or another one, and for which this one decides: it isn't lost, nobody has written its record since, and nothing else stands of it
-// that people were told of.
+// that people were told of, but that the model is rolled back again and again.
 func (c *court) found(ctx context.Context, now time.Time) {
 	for _, name := range sortedDesks(c.desks) {
 		d := c.desks[name]
@@ -75,7 +75,7 @@ func (c *court) owns(ctx context.Context, d *desk) bool {
 func (c *court) foundNotice(d *desk, lost time.Time) *schemas.Notice {
 	n := noticeOf(d, schemas.NoticeRolloutFound)
 	n.ID = fmt.Sprintf("%s.%d.found.%d", n.Rollout, n.Epoch, lost.UnixMilli())
-	n.Severity = schemas.Info
+	n.Severity, n.Waiting = schemas.Info, d.head.State.Standing()
 	n.Sentence = fmt.Sprintf("This serve (%s) decides for rollout %s, which was told to be lost at %s. If another serve still says so (its /readyz), stop that one, or restart it.",
 		c.instance, n.Rollout, schemas.Time(lost.UnixMilli()))
 	return n

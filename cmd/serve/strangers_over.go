@@ -91,7 +91,7 @@ func (c *court) lastNotice(ctx context.Context, d *desk, kind schemas.NoticeKind
 func foreignOverNotice(d *desk, told time.Time) *schemas.Notice {
 	n := noticeOf(d, schemas.NoticeForeignOver)
 	n.ID = fmt.Sprintf("%s.%d.foreign-over.%d", n.Rollout, n.Epoch, told.UnixMilli())
-	n.Severity = schemas.Info
+	n.Severity, n.Waiting = schemas.Info, d.head.State.Standing()
 	n.Sentence = fmt.Sprintf("For %s nobody else has written where only serve writes decisions of model %s, so this counts as over. Who did it is not known to serve: look who may publish there (the NATS permissions), if nobody has.",
 		schemas.FormatDuration(strangersQuiet), n.Model)
 	return n

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -451,4 +452,27 @@ func TestOlderFilesHideNoForgery(t *testing.T) {
 	if f, is := s.next()[place+", decisions"]; !is || f.Model != "new" {
 		t.Errorf("a forged decision of another model is told as %+v", f)
 	}
+}
+
+// TestLostAndChronic: that a model is rolled back again and again stands until its next rollout; what ended the loss of one is told all the same, and what stands is named.
+func TestLostAndChronic(t *testing.T) {
+	inVillage(t, storyHead+errorsMore+atOnce+often, "", func(v *village) {
+		v.status(decisions.StatusRunning)
+		v.ask("rollback", false)
+		v.completed()
+		v.apply("story", storyHead+errorsMore+atOnce+often, func(a *Application) { a.Retry = true })
+		v.until("a second epoch", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+		v.wait(5 * time.Second)
+		v.writes(v.body("story.2.2", `"seq":2`, `"seq":3`, "story.2.2", "story.2.3"), true)
+		v.ask("rollback", false)
+		v.ask("retry", true)
+		v.until("a third epoch", func(s *decisions.State) bool { return s.Epoch == 3 && s.Status == decisions.StatusRunning })
+		v.ask("rollback", false)
+		v.completed()
+		v.wait(foundAfter + 2*time.Second)
+		told := v.notices(schemas.NoticeRolloutFound)
+		if len(told) != 1 || !slices.Equal(told[0].Waiting, []string{"chronic"}) {
+			t.Errorf("told %d times that it isn't lost: %+v", len(told), told)
+		}
+	})
 }
