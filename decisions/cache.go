@@ -114,7 +114,7 @@ func (t *turn) ended(step *SagaStep) string {
 	before := &steps[max(at, 0)]
 	switch {
 	case before.Name == StepFreeze && before.open():
-		return fmt.Sprintf("%s not answered that no more writes are taken, and traffic doesn't wait for that", agreed(before.Wait.missing(), "has", "have"))
+		return t.s.unheldBy(before.Wait) + ", and traffic doesn't wait for that"
 	case before.Name == StepFreeze:
 		return agreed(terms.State.Stores, "takes", "take") + " no more writes"
 	case before.Warm == nil:

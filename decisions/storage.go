@@ -292,6 +292,15 @@ func (s *State) notBackText(w *Wait, what string) string {
 	return fmt.Sprintf("%s can't go back yet (%s)", what, s.missingTexts(w))
 }
 
+// unheldBy is who has not answered that it takes no more writes, and where one has said why not, that.
+func (s *State) unheldBy(w *Wait) string {
+	missing := w.missing()
+	if slices.ContainsFunc(missing, func(name string) bool { return s.refusal(name, w) != nil }) {
+		return s.missingTexts(w)
+	}
+	return agreed(missing, "has", "have") + " not answered that no more writes are taken"
+}
+
 // WhyText is why the last decision but the start was taken, for a person, and whether that is over.
 func (s *State) WhyText() string {
 	switch {

@@ -353,3 +353,27 @@ func saidAction(e Effect) string {
 	}
 	return "again " + e.Again
 }
+
+// TestUnheldText holds what a rollback says whose traffic doesn't wait for stores: who has refused is named with why, and who has only not answered yet as that.
+func TestUnheldText(t *testing.T) {
+	refused := ack(11, 3, "item", schemas.AckFailed)
+	refused.Ack.Why = "disk full"
+	for name, test := range map[string]struct {
+		in   Input
+		want string
+	}{
+		"silent":  {expire(40, id(1, 3)+"/freeze"), "item, user have not answered that no more writes are taken, and traffic doesn't wait for that: all traffic goes to 41."},
+		"refused": {refused, "item answered failed to decision ranker-42.1.3 at 1970-01-01T00:00:11.000Z: disk full; user has not answered, and traffic doesn't wait for that: all traffic goes to 41."},
+	} {
+		var last string
+		foldWith(t, func(e Effect) string {
+			if e.Decision != nil {
+				last = e.Decision.Decision.Reason.Sentence
+			}
+			return ""
+		}, after(begun(), verdictOf(10, VerdictRollback), test.in)...)
+		if last != test.want {
+			t.Errorf("%s: %q", name, last)
+		}
+	}
+}
