@@ -112,7 +112,7 @@ func (s *State) standing() []string {
 func (s *State) unplanned() []string {
 	var all []string
 	for _, w := range s.gone() {
-		all = append(all, "pillar "+string(w.Name))
+		all = append(all, pillarNamed(w.Name))
 	}
 	for _, f := range s.Amiss {
 		all = append(all, f.Code)

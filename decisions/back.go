@@ -15,7 +15,8 @@ type Back struct {
 	Snapshots []Snapshot `json:"snapshots,omitempty"` // of shared state; at most MaxBackSnapshots
 	// Before is what the snapshots are from before, where that isn't the rollout: it began over a version that may have written.
 	Before string `json:"before,omitempty"`
-	// Unreadable: the version that gets its traffic back can't read what the newer one wrote into shared state. Override: whoever goes back knows that, and says so.
+	// Unreadable: the version that gets its traffic back can't read what the newer one wrote into shared state. Override: whoever goes back goes past that, and past pillars that fail: users stay
+	// with a version that is known to be bad for as long as, say, a registry is away.
 	Unreadable bool `json:"unreadable,omitempty"`
 	Override   bool `json:"override,omitempty"`
 }
@@ -37,6 +38,9 @@ func (b *Back) Kept() *Back {
 	}
 	return kept
 }
+
+// PastPillars reports whether pillars that fail keep nobody from going back.
+func (b *Back) PastPillars() bool { return b != nil && b.Override }
 
 // BackOf is what goes back from an epoch.
 func BackOf(s *State) *Back {

@@ -138,6 +138,20 @@ func FailedPillars(all []Pillar) string {
 	return fmt.Sprintf("pillars %s and %s failed: %s", strings.Join(names[:len(names)-1], ", "), names[len(names)-1], strings.Join(why, "; "))
 }
 
+// failedNames are the pillars that failed, as they stand among what a person went past.
+func failedNames(all []Pillar) []string {
+	var names []string
+	for i := range all {
+		if p := &all[i]; p.State == PillarFailed {
+			names = append(names, pillarNamed(p.Name))
+		}
+	}
+	return names
+}
+
+// pillarNamed is how a pillar that fails is named among what stands, and what a person went past.
+func pillarNamed(name PillarName) string { return "pillar " + string(name) }
+
 // firstReason is the first of sentences, and how many there are beside it.
 func firstReason(found []string) string {
 	switch len(found) {
@@ -163,16 +177,16 @@ func checkPillars(all []Pillar, states ...PillarState) error {
 	return nil
 }
 
-// refusedStart ends an epoch before it began, and reports whether it did: one of its pillars failed. No traffic is moved: what routers do stays as it is.
+// refusedStart ends an epoch before it began, and reports whether it did: one of its pillars failed, and no admin goes back past that. No traffic is moved: what routers do stays as it is.
 func (t *turn) refusedStart(a *Applied) bool {
 	why := FailedPillars(a.Pillars)
-	if why == "" {
+	if why == "" || a.Terms.Back.PastPillars() {
 		return false
 	}
 	t.s.Status = StatusRefused
 	again := "apply the rollout again"
 	if a.Terms.Back != nil {
-		again = fmt.Sprintf("go back again, with `streamcanary rollout back %s --comment WHY`", a.Terms.Back.Rollout)
+		again = fmt.Sprintf("go back again, with `streamcanary rollout back %[1]s --comment WHY` (where users can't wait for that, `streamcanary rollout back %[1]s --override --comment WHY` goes past it, which takes an admin, and the decision says so)", a.Terms.Back.Rollout)
 	}
 	d := draft{
 		action: schemas.ActionStart, phase: schemas.PhaseAbort, severity: schemas.Warning, actor: a.Actor,

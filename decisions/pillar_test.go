@@ -66,7 +66,7 @@ func TestPillarsThatFail(t *testing.T) {
 		t.Errorf("pins %v", PinsOf(&s))
 	}
 	in.Applied.Terms.Back = &Back{Rollout: "ranker-41"}
-	if s, _ = fold(t, in); !strings.Contains(s.Why.Sentence, "Mend it, then go back again, with `streamcanary rollout back ranker-41 --comment WHY`; ") {
+	if s, _ = fold(t, in); !strings.Contains(s.Why.Sentence, "Mend it, then go back again, with `streamcanary rollout back ranker-41 --comment WHY` (where users can't wait for that, `streamcanary rollout back ranker-41 --override --comment WHY` goes past it,") {
 		t.Errorf("a way back: %s", s.Why.Sentence)
 	}
 	in.Applied.Terms.Back = nil
@@ -75,6 +75,21 @@ func TestPillarsThatFail(t *testing.T) {
 	again.Applied.Pillars = in.Applied.Pillars
 	if s, words = fold(t, in, again); s.Status != StatusRefused || len(words) != 2 || !strings.HasPrefix(words[1], "#1 retry abort") {
 		t.Errorf("a retry is %s: %q", s.Status, words)
+	}
+}
+
+// TestBackPastPillars: an admin who goes back past pillars that fail begins, and the decision names them; who begins something else does not.
+func TestBackPastPillars(t *testing.T) {
+	in := pillared(NewPillar(PillarRegistry, PillarFailed, []string{"no answer"}), NewPillar(PillarInput, PillarHeld, nil), NewPillar(PillarOutput, PillarFailed, []string{"z"}))
+	in.Applied.Terms.Back = &Back{Rollout: "ranker-41", Override: true}
+	s, effects := Step(State{}, in)
+	d := effects[0].Decision.Decision
+	if s.Status == StatusRefused || d.Phase == schemas.PhaseAbort || !slices.Equal(d.Override, []string{"pillar registry", "pillar output"}) || !strings.HasPrefix(d.Reason.Sentence, "Rollout ranker-42 begins, by override past pillar registry, pillar output: ") {
+		t.Errorf("status %s, past %q: %s", s.Status, d.Override, d.Reason.Sentence)
+	}
+	in.Applied.Terms.Back = nil
+	if s, _ = Step(State{}, in); s.Status != StatusRefused {
+		t.Errorf("what doesn't go back is %s", s.Status)
 	}
 }
 

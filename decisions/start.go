@@ -29,15 +29,16 @@ func (t *turn) applied(a *Applied) {
 		return
 	}
 	t.s.Retired, t.s.Replaced, t.s.ReplacedToo, t.s.BeyondTold = nil, nil, nil, nil
+	over := slices.Concat(a.Override, failedNames(a.Pillars)) // of a way back alone; another one doesn't start
 	d := draft{
-		action: schemas.ActionStart, severity: schemas.Info, actor: a.Actor, override: a.Override,
+		action: schemas.ActionStart, severity: schemas.Info, actor: a.Actor, override: over,
 		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins%s: canary %s against baseline %s of model %s.",
-			a.Terms.Rollout, overText(a.Override), a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)},
+			a.Terms.Rollout, overText(over), a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)},
 	}
 	if a.Retry {
 		d.action, d.reason.Code = schemas.ActionRetry, "retried"
 		d.reason.Sentence = fmt.Sprintf("Rollout %s begins anew, as epoch %d%s: canary %s against baseline %s of model %s. What was seen of it before counts no more.",
-			a.Terms.Rollout, a.Epoch, overText(a.Override), a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)
+			a.Terms.Rollout, a.Epoch, overText(over), a.Terms.Canary, a.Terms.Baseline, a.Terms.Model)
 		if a.Prev != nil {
 			d.supersedes = a.Prev.ID
 		}

@@ -76,7 +76,7 @@ type Decision struct {
 	Deadline       Time              `json:"deadline,omitzero"`
 	Acks           []string          `json:"acks,omitempty"` // who must answer; "any": one of the routers
 	Supersedes     string            `json:"supersedes,omitempty"`
-	Override       []string          `json:"override,omitempty"` // what a person went past: guardrails, the code of a hold, decisions without an answer, the status of an epoch that was begun anew, "state_incompatible" of a way back, "state_written" of a rollout that begins over a canary whose state can't go back then, "state_shut" of one that begins over stores that take no writes and whose rollout nobody follows any more, "users_moved" of one that takes users at once from a version that is not on trial, "log_lost" of an epoch that begins though the decision log has lost decisions of the rollout, "watch" where one was left out or cut short
+	Override       []string          `json:"override,omitempty"` // what a person went past: guardrails, the code of a hold, pillars that fail ("pillar registry"), decisions without an answer, the status of an epoch that was begun anew, "state_incompatible" of a way back, "state_written" of a rollout that begins over a canary whose state can't go back then, "state_shut" of one that begins over stores that take no writes and whose rollout nobody follows any more, "users_moved" of one that takes users at once from a version that is not on trial, "log_lost" of an epoch that begins though the decision log has lost decisions of the rollout, "watch" where one was left out or cut short
 	Actor          Actor             `json:"actor"`
 	Links          map[string]string `json:"links,omitempty"` // the rollout's annotations
 }

@@ -105,7 +105,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		if found, known, err = c.inspect(ctx, s, &a, r); !known {
 			return err
 		}
-		err = c.mayStart(found, d, other)
+		err = c.mayStart(found, &a, d, other)
 	}
 	switch {
 	case err != nil:

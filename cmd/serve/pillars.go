@@ -133,9 +133,9 @@ func (c *court) inspectionEnds(ctx context.Context, x inspection) error {
 
 // mayStart refuses an application at the door whose pillars failed, where something is under way that goes on. Else the refusal is a decision of its own:
 // the journal has what was found, and everybody hears of it.
-func (c *court) mayStart(found []decisions.Pillar, d, other *desk) error {
+func (c *court) mayStart(found []decisions.Pillar, a *Application, d, other *desk) error {
 	why := decisions.FailedPillars(found)
-	if why == "" || (d == nil || finished(&d.head)) && other == nil {
+	if why == "" || a.Back.PastPillars() || (d == nil || finished(&d.head)) && other == nil {
 		return nil
 	}
 	return errors.New(why)

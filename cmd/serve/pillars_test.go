@@ -110,6 +110,27 @@ func TestStoriesOfPillars(t *testing.T) {
 			v.apply("story", rolloutWith(atOnce+registered), past)
 			v.epoch(5, decisions.StatusRefused)
 		}},
+		"back-while-the-registry-is-away": {atOnce + registered, func(v *village) {
+			v.status(decisions.StatusRefused) // MLflow is away
+			l := &library{answers: map[string]string{"v1": readyV1, "v2": readyV2}}
+			v.lends(l)
+			v.apply("story", rolloutWith(atOnce+registered))
+			v.epoch(2, decisions.StatusPromoted)
+			v.steady(10)
+			l.goes(true)
+			text, name, err := schemas.WayBack([]byte(rolloutWith(atOnce + registered)))
+			v.must(err)
+			for _, past := range []bool{false, true} {
+				v.apply(name, string(text), func(a *Application) { a.Back = &decisions.Back{Rollout: "story", Override: past} })
+				v.untilOf(name, "it is refused, or begins", func(s *decisions.State) bool {
+					return !past && s.Status == decisions.StatusRefused || past && s.Status == decisions.StatusRunning && s.Wait == nil
+				})
+			}
+			_, err = v.bus.Ask(v.Context(), name, &schemas.Command{ID: "back", Do: "promote", By: "ada", Comment: "users complain"}, "")
+			v.must(err)
+			v.untilOf(name, "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
+			v.steady(10)
+		}},
 		"requests-that-do-not-fit": {atOnce + withRequests, func(v *village) {
 			v.status(decisions.StatusRefused) // the application came without its files
 			v.steady(1)

@@ -29,7 +29,8 @@ func backCommand(c *console) *cobra.Command {
 So the pillars that the file names are checked before, routers and stores answer that they are prepared, and what moves is a decision of a
 new epoch. No traffic moves before that promotion, and no evidence is waited for. Where the file has cache.warm, the promotion stops at its steps until the cache is
 warm; 'rollout promote NAME-back' goes on without waiting. Shared state (state.mode: shared) is not restored: it keeps what the newer version wrote, and the decision names
-the snapshots from before that version. Where the baseline can't read what the newer version wrote (state.compatible: false) that takes --override. Guardrails from outside are left out: an alert that fires now must not keep from going back. What was not yet promoted is rolled back by 'rollout rollback'.`,
+the snapshots from before that version. Where the baseline can't read what the newer version wrote (state.compatible: false) that takes --override;
+so it does where a pillar fails, or can't be checked since a registry is away. Guardrails from outside are left out: an alert that fires now must not keep from going back. What was not yet promoted is rolled back by 'rollout rollback'.`,
 		Example: "  streamcanary rollout back ranker-42 --comment 'users complain'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(comment) == "" {
@@ -51,7 +52,7 @@ the snapshots from before that version. Where the baseline can't read what the n
 	reachFlags(cmd, &r)
 	tokenFlag(cmd, &r)
 	cmd.Flags().StringVar(&comment, "comment", "", "why, for the record (required)")
-	cmd.Flags().BoolVar(&override, "override", false, "go back although the baseline can't read the state; the decision says so")
+	cmd.Flags().BoolVar(&override, "override", false, "go back although the baseline can't read the state, or pillars fail; the decision says so (takes an admin)")
 	return cmd
 }
 
@@ -88,7 +89,7 @@ func goBack(ctx context.Context, c *console, r *reach, x way) (name, kept string
 	}
 	a := serve.Application{ID: rand.Text(), File: name + ".yaml", YAML: string(text), From: now() + startAhead, At: now(), Actor: person(x.comment), Documents: applied.Documents}
 	a.Back = decisions.BackOf(&head.State)
-	a.Back.Override = x.override && a.Back.Unreadable
+	a.Back.Override = x.override
 	if parsed.State.Mode == schemas.StateShared {
 		kept = a.Back.KeptText(parsed.State.Stores, head.State.Terms.Canary, head.State.Terms.Baseline)
 	}
@@ -151,6 +152,9 @@ func begunToBack(ctx context.Context, b *bus.Bus, name, id string) error {
 		if s := &head.State; err == nil && s.Terms.Application == id {
 			if s.Status == decisions.StatusRunning && s.Wait == nil {
 				return nil
+			}
+			if s.Status == decisions.StatusRefused && s.Why != nil {
+				return errors.New(schemas.Readable(s.Why.Sentence))
 			}
 			waits = waitsText(s)
 		}
