@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
@@ -76,6 +77,10 @@ func TestMayGoBack(t *testing.T) {
 	gone := decisions.NewPillar(decisions.PillarRegistry, decisions.PillarFailed, []string{"it is gone"})
 	other := decides(t, b, h.SubjectSeq, start("r-back", 2, h.State.Prev, gone))
 	may("", nil, false) // a way back that never began has moved nothing
+	began := time.Now()
+	if err := begunToBack(t.Context(), b, "r-back", ""); err == nil || !strings.HasPrefix(err.Error(), "Rollout r-back does not start, and no traffic is moved: pillar registry failed: it is gone.") || time.Since(began) > backWithin/2 {
+		t.Errorf("a way back that is refused is answered after %s with %v", time.Since(began), err)
+	}
 	decides(t, b, other.SubjectSeq, start("other", 3, other.State.Prev))
 	may("rollout other has decided about model ranker since (epoch 3)", nil, true)
 }
