@@ -366,3 +366,12 @@ func (s *State) MutedUntilMs() int64 {
 	}
 	return 0
 }
+
+// MutedText is what counts nothing at a wall time behind a rollback that is carried out, for a person; "": nothing is muted. Until then the guardrails themselves say it.
+func (s *State) MutedText(wallMs int64) string {
+	until := s.MutedUntilMs()
+	if s.Saga == nil || !s.Saga.Done() || until <= wallMs {
+		return ""
+	}
+	return fmt.Sprintf("%s nothing of %s, which has its traffic back, until its cache is warm, at the latest until %s", agreed(s.Terms.Cache.Mute, "counts", "count"), s.Terms.Baseline, schemas.Time(until))
+}

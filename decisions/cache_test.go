@@ -151,6 +151,22 @@ func TestReturns(t *testing.T) {
 	}
 }
 
+// TestMutedText: what is muted behind a rollback is shown where that is carried out, as long as it may be so.
+func TestMutedText(t *testing.T) {
+	s, _ := fold(t, after(running(terms(cached)), verdictOf(5, VerdictRollback), ack(6, 3, "eu", schemas.AckApplied), answers(7, 200, 190), ack(8, 4, "eu", schemas.AckApplied))...)
+	if text := s.MutedText(309_999); text != "" {
+		t.Errorf("while it is under way: %q", text)
+	}
+	for i := range s.Saga.Steps {
+		s.Saga.Steps[i].State = StepAcked
+	}
+	for wallMs, want := range map[int64]string{309_999: "p99 counts nothing of 41, which has its traffic back, until its cache is warm, at the latest until 1970-01-01T00:05:10.000Z", 310_000: ""} {
+		if text := s.MutedText(wallMs); text != want {
+			t.Errorf("%q, want %q", text, want)
+		}
+	}
+}
+
 // TestReturnsBesideStores: what is asked of stores alone gives the baseline no traffic, and their answers don't say that routers have followed.
 func TestReturnsBesideStores(t *testing.T) {
 	turn := int64(0)

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -329,6 +330,9 @@ func printTraffic(w io.Writer, s *decisions.State) {
 		for _, step := range s.Promotion.Steps {
 			say(w, "promotion step %s: %s%s%s\n", step.Name, step.State, late(&step), because(s.StepText(&step)))
 		}
+	}
+	if text := s.MutedText(time.Now().UnixMilli()); text != "" {
+		say(w, "muted: %s\n", text)
 	}
 	if text := s.RetiredText(); text != "" {
 		say(w, "retired: %s\n", text)
