@@ -190,14 +190,27 @@ func (f *follower) wait(decision *schemas.Decision, m message) {
 		return
 	}
 	if len(f.behind) == inboxSize {
-		f.o.OnError(fmt.Errorf("model %s: %d decisions wait for decision %s, the oldest of them is dropped", f.model, inboxSize, f.pending.Decision.ID))
-		f.behind = f.behind[1:]
+		f.drop(decision)
 	}
 	at, _ := slices.BinarySearchFunc(f.behind, v, func(b behind, v Version) int { return versionOf(b.decision).Compare(v) })
 	f.behind = slices.Insert(f.behind, at, behind{decision, m})
 	if f.takesOver(decision, &f.pending.Decision) {
 		f.pending = nil
 	}
+}
+
+// drop makes room for one more that waits: the first of which a newer one says all will be passed over anyhow. Where there is none, the oldest goes.
+func (f *follower) drop(next *schemas.Decision) {
+	newer := func(d *schemas.Decision) bool {
+		says := func(b behind) bool { return f.takesOver(b.decision, d) && saysAll(b.decision, d, f.o.Consumer) }
+		return says(behind{decision: next}) || slices.ContainsFunc(f.behind, says)
+	}
+	at := slices.IndexFunc(f.behind, func(b behind) bool { return newer(b.decision) })
+	if at < 0 {
+		at = 0
+		f.o.OnError(fmt.Errorf("model %s: %d decisions wait for decision %s, the oldest of them (%s) is dropped", f.model, inboxSize, f.pending.Decision.ID, f.behind[0].decision.ID))
+	}
+	f.behind = slices.Delete(f.behind, at, at+1)
 }
 
 // goOn places the next one of those that waited.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +124,35 @@ func TestStopped(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestManyBehind: where more wait behind a decision that failed than there is room for, what goes is what a newer one says all of, not the split that is to be.
+func TestManyBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		position := Position{}
+		var heals atomic.Bool
+		l := alone(t, Options{Trust: schemas.NewTrust(key(1).Public()), Consumer: "eu"}, &position, func(_ context.Context, d Delivery) error {
+			if d.Decision.Seq == 2 && !heals.Load() {
+				return errors.New("no disk")
+			}
+			return nil
+		})
+		defer l.stop()
+		l.arrives(messageOf(t, schemas.Decision{Epoch: 1, Seq: 2, State: []schemas.StateOrder{{Store: "eu", Do: schemas.StateRestore, Snapshot: "s"}}})) // nothing below takes its place
+		l.arrives(splits(t, 1, 3, 500))
+		for seq := int64(4); seq < 4+2*inboxSize; seq++ {
+			l.arrives(holds(t, 1, seq))
+		}
+		heals.Store(true)
+		time.Sleep(retryMost)
+		synctest.Wait()
+		if calls := l.called(); !strings.HasSuffix(calls, "1.2, 1.3, 1.35") {
+			t.Errorf("calls %s", calls)
+		}
+		if want := (Position{Applied: Version{1, 35}, Routes: Version{1, 3}}); position != want {
+			t.Errorf("position %v, want %v", position, want)
+		}
+	})
 }
 
 // TestOrderBehind: what waits behind a decision that failed is carried out in the order of its versions, in whatever order it arrived.

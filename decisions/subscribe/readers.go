@@ -21,7 +21,9 @@ const (
 )
 
 // readRoutes puts the model's route document, then its changes, into the inbox until the context ends.
-func (f *follower) readRoutes(ctx context.Context) { f.keep(ctx, "route document", f.watchRoutes) }
+func (f *follower) readRoutes(ctx context.Context) {
+	f.keep(ctx, "route document", func(ctx context.Context) error { return f.watchRoutes(ctx, f.openLog) })
+}
 
 // readLog puts the model's last decision, then new ones, into the inbox until the context ends; the route document comes first.
 func (f *follower) readLog(ctx context.Context) {
@@ -53,20 +55,21 @@ func (f *follower) keep(ctx context.Context, what string, read func(context.Cont
 	}
 }
 
-func (f *follower) watchRoutes(ctx context.Context) error {
+func (f *follower) watchRoutes(ctx context.Context, caughtUp func()) error {
 	key, err := schemas.RouteKey(f.model)
 	if err != nil {
 		return err
 	}
-	return f.watchKey(ctx, key, message{route: true}, f.openLog)
+	return f.watchKey(ctx, key, message{route: true}, caughtUp)
 }
 
 // watchKey puts the value of a key of the bucket, if it has one, and its changes, until the context ends; m says where it is from. It doesn't watch as a bucket's own
 // client does: what that asks for in NATS (flow control) is more than a router need be permitted, and where it isn't, it hears nothing more after some MB.
 func (f *follower) watchKey(ctx context.Context, key string, m message, caughtUp func()) error {
-	return f.read(ctx, origin{stream: "KV_" + schemas.RoutesBucket, subject: "$KV." + schemas.RoutesBucket + "." + key, caughtUp: caughtUp, give: func(entry jetstream.Msg, w writing) {
+	return f.read(ctx, origin{stream: "KV_" + schemas.RoutesBucket, subject: "$KV." + schemas.RoutesBucket + "." + key, caughtUp: caughtUp, give: func(entry jetstream.Msg, w writing) error {
 		m.written = w
 		f.putEntry(ctx, entry, m)
+		return nil
 	}})
 }
 
@@ -115,13 +118,41 @@ func (f *follower) watchLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.read(ctx, origin{stream: schemas.StreamName, subject: subject, caughtUp: func() {}, give: func(m jetstream.Msg, _ writing) { f.put(ctx, fromLog(m)) }})
+	first := true
+	return f.read(ctx, origin{stream: schemas.StreamName, subject: subject, caughtUp: func() {}, give: func(m jetstream.Msg, _ writing) error {
+		if first && !asksSplit(m.Data()) {
+			if err := f.routesNow(ctx); err != nil {
+				return err
+			}
+		}
+		first = false
+		f.put(ctx, fromLog(m))
+		return nil
+	}})
+}
+
+// routesNow puts the route document as it stands. Behind a lost connection the last decision of the log may ask for no split, and an older one, which the log doesn't give any more, for the
+// split that is to be: once the newer one was carried out, that would be passed over for good.
+func (f *follower) routesNow(ctx context.Context) error {
+	reading, read := context.WithCancel(ctx)
+	defer read()
+	err := f.watchRoutes(reading, read)
+	if errors.Is(err, jetstream.ErrStreamNotFound) { // the log is all that there is
+		return nil
+	}
+	return err
+}
+
+// asksSplit reports whether a message, of which nothing is verified yet, asks for a split.
+func asksSplit(body []byte) bool {
+	d, err := schemas.DecodeDecision(body)
+	return err == nil && moves(d)
 }
 
 // An origin is one subject of a stream.
 type origin struct {
 	stream, subject string
-	give            func(jetstream.Msg, writing)
+	give            func(jetstream.Msg, writing) error
 	caughtUp        func() // what stood there at the beginning was read, or nothing did
 }
 
@@ -133,8 +164,7 @@ func (f *follower) read(ctx context.Context, from origin) error {
 	return reader.Read(ctx, f.js, reader.Query{
 		Stream: from.stream, Subjects: []string{from.subject}, Kept: readerKept, Timeout: f.o.Timeout, CaughtUp: from.caughtUp,
 		Give: func(m jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
-			from.give(m, writing{meta.Sequence.Stream, meta.Timestamp.UnixNano()})
-			return false, nil
+			return false, from.give(m, writing{meta.Sequence.Stream, meta.Timestamp.UnixNano()})
 		},
 	})
 }

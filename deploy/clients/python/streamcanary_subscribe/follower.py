@@ -16,7 +16,7 @@ from .position import Position, Version
 from .readers import Message, Reader, from_bucket, from_log
 from .trust import VerifyError
 
-WAITING = 16  # messages that wait while a handler works, or behind a decision that is to be tried again; beyond it the oldest is dropped, since only a newer decision matters, and on_error hears of it
+WAITING = 16  # messages that wait while a handler works; beyond it the oldest is dropped, since only a newer decision matters, and on_error hears of it. So many decisions wait behind one that is to be tried again, too
 MAX_UNSENT = 16  # acks that wait for a connection; beyond it the oldest is dropped, and on_error hears of it
 MAX_WHY_BYTES = 256
 RETRY_FIRST, RETRY_MOST = 1.0, 30.0  # pauses, in seconds, before a handler that failed is called again: doubled each time
@@ -103,7 +103,7 @@ class Follower:
         self._waiting: Deque[Message] = deque()  # came while the handler worked
         self._routes_reader = Reader(js, names.ROUTES_STREAM, names.route_subject(model), ready)
         self._again_reader = Reader(js, names.ROUTES_STREAM, names.again_subject(model), ready)
-        self._log_reader = Reader(js, names.STREAM, names.decision_subject(model), ready)
+        self._log_reader = Reader(js, names.STREAM, names.decision_subject(model), ready, self._before_log)
         self._position: Position = options.store.load(model)
         self._seen = self._position.applied  # the highest verified one
         self._route_seen, self._route_written = Version(), (0, 0.0)  # the one that the route document last held, and that writing
@@ -132,6 +132,16 @@ class Follower:
     async def read_again(self) -> None:
         """Puts what is asked again into the inbox: the last of it, then what comes."""
         await self._again_reader.run(self._put_again, lambda err: self._tell(str(err)))
+
+    async def _before_log(self, m: Any) -> None:
+        """Puts the route document as it stands, where the log begins with a decision that asks for no split. Behind a lost connection an older one, which the log doesn't give any more, may ask
+        for the split that is to be: once the newer one was carried out, that would be passed over for good."""
+        try:
+            asks = _moves(decode_decision(m.data, self._model))  # nothing of it is verified yet
+        except DecodeError:
+            asks = False
+        if not asks:
+            await self._routes_reader.now(self._put_route)
 
     async def _put_route(self, m: Any) -> None:
         await self._put_entry(m, again=False)
@@ -232,11 +242,20 @@ class Follower:
         if any(_version(waits) == _version(d) for waits, _ in self._behind):
             return
         if len(self._behind) == WAITING:
-            self._behind.popleft()
-            self._tell(f"{WAITING} decisions wait for decision {pending.decision['id']}, the oldest of them is dropped")
+            self._drop(pending, d)
         self._behind.insert(sum(_version(waits) < _version(d) for waits, _ in self._behind), (d, m))
         if _takes_over(d, pending.decision, self._o.consumer):
             self._pending = None
+
+    def _drop(self, pending: Delivery, newest: Dict[str, Any]) -> None:
+        """Makes room for one more that waits: the first of which a newer one says all will be passed over anyhow. Where there is none, the oldest goes."""
+        waiting, consumer = [d for d, _ in self._behind], self._o.consumer
+        for at, d in enumerate(waiting):
+            if any(_takes_over(n, d, consumer) and _says_all(n, d, consumer) for n in waiting + [newest]):
+                del self._behind[at]
+                return
+        self._behind.popleft()
+        self._tell(f"{WAITING} decisions wait for decision {pending.decision['id']}, the oldest of them ({waiting[0]['id']}) is dropped")
 
     def _passed(self, d: Dict[str, Any]) -> bool:
         """Whether a newer decision that waits takes the place of one that was not handed over yet: that one is passed over."""

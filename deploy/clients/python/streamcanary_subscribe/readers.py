@@ -4,12 +4,13 @@ import asyncio
 import base64
 import json
 from dataclasses import dataclass
-from typing import Any, Awaitable, Callable, Tuple
+from typing import Any, Awaitable, Callable, Optional, Tuple
 
 import nats.errors
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
 
 from . import names
 from .decision import MAX_DECISION_BYTES
@@ -41,9 +42,10 @@ class Reader:
     """Reads one subject of a stream: the last message that stands there, and then new ones. Whatever breaks it off, it begins again, with what stands there then, and never behind the
     number that it had; so nothing that matters is missed, also in a stream that was made anew, or restored from an older backup. Its consumer is in the server's memory alone, so it is gone then."""
 
-    def __init__(self, js: JetStreamContext, stream: str, subject: str, ready: Callable[[], Awaitable[None]]):
+    def __init__(self, js: JetStreamContext, stream: str, subject: str, ready: Callable[[], Awaitable[None]], before: "Optional[Callable[[Msg], Awaitable[None]]]" = None):
         self._js, self._stream, self._subject = js, stream, subject
         self._ready = ready  # returns where the server answers, and raises where it doesn't
+        self._before = before  # is given the first message each time that it begins, before that is put
         self.caught_up = asyncio.Event()  # what stood there at the beginning was read
 
     async def run(self, put: Callable[[Msg], Awaitable[None]], on_error: Callable[[Exception], None]) -> None:
@@ -59,23 +61,38 @@ class Reader:
                     on_error(RuntimeError(f"read {self._subject} of stream {self._stream}: {text} (trying again)"))
             await asyncio.sleep(REOPEN_AFTER)
 
-    async def _read(self, put: Callable[[Msg], Awaitable[None]]) -> None:
+    async def now(self, put: Callable[[Msg], Awaitable[None]]) -> None:
+        """Puts the message that stands there now, if one does."""
+        try:
+            await self._read(put, once=True)
+        except NotFoundError:
+            pass  # there is no such stream
+
+    async def _read(self, put: Callable[[Msg], Awaitable[None]], once: bool = False) -> None:
         await self._ready()  # what is asked without a connection is kept, and all of it carried out with the next one: a consumer for each try
         config = ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, ack_policy=AckPolicy.NONE, inactive_threshold=_KEPT, mem_storage=True, num_replicas=1)
         reader = await self._js.pull_subscribe(self._subject, stream=self._stream, config=config)
         try:
             if not (await reader.consumer_info()).num_pending:
                 self.caught_up.set()
+                if once:
+                    return
             count = 0
             while True:
                 message = await self._next(reader, count)
                 if message is None:
+                    if once:
+                        return  # what stood there was taken away since
                     continue
                 count += 1
                 if message.metadata.sequence.consumer != count:
                     raise _Lost(f"message {count} of the reader did not come")
+                if count == 1 and self._before is not None:
+                    await self._before(message)
                 await put(message)
                 self.caught_up.set()
+                if once:
+                    return
         finally:
             try:
                 await reader.unsubscribe()

@@ -1,6 +1,7 @@
 """A handler's call, and what comes while it is under way: a follower without a server."""
 
 import asyncio
+import base64
 import contextlib
 import io
 import itertools
@@ -13,7 +14,7 @@ from unittest import mock
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from test_client import KEY, PUBLIC, event
 
-from streamcanary_subscribe import Memory, Options, Position, Rejection, Trust, Version, follower, keep_state
+from streamcanary_subscribe import Memory, Options, Position, Rejection, Trust, Version, follower, keep_state, names
 from streamcanary_subscribe.follower import WAITING, Follower
 from streamcanary_subscribe.readers import Message
 from streamcanary_subscribe.trust import key_id
@@ -49,11 +50,36 @@ class Log:
         self.acks.append(" ".join(words))
 
 
+class Standing(Log):
+    """Has one message in the decision log and one in the route document, too, which readers are given."""
+
+    def __init__(self, last, route):
+        super().__init__()
+        signed = {"body": base64.b64encode(route.body).decode(), "key_id": route.key_id, "signature": base64.b64encode(route.signature).decode()}
+        self.messages = {
+            names.STREAM: (last.body, {names.HEADER_KEY_ID: last.key_id, names.HEADER_SIGNATURE: base64.b64encode(last.signature).decode()}),
+            names.ROUTES_STREAM: (json.dumps(signed).encode(), None),
+        }
+
+    async def pull_subscribe(self, _subject, stream, **_):
+        data, headers = self.messages[stream]
+        m = mock.Mock(data=data, headers=headers)
+        m.metadata.sequence.consumer, m.metadata.sequence.stream, m.metadata.timestamp.timestamp.return_value = 1, 1, 1.0
+        given = [m]
+
+        async def fetch(_count, **_):
+            if not given:
+                await asyncio.sleep(LONG)
+            return [given.pop()]
+
+        return mock.Mock(consumer_info=mock.AsyncMock(return_value=mock.Mock(num_pending=1)), fetch=fetch, unsubscribe=mock.AsyncMock())
+
+
 class Fixture:
     """A follower that runs, and what it says."""
 
-    def __init__(self, handler):
-        self.log, self.errors, self.store = Log(), [], Memory()
+    def __init__(self, handler, log=None):
+        self.log, self.errors, self.store = log or Log(), [], Memory()
         options = Options(models=["m"], consumer="c", trust=Trust(PUBLIC), instance="i", store=self.store, on_error=lambda err: self.errors.append(str(err)))
         self.follower = Follower(options, self.log, "m", handler, mock.AsyncMock())
 
@@ -255,6 +281,21 @@ class Ended(unittest.IsolatedAsyncioTestCase):
             await f.send(message(2, 1, routes=None), message(1, 3, route=True))  # the log's last one comes first, after a lost connection
             await f.until(lambda: "2.1 applied" in f.log.acks)
             self.assertEqual(calls, ["1.2", "1.3", "2.1"])
+            self.assertEqual(f.store.load("m"), Position(Version(2, 1), Version(1, 3)))
+
+    async def test_log_read_before_the_route_document(self):
+        calls = []
+
+        async def handler(d):
+            calls.append(f"{d.version.epoch}.{d.version.seq}")
+
+        # The log's reader begins again behind a lost connection, and that of the route document has not yet.
+        async with Fixture(handler, Standing(message(2, 1, routes=None), message(1, 3))) as f:
+            f.follower._routes_reader.caught_up.set()
+            reading = asyncio.ensure_future(f.follower.read_log())
+            await f.until(lambda: "2.1 applied" in f.log.acks)
+            reading.cancel()
+            self.assertEqual(calls, ["1.3", "2.1"])
             self.assertEqual(f.store.load("m"), Position(Version(2, 1), Version(1, 3)))
 
     async def test_one_that_waits_is_not_called_again(self):
