@@ -46,9 +46,9 @@ func (s *startWeights) through(window, horizon int64) float64 {
 
 // block is consecutive windows that one test takes together, added up. Its memory is used again.
 type block struct {
-	fromMs, toMs int64 // start of the first window, end of the last; toMs 0: no window yet
-	stratum      int   // 0 without strata
-	n, k         [windows.Arms]int64
+	fromMs, toMs int64               // start of the first window, end of the last; toMs 0: no window yet
+	stratum      int                 // 0 without strata
+	n, k         [windows.Arms]int64 // of ranks that can pass, k are the requests that have no value
 	sum, squares [windows.Arms]int64
 	hist         [windows.Arms]histogram
 	edges        *edges // nil: values are what they are told to be

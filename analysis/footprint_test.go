@@ -23,7 +23,7 @@ type footprint struct {
 }
 
 // fixedFields are those that the rollout fixes.
-var fixedFields = map[string]bool{"cell": true, "histCell": true, "edges": true, "member": true, "ppm": true, "shifts": true, "bets": true, "nodes": true, "by": true, "stratum": true}
+var fixedFields = map[string]bool{"cell": true, "histCell": true, "lackingCell": true, "edges": true, "member": true, "ppm": true, "shifts": true, "bets": true, "nodes": true, "by": true, "stratum": true}
 
 var sharedTypes = map[reflect.Type]bool{
 	reflect.TypeFor[*schemas.Guardrail](): true, reflect.TypeFor[*schemas.Rollout](): true, reflect.TypeFor[*increments](): true,

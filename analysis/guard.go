@@ -24,23 +24,24 @@ const halfway = .5
 
 // A guard is one guardrail, on all of the traffic or on one segment of it: where its numbers come from, its evidence, and its state.
 type guard struct {
-	spec     *schemas.Guardrail
-	ofPart   bool     // it is held to one segment
-	segment  string   // its name, once it is known; empty: all of the traffic
-	roster   *roster  // of a segment: who says what belongs to it
-	slot     int      // its place in there
-	several  bool     // it is all other segments, and contrasts are made within one: they would be no less of a mix than all traffic is, so nothing is tested
-	segments []*guard // the same guardrail by segment, where segments are watched; the last one is of all others
-	cell     int      // of the stream's metrics
-	histCell int      // where its histogram is; cell, unless an exact counter is tested
-	display  *display // the predictions that it points at; nil: none
-	rounding float64  // of a quantile: what values are rounded to, in their unit; 0: they aren't
-	anew     func()   // of a limit: makes its tests, or makes them anew
-	edges    [2]int   // where the histograms of rounded values are, as low and as high as they may have been; both cell: they aren't rounded
-	canary   *trial
-	more     []*trial // of a distribution that is looked at by quantiles: those beside the first one, each a test of its own
-	mixed    *mixed   // of these together; nil: there is one test only
-	baseline *trial   // of an absolute limit: the same test on the baseline; else nil
+	spec        *schemas.Guardrail
+	ofPart      bool     // it is held to one segment
+	segment     string   // its name, once it is known; empty: all of the traffic
+	roster      *roster  // of a segment: who says what belongs to it
+	slot        int      // its place in there
+	several     bool     // it is all other segments, and contrasts are made within one: they would be no less of a mix than all traffic is, so nothing is tested
+	segments    []*guard // the same guardrail by segment, where segments are watched; the last one is of all others
+	cell        int      // of the stream's metrics
+	histCell    int      // where its histogram is; cell, unless an exact counter is tested
+	lackingCell int      // of ranks that can pass: where what has no value is counted; 0: they can't
+	display     *display // the predictions that it points at; nil: none
+	rounding    float64  // of a quantile: what values are rounded to, in their unit; 0: they aren't
+	anew        func()   // of a limit: makes its tests, or makes them anew
+	edges       [2]int   // where the histograms of rounded values are, as low and as high as they may have been; both cell: they aren't rounded
+	canary      *trial
+	more        []*trial // of a distribution that is looked at by quantiles: those beside the first one, each a test of its own
+	mixed       *mixed   // of these together; nil: there is one test only
+	baseline    *trial   // of an absolute limit: the same test on the baseline; else nil
 
 	family *family
 	member int
@@ -107,12 +108,29 @@ func (g *guard) see(w *window, of *cells) bool {
 		c := &of[arm][g.cell]
 		w.n[arm], w.k[arm], w.sum[arm], w.squares[arm] = c.N, c.K, c.Sum, c.Squares
 		w.hist[arm] = of[arm][g.histCell].Hist
+		if at := g.lackingCell; at > 0 && at < len(of[arm]) {
+			w.k[arm] = of[arm][at].K
+		}
 		if w.rounded {
 			w.low[arm], w.high[arm] = of[arm][g.edges[0]].Hist, of[arm][g.edges[1]].Hist
 		}
 		g.seen[arm] = g.seen[arm] || c.N > 0
 	}
-	return w.n[windows.Baseline]+w.n[windows.Canary] > 0
+	if w.n[windows.Baseline]+w.n[windows.Canary] > 0 {
+		return true
+	}
+	g.spill(w.k)
+	return false
+}
+
+// spill keeps what is lacking in a window without any value.
+func (g *guard) spill(k [windows.Arms]int64) {
+	if g.lackingCell == 0 || k == [windows.Arms]int64{} {
+		return
+	}
+	for _, t := range g.trials() {
+		t.kernel.(*rankContrast).lacking.spill(k)
+	}
 }
 
 // trials are the tests of the canary.

@@ -45,15 +45,21 @@ func (e *ends) clamp(arm windows.Arm, hist []windows.Bucket) []windows.Bucket {
 // of tests a block. Where values are rounded, and moved makes a margin of it, both arms' values are taken as they speak
 // least for what is tested: to find the canary's larger, these as low and the baseline's as high as they may have been.
 func (f facing) of(dst []float64, b *block, moved bool) bool {
+	mine, theirs := f.sides(b, moved)
+	return f.Increments(dst, mine, theirs)
+}
+
+// sides are a block's histograms as they are tested.
+func (f facing) sides(b *block, moved bool) (mine, theirs []windows.Bucket) {
 	canary, baseline := &b.hist[windows.Canary], &b.hist[windows.Baseline]
 	if moved && b.edges != nil {
 		canary, baseline = b.edges.towardEachOther(f.up)
 	}
-	mine, theirs := canary.buckets, baseline.buckets
+	mine, theirs = canary.buckets, baseline.buckets
 	if f.ends != nil {
 		mine, theirs = f.ends.clamp(windows.Canary, mine), f.ends.clamp(windows.Baseline, theirs)
 	}
-	return f.Increments(dst, mine, theirs)
+	return mine, theirs
 }
 
 // rankContrast tests a distribution of the canary, or a quantile of it, against the baseline's.
@@ -62,6 +68,7 @@ type rankContrast struct {
 	both              *facing // any's opposite, where any difference is harm; its increments stand behind those of any
 	least             func(b *block) bool
 	pools             []*stats.Pool
+	lacking           *lacking // nil: nothing passes, or each request has a value
 }
 
 // ranks makes the tests of both directions: of values moved down by shift, with a grid of so many points.
@@ -89,9 +96,19 @@ func newRankContrast(g *schemas.Guardrail, of ranks) *rankContrast {
 func (r *rankContrast) full(b *block) bool { return sizesReach(b, 1) && r.least(b) }
 
 func (r *rankContrast) increments(inc *increments, b *block, phi armPhi) bool {
-	if !sizesReach(b, 1) {
+	if !sizesReach(b, 1) || !r.fails(inc, b) {
+		if r.lacking != nil {
+			r.lacking.spill(b.k)
+		}
 		return false
 	}
+	r.passes(inc.pass, b)
+	inc.temper(phi[windows.Canary])
+	return true
+}
+
+// fails makes the increments of harm; false: the block proves nothing.
+func (r *rankContrast) fails(inc *increments, b *block) bool {
 	for _, p := range r.pools {
 		p.Sizes(b.n[windows.Canary], b.n[windows.Baseline])
 	}
@@ -106,11 +123,29 @@ func (r *rankContrast) increments(inc *increments, b *block, phi armPhi) bool {
 	if !inc.one() {
 		r.beyond.of(inc.beyond, b, true)
 	}
-	if inc.pass != nil {
-		r.pass.of(inc.pass, b, true)
-	}
-	inc.temper(phi[windows.Canary])
 	return true
+}
+
+// passes makes the increments of keeping the margin, where something can pass.
+func (r *rankContrast) passes(dst []float64, b *block) {
+	if dst == nil {
+		return
+	}
+	excess := int64(0)
+	if r.lacking != nil {
+		excess = r.lacking.excess(b)
+	}
+	if excess == 0 {
+		r.pass.of(dst, b, true)
+		return
+	}
+	test := r.pass.rank
+	if t, is := test.(tailRank); is {
+		test = t.TopK // the law that others share is of other sizes
+	}
+	mine, theirs := r.pass.sides(b, true)
+	clear(dst) // where a tail rounds to no request
+	test.Increments(dst, r.lacking.add(mine, excess), theirs)
 }
 
 // tailRank shares the law of a block's tail with the tests of other shifts.

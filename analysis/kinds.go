@@ -60,7 +60,7 @@ func (j *Judge) equip(s *stream, g *guard) {
 			g.mixed = &mixed{}
 		}
 		for _, t := range g.trials() {
-			g.ranked(t, j.rankNoise(s, spec, t.ppm))
+			j.ranked(s, g, t, t.ppm)
 		}
 		if a, ok := g.canary.account.(*leanAccount); ok && a.shown != nil && (stepOf(j.rollout, spec) > 0 || spec.Buckets.Linear()) {
 			a.shown.law = &histogram{}
@@ -87,7 +87,7 @@ func (j *Judge) equip(s *stream, g *guard) {
 func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
 	switch {
 	case g.spec.Kind == schemas.QuantileGuardrail && g.isContrast():
-		g.ranked(t, j.rankNoise(s, g.spec, tailPPM(g.spec.Quantile)))
+		j.ranked(s, g, t, tailPPM(g.spec.Quantile))
 	case g.spec.Kind == schemas.MeanGuardrail:
 		t.noise = j.noise(s, g.cell, g.spec.From == schemas.KindPrediction)
 		if g.ofPart {
@@ -101,10 +101,14 @@ func (j *Judge) calibrated(s *stream, g *guard, t *trial) {
 	}
 }
 
-// ranked gives a trial what measures the noise of its ranks.
-func (g *guard) ranked(t *trial, r *rankNoise) {
-	if t.ranks = r; g.ofPart {
-		t.apart = r.part(g.slot)
+// ranked gives a trial of ranks, at a tail of ppm millionths, or, of 0, of all, what measures their noise, and what counts requests that have none.
+func (j *Judge) ranked(s *stream, g *guard, t *trial, ppm int64) {
+	if t.ranks = j.rankNoise(s, g.spec, ppm); g.ofPart {
+		t.apart = t.ranks.part(g.slot)
+		return
+	}
+	if g.lackingCell = lackingCell(j.rollout, g.spec); g.lackingCell > 0 {
+		t.kernel.(*rankContrast).lacking = newLacking(g.spec, ppm)
 	}
 }
 
