@@ -116,20 +116,18 @@ func (g *guard) see(w *window, of *cells) bool {
 		}
 		g.seen[arm] = g.seen[arm] || c.N > 0
 	}
-	if w.n[windows.Baseline]+w.n[windows.Canary] > 0 {
-		return true
-	}
-	g.spill(w.k)
-	return false
+	return w.n[windows.Baseline]+w.n[windows.Canary] > 0
 }
 
-// spill keeps what is lacking in a window without any value.
-func (g *guard) spill(k [windows.Arms]int64) {
-	if g.lackingCell == 0 || k == [windows.Arms]int64{} {
+// lack takes a window in which nothing has a value, of a guardrail that asks what lacks one.
+func (g *guard) lack(w *window) {
+	if g.lackingCell == 0 || w.k[windows.Canary] == 0 {
 		return
 	}
 	for _, t := range g.trials() {
-		t.kernel.(*rankContrast).lacking.spill(k)
+		if !t.blind() {
+			t.kernel.(*rankContrast).lacking.count(w.n, w.k)
+		}
 	}
 }
 

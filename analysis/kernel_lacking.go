@@ -1,7 +1,9 @@
 package analysis
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
 	"streamcanary/schemas"
 	"streamcanary/windows"
@@ -9,21 +11,21 @@ import (
 
 // lacking has the pass test of ranks count requests of the canary that carry no value: as many as it lacks more often than the baseline, since its slowest may be among those, and each as the worst there is.
 //
-// Claim. To count them never makes a pass more likely: it is exact for values where the test without them is. Proof: how many are added follows from sizes alone. Put values of the null's edge in their place: of these the
-// test holds (stats.TopK, stats.Mallows), and to raise a value of the canary never lowers what stands against a pass. So a canary that lacks less than the baseline gains nothing by it.
+// Claim. The test stays what it is for values: how many are added follows from sizes alone. Proof: put values of the null's edge in their place. Of these the test holds (stats.TopK, stats.Mallows), and at fixed sizes a worst value in the
+// place of any other never raises what speaks for a pass. (One more may raise it a little, as the tail of more requests is another one.)
 //
-// When. That it finds what the canary hides is calibrated (TestSimLacking): the baseline's share of the same block stands for what is lacking by chance. Where the baseline lacks more than the tail holds (of the bulk, more than a
-// tenth) values are a sample, and those that lack are taken to do so by chance: a hidden tail couldn't be told from that in any time that a pass has. There the check of the shares alone (no_latency, no_value) finds it.
+// When. That it finds what the canary hides is calibrated (TestSimLacking): the baseline's share of the same block stands for what is lacking by chance, and chance evens out over the blocks of a stage. Where the baseline lacks more than the
+// tail holds (of the bulk, more than a tenth) values are a sample, and those that lack are taken to do so by chance: a hidden tail couldn't be told from that in any time that a pass has. There the check of the shares alone
+// (no_latency, no_value) finds it.
 //
-// Cost. What both arms lack by chance makes passes a little slower: of it the canary has, at its worst moment, more than the baseline by the root of how many lack.
+// Cost. What both arms lack by chance makes passes a little slower: of it the canary has, at its worst moment, more than the baseline by the root of how many lack. What the canary lacks more often costs as much as if these were slow.
 type lacking struct {
 	top       bool // the worst is the largest
 	most      float64
-	all, none float64             // of the baseline so far
-	credit    float64             // how many fewer the canary lacked so far than the baseline's share has it, at most three standard deviations; never below 0 for long
-	variance  float64             // of that, were they independent
-	spilled   [windows.Arms]int64 // of windows without any value, and of blocks that weren't tested
-	worst     []windows.Bucket    // scratch
+	all, none float64          // of the baseline so far, in this stage
+	credit    float64          // how many fewer the canary lacked so far than the baseline's share has it, at most three standard deviations
+	variance  float64          // of that, were they independent
+	worst     []windows.Bucket // scratch
 }
 
 // lackingBulk is the most that the baseline may lack where the bulk is tested, in millionths.
@@ -48,32 +50,35 @@ func newLacking(g *schemas.Guardrail, ppm int64) *lacking {
 	return &lacking{top: g.Direction != schemas.Decrease, most: float64(min(ppm, 1_000_000-ppm)) / 1e6}
 }
 
-// spill keeps what is lacking where no test asks for it, for the next one.
-func (l *lacking) spill(k [windows.Arms]int64) {
-	for arm := range k {
-		l.spilled[arm] += k[arm]
-	}
-}
+// renew begins anew, as the evidence for a pass does: credit of another stage would let the canary hide that much in this one.
+func (l *lacking) renew() { *l = lacking{top: l.top, most: l.most, worst: l.worst} }
 
 // isSample reports whether the baseline lacks so much that values are a sample, by more than chance has it: three standard deviations.
 func (l *lacking) isSample() bool { return l.none-l.most*l.all > 3*math.Sqrt(l.none) }
 
-// excess is how many requests of a block count as the worst: those that the canary lacks beyond the baseline's share, over all blocks. What it lacked less before is credit, since chance evens out.
-func (l *lacking) excess(b *block) int64 {
-	l.spill(b.k)
-	mine, theirs := float64(l.spilled[windows.Canary]), float64(l.spilled[windows.Baseline])
-	l.spilled = [windows.Arms]int64{}
-	canary, baseline := float64(b.n[windows.Canary])+mine, float64(b.n[windows.Baseline])+theirs
-	expected := theirs / baseline * canary
-	l.all, l.none, l.variance = l.all+baseline, l.none+theirs, l.variance+expected*(1+canary/baseline)
-	l.credit = min(l.credit+expected-mine, 3*math.Sqrt(l.variance))
-	if l.credit >= 0 {
+// count takes in a block, or a window, also one that isn't tested: how many have a value, and how many have none.
+func (l *lacking) count(n, k [windows.Arms]int64) {
+	mine, theirs := float64(k[windows.Canary]), float64(k[windows.Baseline])
+	canary, baseline := float64(n[windows.Canary])+mine, float64(n[windows.Baseline])+theirs
+	share, ratio := 0., 0.
+	switch {
+	case baseline > 0:
+		share, ratio = theirs/baseline, canary/baseline
+		l.all, l.none = l.all+baseline, l.none+min(theirs, 3*l.most*baseline) // a few windows in which nothing had a value don't make a sample of all others
+	case l.all > 0:
+		share = l.none / l.all
+	}
+	l.variance += share * (1 - share) * canary * (1 + ratio)
+	l.credit = min(l.credit+share*canary-mine, 3*math.Sqrt(l.variance))
+}
+
+// excess is how many requests count as the worst now: those that the canary lacked beyond the baseline's share, and that have not counted yet. What it lacked less before is credit, since chance evens out.
+func (l *lacking) excess() int64 {
+	if l.credit >= 0 || l.isSample() {
 		return 0
 	}
 	n := math.Floor(-l.credit)
-	if l.credit += n; l.isSample() {
-		return 0
-	}
+	l.credit += n
 	return int64(n)
 }
 
@@ -83,6 +88,11 @@ func (l *lacking) add(hist []windows.Bucket, n int64) []windows.Bucket {
 	if l.top {
 		index = windows.TopBucket
 	}
-	l.worst = windows.AppendSum(l.worst[:0], hist, []windows.Bucket{{Index: index, Count: uint32(min(n, math.MaxUint32))}})
+	l.worst = append(l.worst[:0], hist...)
+	at, found := slices.BinarySearchFunc(l.worst, index, func(b windows.Bucket, index int32) int { return cmp.Compare(b.Index, index) })
+	if !found {
+		l.worst = slices.Insert(l.worst, at, windows.Bucket{Index: index})
+	}
+	l.worst[at].Count += uint32(min(n, math.MaxUint32-int64(l.worst[at].Count)))
 	return l.worst
 }

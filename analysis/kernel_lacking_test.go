@@ -30,7 +30,8 @@ func TestLackingExcess(t *testing.T) {
 		l := newLacking(&schemas.Guardrail{Direction: schemas.Increase}, 0)
 		var have []int64
 		for _, c := range test.blocks {
-			have = append(have, l.excess(&block{n: c.n, k: c.k}))
+			l.count(c.n, c.k)
+			have = append(have, l.excess())
 		}
 		if !slices.Equal(have, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, have, test.want)
@@ -46,8 +47,10 @@ func TestLackingSample(t *testing.T) {
 		counts   bool
 	}{{10_000, 5, true}, {10_000, 100, false}, {990_000, 5, true}, {990_000, 100, false}, {0, 50, true}, {0, 300, false}} {
 		l := newLacking(&schemas.Guardrail{Direction: schemas.Increase}, test.ppm)
-		n := l.excess(&block{n: [windows.Arms]int64{1000 - test.baseline, 500}, k: [windows.Arms]int64{test.baseline, 500}})
-		if (n > 0) != test.counts {
+		for range 3 {
+			l.count([windows.Arms]int64{1000 - test.baseline, 500}, [windows.Arms]int64{test.baseline, 500})
+		}
+		if n := l.excess(); (n > 0) != test.counts {
 			t.Errorf("a tail of %d millionths, %d of 1,000 lacking: %d count", test.ppm, test.baseline, n)
 		}
 	}
@@ -64,36 +67,47 @@ func TestLackingWorst(t *testing.T) {
 			t.Errorf("%s: %v, want %v", direction, have, want)
 		}
 	}
-	if have := newLacking(&schemas.Guardrail{}, 10_000).add(nil, math.MaxInt64); have[0].Count != math.MaxUint32 {
+	if have := newLacking(&schemas.Guardrail{Direction: schemas.Increase}, 10_000).add([]windows.Bucket{{Index: windows.TopBucket, Count: 5}}, math.MaxInt64); len(have) != 1 || have[0].Count != math.MaxUint32 {
 		t.Errorf("more than a bucket holds: %v", have)
 	}
 }
 
-// TestLackingIsKept: what is lacking in windows without any value, and in blocks that aren't tested, counts in the next one.
-func TestLackingIsKept(t *testing.T) {
+// TestLackingOutside: what is lacking in windows without any value, and in blocks that aren't tested, counts; nothing of it lasts beyond a stage.
+func TestLackingOutside(t *testing.T) {
 	r := rolloutOf(guardrail("p99: quantile 0.99 latency increase 20%"), guardrail("shape: distribution latency ks increase 20%"))
 	s := newScript(t, r, Options{Phi: 1})
 	cell := cellOf(r, noLatencyMetric{})
-	step := func(baseline, canary side, none int64) {
+	step := func(baseline, canary side, none [windows.Arms]int64) {
 		p := s.serving(baseline, canary)
 		for arm := range windows.Arms {
 			for len(p.Cells[arm]) <= cell {
 				p.Cells[arm] = append(p.Cells[arm], windows.Cell{})
 			}
-			p.Cells[arm][cell] = windows.Cell{N: p.Traffic[arm].Events, K: none}
+			p.Cells[arm][cell] = windows.Cell{N: p.Traffic[arm].Events, K: none[arm]}
 		}
 		s.verdict = s.judge.Step(p)
 		s.atMs += 1000
 	}
-	step(side{n: 900, latencyMs: 20}, side{n: 100, latencyMs: 20}, 0)
+	for range 60 {
+		step(side{n: 900, latencyMs: 20}, side{n: 100, latencyMs: 20}, [windows.Arms]int64{})
+	}
+	step(side{n: 900}, side{n: 100}, [windows.Arms]int64{900, 100}) // an outage of both
 	for range 3 {
-		step(side{n: 900}, side{n: 100}, 5)
+		step(side{}, side{n: 5}, [windows.Arms]int64{0, 5})
 	}
 	for _, name := range []string{"p99", "shape"} {
 		for _, trial := range s.guard(name).trials() {
-			if have := trial.kernel.(*rankContrast).lacking.spilled; have != [windows.Arms]int64{15, 15} {
-				t.Errorf("%s: %v", name, have)
+			l := trial.kernel.(*rankContrast).lacking
+			if l.isSample() {
+				t.Errorf("%s: one window without any latency makes a sample of all: %+v", name, *l)
 			}
+			if l.credit > -7 || l.credit < -15 { // of those without a baseline beside them its share so far is taken off
+				t.Errorf("%s: %+v", name, *l)
+			}
+		}
+		s.guard(name).unpass()
+		if l := s.guard(name).canary.kernel.(*rankContrast).lacking; l.credit != 0 || l.all != 0 {
+			t.Errorf("%s, in the next stage: %+v", name, *l)
 		}
 	}
 }

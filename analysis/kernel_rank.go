@@ -96,10 +96,10 @@ func newRankContrast(g *schemas.Guardrail, of ranks) *rankContrast {
 func (r *rankContrast) full(b *block) bool { return sizesReach(b, 1) && r.least(b) }
 
 func (r *rankContrast) increments(inc *increments, b *block, phi armPhi) bool {
+	if r.lacking != nil {
+		r.lacking.count(b.n, b.k)
+	}
 	if !sizesReach(b, 1) || !r.fails(inc, b) {
-		if r.lacking != nil {
-			r.lacking.spill(b.k)
-		}
 		return false
 	}
 	r.passes(inc.pass, b)
@@ -133,19 +133,20 @@ func (r *rankContrast) passes(dst []float64, b *block) {
 	}
 	excess := int64(0)
 	if r.lacking != nil {
-		excess = r.lacking.excess(b)
+		excess = r.lacking.excess()
 	}
 	if excess == 0 {
 		r.pass.of(dst, b, true)
 		return
 	}
-	test := r.pass.rank
-	if t, is := test.(tailRank); is {
-		test = t.TopK // the law that others share is of other sizes
-	}
 	mine, theirs := r.pass.sides(b, true)
+	mine = r.lacking.add(mine, excess)
 	clear(dst) // where a tail rounds to no request
-	test.Increments(dst, r.lacking.add(mine, excess), theirs)
+	if t, is := r.pass.rank.(tailRank); is {
+		t.TopK.Increments(dst, mine, theirs) // the law that others share is of other sizes
+		return
+	}
+	r.pass.Increments(dst, mine, theirs)
 }
 
 // tailRank shares the law of a block's tail with the tests of other shifts.

@@ -367,6 +367,9 @@ func (j *Judge) feedAll(s *stream, g *guard, p *windows.Part, f feeding) {
 // feedOne gives one window of cells to a guardrail without strata.
 func (j *Judge) feedOne(g *guard, of *cells, f feeding) {
 	if !g.see(&j.window, of) {
+		if !f.unequal && !f.leave {
+			g.lack(&j.window)
+		}
 		return
 	}
 	j.choose(g)
@@ -399,6 +402,8 @@ func (j *Judge) feed(s *stream, g *guard, p *windows.Part, f feeding) {
 	for _, at := range s.strips.strata.now {
 		if g.see(&j.window, (*cells)(&at.Cells)) {
 			g.takeStratum(at.place, at.changed, &j.window, j.clock)
+		} else {
+			g.lack(&j.window)
 		}
 	}
 	g.settle(j.clock)

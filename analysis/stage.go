@@ -183,6 +183,9 @@ func (t *trial) unpass() {
 	if t.pass != nil {
 		t.pass = t.shape.mixture()
 	}
+	if r, is := t.kernel.(*rankContrast); is && r.lacking != nil {
+		r.lacking.renew()
+	}
 }
 
 // replan tells the checks of the traffic which shares are planned for the serving windows that come.
