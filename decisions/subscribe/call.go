@@ -3,6 +3,7 @@ package subscribe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"time"
@@ -38,10 +39,7 @@ func (f *follower) call(ctx context.Context, d Delivery) error {
 			}
 			return err
 		case m := <-f.inbox:
-			if len(f.held) == inboxSize { // only a newer one matters: repeats must not stand in its way
-				f.held = f.held[1:]
-			}
-			f.held = append(f.held, m)
+			f.hold(m)
 			if !overtaken && f.ends(m, &d.Decision) {
 				overtaken, f.overtaken = true, versionOf(&d.Decision)
 				grace.Reset(overtakenGrace)
@@ -50,6 +48,30 @@ func (f *follower) call(ctx context.Context, d Delivery) error {
 			end(errOvertaken)
 		}
 	}
+}
+
+// hold keeps what arrives during a call. Beyond what there is room for, what goes is the first that is worth nothing: a repetition, what is not to be obeyed, or of which a newer one says all.
+// Where there is none, the oldest goes.
+func (f *follower) hold(m message) {
+	f.held = append(f.held, m)
+	if len(f.held) <= inboxSize {
+		return
+	}
+	all := make([]*schemas.Decision, len(f.held))
+	var newer []*schemas.Decision // what is asked again brings no decision of its own
+	for i := range f.held {
+		if all[i] = f.newer(f.held[i]); all[i] != nil && !f.held[i].again {
+			newer = append(newer, all[i])
+		}
+	}
+	at := slices.IndexFunc(all, func(d *schemas.Decision) bool {
+		return d == nil || versionOf(d).Compare(f.seen) <= 0 || slices.ContainsFunc(newer, func(n *schemas.Decision) bool { return f.takesOver(n, d) && saysAll(n, d, f.o.Consumer) })
+	})
+	if at < 0 {
+		at = 0
+		f.o.OnError(fmt.Errorf("model %s: %d messages wait for the handler, the oldest of them (decision %s) is dropped", f.model, inboxSize, all[0].ID))
+	}
+	f.held = slices.Delete(f.held, at, at+1)
 }
 
 // ends reports whether a message is a newer decision for which a call is ended: one that takes its place, and orders anything else.

@@ -51,9 +51,10 @@ type follower struct {
 	trust    schemas.Trust // learned; Options.Trust comes first
 	position Position
 	seen     Version // the highest verified one
-	// routeSeen is the one that the route document last held, routeWritten that writing, askedWritten that of what was asked again last.
+	// routeSeen is the one that the route document last held, routeWritten that writing, routeRefused the last one that wasn't to be obeyed, askedWritten that of what was asked again last.
 	routeSeen    Version
 	routeWritten writing
+	routeRefused writing
 	askedWritten writing
 	// aside is a route document that came before any key was learned.
 	aside    *message
@@ -133,7 +134,12 @@ func (f *follower) consider(ctx context.Context, m message) {
 	}
 	decision, err := f.verified(m)
 	if err != nil {
-		f.o.OnError(fmt.Errorf("model %s: a decision is not obeyed: %w", f.model, err))
+		if !m.route || m.written != f.routeRefused { // it is read again whenever a reader begins
+			f.o.OnError(fmt.Errorf("model %s: a decision is not obeyed: %w", f.model, err))
+		}
+		if m.route {
+			f.routeRefused = m.written
+		}
 		return
 	}
 	if aside := f.aside; aside != nil {

@@ -155,6 +155,33 @@ func TestManyBehind(t *testing.T) {
 	})
 }
 
+// TestManyDuringACall: where more come during a call than there is room for, what goes is a repetition, or what a newer one says all of, not the split that is to be.
+func TestManyDuringACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		position := Position{}
+		returns := make(chan struct{})
+		l := alone(t, Options{Trust: schemas.NewTrust(key(1).Public())}, &position, func(_ context.Context, d Delivery) error {
+			if d.Decision.Seq == 2 {
+				<-returns // whatever its context says
+			}
+			return nil
+		})
+		defer l.stop()
+		l.arrives(splits(t, 1, 2, 7500))
+		l.arrives(splits(t, 1, 3, 0))
+		for seq := int64(4); seq < 4+2*inboxSize; seq++ {
+			l.arrives(holds(t, 1, seq))
+			l.arrives(splits(t, 1, 2, 7500))
+		}
+		close(returns)
+		synctest.Wait()
+		same(t, "calls", l.called(), "1.2, 1.3, 1.35")
+		if want := (Position{Applied: Version{1, 35}, Routes: Version{1, 3}}); position != want {
+			t.Errorf("position %v, want %v", position, want)
+		}
+	})
+}
+
 // TestOrderBehind: what waits behind a decision that failed is carried out in the order of its versions, in whatever order it arrived.
 func TestOrderBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -18,12 +18,12 @@ const (
 	reopenAfter = time.Second
 	// readerKept is how long the server remembers a reader that has gone.
 	readerKept = time.Minute
+	// onceKept is that of one that reads only what stands there.
+	onceKept = 5 * time.Second
 )
 
 // readRoutes puts the model's route document, then its changes, into the inbox until the context ends.
-func (f *follower) readRoutes(ctx context.Context) {
-	f.keep(ctx, "route document", func(ctx context.Context) error { return f.watchRoutes(ctx, f.openLog) })
-}
+func (f *follower) readRoutes(ctx context.Context) { f.keep(ctx, "route document", f.watchRoutes) }
 
 // readLog puts the model's last decision, then new ones, into the inbox until the context ends; the route document comes first.
 func (f *follower) readLog(ctx context.Context) {
@@ -55,22 +55,29 @@ func (f *follower) keep(ctx context.Context, what string, read func(context.Cont
 	}
 }
 
-func (f *follower) watchRoutes(ctx context.Context, caughtUp func()) error {
-	key, err := schemas.RouteKey(f.model)
+func (f *follower) watchRoutes(ctx context.Context) error {
+	from, err := f.routes()
 	if err != nil {
 		return err
 	}
-	return f.watchKey(ctx, key, message{route: true}, caughtUp)
+	from.caughtUp = f.openLog
+	return f.read(ctx, from)
 }
 
-// watchKey puts the value of a key of the bucket, if it has one, and its changes, until the context ends; m says where it is from. It doesn't watch as a bucket's own
+// routes is where the route document stands.
+func (f *follower) routes() (origin, error) {
+	key, err := schemas.RouteKey(f.model)
+	return f.entry(key, message{route: true}), err
+}
+
+// entry is where a key of the bucket stands, whose value is put; m says of what. It isn't watched as a bucket's own
 // client does: what that asks for in NATS (flow control) is more than a router need be permitted, and where it isn't, it hears nothing more after some MB.
-func (f *follower) watchKey(ctx context.Context, key string, m message, caughtUp func()) error {
-	return f.read(ctx, origin{stream: "KV_" + schemas.RoutesBucket, subject: "$KV." + schemas.RoutesBucket + "." + key, caughtUp: caughtUp, give: func(entry jetstream.Msg, w writing) error {
+func (f *follower) entry(key string, m message) origin {
+	return origin{stream: "KV_" + schemas.RoutesBucket, subject: "$KV." + schemas.RoutesBucket + "." + key, give: func(ctx context.Context, entry jetstream.Msg, w writing) error {
 		m.written = w
 		f.putEntry(ctx, entry, m)
 		return nil
-	}})
+	}}
 }
 
 // readAgain puts what is asked again without routes into the inbox until the context ends: the last of it, then what comes.
@@ -83,7 +90,7 @@ func (f *follower) watchAgain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.watchKey(ctx, key, message{again: true}, func() {})
+	return f.read(ctx, f.entry(key, message{again: true}))
 }
 
 // openLog lets the log be read; only readRoutes calls it.
@@ -118,32 +125,35 @@ func (f *follower) watchLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	first := true
-	return f.read(ctx, origin{stream: schemas.StreamName, subject: subject, caughtUp: func() {}, give: func(m jetstream.Msg, _ writing) error {
-		if first && !asksSplit(m.Data()) {
-			if err := f.routesNow(ctx); err != nil {
-				return err
+	read := false
+	return f.read(ctx, origin{stream: schemas.StreamName, subject: subject, give: func(ctx context.Context, m jetstream.Msg, _ writing) error {
+		if !read {
+			err := f.routesNow(ctx)
+			if err != nil && !asksSplit(m.Data()) {
+				return fmt.Errorf("the route document, which comes before it: %w", err)
 			}
+			read = err == nil
 		}
-		first = false
 		f.put(ctx, fromLog(m))
 		return nil
 	}})
 }
 
-// routesNow puts the route document as it stands. Behind a lost connection the last decision of the log may ask for no split, and an older one, which the log doesn't give any more, for the
+// routesNow puts the route document as it stands, before the log's first message. Behind a lost connection that may ask for no split, and an older decision, which the log doesn't give any more, for the
 // split that is to be: once the newer one was carried out, that would be passed over for good.
 func (f *follower) routesNow(ctx context.Context) error {
-	reading, read := context.WithCancel(ctx)
-	defer read()
-	err := f.watchRoutes(reading, read)
-	if errors.Is(err, jetstream.ErrStreamNotFound) { // the log is all that there is
+	from, err := f.routes()
+	if err != nil {
+		return err
+	}
+	from.standing = true
+	if err = f.read(ctx, from); errors.Is(err, jetstream.ErrStreamNotFound) { // the log is all that there is
 		return nil
 	}
 	return err
 }
 
-// asksSplit reports whether a message, of which nothing is verified yet, asks for a split.
+// asksSplit reports whether a message, of which nothing is verified yet, asks for a split: a bucket that doesn't answer is not to hold up a rollback.
 func asksSplit(body []byte) bool {
 	d, err := schemas.DecodeDecision(body)
 	return err == nil && moves(d)
@@ -152,8 +162,9 @@ func asksSplit(body []byte) bool {
 // An origin is one subject of a stream.
 type origin struct {
 	stream, subject string
-	give            func(jetstream.Msg, writing) error
-	caughtUp        func() // what stood there at the beginning was read, or nothing did
+	give            func(context.Context, jetstream.Msg, writing) error
+	caughtUp        func() // where set: what stood there at the beginning was read, or nothing did
+	standing        bool   // only that is read
 }
 
 // operation is the header of a key's value that is none: the key was deleted.
@@ -161,10 +172,14 @@ const operation = "KV-Operation"
 
 // read gives the last message that stands there, and new ones, until the context ends, or it isn't safe to read on (package reader).
 func (f *follower) read(ctx context.Context, from origin) error {
+	kept := readerKept
+	if from.standing {
+		kept = onceKept
+	}
 	return reader.Read(ctx, f.js, reader.Query{
-		Stream: from.stream, Subjects: []string{from.subject}, Kept: readerKept, Timeout: f.o.Timeout, CaughtUp: from.caughtUp,
+		Stream: from.stream, Subjects: []string{from.subject}, Kept: kept, Timeout: f.o.Timeout, CaughtUp: from.caughtUp, Standing: from.standing,
 		Give: func(m jetstream.Msg, meta *jetstream.MsgMetadata) (bool, error) {
-			return false, from.give(m, writing{meta.Sequence.Stream, meta.Timestamp.UnixNano()})
+			return false, from.give(ctx, m, writing{meta.Sequence.Stream, meta.Timestamp.UnixNano()})
 		},
 	})
 }

@@ -2,6 +2,7 @@ package subscribe
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,45 +24,82 @@ type lateRoutes struct {
 
 func (l *lateRoutes) CreateConsumer(ctx context.Context, stream string, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
 	if l.late.Load() && stream == "KV_"+schemas.RoutesBucket {
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(1500 * time.Millisecond)
 	}
 	return l.JetStream.CreateConsumer(ctx, stream, config)
 }
 
 // TestSplitBehindALostConnection: what was decided while the connection was lost is carried out in its order, also where the last of it asks for no split, and the log is read before the route document.
 func TestSplitBehindALostConnection(t *testing.T) {
-	bubble(t, func(t *testing.T, j *judge) {
-		conn, err := nats.Connect("", nats.InProcessServer(inProcess{j}), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second), nats.ReconnectBufSize(-1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		j.conns = append(j.conns, conn)
-		js, err := jetstream.New(conn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		late := &lateRoutes{JetStream: js}
-		r := &router{}
-		o := Options{Conn: conn, Models: []string{model}, Consumer: "eu", Instance: "a", Trust: schemas.NewTrust(key(1).Public()), Store: Memory(), Timeout: 2 * time.Second, OnError: func(error) {}}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		f := &follower{o: &o, js: late, model: model, handle: r.handle, trust: o.Trust, inbox: make(chan message, inboxSize), routesRead: make(chan struct{})}
-		go func() { done <- runAll(ctx, conn, &o, []*follower{f}) }()
-		synctest.Wait()
-		j.take(applied(1, weight), prepared(1))
-		dir := j.server.Load().StoreDir()
-		j.stop()
-		_ = <-j.done
-		j.halt()
-		time.Sleep(10 * time.Second)
-		j.begin(dir[:strings.LastIndex(dir, "/jetstream")])
-		late.late.Store(true)
-		j.take(verdict(decisions.VerdictRollback), applied(2))
-		time.Sleep(2 * time.Minute)
-		same(t, "given", r.given(), "1.1 start, 1.2 start, 1.3 rollback, 2.1 start")
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	for _, forged := range []bool{false, true} {
+		t.Run(fmt.Sprint("forged=", forged), func(t *testing.T) {
+			bubble(t, func(t *testing.T, j *judge) { splitsWhileAway(t, j, forged) })
+		})
+	}
+}
+
+// splitsWhileAway decides a rollback while a router's connection is lost, and something without a split behind it. forged: that comes only once the connection is back, and an unsigned copy of the rollback stands last in the log
+// until then.
+func splitsWhileAway(t *testing.T, j *judge, forged bool) {
+	conn, err := nats.Connect("", nats.InProcessServer(inProcess{j}), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second), nats.ReconnectBufSize(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.conns = append(j.conns, conn)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := &lateRoutes{JetStream: js}
+	r := &router{}
+	o := Options{Conn: conn, Models: []string{model}, Consumer: "eu", Instance: "a", Trust: schemas.NewTrust(key(1).Public()), Store: Memory(), Timeout: 2 * time.Second, OnError: func(error) {}}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	f := &follower{o: &o, js: late, model: model, handle: r.handle, trust: o.Trust, inbox: make(chan message, inboxSize), routesRead: make(chan struct{})}
+	go func() { done <- runAll(ctx, conn, &o, []*follower{f}) }()
+	synctest.Wait()
+	j.take(applied(1, weight), prepared(1))
+	dir := j.server.Load().StoreDir()
+	j.stop()
+	_ = <-j.done
+	j.halt()
+	time.Sleep(10 * time.Second)
+	j.begin(dir[:strings.LastIndex(dir, "/jetstream")])
+	late.late.Store(true)
+	j.take(verdict(decisions.VerdictRollback))
+	if forged {
+		j.copies()
+		time.Sleep(1300 * time.Millisecond) // the connection is back, and the route document not yet read
+	}
+	j.take(applied(2))
+	time.Sleep(2 * time.Minute)
+	same(t, "given", r.given(), "1.1 start, 1.2 start, 1.3 rollback, 2.1 start")
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// copies puts the log's last decision behind it, without a signature.
+func (j *judge) copies() {
+	j.t.Helper()
+	js, err := jetstream.New(j.connect())
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	subject, err := schemas.DecisionSubject(model)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	stream, err := js.Stream(j.t.Context(), schemas.StreamName)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	last, err := stream.GetLastMsgForSubject(j.t.Context(), subject)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	if _, err := js.Publish(j.t.Context(), subject, last.Data); err != nil {
+		j.t.Fatal(err)
+	}
 }

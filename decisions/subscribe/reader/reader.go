@@ -30,6 +30,7 @@ type Query struct {
 	Kept     time.Duration // for how long the server remembers a reader that has gone
 	Timeout  time.Duration // of each call to NATS
 	Headers  bool          // messages come without what they carry
+	Standing bool          // only what stands there is read, and it is an error where that doesn't come
 	// CaughtUp, where set, is called once: what stood there at the beginning was given, or nothing did.
 	CaughtUp func()
 	// Give takes a message, and says whether that was all.
@@ -76,10 +77,10 @@ func read(ctx context.Context, js jetstream.JetStream, q *Query) (given bool, er
 	}
 	defer messages.Stop()
 	r := reading{q: q, messages: messages, stood: consumer.CachedInfo().NumPending}
-	if r.caughtUp = q.CaughtUp == nil; r.stood == 0 {
+	if r.caughtUp = q.CaughtUp == nil && !q.Standing; r.stood == 0 {
 		r.catchUp()
 	}
-	for {
+	for !q.Standing || !r.caughtUp {
 		m, meta, err := r.next(ctx)
 		if err != nil {
 			return false, fmt.Errorf("%w: %w", ErrBrokenOff, err)
@@ -91,6 +92,7 @@ func read(ctx context.Context, js jetstream.JetStream, q *Query) (given bool, er
 			r.catchUp()
 		}
 	}
+	return true, nil
 }
 
 // open makes a consumer of one's own: in memory, so that none outlives its server, and is found in a backup.
@@ -139,7 +141,7 @@ func (r *reading) wait(ctx context.Context) (jetstream.Msg, error) {
 	first, cancel := context.WithTimeout(ctx, r.q.Timeout)
 	defer cancel()
 	m, err := r.messages.Next(jetstream.NextContext(first))
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && !r.q.Standing {
 		r.catchUp()
 		return r.messages.Next(jetstream.NextContext(ctx))
 	}
@@ -147,8 +149,8 @@ func (r *reading) wait(ctx context.Context) (jetstream.Msg, error) {
 }
 
 func (r *reading) catchUp() {
-	if !r.caughtUp {
-		r.caughtUp = true
+	if !r.caughtUp && r.q.CaughtUp != nil {
 		r.q.CaughtUp()
 	}
+	r.caughtUp = true
 }

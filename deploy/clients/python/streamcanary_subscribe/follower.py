@@ -107,6 +107,7 @@ class Follower:
         self._position: Position = options.store.load(model)
         self._seen = self._position.applied  # the highest verified one
         self._route_seen, self._route_written = Version(), (0, 0.0)  # the one that the route document last held, and that writing
+        self._route_refused = (0, 0.0)  # the last writing that wasn't to be obeyed
         self._asked_written = (0, 0.0)  # the writing of what was asked again last
         self._overtaken = Version()  # the last one that was being carried out when a newer one came: it is not called again
         self._restored = False  # the routes in force were handed over in this run
@@ -133,15 +134,16 @@ class Follower:
         """Puts what is asked again into the inbox: the last of it, then what comes."""
         await self._again_reader.run(self._put_again, lambda err: self._tell(str(err)))
 
-    async def _before_log(self, m: Any) -> None:
-        """Puts the route document as it stands, where the log begins with a decision that asks for no split. Behind a lost connection an older one, which the log doesn't give any more, may ask
-        for the split that is to be: once the newer one was carried out, that would be passed over for good."""
+    async def _before_log(self, m: Any) -> bool:
+        """Puts the route document as it stands, before the log's first message, and reports whether it could. Behind a lost connection that may ask for no split, and an older decision, which the log
+        doesn't give any more, for the split that is to be: once the newer one was carried out, that would be passed over for good. A bucket that doesn't answer holds up nothing that asks for a split."""
         try:
-            asks = _moves(decode_decision(m.data, self._model))  # nothing of it is verified yet
-        except DecodeError:
-            asks = False
-        if not asks:
             await self._routes_reader.now(self._put_route)
+            return True
+        except Exception:
+            if not _asks_split(m.data, self._model):
+                raise
+            return False
 
     async def _put_route(self, m: Any) -> None:
         await self._put_entry(m, again=False)
@@ -208,8 +210,12 @@ class Follower:
 
     async def _consider(self, m: Message) -> None:
         """Decides what a message is worth: nothing, an answer, or a call of the handler."""
+        if m.route and m.written == self._route_refused:
+            return  # it is read again whenever a reader begins
         d = self._verified(m)
         if d is None:
+            if m.route:
+                self._route_refused = m.written
             return
         version = _version(d)
         again = self._asks_again(version, m)
@@ -334,11 +340,21 @@ class Follower:
         """Lets a message that came while the handler works wait, and reports whether the call is ended for it. What isn't to be obeyed doesn't wait."""
         if self._verified(m) is None:
             return False
-        if len(self._waiting) == WAITING:
-            self._waiting.popleft()
-            self._tell(f"{WAITING} messages wait for the handler, the oldest is dropped")
         self._waiting.append(m)
+        if len(self._waiting) > WAITING:
+            self._make_room()
         return self._ends(m, d)
+
+    def _make_room(self) -> None:
+        """Drops the first message that is worth nothing of those that wait for the handler: a repetition, or of which a newer one says all. Where there is none, the oldest goes."""
+        waiting, consumer = [self._verified(m) for m in self._waiting], self._o.consumer
+        newer = [d for d, m in zip(waiting, self._waiting) if d is not None and not m.again]  # what is asked again brings no decision of its own
+        for at, d in enumerate(waiting):
+            if d is None or _version(d) <= self._seen or any(_takes_over(n, d, consumer) and _says_all(n, d, consumer) for n in newer):
+                del self._waiting[at]
+                return
+        self._waiting.popleft()
+        self._tell(f"{WAITING} messages wait for the handler, the oldest of them (decision {(waiting[0] or {}).get('id')}) is dropped")
 
     def _ends(self, m: Message, d: Dict[str, Any]) -> bool:
         """Whether a message is a newer decision for which a call is ended: one that takes its place, and orders anything else."""
@@ -441,6 +457,14 @@ def _says_split(newer: Dict[str, Any], older: Dict[str, Any]) -> bool:
 def _moves(d: Dict[str, Any]) -> bool:
     """Whether a decision asks for a split."""
     return bool(d.get("routes")) and d["mode"] == "enforce"
+
+
+def _asks_split(body: bytes, model: str) -> bool:
+    """Whether a message, of which nothing is verified yet, asks for a split."""
+    try:
+        return _moves(decode_decision(body, model))
+    except Exception:  # whatever somebody may have written there
+        return False
 
 
 def _orders_same(newer: Dict[str, Any], older: Dict[str, Any], consumer: str) -> bool:

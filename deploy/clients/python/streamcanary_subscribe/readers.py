@@ -17,8 +17,9 @@ from .decision import MAX_DECISION_BYTES
 from .trust import decode_base64
 
 REOPEN_AFTER = 1.0  # seconds before a reader that failed begins again
+_NO_STREAM = 10059  # JetStream's code for a stream that isn't there
 _IDLE = 2.0  # seconds without a message after which it is looked whether any was lost, or the reader is gone
-_KEPT = 60.0  # seconds for which the server remembers a reader that doesn't ask
+_KEPT, _ONCE_KEPT = 60.0, 5.0  # seconds for which the server remembers a reader that doesn't ask; and one that reads only what stands there
 _MAX_SIGNED_BYTES = MAX_DECISION_BYTES // 3 * 4 + 4096
 
 
@@ -42,10 +43,10 @@ class Reader:
     """Reads one subject of a stream: the last message that stands there, and then new ones. Whatever breaks it off, it begins again, with what stands there then, and never behind the
     number that it had; so nothing that matters is missed, also in a stream that was made anew, or restored from an older backup. Its consumer is in the server's memory alone, so it is gone then."""
 
-    def __init__(self, js: JetStreamContext, stream: str, subject: str, ready: Callable[[], Awaitable[None]], before: "Optional[Callable[[Msg], Awaitable[None]]]" = None):
+    def __init__(self, js: JetStreamContext, stream: str, subject: str, ready: Callable[[], Awaitable[None]], before: "Optional[Callable[[Msg], Awaitable[bool]]]" = None):
         self._js, self._stream, self._subject = js, stream, subject
         self._ready = ready  # returns where the server answers, and raises where it doesn't
-        self._before = before  # is given the first message each time that it begins, before that is put
+        self._before = before  # is given the first message each time that it begins, before that is put, and later ones until it says that that is enough
         self.caught_up = asyncio.Event()  # what stood there at the beginning was read
 
     async def run(self, put: Callable[[Msg], Awaitable[None]], on_error: Callable[[Exception], None]) -> None:
@@ -65,30 +66,31 @@ class Reader:
         """Puts the message that stands there now, if one does."""
         try:
             await self._read(put, once=True)
-        except NotFoundError:
-            pass  # there is no such stream
+        except NotFoundError as err:
+            if err.err_code != _NO_STREAM:  # its consumer may be gone, with a server that was restarted
+                raise
 
     async def _read(self, put: Callable[[Msg], Awaitable[None]], once: bool = False) -> None:
         await self._ready()  # what is asked without a connection is kept, and all of it carried out with the next one: a consumer for each try
-        config = ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, ack_policy=AckPolicy.NONE, inactive_threshold=_KEPT, mem_storage=True, num_replicas=1)
+        config = ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, ack_policy=AckPolicy.NONE, inactive_threshold=_ONCE_KEPT if once else _KEPT, mem_storage=True, num_replicas=1)
         reader = await self._js.pull_subscribe(self._subject, stream=self._stream, config=config)
         try:
             if not (await reader.consumer_info()).num_pending:
                 self.caught_up.set()
                 if once:
                     return
-            count = 0
+            count, ready = 0, self._before is None or once
             while True:
                 message = await self._next(reader, count)
                 if message is None:
                     if once:
-                        return  # what stood there was taken away since
+                        raise _Lost("what stands there did not come")
                     continue
                 count += 1
                 if message.metadata.sequence.consumer != count:
                     raise _Lost(f"message {count} of the reader did not come")
-                if count == 1 and self._before is not None:
-                    await self._before(message)
+                if self._before is not None and not ready:
+                    ready = await self._before(message)
                 await put(message)
                 self.caught_up.set()
                 if once:
