@@ -370,7 +370,7 @@ func (s *State) MutedUntilMs() int64 {
 // MutedText is what counts nothing at a wall time behind a rollback that is carried out, for a person; "": nothing is muted. Until then the guardrails themselves say it.
 func (s *State) MutedText(wallMs int64) string {
 	until := s.MutedUntilMs()
-	if s.Saga == nil || !s.Saga.Done() || until <= wallMs {
+	if s.Saga == nil || !s.Saga.Done() || until <= wallMs || len(s.Beyond) > 0 { // what is beyond its limit counts
 		return ""
 	}
 	return fmt.Sprintf("%s nothing of %s, which has its traffic back, until its cache is warm, at the latest until %s", agreed(s.Terms.Cache.Mute, "counts", "count"), s.Terms.Baseline, schemas.Time(until))

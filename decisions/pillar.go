@@ -149,6 +149,15 @@ func failedNames(all []Pillar) []string {
 	return names
 }
 
+// passPillars notes which pillars a way back has gone past: while these go on to fail, they are no news, and hold nothing.
+func (t *turn) passPillars(all []Pillar) {
+	for i := range all {
+		if p := &all[i]; p.State == PillarFailed {
+			t.s.Watched = append(t.s.Watched, Watched{Name: p.Name, State: PillarFailed, SinceMs: t.in.WallMs, Found: p.Found, Baseline: p.Baseline, Waived: true})
+		}
+	}
+}
+
 // pillarNamed is how a pillar that fails is named among what stands, and what a person went past.
 func pillarNamed(name PillarName) string { return "pillar " + string(name) }
 

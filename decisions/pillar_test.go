@@ -87,6 +87,16 @@ func TestBackPastPillars(t *testing.T) {
 	if s.Status == StatusRefused || d.Phase == schemas.PhaseAbort || !slices.Equal(d.Override, []string{"pillar registry", "pillar output"}) || !strings.HasPrefix(d.Reason.Sentence, "Rollout ranker-42 begins, by override past pillar registry, pillar output: ") {
 		t.Errorf("status %s, past %q: %s", s.Status, d.Override, d.Reason.Sentence)
 	}
+	still := []Pillar{NewPillar(PillarRegistry, PillarFailed, []string{"no answer"}), NewPillar(PillarOutput, PillarUnknown, []string{"no answer"})}
+	s, words := fold(t, in, ack(2, 1, "eu", schemas.AckPrepared), Input{Kind: InputPillars, WallMs: 400_000, Pillars: &Checked{Pillars: still}})
+	if s.gone() != nil || s.Hold != nil || strings.Contains(strings.Join(words, "\n"), "pillar") {
+		t.Errorf("what was gone past holds, or is told: %q", words)
+	}
+	s, words = fold(t, in, ack(2, 1, "eu", schemas.AckPrepared), Input{Kind: InputPillars, WallMs: 400_000, Pillars: &Checked{Pillars: []Pillar{NewPillar(PillarRegistry, PillarHeld, nil)}}},
+		Input{Kind: InputPillars, WallMs: 800_000, Pillars: &Checked{Pillars: still[:1]}})
+	if len(s.gone()) != 1 || s.Hold == nil || !slices.Contains(words, "!pillar-failed") {
+		t.Errorf("what fails anew doesn't hold: %q", words)
+	}
 	in.Applied.Terms.Back = nil
 	if s, _ = Step(State{}, in); s.Status != StatusRefused {
 		t.Errorf("what doesn't go back is %s", s.Status)

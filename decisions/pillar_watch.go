@@ -212,7 +212,7 @@ func (s *State) WatchedTexts() []string {
 		if w.State == PillarFailed {
 			waived := ""
 			if w.Waived {
-				waived = ", and a person resumed the rollout all the same"
+				waived = ", and a person has gone past it"
 			}
 			all = append(all, fmt.Sprintf("%s: FAILED since %s%s: %s", w.Name, at(w.SinceMs), waived, strings.Join(w.Found, "; ")))
 		} else if w.SinceMs > 0 {

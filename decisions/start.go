@@ -30,6 +30,7 @@ func (t *turn) applied(a *Applied) {
 	}
 	t.s.Retired, t.s.Replaced, t.s.ReplacedToo, t.s.BeyondTold = nil, nil, nil, nil
 	over := slices.Concat(a.Override, failedNames(a.Pillars)) // of a way back alone; another one doesn't start
+	t.passPillars(a.Pillars)
 	d := draft{
 		action: schemas.ActionStart, severity: schemas.Info, actor: a.Actor, override: over,
 		reason: schemas.Reason{Code: "applied", Sentence: fmt.Sprintf("Rollout %s begins%s: canary %s against baseline %s of model %s.",

@@ -105,7 +105,7 @@ func (c *court) takeSpec(ctx context.Context, s bus.Spec) error {
 		if found, known, err = c.inspect(ctx, s, &a, r); !known {
 			return err
 		}
-		err = c.mayStart(found, &a, d, other)
+		err = c.mayStart(found, &a, r, other)
 	}
 	switch {
 	case err != nil:
@@ -266,7 +266,7 @@ func (c *court) apply(ctx context.Context, x *handed, r *schemas.Rollout, found 
 		return nil
 	}
 	terms := decisions.TermsOf(r.Walked())
-	terms.Program, terms.Application, terms.Back = c.program, a.ID, c.backOf(a)
+	terms.Program, terms.Application, terms.Back = c.program, a.ID, c.backOf(a, r)
 	if c.dry {
 		terms.Sinks = decisions.SinkTerms{Dry: c.waitsInVain(r)}
 	}
@@ -296,15 +296,17 @@ func (c *court) apply(ctx context.Context, x *handed, r *schemas.Rollout, found 
 	return nil
 }
 
-// backOf is what an application goes back from. Whether its state can be read is known here, whatever the application says.
-func (c *court) backOf(a *Application) *decisions.Back {
+// backOf is what an application goes back from. Whether its state can be read is known here, whatever the application says, and only what leads back goes past anything.
+func (c *court) backOf(a *Application, r *schemas.Rollout) *decisions.Back {
 	back := a.Back.Kept()
 	if back == nil {
 		return nil
 	}
-	if d := c.desks[back.Rollout]; d != nil {
+	d := c.desks[back.Rollout]
+	if d != nil {
 		back.Unreadable = back.Unreadable || decisions.BackOf(&d.head.State).Unreadable
 	}
+	back.Override = back.Override && d != nil && d.rollout.Model == r.Model && d.rollout.Baseline == r.Canary && d.rollout.Canary == r.Baseline
 	return back
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/actuators"
@@ -59,6 +60,9 @@ type inspection struct {
 	failed  error // to ask it
 }
 
+// backAsks is for how long registries are asked where somebody goes back whatever they say: users wait for it.
+const backAsks = 3 * time.Second
+
 // inspect returns what was found of an application's pillars, and has the journal read where nothing else knows which epochs the model has had. Where that isn't known yet it has them checked, by a goroutine of its own since registries
 // may take their time, and the application is taken again when that is done (inspected).
 func (c *court) inspect(ctx context.Context, s bus.Spec, a *Application, r *schemas.Rollout) ([]decisions.Pillar, bool, error) {
@@ -72,6 +76,9 @@ func (c *court) inspect(ctx context.Context, s bus.Spec, a *Application, r *sche
 	x := &inspection{spec: s, id: a.ID, model: r.Model, asked: asks}
 	c.inspections[s.Rollout] = x
 	query := pillars.Query{Pillars: &r.Pillars, Documents: a.Documents, Pins: c.pins(r.Model)}
+	if c.backOf(a, r).PastPillars() {
+		query.Within = backAsks
+	}
 	done := *x
 	c.inspectors.Go(func() {
 		if !r.Pillars.None() {
@@ -133,9 +140,10 @@ func (c *court) inspectionEnds(ctx context.Context, x inspection) error {
 
 // mayStart refuses an application at the door whose pillars failed, where something is under way that goes on. Else the refusal is a decision of its own:
 // the journal has what was found, and everybody hears of it.
-func (c *court) mayStart(found []decisions.Pillar, a *Application, d, other *desk) error {
+func (c *court) mayStart(found []decisions.Pillar, a *Application, r *schemas.Rollout, other *desk) error {
+	d := c.desks[r.Name]
 	why := decisions.FailedPillars(found)
-	if why == "" || a.Back.PastPillars() || (d == nil || finished(&d.head)) && other == nil {
+	if why == "" || c.backOf(a, r).PastPillars() || (d == nil || finished(&d.head)) && other == nil {
 		return nil
 	}
 	return errors.New(why)

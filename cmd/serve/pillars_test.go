@@ -34,8 +34,17 @@ func (l *library) goes(away bool) {
 	l.away = away
 }
 
+func (l *library) hangs(slow time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slow = slow
+}
+
 func (l *library) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	time.Sleep(l.slow)
+	l.mu.Lock()
+	slow := l.slow
+	l.mu.Unlock()
+	time.Sleep(slow)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.away {
@@ -110,14 +119,17 @@ func TestStoriesOfPillars(t *testing.T) {
 			v.apply("story", rolloutWith(atOnce+registered), past)
 			v.epoch(5, decisions.StatusRefused)
 		}},
-		"back-while-the-registry-is-away": {atOnce + registered, func(v *village) {
+		"back-while-the-registry-hangs": {atOnce + registered, func(v *village) {
 			v.status(decisions.StatusRefused) // MLflow is away
 			l := &library{answers: map[string]string{"v1": readyV1, "v2": readyV2}}
 			v.lends(l)
 			v.apply("story", rolloutWith(atOnce+registered))
 			v.epoch(2, decisions.StatusPromoted)
 			v.steady(10)
-			l.goes(true)
+			l.hangs(time.Minute) // it is asked for 3 s then
+			forward := strings.Replace(rolloutWith(atOnce+registered), "name: story", "name: other", 1)
+			v.apply("other", forward, func(a *Application) { a.Override, a.Back = true, &decisions.Back{Rollout: "story", Override: true} })
+			v.untilOf("other", "what doesn't lead back is refused", func(s *decisions.State) bool { return s.Status == decisions.StatusRefused })
 			text, name, err := schemas.WayBack([]byte(rolloutWith(atOnce + registered)))
 			v.must(err)
 			for _, past := range []bool{false, true} {
@@ -129,7 +141,7 @@ func TestStoriesOfPillars(t *testing.T) {
 			_, err = v.bus.Ask(v.Context(), name, &schemas.Command{ID: "back", Do: "promote", By: "ada", Comment: "users complain"}, "")
 			v.must(err)
 			v.untilOf(name, "it is promoted", func(s *decisions.State) bool { return s.Status == decisions.StatusPromoted })
-			v.steady(10)
+			v.wait(2 * time.Minute) // until MLflow's last answer, which nobody waits for
 		}},
 		"requests-that-do-not-fit": {atOnce + withRequests, func(v *village) {
 			v.status(decisions.StatusRefused) // the application came without its files

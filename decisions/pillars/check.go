@@ -30,6 +30,8 @@ type Query struct {
 	Offline bool
 	// Running: the rollout runs, and held these before. Whoever can't be asked is no failure then: it is unknown.
 	Running bool
+	// Within is how long all of it may take, at most the constant; 0: that.
+	Within time.Duration
 }
 
 // check is one call of Check.
@@ -38,9 +40,13 @@ type check struct {
 	Query
 }
 
-// Check returns what it found of each pillar that is named, in a fixed order. It never takes longer than Within.
+// Check returns what it found of each pillar that is named, in a fixed order. It never takes longer than Within, or q says.
 func Check(ctx context.Context, r Registries, q Query) []decisions.Pillar {
-	ctx, cancel := context.WithTimeout(ctx, Within)
+	within := Within
+	if q.Within > 0 {
+		within = min(within, q.Within)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("no answer in the %s that asking all may take", within))
 	defer cancel()
 	c := check{r, q}
 	var all []decisions.Pillar

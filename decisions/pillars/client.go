@@ -197,7 +197,7 @@ func (c *Client) silent(ctx context.Context, err error) error {
 	case !errors.As(err, &late) || !late.Timeout():
 		return err
 	case ctx.Err() != nil:
-		return fmt.Errorf("no answer in the %s that asking all may take", Within)
+		return context.Cause(ctx)
 	}
 	return fmt.Errorf("no answer within %s", c.endpoint.Timeout)
 }
