@@ -83,14 +83,14 @@ func delayExperiments() []Experiment {
 	for _, d := range delays {
 		r := &race{
 			windows: lawWindows, scene: func(int) scene { return d.scene() },
-			methods: slices.Concat([]Method{verdict}, rateKernels(), zTests[:2], sequentialPeers, []Method{groupSequential, hypergeometric}),
+			methods: slices.Concat([]Method{verdict, unknowing}, rateKernels(), zTests[:2], sequentialPeers, []Method{groupSequential, hypergeometric}),
 			claim: Case{
 				Rollout: alone(d.guardrail, time.Second), Key: d.key, Rho0: d.rho0, Delta: d.delta, Side: d.side,
 				Alphas: []float64{guardAlpha}, Base: d.base, Phi: 1,
 			},
 			report: func(r *race) []Row { return delayRows(r, &d) },
 		}
-		about := "harm from the first window on, in a ramp from 1 % with drift; canary's predictions over the bound log(1/alpha)/KL"
+		about := "harm from the first window on, in a ramp from 1 % with drift; canary's predictions over the bound log(1/alpha)/KL; events known to be independent, as the bound takes them, but where it says otherwise"
 		if d.flat {
 			about = "harm from the first window on, 10 % the canary's, no drift: where pooled tests are allowed"
 		}

@@ -19,6 +19,13 @@ var verdict = Method{Name: "streamcanary: whole verdict", Source: "package analy
 	return v
 }}
 
+// unknowing is the same as it is shipped: nothing is known of the noise beforehand, and it is measured as it comes.
+var unknowing = Method{Name: verdict.Name + ", noise not known", Source: verdict.Source, Ours: true, start: func(c *Case) watch {
+	unknown := *c
+	unknown.Phi = 0
+	return verdict.start(&unknown)
+}}
+
 // verdictWatch is one judge for each alpha.
 type verdictWatch struct {
 	judges     []*analysis.Judge

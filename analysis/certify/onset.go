@@ -119,6 +119,9 @@ func onsetExperiments() []Experiment {
 	var all []Experiment
 	for _, o := range onsets() {
 		methods := []Method{verdict}
+		if o.phi > 0 {
+			methods = append(methods, unknowing)
+		}
 		if o.guards == "" {
 			methods = slices.Concat(methods, rateKernels()[:2], []Method{groupSequential})
 		}
@@ -127,7 +130,7 @@ func onsetExperiments() []Experiment {
 			claim:  Case{Rollout: o.rollout, Key: "error", Rho0: 1, Delta: .005, Side: +1, Alphas: []float64{o.alpha}, Base: .001, Phi: o.phi},
 			report: func(r *race) []Row { return onsetRows(r, &o) },
 		}
-		all = append(all, Experiment{Group: "onset", Name: o.name, About: "windows from the onset to the alarm", Runs: o.runsAsked, begin: r.begin})
+		all = append(all, Experiment{Group: "onset", Name: o.name, About: "windows from the onset to the alarm; events known to be independent, but where it says otherwise", Runs: o.runsAsked, begin: r.begin})
 	}
 	return all
 }
