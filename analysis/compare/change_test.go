@@ -144,3 +144,23 @@ func TestAtTheCap(t *testing.T) {
 		}
 	}
 }
+
+// TestMeanPage: the page of a mean says of which windows its interval is, and two arms alike differ by nothing.
+func TestMeanPage(t *testing.T) {
+	text := "time,arm,n,sum,squares\n"
+	for at := range 20 {
+		for _, arm := range []string{"baseline", "canary"} {
+			text += fmt.Sprintf("%d,%s,1000,%d,%d\n", at, arm, 300+at, 200)
+		}
+	}
+	got, _, err := compared(Spec{Kind: Mean, Direction: schemas.Increase, Margin: "5%", Cap: 1}, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := written(t, got)
+	for _, want := range []string{"the interval is of the windows behind the first ones, which tell the noise", "difference  +0 %, 95 % interval "} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%s\nhas no %q", page, want)
+		}
+	}
+}

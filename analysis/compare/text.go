@@ -377,6 +377,9 @@ func quantileName(q float64) string {
 // notes are what the reader must know of the file.
 func (s *Summary) notes() []string {
 	var notes []string
+	if s.Compare == Mean && (s.Lower != nil || s.Upper != nil) {
+		notes = append(notes, "the interval is of the windows behind the first ones, which tell the noise; the estimate is of all that were tested")
+	}
 	if s.Calibration != "" {
 		notes = append(notes, "the baseline differs from itself, between its units, by more than noise explains: nothing new is proven while it does")
 	}
@@ -453,7 +456,7 @@ func (s *Summary) quantity(x *float64, none string) string {
 	case s.Compare == SRM:
 		return percent(*x)
 	case s.Unit == unitRatio:
-		return fmt.Sprintf("%+.3g %%", 100*(*x-1))
+		return fmt.Sprintf("%+.3g %%", math.Round(1e8*(*x-1))/1e6) // values are counted to seven digits
 	case s.Unit == unitShare:
 		return fmt.Sprintf("%+.3g pp", 100**x)
 	}
