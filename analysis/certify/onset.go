@@ -159,11 +159,11 @@ func onsetRows(r *race, o *onset) []Row {
 		median.Note = fmt.Sprintf("before the onset in %d runs; 90 %% within %.0f windows", early, times.quantile(.9))
 		if m.Name == verdict.Name && o.median > 0 {
 			median.Bound = number(o.median)
-			median.judge(m, true, float64(*median.Value) > o.median)
+			median.judge(m, r.runs >= medianRuns, float64(*median.Value) > o.median)
 		}
 		if m.Name == verdict.Name && o.mean > 0 {
 			mean.Bound = number(o.mean)
-			mean.judge(m, true, float64(*mean.Value) > o.mean)
+			mean.judge(m, r.runs >= medianRuns, float64(*mean.Value) > o.mean)
 		}
 		rows = append(rows, median, mean)
 	}
