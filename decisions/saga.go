@@ -219,6 +219,7 @@ func (t *turn) begin(step *SagaStep, d draft) *schemas.Decision {
 		verify.State, verify.Decision, verify.DeadlineMs = StepPending, decided.ID, t.drainDueMs(t.in.WallMs)
 		at := int64(decided.EventTime)
 		t.s.Saga.Drain = Drain{RoutedMs: t.in.WallMs, FromMs: at, CleanFromMs: at, Look: Look{WallMs: t.in.WallMs, UpToMs: at}}
+		t.s.Saga.Drain.follows(t.in.WallMs)
 	}
 	return decided
 }
@@ -296,6 +297,7 @@ func (t *turn) settle(step *SagaStep, atMs int64) {
 	case StepRoute:
 		t.returned()
 		t.s.Saga.Times.Acked = schemas.Time(atMs)
+		t.s.Saga.Drain.follows(atMs)
 	case StepVerify:
 		t.returned()
 		t.s.Saga.Times.Drained = schemas.Time(atMs)

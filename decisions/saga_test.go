@@ -163,6 +163,56 @@ func TestDrainOfABacklog(t *testing.T) {
 	expect(t, words[3:], "!drain-overdue")
 }
 
+// TestDrainBeforeTheRoute: a window that routers could not have followed the rollback in yet doesn't show that the canary is served still, however late it is read.
+func TestDrainBeforeTheRoute(t *testing.T) {
+	const day = 24 * 60 * 60
+	was, by := windowsOf(5, 3, 37, 8), verdictOf(5, VerdictRollback) // decided at second 8, of what was sealed 3 s before
+	by.WallMs = 8_000
+	followed := ack(9, 3, "eu", schemas.AckApplied)
+	today := ack(day+9, 3, "eu", schemas.AckApplied)
+	today.EventMs = 0
+	settles := func(ms int64) []func(*Terms) { return []func(*Terms){func(t *Terms) { t.SettleMs = ms }} }
+	tests := []struct {
+		name    string
+		in      []Input
+		want    []string
+		nextMs  int64 // when it is looked at again; 0: it isn't
+		changes []func(*Terms)
+	}{
+		{"and nobody asks after it", append(was[:3:3], followed, expireSealed(68, 65, 8)), nil, 76_000, nil},
+		{"and nobody asks, nor says that it follows", append(was[:3:3], expireSealed(68, 65, 8)), nil, 76_000, nil},
+		{"until that has lasted", append(was[:3:3], followed, expireSealed(68, 65, 8), expireSealed(76, 73, 8)), []string{"!rollback-completed  done_unproven"}, 0, nil},
+		{"and nobody asks while answers come", append(was[:3:3], traffic(8, 37, 8), followed, traffic(9, 37, 8), expireSealed(68, 65, 10)), nil, 78_000, nil},
+		{"and after it", append(was[:3:3], followed, traffic(10, 37, 8), expireSealed(68, 65, 11)), []string{"!drain-overdue"}, 188_000, nil},
+		{"and after it, with nobody to say that it follows", append(was[:3:3], traffic(9, 37, 8), expireSealed(68, 65, 10)), []string{"!drain-overdue"}, 188_000, nil},
+		{"and traffic that comes later reaches it", append(was[:3:3], followed, expireSealed(68, 65, 8), traffic(70, 37, 8), expireSealed(76, 73, 71)), []string{"!drain-overdue"}, 196_000, nil},
+		{"and then but now and then", append(was[:3:3], followed, expireSealed(68, 65, 8), traffic(70, 37, 8), traffic(71, 37, 0), expireSealed(76, 73, 72)), []string{"!drain-overdue"}, 196_000, nil},
+		{"and traffic that comes later doesn't", append(was[:3:3], followed, expireSealed(68, 65, 8), traffic(70, 37, 0)), []string{"!rollback-completed  done"}, 0, nil},
+		{"and nothing is read after it", append(was[:3:3], followed, expireSealed(68, 8, 8)), []string{"!drain-overdue"}, 188_000, nil},
+		{"until a router follows at last", append(append(was[:3:3], windowsOf(8, 50, 37, 8)...), ack(60, 3, "eu", schemas.AckApplied), expireSealed(68, 65, 58)), nil, 126_000, nil},
+		{"a router follows only now", append(append(was[:3:3], windowsOf(8, 57, 37, 8)...), ack(67, 3, "eu", schemas.AckApplied), expireSealed(68, 65, 65)), nil, 76_000, settles(4_000)},
+		{"and says so alone", append(append(was[:3:3], windowsOf(8, 57, 37, 8)...), ack(67, 3, "eu", schemas.AckApplied), expireSealed(68, 65, 65), traffic(68, 37, 8), expireSealed(76, 73, 69)), []string{"!drain-overdue"}, 196_000, settles(4_000)},
+		{"wide windows take longer to tell", append(was[:3:3], followed, expireSealed(68, 65, 8), expireSealed(76, 65, 8), expireSealed(91, 85, 8)), nil, 92_000, settles(13_000)},
+		{"and tell then", append(was[:3:3], followed, expireSealed(68, 65, 8), expireSealed(92, 85, 8)), []string{"!rollback-completed  done_unproven"}, 0, settles(13_000)},
+		{"of yesterday", append(append(was[:3:3], windowsOf(8, 50, 37, 8)...), today, expireSealed(day+68, 58, 58)), nil, (day + 133) * 1000, nil},
+		{"of yesterday, and then of today", append(append(was[:3:3], windowsOf(8, 50, 37, 8)...), today, expireSealed(day+68, 58, 58), traffic(day+100, 37, 8), expireSealed(day+133, day+101, day+101)), []string{"!drain-overdue"}, (day + 253) * 1000, nil},
+		{"of yesterday, for as long as that is read", append(append(was[:3:3], windowsOf(8, 50, 37, 8)...), today, expireSealed(day+68, 58, 58), traffic(110, 37, 8), expireSealed(day+133, 111, 111)), nil, (day + 198) * 1000, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			begin := by
+			if strings.Contains(test.name, "day") {
+				begin.WallMs += day * 1000
+			}
+			s, words := fold(t, after(running(terms(test.changes...)), append([]Input{begin}, test.in...)...)...)
+			expect(t, words[3:], test.want...)
+			if step := s.Saga.step(StepVerify); test.nextMs > 0 && step.DeadlineMs != test.nextMs || (test.nextMs == 0) == step.open() {
+				t.Errorf("looked at again at %d, want %d (%s)", step.DeadlineMs, test.nextMs, step.State)
+			}
+		})
+	}
+}
+
 // TestDrainOverdueSays: what is told of a canary that doesn't drain says how that is known, and who has answered.
 func TestDrainOverdueSays(t *testing.T) {
 	verify := id(1, 3) + "/verify"

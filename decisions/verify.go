@@ -23,18 +23,19 @@ const drainGraceMs = 5_000
 
 // Drain is what the prediction stream has shown of the canary since the rollback was decided.
 type Drain struct {
-	RoutedMs    int64  `json:"routed_ms"`         // wall time at which the route was decided
-	FromMs      int64  `json:"from_ms"`           // event time of the rollback: earlier windows don't count
-	Windows     int    `json:"windows"`           // consecutive non-empty ones with a canary share below the limit
-	Predictions int64  `json:"predictions"`       // in them
-	CleanFromMs int64  `json:"clean_from_ms"`     // event time since which no canary prediction was seen
-	CleanSeen   int64  `json:"clean_seen"`        // predictions since then
-	Seen        int64  `json:"seen"`              // predictions since FromMs
-	LastCanary  int64  `json:"last_canary"`       // canary predictions in the newest non-empty window
-	LastAll     int64  `json:"last_all"`          // predictions in it
-	LastMs      int64  `json:"last_ms"`           // the end of that window
-	Hosts       []Flow `json:"hosts,omitempty"`   // of them, the canary's
-	Regions     []Flow `json:"regions,omitempty"` // likewise
+	RoutedMs    int64  `json:"routed_ms"`             // wall time at which the route was decided
+	FromMs      int64  `json:"from_ms"`               // event time of the rollback: earlier windows don't count
+	FollowedMs  int64  `json:"followed_ms,omitempty"` // event time from which on windows show whether the route is followed (follows); 0: all that count do
+	Windows     int    `json:"windows"`               // consecutive non-empty ones with a canary share below the limit
+	Predictions int64  `json:"predictions"`           // in them
+	CleanFromMs int64  `json:"clean_from_ms"`         // event time since which no canary prediction was seen
+	CleanSeen   int64  `json:"clean_seen"`            // predictions since then
+	Seen        int64  `json:"seen"`                  // predictions since FromMs
+	LastCanary  int64  `json:"last_canary"`           // canary predictions in the newest non-empty window
+	LastAll     int64  `json:"last_all"`              // predictions in it
+	LastMs      int64  `json:"last_ms"`               // the end of that window
+	Hosts       []Flow `json:"hosts,omitempty"`       // of them, the canary's
+	Regions     []Flow `json:"regions,omitempty"`     // likewise
 	// Others are the model's other versions that answered in it, the most predictions first, at most MaxFlows; OthersSum are the predictions of all of them.
 	Others    []VersionFlow `json:"others,omitempty"`
 	OthersSum int64         `json:"others_sum,omitempty"`
@@ -123,6 +124,18 @@ func (t *turn) traffic(w *Traffic) {
 	}
 }
 
+// follows notes that routers could have followed the route at a wall time. What is answered before that was routed before it, and is no sign that the canary is served still: decided is by what was sealed, which
+// is some seconds old. Clocks of producers may be ahead, and answers take a moment.
+func (d *Drain) follows(wallMs int64) {
+	d.FollowedMs = max(d.FollowedMs, wallMs+settle.Milliseconds())
+}
+
+// stays reports whether the newest window with predictions shows the canary although routers could have followed.
+func (d *Drain) stays() bool { return d.LastCanary > 0 && d.isAfterRoute(d.LastMs) }
+
+// isAfterRoute reports whether the window that ends at an event time began when routers could have followed. All are as wide as the last one.
+func (d *Drain) isAfterRoute(endMs int64) bool { return endMs-d.LastWidthMs >= d.FollowedMs }
+
 func (d *Drain) clone() Drain {
 	c := *d
 	c.Hosts, c.Regions, c.Others = slices.Clone(d.Hosts), slices.Clone(d.Regions), slices.Clone(d.Others)
@@ -174,7 +187,7 @@ func places(flows []Flow, more, room int) []string {
 }
 
 // drainExpired looks whether the canary has drained although it isn't proven. Where the model is asked nothing any more, nothing can prove it, and verify ends. Where
-// the canary is at 0 and only too little traffic has been there to prove it, it is waited for. Else it escalates, also where nothing is known because
+// the canary is at 0, or was served last before routers could have followed, and only too little traffic has been there to prove it, it is waited for. Else it escalates, also where nothing is known because
 // nothing was read (after a restart, or with a broker away).
 func (t *turn) drainExpired(step *SagaStep, x *Expired) {
 	was := t.s.Saga.Drain.Look
@@ -209,14 +222,18 @@ func (t *turn) looks(d *Drain, x *Expired) (silent bool, dueMs int64) {
 		if proof := d.CleanFromMs + drainQuietMs; d.Seen > 0 && proof > d.Look.UpToMs {
 			due = proof
 		}
-		return false, t.in.WallMs + min(max(due-d.Look.UpToMs, 0), needed) + drainGraceMs // where old events are read, that is looked at again and again
+		wait := min(max(due-d.Look.UpToMs, 0), needed) + drainGraceMs // where old events are read, that is looked at again and again
+		if judged := d.FollowedMs + 2*t.s.Terms.SettleMs; d.LastCanary > 0 && judged > t.in.WallMs {
+			wait = min(wait, judged-t.in.WallMs)
+		}
+		return false, t.in.WallMs + max(wait, drainGraceMs, 2*(t.s.Terms.SettleMs-settle.Milliseconds())) // what is read goes on by whole windows
 	}
 	return false, 0
 }
 
-// isComing reports whether the proof only takes time: the canary is at 0, what is served is being read, and the canary was not seen again since somebody looked before.
+// isComing reports whether the proof only takes time: the canary is at 0, or nothing came since routers could have followed, what is served is being read, and the canary was not seen again since somebody looked before.
 func (d *Drain) isComing(was *Look) bool {
-	return d.LastCanary == 0 && d.isRead(was) && !d.relapsed(was)
+	return !d.stays() && d.isRead(was) && !d.relapsed(was)
 }
 
 // isBack reports whether the canary has had users again since it had drained, and before all else was done.
@@ -233,7 +250,7 @@ func (d *Drain) isRead(was *Look) bool {
 }
 
 func (d *Drain) relapsed(was *Look) bool {
-	return was.CleanFromMs > 0 && d.CleanFromMs > was.CleanFromMs
+	return was.CleanFromMs > 0 && d.CleanFromMs > was.CleanFromMs && d.isAfterRoute(d.CleanFromMs)
 }
 
 // unread is what to look at where event time stands still.

@@ -211,3 +211,16 @@ func TestStoriesOfSlowAnswers(t *testing.T) {
 		}},
 	})
 }
+
+// TestStoriesOfSilence: the newest windows that are judged when a person rolls back are of before that, and nobody asks the model after them.
+func TestStoriesOfSilence(t *testing.T) {
+	tell(t, map[string]tale{"nobody-asks-from-the-rollback-on": {atOnce, func(v *village) {
+		v.others.Store(100)
+		v.status(decisions.StatusRunning)
+		v.wait(20 * time.Second)
+		v.requests.Store(0)
+		v.wait(time.Second)
+		v.ask("rollback", false)
+		v.completed()
+	}}})
+}
