@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"streamcanary/decisions"
 	"streamcanary/schemas"
@@ -10,10 +11,12 @@ import (
 
 // An Application is what `rollout apply` and `rollout delete` leave for the service: the value of the KV entry `<rollout>.spec`.
 type Application struct {
-	ID    string        `json:"id"`   // of this request: a second one with the same id is the same request
-	File  string        `json:"file"` // the rollout file's name, for error messages
-	YAML  string        `json:"yaml"`
-	From  schemas.Time  `json:"from"` // event time from which windows are judged
+	ID   string       `json:"id"`   // of this request: a second one with the same id is the same request
+	File string       `json:"file"` // the rollout file's name, for error messages
+	YAML string       `json:"yaml"`
+	From schemas.Time `json:"from"` // event time from which windows are judged
+	// Soon: nobody has said from when on. Where From has passed before its start is journaled, that is from a later time on, which its record has.
+	Soon  bool          `json:"soon,omitempty"`
 	At    schemas.Time  `json:"at"`
 	Actor schemas.Actor `json:"actor"`
 	// Documents are the texts of the files that the rollout's pillars name, by name; at most MaxDocumentsBytes.
@@ -79,6 +82,20 @@ func (a *Application) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("the rollout and the files that go along with it have %d bytes, encoded, and a record holds %d: keep schemas in a Schema Registry, or shorten the file", len(body), MaxApplicationBytes)
 	}
 	return body, err
+}
+
+// StartAhead is how much later than now judging begins where nobody says when: a first window that events have already passed would be read again, and the running rollouts would wait for that. Of it
+// startLeft must be left when the start is journaled, since events may be ahead of our clock, and stage one is told a little later.
+const (
+	StartAhead = 3 * time.Second
+	startLeft  = StartAhead / 2
+)
+
+// begins moves the beginning on where nobody has said when that is, and events of it may have been read by now: registries may take long, or NATS was away.
+func (a *Application) begins(now time.Time) {
+	if a.Soon && int64(a.From) < now.Add(startLeft).UnixMilli() {
+		a.From = schemas.Time(now.Add(StartAhead).UnixMilli())
+	}
 }
 
 // Overrides reports whether it goes past something, which takes an admin.

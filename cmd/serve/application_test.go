@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
@@ -89,5 +90,26 @@ func TestEpochsBeginOnce(t *testing.T) {
 	knows(2, second, nil)
 	if _, err := c.known(t.Context(), "r", "this", 2); !errors.Is(err, bus.ErrLost) { // whatever it began with then
 		t.Errorf("what another process has begun may be begun once more: %v", err)
+	}
+}
+
+// TestBegins: what begins as soon as can be begins later where events of its first window may have been read, and no earlier than was said.
+func TestBegins(t *testing.T) {
+	const from = 10_000
+	for name, x := range map[string]struct {
+		soon      bool
+		now, want schemas.Time
+	}{
+		"at once":                     {true, from - 2_900, from},
+		"a little later":              {true, from - 1_500, from},
+		"later":                       {true, from - 1_499, from + 1_501},
+		"long after":                  {true, from + 60_000, from + 63_000},
+		"when somebody has said when": {false, from + 60_000, from},
+	} {
+		a := Application{From: from, Soon: x.soon}
+		a.begins(time.UnixMilli(int64(x.now)))
+		if a.From != x.want {
+			t.Errorf("%s: from %d on, want %d", name, a.From, x.want)
+		}
 	}
 }

@@ -284,6 +284,7 @@ func (c *court) apply(ctx context.Context, x *handed, r *schemas.Rollout, found 
 		applied.Routes = route.Routes
 	}
 	c.pending[r.Name] = *x
+	a.begins(time.Now())
 	in := decisions.Input{Kind: decisions.InputApplied, EventMs: int64(a.From), WallMs: time.Now().UnixMilli(), Applied: &applied}
 	record, err := startRecord(&start{Application: *a, Sources: c.sources, Instance: c.instance}, in)
 	if err != nil {

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -269,6 +270,81 @@ func TestPinsOutliveRollouts(t *testing.T) {
 			t.Errorf("refused since %q, want its first source in it", why)
 		}
 	})
+}
+
+// TestSlowRegistry: a rollout whose registry takes its time begins later, unless somebody has said when, and no other one waits for that. Whoever begins where it does finds it in the record and in the journal.
+func TestSlowRegistry(t *testing.T) {
+	const passed = "its first window lies behind what was read"
+	second := strings.NewReplacer("name: story", "name: second", "model: ranker", "model: other\n  mode: advise", "  acks: {routers: [router-a], within: 10s}\n", "").
+		Replace(storyHead + errorsMore + forLong + strings.Replace(registered, "name: ranker", "name: other", 1))
+	for name, x := range map[string]struct {
+		change func(*Application)
+		began  time.Duration // after it was applied
+		again  int           // how often events are read again for it
+	}{
+		"as soon as can be":      {func(a *Application) { a.From, a.Soon = a.From+schemas.Time(StartAhead.Milliseconds()), true }, 8*time.Second + StartAhead, 0},
+		"at a time that is said": {func(a *Application) { a.From += schemas.Time(StartAhead.Milliseconds()) }, StartAhead, 1},
+		"in the past":            {func(a *Application) { a.From -= 5000 }, -5 * time.Second, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inVillage(t, rolloutWith(forLong), "", func(v *village) {
+				v.lends(&library{answers: map[string]string{"v1": strings.ReplaceAll(readyV1, "ranker", "other"), "v2": strings.ReplaceAll(readyV2, "ranker", "other")}, slow: 4 * time.Second})
+				v.others.Store(50)
+				v.status(decisions.StatusRunning)
+				v.steady(20)
+				at := time.Now()
+				v.apply("second", second, x.change)
+				for time.Since(at) < 20*time.Second {
+					v.wait(time.Second)
+					if page := v.page("/v1/rollouts/story"); reachedOf(t, page) < schemas.Time(time.Now().Add(-6*time.Second).UnixMilli()) {
+						t.Errorf("%s after it was applied, the other rollout is judged up to %s", time.Since(at), reachedOf(t, page))
+					}
+				}
+				v.untilOf("second", "it is judged", func(s *decisions.State) bool { return s.Status == decisions.StatusRunning })
+				if again := v.log.times(passed); again != x.again {
+					t.Errorf("events were read again %d times, want %d", again, x.again)
+				}
+				v.begun("second", at.Add(x.began))
+				v.restart()
+				v.wait(5 * time.Second)
+				v.begun("second", at.Add(x.began))
+				v.wait(0)
+				at = time.Now()
+				_, err := v.bus.Ask(v.Context(), "second", &schemas.Command{ID: "again", Do: "retry", By: "ada", Comment: "once more", Override: true}, "")
+				v.must(err)
+				v.untilOf("second", "it is judged anew", func(s *decisions.State) bool { return s.Epoch == 2 && s.Status == decisions.StatusRunning })
+				v.begun("second", at.Add(8*time.Second+StartAhead))
+				if again := v.log.times(passed); again != x.again {
+					t.Errorf("events were read again %d times in all, want %d", again, x.again)
+				}
+				v.ask("rollback", false)
+				v.completed()
+				v.honest()
+			})
+		})
+	}
+}
+
+// reachedOf is how far a rollout is judged, as its page says.
+func reachedOf(t *testing.T, page string) schemas.Time {
+	t.Helper()
+	var standing Standing
+	if _, text, _ := strings.Cut(page, " "); json.Unmarshal([]byte(text), &standing) != nil || standing.Report.Reached == 0 {
+		t.Fatalf("the page is %s", page)
+	}
+	return standing.Report.Reached
+}
+
+// begun wants a rollout's windows to be judged from a time on: a second or so is for who asks.
+func (v *village) begun(rollout string, at time.Time) {
+	v.Helper()
+	head, _, err := v.bus.LoadHead(v.Context(), rollout)
+	v.must(err)
+	a, err := ReadApplication(head.Applied)
+	v.must(err)
+	if from := time.UnixMilli(int64(a.From)); from.Before(at) || from.After(at.Add(time.Second)) {
+		v.Errorf("rollout %s is judged from %s on, want %s", rollout, from, at)
+	}
 }
 
 // epoch waits until an epoch has a status.

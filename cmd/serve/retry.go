@@ -13,9 +13,6 @@ import (
 	"streamcanary/schemas"
 )
 
-// retryAhead is how much later than now a retried rollout is judged, as one is that is applied: what was read already would have to be read again.
-const retryAhead = 3 * time.Second
-
 // retry hands the rollout's file in once more, as `rollout apply` does, under the command's id. It is answered when its epoch has begun (applied), or when that
 // is refused (unretried).
 func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
@@ -37,8 +34,8 @@ func (c *court) retry(ctx context.Context, d *desk, in *decisions.Command) {
 	}
 	now := time.Now()
 	a := d.application
-	a.ID, a.From, a.At, a.Actor = in.ID, schemas.Time(now.Add(retryAhead).UnixMilli()), schemas.Time(now.UnixMilli()), in.Actor
-	a.Retry, a.Force, a.Supersede, a.Override, a.Delete = true, in.Force, false, false, false
+	a.ID, a.From, a.At, a.Actor = in.ID, schemas.Time(now.Add(StartAhead).UnixMilli()), schemas.Time(now.UnixMilli()), in.Actor
+	a.Soon, a.Retry, a.Force, a.Supersede, a.Override, a.Delete = true, true, in.Force, false, false, false
 	if a.Back != nil { // who went past something before didn't do so for this epoch
 		back := *a.Back
 		back.Override, a.Back = false, &back

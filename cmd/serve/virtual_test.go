@@ -56,6 +56,7 @@ type village struct {
 	stopService func()
 	stopRouter  func()           // likewise of router-a
 	lines       map[string]*line // of services, by their data folders
+	log         logbook          // what services log, but for what only helps to find faults
 
 	share    atomic.Int64 // the canary's, in basis points
 	copies   atomic.Int64 // of requests to the canary, whose answers nobody sees, in basis points
@@ -248,7 +249,8 @@ func (v *village) serviceAt(data, address string) (stop func()) {
 	v.must(err)
 	listener, err := v.network.Listen("tcp", address)
 	v.must(err)
-	log := zerolog.New(zerolog.NewTestWriter(v.T)).Level(zerolog.ErrorLevel).Hook(zerolog.HookFunc(func(_ *zerolog.Event, _ zerolog.Level, said string) {
+	test := &zerolog.FilteredLevelWriter{Writer: zerolog.LevelWriterAdapter{Writer: zerolog.NewTestWriter(v.T)}, Level: zerolog.ErrorLevel}
+	log := zerolog.New(zerolog.MultiLevelWriter(test, &v.log)).Level(zerolog.InfoLevel).Hook(zerolog.HookFunc(func(_ *zerolog.Event, _ zerolog.Level, said string) {
 		if strings.Contains(said, "this is a mistake in streamcanary") {
 			v.Error(said)
 		}

@@ -87,7 +87,7 @@ func goBack(ctx context.Context, c *console, r *reach, x way) (name, kept string
 	if err != nil {
 		return "", "", err
 	}
-	a := serve.Application{ID: rand.Text(), File: name + ".yaml", YAML: string(text), From: now() + startAhead, At: now(), Actor: person(x.comment), Documents: applied.Documents}
+	a := serve.Application{ID: rand.Text(), File: name + ".yaml", YAML: string(text), From: soon(), Soon: true, At: now(), Actor: person(x.comment), Documents: applied.Documents}
 	a.Back = decisions.BackOf(&head.State)
 	a.Back.Override = x.override
 	if parsed.State.Mode == schemas.StateShared {

@@ -68,7 +68,7 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 				return err
 			}
 			defer b.Close()
-			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, At: now(), Actor: person(comment),
+			a := serve.Application{ID: rand.Text(), File: file, YAML: string(text), From: since, Soon: from == "", At: now(), Actor: person(comment),
 				Documents: documents, Offline: offlineOf(parsed), Supersede: supersede, Force: force, Override: override}
 			return apply(cmd.Context(), c, b, application{a, parsed, again, at, given(cmd, "from", "supersede", "override", "comment")})
 		},
@@ -76,7 +76,7 @@ guardrails) never changes: a changed file needs --new-epoch, which ends the runn
 	rolloutFlag(cmd, &file)
 	reachFlags(cmd, &r)
 	tokenFlag(cmd, &r)
-	cmd.Flags().StringVar(&from, "from", "", "judge windows from this event `TIME` on (RFC 3339); otherwise from 3 s ahead. A past one makes serve read events again from there, and running rollouts wait for that")
+	cmd.Flags().StringVar(&from, "from", "", "judge windows from this event `TIME` on (RFC 3339); otherwise from 3 s ahead, or, where serve is longer about to take it up and to check its pillars, from 3 s after that. A past one makes serve read events again from there, and running rollouts wait for that")
 	cmd.Flags().BoolVar(&again, "new-epoch", false, "start afresh, whatever the running or ended epoch has seen")
 	cmd.Flags().BoolVar(&force, "force", false, "with --new-epoch or --supersede: give up following a rollback that is not yet carried out, or the way back to the state before a canary")
 	cmd.Flags().BoolVar(&override, "override", false, "begin although that moves users at once from a version that is not on trial to the baseline; the decision says so")
@@ -301,6 +301,9 @@ func takenUp(ctx context.Context, b *bus.Bus, a *application) (decisions.State, 
 	for began := time.Now(); time.Since(began) < takenUpIn(a.rollout); {
 		head, _, err := b.LoadHead(ctx, a.rollout.Name)
 		if err == nil && head.State.Terms.Application == a.ID {
+			if begun, err := serve.ReadApplication(head.Applied); err == nil {
+				a.From = begun.From // it may be later than what was asked for
+			}
 			return head.State, nil
 		}
 		if err != nil && !errors.Is(err, bus.ErrNotFound) {
@@ -420,13 +423,12 @@ func changedDocuments(were, are map[string]string) []string {
 	return changed
 }
 
-// startAhead is how much later than now, in milliseconds, judging begins unless said: a first window that events have already passed
-// would be read again, and the running rollouts would wait for that.
-const startAhead = 3000
+// soon is when judging begins, unless said.
+func soon() schemas.Time { return now() + schemas.Time(serve.StartAhead.Milliseconds()) }
 
 func startTime(text string) (schemas.Time, error) {
 	if text == "" {
-		return now() + startAhead, nil
+		return soon(), nil
 	}
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {

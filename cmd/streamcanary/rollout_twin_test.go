@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"streamcanary/cmd/serve"
+	"streamcanary/decisions"
 	"streamcanary/decisions/bus"
 	"streamcanary/schemas"
 )
@@ -52,5 +53,28 @@ func TestTwins(t *testing.T) {
 		if err == nil && (got != revision || a.ID != "theirs") {
 			t.Errorf("%s: goes on with %s at revision %d, want %d", test.name, a.ID, got, revision)
 		}
+	}
+}
+
+// TestTakenUpLater: who has not said from when on windows are judged hears from when on they are, which may be later than it was to be.
+func TestTakenUpLater(t *testing.T) {
+	b, _ := withoutServe(t)
+	own, err := schemas.ParseRollout("r.yaml", []byte(rolloutOf("r", "ranker")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := application{Application: serve.Application{ID: "mine", File: "r.yaml", YAML: rolloutOf("r", "ranker"), From: 4000, At: 1000, Soon: true}, rollout: own}
+	begun := a.Application
+	begun.From = 14_000
+	head := decisions.NewHead(0)
+	if head.Applied, err = begun.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	head.State = decisions.State{Epoch: 1, Status: decisions.StatusRunning, Terms: decisions.Terms{Rollout: "r", Model: "ranker", Application: "mine"}}
+	if _, err := b.SaveHead(t.Context(), head, 0); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := takenUp(t.Context(), b, &a); err != nil || state.Epoch != 1 || a.From != 14_000 {
+		t.Errorf("epoch %d, from %d on (%v)", state.Epoch, a.From, err)
 	}
 }
