@@ -117,6 +117,15 @@ func (t *turn) replaces(left []Left) {
 	t.s.replace(all)
 }
 
+// leftBehind notes that routers are prepared: those that were asked have taken the traffic from the versions that the epoch begins over.
+func (t *turn) leftBehind() {
+	for _, r := range t.s.replaced() {
+		if r.DeadlineMs > 0 && !r.Again {
+			r.Drain.follows(t.in.WallMs)
+		}
+	}
+}
+
 // stillServe tells people under this rollout of versions that they were told of before, once it begins: that ends what was told until then.
 func (t *turn) stillServe() {
 	for _, r := range t.s.replaced() {

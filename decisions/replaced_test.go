@@ -39,6 +39,13 @@ func replacedLater(at int64) Input {
 // TestReplaced: the canary of an epoch that another one began over is told of as long as the stream shows it, and as soon as it has users again.
 func TestReplaced(t *testing.T) {
 	back, gone := othersOf(40, 5, 190, 10, 0), othersOf(60, 3, 1000, 0, 0)
+	start := replacing()
+	late := append(append(start[:1:1], othersOf(12, 8, 190, 10, 0)...), ack(20, 1, "eu", schemas.AckPrepared), ack(20, 2, "eu", schemas.AckApplied))
+	again := slices.Concat(start[:1:1], othersOf(12, 3, 1000, 0, 0), othersOf(15, 5, 190, 10, 0), late[9:])
+	silent := replacedAt(72)
+	silent.Expired.SealedMs, silent.Expired.ServedMs = 69_000, 20_000
+	later := replacedAt(82)
+	later.Expired.SealedMs, later.Expired.ServedMs = 79_000, 20_000
 	for name, x := range map[string]struct {
 		begin []Input
 		in    []Input
@@ -51,6 +58,9 @@ func TestReplaced(t *testing.T) {
 		"it drains late":            {replacing(), slices.Concat(othersOf(12, 60, 190, 10, 0), []Input{replacedAt(72)}, othersOf(75, 3, 1000, 0, 0)), []string{"!retired-serves", "!retired-over  done"}, "42 has drained"},
 		"it is back":                {replacing(), slices.Concat(gone, othersOf(70, 5, 190, 10, 0)), []string{"!retired-serves"}, "42 serves users: it served 10 of the 200"},
 		"a rollback is begun":       {replacing(), slices.Concat(gone, []Input{verdictOf(64, VerdictRollback)}, othersOf(70, 5, 190, 10, 0)), []string{"#3 rollback 41:10000 43:0 (route)", "!retired-serves"}, "42 serves users"},
+		"until routers are ready":   {late, []Input{silent}, nil, "42 is not proven to have drained yet: it served 10 of the 200"},
+		"and after that":            {late, after(othersOf(21, 2, 190, 10, 0), silent), []string{"!retired-serves"}, "42 serves users: it served 10 of the 200"},
+		"back before that":          {again, []Input{later}, []string{"!retired-serves"}, "42 serves users: it served 10 of the 200"},
 		"a day later":               {replacing(), after(gone, replacedAt(90_000)), nil, ""},
 		"another epoch":             {replacing(), after(gone, replacedLater(64)), nil, ""},
 		"told, and another epoch":   {replacing(), slices.Concat(othersOf(12, 60, 190, 10, 0), []Input{replacedAt(72), replacedLater(80)}), []string{"!retired-serves", "!retired-over"}, ""},

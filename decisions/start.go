@@ -74,6 +74,7 @@ func (t *turn) commit(d draft) {
 	d.phase, d.routes, d.state, d.await = schemas.PhaseCommit, t.s.Terms.stageRoutes(0), t.thaw(), schemas.AckApplied
 	t.s.thaws(nil) // its own stores are told from here on
 	t.decide(d.as(schemas.ActionStart, schemas.Info))
+	t.leftBehind()
 	t.stillServe()
 	if t.s.Wait == nil {
 		t.s.DueMs = t.s.FromMs
