@@ -83,6 +83,7 @@ type stream struct {
 	guards      []*guard
 	dispersions []*dispersion // by cell; nil where no guardrail needs one
 	noises      []*meanNoise  // likewise
+	rounds      []round       // of samples, by cell
 	ranks       []*rankNoise  // by what a guardrail asks for
 	events      bool          // of an outcome: it was seen at least once
 	overflow    bool          // of an outcome: some of its latest window may be missing
@@ -307,6 +308,10 @@ type feeding struct {
 
 // calibrate measures over-dispersion on the baseline's slices, also before the epoch.
 func (j *Judge) calibrate(s *stream, p *windows.Part) {
+	if s.Kind == windows.Resources {
+		s.calibrateRounds(p, j.clock.widthMs)
+		return
+	}
 	s.measure(p, (*dispersion).add)
 	if s.strips != nil {
 		s.strips.eachNoise(func(d *dispersion, c *windows.Cell) {

@@ -21,10 +21,21 @@ func playMeans(t *testing.T, spec string, stream windows.Stream, random *rand.Ra
 	r := rolloutOf(guardrail("g: mean x " + spec))
 	r.Phi = 1.5
 	w := newRowWorld(t, r, random)
+	var hosts []uint8 // of the baseline's samples: a host keeps its slice
+	for range 60 {
+		if stream.Kind == windows.Resources {
+			hosts = append(hosts, w.slice())
+		}
+	}
 	for i := range times {
-		means := at(i)
+		means, next := at(i), 0
 		w.step(stream, [windows.Arms]int64{windows.Baseline: 60, windows.Canary: 40}, func(arm windows.Arm) row {
-			return row{means[arm] + w.random.NormFloat64(), w.slice()}
+			x := means[arm] + w.random.NormFloat64()
+			if arm == windows.Baseline && hosts != nil {
+				next++
+				return row{x, hosts[next-1]}
+			}
+			return row{x, w.slice()}
 		})
 	}
 	return w.script.guard("g")
