@@ -22,7 +22,7 @@ func TestSimGaugeMeanCosts(t *testing.T) {
 		{gaugeWorld{[2]int{4, 4}, 0, .1, 0}, 170}, {gaugeWorld{[2]int{4, 4}, .9, .1, 0}, 1100},
 	} {
 		took := make([]int, runs)
-		inParallel(runs, func(i int, random *rand.Rand) { took[i] = row.world.failsAt(t, random, 2000) })
+		inParallel(runs, func(i int, random *rand.Rand) { took[i] = row.world.failsAt(t, gaugeMean, random, 2000) })
 		slices.Sort(took)
 		median := took[runs/2]
 		t.Logf("%2d hosts against %2d, correlated %.2f: %4d windows", row.world.hosts[windows.Canary], row.world.hosts[windows.Baseline], row.world.correlated, median)
@@ -32,21 +32,32 @@ func TestSimGaugeMeanCosts(t *testing.T) {
 	}
 }
 
-// TestSimGaugesApart says how often a healthy canary's hosts fail by a gauge's mean at a twentieth where hosts differ for good, by half of what else there is between readings: the baseline's parts can't show what all
-// canary hosts have in common by chance, so this is beyond a twentieth, and documented.
+// TestSimGaugesApart says how often a healthy canary's hosts fail by a gauge's mean, and by the share of readings above a limit, at a twentieth where hosts differ for good, by half of what else there is between readings and more: the
+// baseline's parts can't show what all canary hosts have in common by chance, so this is beyond a twentieth, and documented.
 func TestSimGaugesApart(t *testing.T) {
 	runs := size(60, 400)
 	for _, hosts := range [][windows.Arms]int{{24, 6}, {4, 4}} {
-		world := gaugeWorld{hosts, 0, 0, .5}
-		failed := make([]bool, runs)
-		inParallel(runs, func(i int, random *rand.Rand) { failed[i] = world.failsAt(t, random, 600) < 600 })
-		n := trueOf(failed)
-		t.Logf("%d hosts against %d, that differ for good: %d of %d healthy canaries failed", hosts[windows.Canary], hosts[windows.Baseline], n, runs)
-		if limit := binomialLimit(runs, .2); n > limit {
-			t.Errorf("%d of %d failed; a fifth would be %d", n, runs, limit)
+		for _, row := range []struct {
+			apart   float64
+			spec    string
+			windows int
+		}{{.5, gaugeMean, 600}, {.5, gaugeShare, size(600, 6000)}, {.7, gaugeShare, size(600, 6000)}} {
+			world := gaugeWorld{hosts, 0, 0, row.apart}
+			failed := make([]bool, runs)
+			inParallel(runs, func(i int, random *rand.Rand) {
+				failed[i] = world.failsAt(t, row.spec, random, row.windows) < row.windows
+			})
+			n := trueOf(failed)
+			t.Logf("%d hosts against %d, that differ for good, by %g: %d of %d healthy canaries failed in %d windows (%s)", hosts[windows.Canary], hosts[windows.Baseline], row.apart, n, runs, row.windows, row.spec)
+			if limit := binomialLimit(runs, .2); n > limit {
+				t.Errorf("%d of %d failed; a fifth would be %d", n, runs, limit)
+			}
 		}
 	}
 }
+
+// What a gaugeWorld's hosts are judged by: a twentieth of their readings is above the share's limit.
+const gaugeMean, gaugeShare = "g: mean cpu increase any from=sample cap=1", "g: sample cpu 0.747 increase any"
 
 // A gaugeWorld is a fleet with a reading of each host in each window, around .5 with a deviation of .15.
 type gaugeWorld struct {
@@ -56,9 +67,9 @@ type gaugeWorld struct {
 	apart      float64 // by how many deviations hosts differ for good
 }
 
-// failsAt is after how many windows the mean has failed, at most so many.
-func (g gaugeWorld) failsAt(t *testing.T, random *rand.Rand, most int) int {
-	r := rolloutOf(guardrail("g: mean cpu increase any from=sample cap=1"))
+// failsAt is after how many windows the guardrail has failed, at most so many.
+func (g gaugeWorld) failsAt(t *testing.T, spec string, random *rand.Rand, most int) int {
+	r := rolloutOf(guardrail(spec))
 	r.Risk.FalseRollback, r.Phi = .1, 1.5 // half of it is the missing canary's
 	w := newRowWorld(t, r, random)
 	halves := random.Perm(g.hosts[windows.Baseline]) // half of the baseline's hosts fall into each part
