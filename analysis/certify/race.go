@@ -18,6 +18,7 @@ type finish struct {
 	at     int   // the window, from 0 on; -1: never
 	canary int64 // canary's predictions that were judged by then: an outcome's are those of its window, however long one waits for it
 	by     string
+	ending *Ending // of the whole verdict, as far as it was played; nil: of another method
 }
 
 func (r *race) begin(runs int) trial {
@@ -56,15 +57,20 @@ func (r *race) play(run int, source func() *rand.Rand) {
 // see shows a window to a method that has not alarmed yet, and reports whether it does now.
 func (f *finish) see(w watch, m *Moment, judged int64) bool {
 	alarmed := [1]bool{}
-	if w.see(m, alarmed[:]); !alarmed[0] {
+	w.see(m, alarmed[:])
+	v, whole := w.(*verdictWatch)
+	if whole {
+		f.ending = &v.ends[0]
+	}
+	if !alarmed[0] {
 		return false
 	}
-	*f = finish{at: m.T, canary: judged}
+	f.at, f.canary = m.T, judged
 	if judged == 0 {
 		f.canary = m.Canary
 	}
-	if v, ok := w.(*verdictWatch); ok {
-		f.by = v.ends[0].RolledBack
+	if whole {
+		f.by = f.ending.RolledBack
 	}
 	return true
 }

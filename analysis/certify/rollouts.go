@@ -72,7 +72,7 @@ var (
 // allOn is a setting in which everything is watched: the two greatest segments and all others by every guardrail, and the hosts' samples.
 func (s Setting) allOn() Setting {
 	s.segments = 2
-	s.gauges = &fleet{hosts: [2]int{24, 6}, every: 10, keeps: .9, above: .05}
+	s.gauges = &fleet{hosts: [2]int{24, 6}, every: 10, stagger: true, keeps: .9, above: .05}
 	if s.edge.Name != "" {
 		s.gauges.plus = .05
 	}

@@ -122,9 +122,6 @@ func (s *sampleTape) next(d dice, m *Moment, startMs int64) []*windows.Part {
 	for arm := range windows.Arms {
 		clear(p.Cells[arm])
 	}
-	if m.T%s.fleet.every != 0 {
-		return append(m.Parts, p)
-	}
 	fresh := math.Sqrt(1 - s.fleet.keeps*s.fleet.keeps)
 	for arm := range windows.Arms {
 		if m.T < 0 && windows.Arm(arm) == windows.Canary {
@@ -135,6 +132,9 @@ func (s *sampleTape) next(d dice, m *Moment, startMs int64) []*windows.Part {
 			limit = -normalQuantile(s.fleet.above + s.fleet.plus)
 		}
 		for h := range s.loads[arm] {
+			if !s.fleet.speaks(h, m.T) {
+				continue
+			}
 			load := &s.loads[arm][h]
 			*load = s.fleet.keeps**load + fresh*d.NormFloat64()
 			k := int64(0)

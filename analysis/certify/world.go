@@ -112,11 +112,20 @@ func (h *Harm) factor(t int) float64 {
 
 // fleet is the hosts that report samples: each host's load is an AR(1) sequence of its own around one level.
 type fleet struct {
-	hosts [2]int  // baseline, canary
-	every int     // windows between two samples of a host
-	keeps float64 // correlation of one sample with the next
-	above float64 // share of samples above the limit, of both arms
-	plus  float64 // the canary's, on top
+	hosts   [2]int  // baseline, canary
+	every   int     // windows between two samples of a host
+	stagger bool    // each host has a phase of its own; else all sample in the same window
+	keeps   float64 // correlation of one sample with the next
+	above   float64 // share of samples above the limit, of both arms
+	plus    float64 // the canary's, on top
+}
+
+// speaks reports whether a host, by its place, has a sample in window t.
+func (f *fleet) speaks(host, t int) bool {
+	if !f.stagger {
+		host = 0
+	}
+	return (t-host)%f.every == 0
 }
 
 func constant(x float64) func(int) float64 { return func(int) float64 { return x } }

@@ -99,7 +99,11 @@ func dispersedWorlds() []World {
 	unseen := second("unseen", "noise attached to the canary's own hosts, which a split inside the baseline can't see: outside of the claim", func(s *scene) {
 		s.requests, s.share, s.noise = constant(4000), constant(.25), &wobble{spread: .3, keeps: .8, attached: true}
 	})
-	unseen.Claimed = false
+	lasting := second("lasting", "rates that wobble for hundreds of windows on end in both arms, correlated .99 from one to the next, where the longest batch has 125: outside of the claim", func(s *scene) {
+		s.requests, s.noise = constant(2000), &wobble{spread: .15, keeps: .99}
+		s.rates[0].base, s.rates[1].base = .01, .005
+	})
+	unseen.Claimed, lasting.Claimed = false, false
 	tens := second("users of 10", "users with 10 predictions each, who fail together, and whose latencies are alike: phi 10; 300 requests a window, in most of which nobody fails", func(s *scene) {
 		s.requests, s.users = constant(300), []int64{10}
 	})
@@ -131,6 +135,6 @@ func dispersedWorlds() []World {
 			s.requests, s.noise = constant(2000), &wobble{spread: .15, keeps: .8}
 			s.rates[0].base, s.rates[1].base = .01, .005
 		}),
-		tens, scores, stay, one, unseen,
+		tens, scores, stay, one, unseen, lasting,
 	}
 }
