@@ -82,7 +82,7 @@ func exposures(slices *[windows.Slices]windows.SliceCount) (n int64) {
 	return n
 }
 
-// add takes one window's slices. A window in which a shard or the rest of the baseline had nothing tells nothing.
+// add takes one window's slices, of samples a round's. A window in which a shard or the rest of the baseline had nothing tells nothing.
 func (d *dispersion) add(slices *[windows.Slices]windows.SliceCount) {
 	if exposures(slices) == 0 {
 		return

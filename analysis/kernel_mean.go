@@ -410,7 +410,7 @@ func (m *meanNoise) clumped() bool { return m.alike != nil && m.known == 0 && m.
 // blind reports whether the present window is for measuring alone.
 func (m *meanNoise) blind() bool { return m.alike != nil && m.alike.noise.blind }
 
-// add takes the baseline's cell of one window.
+// add takes the baseline's cell of one window, of samples of a round.
 func (m *meanNoise) add(c *windows.Cell) {
 	m.values.addCell(c)
 	if m.alike != nil {

@@ -27,7 +27,8 @@ var dispersionSizes = [...]int{1, 5, 25, 125}
 // Claim. Each size's limit is about a one-sided 95 % limit of the true ratio: calibrated by simulation, not exact.
 //
 // When. For noise that both parts of the split show, at the shard's size: start a new one when the canary's share changes much. It can't see noise that
-// belongs to the canary's own pods, nor clumps that are longer than 125 windows.
+// belongs to the canary's own pods, nor clumps that are longer than 125 windows; noise
+// that lasts for a hundred windows (correlated .99 from one to the next) it takes for too little already.
 //
 // Cost: 368 bytes, a dozen sums for each of the 4 sizes, and constant time; no allocation.
 //
