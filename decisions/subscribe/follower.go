@@ -28,6 +28,7 @@ type message struct {
 	public []byte // the key that a log message brings along; nil in a route document
 	route  bool   // from the route document
 	again  bool   // asked again, without routes
+	before bool   // the route document as it is read before the log: who has carried that out is asked nothing
 	// written tells what was written twice from what is read again; the zero value in the log.
 	written writing
 }
@@ -172,6 +173,9 @@ func (f *follower) place(ctx context.Context, decision *schemas.Decision, m mess
 			f.answer(ctx, decision, answer{status: schemas.AckRejected, why: schemas.WhyStaleEpoch})
 		}
 	case fenceDone:
+		if m.before {
+			return
+		}
 		f.answer(ctx, decision, done(decision, f.position.Snapshot))
 	case fenceRestore:
 		f.restored = true

@@ -56,7 +56,7 @@ func (f *follower) keep(ctx context.Context, what string, read func(context.Cont
 }
 
 func (f *follower) watchRoutes(ctx context.Context) error {
-	from, err := f.routes()
+	from, err := f.routes(message{route: true})
 	if err != nil {
 		return err
 	}
@@ -65,9 +65,9 @@ func (f *follower) watchRoutes(ctx context.Context) error {
 }
 
 // routes is where the route document stands.
-func (f *follower) routes() (origin, error) {
+func (f *follower) routes(m message) (origin, error) {
 	key, err := schemas.RouteKey(f.model)
-	return f.entry(key, message{route: true}), err
+	return f.entry(key, m), err
 }
 
 // entry is where a key of the bucket stands, whose value is put; m says of what. It isn't watched as a bucket's own
@@ -142,7 +142,7 @@ func (f *follower) watchLog(ctx context.Context) error {
 // routesNow puts the route document as it stands, before the log's first message. Behind a lost connection that may ask for no split, and an older decision, which the log doesn't give any more, for the
 // split that is to be: once the newer one was carried out, that would be passed over for good.
 func (f *follower) routesNow(ctx context.Context) error {
-	from, err := f.routes()
+	from, err := f.routes(message{route: true, before: true})
 	if err != nil {
 		return err
 	}

@@ -138,7 +138,7 @@ class Follower:
         """Puts the route document as it stands, before the log's first message, and reports whether it could. Behind a lost connection that may ask for no split, and an older decision, which the log
         doesn't give any more, for the split that is to be: once the newer one was carried out, that would be passed over for good. A bucket that doesn't answer holds up nothing that asks for a split."""
         try:
-            await self._routes_reader.now(self._put_route)
+            await self._routes_reader.now(self._put_before)
             return True
         except Exception:
             if not _asks_split(m.data, self._model):
@@ -148,17 +148,20 @@ class Follower:
     async def _put_route(self, m: Any) -> None:
         await self._put_entry(m, again=False)
 
+    async def _put_before(self, m: Any) -> None:
+        await self._put_entry(m, again=False, before=True)
+
     async def _put_again(self, m: Any) -> None:
         await self._put_entry(m, again=True)
 
-    async def _put_entry(self, m: Any, again: bool) -> None:
+    async def _put_entry(self, m: Any, again: bool, before: bool = False) -> None:
         try:
             message = from_bucket(m, again)
         except ValueError as err:
             self._tell(str(err))
             return
         if message is not None:
-            await self._inbox.put(message)
+            await self._inbox.put(replace(message, before=before))
 
     async def _put_log(self, m: Any) -> None:
         await self._inbox.put(from_log(m))
@@ -231,7 +234,8 @@ class Follower:
             self._restored = True  # its routes are in force, and this run has not handed them over
             await self._carry_out(Delivery(d, m.body, restored=True))
         elif version == at.applied == self._seen:
-            await self._answer(d, *_done(d, at.snapshot))  # carried out already: only answer again
+            if not m.before:
+                await self._answer(d, *_done(d, at.snapshot))  # carried out already: only answer again
         elif version <= max(at.applied, self._overtaken) or version < self._seen or (version == self._seen and not again):
             if not m.route and version.epoch < at.applied.epoch:
                 await self._answer(d, "rejected", "stale-epoch")

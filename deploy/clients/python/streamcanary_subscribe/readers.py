@@ -32,6 +32,7 @@ class Message:
     signature: bytes
     route: bool = False  # from the route document
     again: bool = False  # asked again, without routes
+    before: bool = False  # the route document as it is read before the log: who has carried that out is asked nothing
     written: "Tuple[int, float]" = (0, 0.0)  # its number in the bucket, and when it was stored: tells what was written twice from what is read again; of the log (0, 0)
 
 
