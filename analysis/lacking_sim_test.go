@@ -64,7 +64,7 @@ func (k *lackingWorld) play(t *testing.T, random *rand.Rand, windowsPlayed int) 
 // TestSimLacking holds that a canary on its margin doesn't pass more often than it may, whatever share of its requests, the slowest, carries no latency. Where users lack theirs together chance has a part in that share; there it
 // passes in some runs, and not in most.
 func TestSimLacking(t *testing.T) {
-	runs, long := size(20, 100), size(200, 400)
+	runs, long := size(20, 100), size(100, 400)
 	limit := binomialLimit(runs, .05)
 	same := func(share float64) [windows.Arms]float64 { return [windows.Arms]float64{share, share} }
 	more := func(share float64) [windows.Arms]float64 { return [windows.Arms]float64{windows.Baseline: share} }
