@@ -20,8 +20,8 @@ import (
 //
 // Cost. What both arms lack by chance makes passes a little slower: of it the canary has, at its worst moment, more than the baseline by the root of how many lack. What the canary lacks more often costs as much as if these were slow.
 type lacking struct {
-	top       bool // the worst is the largest
-	most      float64
+	top       bool             // the worst is the largest
+	most      float64          // the share of the baseline's above which values are a sample
 	all, none float64          // of the baseline so far, in this stage
 	credit    float64          // how many fewer the canary lacked so far than the baseline's share has it, at most three standard deviations
 	variance  float64          // of that, were they independent

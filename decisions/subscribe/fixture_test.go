@@ -130,6 +130,17 @@ func (j *judge) halt() {
 	j.server.Load().WaitForShutdown()
 }
 
+// restarts stops the server for ten seconds, and begins it again where it was.
+func (j *judge) restarts() {
+	j.t.Helper()
+	dir := j.server.Load().StoreDir()
+	j.stop()
+	_ = <-j.done
+	j.halt()
+	time.Sleep(10 * time.Second)
+	j.begin(dir[:strings.LastIndex(dir, "/jetstream")])
+}
+
 func (j *judge) connect() *nats.Conn {
 	conn, err := nats.Connect("", nats.InProcessServer(j.server.Load()))
 	if err != nil {

@@ -3,7 +3,6 @@ package subscribe
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -59,12 +58,7 @@ func splitsWhileAway(t *testing.T, j *judge, forged bool) {
 	go func() { done <- runAll(ctx, conn, &o, []*follower{f}) }()
 	synctest.Wait()
 	j.take(applied(1, weight), prepared(1))
-	dir := j.server.Load().StoreDir()
-	j.stop()
-	_ = <-j.done
-	j.halt()
-	time.Sleep(10 * time.Second)
-	j.begin(dir[:strings.LastIndex(dir, "/jetstream")])
+	j.restarts()
 	late.late.Store(true)
 	j.take(verdict(decisions.VerdictRollback))
 	if forged {

@@ -113,12 +113,7 @@ func TestServerRestart(t *testing.T) {
 		defer r.stop()
 		j.take(applied(1, weight))
 		same(t, "given", r.given(), "1.1 start")
-		dir := j.server.Load().StoreDir()
-		j.stop()
-		_ = <-j.done
-		j.halt()
-		time.Sleep(10 * time.Second)
-		j.begin(dir[:strings.LastIndex(dir, "/jetstream")])
+		j.restarts()
 		j.take(prepared(1), verdict(decisions.VerdictRollback))
 		time.Sleep(2 * time.Minute)
 		if have := r.given(); !strings.HasSuffix(have, "1.3 rollback") {
