@@ -104,7 +104,7 @@ func (m mlflow) takesOver(ctx context.Context, e *Event, from, to string) error 
 		func() error { return m.tag(ctx, e, to) },
 	}
 	if use.Stage != "" {
-		moves = append(moves, func() error { return m.stageTo(ctx, e, to) }, func() error { return m.stage(ctx, e, from, archived) })
+		moves = append(moves, func() error { return m.stageTo(ctx, e, from, to) }, func() error { return m.stage(ctx, e, from, archived) })
 	}
 	return inTurn(moves...)
 }
@@ -246,6 +246,20 @@ type registeredModel struct {
 	Name    string
 	Aliases []struct{ Alias, Version string }
 	Tags    []struct{ Key, Value string }
+	Latest  []struct { // the newest version of each stage
+		Version string
+		Stage   string `json:"current_stage"`
+	} `json:"latest_versions"`
+}
+
+// in is the newest version that has a stage; "": none has.
+func (r *registeredModel) in(stage string) string {
+	for _, v := range r.Latest {
+		if v.Stage == stage {
+			return v.Version
+		}
+	}
+	return ""
 }
 
 // alias is the version that an alias points to; "": none.

@@ -13,9 +13,9 @@ import (
 // archived is the stage of a version that no longer serves.
 const archived = "Archived"
 
-// stageTo gives the version that serves from now on its stage, and writes down that a rollout did so.
-func (m mlflow) stageTo(ctx context.Context, e *Event, version string) error {
-	now, err := m.stageOf(ctx, e, version)
+// stageTo gives the version that serves from now on its stage, and writes down that a rollout did so. Where the version that served until now lost it to one that no rollout has given it, it stays there.
+func (m mlflow) stageTo(ctx context.Context, e *Event, from, to string) error {
+	now, err := m.stageOf(ctx, e, to)
 	if err != nil {
 		return err
 	}
@@ -23,14 +23,32 @@ func (m mlflow) stageTo(ctx context.Context, e *Event, version string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.stageFrom(ctx, e, stageMove{version, now, e.Use.Stage}); err != nil || m.dry() {
+	last := model.setLast(stageTag+e.Use.Stage, e)
+	if other := model.in(e.Use.Stage); now != e.Use.Stage && other != "" && other != last && other != from {
+		if err := m.anothersStage(ctx, e, stageMove{to, from, e.Use.Stage}, other); err != nil {
+			return err
+		}
+	}
+	if err := m.stageFrom(ctx, e, stageMove{to, now, e.Use.Stage}); err != nil || m.dry() {
 		return err
 	}
-	last := model.setLast(stageTag+e.Use.Stage, e)
-	if last == version || last == "" && now == e.Use.Stage && e.Decision.Action == schemas.ActionRollback {
+	if last == to || last == "" && now == e.Use.Stage && e.Decision.Action == schemas.ActionRollback {
 		return nil // it has it from the start
 	}
-	return m.owns(ctx, e, stageTag+e.Use.Stage, version)
+	return m.owns(ctx, e, stageTag+e.Use.Stage, to)
+}
+
+// anothersStage says that a stage was given to another version by somebody else, unless the one that served until now has it, too.
+func (m mlflow) anothersStage(ctx context.Context, e *Event, move stageMove, other string) error {
+	was, err := m.stageOf(ctx, e, move.from)
+	if err != nil && !isGone(err) {
+		return err
+	}
+	if was == move.to {
+		return nil
+	}
+	return conflict("give version "+move.version+" the stage "+move.to, "version %s of %s has it, and %s, which served, doesn't: somebody else moved it, so it is left alone; give it to %s by hand, if that is right",
+		other, e.Use.Name, move.from, move.version)
 }
 
 // stageBack gives the stage that a promotion before this start has given to another version back to the baseline, unless somebody else has changed it since.
@@ -57,7 +75,7 @@ func (m mlflow) stageBack(ctx context.Context, e *Event) error {
 		return nil
 	}
 	return inTurn(
-		func() error { return m.stageTo(ctx, e, use.Baseline) },
+		func() error { return m.stageTo(ctx, e, last, use.Baseline) },
 		func() error { return m.stage(ctx, e, last, archived) },
 	)
 }

@@ -76,7 +76,13 @@ func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				tags = append(tags, map[string]string{"key": key, "value": g.tags[key]})
 			}
 		}
-		answer = map[string]any{"registered_model": map[string]any{"name": "ranker", "creation_timestamp": 1, "aliases": list, "tags": tags}}
+		newest := map[string]map[string]string{} // of each stage
+		for _, version := range slices.Sorted(maps.Keys(g.stages)) {
+			newest[g.stages[version]] = map[string]string{"name": "ranker", "version": version, "current_stage": g.stages[version], "status": "READY"}
+		}
+		answer = map[string]any{"registered_model": map[string]any{
+			"name": "ranker", "creation_timestamp": 1, "aliases": list, "tags": tags, "latest_versions": slices.Collect(maps.Values(newest)),
+		}}
 	case "GET model-versions/get":
 		answer = map[string]any{"model_version": map[string]any{"name": "ranker", "version": of("version"), "current_stage": g.stages[of("version")], "status": "READY"}}
 	case "POST registered-models/alias":
@@ -284,6 +290,48 @@ func TestStagesOfEarlierEpochs(t *testing.T) {
 				if got := fmt.Sprintf("%s %s %s: %s", g.stages["7"], g.stages["8"], g.stages["9"], g.tags["streamcanary.stage.Production"]); got != x.want {
 					w.Errorf("%s: %q, want %q; changed %q", x.name, got, x.want, g.log)
 				}
+			}
+		})
+	}
+}
+
+// TestSomebodyElseMovesTheStage: where the version that served doesn't have it any more, and one that no rollout gave it does, it stays there, and people are told. Of two that have it one may be ours.
+func TestSomebodyElseMovesTheStage(t *testing.T) {
+	moved := map[string]string{"7": "Archived", "8": "Archived", "9": "Production"}
+	for _, x := range []struct {
+		name    string
+		action  schemas.Action
+		stages  map[string]string
+		last    string // what is said to have been set
+		want    string // stages of 7, 8 and 9 after it
+		wantErr string
+	}{
+		{"back", schemas.ActionRollback, moved, "8 for ranker", "Archived Archived Production",
+			"give version 7 the stage Production: version 9 of ranker has it, and 8, which served, doesn't: somebody else moved it, so it is left alone; give it to 7 by hand"},
+		{"a promotion", schemas.ActionPromote, moved, "", "Archived Archived Production", "give version 8 the stage Production: version 9 of ranker has it, and 7, which served, doesn't"},
+		{"beside the one that served", schemas.ActionPromote, map[string]string{"7": "Production", "8": "None", "9": "Production"}, "", "Archived Production Production", ""},
+		{"an earlier canary of ours", schemas.ActionRollback, moved, "9 for ranker", "Production Archived Production", ""},
+		{"the one that takes over has it", schemas.ActionRollback, map[string]string{"7": "Production", "8": "None", "9": "Production"}, "", "Production Archived Production", ""},
+		{"nobody has it", schemas.ActionRollback, map[string]string{"7": "Archived", "8": "Staging", "9": "None"}, "8 for ranker", "Production Archived None", ""},
+		{"who served is gone", schemas.ActionPromote, map[string]string{"8": "None", "9": "Production"}, "", " None Production", "version 9 of ranker has it, and 7, which served, doesn't"},
+	} {
+		g := newRegistry(map[string]string{"champion": "8"}, x.stages)
+		if x.last != "" {
+			g.tags["streamcanary.stage.Production"] = x.last
+		}
+		onRegistry(t, g, func(w *world) {
+			d := rollback()
+			d.Action = x.action
+			err := w.sink.Act(w.Context(), eventOf(w.kind, d))
+			if x.wantErr != "" {
+				if f := w.fails(err, x.wantErr); !f.Refused {
+					w.Errorf("%s: %+v", x.name, f)
+				}
+			} else if err != nil {
+				w.Errorf("%s: %s", x.name, err)
+			}
+			if got := fmt.Sprintf("%s %s %s", g.stages["7"], g.stages["8"], g.stages["9"]); got != x.want {
+				w.Errorf("%s: %q, want %q; changed %q", x.name, got, x.want, g.log)
 			}
 		})
 	}
