@@ -118,6 +118,11 @@ func dispersedWorlds() []World {
 		s.segments = []segment{{name: "de", share: .2, users: []int64{20}}, {name: "us", share: .8}}
 	})
 	one.Harmless = true
+	wobbles := second("autocorrelated", "rates that wobble for windows on end in both arms: 2,000 requests a window", func(s *scene) {
+		s.requests, s.noise = constant(2000), &wobble{spread: .15, keeps: .8}
+		s.rates[0].base, s.rates[1].base = .01, .005
+	})
+	wobbles.HarmWindows = 2 * blocks                            // of timeouts +0.4 pp, 0.91 are found in a run, at 0.01
 	tens.HarmWindows, scores.HarmWindows = 10*blocks, 20*blocks // timeouts +0.4 pp over 0.2 pp take phi times as long as alone
 	stay.HarmWindows = 10 * blocks
 	return []World{
@@ -131,10 +136,6 @@ func dispersedWorlds() []World {
 		second("clumps", "users with several predictions each, who fail together, and whose latencies are alike: phi 2.06; in a ramp", func(s *scene) {
 			s.users, s.share = crowd, ramp
 		}),
-		second("autocorrelated", "rates that wobble for windows on end in both arms: 2,000 requests a window", func(s *scene) {
-			s.requests, s.noise = constant(2000), &wobble{spread: .15, keeps: .8}
-			s.rates[0].base, s.rates[1].base = .01, .005
-		}),
-		tens, scores, stay, one, unseen, lasting,
+		wobbles, tens, scores, stay, one, unseen, lasting,
 	}
 }
