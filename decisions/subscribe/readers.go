@@ -125,14 +125,17 @@ func (f *follower) watchLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	read := false
+	read, failed := false, false
 	return f.read(ctx, origin{stream: schemas.StreamName, subject: subject, give: func(ctx context.Context, m jetstream.Msg, _ writing) error {
-		if !read {
+		if split := asksSplit(m.Data()); !read && !(split && failed) { // it waits for the bucket once
 			err := f.routesNow(ctx)
-			if err != nil && !asksSplit(m.Data()) {
-				return fmt.Errorf("the route document, which comes before it: %w", err)
+			if read, failed = err == nil, err != nil; failed {
+				err = fmt.Errorf("the route document, which comes before it: %w", err)
+				if !split {
+					return err
+				}
+				f.o.OnError(fmt.Errorf("model %s: read the decision log: %w (a rollback, and all that asks for a split, is carried out without it)", f.model, err))
 			}
-			read = err == nil
 		}
 		f.put(ctx, fromLog(m))
 		return nil

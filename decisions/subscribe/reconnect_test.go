@@ -74,6 +74,66 @@ func splitsWhileAway(t *testing.T, j *judge, forged bool) {
 	}
 }
 
+// muteRoutes is a JetStream that says that something stands in the bucket, and never delivers it, as where asking for messages isn't permitted.
+type muteRoutes struct{ jetstream.JetStream }
+
+type muteConsumer struct {
+	jetstream.Consumer
+	info *jetstream.ConsumerInfo
+}
+
+func (m muteConsumer) CachedInfo() *jetstream.ConsumerInfo { return m.info }
+
+func (l muteRoutes) CreateConsumer(ctx context.Context, stream string, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	consumer, err := l.JetStream.CreateConsumer(ctx, stream, config)
+	if err != nil || stream != "KV_"+schemas.RoutesBucket {
+		return consumer, err
+	}
+	config.FilterSubject = "$KV." + schemas.RoutesBucket + ".nothing"
+	nothing, err := l.JetStream.CreateConsumer(ctx, stream, config)
+	return muteConsumer{nothing, consumer.CachedInfo()}, err
+}
+
+// TestRouteDocumentThatNeverComes: what asks for a split is waited with once, and carried out; what asks for none waits, and that is told.
+func TestRouteDocumentThatNeverComes(t *testing.T) {
+	bubble(t, func(t *testing.T, j *judge) {
+		conn := j.connect()
+		js, err := jetstream.New(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, told := &router{}, make(chan string, 100)
+		o := Options{
+			Conn: conn, Models: []string{model}, Consumer: "eu", Instance: "a", Trust: schemas.NewTrust(key(1).Public()), Store: Memory(), Timeout: 2 * time.Second,
+			OnError: func(err error) { told <- err.Error() },
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		j.take(applied(1, weight), prepared(1))
+		f := &follower{o: &o, js: muteRoutes{js}, model: model, handle: r.handle, trust: o.Trust, inbox: make(chan message, inboxSize), routesRead: make(chan struct{})}
+		go func() { done <- runAll(ctx, conn, &o, []*follower{f}) }()
+		time.Sleep(10 * time.Second)
+		same(t, "given at the start", r.given(), "1.2 start")
+		j.take(verdict(decisions.VerdictRollback))
+		time.Sleep(time.Second)
+		same(t, "given a second later", r.given(), "1.3 rollback")
+		j.take(applied(2))
+		time.Sleep(10 * time.Minute)
+		same(t, "given then", r.given(), "")
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		close(told)
+		const silent = "model " + model + ": read the decision log: the route document, which comes before it: what stands there did not come: is the account permitted to read it, as deploy/PROTOCOL.md lists? ("
+		same(t, "told first", <-told, silent+"a rollback, and all that asks for a split, is carried out without it)")
+		same(t, "told then", <-told, silent+"trying again)")
+		for more := range told {
+			t.Errorf("told, too: %s", more)
+		}
+	})
+}
+
 // copies puts the log's last decision behind it, without a signature.
 func (j *judge) copies() {
 	j.t.Helper()

@@ -13,7 +13,10 @@ import (
 // ErrBrokenOff: what was read may not be the beginning of what the stream holds now. Begin again, at once: a reader that can't is another error, or ends after a while.
 var ErrBrokenOff = errors.New("the reading broke off")
 
-var errBack = errors.New("the connection to NATS was lost, and is back")
+var (
+	errBack   = errors.New("the connection to NATS was lost, and is back")
+	errSilent = errors.New("what stands there did not come: is the account permitted to read it, as deploy/PROTOCOL.md lists?")
+)
 
 const (
 	// beat is how often the server says that the consumer is there, where there is no message; after two that are missing it counts as gone.
@@ -82,6 +85,9 @@ func read(ctx context.Context, js jetstream.JetStream, q *Query) (given bool, er
 	}
 	for !q.Standing || !r.caughtUp {
 		m, meta, err := r.next(ctx)
+		if errors.Is(err, errSilent) {
+			return false, err
+		}
 		if err != nil {
 			return false, fmt.Errorf("%w: %w", ErrBrokenOff, err)
 		}
@@ -141,11 +147,14 @@ func (r *reading) wait(ctx context.Context) (jetstream.Msg, error) {
 	first, cancel := context.WithTimeout(ctx, r.q.Timeout)
 	defer cancel()
 	m, err := r.messages.Next(jetstream.NextContext(first))
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && !r.q.Standing {
-		r.catchUp()
-		return r.messages.Next(jetstream.NextContext(ctx))
+	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return m, err
 	}
-	return m, err
+	if r.q.Standing {
+		return nil, errSilent
+	}
+	r.catchUp()
+	return r.messages.Next(jetstream.NextContext(ctx))
 }
 
 func (r *reading) catchUp() {

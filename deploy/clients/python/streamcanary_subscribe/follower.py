@@ -134,15 +134,19 @@ class Follower:
         """Puts what is asked again into the inbox: the last of it, then what comes."""
         await self._again_reader.run(self._put_again, lambda err: self._tell(str(err)))
 
-    async def _before_log(self, m: Any) -> bool:
+    async def _before_log(self, m: Any, again: bool) -> bool:
         """Puts the route document as it stands, before the log's first message, and reports whether it could. Behind a lost connection that may ask for no split, and an older decision, which the log
-        doesn't give any more, for the split that is to be: once the newer one was carried out, that would be passed over for good. A bucket that doesn't answer holds up nothing that asks for a split."""
+        doesn't give any more, for the split that is to be: once the newer one was carried out, that would be passed over for good. A bucket that doesn't answer holds up what asks for a split once, and no longer."""
+        split = _asks_split(m.data, self._model)
+        if split and again:
+            return False
         try:
             await self._routes_reader.now(self._put_before)
             return True
-        except Exception:
-            if not _asks_split(m.data, self._model):
+        except Exception as err:
+            if not split:
                 raise
+            self._tell(f"read the route document: {type(err).__name__}: {err} (a rollback, and all that asks for a split, is carried out without it)")
             return False
 
     async def _put_route(self, m: Any) -> None:

@@ -44,10 +44,10 @@ class Reader:
     """Reads one subject of a stream: the last message that stands there, and then new ones. Whatever breaks it off, it begins again, with what stands there then, and never behind the
     number that it had; so nothing that matters is missed, also in a stream that was made anew, or restored from an older backup. Its consumer is in the server's memory alone, so it is gone then."""
 
-    def __init__(self, js: JetStreamContext, stream: str, subject: str, ready: Callable[[], Awaitable[None]], before: "Optional[Callable[[Msg], Awaitable[bool]]]" = None):
+    def __init__(self, js: JetStreamContext, stream: str, subject: str, ready: Callable[[], Awaitable[None]], before: "Optional[Callable[[Msg, bool], Awaitable[bool]]]" = None):
         self._js, self._stream, self._subject = js, stream, subject
         self._ready = ready  # returns where the server answers, and raises where it doesn't
-        self._before = before  # is given the first message each time that it begins, before that is put, and later ones until it says that that is enough
+        self._before = before  # is given the first message each time that it begins, before that is put, and later ones (with True) until it says that that is enough
         self.caught_up = asyncio.Event()  # what stood there at the beginning was read
 
     async def run(self, put: Callable[[Msg], Awaitable[None]], on_error: Callable[[Exception], None]) -> None:
@@ -85,13 +85,13 @@ class Reader:
                 message = await self._next(reader, count)
                 if message is None:
                     if once:
-                        raise _Lost("what stands there did not come")
+                        raise _Lost("what stands there did not come: is the account permitted to read it, as deploy/PROTOCOL.md lists?")
                     continue
                 count += 1
                 if message.metadata.sequence.consumer != count:
                     raise _Lost(f"message {count} of the reader did not come")
                 if self._before is not None and not ready:
-                    ready = await self._before(message)
+                    ready = await self._before(message, count > 1)
                 await put(message)
                 self.caught_up.set()
                 if once:
