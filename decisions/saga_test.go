@@ -194,9 +194,10 @@ func TestDrainBeforeTheRoute(t *testing.T) {
 		{"and says so alone", append(append(was[:3:3], windowsOf(8, 57, 37, 8)...), ack(67, 3, "eu", schemas.AckApplied), expireSealed(68, 65, 65), traffic(68, 37, 8), expireSealed(76, 73, 69)), []string{"!drain-overdue"}, 196_000, settles(4_000)},
 		{"wide windows take longer to tell", append(was[:3:3], followed, expireSealed(68, 65, 8), expireSealed(76, 65, 8), expireSealed(91, 85, 8)), nil, 92_000, settles(13_000)},
 		{"and tell then", append(was[:3:3], followed, expireSealed(68, 65, 8), expireSealed(92, 85, 8)), []string{"!rollback-completed  done_unproven"}, 0, settles(13_000)},
-		{"of yesterday", append(append(was[:3:3], windowsOf(8, 50, 37, 8)...), today, expireSealed(day+68, 58, 58)), nil, (day + 133) * 1000, nil},
-		{"of yesterday, and then of today", append(append(was[:3:3], windowsOf(8, 50, 37, 8)...), today, expireSealed(day+68, 58, 58), traffic(day+100, 37, 8), expireSealed(day+133, day+101, day+101)), []string{"!drain-overdue"}, (day + 253) * 1000, nil},
-		{"of yesterday, for as long as that is read", append(append(was[:3:3], windowsOf(8, 50, 37, 8)...), today, expireSealed(day+68, 58, 58), traffic(110, 37, 8), expireSealed(day+133, 111, 111)), nil, (day + 198) * 1000, nil},
+		{"of yesterday, as slowly as they come", append(append(was[:3:3], windowsOf(8, 50, 37, 8)...), today, expireSealed(day+68, 58, 58)), []string{"!drain-overdue"}, (day + 188) * 1000, nil},
+		{"of yesterday, and soon of today", append(was[:3:3], today, traffic(day-60, 37, 8), expireSealed(day+68, day-50, day-59)), nil, (day + 124) * 1000, nil},
+		{"of yesterday, and then of today", append(was[:3:3], today, traffic(day-60, 37, 8), expireSealed(day+68, day-50, day-59), traffic(day+100, 37, 8), expireSealed(day+133, day+101, day+101)), []string{"!drain-overdue"}, (day + 253) * 1000, nil},
+		{"of yesterday, and not so soon of today after all", append(was[:3:3], today, traffic(day-60, 37, 8), expireSealed(day+68, day-50, day-59), expireSealed(day+124, day-22, day-59)), []string{"!drain-overdue"}, (day + 244) * 1000, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -217,7 +217,7 @@ func (t *turn) looks(d *Drain, x *Expired) (silent bool, dueMs int64) {
 	switch {
 	case d.Look.UpToMs-silentFrom >= needed:
 		return true, 0
-	case d.isComing(&was):
+	case d.isComing(&was) && d.isSoon(&was, needed):
 		due := silentFrom + needed
 		if proof := d.CleanFromMs + drainQuietMs; d.Seen > 0 && proof > d.Look.UpToMs {
 			due = proof
@@ -234,6 +234,16 @@ func (t *turn) looks(d *Drain, x *Expired) (silent bool, dueMs int64) {
 // isComing reports whether the proof only takes time: the canary is at 0, or nothing came since routers could have followed, what is served is being read, and the canary was not seen again since somebody looked before.
 func (d *Drain) isComing(was *Look) bool {
 	return !d.stays() && d.isRead(was) && !d.relapsed(was)
+}
+
+// isSoon reports whether windows come in which routers could have followed, within as long as a proof needs, at the pace at which event time went on since somebody looked before, where there were none yet, and the canary was
+// seen in the last one: clocks of producers that are behind, and old events, would keep it waiting for as long as they are late.
+func (d *Drain) isSoon(was *Look, neededMs int64) bool {
+	late := d.FollowedMs - d.Look.UpToMs
+	if d.LastCanary == 0 || late <= 0 {
+		return true
+	}
+	return float64(late)*float64(d.Look.WallMs-was.WallMs) <= float64(d.Look.UpToMs-was.UpToMs)*float64(neededMs)
 }
 
 // isBack reports whether the canary has had users again since it had drained, and before all else was done.
@@ -277,6 +287,9 @@ func (t *turn) undrained(d *Drain, x *Expired, was *Look, since string) (seen, d
 		seen = fmt.Sprintf("it still answers now and then, up to %s; %s", schemas.Time(d.CleanFromMs), seen)
 	case !d.isRead(was):
 		seen, do = fmt.Sprintf("little or nothing was counted after %s; until then %s", schemas.Time(d.LastMs), seen), unread
+	case d.LastCanary > 0 && d.Look.UpToMs < d.FollowedMs:
+		seen = fmt.Sprintf("events are read up to %s, %s late, and nothing is known yet of the time since routers could have followed; until then %s", schemas.Time(d.Look.UpToMs), t.ago(schemas.Time(d.Look.UpToMs)), seen)
+		do = "Look at the routers: does any still send it traffic? Are producers' clocks behind, or are old events being read? The lag of the topics tells."
 	case d.Look.UpToMs-max(d.LastMs, x.ServedMs) > drainGraceMs:
 		seen = fmt.Sprintf("%s; the model wasn't asked after that, up to %s", d.dated(), schemas.Time(d.Look.UpToMs))
 		do = "If nobody asks the model any more, this ends by itself (done_unproven). Else find what still routes to it, and why its predictions don't come."
