@@ -66,23 +66,7 @@ func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := any(map[string]any{})
 	switch r.Method + " " + path {
 	case "GET registered-models/get":
-		list := []map[string]string{}
-		for _, alias := range slices.Sorted(maps.Keys(g.aliases)) {
-			list = append(list, map[string]string{"alias": alias, "version": g.aliases[alias]})
-		}
-		tags := []map[string]string{}
-		for _, key := range slices.Sorted(maps.Keys(g.tags)) {
-			if !strings.Contains(key, "/") {
-				tags = append(tags, map[string]string{"key": key, "value": g.tags[key]})
-			}
-		}
-		newest := map[string]map[string]string{} // of each stage
-		for _, version := range slices.Sorted(maps.Keys(g.stages)) {
-			newest[g.stages[version]] = map[string]string{"name": "ranker", "version": version, "current_stage": g.stages[version], "status": "READY"}
-		}
-		answer = map[string]any{"registered_model": map[string]any{
-			"name": "ranker", "creation_timestamp": 1, "aliases": list, "tags": tags, "latest_versions": slices.Collect(maps.Values(newest)),
-		}}
+		answer = g.registered()
 	case "GET model-versions/get":
 		answer = map[string]any{"model_version": map[string]any{"name": "ranker", "version": of("version"), "current_stage": g.stages[of("version")], "status": "READY"}}
 	case "POST registered-models/alias":
@@ -117,6 +101,27 @@ func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// registered is the model, as it is answered.
+func (g *registry) registered() map[string]any {
+	list := []map[string]string{}
+	for _, alias := range slices.Sorted(maps.Keys(g.aliases)) {
+		list = append(list, map[string]string{"alias": alias, "version": g.aliases[alias]})
+	}
+	tags := []map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(g.tags)) {
+		if !strings.Contains(key, "/") {
+			tags = append(tags, map[string]string{"key": key, "value": g.tags[key]})
+		}
+	}
+	newest := map[string]map[string]string{} // of each stage
+	for _, version := range slices.Sorted(maps.Keys(g.stages)) {
+		newest[g.stages[version]] = map[string]string{"name": "ranker", "version": version, "current_stage": g.stages[version], "status": "READY"}
+	}
+	return map[string]any{"registered_model": map[string]any{
+		"name": "ranker", "creation_timestamp": 1, "aliases": list, "tags": tags, "latest_versions": slices.Collect(maps.Values(newest)),
+	}}
 }
 
 // onRegistry plays with a registry of its own.
