@@ -13,7 +13,7 @@ import (
 // archived is the stage of a version that no longer serves.
 const archived = "Archived"
 
-// stageTo gives the version that serves from now on its stage, and writes down that a rollout did so. Where the version that served until now lost it to one that no rollout has given it, it stays there.
+// stageTo gives the version that serves from now on its stage, and writes down that a rollout did so. Where the version that served until now doesn't have it, and one to which no rollout has given it does, it stays there.
 func (m mlflow) stageTo(ctx context.Context, e *Event, from, to string) error {
 	now, err := m.stageOf(ctx, e, to)
 	if err != nil {
@@ -47,7 +47,7 @@ func (m mlflow) anothersStage(ctx context.Context, e *Event, move stageMove, oth
 	if was == move.to {
 		return nil
 	}
-	return conflict("give version "+move.version+" the stage "+move.to, "version %s of %s has it, and %s, which served, doesn't: somebody else moved it, so it is left alone; give it to %s by hand, if that is right",
+	return conflict("give version "+move.version+" the stage "+move.to, "version %s of %s has it, which no rollout has given it, and %s, which served, doesn't, so it is left alone; give it to %s by hand, if that is right",
 		other, e.Use.Name, move.from, move.version)
 }
 

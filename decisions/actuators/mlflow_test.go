@@ -312,13 +312,13 @@ func TestSomebodyElseMovesTheStage(t *testing.T) {
 		wantErr string
 	}{
 		{"back", schemas.ActionRollback, moved, "8 for ranker", "Archived Archived Production",
-			"give version 7 the stage Production: version 9 of ranker has it, and 8, which served, doesn't: somebody else moved it, so it is left alone; give it to 7 by hand"},
-		{"a promotion", schemas.ActionPromote, moved, "", "Archived Archived Production", "give version 8 the stage Production: version 9 of ranker has it, and 7, which served, doesn't"},
+			"give version 7 the stage Production: version 9 of ranker has it, which no rollout has given it, and 8, which served, doesn't, so it is left alone; give it to 7 by hand"},
+		{"a promotion", schemas.ActionPromote, moved, "", "Archived Archived Production", "give version 8 the stage Production: version 9 of ranker has it, which no rollout has given it, and 7, which served, doesn't"},
 		{"beside the one that served", schemas.ActionPromote, map[string]string{"7": "Production", "8": "None", "9": "Production"}, "", "Archived Production Production", ""},
 		{"an earlier canary of ours", schemas.ActionRollback, moved, "9 for ranker", "Production Archived Production", ""},
 		{"the one that takes over has it", schemas.ActionRollback, map[string]string{"7": "Production", "8": "None", "9": "Production"}, "", "Production Archived Production", ""},
 		{"nobody has it", schemas.ActionRollback, map[string]string{"7": "Archived", "8": "Staging", "9": "None"}, "8 for ranker", "Production Archived None", ""},
-		{"who served is gone", schemas.ActionPromote, map[string]string{"8": "None", "9": "Production"}, "", " None Production", "version 9 of ranker has it, and 7, which served, doesn't"},
+		{"who served is gone", schemas.ActionPromote, map[string]string{"8": "None", "9": "Production"}, "", " None Production", "version 9 of ranker has it, which no rollout has given it, and 7, which served, doesn't"},
 	} {
 		g := newRegistry(map[string]string{"champion": "8"}, x.stages)
 		if x.last != "" {
