@@ -43,6 +43,8 @@ type Pillar struct {
 	Pins  []Pin       `json:"pins,omitempty"`  // of the registry: what the versions were at first sight
 	// Baseline: of a registry's that failed: the version to go back to is concerned.
 	Baseline bool `json:"baseline,omitempty"`
+	// Away: it failed because whoever would have to say didn't answer, and for nothing else.
+	Away bool `json:"away,omitempty"`
 	// Changes are what differs between the versions, a few words each: what fits all the same, too.
 	Changes []string `json:"changes,omitempty"`
 }
@@ -149,12 +151,19 @@ func failedNames(all []Pillar) []string {
 	return names
 }
 
-// passPillars notes which pillars a way back has gone past: while these go on to fail, they are no news, and hold nothing.
+// passPillars notes which pillars a way back has gone past: while these go on to fail, they are no news, and hold nothing. What nobody could be asked about is unknown, and what is found of it then is news.
 func (t *turn) passPillars(all []Pillar) {
 	for i := range all {
-		if p := &all[i]; p.State == PillarFailed {
-			t.s.Watched = append(t.s.Watched, Watched{Name: p.Name, State: PillarFailed, SinceMs: t.in.WallMs, Found: p.Found, Baseline: p.Baseline, Waived: true})
+		p := &all[i]
+		if p.State != PillarFailed {
+			continue
 		}
+		w := Watched{Name: p.Name, State: PillarFailed, SinceMs: t.in.WallMs, Found: p.Found, Baseline: p.Baseline, Waived: true}
+		if p.Away {
+			w = Watched{Name: p.Name, State: PillarHeld}
+			w.see(&Pillar{State: PillarUnknown, Found: p.Found}, t.in.WallMs)
+		}
+		t.s.Watched = append(t.s.Watched, w)
 	}
 }
 

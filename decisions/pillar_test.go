@@ -97,6 +97,17 @@ func TestBackPastPillars(t *testing.T) {
 	if len(s.gone()) != 1 || s.Hold == nil || !slices.Contains(words, "!pillar-failed") {
 		t.Errorf("what fails anew doesn't hold: %q", words)
 	}
+	in.Applied.Pillars[0].Away = true
+	gone := NewPillar(PillarRegistry, PillarFailed, []string{"version 41 is not in MLflow"})
+	gone.Baseline = true
+	s, words = fold(t, in, ack(2, 1, "eu", schemas.AckPrepared), Input{Kind: InputPillars, WallMs: 400_000, Pillars: &Checked{Pillars: []Pillar{gone, still[1]}}})
+	if len(s.gone()) != 1 || s.Hold == nil || !slices.Contains(words, "!pillar-failed") {
+		t.Errorf("what nobody could be asked about at the start, and is gone, is no news: %q", words)
+	}
+	s, words = fold(t, in, ack(2, 1, "eu", schemas.AckPrepared), Input{Kind: InputPillars, WallMs: 400_000, Pillars: &Checked{Pillars: []Pillar{NewPillar(PillarRegistry, PillarHeld, nil)}}})
+	if s.Hold != nil || strings.Contains(strings.Join(words, "\n"), "pillar") || len(s.WatchedTexts()) != 1 {
+		t.Errorf("what nobody could be asked about at the start, and holds, is told: %q, %q", words, s.WatchedTexts())
+	}
 	in.Applied.Terms.Back = nil
 	if s, _ = Step(State{}, in); s.Status != StatusRefused {
 		t.Errorf("what doesn't go back is %s", s.Status)

@@ -98,13 +98,19 @@ type away struct{ error }
 // Unwrap is the cause.
 func (a *away) Unwrap() error { return a.error }
 
+func isAway(err error) bool {
+	no := (*away)(nil)
+	return errors.As(err, &no)
+}
+
 // failed is a pillar that failed, unless it is only unknown (Query.Running).
 func (c *check) failed(name decisions.PillarName, why error) decisions.Pillar {
-	state := decisions.PillarFailed
-	if no := (*away)(nil); c.Running && errors.As(why, &no) {
-		state = decisions.PillarUnknown
+	if c.Running && isAway(why) {
+		return decisions.NewPillar(name, decisions.PillarUnknown, []string{why.Error()})
 	}
-	return decisions.NewPillar(name, state, []string{why.Error()})
+	p := decisions.NewPillar(name, decisions.PillarFailed, []string{why.Error()})
+	p.Away = isAway(why)
+	return p
 }
 
 func unchecked(name decisions.PillarName, whom string) decisions.Pillar {

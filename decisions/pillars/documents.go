@@ -55,7 +55,9 @@ func (c *check) pair(ctx context.Context, name decisions.PillarName, role compat
 		why = slices.Concat(why, asked.unproven(baseline, canary))
 	}
 	if why != nil {
-		return decisions.NewPillar(name, decisions.PillarFailed, append(why, asked.unchecked...))
+		p := decisions.NewPillar(name, decisions.PillarFailed, append(why, asked.unchecked...))
+		p.Away = asked.harmful != nil && !asked.answered && own == nil
+		return p
 	}
 	if asked.away != nil {
 		return c.failed(name, asked.away)

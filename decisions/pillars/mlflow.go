@@ -50,28 +50,28 @@ func (c *check) registry(ctx context.Context) decisions.Pillar {
 	var why []string
 	var pins, were []decisions.Pin
 	var unknown error
-	baseline := false
+	baseline, answered := false, false
 	for i, recorded := range []schemas.RecordedVersion{c.Pillars.MLflow.Baseline, c.Pillars.MLflow.Canary} {
 		were = append(were, c.pinned(c.Pillars.MLflow.Name, recorded.Version)...)
 		v, err := c.modelVersion(ctx, recorded.Version)
-		if no := (*away)(nil); c.Running && errors.As(err, &no) {
+		if c.Running && isAway(err) {
 			unknown = err
 			continue
 		}
 		if err != nil {
-			why, baseline = append(why, err.Error()), baseline || i == 0
+			why, baseline, answered = append(why, err.Error()), baseline || i == 0, answered || !isAway(err)
 			continue
 		}
 		pin := decisions.Pin{Model: v.Name, Version: v.Version, Source: v.Source, RunID: v.RunID, Tag: c.Pillars.MLflow.Tag, Digest: v.tag(c.Pillars.MLflow.Tag)}
 		pins = append(pins, pin)
 		if other := c.changed(v, recorded); other != nil {
-			why, baseline = append(why, other...), baseline || i == 0
+			why, baseline, answered = append(why, other...), baseline || i == 0, true
 		}
 	}
 	switch {
 	case why != nil:
 		p := decisions.NewPillar(name, decisions.PillarFailed, why, were...)
-		p.Baseline = baseline
+		p.Baseline, p.Away = baseline, !answered
 		return p
 	case unknown != nil:
 		return c.failed(name, unknown)

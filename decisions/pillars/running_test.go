@@ -51,6 +51,10 @@ func TestRunning(t *testing.T) {
 				if expect(w.T, all, test.want...); all[0].Baseline != test.baseline {
 					w.Errorf("the baseline is concerned: %v", all[0].Baseline)
 				}
+				begins := Check(w.Context(), w.registries(), Query{Pillars: test.pillars})
+				if wantAway := all[0].State == decisions.PillarUnknown; begins[0].Away != wantAway || wantAway && begins[0].State != decisions.PillarFailed || all[0].Away {
+					w.Errorf("at a start, nobody answered: %v (%s); while it runs: %v", begins[0].Away, begins[0].State, all[0].Away)
+				}
 			})
 		})
 	}

@@ -84,6 +84,7 @@ type asked struct {
 	out, back          bool // it says that what is made for the baseline fits the canary, and the other way round
 	levels             []string
 	away               error // the first; nil: it answered all
+	answered           bool  // some of what is harmful is its answer, and not that there is none
 }
 
 // proves notes what a registry has said by calling a candidate compatible.
@@ -102,12 +103,12 @@ func (c *check) ask(ctx context.Context, baseline, canary *side) asked {
 			continue
 		}
 		err := c.askOne(ctx, x, &a)
-		no := (*away)(nil)
 		switch {
-		case c.Running && errors.As(err, &no):
+		case c.Running && isAway(err):
 			a.away = cmp.Or(a.away, err)
 		case err != nil:
 			a.harmful = append(a.harmful, err.Error())
+			a.answered = a.answered || !isAway(err)
 		}
 	}
 	a.harmful, a.unchecked = slices.Compact(a.harmful), slices.Compact(a.unchecked) // mostly both versions are of one subject
