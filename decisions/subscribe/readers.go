@@ -150,10 +150,7 @@ func (f *follower) routesNow(ctx context.Context) error {
 		return err
 	}
 	from.standing = true
-	if err = f.read(ctx, from); errors.Is(err, jetstream.ErrStreamNotFound) { // the log is all that there is
-		return nil
-	}
-	return err
+	return f.read(ctx, from)
 }
 
 // asksSplit reports whether a message, of which nothing is verified yet, asks for a split: a bucket that doesn't answer is not to hold up a rollback.

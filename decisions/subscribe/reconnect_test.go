@@ -2,7 +2,6 @@ package subscribe
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -30,16 +29,26 @@ func (l *lateRoutes) CreateConsumer(ctx context.Context, stream string, config j
 
 // TestSplitBehindALostConnection: what was decided while the connection was lost is carried out in its order, also where the last of it asks for no split, and the log is read before the route document.
 func TestSplitBehindALostConnection(t *testing.T) {
-	for _, forged := range []bool{false, true} {
-		t.Run(fmt.Sprint("forged=", forged), func(t *testing.T) {
-			bubble(t, func(t *testing.T, j *judge) { splitsWhileAway(t, j, forged) })
+	nothing := func(*judge) {}
+	for _, x := range []struct {
+		name            string
+		between, behind func(*judge)
+	}{
+		{"as it is", nothing, nothing},
+		{"an unsigned copy of the rollback stands last in the log until the connection is back", func(j *judge) {
+			j.copies()
+			time.Sleep(1300 * time.Millisecond) // the connection is back, and the route document not yet read
+		}, nothing},
+		{"the bucket of route documents is gone, and made anew", nothing, (*judge).losesRoutes},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, j *judge) { splitsWhileAway(t, j, x.between, x.behind) })
 		})
 	}
 }
 
-// splitsWhileAway decides a rollback while a router's connection is lost, and something without a split behind it. forged: that comes only once the connection is back, and an unsigned copy of the rollback stands last in the log
-// until then.
-func splitsWhileAway(t *testing.T, j *judge, forged bool) {
+// splitsWhileAway decides a rollback while a router's connection is lost, and something without a split behind it.
+func splitsWhileAway(t *testing.T, j *judge, between, behind func(*judge)) {
 	conn, err := nats.Connect("", nats.InProcessServer(inProcess{j}), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second), nats.ReconnectBufSize(-1))
 	if err != nil {
 		t.Fatal(err)
@@ -61,16 +70,33 @@ func splitsWhileAway(t *testing.T, j *judge, forged bool) {
 	j.restarts()
 	late.late.Store(true)
 	j.take(verdict(decisions.VerdictRollback))
-	if forged {
-		j.copies()
-		time.Sleep(1300 * time.Millisecond) // the connection is back, and the route document not yet read
-	}
+	between(j)
 	j.take(applied(2))
+	behind(j)
 	time.Sleep(2 * time.Minute)
 	same(t, "given", r.given(), "1.1 start, 1.2 start, 1.3 rollback, 2.1 start")
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// losesRoutes deletes the bucket, and writes it anew as it was, as serve does, three seconds later.
+func (j *judge) losesRoutes() {
+	j.t.Helper()
+	js, err := jetstream.New(j.connect())
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	if err := js.DeleteKeyValue(j.t.Context(), schemas.RoutesBucket); err != nil {
+		j.t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second)
+	if err := j.bus.Ensure(j.t.Context()); err != nil {
+		j.t.Fatal(err)
+	}
+	if err := j.bus.RestoreRoutes(j.t.Context(), []string{model}, func(string, string) {}); err != nil {
+		j.t.Fatal(err)
 	}
 }
 

@@ -10,14 +10,12 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import NotFoundError
 
 from . import names
 from .decision import MAX_DECISION_BYTES
 from .trust import decode_base64
 
 REOPEN_AFTER = 1.0  # seconds before a reader that failed begins again
-_NO_STREAM = 10059  # JetStream's code for a stream that isn't there
 _IDLE = 2.0  # seconds without a message after which it is looked whether any was lost, or the reader is gone
 _KEPT, _ONCE_KEPT = 60.0, 5.0  # seconds for which the server remembers a reader that doesn't ask; and one that reads only what stands there
 _MAX_SIGNED_BYTES = MAX_DECISION_BYTES // 3 * 4 + 4096
@@ -65,11 +63,7 @@ class Reader:
 
     async def now(self, put: Callable[[Msg], Awaitable[None]]) -> None:
         """Puts the message that stands there now, if one does."""
-        try:
-            await self._read(put, once=True)
-        except NotFoundError as err:
-            if err.err_code != _NO_STREAM:  # its consumer may be gone, with a server that was restarted
-                raise
+        await self._read(put, once=True)
 
     async def _read(self, put: Callable[[Msg], Awaitable[None]], once: bool = False) -> None:
         await self._ready()  # what is asked without a connection is kept, and all of it carried out with the next one: a consumer for each try

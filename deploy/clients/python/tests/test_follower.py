@@ -393,7 +393,7 @@ class Ended(unittest.IsolatedAsyncioTestCase):
                 self.assertTrue(all("a decision is not obeyed" in e for e in f.errors), f.errors)
 
     async def test_route_document_that_does_not_come(self):
-        for err, goes_on in ((NotFoundError(code=404, err_code=10059), True), (NotFoundError(code=404, err_code=10014), False), (asyncio.TimeoutError(), False)):
+        for err, goes_on in ((None, True), (NotFoundError(code=404, err_code=10059), False), (NotFoundError(code=404, err_code=10014), False), (asyncio.TimeoutError(), False)):
             for last in (message(2, 1, routes=None), message(2, 1)):
                 log = Standing(last, message(1, 3))
                 log.broken = err
