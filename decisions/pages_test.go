@@ -133,3 +133,15 @@ func TestPageOfARoute(t *testing.T) {
 		}
 	}
 }
+
+// TestPageOfLateEvents: where events come so late that none is of the time since routers could have followed, the page says how late, and what was known until then.
+func TestPageOfLateEvents(t *testing.T) {
+	const late = 600 // seconds
+	by, followed := verdictOf(5, VerdictRollback), ack(9+late, 3, "eu", schemas.AckApplied)
+	by.WallMs, followed.EventMs = (8+late)*1000, 0
+	in := append(append(running(terms()), by, followed), windowsOf(6, 57, 37, 8)...)
+	const want = "It is not proven that 42 has drained: events are read up to 1970-01-01T00:01:05.000Z, 10m3s late, and nothing is known yet of the time since routers could have followed; until then it served"
+	if n := toldLast(t, schemas.NoticeDrainOverdue, append(in, expireSealed(68+late, 65, 63))...); !strings.HasPrefix(n.Sentence, want) || !strings.Contains(n.Sentence, "Are producers' clocks behind, or are old events being read?") {
+		t.Errorf("told\n  %s\nwant at its beginning\n  %s", n.Sentence, want)
+	}
+}

@@ -239,11 +239,10 @@ func (d *Drain) isComing(was *Look) bool {
 // isSoon reports whether windows come in which routers could have followed, within as long as a proof needs, at the pace at which event time went on since somebody looked before, where there were none yet, and the canary was
 // seen in the last one: clocks of producers that are behind, and old events, would keep it waiting for as long as they are late.
 func (d *Drain) isSoon(was *Look, neededMs int64) bool {
-	late := d.FollowedMs - d.Look.UpToMs
-	if d.LastCanary == 0 || late <= 0 {
+	if d.LastCanary == 0 {
 		return true
 	}
-	return float64(late)*float64(d.Look.WallMs-was.WallMs) <= float64(d.Look.UpToMs-was.UpToMs)*float64(neededMs)
+	return float64(d.FollowedMs-d.Look.UpToMs)*float64(d.Look.WallMs-was.WallMs) <= float64(d.Look.UpToMs-was.UpToMs)*float64(neededMs)
 }
 
 // isBack reports whether the canary has had users again since it had drained, and before all else was done.

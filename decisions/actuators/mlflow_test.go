@@ -190,6 +190,19 @@ func TestMLflow(t *testing.T) {
 	}
 }
 
+// acts carries out a decision, which is refused with an error where one is wanted.
+func (w *world) acts(name string, d *schemas.Decision, wantErr string) {
+	err := w.sink.Act(w.Context(), eventOf(w.kind, d))
+	switch {
+	case wantErr != "":
+		if f := w.fails(err, wantErr); !f.Refused {
+			w.Errorf("%s: %+v", name, f)
+		}
+	case err != nil:
+		w.Errorf("%s: %s", name, err)
+	}
+}
+
 // TestAliasesOfEarlierEpochs: an alias that an earlier rollout of the model has set is ours, also where that had another canary, and one that anybody else has moved since is not.
 func TestAliasesOfEarlierEpochs(t *testing.T) {
 	versions := map[string]string{"6": "None", "7": "None", "8": "None", "9": "None"}
@@ -224,14 +237,7 @@ func TestAliasesOfEarlierEpochs(t *testing.T) {
 			d := rollback()
 			d.Action, d.Phase = x.action, x.phase
 			for range 2 { // the second time finds it done
-				err := w.sink.Act(w.Context(), eventOf(w.kind, d))
-				if x.wantErr != "" {
-					if f := w.fails(err, x.wantErr); !f.Refused {
-						w.Errorf("%s: %+v", x.name, f)
-					}
-				} else if err != nil {
-					w.Errorf("%s: %s", x.name, err)
-				}
+				w.acts(x.name, d, x.wantErr)
 				if got := g.aliases["champion"] + " " + g.aliases["challenger"] + ": " + g.tags["streamcanary.set.champion"] + ", " + g.tags["streamcanary.set.challenger"]; got != x.want {
 					w.Errorf("%s: %q, want %q; changed %q", x.name, got, x.want, g.log)
 				}
@@ -327,14 +333,7 @@ func TestSomebodyElseMovesTheStage(t *testing.T) {
 		onRegistry(t, g, func(w *world) {
 			d := rollback()
 			d.Action = x.action
-			err := w.sink.Act(w.Context(), eventOf(w.kind, d))
-			if x.wantErr != "" {
-				if f := w.fails(err, x.wantErr); !f.Refused {
-					w.Errorf("%s: %+v", x.name, f)
-				}
-			} else if err != nil {
-				w.Errorf("%s: %s", x.name, err)
-			}
+			w.acts(x.name, d, x.wantErr)
 			if got := fmt.Sprintf("%s %s %s", g.stages["7"], g.stages["8"], g.stages["9"]); got != x.want {
 				w.Errorf("%s: %q, want %q; changed %q", x.name, got, x.want, g.log)
 			}
