@@ -17,7 +17,7 @@ type meanAlike struct {
 }
 
 func newMeanAlike(o Options, prior float64) *meanAlike {
-	return &meanAlike{noise: rankNoise{known: o.Phi, seen: stats.NewAlike(windows.Slices, 0, prior)}}
+	return &meanAlike{noise: rankNoise{known: o.Phi, seen: stats.NewAlike(windows.Slices, meanContrasts, 0, prior)}}
 }
 
 // add takes the baseline's cell of one window, after its tests.
@@ -38,16 +38,27 @@ func (m *meanAlike) add(c *windows.Cell) {
 	for i, s := range o.Slices {
 		sizes[i] = float64(s.N)
 	}
-	r.seen.Add(meanScores(o), sliceShares[:], sizes[:])
+	scores := meanScores(o)
+	r.seen.Add(sliceShares[:], sizes[:], scores[:]...)
 	r.phi, r.told = 0, r.many
 	*o = windows.Cell{}
 }
 
-// meanScores is by how much the half by unit has more than its share of the sum, beside the variance of that where each value is in either half at random.
-func meanScores(c *windows.Cell) stats.Scores {
+// meanContrasts is of how many slices, from the half of the baseline on, the mean is held against that of all smaller ones, which together are as large.
+const meanContrasts = 5
+
+// meanScores is by how much each of these slices has more than the smaller ones, in values less the mean of all, beside the variance of that where each value is in the slice or in a smaller one at random. Of a slice
+// it isn't given how many values it has: a unit that has most of them would be taken for the mean.
+func meanScores(c *windows.Cell) (scores [meanContrasts]stats.Scores) {
 	var all moments
 	all.addCell(c)
-	n, sum := float64(c.Slices[0].N), float64(c.Slices[0].Sum)/windows.SumUnit
-	rest := all.n - n
-	return stats.Scores{Excess: sum - n*all.sum/all.n, Variance: n * rest / (all.n - 1) * all.variance(), Events: n}
+	n, mean, variance := all.n, all.sum/all.n, all.variance()*all.n/(all.n-1)
+	rest := 0.0 // of values less the mean, in this slice and smaller ones
+	for i := range scores {
+		own := float64(c.Slices[i].N)
+		more := float64(c.Slices[i].Sum)/windows.SumUnit - own*mean
+		scores[i] = stats.Scores{Excess: more - rest/2, Variance: n * variance / 4, Events: own}
+		n, rest = n-own, rest-more
+	}
+	return scores
 }

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -72,6 +73,40 @@ func TestMeanNoise(t *testing.T) {
 					t.Errorf("%s: phi %v after %d windows, want %v", tt.name, phi, at+1, want)
 				}
 			}
+		}
+	}
+}
+
+// TestMeanScores: each contrast shows how much noisier a sum is where some users have twenty predictions, whose scores are the same, however few users its slices have.
+func TestMeanScores(t *testing.T) {
+	const runs, users, heavy = 10_000, 600, 8
+	random := rand.New(rand.NewPCG(7, 5))
+	world := rowWorld{random: random}
+	var u, v [meanContrasts]float64
+	for range runs {
+		var cell windows.Cell
+		var rows windows.Rows
+		for i := range users {
+			many := 1
+			if i < heavy {
+				many = 20
+			}
+			slice, score := world.slice(), random.Float64()
+			for range many {
+				rows.Slice = append(rows.Slice, slice)
+				cell.AddValue(&rows, len(rows.Slice)-1, windows.SumUnits(score, 1))
+			}
+		}
+		for i, s := range meanScores(&cell) {
+			u[i] += s.Excess * s.Excess
+			v[i] += s.Variance
+		}
+	}
+	const n = users - heavy + 20*heavy
+	want := (heavy*20*20 + users - heavy) / float64(n)
+	for i := range u {
+		if phi := u[i] / v[i]; math.Abs(phi/want-1) > .08 {
+			t.Errorf("contrast %d: phi %.3g, want %.3g", i, phi, want)
 		}
 	}
 }

@@ -108,7 +108,7 @@ func TestNoiseOfRanksIsOfThePast(t *testing.T) {
 	for range 60 { // nobody is named: halves by id tell nothing of users who come later
 		w.step(serving, [windows.Arms]int64{900, 100}, func(windows.Arm) row { return row{20 * math.Exp(w.random.NormFloat64()), w.slice()} })
 	}
-	if !reflect.DeepEqual(g.canary.ranks.seen, stats.NewAlike(windows.Slices, 10_000, 1.5)) || g.canary.phiNow != independent {
+	if !reflect.DeepEqual(g.canary.ranks.seen, stats.NewAlike(windows.Slices, 1, 10_000, 1.5)) || g.canary.phiNow != independent {
 		t.Fatalf("nobody was named, and phi is %v", g.canary.phiNow)
 	}
 	before := g.canary.tested

@@ -69,7 +69,7 @@ func (j *Judge) rankNoise(s *stream, g *schemas.Guardrail, ppm int64) *rankNoise
 			return r
 		}
 	}
-	r := &rankNoise{known: j.options.Phi, ppm: ppm, whole: cell, half: cellOf(j.rollout, newHalfMetric(whole)), seen: stats.NewAlike(windows.Slices, ppm, j.rollout.Phi)}
+	r := &rankNoise{known: j.options.Phi, ppm: ppm, whole: cell, half: cellOf(j.rollout, newHalfMetric(whole)), seen: stats.NewAlike(windows.Slices, 1, ppm, j.rollout.Phi)}
 	s.ranks = append(s.ranks, r)
 	return r
 }
@@ -96,7 +96,7 @@ func (r *rankNoise) add(p *windows.Part) {
 	if !full {
 		return
 	}
-	r.seen.Add(scores, sliceShares[:], r.served[:])
+	r.seen.Add(sliceShares[:], r.served[:], scores)
 	r.phi, r.served, r.told = 0, [windows.Slices]float64{}, r.many
 }
 

@@ -12,24 +12,28 @@ const alikeSize = 1.5
 // n_u values of variance s has at most the variance n_u² s. Where the values of a unit have the correlation rho it is 1 + rho (sum n_u² / sum n_u - 1), and rho of longer batches isn't greater. Phi is
 // about a one-sided 95 % limit, as Dispersion's and Spread's are: calibrated by simulation (TestSimAlike in package analysis), not exact.
 //
-// When. Evidence for a rank statistic is divided by Phi. It can't see what Dispersion can't; units that send more because their values are larger are not seen before the scores are measured, nor are
-// values that are alike over several blocks before ten batches of five blocks, but for the prior.
+// When. Evidence for a rank statistic is divided by Phi. It can't see what Dispersion can't; units that send more because their values are larger are not seen before the scores are measured. Where units stay
+// for long, how alike values are isn't known before some ten lots of units have come and gone, and the prior counts as long; of units that stay for more than 125 blocks it takes the next 125 for others.
 //
-// Cost: 800 bytes, and 64 for each part of the split; constant time, no allocation but in NewAlike.
+// Cost: 800 bytes, 64 for each part of the split, and 376 for each contrast more than one; constant time, no allocation but in NewAlike.
 //
 // Conventions: those of Dispersion.AddScores and Spread.Add; a NaN prior comes back until the scores are measured; ppm isn't looked at. The zero value is not ready; see NewAlike.
 //
-// Sources: the design effect of clusters (Kish, Survey Sampling, 1965, section 5.4). The rest is chosen here.
+// Sources: the design effect of clusters (Kish, Survey Sampling, 1965, section 5.4); degrees of freedom of a sum of variances (Satterthwaite, Biometrics Bulletin 2, 1946). The rest is chosen here.
 type Alike struct {
-	scores  *Dispersion
+	scores  []*Dispersion // of each contrast
 	sizes   *Spread
 	prior   float64
 	assumed float64 // how alike values are that nothing is known of
 }
 
-// NewAlike returns one that has seen nothing: for a split into parts, of a tail of ppm millionths, 0 for ranks, with a prior phi.
-func NewAlike(parts int, ppm int64, prior float64) *Alike {
-	return &Alike{NewDispersion(), NewSpread(parts), prior, alikeAs(max(0, min(1, prior-1)), ppm)}
+// NewAlike returns one that has seen nothing: for a split into parts, of a tail of ppm millionths, 0 for ranks, with a prior phi, and so many contrasts between parts.
+func NewAlike(parts, contrasts int, ppm int64, prior float64) *Alike {
+	a := &Alike{make([]*Dispersion, contrasts), NewSpread(parts), prior, alikeAs(max(0, min(1, prior-1)), ppm)}
+	for i := range a.scores {
+		a.scores[i] = NewDispersion()
+	}
+	return a
 }
 
 // alikeAs is the correlation of scores of two normal values with correlation r. Of a tail it is Plackett's integral (Biometrika 41, 1954) over the sine of an angle, by Simpson's rule.
@@ -54,36 +58,59 @@ func alikeAs(r float64, ppm int64) float64 {
 	return sum * width / 3 / (2 * math.Pi) / (p * (1 - p))
 }
 
-// Add takes one block, after its tests: the scores of one half against the other, and of each part of the split n exposures, in proportion to its share and far more than k, the values in it.
-func (a *Alike) Add(s Scores, n, k []float64) {
-	a.scores.AddScores(s)
+// Add takes one block, after its tests: the scores of one half against the other, then those of further contrasts, which have nothing to do with each other (a quarter against the other), and of each part of the split n
+// exposures, in proportion to its share and far more than k, the values in it.
+func (a *Alike) Add(n, k []float64, s ...Scores) {
+	for i, d := range a.scores {
+		d.AddScores(s[i])
+	}
 	a.sizes.Add(n, k)
 }
 
-// Phi is what to divide evidence by. Until the scores are measured it is at least the prior, and at least what sizes of units allow within a block. Of longer batches of which there are no
-// ten yet it is what their sizes allow, with values that are as alike as in shorter ones, or, where no unit has several values in these, as alike as normal values whose pairs have the prior. Never below 1.
+// batch is what the contrasts say of one size of batches, each by its own unit of variance: as many batches as the first one has had, with the degrees of freedom of all.
+func (a *Alike) batch(size int) batch {
+	first := a.scores[0].batches[size]
+	if len(a.scores) == 1 {
+		return first
+	}
+	b := batch{m: first.m}
+	for _, d := range a.scores {
+		c := &d.batches[size]
+		if c.v == 0 {
+			continue
+		}
+		w := c.m / c.v
+		b.u, b.v = b.u+w*c.u, b.v+c.m
+		b.uu, b.uv, b.vv = b.uu+w*w*c.uu, b.uv+w*w*c.uv, b.vv+w*w*c.vv
+	}
+	return b
+}
+
+// Phi is what to divide evidence by. Until the scores are measured it is at least the prior, and at least what sizes of units allow within a block. What few batches say of a size is no more than what that size
+// allows, with values that are as alike as in shorter ones, or, where no unit has several values in these, as alike as normal values whose pairs have the prior. Never below 1.
 //
-// Where units stay for longer than a batch, the next one shows the same units again, and if the two halves happen to be equal they are so in each. Values that go to the halves one by one differ by chance. So less than that
-// says that batches are not independent: then neither that size nor a longer one says how alike values are. Only of units with about one value in a batch, though: several values of one may differ more than those of two (the
-// first is slow, the rest come from a cache), and then less is the truth.
+// Where units stay for longer than a batch, the next one shows the same units again: batches are fewer than they seem, by as often as a unit comes back, which is how much more values of a unit the longest batch has, the open one, too.
 func (a *Alike) Phi() float64 {
 	phi := 1.0
-	if !a.scores.Measured() {
+	if !a.scores[0].Measured() {
 		phi = max(phi, a.prior, a.Sizes())
 	}
-	rho, stuck := a.assumed, false
+	longest := 1.0
+	for i := range dispersionSizes {
+		_, most := a.sizes.batches[i].size()
+		longest = max(longest, most)
+	}
+	rho := a.assumed
 	for i := range dispersionSizes {
 		size, most := a.sizes.batches[i].size()
-		seen, few := a.scores.batches[i].limitOf()
-		if stuck = stuck || size < alikeSize && a.scores.batches[i].stuck(); stuck {
-			seen, few = math.Inf(1), true
-		}
-		by := max(0, seen-1) / (size - 1) // how alike values are by this size, at most
+		scores := a.batch(i)
+		seen, limit, few := scores.limitOf(stay{size, most, max(1, longest/size)})
+		by, byLimit := max(0, seen-1)/(size-1), max(0, limit-1)/(size-1) // how alike values are by this size: as it seems, and at most
 		if few {
-			seen, by = min(seen, 1+rho*(most-1)), min(rho, by)
+			limit, byLimit = min(limit, max(seen, 1+rho*(most-1))), min(byLimit, max(by, rho))
 		}
-		if phi = max(phi, seen); size >= alikeSize {
-			rho = by
+		if phi = max(phi, limit); size >= alikeSize {
+			rho = byLimit
 		}
 	}
 	return phi
@@ -99,28 +126,43 @@ func (b *spreadBatch) size() (point, limit float64) {
 		return 1, 1
 	}
 	u, v, _ := spreadOf(b.n, b.k)
-	return (b.u + u) / (b.v + v), max(1, limit)
+	return max(1, (b.u+u)/(b.v+v)), max(1, limit)
 }
 
-// stuckZ is how many standard deviations less than independent values a stuck batch varies: one in a thousand by chance.
-const stuckZ = 3.09
+// stay is what is known of units for one batch size: how many values they have in a batch, by a point estimate and at most, and in how many batches on end they come.
+type stay struct{ size, most, batches float64 }
 
-// stuck reports whether the batches vary less than independent ones.
-func (b *batch) stuck() bool {
-	nu := b.v * b.v / b.vv
-	return nu >= 3 && b.u/b.v < chiSquareAbove(nu, stuckZ)
-}
-
-// limitOf is one batch size's upper limit: that of a chi-square with as many degrees of freedom as there are batches, or R4's, whichever is greater. Where there are few batches, or some outweigh all others, it says
-// less: the first alone, and nothing below three degrees.
-func (b *batch) limitOf() (limit float64, few bool) {
+// limitOf is one batch size's upper limit; seen is what it would be if each batch had units of its own: that of a chi-square with as many degrees of freedom as there are batches, or R4's, whichever is greater.
+// Few says that there are less than ten lots of units: then the limit may be far above phi, and seen is 1 where there are less than ten batches at all. Where some batches outweigh all others it says nothing.
+func (b *batch) limitOf(s stay) (seen, limit float64, few bool) {
 	nu := b.v * b.v / b.vv
 	if !(nu >= 3) {
-		return math.Inf(1), true
+		return 1, math.Inf(1), true
 	}
-	limit = b.u / b.v / chiSquareFloor(nu)
+	point := b.u / b.v
+	seen = point / chiSquareFloor(nu)
+	limit = max(seen, s.limit(point, nu))
 	if b.m < dispersionBatches {
-		return limit, true
+		return 1, limit, true
 	}
-	return max(limit, b.limit()), false
+	seen = max(seen, b.limit())
+	return seen, max(seen, limit), nu < dispersionBatches*s.batches
+}
+
+// limit is what a point estimate of phi allows. A batch's variance phi is (1 - rho) + rho size: the first part is new in each of them, the second is the same in all in which a unit comes, and has so many times fewer
+// degrees of freedom. Satterthwaite's for both together are what the limit's chi-square has; the greatest phi that isn't refused, at most most, is it.
+func (s stay) limit(point, nu float64) float64 {
+	phi := s.most
+	for range 16 { // from above: each step is a limit, too
+		lasting := 1.0
+		if s.size > 1 {
+			lasting = min(1, (phi-1)/phi*s.size/(s.size-1))
+		}
+		next := point / chiSquareFloor(nu/(1+(s.batches-1)*lasting*lasting))
+		if !(next < .99*phi) {
+			break
+		}
+		phi = max(1, next)
+	}
+	return phi
 }

@@ -71,7 +71,7 @@ func playAlike(random *rand.Rand, many, stay int, alike float64, windows int) fl
 		part  int
 		level float64
 	}
-	a := NewAlike(parts, 0, 1.5)
+	a := NewAlike(parts, 1, 0, 1.5)
 	var shares [parts]float64
 	for i := range shares {
 		shares[i] = math.Ldexp(1, 40-min(i+1, parts-1))
@@ -91,28 +91,34 @@ func playAlike(random *rand.Rand, many, stay int, alike float64, windows int) fl
 			}
 			k[u.part] += float64(many)
 		}
-		a.Add(RankScores(valuesHist(values[0]), valuesHist(values[1])), shares[:], k[:])
+		a.Add(shares[:], k[:], RankScores(valuesHist(values[0]), valuesHist(values[1])))
 	}
 	return a.Phi()
 }
 
-// TestAlikeStuck: where the same units stay, and both halves of them happen to be equal, batch after batch says so; that is no proof that a unit's values aren't alike.
-func TestAlikeStuck(t *testing.T) {
-	shares := []float64{1 << 40, 1 << 39, 1 << 39}
+// TestAlikeOfEqualHalves: where both halves happen to be equal, each batch with the same units says so again; that is no proof that a unit's values aren't alike. It is where units come once.
+func TestAlikeOfEqualHalves(t *testing.T) {
+	even := []float64{100, 50, 25, 12.5, 6.25, 3.125, 1.5625, 1.5625}
+	uneven := []float64{108, 44, 30, 10, 4, 2, 1, 1}
+	several := []float64{128, 32, 26, 6, 4, 2, 1, 1}
 	for _, row := range []struct {
 		name        string
-		excess      func(random *rand.Rand) float64 // of a block's scores, in standard deviations of single values
-		sizes       []float64                       // by slice
+		excess      float64   // of a block's scores, in standard deviations of single values
+		odd, even   []float64 // values by slice, in turns
 		least, most float64
 	}{
-		{"equal halves, of units that stay", func(*rand.Rand) float64 { return .1 }, []float64{108, 50, 42}, 20, math.Inf(1)},
-		{"halves that differ as single values do", (*rand.Rand).NormFloat64, []float64{108, 50, 42}, 1, 30},
-		{"equal halves, of units with several values, that differ more within one than between two", func(*rand.Rand) float64 { return .1 }, []float64{115, 50, 35}, 1, 5},
+		{"units that stay", .1, uneven, uneven, 20, math.Inf(1)},
+		{"units with several values that stay", .1, several, several, 20, math.Inf(1)},
+		{"units that come once", .1, even, even, 1, 2},
+		{"units with several values that come once, and differ more within one than between two", .1, several, mirrored(even, several), 1, 5},
 	} {
-		a := NewAlike(len(shares), 0, 2)
-		random := rand.New(rand.NewPCG(1, 1))
-		for range 30 {
-			a.Add(Scores{Excess: 5 * row.excess(random), Variance: 25, Events: 100}, shares, row.sizes)
+		shares := make([]float64, len(even))
+		for i := range shares {
+			shares[i] = math.Ldexp(1, 40-min(i+1, len(shares)-1))
+		}
+		a := NewAlike(len(shares), 1, 0, 2)
+		for i := range 60 {
+			a.Add(shares, [][]float64{row.odd, row.even}[i%2], Scores{Excess: 5 * row.excess, Variance: 25, Events: 100})
 		}
 		if phi := a.Phi(); phi < row.least || phi > row.most {
 			t.Errorf("%s: phi %.3g, want %g to %g", row.name, phi, row.least, row.most)
@@ -120,14 +126,79 @@ func TestAlikeStuck(t *testing.T) {
 	}
 }
 
+// mirrored are sizes on the other side of the middle ones.
+func mirrored(middle, sizes []float64) []float64 {
+	other := make([]float64, len(sizes))
+	for i, n := range sizes {
+		other[i] = max(0, 2*middle[i]-n)
+	}
+	return other
+}
+
+// TestStayLimit: of batches whose variance phi is a part that is new in each of them and one that is the same in several on end, the limit is above phi in 95 % of draws, and not much more where nothing stays.
+func TestStayLimit(t *testing.T) {
+	for _, row := range []struct {
+		rho, size, comeBack, units float64 // as often as units change, over all batches
+		longer                     float64 // the limit by phi, in the middle: at most
+	}{
+		{0, 5, 1, 100, 1.3}, {.5, 5, 1, 100, 1.3}, {0, 5, 12, 20, 1.7}, {.1, 5, 12, 20, 1.9}, {.5, 5, 12, 10, 2.5}, {1, 5, 12, 10, 2.6},
+		{.5, 25, 3, 4, 6}, {.5, 5, 12, 1, 7}, {.01, 25, 5, 30, 1.5}, {1, 1, 60, 5, 1},
+	} {
+		random := rand.New(rand.NewPCG(uint64(100*row.rho), uint64(row.comeBack)))
+		const runs = 4000
+		phi, most := 1+row.rho*(row.size-1), row.size
+		below, limits := 0, make([]float64, runs)
+		for run := range runs {
+			sum := 0.0
+			for range int(row.units) {
+				stays := math.Sqrt(row.rho*row.size) * random.NormFloat64()
+				for range int(row.comeBack) {
+					x := stays + math.Sqrt(1-row.rho)*random.NormFloat64()
+					sum += x * x
+				}
+			}
+			nu := row.units * row.comeBack
+			limits[run] = stay{row.size, most, row.comeBack}.limit(sum/nu, nu)
+			if limits[run] < phi {
+				below++
+			}
+		}
+		slices.Sort(limits)
+		t.Logf("%+v: phi %.3g, limits %.3g to %.3g, in the middle %.3g; below in %.1f %%", row, phi, limits[0], limits[runs-1], limits[runs/2], 100*float64(below)/runs)
+		if below > runs*6/100 || limits[runs/2] > row.longer*phi {
+			t.Errorf("%+v: below phi %.3g in %d of %d, in the middle %.3g", row, phi, below, runs, limits[runs/2])
+		}
+	}
+}
+
+// TestAlikeContrasts: several contrasts say of few batches what one says of many; each counts by its own variance.
+func TestAlikeContrasts(t *testing.T) {
+	shares, sizes := []float64{1 << 40, 1 << 40}, []float64{100, 100}
+	for _, contrasts := range []int{1, 4} {
+		random := rand.New(rand.NewPCG(2, 2))
+		a := NewAlike(len(shares), contrasts, 0, 1.5)
+		scores := make([]Scores, contrasts)
+		for range 400 / contrasts {
+			for i := range scores {
+				sd := math.Ldexp(1, i)
+				scores[i] = Scores{Excess: 2 * sd * random.NormFloat64(), Variance: sd * sd, Events: 100}
+			}
+			a.Add(shares, sizes, scores...)
+		}
+		b := a.batch(0)
+		if phi, nu := b.u/b.v, b.v*b.v/b.vv; b.m != float64(400/contrasts) || math.Abs(nu-400) > 1e-6 || math.Abs(phi-4) > 1 {
+			t.Errorf("%d contrasts: %g batches, %g degrees of freedom, phi %g; want %d, 400 and 4", contrasts, b.m, nu, phi, 400/contrasts)
+		}
+	}
+}
+
 // TestAlikeAllocatesNothing: a block costs no memory.
 func TestAlikeAllocatesNothing(t *testing.T) {
-	a := NewAlike(2, 10_000, 1.5)
+	a := NewAlike(2, 2, 10_000, 1.5)
 	half, rest := valuesHist([]int32{1, 2, 2, 3}), valuesHist([]int32{2, 3, 4, 9})
 	n, k := []float64{1 << 40, 1 << 40}, []float64{4, 4}
 	if got := testing.AllocsPerRun(200, func() {
-		a.Add(TailScores(half, rest, 250_000), n, k)
-		a.Add(RankScores(half, rest), n, k)
+		a.Add(n, k, TailScores(half, rest, 250_000), RankScores(half, rest))
 		a.Phi()
 	}); got != 0 {
 		t.Errorf("%v allocations a block", got)
@@ -140,14 +211,14 @@ func TestFewBatchesLimit(t *testing.T) {
 	for range 10 {
 		even.close(1, 1)
 	}
-	if limit, few := even.limitOf(); few || math.Abs(limit-10/3.94) > .05 { // 3.94 is the 5 % point for ten degrees
+	if _, limit, few := even.limitOf(stay{1, 1, 1}); few || math.Abs(limit-10/3.94) > .05 { // 3.94 is the 5 % point for ten degrees
 		t.Errorf("ten batches: %g, few %t", limit, few)
 	}
 	for range 60 {
 		heavy.close(1, 1)
 	}
 	heavy.close(1000, 1000)
-	if limit, few := heavy.limitOf(); !few || !math.IsInf(limit, 1) {
+	if _, limit, few := heavy.limitOf(stay{1, 1, 1}); !few || !math.IsInf(limit, 1) {
 		t.Errorf("one that outweighs all others: %g, few %t", limit, few)
 	}
 }

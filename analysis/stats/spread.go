@@ -114,13 +114,14 @@ func (b *spreadBatch) limit() (float64, bool) {
 	return u / v / chiSquareFloor(nu), true
 }
 
-// chiSquareFloor is what a chi-square by its degrees of freedom, three or more, is above in 95 % (Wilson and Hilferty).
-func chiSquareFloor(nu float64) float64 { return chiSquareAbove(nu, dispersionZ) }
-
-// chiSquareAbove is what it is above but for z, at most 3.1, standard deviations of a normal value.
-func chiSquareAbove(nu, z float64) float64 {
+// chiSquareFloor is what a chi-square by its degrees of freedom is above in 95 %: from three on Wilson and Hilferty's, below that the first term of its series, which is too small, by up to 7 %.
+func chiSquareFloor(nu float64) float64 {
+	if nu < 3 {
+		gamma := math.Gamma(nu/2 + 1)
+		return 2 * math.Pow(.05*gamma, 2/nu) / nu
+	}
 	a := 2 / (9 * nu)
-	root := 1 - a - z*math.Sqrt(a) // positive from three degrees of freedom on
+	root := 1 - a - dispersionZ*math.Sqrt(a)
 	return root * root * root
 }
 
