@@ -47,17 +47,18 @@ func (m *meanAlike) add(c *windows.Cell) {
 // meanContrasts is of how many slices, from the half of the baseline on, the mean is held against that of all smaller ones, which together are as large.
 const meanContrasts = 5
 
-// meanScores is by how much each of these slices has more than the smaller ones, in values less the mean of all, beside the variance of that where each value is in the slice or in a smaller one at random. Of a slice
-// it isn't given how many values it has: a unit that has most of them would be taken for the mean.
+// meanScores is by how much each of these slices has more than the smaller ones, in values less the mean of all, beside the variance of that where the values lie in the slices as they do at random. Each value counts a
+// half for its side; less the mean of a slice and the smaller ones alone, a unit that has most of these would be taken for their mean.
 func meanScores(c *windows.Cell) (scores [meanContrasts]stats.Scores) {
 	var all moments
 	all.addCell(c)
-	n, mean, variance := all.n, all.sum/all.n, all.variance()*all.n/(all.n-1)
-	rest := 0.0 // of values less the mean, in this slice and smaller ones
+	mean, variance := all.sum/all.n, all.variance()*all.n/(all.n-1)
+	n, rest := all.n, 0.0 // of values less the mean, in this slice and smaller ones
 	for i := range scores {
 		own := float64(c.Slices[i].N)
 		more := float64(c.Slices[i].Sum)/windows.SumUnit - own*mean
-		scores[i] = stats.Scores{Excess: more - rest/2, Variance: n * variance / 4, Events: own}
+		uneven := 2*own - n
+		scores[i] = stats.Scores{Excess: more - rest/2, Variance: max(0, n-uneven*uneven/all.n) / 4 * variance, Events: own}
 		n, rest = n-own, rest-more
 	}
 	return scores

@@ -110,3 +110,20 @@ func TestMeanScores(t *testing.T) {
 		}
 	}
 }
+
+// TestMeanScoresOfOneUnit: where one user has all predictions of a block, nothing is told.
+func TestMeanScoresOfOneUnit(t *testing.T) {
+	for slice := range uint8(windows.Slices) {
+		var cell windows.Cell
+		var rows windows.Rows
+		for i := range 40 {
+			rows.Slice = append(rows.Slice, slice)
+			cell.AddValue(&rows, i, windows.SumUnits(float64(i)/40, 1))
+		}
+		for i, s := range meanScores(&cell) {
+			if s.Variance > 1e-9 || math.Abs(s.Excess) > 1e-9 {
+				t.Errorf("all in slice %d, contrast %d: %+v, want nothing", slice, i, s)
+			}
+		}
+	}
+}

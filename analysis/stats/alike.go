@@ -67,16 +67,19 @@ func (a *Alike) Add(n, k []float64, s ...Scores) {
 	a.sizes.Add(n, k)
 }
 
-// batch is what the contrasts say of one size of batches, each by its own unit of variance: as many batches as the first one has had, with the degrees of freedom of all.
-func (a *Alike) batch(size int) batch {
-	first := a.scores[0].batches[size]
+// alikeUnits is how many units of the largest size that is possible a slice must have values for in a batch, until its contrast has a say: one unit with most values of a slice is seldom in a small one.
+const alikeUnits = 8
+
+// batch is what the contrasts say of one size of batches, with units of most values at most, each by its own unit of variance: as many batches as the first one has had, with the degrees of freedom of all.
+func (a *Alike) batch(size int, most float64) batch {
 	if len(a.scores) == 1 {
-		return first
+		return a.scores[0].batches[size]
 	}
-	b := batch{m: first.m}
-	for _, d := range a.scores {
+	b := batch{m: a.scores[0].batches[size].m}
+	for i, d := range a.scores {
 		c := &d.batches[size]
-		if c.v == 0 {
+		values := d.expected / float64(d.windows) * float64(dispersionSizes[size])
+		if c.v == 0 || i > 0 && values < alikeUnits*most {
 			continue
 		}
 		w := c.m / c.v
@@ -90,6 +93,8 @@ func (a *Alike) batch(size int) batch {
 // allows, with values that are as alike as in shorter ones, or, where no unit has several values in these, as alike as normal values whose pairs have the prior. Never below 1.
 //
 // Where units stay for longer than a batch, the next one shows the same units again: batches are fewer than they seem, by as often as a unit comes back, which is how much more values of a unit the longest batch has, the open one, too.
+// Of units that stay for longer than that, and of which both halves happen to be equal, each batch says so: where batches vary less than those of single values do by chance, neither that size nor a longer one says how alike
+// values are. Only of units with about one value in a batch, though: several values of one may differ more than those of two (the first is slow, the rest come from a cache), and then less is the truth.
 func (a *Alike) Phi() float64 {
 	phi := 1.0
 	if !a.scores[0].Measured() {
@@ -100,11 +105,14 @@ func (a *Alike) Phi() float64 {
 		_, most := a.sizes.batches[i].size()
 		longest = max(longest, most)
 	}
-	rho := a.assumed
+	rho, stuck := a.assumed, false
 	for i := range dispersionSizes {
 		size, most := a.sizes.batches[i].size()
-		scores := a.batch(i)
+		scores := a.batch(i, most)
 		seen, limit, few := scores.limitOf(stay{size, most, max(1, longest/size)})
+		if stuck = stuck || size < alikeSize && scores.stuck(); stuck {
+			seen, limit, few = 1, math.Inf(1), true
+		}
 		by, byLimit := max(0, seen-1)/(size-1), max(0, limit-1)/(size-1) // how alike values are by this size: as it seems, and at most
 		if few {
 			limit, byLimit = min(limit, max(seen, 1+rho*(most-1))), min(byLimit, max(by, rho))
@@ -127,6 +135,15 @@ func (b *spreadBatch) size() (point, limit float64) {
 	}
 	u, v, _ := spreadOf(b.n, b.k)
 	return max(1, (b.u+u)/(b.v+v)), max(1, limit)
+}
+
+// stuckZ is how many standard deviations less than independent values a stuck batch varies: one in a thousand by chance.
+const stuckZ = 3.09
+
+// stuck reports whether the batches vary less than independent ones.
+func (b *batch) stuck() bool {
+	nu := b.v * b.v / b.vv
+	return nu >= 3 && b.u/b.v < chiSquareAbove(nu, stuckZ)
 }
 
 // stay is what is known of units for one batch size: how many values they have in a batch, by a point estimate and at most, and in how many batches on end they come.

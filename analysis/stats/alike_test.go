@@ -105,19 +105,21 @@ func TestAlikeOfEqualHalves(t *testing.T) {
 		name        string
 		excess      float64   // of a block's scores, in standard deviations of single values
 		odd, even   []float64 // values by slice, in turns
+		blocks      int
 		least, most float64
 	}{
-		{"units that stay", .1, uneven, uneven, 20, math.Inf(1)},
-		{"units with several values that stay", .1, several, several, 20, math.Inf(1)},
-		{"units that come once", .1, even, even, 1, 2},
-		{"units with several values that come once, and differ more within one than between two", .1, several, mirrored(even, several), 1, 5},
+		{"units that stay", .1, uneven, uneven, 60, 20, math.Inf(1)},
+		{"units that stay for good", .1, uneven, uneven, 2000, 20, math.Inf(1)},
+		{"units with several values that stay", .1, several, several, 60, 20, math.Inf(1)},
+		{"units that come once", .1, even, even, 60, 1, 2},
+		{"units with several values that come once, and differ more within one than between two", .1, several, mirrored(even, several), 60, 1, 5},
 	} {
 		shares := make([]float64, len(even))
 		for i := range shares {
 			shares[i] = math.Ldexp(1, 40-min(i+1, len(shares)-1))
 		}
 		a := NewAlike(len(shares), 1, 0, 2)
-		for i := range 60 {
+		for i := range row.blocks {
 			a.Add(shares, [][]float64{row.odd, row.even}[i%2], Scores{Excess: 5 * row.excess, Variance: 25, Events: 100})
 		}
 		if phi := a.Phi(); phi < row.least || phi > row.most {
@@ -185,7 +187,7 @@ func TestAlikeContrasts(t *testing.T) {
 			}
 			a.Add(shares, sizes, scores...)
 		}
-		b := a.batch(0)
+		b := a.batch(0, 2)
 		if phi, nu := b.u/b.v, b.v*b.v/b.vv; b.m != float64(400/contrasts) || math.Abs(nu-400) > 1e-6 || math.Abs(phi-4) > 1 {
 			t.Errorf("%d contrasts: %g batches, %g degrees of freedom, phi %g; want %d, 400 and 4", contrasts, b.m, nu, phi, 400/contrasts)
 		}

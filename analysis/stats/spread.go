@@ -117,11 +117,15 @@ func (b *spreadBatch) limit() (float64, bool) {
 // chiSquareFloor is what a chi-square by its degrees of freedom is above in 95 %: from three on Wilson and Hilferty's, below that the first term of its series, which is too small, by up to 7 %.
 func chiSquareFloor(nu float64) float64 {
 	if nu < 3 {
-		gamma := math.Gamma(nu/2 + 1)
-		return 2 * math.Pow(.05*gamma, 2/nu) / nu
+		return 2 * math.Pow(.05*math.Gamma(nu/2+1), 2/nu) / nu
 	}
+	return chiSquareAbove(nu, dispersionZ)
+}
+
+// chiSquareAbove is what it is above but for z, at most 3.1, standard deviations of a normal value, from three degrees of freedom on.
+func chiSquareAbove(nu, z float64) float64 {
 	a := 2 / (9 * nu)
-	root := 1 - a - dispersionZ*math.Sqrt(a)
+	root := 1 - a - z*math.Sqrt(a) // positive from three degrees of freedom on
 	return root * root * root
 }
 
