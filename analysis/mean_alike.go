@@ -5,8 +5,8 @@ import (
 	"streamcanary/windows"
 )
 
-// meanAlike measures by how much noisier a mean of predictions' values is than values that go to the arms one by one, as rankNoise does of ranks, and by its rule: the half of the baseline by unit is held
-// against the other one, and while each prediction so far was the first of its unit, or none names a unit, there is nothing to measure.
+// meanAlike measures by how much noisier a mean of predictions' values is than values that go to the arms one by one, as rankNoise does of ranks, and by its rule: slices of the baseline by unit are held
+// against the smaller ones, and while each prediction so far was the first of its unit, or none names a unit, there is nothing to measure.
 //
 // Claim: R8 with evidence divided by phi is exact where no unit has more than phi values in a block, whatever they have to do with each other (stats.Bounded). A limit of what is seen is less than the largest
 // unit: then evidence is calibrated, by TestSimAlikeMeans. The variance of a sum is at most that of independent values times sum n_u² / sum n_u, where values have the same law in all units,
