@@ -191,6 +191,9 @@ func TestAlikeContrasts(t *testing.T) {
 		if phi, nu := b.u/b.v, b.v*b.v/b.vv; b.m != float64(400/contrasts) || math.Abs(nu-400) > 1e-6 || math.Abs(phi-4) > 1 {
 			t.Errorf("%d contrasts: %g batches, %g degrees of freedom, phi %g; want %d, 400 and 4", contrasts, b.m, nu, phi, 400/contrasts)
 		}
+		if b := a.batch(0, 20); math.Abs(b.v*b.v/b.vv-float64(400/contrasts)) > 1e-6 {
+			t.Errorf("%d contrasts, of units of 20 in slices of 100: they have a say beside the first one", contrasts)
+		}
 	}
 }
 
