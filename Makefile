@@ -1,6 +1,5 @@
 # Every target works in a fresh clone with Go alone; e2e also runs against a real Kafka where KAFKA_BOOTSTRAP names one
 # or where Java is present and ../shared/kafka/start-kafka.sh exists.
-export CGO_ENABLED = 0
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
@@ -12,7 +11,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 
 build: ## the binary, static, in bin/
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/streamcanary ./cmd/streamcanary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/streamcanary ./cmd/streamcanary
 
 test: ## all tests
 	$(GO) test ./...
