@@ -43,7 +43,7 @@ sim: build ## the statistical claims, simulated in full, as a certificate in Mar
 	$(GO) test ./analysis/stats -run 'Conformance|Harness' -runs 2000 -timeout 30m
 
 sim-small: build ## the same, smaller: what CI runs
-	./bin/streamcanary certify --runs 12 --worlds type-I/ramp/any,delay,tail,grid,gauges,scores,segments,mix/,split --seed 2
+	./bin/streamcanary certify --runs 12 --worlds type-I/ramp/any,delay,tail,grid,gauges,scores,limits,segments,mix/,split --seed 2
 	./bin/streamcanary certify --runs 10 --worlds 'type-I, all on' --seed 2
 	$(GO) test ./analysis -run Sim -sim=small -timeout 20m -v
 	$(GO) test ./analysis -run Footprint -sim=full -v

@@ -8,6 +8,6 @@ func Battery() []Experiment {
 	return slices.Concat(
 		typeOneExperiments(), falsePassExperiments(), harmExperiments(), delayExperiments(), tailExperiments(),
 		onsetExperiments(), gridExperiments(), patienceExperiments(), gaugeExperiments(), mixExperiments(), trafficExperiments(),
-		scoreExperiments(), segmentExperiments(), mixedExperiments(), stagedExperiments(),
+		scoreExperiments(), limitExperiments(), segmentExperiments(), mixedExperiments(), stagedExperiments(),
 	)
 }

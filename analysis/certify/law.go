@@ -70,7 +70,7 @@ func stretched(l *law, from, factor float64) *law {
 	return s
 }
 
-// A layer is one of the histograms that are drawn at once: of all latencies of an arm, of the baseline's slice 0, of the segment at hand.
+// A layer is one of the histograms that are drawn at once: of all latencies of an arm, of the baseline's slice 0, and of the segment at hand.
 type layer int
 
 const (
@@ -78,8 +78,14 @@ const (
 	whole
 	half
 	part
+	partHalf
 	layers
 )
+
+// drawn are the layers of all traffic, or of the segment at hand.
+type drawn struct{ all, half layer }
+
+var ofAll, ofPart = drawn{whole, half}, drawn{part, partHalf}
 
 // A stopwatch draws the latencies of one arm in one window into histograms. It keeps its memory.
 type stopwatch struct {
@@ -94,7 +100,7 @@ type timing struct {
 	factor float64   // every latency is multiplied by it
 	grid   float64   // ms, to which producers round; 0: they don't
 	limits []float64 // on the scale of buckets: for each, how many are above is counted
-	above  []int64
+	above  []int64   // of what was drawn since it was counted last
 }
 
 // begin makes room for the buckets of a timing, and a step of rounding around them.
@@ -135,6 +141,7 @@ func (s *stopwatch) note(y float64, t *timing, first bool) {
 	s.counts[part][at]++
 	if first {
 		s.counts[half][at]++
+		s.counts[partHalf][at]++
 	}
 }
 

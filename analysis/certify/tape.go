@@ -41,7 +41,7 @@ type Tape struct {
 	present  [][]user          // those who stay, by segment
 	paces    []pace            // of the arm that is being filled, by segment
 	segments []windows.Segment // of the serving part, by the scene's segments; empty: not told apart
-	sizes    []groupSize       // of the arm that is being filled, by segment
+	sizes    []sliceSizes      // of the arm that is being filled, by segment
 }
 
 // withoutLatency is the metric of predictions that should have a latency and don't.
@@ -85,7 +85,7 @@ func NewTape(s scene, r *schemas.Rollout, source func() *rand.Rand) *Tape {
 	for arm := range windows.Arms {
 		t.serving.Cells[arm] = make([]windows.Cell, len(t.reads))
 	}
-	t.sizes = make([]groupSize, max(1, len(s.segments)))
+	t.sizes = make([]sliceSizes, max(1, len(s.segments)))
 	t.present = make([][]user, len(t.sizes))
 	if r.Segments != nil {
 		t.segments = newSegments(s.segments, len(t.reads))

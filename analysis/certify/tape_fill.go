@@ -16,8 +16,8 @@ type segment struct {
 	users []int64 // where its predictions come from users, and others may not: as the scene's; nil: the scene's
 }
 
-// groupSize is how many predictions of a segment fall into slice 0 of the baseline, and elsewhere.
-type groupSize struct{ first, rest int64 }
+// sliceSizes is how many predictions of a segment fall into each slice of the baseline; the canary's are all in the last.
+type sliceSizes [windows.Slices]int64
 
 // fill puts n predictions (or those of as many users as make about n) into one arm.
 func (t *Tape) fill(arm windows.Arm, n int64, size float64) {
@@ -170,11 +170,9 @@ func (t *Tape) serve(c tally) {
 	tr.Events += c.n
 	if c.arm == windows.Baseline {
 		tr.Slices[c.slice] += c.n
-	}
-	if c.arm == windows.Baseline && c.slice == 0 {
-		t.sizes[c.segment].first += c.n
+		t.sizes[c.segment][c.slice] += c.n
 	} else {
-		t.sizes[c.segment].rest += c.n
+		t.sizes[c.segment][windows.Slices-1] += c.n
 	}
 	if len(t.segments) > 0 {
 		t.segments[c.segment].Served[c.arm] += c.n
@@ -253,39 +251,57 @@ func (t *Tape) latencies(arm windows.Arm) {
 	t.watch.begin(&t.timing)
 	first := int64(0)
 	paces := t.paces
-	for s, size := range t.sizes {
-		if t.scene.usersOf(s) == nil {
-			t.watch.draw(t.dice, size.first, &t.timing, arm == windows.Baseline)
-			t.watch.draw(t.dice, size.rest, &t.timing, false)
+	for s := range t.sizes {
+		all := int64(0)
+		for slice, n := range t.sizes[s] {
+			if all += n; t.scene.usersOf(s) == nil {
+				t.watch.draw(t.dice, n, &t.timing, slice == 0)
+				t.exceed(tally{arm: arm, segment: s, slice: slice, n: n})
+			}
 		}
 		for ; len(paces) > 0 && paces[0].segment == s; paces = paces[1:] {
 			t.watch.drawAlike(t.dice, paces[0], &t.timing)
+			t.exceed(tally{arm: arm, segment: s, slice: paces[0].slice, n: paces[0].n})
 		}
-		first += size.first
+		first += t.sizes[s][0]
 		if len(t.segments) > 0 {
-			t.keep(t.segments[s].Cells[arm], part, size)
+			t.keep(t.segments[s].Cells[arm], ofPart, all, t.sizes[s][0])
 		}
 	}
-	t.keep(t.serving.Cells[arm], whole, groupSize{first, t.serving.Traffic[arm].Events - first})
+	t.keep(t.serving.Cells[arm], ofAll, t.serving.Traffic[arm].Events, first)
 }
 
-// keep writes what was drawn into cells: the histogram of one layer (the whole, or a segment's part), and, of the whole, the rest.
-func (t *Tape) keep(cells []windows.Cell, from layer, size groupSize) {
+// exceed counts how many of the latencies drawn last are above limits.
+func (t *Tape) exceed(c tally) {
+	for i, r := range t.reads {
+		if r.over < 0 {
+			continue
+		}
+		c.k = t.timing.above[r.over]
+		addTo(&t.serving.Cells[c.arm][i], c, true)
+		if len(t.segments) > 0 {
+			addTo(&t.segments[c.segment].Cells[c.arm][i], c, false)
+		}
+	}
+	clear(t.timing.above)
+}
+
+// keep writes the latencies that were drawn into cells, of all traffic or of a segment: n, and so many of them in slice 0 of the baseline.
+func (t *Tape) keep(cells []windows.Cell, of drawn, n, first int64) {
 	hist := false
 	for i, r := range t.reads {
 		c := &cells[i]
-		switch {
-		case r.layer == whole:
-			c.N, c.Hist, hist = size.first+size.rest, t.watch.flush(from, c.Hist), true
-		case r.layer == half && from == whole:
-			c.N, c.Hist = size.first, t.watch.flush(half, c.Hist)
-			c.Slices[0].N = size.first
-		case r.over >= 0 && from == whole:
-			c.N, c.K = size.first+size.rest, t.timing.above[r.over]
+		switch r.layer {
+		case whole:
+			c.N, c.Hist, hist = n, t.watch.flush(of.all, c.Hist), true
+		case half:
+			c.N, c.Hist = first, t.watch.flush(of.half, c.Hist)
+			c.Slices[0].N = first
+		case none, part, partHalf, layers:
 		}
 	}
 	if !hist {
-		t.watch.flush(from, nil)
+		t.watch.flush(of.all, nil)
 	}
 }
 

@@ -54,7 +54,7 @@ func (t *Tape) predict(u user, n int64, arm windows.Arm, rates *[maxRates]float6
 		}
 		t.count(tally{arm, i, u.segment, u.slice, n, k})
 	}
-	t.paces = append(t.paces, pace{segment: u.segment, n: n, score: u.score, first: arm == windows.Baseline && u.slice == 0})
+	t.paces = append(t.paces, pace{segment: u.segment, n: n, score: u.score, slice: u.slice, first: arm == windows.Baseline && u.slice == 0})
 }
 
 // turnOver lets users who stay come and go, so that as many are there in each window as make the scene's requests. Those of the first window came
@@ -127,6 +127,7 @@ type pace struct {
 	segment int
 	n       int64
 	score   float64
+	slice   int  // of the baseline's
 	first   bool // of the baseline's slice 0
 }
 

@@ -118,3 +118,51 @@ func TestUsersWhoStay(t *testing.T) {
 		}
 	}
 }
+
+// TestCellsAddUp: what a window's slices and segments hold of latencies, of those above a limit, and of the baseline's half, is all that the window holds, with users and without.
+func TestCellsAddUp(t *testing.T) {
+	for _, name := range []string{"flat", "users of 10", "users who stay", "users in one segment"} {
+		w, watched := worldOf(name), onLimits
+		watched.segments, watched.guardrails = 2, watched.guardrails+"\n- {name: slower, quantile: 0.5, of: latency, increase: any}\n"
+		tape := NewTape(w.make(), watched.rollout(w.Width, .05), sourceOf(1, 2))
+		above := int64(0)
+		for range 50 {
+			p := tape.Next().Serving
+			for i, r := range tape.reads {
+				of := &p.Cells[windows.Baseline][i]
+				if r.over >= 0 {
+					above += of.K
+				}
+				if of, parts := sizesOf(of), summed(p, i); of != parts.segments || r.over >= 0 && (of.n != parts.slices.n || of.k != parts.slices.k) || r.layer != none && of.drawn != of.n {
+					t.Fatalf("%s, metric %s: the baseline has %v, its segments %v, its slices %v", name, p.Metrics[i], of, parts.segments, parts.slices)
+				}
+			}
+		}
+		if above == 0 {
+			t.Errorf("%s: nothing is above a limit", name)
+		}
+	}
+}
+
+// cellSizes are what a cell holds: exposures, hits, and what is in its histogram.
+type cellSizes struct{ n, k, drawn int64 }
+
+func sizesOf(c *windows.Cell) cellSizes {
+	s := cellSizes{n: c.N, k: c.K}
+	for _, b := range c.Hist {
+		s.drawn += int64(b.Count)
+	}
+	return s
+}
+
+// summed are the sizes of all segments' cells of a metric, and of its slices, of the baseline.
+func summed(p *windows.Part, metric int) (all struct{ segments, slices cellSizes }) {
+	for s := range p.Segments {
+		one := sizesOf(&p.Segments[s].Cells[windows.Baseline][metric])
+		all.segments = cellSizes{all.segments.n + one.n, all.segments.k + one.k, all.segments.drawn + one.drawn}
+	}
+	for _, s := range p.Cells[windows.Baseline][metric].Slices {
+		all.slices.n, all.slices.k = all.slices.n+s.N, all.slices.k+s.K
+	}
+	return all
+}
