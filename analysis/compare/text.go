@@ -389,6 +389,9 @@ func (s *Summary) notes() []string {
 	if s.NoPass != "" {
 		notes = append(notes, s.NoPass)
 	}
+	if s.bluntly() {
+		notes = append(notes, "the baseline's rate is above 10 %, and no rows before the canary's first tell it: where it is known from before, --baseline-rate RATE takes a sharper test")
+	}
 	if s.RoundedTo > 0 {
 		notes = append(notes, fmt.Sprintf("all values are multiples of %g, and rounding alone can make much of a margin of %s: where they were rounded to that, give --granularity %g, or %g of values that were cut off",
 			s.RoundedTo, s.marginText(), s.RoundedTo, 2*s.RoundedTo))
@@ -416,6 +419,11 @@ func (s *Summary) notes() []string {
 		notes = append(notes, "not looked at: "+strings.Join(s.Unused, ", "))
 	}
 	return notes
+}
+
+// bluntly reports whether a rate so high that its variance is far less than that of rare events was tested without being known beforehand.
+func (s *Summary) bluntly() bool {
+	return s.Compare == Rate && !s.spec.exposure && s.spec.BaselineRate == 0 && s.Read.Baseline.N-s.Baseline.N < 100 && s.Baseline.N >= 100 && float64(s.Baseline.Events) > s.Baseline.N/10
 }
 
 // promise says what the answer is worth, and on what condition.

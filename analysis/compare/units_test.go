@@ -66,6 +66,15 @@ func TestBaselineRate(t *testing.T) {
 		if !(sharp.LogEvidence > 1.5*blunt.LogEvidence) || !(told.LogEvidence > 1.5*blunt.LogEvidence) {
 			t.Errorf("%s: evidence %v without a rate, %v with rows before, %v told", effects, blunt.LogEvidence, sharp.LogEvidence, told.LogEvidence)
 		}
+		for x, want := range map[*Summary]bool{blunt: true, sharp: false, told: false} {
+			var text strings.Builder
+			if err := x.Write(&text); err != nil {
+				t.Fatal(err)
+			}
+			if have := strings.Contains(text.String(), "--baseline-rate RATE takes a sharper test"); have != want {
+				t.Errorf("%s: told of the sharper test: %v, want %v:\n%s", effects, have, want, text.String())
+			}
+		}
 	}
 }
 
