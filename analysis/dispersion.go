@@ -313,14 +313,14 @@ type traffic struct {
 	turns int64   // changes so far
 }
 
-// step takes one window's sizes, and reports a change of the share: see shareWatch.
-func (t *traffic) step(canary, baseline int64) bool {
-	changed := t.watch.step(canary, baseline)
+// step takes one window's sizes, of this over-dispersion, and reports a change of the share: see shareWatch.
+func (t *traffic) step(canary, baseline int64, phi float64) bool {
+	changed := t.watch.step(canary, baseline, phi)
 	if changed {
 		t.turns++
 	}
 	if changed && t.whole {
-		t.watch.step(canary, baseline)
+		t.watch.step(canary, baseline, phi)
 	}
 	if t.watch.baseline > 0 && t.watch.canary > 0 {
 		t.ratio = t.watch.canary / t.watch.baseline

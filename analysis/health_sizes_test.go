@@ -104,3 +104,35 @@ func TestSimMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestShareOfUsersOfMany: where users send many requests at once the share of a window says little, and none counts as a change of the split, nor as off its plan, as long as nobody moves it.
+// Once the split is another one that is seen, and what proves a pass waits.
+func TestShareOfUsersOfMany(t *testing.T) {
+	const healthy, all = 400, 500
+	r := rolloutOf(guardrail("errors: rate error increase 1pp"))
+	r.Health.Traffic, r.Stages[0].WeightBP = schemas.OnWarn, 1000
+	j, w := NewJudge(r, Options{NoIntervals: true}), &world{random: rand.New(rand.NewPCG(4, 7))}
+	of := arrivals{requests: 1000, share: .1, stay: 1, burst: 20}
+	serving := j.stream(servingStream)
+	off, late := 0, 0
+	for at := range all {
+		if at == healthy {
+			of.share = .5
+		}
+		p := of.part(w, at, all)
+		p.Traffic[windows.Baseline].Units = []windows.UnitSight{{Unit: uint64(at)}}
+		j.Step(p)
+		switch {
+		case at < healthy && j.stages.offPlan(serving):
+			off++
+		case at >= all-50 && !j.stages.offPlan(serving):
+			late++
+		}
+	}
+	if changes := j.ShareChanges(0); changes > 3 || off > healthy/100 {
+		t.Errorf("%d changes of the share, %d of %d windows off the plan, where nobody moved it", changes, off, healthy)
+	}
+	if late > 0 {
+		t.Errorf("%d of the last 50 windows count as of the planned share, and half is the canary's", late)
+	}
+}

@@ -267,7 +267,7 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	canary, baseline := &p.Traffic[windows.Canary], &p.Traffic[windows.Baseline]
 	j.sizes.share.look(p)
 	unequal := j.sampling.see(p, j.clock.widthMs)
-	cut := !unequal && s.traffic.step(canary.Events, baseline.Events)
+	cut := !unequal && s.traffic.step(canary.Events, baseline.Events, j.sizesPhi(s))
 	j.clock.over = j.clock.over || j.stages.offPlan(s) || j.users.spoils(s, p, canary.Served)
 	j.cold.before(p.StartMs)
 	warming := p.StartMs < j.firstMs+j.rollout.Warmup.Milliseconds()
@@ -296,6 +296,15 @@ func (j *Judge) serve(s *stream, p *windows.Part) {
 	}
 	j.sizes.addSizes(&baseline.Slices)
 	j.sizes.share.take(p, s.stage != j.stages.now)
+}
+
+// sizesPhi is how much noisier the sizes of a stream's windows are than those of predictions that go to an arm one by one, where units tell it.
+func (j *Judge) sizesPhi(s *stream) float64 {
+	if s.Kind == windows.Resources || !j.sizes.share.named {
+		return 1
+	}
+	arms := j.sizes.arms()
+	return max(arms[windows.Canary], arms[windows.Baseline])
 }
 
 // feeding says how a window enters a guardrail.
@@ -373,7 +382,7 @@ func (j *Judge) collect(s *stream, p *windows.Part) {
 	blind := s.overflow && !j.matters(s)
 	unequal := p.Kind == windows.Outcomes && j.sampling.was(p.StartMs)
 	leave := p.Overflow || p.Kind == windows.Outcomes && j.mixes(p.StartMs)
-	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline])
+	cut := !unequal && !leave && s.traffic.step(n[windows.Canary], n[windows.Baseline], j.sizesPhi(s))
 	j.clock.over = j.clock.over || j.stages.offPlan(s) || p.Kind == windows.Outcomes && j.users.spoils(s, p, n[windows.Canary])
 	s.measure(p, (*dispersion).look)
 	j.muster(p)

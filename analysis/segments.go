@@ -190,12 +190,12 @@ func (r *roll) see(segments []windows.Segment) {
 	}
 }
 
-// follow looks for changes of the present segments' shares.
-func (r *roll) follow() {
+// follow looks for changes of the present segments' shares, whose sizes are so noisy.
+func (r *roll) follow(phi float64) {
 	for i := range r.now {
 		s := &r.now[i]
 		n := sizesOf(s.Segment)
-		s.changed = r.traffic[s.place].step(n[windows.Canary], n[windows.Baseline])
+		s.changed = r.traffic[s.place].step(n[windows.Canary], n[windows.Baseline], phi)
 	}
 	r.noise.lean(r.traffic, (r.placed+r.left+1)/(r.placed+1))
 }
@@ -270,19 +270,20 @@ func (j *Judge) sift(s *stream, p *windows.Part) {
 	if s.strips == nil {
 		return
 	}
+	phi := j.sizesPhi(s)
 	if s.strips.strata != nil {
 		s.strips.strata.see(p.Segments)
-		s.strips.strata.follow()
+		s.strips.strata.follow(phi)
 	}
 	clear(s.strips.now)
 	if j.roster.frozen {
-		s.strips.sort(p.Segments, j.roster)
+		s.strips.sort(p.Segments, j.roster, phi)
 	}
 	s.strips.eachNoise(func(d *dispersion, _ *windows.Cell) { d.wait() })
 }
 
-// sort puts segments into slots.
-func (s *strips) sort(segments []windows.Segment, r *roster) {
+// sort puts segments, whose sizes are so noisy, into slots.
+func (s *strips) sort(segments []windows.Segment, r *roster, phi float64) {
 	for i := range segments {
 		switch slot := r.slot(segments[i].Name); s.now[slot] {
 		case nil:
@@ -294,7 +295,7 @@ func (s *strips) sort(segments []windows.Segment, r *roster) {
 	for slot, now := range s.now {
 		if now != nil {
 			n := sizesOf(now)
-			s.cut[slot] = s.traffic[slot].step(n[windows.Canary], n[windows.Baseline])
+			s.cut[slot] = s.traffic[slot].step(n[windows.Canary], n[windows.Baseline], phi)
 		}
 	}
 }

@@ -9,8 +9,8 @@ const (
 	shareOddsHigh = 1.25
 )
 
-// shareWatch notices that the canary's share of the traffic has changed, from sizes alone. Its zero value knows
-// no share yet.
+// shareWatch notices that the canary's share of the traffic has changed, from sizes alone, each divided by its over-dispersion: of users with twenty
+// requests in a window three windows of ten would count as a change. Its zero value knows no share yet.
 //
 // The measure is the likelihood ratio G of the 2x2 table (this window against all since the last change), not the
 // two-proportion z: where a window holds one or two events of a small share, z is far beyond 4 for nearly every
@@ -21,10 +21,10 @@ type shareWatch struct{ canary, baseline float64 }
 // share is the canary's; NaN of nothing.
 func (s *shareWatch) share() float64 { return s.canary / (s.canary + s.baseline) }
 
-// step takes one window's sizes and reports whether its share is another than that since the last change. The
-// window of a change is nobody's: the next one begins the new share.
-func (s *shareWatch) step(canary, baseline int64) bool {
-	c, b := float64(canary), float64(baseline)
+// step takes one window's sizes, which are phi times as noisy as those of predictions that go to an arm one by one, and reports whether its share is another than that since the last
+// change. The window of a change is nobody's: the next one begins the new share.
+func (s *shareWatch) step(canary, baseline int64, phi float64) bool {
+	c, b := float64(canary)/phi, float64(baseline)/phi
 	if c+b == 0 {
 		return false
 	}

@@ -26,27 +26,32 @@ func TestShareWatch(t *testing.T) {
 		before []window
 		then   window
 		want   bool
+		phi    float64 // 0: 1
 	}{
-		{"the first window is the reference", nil, window{50, 50}, false},
-		{"a window without events is none", repeat(window{10, 990}, 5), window{0, 0}, false},
-		{"the same share", repeat(window{10, 990}, 60), window{12, 988}, false},
-		{"a ramp from 1 to 5 %", repeat(window{10, 990}, 60), window{50, 950}, true},
-		{"a ramp from 1 to 2 % needs more than a window's counts", repeat(window{10, 990}, 60), window{20, 980}, false},
-		{"a canary that falls silent is a change, too", repeat(window{10, 990}, 60), window{0, 1000}, true},
-		{"proven but small: odds ratio below 1.25", repeat(window{50000, 50000}, 60), window{54000, 46000}, false},
-		{"proven and large: odds ratio above 1.25", repeat(window{50000, 50000}, 60), window{56000, 44000}, true},
-		{"one event a window at 1 %, the canary's: z would cut here", append(repeat(window{0, 1}, 990), repeat(window{1, 0}, 10)...), window{1, 0}, false},
-		{"two of two at 1 % are a change by likelihood, too", append(repeat(window{0, 2}, 495), window{1, 1}), window{2, 0}, true},
+		{"the first window is the reference", nil, window{50, 50}, false, 0},
+		{"a window without events is none", repeat(window{10, 990}, 5), window{0, 0}, false, 0},
+		{"the same share", repeat(window{10, 990}, 60), window{12, 988}, false, 0},
+		{"a ramp from 1 to 5 %", repeat(window{10, 990}, 60), window{50, 950}, true, 0},
+		{"a ramp from 1 to 2 % needs more than a window's counts", repeat(window{10, 990}, 60), window{20, 980}, false, 0},
+		{"a canary that falls silent is a change, too", repeat(window{10, 990}, 60), window{0, 1000}, true, 0},
+		{"proven but small: odds ratio below 1.25", repeat(window{50000, 50000}, 60), window{54000, 46000}, false, 0},
+		{"proven and large: odds ratio above 1.25", repeat(window{50000, 50000}, 60), window{56000, 44000}, true, 0},
+		{"one event a window at 1 %, the canary's: z would cut here", append(repeat(window{0, 1}, 990), repeat(window{1, 0}, 10)...), window{1, 0}, false, 0},
+		{"two of two at 1 % are a change by likelihood, too", append(repeat(window{0, 2}, 495), window{1, 1}), window{2, 0}, true, 0},
+		{"users of twenty requests: three of them, where one was to be expected", repeat(window{20, 180}, 60), window{60, 140}, true, 0},
+		{"the same, where sizes are known to be as noisy", repeat(window{20, 180}, 60), window{60, 140}, false, 20},
+		{"thirty of them, where ten were", repeat(window{200, 1800}, 60), window{600, 1400}, true, 20},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var s shareWatch
+			phi := max(1, tt.phi)
 			for i, w := range tt.before {
-				if s.step(w.canary, w.baseline) && i > 0 {
+				if s.step(w.canary, w.baseline, phi) && i > 0 {
 					t.Fatalf("window %d of the stretch before was a change", i)
 				}
 			}
-			if got := s.step(tt.then.canary, tt.then.baseline); got != tt.want {
+			if got := s.step(tt.then.canary, tt.then.baseline, phi); got != tt.want {
 				t.Errorf("change is %v, want %v", got, tt.want)
 			}
 		})
