@@ -74,6 +74,14 @@ func (k *planCheck) end(off bool, endMs int64) {
 		k.seen.canary, k.seen.baseline = k.seen.canary+k.batch.canary, k.seen.baseline+k.batch.baseline
 	}
 	k.offMs, k.onMs = since(k.offMs, off, k.fromMs), since(k.onMs, !off, k.fromMs)
+	if off != k.judge.stages.offPlan(k.serving) { // a batch tells what no window does by itself, where sizes are noisy
+		for _, s := range k.judge.streams {
+			if s.Kind == windows.Outcomes {
+				s.traffic.watch = shareWatch{}
+			}
+		}
+		k.serving.traffic.watch = k.batch
+	}
 	k.batch, k.fromMs = shareWatch{}, 0
 	switch wait := k.wait(); {
 	case k.offMs > 0 && endMs-k.offMs >= wait:
