@@ -70,6 +70,10 @@ func TestHighRateSim(t *testing.T) {
 		{"a decrease to the margin", "errors: rate error decrease 5pp", .4, -.05, 1, 1, 0, limit},
 		{"twice the margin", "errors: rate error increase 5pp", .3, .1, 1, 1, runs, runs},
 		{"a decrease of twice the margin", "errors: rate error decrease 5pp", .4, -.1, 1, 1, runs, runs},
+		{"at a margin that is a small part of the rate", "errors: rate error increase 1pp", .3, .01, 1, 1, 0, limit},
+		{"twice a margin that is a small part of the rate", "errors: rate error increase 1pp", .3, .02, 1, 1, runs * 95 / 100, runs},
+		{"a decrease to the margin, of most", "errors: rate error decrease 1pp", .8, -.01, 1, 1, 0, limit},
+		{"a decrease of twice the margin, of most", "errors: rate error decrease 1pp", .8, -.02, 1, 1, runs * 95 / 100, runs},
 	} {
 		ends := make([]int, runs)
 		inParallel(runs, func(i int, random *rand.Rand) {
@@ -98,5 +102,23 @@ func TestHighRateSim(t *testing.T) {
 	t.Logf("3 pp more than 50 %%: found after a median of %.0f windows, %.0f without knowing the rate", high, linear)
 	if high < 0 || high > .8*linear {
 		t.Errorf("median of %.0f windows with the rate's variance, %.0f without", high, linear)
+	}
+}
+
+// TestHighRateInterval: of a rate above one half, that is known beforehand, the interval of the difference is that of what did not happen, to the other side; of any rate it is the same in width.
+func TestHighRateInterval(t *testing.T) {
+	play := func(spec string, rate, canary int64) (interval, interval) {
+		s := newScript(t, rolloutOf(guardrail(spec)), Options{Phi: 1})
+		s.play(10, side{n: 1000, errors: rate}, side{})
+		s.play(60, side{n: 9000, errors: 9 * rate}, side{n: 1000, errors: canary})
+		return s.guard("errors").canary.account.intervals(.05)
+	}
+	most, ratio := play("errors: rate error decrease 1pp", 970, 960)
+	few, _ := play("errors: rate error increase 1pp", 30, 40)
+	if math.Abs(most.lower+few.upper) > 1e-9 || math.Abs(most.upper+few.lower) > 1e-9 || !(most.lower < -.01 && most.upper > -.01 && most.upper-most.lower < .006) {
+		t.Errorf("of 97 %% %v, of what is left %v", most, few)
+	}
+	if !(ratio.lower < .96/.97 && ratio.upper > .96/.97) {
+		t.Errorf("the ratio %v leaves out what was played", ratio)
 	}
 }

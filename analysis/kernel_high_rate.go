@@ -1,14 +1,16 @@
 package analysis
 
 import (
+	"math"
+
 	"streamcanary/analysis/stats"
 	"streamcanary/schemas"
 	"streamcanary/windows"
 )
 
 const (
-	// highRate is the baseline's rate from which on a rate is tested with its own variance (R2): below it the two tests need the same.
-	highRate = .1
+	// HighRate is the baseline's rate from which on a rate is tested with its own variance (R2): below it the two tests need the same.
+	HighRate = .1
 	// highRateLeast is how many exposures before the epoch must have shown it.
 	highRateLeast = 100
 )
@@ -32,7 +34,7 @@ func (j *Judge) choose(g *guard) {
 	g.settled = true
 	rate := g.spec.Kind == schemas.RateGuardrail || g.spec.Kind == schemas.GaugeGuardrail
 	n, k := float64(g.before.n), float64(g.before.k)
-	if !rate || g.ofPart || !g.isContrast() || n < highRateLeast || k <= highRate*n || k == n {
+	if !rate || g.ofPart || !g.isContrast() || n < highRateLeast || k <= HighRate*n || k == n {
 		return
 	}
 	phi, within := g.canary.phi, g.canary.strata
@@ -54,8 +56,8 @@ type highRateContrast struct {
 }
 
 func newHighRateTrial(g *schemas.Guardrail, seed float64, keep keeping) *trial {
-	grid := gridOf(g)
-	linear := newRateContrast(g, grid)
+	grid := highGrid(g, seed)
+	linear := newRateContrast(g, gridOf(g))
 	of := contrastShape(g, len(grid), keep)
 	k := &highRateContrast{linear: linear, seed: seed, points: len(grid), scratch: newIncrements(of)}
 	side, delta := linear.any.Side, linear.beyond.Delta
@@ -66,7 +68,30 @@ func newHighRateTrial(g *schemas.Guardrail, seed float64, keep keeping) *trial {
 	k.beyond = stats.Bernoulli{Rho0: linear.beyond.Rho0, Delta: delta, Side: side, Grid: grid}
 	k.pass = stats.Bernoulli{Rho0: linear.beyond.Rho0, Delta: delta, Side: -side, Grid: grid}
 	of.components, of.mixture = 2*len(grid), func() mixture { return insured{stats.NewInsured(len(grid), len(grid)), len(grid)} }
-	return newTrial(k, newRateAccount(keep), of)
+	a := newRateAccount(keep)
+	a.turned = seed > .5
+	return newTrial(k, a, of)
+}
+
+// highGrid is the grid of bets on a rate that is known to be high: harm of a few points is a small part of it, which bets for rare incidents, of 5 % and more, would take for none. Where twice the margin
+// is less than the least of engagement's bets the grid begins there, but never below a thousandth.
+func highGrid(g *schemas.Guardrail, rate float64) []float64 {
+	lo, hi, points := stats.EngagementGrid[0], stats.EngagementGrid[len(stats.EngagementGrid)-1], len(gridOf(g))
+	at := rate // at the margin
+	switch m := g.Margin.Value; {
+	case g.Direction == schemas.Decrease && g.Margin.Relative:
+		at -= m * rate
+	case g.Direction == schemas.Decrease:
+		at -= m
+	case g.Margin.Relative:
+		at += m * rate
+	default:
+		at += m
+	}
+	if twice := 2*at - rate; at > 0 && twice > 0 && twice != at {
+		lo = max(.001, min(lo, math.Abs(math.Log(twice/at))))
+	}
+	return stats.Grid(lo, hi, points)
 }
 
 // insured takes the increments of both tests from one slice.

@@ -82,7 +82,7 @@ func NoGrowth(g *schemas.Guardrail, rate, share float64) string {
 	switch grid := gridOf(g); {
 	case !g.Direction.Contrast():
 		may = append(may, newRateLimit(g, windows.Canary, grid))
-	case rate > highRate:
+	case rate > HighRate:
 		may = append(may, newHighRateTrial(g, rate, keeping{}).kernel)
 	default:
 		may = append(may, newRateContrast(g, grid))

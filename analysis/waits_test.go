@@ -187,7 +187,7 @@ func TestWaits(t *testing.T) {
 
 // TestWaitsOfHighRates: a rate above 10 % that no traffic makes pass is told as any other.
 func TestWaitsOfHighRates(t *testing.T) {
-	r := rolloutOf(guardrail("down: rate error decrease 4%"), guardrail("least: rate error decrease 1pp"), guardrail("wide: rate error decrease 30%"))
+	r := rolloutOf(guardrail("down: rate error decrease 0.02%"), guardrail("least: rate error decrease 0.01pp"), guardrail("few: rate error decrease 1pp"), guardrail("wide: rate error decrease 30%"))
 	r.Stages[0].Bake, r.Stages[0].Max = 20*time.Minute, 20*time.Minute
 	s := newScript(t, r, Options{NoIntervals: true})
 	s.play(10, side{n: 2048, errors: 819}, side{})
@@ -215,9 +215,11 @@ func TestNoGrowth(t *testing.T) {
 	}{
 		{"g: rate error increase 0.01pp", .01, .1, true},
 		{"g: rate error increase 0.2pp", .01, .1, false},
-		{"g: rate error increase 0.5pp", .4, .1, true},
+		{"g: rate error increase 0.5pp", .4, .1, false},
+		{"g: rate error increase 0.01pp", .4, .1, true},
 		{"g: rate error increase 5pp", .4, .1, false},
-		{"g: rate error decrease 1%", .4, .5, true},
+		{"g: rate error decrease 1%", .4, .5, false},
+		{"g: rate error decrease 0.02%", .4, .5, true},
 		{"g: rate error above 1.01%", .01, .5, true},
 		{"g: rate error above 2%", .01, .5, false},
 		{"g: rate error increase any", .01, .5, false},

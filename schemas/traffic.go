@@ -170,8 +170,11 @@ func CheckQuantiles(points []QuantileValue) error {
 
 func (v QuantileValue) name() string { return fmt.Sprintf("p%.6g", 100*v.Quantile) }
 
-// ParseShare reads a share such as 5% or .5%, and returns it in 0..1. The error says what to write.
+// ParseShare reads a share such as 5%, .5% or 0, and returns it in 0..1. The error says what to write.
 func ParseShare(text string) (float64, error) {
+	if text == "0" { // of whatever
+		return 0, nil
+	}
 	digits, percent := strings.CutSuffix(text, "%")
 	if strings.HasPrefix(digits, ".") {
 		digits = "0" + digits

@@ -54,7 +54,7 @@ phi: {click: 1.5}
 }
 
 func TestParseShare(t *testing.T) {
-	for text, want := range map[string]float64{"5%": 0.05, "0.3%": 0.003, "100%": 1, "0%": 0, ".5%": 0.005, ".%": -1, "..5%": -1, "5.%": -1, "-.5%": -1, "5": -1, "%": -1, "-5%": -1, "101%": -1, "": -1, "x%": -1} {
+	for text, want := range map[string]float64{"5%": 0.05, "0.3%": 0.003, "100%": 1, "0%": 0, "0": 0, "00": -1, ".5%": 0.005, ".%": -1, "..5%": -1, "5.%": -1, "-.5%": -1, "5": -1, "%": -1, "-5%": -1, "101%": -1, "": -1, "x%": -1} {
 		got, err := ParseShare(text)
 		if want >= 0 && (err != nil || got != want) || want < 0 && (err == nil || !strings.Contains(err.Error(), "is no share: write e.g. 5%")) {
 			t.Errorf("%q: got %v, %v", text, got, err)

@@ -163,7 +163,7 @@ func falsePassExperiments() []Experiment {
 	setting := atMargins.withoutSamples()
 	var all []Experiment
 	for _, w := range Worlds() {
-		if !w.Claimed || w.AnyOnly || w.Faint {
+		if !w.Claimed || w.AnyOnly {
 			continue
 		}
 		r := &race{

@@ -63,7 +63,7 @@ func harmRace(w World, alpha float64) *race {
 			s.harm = harms[run%len(harms)]
 			return s
 		},
-		report: func(r *race) []Row { return harmRows(r, harms, !w.Faint) },
+		report: func(r *race) []Row { return harmRows(r, harms) },
 	}
 }
 
@@ -76,20 +76,20 @@ func lossRace(w World, alpha float64) *race {
 			s.law, s.harm = nil, losses[run%len(losses)]
 			return s
 		},
-		report: func(r *race) []Row { return harmRows(r, losses, !w.Faint) },
+		report: func(r *race) []Row { return harmRows(r, losses) },
 	}
 }
 
 // caughtShare is how many harms of twice the margin must be caught.
 const caughtShare = .95
 
-func harmRows(r *race, harms []Harm, promised bool) []Row {
+func harmRows(r *race, harms []Harm) []Row {
 	var rows []Row
 	for i, m := range r.methods {
 		for h, harm := range harms {
 			row := r.part(i, h, len(harms), "caught, "+harm.Name)
 			row.Limit = binomialLow(row.Runs, caughtShare)
-			row.judge(m, m.Ours && promised, row.Count < row.Limit)
+			row.judge(m, m.Ours, row.Count < row.Limit)
 			rows = append(rows, row)
 		}
 	}

@@ -104,6 +104,6 @@ func scoreRace(w World, setting Setting, harm Harm) *race {
 			s.harm = harm
 			return s
 		},
-		report: func(r *race) []Row { return harmRows(r, []Harm{harm}, true) },
+		report: func(r *race) []Row { return harmRows(r, []Harm{harm}) },
 	}
 }

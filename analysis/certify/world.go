@@ -20,9 +20,6 @@ type World struct {
 	AnyOnly bool
 	// HarmWindows is how long harm is given in this world; 0: as long as a run is.
 	HarmWindows int
-	// Faint is true for a world whose rates are so high that twice a margin in points is less than half of the lowest bet of the grid: such harm is
-	// shown, and not asked to be caught.
-	Faint bool
 	// Harmless is true for a world that is played for levels alone: harm is found in it as in those that it is made of.
 	Harmless bool
 	make     func() scene

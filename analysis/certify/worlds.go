@@ -68,7 +68,7 @@ func steadyWorlds() []World {
 		s.before, s.share = 120, ramp
 		s.rates = []rate{{"error", .3, swing(lawWindows, .3)}, {"timeout", .02, day}, {"click", .5, swing(lawWindows, .3)}, {"purchase", .004, day}}
 	})
-	high.Faint = true
+	high.HarmWindows = 2 * blocks // errors +1 pp over 0.5 pp, of 30 %, take some 300,000 of the canary's predictions
 	return []World{
 		second("flat", "nothing moves: 800 requests a window, 10 % the canary's, lognormal latencies", func(*scene) {}),
 		second("diurnal", "one cycle: rates and latencies ±50 %, traffic ±50 %", func(s *scene) {

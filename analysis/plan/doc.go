@@ -18,5 +18,5 @@
 // as a rollout measures it. No burst, no cycle of the day, and no noise of single hosts is drawn, and the canary is harmful from its first window on. A median of
 // 21 runs is within about a quarter of that of very many (Options.Runs), and replays of such traffic agree with it as far (TestPlannedIsSimulated); what takes more than 400 of
 // a rollout's windows, of means of outcomes or of gauges, to about a half (Reach.Rough, TestWiderWindows). Rates above 10 %
-// are planned by the test for low ones, which needs more. Everything is a function of its arguments; all functions may be called at once from several goroutines.
+// are planned as known before the canary comes. Everything is a function of its arguments; all functions may be called at once from several goroutines.
 package plan

@@ -11,11 +11,11 @@ import (
 const ruleEvents = 1e6
 
 // rule is how many canary events a rate needs, without simulation: the linear test on the counts to expect, whose evidence grows in proportion, up
-// to its threshold, with what the mixtures over bets and over beginnings take. It takes rates above 10 % as less certain than they are tested to be, and says more
-// for them. phi is the over-dispersion that it reckons with. Infinite where the evidence doesn't grow; false: it is no rate.
+// to its threshold, with what the mixtures over bets and over beginnings take. phi is the over-dispersion that it reckons with. Infinite where the evidence doesn't grow; false: it is no rate, or one that is
+// tested by its own variance.
 func (s *setting) rule(canary []atom, what event, phi float64) (float64, bool) {
 	g := s.guard
-	if g.Kind != schemas.RateGuardrail && g.Kind != schemas.GaugeGuardrail {
+	if g.Kind != schemas.RateGuardrail && g.Kind != schemas.GaugeGuardrail || s.high() {
 		return 0, false
 	}
 	at := hitAt(g)

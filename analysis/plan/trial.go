@@ -30,6 +30,11 @@ func (s *setting) sliced() bool {
 	return s.guard.Kind == schemas.RateGuardrail || s.guard.Kind == schemas.GaugeGuardrail
 }
 
+// high reports whether a rate is tested by its own variance, as one above 10 % is: a rollout has seen its baseline before the canary comes.
+func (s *setting) high() bool {
+	return s.sliced() && s.guard.Direction.Contrast() && s.healthy[hitAt(s.guard)].p > analysis.HighRate
+}
+
 // ranked reports whether a guardrail holds ranks against the baseline's.
 func ranked(g *schemas.Guardrail) bool {
 	return g.Direction.Contrast() && (g.Kind == schemas.QuantileGuardrail || g.Kind == schemas.DistributionGuardrail)
@@ -131,6 +136,9 @@ func (s *setting) run(w *world, l sight, what event) course {
 	}
 	judge := analysis.NewJudge(&r, options)
 	start := int64(1000) * width.Milliseconds()
+	if s.high() {
+		judge.Step(w.past(start-width.Milliseconds(), s.healthy[hitAt(s.guard)].p))
+	}
 	var c course
 	for i := range most {
 		var v analysis.Verdict

@@ -79,6 +79,22 @@ func (w *world) window(startMs int64) []*windows.Part {
 	return []*windows.Part{p, o}
 }
 
+// past is what the baseline did before the canary came: so much that its rate is known.
+func (w *world) past(startMs int64, rate float64) *windows.Part {
+	const n = 1_000_000
+	p := &windows.Part{Stream: w.stream, StartMs: startMs}
+	for arm := range windows.Arms {
+		p.Cells[arm] = make([]windows.Cell, w.cells)
+	}
+	for i := range p.Cells[windows.Baseline] {
+		p.Cells[windows.Baseline][i] = windows.Cell{N: n, K: int64(rate * n)}
+	}
+	if w.stream.Kind == windows.Serving {
+		p.Traffic[windows.Baseline] = windows.Traffic{Events: n, Served: n, SampledMin: 1, SampledMax: 1}
+	}
+	return p
+}
+
 // arms draws how many events each arm has.
 func (w *world) arms(mean float64) (n [windows.Arms]int64) {
 	all := w.random.poisson(mean)
