@@ -2,7 +2,6 @@ package certify
 
 import (
 	"math"
-	"slices"
 
 	"streamcanary/windows"
 )
@@ -19,7 +18,7 @@ type segment struct {
 // sliceSizes is how many predictions of a segment fall into each slice of the baseline; the canary's are all in the last.
 type sliceSizes [windows.Slices]int64
 
-// fill puts n predictions (or those of as many users as make about n) into one arm.
+// fill puts n predictions into one arm; of users as many as make that on average.
 func (t *Tape) fill(arm windows.Arm, n int64, size float64) {
 	p, tr := &t.serving, &t.serving.Traffic[arm]
 	*tr = windows.Traffic{Units: tr.Units[:0]}
@@ -55,6 +54,22 @@ func (t *Tape) fillAnew(arm windows.Arm, n int64, size float64) {
 	}
 }
 
+// expected is how many predictions an arm has in a window, of one segment, on average.
+func (t *Tape) expected(arm windows.Arm, segment int) float64 {
+	share, h := t.share(), &t.scene.harm
+	switch {
+	case arm == windows.Baseline:
+		share = 1 - share
+	case h.Silent && t.moment.T >= h.From:
+		return 0
+	}
+	n := t.scene.requests(t.moment.T) * share
+	if len(t.sizes) == 1 {
+		return n
+	}
+	return n * (t.weight(arm, segment) - t.weight(arm, segment+1)) / t.weight(arm, 0)
+}
+
 // weight is what the segments from one on weigh in an arm.
 func (t *Tape) weight(arm windows.Arm, from int) float64 {
 	sum := 0.0
@@ -82,17 +97,20 @@ func (t *Tape) group(arm windows.Arm, g group) {
 		t.spread(arm, &rates, g)
 		return
 	}
-	made := int64(0)
-	if t.scene.users == nil { // as many as make n on average: one who begins would make a small segment large
-		made = t.dice.Int64N(slices.Max(users))
-	}
-	for made < g.n {
+	for range t.dice.poisson(t.expected(arm, g.segment) / averageOf(users)) { // a router sends whole users
 		u := t.newUser(g.segment)
-		n := t.made(users)
 		t.sight(arm, &u)
-		t.predict(u, n, arm, &rates)
-		made += n
+		t.predict(u, t.made(users), arm, &rates)
 	}
+}
+
+// averageOf is how many predictions a user makes in a window on average.
+func averageOf(users []int64) float64 {
+	sum := 0.0
+	for _, n := range users {
+		sum += float64(n) / float64(len(users))
+	}
+	return sum
 }
 
 // levels are the rates in this window, in one segment of an arm.

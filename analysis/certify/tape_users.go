@@ -71,11 +71,7 @@ func (t *Tape) turnOver() {
 		}
 		t.present[s] = stay
 	}
-	mean := 0.0
-	for _, n := range t.scene.users {
-		mean += float64(n) / float64(len(t.scene.users))
-	}
-	come := t.scene.requests(now) / mean
+	come := t.scene.requests(now) / averageOf(t.scene.users)
 	if !begins {
 		come /= float64(t.scene.stays)
 	}

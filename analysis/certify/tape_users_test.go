@@ -119,6 +119,30 @@ func TestUsersWhoStay(t *testing.T) {
 	}
 }
 
+// TestWholeUsersAreRouted: an arm's sizes are as noisy as a router makes them that sends users, and not single predictions, to an arm: by the sum of squares of what users make over that of what they make. In all
+// there are as many predictions as the scene says.
+func TestWholeUsersAreRouted(t *testing.T) {
+	for name, phi := range map[string]float64{"users of 10": 10, "users of 20": 20} {
+		w := worldOf(name).withoutLatencies()
+		tape := NewTape(w.make(), atLosses.rollout(w.Width, .05), sourceOf(1, 2))
+		const runs = 20_000
+		var sums, squares [windows.Arms]float64
+		for range runs {
+			p := tape.Next().Serving
+			for arm := range sums {
+				n := float64(p.Traffic[arm].Events)
+				sums[arm], squares[arm] = sums[arm]+n, squares[arm]+n*n
+			}
+		}
+		for arm, share := range []float64{.9, .1} {
+			mean := sums[arm] / runs
+			if over := (squares[arm]/runs - mean*mean) / mean / phi; math.Abs(over-1) > .05 || math.Abs(mean/(300*share)-1) > .05 {
+				t.Errorf("%s, arm %d: %.1f predictions a window, want %.0f; their variance is %.2f times that of whole users", name, arm, mean, 300*share, over)
+			}
+		}
+	}
+}
+
 // TestCellsAddUp: what a window's slices and segments hold of latencies, of those above a limit, and of the baseline's half, is all that the window holds, with users and without.
 func TestCellsAddUp(t *testing.T) {
 	for _, name := range []string{"flat", "users of 10", "users who stay", "users in one segment"} {
