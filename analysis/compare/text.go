@@ -389,6 +389,9 @@ func (s *Summary) notes() []string {
 	if s.NoPass != "" {
 		notes = append(notes, s.NoPass)
 	}
+	if s.tooSmall() {
+		notes = append(notes, "the interval, which fits effects of any size, leaves out that nothing changed; the verdict looks for effects of 5 % and more. Where smaller ones matter, give --effects engagement from the beginning")
+	}
 	if s.bluntly() {
 		notes = append(notes, "the baseline's rate is above 10 %, and no rows before the canary's first tell it: where it is known from before, --baseline-rate RATE takes a sharper test")
 	}
@@ -419,6 +422,17 @@ func (s *Summary) notes() []string {
 		notes = append(notes, "not looked at: "+strings.Join(s.Unused, ", "))
 	}
 	return notes
+}
+
+// tooSmall reports whether the interval shows harm that the verdict doesn't bet on.
+func (s *Summary) tooSmall() bool {
+	if s.Compare != Rate || s.spec.effects() != Incident || s.Margin != anyMargin || s.Verdict == schemas.StateFailed || s.Lower == nil || s.Upper == nil || schemas.Crossed(s.Lower, s.Upper) {
+		return false
+	}
+	if s.spec.Direction == schemas.Decrease {
+		return *s.Upper < 0
+	}
+	return *s.Lower > 0
 }
 
 // bluntly reports whether a rate so high that its variance is far less than that of rare events was tested without being known beforehand.

@@ -78,6 +78,35 @@ func TestBaselineRate(t *testing.T) {
 	}
 }
 
+// TestEffectsThatAreNotBetOn: where the interval shows a change that is smaller than what the verdict looks for, the answer says so, and how to look for it.
+func TestEffectsThatAreNotBetOn(t *testing.T) {
+	rows := "window,baseline_n,baseline_events,canary_n,canary_events\n" + strings.Repeat("%d,9000000,90000,1000000,%d\n", 60)
+	play := func(canary int, effects Effects) string {
+		var at []any
+		for w := range 60 {
+			at = append(at, w, canary)
+		}
+		sum, _, err := compared(Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any", Phi: 1.5, Effects: effects}, fmt.Sprintf(rows, at...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		if err := sum.Write(&text); err != nil {
+			t.Fatal(err)
+		}
+		return text.String()
+	}
+	const note = "the verdict looks for effects of 5 % and more. Where smaller ones matter, give --effects engagement from the beginning"
+	if text := play(10_250, Incident); !strings.Contains(text, "UNDECIDED") || !strings.Contains(text, note) {
+		t.Errorf("of 2.5 %% more:\n%s", text)
+	}
+	for _, text := range []string{play(10_000, Incident), play(10_250, Engagement), play(12_000, Incident)} {
+		if strings.Contains(text, note) {
+			t.Errorf("nothing to say:\n%s", text)
+		}
+	}
+}
+
 // TestFewUnits: an unplanned share that changes is found in a file of few units; before any share is known the answer says that, and what to do.
 func TestFewUnits(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 1))
