@@ -68,10 +68,35 @@ func newHighRateTrial(g *schemas.Guardrail, seed float64, keep keeping) *trial {
 	k.beyond = stats.Bernoulli{Rho0: linear.beyond.Rho0, Delta: delta, Side: side, Grid: grid}
 	k.pass = stats.Bernoulli{Rho0: linear.beyond.Rho0, Delta: delta, Side: -side, Grid: grid}
 	of.components, of.mixture = 2*len(grid), func() mixture { return insured{stats.NewInsured(len(grid), len(grid)), len(grid)} }
-	a := newRateAccount(keep)
-	a.turned = seed > .5
+	var a account = newRateAccount(keep)
+	if seed > .5 && keep.intervals {
+		a = &turnedAccount{newRateAccount(keep)}
+	}
 	return newTrial(k, a, of)
 }
+
+// turnedAccount keeps the blocks of a rate above one half, which is known beforehand: the interval of the difference is that of what did not happen, which is rarer, and so less noisy.
+type turnedAccount struct{ *rateAccount }
+
+func (a *turnedAccount) keep(b *block, c closing) {
+	a.history.add(rateOf(b), c.fromMs, c.onset)
+	a.batches.take(b, c, a.enter)
+}
+
+func (a *turnedAccount) enter(b *batch) {
+	counts := countsOf(&b.block)
+	phiC, phiB := b.phi[windows.Canary], b.phi[windows.Baseline]
+	a.ratio.Add(counts, phiC, phiB)
+	counts.Kc, counts.Kb = counts.Nc-counts.Kc, counts.Nb-counts.Kb
+	a.difference.Add(counts, phiC, phiB)
+}
+
+func (a *turnedAccount) intervals(alpha float64) (difference, ratio interval) {
+	rest, ratio := a.rateAccount.intervals(alpha)
+	return interval{-rest.upper, -rest.lower}, ratio
+}
+
+func (a *turnedAccount) asked(alpha float64) (difference, ratio interval) { return a.intervals(alpha) }
 
 // highGrid is the grid of bets on a rate that is known to be high: harm of a few points is a small part of it, which bets for rare incidents, of 5 % and more, would take for none. Where twice the margin
 // is less than the least of engagement's bets the grid begins there, but never below a thousandth.

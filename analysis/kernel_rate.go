@@ -69,7 +69,6 @@ type rateAccount struct {
 	difference *stats.Difference // nil: no intervals
 	ratio      *stats.Ratio      // nil: none of the ratio
 	extra      *stats.Ratio      // kept for those who ask, see onDemand; nil: nothing
-	turned     bool              // difference is of what did not happen: of a rate above one half, which is known beforehand, that is the rarer, and less noisy
 }
 
 // segmentBets are those of a segment's interval.
@@ -100,12 +99,7 @@ func (a *rateAccount) keep(b *block, c closing) {
 func (a *rateAccount) enter(b *batch) {
 	counts := countsOf(&b.block)
 	phiC, phiB := b.phi[windows.Canary], b.phi[windows.Baseline]
-	if turned := counts; a.turned {
-		turned.Kc, turned.Kb = counts.Nc-counts.Kc, counts.Nb-counts.Kb
-		a.difference.Add(turned, phiC, phiB)
-	} else {
-		a.difference.Add(counts, phiC, phiB)
-	}
+	a.difference.Add(counts, phiC, phiB)
 	for _, r := range [...]*stats.Ratio{a.ratio, a.extra} {
 		if r != nil {
 			r.Add(counts, phiC, phiB)
@@ -131,9 +125,6 @@ func (a *rateAccount) intervals(alpha float64) (difference, ratio interval) {
 		return unknown, unknown
 	}
 	difference.lower, difference.upper = a.difference.Interval(alpha)
-	if a.turned {
-		difference.lower, difference.upper = -difference.upper, -difference.lower
-	}
 	if a.ratio == nil {
 		return difference, unknown
 	}
