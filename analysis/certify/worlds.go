@@ -122,9 +122,9 @@ func dispersedWorlds() []World {
 		s.requests, s.noise = constant(2000), &wobble{spread: .15, keeps: .8}
 		s.rates[0].base, s.rates[1].base = .01, .005
 	})
-	wobbles.HarmWindows = 2 * blocks                            // of timeouts +0.4 pp, 0.91 are found in a run, at 0.01
+	wobbles.HarmWindows = 2 * blocks                                 // of timeouts +0.4 pp, 0.91 are found in a run, at 0.01
 	tens.Windows, scores.Windows = blocks+blocks/20, blocks+blocks/4 // in some the canary has no user
-	tens.HarmWindows, scores.HarmWindows = 10*blocks, 30*blocks // timeouts +0.4 pp over 0.2 pp take phi times as long as alone
+	tens.HarmWindows, scores.HarmWindows = 10*blocks, 30*blocks      // timeouts +0.4 pp over 0.2 pp take phi times as long as alone
 	stay.HarmWindows = 10 * blocks
 	return []World{
 		second("negative binomial", "counts of variance 4 times their mean, in a ramp with a trend", func(s *scene) {
