@@ -325,6 +325,7 @@ func (r *rows) count(c *counts, arm windows.Arm) error {
 	cell.K += events
 	if r.columns.unit != none && arm == windows.Baseline {
 		at := windows.SliceOf(r.lines.fields[r.columns.unit].text)
+		c.units++
 		c.slices[at] += exposure
 		cell.Slices[at].N += n
 		cell.Slices[at].K += events

@@ -343,3 +343,30 @@ func TestMeansOfUnits(t *testing.T) {
 		t.Errorf("phi of a gauge: %v", err)
 	}
 }
+
+// TestUnitsOfManyMoveNoShare: what units of twenty do to the arms' sizes is no change of the split, where a column says which rows are a unit's.
+func TestUnitsOfManyMoveNoShare(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 2))
+	named, unnamed := strings.Builder{}, strings.Builder{}
+	named.WriteString("window,arm,unit,n,events\n")
+	unnamed.WriteString("window,arm,n,events\n")
+	for w := range 150 {
+		for i, arm := range []string{"baseline", "canary"} {
+			for unit := range hits(r, []int{120, 30}[i], .5) {
+				events := 20 * hits(r, 1, .02)
+				fmt.Fprintf(&named, "%d,%s,%s%d.%d,20,%d\n", w, arm, arm, w, unit, events)
+				fmt.Fprintf(&unnamed, "%d,%s,20,%d\n", w, arm, events)
+			}
+		}
+	}
+	changes := func(text string) int64 {
+		sum, _, err := compared(Spec{Kind: Rate, Direction: schemas.Increase, Margin: "any", Phi: 1.5}, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum.ShareChanges
+	}
+	if named, unnamed := changes(named.String()), changes(unnamed.String()); named > 1 || unnamed < 10 {
+		t.Errorf("%d changes of the share where units are named, %d where they aren't; want none, and many", named, unnamed)
+	}
+}
