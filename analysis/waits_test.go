@@ -216,6 +216,7 @@ func TestNoGrowth(t *testing.T) {
 		{"g: rate error increase 0.01pp", .01, .1, true},
 		{"g: rate error increase 0.2pp", .01, .1, false},
 		{"g: rate error increase 0.5pp", .4, .1, false},
+		{"g: rate error increase 0.1pp", .4, .1, false},
 		{"g: rate error increase 0.01pp", .4, .1, true},
 		{"g: rate error increase 5pp", .4, .1, false},
 		{"g: rate error decrease 1%", .4, .5, false},
