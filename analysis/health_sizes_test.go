@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"streamcanary/schemas"
 	"streamcanary/windows"
@@ -108,28 +109,34 @@ func TestSimMissing(t *testing.T) {
 // TestShareOfUsersOfMany: where users send many requests at once the share of a window says little, and none counts as a change of the split, nor as off its plan, as long as nobody moves it.
 // Once the split is another one that is seen, in however long a stretch it was as planned, and so is its way back.
 func TestShareOfUsersOfMany(t *testing.T) {
-	r := rolloutOf(guardrail("errors: rate error increase 1pp"))
+	r := rolloutOf(guardrail("errors: rate error increase 1pp"), guardrail("ctr: rate click decrease 10%"))
+	r.Outcomes = []schemas.OutcomeSpec{{Name: "click", Within: time.Second}}
 	r.Health.Traffic, r.Stages[0].WeightBP = schemas.OnWarn, 1000
 	j, w := NewJudge(r, Options{NoIntervals: true}), &world{random: rand.New(rand.NewPCG(4, 7))}
 	of := arrivals{requests: 1000, share: .1, stay: 1, burst: 20}
-	serving, at := j.stream(servingStream), 0
+	clicks := windows.Stream{Kind: windows.Outcomes, Name: "click"}
+	streams, at := []*stream{j.stream(servingStream), j.stream(clicks)}, 0
 	for _, stretch := range []struct {
 		share   float64
 		windows int
 		off     [2]int // of the last hundred windows, at least and at most, are off the plan
 	}{{.1, 1500, [2]int{0, 5}}, {.05, 300, [2]int{100, 100}}, {.1, 400, [2]int{0, 5}}, {.3, 200, [2]int{100, 100}}, {.1, 400, [2]int{0, 5}}} {
 		of.share = stretch.share
-		off, before := 0, j.ShareChanges(0)
+		off, before := [2]int{}, j.ShareChanges(0)
 		for i := range stretch.windows {
 			p := of.part(w, at, math.MaxInt)
 			p.Traffic[windows.Baseline].Units = []windows.UnitSight{{Unit: uint64(at)}}
 			j.Step(p)
-			if at++; i >= stretch.windows-100 && j.stages.offPlan(serving) {
-				off++
+			j.Step(&windows.Part{Stream: clicks, StartMs: p.StartMs, Cells: p.Cells})
+			at++
+			for k, of := range streams {
+				if i >= stretch.windows-100 && j.stages.offPlan(of) {
+					off[k]++
+				}
 			}
 		}
-		if changes := j.ShareChanges(0) - before; off < stretch.off[0] || off > stretch.off[1] || changes > 3 {
-			t.Errorf("up to window %d, of the share %v: %d changes, and %d of the last 100 windows off the plan, want %v", at, stretch.share, changes, off, stretch.off)
+		if changes := j.ShareChanges(0) - before; min(off[0], off[1]) < stretch.off[0] || max(off[0], off[1]) > stretch.off[1] || changes > 3 {
+			t.Errorf("up to window %d, of the share %v: %d changes, and %d of the last 100 windows off the plan, of clicks and of predictions, want %v", at, stretch.share, changes, off, stretch.off)
 		}
 	}
 }
