@@ -3,6 +3,7 @@ package analysis
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -138,5 +139,30 @@ func TestShareOfUsersOfMany(t *testing.T) {
 		if changes := j.ShareChanges(0) - before; min(off[0], off[1]) < stretch.off[0] || max(off[0], off[1]) > stretch.off[1] || changes > 3 {
 			t.Errorf("up to window %d, of the share %v: %d changes, and %d of the last 100 windows off the plan, of clicks and of predictions, want %v", at, stretch.share, changes, off, stretch.off)
 		}
+	}
+}
+
+// TestShareOfUsersBySegment: the same within a segment, that is watched, and whose contrast is made within it.
+func TestShareOfUsersBySegment(t *testing.T) {
+	r := rolloutOf(guardrail("errors: rate error increase 1pp"))
+	r.Health.Traffic, r.Segments, r.Stratify = schemas.OnWarn, &schemas.Segments{List: []string{"de"}}, true
+	j, w := NewJudge(r, Options{NoIntervals: true}), &world{random: rand.New(rand.NewPCG(4, 7))}
+	of, strips := arrivals{requests: 1000, share: .1, stay: 1, burst: 20}, j.stream(servingStream).strips
+	watched, compared := 0, 0
+	for at := range 400 {
+		p := of.part(w, at, math.MaxInt)
+		p.Traffic[windows.Baseline].Units = []windows.UnitSight{{Unit: uint64(at)}}
+		p.Segments = []windows.Segment{{Name: "de", Served: [windows.Arms]int64{p.Traffic[0].Served, p.Traffic[1].Served}, Cells: p.Cells}}
+		clear(strips.cut)
+		j.Step(p)
+		if slices.Contains(strips.cut, true) {
+			watched++
+		}
+		if slices.ContainsFunc(strips.strata.now, func(s placedSegment) bool { return s.changed }) {
+			compared++
+		}
+	}
+	if watched > 3 || compared > 3 {
+		t.Errorf("a segment's share counts as changed in %d of 400 windows where it is watched, in %d where it is compared", watched, compared)
 	}
 }
