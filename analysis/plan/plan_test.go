@@ -449,3 +449,20 @@ func TestFleet(t *testing.T) {
 		}
 	}
 }
+
+// TestHighRatesArePlanned: of a rate that is known to be high harm of a small part of it comes, and so does a pass; about as soon of the rate as of what it leaves.
+func TestHighRatesArePlanned(t *testing.T) {
+	const spec = "  guardrails: [{name: e, rate: error, %s: 0.5pp}]\n  stages: [{bake: 10m, max: 24h}]\n"
+	few := planned(t, parsed(t, fmt.Sprintf(spec, "increase")), "requests: 10000\nshare: 10%\nrates: {error: 30%}\n")["e"]
+	most := planned(t, parsed(t, fmt.Sprintf(spec, "decrease")), "requests: 10000\nshare: 10%\nrates: {error: 70%}\n")["e"]
+	for name, reaches := range map[string][2]Reach{"fails": {few.Fail, most.Fail}, "passes": {few.Pass, most.Pass}} {
+		for _, r := range reaches {
+			if r.How != Simulated || r.Events > 600_000 {
+				t.Errorf("it %s %+v, want after some 300,000 of the canary's", name, r)
+			}
+		}
+		if ratio := reaches[0].Events / reaches[1].Events; ratio < .5 || ratio > 2 {
+			t.Errorf("it %s after %.0f of 30 %%, and after %.0f of 70 %%", name, reaches[0].Events, reaches[1].Events)
+		}
+	}
+}
