@@ -31,10 +31,8 @@ func limitExperiments() []Experiment {
 		if scene := w.make(); scene.differs() {
 			s.segments = 2
 		}
-		w.Windows = w.certified()
-		e := typeOneExperiment(w, s, []Method{verdict})
-		e.Group, e.Name, e.Runs = "limits", w.Name, certificateRuns
-		e.About = "a canary exactly on the limit of every guardrail that goes by its own events alone: " + w.About
+		e := wholeVerdict(w, s)
+		e.Group, e.About = "limits", "a canary exactly on the limit of every guardrail that goes by its own events alone: "+e.About
 		all = append(all, e)
 	}
 	return all

@@ -43,14 +43,19 @@ var mixed = Setting{
 func mixedExperiments() []Experiment {
 	var all []Experiment
 	for _, name := range []string{"flat", "ramp", "users of 10"} {
-		w := worldOf(name)
-		w.Windows = w.certified()
-		e := typeOneExperiment(w, mixed, []Method{verdict})
-		e.Group, e.Name, e.Runs = "mixed", w.Name, certificateRuns
-		e.About = "what may do harm does, errors exactly as much as they may, all else half of it; of outcomes any harm is to be proven, and there is none: " + w.About
+		e := wholeVerdict(worldOf(name), mixed)
+		e.Group, e.About = "mixed", "what may do harm does, errors exactly as much as they may, all else half of it; of outcomes any harm is to be proven, and there is none: "+e.About
 		all = append(all, e)
 	}
 	return all
+}
+
+// wholeVerdict plays the whole verdict alone in a world, as often and as long as the certificate does, under the world's name.
+func wholeVerdict(w World, s Setting) Experiment {
+	w.Windows = w.certified()
+	e := typeOneExperiment(w, s, []Method{verdict})
+	e.Name, e.Runs = w.Name, certificateRuns
+	return e
 }
 
 // withoutSamples is a setting for scenes without hosts: what nobody reports can't pass, so nothing that a promotion needs may hang on it.
